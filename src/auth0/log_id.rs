@@ -1,0 +1,159 @@
+//! Auth0's log id: the key of a record, and the only thing that a reading resumes from.
+//!
+//! An id is 56 decimal digits: a prefix of three (`900`; `800` exists), the time at which Auth0
+//! *stored* the record (`YYYYMMDDHHMMSS` and six digits of a second, UTC), and 33 more. The stored
+//! time trails the record's `date` by some seconds and is never before it.
+//! An id is text. It does not fit a number, and nothing here makes it one.
+
+use std::cmp::Ordering;
+use std::fmt;
+use std::time::Duration;
+
+use chrono::{DateTime, NaiveDate, Utc};
+use serde::{Deserialize, Serialize};
+
+/// Digits of a log id.
+const LENGTH: usize = 56;
+/// Digits before the time.
+const PREFIX: usize = 3;
+/// Digits of the time: date, time of day, microseconds.
+const TIME: usize = 14 + 6;
+
+/// By how much a record's `date` may precede the time in its id. The longest delay seen in real
+/// records is 5.43 s; this leaves room.
+pub const STORING_DELAY: Duration = Duration::from_secs(10);
+
+/// The identity of a log record, ordered as Auth0 orders them.
+#[derive(Clone, Debug, Eq, PartialEq, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct LogId(String);
+
+impl LogId {
+    /// Takes an id as Auth0 wrote it.
+    ///
+    /// Any text is taken: an id of a shape not seen before has to be delivered and resumed from
+    /// as well. Such an id merely has no [`stored_at`](Self::stored_at).
+    pub fn new(id: impl Into<String>) -> Self {
+        Self(id.into())
+    }
+
+    /// An id of the known shape that lies below every real id stored at `time` or later.
+    ///
+    /// Auth0 accepts such an id as a lower bound, although no documentation says so; see
+    /// [`start`](super::start) for what happens when it does not.
+    #[must_use]
+    pub fn synthetic(prefix: &str, time: DateTime<Utc>) -> Self {
+        let time = time.format("%Y%m%d%H%M%S%6f").to_string();
+        Self(format!("{:0<LENGTH$}", format!("{prefix}{time}")))
+    }
+
+    /// Whether the text has the shape that Auth0's ids have.
+    #[must_use]
+    pub fn is_well_formed(&self) -> bool {
+        self.0.len() == LENGTH && self.0.bytes().all(|byte| byte.is_ascii_digit())
+    }
+
+    /// The three digits before the time, if the id has the known shape.
+    #[must_use]
+    pub fn prefix(&self) -> Option<&str> {
+        self.is_well_formed().then(|| &self.0[..PREFIX])
+    }
+
+    /// When Auth0 stored the record, to the microsecond, if the id has the known shape.
+    #[must_use]
+    pub fn stored_at(&self) -> Option<DateTime<Utc>> {
+        if !self.is_well_formed() {
+            return None;
+        }
+        let time = &self.0[PREFIX..PREFIX + TIME];
+        let number = |from: usize, to: usize| time[from..to].parse::<u32>().ok();
+        let date = NaiveDate::from_ymd_opt(
+            i32::try_from(number(0, 4)?).ok()?,
+            number(4, 6)?,
+            number(6, 8)?,
+        )?;
+        date.and_hms_micro_opt(
+            number(8, 10)?,
+            number(10, 12)?,
+            number(12, 14)?,
+            number(14, 20)?,
+        )
+        .map(|time| time.and_utc())
+    }
+
+    /// The id as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// Numeric order, without making numbers of them: a longer id is a larger one.
+impl Ord for LogId {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.0
+            .len()
+            .cmp(&other.0.len())
+            .then_with(|| self.0.cmp(&other.0))
+    }
+}
+
+impl PartialOrd for LogId {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl fmt::Display for LogId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const REAL: &str = "90020230523204756343781000000000000001223372037583230452";
+
+    fn time(text: &str) -> DateTime<Utc> {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn a_real_id_tells_its_prefix_and_when_it_was_stored() {
+        let id = LogId::new(REAL);
+        assert_eq!(id.prefix(), Some("900"));
+        assert_eq!(id.stored_at(), Some(time("2023-05-23T20:47:56.343781Z")));
+    }
+
+    #[test]
+    fn a_synthetic_id_has_the_real_shape_and_lies_just_below_its_time() {
+        let id = LogId::synthetic("900", time("2023-05-23T20:47:56.343781Z"));
+        assert_eq!(
+            id.as_str(),
+            "90020230523204756343781000000000000000000000000000000000"
+        );
+        assert!(id < LogId::new(REAL));
+        assert!(LogId::synthetic("900", time("2023-05-23T20:47:56.343782Z")) > LogId::new(REAL));
+    }
+
+    #[test]
+    fn text_of_another_shape_is_an_id_without_a_time() {
+        for text in [
+            "",
+            "XXX",
+            "12345",
+            "9002023052320475634378100000000000000122337203758323045é",
+            // month 13
+            "90020231323204756343781000000000000001223372037583230452",
+        ] {
+            assert_eq!(LogId::new(text).stored_at(), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_longer_id_is_larger_whatever_its_first_digit() {
+        assert!(LogId::new("1000") > LogId::new("999"));
+    }
+}

@@ -1,0 +1,126 @@
+//! The Auth0 tenant as a source of records.
+//!
+//! Auth0 describes its side at <https://auth0.com/docs/deploy-monitor/logs> and
+//! <https://auth0.com/docs/api/management/v2/logs/get-logs>. What these modules rely on beyond
+//! that is said where it is relied on.
+
+mod log_id;
+mod logs;
+mod rate_limit;
+mod record;
+mod start;
+mod token;
+
+use std::sync::Arc;
+
+use url::Url;
+
+pub use self::log_id::{LogId, STORING_DELAY};
+pub use self::record::{PageError, Record, parse_page};
+pub use self::token::Credentials;
+
+use self::logs::{Logs, LogsError, Search};
+use self::rate_limit::RateLimit;
+use self::token::TokenSource;
+use crate::checkpoint::Start;
+use crate::clock::Clock;
+use crate::poll::{Page, Source, SourceError};
+use crate::retry::{Deadline, GaveUp, Jitter, retry};
+
+/// An Auth0 tenant, as one application sees it.
+///
+/// Cheap to clone: the clones share the token and the knowledge of the rate limit.
+#[derive(Clone)]
+pub struct Tenant {
+    http: reqwest::Client,
+    domain: Url,
+    tokens: Arc<TokenSource>,
+    rate_limit: Arc<RateLimit>,
+    jitter: Jitter,
+}
+
+impl Tenant {
+    /// The tenant at `domain`, read with `credentials`.
+    #[must_use]
+    pub fn new(
+        http: reqwest::Client,
+        domain: Url,
+        credentials: Credentials,
+        clock: Clock,
+        jitter: Jitter,
+    ) -> Self {
+        Self {
+            tokens: Arc::new(TokenSource::new(http.clone(), &domain, credentials)),
+            rate_limit: Arc::new(RateLimit::new(clock)),
+            http,
+            domain,
+            jitter,
+        }
+    }
+
+    /// A reader of the tenant's log that counts its own requests.
+    #[must_use]
+    pub fn reader(&self) -> LogReader {
+        LogReader(Logs::new(
+            self.http.clone(),
+            &self.domain,
+            Arc::clone(&self.tokens),
+            Arc::clone(&self.rate_limit),
+            self.jitter.clone(),
+        ))
+    }
+
+    /// Gets a token and answers with the scopes it carries.
+    pub async fn scope(&self, deadline: Deadline) -> Result<String, SourceError> {
+        let requests = std::sync::atomic::AtomicU64::new(0);
+        retry(&self.jitter, deadline, || {
+            self.tokens.token(&requests, deadline)
+        })
+        .await
+        .map(|token| token.scope)
+        .map_err(|error| SourceError::Failed(error.into()))
+    }
+}
+
+/// Reads a tenant's log, page by page.
+pub struct LogReader(Logs);
+
+impl LogReader {
+    /// The newest record of the tenant, if it has any.
+    pub async fn newest(&self, deadline: Deadline) -> Result<Option<Record>, SourceError> {
+        let newest_first = Search {
+            from: None,
+            to: None,
+            descending: true,
+        };
+        let found = self.0.search(newest_first, 0, 1, deadline).await;
+        Ok(found.map_err(source_error)?.into_iter().next())
+    }
+}
+
+impl Source for LogReader {
+    async fn first(&self, start: Start, deadline: Deadline) -> Result<Page, SourceError> {
+        start::first_page(&self.0, start, deadline)
+            .await
+            .map_err(source_error)
+    }
+
+    async fn after(&self, id: &LogId, deadline: Deadline) -> Result<Page, SourceError> {
+        let records = self.0.after(id, deadline).await;
+        records.map(start::page).map_err(|error| match error.error {
+            LogsError::BadRequest { .. } => SourceError::Rejected(error.into()),
+            _ => source_error(error),
+        })
+    }
+
+    fn requests(&self) -> u64 {
+        self.0.requests()
+    }
+}
+
+fn source_error(error: GaveUp<LogsError>) -> SourceError {
+    match error.error {
+        LogsError::ResetTooLate(_) => SourceError::OutOfTime(error.into()),
+        _ => SourceError::Failed(error.into()),
+    }
+}

@@ -1,0 +1,139 @@
+//! The tenant's rate limit, of which this program leaves a share to others.
+//!
+//! Auth0 tells with every answer how many requests are left in the tenant's bucket and when it is
+//! filled again. The bucket belongs to all of the customer's tools.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use chrono::DateTime;
+use tokio::time::Instant;
+
+use crate::clock::Clock;
+use crate::http::Answer;
+use crate::retry::Deadline;
+
+/// The share of the bucket that is left alone: one in so many requests.
+const RESERVE: u64 = 10;
+/// No named reset is believed to be further away. The longest of Auth0's windows is a minute.
+const LONGEST_WINDOW: Duration = Duration::from_mins(2);
+
+/// When the next request to the tenant may be made.
+pub struct RateLimit {
+    clock: Clock,
+    not_before: Mutex<Option<Instant>>,
+}
+
+/// The bucket is filled again only after the run's time is over.
+#[derive(Debug, thiserror::Error)]
+#[error("the tenant's rate limit is used up for another {} s", .0.as_secs())]
+pub struct ResetTooLate(Duration);
+
+impl RateLimit {
+    /// Knows of no limit yet. The clock tells how far away a reset is.
+    #[must_use]
+    pub fn new(clock: Clock) -> Self {
+        Self {
+            clock,
+            not_before: Mutex::new(None),
+        }
+    }
+
+    /// Waits until the tenant has requests to spare, unless that is too late.
+    pub async fn wait(&self, deadline: Deadline) -> Result<(), ResetTooLate> {
+        let not_before = *self.lock();
+        let Some(not_before) = not_before else {
+            return Ok(());
+        };
+        let wait = not_before.saturating_duration_since(Instant::now());
+        if wait > deadline.remaining() {
+            return Err(ResetTooLate(wait));
+        }
+        tokio::time::sleep(wait).await;
+        Ok(())
+    }
+
+    /// Takes note of what an answer says of the bucket.
+    pub fn learn(&self, answer: &Answer) {
+        let number = |name| answer.header(name)?.trim().parse::<u64>().ok();
+        let (Some(limit), Some(remaining)) =
+            (number("x-ratelimit-limit"), number("x-ratelimit-remaining"))
+        else {
+            return;
+        };
+        let until_reset = number("x-ratelimit-reset")
+            .and_then(|reset| DateTime::from_timestamp(i64::try_from(reset).ok()?, 0))
+            .and_then(|reset| (reset - (self.clock)()).to_std().ok())
+            .map(|wait| wait.min(LONGEST_WINDOW));
+        *self.lock() = until_reset
+            .filter(|_| remaining <= limit / RESERVE)
+            .map(|wait| Instant::now() + wait);
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Option<Instant>> {
+        self.not_before
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use bytes::Bytes;
+    use reqwest::StatusCode;
+    use reqwest::header::{HeaderMap, HeaderValue};
+
+    use super::*;
+
+    /// How long the next request waits after an answer with these headers, at 08:00:00 sharp.
+    async fn wait_after(limit: u64, remaining: u64, reset: i64) -> Result<Duration, ResetTooLate> {
+        let now: DateTime<chrono::Utc> = "2026-11-21T08:00:00Z".parse().unwrap();
+        let rate_limit = RateLimit::new(Arc::new(move || now));
+        let mut headers = HeaderMap::new();
+        headers.insert("x-ratelimit-limit", limit.into());
+        headers.insert("x-ratelimit-remaining", remaining.into());
+        headers.insert(
+            "x-ratelimit-reset",
+            HeaderValue::from(now.timestamp() + reset),
+        );
+        rate_limit.learn(&Answer {
+            status: StatusCode::OK,
+            headers,
+            body: Bytes::new(),
+        });
+        let started = Instant::now();
+        rate_limit
+            .wait(Deadline::after(Duration::from_mins(1)))
+            .await?;
+        Ok(started.elapsed())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_last_tenth_of_the_bucket_is_left_to_others() {
+        let waits = |remaining| wait_after(50, remaining, 7);
+        assert_eq!(waits(6).await.unwrap(), Duration::ZERO);
+        assert_eq!(waits(5).await.unwrap(), Duration::from_secs(7));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_bucket_of_two_is_used_whole() {
+        assert_eq!(wait_after(2, 1, 7).await.unwrap(), Duration::ZERO);
+        assert_eq!(wait_after(2, 0, 7).await.unwrap(), Duration::from_secs(7));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_reset_in_the_past_is_no_wait() {
+        assert_eq!(wait_after(10, 0, -7).await.unwrap(), Duration::ZERO);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_reset_after_the_deadline_is_not_waited_for() {
+        let error = wait_after(10, 0, 90).await.unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "the tenant's rate limit is used up for another 90 s"
+        );
+    }
+}

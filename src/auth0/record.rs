@@ -1,0 +1,141 @@
+//! A log record as Auth0 wrote it, and the page of records that one request returns.
+//!
+//! Only what reading needs is looked at: the id and the date. The rest is kept byte for byte.
+
+use bytes::Bytes;
+use chrono::{DateTime, Utc};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::log_id::LogId;
+
+/// One Auth0 log event.
+#[derive(Clone, Debug)]
+pub struct Record {
+    /// `log_id`, or `_id` where that is missing: Auth0 writes the same value in both.
+    pub log_id: LogId,
+    /// When the event happened; `None` where the record has no readable `date`.
+    pub date: Option<DateTime<Utc>>,
+    /// The record's JSON text, a slice of the answer it came in.
+    pub json: Bytes,
+}
+
+/// Why an answer is not a page of records.
+#[derive(Debug, thiserror::Error)]
+pub enum PageError {
+    /// The answer is not a JSON list.
+    #[error("the answer is not a JSON list of records")]
+    NotAList(#[source] serde_json::Error),
+    /// An element of the list has no id, so that it could be neither resumed from nor
+    /// recognised when it comes again.
+    #[error("record {index} of the page has no log_id")]
+    NoLogId {
+        /// The record's place in the page, from 0.
+        index: usize,
+    },
+}
+
+/// The fields that reading needs. Anything may be null or of an unexpected type in a record, so
+/// both are taken as they come and judged afterwards.
+#[derive(Deserialize)]
+struct Head<'a> {
+    #[serde(borrow, default)]
+    log_id: Option<&'a RawValue>,
+    #[serde(borrow, default, rename = "_id")]
+    underscore_id: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    date: Option<&'a RawValue>,
+}
+
+/// Reads the body of `GET /api/v2/logs`: a JSON list of records, in Auth0's order.
+pub fn parse_page(body: &Bytes) -> Result<Vec<Record>, PageError> {
+    let elements: Vec<&RawValue> = serde_json::from_slice(body).map_err(PageError::NotAList)?;
+    elements
+        .into_iter()
+        .enumerate()
+        .map(|(index, element)| {
+            parse_record(body, element.get()).ok_or(PageError::NoLogId { index })
+        })
+        .collect()
+}
+
+fn parse_record(page: &Bytes, json: &str) -> Option<Record> {
+    let head: Head = serde_json::from_str(json).ok()?;
+    let log_id = text(head.log_id)
+        .or_else(|| text(head.underscore_id))
+        .filter(|id| !id.is_empty())?;
+    Some(Record {
+        log_id: LogId::new(log_id),
+        date: text(head.date).and_then(|date| date.parse().ok()),
+        json: page.slice_ref(json.as_bytes()),
+    })
+}
+
+fn text(value: Option<&RawValue>) -> Option<String> {
+    serde_json::from_str(value?.get()).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn page(body: &'static str) -> Result<Vec<Record>, PageError> {
+        parse_page(&Bytes::from_static(body.as_bytes()))
+    }
+
+    #[test]
+    fn a_record_keeps_its_bytes_and_tells_id_and_date() {
+        let records =
+            page(r#"[ {"b": 1e400 , "log_id":"9001","date":"2026-11-21T08:00:00.5+01:00"}]"#)
+                .unwrap();
+        assert_eq!(records[0].log_id.as_str(), "9001");
+        assert_eq!(
+            records[0].date,
+            Some("2026-11-21T07:00:00.5Z".parse().unwrap())
+        );
+        assert_eq!(
+            &records[0].json[..],
+            br#"{"b": 1e400 , "log_id":"9001","date":"2026-11-21T08:00:00.5+01:00"}"#
+        );
+    }
+
+    #[test]
+    fn fields_of_unexpected_types_do_not_hide_a_record() {
+        let records = page(
+            r#"[{"_id":"9001","log_id":null,"date":null},
+                {"log_id":"9002","_id":{},"date":1700000000},
+                {"log_id":"9003","date":"yesterday","details":null}]"#,
+        )
+        .unwrap();
+        let ids: Vec<_> = records
+            .iter()
+            .map(|record| record.log_id.as_str())
+            .collect();
+        assert_eq!(ids, ["9001", "9002", "9003"]);
+        assert!(records.iter().all(|record| record.date.is_none()));
+    }
+
+    #[test]
+    fn a_record_without_an_id_is_an_error_that_says_which() {
+        for body in [
+            r#"[{"log_id":"9001"},{"date":"2026-11-21T08:00:00Z"}]"#,
+            r#"[{"log_id":"9001"},{"log_id":""}]"#,
+            r#"[{"log_id":"9001"},"text"]"#,
+            r#"[{"log_id":"9001"},null]"#,
+        ] {
+            let error = page(body).unwrap_err();
+            assert_eq!(
+                error.to_string(),
+                "record 1 of the page has no log_id",
+                "{body}"
+            );
+        }
+    }
+
+    #[test]
+    fn an_answer_that_is_no_list_is_an_error() {
+        for body in ["", "{}", "null", "<html></html>", r#"[{"log_id":"9001"}"#] {
+            assert!(matches!(page(body), Err(PageError::NotAList(_))), "{body}");
+        }
+    }
+}

@@ -1,0 +1,93 @@
+//! Where records go: one file for each service, behind one small trait.
+//!
+//! A destination knows its service's wire format, limits and errors. It knows nothing of
+//! checkpoints: what is delivered when, and what that means for the cursor, is the poller's
+//! business.
+
+pub mod log_analytics;
+pub mod stdout;
+
+use std::future::Future;
+
+use bytes::Bytes;
+
+use crate::BoxError;
+use crate::auth0::Record;
+use crate::retry::Deadline;
+
+/// What one delivery may hold.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Rows.
+    pub rows: usize,
+    /// Bytes, what stands around and between the rows included. A single row may be larger.
+    pub bytes: usize,
+}
+
+/// A delivery that was acknowledged.
+#[derive(Clone, Copy, Debug)]
+pub struct Receipt {
+    /// Bytes that were sent.
+    pub bytes: usize,
+}
+
+/// A service that takes records.
+pub trait Destination: Send + Sync {
+    /// Its name in the setting `DESTINATIONS`.
+    fn name(&self) -> &'static str;
+
+    /// What one delivery may hold.
+    fn limits(&self) -> Limits;
+
+    /// The form in which the service takes a record.
+    fn row(&self, record: &Record) -> Bytes;
+
+    /// Hands rows over, in order, as one delivery.
+    ///
+    /// `Ok` means that the service acknowledged every row: the caller may forget them. An error
+    /// means that any of them may be missing, so the caller delivers all of them again some time.
+    /// Passing failures have been tried again until the deadline; the caller need not.
+    fn deliver(
+        &self,
+        rows: &[Bytes],
+        deadline: Deadline,
+    ) -> impl Future<Output = Result<Receipt, BoxError>> + Send;
+}
+
+/// The destinations that the setting can name.
+pub enum AnyDestination {
+    /// `log-analytics`
+    LogAnalytics(log_analytics::LogAnalytics),
+    /// `stdout`
+    Stdout(stdout::Stdout),
+}
+
+impl Destination for AnyDestination {
+    fn name(&self) -> &'static str {
+        match self {
+            Self::LogAnalytics(it) => it.name(),
+            Self::Stdout(it) => it.name(),
+        }
+    }
+
+    fn limits(&self) -> Limits {
+        match self {
+            Self::LogAnalytics(it) => it.limits(),
+            Self::Stdout(it) => it.limits(),
+        }
+    }
+
+    fn row(&self, record: &Record) -> Bytes {
+        match self {
+            Self::LogAnalytics(it) => it.row(record),
+            Self::Stdout(it) => it.row(record),
+        }
+    }
+
+    async fn deliver(&self, rows: &[Bytes], deadline: Deadline) -> Result<Receipt, BoxError> {
+        match self {
+            Self::LogAnalytics(it) => it.deliver(rows, deadline).await,
+            Self::Stdout(it) => it.deliver(rows, deadline).await,
+        }
+    }
+}

@@ -1,0 +1,221 @@
+//! The one way in which this program speaks HTTP to a service.
+//!
+//! Redirects are refused, because a credential goes only to the host it is for. Every request
+//! ends: connecting, answering and reading the body share one time limit. An answer is read
+//! whole, up to a limit, so that what follows needs no network.
+
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use reqwest::header::{HeaderMap, LOCATION, RETRY_AFTER};
+use reqwest::{RequestBuilder, StatusCode};
+use secrecy::{ExposeSecret, SecretString};
+
+use crate::retry::{Again, Deadline};
+
+/// Time for a TCP connection and its TLS handshake.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// Time for a request and its whole answer.
+const REQUEST_TIMEOUT: Duration = Duration::from_mins(1);
+/// Bytes of an answer that are read: far above 100 records, far below what hurts the process.
+const MAX_ANSWER: usize = 64 * 1024 * 1024;
+/// Characters of an unexpected answer that an error quotes.
+const EXCERPT: usize = 300;
+
+/// Builds the client that all requests to one kind of service share.
+pub fn client() -> Result<reqwest::Client, reqwest::Error> {
+    // Fails only if a provider is installed already, and that one will do.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    #[allow(
+        clippy::disallowed_methods,
+        reason = "the one place that sets redirects and time-outs"
+    )]
+    reqwest::Client::builder()
+        .user_agent(concat!("auth0-poller/", env!("CARGO_PKG_VERSION")))
+        .redirect(reqwest::redirect::Policy::none())
+        .connect_timeout(CONNECT_TIMEOUT)
+        .timeout(REQUEST_TIMEOUT)
+        .build()
+}
+
+/// An answer, read whole.
+#[derive(Debug)]
+pub struct Answer {
+    /// Its status.
+    pub status: StatusCode,
+    /// Its headers.
+    pub headers: HeaderMap,
+    /// Its body.
+    pub body: Bytes,
+}
+
+/// A request that was not answered, or not whole.
+#[derive(Debug, thiserror::Error)]
+pub enum SendError {
+    /// No connection was made, so that nothing was sent.
+    #[error("cannot connect")]
+    Connect(#[source] reqwest::Error),
+    /// The request may have arrived; its answer did not, or not whole.
+    #[error("no answer")]
+    NoAnswer(#[source] reqwest::Error),
+    /// The run's time was over before the answer came.
+    #[error("no answer before the run's time was over")]
+    OutOfTime,
+    /// The answer is larger than any that this program can expect.
+    #[error("the answer is over {MAX_ANSWER} bytes")]
+    TooLarge,
+}
+
+impl SendError {
+    /// A request that may have arrived is sent again too: reading twice is harmless, and a
+    /// duplicate is better than a loss.
+    #[must_use]
+    pub fn again(&self) -> Again {
+        match self {
+            Self::Connect(_) | Self::NoAnswer(_) => Again::Soon,
+            Self::OutOfTime | Self::TooLarge => Again::Never,
+        }
+    }
+}
+
+/// Sends a request and reads the whole answer, whatever its status.
+pub async fn send(request: RequestBuilder, deadline: Deadline) -> Result<Answer, SendError> {
+    tokio::time::timeout_at(deadline.for_answers(), exchange(request))
+        .await
+        .unwrap_or(Err(SendError::OutOfTime))
+}
+
+async fn exchange(request: RequestBuilder) -> Result<Answer, SendError> {
+    let classify = |error: reqwest::Error| {
+        let error = error.without_url();
+        if error.is_connect() {
+            SendError::Connect(error)
+        } else {
+            SendError::NoAnswer(error)
+        }
+    };
+    let mut response = request.send().await.map_err(classify)?;
+    let mut body = BytesMut::new();
+    while let Some(chunk) = response.chunk().await.map_err(classify)? {
+        if body.len() + chunk.len() > MAX_ANSWER {
+            return Err(SendError::TooLarge);
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(Answer {
+        status: response.status(),
+        headers: std::mem::take(response.headers_mut()),
+        body: body.freeze(),
+    })
+}
+
+impl Answer {
+    /// A header's value, if it is there and is text.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+
+    /// `Retry-After` in seconds. Its other form, a date, is not used by these services.
+    #[must_use]
+    pub fn retry_after(&self) -> Option<Duration> {
+        let seconds = self.header(RETRY_AFTER.as_str())?.trim().parse().ok()?;
+        Some(Duration::from_secs(seconds))
+    }
+
+    /// Whether a service that answers so may answer otherwise soon.
+    #[must_use]
+    pub fn again(&self) -> Again {
+        let passing = self.status.is_server_error()
+            || self.status == StatusCode::TOO_MANY_REQUESTS
+            || self.status == StatusCode::REQUEST_TIMEOUT;
+        match self.retry_after() {
+            _ if !passing => Again::Never,
+            Some(wait) => Again::NotBefore(wait),
+            None => Again::Soon,
+        }
+    }
+
+    /// Where a redirect points, without its query; `None` where the answer is none.
+    #[must_use]
+    pub fn redirect(&self) -> Option<String> {
+        let location = self.header(LOCATION.as_str())?;
+        let target = location.split(['?', '#']).next().unwrap_or_default();
+        self.status
+            .is_redirection()
+            .then(|| target.chars().take(EXCERPT).collect())
+    }
+
+    /// The beginning of the body on one line, for an error, with `secrets` blotted out: a proxy
+    /// may answer with the request it was sent.
+    #[must_use]
+    pub fn excerpt(&self, secrets: &[&SecretString]) -> String {
+        let mut text = String::from_utf8_lossy(&self.body).into_owned();
+        for secret in secrets.iter().map(|secret| secret.expose_secret()) {
+            if !secret.is_empty() {
+                text = text.replace(secret, "***");
+            }
+        }
+        let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+        match line.char_indices().nth(EXCERPT) {
+            Some((end, _)) => format!("{}…", &line[..end]),
+            None => line,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answer(status: u16, headers: &[(&'static str, &str)], body: &'static str) -> Answer {
+        Answer {
+            status: StatusCode::from_u16(status).unwrap(),
+            headers: headers
+                .iter()
+                .map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()))
+                .collect(),
+            body: Bytes::from_static(body.as_bytes()),
+        }
+    }
+
+    #[test]
+    fn only_statuses_that_pass_are_tried_again() {
+        for status in [408, 429, 500, 502, 503, 504] {
+            assert_eq!(answer(status, &[], "").again(), Again::Soon, "{status}");
+        }
+        for status in [200, 302, 400, 401, 403, 404, 413] {
+            assert_eq!(answer(status, &[], "").again(), Again::Never, "{status}");
+        }
+    }
+
+    #[test]
+    fn the_wait_that_the_service_names_is_taken() {
+        let busy = answer(429, &[("retry-after", " 7 ")], "");
+        assert_eq!(busy.again(), Again::NotBefore(Duration::from_secs(7)));
+        let unreadable = answer(429, &[("retry-after", "soon")], "");
+        assert_eq!(unreadable.again(), Again::Soon);
+    }
+
+    #[test]
+    fn an_excerpt_is_one_short_line_without_secrets() {
+        let secret = SecretString::from("hunter2");
+        let echo = answer(400, &[], "<html>\n\n  client_secret=hunter2\r\n</html>");
+        assert_eq!(echo.excerpt(&[&secret]), "<html> client_secret=*** </html>");
+        let long = Answer {
+            body: Bytes::from("é".repeat(301)),
+            ..answer(400, &[], "")
+        };
+        assert_eq!(long.excerpt(&[]), format!("{}…", "é".repeat(300)));
+    }
+
+    #[test]
+    fn a_redirect_is_named_without_its_query() {
+        let moved = answer(302, &[("location", "https://elsewhere/login?state=s")], "");
+        assert_eq!(moved.redirect().unwrap(), "https://elsewhere/login");
+        assert_eq!(
+            answer(200, &[("location", "https://x/")], "").redirect(),
+            None
+        );
+    }
+}

@@ -1,0 +1,602 @@
+//! The run against a world in memory, under paused time.
+//!
+//! The world's source behaves as Auth0's documentation says: ascending by id, strictly behind the
+//! given one, a page at most 100 long. Ids are made of the time of storing, dates are as told.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Mutex};
+
+use super::*;
+use crate::checkpoint::{Loaded, Newest};
+use crate::destination::Receipt;
+use crate::storage::StorageError;
+
+const PAGE: usize = 100;
+
+/// 2026-11-21 at this time of day.
+fn at(clock: &str) -> DateTime<Utc> {
+    format!("2026-11-21T{clock}Z").parse().unwrap()
+}
+
+fn id(stored: DateTime<Utc>) -> LogId {
+    LogId::synthetic("900", stored)
+}
+
+fn record(stored: DateTime<Utc>, date: DateTime<Utc>) -> Record {
+    let log_id = id(stored);
+    Record {
+        json: Bytes::from(log_id.to_string()),
+        log_id,
+        date: Some(date),
+    }
+}
+
+/// What a request to a part of the world comes to, instead of succeeding.
+#[derive(Clone, Debug)]
+enum Fault {
+    Fails,
+    Rejects,
+    Delays,
+    LosesAnswer,
+}
+
+#[derive(Default)]
+struct State {
+    records: BTreeMap<LogId, Record>,
+    /// For each coming request to the source, one fault or none.
+    source_faults: VecDeque<Option<Fault>>,
+    requests: u64,
+    landed: Vec<Vec<String>>,
+    destination_faults: VecDeque<Option<Fault>>,
+    stored: Option<(Checkpoint, u64)>,
+    saves: u64,
+    store_faults: VecDeque<Option<Fault>>,
+}
+
+#[derive(Clone)]
+struct World {
+    state: Arc<Mutex<State>>,
+    clock: Clock,
+}
+
+impl World {
+    /// A world in which it is 08:00:00, with these many records, one a second, the last one
+    /// stored and dated 07:58:00.
+    fn with_records(count: i64) -> Self {
+        let began = Instant::now();
+        let world = Self {
+            state: Arc::default(),
+            clock: Arc::new(move || at("08:00:00") + began.elapsed()),
+        };
+        for n in 0..count {
+            let time = at("07:58:00") - chrono::Duration::seconds(count - 1 - n);
+            world.add(time, time);
+        }
+        world
+    }
+
+    fn state(&self) -> std::sync::MutexGuard<'_, State> {
+        self.state.lock().unwrap()
+    }
+
+    fn add(&self, stored: DateTime<Utc>, date: DateTime<Utc>) {
+        let record = record(stored, date);
+        self.state().records.insert(record.log_id.clone(), record);
+    }
+
+    fn poller(&self) -> Poller<Self, Self, Self> {
+        Poller {
+            source: self.clone(),
+            destination: self.clone(),
+            checkpoints: self.clone(),
+            clock: self.clock.clone(),
+            policy: Policy {
+                start_from: StartFrom::Oldest,
+                overlap: Duration::from_mins(1),
+                budget: Duration::from_mins(4),
+            },
+        }
+    }
+
+    async fn run(&self) -> Report {
+        self.poller()
+            .run(&watch::Sender::new(Report::default()))
+            .await
+    }
+
+    /// Ids that landed, in order.
+    fn landed(&self) -> Vec<String> {
+        self.state().landed.concat()
+    }
+
+    fn all_ids(&self) -> Vec<String> {
+        self.state()
+            .records
+            .keys()
+            .map(ToString::to_string)
+            .collect()
+    }
+
+    fn position(&self) -> Position {
+        self.state().stored.as_ref().unwrap().0.position().clone()
+    }
+}
+
+fn failure() -> BoxError {
+    "it failed".into()
+}
+
+impl World {
+    async fn suffer(fault: Option<Fault>) -> Result<(), SourceError> {
+        match fault {
+            None => Ok(()),
+            Some(Fault::Rejects) => Err(SourceError::Rejected("no such id".into())),
+            Some(Fault::Delays) => {
+                tokio::time::sleep(Duration::from_secs(20)).await;
+                Ok(())
+            }
+            Some(Fault::Fails | Fault::LosesAnswer) => Err(SourceError::Failed(failure())),
+        }
+    }
+
+    fn page_behind(&self, bound: Option<&LogId>) -> Page {
+        let state = self.state();
+        let records: Vec<_> = state
+            .records
+            .iter()
+            .filter(|(id, _)| bound.is_none_or(|bound| *id > bound))
+            .map(|(_, record)| record.clone())
+            .take(PAGE)
+            .collect();
+        Page {
+            is_last: records.len() < PAGE,
+            records,
+        }
+    }
+
+    fn source_fault(&self) -> Option<Fault> {
+        let mut state = self.state();
+        state.requests += 1;
+        state.source_faults.pop_front().flatten()
+    }
+}
+
+impl Source for World {
+    async fn first(&self, start: Start, _: Deadline) -> Result<Page, SourceError> {
+        Self::suffer(self.source_fault()).await?;
+        Ok(match start {
+            Start::At(time) => self.page_behind(Some(&id(time - STORING_DELAY))),
+            Start::Oldest => self.page_behind(None),
+        })
+    }
+
+    async fn after(&self, id: &LogId, _: Deadline) -> Result<Page, SourceError> {
+        Self::suffer(self.source_fault()).await?;
+        Ok(self.page_behind(Some(id)))
+    }
+
+    fn requests(&self) -> u64 {
+        self.state().requests
+    }
+}
+
+impl Destination for World {
+    fn name(&self) -> &'static str {
+        "memory"
+    }
+
+    fn limits(&self) -> Limits {
+        Limits {
+            rows: 1_000,
+            bytes: 60_000,
+        }
+    }
+
+    fn row(&self, record: &Record) -> Bytes {
+        record.json.clone()
+    }
+
+    async fn deliver(&self, rows: &[Bytes], _: Deadline) -> Result<Receipt, BoxError> {
+        let fault = self.state().destination_faults.pop_front().flatten();
+        let lands = matches!(fault, None | Some(Fault::LosesAnswer | Fault::Delays));
+        if lands {
+            let ids = rows
+                .iter()
+                .map(|row| String::from_utf8(row.to_vec()).unwrap());
+            self.state().landed.push(ids.collect());
+        }
+        Self::suffer(fault).await?;
+        Ok(Receipt {
+            bytes: rows.iter().map(Bytes::len).sum(),
+        })
+    }
+}
+
+impl CheckpointStore for World {
+    async fn load(&self, _: Deadline) -> Result<Option<Loaded>, CheckpointError> {
+        let fault = self.state().store_faults.pop_front().flatten();
+        Self::suffer(fault)
+            .await
+            .map_err(|_| CheckpointError::Read {
+                path: "memory".into(),
+                source: StorageError::OutOfTime,
+            })?;
+        let stored = self.state().stored.clone();
+        Ok(stored.map(|(checkpoint, version)| Loaded {
+            checkpoint,
+            version: Version::new(version.to_string()),
+        }))
+    }
+
+    async fn save(
+        &self,
+        checkpoint: &Checkpoint,
+        version: Option<&Version>,
+        _: DateTime<Utc>,
+        _: Deadline,
+    ) -> Result<Version, CheckpointError> {
+        let mut state = self.state();
+        let stored = state
+            .stored
+            .as_ref()
+            .map(|(_, it)| Version::new(it.to_string()));
+        if stored.as_ref() != version {
+            return Err(CheckpointError::Conflict {
+                path: "memory".into(),
+            });
+        }
+        state.saves += 1;
+        let next = state.saves;
+        state.stored = Some((checkpoint.clone(), next));
+        Ok(Version::new(next.to_string()))
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_record_lands_once_and_a_second_run_delivers_nothing() {
+    let world = World::with_records(2_500);
+    let report = world.run().await;
+    assert_eq!(world.landed(), world.all_ids());
+    assert_eq!(
+        (
+            report.fetched,
+            report.delivered,
+            report.skipped,
+            report.batches
+        ),
+        (2_500, 2_500, 0, 3)
+    );
+    // 25 full pages and the empty one behind them.
+    assert_eq!(report.requests, 26);
+    assert!(report.caught_up && report.is_success());
+    assert_eq!(report.lag_seconds, Some(0));
+    assert_eq!(report.last_date, Some(at("07:58:00")));
+
+    let second = world.run().await;
+    assert_eq!((second.delivered, second.requests), (0, 1));
+    assert_eq!(second.last_date, Some(at("07:58:00")));
+    assert_eq!(world.landed().len(), 2_500);
+}
+
+#[tokio::test(start_paused = true)]
+async fn new_records_are_delivered_and_those_read_again_are_not() {
+    let world = World::with_records(10);
+    world.add(at("07:59:30"), at("07:59:29"));
+    world.run().await;
+    for n in 0..130 {
+        let time = at("07:59:40") + chrono::Duration::milliseconds(n);
+        world.add(time, time);
+    }
+    let report = world.run().await;
+    assert_eq!((report.delivered, report.skipped), (130, 1));
+    assert_eq!(world.landed(), world.all_ids());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_record_that_becomes_visible_below_ids_already_read_is_delivered() {
+    let world = World::with_records(10);
+    world.add(at("07:59:30"), at("07:59:30"));
+    world.run().await;
+    world.add(at("07:59:10"), at("07:59:09"));
+    let report = world.run().await;
+    assert_eq!((report.delivered, report.skipped), (1, 1));
+    assert_eq!(world.landed().last().unwrap(), id(at("07:59:10")).as_str());
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_first_run_begins_with_the_oldest_record_of_its_window() {
+    let world = World::with_records(0);
+    for (stored, date) in [
+        ("06:59:58", "06:59:57"),
+        ("07:00:02", "06:59:59"), // stored within the window, but dated before it
+        ("07:00:04", "07:00:00"), // the oldest of the window
+        ("07:00:05", "07:30:00"),
+    ] {
+        world.add(at(stored), at(date));
+    }
+    let mut poller = world.poller();
+    poller.policy.start_from = StartFrom::Ago(Duration::from_hours(1));
+    let report = poller.run(&watch::Sender::new(Report::default())).await;
+    assert_eq!((report.delivered, report.before_start), (2, 2));
+    assert_eq!(
+        world.landed(),
+        [
+            id(at("07:00:04")).to_string(),
+            id(at("07:00:05")).to_string()
+        ]
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_empty_tenant_is_read_from_the_same_start_when_records_come() {
+    let world = World::with_records(0);
+    let mut poller = world.poller();
+    poller.policy.start_from = StartFrom::Ago(Duration::from_mins(1));
+    let progress = watch::Sender::new(Report::default());
+    let report = poller.run(&progress).await;
+    assert!(report.caught_up);
+    assert_eq!(world.position(), Position::From(Start::At(at("07:59:00"))));
+
+    world.add(at("08:00:00"), at("08:00:00"));
+    tokio::time::advance(Duration::from_hours(3)).await;
+    assert_eq!(poller.run(&progress).await.delivered, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failed_delivery_moves_nothing_and_the_next_run_delivers_it_all() {
+    let world = World::with_records(2_500);
+    world.state().destination_faults = [None, Some(Fault::Fails)].into();
+    let report = world.run().await;
+    assert_eq!(report.errors, ["it failed"]);
+    assert_eq!((report.delivered, report.caught_up), (1_000, false));
+    // The newest record delivered is 1,500 s older than the newest there is, and that 120 s.
+    assert_eq!(report.lag_seconds, Some(1_620));
+
+    assert_eq!(world.run().await.delivered, 1_500);
+    assert_eq!(world.landed(), world.all_ids());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lost_acknowledgement_costs_one_batch_of_duplicates_and_no_loss() {
+    let world = World::with_records(2_500);
+    world.state().destination_faults = [None, Some(Fault::LosesAnswer)].into();
+    assert!(!world.run().await.is_success());
+    world.run().await;
+    let mut landed = world.landed();
+    assert_eq!(landed.len(), 3_500);
+    landed.sort();
+    landed.dedup();
+    assert_eq!(landed, world.all_ids());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_read_before_a_failure_is_delivered_and_saved() {
+    let world = World::with_records(500);
+    world.state().source_faults = [None, None, Some(Fault::Fails)].into();
+    let report = world.run().await;
+    assert_eq!(report.errors, ["it failed"]);
+    assert_eq!((report.delivered, report.caught_up), (200, false));
+    assert_eq!(world.run().await.delivered, 300);
+    assert_eq!(world.landed(), world.all_ids());
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_read_while_the_checkpoint_cannot_be() {
+    let world = World::with_records(10);
+    world.state().store_faults = [Some(Fault::Fails)].into();
+    let report = world.run().await;
+    assert_eq!(report.requests, 0);
+    assert_eq!(
+        report.errors,
+        [
+            "reading the checkpoint memory: the storage did not answer before the run's time was over"
+        ]
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_gives_way_to_another_poller_that_saved_meanwhile() {
+    let world = World::with_records(2_500);
+    let poller = world.poller();
+    let progress = watch::Sender::new(Report::default());
+    let mut seen = progress.subscribe();
+    let (report, ()) = tokio::join!(poller.run(&progress), async {
+        seen.wait_for(|report| report.batches == 1).await.unwrap();
+        let mut state = world.state();
+        state.saves += 1;
+        let saves = state.saves;
+        state.stored = Some((Checkpoint::at(Position::From(Start::Oldest)), saves));
+    });
+    assert_eq!(report.errors.len(), 1);
+    assert!(report.errors[0].starts_with("another poller saved the checkpoint memory"));
+    assert!(report.batches < 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rejected_cursor_resumes_with_what_is_left_and_reports_the_gap_once() {
+    let world = World::with_records(10);
+    world.run().await;
+    // Two days without a run; what was stored before 07:00 two days later is gone.
+    tokio::time::advance(Duration::from_hours(48)).await;
+    world.state().records.clear();
+    let resumed = at("07:00:00") + chrono::Duration::days(2);
+    world.add(resumed, resumed);
+    world.state().source_faults = [Some(Fault::Rejects)].into();
+
+    let report = world.run().await;
+    assert!(report.is_success());
+    assert_eq!(report.delivered, 1);
+    assert_eq!(
+        report.gap,
+        Some(Gap {
+            from: at("08:00:00"), // when the first run had read to the end
+            to: resumed,
+        })
+    );
+    assert_eq!(world.run().await.gap, None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cursor_rejected_within_a_day_of_having_caught_up_is_no_gap_and_no_flood() {
+    let world = World::with_records(500);
+    world.run().await;
+    world.add(at("08:00:01"), at("08:00:01"));
+    world.state().source_faults = [Some(Fault::Rejects)].into();
+    let report = world.run().await;
+    assert_eq!((report.delivered, report.gap), (1, None));
+    // The new one, and what was stored in the 20 s before the cursor.
+    assert_eq!(report.fetched, 21);
+    assert_eq!(world.landed(), world.all_ids());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cursor_rejected_in_a_silent_tenant_is_reported_once() {
+    let world = World::with_records(10);
+    world.run().await;
+    tokio::time::advance(Duration::from_hours(48)).await;
+    world.state().records.clear();
+    world.state().source_faults = [Some(Fault::Rejects)].into();
+    let gap = world.run().await.gap.unwrap();
+    assert_eq!(gap.from, at("08:00:00"));
+    assert_eq!(gap.to - gap.from, chrono::Duration::days(2));
+    assert_eq!(world.run().await.gap, None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_second_rejection_in_a_run_is_an_error_and_not_a_loop() {
+    let world = World::with_records(10);
+    world.run().await;
+    world.state().source_faults = [Some(Fault::Rejects), Some(Fault::Rejects)].into();
+    let report = world.run().await;
+    assert_eq!(report.errors, ["no such id"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_ends_on_time_and_the_next_one_goes_on() {
+    let world = World::with_records(2_500);
+    let began = Instant::now();
+    world.state().source_faults = vec![Some(Fault::Delays); 11].into();
+    let report = world.run().await;
+    // A page takes 20 s and reading ends at 210 s, so the eleventh page is the last one begun.
+    assert_eq!((report.delivered, report.caught_up), (1_100, false));
+    assert!(report.is_success());
+    assert_eq!(began.elapsed(), Duration::from_secs(220));
+    // Each page is delivered while the next one is awaited.
+    assert_eq!(report.batches, 11);
+    assert_eq!(world.run().await.delivered, 1_400);
+    assert_eq!(world.landed(), world.all_ids());
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_its_budget_a_run_begins_nothing_and_is_no_failure() {
+    let world = World::with_records(500);
+    let mut poller = world.poller();
+    poller.policy.budget = Duration::ZERO;
+    let report = poller.run(&watch::Sender::new(Report::default())).await;
+    assert!(report.is_success());
+    assert_eq!((report.fetched, report.caught_up), (0, false));
+    assert_eq!(report.lag_seconds, None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_batch_keeps_to_the_bytes_that_the_destination_takes() {
+    let world = World::with_records(0);
+    for (second, length) in [(1, 30_000), (2, 29_996), (3, 1), (4, 100_000), (5, 1)] {
+        let time = at("07:00:00") + chrono::Duration::seconds(second);
+        let mut record = record(time, time);
+        record.json = Bytes::from("x".repeat(length));
+        world.state().records.insert(record.log_id.clone(), record);
+    }
+    world.run().await;
+    let sizes: Vec<Vec<usize>> = world
+        .state()
+        .landed
+        .iter()
+        .map(|batch| batch.iter().map(String::len).collect())
+        .collect();
+    // 30,000 and 29,996 and three separators are one below the limit; the row that is over it by
+    // itself travels alone.
+    assert_eq!(
+        sizes,
+        [vec![30_000, 29_996], vec![1], vec![100_000], vec![1]]
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_idle_run_saves_nothing_but_once_an_hour_that_it_was_there() {
+    let world = World::with_records(10);
+    world.run().await;
+    let saves = world.state().saves;
+    for _ in 0..59 {
+        tokio::time::advance(Duration::from_mins(1)).await;
+        world.run().await;
+    }
+    assert_eq!(world.state().saves, saves);
+    tokio::time::advance(Duration::from_mins(1)).await;
+    world.run().await;
+    assert_eq!(world.state().saves, saves + 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_cursor_follows_when_its_records_have_aged() {
+    let world = World::with_records(0);
+    world.add(at("07:59:30"), at("07:59:30"));
+    world.run().await;
+    assert_eq!(world.position(), Position::From(Start::Oldest));
+    tokio::time::advance(Duration::from_secs(30)).await;
+    world.run().await;
+    assert_eq!(world.position(), Position::After(id(at("07:59:30"))));
+    assert_eq!(world.run().await.fetched, 0);
+}
+
+/// A source that answers every request with the same full page.
+struct Stuck(Vec<Record>);
+
+impl Source for Stuck {
+    async fn first(&self, _: Start, _: Deadline) -> Result<Page, SourceError> {
+        Ok(Page {
+            records: self.0.clone(),
+            is_last: false,
+        })
+    }
+
+    async fn after(&self, _: &LogId, deadline: Deadline) -> Result<Page, SourceError> {
+        self.first(Start::Oldest, deadline).await
+    }
+
+    fn requests(&self) -> u64 {
+        0
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_page_that_repeats_itself_is_delivered_once_and_then_an_error() {
+    let world = World::with_records(100);
+    let records: Vec<_> = world.state().records.values().cloned().collect();
+    let poller = Poller {
+        source: Stuck([records.clone(), records].concat()),
+        destination: world.clone(),
+        checkpoints: world.clone(),
+        clock: world.clock.clone(),
+        policy: world.poller().policy,
+    };
+    let report = poller.run(&watch::Sender::new(Report::default())).await;
+    assert_eq!(world.landed(), world.all_ids());
+    assert_eq!((report.delivered, report.skipped), (100, 300));
+    assert_eq!(report.errors.len(), 1);
+    assert!(report.errors[0].starts_with("reading does not get on"));
+}
+
+#[test]
+fn the_newest_of_a_checkpoint_is_what_the_report_tells() {
+    let mut checkpoint = Checkpoint::at(Position::From(Start::Oldest));
+    let time = at("07:00:00");
+    checkpoint.acknowledge(&[record(time, time)], at("08:00:00"), Duration::ZERO);
+    assert_eq!(
+        checkpoint.newest(),
+        Some(&Newest {
+            log_id: id(time),
+            date: Some(time)
+        })
+    );
+}

@@ -1,0 +1,185 @@
+//! What a run did: the answer to an invocation, one line of the log, and what `poll` prints.
+
+use std::error::Error;
+use std::fmt;
+
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+
+use crate::auth0::LogId;
+
+/// The result of one run for one destination.
+///
+/// Of a run without errors, `fetched` is the sum of `delivered`, `skipped`, `before_start` and
+/// `dead_lettered`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Report {
+    /// Where records went, as in the setting `DESTINATIONS`.
+    pub destination: String,
+    /// Whether this invocation did nothing because an earlier one was still at work.
+    pub busy: bool,
+    /// Records read from Auth0, those read again included.
+    pub fetched: u64,
+    /// Records that the destination acknowledged.
+    pub delivered: u64,
+    /// Records that had been delivered before.
+    pub skipped: u64,
+    /// Records of a first run that are older than its start.
+    pub before_start: u64,
+    /// Records set aside because the destination refuses them.
+    pub dead_lettered: u64,
+    /// Requests to Auth0, those for tokens and those tried again included.
+    pub requests: u64,
+    /// Posts that the destination acknowledged.
+    pub batches: u64,
+    /// Bytes in those posts.
+    pub bytes: u64,
+    /// Whether the end of the tenant's log was reached.
+    pub caught_up: bool,
+    /// The newest record delivered, by this run or an earlier one.
+    pub last_log_id: Option<LogId>,
+    /// The date of that record.
+    pub last_date: Option<DateTime<Utc>>,
+    /// Age of that record in seconds; 0 if the run caught up, null if nothing was ever delivered.
+    pub lag_seconds: Option<u64>,
+    /// A stretch of time whose records Auth0 may have dropped before they were read.
+    pub gap: Option<Gap>,
+    /// Duration of the run in milliseconds.
+    pub elapsed_ms: u64,
+    /// What went wrong. A run with errors has failed, even if it delivered records.
+    pub errors: Vec<String>,
+}
+
+/// A stretch of time.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
+pub struct Gap {
+    /// Its beginning.
+    pub from: DateTime<Utc>,
+    /// Its end.
+    pub to: DateTime<Utc>,
+}
+
+impl Report {
+    /// The report of a run that has done nothing yet.
+    #[must_use]
+    pub fn of(destination: &str) -> Self {
+        Self {
+            destination: destination.to_owned(),
+            ..Self::default()
+        }
+    }
+
+    /// Whether the run did what it should.
+    #[must_use]
+    pub fn is_success(&self) -> bool {
+        self.errors.is_empty()
+    }
+
+    /// Notes an error with all its causes.
+    pub fn fail(&mut self, error: &dyn Error) {
+        self.errors.push(with_causes(error));
+    }
+}
+
+/// One line for a person.
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.busy {
+            return f.write_str("an earlier run is still at work, so this invocation did nothing");
+        }
+        write!(
+            f,
+            "{}: {} records delivered",
+            self.destination, self.delivered
+        )?;
+        for (count, what) in [
+            (self.skipped, "delivered before"),
+            (self.before_start, "older than the start"),
+            (self.dead_lettered, "dead-lettered"),
+        ] {
+            if count > 0 {
+                write!(f, ", {count} {what}")?;
+            }
+        }
+        match (self.caught_up, self.lag_seconds) {
+            (true, _) => f.write_str("; caught up"),
+            (false, Some(lag)) => write!(f, "; {lag} s behind"),
+            (false, None) => f.write_str("; not caught up"),
+        }?;
+        if let Some(Gap { from, to }) = self.gap {
+            write!(f, "; records between {from} and {to} may be missing")?;
+        }
+        for error in &self.errors {
+            write!(f, "; failed: {error}")?;
+        }
+        Ok(())
+    }
+}
+
+/// An error and its causes on one line.
+#[must_use]
+pub fn with_causes(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let next = error.to_string();
+        if !text.ends_with(&next) {
+            text.push_str(": ");
+            text.push_str(&next);
+        }
+        cause = error.source();
+    }
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("saving\nthe checkpoint")]
+    struct Outer(#[source] Inner);
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("disk full")]
+    struct Inner;
+
+    #[test]
+    fn an_error_is_noted_with_its_causes_on_one_line() {
+        let mut report = Report::of("log-analytics");
+        assert!(report.is_success());
+        report.fail(&Outer(Inner));
+        assert!(!report.is_success());
+        assert_eq!(report.errors, ["saving the checkpoint: disk full"]);
+    }
+
+    #[test]
+    fn the_line_for_people_says_what_matters() {
+        let report = Report {
+            destination: "log-analytics".into(),
+            delivered: 130,
+            skipped: 60,
+            caught_up: true,
+            ..Report::default()
+        };
+        assert_eq!(
+            report.to_string(),
+            "log-analytics: 130 records delivered, 60 delivered before; caught up"
+        );
+        let behind = Report {
+            destination: "log-analytics".into(),
+            lag_seconds: Some(90),
+            gap: Some(Gap {
+                from: "2026-11-01T00:00:00Z".parse().unwrap(),
+                to: "2026-11-20T00:00:00Z".parse().unwrap(),
+            }),
+            errors: vec!["disk full".into()],
+            ..Report::default()
+        };
+        assert_eq!(
+            behind.to_string(),
+            "log-analytics: 0 records delivered; 90 s behind; records between \
+             2026-11-01 00:00:00 UTC and 2026-11-20 00:00:00 UTC may be missing; failed: disk full"
+        );
+    }
+}

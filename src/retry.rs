@@ -1,0 +1,264 @@
+//! When to try again: one policy for every request that leaves the process.
+//!
+//! A failure says about itself whether trying again can help ([`Transient`]); the waits are
+//! decided here. They are short: a run that has to wait long ends, and the next minute's run
+//! starts where it stopped.
+
+use std::fmt;
+use std::future::Future;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use backon::Retryable;
+use tokio::time::Instant;
+
+/// Attempts at one request, the first included.
+const MAX_ATTEMPTS: u32 = 6;
+/// The first wait is random between nothing and this; each further one may be twice as long.
+const FIRST_WAIT: Duration = Duration::from_millis(500);
+/// No wait of our own choosing is longer.
+const LONGEST_WAIT: Duration = Duration::from_secs(10);
+/// How long after the end of its budget a run still waits for an answer to a request that is
+/// already out: a post may have been stored, and only its answer tells.
+const ANSWER_GRACE: Duration = Duration::from_secs(5);
+/// How long after the end of its budget a run may still be saving what was acknowledged.
+const SAVE_GRACE: Duration = Duration::from_secs(9);
+
+/// The end of a run's time budget.
+#[derive(Clone, Copy, Debug)]
+pub struct Deadline(Instant);
+
+impl Deadline {
+    /// The deadline of work that starts now and may take `budget`.
+    #[must_use]
+    pub fn after(budget: Duration) -> Self {
+        Self(Instant::now() + budget)
+    }
+
+    /// Whether it is too late to begin anything.
+    #[must_use]
+    pub fn is_over(self) -> bool {
+        self.remaining().is_zero()
+    }
+
+    /// Time left in which something may be begun.
+    #[must_use]
+    pub fn remaining(self) -> Duration {
+        self.0.saturating_duration_since(Instant::now())
+    }
+
+    /// The last moment to wait for the answer to a request that is out.
+    #[must_use]
+    pub fn for_answers(self) -> Instant {
+        self.0 + ANSWER_GRACE
+    }
+
+    /// The same budget for the work that must not be cut off: saving what was acknowledged.
+    #[must_use]
+    pub fn for_saving(self) -> Self {
+        Self(self.0 + SAVE_GRACE - ANSWER_GRACE)
+    }
+}
+
+/// Whether trying again can help.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Again {
+    /// The same request would be answered the same way.
+    Never,
+    /// After a wait of our choosing.
+    Soon,
+    /// Not before this much time has passed, said the service.
+    NotBefore(Duration),
+}
+
+/// A failure that knows whether trying again can help.
+pub trait Transient {
+    /// What the failure says about another attempt.
+    fn again(&self) -> Again;
+}
+
+/// The source of random waits; cheap to clone.
+///
+/// It is passed in, so that a test repeats itself.
+#[derive(Clone, Debug)]
+pub struct Jitter(Arc<Mutex<fastrand::Rng>>);
+
+impl Jitter {
+    /// Waits that differ from process to process.
+    #[must_use]
+    pub fn random() -> Self {
+        Self(Arc::new(Mutex::new(fastrand::Rng::new())))
+    }
+
+    /// The same waits for the same seed.
+    #[must_use]
+    pub fn seeded(seed: u64) -> Self {
+        Self(Arc::new(Mutex::new(fastrand::Rng::with_seed(seed))))
+    }
+
+    fn fork(&self) -> fastrand::Rng {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).fork()
+    }
+}
+
+/// The failure that remained, and what was tried.
+#[derive(Debug)]
+pub struct GaveUp<E> {
+    /// The last attempt's failure.
+    pub error: E,
+    attempts: u32,
+    elapsed: Duration,
+}
+
+impl<E: fmt::Display> fmt::Display for GaveUp<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.error.fmt(f)?;
+        if self.attempts > 1 {
+            let seconds = self.elapsed.as_secs_f64();
+            write!(f, " (tried {} times in {seconds:.1} s)", self.attempts)?;
+        }
+        Ok(())
+    }
+}
+
+impl<E: std::error::Error> std::error::Error for GaveUp<E> {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.error.source()
+    }
+}
+
+/// Makes attempts until one succeeds, one fails for good, or there is no time for another.
+pub async fn retry<T, E, F>(
+    jitter: &Jitter,
+    deadline: Deadline,
+    mut attempt: impl FnMut() -> F,
+) -> Result<T, GaveUp<E>>
+where
+    E: Transient,
+    F: Future<Output = Result<T, E>>,
+{
+    let started = Instant::now();
+    let mut attempts = 0;
+    let counted = || {
+        attempts += 1;
+        attempt()
+    };
+    let result = counted
+        .retry(FullJitter::new(jitter.fork()))
+        .when(|error: &E| error.again() != Again::Never)
+        .adjust(|error, wait| {
+            let wait = match error.again() {
+                Again::NotBefore(least) => least.max(wait?),
+                Again::Soon | Again::Never => wait?,
+            };
+            (wait < deadline.remaining()).then_some(wait)
+        })
+        .await;
+    result.map_err(|error| GaveUp {
+        error,
+        attempts,
+        elapsed: started.elapsed(),
+    })
+}
+
+/// "Full jitter": each wait is random between nothing and a bound that doubles.
+#[derive(Debug)]
+struct FullJitter {
+    rng: fastrand::Rng,
+    bound: Duration,
+    left: u32,
+}
+
+impl FullJitter {
+    fn new(rng: fastrand::Rng) -> Self {
+        Self {
+            rng,
+            bound: FIRST_WAIT,
+            left: MAX_ATTEMPTS - 1,
+        }
+    }
+}
+
+impl Iterator for FullJitter {
+    type Item = Duration;
+
+    fn next(&mut self) -> Option<Duration> {
+        self.left = self.left.checked_sub(1)?;
+        let wait = self.bound.mul_f64(self.rng.f64());
+        self.bound = (self.bound * 2).min(LONGEST_WAIT);
+        Some(wait)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug)]
+    struct Failure(Again);
+
+    impl Transient for Failure {
+        fn again(&self) -> Again {
+            self.0
+        }
+    }
+
+    impl fmt::Display for Failure {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("failed")
+        }
+    }
+
+    /// Fails as told, attempt after attempt, then succeeds; answers with the time it all took.
+    async fn run(failures: &[Again], budget: Duration) -> (Result<(), GaveUp<Failure>>, Duration) {
+        let started = Instant::now();
+        let mut failures = failures.iter();
+        let result = retry(&Jitter::seeded(1), Deadline::after(budget), || {
+            let next = failures.next();
+            async move { next.map_or(Ok(()), |again| Err(Failure(*again))) }
+        })
+        .await;
+        (result, started.elapsed())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_passing_failure_is_tried_again_after_short_waits() {
+        let (result, took) = run(&[Again::Soon; 5], Duration::from_mins(1)).await;
+        assert!(result.is_ok());
+        // 0.5 + 1 + 2 + 4 + 8 s is the most that five waits can take.
+        assert!(took > Duration::ZERO && took < Duration::from_millis(15_500));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_sixth_failure_is_the_last_and_the_error_says_so() {
+        let (result, _) = run(&[Again::Soon; 6], Duration::from_mins(1)).await;
+        let message = result.unwrap_err().to_string();
+        assert!(
+            message.starts_with("failed (tried 6 times in "),
+            "{message}"
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_final_failure_is_not_tried_again() {
+        let (result, took) = run(&[Again::Never], Duration::from_mins(1)).await;
+        assert_eq!(result.unwrap_err().to_string(), "failed");
+        assert_eq!(took, Duration::ZERO);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_wait_that_a_service_asks_for_is_kept() {
+        let wait = Duration::from_secs(30);
+        let (result, took) = run(&[Again::NotBefore(wait)], Duration::from_mins(1)).await;
+        assert!(result.is_ok());
+        assert!(took >= wait);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_wait_beyond_the_deadline_is_not_begun() {
+        let wait = Duration::from_mins(1);
+        let (result, took) = run(&[Again::NotBefore(wait)], Duration::from_mins(1)).await;
+        assert!(result.is_err());
+        assert_eq!(took, Duration::ZERO);
+    }
+}

@@ -1,0 +1,27 @@
+//! The outside world of `auth0-poller`, for its tests and its demo.
+//!
+//! - [`Tenant`]: an Auth0 tenant, with its token endpoint and its log.
+//! - [`Workspace`]: a Log Analytics workspace that takes the HTTP Data Collector API.
+//! - [`FunctionsHost`]: a strict **stand-in** for the Azure Functions host. The real host cannot
+//!   be installed from the package registries; this one does what the real one was seen to do, and
+//!   where the real one would be lenient or would hang it fails, so that passing here is harder.
+//! - [`Azurite`]: Microsoft's storage emulator, the real one, started and stopped.
+//! - [`ManagedIdentity`]: the endpoint from which a Function App gets tokens for its identity.
+//!
+//! Nothing here is taken from `auth0-poller`: signatures are verified, columns are made and ids are
+//! composed by code of its own, from what the services document and were seen to do.
+
+pub mod azurite;
+pub mod host;
+pub mod identity;
+pub mod records;
+mod server;
+pub mod tenant;
+pub mod workspace;
+
+pub use azurite::Azurite;
+pub use host::{AppRoot, FunctionsHost};
+pub use identity::ManagedIdentity;
+pub use server::Fault;
+pub use tenant::Tenant;
+pub use workspace::Workspace;

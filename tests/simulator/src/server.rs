@@ -1,0 +1,150 @@
+//! What the simulated services share: a listener of their own, and faults on demand.
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::sync::{Mutex, PoisonError};
+
+use axum::Router;
+use axum::body::Body;
+use axum::http::{HeaderName, HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::AbortHandle;
+
+/// An HTTP server on a free port of the loopback interface, until it is dropped.
+#[derive(Debug)]
+pub struct Server {
+    address: SocketAddr,
+    task: AbortHandle,
+}
+
+impl Server {
+    pub async fn start(router: Router) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let address = listener.local_addr().expect("a bound port");
+        let task = tokio::spawn(async move { axum::serve(listener, router).await });
+        Self {
+            address,
+            task: task.abort_handle(),
+        }
+    }
+
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// Counts requests, and lets a test wait for one.
+#[derive(Debug)]
+pub struct Counter(watch::Sender<u64>);
+
+impl Default for Counter {
+    fn default() -> Self {
+        Self(watch::Sender::new(0))
+    }
+}
+
+impl Counter {
+    pub fn count(&self) -> u64 {
+        self.0.send_modify(|count| *count += 1);
+        self.get()
+    }
+
+    pub fn get(&self) -> u64 {
+        *self.0.borrow()
+    }
+
+    pub async fn wait_for(&self, least: u64) {
+        let mut counts = self.0.subscribe();
+        let reached = counts.wait_for(|count| *count >= least).await;
+        reached.expect("the sender is here");
+    }
+}
+
+/// What a service does with one request instead of what it should.
+#[derive(Clone, Debug)]
+pub enum Fault {
+    /// Answers so.
+    Answer {
+        /// The status.
+        status: u16,
+        /// Headers.
+        headers: Vec<(&'static str, String)>,
+        /// The body.
+        body: String,
+    },
+    /// Closes the connection in the middle of its answer.
+    Break,
+    /// Does its work, then closes the connection instead of answering.
+    LoseAnswer,
+    /// Never answers.
+    Hang,
+    /// Does what it should: for a fault that comes later.
+    None,
+}
+
+impl Fault {
+    /// An answer without headers worth mentioning.
+    pub fn answer(status: u16, body: &str) -> Self {
+        Self::Answer {
+            status,
+            headers: Vec::new(),
+            body: body.to_owned(),
+        }
+    }
+
+    pub(crate) async fn respond(self) -> Response {
+        match self {
+            Self::Answer {
+                status,
+                headers,
+                body,
+            } => {
+                let status = StatusCode::from_u16(status).expect("a status");
+                let mut response = (status, body).into_response();
+                for (name, value) in headers {
+                    response.headers_mut().insert(
+                        HeaderName::from_static(name),
+                        HeaderValue::from_str(&value).expect("a header's value"),
+                    );
+                }
+                response
+            }
+            Self::Break | Self::LoseAnswer => {
+                let broken = futures_util::stream::iter([
+                    Ok(bytes::Bytes::from_static(b"[{")),
+                    Err(std::io::Error::other("broken on purpose")),
+                ]);
+                Body::from_stream(broken).into_response()
+            }
+            Self::Hang => std::future::pending().await,
+            Self::None => unreachable!("handed to nobody"),
+        }
+    }
+}
+
+/// Faults that wait for the coming requests, first come first served.
+#[derive(Debug, Default)]
+pub struct Faults(Mutex<VecDeque<Fault>>);
+
+impl Faults {
+    pub fn add(&self, faults: impl IntoIterator<Item = Fault>) {
+        self.lock().extend(faults);
+    }
+
+    pub fn next(&self) -> Option<Fault> {
+        let next = self.lock().pop_front();
+        next.filter(|fault| !matches!(fault, Fault::None))
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, VecDeque<Fault>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

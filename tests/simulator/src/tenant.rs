@@ -1,0 +1,581 @@
+//! An Auth0 tenant: its token endpoint and its log.
+//!
+//! What Auth0 documents or was seen to do is done here; where its behaviour is not known, a test
+//! chooses (see [`SyntheticIds`]).
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::{Query, State};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use chrono::{DateTime, Duration, Utc};
+use serde_json::{Map, Value, json};
+
+use crate::records::Generator;
+use crate::server::{Counter, Fault, Faults, Server};
+
+const CLIENT_ID: &str = "simulated-client-id-aK3bQ9xTz1Lm";
+const CLIENT_SECRET: &str = "simulated-client-secret-9x8y7z6w5v4u3t2s1r0q";
+/// The tenant's own domain. It is served on loopback, as behind a custom domain, so that the
+/// audience is another than the address.
+const DOMAIN: &str = "acme.eu.auth0.com";
+const LARGEST_PAGE: usize = 100;
+const DEFAULT_PAGE: usize = 50;
+const SEARCH_LIMIT: usize = 1_000;
+
+/// What the tenant makes of an id that it never issued, as reading from a time needs it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum SyntheticIds {
+    /// A lower bound like any other: what other collectors rely on.
+    Taken,
+    /// 400, as for an id that has expired.
+    Rejected,
+    /// An empty page.
+    Ignored,
+}
+
+/// How the tenant behaves.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// What it makes of ids that it never issued.
+    pub synthetic_ids: SyntheticIds,
+    /// Whether each exchange of a token leaves an event in the log, as it does at Auth0.
+    pub token_events: bool,
+    /// Seconds that a token lives.
+    pub token_life: i64,
+    /// The scopes of a token.
+    pub scope: &'static str,
+    /// Requests in the bucket, and requests a minute that fill it again.
+    pub rate_limit: (u64, u64),
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            synthetic_ids: SyntheticIds::Taken,
+            token_events: true,
+            token_life: 86_400,
+            scope: "read:logs read:logs_users",
+            // Out of the way; a test of the limit sets its own.
+            rate_limit: (1_000, 60_000),
+        }
+    }
+}
+
+/// A simulated tenant.
+#[derive(Debug)]
+pub struct Tenant {
+    server: Server,
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    options: Options,
+    state: Mutex<Log>,
+    token_requests: Counter,
+    token_faults: Faults,
+    log_requests: Counter,
+    log_faults: Faults,
+}
+
+#[derive(Debug)]
+struct Log {
+    generator: Generator,
+    records: BTreeMap<String, Value>,
+    issued: HashSet<String>,
+    tokens: HashMap<String, DateTime<Utc>>,
+    /// Thousandths of a request.
+    bucket: u64,
+    filled_at: DateTime<Utc>,
+    serial: u64,
+}
+
+impl Tenant {
+    /// A tenant with an empty log that behaves as Auth0 does.
+    pub async fn start() -> Self {
+        Self::with(Options::default()).await
+    }
+
+    /// A tenant with an empty log.
+    pub async fn with(options: Options) -> Self {
+        let inner = Arc::new(Inner {
+            state: Mutex::new(Log {
+                generator: Generator::seeded(1),
+                records: BTreeMap::new(),
+                issued: HashSet::new(),
+                tokens: HashMap::new(),
+                bucket: options.rate_limit.0 * 1_000,
+                filled_at: Utc::now(),
+                serial: 0,
+            }),
+            options,
+            token_requests: Counter::default(),
+            token_faults: Faults::default(),
+            log_requests: Counter::default(),
+            log_faults: Faults::default(),
+        });
+        let router = Router::new()
+            .route("/oauth/token", post(token))
+            .route("/api/v2/logs", get(logs))
+            .with_state(Arc::clone(&inner));
+        Self {
+            server: Server::start(router).await,
+            inner,
+        }
+    }
+
+    /// The app settings that reach it.
+    pub fn settings(&self) -> Vec<(String, String)> {
+        [
+            ("DOMAIN", self.server.url()),
+            ("AUDIENCE", audience()),
+            ("CLIENT_ID", CLIENT_ID.to_owned()),
+            ("CLIENT_SECRET", CLIENT_SECRET.to_owned()),
+        ]
+        .map(|(name, value)| (name.to_owned(), value))
+        .into()
+    }
+
+    /// What must not appear anywhere: the secret and every token issued so far.
+    pub fn secrets(&self) -> Vec<String> {
+        let tokens = self.log().tokens.keys().cloned().collect::<Vec<_>>();
+        [vec![CLIENT_SECRET.to_owned()], tokens].concat()
+    }
+
+    /// Makes this many records, dated within a range, each stored some seconds after its date.
+    /// Answers with their ids.
+    pub fn generate(&self, count: usize, from: DateTime<Utc>, to: DateTime<Utc>) -> Vec<String> {
+        let mut log = self.log();
+        (0..count)
+            .map(|_| {
+                let date = log.generator.time(from, to);
+                let record = log.generator.record(date);
+                let delay = log.generator.storing_delay();
+                log.store(record, date + delay)
+            })
+            .collect()
+    }
+
+    /// Puts a record into the log that was stored at this time, and answers with its id.
+    /// If that is before ids that have been read already, the record becomes visible late.
+    pub fn add(&self, record: Value, stored: DateTime<Utc>) -> String {
+        let Value::Object(record) = record else {
+            panic!("a record is an object");
+        };
+        self.log().store(record, stored)
+    }
+
+    /// Drops the records stored before this time: their retention is over.
+    pub fn expire_before(&self, time: DateTime<Utc>) {
+        let oldest = bound(time);
+        self.log().records.retain(|id, _| *id >= oldest);
+    }
+
+    /// The ids in the log, ascending.
+    pub fn log_ids(&self) -> Vec<String> {
+        self.log().records.keys().cloned().collect()
+    }
+
+    /// The `type` of each record, by id.
+    pub fn types(&self) -> BTreeMap<String, String> {
+        let kind = |record: &Value| record["type"].as_str().unwrap_or_default().to_owned();
+        let log = self.log();
+        let records = log.records.iter();
+        records
+            .map(|(id, record)| (id.clone(), kind(record)))
+            .collect()
+    }
+
+    /// Tokens asked for so far.
+    pub fn token_requests(&self) -> u64 {
+        self.inner.token_requests.get()
+    }
+
+    /// Requests for log records so far.
+    pub fn log_requests(&self) -> u64 {
+        self.inner.log_requests.get()
+    }
+
+    /// Waits for the `least`th request for log records.
+    pub async fn wait_for_log_request(&self, least: u64) {
+        self.inner.log_requests.wait_for(least).await;
+    }
+
+    /// Lets every token issued so far be refused from now on.
+    pub fn revoke_tokens(&self) {
+        let past = DateTime::UNIX_EPOCH;
+        self.log()
+            .tokens
+            .values_mut()
+            .for_each(|expiry| *expiry = past);
+    }
+
+    /// What happens to the coming requests for a token.
+    pub fn fail_tokens(&self, faults: impl IntoIterator<Item = Fault>) {
+        self.inner.token_faults.add(faults);
+    }
+
+    /// What happens to the coming requests for log records.
+    pub fn fail_logs(&self, faults: impl IntoIterator<Item = Fault>) {
+        self.inner.log_faults.add(faults);
+    }
+
+    fn log(&self) -> std::sync::MutexGuard<'_, Log> {
+        self.inner.log()
+    }
+}
+
+impl Inner {
+    fn log(&self) -> std::sync::MutexGuard<'_, Log> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Log {
+    fn store(&mut self, mut record: Map<String, Value>, stored: DateTime<Utc>) -> String {
+        self.serial += 1;
+        let id = format!(
+            "900{}{:033}",
+            stored.format("%Y%m%d%H%M%S%6f"),
+            1_223_372_037_583_230_452_u64 + self.serial
+        );
+        record.insert("log_id".into(), id.clone().into());
+        record.insert("_id".into(), id.clone().into());
+        self.issued.insert(id.clone());
+        self.records.insert(id.clone(), Value::Object(record));
+        id
+    }
+
+    /// Takes a request out of the bucket, if there is one, and tells what the headers say.
+    fn take_request(&mut self, (size, per_minute): (u64, u64)) -> (bool, HeaderMap) {
+        let now = Utc::now();
+        let elapsed = (now - self.filled_at).num_milliseconds().unsigned_abs();
+        self.filled_at = now;
+        self.bucket = (self.bucket + elapsed * per_minute / 60).min(size * 1_000);
+        let left = self.bucket.checked_sub(1_000);
+        self.bucket = left.unwrap_or(self.bucket);
+        let until_full = (size * 1_000 - self.bucket) * 60 / per_minute;
+        let reset = now + std::time::Duration::from_millis(until_full + 999);
+        let headers = [
+            ("x-ratelimit-limit", size.into()),
+            ("x-ratelimit-remaining", (self.bucket / 1_000).into()),
+            ("x-ratelimit-reset", reset.timestamp().into()),
+        ];
+        let headers = headers.map(|(name, value)| (HeaderName::from_static(name), value));
+        (left.is_some(), headers.into_iter().collect())
+    }
+}
+
+fn audience() -> String {
+    format!("https://{DOMAIN}/api/v2/")
+}
+
+/// The smallest id that could be stored at this time.
+fn bound(time: DateTime<Utc>) -> String {
+    format!("900{}{:033}", time.format("%Y%m%d%H%M%S%6f"), 0)
+}
+
+fn json_answer(status: StatusCode, body: &Value) -> Response {
+    (
+        status,
+        [("content-type", "application/json; charset=utf-8")],
+        body.to_string(),
+    )
+        .into_response()
+}
+
+fn api_error(status: StatusCode, error: &str, message: &str, code: &str) -> Response {
+    let body = json!({"statusCode": status.as_u16(), "error": error, "message": message,
+                      "errorCode": code});
+    json_answer(status, &body)
+}
+
+fn denied(status: StatusCode, description: &str) -> Response {
+    let body = json!({"error": "access_denied", "error_description": description});
+    json_answer(status, &body)
+}
+
+/// `POST /oauth/token`: JSON or a form.
+async fn token(State(tenant): State<Arc<Inner>>, headers: HeaderMap, body: Bytes) -> Response {
+    let serial = tenant.token_requests.count();
+    if let Some(fault) = tenant.token_faults.next() {
+        return fault.respond().await;
+    }
+    let is_json = headers
+        .get("content-type")
+        .is_some_and(|it| it.as_bytes().starts_with(b"application/json"));
+    let fields: HashMap<String, String> = if is_json {
+        serde_json::from_slice(&body).unwrap_or_default()
+    } else {
+        let form = reqwest::Url::parse(&format!("http://form/?{}", String::from_utf8_lossy(&body)));
+        form.map(|url| url.query_pairs().into_owned().collect())
+            .unwrap_or_default()
+    };
+    let field = |name: &str| fields.get(name).map_or("", String::as_str);
+
+    if field("grant_type") != "client_credentials" {
+        return denied(StatusCode::FORBIDDEN, "Grant type not allowed");
+    }
+    if (field("client_id"), field("client_secret")) != (CLIENT_ID, CLIENT_SECRET) {
+        return denied(StatusCode::UNAUTHORIZED, "Unauthorized");
+    }
+    if field("audience") != audience() {
+        let asked = field("audience");
+        return denied(
+            StatusCode::FORBIDDEN,
+            &format!("Service not enabled within domain: {asked}"),
+        );
+    }
+    let now = Utc::now();
+    let mut log = tenant.log();
+    let token = format!(
+        "simulated-access-token-{serial:04}-{:016x}",
+        fastrand::u64(..)
+    );
+    let life = tenant.options.token_life;
+    log.tokens
+        .insert(token.clone(), now + Duration::seconds(life));
+    if tenant.options.token_events {
+        let event = json!({
+            "date": now, "type": "seccft", "description": "Client Credentials for Access Token",
+            "client_id": CLIENT_ID, "client_name": "auth0-poller", "audience": audience(),
+            "scope": tenant.options.scope, "hostname": DOMAIN, "tenant_name": "acme",
+        });
+        if let Value::Object(event) = event {
+            log.store(event, now);
+        }
+    }
+    json_answer(
+        StatusCode::OK,
+        &json!({"access_token": token, "expires_in": life, "scope": tenant.options.scope,
+                "token_type": "Bearer"}),
+    )
+}
+
+/// `GET /api/v2/logs`: by checkpoint where there is a `from`, by search otherwise.
+async fn logs(
+    State(tenant): State<Arc<Inner>>,
+    Query(query): Query<HashMap<String, String>>,
+    headers: HeaderMap,
+) -> Response {
+    tenant.log_requests.count();
+    if let Some(fault) = tenant.log_faults.next() {
+        return fault.respond().await;
+    }
+    let (is_allowed, limit_headers) = tenant.log().take_request(tenant.options.rate_limit);
+    let mut response = if is_allowed {
+        tenant.read(&query, &headers)
+    } else {
+        let message = "Global limit has been reached";
+        let status = StatusCode::TOO_MANY_REQUESTS;
+        api_error(status, "Too Many Requests", message, "too_many_requests")
+    };
+    response.headers_mut().extend(limit_headers);
+    response
+}
+
+impl Inner {
+    fn read(&self, query: &HashMap<String, String>, headers: &HeaderMap) -> Response {
+        let token = headers
+            .get("authorization")
+            .and_then(|it| it.to_str().ok()?.strip_prefix("Bearer "));
+        let log = self.log();
+        let expiry = token.and_then(|token| log.tokens.get(token));
+        if expiry.is_none_or(|expiry| *expiry <= Utc::now()) {
+            let message = "Expired token received for JSON Web Token validation";
+            let status = StatusCode::UNAUTHORIZED;
+            return api_error(status, "Unauthorized", message, "invalid_token");
+        }
+        if !self.options.scope.contains("read:logs") {
+            let message = "Insufficient scope, expected any of: read:logs";
+            let status = StatusCode::FORBIDDEN;
+            return api_error(status, "Forbidden", message, "insufficient_scope");
+        }
+        let found = match query.get("from") {
+            Some(from) => self.checkpoint(&log, from, query),
+            None => search(&log, query),
+        };
+        let (body, link) = match found {
+            Ok(found) => found,
+            Err(message) => {
+                let status = StatusCode::BAD_REQUEST;
+                return api_error(status, "Bad Request", &message, "invalid_query_string");
+            }
+        };
+        let mut response = json_answer(StatusCode::OK, &body);
+        if let Some(link) = link {
+            // Made of the tenant's own domain, which from here leads nowhere.
+            let link = format!("<https://{DOMAIN}/api/v2/logs?{link}>; rel=\"next\"");
+            let link = HeaderValue::from_str(&link).expect("a header's value");
+            response.headers_mut().insert("link", link);
+        }
+        response
+    }
+
+    fn checkpoint(
+        &self,
+        log: &Log,
+        from: &str,
+        query: &HashMap<String, String>,
+    ) -> Result<(Value, Option<String>), String> {
+        let take = number(query, "take")?.unwrap_or(DEFAULT_PAGE);
+        if take == 0 || take > LARGEST_PAGE {
+            return Err("Query validation error: take must be between 1 and 100".into());
+        }
+        let is_issued = log.issued.contains(from);
+        let is_expired = is_issued && !log.records.contains_key(from);
+        let synthetic = self.options.synthetic_ids;
+        if is_expired || (!is_issued && synthetic == SyntheticIds::Rejected) {
+            return Err("Invalid log_id in from: it does not exist or has expired".into());
+        }
+        let found: Vec<_> = log
+            .records
+            .range::<str, _>((std::ops::Bound::Excluded(from), std::ops::Bound::Unbounded))
+            .take(if is_issued || synthetic == SyntheticIds::Taken {
+                take
+            } else {
+                0
+            })
+            .collect();
+        let last = found.last().map_or(from, |(id, _)| id.as_str());
+        let link = format!("from={last}&take={take}");
+        Ok((
+            found.into_iter().map(|(_, it)| it.clone()).collect(),
+            Some(link),
+        ))
+    }
+}
+
+fn search(log: &Log, query: &HashMap<String, String>) -> Result<(Value, Option<String>), String> {
+    let page = number(query, "page")?.unwrap_or(0);
+    let per_page = number(query, "per_page")?.unwrap_or(DEFAULT_PAGE);
+    if per_page > LARGEST_PAGE {
+        return Err("Query validation error: per_page must be at most 100".into());
+    }
+    if (page + 1) * per_page > SEARCH_LIMIT {
+        return Err(format!(
+            "Requesting page {page} exceeds the allowed maximum of 1000 records: please consider \
+             searching by checkpoint"
+        ));
+    }
+    let (from, to) = range(query.get("q").map_or("", String::as_str))?;
+    let date = |record: &Value| -> Option<DateTime<Utc>> { record["date"].as_str()?.parse().ok() };
+    let is_within = |record: &&Value| {
+        date(record).is_some_and(|date| {
+            from.is_none_or(|from| from <= date) && to.is_none_or(|to| date <= to)
+        })
+    };
+    let mut found: Vec<&Value> = log.records.values().rev().filter(is_within).collect();
+    match query.get("sort").map(String::as_str) {
+        Some("date:1") => found.sort_by_key(|record| date(record)),
+        Some("date:-1") => found.sort_by_key(|record| std::cmp::Reverse(date(record))),
+        Some(_) => return Err("Query validation error: sort".into()),
+        None => {}
+    }
+    let total = found.len();
+    let found: Value = found
+        .into_iter()
+        .skip(page * per_page)
+        .take(per_page)
+        .cloned()
+        .collect();
+    if query.get("include_totals").is_some_and(|it| it == "true") {
+        let start = page * per_page;
+        let length = found.as_array().map_or(0, Vec::len);
+        return Ok((
+            json!({"start": start, "limit": per_page, "length": length, "total": total,
+                   "logs": found}),
+            None,
+        ));
+    }
+    Ok((found, None))
+}
+
+fn number(query: &HashMap<String, String>, name: &str) -> Result<Option<usize>, String> {
+    let number = query.get(name).map(|text| text.parse());
+    number
+        .transpose()
+        .map_err(|_| format!("Query validation error: {name} must be a number"))
+}
+
+type Range = (Option<DateTime<Utc>>, Option<DateTime<Utc>>);
+
+/// `date:[FROM TO TO]`, either of them `*`.
+fn range(q: &str) -> Result<Range, String> {
+    if q.is_empty() {
+        return Ok((None, None));
+    }
+    let limit = |text: &str| match text {
+        "*" => Ok(None),
+        text => text
+            .parse()
+            .map(Some)
+            .map_err(|_| format!("Invalid date {text} in q")),
+    };
+    let (from, to) = q
+        .strip_prefix("date:[")
+        .and_then(|q| q.strip_suffix(']'))
+        .and_then(|q| q.split_once(" TO "))
+        .ok_or("Invalid query in q")?;
+    Ok((limit(from)?, limit(to)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn query<const N: usize>(pairs: [(&str, &str); N]) -> HashMap<String, String> {
+        pairs
+            .map(|(name, value)| (name.into(), value.into()))
+            .into()
+    }
+
+    #[tokio::test]
+    async fn a_checkpoint_page_is_ascending_by_id_and_a_search_page_by_date() {
+        let tenant = Tenant::start().await;
+        let time = |second: u32| -> DateTime<Utc> {
+            format!("2026-11-21T08:00:{second:02}Z").parse().unwrap()
+        };
+        let early = tenant.add(json!({"date": time(9)}), time(10));
+        let late = tenant.add(json!({"date": time(8)}), time(11));
+        let log = tenant.log();
+        let ids = |body: Value| -> Vec<String> {
+            let records = body.as_array().unwrap().iter();
+            records
+                .map(|it| it["log_id"].as_str().unwrap().into())
+                .collect()
+        };
+        let checkpoint = tenant.inner.checkpoint(&log, "9", &query([])).unwrap();
+        assert_eq!(ids(checkpoint.0), [early.clone(), late.clone()]);
+        assert!(checkpoint.1.unwrap().starts_with(&format!("from={late}")));
+        let by_date = search(&log, &query([("sort", "date:1")])).unwrap();
+        assert_eq!(ids(by_date.0), [late.clone(), early.clone()]);
+        let window = query([("q", "date:[2026-11-21T08:00:09Z TO *]")]);
+        assert_eq!(ids(search(&log, &window).unwrap().0), [early]);
+    }
+
+    #[test]
+    fn a_search_reaches_a_thousand_records_and_no_more() {
+        let log = Log {
+            generator: Generator::seeded(1),
+            records: BTreeMap::new(),
+            issued: HashSet::new(),
+            tokens: HashMap::new(),
+            bucket: 0,
+            filled_at: Utc::now(),
+            serial: 0,
+        };
+        assert!(search(&log, &query([("page", "9"), ("per_page", "100")])).is_ok());
+        let beyond = search(&log, &query([("page", "10"), ("per_page", "100")]));
+        assert!(
+            beyond
+                .unwrap_err()
+                .contains("exceeds the allowed maximum of 1000 records")
+        );
+    }
+}

@@ -1,0 +1,391 @@
+//! A Log Analytics workspace, as far as the HTTP Data Collector API shows it.
+//!
+//! It verifies every post as the service does, and then does to the records what the service does:
+//! flattens them, gives each column a suffix by the value it sees, cuts long values, and drops the
+//! record that would need one column too many, all behind a 200.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use axum::Router;
+use axum::body::{Body, Bytes, to_bytes};
+use axum::extract::{Query, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use axum::routing::post;
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use chrono::{DateTime, Duration, NaiveDateTime, Utc};
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use serde_json::{Map, Value, json};
+use sha2::Sha256;
+
+use crate::server::{Counter, Fault, Faults, Server};
+
+const WORKSPACE_ID: &str = "01234567-89ab-cdef-0123-456789abcdef";
+/// 64 bytes, as the service's keys are.
+const KEY: [u8; 64] = *b"simulated-workspace-key-0123456789abcdefghijklmnopqrstuvwxyz-ABC";
+const LARGEST_POST: usize = 30 * 1024 * 1024;
+const LARGEST_SKEW: Duration = Duration::minutes(15);
+/// Bytes of a text that are kept.
+const LONGEST_TEXT: usize = 32_766;
+const MOST_COLUMNS: usize = 500;
+/// Properties that the service keeps for itself.
+const RESERVED: [&str; 3] = ["tenant", "TimeGenerated", "RawData"];
+
+/// A row as a query would show it: column to value.
+pub type Row = BTreeMap<String, Value>;
+
+/// A table.
+#[derive(Clone, Debug, Default)]
+pub struct Table {
+    /// The rows that were stored.
+    pub rows: Vec<Row>,
+    /// The custom columns that the rows made, suffixes included.
+    pub columns: BTreeSet<String>,
+    /// Records that were accepted and then dropped, since they needed one column too many.
+    pub dropped: usize,
+}
+
+/// A simulated workspace.
+#[derive(Debug)]
+pub struct Workspace {
+    server: Server,
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    tables: Mutex<BTreeMap<String, Table>>,
+    posts: Mutex<Vec<usize>>,
+    requests: Counter,
+    faults: Faults,
+}
+
+impl Workspace {
+    /// An empty workspace.
+    pub async fn start() -> Self {
+        let inner = Arc::<Inner>::default();
+        let router = Router::new()
+            .route("/api/logs", post(collect))
+            .with_state(Arc::clone(&inner));
+        Self {
+            server: Server::start(router).await,
+            inner,
+        }
+    }
+
+    /// The app settings that reach it.
+    pub fn settings(&self) -> Vec<(String, String)> {
+        [
+            ("WorkspaceID", WORKSPACE_ID.to_owned()),
+            ("WorkspaceKey", BASE64_STANDARD.encode(KEY)),
+            ("logAnalyticsUri", self.server.url()),
+        ]
+        .map(|(name, value)| (name.to_owned(), value))
+        .into()
+    }
+
+    /// What must not appear anywhere: the key, in every form it has.
+    pub fn secrets(&self) -> Vec<String> {
+        vec![
+            BASE64_STANDARD.encode(KEY),
+            String::from_utf8_lossy(&KEY).into_owned(),
+            "SharedKey ".to_owned(),
+        ]
+    }
+
+    /// A table as it is now; empty where nothing was posted to it.
+    pub fn table(&self, name: &str) -> Table {
+        let tables = self.inner.tables.lock();
+        let tables = tables.unwrap_or_else(PoisonError::into_inner);
+        tables.get(name).cloned().unwrap_or_default()
+    }
+
+    /// The log ids in `Auth0AM_CL`, in the order in which they were stored.
+    pub fn landed(&self) -> Vec<String> {
+        let id = |row: &Row| row["log_id_s"].as_str().unwrap_or_default().to_owned();
+        self.table("Auth0AM_CL").rows.iter().map(id).collect()
+    }
+
+    /// The length of each post that was accepted.
+    pub fn posts(&self) -> Vec<usize> {
+        let posts = self.inner.posts.lock();
+        posts.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Waits for the `least`th post, accepted or not.
+    pub async fn wait_for_post(&self, least: u64) {
+        self.inner.requests.wait_for(least).await;
+    }
+
+    /// What happens to the coming posts.
+    pub fn fail(&self, faults: impl IntoIterator<Item = Fault>) {
+        self.inner.faults.add(faults);
+    }
+}
+
+/// `POST /api/logs?api-version=2016-04-01`
+async fn collect(
+    State(workspace): State<Arc<Inner>>,
+    Query(query): Query<BTreeMap<String, String>>,
+    headers: HeaderMap,
+    body: Body,
+) -> Response {
+    let Ok(body) = to_bytes(body, LARGEST_POST).await else {
+        return (StatusCode::NOT_FOUND, "").into_response();
+    };
+    workspace.requests.count();
+    match workspace.faults.next() {
+        Some(Fault::LoseAnswer) => {
+            let _ = workspace.accept(&query, &headers, &body);
+            Fault::LoseAnswer.respond().await
+        }
+        Some(fault) => fault.respond().await,
+        None => match workspace.accept(&query, &headers, &body) {
+            Ok(()) => (StatusCode::OK, "").into_response(),
+            Err((status, error)) => {
+                let body = json!({"Error": error, "Message": "The post was not accepted."});
+                (status, body.to_string()).into_response()
+            }
+        },
+    }
+}
+
+type Refusal = (StatusCode, &'static str);
+
+impl Inner {
+    fn accept(
+        &self,
+        query: &BTreeMap<String, String>,
+        headers: &HeaderMap,
+        body: &Bytes,
+    ) -> Result<(), Refusal> {
+        let now = Utc::now();
+        let table = verify(query, headers, body, now)?;
+        let records = match serde_json::from_slice(body) {
+            Ok(Value::Array(records)) => records,
+            Ok(Value::Object(record)) => vec![record.into()],
+            _ => return Err((StatusCode::BAD_REQUEST, "InvalidDataFormat")),
+        };
+        let records = records.into_iter().map(|record| match record {
+            Value::Object(record) => Ok(record),
+            _ => Err((StatusCode::BAD_REQUEST, "InvalidDataFormat")),
+        });
+        let records: Vec<_> = records.collect::<Result<_, _>>()?;
+        let time_field = headers.get("time-generated-field");
+        let time_field = time_field.and_then(|it| it.to_str().ok());
+
+        let tables = self.tables.lock();
+        let mut tables = tables.unwrap_or_else(PoisonError::into_inner);
+        if !records.is_empty() {
+            let table = tables.entry(table).or_default();
+            for record in records {
+                table.store(record, time_field, now);
+            }
+        }
+        let posts = self.posts.lock();
+        posts
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(body.len());
+        Ok(())
+    }
+}
+
+/// Answers with the name of the table, if the post is one that the service takes.
+fn verify(
+    query: &BTreeMap<String, String>,
+    headers: &HeaderMap,
+    body: &Bytes,
+    now: DateTime<Utc>,
+) -> Result<String, Refusal> {
+    let bad = |error| Err((StatusCode::BAD_REQUEST, error));
+    let forbidden = (StatusCode::FORBIDDEN, "InvalidAuthorization");
+    let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+
+    match query.get("api-version").map(String::as_str) {
+        Some("2016-04-01") => {}
+        Some(_) => return bad("InvalidApiVersion"),
+        None => return bad("MissingApiVersion"),
+    }
+    match header("content-type") {
+        Some("application/json") => {}
+        Some(_) => return bad("UnsupportedContentType"),
+        None => return bad("MissingContentType"),
+    }
+    if header("content-encoding").is_some() {
+        return bad("InvalidDataFormat");
+    }
+    let is_name = |name: &str| {
+        (1..=100).contains(&name.len())
+            && name
+                .bytes()
+                .all(|it| it.is_ascii_alphanumeric() || it == b'_')
+    };
+    let table = match header("log-type") {
+        Some(name) if is_name(name) => format!("{name}_CL"),
+        Some(_) => return bad("InvalidLogType"),
+        None => return bad("MissingLogType"),
+    };
+
+    let date = header("x-ms-date").ok_or(forbidden)?;
+    let sent = NaiveDateTime::parse_from_str(date, "%a, %d %b %Y %H:%M:%S GMT");
+    let sent = sent.map_err(|_| forbidden)?.and_utc();
+    if (now - sent).abs() > LARGEST_SKEW {
+        return Err(forbidden);
+    }
+    let length = body.len();
+    let signed = format!("POST\n{length}\napplication/json\nx-ms-date:{date}\n/api/logs");
+    let mut mac = Hmac::<Sha256>::new_from_slice(&KEY).expect("a key");
+    mac.update(signed.as_bytes());
+    let signature = BASE64_STANDARD.encode(mac.finalize().into_bytes());
+    if header("authorization") != Some(&format!("SharedKey {WORKSPACE_ID}:{signature}")) {
+        return Err(forbidden);
+    }
+    Ok(table)
+}
+
+impl Table {
+    fn store(&mut self, record: Map<String, Value>, time_field: Option<&str>, now: DateTime<Utc>) {
+        let date = time_field.and_then(|field| record.get(field)?.as_str()?.parse().ok());
+        let is_believed = |date: &DateTime<Utc>| {
+            now - Duration::days(2) <= *date && *date <= now + Duration::days(1)
+        };
+        let generated: DateTime<Utc> = date.filter(is_believed).unwrap_or(now);
+
+        let mut row = Row::new();
+        flatten(&mut row, "", Value::Object(record));
+        let new = row
+            .keys()
+            .filter(|name| !self.columns.contains(*name))
+            .count();
+        if self.columns.len() + new > MOST_COLUMNS {
+            self.dropped += 1;
+            return;
+        }
+        self.columns.extend(row.keys().cloned());
+        row.insert("TimeGenerated".into(), json!(generated));
+        self.rows.push(row);
+    }
+}
+
+/// Makes columns of a value: objects level by level, lists as text.
+fn flatten(row: &mut Row, name: &str, value: Value) {
+    let (suffix, value) = match value {
+        Value::Null => return,
+        Value::Object(fields) => {
+            for (field, value) in fields {
+                if name.is_empty() && RESERVED.contains(&field.as_str()) {
+                    continue;
+                }
+                let field = field.replace(|it: char| !it.is_ascii_alphanumeric(), "_");
+                let below = if name.is_empty() {
+                    field
+                } else {
+                    format!("{name}_{field}")
+                };
+                flatten(row, &below, value);
+            }
+            return;
+        }
+        Value::Bool(_) => ("b", value),
+        Value::Number(_) => ("d", value),
+        Value::Array(_) => ("s", cut(value.to_string())),
+        Value::String(text) if is_date(&text) => ("t", text.into()),
+        Value::String(text) if is_guid(&text) => ("g", text.into()),
+        Value::String(text) => ("s", cut(text)),
+    };
+    row.insert(format!("{name}_{suffix}"), value);
+}
+
+fn cut(mut text: String) -> Value {
+    if text.len() > LONGEST_TEXT {
+        text.truncate(text.floor_char_boundary(LONGEST_TEXT));
+    }
+    text.into()
+}
+
+fn is_date(text: &str) -> bool {
+    text.len() >= "2026-11-21T08:00:00".len()
+        && (DateTime::parse_from_rfc3339(text).is_ok()
+            || NaiveDateTime::parse_from_str(text, "%Y-%m-%dT%H:%M:%S%.f").is_ok())
+}
+
+fn is_guid(text: &str) -> bool {
+    let lengths = text.split('-').map(str::len);
+    let digits = text.bytes().filter(|it| *it != b'-');
+    lengths.eq([8, 4, 4, 4, 12]) && digits.into_iter().all(|it| it.is_ascii_hexdigit())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn store(table: &mut Table, record: Value) {
+        let Value::Object(record) = record else {
+            panic!("a record is an object");
+        };
+        let now = "2026-11-21T08:00:00Z".parse().unwrap();
+        table.store(record, Some("date"), now);
+    }
+
+    #[test]
+    fn columns_are_made_by_the_values_seen() {
+        let mut table = Table::default();
+        store(
+            &mut table,
+            json!({
+                "date": "2026-11-21T07:00:00.000Z", "type": "s", "none": null, "ok": true, "n": 1,
+                "id": "01234567-89ab-cdef-0123-456789abcdef", "a-b": {"c": {"d": "x"}},
+                "list": [1, {"x": 2}], "tenant": "reserved",
+            }),
+        );
+        let columns: Vec<_> = table.columns.iter().map(String::as_str).collect();
+        assert_eq!(
+            columns,
+            [
+                "a_b_c_d_s",
+                "date_t",
+                "id_g",
+                "list_s",
+                "n_d",
+                "ok_b",
+                "type_s"
+            ]
+        );
+        assert_eq!(table.rows[0]["list_s"], r#"[1,{"x":2}]"#);
+        assert_eq!(table.rows[0]["TimeGenerated"], "2026-11-21T07:00:00Z");
+    }
+
+    #[test]
+    fn a_date_too_old_gives_way_to_the_time_of_arrival() {
+        let mut table = Table::default();
+        store(&mut table, json!({"date": "2026-11-19T07:59:59Z"}));
+        assert_eq!(table.rows[0]["TimeGenerated"], "2026-11-21T08:00:00Z");
+    }
+
+    #[test]
+    fn a_value_of_another_type_makes_a_second_column() {
+        let mut table = Table::default();
+        store(&mut table, json!({"a": "1"}));
+        store(&mut table, json!({"a": 1}));
+        assert!(table.columns.contains("a_s") && table.columns.contains("a_d"));
+    }
+
+    #[test]
+    fn the_record_that_needs_the_501st_column_is_dropped_and_the_next_one_is_not() {
+        let mut table = Table::default();
+        let wide: Map<String, Value> = (0..500).map(|n| (format!("c{n}"), json!(n))).collect();
+        store(&mut table, wide.into());
+        store(&mut table, json!({"c1": 1, "one_more": 1}));
+        store(&mut table, json!({"c1": 1}));
+        assert_eq!((table.rows.len(), table.dropped), (2, 1));
+    }
+
+    #[test]
+    fn a_long_text_is_cut() {
+        let mut table = Table::default();
+        store(&mut table, json!({"a": "é".repeat(20_000)}));
+        assert_eq!(table.rows[0]["a_s"].as_str().unwrap().len(), 32_766);
+    }
+}
