@@ -1,0 +1,340 @@
+//! The commands, as a person at a terminal meets them.
+
+use std::fs;
+
+use serde_json::{Value, json};
+use simulator::Fault;
+
+use crate::world::{FUNCTION, World, minutes_ago, numbers};
+
+#[tokio::test]
+async fn poll_without_settings_names_them_all_and_exits_with_2() {
+    let mut world = World::start().await;
+    world.settings.clear();
+    world.set("START_FROM", "yesterday");
+    world.set("logAnalyticsUri", "https://example.com");
+    for command in [&["poll"][..], &["check"], &["checkpoint", "show"]] {
+        let ran = world.command(command).await;
+        assert_eq!(ran.code(), 2);
+        assert_eq!(ran.stdout, "");
+        let named: Vec<_> = ran
+            .stderr
+            .lines()
+            .filter_map(|line| line.strip_prefix("  ")?.split(' ').next())
+            .collect();
+        assert_eq!(
+            named,
+            [
+                "DOMAIN",
+                "CLIENT_ID",
+                "CLIENT_SECRET",
+                "WorkspaceID",
+                "WorkspaceKey",
+                "logAnalyticsUri",
+                "START_FROM",
+            ]
+        );
+    }
+}
+
+#[tokio::test]
+async fn settings_come_from_local_settings_json_where_the_environment_lacks_them() {
+    let mut world = World::start().await;
+    let mut values: serde_json::Map<_, _> = world
+        .settings
+        .drain(..)
+        .map(|(name, value)| (name, Value::from(value)))
+        .collect();
+    values.insert("WorkspaceID".into(), "not-a-guid".into());
+    let file = world.folder.path().join("local.settings.json");
+    let json = json!({"IsEncrypted": false, "Values": values}).to_string();
+    fs::write(&file, format!("\u{feff}{json}")).unwrap();
+    for (name, value) in world.workspace.settings() {
+        if name == "WorkspaceID" {
+            world.set(&name, &value);
+        }
+    }
+    world.tenant.generate(10, minutes_ago(50), minutes_ago(5));
+    world.poll().await;
+    world.assert_all_landed_once();
+
+    fs::write(&file, r#"{"Values": {"DOMAIN": 1}}"#).unwrap();
+    let ran = world.command(&["poll"]).await;
+    assert_eq!(ran.code(), 2);
+    assert!(
+        ran.stderr
+            .starts_with("local.settings.json is not of the form"),
+        "{ran:?}"
+    );
+}
+
+#[tokio::test]
+async fn the_sample_settings_are_complete_but_for_what_only_the_user_knows() {
+    let mut world = World::start().await;
+    world.settings.clear();
+    let sample = concat!(env!("CARGO_MANIFEST_DIR"), "/local.settings.sample.json");
+    fs::copy(sample, world.folder.path().join("local.settings.json")).unwrap();
+    let ran = world.command(&["poll"]).await;
+    assert_eq!(ran.code(), 2);
+    let problems: Vec<_> = ran
+        .stderr
+        .lines()
+        .filter(|line| line.starts_with("  "))
+        .collect();
+    assert_eq!(problems.len(), 5, "{ran:?}");
+    assert!(
+        problems.iter().all(|line| line.contains("is missing")),
+        "{ran:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_failed_poll_prints_its_report_and_exits_with_1() {
+    let world = World::start().await;
+    world.tenant.generate(10, minutes_ago(50), minutes_ago(5));
+    world
+        .workspace
+        .fail([Fault::answer(400, r#"{"Error":"InvalidDataFormat"}"#)]);
+    let ran = world.command(&["poll"]).await;
+    assert_eq!(ran.code(), 1);
+    let errors = &ran.report()["errors"];
+    assert!(
+        errors[0].as_str().unwrap().contains("InvalidDataFormat"),
+        "{errors}"
+    );
+}
+
+#[tokio::test]
+async fn records_can_be_looked_at_before_any_is_sent() {
+    let world = World::start().await;
+    let ids = world.tenant.generate(130, minutes_ago(50), minutes_ago(5));
+    let ran = world.command(&["poll", "--destination", "stdout"]).await;
+    assert_eq!(ran.code(), 0);
+    let records: Vec<Value> = ran
+        .stdout
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    assert_eq!(records.len(), ids.len());
+    assert!(
+        records
+            .iter()
+            .all(|record| ids.contains(&record["_id"].as_str().unwrap().into()))
+    );
+    let report: Value = serde_json::from_str(&ran.stderr).unwrap();
+    assert_eq!(numbers(&report, ["delivered"]), [130]);
+
+    let again = world.command(&["poll", "--destination", "stdout"]).await;
+    assert_eq!(again.stdout, "", "it has a checkpoint of its own");
+    world.poll().await;
+    world.assert_all_landed_once();
+}
+
+#[tokio::test]
+async fn check_finds_everything_in_order_and_sends_nothing() {
+    let world = World::start().await;
+    world.tenant.generate(10, minutes_ago(50), minutes_ago(5));
+    let ran = world.command(&["check"]).await;
+    assert_eq!(ran.code(), 0, "{ran:?}");
+    let subjects: Vec<_> = ran
+        .stdout
+        .lines()
+        .map(|line| {
+            line.strip_prefix("ok         ")
+                .unwrap()
+                .split(':')
+                .next()
+                .unwrap()
+        })
+        .collect();
+    assert_eq!(subjects, ["token", "log", "storage", "log-analytics"]);
+    assert!(world.workspace.landed().is_empty());
+    let show = world.command(&["checkpoint", "show"]).await;
+    assert_eq!((show.code(), &*show.stdout), (0, ""));
+    assert!(
+        show.stderr.contains("nothing has been delivered yet"),
+        "{show:?}"
+    );
+}
+
+#[tokio::test]
+async fn check_says_of_each_thing_what_is_wrong_and_how_to_mend_it() {
+    let cases: [(&str, &str, &[&str]); 5] = [
+        (
+            "CLIENT_SECRET",
+            "wrong",
+            &[
+                "FAILED     token:",
+                "access_denied: Unauthorized",
+                "check CLIENT_ID and CLIENT_SECRET",
+            ],
+        ),
+        (
+            "AUDIENCE",
+            "https://login.acme.com/api/v2/",
+            &[
+                "FAILED     token:",
+                "Service not enabled within domain",
+                "check AUDIENCE",
+            ],
+        ),
+        (
+            "WorkspaceKey",
+            "d3Jvbmc=",
+            &[
+                "ok         token:",
+                "FAILED     log-analytics:",
+                "refused the signature",
+                "WorkspaceKey",
+            ],
+        ),
+        (
+            "CHECKPOINT_DIR",
+            "/proc/no/such/folder",
+            &["FAILED     storage: /proc/no/such/folder/check.txt"],
+        ),
+        (
+            "DOMAIN",
+            "http://127.0.0.1:9",
+            &[
+                "FAILED     log:",
+                "asking 127.0.0.1:9 for a token (tried 6 times in ",
+                " s): cannot connect",
+            ],
+        ),
+    ];
+    for (setting, value, expected) in cases {
+        let mut world = World::start().await;
+        world.set(setting, value);
+        let ran = world.command(&["check"]).await;
+        assert_eq!(ran.code(), 1, "{ran:?}");
+        for text in expected {
+            assert!(ran.stdout.contains(text), "{text} is not in {}", ran.stdout);
+        }
+    }
+}
+
+#[tokio::test]
+async fn check_recognises_an_application_that_may_not_read_logs() {
+    let world = World::with(simulator::tenant::Options {
+        scope: "read:users",
+        ..Default::default()
+    })
+    .await;
+    let ran = world.command(&["check"]).await;
+    assert_eq!(ran.code(), 1);
+    for text in [
+        "FAILED     token: Auth0 issued one for read:users, which does not allow reading logs",
+        "FAILED     log: ",
+        "Insufficient scope, expected any of: read:logs",
+        "give it the permission read:logs",
+    ] {
+        assert!(ran.stdout.contains(text), "{text} is not in {}", ran.stdout);
+    }
+}
+
+#[tokio::test]
+async fn check_does_not_claim_to_have_tried_a_key_that_the_workspace_did_not_judge() {
+    let world = World::start().await;
+    world
+        .workspace
+        .fail([Fault::answer(400, r#"{"Error":"InvalidDataFormat"}"#)]);
+    let ran = world.command(&["check"]).await;
+    assert_eq!(ran.code(), 0);
+    assert!(ran.stdout.contains("not tried  log-analytics:"), "{ran:?}");
+
+    world
+        .workspace
+        .fail([Fault::answer(400, r#"{"Error":"InactiveCustomer"}"#)]);
+    let ran = world.command(&["check"]).await;
+    assert_eq!(ran.code(), 1);
+    assert!(ran.stdout.contains("FAILED     log-analytics:"), "{ran:?}");
+}
+
+#[tokio::test]
+async fn the_checkpoint_is_set_and_shown() {
+    let world = World::start().await;
+    let ids = world.tenant.generate(100, minutes_ago(50), minutes_ago(5));
+    world.poll().await;
+    let mut sorted = ids;
+    sorted.sort();
+
+    let set = world
+        .command(&["checkpoint", "set", "--from", &sorted[69]])
+        .await;
+    assert_eq!(set.code(), 0, "{set:?}");
+    let show = world.command(&["checkpoint", "show"]).await;
+    let shown: Value = serde_json::from_str(&show.stdout).unwrap();
+    assert_eq!(shown["resume_from"], sorted[69]);
+    assert_eq!(numbers(&world.poll().await, ["delivered"]), [30]);
+
+    for (from, delivered) in [("oldest", 100), ("2h", 100), ("2099-01-01T00:00:00Z", 0)] {
+        world.command(&["checkpoint", "set", "--from", from]).await;
+        assert_eq!(
+            numbers(&world.poll().await, ["delivered"]),
+            [delivered],
+            "{from}"
+        );
+    }
+
+    let bad = world
+        .command(&["checkpoint", "set", "--from", "12345"])
+        .await;
+    assert_eq!(bad.code(), 2);
+    assert!(
+        bad.stderr.contains("nor oldest, nor a log id of 56 digits"),
+        "{bad:?}"
+    );
+}
+
+#[tokio::test]
+async fn an_unreadable_checkpoint_is_an_error_that_names_the_way_out() {
+    let world = World::start().await;
+    world.tenant.generate(10, minutes_ago(50), minutes_ago(5));
+    world.poll().await;
+    let tenant = world.tenant.settings()[0]
+        .1
+        .replace("http://", "")
+        .replace(':', "_");
+    let file = format!("checkpoints/checkpoints/{tenant}/log-analytics.json");
+    fs::write(world.folder.path().join(&file), [0; 100]).unwrap();
+    let ran = world.command(&["poll"]).await;
+    assert_eq!(ran.code(), 1);
+    assert!(
+        ran.stdout
+            .contains("`auth0-poller checkpoint set --from …` writes a new one")
+    );
+
+    world.command(&["checkpoint", "set", "--from", "1h"]).await;
+    assert_eq!(numbers(&world.poll().await, ["delivered"]), [10]);
+}
+
+#[tokio::test]
+async fn a_second_process_on_the_same_folder_is_turned_away() {
+    let world = World::start().await;
+    let host = world.host().await;
+    host.fire(FUNCTION).await.report();
+    for command in [&["poll"][..], &["checkpoint", "set", "--from", "1h"]] {
+        let ran = world.command(command).await;
+        assert_eq!(ran.code(), 1);
+        let all = format!("{}{}", ran.stdout, ran.stderr);
+        assert!(all.contains("is in use by another auth0-poller"), "{ran:?}");
+    }
+    let show = world.command(&["checkpoint", "show"]).await;
+    assert_eq!(show.code(), 0, "looking is free");
+    drop(host);
+}
+
+#[tokio::test]
+async fn serve_by_hand_says_what_to_do_instead() {
+    let world = World::start().await;
+    for command in [&["serve"][..], &[]] {
+        let ran = world.command(command).await;
+        assert_eq!(ran.code(), 2);
+        assert!(
+            ran.stderr
+                .contains("Use `func start` for that, or `auth0-poller poll`"),
+            "{ran:?}"
+        );
+    }
+}

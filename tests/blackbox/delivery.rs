@@ -1,0 +1,237 @@
+//! What lands in the workspace: every record, once.
+
+use std::collections::BTreeSet;
+
+use serde_json::json;
+use simulator::Fault;
+use simulator::host::Level;
+
+use crate::world::{FUNCTION, World, minutes_ago, now, numbers};
+
+const COUNTS: [&str; 3] = ["fetched", "delivered", "skipped"];
+
+#[tokio::test]
+async fn ten_thousand_records_land_once_then_none_then_exactly_the_new_ones() {
+    let world = World::start().await;
+    world
+        .tenant
+        .generate(10_000, minutes_ago(55), minutes_ago(2));
+    let host = world.host().await;
+
+    let first = host.fire(FUNCTION).await.report();
+    assert_eq!(numbers(&first, COUNTS), [10_000, 10_000, 0]);
+    assert_eq!(first["caught_up"], true);
+    world.assert_all_landed_once();
+    let posts = world.workspace.posts();
+    assert_eq!(posts.len(), 10);
+    assert_eq!(first["bytes"], posts.iter().sum::<usize>());
+
+    let second = host.fire(FUNCTION).await.report();
+    assert_eq!(numbers(&second, ["delivered", "requests"]), [0, 1]);
+
+    world.tenant.generate(130, minutes_ago(1), now());
+    let third = host.fire(FUNCTION).await.report();
+    assert_eq!(numbers(&third, ["delivered"]), [130]);
+    world.assert_all_landed_once();
+}
+
+#[tokio::test]
+async fn dates_out_of_order_or_tied_are_neither_lost_nor_repeated() {
+    let world = World::start().await;
+    let stored = minutes_ago(10);
+    for n in 0..300 {
+        // Ids ascend while dates descend in steps of three records.
+        let date = stored - chrono::Duration::milliseconds(10 * (n / 3));
+        let record = json!({"date": date, "type": "s"});
+        world
+            .tenant
+            .add(record, stored + chrono::Duration::milliseconds(n));
+    }
+    world.poll().await;
+    world.assert_all_landed_once();
+    assert_eq!(numbers(&world.poll().await, ["delivered"]), [0]);
+}
+
+#[tokio::test]
+async fn a_record_that_becomes_visible_late_lands() {
+    let world = World::start().await;
+    world.tenant.generate(50, minutes_ago(30), minutes_ago(5));
+    world.tenant.add(json!({"date": now(), "type": "s"}), now());
+    world.poll().await;
+    let late = now() - chrono::Duration::seconds(20);
+    world.tenant.add(json!({"date": late, "type": "f"}), late);
+    let report = world.poll().await;
+    assert_eq!(numbers(&report, COUNTS), [2, 1, 1]);
+    world.assert_all_landed_once();
+}
+
+#[tokio::test]
+async fn the_row_happened_when_the_record_says() {
+    let world = World::start().await;
+    let date = "2026-11-20T07:08:09.123Z";
+    let date = minutes_ago(10)
+        .format("%Y-%m-%dT%H:%M:09.123Z")
+        .to_string()
+        .max(date.into());
+    world.tenant.add(
+        json!({"date": date, "type": "s", "details": {"a": [1]}}),
+        minutes_ago(8),
+    );
+    world.poll().await;
+    let table = world.workspace.table("Auth0AM_CL");
+    assert_eq!(table.rows[0]["TimeGenerated"], date);
+    assert_eq!(table.rows[0]["details_a_s"], "[1]");
+    let columns: BTreeSet<_> = ["_id_s", "date_t", "details_a_s", "log_id_s", "type_s"]
+        .map(String::from)
+        .into();
+    assert_eq!(table.columns, columns);
+}
+
+#[tokio::test]
+async fn passing_failures_of_either_side_are_overcome_within_the_run() {
+    let world = World::start().await;
+    world
+        .tenant
+        .generate(1_200, minutes_ago(50), minutes_ago(5));
+    world.tenant.fail_tokens([Fault::answer(500, "")]);
+    world.tenant.fail_logs([
+        Fault::answer(502, "<html>bad gateway</html>"),
+        Fault::Break,
+        Fault::answer(408, ""),
+    ]);
+    world.workspace.fail([Fault::answer(429, ""), Fault::Break]);
+    let report = world.poll().await;
+    assert_eq!(numbers(&report, COUNTS), [1_200, 1_200, 0]);
+    world.assert_all_landed_once();
+}
+
+#[tokio::test]
+async fn a_lost_answer_of_the_workspace_repeats_one_batch_and_loses_nothing() {
+    let world = World::start().await;
+    world
+        .tenant
+        .generate(1_500, minutes_ago(50), minutes_ago(5));
+    world.workspace.fail([Fault::LoseAnswer]);
+    world.poll().await;
+    let mut landed = world.workspace.landed();
+    assert_eq!(landed.len(), 2_500);
+    landed.sort();
+    landed.dedup();
+    assert_eq!(landed, world.tenant.log_ids());
+}
+
+#[tokio::test]
+async fn a_token_that_is_refused_is_replaced_once() {
+    let world = World::start().await;
+    let host = world.host().await;
+    host.fire(FUNCTION).await.report();
+    world.tenant.revoke_tokens();
+    world.tenant.generate(10, minutes_ago(5), minutes_ago(3));
+    let report = host.fire(FUNCTION).await.report();
+    assert_eq!(numbers(&report, ["delivered"]), [10]);
+    assert_eq!(world.tenant.token_requests(), 2);
+
+    let refused = Fault::answer(401, r#"{"message":"Expired token received"}"#);
+    world.tenant.fail_logs([refused.clone(), refused]);
+    host.fire(FUNCTION).await.failure();
+    host.wait_for_line(Level::Error, "refused a new token: Expired token received")
+        .await;
+    assert_eq!(world.tenant.token_requests(), 3);
+}
+
+#[tokio::test]
+async fn a_token_is_renewed_before_it_ends() {
+    let world = World::with(simulator::tenant::Options {
+        token_life: 0,
+        token_events: false,
+        ..Default::default()
+    })
+    .await;
+    // Never used again after its life is over, so a life of nothing means one each time it is
+    // needed; and since it is refused at once, the run fails without looping.
+    let ran = world.command(&["poll"]).await;
+    assert_eq!(ran.code(), 1);
+    assert_eq!(world.tenant.token_requests(), 2);
+}
+
+#[tokio::test]
+async fn the_events_of_its_own_token_land_too() {
+    let world = World::with(simulator::tenant::Options::default()).await;
+    world.tenant.generate(10, minutes_ago(50), minutes_ago(5));
+    world.poll().await;
+    world.poll().await;
+    world.poll().await;
+    world.assert_all_landed_once();
+    let exchanges = world
+        .tenant
+        .types()
+        .into_values()
+        .filter(|kind| kind == "seccft");
+    assert_eq!(exchanges.count(), 3, "one for each process");
+}
+
+#[tokio::test]
+async fn a_redirect_is_not_followed_with_a_credential() {
+    let world = World::start().await;
+    let elsewhere = simulator::Tenant::start().await;
+    let to = elsewhere.settings()[0].1.clone();
+    for path in ["/oauth/token", "/api/v2/logs"] {
+        let redirect = Fault::Answer {
+            status: 307,
+            headers: vec![("location", format!("{to}{path}?secret=1"))],
+            body: String::new(),
+        };
+        if path == "/oauth/token" {
+            world.tenant.fail_tokens([redirect]);
+        } else {
+            world.tenant.fail_logs([redirect]);
+        }
+        let ran = world.command(&["poll"]).await;
+        assert_eq!(ran.code(), 1);
+        let message = format!("redirects to {to}{path}, which is not followed; check DOMAIN");
+        assert!(ran.stdout.contains(&message), "{ran:?}");
+    }
+    assert_eq!(elsewhere.token_requests() + elsewhere.log_requests(), 0);
+}
+
+#[tokio::test]
+async fn a_service_that_answers_with_what_it_was_sent_gives_nothing_away() {
+    let world = World::start().await;
+    world.tenant.generate(10, minutes_ago(50), minutes_ago(5));
+    let host = world.host().await;
+    let secret = world.tenant.secrets()[0].clone();
+    world.tenant.fail_tokens([Fault::answer(
+        400,
+        &format!("you sent client_secret={secret}"),
+    )]);
+    host.fire(FUNCTION).await.failure();
+    host.wait_for_line(Level::Error, "you sent client_secret=***")
+        .await;
+
+    host.fire(FUNCTION).await.report();
+    let token = world.tenant.secrets()[1].clone();
+    world.tenant.fail_logs([Fault::answer(
+        405,
+        &format!("Authorization: Bearer {token}"),
+    )]);
+    host.fire(FUNCTION).await.failure();
+    host.wait_for_line(Level::Error, "Authorization: Bearer ***")
+        .await;
+}
+
+#[tokio::test]
+async fn the_last_tenth_of_the_rate_limit_is_left_to_others() {
+    let world = World::with(simulator::tenant::Options {
+        rate_limit: (20, 600),
+        token_events: false,
+        ..Default::default()
+    })
+    .await;
+    world
+        .tenant
+        .generate(3_000, minutes_ago(50), minutes_ago(5));
+    let report = world.poll().await;
+    assert_eq!(numbers(&report, ["delivered"]), [3_000]);
+    // 31 pages, a search and a token: not one of them was refused and repeated.
+    assert_eq!(numbers(&report, ["requests"]), [33]);
+}

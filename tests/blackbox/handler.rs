@@ -1,0 +1,237 @@
+//! The program as the Functions host sees it.
+
+use serde_json::json;
+use simulator::Fault;
+use simulator::host::{Level, Outcome, State};
+
+use crate::world::{FUNCTION, World, minutes_ago, now, numbers};
+
+/// The body of a timer invocation, under any binding name.
+fn timer_body(binding: &str, timer: &serde_json::Value) -> String {
+    json!({"Data": {binding: timer}, "Metadata": {"sys": {"MethodName": FUNCTION}}}).to_string()
+}
+
+#[tokio::test]
+async fn a_timer_invocation_delivers_and_reports() {
+    let world = World::start().await;
+    world.tenant.generate(250, minutes_ago(50), minutes_ago(5));
+    let host = world.host().await;
+    assert_eq!(host.probe().await.unwrap(), 200);
+
+    let Outcome::Success { logs, return_value } = host.fire(FUNCTION).await else {
+        panic!("the invocation failed");
+    };
+    assert_eq!(
+        logs,
+        ["log-analytics: 250 records delivered; caught up"],
+        "what the host logs as part of the invocation"
+    );
+    let mut fields: Vec<_> = return_value.as_object().unwrap().keys().collect();
+    fields.sort();
+    assert_eq!(
+        fields,
+        [
+            "batches",
+            "before_start",
+            "busy",
+            "bytes",
+            "caught_up",
+            "dead_lettered",
+            "delivered",
+            "destination",
+            "elapsed_ms",
+            "errors",
+            "fetched",
+            "gap",
+            "lag_seconds",
+            "last_date",
+            "last_log_id",
+            "requests",
+            "skipped",
+        ]
+    );
+    assert_eq!(
+        return_value["last_log_id"],
+        *world.tenant.log_ids().last().unwrap()
+    );
+    world.assert_all_landed_once();
+
+    let line = host.wait_for_line(Level::Information, "report {").await;
+    let report = &line.text[line.text.find('{').unwrap()..];
+    assert_eq!(
+        serde_json::from_str::<serde_json::Value>(report).unwrap(),
+        return_value
+    );
+}
+
+#[tokio::test]
+async fn five_invocations_of_one_process_make_one_token_request() {
+    let world = World::start().await;
+    let host = world.host().await;
+    for _ in 0..5 {
+        world.tenant.generate(10, minutes_ago(1), now());
+        host.fire(FUNCTION).await.report();
+    }
+    assert_eq!(world.tenant.token_requests(), 1);
+    world.assert_all_landed_once();
+}
+
+#[tokio::test]
+async fn whatever_the_timer_looks_like_it_is_an_invocation() {
+    let world = World::start().await;
+    let host = world.host().await;
+    let never_ran = json!({"Schedule": {}, "ScheduleStatus": {"Last": "0001-01-01T00:00:00"},
+                           "IsPastDue": true});
+    let retried = json!({
+        "Data": {"timer": {"ScheduleStatus": null}},
+        "Metadata": {"sys": {}, "RetryContext": {
+            "RetryCount": 2, "MaxRetryCount": 3, "Instance": null, "State": {},
+            "Exception": {"Message": "x".repeat(3_000_000)}}},
+    });
+    for body in [
+        timer_body(
+            "timer",
+            &json!({"Schedule": {}, "ScheduleStatus": null, "IsPastDue": false}),
+        ),
+        timer_body("myTimer", &never_ran),
+        timer_body("timer", &json!(null)),
+        retried.to_string(),
+    ] {
+        let report = host.post(FUNCTION, body).await.report();
+        assert_eq!(report["errors"], json!([]));
+    }
+}
+
+#[tokio::test]
+async fn what_is_no_invocation_of_this_function_is_refused_and_read_to_its_end() {
+    let world = World::start().await;
+    let host = world.host().await;
+    let large = "x".repeat(5_000_000);
+    let good = timer_body("timer", &json!({"padding": large}));
+    for (function, body, status) in [
+        ("AnotherFunction", good.clone(), 404),
+        (FUNCTION, large.clone(), 400),
+        (FUNCTION, String::new(), 400),
+        (FUNCTION, "[]".into(), 400),
+        (FUNCTION, json!({"Metadata": {}}).to_string(), 400),
+        (FUNCTION, json!({"Data": "timer"}).to_string(), 400),
+        (FUNCTION, good, 200),
+    ] {
+        // A connection closed before the body was read would be an error here, not a status.
+        let answer = host.send(function, body).await.unwrap();
+        assert_eq!(answer.0, status);
+    }
+    assert_eq!(world.tenant.token_requests(), 1);
+}
+
+#[tokio::test]
+async fn without_usable_settings_the_process_stays_and_every_invocation_says_what_is_wrong() {
+    let mut world = World::start().await;
+    world.set("DOMAIN", "");
+    world.set("WorkspaceID", "not-a-guid");
+    world.set("WorkspaceKey", "");
+    world.set("DESTINATIONS", "log-analytics,stdout");
+    let host = world.host().await;
+    for _ in 0..2 {
+        assert_eq!(host.fire(FUNCTION).await.failure(), "status 500");
+        assert_eq!(host.probe().await.unwrap(), 200);
+    }
+    let line = host.wait_for_line(Level::Error, "invocation ").await;
+    for problem in [
+        "4 settings need attention",
+        "DOMAIN is missing: the tenant's host, such as acme.eu.auth0.com",
+        "WorkspaceID is not a GUID",
+        "WorkspaceKey is missing: the primary or secondary key of the workspace, base64",
+        "DESTINATIONS names stdout, which is for `auth0-poller poll`",
+    ] {
+        assert!(
+            line.text.contains(problem),
+            "{problem} is not in {}",
+            line.text
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_second_invocation_during_a_run_does_nothing_and_says_so() {
+    let world = World::start().await;
+    let host = world.host().await;
+    host.fire(FUNCTION).await.report();
+    world.tenant.fail_logs([Fault::Hang]);
+    let before = world.tenant.log_requests();
+
+    let second = async {
+        world.tenant.wait_for_log_request(before + 1).await;
+        host.fire(FUNCTION).await
+    };
+    let second = tokio::select! {
+        outcome = host.fire(FUNCTION) => panic!("the run should hang: {outcome:?}"),
+        outcome = second => outcome,
+    };
+    let Outcome::Success { logs, return_value } = second else {
+        panic!("the second invocation failed");
+    };
+    assert_eq!(return_value["busy"], true);
+    assert!(
+        logs[0].contains("an earlier run is still at work"),
+        "{logs:?}"
+    );
+    assert_eq!(world.tenant.log_requests(), before + 1);
+}
+
+#[tokio::test]
+async fn a_failed_run_is_a_failed_invocation_with_its_reason_on_standard_error() {
+    let world = World::start().await;
+    world.tenant.generate(10, minutes_ago(50), minutes_ago(5));
+    let refused = Fault::answer(403, r#"{"Error":"InvalidAuthorization"}"#);
+    world.workspace.fail([refused.clone(), refused]);
+    let host = world.host().await;
+    assert_eq!(host.fire(FUNCTION).await.failure(), "status 500");
+    let refused = "refused the signature";
+    let line = host.wait_for_line(Level::Error, refused).await;
+    assert!(
+        line.text
+            .contains("check that WorkspaceKey is a key of the workspace")
+    );
+
+    host.fire(FUNCTION).await.report();
+    world.assert_all_landed_once();
+}
+
+#[tokio::test]
+async fn a_killed_process_loses_nothing() {
+    let world = World::start().await;
+    world
+        .tenant
+        .generate(2_500, minutes_ago(50), minutes_ago(5));
+    let host = world.host().await;
+    // The first post is stored and the second hangs; the process dies with it.
+    world.workspace.fail([Fault::None, Fault::Hang]);
+    let killed = async {
+        world.workspace.wait_for_post(2).await;
+        host.kill().await;
+    };
+    let (outcome, ()) = tokio::join!(host.fire(FUNCTION), killed);
+    outcome.failure();
+    assert_eq!(host.state(), State::Running(2));
+
+    let report = host.fire(FUNCTION).await.report();
+    assert_eq!(numbers(&report, ["delivered"]), [1_500]);
+    world.assert_all_landed_once();
+}
+
+#[tokio::test]
+async fn a_run_ends_on_time_whatever_hangs() {
+    let mut world = World::start().await;
+    world.set("RUN_BUDGET", "1s");
+    world.tenant.generate(10, now(), now());
+    world.tenant.fail_logs([Fault::Hang]);
+    let report = world.command(&["poll"]).await.report();
+    let [elapsed] = numbers(&report, ["elapsed_ms"]);
+    assert!(elapsed < 11_000, "{report}");
+    assert_eq!(report["errors"].as_array().unwrap().len(), 1, "{report}");
+
+    world.set("RUN_BUDGET", "");
+    world.poll().await;
+    world.assert_all_landed_once();
+}

@@ -1,0 +1,17 @@
+//! Black-box tests: the real binary against the simulated world, and against real Azurite.
+//!
+//! Each test has a world of its own. When a world goes, everything that left the program in it is
+//! searched for credentials, so that every test here is also a test that none leaks.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test that cannot go on fails"
+)]
+
+mod command_line;
+mod delivery;
+mod handler;
+mod identity;
+mod start;
+mod storage;
+mod world;

@@ -1,0 +1,160 @@
+//! Where a reading begins, and begins again.
+
+use serde_json::{Value, json};
+use simulator::tenant::{Options, SyntheticIds};
+
+use crate::world::{World, minutes_ago, now, numbers};
+
+async fn world(synthetic_ids: SyntheticIds) -> World {
+    World::with(Options {
+        synthetic_ids,
+        token_events: false,
+        ..Options::default()
+    })
+    .await
+}
+
+fn record(date: chrono::DateTime<chrono::Utc>) -> Value {
+    json!({"date": date, "type": "s"})
+}
+
+const ALL: [SyntheticIds; 3] = [
+    SyntheticIds::Taken,
+    SyntheticIds::Rejected,
+    SyntheticIds::Ignored,
+];
+
+/// A window as it really is: just before it and just within it, records whose order by id is not
+/// that by date. Answers with the ids that belong to the window.
+fn populate(world: &World, start: chrono::DateTime<chrono::Utc>) -> Vec<String> {
+    let ms = chrono::Duration::milliseconds;
+    for n in 0..150 {
+        let date = start - ms(60_000 + 100 * n);
+        world.tenant.add(record(date), date + ms(2_000));
+    }
+    world.tenant.add(record(start - ms(1)), start + ms(1_500));
+    // The oldest of the window by date has not the smallest id.
+    let mut within = vec![
+        world.tenant.add(record(start + ms(700)), start + ms(800)),
+        world.tenant.add(record(start), start + ms(4_000)),
+    ];
+    for n in 0..250 {
+        let date = start + ms(5_000 + 1_000 * n);
+        within.push(world.tenant.add(record(date), date + ms(3_000)));
+    }
+    within.sort();
+    within
+}
+
+#[tokio::test]
+async fn the_window_is_delivered_whole_whatever_the_tenant_makes_of_synthetic_ids() {
+    for synthetic_ids in ALL {
+        let mut world = world(synthetic_ids).await;
+        let start = minutes_ago(20);
+        let expected = populate(&world, start);
+        world.set("START_FROM", &start.to_rfc3339());
+        let report = world.poll().await;
+        let mut landed = world.workspace.landed();
+        landed.sort();
+        assert_eq!(landed, expected, "{synthetic_ids:?}");
+        let [fetched, delivered, before] =
+            numbers(&report, ["fetched", "delivered", "before_start"]);
+        assert_eq!(fetched, delivered + before);
+        assert_eq!(numbers(&world.poll().await, ["delivered"]), [0]);
+    }
+}
+
+#[tokio::test]
+async fn everything_is_delivered_from_the_oldest_on_whatever_the_tenant_makes_of_synthetic_ids() {
+    for synthetic_ids in ALL {
+        let mut world = world(synthetic_ids).await;
+        populate(&world, minutes_ago(20));
+        world.set("START_FROM", "oldest");
+        world.poll().await;
+        world.assert_all_landed_once();
+    }
+}
+
+#[tokio::test]
+async fn a_window_that_begins_before_the_oldest_record_is_delivered_whole() {
+    for synthetic_ids in ALL {
+        let mut world = world(synthetic_ids).await;
+        world
+            .tenant
+            .generate(1_500, minutes_ago(20), minutes_ago(2));
+        world.set("START_FROM", "7d");
+        world.poll().await;
+        world.assert_all_landed_once();
+    }
+}
+
+#[tokio::test]
+async fn a_busy_second_at_the_beginning_is_delivered_whole() {
+    // More records than a search page within the delay of storing, in any order.
+    let mut world = world(SyntheticIds::Rejected).await;
+    let begin = minutes_ago(20);
+    world
+        .tenant
+        .generate(600, begin, begin + chrono::Duration::seconds(3));
+    world
+        .tenant
+        .generate(300, begin + chrono::Duration::seconds(3), minutes_ago(2));
+    world.set("START_FROM", "oldest");
+    world.poll().await;
+    world.assert_all_landed_once();
+}
+
+#[tokio::test]
+async fn an_empty_tenant_is_no_error_and_its_first_record_lands() {
+    for synthetic_ids in ALL {
+        let world = world(synthetic_ids).await;
+        let report = world.poll().await;
+        assert_eq!(report["caught_up"], true);
+        assert_eq!(report["last_log_id"], Value::Null);
+        world.tenant.add(record(now()), now());
+        world.poll().await;
+        world.assert_all_landed_once();
+    }
+}
+
+#[tokio::test]
+async fn an_expired_cursor_resumes_at_the_oldest_record_left_and_reports_the_gap() {
+    for synthetic_ids in ALL {
+        let mut world = world(synthetic_ids).await;
+        let days = chrono::Duration::days;
+        let long_ago = world.tenant.add(record(now() - days(9)), now() - days(9));
+        world.tenant.add(record(now() - days(8)), now() - days(8));
+        world
+            .command(&["checkpoint", "set", "--from", &long_ago])
+            .await;
+        world.tenant.expire_before(now() - days(5));
+        world.tenant.generate(500, now() - days(4), minutes_ago(5));
+        let oldest = world.tenant.log_ids()[0].clone();
+
+        let ran = world.command(&["poll"]).await;
+        let report = ran.report();
+        world.assert_all_landed_once();
+        let time = |value: &Value| {
+            value
+                .as_str()
+                .unwrap()
+                .parse::<chrono::DateTime<chrono::Utc>>()
+        };
+        let gap = &report["gap"];
+        assert!(
+            (time(&gap["from"]).unwrap() - (now() - days(9)))
+                .num_minutes()
+                .abs()
+                < 1
+        );
+        let resumed = world.workspace.table("Auth0AM_CL").rows[0]["date_t"].clone();
+        assert_eq!(time(&gap["to"]).unwrap(), time(&resumed).unwrap());
+        assert_eq!(world.workspace.landed()[0], oldest);
+        assert!(
+            ran.stderr.contains("may have been dropped by Auth0"),
+            "{ran:?}"
+        );
+        assert_eq!(world.poll().await["gap"], Value::Null);
+        world.set("START_FROM", "1h");
+    }
+}
