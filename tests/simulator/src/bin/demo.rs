@@ -1,0 +1,149 @@
+//! `cargo demo`: the real binary between a simulated tenant and a simulated workspace.
+//!
+//! Needs the Rust toolchain and nothing else. The timer is fired by hand, one tick after the
+//! other, and in between happens what happens in real life. It ends with what a security team
+//! wants to know: is everything there, and is everything there once.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::process::{Command, ExitCode};
+
+use chrono::{DateTime, Duration, Utc};
+use serde_json::{Value, json};
+use simulator::host::{Outcome, built};
+use simulator::{AppRoot, Fault, FunctionsHost, Tenant, Workspace};
+
+const FUNCTION: &str = "Auth0Poller";
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let project = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    if !build(&project) {
+        eprintln!("the binary could not be built");
+        return ExitCode::FAILURE;
+    }
+
+    let tenant = Tenant::start().await;
+    let workspace = Workspace::start().await;
+    let checkpoints = tempfile::tempdir().expect("a temporary folder");
+    let folder = checkpoints.path().display().to_string();
+    let mut settings = [tenant.settings(), workspace.settings()].concat();
+    settings.push(("CHECKPOINT_DIR".into(), folder));
+
+    tenant.generate(2_500, minutes_ago(55), minutes_ago(2));
+    let root = AppRoot::assemble(&project, &built("auth0-poller"));
+    let host = FunctionsHost::start(root.path(), &settings).await;
+
+    println!("A simulated Auth0 tenant with 2500 records of the last hour, a simulated workspace,");
+    println!("and a stand-in for the Functions host that fires the timer of the real binary.\n");
+    println!("{:<52} read  sent  again  posts  requests", "tick");
+
+    tick(&host, "the first run begins an hour back").await;
+    tick(&host, "nothing happened since").await;
+    tenant.generate(130, minutes_ago(1), Utc::now());
+    tick(&host, "130 new records").await;
+    let late = Utc::now() - Duration::seconds(30);
+    tenant.add(
+        json!({"date": late, "type": "f", "description": "Late"}),
+        late,
+    );
+    tick(&host, "one record became visible late").await;
+    tenant.generate(40, minutes_ago(0), Utc::now());
+    workspace.fail([Fault::answer(503, "")]);
+    tick(&host, "40 new ones, and the workspace answers 503 once").await;
+    host.kill().await;
+    tenant.generate(25, minutes_ago(0), Utc::now());
+    tick(&host, "25 new ones, after the process was killed").await;
+
+    conclude(&tenant, &workspace)
+}
+
+fn build(project: &Path) -> bool {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let mut build = Command::new(cargo);
+    build
+        .args(["build", "--quiet", "--bin", "auth0-poller"])
+        .current_dir(project);
+    // What `cargo run` tells this program of its own package would make build scripts run anew.
+    for (name, _) in std::env::vars_os() {
+        let text = name.to_string_lossy();
+        if text.starts_with("CARGO_PKG_") || text.starts_with("CARGO_MANIFEST_") {
+            build.env_remove(&name);
+        }
+    }
+    build.status().is_ok_and(|status| status.success())
+}
+
+async fn tick(host: &FunctionsHost, what: &str) {
+    match host.fire(FUNCTION).await {
+        Outcome::Success { return_value, .. } => {
+            let number = |name: &str| return_value[name].as_u64().unwrap_or_default();
+            println!(
+                "{what:<52} {:>4}  {:>4}  {:>5}  {:>5}  {:>8}",
+                number("fetched"),
+                number("delivered"),
+                number("skipped"),
+                number("batches"),
+                number("requests"),
+            );
+        }
+        Outcome::Failure(reason) => {
+            println!("{what:<52} failed: {reason}");
+            for line in host.lines() {
+                println!("    {:?} {}", line.level, line.text);
+            }
+        }
+    }
+}
+
+/// Prints what landed, and answers whether it is what the tenant holds.
+fn conclude(tenant: &Tenant, workspace: &Workspace) -> ExitCode {
+    let table = workspace.table("Auth0AM_CL");
+    let mut kinds: BTreeMap<&str, usize> = BTreeMap::new();
+    for row in &table.rows {
+        *kinds.entry(text(&row["type_s"])).or_default() += 1;
+    }
+    let mut kinds: Vec<_> = kinds.into_iter().collect();
+    kinds.sort_by_key(|(kind, count)| (std::cmp::Reverse(*count), *kind));
+    println!("\nAuth0AM_CL | summarize count() by type_s");
+    for (kind, count) in kinds {
+        println!("    {kind:<20} {count:>6}");
+    }
+    if let Some(row) = table.rows.last() {
+        println!("\nAuth0AM_CL | take 1");
+        for column in [
+            "TimeGenerated",
+            "type_s",
+            "user_name_s",
+            "ip_s",
+            "client_name_s",
+            "log_id_s",
+        ] {
+            println!("    {column:<20} {}", row.get(column).map_or("", text));
+        }
+    }
+
+    let records: BTreeSet<String> = tenant.log_ids().into_iter().collect();
+    let landed = workspace.landed();
+    let distinct: BTreeSet<String> = landed.iter().cloned().collect();
+    let lost = records.difference(&distinct).count();
+    let duplicates = landed.len() - distinct.len();
+    println!(
+        "\n{} records in the tenant, {} rows in the table: lost {lost}, duplicates {duplicates}",
+        records.len(),
+        landed.len(),
+    );
+    if lost + duplicates == 0 {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
+}
+
+fn text(value: &Value) -> &str {
+    value.as_str().unwrap_or_default()
+}
+
+fn minutes_ago(minutes: i64) -> DateTime<Utc> {
+    Utc::now() - Duration::minutes(minutes)
+}
