@@ -1,10 +1,12 @@
 //! Where reading resumes, what has been delivered beyond that point, and how both are kept.
 //!
-//! The cursor is not the newest record but one that is at least the *overlap* old, because
-//! Auth0 may make a record visible late, below ids that were read already. Everything above the
-//! cursor is read again in each run and what was delivered is recognised by its id.
+//! The cursor is not the newest record but the newest that is *settled*: it was read when it was at
+//! least the overlap old. Auth0 may make a record visible late, below ids that were read already, so
+//! what lies above the cursor is read again in each run, and what was delivered of it is recognised
+//! by its id.
 
 use std::collections::BTreeSet;
+use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,6 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::auth0::{LogId, Record};
 use crate::retry::Deadline;
+use crate::source::Start;
 use crate::storage::{Storage, StorageError, Version};
 
 /// Delivered ids that are remembered above the cursor, and so the records that a run reads
@@ -23,20 +26,11 @@ pub const MAX_OVERLAP_RECORDS: usize = 1_000;
 /// Version of the stored form.
 const FORMAT: u32 = 1;
 
-/// Where a first reading begins.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Start {
-    /// With the first record dated so or later.
-    At(DateTime<Utc>),
-    /// With the oldest record that the tenant still has.
-    Oldest,
-}
-
 /// Where reading resumes.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Position {
-    /// Nothing old enough has been delivered: the first reading is not over.
-    From(Start),
+    /// From the beginning of a reading: nothing to resume behind yet, or nothing that Auth0 takes.
+    Start(Start),
     /// Behind this record, which Auth0 has or had.
     After(LogId),
 }
@@ -53,30 +47,53 @@ pub struct Newest {
 /// The state of one destination.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Checkpoint {
-    position: Position,
-    /// Ids above the position that have been delivered.
+    /// Everything up to this record has been delivered.
+    cursor: Option<LogId>,
+    /// Where reading begins instead of behind the cursor.
+    start: Option<Start>,
+    /// Ids above the cursor that have been delivered.
     delivered: BTreeSet<LogId>,
     newest: Option<Newest>,
-    /// When a run last reached the end of the tenant's log.
+    /// A run that began then reached the end of the tenant's log.
     caught_up_at: Option<DateTime<Utc>>,
+    /// Whether a person has chosen the position.
+    set_by_hand: bool,
 }
 
 impl Checkpoint {
-    /// The state in which nothing has been delivered.
+    /// The state before the first run, which begins where the setting says.
     #[must_use]
-    pub fn at(position: Position) -> Self {
+    pub fn first(start: Start) -> Self {
         Self {
-            position,
+            set_by_hand: false,
+            ..Self::set(Position::Start(start))
+        }
+    }
+
+    /// The state in which a person wants the next run to begin at `position`.
+    #[must_use]
+    pub fn set(position: Position) -> Self {
+        let (cursor, start) = match position {
+            Position::After(id) => (Some(id), None),
+            Position::Start(start) => (None, Some(start)),
+        };
+        Self {
+            cursor,
+            start,
             delivered: BTreeSet::new(),
             newest: None,
             caught_up_at: None,
+            set_by_hand: true,
         }
     }
 
     /// Where reading resumes.
     #[must_use]
-    pub fn position(&self) -> &Position {
-        &self.position
+    pub fn position(&self) -> Position {
+        match (self.start, &self.cursor) {
+            (None, Some(cursor)) => Position::After(cursor.clone()),
+            (start, _) => Position::Start(start.unwrap_or(Start::Oldest)),
+        }
     }
 
     /// The newest record delivered.
@@ -85,7 +102,7 @@ impl Checkpoint {
         self.newest.as_ref()
     }
 
-    /// When a run last reached the end of the tenant's log.
+    /// When a run began that reached the end of the tenant's log.
     #[must_use]
     pub fn caught_up_at(&self) -> Option<DateTime<Utc>> {
         self.caught_up_at
@@ -94,7 +111,7 @@ impl Checkpoint {
     /// Whether this record is known to be delivered.
     #[must_use]
     pub fn has_delivered(&self, id: &LogId) -> bool {
-        matches!(&self.position, Position::After(cursor) if id <= cursor) || self.remembers(id)
+        self.cursor.as_ref().is_some_and(|cursor| id <= cursor) || self.remembers(id)
     }
 
     /// Whether this record is among those delivered above the cursor.
@@ -103,52 +120,54 @@ impl Checkpoint {
         self.delivered.contains(id)
     }
 
-    /// Notes what a destination acknowledged, and moves the cursor as far as that allows.
-    pub fn acknowledge<'a>(
-        &mut self,
-        records: impl IntoIterator<Item = &'a Record>,
-        now: DateTime<Utc>,
-        overlap: Duration,
-    ) {
+    /// Lets a first run begin earlier, because the setting was changed before it got anywhere.
+    /// It never begins later, which would leave records out.
+    pub fn begin_by(&mut self, start: Start) {
+        if !self.set_by_hand && self.newest.is_none() {
+            self.start = self.start.map(|pinned| pinned.min(start));
+        }
+    }
+
+    /// Notes what a destination acknowledged.
+    pub fn acknowledge<'a>(&mut self, records: impl IntoIterator<Item = &'a Record>) {
         for record in records {
             self.delivered.insert(record.log_id.clone());
-            if self
-                .newest
-                .as_ref()
-                .is_none_or(|newest| newest.log_id < record.log_id)
-            {
+            let newest = self.newest.as_ref();
+            if newest.is_none_or(|newest| newest.log_id < record.log_id) {
                 self.newest = Some(Newest {
                     log_id: record.log_id.clone(),
                     date: record.date,
                 });
             }
         }
-        self.advance(now, overlap);
     }
 
-    /// Moves the cursor to the newest delivered record that Auth0 stored at least `overlap` ago,
-    /// and further if more ids would be remembered than may be.
-    pub fn advance(&mut self, now: DateTime<Utc>, overlap: Duration) {
-        let settled = |id: &&LogId| {
-            id.stored_at()
-                .is_some_and(|stored| (now - stored).to_std().is_ok_and(|age| age >= overlap))
-        };
-        let by_age = self.delivered.iter().rev().find(settled);
-        let by_count = self.delivered.iter().rev().nth(MAX_OVERLAP_RECORDS);
-        let Some(mut cursor) = by_age.max(by_count).cloned() else {
+    /// Moves the cursor to the newest delivered record that is settled, and further if more ids
+    /// would be remembered than may be; but never beyond `read_to`.
+    ///
+    /// A record is settled if Auth0 stored it before `settled`: no other can become visible below
+    /// it any more. That has to be judged by when this stretch of the log was *read*, not by when
+    /// the cursor moves, and holds only as far as it was read: what appeared since is not known.
+    pub fn advance(&mut self, read_to: &LogId, settled: DateTime<Utc>) {
+        let is_settled = |id: &&LogId| id.stored_at().is_some_and(|stored| stored <= settled);
+        let surplus = self.delivered.len().saturating_sub(MAX_OVERLAP_RECORDS);
+        let was_read = || self.delivered.range(..=read_to);
+        let by_age = was_read().rev().find(is_settled);
+        let by_count = was_read().take(surplus).last();
+        let Some(cursor) = by_age.max(by_count).cloned() else {
             return;
         };
-        if let Position::After(current) = &self.position {
-            cursor = cursor.max(current.clone());
-        }
         self.delivered = self.delivered.split_off(&cursor);
         self.delivered.remove(&cursor);
-        self.position = Position::After(cursor);
+        if self.cursor.as_ref().is_none_or(|current| *current < cursor) {
+            self.cursor = Some(cursor);
+            self.start = None;
+        }
     }
 
-    /// Notes that a run reached the end of the tenant's log.
-    pub fn caught_up(&mut self, now: DateTime<Utc>) {
-        self.caught_up_at = Some(now);
+    /// Notes that a run that began at `time` reached the end of the tenant's log.
+    pub fn caught_up(&mut self, time: DateTime<Utc>) {
+        self.caught_up_at = Some(time);
     }
 
     /// Whether it says more than the stored state of before. That the end was reached once more
@@ -159,36 +178,31 @@ impl Checkpoint {
             (Some(now), Some(then)) => (now - then).to_std().is_ok_and(|age| age >= heartbeat),
             (now, _) => now.is_some(),
         };
-        is_stale
-            || (&self.position, &self.delivered, &self.newest)
-                != (&stored.position, &stored.delivered, &stored.newest)
+        let but_for_time = |checkpoint: &Self| Self {
+            caught_up_at: None,
+            ..checkpoint.clone()
+        };
+        is_stale || but_for_time(self) != but_for_time(stored)
     }
 
-    /// Begins a new reading at `start`, because Auth0 no longer takes the cursor.
+    /// Begins a new reading at `start`, because Auth0 no longer takes the cursor. What was
+    /// delivered up to the cursor still counts as delivered.
     pub fn restart(&mut self, start: Start) {
-        if let Position::After(cursor) =
-            std::mem::replace(&mut self.position, Position::From(start))
-        {
-            self.delivered.insert(cursor);
-        }
+        self.start = Some(start);
     }
 
-    /// The stored form: JSON for people and programs.
-    fn to_json(&self, saved_at: DateTime<Utc>) -> Bytes {
+    /// The stored form: JSON for people and programs. `writer` tells the processes apart.
+    fn to_json(&self, saved_at: DateTime<Utc>, writer: &str) -> Bytes {
         let stored = Stored {
             format: FORMAT,
-            resume_from: match &self.position {
-                Position::After(id) => Some(id.clone()),
-                Position::From(_) => None,
-            },
-            start: match &self.position {
-                Position::From(start) => Some((*start).into()),
-                Position::After(_) => None,
-            },
+            resume_from: self.cursor.clone(),
+            start: self.start.map(StoredStart::from),
             delivered: self.delivered.iter().cloned().collect(),
             newest: self.newest.clone(),
             caught_up_at: self.caught_up_at,
+            set_by_hand: self.set_by_hand,
             saved_at,
+            saved_by: writer.to_owned(),
         };
         // invariant: a struct of strings and lists has a JSON form
         #[allow(clippy::expect_used, reason = "stated above")]
@@ -201,16 +215,16 @@ impl Checkpoint {
         if stored.format != FORMAT {
             return Err(Unreadable::Format(stored.format));
         }
-        let position = match (stored.resume_from, stored.start) {
-            (Some(id), None) => Position::After(id),
-            (None, Some(start)) => Position::From(start.into()),
-            _ => return Err(Unreadable::Position),
-        };
+        if stored.resume_from.is_none() && stored.start.is_none() {
+            return Err(Unreadable::Position);
+        }
         Ok(Self {
-            position,
+            cursor: stored.resume_from,
+            start: stored.start.map(Start::from),
             delivered: stored.delivered.into_iter().collect(),
             newest: stored.newest,
             caught_up_at: stored.caught_up_at,
+            set_by_hand: stored.set_by_hand,
         })
     }
 }
@@ -219,15 +233,17 @@ impl Checkpoint {
 #[derive(Serialize, Deserialize)]
 struct Stored {
     format: u32,
-    /// The cursor, or null while the first reading is not over.
+    /// The cursor: everything up to here has been delivered. Null until there is one.
     resume_from: Option<LogId>,
-    /// Where the first reading began, while there is no cursor.
+    /// Where reading begins if not behind the cursor.
     start: Option<StoredStart>,
     /// Ids above the cursor that have been delivered.
     delivered: Vec<LogId>,
     newest: Option<Newest>,
     caught_up_at: Option<DateTime<Utc>>,
+    set_by_hand: bool,
     saved_at: DateTime<Utc>,
+    saved_by: String,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -265,8 +281,8 @@ pub enum Unreadable {
     /// Written by another version of this program.
     #[error("it has format {0}, and this version reads format {FORMAT}")]
     Format(u32),
-    /// Neither a cursor nor a start, or both.
-    #[error("it must have either resume_from or start")]
+    /// Neither a cursor nor a start.
+    #[error("it has neither resume_from nor start")]
     Position,
 }
 
@@ -300,15 +316,27 @@ pub enum CheckpointError {
         /// What the storage said.
         source: StorageError,
     },
-    /// Somebody else saved this checkpoint since it was read.
+    /// It is not as this run has left it.
     #[error(
-        "another poller saved the checkpoint {path} during this run, so this one stops; \
-         run one poller for each tenant and destination"
+        "the checkpoint {path} was changed or removed by something else during this run, so the \
+         run gives way: by `checkpoint set`, or by a second poller, of which there must be none \
+         for the same tenant and destination"
     )]
     Conflict {
         /// Where it is kept.
         path: String,
     },
+}
+
+/// The position for a person, to follow "reading begins".
+impl fmt::Display for Position {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::After(id) => write!(f, "behind the record {id}"),
+            Self::Start(Start::At(time)) => write!(f, "at {}", to_seconds(*time)),
+            Self::Start(Start::Oldest) => f.write_str("with the oldest record"),
+        }
+    }
 }
 
 /// A checkpoint and the version under which it is stored.
@@ -343,18 +371,21 @@ pub trait CheckpointStore: Send + Sync {
 }
 
 /// Checkpoints in the storage that the settings name.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct StoredCheckpoint {
     storage: Arc<Storage>,
     path: String,
+    writer: String,
 }
 
 impl StoredCheckpoint {
     /// The checkpoint of one destination of one tenant: `checkpoints/<tenant>/<destination>.json`.
+    /// `writer` stands in what this process writes, and in nothing that another one writes.
     #[must_use]
-    pub fn new(storage: Arc<Storage>, tenant: &str, destination: &str) -> Self {
+    pub fn new(storage: Arc<Storage>, tenant: &str, destination: &str, writer: String) -> Self {
         Self {
             storage,
+            writer,
             path: format!("checkpoints/{tenant}/{destination}.json"),
         }
     }
@@ -365,18 +396,19 @@ impl StoredCheckpoint {
         Ok(object.map(|(bytes, _)| String::from_utf8_lossy(&bytes).into_owned()))
     }
 
-    /// Puts `checkpoint` in the place of whatever is stored, readable or not.
+    /// Puts `checkpoint` in the place of whatever is stored, readable or not. Answers with what
+    /// was stored, if it could be read.
     pub async fn replace(
         &self,
         checkpoint: &Checkpoint,
         now: DateTime<Utc>,
         deadline: Deadline,
-    ) -> Result<(), CheckpointError> {
+    ) -> Result<Option<Checkpoint>, CheckpointError> {
         self.claim(deadline).await?;
-        let version = self.read(deadline).await?.map(|(_, version)| version);
+        let (stored, version) = self.read(deadline).await?.unzip();
         self.save(checkpoint, version.as_ref(), now, deadline)
-            .await
-            .map(|_| ())
+            .await?;
+        Ok(stored.and_then(|json| Checkpoint::from_json(&json).ok()))
     }
 
     /// Where it is kept, for people.
@@ -427,7 +459,7 @@ impl CheckpointStore for StoredCheckpoint {
         now: DateTime<Utc>,
         deadline: Deadline,
     ) -> Result<Version, CheckpointError> {
-        let json = checkpoint.to_json(now);
+        let json = checkpoint.to_json(now, &self.writer);
         let written = self
             .storage
             .write(&self.path, json.clone(), version, deadline)
@@ -456,142 +488,4 @@ pub fn to_seconds(time: DateTime<Utc>) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const OVERLAP: Duration = Duration::from_mins(1);
-
-    fn time(text: &str) -> DateTime<Utc> {
-        text.parse().unwrap()
-    }
-
-    /// A record stored at this time of 2026-11-21.
-    fn record(clock: &str) -> Record {
-        let date = time(&format!("2026-11-21T{clock}Z"));
-        Record {
-            log_id: LogId::synthetic("900", date),
-            date: Some(date),
-            json: Bytes::new(),
-        }
-    }
-
-    fn start() -> Checkpoint {
-        Checkpoint::at(Position::From(Start::Oldest))
-    }
-
-    fn after(clock: &str) -> Position {
-        Position::After(record(clock).log_id)
-    }
-
-    #[test]
-    fn the_cursor_stays_the_overlap_behind_and_remembers_what_lies_above_it() {
-        let mut checkpoint = start();
-        let records = ["08:00:00", "08:00:10", "08:00:20"].map(record);
-        checkpoint.acknowledge(&records, time("2026-11-21T08:01:10Z"), OVERLAP);
-        assert_eq!(checkpoint.position(), &after("08:00:10"));
-        for delivered in &records {
-            assert!(checkpoint.has_delivered(&delivered.log_id));
-        }
-        assert!(!checkpoint.has_delivered(&record("08:00:15").log_id));
-        assert_eq!(checkpoint.newest().unwrap().log_id, records[2].log_id);
-
-        checkpoint.advance(time("2026-11-21T08:01:20Z"), OVERLAP);
-        assert_eq!(checkpoint.position(), &after("08:00:20"));
-    }
-
-    #[test]
-    fn while_nothing_is_old_enough_the_first_reading_goes_on() {
-        let mut checkpoint = start();
-        checkpoint.acknowledge(&[record("08:00:00")], time("2026-11-21T08:00:59Z"), OVERLAP);
-        assert_eq!(checkpoint.position(), &Position::From(Start::Oldest));
-        assert!(checkpoint.has_delivered(&record("08:00:00").log_id));
-    }
-
-    #[test]
-    fn at_most_a_thousand_ids_are_remembered_however_young_they_are() {
-        let mut checkpoint = start();
-        let records: Vec<_> = (0..1_500)
-            .map(|n| record(&format!("08:00:00.{n:06}")))
-            .collect();
-        checkpoint.acknowledge(&records, time("2026-11-21T08:00:01Z"), OVERLAP);
-        assert_eq!(checkpoint.position(), &after("08:00:00.000499"));
-        assert_eq!(checkpoint.delivered.len(), 1_000);
-    }
-
-    #[test]
-    fn a_late_record_does_not_move_the_newest_back() {
-        let mut checkpoint = start();
-        let now = time("2026-11-21T08:00:30Z");
-        checkpoint.acknowledge(&[record("08:00:20")], now, OVERLAP);
-        checkpoint.acknowledge(&[record("08:00:10")], now, OVERLAP);
-        assert_eq!(
-            checkpoint.newest().unwrap().date,
-            Some(time("2026-11-21T08:00:20Z"))
-        );
-    }
-
-    #[test]
-    fn an_id_without_a_time_never_counts_as_old() {
-        let mut checkpoint = start();
-        let odd = Record {
-            log_id: LogId::new("12345"),
-            ..record("08:00:00")
-        };
-        checkpoint.acknowledge(&[odd], time("2027-01-01T00:00:00Z"), OVERLAP);
-        assert_eq!(checkpoint.position(), &Position::From(Start::Oldest));
-    }
-
-    #[test]
-    fn the_stored_form_is_read_back_as_it_was() {
-        let now = time("2026-11-21T08:01:10Z");
-        let mut delivered = start();
-        delivered.acknowledge(&["08:00:00", "08:00:30"].map(record), now, OVERLAP);
-        delivered.caught_up(now);
-        let pinned = Checkpoint::at(Position::From(Start::At(time("2026-11-21T07:00:00Z"))));
-        for checkpoint in [delivered, pinned, start()] {
-            let json = checkpoint.to_json(now);
-            assert_eq!(Checkpoint::from_json(&json).unwrap(), checkpoint);
-        }
-    }
-
-    #[test]
-    fn the_stored_form_is_what_the_documentation_says() {
-        let stored = r#"{
-            "format": 1,
-            "resume_from": null,
-            "start": "oldest",
-            "delivered": ["90020261121080000000000000000000000000000000000000000000"],
-            "newest": null,
-            "caught_up_at": null,
-            "saved_at": "2026-11-21T08:00:00Z"
-        }"#;
-        let checkpoint = Checkpoint::from_json(stored.as_bytes()).unwrap();
-        assert_eq!(checkpoint.position(), &Position::From(Start::Oldest));
-        assert!(checkpoint.has_delivered(&record("08:00:00").log_id));
-    }
-
-    #[test]
-    fn what_cannot_be_a_checkpoint_is_refused_with_its_reason() {
-        let with = |fields: &str| {
-            let json = format!(
-                r#"{{{fields}, "delivered": [], "newest": null, "caught_up_at": null,
-                    "saved_at": "2026-11-21T08:00:00Z"}}"#
-            );
-            Checkpoint::from_json(json.as_bytes())
-                .unwrap_err()
-                .to_string()
-        };
-        assert_eq!(
-            Checkpoint::from_json(&[0; 64]).unwrap_err().to_string(),
-            "it is not a checkpoint"
-        );
-        assert_eq!(
-            with(r#""format": 2, "resume_from": "9", "start": null"#),
-            "it has format 2, and this version reads format 1"
-        );
-        assert_eq!(
-            with(r#""format": 1, "resume_from": "9", "start": "oldest""#),
-            "it must have either resume_from or start"
-        );
-    }
-}
+mod tests;

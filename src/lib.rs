@@ -1,15 +1,19 @@
 //! Delivers every log record of an Auth0 tenant to where a security team queries them.
 //!
-//! The rooms, from the outside in:
+//! Begin with [`poll`], the run. It knows three things: a [`source`] of records, a
+//! [`destination`], and a [`checkpoint`] store. To see why the checkpoint is kept as it is, read
+//! what an Auth0 log id is, in [`auth0::LogId`].
+//!
+//! The rooms around it:
 //!
 //! - [`settings`] judges the app settings; [`app`] builds from them what the commands need.
 //! - [`host`] speaks the Azure Functions host's protocol; [`check`] tries every connection.
-//! - [`poll`] is the run: it reads from a source, delivers to a destination and moves a checkpoint.
-//! - [`auth0`] is the source, [`destination`] the places records go to, [`checkpoint`] the cursor.
+//! - [`auth0`] is the one source there is; [`destination`] holds a file for each destination.
 //! - [`storage`] keeps small objects; [`http`], [`retry`] and [`clock`] serve all of them.
 //! - [`report`] is what a run says of itself.
 //!
-//! Nothing here reads the environment, and only [`clock`] reads the time: both are passed in.
+//! Nothing here reads the environment, and only [`clock`] reads the wall clock: both are passed in.
+//! (One library does: `object_store` takes `IDENTITY_HEADER`, a secret, from the environment itself.)
 
 pub mod app;
 pub mod auth0;
@@ -23,6 +27,7 @@ pub mod poll;
 pub mod report;
 pub mod retry;
 pub mod settings;
+pub mod source;
 pub mod storage;
 
 /// An error of any kind that can cross threads.

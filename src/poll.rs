@@ -12,7 +12,6 @@
 //! header and no JSON.
 
 use std::collections::HashSet;
-use std::future::Future;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -23,13 +22,12 @@ use tracing::warn;
 
 use crate::BoxError;
 use crate::auth0::{LogId, Record, STORING_DELAY};
-use crate::checkpoint::{
-    Checkpoint, CheckpointError, CheckpointStore, Position, Start, to_seconds,
-};
+use crate::checkpoint::{Checkpoint, CheckpointError, CheckpointStore, Position, to_seconds};
 use crate::clock::Clock;
 use crate::destination::{Destination, Limits};
 use crate::report::{Gap, Report, with_causes};
 use crate::retry::Deadline;
+use crate::source::{Page, Source, SourceError, Start};
 use crate::storage::Version;
 
 /// Pages that are read ahead of the batch being delivered: one batch of records.
@@ -43,60 +41,6 @@ const DELIVERY_RESERVE: Duration = Duration::from_secs(30);
 const SHORTEST_RETENTION: Duration = Duration::from_hours(24);
 /// How old the stored time of having caught up may grow while there is nothing else to save.
 const HEARTBEAT: Duration = Duration::from_hours(1);
-
-/// Some records, ascending by id, as one request returned them.
-#[derive(Debug)]
-pub struct Page {
-    /// The records.
-    pub records: Vec<Record>,
-    /// Whether the source had no more at that moment.
-    pub is_last: bool,
-}
-
-impl Page {
-    /// A page behind which there is nothing.
-    #[must_use]
-    pub fn last(records: Vec<Record>) -> Self {
-        Self {
-            records,
-            is_last: true,
-        }
-    }
-}
-
-/// Why a page was not read.
-#[derive(Debug, thiserror::Error)]
-pub enum SourceError {
-    /// The source does not read behind this id, most likely because it no longer has the record.
-    #[error(transparent)]
-    Rejected(BoxError),
-    /// There was no time for it in this run.
-    #[error(transparent)]
-    OutOfTime(BoxError),
-    /// Anything else. Passing failures have been tried again already.
-    #[error(transparent)]
-    Failed(BoxError),
-}
-
-/// Where records come from.
-pub trait Source: Send + Sync {
-    /// The page with which a reading from `start` begins.
-    fn first(
-        &self,
-        start: Start,
-        deadline: Deadline,
-    ) -> impl Future<Output = Result<Page, SourceError>> + Send;
-
-    /// The page behind a record.
-    fn after(
-        &self,
-        id: &LogId,
-        deadline: Deadline,
-    ) -> impl Future<Output = Result<Page, SourceError>> + Send;
-
-    /// Requests made so far.
-    fn requests(&self) -> u64;
-}
 
 /// The settings of a run.
 #[derive(Clone, Copy, Debug)]
@@ -162,7 +106,7 @@ enum RunError {
 /// What the reading half hands to the delivering half.
 #[derive(Debug)]
 enum Read {
-    /// The source rejected the cursor; what follows begins at `start`.
+    /// The source no longer has the record of the cursor; what follows begins at `start`.
     Restart {
         start: Start,
         gap: Option<Gap>,
@@ -170,13 +114,18 @@ enum Read {
     Page(Vec<Record>),
 }
 
-/// How far one half of a run got.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Reached {
-    /// The end: of the tenant's log, or of what was read.
-    End,
-    /// Time was over before.
-    Deadline,
+/// Why one half of a run stops before its end.
+#[derive(Debug)]
+enum Stop {
+    /// There is no time left, or nobody to read for. The next run goes on from here.
+    OutOfTime,
+    Failed(RunError),
+}
+
+impl<E: Into<RunError>> From<E> for Stop {
+    fn from(error: E) -> Self {
+        Self::Failed(error.into())
+    }
 }
 
 impl<S: Source, D: Destination, C: CheckpointStore> Poller<S, D, C> {
@@ -188,6 +137,7 @@ impl<S: Source, D: Destination, C: CheckpointStore> Poller<S, D, C> {
         progress.send_replace(Report::of(self.destination.name()));
         let run = Run {
             poller: self,
+            began: (self.clock)(),
             reading: Deadline::after(budget.saturating_sub(DELIVERY_RESERVE.min(budget / 4))),
             deadline: Deadline::after(budget),
             progress,
@@ -213,6 +163,8 @@ fn lag(report: &Report, now: DateTime<Utc>) -> Option<u64> {
 /// A run under way.
 struct Run<'a, S, D, C> {
     poller: &'a Poller<S, D, C>,
+    /// When it began: everything it reads, it reads later.
+    began: DateTime<Utc>,
     /// For reading.
     reading: Deadline,
     /// For everything.
@@ -220,10 +172,18 @@ struct Run<'a, S, D, C> {
     progress: &'a watch::Sender<Report>,
 }
 
-/// The checkpoint of a run, and how it is stored.
+/// The checkpoint of a run, and what this run knows beside it.
 struct Tracked {
     checkpoint: Checkpoint,
-    stored: Option<(Checkpoint, Version)>,
+    /// The checkpoint as it is stored.
+    stored: Checkpoint,
+    version: Version,
+    /// Whether this run has saved, and so knows that it may and that nobody else is at work.
+    is_claimed: bool,
+    /// The largest id met in this run.
+    met: Option<LogId>,
+    /// Up to here this run has read everything, and all of it is delivered.
+    read_to: Option<LogId>,
 }
 
 impl<S: Source, D: Destination, C: CheckpointStore> Run<'_, S, D, C> {
@@ -232,170 +192,201 @@ impl<S: Source, D: Destination, C: CheckpointStore> Run<'_, S, D, C> {
             return;
         };
         let before = tracked.checkpoint.clone();
-        let (read, to_deliver) = mpsc::channel(PAGES_AHEAD);
+        let (out, incoming) = mpsc::channel(PAGES_AHEAD);
         let (reading, delivering) = tokio::join!(
-            self.read(&before, read),
-            self.deliver(to_deliver, &before, &mut tracked),
+            self.read(&before, out),
+            self.deliver(incoming, &before, &mut tracked),
         );
-        let reading = self.note(reading);
-        let Some(delivering) = self.note(delivering) else {
+        let is_read = self.note_stop(reading);
+        let has_failed = matches!(delivering, Err(Stop::Failed(_)));
+        let is_delivered = self.note_stop(delivering);
+        if has_failed {
             return;
-        };
-        let caught_up = reading == Some(Reached::End) && delivering == Reached::End;
+        }
+        let caught_up = is_read && is_delivered;
         self.note(self.conclude(&mut tracked, caught_up).await);
         self.report(|report| report.caught_up = caught_up);
     }
 
+    /// Reads the checkpoint, or makes the first one. Either way the storage answers before
+    /// anything is asked of the source.
     async fn load(&self) -> Result<Tracked, RunError> {
-        let tracked = match self.poller.checkpoints.load(self.deadline).await? {
-            Some(loaded) => Tracked {
-                checkpoint: loaded.checkpoint.clone(),
-                stored: Some((loaded.checkpoint, loaded.version)),
-            },
-            None => Tracked {
-                checkpoint: Checkpoint::at(Position::From(
-                    self.poller.policy.start_from.resolve(self.now()),
-                )),
-                stored: None,
-            },
+        let store = &self.poller.checkpoints;
+        let start = self.poller.policy.start_from.resolve(self.began);
+        let (checkpoint, version, is_claimed) = match store.load(self.deadline).await? {
+            Some(mut loaded) => {
+                loaded.checkpoint.begin_by(start);
+                (loaded.checkpoint, loaded.version, false)
+            }
+            None => {
+                let first = Checkpoint::first(start);
+                let version = store.save(&first, None, self.began, self.deadline).await?;
+                (first, version, true)
+            }
         };
-        self.report_newest(&tracked.checkpoint);
-        Ok(tracked)
+        self.report_newest(&checkpoint);
+        Ok(Tracked {
+            stored: checkpoint.clone(),
+            checkpoint,
+            version,
+            is_claimed,
+            met: None,
+            read_to: None,
+        })
     }
 
     /// Reads page after page from where the checkpoint stands.
-    async fn read(
-        &self,
-        before: &Checkpoint,
-        read: mpsc::Sender<Read>,
-    ) -> Result<Reached, RunError> {
-        let mut position = before.position().clone();
-        let mut is_first = true;
-        let mut restart = None;
-        while !self.reading.is_over() {
-            let page = tokio::select! {
-                page = self.page(&position) => page,
-                () = read.closed() => return Ok(Reached::Deadline),
-            };
-            let mut page = match page {
-                Ok(page) => page,
-                Err(SourceError::Rejected(why)) if is_first => {
-                    let start = restart_of(&position);
-                    warn!(
-                        "the cursor is rejected, reading resumes at the oldest record left: {}",
-                        with_causes(&*why)
-                    );
-                    position = Position::From(start);
-                    restart = Some(start);
-                    is_first = false;
-                    continue;
-                }
-                Err(SourceError::OutOfTime(why)) => {
-                    warn!("the rest is left to the next run: {}", with_causes(&*why));
-                    return Ok(Reached::Deadline);
-                }
-                Err(error) => return Err(error.into()),
-            };
-            is_first = false;
+    async fn read(&self, before: &Checkpoint, out: mpsc::Sender<Read>) -> Result<(), Stop> {
+        if self.reading.is_over() {
+            return Err(Stop::OutOfTime);
+        }
+        let (restart, mut page) = tokio::select! {
+            first = self.first_page(before) => first?,
+            () = out.closed() => return Err(Stop::OutOfTime),
+        };
+        if let Some(restart) = restart {
+            hand_over(&out, restart).await?;
+        }
+        let mut after = None;
+        loop {
             page.records.sort_by(|a, b| a.log_id.cmp(&b.log_id));
             let last = page.records.last().map(|record| record.log_id.clone());
+            self.report(|report| report.fetched += page.records.len() as u64);
+            hand_over(&out, Read::Page(page.records)).await?;
 
-            if let Some(start) = restart.take() {
-                let gap = gap(before, &page, self.now());
-                if read.send(Read::Restart { start, gap }).await.is_err() {
-                    return Ok(Reached::Deadline);
-                }
-            }
-            if read.send(Read::Page(page.records)).await.is_err() {
-                return Ok(Reached::Deadline);
-            }
-            position = match (last, position) {
-                (Some(last), Position::After(after)) if last <= after => {
-                    return Err(RunError::NoProgress { after, last });
-                }
-                (Some(last), _) if !page.is_last => Position::After(last),
-                _ => return Ok(Reached::End),
+            let Some(last) = last.filter(|_| !page.is_last) else {
+                return Ok(());
             };
+            if let Some(after) = after.filter(|after| last <= *after) {
+                return Err(RunError::NoProgress { after, last }.into());
+            }
+            if self.reading.is_over() {
+                return Err(Stop::OutOfTime);
+            }
+            page = tokio::select! {
+                page = self.poller.source.after(&last, self.reading) => match page {
+                    Err(SourceError::OutOfTime(why)) => {
+                        warn!("the rest is left to the next run: {}", with_causes(&*why));
+                        return Err(Stop::OutOfTime);
+                    }
+                    page => page?,
+                },
+                () = out.closed() => return Err(Stop::OutOfTime),
+            };
+            after = Some(last);
         }
-        Ok(Reached::Deadline)
     }
 
-    async fn page(&self, position: &Position) -> Result<Page, SourceError> {
+    /// Reads the page behind the cursor, or if the source no longer has that record, the page
+    /// with which a new reading begins.
+    async fn first_page(&self, before: &Checkpoint) -> Result<(Option<Read>, Page), SourceError> {
         let source = &self.poller.source;
-        match position {
-            Position::From(start) => source.first(*start, self.reading).await,
-            Position::After(id) => source.after(id, self.reading).await,
-        }
+        let cursor = match before.position() {
+            Position::Start(start) => return Ok((None, source.first(start, self.reading).await?)),
+            Position::After(cursor) => cursor,
+        };
+        let why = if self.may_be_dropped(&cursor, before)
+            && source.has_dropped(&cursor, self.reading).await?
+        {
+            "it no longer has that record".to_owned()
+        } else {
+            match source.after(&cursor, self.reading).await {
+                Err(SourceError::Rejected(why)) => with_causes(&*why),
+                page => return Ok((None, page?)),
+            }
+        };
+        warn!("the source does not read on behind {cursor}, so it is read by time: {why}");
+        let start = restart_of(&cursor);
+        let page = source.first(start, self.reading).await?;
+        let gap = gap(before, &cursor, &page, self.began);
+        Ok((Some(Read::Restart { start, gap }), page))
+    }
+
+    /// Whether the cursor's record may be older than the source's retention. That is asked only
+    /// after an outage, and once an hour in a tenant where nothing happens.
+    fn may_be_dropped(&self, cursor: &LogId, before: &Checkpoint) -> bool {
+        let is_older = |time: Option<DateTime<Utc>>, age| {
+            time.is_none_or(|time| (self.began - time).to_std().is_ok_and(|it| it >= age))
+        };
+        is_older(cursor.stored_at(), SHORTEST_RETENTION)
+            && is_older(before.caught_up_at(), HEARTBEAT)
     }
 
     /// Delivers what is read and was not delivered before, and saves behind each batch.
     async fn deliver(
         &self,
-        mut read: mpsc::Receiver<Read>,
+        mut incoming: mpsc::Receiver<Read>,
         before: &Checkpoint,
         tracked: &mut Tracked,
-    ) -> Result<Reached, RunError> {
+    ) -> Result<(), Stop> {
         let mut batch = Batch::new(self.poller.destination.limits());
         loop {
             let next = if batch.rows.is_empty() {
-                Ok(read.recv().await)
+                Ok(incoming.recv().await)
             } else {
-                tokio::time::timeout(LINGER, read.recv()).await
+                tokio::time::timeout(LINGER, incoming.recv()).await
             };
-            let records = match next {
-                Ok(Some(Read::Page(records))) => records,
+            match next {
+                Ok(Some(Read::Page(records))) => {
+                    for record in records {
+                        self.take(record, before, &mut batch, tracked).await?;
+                    }
+                }
                 Ok(Some(Read::Restart { start, gap })) => {
                     tracked.checkpoint.restart(start);
                     self.report_gap(gap);
-                    continue;
                 }
-                Ok(None) => break,
-                Err(_) if self.flush(&mut batch, tracked).await? == Reached::Deadline => {
-                    return Ok(Reached::Deadline);
-                }
-                Err(_) => continue,
-            };
-            for record in records {
-                self.report(|report| report.fetched += 1);
-                if is_before_start(before.position(), &record) {
-                    self.report(|report| report.before_start += 1);
-                    continue;
-                }
-                let id = &record.log_id;
-                if before.has_delivered(id) || tracked.checkpoint.remembers(id) || batch.has(id) {
-                    self.report(|report| report.skipped += 1);
-                    continue;
-                }
-                let row = self.poller.destination.row(&record);
-                if !batch.has_room_for(&row)
-                    && self.flush(&mut batch, tracked).await? == Reached::Deadline
-                {
-                    return Ok(Reached::Deadline);
-                }
-                batch.push(record, row);
+                Ok(None) => return self.flush(&mut batch, tracked).await,
+                Err(_lingered) => self.flush(&mut batch, tracked).await?,
             }
         }
-        self.flush(&mut batch, tracked).await
     }
 
-    /// Delivers a batch and moves the checkpoint behind it.
-    async fn flush(&self, batch: &mut Batch, tracked: &mut Tracked) -> Result<Reached, RunError> {
+    /// Puts a record into the batch, unless it was delivered before or is none of ours. Delivers
+    /// the batch first if it has no room.
+    async fn take(
+        &self,
+        record: Record,
+        before: &Checkpoint,
+        batch: &mut Batch,
+        tracked: &mut Tracked,
+    ) -> Result<(), Stop> {
+        let id = record.log_id.clone();
+        if is_before_start(before, &record) {
+            self.report(|report| report.before_start += 1);
+        } else if before.has_delivered(&id) || tracked.checkpoint.remembers(&id) || batch.has(&id) {
+            self.report(|report| report.skipped += 1);
+        } else {
+            let row = self.poller.destination.row(&record);
+            if !batch.has_room_for(&row) {
+                self.flush(batch, tracked).await?;
+            }
+            batch.push(record, row);
+        }
+        tracked.met = tracked.met.take().max(Some(id));
+        Ok(())
+    }
+
+    /// Delivers the batch, if there is anything in it, and moves the checkpoint behind it.
+    async fn flush(&self, batch: &mut Batch, tracked: &mut Tracked) -> Result<(), Stop> {
         if batch.rows.is_empty() {
-            return Ok(Reached::End);
+            tracked.read_to.clone_from(&tracked.met);
+            return Ok(());
         }
         if self.deadline.is_over() {
-            return Ok(Reached::Deadline);
+            return Err(Stop::OutOfTime);
         }
-        let receipt = self
-            .poller
-            .destination
-            .deliver(&batch.rows, self.deadline)
-            .await
-            .map_err(RunError::Destination)?;
-        let overlap = self.poller.policy.overlap;
-        tracked
-            .checkpoint
-            .acknowledge(&batch.records, self.now(), overlap);
+        if !tracked.is_claimed {
+            // Before the first post: a run that cannot save would repeat it for ever, and of two
+            // pollers only one should make it.
+            self.save(tracked).await?;
+        }
+        let destination = &self.poller.destination;
+        let delivered = destination.deliver(&batch.rows, self.deadline).await;
+        let receipt = delivered.map_err(RunError::Destination)?;
+        tracked.checkpoint.acknowledge(&batch.records);
+        tracked.read_to.clone_from(&tracked.met);
+        self.advance(tracked);
         self.report(|report| {
             report.delivered += batch.rows.len() as u64;
             report.batches += 1;
@@ -404,35 +395,36 @@ impl<S: Source, D: Destination, C: CheckpointStore> Run<'_, S, D, C> {
         self.report_newest(&tracked.checkpoint);
         batch.clear();
         self.save(tracked).await?;
-        Ok(Reached::End)
+        Ok(())
     }
 
-    /// Moves the cursor as far as time allows, and saves if there is anything new to save.
+    /// Moves the cursor as far as this run's reading allows, and saves if that is news.
     async fn conclude(&self, tracked: &mut Tracked, caught_up: bool) -> Result<(), RunError> {
-        let now = self.now();
-        tracked.checkpoint.advance(now, self.poller.policy.overlap);
+        self.advance(tracked);
         if caught_up {
-            tracked.checkpoint.caught_up(now);
+            tracked.checkpoint.caught_up(self.began);
         }
-        match &tracked.stored {
-            Some((stored, _)) if !tracked.checkpoint.is_news_after(stored, HEARTBEAT) => Ok(()),
-            _ => self.save(tracked).await,
+        if tracked.checkpoint.is_news_after(&tracked.stored, HEARTBEAT) {
+            self.save(tracked).await?;
+        }
+        Ok(())
+    }
+
+    fn advance(&self, tracked: &mut Tracked) {
+        if let Some(read_to) = &tracked.read_to {
+            let settled = self.began - self.poller.policy.overlap;
+            tracked.checkpoint.advance(read_to, settled);
         }
     }
 
     async fn save(&self, tracked: &mut Tracked) -> Result<(), RunError> {
-        let version = tracked.stored.as_ref().map(|(_, version)| version);
-        let version = self
-            .poller
-            .checkpoints
-            .save(
-                &tracked.checkpoint,
-                version,
-                self.now(),
-                self.deadline.for_saving(),
-            )
-            .await?;
-        tracked.stored = Some((tracked.checkpoint.clone(), version));
+        let store = &self.poller.checkpoints;
+        let deadline = self.deadline.for_saving();
+        let version = Some(&tracked.version);
+        let saved = store.save(&tracked.checkpoint, version, self.now(), deadline);
+        tracked.version = saved.await?;
+        tracked.stored = tracked.checkpoint.clone();
+        tracked.is_claimed = true;
         Ok(())
     }
 
@@ -449,6 +441,18 @@ impl<S: Source, D: Destination, C: CheckpointStore> Run<'_, S, D, C> {
         result
             .map_err(|error| self.report(|report| report.fail(&error)))
             .ok()
+    }
+
+    /// Notes how one half of the run stopped. Answers whether it reached its end.
+    fn note_stop(&self, result: Result<(), Stop>) -> bool {
+        match result {
+            Ok(()) => true,
+            Err(Stop::OutOfTime) => false,
+            Err(Stop::Failed(error)) => {
+                self.report(|report| report.fail(&error));
+                false
+            }
+        }
     }
 
     fn report_newest(&self, checkpoint: &Checkpoint) {
@@ -472,44 +476,39 @@ impl<S: Source, D: Destination, C: CheckpointStore> Run<'_, S, D, C> {
     }
 }
 
-/// Where to begin when the cursor is of no use any more: where it was, by time. If the tenant has
+/// Hands what was read to the delivering half, which may have stopped.
+async fn hand_over(out: &mpsc::Sender<Read>, read: Read) -> Result<(), Stop> {
+    out.send(read).await.map_err(|_| Stop::OutOfTime)
+}
+
+/// Where to begin when the cursor is of no use any more: where it was, by time. If the source has
 /// dropped those records, that is with the oldest record left.
-fn restart_of(position: &Position) -> Start {
-    match position {
-        Position::From(start) => *start,
-        Position::After(cursor) => cursor
-            .stored_at()
-            .map_or(Start::Oldest, |stored| Start::At(stored - STORING_DELAY)),
-    }
+fn restart_of(cursor: &LogId) -> Start {
+    cursor
+        .stored_at()
+        .map_or(Start::Oldest, |stored| Start::At(stored - STORING_DELAY))
 }
 
 /// The time between what was read last and what can be read now, if records may be missing there.
-fn gap(before: &Checkpoint, page: &Page, now: DateTime<Utc>) -> Option<Gap> {
-    let is_recent = |time: DateTime<Utc>| {
+fn gap(before: &Checkpoint, cursor: &LogId, page: &Page, now: DateTime<Utc>) -> Option<Gap> {
+    let is_retained = |time: DateTime<Utc>| {
         (now - time)
             .to_std()
             .is_ok_and(|age| age < SHORTEST_RETENTION)
     };
-    if before.caught_up_at().is_some_and(is_recent) {
+    if before.caught_up_at().is_some_and(is_retained) {
         return None;
     }
     let newest = before.newest().and_then(|newest| newest.date);
-    let cursor = match before.position() {
-        Position::After(cursor) => cursor.stored_at(),
-        Position::From(_) => None,
-    };
-    let from = newest.max(before.caught_up_at()).or(cursor)?;
-    let to = page
-        .records
-        .first()
-        .and_then(|record| record.date)
-        .unwrap_or(now);
+    let from = newest.max(before.caught_up_at()).or(cursor.stored_at())?;
+    let oldest = page.records.iter().min_by_key(|record| &record.log_id);
+    let to = oldest.and_then(|record| record.date).unwrap_or(now);
     (from < to).then_some(Gap { from, to })
 }
 
-fn is_before_start(position: &Position, record: &Record) -> bool {
-    match (position, record.date) {
-        (Position::From(Start::At(start)), Some(date)) => date < *start,
+fn is_before_start(before: &Checkpoint, record: &Record) -> bool {
+    match (before.position(), record.date) {
+        (Position::Start(Start::At(start)), Some(date)) => date < start,
         _ => false,
     }
 }

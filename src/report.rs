@@ -10,7 +10,7 @@ use crate::auth0::LogId;
 
 /// The result of one run for one destination.
 ///
-/// Of a run without errors, `fetched` is the sum of `delivered`, `skipped`, `before_start` and
+/// Of a run that caught up, `fetched` is the sum of `delivered`, `skipped`, `before_start` and
 /// `dead_lettered`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Report {

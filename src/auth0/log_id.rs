@@ -1,9 +1,4 @@
 //! Auth0's log id: the key of a record, and the only thing that a reading resumes from.
-//!
-//! An id is 56 decimal digits: a prefix of three (`900`; `800` exists), the time at which Auth0
-//! *stored* the record (`YYYYMMDDHHMMSS` and six digits of a second, UTC), and 33 more. The stored
-//! time trails the record's `date` by some seconds and is never before it.
-//! An id is text. It does not fit a number, and nothing here makes it one.
 
 use std::cmp::Ordering;
 use std::fmt;
@@ -24,6 +19,13 @@ const TIME: usize = 14 + 6;
 pub const STORING_DELAY: Duration = Duration::from_secs(10);
 
 /// The identity of a log record, ordered as Auth0 orders them.
+///
+/// An id is 56 decimal digits: a prefix of three (`900`; `800` exists), the time at which Auth0
+/// *stored* the record (`YYYYMMDDHHMMSS` and six digits of a second, UTC), and 33 more. The stored
+/// time trails the record's `date` by some seconds and is never before it; so records that are
+/// ascending by id are not in the order of their dates.
+///
+/// An id is text. It does not fit a number, and nothing here makes it one.
 #[derive(Clone, Debug, Eq, PartialEq, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct LogId(String);
@@ -39,8 +41,8 @@ impl LogId {
 
     /// An id of the known shape that lies below every real id stored at `time` or later.
     ///
-    /// Auth0 accepts such an id as a lower bound, although no documentation says so; see
-    /// [`start`](super::start) for what happens when it does not.
+    /// Auth0 accepts such an id as a lower bound, although no documentation says so; `start.rs`
+    /// beside this file knows what to do when it does not.
     #[must_use]
     pub fn synthetic(prefix: &str, time: DateTime<Utc>) -> Self {
         let time = time.format("%Y%m%d%H%M%S%6f").to_string();

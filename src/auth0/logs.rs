@@ -6,7 +6,6 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use bytes::Bytes;
 use chrono::{DateTime, SecondsFormat, Utc};
 use reqwest::StatusCode;
 use secrecy::ExposeSecret as _;
@@ -53,7 +52,7 @@ pub enum LogsError {
     #[error(transparent)]
     Token(#[from] TokenError),
     /// No answer.
-    #[error("reading the log of {host}")]
+    #[error("{host} does not hand out its log")]
     Send {
         /// The tenant's host.
         host: String,
@@ -114,10 +113,12 @@ pub enum LogsError {
         again: Again,
     },
     /// 200 with something else than a page.
-    #[error("{host} sent a page that cannot be read")]
+    #[error("{host} sent a page that cannot be read{said}")]
     Page {
         /// The tenant's host.
         host: String,
+        /// What it said, in parentheses, if those are no records.
+        said: String,
         /// What is wrong with it.
         source: PageError,
     },
@@ -277,7 +278,15 @@ impl Logs {
         }
         let said = || said(answer, token);
         match answer.status {
-            StatusCode::OK => page(&answer.body, host),
+            StatusCode::OK => parse_page(&answer.body).map_err(|source| LogsError::Page {
+                host,
+                said: if answer.body.trim_ascii_start().starts_with(b"[") {
+                    String::new()
+                } else {
+                    format!(" ({})", said())
+                },
+                source,
+            }),
             StatusCode::BAD_REQUEST => Err(LogsError::BadRequest { host, said: said() }),
             StatusCode::UNAUTHORIZED => Err(LogsError::Unauthorized { host, said: said() }),
             StatusCode::FORBIDDEN => Err(LogsError::Forbidden { host, said: said() }),
@@ -294,10 +303,6 @@ impl Logs {
     fn host(&self) -> String {
         self.url.authority().to_owned()
     }
-}
-
-fn page(body: &Bytes, host: String) -> Result<Vec<Record>, LogsError> {
-    parse_page(body).map_err(|source| LogsError::Page { host, source })
 }
 
 fn said(answer: &Answer, token: &Token) -> String {

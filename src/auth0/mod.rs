@@ -21,11 +21,10 @@ pub use self::token::Credentials;
 
 use self::logs::{Logs, LogsError, Search};
 use self::rate_limit::RateLimit;
-use self::token::TokenSource;
-use crate::checkpoint::Start;
+use self::token::{TokenError, TokenSource};
 use crate::clock::Clock;
-use crate::poll::{Page, Source, SourceError};
 use crate::retry::{Deadline, GaveUp, Jitter, retry};
+use crate::source::{Page, Source, SourceError, Start};
 
 /// An Auth0 tenant, as one application sees it.
 ///
@@ -50,7 +49,12 @@ impl Tenant {
         jitter: Jitter,
     ) -> Self {
         Self {
-            tokens: Arc::new(TokenSource::new(http.clone(), &domain, credentials)),
+            tokens: Arc::new(TokenSource::new(
+                http.clone(),
+                &domain,
+                credentials,
+                clock.clone(),
+            )),
             rate_limit: Arc::new(RateLimit::new(clock)),
             http,
             domain,
@@ -108,9 +112,26 @@ impl Source for LogReader {
     async fn after(&self, id: &LogId, deadline: Deadline) -> Result<Page, SourceError> {
         let records = self.0.after(id, deadline).await;
         records.map(start::page).map_err(|error| match error.error {
-            LogsError::BadRequest { .. } => SourceError::Rejected(error.into()),
+            // What Auth0 answers for an id that it no longer has is not documented.
+            LogsError::BadRequest { .. } | LogsError::NotFound { .. } => {
+                SourceError::Rejected(error.into())
+            }
             _ => source_error(error),
         })
+    }
+
+    /// Looks for any record dated so early that it was stored before this one or is this one.
+    async fn has_dropped(&self, id: &LogId, deadline: Deadline) -> Result<bool, SourceError> {
+        let Some(stored) = id.stored_at() else {
+            return Ok(false);
+        };
+        let as_old = Search {
+            from: None,
+            to: Some(stored),
+            descending: true,
+        };
+        let found = self.0.search(as_old, 0, 1, deadline).await;
+        Ok(found.map_err(source_error)?.is_empty())
     }
 
     fn requests(&self) -> u64 {
@@ -120,7 +141,9 @@ impl Source for LogReader {
 
 fn source_error(error: GaveUp<LogsError>) -> SourceError {
     match error.error {
-        LogsError::ResetTooLate(_) => SourceError::OutOfTime(error.into()),
+        LogsError::ResetTooLate(_) | LogsError::Token(TokenError::ResetTooLate(_)) => {
+            SourceError::OutOfTime(error.into())
+        }
         _ => SourceError::Failed(error.into()),
     }
 }

@@ -7,6 +7,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use chrono::DateTime;
+use reqwest::StatusCode;
 use tokio::time::Instant;
 
 use crate::clock::Clock;
@@ -17,6 +18,8 @@ use crate::retry::Deadline;
 const RESERVE: u64 = 10;
 /// No named reset is believed to be further away. The longest of Auth0's windows is a minute.
 const LONGEST_WINDOW: Duration = Duration::from_mins(2);
+/// No `Retry-After` is believed beyond this: Auth0's quotas count by the hour and by the day.
+const LONGEST_WAIT: Duration = Duration::from_hours(24);
 
 /// When the next request to the tenant may be made.
 pub struct RateLimit {
@@ -26,7 +29,7 @@ pub struct RateLimit {
 
 /// The bucket is filled again only after the run's time is over.
 #[derive(Debug, thiserror::Error)]
-#[error("the tenant's rate limit is used up for another {} s", .0.as_secs())]
+#[error("Auth0 takes no further requests for another {} s (rate limit or quota)", .0.as_secs())]
 pub struct ResetTooLate(Duration);
 
 impl RateLimit {
@@ -55,6 +58,12 @@ impl RateLimit {
 
     /// Takes note of what an answer says of the bucket.
     pub fn learn(&self, answer: &Answer) {
+        if answer.status == StatusCode::TOO_MANY_REQUESTS
+            && let Some(wait) = answer.retry_after()
+        {
+            *self.lock() = Some(Instant::now() + wait.min(LONGEST_WAIT));
+            return;
+        }
         let number = |name| answer.header(name)?.trim().parse::<u64>().ok();
         let (Some(limit), Some(remaining)) =
             (number("x-ratelimit-limit"), number("x-ratelimit-remaining"))
@@ -82,7 +91,6 @@ mod tests {
     use std::sync::Arc;
 
     use bytes::Bytes;
-    use reqwest::StatusCode;
     use reqwest::header::{HeaderMap, HeaderValue};
 
     use super::*;
@@ -124,6 +132,22 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn a_named_wait_is_kept_beyond_the_run_that_was_told() {
+        let rate_limit = RateLimit::new(crate::clock::system());
+        let mut headers = HeaderMap::new();
+        headers.insert("retry-after", 3_600.into());
+        rate_limit.learn(&Answer {
+            status: StatusCode::TOO_MANY_REQUESTS,
+            headers,
+            body: Bytes::new(),
+        });
+        let budget = Duration::from_mins(4);
+        assert!(rate_limit.wait(Deadline::after(budget)).await.is_err());
+        tokio::time::advance(Duration::from_mins(57)).await;
+        assert!(rate_limit.wait(Deadline::after(budget)).await.is_ok());
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn a_reset_in_the_past_is_no_wait() {
         assert_eq!(wait_after(10, 0, -7).await.unwrap(), Duration::ZERO);
     }
@@ -133,7 +157,7 @@ mod tests {
         let error = wait_after(10, 0, 90).await.unwrap_err();
         assert_eq!(
             error.to_string(),
-            "the tenant's rate limit is used up for another 90 s"
+            "Auth0 takes no further requests for another 90 s (rate limit or quota)"
         );
     }
 }

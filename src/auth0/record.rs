@@ -3,7 +3,7 @@
 //! Only what reading needs is looked at: the id and the date. The rest is kept byte for byte.
 
 use bytes::Bytes;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, Datelike as _, Utc};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -23,12 +23,17 @@ pub struct Record {
 /// Why an answer is not a page of records.
 #[derive(Debug, thiserror::Error)]
 pub enum PageError {
-    /// The answer is not a JSON list.
-    #[error("the answer is not a JSON list of records")]
-    NotAList(#[source] serde_json::Error),
+    /// The answer is not a JSON list. What it is instead is not quoted here: it may be anything.
+    #[error("the answer is not a JSON list of records (line {line}, column {column})")]
+    NotAList {
+        /// Where that shows.
+        line: usize,
+        /// Where in that line.
+        column: usize,
+    },
     /// An element of the list has no id, so that it could be neither resumed from nor
     /// recognised when it comes again.
-    #[error("record {index} of the page has no log_id")]
+    #[error("record {index} of the page has no log_id, or is no JSON object with distinct names")]
     NoLogId {
         /// The record's place in the page, from 0.
         index: usize,
@@ -49,7 +54,11 @@ struct Head<'a> {
 
 /// Reads the body of `GET /api/v2/logs`: a JSON list of records, in Auth0's order.
 pub fn parse_page(body: &Bytes) -> Result<Vec<Record>, PageError> {
-    let elements: Vec<&RawValue> = serde_json::from_slice(body).map_err(PageError::NotAList)?;
+    let elements: Vec<&RawValue> =
+        serde_json::from_slice(body).map_err(|error| PageError::NotAList {
+            line: error.line(),
+            column: error.column(),
+        })?;
     elements
         .into_iter()
         .enumerate()
@@ -66,9 +75,15 @@ fn parse_record(page: &Bytes, json: &str) -> Option<Record> {
         .filter(|id| !id.is_empty())?;
     Some(Record {
         log_id: LogId::new(log_id),
-        date: text(head.date).and_then(|date| date.parse().ok()),
+        date: text(head.date).and_then(|date| parse_date(&date)),
         json: page.slice_ref(json.as_bytes()),
     })
+}
+
+/// Reads a date; one that no event can have is as good as none, and arithmetic stays in range.
+fn parse_date(text: &str) -> Option<DateTime<Utc>> {
+    let date: DateTime<Utc> = text.parse().ok()?;
+    (1970..=9999).contains(&date.year()).then_some(date)
 }
 
 fn text(value: Option<&RawValue>) -> Option<String> {
@@ -104,14 +119,15 @@ mod tests {
         let records = page(
             r#"[{"_id":"9001","log_id":null,"date":null},
                 {"log_id":"9002","_id":{},"date":1700000000},
-                {"log_id":"9003","date":"yesterday","details":null}]"#,
+                {"log_id":"9003","date":"yesterday","details":null},
+                {"log_id":"9004","date":"-262143-01-01T00:00:00Z"}]"#,
         )
         .unwrap();
         let ids: Vec<_> = records
             .iter()
             .map(|record| record.log_id.as_str())
             .collect();
-        assert_eq!(ids, ["9001", "9002", "9003"]);
+        assert_eq!(ids, ["9001", "9002", "9003", "9004"]);
         assert!(records.iter().all(|record| record.date.is_none()));
     }
 
@@ -124,18 +140,18 @@ mod tests {
             r#"[{"log_id":"9001"},null]"#,
         ] {
             let error = page(body).unwrap_err();
-            assert_eq!(
-                error.to_string(),
-                "record 1 of the page has no log_id",
-                "{body}"
-            );
+            assert!(matches!(error, PageError::NoLogId { index: 1 }), "{body}");
         }
     }
 
     #[test]
     fn an_answer_that_is_no_list_is_an_error() {
         for body in ["", "{}", "null", "<html></html>", r#"[{"log_id":"9001"}"#] {
-            assert!(matches!(page(body), Err(PageError::NotAList(_))), "{body}");
+            let error = page(body).unwrap_err();
+            assert!(matches!(error, PageError::NotAList { .. }), "{body}");
         }
+        // What serde_json says of a type quotes the value.
+        let error = page(r#""Authorization: Bearer abc""#).unwrap_err();
+        assert!(!error.to_string().contains("abc"));
     }
 }

@@ -7,15 +7,13 @@
 //!
 //! 1. behind a [synthetic id](LogId::synthetic) made of the time, which Auth0 takes although it
 //!    does not say so; and where it does not:
-//! 2. behind a real record from before the window; and where the tenant has none:
-//! 3. with the window's record of the smallest id, found by search, which is delivered itself.
+//! 2. with the window's record of the smallest id, found by search, which is delivered itself.
 
 use super::log_id::{LogId, STORING_DELAY};
 use super::logs::{Logs, LogsError, PAGE, SEARCH_LIMIT, Search};
 use super::record::Record;
-use crate::checkpoint::Start;
-use crate::poll::Page;
 use crate::retry::{Deadline, GaveUp};
+use crate::source::{Page, Start};
 
 /// Reads the page with which a reading from `start` begins. It may hold records from shortly
 /// before, never from after a record that it leaves out.
@@ -50,18 +48,6 @@ pub async fn first_page(
         }
     }
 
-    let before = Search {
-        from: None,
-        to: begin.map(|begin| begin - STORING_DELAY),
-        descending: true,
-    };
-    if before.to.is_some() {
-        let older = logs.search(before, 0, PAGE, deadline).await?;
-        if let Some(bound) = older.iter().map(|record| &record.log_id).min() {
-            return logs.after(bound, deadline).await.map(page);
-        }
-    }
-
     let first = smallest_id(logs, window, deadline).await?;
     Ok(Page {
         records: first.into_iter().collect(),
@@ -72,33 +58,39 @@ pub async fn first_page(
 /// The record of the smallest id in the window.
 ///
 /// Searching goes by date, so it goes on until the dates are past the time of the smallest id so
-/// far: a record is never stored before its date, so no smaller id can follow.
+/// far: a record is never stored before its date, so no smaller id can follow. Where the search's
+/// limit comes first, the search begins anew at the date reached.
 async fn smallest_id(
     logs: &Logs,
-    window: Search,
+    mut window: Search,
     deadline: Deadline,
 ) -> Result<Option<Record>, GaveUp<LogsError>> {
     let mut smallest: Option<Record> = None;
-    for number in 0..SEARCH_LIMIT / PAGE {
-        let found = logs.search(window, number, PAGE, deadline).await?;
-        let is_last = found.len() < PAGE;
-        let latest_date = found.last().and_then(|record| record.date);
-        smallest = smallest
-            .into_iter()
-            .chain(found)
-            .min_by(|a, b| a.log_id.cmp(&b.log_id));
-        let stored = smallest
-            .as_ref()
-            .and_then(|record| record.log_id.stored_at());
-        if is_last
-            || latest_date
-                .zip(stored)
-                .is_some_and(|(date, stored)| date > stored)
-        {
-            break;
+    loop {
+        let mut reached = None;
+        for number in 0..SEARCH_LIMIT / PAGE {
+            let found = logs.search(window, number, PAGE, deadline).await?;
+            let is_last = found.len() < PAGE;
+            reached = found.last().and_then(|record| record.date).or(reached);
+            smallest = smallest
+                .into_iter()
+                .chain(found)
+                .min_by(|a, b| a.log_id.cmp(&b.log_id));
+            let stored = smallest.as_ref().and_then(|it| it.log_id.stored_at());
+            if is_last
+                || reached
+                    .zip(stored)
+                    .is_some_and(|(date, stored)| date > stored)
+            {
+                return Ok(smallest);
+            }
         }
+        if reached <= window.from {
+            // A whole search of records of one millisecond: nothing tells them apart by date.
+            return Ok(smallest);
+        }
+        window.from = reached;
     }
-    Ok(smallest)
 }
 
 /// A page read by checkpoint.

@@ -13,11 +13,15 @@ use tokio::sync::Mutex;
 use tokio::time::Instant;
 use url::Url;
 
+use super::rate_limit::{RateLimit, ResetTooLate};
+use crate::clock::Clock;
 use crate::http::{self, Answer, SendError};
 use crate::retry::{Again, Deadline, Transient};
 
 /// A token is renewed when a tenth of its life is left, but no earlier than this before its end.
 const RENEW_AHEAD: Duration = Duration::from_mins(10);
+/// No token is used for longer: the longest life that Auth0 lets a tenant choose.
+const LONGEST_LIFE: Duration = Duration::from_hours(30 * 24);
 /// The life of a token that does not tell: shorter than any that Auth0 issues by default.
 const UNKNOWN_LIFE: Duration = Duration::from_hours(1);
 
@@ -37,6 +41,7 @@ pub struct TokenSource {
     http: reqwest::Client,
     url: Url,
     credentials: Credentials,
+    rate_limit: RateLimit,
     current: Mutex<Option<Token>>,
 }
 
@@ -54,13 +59,16 @@ pub struct Token {
 #[derive(Debug, thiserror::Error)]
 pub enum TokenError {
     /// No answer.
-    #[error("asking {host} for a token")]
+    #[error("{host} gives no token; check DOMAIN, and that this machine reaches it")]
     Send {
         /// The tenant's host.
         host: String,
         /// What happened.
         source: SendError,
     },
+    /// 429 of earlier, with a wait that is not over.
+    #[error(transparent)]
+    ResetTooLate(#[from] ResetTooLate),
     /// 401: unknown application or wrong secret.
     #[error(
         "{host} refused the application ({said}); check CLIENT_ID and CLIENT_SECRET, and that \
@@ -122,7 +130,8 @@ impl Transient for TokenError {
         match self {
             Self::Send { source, .. } => source.again(),
             Self::Status { again, .. } => *again,
-            Self::Refused { .. }
+            Self::ResetTooLate(_)
+            | Self::Refused { .. }
             | Self::NoGrant { .. }
             | Self::Redirected { .. }
             | Self::NoToken { .. } => Again::Never,
@@ -156,13 +165,20 @@ struct Denied {
 impl TokenSource {
     /// Asks `domain` for tokens, in the name of an application.
     #[must_use]
-    pub fn new(http: reqwest::Client, domain: &Url, credentials: Credentials) -> Self {
+    pub fn new(
+        http: reqwest::Client,
+        domain: &Url,
+        credentials: Credentials,
+        clock: Clock,
+    ) -> Self {
         let mut url = domain.clone();
         url.set_path("/oauth/token");
         Self {
             http,
             url,
             credentials,
+            // The token endpoint has limits of its own.
+            rate_limit: RateLimit::new(clock),
             current: Mutex::new(None),
         }
     }
@@ -179,6 +195,7 @@ impl TokenSource {
         if let Some(token) = current.as_ref().filter(|it| Instant::now() < it.renew_at) {
             return Ok(token.clone());
         }
+        self.rate_limit.wait(deadline).await?;
         requests.fetch_add(1, Ordering::Relaxed);
         let token = self.exchange(deadline).await?;
         *current = Some(token.clone());
@@ -209,12 +226,12 @@ impl TokenSource {
                 host: self.host(),
                 source,
             })?;
+        self.rate_limit.learn(&answer);
         let granted = self.judge(&answer)?;
-        let life = granted.expires_in.map_or(UNKNOWN_LIFE, Duration::from_secs);
         Ok(Token {
             value: granted.access_token,
             scope: granted.scope,
-            renew_at: asked_at + life.saturating_sub(RENEW_AHEAD.min(life / 10)),
+            renew_at: asked_at + use_for(granted.expires_in),
         })
     }
 
@@ -260,5 +277,35 @@ impl TokenSource {
 
     fn host(&self) -> String {
         self.url.authority().to_owned()
+    }
+}
+
+/// How long a token is used whose life in seconds is this.
+fn use_for(expires_in: Option<u64>) -> Duration {
+    let life = expires_in.map_or(UNKNOWN_LIFE, Duration::from_secs);
+    let life = life.min(LONGEST_LIFE);
+    life.saturating_sub(RENEW_AHEAD.min(life / 10))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_is_renewed_before_it_ends() {
+        let cases = [
+            (Some(86_400), 86_400 - 600),
+            (Some(100), 90),
+            (Some(0), 0),
+            (None, 3_600 - 360),
+            (Some(u64::MAX), 30 * 86_400 - 600),
+        ];
+        for (expires_in, seconds) in cases {
+            assert_eq!(
+                use_for(expires_in),
+                Duration::from_secs(seconds),
+                "{expires_in:?}"
+            );
+        }
     }
 }

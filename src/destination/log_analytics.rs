@@ -155,7 +155,7 @@ impl LogAnalytics {
             .header("x-ms-date", &date)
             .header(AUTHORIZATION, authorization.expose_secret())
             .body(body.clone());
-        let answer = http::send(request, deadline).await;
+        let answer = http::send_for_status(request, deadline).await;
         let answer = answer.map_err(|source| PostError::Send {
             host: self.host(),
             source,

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex};
 
 use super::*;
-use crate::checkpoint::{Loaded, Newest};
+use crate::checkpoint::Loaded;
 use crate::destination::Receipt;
 use crate::storage::StorageError;
 
@@ -43,6 +43,8 @@ enum Fault {
 #[derive(Default)]
 struct State {
     records: BTreeMap<LogId, Record>,
+    /// Whether reading behind an id that is not there is rejected, or taken as a bound.
+    rejects_unknown: bool,
     /// For each coming request to the source, one fault or none.
     source_faults: VecDeque<Option<Fault>>,
     requests: u64,
@@ -85,8 +87,12 @@ impl World {
     }
 
     fn poller(&self) -> Poller<Self, Self, Self> {
+        self.poller_of(self.clone())
+    }
+
+    fn poller_of<S>(&self, source: S) -> Poller<S, Self, Self> {
         Poller {
-            source: self.clone(),
+            source,
             destination: self.clone(),
             checkpoints: self.clone(),
             clock: self.clock.clone(),
@@ -154,6 +160,11 @@ impl World {
         }
     }
 
+    fn rejects(&self, id: &LogId) -> bool {
+        let state = self.state();
+        state.rejects_unknown && !state.records.contains_key(id)
+    }
+
     fn source_fault(&self) -> Option<Fault> {
         let mut state = self.state();
         state.requests += 1;
@@ -172,7 +183,15 @@ impl Source for World {
 
     async fn after(&self, id: &LogId, _: Deadline) -> Result<Page, SourceError> {
         Self::suffer(self.source_fault()).await?;
+        if self.rejects(id) {
+            Self::suffer(Some(Fault::Rejects)).await?;
+        }
         Ok(self.page_behind(Some(id)))
+    }
+
+    async fn has_dropped(&self, id: &LogId, _: Deadline) -> Result<bool, SourceError> {
+        Self::suffer(self.source_fault()).await?;
+        Ok(self.state().records.range(..=id).next().is_none())
     }
 
     fn requests(&self) -> u64 {
@@ -235,6 +254,13 @@ impl CheckpointStore for World {
         _: DateTime<Utc>,
         _: Deadline,
     ) -> Result<Version, CheckpointError> {
+        let fault = self.state().store_faults.pop_front().flatten();
+        Self::suffer(fault)
+            .await
+            .map_err(|_| CheckpointError::Write {
+                path: "memory".into(),
+                source: StorageError::OutOfTime,
+            })?;
         let mut state = self.state();
         let stored = state
             .stored
@@ -249,6 +275,20 @@ impl CheckpointStore for World {
         let next = state.saves;
         state.stored = Some((checkpoint.clone(), next));
         Ok(Version::new(next.to_string()))
+    }
+}
+
+impl World {
+    async fn run_with(&self, change: impl FnOnce(&mut Policy)) -> Report {
+        let mut poller = self.poller();
+        change(&mut poller.policy);
+        poller.run(&watch::Sender::new(Report::default())).await
+    }
+
+    fn assert_all_landed_once(&self) {
+        let mut landed = self.landed();
+        landed.sort();
+        assert_eq!(landed, self.all_ids());
     }
 }
 
@@ -304,6 +344,54 @@ async fn a_record_that_becomes_visible_below_ids_already_read_is_delivered() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_late_record_lands_although_the_run_that_should_have_read_it_failed() {
+    let world = World::with_records(10);
+    world.add(at("07:59:50"), at("07:59:50"));
+    world.run().await;
+    world.add(at("07:59:40"), at("07:59:40"));
+    tokio::time::advance(Duration::from_mins(1)).await;
+    world.state().source_faults = [Some(Fault::Fails)].into();
+    assert!(!world.run().await.is_success());
+    assert_eq!(world.run().await.delivered, 1);
+    world.assert_all_landed_once();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_late_record_lands_although_its_stretch_was_read_before_and_settled_since() {
+    // Read 50 s after it was stored; the post takes 20 s, and with it the record is old enough.
+    let world = World::with_records(10);
+    world.add(at("07:59:10"), at("07:59:10"));
+    world.state().destination_faults = [Some(Fault::Delays)].into();
+    let late = async {
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        world.add(at("07:59:08"), at("07:59:08"));
+    };
+    tokio::join!(world.run(), late);
+    assert_eq!(world.run().await.delivered, 1);
+    world.assert_all_landed_once();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_late_record_lands_although_the_run_ended_before_its_page() {
+    let world = World::with_records(10);
+    for n in 0..600 {
+        let time = at("07:59:30") + chrono::Duration::milliseconds(10 * n);
+        world.add(time, time);
+    }
+    world.run().await;
+    // One late record for the first page, one for the sixth; reading fails in between, and so
+    // late that all of them are settled.
+    world.add(at("07:59:30.005"), at("07:59:30"));
+    world.add(at("07:59:35.555"), at("07:59:35"));
+    tokio::time::advance(Duration::from_secs(50)).await;
+    world.state().source_faults = [None, Some(Fault::Delays), Some(Fault::Fails)].into();
+    let report = world.run().await;
+    assert_eq!((report.delivered, report.is_success()), (1, false));
+    assert_eq!(world.run().await.delivered, 1);
+    world.assert_all_landed_once();
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_first_run_begins_with_the_oldest_record_of_its_window() {
     let world = World::with_records(0);
     for (stored, date) in [
@@ -314,9 +402,9 @@ async fn the_first_run_begins_with_the_oldest_record_of_its_window() {
     ] {
         world.add(at(stored), at(date));
     }
-    let mut poller = world.poller();
-    poller.policy.start_from = StartFrom::Ago(Duration::from_hours(1));
-    let report = poller.run(&watch::Sender::new(Report::default())).await;
+    let report = world
+        .run_with(|policy| policy.start_from = StartFrom::Ago(Duration::from_hours(1)))
+        .await;
     assert_eq!((report.delivered, report.before_start), (2, 2));
     assert_eq!(
         world.landed(),
@@ -335,11 +423,53 @@ async fn an_empty_tenant_is_read_from_the_same_start_when_records_come() {
     let progress = watch::Sender::new(Report::default());
     let report = poller.run(&progress).await;
     assert!(report.caught_up);
-    assert_eq!(world.position(), Position::From(Start::At(at("07:59:00"))));
+    assert_eq!(world.position(), Position::Start(Start::At(at("07:59:00"))));
 
     world.add(at("08:00:00"), at("08:00:00"));
     tokio::time::advance(Duration::from_hours(3)).await;
     assert_eq!(poller.run(&progress).await.delivered, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_start_is_pinned_by_the_first_run_even_if_it_fails() {
+    let world = World::with_records(0);
+    world.add(at("07:30:00"), at("07:30:00"));
+    world.state().source_faults = [Some(Fault::Fails)].into();
+    let an_hour = |policy: &mut Policy| policy.start_from = StartFrom::Ago(Duration::from_hours(1));
+    assert!(!world.run_with(an_hour).await.is_success());
+    tokio::time::advance(Duration::from_hours(24)).await;
+    assert_eq!(world.run_with(an_hour).await.delivered, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_start_that_is_set_further_back_counts_until_something_was_delivered() {
+    let world = World::with_records(0);
+    world.add(at("01:00:00"), at("01:00:00"));
+    world
+        .run_with(|policy| policy.start_from = StartFrom::Ago(Duration::from_hours(1)))
+        .await;
+    let report = world
+        .run_with(|policy| policy.start_from = StartFrom::Ago(Duration::from_hours(24)))
+        .await;
+    assert_eq!(report.delivered, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_delivered_while_the_checkpoint_cannot_be_saved() {
+    let world = World::with_records(10);
+    world.run().await;
+    world.add(at("07:59:00"), at("07:59:00"));
+    for _ in 0..5 {
+        world.state().store_faults = [None, Some(Fault::Fails)].into();
+        let report = world.run().await;
+        assert!(
+            report.errors[0].starts_with("saving the checkpoint memory"),
+            "{report:?}"
+        );
+    }
+    assert_eq!(world.landed().len(), 10);
+    world.run().await;
+    world.assert_all_landed_once();
 }
 
 #[tokio::test(start_paused = true)]
@@ -405,39 +535,84 @@ async fn a_run_gives_way_to_another_poller_that_saved_meanwhile() {
         let mut state = world.state();
         state.saves += 1;
         let saves = state.saves;
-        state.stored = Some((Checkpoint::at(Position::From(Start::Oldest)), saves));
+        state.stored = Some((Checkpoint::first(Start::Oldest), saves));
     });
     assert_eq!(report.errors.len(), 1);
-    assert!(report.errors[0].starts_with("another poller saved the checkpoint memory"));
+    assert!(report.errors[0].starts_with("the checkpoint memory was changed or removed"));
     assert!(report.batches < 3);
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_rejected_cursor_resumes_with_what_is_left_and_reports_the_gap_once() {
-    let world = World::with_records(10);
-    world.run().await;
-    // Two days without a run; what was stored before 07:00 two days later is gone.
-    tokio::time::advance(Duration::from_hours(48)).await;
-    world.state().records.clear();
-    let resumed = at("07:00:00") + chrono::Duration::days(2);
-    world.add(resumed, resumed);
-    world.state().source_faults = [Some(Fault::Rejects)].into();
+/// A source may reject an id whose record it has dropped, or take it as a bound without a word.
+const EITHER_WAY: [bool; 2] = [true, false];
 
-    let report = world.run().await;
-    assert!(report.is_success());
-    assert_eq!(report.delivered, 1);
-    assert_eq!(
-        report.gap,
-        Some(Gap {
-            from: at("08:00:00"), // when the first run had read to the end
+#[tokio::test(start_paused = true)]
+async fn a_dropped_cursor_resumes_with_what_is_left_and_reports_the_gap_once() {
+    for rejects_unknown in EITHER_WAY {
+        let world = World::with_records(10);
+        world.state().rejects_unknown = rejects_unknown;
+        world.run().await;
+        // Two days without a run; what was stored before 07:00 two days later is gone.
+        tokio::time::advance(Duration::from_hours(48)).await;
+        world.state().records.clear();
+        let resumed = at("07:00:00") + chrono::Duration::days(2);
+        world.add(resumed, resumed);
+
+        let report = world.run().await;
+        assert!(report.is_success(), "{report:?}");
+        assert_eq!(report.delivered, 1);
+        let gap = Gap {
+            from: at("08:00:00"), // when the run began that had read to the end
             to: resumed,
-        })
-    );
-    assert_eq!(world.run().await.gap, None);
+        };
+        assert_eq!(report.gap, Some(gap));
+        assert_eq!(world.position(), Position::After(id(resumed)));
+        assert_eq!(world.run().await.gap, None);
+    }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_cursor_rejected_within_a_day_of_having_caught_up_is_no_gap_and_no_flood() {
+async fn a_cursor_dropped_in_a_silent_tenant_is_no_gap_and_costs_no_record() {
+    for rejects_unknown in EITHER_WAY {
+        let world = World::with_records(10);
+        world.state().rejects_unknown = rejects_unknown;
+        for hour in 0..50 {
+            if hour == 30 {
+                world.state().records.clear();
+            }
+            let report = world.run().await;
+            assert_eq!(
+                (report.gap, report.caught_up),
+                (None, true),
+                "{hour} {report:?}"
+            );
+            tokio::time::advance(Duration::from_mins(61)).await;
+        }
+        // By now reading begins by time, so that nothing depends on the record that is gone.
+        assert!(matches!(world.position(), Position::Start(Start::At(_))));
+        let new = (world.clock)();
+        world.add(new, new);
+        assert_eq!(world.run().await.delivered, 1);
+        assert_eq!(world.landed().len(), 11);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_an_outage_in_a_silent_tenant_the_possible_gap_is_reported_once() {
+    for rejects_unknown in EITHER_WAY {
+        let world = World::with_records(10);
+        world.state().rejects_unknown = rejects_unknown;
+        world.run().await;
+        tokio::time::advance(Duration::from_hours(48)).await;
+        world.state().records.clear();
+        let gap = world.run().await.gap.unwrap();
+        assert_eq!(gap.from, at("08:00:00"));
+        assert_eq!(gap.to - gap.from, chrono::Duration::days(2));
+        assert_eq!(world.run().await.gap, None);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cursor_rejected_for_no_reason_is_no_gap_and_no_flood() {
     let world = World::with_records(500);
     world.run().await;
     world.add(at("08:00:01"), at("08:00:01"));
@@ -446,24 +621,12 @@ async fn a_cursor_rejected_within_a_day_of_having_caught_up_is_no_gap_and_no_flo
     assert_eq!((report.delivered, report.gap), (1, None));
     // The new one, and what was stored in the 20 s before the cursor.
     assert_eq!(report.fetched, 21);
-    assert_eq!(world.landed(), world.all_ids());
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_cursor_rejected_in_a_silent_tenant_is_reported_once() {
-    let world = World::with_records(10);
     world.run().await;
-    tokio::time::advance(Duration::from_hours(48)).await;
-    world.state().records.clear();
-    world.state().source_faults = [Some(Fault::Rejects)].into();
-    let gap = world.run().await.gap.unwrap();
-    assert_eq!(gap.from, at("08:00:00"));
-    assert_eq!(gap.to - gap.from, chrono::Duration::days(2));
-    assert_eq!(world.run().await.gap, None);
+    world.assert_all_landed_once();
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_second_rejection_in_a_run_is_an_error_and_not_a_loop() {
+async fn a_source_that_rejects_every_beginning_is_an_error_and_not_a_loop() {
     let world = World::with_records(10);
     world.run().await;
     world.state().source_faults = [Some(Fault::Rejects), Some(Fault::Rejects)].into();
@@ -488,11 +651,25 @@ async fn a_run_ends_on_time_and_the_next_one_goes_on() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_delivery_that_began_in_time_is_saved_and_none_is_begun_after() {
+    let world = World::with_records(14_000);
+    let began = Instant::now();
+    world.state().destination_faults = vec![Some(Fault::Delays); 13].into();
+    let report = world.run().await;
+    // A post takes 20 s: the twelfth begins at 220 s, and at 240 s it is too late for another.
+    assert_eq!((report.batches, report.delivered), (12, 12_000));
+    assert_eq!((report.is_success(), report.caught_up), (true, false));
+    assert_eq!(began.elapsed(), Duration::from_mins(4));
+    assert_eq!(world.run().await.delivered, 2_000);
+    world.assert_all_landed_once();
+}
+
+#[tokio::test(start_paused = true)]
 async fn after_its_budget_a_run_begins_nothing_and_is_no_failure() {
     let world = World::with_records(500);
-    let mut poller = world.poller();
-    poller.policy.budget = Duration::ZERO;
-    let report = poller.run(&watch::Sender::new(Report::default())).await;
+    let report = world
+        .run_with(|policy| policy.budget = Duration::ZERO)
+        .await;
     assert!(report.is_success());
     assert_eq!((report.fetched, report.caught_up), (0, false));
     assert_eq!(report.lag_seconds, None);
@@ -523,6 +700,25 @@ async fn a_batch_keeps_to_the_bytes_that_the_destination_takes() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_record_that_comes_again_in_a_later_batch_is_not_delivered_again() {
+    let world = World::with_records(0);
+    for second in 1..=4 {
+        let time = at("07:00:00") + chrono::Duration::seconds(second);
+        let record = Record {
+            json: Bytes::from("x".repeat(40_000)),
+            ..record(time, time)
+        };
+        world.state().records.insert(record.log_id.clone(), record);
+    }
+    let records: Vec<_> = world.state().records.values().cloned().collect();
+    // Each is a batch by itself, and too young for the cursor to pass it.
+    let mut poller = world.poller_of(Stuck([records.clone(), records].concat()));
+    poller.policy.overlap = Duration::from_hours(24);
+    let report = poller.run(&watch::Sender::new(Report::default())).await;
+    assert_eq!((report.delivered, report.batches), (4, 4));
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_idle_run_saves_nothing_but_once_an_hour_that_it_was_there() {
     let world = World::with_records(10);
     world.run().await;
@@ -542,14 +738,14 @@ async fn the_cursor_follows_when_its_records_have_aged() {
     let world = World::with_records(0);
     world.add(at("07:59:30"), at("07:59:30"));
     world.run().await;
-    assert_eq!(world.position(), Position::From(Start::Oldest));
+    assert_eq!(world.position(), Position::Start(Start::Oldest));
     tokio::time::advance(Duration::from_secs(30)).await;
     world.run().await;
     assert_eq!(world.position(), Position::After(id(at("07:59:30"))));
     assert_eq!(world.run().await.fetched, 0);
 }
 
-/// A source that answers every request with the same full page.
+/// A source that answers every request with the same page, which is never the last.
 struct Stuck(Vec<Record>);
 
 impl Source for Stuck {
@@ -564,6 +760,10 @@ impl Source for Stuck {
         self.first(Start::Oldest, deadline).await
     }
 
+    async fn has_dropped(&self, _: &LogId, _: Deadline) -> Result<bool, SourceError> {
+        Ok(false)
+    }
+
     fn requests(&self) -> u64 {
         0
     }
@@ -573,30 +773,10 @@ impl Source for Stuck {
 async fn a_page_that_repeats_itself_is_delivered_once_and_then_an_error() {
     let world = World::with_records(100);
     let records: Vec<_> = world.state().records.values().cloned().collect();
-    let poller = Poller {
-        source: Stuck([records.clone(), records].concat()),
-        destination: world.clone(),
-        checkpoints: world.clone(),
-        clock: world.clock.clone(),
-        policy: world.poller().policy,
-    };
+    let poller = world.poller_of(Stuck([records.clone(), records].concat()));
     let report = poller.run(&watch::Sender::new(Report::default())).await;
     assert_eq!(world.landed(), world.all_ids());
     assert_eq!((report.delivered, report.skipped), (100, 300));
     assert_eq!(report.errors.len(), 1);
     assert!(report.errors[0].starts_with("reading does not get on"));
-}
-
-#[test]
-fn the_newest_of_a_checkpoint_is_what_the_report_tells() {
-    let mut checkpoint = Checkpoint::at(Position::From(Start::Oldest));
-    let time = at("07:00:00");
-    checkpoint.acknowledge(&[record(time, time)], at("08:00:00"), Duration::ZERO);
-    assert_eq!(
-        checkpoint.newest(),
-        Some(&Newest {
-            log_id: id(time),
-            date: Some(time)
-        })
-    );
 }
