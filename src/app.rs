@@ -54,7 +54,7 @@ pub struct App {
 impl App {
     /// Builds what the settings describe.
     pub fn new(settings: &Settings, clock: Clock, jitter: &Jitter) -> Result<Self, BoxError> {
-        let http = http::client()?;
+        let http = http::client(settings.proxy.as_ref())?;
         let tenant = Tenant::new(
             http.clone(),
             settings.domain.clone(),
@@ -72,6 +72,7 @@ impl App {
             }
         };
         let storage = Arc::new(storage);
+        let writer = jitter.name();
         let pipelines = settings.destinations.iter().map(|destination| {
             let destination = match destination {
                 DestinationSettings::LogAnalytics {
@@ -91,7 +92,12 @@ impl App {
             let name = destination.name();
             let poller = Poller {
                 source: tenant.reader(),
-                checkpoints: StoredCheckpoint::new(Arc::clone(&storage), &settings.tenant, name),
+                checkpoints: StoredCheckpoint::new(
+                    Arc::clone(&storage),
+                    &settings.tenant,
+                    name,
+                    writer.clone(),
+                ),
                 destination,
                 clock: clock.clone(),
                 policy: settings.policy,

@@ -6,6 +6,7 @@ use crate::app::{App, Pipeline};
 use crate::checkpoint::to_seconds;
 use crate::destination::{AnyDestination, Destination as _};
 use crate::report::with_causes;
+use crate::source::SourceError;
 
 /// The object that is read and written to try the storage.
 const PROBE: &str = "check.txt";
@@ -28,7 +29,7 @@ pub struct Finding {
 pub enum Verdict {
     /// It works.
     Works,
-    /// It cannot be told without storing a record.
+    /// It could not be tried, and the text says why.
     NotTried,
     /// It does not work.
     Fails,
@@ -46,8 +47,16 @@ pub async fn check(app: &App, mut found: impl FnMut(&Finding)) -> bool {
             text,
         });
     };
-    note("token", token(app).await);
-    note("log", log(app).await);
+    let scope = app.tenant.scope(App::command_deadline()).await;
+    let log = match &scope {
+        Ok(_) => log(app).await,
+        Err(_) => (
+            Verdict::NotTried,
+            "there is no token to read it with".into(),
+        ),
+    };
+    note("token", token(scope));
+    note("log", log);
     note("storage", storage(app).await);
     for pipeline in &app.pipelines {
         note(
@@ -58,8 +67,8 @@ pub async fn check(app: &App, mut found: impl FnMut(&Finding)) -> bool {
     is_good
 }
 
-async fn token(app: &App) -> (Verdict, String) {
-    match app.tenant.scope(App::command_deadline()).await {
+fn token(scope: Result<String, SourceError>) -> (Verdict, String) {
+    match scope {
         Err(error) => (Verdict::Fails, with_causes(&error)),
         // A token need not tell its scopes; the log read does.
         Ok(scope) if scope.is_empty() => (Verdict::Works, "Auth0 issued one".into()),

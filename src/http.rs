@@ -4,12 +4,14 @@
 //! ends: connecting, answering and reading the body share one time limit. An answer is read
 //! whole, up to a limit, so that what follows needs no network.
 
+use std::fmt;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use reqwest::header::{HeaderMap, LOCATION, RETRY_AFTER};
-use reqwest::{RequestBuilder, StatusCode};
+use reqwest::{NoProxy, RequestBuilder, Response, StatusCode};
 use secrecy::{ExposeSecret, SecretString};
+use url::{Host, Url};
 
 use crate::retry::{Again, Deadline};
 
@@ -22,24 +24,51 @@ const MAX_ANSWER: usize = 64 * 1024 * 1024;
 /// Characters of an unexpected answer that an error quotes.
 const EXCERPT: usize = 300;
 
-/// Builds the client that all requests to one kind of service share.
-pub fn client() -> Result<reqwest::Client, reqwest::Error> {
+/// A proxy for `https`, as the environment names it.
+///
+/// Plain `http` is never sent through one: it is used on this machine only, and is to stay there.
+#[derive(Clone)]
+pub struct Proxy(reqwest::Proxy);
+
+impl Proxy {
+    /// Reads `HTTPS_PROXY` and `NO_PROXY`.
+    pub fn new(https_proxy: &str, no_proxy: Option<&str>) -> Result<Self, reqwest::Error> {
+        let exceptions = no_proxy.and_then(NoProxy::from_string);
+        Ok(Self(
+            reqwest::Proxy::https(https_proxy)?.no_proxy(exceptions),
+        ))
+    }
+}
+
+/// Shows nothing: the address may hold a password.
+impl fmt::Debug for Proxy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Proxy")
+    }
+}
+
+/// Builds the client that all requests share.
+pub fn client(proxy: Option<&Proxy>) -> Result<reqwest::Client, reqwest::Error> {
     // Fails only if a provider is installed already, and that one will do.
     let _ = rustls::crypto::ring::default_provider().install_default();
     #[allow(
         clippy::disallowed_methods,
         reason = "the one place that sets redirects and time-outs"
     )]
-    reqwest::Client::builder()
+    let mut client = reqwest::Client::builder()
         .user_agent(concat!("auth0-poller/", env!("CARGO_PKG_VERSION")))
         .redirect(reqwest::redirect::Policy::none())
         .connect_timeout(CONNECT_TIMEOUT)
         .timeout(REQUEST_TIMEOUT)
-        .build()
+        // Or it would read the environment.
+        .no_proxy();
+    if let Some(Proxy(proxy)) = proxy {
+        client = client.proxy(proxy.clone());
+    }
+    client.build()
 }
 
-/// An answer, read whole.
-#[derive(Debug)]
+/// An answer, with its body.
 pub struct Answer {
     /// Its status.
     pub status: StatusCode,
@@ -80,33 +109,58 @@ impl SendError {
 
 /// Sends a request and reads the whole answer, whatever its status.
 pub async fn send(request: RequestBuilder, deadline: Deadline) -> Result<Answer, SendError> {
+    let (answer, body_read) = bounded(request, deadline).await?;
+    body_read.map(|()| answer)
+}
+
+/// Sends a request whose answer is the status, and the body no more than its explanation: where
+/// the body breaks off, what came of it will do.
+pub async fn send_for_status(
+    request: RequestBuilder,
+    deadline: Deadline,
+) -> Result<Answer, SendError> {
+    let (answer, _) = bounded(request, deadline).await?;
+    Ok(answer)
+}
+
+/// An answer, and whether its body was read to its end.
+type Exchanged = (Answer, Result<(), SendError>);
+
+async fn bounded(request: RequestBuilder, deadline: Deadline) -> Result<Exchanged, SendError> {
     tokio::time::timeout_at(deadline.for_answers(), exchange(request))
         .await
         .unwrap_or(Err(SendError::OutOfTime))
 }
 
-async fn exchange(request: RequestBuilder) -> Result<Answer, SendError> {
-    let classify = |error: reqwest::Error| {
-        let error = error.without_url();
-        if error.is_connect() {
-            SendError::Connect(error)
-        } else {
-            SendError::NoAnswer(error)
-        }
-    };
+async fn exchange(request: RequestBuilder) -> Result<Exchanged, SendError> {
     let mut response = request.send().await.map_err(classify)?;
     let mut body = BytesMut::new();
+    let body_read = read_body(&mut response, &mut body).await;
+    let answer = Answer {
+        status: response.status(),
+        headers: std::mem::take(response.headers_mut()),
+        body: body.freeze(),
+    };
+    Ok((answer, body_read))
+}
+
+async fn read_body(response: &mut Response, body: &mut BytesMut) -> Result<(), SendError> {
     while let Some(chunk) = response.chunk().await.map_err(classify)? {
         if body.len() + chunk.len() > MAX_ANSWER {
             return Err(SendError::TooLarge);
         }
         body.extend_from_slice(&chunk);
     }
-    Ok(Answer {
-        status: response.status(),
-        headers: std::mem::take(response.headers_mut()),
-        body: body.freeze(),
-    })
+    Ok(())
+}
+
+fn classify(error: reqwest::Error) -> SendError {
+    let error = error.without_url();
+    if error.is_connect() {
+        SendError::Connect(error)
+    } else {
+        SendError::NoAnswer(error)
+    }
 }
 
 impl Answer {
@@ -161,6 +215,27 @@ impl Answer {
             Some((end, _)) => format!("{}…", &line[..end]),
             None => line,
         }
+    }
+}
+
+/// Whether a credential may be sent there: over TLS, or not leaving this machine.
+#[must_use]
+pub fn is_secure(url: &Url) -> bool {
+    match url.scheme() {
+        "https" => true,
+        "http" => is_loopback(url),
+        _ => false,
+    }
+}
+
+/// Whether the host is this machine.
+#[must_use]
+pub fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Domain(host)) => host == "localhost",
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
     }
 }
 

@@ -1,11 +1,7 @@
 //! The command line: reads the environment once, and does what it is told.
-#![allow(
-    clippy::print_stdout,
-    clippy::print_stderr,
-    reason = "a command's results go to standard output, and what hinders it to standard error"
-)]
 
 use std::collections::HashMap;
+use std::fmt::Arguments;
 use std::io::{ErrorKind, IsTerminal as _, Write as _};
 use std::net::Ipv4Addr;
 use std::pin::pin;
@@ -16,8 +12,9 @@ use std::time::Duration;
 use auth0_poller::app::{App, Pipeline, TimerFunction};
 use auth0_poller::auth0::LogId;
 use auth0_poller::check::{self, Verdict};
-use auth0_poller::checkpoint::{Checkpoint, Position, Start, to_seconds};
+use auth0_poller::checkpoint::{Checkpoint, Position, to_seconds};
 use auth0_poller::destination::{AnyDestination, Destination as _};
+use auth0_poller::poll::StartFrom;
 use auth0_poller::report::{Report, with_causes};
 use auth0_poller::retry::Jitter;
 use auth0_poller::settings::{AppSettings, Purpose, Settings, parse_start_from};
@@ -73,7 +70,11 @@ enum Command {
     ///
     /// Sends no record and moves no checkpoint. The exit status is 0 if all that could be tried
     /// works, 1 if something does not, 2 if settings are missing or bad.
-    Check,
+    Check {
+        /// Try this destination instead of DESTINATIONS; with stdout no workspace is needed
+        #[arg(long, value_name = "NAME")]
+        destination: Option<String>,
+    },
     /// Show or set where reading resumes
     Checkpoint {
         #[command(subcommand)]
@@ -97,7 +98,7 @@ enum CheckpointCommand {
         /// A duration back from now (30m, 1h, 7d), a time (2026-11-21T08:00:00Z), `oldest`, or the
         /// log id behind which to read on
         #[arg(long, value_name = "WHERE", value_parser = parse_position)]
-        from: From,
+        from: Beginning,
         /// Only that of this destination
         #[arg(long, value_name = "NAME")]
         destination: Option<String>,
@@ -106,18 +107,18 @@ enum CheckpointCommand {
 
 /// Where a person wants reading to begin.
 #[derive(Clone, Debug)]
-enum From {
-    Record(LogId),
-    Start(auth0_poller::poll::StartFrom),
+enum Beginning {
+    Behind(LogId),
+    At(StartFrom),
 }
 
-fn parse_position(text: &str) -> Result<From, String> {
+fn parse_position(text: &str) -> Result<Beginning, String> {
     let id = LogId::new(text);
     if id.is_well_formed() {
-        return Ok(From::Record(id));
+        return Ok(Beginning::Behind(id));
     }
     parse_start_from(text)
-        .map(From::Start)
+        .map(Beginning::At)
         .map_err(|problem| format!("it {problem}, nor a log id of 56 digits"))
 }
 
@@ -139,7 +140,7 @@ fn main() -> ExitCode {
         match command {
             Command::Serve => serve(environment).await,
             Command::Poll { destination } => poll(environment, destination).await,
-            Command::Check => check(environment).await,
+            Command::Check { destination } => check(environment, destination).await,
             Command::Checkpoint { command } => checkpoint(environment, command).await,
         }
     });
@@ -195,12 +196,12 @@ async fn serve(environment: HashMap<String, String>) -> ExitCode {
         .find_map(|name| environment.get(*name))
         .and_then(|port| port.parse::<u16>().ok());
     let Some(port) = port else {
-        eprintln!(
+        note(format_args!(
             "`auth0-poller serve` is started by the Azure Functions host, which sets \
              {}. Use `func start` for that, or `auth0-poller poll` to make one run without it; \
              `auth0-poller --help` tells more.",
             PORT_VARIABLES[0]
-        );
+        ));
         return ExitCode::from(UNUSABLE);
     };
     let listener = match TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await {
@@ -213,8 +214,10 @@ async fn serve(environment: HashMap<String, String>) -> ExitCode {
     }
     info!("auth0-poller {} is listening", env!("CARGO_PKG_VERSION"));
     let function = Arc::new(TimerFunction::new(settings, clock::system()));
+    // It serves until the process is killed. An end of its own is a failure: after exit status 0
+    // the host would never start the program again.
     match axum::serve(listener, host::router(function)).await {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(()) => ExitCode::FAILURE,
         Err(error) => fail("serving", &error),
     }
 }
@@ -231,8 +234,8 @@ async fn poll(environment: HashMap<String, String>, destination: Option<String>)
         .any(|pipeline| matches!(pipeline.poller.destination, AnyDestination::Stdout(_)));
     for report in &reports {
         match serde_json::to_string_pretty(report) {
-            Ok(json) if records_on_stdout => eprintln!("{json}"),
-            Ok(json) => println!("{json}"),
+            Ok(json) if records_on_stdout => note(format_args!("{json}")),
+            Ok(json) => show(format_args!("{json}")),
             Err(error) => return fail("printing the report", &error),
         }
     }
@@ -253,14 +256,13 @@ async fn with_progress(app: &App) -> Vec<Report> {
             reports = &mut run => break reports,
             _ = ticks.tick() => {
                 let lines: Vec<_> = progress.iter().map(|it| progress_line(&it.borrow())).collect();
-                eprint!("\r\x1b[K{}", lines.join(" | "));
-                let _ = std::io::stderr().flush();
+                let _ = write!(std::io::stderr(), "\r\x1b[K{}", lines.join(" | "));
                 is_shown = true;
             }
         }
     };
     if is_shown {
-        eprint!("\r\x1b[K");
+        let _ = write!(std::io::stderr(), "\r\x1b[K");
     }
     reports
 }
@@ -273,8 +275,8 @@ fn progress_line(report: &Report) -> String {
     )
 }
 
-async fn check(environment: HashMap<String, String>) -> ExitCode {
-    let app = match app(environment, None) {
+async fn check(environment: HashMap<String, String>, destination: Option<String>) -> ExitCode {
+    let app = match app(environment, destination) {
         Ok(app) => app,
         Err(exit) => return exit,
     };
@@ -284,9 +286,22 @@ async fn check(environment: HashMap<String, String>) -> ExitCode {
             Verdict::NotTried => "not tried",
             Verdict::Fails => "FAILED   ",
         };
-        println!("{verdict}  {}: {}", finding.subject, finding.text);
+        show(format_args!(
+            "{verdict}  {}: {}",
+            finding.subject, finding.text
+        ));
     });
-    exit_code(is_good.await)
+    let is_good = is_good.await;
+    if is_good {
+        show(format_args!(
+            "Nothing is in the way of `auth0-poller poll`."
+        ));
+    } else {
+        show(format_args!(
+            "Mend what failed, and run `auth0-poller check` again."
+        ));
+    }
+    exit_code(is_good)
 }
 
 async fn checkpoint(environment: HashMap<String, String>, command: CheckpointCommand) -> ExitCode {
@@ -308,66 +323,87 @@ async fn checkpoint(environment: HashMap<String, String>, command: CheckpointCom
     ExitCode::SUCCESS
 }
 
+/// Prints the checkpoint to standard output, and where it is kept to standard error.
 async fn show_checkpoint(pipeline: &Pipeline) -> Result<(), BoxError> {
     let store = &pipeline.poller.checkpoints;
+    let name = pipeline.poller.destination.name();
+    let location = store.location();
     match store.text(App::command_deadline()).await? {
-        Some(text) => println!("{text}"),
-        None => eprintln!(
-            "{}: nothing has been delivered yet, so there is no checkpoint at {}",
-            pipeline.poller.destination.name(),
-            store.location()
-        ),
+        Some(text) => {
+            note(format_args!("{name}: {location}"));
+            show(format_args!("{text}"));
+        }
+        None => note(format_args!(
+            "{name}: there is no checkpoint yet at {location}; a run makes one"
+        )),
     }
     Ok(())
 }
 
-async fn set_checkpoint(app: &App, pipeline: &Pipeline, from: &From) -> Result<(), BoxError> {
+async fn set_checkpoint(app: &App, pipeline: &Pipeline, from: &Beginning) -> Result<(), BoxError> {
     let position = match from {
-        From::Record(id) => Position::After(id.clone()),
-        From::Start(start) => Position::From(start.resolve(app.now())),
-    };
-    let beginning = match &position {
-        Position::After(id) => format!("behind the record {id}"),
-        Position::From(Start::At(time)) => format!("at {}", to_seconds(*time)),
-        Position::From(Start::Oldest) => "with the oldest record".to_owned(),
+        Beginning::Behind(id) => Position::After(id.clone()),
+        Beginning::At(start) => Position::Start(start.resolve(app.now())),
     };
     let store = &pipeline.poller.checkpoints;
-    let checkpoint = Checkpoint::at(position);
-    store
+    let checkpoint = Checkpoint::set(position);
+    let replaced = store
         .replace(&checkpoint, app.now(), App::command_deadline())
         .await?;
-    println!(
-        "{}: the next run begins {beginning} ({})",
+    show(format_args!(
+        "{}: the next run begins {} ({})",
         pipeline.poller.destination.name(),
+        checkpoint.position(),
         store.location()
-    );
+    ));
+    if let Some(replaced) = replaced {
+        show(format_args!("It would have begun {}.", replaced.position()));
+    }
     Ok(())
 }
 
 /// Reads the settings of a command and builds what it works with, or says why it cannot.
 fn app(environment: HashMap<String, String>, destination: Option<String>) -> Result<App, ExitCode> {
     let mut settings: AppSettings = environment.into_iter().collect();
-    match std::fs::read_to_string(LOCAL_SETTINGS) {
-        Ok(json) => {
-            settings = settings.or_local(&json).map_err(|error| {
-                eprintln!("{error}");
-                ExitCode::from(UNUSABLE)
-            })?;
-        }
-        Err(error) if error.kind() == ErrorKind::NotFound => {}
+    let local = match std::fs::read_to_string(LOCAL_SETTINGS) {
+        Ok(json) => Some(json),
+        Err(error) if error.kind() == ErrorKind::NotFound => None,
         Err(error) => return Err(fail(&format!("reading {LOCAL_SETTINGS}"), &error)),
+    };
+    if let Some(json) = &local {
+        settings = settings.or_local(json).map_err(|error| {
+            note(format_args!("{error}"));
+            ExitCode::from(UNUSABLE)
+        })?;
     }
     let purpose = Purpose::CommandLine { destination };
     let settings = Settings::read(&settings, &purpose).map_err(|error| {
-        eprintln!("These settings need attention:");
+        note(format_args!("These settings need attention:"));
         for line in error.lines() {
-            eprintln!("  {line}");
+            note(format_args!("  {line}"));
         }
-        eprintln!("Set them in the environment or in {LOCAL_SETTINGS}.");
+        let is_missing = if local.is_some() {
+            ""
+        } else {
+            ", which is not in this folder"
+        };
+        note(format_args!(
+            "Set them in the environment or in {LOCAL_SETTINGS}{is_missing}."
+        ));
         ExitCode::from(UNUSABLE)
     })?;
     App::new(&settings, clock::system(), &Jitter::random())
         .map_err(|error| fail("preparing", &*error))
+}
+
+/// Writes a line to standard output. Where nobody reads it any more, nothing is to be done.
+fn show(line: Arguments) {
+    let _ = writeln!(std::io::stdout(), "{line}");
+}
+
+/// Writes a line to standard error.
+fn note(line: Arguments) {
+    let _ = writeln!(std::io::stderr(), "{line}");
 }
 
 fn exit_code(is_good: bool) -> ExitCode {
@@ -379,6 +415,6 @@ fn exit_code(is_good: bool) -> ExitCode {
 }
 
 fn fail(doing: &str, error: &dyn std::error::Error) -> ExitCode {
-    eprintln!("{doing}: {}", with_causes(error));
+    note(format_args!("{doing}: {}", with_causes(error)));
     ExitCode::FAILURE
 }

@@ -24,7 +24,13 @@ const ANSWER_GRACE: Duration = Duration::from_secs(5);
 /// How long after the end of its budget a run may still be saving what was acknowledged.
 const SAVE_GRACE: Duration = Duration::from_secs(9);
 
-/// The end of a run's time budget.
+/// The end of a run's time budget, and what may still happen behind it:
+///
+/// ```text
+///       0 ─────────────────────── budget ────── +5 s ────── +9 s
+///       requests may begin        answers may   saves may
+///                                 still come    still come
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Deadline(Instant);
 
@@ -77,7 +83,7 @@ pub trait Transient {
     fn again(&self) -> Again;
 }
 
-/// The source of random waits; cheap to clone.
+/// The source of everything random; cheap to clone.
 ///
 /// It is passed in, so that a test repeats itself.
 #[derive(Clone, Debug)]
@@ -94,6 +100,12 @@ impl Jitter {
     #[must_use]
     pub fn seeded(seed: u64) -> Self {
         Self(Arc::new(Mutex::new(fastrand::Rng::with_seed(seed))))
+    }
+
+    /// A name that no other process has.
+    #[must_use]
+    pub fn name(&self) -> String {
+        format!("{:016x}", self.fork().u64(..))
     }
 
     fn fork(&self) -> fastrand::Rng {

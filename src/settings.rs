@@ -13,9 +13,10 @@ use base64::Engine as _;
 use chrono::{DateTime, Utc};
 use secrecy::{SecretSlice, SecretString};
 use serde::Deserialize;
-use url::{Host, Url};
+use url::Url;
 
 use crate::auth0::Credentials;
+use crate::http::{Proxy, is_loopback, is_secure};
 use crate::poll::{Policy, StartFrom};
 use crate::storage::connection_string::{Account, Credential, Invalid};
 
@@ -33,7 +34,7 @@ const DEFAULT_RUN_BUDGET: Duration = Duration::from_mins(4);
 const LONGEST_DURATION: Duration = Duration::from_hours(24 * 3650);
 
 /// Names and values, as the platform or a file provides them.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct AppSettings(HashMap<String, String>);
 
 impl AppSettings {
@@ -41,6 +42,9 @@ impl AppSettings {
     /// where there is none of that name yet.
     pub fn or_local(mut self, json: &str) -> Result<Self, LocalSettingsError> {
         let file: LocalSettings = serde_json::from_str(json.trim_start_matches('\u{feff}'))?;
+        if file.is_encrypted {
+            return Err(LocalSettingsError::Encrypted);
+        }
         for (name, value) in file.values {
             if self.get(&name).is_none() {
                 self.0.insert(name, value);
@@ -65,17 +69,25 @@ impl<N: Into<String>, V: Into<String>> FromIterator<(N, V)> for AppSettings {
 
 #[derive(Deserialize)]
 struct LocalSettings {
-    #[serde(rename = "Values", default)]
+    #[serde(rename = "Values")]
     values: HashMap<String, String>,
+    #[serde(rename = "IsEncrypted", default)]
+    is_encrypted: bool,
 }
 
-/// `local.settings.json` is of no use.
+/// Why `local.settings.json` is of no use.
 #[derive(Debug, thiserror::Error)]
-#[error(
-    "local.settings.json is not of the form {{\"Values\": {{\"NAME\": \"value\"}}}} \
-     (line {}, column {})", .0.line(), .0.column()
-)]
-pub struct LocalSettingsError(#[from] serde_json::Error);
+pub enum LocalSettingsError {
+    /// It is not what the Functions tools write.
+    #[error(
+        "local.settings.json is not of the form {{\"Values\": {{\"NAME\": \"value\"}}}} \
+         (line {}, column {})", .0.line(), .0.column()
+    )]
+    Form(#[from] serde_json::Error),
+    /// Only the Functions tools can read it.
+    #[error("local.settings.json is encrypted; `func settings decrypt` makes it readable")]
+    Encrypted,
+}
 
 /// Who asks for settings, which decides what they may be.
 #[derive(Clone, Debug)]
@@ -104,6 +116,8 @@ pub struct Settings {
     pub storage: StorageSettings,
     /// `START_FROM`, `OVERLAP`, `RUN_BUDGET`.
     pub policy: Policy,
+    /// `HTTPS_PROXY`, `NO_PROXY`, in capitals or not.
+    pub proxy: Option<Proxy>,
 }
 
 /// A destination and its settings.
@@ -208,6 +222,7 @@ impl Reader<'_> {
         );
         let destinations = self.destinations(purpose);
         let storage = self.storage();
+        let proxy = self.proxy();
         let start_from = self.optional("START_FROM", parse_start_from);
         let overlap = self.optional("OVERLAP", parse_duration);
         let budget = self.optional("RUN_BUDGET", |text| match parse_duration(text)? {
@@ -235,18 +250,32 @@ impl Reader<'_> {
                 overlap: overlap.unwrap_or(DEFAULT_OVERLAP),
                 budget: budget.unwrap_or(DEFAULT_RUN_BUDGET),
             },
+            proxy,
         })
     }
 
+    fn proxy(&mut self) -> Option<Proxy> {
+        let settings = self.settings;
+        let either = |name: &str, other: &str| settings.get(name).or(settings.get(other));
+        let proxy = either("HTTPS_PROXY", "https_proxy")?;
+        match Proxy::new(proxy, either("NO_PROXY", "no_proxy")) {
+            Ok(proxy) => Some(proxy),
+            Err(_) => self.problem("HTTPS_PROXY", "is not the URL of a proxy"),
+        }
+    }
+
     fn destinations(&mut self, purpose: &Purpose) -> Option<Vec<DestinationSettings>> {
-        let setting = match purpose {
+        let (setting, list) = match purpose {
             Purpose::CommandLine {
                 destination: Some(name),
-            } => name,
-            _ => self.settings.get("DESTINATIONS").unwrap_or("log-analytics"),
+            } => ("--destination", name.as_str()),
+            _ => {
+                let list = self.settings.get("DESTINATIONS");
+                ("DESTINATIONS", list.unwrap_or("log-analytics"))
+            }
         };
         let mut names: Vec<&str> = Vec::new();
-        for name in setting
+        for name in list
             .split(',')
             .map(str::trim)
             .filter(|name| !name.is_empty())
@@ -260,19 +289,19 @@ impl Reader<'_> {
             .map(|name| match name {
                 "log-analytics" => self.log_analytics(),
                 "stdout" if matches!(purpose, Purpose::Host) => self.problem(
-                    "DESTINATIONS",
+                    setting,
                     "names stdout, which is for `auth0-poller poll`: under the Functions host it \
                      would write personal data to the function's log",
                 ),
                 "stdout" => Some(DestinationSettings::Stdout),
                 _ => self.problem(
-                    "DESTINATIONS",
+                    setting,
                     "names an unknown destination; known are log-analytics and stdout",
                 ),
             })
             .collect();
         if destinations.is_empty() {
-            return self.problem("DESTINATIONS", "names no destination");
+            return self.problem(setting, "names no destination");
         }
         destinations.into_iter().collect()
     }
@@ -378,25 +407,6 @@ impl Reader<'_> {
     }
 }
 
-/// Whether a credential may be sent there: over TLS, or not leaving this machine.
-#[must_use]
-pub fn is_secure(url: &Url) -> bool {
-    match url.scheme() {
-        "https" => true,
-        "http" => is_loopback(url),
-        _ => false,
-    }
-}
-
-fn is_loopback(url: &Url) -> bool {
-    match url.host() {
-        Some(Host::Domain(host)) => host == "localhost",
-        Some(Host::Ipv4(address)) => address.is_loopback(),
-        Some(Host::Ipv6(address)) => address.is_loopback(),
-        None => false,
-    }
-}
-
 /// A URL of a scheme and a host, and nothing behind it.
 fn parse_origin(text: &str) -> Option<Url> {
     let url = Url::parse(text).ok()?;
@@ -477,202 +487,4 @@ fn tenant_name(domain: &Url) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use secrecy::ExposeSecret as _;
-
-    use super::*;
-
-    const COMPLETE: [(&str, &str); 5] = [
-        ("DOMAIN", "acme.eu.auth0.com"),
-        ("CLIENT_ID", "id"),
-        ("CLIENT_SECRET", "secret"),
-        ("WorkspaceID", "01234567-89AB-cdef-0123-456789abcdef"),
-        ("WorkspaceKey", "a2V5"),
-    ];
-
-    /// Complete settings, with these changes; a blank value unsets.
-    fn read(changes: &[(&str, &str)]) -> Result<Settings, SettingsError> {
-        let settings: AppSettings = COMPLETE.iter().chain(changes).copied().collect();
-        Settings::read(&settings, &Purpose::Host)
-    }
-
-    fn problem(name: &str, value: &str) -> String {
-        read(&[(name, value)]).unwrap_err().to_string()
-    }
-
-    #[test]
-    fn the_settings_of_the_reference_connector_are_enough() {
-        let settings = read(&[("logAnalyticsUri", "")]).unwrap();
-        assert_eq!(settings.domain.as_str(), "https://acme.eu.auth0.com/");
-        assert_eq!(settings.tenant, "acme.eu.auth0.com");
-        assert_eq!(
-            settings.credentials.audience,
-            "https://acme.eu.auth0.com/api/v2/"
-        );
-        let [DestinationSettings::LogAnalytics { endpoint, key, .. }] = &settings.destinations[..]
-        else {
-            panic!("{:?}", settings.destinations);
-        };
-        assert_eq!(
-            endpoint.as_str(),
-            "https://01234567-89ab-cdef-0123-456789abcdef.ods.opinsights.azure.com/"
-        );
-        assert_eq!(key.expose_secret(), b"key");
-        assert!(matches!(&settings.storage, StorageSettings::Folder(path)
-            if path.as_os_str() == ".auth0-poller"));
-        let policy = settings.policy;
-        assert_eq!(policy.start_from, StartFrom::Ago(Duration::from_hours(1)));
-        assert_eq!(policy.overlap, Duration::from_mins(1));
-        assert_eq!(policy.budget, Duration::from_mins(4));
-    }
-
-    #[test]
-    fn a_domain_is_a_host_or_a_url_of_one() {
-        for (text, url, tenant) in [
-            (
-                "https://acme.eu.auth0.com/",
-                "https://acme.eu.auth0.com/",
-                "acme.eu.auth0.com",
-            ),
-            (
-                " login.acme.com ",
-                "https://login.acme.com/",
-                "login.acme.com",
-            ),
-            (
-                "http://127.0.0.1:8080",
-                "http://127.0.0.1:8080/",
-                "127.0.0.1_8080",
-            ),
-            ("http://[::1]:8080", "http://[::1]:8080/", "__1_8080"),
-        ] {
-            let settings = read(&[("DOMAIN", text)]).unwrap();
-            assert_eq!((settings.domain.as_str(), &*settings.tenant), (url, tenant));
-        }
-        for text in [
-            "acme.eu.auth0.com/api/v2",
-            "https://user:pw@acme",
-            "https://",
-            "a b",
-            "ftp://",
-        ] {
-            assert!(
-                problem("DOMAIN", text).contains("is neither a host"),
-                "{text}"
-            );
-        }
-        for text in ["http://acme.eu.auth0.com", "ftp://acme.eu.auth0.com"] {
-            assert!(problem("DOMAIN", text).contains("must be https"), "{text}");
-        }
-    }
-
-    #[test]
-    fn posts_go_to_a_workspace_and_nowhere_else() {
-        for host in [
-            "https://x.ods.opinsights.azure.com",
-            "https://x.ods.opinsights.azure.us",
-            "https://x.ods.opinsights.azure.cn/",
-            "http://localhost:9000",
-        ] {
-            assert!(read(&[("logAnalyticsUri", host)]).is_ok(), "{host}");
-        }
-        for host in [
-            "http://x.ods.opinsights.azure.com",
-            "https://x.ods.opinsights.azure.com.evil.example",
-            "https://evil.example/.ods.opinsights.azure.com",
-            "https://x.ods.opinsights.azure.com/api/logs",
-            "https://evil.example",
-        ] {
-            assert!(
-                problem("logAnalyticsUri", host).contains("must be https://"),
-                "{host}"
-            );
-        }
-    }
-
-    #[test]
-    fn a_beginning_is_a_duration_a_time_or_the_oldest_record() {
-        let time = "2026-11-21T08:00:00Z".parse().unwrap();
-        for (text, start) in [
-            ("7d", StartFrom::Ago(Duration::from_hours(168))),
-            ("2026-11-21T09:00:00+01:00", StartFrom::At(time)),
-            ("Oldest", StartFrom::Oldest),
-        ] {
-            assert_eq!(
-                read(&[("START_FROM", text)]).unwrap().policy.start_from,
-                start
-            );
-        }
-        for text in ["yesterday", "-1h", "100000y", "2026-11-21", "1"] {
-            assert!(
-                problem("START_FROM", text).contains("is neither a duration"),
-                "{text}"
-            );
-        }
-    }
-
-    #[test]
-    fn destinations_are_named_once_each_and_known() {
-        let count = |text| read(&[("DESTINATIONS", text)]).unwrap().destinations.len();
-        assert_eq!(count(" log-analytics, log-analytics,"), 1);
-        assert!(problem("DESTINATIONS", "sentinel").contains("unknown destination"));
-        assert!(problem("DESTINATIONS", ",").contains("names no destination"));
-        assert!(problem("DESTINATIONS", "stdout").contains("personal data"));
-
-        let settings: AppSettings = COMPLETE[..3].iter().copied().collect();
-        let look = Purpose::CommandLine {
-            destination: Some("stdout".into()),
-        };
-        assert!(
-            Settings::read(&settings, &look).is_ok(),
-            "needs no workspace"
-        );
-    }
-
-    #[test]
-    fn storage_is_named_by_what_the_functions_host_uses() {
-        let identity = [
-            ("AzureWebJobsStorage__accountName", "acme"),
-            ("AzureWebJobsStorage__clientId", "c1"),
-            ("IDENTITY_ENDPOINT", "http://localhost:8081/msi/token"),
-        ];
-        let StorageSettings::Azure(account) = read(&identity).unwrap().storage else {
-            panic!("a folder");
-        };
-        assert_eq!(
-            account.endpoint.as_str(),
-            "https://acme.blob.core.windows.net/"
-        );
-        assert!(matches!(account.credential, Credential::ManagedIdentity {
-            client_id: Some(id),
-            identity_endpoint: Some(_),
-        } if id == "c1"));
-        assert_eq!(
-            problem("AzureWebJobsStorage", "AccountName=acme"),
-            "a setting needs attention: AzureWebJobsStorage cannot be used: it has neither \
-             AccountKey nor SharedAccessSignature"
-        );
-    }
-
-    #[test]
-    fn no_message_quotes_a_value() {
-        let secret = "hunter2-hunter2";
-        for name in [
-            "DOMAIN",
-            "WorkspaceID",
-            "WorkspaceKey",
-            "logAnalyticsUri",
-            "AzureWebJobsStorage",
-            "AzureWebJobsStorage__blobServiceUri",
-            "START_FROM",
-            "OVERLAP",
-            "RUN_BUDGET",
-            "DESTINATIONS",
-        ] {
-            let value = format!("{secret} {secret}");
-            assert!(!problem(name, &value).contains(secret), "{name}");
-        }
-        let debug = format!("{:?}", read(&[("CLIENT_SECRET", secret)]).unwrap());
-        assert!(!debug.contains(secret));
-    }
-}
+mod tests;

@@ -16,17 +16,18 @@ use secrecy::ExposeSecret;
 
 use super::connection_string::{Account, Credential};
 use super::{StorageError, Version};
+use crate::http::is_loopback;
 
 /// The container that holds everything this program keeps.
 pub const CONTAINER: &str = "auth0-poller";
 
 /// A container of a storage account.
-#[derive(Debug)]
 pub struct Container {
     blobs: MicrosoftAzure,
     http: HttpClient,
     account: String,
     url: String,
+    is_emulator: bool,
 }
 
 /// Gives `object_store` this program's own HTTP client, with its time-outs and without redirects.
@@ -85,6 +86,7 @@ impl Container {
             http,
             account: account.name.clone(),
             url,
+            is_emulator: is_loopback(&account.endpoint),
         })
     }
 
@@ -157,9 +159,10 @@ impl Container {
         let request = self
             .create_request(&credential)
             .map_err(|error| self.classify(error))?;
-        let response = self.http.execute(request).await.map_err(|error| {
-            StorageError::Unavailable(format!("creating the container {}", self.url), error.into())
-        })?;
+        let response =
+            self.http.execute(request).await.map_err(|error| {
+                StorageError::Unavailable(self.unavailable().into(), error.into())
+            })?;
         match response.status() {
             // 409: somebody made it meanwhile, which is as good.
             status if status.is_success() || status == StatusCode::CONFLICT => Ok(()),
@@ -192,6 +195,15 @@ impl Container {
         Ok(request)
     }
 
+    fn unavailable(&self) -> &'static str {
+        if self.is_emulator {
+            "the storage emulator cannot be used; start Azurite, or leave AzureWebJobsStorage \
+             empty to keep checkpoints in a folder"
+        } else {
+            "the storage account cannot be used"
+        }
+    }
+
     fn classify(&self, error: Error) -> StorageError {
         match error {
             // Not found: it was there when it was read, and is gone when it is to be replaced.
@@ -199,16 +211,12 @@ impl Container {
                 StorageError::Conflict
             }
             Error::PermissionDenied { .. } | Error::Unauthenticated { .. } => StorageError::Denied(
-                format!(
-                    "{} refuses the key, signature or identity of this program (an identity needs \
-                     the role Storage Blob Data Owner or Contributor)",
-                    self.url
-                ),
+                "the storage account refuses the key, signature or identity of this program (an \
+                 identity needs the role Storage Blob Data Owner or Contributor)"
+                    .into(),
                 error.into(),
             ),
-            error => {
-                StorageError::Unavailable(format!("{} cannot be used", self.url), error.into())
-            }
+            error => StorageError::Unavailable(self.unavailable().into(), error.into()),
         }
     }
 }

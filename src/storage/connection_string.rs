@@ -7,7 +7,7 @@ use std::fmt;
 use secrecy::SecretString;
 use url::Url;
 
-use crate::settings::is_secure;
+use crate::http::is_secure;
 
 /// The account of the storage emulator (Azurite), the same on every machine.
 const EMULATOR_ACCOUNT: &str = "devstoreaccount1";
@@ -62,7 +62,8 @@ impl Account {
     /// Reads a connection string.
     pub fn from_connection_string(text: &str) -> Result<Self, Invalid> {
         let fields = Fields::parse(text)?;
-        if fields.get("UseDevelopmentStorage").is_some() {
+        let is_true = |value: &str| value.eq_ignore_ascii_case("true");
+        if fields.get("UseDevelopmentStorage").is_some_and(is_true) {
             return Self::emulator(&fields);
         }
         let endpoint = match (fields.get("BlobEndpoint"), fields.get("AccountName")) {
@@ -139,6 +140,17 @@ fn blob_endpoint(text: &str) -> Result<Url, Invalid> {
         .ok()
         .filter(Url::has_host)
         .ok_or_else(|| Invalid("its blob endpoint is not a URL".into()))?;
+    let has_credential = url.query().is_some()
+        || url.fragment().is_some()
+        || !url.username().is_empty()
+        || url.password().is_some();
+    if has_credential {
+        return Err(Invalid(
+            "its blob endpoint has more than a host and a path; a shared access signature belongs \
+             into a connection string, as BlobEndpoint=…;SharedAccessSignature=…"
+                .into(),
+        ));
+    }
     if !is_secure(&url) {
         return Err(Invalid(
             "its blob endpoint must be https (http only on loopback)".into(),
@@ -281,6 +293,15 @@ mod tests {
             (
                 "BlobEndpoint=hunter2;AccountKey=aHVudGVyMg==",
                 "its blob endpoint is not a URL",
+            ),
+            (
+                "BlobEndpoint=https://acme.blob.core.windows.net/?sig=hunter2;AccountKey=a2V5",
+                "its blob endpoint has more than a host and a path; a shared access signature \
+                 belongs into a connection string, as BlobEndpoint=…;SharedAccessSignature=…",
+            ),
+            (
+                "UseDevelopmentStorage=false;AccountName=acme",
+                "it has neither AccountKey nor SharedAccessSignature",
             ),
             (
                 "DefaultEndpointsProtocol=http;AccountName=acme;AccountKey=aHVudGVyMg==",

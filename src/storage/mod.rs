@@ -66,14 +66,12 @@ impl Transient for StorageError {
 }
 
 /// Where objects are kept.
-#[derive(Debug)]
 enum Place {
     Azure(azure::Container),
     Folder(folder::Folder),
 }
 
 /// The storage that the settings name.
-#[derive(Debug)]
 pub struct Storage {
     place: Place,
     jitter: Jitter,
@@ -176,5 +174,37 @@ impl Storage {
                 StorageError::Conflict => StorageError::Conflict,
                 _ => StorageError::GaveUp(Box::new(gave_up)),
             })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::time::Instant;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_storage_that_hangs_does_not_hold_up_the_end_of_a_run() {
+        let temp = tempfile::tempdir().unwrap();
+        let folder = folder::Folder::new(temp.path().into());
+        let storage = Storage::folder(folder, Jitter::seeded(1));
+        let began = Instant::now();
+        let deadline = Deadline::after(Duration::from_mins(4));
+        let hang = || std::future::pending::<Result<(), StorageError>>();
+
+        let read = storage.attempt(deadline, hang).await;
+        assert_eq!(began.elapsed(), Duration::from_secs(245));
+        // A save may begin after the answers' grace is over, and still ends in time.
+        let save = storage.attempt(deadline.for_saving(), hang).await;
+        assert_eq!(began.elapsed(), Duration::from_secs(249));
+        for outcome in [read, save] {
+            let error = outcome.unwrap_err().to_string();
+            assert_eq!(
+                error,
+                "the storage did not answer before the run's time was over"
+            );
+        }
     }
 }

@@ -1,0 +1,197 @@
+use secrecy::ExposeSecret as _;
+
+use super::*;
+
+const COMPLETE: [(&str, &str); 5] = [
+    ("DOMAIN", "acme.eu.auth0.com"),
+    ("CLIENT_ID", "id"),
+    ("CLIENT_SECRET", "secret"),
+    ("WorkspaceID", "01234567-89AB-cdef-0123-456789abcdef"),
+    ("WorkspaceKey", "a2V5"),
+];
+
+/// Complete settings, with these changes; a blank value unsets.
+fn read(changes: &[(&str, &str)]) -> Result<Settings, SettingsError> {
+    let settings: AppSettings = COMPLETE.iter().chain(changes).copied().collect();
+    Settings::read(&settings, &Purpose::Host)
+}
+
+fn problem(name: &str, value: &str) -> String {
+    read(&[(name, value)]).unwrap_err().to_string()
+}
+
+#[test]
+fn the_settings_of_the_reference_connector_are_enough() {
+    let settings = read(&[("logAnalyticsUri", "")]).unwrap();
+    assert_eq!(settings.domain.as_str(), "https://acme.eu.auth0.com/");
+    assert_eq!(settings.tenant, "acme.eu.auth0.com");
+    assert_eq!(
+        settings.credentials.audience,
+        "https://acme.eu.auth0.com/api/v2/"
+    );
+    let [DestinationSettings::LogAnalytics { endpoint, key, .. }] = &settings.destinations[..]
+    else {
+        panic!("{:?}", settings.destinations);
+    };
+    assert_eq!(
+        endpoint.as_str(),
+        "https://01234567-89ab-cdef-0123-456789abcdef.ods.opinsights.azure.com/"
+    );
+    assert_eq!(key.expose_secret(), b"key");
+    assert!(matches!(&settings.storage, StorageSettings::Folder(path)
+        if path.as_os_str() == ".auth0-poller"));
+    let policy = settings.policy;
+    assert_eq!(policy.start_from, StartFrom::Ago(Duration::from_hours(1)));
+    assert_eq!(policy.overlap, Duration::from_mins(1));
+    assert_eq!(policy.budget, Duration::from_mins(4));
+}
+
+#[test]
+fn a_domain_is_a_host_or_a_url_of_one() {
+    for (text, url, tenant) in [
+        (
+            "https://acme.eu.auth0.com/",
+            "https://acme.eu.auth0.com/",
+            "acme.eu.auth0.com",
+        ),
+        (
+            " login.acme.com ",
+            "https://login.acme.com/",
+            "login.acme.com",
+        ),
+        (
+            "http://127.0.0.1:8080",
+            "http://127.0.0.1:8080/",
+            "127.0.0.1_8080",
+        ),
+        ("http://[::1]:8080", "http://[::1]:8080/", "__1_8080"),
+    ] {
+        let settings = read(&[("DOMAIN", text)]).unwrap();
+        assert_eq!((settings.domain.as_str(), &*settings.tenant), (url, tenant));
+    }
+    for text in [
+        "acme.eu.auth0.com/api/v2",
+        "https://user:pw@acme",
+        "https://",
+        "a b",
+        "ftp://",
+    ] {
+        assert!(
+            problem("DOMAIN", text).contains("is neither a host"),
+            "{text}"
+        );
+    }
+    for text in ["http://acme.eu.auth0.com", "ftp://acme.eu.auth0.com"] {
+        assert!(problem("DOMAIN", text).contains("must be https"), "{text}");
+    }
+}
+
+#[test]
+fn posts_go_to_a_workspace_and_nowhere_else() {
+    for host in [
+        "https://x.ods.opinsights.azure.com",
+        "https://x.ods.opinsights.azure.us",
+        "https://x.ods.opinsights.azure.cn/",
+        "http://localhost:9000",
+    ] {
+        assert!(read(&[("logAnalyticsUri", host)]).is_ok(), "{host}");
+    }
+    for host in [
+        "http://x.ods.opinsights.azure.com",
+        "https://x.ods.opinsights.azure.com.evil.example",
+        "https://evil.example/.ods.opinsights.azure.com",
+        "https://x.ods.opinsights.azure.com/api/logs",
+        "https://evil.example",
+    ] {
+        assert!(
+            problem("logAnalyticsUri", host).contains("must be https://"),
+            "{host}"
+        );
+    }
+}
+
+#[test]
+fn a_beginning_is_a_duration_a_time_or_the_oldest_record() {
+    let time = "2026-11-21T08:00:00Z".parse().unwrap();
+    for (text, start) in [
+        ("7d", StartFrom::Ago(Duration::from_hours(168))),
+        ("2026-11-21T09:00:00+01:00", StartFrom::At(time)),
+        ("Oldest", StartFrom::Oldest),
+    ] {
+        assert_eq!(
+            read(&[("START_FROM", text)]).unwrap().policy.start_from,
+            start
+        );
+    }
+    for text in ["yesterday", "-1h", "100000y", "2026-11-21", "1"] {
+        assert!(
+            problem("START_FROM", text).contains("is neither a duration"),
+            "{text}"
+        );
+    }
+}
+
+#[test]
+fn destinations_are_named_once_each_and_known() {
+    let count = |text| read(&[("DESTINATIONS", text)]).unwrap().destinations.len();
+    assert_eq!(count(" log-analytics, log-analytics,"), 1);
+    assert!(problem("DESTINATIONS", "sentinel").contains("unknown destination"));
+    assert!(problem("DESTINATIONS", ",").contains("names no destination"));
+    assert!(problem("DESTINATIONS", "stdout").contains("personal data"));
+
+    let settings: AppSettings = COMPLETE[..3].iter().copied().collect();
+    let look = Purpose::CommandLine {
+        destination: Some("stdout".into()),
+    };
+    assert!(
+        Settings::read(&settings, &look).is_ok(),
+        "needs no workspace"
+    );
+}
+
+#[test]
+fn storage_is_named_by_what_the_functions_host_uses() {
+    let identity = [
+        ("AzureWebJobsStorage__accountName", "acme"),
+        ("AzureWebJobsStorage__clientId", "c1"),
+        ("IDENTITY_ENDPOINT", "http://localhost:8081/msi/token"),
+    ];
+    let StorageSettings::Azure(account) = read(&identity).unwrap().storage else {
+        panic!("a folder");
+    };
+    assert_eq!(
+        account.endpoint.as_str(),
+        "https://acme.blob.core.windows.net/"
+    );
+    assert!(matches!(account.credential, Credential::ManagedIdentity {
+        client_id: Some(id),
+        identity_endpoint: Some(_),
+    } if id == "c1"));
+    assert_eq!(
+        problem("AzureWebJobsStorage", "AccountName=acme"),
+        "a setting needs attention: AzureWebJobsStorage cannot be used: it has neither \
+         AccountKey nor SharedAccessSignature"
+    );
+}
+
+#[test]
+fn no_message_quotes_a_value() {
+    let secret = "hunter2-hunter2";
+    for name in [
+        "DOMAIN",
+        "WorkspaceID",
+        "WorkspaceKey",
+        "logAnalyticsUri",
+        "AzureWebJobsStorage",
+        "AzureWebJobsStorage__blobServiceUri",
+        "START_FROM",
+        "OVERLAP",
+        "RUN_BUDGET",
+        "DESTINATIONS",
+    ] {
+        let value = format!("{secret} {secret}");
+        assert!(!problem(name, &value).contains(secret), "{name}");
+    }
+    let debug = format!("{:?}", read(&[("CLIENT_SECRET", secret)]).unwrap());
+    assert!(!debug.contains(secret));
+}
