@@ -68,15 +68,9 @@ async fn a_record_that_becomes_visible_late_lands() {
 #[tokio::test]
 async fn the_row_happened_when_the_record_says() {
     let world = World::start().await;
-    let date = "2026-11-20T07:08:09.123Z";
-    let date = minutes_ago(10)
-        .format("%Y-%m-%dT%H:%M:09.123Z")
-        .to_string()
-        .max(date.into());
-    world.tenant.add(
-        json!({"date": date, "type": "s", "details": {"a": [1]}}),
-        minutes_ago(8),
-    );
+    let date = minutes_ago(10).format("%Y-%m-%dT%H:%M:09.123Z").to_string();
+    let record = json!({"date": date, "type": "s", "details": {"a": [1]}});
+    world.tenant.add(record, minutes_ago(8));
     world.poll().await;
     let table = world.workspace.table("Auth0AM_CL");
     assert_eq!(table.rows[0]["TimeGenerated"], date);
@@ -99,7 +93,9 @@ async fn passing_failures_of_either_side_are_overcome_within_the_run() {
         Fault::Break,
         Fault::answer(408, ""),
     ]);
-    world.workspace.fail([Fault::answer(429, ""), Fault::Break]);
+    world
+        .workspace
+        .fail([Fault::answer(429, ""), Fault::answer(500, "")]);
     let report = world.poll().await;
     assert_eq!(numbers(&report, COUNTS), [1_200, 1_200, 0]);
     world.assert_all_landed_once();
@@ -140,18 +136,49 @@ async fn a_token_that_is_refused_is_replaced_once() {
 }
 
 #[tokio::test]
-async fn a_token_is_renewed_before_it_ends() {
+async fn a_token_that_is_over_at_once_fails_the_run_and_is_not_asked_for_again_and_again() {
     let world = World::with(simulator::tenant::Options {
         token_life: 0,
         token_events: false,
         ..Default::default()
     })
     .await;
-    // Never used again after its life is over, so a life of nothing means one each time it is
-    // needed; and since it is refused at once, the run fails without looping.
-    let ran = world.command(&["poll"]).await;
-    assert_eq!(ran.code(), 1);
+    assert_eq!(world.command(&["poll"]).await.code(), 1);
     assert_eq!(world.tenant.token_requests(), 2);
+}
+
+#[tokio::test]
+async fn an_accepted_post_is_not_repeated_because_its_answer_breaks_off() {
+    let world = World::start().await;
+    world.tenant.generate(10, minutes_ago(50), minutes_ago(5));
+    world.workspace.fail([Fault::Break]);
+    let report = world.poll().await;
+    assert_eq!(numbers(&report, ["delivered", "batches"]), [10, 1]);
+    assert_eq!(world.workspace.requests(), 1);
+    world.assert_all_landed_once();
+}
+
+#[tokio::test]
+async fn a_post_holds_at_most_eight_megabytes_unless_one_record_is_larger() {
+    let world = World::start().await;
+    let mut stored = minutes_ago(30);
+    for megabytes in [3, 3, 3, 9, 1] {
+        let padding = "x".repeat(megabytes * 1_000_000);
+        world.tenant.add(
+            json!({"date": stored, "type": "s", "padding": padding}),
+            stored,
+        );
+        stored += chrono::Duration::seconds(1);
+    }
+    world.poll().await;
+    world.assert_all_landed_once();
+    let megabytes: Vec<_> = world
+        .workspace
+        .posts()
+        .iter()
+        .map(|it| it / 1_000_000)
+        .collect();
+    assert_eq!(megabytes, [6, 3, 9, 1]);
 }
 
 #[tokio::test]
@@ -217,6 +244,17 @@ async fn a_service_that_answers_with_what_it_was_sent_gives_nothing_away() {
     host.fire(FUNCTION).await.failure();
     host.wait_for_line(Level::Error, "Authorization: Bearer ***")
         .await;
+}
+
+#[tokio::test]
+async fn what_is_meant_for_this_machine_is_not_sent_to_a_proxy() {
+    let mut world = World::start().await;
+    world.tenant.generate(10, minutes_ago(50), minutes_ago(5));
+    for name in ["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"] {
+        world.set(name, "http://127.0.0.1:9");
+    }
+    world.poll().await;
+    world.assert_all_landed_once();
 }
 
 #[tokio::test]

@@ -28,6 +28,27 @@ async fn an_identity_is_enough_to_keep_checkpoints() {
 }
 
 #[tokio::test]
+async fn what_goes_over_tls_goes_through_the_proxy_that_the_environment_names() {
+    let azurite = Azurite::start_with_identities().await;
+    let identity = ManagedIdentity::start(STORAGE).await;
+    let mut world = world(&azurite, &identity).await;
+    world.set("RUN_BUDGET", "1s");
+    world.set("https_proxy", "http://127.0.0.1:9");
+    let ran = world.command(&["poll"]).await;
+    assert_eq!(ran.code(), 1);
+    assert!(ran.stdout.contains("Connection refused"), "{ran:?}");
+
+    world.set("NO_PROXY", "127.0.0.1");
+    world.poll().await;
+    world.set("HTTPS_PROXY", "::");
+    let ran = world.command(&["poll"]).await;
+    assert!(
+        ran.stderr.contains("HTTPS_PROXY is not the URL of a proxy"),
+        "{ran:?}"
+    );
+}
+
+#[tokio::test]
 async fn a_token_for_something_else_is_refused_before_anything_is_read() {
     let azurite = Azurite::start_with_identities().await;
     let identity = ManagedIdentity::start("https://vault.azure.net").await;

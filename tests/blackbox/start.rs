@@ -1,7 +1,7 @@
 //! Where a reading begins, and begins again.
 
 use serde_json::{Value, json};
-use simulator::tenant::{Options, SyntheticIds};
+use simulator::tenant::{ExpiredIds, Options, SyntheticIds};
 
 use crate::world::{World, minutes_ago, now, numbers};
 
@@ -90,18 +90,23 @@ async fn a_window_that_begins_before_the_oldest_record_is_delivered_whole() {
 
 #[tokio::test]
 async fn a_busy_second_at_the_beginning_is_delivered_whole() {
-    // More records than a search page within the delay of storing, in any order.
-    let mut world = world(SyntheticIds::Rejected).await;
-    let begin = minutes_ago(20);
-    world
-        .tenant
-        .generate(600, begin, begin + chrono::Duration::seconds(3));
-    world
-        .tenant
-        .generate(300, begin + chrono::Duration::seconds(3), minutes_ago(2));
-    world.set("START_FROM", "oldest");
-    world.poll().await;
-    world.assert_all_landed_once();
+    // Of all records the last by date was stored first. It stands behind more than a page, and
+    // then behind more than a search can reach.
+    let ms = chrono::Duration::milliseconds;
+    for count in [150, 1_150] {
+        let mut world = world(SyntheticIds::Rejected).await;
+        let begin = minutes_ago(20);
+        for n in 0..count {
+            let date = begin + ms(n);
+            world.tenant.add(record(date), date + ms(5_000));
+        }
+        let date = begin + ms(count);
+        let first = world.tenant.add(record(date), date + ms(100));
+        assert_eq!(world.tenant.log_ids()[0], first);
+        world.set("START_FROM", "oldest");
+        world.poll().await;
+        world.assert_all_landed_once();
+    }
 }
 
 #[tokio::test]
@@ -119,9 +124,19 @@ async fn an_empty_tenant_is_no_error_and_its_first_record_lands() {
 
 #[tokio::test]
 async fn an_expired_cursor_resumes_at_the_oldest_record_left_and_reports_the_gap() {
-    for synthetic_ids in ALL {
-        let mut world = world(synthetic_ids).await;
-        let days = chrono::Duration::days;
+    let days = chrono::Duration::days;
+    for expired_ids in [
+        ExpiredIds::Rejected,
+        ExpiredIds::NotFound,
+        ExpiredIds::Taken,
+        ExpiredIds::Ignored,
+    ] {
+        let world = World::with(Options {
+            expired_ids,
+            token_events: false,
+            ..Options::default()
+        })
+        .await;
         let long_ago = world.tenant.add(record(now() - days(9)), now() - days(9));
         world.tenant.add(record(now() - days(8)), now() - days(8));
         world
@@ -133,28 +148,48 @@ async fn an_expired_cursor_resumes_at_the_oldest_record_left_and_reports_the_gap
 
         let ran = world.command(&["poll"]).await;
         let report = ran.report();
+        assert_eq!(report["errors"], json!([]), "{expired_ids:?}");
         world.assert_all_landed_once();
-        let time = |value: &Value| {
-            value
-                .as_str()
-                .unwrap()
-                .parse::<chrono::DateTime<chrono::Utc>>()
+        assert_eq!(world.workspace.landed()[0], oldest);
+        let time = |value: &Value| -> chrono::DateTime<chrono::Utc> {
+            value.as_str().unwrap().parse().unwrap()
         };
         let gap = &report["gap"];
         assert!(
-            (time(&gap["from"]).unwrap() - (now() - days(9)))
-                .num_minutes()
-                .abs()
-                < 1
+            (time(&gap["from"]) - (now() - days(9))).num_minutes().abs() < 1,
+            "{gap}"
         );
         let resumed = world.workspace.table("Auth0AM_CL").rows[0]["date_t"].clone();
-        assert_eq!(time(&gap["to"]).unwrap(), time(&resumed).unwrap());
-        assert_eq!(world.workspace.landed()[0], oldest);
+        assert_eq!(time(&gap["to"]), time(&resumed));
         assert!(
             ran.stderr.contains("may have been dropped by Auth0"),
             "{ran:?}"
         );
         assert_eq!(world.poll().await["gap"], Value::Null);
-        world.set("START_FROM", "1h");
+    }
+}
+
+#[tokio::test]
+async fn a_cursor_that_expired_in_a_silent_tenant_is_replaced_without_a_word_of_a_gap() {
+    for expired_ids in [ExpiredIds::Rejected, ExpiredIds::NotFound] {
+        let world = World::with(Options {
+            expired_ids,
+            token_events: false,
+            ..Options::default()
+        })
+        .await;
+        world.tenant.generate(10, minutes_ago(50), minutes_ago(5));
+        world.poll().await;
+        world
+            .tenant
+            .expire_before(now() + chrono::Duration::minutes(1));
+        for delivered in [1, 0] {
+            if delivered == 1 {
+                world.tenant.add(record(now()), now());
+            }
+            let report = world.poll().await;
+            assert_eq!(numbers(&report, ["delivered"]), [delivered], "{report}");
+            assert_eq!(report["gap"], Value::Null);
+        }
     }
 }

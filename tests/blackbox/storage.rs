@@ -1,6 +1,6 @@
 //! Checkpoints in Azure Blob Storage, against the real emulator.
 
-use simulator::Azurite;
+use simulator::{Azurite, Fault, Gate};
 
 use crate::world::{FUNCTION, World, minutes_ago, numbers};
 
@@ -74,21 +74,21 @@ async fn a_signature_that_may_not_write_fails_the_run_and_says_so() {
 #[tokio::test]
 async fn without_storage_nothing_is_read() {
     let azurite = Azurite::start().await;
-    let gone = azurite.connection_string();
+    let gone = [
+        azurite.connection_string(),
+        azurite.sas_connection_string("rwdlac"),
+    ];
     drop(azurite);
-    let mut world = world(&gone).await;
-    world.set("RUN_BUDGET", "1s");
-    let ran = world.command(&["poll"]).await;
-    assert_eq!(ran.code(), 1);
-    assert!(
-        ran.stdout
-            .contains("reading the checkpoint http://127.0.0.1"),
-        "{ran:?}"
-    );
-    assert_eq!(
-        world.tenant.token_requests() + world.tenant.log_requests(),
-        0
-    );
+    for connection_string in gone {
+        let mut world = world(&connection_string).await;
+        world.set("RUN_BUDGET", "1s");
+        let ran = world.command(&["poll"]).await;
+        assert_eq!(ran.code(), 1);
+        let expected = "reading the checkpoint http://127.0.0.1";
+        assert!(ran.stdout.contains(expected), "{ran:?}");
+        let requests = world.tenant.token_requests() + world.tenant.log_requests();
+        assert_eq!(requests, 0);
+    }
 }
 
 #[tokio::test]
@@ -97,17 +97,45 @@ async fn of_two_pollers_one_gives_way_and_nothing_is_lost() {
     let world = world(&azurite.connection_string()).await;
     world
         .tenant
-        .generate(10_000, minutes_ago(50), minutes_ago(5));
-    let (one, other) = tokio::join!(world.command(&["poll"]), world.command(&["poll"]));
-    let gave_way: Vec<_> = [&one, &other]
-        .into_iter()
-        .filter(|ran| ran.stdout.contains("another poller saved the checkpoint"))
-        .collect();
-    assert_eq!(gave_way.len(), 1, "{one:?} {other:?}");
-    assert_eq!(gave_way[0].code(), 1);
+        .generate(1_500, minutes_ago(50), minutes_ago(5));
+    let gate = Gate::closed();
+    world.workspace.fail([Fault::Wait(gate.clone())]);
+    let other = async {
+        // While the first post of the one is under way, the other makes its whole run.
+        world.workspace.wait_for_post(1).await;
+        let report = world.poll().await;
+        gate.open();
+        report
+    };
+    let (one, other) = tokio::join!(world.command(&["poll"]), other);
+    assert_eq!(numbers(&other, ["delivered"]), [1_500]);
+    assert_eq!(one.code(), 1);
+    let reason = "was changed or removed by something else during this run";
+    assert!(one.stdout.contains(reason), "{one:?}");
 
     let mut landed = world.workspace.landed();
+    assert_eq!(landed.len(), 2_500, "one batch twice");
     landed.sort();
     landed.dedup();
     assert_eq!(landed, world.tenant.log_ids());
+}
+
+#[tokio::test]
+async fn a_poller_that_lost_the_checkpoint_posts_nothing() {
+    let azurite = Azurite::start().await;
+    let world = world(&azurite.connection_string()).await;
+    world.poll().await;
+    world.tenant.generate(10, minutes_ago(50), minutes_ago(5));
+    let gate = Gate::closed();
+    world.tenant.fail_logs([Fault::Wait(gate.clone())]);
+    let before = world.tenant.log_requests();
+    let other = async {
+        // The one has read the checkpoint and waits for its first page.
+        world.tenant.wait_for_log_request(before + 1).await;
+        world.poll().await;
+        gate.open();
+    };
+    let (one, ()) = tokio::join!(world.command(&["poll"]), other);
+    assert_eq!(one.code(), 1, "{one:?}");
+    world.assert_all_landed_once();
 }

@@ -9,6 +9,7 @@ use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -23,6 +24,8 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::azurite::free_port;
 
+/// Bytes of a body that travel at once.
+const PIECE: usize = 16 * 1024;
 const PROBE_EVERY: Duration = Duration::from_millis(25);
 const STARTUP_LIMIT: Duration = Duration::from_secs(30);
 /// Exits with an error within [`RESTART_WINDOW`] that stop the host.
@@ -130,6 +133,7 @@ pub enum State {
 pub struct FunctionsHost {
     http: reqwest::Client,
     url: String,
+    functions: Vec<String>,
     function_timeout: Duration,
     lines: Arc<Mutex<Vec<Line>>>,
     lines_seen: watch::Receiver<usize>,
@@ -174,8 +178,9 @@ impl FunctionsHost {
     pub async fn start(root: &Path, app_settings: &[(String, String)]) -> Self {
         let host_json = read_json(&root.join("host.json"));
         assert_eq!(host_json["version"], "2.0", "host.json has no version 2.0");
-        for function in functions(root) {
-            check_function(&read_json(&root.join(&function).join("function.json")));
+        let functions = functions(root);
+        for function in &functions {
+            check_function(&read_json(&root.join(function).join("function.json")));
         }
         let port = free_port().await;
         let (lines_seen, seen) = watch::channel(0);
@@ -200,6 +205,7 @@ impl FunctionsHost {
         let mut host = Self {
             http: reqwest::Client::new(),
             url: format!("http://127.0.0.1:{port}"),
+            functions,
             function_timeout: function_timeout(&host_json),
             lines,
             lines_seen: seen,
@@ -220,6 +226,11 @@ impl FunctionsHost {
 
     /// Fires the timer of `function` and waits for what comes of it.
     pub async fn fire(&self, function: &str) -> Outcome {
+        let is_indexed = self.functions.iter().any(|name| name == function);
+        assert!(
+            is_indexed,
+            "no folder {function} with a function.json is deployed"
+        );
         let status = json!({
             "Last": "0001-01-01T00:00:00",
             "Next": Utc::now().to_rfc3339_opts(SecondsFormat::Secs, false),
@@ -253,11 +264,17 @@ impl FunctionsHost {
         body: String,
     ) -> reqwest::Result<(u16, Option<String>, Bytes)> {
         // A stream has no length, so the request is chunked, as the host's are.
-        let pieces: Vec<_> = body
-            .into_bytes()
-            .chunks(16 * 1024)
-            .map(|piece| std::io::Result::Ok(Bytes::copy_from_slice(piece)))
-            .collect();
+        let body = Bytes::from(body);
+        let sent = Arc::new(AtomicUsize::new(0));
+        let counter = Arc::clone(&sent);
+        let pieces = (0..body.len()).step_by(PIECE).map({
+            let body = body.clone();
+            move |from| {
+                let piece = body.slice(from..body.len().min(from + PIECE));
+                counter.fetch_add(piece.len(), Ordering::Relaxed);
+                std::io::Result::Ok(piece)
+            }
+        });
         let response = self
             .http
             .post(format!("{}/{function}", self.url))
@@ -276,6 +293,12 @@ impl FunctionsHost {
         let content_type = response.headers().get(CONTENT_TYPE);
         let content_type = content_type.and_then(|it| it.to_str().ok()).map(Into::into);
         let status = response.status().as_u16();
+        let sent = sent.load(Ordering::Relaxed);
+        assert_eq!(
+            sent,
+            body.len(),
+            "answered {status} before the body was read"
+        );
         let body = response.bytes().await?;
         self.transcript.add(&String::from_utf8_lossy(&body));
         Ok((status, content_type, body))
@@ -299,12 +322,6 @@ impl FunctionsHost {
     /// What has become of the program.
     pub fn state(&self) -> State {
         self.state.borrow().clone()
-    }
-
-    /// Waits until the program has become that.
-    pub async fn wait_for(&mut self, state: State) {
-        let reached = self.state.wait_for(|it| *it == state).await;
-        reached.expect("the supervisor is there");
     }
 
     /// All text that leaves the program, as it grows.
@@ -594,5 +611,44 @@ mod tests {
     fn the_time_out_is_read_from_host_json() {
         let json = json!({"functionTimeout": "00:10:30"});
         assert_eq!(function_timeout(&json), Duration::from_secs(630));
+    }
+
+    /// What becomes of a program that does this, one line of shell.
+    async fn outcome_of(script: &str) -> State {
+        let folder = tempfile::tempdir().unwrap();
+        let text = folder.path().join("text");
+        let program = folder.path().join("program");
+        fs::write(&text, format!("#!/bin/sh\n{script}\n")).unwrap();
+        // By another process: a child that another test forks while this one has the program open
+        // for writing would keep it from being started ("Text file busy").
+        let mut install = std::process::Command::new("install");
+        install.args(["-m", "755"]).arg(&text).arg(&program);
+        assert!(install.status().unwrap().success());
+        let supervisor = Supervisor {
+            program,
+            root: folder.path().to_owned(),
+            environment: Vec::new(),
+            transcript: Transcript::default(),
+            lines: Arc::default(),
+            lines_seen: watch::Sender::new(0),
+        };
+        let (state, seen) = watch::channel(State::Running(1));
+        let (_kill, kills) = mpsc::unbounded_channel();
+        let process = supervisor.spawn();
+        supervise(supervisor, process, state, kills).await;
+        seen.borrow().clone()
+    }
+
+    #[tokio::test]
+    async fn a_program_that_ends_well_is_not_started_again() {
+        assert_eq!(outcome_of("exit 0").await, State::Left);
+    }
+
+    #[tokio::test]
+    async fn the_third_bad_end_stops_the_host_and_a_wish_to_restart_does_not_count() {
+        assert_eq!(outcome_of("exit 1").await, State::Stopped);
+        let wishes = "echo x >>n; [ $(wc -l <n) -gt 5 ] && exit 0; exit 200";
+        let path = format!("PATH=/usr/bin:/bin; {wishes}");
+        assert_eq!(outcome_of(&path).await, State::Left);
     }
 }

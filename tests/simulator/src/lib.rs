@@ -22,6 +22,6 @@ pub mod workspace;
 pub use azurite::Azurite;
 pub use host::{AppRoot, FunctionsHost};
 pub use identity::ManagedIdentity;
-pub use server::Fault;
+pub use server::{Fault, Gate};
 pub use tenant::Tenant;
 pub use workspace::Workspace;

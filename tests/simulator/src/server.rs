@@ -3,11 +3,13 @@
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
 use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
+use futures_util::stream::{self, StreamExt as _};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
@@ -80,10 +82,12 @@ pub enum Fault {
         /// The body.
         body: String,
     },
-    /// Closes the connection in the middle of its answer.
+    /// Does its work, answers 200, and breaks off in the middle of the body.
     Break,
     /// Does its work, then closes the connection instead of answering.
     LoseAnswer,
+    /// Does its work when the gate opens, and not before.
+    Wait(Gate),
     /// Never answers.
     Hang,
     /// Does what it should: for a fault that comes later.
@@ -117,16 +121,43 @@ impl Fault {
                 }
                 response
             }
-            Self::Break | Self::LoseAnswer => {
-                let broken = futures_util::stream::iter([
-                    Ok(bytes::Bytes::from_static(b"[{")),
-                    Err(std::io::Error::other("broken on purpose")),
-                ]);
+            // The panic ends the connection's task, and with it the connection; nothing is printed.
+            Self::LoseAnswer => std::panic::resume_unwind(Box::new("no answer")),
+            Self::Break => {
+                let beginning = Ok(bytes::Bytes::from_static(b"[{"));
+                let end = async {
+                    // Or the beginning would not have left when the connection is closed.
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                    Err(std::io::Error::other("broken on purpose"))
+                };
+                let broken = stream::once(async { beginning }).chain(stream::once(end));
                 Body::from_stream(broken).into_response()
             }
             Self::Hang => std::future::pending().await,
-            Self::None => unreachable!("handed to nobody"),
+            Self::None | Self::Wait(_) => unreachable!("no answer of its own"),
         }
+    }
+}
+
+/// Holds requests back until it is opened.
+#[derive(Clone, Debug)]
+pub struct Gate(watch::Sender<bool>);
+
+impl Gate {
+    /// A closed gate.
+    pub fn closed() -> Self {
+        Self(watch::Sender::new(false))
+    }
+
+    /// Lets everything pass, now and later.
+    pub fn open(&self) {
+        self.0.send_replace(true);
+    }
+
+    pub(crate) async fn pass(&self) {
+        let mut state = self.0.subscribe();
+        let opened = state.wait_for(|is_open| *is_open).await;
+        opened.expect("the sender is here");
     }
 }
 

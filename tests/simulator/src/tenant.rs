@@ -38,9 +38,24 @@ pub enum SyntheticIds {
     Ignored,
 }
 
+/// What the tenant makes of the id of a record whose retention is over.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum ExpiredIds {
+    /// 400: what another collector's authors met.
+    Rejected,
+    /// 404.
+    NotFound,
+    /// A lower bound like any other: the page begins with the oldest record left.
+    Taken,
+    /// An empty page.
+    Ignored,
+}
+
 /// How the tenant behaves.
 #[derive(Clone, Debug)]
 pub struct Options {
+    /// What it makes of ids that have expired.
+    pub expired_ids: ExpiredIds,
     /// What it makes of ids that it never issued.
     pub synthetic_ids: SyntheticIds,
     /// Whether each exchange of a token leaves an event in the log, as it does at Auth0.
@@ -56,6 +71,7 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Self {
         Self {
+            expired_ids: ExpiredIds::Rejected,
             synthetic_ids: SyntheticIds::Taken,
             token_events: true,
             token_life: 86_400,
@@ -364,8 +380,10 @@ async fn logs(
     headers: HeaderMap,
 ) -> Response {
     tenant.log_requests.count();
-    if let Some(fault) = tenant.log_faults.next() {
-        return fault.respond().await;
+    match tenant.log_faults.next() {
+        Some(Fault::Wait(gate)) => gate.pass().await,
+        Some(fault) => return fault.respond().await,
+        None => {}
     }
     let (is_allowed, limit_headers) = tenant.log().take_request(tenant.options.rate_limit);
     let mut response = if is_allowed {
@@ -397,6 +415,10 @@ impl Inner {
             return api_error(status, "Forbidden", message, "insufficient_scope");
         }
         let found = match query.get("from") {
+            Some(from) if self.is_not_found(&log, from) => {
+                let status = StatusCode::NOT_FOUND;
+                return api_error(status, "Not Found", "Log not found", "inexistent_log");
+            }
             Some(from) => self.checkpoint(&log, from, query),
             None => search(&log, query),
         };
@@ -417,6 +439,11 @@ impl Inner {
         response
     }
 
+    fn is_not_found(&self, log: &Log, from: &str) -> bool {
+        let is_expired = log.issued.contains(from) && !log.records.contains_key(from);
+        is_expired && self.options.expired_ids == ExpiredIds::NotFound
+    }
+
     fn checkpoint(
         &self,
         log: &Log,
@@ -427,20 +454,26 @@ impl Inner {
         if take == 0 || take > LARGEST_PAGE {
             return Err("Query validation error: take must be between 1 and 100".into());
         }
-        let is_issued = log.issued.contains(from);
-        let is_expired = is_issued && !log.records.contains_key(from);
-        let synthetic = self.options.synthetic_ids;
-        if is_expired || (!is_issued && synthetic == SyntheticIds::Rejected) {
+        let is_retained = log.records.contains_key(from);
+        let is_expired = !is_retained && log.issued.contains(from);
+        let (is_rejected, is_ignored) = match (is_retained, is_expired) {
+            (true, _) => (false, false),
+            (_, true) => (
+                self.options.expired_ids == ExpiredIds::Rejected,
+                self.options.expired_ids == ExpiredIds::Ignored,
+            ),
+            (_, false) => (
+                self.options.synthetic_ids == SyntheticIds::Rejected,
+                self.options.synthetic_ids == SyntheticIds::Ignored,
+            ),
+        };
+        if is_rejected {
             return Err("Invalid log_id in from: it does not exist or has expired".into());
         }
         let found: Vec<_> = log
             .records
             .range::<str, _>((std::ops::Bound::Excluded(from), std::ops::Bound::Unbounded))
-            .take(if is_issued || synthetic == SyntheticIds::Taken {
-                take
-            } else {
-                0
-            })
+            .take(if is_ignored { 0 } else { take })
             .collect();
         let last = found.last().map_or(from, |(id, _)| id.as_str());
         let link = format!("from={last}&take={take}");

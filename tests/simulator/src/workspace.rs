@@ -114,6 +114,11 @@ impl Workspace {
         posts.unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// Posts so far, accepted or not.
+    pub fn requests(&self) -> u64 {
+        self.inner.requests.get()
+    }
+
     /// Waits for the `least`th post, accepted or not.
     pub async fn wait_for_post(&self, least: u64) {
         self.inner.requests.wait_for(least).await;
@@ -137,18 +142,20 @@ async fn collect(
     };
     workspace.requests.count();
     match workspace.faults.next() {
-        Some(Fault::LoseAnswer) => {
+        Some(fault @ (Fault::LoseAnswer | Fault::Break)) => {
             let _ = workspace.accept(&query, &headers, &body);
-            Fault::LoseAnswer.respond().await
+            return fault.respond().await;
         }
-        Some(fault) => fault.respond().await,
-        None => match workspace.accept(&query, &headers, &body) {
-            Ok(()) => (StatusCode::OK, "").into_response(),
-            Err((status, error)) => {
-                let body = json!({"Error": error, "Message": "The post was not accepted."});
-                (status, body.to_string()).into_response()
-            }
-        },
+        Some(Fault::Wait(gate)) => gate.pass().await,
+        Some(fault) => return fault.respond().await,
+        None => {}
+    }
+    match workspace.accept(&query, &headers, &body) {
+        Ok(()) => (StatusCode::OK, "").into_response(),
+        Err((status, error)) => {
+            let body = json!({"Error": error, "Message": "The post was not accepted."});
+            (status, body.to_string()).into_response()
+        }
     }
 }
 

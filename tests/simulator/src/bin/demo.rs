@@ -34,9 +34,14 @@ async fn main() -> ExitCode {
     let root = AppRoot::assemble(&project, &built("auth0-poller"));
     let host = FunctionsHost::start(root.path(), &settings).await;
 
+    let answered = host.startup().as_millis();
     println!("A simulated Auth0 tenant with 2500 records of the last hour, a simulated workspace,");
-    println!("and a stand-in for the Functions host that fires the timer of the real binary.\n");
-    println!("{:<52} read  sent  again  posts  requests", "tick");
+    println!("and a stand-in for the Functions host, which fires the timer of the real binary.");
+    println!("The binary answered {answered} ms after it was started.\n");
+    println!(
+        "{:<46} fetched  delivered  skipped  batches  requests",
+        "tick"
+    );
 
     tick(&host, "the first run begins an hour back").await;
     tick(&host, "nothing happened since").await;
@@ -50,10 +55,16 @@ async fn main() -> ExitCode {
     tick(&host, "one record became visible late").await;
     tenant.generate(40, minutes_ago(0), Utc::now());
     workspace.fail([Fault::answer(503, "")]);
-    tick(&host, "40 new ones, and the workspace answers 503 once").await;
-    host.kill().await;
+    tick(&host, "40 new ones; the workspace answers 503 once").await;
     tenant.generate(25, minutes_ago(0), Utc::now());
-    tick(&host, "25 new ones, after the process was killed").await;
+    workspace.fail([Fault::Hang]);
+    let killed = async {
+        workspace.wait_for_post(workspace.requests() + 1).await;
+        host.kill().await;
+    };
+    let what = "25 new ones; the process is killed as it posts";
+    tokio::join!(tick(&host, what), killed);
+    tick(&host, "the next minute").await;
 
     conclude(&tenant, &workspace)
 }
@@ -79,7 +90,7 @@ async fn tick(host: &FunctionsHost, what: &str) {
         Outcome::Success { return_value, .. } => {
             let number = |name: &str| return_value[name].as_u64().unwrap_or_default();
             println!(
-                "{what:<52} {:>4}  {:>4}  {:>5}  {:>5}  {:>8}",
+                "{what:<46} {:>7}  {:>9}  {:>7}  {:>7}  {:>8}",
                 number("fetched"),
                 number("delivered"),
                 number("skipped"),
@@ -88,10 +99,8 @@ async fn tick(host: &FunctionsHost, what: &str) {
             );
         }
         Outcome::Failure(reason) => {
-            println!("{what:<52} failed: {reason}");
-            for line in host.lines() {
-                println!("    {:?} {}", line.level, line.text);
-            }
+            let reason = reason.split(':').next().unwrap_or_default();
+            println!("{what:<46} {reason}");
         }
     }
 }
@@ -128,8 +137,9 @@ fn conclude(tenant: &Tenant, workspace: &Workspace) -> ExitCode {
     let distinct: BTreeSet<String> = landed.iter().cloned().collect();
     let lost = records.difference(&distinct).count();
     let duplicates = landed.len() - distinct.len();
+    println!("\nThe rows of type seccft are the tokens that the binary itself asked for.");
     println!(
-        "\n{} records in the tenant, {} rows in the table: lost {lost}, duplicates {duplicates}",
+        "{} records in the tenant, {} rows in the table: lost {lost}, duplicates {duplicates}",
         records.len(),
         landed.len(),
     );
