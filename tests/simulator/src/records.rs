@@ -74,7 +74,7 @@ impl Generator {
         self.record_of(kind, date)
     }
 
-    /// A record of one of [`TYPES`].
+    /// A record of this type, which must be one that the generator knows.
     pub fn record_of(&mut self, kind: &str, date: DateTime<Utc>) -> Map<String, Value> {
         let person = PEOPLE[self.0.usize(..PEOPLE.len())];
         let (client_id, client_name) = APPLICATIONS[self.0.usize(..APPLICATIONS.len())];
