@@ -11,6 +11,7 @@ use crate::BoxError;
 use crate::auth0::{LogReader, Tenant};
 use crate::checkpoint::StoredCheckpoint;
 use crate::clock::Clock;
+use crate::dead_letter::StoredDeadLetters;
 use crate::destination::log_analytics::LogAnalytics;
 use crate::destination::stdout::Stdout;
 use crate::destination::{AnyDestination, Destination as _};
@@ -28,7 +29,7 @@ const COMMAND_BUDGET: Duration = Duration::from_secs(30);
 /// What reaches one destination.
 pub struct Pipeline {
     /// The run.
-    pub poller: Poller<LogReader, AnyDestination, StoredCheckpoint>,
+    pub poller: Poller<LogReader, AnyDestination, StoredCheckpoint, StoredDeadLetters>,
     progress: watch::Sender<Report>,
 }
 
@@ -44,7 +45,7 @@ impl Pipeline {
 pub struct App {
     /// The tenant that is read.
     pub tenant: Tenant,
-    /// Where checkpoints are kept.
+    /// Where checkpoints and dead letters are kept.
     pub storage: Arc<Storage>,
     /// One for each destination.
     pub pipelines: Vec<Pipeline>,
@@ -83,11 +84,14 @@ impl App {
                     workspace_id.clone(),
                     key.clone(),
                     endpoint,
+                    settings.redaction,
                     http.clone(),
                     clock.clone(),
                     jitter.clone(),
                 )),
-                DestinationSettings::Stdout => AnyDestination::Stdout(Stdout),
+                DestinationSettings::Stdout => {
+                    AnyDestination::Stdout(Stdout::new(settings.redaction))
+                }
             };
             let name = destination.name();
             let poller = Poller {
@@ -97,6 +101,12 @@ impl App {
                     &settings.tenant,
                     name,
                     writer.clone(),
+                ),
+                dead_letters: StoredDeadLetters::new(
+                    Arc::clone(&storage),
+                    &settings.tenant,
+                    name,
+                    settings.redaction,
                 ),
                 destination,
                 clock: clock.clone(),

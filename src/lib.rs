@@ -20,15 +20,19 @@ pub mod auth0;
 pub mod check;
 pub mod checkpoint;
 pub mod clock;
+pub mod dead_letter;
 pub mod destination;
 pub mod host;
 pub mod http;
+pub mod json;
 pub mod poll;
+pub mod redact;
 pub mod report;
 pub mod retry;
 pub mod settings;
 pub mod source;
 pub mod storage;
+pub mod table;
 
 /// An error of any kind that can cross threads.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;

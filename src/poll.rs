@@ -8,10 +8,11 @@
 //! Reading and delivering go on side by side, so that the next pages arrive while a batch is under
 //! way; but the checkpoint moves only behind an acknowledgement, batch by batch, in order.
 //!
-//! The run knows a source of records, a destination and a checkpoint store. It knows no URL, no
-//! header and no JSON.
+//! The run knows a source of records, a destination, a checkpoint store and a place for dead
+//! letters. It knows no URL, no header and no JSON.
 
 use std::collections::HashSet;
+use std::error::Error;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -24,6 +25,7 @@ use crate::BoxError;
 use crate::auth0::{LogId, Record, STORING_DELAY};
 use crate::checkpoint::{Checkpoint, CheckpointError, CheckpointStore, Position, to_seconds};
 use crate::clock::Clock;
+use crate::dead_letter::{DeadLetterError, DeadLetters};
 use crate::destination::{Destination, Limits};
 use crate::report::{Gap, Report, with_causes};
 use crate::retry::Deadline;
@@ -77,13 +79,15 @@ impl StartFrom {
 }
 
 /// One source, one destination, one checkpoint.
-pub struct Poller<S, D, C> {
+pub struct Poller<S, D, C, L> {
     /// Where records come from.
     pub source: S,
     /// Where they go.
     pub destination: D,
     /// Where the checkpoint is kept.
     pub checkpoints: C,
+    /// Where a record goes that the destination cannot take.
+    pub dead_letters: L,
     /// What time it is.
     pub clock: Clock,
     /// The settings.
@@ -101,6 +105,8 @@ enum RunError {
     Destination(BoxError),
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
+    #[error(transparent)]
+    DeadLetter(#[from] DeadLetterError),
 }
 
 /// What the reading half hands to the delivering half.
@@ -128,7 +134,7 @@ impl<E: Into<RunError>> From<E> for Stop {
     }
 }
 
-impl<S: Source, D: Destination, C: CheckpointStore> Poller<S, D, C> {
+impl<S: Source, D: Destination, C: CheckpointStore, L: DeadLetters> Poller<S, D, C, L> {
     /// Makes one run. Its report is kept up to date in `progress`, and is the result.
     pub async fn run(&self, progress: &watch::Sender<Report>) -> Report {
         let started = Instant::now();
@@ -161,8 +167,8 @@ fn lag(report: &Report, now: DateTime<Utc>) -> Option<u64> {
 }
 
 /// A run under way.
-struct Run<'a, S, D, C> {
-    poller: &'a Poller<S, D, C>,
+struct Run<'a, S, D, C, L> {
+    poller: &'a Poller<S, D, C, L>,
     /// When it began: everything it reads, it reads later.
     began: DateTime<Utc>,
     /// For reading.
@@ -186,7 +192,7 @@ struct Tracked {
     read_to: Option<LogId>,
 }
 
-impl<S: Source, D: Destination, C: CheckpointStore> Run<'_, S, D, C> {
+impl<S: Source, D: Destination, C: CheckpointStore, L: DeadLetters> Run<'_, S, D, C, L> {
     async fn make(&self) {
         let Some(mut tracked) = self.note(self.load().await) else {
             return;
@@ -357,13 +363,40 @@ impl<S: Source, D: Destination, C: CheckpointStore> Run<'_, S, D, C> {
         } else if before.has_delivered(&id) || tracked.checkpoint.remembers(&id) || batch.has(&id) {
             self.report(|report| report.skipped += 1);
         } else {
-            let row = self.poller.destination.row(&record);
-            if !batch.has_room_for(&row) {
-                self.flush(batch, tracked).await?;
+            match self.poller.destination.row(&record) {
+                Ok(row) => {
+                    if !batch.has_room_for(&row) {
+                        self.flush(batch, tracked).await?;
+                    }
+                    batch.push(record, row);
+                }
+                Err(reason) => self.set_aside(&record, &*reason, tracked).await?,
             }
-            batch.push(record, row);
         }
         tracked.met = tracked.met.take().max(Some(id));
+        Ok(())
+    }
+
+    /// Puts a record among the dead letters. It counts as delivered from then on.
+    async fn set_aside(
+        &self,
+        record: &Record,
+        reason: &(dyn Error + Send + Sync),
+        tracked: &mut Tracked,
+    ) -> Result<(), Stop> {
+        if self.deadline.is_over() {
+            return Err(Stop::OutOfTime);
+        }
+        let reason = with_causes(reason);
+        let dead_letters = &self.poller.dead_letters;
+        let place = dead_letters.set_aside(record, &reason, self.now(), self.deadline);
+        let place = place.await?;
+        warn!(
+            "the record {} was set aside in {place}: {reason}",
+            record.log_id
+        );
+        tracked.checkpoint.acknowledge([record]);
+        self.report(|report| report.dead_lettered += 1);
         Ok(())
     }
 

@@ -26,7 +26,7 @@ pub struct Report {
     pub skipped: u64,
     /// Records of a first run that are older than its start.
     pub before_start: u64,
-    /// Records set aside because the destination refuses them.
+    /// Records set aside because the destination cannot take them.
     pub dead_lettered: u64,
     /// Requests to Auth0, those for tokens and those tried again included.
     pub requests: u64,

@@ -18,6 +18,7 @@ use url::Url;
 use crate::auth0::Credentials;
 use crate::http::{Proxy, is_loopback, is_secure};
 use crate::poll::{Policy, StartFrom};
+use crate::redact::Redaction;
 use crate::storage::connection_string::{Account, Credential, Invalid};
 
 /// Where Log Analytics workspaces take posts: public cloud, US Government, China.
@@ -116,6 +117,8 @@ pub struct Settings {
     pub storage: StorageSettings,
     /// `START_FROM`, `OVERLAP`, `RUN_BUDGET`.
     pub policy: Policy,
+    /// `REDACT`
+    pub redaction: Redaction,
     /// `HTTPS_PROXY`, `NO_PROXY`, in capitals or not.
     pub proxy: Option<Proxy>,
 }
@@ -223,6 +226,7 @@ impl Reader<'_> {
         let destinations = self.destinations(purpose);
         let storage = self.storage();
         let proxy = self.proxy();
+        let redaction = self.optional("REDACT", parse_redaction);
         let start_from = self.optional("START_FROM", parse_start_from);
         let overlap = self.optional("OVERLAP", parse_duration);
         let budget = self.optional("RUN_BUDGET", |text| match parse_duration(text)? {
@@ -250,6 +254,7 @@ impl Reader<'_> {
                 overlap: overlap.unwrap_or(DEFAULT_OVERLAP),
                 budget: budget.unwrap_or(DEFAULT_RUN_BUDGET),
             },
+            redaction: redaction.unwrap_or(Redaction::On),
             proxy,
         })
     }
@@ -469,6 +474,14 @@ pub fn parse_start_from(text: &str) -> Result<StartFrom, String> {
              nor oldest"
                 .into()
         })
+}
+
+fn parse_redaction(text: &str) -> Result<Redaction, String> {
+    match text.to_ascii_lowercase().as_str() {
+        "on" => Ok(Redaction::On),
+        "off" => Ok(Redaction::Off),
+        _ => Err("is neither on nor off".into()),
+    }
 }
 
 fn is_guid(text: &str) -> bool {

@@ -20,6 +20,16 @@ pub struct Record {
     pub json: Bytes,
 }
 
+impl Record {
+    /// The record's JSON text.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        // invariant: the text was a `str` before it became a slice of the answer
+        #[allow(clippy::expect_used, reason = "stated above")]
+        std::str::from_utf8(&self.json).expect("JSON text is Unicode")
+    }
+}
+
 /// Why an answer is not a page of records.
 #[derive(Debug, thiserror::Error)]
 pub enum PageError {

@@ -19,7 +19,9 @@ use crate::BoxError;
 use crate::auth0::Record;
 use crate::clock::Clock;
 use crate::http::{self, Answer, SendError};
+use crate::redact::Redaction;
 use crate::retry::{self, Again, Deadline, GaveUp, Jitter, Transient};
+use crate::table::row::row;
 
 /// The table is named so; the service appends `_CL`.
 const LOG_TYPE: &str = "Auth0AM";
@@ -27,7 +29,7 @@ const LOG_TYPE: &str = "Auth0AM";
 const JSON: &str = "application/json";
 const RESOURCE: &str = "/api/logs";
 const API_VERSION: &str = "2016-04-01";
-/// The record's field that becomes the column `TimeGenerated`.
+/// The row's field that becomes the column `TimeGenerated`.
 const TIME_FIELD: &str = "date";
 
 /// A workspace and the key that opens it.
@@ -35,6 +37,7 @@ pub struct LogAnalytics {
     workspace_id: String,
     key: SecretSlice<u8>,
     url: Url,
+    redaction: Redaction,
     http: reqwest::Client,
     clock: Clock,
     jitter: Jitter,
@@ -106,6 +109,7 @@ impl LogAnalytics {
         workspace_id: String,
         key: SecretSlice<u8>,
         endpoint: &Url,
+        redaction: Redaction,
         http: reqwest::Client,
         clock: Clock,
         jitter: Jitter,
@@ -117,6 +121,7 @@ impl LogAnalytics {
             workspace_id,
             key,
             url,
+            redaction,
             http,
             clock,
             jitter,
@@ -204,8 +209,8 @@ impl Destination for LogAnalytics {
         }
     }
 
-    fn row(&self, record: &Record) -> Bytes {
-        record.json.clone()
+    fn row(&self, record: &Record) -> Result<Bytes, BoxError> {
+        Ok(row(record.text(), self.redaction)?.into())
     }
 
     async fn deliver(&self, rows: &[Bytes], deadline: Deadline) -> Result<Receipt, BoxError> {

@@ -39,8 +39,9 @@ pub trait Destination: Send + Sync {
     /// What one delivery may hold.
     fn limits(&self) -> Limits;
 
-    /// The form in which the service takes a record.
-    fn row(&self, record: &Record) -> Bytes;
+    /// The form in which the service takes a record. An error says why it has none: the service
+    /// will never take this record.
+    fn row(&self, record: &Record) -> Result<Bytes, BoxError>;
 
     /// Hands rows over, in order, as one delivery.
     ///
@@ -77,7 +78,7 @@ impl Destination for AnyDestination {
         }
     }
 
-    fn row(&self, record: &Record) -> Bytes {
+    fn row(&self, record: &Record) -> Result<Bytes, BoxError> {
         match self {
             Self::LogAnalytics(it) => it.row(record),
             Self::Stdout(it) => it.row(record),

@@ -8,11 +8,22 @@ use tokio::io::AsyncWriteExt as _;
 use super::{Destination, Limits, Receipt};
 use crate::BoxError;
 use crate::auth0::Record;
+use crate::redact::Redaction;
 use crate::retry::Deadline;
 
 /// Standard output.
 #[derive(Debug)]
-pub struct Stdout;
+pub struct Stdout {
+    redaction: Redaction,
+}
+
+impl Stdout {
+    /// Standard output, with secrets masked or not.
+    #[must_use]
+    pub fn new(redaction: Redaction) -> Self {
+        Self { redaction }
+    }
+}
 
 /// Why records were not written.
 #[derive(Debug, thiserror::Error)]
@@ -35,8 +46,8 @@ impl Destination for Stdout {
         }
     }
 
-    fn row(&self, record: &Record) -> Bytes {
-        on_one_line(&record.json)
+    fn row(&self, record: &Record) -> Result<Bytes, BoxError> {
+        Ok(self.redaction.line(record.text()).into())
     }
 
     async fn deliver(&self, rows: &[Bytes], deadline: Deadline) -> Result<Receipt, BoxError> {
@@ -52,41 +63,5 @@ impl Destination for Stdout {
             .map_err(|_| StdoutError::OutOfTime)?
             .map_err(StdoutError::Write)?;
         Ok(Receipt { bytes: lines.len() })
-    }
-}
-
-/// Takes the white space from between a JSON text's tokens, and nothing else.
-fn on_one_line(json: &Bytes) -> Bytes {
-    let mut in_string = false;
-    let mut escaped = false;
-    let mut line = Vec::with_capacity(json.len());
-    for &byte in json {
-        if in_string {
-            in_string = escaped || byte != b'"';
-            escaped = byte == b'\\' && !escaped;
-        } else if byte.is_ascii_whitespace() {
-            continue;
-        } else {
-            in_string = byte == b'"';
-        }
-        line.push(byte);
-    }
-    line.into()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn white_space_between_tokens_goes_and_within_strings_stays() {
-        let json = Bytes::from_static(
-            br#"{ "a" : [1.0e400 ,
-                "two  \"\\\" \\ "	], "\\" : null }"#,
-        );
-        assert_eq!(
-            &on_one_line(&json)[..],
-            br#"{"a":[1.0e400,"two  \"\\\" \\ "],"\\":null}"#
-        );
     }
 }

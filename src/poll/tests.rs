@@ -3,7 +3,7 @@
 //! The world's source behaves as Auth0's documentation says: ascending by id, strictly behind the
 //! given one, a page at most 100 long. Ids are made of the time of storing, dates are as told.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex};
 
 use super::*;
@@ -53,6 +53,10 @@ struct State {
     stored: Option<(Checkpoint, u64)>,
     saves: u64,
     store_faults: VecDeque<Option<Fault>>,
+    /// Records that the destination cannot take.
+    unfit: BTreeSet<LogId>,
+    dead_letters: Vec<String>,
+    dead_letter_faults: VecDeque<Option<Fault>>,
 }
 
 #[derive(Clone)]
@@ -86,15 +90,16 @@ impl World {
         self.state().records.insert(record.log_id.clone(), record);
     }
 
-    fn poller(&self) -> Poller<Self, Self, Self> {
+    fn poller(&self) -> Poller<Self, Self, Self, Self> {
         self.poller_of(self.clone())
     }
 
-    fn poller_of<S>(&self, source: S) -> Poller<S, Self, Self> {
+    fn poller_of<S>(&self, source: S) -> Poller<S, Self, Self, Self> {
         Poller {
             source,
             destination: self.clone(),
             checkpoints: self.clone(),
+            dead_letters: self.clone(),
             clock: self.clock.clone(),
             policy: Policy {
                 start_from: StartFrom::Oldest,
@@ -211,8 +216,11 @@ impl Destination for World {
         }
     }
 
-    fn row(&self, record: &Record) -> Bytes {
-        record.json.clone()
+    fn row(&self, record: &Record) -> Result<Bytes, BoxError> {
+        if self.state().unfit.contains(&record.log_id) {
+            return Err("it does not fit".into());
+        }
+        Ok(record.json.clone())
     }
 
     async fn deliver(&self, rows: &[Bytes], _: Deadline) -> Result<Receipt, BoxError> {
@@ -275,6 +283,24 @@ impl CheckpointStore for World {
         let next = state.saves;
         state.stored = Some((checkpoint.clone(), next));
         Ok(Version::new(next.to_string()))
+    }
+}
+
+impl DeadLetters for World {
+    async fn set_aside(
+        &self,
+        record: &Record,
+        reason: &str,
+        _: DateTime<Utc>,
+        _: Deadline,
+    ) -> Result<String, DeadLetterError> {
+        let fault = self.state().dead_letter_faults.pop_front().flatten();
+        Self::suffer(fault)
+            .await
+            .map_err(|_| DeadLetterError::new("memory", StorageError::OutOfTime))?;
+        let letter = format!("{}: {reason}", record.log_id);
+        self.state().dead_letters.push(letter);
+        Ok("memory".into())
     }
 }
 
@@ -779,4 +805,51 @@ async fn a_page_that_repeats_itself_is_delivered_once_and_then_an_error() {
     assert_eq!((report.delivered, report.skipped), (100, 300));
     assert_eq!(report.errors.len(), 1);
     assert!(report.errors[0].starts_with("reading does not get on"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_record_that_the_destination_cannot_take_is_set_aside_and_the_rest_goes_on() {
+    let world = World::with_records(250);
+    let unfit: BTreeSet<_> = [0, 120, 249]
+        .map(|n| world.state().records.keys().nth(n).unwrap().clone())
+        .into();
+    world.state().unfit.clone_from(&unfit);
+    let report = world.run().await;
+    assert_eq!(report.errors, Vec::<String>::new());
+    assert_eq!((report.delivered, report.dead_lettered), (247, 3));
+    let letters: Vec<_> = unfit
+        .iter()
+        .map(|id| format!("{id}: it does not fit"))
+        .collect();
+    assert_eq!(world.state().dead_letters, letters);
+    let again = world.run().await;
+    assert_eq!((again.delivered, again.dead_lettered), (0, 0));
+    assert_eq!(world.landed().len(), 247);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_log_of_nothing_but_unfit_records_is_passed() {
+    let world = World::with_records(3);
+    let all = world.state().records.keys().cloned().collect();
+    world.state().unfit = all;
+    assert_eq!(world.run().await.dead_lettered, 3);
+    let last = world.state().records.keys().next_back().unwrap().clone();
+    assert_eq!(world.position(), Position::After(last));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_cursor_waits_for_a_dead_letter_that_could_not_be_kept() {
+    let world = World::with_records(250);
+    let unfit = world.state().records.keys().nth(120).unwrap().clone();
+    world.state().unfit = [unfit].into();
+    world.state().dead_letter_faults = [Some(Fault::Fails)].into();
+    let report = world.run().await;
+    assert_eq!(report.dead_lettered, 0);
+    assert!(
+        report.errors[0].starts_with("setting a record aside in memory"),
+        "{report:?}"
+    );
+    let report = world.run().await;
+    assert_eq!((report.dead_lettered, report.errors.len()), (1, 0));
+    assert_eq!(world.landed().len(), 249);
 }

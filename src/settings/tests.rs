@@ -40,6 +40,7 @@ fn the_settings_of_the_reference_connector_are_enough() {
     assert_eq!(key.expose_secret(), b"key");
     assert!(matches!(&settings.storage, StorageSettings::Folder(path)
         if path.as_os_str() == ".auth0-poller"));
+    assert_eq!(settings.redaction, Redaction::On);
     let policy = settings.policy;
     assert_eq!(policy.start_from, StartFrom::Ago(Duration::from_hours(1)));
     assert_eq!(policy.overlap, Duration::from_mins(1));
@@ -83,6 +84,17 @@ fn a_domain_is_a_host_or_a_url_of_one() {
     }
     for text in ["http://acme.eu.auth0.com", "ftp://acme.eu.auth0.com"] {
         assert!(problem("DOMAIN", text).contains("must be https"), "{text}");
+    }
+}
+
+#[test]
+fn secrets_are_masked_unless_that_is_switched_off_in_so_many_words() {
+    let redaction = |value| read(&[("REDACT", value)]).unwrap().redaction;
+    assert_eq!(redaction("Off"), Redaction::Off);
+    assert_eq!(redaction("on"), Redaction::On);
+    assert_eq!(redaction(" "), Redaction::On);
+    for value in ["false", "0", "no"] {
+        assert!(problem("REDACT", value).contains("is neither on nor off"));
     }
 }
 

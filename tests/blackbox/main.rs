@@ -14,4 +14,5 @@ mod handler;
 mod identity;
 mod start;
 mod storage;
+mod table;
 mod world;

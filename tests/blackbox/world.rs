@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::sync::Mutex;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, SubsecRound as _, Utc};
 use serde_json::Value;
 use simulator::host::Transcript;
 use simulator::{AppRoot, FunctionsHost, Tenant, Workspace, tenant};
@@ -157,7 +157,8 @@ pub fn minutes_ago(minutes: i64) -> DateTime<Utc> {
     reason = "the world's clock is the real one"
 )]
 pub fn now() -> DateTime<Utc> {
-    Utc::now()
+    // Auth0 writes milliseconds.
+    Utc::now().trunc_subsecs(3)
 }
 
 /// The numbers of a report, in the order of the names.

@@ -253,15 +253,21 @@ fn verify(
 }
 
 impl Table {
-    fn store(&mut self, record: Map<String, Value>, time_field: Option<&str>, now: DateTime<Utc>) {
+    /// Stores a record as the service does; `time_field` names the field that is believed to say
+    /// when it happened.
+    pub fn store(
+        &mut self,
+        record: Map<String, Value>,
+        time_field: Option<&str>,
+        now: DateTime<Utc>,
+    ) {
         let date = time_field.and_then(|field| record.get(field)?.as_str()?.parse().ok());
         let is_believed = |date: &DateTime<Utc>| {
             now - Duration::days(2) <= *date && *date <= now + Duration::days(1)
         };
         let generated: DateTime<Utc> = date.filter(is_believed).unwrap_or(now);
 
-        let mut row = Row::new();
-        flatten(&mut row, "", Value::Object(record));
+        let mut row = columns_of(record);
         let new = row
             .keys()
             .filter(|name| !self.columns.contains(*name))
@@ -274,6 +280,13 @@ impl Table {
         row.insert("TimeGenerated".into(), json!(generated));
         self.rows.push(row);
     }
+}
+
+/// The columns that a record fills, by name with the suffix.
+pub fn columns_of(record: Map<String, Value>) -> Row {
+    let mut row = Row::new();
+    flatten(&mut row, "", Value::Object(record));
+    row
 }
 
 /// Makes columns of a value: objects level by level, lists as text.
@@ -313,15 +326,20 @@ fn cut(mut text: String) -> Value {
 }
 
 fn is_date(text: &str) -> bool {
+    let text = text.trim();
     text.len() >= "2026-11-21T08:00:00".len()
         && (DateTime::parse_from_rfc3339(text).is_ok()
             || NaiveDateTime::parse_from_str(text, "%Y-%m-%dT%H:%M:%S%.f").is_ok())
 }
 
+/// With hyphens or without, as the ids of Auth0's own tokens are, whose column ends with `_g`.
 fn is_guid(text: &str) -> bool {
+    let text = text.trim().trim_start_matches(['{', '(']);
+    let text = text.trim_end_matches(['}', ')']);
     let lengths = text.split('-').map(str::len);
-    let digits = text.bytes().filter(|it| *it != b'-');
-    lengths.eq([8, 4, 4, 4, 12]) && digits.into_iter().all(|it| it.is_ascii_hexdigit())
+    let is_divided = lengths.eq([8, 4, 4, 4, 12]);
+    let mut digits = text.bytes().filter(|it| *it != b'-');
+    (is_divided || text.len() == 32) && digits.all(|it| it.is_ascii_hexdigit())
 }
 
 #[cfg(test)]

@@ -1,0 +1,212 @@
+//! JSON text, token by token, borrowed: for code that reorders or masks text without building a
+//! tree of it.
+//!
+//! The text has been validated before (a record is a `RawValue`), so nothing is checked again. On
+//! text that is not JSON the tokens are of no use, but nothing panics.
+
+use std::borrow::Cow;
+
+use memchr::memchr2;
+
+/// A piece of JSON text. Texts are as they were written: without quotes, but with escapes.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Token<'a> {
+    /// `{`
+    BeginObject,
+    /// `}`
+    EndObject,
+    /// `[`
+    BeginArray,
+    /// `]`
+    EndArray,
+    /// The name of a member.
+    Key(&'a str),
+    /// A string.
+    Text(&'a str),
+    /// A number, digit by digit.
+    Number(&'a str),
+    /// `true` or `false`.
+    Bool(bool),
+    /// `null`
+    Null,
+}
+
+/// Reads tokens from a text.
+#[derive(Clone, Debug)]
+pub struct Scanner<'a> {
+    text: &'a str,
+    at: usize,
+}
+
+impl<'a> Scanner<'a> {
+    /// Begins with the first token of `text`.
+    #[must_use]
+    pub fn new(text: &'a str) -> Self {
+        Self { text, at: 0 }
+    }
+
+    fn peek(&mut self) -> Option<u8> {
+        let bytes = self.text.as_bytes();
+        while let Some(byte) = bytes.get(self.at) {
+            if !matches!(byte, b' ' | b'\n' | b'\r' | b'\t' | b',' | b':') {
+                return Some(*byte);
+            }
+            self.at += 1;
+        }
+        None
+    }
+
+    /// Steps over a string, whose opening quote is next, and answers with what is between the
+    /// quotes.
+    fn string(&mut self) -> &'a str {
+        let begin = self.at + 1;
+        let bytes = self.text.as_bytes();
+        let mut end = begin;
+        while let Some(found) = bytes.get(end..).and_then(|it| memchr2(b'"', b'\\', it)) {
+            end += found;
+            if bytes[end] == b'"' {
+                self.at = end + 1;
+                return &self.text[begin..end];
+            }
+            end += 2;
+        }
+        self.at = bytes.len();
+        ""
+    }
+
+    /// Whether the string that was just read is the name of a member.
+    fn is_key(&self) -> bool {
+        let behind = &self.text.as_bytes()[self.at..];
+        let next = behind.iter().find(|it| !it.is_ascii_whitespace());
+        next == Some(&b':')
+    }
+
+    fn number(&mut self) -> &'a str {
+        let begin = self.at;
+        let bytes = &self.text.as_bytes()[begin..];
+        let is_part =
+            |it: &u8| it.is_ascii_digit() || matches!(it, b'-' | b'+' | b'.' | b'e' | b'E');
+        let length = bytes.iter().position(|it| !is_part(it));
+        self.at += length.unwrap_or(bytes.len());
+        &self.text[begin..self.at]
+    }
+}
+
+impl<'a> Iterator for Scanner<'a> {
+    type Item = Token<'a>;
+
+    fn next(&mut self) -> Option<Token<'a>> {
+        let (length, token) = match self.peek()? {
+            b'"' => {
+                let text = self.string();
+                return Some(if self.is_key() {
+                    Token::Key(text)
+                } else {
+                    Token::Text(text)
+                });
+            }
+            b'{' => (1, Token::BeginObject),
+            b'}' => (1, Token::EndObject),
+            b'[' => (1, Token::BeginArray),
+            b']' => (1, Token::EndArray),
+            b't' => (4, Token::Bool(true)),
+            b'f' => (5, Token::Bool(false)),
+            b'n' => (4, Token::Null),
+            b'-' | b'0'..=b'9' => return Some(Token::Number(self.number())),
+            _ => return None,
+        };
+        self.at += length;
+        Some(token)
+    }
+}
+
+/// What a text or key says once its escapes are resolved; `None` if they make no Unicode text, as
+/// half a surrogate pair does not.
+#[must_use]
+pub fn unescape(text: &str) -> Option<Cow<'_, str>> {
+    if !text.contains('\\') {
+        return Some(Cow::Borrowed(text));
+    }
+    serde_json::from_str(&format!("\"{text}\"")).ok()
+}
+
+/// Writes a token behind others, with the comma that it needs and no white space.
+pub fn write(out: &mut String, token: Token) {
+    if !matches!(token, Token::EndObject | Token::EndArray)
+        && !matches!(out.as_bytes().last(), None | Some(b'{' | b'[' | b':'))
+    {
+        out.push(',');
+    }
+    match token {
+        Token::BeginObject => out.push('{'),
+        Token::EndObject => out.push('}'),
+        Token::BeginArray => out.push('['),
+        Token::EndArray => out.push(']'),
+        Token::Key(text) => {
+            quote(out, text);
+            out.push(':');
+        }
+        Token::Text(text) => quote(out, text),
+        Token::Number(text) => out.push_str(text),
+        Token::Bool(true) => out.push_str("true"),
+        Token::Bool(false) => out.push_str("false"),
+        Token::Null => out.push_str("null"),
+    }
+}
+
+fn quote(out: &mut String, text: &str) {
+    out.push('"');
+    out.push_str(text);
+    out.push('"');
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_token_is_met_as_it_was_written() {
+        let text = r#" { "a\"b" : [ "x\\" , -1.5e+3 , true,false ,null ] , "c":{} } "#;
+        let tokens: Vec<_> = Scanner::new(text).collect();
+        assert_eq!(
+            tokens,
+            [
+                Token::BeginObject,
+                Token::Key(r#"a\"b"#),
+                Token::BeginArray,
+                Token::Text(r"x\\"),
+                Token::Number("-1.5e+3"),
+                Token::Bool(true),
+                Token::Bool(false),
+                Token::Null,
+                Token::EndArray,
+                Token::Key("c"),
+                Token::BeginObject,
+                Token::EndObject,
+                Token::EndObject,
+            ]
+        );
+        let mut out = String::new();
+        for token in tokens {
+            write(&mut out, token);
+        }
+        let written = r#"{"a\"b":["x\\",-1.5e+3,true,false,null],"c":{}}"#;
+        assert_eq!(out, written);
+    }
+
+    #[test]
+    fn what_is_no_json_does_not_panic() {
+        for text in [
+            "", "\"", "\"\\", "\"\\\"", "tru", "{\"a", "-", "@", "é", "nul", "\"é\\",
+        ] {
+            assert!(Scanner::new(text).count() < 3, "{text}");
+        }
+    }
+
+    #[test]
+    fn half_a_surrogate_pair_is_no_text() {
+        assert_eq!(unescape(r"\ud83d\ude00").as_deref(), Some("😀"));
+        assert_eq!(unescape(r"\ud83d"), None);
+        assert_eq!(unescape(r"\ude00x"), None);
+    }
+}

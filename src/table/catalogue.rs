@@ -1,0 +1,242 @@
+//! The columns of `Auth0AM_CL`, read from `catalogue.csv` beside this file.
+
+use std::sync::LazyLock;
+
+/// Columns named `AdditionalFields`, `AdditionalFields_2` and so on.
+pub const ADDITIONAL_FIELDS: usize = 128;
+
+/// What a column holds.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Type {
+    /// Text, and lists as JSON text.
+    String,
+    /// A number.
+    Real,
+    /// `true` or `false`.
+    Boolean,
+    /// A time.
+    DateTime,
+    /// A GUID.
+    Guid,
+}
+
+impl Type {
+    /// What the HTTP Data Collector API appends to the name of a column of this type.
+    #[must_use]
+    pub fn suffix(self) -> &'static str {
+        match self {
+            Self::String => "_s",
+            Self::Real => "_d",
+            Self::Boolean => "_b",
+            Self::DateTime => "_t",
+            Self::Guid => "_g",
+        }
+    }
+
+    /// The type's name in KQL.
+    #[must_use]
+    pub fn kql(self) -> &'static str {
+        match self {
+            Self::String => "string",
+            Self::Real => "real",
+            Self::Boolean => "bool",
+            Self::DateTime => "datetime",
+            Self::Guid => "guid",
+        }
+    }
+}
+
+/// A column.
+#[derive(Clone, Debug)]
+pub struct Column {
+    /// The names that lead to its value in a record.
+    pub path: Vec<&'static str>,
+    /// Its name, without the suffix.
+    pub name: String,
+    /// What it holds.
+    pub kind: Type,
+    /// Whether a record may have its value as text.
+    pub from_text: bool,
+    /// What the value means.
+    pub meaning: &'static str,
+}
+
+/// Where a path may lead.
+#[derive(Debug, Default)]
+pub struct Node {
+    /// The column whose path ends here, by its place in the catalogue.
+    pub column: Option<usize>,
+    /// By length and name, for a quick search.
+    children: Vec<(&'static str, Node)>,
+}
+
+impl Node {
+    /// The node below this one by that name.
+    #[must_use]
+    pub fn child(&self, name: &str) -> Option<&Node> {
+        let found = self
+            .children
+            .binary_search_by(|(it, _)| order(it).cmp(&order(name)));
+        found.ok().map(|index| &self.children[index].1)
+    }
+
+    /// Whether there is anything below this node.
+    #[must_use]
+    pub fn is_inner(&self) -> bool {
+        !self.children.is_empty()
+    }
+
+    fn insert(&mut self, path: &[&'static str], column: usize) {
+        let Some((name, path)) = path.split_first() else {
+            self.column = Some(column);
+            return;
+        };
+        let found = self
+            .children
+            .binary_search_by(|(it, _)| order(it).cmp(&order(name)));
+        let index = found.unwrap_or_else(|index| {
+            self.children.insert(index, (name, Self::default()));
+            index
+        });
+        self.children[index].1.insert(path, column);
+    }
+}
+
+fn order(name: &str) -> (usize, &[u8]) {
+    (name.len(), name.as_bytes())
+}
+
+/// The columns, and how to find one.
+#[derive(Debug)]
+pub struct Catalogue {
+    /// In the order of the file.
+    pub columns: Vec<Column>,
+    /// The node of the record itself.
+    pub root: Node,
+}
+
+/// The catalogue. It is the same for all, so it is read once.
+#[must_use]
+pub fn catalogue() -> &'static Catalogue {
+    static CATALOGUE: LazyLock<Catalogue> = LazyLock::new(|| read(include_str!("catalogue.csv")));
+    &CATALOGUE
+}
+
+/// The name of the `number`th part of `AdditionalFields`, from 0.
+#[must_use]
+pub fn additional_fields(number: usize) -> String {
+    match number {
+        0 => "AdditionalFields".to_owned(),
+        _ => format!("AdditionalFields_{}", number + 1),
+    }
+}
+
+/// Every column that rows can make, by its name with the suffix.
+pub fn custom_columns() -> impl Iterator<Item = (String, Type)> {
+    let columns = catalogue().columns.iter();
+    let columns = columns.map(|column| (column.name.clone(), column.kind));
+    let parts = (0..ADDITIONAL_FIELDS).map(|number| (additional_fields(number), Type::String));
+    columns
+        .chain(parts)
+        .map(|(name, kind)| (name + kind.suffix(), kind))
+}
+
+/// Lines that are no column are left out; a test sees to it that there are none but comments.
+fn read(csv: &'static str) -> Catalogue {
+    let columns: Vec<Column> = csv.lines().filter_map(read_line).collect();
+    let mut root = Node::default();
+    for (index, column) in columns.iter().enumerate() {
+        root.insert(&column.path, index);
+    }
+    Catalogue { columns, root }
+}
+
+fn read_line(line: &'static str) -> Option<Column> {
+    let (path, rest) = line.split_once(',')?;
+    let (kind, meaning) = rest.split_once(',')?;
+    let (kind, from_text) = match kind.strip_suffix(" from text") {
+        Some(kind) => (kind, true),
+        None => (kind, false),
+    };
+    let kind = match kind {
+        "string" => Type::String,
+        "real" => Type::Real,
+        "boolean" => Type::Boolean,
+        "datetime" => Type::DateTime,
+        "guid" => Type::Guid,
+        _ => return None,
+    };
+    Some(Column {
+        path: path.split('.').collect(),
+        name: path.trim_start_matches('$').replace(['.', '-'], "_"),
+        kind,
+        from_text,
+        meaning,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn every_line_of_the_file_is_a_column_a_comment_or_blank() {
+        let csv = include_str!("catalogue.csv");
+        for line in csv.lines() {
+            let is_comment = line.is_empty() || line.starts_with('#');
+            let column = read_line(line);
+            assert!(is_comment || column.is_some(), "{line}");
+            assert!(
+                is_comment || column.is_some_and(|it| !it.meaning.is_empty()),
+                "{line}"
+            );
+        }
+    }
+
+    #[test]
+    fn no_column_is_there_twice_and_all_fit_into_a_table() {
+        let columns: Vec<_> = custom_columns().map(|(name, _)| name).collect();
+        let names: BTreeSet<_> = columns.iter().collect();
+        assert_eq!(names.len(), columns.len());
+        assert!(columns.len() - ADDITIONAL_FIELDS < 300);
+        assert!(columns.len() < 500);
+        let is_reserved = |it: &Column| ["tenant", "TimeGenerated", "RawData"].contains(&&*it.name);
+        assert!(!catalogue().columns.iter().any(is_reserved));
+    }
+
+    #[test]
+    fn a_column_is_found_by_the_path_of_its_value() {
+        let catalogue = catalogue();
+        let mut node = &catalogue.root;
+        for name in ["details", "headers", "x-forwarded-proto"] {
+            node = node.child(name).unwrap();
+        }
+        let column = &catalogue.columns[node.column.unwrap()];
+        assert_eq!(column.name, "details_headers_x_forwarded_proto");
+        assert_eq!(column.kind, Type::String);
+        assert!(catalogue.root.child("details_headers").is_none());
+        let version = catalogue.root.child("$event_schema").unwrap();
+        let version = version.child("version").unwrap().column.unwrap();
+        assert_eq!(catalogue.columns[version].name, "event_schema_version");
+    }
+
+    #[test]
+    fn columns_are_listed_with_their_suffixes() {
+        let columns: BTreeSet<_> = custom_columns().map(|(name, _)| name).collect();
+        for name in [
+            "date_t",
+            "isMobile_b",
+            "details_response_statusCode_d",
+            "details_request_auth_credentials_jti_g",
+            "AdditionalFields_s",
+            "AdditionalFields_2_s",
+            "AdditionalFields_128_s",
+        ] {
+            assert!(columns.contains(name), "{name}");
+        }
+        assert!(!columns.contains("AdditionalFields_1_s"));
+        assert!(!columns.contains("AdditionalFields_129_s"));
+    }
+}

@@ -1,0 +1,309 @@
+//! A record becomes a row.
+//!
+//! A leaf that stands at the path of a column, and whose value the service would store under that
+//! column's suffix, goes into the column. Everything else keeps its place in a JSON object, the
+//! rest, which travels as text in `AdditionalFields` and as many numbered parts as it takes.
+//! Joined in order and parsed, the parts are that object.
+//!
+//! This is the hot path: a record is scanned once and written once, without a tree in between.
+
+use std::borrow::Cow;
+
+use chrono::NaiveDateTime;
+use memchr::memchr2;
+
+use super::catalogue::{ADDITIONAL_FIELDS, Column, Node, Type, additional_fields, catalogue};
+use crate::json::{self, Scanner, Token};
+use crate::redact::{MASK, Redaction, Secrecy};
+
+/// Bytes of one field. The service cuts what is longer than 32,766.
+const LONGEST_FIELD: usize = 32_000;
+/// Bytes of a list in a column. The service makes text of it, and may write it in another way,
+/// such as with `\u` escapes, that takes more room.
+const LONGEST_LIST: usize = 8_000;
+/// Significant digits that a `real` keeps for certain.
+const EXACT_DIGITS: usize = 15;
+/// Words of the set of columns that a row has used.
+const WORDS: usize = 8;
+
+/// Why a record has no row.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "what has no column of its own takes {bytes} bytes, and {ADDITIONAL_FIELDS} parts of \
+     AdditionalFields hold {LONGEST_FIELD} each"
+)]
+pub struct TooLarge {
+    /// Bytes of the rest.
+    pub bytes: usize,
+}
+
+/// Makes a row, as the HTTP Data Collector API takes it, of the JSON text of a record.
+pub fn row(record: &str, redaction: Redaction) -> Result<String, TooLarge> {
+    let mut encoder = Encoder {
+        redaction,
+        row: String::with_capacity(record.len() + record.len() / 4),
+        rest: String::new(),
+        levels: Vec::with_capacity(8),
+        used: [0; WORDS],
+    };
+    encoder.record(&mut Scanner::new(record));
+    let Encoder { mut row, rest, .. } = encoder;
+    append_rest(&mut row, &rest)?;
+    row.push('}');
+    Ok(row)
+}
+
+/// An object of the record that the scan is in.
+struct Level<'a> {
+    key: &'a str,
+    node: &'static Node,
+    is_empty: bool,
+    /// Whether the rest has it open too.
+    is_in_rest: bool,
+}
+
+struct Encoder<'a> {
+    redaction: Redaction,
+    row: String,
+    rest: String,
+    levels: Vec<Level<'a>>,
+    /// The columns that have a value, a bit for each. A second value under the same path stays in
+    /// the rest.
+    used: [u64; WORDS],
+}
+
+impl<'a> Encoder<'a> {
+    fn record(&mut self, tokens: &mut Scanner<'a>) {
+        self.row.push('{');
+        tokens.next();
+        self.enter("", &catalogue().root);
+        while let Some(token) = tokens.next() {
+            match token {
+                Token::Key(key) => {
+                    if let Some(value) = tokens.next() {
+                        self.member(key, value, tokens);
+                    }
+                }
+                _ => self.leave(),
+            }
+        }
+    }
+
+    fn member(&mut self, key: &'a str, value: Token, tokens: &mut Scanner<'a>) {
+        let secrecy = self.redaction.judge(key);
+        let child = match (json::unescape(key), self.levels.last_mut()) {
+            (Some(name), Some(level)) => {
+                level.is_empty = false;
+                level.node.child(&name)
+            }
+            _ => None,
+        };
+        if let Some(node) = child {
+            if value == Token::BeginObject && node.is_inner() && secrecy != Secrecy::Whole {
+                return self.enter(key, node);
+            }
+            if let Some(column) = node.column
+                && self.column(column, secrecy, value, tokens)
+            {
+                return;
+            }
+        }
+        self.open_in_rest();
+        json::write(&mut self.rest, Token::Key(key));
+        self.redaction.copy(secrecy, value, tokens, &mut self.rest);
+    }
+
+    fn enter(&mut self, key: &'a str, node: &'static Node) {
+        self.levels.push(Level {
+            key,
+            node,
+            is_empty: true,
+            is_in_rest: false,
+        });
+    }
+
+    fn leave(&mut self) {
+        let is_nested = self.levels.len() > 1;
+        if is_nested && self.levels.last().is_some_and(|level| level.is_empty) {
+            self.open_in_rest();
+        }
+        if self.levels.pop().is_some_and(|level| level.is_in_rest) {
+            json::write(&mut self.rest, Token::EndObject);
+        }
+    }
+
+    /// Makes sure that the rest is inside the same object as the scan.
+    fn open_in_rest(&mut self) {
+        for level in self.levels.iter_mut().filter(|level| !level.is_in_rest) {
+            if !self.rest.is_empty() {
+                json::write(&mut self.rest, Token::Key(level.key));
+            }
+            json::write(&mut self.rest, Token::BeginObject);
+            level.is_in_rest = true;
+        }
+    }
+
+    /// Writes a value into a column, if it fits there.
+    fn column(
+        &mut self,
+        index: usize,
+        secrecy: Secrecy,
+        value: Token,
+        tokens: &mut Scanner<'a>,
+    ) -> bool {
+        let (word, bit) = (index / 64, 1 << (index % 64));
+        if self.used[word] & bit != 0 {
+            return false;
+        }
+        let column = &catalogue().columns[index];
+        let before = self.row.len();
+        json::write(&mut self.row, Token::Key(&column.name));
+        let fits = if value == Token::BeginArray {
+            column.kind == Type::String && self.list(secrecy, tokens)
+        } else {
+            let value = match value {
+                Token::Text(_) | Token::Number(_) if secrecy != Secrecy::Open => Token::Text(MASK),
+                value => value,
+            };
+            let value = fitting(column, value);
+            value.map(|it| json::write(&mut self.row, it)).is_some()
+        };
+        if fits {
+            self.used[word] |= bit;
+        } else {
+            self.row.truncate(before);
+        }
+        fits
+    }
+
+    /// Writes a list, if it is short enough. The service makes JSON text of it.
+    fn list(&mut self, secrecy: Secrecy, tokens: &mut Scanner<'a>) -> bool {
+        let begin = self.row.len();
+        let mut ahead = tokens.clone();
+        let first = Token::BeginArray;
+        self.redaction
+            .copy(secrecy, first, &mut ahead, &mut self.row);
+        let fits = self.row.len() - begin <= LONGEST_LIST;
+        if fits {
+            *tokens = ahead;
+        }
+        fits
+    }
+}
+
+/// The form in which a column takes a value, if it does.
+fn fitting<'a>(column: &Column, value: Token<'a>) -> Option<Token<'a>> {
+    let fits = match (column.kind, value) {
+        (Type::String, Token::Text(text)) => is_plain(text),
+        (Type::Boolean, Token::Bool(_)) => true,
+        (Type::Real, Token::Number(number)) => is_exact(number),
+        (Type::DateTime, Token::Text(text)) => is_utc(text),
+        (Type::Guid, Token::Text(text)) => is_guid(text),
+        (Type::Boolean, Token::Text(text)) if column.from_text => {
+            return text.parse().ok().map(Token::Bool);
+        }
+        (Type::Real, Token::Text(text)) if column.from_text => {
+            let number: f64 = text.parse().ok()?;
+            let is_same = is_exact(text) && number.to_string() == text;
+            return is_same.then_some(Token::Number(text));
+        }
+        _ => false,
+    };
+    fits.then_some(value)
+}
+
+/// Whether the service keeps a text as a text, whole.
+fn is_plain(text: &str) -> bool {
+    if text.len() > LONGEST_FIELD {
+        return false;
+    }
+    let Some(text) = json::unescape(text) else {
+        return false;
+    };
+    let has_nul = matches!(&text, Cow::Owned(text) if text.contains('\0'));
+    let text = text.trim();
+    !has_nul && !resembles_time(text) && !is_guid(text.trim_matches(['{', '}', '(', ')']))
+}
+
+/// Whether a number is the same after it was a `real`.
+fn is_exact(number: &str) -> bool {
+    let is_decimal = |it: u8| it.is_ascii_digit() || matches!(it, b'-' | b'.');
+    let digits = number.bytes().filter(u8::is_ascii_digit).count();
+    digits <= EXACT_DIGITS && number.bytes().all(is_decimal)
+}
+
+/// Whether a text is a time that comes back as it was, to the service's 100 ns.
+fn is_utc(text: &str) -> bool {
+    let fraction = text.get("2026-11-21T08:00:00".len()..);
+    let fraction = fraction.and_then(|it| it.strip_suffix('Z'));
+    let is_short = match fraction.map(|it| it.strip_prefix('.').unwrap_or(it)) {
+        Some(digits) => digits.len() <= 7 && digits.bytes().all(|it| it.is_ascii_digit()),
+        None => false,
+    };
+    is_short && NaiveDateTime::parse_from_str(text, "%Y-%m-%dT%H:%M:%S%.fZ").is_ok()
+}
+
+/// Whether the service might take a text for a time. What it takes for one is documented for ISO
+/// 8601 only, so this is generous: no harm is done by what stays out of its column.
+fn resembles_time(text: &str) -> bool {
+    let bytes = text.as_bytes();
+    let separator = bytes.iter().position(|it| !it.is_ascii_digit());
+    let begins_like_one = match separator.map(|at| (at, bytes[at])) {
+        Some((at, b'-')) => at == 4,
+        Some((at, b'/')) => matches!(at, 1 | 2 | 4),
+        _ => false,
+    };
+    let is_part = |it: &u8| it.is_ascii_digit() || b"TtZz:.,+-/ AaPpMm".contains(it);
+    (begins_like_one && bytes.len() <= 40 && bytes.iter().all(is_part))
+        || text.starts_with("/Date(")
+}
+
+/// Whether a text is a GUID, with hyphens or without: the service takes both for one.
+fn is_guid(text: &str) -> bool {
+    let is_hyphen = |at| matches!(at, 8 | 13 | 18 | 23);
+    let mut bytes = text.bytes().enumerate();
+    match text.len() {
+        32 => bytes.all(|(_, it)| it.is_ascii_hexdigit()),
+        36 => bytes.all(|(at, it)| match it {
+            b'-' => is_hyphen(at),
+            it => it.is_ascii_hexdigit() && !is_hyphen(at),
+        }),
+        _ => false,
+    }
+}
+
+/// Adds the rest to a row, as text, in parts.
+fn append_rest(row: &mut String, rest: &str) -> Result<(), TooLarge> {
+    let mut ahead = rest;
+    for number in 0..ADDITIONAL_FIELDS {
+        if ahead.is_empty() {
+            break;
+        }
+        let (part, behind) = ahead.split_at(ahead.floor_char_boundary(LONGEST_FIELD));
+        json::write(row, Token::Key(&additional_fields(number)));
+        row.push('"');
+        escape(row, part);
+        row.push('"');
+        ahead = behind;
+    }
+    if ahead.is_empty() {
+        Ok(())
+    } else {
+        Err(TooLarge { bytes: rest.len() })
+    }
+}
+
+/// Writes JSON text as the content of a JSON string. There are no control characters in it.
+fn escape(out: &mut String, text: &str) {
+    let mut ahead = text;
+    while let Some(at) = memchr2(b'"', b'\\', ahead.as_bytes()) {
+        out.push_str(&ahead[..at]);
+        out.push('\\');
+        out.push_str(&ahead[at..=at]);
+        ahead = &ahead[at + 1..];
+    }
+    out.push_str(ahead);
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,372 @@
+use std::collections::BTreeSet;
+
+use proptest::prelude::*;
+use serde_json::{Map, Value, json};
+use simulator::workspace::columns_of;
+
+use super::super::catalogue::custom_columns;
+use super::*;
+
+fn row_of(record: &str) -> Value {
+    let row = row(record, Redaction::On).unwrap();
+    serde_json::from_str(&row).unwrap_or_else(|error| panic!("{error}: {row}"))
+}
+
+/// The parts of `AdditionalFields`, joined.
+fn joined(row: &Value) -> String {
+    let parts = (0..ADDITIONAL_FIELDS).map_while(|number| row[additional_fields(number)].as_str());
+    parts.collect()
+}
+
+/// A record again, from its row.
+fn record_of(row: &Value) -> Value {
+    let rest = joined(row);
+    let mut record = match &*rest {
+        "" => json!({}),
+        rest => serde_json::from_str(rest).unwrap(),
+    };
+    for column in &catalogue().columns {
+        if let Some(value) = row.get(&column.name) {
+            let mut place = &mut record;
+            for name in &column.path {
+                let object = place.as_object_mut().unwrap();
+                place = object.entry(*name).or_insert_with(|| json!({}));
+            }
+            assert_eq!(place, &json!({}), "{} is there twice", column.name);
+            *place = value.clone();
+        }
+    }
+    record
+}
+
+#[track_caller]
+fn assert_row(record: &str, expected: &Value) {
+    assert_eq!(row_of(record), *expected);
+    let mut known: BTreeSet<_> = custom_columns().map(|(name, _)| name).collect();
+    known.insert(String::new());
+    let Value::Object(row) = row_of(record) else {
+        panic!("a row is an object");
+    };
+    for column in columns_of(row).keys() {
+        assert!(known.contains(column), "{column} of {record}");
+    }
+}
+
+#[test]
+fn leaves_with_a_column_go_there_and_the_rest_keeps_its_place() {
+    assert_row(
+        r#"{"date":"2026-11-21T08:00:00.123Z","type":"f","isMobile":false,"surprise":[1,{"a":null}],
+            "details":{"error":{"message":"no","type":"t"},"stats":{"loginsCount":3},"qs":{"a":"b"},"x":1},
+            "user_id":"","log_id":"900"}"#,
+        &json!({
+            "date": "2026-11-21T08:00:00.123Z", "type": "f", "isMobile": false, "user_id": "",
+            "log_id": "900", "details_error_message": "no", "details_stats_loginsCount": 3,
+            "AdditionalFields":
+                r#"{"surprise":[1,{"a":null}],"details":{"error":{"type":"t"},"qs":{"a":"b"},"x":1}}"#,
+        }),
+    );
+}
+
+#[test]
+fn a_record_of_columns_only_has_no_rest() {
+    assert_row(
+        r#"{"type":"s","details":{"response":{"body":[{"id":1}],"statusCode":200}}}"#,
+        &json!({"type": "s", "details_response_body": [{"id": 1}], "details_response_statusCode": 200}),
+    );
+    assert_row("{}", &json!({}));
+}
+
+#[test]
+fn what_is_empty_or_null_is_kept() {
+    assert_row(
+        r#"{"connection":null,"details":{},"scope":[],"auth0_client":{"env":{}}}"#,
+        &json!({"scope": [],
+            "AdditionalFields": r#"{"connection":null,"details":{},"auth0_client":{"env":{}}}"#}),
+    );
+    assert_row(
+        r#"{"details":null}"#,
+        &json!({"AdditionalFields": r#"{"details":null}"#}),
+    );
+    assert_row(
+        r#"{"details":"text"}"#,
+        &json!({"AdditionalFields": r#"{"details":"text"}"#}),
+    );
+    assert_row(
+        r#"{"details":[{"a":1}]}"#,
+        &json!({"AdditionalFields": r#"{"details":[{"a":1}]}"#}),
+    );
+}
+
+#[test]
+fn a_value_that_would_make_a_second_column_stays_in_the_rest() {
+    for (name, value) in [
+        ("user_name", r#""2026-11-21T08:00:00Z""#),
+        ("user_name", r#""2026-11-21""#),
+        ("user_name", r#""2026-11-21 08:00:00 +01:00""#),
+        ("user_name", r#"" 2026-11-21T08:00:00Z ""#),
+        ("user_name", r#""\u0032026-11-21T08:00:00Z""#),
+        ("user_name", r#""11/21/2026 8:00:00 AM""#),
+        ("user_name", r#""/Date(1700000000000)/""#),
+        ("user_name", r#""01234567-89ab-CDEF-0123-456789abcdef""#),
+        ("user_name", r#""0123456789abcdef0123456789abcdef""#),
+        ("user_name", r#""{01234567-89ab-cdef-0123-456789abcdef}""#),
+        ("user_name", "7"),
+        ("user_name", "true"),
+        ("user_name", r#"{"a":1}"#),
+        ("user_name", r#""a\u0000b""#),
+        ("user_name", r#""a\ud800""#),
+        ("date", r#""2026-11-21""#),
+        ("date", r#""2026-11-21T08:00:00+01:00""#),
+        ("date", r#""2026-11-21T08:00:00.12345678Z""#),
+        ("date", r#""2026-13-21T08:00:00Z""#),
+        ("date", r#""soon""#),
+        ("date", "1700000000000"),
+        ("isMobile", r#""true""#),
+        ("isMobile", "0"),
+    ] {
+        let record = format!(r#"{{"{name}":{value}}}"#);
+        assert_row(&record, &json!({"AdditionalFields": record}));
+    }
+}
+
+#[test]
+fn a_number_goes_into_a_column_only_if_it_stays_what_it_is() {
+    for (number, stays) in [
+        ("1700000000123", true),
+        ("-0.5", true),
+        ("123456789012345", true),
+        ("9007199254740993", false),
+        ("0.12345678901234567", false),
+        ("1e400", false),
+        ("1E2", false),
+    ] {
+        let record = format!(r#"{{"details":{{"initiatedAt":{number}}}}}"#);
+        let row = row(&record, Redaction::On).unwrap();
+        let expected = if stays {
+            format!(r#"{{"details_initiatedAt":{number}}}"#)
+        } else {
+            let escaped = record.replace('"', "\\\"");
+            format!(r#"{{"AdditionalFields":"{escaped}"}}"#)
+        };
+        assert_eq!(row, expected);
+    }
+}
+
+#[test]
+fn text_is_converted_where_the_catalogue_says_so() {
+    assert_row(
+        r#"{"details":{"request":{"query":{"is_global":"true","page":"2"}},"body":{"verify":"false"}}}"#,
+        &json!({"details_request_query_is_global": true, "details_request_query_page": 2,
+            "details_body_verify": false}),
+    );
+    for text in ["02", "1.50", "+1", "inf", "NaN", "1e3", "", "yes"] {
+        let record = format!(r#"{{"details":{{"request":{{"query":{{"page":"{text}"}}}}}}}}"#);
+        assert_row(&record, &json!({"AdditionalFields": record}));
+    }
+}
+
+#[test]
+fn names_that_collide_lose_nothing() {
+    assert_row(
+        r#"{"tenant-name":"a","tenant_name":"b","tenant":{"name":"c"},"details_request_ip":"d",
+            "details":{"request":{"ip":"e"},"request_ip":"f"},"AdditionalFields":"g","TimeGenerated":"h"}"#,
+        &json!({"tenant_name": "b", "details_request_ip": "e",
+            "AdditionalFields": r#"{"tenant-name":"a","tenant":{"name":"c"},"details_request_ip":"d","details":{"request_ip":"f"},"AdditionalFields":"g","TimeGenerated":"h"}"#}),
+    );
+    let twice = row(r#"{"ip":"a","ip":"b"}"#, Redaction::On).unwrap();
+    assert_eq!(twice, r#"{"ip":"a","AdditionalFields":"{\"ip\":\"b\"}"}"#);
+}
+
+#[test]
+fn a_name_is_known_behind_its_escapes() {
+    assert_row(r#"{"\u0074ype":"s"}"#, &json!({"type": "s"}));
+    assert_row(
+        r#"{"a\"\ud800":"s"}"#,
+        &json!({"AdditionalFields": r#"{"a\"\ud800":"s"}"#}),
+    );
+}
+
+#[test]
+fn what_is_too_long_for_its_column_moves_to_the_rest_whole() {
+    let fits = "x".repeat(32_000);
+    assert_row(&format!(r#"{{"ip":"{fits}"}}"#), &json!({"ip": fits}));
+    let long = format!(r#"{{"ip":"{fits}x"}}"#);
+    assert_eq!(joined(&row_of(&long)), long);
+    let list = format!(r#"{{"scope":["{}"],"ip":"1"}}"#, "x".repeat(8_000));
+    let row = row_of(&list);
+    assert_eq!((&row["scope"], &row["ip"]), (&Value::Null, &json!("1")));
+    assert_eq!(
+        record_of(&row),
+        serde_json::from_str::<Value>(&list).unwrap()
+    );
+}
+
+#[test]
+fn the_rest_is_cut_between_characters_into_parts_that_fit() {
+    let value = "é€😀\\\"".repeat(20_000);
+    let record = json!({"details": {"message": value}});
+    let row = row_of(&record.to_string());
+    let Value::Object(parts) = &row else {
+        panic!("a row is an object");
+    };
+    assert_eq!(parts.len(), 9);
+    for (name, part) in parts {
+        let length = part.as_str().unwrap().len();
+        assert!(name == "AdditionalFields_9" || (31_997..=32_000).contains(&length));
+    }
+    assert_eq!(record_of(&row), record);
+}
+
+#[test]
+fn a_rest_that_needs_more_parts_than_there_are_is_an_error() {
+    // `{"a":"…"}` has 8 bytes beside the text.
+    let record = |length: usize| format!(r#"{{"a":"{}"}}"#, "x".repeat(length - 8));
+    let fits = row_of(&record(128 * 32_000));
+    assert_eq!(fits.as_object().unwrap().len(), 128);
+    let error = row(&record(128 * 32_000 + 1), Redaction::On).unwrap_err();
+    assert_eq!(error.bytes, 128 * 32_000 + 1);
+}
+
+#[test]
+fn secrets_are_masked_in_columns_lists_and_the_rest() {
+    assert_row(
+        r#"{"details":{"request":{"body":{"password":"a","name":"b","options":{"client_secret":"c"}}},
+            "response":{"body":[{"client_secret":"d","id":1}]},"body":{"ticket":"e"}},"otp":123456}"#,
+        &json!({"details_request_body_password": "***", "details_request_body_name": "b",
+            "details_response_body": [{"client_secret": "***", "id": 1}], "details_body_ticket": "***",
+            "AdditionalFields":
+                r#"{"details":{"request":{"body":{"options":{"client_secret":"***"}}}},"otp":"***"}"#}),
+    );
+    let open = row(r#"{"details":{"body":{"ticket":"e"}}}"#, Redaction::Off).unwrap();
+    assert_eq!(open, r#"{"details_body_ticket":"e"}"#);
+}
+
+#[test]
+fn depth_is_no_matter() {
+    let deep = format!(
+        r#"{{"details":{{"request":{{"body":{}1{}}}}}}}"#,
+        r#"{"a":"#.repeat(60),
+        "}".repeat(60)
+    );
+    assert_row(&deep, &json!({"AdditionalFields": deep}));
+}
+
+/// Texts that services take for something else, and others.
+fn text() -> impl Strategy<Value = String> {
+    prop_oneof![
+        Just("2026-11-21T08:00:00Z".to_owned()),
+        Just("2026-11-21T08:00:00.1234567Z".to_owned()),
+        Just("2026-11-21T08:00:00+01:00".to_owned()),
+        Just("2026-11-21".to_owned()),
+        Just("01234567-89ab-cdef-0123-456789abcdef".to_owned()),
+        Just("0123456789abcdef0123456789abcdef".to_owned()),
+        Just("true".to_owned()),
+        Just("17".to_owned()),
+        "[0-9A-F{}/:T -]{0,40}",
+        "\\PC{0,20}",
+        any::<String>(),
+    ]
+}
+
+/// Names from paths of the catalogue, whole and in pieces, and others.
+fn name() -> impl Strategy<Value = String> {
+    let columns = &catalogue().columns;
+    let segments: BTreeSet<&str> = columns.iter().flat_map(|it| it.path.clone()).collect();
+    let segments: Vec<_> = segments.into_iter().map(str::to_owned).collect();
+    let names: Vec<_> = columns.iter().map(|it| it.name.clone()).collect();
+    prop_oneof![
+        4 => proptest::sample::select(segments),
+        1 => proptest::sample::select(names),
+        1 => "[a-z_-]{1,6}",
+        1 => any::<String>(),
+    ]
+}
+
+fn value() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        any::<u32>().prop_map(Value::from),
+        (-1.0e6..1.0e6).prop_map(Value::from),
+        text().prop_map(Value::from),
+    ];
+    leaf.prop_recursive(7, 64, 6, |inner| {
+        prop_oneof![
+            1 => proptest::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+            4 => object(inner),
+        ]
+    })
+}
+
+fn object(value: impl Strategy<Value = Value>) -> impl Strategy<Value = Value> {
+    let members = proptest::collection::vec((name(), value), 0..6);
+    members.prop_map(|members| Value::Object(members.into_iter().collect()))
+}
+
+/// Places a value at the path of one of the columns.
+fn at_a_column() -> impl Strategy<Value = Value> {
+    let paths: Vec<_> = catalogue()
+        .columns
+        .iter()
+        .map(|it| it.path.clone())
+        .collect();
+    (proptest::sample::select(paths), value()).prop_map(|(path, value)| {
+        let wrap = |value, name: &&str| json!({ *name: value });
+        path.iter().rev().fold(value, wrap)
+    })
+}
+
+/// The same, but for texts that the catalogue converts.
+fn converted(mut record: Value) -> Value {
+    for column in catalogue().columns.iter().filter(|it| it.from_text) {
+        let pointer = format!("/{}", column.path.join("/"));
+        let Some(place) = record.pointer_mut(&pointer) else {
+            continue;
+        };
+        let parsed = place.as_str().and_then(|text| match column.kind {
+            Type::Boolean => text.parse().ok().map(Value::Bool),
+            _ => text.parse::<i64>().ok().map(Value::from),
+        });
+        if let Some(parsed) = parsed
+            && *place == json!(parsed.to_string())
+            && parsed.to_string().len() < 16
+        {
+            *place = parsed;
+        }
+    }
+    record
+}
+
+fn check(text: &str) {
+    let record: Value = serde_json::from_str(text).unwrap();
+    let written = row(text, Redaction::Off).unwrap();
+    let row: Value = serde_json::from_str(&written).unwrap();
+    assert_eq!(converted(record_of(&row)), converted(record));
+    let known: BTreeSet<_> = custom_columns().map(|(name, _)| name).collect();
+    let Value::Object(row) = row else {
+        panic!("a row is an object");
+    };
+    assert_columns(row, &known);
+}
+
+fn assert_columns(row: Map<String, Value>, known: &BTreeSet<String>) {
+    for column in columns_of(row).into_keys() {
+        assert!(known.contains(&column), "{column}");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn a_row_and_the_catalogue_are_the_record(record in object(value())) {
+        check(&record.to_string());
+        check(&serde_json::to_string_pretty(&record).unwrap());
+    }
+
+    #[test]
+    fn any_value_may_stand_at_the_path_of_a_column(record in at_a_column()) {
+        check(&record.to_string());
+    }
+}

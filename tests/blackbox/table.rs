@@ -1,0 +1,161 @@
+//! What the table looks like, whatever the records hold.
+
+use std::collections::BTreeSet;
+use std::fs;
+
+use auth0_poller::redact::Redaction;
+use auth0_poller::table::catalogue::custom_columns;
+use auth0_poller::table::row::row;
+use serde_json::{Value, json};
+use simulator::records::Generator;
+use simulator::workspace::{Row, Table};
+
+use crate::world::{World, minutes_ago, numbers};
+
+/// The parts of `AdditionalFields`, joined and parsed.
+pub fn additional_fields(row: &Row) -> Value {
+    let parts = (1..=128).map_while(|part| {
+        let name = match part {
+            1 => "AdditionalFields_s".to_owned(),
+            part => format!("AdditionalFields_{part}_s"),
+        };
+        row.get(&name)?.as_str()
+    });
+    serde_json::from_str(&parts.collect::<String>()).unwrap()
+}
+
+/// Asserts that the table has only columns of the catalogue.
+fn assert_columns(table: &Table) {
+    let known: BTreeSet<_> = custom_columns().map(|(name, _)| name).collect();
+    let unknown: Vec<_> = table.columns.difference(&known).collect();
+    assert_eq!(unknown, Vec::<&String>::new());
+}
+
+/// A hundred thousand rows, as the binary makes them, without the network in between.
+#[test]
+fn three_thousand_names_in_a_body_make_no_column_and_drop_no_row() {
+    const KEYS: usize = 3_000;
+    let mut generator = Generator::seeded(1);
+    let date = minutes_ago(10);
+    let mut table = Table::default();
+    let mut found = BTreeSet::new();
+    for n in 0..100_000 {
+        let mut record = generator.record(date);
+        let key = n % KEYS;
+        record.insert("log_id".into(), format!("900{n:053}").into());
+        record.insert(
+            "details".into(),
+            json!({"request": {"method": "patch", "body": {format!("key {key}"): {"value": key}}}}),
+        );
+        let row = row(&Value::Object(record).to_string(), Redaction::On).unwrap();
+        table.store(serde_json::from_str(&row).unwrap(), Some("date"), date);
+        let row = table.rows.pop().unwrap();
+        assert_eq!(row["details_request_method_s"], "patch");
+        let body = &additional_fields(&row)["details"]["request"]["body"];
+        assert_eq!(body[format!("key {key}")], json!({"value": key}));
+        found.insert(key);
+    }
+    assert_eq!((found.len(), table.dropped), (KEYS, 0));
+    assert_columns(&table);
+}
+
+#[tokio::test]
+async fn whatever_a_tenant_logs_makes_columns_of_the_catalogue_only() {
+    let world = World::start().await;
+    world
+        .tenant
+        .generate(2_000, minutes_ago(50), minutes_ago(5));
+    world.poll().await;
+    world.assert_all_landed_once();
+    assert_columns(&world.workspace.table("Auth0AM_CL"));
+}
+
+#[tokio::test]
+async fn a_long_value_is_not_cut() {
+    let world = World::start().await;
+    let date = minutes_ago(10);
+    let long = "é\n\"".repeat(50_000);
+    let record = json!({"date": date, "type": "f", "description": long, "user_name": "ada"});
+    world.tenant.add(record, date);
+    world.poll().await;
+    let table = world.workspace.table("Auth0AM_CL");
+    assert_eq!(table.rows[0]["user_name_s"], "ada");
+    assert!(additional_fields(&table.rows[0])["description"] == long);
+}
+
+#[tokio::test]
+async fn a_record_too_large_for_a_row_is_set_aside_and_the_others_land() {
+    let world = World::start().await;
+    world.tenant.generate(100, minutes_ago(50), minutes_ago(30));
+    let date = minutes_ago(20);
+    let id = world.tenant.add(
+        json!({"date": date, "type": "sapi", "padding": "x".repeat(5_000_000), "password": "hush"}),
+        date,
+    );
+    world.tenant.generate(100, minutes_ago(15), minutes_ago(5));
+    let ran = world.command(&["poll"]).await;
+    assert_eq!(ran.code(), 0, "{ran:?}");
+    assert_eq!(
+        numbers(&ran.report(), ["fetched", "delivered", "dead_lettered"]),
+        [201, 200, 1]
+    );
+    assert!(
+        ran.stderr
+            .contains(&format!("the record {id} was set aside in")),
+        "{ran:?}"
+    );
+    assert_eq!(
+        numbers(&world.poll().await, ["delivered", "dead_lettered"]),
+        [0, 0]
+    );
+    assert_eq!(world.workspace.landed().len(), 200);
+
+    let folder = world.folder.path().join("checkpoints/dead-letter");
+    let tenant = fs::read_dir(folder).unwrap().next().unwrap().unwrap();
+    let letter = tenant.path().join(format!("log-analytics/{id}.json"));
+    let letter: Value = serde_json::from_slice(&fs::read(letter).unwrap()).unwrap();
+    assert!(
+        letter["reason"]
+            .as_str()
+            .unwrap()
+            .starts_with("what has no column of its own takes 50000"),
+        "{}",
+        letter["reason"]
+    );
+    assert_eq!(letter["record"]["log_id"], id);
+    assert_eq!(letter["record"]["password"], "***");
+    assert_eq!(
+        letter["record"]["padding"].as_str().unwrap().len(),
+        5_000_000
+    );
+}
+
+#[tokio::test]
+async fn secrets_of_records_stay_home_unless_redaction_is_switched_off() {
+    let mut world = World::start().await;
+    let date = minutes_ago(10);
+    let secret = "correct-horse-battery-staple";
+    let record = json!({
+        "date": date, "type": "sapi",
+        "details": {
+            "request": {"body": {"password": secret, "options": [{"client_secret": secret}]}},
+            "response": {"body": {"client_secret": secret, "name": "web"}},
+        },
+    });
+    world.tenant.add(record, date);
+    let text = |world: &World| format!("{:?}", world.workspace.table("Auth0AM_CL").rows);
+
+    let looked_at = world.command(&["poll", "--destination", "stdout"]).await;
+    world.poll().await;
+    for text in [&looked_at.stdout, &text(&world)] {
+        assert!(!text.contains(secret), "{text}");
+        assert_eq!(text.matches("***").count(), 3, "{text}");
+    }
+    let row = &world.workspace.table("Auth0AM_CL").rows[0];
+    assert_eq!(row["details_response_body_client_secret_s"], "***");
+
+    world.set("REDACT", "off");
+    world.command(&["checkpoint", "set", "--from", "1h"]).await;
+    world.poll().await;
+    assert_eq!(text(&world).matches(secret).count(), 3);
+}
