@@ -82,6 +82,10 @@ impl StoredDeadLetters {
             redaction,
         }
     }
+
+    async fn is_kept(&self, path: &str, deadline: Deadline) -> bool {
+        matches!(self.storage.read(path, deadline).await, Ok(Some(_)))
+    }
 }
 
 impl DeadLetters for StoredDeadLetters {
@@ -95,8 +99,11 @@ impl DeadLetters for StoredDeadLetters {
         let path = format!("{}/{}.json", self.folder, file_name(&record.log_id));
         let json = stored(record, reason, now, self.redaction);
         match self.storage.write(&path, json.into(), None, deadline).await {
+            Ok(_) => Ok(self.storage.location(&path)),
             // An earlier run has set it aside and could not save its checkpoint then.
-            Ok(_) | Err(StorageError::Conflict) => Ok(self.storage.location(&path)),
+            Err(StorageError::Conflict) if self.is_kept(&path, deadline).await => {
+                Ok(self.storage.location(&path))
+            }
             Err(source) => Err(DeadLetterError::new(self.storage.location(&path), source)),
         }
     }

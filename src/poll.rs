@@ -370,14 +370,18 @@ impl<S: Source, D: Destination, C: CheckpointStore, L: DeadLetters> Run<'_, S, D
                     }
                     batch.push(record, row);
                 }
-                Err(reason) => self.set_aside(&record, &*reason, tracked).await?,
+                Err(reason) => {
+                    self.flush(batch, tracked).await?;
+                    self.set_aside(&record, &*reason, tracked).await?;
+                }
             }
         }
         tracked.met = tracked.met.take().max(Some(id));
         Ok(())
     }
 
-    /// Puts a record among the dead letters. It counts as delivered from then on.
+    /// Puts a record among the dead letters, and moves the checkpoint behind it. Everything read
+    /// before has been delivered.
     async fn set_aside(
         &self,
         record: &Record,
@@ -396,7 +400,11 @@ impl<S: Source, D: Destination, C: CheckpointStore, L: DeadLetters> Run<'_, S, D
             record.log_id
         );
         tracked.checkpoint.acknowledge([record]);
+        tracked.met = tracked.met.take().max(Some(record.log_id.clone()));
+        tracked.read_to.clone_from(&tracked.met);
+        self.advance(tracked);
         self.report(|report| report.dead_lettered += 1);
+        self.save(tracked).await?;
         Ok(())
     }
 

@@ -1,54 +1,77 @@
-//! Masking of secrets: what tenants keep in fields of that name is replaced before a record leaves
+//! Masking of secrets: what stands under the name of a secret is replaced before a record leaves
 //! the process. Names stay, so that it is visible that something was there.
 //!
 //! Auth0 writes the bodies of Management API calls into its log, and with them the secrets of
-//! applications, connections, log streams and Actions, passwords, and tokens.
+//! applications, connections, log streams and Actions, passwords, and tokens. It is names that tell
+//! them; of a value itself only two things are looked at: the parameters of a URL, and whether it is
+//! a private key.
+
+use std::borrow::Cow;
 
 use crate::json::{self, Scanner, Token};
 
 /// What stands instead of a secret.
 pub const MASK: &str = "***";
 
-/// Ends of names, lower case and without what is no letter or digit, whose values are secrets.
-const ENDINGS: [&str; 25] = [
-    "accesskey",
-    "apikey",
-    "assertion",
-    "authorization",
-    "codeverifier",
-    "connectionstring",
-    "cookie",
-    "csrf",
-    "otp",
-    "passcode",
-    "passphrase",
-    "password",
-    "passwordhash",
-    "passwords",
-    "privatekey",
-    "recoverycode",
-    "recoverycodes",
-    "secret",
-    "secretkey",
-    "sharedkey",
-    "smtppass",
-    "ticket",
-    "token",
-    "tokens",
-    "writekey",
-];
-/// Whole names. As an ending `secrets` would mask `accessedSecrets`, a list of names.
-const NAMES: [&str; 5] = [
+/// Names that say that everything below them is a secret.
+const WHOLE: [&str; 5] = ["configuration", "p12", "secrets", "signingkey", "skey"];
+/// Ends of such names.
+const WHOLE_ENDINGS: [&str; 7] = [
     "clientsecrets",
-    "idtokenhint",
+    "customheaders",
+    "decryptionkey",
+    "passwordhash",
     "pkcs12",
-    "samlresponse",
-    "secrets",
+    "privatekey",
+    "servercredentials",
 ];
-/// A name that ends like a secret's and is an application's settings where it holds an object.
-const SETTINGS: &str = "refreshtoken";
-/// Letters at the end of a name that are looked at: more than the longest of the above has.
+/// Letters at the end of a name that are looked at: more than the longest of these has.
 const TAIL: usize = 24;
+
+/// Ends of names whose values are secrets, by their last letter. An object under such a name is
+/// none: it is settings, such as the lifetimes under an application's `refresh_token`.
+///
+/// Here and above, names are lower case and without what is no letter or digit.
+fn endings(last: u8) -> &'static [&'static str] {
+    match last {
+        b'd' => &["password", "pwd", "ticketid"],
+        b'e' => &[
+            "cookie",
+            "devicecode",
+            "oobcode",
+            "passcode",
+            "passphrase",
+            "recoverycode",
+            "samlresponse",
+            "verificationcode",
+        ],
+        b'f' => &["csrf"],
+        b'g' => &["connectionstring"],
+        b'l' => &["invitationurl", "reseturl", "ticketurl", "verificationurl"],
+        b'n' => &["assertion", "authorization", "token"],
+        b'p' => &["otp"],
+        b'r' => &["codeverifier"],
+        b's' => &[
+            "passwords",
+            "recoverycodes",
+            "smtppass",
+            "sumosourceaddress",
+            "tokens",
+        ],
+        b't' => &["idtokenhint", "secret", "ticket"],
+        b'y' => &[
+            "accesskey",
+            "apikey",
+            "masterkey",
+            "saskey",
+            "secretkey",
+            "serverkey",
+            "sharedkey",
+            "writekey",
+        ],
+        _ => &[],
+    }
+}
 
 /// The setting `REDACT`.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -59,27 +82,76 @@ pub enum Redaction {
     Off,
 }
 
+impl Redaction {
+    /// What masks the secrets of this record.
+    #[must_use]
+    pub fn of(self, record: &str) -> Masker {
+        let is_on = self == Self::On;
+        // In these calls any name may be a secret's: users choose them.
+        let is_about_secrets = || {
+            record.contains("/rules-configs/")
+                || (record.contains("/hooks/") && record.contains("/secrets"))
+        };
+        Masker {
+            is_on,
+            masks_bodies: is_on && is_about_secrets(),
+        }
+    }
+
+    /// A record on one line, masked.
+    #[must_use]
+    pub fn line(self, record: &str) -> String {
+        let mut line = String::with_capacity(record.len());
+        let mut tokens = Scanner::new(record);
+        if let Some(first) = tokens.next() {
+            let masker = self.of(record);
+            masker.copy(Secrecy::Open, first, &mut tokens, &mut line);
+        }
+        line
+    }
+}
+
 /// What a name says of its value.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Secrecy {
     /// Nothing.
     Open,
     /// It is a secret, unless it is an object.
-    Scalar,
+    Value,
     /// It is a secret, with all that is in it.
     Whole,
 }
 
-impl Redaction {
+/// Masks the secrets of one record.
+#[derive(Clone, Copy, Debug)]
+pub struct Masker {
+    is_on: bool,
+    masks_bodies: bool,
+}
+
+impl Masker {
     /// Judges the name of a member, as it was written.
     #[must_use]
     pub fn judge(self, key: &str) -> Secrecy {
-        if self == Self::Off {
-            return Secrecy::Open;
+        if !self.is_on {
+            Secrecy::Open
+        } else if self.masks_bodies && key == "body" {
+            Secrecy::Whole
+        } else {
+            // What cannot be read is judged as it stands.
+            judge(&json::unescape(key).unwrap_or(Cow::Borrowed(key)))
         }
-        match json::unescape(key) {
-            Some(key) => judge(&key),
-            None => Secrecy::Open,
+    }
+
+    /// A text, as it may leave the process.
+    #[must_use]
+    pub fn text(self, secrecy: Secrecy, text: &str) -> Cow<'_, str> {
+        if secrecy != Secrecy::Open || (self.is_on && text.contains("PRIVATE KEY-----")) {
+            Cow::Borrowed(MASK)
+        } else if self.is_on && text.contains(['?', '#']) {
+            without_parameters(text)
+        } else {
+            Cow::Borrowed(text)
         }
     }
 
@@ -91,17 +163,20 @@ impl Redaction {
         let mut secrecy = secrecy;
         let mut token = first;
         loop {
-            let is_masked = masked_from.is_some() || secrecy != Secrecy::Open;
+            if masked_from.is_some() {
+                secrecy = Secrecy::Whole;
+            }
             match token {
-                Token::Text(_) | Token::Number(_) if is_masked => {
+                Token::Text(text) => json::write(out, Token::Text(&self.text(secrecy, text))),
+                Token::Number(_) if secrecy != Secrecy::Open => {
                     json::write(out, Token::Text(MASK));
                 }
                 _ => json::write(out, token),
             }
             match token {
                 Token::BeginObject | Token::BeginArray => {
-                    let is_settings = secrecy == Secrecy::Scalar && token == Token::BeginObject;
-                    if is_masked && masked_from.is_none() && !is_settings {
+                    let is_settings = secrecy == Secrecy::Value && token == Token::BeginObject;
+                    if secrecy != Secrecy::Open && masked_from.is_none() && !is_settings {
                         masked_from = Some(depth);
                     }
                     depth += 1;
@@ -125,17 +200,6 @@ impl Redaction {
             }
         }
     }
-
-    /// A record on one line, masked.
-    #[must_use]
-    pub fn line(self, record: &str) -> String {
-        let mut line = String::with_capacity(record.len());
-        let mut tokens = Scanner::new(record);
-        if let Some(first) = tokens.next() {
-            self.copy(Secrecy::Open, first, &mut tokens, &mut line);
-        }
-        line
-    }
 }
 
 fn judge(key: &str) -> Secrecy {
@@ -147,15 +211,39 @@ fn judge(key: &str) -> Secrecy {
         tail[from] = letter.to_ascii_lowercase();
     }
     let name = &tail[from..];
-    if name == SETTINGS.as_bytes() {
-        Secrecy::Scalar
-    } else if NAMES.iter().any(|it| name == it.as_bytes())
-        || ENDINGS.iter().any(|it| name.ends_with(it.as_bytes()))
-    {
+    let ends = |ending: &&str| name.ends_with(ending.as_bytes());
+    if WHOLE.iter().any(|it| name == it.as_bytes()) || WHOLE_ENDINGS.iter().any(ends) {
         Secrecy::Whole
+    } else if name.last().is_some_and(|it| endings(*it).iter().any(ends)) {
+        Secrecy::Value
     } else {
         Secrecy::Open
     }
+}
+
+/// Masks the parameters of URLs in a text: `/reset?ticket=…`.
+fn without_parameters(text: &str) -> Cow<'_, str> {
+    let mut masked = String::new();
+    let mut copied = 0;
+    let mut begin = 0;
+    for part in text.split_inclusive(['?', '#', '&']) {
+        if let Some((name, value)) = part.split_once('=').filter(|_| begin > 0)
+            && judge(name) != Secrecy::Open
+        {
+            let is_end = |it: char| it.is_whitespace() || "?#&\"<>\\".contains(it);
+            let length = value.find(is_end).unwrap_or(value.len());
+            let value = begin + name.len() + 1;
+            masked.push_str(&text[copied..value]);
+            masked.push_str(MASK);
+            copied = value + length;
+        }
+        begin += part.len();
+    }
+    if copied == 0 {
+        return Cow::Borrowed(text);
+    }
+    masked.push_str(&text[copied..]);
+    Cow::Owned(masked)
 }
 
 #[cfg(test)]
@@ -201,6 +289,11 @@ mod tests {
             "_csrf",
             "set-cookie",
             "client\\u005fsecret",
+            "\\ud800client_secret",
+            "resetUrl",
+            "ticket_id",
+            "sumoSourceAddress",
+            "db_pwd",
         ] {
             let record = format!(r#"{{"{name}":"hidden"}}"#);
             assert_masked(&record, &format!(r#"{{"{name}":"***"}}"#));
@@ -213,6 +306,9 @@ mod tests {
             r#"{"token_lifetime":86400,"token_endpoint_auth_method":"none","accessedSecrets":["KEY"]}"#,
             r#"{"verify_password":true,"password":null,"description":"the password is wrong"}"#,
             r#"{"refresh_token":{"rotation_type":"rotating","leeway":0}}"#,
+            r#"{"change_password":{"enabled":true,"html":"<form>"},"options":{"totp":{"length":6}}}"#,
+            r#"{"authentication_methods":{"password":{"api_behavior":"required"}},"public_key":"pem"}"#,
+            r#"{"originalUrl":"/authorize?client_id=a&state=b#top","text":"which token? this = that"}"#,
             r#"{"details":{"code":"invalid_password"},"session_id":"abc","jti":"def"}"#,
         ] {
             assert_masked(open, open);
@@ -228,6 +324,34 @@ mod tests {
         assert_masked(
             r#"{"password":123456,"refresh_token":"x","refresh_tokens":["y"],"id":"z"}"#,
             r#"{"password":"***","refresh_token":"***","refresh_tokens":["***"],"id":"z"}"#,
+        );
+    }
+
+    #[test]
+    fn what_users_name_themselves_is_masked_with_all_that_is_in_it() {
+        assert_masked(
+            r#"{"options":{"configuration":{"MONGO_URI":"x"},"signing_key":{"cert":"y","key":"z"}}}"#,
+            r#"{"options":{"configuration":{"MONGO_URI":"***"},"signing_key":{"cert":"***","key":"***"}}}"#,
+        );
+        assert_masked(
+            r#"{"request":{"body":{"STRIPE":"x"},"path":"/api/v2/hooks/1/secrets"},"name":"y"}"#,
+            r#"{"request":{"body":{"STRIPE":"***"},"path":"/api/v2/hooks/1/secrets"},"name":"y"}"#,
+        );
+        assert_masked(
+            r#"{"request":{"path":"/api/v2/rules-configs/STRIPE","body":{"value":"x"}}}"#,
+            r#"{"request":{"path":"/api/v2/rules-configs/STRIPE","body":{"value":"***"}}}"#,
+        );
+    }
+
+    #[test]
+    fn a_private_key_and_parameters_of_urls_are_known_by_themselves() {
+        assert_masked(
+            r#"{"pem":"-----BEGIN RSA PRIVATE KEY-----\nMII","cert":"-----BEGIN CERTIFICATE-----"}"#,
+            r#"{"pem":"***","cert":"-----BEGIN CERTIFICATE-----"}"#,
+        );
+        assert_masked(
+            r#"{"url":"/u/reset?ticket=abc&lang=en&id_token_hint=x.y#access_token=z","body":"see https://a/?token=b now"}"#,
+            r#"{"url":"/u/reset?ticket=***&lang=en&id_token_hint=***#access_token=***","body":"see https://a/?token=*** now"}"#,
         );
     }
 

@@ -79,6 +79,10 @@ pub fn parse_page(body: &Bytes) -> Result<Vec<Record>, PageError> {
 }
 
 fn parse_record(page: &Bytes, json: &str) -> Option<Record> {
+    // A list would pass for a struct.
+    if !json.starts_with('{') {
+        return None;
+    }
     let head: Head = serde_json::from_str(json).ok()?;
     let log_id = text(head.log_id)
         .or_else(|| text(head.underscore_id))
@@ -148,6 +152,7 @@ mod tests {
             r#"[{"log_id":"9001"},{"log_id":""}]"#,
             r#"[{"log_id":"9001"},"text"]"#,
             r#"[{"log_id":"9001"},null]"#,
+            r#"[{"log_id":"9001"},["9002","9002","2026-11-21T08:00:00Z"]]"#,
         ] {
             let error = page(body).unwrap_err();
             assert!(matches!(error, PageError::NoLogId { index: 1 }), "{body}");

@@ -838,13 +838,13 @@ async fn a_log_of_nothing_but_unfit_records_is_passed() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_cursor_waits_for_a_dead_letter_that_could_not_be_kept() {
+async fn a_dead_letter_that_cannot_be_kept_stops_the_cursor_but_not_what_came_before() {
     let world = World::with_records(250);
     let unfit = world.state().records.keys().nth(120).unwrap().clone();
     world.state().unfit = [unfit].into();
     world.state().dead_letter_faults = [Some(Fault::Fails)].into();
     let report = world.run().await;
-    assert_eq!(report.dead_lettered, 0);
+    assert_eq!((report.delivered, report.dead_lettered), (120, 0));
     assert!(
         report.errors[0].starts_with("setting a record aside in memory"),
         "{report:?}"
@@ -852,4 +852,18 @@ async fn the_cursor_waits_for_a_dead_letter_that_could_not_be_kept() {
     let report = world.run().await;
     assert_eq!((report.dead_lettered, report.errors.len()), (1, 0));
     assert_eq!(world.landed().len(), 249);
+}
+
+#[tokio::test(start_paused = true)]
+async fn dead_letters_that_take_long_are_not_begun_anew_in_each_run() {
+    let world = World::with_records(30);
+    let all = world.state().records.keys().cloned().collect();
+    world.state().unfit = all;
+    // 20 seconds each, of a budget of 240.
+    world.state().dead_letter_faults = vec![Some(Fault::Delays); 30].into();
+    let mut counts = Vec::new();
+    for _ in 0..3 {
+        counts.push(world.run().await.dead_lettered);
+    }
+    assert_eq!(counts, [12, 12, 6]);
 }

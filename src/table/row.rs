@@ -14,13 +14,18 @@ use memchr::memchr2;
 
 use super::catalogue::{ADDITIONAL_FIELDS, Column, Node, Type, additional_fields, catalogue};
 use crate::json::{self, Scanner, Token};
-use crate::redact::{MASK, Redaction, Secrecy};
+use crate::redact::{MASK, Masker, Redaction, Secrecy};
 
 /// Bytes of one field. The service cuts what is longer than 32,766.
 const LONGEST_FIELD: usize = 32_000;
 /// Bytes of a list in a column. The service makes text of it, and may write it in another way,
-/// such as with `\u` escapes, that takes more room.
-const LONGEST_LIST: usize = 8_000;
+/// such as with `\u` escapes, that takes up to six times the room.
+const LONGEST_LIST: usize = 5_000;
+/// Levels of a list in a column, far fewer than a parser could mind.
+const DEEPEST_LIST: usize = 16;
+/// Bytes of the last part of `AdditionalFields`, if there are several: too many for the service to
+/// take it for anything but text.
+const SHORTEST_PART: usize = 100;
 /// Significant digits that a `real` keeps for certain.
 const EXACT_DIGITS: usize = 15;
 /// Words of the set of columns that a row has used.
@@ -40,7 +45,7 @@ pub struct TooLarge {
 /// Makes a row, as the HTTP Data Collector API takes it, of the JSON text of a record.
 pub fn row(record: &str, redaction: Redaction) -> Result<String, TooLarge> {
     let mut encoder = Encoder {
-        redaction,
+        masker: redaction.of(record),
         row: String::with_capacity(record.len() + record.len() / 4),
         rest: String::new(),
         levels: Vec::with_capacity(8),
@@ -63,7 +68,7 @@ struct Level<'a> {
 }
 
 struct Encoder<'a> {
-    redaction: Redaction,
+    masker: Masker,
     row: String,
     rest: String,
     levels: Vec<Level<'a>>,
@@ -90,7 +95,7 @@ impl<'a> Encoder<'a> {
     }
 
     fn member(&mut self, key: &'a str, value: Token, tokens: &mut Scanner<'a>) {
-        let secrecy = self.redaction.judge(key);
+        let secrecy = self.masker.judge(key);
         let child = match (json::unescape(key), self.levels.last_mut()) {
             (Some(name), Some(level)) => {
                 level.is_empty = false;
@@ -110,7 +115,7 @@ impl<'a> Encoder<'a> {
         }
         self.open_in_rest();
         json::write(&mut self.rest, Token::Key(key));
-        self.redaction.copy(secrecy, value, tokens, &mut self.rest);
+        self.masker.copy(secrecy, value, tokens, &mut self.rest);
     }
 
     fn enter(&mut self, key: &'a str, node: &'static Node) {
@@ -161,8 +166,13 @@ impl<'a> Encoder<'a> {
         let fits = if value == Token::BeginArray {
             column.kind == Type::String && self.list(secrecy, tokens)
         } else {
+            let text;
             let value = match value {
-                Token::Text(_) | Token::Number(_) if secrecy != Secrecy::Open => Token::Text(MASK),
+                Token::Text(it) => {
+                    text = self.masker.text(secrecy, it);
+                    Token::Text(&text)
+                }
+                Token::Number(_) if secrecy != Secrecy::Open => Token::Text(MASK),
                 value => value,
             };
             let value = fitting(column, value);
@@ -176,19 +186,48 @@ impl<'a> Encoder<'a> {
         fits
     }
 
-    /// Writes a list, if it is short enough. The service makes JSON text of it.
+    /// Writes a list, if it stays what it is as text. The service makes JSON text of it.
     fn list(&mut self, secrecy: Secrecy, tokens: &mut Scanner<'a>) -> bool {
         let begin = self.row.len();
         let mut ahead = tokens.clone();
         let first = Token::BeginArray;
-        self.redaction
-            .copy(secrecy, first, &mut ahead, &mut self.row);
-        let fits = self.row.len() - begin <= LONGEST_LIST;
+        self.masker.copy(secrecy, first, &mut ahead, &mut self.row);
+        let fits = is_plain_list(&self.row[begin..]);
         if fits {
             *tokens = ahead;
         }
         fits
     }
+}
+
+/// Whether the service, which parses a list and writes it again as text, keeps all that is in it.
+fn is_plain_list(list: &str) -> bool {
+    // The names in each object that is open, and none for each list.
+    let mut levels: Vec<Vec<&str>> = Vec::new();
+    list.len() <= LONGEST_LIST
+        && Scanner::new(list).all(|token| match token {
+            Token::BeginObject | Token::BeginArray => {
+                levels.push(Vec::new());
+                levels.len() <= DEEPEST_LIST
+            }
+            Token::EndObject | Token::EndArray => {
+                levels.pop();
+                true
+            }
+            Token::Key(key) => {
+                let names = levels.last_mut();
+                let is_new = names.is_some_and(|names| {
+                    let is_new = !names.contains(&key);
+                    names.push(key);
+                    is_new
+                });
+                // Two spellings of one name could not be told from two names.
+                is_new && !key.contains('\\')
+            }
+            Token::Text(text) => unescaped(text).is_some(),
+            Token::Number(number) => is_exact(number),
+            Token::Bool(_) | Token::Null => true,
+        })
 }
 
 /// The form in which a column takes a value, if it does.
@@ -214,15 +253,16 @@ fn fitting<'a>(column: &Column, value: Token<'a>) -> Option<Token<'a>> {
 
 /// Whether the service keeps a text as a text, whole.
 fn is_plain(text: &str) -> bool {
-    if text.len() > LONGEST_FIELD {
-        return false;
-    }
-    let Some(text) = json::unescape(text) else {
-        return false;
-    };
-    let has_nul = matches!(&text, Cow::Owned(text) if text.contains('\0'));
-    let text = text.trim();
-    !has_nul && !resembles_time(text) && !is_guid(text.trim_matches(['{', '}', '(', ')']))
+    text.len() <= LONGEST_FIELD
+        && unescaped(text).is_some_and(|text| {
+            let text = text.trim();
+            !resembles_time(text) && !resembles_guid(text)
+        })
+}
+
+/// What a text says, unless it is one that not every program takes.
+fn unescaped(text: &str) -> Option<Cow<'_, str>> {
+    json::unescape(text).filter(|text| matches!(text, Cow::Borrowed(_)) || !text.contains('\0'))
 }
 
 /// Whether a number is the same after it was a `real`.
@@ -234,13 +274,24 @@ fn is_exact(number: &str) -> bool {
 
 /// Whether a text is a time that comes back as it was, to the service's 100 ns.
 fn is_utc(text: &str) -> bool {
-    let fraction = text.get("2026-11-21T08:00:00".len()..);
-    let fraction = fraction.and_then(|it| it.strip_suffix('Z'));
-    let is_short = match fraction.map(|it| it.strip_prefix('.').unwrap_or(it)) {
-        Some(digits) => digits.len() <= 7 && digits.bytes().all(|it| it.is_ascii_digit()),
+    const FORM: &[u8] = b"0000-00-00T00:00:00";
+    let (Some(seconds), Some(fraction)) = (text.get(..FORM.len()), text.get(FORM.len()..)) else {
+        return false;
+    };
+    let has_form = seconds.bytes().zip(FORM).all(|(it, form)| match form {
+        b'0' => it.is_ascii_digit(),
+        form => it == *form,
+    });
+    let is_short = match fraction.strip_suffix('Z') {
+        Some("") => true,
+        Some(fraction) => fraction.strip_prefix('.').is_some_and(|digits| {
+            (1..=7).contains(&digits.len()) && digits.bytes().all(|it| it.is_ascii_digit())
+        }),
         None => false,
     };
-    is_short && NaiveDateTime::parse_from_str(text, "%Y-%m-%dT%H:%M:%S%.fZ").is_ok()
+    // Year 0 and leap seconds are not for everybody.
+    let is_common = !seconds.starts_with("0000") && !seconds.ends_with("60");
+    has_form && is_short && is_common && seconds.parse::<NaiveDateTime>().is_ok()
 }
 
 /// Whether the service might take a text for a time. What it takes for one is documented for ISO
@@ -248,14 +299,17 @@ fn is_utc(text: &str) -> bool {
 fn resembles_time(text: &str) -> bool {
     let bytes = text.as_bytes();
     let separator = bytes.iter().position(|it| !it.is_ascii_digit());
-    let begins_like_one = match separator.map(|at| (at, bytes[at])) {
-        Some((at, b'-')) => at == 4,
-        Some((at, b'/')) => matches!(at, 1 | 2 | 4),
-        _ => false,
-    };
+    let begins_like_one = matches!(
+        separator.map(|at| (at, bytes[at])),
+        Some((4, b'-') | (8, b'T') | (1 | 2 | 4, b'/'))
+    );
     let is_part = |it: &u8| it.is_ascii_digit() || b"TtZz:.,+-/ AaPpMm".contains(it);
-    (begins_like_one && bytes.len() <= 40 && bytes.iter().all(is_part))
-        || text.starts_with("/Date(")
+    (begins_like_one && bytes.iter().all(is_part)) || text.starts_with("/Date(")
+}
+
+/// Whether the service might take a text for a GUID.
+fn resembles_guid(text: &str) -> bool {
+    is_guid(text.trim_matches(['{', '}', '(', ')'])) || text.starts_with("{0x")
 }
 
 /// Whether a text is a GUID, with hyphens or without: the service takes both for one.
@@ -279,7 +333,10 @@ fn append_rest(row: &mut String, rest: &str) -> Result<(), TooLarge> {
         if ahead.is_empty() {
             break;
         }
-        let (part, behind) = ahead.split_at(ahead.floor_char_boundary(LONGEST_FIELD));
+        let is_just_too_long =
+            (1..SHORTEST_PART).contains(&ahead.len().saturating_sub(LONGEST_FIELD));
+        let length = LONGEST_FIELD - if is_just_too_long { SHORTEST_PART } else { 0 };
+        let (part, behind) = ahead.split_at(ahead.floor_char_boundary(length));
         json::write(row, Token::Key(&additional_fields(number)));
         row.push('"');
         escape(row, part);

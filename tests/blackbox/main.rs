@@ -12,6 +12,8 @@ mod command_line;
 mod delivery;
 mod handler;
 mod identity;
+mod kql;
+mod sentinel;
 mod start;
 mod storage;
 mod table;

@@ -1,0 +1,184 @@
+//! KQL, checked by Microsoft's language service and executed by the tools in `tests/kql`.
+//!
+//! The tools run from a copy in the target folder, where npm installs what they need.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::sync::LazyLock;
+
+use auth0_poller::table::catalogue::custom_columns;
+use serde_json::{Map, Value, json};
+use simulator::workspace::Table;
+use tempfile::TempDir;
+
+/// Columns that every table has.
+const STANDARD: [(&str, &str); 12] = [
+    ("TimeGenerated", "datetime"),
+    ("Type", "string"),
+    ("TenantId", "string"),
+    ("SourceSystem", "string"),
+    ("MG", "string"),
+    ("ManagementGroupName", "string"),
+    ("Computer", "string"),
+    ("RawData", "string"),
+    ("_TimeReceived", "datetime"),
+    ("_ItemId", "string"),
+    ("_ResourceId", "string"),
+    ("_SubscriptionId", "string"),
+];
+
+/// The folder of the project.
+pub fn project() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// The folder in which the tools are ready to run.
+static TOOLS: LazyLock<PathBuf> = LazyLock::new(|| {
+    let source = project().join("tests/kql");
+    let tools = Path::new(env!("CARGO_TARGET_TMPDIR")).join("kql");
+    fs::create_dir_all(tools.join("test")).unwrap();
+    // Tests run in processes of their own, side by side.
+    let lock = File::create(tools.join("lock")).unwrap();
+    lock.lock().unwrap();
+    let is_new = copy(&source, &tools, "package-lock.json");
+    copy(&source, &tools, "package.json");
+    for folder in ["", "test"] {
+        for entry in fs::read_dir(source.join(folder)).unwrap() {
+            let path = entry.unwrap().path();
+            if path.extension().is_some_and(|it| it == "mjs") {
+                copy(&source, &tools, path.strip_prefix(&source).unwrap());
+            }
+        }
+    }
+    let is_installed = tools.join("node_modules/.package-lock.json").exists();
+    if is_new || !is_installed {
+        let mut npm = Command::new("npm");
+        npm.args(["ci", "--no-audit", "--no-fund"])
+            .current_dir(&tools);
+        let output = run(&mut npm);
+        assert!(output.status.success(), "npm ci failed: {output:?}");
+    }
+    tools
+});
+
+/// Copies a file where it is another one. Answers whether it was.
+fn copy(from: &Path, to: &Path, name: impl AsRef<Path>) -> bool {
+    let content = fs::read(from.join(&name)).unwrap();
+    let place = to.join(&name);
+    if fs::read(&place).is_ok_and(|it| it == content) {
+        return false;
+    }
+    let temporary = place.with_extension("new");
+    fs::write(&temporary, content).unwrap();
+    fs::rename(temporary, place).unwrap();
+    true
+}
+
+fn run(command: &mut Command) -> Output {
+    command
+        .stdin(Stdio::null())
+        .output()
+        .unwrap_or_else(|error| {
+            panic!("{command:?}: {error}; these tests need Node 20 or later with npm, nodejs.org")
+        })
+}
+
+/// Runs the tools' own tests.
+pub fn test_the_tools() -> Output {
+    let mut node = Command::new("node");
+    run(node.args(["--test", "test/"]).current_dir(&*TOOLS))
+}
+
+/// The parsers of `sentinel`, in the order in which they may call each other.
+pub fn parsers() -> Vec<PathBuf> {
+    files("sentinel/parsers")
+}
+
+/// The files of a folder of the project, by name.
+pub fn files(folder: &str) -> Vec<PathBuf> {
+    let entries = fs::read_dir(project().join(folder)).unwrap();
+    let mut files: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
+    files.sort();
+    files
+}
+
+/// A workspace with one table, for queries.
+pub struct Kql {
+    folder: TempDir,
+    rows: usize,
+}
+
+impl Kql {
+    /// The workspace with these rows in `Auth0AM_CL`.
+    pub fn over(table: &Table) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let mut columns: Map<String, Value> = STANDARD
+            .into_iter()
+            .map(|(name, kind)| (name.to_owned(), kind.into()))
+            .collect();
+        columns.extend(custom_columns().map(|(name, kind)| (name, kind.kql().into())));
+        let schema = json!({"tables": {"Auth0AM_CL": columns}});
+        fs::write(folder.path().join("schema.json"), schema.to_string()).unwrap();
+        let rows = table.rows.iter().map(|row| {
+            let mut row = row.clone();
+            row.insert("Type".into(), "Auth0AM_CL".into());
+            json!(row).to_string() + "\n"
+        });
+        fs::write(folder.path().join("rows.ndjson"), rows.collect::<String>()).unwrap();
+        Self {
+            folder,
+            rows: table.rows.len(),
+        }
+    }
+
+    fn node(&self, tool: &str) -> Command {
+        let mut node = Command::new("node");
+        node.arg(TOOLS.join(tool));
+        node.arg("--schema")
+            .arg(self.folder.path().join("schema.json"));
+        for parser in parsers() {
+            node.arg("--function").arg(parser);
+        }
+        node
+    }
+
+    /// What is wrong with the queries of these files; nothing if all is well.
+    pub fn problems(&self, files: &[PathBuf]) -> String {
+        let output = run(self.node("check.mjs").args(files));
+        let text = String::from_utf8(output.stdout).unwrap();
+        assert_eq!(
+            output.status.code(),
+            Some(i32::from(!text.is_empty())),
+            "{text}"
+        );
+        text
+    }
+
+    /// The result of a query over the rows, at this time.
+    pub fn result(&self, query: &str, now: &str) -> Vec<Map<String, Value>> {
+        let file = self.folder.path().join("query.kql");
+        fs::write(&file, query).unwrap();
+        self.result_of(&file, now)
+    }
+
+    /// The result of the query in a file.
+    pub fn result_of(&self, file: &Path, now: &str) -> Vec<Map<String, Value>> {
+        let mut node = self.node("execute.mjs");
+        let rows = self.folder.path().join("rows.ndjson");
+        node.arg("--table")
+            .arg(format!("Auth0AM_CL={}", rows.display()));
+        let output = run(node.args(["--now", now]).arg(file));
+        let text = String::from_utf8(output.stdout).unwrap();
+        assert!(
+            output.status.success(),
+            "over {} rows {} fails: {}",
+            self.rows,
+            file.display(),
+            String::from_utf8_lossy(&output.stderr)
+        );
+        text.lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect()
+    }
+}

@@ -1,0 +1,220 @@
+//! The content for Sentinel: checked by Microsoft's language service, and run over rows that the
+//! real binary delivered.
+
+use std::fs;
+use std::path::PathBuf;
+
+use chrono::SubsecRound as _;
+use serde_json::{Map, Value, json};
+use simulator::Fault;
+use simulator::workspace::Table;
+
+mod rules;
+
+use crate::kql::{self, Kql};
+use crate::world::{World, minutes_ago, now};
+
+/// Every file of `sentinel` that holds queries.
+fn content() -> Vec<PathBuf> {
+    let mut files = [kql::parsers(), kql::files("sentinel/rules")].concat();
+    files.push(kql::project().join("sentinel/workbook.json"));
+    files.push(kql::project().join("sentinel/connector.json"));
+    files
+}
+
+/// A result without what is empty: to KQL an empty text and none are the same.
+fn filled(row: &Map<String, Value>) -> Map<String, Value> {
+    let is_filled = |value: &Value| !matches!(value, Value::Null) && value != "";
+    let fields = row.iter().filter(|(_, value)| is_filled(value));
+    fields
+        .map(|(name, value)| (name.clone(), value.clone()))
+        .collect()
+}
+
+#[test]
+fn the_tools_pass_their_own_tests() {
+    let output = kql::test_the_tools();
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stdout)
+    );
+}
+
+#[test]
+fn every_query_passes_microsofts_language_service() {
+    let files = content();
+    assert!(files.len() >= 3 + 8 + 2, "{files:?}");
+    assert_eq!(Kql::over(&Table::default()).problems(&files), "");
+}
+
+#[test]
+fn a_misspelt_name_in_a_copy_of_any_of_them_is_found() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut copies = Vec::new();
+    for file in content() {
+        let text = fs::read_to_string(&file).unwrap();
+        // A column, the function that has it, or the table: where it is named last.
+        let (at, right, wrong) = [
+            ("user_name_s'", "user_nmae_s'"),
+            ("by log_id_s", "by log_id_x"),
+            ("EventCode ", "EventKode "),
+            ("LastReceived ", "LastRecieved "),
+            ("Auth0AM_CL", "Auth0MA_CL"),
+        ]
+        .into_iter()
+        .find_map(|(right, wrong)| Some((text.rfind(right)?, right, wrong)))
+        .unwrap_or_else(|| panic!("{} names nothing known", file.display()));
+        let copy = folder.path().join(file.file_name().unwrap());
+        let text = [&text[..at], wrong, &text[at + right.len()..]].concat();
+        fs::write(&copy, text).unwrap();
+        copies.push((copy, wrong.split_whitespace().last().unwrap()));
+    }
+    let files: Vec<_> = copies.iter().map(|(copy, _)| copy.clone()).collect();
+    let problems = Kql::over(&Table::default()).problems(&files);
+    for (copy, wrong) in copies {
+        let copy = copy.display().to_string();
+        let is_found = |it: &str| it.starts_with(&copy) && it.contains(wrong);
+        assert!(
+            problems.lines().any(is_found),
+            "{copy}: {wrong}\n{problems}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn records_are_normalised_as_written_down() {
+    let cases: Vec<Value> = serde_json::from_str(include_str!("sentinel/normalised.json")).unwrap();
+    assert!(cases.len() >= 12);
+    let world = World::start().await;
+    let date = minutes_ago(30).trunc_subsecs(0);
+    let ids: Vec<_> = cases
+        .iter()
+        .map(|case| {
+            let mut record = case["record"].clone();
+            record["date"] = json!(date);
+            world.tenant.add(record, date)
+        })
+        .collect();
+    world.poll().await;
+    let kql = Kql::over(&world.workspace.table("Auth0AM_CL"));
+    let date = json!(date);
+    let time = now().to_rfc3339();
+
+    let rows = kql.result("Auth0AM", &time);
+    assert_eq!(rows.len(), cases.len());
+    for (case, id) in cases.iter().zip(&ids) {
+        let row = rows.iter().find(|row| row["LogId"] == *id).unwrap();
+        assert_eq!(
+            (&row["Date"], &row["TimeGenerated"], &row["Type"]),
+            (&date, &date, &json!("Auth0AM_CL"))
+        );
+        let mut row = filled(row);
+        for name in ["Date", "TimeGenerated", "TimeReceived", "Type", "LogId"] {
+            row.remove(name);
+        }
+        assert_same(&case["what"], &row, &case["Auth0AM"]);
+    }
+
+    for parser in ["ASimAuthenticationAuth0", "vimAuthenticationAuth0"] {
+        let rows = kql.result(parser, &time);
+        for (case, id) in cases.iter().zip(&ids) {
+            let row = rows.iter().find(|row| row["EventOriginalUid"] == *id);
+            let expected = &case["Authentication"];
+            assert_eq!(
+                row.is_some(),
+                !expected.is_null(),
+                "{parser}: {}",
+                case["what"]
+            );
+            if let Some(row) = row {
+                assert_eq!(row["EventOriginalType"], case["record"]["type"]);
+                assert_same(&case["what"], &normalised(row), expected);
+            }
+        }
+    }
+}
+
+/// The fields of a normalised row that say something of its record, without those that repeat
+/// others.
+fn normalised(row: &Map<String, Value>) -> Map<String, Value> {
+    let mut row = filled(row);
+    row.retain(|name, _| {
+        let is_event = matches!(
+            &**name,
+            "EventType" | "EventSubType" | "EventResult" | "EventResultDetails" | "EventSeverity"
+        );
+        is_event
+            || ["Target", "Acting", "Logon"]
+                .iter()
+                .any(|it| name.starts_with(it))
+            || ["SrcIpAddr", "HttpUserAgent"].contains(&&**name)
+    });
+    row.remove("LogonTarget");
+    row.remove("TargetUserScope");
+    row
+}
+
+#[track_caller]
+fn assert_same(what: &Value, row: &Map<String, Value>, expected: &Value) {
+    let expected = expected.as_object().unwrap();
+    let names: std::collections::BTreeSet<_> = row.keys().chain(expected.keys()).collect();
+    let differences: Vec<_> = names
+        .into_iter()
+        .filter(|name| row.get(*name) != expected.get(*name))
+        .map(|name| {
+            let show = |it: Option<&Value>| it.map_or("nothing".to_owned(), Value::to_string);
+            format!(
+                "{name}: {} instead of {}",
+                show(row.get(name)),
+                show(expected.get(name))
+            )
+        })
+        .collect();
+    assert!(differences.is_empty(), "{what}: {}", differences.join("\n"));
+}
+
+#[tokio::test]
+async fn a_batch_that_landed_twice_is_there_once_behind_the_parser() {
+    let world = World::start().await;
+    world.tenant.generate(300, minutes_ago(50), minutes_ago(5));
+    world.workspace.fail([Fault::LoseAnswer]);
+    world.poll().await;
+    let table = world.workspace.table("Auth0AM_CL");
+    assert_eq!(table.rows.len(), 600);
+    let rows = Kql::over(&table).result("Auth0AM | project LogId", &now().to_rfc3339());
+    let mut ids: Vec<_> = rows
+        .iter()
+        .map(|row| row["LogId"].as_str().unwrap().to_owned())
+        .collect();
+    ids.sort();
+    assert_eq!(ids, world.tenant.log_ids());
+}
+
+#[tokio::test]
+async fn two_hundred_kilobytes_come_back_whole_from_the_parsed_additional_fields() {
+    let world = World::start().await;
+    let date = minutes_ago(10);
+    let long = "é\\n\"x".repeat(40_000);
+    assert!(long.len() >= 200_000);
+    world.tenant.add(
+        json!({"date": date, "type": "f", "details": {"log": [long]}}),
+        date,
+    );
+    world.poll().await;
+    let kql = Kql::over(&world.workspace.table("Auth0AM_CL"));
+    let rows = kql.result("Auth0AM", &now().to_rfc3339());
+    assert!(rows[0]["AdditionalFields"]["details"]["log"][0] == long);
+}
+
+#[test]
+fn the_parsers_answer_before_there_is_a_row() {
+    let kql = Kql::over(&Table::default());
+    for parser in [
+        "Auth0AM",
+        "ASimAuthenticationAuth0",
+        "vimAuthenticationAuth0",
+    ] {
+        assert!(kql.result(parser, "2026-11-21T08:00:00Z").is_empty());
+    }
+}

@@ -1,0 +1,95 @@
+// Command: runs a query over sample rows and prints the result, one JSON object
+// per line. Exit code 1 when the query fails or uses something not supported,
+// 2 on wrong usage.
+
+import { readFileSync } from "node:fs";
+import { parseArgs } from "node:util";
+import { pathToFileURL } from "node:url";
+import { readContent } from "./content.mjs";
+import { run } from "./operators.mjs";
+import { analyse, buildGlobals, diagnostics, readFunction, readSchema } from "./schema.mjs";
+import { fromJson, parseMoment, toJson } from "./values.mjs";
+
+const USAGE =
+  "usage: node execute.mjs --schema schema.json --now TIME [--function parser.yaml]... [--table NAME=rows.ndjson]... QUERY|-";
+
+/**
+ * The rows of a query's result as objects. tables: the schema; rows: arrays of
+ * objects by table name; functions: parsers the query may call; now: ISO text.
+ */
+export function execute(query, { tables, rows = {}, functions = [], now }) {
+  const code = analyse(query, buildGlobals(tables, functions));
+  // A table that is unknown in a fuzzy union (KS205) is only a warning of the service.
+  const errors = diagnostics(code).filter((found) => found.severity === "Error" || found.code === "KS205");
+  if (errors.length) throw new Error(errors.map((e) => `${e.line}:${e.column} ${e.code} ${e.message}`).join("\n"));
+  const loaded = Object.entries(rows).map(([name, list]) => [name, loadRows(name, list, tables[name])]);
+  const result = run(code, { tables: new Map(loaded), now: parseMoment(now) });
+  return result.rows.map((row) =>
+    Object.fromEntries(result.columns.map(({ name }, index) => [name, toJson(row[index])])),
+  );
+}
+
+function loadRows(table, list, columns) {
+  if (!columns) throw new Error(`the schema has no table ${table}`);
+  return list.map((row, index) => {
+    const place = `${table} row ${index + 1}`;
+    const extra = Object.keys(row).find((name) => !Object.hasOwn(columns, name));
+    if (extra !== undefined) throw new Error(`${place}: the table has no column '${extra}'`);
+    return Object.entries(columns).map(([name, type]) => fromJson(row[name], type, `${place}, ${name}`));
+  });
+}
+
+export function readRows(file) {
+  const lines = readFileSync(file, "utf8").split("\n");
+  return lines.filter((line) => line.trim()).map((line) => JSON.parse(line));
+}
+
+/** The query text of a file, with the parsers it needs; a parser file is called with its defaults. */
+function readQuery(file) {
+  if (file === "-") return { text: readFileSync(0, "utf8"), functions: [] };
+  const queries = readContent(file);
+  if (queries.length !== 1) throw new Error(`${file}: ${queries.length} queries, expected one`);
+  const [query] = queries;
+  return query.functionName ? { text: `${query.functionName}()`, functions: [query] } : { text: query.text, functions: [] };
+}
+
+function main() {
+  let options, files;
+  try {
+    ({ values: options, positionals: files } = parseArgs({
+      options: {
+        schema: { type: "string" },
+        now: { type: "string" },
+        function: { type: "string", multiple: true, default: [] },
+        table: { type: "string", multiple: true, default: [] },
+      },
+      allowPositionals: true,
+    }));
+  } catch (error) {
+    console.error(error.message);
+  }
+  const usable = options?.schema && files.length === 1 && options.table.every((table) => table.includes("="));
+  if (!usable || !options.now || !parseMoment(options.now)) {
+    console.error(USAGE);
+    return 2;
+  }
+  try {
+    const { text, functions } = readQuery(files[0]);
+    const rows = Object.fromEntries(
+      options.table.map((table) => [table.split("=")[0], readRows(table.slice(table.indexOf("=") + 1))]),
+    );
+    const result = execute(text, {
+      tables: readSchema(options.schema),
+      rows,
+      functions: [...options.function.map(readFunction), ...functions],
+      now: options.now,
+    });
+    for (const row of result) console.log(JSON.stringify(row));
+    return 0;
+  } catch (error) {
+    console.error(error.message);
+    return 1;
+  }
+}
+
+if (import.meta.url === pathToFileURL(process.argv[1] ?? "").href) process.exitCode = main();
