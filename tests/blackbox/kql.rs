@@ -13,7 +13,7 @@ use simulator::workspace::Table;
 use tempfile::TempDir;
 
 /// Columns that every table has.
-const STANDARD: [(&str, &str); 12] = [
+const STANDARD: [(&str, &str); 11] = [
     ("TimeGenerated", "datetime"),
     ("Type", "string"),
     ("TenantId", "string"),
@@ -22,7 +22,6 @@ const STANDARD: [(&str, &str); 12] = [
     ("ManagementGroupName", "string"),
     ("Computer", "string"),
     ("RawData", "string"),
-    ("_TimeReceived", "datetime"),
     ("_ItemId", "string"),
     ("_ResourceId", "string"),
     ("_SubscriptionId", "string"),
@@ -120,8 +119,10 @@ impl Kql {
         columns.extend(custom_columns().map(|(name, kind)| (name, kind.kql().into())));
         let schema = json!({"tables": {"Auth0AM_CL": columns}});
         fs::write(folder.path().join("schema.json"), schema.to_string()).unwrap();
-        let rows = table.rows.iter().map(|row| {
+        let rows = table.rows.iter().zip(&table.stored_at);
+        let rows = rows.map(|(row, stored_at)| {
             let mut row = row.clone();
+            row.insert("ingestion_time()".into(), json!(stored_at));
             row.insert("Type".into(), "Auth0AM_CL".into());
             json!(row).to_string() + "\n"
         });

@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::PathBuf;
 
-use chrono::SubsecRound as _;
+use chrono::{DateTime, SubsecRound as _, Utc};
 use serde_json::{Map, Value, json};
 use simulator::Fault;
 use simulator::workspace::Table;
@@ -82,32 +82,46 @@ fn a_misspelt_name_in_a_copy_of_any_of_them_is_found() {
     }
 }
 
-#[tokio::test]
-async fn records_are_normalised_as_written_down() {
+/// Records and the rows that they become, written down by hand.
+fn cases() -> Vec<Value> {
     let cases: Vec<Value> = serde_json::from_str(include_str!("sentinel/normalised.json")).unwrap();
     assert!(cases.len() >= 12);
+    cases
+}
+
+/// When the first of [`cases`] happens; each other one is a minute after the one before it.
+fn begin() -> DateTime<Utc> {
+    minutes_ago(30).trunc_subsecs(0)
+}
+
+/// Delivers the records of [`cases`] to a workspace, and answers with their dates and ids.
+async fn deliver(cases: &[Value], begin: DateTime<Utc>) -> (Kql, Vec<(Value, String)>) {
     let world = World::start().await;
-    let date = minutes_ago(30).trunc_subsecs(0);
-    let ids: Vec<_> = cases
-        .iter()
-        .map(|case| {
-            let mut record = case["record"].clone();
-            record["date"] = json!(date);
-            world.tenant.add(record, date)
-        })
-        .collect();
+    let mut date = begin;
+    let mut delivered = Vec::new();
+    for case in cases {
+        let mut record = case["record"].clone();
+        record["date"] = json!(date);
+        delivered.push((json!(date), world.tenant.add(record, date)));
+        date += chrono::Duration::minutes(1);
+    }
     world.poll().await;
-    let kql = Kql::over(&world.workspace.table("Auth0AM_CL"));
-    let date = json!(date);
+    (Kql::over(&world.workspace.table("Auth0AM_CL")), delivered)
+}
+
+#[tokio::test]
+async fn records_are_normalised_as_written_down() {
+    let cases = cases();
+    let (kql, delivered) = deliver(&cases, begin()).await;
     let time = now().to_rfc3339();
 
     let rows = kql.result("Auth0AM", &time);
     assert_eq!(rows.len(), cases.len());
-    for (case, id) in cases.iter().zip(&ids) {
+    for (case, (date, id)) in cases.iter().zip(&delivered) {
         let row = rows.iter().find(|row| row["LogId"] == *id).unwrap();
         assert_eq!(
             (&row["Date"], &row["TimeGenerated"], &row["Type"]),
-            (&date, &date, &json!("Auth0AM_CL"))
+            (date, date, &json!("Auth0AM_CL"))
         );
         let mut row = filled(row);
         for name in ["Date", "TimeGenerated", "TimeReceived", "Type", "LogId"] {
@@ -118,7 +132,7 @@ async fn records_are_normalised_as_written_down() {
 
     for parser in ["ASimAuthenticationAuth0", "vimAuthenticationAuth0"] {
         let rows = kql.result(parser, &time);
-        for (case, id) in cases.iter().zip(&ids) {
+        for (case, (date, id)) in cases.iter().zip(&delivered) {
             let row = rows.iter().find(|row| row["EventOriginalUid"] == *id);
             let expected = &case["Authentication"];
             assert_eq!(
@@ -130,8 +144,128 @@ async fn records_are_normalised_as_written_down() {
             if let Some(row) = row {
                 assert_eq!(row["EventOriginalType"], case["record"]["type"]);
                 assert_same(&case["what"], &normalised(row), expected);
+                assert_common(row, date);
             }
         }
+    }
+}
+
+/// What ASIM's schema asks of every row of authentication.
+fn assert_common(row: &Map<String, Value>, date: &Value) {
+    for (name, expected) in [
+        ("EventVendor", &json!("Okta")),
+        ("EventProduct", &json!("Auth0")),
+        ("EventSchema", &json!("Authentication")),
+        ("EventSchemaVersion", &json!("0.1.4")),
+        ("EventCount", &json!(1)),
+        ("EventStartTime", date),
+        ("EventEndTime", date),
+        ("TimeGenerated", date),
+        ("Src", &row["SrcIpAddr"]),
+        ("IpAddr", &row["SrcIpAddr"]),
+        ("Application", &row["TargetAppName"]),
+    ] {
+        assert_eq!(row[name], *expected, "{name}");
+    }
+    for name in ["Dvc", "EventUid", "User"] {
+        assert_ne!(row[name], "", "{name}");
+    }
+    for (name, allowed) in [
+        ("EventType", &["Logon", "Logoff", "Elevate"][..]),
+        ("EventResult", &["Success", "Partial", "Failure", "NA"]),
+        (
+            "EventSubType",
+            &["Interactive", "Service", "Remote", "AssumeRole"],
+        ),
+        (
+            "EventResultDetails",
+            &[
+                "",
+                "No such user or password",
+                "No such user",
+                "Incorrect password",
+                "Incorrect key",
+                "Password expired",
+                "User locked",
+                "User disabled",
+                "Logon violates policy",
+                "Session expired",
+                "Other",
+            ],
+        ),
+        (
+            "LogonMethod",
+            &[
+                "",
+                "Service Principal",
+                "Username & Password",
+                "Multi factor authentication",
+                "Passwordless",
+                "Other",
+            ],
+        ),
+        ("TargetUsernameType", &["", "UPN", "Windows", "Simple"]),
+        ("TargetUserType", &["", "Regular", "Application"]),
+        ("EventSeverity", &["Informational", "Low", "Medium", "High"]),
+    ] {
+        let value = row[name].as_str().unwrap();
+        assert!(allowed.contains(&value), "{name}: {value}");
+    }
+}
+
+#[tokio::test]
+async fn the_filtering_parser_lets_through_what_it_is_asked_for() {
+    let begin = begin();
+    let (kql, _) = deliver(&cases(), begin).await;
+    let minute = |n| (begin + chrono::Duration::minutes(n)).to_rfc3339();
+    // By the order of the cases, a minute each.
+    let early = format!("endtime=datetime({})", minute(1));
+    let late = format!("starttime=datetime({})", minute(9));
+    let filters = [
+        (&*early, &["fp", "s"][..]),
+        (&*late, &["limit_wc", "slo"]),
+        (
+            "username_has_any=dynamic(['donald','nobody'])",
+            &["fu", "limit_wc"],
+        ),
+        // A name that is in AdditionalFields, since it looks like a GUID.
+        (
+            "username_has_any=dynamic(['01234567-89ab-cdef-0123-456789abcdef'])",
+            &["fp"],
+        ),
+        ("targetappname_has_any=dynamic(['Back office'])", &["f"]),
+        (
+            "srcipaddr_has_any_prefix=dynamic(['198.51.100.'])",
+            &["gd_auth_rejected", "limit_wc"],
+        ),
+        ("srchostname_has_any=dynamic(['laptop'])", &[]),
+        ("eventtype_in=dynamic(['Logoff'])", &["slo"]),
+        (
+            "eventresultdetails_in=dynamic(['User locked','No such user'])",
+            &["fu", "limit_wc"],
+        ),
+        (
+            "eventresult='Failure'",
+            &["f", "fp", "fu", "gd_auth_rejected", "limit_wc"],
+        ),
+        (
+            "eventresult='Failure', username_has_any=dynamic(['donald'])",
+            &["limit_wc"],
+        ),
+        ("disabled=true", &[]),
+    ];
+    let legs = filters.iter().enumerate().map(|(n, (filter, _))| {
+        format!("(vimAuthenticationAuth0({filter}) | project Filter = {n}, EventOriginalType)")
+    });
+    let query = format!("union {}", legs.collect::<Vec<_>>().join(", "));
+    let rows = kql.result(&query, &now().to_rfc3339());
+    for (n, (filter, expected)) in filters.iter().enumerate() {
+        let through = rows.iter().filter(|row| row["Filter"] == n);
+        let mut kinds: Vec<_> = through
+            .map(|row| row["EventOriginalType"].as_str().unwrap())
+            .collect();
+        kinds.sort_unstable();
+        assert_eq!(kinds, *expected, "{filter}");
     }
 }
 

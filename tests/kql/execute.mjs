@@ -15,27 +15,34 @@ const USAGE =
 
 /**
  * The rows of a query's result as objects. tables: the schema; rows: arrays of
- * objects by table name; functions: parsers the query may call; now: ISO text.
+ * objects by table name, in which "ingestion_time()" may stand beside the
+ * columns; functions: parsers the query may call; now: ISO text.
  */
 export function execute(query, { tables, rows = {}, functions = [], now }) {
   const code = analyse(query, buildGlobals(tables, functions));
   // A table that is unknown in a fuzzy union (KS205) is only a warning of the service.
   const errors = diagnostics(code).filter((found) => found.severity === "Error" || found.code === "KS205");
   if (errors.length) throw new Error(errors.map((e) => `${e.line}:${e.column} ${e.code} ${e.message}`).join("\n"));
-  const loaded = Object.entries(rows).map(([name, list]) => [name, loadRows(name, list, tables[name])]);
-  const result = run(code, { tables: new Map(loaded), now: parseMoment(now) });
+  const ingestionTimes = new Map();
+  const loaded = Object.entries(rows).map(([name, list]) => [name, loadRows(name, list, tables[name], ingestionTimes)]);
+  const result = run(code, { tables: new Map(loaded), ingestionTimes, now: parseMoment(now) });
   return result.rows.map((row) =>
     Object.fromEntries(result.columns.map(({ name }, index) => [name, toJson(row[index])])),
   );
 }
 
-function loadRows(table, list, columns) {
+/** What a sample row may have beside its columns: the time that ingestion_time() gives. */
+const INGESTION_TIME = "ingestion_time()";
+
+function loadRows(table, list, columns, ingestionTimes) {
   if (!columns) throw new Error(`the schema has no table ${table}`);
   return list.map((row, index) => {
     const place = `${table} row ${index + 1}`;
-    const extra = Object.keys(row).find((name) => !Object.hasOwn(columns, name));
+    const extra = Object.keys(row).find((name) => name !== INGESTION_TIME && !Object.hasOwn(columns, name));
     if (extra !== undefined) throw new Error(`${place}: the table has no column '${extra}'`);
-    return Object.entries(columns).map(([name, type]) => fromJson(row[name], type, `${place}, ${name}`));
+    const loaded = Object.entries(columns).map(([name, type]) => fromJson(row[name], type, `${place}, ${name}`));
+    ingestionTimes.set(loaded, fromJson(row[INGESTION_TIME], "datetime", `${place}, ${INGESTION_TIME}`));
+    return loaded;
   });
 }
 

@@ -21,7 +21,7 @@ export function compile(node, scope) {
 }
 
 /** The value of an expression that needs no row. */
-export const evaluate = (node, scope) => compile(node, { ...scope, columns: [] })(null);
+export const evaluate = (node, scope) => compile(node, { ...scope, columns: [], isStored: false })(null);
 
 const RULES = {
   LiteralExpression: constant(literal),
@@ -176,6 +176,7 @@ function call(node, scope) {
   if (node.GetCalledFunctionBody()) return callDefined(node, scope);
   const args = argumentsOf(node);
   if (/^column_?ifexists$/.test(functionName)) return columnIfExists(args, scope);
+  if (functionName === "ingestion_time") return ingestionTime(scope);
   if (scope.group) {
     const value = aggregate(functionName, args, scope);
     if (value) return value;
@@ -186,6 +187,12 @@ function call(node, scope) {
   return (row) => implementation(values.map((get) => get(row)), types, scope.context);
 }
 
+/** Not a column: a row of a table has it, until an operator makes another row. */
+function ingestionTime({ isStored, group, context }) {
+  if (!isStored || group) throw new Unsupported("ingestion_time() of rows that are not a table's own");
+  return (row) => context.ingestionTimes.get(row) ?? null;
+}
+
 function columnIfExists([columnName, fallback], scope) {
   const wanted = evaluate(columnName, scope);
   return scope.columns.some((item) => item.name === wanted) ? column(wanted, scope) : compile(fallback, scope);
@@ -194,11 +201,12 @@ function columnIfExists([columnName, fallback], scope) {
 /** A user-defined scalar function is compiled in place: its parameters stand for the arguments, in the caller's row. */
 function callDefined(node, scope) {
   const { body, env } = bindCall(node, scope, (arg) => compile(arg, scope));
+  const inner = { ...scope, columns: [], isStored: false, env };
   for (const statement of items(body.Statements)) {
     if (className(statement) !== "LetStatement") throw new Unsupported(className(statement));
-    env.set(statement.Name.SimpleName, { scalar: compile(statement.Expression, { ...scope, columns: [], env }) });
+    env.set(statement.Name.SimpleName, { scalar: compile(statement.Expression, inner) });
   }
-  return compile(body.Expression, { ...scope, columns: [], env });
+  return compile(body.Expression, inner);
 }
 
 function toScalar(node, scope) {

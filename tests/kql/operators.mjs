@@ -1,12 +1,14 @@
 // The tabular side of a query: statements, tables, user-defined functions and
 // the operators after "|". A table is {columns: [{name, type}], rows}, a row an
-// array of values. The names, types and order of an operator's result columns
-// come from the language service; the code here only fills them.
+// array of values; isStored marks one whose rows are the workspace's own, not
+// made by an operator, and so have a time of ingestion. The names, types and
+// order of an operator's result columns come from the language service; the
+// code here only fills them.
 
 import { returnsSeveral, severalColumns } from "./aggregates.mjs";
 import { compile, evaluate, once, typeOf } from "./expressions.mjs";
 import { analyse, argumentsOf, className, columnsOf, items } from "./schema.mjs";
-import { compare, rowKey, Unsupported } from "./values.mjs";
+import { compare, parseMoment, rowKey, Unsupported } from "./values.mjs";
 
 /** The names visible at one place of a query: {scalar}, {table} or {functionEnv} by name. */
 class Env {
@@ -22,7 +24,7 @@ class Env {
   }
 }
 
-/** Runs a bound query; context is {tables: Map name -> rows, now}. */
+/** Runs a bound query; context is {tables: Map name -> rows, ingestionTimes: Map row -> time, now}. */
 export function run(code, context) {
   const scope = { columns: [], env: new Env(), context };
   const statements = items(code.Syntax.Statements);
@@ -50,7 +52,7 @@ function lazy(node, scope) {
 export function evaluateTable(node, scope) {
   const source = SOURCES[className(node)];
   if (!source) throw new Unsupported(`${className(node)} as a table`);
-  return source(node, scope);
+  return source(node, { ...scope, isStored: false });
 }
 
 const SOURCES = {
@@ -72,7 +74,7 @@ function named(node, scope) {
   if (!node.ReferencedSymbol || className(node.ReferencedSymbol) !== "TableSymbol") throw new Unsupported(`table ${name}`);
   const rows = scope.context.tables.get(name);
   if (!rows) throw new Error(`no rows given for table ${name}`);
-  return { columns: columnsOf(node.ResultType), rows };
+  return { columns: columnsOf(node.ResultType), rows, isStored: true };
 }
 
 function dataTable(node, scope) {
@@ -128,7 +130,7 @@ function callTable(node, scope, input) {
 function applyOperator(node, input, scope) {
   const operator = OPERATORS[className(node)];
   if (!operator) throw new Unsupported(`operator ${className(node)}`);
-  return operator(node, input, { ...scope, columns: input.columns, group: false });
+  return operator(node, input, { ...scope, columns: input.columns, isStored: input.isStored, group: false });
 }
 
 const OPERATORS = {
@@ -142,7 +144,7 @@ const OPERATORS = {
   ProjectRenameOperator: (node, { rows }) => ({ columns: columnsOf(node.ResultType), rows }),
   DistinctOperator: distinct,
   SummarizeOperator: summarize,
-  SortOperator: (node, input, scope) => ({ ...input, rows: sorted(items(node.Expressions), input.rows, scope) }),
+  SortOperator: (node, { columns, rows }, scope) => ({ columns, rows: sorted(items(node.Expressions), rows, scope) }),
   TopOperator: top,
   TakeOperator: (node, input, scope) => ({ ...input, rows: input.rows.slice(0, evaluate(node.Expression, scope)) }),
   CountOperator: (node, { rows }) => ({ columns: columnsOf(node.ResultType), rows: [[rows.length]] }),
@@ -166,9 +168,9 @@ function parameters(node, ...allowed) {
 const indexByName = (columns) => new Map(columns.map(({ name }, index) => [name, index]));
 const emptyRow = (columns) => columns.map(({ type }) => (type === "string" ? "" : null));
 
-function filter(node, { columns, rows }, scope) {
+function filter(node, input, scope) {
   const condition = compile(node.Condition, scope);
-  return { columns, rows: rows.filter((row) => condition(row) === true) };
+  return { ...input, rows: input.rows.filter((row) => condition(row) === true) };
 }
 
 /** For each result column the function that fills it: one of the expressions, or a copy of the input column. */
@@ -291,9 +293,9 @@ function sorted(expressions, rows, scope) {
   return decorated.map(({ row }) => row);
 }
 
-function top(node, input, scope) {
-  const rows = sorted([node.ByExpression], input.rows, scope);
-  return { ...input, rows: rows.slice(0, evaluate(node.Expression, scope)) };
+function top(node, { columns, rows }, scope) {
+  const best = sorted([node.ByExpression], rows, scope).slice(0, evaluate(node.Expression, scope));
+  return { columns, rows: best };
 }
 
 // ---- several tables ---------------------------------------------------------------
@@ -395,6 +397,8 @@ function cast(value, type) {
   if (type === "dynamic") return value;
   if (value === null) return type === "string" ? "" : null;
   if (type === "string" && typeof value === "string") return value;
+  // A date in a dynamic value is kept as this text; another text would become null.
+  if (type === "datetime" && /^\d{4}-\d\d-\d\dT[\d:]{8}\.\d{7}Z$/.test(value)) return parseMoment(value);
   if ((type === "long" || type === "int") && Number.isInteger(value)) return value;
   if ((type === "real" && typeof value === "number") || (type === "bool" && typeof value === "boolean")) return value;
   throw new Unsupported(`mv-expand of ${JSON.stringify(value)} to typeof(${type})`);

@@ -4,12 +4,13 @@
     reason = "a scenario reads better without ampersands"
 )]
 
-use std::path::Path;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
 
 use auth0_poller::redact::Redaction;
 use auth0_poller::table::row::row;
 use chrono::{DateTime, Utc};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use simulator::workspace::Table;
 
 use crate::kql::{self, Kql};
@@ -42,6 +43,12 @@ fn call(clock: &str, method: &str, path: &str, body: Value) -> Value {
     )
 }
 
+/// A call whose answer is in the record.
+fn answered(mut call: Value, body: Value) -> Value {
+    call["details"]["response"]["body"] = body;
+    call
+}
+
 fn failed(mut call: Value) -> Value {
     call["details"]["response"]["statusCode"] = json!(403);
     call
@@ -62,19 +69,40 @@ fn user(name: &str) -> Value {
 
 /// `count` events of different users, a second apart from 11:10.
 fn of_users(count: usize, kind: &str) -> Vec<Value> {
+    from_address("198.51.100.7", "11:10", 0..count, kind)
+}
+
+/// An event of each of these users within a minute, from one address.
+fn from_address(ip: &str, minute: &str, users: Range<usize>, kind: &str) -> Vec<Value> {
     let event = |n| {
-        event(
-            &format!("11:10:{n:02}"),
-            kind,
-            user(&format!("user{n}@example.com")),
-        )
+        let mut fields = user(&format!("user{n}@example.com"));
+        fields["ip"] = json!(ip);
+        event(&format!("{minute}:{n:02}"), kind, fields)
     };
-    (0..count).map(event).collect()
+    users.map(event).collect()
+}
+
+/// An event of a user at each of these minutes.
+fn at_minutes(minutes: &[&str], kind: &str, name: &str) -> Vec<Value> {
+    let event = |minute| event(&format!("{minute}:00"), kind, user(name));
+    minutes.iter().map(event).collect()
 }
 
 fn at_place(city: &str, ip: &str, latitude: f64, longitude: f64) -> Value {
     json!({"ip": ip, "location_info": {"city_name": city, "country_name": "X",
         "latitude": latitude, "longitude": longitude}})
+}
+
+/// Rejected push notifications of a user, whose name only one of the records has.
+fn one_name_of_three() -> Vec<Value> {
+    let mut records = at_minutes(
+        &["11:31", "11:32", "11:33"],
+        "gd_auth_rejected",
+        "zoe@example.com",
+    );
+    records[0]["user_name"] = json!(null);
+    records[2]["user_name"] = json!("");
+    records
 }
 
 /// What makes a rule fire, how many results that has, and what leaves it quiet.
@@ -88,7 +116,7 @@ struct Scenario {
 fn scenario(rule: &str) -> Scenario {
     let (results, fires, quiet) = match rule {
         "attack-protection-off" => (
-            2,
+            5,
             vec![
                 call(
                     "11:40:00",
@@ -101,6 +129,28 @@ fn scenario(rule: &str) -> Scenario {
                     "patch",
                     "/v2/attack-protection/suspicious-ip-throttling",
                     json!({"shields": []}),
+                ),
+                call(
+                    "11:42:00",
+                    "patch",
+                    "/api/v2/attack-protection/bot-detection",
+                    json!({"challenge_password_policy": "when_risky", "challenge_password_reset_policy": "never"}),
+                ),
+                call(
+                    "11:43:00",
+                    "patch",
+                    "/api/v2/attack-protection/bot-detection",
+                    json!({"monitoring_mode_enabled": true}),
+                ),
+                // Only the answer tells.
+                answered(
+                    call(
+                        "11:44:00",
+                        "patch",
+                        "/api/v2/attack-protection/breached-password-detection",
+                        json!(null),
+                    ),
+                    json!({"enabled": false}),
                 ),
             ],
             vec![
@@ -121,6 +171,22 @@ fn scenario(rule: &str) -> Scenario {
                     "patch",
                     "/api/v2/connections/con_1",
                     json!({"enabled": false}),
+                ),
+                // An edit of what was off before.
+                answered(
+                    call(
+                        "11:43:00",
+                        "patch",
+                        "/api/v2/attack-protection/brute-force-protection",
+                        json!({"allowlist": ["192.0.2.1"]}),
+                    ),
+                    json!({"enabled": false, "allowlist": ["192.0.2.1"]}),
+                ),
+                call(
+                    "11:44:00",
+                    "patch",
+                    "/api/v2/attack-protection/bot-detection",
+                    json!({"challenge_password_policy": "always", "monitoring_mode_enabled": false}),
                 ),
             ],
         ),
@@ -190,6 +256,12 @@ fn scenario(rule: &str) -> Scenario {
                     "fp",
                     at_place("Sydney", "203.0.113.7", -33.9, 151.2),
                 ),
+                // A backend's address.
+                event(
+                    "11:21:00",
+                    "sepft",
+                    at_place("Sydney", "203.0.113.8", -33.9, 151.2),
+                ),
             ],
         ),
         "log-stream-stopped" => (
@@ -236,7 +308,7 @@ fn scenario(rule: &str) -> Scenario {
             ],
         ),
         "management-api-grant" => (
-            2,
+            3,
             vec![
                 call(
                     "11:40:00",
@@ -250,6 +322,12 @@ fn scenario(rule: &str) -> Scenario {
                     "patch",
                     "/api/v2/client-grants/cgr_1",
                     json!({"scope": ["read:logs"]}),
+                ),
+                call(
+                    "11:42:00",
+                    "patch",
+                    "/api/v2/client-grants/cgr_2",
+                    json!({"scope": ["create:actions"]}),
                 ),
             ],
             vec![
@@ -272,10 +350,16 @@ fn scenario(rule: &str) -> Scenario {
                     "/api/v2/clients",
                     json!({"name": "new"}),
                 ),
+                call(
+                    "11:43:00",
+                    "patch",
+                    "/api/v2/client-grants/cgr_1",
+                    json!({"scope": ["read:orders"]}),
+                ),
             ],
         ),
         "mfa-reset-for-user" => (
-            2,
+            3,
             vec![
                 call(
                     "11:40:00",
@@ -288,6 +372,12 @@ fn scenario(rule: &str) -> Scenario {
                     "delete",
                     "/api/v2/guardian/enrollments/dev_0Ab",
                     json!(null),
+                ),
+                call(
+                    "11:42:00",
+                    "put",
+                    "/api/v2/users/auth0%7C8/authentication-methods",
+                    json!([]),
                 ),
             ],
             vec![
@@ -303,10 +393,16 @@ fn scenario(rule: &str) -> Scenario {
                     "/api/v2/users/auth0%7C7/authenticators",
                     json!(null),
                 ),
+                call(
+                    "11:42:00",
+                    "patch",
+                    "/api/v2/users/auth0%7C7/authentication-methods/totp%7Cdev_1",
+                    json!({"name": "new"}),
+                ),
             ],
         ),
         "mfa-weakened-for-tenant" => (
-            3,
+            5,
             vec![
                 call("11:40:00", "put", "/api/v2/guardian/policies", json!([])),
                 call(
@@ -320,6 +416,18 @@ fn scenario(rule: &str) -> Scenario {
                     "patch",
                     "/api/v2/actions/triggers/post-login/bindings",
                     json!({"bindings": []}),
+                ),
+                call(
+                    "11:43:00",
+                    "patch",
+                    "/api/v2/risk-assessments/settings",
+                    json!({"enabled": false}),
+                ),
+                call(
+                    "11:44:00",
+                    "patch",
+                    "/api/v2/risk-assessment/config",
+                    json!({"AfterAuthentication": false}),
                 ),
             ],
             vec![
@@ -347,13 +455,35 @@ fn scenario(rule: &str) -> Scenario {
                     "/api/v2/actions/triggers/post-login/bindings",
                     json!({"bindings": [{"ref": 1}]}),
                 ),
+                call(
+                    "11:44:00",
+                    "patch",
+                    "/api/v2/risk-assessments/settings",
+                    json!({"enabled": true}),
+                ),
+                call(
+                    "11:45:00",
+                    "patch",
+                    "/api/v2/risk-assessments/settings/new-device",
+                    json!({"remember_for": 30}),
+                ),
             ],
         ),
         "password-spraying" => (
-            1,
-            of_users(15, "fp"),
+            3,
+            [
+                of_users(15, "fp"),
+                // Before and after the full hour.
+                from_address("198.51.100.20", "10:59", 0..8, "fp"),
+                from_address("198.51.100.20", "11:00", 8..15, "fu"),
+                from_address("198.51.100.21", "11:10", 0..15, "fepft"),
+            ]
+            .concat(),
             [
                 of_users(14, "fp"),
+                // As many as in a spray, but not within an hour.
+                from_address("198.51.100.20", "10:20", 0..8, "fp"),
+                from_address("198.51.100.20", "11:50", 8..15, "fp"),
                 // One user who forgot the password.
                 (20..40)
                     .map(|n| event(&format!("11:10:{n}"), "fp", json!({"ip": "198.51.100.8"})))
@@ -362,7 +492,7 @@ fn scenario(rule: &str) -> Scenario {
             .concat(),
         ),
         "push-fatigue" => (
-            2,
+            4,
             [
                 (0..3)
                     .map(|n| event(&format!("11:1{n}:00"), "gd_auth_rejected", json!({})))
@@ -376,14 +506,30 @@ fn scenario(rule: &str) -> Scenario {
                         )
                     })
                     .collect(),
+                // Before and after the full hour.
+                at_minutes(
+                    &["10:57", "10:59", "11:01"],
+                    "gd_auth_rejected",
+                    "ann@example.com",
+                ),
+                one_name_of_three(),
             ]
             .concat(),
-            vec![
-                event("11:10:00", "gd_send_pn", json!({})),
-                event("11:11:00", "gd_auth_rejected", json!({})),
-                event("11:12:00", "gd_send_pn", json!({})),
-                event("11:13:00", "gd_auth_succeed", json!({})),
-            ],
+            [
+                vec![
+                    event("11:10:00", "gd_send_pn", json!({})),
+                    event("11:11:00", "gd_auth_rejected", json!({})),
+                    event("11:12:00", "gd_send_pn", json!({})),
+                    event("11:13:00", "gd_auth_succeed", json!({})),
+                ],
+                // As many as in a series, but not within an hour.
+                at_minutes(
+                    &["10:20", "11:05", "11:50"],
+                    "gd_auth_rejected",
+                    "ann@example.com",
+                ),
+            ]
+            .concat(),
         ),
         "refresh-token-reuse" => (
             1,
@@ -402,7 +548,7 @@ fn scenario(rule: &str) -> Scenario {
             ],
         ),
         "tenant-administrator-added" => (
-            2,
+            4,
             vec![
                 call(
                     "11:40:00",
@@ -415,6 +561,18 @@ fn scenario(rule: &str) -> Scenario {
                     "patch",
                     "/api/v2/tenants/invitations/inv_1",
                     json!({"state": "accepted", "user": {"email": "marge@example.com"}}),
+                ),
+                call(
+                    "11:46:00",
+                    "post",
+                    "/api/v2/tenants/invitations",
+                    json!({"email": "joe@example.com"}),
+                ),
+                call(
+                    "11:47:00",
+                    "put",
+                    "/api/v2/tenants/members/mem_1/roles",
+                    json!(null),
                 ),
             ],
             vec![
@@ -447,17 +605,29 @@ fn scenario(rule: &str) -> Scenario {
     }
 }
 
-/// The number of a rule's results over these records.
-fn results(rule: &Path, records: &[Value]) -> usize {
-    let now: DateTime<Utc> = NOW.parse().unwrap();
+/// A rule's results over records, each with the time at which it arrives.
+fn results_by_arrival(rule: &Path, records: &[(Value, &str)]) -> Vec<Map<String, Value>> {
     let mut table = Table::default();
-    for (n, record) in records.iter().enumerate() {
+    for (n, (record, arrival)) in records.iter().enumerate() {
         let mut record = record.clone();
         record["log_id"] = json!(format!("900{n:053}"));
         let row = row(&record.to_string(), Redaction::On).unwrap();
-        table.store(serde_json::from_str(&row).unwrap(), Some("date"), now);
+        let arrival: DateTime<Utc> = arrival.parse().unwrap();
+        table.store(serde_json::from_str(&row).unwrap(), Some("date"), arrival);
     }
-    Kql::over(&table).result_of(rule, NOW).len()
+    Kql::over(&table).result_of(rule, NOW)
+}
+
+/// A rule's results over records that arrive when they happen.
+fn results(rule: &Path, records: &[Value]) -> Vec<Map<String, Value>> {
+    let arrived = records
+        .iter()
+        .map(|record| (record.clone(), record["date"].as_str().unwrap()));
+    results_by_arrival(rule, &arrived.collect::<Vec<_>>())
+}
+
+fn rule(name: &str) -> PathBuf {
+    kql::project().join(format!("sentinel/rules/{name}.yaml"))
 }
 
 fn name(rule: &Path) -> String {
@@ -474,24 +644,75 @@ fn each_rule_fires_on_what_it_is_for() {
             results: expected,
             ..
         } = scenario(&name(&rule));
-        assert_eq!(results(&rule, &fires), expected, "{}", rule.display());
+        let found = results(&rule, &fires);
+        assert_eq!(found.len(), expected, "{}: {found:?}", rule.display());
     }
 }
 
 #[test]
 fn no_rule_fires_on_what_only_looks_like_it() {
     for rule in kql::files("sentinel/rules") {
-        assert_eq!(
-            results(&rule, &scenario(&name(&rule)).quiet),
-            0,
-            "{}",
-            rule.display()
-        );
+        let found = results(&rule, &scenario(&name(&rule)).quiet);
+        assert!(found.is_empty(), "{}: {found:?}", rule.display());
     }
 }
 
 #[test]
 fn the_silence_of_a_connector_that_never_spoke_is_noticed_too() {
-    let rule = kql::project().join("sentinel/rules/connector-silent.yaml");
-    assert_eq!(results(&rule, &[]), 1);
+    assert_eq!(results(&rule("connector-silent"), &[]).len(), 1);
+}
+
+#[test]
+fn a_late_record_is_looked_at_after_its_arrival() {
+    let leak = event("05:00:00", "pwd_leak", json!({}));
+    let rule = rule("breached-password");
+    for (arrival, expected) in [("2026-11-21T11:50:00Z", 1), ("2026-11-21T10:50:00Z", 0)] {
+        let found = results_by_arrival(&rule, &[(leak.clone(), arrival)]);
+        assert_eq!(found.len(), expected, "{arrival}");
+    }
+}
+
+#[test]
+fn a_connector_that_only_brings_old_records_is_not_silent() {
+    let old = event("01:00:00", "s", json!({}));
+    let rule = rule("connector-silent");
+    assert!(results_by_arrival(&rule, &[(old, "2026-11-21T11:50:00Z")]).is_empty());
+}
+
+#[test]
+fn a_user_is_shown_by_the_name_that_any_of_the_records_has() {
+    let found = results(&rule("push-fatigue"), &one_name_of_three());
+    assert_eq!(found[0]["Account"], "zoe@example.com");
+}
+
+#[test]
+fn of_two_windows_the_one_in_which_the_user_gave_in_is_shown() {
+    let name = "ann@example.com";
+    let records = [
+        at_minutes(&["11:26", "11:27", "11:28"], "gd_auth_rejected", name),
+        at_minutes(&["11:40"], "gd_auth_succeed", name),
+        // These make the other window the fuller one.
+        at_minutes(&["10:50", "10:51", "10:52"], "gd_send_pn", name),
+    ]
+    .concat();
+    let found = results(&rule("push-fatigue"), &records);
+    assert_eq!(found.len(), 1);
+    assert_eq!(found[0]["AlertSeverity"], "High");
+}
+
+#[test]
+fn an_administrator_is_named_where_the_record_tells() {
+    let rule = rule("tenant-administrator-added");
+    let mut found = results(&rule, &scenario(&name(&rule)).fires);
+    found.sort_by_key(|row| row["TimeGenerated"].to_string());
+    let names: Vec<_> = found.iter().map(|row| &row["Who"]).collect();
+    assert_eq!(
+        names,
+        [
+            "marge@example.com",
+            "marge@example.com",
+            "joe@example.com",
+            "somebody"
+        ]
+    );
 }

@@ -443,10 +443,37 @@ test("mv-expand", () => {
   assert.deepEqual(expand("null", "a"), [null]);
   assert.deepEqual(expand("[]", "a"), []);
   assert.deepEqual(expand("['x']", "a to typeof(string)"), ["x"]);
+  assert.deepEqual(
+    column("print t = datetime(2026-01-02 00:10) | extend h = pack_array(bin(t, 1h), t) | mv-expand h to typeof(datetime) | project h + 1h"),
+    ["2026-01-02T01:00:00Z", "2026-01-02T01:10:00Z"],
+  );
+  assert.throws(() => expand("['2026-01-02']", "a to typeof(datetime)"), /not supported/);
   assert.deepEqual(run("print a = dynamic([1, 2]), b = dynamic(['p']) | mv-expand a, c = b"), [
     { a: 1, b: ["p"], c: "p" },
     { a: 2, b: ["p"], c: null },
   ]);
+});
+
+test("the time of ingestion is a table's own rows'", () => {
+  const [first, second] = rows.Log_CL;
+  const ingested = { Log_CL: [{ ...first, "ingestion_time()": "2026-11-20T10:05:00Z" }, second] };
+  const over = (query, list = ingested) => execute(query, { tables, rows: list, now: "2026-11-21T08:00:00Z" });
+  const times = (query) => over(query).map(({ t }) => t);
+  const both = ["2026-11-20T10:05:00Z", null];
+  assert.deepEqual(times("Log_CL | extend t = ingestion_time() | project t"), both);
+  assert.deepEqual(times("Log_CL | where id_s == '1' | take 5 | extend t = ingestion_time()"), both.slice(0, 1));
+  assert.deepEqual(times("union isfuzzy=true (datatable(t: datetime) []), (Log_CL | extend t = ingestion_time())"), both);
+  assert.deepEqual(Object.keys(over("Log_CL")[0]), Object.keys(tables.Log_CL));
+  for (const query of [
+    "Log_CL | extend a = 1 | extend t = ingestion_time()",
+    "union Log_CL, Log_CL | extend t = ingestion_time()",
+    "Log_CL | sort by id_s | extend t = ingestion_time()",
+    "Log_CL | union (print t = ingestion_time())",
+    "print t = ingestion_time()",
+  ]) {
+    assert.throws(() => over(query), /^Unsupported|not supported/, query);
+  }
+  assert.throws(() => over("Log_CL", { Log_CL: [{ "ingestion_time()": "then" }] }), /is not a datetime/);
 });
 
 test("let, functions, views, toscalar, materialize, invoke and as", () => {

@@ -41,6 +41,8 @@ pub type Row = BTreeMap<String, Value>;
 pub struct Table {
     /// The rows that were stored.
     pub rows: Vec<Row>,
+    /// When each of them was stored.
+    pub stored_at: Vec<DateTime<Utc>>,
     /// The custom columns that the rows made, suffixes included.
     pub columns: BTreeSet<String>,
     /// Records that were accepted and then dropped, since they needed one column too many.
@@ -60,6 +62,8 @@ struct Inner {
     posts: Mutex<Vec<usize>>,
     requests: Counter,
     faults: Faults,
+    /// Texts that no post may contain.
+    refused: Mutex<Vec<String>>,
 }
 
 impl Workspace {
@@ -124,6 +128,14 @@ impl Workspace {
         self.inner.requests.wait_for(least).await;
     }
 
+    /// Refuses every post that contains this text, as the service refuses one that it cannot read.
+    pub fn refuse(&self, text: &str) {
+        let refused = self.inner.refused.lock();
+        refused
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(text.to_owned());
+    }
+
     /// What happens to the coming posts.
     pub fn fail(&self, faults: impl IntoIterator<Item = Fault>) {
         self.inner.faults.add(faults);
@@ -162,6 +174,14 @@ async fn collect(
 type Refusal = (StatusCode, &'static str);
 
 impl Inner {
+    fn refuses(&self, body: &Bytes) -> bool {
+        let refused = self.refused.lock();
+        let refused = refused.unwrap_or_else(PoisonError::into_inner);
+        refused
+            .iter()
+            .any(|text| body.windows(text.len()).any(|it| it == text.as_bytes()))
+    }
+
     fn accept(
         &self,
         query: &BTreeMap<String, String>,
@@ -170,6 +190,9 @@ impl Inner {
     ) -> Result<(), Refusal> {
         let now = Utc::now();
         let table = verify(query, headers, body, now)?;
+        if self.refuses(body) {
+            return Err((StatusCode::BAD_REQUEST, "InvalidDataFormat"));
+        }
         let records = match serde_json::from_slice(body) {
             Ok(Value::Array(records)) => records,
             Ok(Value::Object(record)) => vec![record.into()],
@@ -279,6 +302,7 @@ impl Table {
         self.columns.extend(row.keys().cloned());
         row.insert("TimeGenerated".into(), json!(generated));
         self.rows.push(row);
+        self.stored_at.push(now);
     }
 }
 
