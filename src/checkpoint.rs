@@ -54,6 +54,8 @@ pub struct Checkpoint {
     /// Ids above the cursor that have been delivered.
     delivered: BTreeSet<LogId>,
     newest: Option<Newest>,
+    /// Since then, the destination has refused every record that it was sent.
+    refused_since: Option<DateTime<Utc>>,
     /// A run that began then reached the end of the tenant's log.
     caught_up_at: Option<DateTime<Utc>>,
     /// Whether a person has chosen the position.
@@ -82,6 +84,7 @@ impl Checkpoint {
             start,
             delivered: BTreeSet::new(),
             newest: None,
+            refused_since: None,
             caught_up_at: None,
             set_by_hand: true,
         }
@@ -142,6 +145,16 @@ impl Checkpoint {
         }
     }
 
+    /// Notes that the destination refuses whatever it is sent, and answers since when.
+    pub fn refused(&mut self, now: DateTime<Utc>) -> DateTime<Utc> {
+        *self.refused_since.get_or_insert(now)
+    }
+
+    /// Notes that the destination accepts records.
+    pub fn accepted(&mut self) {
+        self.refused_since = None;
+    }
+
     /// Moves the cursor to the newest delivered record that is settled, and further if more ids
     /// would be remembered than may be; but never beyond `read_to`.
     ///
@@ -199,6 +212,7 @@ impl Checkpoint {
             start: self.start.map(StoredStart::from),
             delivered: self.delivered.iter().cloned().collect(),
             newest: self.newest.clone(),
+            refused_since: self.refused_since,
             caught_up_at: self.caught_up_at,
             set_by_hand: self.set_by_hand,
             saved_at,
@@ -223,6 +237,7 @@ impl Checkpoint {
             start: stored.start.map(Start::from),
             delivered: stored.delivered.into_iter().collect(),
             newest: stored.newest,
+            refused_since: stored.refused_since,
             caught_up_at: stored.caught_up_at,
             set_by_hand: stored.set_by_hand,
         })
@@ -240,6 +255,8 @@ struct Stored {
     /// Ids above the cursor that have been delivered.
     delivered: Vec<LogId>,
     newest: Option<Newest>,
+    #[serde(default)]
+    refused_since: Option<DateTime<Utc>>,
     caught_up_at: Option<DateTime<Utc>>,
     set_by_hand: bool,
     saved_at: DateTime<Utc>,

@@ -1,14 +1,15 @@
 //! Delivers every log record of an Auth0 tenant to where a security team queries them.
 //!
-//! Begin with [`poll`], the run. It knows three things: a [`source`] of records, a
-//! [`destination`], and a [`checkpoint`] store. To see why the checkpoint is kept as it is, read
-//! what an Auth0 log id is, in [`auth0::LogId`].
+//! Begin with the head of [`checkpoint`], which says what the cursor is, and then read [`poll`], the
+//! run. It knows four things: a [`source`] of records, a [`destination`], a checkpoint store, and a
+//! place for [`dead_letter`]s. What an Auth0 log id is stands at [`auth0::LogId`].
 //!
 //! The rooms around it:
 //!
 //! - [`settings`] judges the app settings; [`app`] builds from them what the commands need.
 //! - [`host`] speaks the Azure Functions host's protocol; [`check`] tries every connection.
 //! - [`auth0`] is the one source there is; [`destination`] holds a file for each destination.
+//! - [`table`] makes a row of a record, [`redact`] masks secrets, both over the tokens of [`json`].
 //! - [`storage`] keeps small objects; [`http`], [`retry`] and [`clock`] serve all of them.
 //! - [`report`] is what a run says of itself.
 //!

@@ -41,8 +41,8 @@ const UNUSABLE: u8 = 2;
 /// Delivers every Auth0 tenant log to Microsoft Sentinel.
 ///
 /// Settings come from the environment, and where it lacks one, from local.settings.json in the
-/// current folder. `check` tells whether they work, `poll --destination stdout` shows what would
-/// be sent, and `poll` sends it.
+/// current folder. `check` tells whether they work, `poll --destination stdout` shows the
+/// records, and `poll` sends them.
 #[derive(Parser)]
 #[command(name = "auth0-poller", version)]
 struct Cli {

@@ -9,7 +9,7 @@
 //! way; but the checkpoint moves only behind an acknowledgement, batch by batch, in order.
 //!
 //! The run knows a source of records, a destination, a checkpoint store and a place for dead
-//! letters. It knows no URL, no header and no JSON.
+//! letters. Of Auth0 it knows the record and its id, and no URL, no header and no JSON.
 
 use std::collections::HashSet;
 use std::error::Error;
@@ -26,13 +26,13 @@ use crate::auth0::{LogId, Record, STORING_DELAY};
 use crate::checkpoint::{Checkpoint, CheckpointError, CheckpointStore, Position, to_seconds};
 use crate::clock::Clock;
 use crate::dead_letter::{DeadLetterError, DeadLetters};
-use crate::destination::{Destination, Limits};
+use crate::destination::{DeliveryError, Destination, Limits, Receipt};
 use crate::report::{Gap, Report, with_causes};
 use crate::retry::Deadline;
 use crate::source::{Page, Source, SourceError, Start};
 use crate::storage::Version;
 
-/// Pages that are read ahead of the batch being delivered: one batch of records.
+/// Pages of 100 records that are read ahead of the batch being delivered: one batch.
 const PAGES_AHEAD: usize = 10;
 /// How long records wait for others to share a batch with.
 const LINGER: Duration = Duration::from_secs(5);
@@ -103,6 +103,11 @@ enum RunError {
     NoProgress { after: LogId, last: LogId },
     #[error(transparent)]
     Destination(BoxError),
+    #[error(
+        "the destination refuses every record, so that the fault is not in one of them; nothing \
+         was set aside: {0}"
+    )]
+    AllRefused(BoxError),
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
     #[error(transparent)]
@@ -186,9 +191,12 @@ struct Tracked {
     version: Version,
     /// Whether this run has saved, and so knows that it may and that nobody else is at work.
     is_claimed: bool,
-    /// The largest id met in this run.
+    /// Whether the destination has accepted anything in this run.
+    has_accepted: bool,
+    /// The largest id met in this run, delivered or still in the batch.
     met: Option<LogId>,
-    /// Up to here this run has read everything, and all of it is delivered.
+    /// What `met` was when the batch was empty last: up to here this run has read everything, and
+    /// all of it is delivered, so that the cursor may move there.
     read_to: Option<LogId>,
 }
 
@@ -207,6 +215,7 @@ impl<S: Source, D: Destination, C: CheckpointStore, L: DeadLetters> Run<'_, S, D
         let has_failed = matches!(delivering, Err(Stop::Failed(_)));
         let is_delivered = self.note_stop(delivering);
         if has_failed {
+            // What may be saved has been, behind each batch; the rest was not acknowledged.
             return;
         }
         let caught_up = is_read && is_delivered;
@@ -236,6 +245,7 @@ impl<S: Source, D: Destination, C: CheckpointStore, L: DeadLetters> Run<'_, S, D
             checkpoint,
             version,
             is_claimed,
+            has_accepted: false,
             met: None,
             read_to: None,
         })
@@ -348,7 +358,7 @@ impl<S: Source, D: Destination, C: CheckpointStore, L: DeadLetters> Run<'_, S, D
         }
     }
 
-    /// Puts a record into the batch, unless it was delivered before or is none of ours. Delivers
+    /// Puts a record into the batch, unless it was delivered before or is older than the start. Delivers
     /// the batch first if it has no room.
     async fn take(
         &self,
@@ -372,7 +382,9 @@ impl<S: Source, D: Destination, C: CheckpointStore, L: DeadLetters> Run<'_, S, D
                 }
                 Err(reason) => {
                     self.flush(batch, tracked).await?;
-                    self.set_aside(&record, &*reason, tracked).await?;
+                    self.keep_dead_letter(&record, &*reason, tracked).await?;
+                    tracked.met = tracked.met.take().max(Some(id.clone()));
+                    self.settle(tracked).await?;
                 }
             }
         }
@@ -380,9 +392,8 @@ impl<S: Source, D: Destination, C: CheckpointStore, L: DeadLetters> Run<'_, S, D
         Ok(())
     }
 
-    /// Puts a record among the dead letters, and moves the checkpoint behind it. Everything read
-    /// before has been delivered.
-    async fn set_aside(
+    /// Puts a record among the dead letters. It counts as delivered from then on.
+    async fn keep_dead_letter(
         &self,
         record: &Record,
         reason: &(dyn Error + Send + Sync),
@@ -400,11 +411,7 @@ impl<S: Source, D: Destination, C: CheckpointStore, L: DeadLetters> Run<'_, S, D
             record.log_id
         );
         tracked.checkpoint.acknowledge([record]);
-        tracked.met = tracked.met.take().max(Some(record.log_id.clone()));
-        tracked.read_to.clone_from(&tracked.met);
-        self.advance(tracked);
         self.report(|report| report.dead_lettered += 1);
-        self.save(tracked).await?;
         Ok(())
     }
 
@@ -423,20 +430,40 @@ impl<S: Source, D: Destination, C: CheckpointStore, L: DeadLetters> Run<'_, S, D
             self.save(tracked).await?;
         }
         let destination = &self.poller.destination;
-        let delivered = destination.deliver(&batch.rows, self.deadline).await;
-        let receipt = delivered.map_err(RunError::Destination)?;
-        tracked.checkpoint.acknowledge(&batch.records);
-        tracked.read_to.clone_from(&tracked.met);
-        self.advance(tracked);
+        match destination.deliver(&batch.rows, self.deadline).await {
+            Ok(receipt) => self.accept(&batch.records, receipt, tracked),
+            Err(DeliveryError::Refused(reason)) => self.sort_out(batch, reason, tracked).await?,
+            Err(DeliveryError::Failed(error)) => return Err(RunError::Destination(error).into()),
+        }
+        batch.clear();
+        self.settle(tracked).await?;
+        Ok(())
+    }
+
+    /// Notes what the destination acknowledged.
+    fn accept<'a>(
+        &self,
+        records: impl IntoIterator<Item = &'a Record, IntoIter: ExactSizeIterator>,
+        receipt: Receipt,
+        tracked: &mut Tracked,
+    ) {
+        let records = records.into_iter();
+        tracked.has_accepted = true;
         self.report(|report| {
-            report.delivered += batch.rows.len() as u64;
+            report.delivered += records.len() as u64;
             report.batches += 1;
             report.bytes += receipt.bytes as u64;
         });
+        tracked.checkpoint.accepted();
+        tracked.checkpoint.acknowledge(records);
         self.report_newest(&tracked.checkpoint);
-        batch.clear();
-        self.save(tracked).await?;
-        Ok(())
+    }
+
+    /// Moves the checkpoint behind what was met, all of which is delivered or set aside.
+    async fn settle(&self, tracked: &mut Tracked) -> Result<(), RunError> {
+        tracked.read_to.clone_from(&tracked.met);
+        self.advance(tracked);
+        self.save(tracked).await
     }
 
     /// Moves the cursor as far as this run's reading allows, and saves if that is news.
@@ -597,5 +624,6 @@ impl Batch {
     }
 }
 
+mod refused;
 #[cfg(test)]
 mod tests;

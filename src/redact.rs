@@ -13,7 +13,7 @@ use crate::json::{self, Scanner, Token};
 /// What stands instead of a secret.
 pub const MASK: &str = "***";
 
-/// Names that say that everything below them is a secret.
+/// Names that say that every text and number below them is a secret.
 const WHOLE: [&str; 5] = ["configuration", "p12", "secrets", "signingkey", "skey"];
 /// Ends of such names.
 const WHOLE_ENDINGS: [&str; 7] = [

@@ -14,7 +14,7 @@ use secrecy::{ExposeSecret as _, SecretSlice, SecretString};
 use sha2::Sha256;
 use url::Url;
 
-use super::{Destination, Limits, Receipt};
+use super::{DeliveryError, Destination, Limits, Receipt};
 use crate::BoxError;
 use crate::auth0::Record;
 use crate::clock::Clock;
@@ -29,6 +29,9 @@ const LOG_TYPE: &str = "Auth0AM";
 const JSON: &str = "application/json";
 const RESOURCE: &str = "/api/logs";
 const API_VERSION: &str = "2016-04-01";
+/// Bytes of a post of which a 404 may say that it is too large, rather than that the address is
+/// wrong.
+const LARGE: usize = 1_000_000;
 /// The row's field that becomes the column `TimeGenerated`.
 const TIME_FIELD: &str = "date";
 
@@ -89,6 +92,16 @@ impl PostError {
     pub fn is_about_content(&self) -> bool {
         matches!(self, Self::Status { status, excerpt, .. }
             if *status == StatusCode::BAD_REQUEST && !excerpt.contains("Customer"))
+    }
+
+    /// Whether a post of this many bytes would be taken if it held something else, or less.
+    fn refuses(&self, bytes: usize) -> bool {
+        let is_too_large = |status| {
+            status == StatusCode::PAYLOAD_TOO_LARGE
+                || (status == StatusCode::NOT_FOUND && bytes >= LARGE)
+        };
+        self.is_about_content()
+            || matches!(self, Self::Status { status, .. } if is_too_large(*status))
     }
 }
 
@@ -213,11 +226,16 @@ impl Destination for LogAnalytics {
         Ok(row(record.text(), self.redaction)?.into())
     }
 
-    async fn deliver(&self, rows: &[Bytes], deadline: Deadline) -> Result<Receipt, BoxError> {
+    async fn deliver(&self, rows: &[Bytes], deadline: Deadline) -> Result<Receipt, DeliveryError> {
         let body = list(rows);
         let post = || self.post_signed_anew(&body, deadline);
-        retry::retry(&self.jitter, deadline, post).await?;
-        Ok(Receipt { bytes: body.len() })
+        match retry::retry(&self.jitter, deadline, post).await {
+            Ok(()) => Ok(Receipt { bytes: body.len() }),
+            Err(gave_up) if gave_up.error.refuses(body.len()) => {
+                Err(DeliveryError::Refused(gave_up.into()))
+            }
+            Err(gave_up) => Err(DeliveryError::Failed(gave_up.into())),
+        }
     }
 }
 

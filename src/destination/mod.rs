@@ -31,6 +31,17 @@ pub struct Receipt {
     pub bytes: usize,
 }
 
+/// Why a delivery was not acknowledged.
+#[derive(Debug, thiserror::Error)]
+pub enum DeliveryError {
+    /// The service finds fault with what it was sent: there is a row that it will never take.
+    #[error(transparent)]
+    Refused(BoxError),
+    /// Anything else. Passing failures have been tried again already.
+    #[error(transparent)]
+    Failed(BoxError),
+}
+
 /// A service that takes records.
 pub trait Destination: Send + Sync {
     /// Its name in the setting `DESTINATIONS`.
@@ -47,12 +58,11 @@ pub trait Destination: Send + Sync {
     ///
     /// `Ok` means that the service acknowledged every row: the caller may forget them. An error
     /// means that any of them may be missing, so the caller delivers all of them again some time.
-    /// Passing failures have been tried again until the deadline; the caller need not.
     fn deliver(
         &self,
         rows: &[Bytes],
         deadline: Deadline,
-    ) -> impl Future<Output = Result<Receipt, BoxError>> + Send;
+    ) -> impl Future<Output = Result<Receipt, DeliveryError>> + Send;
 }
 
 /// The destinations that the setting can name.
@@ -85,7 +95,7 @@ impl Destination for AnyDestination {
         }
     }
 
-    async fn deliver(&self, rows: &[Bytes], deadline: Deadline) -> Result<Receipt, BoxError> {
+    async fn deliver(&self, rows: &[Bytes], deadline: Deadline) -> Result<Receipt, DeliveryError> {
         match self {
             Self::LogAnalytics(it) => it.deliver(rows, deadline).await,
             Self::Stdout(it) => it.deliver(rows, deadline).await,

@@ -5,7 +5,7 @@ use std::io;
 use bytes::Bytes;
 use tokio::io::AsyncWriteExt as _;
 
-use super::{Destination, Limits, Receipt};
+use super::{DeliveryError, Destination, Limits, Receipt};
 use crate::BoxError;
 use crate::auth0::Record;
 use crate::redact::Redaction;
@@ -50,18 +50,18 @@ impl Destination for Stdout {
         Ok(self.redaction.line(record.text()).into())
     }
 
-    async fn deliver(&self, rows: &[Bytes], deadline: Deadline) -> Result<Receipt, BoxError> {
+    async fn deliver(&self, rows: &[Bytes], deadline: Deadline) -> Result<Receipt, DeliveryError> {
         let mut lines = rows.join(&b'\n');
         lines.push(b'\n');
         let write = async {
             let mut stdout = tokio::io::stdout();
-            stdout.write_all(&lines).await?;
-            stdout.flush().await
+            stdout.write_all(&lines).await.map_err(StdoutError::Write)?;
+            stdout.flush().await.map_err(StdoutError::Write)
         };
         tokio::time::timeout_at(deadline.for_answers(), write)
             .await
-            .map_err(|_| StdoutError::OutOfTime)?
-            .map_err(StdoutError::Write)?;
+            .unwrap_or(Err(StdoutError::OutOfTime))
+            .map_err(|error| DeliveryError::Failed(error.into()))?;
         Ok(Receipt { bytes: lines.len() })
     }
 }

@@ -53,7 +53,11 @@ struct State {
     stored: Option<(Checkpoint, u64)>,
     saves: u64,
     store_faults: VecDeque<Option<Fault>>,
-    /// Records that the destination cannot take.
+    /// Records that the destination refuses when it is sent them.
+    poison: BTreeSet<LogId>,
+    refuses_all: bool,
+    posts: usize,
+    /// Records that the destination has no form for.
     unfit: BTreeSet<LogId>,
     dead_letters: Vec<String>,
     dead_letter_faults: VecDeque<Option<Fault>>,
@@ -223,7 +227,15 @@ impl Destination for World {
         Ok(record.json.clone())
     }
 
-    async fn deliver(&self, rows: &[Bytes], _: Deadline) -> Result<Receipt, BoxError> {
+    async fn deliver(&self, rows: &[Bytes], _: Deadline) -> Result<Receipt, DeliveryError> {
+        let refuses = |row: &Bytes| {
+            let state = self.state();
+            state.refuses_all || state.poison.iter().any(|id| id.as_str().as_bytes() == row)
+        };
+        self.state().posts += 1;
+        if rows.iter().any(refuses) {
+            return Err(DeliveryError::Refused("it is poison".into()));
+        }
         let fault = self.state().destination_faults.pop_front().flatten();
         let lands = matches!(fault, None | Some(Fault::LosesAnswer | Fault::Delays));
         if lands {
@@ -232,7 +244,8 @@ impl Destination for World {
                 .map(|row| String::from_utf8(row.to_vec()).unwrap());
             self.state().landed.push(ids.collect());
         }
-        Self::suffer(fault).await?;
+        let suffered = Self::suffer(fault).await;
+        suffered.map_err(|error| DeliveryError::Failed(error.into()))?;
         Ok(Receipt {
             bytes: rows.iter().map(Bytes::len).sum(),
         })
@@ -867,3 +880,5 @@ async fn dead_letters_that_take_long_are_not_begun_anew_in_each_run() {
     }
     assert_eq!(counts, [12, 12, 6]);
 }
+
+mod refused;

@@ -70,7 +70,10 @@ struct Level<'a> {
 struct Encoder<'a> {
     masker: Masker,
     row: String,
+    /// JSON of what has no column.
     rest: String,
+    /// The objects that the scan is in, from the record down. The rest is inside those of them that
+    /// something had to be kept of.
     levels: Vec<Level<'a>>,
     /// The columns that have a value, a bit for each. A second value under the same path stays in
     /// the rest.
@@ -80,6 +83,7 @@ struct Encoder<'a> {
 impl<'a> Encoder<'a> {
     fn record(&mut self, tokens: &mut Scanner<'a>) {
         self.row.push('{');
+        // The record's own brace.
         tokens.next();
         self.enter("", &catalogue().root);
         while let Some(token) = tokens.next() {
@@ -265,7 +269,7 @@ fn unescaped(text: &str) -> Option<Cow<'_, str>> {
     json::unescape(text).filter(|text| matches!(text, Cow::Borrowed(_)) || !text.contains('\0'))
 }
 
-/// Whether a number is the same after it was a `real`.
+/// Whether a number is the same after it was a `real`, as decimals of so many digits are.
 fn is_exact(number: &str) -> bool {
     let is_decimal = |it: u8| it.is_ascii_digit() || matches!(it, b'-' | b'.');
     let digits = number.bytes().filter(u8::is_ascii_digit).count();

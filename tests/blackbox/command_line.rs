@@ -94,12 +94,12 @@ async fn a_failed_poll_prints_its_report_and_exits_with_1() {
     world.tenant.generate(10, minutes_ago(50), minutes_ago(5));
     world
         .workspace
-        .fail([Fault::answer(400, r#"{"Error":"InvalidDataFormat"}"#)]);
+        .fail([Fault::answer(400, r#"{"Error":"InvalidCustomerId"}"#)]);
     let ran = world.command(&["poll"]).await;
     assert_eq!(ran.code(), 1);
     let errors = &ran.report()["errors"];
     assert!(
-        errors[0].as_str().unwrap().contains("InvalidDataFormat"),
+        errors[0].as_str().unwrap().contains("InvalidCustomerId"),
         "{errors}"
     );
 }

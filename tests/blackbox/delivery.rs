@@ -280,3 +280,27 @@ async fn the_last_tenth_of_the_rate_limit_is_left_to_others() {
     // 31 pages, a search and a token: not one of them was refused and repeated.
     assert_eq!(numbers(&report, ["requests"]), [33]);
 }
+
+#[tokio::test]
+async fn a_record_that_the_workspace_refuses_is_set_aside_and_the_others_land() {
+    let world = World::start().await;
+    let ids = world
+        .tenant
+        .generate(1_200, minutes_ago(50), minutes_ago(5));
+    world.workspace.refuse(&ids[700]);
+    let ran = world.command(&["poll"]).await;
+    assert_eq!(ran.code(), 0, "{ran:?}");
+    assert_eq!(
+        numbers(&ran.report(), ["delivered", "dead_lettered"]),
+        [1_199, 1]
+    );
+    assert!(ran.stderr.contains("InvalidDataFormat"), "{ran:?}");
+    let mut landed = world.workspace.landed();
+    landed.push(ids[700].clone());
+    landed.sort();
+    assert_eq!(landed, world.tenant.log_ids());
+    assert_eq!(
+        numbers(&world.poll().await, ["delivered", "dead_lettered"]),
+        [0, 0]
+    );
+}

@@ -1,0 +1,130 @@
+//! Batches that the destination refuses.
+
+use super::*;
+
+/// Makes the records at these places poison.
+fn poison(world: &World, places: impl IntoIterator<Item = usize>) -> Vec<String> {
+    let ids: Vec<LogId> = world.state().records.keys().cloned().collect();
+    let poison: BTreeSet<LogId> = places.into_iter().map(|place| ids[place].clone()).collect();
+    let letters = poison
+        .iter()
+        .map(|id| format!("{id}: it is poison"))
+        .collect();
+    world.state().poison = poison;
+    letters
+}
+
+/// Asserts that all but these landed, each once.
+fn assert_landed_but(world: &World, letters: &[String]) {
+    let mut dead = world.state().dead_letters.clone();
+    dead.sort();
+    assert_eq!(dead, letters);
+    let mut landed = world.landed();
+    landed.extend(
+        letters
+            .iter()
+            .map(|it| it.split(':').next().unwrap().to_owned()),
+    );
+    landed.sort();
+    assert_eq!(landed, world.all_ids());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refused_record_is_found_and_set_aside_and_all_others_land_once() {
+    for place in [0, 999, 1_000, 1_777, 2_499] {
+        let world = World::with_records(2_500);
+        let letters = poison(&world, [place]);
+        let report = world.run().await;
+        assert_eq!(report.errors, Vec::<String>::new());
+        assert_eq!((report.delivered, report.dead_lettered), (2_499, 1));
+        assert!(report.caught_up);
+        assert_landed_but(&world, &letters);
+        // Three batches; ten tried alone and two for each halving where one is refused.
+        let posts = world.state().posts;
+        assert!(posts <= 3 + 10 + 2 * 10, "{posts}");
+        assert_eq!(world.run().await.fetched, 0);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn many_refused_records_are_all_found() {
+    let world = World::with_records(1_500);
+    let letters = poison(&world, (0..1_500).step_by(40));
+    let report = world.run().await;
+    assert_eq!((report.delivered, report.dead_lettered), (1_462, 38));
+    assert_landed_but(&world, &letters);
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_every_record_is_refused_nothing_is_set_aside_and_the_run_fails() {
+    let world = World::with_records(1_200);
+    world.state().refuses_all = true;
+    for _ in 0..3 {
+        let report = world.run().await;
+        assert!(
+            report.errors[0].starts_with("the destination refuses every record"),
+            "{report:?}"
+        );
+        assert!(report.errors[0].ends_with("it is poison"), "{report:?}");
+        assert_eq!((report.delivered, report.dead_lettered), (0, 0));
+        tokio::time::advance(Duration::from_hours(2)).await;
+    }
+    // The batch, and ten of its records, in each run.
+    assert_eq!(world.state().posts, 3 * 11);
+    assert!(world.state().dead_letters.is_empty());
+    world.state().refuses_all = false;
+    assert_eq!(world.run().await.delivered, 1_200);
+    world.assert_all_landed_once();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_few_records_that_stand_alone_are_set_aside_after_an_hour() {
+    for count in [1, 10] {
+        let world = World::with_records(count);
+        let letters = poison(&world, 0..usize::try_from(count).unwrap());
+        for minutes in [59, 1] {
+            assert_eq!(world.run().await.dead_lettered, 0);
+            tokio::time::advance(Duration::from_mins(minutes)).await;
+        }
+        let report = world.run().await;
+        assert_eq!(
+            (report.dead_lettered, report.errors.len()),
+            (letters.len() as u64, 0)
+        );
+        assert_landed_but(&world, &letters);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_record_that_stood_alone_is_set_aside_once_another_is_taken() {
+    let world = World::with_records(1);
+    let letters = poison(&world, [0]);
+    assert_eq!(world.run().await.errors.len(), 1);
+    world.add(at("07:59:00"), at("07:59:00"));
+    let report = world.run().await;
+    assert_eq!(
+        (report.delivered, report.dead_lettered, report.errors.len()),
+        (1, 1, 0)
+    );
+    assert_landed_but(&world, &letters);
+    // The hour counts anew.
+    let stored = world.state().stored.clone().unwrap().0;
+    assert_eq!(stored.clone().refused(at("09:00:00")), at("09:00:00"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_taken_before_the_search_broke_off_is_not_sent_again() {
+    let world = World::with_records(900);
+    let letters = poison(&world, [450]);
+    // Of the batch's ten tried alone the fourth, or the second half.
+    for failing in [3, 11] {
+        let mut faults = vec![None; failing];
+        faults.push(Some(Fault::Fails));
+        world.state().destination_faults = faults.into();
+        let report = world.run().await;
+        assert_eq!(report.errors, ["it failed"]);
+        assert_eq!(report.dead_lettered, 0);
+    }
+    assert_eq!(world.run().await.errors, Vec::<String>::new());
+    assert_landed_but(&world, &letters);
+}
