@@ -3,8 +3,8 @@
 use bytes::Bytes;
 
 use crate::app::{App, Pipeline};
-use crate::checkpoint::to_seconds;
 use crate::destination::{AnyDestination, Destination as _};
+use crate::report::to_seconds;
 use crate::report::with_causes;
 use crate::source::SourceError;
 

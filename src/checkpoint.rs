@@ -8,17 +8,19 @@
 use std::collections::BTreeSet;
 use std::fmt;
 use std::future::Future;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use chrono::{DateTime, SecondsFormat, Utc};
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
+use tracing::warn;
 
 use crate::auth0::{LogId, Record};
+use crate::report::{to_seconds, with_causes};
 use crate::retry::Deadline;
 use crate::source::Start;
-use crate::storage::{Storage, StorageError, Version};
+use crate::storage::{Storage, StorageError, Version, digest};
 
 /// Delivered ids that are remembered above the cursor, and so the records that a run reads
 /// again at the most.
@@ -60,6 +62,17 @@ pub struct Checkpoint {
     caught_up_at: Option<DateTime<Utc>>,
     /// Whether a person has chosen the position.
     set_by_hand: bool,
+    /// What came before this checkpoint was lost.
+    loss: Option<Loss>,
+}
+
+/// The loss of a checkpoint, with which the knowledge of what was delivered is lost too.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct Loss {
+    /// When it was noticed.
+    pub noticed_at: DateTime<Utc>,
+    /// Where reading began anew; `None` for the oldest record that there was.
+    pub began_at: Option<DateTime<Utc>>,
 }
 
 impl Checkpoint {
@@ -69,6 +82,22 @@ impl Checkpoint {
         Self {
             set_by_hand: false,
             ..Self::set(Position::Start(start))
+        }
+    }
+
+    /// The state after all that was stored was lost: everything begins anew.
+    #[must_use]
+    pub fn anew(start: Start, now: DateTime<Utc>) -> Self {
+        let began_at = match start {
+            Start::At(time) => Some(time),
+            Start::Oldest => None,
+        };
+        Self {
+            loss: Some(Loss {
+                noticed_at: now,
+                began_at,
+            }),
+            ..Self::first(start)
         }
     }
 
@@ -87,6 +116,7 @@ impl Checkpoint {
             refused_since: None,
             caught_up_at: None,
             set_by_hand: true,
+            loss: None,
         }
     }
 
@@ -109,6 +139,12 @@ impl Checkpoint {
     #[must_use]
     pub fn caught_up_at(&self) -> Option<DateTime<Utc>> {
         self.caught_up_at
+    }
+
+    /// What was lost before this checkpoint.
+    #[must_use]
+    pub fn loss(&self) -> Option<Loss> {
+        self.loss
     }
 
     /// Whether this record is known to be delivered.
@@ -206,7 +242,7 @@ impl Checkpoint {
 
     /// The stored form: JSON for people and programs. `writer` tells the processes apart.
     fn to_json(&self, saved_at: DateTime<Utc>, writer: &str) -> Bytes {
-        let stored = Stored {
+        let stored = Json {
             format: FORMAT,
             resume_from: self.cursor.clone(),
             start: self.start.map(StoredStart::from),
@@ -215,6 +251,7 @@ impl Checkpoint {
             refused_since: self.refused_since,
             caught_up_at: self.caught_up_at,
             set_by_hand: self.set_by_hand,
+            loss: self.loss,
             saved_at,
             saved_by: writer.to_owned(),
         };
@@ -225,7 +262,7 @@ impl Checkpoint {
     }
 
     fn from_json(json: &[u8]) -> Result<Self, Unreadable> {
-        let stored: Stored = serde_json::from_slice(json).map_err(Unreadable::Json)?;
+        let stored: Json = serde_json::from_slice(json).map_err(Unreadable::Json)?;
         if stored.format != FORMAT {
             return Err(Unreadable::Format(stored.format));
         }
@@ -240,13 +277,14 @@ impl Checkpoint {
             refused_since: stored.refused_since,
             caught_up_at: stored.caught_up_at,
             set_by_hand: stored.set_by_hand,
+            loss: stored.loss,
         })
     }
 }
 
 /// The checkpoint as it is stored.
 #[derive(Serialize, Deserialize)]
-struct Stored {
+struct Json {
     format: u32,
     /// The cursor: everything up to here has been delivered. Null until there is one.
     resume_from: Option<LogId>,
@@ -259,6 +297,8 @@ struct Stored {
     refused_since: Option<DateTime<Utc>>,
     caught_up_at: Option<DateTime<Utc>>,
     set_by_hand: bool,
+    #[serde(default)]
+    loss: Option<Loss>,
     saved_at: DateTime<Utc>,
     saved_by: String,
 }
@@ -356,13 +396,26 @@ impl fmt::Display for Position {
     }
 }
 
-/// A checkpoint and the version under which it is stored.
+/// What a store holds.
+#[derive(Debug)]
+pub enum Stored {
+    /// There has never been a checkpoint.
+    Nothing,
+    /// A checkpoint.
+    Newest(Checkpoint),
+    /// The one before it, since the newest cannot be read.
+    Previous(Checkpoint),
+    /// There was a checkpoint, and no generation of it can be read.
+    Lost,
+}
+
+/// What a store holds, and the version under which it does.
 #[derive(Debug)]
 pub struct Loaded {
-    /// The checkpoint.
-    pub checkpoint: Checkpoint,
-    /// What the next save has to name.
-    pub version: Version,
+    /// What is stored.
+    pub stored: Stored,
+    /// What the next save has to name; `None` if there is nothing to replace.
+    pub version: Option<Version>,
 }
 
 /// Keeps the checkpoint of one destination.
@@ -371,11 +424,11 @@ pub struct Loaded {
 /// one notices the other. It may be repeated until the deadline, but never turns a version it
 /// wrote itself into a conflict.
 pub trait CheckpointStore: Send + Sync {
-    /// Reads the checkpoint; `None` if there has never been one.
+    /// Reads the checkpoint.
     fn load(
         &self,
         deadline: Deadline,
-    ) -> impl Future<Output = Result<Option<Loaded>, CheckpointError>> + Send;
+    ) -> impl Future<Output = Result<Loaded, CheckpointError>> + Send;
 
     /// Saves the checkpoint over `version`, or as the first one if that is `None`.
     fn save(
@@ -387,12 +440,17 @@ pub trait CheckpointStore: Send + Sync {
     ) -> impl Future<Output = Result<Version, CheckpointError>> + Send;
 }
 
-/// Checkpoints in the storage that the settings name.
-#[derive(Clone)]
+/// Checkpoints in the storage that the settings name, in two generations.
+///
+/// The first save after a load keeps what was loaded under another name. Should the newest
+/// generation turn out unreadable, the one before it is used: some records come twice then, and
+/// none is lost.
 pub struct StoredCheckpoint {
     storage: Arc<Storage>,
     path: String,
     writer: String,
+    /// What was loaded, until it is kept.
+    unkept: Mutex<Option<Bytes>>,
 }
 
 impl StoredCheckpoint {
@@ -403,13 +461,14 @@ impl StoredCheckpoint {
         Self {
             storage,
             writer,
-            path: format!("checkpoints/{tenant}/{destination}.json"),
+            path: format!("checkpoints/{tenant}/{destination}"),
+            unkept: Mutex::default(),
         }
     }
 
     /// The stored text, for people.
     pub async fn text(&self, deadline: Deadline) -> Result<Option<String>, CheckpointError> {
-        let object = self.read(deadline).await?;
+        let object = self.read(&self.newest(), deadline).await?;
         Ok(object.map(|(bytes, _)| String::from_utf8_lossy(&bytes).into_owned()))
     }
 
@@ -422,7 +481,7 @@ impl StoredCheckpoint {
         deadline: Deadline,
     ) -> Result<Option<Checkpoint>, CheckpointError> {
         self.claim(deadline).await?;
-        let (stored, version) = self.read(deadline).await?.unzip();
+        let (stored, version) = self.read(&self.newest(), deadline).await?.unzip();
         self.save(checkpoint, version.as_ref(), now, deadline)
             .await?;
         Ok(stored.and_then(|json| Checkpoint::from_json(&json).ok()))
@@ -431,42 +490,140 @@ impl StoredCheckpoint {
     /// Where it is kept, for people.
     #[must_use]
     pub fn location(&self) -> String {
-        self.storage.location(&self.path)
+        self.storage.location(&self.newest())
+    }
+
+    fn newest(&self) -> String {
+        format!("{}.json", self.path)
+    }
+
+    fn previous(&self) -> String {
+        format!("{}.previous.json", self.path)
     }
 
     async fn claim(&self, deadline: Deadline) -> Result<(), CheckpointError> {
         let claimed = self.storage.claim(deadline).await;
-        claimed.map_err(|source| self.read_error(source))
+        claimed.map_err(|source| self.read_error(&self.newest(), source))
     }
 
-    async fn read(&self, deadline: Deadline) -> Result<Option<(Bytes, Version)>, CheckpointError> {
-        let read = self.storage.read(&self.path, deadline).await;
-        read.map_err(|source| self.read_error(source))
+    async fn read(
+        &self,
+        path: &str,
+        deadline: Deadline,
+    ) -> Result<Option<(Bytes, Version)>, CheckpointError> {
+        let read = self.storage.read(path, deadline).await;
+        read.map_err(|source| self.read_error(path, source))
     }
 
-    fn read_error(&self, source: StorageError) -> CheckpointError {
+    fn read_error(&self, path: &str, source: StorageError) -> CheckpointError {
         CheckpointError::Read {
-            path: self.location(),
+            path: self.storage.location(path),
             source,
         }
+    }
+
+    /// The generation before the newest, and where there is none that can be read, what is stored
+    /// instead of it.
+    async fn load_previous(
+        &self,
+        deadline: Deadline,
+    ) -> Result<Result<Checkpoint, Option<Bytes>>, CheckpointError> {
+        let Some((json, _)) = self.read(&self.previous(), deadline).await? else {
+            return Ok(Err(None));
+        };
+        match Checkpoint::from_json(&json) {
+            Ok(checkpoint) => Ok(Ok(checkpoint)),
+            Err(problem) => self.unless_newer(problem).map(|_| Err(Some(json))),
+        }
+    }
+
+    /// What another version of this program has written is not lost.
+    fn unless_newer(&self, problem: Unreadable) -> Result<Unreadable, CheckpointError> {
+        match problem {
+            Unreadable::Format(_) => Err(CheckpointError::Unreadable {
+                path: self.location(),
+                source: problem,
+            }),
+            _ => Ok(problem),
+        }
+    }
+
+    /// Keeps what cannot be read for whoever wants to see it, under a name made of its content.
+    async fn set_aside(&self, content: Bytes, deadline: Deadline) -> Result<(), CheckpointError> {
+        let digest = digest(&content);
+        let path = format!("{}.unreadable-{}.json", self.path, &digest[..8]);
+        match self.storage.write(&path, content, None, deadline).await {
+            Ok(_) | Err(StorageError::Conflict) => Ok(()),
+            Err(source) => Err(self.write_error(&path, source)),
+        }
+    }
+
+    fn write_error(&self, path: &str, source: StorageError) -> CheckpointError {
+        CheckpointError::Write {
+            path: self.storage.location(path),
+            source,
+        }
+    }
+
+    /// Keeps what was loaded as the generation before the one that is about to be saved.
+    async fn keep_previous(&self, deadline: Deadline) -> Result<(), CheckpointError> {
+        let Some(json) = self.unkept().clone() else {
+            return Ok(());
+        };
+        let path = self.previous();
+        let (stored, version) = self.read(&path, deadline).await?.unzip();
+        if stored.as_ref() != Some(&json) {
+            let written = self.storage.write(&path, json, version.as_ref(), deadline);
+            written
+                .await
+                .map_err(|source| self.write_error(&path, source))?;
+        }
+        *self.unkept() = None;
+        Ok(())
+    }
+
+    fn unkept(&self) -> MutexGuard<'_, Option<Bytes>> {
+        self.unkept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl CheckpointStore for StoredCheckpoint {
-    async fn load(&self, deadline: Deadline) -> Result<Option<Loaded>, CheckpointError> {
+    async fn load(&self, deadline: Deadline) -> Result<Loaded, CheckpointError> {
         self.claim(deadline).await?;
-        let Some((json, version)) = self.read(deadline).await? else {
-            return Ok(None);
+        *self.unkept() = None;
+        let newest = self.read(&self.newest(), deadline).await?;
+        let (json, version) = newest.unzip();
+        let problem = match json.as_ref().map(|json| Checkpoint::from_json(json)) {
+            Some(Ok(checkpoint)) => {
+                *self.unkept() = json;
+                let stored = Stored::Newest(checkpoint);
+                return Ok(Loaded { stored, version });
+            }
+            Some(Err(problem)) => with_causes(&self.unless_newer(problem)?),
+            None => "it is not there".to_owned(),
         };
-        let checkpoint =
-            Checkpoint::from_json(&json).map_err(|source| CheckpointError::Unreadable {
-                path: self.location(),
-                source,
-            })?;
-        Ok(Some(Loaded {
-            checkpoint,
-            version,
-        }))
+        let stored = match (self.load_previous(deadline).await?, json) {
+            (Err(None), None) => Stored::Nothing,
+            (Ok(checkpoint), _) => {
+                warn!(
+                    "the checkpoint {} cannot be used ({problem}), so the one before it is",
+                    self.location()
+                );
+                Stored::Previous(checkpoint)
+            }
+            (Err(previous), json) => {
+                for content in [previous, json].into_iter().flatten() {
+                    self.set_aside(content, deadline).await?;
+                }
+                warn!(
+                    "the checkpoint {} cannot be used ({problem}), nor one before it; both are \
+                     set aside beside it",
+                    self.location()
+                );
+                Stored::Lost
+            }
+        };
+        Ok(Loaded { stored, version })
     }
 
     async fn save(
@@ -476,32 +633,25 @@ impl CheckpointStore for StoredCheckpoint {
         now: DateTime<Utc>,
         deadline: Deadline,
     ) -> Result<Version, CheckpointError> {
+        self.keep_previous(deadline).await?;
+        let path = self.newest();
         let json = checkpoint.to_json(now, &self.writer);
         let written = self
             .storage
-            .write(&self.path, json.clone(), version, deadline)
+            .write(&path, json.clone(), version, deadline)
             .await;
         match written {
             Ok(version) => Ok(version),
             // A write whose answer was lost, and which was then repeated, meets itself.
-            Err(StorageError::Conflict) => match self.read(deadline).await? {
+            Err(StorageError::Conflict) => match self.read(&path, deadline).await? {
                 Some((stored, version)) if stored == json => Ok(version),
                 _ => Err(CheckpointError::Conflict {
                     path: self.location(),
                 }),
             },
-            Err(source) => Err(CheckpointError::Write {
-                path: self.location(),
-                source,
-            }),
+            Err(source) => Err(self.write_error(&path, source)),
         }
     }
-}
-
-/// A time as it is written for people: UTC, whole seconds.
-#[must_use]
-pub fn to_seconds(time: DateTime<Utc>) -> String {
-    time.to_rfc3339_opts(SecondsFormat::Secs, true)
 }
 
 #[cfg(test)]

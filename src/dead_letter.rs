@@ -1,18 +1,16 @@
 //! Records that cannot be delivered, set aside with the reason, so that the rest can go on.
 
-use std::fmt::Write as _;
 use std::future::Future;
 use std::sync::Arc;
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde::Serialize;
 use serde_json::value::RawValue;
-use sha2::{Digest as _, Sha256};
 
 use crate::auth0::{LogId, Record};
 use crate::redact::Redaction;
 use crate::retry::Deadline;
-use crate::storage::{Storage, StorageError};
+use crate::storage::{Storage, StorageError, digest};
 
 /// Version of the stored form.
 const FORMAT: u32 = 1;
@@ -133,12 +131,7 @@ fn file_name(id: &LogId) -> String {
     if id.len() <= LONGEST_NAME && id.bytes().all(|it| it.is_ascii_alphanumeric()) {
         return id.to_owned();
     }
-    let digest = Sha256::digest(id.as_bytes());
-    digest.iter().fold("sha256-".to_owned(), |mut name, byte| {
-        // invariant: writing to a String does not fail
-        let _ = write!(name, "{byte:02x}");
-        name
-    })
+    format!("sha256-{}", digest(id.as_bytes()))
 }
 
 #[cfg(test)]

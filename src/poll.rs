@@ -23,7 +23,9 @@ use tracing::warn;
 
 use crate::BoxError;
 use crate::auth0::{LogId, Record, STORING_DELAY};
-use crate::checkpoint::{Checkpoint, CheckpointError, CheckpointStore, Position, to_seconds};
+use crate::checkpoint::{
+    Checkpoint, CheckpointError, CheckpointStore, Loaded, Loss, Position, Stored,
+};
 use crate::clock::Clock;
 use crate::dead_letter::{DeadLetterError, DeadLetters};
 use crate::destination::{DeliveryError, Destination, Limits, Receipt};
@@ -41,6 +43,8 @@ const LINGER: Duration = Duration::from_secs(5);
 const DELIVERY_RESERVE: Duration = Duration::from_secs(30);
 /// The shortest retention of any Auth0 plan: what was read to its end within it has lost nothing.
 const SHORTEST_RETENTION: Duration = Duration::from_hours(24);
+/// How long the loss of a checkpoint is reported, unless a person sets another one.
+const LOSS_REPORTED: Duration = Duration::from_hours(24);
 /// How old the stored time of having caught up may grow while there is nothing else to save.
 const HEARTBEAT: Duration = Duration::from_hours(1);
 
@@ -188,7 +192,7 @@ struct Tracked {
     checkpoint: Checkpoint,
     /// The checkpoint as it is stored.
     stored: Checkpoint,
-    version: Version,
+    version: Option<Version>,
     /// Whether this run has saved, and so knows that it may and that nobody else is at work.
     is_claimed: bool,
     /// Whether the destination has accepted anything in this run.
@@ -228,27 +232,29 @@ impl<S: Source, D: Destination, C: CheckpointStore, L: DeadLetters> Run<'_, S, D
     async fn load(&self) -> Result<Tracked, RunError> {
         let store = &self.poller.checkpoints;
         let start = self.poller.policy.start_from.resolve(self.began);
-        let (checkpoint, version, is_claimed) = match store.load(self.deadline).await? {
-            Some(mut loaded) => {
-                loaded.checkpoint.begin_by(start);
-                (loaded.checkpoint, loaded.version, false)
-            }
-            None => {
-                let first = Checkpoint::first(start);
-                let version = store.save(&first, None, self.began, self.deadline).await?;
-                (first, version, true)
-            }
+        let Loaded { stored, version } = store.load(self.deadline).await?;
+        let is_newest = matches!(stored, Stored::Newest(_));
+        let mut checkpoint = match stored {
+            Stored::Newest(checkpoint) | Stored::Previous(checkpoint) => checkpoint,
+            Stored::Nothing => Checkpoint::first(start),
+            Stored::Lost => Checkpoint::anew(start, self.began),
         };
-        self.report_newest(&checkpoint);
-        Ok(Tracked {
+        checkpoint.begin_by(start);
+        let mut tracked = Tracked {
             stored: checkpoint.clone(),
             checkpoint,
             version,
-            is_claimed,
+            is_claimed: false,
             has_accepted: false,
             met: None,
             read_to: None,
-        })
+        };
+        if !is_newest {
+            self.save(&mut tracked).await?;
+        }
+        self.report_newest(&tracked.checkpoint);
+        self.report_loss(&tracked.checkpoint);
+        Ok(tracked)
     }
 
     /// Reads page after page from where the checkpoint stands.
@@ -350,7 +356,9 @@ impl<S: Source, D: Destination, C: CheckpointStore, L: DeadLetters> Run<'_, S, D
                 }
                 Ok(Some(Read::Restart { start, gap })) => {
                     tracked.checkpoint.restart(start);
-                    self.report_gap(gap);
+                    if let Some(gap) = gap {
+                        self.report_gap(gap);
+                    }
                 }
                 Ok(None) => return self.flush(&mut batch, tracked).await,
                 Err(_lingered) => self.flush(&mut batch, tracked).await?,
@@ -488,9 +496,9 @@ impl<S: Source, D: Destination, C: CheckpointStore, L: DeadLetters> Run<'_, S, D
     async fn save(&self, tracked: &mut Tracked) -> Result<(), RunError> {
         let store = &self.poller.checkpoints;
         let deadline = self.deadline.for_saving();
-        let version = Some(&tracked.version);
+        let version = tracked.version.as_ref();
         let saved = store.save(&tracked.checkpoint, version, self.now(), deadline);
-        tracked.version = saved.await?;
+        tracked.version = Some(saved.await?);
         tracked.stored = tracked.checkpoint.clone();
         tracked.is_claimed = true;
         Ok(())
@@ -532,15 +540,32 @@ impl<S: Source, D: Destination, C: CheckpointStore, L: DeadLetters> Run<'_, S, D
         }
     }
 
-    fn report_gap(&self, gap: Option<Gap>) {
-        if let Some(Gap { from, to }) = gap {
-            warn!(
-                "records between {} and {} may have been dropped by Auth0 before they were read",
-                to_seconds(from),
-                to_seconds(to)
-            );
+    fn report_gap(&self, gap: Gap) {
+        warn!("records {gap} may have been dropped by Auth0 before they were read");
+        self.report(|report| report.gap = Some(gap));
+    }
+
+    /// Reports for a day that a lost checkpoint may have left records out.
+    fn report_loss(&self, checkpoint: &Checkpoint) {
+        let Some(Loss {
+            noticed_at,
+            began_at: Some(to),
+        }) = checkpoint.loss()
+        else {
+            return;
+        };
+        if (self.began - noticed_at)
+            .to_std()
+            .is_ok_and(|age| age >= LOSS_REPORTED)
+        {
+            return;
         }
-        self.report(|report| report.gap = gap);
+        let gap = Gap { from: None, to };
+        warn!(
+            "the checkpoint was lost, so that records {gap} may not have been delivered; \
+             `auth0-poller checkpoint set --from …` delivers them"
+        );
+        self.report(|report| report.gap = Some(gap));
     }
 }
 
@@ -571,7 +596,10 @@ fn gap(before: &Checkpoint, cursor: &LogId, page: &Page, now: DateTime<Utc>) -> 
     let from = newest.max(before.caught_up_at()).or(cursor.stored_at())?;
     let oldest = page.records.iter().min_by_key(|record| &record.log_id);
     let to = oldest.and_then(|record| record.date).unwrap_or(now);
-    (from < to).then_some(Gap { from, to })
+    (from < to).then_some(Gap {
+        from: Some(from),
+        to,
+    })
 }
 
 fn is_before_start(before: &Checkpoint, record: &Record) -> bool {

@@ -3,7 +3,7 @@
 use std::error::Error;
 use std::fmt;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, SecondsFormat, Utc};
 use serde::Serialize;
 
 use crate::auth0::LogId;
@@ -53,10 +53,21 @@ pub struct Report {
 /// A stretch of time.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
 pub struct Gap {
-    /// Its beginning.
-    pub from: DateTime<Utc>,
+    /// Its beginning, if it is known.
+    pub from: Option<DateTime<Utc>>,
     /// Its end.
     pub to: DateTime<Utc>,
+}
+
+/// To follow "records".
+impl fmt::Display for Gap {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let to = to_seconds(self.to);
+        match self.from {
+            Some(from) => write!(f, "between {} and {to}", to_seconds(from)),
+            None => write!(f, "before {to}"),
+        }
+    }
 }
 
 impl Report {
@@ -106,14 +117,20 @@ impl fmt::Display for Report {
             (false, Some(lag)) => write!(f, "; {lag} s behind"),
             (false, None) => f.write_str("; not caught up"),
         }?;
-        if let Some(Gap { from, to }) = self.gap {
-            write!(f, "; records between {from} and {to} may be missing")?;
+        if let Some(gap) = self.gap {
+            write!(f, "; records {gap} may be missing")?;
         }
         for error in &self.errors {
             write!(f, "; failed: {error}")?;
         }
         Ok(())
     }
+}
+
+/// A time as it is written for people: UTC, whole seconds.
+#[must_use]
+pub fn to_seconds(time: DateTime<Utc>) -> String {
+    time.to_rfc3339_opts(SecondsFormat::Secs, true)
 }
 
 /// An error and its causes on one line.
@@ -170,7 +187,7 @@ mod tests {
             destination: "log-analytics".into(),
             lag_seconds: Some(90),
             gap: Some(Gap {
-                from: "2026-11-01T00:00:00Z".parse().unwrap(),
+                from: Some("2026-11-01T00:00:00Z".parse().unwrap()),
                 to: "2026-11-20T00:00:00Z".parse().unwrap(),
             }),
             errors: vec!["disk full".into()],
@@ -179,7 +196,7 @@ mod tests {
         assert_eq!(
             behind.to_string(),
             "log-analytics: 0 records delivered; 90 s behind; records between \
-             2026-11-01 00:00:00 UTC and 2026-11-20 00:00:00 UTC may be missing; failed: disk full"
+             2026-11-01T00:00:00Z and 2026-11-20T00:00:00Z may be missing; failed: disk full"
         );
     }
 }

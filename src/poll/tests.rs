@@ -51,6 +51,8 @@ struct State {
     landed: Vec<Vec<String>>,
     destination_faults: VecDeque<Option<Fault>>,
     stored: Option<(Checkpoint, u64)>,
+    /// Whether the next load finds nothing readable.
+    is_lost: bool,
     saves: u64,
     store_faults: VecDeque<Option<Fault>>,
     /// Records that the destination refuses when it is sent them.
@@ -253,7 +255,7 @@ impl Destination for World {
 }
 
 impl CheckpointStore for World {
-    async fn load(&self, _: Deadline) -> Result<Option<Loaded>, CheckpointError> {
+    async fn load(&self, _: Deadline) -> Result<Loaded, CheckpointError> {
         let fault = self.state().store_faults.pop_front().flatten();
         Self::suffer(fault)
             .await
@@ -261,11 +263,17 @@ impl CheckpointStore for World {
                 path: "memory".into(),
                 source: StorageError::OutOfTime,
             })?;
-        let stored = self.state().stored.clone();
-        Ok(stored.map(|(checkpoint, version)| Loaded {
-            checkpoint,
-            version: Version::new(version.to_string()),
-        }))
+        let mut state = self.state();
+        let is_lost = std::mem::take(&mut state.is_lost);
+        let (stored, version) = match state.stored.clone() {
+            Some((_, version)) if is_lost => (Stored::Lost, Some(version)),
+            Some((checkpoint, version)) => (Stored::Newest(checkpoint), Some(version)),
+            None => (Stored::Nothing, None),
+        };
+        Ok(Loaded {
+            stored,
+            version: version.map(|it| Version::new(it.to_string())),
+        })
     }
 
     async fn save(
@@ -600,7 +608,7 @@ async fn a_dropped_cursor_resumes_with_what_is_left_and_reports_the_gap_once() {
         assert!(report.is_success(), "{report:?}");
         assert_eq!(report.delivered, 1);
         let gap = Gap {
-            from: at("08:00:00"), // when the run began that had read to the end
+            from: Some(at("08:00:00")), // when the run began that had read to the end
             to: resumed,
         };
         assert_eq!(report.gap, Some(gap));
@@ -644,8 +652,8 @@ async fn after_an_outage_in_a_silent_tenant_the_possible_gap_is_reported_once() 
         tokio::time::advance(Duration::from_hours(48)).await;
         world.state().records.clear();
         let gap = world.run().await.gap.unwrap();
-        assert_eq!(gap.from, at("08:00:00"));
-        assert_eq!(gap.to - gap.from, chrono::Duration::days(2));
+        assert_eq!(gap.from, Some(at("08:00:00")));
+        assert_eq!(gap.to - at("08:00:00"), chrono::Duration::days(2));
         assert_eq!(world.run().await.gap, None);
     }
 }
@@ -879,6 +887,37 @@ async fn dead_letters_that_take_long_are_not_begun_anew_in_each_run() {
         counts.push(world.run().await.dead_lettered);
     }
     assert_eq!(counts, [12, 12, 6]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_the_loss_of_the_checkpoint_the_run_begins_anew_and_says_so_for_a_day() {
+    let world = World::with_records(100);
+    world.run().await;
+    world.state().is_lost = true;
+    // The records are of the last two minutes before 07:58.
+    let run =
+        || world.run_with(|policy| policy.start_from = StartFrom::Ago(Duration::from_secs(150)));
+    let report = run().await;
+    assert_eq!((report.delivered, report.errors.len()), (31, 0));
+    let gap = Gap {
+        from: None,
+        to: at("07:57:30"),
+    };
+    assert_eq!(report.gap, Some(gap));
+    tokio::time::advance(Duration::from_hours(23)).await;
+    let report = run().await;
+    assert_eq!((report.delivered, report.gap), (0, Some(gap)));
+    tokio::time::advance(Duration::from_hours(1)).await;
+    assert_eq!(run().await.gap, None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_a_loss_nothing_is_missing_where_all_there_is_is_read_again() {
+    let world = World::with_records(100);
+    world.run().await;
+    world.state().is_lost = true;
+    let report = world.run().await;
+    assert_eq!((report.delivered, report.gap), (100, None));
 }
 
 mod refused;

@@ -7,9 +7,11 @@ pub mod azure;
 pub mod connection_string;
 pub mod folder;
 
+use std::fmt::Write as _;
 use std::future::Future;
 
 use bytes::Bytes;
+use sha2::{Digest as _, Sha256};
 
 use crate::BoxError;
 use crate::retry::{self, Again, Deadline, GaveUp, Jitter, Transient};
@@ -63,6 +65,17 @@ impl Transient for StorageError {
             | Self::GaveUp(_) => Again::Never,
         }
     }
+}
+
+/// A name made of a content: its SHA-256 in hexadecimal.
+#[must_use]
+pub fn digest(content: &[u8]) -> String {
+    let mut name = String::with_capacity(64);
+    for byte in Sha256::digest(content) {
+        // invariant: writing to a String does not fail
+        let _ = write!(name, "{byte:02x}");
+    }
+    name
 }
 
 /// Where objects are kept.

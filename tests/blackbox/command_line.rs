@@ -1,6 +1,7 @@
 //! The commands, as a person at a terminal meets them.
 
 use std::fs;
+use std::path::PathBuf;
 
 use serde_json::{Value, json};
 use simulator::Fault;
@@ -286,17 +287,52 @@ async fn the_checkpoint_is_set_and_shown() {
     );
 }
 
-#[tokio::test]
-async fn an_unreadable_checkpoint_is_an_error_that_names_the_way_out() {
-    let world = World::start().await;
-    world.tenant.generate(10, minutes_ago(50), minutes_ago(5));
-    world.poll().await;
+/// Where the checkpoint of a world's `log-analytics` is.
+fn checkpoint_file(world: &World) -> PathBuf {
     let tenant = world.tenant.settings()[0]
         .1
         .replace("http://", "")
         .replace(':', "_");
     let file = format!("checkpoints/checkpoints/{tenant}/log-analytics.json");
-    fs::write(world.folder.path().join(&file), [0; 100]).unwrap();
+    world.folder.path().join(file)
+}
+
+#[tokio::test]
+async fn a_zeroed_checkpoint_stops_nothing_and_is_told_of_until_another_is_set() {
+    let world = World::start().await;
+    world.tenant.generate(10, minutes_ago(50), minutes_ago(5));
+    world.poll().await;
+    fs::write(checkpoint_file(&world), [0; 100]).unwrap();
+    let ran = world.command(&["poll"]).await;
+    assert_eq!(ran.code(), 0, "{ran:?}");
+    assert!(ran.stderr.contains("the checkpoint was lost"), "{ran:?}");
+    // Nothing tells any more that these had been delivered.
+    assert_eq!(numbers(&ran.report(), ["delivered"]), [10]);
+    for _ in 0..2 {
+        let report = world.poll().await;
+        assert_eq!(numbers(&report, ["delivered"]), [0]);
+        assert!(report["gap"]["from"].is_null() && report["gap"]["to"].is_string());
+    }
+    world.command(&["checkpoint", "set", "--from", "1h"]).await;
+    assert!(world.poll().await["gap"].is_null());
+
+    // From here on there is a checkpoint to fall back on.
+    world.tenant.generate(5, minutes_ago(4), minutes_ago(3));
+    world.poll().await;
+    fs::write(checkpoint_file(&world), "").unwrap();
+    let ran = world.command(&["poll"]).await;
+    assert!(ran.stderr.contains("so the one before it is"), "{ran:?}");
+    assert!(ran.report()["gap"].is_null(), "{ran:?}");
+}
+
+#[tokio::test]
+async fn a_checkpoint_of_a_newer_version_is_an_error_that_names_the_way_out() {
+    let world = World::start().await;
+    world.tenant.generate(10, minutes_ago(50), minutes_ago(5));
+    world.poll().await;
+    let file = checkpoint_file(&world);
+    let newer = fs::read_to_string(&file).unwrap();
+    fs::write(&file, newer.replace("\"format\": 1", "\"format\": 2")).unwrap();
     let ran = world.command(&["poll"]).await;
     assert_eq!(ran.code(), 1);
     assert!(
