@@ -7,7 +7,7 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use crate::auth0::{LogId, Record};
+use crate::auth0::LogId;
 use crate::redact::Redaction;
 use crate::retry::Deadline;
 use crate::storage::{Storage, StorageError, digest};
@@ -35,16 +35,35 @@ impl DeadLetterError {
     }
 }
 
+/// What is set aside.
+#[derive(Clone, Copy, Debug)]
+pub struct DeadLetter<'a> {
+    /// The record's id, if it has one.
+    pub log_id: Option<&'a LogId>,
+    /// The record's JSON text.
+    pub json: &'a str,
+    /// Why it is set aside.
+    pub reason: &'a str,
+}
+
+/// Where a dead letter is.
+#[derive(Debug)]
+pub struct Kept {
+    /// For people.
+    pub place: String,
+    /// Whether it was not there before.
+    pub is_new: bool,
+}
+
 /// Keeps what one destination cannot take.
 pub trait DeadLetters: Send + Sync {
-    /// Keeps a record, and answers where. To keep it twice is the same as once.
+    /// Keeps a record. To keep it twice is the same as once.
     fn set_aside(
         &self,
-        record: &Record,
-        reason: &str,
+        letter: DeadLetter<'_>,
         now: DateTime<Utc>,
         deadline: Deadline,
-    ) -> impl Future<Output = Result<String, DeadLetterError>> + Send;
+    ) -> impl Future<Output = Result<Kept, DeadLetterError>> + Send;
 }
 
 /// Dead letters in the storage that the settings name: one object each, in
@@ -59,7 +78,7 @@ pub struct StoredDeadLetters {
 #[derive(Serialize)]
 struct Stored<'a> {
     format: u32,
-    log_id: &'a LogId,
+    log_id: Option<&'a LogId>,
     reason: &'a str,
     set_aside_at: String,
     record: &'a RawValue,
@@ -89,33 +108,37 @@ impl StoredDeadLetters {
 impl DeadLetters for StoredDeadLetters {
     async fn set_aside(
         &self,
-        record: &Record,
-        reason: &str,
+        letter: DeadLetter<'_>,
         now: DateTime<Utc>,
         deadline: Deadline,
-    ) -> Result<String, DeadLetterError> {
-        let path = format!("{}/{}.json", self.folder, file_name(&record.log_id));
-        let json = stored(record, reason, now, self.redaction);
+    ) -> Result<Kept, DeadLetterError> {
+        let path = format!("{}/{}.json", self.folder, file_name(letter));
+        let json = stored(letter, now, self.redaction);
+        let place = self.storage.location(&path);
         match self.storage.write(&path, json.into(), None, deadline).await {
-            Ok(_) => Ok(self.storage.location(&path)),
-            // An earlier run has set it aside and could not save its checkpoint then.
-            Err(StorageError::Conflict) if self.is_kept(&path, deadline).await => {
-                Ok(self.storage.location(&path))
-            }
-            Err(source) => Err(DeadLetterError::new(self.storage.location(&path), source)),
+            Ok(_) => Ok(Kept {
+                place,
+                is_new: true,
+            }),
+            // It was read again, or an earlier run could not save its checkpoint.
+            Err(StorageError::Conflict) if self.is_kept(&path, deadline).await => Ok(Kept {
+                place,
+                is_new: false,
+            }),
+            Err(source) => Err(DeadLetterError::new(place, source)),
         }
     }
 }
 
-fn stored(record: &Record, reason: &str, now: DateTime<Utc>, redaction: Redaction) -> Vec<u8> {
-    let line = redaction.line(record.text());
+fn stored(letter: DeadLetter, now: DateTime<Utc>, redaction: Redaction) -> Vec<u8> {
+    let line = redaction.line(letter.json);
     // invariant: a record is JSON, and masking leaves JSON
     #[allow(clippy::expect_used, reason = "stated above")]
     let raw = RawValue::from_string(line).expect("a record is JSON");
     let stored = Stored {
         format: FORMAT,
-        log_id: &record.log_id,
-        reason,
+        log_id: letter.log_id,
+        reason: letter.reason,
         set_aside_at: now.to_rfc3339_opts(SecondsFormat::Secs, true),
         record: &raw,
     };
@@ -125,34 +148,25 @@ fn stored(record: &Record, reason: &str, now: DateTime<Utc>, redaction: Redactio
     json
 }
 
-/// An id as a file name: itself, or where it is none of Auth0's, a digest of it.
-fn file_name(id: &LogId) -> String {
-    let id = id.as_str();
-    if id.len() <= LONGEST_NAME && id.bytes().all(|it| it.is_ascii_alphanumeric()) {
-        return id.to_owned();
+/// The record's id as a file name, or where it is none of Auth0's, a digest of it; and where there
+/// is none, a digest of the record.
+fn file_name(letter: DeadLetter) -> String {
+    let name = letter.log_id.map_or(letter.json, LogId::as_str);
+    if name.len() <= LONGEST_NAME && name.bytes().all(|it| it.is_ascii_alphanumeric()) {
+        return name.to_owned();
     }
-    format!("sha256-{}", digest(id.as_bytes()))
+    format!("sha256-{}", digest(name.as_bytes()))
 }
 
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
 
-    use bytes::Bytes;
     use serde_json::{Value, json};
 
     use super::*;
     use crate::retry::Jitter;
     use crate::storage::folder::Folder;
-
-    fn record(id: &str) -> Record {
-        let json = json!({"log_id": id, "client_secret": "hidden", "n": 1});
-        Record {
-            log_id: LogId::new(id),
-            date: None,
-            json: Bytes::from(json.to_string()),
-        }
-    }
 
     #[tokio::test]
     async fn a_dead_letter_holds_the_record_masked_and_the_reason() {
@@ -174,11 +188,18 @@ mod tests {
                 "sha256-d42f71ea51c4f44a4a41f9a837d864b450ee875fae735d3eb015c6306086efb5",
             ),
         ] {
-            let record = record(id);
+            let log_id = LogId::new(id);
+            let record = json!({"log_id": id, "client_secret": "hidden", "n": 1}).to_string();
+            let letter = DeadLetter {
+                log_id: Some(&log_id),
+                json: &record,
+                reason: "too large",
+            };
             let mut places = Vec::new();
-            for _ in 0..2 {
-                let place = letters.set_aside(&record, "too large", now, deadline);
-                places.push(place.await.unwrap());
+            for is_new in [true, false] {
+                let kept = letters.set_aside(letter, now, deadline).await.unwrap();
+                assert_eq!(kept.is_new, is_new);
+                places.push(kept.place);
             }
             assert_eq!(places[0], places[1]);
             assert!(

@@ -27,7 +27,7 @@ use crate::checkpoint::{
     Checkpoint, CheckpointError, CheckpointStore, Loaded, Loss, Position, Stored,
 };
 use crate::clock::Clock;
-use crate::dead_letter::{DeadLetterError, DeadLetters};
+use crate::dead_letter::{DeadLetter, DeadLetterError, DeadLetters, Kept};
 use crate::destination::{DeliveryError, Destination, Limits, Receipt};
 use crate::report::{Gap, Report, with_causes};
 use crate::retry::Deadline;
@@ -103,6 +103,8 @@ pub struct Poller<S, D, C, L> {
 enum RunError {
     #[error(transparent)]
     Source(#[from] SourceError),
+    #[error("reading does not get on: no record of a whole page has a log_id")]
+    NoId,
     #[error("reading does not get on: the page behind {after} ends with {last}")]
     NoProgress { after: LogId, last: LogId },
     #[error(transparent)]
@@ -126,7 +128,7 @@ enum Read {
         start: Start,
         gap: Option<Gap>,
     },
-    Page(Vec<Record>),
+    Page(Page),
 }
 
 /// Why one half of a run stops before its end.
@@ -273,12 +275,15 @@ impl<S: Source, D: Destination, C: CheckpointStore, L: DeadLetters> Run<'_, S, D
         loop {
             page.records.sort_by(|a, b| a.log_id.cmp(&b.log_id));
             let last = page.records.last().map(|record| record.log_id.clone());
-            self.report(|report| report.fetched += page.records.len() as u64);
-            hand_over(&out, Read::Page(page.records)).await?;
+            let is_last = page.is_last;
+            let count = page.records.len() + page.misfits.len();
+            self.report(|report| report.fetched += count as u64);
+            hand_over(&out, Read::Page(page)).await?;
 
-            let Some(last) = last.filter(|_| !page.is_last) else {
+            if is_last {
                 return Ok(());
-            };
+            }
+            let last = last.ok_or(RunError::NoId)?;
             if let Some(after) = after.filter(|after| last <= *after) {
                 return Err(RunError::NoProgress { after, last }.into());
             }
@@ -349,8 +354,11 @@ impl<S: Source, D: Destination, C: CheckpointStore, L: DeadLetters> Run<'_, S, D
                 tokio::time::timeout(LINGER, incoming.recv()).await
             };
             match next {
-                Ok(Some(Read::Page(records))) => {
-                    for record in records {
+                Ok(Some(Read::Page(page))) => {
+                    for misfit in page.misfits {
+                        self.set_misfit_aside(&misfit).await?;
+                    }
+                    for record in page.records {
                         self.take(record, before, &mut batch, tracked).await?;
                     }
                 }
@@ -407,19 +415,44 @@ impl<S: Source, D: Destination, C: CheckpointStore, L: DeadLetters> Run<'_, S, D
         reason: &(dyn Error + Send + Sync),
         tracked: &mut Tracked,
     ) -> Result<(), Stop> {
+        let letter = DeadLetter {
+            log_id: Some(&record.log_id),
+            json: record.text(),
+            reason: &with_causes(reason),
+        };
+        self.set_aside(letter).await?;
+        tracked.checkpoint.acknowledge([record]);
+        Ok(())
+    }
+
+    /// Puts what has no id among the dead letters. As long as it is read again it is met there.
+    async fn set_misfit_aside(&self, misfit: &Bytes) -> Result<(), Stop> {
+        let letter = DeadLetter {
+            log_id: None,
+            json: std::str::from_utf8(misfit).unwrap_or("null"),
+            reason: "it has no log_id",
+        };
+        self.set_aside(letter).await
+    }
+
+    async fn set_aside(&self, letter: DeadLetter<'_>) -> Result<(), Stop> {
         if self.deadline.is_over() {
             return Err(Stop::OutOfTime);
         }
-        let reason = with_causes(reason);
         let dead_letters = &self.poller.dead_letters;
-        let place = dead_letters.set_aside(record, &reason, self.now(), self.deadline);
-        let place = place.await?;
-        warn!(
-            "the record {} was set aside in {place}: {reason}",
-            record.log_id
-        );
-        tracked.checkpoint.acknowledge([record]);
-        self.report(|report| report.dead_lettered += 1);
+        let kept = dead_letters.set_aside(letter, self.now(), self.deadline);
+        let Kept { place, is_new } = kept.await?;
+        if is_new {
+            warn!("a record was set aside in {place}: {}", letter.reason);
+        }
+        self.report(|report| {
+            let count = if is_new {
+                &mut report.dead_lettered
+            } else {
+                &mut report.skipped
+            };
+            *count += 1;
+        });
         Ok(())
     }
 

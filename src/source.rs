@@ -6,6 +6,7 @@
 
 use std::future::Future;
 
+use bytes::Bytes;
 use chrono::{DateTime, Utc};
 
 use crate::BoxError;
@@ -26,6 +27,9 @@ pub enum Start {
 pub struct Page {
     /// The records.
     pub records: Vec<Record>,
+    /// The JSON text of what was among them and cannot be told apart from others, since it has no
+    /// id.
+    pub misfits: Vec<Bytes>,
     /// Whether the source had no more at that moment.
     pub is_last: bool,
 }
@@ -36,6 +40,7 @@ impl Page {
     pub fn last(records: Vec<Record>) -> Self {
         Self {
             records,
+            misfits: Vec::new(),
             is_last: true,
         }
     }

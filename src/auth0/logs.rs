@@ -14,7 +14,7 @@ use url::Url;
 
 use super::log_id::LogId;
 use super::rate_limit::{RateLimit, ResetTooLate};
-use super::record::{PageError, Record, parse_page};
+use super::record::{Elements, PageError, parse_page};
 use super::token::{Token, TokenError, TokenSource};
 use crate::http::{self, Answer, SendError};
 use crate::retry::{self, Again, Deadline, GaveUp, Jitter, Transient};
@@ -184,7 +184,7 @@ impl Logs {
         &self,
         id: &LogId,
         deadline: Deadline,
-    ) -> Result<Vec<Record>, GaveUp<LogsError>> {
+    ) -> Result<Elements, GaveUp<LogsError>> {
         let query = [("from", id.as_str()), ("take", &PAGE.to_string())];
         self.get(&query, deadline).await
     }
@@ -197,7 +197,7 @@ impl Logs {
         page: usize,
         per_page: usize,
         deadline: Deadline,
-    ) -> Result<Vec<Record>, GaveUp<LogsError>> {
+    ) -> Result<Elements, GaveUp<LogsError>> {
         let bound = |time: Option<DateTime<Utc>>| {
             time.map_or_else(
                 || "*".to_owned(),
@@ -227,7 +227,7 @@ impl Logs {
         &self,
         query: &[(&str, &str)],
         deadline: Deadline,
-    ) -> Result<Vec<Record>, GaveUp<LogsError>> {
+    ) -> Result<Elements, GaveUp<LogsError>> {
         retry::retry(&self.jitter, deadline, || self.attempt(query, deadline)).await
     }
 
@@ -236,7 +236,7 @@ impl Logs {
         &self,
         query: &[(&str, &str)],
         deadline: Deadline,
-    ) -> Result<Vec<Record>, LogsError> {
+    ) -> Result<Elements, LogsError> {
         let token = self.tokens.token(&self.requests, deadline).await?;
         let answer = self.request(query, &token, deadline).await?;
         if answer.status != StatusCode::UNAUTHORIZED {
@@ -271,7 +271,7 @@ impl Logs {
         Ok(answer)
     }
 
-    fn judge(&self, answer: &Answer, token: &Token) -> Result<Vec<Record>, LogsError> {
+    fn judge(&self, answer: &Answer, token: &Token) -> Result<Elements, LogsError> {
         let host = self.host();
         if let Some(location) = answer.redirect() {
             return Err(LogsError::Redirected { host, location });

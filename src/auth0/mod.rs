@@ -16,7 +16,7 @@ use std::sync::Arc;
 use url::Url;
 
 pub use self::log_id::{LogId, STORING_DELAY};
-pub use self::record::{PageError, Record, parse_page};
+pub use self::record::{Elements, PageError, Record, parse_page};
 pub use self::token::Credentials;
 
 use self::logs::{Logs, LogsError, Search};
@@ -98,7 +98,7 @@ impl LogReader {
             descending: true,
         };
         let found = self.0.search(newest_first, 0, 1, deadline).await;
-        Ok(found.map_err(source_error)?.into_iter().next())
+        Ok(found.map_err(source_error)?.records.into_iter().next())
     }
 }
 
@@ -110,8 +110,8 @@ impl Source for LogReader {
     }
 
     async fn after(&self, id: &LogId, deadline: Deadline) -> Result<Page, SourceError> {
-        let records = self.0.after(id, deadline).await;
-        records.map(start::page).map_err(|error| match error.error {
+        let found = self.0.after(id, deadline).await;
+        found.map(start::page).map_err(|error| match error.error {
             // What Auth0 answers for an id that it no longer has is not documented.
             LogsError::BadRequest { .. } | LogsError::NotFound { .. } => {
                 SourceError::Rejected(error.into())
@@ -131,7 +131,7 @@ impl Source for LogReader {
             descending: true,
         };
         let found = self.0.search(as_old, 0, 1, deadline).await;
-        Ok(found.map_err(source_error)?.is_empty())
+        Ok(found.map_err(source_error)?.count() == 0)
     }
 
     fn requests(&self) -> u64 {

@@ -41,13 +41,6 @@ pub enum PageError {
         /// Where in that line.
         column: usize,
     },
-    /// An element of the list has no id, so that it could be neither resumed from nor
-    /// recognised when it comes again.
-    #[error("record {index} of the page has no log_id, or is no JSON object with distinct names")]
-    NoLogId {
-        /// The record's place in the page, from 0.
-        index: usize,
-    },
 }
 
 /// The fields that reading needs. Anything may be null or of an unexpected type in a record, so
@@ -62,20 +55,38 @@ struct Head<'a> {
     date: Option<&'a RawValue>,
 }
 
-/// Reads the body of `GET /api/v2/logs`: a JSON list of records, in Auth0's order.
-pub fn parse_page(body: &Bytes) -> Result<Vec<Record>, PageError> {
+/// The elements of a list, as one request returned them.
+#[derive(Debug, Default)]
+pub struct Elements {
+    /// Records, in Auth0's order.
+    pub records: Vec<Record>,
+    /// What has no id, so that it could be neither resumed from nor recognised when it comes again.
+    pub misfits: Vec<Bytes>,
+}
+
+impl Elements {
+    /// All of them.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.records.len() + self.misfits.len()
+    }
+}
+
+/// Reads the body of `GET /api/v2/logs`: a JSON list of records.
+pub fn parse_page(body: &Bytes) -> Result<Elements, PageError> {
     let elements: Vec<&RawValue> =
         serde_json::from_slice(body).map_err(|error| PageError::NotAList {
             line: error.line(),
             column: error.column(),
         })?;
-    elements
-        .into_iter()
-        .enumerate()
-        .map(|(index, element)| {
-            parse_record(body, element.get()).ok_or(PageError::NoLogId { index })
-        })
-        .collect()
+    let mut page = Elements::default();
+    for element in elements {
+        match parse_record(body, element.get()) {
+            Some(record) => page.records.push(record),
+            None => page.misfits.push(body.slice_ref(element.get().as_bytes())),
+        }
+    }
+    Ok(page)
 }
 
 fn parse_record(page: &Bytes, json: &str) -> Option<Record> {
@@ -109,7 +120,9 @@ mod tests {
     use super::*;
 
     fn page(body: &'static str) -> Result<Vec<Record>, PageError> {
-        parse_page(&Bytes::from_static(body.as_bytes()))
+        let page = parse_page(&Bytes::from_static(body.as_bytes()))?;
+        assert!(page.misfits.is_empty());
+        Ok(page.records)
     }
 
     #[test]
@@ -146,16 +159,22 @@ mod tests {
     }
 
     #[test]
-    fn a_record_without_an_id_is_an_error_that_says_which() {
-        for body in [
-            r#"[{"log_id":"9001"},{"date":"2026-11-21T08:00:00Z"}]"#,
-            r#"[{"log_id":"9001"},{"log_id":""}]"#,
-            r#"[{"log_id":"9001"},"text"]"#,
-            r#"[{"log_id":"9001"},null]"#,
-            r#"[{"log_id":"9001"},["9002","9002","2026-11-21T08:00:00Z"]]"#,
+    fn what_has_no_id_is_told_apart_and_hides_no_record() {
+        for misfit in [
+            r#"{"date":"2026-11-21T08:00:00Z"}"#,
+            r#"{"log_id":"","_id":""}"#,
+            r#"{"log_id":1}"#,
+            r#"{"log_id":"9002","log_id":"9003"}"#,
+            r#""text""#,
+            "null",
+            r#"["9002","9002","2026-11-21T08:00:00Z"]"#,
         ] {
-            let error = page(body).unwrap_err();
-            assert!(matches!(error, PageError::NoLogId { index: 1 }), "{body}");
+            let body = format!(r#"[{{"log_id":"9001"}}, {misfit} ,{{"log_id":"9004"}}]"#);
+            let page = parse_page(&Bytes::from(body)).unwrap();
+            let ids: Vec<_> = page.records.iter().map(|it| it.log_id.as_str()).collect();
+            assert_eq!(ids, ["9001", "9004"]);
+            assert_eq!(page.misfits, [misfit]);
+            assert_eq!(page.count(), 3);
         }
     }
 

@@ -9,9 +9,11 @@
 //!    does not say so; and where it does not:
 //! 2. with the window's record of the smallest id, found by search, which is delivered itself.
 
+use bytes::Bytes;
+
 use super::log_id::{LogId, STORING_DELAY};
 use super::logs::{Logs, LogsError, PAGE, SEARCH_LIMIT, Search};
-use super::record::Record;
+use super::record::{Elements, Record};
 use crate::retry::{Deadline, GaveUp};
 use crate::source::{Page, Start};
 
@@ -31,27 +33,31 @@ pub async fn first_page(
         descending: false,
     };
     let earliest = logs.search(window, 0, 1, deadline).await?;
-    let Some(earliest) = earliest.into_iter().next() else {
+    if earliest.count() == 0 {
         return Ok(Page::last(Vec::new()));
-    };
-    let begin = window.from.or(earliest.date);
+    }
+    let earliest = earliest.records.first();
+    let begin = window.from.or(earliest.and_then(|it| it.date));
 
-    let bound = begin.zip(earliest.log_id.prefix());
+    let bound = begin.zip(earliest.and_then(|it| it.log_id.prefix()));
     if let Some((begin, prefix)) = bound {
         let bound = LogId::synthetic(prefix, begin - STORING_DELAY);
         match logs.after(&bound, deadline).await {
             // The search has found a record, so an empty page means that the id was not taken
             // for what it is.
-            Ok(records) if records.is_empty() => {}
+            Ok(found) if found.count() == 0 => {}
             Err(error) if matches!(error.error, LogsError::BadRequest { .. }) => {}
             result => return result.map(page),
         }
     }
 
-    let first = smallest_id(logs, window, deadline).await?;
+    let mut misfits = Vec::new();
+    let first = smallest_id(logs, window, &mut misfits, deadline).await?;
     Ok(Page {
+        // Without a single record there is nothing to read on behind.
+        is_last: first.is_none(),
         records: first.into_iter().collect(),
-        is_last: false,
+        misfits,
     })
 }
 
@@ -63,6 +69,7 @@ pub async fn first_page(
 async fn smallest_id(
     logs: &Logs,
     mut window: Search,
+    misfits: &mut Vec<Bytes>,
     deadline: Deadline,
 ) -> Result<Option<Record>, GaveUp<LogsError>> {
     let mut smallest: Option<Record> = None;
@@ -70,11 +77,13 @@ async fn smallest_id(
         let mut reached = None;
         for number in 0..SEARCH_LIMIT / PAGE {
             let found = logs.search(window, number, PAGE, deadline).await?;
-            let is_last = found.len() < PAGE;
-            reached = found.last().and_then(|record| record.date).or(reached);
+            let is_last = found.count() < PAGE;
+            let last = found.records.last();
+            reached = last.and_then(|record| record.date).or(reached);
+            misfits.extend(found.misfits);
             smallest = smallest
                 .into_iter()
-                .chain(found)
+                .chain(found.records)
                 .min_by(|a, b| a.log_id.cmp(&b.log_id));
             let stored = smallest.as_ref().and_then(|it| it.log_id.stored_at());
             if is_last
@@ -94,9 +103,10 @@ async fn smallest_id(
 }
 
 /// A page read by checkpoint.
-pub fn page(records: Vec<Record>) -> Page {
+pub fn page(found: Elements) -> Page {
     Page {
-        is_last: records.len() < PAGE,
-        records,
+        is_last: found.count() < PAGE,
+        records: found.records,
+        misfits: found.misfits,
     }
 }

@@ -55,6 +55,8 @@ struct State {
     is_lost: bool,
     saves: u64,
     store_faults: VecDeque<Option<Fault>>,
+    /// What is in every page beside its records.
+    misfits: Vec<Bytes>,
     /// Records that the destination refuses when it is sent them.
     poison: BTreeSet<LogId>,
     refuses_all: bool,
@@ -165,9 +167,11 @@ impl World {
             .map(|(_, record)| record.clone())
             .take(PAGE)
             .collect();
+        let misfits = state.misfits.clone();
         Page {
             is_last: records.len() < PAGE,
             records,
+            misfits,
         }
     }
 
@@ -310,18 +314,25 @@ impl CheckpointStore for World {
 impl DeadLetters for World {
     async fn set_aside(
         &self,
-        record: &Record,
-        reason: &str,
+        letter: DeadLetter<'_>,
         _: DateTime<Utc>,
         _: Deadline,
-    ) -> Result<String, DeadLetterError> {
+    ) -> Result<Kept, DeadLetterError> {
         let fault = self.state().dead_letter_faults.pop_front().flatten();
         Self::suffer(fault)
             .await
             .map_err(|_| DeadLetterError::new("memory", StorageError::OutOfTime))?;
-        let letter = format!("{}: {reason}", record.log_id);
-        self.state().dead_letters.push(letter);
-        Ok("memory".into())
+        let name = letter.log_id.map_or(letter.json, LogId::as_str);
+        let line = format!("{name}: {}", letter.reason);
+        let mut state = self.state();
+        let is_new = !state.dead_letters.contains(&line);
+        if is_new {
+            state.dead_letters.push(line);
+        }
+        Ok(Kept {
+            place: "memory".into(),
+            is_new,
+        })
     }
 }
 
@@ -798,6 +809,7 @@ struct Stuck(Vec<Record>);
 impl Source for Stuck {
     async fn first(&self, _: Start, _: Deadline) -> Result<Page, SourceError> {
         Ok(Page {
+            misfits: Vec::new(),
             records: self.0.clone(),
             is_last: false,
         })
@@ -918,6 +930,32 @@ async fn after_a_loss_nothing_is_missing_where_all_there_is_is_read_again() {
     world.state().is_lost = true;
     let report = world.run().await;
     assert_eq!((report.delivered, report.gap), (100, None));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_has_no_id_is_set_aside_once_and_told_of_once() {
+    let world = World::with_records(50);
+    world.state().misfits = vec![Bytes::from_static(b"{}"), Bytes::from_static(b"null")];
+    let report = world.run().await;
+    assert_eq!(report.errors, Vec::<String>::new());
+    assert_eq!(
+        (report.fetched, report.delivered, report.dead_lettered),
+        (52, 50, 2)
+    );
+    let again = world.run().await;
+    assert_eq!((again.dead_lettered, again.skipped), (0, 2));
+    let letters = ["{}: it has no log_id", "null: it has no log_id"];
+    assert_eq!(world.state().dead_letters, letters);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_misfit_that_cannot_be_kept_holds_the_cursor() {
+    let world = World::with_records(50);
+    world.state().misfits = vec![Bytes::from_static(b"{}")];
+    world.state().dead_letter_faults = [Some(Fault::Fails)].into();
+    let report = world.run().await;
+    assert_eq!((report.delivered, report.errors.len()), (0, 1));
+    assert_eq!(world.run().await.delivered, 50);
 }
 
 mod refused;

@@ -304,3 +304,26 @@ async fn a_record_that_the_workspace_refuses_is_set_aside_and_the_others_land() 
         [0, 0]
     );
 }
+
+#[tokio::test]
+async fn what_has_no_id_is_set_aside_and_the_page_it_is_in_lands() {
+    let world = World::start().await;
+    world.tenant.generate(20, minutes_ago(50), minutes_ago(5));
+    world.poll().await;
+    let id = format!("900{}000000", now().format("%Y%m%d%H%M%S"));
+    let id = format!("{id:0<56}");
+    let page = json!([{"password": "hush"}, "text", {"log_id": id, "date": now(), "type": "s"}]);
+    world
+        .tenant
+        .fail_logs([Fault::answer(200, &page.to_string())]);
+    let ran = world.command(&["poll"]).await;
+    assert_eq!(ran.code(), 0, "{ran:?}");
+    assert_eq!(
+        numbers(&ran.report(), ["delivered", "dead_lettered"]),
+        [1, 2]
+    );
+    assert_eq!(ran.stderr.matches("it has no log_id").count(), 2, "{ran:?}");
+    assert!(world.workspace.landed().contains(&id));
+    world.tenant.generate(5, minutes_ago(1), now());
+    assert_eq!(numbers(&world.poll().await, ["delivered"]), [5]);
+}

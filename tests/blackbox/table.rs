@@ -101,7 +101,7 @@ async fn a_record_too_large_for_a_row_is_set_aside_and_the_others_land() {
     );
     assert!(
         ran.stderr
-            .contains(&format!("the record {id} was set aside in")),
+            .contains(&format!("/log-analytics/{id}.json: what has no column")),
         "{ran:?}"
     );
     assert_eq!(
