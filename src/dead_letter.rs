@@ -3,8 +3,8 @@
 use std::future::Future;
 use std::sync::Arc;
 
-use chrono::{DateTime, SecondsFormat, Utc};
-use serde::Serialize;
+use chrono::{DateTime, SubsecRound as _, Utc};
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use crate::auth0::LogId;
@@ -17,22 +17,41 @@ const FORMAT: u32 = 1;
 /// Letters of an id that may stand in a path.
 const LONGEST_NAME: usize = 100;
 
-/// Why a record was not set aside.
+/// Why a dead letter was not kept, read or removed.
 #[derive(Debug, thiserror::Error)]
-#[error("setting a record aside in {path}")]
-pub struct DeadLetterError {
-    path: String,
-    source: StorageError,
-}
-
-impl DeadLetterError {
-    /// The storage failed to keep a dead letter there.
-    pub fn new(path: impl Into<String>, source: StorageError) -> Self {
-        Self {
-            path: path.into(),
-            source,
-        }
-    }
+pub enum DeadLetterError {
+    /// It could not be written.
+    #[error("setting a record aside in {place}")]
+    Keep {
+        /// Where.
+        place: String,
+        /// What the storage said.
+        source: StorageError,
+    },
+    /// The storage could not be read.
+    #[error("reading {place}")]
+    Read {
+        /// Where.
+        place: String,
+        /// What the storage said.
+        source: StorageError,
+    },
+    /// What is there is no dead letter.
+    #[error("{place} is no dead letter")]
+    Unreadable {
+        /// Where.
+        place: String,
+        /// What is wrong with it.
+        source: serde_json::Error,
+    },
+    /// It could not be removed.
+    #[error("removing {place}")]
+    Remove {
+        /// Where.
+        place: String,
+        /// What the storage said.
+        source: StorageError,
+    },
 }
 
 /// What is set aside.
@@ -75,13 +94,17 @@ pub struct StoredDeadLetters {
 }
 
 /// A dead letter as it is stored.
-#[derive(Serialize)]
-struct Stored<'a> {
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Stored {
     format: u32,
-    log_id: Option<&'a LogId>,
-    reason: &'a str,
-    set_aside_at: String,
-    record: &'a RawValue,
+    /// The record's id, if it has one.
+    pub log_id: Option<LogId>,
+    /// Why it was set aside.
+    pub reason: String,
+    /// When.
+    pub set_aside_at: DateTime<Utc>,
+    /// The record, masked.
+    pub record: Box<RawValue>,
 }
 
 impl StoredDeadLetters {
@@ -100,6 +123,52 @@ impl StoredDeadLetters {
         }
     }
 
+    /// The names of all dead letters.
+    pub async fn names(&self, deadline: Deadline) -> Result<Vec<String>, DeadLetterError> {
+        let paths = self.storage.list(&self.folder, deadline).await;
+        let paths = paths.map_err(|source| DeadLetterError::Read {
+            place: self.storage.location(&self.folder),
+            source,
+        })?;
+        let name = |path: &String| Some(path.rsplit('/').next()?.strip_suffix(".json")?.to_owned());
+        Ok(paths.iter().filter_map(name).collect())
+    }
+
+    /// The dead letter of this name, if there is one.
+    pub async fn read(
+        &self,
+        name: &str,
+        deadline: Deadline,
+    ) -> Result<Option<Stored>, DeadLetterError> {
+        if !is_name(name) {
+            return Ok(None);
+        }
+        let path = self.path(name);
+        let place = self.storage.location(&path);
+        match self.storage.read(&path, deadline).await {
+            Ok(None) => Ok(None),
+            Ok(Some((json, _))) => match serde_json::from_slice(&json) {
+                Ok(letter) => Ok(Some(letter)),
+                Err(source) => Err(DeadLetterError::Unreadable { place, source }),
+            },
+            Err(source) => Err(DeadLetterError::Read { place, source }),
+        }
+    }
+
+    /// Removes the dead letter of this name.
+    pub async fn remove(&self, name: &str, deadline: Deadline) -> Result<(), DeadLetterError> {
+        let path = self.path(name);
+        let removed = self.storage.remove(&path, deadline).await;
+        removed.map_err(|source| DeadLetterError::Remove {
+            place: self.storage.location(&path),
+            source,
+        })
+    }
+
+    fn path(&self, name: &str) -> String {
+        format!("{}/{name}.json", self.folder)
+    }
+
     async fn is_kept(&self, path: &str, deadline: Deadline) -> bool {
         matches!(self.storage.read(path, deadline).await, Ok(Some(_)))
     }
@@ -112,7 +181,7 @@ impl DeadLetters for StoredDeadLetters {
         now: DateTime<Utc>,
         deadline: Deadline,
     ) -> Result<Kept, DeadLetterError> {
-        let path = format!("{}/{}.json", self.folder, file_name(letter));
+        let path = self.path(&file_name(letter));
         let json = stored(letter, now, self.redaction);
         let place = self.storage.location(&path);
         match self.storage.write(&path, json.into(), None, deadline).await {
@@ -125,7 +194,7 @@ impl DeadLetters for StoredDeadLetters {
                 place,
                 is_new: false,
             }),
-            Err(source) => Err(DeadLetterError::new(place, source)),
+            Err(source) => Err(DeadLetterError::Keep { place, source }),
         }
     }
 }
@@ -134,13 +203,13 @@ fn stored(letter: DeadLetter, now: DateTime<Utc>, redaction: Redaction) -> Vec<u
     let line = redaction.line(letter.json);
     // invariant: a record is JSON, and masking leaves JSON
     #[allow(clippy::expect_used, reason = "stated above")]
-    let raw = RawValue::from_string(line).expect("a record is JSON");
+    let record = RawValue::from_string(line).expect("a record is JSON");
     let stored = Stored {
         format: FORMAT,
-        log_id: letter.log_id,
-        reason: letter.reason,
-        set_aside_at: now.to_rfc3339_opts(SecondsFormat::Secs, true),
-        record: &raw,
+        log_id: letter.log_id.cloned(),
+        reason: letter.reason.to_owned(),
+        set_aside_at: now.trunc_subsecs(0),
+        record,
     };
     // invariant: a struct of texts has a JSON form
     #[allow(clippy::expect_used, reason = "stated above")]
@@ -152,10 +221,16 @@ fn stored(letter: DeadLetter, now: DateTime<Utc>, redaction: Redaction) -> Vec<u
 /// is none, a digest of the record.
 fn file_name(letter: DeadLetter) -> String {
     let name = letter.log_id.map_or(letter.json, LogId::as_str);
-    if name.len() <= LONGEST_NAME && name.bytes().all(|it| it.is_ascii_alphanumeric()) {
+    if is_name(name) {
         return name.to_owned();
     }
     format!("sha256-{}", digest(name.as_bytes()))
+}
+
+/// Whether a text can be the name of a dead letter, and leads nowhere else.
+fn is_name(text: &str) -> bool {
+    let is_part = |it: u8| it.is_ascii_alphanumeric() || it == b'-';
+    (1..=LONGEST_NAME).contains(&text.len()) && text.bytes().all(is_part)
 }
 
 #[cfg(test)]

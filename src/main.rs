@@ -10,9 +10,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use auth0_poller::app::{App, Pipeline, TimerFunction};
-use auth0_poller::auth0::LogId;
+use auth0_poller::auth0::{LogId, Record};
 use auth0_poller::check::{self, Verdict};
 use auth0_poller::checkpoint::{Checkpoint, Position};
+use auth0_poller::dead_letter::Stored;
 use auth0_poller::destination::{AnyDestination, Destination as _};
 use auth0_poller::poll::StartFrom;
 use auth0_poller::report::{Report, to_seconds, with_causes};
@@ -80,6 +81,35 @@ enum Command {
         #[command(subcommand)]
         command: CheckpointCommand,
     },
+    /// Look at the records that were set aside, or deliver them after all
+    ///
+    /// A record is set aside if it is too large for a row, if the destination refuses it alone
+    /// while it takes others, or if it has no log id. Secrets in it are masked.
+    DeadLetter {
+        #[command(subcommand)]
+        command: DeadLetterCommand,
+        /// Only those of this destination
+        #[arg(long, value_name = "NAME", global = true)]
+        destination: Option<String>,
+    },
+}
+
+#[derive(Subcommand)]
+enum DeadLetterCommand {
+    /// Print a line for each: its name, when it was set aside, and why
+    List,
+    /// Print one as it is stored
+    Show {
+        /// As `list` prints it: mostly the log id
+        name: String,
+    },
+    /// Deliver them, and remove those that were taken
+    ///
+    /// The exit status is 1 if one was not taken; it stays where it is.
+    Retry {
+        /// Only these
+        names: Vec<String>,
+    },
 }
 
 #[derive(Subcommand)]
@@ -142,6 +172,10 @@ fn main() -> ExitCode {
             Command::Poll { destination } => poll(environment, destination).await,
             Command::Check { destination } => check(environment, destination).await,
             Command::Checkpoint { command } => checkpoint(environment, command).await,
+            Command::DeadLetter {
+                command,
+                destination,
+            } => dead_letter(environment, destination, &command).await,
         }
     });
     // A file system that hangs must not keep a command from ending.
@@ -360,6 +394,104 @@ async fn set_checkpoint(app: &App, pipeline: &Pipeline, from: &Beginning) -> Res
         show(format_args!("It would have begun {}.", replaced.position()));
     }
     Ok(())
+}
+
+async fn dead_letter(
+    environment: HashMap<String, String>,
+    destination: Option<String>,
+    command: &DeadLetterCommand,
+) -> ExitCode {
+    let app = match app(environment, destination) {
+        Ok(app) => app,
+        Err(exit) => return exit,
+    };
+    let mut is_good = true;
+    for pipeline in &app.pipelines {
+        let done = match command {
+            DeadLetterCommand::List => list_dead_letters(pipeline).await,
+            DeadLetterCommand::Show { name } => show_dead_letter(pipeline, name).await,
+            DeadLetterCommand::Retry { names } => retry_dead_letters(pipeline, names).await,
+        };
+        match done {
+            Ok(done) => is_good &= done,
+            Err(error) => return fail("dead-letter", &*error),
+        }
+    }
+    exit_code(is_good)
+}
+
+async fn list_dead_letters(pipeline: &Pipeline) -> Result<bool, BoxError> {
+    let letters = &pipeline.poller.dead_letters;
+    let names = letters.names(App::command_deadline()).await?;
+    if names.is_empty() {
+        let destination = pipeline.poller.destination.name();
+        note(format_args!("{destination}: no record is set aside"));
+    }
+    for name in names {
+        if let Some(letter) = letters.read(&name, App::command_deadline()).await? {
+            let time = to_seconds(letter.set_aside_at);
+            show(format_args!("{name}  {time}  {}", letter.reason));
+        }
+    }
+    Ok(true)
+}
+
+async fn show_dead_letter(pipeline: &Pipeline, name: &str) -> Result<bool, BoxError> {
+    let letters = &pipeline.poller.dead_letters;
+    let Some(letter) = letters.read(name, App::command_deadline()).await? else {
+        let destination = pipeline.poller.destination.name();
+        note(format_args!(
+            "{destination}: there is no dead letter {name}"
+        ));
+        return Ok(false);
+    };
+    show(format_args!("{}", serde_json::to_string_pretty(&letter)?));
+    Ok(true)
+}
+
+async fn retry_dead_letters(pipeline: &Pipeline, names: &[String]) -> Result<bool, BoxError> {
+    let letters = &pipeline.poller.dead_letters;
+    let names = if names.is_empty() {
+        letters.names(App::command_deadline()).await?
+    } else {
+        names.to_vec()
+    };
+    let mut is_good = true;
+    for name in names {
+        let delivered = match letters.read(&name, App::command_deadline()).await? {
+            Some(letter) => deliver_again(pipeline, letter).await,
+            None => Err("there is no such dead letter".into()),
+        };
+        match delivered {
+            Ok(()) => {
+                letters.remove(&name, App::command_deadline()).await?;
+                show(format_args!("{name}  delivered"));
+            }
+            Err(error) => {
+                is_good = false;
+                show(format_args!(
+                    "{name}  not delivered: {}",
+                    with_causes(&*error)
+                ));
+            }
+        }
+    }
+    Ok(is_good)
+}
+
+async fn deliver_again(pipeline: &Pipeline, letter: Stored) -> Result<(), BoxError> {
+    let Some(log_id) = letter.log_id else {
+        return Err("it has no log_id, so that no query could tell it from others".into());
+    };
+    let record = Record {
+        log_id,
+        date: None,
+        json: Box::<str>::from(letter.record).into_string().into(),
+    };
+    let destination = &pipeline.poller.destination;
+    let row = destination.row(&record)?;
+    let delivered = destination.deliver(&[row], App::command_deadline()).await;
+    delivered.map(|_| ()).map_err(Into::into)
 }
 
 /// Reads the settings of a command and builds what it works with, or says why it cannot.

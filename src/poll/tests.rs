@@ -321,7 +321,10 @@ impl DeadLetters for World {
         let fault = self.state().dead_letter_faults.pop_front().flatten();
         Self::suffer(fault)
             .await
-            .map_err(|_| DeadLetterError::new("memory", StorageError::OutOfTime))?;
+            .map_err(|_| DeadLetterError::Keep {
+                place: "memory".into(),
+                source: StorageError::OutOfTime,
+            })?;
         let name = letter.log_id.map_or(letter.json, LogId::as_str);
         let line = format!("{name}: {}", letter.reason);
         let mut state = self.state();

@@ -1,6 +1,7 @@
 //! Objects as blobs in one container of an Azure storage account; a version is an `ETag`.
 
 use bytes::Bytes;
+use futures_util::TryStreamExt as _;
 use object_store::azure::{
     AzureAuthorizer, AzureConfigKey, AzureCredential, MicrosoftAzure, MicrosoftAzureBuilder,
 };
@@ -17,6 +18,7 @@ use secrecy::ExposeSecret;
 use super::connection_string::{Account, Credential};
 use super::{StorageError, Version};
 use crate::http::is_loopback;
+use crate::report::with_causes;
 
 /// The container that holds everything this program keeps.
 pub const CONTAINER: &str = "auth0-poller";
@@ -124,6 +126,29 @@ impl Container {
             result => result,
         }
         .map_err(|error| self.classify(error))
+    }
+
+    /// The paths of the blobs in a folder.
+    pub async fn list(&self, folder: &str) -> Result<Vec<String>, StorageError> {
+        let folder = Path::from(folder);
+        let blobs = self.blobs.list(Some(&folder));
+        let paths: Result<Vec<String>, Error> = blobs
+            .map_ok(|blob| blob.location.to_string())
+            .try_collect()
+            .await;
+        match paths {
+            // Of a list `object_store` tells Azure's error code only as text.
+            Err(error) if with_causes(&error).contains("ContainerNotFound") => Ok(Vec::new()),
+            paths => paths.map_err(|error| self.classify(error)),
+        }
+    }
+
+    /// Removes a blob.
+    pub async fn remove(&self, path: &str) -> Result<(), StorageError> {
+        match self.blobs.delete(&Path::from(path)).await {
+            Ok(()) | Err(Error::NotFound { .. }) => Ok(()),
+            Err(error) => Err(self.classify(error)),
+        }
     }
 
     async fn put(

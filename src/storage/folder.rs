@@ -73,6 +73,35 @@ impl Folder {
         .await
     }
 
+    /// The paths of the files in a folder.
+    pub async fn list(&self, folder: &str) -> Result<Vec<String>, StorageError> {
+        let prefix = folder.to_owned();
+        self.blocking(folder, move |folder| {
+            let names = || {
+                fs::read_dir(folder)?
+                    .map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()))
+                    .collect::<io::Result<Vec<_>>>()
+            };
+            match names() {
+                Ok(names) => Ok(names.iter().map(|it| format!("{prefix}/{it}")).collect()),
+                Err(error) if error.kind() == ErrorKind::NotFound => Ok(Vec::new()),
+                Err(error) => Err(unavailable("listing", folder, error)),
+            }
+        })
+        .await
+    }
+
+    /// Removes a file.
+    pub async fn remove(&self, path: &str) -> Result<(), StorageError> {
+        self.blocking(path, |file| match fs::remove_file(file) {
+            Err(error) if error.kind() != ErrorKind::NotFound => {
+                Err(unavailable("removing", file, error))
+            }
+            _ => Ok(()),
+        })
+        .await
+    }
+
     /// Takes the folder for this process until it ends.
     pub async fn claim(&self) -> Result<(), StorageError> {
         let held = Arc::clone(&self.lock);
@@ -182,6 +211,19 @@ mod tests {
         assert!(second.read("a").await.unwrap().is_none());
         drop(first);
         second.claim().await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn the_objects_of_a_folder_are_listed_and_removed() {
+        let temp = tempfile::tempdir().unwrap();
+        let folder = Folder::new(temp.path().into());
+        assert_eq!(folder.list("a").await.unwrap(), Vec::<String>::new());
+        folder.write("a/b.json", content("1"), None).await.unwrap();
+        assert_eq!(folder.list("a").await.unwrap(), ["a/b.json"]);
+        for _ in 0..2 {
+            folder.remove("a/b.json").await.unwrap();
+            assert_eq!(folder.list("a").await.unwrap(), Vec::<String>::new());
+        }
     }
 
     #[tokio::test]

@@ -160,6 +160,35 @@ impl Storage {
         .await
     }
 
+    /// The paths of the objects in a folder.
+    pub async fn list(
+        &self,
+        folder: &str,
+        deadline: Deadline,
+    ) -> Result<Vec<String>, StorageError> {
+        let mut paths = self
+            .attempt(deadline, || async move {
+                match &self.place {
+                    Place::Azure(container) => container.list(folder).await,
+                    Place::Folder(root) => root.list(folder).await,
+                }
+            })
+            .await?;
+        paths.sort();
+        Ok(paths)
+    }
+
+    /// Removes an object. It need not be there.
+    pub async fn remove(&self, path: &str, deadline: Deadline) -> Result<(), StorageError> {
+        self.attempt(deadline, || async move {
+            match &self.place {
+                Place::Azure(container) => container.remove(path).await,
+                Place::Folder(folder) => folder.remove(path).await,
+            }
+        })
+        .await
+    }
+
     /// Where an object is, for people.
     #[must_use]
     pub fn location(&self, path: &str) -> String {

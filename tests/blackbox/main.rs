@@ -9,6 +9,7 @@
 )]
 
 mod command_line;
+mod dead_letter;
 mod delivery;
 mod handler;
 mod identity;

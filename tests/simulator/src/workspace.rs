@@ -136,6 +136,12 @@ impl Workspace {
             .push(text.to_owned());
     }
 
+    /// Refuses nothing any more.
+    pub fn relent(&self) {
+        let refused = self.inner.refused.lock();
+        refused.unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
     /// What happens to the coming posts.
     pub fn fail(&self, faults: impl IntoIterator<Item = Fault>) {
         self.inner.faults.add(faults);
