@@ -53,8 +53,13 @@ pub struct App {
 }
 
 impl App {
-    /// Builds what the settings describe.
-    pub fn new(settings: &Settings, clock: Clock, jitter: &Jitter) -> Result<Self, BoxError> {
+    /// Builds what the settings describe. Runs end early once `stopping` is true.
+    pub fn new(
+        settings: &Settings,
+        clock: Clock,
+        jitter: &Jitter,
+        stopping: &watch::Receiver<bool>,
+    ) -> Result<Self, BoxError> {
         let http = http::client(settings.proxy.as_ref())?;
         let tenant = Tenant::new(
             http.clone(),
@@ -109,6 +114,7 @@ impl App {
                     settings.redaction,
                 ),
                 destination,
+                stopping: stopping.clone(),
                 clock: clock.clone(),
                 policy: settings.policy,
             };
@@ -155,23 +161,32 @@ pub struct TimerFunction {
     settings: Result<Settings, SettingsError>,
     app: OnceCell<App>,
     clock: Clock,
+    stopping: watch::Receiver<bool>,
 }
 
 impl TimerFunction {
     /// The function with these settings, good or bad.
     #[must_use]
-    pub fn new(settings: Result<Settings, SettingsError>, clock: Clock) -> Self {
+    pub fn new(
+        settings: Result<Settings, SettingsError>,
+        clock: Clock,
+        stopping: watch::Receiver<bool>,
+    ) -> Self {
         Self {
             settings,
             app: OnceCell::new(),
             clock,
+            stopping,
         }
     }
 
     async fn app(&self) -> Result<&App, BoxError> {
         let settings = self.settings.as_ref().map_err(SettingsError::clone)?;
         self.app
-            .get_or_try_init(async || App::new(settings, self.clock.clone(), &Jitter::random()))
+            .get_or_try_init(async || {
+                let jitter = Jitter::random();
+                App::new(settings, self.clock.clone(), &jitter, &self.stopping)
+            })
             .await
     }
 }

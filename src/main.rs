@@ -22,8 +22,9 @@ use auth0_poller::settings::{AppSettings, Purpose, Settings, parse_start_from};
 use auth0_poller::{BoxError, clock, host};
 use clap::{Parser, Subcommand};
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 use tokio::time::{Instant, interval_at};
-use tracing::{error, info};
+use tracing::{error, info, warn};
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::fmt::writer::MakeWriterExt as _;
 use tracing_subscriber::layer::SubscriberExt as _;
@@ -38,6 +39,11 @@ const PROGRESS_EVERY: Duration = Duration::from_millis(500);
 
 /// Exit status for settings that cannot be used; clap's for a command line that cannot.
 const UNUSABLE: u8 = 2;
+/// Exit status of a run that was asked to end before it was done: as shells have it for Ctrl-C.
+const INTERRUPTED: u8 = 130;
+/// Exit status with which the host starts the program again, and does not count it as a failure.
+/// After 0 it never would.
+const START_AGAIN: u8 = 200;
 
 /// Delivers every Auth0 tenant log to Microsoft Sentinel.
 ///
@@ -247,17 +253,55 @@ async fn serve(environment: HashMap<String, String>) -> ExitCode {
         error!("every invocation will fail: {error}");
     }
     info!("auth0-poller {} is listening", env!("CARGO_PKG_VERSION"));
-    let function = Arc::new(TimerFunction::new(settings, clock::system()));
-    // It serves until the process is killed. An end of its own is a failure: after exit status 0
-    // the host would never start the program again.
-    match axum::serve(listener, host::router(function)).await {
-        Ok(()) => ExitCode::FAILURE,
+    let mut stopping = stop_signals();
+    let function = TimerFunction::new(settings, clock::system(), stopping.clone());
+    let serve = axum::serve(listener, host::router(Arc::new(function)));
+    let serve = serve.with_graceful_shutdown(async move {
+        let _ = stopping.wait_for(|it| *it).await;
+    });
+    match serve.await {
+        Ok(()) => ExitCode::from(START_AGAIN),
         Err(error) => fail("serving", &error),
     }
 }
 
+/// Becomes true when the process is asked to end, by SIGTERM or Ctrl-C. Who asks twice is not kept
+/// waiting.
+fn stop_signals() -> watch::Receiver<bool> {
+    let (stop, stopping) = watch::channel(false);
+    tokio::spawn(async move {
+        stop_signal().await;
+        warn!("asked to end: what has been read is delivered and saved first");
+        stop.send_replace(true);
+        stop_signal().await;
+        std::process::exit(i32::from(INTERRUPTED));
+    });
+    stopping
+}
+
+#[cfg(unix)]
+async fn stop_signal() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let terminated = async {
+        match signal(SignalKind::terminate()) {
+            Ok(mut signal) => signal.recv().await,
+            Err(_) => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        _ = terminated => {}
+    }
+}
+
+#[cfg(not(unix))]
+async fn stop_signal() {
+    let _ = tokio::signal::ctrl_c().await;
+}
+
 async fn poll(environment: HashMap<String, String>, destination: Option<String>) -> ExitCode {
-    let app = match app(environment, destination) {
+    let stopping = stop_signals();
+    let app = match app_until(environment, destination, &stopping) {
         Ok(app) => app,
         Err(exit) => return exit,
     };
@@ -272,6 +316,9 @@ async fn poll(environment: HashMap<String, String>, destination: Option<String>)
             Ok(json) => show(format_args!("{json}")),
             Err(error) => return fail("printing the report", &error),
         }
+    }
+    if *stopping.borrow() {
+        return ExitCode::from(INTERRUPTED);
     }
     exit_code(reports.iter().all(Report::is_success))
 }
@@ -494,8 +541,17 @@ async fn deliver_again(pipeline: &Pipeline, letter: Stored) -> Result<(), BoxErr
     delivered.map(|_| ()).map_err(Into::into)
 }
 
-/// Reads the settings of a command and builds what it works with, or says why it cannot.
+/// [`app_until`] for a command that makes no run, and so has nothing to bring to an end.
 fn app(environment: HashMap<String, String>, destination: Option<String>) -> Result<App, ExitCode> {
+    app_until(environment, destination, &watch::channel(false).1)
+}
+
+/// Reads the settings of a command and builds what it works with, or says why it cannot.
+fn app_until(
+    environment: HashMap<String, String>,
+    destination: Option<String>,
+    stopping: &watch::Receiver<bool>,
+) -> Result<App, ExitCode> {
     let mut settings: AppSettings = environment.into_iter().collect();
     let local = match std::fs::read_to_string(LOCAL_SETTINGS) {
         Ok(json) => Some(json),
@@ -524,7 +580,7 @@ fn app(environment: HashMap<String, String>, destination: Option<String>) -> Res
         ));
         ExitCode::from(UNUSABLE)
     })?;
-    App::new(&settings, clock::system(), &Jitter::random())
+    App::new(&settings, clock::system(), &Jitter::random(), stopping)
         .map_err(|error| fail("preparing", &*error))
 }
 

@@ -94,6 +94,9 @@ pub struct Poller<S, D, C, L> {
     pub dead_letters: L,
     /// What time it is.
     pub clock: Clock,
+    /// Whether the process is asked to end. A run then reads no more, delivers what it has read,
+    /// and saves.
+    pub stopping: watch::Receiver<bool>,
     /// The settings.
     pub policy: Policy,
 }
@@ -261,12 +264,13 @@ impl<S: Source, D: Destination, C: CheckpointStore, L: DeadLetters> Run<'_, S, D
 
     /// Reads page after page from where the checkpoint stands.
     async fn read(&self, before: &Checkpoint, out: mpsc::Sender<Read>) -> Result<(), Stop> {
-        if self.reading.is_over() {
+        if self.reading.is_over() || *self.poller.stopping.borrow() {
             return Err(Stop::OutOfTime);
         }
         let (restart, mut page) = tokio::select! {
             first = self.first_page(before) => first?,
             () = out.closed() => return Err(Stop::OutOfTime),
+            () = self.asked_to_stop() => return Err(Stop::OutOfTime),
         };
         if let Some(restart) = restart {
             hand_over(&out, restart).await?;
@@ -299,8 +303,17 @@ impl<S: Source, D: Destination, C: CheckpointStore, L: DeadLetters> Run<'_, S, D
                     page => page?,
                 },
                 () = out.closed() => return Err(Stop::OutOfTime),
+                () = self.asked_to_stop() => return Err(Stop::OutOfTime),
             };
             after = Some(last);
+        }
+    }
+
+    async fn asked_to_stop(&self) {
+        let mut stopping = self.poller.stopping.clone();
+        if stopping.wait_for(|it| *it).await.is_err() {
+            // Nobody is there any more who could ask.
+            std::future::pending::<()>().await;
         }
     }
 

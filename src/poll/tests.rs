@@ -71,6 +71,7 @@ struct State {
 struct World {
     state: Arc<Mutex<State>>,
     clock: Clock,
+    stopping: watch::Sender<bool>,
 }
 
 impl World {
@@ -80,6 +81,7 @@ impl World {
         let began = Instant::now();
         let world = Self {
             state: Arc::default(),
+            stopping: watch::Sender::new(false),
             clock: Arc::new(move || at("08:00:00") + began.elapsed()),
         };
         for n in 0..count {
@@ -109,6 +111,7 @@ impl World {
             checkpoints: self.clone(),
             dead_letters: self.clone(),
             clock: self.clock.clone(),
+            stopping: self.stopping.subscribe(),
             policy: Policy {
                 start_from: StartFrom::Oldest,
                 overlap: Duration::from_mins(1),
@@ -959,6 +962,28 @@ async fn a_misfit_that_cannot_be_kept_holds_the_cursor() {
     let report = world.run().await;
     assert_eq!((report.delivered, report.errors.len()), (0, 1));
     assert_eq!(world.run().await.delivered, 50);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_that_is_asked_to_end_delivers_what_it_has_read_and_saves() {
+    let world = World::with_records(1_000);
+    // 20 seconds a page; the third is under way when the signal comes.
+    world.state().source_faults = vec![Some(Fault::Delays); 10].into();
+    let ask = async {
+        tokio::time::sleep(Duration::from_secs(50)).await;
+        world.stopping.send_replace(true);
+    };
+    let began = Instant::now();
+    let (report, ()) = tokio::join!(world.run(), ask);
+    assert_eq!(began.elapsed(), Duration::from_secs(50));
+    assert_eq!((report.delivered, report.caught_up), (200, false));
+    assert_eq!(report.errors, Vec::<String>::new());
+    assert_eq!(world.run().await.fetched, 0, "it is still asked to end");
+
+    world.stopping.send_replace(false);
+    world.state().source_faults.clear();
+    world.run().await;
+    world.assert_all_landed_once();
 }
 
 mod refused;

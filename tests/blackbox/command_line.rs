@@ -4,7 +4,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use serde_json::{Value, json};
-use simulator::Fault;
+use simulator::{Fault, Gate};
 
 use crate::world::{FUNCTION, World, minutes_ago, numbers};
 
@@ -372,4 +372,32 @@ async fn serve_by_hand_says_what_to_do_instead() {
             "{ran:?}"
         );
     }
+}
+
+#[tokio::test]
+async fn a_poll_that_is_interrupted_saves_what_it_delivered_and_prints_its_report() {
+    let world = World::start().await;
+    world
+        .tenant
+        .generate(3_000, minutes_ago(50), minutes_ago(5));
+    let gate = Gate::closed();
+    world.workspace.fail([Fault::Wait(gate.clone())]);
+    let poll = world.start_command(&["poll"]);
+    let process = poll.id().unwrap().to_string();
+    world.workspace.wait_for_post(1).await;
+    let mut kill = tokio::process::Command::new("kill");
+    assert!(
+        kill.args(["-INT", &process])
+            .status()
+            .await
+            .unwrap()
+            .success()
+    );
+    gate.open();
+    let ran = world.end_of(poll).await;
+    assert_eq!(ran.code(), 130, "{ran:?}");
+    assert_eq!(ran.report()["errors"], json!([]));
+    assert!(numbers(&ran.report(), ["delivered"]) >= [1_000]);
+    world.poll().await;
+    world.assert_all_landed_once();
 }

@@ -1,8 +1,8 @@
 //! The program as the Functions host sees it.
 
 use serde_json::json;
-use simulator::Fault;
 use simulator::host::{Level, Outcome, State};
+use simulator::{Fault, Gate};
 
 use crate::world::{FUNCTION, World, minutes_ago, now, numbers};
 
@@ -242,5 +242,28 @@ async fn a_run_ends_on_time_whether_the_tenant_or_the_workspace_hangs() {
     }
     world.set("RUN_BUDGET", "");
     world.poll().await;
+    world.assert_all_landed_once();
+}
+
+#[tokio::test]
+async fn a_program_that_is_asked_to_end_finishes_its_run_first_and_is_started_again() {
+    let world = World::start().await;
+    world
+        .tenant
+        .generate(3_000, minutes_ago(50), minutes_ago(5));
+    let host = world.host().await;
+    let gate = Gate::closed();
+    world.workspace.fail([Fault::Wait(gate.clone())]);
+    let terminated = async {
+        world.workspace.wait_for_post(1).await;
+        host.terminate().await;
+        host.wait_for_line(Level::Warning, "asked to end").await;
+        gate.open();
+    };
+    let (outcome, ()) = tokio::join!(host.fire(FUNCTION), terminated);
+    let report = outcome.report();
+    assert_eq!(report["errors"], json!([]));
+    host.wait_for_start(2).await;
+    host.fire(FUNCTION).await.report();
     world.assert_all_landed_once();
 }

@@ -9,7 +9,7 @@ use serde_json::Value;
 use simulator::host::Transcript;
 use simulator::{AppRoot, FunctionsHost, Tenant, Workspace, tenant};
 use tempfile::TempDir;
-use tokio::process::Command;
+use tokio::process::{Child, Command};
 
 /// The function, by the name of its folder.
 pub const FUNCTION: &str = "Auth0Poller";
@@ -92,15 +92,27 @@ impl World {
 
     /// Runs a command of the binary to its end.
     pub async fn command(&self, arguments: &[&str]) -> Ran {
-        let output = Command::new(binary())
+        self.end_of(self.start_command(arguments)).await
+    }
+
+    /// Starts a command of the binary.
+    pub fn start_command(&self, arguments: &[&str]) -> Child {
+        Command::new(binary())
             .args(arguments)
             .current_dir(self.folder.path())
             .env_clear()
             .envs(self.settings.iter().cloned())
             .stdin(Stdio::null())
-            .output()
-            .await
-            .unwrap();
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap()
+    }
+
+    /// Waits for the end of a command.
+    pub async fn end_of(&self, command: Child) -> Ran {
+        let output = command.wait_with_output().await.unwrap();
         let ran = Ran {
             status: output.status,
             stdout: String::from_utf8(output.stdout).unwrap(),

@@ -140,6 +140,7 @@ pub struct FunctionsHost {
     transcript: Transcript,
     state: watch::Receiver<State>,
     kill: mpsc::UnboundedSender<oneshot::Sender<()>>,
+    process_id: watch::Receiver<u32>,
     startup: Duration,
 }
 
@@ -171,6 +172,8 @@ struct Supervisor {
     transcript: Transcript,
     lines: Arc<Mutex<Vec<Line>>>,
     lines_seen: watch::Sender<usize>,
+    /// Of the program as it runs now.
+    process_id: watch::Sender<u32>,
 }
 
 impl FunctionsHost {
@@ -191,7 +194,9 @@ impl FunctionsHost {
             transcript: Transcript::default(),
             lines: Arc::default(),
             lines_seen,
+            process_id: watch::Sender::new(0),
         };
+        let process_id = supervisor.process_id.subscribe();
         let lines = Arc::clone(&supervisor.lines);
         let transcript = supervisor.transcript.clone();
         let (state, state_seen) = watch::channel(State::Running(1));
@@ -212,6 +217,7 @@ impl FunctionsHost {
             transcript,
             state: state_seen,
             kill,
+            process_id,
             startup: Duration::ZERO,
         };
         host.wait_until_it_answers(started).await;
@@ -319,6 +325,25 @@ impl FunctionsHost {
         }
     }
 
+    /// Asks the program to end, as a platform does that is about to stop the whole machine.
+    pub async fn terminate(&self) {
+        let process = self.process_id.borrow().to_string();
+        let mut kill = Command::new("kill");
+        let status = kill.args(["-TERM", &process]).status().await;
+        assert!(status.is_ok_and(|it| it.success()), "kill -TERM {process}");
+    }
+
+    /// Waits until the program has been started so many times, and answers.
+    pub async fn wait_for_start(&self, number: usize) {
+        let mut state = self.state.clone();
+        let is_it = |it: &State| *it == State::Running(number);
+        state
+            .wait_for(is_it)
+            .await
+            .expect("the supervisor is there");
+        self.wait_until_it_answers(Instant::now()).await;
+    }
+
     /// What has become of the program.
     pub fn state(&self) -> State {
         self.state.borrow().clone()
@@ -418,6 +443,7 @@ impl Supervisor {
             .kill_on_drop(true)
             .spawn()
             .unwrap_or_else(|error| panic!("starting {}: {error}", self.program.display()));
+        self.process_id.send_replace(process.id().expect("it runs"));
         let stdout = process.stdout.take().expect("a pipe");
         let stderr = process.stderr.take().expect("a pipe");
         self.record(stdout, |_| Level::Information);
@@ -631,6 +657,7 @@ mod tests {
             transcript: Transcript::default(),
             lines: Arc::default(),
             lines_seen: watch::Sender::new(0),
+            process_id: watch::Sender::new(0),
         };
         let (state, seen) = watch::channel(State::Running(1));
         let (_kill, kills) = mpsc::unbounded_channel();
