@@ -8,7 +8,8 @@ use std::fmt;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use reqwest::header::{HeaderMap, LOCATION, RETRY_AFTER};
+use chrono::{DateTime, TimeDelta, Utc};
+use reqwest::header::{DATE, HeaderMap, LOCATION, RETRY_AFTER};
 use reqwest::{NoProxy, RequestBuilder, Response, StatusCode};
 use secrecy::{ExposeSecret, SecretString};
 use url::{Host, Url};
@@ -164,6 +165,13 @@ fn classify(error: reqwest::Error) -> SendError {
 }
 
 impl Answer {
+    /// By how much this machine's clock is ahead of the service's, as its `Date` has it.
+    #[must_use]
+    pub fn skew(&self, now: DateTime<Utc>) -> Option<TimeDelta> {
+        let date = DateTime::parse_from_rfc2822(self.header(DATE.as_str())?).ok()?;
+        Some(now - date.with_timezone(&Utc))
+    }
+
     /// A header's value, if it is there and is text.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {
@@ -251,6 +259,16 @@ mod tests {
                 .map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()))
                 .collect(),
             body: Bytes::from_static(body.as_bytes()),
+        }
+    }
+
+    #[test]
+    fn the_service_s_own_clock_is_read_from_its_answer() {
+        let now = "2026-11-21T08:25:00Z".parse().unwrap();
+        let dated = answer(403, &[("date", "Sat, 21 Nov 2026 08:00:00 GMT")], "");
+        assert_eq!(dated.skew(now), Some(TimeDelta::minutes(25)));
+        for answer in [answer(403, &[], ""), answer(403, &[("date", "now")], "")] {
+            assert_eq!(answer.skew(now), None);
         }
     }
 

@@ -16,7 +16,7 @@ use std::error::Error;
 use std::time::Duration;
 
 use bytes::Bytes;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 use tracing::warn;
@@ -29,7 +29,7 @@ use crate::checkpoint::{
 use crate::clock::Clock;
 use crate::dead_letter::{DeadLetter, DeadLetterError, DeadLetters, Kept};
 use crate::destination::{DeliveryError, Destination, Limits, Receipt};
-use crate::report::{Gap, Report, with_causes};
+use crate::report::{Gap, Report, to_seconds, with_causes};
 use crate::retry::Deadline;
 use crate::source::{Page, Source, SourceError, Start};
 use crate::storage::Version;
@@ -45,6 +45,9 @@ const DELIVERY_RESERVE: Duration = Duration::from_secs(30);
 const SHORTEST_RETENTION: Duration = Duration::from_hours(24);
 /// How long the loss of a checkpoint is reported, unless a person sets another one.
 const LOSS_REPORTED: Duration = Duration::from_hours(24);
+/// How far behind a run may end without asking how long the source will wait: three quarters of
+/// the shortest retention.
+const FAR_BEHIND: TimeDelta = TimeDelta::hours(18);
 /// How old the stored time of having caught up may grow while there is nothing else to save.
 const HEARTBEAT: Duration = Duration::from_hours(1);
 
@@ -230,6 +233,9 @@ impl<S: Source, D: Destination, C: CheckpointStore, L: DeadLetters> Run<'_, S, D
         let caught_up = is_read && is_delivered;
         self.note(self.conclude(&mut tracked, caught_up).await);
         self.report(|report| report.caught_up = caught_up);
+        if !caught_up && let Some(newest) = tracked.checkpoint.newest() {
+            self.warn_of_retention(newest.date).await;
+        }
     }
 
     /// Reads the checkpoint, or makes the first one. Either way the storage answers before
@@ -589,6 +595,27 @@ impl<S: Source, D: Destination, C: CheckpointStore, L: DeadLetters> Run<'_, S, D
     fn report_gap(&self, gap: Gap) {
         warn!("records {gap} may have been dropped by Auth0 before they were read");
         self.report(|report| report.gap = Some(gap));
+    }
+
+    /// Warns if the source is about to drop what comes next: where less than a quarter of its
+    /// retention is left. Only one that is far behind is asked how far back it goes.
+    async fn warn_of_retention(&self, newest: Option<DateTime<Utc>>) {
+        let now = self.now();
+        let Some(newest) = newest.filter(|newest| now - *newest >= FAR_BEHIND) else {
+            return;
+        };
+        if let Ok(Some(oldest)) = self.poller.source.oldest(self.deadline).await
+            && (newest - oldest) * 4 < now - oldest
+        {
+            let left = (newest - oldest).max(TimeDelta::zero());
+            warn!(
+                "{} hours behind, and the oldest record that Auth0 still has is of {}: in {} hours \
+                 records will be lost that were not read",
+                (now - newest).num_hours(),
+                to_seconds(oldest),
+                left.num_hours()
+            );
+        }
     }
 
     /// Reports for a day that a lost checkpoint may have left records out.

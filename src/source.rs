@@ -84,6 +84,12 @@ pub trait Source: Send + Sync {
         deadline: Deadline,
     ) -> impl Future<Output = Result<bool, SourceError>> + Send;
 
+    /// The date of the oldest record that the source still has, if it can tell.
+    fn oldest(
+        &self,
+        deadline: Deadline,
+    ) -> impl Future<Output = Result<Option<DateTime<Utc>>, SourceError>> + Send;
+
     /// Requests made so far.
     fn requests(&self) -> u64;
 }

@@ -13,6 +13,7 @@ mod token;
 
 use std::sync::Arc;
 
+use chrono::{DateTime, Utc};
 use url::Url;
 
 pub use self::log_id::{LogId, STORING_DELAY};
@@ -132,6 +133,17 @@ impl Source for LogReader {
         };
         let found = self.0.search(as_old, 0, 1, deadline).await;
         Ok(found.map_err(source_error)?.count() == 0)
+    }
+
+    async fn oldest(&self, deadline: Deadline) -> Result<Option<DateTime<Utc>>, SourceError> {
+        let oldest_first = Search {
+            from: None,
+            to: None,
+            descending: false,
+        };
+        let found = self.0.search(oldest_first, 0, 1, deadline).await;
+        let found = found.map_err(source_error)?;
+        Ok(found.records.first().and_then(|record| record.date))
     }
 
     fn requests(&self) -> u64 {

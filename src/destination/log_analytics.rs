@@ -6,7 +6,7 @@
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use reqwest::StatusCode;
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE};
@@ -32,6 +32,8 @@ const API_VERSION: &str = "2016-04-01";
 /// Bytes of a post of which a 404 may say that it is too large, rather than that the address is
 /// wrong.
 const LARGE: usize = 1_000_000;
+/// A difference of clocks that may be the reason of a refusal. The service allows for 15 minutes.
+const WORTH_TELLING: TimeDelta = TimeDelta::minutes(10);
 /// The row's field that becomes the column `TimeGenerated`.
 const TIME_FIELD: &str = "date";
 
@@ -60,14 +62,15 @@ pub enum PostError {
     /// 403.
     #[error(
         "{host} refused the signature: {excerpt}; check that WorkspaceKey is a key of the \
-         workspace WorkspaceID, that the workspace allows local authentication, and that this \
-         machine's clock is right"
+         workspace WorkspaceID, and that the workspace allows local authentication{clock}"
     )]
     Forbidden {
         /// The workspace's host.
         host: String,
         /// What it said.
         excerpt: String,
+        /// What is wrong with this machine's clock, if anything is.
+        clock: String,
     },
     /// Any other answer than 200.
     #[error("{host} answered {status}: {excerpt}{hint}")]
@@ -186,7 +189,13 @@ impl LogAnalytics {
         let excerpt = answer.excerpt(&[authorization]);
         let hint = match answer.status {
             StatusCode::OK => return Ok(()),
-            StatusCode::FORBIDDEN => return Err(PostError::Forbidden { host, excerpt }),
+            StatusCode::FORBIDDEN => {
+                return Err(PostError::Forbidden {
+                    host,
+                    excerpt,
+                    clock: clock_problem(answer.skew((self.clock)())),
+                });
+            }
             StatusCode::NOT_FOUND => {
                 " (the address is wrong, or the post was larger than the service takes)"
             }
@@ -236,6 +245,22 @@ impl Destination for LogAnalytics {
             }
             Err(gave_up) => Err(DeliveryError::Failed(gave_up.into())),
         }
+    }
+}
+
+/// What is wrong with a clock that is so much ahead of the service's, to follow other advice.
+fn clock_problem(skew: Option<TimeDelta>) -> String {
+    match skew {
+        Some(skew) if skew.abs() >= WORTH_TELLING => {
+            let side = if skew > TimeDelta::zero() {
+                "ahead of"
+            } else {
+                "behind"
+            };
+            let minutes = skew.num_minutes().abs();
+            format!("; this machine's clock is {minutes} minutes {side} the service's")
+        }
+        _ => String::new(),
     }
 }
 
@@ -289,6 +314,21 @@ mod tests {
             sign(2, "Sat, 21 Nov 2026 08:00:00 GMT"),
             format!("SharedKey {id}:rwhfXicv3XhrDH/Dc9LLXx9aoXgog+OctGFLGPHAnz4=")
         );
+    }
+
+    #[test]
+    fn a_clock_that_may_be_the_reason_is_told_of() {
+        let problem = |seconds| clock_problem(Some(TimeDelta::seconds(seconds)));
+        assert_eq!(
+            problem(1_500),
+            "; this machine's clock is 25 minutes ahead of the service's"
+        );
+        assert_eq!(
+            problem(-86_400),
+            "; this machine's clock is 1440 minutes behind the service's"
+        );
+        assert_eq!(problem(-599), "");
+        assert_eq!(clock_problem(None), "");
     }
 
     #[test]

@@ -48,6 +48,7 @@ struct State {
     /// For each coming request to the source, one fault or none.
     source_faults: VecDeque<Option<Fault>>,
     requests: u64,
+    asked_for_oldest: usize,
     landed: Vec<Vec<String>>,
     destination_faults: VecDeque<Option<Fault>>,
     stored: Option<(Checkpoint, u64)>,
@@ -210,6 +211,12 @@ impl Source for World {
     async fn has_dropped(&self, id: &LogId, _: Deadline) -> Result<bool, SourceError> {
         Self::suffer(self.source_fault()).await?;
         Ok(self.state().records.range(..=id).next().is_none())
+    }
+
+    async fn oldest(&self, _: Deadline) -> Result<Option<DateTime<Utc>>, SourceError> {
+        let mut state = self.state();
+        state.asked_for_oldest += 1;
+        Ok(state.records.values().next().and_then(|record| record.date))
     }
 
     fn requests(&self) -> u64 {
@@ -829,6 +836,10 @@ impl Source for Stuck {
         Ok(false)
     }
 
+    async fn oldest(&self, _: Deadline) -> Result<Option<DateTime<Utc>>, SourceError> {
+        Ok(None)
+    }
+
     fn requests(&self) -> u64 {
         0
     }
@@ -984,6 +995,22 @@ async fn a_run_that_is_asked_to_end_delivers_what_it_has_read_and_saves() {
     world.state().source_faults.clear();
     world.run().await;
     world.assert_all_landed_once();
+}
+
+#[tokio::test(start_paused = true)]
+async fn only_a_run_that_ends_far_behind_asks_how_long_the_source_will_wait() {
+    for (hours, asked) in [(17, 0), (19, 1)] {
+        let world = World::with_records(2_000);
+        tokio::time::advance(Duration::from_hours(hours)).await;
+        // 20 seconds a page, and reading may take 210.
+        world.state().source_faults = vec![Some(Fault::Delays); 20].into();
+        let report = world.run().await;
+        assert_eq!((report.caught_up, report.errors.len()), (false, 0));
+        assert_eq!(world.state().asked_for_oldest, asked);
+        world.state().source_faults.clear();
+        assert!(world.run().await.caught_up);
+        assert_eq!(world.state().asked_for_oldest, asked);
+    }
 }
 
 mod refused;
