@@ -385,6 +385,17 @@ pub enum CheckpointError {
     },
 }
 
+impl CheckpointError {
+    /// Whether the storage may be there again later.
+    #[must_use]
+    pub fn may_pass(&self) -> bool {
+        match self {
+            Self::Read { source, .. } | Self::Write { source, .. } => source.may_pass(),
+            Self::Unreadable { .. } | Self::Conflict { .. } => false,
+        }
+    }
+}
+
 /// The position for a person, to follow "reading begins".
 impl fmt::Display for Position {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

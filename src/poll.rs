@@ -45,6 +45,8 @@ const DELIVERY_RESERVE: Duration = Duration::from_secs(30);
 const SHORTEST_RETENTION: Duration = Duration::from_hours(24);
 /// How long the loss of a checkpoint is reported, unless a person sets another one.
 const LOSS_REPORTED: Duration = Duration::from_hours(24);
+/// Between two attempts to save what was acknowledged in a storage that is away.
+const STORE_PAUSE: Duration = Duration::from_secs(1);
 /// How far behind a run may end without asking how long the source will wait: three quarters of
 /// the shortest retention.
 const FAR_BEHIND: TimeDelta = TimeDelta::hours(18);
@@ -548,9 +550,20 @@ impl<S: Source, D: Destination, C: CheckpointStore, L: DeadLetters> Run<'_, S, D
     async fn save(&self, tracked: &mut Tracked) -> Result<(), RunError> {
         let store = &self.poller.checkpoints;
         let deadline = self.deadline.for_saving();
-        let version = tracked.version.as_ref();
-        let saved = store.save(&tracked.checkpoint, version, self.now(), deadline);
-        tracked.version = Some(saved.await?);
+        let now = self.now();
+        let saved = loop {
+            let version = tracked.version.as_ref();
+            let saved = store
+                .save(&tracked.checkpoint, version, now, deadline)
+                .await;
+            let may_pass = saved.as_ref().is_err_and(CheckpointError::may_pass);
+            // What was acknowledged would be sent again if it were forgotten.
+            if !may_pass || !tracked.has_accepted || self.deadline.is_over() {
+                break saved;
+            }
+            tokio::time::sleep(STORE_PAUSE).await;
+        };
+        tracked.version = Some(saved?);
         tracked.stored = tracked.checkpoint.clone();
         tracked.is_claimed = true;
         Ok(())

@@ -35,6 +35,8 @@ fn record(stored: DateTime<Utc>, date: DateTime<Utc>) -> Record {
 #[derive(Clone, Debug)]
 enum Fault {
     Fails,
+    /// As a storage that does not answer for a while.
+    IsAway,
     Rejects,
     Delays,
     LosesAnswer,
@@ -158,7 +160,9 @@ impl World {
                 tokio::time::sleep(Duration::from_secs(20)).await;
                 Ok(())
             }
-            Some(Fault::Fails | Fault::LosesAnswer) => Err(SourceError::Failed(failure())),
+            Some(Fault::Fails | Fault::IsAway | Fault::LosesAnswer) => {
+                Err(SourceError::Failed(failure()))
+            }
         }
     }
 
@@ -298,11 +302,15 @@ impl CheckpointStore for World {
         _: Deadline,
     ) -> Result<Version, CheckpointError> {
         let fault = self.state().store_faults.pop_front().flatten();
+        let source = match fault {
+            Some(Fault::IsAway) => StorageError::Unavailable("it is away".into(), failure()),
+            _ => StorageError::OutOfTime,
+        };
         Self::suffer(fault)
             .await
             .map_err(|_| CheckpointError::Write {
                 path: "memory".into(),
-                source: StorageError::OutOfTime,
+                source,
             })?;
         let mut state = self.state();
         let stored = state
@@ -1011,6 +1019,36 @@ async fn only_a_run_that_ends_far_behind_asks_how_long_the_source_will_wait() {
         assert!(world.run().await.caught_up);
         assert_eq!(world.state().asked_for_oldest, asked);
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_acknowledged_is_not_forgotten_if_the_store_comes_back_within_the_run() {
+    let world = World::with_records(100);
+    // The load and two saves, and then the one behind the batch.
+    let away = vec![Some(Fault::IsAway); 60];
+    world.state().store_faults = [vec![None; 2], away.clone()].concat().into();
+    let report = world.run().await;
+    assert_eq!((report.delivered, report.errors.len()), (100, 0));
+    world.run().await;
+    world.assert_all_landed_once();
+
+    // Before anything is delivered there is nothing to wait for.
+    world.add(at("07:59:30"), at("07:59:30"));
+    world.state().store_faults = [vec![None; 1], away].concat().into();
+    let began = Instant::now();
+    assert_eq!(world.run().await.errors.len(), 1);
+    assert_eq!(began.elapsed(), Duration::ZERO);
+    assert_eq!(world.landed().len(), 100);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_stays_away_does_not_keep_a_run_from_ending() {
+    let world = World::with_records(100);
+    let away = vec![Some(Fault::IsAway); 1_000];
+    world.state().store_faults = [vec![None; 2], away].concat().into();
+    let began = Instant::now();
+    assert_eq!(world.run().await.errors.len(), 1);
+    assert!(began.elapsed() <= Duration::from_secs(250));
 }
 
 mod refused;

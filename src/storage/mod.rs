@@ -54,6 +54,18 @@ pub enum StorageError {
     GaveUp(Box<GaveUp<StorageError>>),
 }
 
+impl StorageError {
+    /// Whether the storage may be there again later, although it was tried for a while.
+    #[must_use]
+    pub fn may_pass(&self) -> bool {
+        match self {
+            Self::Unavailable(..) => true,
+            Self::GaveUp(gave_up) => gave_up.error.may_pass(),
+            Self::Conflict | Self::Denied(..) | Self::OutOfTime | Self::Locked(_) => false,
+        }
+    }
+}
+
 impl Transient for StorageError {
     fn again(&self) -> Again {
         match self {
