@@ -8,19 +8,19 @@
 use std::collections::BTreeSet;
 use std::fmt;
 use std::future::Future;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
-use tracing::warn;
 
 use crate::auth0::{LogId, Record};
-use crate::report::{to_seconds, with_causes};
+use crate::report::to_seconds;
 use crate::retry::Deadline;
 use crate::source::Start;
-use crate::storage::{Storage, StorageError, Version, digest};
+use crate::storage::{StorageError, Version};
+
+pub use self::store::StoredCheckpoint;
 
 /// Delivered ids that are remembered above the cursor, and so the records that a run reads
 /// again at the most.
@@ -451,219 +451,6 @@ pub trait CheckpointStore: Send + Sync {
     ) -> impl Future<Output = Result<Version, CheckpointError>> + Send;
 }
 
-/// Checkpoints in the storage that the settings name, in two generations.
-///
-/// The first save after a load keeps what was loaded under another name. Should the newest
-/// generation turn out unreadable, the one before it is used: some records come twice then, and
-/// none is lost.
-pub struct StoredCheckpoint {
-    storage: Arc<Storage>,
-    path: String,
-    writer: String,
-    /// What was loaded, until it is kept.
-    unkept: Mutex<Option<Bytes>>,
-}
-
-impl StoredCheckpoint {
-    /// The checkpoint of one destination of one tenant: `checkpoints/<tenant>/<destination>.json`.
-    /// `writer` stands in what this process writes, and in nothing that another one writes.
-    #[must_use]
-    pub fn new(storage: Arc<Storage>, tenant: &str, destination: &str, writer: String) -> Self {
-        Self {
-            storage,
-            writer,
-            path: format!("checkpoints/{tenant}/{destination}"),
-            unkept: Mutex::default(),
-        }
-    }
-
-    /// The stored text, for people.
-    pub async fn text(&self, deadline: Deadline) -> Result<Option<String>, CheckpointError> {
-        let object = self.read(&self.newest(), deadline).await?;
-        Ok(object.map(|(bytes, _)| String::from_utf8_lossy(&bytes).into_owned()))
-    }
-
-    /// Puts `checkpoint` in the place of whatever is stored, readable or not. Answers with what
-    /// was stored, if it could be read.
-    pub async fn replace(
-        &self,
-        checkpoint: &Checkpoint,
-        now: DateTime<Utc>,
-        deadline: Deadline,
-    ) -> Result<Option<Checkpoint>, CheckpointError> {
-        self.claim(deadline).await?;
-        let (stored, version) = self.read(&self.newest(), deadline).await?.unzip();
-        self.save(checkpoint, version.as_ref(), now, deadline)
-            .await?;
-        Ok(stored.and_then(|json| Checkpoint::from_json(&json).ok()))
-    }
-
-    /// Where it is kept, for people.
-    #[must_use]
-    pub fn location(&self) -> String {
-        self.storage.location(&self.newest())
-    }
-
-    fn newest(&self) -> String {
-        format!("{}.json", self.path)
-    }
-
-    fn previous(&self) -> String {
-        format!("{}.previous.json", self.path)
-    }
-
-    async fn claim(&self, deadline: Deadline) -> Result<(), CheckpointError> {
-        let claimed = self.storage.claim(deadline).await;
-        claimed.map_err(|source| self.read_error(&self.newest(), source))
-    }
-
-    async fn read(
-        &self,
-        path: &str,
-        deadline: Deadline,
-    ) -> Result<Option<(Bytes, Version)>, CheckpointError> {
-        let read = self.storage.read(path, deadline).await;
-        read.map_err(|source| self.read_error(path, source))
-    }
-
-    fn read_error(&self, path: &str, source: StorageError) -> CheckpointError {
-        CheckpointError::Read {
-            path: self.storage.location(path),
-            source,
-        }
-    }
-
-    /// The generation before the newest, and where there is none that can be read, what is stored
-    /// instead of it.
-    async fn load_previous(
-        &self,
-        deadline: Deadline,
-    ) -> Result<Result<Checkpoint, Option<Bytes>>, CheckpointError> {
-        let Some((json, _)) = self.read(&self.previous(), deadline).await? else {
-            return Ok(Err(None));
-        };
-        match Checkpoint::from_json(&json) {
-            Ok(checkpoint) => Ok(Ok(checkpoint)),
-            Err(problem) => self.unless_newer(problem).map(|_| Err(Some(json))),
-        }
-    }
-
-    /// What another version of this program has written is not lost.
-    fn unless_newer(&self, problem: Unreadable) -> Result<Unreadable, CheckpointError> {
-        match problem {
-            Unreadable::Format(_) => Err(CheckpointError::Unreadable {
-                path: self.location(),
-                source: problem,
-            }),
-            _ => Ok(problem),
-        }
-    }
-
-    /// Keeps what cannot be read for whoever wants to see it, under a name made of its content.
-    async fn set_aside(&self, content: Bytes, deadline: Deadline) -> Result<(), CheckpointError> {
-        let digest = digest(&content);
-        let path = format!("{}.unreadable-{}.json", self.path, &digest[..8]);
-        match self.storage.write(&path, content, None, deadline).await {
-            Ok(_) | Err(StorageError::Conflict) => Ok(()),
-            Err(source) => Err(self.write_error(&path, source)),
-        }
-    }
-
-    fn write_error(&self, path: &str, source: StorageError) -> CheckpointError {
-        CheckpointError::Write {
-            path: self.storage.location(path),
-            source,
-        }
-    }
-
-    /// Keeps what was loaded as the generation before the one that is about to be saved.
-    async fn keep_previous(&self, deadline: Deadline) -> Result<(), CheckpointError> {
-        let Some(json) = self.unkept().clone() else {
-            return Ok(());
-        };
-        let path = self.previous();
-        let (stored, version) = self.read(&path, deadline).await?.unzip();
-        if stored.as_ref() != Some(&json) {
-            let written = self.storage.write(&path, json, version.as_ref(), deadline);
-            written
-                .await
-                .map_err(|source| self.write_error(&path, source))?;
-        }
-        *self.unkept() = None;
-        Ok(())
-    }
-
-    fn unkept(&self) -> MutexGuard<'_, Option<Bytes>> {
-        self.unkept.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl CheckpointStore for StoredCheckpoint {
-    async fn load(&self, deadline: Deadline) -> Result<Loaded, CheckpointError> {
-        self.claim(deadline).await?;
-        *self.unkept() = None;
-        let newest = self.read(&self.newest(), deadline).await?;
-        let (json, version) = newest.unzip();
-        let problem = match json.as_ref().map(|json| Checkpoint::from_json(json)) {
-            Some(Ok(checkpoint)) => {
-                *self.unkept() = json;
-                let stored = Stored::Newest(checkpoint);
-                return Ok(Loaded { stored, version });
-            }
-            Some(Err(problem)) => with_causes(&self.unless_newer(problem)?),
-            None => "it is not there".to_owned(),
-        };
-        let stored = match (self.load_previous(deadline).await?, json) {
-            (Err(None), None) => Stored::Nothing,
-            (Ok(checkpoint), _) => {
-                warn!(
-                    "the checkpoint {} cannot be used ({problem}), so the one before it is",
-                    self.location()
-                );
-                Stored::Previous(checkpoint)
-            }
-            (Err(previous), json) => {
-                for content in [previous, json].into_iter().flatten() {
-                    self.set_aside(content, deadline).await?;
-                }
-                warn!(
-                    "the checkpoint {} cannot be used ({problem}), nor one before it; both are \
-                     set aside beside it",
-                    self.location()
-                );
-                Stored::Lost
-            }
-        };
-        Ok(Loaded { stored, version })
-    }
-
-    async fn save(
-        &self,
-        checkpoint: &Checkpoint,
-        version: Option<&Version>,
-        now: DateTime<Utc>,
-        deadline: Deadline,
-    ) -> Result<Version, CheckpointError> {
-        self.keep_previous(deadline).await?;
-        let path = self.newest();
-        let json = checkpoint.to_json(now, &self.writer);
-        let written = self
-            .storage
-            .write(&path, json.clone(), version, deadline)
-            .await;
-        match written {
-            Ok(version) => Ok(version),
-            // A write whose answer was lost, and which was then repeated, meets itself.
-            Err(StorageError::Conflict) => match self.read(&path, deadline).await? {
-                Some((stored, version)) if stored == json => Ok(version),
-                _ => Err(CheckpointError::Conflict {
-                    path: self.location(),
-                }),
-            },
-            Err(source) => Err(self.write_error(&path, source)),
-        }
-    }
-}
-
+mod store;
 #[cfg(test)]
 mod tests;
