@@ -205,7 +205,7 @@ struct Tracked {
     version: Option<Version>,
     /// Whether this run has saved, and so knows that it may and that nobody else is at work.
     is_claimed: bool,
-    /// Whether the destination has accepted anything in this run.
+    /// Whether the destination has accepted anything since it refused a batch.
     has_accepted: bool,
     /// The largest id met in this run, delivered or still in the batch.
     met: Option<LogId>,
@@ -330,7 +330,18 @@ impl<S: Source, D: Destination, C: CheckpointStore, L: DeadLetters> Run<'_, S, D
     async fn first_page(&self, before: &Checkpoint) -> Result<(Option<Read>, Page), SourceError> {
         let source = &self.poller.source;
         let cursor = match before.position() {
-            Position::Start(start) => return Ok((None, source.first(start, self.reading).await?)),
+            Position::Start(start) => {
+                let gap_from = self.dropped_start(start, before).await?;
+                let page = source.first(start, self.reading).await?;
+                let gap = gap(before, gap_from, &page, self.began);
+                return Ok((
+                    gap.map(|gap| Read::Restart {
+                        start,
+                        gap: Some(gap),
+                    }),
+                    page,
+                ));
+            }
             Position::After(cursor) => cursor,
         };
         let why = if self.may_be_dropped(&cursor, before)
@@ -346,12 +357,27 @@ impl<S: Source, D: Destination, C: CheckpointStore, L: DeadLetters> Run<'_, S, D
         warn!("the source does not read on behind {cursor}, so it is read by time: {why}");
         let start = restart_of(&cursor);
         let page = source.first(start, self.reading).await?;
-        let gap = gap(before, &cursor, &page, self.began);
+        let gap = gap(before, cursor.stored_at(), &page, self.began);
         Ok((Some(Read::Restart { start, gap }), page))
     }
 
-    /// Whether the cursor's record may be older than the source's retention. That is asked only
-    /// after an outage, and once an hour in a tenant where nothing happens.
+    /// The time of a start, if the source may have dropped records since then that no run has read.
+    async fn dropped_start(
+        &self,
+        start: Start,
+        before: &Checkpoint,
+    ) -> Result<Option<DateTime<Utc>>, SourceError> {
+        let Start::At(time) = start else {
+            return Ok(None);
+        };
+        let id = LogId::synthetic("900", time);
+        let is_dropped = self.may_be_dropped(&id, before)
+            && self.poller.source.has_dropped(&id, self.reading).await?;
+        Ok(is_dropped.then_some(time))
+    }
+
+    /// Whether the record at which reading resumes may be older than the source's retention. That
+    /// is asked only after an outage, and once an hour in a tenant where nothing happens.
     fn may_be_dropped(&self, cursor: &LogId, before: &Checkpoint) -> bool {
         let is_older = |time: Option<DateTime<Utc>>, age| {
             time.is_none_or(|time| (self.began - time).to_std().is_ok_and(|it| it >= age))
@@ -668,18 +694,24 @@ fn restart_of(cursor: &LogId) -> Start {
         .map_or(Start::Oldest, |stored| Start::At(stored - STORING_DELAY))
 }
 
-/// The time between what was read last and what can be read now, if records may be missing there.
-fn gap(before: &Checkpoint, cursor: &LogId, page: &Page, now: DateTime<Utc>) -> Option<Gap> {
+/// The time between what is known to be delivered, which is all up to `settled`, and what can be
+/// read now, if records may be missing there. The newest record delivered tells nothing: others
+/// below it may have become visible late, or have been in a part of its batch that failed.
+fn gap(
+    before: &Checkpoint,
+    settled: Option<DateTime<Utc>>,
+    page: &Page,
+    now: DateTime<Utc>,
+) -> Option<Gap> {
     let is_retained = |time: DateTime<Utc>| {
         (now - time)
             .to_std()
             .is_ok_and(|age| age < SHORTEST_RETENTION)
     };
-    if before.caught_up_at().is_some_and(is_retained) {
+    let from = before.caught_up_at().max(Some(settled?))?;
+    if is_retained(from) {
         return None;
     }
-    let newest = before.newest().and_then(|newest| newest.date);
-    let from = newest.max(before.caught_up_at()).or(cursor.stored_at())?;
     let oldest = page.records.iter().min_by_key(|record| &record.log_id);
     let to = oldest.and_then(|record| record.date).unwrap_or(now);
     (from < to).then_some(Gap {

@@ -30,6 +30,8 @@ impl<S: Source, D: Destination, C: CheckpointStore, L: DeadLetters> Run<'_, S, D
         reason: BoxError,
         tracked: &mut Tracked,
     ) -> Result<(), Stop> {
+        // What it took before, it may refuse by now like everything else.
+        tracked.has_accepted = false;
         let count = batch.rows.len();
         let mut open: Vec<usize> = (0..count).collect();
         let mut culprits = Vec::new();

@@ -691,6 +691,28 @@ async fn after_an_outage_in_a_silent_tenant_the_possible_gap_is_reported_once() 
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_outage_after_a_restart_is_a_gap_like_any_other() {
+    for rejects_unknown in EITHER_WAY {
+        let world = World::with_records(10);
+        world.state().rejects_unknown = rejects_unknown;
+        world.run().await;
+        world.state().source_faults = [Some(Fault::Rejects)].into();
+        world.run().await;
+        assert!(matches!(world.position(), Position::Start(Start::At(_))));
+        tokio::time::advance(Duration::from_hours(48)).await;
+        world.state().records.clear();
+        let resumed = at("07:00:00") + chrono::Duration::days(2);
+        world.add(resumed, resumed);
+        let gap = Gap {
+            from: Some(at("08:00:00")), // when the run began that had read to the end
+            to: resumed,
+        };
+        assert_eq!(world.run().await.gap, Some(gap));
+        assert_eq!(world.run().await.gap, None);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_cursor_rejected_for_no_reason_is_no_gap_and_no_flood() {
     let world = World::with_records(500);
     world.run().await;

@@ -56,6 +56,18 @@ async fn many_refused_records_are_all_found() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn where_every_record_is_refused_from_the_second_batch_on_nothing_is_set_aside() {
+    let world = World::with_records(2_500);
+    poison(&world, 1_000..2_500);
+    let report = world.run().await;
+    assert_eq!((report.delivered, report.dead_lettered), (1_000, 0));
+    assert!(
+        report.errors[0].starts_with("the destination refuses every record"),
+        "{report:?}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
 async fn where_every_record_is_refused_nothing_is_set_aside_and_the_run_fails() {
     let world = World::with_records(1_200);
     world.state().refuses_all = true;
