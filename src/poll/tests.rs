@@ -1074,3 +1074,4 @@ async fn a_store_that_stays_away_does_not_keep_a_run_from_ending() {
 }
 
 mod refused;
+mod simulation;

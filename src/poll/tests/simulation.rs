@@ -1,0 +1,339 @@
+//! Runs in a world that goes wrong, thousands of times, each time otherwise and each time to be
+//! repeated: everything random comes from one seed.
+//!
+//! - `SIMULATION_SEEDS=1000000 cargo test --release simulation -- --nocapture` plays more seeds.
+//! - `SIMULATION_SEED=123 cargo test simulation -- --nocapture` plays one, and tells what happens.
+
+use std::future::poll_fn;
+use std::pin::pin;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::Poll;
+
+use fastrand::Rng;
+
+use self::parts::Simulated;
+use self::script::{Phase, Script};
+use self::world::{Fact, Tally};
+use super::*;
+
+mod parts;
+mod script;
+mod world;
+
+/// How long after the end of its budget a run may end.
+const GRACE: Duration = Duration::from_secs(10);
+/// Runs after which, nothing going wrong any more, the end must be reached.
+const ENOUGH_RUNS: usize = 12;
+
+/// Polls a run so many times, then drops it where it stands.
+async fn until_crash<T>(run: impl Future<Output = T>, mut polls: Option<u32>) -> Option<T> {
+    let mut run = pin!(run);
+    poll_fn(|context| {
+        match &mut polls {
+            Some(0) => return Poll::Ready(None),
+            Some(left) => *left -= 1,
+            None => {}
+        }
+        run.as_mut().poll(context).map(Some)
+    })
+    .await
+}
+
+struct Simulation {
+    script: Script,
+    world: Simulated,
+    rng: Rng,
+    gaps: Vec<Gap>,
+}
+
+impl Simulation {
+    fn new(seed: u64, is_traced: bool) -> Self {
+        let script = Script::of(seed, is_traced);
+        let world = Simulated::new(script.plan.clone(), script.facts.clone());
+        world.trace(|| format!("{:#?}", script.plan));
+        Self {
+            script,
+            world,
+            rng: Rng::with_seed(!seed),
+            gaps: Vec::new(),
+        }
+    }
+
+    async fn play(mut self) -> Tally {
+        for index in 0..self.script.phases.len() {
+            let Phase { pause, runs } = self.script.phases[index];
+            for _ in 0..runs {
+                tokio::time::sleep(pause).await;
+                Box::pin(self.step()).await;
+            }
+        }
+        self.world.state().are_faults_on = false;
+        self.finish().await;
+        self.world.state().tally.clone()
+    }
+
+    /// Makes a run, or two at the same time; any of them may crash.
+    async fn step(&mut self) {
+        let mut polls = || {
+            let crashes = self.rng.f64() < self.script.crash_chance;
+            crashes.then(|| self.rng.u32(0..60))
+        };
+        let (first, second) = (polls(), polls());
+        if self.rng.f64() < self.script.twin_chance {
+            self.world.state().tally.twins += 1;
+            let budget = self.script.plan.policy.budget;
+            let apart = budget.mul_f64(self.rng.f64() * self.rng.f64());
+            let later = async {
+                tokio::time::sleep(apart).await;
+                self.run(second).await
+            };
+            let (first, second) = tokio::join!(self.run(first), later);
+            self.gaps.extend([first, second].into_iter().flatten());
+        } else {
+            let gap = self.run(first).await;
+            self.gaps.extend(gap);
+        }
+    }
+
+    /// Makes a run, unless it crashes, and checks what it says. Answers with the gap it reports.
+    async fn run(&self, polls: Option<u32>) -> Option<Gap> {
+        self.run_and_report(polls).await?.gap
+    }
+
+    async fn run_and_report(&self, polls: Option<u32>) -> Option<Report> {
+        let (poller, number) = self.world.poller();
+        let (began_at, began) = (self.world.state().now(), Instant::now());
+        self.world.trace(|| format!("run {number} begins"));
+        let progress = watch::Sender::new(Report::default());
+        let report = until_crash(poller.run(&progress), polls).await;
+        self.world.trace(|| format!("run {number}: {report:?}"));
+        let late = began.elapsed().checked_sub(poller.policy.budget + GRACE);
+        let mut state = self.world.state();
+        state.expect(late.is_none(), || {
+            format!("run {number} ends {late:?} late")
+        });
+        match &report {
+            Some(report) => {
+                let told = &state.runs[number];
+                let done = (told.delivered(), told.dead_letters);
+                let said = (report.delivered, report.dead_lettered);
+                let counted = said.0 + said.1 + report.skipped + report.before_start;
+                state.expect(done == said, || {
+                    format!("run {number} did {done:?} and says {said:?}")
+                });
+                let now = state.now();
+                let overlooked = |fact: &&Fact| {
+                    !fact.is_settled() && fact.visible_at <= began_at && !fact.is_expired(now)
+                };
+                let open = state.facts.values().filter(overlooked);
+                let open = open.filter(|fact| state.is_due(fact)).count();
+                let is_done = report.caught_up && report.is_success();
+                state.expect(!is_done || open == 0, || {
+                    format!("run {number} says that it caught up, and {open} records are open")
+                });
+                state.expect(!is_done || counted == report.fetched, || {
+                    format!("the numbers of run {number} do not add up: {report:?}")
+                });
+                state.tally.gaps += u64::from(report.gap.is_some());
+            }
+            None => state.tally.crashes += 1,
+        }
+        drop(state);
+        self.check();
+        report
+    }
+
+    /// Nothing goes wrong any more: the end must be reached, and everything must be in its place.
+    async fn finish(&mut self) {
+        let mut pauses = vec![Duration::from_mins(1); ENOUGH_RUNS];
+        // A few records that alone are new and refused are set aside after an hour, and then it
+        // may be the turn of the next few.
+        pauses.extend(vec![Duration::from_mins(61); ENOUGH_RUNS]);
+        let mut last = None;
+        for pause in pauses {
+            tokio::time::sleep(pause).await;
+            let report = self.run_and_report(None).await.unwrap();
+            self.gaps.extend(report.gap);
+            let is_done = report.caught_up && report.is_success();
+            last = Some(report);
+            // What was stored last may not be visible yet.
+            let state = self.world.state();
+            let now = state.now() - chrono::Duration::minutes(1);
+            if is_done && state.facts.values().all(|fact| fact.visible_at < now) {
+                break;
+            }
+        }
+        let last = last.unwrap();
+        self.world
+            .state()
+            .expect(last.caught_up && last.is_success(), || {
+                format!("the end is not reached: {last:?}")
+            });
+        self.check();
+        self.check_end();
+        let again = self.run_and_report(None).await.unwrap();
+        let work = (again.delivered, again.dead_lettered, again.caught_up);
+        self.world.state().expect(work == (0, 0, true), || {
+            format!("a run after the end found something to do: {again:?}")
+        });
+        self.check();
+    }
+
+    fn check_end(&self) {
+        let mut state = self.world.state();
+        let facts = state.facts.values().filter(|fact| state.is_due(fact));
+        let facts: Vec<Fact> = facts.cloned().collect();
+        let slack = chrono::Duration::from_std(self.script.plan.policy.overlap).unwrap()
+            + chrono::Duration::seconds(10);
+        for fact in &facts {
+            let (date, now) = (fact.record.date.unwrap(), state.now());
+            let is_bad = fact.is_poison || fact.is_unfit;
+            state.tally.late += u64::from(fact.visible_at > fact.stored_at);
+            if fact.is_settled() {
+                let is_in_place = !is_bad || (fact.is_dead && fact.landed == 0);
+                state.expect(is_in_place, || format!("in the wrong place: {fact:?}"));
+                continue;
+            }
+            state.tally.expired += 1;
+            state.expect(fact.is_expired(now), || format!("lost: {fact:?}"));
+            let is_in = |gap: &Gap| {
+                gap.from.is_none_or(|from| from - slack <= date) && date <= gap.to + slack
+            };
+            // With a crash, the report of a gap may have gone.
+            let is_told =
+                !state.is_missed(fact) || state.tally.crashes > 0 || self.gaps.iter().any(is_in);
+            state.expect(is_told, || {
+                format!(
+                    "dropped by the source, and no gap says so: {fact:?} {:?}",
+                    self.gaps
+                )
+            });
+        }
+    }
+
+    fn check(&self) {
+        let mut state = self.world.state();
+        let tally = &state.tally;
+        let lost = tally.posts - tally.acknowledged;
+        let mishaps = lost + (tally.saves - tally.saved) + tally.crashes;
+        let most = mishaps * self.script.plan.batch_rows() as u64;
+        let duplicates = tally.duplicates;
+        state.expect(duplicates <= most, || {
+            format!("{duplicates} duplicates, and at most {most} can be explained")
+        });
+        if let Some(violation) = &state.violation {
+            panic!("seed {}: {violation}", self.script.plan.seed);
+        }
+    }
+}
+
+/// Plays one seed from beginning to end; panics if anything is not as it should be.
+fn play(seed: u64, is_traced: bool) -> Tally {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .build()
+        .unwrap();
+    runtime.block_on(async { Box::pin(Simulation::new(seed, is_traced).play()).await })
+}
+
+#[allow(
+    clippy::disallowed_methods,
+    reason = "how much is simulated is a matter of the person who tests, and no setting"
+)]
+fn number(variable: &str) -> Option<u64> {
+    std::env::var(variable).ok()?.parse().ok()
+}
+
+#[test]
+fn whatever_goes_wrong_nothing_is_lost_and_the_end_is_reached() {
+    if let Some(seed) = number("SIMULATION_SEED") {
+        println!("{:#?}", play(seed, true));
+        return;
+    }
+    let (next, seeds) = (
+        AtomicU64::new(0),
+        number("SIMULATION_SEEDS").unwrap_or(2_000),
+    );
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let began = Instant::now().into_std();
+    let work = || {
+        let mut tallies = Vec::new();
+        loop {
+            let seed = next.fetch_add(1, Ordering::Relaxed);
+            if seed >= seeds {
+                return tallies;
+            }
+            tallies.push(play(seed, false));
+        }
+    };
+    let tallies: Vec<Tally> = std::thread::scope(|scope| {
+        let workers: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
+        let done = workers.into_iter().map(std::thread::ScopedJoinHandle::join);
+        done.flat_map(|it| it.unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+            .collect()
+    });
+    println!("{seeds} seeds in {:.1?}", began.elapsed());
+    summarize(&tallies);
+}
+
+type Count = fn(&Tally) -> u64;
+
+/// Says how often each thing happened, and in how many seeds: a simulation in which nothing goes
+/// wrong proves nothing.
+fn summarize(tallies: &[Tally]) {
+    let counts: [(&str, Count); 17] = [
+        ("runs", |it| it.runs),
+        ("crashes", |it| it.crashes),
+        ("two runs at once", |it| it.twins),
+        ("posts", |it| it.posts),
+        ("posts unanswered", |it| it.posts - it.acknowledged),
+        ("posts refused", |it| it.refused),
+        ("duplicates", |it| it.duplicates),
+        ("faults of the source", |it| it.faults[0]),
+        ("faults of the destination", |it| it.faults[1]),
+        ("faults of the store", |it| it.faults[2]),
+        ("faults of dead letters", |it| it.faults[3]),
+        ("calls timed out", |it| it.timed_out),
+        ("effects after the end", |it| it.strays),
+        ("conflicts", |it| it.conflicts),
+        ("cursors rejected or dropped", |it| it.restarts),
+        ("gaps reported", |it| it.gaps),
+        ("dead letters", |it| it.dead_letters),
+    ];
+    for (what, count) in counts {
+        let total: u64 = tallies.iter().map(count).sum();
+        let seeds = tallies.iter().filter(|it| count(it) > 0).count();
+        println!("{what}: {total} in {seeds} seeds");
+        assert!(tallies.len() < 1_000 || seeds > 0, "{what} never happened");
+    }
+}
+
+#[test]
+fn a_seed_plays_the_same_each_time() {
+    for seed in 0..30 {
+        let (first, second) = (play(seed, false), play(seed, false));
+        assert_eq!(first.outcome(), second.outcome(), "seed {seed}");
+    }
+}
+
+#[test]
+fn once_a_destination_that_refuses_everything_was_taken_for_one_that_finds_fault_with_records() {
+    for seed in [401, 433, 555] {
+        play(seed, false);
+    }
+}
+
+#[test]
+fn once_no_gap_was_reported_where_reading_began_by_time() {
+    for seed in [42, 74] {
+        play(seed, false);
+    }
+}
+
+#[test]
+fn once_a_gap_was_reported_to_begin_with_the_newest_record_delivered() {
+    for seed in [91, 225, 413] {
+        play(seed, false);
+    }
+}

@@ -1,0 +1,357 @@
+//! The world of a simulation: what there is, what became of it, and whether a run may do to it
+//! what it does.
+
+use std::ops::Bound;
+
+use super::super::*;
+use crate::storage::Version;
+
+/// Longer than the shortest retention by a little: Auth0 does not drop a record to the second.
+const RETENTION: Duration = Duration::from_mins(24 * 60 + 5);
+/// The parts that a run talks to.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Part {
+    Source,
+    Destination,
+    Store,
+    DeadLetters,
+}
+
+/// How likely a call to one part takes a turn for the worse.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Odds {
+    pub fails: f64,
+    pub loses_answer: f64,
+    pub delays: f64,
+    pub hangs: f64,
+    /// The source says that there is no such id; a post lands twice, since its answer was lost
+    /// and it was repeated within the call.
+    pub oddity: f64,
+}
+
+/// Of one seed, what does not change.
+#[derive(Clone, Debug)]
+pub(super) struct Plan {
+    pub seed: u64,
+    pub is_traced: bool,
+    pub policy: Policy,
+    pub odds: [Odds; 4],
+    pub limits: Limits,
+    pub page: usize,
+    /// Whether reading behind an id that is not there is rejected, or taken as a bound.
+    pub rejects_unknown: bool,
+    /// A post of more rows is refused, as one that is too large.
+    pub takes_at_most: usize,
+    /// While this lasts, the destination refuses everything.
+    pub refuses_all: std::ops::Range<DateTime<Utc>>,
+}
+
+impl Plan {
+    /// Rows of a full batch; each is as long as an id, and there is a byte behind it.
+    pub fn batch_rows(&self) -> usize {
+        self.limits.rows.min(self.limits.bytes / 57)
+    }
+}
+
+/// A record, and what became of it.
+#[derive(Clone, Debug)]
+pub(super) struct Fact {
+    pub record: Record,
+    pub stored_at: DateTime<Utc>,
+    pub visible_at: DateTime<Utc>,
+    pub is_poison: bool,
+    pub is_unfit: bool,
+    pub landed: u64,
+    pub is_dead: bool,
+}
+
+impl Fact {
+    pub fn is_settled(&self) -> bool {
+        self.landed > 0 || self.is_dead
+    }
+
+    pub fn is_expired(&self, now: DateTime<Utc>) -> bool {
+        self.stored_at + RETENTION <= now
+    }
+
+    fn is_there(&self, now: DateTime<Utc>) -> bool {
+        self.visible_at <= now && !self.is_expired(now)
+    }
+}
+
+/// What happened in one seed.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub(super) struct Tally {
+    pub runs: u64,
+    pub crashes: u64,
+    /// Posts that landed.
+    pub posts: u64,
+    /// Those of them that were acknowledged.
+    pub acknowledged: u64,
+    pub duplicates: u64,
+    pub faults: [u64; 4],
+    pub timed_out: u64,
+    pub strays: u64,
+    /// Saves that were begun.
+    pub saves: u64,
+    /// Those of them that are known to be there.
+    pub saved: u64,
+    pub conflicts: u64,
+    pub refused: u64,
+    pub restarts: u64,
+    pub expired: u64,
+    pub gaps: u64,
+    pub dead_letters: u64,
+    pub twins: u64,
+    pub late: u64,
+}
+
+impl Tally {
+    /// What depends on the seed alone; a call that nobody awaits may add to the rest.
+    pub fn outcome(&self) -> [u64; 8] {
+        [
+            self.runs,
+            self.crashes,
+            self.posts,
+            self.acknowledged,
+            self.duplicates,
+            self.saves,
+            self.saved,
+            self.dead_letters,
+        ]
+    }
+}
+
+/// What one run was told.
+#[derive(Default)]
+pub(super) struct Told {
+    pub calls: [u64; 4],
+    /// What it loaded.
+    pub loaded: Option<Checkpoint>,
+    /// Whether it has saved anything.
+    pub has_saved: bool,
+    pub acknowledged: BTreeSet<LogId>,
+    pub dead_letters: u64,
+    /// Whether the source told it that the cursor is of no use.
+    pub is_cursor_gone: bool,
+}
+
+impl Told {
+    pub fn delivered(&self) -> u64 {
+        self.acknowledged.len() as u64
+    }
+}
+
+pub(super) struct State {
+    pub plan: Plan,
+    pub began: Instant,
+    pub facts: BTreeMap<LogId, Fact>,
+    pub stored: Option<(Checkpoint, u64)>,
+    saves: u64,
+    highest_cursor: Option<LogId>,
+    /// When there was a cursor for the first time. Before that, `START_FROM=oldest` means the
+    /// oldest record that there is by then.
+    has_cursor_since: Option<DateTime<Utc>>,
+    /// Where the first run began; earlier records need not be delivered.
+    start: Option<Start>,
+    /// Good records among the dead letters.
+    good_dead: BTreeSet<LogId>,
+    pub are_faults_on: bool,
+    pub runs: Vec<Told>,
+    pub tally: Tally,
+    /// The first thing that ought not to have happened. A task of its own may find it, whose panic
+    /// nobody would see.
+    pub violation: Option<String>,
+}
+
+impl State {
+    pub fn new(plan: Plan, facts: BTreeMap<LogId, Fact>) -> Self {
+        Self {
+            plan,
+            began: Instant::now(),
+            facts,
+            stored: None,
+            saves: 0,
+            highest_cursor: None,
+            has_cursor_since: None,
+            start: None,
+            good_dead: BTreeSet::new(),
+            are_faults_on: true,
+            runs: Vec::new(),
+            tally: Tally::default(),
+            violation: None,
+        }
+    }
+
+    pub fn now(&self) -> DateTime<Utc> {
+        at("08:00:00") + self.began.elapsed()
+    }
+
+    pub fn expect(&mut self, is_so: bool, what: impl FnOnce() -> String) {
+        if !is_so && self.violation.is_none() {
+            self.violation = Some(format!("at {}: {}", self.now(), what()));
+        }
+    }
+
+    pub fn trace(&self, what: impl FnOnce() -> String) {
+        if self.plan.is_traced {
+            eprintln!("{} {}", self.now().format("%dT%H:%M:%S%.3f"), what());
+        }
+    }
+
+    /// Whether this record has to be delivered or set aside.
+    pub fn is_due(&self, fact: &Fact) -> bool {
+        match self.start {
+            Some(Start::At(start)) => fact.record.date.unwrap() >= start,
+            _ => true,
+        }
+    }
+
+    /// Whether a record that was dropped before it was read has to be in a gap that was reported.
+    pub fn is_missed(&self, fact: &Fact) -> bool {
+        let had_begun = self
+            .has_cursor_since
+            .is_some_and(|time| !fact.is_expired(time));
+        matches!(self.start, Some(Start::At(_))) || had_begun
+    }
+
+    pub fn page_behind(&self, bound: Option<&LogId>) -> Page {
+        let now = self.now();
+        let from = bound.map_or(Bound::Unbounded, Bound::Excluded);
+        let behind = self.facts.range((from, Bound::Unbounded));
+        let records: Vec<_> = behind
+            .filter(|(_, fact)| fact.is_there(now))
+            .map(|(_, fact)| fact.record.clone())
+            .take(self.plan.page)
+            .collect();
+        Page {
+            is_last: records.len() < self.plan.page,
+            records,
+            misfits: Vec::new(),
+        }
+    }
+
+    pub fn is_there(&self, id: &LogId) -> bool {
+        let fact = self.facts.get(id);
+        fact.is_some_and(|fact| fact.is_there(self.now()))
+    }
+
+    pub fn is_dropped(&self, id: &LogId) -> bool {
+        let now = self.now();
+        !self.facts.range(..=id).any(|(_, fact)| fact.is_there(now))
+    }
+
+    /// Takes a post, or refuses it.
+    pub fn land(&mut self, run: usize, ids: &[LogId], times: u64) -> bool {
+        let is_poison = |id: &LogId| self.facts[id].is_poison;
+        let refuses_all = self.are_faults_on && self.plan.refuses_all.contains(&self.now());
+        if refuses_all || ids.len() > self.plan.takes_at_most || ids.iter().any(is_poison) {
+            self.tally.refused += 1;
+            return false;
+        }
+        let rows = self.plan.batch_rows();
+        self.expect(ids.len() <= rows, || "a post of too many rows".to_owned());
+        let has_saved = self.runs[run].has_saved;
+        self.expect(has_saved, || {
+            format!("run {run} posts before it knows that it may save")
+        });
+        for id in ids {
+            let told = &self.runs[run];
+            let loaded = told.loaded.as_ref();
+            let was_known = told.acknowledged.contains(id)
+                || loaded.is_some_and(|checkpoint| checkpoint.has_delivered(id));
+            self.expect(!was_known, || {
+                format!("run {run} delivers {id} although it knows that it is delivered")
+            });
+            let fact = self.facts.get_mut(id).unwrap();
+            let before = fact.landed.min(1);
+            fact.landed += times;
+            self.tally.duplicates += before + times - 1;
+        }
+        self.tally.posts += times;
+        true
+    }
+
+    /// Takes a dead letter.
+    pub fn bury(&mut self, id: &LogId) {
+        let fact = self.facts.get_mut(id).unwrap();
+        fact.is_dead = true;
+        if !(fact.is_poison || fact.is_unfit) {
+            self.good_dead.insert(id.clone());
+        }
+        // Where the destination begins to refuse everything while a batch is sorted out, the
+        // rest of this batch looks bad. It must not go on like that.
+        let tolerated = if self.plan.refuses_all.is_empty() {
+            0
+        } else {
+            self.plan.batch_rows()
+        };
+        let count = self.good_dead.len();
+        self.expect(count <= tolerated, || {
+            format!(
+                "{id} is set aside, and it is good, as were {} before",
+                count - 1
+            )
+        });
+    }
+
+    pub fn save(&mut self, run: usize, checkpoint: &Checkpoint, over: Option<&Version>) -> Saved {
+        let stored = self.stored.as_ref();
+        if stored.map(|(_, it)| version(*it)).as_ref() != over {
+            self.tally.conflicts += 1;
+            return Saved::Conflict;
+        }
+        self.watch_save(run, checkpoint);
+        self.saves += 1;
+        self.stored = Some((checkpoint.clone(), self.saves));
+        Saved::As(version(self.saves))
+    }
+
+    /// The checkpoint may not say more than is true, nor less than it said.
+    fn watch_save(&mut self, run: usize, checkpoint: &Checkpoint) {
+        let position = checkpoint.position();
+        if checkpoint.newest().is_none()
+            && let Position::Start(start) = position
+        {
+            self.start = Some(self.start.map_or(start, |known| known.min(start)));
+        }
+        let now = self.now();
+        let is_open = |fact: &&Fact| !fact.is_settled() && !fact.is_expired(now);
+        let lost = self
+            .facts
+            .values()
+            .filter(is_open)
+            .find(|fact| self.is_due(fact) && checkpoint.has_delivered(&fact.record.log_id));
+        let lost = lost.map(|fact| fact.record.log_id.clone());
+        self.expect(lost.is_none(), || {
+            format!("run {run} saves that {lost:?} is delivered, and it is not")
+        });
+        let highest = self.highest_cursor.clone();
+        match position {
+            Position::After(cursor) => {
+                self.expect(Some(&cursor) >= highest.as_ref(), || {
+                    format!("run {run} moves the cursor back from {highest:?} to {cursor}")
+                });
+                self.highest_cursor = Some(cursor);
+                self.has_cursor_since.get_or_insert(now);
+            }
+            Position::Start(start) => {
+                let may_restart = highest.is_none()
+                    || self.runs[run].is_cursor_gone
+                    || matches!(&self.stored, Some((it, _)) if it.position() == position);
+                self.expect(may_restart, || {
+                    format!("run {run} restarts at {start:?} although the cursor is of use")
+                });
+            }
+        }
+    }
+}
+
+pub(super) enum Saved {
+    As(Version),
+    Conflict,
+}
+
+pub(super) fn version(number: u64) -> Version {
+    Version::new(number.to_string())
+}
