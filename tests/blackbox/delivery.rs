@@ -213,7 +213,7 @@ async fn a_redirect_is_not_followed_with_a_credential() {
         let redirect = Fault::Answer {
             status: 307,
             headers: vec![("location", format!("{to}{path}?secret=1"))],
-            body: String::new(),
+            body: "".into(),
         };
         if path == "/oauth/token" {
             world.tenant.fail_tokens([redirect]);

@@ -3,6 +3,7 @@
 //! `npx` fetches it into npm's cache at the first use, so Node is needed and nothing else. Where
 //! it is missing, starting fails with a message that says so; nothing is skipped.
 
+use std::path::Path;
 use std::process::Stdio;
 
 use base64::Engine as _;
@@ -23,7 +24,9 @@ const KEY: &str =
 pub struct Azurite {
     port: u16,
     scheme: &'static str,
-    _process: Child,
+    script: String,
+    options: Vec<String>,
+    process: Child,
     folder: TempDir,
 }
 
@@ -53,34 +56,32 @@ impl Azurite {
     async fn start_in(folder: TempDir, scheme: &'static str, options: &[&str]) -> Self {
         let script = locate().await;
         let port = free_port().await;
-        let mut process = Command::new("node")
-            .arg(script)
-            .args(["--blobHost", "127.0.0.1", "--blobPort", &port.to_string()])
-            .args(["--disableTelemetry", "--skipApiVersionCheck", "--location"])
-            .arg(folder.path())
-            .args(options)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::inherit())
-            .kill_on_drop(true)
-            .spawn()
-            .expect("node starts");
-        let stdout = process.stdout.take().expect("a pipe");
-        let mut lines = BufReader::new(stdout).lines();
-        loop {
-            match lines.next_line().await.expect("Azurite's output") {
-                Some(line) if line.contains("successfully listens") => break,
-                Some(_) => {}
-                None => panic!("Azurite ended before it listened"),
-            }
-        }
-        // Whatever else it says has to be read, or it stops when the pipe is full.
-        tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
+        let options: Vec<String> = options.iter().map(|&option| option.into()).collect();
         Self {
+            process: listening(&script, port, folder.path(), &options).await,
             port,
             scheme,
-            _process: process,
+            script,
+            options,
             folder,
         }
+    }
+
+    /// Ends it as an operator does, and returns when it is gone. It answers what it has begun and
+    /// writes its files; killed, it would forget up to five seconds.
+    pub async fn stop(&mut self) {
+        let id = self.process.id().expect("it runs");
+        let mut kill = Command::new("kill");
+        let killed = kill.arg(id.to_string()).status().await;
+        assert!(killed.expect("kill starts").success());
+        self.process.wait().await.expect("it ends");
+    }
+
+    /// Starts it again after [`stop`](Self::stop), with the same files and on the same port, and
+    /// returns when it listens.
+    pub async fn start_again(&mut self) {
+        let folder = self.folder.path();
+        self.process = listening(&self.script, self.port, folder, &self.options).await;
     }
 
     /// The address of the account's blob service.
@@ -135,6 +136,33 @@ impl Azurite {
     pub fn secrets() -> Vec<String> {
         vec![KEY.to_owned(), "sig=".to_owned()]
     }
+}
+
+/// Starts Azurite, and returns when it listens.
+async fn listening(script: &str, port: u16, folder: &Path, options: &[String]) -> Child {
+    let mut process = Command::new("node")
+        .arg(script)
+        .args(["--blobHost", "127.0.0.1", "--blobPort", &port.to_string()])
+        .args(["--disableTelemetry", "--skipApiVersionCheck", "--location"])
+        .arg(folder)
+        .args(options)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::inherit())
+        .kill_on_drop(true)
+        .spawn()
+        .expect("node starts");
+    let stdout = process.stdout.take().expect("a pipe");
+    let mut lines = BufReader::new(stdout).lines();
+    loop {
+        match lines.next_line().await.expect("Azurite's output") {
+            Some(line) if line.contains("successfully listens") => break,
+            Some(_) => {}
+            None => panic!("Azurite ended before it listened"),
+        }
+    }
+    // Whatever else it says has to be read, or it stops when the pipe is full.
+    tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
+    process
 }
 
 /// Where npm keeps Azurite's blob service; fetches it if it is not there yet.

@@ -9,6 +9,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
 use futures_util::stream::{self, StreamExt as _};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -80,10 +81,12 @@ pub enum Fault {
         /// Headers.
         headers: Vec<(&'static str, String)>,
         /// The body.
-        body: String,
+        body: Bytes,
     },
     /// Does its work, answers 200, and breaks off in the middle of the body.
     Break,
+    /// Closes the connection instead of doing anything.
+    Drop,
     /// Does its work, then closes the connection instead of answering.
     LoseAnswer,
     /// Does its work when the gate opens, and not before.
@@ -100,7 +103,7 @@ impl Fault {
         Self::Answer {
             status,
             headers: Vec::new(),
-            body: body.to_owned(),
+            body: Bytes::copy_from_slice(body.as_bytes()),
         }
     }
 
@@ -122,9 +125,9 @@ impl Fault {
                 response
             }
             // The panic ends the connection's task, and with it the connection; nothing is printed.
-            Self::LoseAnswer => std::panic::resume_unwind(Box::new("no answer")),
+            Self::Drop | Self::LoseAnswer => std::panic::resume_unwind(Box::new("no answer")),
             Self::Break => {
-                let beginning = Ok(bytes::Bytes::from_static(b"[{"));
+                let beginning = Ok(Bytes::from_static(b"[{"));
                 let end = async {
                     // Or the beginning would not have left when the connection is closed.
                     tokio::time::sleep(Duration::from_millis(50)).await;
@@ -161,21 +164,73 @@ impl Gate {
     }
 }
 
-/// Faults that wait for the coming requests, first come first served.
+/// Faults that wait for the coming requests, first come first served. Requests that none waits for
+/// may be hit at random.
 #[derive(Debug, Default)]
-pub struct Faults(Mutex<VecDeque<Fault>>);
+pub struct Faults(Mutex<State>);
+
+#[derive(Debug, Default)]
+struct State {
+    waiting: VecDeque<Fault>,
+    random: Option<Random>,
+    answers_lost: u64,
+}
+
+/// Which share of the requests fails, by the seed of the generator.
+#[derive(Debug)]
+struct Random {
+    rng: fastrand::Rng,
+    share: f64,
+}
+
+impl Random {
+    fn next(&mut self) -> Option<Fault> {
+        if self.rng.f64() >= self.share {
+            return None;
+        }
+        let faults = [
+            Fault::answer(429, ""),
+            Fault::answer(500, ""),
+            Fault::answer(503, "<html>unavailable</html>"),
+            Fault::Drop,
+            Fault::LoseAnswer,
+        ];
+        self.rng.choice(faults)
+    }
+}
 
 impl Faults {
     pub fn add(&self, faults: impl IntoIterator<Item = Fault>) {
-        self.lock().extend(faults);
+        self.lock().waiting.extend(faults);
+    }
+
+    /// Drops the faults that still wait.
+    pub fn clear(&self) {
+        self.lock().waiting.clear();
+    }
+
+    /// From now on lets this share of the requests fail, in the same way for the same seed.
+    pub fn at_random(&self, seed: u64, share: f64) {
+        let rng = fastrand::Rng::with_seed(seed);
+        self.lock().random = Some(Random { rng, share });
+    }
+
+    /// How many requests had their effect without an answer.
+    pub fn answers_lost(&self) -> u64 {
+        self.lock().answers_lost
     }
 
     pub fn next(&self) -> Option<Fault> {
-        let next = self.lock().pop_front();
+        let mut state = self.lock();
+        let waiting = state.waiting.pop_front();
+        let next = waiting.or_else(|| state.random.as_mut()?.next());
+        if matches!(next, Some(Fault::LoseAnswer)) {
+            state.answers_lost += 1;
+        }
         next.filter(|fault| !matches!(fault, Fault::None))
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, VecDeque<Fault>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -241,6 +241,18 @@ impl Tenant {
         self.inner.log_faults.add(faults);
     }
 
+    /// Lets this share of all requests fail from now on, in the same way for the same seed.
+    pub fn fail_at_random(&self, seed: u64, share: f64) {
+        self.inner.token_faults.at_random(seed, share);
+        self.inner.log_faults.at_random(seed + 1, share);
+    }
+
+    /// Answers the coming requests as it should, whatever was to happen to them.
+    pub fn stop_failing(&self) {
+        self.inner.token_faults.clear();
+        self.inner.log_faults.clear();
+    }
+
     fn log(&self) -> std::sync::MutexGuard<'_, Log> {
         self.inner.log()
     }

@@ -112,6 +112,13 @@ impl Workspace {
         self.table("Auth0AM_CL").rows.iter().map(id).collect()
     }
 
+    /// How many rows `Auth0AM_CL` has.
+    pub fn stored(&self) -> usize {
+        let tables = self.inner.tables.lock();
+        let tables = tables.unwrap_or_else(PoisonError::into_inner);
+        tables.get("Auth0AM_CL").map_or(0, |table| table.rows.len())
+    }
+
     /// The length of each post that was accepted.
     pub fn posts(&self) -> Vec<usize> {
         let posts = self.inner.posts.lock();
@@ -145,6 +152,16 @@ impl Workspace {
     /// What happens to the coming posts.
     pub fn fail(&self, faults: impl IntoIterator<Item = Fault>) {
         self.inner.faults.add(faults);
+    }
+
+    /// Lets this share of all posts fail from now on, in the same way for the same seed.
+    pub fn fail_at_random(&self, seed: u64, share: f64) {
+        self.inner.faults.at_random(seed, share);
+    }
+
+    /// How many posts were stored without an answer that says so.
+    pub fn answers_lost(&self) -> u64 {
+        self.inner.faults.answers_lost()
     }
 }
 

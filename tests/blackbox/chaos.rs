@@ -1,0 +1,134 @@
+//! Everything at once: the process killed again and again, the storage away, calls failing.
+
+use std::collections::BTreeSet;
+
+use simulator::host::{Level, Outcome, State};
+use simulator::{Azurite, FunctionsHost};
+
+use crate::world::{FUNCTION, World, minutes_ago};
+
+const RECORDS: usize = 20_000;
+const KILLS: usize = 30;
+/// Rows of a post.
+const BATCH: usize = 1_000;
+/// The share of all calls to the tenant and the workspace that fail.
+const FAILING: f64 = 0.1;
+const SEED: u64 = 10;
+
+#[tokio::test]
+async fn kills_outages_and_failing_calls_lose_nothing_and_repeat_a_batch_each_at_most() {
+    let mut azurite = Azurite::start().await;
+    let mut world = World::start().await;
+    world.set("AzureWebJobsStorage", &azurite.connection_string());
+    // What cannot be saved is given up in seconds.
+    world.set("RUN_BUDGET", "4s");
+    world.keep_secret(Azurite::secrets());
+    world
+        .tenant
+        .generate(RECORDS, minutes_ago(55), minutes_ago(2));
+    world.tenant.fail_at_random(SEED, FAILING);
+    world.workspace.fail_at_random(SEED + 2, FAILING);
+    let host = world.host().await;
+    let mut rng = fastrand::Rng::with_seed(SEED);
+
+    let mut outages = 0;
+    // What a batch may be repeated for: a kill, an outage of the storage, a lost answer.
+    let excuses = |kills: usize, outages: usize| {
+        kills + outages + usize::try_from(world.workspace.answers_lost()).unwrap()
+    };
+    // At each kill: the rows so far, and the excuses, this kill not yet among them.
+    let mut marks = vec![(0, 0)];
+    for kill in 1..=KILLS {
+        let moment = async {
+            a_moment(&world, &mut rng).await;
+            match kill {
+                // Away and back within one run.
+                7 => {
+                    azurite.stop().await;
+                    azurite.start_again().await;
+                    a_moment(&world, &mut rng).await;
+                }
+                // Away until runs end with an error.
+                14 => {
+                    azurite.stop().await;
+                    let error = "the storage emulator cannot be used";
+                    host.wait_for_line(Level::Error, error).await;
+                    azurite.start_again().await;
+                    a_moment(&world, &mut rng).await;
+                }
+                // Away when the process dies and when the next one starts.
+                21 => azurite.stop().await,
+                _ => return,
+            }
+            outages += 1;
+        };
+        tokio::select! {
+            () = moment => {}
+            () = run_after_run(&host) => {
+                panic!("seed {SEED}: the log was read to its end before kill {kill}");
+            }
+        }
+        host.kill().await;
+        marks.push((world.workspace.stored(), excuses(kill - 1, outages)));
+        if kill == 21 {
+            host.fire(FUNCTION).await.failure();
+            azurite.start_again().await;
+        }
+    }
+    run_after_run(&host).await;
+
+    let landed = world.workspace.landed();
+    marks.push((landed.len(), excuses(KILLS, outages)));
+    assert!(
+        world.workspace.answers_lost() > 0,
+        "seed {SEED} tests less than it should"
+    );
+    let mut seen = BTreeSet::new();
+    for (from, to) in marks.iter().zip(&marks[1..]) {
+        let rows = landed[from.0..to.0].iter();
+        let repeated = rows.filter(|id| !seen.insert(*id)).count();
+        assert!(
+            repeated <= BATCH * (to.1 - from.1),
+            "seed {SEED}: {repeated} repeated in the rows {} to {}, with {} excuses",
+            from.0,
+            to.0,
+            to.1 - from.1
+        );
+    }
+    let seen: Vec<_> = seen.into_iter().cloned().collect();
+    assert!(seen == world.tenant.log_ids(), "seed {SEED}: lost");
+
+    let starts = State::Running(1 + KILLS);
+    assert_eq!(host.state(), starts, "seed {SEED}: it ended by itself");
+    let lines = host.lines();
+    let panicked = lines.iter().find(|line| line.text.contains("panic"));
+    assert!(panicked.is_none(), "seed {SEED}: {panicked:?}");
+}
+
+/// Lets a random number of requests pass: pages read, or a post.
+async fn a_moment(world: &World, rng: &mut fastrand::Rng) {
+    let reads = world.tenant.log_requests();
+    let posts = world.workspace.requests();
+    // Seldom a post, or the drain would be over before the last kill.
+    if rng.u8(0..3) > 0 {
+        let more = rng.u64(1..12);
+        world.tenant.wait_for_log_request(reads + more).await;
+    } else {
+        world.workspace.wait_for_post(posts + 1).await;
+    }
+    // From here to anywhere within the next request or two.
+    for _ in 0..rng.u32(0..100) {
+        tokio::task::yield_now().await;
+    }
+}
+
+/// Fires until a run reaches the end of the log.
+async fn run_after_run(host: &FunctionsHost) {
+    loop {
+        if let Outcome::Success { return_value, .. } = host.fire(FUNCTION).await
+            && return_value["caught_up"] == true
+        {
+            return;
+        }
+    }
+}
