@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use chrono::{DateTime, TimeDelta, Utc};
-use reqwest::header::{DATE, HeaderMap, LOCATION, RETRY_AFTER};
+use reqwest::header::{CONTENT_ENCODING, DATE, HeaderMap, LOCATION, RETRY_AFTER};
 use reqwest::{NoProxy, RequestBuilder, Response, StatusCode};
 use secrecy::{ExposeSecret, SecretString};
 use url::{Host, Url};
@@ -94,6 +94,9 @@ pub enum SendError {
     /// The answer is larger than any that this program can expect.
     #[error("the answer is over {MAX_ANSWER} bytes")]
     TooLarge,
+    /// The answer is a success, but nothing that can be read.
+    #[error("the answer is compressed ({0}), which was not asked for")]
+    Compressed(String),
 }
 
 impl SendError {
@@ -103,7 +106,7 @@ impl SendError {
     pub fn again(&self) -> Again {
         match self {
             Self::Connect(_) | Self::NoAnswer(_) => Again::Soon,
-            Self::OutOfTime | Self::TooLarge => Again::Never,
+            Self::OutOfTime | Self::TooLarge | Self::Compressed(_) => Again::Never,
         }
     }
 }
@@ -111,7 +114,12 @@ impl SendError {
 /// Sends a request and reads the whole answer, whatever its status.
 pub async fn send(request: RequestBuilder, deadline: Deadline) -> Result<Answer, SendError> {
     let (answer, body_read) = bounded(request, deadline).await?;
-    body_read.map(|()| answer)
+    body_read?;
+    match answer.encoding() {
+        // Of a failure the status is enough.
+        Some(encoding) if answer.status.is_success() => Err(SendError::Compressed(encoding)),
+        _ => Ok(answer),
+    }
 }
 
 /// Sends a request whose answer is the status, and the body no more than its explanation: where
@@ -178,6 +186,13 @@ impl Answer {
         self.headers.get(name)?.to_str().ok()
     }
 
+    /// How the body is compressed, if it is.
+    fn encoding(&self) -> Option<String> {
+        let encoding = self.header(CONTENT_ENCODING.as_str())?.trim();
+        let is_none = encoding.is_empty() || encoding.eq_ignore_ascii_case("identity");
+        (!is_none).then(|| encoding.chars().take(EXCERPT).collect())
+    }
+
     /// `Retry-After` in seconds. Its other form, a date, is not used by these services.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
@@ -219,6 +234,11 @@ impl Answer {
             }
         }
         let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+        // A terminal would take some of these for commands.
+        let line = line.replace(char::is_control, "\u{fffd}");
+        if line.is_empty() {
+            return "an empty body".to_owned();
+        }
         match line.char_indices().nth(EXCERPT) {
             Some((end, _)) => format!("{}…", &line[..end]),
             None => line,
@@ -300,6 +320,21 @@ mod tests {
             ..answer(400, &[], "")
         };
         assert_eq!(long.excerpt(&[]), format!("{}…", "é".repeat(300)));
+    }
+
+    #[test]
+    fn an_excerpt_shows_what_is_no_text_as_such_and_says_when_there_is_nothing() {
+        let binary = answer(400, &[], "\u{1f}\u{8b}\u{1b}[31m");
+        assert_eq!(binary.excerpt(&[]), "\u{fffd}\u{fffd}\u{fffd}[31m");
+        assert_eq!(answer(500, &[], " \n").excerpt(&[]), "an empty body");
+    }
+
+    #[test]
+    fn a_compressed_answer_is_told_from_a_plain_one() {
+        let encoding = |value| answer(200, &[("content-encoding", value)], "").encoding();
+        assert_eq!(encoding("gzip").as_deref(), Some("gzip"));
+        assert_eq!(encoding("identity"), None);
+        assert_eq!(answer(200, &[], "").encoding(), None);
     }
 
     #[test]
