@@ -8,6 +8,7 @@
     reason = "a test that cannot go on fails"
 )]
 
+mod bad_answers;
 mod chaos;
 mod command_line;
 mod dead_letter;

@@ -1,0 +1,358 @@
+//! Answers of Auth0 that are not what they should be: none ends the process, none is repeated for
+//! ever, and the run behind each is as if nothing had been.
+
+use bytes::Bytes;
+use serde_json::{Value, json};
+use simulator::host::State;
+use simulator::{Fault, FunctionsHost};
+
+use crate::world::{FUNCTION, World, minutes_ago, numbers};
+
+/// The run's time, and what it may take beyond that to save.
+const BUDGET_MS: u64 = 5_000;
+const GRACE_MS: u64 = 9_000;
+/// `[]`, compressed.
+const GZIP: [u8; 22] = [
+    31, 139, 8, 0, 0, 0, 0, 0, 2, 3, 139, 142, 5, 0, 41, 187, 76, 13, 2, 0, 0, 0,
+];
+
+/// What has to come of a bad answer.
+enum Comes {
+    /// The run fails with an error that says this.
+    Error(&'static str),
+    /// The run succeeds, and this many of the three records behind the answer were in it.
+    Delivery(u64),
+    /// The run fails with an error that says this, or sets something aside.
+    ErrorOrDeadLetter(&'static str),
+}
+
+use Comes::{Delivery, Error, ErrorOrDeadLetter};
+
+/// The answer in the place of a page with these three records.
+type Answer = fn(&[Value]) -> Fault;
+
+/// With its name and what comes of it.
+type Case = (&'static str, Answer, Comes);
+
+fn answer(body: impl Into<Bytes>, headers: &[(&'static str, &str)]) -> Fault {
+    let headers = headers.iter();
+    Fault::Answer {
+        status: 200,
+        headers: headers
+            .map(|(name, value)| (*name, (*value).into()))
+            .collect(),
+        body: body.into(),
+    }
+}
+
+fn json(body: &Value) -> Fault {
+    let headers = [("content-type", "application/json; charset=utf-8")];
+    answer(body.to_string(), &headers)
+}
+
+/// A page of these records, each changed in this way.
+fn changed(records: &[Value], change: impl Fn(&mut serde_json::Map<String, Value>)) -> Fault {
+    let mut records = records.to_vec();
+    for record in &mut records {
+        change(record.as_object_mut().unwrap());
+    }
+    json(&records.into())
+}
+
+fn large_headers(page: &[Value]) -> Fault {
+    let header = "x".repeat(10_000_000);
+    answer(json!(page).to_string(), &[("x-large", &header)])
+}
+
+/// What is no page, or comes in no way in which a page comes.
+fn odd_answers() -> Vec<Case> {
+    vec![
+        (
+            "HTML",
+            |_| answer("<html>\n<h1>Sorry</h1>", &[("content-type", "text/html")]),
+            Error("cannot be read (<html> <h1>Sorry</h1>): the answer is not a JSON list"),
+        ),
+        (
+            "JSON that breaks off",
+            |page| {
+                let page = json!(page).to_string();
+                answer(page[..page.len() / 2].to_owned(), &[])
+            },
+            Error("cannot be read: the answer is not a JSON list of records (line 1, column "),
+        ),
+        (
+            "an object around the list",
+            |page| json(&json!({"start": 0, "logs": page})),
+            Error(r#"cannot be read ({"logs":[{"#),
+        ),
+        (
+            "null",
+            |_| json(&Value::Null),
+            Error("cannot be read (null): the answer is not a JSON list"),
+        ),
+        (
+            "an error, with success",
+            |_| {
+                json(&json!({"statusCode": 400, "error": "Bad Request",
+                             "message": "The query is invalid", "errorCode": "invalid_query"}))
+            },
+            Error("cannot be read (The query is invalid): "),
+        ),
+        (
+            "gzip",
+            |_| answer(GZIP.to_vec(), &[("content-encoding", "gzip")]),
+            Error("is compressed (gzip)"),
+        ),
+        (
+            "headers of 10 MB",
+            large_headers,
+            // It is tried again.
+            Delivery(3),
+        ),
+        (
+            "nothing",
+            |_| answer("", &[]),
+            Error("cannot be read (an empty body): "),
+        ),
+        (
+            "another content type",
+            |page| {
+                let headers = [("content-type", "image/png")];
+                answer(json!(page).to_string(), &headers)
+            },
+            Delivery(3),
+        ),
+        (
+            "what is no UTF-8",
+            |page| {
+                let page = json!(page).to_string().into_bytes();
+                let page = page.into_iter();
+                let page = page.map(|byte| if byte == b's' { 0xff } else { byte });
+                answer(page.collect::<Vec<_>>(), &[])
+            },
+            ErrorOrDeadLetter("cannot be read: the answer is not a JSON list of records (line 1"),
+        ),
+    ]
+}
+
+/// Pages of what records are not.
+fn odd_pages() -> Vec<Case> {
+    vec![
+        (
+            "a list of other things",
+            |page| json(&json!([page[0], 1, "text", null, [], page[1]])),
+            ErrorOrDeadLetter("record 1 of the page has no log_id"),
+        ),
+        (
+            "records without an id",
+            |page| {
+                changed(page, |record| {
+                    record.remove("log_id");
+                })
+            },
+            ErrorOrDeadLetter("record 0 of the page has no log_id"),
+        ),
+        (
+            "records without a date",
+            |page| {
+                changed(page, |record| {
+                    record.remove("date");
+                })
+            },
+            Delivery(3),
+        ),
+        (
+            "each record twice",
+            |page| {
+                json(&json!([
+                    page[0], page[1], page[0], page[1], page[2], page[2]
+                ]))
+            },
+            Delivery(3),
+        ),
+        (
+            "ids that go backwards",
+            |page| json(&json!([page[2], page[1], page[0]])),
+            Delivery(3),
+        ),
+        (
+            "a record of long ago",
+            |_| {
+                let id = format!("90020010101{:045}", 0);
+                json(&json!([{"log_id": id, "date": "2001-01-01T00:00:00Z"}]))
+            },
+            Delivery(0),
+        ),
+    ]
+}
+
+/// What the token endpoint may answer, and what the error says.
+fn token_answers() -> Vec<(Fault, &'static str)> {
+    let something_else = "answered the request for a token with something else: ";
+    vec![
+        (answer("<html>", &[]), something_else),
+        (answer("", &[]), something_else),
+        (answer(r#"{"access_token":"a"#, &[]), something_else),
+        (answer([0xff; 9].to_vec(), &[]), something_else),
+        (json(&json!([])), something_else),
+        (json(&json!({"access_token": null})), something_else),
+        (json(&json!({"error": "invalid_request"})), something_else),
+        (
+            answer(GZIP.to_vec(), &[("content-encoding", "gzip")]),
+            "is compressed (gzip)",
+        ),
+    ]
+}
+
+/// A process that is asked for one run after the other, all of which it has to survive.
+struct Process {
+    world: World,
+    host: FunctionsHost,
+    /// Minutes ago that the next record was stored.
+    next: i64,
+}
+
+impl Process {
+    async fn start() -> Self {
+        let mut world = World::start().await;
+        world.set("RUN_BUDGET", &format!("{BUDGET_MS}ms"));
+        world.set("START_FROM", "1d");
+        let host = world.host().await;
+        let mut process = Self {
+            world,
+            host,
+            next: 1_400,
+        };
+        process.add(3);
+        process.good_run(3).await;
+        process
+    }
+
+    /// Adds some records behind all others, and answers with them.
+    fn add(&mut self, count: usize) -> Vec<Value> {
+        self.next -= 1;
+        let stored = minutes_ago(self.next);
+        let records = (0..count).map(|_| {
+            let mut record = json!({"date": stored, "type": "s"});
+            record["log_id"] = self.world.tenant.add(record.clone(), stored).into();
+            record
+        });
+        records.collect()
+    }
+
+    /// Makes a run, and answers with its report, whether it failed or not.
+    async fn run(&self, name: &str) -> Value {
+        let timer = json!({"Data": {"timer": {}}, "Metadata": {}}).to_string();
+        let (status, _, body) = self.host.send(FUNCTION, timer).await.unwrap();
+        let answer: Value = serde_json::from_slice(&body).unwrap();
+        let report = answer["ReturnValue"].clone();
+        let has_errors = report["errors"] != json!([]);
+        assert_eq!(status, if has_errors { 500 } else { 200 }, "{name}");
+        let [elapsed] = numbers(&report, ["elapsed_ms"]);
+        assert!(elapsed < BUDGET_MS + GRACE_MS, "{name}: {report}");
+        assert_eq!(self.host.state(), State::Running(1), "{name}");
+        report
+    }
+
+    /// Makes a run that is as it should be, and leaves nothing undone.
+    async fn good_run(&self, delivered: u64) {
+        let report = self.run("the run behind it").await;
+        assert_eq!(report["errors"], json!([]));
+        assert_eq!(report["caught_up"], true);
+        assert_eq!(numbers(&report, ["delivered"]), [delivered], "{report}");
+        self.world.assert_all_landed_once();
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let lines = self.host.lines();
+        let panicked = lines.iter().find(|line| line.text.contains("panic"));
+        assert!(
+            std::thread::panicking() || panicked.is_none(),
+            "{panicked:?}"
+        );
+    }
+}
+
+/// Asserts that a failed run says so.
+fn assert_error(report: &Value, name: &str, telling: &str) {
+    let errors = report["errors"].to_string().replace("\\\"", "\"");
+    assert!(errors.contains(telling), "{name}: {errors}");
+}
+
+#[tokio::test]
+async fn whatever_comes_in_the_place_of_a_page_the_run_says_so_and_the_next_one_makes_up_for_it() {
+    let mut process = Process::start().await;
+    for (name, answer, comes) in odd_answers().into_iter().chain(odd_pages()) {
+        // As the first page of a run, and as the second.
+        for before in [0, 100] {
+            process.add(before);
+            let records = process.add(3);
+            let first = (before > 0).then_some(Fault::None);
+            process.world.tenant.fail_logs(first);
+            process.world.tenant.fail_logs([answer(&records)]);
+            let report = process.run(name).await;
+            process.world.tenant.stop_failing();
+
+            let [delivered, set_aside] = numbers(&report, ["delivered", "dead_lettered"]);
+            let before = before as u64;
+            match comes {
+                Error(telling) => {
+                    assert_error(&report, name, telling);
+                    assert_eq!(delivered, before, "{name}");
+                }
+                Delivery(count) => {
+                    assert_eq!(report["errors"], json!([]), "{name}");
+                    assert_eq!(delivered, before + count, "{name}");
+                }
+                ErrorOrDeadLetter(_) if set_aside > 0 => {}
+                ErrorOrDeadLetter(telling) => assert_error(&report, name, telling),
+            }
+            process.add(5);
+            process.good_run(before + 8 - delivered).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn whatever_comes_in_the_place_of_a_token_the_run_says_so_and_the_next_one_gets_one() {
+    let mut process = Process::start().await;
+    for (answer, telling) in token_answers() {
+        process.add(3);
+        process.world.tenant.revoke_tokens();
+        process.world.tenant.fail_tokens([answer.clone()]);
+        let report = process.run(telling).await;
+        assert_error(&report, &format!("{answer:?}"), telling);
+        process.good_run(3).await;
+    }
+}
+
+#[tokio::test]
+async fn a_page_that_comes_again_and_again_ends_the_run() {
+    let mut process = Process::start().await;
+    let page = process.add(100);
+    process.add(150);
+    process.world.tenant.fail_logs(vec![json(&page.into()); 50]);
+    let before = process.world.tenant.log_requests();
+    let report = process.run("endless").await;
+    assert_error(&report, "endless", "reading does not get on: ");
+    assert_eq!(numbers(&report, ["delivered"]), [100]);
+    assert_eq!(process.world.tenant.log_requests() - before, 2);
+    process.world.tenant.stop_failing();
+    process.good_run(150).await;
+}
+
+#[tokio::test]
+async fn headers_that_stay_too_large_end_the_run() {
+    let mut process = Process::start().await;
+    let page = process.add(3);
+    process
+        .world
+        .tenant
+        .fail_logs(vec![large_headers(&page); 50]);
+    let report = process.run("large headers").await;
+    assert_error(&report, "large headers", "message head is too large");
+    process.world.tenant.stop_failing();
+    process.good_run(3).await;
+}
