@@ -269,9 +269,13 @@ impl Checkpoint {
         if stored.resume_from.is_none() && stored.start.is_none() {
             return Err(Unreadable::Position);
         }
+        let start = stored.start.map(Start::from);
+        if start.is_some_and(|start| !start.is_usable()) {
+            return Err(Unreadable::Start);
+        }
         Ok(Self {
             cursor: stored.resume_from,
-            start: stored.start.map(Start::from),
+            start,
             delivered: stored.delivered.into_iter().collect(),
             newest: stored.newest,
             refused_since: stored.refused_since,
@@ -341,6 +345,9 @@ pub enum Unreadable {
     /// Neither a cursor nor a start.
     #[error("it has neither resume_from nor start")]
     Position,
+    /// A start that nothing can be asked for.
+    #[error("its start is in no year from 1 to 9999")]
+    Start,
 }
 
 /// Why a checkpoint was not loaded or saved.

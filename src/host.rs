@@ -95,7 +95,9 @@ async fn handle(
     if name != FUNCTION {
         return refuse(StatusCode::NOT_FOUND, "there is no such function");
     }
-    if serde_json::from_slice::<Invocation>(&body).is_err() {
+    // A list would pass for a struct.
+    let is_object = body.trim_ascii_start().starts_with(b"{");
+    if !is_object || serde_json::from_slice::<Invocation>(&body).is_err() {
         let problem = "the body is not the JSON that the Functions host sends";
         return refuse(StatusCode::BAD_REQUEST, problem);
     }

@@ -19,6 +19,7 @@ use crate::auth0::Credentials;
 use crate::http::{Proxy, is_loopback, is_secure};
 use crate::poll::{Policy, StartFrom};
 use crate::redact::Redaction;
+use crate::source::Start;
 use crate::storage::connection_string::{Account, Credential, Invalid};
 
 /// Where Log Analytics workspaces take posts: public cloud, US Government, China.
@@ -468,8 +469,11 @@ pub fn parse_start_from(text: &str) -> Result<StartFrom, String> {
         return Ok(StartFrom::Ago(duration));
     }
     DateTime::parse_from_rfc3339(text)
-        .map(|time| StartFrom::At(time.with_timezone(&Utc)))
-        .map_err(|_| {
+        .map(|time| time.with_timezone(&Utc))
+        .ok()
+        .filter(|time| Start::At(*time).is_usable())
+        .map(StartFrom::At)
+        .ok_or_else(|| {
             "is neither a duration such as 1h or 7d, nor a time such as 2026-11-21T08:00:00Z, \
              nor oldest"
                 .into()

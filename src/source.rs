@@ -7,7 +7,7 @@
 use std::future::Future;
 
 use bytes::Bytes;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, Datelike as _, Utc};
 
 use crate::BoxError;
 use crate::auth0::{LogId, Record};
@@ -20,6 +20,18 @@ pub enum Start {
     Oldest,
     /// With the first record dated so or later.
     At(DateTime<Utc>),
+}
+
+impl Start {
+    /// Whether a service can be asked for it: a year has four digits, and what is subtracted from
+    /// it stays in range.
+    #[must_use]
+    pub fn is_usable(self) -> bool {
+        match self {
+            Self::Oldest => true,
+            Self::At(time) => (1..=9999).contains(&time.year()),
+        }
+    }
 }
 
 /// Some records, ascending by id, as one request returned them.

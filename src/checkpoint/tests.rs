@@ -189,3 +189,18 @@ fn what_cannot_be_a_checkpoint_is_refused_with_its_reason() {
         "it has neither resume_from nor start"
     );
 }
+
+#[test]
+fn a_beginning_that_nothing_can_be_asked_for_is_refused() {
+    for start in [
+        "-262143-01-01T00:00:00Z",
+        "-0001-01-01T00:00:00Z",
+        "+10000-01-01T00:00:00Z",
+    ] {
+        let json = Checkpoint::first(Start::At(at("08:00:00"))).to_json(at("08:00:00"), "me");
+        let json = String::from_utf8(json.to_vec()).unwrap();
+        let json = json.replacen("2026-11-21T08:00:00Z", start, 1);
+        let refused = Checkpoint::from_json(json.as_bytes()).unwrap_err();
+        assert!(matches!(refused, Unreadable::Start), "{refused}");
+    }
+}

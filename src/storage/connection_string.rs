@@ -71,6 +71,13 @@ impl Account {
             (None, Some(name)) => {
                 let protocol = fields.get("DefaultEndpointsProtocol").unwrap_or("https");
                 let suffix = fields.get("EndpointSuffix").unwrap_or(PUBLIC_SUFFIX);
+                // Anything else would make it the address of another host.
+                let is_of_host = |it: char| it.is_ascii_alphanumeric() || matches!(it, '-' | '.');
+                if !name.chars().chain(suffix.chars()).all(is_of_host) {
+                    return Err(Invalid(
+                        "its AccountName or EndpointSuffix cannot be part of a host's name".into(),
+                    ));
+                }
                 format!("{protocol}://{name}.blob.{suffix}")
             }
             (None, None) => {
@@ -285,6 +292,10 @@ mod tests {
             (
                 "AccountName=acme",
                 "it has neither AccountKey nor SharedAccessSignature",
+            ),
+            (
+                "AccountName=elsewhere/hunter2;AccountKey=a2V5",
+                "its AccountName or EndpointSuffix cannot be part of a host's name",
             ),
             (
                 "AccountName=acme;AccountKey=hunter2!",
