@@ -178,6 +178,7 @@ mod tests {
     use std::sync::atomic::{AtomicU64, Ordering};
 
     use axum::http::Request;
+    use proptest::prelude::*;
     use tower::ServiceExt as _;
 
     use super::*;
@@ -214,5 +215,79 @@ mod tests {
         let (status, body) = invoke().await;
         assert_eq!(status, StatusCode::OK);
         assert_eq!(body["ReturnValue"][1]["destination"], "second");
+    }
+
+    /// Counts its invocations.
+    #[derive(Default)]
+    struct Counts(AtomicU64);
+
+    impl Function for Counts {
+        fn invoke(self: Arc<Self>) -> BoxFuture<'static, Result<Vec<Report>, BoxError>> {
+            self.0.fetch_add(1, Ordering::Relaxed);
+            Box::pin(async { Ok(vec![Report::of("any")]) })
+        }
+    }
+
+    /// Posts a body; answers with the status, and whether there was a run.
+    fn post_body(body: Vec<u8>) -> (StatusCode, bool) {
+        let function = Arc::new(Counts::default());
+        let router = router(Arc::clone(&function) as Arc<dyn Function>);
+        let request = Request::post(format!("/{FUNCTION}")).body(Body::from(body));
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .build()
+            .unwrap();
+        let response = runtime.block_on(router.oneshot(request.unwrap())).unwrap();
+        (response.status(), function.0.load(Ordering::Relaxed) == 1)
+    }
+
+    /// What may stand in the place of the body or of a part of it.
+    fn json() -> impl Strategy<Value = String> {
+        let odd = [
+            "null",
+            "[]",
+            "[{}]",
+            "{}",
+            r#"{"timer":{}}"#,
+            r#"{"a":null,"b":[1e400]}"#,
+            "1",
+            "",
+            r#""\ud800""#,
+            "{",
+            "\u{feff}{}",
+            r#"[{"Data":{}}]"#,
+        ];
+        prop_oneof![
+            3 => proptest::sample::select(odd.to_vec()).prop_map(str::to_owned),
+            1 => any::<String>(),
+        ]
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn whatever_the_bindings_hold_it_is_an_invocation(
+            bindings in proptest::collection::hash_map("[a-zA-Z]{1,9}", any::<String>(), 0..4),
+            metadata in any::<String>(),
+        ) {
+            let body = serde_json::json!({"Metadata": {"a": metadata}, "Data": bindings});
+            prop_assert_eq!(post_body(body.to_string().into_bytes()), (StatusCode::OK, true));
+        }
+
+        #[test]
+        fn there_is_a_run_only_for_an_object_with_an_object_data(
+            (name, data, other) in ("Data|data|Dat", json(), json()),
+            bare in prop_oneof![json().prop_map(String::into_bytes), any::<Vec<u8>>()],
+        ) {
+            let object = format!(r#"{{"{name}":{data},"Metadata":{other}}}"#).into_bytes();
+            for body in [object, bare] {
+                let (status, has_run) = post_body(body.clone());
+                let members = serde_json::from_slice::<HashMap<String, &RawValue>>(&body);
+                let data = members.as_ref().ok().and_then(|it| it.get("Data"));
+                let is_invocation = data.is_some_and(|it| it.get().starts_with('{'));
+                let expected = if is_invocation { StatusCode::OK } else { StatusCode::BAD_REQUEST };
+                prop_assert_eq!((status, has_run), (expected, is_invocation));
+            }
+        }
     }
 }

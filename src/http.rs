@@ -269,6 +269,9 @@ pub fn is_loopback(url: &Url) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+    use reqwest::header::HeaderValue;
+
     use super::*;
 
     fn answer(status: u16, headers: &[(&'static str, &str)], body: &'static str) -> Answer {
@@ -345,5 +348,37 @@ mod tests {
             answer(200, &[("location", "https://x/")], "").redirect(),
             None
         );
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn a_wait_is_the_number_that_the_header_holds_or_none(
+            value in prop_oneof![
+                "[ +-]?[0-9]{1,25} ?".prop_map(String::into_bytes),
+                any::<Vec<u8>>(),
+            ],
+        ) {
+            let Ok(header) = HeaderValue::from_bytes(&value) else {
+                return Ok(());
+            };
+            let mut busy = answer(429, &[], "");
+            busy.headers.insert(RETRY_AFTER, header);
+            let text = String::from_utf8_lossy(&value);
+            let number = text.trim().trim_start_matches('+').parse::<u64>().ok();
+            prop_assert_eq!(busy.retry_after().map(|it| it.as_secs()), number);
+        }
+
+        #[test]
+        fn an_excerpt_of_anything_is_one_short_line(body in any::<Vec<u8>>()) {
+            let answer = Answer {
+                body: body.into(),
+                ..answer(400, &[], "")
+            };
+            let excerpt = answer.excerpt(&[]);
+            prop_assert!(!excerpt.is_empty() && excerpt.chars().count() <= EXCERPT + 1);
+            prop_assert!(!excerpt.contains(char::is_control));
+        }
     }
 }

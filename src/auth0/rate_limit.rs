@@ -91,6 +91,7 @@ mod tests {
     use std::sync::Arc;
 
     use bytes::Bytes;
+    use proptest::prelude::*;
     use reqwest::header::{HeaderMap, HeaderValue};
 
     use super::*;
@@ -159,5 +160,47 @@ mod tests {
             error.to_string(),
             "Auth0 takes no further requests for another 90 s (rate limit or quota)"
         );
+    }
+
+    /// A number as a header may hold it, likely or not.
+    fn number() -> impl Strategy<Value = String> {
+        prop_oneof![
+            (0..100_u64).prop_map(|it| it.to_string()),
+            any::<u64>().prop_map(|it| it.to_string()),
+            // About now.
+            (1_795_000_000..1_796_000_000_u64).prop_map(|it| it.to_string()),
+            "[ -~]{0,9}",
+        ]
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn whatever_the_headers_say_no_wait_is_without_an_end(
+            is_refused in any::<bool>(),
+            values in proptest::collection::hash_map(
+                proptest::sample::select(vec![
+                    "retry-after", "x-ratelimit-limit", "x-ratelimit-remaining", "x-ratelimit-reset",
+                ]),
+                number(),
+                0..5,
+            ),
+        ) {
+            let now: DateTime<chrono::Utc> = "2026-11-21T08:00:00Z".parse().unwrap();
+            let rate_limit = RateLimit::new(Arc::new(move || now));
+            let headers: HeaderMap = values
+                .iter()
+                .map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()))
+                .collect();
+            let status = if is_refused { StatusCode::TOO_MANY_REQUESTS } else { StatusCode::OK };
+            let answer = Answer { status, headers, body: Bytes::new() };
+            rate_limit.learn(&answer);
+            let is_told = is_refused && answer.retry_after().is_some();
+            let longest = if is_told { LONGEST_WAIT } else { LONGEST_WINDOW };
+            let not_before = *rate_limit.lock();
+            let wait = not_before.map(|it| it.saturating_duration_since(Instant::now()));
+            prop_assert!(wait.is_none_or(|it| it <= longest), "{wait:?}");
+        }
     }
 }

@@ -117,6 +117,10 @@ fn text(value: Option<&RawValue>) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashMap;
+
+    use proptest::prelude::*;
+
     use super::*;
 
     fn page(body: &'static str) -> Result<Vec<Record>, PageError> {
@@ -187,5 +191,101 @@ mod tests {
         // What serde_json says of a type quotes the value.
         let error = page(r#""Authorization: Bearer abc""#).unwrap_err();
         assert!(!error.to_string().contains("abc"));
+    }
+
+    /// Values as they may stand in a record, as JSON text.
+    fn value() -> impl Strategy<Value = String> {
+        let odd = [
+            "null",
+            "true",
+            "1e400",
+            " [ {}\t]",
+            r#""\ud800""#,
+            r#"{"log_id":1}"#,
+            r#""9001""#,
+            r#""2026-11-21T08:00:00.123Z""#,
+            r#""+262142-12-31T23:59:59Z""#,
+            r#""""#,
+        ];
+        prop_oneof![
+            3 => proptest::sample::select(odd.to_vec()).prop_map(str::to_owned),
+            1 => any::<String>().prop_map(|text| serde_json::Value::from(text).to_string()),
+        ]
+    }
+
+    /// An id, and a record with it as JSON text.
+    fn record() -> impl Strategy<Value = (String, String)> {
+        let other = proptest::sample::select(vec!["date", "_id", "type", "ключ", "", "log_id "]);
+        let others = proptest::collection::hash_map(other, value(), 0..5);
+        (any::<String>(), others, any::<bool>()).prop_map(|(id, others, is_last)| {
+            // A text of spaces is an id as well; only the empty one is none.
+            let id = format!("9{id}");
+            let quoted = serde_json::Value::from(id.clone());
+            let mut members: Vec<_> = others
+                .into_iter()
+                .map(|(name, value)| format!("\"{name}\" : {value}"))
+                .collect();
+            members.insert(
+                if is_last { members.len() } else { 0 },
+                format!("\"log_id\":{quoted}"),
+            );
+            (id, format!("{{ {} }}", members.join(",\n")))
+        })
+    }
+
+    /// A page as JSON text, and in some of its places other bytes.
+    fn damaged_page() -> impl Strategy<Value = Vec<u8>> {
+        let pieces: [&[u8]; 9] = [b"", b"[", b"]", b"{", b"}", b"\"", b",", b"\xff", b"null"];
+        let damage = (
+            any::<proptest::sample::Index>(),
+            0..9_usize,
+            proptest::sample::select(pieces.to_vec()),
+        );
+        let elements = prop_oneof![3 => record().prop_map(|(_, json)| json), 1 => value()];
+        let page = proptest::collection::vec(elements, 0..4);
+        (page, proptest::collection::vec(damage, 0..3)).prop_map(|(page, damages)| {
+            let mut page = format!("[{}]", page.join(",")).into_bytes();
+            for (place, length, piece) in damages {
+                let from = place.index(page.len() + 1);
+                let to = (from + length).min(page.len());
+                page.splice(from..to, piece.iter().copied());
+            }
+            page
+        })
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn a_page_of_records_is_taken_whole_and_byte_for_byte(
+            records in proptest::collection::vec(record(), 0..5),
+        ) {
+            let (ids, texts): (Vec<_>, Vec<_>) = records.into_iter().unzip();
+            let page = Bytes::from(format!(" [{}\n]", texts.join(" ,")));
+            let Elements { records: parsed, misfits } = parse_page(&page).unwrap();
+            prop_assert!(misfits.is_empty());
+            prop_assert!(parsed.iter().map(|it| it.log_id.as_str()).eq(ids.iter().map(String::as_str)));
+            prop_assert!(parsed.iter().map(Record::text).eq(texts.iter().map(String::as_str)));
+        }
+
+        #[test]
+        fn of_a_damaged_page_only_records_with_their_own_id_are_taken(body in damaged_page()) {
+            let Ok(parsed) = parse_page(&Bytes::from(body)) else {
+                return Ok(());
+            };
+            for record in parsed.records {
+                let members: HashMap<String, &RawValue> = serde_json::from_str(record.text()).unwrap();
+                let own = |name: &str| members.get(name).and_then(|it| text(Some(it)));
+                let id = own("log_id").or_else(|| own("_id")).unwrap();
+                prop_assert_eq!(record.log_id.as_str(), id);
+                prop_assert!(record.date.is_none_or(|it| (1970..=9999).contains(&it.year())));
+            }
+        }
+
+        #[test]
+        fn any_bytes_are_a_page_or_an_error(body in any::<Vec<u8>>()) {
+            let _ = parse_page(&Bytes::from(body));
+        }
     }
 }

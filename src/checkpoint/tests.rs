@@ -1,3 +1,5 @@
+use proptest::prelude::*;
+
 use super::*;
 
 fn time(text: &str) -> DateTime<Utc> {
@@ -188,6 +190,106 @@ fn what_cannot_be_a_checkpoint_is_refused_with_its_reason() {
         with(r#""format": 1, "resume_from": null, "start": null"#),
         "it has neither resume_from nor start"
     );
+}
+
+/// A time that a record can have.
+fn any_time() -> impl Strategy<Value = DateTime<Utc>> {
+    let (from, to) = (time("1970-01-01T00:00:00Z"), time("9999-12-31T23:59:59Z"));
+    (from.timestamp()..=to.timestamp(), 0..1_000_000_000_u32)
+        .prop_map(|(seconds, nanos)| DateTime::from_timestamp(seconds, nanos).unwrap())
+}
+
+fn any_id() -> impl Strategy<Value = LogId> {
+    prop_oneof![
+        any_time().prop_map(|time| LogId::synthetic("900", time)),
+        any::<String>().prop_map(LogId::new),
+    ]
+}
+
+fn any_position() -> impl Strategy<Value = Position> {
+    prop_oneof![
+        any_id().prop_map(Position::After),
+        any_time().prop_map(|time| Position::Start(Start::At(time))),
+        Just(Position::Start(Start::Oldest)),
+    ]
+}
+
+fn any_checkpoint() -> impl Strategy<Value = Checkpoint> {
+    use proptest::option::of;
+    let start = prop_oneof![any_time().prop_map(Start::At), Just(Start::Oldest)];
+    let newest = (any_id(), of(any_time())).prop_map(|(log_id, date)| Newest { log_id, date });
+    let loss = (any_time(), of(any_time())).prop_map(|(noticed_at, began_at)| Loss {
+        noticed_at,
+        began_at,
+    });
+    let times = (of(any_time()), of(any_time()));
+    let delivered = proptest::collection::btree_set(any_id(), 0..5);
+    let more = (
+        of(start),
+        delivered,
+        of(newest),
+        times,
+        of(loss),
+        any::<bool>(),
+    );
+    (any_position(), more).prop_map(
+        |(position, (start, delivered, newest, times, loss, by_hand))| {
+            let set = Checkpoint::set(position);
+            Checkpoint {
+                start: set.start.or(start),
+                delivered,
+                newest,
+                refused_since: times.0,
+                caught_up_at: times.1,
+                set_by_hand: by_hand,
+                loss,
+                ..set
+            }
+        },
+    )
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_checkpoint_comes_back_from_its_stored_form(
+        checkpoint in any_checkpoint(),
+        saved_at in any_time(),
+        writer in any::<String>(),
+    ) {
+        let json = checkpoint.to_json(saved_at, &writer);
+        prop_assert_eq!(Checkpoint::from_json(&json).unwrap(), checkpoint);
+    }
+
+    #[test]
+    fn a_damaged_checkpoint_is_refused_or_says_something_that_a_run_can_use(
+        checkpoint in any_checkpoint(),
+        place in any::<proptest::sample::Index>(),
+        length in 0..20_usize,
+        piece in proptest::sample::select(vec!["", "0", "-", "\"", "null", "{", "\u{0}", "-26"]),
+    ) {
+        let mut json = checkpoint.to_json(at("08:00:00"), "me").to_vec();
+        let from = place.index(json.len());
+        json.splice(from..(from + length).min(json.len()), piece.bytes());
+        if let Ok(read) = Checkpoint::from_json(&json) {
+            if let Position::Start(Start::At(time)) = read.position() {
+                // What a reading subtracts from its beginning.
+                prop_assert!(time.checked_sub_signed(chrono::Duration::days(1)).is_some());
+            }
+            let json = read.to_json(at("08:00:00"), "me");
+            prop_assert_eq!(Checkpoint::from_json(&json).unwrap(), read);
+        }
+    }
+
+    #[test]
+    fn what_was_cut_short_is_refused(
+        checkpoint in any_checkpoint(),
+        length in any::<proptest::sample::Index>(),
+    ) {
+        let json = checkpoint.to_json(at("08:00:00"), "me");
+        prop_assert!(Checkpoint::from_json(&json[..length.index(json.len())]).is_err());
+    }
 }
 
 #[test]

@@ -1,3 +1,4 @@
+use proptest::prelude::*;
 use secrecy::ExposeSecret as _;
 
 use super::*;
@@ -206,4 +207,46 @@ fn no_message_quotes_a_value() {
     }
     let debug = format!("{:?}", read(&[("CLIENT_SECRET", secret)]).unwrap());
     assert!(!debug.contains(secret));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn a_beginning_is_read_as_it_is_written(
+        seconds in 0..=LONGEST_DURATION.as_secs(),
+        time in 0..253_402_300_800_i64,
+        offset in -12..=14_i32,
+    ) {
+        let duration = Duration::from_secs(seconds);
+        let text = humantime::format_duration(duration).to_string();
+        prop_assert_eq!(parse_start_from(&text), Ok(StartFrom::Ago(duration)));
+
+        let time = DateTime::from_timestamp(time, 0).unwrap();
+        let zone = chrono::FixedOffset::east_opt(offset * 3_600).unwrap();
+        let local = time.with_timezone(&zone);
+        // RFC 3339 has four digits for a year.
+        if (0..=9999).contains(&chrono::Datelike::year(&local)) {
+            prop_assert_eq!(parse_start_from(&local.to_rfc3339()), Ok(StartFrom::At(time)));
+        }
+    }
+
+    #[test]
+    fn whatever_is_taken_for_a_beginning_is_one_that_a_run_can_use(
+        text in prop_oneof![
+            "[0-9]{1,20} ?(ns|s|m|h|d|w|M|y|years){1,2}",
+            "[0-9]{4}-(0[1-9]|1[0-2])-[0-3][0-9]T[0-2][0-9]:00:(00|60)(Z|[+-][0-2][0-9]:59)",
+            any::<String>(),
+        ],
+    ) {
+        match parse_start_from(&text) {
+            Ok(StartFrom::Ago(duration)) => prop_assert!(duration <= LONGEST_DURATION),
+            Ok(StartFrom::At(time)) => {
+                let years = 1..=9999;
+                prop_assert!(years.contains(&chrono::Datelike::year(&time)), "{time}");
+            }
+            Ok(StartFrom::Oldest) => prop_assert!(text.eq_ignore_ascii_case("oldest")),
+            Err(problem) => prop_assert!(problem.starts_with("is neither")),
+        }
+    }
 }

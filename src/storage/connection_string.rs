@@ -214,6 +214,7 @@ impl<'a> Fields<'a> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
     use secrecy::ExposeSecret;
 
     use super::*;
@@ -339,6 +340,97 @@ mod tests {
         ] {
             let account = Account::from_blob_service(uri, identity.clone()).unwrap();
             assert_eq!(account.name, name);
+        }
+    }
+
+    /// A field of a connection string, likely or not.
+    fn field() -> impl Strategy<Value = String> {
+        let names = [
+            "AccountName",
+            "accountkey",
+            "BlobEndpoint",
+            "SharedAccessSignature",
+            "EndpointSuffix",
+            "DefaultEndpointsProtocol",
+            "UseDevelopmentStorage",
+            "DevelopmentStorageProxyUri",
+            "",
+        ];
+        let values = [
+            "acme",
+            "a2V5",
+            "https://acme.blob.core.windows.net/",
+            "http://127.0.0.1:10000/acme",
+            "http://elsewhere",
+            "https://user:hunter2@acme",
+            "https://acme/?sig=hunter2",
+            "http",
+            "sv=1&sig=hunter2",
+            "true",
+            "",
+            "https://[::1",
+            "file:///hunter2",
+            "a b",
+            "=",
+        ];
+        let value = prop_oneof![
+            4 => proptest::sample::select(values.to_vec()).prop_map(str::to_owned),
+            1 => any::<String>(),
+        ];
+        (proptest::sample::select(names.to_vec()), value)
+            .prop_map(|(name, value)| format!("{name}={value}"))
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn what_the_portal_shows_is_taken_in_any_order_and_case(
+            name in "[a-z0-9]{3,24}",
+            key in any::<Vec<u8>>().prop_filter("a key", |it| !it.is_empty()),
+            order in Just([0, 1, 2, 3]).prop_shuffle(),
+            upper in any::<bool>(),
+            space in " {0,2}",
+        ) {
+            use base64::Engine as _;
+            let key = base64::prelude::BASE64_STANDARD.encode(key);
+            let fields = [
+                ("DefaultEndpointsProtocol", "https"),
+                ("AccountName", &name),
+                ("AccountKey", &key),
+                ("EndpointSuffix", "core.chinacloudapi.cn"),
+            ];
+            let text = order.map(|index: usize| {
+                let (field, value) = fields[index];
+                let field = if upper { field.to_uppercase() } else { field.to_owned() };
+                format!("{space}{field}{space}={space}{value}{space}")
+            });
+            let account = parse(&text.join(";"));
+            let endpoint = format!("https://{name}.blob.core.chinacloudapi.cn/");
+            prop_assert_eq!(account.endpoint.as_str(), endpoint);
+            prop_assert_eq!(account.name, name);
+            let is_key = matches!(&account.credential, Credential::Key(it) if it.expose_secret() == key);
+            prop_assert!(is_key);
+        }
+
+        #[test]
+        fn what_is_taken_is_safe_to_send_to_and_no_error_or_debug_text_shows_a_secret(
+            text in prop_oneof![
+                9 => proptest::collection::vec(field(), 0..5).prop_map(|it| it.join(";")),
+                1 => any::<String>(),
+            ],
+        ) {
+            match Account::from_connection_string(&text) {
+                Ok(account) => {
+                    prop_assert!(is_secure(&account.endpoint), "{}", account.endpoint);
+                    prop_assert!(account.endpoint.has_host());
+                    prop_assert!(account.endpoint.query().is_none());
+                    prop_assert!(account.endpoint.username().is_empty());
+                    let shown = format!("{:?} {}", account.credential, account.endpoint);
+                    prop_assert!(!shown.contains("hunter2"));
+                }
+                Err(problem) => prop_assert!(!problem.to_string().contains("hunter2")),
+            }
         }
     }
 }
