@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use simulator::host::State;
 use simulator::{Fault, FunctionsHost};
 
-use crate::world::{FUNCTION, World, minutes_ago, numbers};
+use crate::world::{FUNCTION, World, now, numbers};
 
 /// The run's time, and what it may take beyond that to save.
 const BUDGET_MS: u64 = 5_000;
@@ -208,7 +208,7 @@ fn token_answers() -> Vec<(Fault, &'static str)> {
 struct Process {
     world: World,
     host: FunctionsHost,
-    /// Minutes ago that the next record was stored.
+    /// Seconds ago that the last record was stored.
     next: i64,
 }
 
@@ -216,12 +216,11 @@ impl Process {
     async fn start() -> Self {
         let mut world = World::start().await;
         world.set("RUN_BUDGET", &format!("{BUDGET_MS}ms"));
-        world.set("START_FROM", "1d");
         let host = world.host().await;
         let mut process = Self {
             world,
             host,
-            next: 1_400,
+            next: 3_300,
         };
         process.add(3);
         process.good_run(3).await;
@@ -230,8 +229,8 @@ impl Process {
 
     /// Adds some records behind all others, and answers with them.
     fn add(&mut self, count: usize) -> Vec<Value> {
-        self.next -= 1;
-        let stored = minutes_ago(self.next);
+        self.next -= 10;
+        let stored = now() - chrono::Duration::seconds(self.next);
         let records = (0..count).map(|_| {
             let mut record = json!({"date": stored, "type": "s"});
             record["log_id"] = self.world.tenant.add(record.clone(), stored).into();
