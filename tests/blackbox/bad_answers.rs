@@ -140,7 +140,16 @@ fn odd_pages() -> Vec<Case> {
     vec![
         (
             "a list of other things",
-            |page| json(&json!([page[0], 1, "text", null, [], page[1]])),
+            |page| {
+                json(&json!([
+                    page[0],
+                    1,
+                    "text",
+                    null,
+                    [page[0]["date"]],
+                    page[1]
+                ]))
+            },
             ErrorOrDeadLetter("record 1 of the page has no log_id"),
         ),
         (
