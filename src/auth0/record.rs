@@ -2,6 +2,8 @@
 //!
 //! Only what reading needs is looked at: the id and the date. The rest is kept byte for byte.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 use chrono::{DateTime, Datelike as _, Utc};
 use serde::Deserialize;
@@ -73,7 +75,17 @@ impl Elements {
 }
 
 /// Reads the body of `GET /api/v2/logs`: a JSON list of records.
+///
+/// Bytes that are no Unicode, which JSON cannot have, are replaced: better a letter that is wrong
+/// than a page that stands in the way for ever.
 pub fn parse_page(body: &Bytes) -> Result<Elements, PageError> {
+    match String::from_utf8_lossy(body) {
+        Cow::Borrowed(_) => parse(body),
+        Cow::Owned(mended) => parse(&Bytes::from(mended)),
+    }
+}
+
+fn parse(body: &Bytes) -> Result<Elements, PageError> {
     let elements: Vec<&RawValue> =
         serde_json::from_slice(body).map_err(|error| PageError::NotAList {
             line: error.line(),
@@ -180,6 +192,15 @@ mod tests {
             assert_eq!(page.misfits, [misfit]);
             assert_eq!(page.count(), 3);
         }
+    }
+
+    #[test]
+    fn what_is_no_unicode_is_replaced_and_stands_in_nobody_s_way() {
+        let body = b"[{\"log_id\":\"9001\",\"user_name\":\"a\xffb\"},{\"log_id\":\"9002\"}]";
+        let page = parse_page(&Bytes::from_static(body)).unwrap();
+        assert_eq!(page.count(), 2);
+        let json = &page.records[0].json;
+        assert_eq!(json, "{\"log_id\":\"9001\",\"user_name\":\"a\u{fffd}b\"}");
     }
 
     #[test]
