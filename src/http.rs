@@ -18,6 +18,8 @@ use crate::retry::{Again, Deadline};
 
 /// Time for a TCP connection and its TLS handshake.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// Time in which nothing of an answer arrives.
+const READ_TIMEOUT: Duration = Duration::from_secs(30);
 /// Time for a request and its whole answer.
 const REQUEST_TIMEOUT: Duration = Duration::from_mins(1);
 /// Bytes of an answer that are read: far above 100 records, far below what hurts the process.
@@ -60,6 +62,7 @@ pub fn client(proxy: Option<&Proxy>) -> Result<reqwest::Client, reqwest::Error> 
         .user_agent(concat!("auth0-poller/", env!("CARGO_PKG_VERSION")))
         .redirect(reqwest::redirect::Policy::none())
         .connect_timeout(CONNECT_TIMEOUT)
+        .read_timeout(READ_TIMEOUT)
         .timeout(REQUEST_TIMEOUT)
         // Or it would read the environment.
         .no_proxy();
