@@ -11,25 +11,23 @@
 //! The run knows a source of records, a destination, a checkpoint store and a place for dead
 //! letters. Of Auth0 it knows the record and its id, and no URL, no header and no JSON.
 
-use std::collections::HashSet;
 use std::error::Error;
 use std::time::Duration;
 
 use bytes::Bytes;
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 use tracing::warn;
 
+use self::batch::Batch;
 use crate::BoxError;
-use crate::auth0::{LogId, Record, STORING_DELAY};
-use crate::checkpoint::{
-    Checkpoint, CheckpointError, CheckpointStore, Loaded, Loss, Position, Stored,
-};
+use crate::auth0::{LogId, Record};
+use crate::checkpoint::{Checkpoint, CheckpointError, CheckpointStore, Loaded, Position, Stored};
 use crate::clock::Clock;
 use crate::dead_letter::{DeadLetter, DeadLetterError, DeadLetters, Kept};
-use crate::destination::{DeliveryError, Destination, Limits, Receipt};
-use crate::report::{Gap, Report, to_seconds, with_causes};
+use crate::destination::{DeliveryError, Destination, Receipt};
+use crate::report::{Gap, Report, with_causes};
 use crate::retry::Deadline;
 use crate::source::{Page, Source, SourceError, Start};
 use crate::storage::Version;
@@ -41,15 +39,8 @@ const LINGER: Duration = Duration::from_secs(5);
 /// Time kept at the end of a run for delivering what was read, unless a quarter of the budget is
 /// less. Without it a source so slow that a run never fills a batch would never get one through.
 const DELIVERY_RESERVE: Duration = Duration::from_secs(30);
-/// The shortest retention of any Auth0 plan: what was read to its end within it has lost nothing.
-const SHORTEST_RETENTION: Duration = Duration::from_hours(24);
-/// How long the loss of a checkpoint is reported, unless a person sets another one.
-const LOSS_REPORTED: Duration = Duration::from_hours(24);
 /// Between two attempts to save what was acknowledged in a storage that is away.
 const STORE_PAUSE: Duration = Duration::from_secs(1);
-/// How far behind a run may end without asking how long the source will wait: three quarters of
-/// the shortest retention.
-const FAR_BEHIND: TimeDelta = TimeDelta::hours(18);
 /// How old the stored time of having caught up may grow while there is nothing else to save.
 const HEARTBEAT: Duration = Duration::from_hours(1);
 
@@ -325,67 +316,6 @@ impl<S: Source, D: Destination, C: CheckpointStore, L: DeadLetters> Run<'_, S, D
         }
     }
 
-    /// Reads the page behind the cursor, or if the source no longer has that record, the page
-    /// with which a new reading begins.
-    async fn first_page(&self, before: &Checkpoint) -> Result<(Option<Read>, Page), SourceError> {
-        let source = &self.poller.source;
-        let cursor = match before.position() {
-            Position::Start(start) => {
-                let gap_from = self.dropped_start(start, before).await?;
-                let page = source.first(start, self.reading).await?;
-                let gap = gap(before, gap_from, &page, self.began);
-                return Ok((
-                    gap.map(|gap| Read::Restart {
-                        start,
-                        gap: Some(gap),
-                    }),
-                    page,
-                ));
-            }
-            Position::After(cursor) => cursor,
-        };
-        let why = if self.may_be_dropped(&cursor, before)
-            && source.has_dropped(&cursor, self.reading).await?
-        {
-            "it no longer has that record".to_owned()
-        } else {
-            match source.after(&cursor, self.reading).await {
-                Err(SourceError::Rejected(why)) => with_causes(&*why),
-                page => return Ok((None, page?)),
-            }
-        };
-        warn!("the source does not read on behind {cursor}, so it is read by time: {why}");
-        let start = restart_of(&cursor);
-        let page = source.first(start, self.reading).await?;
-        let gap = gap(before, cursor.stored_at(), &page, self.began);
-        Ok((Some(Read::Restart { start, gap }), page))
-    }
-
-    /// The time of a start, if the source may have dropped records since then that no run has read.
-    async fn dropped_start(
-        &self,
-        start: Start,
-        before: &Checkpoint,
-    ) -> Result<Option<DateTime<Utc>>, SourceError> {
-        let Start::At(time) = start else {
-            return Ok(None);
-        };
-        let id = LogId::synthetic("900", time);
-        let is_dropped = self.may_be_dropped(&id, before)
-            && self.poller.source.has_dropped(&id, self.reading).await?;
-        Ok(is_dropped.then_some(time))
-    }
-
-    /// Whether the record at which reading resumes may be older than the source's retention. That
-    /// is asked only after an outage, and once an hour in a tenant where nothing happens.
-    fn may_be_dropped(&self, cursor: &LogId, before: &Checkpoint) -> bool {
-        let is_older = |time: Option<DateTime<Utc>>, age| {
-            time.is_none_or(|time| (self.began - time).to_std().is_ok_and(|it| it >= age))
-        };
-        is_older(cursor.stored_at(), SHORTEST_RETENTION)
-            && is_older(before.caught_up_at(), HEARTBEAT)
-    }
-
     /// Delivers what is read and was not delivered before, and saves behind each batch.
     async fn deliver(
         &self,
@@ -635,89 +565,11 @@ impl<S: Source, D: Destination, C: CheckpointStore, L: DeadLetters> Run<'_, S, D
         warn!("records {gap} may have been dropped by Auth0 before they were read");
         self.report(|report| report.gap = Some(gap));
     }
-
-    /// Warns if the source is about to drop what comes next: where less than a quarter of its
-    /// retention is left. Only one that is far behind is asked how far back it goes.
-    async fn warn_of_retention(&self, newest: Option<DateTime<Utc>>) {
-        let now = self.now();
-        let Some(newest) = newest.filter(|newest| now - *newest >= FAR_BEHIND) else {
-            return;
-        };
-        if let Ok(Some(oldest)) = self.poller.source.oldest(self.deadline).await
-            && (newest - oldest) * 4 < now - oldest
-        {
-            let left = (newest - oldest).max(TimeDelta::zero());
-            warn!(
-                "{} hours behind, and the oldest record that Auth0 still has is of {}: in {} hours \
-                 records will be lost that were not read",
-                (now - newest).num_hours(),
-                to_seconds(oldest),
-                left.num_hours()
-            );
-        }
-    }
-
-    /// Reports for a day that a lost checkpoint may have left records out.
-    fn report_loss(&self, checkpoint: &Checkpoint) {
-        let Some(Loss {
-            noticed_at,
-            began_at: Some(to),
-        }) = checkpoint.loss()
-        else {
-            return;
-        };
-        if (self.began - noticed_at)
-            .to_std()
-            .is_ok_and(|age| age >= LOSS_REPORTED)
-        {
-            return;
-        }
-        let gap = Gap { from: None, to };
-        warn!(
-            "the checkpoint was lost, so that records {gap} may not have been delivered; \
-             `auth0-poller checkpoint set --from …` delivers them"
-        );
-        self.report(|report| report.gap = Some(gap));
-    }
 }
 
 /// Hands what was read to the delivering half, which may have stopped.
 async fn hand_over(out: &mpsc::Sender<Read>, read: Read) -> Result<(), Stop> {
     out.send(read).await.map_err(|_| Stop::OutOfTime)
-}
-
-/// Where to begin when the cursor is of no use any more: where it was, by time. If the source has
-/// dropped those records, that is with the oldest record left.
-fn restart_of(cursor: &LogId) -> Start {
-    cursor
-        .stored_at()
-        .map_or(Start::Oldest, |stored| Start::At(stored - STORING_DELAY))
-}
-
-/// The time between what is known to be delivered, which is all up to `settled`, and what can be
-/// read now, if records may be missing there. The newest record delivered tells nothing: others
-/// below it may have become visible late, or have been in a part of its batch that failed.
-fn gap(
-    before: &Checkpoint,
-    settled: Option<DateTime<Utc>>,
-    page: &Page,
-    now: DateTime<Utc>,
-) -> Option<Gap> {
-    let is_retained = |time: DateTime<Utc>| {
-        (now - time)
-            .to_std()
-            .is_ok_and(|age| age < SHORTEST_RETENTION)
-    };
-    let from = before.caught_up_at().max(Some(settled?))?;
-    if is_retained(from) {
-        return None;
-    }
-    let oldest = page.records.iter().min_by_key(|record| &record.log_id);
-    let to = oldest.and_then(|record| record.date).unwrap_or(now);
-    (from < to).then_some(Gap {
-        from: Some(from),
-        to,
-    })
 }
 
 fn is_before_start(before: &Checkpoint, record: &Record) -> bool {
@@ -727,49 +579,8 @@ fn is_before_start(before: &Checkpoint, record: &Record) -> bool {
     }
 }
 
-/// Rows on their way, and the records they were made of.
-struct Batch {
-    limits: Limits,
-    records: Vec<Record>,
-    rows: Vec<Bytes>,
-    ids: HashSet<LogId>,
-    bytes: usize,
-}
-
-impl Batch {
-    fn new(limits: Limits) -> Self {
-        Self {
-            limits,
-            records: Vec::new(),
-            rows: Vec::new(),
-            ids: HashSet::new(),
-            bytes: 0,
-        }
-    }
-
-    fn has(&self, id: &LogId) -> bool {
-        self.ids.contains(id)
-    }
-
-    /// Whether a row may be added. The first one always may: a row cannot be divided.
-    fn has_room_for(&self, row: &Bytes) -> bool {
-        // One byte between rows, one before and one behind them.
-        let bytes = self.bytes + row.len() + 2;
-        self.rows.is_empty() || (self.rows.len() < self.limits.rows && bytes <= self.limits.bytes)
-    }
-
-    fn push(&mut self, record: Record, row: Bytes) {
-        self.bytes += row.len() + 1;
-        self.ids.insert(record.log_id.clone());
-        self.records.push(record);
-        self.rows.push(row);
-    }
-
-    fn clear(&mut self) {
-        *self = Self::new(self.limits);
-    }
-}
-
+mod batch;
+mod gap;
 mod refused;
 #[cfg(test)]
 mod tests;

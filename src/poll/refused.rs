@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::{Batch, Run, RunError, Stop, Tracked};
+use super::batch::Batch;
+use super::{Run, RunError, Stop, Tracked};
 use crate::BoxError;
 use crate::checkpoint::CheckpointStore;
 use crate::dead_letter::DeadLetters;

@@ -7,8 +7,9 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex};
 
 use super::*;
+use crate::auth0::STORING_DELAY;
 use crate::checkpoint::Loaded;
-use crate::destination::Receipt;
+use crate::destination::{Limits, Receipt};
 use crate::storage::StorageError;
 
 const PAGE: usize = 100;
