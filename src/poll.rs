@@ -122,7 +122,7 @@ enum RunError {
 /// What the reading half hands to the delivering half.
 #[derive(Debug)]
 enum Read {
-    /// The source no longer has the record of the cursor; what follows begins at `start`.
+    /// The source no longer has what follows the checkpoint; what follows here begins at `start`.
     Restart {
         start: Start,
         gap: Option<Gap>,

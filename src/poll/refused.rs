@@ -39,7 +39,7 @@ impl<S: Source, D: Destination, C: CheckpointStore, L: DeadLetters> Run<'_, S, D
         if count == 1 {
             open.clear();
             culprits.push((0, reason));
-        } else if !tracked.has_accepted {
+        } else {
             for index in sample(count) {
                 open.retain(|it| *it != index);
                 if let Some(reason) = self.try_part(batch, &[index], tracked).await? {
