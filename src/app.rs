@@ -70,7 +70,7 @@ impl App {
         );
         let storage = match &settings.storage {
             StorageSettings::Azure(account) => {
-                let container = azure::Container::new(account, http.clone())?;
+                let container = azure::Container::new(account, http.clone(), clock.clone())?;
                 Storage::azure(container, jitter.clone())
             }
             StorageSettings::Folder(path) => {

@@ -10,11 +10,11 @@
 //! - [`host`] speaks the Azure Functions host's protocol; [`check`] tries every connection.
 //! - [`auth0`] is the one source there is; [`destination`] holds a file for each destination.
 //! - [`table`] makes a row of a record, [`redact`] masks secrets, both over the tokens of [`json`].
-//! - [`storage`] keeps small objects; [`http`], [`retry`] and [`clock`] serve all of them.
+//! - [`storage`] keeps small objects; [`identity`] gets tokens for Azure, which [`token`] keeps as it
+//!   does Auth0's; [`http`], [`retry`] and [`clock`] serve all of them.
 //! - [`report`] is what a run says of itself.
 //!
 //! Nothing here reads the environment, and only [`clock`] reads the wall clock: both are passed in.
-//! (One library does: `object_store` takes `IDENTITY_HEADER`, a secret, from the environment itself.)
 
 pub mod app;
 pub mod auth0;
@@ -25,6 +25,7 @@ pub mod dead_letter;
 pub mod destination;
 pub mod host;
 pub mod http;
+pub mod identity;
 pub mod json;
 pub mod poll;
 pub mod redact;
@@ -34,6 +35,7 @@ pub mod settings;
 pub mod source;
 pub mod storage;
 pub mod table;
+pub mod token;
 
 /// An error of any kind that can cross threads.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;

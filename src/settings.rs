@@ -17,11 +17,40 @@ use url::Url;
 
 use crate::auth0::Credentials;
 use crate::http::{Proxy, is_loopback, is_secure};
+use crate::identity::Principal;
 use crate::poll::{Policy, StartFrom};
 use crate::redact::Redaction;
 use crate::source::Start;
-use crate::storage::connection_string::{Account, Credential, Invalid};
+use crate::storage::connection_string::{Account, Invalid};
 
+/// The names of all settings. The platform sets those of the identity, people the rest.
+pub const NAMES: [&str; 23] = [
+    "DOMAIN",
+    "CLIENT_ID",
+    "CLIENT_SECRET",
+    "AUDIENCE",
+    "DESTINATIONS",
+    "WorkspaceID",
+    "WorkspaceKey",
+    "logAnalyticsUri",
+    "AzureWebJobsStorage",
+    "AzureWebJobsStorage__accountName",
+    "AzureWebJobsStorage__blobServiceUri",
+    "AzureWebJobsStorage__clientId",
+    "IDENTITY_ENDPOINT",
+    "IDENTITY_HEADER",
+    "CHECKPOINT_DIR",
+    "START_FROM",
+    "OVERLAP",
+    "RUN_BUDGET",
+    "REDACT",
+    "HTTPS_PROXY",
+    "https_proxy",
+    "NO_PROXY",
+    "no_proxy",
+];
+/// How a reference begins that the platform replaces by a secret.
+const KEY_VAULT_REFERENCE: &str = "@Microsoft.KeyVault(";
 /// Where Log Analytics workspaces take posts: public cloud, US Government, China.
 const LOG_ANALYTICS_SUFFIXES: [&str; 3] = [
     ".ods.opinsights.azure.com",
@@ -193,6 +222,7 @@ impl Settings {
             settings,
             problems: Vec::new(),
         };
+        reader.find_unresolved();
         let read = reader.read(purpose);
         match (read, reader.problems) {
             (Some(read), problems) if problems.is_empty() => Ok(read),
@@ -207,7 +237,30 @@ struct Reader<'a> {
     problems: Vec<Problem>,
 }
 
-impl Reader<'_> {
+impl<'a> Reader<'a> {
+    /// A setting's value.
+    fn get(&self, setting: &str) -> Option<&'a str> {
+        debug_assert!(NAMES.contains(&setting), "{setting} is not among the names");
+        self.settings.get(setting)
+    }
+
+    /// Finds the values that the platform was to take from a Key Vault, and could not: it then
+    /// hands out the reference itself.
+    fn find_unresolved(&mut self) {
+        for setting in NAMES {
+            let value = self.get(setting);
+            if value.is_some_and(|value| value.starts_with(KEY_VAULT_REFERENCE)) {
+                self.problem::<()>(
+                    setting,
+                    "is a Key Vault reference that was not resolved: give the app's identity the \
+                     role Key Vault Secrets User on the vault, see that the secret is there under \
+                     that name and enabled and that the vault's firewall lets the app in, and \
+                     restart the app (Function App, Environment variables, shows why it failed)",
+                );
+            }
+        }
+    }
+
     fn read(&mut self, purpose: &Purpose) -> Option<Settings> {
         let domain = self.required(
             "DOMAIN",
@@ -236,7 +289,7 @@ impl Reader<'_> {
         });
 
         let domain = domain?;
-        let audience = self.settings.get("AUDIENCE").map_or_else(
+        let audience = self.get("AUDIENCE").map_or_else(
             || format!("https://{}/api/v2/", domain.host_str().unwrap_or_default()),
             str::to_owned,
         );
@@ -261,8 +314,7 @@ impl Reader<'_> {
     }
 
     fn proxy(&mut self) -> Option<Proxy> {
-        let settings = self.settings;
-        let either = |name: &str, other: &str| settings.get(name).or(settings.get(other));
+        let either = |name: &str, other: &str| self.get(name).or(self.get(other));
         let proxy = either("HTTPS_PROXY", "https_proxy")?;
         match Proxy::new(proxy, either("NO_PROXY", "no_proxy")) {
             Ok(proxy) => Some(proxy),
@@ -276,7 +328,7 @@ impl Reader<'_> {
                 destination: Some(name),
             } => ("--destination", name.as_str()),
             _ => {
-                let list = self.settings.get("DESTINATIONS");
+                let list = self.get("DESTINATIONS");
                 ("DESTINATIONS", list.unwrap_or("log-analytics"))
             }
         };
@@ -352,24 +404,25 @@ impl Reader<'_> {
     }
 
     fn storage(&mut self) -> Option<StorageSettings> {
-        let identity = || Credential::ManagedIdentity {
-            client_id: self.owned("AzureWebJobsStorage__clientId"),
-            identity_endpoint: self.owned("IDENTITY_ENDPOINT"),
-        };
-        let (setting, account) = if let Some(text) = self.settings.get("AzureWebJobsStorage") {
+        let named = [
+            "AzureWebJobsStorage__blobServiceUri",
+            "AzureWebJobsStorage__accountName",
+        ]
+        .into_iter()
+        .find_map(|setting| Some((setting, self.get(setting)?)));
+        let (setting, account) = if let Some(text) = self.get("AzureWebJobsStorage") {
             ("AzureWebJobsStorage", Account::from_connection_string(text))
-        } else if let Some(uri) = self.settings.get("AzureWebJobsStorage__blobServiceUri") {
-            (
-                "AzureWebJobsStorage__blobServiceUri",
-                Account::from_blob_service(uri, identity()),
-            )
-        } else if let Some(name) = self.settings.get("AzureWebJobsStorage__accountName") {
-            (
-                "AzureWebJobsStorage__accountName",
-                Account::from_name(name, identity()),
-            )
+        } else if let Some((setting, text)) = named {
+            let client_id = self.owned("AzureWebJobsStorage__clientId");
+            let identity = self.managed_identity(setting, client_id)?;
+            let account = if setting.ends_with("Uri") {
+                Account::from_blob_service(text, identity)
+            } else {
+                Account::from_name(text, identity)
+            };
+            (setting, account)
         } else {
-            let folder = self.settings.get("CHECKPOINT_DIR");
+            let folder = self.get("CHECKPOINT_DIR");
             let folder = folder.unwrap_or(DEFAULT_CHECKPOINT_DIR);
             return Some(StorageSettings::Folder(folder.into()));
         };
@@ -379,8 +432,31 @@ impl Reader<'_> {
         }
     }
 
+    /// The managed identity, which `setting` needs.
+    fn managed_identity(
+        &mut self,
+        setting: &'static str,
+        client_id: Option<String>,
+    ) -> Option<Principal> {
+        let endpoint = self.get("IDENTITY_ENDPOINT");
+        let endpoint = endpoint.and_then(|it| Url::parse(it).ok());
+        let (Some(endpoint), Some(header)) = (endpoint, self.get("IDENTITY_HEADER")) else {
+            return self.problem(
+                setting,
+                "needs a managed identity, and there is none here: in Azure turn the Function \
+                 App's system-assigned identity on and restart the app; elsewhere use other \
+                 settings",
+            );
+        };
+        Some(Principal::Managed {
+            endpoint,
+            header: header.into(),
+            client_id,
+        })
+    }
+
     fn owned(&self, setting: &str) -> Option<String> {
-        self.settings.get(setting).map(str::to_owned)
+        self.get(setting).map(str::to_owned)
     }
 
     fn required<T>(
@@ -389,7 +465,7 @@ impl Reader<'_> {
         what: &str,
         parse: impl Fn(&str) -> Result<T, String>,
     ) -> Option<T> {
-        if self.settings.get(setting).is_none() {
+        if self.get(setting).is_none() {
             return self.problem(setting, &format!("is missing: {what}"));
         }
         self.optional(setting, parse)
@@ -400,15 +476,18 @@ impl Reader<'_> {
         setting: &'static str,
         parse: impl Fn(&str) -> Result<T, String>,
     ) -> Option<T> {
-        match parse(self.settings.get(setting)?) {
+        match parse(self.get(setting)?) {
             Ok(value) => Some(value),
             Err(problem) => self.problem(setting, &problem),
         }
     }
 
+    /// Notes what is wrong with a setting, unless something was noted before: one is enough.
     fn problem<T>(&mut self, setting: &'static str, text: &str) -> Option<T> {
-        let text = text.to_owned();
-        self.problems.push(Problem { setting, text });
+        if !self.problems.iter().any(|it| it.setting == setting) {
+            let text = text.to_owned();
+            self.problems.push(Problem { setting, text });
+        }
         None
     }
 }

@@ -15,9 +15,10 @@ use url::Url;
 use super::log_id::LogId;
 use super::rate_limit::{RateLimit, ResetTooLate};
 use super::record::{Elements, PageError, parse_page};
-use super::token::{Token, TokenError, TokenSource};
+use super::token::{TokenError, TokenSource};
 use crate::http::{self, Answer, SendError};
 use crate::retry::{self, Again, Deadline, GaveUp, Jitter, Transient};
+use crate::token::Token;
 
 /// Records of a page, the most that Auth0 returns at once.
 pub const PAGE: usize = 100;

@@ -1,7 +1,7 @@
 //! The access token for the Management API, by client credentials.
 //!
-//! Every exchange leaves an event in the tenant's own log, so a token is kept for its life and
-//! shared by all that reads the tenant.
+//! Every exchange leaves an event in the tenant's own log, so the token is shared by all that reads
+//! the tenant.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -9,7 +9,6 @@ use std::time::Duration;
 use reqwest::StatusCode;
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
-use tokio::sync::Mutex;
 use tokio::time::Instant;
 use url::Url;
 
@@ -17,13 +16,7 @@ use super::rate_limit::{RateLimit, ResetTooLate};
 use crate::clock::Clock;
 use crate::http::{self, Answer, SendError};
 use crate::retry::{Again, Deadline, Transient};
-
-/// A token is renewed when a tenth of its life is left, but no earlier than this before its end.
-const RENEW_AHEAD: Duration = Duration::from_mins(10);
-/// No token is used for longer: the longest life that Auth0 lets a tenant choose.
-const LONGEST_LIFE: Duration = Duration::from_hours(30 * 24);
-/// The life of a token that does not tell: shorter than any that Auth0 issues by default.
-const UNKNOWN_LIFE: Duration = Duration::from_hours(1);
+use crate::token::{Token, TokenCache};
 
 /// What the token endpoint is asked with.
 #[derive(Clone, Debug)]
@@ -42,17 +35,7 @@ pub struct TokenSource {
     url: Url,
     credentials: Credentials,
     rate_limit: RateLimit,
-    current: Mutex<Option<Token>>,
-}
-
-/// An access token and what Auth0 said of it.
-#[derive(Clone, Debug)]
-pub struct Token {
-    /// The bearer token.
-    pub value: SecretString,
-    /// The scopes it carries, as Auth0 lists them; empty if it does not.
-    pub scope: String,
-    renew_at: Instant,
+    cache: TokenCache,
 }
 
 /// Why there is no token.
@@ -179,7 +162,7 @@ impl TokenSource {
             credentials,
             // The token endpoint has limits of its own.
             rate_limit: RateLimit::new(clock),
-            current: Mutex::new(None),
+            cache: TokenCache::default(),
         }
     }
 
@@ -191,25 +174,17 @@ impl TokenSource {
         requests: &AtomicU64,
         deadline: Deadline,
     ) -> Result<Token, TokenError> {
-        let mut current = self.current.lock().await;
-        if let Some(token) = current.as_ref().filter(|it| Instant::now() < it.renew_at) {
-            return Ok(token.clone());
-        }
-        self.rate_limit.wait(deadline).await?;
-        requests.fetch_add(1, Ordering::Relaxed);
-        let token = self.exchange(deadline).await?;
-        *current = Some(token.clone());
-        Ok(token)
+        let request = async {
+            self.rate_limit.wait(deadline).await?;
+            requests.fetch_add(1, Ordering::Relaxed);
+            self.exchange(deadline).await
+        };
+        self.cache.get(request).await
     }
 
-    /// Forgets a token that Auth0 refused, unless another has taken its place already.
+    /// Forgets a token that Auth0 refused.
     pub async fn forget(&self, refused: &Token) {
-        let mut current = self.current.lock().await;
-        let is_refused =
-            |token: &Token| token.value.expose_secret() == refused.value.expose_secret();
-        if current.as_ref().is_some_and(is_refused) {
-            *current = None;
-        }
+        self.cache.forget(&refused.value).await;
     }
 
     async fn exchange(&self, deadline: Deadline) -> Result<Token, TokenError> {
@@ -228,11 +203,12 @@ impl TokenSource {
             })?;
         self.rate_limit.learn(&answer);
         let granted = self.judge(&answer)?;
-        Ok(Token {
-            value: granted.access_token,
-            scope: granted.scope,
-            renew_at: asked_at + use_for(granted.expires_in),
-        })
+        Ok(Token::new(
+            granted.access_token,
+            granted.scope,
+            asked_at,
+            granted.expires_in.map(Duration::from_secs),
+        ))
     }
 
     fn judge(&self, answer: &Answer) -> Result<Granted, TokenError> {
@@ -277,35 +253,5 @@ impl TokenSource {
 
     fn host(&self) -> String {
         self.url.authority().to_owned()
-    }
-}
-
-/// How long a token is used whose life in seconds is this.
-fn use_for(expires_in: Option<u64>) -> Duration {
-    let life = expires_in.map_or(UNKNOWN_LIFE, Duration::from_secs);
-    let life = life.min(LONGEST_LIFE);
-    life.saturating_sub(RENEW_AHEAD.min(life / 10))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_token_is_renewed_before_it_ends() {
-        let cases = [
-            (Some(86_400), 86_400 - 600),
-            (Some(100), 90),
-            (Some(0), 0),
-            (None, 3_600 - 360),
-            (Some(u64::MAX), 30 * 86_400 - 600),
-        ];
-        for (expires_in, seconds) in cases {
-            assert_eq!(
-                use_for(expires_in),
-                Duration::from_secs(seconds),
-                "{expires_in:?}"
-            );
-        }
     }
 }

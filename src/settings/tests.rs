@@ -2,6 +2,7 @@ use proptest::prelude::*;
 use secrecy::ExposeSecret as _;
 
 use super::*;
+use crate::storage::connection_string::Credential;
 
 const COMPLETE: [(&str, &str); 5] = [
     ("DOMAIN", "acme.eu.auth0.com"),
@@ -168,6 +169,7 @@ fn storage_is_named_by_what_the_functions_host_uses() {
         ("AzureWebJobsStorage__accountName", "acme"),
         ("AzureWebJobsStorage__clientId", "c1"),
         ("IDENTITY_ENDPOINT", "http://localhost:8081/msi/token"),
+        ("IDENTITY_HEADER", "header"),
     ];
     let StorageSettings::Azure(account) = read(&identity).unwrap().storage else {
         panic!("a folder");
@@ -176,15 +178,41 @@ fn storage_is_named_by_what_the_functions_host_uses() {
         account.endpoint.as_str(),
         "https://acme.blob.core.windows.net/"
     );
-    assert!(matches!(account.credential, Credential::ManagedIdentity {
-        client_id: Some(id),
-        identity_endpoint: Some(_),
-    } if id == "c1"));
+    let Credential::Identity(principal) = account.credential else {
+        panic!("a key");
+    };
+    assert!(matches!(*principal, Principal::Managed { client_id: Some(id), .. } if id == "c1"));
+    assert_eq!(
+        problem("AzureWebJobsStorage__accountName", "acme"),
+        "a setting needs attention: AzureWebJobsStorage__accountName needs a managed identity, \
+         and there is none here: in Azure turn the Function App's system-assigned identity on and \
+         restart the app; elsewhere use other settings"
+    );
     assert_eq!(
         problem("AzureWebJobsStorage", "AccountName=acme"),
         "a setting needs attention: AzureWebJobsStorage cannot be used: it has neither \
          AccountKey nor SharedAccessSignature"
     );
+}
+
+#[test]
+fn a_key_vault_reference_that_was_not_resolved_is_told_once_with_its_remedy() {
+    let reference = "@Microsoft.KeyVault(SecretUri=https://acme.vault.azure.net/secrets/s/)";
+    let error = read(&[
+        ("CLIENT_SECRET", reference),
+        ("WorkspaceKey", reference),
+        ("START_FROM", reference),
+    ])
+    .unwrap_err();
+    let lines: Vec<_> = error.lines().collect();
+    assert_eq!(lines.len(), 3, "{lines:?}");
+    for (line, setting) in lines
+        .iter()
+        .zip(["CLIENT_SECRET", "WorkspaceKey", "START_FROM"])
+    {
+        let told = format!("{setting} is a Key Vault reference that was not resolved: give the");
+        assert!(line.starts_with(&told), "{line}");
+    }
 }
 
 #[test]

@@ -1,7 +1,13 @@
 //! Objects as blobs in one container of an Azure storage account; a version is an `ETag`.
 
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
 use bytes::Bytes;
 use futures_util::TryStreamExt as _;
+use futures_util::future::BoxFuture;
 use object_store::azure::{
     AzureAuthorizer, AzureConfigKey, AzureCredential, MicrosoftAzure, MicrosoftAzureBuilder,
 };
@@ -10,18 +16,27 @@ use object_store::client::{
 };
 use object_store::path::Path;
 use object_store::{
-    Error, ObjectStore as _, ObjectStoreExt as _, PutMode, PutOptions, RetryConfig, UpdateVersion,
+    CredentialProvider, Error, ObjectStore as _, ObjectStoreExt as _, PutMode, PutOptions,
+    RetryConfig, UpdateVersion,
 };
 use reqwest::{Method, StatusCode};
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret as _, SecretString};
 
 use super::connection_string::{Account, Credential};
 use super::{StorageError, Version};
+use crate::clock::Clock;
 use crate::http::is_loopback;
+use crate::identity::{Identity, IdentityError};
 use crate::report::with_causes;
+use crate::retry::Deadline;
 
 /// The container that holds everything this program keeps.
 pub const CONTAINER: &str = "auth0-poller";
+
+/// What a token for storage is for, in every cloud.
+const RESOURCE: &str = "https://storage.azure.com";
+/// Time for a token. `object_store` does not tell how much there is.
+const TOKEN_BUDGET: Duration = Duration::from_secs(30);
 
 /// A container of a storage account.
 pub struct Container {
@@ -30,6 +45,7 @@ pub struct Container {
     account: String,
     url: String,
     is_emulator: bool,
+    tokens: Option<Arc<Tokens>>,
 }
 
 /// Gives `object_store` this program's own HTTP client, with its time-outs and without redirects.
@@ -42,10 +58,58 @@ impl HttpConnector for Connector {
     }
 }
 
+/// Gives `object_store` this program's own tokens.
+struct Tokens {
+    identity: Identity,
+    /// Whether the account refused the one in use.
+    is_refused: AtomicBool,
+}
+
+/// Shows nothing of the identity.
+impl fmt::Debug for Tokens {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Tokens")
+    }
+}
+
+impl CredentialProvider for Tokens {
+    type Credential = AzureCredential;
+
+    fn get_credential<'a, 'b>(&'a self) -> BoxFuture<'b, object_store::Result<Arc<AzureCredential>>>
+    where
+        'a: 'b,
+    {
+        Box::pin(async {
+            let token = self.token().await.map_err(|error| Error::Generic {
+                store: "identity",
+                source: error.into(),
+            })?;
+            let token = token.expose_secret().to_owned();
+            Ok(Arc::new(AzureCredential::BearerToken(token)))
+        })
+    }
+}
+
+impl Tokens {
+    async fn token(&self) -> Result<SecretString, IdentityError> {
+        let deadline = Deadline::after(TOKEN_BUDGET);
+        let token = self.identity.token(deadline).await?;
+        if !self.is_refused.swap(false, Ordering::Relaxed) {
+            return Ok(token);
+        }
+        self.identity.forget(&token).await;
+        self.identity.token(deadline).await
+    }
+}
+
 impl Container {
     /// Prepares the use of the account's container; speaks to nobody yet.
-    pub fn new(account: &Account, http: reqwest::Client) -> Result<Self, StorageError> {
-        let http = HttpClient::new(http);
+    pub fn new(
+        account: &Account,
+        client: reqwest::Client,
+        clock: Clock,
+    ) -> Result<Self, StorageError> {
+        let http = HttpClient::new(client.clone());
         let endpoint = account.endpoint.as_str().trim_end_matches('/');
         let url = format!("{endpoint}/{CONTAINER}");
         let builder = MicrosoftAzureBuilder::new()
@@ -59,25 +123,19 @@ impl Container {
                 max_retries: 0,
                 ..RetryConfig::default()
             });
+        let mut tokens = None;
         let builder = match &account.credential {
             Credential::Key(key) => builder.with_access_key(key.expose_secret()),
             Credential::Sas(sas) => {
                 builder.with_config(AzureConfigKey::SasKey, sas.expose_secret())
             }
-            Credential::ManagedIdentity {
-                client_id,
-                identity_endpoint,
-            } => {
-                let identity = [
-                    (AzureConfigKey::ClientId, client_id),
-                    (AzureConfigKey::MsiEndpoint, identity_endpoint),
-                ];
-                identity
-                    .into_iter()
-                    .filter_map(|(key, value)| value.as_ref().map(|value| (key, value)))
-                    .fold(builder, |builder, (key, value)| {
-                        builder.with_config(key, value)
-                    })
+            Credential::Identity(principal) => {
+                let source = Arc::new(Tokens {
+                    identity: Identity::new(client, (**principal).clone(), RESOURCE, clock),
+                    is_refused: AtomicBool::new(false),
+                });
+                tokens = Some(Arc::clone(&source));
+                builder.with_credentials(source)
             }
         };
         let blobs = builder
@@ -89,6 +147,7 @@ impl Container {
             account: account.name.clone(),
             url,
             is_emulator: is_loopback(&account.endpoint),
+            tokens,
         })
     }
 
@@ -229,19 +288,118 @@ impl Container {
         }
     }
 
+    /// What a refusal means for who asked.
+    fn denied(&self, error: &Error) -> &'static str {
+        match (error, &self.tokens) {
+            (Error::Unauthenticated { .. }, Some(tokens)) => {
+                tokens.is_refused.store(true, Ordering::Relaxed);
+                "the storage account does not take the token of the app's identity; the account \
+                 and the Function App must belong to the same tenant of Entra ID"
+            }
+            (_, Some(_)) => {
+                "the app's identity may not use the storage account; give it the role Storage \
+                 Blob Data Owner or Contributor there (a role given just now works some minutes \
+                 later, at most half an hour)"
+            }
+            (_, None) => {
+                "the storage account refuses the key or signature; where the account allows no \
+                 shared keys, use AzureWebJobsStorage__accountName and the app's identity"
+            }
+        }
+    }
+
     fn classify(&self, error: Error) -> StorageError {
         match error {
             // Not found: it was there when it was read, and is gone when it is to be replaced.
             Error::AlreadyExists { .. } | Error::Precondition { .. } | Error::NotFound { .. } => {
                 StorageError::Conflict
             }
-            Error::PermissionDenied { .. } | Error::Unauthenticated { .. } => StorageError::Denied(
-                "the storage account refuses the key, signature or identity of this program (an \
-                 identity needs the role Storage Blob Data Owner or Contributor)"
-                    .into(),
-                error.into(),
-            ),
+            Error::PermissionDenied { .. } | Error::Unauthenticated { .. } => {
+                StorageError::Denied(self.denied(&error).into(), error.into())
+            }
+            Error::Generic { source, .. } if source.is::<IdentityError>() => {
+                source.downcast().map_or_else(
+                    |source| StorageError::Unavailable(self.unavailable().into(), source),
+                    StorageError::NoToken,
+                )
+            }
             error => StorageError::Unavailable(self.unavailable().into(), error.into()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::Router;
+    use axum::extract::State;
+    use axum::http::{HeaderMap, StatusCode};
+    use tokio::net::TcpListener;
+    use tokio::sync::mpsc;
+
+    use super::*;
+    use crate::identity::Principal;
+    use crate::{clock, http};
+
+    type Requests = mpsc::UnboundedSender<String>;
+
+    /// A storage account that answers everything so, beside an identity endpoint that issues a
+    /// new token each time. Both tell what they were asked with.
+    async fn refusing(
+        status: StatusCode,
+        header: (&'static str, &'static str),
+    ) -> (Container, mpsc::UnboundedReceiver<String>) {
+        let (requests, seen) = mpsc::unbounded_channel();
+        let blobs = move |State(requests): State<Requests>, headers: HeaderMap| async move {
+            let token = headers["authorization"].to_str().unwrap_or_default();
+            requests.send(token.to_owned()).unwrap();
+            (status, [header])
+        };
+        let tokens = |State(requests): State<Requests>| async move {
+            requests.send("a token".into()).unwrap();
+            let number = fastrand::u64(..);
+            format!(r#"{{"access_token":"t{number}","expires_on":"4102444800"}}"#)
+        };
+        let router = Router::new()
+            .route("/token", axum::routing::get(tokens))
+            .fallback(blobs)
+            .with_state(requests);
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        let principal = Principal::Managed {
+            endpoint: format!("http://{address}/token").parse().unwrap(),
+            header: "header".into(),
+            client_id: None,
+        };
+        let account = Account::from_blob_service(&format!("http://{address}/acme"), principal);
+        let http = http::client(None).unwrap();
+        let container = Container::new(&account.unwrap(), http, clock::system());
+        (container.unwrap(), seen)
+    }
+
+    #[tokio::test]
+    async fn a_role_that_is_missing_is_named() {
+        let code = ("x-ms-error-code", "AuthorizationPermissionMismatch");
+        let (container, _seen) = refusing(StatusCode::FORBIDDEN, code).await;
+        let error = container.read("a").await.unwrap_err().to_string();
+        assert!(
+            error.contains("the role Storage Blob Data Owner"),
+            "{error}"
+        );
+        assert!(error.contains("at most half an hour"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_token_that_is_refused_is_not_used_again() {
+        let scheme = ("www-authenticate", "Bearer");
+        let (container, mut seen) = refusing(StatusCode::UNAUTHORIZED, scheme).await;
+        let error = container.read("a").await.unwrap_err().to_string();
+        assert!(error.contains("the same tenant of Entra ID"), "{error}");
+        container.read("a").await.unwrap_err();
+        let mut next = || seen.try_recv().unwrap();
+        assert_eq!(next(), "a token");
+        let first = next();
+        assert_eq!(next(), "a token");
+        assert_ne!(next(), first);
     }
 }

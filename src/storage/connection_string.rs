@@ -8,6 +8,7 @@ use secrecy::SecretString;
 use url::Url;
 
 use crate::http::is_secure;
+use crate::identity::Principal;
 
 /// The account of the storage emulator (Azurite), the same on every machine.
 const EMULATOR_ACCOUNT: &str = "devstoreaccount1";
@@ -39,13 +40,8 @@ pub enum Credential {
     Key(SecretString),
     /// A shared access signature, as it stands behind the `?` of a URL.
     Sas(SecretString),
-    /// The identity of the Function App.
-    ManagedIdentity {
-        /// The client id of a user-assigned identity; the system-assigned one otherwise.
-        client_id: Option<String>,
-        /// Where the platform hands out tokens; the address of virtual machines otherwise.
-        identity_endpoint: Option<String>,
-    },
+    /// The identity of this program.
+    Identity(Box<Principal>),
 }
 
 /// What is wrong with a description. It quotes no value, since any may be a secret.
@@ -71,9 +67,7 @@ impl Account {
             (None, Some(name)) => {
                 let protocol = fields.get("DefaultEndpointsProtocol").unwrap_or("https");
                 let suffix = fields.get("EndpointSuffix").unwrap_or(PUBLIC_SUFFIX);
-                // Anything else would make it the address of another host.
-                let is_of_host = |it: char| it.is_ascii_alphanumeric() || matches!(it, '-' | '.');
-                if !name.chars().chain(suffix.chars()).all(is_of_host) {
+                if !is_of_host(name) || !is_of_host(suffix) {
                     return Err(Invalid(
                         "its AccountName or EndpointSuffix cannot be part of a host's name".into(),
                     ));
@@ -109,23 +103,26 @@ impl Account {
         })
     }
 
-    /// The account of this name in the public cloud, opened by a managed identity.
-    pub fn from_name(name: &str, identity: Credential) -> Result<Self, Invalid> {
+    /// The account of this name in the public cloud, opened by an identity.
+    pub fn from_name(name: &str, identity: Principal) -> Result<Self, Invalid> {
+        if !is_of_host(name) {
+            return Err(Invalid("it cannot be part of a host's name".into()));
+        }
         let endpoint = blob_endpoint(&format!("https://{name}.blob.{PUBLIC_SUFFIX}"))?;
         Ok(Self {
             name: name.to_owned(),
             endpoint,
-            credential: identity,
+            credential: Credential::Identity(identity.into()),
         })
     }
 
-    /// The account with this blob service, opened by a managed identity.
-    pub fn from_blob_service(uri: &str, identity: Credential) -> Result<Self, Invalid> {
+    /// The account with this blob service, opened by an identity.
+    pub fn from_blob_service(uri: &str, identity: Principal) -> Result<Self, Invalid> {
         let endpoint = blob_endpoint(uri)?;
         Ok(Self {
             name: account_of(&endpoint),
             endpoint,
-            credential: identity,
+            credential: Credential::Identity(identity.into()),
         })
     }
 
@@ -140,6 +137,13 @@ impl Account {
             credential: Credential::Key(EMULATOR_KEY.into()),
         })
     }
+}
+
+/// Whether a text can be part of a host's name. Anything else might make the address of another
+/// host, and what opens the account would go there.
+fn is_of_host(text: &str) -> bool {
+    let is_of_host = |it: char| it.is_ascii_alphanumeric() || matches!(it, '-' | '.');
+    text.chars().all(is_of_host)
 }
 
 fn blob_endpoint(text: &str) -> Result<Url, Invalid> {
@@ -327,9 +331,10 @@ mod tests {
 
     #[test]
     fn a_blob_service_tells_its_account() {
-        let identity = Credential::ManagedIdentity {
+        let identity = Principal::Managed {
+            endpoint: "http://localhost:8081/msi/token".parse().unwrap(),
+            header: "header".into(),
             client_id: None,
-            identity_endpoint: None,
         };
         for (uri, name) in [
             ("https://acme.blob.core.windows.net/", "acme"),
@@ -341,6 +346,11 @@ mod tests {
             let account = Account::from_blob_service(uri, identity.clone()).unwrap();
             assert_eq!(account.name, name);
         }
+        let elsewhere = Account::from_name("evil.example/acme", identity);
+        assert_eq!(
+            elsewhere.unwrap_err(),
+            Invalid("it cannot be part of a host's name".into())
+        );
     }
 
     /// A field of a connection string, likely or not.

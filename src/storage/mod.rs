@@ -14,6 +14,7 @@ use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
 
 use crate::BoxError;
+use crate::identity::IdentityError;
 use crate::retry::{self, Again, Deadline, GaveUp, Jitter, Transient};
 
 /// What a storage calls this state of an object; another state is called otherwise.
@@ -37,6 +38,9 @@ pub enum StorageError {
     /// The account refuses this program.
     #[error("{0}")]
     Denied(String, #[source] BoxError),
+    /// There is no token to open the account with.
+    #[error(transparent)]
+    NoToken(Box<IdentityError>),
     /// The storage could not be used just now.
     #[error("{0}")]
     Unavailable(String, #[source] BoxError),
@@ -60,6 +64,7 @@ impl StorageError {
     pub fn may_pass(&self) -> bool {
         match self {
             Self::Unavailable(..) => true,
+            Self::NoToken(error) => error.again() != Again::Never,
             Self::GaveUp(gave_up) => gave_up.error.may_pass(),
             Self::Conflict | Self::Denied(..) | Self::OutOfTime | Self::Locked(_) => false,
         }
@@ -70,6 +75,7 @@ impl Transient for StorageError {
     fn again(&self) -> Again {
         match self {
             Self::Unavailable(..) => Again::Soon,
+            Self::NoToken(error) => error.again(),
             Self::Conflict
             | Self::Denied(..)
             | Self::OutOfTime

@@ -1,0 +1,135 @@
+//! Bearer tokens, kept for their life.
+//!
+//! A token costs a request, and at Auth0 an event in the tenant's own log, so it is shared by all
+//! that need it and replaced only when its end is near or a service refuses it.
+
+use std::time::Duration;
+
+use secrecy::{ExposeSecret as _, SecretString};
+use tokio::sync::Mutex;
+use tokio::time::Instant;
+
+/// A token is renewed when a tenth of its life is left, but no earlier than this before its end.
+const RENEW_AHEAD: Duration = Duration::from_mins(10);
+/// No token is used for longer: the longest life that Auth0 lets a tenant choose, and more than
+/// Microsoft gives.
+const LONGEST_LIFE: Duration = Duration::from_hours(30 * 24);
+/// The life of a token that does not tell: shorter than any that is issued by default.
+const UNKNOWN_LIFE: Duration = Duration::from_hours(1);
+
+/// A token and what its issuer said of it.
+#[derive(Clone, Debug)]
+pub struct Token {
+    /// The bearer token.
+    pub value: SecretString,
+    /// The scopes it carries, as the issuer lists them; empty if it does not.
+    pub scope: String,
+    renew_at: Instant,
+}
+
+impl Token {
+    /// A token that was asked for at this moment and lives so long from then, if that is known.
+    #[must_use]
+    pub fn new(
+        value: SecretString,
+        scope: String,
+        asked_at: Instant,
+        life: Option<Duration>,
+    ) -> Self {
+        Self {
+            value,
+            scope,
+            renew_at: asked_at + use_for(life),
+        }
+    }
+}
+
+/// The token in use, if there is one.
+#[derive(Debug, Default)]
+pub struct TokenCache(Mutex<Option<Token>>);
+
+impl TokenCache {
+    /// The token in use, or a new one where there is none or its end is near. Callers at the same
+    /// time share one request.
+    pub async fn get<E>(
+        &self,
+        request: impl Future<Output = Result<Token, E>>,
+    ) -> Result<Token, E> {
+        let mut current = self.0.lock().await;
+        if let Some(token) = current.as_ref().filter(|it| Instant::now() < it.renew_at) {
+            return Ok(token.clone());
+        }
+        let token = request.await?;
+        *current = Some(token.clone());
+        Ok(token)
+    }
+
+    /// Forgets a token that a service refused, unless another has taken its place already.
+    pub async fn forget(&self, refused: &SecretString) {
+        let mut current = self.0.lock().await;
+        let is_refused = |it: &Token| it.value.expose_secret() == refused.expose_secret();
+        if current.as_ref().is_some_and(is_refused) {
+            *current = None;
+        }
+    }
+}
+
+/// How long a token with this life is used.
+fn use_for(life: Option<Duration>) -> Duration {
+    let life = life.unwrap_or(UNKNOWN_LIFE).min(LONGEST_LIFE);
+    life.saturating_sub(RENEW_AHEAD.min(life / 10))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn token(value: &str, seconds: u64) -> Token {
+        let life = Some(Duration::from_secs(seconds));
+        Token::new(value.into(), String::new(), Instant::now(), life)
+    }
+
+    async fn get(cache: &TokenCache, next: &str) -> String {
+        let request = async { Ok::<_, ()>(token(next, 1_000)) };
+        let token = cache.get(request).await.unwrap();
+        token.value.expose_secret().to_owned()
+    }
+
+    #[test]
+    fn a_token_is_renewed_before_it_ends() {
+        let cases = [
+            (Some(86_400), 86_400 - 600),
+            (Some(100), 90),
+            (Some(0), 0),
+            (None, 3_600 - 360),
+            (Some(u64::MAX), 30 * 86_400 - 600),
+        ];
+        for (life, seconds) in cases {
+            assert_eq!(
+                use_for(life.map(Duration::from_secs)),
+                Duration::from_secs(seconds),
+                "{life:?}"
+            );
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_token_is_kept_until_its_end_is_near() {
+        let cache = TokenCache::default();
+        assert_eq!(get(&cache, "first").await, "first");
+        tokio::time::advance(Duration::from_secs(899)).await;
+        assert_eq!(get(&cache, "second").await, "first");
+        tokio::time::advance(Duration::from_secs(1)).await;
+        assert_eq!(get(&cache, "second").await, "second");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn only_the_token_that_was_refused_is_forgotten() {
+        let cache = TokenCache::default();
+        get(&cache, "first").await;
+        cache.forget(&"another".into()).await;
+        assert_eq!(get(&cache, "second").await, "first");
+        cache.forget(&"first".into()).await;
+        assert_eq!(get(&cache, "second").await, "second");
+    }
+}
