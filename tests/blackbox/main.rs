@@ -20,4 +20,5 @@ mod sentinel;
 mod start;
 mod storage;
 mod table;
+mod template;
 mod world;

@@ -1,0 +1,827 @@
+//! The template `azuredeploy.json`, and `createUiDefinition.json`, its form in the portal.
+//!
+//! Nothing here deploys them, and nothing works out what the Resource Manager would make of an
+//! expression: each that matters is written down here, and one that is not fails.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::fs;
+
+use auth0_poller::settings::{
+    AppSettings, DestinationSettings, NAMES, Purpose, Settings, SettingsError, StorageSettings,
+};
+use regex_lite::Regex;
+use serde::Deserialize;
+use serde::de::{Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
+use serde_json::{Value, json};
+
+use crate::kql;
+
+/// The blob service of the storage account, in the template's app settings.
+pub const BLOB_SERVICE: &str = "[reference(resourceId('Microsoft.Storage/storageAccounts', \
+    variables('storageName')), '2023-05-01').primaryEndpoints.blob]";
+/// Application Insights' connection string.
+pub const INSIGHTS: &str = "[reference(resourceId('Microsoft.Insights/components', \
+    variables('siteName')), '2020-02-02').ConnectionString]";
+/// The parameter `Domain`.
+pub const DOMAIN: &str = "[parameters('Domain')]";
+/// The parameter `ClientId`.
+pub const CLIENT_ID: &str = "[parameters('ClientId')]";
+/// The reference to the client secret, which the platform replaces by what it finds there.
+pub const CLIENT_SECRET: &str = "[concat('@Microsoft.KeyVault(SecretUri=', reference(resourceId(\
+    'Microsoft.KeyVault/vaults', variables('vaultName')), '2023-07-01').vaultUri, 'secrets/', \
+    variables('clientSecretName'), '/)')]";
+/// The parameter `AzureSentinelWorkspaceId`.
+pub const WORKSPACE_ID: &str = "[parameters('AzureSentinelWorkspaceId')]";
+/// The reference to the workspace's key.
+pub const WORKSPACE_KEY: &str = "[concat('@Microsoft.KeyVault(SecretUri=', reference(resourceId(\
+    'Microsoft.KeyVault/vaults', variables('vaultName')), '2023-07-01').vaultUri, 'secrets/', \
+    variables('sharedKeyName'), '/)')]";
+/// Where the workspace takes posts in the cloud that the template is deployed to.
+pub const LOG_ANALYTICS: &str = "[concat('https://', parameters('AzureSentinelWorkspaceId'), '.', \
+    variables('logAnalyticsSuffixes')[environment().name])]";
+/// The parameter `StartFrom`.
+pub const START_FROM: &str = "[parameters('StartFrom')]";
+
+/// What the expressions of the app settings are in some deployment.
+const VALUES: [(&str, &str); 9] = [
+    (BLOB_SERVICE, "https://auth0abc.blob.core.windows.net/"),
+    (
+        INSIGHTS,
+        "InstrumentationKey=01234567-89ab-cdef-0123-456789abcdef",
+    ),
+    (DOMAIN, "acme.eu.auth0.com"),
+    (CLIENT_ID, "id"),
+    (CLIENT_SECRET, "secret"),
+    (WORKSPACE_ID, "01234567-89ab-cdef-0123-456789abcdef"),
+    (WORKSPACE_KEY, "a2V5"),
+    (
+        LOG_ANALYTICS,
+        "https://01234567-89ab-cdef-0123-456789abcdef.ods.opinsights.azure.com",
+    ),
+    (START_FROM, "7d"),
+];
+
+/// The app settings that the Functions host reads, besides those that the program reads too.
+const OF_THE_HOST: [&str; 2] = [
+    "APPLICATIONINSIGHTS_CONNECTION_STRING",
+    "AzureWebJobsStorage__credential",
+];
+
+const SECRETS: [&str; 2] = ["AzureSentinelSharedKey", "ClientSecret"];
+
+/// The app settings that the template makes, where its expressions have these values.
+pub fn app_settings(values: &[(&str, &str)]) -> Vec<(String, String)> {
+    let template = template();
+    let mut unused: BTreeMap<_, _> = values.iter().copied().collect();
+    let settings = resource(&template, "settings")["properties"].clone();
+    let settings = settings.as_object().unwrap().iter();
+    let settings = settings
+        .map(|(name, value)| {
+            let value = value.as_str().unwrap();
+            let value = if value.starts_with('[') {
+                unused
+                    .remove(value)
+                    .unwrap_or_else(|| panic!("{name} has the unknown expression {value}"))
+            } else {
+                value
+            };
+            (name.clone(), value.to_owned())
+        })
+        .collect();
+    assert!(unused.is_empty(), "no app setting has {unused:?}");
+    settings
+}
+
+fn read(values: &[(&str, &str)]) -> Result<Settings, SettingsError> {
+    let settings: AppSettings = app_settings(values).into_iter().collect();
+    Settings::read(&settings, &Purpose::Host)
+}
+
+/// [`VALUES`] with another value of one expression.
+fn with(expression: &str, value: &'static str) -> Vec<(&'static str, &'static str)> {
+    let mut values = VALUES.to_vec();
+    let place = values.iter_mut().find(|(key, _)| *key == expression);
+    place.unwrap().1 = value;
+    values
+}
+
+fn template() -> Value {
+    parsed("azuredeploy.json")
+}
+
+/// The resources of the template: what they are called here, their names, and their ids as
+/// `dependsOn` has them.
+const RESOURCES: [(&str, &str, &str); 14] = [
+    (
+        "storage",
+        "[variables('storageName')]",
+        "[resourceId('Microsoft.Storage/storageAccounts', variables('storageName'))]",
+    ),
+    (
+        "container",
+        "[concat(variables('storageName'), '/default/', variables('packageContainer'))]",
+        "[resourceId('Microsoft.Storage/storageAccounts/blobServices/containers', \
+         variables('storageName'), 'default', variables('packageContainer'))]",
+    ),
+    (
+        "vault",
+        "[variables('vaultName')]",
+        "[resourceId('Microsoft.KeyVault/vaults', variables('vaultName'))]",
+    ),
+    (
+        "client secret",
+        "[concat(variables('vaultName'), '/', variables('clientSecretName'))]",
+        "[resourceId('Microsoft.KeyVault/vaults/secrets', variables('vaultName'), \
+         variables('clientSecretName'))]",
+    ),
+    (
+        "shared key",
+        "[concat(variables('vaultName'), '/', variables('sharedKeyName'))]",
+        "[resourceId('Microsoft.KeyVault/vaults/secrets', variables('vaultName'), \
+         variables('sharedKeyName'))]",
+    ),
+    (
+        "insights",
+        "[variables('siteName')]",
+        "[resourceId('Microsoft.Insights/components', variables('siteName'))]",
+    ),
+    (
+        "plan",
+        "[variables('siteName')]",
+        "[resourceId('Microsoft.Web/serverfarms', variables('siteName'))]",
+    ),
+    (
+        "site",
+        "[variables('siteName')]",
+        "[resourceId('Microsoft.Web/sites', variables('siteName'))]",
+    ),
+    (
+        "no password for scm",
+        "[concat(variables('siteName'), '/scm')]",
+        "[resourceId('Microsoft.Web/sites/basicPublishingCredentialsPolicies', \
+         variables('siteName'), 'scm')]",
+    ),
+    (
+        "no password for ftp",
+        "[concat(variables('siteName'), '/ftp')]",
+        "[resourceId('Microsoft.Web/sites/basicPublishingCredentialsPolicies', \
+         variables('siteName'), 'ftp')]",
+    ),
+    (
+        "roles",
+        "[concat(variables('siteName'), '-roles')]",
+        "[resourceId('Microsoft.Resources/deployments', concat(variables('siteName'), '-roles'))]",
+    ),
+    (
+        "settings",
+        "[concat(variables('siteName'), '/appsettings')]",
+        "[resourceId('Microsoft.Web/sites/config', variables('siteName'), 'appsettings')]",
+    ),
+    (
+        "package",
+        "[concat(variables('siteName'), '/onedeploy')]",
+        "[resourceId('Microsoft.Web/sites/extensions', variables('siteName'), 'onedeploy')]",
+    ),
+    (
+        "parsers",
+        "[concat(variables('siteName'), '-parsers')]",
+        "[resourceId('Microsoft.Resources/deployments', concat(variables('siteName'), \
+         '-parsers'))]",
+    ),
+];
+
+fn resource<'a>(template: &'a Value, label: &str) -> &'a Value {
+    let (_, name, id) = RESOURCES.iter().find(|(it, ..)| *it == label).unwrap();
+    let mut found = template["resources"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|it| {
+            it["name"] == *name
+                && id.starts_with(&format!("[resourceId('{}', ", it["type"].as_str().unwrap()))
+        });
+    let resource = found.next().unwrap_or_else(|| panic!("no {label}"));
+    assert_eq!(found.next(), None);
+    resource
+}
+
+/// What is deployed before a resource because a `dependsOn` says so.
+fn before(template: &Value, label: &str) -> BTreeSet<&'static str> {
+    let depends_on = &resource(template, label)["dependsOn"];
+    let ids = depends_on.as_array().map_or(&[][..], Vec::as_slice);
+    let mut before = BTreeSet::new();
+    for id in ids {
+        let (label, ..) = RESOURCES
+            .iter()
+            .find(|(.., it)| id == it)
+            .unwrap_or_else(|| panic!("{label} waits for {id}, which there is not"));
+        before.insert(*label);
+        before.extend(self::before(template, label));
+    }
+    before
+}
+
+/// A file of the project, if it is JSON in which no name comes twice.
+fn parsed(name: &str) -> Value {
+    let text = fs::read_to_string(kql::project().join(name)).unwrap();
+    strict(&text).unwrap_or_else(|error| panic!("{name}: {error}"))
+}
+
+fn strict(text: &str) -> serde_json::Result<Value> {
+    serde_json::from_str::<Strict>(text).map(|it| it.0)
+}
+
+struct Strict(Value);
+
+impl<'de> Deserialize<'de> for Strict {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct AnyValue;
+
+        impl<'de> Visitor<'de> for AnyValue {
+            type Value = Value;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a template's JSON")
+            }
+
+            fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
+                Ok(value.into())
+            }
+
+            fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
+                Ok(value.into())
+            }
+
+            fn visit_str<E>(self, value: &str) -> Result<Value, E> {
+                Ok(value.into())
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Value, A::Error> {
+                let mut values = Vec::new();
+                while let Some(Strict(value)) = list.next_element()? {
+                    values.push(value);
+                }
+                Ok(values.into())
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<Value, A::Error> {
+                let mut values = serde_json::Map::new();
+                while let Some((name, Strict(value))) = fields.next_entry::<String, _>()? {
+                    if values.insert(name.clone(), value).is_some() {
+                        return Err(A::Error::custom(format!("{name} comes twice")));
+                    }
+                }
+                Ok(values.into())
+            }
+        }
+
+        deserializer.deserialize_any(AnyValue).map(Self)
+    }
+}
+
+/// Every text in a value, with where it is.
+fn texts(value: &Value) -> Vec<(String, &str)> {
+    fn add<'a>(value: &'a Value, place: &str, texts: &mut Vec<(String, &'a str)>) {
+        match value {
+            Value::String(text) => texts.push((place.to_owned(), text)),
+            Value::Array(values) => {
+                for (index, value) in values.iter().enumerate() {
+                    add(value, &format!("{place}/{index}"), texts);
+                }
+            }
+            Value::Object(fields) => {
+                for (name, value) in fields {
+                    texts.push((format!("{place}/{name}"), name));
+                    add(value, &format!("{place}/{name}"), texts);
+                }
+            }
+            _ => {}
+        }
+    }
+    let mut texts = Vec::new();
+    add(value, "", &mut texts);
+    texts
+}
+
+fn names(object: &Value) -> Vec<&str> {
+    object
+        .as_object()
+        .unwrap()
+        .keys()
+        .map(String::as_str)
+        .collect()
+}
+
+#[test]
+fn both_files_are_json_without_comments_and_without_a_name_that_comes_twice() {
+    template();
+    parsed("createUiDefinition.json");
+
+    assert_eq!(
+        strict(r#"{"a": [1, true]}"#).unwrap(),
+        json!({"a": [1, true]})
+    );
+    let error = strict(r#"{"a": {"b": 1, "b": 2}}"#).unwrap_err();
+    assert!(error.to_string().starts_with("b comes twice"), "{error}");
+    strict("{} // here").unwrap_err();
+}
+
+#[test]
+fn every_parameter_is_described_and_those_asked_for_are_there() {
+    let template = template();
+    let parameters = template["parameters"].as_object().unwrap();
+    for name in [
+        "FunctionName",
+        "Domain",
+        "ClientId",
+        "ClientSecret",
+        "AzureSentinelWorkspaceId",
+        "AzureSentinelSharedKey",
+        "WorkspaceResourceId",
+        "StartFrom",
+        "PackageUri",
+    ] {
+        assert!(parameters.contains_key(name), "{name}");
+    }
+    for (name, parameter) in parameters {
+        let description = parameter["metadata"]["description"].as_str();
+        let is_a_sentence = |it: &str| it.len() > 30 && it.ends_with('.');
+        assert!(description.is_some_and(is_a_sentence), "{name}");
+    }
+}
+
+#[test]
+fn secrets_go_into_the_key_vault_and_nowhere_else() {
+    let template = template();
+    let is_secure = |it: &Value| it["type"].as_str().unwrap().starts_with("secure");
+    let parameters = template["parameters"].as_object().unwrap();
+    let secure = parameters.iter().filter(|(_, it)| is_secure(it));
+    let secure: Vec<_> = secure.map(|(name, _)| name.as_str()).collect();
+    assert_eq!(secure, SECRETS);
+
+    // The Resource Manager does not tell capitals from small letters.
+    let uses = |text: &str| {
+        let text = text.to_lowercase().replace(' ', "");
+        let name = |it: &str| format!("parameters('{}')", it.to_lowercase());
+        SECRETS.iter().any(|it| text.contains(&name(it)))
+    };
+    let mut places = texts(&template);
+    places.retain(|(_, text)| uses(text));
+    let secret = |label, parameter| {
+        let all = template["resources"].as_array().unwrap();
+        let found = resource(&template, label);
+        assert_eq!(found["type"], "Microsoft.KeyVault/vaults/secrets");
+        let index = all.iter().position(|it| it == found).unwrap();
+        (format!("/resources/{index}/properties/value"), parameter)
+    };
+    let mut expected = vec![
+        secret("client secret", "[parameters('ClientSecret')]"),
+        secret("shared key", "[parameters('AzureSentinelSharedKey')]"),
+    ];
+    expected.sort();
+    places.sort();
+    assert_eq!(places, expected);
+    for name in SECRETS {
+        assert_eq!(parameters[name].get("defaultValue"), None);
+    }
+}
+
+#[test]
+fn no_key_is_asked_for_and_no_output_tells_a_secret() {
+    let template = template();
+    let asks_for_keys = Regex::new(r"(?i)\blist\w*\(").unwrap();
+    for (place, text) in texts(&template) {
+        assert!(
+            !(text.starts_with('[') && asks_for_keys.is_match(text)),
+            "{place}: {text}"
+        );
+    }
+    let outputs = template["outputs"].as_object().unwrap().iter();
+    let outputs: Vec<_> = outputs
+        .map(|(name, it)| (name.as_str(), it["value"].as_str().unwrap()))
+        .collect();
+    let principal = "[reference(resourceId('Microsoft.Web/sites', variables('siteName')), \
+                     '2024-04-01', 'Full').identity.principalId]";
+    assert_eq!(
+        outputs,
+        [
+            ("functionAppName", "[variables('siteName')]"),
+            ("functionAppPrincipalId", principal),
+            ("keyVaultName", "[variables('vaultName')]"),
+            ("storageAccountName", "[variables('storageName')]"),
+        ]
+    );
+}
+
+#[test]
+fn the_program_accepts_the_app_settings() {
+    for (name, _) in app_settings(&VALUES) {
+        assert!(
+            NAMES.contains(&&*name) || OF_THE_HOST.contains(&&*name),
+            "nobody reads {name}"
+        );
+    }
+    let settings = read(&VALUES).unwrap();
+    assert_eq!(settings.tenant, "acme.eu.auth0.com");
+    let StorageSettings::Azure(account) = &settings.storage else {
+        panic!("{:?}", settings.storage);
+    };
+    assert_eq!(account.name, "auth0abc");
+    // Where the references to Key Vault are not resolved, the program says so.
+    for expression in [CLIENT_SECRET, WORKSPACE_KEY] {
+        let reference = "@Microsoft.KeyVault(SecretUri=https://v.vault.azure.net/secrets/s/)";
+        let error = read(&with(expression, reference)).unwrap_err().to_string();
+        assert!(error.contains("Key Vault"), "{error}");
+    }
+}
+
+#[test]
+fn posts_go_to_the_workspace_in_each_cloud() {
+    let expected = json!({
+        "AzureCloud": "ods.opinsights.azure.com",
+        "AzureUSGovernment": "ods.opinsights.azure.us",
+        "AzureChinaCloud": "ods.opinsights.azure.cn",
+    });
+    assert_eq!(template()["variables"]["logAnalyticsSuffixes"], expected);
+    for uri in [
+        "https://01234567-89ab-cdef-0123-456789abcdef.ods.opinsights.azure.com",
+        "https://01234567-89ab-cdef-0123-456789abcdef.ods.opinsights.azure.us",
+        "https://01234567-89ab-cdef-0123-456789abcdef.ods.opinsights.azure.cn",
+    ] {
+        let settings = read(&with(LOG_ANALYTICS, uri)).unwrap();
+        let [DestinationSettings::LogAnalytics { endpoint, .. }] = &settings.destinations[..]
+        else {
+            panic!("{:?}", settings.destinations);
+        };
+        assert_eq!(endpoint.as_str().trim_end_matches('/'), uri);
+    }
+}
+
+#[test]
+fn storage_and_key_vault_are_closed_to_all_but_identities() {
+    let template = template();
+    let storage = &resource(&template, "storage")["properties"];
+    assert_eq!(storage["allowSharedKeyAccess"], false);
+    assert_eq!(storage["allowBlobPublicAccess"], false);
+    assert_eq!(storage["minimumTlsVersion"], "TLS1_2");
+    assert_eq!(storage["supportsHttpsTrafficOnly"], true);
+    let container = &resource(&template, "container")["properties"];
+    assert_eq!(container["publicAccess"], "None");
+
+    let vault = &resource(&template, "vault")["properties"];
+    assert_eq!(vault["enableRbacAuthorization"], true);
+    assert_eq!(vault["enableSoftDelete"], true);
+    assert_eq!(vault["enablePurgeProtection"], true);
+
+    let roles = &resource(&template, "roles")["properties"]["template"];
+    let role = |id: &str| {
+        let roles = "Microsoft.Authorization/roleDefinitions";
+        format!("[subscriptionResourceId('{roles}', '{id}')]")
+    };
+    assert_eq!(
+        roles["variables"],
+        json!({
+            "storageBlobDataOwner": role("b7e6dc6d-f1e8-4753-8033-0f276bb0955b"),
+            "keyVaultSecretsUser": role("4633458b-17de-408a-b874-0445c86b69e6"),
+        })
+    );
+    let assignments = roles["resources"].as_array().unwrap();
+    let assignments: Vec<_> = assignments
+        .iter()
+        .map(|it| {
+            assert_eq!(it["type"], "Microsoft.Authorization/roleAssignments");
+            assert_eq!(it["properties"]["principalType"], "ServicePrincipal");
+            assert_eq!(
+                it["properties"]["principalId"],
+                "[parameters('principalId')]"
+            );
+            // An assignment cannot take another principal, so another principal takes another one.
+            let name = it["name"].as_str().unwrap();
+            assert!(name.starts_with("[guid(") && name.contains("parameters('principalId')"));
+            let role = it["properties"]["roleDefinitionId"].as_str().unwrap();
+            (it["scope"].as_str().unwrap(), role)
+        })
+        .collect();
+    assert_eq!(
+        assignments,
+        [
+            (
+                "[concat('Microsoft.Storage/storageAccounts/', parameters('storageName'))]",
+                "[variables('storageBlobDataOwner')]"
+            ),
+            (
+                "[concat('Microsoft.KeyVault/vaults/', parameters('vaultName'))]",
+                "[variables('keyVaultSecretsUser')]"
+            ),
+        ]
+    );
+}
+
+#[test]
+fn the_function_app_is_one_of_flex_consumption() {
+    let template = template();
+    let plan = resource(&template, "plan");
+    assert_eq!(
+        plan["sku"],
+        json!({"name": "FC1", "tier": "FlexConsumption"})
+    );
+    let site = resource(&template, "site");
+    assert_eq!(site["kind"], "functionapp,linux");
+    assert_eq!(site["identity"], json!({"type": "SystemAssigned"}));
+    let site = &site["properties"];
+    assert_eq!(site["httpsOnly"], true);
+    // The plan refuses most of what other plans take here, `ftpsState` and `alwaysOn` among it.
+    // App settings here and in the resource of their own would replace each other.
+    assert_eq!(site["siteConfig"], json!({"minTlsVersion": "1.2"}));
+    let config = &site["functionAppConfig"];
+    assert_eq!(
+        config["runtime"],
+        json!({"name": "custom", "version": "1.0"})
+    );
+    assert_eq!(
+        config["deployment"]["storage"]["authentication"],
+        json!({"type": "SystemAssignedIdentity"})
+    );
+    let scale = &config["scaleAndConcurrency"];
+    assert!(
+        [512, 2048, 4096]
+            .map(Value::from)
+            .contains(&scale["instanceMemoryMB"])
+    );
+    assert!(scale["maximumInstanceCount"].as_u64() >= Some(40));
+    for label in ["no password for scm", "no password for ftp"] {
+        assert_eq!(resource(&template, label)["properties"]["allow"], false);
+    }
+    assert_eq!(
+        resource(&template, "package")["properties"],
+        json!({"packageUri": "[parameters('PackageUri')]", "remoteBuild": false})
+    );
+}
+
+#[test]
+fn things_are_there_before_they_are_needed() {
+    let template = template();
+    let count = template["resources"].as_array().unwrap().len();
+    assert_eq!(count, RESOURCES.len());
+    for (label, ..) in RESOURCES {
+        assert!(!before(&template, label).contains(label));
+    }
+    // The identity, then its rights, then the settings that are read with them, then the program.
+    let is_before = |first, second| before(&template, second).contains(first);
+    for (first, second) in [
+        ("storage", "container"),
+        ("container", "site"),
+        ("plan", "site"),
+        ("vault", "client secret"),
+        ("vault", "shared key"),
+        ("storage", "roles"),
+        ("vault", "roles"),
+        ("site", "roles"),
+        ("client secret", "settings"),
+        ("shared key", "settings"),
+        ("insights", "settings"),
+        ("roles", "settings"),
+        ("roles", "package"),
+        ("settings", "package"),
+    ] {
+        assert!(
+            is_before(first, second),
+            "{second} does not wait for {first}"
+        );
+    }
+    // Changes of one site, one after another.
+    let changes = [
+        "site",
+        "no password for scm",
+        "no password for ftp",
+        "settings",
+        "package",
+    ];
+    for pair in changes.windows(2) {
+        assert!(is_before(pair[0], pair[1]), "{pair:?}");
+    }
+}
+
+#[test]
+fn the_workspace_gets_the_functions_of_the_parsers_files() {
+    let template = template();
+    let functions = template["variables"]["parsers"].as_array().unwrap();
+    let files = kql::parsers();
+    assert_eq!(functions.len(), files.len());
+    for (function, file) in functions.iter().zip(files) {
+        let name = function["name"].as_str().unwrap();
+        assert_eq!(file.file_stem().unwrap(), name);
+        let yaml = fs::read_to_string(file).unwrap();
+        // In each file the query is the last thing.
+        let (_, query) = yaml.split_once("Query: |\n").unwrap();
+        let expected: Vec<_> = query
+            .lines()
+            .map(|it| it.strip_prefix("  ").unwrap_or(it))
+            .collect();
+        let lines = function["query"].as_array().unwrap();
+        let lines: Vec<_> = lines.iter().map(|it| it.as_str().unwrap()).collect();
+        assert_eq!(lines, expected, "{name}");
+    }
+    let parameters = functions
+        .iter()
+        .map(|it| it["parameters"].as_str().unwrap());
+    assert_eq!(
+        parameters.collect::<Vec<_>>(),
+        [
+            "disabled:bool=false, pack:bool=false",
+            "",
+            "starttime:datetime=datetime(null), endtime:datetime=datetime(null), \
+             username_has_any:dynamic=dynamic([]), targetappname_has_any:dynamic=dynamic([]), \
+             srcipaddr_has_any_prefix:dynamic=dynamic([]), \
+             srchostname_has_any:dynamic=dynamic([]), eventtype_in:dynamic=dynamic([]), \
+             eventresultdetails_in:dynamic=dynamic([]), eventresult:string='*', \
+             disabled:bool=false, pack:bool=false",
+        ]
+    );
+
+    let parsers = resource(&template, "parsers");
+    assert_eq!(parsers["condition"], "[parameters('DeployParsers')]");
+    assert_eq!(parsers["subscriptionId"], "[variables('workspace')[2]]");
+    assert_eq!(parsers["resourceGroup"], "[variables('workspace')[4]]");
+    let search = &parsers["properties"]["template"]["resources"][0];
+    assert_eq!(
+        search["type"],
+        "Microsoft.OperationalInsights/workspaces/savedSearches"
+    );
+    // The service answers a second deployment with a conflict where this is missing.
+    assert_eq!(search["properties"]["etag"], "*");
+    assert_eq!(
+        search["properties"]["query"],
+        "[join(parameters('parsers')[copyIndex()].query, '\n')]"
+    );
+}
+
+/// The elements of the form, by the expressions that the outputs name them with.
+fn elements(form: &Value) -> BTreeMap<String, Value> {
+    let form = &form["parameters"];
+    let mut elements = BTreeMap::new();
+    for element in form["basics"].as_array().unwrap() {
+        let name = element["name"].as_str().unwrap();
+        elements.insert(format!("[basics('{name}')]"), element.clone());
+    }
+    for step in form["steps"].as_array().unwrap() {
+        for element in step["elements"].as_array().unwrap() {
+            let step = step["name"].as_str().unwrap();
+            let name = element["name"].as_str().unwrap();
+            let id = match element["type"].as_str().unwrap() {
+                "Microsoft.Common.InfoBox" => continue,
+                "Microsoft.Solutions.ResourceSelector" => ".id",
+                _ => "",
+            };
+            elements.insert(format!("[steps('{step}').{name}{id}]"), element.clone());
+        }
+    }
+    elements
+}
+
+#[test]
+fn the_form_asks_for_every_parameter_in_the_way_that_fits_it() {
+    let template = template();
+    let form = parsed("createUiDefinition.json");
+    let parameters = &template["parameters"];
+    let outputs = &form["parameters"]["outputs"];
+    assert_eq!(names(outputs), names(parameters));
+
+    let mut elements = elements(&form);
+    for (name, output) in outputs.as_object().unwrap() {
+        if name == "Location" {
+            assert_eq!(output, "[location()]");
+            continue;
+        }
+        let element = elements.remove(output.as_str().unwrap());
+        let element = element.unwrap_or_else(|| panic!("{name} is {output}, which there is not"));
+        assert_eq!(element["constraints"]["required"], true, "{name}");
+        let is_hidden = element["type"] == "Microsoft.Common.PasswordBox";
+        assert_eq!(is_hidden, SECRETS.contains(&&**name), "{name}");
+        match &parameters[name]["defaultValue"] {
+            Value::Bool(value) => {
+                let default = &element["defaultValue"];
+                let allowed = element["constraints"]["allowedValues"].as_array().unwrap();
+                let chosen = allowed.iter().find(|it| it["label"] == *default).unwrap();
+                assert_eq!(chosen["value"], *value, "{name}");
+            }
+            default => assert_eq!(element["defaultValue"], *default, "{name}"),
+        }
+    }
+    assert!(elements.is_empty(), "nothing takes {elements:?}");
+}
+
+/// Answers to one question of the form.
+struct Example {
+    parameter: &'static str,
+    /// The app setting's expression, where the program reads what is taken.
+    expression: Option<&'static str>,
+    taken: &'static [&'static str],
+    refused: &'static [&'static str],
+}
+
+const EXAMPLES: [Example; 8] = [
+    Example {
+        parameter: "AzureSentinelSharedKey",
+        expression: Some(WORKSPACE_KEY),
+        taken: &["a2V5", "a2V5cw==", "a2V5czI="],
+        refused: &["", "a2V5c", "a2V5cw=", "a2V5 cw==", "key-key_"],
+    },
+    Example {
+        parameter: "AzureSentinelWorkspaceId",
+        expression: Some(WORKSPACE_ID),
+        taken: &["01234567-89ab-CDEF-0123-456789abcdef"],
+        refused: &["", "01234567", "{01234567-89ab-cdef-0123-456789abcdef}"],
+    },
+    Example {
+        parameter: "ClientId",
+        expression: Some(CLIENT_ID),
+        taken: &["aZ09_-"],
+        refused: &["", "a b"],
+    },
+    Example {
+        parameter: "ClientSecret",
+        expression: Some(CLIENT_SECRET),
+        taken: &["aZ09_-"],
+        refused: &["", "a b"],
+    },
+    Example {
+        parameter: "Domain",
+        expression: Some(DOMAIN),
+        taken: &[
+            "acme.eu.auth0.com",
+            "https://acme.eu.auth0.com",
+            "https://acme-1.eu.auth0.com/",
+        ],
+        refused: &[
+            "",
+            "acme",
+            "http://acme.eu.auth0.com",
+            "acme.eu.auth0.com/api/v2/",
+            "acme..auth0.com",
+            "acme eu.auth0.com",
+        ],
+    },
+    Example {
+        parameter: "FunctionName",
+        expression: None,
+        taken: &["auth0-poller", "A", "0123456789abcdefgh"],
+        refused: &["", "-a", "a_b", "0123456789abcdefghi"],
+    },
+    Example {
+        parameter: "PackageUri",
+        expression: None,
+        taken: &["https://example.com/auth0-poller.zip?a=b"],
+        refused: &["", "http://example.com/a.zip", "https://a b"],
+    },
+    Example {
+        parameter: "StartFrom",
+        expression: Some(START_FROM),
+        taken: &[
+            "1h",
+            "90m",
+            "1d12h",
+            "oldest",
+            "2026-11-21T08:00:00Z",
+            "2026-11-21T08:00:00+01:00",
+        ],
+        refused: &["", "1", "yesterday", "2026-11-21", "1h ago"],
+    },
+];
+
+#[test]
+fn the_form_takes_what_the_program_takes() {
+    let form = parsed("createUiDefinition.json");
+    let outputs = form["parameters"]["outputs"].as_object().unwrap();
+    let elements = elements(&form);
+    let mut patterns = BTreeMap::new();
+    for (name, output) in outputs {
+        let Some(element) = elements.get(output.as_str().unwrap()) else {
+            continue;
+        };
+        let constraints = &element["constraints"];
+        let pattern = constraints.get("regex");
+        let pattern = pattern.or(constraints["validations"].get(0).map(|it| &it["regex"]));
+        if let Some(pattern) = pattern {
+            let pattern = Regex::new(pattern.as_str().unwrap()).unwrap();
+            patterns.insert(name.as_str(), pattern);
+        }
+    }
+    assert_eq!(
+        patterns.keys().copied().collect::<Vec<_>>(),
+        EXAMPLES.map(|it| it.parameter)
+    );
+    for example in EXAMPLES {
+        let name = example.parameter;
+        for text in example.taken {
+            assert!(patterns[name].is_match(text), "{name}: {text}");
+            if let Some(expression) = example.expression {
+                read(&with(expression, text)).unwrap();
+            }
+        }
+        for text in example.refused {
+            assert!(!patterns[name].is_match(text), "{name}: {text}");
+        }
+    }
+}
