@@ -352,6 +352,33 @@ fn every_parameter_is_described_and_those_asked_for_are_there() {
 }
 
 #[test]
+fn names_are_unique_and_not_too_long() {
+    let template = template();
+    let variables = &template["variables"];
+    // Of 13 small letters and digits, and the same in the next deployment.
+    assert_eq!(
+        variables["unique"],
+        "[uniqueString(resourceGroup().id, toLower(parameters('FunctionName')))]"
+    );
+    assert_eq!(
+        variables["siteName"],
+        "[concat(toLower(parameters('FunctionName')), '-', variables('unique'))]"
+    );
+    // The host tells apps apart by the first 32 characters.
+    let longest = &template["parameters"]["FunctionName"]["maxLength"];
+    assert_eq!(*longest, 32 - 1 - 13);
+    // At most 24 characters, a storage account's without hyphens.
+    assert_eq!(
+        variables["storageName"],
+        "[concat('auth0', variables('unique'))]"
+    );
+    assert_eq!(
+        variables["vaultName"],
+        "[concat('auth0-', variables('unique'))]"
+    );
+}
+
+#[test]
 fn secrets_go_into_the_key_vault_and_nowhere_else() {
     let template = template();
     let is_secure = |it: &Value| it["type"].as_str().unwrap().starts_with("secure");
