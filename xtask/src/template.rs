@@ -78,12 +78,12 @@ struct File {
 struct Parameter {
     name: String,
     r#type: String,
-    default: Default,
+    default: DefaultValue,
 }
 
 #[derive(Deserialize)]
 #[serde(untagged)]
-enum Default {
+enum DefaultValue {
     Bool(bool),
     Text(String),
 }
@@ -117,9 +117,9 @@ fn function(yaml: &str) -> Result<Function> {
 fn declaration(parameter: &Parameter) -> String {
     let Parameter { name, r#type, .. } = parameter;
     match &parameter.default {
-        Default::Bool(value) => format!("{name}:{type}={value}"),
-        Default::Text(value) if r#type == "string" => format!("{name}:{type}='{value}'"),
-        Default::Text(value) => format!("{name}:{type}={value}"),
+        DefaultValue::Bool(value) => format!("{name}:{type}={value}"),
+        DefaultValue::Text(value) if r#type == "string" => format!("{name}:{type}='{value}'"),
+        DefaultValue::Text(value) => format!("{name}:{type}={value}"),
     }
 }
 
