@@ -68,6 +68,12 @@ const OF_THE_HOST: [&str; 2] = [
     "AzureWebJobsStorage__credential",
 ];
 
+/// What the platform adds for an app that has an identity.
+const OF_THE_PLATFORM: [(&str, &str); 2] = [
+    ("IDENTITY_ENDPOINT", "http://127.0.0.1:8081/msi/token"),
+    ("IDENTITY_HEADER", "header"),
+];
+
 const SECRETS: [&str; 2] = ["AzureSentinelSharedKey", "ClientSecret"];
 
 /// The app settings that the template makes, where its expressions have these values.
@@ -94,7 +100,8 @@ pub fn app_settings(values: &[(&str, &str)]) -> Vec<(String, String)> {
 }
 
 fn read(values: &[(&str, &str)]) -> Result<Settings, SettingsError> {
-    let settings: AppSettings = app_settings(values).into_iter().collect();
+    let added = OF_THE_PLATFORM.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let settings: AppSettings = app_settings(values).into_iter().chain(added).collect();
     Settings::read(&settings, &Purpose::Host)
 }
 
