@@ -5,6 +5,9 @@
 //! Where the real host hangs (an empty success) or looks away, this one reports a failure.
 //! It knows timers only, and fires them when it is told to.
 
+mod files;
+
+use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -22,6 +25,7 @@ use tokio::io::{AsyncBufReadExt as _, AsyncRead, BufReader};
 use tokio::process::{Child, Command};
 use tokio::sync::{mpsc, oneshot, watch};
 
+use self::files::{check_function, check_host, executable, function_timeout, functions, read_json};
 use crate::azurite::free_port;
 
 /// Bytes of a body that travel at once.
@@ -133,7 +137,8 @@ pub enum State {
 pub struct FunctionsHost {
     http: reqwest::Client,
     url: String,
-    functions: Vec<String>,
+    /// The functions, each with the retries that its policy allows, if it has one.
+    functions: BTreeMap<String, Option<u64>>,
     function_timeout: Duration,
     lines: Arc<Mutex<Vec<Line>>>,
     lines_seen: watch::Receiver<usize>,
@@ -180,11 +185,12 @@ impl FunctionsHost {
     /// Starts the program of a folder laid out for deployment, and returns when it answers.
     pub async fn start(root: &Path, app_settings: &[(String, String)]) -> Self {
         let host_json = read_json(&root.join("host.json"));
-        assert_eq!(host_json["version"], "2.0", "host.json has no version 2.0");
-        let functions = functions(root);
-        for function in &functions {
-            check_function(&read_json(&root.join(function).join("function.json")));
-        }
+        check_host(&host_json);
+        let functions = functions(root).into_iter().map(|function| {
+            let retries = check_function(&read_json(&root.join(&function).join("function.json")));
+            (function, retries)
+        });
+        let functions = functions.collect();
         let port = free_port().await;
         let (lines_seen, seen) = watch::channel(0);
         let supervisor = Supervisor {
@@ -230,13 +236,12 @@ impl FunctionsHost {
         self.startup
     }
 
-    /// Fires the timer of `function` and waits for what comes of it.
+    /// Fires the timer of `function` and waits for what comes of the first attempt. The real host
+    /// makes further ones by the function's retry policy; here that is for the test to do.
     pub async fn fire(&self, function: &str) -> Outcome {
-        let is_indexed = self.functions.iter().any(|name| name == function);
-        assert!(
-            is_indexed,
-            "no folder {function} with a function.json is deployed"
-        );
+        let Some(retries) = self.functions.get(function) else {
+            panic!("no folder {function} with a function.json is deployed");
+        };
         let status = json!({
             "Last": "0001-01-01T00:00:00",
             "Next": Utc::now().to_rfc3339_opts(SecondsFormat::Secs, false),
@@ -244,8 +249,12 @@ impl FunctionsHost {
         });
         let timer = json!({"Schedule": {"AdjustForDST": true}, "ScheduleStatus": status,
                            "IsPastDue": false});
-        let metadata = json!({"sys": {"MethodName": function, "UtcNow": Utc::now(),
+        let mut metadata = json!({"sys": {"MethodName": function, "UtcNow": Utc::now(),
                                       "RandGuid": "8ef9d137-4a9e-4b77-8148-2a456f7968d2"}});
+        if let Some(retries) = retries {
+            metadata["RetryContext"] = json!({"RetryCount": 0, "MaxRetryCount": retries,
+                                              "Exception": null, "Instance": null, "State": {}});
+        }
         let body = json!({"Data": {"timer": timer}, "Metadata": metadata});
         self.post(function, body.to_string()).await
     }
@@ -546,58 +555,6 @@ fn environment(port: u16, root: &Path, app_settings: &[(String, String)]) -> Vec
     environment
 }
 
-/// The folders that hold a `function.json`.
-fn functions(root: &Path) -> Vec<String> {
-    let entries = fs::read_dir(root).expect("a folder");
-    let mut names: Vec<String> = entries
-        .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
-        .filter(|name| root.join(name).join("function.json").exists())
-        .collect();
-    names.sort();
-    names
-}
-
-fn check_function(function: &Value) {
-    let bindings = function["bindings"].as_array().expect("bindings");
-    let [timer] = &bindings[..] else {
-        panic!("this stand-in knows functions with one binding, a timer");
-    };
-    assert_eq!(timer["type"], "timerTrigger");
-    assert_eq!(timer["direction"], "in");
-    assert!(timer["name"].as_str().is_some_and(|name| !name.is_empty()));
-    let schedule = timer["schedule"].as_str().expect("a schedule");
-    assert!(
-        !schedule.contains('%'),
-        "without its setting a schedule such as {schedule} leaves the function unindexed"
-    );
-    assert_eq!(schedule.split(' ').count(), 6, "a schedule has six fields");
-}
-
-fn executable(host_json: &Value) -> &str {
-    let description = &host_json["customHandler"]["description"];
-    let executable = description["defaultExecutablePath"].as_str();
-    executable.expect("host.json names no defaultExecutablePath")
-}
-
-/// `functionTimeout` of `host.json`, `hh:mm:ss`; five minutes where there is none.
-fn function_timeout(host_json: &Value) -> Duration {
-    let text = host_json["functionTimeout"].as_str().unwrap_or("00:05:00");
-    let seconds = text.split(':').fold(0, |seconds, part| {
-        seconds * 60
-            + part
-                .parse::<u64>()
-                .expect("a functionTimeout of the form hh:mm:ss")
-    });
-    Duration::from_secs(seconds)
-}
-
-fn read_json(path: &Path) -> Value {
-    let text =
-        fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-    serde_json::from_str(&text)
-        .unwrap_or_else(|error| panic!("{} is not JSON: {error}", path.display()))
-}
-
 /// Where Cargo put a binary of this workspace: beside the test or program that is running.
 pub fn built(name: &str) -> PathBuf {
     let current = std::env::current_exe().expect("a program");
@@ -631,12 +588,6 @@ mod tests {
         ] {
             judge(status, content_type, body).failure();
         }
-    }
-
-    #[test]
-    fn the_time_out_is_read_from_host_json() {
-        let json = json!({"functionTimeout": "00:10:30"});
-        assert_eq!(function_timeout(&json), Duration::from_secs(630));
     }
 
     /// What becomes of a program that does this, one line of shell.

@@ -1,0 +1,248 @@
+//! What is deployed beside the program: `host.json`, and a `function.json` for each function.
+//!
+//! The real host passes over what it does not know. Here a key that this project has no use for is
+//! a slip, and so is a value by which something would be lost.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use serde_json::Value;
+
+/// The levels of the host's log, the chattiest first.
+const LEVELS: [&str; 7] = [
+    "Trace",
+    "Debug",
+    "Information",
+    "Warning",
+    "Error",
+    "Critical",
+    "None",
+];
+/// What tells an operator how the function gets on: the program's lines, those of its answers, and
+/// whether an invocation succeeded.
+const NEEDED: [&str; 3] = ["Host.Function.Console", "Function", "Host.Results"];
+/// Kinds of telemetry.
+const KINDS: [&str; 6] = [
+    "Dependency",
+    "Event",
+    "Exception",
+    "PageView",
+    "Request",
+    "Trace",
+];
+
+/// The folders that hold a `function.json`.
+pub(super) fn functions(root: &Path) -> Vec<String> {
+    let entries = fs::read_dir(root).expect("a folder");
+    let mut names: Vec<String> = entries
+        .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
+        .filter(|name| root.join(name).join("function.json").exists())
+        .collect();
+    names.sort();
+    names
+}
+
+/// Panics unless `host.json` is one that the host starts with and that keeps the log complete.
+pub(super) fn check_host(host: &Value) {
+    check_keys(
+        host,
+        &["version", "functionTimeout", "customHandler", "logging"],
+    );
+    assert_eq!(host["version"], "2.0", "host.json has no version 2.0");
+    check_keys(&host["customHandler"], &["description"]);
+    check_keys(
+        &host["customHandler"]["description"],
+        &["defaultExecutablePath"],
+    );
+    function_timeout(host);
+    let Some(logging) = host.get("logging") else {
+        return;
+    };
+    check_keys(logging, &["logLevel", "applicationInsights"]);
+    let levels: BTreeMap<&str, usize> = object(&logging["logLevel"])
+        .map(|(category, level)| {
+            let level = LEVELS.iter().position(|&known| level == known);
+            (category, level.unwrap_or_else(|| panic!("{category}")))
+        })
+        .collect();
+    for category in NEEDED {
+        let level = level_of(category, &levels);
+        assert!(
+            level <= LEVELS.iter().position(|it| *it == "Information"),
+            "{category} is not logged"
+        );
+    }
+    let insights = &logging["applicationInsights"];
+    check_keys(insights, &["samplingSettings"]);
+    let sampling = &insights["samplingSettings"];
+    check_keys(sampling, &["isEnabled", "excludedTypes"]);
+    assert!(sampling["isEnabled"].is_boolean());
+    for kind in sampling["excludedTypes"].as_str().expect("text").split(';') {
+        assert!(KINDS.contains(&kind), "there is no telemetry {kind}");
+    }
+}
+
+/// The level of the category itself, or else of the nearest one above it.
+fn level_of(category: &str, levels: &BTreeMap<&str, usize>) -> Option<usize> {
+    let mut name = category;
+    loop {
+        if let Some(level) = levels.get(name) {
+            return Some(*level);
+        }
+        match name.rsplit_once('.') {
+            Some((above, _)) => name = above,
+            None => return levels.get("default").copied(),
+        }
+    }
+}
+
+/// Panics unless it is the `function.json` of a timer; answers with the retries that its policy
+/// allows, if it has one.
+pub(super) fn check_function(function: &Value) -> Option<u64> {
+    check_keys(function, &["bindings", "retry"]);
+    let bindings = function["bindings"].as_array().expect("bindings");
+    let [timer] = &bindings[..] else {
+        panic!("this stand-in knows functions with one binding, a timer");
+    };
+    check_keys(timer, &["type", "direction", "name", "schedule"]);
+    assert_eq!(timer["type"], "timerTrigger");
+    assert_eq!(timer["direction"], "in");
+    assert!(timer["name"].as_str().is_some_and(|name| !name.is_empty()));
+    let schedule = timer["schedule"].as_str().expect("a schedule");
+    assert!(
+        !schedule.contains('%'),
+        "without its setting a schedule such as {schedule} leaves the function unindexed"
+    );
+    assert_eq!(schedule.split(' ').count(), 6, "a schedule has six fields");
+    function.get("retry").map(check_retry)
+}
+
+fn check_retry(retry: &Value) -> u64 {
+    let intervals: &[&str] = match retry["strategy"].as_str() {
+        Some("fixedDelay") => &["delayInterval"],
+        Some("exponentialBackoff") => &["minimumInterval", "maximumInterval"],
+        other => panic!("there is no retry strategy {other:?}"),
+    };
+    check_keys(retry, &[&["strategy", "maxRetryCount"], intervals].concat());
+    for name in intervals {
+        assert!(time_span(&retry[name]) > Duration::ZERO, "{name}");
+    }
+    // -1 would be for ever, and no tick would ever come again.
+    let retries = retry["maxRetryCount"].as_u64();
+    retries.expect("a maxRetryCount that is a number")
+}
+
+/// Where the program is, from the root on.
+pub(super) fn executable(host_json: &Value) -> &str {
+    let description = &host_json["customHandler"]["description"];
+    let executable = description["defaultExecutablePath"].as_str();
+    executable.expect("host.json names no defaultExecutablePath")
+}
+
+/// `functionTimeout` of `host.json`; five minutes where there is none.
+pub(super) fn function_timeout(host_json: &Value) -> Duration {
+    let timeout = host_json.get("functionTimeout");
+    timeout.map_or(Duration::from_mins(5), time_span)
+}
+
+/// `hh:mm:ss`
+fn time_span(value: &Value) -> Duration {
+    let text = value.as_str().unwrap_or_default();
+    let parts: Vec<u64> = text.split(':').filter_map(|it| it.parse().ok()).collect();
+    let [hours, minutes, seconds] = parts[..] else {
+        panic!("{value} is not of the form hh:mm:ss");
+    };
+    Duration::from_secs((hours * 60 + minutes) * 60 + seconds)
+}
+
+/// Reads a file of JSON.
+pub(super) fn read_json(path: &Path) -> Value {
+    let text =
+        fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    serde_json::from_str(&text)
+        .unwrap_or_else(|error| panic!("{} is not JSON: {error}", path.display()))
+}
+
+fn check_keys(value: &Value, known: &[&str]) {
+    for (key, _) in object(value) {
+        assert!(known.contains(&key), "this stand-in knows no {key} there");
+    }
+}
+
+fn object(value: &Value) -> impl Iterator<Item = (&str, &Value)> {
+    let object = value.as_object();
+    let object = object.unwrap_or_else(|| panic!("{value} is not an object"));
+    object.iter().map(|(key, value)| (&**key, value))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::panic::catch_unwind;
+
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn the_time_out_is_read_from_host_json() {
+        let json = json!({"functionTimeout": "00:10:30"});
+        assert_eq!(function_timeout(&json), Duration::from_secs(630));
+    }
+
+    #[test]
+    fn a_retry_policy_is_complete_and_ends() {
+        let function = |retry: Value| {
+            json!({"retry": retry, "bindings": [{
+                "type": "timerTrigger", "direction": "in", "name": "timer",
+                "schedule": "0 * * * * *",
+            }]})
+        };
+        let good = json!({"strategy": "fixedDelay", "maxRetryCount": 2,
+                          "delayInterval": "00:00:10"});
+        assert_eq!(check_function(&function(good.clone())), Some(2));
+        for (key, value) in [
+            ("strategy", json!("exponentialBackoff")),
+            ("strategy", json!("linear")),
+            ("maxRetryCount", json!(-1)),
+            ("delayInterval", json!("10s")),
+            ("delayInterval", json!("00:00:00")),
+            ("maximumInterval", json!("00:01:00")),
+        ] {
+            let mut bad = good.clone();
+            bad[key] = value;
+            let bad = function(bad);
+            assert!(catch_unwind(|| check_function(&bad)).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn the_log_keeps_what_an_operator_needs() {
+        let host = |levels: Value| {
+            json!({
+                "version": "2.0",
+                "customHandler": {"description": {"defaultExecutablePath": "x"}},
+                "logging": {
+                    "logLevel": levels,
+                    "applicationInsights": {
+                        "samplingSettings": {"isEnabled": true, "excludedTypes": "Request"},
+                    },
+                },
+            })
+        };
+        check_host(&host(json!({"default": "Information"})));
+        check_host(&host(
+            json!({"default": "None", "Host": "Trace", "Function": "Debug"}),
+        ));
+        for levels in [
+            json!({"default": "Warning"}),
+            json!({"default": "Trace", "Host.Function.Console": "Error"}),
+            json!({"default": "Trace", "Host": "None"}),
+            json!({"default": "Info"}),
+        ] {
+            let bad = host(levels);
+            assert!(catch_unwind(|| check_host(&bad)).is_err(), "{bad}");
+        }
+    }
+}
