@@ -49,6 +49,64 @@ fn the_settings_of_the_reference_connector_are_enough() {
     assert_eq!(policy.budget, Duration::from_mins(4));
 }
 
+/// The `Values` of the sample, for a laptop.
+fn sample() -> serde_json::Map<String, serde_json::Value> {
+    let sample = include_str!("../../local.settings.sample.json");
+    let mut sample: serde_json::Value = serde_json::from_str(sample).unwrap();
+    serde_json::from_value(sample["Values"].take()).unwrap()
+}
+
+#[test]
+fn the_sample_lacks_nothing_but_what_only_its_user_knows() {
+    let sample = include_str!("../../local.settings.sample.json");
+    let filled_in: AppSettings = COMPLETE.into_iter().collect();
+    let settings = filled_in.or_local(sample).unwrap();
+    let settings = Settings::read(&settings, &Purpose::Host).unwrap();
+    assert!(matches!(settings.storage, StorageSettings::Azure(_)));
+
+    let error = AppSettings::default().or_local(sample).unwrap();
+    let error = Settings::read(&error, &Purpose::Host).unwrap_err();
+    let missing: Vec<_> = error.lines().collect();
+    let names = missing.iter().map(|line| line.split(' ').next().unwrap());
+    assert!(names.eq(COMPLETE.map(|(name, _)| name)), "{missing:?}");
+}
+
+#[test]
+fn the_sample_names_every_documented_setting() {
+    // A managed identity takes the place of the sample's connection string, and a proxy is a
+    // matter of the machine.
+    let elsewhere = [
+        "AzureWebJobsStorage__accountName",
+        "AzureWebJobsStorage__blobServiceUri",
+        "HTTPS_PROXY",
+        "NO_PROXY",
+    ];
+    let reference = include_str!("../../docs/reference.md");
+    let (_, section) = reference.split_once("\n## Settings\n").unwrap();
+    let section = section.split("\n## ").next().unwrap();
+    let rows = section.lines().filter(|line| line.starts_with("| `"));
+    let names = rows.flat_map(|row| row.split('|').nth(1).unwrap().split('`').skip(1).step_by(2));
+    let mut expected: Vec<_> = names.filter(|name| !elsewhere.contains(name)).collect();
+    // What the Functions tools ask for.
+    expected.push("FUNCTIONS_WORKER_RUNTIME");
+    expected.sort_unstable();
+    let values = sample();
+    let mut found: Vec<_> = values.keys().collect();
+    found.sort_unstable();
+    assert_eq!(found, expected);
+}
+
+#[test]
+fn the_default_run_ends_before_the_host_would_kill_it() {
+    let host: serde_json::Value = serde_json::from_str(include_str!("../../host.json")).unwrap();
+    let timeout = host["functionTimeout"].as_str().unwrap();
+    let parts = timeout.split(':').map(|part| part.parse::<u64>().unwrap());
+    let timeout = Duration::from_secs(parts.fold(0, |seconds, part| seconds * 60 + part));
+    // The documentation promises ten seconds.
+    let longest = read(&[]).unwrap().policy.budget + Duration::from_secs(10);
+    assert!(longest < timeout, "{longest:?} is not below {timeout:?}");
+}
+
 #[test]
 fn a_domain_is_a_host_or_a_url_of_one() {
     for (text, url, tenant) in [
