@@ -1,0 +1,333 @@
+//! Tests of the deployment package as `cargo xtask package` left it, which has to run first:
+//!
+//!     cargo xtask package && cargo test --test package -- --ignored
+//!
+//! Nothing here takes the program from anywhere but the zip.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test that cannot go on fails"
+)]
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use std::fs::{self, File};
+use std::io::Read as _;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+use std::process::{Output, Stdio};
+
+use chrono::{DateTime, Duration, SubsecRound as _, Utc};
+use elf::ElfBytes;
+use elf::endian::LittleEndian;
+use serde_json::Value;
+use sha2::{Digest as _, Sha256};
+use simulator::{Azurite, FunctionsHost, ManagedIdentity, Tenant, Workspace, tenant};
+use tempfile::TempDir;
+use tokio::process::Command;
+use zip::ZipArchive;
+
+const FUNCTION: &str = "Auth0Poller";
+/// Bytes of the zip: it is fetched whenever a Function App starts on another machine.
+const LARGEST: usize = 6_000_000;
+
+/// A file of the package's folder.
+fn package(name: &str) -> PathBuf {
+    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap();
+    let path = target.join("package").join(name);
+    let is_there = path.is_file();
+    assert!(
+        is_there,
+        "there is no {}; run `cargo xtask package`",
+        path.display()
+    );
+    path
+}
+
+fn archive() -> ZipArchive<File> {
+    ZipArchive::new(File::open(package("auth0-poller.zip")).unwrap()).unwrap()
+}
+
+/// The package as it lies on a Function App.
+fn unpacked() -> TempDir {
+    let extracted = tempfile::tempdir().unwrap();
+    archive().extract(extracted.path()).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    copy(&extracted.path().join("."), folder.path());
+    folder
+}
+
+/// Copies by another process: a child that another test forks while this one has a program open
+/// for writing would keep it from being started ("Text file busy").
+fn copy(from: &Path, to: &Path) {
+    let mut cp = std::process::Command::new("cp");
+    cp.arg("--archive").args([from, to]);
+    assert!(cp.status().unwrap().success(), "{cp:?}");
+}
+
+fn program() -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let mut archive = archive();
+    let mut program = archive.by_name("auth0-poller").unwrap();
+    program.read_to_end(&mut bytes).unwrap();
+    bytes
+}
+
+fn sha256(bytes: &[u8]) -> String {
+    let mut text = String::new();
+    for byte in Sha256::digest(bytes) {
+        write!(text, "{byte:02x}").unwrap();
+    }
+    text
+}
+
+#[test]
+#[ignore = "needs the package: cargo xtask package && cargo test --test package -- --ignored"]
+fn the_archive_holds_what_is_deployed_and_nothing_else() {
+    let mut archive = archive();
+    let files: Vec<_> = (0..archive.len())
+        .map(|index| {
+            let file = archive.by_index(index).unwrap();
+            (file.name().unwrap().to_string(), file.unix_mode().unwrap())
+        })
+        .collect();
+    let expected = [
+        ("Auth0Poller/function.json", 0o100_644),
+        ("auth0-poller", 0o100_755),
+        ("host.json", 0o100_644),
+    ];
+    assert_eq!(files, expected.map(|(name, mode)| (name.to_owned(), mode)));
+
+    let folder = unpacked();
+    let project = Path::new(env!("CARGO_MANIFEST_DIR"));
+    for name in ["host.json", "Auth0Poller/function.json"] {
+        let packed = fs::read_to_string(folder.path().join(name)).unwrap();
+        assert_eq!(packed, fs::read_to_string(project.join(name)).unwrap());
+    }
+    let program = folder.path().join("auth0-poller").metadata().unwrap();
+    assert_eq!(program.permissions().mode() & 0o777, 0o755);
+}
+
+#[test]
+#[ignore = "needs the package: cargo xtask package && cargo test --test package -- --ignored"]
+fn it_is_small_and_its_checksum_is_beside_it() {
+    let zip = fs::read(package("auth0-poller.zip")).unwrap();
+    assert!(zip.len() < LARGEST, "{} bytes", zip.len());
+    let checksum = fs::read_to_string(package("auth0-poller.zip.sha256")).unwrap();
+    assert_eq!(checksum, format!("{}  auth0-poller.zip\n", sha256(&zip)));
+}
+
+#[test]
+#[ignore = "needs the package: cargo xtask package && cargo test --test package -- --ignored"]
+fn the_bill_of_materials_lists_the_crates_in_the_program_and_no_others() {
+    let bill = fs::read(package("auth0-poller.cdx.json")).unwrap();
+    let bill: Value = serde_json::from_slice(&bill).unwrap();
+    assert_eq!(bill["bomFormat"], "CycloneDX");
+    let hash = &bill["metadata"]["component"]["hashes"][0]["content"];
+    assert_eq!(*hash, sha256(&program()));
+
+    let components = bill["components"].as_array().unwrap();
+    let name = |component: &Value| component["name"].as_str().unwrap().to_owned();
+    let names: BTreeSet<_> = components.iter().map(name).collect();
+    for part in ["object_store", "ring", "rust-std", "rustls", "tokio"] {
+        assert!(names.contains(part), "{part} is in the program");
+    }
+    // Of tests, of build scripts, of macros, of the project's own tools, of other platforms.
+    for other in [
+        "proptest",
+        "cc",
+        "serde_derive",
+        "simulator",
+        "xtask",
+        "windows-sys",
+    ] {
+        assert!(!names.contains(other), "{other} is not in the program");
+    }
+    for component in components {
+        let text = |value: &Value| value.as_str().is_some_and(|it| !it.is_empty());
+        assert!(text(&component["version"]), "{component}");
+        assert!(text(&component["licenses"][0]["expression"]), "{component}");
+        let hash = &component["hashes"][0]["content"];
+        let is_crate = component["name"] != "rust-std";
+        assert_eq!(
+            hash.as_str().is_some_and(|it| it.len() == 64),
+            is_crate,
+            "{component}"
+        );
+    }
+
+    let references = |value: &Value| -> BTreeSet<String> {
+        let values = value.as_array().into_iter().flatten();
+        values.map(|it| it.as_str().unwrap().to_owned()).collect()
+    };
+    let all: BTreeSet<_> = components
+        .iter()
+        .chain([&bill["metadata"]["component"]])
+        .map(|it| it["bom-ref"].as_str().unwrap().to_owned())
+        .collect();
+    let mut reached = BTreeSet::new();
+    for dependency in bill["dependencies"].as_array().unwrap() {
+        reached.extend(references(&dependency["dependsOn"]));
+    }
+    reached.insert(format!(
+        "pkg:cargo/auth0-poller@{}",
+        env!("CARGO_PKG_VERSION")
+    ));
+    assert_eq!(reached, all, "each is there because another needs it");
+}
+
+#[test]
+#[ignore = "needs the package: cargo xtask package && cargo test --test package -- --ignored"]
+fn the_program_is_static_and_knows_nothing_of_the_machine_that_built_it() {
+    let program = program();
+    let elf = ElfBytes::<LittleEndian>::minimal_parse(&program).unwrap();
+    assert_eq!(elf.ehdr.e_machine, elf::abi::EM_X86_64);
+    let segments = elf.segments().unwrap();
+    assert!(
+        segments.iter().all(|it| it.p_type != elf::abi::PT_INTERP),
+        "a static program asks for no loader"
+    );
+    let libraries = elf.dynamic().unwrap().into_iter().flatten();
+    let libraries = libraries.filter(|it| it.d_tag == elf::abi::DT_NEEDED);
+    assert_eq!(libraries.count(), 0);
+
+    let cargo_home = home::cargo_home().unwrap();
+    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap();
+    let project = Path::new(env!("CARGO_MANIFEST_DIR"));
+    for path in [project, target, &*cargo_home] {
+        let path = path.to_str().unwrap();
+        let is_there = memchr::memmem::find(&program, path.as_bytes()).is_some();
+        assert!(!is_there, "{path} is in the program");
+    }
+}
+
+/// The world that a Function App runs in: storage is reached over TLS, by a managed identity.
+struct World {
+    tenant: Tenant,
+    workspace: Workspace,
+    azurite: Azurite,
+    identity: ManagedIdentity,
+}
+
+impl World {
+    async fn start() -> Self {
+        let options = tenant::Options {
+            // Counts are easier to read without the event of the token itself.
+            token_events: false,
+            ..tenant::Options::default()
+        };
+        Self {
+            tenant: Tenant::with(options).await,
+            workspace: Workspace::start().await,
+            azurite: Azurite::start_with_identities().await,
+            identity: ManagedIdentity::start("https://storage.azure.com").await,
+        }
+    }
+
+    /// What the Function App is configured with, and what the platform adds.
+    fn app_settings(&self) -> Vec<(String, String)> {
+        let storage = (
+            "AzureWebJobsStorage__blobServiceUri".to_owned(),
+            self.azurite.endpoint(),
+        );
+        let mut settings = [self.tenant.settings(), self.workspace.settings()].concat();
+        settings.push(storage);
+        settings.extend(self.identity.environment());
+        settings
+    }
+
+    fn assert_all_landed_once(&self) {
+        let mut landed = self.workspace.landed();
+        landed.sort();
+        assert!(landed == self.tenant.log_ids(), "lost or repeated");
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs the package: cargo xtask package && cargo test --test package -- --ignored"]
+async fn under_the_functions_host_it_delivers_every_record_once() {
+    let world = World::start().await;
+    let root = unpacked();
+    let mut settings = world.app_settings();
+    settings.push(("SSL_CERT_FILE".into(), world.azurite.certificate()));
+    let host = FunctionsHost::start(root.path(), &settings).await;
+
+    world
+        .tenant
+        .generate(2_500, minutes_ago(50), minutes_ago(5));
+    let report = host.fire(FUNCTION).await.report();
+    assert_eq!(report["delivered"], 2_500);
+    host.kill().await;
+    world.tenant.generate(30, minutes_ago(4), minutes_ago(2));
+    let report = host.fire(FUNCTION).await.report();
+    assert_eq!(report["delivered"], 30);
+    world.assert_all_landed_once();
+
+    let mut left: Vec<_> = fs::read_dir(root.path())
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name())
+        .collect();
+    left.sort();
+    let expected = ["Auth0Poller", "auth0-poller", "host.json"];
+    assert_eq!(left, expected, "it writes nothing there");
+}
+
+#[tokio::test]
+#[ignore = "needs the package: cargo xtask package && cargo test --test package -- --ignored"]
+async fn certificates_are_all_that_it_needs_of_a_machine() {
+    let world = World::start().await;
+    let unpacked = unpacked();
+    let root = tempfile::tempdir().unwrap();
+    copy(&unpacked.path().join("auth0-poller"), root.path());
+    let certificates = root.path().join("etc/ssl/certs/ca-certificates.crt");
+    fs::create_dir_all(certificates.parent().unwrap()).unwrap();
+    fs::copy(world.azurite.certificate(), &certificates).unwrap();
+    let settings = world.app_settings();
+
+    let version = on_root(root.path(), &["--version"], &[]).await;
+    let expected = format!("auth0-poller {}\n", env!("CARGO_PKG_VERSION"));
+    assert_eq!(String::from_utf8(version.stdout).unwrap(), expected);
+
+    world.tenant.generate(40, minutes_ago(50), minutes_ago(5));
+    let check = on_root(root.path(), &["check"], &settings).await;
+    assert!(check.status.success(), "{check:?}");
+    let poll = on_root(root.path(), &["poll"], &settings).await;
+    assert!(poll.status.success(), "{poll:?}");
+    world.assert_all_landed_once();
+
+    fs::remove_file(&certificates).unwrap();
+    let check = on_root(root.path(), &["check"], &settings).await;
+    let trusts_nobody = String::from_utf8(check.stderr).unwrap();
+    assert!(
+        trusts_nobody.contains("No CA certificates"),
+        "{trusts_nobody}"
+    );
+}
+
+/// Runs the program with this folder as the root of the file system.
+async fn on_root(root: &Path, arguments: &[&str], settings: &[(String, String)]) -> Output {
+    let mut unshare = Command::new("unshare");
+    if fs::metadata("/proc/self").unwrap().uid() != 0 {
+        // Only root may change its root, and in a namespace of its own everyone is.
+        unshare.arg("--map-root-user");
+    }
+    let unshare = unshare
+        .arg("--root")
+        .arg(root)
+        .arg("/auth0-poller")
+        .args(arguments)
+        .env_clear()
+        .envs(settings.iter().cloned())
+        .stdin(Stdio::null())
+        .output();
+    unshare.await.expect("unshare, of util-linux")
+}
+
+#[allow(
+    clippy::disallowed_methods,
+    reason = "the world's clock is the real one"
+)]
+fn minutes_ago(minutes: i64) -> DateTime<Utc> {
+    // Auth0 writes milliseconds.
+    Utc::now().trunc_subsecs(3) - Duration::minutes(minutes)
+}
