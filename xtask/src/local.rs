@@ -28,16 +28,13 @@ pub fn prepare() -> Result<()> {
     }
     println!(
         "
-Then, to see whether all answers:
-
-    ./auth0-poller check
-
 Start the storage emulator, which needs Node, in a terminal of its own:
 
     npx --yes azurite@3.35.0 --disableTelemetry --location .azurite
 
-and the function, with Azure Functions Core Tools 4:
+See whether everything answers, and start the function with Azure Functions Core Tools 4:
 
+    ./auth0-poller check
     func start"
     );
     Ok(())

@@ -22,7 +22,8 @@ pub struct Project {
 pub struct Build {
     /// The program.
     pub program: PathBuf,
-    /// The packages whose code was compiled into it; macros and build scripts are not among them.
+    /// The packages compiled for the target that was named, if one was: macros and build scripts
+    /// are not among them then.
     pub packages: BTreeSet<PackageId>,
 }
 
