@@ -16,6 +16,7 @@ mod delivery;
 mod handler;
 mod identity;
 mod kql;
+mod package;
 mod sentinel;
 mod start;
 mod storage;

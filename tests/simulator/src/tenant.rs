@@ -64,6 +64,8 @@ pub struct Options {
     pub token_life: i64,
     /// The scopes of a token.
     pub scope: &'static str,
+    /// The Management API's identifier.
+    pub audience: &'static str,
     /// Requests in the bucket, and requests a minute that fill it again.
     pub rate_limit: (u64, u64),
 }
@@ -76,6 +78,7 @@ impl Default for Options {
             token_events: true,
             token_life: 86_400,
             scope: "read:logs read:logs_users",
+            audience: "https://acme.eu.auth0.com/api/v2/",
             // Out of the way; a test of the limit sets its own.
             rate_limit: (1_000, 60_000),
         }
@@ -149,7 +152,7 @@ impl Tenant {
     pub fn settings(&self) -> Vec<(String, String)> {
         [
             ("DOMAIN", self.server.url()),
-            ("AUDIENCE", audience()),
+            ("AUDIENCE", self.inner.options.audience.to_owned()),
             ("CLIENT_ID", CLIENT_ID.to_owned()),
             ("CLIENT_SECRET", CLIENT_SECRET.to_owned()),
         ]
@@ -299,10 +302,6 @@ impl Log {
     }
 }
 
-fn audience() -> String {
-    format!("https://{DOMAIN}/api/v2/")
-}
-
 /// The smallest id that could be stored at this time.
 fn bound(time: DateTime<Utc>) -> String {
     format!("900{}{:033}", time.format("%Y%m%d%H%M%S%6f"), 0)
@@ -352,7 +351,7 @@ async fn token(State(tenant): State<Arc<Inner>>, headers: HeaderMap, body: Bytes
     if (field("client_id"), field("client_secret")) != (CLIENT_ID, CLIENT_SECRET) {
         return denied(StatusCode::UNAUTHORIZED, "Unauthorized");
     }
-    if field("audience") != audience() {
+    if field("audience") != tenant.options.audience {
         let asked = field("audience");
         return denied(
             StatusCode::FORBIDDEN,
@@ -371,7 +370,7 @@ async fn token(State(tenant): State<Arc<Inner>>, headers: HeaderMap, body: Bytes
     if tenant.options.token_events {
         let event = json!({
             "date": now, "type": "seccft", "description": "Client Credentials for Access Token",
-            "client_id": CLIENT_ID, "client_name": "auth0-poller", "audience": audience(),
+            "client_id": CLIENT_ID, "client_name": "auth0-poller", "audience": tenant.options.audience,
             "scope": tenant.options.scope, "hostname": DOMAIN, "tenant_name": "acme",
         });
         if let Value::Object(event) = event {

@@ -1,14 +1,8 @@
 //! Tests of the deployment package as `cargo xtask package` left it, which has to run first:
 //!
-//!     cargo xtask package && cargo test --test package -- --ignored
+//!     cargo xtask package && cargo test --test blackbox package -- --ignored
 //!
 //! Nothing here takes the program from anywhere but the zip.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    reason = "a test that cannot go on fails"
-)]
-
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::fs::{self, File};
@@ -17,7 +11,6 @@ use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
 
-use chrono::{DateTime, Duration, SubsecRound as _, Utc};
 use elf::ElfBytes;
 use elf::endian::LittleEndian;
 use serde_json::Value;
@@ -27,7 +20,9 @@ use tempfile::TempDir;
 use tokio::process::Command;
 use zip::ZipArchive;
 
-const FUNCTION: &str = "Auth0Poller";
+use crate::template::{self, app_settings};
+use crate::world::{FUNCTION, minutes_ago};
+
 /// Bytes of the zip: it is fetched whenever a Function App starts on another machine.
 const LARGEST: usize = 6_000_000;
 
@@ -82,7 +77,7 @@ fn sha256(bytes: &[u8]) -> String {
 }
 
 #[test]
-#[ignore = "needs the package: cargo xtask package && cargo test --test package -- --ignored"]
+#[ignore = "needs the package: cargo xtask package && cargo test --test blackbox package -- --ignored"]
 fn the_archive_holds_what_is_deployed_and_nothing_else() {
     let mut archive = archive();
     let files: Vec<_> = (0..archive.len())
@@ -109,7 +104,7 @@ fn the_archive_holds_what_is_deployed_and_nothing_else() {
 }
 
 #[test]
-#[ignore = "needs the package: cargo xtask package && cargo test --test package -- --ignored"]
+#[ignore = "needs the package: cargo xtask package && cargo test --test blackbox package -- --ignored"]
 fn it_is_small_and_its_checksum_is_beside_it() {
     let zip = fs::read(package("auth0-poller.zip")).unwrap();
     assert!(zip.len() < LARGEST, "{} bytes", zip.len());
@@ -118,7 +113,7 @@ fn it_is_small_and_its_checksum_is_beside_it() {
 }
 
 #[test]
-#[ignore = "needs the package: cargo xtask package && cargo test --test package -- --ignored"]
+#[ignore = "needs the package: cargo xtask package && cargo test --test blackbox package -- --ignored"]
 fn the_bill_of_materials_lists_the_crates_in_the_program_and_no_others() {
     let bill = fs::read(package("auth0-poller.cdx.json")).unwrap();
     let bill: Value = serde_json::from_slice(&bill).unwrap();
@@ -180,7 +175,7 @@ fn the_bill_of_materials_lists_the_crates_in_the_program_and_no_others() {
 }
 
 #[test]
-#[ignore = "needs the package: cargo xtask package && cargo test --test package -- --ignored"]
+#[ignore = "needs the package: cargo xtask package && cargo test --test blackbox package -- --ignored"]
 fn the_program_is_static_and_knows_nothing_of_the_machine_that_built_it() {
     let program = program();
     let elf = ElfBytes::<LittleEndian>::minimal_parse(&program).unwrap();
@@ -217,6 +212,8 @@ impl World {
         let options = tenant::Options {
             // Counts are easier to read without the event of the token itself.
             token_events: false,
+            // As the program has it from DOMAIN.
+            audience: "https://127.0.0.1/api/v2/",
             ..tenant::Options::default()
         };
         Self {
@@ -227,14 +224,22 @@ impl World {
         }
     }
 
-    /// What the Function App is configured with, and what the platform adds.
+    /// What the template configures the Function App with, where its references to Key Vault are
+    /// resolved, and what the platform adds.
     fn app_settings(&self) -> Vec<(String, String)> {
-        let storage = (
-            "AzureWebJobsStorage__blobServiceUri".to_owned(),
-            self.azurite.endpoint(),
-        );
-        let mut settings = [self.tenant.settings(), self.workspace.settings()].concat();
-        settings.push(storage);
+        let given = [self.tenant.settings(), self.workspace.settings()].concat();
+        let given = |name: &str| &*given.iter().find(|(it, _)| it == name).unwrap().1;
+        let mut settings = app_settings(&[
+            (template::BLOB_SERVICE, &self.azurite.endpoint()),
+            (template::INSIGHTS, "InstrumentationKey=unused"),
+            (template::DOMAIN, given("DOMAIN")),
+            (template::CLIENT_ID, given("CLIENT_ID")),
+            (template::CLIENT_SECRET, given("CLIENT_SECRET")),
+            (template::WORKSPACE_ID, given("WorkspaceID")),
+            (template::WORKSPACE_KEY, given("WorkspaceKey")),
+            (template::LOG_ANALYTICS, given("logAnalyticsUri")),
+            (template::START_FROM, "1h"),
+        ]);
         settings.extend(self.identity.environment());
         settings
     }
@@ -247,7 +252,7 @@ impl World {
 }
 
 #[tokio::test]
-#[ignore = "needs the package: cargo xtask package && cargo test --test package -- --ignored"]
+#[ignore = "needs the package: cargo xtask package && cargo test --test blackbox package -- --ignored"]
 async fn under_the_functions_host_it_delivers_every_record_once() {
     let world = World::start().await;
     let root = unpacked();
@@ -276,7 +281,7 @@ async fn under_the_functions_host_it_delivers_every_record_once() {
 }
 
 #[tokio::test]
-#[ignore = "needs the package: cargo xtask package && cargo test --test package -- --ignored"]
+#[ignore = "needs the package: cargo xtask package && cargo test --test blackbox package -- --ignored"]
 async fn certificates_are_all_that_it_needs_of_a_machine() {
     let world = World::start().await;
     let unpacked = unpacked();
@@ -324,13 +329,4 @@ async fn on_root(root: &Path, arguments: &[&str], settings: &[(String, String)])
         .stdin(Stdio::null())
         .output();
     unshare.await.expect("unshare, of util-linux")
-}
-
-#[allow(
-    clippy::disallowed_methods,
-    reason = "the world's clock is the real one"
-)]
-fn minutes_ago(minutes: i64) -> DateTime<Utc> {
-    // Auth0 writes milliseconds.
-    Utc::now().trunc_subsecs(3) - Duration::minutes(minutes)
 }
