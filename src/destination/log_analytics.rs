@@ -21,6 +21,7 @@ use crate::clock::Clock;
 use crate::http::{self, Answer, SendError};
 use crate::redact::Redaction;
 use crate::retry::{self, Again, Deadline, GaveUp, Jitter, Transient};
+use crate::table::Api;
 use crate::table::row::row;
 
 /// The table is named so; the service appends `_CL`.
@@ -232,7 +233,7 @@ impl Destination for LogAnalytics {
     }
 
     fn row(&self, record: &Record) -> Result<Bytes, BoxError> {
-        Ok(row(record.text(), self.redaction)?.into())
+        Ok(row(record.text(), Api::DataCollector, self.redaction)?.into())
     }
 
     async fn deliver(&self, rows: &[Bytes], deadline: Deadline) -> Result<Receipt, DeliveryError> {

@@ -2,8 +2,11 @@
 
 use std::sync::LazyLock;
 
-/// Columns named `AdditionalFields`, `AdditionalFields_2` and so on.
-pub const ADDITIONAL_FIELDS: usize = 128;
+use super::Api;
+
+/// Letters of a column's name that the Logs Ingestion API allows. The first must be one of the
+/// alphabet.
+const LONGEST_DECLARED: usize = 45;
 
 /// What a column holds.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -53,12 +56,27 @@ pub struct Column {
     pub path: Vec<&'static str>,
     /// Its name, without the suffix.
     pub name: String,
+    /// Its name in the table.
+    pub full_name: String,
     /// What it holds.
     pub kind: Type,
     /// Whether a record may have its value as text.
     pub from_text: bool,
     /// What the value means.
     pub meaning: &'static str,
+}
+
+impl Column {
+    /// The name under which rows have it; `None` where this way into the table has no room for it.
+    #[must_use]
+    pub fn name_for(&self, api: Api) -> Option<&str> {
+        match api {
+            Api::DataCollector => Some(&self.name),
+            Api::LogsIngestion => Some(&*self.full_name).filter(|it| {
+                it.len() <= LONGEST_DECLARED && it.starts_with(|it: char| it.is_ascii_alphabetic())
+            }),
+        }
+    }
 }
 
 /// Where a path may lead.
@@ -131,14 +149,19 @@ pub fn additional_fields(number: usize) -> String {
     }
 }
 
-/// Every column that rows can make, by its name with the suffix.
-pub fn custom_columns() -> impl Iterator<Item = (String, Type)> {
+/// The name in the table of the `number`th part of `AdditionalFields`, from 0.
+#[must_use]
+pub fn additional_fields_column(number: usize) -> String {
+    additional_fields(number) + Type::String.suffix()
+}
+
+/// Every column of the table that rows can fill, beside `TimeGenerated`.
+pub fn custom_columns(api: Api) -> impl Iterator<Item = (String, Type)> {
     let columns = catalogue().columns.iter();
-    let columns = columns.map(|column| (column.name.clone(), column.kind));
-    let parts = (0..ADDITIONAL_FIELDS).map(|number| (additional_fields(number), Type::String));
-    columns
-        .chain(parts)
-        .map(|(name, kind)| (name + kind.suffix(), kind))
+    let columns = columns.filter(move |column| column.name_for(api).is_some());
+    let columns = columns.map(|column| (column.full_name.clone(), column.kind));
+    let parts = (0..api.parts()).map(|number| (additional_fields_column(number), Type::String));
+    columns.chain(parts)
 }
 
 /// Lines that are no column are left out; a test sees to it that there are none but comments.
@@ -166,9 +189,11 @@ fn read_line(line: &'static str) -> Option<Column> {
         "guid" => Type::Guid,
         _ => return None,
     };
+    let name = path.trim_start_matches('$').replace(['.', '-'], "_");
     Some(Column {
         path: path.split('.').collect(),
-        name: path.trim_start_matches('$').replace(['.', '-'], "_"),
+        full_name: format!("{name}{}", kind.suffix()),
+        name,
         kind,
         from_text,
         meaning,
@@ -197,10 +222,12 @@ mod tests {
 
     #[test]
     fn no_column_is_there_twice_and_all_fit_into_a_table() {
-        let columns: Vec<_> = custom_columns().map(|(name, _)| name).collect();
+        let columns: Vec<_> = custom_columns(Api::DataCollector)
+            .map(|(name, _)| name)
+            .collect();
         let names: BTreeSet<_> = columns.iter().collect();
         assert_eq!(names.len(), columns.len());
-        assert!(columns.len() - ADDITIONAL_FIELDS < 300);
+        assert!(columns.len() - 128 < 300);
         assert!(columns.len() < 500);
         let is_reserved = |it: &Column| ["tenant", "TimeGenerated", "RawData"].contains(&&*it.name);
         assert!(!catalogue().columns.iter().any(is_reserved));
@@ -224,7 +251,9 @@ mod tests {
 
     #[test]
     fn columns_are_listed_with_their_suffixes() {
-        let columns: BTreeSet<_> = custom_columns().map(|(name, _)| name).collect();
+        let columns = |api| custom_columns(api).map(|(name, _)| name);
+        let declared: BTreeSet<_> = columns(Api::LogsIngestion).collect();
+        let columns: BTreeSet<_> = columns(Api::DataCollector).collect();
         for name in [
             "date_t",
             "isMobile_b",
@@ -238,5 +267,15 @@ mod tests {
         }
         assert!(!columns.contains("AdditionalFields_1_s"));
         assert!(!columns.contains("AdditionalFields_129_s"));
+
+        assert!(declared.is_subset(&columns));
+        // 45 letters, and 46.
+        assert!(declared.contains("details_response_body_flags_universal_login_b"));
+        assert!(columns.contains("details_response_body_providers_recaptcha_v2_s"));
+        assert!(!declared.contains("details_response_body_providers_recaptcha_v2_s"));
+        assert!(declared.contains("AdditionalFields_16_s"));
+        assert!(!declared.contains("AdditionalFields_17_s"));
+        // Neither the 31 long ones nor `_id_s`.
+        assert_eq!(declared.len(), 243 - 31 - 1 + 16);
     }
 }

@@ -6,3 +6,45 @@
 
 pub mod catalogue;
 pub mod row;
+pub mod schema;
+
+/// The two ways into the table, which take rows in slightly different forms.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Api {
+    /// The HTTP Data Collector API: it flattens what it is sent and appends a suffix for the type
+    /// that it sees in the value.
+    DataCollector,
+    /// The Logs Ingestion API: it takes what its rule declares, suffixes spelled out, and drops
+    /// the rest behind a success.
+    LogsIngestion,
+}
+
+impl Api {
+    /// Bytes of one field. Of what is longer the services keep the beginning: 32,766 bytes and
+    /// 64 KiB.
+    #[must_use]
+    pub fn longest_field(self) -> usize {
+        match self {
+            Self::DataCollector => 32_000,
+            Self::LogsIngestion => 64_000,
+        }
+    }
+
+    /// Parts of `AdditionalFields` that there are at most.
+    #[must_use]
+    pub fn parts(self) -> usize {
+        match self {
+            Self::DataCollector => 128,
+            Self::LogsIngestion => 16,
+        }
+    }
+
+    /// Bytes of a row, if a delivery limits them: 1 MB with the brackets of a list around it.
+    #[must_use]
+    pub fn longest_row(self) -> usize {
+        match self {
+            Self::DataCollector => usize::MAX,
+            Self::LogsIngestion => 999_998,
+        }
+    }
+}

@@ -12,12 +12,18 @@ use std::borrow::Cow;
 use chrono::NaiveDateTime;
 use memchr::memchr2;
 
-use super::catalogue::{ADDITIONAL_FIELDS, Column, Node, Type, additional_fields, catalogue};
+use super::Api;
+use super::catalogue::{
+    Column, Node, Type, additional_fields, additional_fields_column, catalogue,
+};
 use crate::json::{self, Scanner, Token};
 use crate::redact::{MASK, Masker, Redaction, Secrecy};
 
-/// Bytes of one field. The service cuts what is longer than 32,766.
-const LONGEST_FIELD: usize = 32_000;
+/// Where a record says when the event happened.
+const TIME: &[&str] = &["date"];
+/// The column by which tables are ordered. The HTTP Data Collector API is told by a header which
+/// field it is.
+const TIME_GENERATED: &str = "TimeGenerated";
 /// Bytes of a list in a column. The service makes text of it, and may write it in another way,
 /// such as with `\u` escapes, that takes up to six times the room.
 const LONGEST_LIST: usize = 5_000;
@@ -32,19 +38,35 @@ const EXACT_DIGITS: usize = 15;
 const WORDS: usize = 8;
 
 /// Why a record has no row.
-#[derive(Debug, thiserror::Error)]
-#[error(
-    "what has no column of its own takes {bytes} bytes, and {ADDITIONAL_FIELDS} parts of \
-     AdditionalFields hold {LONGEST_FIELD} each"
-)]
-pub struct TooLarge {
-    /// Bytes of the rest.
-    pub bytes: usize,
+#[derive(Debug, Eq, PartialEq, thiserror::Error)]
+pub enum TooLarge {
+    /// Its columns could not hold it.
+    #[error(
+        "what has no column of its own takes {bytes} bytes, and {parts} parts of AdditionalFields \
+         hold {longest} each"
+    )]
+    Rest {
+        /// Bytes of the rest.
+        bytes: usize,
+        /// Parts that there are.
+        parts: usize,
+        /// Bytes of one part.
+        longest: usize,
+    },
+    /// No delivery could hold it.
+    #[error("its row takes {bytes} bytes, and a delivery {longest}")]
+    Row {
+        /// Bytes of the row.
+        bytes: usize,
+        /// Bytes of a row that there may be.
+        longest: usize,
+    },
 }
 
-/// Makes a row, as the HTTP Data Collector API takes it, of the JSON text of a record.
-pub fn row(record: &str, redaction: Redaction) -> Result<String, TooLarge> {
+/// Makes a row of the JSON text of a record.
+pub fn row(record: &str, api: Api, redaction: Redaction) -> Result<String, TooLarge> {
     let mut encoder = Encoder {
+        api,
         masker: redaction.of(record),
         row: String::with_capacity(record.len() + record.len() / 4),
         rest: String::new(),
@@ -53,8 +75,12 @@ pub fn row(record: &str, redaction: Redaction) -> Result<String, TooLarge> {
     };
     encoder.record(&mut Scanner::new(record));
     let Encoder { mut row, rest, .. } = encoder;
-    append_rest(&mut row, &rest)?;
+    append_rest(&mut row, &rest, api)?;
     row.push('}');
+    let (bytes, longest) = (row.len(), api.longest_row());
+    if bytes > longest {
+        return Err(TooLarge::Row { bytes, longest });
+    }
     Ok(row)
 }
 
@@ -68,6 +94,7 @@ struct Level<'a> {
 }
 
 struct Encoder<'a> {
+    api: Api,
     masker: Masker,
     row: String,
     /// JSON of what has no column.
@@ -165,8 +192,11 @@ impl<'a> Encoder<'a> {
             return false;
         }
         let column = &catalogue().columns[index];
+        let Some(name) = column.name_for(self.api) else {
+            return false;
+        };
         let before = self.row.len();
-        json::write(&mut self.row, Token::Key(&column.name));
+        json::write(&mut self.row, Token::Key(name));
         let fits = if value == Token::BeginArray {
             column.kind == Type::String && self.list(secrecy, tokens)
         } else {
@@ -179,8 +209,15 @@ impl<'a> Encoder<'a> {
                 Token::Number(_) if secrecy != Secrecy::Open => Token::Text(MASK),
                 value => value,
             };
-            let value = fitting(column, value);
-            value.map(|it| json::write(&mut self.row, it)).is_some()
+            let value = fitting(column, value, self.api);
+            if let Some(value) = value {
+                json::write(&mut self.row, value);
+                if self.api == Api::LogsIngestion && column.path == TIME {
+                    json::write(&mut self.row, Token::Key(TIME_GENERATED));
+                    json::write(&mut self.row, value);
+                }
+            }
+            value.is_some()
         };
         if fits {
             self.used[word] |= bit;
@@ -190,7 +227,8 @@ impl<'a> Encoder<'a> {
         fits
     }
 
-    /// Writes a list, if it stays what it is as text. The service makes JSON text of it.
+    /// Writes a list, if it stays what it is as text. The HTTP Data Collector API makes JSON text of
+    /// it; the other wants text.
     fn list(&mut self, secrecy: Secrecy, tokens: &mut Scanner<'a>) -> bool {
         let begin = self.row.len();
         let mut ahead = tokens.clone();
@@ -199,6 +237,12 @@ impl<'a> Encoder<'a> {
         let fits = is_plain_list(&self.row[begin..]);
         if fits {
             *tokens = ahead;
+            if self.api == Api::LogsIngestion {
+                let list = self.row.split_off(begin);
+                self.row.push('"');
+                escape(&mut self.row, &list);
+                self.row.push('"');
+            }
         }
         fits
     }
@@ -235,9 +279,9 @@ fn is_plain_list(list: &str) -> bool {
 }
 
 /// The form in which a column takes a value, if it does.
-fn fitting<'a>(column: &Column, value: Token<'a>) -> Option<Token<'a>> {
+fn fitting<'a>(column: &Column, value: Token<'a>, api: Api) -> Option<Token<'a>> {
     let fits = match (column.kind, value) {
-        (Type::String, Token::Text(text)) => is_plain(text),
+        (Type::String, Token::Text(text)) => is_plain(text, api.longest_field()),
         (Type::Boolean, Token::Bool(_)) => true,
         (Type::Real, Token::Number(number)) => is_exact(number),
         (Type::DateTime, Token::Text(text)) => is_utc(text),
@@ -256,8 +300,8 @@ fn fitting<'a>(column: &Column, value: Token<'a>) -> Option<Token<'a>> {
 }
 
 /// Whether the service keeps a text as a text, whole.
-fn is_plain(text: &str) -> bool {
-    text.len() <= LONGEST_FIELD
+fn is_plain(text: &str, longest: usize) -> bool {
+    text.len() <= longest
         && unescaped(text).is_some_and(|text| {
             let text = text.trim();
             !resembles_time(text) && !resembles_guid(text)
@@ -331,17 +375,21 @@ fn is_guid(text: &str) -> bool {
 }
 
 /// Adds the rest to a row, as text, in parts.
-fn append_rest(row: &mut String, rest: &str) -> Result<(), TooLarge> {
+fn append_rest(row: &mut String, rest: &str, api: Api) -> Result<(), TooLarge> {
+    let longest = api.longest_field();
     let mut ahead = rest;
-    for number in 0..ADDITIONAL_FIELDS {
+    for number in 0..api.parts() {
         if ahead.is_empty() {
             break;
         }
-        let is_just_too_long =
-            (1..SHORTEST_PART).contains(&ahead.len().saturating_sub(LONGEST_FIELD));
-        let length = LONGEST_FIELD - if is_just_too_long { SHORTEST_PART } else { 0 };
+        let is_just_too_long = (1..SHORTEST_PART).contains(&ahead.len().saturating_sub(longest));
+        let length = longest - if is_just_too_long { SHORTEST_PART } else { 0 };
         let (part, behind) = ahead.split_at(ahead.floor_char_boundary(length));
-        json::write(row, Token::Key(&additional_fields(number)));
+        let name = match api {
+            Api::DataCollector => additional_fields(number),
+            Api::LogsIngestion => additional_fields_column(number),
+        };
+        json::write(row, Token::Key(&name));
         row.push('"');
         escape(row, part);
         row.push('"');
@@ -350,7 +398,11 @@ fn append_rest(row: &mut String, rest: &str) -> Result<(), TooLarge> {
     if ahead.is_empty() {
         Ok(())
     } else {
-        Err(TooLarge { bytes: rest.len() })
+        Err(TooLarge::Rest {
+            bytes: rest.len(),
+            parts: api.parts(),
+            longest,
+        })
     }
 }
 

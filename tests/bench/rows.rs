@@ -2,6 +2,7 @@
 //! write the tree out again. Both are measured in one run, so that the machine does not matter.
 
 use auth0_poller::redact::Redaction;
+use auth0_poller::table::Api;
 use auth0_poller::table::row::row;
 use chrono::DateTime;
 use divan::Bencher;
@@ -33,7 +34,7 @@ fn records() -> Vec<String> {
 }
 
 fn with_mask(record: &str) -> String {
-    row(record, Redaction::On).unwrap_or_default()
+    row(record, Api::DataCollector, Redaction::On).unwrap_or_default()
 }
 
 fn measure(bencher: Bencher, convert: fn(&str) -> String) {
@@ -52,7 +53,7 @@ fn a_row(bencher: Bencher) {
 #[divan::bench(sample_size = RECORDS)]
 fn a_row_with_redact_off(bencher: Bencher) {
     measure(bencher, |record| {
-        row(record, Redaction::Off).unwrap_or_default()
+        row(record, Api::DataCollector, Redaction::Off).unwrap_or_default()
     });
 }
 

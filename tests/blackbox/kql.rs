@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::LazyLock;
 
+use auth0_poller::table::Api;
 use auth0_poller::table::catalogue::custom_columns;
 use serde_json::{Map, Value, json};
 use simulator::workspace::Table;
@@ -116,7 +117,9 @@ impl Kql {
             .into_iter()
             .map(|(name, kind)| (name.to_owned(), kind.into()))
             .collect();
-        columns.extend(custom_columns().map(|(name, kind)| (name, kind.kql().into())));
+        columns.extend(
+            custom_columns(Api::DataCollector).map(|(name, kind)| (name, kind.kql().into())),
+        );
         let schema = json!({"tables": {"Auth0AM_CL": columns}});
         fs::write(folder.path().join("schema.json"), schema.to_string()).unwrap();
         let rows = table.rows.iter().zip(&table.stored_at);

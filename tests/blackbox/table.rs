@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 
 use auth0_poller::redact::Redaction;
+use auth0_poller::table::Api;
 use auth0_poller::table::catalogue::custom_columns;
 use auth0_poller::table::row::row;
 use serde_json::{Value, json};
@@ -26,7 +27,9 @@ pub fn additional_fields(row: &Row) -> Value {
 
 /// Asserts that the table has only columns of the catalogue.
 fn assert_columns(table: &Table) {
-    let known: BTreeSet<_> = custom_columns().map(|(name, _)| name).collect();
+    let known: BTreeSet<_> = custom_columns(Api::DataCollector)
+        .map(|(name, _)| name)
+        .collect();
     let unknown: Vec<_> = table.columns.difference(&known).collect();
     assert_eq!(unknown, Vec::<&String>::new());
 }

@@ -9,13 +9,13 @@ use super::super::catalogue::custom_columns;
 use super::*;
 
 fn row_of(record: &str) -> Value {
-    let row = row(record, Redaction::On).unwrap();
+    let row = row(record, Api::DataCollector, Redaction::On).unwrap();
     serde_json::from_str(&row).unwrap_or_else(|error| panic!("{error}: {row}"))
 }
 
 /// The parts of `AdditionalFields`, joined.
 fn joined(row: &Value) -> String {
-    let parts = (0..ADDITIONAL_FIELDS).map_while(|number| row[additional_fields(number)].as_str());
+    let parts = (0..128).map_while(|number| row[additional_fields(number)].as_str());
     parts.collect()
 }
 
@@ -43,7 +43,9 @@ fn record_of(row: &Value) -> Value {
 #[track_caller]
 fn assert_row(record: &str, expected: &Value) {
     assert_eq!(row_of(record), *expected);
-    let mut known: BTreeSet<_> = custom_columns().map(|(name, _)| name).collect();
+    let mut known: BTreeSet<_> = custom_columns(Api::DataCollector)
+        .map(|(name, _)| name)
+        .collect();
     known.insert(String::new());
     let Value::Object(row) = row_of(record) else {
         panic!("a row is an object");
@@ -156,7 +158,7 @@ fn a_number_goes_into_a_column_only_if_it_stays_what_it_is() {
         ("1E2", false),
     ] {
         let record = format!(r#"{{"details":{{"initiatedAt":{number}}}}}"#);
-        let row = row(&record, Redaction::On).unwrap();
+        let row = row(&record, Api::DataCollector, Redaction::On).unwrap();
         let expected = if stays {
             format!(r#"{{"details_initiatedAt":{number}}}"#)
         } else {
@@ -188,7 +190,7 @@ fn names_that_collide_lose_nothing() {
         &json!({"tenant_name": "b", "details_request_ip": "e",
             "AdditionalFields": r#"{"tenant-name":"a","tenant":{"name":"c"},"details_request_ip":"d","details":{"request_ip":"f"},"AdditionalFields":"g","TimeGenerated":"h"}"#}),
     );
-    let twice = row(r#"{"ip":"a","ip":"b"}"#, Redaction::On).unwrap();
+    let twice = row(r#"{"ip":"a","ip":"b"}"#, Api::DataCollector, Redaction::On).unwrap();
     assert_eq!(twice, r#"{"ip":"a","AdditionalFields":"{\"ip\":\"b\"}"}"#);
 }
 
@@ -293,8 +295,94 @@ fn a_rest_that_needs_more_parts_than_there_are_is_an_error() {
     let record = |length: usize| format!(r#"{{"a":"{}"}}"#, "x".repeat(length - 8));
     let fits = row_of(&record(128 * 32_000));
     assert_eq!(fits.as_object().unwrap().len(), 128);
-    let error = row(&record(128 * 32_000 + 1), Redaction::On).unwrap_err();
-    assert_eq!(error.bytes, 128 * 32_000 + 1);
+    let error = row(&record(128 * 32_000 + 1), Api::DataCollector, Redaction::On).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "what has no column of its own takes 4096001 bytes, and 128 parts of AdditionalFields hold \
+         32000 each"
+    );
+}
+
+fn declared_row_of(record: &str) -> Result<Value, TooLarge> {
+    let row = row(record, Api::LogsIngestion, Redaction::On)?;
+    Ok(serde_json::from_str(&row).unwrap())
+}
+
+#[test]
+fn a_row_for_the_logs_ingestion_api_has_the_columns_as_they_are_declared() {
+    let row = declared_row_of(
+        r#"{"date":"2026-11-21T08:00:00.123Z","type":"f","isMobile":false,"scope":["a","b\""],
+            "details":{"response":{"statusCode":200,"body":{"providers":{"recaptcha_v2":"x"}}},
+            "request":{"auth":{"credentials":{"jti":"01234567-89ab-cdef-0123-456789abcdef"}}}}}"#,
+    );
+    assert_eq!(
+        row.unwrap(),
+        json!({
+            "TimeGenerated": "2026-11-21T08:00:00.123Z",
+            "date_t": "2026-11-21T08:00:00.123Z",
+            "type_s": "f",
+            "isMobile_b": false,
+            "scope_s": r#"["a","b\""]"#,
+            "details_response_statusCode_d": 200,
+            "details_request_auth_credentials_jti_g": "01234567-89ab-cdef-0123-456789abcdef",
+            // The column's name would be too long.
+            "AdditionalFields_s":
+                r#"{"details":{"response":{"body":{"providers":{"recaptcha_v2":"x"}}}}}"#,
+        })
+    );
+    let dateless = declared_row_of(r#"{"date":"yesterday"}"#).unwrap();
+    assert_eq!(
+        dateless,
+        json!({"AdditionalFields_s": r#"{"date":"yesterday"}"#})
+    );
+}
+
+#[test]
+fn what_a_field_of_the_logs_ingestion_api_cannot_hold_goes_on_in_the_next() {
+    let longest = "x".repeat(64_000);
+    let fits = declared_row_of(&format!(r#"{{"ip":"{longest}"}}"#)).unwrap();
+    assert_eq!(fits, json!({"ip_s": longest}));
+    let long = declared_row_of(&format!(r#"{{"ip":"{longest}x"}}"#)).unwrap();
+    // `{"ip":"` has 7 bytes. The last part is never so short that it could be a number.
+    assert_eq!(
+        long,
+        json!({
+            "AdditionalFields_s": format!(r#"{{"ip":"{}"#, &longest[..64_000 - 100 - 7]),
+            "AdditionalFields_2_s": format!(r#"{}x"}}"#, &longest[..107]),
+        })
+    );
+}
+
+#[test]
+fn a_row_that_no_delivery_of_the_logs_ingestion_api_can_hold_is_an_error() {
+    // Beside the text: 8 bytes of the rest, whose 4 quotes take another 4 in the row, and the
+    // names of 16 parts.
+    let names: usize = (1..=16)
+        .map(|number| {
+            let number = if number == 1 {
+                String::new()
+            } else {
+                format!("_{number}")
+            };
+            format!(r#","AdditionalFields{number}_s":"""#).len()
+        })
+        .sum();
+    let room = 999_998 - 12 - names - 1;
+    let record = |length: usize| format!(r#"{{"a":"{}"}}"#, "x".repeat(length));
+    let row = row(&record(room), Api::LogsIngestion, Redaction::On).unwrap();
+    assert_eq!(row.len(), 999_998);
+    assert_eq!(
+        declared_row_of(&record(room + 1)).unwrap_err().to_string(),
+        "its row takes 999999 bytes, and a delivery 999998"
+    );
+    assert_eq!(
+        declared_row_of(&record(16 * 64_000)).unwrap_err(),
+        TooLarge::Rest {
+            bytes: 1_024_008,
+            parts: 16,
+            longest: 64_000
+        }
+    );
 }
 
 #[test]
@@ -307,7 +395,12 @@ fn secrets_are_masked_in_columns_lists_and_the_rest() {
             "AdditionalFields":
                 r#"{"details":{"request":{"body":{"options":{"client_secret":"***"}}}},"otp":"***"}"#}),
     );
-    let open = row(r#"{"details":{"body":{"ticket":"e"}}}"#, Redaction::Off).unwrap();
+    let open = row(
+        r#"{"details":{"body":{"ticket":"e"}}}"#,
+        Api::DataCollector,
+        Redaction::Off,
+    )
+    .unwrap();
     assert_eq!(open, r#"{"details_body_ticket":"e"}"#);
 }
 
@@ -466,23 +559,60 @@ fn collect<'a>(
     }
 }
 
+type Columns<'a> = BTreeMap<String, &'a RawValue>;
+
 fn check(record: &str) {
-    let row = row(record, Redaction::Off).unwrap();
-    let columns: BTreeMap<String, &RawValue> = serde_json::from_str(&row).unwrap();
-    let Value::Object(parsed) = serde_json::from_str(&row).unwrap() else {
+    let as_flattened = row(record, Api::DataCollector, Redaction::Off).unwrap();
+    let flattened: Columns = serde_json::from_str(&as_flattened).unwrap();
+    let Value::Object(parsed) = serde_json::from_str(&as_flattened).unwrap() else {
         panic!("a row is an object");
     };
-    let known: BTreeSet<_> = custom_columns().map(|(name, _)| name).collect();
-    for column in columns_of(parsed.clone()).into_keys() {
+    let known: BTreeSet<_> = custom_columns(Api::DataCollector)
+        .map(|(name, _)| name)
+        .collect();
+    for column in columns_of(parsed).into_keys() {
         assert!(known.contains(&column), "{column}");
     }
+    assert_whole(record, Api::DataCollector, &flattened);
 
-    let mut leaves = match &*joined(&Value::Object(parsed)) {
+    let declared = row(record, Api::LogsIngestion, Redaction::Off).unwrap();
+    let mut declared: Columns = serde_json::from_str(&declared).unwrap();
+    let known: BTreeSet<_> = custom_columns(Api::LogsIngestion)
+        .map(|(name, _)| name)
+        .collect();
+    let time = declared.remove("TimeGenerated").map(RawValue::get);
+    assert_eq!(time, declared.get("date_t").map(|it| it.get()));
+    for column in declared.keys() {
+        assert!(known.contains(column), "{column}");
+    }
+    // A list is a text here, and what text it is the other row tells.
+    for column in &catalogue().columns {
+        let list = flattened
+            .get(&column.name)
+            .filter(|it| it.get().starts_with('['));
+        if let (Some(list), Some(text)) = (list, declared.get_mut(&column.full_name)) {
+            let unquoted: String = serde_json::from_str(text.get()).unwrap();
+            assert_eq!(unquoted, list.get());
+            *text = list;
+        }
+    }
+    assert_whole(record, Api::LogsIngestion, &declared);
+}
+
+/// Asserts that the columns of a row and its rest are the record, leaf by leaf.
+fn assert_whole(record: &str, api: Api, columns: &Columns) {
+    let parts = (0..api.parts()).map_while(|number| match api {
+        Api::DataCollector => columns.get(&additional_fields(number)),
+        Api::LogsIngestion => columns.get(&additional_fields_column(number)),
+    });
+    let parts = parts.map(|part| serde_json::from_str::<String>(part.get()).unwrap());
+    let mut leaves = match &*parts.collect::<String>() {
         "" => Vec::new(),
         rest => leaves_of(rest),
     };
     for column in &catalogue().columns {
-        if let Some(value) = columns.get(&column.name) {
+        let name = column.name_for(api);
+        if let Some(value) = name.and_then(|name| columns.get(name)) {
             let wrap = |value: String, name: &&str| format!(r#"{{"{name}":{value}}}"#);
             let record = column.path.iter().rev().fold(value.get().to_owned(), wrap);
             leaves.extend(leaves_of(&record));
@@ -493,7 +623,7 @@ fn check(record: &str) {
     expected.retain(|(path, _)| !path.is_empty());
     expected.sort();
     leaves.sort();
-    assert_eq!(leaves, expected);
+    assert_eq!(leaves, expected, "{api:?}");
 }
 
 proptest! {

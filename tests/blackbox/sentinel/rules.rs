@@ -8,6 +8,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use auth0_poller::redact::Redaction;
+use auth0_poller::table::Api;
 use auth0_poller::table::row::row;
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value, json};
@@ -611,7 +612,7 @@ fn results_by_arrival(rule: &Path, records: &[(Value, &str)]) -> Vec<Map<String,
     for (n, (record, arrival)) in records.iter().enumerate() {
         let mut record = record.clone();
         record["log_id"] = json!(format!("900{n:053}"));
-        let row = row(&record.to_string(), Redaction::On).unwrap();
+        let row = row(&record.to_string(), Api::DataCollector, Redaction::On).unwrap();
         let arrival: DateTime<Utc> = arrival.parse().unwrap();
         table.store(serde_json::from_str(&row).unwrap(), Some("date"), arrival);
     }
