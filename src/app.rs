@@ -13,10 +13,12 @@ use crate::checkpoint::StoredCheckpoint;
 use crate::clock::Clock;
 use crate::dead_letter::StoredDeadLetters;
 use crate::destination::log_analytics::LogAnalytics;
+use crate::destination::logs_ingestion::LogsIngestion;
 use crate::destination::stdout::Stdout;
 use crate::destination::{AnyDestination, Destination as _};
 use crate::host::Function;
 use crate::http;
+use crate::identity::Identity;
 use crate::poll::Poller;
 use crate::report::Report;
 use crate::retry::{Deadline, Jitter};
@@ -94,6 +96,17 @@ impl App {
                     clock.clone(),
                     jitter.clone(),
                 )),
+                DestinationSettings::LogsIngestion {
+                    stream,
+                    resource,
+                    principal,
+                } => AnyDestination::LogsIngestion(Box::new(LogsIngestion::new(
+                    stream.clone(),
+                    Identity::new(http.clone(), principal.clone(), *resource, clock.clone()),
+                    settings.redaction,
+                    http.clone(),
+                    jitter.clone(),
+                ))),
                 DestinationSettings::Stdout => {
                     AnyDestination::Stdout(Stdout::new(settings.redaction))
                 }

@@ -119,21 +119,32 @@ async fn storage(app: &App) -> (Verdict, String) {
 }
 
 async fn destination(pipeline: &Pipeline) -> (Verdict, String) {
-    let AnyDestination::LogAnalytics(workspace) = &pipeline.poller.destination else {
-        return (Verdict::Works, "needs nothing".into());
-    };
-    match workspace.probe(App::command_deadline()).await {
-        Ok(()) => (
-            Verdict::Works,
-            "the workspace accepted the signature of an empty post".into(),
-        ),
-        Err(error) if error.error.is_about_content() => (
-            Verdict::NotTried,
-            format!(
-                "the workspace does not take an empty post, so its key was not tried; \
-                 the first run tells ({error})"
+    let deadline = App::command_deadline();
+    match &pipeline.poller.destination {
+        AnyDestination::LogAnalytics(workspace) => match workspace.probe(deadline).await {
+            Ok(()) => (
+                Verdict::Works,
+                "the workspace accepted the signature of an empty post".into(),
             ),
-        ),
-        Err(error) => (Verdict::Fails, with_causes(&error)),
+            Err(error) if error.error.is_about_content() => (
+                Verdict::NotTried,
+                format!(
+                    "the workspace does not take an empty post, so its key was not tried; \
+                     the first run tells ({error})"
+                ),
+            ),
+            Err(error) => (Verdict::Fails, with_causes(&error)),
+        },
+        AnyDestination::LogsIngestion(rule) => match rule.probe(deadline).await {
+            Ok(()) => (Verdict::Works, "the rule accepted an empty post".into()),
+            Err(error) if error.error.is_about_content() => (
+                Verdict::Works,
+                format!(
+                    "the rule let this identity in, and wants more than an empty post ({error})"
+                ),
+            ),
+            Err(error) => (Verdict::Fails, with_causes(&error)),
+        },
+        AnyDestination::Stdout(_) => (Verdict::Works, "needs nothing".into()),
     }
 }

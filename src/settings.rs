@@ -4,27 +4,28 @@
 //! works unchanged. Every problem is found at once and named in one message; no message quotes a
 //! value, since any may be a secret in the wrong place.
 
+mod parse;
+
 use std::collections::HashMap;
 use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use base64::Engine as _;
-use chrono::{DateTime, Utc};
 use secrecy::{SecretSlice, SecretString};
 use serde::Deserialize;
 use url::Url;
 
+pub use self::parse::start_from as parse_start_from;
 use crate::auth0::Credentials;
-use crate::http::{Proxy, is_loopback, is_secure};
+use crate::destination::logs_ingestion::Stream;
+use crate::http::Proxy;
 use crate::identity::Principal;
 use crate::poll::{Policy, StartFrom};
 use crate::redact::Redaction;
-use crate::source::Start;
 use crate::storage::connection_string::{Account, Invalid};
 
 /// The names of all settings. The platform sets those of the identity, people the rest.
-pub const NAMES: [&str; 23] = [
+pub const NAMES: [&str; 30] = [
     "DOMAIN",
     "CLIENT_ID",
     "CLIENT_SECRET",
@@ -33,6 +34,13 @@ pub const NAMES: [&str; 23] = [
     "WorkspaceID",
     "WorkspaceKey",
     "logAnalyticsUri",
+    "DCR_ENDPOINT",
+    "DCR_IMMUTABLE_ID",
+    "DCR_STREAM",
+    "AZURE_TENANT_ID",
+    "AZURE_CLIENT_ID",
+    "AZURE_CLIENT_SECRET",
+    "AZURE_AUTHORITY_HOST",
     "AzureWebJobsStorage",
     "AzureWebJobsStorage__accountName",
     "AzureWebJobsStorage__blobServiceUri",
@@ -49,20 +57,13 @@ pub const NAMES: [&str; 23] = [
     "NO_PROXY",
     "no_proxy",
 ];
+const DEFAULT_STREAM: &str = "Custom-Auth0AM_CL";
 /// How a reference begins that the platform replaces by a secret.
 const KEY_VAULT_REFERENCE: &str = "@Microsoft.KeyVault(";
-/// Where Log Analytics workspaces take posts: public cloud, US Government, China.
-const LOG_ANALYTICS_SUFFIXES: [&str; 3] = [
-    ".ods.opinsights.azure.com",
-    ".ods.opinsights.azure.us",
-    ".ods.opinsights.azure.cn",
-];
 const DEFAULT_CHECKPOINT_DIR: &str = ".auth0-poller";
 const DEFAULT_START_FROM: Duration = Duration::from_hours(1);
 const DEFAULT_OVERLAP: Duration = Duration::from_mins(1);
 const DEFAULT_RUN_BUDGET: Duration = Duration::from_mins(4);
-/// Far beyond any retention; what is longer is a slip.
-const LONGEST_DURATION: Duration = Duration::from_hours(24 * 3650);
 
 /// Names and values, as the platform or a file provides them.
 #[derive(Clone, Default)]
@@ -165,6 +166,16 @@ pub enum DestinationSettings {
         /// `logAnalyticsUri`
         endpoint: Url,
     },
+    /// `logs-ingestion`
+    LogsIngestion {
+        /// `DCR_ENDPOINT`, `DCR_IMMUTABLE_ID`, `DCR_STREAM`
+        stream: Stream,
+        /// What tokens are for: the service, by its name in the cloud of the endpoint.
+        resource: &'static str,
+        /// The managed identity, or `AZURE_TENANT_ID`, `AZURE_CLIENT_ID` and
+        /// `AZURE_CLIENT_SECRET`.
+        principal: Principal,
+    },
     /// `stdout`
     Stdout,
 }
@@ -265,7 +276,7 @@ impl<'a> Reader<'a> {
         let domain = self.required(
             "DOMAIN",
             "the tenant's host, such as acme.eu.auth0.com",
-            parse_domain,
+            parse::domain,
         );
         let client_id = self.required(
             "CLIENT_ID",
@@ -280,13 +291,10 @@ impl<'a> Reader<'a> {
         let destinations = self.destinations(purpose);
         let storage = self.storage();
         let proxy = self.proxy();
-        let redaction = self.optional("REDACT", parse_redaction);
-        let start_from = self.optional("START_FROM", parse_start_from);
-        let overlap = self.optional("OVERLAP", parse_duration);
-        let budget = self.optional("RUN_BUDGET", |text| match parse_duration(text)? {
-            budget if budget < Duration::from_secs(1) => Err("must be at least 1s".into()),
-            budget => Ok(budget),
-        });
+        let redaction = self.optional("REDACT", parse::redaction);
+        let start_from = self.optional("START_FROM", parse::start_from);
+        let overlap = self.optional("OVERLAP", parse::duration);
+        let budget = self.optional("RUN_BUDGET", parse::run_budget);
 
         let domain = domain?;
         let audience = self.get("AUDIENCE").map_or_else(
@@ -294,7 +302,7 @@ impl<'a> Reader<'a> {
             str::to_owned,
         );
         Some(Settings {
-            tenant: tenant_name(&domain),
+            tenant: parse::tenant_name(&domain),
             domain,
             credentials: Credentials {
                 client_id: client_id?,
@@ -346,6 +354,7 @@ impl<'a> Reader<'a> {
             .into_iter()
             .map(|name| match name {
                 "log-analytics" => self.log_analytics(),
+                "logs-ingestion" => self.logs_ingestion(),
                 "stdout" if matches!(purpose, Purpose::Host) => self.problem(
                     setting,
                     "names stdout, which is for `auth0-poller poll`: under the Functions host it \
@@ -354,7 +363,8 @@ impl<'a> Reader<'a> {
                 "stdout" => Some(DestinationSettings::Stdout),
                 _ => self.problem(
                     setting,
-                    "names an unknown destination; known are log-analytics and stdout",
+                    "names an unknown destination; known are log-analytics, logs-ingestion and \
+                     stdout",
                 ),
             })
             .collect();
@@ -368,38 +378,72 @@ impl<'a> Reader<'a> {
         let workspace_id = self.required(
             "WorkspaceID",
             "the workspace id of the Log Analytics workspace, a GUID",
-            |text| {
-                is_guid(text)
-                    .then(|| text.to_ascii_lowercase())
-                    .ok_or_else(|| {
-                        "is not a GUID such as 01234567-89ab-cdef-0123-456789abcdef".into()
-                    })
-            },
+            parse::workspace_id,
         );
         let key = self.required(
             "WorkspaceKey",
             "the primary or secondary key of the workspace, base64",
-            |text| {
-                base64::prelude::BASE64_STANDARD
-                    .decode(text)
-                    .map(SecretSlice::from)
-                    .map_err(|_| "is not base64; copy the workspace's key whole".into())
-            },
+            parse::workspace_key,
         );
-        let endpoint = self.optional("logAnalyticsUri", parse_log_analytics_uri);
+        let endpoint = self.optional("logAnalyticsUri", parse::log_analytics_uri);
         let workspace_id = workspace_id?;
         let endpoint = match endpoint {
             Some(endpoint) => endpoint,
-            None => parse_log_analytics_uri(&format!(
-                "https://{workspace_id}{}",
-                LOG_ANALYTICS_SUFFIXES[0]
-            ))
-            .ok()?,
+            None => parse::public_workspace(&workspace_id).ok()?,
         };
         Some(DestinationSettings::LogAnalytics {
             workspace_id,
             key: key?,
             endpoint,
+        })
+    }
+
+    fn logs_ingestion(&mut self) -> Option<DestinationSettings> {
+        let endpoint = self.required(
+            "DCR_ENDPOINT",
+            "the logs ingestion endpoint of the data collection rule",
+            parse::dcr_endpoint,
+        );
+        let rule = self.required(
+            "DCR_IMMUTABLE_ID",
+            "the immutable id of the data collection rule",
+            parse::dcr_immutable_id,
+        );
+        let name = self.optional("DCR_STREAM", parse::dcr_stream);
+        let (endpoint, cloud) = endpoint?;
+        let principal = self.principal("DCR_ENDPOINT", cloud)?;
+        Some(DestinationSettings::LogsIngestion {
+            stream: Stream {
+                endpoint,
+                rule: rule?,
+                name: name.unwrap_or_else(|| DEFAULT_STREAM.into()),
+            },
+            resource: cloud.monitor,
+            principal,
+        })
+    }
+
+    /// Who this program is to Azure: an application where its secret is set, else the managed
+    /// identity, which `setting` needs.
+    fn principal(&mut self, setting: &'static str, cloud: &parse::Cloud) -> Option<Principal> {
+        let Some(client_secret) = self.get("AZURE_CLIENT_SECRET") else {
+            let client_id = self.owned("AZURE_CLIENT_ID");
+            return self.managed_identity(setting, client_id);
+        };
+        let tenant = self.required(
+            "AZURE_TENANT_ID",
+            "the tenant of Entra ID in which the application is registered",
+            parse::entra_tenant,
+        );
+        let client_id = self.required("AZURE_CLIENT_ID", "the application's id", |text| {
+            Ok(text.to_owned())
+        });
+        let authority = self.optional("AZURE_AUTHORITY_HOST", parse::authority);
+        Some(Principal::Application {
+            authority: authority.or_else(|| Url::parse(cloud.authority).ok())?,
+            tenant: tenant?,
+            client_id: client_id?,
+            client_secret: client_secret.into(),
         })
     }
 
@@ -489,96 +533,6 @@ impl<'a> Reader<'a> {
             self.problems.push(Problem { setting, text });
         }
         None
-    }
-}
-
-/// A URL of a scheme and a host, and nothing behind it.
-fn parse_origin(text: &str) -> Option<Url> {
-    let url = Url::parse(text).ok()?;
-    let is_bare = matches!(url.path(), "" | "/")
-        && url.query().is_none()
-        && url.fragment().is_none()
-        && url.username().is_empty()
-        && url.password().is_none();
-    (is_bare && url.has_host()).then_some(url)
-}
-
-fn parse_domain(text: &str) -> Result<Url, String> {
-    let url = if text.contains("://") {
-        parse_origin(text)
-    } else {
-        parse_origin(&format!("https://{text}"))
-    };
-    let url = url.ok_or("is neither a host such as acme.eu.auth0.com nor a URL of one")?;
-    if is_secure(&url) {
-        Ok(url)
-    } else {
-        Err("must be https (http only on loopback)".into())
-    }
-}
-
-fn parse_log_analytics_uri(text: &str) -> Result<Url, String> {
-    let is_workspace = |url: &Url| {
-        let host = url.host_str().unwrap_or_default();
-        is_secure(url)
-            && (is_loopback(url)
-                || LOG_ANALYTICS_SUFFIXES
-                    .iter()
-                    .any(|suffix| host.ends_with(suffix)))
-    };
-    parse_origin(text).filter(is_workspace).ok_or_else(|| {
-        "must be https://<WorkspaceID>.ods.opinsights.azure.com, .azure.us or .azure.cn, or blank"
-            .into()
-    })
-}
-
-fn parse_duration(text: &str) -> Result<Duration, String> {
-    humantime::parse_duration(text)
-        .ok()
-        .filter(|duration| *duration <= LONGEST_DURATION)
-        .ok_or_else(|| "is not a duration such as 30s, 5m, 1h or 7d".into())
-}
-
-/// Reads a beginning: a duration back, an RFC 3339 time, or `oldest`.
-pub fn parse_start_from(text: &str) -> Result<StartFrom, String> {
-    if text.eq_ignore_ascii_case("oldest") {
-        return Ok(StartFrom::Oldest);
-    }
-    if let Ok(duration) = parse_duration(text) {
-        return Ok(StartFrom::Ago(duration));
-    }
-    DateTime::parse_from_rfc3339(text)
-        .map(|time| time.with_timezone(&Utc))
-        .ok()
-        .filter(|time| Start::At(*time).is_usable())
-        .map(StartFrom::At)
-        .ok_or_else(|| {
-            "is neither a duration such as 1h or 7d, nor a time such as 2026-11-21T08:00:00Z, \
-             nor oldest"
-                .into()
-        })
-}
-
-fn parse_redaction(text: &str) -> Result<Redaction, String> {
-    match text.to_ascii_lowercase().as_str() {
-        "on" => Ok(Redaction::On),
-        "off" => Ok(Redaction::Off),
-        _ => Err("is neither on nor off".into()),
-    }
-}
-
-fn is_guid(text: &str) -> bool {
-    let groups: Vec<&str> = text.split('-').collect();
-    groups.iter().map(|group| group.len()).eq([8, 4, 4, 4, 12])
-        && groups.concat().bytes().all(|byte| byte.is_ascii_hexdigit())
-}
-
-fn tenant_name(domain: &Url) -> String {
-    let host = domain.host_str().unwrap_or_default();
-    let host = host.trim_matches(['[', ']']).replace(':', "_");
-    match domain.port() {
-        Some(port) => format!("{host}_{port}"),
-        None => host,
     }
 }
 

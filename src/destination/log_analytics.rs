@@ -14,7 +14,7 @@ use secrecy::{ExposeSecret as _, SecretSlice, SecretString};
 use sha2::Sha256;
 use url::Url;
 
-use super::{DeliveryError, Destination, Limits, Receipt};
+use super::{DeliveryError, Destination, Limits, Receipt, json_list};
 use crate::BoxError;
 use crate::auth0::Record;
 use crate::clock::Clock;
@@ -237,7 +237,7 @@ impl Destination for LogAnalytics {
     }
 
     async fn deliver(&self, rows: &[Bytes], deadline: Deadline) -> Result<Receipt, DeliveryError> {
-        let body = list(rows);
+        let body = json_list(rows);
         let post = || self.post_signed_anew(&body, deadline);
         match retry::retry(&self.jitter, deadline, post).await {
             Ok(()) => Ok(Receipt { bytes: body.len() }),
@@ -263,18 +263,6 @@ fn clock_problem(skew: Option<TimeDelta>) -> String {
         }
         _ => String::new(),
     }
-}
-
-/// A JSON list of rows that are JSON already.
-fn list(rows: &[Bytes]) -> Bytes {
-    let length = rows.iter().map(|row| row.len() + 1).sum::<usize>() + 1;
-    let mut list = Vec::with_capacity(length);
-    for row in rows {
-        list.push(if list.is_empty() { b'[' } else { b',' });
-        list.extend_from_slice(row);
-    }
-    list.push(b']');
-    list.into()
 }
 
 /// The value of `x-ms-date`: the time as HTTP writes it, always GMT.
@@ -330,13 +318,6 @@ mod tests {
         );
         assert_eq!(problem(-599), "");
         assert_eq!(clock_problem(None), "");
-    }
-
-    #[test]
-    fn rows_are_posted_as_one_json_list() {
-        let rows = [Bytes::from_static(b"{}"), Bytes::from_static(br#"{"a":1}"#)];
-        assert_eq!(&list(&rows)[..], br#"[{},{"a":1}]"#);
-        assert_eq!(&list(&rows[..1])[..], b"[{}]");
     }
 
     #[test]

@@ -5,6 +5,7 @@
 //! business.
 
 pub mod log_analytics;
+pub mod logs_ingestion;
 pub mod stdout;
 
 use std::future::Future;
@@ -65,10 +66,27 @@ pub trait Destination: Send + Sync {
     ) -> impl Future<Output = Result<Receipt, DeliveryError>> + Send;
 }
 
+/// A JSON list of rows that are JSON already.
+fn json_list(rows: &[Bytes]) -> Bytes {
+    let length = rows.iter().map(|row| row.len() + 1).sum::<usize>() + 1;
+    let mut list = Vec::with_capacity(length.max(2));
+    list.push(b'[');
+    for row in rows {
+        if list.len() > 1 {
+            list.push(b',');
+        }
+        list.extend_from_slice(row);
+    }
+    list.push(b']');
+    list.into()
+}
+
 /// The destinations that the setting can name.
 pub enum AnyDestination {
     /// `log-analytics`
     LogAnalytics(log_analytics::LogAnalytics),
+    /// `logs-ingestion`
+    LogsIngestion(Box<logs_ingestion::LogsIngestion>),
     /// `stdout`
     Stdout(stdout::Stdout),
 }
@@ -77,6 +95,7 @@ impl Destination for AnyDestination {
     fn name(&self) -> &'static str {
         match self {
             Self::LogAnalytics(it) => it.name(),
+            Self::LogsIngestion(it) => it.name(),
             Self::Stdout(it) => it.name(),
         }
     }
@@ -84,6 +103,7 @@ impl Destination for AnyDestination {
     fn limits(&self) -> Limits {
         match self {
             Self::LogAnalytics(it) => it.limits(),
+            Self::LogsIngestion(it) => it.limits(),
             Self::Stdout(it) => it.limits(),
         }
     }
@@ -91,6 +111,7 @@ impl Destination for AnyDestination {
     fn row(&self, record: &Record) -> Result<Bytes, BoxError> {
         match self {
             Self::LogAnalytics(it) => it.row(record),
+            Self::LogsIngestion(it) => it.row(record),
             Self::Stdout(it) => it.row(record),
         }
     }
@@ -98,7 +119,21 @@ impl Destination for AnyDestination {
     async fn deliver(&self, rows: &[Bytes], deadline: Deadline) -> Result<Receipt, DeliveryError> {
         match self {
             Self::LogAnalytics(it) => it.deliver(rows, deadline).await,
+            Self::LogsIngestion(it) => it.deliver(rows, deadline).await,
             Self::Stdout(it) => it.deliver(rows, deadline).await,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_are_handed_over_as_one_json_list() {
+        let rows = [Bytes::from_static(b"{}"), Bytes::from_static(br#"{"a":1}"#)];
+        assert_eq!(&json_list(&rows)[..], br#"[{},{"a":1}]"#);
+        assert_eq!(&json_list(&rows[..1])[..], b"[{}]");
+        assert_eq!(&json_list(&[])[..], b"[]");
     }
 }

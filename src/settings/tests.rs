@@ -1,3 +1,4 @@
+use chrono::DateTime;
 use proptest::prelude::*;
 use secrecy::ExposeSecret as _;
 
@@ -221,6 +222,123 @@ fn destinations_are_named_once_each_and_known() {
     );
 }
 
+const RULE: [(&str, &str); 5] = [
+    ("DESTINATIONS", "logs-ingestion"),
+    ("DCR_IMMUTABLE_ID", "dcr-0123456789abcdef0123456789abcdef"),
+    (
+        "DCR_ENDPOINT",
+        "https://acme-x1.westeurope-1.ingest.monitor.azure.us/",
+    ),
+    ("IDENTITY_ENDPOINT", "http://localhost:8081/msi/token"),
+    ("IDENTITY_HEADER", "header"),
+];
+
+/// The settings of a rule, with these changes, and without those of a workspace.
+fn read_rule(changes: &[(&str, &str)]) -> Result<DestinationSettings, SettingsError> {
+    let settings: AppSettings = COMPLETE[..3]
+        .iter()
+        .chain(&RULE)
+        .chain(changes)
+        .copied()
+        .collect();
+    let mut destinations = Settings::read(&settings, &Purpose::Host)?.destinations;
+    Ok(destinations.remove(0))
+}
+
+#[test]
+fn a_rule_needs_no_workspace_key_and_tells_its_cloud() {
+    let DestinationSettings::LogsIngestion {
+        stream,
+        resource,
+        principal,
+    } = read_rule(&[("AZURE_CLIENT_ID", "c1")]).unwrap()
+    else {
+        panic!("another destination");
+    };
+    assert_eq!(stream.name, "Custom-Auth0AM_CL");
+    assert_eq!(resource, "https://monitor.azure.us");
+    assert!(matches!(principal, Principal::Managed { client_id: Some(id), .. } if id == "c1"));
+}
+
+#[test]
+fn outside_azure_an_application_s_secret_stands_for_the_identity() {
+    let application = [
+        ("IDENTITY_ENDPOINT", ""),
+        ("AZURE_TENANT_ID", "acme.onmicrosoft.com"),
+        ("AZURE_CLIENT_ID", "c1"),
+        ("AZURE_CLIENT_SECRET", "hunter2"),
+    ];
+    let DestinationSettings::LogsIngestion {
+        principal: Principal::Application {
+            authority, tenant, ..
+        },
+        ..
+    } = read_rule(&application).unwrap()
+    else {
+        panic!("another principal");
+    };
+    assert_eq!(authority.as_str(), "https://login.microsoftonline.us/");
+    assert_eq!(tenant, "acme.onmicrosoft.com");
+
+    let problem = |changes: &[(&str, &str)]| {
+        let changes = [&application[..], changes].concat();
+        read_rule(&changes).unwrap_err().to_string()
+    };
+    assert!(problem(&[("AZURE_TENANT_ID", "")]).contains("AZURE_TENANT_ID is missing"));
+    assert!(problem(&[("AZURE_TENANT_ID", "a/b")]).contains("neither a GUID nor a domain"));
+    assert!(
+        problem(&[("AZURE_CLIENT_SECRET", "")])
+            .contains("DCR_ENDPOINT needs a managed identity, and there is none here")
+    );
+    for host in ["https://evil.example", "http://login.microsoftonline.com"] {
+        assert!(
+            problem(&[("AZURE_AUTHORITY_HOST", host)]).contains("AZURE_AUTHORITY_HOST must be")
+        );
+    }
+}
+
+#[test]
+fn rows_go_to_a_rule_and_nowhere_else() {
+    for (setting, value, problem) in [
+        (
+            "DCR_ENDPOINT",
+            "",
+            "is missing: the logs ingestion endpoint",
+        ),
+        (
+            "DCR_ENDPOINT",
+            "http://x.westeurope-1.ingest.monitor.azure.com",
+            "must be https://",
+        ),
+        (
+            "DCR_ENDPOINT",
+            "https://x.ingest.monitor.azure.com.evil.example",
+            "must be https://",
+        ),
+        (
+            "DCR_ENDPOINT",
+            "https://x.ingest.monitor.azure.com/dataCollectionRules",
+            "must be https://",
+        ),
+        ("DCR_IMMUTABLE_ID", "", "is missing: the immutable id"),
+        (
+            "DCR_IMMUTABLE_ID",
+            "/subscriptions/s/rule",
+            "is not dcr- and 32",
+        ),
+        (
+            "DCR_IMMUTABLE_ID",
+            "dcr-0123456789abcdef0123456789abcde/",
+            "is not dcr- and 32",
+        ),
+        ("DCR_STREAM", "Auth0AM_CL", "is not a stream's name"),
+        ("DCR_STREAM", "Custom-a/../b", "is not a stream's name"),
+    ] {
+        let error = read_rule(&[(setting, value)]).unwrap_err().to_string();
+        assert!(error.contains(&format!("{setting} {problem}")), "{error}");
+    }
+}
+
 #[test]
 fn storage_is_named_by_what_the_functions_host_uses() {
     let identity = [
@@ -300,7 +418,7 @@ proptest! {
 
     #[test]
     fn a_beginning_is_read_as_it_is_written(
-        seconds in 0..=LONGEST_DURATION.as_secs(),
+        seconds in 0..=parse::LONGEST_DURATION.as_secs(),
         time in 0..253_402_300_800_i64,
         offset in -12..=14_i32,
     ) {
@@ -326,7 +444,7 @@ proptest! {
         ],
     ) {
         match parse_start_from(&text) {
-            Ok(StartFrom::Ago(duration)) => prop_assert!(duration <= LONGEST_DURATION),
+            Ok(StartFrom::Ago(duration)) => prop_assert!(duration <= parse::LONGEST_DURATION),
             Ok(StartFrom::At(time)) => {
                 let years = 1..=9999;
                 prop_assert!(years.contains(&chrono::Datelike::year(&time)), "{time}");

@@ -50,7 +50,12 @@ fn three_thousand_names_in_a_body_make_no_column_and_drop_no_row() {
             "details".into(),
             json!({"request": {"method": "patch", "body": {format!("key {key}"): {"value": key}}}}),
         );
-        let row = row(&Value::Object(record).to_string(), Redaction::On).unwrap();
+        let row = row(
+            &Value::Object(record).to_string(),
+            Api::DataCollector,
+            Redaction::On,
+        )
+        .unwrap();
         table.store(serde_json::from_str(&row).unwrap(), Some("date"), date);
         let row = table.rows.pop().unwrap();
         assert_eq!(row["details_request_method_s"], "patch");

@@ -1,0 +1,327 @@
+//! A data collection rule through the Logs Ingestion API: the table `Auth0AM_CL` without a
+//! workspace key.
+//!
+//! <https://learn.microsoft.com/azure/azure-monitor/logs/logs-ingestion-api-overview>
+
+use std::io::Write as _;
+
+use bytes::Bytes;
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use reqwest::StatusCode;
+use reqwest::header::{CONTENT_ENCODING, CONTENT_TYPE};
+use secrecy::{ExposeSecret as _, SecretString};
+use serde::Deserialize;
+use url::Url;
+
+use super::{DeliveryError, Destination, Limits, Receipt, json_list};
+use crate::BoxError;
+use crate::auth0::Record;
+use crate::http::{self, Answer, SendError};
+use crate::identity::{Identity, IdentityError};
+use crate::redact::Redaction;
+use crate::retry::{self, Again, Deadline, GaveUp, Jitter, Transient};
+use crate::table::Api;
+use crate::table::row::row;
+
+const API_VERSION: &str = "2023-01-01";
+/// Where the service names an error.
+const ERROR_CODE: &str = "x-ms-error-code";
+
+/// A stream of a rule.
+#[derive(Clone, Debug)]
+pub struct Stream {
+    /// `DCR_ENDPOINT`
+    pub endpoint: Url,
+    /// `DCR_IMMUTABLE_ID`
+    pub rule: String,
+    /// `DCR_STREAM`
+    pub name: String,
+}
+
+/// A stream and the identity that may publish to it.
+pub struct LogsIngestion {
+    stream: Stream,
+    url: Url,
+    identity: Identity,
+    redaction: Redaction,
+    http: reqwest::Client,
+    jitter: Jitter,
+}
+
+/// Why a post was not acknowledged.
+#[derive(Debug, thiserror::Error)]
+pub enum PostError {
+    /// There is no token to post with.
+    #[error(transparent)]
+    Identity(#[from] Box<IdentityError>),
+    /// No answer.
+    #[error("posting to {host}")]
+    Send {
+        /// The endpoint's host.
+        host: String,
+        /// What happened.
+        source: SendError,
+    },
+    /// 401, with a token made for this post.
+    #[error(
+        "{host} refused a new token for {resource}: {said}; check that DCR_ENDPOINT is in the \
+         same cloud as the identity, and that both belong to the same tenant of Entra ID"
+    )]
+    Unauthorized {
+        /// The endpoint's host.
+        host: String,
+        /// What the token is for.
+        resource: String,
+        /// What it said.
+        said: String,
+    },
+    /// 403.
+    #[error(
+        "{host} does not let this identity publish to the rule {rule}: {said}; give it the role \
+         Monitoring Metrics Publisher on the data collection rule itself (a role given just now \
+         works some minutes later, at most half an hour)"
+    )]
+    Forbidden {
+        /// The endpoint's host.
+        host: String,
+        /// The rule.
+        rule: String,
+        /// What it said.
+        said: String,
+    },
+    /// 404.
+    #[error(
+        "{host} knows no rule {rule}: {said}; check DCR_IMMUTABLE_ID, which begins with dcr-, and \
+         that DCR_ENDPOINT is that rule's endpoint"
+    )]
+    UnknownRule {
+        /// The endpoint's host.
+        host: String,
+        /// The rule.
+        rule: String,
+        /// What it said.
+        said: String,
+    },
+    /// 400, for the name of the stream.
+    #[error(
+        "the rule {rule} has no stream {stream}: {said}; check DCR_STREAM against the rule's \
+         stream declarations"
+    )]
+    UnknownStream {
+        /// The rule.
+        rule: String,
+        /// The stream.
+        stream: String,
+        /// What the service said.
+        said: String,
+    },
+    /// Any other answer than 204.
+    #[error("{host} answered {status}: {said}")]
+    Status {
+        /// The endpoint's host.
+        host: String,
+        /// Its status.
+        status: StatusCode,
+        /// What it said.
+        said: String,
+        /// Whether it may pass.
+        again: Again,
+    },
+}
+
+impl PostError {
+    /// Whether the service found fault with what was posted rather than with who posted it where.
+    #[must_use]
+    pub fn is_about_content(&self) -> bool {
+        matches!(self, Self::Status { status, .. }
+            if matches!(*status, StatusCode::BAD_REQUEST | StatusCode::PAYLOAD_TOO_LARGE))
+    }
+}
+
+impl Transient for PostError {
+    fn again(&self) -> Again {
+        match self {
+            Self::Identity(error) => error.again(),
+            Self::Send { source, .. } => source.again(),
+            Self::Status { again, .. } => *again,
+            Self::Unauthorized { .. }
+            | Self::Forbidden { .. }
+            | Self::UnknownRule { .. }
+            | Self::UnknownStream { .. } => Again::Never,
+        }
+    }
+}
+
+/// The form of the service's errors.
+#[derive(Deserialize)]
+struct ApiError {
+    error: ApiErrorBody,
+}
+
+#[derive(Deserialize)]
+struct ApiErrorBody {
+    code: String,
+    #[serde(default)]
+    message: String,
+}
+
+impl LogsIngestion {
+    /// The stream, and who publishes to it.
+    #[must_use]
+    pub fn new(
+        stream: Stream,
+        identity: Identity,
+        redaction: Redaction,
+        http: reqwest::Client,
+        jitter: Jitter,
+    ) -> Self {
+        let mut url = stream.endpoint.clone();
+        url.set_path(&format!(
+            "dataCollectionRules/{}/streams/{}",
+            stream.rule, stream.name
+        ));
+        url.set_query(Some(&format!("api-version={API_VERSION}")));
+        Self {
+            stream,
+            url,
+            identity,
+            redaction,
+            http,
+            jitter,
+        }
+    }
+
+    /// Posts an empty list, which holds nothing that could be stored, and answers with the status.
+    ///
+    /// The documentation does not say how the service answers it. Identity, rule and stream come
+    /// before the content: whatever is said of the list, they are in order then.
+    pub async fn probe(&self, deadline: Deadline) -> Result<(), GaveUp<PostError>> {
+        self.post_all(&json_list(&[]), deadline).await
+    }
+
+    async fn post_all(&self, list: &[u8], deadline: Deadline) -> Result<(), GaveUp<PostError>> {
+        let body = gzip(list);
+        let post = || self.post_with_token(&body, deadline);
+        retry::retry(&self.jitter, deadline, post).await
+    }
+
+    /// One attempt, in which a refused token is replaced once.
+    async fn post_with_token(&self, body: &Bytes, deadline: Deadline) -> Result<(), PostError> {
+        let token = self.token(deadline).await?;
+        let answer = self.post(body, &token, deadline).await?;
+        if answer.status != StatusCode::UNAUTHORIZED {
+            return self.judge(&answer, &token);
+        }
+        self.identity.forget(&token).await;
+        let token = self.token(deadline).await?;
+        let answer = self.post(body, &token, deadline).await?;
+        self.judge(&answer, &token)
+    }
+
+    async fn token(&self, deadline: Deadline) -> Result<SecretString, PostError> {
+        let token = self.identity.token(deadline).await;
+        token.map_err(|error| Box::new(error).into())
+    }
+
+    async fn post(
+        &self,
+        body: &Bytes,
+        token: &SecretString,
+        deadline: Deadline,
+    ) -> Result<Answer, PostError> {
+        let request = self
+            .http
+            .post(self.url.clone())
+            .bearer_auth(token.expose_secret())
+            .header(CONTENT_TYPE, "application/json")
+            .header(CONTENT_ENCODING, "gzip")
+            .body(body.clone());
+        let answer = http::send_for_status(request, deadline).await;
+        answer.map_err(|source| PostError::Send {
+            host: self.host(),
+            source,
+        })
+    }
+
+    fn judge(&self, answer: &Answer, token: &SecretString) -> Result<(), PostError> {
+        let host = self.host();
+        let rule = self.stream.rule.clone();
+        let (code, said) = explanation(answer, token);
+        match answer.status {
+            status if status.is_success() => Ok(()),
+            StatusCode::UNAUTHORIZED => Err(PostError::Unauthorized {
+                host,
+                resource: self.identity.resource().to_owned(),
+                said,
+            }),
+            StatusCode::FORBIDDEN => Err(PostError::Forbidden { host, rule, said }),
+            StatusCode::NOT_FOUND => Err(PostError::UnknownRule { host, rule, said }),
+            StatusCode::BAD_REQUEST if code.contains("Stream") => Err(PostError::UnknownStream {
+                rule,
+                stream: self.stream.name.clone(),
+                said,
+            }),
+            status => Err(PostError::Status {
+                host,
+                status,
+                said,
+                again: answer.again(),
+            }),
+        }
+    }
+
+    fn host(&self) -> String {
+        self.url.authority().to_owned()
+    }
+}
+
+impl Destination for LogsIngestion {
+    fn name(&self) -> &'static str {
+        "logs-ingestion"
+    }
+
+    /// The service takes 1 MB, and its documentation says that this counts before compression too.
+    fn limits(&self) -> Limits {
+        Limits {
+            rows: 1_000,
+            bytes: 1_000_000,
+        }
+    }
+
+    fn row(&self, record: &Record) -> Result<Bytes, BoxError> {
+        Ok(row(record.text(), Api::LogsIngestion, self.redaction)?.into())
+    }
+
+    async fn deliver(&self, rows: &[Bytes], deadline: Deadline) -> Result<Receipt, DeliveryError> {
+        let list = json_list(rows);
+        match self.post_all(&list, deadline).await {
+            Ok(()) => Ok(Receipt { bytes: list.len() }),
+            Err(gave_up) if gave_up.error.is_about_content() => {
+                Err(DeliveryError::Refused(gave_up.into()))
+            }
+            Err(gave_up) => Err(DeliveryError::Failed(gave_up.into())),
+        }
+    }
+}
+
+/// The code and the text of an error.
+fn explanation(answer: &Answer, token: &SecretString) -> (String, String) {
+    let excerpt = answer.excerpt(&[token]);
+    let in_header = answer.header(ERROR_CODE).unwrap_or_default();
+    match serde_json::from_str::<ApiError>(&excerpt) {
+        Ok(ApiError { error }) => {
+            let said = format!("{}: {}", error.code, error.message);
+            (error.code, said)
+        }
+        Err(_) => (in_header.to_owned(), excerpt),
+    }
+}
+
+/// At the lowest level: rows are alike, and the time it takes is the host's to bill.
+fn gzip(list: &[u8]) -> Bytes {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+    // invariant: writing to a Vec does not fail
+    let _ = encoder.write_all(list);
+    encoder.finish().unwrap_or_default().into()
+}
