@@ -67,6 +67,7 @@ impl App {
             http.clone(),
             settings.domain.clone(),
             settings.credentials.clone(),
+            settings.destinations.len(),
             clock.clone(),
             jitter.clone(),
         );
@@ -144,8 +145,11 @@ impl App {
         })
     }
 
-    /// Makes one run for each destination, side by side.
+    /// Makes one run for each destination, side by side. Where they stand at the same place, a page
+    /// is fetched once: none of them reads before all have begun, since a run reads its checkpoint
+    /// first.
     pub async fn run(&self) -> Vec<Report> {
+        self.tenant.begin();
         let runs = self
             .pipelines
             .iter()

@@ -35,7 +35,7 @@ impl Start {
 }
 
 /// Some records, ascending by id, as one request returned them.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Page {
     /// The records.
     pub records: Vec<Record>,

@@ -6,6 +6,7 @@
 
 mod log_id;
 mod logs;
+mod pages;
 mod rate_limit;
 mod record;
 mod start;
@@ -21,6 +22,7 @@ pub use self::record::{Elements, PageError, Record, parse_page};
 pub use self::token::Credentials;
 
 use self::logs::{Logs, LogsError, Search};
+use self::pages::Pages;
 use self::rate_limit::RateLimit;
 use self::token::{TokenError, TokenSource};
 use crate::clock::Clock;
@@ -36,16 +38,18 @@ pub struct Tenant {
     domain: Url,
     tokens: Arc<TokenSource>,
     rate_limit: Arc<RateLimit>,
+    pages: Arc<Pages>,
     jitter: Jitter,
 }
 
 impl Tenant {
-    /// The tenant at `domain`, read with `credentials`.
+    /// The tenant at `domain`, read with `credentials` by so many readers.
     #[must_use]
     pub fn new(
         http: reqwest::Client,
         domain: Url,
         credentials: Credentials,
+        readers: usize,
         clock: Clock,
         jitter: Jitter,
     ) -> Self {
@@ -57,6 +61,7 @@ impl Tenant {
                 clock.clone(),
             )),
             rate_limit: Arc::new(RateLimit::new(clock)),
+            pages: Arc::new(Pages::new(readers)),
             http,
             domain,
             jitter,
@@ -66,13 +71,22 @@ impl Tenant {
     /// A reader of the tenant's log that counts its own requests.
     #[must_use]
     pub fn reader(&self) -> LogReader {
-        LogReader(Logs::new(
+        let logs = Logs::new(
             self.http.clone(),
             &self.domain,
             Arc::clone(&self.tokens),
             Arc::clone(&self.rate_limit),
             self.jitter.clone(),
-        ))
+        );
+        LogReader {
+            logs,
+            pages: Arc::clone(&self.pages),
+        }
+    }
+
+    /// To be called before runs begin that read side by side: they share what they fetch.
+    pub fn begin(&self) {
+        self.pages.forget();
     }
 
     /// Gets a token and answers with the scopes it carries.
@@ -88,7 +102,10 @@ impl Tenant {
 }
 
 /// Reads a tenant's log, page by page.
-pub struct LogReader(Logs);
+pub struct LogReader {
+    logs: Logs,
+    pages: Arc<Pages>,
+}
 
 impl LogReader {
     /// The newest record of the tenant, if it has any.
@@ -98,21 +115,22 @@ impl LogReader {
             to: None,
             descending: true,
         };
-        let found = self.0.search(newest_first, 0, 1, deadline).await;
+        let found = self.logs.search(newest_first, 0, 1, deadline).await;
         Ok(found.map_err(source_error)?.records.into_iter().next())
     }
 }
 
 impl Source for LogReader {
     async fn first(&self, start: Start, deadline: Deadline) -> Result<Page, SourceError> {
-        start::first_page(&self.0, start, deadline)
+        start::first_page(&self.logs, start, deadline)
             .await
             .map_err(source_error)
     }
 
     async fn after(&self, id: &LogId, deadline: Deadline) -> Result<Page, SourceError> {
-        let found = self.0.after(id, deadline).await;
-        found.map(start::page).map_err(|error| match error.error {
+        let fetch = async { self.logs.after(id, deadline).await.map(start::page) };
+        let found = self.pages.after(id, fetch).await;
+        found.map_err(|error| match error.error {
             // What Auth0 answers for an id that it no longer has is not documented.
             LogsError::BadRequest { .. } | LogsError::NotFound { .. } => {
                 SourceError::Rejected(error.into())
@@ -131,7 +149,7 @@ impl Source for LogReader {
             to: Some(stored),
             descending: true,
         };
-        let found = self.0.search(as_old, 0, 1, deadline).await;
+        let found = self.logs.search(as_old, 0, 1, deadline).await;
         Ok(found.map_err(source_error)?.count() == 0)
     }
 
@@ -141,13 +159,13 @@ impl Source for LogReader {
             to: None,
             descending: false,
         };
-        let found = self.0.search(oldest_first, 0, 1, deadline).await;
+        let found = self.logs.search(oldest_first, 0, 1, deadline).await;
         let found = found.map_err(source_error)?;
         Ok(found.records.first().and_then(|record| record.date))
     }
 
     fn requests(&self) -> u64 {
-        self.0.requests()
+        self.logs.requests()
     }
 }
 
