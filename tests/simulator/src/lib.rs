@@ -11,6 +11,7 @@
 //! Nothing here is taken from `auth0-poller`: signatures are verified, columns are made and ids are
 //! composed by code of its own, from what the services document and were seen to do.
 
+pub mod arrivals;
 pub mod azurite;
 pub mod host;
 pub mod identity;

@@ -4,8 +4,9 @@
 //! flattens them, gives each column a suffix by the value it sees, cuts long values, and drops the
 //! record that would need one column too many, all behind a 200.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::BTreeMap;
+use std::ops::Deref;
+use std::sync::Arc;
 
 use axum::Router;
 use axum::body::{Body, Bytes, to_bytes};
@@ -20,7 +21,9 @@ use hmac::{Hmac, KeyInit as _, Mac as _};
 use serde_json::{Map, Value, json};
 use sha2::Sha256;
 
-use crate::server::{Counter, Fault, Faults, Server};
+use crate::arrivals::Arrivals;
+pub use crate::arrivals::{Row, Table};
+use crate::server::Server;
 
 const WORKSPACE_ID: &str = "01234567-89ab-cdef-0123-456789abcdef";
 /// 64 bytes, as the service's keys are.
@@ -33,49 +36,32 @@ const MOST_COLUMNS: usize = 500;
 /// Properties that the service keeps for itself.
 const RESERVED: [&str; 3] = ["tenant", "TimeGenerated", "RawData"];
 
-/// A row as a query would show it: column to value.
-pub type Row = BTreeMap<String, Value>;
-
-/// A table.
-#[derive(Clone, Debug, Default)]
-pub struct Table {
-    /// The rows that were stored.
-    pub rows: Vec<Row>,
-    /// When each of them was stored.
-    pub stored_at: Vec<DateTime<Utc>>,
-    /// The custom columns that the rows made, suffixes included.
-    pub columns: BTreeSet<String>,
-    /// Records that were accepted and then dropped, since they needed one column too many.
-    pub dropped: usize,
-}
-
 /// A simulated workspace.
 #[derive(Debug)]
 pub struct Workspace {
     server: Server,
-    inner: Arc<Inner>,
+    arrivals: Arc<Arrivals>,
 }
 
-#[derive(Debug, Default)]
-struct Inner {
-    tables: Mutex<BTreeMap<String, Table>>,
-    posts: Mutex<Vec<usize>>,
-    requests: Counter,
-    faults: Faults,
-    /// Texts that no post may contain.
-    refused: Mutex<Vec<String>>,
+/// Tests read and disturb what arrives in the same way whichever API it comes by.
+impl Deref for Workspace {
+    type Target = Arrivals;
+
+    fn deref(&self) -> &Arrivals {
+        &self.arrivals
+    }
 }
 
 impl Workspace {
     /// An empty workspace.
     pub async fn start() -> Self {
-        let inner = Arc::<Inner>::default();
+        let arrivals = Arc::<Arrivals>::default();
         let router = Router::new()
             .route("/api/logs", post(collect))
-            .with_state(Arc::clone(&inner));
+            .with_state(Arc::clone(&arrivals));
         Self {
             server: Server::start(router).await,
-            inner,
+            arrivals,
         }
     }
 
@@ -98,76 +84,11 @@ impl Workspace {
             "SharedKey ".to_owned(),
         ]
     }
-
-    /// A table as it is now; empty where nothing was posted to it.
-    pub fn table(&self, name: &str) -> Table {
-        let tables = self.inner.tables.lock();
-        let tables = tables.unwrap_or_else(PoisonError::into_inner);
-        tables.get(name).cloned().unwrap_or_default()
-    }
-
-    /// The log ids in `Auth0AM_CL`, in the order in which they were stored.
-    pub fn landed(&self) -> Vec<String> {
-        let id = |row: &Row| row["log_id_s"].as_str().unwrap_or_default().to_owned();
-        self.table("Auth0AM_CL").rows.iter().map(id).collect()
-    }
-
-    /// How many rows `Auth0AM_CL` has.
-    pub fn stored(&self) -> usize {
-        let tables = self.inner.tables.lock();
-        let tables = tables.unwrap_or_else(PoisonError::into_inner);
-        tables.get("Auth0AM_CL").map_or(0, |table| table.rows.len())
-    }
-
-    /// The length of each post that was accepted.
-    pub fn posts(&self) -> Vec<usize> {
-        let posts = self.inner.posts.lock();
-        posts.unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    /// Posts so far, accepted or not.
-    pub fn requests(&self) -> u64 {
-        self.inner.requests.get()
-    }
-
-    /// Waits for the `least`th post, accepted or not.
-    pub async fn wait_for_post(&self, least: u64) {
-        self.inner.requests.wait_for(least).await;
-    }
-
-    /// Refuses every post that contains this text, as the service refuses one that it cannot read.
-    pub fn refuse(&self, text: &str) {
-        let refused = self.inner.refused.lock();
-        refused
-            .unwrap_or_else(PoisonError::into_inner)
-            .push(text.to_owned());
-    }
-
-    /// Refuses nothing any more.
-    pub fn relent(&self) {
-        let refused = self.inner.refused.lock();
-        refused.unwrap_or_else(PoisonError::into_inner).clear();
-    }
-
-    /// What happens to the coming posts.
-    pub fn fail(&self, faults: impl IntoIterator<Item = Fault>) {
-        self.inner.faults.add(faults);
-    }
-
-    /// Lets this share of all posts fail from now on, in the same way for the same seed.
-    pub fn fail_at_random(&self, seed: u64, share: f64) {
-        self.inner.faults.at_random(seed, share);
-    }
-
-    /// How many posts were stored without an answer that says so.
-    pub fn answers_lost(&self) -> u64 {
-        self.inner.faults.answers_lost()
-    }
 }
 
 /// `POST /api/logs?api-version=2016-04-01`
 async fn collect(
-    State(workspace): State<Arc<Inner>>,
+    State(arrivals): State<Arc<Arrivals>>,
     Query(query): Query<BTreeMap<String, String>>,
     headers: HeaderMap,
     body: Body,
@@ -175,74 +96,51 @@ async fn collect(
     let Ok(body) = to_bytes(body, LARGEST_POST).await else {
         return (StatusCode::NOT_FOUND, "").into_response();
     };
-    workspace.requests.count();
-    match workspace.faults.next() {
-        Some(fault @ (Fault::LoseAnswer | Fault::Break)) => {
-            let _ = workspace.accept(&query, &headers, &body);
-            return fault.respond().await;
-        }
-        Some(Fault::Wait(gate)) => gate.pass().await,
-        Some(fault) => return fault.respond().await,
-        None => {}
-    }
-    match workspace.accept(&query, &headers, &body) {
+    let answer = || match accept(&arrivals, &query, &headers, &body) {
         Ok(()) => (StatusCode::OK, "").into_response(),
         Err((status, error)) => {
             let body = json!({"Error": error, "Message": "The post was not accepted."});
             (status, body.to_string()).into_response()
         }
-    }
+    };
+    arrivals.answer(answer).await
 }
 
 type Refusal = (StatusCode, &'static str);
 
-impl Inner {
-    fn refuses(&self, body: &Bytes) -> bool {
-        let refused = self.refused.lock();
-        let refused = refused.unwrap_or_else(PoisonError::into_inner);
-        refused
-            .iter()
-            .any(|text| body.windows(text.len()).any(|it| it == text.as_bytes()))
+fn accept(
+    arrivals: &Arrivals,
+    query: &BTreeMap<String, String>,
+    headers: &HeaderMap,
+    body: &Bytes,
+) -> Result<(), Refusal> {
+    let now = Utc::now();
+    let table = verify(query, headers, body, now)?;
+    if arrivals.refuses(body) {
+        return Err((StatusCode::BAD_REQUEST, "InvalidDataFormat"));
     }
+    let records = match serde_json::from_slice(body) {
+        Ok(Value::Array(records)) => records,
+        Ok(Value::Object(record)) => vec![record.into()],
+        _ => return Err((StatusCode::BAD_REQUEST, "InvalidDataFormat")),
+    };
+    let records = records.into_iter().map(|record| match record {
+        Value::Object(record) => Ok(record),
+        _ => Err((StatusCode::BAD_REQUEST, "InvalidDataFormat")),
+    });
+    let records: Vec<_> = records.collect::<Result<_, _>>()?;
+    let time_field = headers.get("time-generated-field");
+    let time_field = time_field.and_then(|it| it.to_str().ok());
 
-    fn accept(
-        &self,
-        query: &BTreeMap<String, String>,
-        headers: &HeaderMap,
-        body: &Bytes,
-    ) -> Result<(), Refusal> {
-        let now = Utc::now();
-        let table = verify(query, headers, body, now)?;
-        if self.refuses(body) {
-            return Err((StatusCode::BAD_REQUEST, "InvalidDataFormat"));
+    let mut tables = arrivals.tables();
+    if !records.is_empty() {
+        let table = tables.entry(table).or_default();
+        for record in records {
+            table.store(record, time_field, now);
         }
-        let records = match serde_json::from_slice(body) {
-            Ok(Value::Array(records)) => records,
-            Ok(Value::Object(record)) => vec![record.into()],
-            _ => return Err((StatusCode::BAD_REQUEST, "InvalidDataFormat")),
-        };
-        let records = records.into_iter().map(|record| match record {
-            Value::Object(record) => Ok(record),
-            _ => Err((StatusCode::BAD_REQUEST, "InvalidDataFormat")),
-        });
-        let records: Vec<_> = records.collect::<Result<_, _>>()?;
-        let time_field = headers.get("time-generated-field");
-        let time_field = time_field.and_then(|it| it.to_str().ok());
-
-        let tables = self.tables.lock();
-        let mut tables = tables.unwrap_or_else(PoisonError::into_inner);
-        if !records.is_empty() {
-            let table = tables.entry(table).or_default();
-            for record in records {
-                table.store(record, time_field, now);
-            }
-        }
-        let posts = self.posts.lock();
-        posts
-            .unwrap_or_else(PoisonError::into_inner)
-            .push(body.len());
-        Ok(())
     }
+    arrivals.accepted(body.len());
+    Ok(())
 }
 
 /// Answers with the name of the table, if the post is one that the service takes.
@@ -308,12 +206,7 @@ impl Table {
         now: DateTime<Utc>,
     ) {
         let date = time_field.and_then(|field| record.get(field)?.as_str()?.parse().ok());
-        let is_believed = |date: &DateTime<Utc>| {
-            now - Duration::days(2) <= *date && *date <= now + Duration::days(1)
-        };
-        let generated: DateTime<Utc> = date.filter(is_believed).unwrap_or(now);
-
-        let mut row = columns_of(record);
+        let row = columns_of(record);
         let new = row
             .keys()
             .filter(|name| !self.columns.contains(*name))
@@ -322,10 +215,7 @@ impl Table {
             self.dropped += 1;
             return;
         }
-        self.columns.extend(row.keys().cloned());
-        row.insert("TimeGenerated".into(), json!(generated));
-        self.rows.push(row);
-        self.stored_at.push(now);
+        self.push(row, date, now);
     }
 }
 

@@ -1,0 +1,150 @@
+//! What arrives at a workspace, by whichever API: how a test reads it, and how it gets in the way.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use axum::response::Response;
+use chrono::{DateTime, Duration, Utc};
+use serde_json::{Value, json};
+
+use crate::server::{Counter, Fault, Faults};
+
+/// A row as a query would show it: column to value.
+pub type Row = BTreeMap<String, Value>;
+
+/// A table.
+#[derive(Clone, Debug, Default)]
+pub struct Table {
+    /// The rows that were stored.
+    pub rows: Vec<Row>,
+    /// When each of them was stored.
+    pub stored_at: Vec<DateTime<Utc>>,
+    /// The custom columns that the rows made, suffixes included.
+    pub columns: BTreeSet<String>,
+    /// Records that were accepted and then dropped, since they needed one column too many.
+    pub dropped: usize,
+}
+
+impl Table {
+    /// Adds a row that says of itself that it happened at `date`: the time of arrival takes its
+    /// place where it is more than two days ago, or more than a day ahead.
+    pub(crate) fn push(
+        &mut self,
+        mut row: Row,
+        date: Option<DateTime<Utc>>,
+        arrival: DateTime<Utc>,
+    ) {
+        let is_believed = |date: &DateTime<Utc>| {
+            arrival - Duration::days(2) <= *date && *date <= arrival + Duration::days(1)
+        };
+        let generated = date.filter(is_believed).unwrap_or(arrival);
+        self.columns.extend(row.keys().cloned());
+        row.insert("TimeGenerated".into(), json!(generated));
+        self.rows.push(row);
+        self.stored_at.push(arrival);
+    }
+}
+
+/// The posts to a workspace and the rows they made.
+#[derive(Debug, Default)]
+pub struct Arrivals {
+    tables: Mutex<BTreeMap<String, Table>>,
+    posts: Mutex<Vec<usize>>,
+    requests: Counter,
+    faults: Faults,
+    refused: Mutex<Vec<String>>,
+}
+
+impl Arrivals {
+    /// A table as it is now; empty where nothing was posted to it.
+    pub fn table(&self, name: &str) -> Table {
+        self.tables().get(name).cloned().unwrap_or_default()
+    }
+
+    /// The log ids in `Auth0AM_CL`, in the order in which they were stored.
+    pub fn landed(&self) -> Vec<String> {
+        let id = |row: &Row| {
+            let id = row.get("log_id_s").and_then(Value::as_str);
+            id.unwrap_or_default().to_owned()
+        };
+        self.table("Auth0AM_CL").rows.iter().map(id).collect()
+    }
+
+    /// How many rows `Auth0AM_CL` has.
+    pub fn stored(&self) -> usize {
+        let tables = self.tables();
+        tables.get("Auth0AM_CL").map_or(0, |table| table.rows.len())
+    }
+
+    /// The length of each post that was accepted, as JSON.
+    pub fn posts(&self) -> Vec<usize> {
+        lock(&self.posts).clone()
+    }
+
+    /// Posts so far, accepted or not.
+    pub fn requests(&self) -> u64 {
+        self.requests.get()
+    }
+
+    /// Waits for the `least`th post, accepted or not.
+    pub async fn wait_for_post(&self, least: u64) {
+        self.requests.wait_for(least).await;
+    }
+
+    /// Refuses every post that contains this text, as the service refuses one that it cannot read.
+    pub fn refuse(&self, text: &str) {
+        lock(&self.refused).push(text.to_owned());
+    }
+
+    /// Refuses nothing any more.
+    pub fn relent(&self) {
+        lock(&self.refused).clear();
+    }
+
+    /// What happens to the coming posts.
+    pub fn fail(&self, faults: impl IntoIterator<Item = Fault>) {
+        self.faults.add(faults);
+    }
+
+    /// Lets this share of all posts fail from now on, in the same way for the same seed.
+    pub fn fail_at_random(&self, seed: u64, share: f64) {
+        self.faults.at_random(seed, share);
+    }
+
+    /// How many posts were stored without an answer that says so.
+    pub fn answers_lost(&self) -> u64 {
+        self.faults.answers_lost()
+    }
+
+    /// Counts a post, and answers with what `accept` makes of it unless a fault comes between.
+    pub(crate) async fn answer(&self, accept: impl FnOnce() -> Response) -> Response {
+        self.requests.count();
+        match self.faults.next() {
+            Some(fault @ (Fault::LoseAnswer | Fault::Break)) => {
+                drop(accept());
+                return fault.respond().await;
+            }
+            Some(Fault::Wait(gate)) => gate.pass().await,
+            Some(fault) => return fault.respond().await,
+            None => {}
+        }
+        accept()
+    }
+
+    pub(crate) fn refuses(&self, post: &[u8]) -> bool {
+        let contains = |text: &String| post.windows(text.len()).any(|it| it == text.as_bytes());
+        lock(&self.refused).iter().any(contains)
+    }
+
+    pub(crate) fn accepted(&self, length: usize) {
+        lock(&self.posts).push(length);
+    }
+
+    pub(crate) fn tables(&self) -> MutexGuard<'_, BTreeMap<String, Table>> {
+        lock(&self.tables)
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
