@@ -230,6 +230,18 @@ impl Faults {
         next.filter(|fault| !matches!(fault, Fault::None))
     }
 
+    /// The answer to the next request if it is not the service's own. May wait before the service
+    /// does its work.
+    pub async fn answer(&self) -> Option<Response> {
+        match self.next()? {
+            Fault::Wait(gate) => {
+                gate.pass().await;
+                None
+            }
+            fault => Some(fault.respond().await),
+        }
+    }
+
     fn lock(&self) -> std::sync::MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -330,8 +330,8 @@ fn denied(status: StatusCode, description: &str) -> Response {
 /// `POST /oauth/token`: JSON or a form.
 async fn token(State(tenant): State<Arc<Inner>>, headers: HeaderMap, body: Bytes) -> Response {
     let serial = tenant.token_requests.count();
-    if let Some(fault) = tenant.token_faults.next() {
-        return fault.respond().await;
+    if let Some(answer) = tenant.token_faults.answer().await {
+        return answer;
     }
     let is_json = headers
         .get("content-type")
@@ -391,10 +391,8 @@ async fn logs(
     headers: HeaderMap,
 ) -> Response {
     tenant.log_requests.count();
-    match tenant.log_faults.next() {
-        Some(Fault::Wait(gate)) => gate.pass().await,
-        Some(fault) => return fault.respond().await,
-        None => {}
+    if let Some(answer) = tenant.log_faults.answer().await {
+        return answer;
     }
     let (is_allowed, limit_headers) = tenant.log().take_request(tenant.options.rate_limit);
     let mut response = if is_allowed {
