@@ -1,38 +1,88 @@
 //! The endpoint from which a Function App gets tokens for its managed identity.
 //!
-//! The tokens are unsigned, which Azurite takes and Azure would not.
+//! Azure hands out one token for hours; here each request gets one of its own.
 //! <https://learn.microsoft.com/azure/app-service/overview-managed-identity#rest-endpoint-reference>
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::{Query, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use base64::Engine as _;
-use base64::prelude::BASE64_URL_SAFE_NO_PAD;
-use chrono::{Duration, Utc};
-use serde_json::{Value, json};
+use chrono::Duration;
+use serde_json::json;
 
-use crate::server::Server;
+use crate::issuer::Issuer;
+use crate::server::{Counter, Fault, Faults, Server};
 
 const HEADER: &str = "simulated-identity-header-5f4e3d2c1b0a";
+const CORRELATION_ID: &str = "6f1d2c3b-0a9e-4d8c-8b7a-5e4f3d2c1b0a";
+
+/// What an app's identity is.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Who issues its tokens.
+    pub issuer: Issuer,
+    /// The resources that it gets tokens for. Each may be asked for with a slash at its end too,
+    /// and then the token's audience has that slash.
+    pub resources: Vec<&'static str>,
+    /// The client id of an identity assigned by the user, which has to be named; none for the
+    /// system's, which must not be.
+    pub client_id: Option<&'static str>,
+    /// Seconds that a token lives.
+    pub token_life: i64,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            issuer: Issuer::default(),
+            resources: vec!["https://storage.azure.com", "https://monitor.azure.com"],
+            client_id: None,
+            token_life: 86_400,
+        }
+    }
+}
 
 /// A simulated identity endpoint.
 #[derive(Debug)]
 pub struct ManagedIdentity {
     server: Server,
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    options: Options,
+    requests: Counter,
+    faults: Faults,
 }
 
 impl ManagedIdentity {
     /// An endpoint that hands out tokens for one resource.
     pub async fn start(resource: &'static str) -> Self {
+        Self::with(Options {
+            resources: vec![resource],
+            ..Options::default()
+        })
+        .await
+    }
+
+    /// An endpoint for such an identity.
+    pub async fn with(options: Options) -> Self {
+        let inner = Arc::new(Inner {
+            options,
+            requests: Counter::default(),
+            faults: Faults::default(),
+        });
         let router = Router::new()
             .route("/msi/token", get(token))
-            .with_state(resource);
+            .with_state(Arc::clone(&inner));
         Self {
             server: Server::start(router).await,
+            inner,
         }
     }
 
@@ -49,16 +99,49 @@ impl ManagedIdentity {
 
     /// What must not appear anywhere: the header, and the beginning of every token.
     pub fn secrets() -> Vec<String> {
-        let beginning = BASE64_URL_SAFE_NO_PAD.encode(json!({"alg": "none"}).to_string());
-        vec![HEADER.into(), beginning]
+        [vec![HEADER.into()], Issuer::secrets()].concat()
+    }
+
+    /// Tokens asked for so far.
+    pub fn requests(&self) -> u64 {
+        self.inner.requests.get()
+    }
+
+    /// What happens to the coming requests: anything, or one of [`not_found`], [`not_ready`] and
+    /// [`failed`].
+    pub fn fail(&self, faults: impl IntoIterator<Item = Fault>) {
+        self.inner.faults.add(faults);
     }
 }
 
+/// The app has no such identity, or not yet.
+pub fn not_found() -> Fault {
+    let message = "No User Assigned or Delegated Managed Identity found for specified \
+                   ClientId/ResourceId/PrincipalId.";
+    Fault::answer(400, &error(StatusCode::BAD_REQUEST, message))
+}
+
+/// The endpoint is there, and what stands behind it is not yet.
+pub fn not_ready() -> Fault {
+    Fault::answer(503, "")
+}
+
+/// The endpoint did not get a token itself.
+pub fn failed() -> Fault {
+    let message = "An unexpected error occurred while fetching the AAD Token.";
+    Fault::answer(500, &error(StatusCode::INTERNAL_SERVER_ERROR, message))
+}
+
 async fn token(
-    State(resource): State<&'static str>,
+    State(identity): State<Arc<Inner>>,
     Query(query): Query<HashMap<String, String>>,
     headers: HeaderMap,
 ) -> Response {
+    identity.requests.count();
+    if let Some(answer) = identity.faults.answer().await {
+        return answer;
+    }
+    let options = &identity.options;
     let asked = |name: &str| query.get(name).map_or("", String::as_str);
     if headers
         .get("x-identity-header")
@@ -66,34 +149,100 @@ async fn token(
     {
         return refuse(StatusCode::UNAUTHORIZED, "the identity header is wrong");
     }
-    if (asked("api-version"), asked("resource")) != ("2019-08-01", resource) {
+    let resource = asked("resource");
+    let is_known = |known: &&str| *known == resource.strip_suffix('/').unwrap_or(resource);
+    if asked("api-version") != "2019-08-01" || !options.resources.iter().any(is_known) {
         return refuse(
             StatusCode::BAD_REQUEST,
             "the version or the resource is unknown",
         );
     }
-    let now = Utc::now();
-    let expires = now + Duration::hours(24);
-    let claims = json!({
-        "aud": resource, "iss": "https://sts.windows.net/ab1f708d-50f6-404c-a006-d71b2ac7a606/",
-        "iat": now.timestamp(), "nbf": now.timestamp(), "exp": expires.timestamp(),
-    });
-    let part = |value: Value| BASE64_URL_SAFE_NO_PAD.encode(value.to_string());
-    let token = format!(
-        "{}.{}.{}",
-        part(json!({"alg": "none"})),
-        part(claims),
-        "c2ln"
-    );
-    let body = json!({"access_token": token, "expires_on": expires.timestamp().to_string(),
-                      "resource": resource, "token_type": "Bearer"});
+    if query.get("client_id").map(String::as_str) != options.client_id {
+        return not_found().respond().await;
+    }
+    let life = Duration::seconds(options.token_life);
+    let (token, expires) = options.issuer.issue(resource, life);
+    let mut body = json!({"access_token": token, "expires_on": expires.timestamp().to_string(),
+                          "resource": resource, "token_type": "Bearer"});
+    if let Some(client_id) = options.client_id {
+        body["client_id"] = client_id.into();
+    }
     (StatusCode::OK, body.to_string()).into_response()
 }
 
 fn refuse(status: StatusCode, message: &str) -> Response {
-    (
-        status,
-        json!({"statusCode": status.as_u16(), "message": message}).to_string(),
-    )
-        .into_response()
+    (status, error(status, message)).into_response()
+}
+
+fn error(status: StatusCode, message: &str) -> String {
+    let status = status.as_u16();
+    json!({"statusCode": status, "message": message, "correlationId": CORRELATION_ID}).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use reqwest::RequestBuilder;
+    use serde_json::Value;
+
+    use super::*;
+    use crate::server::client;
+
+    const CLIENT_ID: &str = "11111111-2222-4333-8444-555555555555";
+
+    /// A request with a query.
+    fn ask(identity: &ManagedIdentity, query: &str) -> RequestBuilder {
+        let url = format!("{}/msi/token?api-version={query}", identity.server.url());
+        client().get(url).header("X-IDENTITY-HEADER", HEADER)
+    }
+
+    async fn status(request: RequestBuilder) -> u16 {
+        request.send().await.unwrap().status().as_u16()
+    }
+
+    #[tokio::test]
+    async fn it_hands_out_tokens_for_its_resources_to_those_who_know_the_header() {
+        let identity = ManagedIdentity::with(Options::default()).await;
+        let query = "2019-08-01&resource=https://monitor.azure.com";
+        let answer = ask(&identity, query).send().await.unwrap();
+        let body: Value = serde_json::from_str(&answer.text().await.unwrap()).unwrap();
+        let token = body["access_token"].as_str().unwrap();
+        let issuer = &identity.inner.options.issuer;
+        assert_eq!(issuer.verify(token, "https://monitor.azure.com"), Ok(()));
+        let expires: i64 = body["expires_on"].as_str().unwrap().parse().unwrap();
+        let life = expires - chrono::Utc::now().timestamp();
+        assert!((86_390..=86_400).contains(&life), "{life}");
+
+        assert_eq!(status(ask(&identity, &format!("{query}/"))).await, 200);
+        for query in [
+            "2019-08-01&resource=https://vault.azure.net",
+            "2017-09-01&resource=https://monitor.azure.com",
+            "2019-08-01",
+        ] {
+            assert_eq!(status(ask(&identity, query)).await, 400, "{query}");
+        }
+        let mut stranger = ask(&identity, query).build().unwrap();
+        stranger.headers_mut().remove("X-IDENTITY-HEADER");
+        let answer = client().execute(stranger).await.unwrap();
+        assert_eq!(answer.status(), 401);
+        assert_eq!(identity.requests(), 6);
+    }
+
+    #[tokio::test]
+    async fn an_identity_assigned_by_the_user_is_named_and_the_systems_is_not() {
+        let query = "2019-08-01&resource=https://storage.azure.com";
+        let named = format!("{query}&client_id={CLIENT_ID}");
+        let system = ManagedIdentity::with(Options::default()).await;
+        assert_eq!(status(ask(&system, &named)).await, 400);
+        let users = ManagedIdentity::with(Options {
+            client_id: Some(CLIENT_ID),
+            ..Options::default()
+        })
+        .await;
+        assert_eq!(status(ask(&users, &named)).await, 200);
+        assert_eq!(status(ask(&users, query)).await, 400);
+        users.fail([failed(), not_ready(), not_found()]);
+        for expected in [500, 503, 400, 200] {
+            assert_eq!(status(ask(&users, &named)).await, expected);
+        }
+    }
 }

@@ -2,11 +2,13 @@
 //!
 //! - [`Tenant`]: an Auth0 tenant, with its token endpoint and its log.
 //! - [`Workspace`]: a Log Analytics workspace that takes the HTTP Data Collector API.
+//! - [`DataCollectionRule`]: a data collection rule that takes the Logs Ingestion API.
 //! - [`FunctionsHost`]: a strict **stand-in** for the Azure Functions host. The real host cannot
 //!   be installed from the package registries; this one does what the real one was seen to do, and
 //!   where the real one would be lenient or would hang it fails, so that passing here is harder.
 //! - [`Azurite`]: Microsoft's storage emulator, the real one, started and stopped.
 //! - [`ManagedIdentity`]: the endpoint from which a Function App gets tokens for its identity.
+//! - [`Issuer`]: issues the tokens of identities, and tells those who take them whether they are good.
 //!
 //! Nothing here is taken from `auth0-poller`: signatures are verified, columns are made and ids are
 //! composed by code of its own, from what the services document and were seen to do.
@@ -15,7 +17,10 @@ pub mod arrivals;
 pub mod azurite;
 pub mod host;
 pub mod identity;
+pub mod ingestion;
+pub mod issuer;
 pub mod records;
+pub mod rule;
 mod server;
 pub mod tenant;
 pub mod workspace;
@@ -23,6 +28,8 @@ pub mod workspace;
 pub use azurite::Azurite;
 pub use host::{AppRoot, FunctionsHost};
 pub use identity::ManagedIdentity;
+pub use ingestion::DataCollectionRule;
+pub use issuer::Issuer;
 pub use server::{Fault, Gate};
 pub use tenant::Tenant;
 pub use workspace::Workspace;

@@ -270,7 +270,7 @@ fn is_date(text: &str) -> bool {
 }
 
 /// With hyphens or without, as the ids of Auth0's own tokens are, whose column ends with `_g`.
-fn is_guid(text: &str) -> bool {
+pub(crate) fn is_guid(text: &str) -> bool {
     let text = text.trim().trim_start_matches(['{', '(']);
     let text = text.trim_end_matches(['}', ')']);
     let lengths = text.split('-').map(str::len);
