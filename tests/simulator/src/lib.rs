@@ -8,13 +8,15 @@
 //!   where the real one would be lenient or would hang it fails, so that passing here is harder.
 //! - [`Azurite`]: Microsoft's storage emulator, the real one, started and stopped.
 //! - [`ManagedIdentity`]: the endpoint from which a Function App gets tokens for its identity.
-//! - [`Issuer`]: issues the tokens of identities, and tells those who take them whether they are good.
+//! - [`EntraId`]: the endpoint from which a program outside Azure gets them for its secret.
+//! - [`Issuer`]: issues the tokens of both, and tells those who take them whether they are good.
 //!
 //! Nothing here is taken from `auth0-poller`: signatures are verified, columns are made and ids are
 //! composed by code of its own, from what the services document and were seen to do.
 
 pub mod arrivals;
 pub mod azurite;
+pub mod entra;
 pub mod host;
 pub mod identity;
 pub mod ingestion;
@@ -26,6 +28,7 @@ pub mod tenant;
 pub mod workspace;
 
 pub use azurite::Azurite;
+pub use entra::EntraId;
 pub use host::{AppRoot, FunctionsHost};
 pub use identity::ManagedIdentity;
 pub use ingestion::DataCollectionRule;

@@ -6,6 +6,8 @@ use flate2::write::GzEncoder;
 use reqwest::RequestBuilder;
 
 use super::*;
+use crate::entra::{self, EntraId};
+use crate::identity::{self, ManagedIdentity};
 use crate::rule::Type;
 use crate::server::client;
 
@@ -136,6 +138,45 @@ async fn only_a_good_token_for_azure_monitor_opens_the_rule() {
     issuer.revoke_tokens();
     assert_eq!(refused(request()).await, (401, "InvalidToken".into()));
     assert_eq!(rule.stored(), 1);
+}
+
+#[tokio::test]
+async fn whoever_the_issuer_knows_gets_a_token_that_opens_it() {
+    let (rule, issuer) = start().await;
+    let managed = ManagedIdentity::with(identity::Options {
+        issuer: issuer.clone(),
+        ..identity::Options::default()
+    })
+    .await;
+    let [(_, url), (_, header)] = managed.environment().try_into().unwrap();
+    let managed = client()
+        .get(url + "?api-version=2019-08-01&resource=https://monitor.azure.com")
+        .header("x-identity-header", header);
+
+    let entra = EntraId::with(entra::Options {
+        issuer,
+        ..entra::Options::default()
+    })
+    .await;
+    let settings = entra.settings().into_iter().map(|(_, value)| value);
+    let [tenant, id, secret, host] = settings.collect::<Vec<_>>().try_into().unwrap();
+    let application = client()
+        .post(format!("{host}/{tenant}/oauth2/v2.0/token"))
+        .form(&[
+            ("grant_type", "client_credentials"),
+            ("client_id", &*id),
+            ("client_secret", &*secret),
+            ("scope", "https://monitor.azure.com/.default"),
+        ]);
+
+    let path = format!("/dataCollectionRules/{IMMUTABLE_ID}/streams/{STREAM}");
+    for request in [managed, application] {
+        let answer = request.send().await.unwrap().text().await.unwrap();
+        let answer: Value = serde_json::from_str(&answer).unwrap();
+        let token = answer["access_token"].as_str().unwrap();
+        let post = post_to(&rule, &path, "2023-01-01", token).body(ROW);
+        assert_eq!(post.send().await.unwrap().status(), 204);
+    }
 }
 
 #[tokio::test]
