@@ -31,20 +31,32 @@ pub const CLIENT_ID: &str = "[parameters('ClientId')]";
 pub const CLIENT_SECRET: &str = "[concat('@Microsoft.KeyVault(SecretUri=', reference(resourceId(\
     'Microsoft.KeyVault/vaults', variables('vaultName')), '2023-07-01').vaultUri, 'secrets/', \
     variables('clientSecretName'), '/)')]";
+/// The parameter `Destinations`.
+pub const DESTINATIONS: &str = "[parameters('Destinations')]";
+/// The endpoint of the data collection rule, where there is one.
+pub const DCR_ENDPOINT: &str = "[if(variables('usesRule'), reference(resourceId(\
+    'Microsoft.Resources/deployments', concat(variables('siteName'), '-rule')), '2022-09-01')\
+    .outputs.endpoint.value, '')]";
+/// The rule's immutable id.
+pub const DCR_IMMUTABLE_ID: &str = "[if(variables('usesRule'), reference(resourceId(\
+    'Microsoft.Resources/deployments', concat(variables('siteName'), '-rule')), '2022-09-01')\
+    .outputs.immutableId.value, '')]";
 /// The parameter `AzureSentinelWorkspaceId`.
-pub const WORKSPACE_ID: &str = "[parameters('AzureSentinelWorkspaceId')]";
+pub const WORKSPACE_ID: &str =
+    "[if(variables('usesKey'), parameters('AzureSentinelWorkspaceId'), '')]";
 /// The reference to the workspace's key.
-pub const WORKSPACE_KEY: &str = "[concat('@Microsoft.KeyVault(SecretUri=', reference(resourceId(\
-    'Microsoft.KeyVault/vaults', variables('vaultName')), '2023-07-01').vaultUri, 'secrets/', \
-    variables('sharedKeyName'), '/)')]";
+pub const WORKSPACE_KEY: &str = "[if(variables('usesKey'), concat('@Microsoft.KeyVault(SecretUri=', \
+    reference(resourceId('Microsoft.KeyVault/vaults', variables('vaultName')), '2023-07-01')\
+    .vaultUri, 'secrets/', variables('sharedKeyName'), '/)'), '')]";
 /// Where the workspace takes posts in the cloud that the template is deployed to.
-pub const LOG_ANALYTICS: &str = "[concat('https://', parameters('AzureSentinelWorkspaceId'), '.', \
-    variables('logAnalyticsSuffixes')[environment().name])]";
+pub const LOG_ANALYTICS: &str = "[if(variables('usesKey'), concat('https://', \
+    parameters('AzureSentinelWorkspaceId'), '.', \
+    variables('logAnalyticsSuffixes')[environment().name]), '')]";
 /// The parameter `StartFrom`.
 pub const START_FROM: &str = "[parameters('StartFrom')]";
 
-/// What the expressions of the app settings are in some deployment.
-const VALUES: [(&str, &str); 9] = [
+/// What the expressions of the app settings are in some deployment with both destinations.
+const VALUES: [(&str, &str); 12] = [
     (BLOB_SERVICE, "https://auth0abc.blob.core.windows.net/"),
     (
         INSIGHTS,
@@ -53,6 +65,12 @@ const VALUES: [(&str, &str); 9] = [
     (DOMAIN, "acme.eu.auth0.com"),
     (CLIENT_ID, "id"),
     (CLIENT_SECRET, "secret"),
+    (DESTINATIONS, "log-analytics,logs-ingestion"),
+    (
+        DCR_ENDPOINT,
+        "https://auth0-poller-abc-x1.westeurope-1.ingest.monitor.azure.com",
+    ),
+    (DCR_IMMUTABLE_ID, "dcr-0123456789abcdef0123456789abcdef"),
     (WORKSPACE_ID, "01234567-89ab-cdef-0123-456789abcdef"),
     (WORKSPACE_KEY, "a2V5"),
     (
@@ -119,7 +137,7 @@ fn template() -> Value {
 
 /// The resources of the template: what they are called here, their names, and their ids as
 /// `dependsOn` has them.
-const RESOURCES: [(&str, &str, &str); 14] = [
+const RESOURCES: [(&str, &str, &str); 16] = [
     (
         "storage",
         "[variables('storageName')]",
@@ -181,6 +199,17 @@ const RESOURCES: [(&str, &str, &str); 14] = [
         "[resourceId('Microsoft.Resources/deployments', concat(variables('siteName'), '-roles'))]",
     ),
     (
+        "workspace",
+        "[concat(variables('siteName'), '-workspace')]",
+        "[resourceId('Microsoft.Resources/deployments', concat(variables('siteName'), \
+         '-workspace'))]",
+    ),
+    (
+        "rule",
+        "[concat(variables('siteName'), '-rule')]",
+        "[resourceId('Microsoft.Resources/deployments', concat(variables('siteName'), '-rule'))]",
+    ),
+    (
         "settings",
         "[concat(variables('siteName'), '/appsettings')]",
         "[resourceId('Microsoft.Web/sites/config', variables('siteName'), 'appsettings')]",
@@ -221,7 +250,8 @@ fn before(template: &Value, label: &str) -> BTreeSet<&'static str> {
     for id in ids {
         let (label, ..) = RESOURCES
             .iter()
-            .find(|(.., it)| id == it)
+            // What is in another resource group goes by its name.
+            .find(|(_, name, it)| id == it || id == name && name.ends_with("'-workspace')]"))
             .unwrap_or_else(|| panic!("{label} waits for {id}, which there is not"));
         before.insert(*label);
         before.extend(self::before(template, label));
@@ -484,7 +514,7 @@ fn posts_go_to_the_workspace_in_each_cloud() {
         "https://01234567-89ab-cdef-0123-456789abcdef.ods.opinsights.azure.cn",
     ] {
         let settings = read(&with(LOG_ANALYTICS, uri)).unwrap();
-        let [DestinationSettings::LogAnalytics { endpoint, .. }] = &settings.destinations[..]
+        let [DestinationSettings::LogAnalytics { endpoint, .. }, _] = &settings.destinations[..]
         else {
             panic!("{:?}", settings.destinations);
         };
@@ -615,6 +645,9 @@ fn things_are_there_before_they_are_needed() {
         ("client secret", "settings"),
         ("shared key", "settings"),
         ("insights", "settings"),
+        ("site", "rule"),
+        ("workspace", "rule"),
+        ("rule", "settings"),
         ("roles", "settings"),
         ("roles", "package"),
         ("settings", "package"),
@@ -691,6 +724,110 @@ fn the_workspace_gets_the_functions_of_the_parsers_files() {
     );
 }
 
+#[test]
+fn each_destination_gets_what_it_needs_and_no_more() {
+    let template = template();
+    let variables = &template["variables"];
+    assert_eq!(
+        variables["usesKey"],
+        "[contains(variables('destinations'), 'log-analytics')]"
+    );
+    assert_eq!(
+        variables["usesRule"],
+        "[contains(variables('destinations'), 'logs-ingestion')]"
+    );
+    let condition = |label| &resource(&template, label)["condition"];
+    assert_eq!(condition("shared key"), "[variables('usesKey')]");
+    assert_eq!(condition("workspace"), "[variables('usesRule')]");
+    assert_eq!(condition("rule"), "[variables('usesRule')]");
+
+    let without = |names: &[&str], destinations| {
+        let mut settings: BTreeMap<_, _> = app_settings(&VALUES)
+            .into_iter()
+            .chain(OF_THE_PLATFORM.map(|(name, value)| (name.to_owned(), value.to_owned())))
+            .collect();
+        for name in names {
+            settings.insert((*name).to_owned(), String::new());
+        }
+        settings.insert("DESTINATIONS".into(), String::from(destinations));
+        Settings::read(&settings.into_iter().collect(), &Purpose::Host).unwrap()
+    };
+    let key = ["WorkspaceID", "WorkspaceKey", "logAnalyticsUri"];
+    let settings = without(&key, "logs-ingestion");
+    let [DestinationSettings::LogsIngestion { stream, .. }] = &settings.destinations[..] else {
+        panic!("{:?}", settings.destinations);
+    };
+    assert_eq!(stream.name, "Custom-Auth0AM_CL");
+    without(&["DCR_ENDPOINT", "DCR_IMMUTABLE_ID"], "log-analytics");
+}
+
+#[test]
+fn the_rule_takes_what_is_sent_into_the_table_and_lets_the_app_publish() {
+    let template = template();
+    let workspace = resource(&template, "workspace");
+    assert_eq!(workspace["subscriptionId"], "[variables('workspace')[2]]");
+    assert_eq!(workspace["resourceGroup"], "[variables('workspace')[4]]");
+    let parameters = &workspace["properties"]["parameters"];
+    assert_eq!(
+        parameters["columns"]["value"],
+        "[variables('tableColumns')]"
+    );
+    let table = &workspace["properties"]["template"]["resources"][0];
+    assert_eq!(
+        table["name"],
+        "[concat(parameters('workspaceName'), '/Auth0AM_CL')]"
+    );
+    assert_eq!(table["condition"], "[parameters('deployTable')]");
+    assert_eq!(
+        table["properties"]["schema"],
+        json!({"name": "Auth0AM_CL", "columns": "[parameters('columns')]"})
+    );
+
+    let rule = &resource(&template, "rule")["properties"];
+    let parameters = &rule["parameters"];
+    assert_eq!(
+        parameters["columns"]["value"],
+        "[variables('streamColumns')]"
+    );
+    assert_eq!(parameters["transform"]["value"], "[variables('transform')]");
+    assert_eq!(
+        parameters["location"]["value"],
+        "[reference(concat(variables('siteName'), '-workspace'), '2022-09-01')\
+         .outputs.location.value]"
+    );
+    let resources = rule["template"]["resources"].as_array().unwrap();
+    let [rule, role] = &resources[..] else {
+        panic!("{resources:?}");
+    };
+    assert_eq!(rule["kind"], "Direct");
+    assert_eq!(
+        rule["properties"]["streamDeclarations"],
+        json!({"Custom-Auth0AM_CL": {"columns": "[parameters('columns')]"}})
+    );
+    assert_eq!(
+        rule["properties"]["dataFlows"],
+        json!([{
+            "streams": ["Custom-Auth0AM_CL"],
+            "destinations": ["workspace"],
+            "transformKql": "[parameters('transform')]",
+            "outputStream": "Custom-Auth0AM_CL",
+        }])
+    );
+    assert_eq!(
+        role["scope"],
+        "[concat('Microsoft.Insights/dataCollectionRules/', parameters('ruleName'))]"
+    );
+    assert_eq!(
+        resource(&template, "rule")["properties"]["template"]["variables"],
+        json!({
+            "monitoringMetricsPublisher": "[subscriptionResourceId('Microsoft.Authorization/\
+             roleDefinitions', '3913510d-42f4-4e42-8a64-420c390055eb')]",
+        })
+    );
+    let name = role["name"].as_str().unwrap();
+    assert!(name.starts_with("[guid(") && name.contains("parameters('principalId')"));
+}
+
 /// The elements of the form, by the expressions that the outputs name them with.
 fn elements(form: &Value) -> BTreeMap<String, Value> {
     let form = &form["parameters"];
@@ -714,6 +851,18 @@ fn elements(form: &Value) -> BTreeMap<String, Value> {
     elements
 }
 
+/// The expression of the element that an output takes, and the condition under which it is shown.
+fn shown(output: &str) -> (String, Option<String>) {
+    let conditional = output
+        .strip_prefix("[if(")
+        .and_then(|it| it.split_once("), "))
+        .map(|(condition, it)| (it.rsplit_once(", ").unwrap().0, condition));
+    match conditional {
+        Some((element, condition)) => (format!("[{element}]"), Some(format!("[{condition})]"))),
+        None => (output.to_owned(), None),
+    }
+}
+
 #[test]
 fn the_form_asks_for_every_parameter_in_the_way_that_fits_it() {
     let template = template();
@@ -728,17 +877,28 @@ fn the_form_asks_for_every_parameter_in_the_way_that_fits_it() {
             assert_eq!(output, "[location()]");
             continue;
         }
-        let element = elements.remove(output.as_str().unwrap());
+        let (output, condition) = shown(output.as_str().unwrap());
+        let element = elements.remove(&output);
+        let visible = element.as_ref().map(|it| it["visible"].clone());
+        assert_eq!(visible, Some(json!(condition)), "{name}");
         let element = element.unwrap_or_else(|| panic!("{name} is {output}, which there is not"));
         assert_eq!(element["constraints"]["required"], true, "{name}");
         let is_hidden = element["type"] == "Microsoft.Common.PasswordBox";
         assert_eq!(is_hidden, SECRETS.contains(&&**name), "{name}");
         match &parameters[name]["defaultValue"] {
-            Value::Bool(value) => {
-                let default = &element["defaultValue"];
+            default if element["type"] == "Microsoft.Common.OptionsGroup" => {
                 let allowed = element["constraints"]["allowedValues"].as_array().unwrap();
-                let chosen = allowed.iter().find(|it| it["label"] == *default).unwrap();
-                assert_eq!(chosen["value"], *value, "{name}");
+                let label = &element["defaultValue"];
+                let chosen = allowed.iter().find(|it| it["label"] == *label).unwrap();
+                assert_eq!(chosen["value"], *default, "{name}");
+                let values: Vec<_> = allowed.iter().map(|it| it["value"].clone()).collect();
+                let known = parameters[name].get("allowedValues");
+                let both = json!([true, false]);
+                assert_eq!(known.unwrap_or(&both), &json!(values), "{name}");
+            }
+            // No text is asked for unless it is needed.
+            default if condition.is_some() => {
+                assert!(matches!(default.as_str(), None | Some("")), "{name}");
             }
             default => assert_eq!(element["defaultValue"], *default, "{name}"),
         }
@@ -831,7 +991,8 @@ fn the_form_takes_what_the_program_takes() {
     let elements = elements(&form);
     let mut patterns = BTreeMap::new();
     for (name, output) in outputs {
-        let Some(element) = elements.get(output.as_str().unwrap()) else {
+        let (output, _) = shown(output.as_str().unwrap());
+        let Some(element) = elements.get(&output) else {
             continue;
         };
         let constraints = &element["constraints"];

@@ -7,6 +7,7 @@ use std::error::Error;
 use std::fs;
 use std::path::Path;
 
+use auth0_poller::table::schema;
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 
@@ -34,8 +35,19 @@ fn current(project: &Path) -> Result<String> {
 
 /// The variables and their values, which are JSON.
 fn generated(project: &Path) -> Result<Vec<(&'static str, String)>> {
-    let parsers = serde_json::to_string_pretty(&parsers(project)?)?;
-    Ok(vec![("parsers", parsers)])
+    Ok(vec![
+        ("parsers", serde_json::to_string_pretty(&parsers(project)?)?),
+        ("tableColumns", columns(&schema::table())?),
+        ("streamColumns", columns(&schema::stream())?),
+        ("transform", serde_json::to_string(&schema::transform())?),
+    ])
+}
+
+/// Columns as the template has them, a line each.
+fn columns(columns: &[schema::Declared]) -> Result<String> {
+    let lines = columns.iter().map(serde_json::to_string);
+    let lines: Vec<_> = lines.collect::<serde_json::Result<_>>()?;
+    Ok(format!("[\n  {}\n]", lines.join(",\n  ")))
 }
 
 /// The template's text with another value of a variable.
