@@ -6,7 +6,12 @@ use serde_json::{Value, json};
 use simulator::host::State;
 use simulator::{Fault, FunctionsHost};
 
-use crate::world::{FUNCTION, World, now, numbers};
+use crate::world::{FUNCTION, Sink, World, for_each_destination, now, numbers};
+
+for_each_destination![
+    whatever_comes_in_the_place_of_a_page_the_run_says_so_and_the_next_one_makes_up_for_it,
+    a_page_that_comes_again_and_again_ends_the_run,
+];
 
 /// The run's time, and what it may take beyond that to save.
 const BUDGET_MS: u64 = 5_000;
@@ -222,8 +227,8 @@ struct Process {
 }
 
 impl Process {
-    async fn start() -> Self {
-        let mut world = World::start().await;
+    async fn start(sink: Sink) -> Self {
+        let mut world = World::start_for(sink).await;
         world.set("RUN_BUDGET", &format!("{BUDGET_MS}ms"));
         let host = world.host().await;
         let mut process = Self {
@@ -289,9 +294,10 @@ fn assert_error(report: &Value, name: &str, telling: &str) {
     assert!(errors.contains(telling), "{name}: {errors}");
 }
 
-#[tokio::test]
-async fn whatever_comes_in_the_place_of_a_page_the_run_says_so_and_the_next_one_makes_up_for_it() {
-    let mut process = Process::start().await;
+async fn whatever_comes_in_the_place_of_a_page_the_run_says_so_and_the_next_one_makes_up_for_it(
+    sink: Sink,
+) {
+    let mut process = Process::start(sink).await;
     for (name, answer, comes) in odd_answers().into_iter().chain(odd_pages()) {
         // As the first page of a run, and as the second.
         for before in [0, 100] {
@@ -327,7 +333,7 @@ async fn whatever_comes_in_the_place_of_a_page_the_run_says_so_and_the_next_one_
 
 #[tokio::test]
 async fn whatever_comes_in_the_place_of_a_token_the_run_says_so_and_the_next_one_gets_one() {
-    let mut process = Process::start().await;
+    let mut process = Process::start(Sink::LogAnalytics).await;
     for (answer, telling) in token_answers() {
         process.add(3);
         process.world.tenant.revoke_tokens();
@@ -338,9 +344,8 @@ async fn whatever_comes_in_the_place_of_a_token_the_run_says_so_and_the_next_one
     }
 }
 
-#[tokio::test]
-async fn a_page_that_comes_again_and_again_ends_the_run() {
-    let mut process = Process::start().await;
+async fn a_page_that_comes_again_and_again_ends_the_run(sink: Sink) {
+    let mut process = Process::start(sink).await;
     let page = process.add(100);
     process.add(150);
     process.world.tenant.fail_logs(vec![json(&page.into()); 50]);
@@ -355,7 +360,7 @@ async fn a_page_that_comes_again_and_again_ends_the_run() {
 
 #[tokio::test]
 async fn headers_that_stay_too_large_end_the_run() {
-    let mut process = Process::start().await;
+    let mut process = Process::start(Sink::LogAnalytics).await;
     let page = process.add(3);
     process
         .world

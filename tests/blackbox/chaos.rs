@@ -5,60 +5,67 @@ use std::collections::BTreeSet;
 use simulator::host::{Level, Outcome, State};
 use simulator::{Azurite, FunctionsHost};
 
-use crate::world::{FUNCTION, World, minutes_ago};
+use crate::world::{FUNCTION, Sink, World, for_each_destination, minutes_ago};
 
-const RECORDS: usize = 20_000;
-const KILLS: usize = 30;
+for_each_destination![kills_outages_and_failing_calls_lose_nothing_and_repeat_a_batch_each_at_most];
+
+/// Records of each interval between two kills, on the average.
+const RECORDS: usize = 667;
 /// Rows of a post.
 const BATCH: usize = 1_000;
 /// The share of all calls to the tenant and the workspace that fail.
 const FAILING: f64 = 0.1;
 const SEED: u64 = 10;
 
-#[tokio::test]
-async fn kills_outages_and_failing_calls_lose_nothing_and_repeat_a_batch_each_at_most() {
+async fn kills_outages_and_failing_calls_lose_nothing_and_repeat_a_batch_each_at_most(sink: Sink) {
+    // What happens between the kills has little to do with the destination, and takes its time.
+    let kills = match sink {
+        Sink::LogAnalytics => 30,
+        Sink::LogsIngestion => 10,
+    };
+    // Before which of them the storage goes away.
+    let [first, second, third] = [1, 2, 3].map(|quarter| quarter * (kills / 4));
     let mut azurite = Azurite::start().await;
-    let mut world = World::start().await;
+    let mut world = World::start_for(sink).await;
     world.set("AzureWebJobsStorage", &azurite.connection_string());
     // What cannot be saved is given up in seconds.
     world.set("RUN_BUDGET", "4s");
     world.keep_secret(Azurite::secrets());
     world
         .tenant
-        .generate(RECORDS, minutes_ago(55), minutes_ago(2));
+        .generate(RECORDS * kills, minutes_ago(55), minutes_ago(2));
     world.tenant.fail_at_random(SEED, FAILING);
-    world.workspace.fail_at_random(SEED + 2, FAILING);
+    world.arrivals().fail_at_random(SEED + 2, FAILING);
     let host = world.host().await;
     let mut rng = fastrand::Rng::with_seed(SEED);
 
     let mut outages = 0;
     // What a batch may be repeated for: a kill, an outage of the storage, a lost answer.
     let excuses = |kills: usize, outages: usize| {
-        kills + outages + usize::try_from(world.workspace.answers_lost()).unwrap()
+        kills + outages + usize::try_from(world.arrivals().answers_lost()).unwrap()
     };
     // At each kill: the rows so far, and the excuses, this kill not yet among them.
     let mut marks = vec![(0, 0)];
-    for kill in 1..=KILLS {
+    for kill in 1..=kills {
         let moment = async {
             a_moment(&world, &mut rng).await;
-            match kill {
+            if kill == first {
                 // Away and back within one run.
-                7 => {
-                    azurite.stop().await;
-                    azurite.start_again().await;
-                    a_moment(&world, &mut rng).await;
-                }
+                azurite.stop().await;
+                azurite.start_again().await;
+                a_moment(&world, &mut rng).await;
+            } else if kill == second {
                 // Away until runs end with an error.
-                14 => {
-                    azurite.stop().await;
-                    let error = "the storage emulator cannot be used";
-                    host.wait_for_line(Level::Error, error).await;
-                    azurite.start_again().await;
-                    a_moment(&world, &mut rng).await;
-                }
+                azurite.stop().await;
+                let error = "the storage emulator cannot be used";
+                host.wait_for_line(Level::Error, error).await;
+                azurite.start_again().await;
+                a_moment(&world, &mut rng).await;
+            } else if kill == third {
                 // Away when the process dies and when the next one starts.
-                21 => azurite.stop().await,
-                _ => return,
+                azurite.stop().await;
+            } else {
+                return;
             }
             outages += 1;
         };
@@ -69,18 +76,18 @@ async fn kills_outages_and_failing_calls_lose_nothing_and_repeat_a_batch_each_at
             }
         }
         host.kill().await;
-        marks.push((world.workspace.stored(), excuses(kill - 1, outages)));
-        if kill == 21 {
+        marks.push((world.arrivals().stored(), excuses(kill - 1, outages)));
+        if kill == third {
             host.fire(FUNCTION).await.failure();
             azurite.start_again().await;
         }
     }
     run_after_run(&host).await;
 
-    let landed = world.workspace.landed();
-    marks.push((landed.len(), excuses(KILLS, outages)));
+    let landed = world.arrivals().landed();
+    marks.push((landed.len(), excuses(kills, outages)));
     assert!(
-        world.workspace.answers_lost() > 0,
+        world.arrivals().answers_lost() > 0,
         "seed {SEED} tests less than it should"
     );
     let mut seen = BTreeSet::new();
@@ -98,7 +105,7 @@ async fn kills_outages_and_failing_calls_lose_nothing_and_repeat_a_batch_each_at
     let seen: Vec<_> = seen.into_iter().cloned().collect();
     assert!(seen == world.tenant.log_ids(), "seed {SEED}: lost");
 
-    let starts = State::Running(1 + KILLS);
+    let starts = State::Running(1 + kills);
     assert_eq!(host.state(), starts, "seed {SEED}: it ended by itself");
     let lines = host.lines();
     let panicked = lines.iter().find(|line| line.text.contains("panic"));
@@ -108,13 +115,13 @@ async fn kills_outages_and_failing_calls_lose_nothing_and_repeat_a_batch_each_at
 /// Lets a random number of requests pass: pages read, or a post.
 async fn a_moment(world: &World, rng: &mut fastrand::Rng) {
     let reads = world.tenant.log_requests();
-    let posts = world.workspace.requests();
+    let posts = world.arrivals().requests();
     // Seldom a post, or the drain would be over before the last kill.
     if rng.u8(0..3) > 0 {
         let more = rng.u64(1..12);
         world.tenant.wait_for_log_request(reads + more).await;
     } else {
-        world.workspace.wait_for_post(posts + 1).await;
+        world.arrivals().wait_for_post(posts + 1).await;
     }
     // From here to anywhere within the next request or two.
     for _ in 0..rng.u32(0..100) {

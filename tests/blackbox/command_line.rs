@@ -1,12 +1,11 @@
 //! The commands, as a person at a terminal meets them.
 
 use std::fs;
-use std::path::PathBuf;
 
 use serde_json::{Value, json};
 use simulator::{Fault, Gate};
 
-use crate::world::{FUNCTION, World, minutes_ago, numbers};
+use crate::world::{FUNCTION, Sink, World, minutes_ago, numbers};
 
 #[tokio::test]
 async fn poll_without_settings_names_them_all_and_exits_with_2() {
@@ -287,22 +286,12 @@ async fn the_checkpoint_is_set_and_shown() {
     );
 }
 
-/// Where the checkpoint of a world's `log-analytics` is.
-fn checkpoint_file(world: &World) -> PathBuf {
-    let tenant = world.tenant.settings()[0]
-        .1
-        .replace("http://", "")
-        .replace(':', "_");
-    let file = format!("checkpoints/checkpoints/{tenant}/log-analytics.json");
-    world.folder.path().join(file)
-}
-
 #[tokio::test]
 async fn a_zeroed_checkpoint_stops_nothing_and_is_told_of_until_another_is_set() {
     let world = World::start().await;
     world.tenant.generate(10, minutes_ago(50), minutes_ago(5));
     world.poll().await;
-    fs::write(checkpoint_file(&world), [0; 100]).unwrap();
+    fs::write(world.checkpoint_file(Sink::LogAnalytics), [0; 100]).unwrap();
     let ran = world.command(&["poll"]).await;
     assert_eq!(ran.code(), 0, "{ran:?}");
     assert!(ran.stderr.contains("the checkpoint was lost"), "{ran:?}");
@@ -319,7 +308,7 @@ async fn a_zeroed_checkpoint_stops_nothing_and_is_told_of_until_another_is_set()
     // From here on there is a checkpoint to fall back on.
     world.tenant.generate(5, minutes_ago(4), minutes_ago(3));
     world.poll().await;
-    fs::write(checkpoint_file(&world), "").unwrap();
+    fs::write(world.checkpoint_file(Sink::LogAnalytics), "").unwrap();
     let ran = world.command(&["poll"]).await;
     assert!(ran.stderr.contains("so the one before it is"), "{ran:?}");
     assert!(ran.report()["gap"].is_null(), "{ran:?}");
@@ -330,7 +319,7 @@ async fn a_checkpoint_of_a_newer_version_is_an_error_that_names_the_way_out() {
     let world = World::start().await;
     world.tenant.generate(10, minutes_ago(50), minutes_ago(5));
     world.poll().await;
-    let file = checkpoint_file(&world);
+    let file = world.checkpoint_file(Sink::LogAnalytics);
     let newer = fs::read_to_string(&file).unwrap();
     fs::write(&file, newer.replace("\"format\": 1", "\"format\": 2")).unwrap();
     let ran = world.command(&["poll"]).await;

@@ -3,7 +3,13 @@
 use serde_json::Value;
 use simulator::Azurite;
 
-use crate::world::{World, minutes_ago, numbers};
+use crate::world::{Sink, World, for_each_destination, minutes_ago, numbers};
+
+for_each_destination![
+    dead_letters_in_a_folder_can_be_looked_at_and_delivered,
+    dead_letters_in_a_storage_account_can_be_looked_at_and_delivered,
+    a_record_that_has_no_row_stays_where_it_is,
+];
 
 /// Sets two records aside, looks at them and delivers them after all.
 async fn look_and_retry(world: World) {
@@ -15,7 +21,7 @@ async fn look_and_retry(world: World) {
     ids.sort();
     let culprits = [&ids[10], &ids[40]];
     for id in culprits {
-        world.workspace.refuse(id);
+        world.arrivals().refuse(id);
     }
     assert_eq!(
         numbers(&world.poll().await, ["delivered", "dead_lettered"]),
@@ -27,7 +33,7 @@ async fn look_and_retry(world: World) {
     assert_eq!(lines.len(), 2, "{list:?}");
     for (line, id) in lines.iter().zip(culprits) {
         assert!(line.starts_with(id.as_str()), "{line}");
-        assert!(line.contains("InvalidDataFormat"), "{line}");
+        assert!(line.contains(world.sink.refusal()), "{line}");
     }
     let show = world.command(&["dead-letter", "show", culprits[0]]).await;
     let shown: Value = serde_json::from_str(&show.stdout).unwrap();
@@ -40,7 +46,7 @@ async fn look_and_retry(world: World) {
     let refused = world.command(&["dead-letter", "retry"]).await;
     assert_eq!(refused.code(), 1);
     assert_eq!(refused.stdout.matches("not delivered: ").count(), 2);
-    world.workspace.relent();
+    world.arrivals().relent();
     let one = world.command(&["dead-letter", "retry", culprits[1]]).await;
     assert_eq!(one.stdout, format!("{}  delivered\n", culprits[1]));
     let rest = world.command(&["dead-letter", "retry"]).await;
@@ -49,23 +55,20 @@ async fn look_and_retry(world: World) {
     world.assert_all_landed_once();
 }
 
-#[tokio::test]
-async fn dead_letters_in_a_folder_can_be_looked_at_and_delivered() {
-    look_and_retry(World::start().await).await;
+async fn dead_letters_in_a_folder_can_be_looked_at_and_delivered(sink: Sink) {
+    look_and_retry(World::start_for(sink).await).await;
 }
 
-#[tokio::test]
-async fn dead_letters_in_a_storage_account_can_be_looked_at_and_delivered() {
+async fn dead_letters_in_a_storage_account_can_be_looked_at_and_delivered(sink: Sink) {
     let azurite = Azurite::start().await;
-    let mut world = World::start().await;
+    let mut world = World::start_for(sink).await;
     world.set("AzureWebJobsStorage", &azurite.connection_string());
     world.keep_secret(Azurite::secrets());
     look_and_retry(world).await;
 }
 
-#[tokio::test]
-async fn a_record_that_has_no_row_stays_where_it_is() {
-    let world = World::start().await;
+async fn a_record_that_has_no_row_stays_where_it_is(sink: Sink) {
+    let world = World::start_for(sink).await;
     let date = minutes_ago(10);
     let padding = "x".repeat(5_000_000);
     let record = serde_json::json!({"date": date, "padding": padding});

@@ -4,7 +4,13 @@ use serde_json::json;
 use simulator::host::{Level, Outcome, State};
 use simulator::{Fault, Gate};
 
-use crate::world::{FUNCTION, World, minutes_ago, now, numbers};
+use crate::world::{FUNCTION, Sink, World, for_each_destination, minutes_ago, now, numbers};
+
+for_each_destination![
+    a_killed_process_loses_nothing,
+    a_run_ends_on_time_whether_the_tenant_or_the_workspace_hangs,
+    a_program_that_is_asked_to_end_finishes_its_run_first_and_is_started_again,
+];
 
 /// The body of a timer invocation, under any binding name.
 fn timer_body(binding: &str, timer: &serde_json::Value) -> String {
@@ -199,37 +205,38 @@ async fn a_failed_run_is_a_failed_invocation_with_its_reason_on_standard_error()
     world.assert_all_landed_once();
 }
 
-#[tokio::test]
-async fn a_killed_process_loses_nothing() {
-    let world = World::start().await;
+async fn a_killed_process_loses_nothing(sink: Sink) {
+    let world = World::start_for(sink).await;
     world
         .tenant
         .generate(2_500, minutes_ago(50), minutes_ago(5));
     let host = world.host().await;
     // The first post is stored and the second hangs; the process dies with it.
-    world.workspace.fail([Fault::None, Fault::Hang]);
+    world.arrivals().fail([Fault::None, Fault::Hang]);
     let killed = async {
-        world.workspace.wait_for_post(2).await;
+        world.arrivals().wait_for_post(2).await;
         host.kill().await;
     };
     let (outcome, ()) = tokio::join!(host.fire(FUNCTION), killed);
     outcome.failure();
     assert_eq!(host.state(), State::Running(2));
 
+    // One post: a thousand rows, or what makes a megabyte.
+    let stored = world.arrivals().stored() as u64;
+    assert!((800..=1_000).contains(&stored), "{stored}");
     let report = host.fire(FUNCTION).await.report();
-    assert_eq!(numbers(&report, ["delivered"]), [1_500]);
+    assert_eq!(numbers(&report, ["delivered"]), [2_500 - stored]);
     world.assert_all_landed_once();
 }
 
-#[tokio::test]
-async fn a_run_ends_on_time_whether_the_tenant_or_the_workspace_hangs() {
-    let mut world = World::start().await;
+async fn a_run_ends_on_time_whether_the_tenant_or_the_workspace_hangs(sink: Sink) {
+    let mut world = World::start_for(sink).await;
     world.set("RUN_BUDGET", "1s");
     world.tenant.generate(10, now(), now());
     for service in ["tenant", "workspace"] {
         match service {
             "tenant" => world.tenant.fail_logs([Fault::Hang]),
-            _ => world.workspace.fail([Fault::Hang]),
+            _ => world.arrivals().fail([Fault::Hang]),
         }
         let report = world.command(&["poll"]).await.report();
         let [elapsed] = numbers(&report, ["elapsed_ms"]);
@@ -245,17 +252,16 @@ async fn a_run_ends_on_time_whether_the_tenant_or_the_workspace_hangs() {
     world.assert_all_landed_once();
 }
 
-#[tokio::test]
-async fn a_program_that_is_asked_to_end_finishes_its_run_first_and_is_started_again() {
-    let world = World::start().await;
+async fn a_program_that_is_asked_to_end_finishes_its_run_first_and_is_started_again(sink: Sink) {
+    let world = World::start_for(sink).await;
     world
         .tenant
         .generate(3_000, minutes_ago(50), minutes_ago(5));
     let host = world.host().await;
     let gate = Gate::closed();
-    world.workspace.fail([Fault::Wait(gate.clone())]);
+    world.arrivals().fail([Fault::Wait(gate.clone())]);
     let terminated = async {
-        world.workspace.wait_for_post(1).await;
+        world.arrivals().wait_for_post(1).await;
         host.terminate().await;
         host.wait_for_line(Level::Warning, "asked to end").await;
         gate.open();

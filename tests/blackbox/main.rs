@@ -1,7 +1,8 @@
 //! Black-box tests: the real binary against the simulated world, and against real Azurite.
 //!
 //! Each test has a world of its own. When a world goes, everything that left the program in it is
-//! searched for credentials, so that every test here is also a test that none leaks.
+//! searched for credentials, and its data collection rule is asked what it dropped behind a
+//! success: every test here is also a test that none leaks, and that nothing is lost so.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -9,6 +10,7 @@
 )]
 
 mod bad_answers;
+mod both;
 mod chaos;
 mod command_line;
 mod dead_letter;
@@ -16,6 +18,7 @@ mod delivery;
 mod handler;
 mod identity;
 mod kql;
+mod logs_ingestion;
 mod package;
 mod sentinel;
 mod start;

@@ -11,7 +11,13 @@ use serde_json::{Value, json};
 use simulator::records::Generator;
 use simulator::workspace::{Row, Table};
 
-use crate::world::{World, minutes_ago, numbers};
+use crate::world::{Sink, World, for_each_destination, minutes_ago, numbers};
+
+for_each_destination![
+    a_long_value_is_not_cut,
+    a_record_too_large_for_a_row_is_set_aside_and_the_others_land,
+    secrets_of_records_stay_home_unless_redaction_is_switched_off,
+];
 
 /// The parts of `AdditionalFields`, joined and parsed.
 pub fn additional_fields(row: &Row) -> Value {
@@ -78,22 +84,20 @@ async fn whatever_a_tenant_logs_makes_columns_of_the_catalogue_only() {
     assert_columns(&world.workspace.table("Auth0AM_CL"));
 }
 
-#[tokio::test]
-async fn a_long_value_is_not_cut() {
-    let world = World::start().await;
+async fn a_long_value_is_not_cut(sink: Sink) {
+    let world = World::start_for(sink).await;
     let date = minutes_ago(10);
     let long = "é\n\"".repeat(50_000);
     let record = json!({"date": date, "type": "f", "description": long, "user_name": "ada"});
     world.tenant.add(record, date);
     world.poll().await;
-    let table = world.workspace.table("Auth0AM_CL");
+    let table = world.table();
     assert_eq!(table.rows[0]["user_name_s"], "ada");
     assert!(additional_fields(&table.rows[0])["description"] == long);
 }
 
-#[tokio::test]
-async fn a_record_too_large_for_a_row_is_set_aside_and_the_others_land() {
-    let world = World::start().await;
+async fn a_record_too_large_for_a_row_is_set_aside_and_the_others_land(sink: Sink) {
+    let world = World::start_for(sink).await;
     world.tenant.generate(100, minutes_ago(50), minutes_ago(30));
     let date = minutes_ago(20);
     let id = world.tenant.add(
@@ -107,20 +111,17 @@ async fn a_record_too_large_for_a_row_is_set_aside_and_the_others_land() {
         numbers(&ran.report(), ["fetched", "delivered", "dead_lettered"]),
         [201, 200, 1]
     );
-    assert!(
-        ran.stderr
-            .contains(&format!("/log-analytics/{id}.json: what has no column")),
-        "{ran:?}"
-    );
+    let set_aside = format!("/{}/{id}.json: what has no column", sink.name());
+    assert!(ran.stderr.contains(&set_aside), "{ran:?}");
     assert_eq!(
         numbers(&world.poll().await, ["delivered", "dead_lettered"]),
         [0, 0]
     );
-    assert_eq!(world.workspace.landed().len(), 200);
+    assert_eq!(world.arrivals().landed().len(), 200);
 
     let folder = world.folder.path().join("checkpoints/dead-letter");
     let tenant = fs::read_dir(folder).unwrap().next().unwrap().unwrap();
-    let letter = tenant.path().join(format!("log-analytics/{id}.json"));
+    let letter = tenant.path().join(format!("{}/{id}.json", sink.name()));
     let letter: Value = serde_json::from_slice(&fs::read(letter).unwrap()).unwrap();
     assert!(
         letter["reason"]
@@ -138,9 +139,8 @@ async fn a_record_too_large_for_a_row_is_set_aside_and_the_others_land() {
     );
 }
 
-#[tokio::test]
-async fn secrets_of_records_stay_home_unless_redaction_is_switched_off() {
-    let mut world = World::start().await;
+async fn secrets_of_records_stay_home_unless_redaction_is_switched_off(sink: Sink) {
+    let mut world = World::start_for(sink).await;
     let date = minutes_ago(10);
     let secret = "correct-horse-battery-staple";
     let record = json!({
@@ -151,7 +151,7 @@ async fn secrets_of_records_stay_home_unless_redaction_is_switched_off() {
         },
     });
     world.tenant.add(record, date);
-    let text = |world: &World| format!("{:?}", world.workspace.table("Auth0AM_CL").rows);
+    let text = |world: &World| format!("{:?}", world.table().rows);
 
     let looked_at = world.command(&["poll", "--destination", "stdout"]).await;
     world.poll().await;
@@ -159,7 +159,7 @@ async fn secrets_of_records_stay_home_unless_redaction_is_switched_off() {
         assert!(!text.contains(secret), "{text}");
         assert_eq!(text.matches("***").count(), 3, "{text}");
     }
-    let row = &world.workspace.table("Auth0AM_CL").rows[0];
+    let row = &world.table().rows[0];
     assert_eq!(row["details_response_body_client_secret_s"], "***");
 
     world.set("REDACT", "off");

@@ -1,22 +1,84 @@
-//! A tenant, a workspace and a folder, with the binary between them.
+//! A tenant, a place for its records and a folder, with the binary between them.
 
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::sync::Mutex;
 
+use auth0_poller::table::schema;
 use chrono::{DateTime, SubsecRound as _, Utc};
 use serde_json::Value;
+use simulator::arrivals::{Arrivals, Table};
 use simulator::host::Transcript;
-use simulator::{AppRoot, FunctionsHost, Tenant, Workspace, tenant};
+use simulator::rule::{Rule, Type};
+use simulator::{
+    AppRoot, DataCollectionRule, EntraId, FunctionsHost, Issuer, ManagedIdentity, Tenant,
+    Workspace, identity, tenant,
+};
 use tempfile::TempDir;
 use tokio::process::{Child, Command};
 
 /// The function, by the name of its folder.
 pub const FUNCTION: &str = "Auth0Poller";
 
+/// A destination under test.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Sink {
+    LogAnalytics,
+    LogsIngestion,
+}
+
+impl Sink {
+    /// Its name in the setting `DESTINATIONS`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::LogAnalytics => "log-analytics",
+            Self::LogsIngestion => "logs-ingestion",
+        }
+    }
+
+    /// What its service says of a post that it cannot read.
+    pub fn refusal(self) -> &'static str {
+        match self {
+            Self::LogAnalytics => "InvalidDataFormat",
+            Self::LogsIngestion => "InvalidPayload",
+        }
+    }
+}
+
+/// Makes of each of these functions of a [`Sink`] a test for each destination.
+macro_rules! for_each_destination {
+    ($($test:ident),+ $(,)?) => {
+        mod log_analytics {
+            $(
+                #[tokio::test]
+                async fn $test() {
+                    super::$test(crate::world::Sink::LogAnalytics).await;
+                }
+            )+
+        }
+
+        mod logs_ingestion {
+            $(
+                #[tokio::test]
+                async fn $test() {
+                    super::$test(crate::world::Sink::LogsIngestion).await;
+                }
+            )+
+        }
+    };
+}
+pub(crate) use for_each_destination;
+
 pub struct World {
     pub tenant: Tenant,
     pub workspace: Workspace,
+    pub rule: DataCollectionRule,
+    /// The app's identity, whose tokens the rule takes.
+    pub identity: ManagedIdentity,
+    /// Who issues those tokens.
+    pub issuer: Issuer,
+    /// Where records go, unless a test names other destinations.
+    pub sink: Sink,
     /// The current folder of commands.
     pub folder: TempDir,
     pub settings: Vec<(String, String)>,
@@ -39,6 +101,14 @@ impl Ran {
         serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {self:?}"))
     }
 
+    /// The reports of two destinations.
+    pub fn reports(&self) -> [Value; 2] {
+        let reports = serde_json::Deserializer::from_str(&self.stdout).into_iter();
+        let reports: Result<Vec<_>, _> = reports.collect();
+        let reports = reports.unwrap_or_else(|error| panic!("{error}: {self:?}"));
+        reports.try_into().unwrap()
+    }
+
     pub fn code(&self) -> i32 {
         self.status.code().unwrap()
     }
@@ -46,29 +116,90 @@ impl Ran {
 
 impl World {
     pub async fn start() -> Self {
-        Self::with(tenant::Options {
-            // Counts in tests are easier to read without the event of the token itself.
+        Self::start_for(Sink::LogAnalytics).await
+    }
+
+    pub async fn start_for(sink: Sink) -> Self {
+        // Counts in tests are easier to read without the event of the token itself.
+        let options = tenant::Options {
             token_events: false,
             ..tenant::Options::default()
-        })
-        .await
+        };
+        Self::new(sink, options).await
     }
 
     pub async fn with(options: tenant::Options) -> Self {
+        Self::new(Sink::LogAnalytics, options).await
+    }
+
+    async fn new(sink: Sink, options: tenant::Options) -> Self {
         let tenant = Tenant::with(options).await;
         let workspace = Workspace::start().await;
+        let issuer = Issuer::default();
+        let rule = DataCollectionRule::start(rule(), issuer.clone()).await;
+        let identity = ManagedIdentity::with(identity::Options {
+            issuer: issuer.clone(),
+            ..identity::Options::default()
+        });
+        let identity = identity.await;
         let folder = tempfile::tempdir().unwrap();
-        let mut settings = [tenant.settings(), workspace.settings()].concat();
         let checkpoints = folder.path().join("checkpoints").display().to_string();
-        settings.push(("CHECKPOINT_DIR".into(), checkpoints));
-        Self {
-            secrets: workspace.secrets(),
+        let mut world = Self {
+            secrets: [
+                workspace.secrets(),
+                ManagedIdentity::secrets(),
+                EntraId::secrets(),
+            ]
+            .concat(),
+            settings: tenant.settings(),
             tenant,
             workspace,
+            rule,
+            identity,
+            issuer,
+            sink,
             folder,
-            settings,
             app_root: AppRoot::assemble(Path::new(env!("CARGO_MANIFEST_DIR")), &binary()),
             transcripts: Mutex::default(),
+        };
+        world.set("CHECKPOINT_DIR", &checkpoints);
+        world.deliver_to(&[sink]);
+        world
+    }
+
+    /// Makes these the destinations.
+    pub fn deliver_to(&mut self, sinks: &[Sink]) {
+        let names: Vec<_> = sinks.iter().map(|it| it.name()).collect();
+        self.set("DESTINATIONS", &names.join(","));
+        if sinks.contains(&Sink::LogAnalytics) {
+            self.set_all(self.workspace.settings());
+        }
+        if sinks.contains(&Sink::LogsIngestion) {
+            self.set_all(self.rule.settings());
+            self.set_all(self.identity.environment());
+        }
+    }
+
+    /// What arrives at the destination under test.
+    pub fn arrivals(&self) -> &Arrivals {
+        self.arrivals_at(self.sink)
+    }
+
+    pub fn arrivals_at(&self, sink: Sink) -> &Arrivals {
+        match sink {
+            Sink::LogAnalytics => &self.workspace,
+            Sink::LogsIngestion => &self.rule,
+        }
+    }
+
+    /// The table at the destination under test.
+    pub fn table(&self) -> Table {
+        self.arrivals().table("Auth0AM_CL")
+    }
+
+    pub fn set_all(&mut self, settings: Vec<(String, String)>) {
+        for (name, value) in settings {
+            self.set(&name, &value);
         }
     }
 
@@ -81,6 +212,16 @@ impl World {
     /// Something that must not appear either.
     pub fn keep_secret(&mut self, secrets: Vec<String>) {
         self.secrets.extend(secrets);
+    }
+
+    /// Where the checkpoint of a destination is.
+    pub fn checkpoint_file(&self, sink: Sink) -> PathBuf {
+        let tenant = self.tenant.settings()[0].1.replace("http://", "");
+        let name = format!("{}/{}.json", tenant.replace(':', "_"), sink.name());
+        self.folder
+            .path()
+            .join("checkpoints/checkpoints")
+            .join(name)
     }
 
     /// The binary under the stand-in for the Functions host.
@@ -134,9 +275,16 @@ impl World {
 
     /// Asserts that the table holds every record of the tenant, each once.
     pub fn assert_all_landed_once(&self) {
-        let mut landed = self.workspace.landed();
+        self.assert_all_landed_once_at(self.sink);
+    }
+
+    pub fn assert_all_landed_once_at(&self, sink: Sink) {
+        let mut landed = self.arrivals_at(sink).landed();
         landed.sort();
-        assert!(landed == self.tenant.log_ids(), "lost or repeated");
+        assert!(
+            landed == self.tenant.log_ids(),
+            "lost or repeated: {sink:?}"
+        );
     }
 }
 
@@ -152,6 +300,22 @@ impl Drop for World {
                 assert!(!text.contains(secret), "{secret} was written:\n{text}");
             }
         }
+        assert_eq!(self.rule.losses(), [], "lost behind a success");
+    }
+}
+
+/// The rule as it is declared to Azure.
+fn rule() -> Rule {
+    let columns = |declared: Vec<schema::Declared>| {
+        let named = declared.into_iter();
+        named.map(|it| (it.name, Type::named(&it.kind.to_ascii_lowercase())))
+    };
+    let table = columns(schema::table());
+    let guids = table.clone().filter(|(_, kind)| *kind == Type::Guid);
+    Rule {
+        to_guid: guids.map(|(name, _)| name).collect(),
+        stream: columns(schema::stream()).collect(),
+        table: table.collect(),
     }
 }
 
