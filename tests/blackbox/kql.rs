@@ -110,16 +110,19 @@ pub struct Kql {
 }
 
 impl Kql {
-    /// The workspace with these rows in `Auth0AM_CL`.
+    /// The workspace with these rows in `Auth0AM_CL`, which the HTTP Data Collector API made.
     pub fn over(table: &Table) -> Self {
+        Self::over_table_of(Api::DataCollector, table)
+    }
+
+    /// The workspace with these rows in `Auth0AM_CL`, which came by this way.
+    pub fn over_table_of(api: Api, table: &Table) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let mut columns: Map<String, Value> = STANDARD
             .into_iter()
             .map(|(name, kind)| (name.to_owned(), kind.into()))
             .collect();
-        columns.extend(
-            custom_columns(Api::DataCollector).map(|(name, kind)| (name, kind.kql().into())),
-        );
+        columns.extend(custom_columns(api).map(|(name, kind)| (name, kind.kql().into())));
         let schema = json!({"tables": {"Auth0AM_CL": columns}});
         fs::write(folder.path().join("schema.json"), schema.to_string()).unwrap();
         let rows = table.rows.iter().zip(&table.stored_at);

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::sync::Mutex;
 
-use auth0_poller::table::schema;
+use auth0_poller::table::{Api, schema};
 use chrono::{DateTime, SubsecRound as _, Utc};
 use serde_json::Value;
 use simulator::arrivals::{Arrivals, Table};
@@ -41,6 +41,13 @@ impl Sink {
         match self {
             Self::LogAnalytics => "InvalidDataFormat",
             Self::LogsIngestion => "InvalidPayload",
+        }
+    }
+
+    pub fn api(self) -> Api {
+        match self {
+            Self::LogAnalytics => Api::DataCollector,
+            Self::LogsIngestion => Api::LogsIngestion,
         }
     }
 }
