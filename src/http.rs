@@ -226,26 +226,32 @@ impl Answer {
             .then(|| target.chars().take(EXCERPT).collect())
     }
 
-    /// The beginning of the body on one line, for an error, with `secrets` blotted out: a proxy
-    /// may answer with the request it was sent.
+    /// The [`excerpt`] of the body.
     #[must_use]
     pub fn excerpt(&self, secrets: &[&SecretString]) -> String {
-        let mut text = String::from_utf8_lossy(&self.body).into_owned();
-        for secret in secrets.iter().map(|secret| secret.expose_secret()) {
-            if !secret.is_empty() {
-                text = text.replace(secret, "***");
-            }
+        excerpt(&String::from_utf8_lossy(&self.body), secrets)
+    }
+}
+
+/// The beginning of what a service said on one line, for an error, with `secrets` blotted out: a
+/// proxy may answer with the request it was sent.
+#[must_use]
+pub fn excerpt(said: &str, secrets: &[&SecretString]) -> String {
+    let mut text = said.to_owned();
+    for secret in secrets.iter().map(|secret| secret.expose_secret()) {
+        if !secret.is_empty() {
+            text = text.replace(secret, "***");
         }
-        let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
-        // A terminal would take some of these for commands.
-        let line = line.replace(char::is_control, "\u{fffd}");
-        if line.is_empty() {
-            return "an empty body".to_owned();
-        }
-        match line.char_indices().nth(EXCERPT) {
-            Some((end, _)) => format!("{}…", &line[..end]),
-            None => line,
-        }
+    }
+    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    // A terminal would take some of these for commands.
+    let line = line.replace(char::is_control, "\u{fffd}");
+    if line.is_empty() {
+        return "an empty body".to_owned();
+    }
+    match line.char_indices().nth(EXCERPT) {
+        Some((end, _)) => format!("{}…", &line[..end]),
+        None => line,
     }
 }
 

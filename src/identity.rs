@@ -287,17 +287,17 @@ impl Identity {
                 }
             }
             Principal::Application { client_secret, .. } => {
-                let excerpt = answer.excerpt(&[client_secret]);
                 let denied: Option<Denied> = serde_json::from_slice(&answer.body).ok();
                 let hint = denied.as_ref().map_or("", |it| hint(&it.error_codes));
-                let said = denied.map(|it| first_sentence(&it.error_description));
+                let said = denied.map_or_else(
+                    || answer.excerpt(&[client_secret]),
+                    |it| http::excerpt(first_sentence(&it.error_description), &[client_secret]),
+                );
                 IdentityError::Refused {
                     host,
                     resource,
                     status,
-                    said: said
-                        .filter(|it| !it.contains(client_secret.expose_secret()))
-                        .unwrap_or(excerpt),
+                    said,
                     hint,
                     again,
                 }
@@ -341,12 +341,11 @@ fn hint(codes: &[u32]) -> &'static str {
 }
 
 /// Trace ids and times follow behind it.
-fn first_sentence(description: &str) -> String {
+fn first_sentence(description: &str) -> &str {
     let end = description
         .find(". ")
         .map_or(description.len(), |at| at + 1);
-    let line = description[..end].lines().next().unwrap_or_default();
-    line.chars().take(300).collect()
+    description[..end].lines().next().unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -307,9 +307,8 @@ impl Logs {
 }
 
 fn said(answer: &Answer, token: &Token) -> String {
-    let excerpt = answer.excerpt(&[&token.value]);
-    match serde_json::from_str::<ApiError>(&excerpt) {
-        Ok(error) => error.message,
-        Err(_) => excerpt,
+    match serde_json::from_slice::<ApiError>(&answer.body) {
+        Ok(error) => http::excerpt(&error.message, &[&token.value]),
+        Err(_) => answer.excerpt(&[&token.value]),
     }
 }

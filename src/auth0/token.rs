@@ -244,10 +244,13 @@ impl TokenSource {
     }
 
     fn said(&self, answer: &Answer) -> String {
-        let excerpt = answer.excerpt(&[&self.credentials.client_secret]);
-        match serde_json::from_str::<Denied>(&excerpt) {
-            Ok(denied) => format!("{}: {}", denied.error, denied.error_description),
-            Err(_) => excerpt,
+        let secrets = [&self.credentials.client_secret];
+        match serde_json::from_slice::<Denied>(&answer.body) {
+            Ok(denied) => {
+                let said = format!("{}: {}", denied.error, denied.error_description);
+                http::excerpt(&said, &secrets)
+            }
+            Err(_) => answer.excerpt(&secrets),
         }
     }
 

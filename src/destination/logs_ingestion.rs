@@ -307,14 +307,15 @@ impl Destination for LogsIngestion {
 
 /// The code and the text of an error.
 fn explanation(answer: &Answer, token: &SecretString) -> (String, String) {
-    let excerpt = answer.excerpt(&[token]);
-    let in_header = answer.header(ERROR_CODE).unwrap_or_default();
-    match serde_json::from_str::<ApiError>(&excerpt) {
+    match serde_json::from_slice::<ApiError>(&answer.body) {
         Ok(ApiError { error }) => {
             let said = format!("{}: {}", error.code, error.message);
-            (error.code, said)
+            (error.code, http::excerpt(&said, &[token]))
         }
-        Err(_) => (in_header.to_owned(), excerpt),
+        Err(_) => {
+            let code = answer.header(ERROR_CODE).unwrap_or_default();
+            (code.to_owned(), answer.excerpt(&[token]))
+        }
     }
 }
 

@@ -242,24 +242,47 @@ async fn a_service_that_answers_with_what_it_was_sent_gives_nothing_away() {
     let world = World::start().await;
     world.tenant.generate(10, minutes_ago(50), minutes_ago(5));
     let host = world.host().await;
-    let secret = world.tenant.secrets()[0].clone();
-    world.tenant.fail_tokens([Fault::answer(
-        400,
-        &format!("you sent client_secret={secret}"),
-    )]);
-    host.fire(FUNCTION).await.failure();
-    host.wait_for_line(Level::Error, "you sent client_secret=***")
-        .await;
+    let sent = format!("you sent client_secret={}", world.tenant.secrets()[0]);
+    let denied = json!({"error": "access_denied", "error_description": sent}).to_string();
+    for (body, telling) in [
+        (&sent, ": you sent client_secret=***"),
+        (&denied, "access_denied: you sent client_secret=***"),
+    ] {
+        world.tenant.fail_tokens([Fault::answer(400, body)]);
+        host.fire(FUNCTION).await.failure();
+        host.wait_for_line(Level::Error, telling).await;
+    }
 
     host.fire(FUNCTION).await.report();
-    let token = world.tenant.secrets()[1].clone();
-    world.tenant.fail_logs([Fault::answer(
-        405,
-        &format!("Authorization: Bearer {token}"),
-    )]);
-    host.fire(FUNCTION).await.failure();
-    host.wait_for_line(Level::Error, "Authorization: Bearer ***")
-        .await;
+    let sent = format!("Authorization: Bearer {}", world.tenant.secrets()[1]);
+    let error = json!({"message": format!("not by {sent}")}).to_string();
+    for (body, telling) in [
+        (&sent, ": Authorization: Bearer ***"),
+        (&error, ": not by Authorization: Bearer ***"),
+    ] {
+        world.tenant.fail_logs([Fault::answer(405, body)]);
+        host.fire(FUNCTION).await.failure();
+        host.wait_for_line(Level::Error, telling).await;
+    }
+}
+
+#[tokio::test]
+async fn of_a_long_explanation_the_beginning_is_told_and_no_command_for_a_terminal() {
+    let world = World::start().await;
+    let long = format!("\u{1b}[31mSorry, {}", "x".repeat(1_000));
+    let token = json!({"error": "access_denied", "error_description": long}).to_string();
+    let page = json!({"statusCode": 403, "message": long}).to_string();
+    world.tenant.fail_tokens([Fault::answer(403, &token)]);
+    world.tenant.fail_logs([Fault::answer(403, &page)]);
+    for telling in [
+        "access_denied: \u{fffd}[31mSorry, xxx",
+        "(\u{fffd}[31mSorry, xxx",
+    ] {
+        let ran = world.command(&["poll"]).await;
+        assert_eq!(ran.code(), 1);
+        let error = ran.report()["errors"][0].as_str().unwrap().to_owned();
+        assert!(error.contains(telling) && error.contains("xxx…"), "{error}");
+    }
 }
 
 #[tokio::test]

@@ -464,6 +464,20 @@ async fn a_missing_role_sets_nothing_aside_and_the_run_behind_it_makes_up_for_it
 }
 
 #[tokio::test]
+async fn of_a_long_explanation_the_beginning_is_told_and_no_command_for_a_terminal() {
+    let world = world_with(10).await;
+    let message = format!("\u{1b}[31mAccessGranted: False, /{}", "x".repeat(1_000));
+    let body = json!({"error": {"code": "OperationFailed", "message": message}}).to_string();
+    for telling in [
+        ": OperationFailed: \u{fffd}[31mAccessGranted: False, /xxx",
+        "xxx…; give it the role Monitoring Metrics Publisher",
+    ] {
+        world.rule.fail([Fault::answer(403, &body)]);
+        assert_fails(&world, telling).await;
+    }
+}
+
+#[tokio::test]
 async fn check_finds_the_rule_in_order_and_stores_nothing() {
     let world = world_with(10).await;
     let ran = world.command(&["check"]).await;
