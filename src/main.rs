@@ -67,18 +67,18 @@ enum Command {
     /// there are no more or `RUN_BUDGET` is spent. The exit status is 0 if all went well, 1 if the
     /// run failed (it says why; run it again, nothing is lost), 2 if settings are missing or bad.
     Poll {
-        /// Deliver here instead of to DESTINATIONS: log-analytics, or stdout to look at the
-        /// records (one JSON object a line; the report then goes to standard error). Each
-        /// destination has a checkpoint of its own, so looking does not affect sending.
+        /// Deliver here instead of to DESTINATIONS: log-analytics, logs-ingestion, or stdout to
+        /// look at the records (one JSON object a line; the report then goes to standard error).
+        /// Each destination has a checkpoint of its own, so looking does not affect sending.
         #[arg(long, value_name = "NAME")]
         destination: Option<String>,
     },
-    /// Try the Auth0 token, a log read, the storage and the workspace, and say what is wrong
+    /// Try the Auth0 token, a log read, the storage and the destinations, and say what is wrong
     ///
     /// Sends no record and moves no checkpoint. The exit status is 0 if all that could be tried
     /// works, 1 if something does not, 2 if settings are missing or bad.
     Check {
-        /// Try this destination instead of DESTINATIONS; with stdout no workspace is needed
+        /// Try this destination instead of DESTINATIONS; with stdout nothing of Azure is needed
         #[arg(long, value_name = "NAME")]
         destination: Option<String>,
     },
