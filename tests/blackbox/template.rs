@@ -796,7 +796,7 @@ fn the_rule_takes_what_is_sent_into_the_table_and_lets_the_app_publish() {
          .outputs.location.value]"
     );
     let resources = rule["template"]["resources"].as_array().unwrap();
-    let [rule, role] = &resources[..] else {
+    let [rule, assignment] = &resources[..] else {
         panic!("{resources:?}");
     };
     assert_eq!(rule["kind"], "Direct");
@@ -814,7 +814,7 @@ fn the_rule_takes_what_is_sent_into_the_table_and_lets_the_app_publish() {
         }])
     );
     assert_eq!(
-        role["scope"],
+        assignment["scope"],
         "[concat('Microsoft.Insights/dataCollectionRules/', parameters('ruleName'))]"
     );
     assert_eq!(
@@ -824,7 +824,7 @@ fn the_rule_takes_what_is_sent_into_the_table_and_lets_the_app_publish() {
              roleDefinitions', '3913510d-42f4-4e42-8a64-420c390055eb')]",
         })
     );
-    let name = role["name"].as_str().unwrap();
+    let name = assignment["name"].as_str().unwrap();
     assert!(name.starts_with("[guid(") && name.contains("parameters('principalId')"));
 }
 
