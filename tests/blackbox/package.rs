@@ -15,13 +15,13 @@ use elf::ElfBytes;
 use elf::endian::LittleEndian;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
-use simulator::{Azurite, FunctionsHost, ManagedIdentity, Tenant, Workspace, tenant};
+use simulator::{Azurite, FunctionsHost, tenant};
 use tempfile::TempDir;
 use tokio::process::Command;
 use zip::ZipArchive;
 
 use crate::template::{self, app_settings};
-use crate::world::{FUNCTION, minutes_ago};
+use crate::world::{FUNCTION, Sink, World, minutes_ago};
 
 /// Bytes of the zip: it is fetched whenever a Function App starts on another machine.
 const LARGEST: usize = 6_000_000;
@@ -199,15 +199,13 @@ fn the_program_is_static_and_knows_nothing_of_the_machine_that_built_it() {
     }
 }
 
-/// The world that a Function App runs in: storage is reached over TLS, by a managed identity.
-struct World {
-    tenant: Tenant,
-    workspace: Workspace,
+/// The world that a Function App runs in: storage is reached over TLS, by its identity.
+struct Cloud {
+    world: World,
     azurite: Azurite,
-    identity: ManagedIdentity,
 }
 
-impl World {
+impl Cloud {
     async fn start() -> Self {
         let options = tenant::Options {
             // Counts are easier to read without the event of the token itself.
@@ -217,60 +215,95 @@ impl World {
             ..tenant::Options::default()
         };
         Self {
-            tenant: Tenant::with(options).await,
-            workspace: Workspace::start().await,
+            world: World::with(options).await,
             azurite: Azurite::start_with_identities().await,
-            identity: ManagedIdentity::start("https://storage.azure.com").await,
         }
     }
 
     /// What the template configures the Function App with, where its references to Key Vault are
     /// resolved, and what the platform adds.
-    fn app_settings(&self) -> Vec<(String, String)> {
-        let given = [self.tenant.settings(), self.workspace.settings()].concat();
+    fn app_settings(&self, sinks: &[Sink]) -> Vec<(String, String)> {
+        let World {
+            tenant,
+            workspace,
+            rule,
+            identity,
+            ..
+        } = &self.world;
+        let given = [tenant.settings(), workspace.settings(), rule.settings()].concat();
         let given = |name: &str| &*given.iter().find(|(it, _)| it == name).unwrap().1;
+        let of = |sink, name| {
+            if sinks.contains(&sink) {
+                given(name)
+            } else {
+                ""
+            }
+        };
+        let names: Vec<_> = sinks.iter().map(|it| it.name()).collect();
         let mut settings = app_settings(&[
             (template::BLOB_SERVICE, &self.azurite.endpoint()),
             (template::INSIGHTS, "InstrumentationKey=unused"),
             (template::DOMAIN, given("DOMAIN")),
             (template::CLIENT_ID, given("CLIENT_ID")),
             (template::CLIENT_SECRET, given("CLIENT_SECRET")),
-            (template::WORKSPACE_ID, given("WorkspaceID")),
-            (template::WORKSPACE_KEY, given("WorkspaceKey")),
-            (template::LOG_ANALYTICS, given("logAnalyticsUri")),
+            (template::DESTINATIONS, &names.join(",")),
+            (
+                template::DCR_ENDPOINT,
+                of(Sink::LogsIngestion, "DCR_ENDPOINT"),
+            ),
+            (
+                template::DCR_IMMUTABLE_ID,
+                of(Sink::LogsIngestion, "DCR_IMMUTABLE_ID"),
+            ),
+            (
+                template::WORKSPACE_ID,
+                of(Sink::LogAnalytics, "WorkspaceID"),
+            ),
+            (
+                template::WORKSPACE_KEY,
+                of(Sink::LogAnalytics, "WorkspaceKey"),
+            ),
+            (
+                template::LOG_ANALYTICS,
+                of(Sink::LogAnalytics, "logAnalyticsUri"),
+            ),
             (template::START_FROM, "1h"),
         ]);
-        settings.extend(self.identity.environment());
+        settings.extend(identity.environment());
         settings
-    }
-
-    fn assert_all_landed_once(&self) {
-        let mut landed = self.workspace.landed();
-        landed.sort();
-        assert!(landed == self.tenant.log_ids(), "lost or repeated");
     }
 }
 
+/// With each choice that the template offers.
 #[tokio::test]
 #[ignore = "needs the package: cargo xtask package && cargo test --test blackbox package -- --ignored"]
 async fn under_the_functions_host_it_delivers_every_record_once() {
-    let world = World::start().await;
     let root = unpacked();
-    let mut settings = world.app_settings();
-    settings.push(("SSL_CERT_FILE".into(), world.azurite.certificate()));
-    let host = FunctionsHost::start(root.path(), &settings).await;
+    for sinks in [
+        &[Sink::LogsIngestion][..],
+        &[Sink::LogAnalytics],
+        &[Sink::LogAnalytics, Sink::LogsIngestion],
+    ] {
+        let cloud = Cloud::start().await;
+        let tenant = &cloud.world.tenant;
+        let mut settings = cloud.app_settings(sinks);
+        // Of a certificate that no machine trusts.
+        settings.push(("SSL_CERT_FILE".into(), cloud.azurite.certificate()));
+        let host = FunctionsHost::start(root.path(), &settings).await;
 
-    world
-        .tenant
-        .generate(2_500, minutes_ago(50), minutes_ago(5));
-    let report = host.fire(FUNCTION).await.report();
-    assert_eq!(report["delivered"], 2_500);
-    host.kill().await;
-    world.tenant.generate(30, minutes_ago(4), minutes_ago(2));
-    let report = host.fire(FUNCTION).await.report();
-    assert_eq!(report["delivered"], 30);
-    world.assert_all_landed_once();
-
+        tenant.generate(2_500, minutes_ago(50), minutes_ago(5));
+        host.fire(FUNCTION).await.report();
+        host.kill().await;
+        tenant.generate(30, minutes_ago(4), minutes_ago(2));
+        host.fire(FUNCTION).await.report();
+        for sink in [Sink::LogAnalytics, Sink::LogsIngestion] {
+            if sinks.contains(&sink) {
+                cloud.world.assert_all_landed_once_at(sink);
+            } else {
+                assert_eq!(cloud.world.arrivals_at(sink).stored(), 0);
+            }
+        }
+    }
     let mut left: Vec<_> = fs::read_dir(root.path())
         .unwrap()
         .map(|entry| entry.unwrap().file_name())
@@ -283,25 +316,26 @@ async fn under_the_functions_host_it_delivers_every_record_once() {
 #[tokio::test]
 #[ignore = "needs the package: cargo xtask package && cargo test --test blackbox package -- --ignored"]
 async fn certificates_are_all_that_it_needs_of_a_machine() {
-    let world = World::start().await;
+    let cloud = Cloud::start().await;
     let unpacked = unpacked();
     let root = tempfile::tempdir().unwrap();
     copy(&unpacked.path().join("auth0-poller"), root.path());
     let certificates = root.path().join("etc/ssl/certs/ca-certificates.crt");
     fs::create_dir_all(certificates.parent().unwrap()).unwrap();
-    fs::copy(world.azurite.certificate(), &certificates).unwrap();
-    let settings = world.app_settings();
+    fs::copy(cloud.azurite.certificate(), &certificates).unwrap();
+    let settings = cloud.app_settings(&[Sink::LogsIngestion]);
 
     let version = on_root(root.path(), &["--version"], &[]).await;
     let expected = format!("auth0-poller {}\n", env!("CARGO_PKG_VERSION"));
     assert_eq!(String::from_utf8(version.stdout).unwrap(), expected);
 
-    world.tenant.generate(40, minutes_ago(50), minutes_ago(5));
+    let tenant = &cloud.world.tenant;
+    tenant.generate(40, minutes_ago(50), minutes_ago(5));
     let check = on_root(root.path(), &["check"], &settings).await;
     assert!(check.status.success(), "{check:?}");
     let poll = on_root(root.path(), &["poll"], &settings).await;
     assert!(poll.status.success(), "{poll:?}");
-    world.assert_all_landed_once();
+    cloud.world.assert_all_landed_once_at(Sink::LogsIngestion);
 
     fs::remove_file(&certificates).unwrap();
     let check = on_root(root.path(), &["check"], &settings).await;
