@@ -58,6 +58,13 @@ fn a_row_with_redact_off(bencher: Bencher) {
 }
 
 #[divan::bench(sample_size = RECORDS)]
+fn a_row_for_the_logs_ingestion_api(bencher: Bencher) {
+    measure(bencher, |record| {
+        row(record, Api::LogsIngestion, Redaction::On).unwrap_or_default()
+    });
+}
+
+#[divan::bench(sample_size = RECORDS)]
 fn parse_into_a_tree_and_write(bencher: Bencher) {
     measure(bencher, |record| {
         serde_json::from_str::<Value>(record).map_or_else(|_| String::new(), |it| it.to_string())
