@@ -201,8 +201,8 @@ const RESOURCES: [(&str, &str, &str); 16] = [
     (
         "workspace",
         "[concat(variables('siteName'), '-workspace')]",
-        "[resourceId('Microsoft.Resources/deployments', concat(variables('siteName'), \
-         '-workspace'))]",
+        "[extensionResourceId(variables('workspaceGroup'), 'Microsoft.Resources/deployments', \
+         concat(variables('siteName'), '-workspace'))]",
     ),
     (
         "rule",
@@ -234,8 +234,7 @@ fn resource<'a>(template: &'a Value, label: &str) -> &'a Value {
         .unwrap()
         .iter()
         .filter(|it| {
-            it["name"] == *name
-                && id.starts_with(&format!("[resourceId('{}', ", it["type"].as_str().unwrap()))
+            it["name"] == *name && id.contains(&format!("'{}', ", it["type"].as_str().unwrap()))
         });
     let resource = found.next().unwrap_or_else(|| panic!("no {label}"));
     assert_eq!(found.next(), None);
@@ -250,8 +249,7 @@ fn before(template: &Value, label: &str) -> BTreeSet<&'static str> {
     for id in ids {
         let (label, ..) = RESOURCES
             .iter()
-            // What is in another resource group goes by its name.
-            .find(|(_, name, it)| id == it || id == name && name.ends_with("'-workspace')]"))
+            .find(|(.., it)| id == it)
             .unwrap_or_else(|| panic!("{label} waits for {id}, which there is not"));
         before.insert(*label);
         before.extend(self::before(template, label));
@@ -401,9 +399,12 @@ fn names_are_unique_and_not_too_long() {
         variables["siteName"],
         "[concat(toLower(parameters('FunctionName')), '-', variables('unique'))]"
     );
-    // The host tells apps apart by the first 32 characters.
+    // The host tells apps apart by the first 32 characters, and a rule of the kind Direct, which has
+    // the same name, takes 30.
     let longest = &template["parameters"]["FunctionName"]["maxLength"];
-    assert_eq!(*longest, 32 - 1 - 13);
+    assert_eq!(*longest, 30 - 1 - 13);
+    let rule = &resource(&template, "rule")["properties"]["parameters"]["ruleName"];
+    assert_eq!(rule["value"], "[variables('siteName')]");
     // At most 24 characters, a storage account's without hyphens.
     assert_eq!(
         variables["storageName"],
@@ -761,6 +762,25 @@ fn each_destination_gets_what_it_needs_and_no_more() {
     without(&["DCR_ENDPOINT", "DCR_IMMUTABLE_ID"], "log-analytics");
 }
 
+/// The Resource Manager works out the parameters of a deployment, too, whose condition is false.
+#[test]
+fn what_may_not_be_deployed_is_asked_only_behind_its_condition() {
+    let template = template();
+    let mut asked = 0;
+    for (place, text) in texts(&template) {
+        let mut references = text.split("reference(").skip(1);
+        let is_asked = |it: &str| it.contains("'-workspace'") || it.contains("'-rule'");
+        if text.starts_with('[') && references.any(is_asked) {
+            asked += 1;
+            assert!(
+                text.starts_with("[if(variables('usesRule'), reference("),
+                "{place}"
+            );
+        }
+    }
+    assert_eq!(asked, 3);
+}
+
 #[test]
 fn the_rule_takes_what_is_sent_into_the_table_and_lets_the_app_publish() {
     let template = template();
@@ -792,8 +812,9 @@ fn the_rule_takes_what_is_sent_into_the_table_and_lets_the_app_publish() {
     assert_eq!(parameters["transform"]["value"], "[variables('transform')]");
     assert_eq!(
         parameters["location"]["value"],
-        "[reference(concat(variables('siteName'), '-workspace'), '2022-09-01')\
-         .outputs.location.value]"
+        "[if(variables('usesRule'), reference(extensionResourceId(variables('workspaceGroup'), \
+         'Microsoft.Resources/deployments', concat(variables('siteName'), '-workspace')), \
+         '2022-09-01').outputs.location.value, '')]"
     );
     let resources = rule["template"]["resources"].as_array().unwrap();
     let [rule, assignment] = &resources[..] else {
@@ -891,10 +912,13 @@ fn the_form_asks_for_every_parameter_in_the_way_that_fits_it() {
                 let label = &element["defaultValue"];
                 let chosen = allowed.iter().find(|it| it["label"] == *label).unwrap();
                 assert_eq!(chosen["value"], *default, "{name}");
-                let values: Vec<_> = allowed.iter().map(|it| it["value"].clone()).collect();
-                let known = parameters[name].get("allowedValues");
-                let both = json!([true, false]);
-                assert_eq!(known.unwrap_or(&both), &json!(values), "{name}");
+                let offered = json!(allowed.iter().map(|it| &it["value"]).collect::<Vec<_>>());
+                // Both are for two workspaces, and the form asks for one.
+                let expected = match &**name {
+                    "Destinations" => json!(["logs-ingestion", "log-analytics"]),
+                    _ => json!([true, false]),
+                };
+                assert_eq!(offered, expected, "{name}");
             }
             // No text is asked for unless it is needed.
             default if condition.is_some() => {
@@ -960,8 +984,8 @@ const EXAMPLES: [Example; 8] = [
     Example {
         parameter: "FunctionName",
         expression: None,
-        taken: &["auth0-poller", "A", "0123456789abcdefgh"],
-        refused: &["", "-a", "a_b", "0123456789abcdefghi"],
+        taken: &["auth0-poller", "A", "0123456789abcdef"],
+        refused: &["", "-a", "a_b", "0123456789abcdefg"],
     },
     Example {
         parameter: "PackageUri",
