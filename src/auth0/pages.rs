@@ -1,10 +1,9 @@
 //! Pages that several readers want: runs that stand at the same place fetch each of them once.
 //!
-//! A page is kept only until every reader has had it. One that stays behind finds its pages gone
-//! after a while, and fetches them itself.
+//! A page is kept only until every reader has had it, and only so many are: of what the first reader
+//! fetches beyond them, one that is behind fetches its own copy.
 
-use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::OnceCell;
 
@@ -18,7 +17,15 @@ const KEPT: usize = 20;
 /// The pages behind log ids, for so many readers.
 pub struct Pages {
     readers: usize,
-    kept: Mutex<VecDeque<Shared>>,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    kept: Vec<Shared>,
+    /// The largest id behind which a page was asked for: who asks for one below it that is not
+    /// kept is behind, and asks for himself alone.
+    front: Option<LogId>,
 }
 
 struct Shared {
@@ -34,14 +41,14 @@ impl Pages {
     pub fn new(readers: usize) -> Self {
         Self {
             readers,
-            kept: Mutex::default(),
+            state: Mutex::default(),
         }
     }
 
     /// Forgets what was fetched: a page is as old as its fetching, and a run may rely on nothing
     /// that was fetched before it began.
     pub fn forget(&self) {
-        self.lock().clear();
+        *self.lock() = State::default();
     }
 
     /// The page behind a record: that of another reader, or the one that `fetch` gets. Where
@@ -56,28 +63,32 @@ impl Pages {
     }
 
     fn find(&self, id: &LogId) -> Arc<OnceCell<Page>> {
-        let mut kept = self.lock();
-        let index = kept.iter().position(|it| it.after == *id);
-        let mut shared = index
-            .and_then(|it| kept.remove(it))
-            .unwrap_or_else(|| Shared {
-                after: id.clone(),
-                page: Arc::default(),
-                asked: 0,
-            });
-        shared.asked += 1;
-        let page = Arc::clone(&shared.page);
-        if shared.asked < self.readers {
-            kept.push_back(shared);
+        let mut state = self.lock();
+        if let Some(index) = state.kept.iter().position(|it| it.after == *id) {
+            let shared = &mut state.kept[index];
+            shared.asked += 1;
+            let page = Arc::clone(&shared.page);
+            if shared.asked == self.readers {
+                state.kept.swap_remove(index);
+            }
+            return page;
         }
-        if kept.len() > KEPT {
-            kept.pop_front();
+        let page = Arc::default();
+        if state.front.as_ref().is_none_or(|it| it < id) {
+            state.front = Some(id.clone());
+            if self.readers > 1 && state.kept.len() < KEPT {
+                state.kept.push(Shared {
+                    after: id.clone(),
+                    page: Arc::clone(&page),
+                    asked: 1,
+                });
+            }
         }
         page
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, VecDeque<Shared>> {
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -109,7 +120,7 @@ mod tests {
         assert!(is_fetched(&pages, 2).await);
         assert!(!is_fetched(&pages, 1).await);
         assert!(!is_fetched(&pages, 2).await);
-        assert!(pages.lock().is_empty());
+        assert!(pages.lock().kept.is_empty());
 
         let alone = Pages::new(1);
         assert!(is_fetched(&alone, 1).await);
@@ -125,14 +136,22 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_reader_far_behind_fetches_for_itself() {
+    async fn a_reader_far_behind_gets_what_was_kept_and_fetches_the_rest() {
         let pages = Pages::new(2);
-        for number in 0..=KEPT {
+        for number in 100..130 {
             assert!(is_fetched(&pages, number).await);
         }
-        assert_eq!(pages.lock().len(), KEPT);
-        assert!(is_fetched(&pages, 0).await);
-        assert!(!is_fetched(&pages, KEPT).await);
+        assert_eq!(pages.lock().kept.len(), KEPT);
+        for number in 100..100 + KEPT {
+            assert!(!is_fetched(&pages, number).await, "{number}");
+        }
+        for number in 100 + KEPT..130 {
+            assert!(is_fetched(&pages, number).await, "{number}");
+        }
+        // Nobody will ask for those again, so that there is room for what the first reads now.
+        assert!(pages.lock().kept.is_empty());
+        assert!(is_fetched(&pages, 130).await);
+        assert!(!is_fetched(&pages, 130).await);
     }
 
     #[tokio::test]
