@@ -63,6 +63,8 @@ struct Tokens {
     identity: Identity,
     /// Whether the account refused the one in use.
     is_refused: AtomicBool,
+    /// Whether the one in use took the place of one that was refused.
+    is_renewed: AtomicBool,
 }
 
 /// Shows nothing of the identity.
@@ -94,7 +96,9 @@ impl Tokens {
     async fn token(&self) -> Result<SecretString, IdentityError> {
         let deadline = Deadline::after(TOKEN_BUDGET);
         let token = self.identity.token(deadline).await?;
-        if !self.is_refused.swap(false, Ordering::Relaxed) {
+        let is_refused = self.is_refused.swap(false, Ordering::Relaxed);
+        self.is_renewed.store(is_refused, Ordering::Relaxed);
+        if !is_refused {
             return Ok(token);
         }
         self.identity.forget(&token).await;
@@ -133,6 +137,7 @@ impl Container {
                 let source = Arc::new(Tokens {
                     identity: Identity::new(client, (**principal).clone(), RESOURCE, clock),
                     is_refused: AtomicBool::new(false),
+                    is_renewed: AtomicBool::new(false),
                 });
                 tokens = Some(Arc::clone(&source));
                 builder.with_credentials(source)
@@ -250,6 +255,13 @@ impl Container {
         match response.status() {
             // 409: somebody made it meanwhile, which is as good.
             status if status.is_success() || status == StatusCode::CONFLICT => Ok(()),
+            status if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS => {
+                let answer = format!("status {status}");
+                Err(StorageError::Unavailable(
+                    self.unavailable().into(),
+                    answer.into(),
+                ))
+            }
             status => Err(StorageError::Denied(
                 format!(
                     "{} does not exist, and creating it was refused; create it, or allow this \
@@ -288,13 +300,17 @@ impl Container {
         }
     }
 
-    /// What a refusal means for who asked.
-    fn denied(&self, error: &Error) -> &'static str {
-        match (error, &self.tokens) {
+    /// What a refusal means for who asked. Another token is tried once.
+    fn denied(&self, error: Error) -> StorageError {
+        let remedy = match (&error, &self.tokens) {
             (Error::Unauthenticated { .. }, Some(tokens)) => {
+                let remedy = "the storage account does not take the token of the app's identity; the \
+                     account and the Function App must belong to the same tenant of Entra ID";
                 tokens.is_refused.store(true, Ordering::Relaxed);
-                "the storage account does not take the token of the app's identity; the account \
-                 and the Function App must belong to the same tenant of Entra ID"
+                if !tokens.is_renewed.load(Ordering::Relaxed) {
+                    return StorageError::Unavailable(remedy.into(), error.into());
+                }
+                remedy
             }
             (_, Some(_)) => {
                 "the app's identity may not use the storage account; give it the role Storage \
@@ -305,7 +321,8 @@ impl Container {
                 "the storage account refuses the key or signature; where the account allows no \
                  shared keys, use AzureWebJobsStorage__accountName and the app's identity"
             }
-        }
+        };
+        StorageError::Denied(remedy.into(), error.into())
     }
 
     fn classify(&self, error: Error) -> StorageError {
@@ -314,9 +331,7 @@ impl Container {
             Error::AlreadyExists { .. } | Error::Precondition { .. } | Error::NotFound { .. } => {
                 StorageError::Conflict
             }
-            Error::PermissionDenied { .. } | Error::Unauthenticated { .. } => {
-                StorageError::Denied(self.denied(&error).into(), error.into())
-            }
+            Error::PermissionDenied { .. } | Error::Unauthenticated { .. } => self.denied(error),
             Error::Generic { source, .. } if source.is::<IdentityError>() => {
                 source.downcast().map_or_else(
                     |source| StorageError::Unavailable(self.unavailable().into(), source),
@@ -338,6 +353,7 @@ mod tests {
 
     use super::*;
     use crate::identity::Principal;
+    use crate::retry::{Again, Transient as _};
     use crate::{clock, http};
 
     type Requests = mpsc::UnboundedSender<String>;
@@ -390,12 +406,17 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_token_that_is_refused_is_not_used_again() {
+    async fn a_token_that_is_refused_is_replaced_once() {
         let scheme = ("www-authenticate", "Bearer");
         let (container, mut seen) = refusing(StatusCode::UNAUTHORIZED, scheme).await;
-        let error = container.read("a").await.unwrap_err().to_string();
-        assert!(error.contains("the same tenant of Entra ID"), "{error}");
-        container.read("a").await.unwrap_err();
+        let first = container.read("a").await.unwrap_err();
+        assert_eq!(first.again(), Again::Soon);
+        let second = container.read("a").await.unwrap_err();
+        assert_eq!(second.again(), Again::Never);
+        assert!(
+            second.to_string().contains("the same tenant of Entra ID"),
+            "{second}"
+        );
         let mut next = || seen.try_recv().unwrap();
         assert_eq!(next(), "a token");
         let first = next();
