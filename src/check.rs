@@ -138,9 +138,10 @@ async fn destination(pipeline: &Pipeline) -> (Verdict, String) {
         AnyDestination::LogsIngestion(rule) => match rule.probe(deadline).await {
             Ok(()) => (Verdict::Works, "the rule accepted an empty post".into()),
             Err(error) if error.error.is_about_content() => (
-                Verdict::Works,
+                Verdict::NotTried,
                 format!(
-                    "the rule let this identity in, and wants more than an empty post ({error})"
+                    "the rule does not take an empty post, so the rest was not tried; the first \
+                     run tells ({error})"
                 ),
             ),
             Err(error) => (Verdict::Fails, with_causes(&error)),

@@ -477,6 +477,19 @@ async fn of_a_long_explanation_the_beginning_is_told_and_no_command_for_a_termin
     }
 }
 
+/// As a proxy may give it that answers in the place of the service.
+#[tokio::test]
+async fn a_success_that_is_not_the_services_own_is_none() {
+    let world = world_with(10).await;
+    world
+        .rule
+        .fail([Fault::answer(200, "<html>Blocked by policy</html>")]);
+    let error = "answered 200 OK: <html>Blocked by policy</html>";
+    assert_fails(&world, error).await;
+    world.poll().await;
+    world.assert_all_landed_once();
+}
+
 #[tokio::test]
 async fn check_finds_the_rule_in_order_and_stores_nothing() {
     let world = world_with(10).await;
@@ -491,7 +504,7 @@ async fn check_finds_the_rule_in_order_and_stores_nothing() {
     assert_eq!(ran.code(), 0, "{ran:?}");
     assert!(
         ran.stdout
-            .contains("ok         logs-ingestion: the rule let this identity in"),
+            .contains("not tried  logs-ingestion: the rule does not take an empty post"),
         "{ran:?}"
     );
     assert_eq!(world.rule.stored(), 0);

@@ -330,6 +330,13 @@ fn a_row_for_the_logs_ingestion_api_has_the_columns_as_they_are_declared() {
                 r#"{"details":{"response":{"body":{"providers":{"recaptcha_v2":"x"}}}}}"#,
         })
     );
+    let jti = declared_row_of(
+        r#"{"details":{"request":{"auth":{"credentials":{"jti":"0123456789ABcdef0123456789abcdef"}}}}}"#,
+    );
+    assert_eq!(
+        jti.unwrap(),
+        json!({"details_request_auth_credentials_jti_g": "01234567-89AB-cdef-0123-456789abcdef"})
+    );
     let dateless = declared_row_of(r#"{"date":"yesterday"}"#).unwrap();
     assert_eq!(
         dateless,
@@ -594,6 +601,19 @@ fn check(record: &str) {
             let unquoted: String = serde_json::from_str(text.get()).unwrap();
             assert_eq!(unquoted, list.get());
             *text = list;
+        }
+    }
+    // A GUID has hyphens here.
+    for column in catalogue()
+        .columns
+        .iter()
+        .filter(|it| it.kind == Type::Guid)
+    {
+        let guid = flattened.get(&column.name);
+        if let (Some(guid), Some(hyphenated)) = (guid, declared.get_mut(&column.full_name)) {
+            let bare = |it: &RawValue| it.get().replace('-', "");
+            assert_eq!(bare(guid), bare(hyphenated));
+            *hyphenated = guid;
         }
     }
     assert_whole(record, Api::LogsIngestion, &declared);

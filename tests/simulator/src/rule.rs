@@ -13,7 +13,7 @@ use chrono::{DateTime, NaiveDateTime, Utc};
 use serde_json::{Map, Value};
 
 use crate::arrivals::Row;
-use crate::workspace::is_guid;
+use crate::workspace::guid;
 
 /// Characters of a column's name.
 const LONGEST_NAME: usize = 45;
@@ -79,7 +79,10 @@ impl Type {
             Self::Boolean => value.is_boolean(),
             Self::Dynamic => true,
             Self::DateTime => value.as_str().and_then(moment).is_some(),
-            Self::Guid => value.as_str().is_some_and(is_guid),
+            // With hyphens: what becomes of one without is not documented.
+            Self::Guid => value
+                .as_str()
+                .is_some_and(|it| it.contains('-') && guid(it).is_some()),
         }
     }
 }
@@ -177,7 +180,8 @@ impl Rule {
                 });
                 continue;
             }
-            let (value, cut_from) = cut(value);
+            let guid = value.as_str().filter(|_| becomes_guid).and_then(guid);
+            let (value, cut_from) = cut(guid.map_or(value, Value::String));
             if let Some(length) = cut_from {
                 let column = column.clone();
                 losses.push(Loss::Cut { column, length });

@@ -249,8 +249,10 @@ fn flatten(row: &mut Row, name: &str, value: Value) {
         Value::Number(_) => ("d", value),
         Value::Array(_) => ("s", cut(value.to_string())),
         Value::String(text) if is_date(&text) => ("t", text.into()),
-        Value::String(text) if is_guid(&text) => ("g", text.into()),
-        Value::String(text) => ("s", cut(text)),
+        Value::String(text) => match guid(&text) {
+            Some(guid) => ("g", guid.into()),
+            None => ("s", cut(text)),
+        },
     };
     row.insert(format!("{name}_{suffix}"), value);
 }
@@ -269,14 +271,26 @@ fn is_date(text: &str) -> bool {
             || NaiveDateTime::parse_from_str(text, "%Y-%m-%dT%H:%M:%S%.f").is_ok())
 }
 
-/// With hyphens or without, as the ids of Auth0's own tokens are, whose column ends with `_g`.
-pub(crate) fn is_guid(text: &str) -> bool {
+/// A GUID as a column of that type has it, in small letters with hyphens. Texts without hyphens are
+/// taken as well, as the ids of Auth0's own tokens are, whose column ends with `_g`.
+pub(crate) fn guid(text: &str) -> Option<String> {
     let text = text.trim().trim_start_matches(['{', '(']);
     let text = text.trim_end_matches(['}', ')']);
-    let lengths = text.split('-').map(str::len);
-    let is_divided = lengths.eq([8, 4, 4, 4, 12]);
-    let mut digits = text.bytes().filter(|it| *it != b'-');
-    (is_divided || text.len() == 32) && digits.all(|it| it.is_ascii_hexdigit())
+    let is_divided = text.split('-').map(str::len).eq([8, 4, 4, 4, 12]);
+    let digits = text.replace('-', "").to_ascii_lowercase();
+    let is_guid =
+        (is_divided || text.len() == 32) && digits.bytes().all(|it| it.is_ascii_hexdigit());
+    let group = |begin: usize, end: usize| &digits[begin..end];
+    is_guid.then(|| {
+        [
+            group(0, 8),
+            group(8, 12),
+            group(12, 16),
+            group(16, 20),
+            group(20, 32),
+        ]
+        .join("-")
+    })
 }
 
 #[cfg(test)]
