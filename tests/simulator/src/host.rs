@@ -32,6 +32,8 @@ use crate::azurite::free_port;
 const PIECE: usize = 16 * 1024;
 const PROBE_EVERY: Duration = Duration::from_millis(25);
 const STARTUP_LIMIT: Duration = Duration::from_secs(30);
+/// How long a test waits for a line: longer than any run may take.
+const LINE_LIMIT: Duration = Duration::from_mins(5);
 /// Exits with an error within [`RESTART_WINDOW`] that stop the host.
 const MOST_EXITS: usize = 3;
 const RESTART_WINDOW: Duration = Duration::from_mins(30);
@@ -371,17 +373,22 @@ impl FunctionsHost {
             .clone()
     }
 
-    /// Waits until the program has written a line of this level that contains this text.
+    /// Waits until the program has written a line of this level that contains this text. Panics if
+    /// it does not within [`LINE_LIMIT`].
     pub async fn wait_for_line(&self, level: Level, text: &str) -> Line {
         let mut seen = self.lines_seen.clone();
-        loop {
-            seen.mark_unchanged();
-            let is_it = |line: &Line| line.level == level && line.text.contains(text);
-            if let Some(line) = self.lines().into_iter().find(is_it) {
-                return line;
+        let written = async {
+            loop {
+                seen.mark_unchanged();
+                let is_it = |line: &Line| line.level == level && line.text.contains(text);
+                if let Some(line) = self.lines().into_iter().find(is_it) {
+                    return line;
+                }
+                seen.changed().await.expect("the supervisor is there");
             }
-            seen.changed().await.expect("the supervisor is there");
-        }
+        };
+        let written = tokio::time::timeout(LINE_LIMIT, written).await;
+        written.unwrap_or_else(|_| panic!("{text} was not written, but {:?}", self.lines()))
     }
 
     async fn wait_until_it_answers(&self, started: Instant) {
