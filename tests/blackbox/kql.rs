@@ -106,6 +106,7 @@ pub fn files(folder: &str) -> Vec<PathBuf> {
 /// A workspace with one table, for queries.
 pub struct Kql {
     folder: TempDir,
+    table: &'static str,
     rows: usize,
 }
 
@@ -117,25 +118,42 @@ impl Kql {
 
     /// The workspace with these rows in `Auth0AM_CL`, which came by this way.
     pub fn over_table_of(api: Api, table: &Table) -> Self {
-        let folder = tempfile::tempdir().unwrap();
         let mut columns: Map<String, Value> = STANDARD
             .into_iter()
             .map(|(name, kind)| (name.to_owned(), kind.into()))
             .collect();
         columns.extend(custom_columns(api).map(|(name, kind)| (name, kind.kql().into())));
-        let schema = json!({"tables": {"Auth0AM_CL": columns}});
-        fs::write(folder.path().join("schema.json"), schema.to_string()).unwrap();
         let rows = table.rows.iter().zip(&table.stored_at);
         let rows = rows.map(|(row, stored_at)| {
             let mut row = row.clone();
             row.insert("ingestion_time()".into(), json!(stored_at));
             row.insert("Type".into(), "Auth0AM_CL".into());
-            json!(row).to_string() + "\n"
+            json!(row)
         });
-        fs::write(folder.path().join("rows.ndjson"), rows.collect::<String>()).unwrap();
+        Self::with("Auth0AM_CL", &columns, rows)
+    }
+
+    /// What a data collection rule's transformation works on: these columns of the stream, and
+    /// rows.
+    pub fn over_stream(columns: &Map<String, Value>, rows: &[Value]) -> Self {
+        Self::with("source", columns, rows.iter().cloned())
+    }
+
+    fn with(
+        table: &'static str,
+        columns: &Map<String, Value>,
+        rows: impl ExactSizeIterator<Item = Value>,
+    ) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let schema = json!({"tables": {table: columns}});
+        fs::write(folder.path().join("schema.json"), schema.to_string()).unwrap();
+        let count = rows.len();
+        let lines: String = rows.map(|row| row.to_string() + "\n").collect();
+        fs::write(folder.path().join("rows.ndjson"), lines).unwrap();
         Self {
             folder,
-            rows: table.rows.len(),
+            table,
+            rows: count,
         }
     }
 
@@ -174,7 +192,7 @@ impl Kql {
         let mut node = self.node("execute.mjs");
         let rows = self.folder.path().join("rows.ndjson");
         node.arg("--table")
-            .arg(format!("Auth0AM_CL={}", rows.display()));
+            .arg(format!("{}={}", self.table, rows.display()));
         let output = run(node.args(["--now", now]).arg(file));
         let text = String::from_utf8(output.stdout).unwrap();
         assert!(

@@ -15,7 +15,7 @@ use serde::Deserialize;
 use serde::de::{Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use serde_json::{Value, json};
 
-use crate::kql;
+use crate::kql::{self, Kql};
 
 mod form;
 
@@ -849,4 +849,51 @@ fn the_rule_takes_what_is_sent_into_the_table_and_lets_the_app_publish() {
     );
     let name = assignment["name"].as_str().unwrap();
     assert!(name.starts_with("[guid(") && name.contains("parameters('principalId')"));
+}
+
+/// By Microsoft's language service, and by our own interpreter.
+#[test]
+fn the_transformation_makes_rows_of_the_table_out_of_those_of_the_stream() {
+    let template = template();
+    let columns = |variable: &str| -> BTreeMap<String, String> {
+        let columns = template["variables"][variable].as_array().unwrap().iter();
+        let text = |it: &Value| it.as_str().unwrap().to_owned();
+        columns
+            .map(|it| (text(&it["name"]), text(&it["type"])))
+            .collect()
+    };
+    let stream: serde_json::Map<_, _> = columns("streamColumns")
+        .into_iter()
+        .map(|(name, kind)| (name, kind.replace("boolean", "bool").into()))
+        .collect();
+    let guid = "01234567-89ab-cdef-0123-456789abcdef";
+    let rows = [
+        json!({"TimeGenerated": "2026-11-21T08:00:00Z", "type_s": "s", "isMobile_b": true}),
+        json!({"type_s": "f", "details_request_auth_credentials_jti_g": guid}),
+    ];
+    let kql = Kql::over_stream(&stream, &rows);
+    let transform = template["variables"]["transform"].as_str().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("transform.kql");
+    fs::write(&file, transform).unwrap();
+    assert_eq!(kql.problems(&[file]), "");
+
+    let kept = columns("tableColumns");
+    let result = kql.result(transform, "2026-11-21T09:00:00Z");
+    let filled = |row: &serde_json::Map<String, Value>| -> Value {
+        let fields = row.iter().filter(|(_, it)| !it.is_null() && *it != "");
+        json!(fields.collect::<BTreeMap<_, _>>())
+    };
+    assert_eq!(
+        result.iter().map(filled).collect::<Vec<_>>(),
+        [
+            rows[0].clone(),
+            json!({
+                "TimeGenerated": "2026-11-21T09:00:00Z", "type_s": "f",
+                "details_request_auth_credentials_jti_g": guid,
+            }),
+        ]
+    );
+    let names: BTreeSet<_> = result[0].keys().cloned().collect();
+    assert_eq!(names, kept.into_keys().collect());
 }
