@@ -621,6 +621,10 @@ fn the_function_app_is_one_of_flex_consumption() {
         assert_eq!(resource(&template, label)["properties"]["allow"], false);
     }
     assert_eq!(
+        resource(&template, "package")["condition"],
+        "[not(empty(parameters('PackageUri')))]"
+    );
+    assert_eq!(
         resource(&template, "package")["properties"],
         json!({"packageUri": "[parameters('PackageUri')]", "remoteBuild": false})
     );
