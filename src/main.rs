@@ -471,8 +471,7 @@ async fn list_dead_letters(pipeline: &Pipeline) -> Result<bool, BoxError> {
     let letters = &pipeline.poller.dead_letters;
     let names = letters.names(App::command_deadline()).await?;
     if names.is_empty() {
-        let destination = pipeline.poller.destination.name();
-        note(format_args!("{destination}: no record is set aside"));
+        note_none_set_aside(pipeline);
     }
     for name in names {
         if let Some(letter) = letters.read(&name, App::command_deadline()).await? {
@@ -481,6 +480,11 @@ async fn list_dead_letters(pipeline: &Pipeline) -> Result<bool, BoxError> {
         }
     }
     Ok(true)
+}
+
+fn note_none_set_aside(pipeline: &Pipeline) {
+    let destination = pipeline.poller.destination.name();
+    note(format_args!("{destination}: no record is set aside"));
 }
 
 async fn show_dead_letter(pipeline: &Pipeline, name: &str) -> Result<bool, BoxError> {
@@ -503,6 +507,9 @@ async fn retry_dead_letters(pipeline: &Pipeline, names: &[String]) -> Result<boo
     } else {
         names.to_vec()
     };
+    if names.is_empty() {
+        note_none_set_aside(pipeline);
+    }
     let mut is_good = true;
     for name in names {
         let delivered = match letters.read(&name, App::command_deadline()).await? {

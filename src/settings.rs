@@ -265,8 +265,9 @@ impl<'a> Reader<'a> {
                     setting,
                     "is a Key Vault reference that was not resolved: give the app's identity the \
                      role Key Vault Secrets User on the vault, see that the secret is there under \
-                     that name and enabled and that the vault's firewall lets the app in, and \
-                     restart the app (Function App, Environment variables, shows why it failed)",
+                     that name and enabled and that the vault's firewall lets the app in (Function \
+                     App, Environment variables, shows why it failed); then let the platform \
+                     fetch it again and restart the app (docs/operate.md, Keys)",
                 );
             }
         }

@@ -78,6 +78,12 @@ pub enum TokenError {
         /// The audience that was asked for.
         audience: String,
     },
+    /// 404: this is no Auth0 tenant.
+    #[error("{host} has no token endpoint (404); check DOMAIN")]
+    NotFound {
+        /// The tenant's host.
+        host: String,
+    },
     /// A redirect, which would take the secret to another address.
     #[error("{host} redirects to {location}, which is not followed; check DOMAIN")]
     Redirected {
@@ -116,6 +122,7 @@ impl Transient for TokenError {
             Self::ResetTooLate(_)
             | Self::Refused { .. }
             | Self::NoGrant { .. }
+            | Self::NotFound { .. }
             | Self::Redirected { .. }
             | Self::NoToken { .. } => Again::Never,
         }
@@ -234,6 +241,7 @@ impl TokenSource {
                 said: self.said(answer),
                 audience: self.credentials.audience.clone(),
             }),
+            StatusCode::NOT_FOUND => Err(TokenError::NotFound { host }),
             status => Err(TokenError::Status {
                 host,
                 status,

@@ -233,6 +233,18 @@ async fn check_recognises_an_application_that_may_not_read_logs() {
 }
 
 #[tokio::test]
+async fn check_recognises_a_website_that_is_no_tenant() {
+    let world = World::start().await;
+    world
+        .tenant
+        .fail_tokens([Fault::answer(404, "<html>Not found</html>")]);
+    let ran = world.command(&["check"]).await;
+    assert_eq!(ran.code(), 1);
+    let told = "has no token endpoint (404); check DOMAIN";
+    assert!(ran.stdout.contains(told), "{ran:?}");
+}
+
+#[tokio::test]
 async fn check_does_not_claim_to_have_tried_a_key_that_the_workspace_did_not_judge() {
     let world = World::start().await;
     world

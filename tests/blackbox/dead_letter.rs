@@ -16,6 +16,9 @@ async fn look_and_retry(world: World) {
     let none = world.command(&["dead-letter", "list"]).await;
     assert_eq!((none.code(), &*none.stdout), (0, ""), "{none:?}");
     assert!(none.stderr.contains("no record is set aside"), "{none:?}");
+    let none = world.command(&["dead-letter", "retry"]).await;
+    assert_eq!(none.code(), 0);
+    assert!(none.stderr.contains("no record is set aside"), "{none:?}");
 
     let mut ids = world.tenant.generate(50, minutes_ago(50), minutes_ago(5));
     ids.sort();

@@ -1,6 +1,7 @@
 //! Where a reading begins, and begins again.
 
 use serde_json::{Value, json};
+use simulator::Fault;
 use simulator::tenant::{ExpiredIds, Options, SyntheticIds};
 
 use crate::world::{World, minutes_ago, now, numbers};
@@ -107,6 +108,19 @@ async fn a_busy_second_at_the_beginning_is_delivered_whole() {
         world.poll().await;
         world.assert_all_landed_once();
     }
+}
+
+/// As where the first run fails for want of a permission, and the beginning is thought over.
+#[tokio::test]
+async fn until_something_was_delivered_the_beginning_can_be_set_earlier() {
+    let mut world = World::start().await;
+    let ids = world.tenant.generate(20, minutes_ago(300), minutes_ago(5));
+    world.set("START_FROM", "10m");
+    world.tenant.fail_tokens([Fault::answer(403, "{}")]);
+    assert_eq!(world.command(&["poll"]).await.code(), 1);
+    world.set("START_FROM", "6h");
+    world.poll().await;
+    assert_eq!(world.workspace.landed().len(), ids.len());
 }
 
 #[tokio::test]
