@@ -374,7 +374,7 @@ impl FunctionsHost {
     }
 
     /// Waits until the program has written a line of this level that contains this text. Panics if
-    /// it does not within [`LINE_LIMIT`].
+    /// it does not within five minutes.
     pub async fn wait_for_line(&self, level: Level, text: &str) -> Line {
         let mut seen = self.lines_seen.clone();
         let written = async {
