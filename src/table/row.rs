@@ -388,14 +388,11 @@ fn guid_for(api: Api, guid: &str) -> Cow<'_, str> {
     if api == Api::DataCollector || guid.len() != 32 {
         return guid.into();
     }
-    let ends = [8, 12, 16, 20, 32];
-    let begins = [0, 8, 12, 16, 20];
-    let groups: Vec<&str> = begins
-        .into_iter()
-        .zip(ends)
+    let groups = [(0, 8), (8, 12), (12, 16), (16, 20), (20, 32)];
+    groups
         .map(|(begin, end)| &guid[begin..end])
-        .collect();
-    groups.join("-").into()
+        .join("-")
+        .into()
 }
 
 /// Adds the rest to a row, as text, in parts.
