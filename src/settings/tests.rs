@@ -391,6 +391,59 @@ fn a_key_vault_reference_that_was_not_resolved_is_told_once_with_its_remedy() {
     }
 }
 
+/// Otherwise [`NAMES`] would hold a name that nobody reads, and the template's tests would let it
+/// pass.
+#[test]
+fn every_name_in_the_list_makes_a_difference() {
+    type Change = (&'static str, &'static str);
+    let both: Change = ("DESTINATIONS", "log-analytics,logs-ingestion");
+    let blobs: Change = (
+        "AzureWebJobsStorage__blobServiceUri",
+        "https://acme.blob.core.windows.net",
+    );
+    let secret: Change = ("AZURE_CLIENT_SECRET", "hunter2");
+    // A change, and what has to be set besides for it to count.
+    let changes: [(Change, &[Change]); 28] = [
+        (("DOMAIN", ""), &[]),
+        (("CLIENT_ID", ""), &[]),
+        (("CLIENT_SECRET", ""), &[]),
+        (("AUDIENCE", "x"), &[]),
+        (("DESTINATIONS", "x"), &[]),
+        (("WorkspaceID", ""), &[]),
+        (("WorkspaceKey", ""), &[]),
+        (("logAnalyticsUri", "x"), &[]),
+        (("DCR_ENDPOINT", ""), &[]),
+        (("DCR_IMMUTABLE_ID", ""), &[]),
+        (("DCR_STREAM", "Custom-x"), &[]),
+        (("AZURE_TENANT_ID", "x"), &[secret]),
+        (("AZURE_CLIENT_ID", "x"), &[]),
+        (secret, &[]),
+        (("AZURE_AUTHORITY_HOST", "x"), &[secret]),
+        (("AzureWebJobsStorage", "x"), &[]),
+        (("AzureWebJobsStorage__accountName", "x"), &[]),
+        (blobs, &[]),
+        (("AzureWebJobsStorage__clientId", "x"), &[blobs]),
+        (("IDENTITY_ENDPOINT", ""), &[]),
+        (("IDENTITY_HEADER", ""), &[]),
+        (("CHECKPOINT_DIR", "x"), &[]),
+        (("START_FROM", "x"), &[]),
+        (("OVERLAP", "x"), &[]),
+        (("RUN_BUDGET", "x"), &[]),
+        (("REDACT", "x"), &[]),
+        (("HTTPS_PROXY", "http://proxy:1"), &[]),
+        (("https_proxy", "http://proxy:1"), &[]),
+    ];
+    let names = changes.map(|((name, _), _)| name);
+    // The hosts that a proxy is not for are inside of it, where nothing can be seen.
+    assert_eq!([&names[..], &["NO_PROXY", "no_proxy"]].concat(), NAMES);
+    for (change, besides) in changes {
+        let base = [&RULE[..], &[both], besides].concat();
+        let without = format!("{:?}", read(&base));
+        let with = format!("{:?}", read(&[&base[..], &[change]].concat()));
+        assert_ne!(without, with, "{}", change.0);
+    }
+}
+
 #[test]
 fn no_message_quotes_a_value() {
     let secret = "hunter2-hunter2";
