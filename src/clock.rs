@@ -5,17 +5,21 @@
 
 use std::sync::Arc;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, SecondsFormat, Utc};
 
 /// Answers with the present time.
-pub type Clock = Arc<dyn Fn() -> DateTime<Utc> + Send + Sync>;
+pub(crate) type Clock = Arc<dyn Fn() -> DateTime<Utc> + Send + Sync>;
 
 /// The operating system's clock.
-#[must_use]
 #[allow(
     clippy::disallowed_methods,
     reason = "the one place that reads the wall clock"
 )]
-pub fn system() -> Clock {
+pub(crate) fn system() -> Clock {
     Arc::new(Utc::now)
+}
+
+/// A time as it is written for people: UTC, whole seconds.
+pub(crate) fn to_seconds(time: DateTime<Utc>) -> String {
+    time.to_rfc3339_opts(SecondsFormat::Secs, true)
 }

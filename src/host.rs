@@ -19,11 +19,12 @@ use axum::{Json, Router};
 use futures_util::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, OnceCell, watch};
 use tracing::{error, info};
 
-use crate::BoxError;
-use crate::report::{Report, with_causes};
+use crate::app::{App, AppError, Layers};
+use crate::error::{BoxError, with_causes};
+use crate::report::Report;
 
 /// The function's name: that of the folder its `function.json` stands in.
 pub const FUNCTION: &str = "Auth0Poller";
@@ -171,6 +172,53 @@ fn answer(mut reports: Vec<Report>) -> Response {
 fn refuse(status: StatusCode, problem: &str) -> Response {
     error!("answered {status}: {problem}");
     (status, problem.to_owned()).into_response()
+}
+
+/// The timer function: [`App::run`], with the app made at the first invocation, or before.
+///
+/// The host waits for the listener, so nothing slow may come before it, such as reading the
+/// system's certificates; and it has to be answered even where the settings are of no use.
+pub(crate) struct TimerFunction {
+    layers: Layers,
+    app: OnceCell<App>,
+    stopping: watch::Receiver<bool>,
+}
+
+impl TimerFunction {
+    /// The function with these settings, good or bad.
+    pub fn new(layers: Layers, stopping: watch::Receiver<bool>) -> Self {
+        Self {
+            layers,
+            app: OnceCell::new(),
+            stopping,
+        }
+    }
+
+    /// Makes the app, and tells of settings that are of no use before the first invocation does.
+    pub async fn prepare(self: Arc<Self>) {
+        match self.app().await {
+            Err(error) => error!("every invocation will fail: {error}"),
+            Ok(app) => {
+                for pipeline in &app.pipelines {
+                    if let Err(error) = &pipeline.way {
+                        error!("{} will fail at every invocation: {error}", pipeline.name);
+                    }
+                }
+            }
+        }
+    }
+
+    async fn app(&self) -> Result<&App, AppError> {
+        self.app
+            .get_or_try_init(async || App::new(&self.layers, self.stopping.clone()))
+            .await
+    }
+}
+
+impl Function for TimerFunction {
+    fn invoke(self: Arc<Self>) -> BoxFuture<'static, Result<Vec<Report>, BoxError>> {
+        Box::pin(async move { Ok(self.app().await?.run().await) })
+    }
 }
 
 #[cfg(test)]

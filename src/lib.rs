@@ -1,41 +1,41 @@
 //! Delivers every log record of an Auth0 tenant to where a security team queries them.
 //!
-//! Begin with the head of [`checkpoint`], which says what the cursor is, and then read [`poll`], the
-//! run. It knows four things: a [`source`] of records, a [`destination`], a checkpoint store, and a
-//! place for [`dead_letter`]s. What an Auth0 log id is stands at [`auth0::LogId`].
+//! The program is in [`cli`]. The rest of what is public is for the tools beside it: [`table`] and
+//! [`redact`], from which the deployment template is made and the rows are measured.
 //!
-//! The rooms around it:
+//! The rooms, from the ground up; none imports from those below it in this list:
 //!
-//! - [`settings`] judges the app settings; [`app`] builds from them what the commands need.
-//! - [`host`] speaks the Azure Functions host's protocol; [`check`] tries every connection.
-//! - [`auth0`] is the one source there is; [`destination`] holds a file for each destination.
-//! - [`table`] makes a row of a record, [`redact`] masks secrets, both over the tokens of [`json`].
-//! - [`storage`] keeps small objects; [`identity`] gets tokens for Azure, which [`token`] keeps as it
-//!   does Auth0's; [`http`], [`retry`] and [`clock`] serve all of them.
-//! - [`report`] is what a run says of itself.
+//! - `clock`, `error`, `json`: time, errors and JSON text, for all.
+//! - `record` is what is read: a record, its id, a page, a place to begin, and the trait of a source.
+//! - `report` is what a run says of itself.
+//! - `net` sends requests; `settings` judges app settings; [`redact`] masks secrets; [`table`] makes a
+//!   row of a record.
+//! - `azure` knows Azure's clouds, identities and ways in; `storage` keeps small objects; `auth0` is
+//!   the one source there is; `destination` holds a file for each destination.
+//! - `run` is the run: begin here, with its head. What it asks of the book-keeping is in
+//!   `run/ledger.rs`.
+//! - `state` is that book-keeping: checkpoints and dead letters. What the cursor is stands at the head
+//!   of `state/checkpoint.rs`.
+//! - `app` is the only wiring; `host` speaks the Azure Functions host's protocol; [`cli`] holds a file
+//!   for each command.
 //!
-//! Nothing here reads the environment, and only [`clock`] reads the wall clock: both are passed in.
+//! Nothing here reads the environment, and only `clock` reads the wall clock: both are passed in.
 
-pub mod app;
-pub mod auth0;
-pub mod check;
-pub mod checkpoint;
-pub mod clock;
-pub mod dead_letter;
-pub mod destination;
-pub mod host;
-pub mod http;
-pub mod identity;
-pub mod json;
-pub mod poll;
+mod app;
+mod auth0;
+mod azure;
+pub mod cli;
+mod clock;
+mod destination;
+mod error;
+mod host;
+mod json;
+mod net;
+mod record;
 pub mod redact;
-pub mod report;
-pub mod retry;
-pub mod settings;
-pub mod source;
-pub mod storage;
+mod report;
+mod run;
+mod settings;
+mod state;
+mod storage;
 pub mod table;
-pub mod token;
-
-/// An error of any kind that can cross threads.
-pub type BoxError = Box<dyn std::error::Error + Send + Sync>;

@@ -3,17 +3,19 @@
 use std::error::Error;
 use std::fmt;
 
-use chrono::{DateTime, SecondsFormat, Utc};
+use chrono::{DateTime, Utc};
 use serde::Serialize;
 
-use crate::auth0::LogId;
+use crate::clock::to_seconds;
+use crate::error::with_causes;
+use crate::record::LogId;
 
 /// The result of one run for one destination.
 ///
 /// Of a run that caught up, `fetched` is the sum of `delivered`, `skipped`, `before_start` and
 /// `dead_lettered`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
-pub struct Report {
+pub(crate) struct Report {
     /// Where records went, as in the setting `DESTINATIONS`.
     pub destination: String,
     /// Whether this invocation did nothing because an earlier one was still at work.
@@ -52,7 +54,7 @@ pub struct Report {
 
 /// A stretch of time.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
-pub struct Gap {
+pub(crate) struct Gap {
     /// Its beginning, if it is known.
     pub from: Option<DateTime<Utc>>,
     /// Its end.
@@ -72,7 +74,6 @@ impl fmt::Display for Gap {
 
 impl Report {
     /// The report of a run that has done nothing yet.
-    #[must_use]
     pub fn of(destination: &str) -> Self {
         Self {
             destination: destination.to_owned(),
@@ -81,7 +82,6 @@ impl Report {
     }
 
     /// Whether the run did what it should.
-    #[must_use]
     pub fn is_success(&self) -> bool {
         self.errors.is_empty()
     }
@@ -127,48 +127,9 @@ impl fmt::Display for Report {
     }
 }
 
-/// A time as it is written for people: UTC, whole seconds.
-#[must_use]
-pub fn to_seconds(time: DateTime<Utc>) -> String {
-    time.to_rfc3339_opts(SecondsFormat::Secs, true)
-}
-
-/// An error and its causes on one line.
-#[must_use]
-pub fn with_causes(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let next = error.to_string();
-        if !text.ends_with(&next) {
-            text.push_str(": ");
-            text.push_str(&next);
-        }
-        cause = error.source();
-    }
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[derive(Debug, thiserror::Error)]
-    #[error("saving\nthe checkpoint")]
-    struct Outer(#[source] Inner);
-
-    #[derive(Debug, thiserror::Error)]
-    #[error("disk full")]
-    struct Inner;
-
-    #[test]
-    fn an_error_is_noted_with_its_causes_on_one_line() {
-        let mut report = Report::of("log-analytics");
-        assert!(report.is_success());
-        report.fail(&Outer(Inner));
-        assert!(!report.is_success());
-        assert_eq!(report.errors, ["saving the checkpoint: disk full"]);
-    }
 
     #[test]
     fn the_line_for_people_says_what_matters() {

@@ -12,13 +12,12 @@ use secrecy::ExposeSecret as _;
 use serde::Deserialize;
 use url::Url;
 
-use super::log_id::LogId;
 use super::rate_limit::{RateLimit, ResetTooLate};
-use super::record::{Elements, PageError, parse_page};
 use super::token::{TokenError, TokenSource};
-use crate::http::{self, Answer, SendError};
-use crate::retry::{self, Again, Deadline, GaveUp, Jitter, Transient};
-use crate::token::Token;
+use crate::net::http::{self, Answer, SendError};
+use crate::net::retry::{self, Again, Deadline, GaveUp, Jitter, Transient};
+use crate::net::token::Token;
+use crate::record::{Elements, LogId, PageError, parse_page};
 
 /// Records of a page, the most that Auth0 returns at once.
 pub const PAGE: usize = 100;

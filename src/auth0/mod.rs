@@ -4,11 +4,10 @@
 //! <https://auth0.com/docs/api/management/v2/logs/get-logs>. What these modules rely on beyond
 //! that is said where it is relied on.
 
-mod log_id;
 mod logs;
 mod pages;
 mod rate_limit;
-mod record;
+mod settings;
 mod start;
 mod token;
 
@@ -17,17 +16,16 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use url::Url;
 
-pub use self::log_id::{LogId, STORING_DELAY};
-pub use self::record::{Elements, PageError, Record, parse_page};
-pub use self::token::Credentials;
+pub(crate) use self::settings::{Domain, SETTINGS, TenantSettings};
+pub(crate) use self::token::Credentials;
 
 use self::logs::{Logs, LogsError, Search};
 use self::pages::Pages;
 use self::rate_limit::RateLimit;
 use self::token::{TokenError, TokenSource};
 use crate::clock::Clock;
-use crate::retry::{Deadline, GaveUp, Jitter, retry};
-use crate::source::{Page, Source, SourceError, Start};
+use crate::net::retry::{Deadline, GaveUp, Jitter, retry};
+use crate::record::{LogId, Page, Record, Source, SourceError, Start};
 
 /// An Auth0 tenant, as one application sees it.
 ///

@@ -7,8 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::OnceCell;
 
-use super::log_id::LogId;
-use crate::source::Page;
+use crate::record::{LogId, Page};
 
 /// Pages that are kept for readers that are behind. They take part of the memory of an instance
 /// that has 512 MB.

@@ -11,8 +11,8 @@ use reqwest::StatusCode;
 use tokio::time::Instant;
 
 use crate::clock::Clock;
-use crate::http::Answer;
-use crate::retry::Deadline;
+use crate::net::http::Answer;
+use crate::net::retry::Deadline;
 
 /// The share of the bucket that is left alone: one in so many requests.
 const RESERVE: u64 = 10;

@@ -11,11 +11,9 @@
 
 use bytes::Bytes;
 
-use super::log_id::{LogId, STORING_DELAY};
 use super::logs::{Logs, LogsError, PAGE, SEARCH_LIMIT, Search};
-use super::record::{Elements, Record};
-use crate::retry::{Deadline, GaveUp};
-use crate::source::{Page, Start};
+use crate::net::retry::{Deadline, GaveUp};
+use crate::record::{Elements, LogId, Page, Record, STORING_DELAY, Start};
 
 /// Reads the page with which a reading from `start` begins. It may hold records from shortly
 /// before, never from after a record that it leaves out.

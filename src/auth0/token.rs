@@ -14,9 +14,9 @@ use url::Url;
 
 use super::rate_limit::{RateLimit, ResetTooLate};
 use crate::clock::Clock;
-use crate::http::{self, Answer, SendError};
-use crate::retry::{Again, Deadline, Transient};
-use crate::token::{Token, TokenCache};
+use crate::net::http::{self, Answer, SendError};
+use crate::net::retry::{Again, Deadline, Transient};
+use crate::net::token::{Token, TokenCache};
 
 /// What the token endpoint is asked with.
 #[derive(Clone, Debug)]

@@ -1,338 +1,246 @@
-//! A data collection rule through the Logs Ingestion API: the table `Auth0AM_CL` without a
-//! workspace key.
-//!
-//! <https://learn.microsoft.com/azure/azure-monitor/logs/logs-ingestion-api-overview>
-
-use std::io::Write as _;
+//! `logs-ingestion`: the table `Auth0AM_CL` through a data collection rule, by an identity.
 
 use bytes::Bytes;
-use flate2::Compression;
-use flate2::write::GzEncoder;
-use reqwest::StatusCode;
-use reqwest::header::{CONTENT_ENCODING, CONTENT_TYPE};
-use secrecy::{ExposeSecret as _, SecretString};
-use serde::Deserialize;
-use url::Url;
+use futures_util::future::BoxFuture;
 
-use super::{DeliveryError, Destination, Limits, Receipt, json_list};
-use crate::BoxError;
-use crate::auth0::Record;
-use crate::http::{self, Answer, SendError};
-use crate::identity::{Identity, IdentityError};
+use super::{Delivery, Destination, Kind, Limits, Probe, Tools, json_list};
+use crate::azure::cloud::{self, Cloud};
+use crate::azure::identity::{Identity, Principal};
+use crate::azure::logs_ingestion::{LogsIngestion as Client, Stream};
+use crate::azure::principal::principal;
+use crate::error::BoxError;
+use crate::net::retry::Deadline;
+use crate::record::Record;
 use crate::redact::Redaction;
-use crate::retry::{self, Again, Deadline, GaveUp, Jitter, Transient};
+use crate::settings::Reader;
 use crate::table::Api;
 use crate::table::row::row;
 
-const API_VERSION: &str = "2023-01-01";
-/// Where the service names an error.
-const ERROR_CODE: &str = "x-ms-error-code";
+pub(super) const KIND: Kind = Kind {
+    name: "logs-ingestion",
+    about: "the table Auth0AM_CL through a data collection rule, without a key",
+    settings: &["DCR_ENDPOINT", "DCR_IMMUTABLE_ID", "DCR_STREAM"],
+    is_for_a_look: false,
+    build,
+};
 
-/// A stream of a rule.
-#[derive(Clone, Debug)]
-pub struct Stream {
-    /// `DCR_ENDPOINT`
-    pub endpoint: Url,
-    /// `DCR_IMMUTABLE_ID`
-    pub rule: String,
-    /// `DCR_STREAM`
-    pub name: String,
-}
+const DEFAULT_STREAM: &str = "Custom-Auth0AM_CL";
+/// The service takes 1 MB, and its documentation says that this counts before compression too.
+const LIMITS: Limits = Limits {
+    rows: 1_000,
+    bytes: 1_000_000,
+    ..Limits::JSON_LIST
+};
 
-/// A stream and the identity that may publish to it.
-pub struct LogsIngestion {
-    stream: Stream,
-    url: Url,
-    identity: Identity,
+struct LogsIngestion {
+    stream: Client,
     redaction: Redaction,
-    http: reqwest::Client,
-    jitter: Jitter,
 }
 
-/// Why a post was not acknowledged.
-#[derive(Debug, thiserror::Error)]
-pub enum PostError {
-    /// There is no token to post with.
-    #[error(transparent)]
-    Identity(#[from] Box<IdentityError>),
-    /// No answer.
-    #[error("posting to {host}")]
-    Send {
-        /// The endpoint's host.
-        host: String,
-        /// What happened.
-        source: SendError,
-    },
-    /// 401, with a token made for this post.
-    #[error(
-        "{host} refused a new token for {resource}: {said}; check that DCR_ENDPOINT is in the \
-         same cloud as the identity, and that both belong to the same tenant of Entra ID"
-    )]
-    Unauthorized {
-        /// The endpoint's host.
-        host: String,
-        /// What the token is for.
-        resource: String,
-        /// What it said.
-        said: String,
-    },
-    /// 403.
-    #[error(
-        "{host} does not let this identity publish to the rule {rule}: {said}; give it the role \
-         Monitoring Metrics Publisher on the data collection rule itself (a role given just now \
-         works some minutes later, at most half an hour)"
-    )]
-    Forbidden {
-        /// The endpoint's host.
-        host: String,
-        /// The rule.
-        rule: String,
-        /// What it said.
-        said: String,
-    },
-    /// 404.
-    #[error(
-        "{host} knows no rule {rule}: {said}; check DCR_IMMUTABLE_ID, which begins with dcr-, and \
-         that DCR_ENDPOINT is that rule's endpoint"
-    )]
-    UnknownRule {
-        /// The endpoint's host.
-        host: String,
-        /// The rule.
-        rule: String,
-        /// What it said.
-        said: String,
-    },
-    /// 400, by a code that names the stream or the rule.
-    #[error(
-        "the rule {rule} has no stream {stream}: {said}; check DCR_STREAM against the rule's \
-         stream declarations"
-    )]
-    UnknownStream {
-        /// The rule.
-        rule: String,
-        /// The stream.
-        stream: String,
-        /// What the service said.
-        said: String,
-    },
-    /// Any other answer than 204.
-    #[error("{host} answered {status}: {said}")]
-    Status {
-        /// The endpoint's host.
-        host: String,
-        /// Its status.
-        status: StatusCode,
-        /// What it said.
-        said: String,
-        /// Whether it may pass.
-        again: Again,
-    },
+/// A rule's stream, and who publishes to it.
+struct Way {
+    stream: Stream,
+    cloud: &'static Cloud,
+    principal: Principal,
 }
 
-impl PostError {
-    /// Whether the service found fault with what was posted rather than with who posted it where.
-    #[must_use]
-    pub fn is_about_content(&self) -> bool {
-        matches!(self, Self::Status { status, .. }
-            if matches!(*status, StatusCode::BAD_REQUEST | StatusCode::PAYLOAD_TOO_LARGE))
-    }
+fn build(reader: &mut Reader, tools: &Tools) -> Option<Box<dyn Destination>> {
+    let Way {
+        stream,
+        cloud,
+        principal,
+    } = way(reader)?;
+    let (http, jitter) = (&tools.http, &tools.jitter);
+    let identity = Identity::new(http.clone(), principal, cloud.monitor, tools.clock.clone());
+    Some(Box::new(LogsIngestion {
+        stream: Client::new(stream, identity, http.clone(), jitter.clone()),
+        redaction: tools.redaction,
+    }))
 }
 
-impl Transient for PostError {
-    fn again(&self) -> Again {
-        match self {
-            Self::Identity(error) => error.again(),
-            Self::Send { source, .. } => source.again(),
-            Self::Status { again, .. } => *again,
-            Self::Unauthorized { .. }
-            | Self::Forbidden { .. }
-            | Self::UnknownRule { .. }
-            | Self::UnknownStream { .. } => Again::Never,
-        }
-    }
+fn way(reader: &mut Reader) -> Option<Way> {
+    let endpoint = reader.required(
+        "DCR_ENDPOINT",
+        "the logs ingestion endpoint of the data collection rule",
+        cloud::dcr_endpoint,
+    );
+    let rule = reader.required(
+        "DCR_IMMUTABLE_ID",
+        "the immutable id of the data collection rule",
+        dcr_immutable_id,
+    );
+    let name = reader.optional("DCR_STREAM", dcr_stream);
+    let (endpoint, cloud) = endpoint?;
+    let principal = principal(reader, "DCR_ENDPOINT", cloud);
+    Some(Way {
+        stream: Stream {
+            endpoint,
+            rule: rule?,
+            name: name.unwrap_or_else(|| DEFAULT_STREAM.into()),
+        },
+        cloud,
+        principal: principal?,
+    })
 }
 
-/// The form of the service's errors.
-#[derive(Deserialize)]
-struct ApiError {
-    error: ApiErrorBody,
+/// The immutable id of a data collection rule.
+fn dcr_immutable_id(text: &str) -> Result<String, String> {
+    let digits = text.strip_prefix("dcr-").unwrap_or_default();
+    let is_id = digits.len() == 32 && digits.bytes().all(|it| it.is_ascii_hexdigit());
+    is_id
+        .then(|| text.to_owned())
+        .ok_or_else(|| "is not dcr- and 32 hexadecimal digits".into())
 }
 
-#[derive(Deserialize)]
-struct ApiErrorBody {
-    code: String,
-    #[serde(default)]
-    message: String,
-}
-
-impl LogsIngestion {
-    /// The stream, and who publishes to it.
-    #[must_use]
-    pub fn new(
-        stream: Stream,
-        identity: Identity,
-        redaction: Redaction,
-        http: reqwest::Client,
-        jitter: Jitter,
-    ) -> Self {
-        let mut url = stream.endpoint.clone();
-        url.set_path(&format!(
-            "dataCollectionRules/{}/streams/{}",
-            stream.rule, stream.name
-        ));
-        url.set_query(Some(&format!("api-version={API_VERSION}")));
-        Self {
-            stream,
-            url,
-            identity,
-            redaction,
-            http,
-            jitter,
-        }
-    }
-
-    /// Posts an empty list, which holds nothing that could be stored, and answers with the status.
-    ///
-    /// The documentation does not say how the service answers it.
-    pub async fn probe(&self, deadline: Deadline) -> Result<(), GaveUp<PostError>> {
-        self.post_all(&json_list(&[]), deadline).await
-    }
-
-    async fn post_all(&self, list: &[u8], deadline: Deadline) -> Result<(), GaveUp<PostError>> {
-        let body = gzip(list);
-        let post = || self.post_with_token(&body, deadline);
-        retry::retry(&self.jitter, deadline, post).await
-    }
-
-    /// One attempt, in which a refused token is replaced once.
-    async fn post_with_token(&self, body: &Bytes, deadline: Deadline) -> Result<(), PostError> {
-        let token = self.token(deadline).await?;
-        let answer = self.post(body, &token, deadline).await?;
-        if answer.status != StatusCode::UNAUTHORIZED {
-            return self.judge(&answer, &token);
-        }
-        self.identity.forget(&token).await;
-        let token = self.token(deadline).await?;
-        let answer = self.post(body, &token, deadline).await?;
-        self.judge(&answer, &token)
-    }
-
-    async fn token(&self, deadline: Deadline) -> Result<SecretString, PostError> {
-        let token = self.identity.token(deadline).await;
-        token.map_err(|error| Box::new(error).into())
-    }
-
-    async fn post(
-        &self,
-        body: &Bytes,
-        token: &SecretString,
-        deadline: Deadline,
-    ) -> Result<Answer, PostError> {
-        let request = self
-            .http
-            .post(self.url.clone())
-            .bearer_auth(token.expose_secret())
-            .header(CONTENT_TYPE, "application/json")
-            .header(CONTENT_ENCODING, "gzip")
-            .body(body.clone());
-        let answer = http::send_for_status(request, deadline).await;
-        answer.map_err(|source| PostError::Send {
-            host: self.host(),
-            source,
-        })
-    }
-
-    fn judge(&self, answer: &Answer, token: &SecretString) -> Result<(), PostError> {
-        let host = self.host();
-        let rule = self.stream.rule.clone();
-        let (code, said) = explanation(answer, token);
-        match answer.status {
-            StatusCode::NO_CONTENT => Ok(()),
-            StatusCode::UNAUTHORIZED => Err(PostError::Unauthorized {
-                host,
-                resource: self.identity.resource().to_owned(),
-                said,
-            }),
-            StatusCode::FORBIDDEN => Err(PostError::Forbidden { host, rule, said }),
-            StatusCode::NOT_FOUND => Err(PostError::UnknownRule { host, rule, said }),
-            StatusCode::BAD_REQUEST if names_stream(&code) => Err(PostError::UnknownStream {
-                rule,
-                stream: self.stream.name.clone(),
-                said,
-            }),
-            status => Err(PostError::Status {
-                host,
-                status,
-                said,
-                again: answer.again(),
-            }),
-        }
-    }
-
-    fn host(&self) -> String {
-        self.url.authority().to_owned()
-    }
+/// The name of a stream of such a rule.
+fn dcr_stream(text: &str) -> Result<String, String> {
+    let is_word = |it: char| it.is_ascii_alphanumeric() || matches!(it, '_' | '-');
+    (text.starts_with("Custom-") && text.chars().all(is_word))
+        .then(|| text.to_owned())
+        .ok_or_else(|| "is not a stream's name such as Custom-Auth0AM_CL".into())
 }
 
 impl Destination for LogsIngestion {
-    fn name(&self) -> &'static str {
-        "logs-ingestion"
-    }
-
-    /// The service takes 1 MB, and its documentation says that this counts before compression too.
     fn limits(&self) -> Limits {
-        Limits {
-            rows: 1_000,
-            bytes: 1_000_000,
-        }
+        LIMITS
     }
 
-    fn row(&self, record: &Record) -> Result<Bytes, BoxError> {
+    fn encode(&self, record: &Record) -> Result<Bytes, BoxError> {
         Ok(row(record.text(), Api::LogsIngestion, self.redaction)?.into())
     }
 
-    async fn deliver(&self, rows: &[Bytes], deadline: Deadline) -> Result<Receipt, DeliveryError> {
-        let list = json_list(rows);
-        match self.post_all(&list, deadline).await {
-            Ok(()) => Ok(Receipt { bytes: list.len() }),
-            Err(gave_up) if gave_up.error.is_about_content() => {
-                Err(DeliveryError::Refused(gave_up.into()))
+    fn deliver<'a>(&'a self, rows: &'a [Bytes], deadline: Deadline) -> BoxFuture<'a, Delivery> {
+        Box::pin(async move {
+            let list = json_list(rows);
+            match self.stream.post(&list, deadline).await {
+                Ok(()) => Delivery::accepted(rows.len(), list.len()),
+                Err(gave_up) if gave_up.error.is_about_content() => {
+                    Delivery::refused(rows.len(), gave_up.into())
+                }
+                Err(gave_up) => Delivery::failed(rows.len(), gave_up.into()),
             }
-            Err(gave_up) => Err(DeliveryError::Failed(gave_up.into())),
-        }
+        })
+    }
+
+    /// Posts an empty list, which holds nothing that could be stored. The documentation does not say
+    /// how the service answers it.
+    fn probe(&self, deadline: Deadline) -> BoxFuture<'_, Probe> {
+        Box::pin(async move {
+            match self.stream.post(&json_list(&[]), deadline).await {
+                Ok(()) => Probe::Works("the rule accepted an empty post".into()),
+                Err(error) if error.error.is_about_content() => Probe::NotTried(format!(
+                    "the rule does not take an empty post, so the rest was not tried; the first \
+                     run tells ({error})"
+                )),
+                Err(error) => Probe::Fails(error.into()),
+            }
+        })
     }
 }
 
-/// Whether a 400 finds fault with where the rows went rather than with the rows.
-///
-/// The service documents no list of its codes. A code of that kind which is not known here counts
-/// as a refusal of the rows; where all are refused, the run fails as well.
-fn names_stream(code: &str) -> bool {
-    ["Stream", "DataCollectionRule"]
-        .iter()
-        .any(|it| code.contains(it))
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::settings::{AppSettings, SettingsError};
 
-/// The code and the text of an error.
-fn explanation(answer: &Answer, token: &SecretString) -> (String, String) {
-    match serde_json::from_slice::<ApiError>(&answer.body) {
-        Ok(ApiError { error }) => {
-            let said = format!("{}: {}", error.code, error.message);
-            (error.code, http::excerpt(&said, &[token]))
-        }
-        Err(_) => {
-            let code = answer.header(ERROR_CODE).unwrap_or_default();
-            (code.to_owned(), answer.excerpt(&[token]))
+    fn read(changes: &[(&str, &str)]) -> Result<Way, SettingsError> {
+        let complete = [
+            ("DCR_IMMUTABLE_ID", "dcr-0123456789abcdef0123456789abcdef"),
+            (
+                "DCR_ENDPOINT",
+                "https://acme-x1.westeurope-1.ingest.monitor.azure.us/",
+            ),
+            ("IDENTITY_ENDPOINT", "http://localhost:8081/msi/token"),
+            ("IDENTITY_HEADER", "header"),
+        ];
+        let settings: AppSettings = complete.iter().chain(changes).copied().collect();
+        Reader::read(&settings, way)
+    }
+
+    #[test]
+    fn a_rule_needs_no_workspace_key_and_tells_its_cloud() {
+        let way = read(&[("AZURE_CLIENT_ID", "c1")]).unwrap();
+        assert_eq!(way.stream.name, "Custom-Auth0AM_CL");
+        assert_eq!(way.cloud.monitor, "https://monitor.azure.us");
+        assert!(
+            matches!(way.principal, Principal::Managed { client_id: Some(id), .. } if id == "c1")
+        );
+    }
+
+    #[test]
+    fn outside_azure_an_application_s_secret_stands_for_the_identity() {
+        let application = [
+            ("IDENTITY_ENDPOINT", ""),
+            ("AZURE_TENANT_ID", "acme.onmicrosoft.com"),
+            ("AZURE_CLIENT_ID", "c1"),
+            ("AZURE_CLIENT_SECRET", "hunter2"),
+        ];
+        let principal = read(&application).unwrap().principal;
+        let Principal::Application {
+            authority, tenant, ..
+        } = principal
+        else {
+            panic!("another principal");
+        };
+        assert_eq!(authority.as_str(), "https://login.microsoftonline.us/");
+        assert_eq!(tenant, "acme.onmicrosoft.com");
+
+        let problem = |changes: &[(&str, &str)]| {
+            let changes = [&application[..], changes].concat();
+            read(&changes).err().unwrap().to_string()
+        };
+        assert!(problem(&[("AZURE_TENANT_ID", "")]).contains("AZURE_TENANT_ID is missing"));
+        assert!(problem(&[("AZURE_TENANT_ID", "a/b")]).contains("neither a GUID nor a domain"));
+        assert!(
+            problem(&[("AZURE_CLIENT_SECRET", "")])
+                .contains("DCR_ENDPOINT needs a managed identity, and there is none here")
+        );
+        for host in ["https://evil.example", "http://login.microsoftonline.com"] {
+            assert!(
+                problem(&[("AZURE_AUTHORITY_HOST", host)]).contains("AZURE_AUTHORITY_HOST must be")
+            );
         }
     }
-}
 
-/// At the lowest level: rows are alike, and the time it takes is the host's to bill.
-fn gzip(list: &[u8]) -> Bytes {
-    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
-    let written = encoder.write_all(list).and_then(|()| encoder.finish());
-    // invariant: writing to a Vec does not fail
-    #[allow(clippy::expect_used, reason = "stated above")]
-    written.expect("room in memory").into()
+    #[test]
+    fn rows_go_to_a_rule_and_nowhere_else() {
+        for (setting, value, problem) in [
+            (
+                "DCR_ENDPOINT",
+                "",
+                "is missing: the logs ingestion endpoint",
+            ),
+            (
+                "DCR_ENDPOINT",
+                "http://x.westeurope-1.ingest.monitor.azure.com",
+                "must be https://",
+            ),
+            (
+                "DCR_ENDPOINT",
+                "https://x.ingest.monitor.azure.com.evil.example",
+                "must be https://",
+            ),
+            (
+                "DCR_ENDPOINT",
+                "https://x.ingest.monitor.azure.com/dataCollectionRules",
+                "must be https://",
+            ),
+            ("DCR_IMMUTABLE_ID", "", "is missing: the immutable id"),
+            (
+                "DCR_IMMUTABLE_ID",
+                "/subscriptions/s/rule",
+                "is not dcr- and 32",
+            ),
+            (
+                "DCR_IMMUTABLE_ID",
+                "dcr-0123456789abcdef0123456789abcde/",
+                "is not dcr- and 32",
+            ),
+            ("DCR_STREAM", "Auth0AM_CL", "is not a stream's name"),
+            ("DCR_STREAM", "Custom-a/../b", "is not a stream's name"),
+        ] {
+            let error = read(&[(setting, value)]).err().unwrap().to_string();
+            assert!(error.contains(&format!("{setting} {problem}")), "{error}");
+        }
+    }
 }

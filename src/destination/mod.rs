@@ -1,41 +1,115 @@
-//! Where records go: one file for each service, behind one small trait.
+//! Where records go: one file for each service, which holds its settings, construction, wire form,
+//! limits, errors and probe; and [`KINDS`], the list of them.
 //!
-//! A destination knows its service's wire format, limits and errors. It knows nothing of
-//! checkpoints: what is delivered when, and what that means for the cursor, is the poller's
-//! business.
+//! A destination knows nothing of checkpoints or of where records come from: what is delivered when,
+//! and what that means for the cursor, is the run's business.
 
-pub mod log_analytics;
-pub mod logs_ingestion;
-pub mod stdout;
-
-use std::future::Future;
+mod log_analytics;
+mod logs_ingestion;
+mod stdout;
 
 use bytes::Bytes;
+use futures_util::future::BoxFuture;
 
-use crate::BoxError;
-use crate::auth0::Record;
-use crate::retry::Deadline;
+use crate::clock::Clock;
+use crate::error::BoxError;
+use crate::net::retry::{Deadline, Jitter};
+use crate::record::Record;
+use crate::redact::Redaction;
+use crate::settings::Reader;
 
-/// What one delivery may hold.
+/// The destinations that the setting `DESTINATIONS` can name, the default first. Everything that
+/// lists them is made of this.
+pub(crate) const KINDS: [&Kind; 3] = [&log_analytics::KIND, &logs_ingestion::KIND, &stdout::KIND];
+
+/// A kind of destination, and how one is made.
+pub(crate) struct Kind {
+    /// Its name in `DESTINATIONS`, in paths and in reports.
+    pub name: &'static str,
+    /// What it is, for a line of help.
+    pub about: &'static str,
+    /// The names of the settings that only it reads.
+    pub settings: &'static [&'static str],
+    /// Whether it writes records to standard output: for a person who looks, never under the
+    /// Functions host, to which standard output is a log.
+    pub is_for_a_look: bool,
+    /// Makes one of its settings. `None` stands for a problem that the reader has noted.
+    pub build: fn(&mut Reader, &Tools) -> Option<Box<dyn Destination>>,
+}
+
+impl Kind {
+    /// The kind of this name.
+    pub fn named(name: &str) -> Option<&'static Self> {
+        KINDS.into_iter().find(|kind| kind.name == name)
+    }
+
+    /// All names, for a sentence: `a, b or c`.
+    pub fn names() -> String {
+        let mut names = KINDS.map(|kind| kind.name).join(", ");
+        if let Some(last) = names.rfind(", ") {
+            names.replace_range(last..last + 1, " or");
+        }
+        names
+    }
+}
+
+/// What destinations are made with, besides their settings.
+pub(crate) struct Tools {
+    /// Sends every request.
+    pub http: reqwest::Client,
+    /// Masks secrets, or not.
+    pub redaction: Redaction,
+    /// What time it is.
+    pub clock: Clock,
+    /// The source of everything random.
+    pub jitter: Jitter,
+}
+
+/// What one delivery may hold. The room that a delivery takes is `per_delivery`, and for each row its
+/// bytes and `per_row`.
 #[derive(Clone, Copy, Debug)]
-pub struct Limits {
+pub(crate) struct Limits {
     /// Rows.
     pub rows: usize,
-    /// Bytes, what stands around and between the rows included. A single row may be larger.
+    /// Bytes. A single row may be larger.
     pub bytes: usize,
+    /// Bytes that come with each row.
+    pub per_row: usize,
+    /// Bytes that come with each delivery.
+    pub per_delivery: usize,
 }
 
-/// A delivery that was acknowledged.
-#[derive(Clone, Copy, Debug)]
-pub struct Receipt {
-    /// Bytes that were sent.
-    pub bytes: usize,
+impl Limits {
+    /// The framing of a JSON list: a bracket at its beginning, and after each row a comma or the
+    /// other bracket.
+    const JSON_LIST: Self = Self {
+        rows: usize::MAX,
+        bytes: usize::MAX,
+        per_row: 1,
+        per_delivery: 1,
+    };
+    /// The framing of lines: after each row its end.
+    const LINES: Self = Self {
+        per_delivery: 0,
+        ..Self::JSON_LIST
+    };
 }
 
-/// Why a delivery was not acknowledged.
+/// What became of one row of a delivery.
+#[derive(Debug)]
+pub(crate) enum Outcome {
+    /// The service acknowledged it: it is never sent again.
+    Accepted,
+    /// The service will never take it, for this reason, whatever stands beside it.
+    Refused(BoxError),
+    /// Neither. It may be missing, so it is to be delivered again some time.
+    Open,
+}
+
+/// Why rows of a delivery are open.
 #[derive(Debug, thiserror::Error)]
-pub enum DeliveryError {
-    /// The service finds fault with what it was sent: there is a row that it will never take.
+pub(crate) enum DeliveryError {
+    /// There is a row among them that the service will never take, and it did not say which.
     #[error(transparent)]
     Refused(BoxError),
     /// Anything else. Passing failures have been tried again already.
@@ -43,27 +117,79 @@ pub enum DeliveryError {
     Failed(BoxError),
 }
 
-/// A service that takes records.
-pub trait Destination: Send + Sync {
-    /// Its name in the setting `DESTINATIONS`.
-    fn name(&self) -> &'static str;
+/// What became of a delivery.
+#[derive(Debug)]
+pub(crate) struct Delivery {
+    /// One for each row, in order.
+    pub outcomes: Vec<Outcome>,
+    /// Bytes of what was accepted, as they were sent.
+    pub bytes: usize,
+    /// Why rows are open; `None` where none is.
+    pub error: Option<DeliveryError>,
+}
 
+impl Delivery {
+    /// So many rows were accepted.
+    pub fn accepted(rows: usize, bytes: usize) -> Self {
+        Self {
+            outcomes: (0..rows).map(|_| Outcome::Accepted).collect(),
+            bytes,
+            error: None,
+        }
+    }
+
+    /// So many rows were refused as a whole. Of a single row that is a verdict; of several nobody
+    /// knows which is at fault.
+    pub fn refused(rows: usize, reason: BoxError) -> Self {
+        if rows == 1 {
+            return Self {
+                outcomes: vec![Outcome::Refused(reason)],
+                bytes: 0,
+                error: None,
+            };
+        }
+        Self::open(rows, DeliveryError::Refused(reason))
+    }
+
+    /// Of so many rows nothing is known.
+    pub fn failed(rows: usize, error: BoxError) -> Self {
+        Self::open(rows, DeliveryError::Failed(error))
+    }
+
+    fn open(rows: usize, error: DeliveryError) -> Self {
+        Self {
+            outcomes: (0..rows).map(|_| Outcome::Open).collect(),
+            bytes: 0,
+            error: Some(error),
+        }
+    }
+}
+
+/// What came of trying a destination without delivering anything.
+#[derive(Debug)]
+pub(crate) enum Probe {
+    /// It works, and the text says how that shows.
+    Works(String),
+    /// It could not be tried, and the text says why.
+    NotTried(String),
+    /// It does not work.
+    Fails(BoxError),
+}
+
+/// A service that takes records.
+pub(crate) trait Destination: Send + Sync {
     /// What one delivery may hold.
     fn limits(&self) -> Limits;
 
     /// The form in which the service takes a record. An error says why it has none: the service
     /// will never take this record.
-    fn row(&self, record: &Record) -> Result<Bytes, BoxError>;
+    fn encode(&self, record: &Record) -> Result<Bytes, BoxError>;
 
-    /// Hands rows over, in order, as one delivery.
-    ///
-    /// `Ok` means that the service acknowledged every row: the caller may forget them. An error
-    /// means that any of them may be missing, so the caller delivers all of them again some time.
-    fn deliver(
-        &self,
-        rows: &[Bytes],
-        deadline: Deadline,
-    ) -> impl Future<Output = Result<Receipt, DeliveryError>> + Send;
+    /// Hands rows over, in order, as one delivery, which may be accepted in part.
+    fn deliver<'a>(&'a self, rows: &'a [Bytes], deadline: Deadline) -> BoxFuture<'a, Delivery>;
+
+    /// Tries whether a delivery would work, without delivering anything.
+    fn probe(&self, deadline: Deadline) -> BoxFuture<'_, Probe>;
 }
 
 /// A JSON list of rows that are JSON already.
@@ -81,50 +207,6 @@ fn json_list(rows: &[Bytes]) -> Bytes {
     list.into()
 }
 
-/// The destinations that the setting can name.
-pub enum AnyDestination {
-    /// `log-analytics`
-    LogAnalytics(log_analytics::LogAnalytics),
-    /// `logs-ingestion`
-    LogsIngestion(Box<logs_ingestion::LogsIngestion>),
-    /// `stdout`
-    Stdout(stdout::Stdout),
-}
-
-impl Destination for AnyDestination {
-    fn name(&self) -> &'static str {
-        match self {
-            Self::LogAnalytics(it) => it.name(),
-            Self::LogsIngestion(it) => it.name(),
-            Self::Stdout(it) => it.name(),
-        }
-    }
-
-    fn limits(&self) -> Limits {
-        match self {
-            Self::LogAnalytics(it) => it.limits(),
-            Self::LogsIngestion(it) => it.limits(),
-            Self::Stdout(it) => it.limits(),
-        }
-    }
-
-    fn row(&self, record: &Record) -> Result<Bytes, BoxError> {
-        match self {
-            Self::LogAnalytics(it) => it.row(record),
-            Self::LogsIngestion(it) => it.row(record),
-            Self::Stdout(it) => it.row(record),
-        }
-    }
-
-    async fn deliver(&self, rows: &[Bytes], deadline: Deadline) -> Result<Receipt, DeliveryError> {
-        match self {
-            Self::LogAnalytics(it) => it.deliver(rows, deadline).await,
-            Self::LogsIngestion(it) => it.deliver(rows, deadline).await,
-            Self::Stdout(it) => it.deliver(rows, deadline).await,
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -135,5 +217,10 @@ mod tests {
         assert_eq!(&json_list(&rows)[..], br#"[{},{"a":1}]"#);
         assert_eq!(&json_list(&rows[..1])[..], b"[{}]");
         assert_eq!(&json_list(&[])[..], b"[]");
+    }
+
+    #[test]
+    fn names_make_a_sentence() {
+        assert_eq!(Kind::names(), "log-analytics, logs-ingestion or stdout");
     }
 }

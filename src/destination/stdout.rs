@@ -1,28 +1,34 @@
-//! Records on standard output, one JSON object a line: for a look before sending.
+//! `stdout`: records on standard output, one JSON object a line, for a look before sending.
 
 use std::io;
 
 use bytes::Bytes;
+use futures_util::future::BoxFuture;
 use tokio::io::AsyncWriteExt as _;
 
-use super::{DeliveryError, Destination, Limits, Receipt};
-use crate::BoxError;
-use crate::auth0::Record;
+use super::{Delivery, Destination, Kind, Limits, Probe, Tools};
+use crate::error::BoxError;
+use crate::net::retry::Deadline;
+use crate::record::Record;
 use crate::redact::Redaction;
-use crate::retry::Deadline;
+use crate::settings::Reader;
 
-/// Standard output.
-#[derive(Debug)]
-pub struct Stdout {
+pub(super) const KIND: Kind = Kind {
+    name: "stdout",
+    about: "one JSON object a line, to look at the records",
+    settings: &[],
+    is_for_a_look: true,
+    build,
+};
+
+const LIMITS: Limits = Limits {
+    rows: 1_000,
+    bytes: 8_000_000,
+    ..Limits::LINES
+};
+
+struct Stdout {
     redaction: Redaction,
-}
-
-impl Stdout {
-    /// Standard output, with secrets masked or not.
-    #[must_use]
-    pub fn new(redaction: Redaction) -> Self {
-        Self { redaction }
-    }
 }
 
 /// Why records were not written.
@@ -34,34 +40,40 @@ enum StdoutError {
     OutOfTime,
 }
 
+#[allow(clippy::unnecessary_wraps, reason = "the form of every kind")]
+fn build(_: &mut Reader, tools: &Tools) -> Option<Box<dyn Destination>> {
+    Some(Box::new(Stdout {
+        redaction: tools.redaction,
+    }))
+}
+
 impl Destination for Stdout {
-    fn name(&self) -> &'static str {
-        "stdout"
-    }
-
     fn limits(&self) -> Limits {
-        Limits {
-            rows: 1_000,
-            bytes: 8_000_000,
-        }
+        LIMITS
     }
 
-    fn row(&self, record: &Record) -> Result<Bytes, BoxError> {
+    fn encode(&self, record: &Record) -> Result<Bytes, BoxError> {
         Ok(self.redaction.line(record.text()).into())
     }
 
-    async fn deliver(&self, rows: &[Bytes], deadline: Deadline) -> Result<Receipt, DeliveryError> {
-        let mut lines = rows.join(&b'\n');
-        lines.push(b'\n');
-        let write = async {
-            let mut stdout = tokio::io::stdout();
-            stdout.write_all(&lines).await.map_err(StdoutError::Write)?;
-            stdout.flush().await.map_err(StdoutError::Write)
-        };
-        tokio::time::timeout_at(deadline.for_answers(), write)
-            .await
-            .unwrap_or(Err(StdoutError::OutOfTime))
-            .map_err(|error| DeliveryError::Failed(error.into()))?;
-        Ok(Receipt { bytes: lines.len() })
+    fn deliver<'a>(&'a self, rows: &'a [Bytes], deadline: Deadline) -> BoxFuture<'a, Delivery> {
+        Box::pin(async move {
+            let mut lines = rows.join(&b'\n');
+            lines.push(b'\n');
+            let write = async {
+                let mut stdout = tokio::io::stdout();
+                stdout.write_all(&lines).await.map_err(StdoutError::Write)?;
+                stdout.flush().await.map_err(StdoutError::Write)
+            };
+            match tokio::time::timeout_at(deadline.for_answers(), write).await {
+                Ok(Ok(())) => Delivery::accepted(rows.len(), lines.len()),
+                Ok(Err(error)) => Delivery::failed(rows.len(), error.into()),
+                Err(_) => Delivery::failed(rows.len(), StdoutError::OutOfTime.into()),
+            }
+        })
+    }
+
+    fn probe(&self, _: Deadline) -> BoxFuture<'_, Probe> {
+        Box::pin(async { Probe::Works("needs nothing".into()) })
     }
 }

@@ -22,13 +22,13 @@ use object_store::{
 use reqwest::{Method, StatusCode};
 use secrecy::{ExposeSecret as _, SecretString};
 
-use super::connection_string::{Account, Credential};
 use super::{StorageError, Version};
+use crate::azure::account::{Account, Credential};
+use crate::azure::identity::{Identity, IdentityError};
 use crate::clock::Clock;
-use crate::http::is_loopback;
-use crate::identity::{Identity, IdentityError};
-use crate::report::with_causes;
-use crate::retry::Deadline;
+use crate::error::with_causes;
+use crate::net::http::is_loopback;
+use crate::net::retry::Deadline;
 
 /// The container that holds everything this program keeps.
 pub const CONTAINER: &str = "auth0-poller";
@@ -352,9 +352,10 @@ mod tests {
     use tokio::sync::mpsc;
 
     use super::*;
-    use crate::identity::Principal;
-    use crate::retry::{Again, Transient as _};
-    use crate::{clock, http};
+    use crate::azure::identity::Principal;
+    use crate::clock;
+    use crate::net::http;
+    use crate::net::retry::{Again, Transient as _};
 
     type Requests = mpsc::UnboundedSender<String>;
 

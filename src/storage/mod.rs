@@ -3,9 +3,9 @@
 //! Two places can hold them: a container of an Azure storage account ([`azure`]) and a folder
 //! ([`folder`]). What is kept, and under which names, is the callers' business.
 
-pub mod azure;
-pub mod connection_string;
-pub mod folder;
+pub(crate) mod azure;
+pub(crate) mod folder;
+pub(crate) mod settings;
 
 use std::fmt::Write as _;
 use std::future::Future;
@@ -13,9 +13,9 @@ use std::future::Future;
 use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
 
-use crate::BoxError;
-use crate::identity::IdentityError;
-use crate::retry::{self, Again, Deadline, GaveUp, Jitter, Transient};
+use crate::azure::identity::IdentityError;
+use crate::error::BoxError;
+use crate::net::retry::{self, Again, Deadline, GaveUp, Jitter, Transient};
 
 /// What a storage calls this state of an object; another state is called otherwise.
 #[derive(Clone, Debug, Eq, PartialEq)]

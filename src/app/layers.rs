@@ -1,0 +1,244 @@
+//! The settings, layer by layer: where state is kept, the tenant, each destination by itself.
+//!
+//! Reading a layer speaks to nobody. All that is wrong with the layers that were asked for is told at
+//! once.
+
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+
+use super::{AppError, Books, Purpose};
+use crate::auth0::{self, Domain, TenantSettings};
+use crate::azure::principal;
+use crate::clock::Clock;
+use crate::destination::{Destination, KINDS, Kind, Tools};
+use crate::error::BoxError;
+use crate::net::http::{self, Proxy};
+use crate::net::retry::Jitter;
+use crate::redact::Redaction;
+use crate::run::{self, Policy};
+use crate::settings::{AppSettings, Reader, SettingsError, values};
+use crate::state::{CheckpointStore, DeadLetterStore};
+use crate::storage::settings::StorageSettings;
+use crate::storage::{self, Storage, azure, folder};
+
+/// The settings that are read here.
+const SETTINGS: [&str; 6] = [
+    "DESTINATIONS",
+    "REDACT",
+    "HTTPS_PROXY",
+    "https_proxy",
+    "NO_PROXY",
+    "no_proxy",
+];
+
+/// The names of all settings.
+pub(crate) fn setting_names() -> Vec<&'static str> {
+    let shared: [&[&str]; 5] = [
+        &auth0::SETTINGS,
+        &SETTINGS,
+        &principal::SETTINGS,
+        &storage::settings::SETTINGS,
+        &run::SETTINGS,
+    ];
+    let own = KINDS.iter().map(|kind| kind.settings);
+    own.chain(shared).flatten().copied().collect()
+}
+
+/// Collects what is wrong with layers.
+#[derive(Default)]
+pub(super) struct Problems(pub SettingsError);
+
+impl Problems {
+    /// A layer, unless its settings are bad, which is noted.
+    pub fn note<T, E: Into<AppError>>(
+        &mut self,
+        layer: Result<T, E>,
+    ) -> Result<Option<T>, BoxError> {
+        match layer.map_err(Into::into) {
+            Ok(layer) => Ok(Some(layer)),
+            Err(AppError::Settings(problems)) => {
+                self.0.add(problems);
+                Ok(None)
+            }
+            Err(AppError::Other(error)) => Err(error),
+        }
+    }
+}
+
+/// The settings, to be read layer by layer.
+pub(crate) struct Layers {
+    settings: AppSettings,
+    purpose: Purpose,
+    pub(super) clock: Clock,
+    pub(super) jitter: Jitter,
+}
+
+impl Layers {
+    pub fn new(settings: AppSettings, purpose: Purpose, clock: Clock, jitter: Jitter) -> Self {
+        Self {
+            settings,
+            purpose,
+            clock,
+            jitter,
+        }
+    }
+
+    /// The present time.
+    pub fn now(&self) -> DateTime<Utc> {
+        (self.clock)()
+    }
+
+    /// What is kept for each destination. It takes neither the tenant's secret nor any setting of a
+    /// destination.
+    pub fn books(&self) -> Result<Vec<Books>, AppError> {
+        let mut problems = Problems::default();
+        let tools = self.tools(&mut problems)?;
+        let domain = problems.note(self.read(Domain::read))?;
+        let named = problems.note(self.named())?;
+        let storage = problems.note(self.storage(&tools))?;
+        let mut kinds = Vec::new();
+        for kind in named.into_iter().flatten() {
+            kinds.extend(problems.note(kind)?);
+        }
+        let (Some(domain), Some(storage), true) = (domain, storage, problems.0.is_empty()) else {
+            return Err(problems.0.into());
+        };
+        let books = |kind: &Kind| self.books_of(kind, &domain, &storage, &tools);
+        Ok(kinds.into_iter().map(books).collect())
+    }
+
+    pub(super) fn books_of(
+        &self,
+        kind: &Kind,
+        domain: &Domain,
+        storage: &Arc<Storage>,
+        tools: &Tools,
+    ) -> Books {
+        let (name, tenant) = (kind.name, &*domain.name);
+        let storage = || Arc::clone(storage);
+        let writer = self.jitter.name();
+        Books {
+            name,
+            checkpoints: CheckpointStore::new(storage(), tenant, name, writer),
+            dead_letters: DeadLetterStore::new(storage(), tenant, name, tools.redaction),
+        }
+    }
+
+    /// The destination of this name.
+    pub fn destination(&self, name: &str) -> Result<Box<dyn Destination>, AppError> {
+        let mut problems = Problems::default();
+        let tools = self.tools(&mut problems)?;
+        let kind = Kind::named(name).ok_or_else(|| BoxError::from("no such destination"))?;
+        let destination = problems.note(self.build(kind, &tools))?;
+        let destination = destination.filter(|_| problems.0.is_empty());
+        destination.ok_or_else(|| problems.0.into())
+    }
+
+    /// What everything is made with. Where one of its settings is bad, that is noted, and its default
+    /// stands in, so that the other layers can be judged.
+    pub(super) fn tools(&self, problems: &mut Problems) -> Result<Tools, BoxError> {
+        let redaction = self.read(|reader| {
+            let redaction = reader.optional("REDACT", values::redaction);
+            Some(redaction.unwrap_or(Redaction::On))
+        });
+        let proxy = self.read(|reader| Some(proxy(reader)));
+        Ok(Tools {
+            redaction: problems.note(redaction)?.unwrap_or(Redaction::On),
+            http: http::client(problems.note(proxy)?.flatten().as_ref())?,
+            clock: self.clock.clone(),
+            jitter: self.jitter.clone(),
+        })
+    }
+
+    pub(super) fn tenant(&self) -> Result<TenantSettings, SettingsError> {
+        self.read(TenantSettings::read)
+    }
+
+    pub(super) fn policy(&self) -> Result<Policy, SettingsError> {
+        self.read(Policy::read)
+    }
+
+    pub(super) fn storage(&self, tools: &Tools) -> Result<Arc<Storage>, AppError> {
+        let is_under_host = matches!(self.purpose, Purpose::Host);
+        let settings = self.read(|reader| StorageSettings::read(reader, is_under_host))?;
+        let jitter = self.jitter.clone();
+        let storage = match settings {
+            StorageSettings::Azure(account) => {
+                let (http, clock) = (tools.http.clone(), self.clock.clone());
+                let container = azure::Container::new(&account, http, clock);
+                Storage::azure(container.map_err(BoxError::from)?, jitter)
+            }
+            StorageSettings::Folder(path) => Storage::folder(folder::Folder::new(path), jitter),
+        };
+        Ok(Arc::new(storage))
+    }
+
+    pub(super) fn build(
+        &self,
+        kind: &Kind,
+        tools: &Tools,
+    ) -> Result<Box<dyn Destination>, SettingsError> {
+        self.read(|reader| (kind.build)(reader, tools))
+    }
+
+    /// The destinations that are configured, or named on the command line: of each its kind, or what
+    /// is wrong with its name.
+    pub(super) fn named(&self) -> Result<Vec<Result<&'static Kind, SettingsError>>, SettingsError> {
+        let (setting, list) = match &self.purpose {
+            Purpose::CommandLine {
+                destination: Some(list),
+            } => ("--destination", list.clone()),
+            _ => self.read(|reader| {
+                let list = reader.get("DESTINATIONS").unwrap_or(KINDS[0].name);
+                Some(("DESTINATIONS", list.to_owned()))
+            })?,
+        };
+        let mut names: Vec<&str> = Vec::new();
+        for name in list.split(',').map(str::trim) {
+            if !name.is_empty() && !names.contains(&name) {
+                names.push(name);
+            }
+        }
+        if names.is_empty() {
+            return self.read(|reader| reader.problem(setting, "names no destination"));
+        }
+        let kind = |name| self.read(|reader| self.kind(name, setting, reader));
+        Ok(names.into_iter().map(kind).collect())
+    }
+
+    fn kind(
+        &self,
+        name: &str,
+        setting: &'static str,
+        reader: &mut Reader,
+    ) -> Option<&'static Kind> {
+        let Some(kind) = Kind::named(name) else {
+            let known = Kind::names();
+            let problem = format!("names an unknown destination; it takes {known}");
+            return reader.problem(setting, &problem);
+        };
+        if kind.is_for_a_look && matches!(self.purpose, Purpose::Host) {
+            let problem = format!(
+                "names {name}, which is for `auth0-poller poll`: under the Functions host it would \
+                 write personal data to the function's log"
+            );
+            return reader.problem(setting, &problem);
+        }
+        Some(kind)
+    }
+
+    fn read<T>(&self, layer: impl FnOnce(&mut Reader) -> Option<T>) -> Result<T, SettingsError> {
+        Reader::read(&self.settings, layer)
+    }
+}
+
+fn proxy(reader: &mut Reader) -> Option<Proxy> {
+    let mut either = |name, other| reader.get(name).or_else(|| reader.get(other));
+    let no_proxy = either("NO_PROXY", "no_proxy");
+    let proxy = either("HTTPS_PROXY", "https_proxy")?;
+    match Proxy::new(proxy, no_proxy) {
+        Ok(proxy) => Some(proxy),
+        Err(_) => reader.problem("HTTPS_PROXY", "is not the URL of a proxy"),
+    }
+}

@@ -1,0 +1,199 @@
+//! The only wiring: from settings to what the commands and the host's functions work with.
+//!
+//! A command that makes no run asks [`Layers`] for what it uses. [`App`] is the whole; where the
+//! settings of one destination are bad, only that one fails.
+
+mod layers;
+
+use futures_util::future::join_all;
+use tokio::sync::watch;
+
+pub(crate) use self::layers::Layers;
+use self::layers::Problems;
+use crate::auth0::{LogReader, Tenant};
+use crate::clock::Clock;
+use crate::destination::{Destination, Kind};
+use crate::error::BoxError;
+use crate::report::Report;
+use crate::run::{Policy, Run};
+use crate::settings::SettingsError;
+use crate::state::{CheckpointLedger, CheckpointStore, DeadLetterStore};
+use crate::storage::Storage;
+
+/// Stands in a report for a name that is no destination's. It is not quoted: it may be a secret in
+/// the wrong place.
+const UNKNOWN: &str = "unknown";
+
+/// Whom the settings are for, which decides what they may be.
+#[derive(Clone, Debug)]
+pub(crate) enum Purpose {
+    /// The Functions host, whose log takes whatever is written to standard output.
+    Host,
+    /// A person at a terminal, who may name one destination instead of the configured ones.
+    CommandLine {
+        /// That destination's name.
+        destination: Option<String>,
+    },
+}
+
+/// Why there is nothing to work with.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum AppError {
+    /// Settings are missing or bad.
+    #[error(transparent)]
+    Settings(#[from] SettingsError),
+    /// Something else.
+    #[error(transparent)]
+    Other(#[from] BoxError),
+}
+
+/// What is kept for one destination of a tenant.
+pub(crate) struct Books {
+    /// The destination's name.
+    pub name: &'static str,
+    pub checkpoints: CheckpointStore,
+    pub dead_letters: DeadLetterStore,
+}
+
+/// What reaches one destination.
+pub(crate) struct Pipeline {
+    /// The destination's name.
+    pub name: &'static str,
+    /// Whether it writes records to standard output.
+    pub is_for_a_look: bool,
+    /// The destination, or why there is none.
+    pub way: Result<Way, SettingsError>,
+    progress: watch::Sender<Report>,
+}
+
+/// The way of records to one destination.
+pub(crate) struct Way {
+    pub destination: Box<dyn Destination>,
+    source: LogReader,
+    books: Books,
+}
+
+impl Pipeline {
+    /// The report of the run under way, as it grows.
+    pub fn progress(&self) -> watch::Receiver<Report> {
+        self.progress.subscribe()
+    }
+}
+
+/// The program, ready to work. Making it speaks to nobody.
+pub(crate) struct App {
+    /// The tenant that is read.
+    pub tenant: Tenant,
+    /// Where checkpoints and dead letters are kept.
+    pub storage: std::sync::Arc<Storage>,
+    /// One for each destination.
+    pub pipelines: Vec<Pipeline>,
+    policy: Policy,
+    clock: Clock,
+    stopping: watch::Receiver<bool>,
+}
+
+impl App {
+    /// Builds what the settings describe. Runs end early once `stopping` is true.
+    ///
+    /// An error tells all that is wrong. Where only destinations are badly set, and not all of them,
+    /// there is none: each tells of itself.
+    pub fn new(layers: &Layers, stopping: watch::Receiver<bool>) -> Result<Self, AppError> {
+        let mut problems = Problems::default();
+        let tenant = problems.note(layers.tenant())?;
+        let mut later = Problems::default();
+        let tools = layers.tools(&mut later)?;
+        let named = later.note(layers.named())?.unwrap_or_default();
+        let storage = later.note(layers.storage(&tools))?;
+        let policy = later.note(layers.policy())?;
+
+        let built: Vec<(Option<&Kind>, Result<Box<dyn Destination>, SettingsError>)> = named
+            .into_iter()
+            .map(|named| match named {
+                Ok(kind) => (Some(kind), layers.build(kind, &tools)),
+                Err(problem) => (None, Err(problem)),
+            })
+            .collect();
+        let is_any_good = built.iter().any(|(_, destination)| destination.is_ok());
+        let is_good = problems.0.is_empty() && later.0.is_empty() && is_any_good;
+        let (Some(settings), Some(storage), Some(policy), true) =
+            (tenant, storage, policy, is_good)
+        else {
+            for (_, destination) in built {
+                problems.note(destination)?;
+            }
+            problems.0.add(later.0);
+            return Err(problems.0.into());
+        };
+
+        let tenant = Tenant::new(
+            tools.http.clone(),
+            settings.domain.url.clone(),
+            settings.credentials,
+            built.len(),
+            layers.clock.clone(),
+            layers.jitter.clone(),
+        );
+        let pipelines = built.into_iter().map(|(kind, destination)| Pipeline {
+            name: kind.map_or(UNKNOWN, |kind| kind.name),
+            is_for_a_look: kind.is_some_and(|kind| kind.is_for_a_look),
+            progress: watch::Sender::new(Report::of(kind.map_or(UNKNOWN, |kind| kind.name))),
+            way: destination.and_then(|destination| {
+                let kind = kind.ok_or_else(SettingsError::default)?;
+                Ok(Way {
+                    destination,
+                    source: tenant.reader(),
+                    books: layers.books_of(kind, &settings.domain, &storage, &tools),
+                })
+            }),
+        });
+        Ok(Self {
+            pipelines: pipelines.collect(),
+            tenant,
+            storage,
+            policy,
+            clock: layers.clock.clone(),
+            stopping,
+        })
+    }
+
+    /// Makes one run for each destination, side by side. Where they stand at the same place, a page
+    /// is fetched once: none of them reads before all have begun, since a run reads its checkpoint
+    /// first.
+    pub async fn run(&self) -> Vec<Report> {
+        self.tenant.begin();
+        let runs = self.pipelines.iter().map(|pipeline| self.run_one(pipeline));
+        join_all(runs).await
+    }
+
+    async fn run_one(&self, pipeline: &Pipeline) -> Report {
+        let way = match &pipeline.way {
+            Ok(way) => way,
+            Err(problem) => {
+                let mut report = Report::of(pipeline.name);
+                report.fail(problem);
+                return report;
+            }
+        };
+        let Policy {
+            start_from,
+            overlap,
+            budget,
+        } = self.policy;
+        let run = Run {
+            name: pipeline.name,
+            source: &way.source,
+            destination: &*way.destination,
+            dead_letters: &way.books.dead_letters,
+            clock: &self.clock,
+            stopping: &self.stopping,
+            budget,
+        };
+        let checkpoints = &way.books.checkpoints;
+        let mut ledger = CheckpointLedger::new(checkpoints, start_from, overlap, &self.clock);
+        run.make(&mut ledger, &pipeline.progress).await
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,164 @@
+//! The tenant, by its settings.
+
+use secrecy::SecretString;
+use url::Url;
+
+use super::Credentials;
+use crate::net::http::is_secure;
+use crate::settings::{Reader, values};
+
+/// The settings that are read here.
+pub(crate) const SETTINGS: [&str; 4] = ["DOMAIN", "CLIENT_ID", "CLIENT_SECRET", "AUDIENCE"];
+
+/// Where a tenant is. It needs no secret.
+#[derive(Clone, Debug)]
+pub(crate) struct Domain {
+    /// `DOMAIN` as a URL without a path.
+    pub url: Url,
+    /// The tenant's name in paths: its host, with its port where it has one of its own.
+    pub name: String,
+}
+
+impl Domain {
+    /// Reads `DOMAIN`.
+    pub fn read(reader: &mut Reader) -> Option<Self> {
+        let what = "the tenant's host, such as acme.eu.auth0.com";
+        let url = reader.required("DOMAIN", what, domain)?;
+        Some(Self {
+            name: tenant_name(&url),
+            url,
+        })
+    }
+}
+
+/// A tenant and the application that reads it.
+#[derive(Clone, Debug)]
+pub(crate) struct TenantSettings {
+    /// `DOMAIN`
+    pub domain: Domain,
+    /// `CLIENT_ID`, `CLIENT_SECRET`, `AUDIENCE`
+    pub credentials: Credentials,
+}
+
+impl TenantSettings {
+    /// Reads the settings of a tenant.
+    pub fn read(reader: &mut Reader) -> Option<Self> {
+        let domain = Domain::read(reader);
+        let client_id = reader.required(
+            "CLIENT_ID",
+            "the client id of the Auth0 machine-to-machine application",
+            |text| Ok(text.to_owned()),
+        );
+        let client_secret = reader.required(
+            "CLIENT_SECRET",
+            "the client secret of that application",
+            |text| Ok(SecretString::from(text)),
+        );
+        let audience = reader.get("AUDIENCE").map(str::to_owned);
+        let domain = domain?;
+        let host = domain.url.host_str().unwrap_or_default();
+        let audience = audience.unwrap_or_else(|| format!("https://{host}/api/v2/"));
+        Some(Self {
+            domain,
+            credentials: Credentials {
+                client_id: client_id?,
+                client_secret: client_secret?,
+                audience,
+            },
+        })
+    }
+}
+
+/// The tenant's address.
+fn domain(text: &str) -> Result<Url, String> {
+    let url = if text.contains("://") {
+        values::origin(text)
+    } else {
+        values::origin(&format!("https://{text}"))
+    };
+    let url = url.ok_or("is neither a host such as acme.eu.auth0.com nor a URL of one")?;
+    if is_secure(&url) {
+        Ok(url)
+    } else {
+        Err("must be https (http only on loopback)".into())
+    }
+}
+
+/// The tenant's name in paths: its host, with its port where it has one of its own.
+fn tenant_name(domain: &Url) -> String {
+    let host = domain.host_str().unwrap_or_default();
+    let host = host.trim_matches(['[', ']']).replace(':', "_");
+    match domain.port() {
+        Some(port) => format!("{host}_{port}"),
+        None => host,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::settings::{AppSettings, SettingsError};
+
+    fn read(changes: &[(&str, &str)]) -> Result<TenantSettings, SettingsError> {
+        let complete = [
+            ("DOMAIN", "acme.eu.auth0.com"),
+            ("CLIENT_ID", "id"),
+            ("CLIENT_SECRET", "hunter2"),
+        ];
+        let settings: AppSettings = complete.iter().chain(changes).copied().collect();
+        Reader::read(&settings, TenantSettings::read)
+    }
+
+    #[test]
+    fn the_audience_is_that_of_the_domain_unless_it_is_set() {
+        let audience = |changes| read(changes).unwrap().credentials.audience;
+        assert_eq!(audience(&[]), "https://acme.eu.auth0.com/api/v2/");
+        assert_eq!(
+            audience(&[("AUDIENCE", "https://x/api/v2/")]),
+            "https://x/api/v2/"
+        );
+    }
+
+    #[test]
+    fn settings_show_no_secret() {
+        assert!(!format!("{:?}", read(&[]).unwrap()).contains("hunter2"));
+    }
+
+    #[test]
+    fn a_domain_is_a_host_or_a_url_of_one() {
+        for (text, url, name) in [
+            (
+                "https://acme.eu.auth0.com/",
+                "https://acme.eu.auth0.com/",
+                "acme.eu.auth0.com",
+            ),
+            (
+                " login.acme.com ",
+                "https://login.acme.com/",
+                "login.acme.com",
+            ),
+            (
+                "http://127.0.0.1:8080",
+                "http://127.0.0.1:8080/",
+                "127.0.0.1_8080",
+            ),
+            ("http://[::1]:8080", "http://[::1]:8080/", "__1_8080"),
+        ] {
+            let domain = read(&[("DOMAIN", text)]).unwrap().domain;
+            assert_eq!((domain.url.as_str(), &*domain.name), (url, name));
+        }
+        let problem = |text| read(&[("DOMAIN", text)]).unwrap_err().to_string();
+        for text in [
+            "acme.eu.auth0.com/api/v2",
+            "https://user:pw@acme",
+            "https://",
+            "a b",
+            "ftp://",
+        ] {
+            assert!(problem(text).contains("is neither a host"), "{text}");
+        }
+        for text in ["http://acme.eu.auth0.com", "ftp://acme.eu.auth0.com"] {
+            assert!(problem(text).contains("must be https"), "{text}");
+        }
+    }
+}

@@ -1,0 +1,81 @@
+//! Microsoft's clouds: how the hosts of its services are named in each.
+
+use url::Url;
+
+use crate::net::http::{is_loopback, is_secure};
+use crate::settings::values::origin;
+
+/// A cloud of Microsoft's, by the names that its services have there.
+pub(crate) struct Cloud {
+    /// How the hosts end at which workspaces take posts.
+    workspace: &'static str,
+    /// How the hosts of logs ingestion endpoints end.
+    ingestion: &'static str,
+    /// What a token for those is for.
+    pub monitor: &'static str,
+    /// Where Entra ID issues tokens.
+    pub authority: &'static str,
+}
+
+const PUBLIC: Cloud = Cloud {
+    workspace: ".ods.opinsights.azure.com",
+    ingestion: ".ingest.monitor.azure.com",
+    monitor: "https://monitor.azure.com",
+    authority: "https://login.microsoftonline.com",
+};
+const CLOUDS: [Cloud; 3] = [
+    PUBLIC,
+    Cloud {
+        workspace: ".ods.opinsights.azure.us",
+        ingestion: ".ingest.monitor.azure.us",
+        monitor: "https://monitor.azure.us",
+        authority: "https://login.microsoftonline.us",
+    },
+    Cloud {
+        workspace: ".ods.opinsights.azure.cn",
+        ingestion: ".ingest.monitor.azure.cn",
+        monitor: "https://monitor.azure.cn",
+        authority: "https://login.chinacloudapi.cn",
+    },
+];
+
+/// Where a workspace of the public cloud takes posts.
+pub(crate) fn public_workspace(id: &str) -> Result<Url, String> {
+    log_analytics_uri(&format!("https://{id}{}", PUBLIC.workspace))
+}
+
+/// Where a workspace takes posts.
+pub(crate) fn log_analytics_uri(text: &str) -> Result<Url, String> {
+    let is_workspace = |url: &Url| {
+        let host = url.host_str().unwrap_or_default();
+        is_secure(url) && (is_loopback(url) || CLOUDS.iter().any(|it| host.ends_with(it.workspace)))
+    };
+    origin(text).filter(is_workspace).ok_or_else(|| {
+        "must be https://<WorkspaceID>.ods.opinsights.azure.com, .azure.us or .azure.cn, or blank"
+            .into()
+    })
+}
+
+/// An endpoint that takes rows for a rule, and its cloud. This machine passes for the public one.
+pub(crate) fn dcr_endpoint(text: &str) -> Result<(Url, &'static Cloud), String> {
+    let cloud_of = |url: &Url| {
+        let host = url.host_str().unwrap_or_default();
+        let named = CLOUDS.iter().find(|it| host.ends_with(it.ingestion));
+        named.or_else(|| is_loopback(url).then_some(&CLOUDS[0]))
+    };
+    let endpoint = origin(text).filter(is_secure);
+    let known = endpoint.and_then(|url| cloud_of(&url).map(|cloud| (url, cloud)));
+    known.ok_or_else(|| {
+        "must be https://<name>.<region>.ingest.monitor.azure.com, .azure.us or .azure.cn".into()
+    })
+}
+
+/// Where a cloud issues tokens.
+pub(crate) fn authority(text: &str) -> Result<Url, String> {
+    let is_known = |url: &Url| {
+        let origin = url.as_str().trim_end_matches('/');
+        is_loopback(url) || CLOUDS.iter().any(|it| it.authority == origin)
+    };
+    let url = origin(text).filter(is_secure).filter(is_known);
+    url.ok_or_else(|| "must be https://login.microsoftonline.com or that of another cloud".into())
+}

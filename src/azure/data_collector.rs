@@ -1,0 +1,309 @@
+//! The HTTP Data Collector API: posts JSON to a table of a Log Analytics workspace.
+//!
+//! Every post is signed with the workspace's key. The API is described at
+//! <https://learn.microsoft.com/azure/azure-monitor/logs/data-collector-api>.
+
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use bytes::Bytes;
+use chrono::{DateTime, TimeDelta, Utc};
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use reqwest::StatusCode;
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE};
+use secrecy::{ExposeSecret as _, SecretSlice, SecretString};
+use sha2::Sha256;
+use url::Url;
+
+use crate::clock::Clock;
+use crate::net::http::{self, Answer, SendError};
+use crate::net::retry::{self, Again, Deadline, GaveUp, Jitter, Transient};
+
+/// The service knows this exact text only, without a character set.
+const JSON: &str = "application/json";
+const RESOURCE: &str = "/api/logs";
+const API_VERSION: &str = "2016-04-01";
+/// Bytes of a post of which a 404 may say that it is too large, rather than that the address is
+/// wrong.
+const LARGE: usize = 1_000_000;
+/// A difference of clocks that may be the reason of a refusal. The service allows for 15 minutes.
+const WORTH_TELLING: TimeDelta = TimeDelta::minutes(10);
+
+/// A workspace and the key that opens it.
+pub(crate) struct Workspace {
+    /// Its id, a GUID.
+    pub id: String,
+    /// Its key, decoded.
+    pub key: SecretSlice<u8>,
+    /// Where it takes posts.
+    pub endpoint: Url,
+}
+
+/// What a post is to become.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Table {
+    /// The table's name, to which the service appends `_CL`.
+    pub log_type: &'static str,
+    /// The field that becomes the column `TimeGenerated`.
+    pub time_field: &'static str,
+}
+
+/// Posts to one table of a workspace.
+pub(crate) struct DataCollector {
+    workspace: Workspace,
+    table: Table,
+    url: Url,
+    http: reqwest::Client,
+    clock: Clock,
+    jitter: Jitter,
+}
+
+/// Why a post was not acknowledged.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum DataCollectorError {
+    /// No answer.
+    #[error("posting to {host}")]
+    Send {
+        /// The workspace's host.
+        host: String,
+        /// What happened.
+        source: SendError,
+    },
+    /// 403.
+    #[error(
+        "{host} refused the signature: {excerpt}; check that WorkspaceKey is a key of the \
+         workspace WorkspaceID, and that the workspace allows local authentication{clock}"
+    )]
+    Forbidden {
+        /// The workspace's host.
+        host: String,
+        /// What it said.
+        excerpt: String,
+        /// What is wrong with this machine's clock, if anything is.
+        clock: String,
+    },
+    /// Any other answer than 200.
+    #[error("{host} answered {status}: {excerpt}{hint}")]
+    Status {
+        /// The workspace's host.
+        host: String,
+        /// Its status.
+        status: StatusCode,
+        /// What it said.
+        excerpt: String,
+        /// What it may mean.
+        hint: &'static str,
+        /// Whether it may pass.
+        again: Again,
+    },
+}
+
+impl DataCollectorError {
+    /// Whether the workspace found fault with what was posted rather than with who posted it
+    /// (`InactiveCustomer` and `InvalidCustomerId` are the codes for the latter).
+    fn is_about_content(&self) -> bool {
+        matches!(self, Self::Status { status, excerpt, .. }
+            if *status == StatusCode::BAD_REQUEST && !excerpt.contains("Customer"))
+    }
+
+    /// Whether a post of this many bytes would be taken if it held something else, or less.
+    pub fn refuses(&self, bytes: usize) -> bool {
+        let is_too_large = |status| {
+            status == StatusCode::PAYLOAD_TOO_LARGE
+                || (status == StatusCode::NOT_FOUND && bytes >= LARGE)
+        };
+        self.is_about_content()
+            || matches!(self, Self::Status { status, .. } if is_too_large(*status))
+    }
+}
+
+impl Transient for DataCollectorError {
+    fn again(&self) -> Again {
+        match self {
+            Self::Send { source, .. } => source.again(),
+            Self::Forbidden { .. } => Again::Never,
+            Self::Status { again, .. } => *again,
+        }
+    }
+}
+
+impl DataCollector {
+    /// The table of this workspace.
+    pub fn new(
+        workspace: Workspace,
+        table: Table,
+        http: reqwest::Client,
+        clock: Clock,
+        jitter: Jitter,
+    ) -> Self {
+        let mut url = workspace.endpoint.clone();
+        url.set_path(RESOURCE);
+        url.set_query(Some(&format!("api-version={API_VERSION}")));
+        Self {
+            workspace,
+            table,
+            url,
+            http,
+            clock,
+            jitter,
+        }
+    }
+
+    /// Posts a JSON list of rows. Only 200 is an acknowledgement.
+    pub async fn post(
+        &self,
+        list: &Bytes,
+        deadline: Deadline,
+    ) -> Result<(), GaveUp<DataCollectorError>> {
+        let post = || self.post_signed_anew(list, deadline);
+        retry::retry(&self.jitter, deadline, post).await
+    }
+
+    /// Posts; where the signature is refused, signs once more, since the clock or the connection
+    /// may have been at fault.
+    async fn post_signed_anew(
+        &self,
+        body: &Bytes,
+        deadline: Deadline,
+    ) -> Result<(), DataCollectorError> {
+        match self.post_once(body, deadline).await {
+            Err(DataCollectorError::Forbidden { .. }) => self.post_once(body, deadline).await,
+            result => result,
+        }
+    }
+
+    async fn post_once(&self, body: &Bytes, deadline: Deadline) -> Result<(), DataCollectorError> {
+        let date = rfc1123((self.clock)());
+        let key = self.workspace.key.expose_secret();
+        let authorization = authorization(&self.workspace.id, key, body.len(), &date);
+        let request = self
+            .http
+            .post(self.url.clone())
+            .header(CONTENT_TYPE, JSON)
+            .header("Log-Type", self.table.log_type)
+            .header("time-generated-field", self.table.time_field)
+            .header("x-ms-date", &date)
+            .header(AUTHORIZATION, authorization.expose_secret())
+            .body(body.clone());
+        let answer = http::send_for_status(request, deadline).await;
+        let answer = answer.map_err(|source| DataCollectorError::Send {
+            host: self.host(),
+            source,
+        })?;
+        self.judge(&answer, &authorization)
+    }
+
+    fn judge(
+        &self,
+        answer: &Answer,
+        authorization: &SecretString,
+    ) -> Result<(), DataCollectorError> {
+        let host = self.host();
+        let excerpt = answer.excerpt(&[authorization]);
+        let hint = match answer.status {
+            StatusCode::OK => return Ok(()),
+            StatusCode::FORBIDDEN => {
+                return Err(DataCollectorError::Forbidden {
+                    host,
+                    excerpt,
+                    clock: clock_problem(answer.skew((self.clock)())),
+                });
+            }
+            StatusCode::NOT_FOUND => {
+                " (the address is wrong, or the post was larger than the service takes)"
+            }
+            StatusCode::BAD_REQUEST => {
+                " (the service does not take the post as it is: see the code it names)"
+            }
+            _ => "",
+        };
+        Err(DataCollectorError::Status {
+            host,
+            status: answer.status,
+            excerpt,
+            hint,
+            again: answer.again(),
+        })
+    }
+
+    fn host(&self) -> String {
+        self.url.authority().to_owned()
+    }
+}
+
+/// What is wrong with a clock that is so much ahead of the service's, to follow other advice.
+fn clock_problem(skew: Option<TimeDelta>) -> String {
+    match skew {
+        Some(skew) if skew.abs() >= WORTH_TELLING => {
+            let side = if skew > TimeDelta::zero() {
+                "ahead of"
+            } else {
+                "behind"
+            };
+            let minutes = skew.num_minutes().abs();
+            format!("; this machine's clock is {minutes} minutes {side} the service's")
+        }
+        _ => String::new(),
+    }
+}
+
+/// The value of `x-ms-date`: the time as HTTP writes it, always GMT.
+fn rfc1123(time: DateTime<Utc>) -> String {
+    time.format("%a, %d %b %Y %H:%M:%S GMT").to_string()
+}
+
+/// The value of `Authorization` for a post of `length` bytes, dated `date`.
+fn authorization(workspace_id: &str, key: &[u8], length: usize, date: &str) -> SecretString {
+    let to_sign = format!("POST\n{length}\n{JSON}\nx-ms-date:{date}\n{RESOURCE}");
+    // invariant: HMAC takes a key of any length
+    #[allow(clippy::expect_used, reason = "stated above")]
+    let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("a key of any length");
+    mac.update(to_sign.as_bytes());
+    let signature = BASE64_STANDARD.encode(mac.finalize().into_bytes());
+    format!("SharedKey {workspace_id}:{signature}").into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The published vectors of `authorization`: the key is the bytes 0 to 63.
+    #[test]
+    fn a_post_is_signed_as_the_service_verifies_it() {
+        let key: Vec<u8> = (0..64).collect();
+        let id = "00000000-0000-0000-0000-000000000000";
+        let sign = |length, date| {
+            authorization(id, &key, length, date)
+                .expose_secret()
+                .to_owned()
+        };
+        assert_eq!(
+            sign(1024, "Mon, 04 Apr 2016 08:00:00 GMT"),
+            format!("SharedKey {id}:kQfMluP3yBFQzfwH0Ye5adOjNq2FCEIWGh0n4uEtCrg=")
+        );
+        assert_eq!(
+            sign(2, "Sat, 21 Nov 2026 08:00:00 GMT"),
+            format!("SharedKey {id}:rwhfXicv3XhrDH/Dc9LLXx9aoXgog+OctGFLGPHAnz4=")
+        );
+    }
+
+    #[test]
+    fn a_clock_that_may_be_the_reason_is_told_of() {
+        let problem = |seconds| clock_problem(Some(TimeDelta::seconds(seconds)));
+        assert_eq!(
+            problem(1_500),
+            "; this machine's clock is 25 minutes ahead of the service's"
+        );
+        assert_eq!(
+            problem(-86_400),
+            "; this machine's clock is 1440 minutes behind the service's"
+        );
+        assert_eq!(problem(-599), "");
+        assert_eq!(clock_problem(None), "");
+    }
+
+    #[test]
+    fn the_date_is_written_as_http_writes_it() {
+        let time = "2016-04-04T08:00:00.999Z".parse().unwrap();
+        assert_eq!(rfc1123(time), "Mon, 04 Apr 2016 08:00:00 GMT");
+    }
+}

@@ -1,0 +1,390 @@
+//! Tokens of Microsoft Entra ID, by which Azure services know this program.
+//!
+//! Two kinds of principal can get them: the managed identity of a Function App, from the platform's
+//! own endpoint and without any secret of ours, and outside Azure an application with a client
+//! secret. Made by hand because it is two requests: `azure_identity` would add 36 crates, an HTTP
+//! pipeline with time-outs and retries of its own among them.
+//!
+//! <https://learn.microsoft.com/azure/app-service/overview-managed-identity#rest-endpoint-reference>
+//! and <https://learn.microsoft.com/entra/identity-platform/v2-oauth2-client-creds-grant-flow>
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use reqwest::{RequestBuilder, StatusCode};
+use secrecy::{ExposeSecret as _, SecretString};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use tokio::time::Instant;
+use url::Url;
+
+use crate::clock::Clock;
+use crate::net::http::{self, Answer, SendError};
+use crate::net::retry::{Again, Deadline, Transient};
+use crate::net::token::{Token, TokenCache};
+
+/// Version of the platform's endpoint.
+const ENDPOINT_VERSION: &str = "2019-08-01";
+
+/// Who this program is.
+#[derive(Clone, Debug)]
+pub enum Principal {
+    /// The managed identity that the platform gives to a Function App.
+    Managed {
+        /// `IDENTITY_ENDPOINT`
+        endpoint: Url,
+        /// `IDENTITY_HEADER`, which proves that the request comes from the app.
+        header: SecretString,
+        /// The client id of a user-assigned identity; the system-assigned one otherwise.
+        client_id: Option<String>,
+    },
+    /// An application that is registered in a tenant of Entra ID.
+    Application {
+        /// Where its cloud issues tokens.
+        authority: Url,
+        /// The tenant of Entra ID: a GUID or a domain.
+        tenant: String,
+        /// The application's id.
+        client_id: String,
+        /// Its secret.
+        client_secret: SecretString,
+    },
+}
+
+/// A principal and the service that it needs tokens for.
+pub struct Identity {
+    http: reqwest::Client,
+    principal: Principal,
+    resource: String,
+    clock: Clock,
+    cache: TokenCache,
+}
+
+/// Why there is no token.
+#[derive(Debug, thiserror::Error)]
+pub enum IdentityError {
+    /// No answer.
+    #[error("{host}, which issues tokens for {resource}, cannot be reached")]
+    Send {
+        /// The issuer's host.
+        host: String,
+        /// What the token is for.
+        resource: String,
+        /// What happened.
+        source: SendError,
+    },
+    /// The platform knows no such identity.
+    #[error(
+        "the platform has no identity for this app ({said}); turn the Function App's \
+         system-assigned identity on, or correct the client id of the user-assigned one, and \
+         restart the app"
+    )]
+    NoIdentity {
+        /// What it said.
+        said: String,
+    },
+    /// The platform cannot tell yet.
+    #[error(
+        "the platform gives the app's identity no token for {resource} ({status}: {said}); an \
+         identity that was turned on just now is ready some minutes later"
+    )]
+    NotReady {
+        /// What the token is for.
+        resource: String,
+        /// The platform's status.
+        status: StatusCode,
+        /// What it said.
+        said: String,
+        /// Whether it may pass.
+        again: Again,
+    },
+    /// Entra ID does not know the application, or not by this secret.
+    #[error("{host} gives the application no token for {resource} ({status}: {said}){hint}")]
+    Refused {
+        /// The issuer's host.
+        host: String,
+        /// What the token is for.
+        resource: String,
+        /// Its status.
+        status: StatusCode,
+        /// What it said.
+        said: String,
+        /// What to do.
+        hint: &'static str,
+        /// Whether it may pass.
+        again: Again,
+    },
+    /// A success without a token in it.
+    #[error("{host} answered the request for a token with something else: {bytes} bytes")]
+    NoToken {
+        /// The issuer's host.
+        host: String,
+        /// The answer is not quoted: it may hold a token in a form that was not understood.
+        bytes: usize,
+    },
+}
+
+impl Transient for IdentityError {
+    fn again(&self) -> Again {
+        match self {
+            Self::Send { source, .. } => source.again(),
+            Self::NotReady { again, .. } | Self::Refused { again, .. } => *again,
+            Self::NoIdentity { .. } | Self::NoToken { .. } => Again::Never,
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct ManagedQuery<'a> {
+    resource: &'a str,
+    #[serde(rename = "api-version")]
+    version: &'static str,
+    client_id: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+struct ApplicationForm<'a> {
+    grant_type: &'static str,
+    client_id: &'a str,
+    client_secret: &'a str,
+    scope: String,
+}
+
+#[derive(Deserialize)]
+struct Granted {
+    access_token: SecretString,
+    /// Seconds, from Entra ID.
+    expires_in: Option<Value>,
+    /// Seconds since 1970, from the platform.
+    expires_on: Option<Value>,
+}
+
+#[derive(Deserialize)]
+struct Denied {
+    error_description: String,
+    #[serde(default)]
+    error_codes: Vec<u32>,
+}
+
+impl Identity {
+    /// The principal before the service that is known as `resource`.
+    #[must_use]
+    pub fn new(
+        http: reqwest::Client,
+        principal: Principal,
+        resource: impl Into<String>,
+        clock: Clock,
+    ) -> Self {
+        Self {
+            http,
+            principal,
+            resource: resource.into(),
+            clock,
+            cache: TokenCache::default(),
+        }
+    }
+
+    /// What the tokens are for.
+    #[must_use]
+    pub fn resource(&self) -> &str {
+        &self.resource
+    }
+
+    /// The token in use, or a new one where there is none or its end is near. Makes one attempt.
+    pub async fn token(&self, deadline: Deadline) -> Result<SecretString, IdentityError> {
+        let token = self.cache.get(self.request(deadline)).await?;
+        Ok(token.value)
+    }
+
+    /// Forgets a token that the service refused.
+    pub async fn forget(&self, refused: &SecretString) {
+        self.cache.forget(refused).await;
+    }
+
+    async fn request(&self, deadline: Deadline) -> Result<Token, IdentityError> {
+        let asked_at = Instant::now();
+        let (url, request) = self.prepare();
+        let host = url.authority().to_owned();
+        let answer = match http::send(request, deadline).await {
+            Ok(answer) => answer,
+            Err(source) => {
+                return Err(IdentityError::Send {
+                    host,
+                    resource: self.resource.clone(),
+                    source,
+                });
+            }
+        };
+        if answer.status != StatusCode::OK {
+            return Err(self.refusal(host, &answer));
+        }
+        let granted = serde_json::from_slice(&answer.body).ok();
+        let granted = granted.filter(|it: &Granted| !it.access_token.expose_secret().is_empty());
+        let Some(granted) = granted else {
+            let bytes = answer.body.len();
+            return Err(IdentityError::NoToken { host, bytes });
+        };
+        let life = granted.life((self.clock)());
+        Ok(Token::new(
+            granted.access_token,
+            String::new(),
+            asked_at,
+            life,
+        ))
+    }
+
+    fn prepare(&self) -> (Url, RequestBuilder) {
+        match &self.principal {
+            Principal::Managed {
+                endpoint,
+                header,
+                client_id,
+            } => {
+                let query = ManagedQuery {
+                    resource: &self.resource,
+                    version: ENDPOINT_VERSION,
+                    client_id: client_id.as_deref(),
+                };
+                let request = self.http.get(endpoint.clone()).query(&query);
+                let request = request.header("x-identity-header", header.expose_secret());
+                (endpoint.clone(), request)
+            }
+            Principal::Application {
+                authority,
+                tenant,
+                client_id,
+                client_secret,
+            } => {
+                let mut url = authority.clone();
+                url.set_path(&format!("{tenant}/oauth2/v2.0/token"));
+                let form = ApplicationForm {
+                    grant_type: "client_credentials",
+                    client_id,
+                    client_secret: client_secret.expose_secret(),
+                    scope: format!("{}/.default", self.resource),
+                };
+                let request = self.http.post(url.clone()).form(&form);
+                (url, request)
+            }
+        }
+    }
+
+    fn refusal(&self, host: String, answer: &Answer) -> IdentityError {
+        let resource = self.resource.clone();
+        let status = answer.status;
+        let again = answer.again();
+        match &self.principal {
+            Principal::Managed { header, .. } => {
+                let said = answer.excerpt(&[header]);
+                if status == StatusCode::BAD_REQUEST {
+                    return IdentityError::NoIdentity { said };
+                }
+                IdentityError::NotReady {
+                    resource,
+                    status,
+                    said,
+                    again,
+                }
+            }
+            Principal::Application { client_secret, .. } => {
+                let denied: Option<Denied> = serde_json::from_slice(&answer.body).ok();
+                let hint = denied.as_ref().map_or("", |it| hint(&it.error_codes));
+                let said = denied.map_or_else(
+                    || answer.excerpt(&[client_secret]),
+                    |it| http::excerpt(first_sentence(&it.error_description), &[client_secret]),
+                );
+                IdentityError::Refused {
+                    host,
+                    resource,
+                    status,
+                    said,
+                    hint,
+                    again,
+                }
+            }
+        }
+    }
+}
+
+impl Granted {
+    fn life(&self, now: DateTime<Utc>) -> Option<Duration> {
+        if let Some(seconds) = self.expires_in.as_ref().and_then(number) {
+            return Some(Duration::from_secs(seconds));
+        }
+        let end = self.expires_on.as_ref().and_then(number)?;
+        let end = DateTime::from_timestamp(i64::try_from(end).ok()?, 0)?;
+        Some((end - now).to_std().unwrap_or_default())
+    }
+}
+
+/// A number, also where it is written as text.
+fn number(value: &Value) -> Option<u64> {
+    match value {
+        Value::String(text) => text.parse().ok(),
+        value => value.as_u64(),
+    }
+}
+
+/// What to do about an error of Entra ID.
+///
+/// <https://learn.microsoft.com/entra/identity-platform/reference-error-codes>
+fn hint(codes: &[u32]) -> &'static str {
+    match codes {
+        [7_000_215 | 7_000_222, ..] => {
+            "; check AZURE_CLIENT_SECRET: it is the secret's value, not its id, and it may have \
+             expired"
+        }
+        [700_016, ..] => "; check AZURE_CLIENT_ID, and that AZURE_TENANT_ID is its tenant",
+        [90_002 | 900_021 | 900_023, ..] => "; check AZURE_TENANT_ID",
+        _ => "",
+    }
+}
+
+/// Trace ids and times follow behind it.
+fn first_sentence(description: &str) -> &str {
+    let end = description
+        .find(". ")
+        .map_or(description.len(), |at| at + 1);
+    description[..end].lines().next().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn granted(json: &str) -> Granted {
+        serde_json::from_str(json).unwrap()
+    }
+
+    #[test]
+    fn a_token_s_life_is_told_in_seconds_or_by_its_end() {
+        let now = DateTime::from_timestamp(1_795_000_000, 0).unwrap();
+        let life = |json| granted(json).life(now).map(|it| it.as_secs());
+        let platform = r#"{"access_token":"t","expires_on":"1795086400","resource":"r"}"#;
+        assert_eq!(life(platform), Some(86_400));
+        assert_eq!(
+            life(r#"{"access_token":"t","expires_in":3599}"#),
+            Some(3_599)
+        );
+        assert_eq!(
+            life(r#"{"access_token":"t","expires_in":"3599"}"#),
+            Some(3_599)
+        );
+        // One that has ended is not kept.
+        assert_eq!(life(r#"{"access_token":"t","expires_on":"1"}"#), Some(0));
+        assert_eq!(life(r#"{"access_token":"t","expires_on":"soon"}"#), None);
+        assert_eq!(life(r#"{"access_token":"t"}"#), None);
+    }
+
+    #[test]
+    fn of_a_long_description_the_first_sentence_is_told() {
+        let description = "AADSTS7000215: Invalid client secret provided. Ensure the secret being \
+                           sent is the value.\r\nTrace ID: 0e3e";
+        assert_eq!(
+            first_sentence(description),
+            "AADSTS7000215: Invalid client secret provided."
+        );
+        assert_eq!(first_sentence("AADSTS1: No\r\nTrace"), "AADSTS1: No");
+        assert_eq!(first_sentence(""), "");
+    }
+}

@@ -1,0 +1,296 @@
+//! The Logs Ingestion API: posts JSON to a stream of a data collection rule.
+//!
+//! <https://learn.microsoft.com/azure/azure-monitor/logs/logs-ingestion-api-overview>
+
+use std::io::Write as _;
+
+use bytes::Bytes;
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use reqwest::StatusCode;
+use reqwest::header::{CONTENT_ENCODING, CONTENT_TYPE};
+use secrecy::{ExposeSecret as _, SecretString};
+use serde::Deserialize;
+use url::Url;
+
+use super::identity::{Identity, IdentityError};
+use crate::net::http::{self, Answer, SendError};
+use crate::net::retry::{self, Again, Deadline, GaveUp, Jitter, Transient};
+
+const API_VERSION: &str = "2023-01-01";
+/// Where the service names an error.
+const ERROR_CODE: &str = "x-ms-error-code";
+
+/// A stream of a rule.
+#[derive(Clone, Debug)]
+pub(crate) struct Stream {
+    /// Where the rule takes posts.
+    pub endpoint: Url,
+    /// The rule's immutable id.
+    pub rule: String,
+    /// The stream's name.
+    pub name: String,
+}
+
+/// Posts to a stream, as an identity that may publish to it.
+pub(crate) struct LogsIngestion {
+    stream: Stream,
+    url: Url,
+    identity: Identity,
+    http: reqwest::Client,
+    jitter: Jitter,
+}
+
+/// Why a post was not acknowledged.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum LogsIngestionError {
+    /// There is no token to post with.
+    #[error(transparent)]
+    Identity(#[from] Box<IdentityError>),
+    /// No answer.
+    #[error("posting to {host}")]
+    Send {
+        /// The endpoint's host.
+        host: String,
+        /// What happened.
+        source: SendError,
+    },
+    /// 401, with a token made for this post.
+    #[error(
+        "{host} refused a new token for {resource}: {said}; check that DCR_ENDPOINT is in the \
+         same cloud as the identity, and that both belong to the same tenant of Entra ID"
+    )]
+    Unauthorized {
+        /// The endpoint's host.
+        host: String,
+        /// What the token is for.
+        resource: String,
+        /// What it said.
+        said: String,
+    },
+    /// 403.
+    #[error(
+        "{host} does not let this identity publish to the rule {rule}: {said}; give it the role \
+         Monitoring Metrics Publisher on the data collection rule itself (a role given just now \
+         works some minutes later, at most half an hour)"
+    )]
+    Forbidden {
+        /// The endpoint's host.
+        host: String,
+        /// The rule.
+        rule: String,
+        /// What it said.
+        said: String,
+    },
+    /// 404.
+    #[error(
+        "{host} knows no rule {rule}: {said}; check DCR_IMMUTABLE_ID, which begins with dcr-, and \
+         that DCR_ENDPOINT is that rule's endpoint"
+    )]
+    UnknownRule {
+        /// The endpoint's host.
+        host: String,
+        /// The rule.
+        rule: String,
+        /// What it said.
+        said: String,
+    },
+    /// 400, by a code that names the stream or the rule.
+    #[error(
+        "the rule {rule} has no stream {stream}: {said}; check DCR_STREAM against the rule's \
+         stream declarations"
+    )]
+    UnknownStream {
+        /// The rule.
+        rule: String,
+        /// The stream.
+        stream: String,
+        /// What the service said.
+        said: String,
+    },
+    /// Any other answer than 204.
+    #[error("{host} answered {status}: {said}")]
+    Status {
+        /// The endpoint's host.
+        host: String,
+        /// Its status.
+        status: StatusCode,
+        /// What it said.
+        said: String,
+        /// Whether it may pass.
+        again: Again,
+    },
+}
+
+impl LogsIngestionError {
+    /// Whether the service found fault with what was posted rather than with who posted it where.
+    pub fn is_about_content(&self) -> bool {
+        matches!(self, Self::Status { status, .. }
+            if matches!(*status, StatusCode::BAD_REQUEST | StatusCode::PAYLOAD_TOO_LARGE))
+    }
+}
+
+impl Transient for LogsIngestionError {
+    fn again(&self) -> Again {
+        match self {
+            Self::Identity(error) => error.again(),
+            Self::Send { source, .. } => source.again(),
+            Self::Status { again, .. } => *again,
+            Self::Unauthorized { .. }
+            | Self::Forbidden { .. }
+            | Self::UnknownRule { .. }
+            | Self::UnknownStream { .. } => Again::Never,
+        }
+    }
+}
+
+/// The form of the service's errors.
+#[derive(Deserialize)]
+struct ApiError {
+    error: ApiErrorBody,
+}
+
+#[derive(Deserialize)]
+struct ApiErrorBody {
+    code: String,
+    #[serde(default)]
+    message: String,
+}
+
+impl LogsIngestion {
+    /// The stream, and who publishes to it.
+    pub fn new(stream: Stream, identity: Identity, http: reqwest::Client, jitter: Jitter) -> Self {
+        let mut url = stream.endpoint.clone();
+        url.set_path(&format!(
+            "dataCollectionRules/{}/streams/{}",
+            stream.rule, stream.name
+        ));
+        url.set_query(Some(&format!("api-version={API_VERSION}")));
+        Self {
+            stream,
+            url,
+            identity,
+            http,
+            jitter,
+        }
+    }
+
+    /// Posts a JSON list of rows, compressed. Only 204 is an acknowledgement.
+    pub async fn post(
+        &self,
+        list: &[u8],
+        deadline: Deadline,
+    ) -> Result<(), GaveUp<LogsIngestionError>> {
+        let body = gzip(list);
+        let post = || self.post_with_token(&body, deadline);
+        retry::retry(&self.jitter, deadline, post).await
+    }
+
+    /// One attempt, in which a refused token is replaced once.
+    async fn post_with_token(
+        &self,
+        body: &Bytes,
+        deadline: Deadline,
+    ) -> Result<(), LogsIngestionError> {
+        let token = self.token(deadline).await?;
+        let answer = self.post_once(body, &token, deadline).await?;
+        if answer.status != StatusCode::UNAUTHORIZED {
+            return self.judge(&answer, &token);
+        }
+        self.identity.forget(&token).await;
+        let token = self.token(deadline).await?;
+        let answer = self.post_once(body, &token, deadline).await?;
+        self.judge(&answer, &token)
+    }
+
+    async fn token(&self, deadline: Deadline) -> Result<SecretString, LogsIngestionError> {
+        let token = self.identity.token(deadline).await;
+        token.map_err(|error| Box::new(error).into())
+    }
+
+    async fn post_once(
+        &self,
+        body: &Bytes,
+        token: &SecretString,
+        deadline: Deadline,
+    ) -> Result<Answer, LogsIngestionError> {
+        let request = self
+            .http
+            .post(self.url.clone())
+            .bearer_auth(token.expose_secret())
+            .header(CONTENT_TYPE, "application/json")
+            .header(CONTENT_ENCODING, "gzip")
+            .body(body.clone());
+        let answer = http::send_for_status(request, deadline).await;
+        answer.map_err(|source| LogsIngestionError::Send {
+            host: self.host(),
+            source,
+        })
+    }
+
+    fn judge(&self, answer: &Answer, token: &SecretString) -> Result<(), LogsIngestionError> {
+        let host = self.host();
+        let rule = self.stream.rule.clone();
+        let (code, said) = explanation(answer, token);
+        match answer.status {
+            StatusCode::NO_CONTENT => Ok(()),
+            StatusCode::UNAUTHORIZED => Err(LogsIngestionError::Unauthorized {
+                host,
+                resource: self.identity.resource().to_owned(),
+                said,
+            }),
+            StatusCode::FORBIDDEN => Err(LogsIngestionError::Forbidden { host, rule, said }),
+            StatusCode::NOT_FOUND => Err(LogsIngestionError::UnknownRule { host, rule, said }),
+            StatusCode::BAD_REQUEST if names_stream(&code) => {
+                Err(LogsIngestionError::UnknownStream {
+                    rule,
+                    stream: self.stream.name.clone(),
+                    said,
+                })
+            }
+            status => Err(LogsIngestionError::Status {
+                host,
+                status,
+                said,
+                again: answer.again(),
+            }),
+        }
+    }
+
+    fn host(&self) -> String {
+        self.url.authority().to_owned()
+    }
+}
+
+/// Whether a 400 finds fault with where the rows went rather than with the rows.
+///
+/// The service documents no list of its codes. A code of that kind which is not known here counts
+/// as a refusal of the rows; where all are refused, the run fails as well.
+fn names_stream(code: &str) -> bool {
+    ["Stream", "DataCollectionRule"]
+        .iter()
+        .any(|it| code.contains(it))
+}
+
+/// The code and the text of an error.
+fn explanation(answer: &Answer, token: &SecretString) -> (String, String) {
+    match serde_json::from_slice::<ApiError>(&answer.body) {
+        Ok(ApiError { error }) => {
+            let said = format!("{}: {}", error.code, error.message);
+            (error.code, http::excerpt(&said, &[token]))
+        }
+        Err(_) => {
+            let code = answer.header(ERROR_CODE).unwrap_or_default();
+            (code.to_owned(), answer.excerpt(&[token]))
+        }
+    }
+}
+
+/// At the lowest level: rows are alike, and the time it takes is the host's to bill.
+fn gzip(list: &[u8]) -> Bytes {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+    let written = encoder.write_all(list).and_then(|()| encoder.finish());
+    // invariant: writing to a Vec does not fail
+    #[allow(clippy::expect_used, reason = "stated above")]
+    written.expect("room in memory").into()
+}

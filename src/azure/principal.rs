@@ -1,0 +1,75 @@
+//! Who this program is to Azure, by its settings.
+
+use url::Url;
+
+use super::cloud::{self, Cloud};
+use super::identity::Principal;
+use crate::settings::Reader;
+
+/// The settings that are read here. The platform sets those of the identity, people the rest.
+pub(crate) const SETTINGS: [&str; 6] = [
+    "AZURE_TENANT_ID",
+    "AZURE_CLIENT_ID",
+    "AZURE_CLIENT_SECRET",
+    "AZURE_AUTHORITY_HOST",
+    "IDENTITY_ENDPOINT",
+    "IDENTITY_HEADER",
+];
+
+/// An application where its secret is set, else the managed identity, which `setting` needs.
+pub(crate) fn principal(
+    reader: &mut Reader,
+    setting: &'static str,
+    cloud: &Cloud,
+) -> Option<Principal> {
+    let Some(client_secret) = reader.get("AZURE_CLIENT_SECRET") else {
+        let client_id = reader.get("AZURE_CLIENT_ID").map(str::to_owned);
+        return managed_identity(reader, setting, client_id);
+    };
+    let tenant = reader.required(
+        "AZURE_TENANT_ID",
+        "the tenant of Entra ID in which the application is registered",
+        entra_tenant,
+    );
+    let client_id = reader.required("AZURE_CLIENT_ID", "the application's id", |text| {
+        Ok(text.to_owned())
+    });
+    let authority = reader.optional("AZURE_AUTHORITY_HOST", cloud::authority);
+    Some(Principal::Application {
+        authority: authority.or_else(|| Url::parse(cloud.authority).ok())?,
+        tenant: tenant?,
+        client_id: client_id?,
+        client_secret: client_secret.into(),
+    })
+}
+
+/// The managed identity, which `setting` needs.
+pub(crate) fn managed_identity(
+    reader: &mut Reader,
+    setting: &'static str,
+    client_id: Option<String>,
+) -> Option<Principal> {
+    let endpoint = reader.get("IDENTITY_ENDPOINT");
+    let endpoint = endpoint.and_then(|it| Url::parse(it).ok());
+    let (Some(endpoint), Some(header)) = (endpoint, reader.get("IDENTITY_HEADER")) else {
+        return reader.problem(
+            setting,
+            "needs a managed identity, and there is none here: in Azure turn the Function App's \
+             system-assigned identity on and restart the app; elsewhere use other settings",
+        );
+    };
+    Some(Principal::Managed {
+        endpoint,
+        header: header.into(),
+        client_id,
+    })
+}
+
+/// A tenant of Entra ID.
+fn entra_tenant(text: &str) -> Result<String, String> {
+    let is_of_tenant = |it: char| it.is_ascii_alphanumeric() || matches!(it, '-' | '.');
+    text.chars()
+        .all(is_of_tenant)
+        .then(|| text.to_owned())
+        .ok_or_else(|| "is neither a GUID nor a domain".into())
+}

@@ -1,0 +1,144 @@
+//! `check`: tries every connection that a run needs, one by one, and says what is wrong and how to fix
+//! it.
+
+use std::process::ExitCode;
+
+use bytes::Bytes;
+use tokio::sync::watch;
+
+use super::print::{UNUSABLE, exit_code, show};
+use super::{Environment, Exit, deadline, layers, unusable};
+use crate::app::{App, Layers, Pipeline};
+use crate::clock::to_seconds;
+use crate::destination::Probe;
+use crate::error::with_causes;
+use crate::record::SourceError;
+
+/// The object that is read and written to try the storage.
+const PROBE: &str = "check.txt";
+/// Either allows reading logs.
+const SCOPES: [&str; 2] = ["read:logs", "read:logs_users"];
+
+/// What came of a trial.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Verdict {
+    Works,
+    /// It could not be tried, and the text says why.
+    NotTried,
+    Fails,
+}
+
+pub(super) async fn check(environment: Environment, destination: Option<String>) -> Exit {
+    let layers = layers(environment, destination)?;
+    let app = App::new(&layers, watch::channel(false).1).map_err(|error| unusable(&error))?;
+    let is_good = try_all(&app, &layers).await;
+    if is_good {
+        show(format_args!(
+            "Nothing is in the way of `auth0-poller poll`."
+        ));
+    } else {
+        show(format_args!(
+            "Fix what failed, and run `auth0-poller check` again."
+        ));
+    }
+    if app.pipelines.iter().any(|pipeline| pipeline.way.is_err()) {
+        return Ok(ExitCode::from(UNUSABLE));
+    }
+    Ok(exit_code(is_good))
+}
+
+/// Tries everything, even after a failure, and prints each finding as it comes. Answers whether
+/// nothing failed.
+async fn try_all(app: &App, layers: &Layers) -> bool {
+    let mut is_good = true;
+    let mut note = |subject: &str, (verdict, text): (Verdict, String)| {
+        is_good &= verdict != Verdict::Fails;
+        let verdict = match verdict {
+            Verdict::Works => "ok       ",
+            Verdict::NotTried => "not tried",
+            Verdict::Fails => "FAILED   ",
+        };
+        show(format_args!("{verdict}  {subject}: {text}"));
+    };
+    let scope = app.tenant.scope(deadline()).await;
+    let log = match &scope {
+        Ok(_) => log(app).await,
+        Err(_) => (
+            Verdict::NotTried,
+            "there is no token to read it with".into(),
+        ),
+    };
+    note("token", token(scope));
+    note("log", log);
+    note("storage", storage(app, layers).await);
+    for pipeline in &app.pipelines {
+        note(pipeline.name, destination(pipeline).await);
+    }
+    is_good
+}
+
+fn token(scope: Result<String, SourceError>) -> (Verdict, String) {
+    match scope {
+        Err(error) => (Verdict::Fails, with_causes(&error)),
+        // A token need not tell its scopes; the log read does.
+        Ok(scope) if scope.is_empty() => (Verdict::Works, "Auth0 issued one".into()),
+        Ok(scope) if scope.split(' ').any(|it| SCOPES.contains(&it)) => {
+            (Verdict::Works, format!("Auth0 issued one for {scope}"))
+        }
+        Ok(scope) => (
+            Verdict::Fails,
+            format!(
+                "Auth0 issued one for {scope}, which does not allow reading logs; in the Auth0 \
+                 dashboard give the application the permission read:logs for the Auth0 Management \
+                 API"
+            ),
+        ),
+    }
+}
+
+async fn log(app: &App) -> (Verdict, String) {
+    match app.tenant.reader().newest(deadline()).await {
+        Err(error) => (Verdict::Fails, with_causes(&error)),
+        Ok(None) => (Verdict::Works, "the tenant has no records yet".into()),
+        Ok(Some(record)) => {
+            let date = record.date.map_or("without a date".into(), to_seconds);
+            (
+                Verdict::Works,
+                format!("the newest record was written at {date}"),
+            )
+        }
+    }
+}
+
+async fn storage(app: &App, layers: &Layers) -> (Verdict, String) {
+    let deadline = deadline();
+    let location = app.storage.location(PROBE);
+    let try_it = async {
+        let stored = app.storage.read(PROBE, deadline).await?;
+        let version = stored.map(|(_, version)| version);
+        let text = format!("auth0-poller check, {}\n", to_seconds(layers.now()));
+        let write = app
+            .storage
+            .write(PROBE, Bytes::from(text), version.as_ref(), deadline);
+        write.await
+    };
+    match try_it.await {
+        Ok(_) => (Verdict::Works, format!("{location} was read and written")),
+        Err(error) => (
+            Verdict::Fails,
+            format!("{location}: {}", with_causes(&error)),
+        ),
+    }
+}
+
+async fn destination(pipeline: &Pipeline) -> (Verdict, String) {
+    let way = match &pipeline.way {
+        Ok(way) => way,
+        Err(problem) => return (Verdict::Fails, problem.to_string()),
+    };
+    match way.destination.probe(deadline()).await {
+        Probe::Works(text) => (Verdict::Works, text),
+        Probe::NotTried(text) => (Verdict::NotTried, text),
+        Probe::Fails(error) => (Verdict::Fails, with_causes(&*error)),
+    }
+}

@@ -1,0 +1,200 @@
+//! The command line: a file for each command. It prints; nobody imports it but `main`.
+
+mod check;
+mod checkpoint;
+mod dead_letter;
+mod logging;
+mod poll;
+mod print;
+mod serve;
+mod signals;
+
+use std::collections::HashMap;
+use std::io::ErrorKind;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+use self::print::{UNUSABLE, fail, note};
+use crate::app::{AppError, Layers, Purpose};
+use crate::clock;
+use crate::destination::KINDS;
+use crate::net::retry::{Deadline, Jitter};
+use crate::settings::{AppSettings, SettingsError};
+
+const LOCAL_SETTINGS: &str = "local.settings.json";
+/// Time for a step of a command that makes no run: it is a request or two.
+const COMMAND_BUDGET: std::time::Duration = std::time::Duration::from_secs(30);
+
+/// Names and values of the environment.
+type Environment = HashMap<String, String>;
+
+/// Delivers every Auth0 tenant log to Microsoft Sentinel.
+///
+/// Settings come from the environment, and where it lacks one, from local.settings.json in the
+/// current folder. `check` tells whether they work, `poll --destination stdout` shows the
+/// records, and `poll` sends them.
+#[derive(Parser)]
+#[command(name = "auth0-poller", version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Answer the Azure Functions host (the default; started by the host, not by hand)
+    Serve,
+    /// Make one run now and print its report as JSON
+    ///
+    /// Reads the records after the checkpoint, delivers them and moves the checkpoint, until
+    /// there are no more or `RUN_BUDGET` is spent. The exit status is 0 if all went well, 1 if the
+    /// run failed (it says why; run it again, nothing is lost), 2 if settings are missing or bad.
+    Poll {
+        /// Deliver here instead of to DESTINATIONS
+        #[arg(long, value_name = "NAME", long_help = deliver_here())]
+        destination: Option<String>,
+    },
+    /// Try the Auth0 token, a log read, the storage and the destinations, and say what is wrong
+    ///
+    /// Sends no record and moves no checkpoint. The exit status is 0 if all that could be tried
+    /// works, 1 if something does not, 2 if settings are missing or bad.
+    Check {
+        /// Try this destination instead of DESTINATIONS; with stdout nothing of Azure is needed
+        #[arg(long, value_name = "NAME")]
+        destination: Option<String>,
+    },
+    /// Show or set where reading resumes
+    Checkpoint {
+        #[command(subcommand)]
+        command: checkpoint::Command,
+    },
+    /// Look at the records that were set aside, or deliver them after all
+    ///
+    /// A record is set aside if it is too large for a row, if the destination refuses it alone
+    /// while it takes others, or if it has no log id. Secrets in it are masked.
+    DeadLetter {
+        #[command(subcommand)]
+        command: dead_letter::Command,
+        #[command(flatten)]
+        only: Only,
+    },
+}
+
+#[derive(Args)]
+struct Only {
+    /// Only for this destination
+    #[arg(long, value_name = "NAME", global = true)]
+    destination: Option<String>,
+}
+
+fn deliver_here() -> String {
+    let kinds = KINDS.map(|kind| format!("{}: {}", kind.name, kind.about));
+    format!(
+        "Deliver here instead of to DESTINATIONS. Each destination has a checkpoint of its own, so \
+         that looking does not affect sending.\n\n{}",
+        kinds.join("\n")
+    )
+}
+
+/// Does what the command line says.
+#[must_use]
+pub fn main(environment: HashMap<String, String>) -> ExitCode {
+    let cli = Cli::parse();
+    let command = cli.command.unwrap_or(Command::Serve);
+    logging::start(matches!(command, Command::Serve));
+
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build();
+    let runtime = match runtime {
+        Ok(runtime) => runtime,
+        Err(error) => return fail("starting", &error),
+    };
+    let exit = runtime.block_on(async {
+        match command {
+            Command::Serve => serve::serve(environment).await,
+            Command::Poll { destination } => poll::poll(environment, destination).await,
+            Command::Check { destination } => check::check(environment, destination).await,
+            Command::Checkpoint { command } => checkpoint::run(environment, command).await,
+            Command::DeadLetter { command, only } => {
+                dead_letter::run(environment, only.destination, &command).await
+            }
+        }
+    });
+    // A file system that hangs must not keep a command from ending.
+    runtime.shutdown_background();
+    exit.unwrap_or_else(|exit| exit)
+}
+
+/// How a command ends, early or not.
+type Exit = Result<ExitCode, ExitCode>;
+
+/// The settings of a command, or why it cannot have them.
+fn layers(environment: Environment, destination: Option<String>) -> Result<Layers, ExitCode> {
+    let mut settings: AppSettings = environment.into_iter().collect();
+    match std::fs::read_to_string(LOCAL_SETTINGS) {
+        Ok(json) => {
+            settings = settings.or_local(&json).map_err(|error| {
+                note(format_args!("{error}"));
+                ExitCode::from(UNUSABLE)
+            })?;
+        }
+        Err(error) if error.kind() == ErrorKind::NotFound => {}
+        Err(error) => return Err(fail(&format!("reading {LOCAL_SETTINGS}"), &error)),
+    }
+    let purpose = Purpose::CommandLine { destination };
+    let (clock, jitter) = (clock::system(), Jitter::random());
+    Ok(Layers::new(settings, purpose, clock, jitter))
+}
+
+/// Tells why there is nothing to work with.
+fn unusable(error: &AppError) -> ExitCode {
+    match error {
+        AppError::Settings(problems) => bad_settings(problems),
+        AppError::Other(error) => fail("preparing", &**error),
+    }
+}
+
+fn bad_settings(problems: &SettingsError) -> ExitCode {
+    note(format_args!("These settings need attention:"));
+    for line in problems.lines() {
+        note(format_args!("  {line}"));
+    }
+    let is_missing = if std::path::Path::new(LOCAL_SETTINGS).exists() {
+        ""
+    } else {
+        ", which is not in this folder"
+    };
+    note(format_args!(
+        "Set them in the environment or in {LOCAL_SETTINGS}{is_missing}."
+    ));
+    ExitCode::from(UNUSABLE)
+}
+
+/// The end of a step that starts now.
+fn deadline() -> Deadline {
+    Deadline::after(COMMAND_BUDGET)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_help_names_every_destination() {
+        let mut command = Cli::command();
+        command.build();
+        let poll = command.find_subcommand_mut("poll").unwrap();
+        let help = poll.render_long_help().to_string();
+        for kind in KINDS {
+            assert!(
+                help.contains(&format!("{}: {}", kind.name, kind.about)),
+                "{help}"
+            );
+        }
+    }
+}

@@ -1,0 +1,54 @@
+//! `serve`: answers the Azure Functions host.
+
+use std::net::Ipv4Addr;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use tokio::net::TcpListener;
+use tracing::info;
+
+use super::print::{UNUSABLE, fail, note};
+use super::{Environment, Exit, signals};
+use crate::app::{Layers, Purpose};
+use crate::clock;
+use crate::host::{self, TimerFunction};
+use crate::net::retry::Jitter;
+
+/// The names under which the host passes its port, the present one first.
+const PORT_VARIABLES: [&str; 2] = ["FUNCTIONS_CUSTOMHANDLER_PORT", "FUNCTIONS_HTTPWORKER_PORT"];
+/// Exit status with which the host starts the program again, and does not count it as a failure.
+/// After 0 it never would.
+const START_AGAIN: u8 = 200;
+
+pub(super) async fn serve(environment: Environment) -> Exit {
+    let port = PORT_VARIABLES
+        .iter()
+        .find_map(|name| environment.get(*name))
+        .and_then(|port| port.parse::<u16>().ok());
+    let Some(port) = port else {
+        note(format_args!(
+            "`auth0-poller serve` is started by the Azure Functions host, which sets \
+             {}. Use `func start` for that, or `auth0-poller poll` to make one run without it; \
+             `auth0-poller --help` tells more.",
+            PORT_VARIABLES[0]
+        ));
+        return Err(ExitCode::from(UNUSABLE));
+    };
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await;
+    let listener =
+        listener.map_err(|error| fail(&format!("listening on 127.0.0.1:{port}"), &error))?;
+    info!("auth0-poller {} is listening", env!("CARGO_PKG_VERSION"));
+    let mut stopping = signals::stopping();
+    let settings = environment.into_iter().collect();
+    let layers = Layers::new(settings, Purpose::Host, clock::system(), Jitter::random());
+    let function = Arc::new(TimerFunction::new(layers, stopping.clone()));
+    tokio::spawn(Arc::clone(&function).prepare());
+    let serve = axum::serve(listener, host::router(function));
+    let serve = serve.with_graceful_shutdown(async move {
+        let _ = stopping.wait_for(|it| *it).await;
+    });
+    match serve.await {
+        Ok(()) => Ok(ExitCode::from(START_AGAIN)),
+        Err(error) => Err(fail("serving", &error)),
+    }
+}

@@ -1,0 +1,40 @@
+//! Errors of any kind, and how they are told on one line.
+
+use std::error::Error;
+
+/// An error of any kind that can cross threads.
+pub(crate) type BoxError = Box<dyn Error + Send + Sync>;
+
+/// An error and its causes on one line.
+pub(crate) fn with_causes(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let next = error.to_string();
+        if !text.ends_with(&next) {
+            text.push_str(": ");
+            text.push_str(&next);
+        }
+        cause = error.source();
+    }
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("saving\nthe checkpoint")]
+    struct Outer(#[source] Inner);
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("disk full")]
+    struct Inner;
+
+    #[test]
+    fn an_error_is_told_with_its_causes_on_one_line() {
+        let told = with_causes(&Outer(Inner));
+        assert_eq!(told, "saving the checkpoint: disk full");
+    }
+}

@@ -1,0 +1,37 @@
+//! What is read: a record of the tenant's log, its id, the page it comes in, the place where reading
+//! begins, and the one trait of whoever hands pages out.
+//!
+//! This room knows what Auth0 writes, and nothing of how it is fetched or where it goes.
+
+mod log_id;
+mod page;
+mod position;
+mod source;
+
+use bytes::Bytes;
+use chrono::{DateTime, Utc};
+
+pub(crate) use self::log_id::{LogId, STORING_DELAY};
+pub(crate) use self::page::{Elements, Page, PageError, parse_page};
+pub(crate) use self::position::{Position, Start, StartFrom};
+pub(crate) use self::source::{Source, SourceError};
+
+/// One Auth0 log event.
+#[derive(Clone, Debug)]
+pub(crate) struct Record {
+    /// `log_id`, or `_id` where that is missing: Auth0 writes the same value in both.
+    pub log_id: LogId,
+    /// When the event happened; `None` where the record has no readable `date`.
+    pub date: Option<DateTime<Utc>>,
+    /// The record's JSON text, a slice of the answer it came in.
+    pub json: Bytes,
+}
+
+impl Record {
+    /// The record's JSON text.
+    pub fn text(&self) -> &str {
+        // invariant: the text was a `str` before it became a slice of the answer
+        #[allow(clippy::expect_used, reason = "stated above")]
+        std::str::from_utf8(&self.json).expect("JSON text is Unicode")
+    }
+}

@@ -1,0 +1,314 @@
+//! The page of records that one request returns.
+//!
+//! Only what reading needs is looked at: the id and the date. The rest is kept byte for byte.
+
+use std::borrow::Cow;
+
+use bytes::Bytes;
+use chrono::{DateTime, Datelike as _, Utc};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::{LogId, Record};
+
+/// Why an answer is not a page of records.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum PageError {
+    /// The answer is not a JSON list. What it is instead is not quoted here: it may be anything.
+    #[error("the answer is not a JSON list of records (line {line}, column {column})")]
+    NotAList {
+        /// Where that shows.
+        line: usize,
+        /// Where in that line.
+        column: usize,
+    },
+}
+
+/// The fields that reading needs. Anything may be null or of an unexpected type in a record, so
+/// both are taken as they come and judged afterwards.
+#[derive(Deserialize)]
+struct Head<'a> {
+    #[serde(borrow, default)]
+    log_id: Option<&'a RawValue>,
+    #[serde(borrow, default, rename = "_id")]
+    underscore_id: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    date: Option<&'a RawValue>,
+}
+
+/// The elements of a list, as one request returned them.
+#[derive(Debug, Default)]
+pub(crate) struct Elements {
+    /// Records, in Auth0's order.
+    pub records: Vec<Record>,
+    /// What has no id, so that it could be neither resumed from nor recognised when it comes again.
+    pub misfits: Vec<Bytes>,
+}
+
+impl Elements {
+    /// All of them.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.records.len() + self.misfits.len()
+    }
+}
+
+/// Some records, ascending by id, as one request returned them.
+#[derive(Clone, Debug)]
+pub(crate) struct Page {
+    /// The records.
+    pub records: Vec<Record>,
+    /// The JSON text of what was among them and cannot be told apart from others, since it has no
+    /// id.
+    pub misfits: Vec<Bytes>,
+    /// Whether the source had no more at that moment.
+    pub is_last: bool,
+}
+
+impl Page {
+    /// A page after which there is nothing.
+    pub fn last(records: Vec<Record>) -> Self {
+        Self {
+            records,
+            misfits: Vec::new(),
+            is_last: true,
+        }
+    }
+}
+
+/// Reads the body of `GET /api/v2/logs`: a JSON list of records.
+///
+/// Bytes that are no Unicode, which JSON cannot have, are replaced: better a letter that is wrong
+/// than a page that stands in the way for ever.
+pub(crate) fn parse_page(body: &Bytes) -> Result<Elements, PageError> {
+    match String::from_utf8_lossy(body) {
+        Cow::Borrowed(_) => parse(body),
+        Cow::Owned(mended) => parse(&Bytes::from(mended)),
+    }
+}
+
+fn parse(body: &Bytes) -> Result<Elements, PageError> {
+    let elements: Vec<&RawValue> =
+        serde_json::from_slice(body).map_err(|error| PageError::NotAList {
+            line: error.line(),
+            column: error.column(),
+        })?;
+    let mut page = Elements::default();
+    for element in elements {
+        match parse_record(body, element.get()) {
+            Some(record) => page.records.push(record),
+            None => page.misfits.push(body.slice_ref(element.get().as_bytes())),
+        }
+    }
+    Ok(page)
+}
+
+fn parse_record(page: &Bytes, json: &str) -> Option<Record> {
+    // A list would pass for a struct.
+    if !json.starts_with('{') {
+        return None;
+    }
+    let head: Head = serde_json::from_str(json).ok()?;
+    let log_id = text(head.log_id)
+        .or_else(|| text(head.underscore_id))
+        .filter(|id| !id.is_empty())?;
+    Some(Record {
+        log_id: LogId::new(log_id),
+        date: text(head.date).and_then(|date| parse_date(&date)),
+        json: page.slice_ref(json.as_bytes()),
+    })
+}
+
+/// Reads a date; one that no event can have is as good as none, and arithmetic stays in range.
+fn parse_date(text: &str) -> Option<DateTime<Utc>> {
+    let date: DateTime<Utc> = text.parse().ok()?;
+    (1970..=9999).contains(&date.year()).then_some(date)
+}
+
+fn text(value: Option<&RawValue>) -> Option<String> {
+    serde_json::from_str(value?.get()).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn page(body: &'static str) -> Result<Vec<Record>, PageError> {
+        let page = parse_page(&Bytes::from_static(body.as_bytes()))?;
+        assert!(page.misfits.is_empty());
+        Ok(page.records)
+    }
+
+    #[test]
+    fn a_record_keeps_its_bytes_and_tells_id_and_date() {
+        let records =
+            page(r#"[ {"b": 1e400 , "log_id":"9001","date":"2026-11-21T08:00:00.5+01:00"}]"#)
+                .unwrap();
+        assert_eq!(records[0].log_id.as_str(), "9001");
+        assert_eq!(
+            records[0].date,
+            Some("2026-11-21T07:00:00.5Z".parse().unwrap())
+        );
+        assert_eq!(
+            &records[0].json[..],
+            br#"{"b": 1e400 , "log_id":"9001","date":"2026-11-21T08:00:00.5+01:00"}"#
+        );
+    }
+
+    #[test]
+    fn fields_of_unexpected_types_do_not_hide_a_record() {
+        let records = page(
+            r#"[{"_id":"9001","log_id":null,"date":null},
+                {"log_id":"9002","_id":{},"date":1700000000},
+                {"log_id":"9003","date":"yesterday","details":null},
+                {"log_id":"9004","date":"-262143-01-01T00:00:00Z"}]"#,
+        )
+        .unwrap();
+        let ids: Vec<_> = records
+            .iter()
+            .map(|record| record.log_id.as_str())
+            .collect();
+        assert_eq!(ids, ["9001", "9002", "9003", "9004"]);
+        assert!(records.iter().all(|record| record.date.is_none()));
+    }
+
+    #[test]
+    fn what_has_no_id_is_told_apart_and_hides_no_record() {
+        for misfit in [
+            r#"{"date":"2026-11-21T08:00:00Z"}"#,
+            r#"{"log_id":"","_id":""}"#,
+            r#"{"log_id":1}"#,
+            r#"{"log_id":"9002","log_id":"9003"}"#,
+            r#""text""#,
+            "null",
+            r#"["9002","9002","2026-11-21T08:00:00Z"]"#,
+        ] {
+            let body = format!(r#"[{{"log_id":"9001"}}, {misfit} ,{{"log_id":"9004"}}]"#);
+            let page = parse_page(&Bytes::from(body)).unwrap();
+            let ids: Vec<_> = page.records.iter().map(|it| it.log_id.as_str()).collect();
+            assert_eq!(ids, ["9001", "9004"]);
+            assert_eq!(page.misfits, [misfit]);
+            assert_eq!(page.count(), 3);
+        }
+    }
+
+    #[test]
+    fn what_is_no_unicode_is_replaced_and_stands_in_nobody_s_way() {
+        let body = b"[{\"log_id\":\"9001\",\"user_name\":\"a\xffb\"},{\"log_id\":\"9002\"}]";
+        let page = parse_page(&Bytes::from_static(body)).unwrap();
+        assert_eq!(page.count(), 2);
+        let json = &page.records[0].json;
+        assert_eq!(json, "{\"log_id\":\"9001\",\"user_name\":\"a\u{fffd}b\"}");
+    }
+
+    #[test]
+    fn an_answer_that_is_no_list_is_an_error() {
+        for body in ["", "{}", "null", "<html></html>", r#"[{"log_id":"9001"}"#] {
+            let error = page(body).unwrap_err();
+            assert!(matches!(error, PageError::NotAList { .. }), "{body}");
+        }
+        // What serde_json says of a type quotes the value.
+        let error = page(r#""Authorization: Bearer abc""#).unwrap_err();
+        assert!(!error.to_string().contains("abc"));
+    }
+
+    /// Values as they may stand in a record, as JSON text.
+    fn value() -> impl Strategy<Value = String> {
+        let odd = [
+            "null",
+            "true",
+            "1e400",
+            " [ {}\t]",
+            r#""\ud800""#,
+            r#"{"log_id":1}"#,
+            r#""9001""#,
+            r#""2026-11-21T08:00:00.123Z""#,
+            r#""+262142-12-31T23:59:59Z""#,
+            r#""""#,
+        ];
+        prop_oneof![
+            3 => proptest::sample::select(odd.to_vec()).prop_map(str::to_owned),
+            1 => any::<String>().prop_map(|text| serde_json::Value::from(text).to_string()),
+        ]
+    }
+
+    /// An id, and a record with it as JSON text.
+    fn record() -> impl Strategy<Value = (String, String)> {
+        let other = proptest::sample::select(vec!["date", "_id", "type", "ключ", "", "log_id "]);
+        let others = proptest::collection::hash_map(other, value(), 0..5);
+        (any::<String>(), others, any::<bool>()).prop_map(|(id, others, is_last)| {
+            // A text of spaces is an id as well; only the empty one is none.
+            let id = format!("9{id}");
+            let quoted = serde_json::Value::from(id.clone());
+            let mut members: Vec<_> = others
+                .into_iter()
+                .map(|(name, value)| format!("\"{name}\" : {value}"))
+                .collect();
+            members.insert(
+                if is_last { members.len() } else { 0 },
+                format!("\"log_id\":{quoted}"),
+            );
+            (id, format!("{{ {} }}", members.join(",\n")))
+        })
+    }
+
+    /// A page as JSON text, and in some of its places other bytes.
+    fn damaged_page() -> impl Strategy<Value = Vec<u8>> {
+        let pieces: [&[u8]; 9] = [b"", b"[", b"]", b"{", b"}", b"\"", b",", b"\xff", b"null"];
+        let damage = (
+            any::<proptest::sample::Index>(),
+            0..9_usize,
+            proptest::sample::select(pieces.to_vec()),
+        );
+        let elements = prop_oneof![3 => record().prop_map(|(_, json)| json), 1 => value()];
+        let page = proptest::collection::vec(elements, 0..4);
+        (page, proptest::collection::vec(damage, 0..3)).prop_map(|(page, damages)| {
+            let mut page = format!("[{}]", page.join(",")).into_bytes();
+            for (place, length, piece) in damages {
+                let from = place.index(page.len() + 1);
+                let to = (from + length).min(page.len());
+                page.splice(from..to, piece.iter().copied());
+            }
+            page
+        })
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn a_page_of_records_is_taken_whole_and_byte_for_byte(
+            records in proptest::collection::vec(record(), 0..5),
+        ) {
+            let (ids, texts): (Vec<_>, Vec<_>) = records.into_iter().unzip();
+            let page = Bytes::from(format!(" [{}\n]", texts.join(" ,")));
+            let Elements { records: parsed, misfits } = parse_page(&page).unwrap();
+            prop_assert!(misfits.is_empty());
+            prop_assert!(parsed.iter().map(|it| it.log_id.as_str()).eq(ids.iter().map(String::as_str)));
+            prop_assert!(parsed.iter().map(Record::text).eq(texts.iter().map(String::as_str)));
+        }
+
+        #[test]
+        fn of_a_damaged_page_only_records_with_their_own_id_are_taken(body in damaged_page()) {
+            let Ok(parsed) = parse_page(&Bytes::from(body)) else {
+                return Ok(());
+            };
+            for record in parsed.records {
+                let members: HashMap<String, &RawValue> = serde_json::from_str(record.text()).unwrap();
+                let own = |name: &str| members.get(name).and_then(|it| text(Some(it)));
+                let id = own("log_id").or_else(|| own("_id")).unwrap();
+                prop_assert_eq!(record.log_id.as_str(), id);
+                prop_assert!(record.date.is_none_or(|it| (1970..=9999).contains(&it.year())));
+            }
+        }
+
+        #[test]
+        fn any_bytes_are_a_page_or_an_error(body in any::<Vec<u8>>()) {
+            let _ = parse_page(&Bytes::from(body));
+        }
+    }
+}

@@ -1,0 +1,71 @@
+//! Where reading begins.
+
+use std::fmt;
+use std::time::Duration;
+
+use chrono::{DateTime, Datelike as _, Utc};
+
+use super::LogId;
+use crate::clock::to_seconds;
+
+/// Where a reading begins that has no record to begin after.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub(crate) enum Start {
+    /// With the oldest record that the source still has.
+    Oldest,
+    /// With the first record dated so or later.
+    At(DateTime<Utc>),
+}
+
+impl Start {
+    /// Whether a service can be asked for it: a year has four digits, and what is subtracted from
+    /// it stays in range.
+    pub fn is_usable(self) -> bool {
+        match self {
+            Self::Oldest => true,
+            Self::At(time) => (1..=9999).contains(&time.year()),
+        }
+    }
+}
+
+/// A start as a person states it: the setting `START_FROM`.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum StartFrom {
+    /// So long ago.
+    Ago(Duration),
+    /// At this time.
+    At(DateTime<Utc>),
+    /// With the oldest record there is.
+    Oldest,
+}
+
+impl StartFrom {
+    /// The start that is meant at this moment.
+    pub fn resolve(self, now: DateTime<Utc>) -> Start {
+        match self {
+            Self::Ago(duration) => Start::At(now - duration),
+            Self::At(time) => Start::At(time),
+            Self::Oldest => Start::Oldest,
+        }
+    }
+}
+
+/// Where reading resumes.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) enum Position {
+    /// From a start: there is no record yet to resume after, or none that Auth0 takes.
+    Start(Start),
+    /// After this record, which Auth0 has or had.
+    After(LogId),
+}
+
+/// For a person, to follow "reading begins".
+impl fmt::Display for Position {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::After(id) => write!(f, "after the record {id}"),
+            Self::Start(Start::At(time)) => write!(f, "at {}", to_seconds(*time)),
+            Self::Start(Start::Oldest) => f.write_str("with the oldest record"),
+        }
+    }
+}

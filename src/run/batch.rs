@@ -1,0 +1,54 @@
+//! What one delivery holds.
+
+use std::collections::HashSet;
+
+use bytes::Bytes;
+
+use crate::destination::Limits;
+use crate::record::{LogId, Record};
+
+/// Rows on their way, and the records they were made of.
+pub(super) struct Batch {
+    limits: Limits,
+    pub(super) records: Vec<Record>,
+    pub(super) rows: Vec<Bytes>,
+    ids: HashSet<LogId>,
+    bytes: usize,
+}
+
+impl Batch {
+    pub(super) fn new(limits: Limits) -> Self {
+        Self {
+            limits,
+            records: Vec::new(),
+            rows: Vec::new(),
+            ids: HashSet::new(),
+            bytes: limits.per_delivery,
+        }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+
+    pub(super) fn has(&self, id: &LogId) -> bool {
+        self.ids.contains(id)
+    }
+
+    /// Whether a row may be added. The first one always may: a row cannot be divided.
+    pub(super) fn has_room_for(&self, row: &Bytes) -> bool {
+        let bytes = self.bytes + row.len() + self.limits.per_row;
+        self.is_empty() || (self.rows.len() < self.limits.rows && bytes <= self.limits.bytes)
+    }
+
+    pub(super) fn push(&mut self, record: Record, row: Bytes) {
+        self.bytes += row.len() + self.limits.per_row;
+        self.ids.insert(record.log_id.clone());
+        self.records.push(record);
+        self.rows.push(row);
+    }
+
+    pub(super) fn clear(&mut self) {
+        *self = Self::new(self.limits);
+    }
+}

@@ -1,0 +1,208 @@
+//! The delivering half: what is read and was not handled before goes into batches, and each batch to
+//! the destination; what is handled is settled in the ledger, in order.
+
+use std::error::Error;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::sync::mpsc;
+use tracing::warn;
+
+use super::batch::Batch;
+use super::read::Read;
+use super::{Course, DeadLetter, DeadLetters, Handled, Kept, Ledger, RunError, Stop};
+use crate::error::with_causes;
+use crate::record::{LogId, Record, Source};
+
+/// How long records wait for others to share a batch with.
+const LINGER: Duration = Duration::from_secs(5);
+/// Records after which it is kept that they were left out, if there is nothing to deliver meanwhile.
+/// A run that is killed then does not begin again before them.
+const LEFT_OUT_AT_ONCE: usize = 1_000;
+
+/// The delivering half of a run.
+pub(super) struct Delivering<'c, S, A, L> {
+    pub(super) course: &'c Course<'c, S, A>,
+    pub(super) ledger: &'c mut L,
+    pub(super) batch: Batch,
+    /// The largest id met in this run, handled or still in the batch.
+    met: Option<LogId>,
+    /// Records left out since the ledger was settled.
+    left_out: usize,
+    /// Whether this run has made sure that it may save.
+    is_claimed: bool,
+    /// Whether the destination has accepted anything of the batch that is being delivered.
+    pub(super) is_taken: bool,
+}
+
+impl<'c, S: Source, A: DeadLetters, L: Ledger> Delivering<'c, S, A, L> {
+    pub(super) fn new(course: &'c Course<'c, S, A>, ledger: &'c mut L) -> Self {
+        Self {
+            course,
+            ledger,
+            batch: Batch::new(course.run.destination.limits()),
+            met: None,
+            left_out: 0,
+            is_claimed: false,
+            is_taken: false,
+        }
+    }
+
+    /// Whether anything was sent to the destination.
+    pub(super) fn has_sent(&self) -> bool {
+        self.is_claimed
+    }
+
+    /// Delivers what is read and was not handled before, and settles after each batch.
+    pub(super) async fn deliver(&mut self, mut incoming: mpsc::Receiver<Read>) -> Result<(), Stop> {
+        loop {
+            let next = if self.batch.is_empty() {
+                Ok(incoming.recv().await)
+            } else {
+                tokio::time::timeout(LINGER, incoming.recv()).await
+            };
+            match next {
+                Ok(Some(Read::Page(page))) => {
+                    for misfit in page.misfits {
+                        self.set_misfit_aside(&misfit).await?;
+                    }
+                    for record in page.records {
+                        self.take(record).await?;
+                    }
+                }
+                Ok(Some(Read::Anew(start))) => self.ledger.begin_anew(start),
+                Ok(Some(Read::Gap(gap))) => self.course.report_gap(gap),
+                Ok(None) => return self.finish().await,
+                Err(_lingered) => self.flush().await?,
+            }
+        }
+    }
+
+    /// Puts a record into the batch, unless it was handled before or is not wanted. Delivers the
+    /// batch first if it has no room.
+    async fn take(&mut self, record: Record) -> Result<(), Stop> {
+        let id = record.log_id.clone();
+        if self.ledger.has_handled(&id) || self.batch.has(&id) {
+            self.course.report(|report| report.skipped += 1);
+        } else if self.ledger.leaves_out(&record) {
+            self.course.report(|report| report.before_start += 1);
+            self.ledger.note(&record, Handled::LeftOut);
+            self.left_out += 1;
+        } else {
+            match self.course.run.destination.encode(&record) {
+                Ok(row) => {
+                    if !self.batch.has_room_for(&row) {
+                        self.flush().await?;
+                    }
+                    self.batch.push(record, row);
+                }
+                Err(reason) => {
+                    self.flush().await?;
+                    self.keep_dead_letter(&record, &*reason).await?;
+                    self.meet(id);
+                    return Ok(self.settle().await?);
+                }
+            }
+        }
+        self.meet(id);
+        if self.batch.is_empty() && self.left_out >= LEFT_OUT_AT_ONCE {
+            self.settle().await?;
+        }
+        Ok(())
+    }
+
+    fn meet(&mut self, id: LogId) {
+        self.met = self.met.take().max(Some(id));
+    }
+
+    /// Puts a record among the dead letters. It counts as handled from then on.
+    pub(super) async fn keep_dead_letter(
+        &mut self,
+        record: &Record,
+        reason: &(dyn Error + Send + Sync),
+    ) -> Result<(), Stop> {
+        let letter = DeadLetter {
+            log_id: Some(&record.log_id),
+            json: record.text(),
+            reason: &with_causes(reason),
+        };
+        self.set_aside(letter).await?;
+        self.ledger.note(record, Handled::SetAside);
+        Ok(())
+    }
+
+    /// Puts what has no id among the dead letters. As long as it is read again it is met there.
+    async fn set_misfit_aside(&self, misfit: &Bytes) -> Result<(), Stop> {
+        let letter = DeadLetter {
+            log_id: None,
+            json: std::str::from_utf8(misfit).unwrap_or("null"),
+            reason: "it has no log_id",
+        };
+        self.set_aside(letter).await
+    }
+
+    async fn set_aside(&self, letter: DeadLetter<'_>) -> Result<(), Stop> {
+        let course = self.course;
+        if course.deadline.is_over() {
+            return Err(Stop::OutOfTime);
+        }
+        let dead_letters = course.run.dead_letters;
+        let kept = dead_letters.set_aside(letter, course.now(), course.deadline);
+        let Kept { place, is_new } = kept.await.map_err(RunError::DeadLetter)?;
+        if is_new {
+            warn!("a record was set aside in {place}: {}", letter.reason);
+        }
+        course.report(|report| {
+            let count = if is_new {
+                &mut report.dead_lettered
+            } else {
+                &mut report.skipped
+            };
+            *count += 1;
+        });
+        Ok(())
+    }
+
+    /// Delivers the batch, if there is anything in it, and settles all that was met.
+    async fn flush(&mut self) -> Result<(), Stop> {
+        if self.batch.is_empty() {
+            return Ok(());
+        }
+        if self.course.deadline.is_over() {
+            return Err(Stop::OutOfTime);
+        }
+        if !self.is_claimed {
+            // Before the first delivery: a run that cannot save would repeat it for ever, and of two
+            // pollers only one should make it.
+            self.save().await?;
+            self.is_claimed = true;
+        }
+        self.deliver_batch().await?;
+        self.batch.clear();
+        Ok(self.settle().await?)
+    }
+
+    /// Delivers what is left. Nothing is in the batch after that, so that all that was met is handled,
+    /// and the ledger may be closed on it.
+    async fn finish(&mut self) -> Result<(), Stop> {
+        self.flush().await?;
+        if let Some(met) = &self.met {
+            self.ledger.reach(met);
+        }
+        Ok(())
+    }
+
+    /// Moves the cursor over all that was met, all of which is handled.
+    async fn settle(&mut self) -> Result<(), RunError> {
+        self.left_out = 0;
+        if let Some(met) = &self.met {
+            self.ledger.reach(met);
+        }
+        self.save().await
+    }
+
+    pub(super) async fn save(&mut self) -> Result<(), RunError> {
+        let saved = self.ledger.save(self.course.deadline).await;
+        saved.map_err(RunError::Ledger)
+    }
+}

@@ -1,0 +1,90 @@
+//! What a run asks of the book-keeping: where to begin, what is handled already, and to keep what it
+//! has handled.
+//!
+//! A record is *handled* once it was acknowledged, set aside or left out. The cursor follows what is
+//! handled, however that came about, and never passes a record that is not.
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+use crate::error::BoxError;
+use crate::net::retry::Deadline;
+use crate::record::{LogId, Position, Record, Start};
+use crate::report::Gap;
+
+/// The newest record that was acknowledged or set aside.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Newest {
+    /// Its id, the largest of all.
+    pub log_id: LogId,
+    /// Its date, where it had a readable one.
+    pub date: Option<DateTime<Utc>>,
+}
+
+/// What a ledger says when a run opens it.
+#[derive(Clone, Debug)]
+pub(crate) struct Opening {
+    /// Where reading resumes.
+    pub position: Position,
+    /// When a run began that read the log to its end.
+    pub caught_up_at: Option<DateTime<Utc>>,
+    /// Records that may be missing, because what was known of them was lost.
+    pub loss: Option<Gap>,
+}
+
+/// How a record was handled.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Handled {
+    /// The destination acknowledged it.
+    Accepted,
+    /// It is among the dead letters.
+    SetAside,
+    /// It is not wanted.
+    LeftOut,
+}
+
+/// Keeps the account of one destination's records.
+///
+/// What is noted is kept at the next save, in order: a run that is killed before it does again what
+/// it had done since. A save fails where somebody else has saved meanwhile.
+pub(crate) trait Ledger: Send {
+    /// Opens the ledger for a run that begins now.
+    fn open(
+        &mut self,
+        deadline: Deadline,
+    ) -> impl Future<Output = Result<Opening, BoxError>> + Send;
+
+    /// Whether a record is not wanted, because it is dated before the start.
+    fn leaves_out(&self, record: &Record) -> bool;
+
+    /// Whether this record was handled before.
+    fn has_handled(&self, id: &LogId) -> bool;
+
+    /// Notes that a record is handled.
+    fn note(&mut self, record: &Record, handled: Handled);
+
+    /// Notes that the source no longer takes the cursor, so that reading begins anew at `start`.
+    fn begin_anew(&mut self, start: Start);
+
+    /// Notes that the destination refuses whatever it is sent. Answers since when it does.
+    fn refuses_all(&mut self) -> DateTime<Utc>;
+
+    /// Since when the destination has refused whatever it was sent.
+    fn refused_since(&self) -> Option<DateTime<Utc>>;
+
+    /// The newest record that was acknowledged or set aside, by this run or an earlier one.
+    fn newest(&self) -> Option<&Newest>;
+
+    /// Moves the cursor, since this run has read everything up to `read_to`, and handled it all.
+    fn reach(&mut self, read_to: &LogId);
+
+    /// Keeps what was noted and reached.
+    fn save(&mut self, deadline: Deadline) -> impl Future<Output = Result<(), BoxError>> + Send;
+
+    /// Ends the run, which has read the log to its end or not. Keeps what is news.
+    fn close(
+        &mut self,
+        caught_up: bool,
+        deadline: Deadline,
+    ) -> impl Future<Output = Result<(), BoxError>> + Send;
+}

@@ -1,0 +1,249 @@
+//! The run: read what is new, deliver it in batches, settle what is handled.
+//!
+//! There is one path. The first run, the run of every minute and the catch-up after an outage are
+//! the same two halves, [reading](read) and [delivering](deliver), which go on side by side until the
+//! log is read to its end or the time budget is spent. A run takes no input but the ledger and may be
+//! killed at any instant: what it has not saved the next one does again.
+//!
+//! The run knows a source of records, a destination, a ledger, and a place for what cannot be
+//! delivered. Of none of them does it know where or how they keep what they have.
+
+mod batch;
+mod deliver;
+mod gap;
+mod ledger;
+mod policy;
+mod read;
+mod refused;
+mod set_aside;
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
+use tracing::warn;
+
+use self::deliver::Delivering;
+pub(crate) use self::ledger::{Handled, Ledger, Newest, Opening};
+pub(crate) use self::policy::{Policy, SETTINGS};
+pub(crate) use self::set_aside::{DeadLetter, DeadLetters, Kept};
+use crate::clock::{Clock, to_seconds};
+use crate::destination::Destination;
+use crate::error::BoxError;
+use crate::net::retry::Deadline;
+use crate::record::{LogId, Source, SourceError};
+use crate::report::{Gap, Report};
+
+/// Pages of 100 records that are read before the batch is delivered for which they are: one batch.
+const PAGES_AHEAD: usize = 10;
+/// Time kept at the end of a run for delivering what was read, unless a quarter of the budget is
+/// less. Without it a source so slow that a run never fills a batch would never get one through.
+const DELIVERY_RESERVE: Duration = Duration::from_secs(30);
+
+/// What a run works with.
+pub(crate) struct Run<'a, S, A> {
+    /// The destination's name, for the report.
+    pub name: &'a str,
+    /// Where records come from.
+    pub source: &'a S,
+    /// Where they go.
+    pub destination: &'a dyn Destination,
+    /// Where a record goes that the destination cannot take.
+    pub dead_letters: &'a A,
+    /// What time it is.
+    pub clock: &'a Clock,
+    /// Whether the process is asked to end. A run then reads no more, delivers what it has read,
+    /// and saves.
+    pub stopping: &'a watch::Receiver<bool>,
+    /// `RUN_BUDGET`: time for the run.
+    pub budget: Duration,
+}
+
+/// Why a run stopped.
+#[derive(Debug, thiserror::Error)]
+enum RunError {
+    #[error(transparent)]
+    Source(#[from] SourceError),
+    #[error("reading makes no progress: no record of a whole page has a log_id")]
+    NoId,
+    #[error("reading makes no progress: the page after {after} ends with {last}")]
+    NoProgress { after: LogId, last: LogId },
+    #[error(transparent)]
+    Destination(BoxError),
+    #[error(
+        "the destination refuses every record, so that the fault is not in one of them; nothing \
+         was set aside: {0}"
+    )]
+    AllRefused(BoxError),
+    #[error(
+        "the destination has refused every record since {}, so that the fault is most likely not in \
+         them; look at its settings, and when it takes records again, `auth0-poller dead-letter \
+         retry` delivers what was set aside meanwhile", to_seconds(*.0)
+    )]
+    StillRefusing(DateTime<Utc>),
+    #[error(transparent)]
+    Ledger(BoxError),
+    #[error(transparent)]
+    DeadLetter(BoxError),
+}
+
+/// Why one half of a run stops before its end.
+#[derive(Debug)]
+enum Stop {
+    /// There is no time left, or nobody to read for. The next run goes on from here.
+    OutOfTime,
+    Failed(RunError),
+}
+
+impl<E: Into<RunError>> From<E> for Stop {
+    fn from(error: E) -> Self {
+        Self::Failed(error.into())
+    }
+}
+
+/// A run under way: its times, and the report as it grows.
+struct Course<'a, S, A> {
+    run: &'a Run<'a, S, A>,
+    /// When it began: everything it reads, it reads later.
+    began: DateTime<Utc>,
+    /// For reading.
+    reading: Deadline,
+    /// For everything.
+    deadline: Deadline,
+    progress: &'a watch::Sender<Report>,
+}
+
+impl<S: Source, A: DeadLetters> Run<'_, S, A> {
+    /// Makes one run. Its report is kept up to date in `progress`, and is the result.
+    pub async fn make(&self, ledger: &mut impl Ledger, progress: &watch::Sender<Report>) -> Report {
+        let started = Instant::now();
+        let requests_before = self.source.requests();
+        progress.send_replace(Report::of(self.name));
+        let course = Course {
+            run: self,
+            began: (self.clock)(),
+            reading: Deadline::after(
+                self.budget
+                    .saturating_sub(DELIVERY_RESERVE.min(self.budget / 4)),
+            ),
+            deadline: Deadline::after(self.budget),
+            progress,
+        };
+        course.take(ledger).await;
+        progress.send_modify(|report| {
+            report.requests = self.source.requests() - requests_before;
+            report.lag_seconds = lag(report, (self.clock)());
+            report.elapsed_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        });
+        progress.borrow().clone()
+    }
+}
+
+fn lag(report: &Report, now: DateTime<Utc>) -> Option<u64> {
+    if report.caught_up {
+        return Some(0);
+    }
+    let behind = now - report.last_date?;
+    Some(u64::try_from(behind.num_seconds()).unwrap_or(0))
+}
+
+impl<S: Source, A: DeadLetters> Course<'_, S, A> {
+    async fn take(&self, ledger: &mut impl Ledger) {
+        let Some(opening) = self.note(self.open(ledger).await) else {
+            return;
+        };
+        let (out, incoming) = mpsc::channel(PAGES_AHEAD);
+        let mut delivering = Delivering::new(self, ledger);
+        let (read, delivered) =
+            tokio::join!(self.read(&opening, out), delivering.deliver(incoming),);
+        let was_sent = delivering.has_sent();
+        let has_failed = matches!(delivered, Err(Stop::Failed(_)));
+        let is_read = self.note_stop(read);
+        let caught_up = self.note_stop(delivered) && is_read;
+        if has_failed {
+            // What may be saved has been, after each batch; the rest was not acknowledged.
+            return;
+        }
+        self.judge_refusals(ledger, was_sent);
+        self.note(
+            ledger
+                .close(caught_up, self.deadline)
+                .await
+                .map_err(RunError::Ledger),
+        );
+        self.report(|report| report.caught_up = caught_up);
+        if !caught_up && let Some(newest) = ledger.newest() {
+            self.warn_of_retention(newest.date).await;
+        }
+    }
+
+    /// Opens the ledger. So the storage answers before anything is asked of the source.
+    async fn open(&self, ledger: &mut impl Ledger) -> Result<Opening, RunError> {
+        let opening = ledger.open(self.deadline).await.map_err(RunError::Ledger)?;
+        self.report_newest(ledger.newest());
+        if let Some(gap) = opening.loss {
+            warn!(
+                "the checkpoint was lost, so that records {gap} may not have been delivered; \
+                 `auth0-poller checkpoint set --from …` delivers them"
+            );
+            self.report(|report| report.gap = Some(gap));
+        }
+        Ok(opening)
+    }
+
+    /// A run that had something to deliver to a destination that takes nothing has failed, even if
+    /// all of it was set aside.
+    fn judge_refusals(&self, ledger: &impl Ledger, was_sent: bool) {
+        let Some(since) = ledger.refused_since() else {
+            return;
+        };
+        let error = RunError::StillRefusing(since);
+        if was_sent {
+            self.report(|report| report.fail(&error));
+        } else {
+            warn!("{}: {error}", self.run.name);
+        }
+    }
+
+    fn now(&self) -> DateTime<Utc> {
+        (self.run.clock)()
+    }
+
+    fn report(&self, change: impl FnOnce(&mut Report)) {
+        self.progress.send_modify(change);
+    }
+
+    /// Notes an error in the report; the rest of the run goes on without the result.
+    fn note<T>(&self, result: Result<T, RunError>) -> Option<T> {
+        result
+            .map_err(|error| self.report(|report| report.fail(&error)))
+            .ok()
+    }
+
+    /// Notes how one half of the run stopped. Answers whether it reached its end.
+    fn note_stop(&self, result: Result<(), Stop>) -> bool {
+        match result {
+            Ok(()) => true,
+            Err(Stop::OutOfTime) => false,
+            Err(Stop::Failed(error)) => {
+                self.report(|report| report.fail(&error));
+                false
+            }
+        }
+    }
+
+    fn report_newest(&self, newest: Option<&Newest>) {
+        if let Some(newest) = newest {
+            self.report(|report| {
+                report.last_log_id = Some(newest.log_id.clone());
+                report.last_date = newest.date;
+            });
+        }
+    }
+
+    fn report_gap(&self, gap: Gap) {
+        warn!("records {gap} may have been dropped by Auth0 before they were read");
+        self.report(|report| report.gap = Some(gap));
+    }
+}

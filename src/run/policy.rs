@@ -1,0 +1,90 @@
+//! The settings of a run.
+
+use std::time::Duration;
+
+use crate::record::StartFrom;
+use crate::settings::{Reader, values};
+
+/// The settings that are read here.
+pub(crate) const SETTINGS: [&str; 3] = ["START_FROM", "OVERLAP", "RUN_BUDGET"];
+
+const DEFAULT_START_FROM: Duration = Duration::from_hours(1);
+const DEFAULT_OVERLAP: Duration = Duration::from_mins(1);
+const DEFAULT_BUDGET: Duration = Duration::from_mins(4);
+
+/// The settings of a run.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Policy {
+    /// `START_FROM`: where the first run begins, seen from now.
+    pub start_from: StartFrom,
+    /// `OVERLAP`: how far back each run reads again.
+    pub overlap: Duration,
+    /// `RUN_BUDGET`: time for one run.
+    pub budget: Duration,
+}
+
+impl Policy {
+    /// Reads the settings of a run.
+    #[allow(clippy::unnecessary_wraps, reason = "the form of every layer")]
+    pub fn read(reader: &mut Reader) -> Option<Self> {
+        let start_from = reader.optional("START_FROM", values::start_from);
+        let overlap = reader.optional("OVERLAP", values::duration);
+        let budget = reader.optional("RUN_BUDGET", budget);
+        Some(Self {
+            start_from: start_from.unwrap_or(StartFrom::Ago(DEFAULT_START_FROM)),
+            overlap: overlap.unwrap_or(DEFAULT_OVERLAP),
+            budget: budget.unwrap_or(DEFAULT_BUDGET),
+        })
+    }
+}
+
+fn budget(text: &str) -> Result<Duration, String> {
+    match values::duration(text)? {
+        budget if budget < Duration::from_secs(1) => Err("must be at least 1s".into()),
+        budget => Ok(budget),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::settings::{AppSettings, SettingsError};
+
+    fn read(settings: &[(&str, &str)]) -> Result<Policy, SettingsError> {
+        let settings: AppSettings = settings.iter().copied().collect();
+        Reader::read(&settings, Policy::read)
+    }
+
+    #[test]
+    fn without_settings_a_run_begins_an_hour_back_and_takes_four_minutes() {
+        let policy = read(&[]).unwrap();
+        assert_eq!(policy.start_from, StartFrom::Ago(Duration::from_hours(1)));
+        assert_eq!(policy.overlap, Duration::from_mins(1));
+        assert_eq!(policy.budget, Duration::from_mins(4));
+    }
+
+    #[test]
+    fn the_default_run_ends_before_the_host_would_kill_it() {
+        let host = include_str!("../../host.json");
+        let host: serde_json::Value = serde_json::from_str(host).unwrap();
+        let timeout = host["functionTimeout"].as_str().unwrap();
+        let parts = timeout.split(':').map(|part| part.parse::<u64>().unwrap());
+        let timeout = Duration::from_secs(parts.fold(0, |seconds, part| seconds * 60 + part));
+        // The documentation promises ten seconds.
+        let longest = read(&[]).unwrap().budget + Duration::from_secs(10);
+        assert!(longest < timeout, "{longest:?} is not below {timeout:?}");
+    }
+
+    #[test]
+    fn a_run_has_a_second_at_least() {
+        assert_eq!(
+            read(&[("RUN_BUDGET", "1s")]).unwrap().budget,
+            Duration::from_secs(1)
+        );
+        let problem = read(&[("RUN_BUDGET", "999ms")]).unwrap_err().to_string();
+        assert!(
+            problem.ends_with("RUN_BUDGET must be at least 1s"),
+            "{problem}"
+        );
+    }
+}

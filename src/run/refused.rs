@@ -1,0 +1,158 @@
+//! What becomes of a batch that the destination does not take whole: what it accepts is noted, the
+//! records at fault are found and set aside, and the others are delivered.
+//!
+//! Where every record is refused the fault is not in the records, but in an address, a table or a
+//! schema; then nothing is set aside and the run fails. Only a few records that stand alone for an
+//! hour, with nothing beside them that would be taken, are set aside all the same.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::deliver::Delivering;
+use super::{DeadLetters, Handled, Ledger, RunError, Stop};
+use crate::destination::{Delivery, DeliveryError, Outcome};
+use crate::error::BoxError;
+use crate::record::Source;
+
+/// Records that are tried alone before it is said that every record is refused.
+const SAMPLE: usize = 10;
+/// How long so few records may be all there is, and be refused.
+const PATIENCE: Duration = Duration::from_hours(1);
+
+/// Records of the batch, by their places in it.
+type Part = Vec<usize>;
+
+/// A record of the batch that was refused, and why.
+type Culprit = (usize, BoxError);
+
+/// What a delivery left to be found out.
+struct Found {
+    culprits: Vec<Culprit>,
+    /// Records of which some are refused, nobody knows which.
+    suspects: Part,
+}
+
+impl<S: Source, A: DeadLetters, L: Ledger> Delivering<'_, S, A, L> {
+    /// Delivers the batch, and sets aside what the destination refuses of it.
+    pub(super) async fn deliver_batch(&mut self) -> Result<(), Stop> {
+        // What it took before, it may refuse by now like everything else.
+        self.is_taken = false;
+        let whole: Part = (0..self.batch.rows.len()).collect();
+        let Found {
+            mut culprits,
+            suspects,
+        } = self.try_part(&whole).await?;
+        let mut open = suspects;
+        if !self.is_taken {
+            for index in sample(&open) {
+                open.retain(|it| *it != index);
+                culprits.extend(self.try_part(&[index]).await?.culprits);
+            }
+        }
+        if !self.is_taken
+            && let Some((_, reason)) = culprits.pop_if(|_| self.refuses_all(!open.is_empty()))
+        {
+            self.save().await?;
+            return Err(RunError::AllRefused(reason).into());
+        }
+        self.set_aside_all(culprits).await?;
+        let mut parts = halves(&open);
+        while let Some(part) = parts.pop() {
+            let Found { culprits, suspects } = self.try_part(&part).await?;
+            self.set_aside_all(culprits).await?;
+            parts.extend(halves(&suspects));
+        }
+        Ok(())
+    }
+
+    /// Whether the fault is not in the records, since none is taken.
+    fn refuses_all(&mut self, there_are_more: bool) -> bool {
+        let since = self.ledger.refuses_all();
+        let waited = (self.course.began - since).to_std().unwrap_or_default();
+        there_are_more || waited < PATIENCE
+    }
+
+    async fn set_aside_all(&mut self, culprits: Vec<Culprit>) -> Result<(), Stop> {
+        for (index, reason) in culprits {
+            let record = self.batch.records[index].clone();
+            self.keep_dead_letter(&record, &*reason).await?;
+        }
+        Ok(())
+    }
+
+    /// Delivers a part of the batch.
+    ///
+    /// What is accepted of it is kept at once, unless it is the whole batch, with which the cursor
+    /// moves: something below may be refused.
+    async fn try_part(&mut self, part: &[usize]) -> Result<Found, Stop> {
+        let course = self.course;
+        if course.deadline.is_over() {
+            return Err(Stop::OutOfTime);
+        }
+        let rows: Vec<Bytes> = part
+            .iter()
+            .map(|index| self.batch.rows[*index].clone())
+            .collect();
+        let destination = course.run.destination;
+        let delivery = destination.deliver(&rows, course.deadline).await;
+        let is_whole = part.len() == self.batch.rows.len();
+        let Delivery {
+            outcomes,
+            bytes,
+            error,
+        } = delivery;
+        let mut found = Found {
+            culprits: Vec::new(),
+            suspects: Vec::new(),
+        };
+        let mut accepted = 0;
+        for (index, outcome) in part.iter().zip(outcomes) {
+            match outcome {
+                Outcome::Accepted => {
+                    accepted += 1;
+                    self.ledger
+                        .note(&self.batch.records[*index], Handled::Accepted);
+                }
+                Outcome::Refused(reason) => found.culprits.push((*index, reason)),
+                Outcome::Open => found.suspects.push(*index),
+            }
+        }
+        if accepted > 0 {
+            self.is_taken = true;
+            course.report(|report| {
+                report.delivered += accepted;
+                report.batches += 1;
+                report.bytes += bytes as u64;
+            });
+            course.report_newest(self.ledger.newest());
+            if !is_whole || accepted < part.len() as u64 {
+                self.save().await?;
+            }
+        }
+        match error {
+            Some(DeliveryError::Failed(error)) => Err(RunError::Destination(error).into()),
+            None if !found.suspects.is_empty() => {
+                let unknown = "the destination did not say what became of a record";
+                Err(RunError::Destination(unknown.into()).into())
+            }
+            Some(DeliveryError::Refused(_)) | None => Ok(found),
+        }
+    }
+}
+
+/// Some of these, as far from each other as they can be.
+fn sample(part: &[usize]) -> Part {
+    let count = part.len();
+    let tried = count.min(SAMPLE);
+    (0..tried)
+        .map(|n| part[n * (count - 1) / (tried - 1).max(1)])
+        .collect()
+}
+
+fn halves(part: &[usize]) -> Vec<Part> {
+    let (first, second) = part.split_at(part.len() / 2);
+    // The first is to be taken first.
+    let halves = [second, first].into_iter().filter(|it| !it.is_empty());
+    halves.map(<[usize]>::to_vec).collect()
+}

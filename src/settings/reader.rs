@@ -1,0 +1,132 @@
+//! Reads setting after setting and collects what is wrong, so that all of it is told at once.
+
+use std::fmt;
+
+use super::AppSettings;
+
+/// How a reference begins that the platform replaces by a secret.
+const KEY_VAULT_REFERENCE: &str = "@Microsoft.KeyVault(";
+
+/// A setting that is missing or cannot be used.
+#[derive(Clone, Debug, Eq, PartialEq)]
+struct Problem {
+    setting: &'static str,
+    text: String,
+}
+
+/// All that is wrong with the settings of one layer, or of several.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub(crate) struct SettingsError(Vec<Problem>);
+
+impl SettingsError {
+    /// Each problem by itself, the setting's name first.
+    pub fn lines(&self) -> impl Iterator<Item = String> + '_ {
+        self.0
+            .iter()
+            .map(|problem| format!("{} {}", problem.setting, problem.text))
+    }
+
+    /// Adds what is wrong with another layer. Layers may share a setting: it is told of once.
+    pub fn add(&mut self, other: Self) {
+        for problem in other.0 {
+            if !self.0.iter().any(|it| it.setting == problem.setting) {
+                self.0.push(problem);
+            }
+        }
+    }
+
+    /// Whether nothing is wrong.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl fmt::Display for SettingsError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let problems: Vec<_> = self.lines().collect();
+        match &problems[..] {
+            [one] => write!(f, "a setting needs attention: {one}"),
+            many => write!(
+                f,
+                "{} settings need attention: {}",
+                many.len(),
+                many.join("; ")
+            ),
+        }
+    }
+}
+
+impl std::error::Error for SettingsError {}
+
+/// Reads settings and collects what is wrong. A `None` of a required one stands for a problem noted.
+pub(crate) struct Reader<'a> {
+    settings: &'a AppSettings,
+    problems: SettingsError,
+}
+
+impl<'a> Reader<'a> {
+    /// Reads one layer, with what `read` makes of it.
+    pub fn read<T>(
+        settings: &'a AppSettings,
+        read: impl FnOnce(&mut Self) -> Option<T>,
+    ) -> Result<T, SettingsError> {
+        let mut reader = Self {
+            settings,
+            problems: SettingsError::default(),
+        };
+        match (read(&mut reader), reader.problems) {
+            (Some(layer), problems) if problems.is_empty() => Ok(layer),
+            (_, problems) => Err(problems),
+        }
+    }
+
+    /// A setting's value. One that the platform was to take from a Key Vault and could not, and so
+    /// handed out as the reference itself, is a problem.
+    pub fn get(&mut self, setting: &'static str) -> Option<&'a str> {
+        let value = self.settings.get(setting)?;
+        if value.starts_with(KEY_VAULT_REFERENCE) {
+            return self.problem(
+                setting,
+                "is a Key Vault reference that was not resolved: give the app's identity the \
+                 role Key Vault Secrets User on the vault, see that the secret is there under \
+                 that name and enabled and that the vault's firewall lets the app in (Function \
+                 App, Environment variables, shows why it failed); then let the platform \
+                 fetch it again and restart the app (docs/operate.md, Keys)",
+            );
+        }
+        Some(value)
+    }
+
+    /// A setting that has to be there. `what` says what it is, where it is missing.
+    pub fn required<T>(
+        &mut self,
+        setting: &'static str,
+        what: &str,
+        parse: impl Fn(&str) -> Result<T, String>,
+    ) -> Option<T> {
+        if self.get(setting).is_none() {
+            return self.problem(setting, &format!("is missing: {what}"));
+        }
+        self.optional(setting, parse)
+    }
+
+    /// A setting that may be missing.
+    pub fn optional<T>(
+        &mut self,
+        setting: &'static str,
+        parse: impl Fn(&str) -> Result<T, String>,
+    ) -> Option<T> {
+        match parse(self.get(setting)?) {
+            Ok(value) => Some(value),
+            Err(problem) => self.problem(setting, &problem),
+        }
+    }
+
+    /// Notes what is wrong with a setting, unless something was noted before: one is enough.
+    pub fn problem<T>(&mut self, setting: &'static str, text: &str) -> Option<T> {
+        let text = text.to_owned();
+        self.problems
+            .add(SettingsError(vec![Problem { setting, text }]));
+        None
+    }
+}

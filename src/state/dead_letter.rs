@@ -1,0 +1,267 @@
+//! Dead letters as they are stored: a record that could not be delivered, and the reason.
+
+use std::sync::Arc;
+
+use chrono::{DateTime, SubsecRound as _, Utc};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use crate::error::BoxError;
+use crate::net::retry::Deadline;
+use crate::record::LogId;
+use crate::redact::Redaction;
+use crate::run::{DeadLetter, DeadLetters, Kept};
+use crate::storage::{Storage, StorageError, digest};
+
+/// Version of the stored form.
+const FORMAT: u32 = 1;
+/// Letters of an id that may stand in a path.
+const LONGEST_NAME: usize = 100;
+
+/// Why a dead letter was not kept, read or removed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum DeadLetterError {
+    /// It could not be written.
+    #[error("setting a record aside in {place}")]
+    Keep {
+        /// Where.
+        place: String,
+        /// What the storage said.
+        source: StorageError,
+    },
+    /// The storage could not be read.
+    #[error("reading {place}")]
+    Read {
+        /// Where.
+        place: String,
+        /// What the storage said.
+        source: StorageError,
+    },
+    /// What is there is no dead letter.
+    #[error("{place} is no dead letter")]
+    Unreadable {
+        /// Where.
+        place: String,
+        /// What is wrong with it.
+        source: serde_json::Error,
+    },
+    /// It could not be removed.
+    #[error("removing {place}")]
+    Remove {
+        /// Where.
+        place: String,
+        /// What the storage said.
+        source: StorageError,
+    },
+}
+
+/// Dead letters in the storage that the settings name: one object each, in
+/// `dead-letter/<tenant>/<destination>/`.
+pub(crate) struct DeadLetterStore {
+    storage: Arc<Storage>,
+    folder: String,
+    redaction: Redaction,
+}
+
+/// A dead letter as it is stored.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct StoredLetter {
+    format: u32,
+    /// The record's id, if it has one.
+    pub log_id: Option<LogId>,
+    /// Why it was set aside.
+    pub reason: String,
+    /// When.
+    pub set_aside_at: DateTime<Utc>,
+    /// The record, masked.
+    pub record: Box<RawValue>,
+}
+
+impl DeadLetterStore {
+    /// The dead letters of one destination of one tenant.
+    pub fn new(
+        storage: Arc<Storage>,
+        tenant: &str,
+        destination: &str,
+        redaction: Redaction,
+    ) -> Self {
+        Self {
+            storage,
+            folder: format!("dead-letter/{tenant}/{destination}"),
+            redaction,
+        }
+    }
+
+    /// The names of all dead letters.
+    pub async fn names(&self, deadline: Deadline) -> Result<Vec<String>, DeadLetterError> {
+        let paths = self.storage.list(&self.folder, deadline).await;
+        let paths = paths.map_err(|source| DeadLetterError::Read {
+            place: self.storage.location(&self.folder),
+            source,
+        })?;
+        let name = |path: &String| Some(path.rsplit('/').next()?.strip_suffix(".json")?.to_owned());
+        Ok(paths.iter().filter_map(name).collect())
+    }
+
+    /// The dead letter of this name, if there is one.
+    pub async fn read(
+        &self,
+        name: &str,
+        deadline: Deadline,
+    ) -> Result<Option<StoredLetter>, DeadLetterError> {
+        if !is_name(name) {
+            return Ok(None);
+        }
+        let path = self.path(name);
+        let place = self.storage.location(&path);
+        match self.storage.read(&path, deadline).await {
+            Ok(None) => Ok(None),
+            Ok(Some((json, _))) => match serde_json::from_slice(&json) {
+                Ok(letter) => Ok(Some(letter)),
+                Err(source) => Err(DeadLetterError::Unreadable { place, source }),
+            },
+            Err(source) => Err(DeadLetterError::Read { place, source }),
+        }
+    }
+
+    /// Removes the dead letter of this name.
+    pub async fn remove(&self, name: &str, deadline: Deadline) -> Result<(), DeadLetterError> {
+        let path = self.path(name);
+        let removed = self.storage.remove(&path, deadline).await;
+        removed.map_err(|source| DeadLetterError::Remove {
+            place: self.storage.location(&path),
+            source,
+        })
+    }
+
+    fn path(&self, name: &str) -> String {
+        format!("{}/{name}.json", self.folder)
+    }
+
+    async fn is_kept(&self, path: &str, deadline: Deadline) -> bool {
+        matches!(self.storage.read(path, deadline).await, Ok(Some(_)))
+    }
+}
+
+impl DeadLetters for DeadLetterStore {
+    async fn set_aside(
+        &self,
+        letter: DeadLetter<'_>,
+        now: DateTime<Utc>,
+        deadline: Deadline,
+    ) -> Result<Kept, BoxError> {
+        let path = self.path(&file_name(letter));
+        let json = stored(letter, now, self.redaction);
+        let place = self.storage.location(&path);
+        match self.storage.write(&path, json.into(), None, deadline).await {
+            Ok(_) => Ok(Kept {
+                place,
+                is_new: true,
+            }),
+            // It was read again, or an earlier run could not save its checkpoint.
+            Err(StorageError::Conflict) if self.is_kept(&path, deadline).await => Ok(Kept {
+                place,
+                is_new: false,
+            }),
+            Err(source) => Err(DeadLetterError::Keep { place, source }.into()),
+        }
+    }
+}
+
+fn stored(letter: DeadLetter, now: DateTime<Utc>, redaction: Redaction) -> Vec<u8> {
+    let line = redaction.line(letter.json);
+    // invariant: a record is JSON, and masking leaves JSON
+    #[allow(clippy::expect_used, reason = "stated above")]
+    let record = RawValue::from_string(line).expect("a record is JSON");
+    let stored = StoredLetter {
+        format: FORMAT,
+        log_id: letter.log_id.cloned(),
+        reason: letter.reason.to_owned(),
+        set_aside_at: now.trunc_subsecs(0),
+        record,
+    };
+    // invariant: a struct of texts has a JSON form
+    #[allow(clippy::expect_used, reason = "stated above")]
+    let json = serde_json::to_vec_pretty(&stored).expect("a dead letter has a JSON form");
+    json
+}
+
+/// The record's id as a file name, or where it is none of Auth0's, a digest of it; and where there
+/// is none, a digest of the record.
+fn file_name(letter: DeadLetter) -> String {
+    let name = letter.log_id.map_or(letter.json, LogId::as_str);
+    if is_name(name) {
+        return name.to_owned();
+    }
+    format!("sha256-{}", digest(name.as_bytes()))
+}
+
+/// Whether a text can be the name of a dead letter, and leads nowhere else.
+fn is_name(text: &str) -> bool {
+    let is_part = |it: u8| it.is_ascii_alphanumeric() || it == b'-';
+    (1..=LONGEST_NAME).contains(&text.len()) && text.bytes().all(is_part)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::net::retry::Jitter;
+    use crate::storage::folder::Folder;
+
+    #[tokio::test]
+    async fn a_dead_letter_holds_the_record_masked_and_the_reason() {
+        let folder = tempfile::tempdir().unwrap();
+        let storage = Storage::folder(Folder::new(folder.path().into()), Jitter::seeded(1));
+        let deadline = Deadline::after(Duration::from_mins(1));
+        storage.claim(deadline).await.unwrap();
+        let letters = DeadLetterStore::new(
+            Arc::new(storage),
+            "acme.auth0.com",
+            "log-analytics",
+            Redaction::On,
+        );
+        let now = "2026-11-21T08:00:00Z".parse().unwrap();
+        for (id, name) in [
+            ("9001", "9001"),
+            (
+                "../9001",
+                "sha256-d42f71ea51c4f44a4a41f9a837d864b450ee875fae735d3eb015c6306086efb5",
+            ),
+        ] {
+            let log_id = LogId::new(id);
+            let record = json!({"log_id": id, "client_secret": "hidden", "n": 1}).to_string();
+            let letter = DeadLetter {
+                log_id: Some(&log_id),
+                json: &record,
+                reason: "too large",
+            };
+            let mut places = Vec::new();
+            for is_new in [true, false] {
+                let kept = letters.set_aside(letter, now, deadline).await.unwrap();
+                assert_eq!(kept.is_new, is_new);
+                places.push(kept.place);
+            }
+            assert_eq!(places[0], places[1]);
+            assert!(
+                places[0].ends_with(&format!(
+                    "dead-letter/acme.auth0.com/log-analytics/{name}.json"
+                )),
+                "{places:?}"
+            );
+            let stored: Value =
+                serde_json::from_slice(&std::fs::read(&places[0]).unwrap()).unwrap();
+            assert_eq!(
+                stored,
+                json!({
+                    "format": 1, "log_id": id, "reason": "too large",
+                    "set_aside_at": "2026-11-21T08:00:00Z",
+                    "record": {"log_id": id, "client_secret": "***", "n": 1},
+                })
+            );
+        }
+    }
+}

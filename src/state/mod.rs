@@ -1,0 +1,13 @@
+//! What is kept between runs: the checkpoint of each destination, which is its ledger, and its dead
+//! letters. Over any storage, and for any destination.
+
+mod checkpoint;
+mod dead_letter;
+mod format;
+mod ledger;
+mod store;
+
+pub(crate) use self::checkpoint::Checkpoint;
+pub(crate) use self::dead_letter::{DeadLetterStore, StoredLetter};
+pub(crate) use self::ledger::CheckpointLedger;
+pub(crate) use self::store::CheckpointStore;

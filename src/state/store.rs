@@ -1,0 +1,308 @@
+//! Checkpoints in the storage that the settings name, in two generations.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+use chrono::{DateTime, Utc};
+use tracing::warn;
+
+use super::checkpoint::Checkpoint;
+use super::format::{self, Unreadable};
+use crate::error::with_causes;
+use crate::net::retry::Deadline;
+use crate::storage::{Storage, StorageError, Version, digest};
+
+/// Why a checkpoint was not loaded or saved.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CheckpointError {
+    /// The storage could not be read.
+    #[error("reading the checkpoint {path}")]
+    Read {
+        /// Where it is kept.
+        path: String,
+        /// What the storage said.
+        source: StorageError,
+    },
+    /// What is stored there is of no use.
+    #[error(
+        "the checkpoint {path} cannot be used; \
+         `auth0-poller checkpoint set --from …` writes a new one"
+    )]
+    Unreadable {
+        /// Where it is kept.
+        path: String,
+        /// What is wrong with it.
+        source: Unreadable,
+    },
+    /// The storage could not be written.
+    #[error("saving the checkpoint {path}")]
+    Write {
+        /// Where it is kept.
+        path: String,
+        /// What the storage said.
+        source: StorageError,
+    },
+    /// It is not as this run has left it.
+    #[error(
+        "the checkpoint {path} was changed or removed by something else during this run, so the \
+         run gives way: by `checkpoint set`, or by a second poller, of which there must be none \
+         for the same tenant and destination"
+    )]
+    Conflict {
+        /// Where it is kept.
+        path: String,
+    },
+}
+
+impl CheckpointError {
+    /// Whether the storage may be there again later.
+    pub fn may_pass(&self) -> bool {
+        match self {
+            Self::Read { source, .. } | Self::Write { source, .. } => source.may_pass(),
+            Self::Unreadable { .. } | Self::Conflict { .. } => false,
+        }
+    }
+}
+
+/// What a store holds.
+#[derive(Debug)]
+pub(crate) enum Found {
+    /// There has never been a checkpoint.
+    Nothing,
+    /// A checkpoint.
+    Newest(Checkpoint),
+    /// The one before it, since the newest cannot be read.
+    Previous(Checkpoint),
+    /// There was a checkpoint, and no generation of it can be read.
+    Lost,
+}
+
+/// What a store holds, and the version under which it does.
+#[derive(Debug)]
+pub(crate) struct Loaded {
+    /// What is stored.
+    pub found: Found,
+    /// What the next save has to name; `None` if there is nothing to replace.
+    pub version: Option<Version>,
+}
+
+/// The checkpoint of one destination of one tenant.
+///
+/// A save succeeds only over the version that was read or saved last, so that of two pollers one
+/// notices the other. It may be repeated until the deadline, but never turns a version it wrote
+/// itself into a conflict.
+///
+/// The first save after a load keeps what was loaded under another name. Should the newest
+/// generation turn out unreadable, the one before it is used: some records come twice then, and
+/// none is lost.
+pub(crate) struct CheckpointStore {
+    storage: Arc<Storage>,
+    path: String,
+    writer: String,
+    /// What was loaded, until it is kept.
+    unkept: Mutex<Option<Bytes>>,
+}
+
+impl CheckpointStore {
+    /// The checkpoint of one destination of one tenant: `checkpoints/<tenant>/<destination>.json`.
+    /// `writer` stands in what this process writes, and in nothing that another one writes.
+    pub fn new(storage: Arc<Storage>, tenant: &str, destination: &str, writer: String) -> Self {
+        Self {
+            storage,
+            writer,
+            path: format!("checkpoints/{tenant}/{destination}"),
+            unkept: Mutex::default(),
+        }
+    }
+
+    /// The stored text, for people.
+    pub async fn text(&self, deadline: Deadline) -> Result<Option<String>, CheckpointError> {
+        let object = self.read(&self.newest(), deadline).await?;
+        Ok(object.map(|(bytes, _)| String::from_utf8_lossy(&bytes).into_owned()))
+    }
+
+    /// Puts `checkpoint` in the place of whatever is stored, readable or not. Answers with what
+    /// was stored, if it could be read.
+    pub async fn replace(
+        &self,
+        checkpoint: &Checkpoint,
+        now: DateTime<Utc>,
+        deadline: Deadline,
+    ) -> Result<Option<Checkpoint>, CheckpointError> {
+        self.claim(deadline).await?;
+        let (stored, version) = self.read(&self.newest(), deadline).await?.unzip();
+        self.save(checkpoint, version.as_ref(), now, deadline)
+            .await?;
+        Ok(stored.and_then(|json| format::read(&json).ok()))
+    }
+
+    /// Where it is kept, for people.
+    pub fn location(&self) -> String {
+        self.storage.location(&self.newest())
+    }
+
+    fn newest(&self) -> String {
+        format!("{}.json", self.path)
+    }
+
+    fn previous(&self) -> String {
+        format!("{}.previous.json", self.path)
+    }
+
+    async fn claim(&self, deadline: Deadline) -> Result<(), CheckpointError> {
+        let claimed = self.storage.claim(deadline).await;
+        claimed.map_err(|source| self.read_error(&self.newest(), source))
+    }
+
+    async fn read(
+        &self,
+        path: &str,
+        deadline: Deadline,
+    ) -> Result<Option<(Bytes, Version)>, CheckpointError> {
+        let read = self.storage.read(path, deadline).await;
+        read.map_err(|source| self.read_error(path, source))
+    }
+
+    fn read_error(&self, path: &str, source: StorageError) -> CheckpointError {
+        CheckpointError::Read {
+            path: self.storage.location(path),
+            source,
+        }
+    }
+
+    /// The generation before the newest, and where there is none that can be read, what is stored
+    /// instead of it.
+    async fn load_previous(
+        &self,
+        deadline: Deadline,
+    ) -> Result<Result<Checkpoint, Option<Bytes>>, CheckpointError> {
+        let Some((json, _)) = self.read(&self.previous(), deadline).await? else {
+            return Ok(Err(None));
+        };
+        match format::read(&json) {
+            Ok(checkpoint) => Ok(Ok(checkpoint)),
+            Err(problem) => self.unless_newer(problem).map(|_| Err(Some(json))),
+        }
+    }
+
+    /// What another version of this program has written is not lost.
+    fn unless_newer(&self, problem: Unreadable) -> Result<Unreadable, CheckpointError> {
+        match problem {
+            Unreadable::Newer(_) => Err(CheckpointError::Unreadable {
+                path: self.location(),
+                source: problem,
+            }),
+            _ => Ok(problem),
+        }
+    }
+
+    /// Keeps what cannot be read for whoever wants to see it, under a name made of its content.
+    async fn set_aside(&self, content: Bytes, deadline: Deadline) -> Result<(), CheckpointError> {
+        let digest = digest(&content);
+        let path = format!("{}.unreadable-{}.json", self.path, &digest[..8]);
+        match self.storage.write(&path, content, None, deadline).await {
+            Ok(_) | Err(StorageError::Conflict) => Ok(()),
+            Err(source) => Err(self.write_error(&path, source)),
+        }
+    }
+
+    fn write_error(&self, path: &str, source: StorageError) -> CheckpointError {
+        CheckpointError::Write {
+            path: self.storage.location(path),
+            source,
+        }
+    }
+
+    /// Keeps what was loaded as the generation before the one that is about to be saved.
+    async fn keep_previous(&self, deadline: Deadline) -> Result<(), CheckpointError> {
+        let Some(json) = self.unkept().clone() else {
+            return Ok(());
+        };
+        let path = self.previous();
+        let (stored, version) = self.read(&path, deadline).await?.unzip();
+        if stored.as_ref() != Some(&json) {
+            let written = self.storage.write(&path, json, version.as_ref(), deadline);
+            written
+                .await
+                .map_err(|source| self.write_error(&path, source))?;
+        }
+        *self.unkept() = None;
+        Ok(())
+    }
+
+    fn unkept(&self) -> MutexGuard<'_, Option<Bytes>> {
+        self.unkept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl CheckpointStore {
+    /// Reads the checkpoint.
+    pub async fn load(&self, deadline: Deadline) -> Result<Loaded, CheckpointError> {
+        self.claim(deadline).await?;
+        *self.unkept() = None;
+        let newest = self.read(&self.newest(), deadline).await?;
+        let (json, version) = newest.unzip();
+        let problem = match json.as_ref().map(|json| format::read(json)) {
+            Some(Ok(checkpoint)) => {
+                *self.unkept() = json;
+                let found = Found::Newest(checkpoint);
+                return Ok(Loaded { found, version });
+            }
+            Some(Err(problem)) => with_causes(&self.unless_newer(problem)?),
+            None => "it is not there".to_owned(),
+        };
+        let found = match (self.load_previous(deadline).await?, json) {
+            (Err(None), None) => Found::Nothing,
+            (Ok(checkpoint), _) => {
+                warn!(
+                    "the checkpoint {} cannot be used ({problem}), so the one before it is",
+                    self.location()
+                );
+                Found::Previous(checkpoint)
+            }
+            (Err(previous), json) => {
+                for content in [previous, json].into_iter().flatten() {
+                    self.set_aside(content, deadline).await?;
+                }
+                warn!(
+                    "the checkpoint {} cannot be used ({problem}), nor one before it; both are \
+                     set aside beside it",
+                    self.location()
+                );
+                Found::Lost
+            }
+        };
+        Ok(Loaded { found, version })
+    }
+
+    /// Saves the checkpoint over `version`, or as the first one if that is `None`.
+    pub async fn save(
+        &self,
+        checkpoint: &Checkpoint,
+        version: Option<&Version>,
+        now: DateTime<Utc>,
+        deadline: Deadline,
+    ) -> Result<Version, CheckpointError> {
+        self.keep_previous(deadline).await?;
+        let path = self.newest();
+        let json = format::write(checkpoint, now, &self.writer);
+        let written = self
+            .storage
+            .write(&path, json.clone(), version, deadline)
+            .await;
+        match written {
+            Ok(version) => Ok(version),
+            // A write whose answer was lost, and which was then repeated, meets itself.
+            Err(StorageError::Conflict) => match self.read(&path, deadline).await? {
+                Some((stored, version)) if stored == json => Ok(version),
+                _ => Err(CheckpointError::Conflict {
+                    path: self.location(),
+                }),
+            },
+            Err(source) => Err(self.write_error(&path, source)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,146 @@
+use std::time::Duration;
+
+use super::*;
+use crate::net::retry::Jitter;
+use crate::record::{LogId, Position, Start};
+use crate::storage::folder::Folder;
+
+/// 2026-11-21 at this time of day.
+fn at(clock: &str) -> DateTime<Utc> {
+    format!("2026-11-21T{clock}Z").parse().unwrap()
+}
+
+#[tokio::test]
+async fn a_save_whose_answer_was_lost_meets_itself_and_not_another() {
+    let temp = tempfile::tempdir().unwrap();
+    let folder = Folder::new(temp.path().into());
+    let storage = Arc::new(Storage::folder(folder, Jitter::seeded(1)));
+    let store =
+        |writer: &str| CheckpointStore::new(Arc::clone(&storage), "acme", "memory", writer.into());
+    let deadline = Deadline::after(Duration::from_mins(1));
+    let checkpoint = Checkpoint::first(Start::Oldest);
+    let now = at("08:00:00");
+    let mine = store("me");
+    let version = mine.save(&checkpoint, None, now, deadline).await.unwrap();
+    let again = mine.save(&checkpoint, None, now, deadline).await.unwrap();
+    assert_eq!(version, again);
+    let theirs = store("they").save(&checkpoint, None, now, deadline).await;
+    assert!(matches!(theirs, Err(CheckpointError::Conflict { .. })));
+}
+
+/// A store in a folder, as each process makes one.
+struct Stores(tempfile::TempDir);
+
+impl Stores {
+    fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    /// The store of one more process.
+    fn open(&self) -> CheckpointStore {
+        let folder = Folder::new(self.0.path().into());
+        let storage = Arc::new(Storage::folder(folder, Jitter::seeded(1)));
+        CheckpointStore::new(storage, "acme", "memory", "me".into())
+    }
+
+    /// Makes a run that saves these checkpoints one after the other.
+    async fn save(&self, checkpoints: &[Checkpoint]) {
+        let store = self.open();
+        let deadline = Deadline::after(Duration::from_mins(1));
+        let mut version = store.load(deadline).await.unwrap().version;
+        for checkpoint in checkpoints {
+            let saved = store.save(checkpoint, version.as_ref(), at("08:00:00"), deadline);
+            version = Some(saved.await.unwrap());
+        }
+    }
+
+    async fn load(&self) -> Result<Found, CheckpointError> {
+        let deadline = Deadline::after(Duration::from_mins(1));
+        Ok(self.open().load(deadline).await?.found)
+    }
+
+    fn file(&self, generation: &str) -> std::path::PathBuf {
+        let name = format!("checkpoints/acme/memory{generation}.json");
+        self.0.path().join(name)
+    }
+
+    fn names(&self) -> Vec<String> {
+        let entries = std::fs::read_dir(self.0.path().join("checkpoints/acme")).unwrap();
+        let names = entries.map(|it| it.unwrap().file_name().into_string().unwrap());
+        let mut names: Vec<_> = names.collect();
+        names.sort();
+        names
+    }
+}
+
+fn behind(clock: &str) -> Checkpoint {
+    Checkpoint::set(Position::After(LogId::synthetic("900", at(clock))))
+}
+
+#[tokio::test]
+async fn the_state_before_the_run_is_used_where_the_newest_is_unreadable_or_gone() {
+    let stores = Stores::new();
+    assert!(matches!(stores.load().await.unwrap(), Found::Nothing));
+    stores.save(&[behind("08:00:00")]).await;
+    stores.save(&[behind("08:01:00"), behind("08:02:00")]).await;
+    let Found::Newest(newest) = stores.load().await.unwrap() else {
+        panic!("the newest is fine");
+    };
+    assert_eq!(newest, behind("08:02:00"));
+
+    for break_it in [
+        |file: &std::path::Path| std::fs::write(file, [0; 100]).unwrap(),
+        |file: &std::path::Path| std::fs::write(file, "").unwrap(),
+        |file: &std::path::Path| std::fs::remove_file(file).unwrap(),
+    ] {
+        break_it(&stores.file(""));
+        let Found::Previous(previous) = stores.load().await.unwrap() else {
+            panic!("the one before it is fine");
+        };
+        assert_eq!(previous, behind("08:00:00"));
+        // It goes on from there.
+        stores.save(&[behind("08:03:00")]).await;
+        assert!(
+            matches!(stores.load().await.unwrap(), Found::Newest(it) if it == behind("08:03:00"))
+        );
+    }
+    assert_eq!(stores.names(), ["memory.json", "memory.previous.json"]);
+}
+
+#[tokio::test]
+async fn where_no_generation_is_readable_both_are_set_aside_and_a_new_one_can_be_saved() {
+    let stores = Stores::new();
+    stores.save(&[behind("08:00:00")]).await;
+    stores.save(&[behind("08:01:00")]).await;
+    std::fs::write(stores.file(""), "half a check").unwrap();
+    std::fs::write(stores.file(".previous"), [0; 9]).unwrap();
+    for _ in 0..2 {
+        assert!(matches!(stores.load().await.unwrap(), Found::Lost));
+    }
+    let names = stores.names();
+    let kept = names.iter().filter(|name| name.contains(".unreadable-"));
+    let mut kept: Vec<_> = kept
+        .map(|name| std::fs::read(stores.0.path().join("checkpoints/acme").join(name)).unwrap())
+        .collect();
+    kept.sort();
+    assert_eq!(kept, [vec![0; 9], b"half a check".to_vec()]);
+    stores.save(&[behind("08:02:00")]).await;
+    assert!(matches!(stores.load().await.unwrap(), Found::Newest(_)));
+}
+
+#[tokio::test]
+async fn what_a_newer_version_has_written_is_not_touched() {
+    let stores = Stores::new();
+    stores.save(&[behind("08:00:00")]).await;
+    stores.save(&[behind("08:01:00")]).await;
+    let newer = std::fs::read_to_string(stores.file("")).unwrap();
+    let newer = newer.replace("\"format\": 2", "\"format\": 3");
+    std::fs::write(stores.file(""), &newer).unwrap();
+    let error = stores.load().await.unwrap_err();
+    assert!(
+        matches!(error, CheckpointError::Unreadable { .. }),
+        "{error}"
+    );
+    assert_eq!(std::fs::read_to_string(stores.file("")).unwrap(), newer);
+    assert_eq!(stores.names(), ["memory.json", "memory.previous.json"]);
+}

@@ -1,0 +1,156 @@
+//! Where state is kept, by the settings that the Functions host uses for its own.
+
+use std::path::PathBuf;
+
+use crate::azure::account::{Account, Invalid};
+use crate::azure::principal::managed_identity;
+use crate::settings::Reader;
+
+/// The settings that are read here.
+pub(crate) const SETTINGS: [&str; 5] = [
+    "AzureWebJobsStorage",
+    "AzureWebJobsStorage__accountName",
+    "AzureWebJobsStorage__blobServiceUri",
+    "AzureWebJobsStorage__clientId",
+    "CHECKPOINT_DIR",
+];
+
+const DEFAULT_FOLDER: &str = ".auth0-poller";
+
+/// Where state is kept.
+#[derive(Clone, Debug)]
+pub(crate) enum StorageSettings {
+    /// In a storage account.
+    Azure(Account),
+    /// In a folder.
+    Folder(PathBuf),
+}
+
+impl StorageSettings {
+    /// Reads the settings of the storage. Under the host a folder has to be chosen: the file system
+    /// there goes with the instance, and the next one would begin anew.
+    pub fn read(reader: &mut Reader, is_under_host: bool) -> Option<Self> {
+        let (setting, account) = if let Some(text) = reader.get("AzureWebJobsStorage") {
+            ("AzureWebJobsStorage", Account::from_connection_string(text))
+        } else if let Some(text) = reader.get("AzureWebJobsStorage__blobServiceUri") {
+            let setting = "AzureWebJobsStorage__blobServiceUri";
+            let identity = identity(reader, setting)?;
+            (setting, Account::from_blob_service(text, identity))
+        } else if let Some(text) = reader.get("AzureWebJobsStorage__accountName") {
+            let setting = "AzureWebJobsStorage__accountName";
+            let identity = identity(reader, setting)?;
+            (setting, Account::from_name(text, identity))
+        } else {
+            let folder = reader.get("CHECKPOINT_DIR");
+            if folder.is_none() && is_under_host {
+                return reader.problem(
+                    "AzureWebJobsStorage",
+                    "is missing, and so are AzureWebJobsStorage__blobServiceUri and \
+                     AzureWebJobsStorage__accountName (names are case-sensitive): without one of \
+                     them checkpoints would go with the instance; set the one that the Function \
+                     App's storage is known by, or CHECKPOINT_DIR to a folder that lasts",
+                );
+            }
+            let folder = folder.unwrap_or(DEFAULT_FOLDER);
+            return Some(Self::Folder(folder.into()));
+        };
+        match account {
+            Ok(account) => Some(Self::Azure(account)),
+            Err(Invalid(problem)) => reader.problem(setting, &format!("cannot be used: {problem}")),
+        }
+    }
+}
+
+fn identity(
+    reader: &mut Reader,
+    setting: &'static str,
+) -> Option<crate::azure::identity::Principal> {
+    let client_id = reader.get("AzureWebJobsStorage__clientId");
+    managed_identity(reader, setting, client_id.map(str::to_owned))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::azure::account::Credential;
+    use crate::azure::identity::Principal;
+    use crate::settings::{AppSettings, SettingsError};
+
+    fn read(
+        settings: &[(&str, &str)],
+        is_under_host: bool,
+    ) -> Result<StorageSettings, SettingsError> {
+        let settings: AppSettings = settings.iter().copied().collect();
+        Reader::read(&settings, |reader| {
+            StorageSettings::read(reader, is_under_host)
+        })
+    }
+
+    const IDENTITY: [(&str, &str); 2] = [
+        ("IDENTITY_ENDPOINT", "http://localhost:8081/msi/token"),
+        ("IDENTITY_HEADER", "header"),
+    ];
+
+    #[test]
+    fn an_account_is_named_by_what_the_functions_host_uses() {
+        for (setting, value) in [
+            ("AzureWebJobsStorage__accountName", "acme"),
+            (
+                "AzureWebJobsStorage__blobServiceUri",
+                "https://acme.blob.core.windows.net",
+            ),
+        ] {
+            let named = [(setting, value), ("AzureWebJobsStorage__clientId", "c1")];
+            let settings = read(&[&IDENTITY[..], &named].concat(), true).unwrap();
+            let StorageSettings::Azure(account) = settings else {
+                panic!("a folder");
+            };
+            assert_eq!(
+                account.endpoint.as_str(),
+                "https://acme.blob.core.windows.net/"
+            );
+            let Credential::Identity(principal) = account.credential else {
+                panic!("a key");
+            };
+            assert!(
+                matches!(*principal, Principal::Managed { client_id: Some(id), .. } if id == "c1")
+            );
+            assert_eq!(
+                read(&named, true).unwrap_err().to_string(),
+                format!(
+                    "a setting needs attention: {setting} needs a managed identity, and there is \
+                     none here: in Azure turn the Function App's system-assigned identity on and \
+                     restart the app; elsewhere use other settings"
+                )
+            );
+        }
+    }
+
+    #[test]
+    fn a_connection_string_that_opens_nothing_is_a_problem() {
+        let refused = read(&[("AzureWebJobsStorage", "AccountName=acme")], false);
+        assert_eq!(
+            refused.unwrap_err().to_string(),
+            "a setting needs attention: AzureWebJobsStorage cannot be used: it has neither \
+             AccountKey nor SharedAccessSignature"
+        );
+    }
+
+    #[test]
+    fn under_the_host_a_folder_is_a_choice_and_never_what_is_left() {
+        let folder = |settings: &[(&str, &str)], is_under_host| match read(settings, is_under_host)
+        {
+            Ok(StorageSettings::Folder(path)) => Ok(path.display().to_string()),
+            other => Err(format!("{other:?}")),
+        };
+        assert_eq!(folder(&[], false), Ok(".auth0-poller".into()));
+        for is_under_host in [false, true] {
+            let chosen = [("CHECKPOINT_DIR", "/data")];
+            assert_eq!(folder(&chosen, is_under_host), Ok("/data".into()));
+        }
+        let refused = folder(&[], true).unwrap_err();
+        for name in ["AzureWebJobsStorage__blobServiceUri", "CHECKPOINT_DIR"] {
+            assert!(refused.contains(name), "{refused}");
+        }
+    }
+}
