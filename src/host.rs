@@ -196,6 +196,7 @@ impl TimerFunction {
 
     /// Makes the app, and tells of settings that are of no use before the first invocation does.
     pub async fn prepare(self: Arc<Self>) {
+        self.layers.warn_of_misspelt();
         match self.app().await {
             Err(error) => error!("every invocation will fail: {error}"),
             Ok(app) => {

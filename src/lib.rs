@@ -36,6 +36,8 @@ pub mod redact;
 mod report;
 mod run;
 mod settings;
+#[cfg(test)]
+mod simulation;
 mod state;
 mod storage;
 pub mod table;

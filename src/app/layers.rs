@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
+use tracing::warn;
 
 use super::{AppError, Books, Purpose};
 use crate::auth0::{self, Domain, TenantSettings};
@@ -17,7 +18,7 @@ use crate::net::http::{self, Proxy};
 use crate::net::retry::Jitter;
 use crate::redact::Redaction;
 use crate::run::{self, Policy};
-use crate::settings::{AppSettings, Reader, SettingsError, values};
+use crate::settings::{AppSettings, Misspelt, Reader, SettingsError, values};
 use crate::state::{CheckpointStore, DeadLetterStore};
 use crate::storage::settings::StorageSettings;
 use crate::storage::{self, Storage, azure, folder};
@@ -81,6 +82,14 @@ impl Layers {
             purpose,
             clock,
             jitter,
+        }
+    }
+
+    /// Warns of names that are set and not read, but look like one that is. Those of the storage are
+    /// an error, where the storage is asked for.
+    pub fn warn_of_misspelt(&self) {
+        for Misspelt { given, meant, .. } in self.settings.misspelt(&setting_names()) {
+            warn!("the setting {given} is not read; {meant} is (names are case-sensitive)");
         }
     }
 
@@ -161,7 +170,10 @@ impl Layers {
 
     pub(super) fn storage(&self, tools: &Tools) -> Result<Arc<Storage>, AppError> {
         let is_under_host = matches!(self.purpose, Purpose::Host);
-        let settings = self.read(|reader| StorageSettings::read(reader, is_under_host))?;
+        let settings = self.read(|reader| {
+            self.judge_storage_names(reader)?;
+            StorageSettings::read(reader, is_under_host)
+        })?;
         let jitter = self.jitter.clone();
         let storage = match settings {
             StorageSettings::Azure(account) => {
@@ -172,6 +184,19 @@ impl Layers {
             StorageSettings::Folder(path) => Storage::folder(folder::Folder::new(path), jitter),
         };
         Ok(Arc::new(storage))
+    }
+
+    /// Refuses a storage that is named by a setting that is not read: checkpoints would be kept
+    /// elsewhere than is meant, and nobody would notice.
+    fn judge_storage_names(&self, reader: &mut Reader) -> Option<()> {
+        for Misspelt { given, setting, .. } in self.settings.misspelt(&setting_names()) {
+            let is_storage = storage::settings::SETTINGS.contains(&setting);
+            if is_storage && self.settings.get(setting).is_none() {
+                let problem = format!("is not set, but {given} is, which is not read");
+                return reader.problem(setting, &format!("{problem} (names are case-sensitive)"));
+            }
+        }
+        Some(())
     }
 
     pub(super) fn build(

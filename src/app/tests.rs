@@ -54,13 +54,13 @@ fn the_sample_lacks_nothing_but_what_only_its_user_knows() {
     let sample = include_str!("../../local.settings.sample.json");
     let filled_in: AppSettings = REFERENCE.into_iter().collect();
     let filled_in = layers(
-        filled_in.or_local(sample).unwrap(),
+        filled_in.or_local(sample.as_bytes()).unwrap(),
         Purpose::CommandLine { destination: None },
     );
     assert!(App::new(&filled_in, watch::channel(false).1).is_ok());
 
     let bare = layers(
-        AppSettings::default().or_local(sample).unwrap(),
+        AppSettings::default().or_local(sample.as_bytes()).unwrap(),
         Purpose::CommandLine { destination: None },
     );
     let Err(AppError::Settings(problems)) = App::new(&bare, watch::channel(false).1) else {
@@ -243,4 +243,29 @@ fn no_message_quotes_a_value() {
             assert!(!error.to_string().contains(secret), "{name}: {error}");
         }
     }
+}
+
+#[test]
+fn a_storage_that_is_named_by_a_setting_that_nobody_reads_is_refused() {
+    for (given, setting) in [
+        (
+            "AzureWebJobsStorage__AccountName",
+            "AzureWebJobsStorage__accountName",
+        ),
+        (
+            "AzureWebJobsStorage__serviceUri",
+            "AzureWebJobsStorage__blobServiceUri",
+        ),
+        ("azureWebJobsStorage", "AzureWebJobsStorage"),
+        ("CheckpointDir", "CHECKPOINT_DIR"),
+    ] {
+        let told = format!(
+            "a setting needs attention: {setting} is not set, but {given} is, which is not read \
+             (names are case-sensitive)"
+        );
+        assert_eq!(problem(&[(given, "x")]), told);
+    }
+    // Here it is no more than a leftover.
+    assert!(app(&[("CheckpointDir", "x"), ("CHECKPOINT_DIR", "y")]).is_ok());
+    assert!(app(&[("DESTINATION", "x")]).is_ok());
 }

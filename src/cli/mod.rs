@@ -134,19 +134,24 @@ type Exit = Result<ExitCode, ExitCode>;
 /// The settings of a command, or why it cannot have them.
 fn layers(environment: Environment, destination: Option<String>) -> Result<Layers, ExitCode> {
     let mut settings: AppSettings = environment.into_iter().collect();
-    match std::fs::read_to_string(LOCAL_SETTINGS) {
-        Ok(json) => {
-            settings = settings.or_local(&json).map_err(|error| {
-                note(format_args!("{error}"));
-                ExitCode::from(UNUSABLE)
-            })?;
-        }
+    let unusable = |error: &dyn std::fmt::Display| {
+        note(format_args!("{error}"));
+        ExitCode::from(UNUSABLE)
+    };
+    match std::fs::read(LOCAL_SETTINGS) {
+        Ok(file) => settings = settings.or_local(&file).map_err(|error| unusable(&error))?,
         Err(error) if error.kind() == ErrorKind::NotFound => {}
-        Err(error) => return Err(fail(&format!("reading {LOCAL_SETTINGS}"), &error)),
+        Err(error) => {
+            return Err(unusable(&format_args!(
+                "{LOCAL_SETTINGS} is in this folder and cannot be read ({error}); let this user \
+                 read it, or run the command in another folder"
+            )));
+        }
     }
     let purpose = Purpose::CommandLine { destination };
-    let (clock, jitter) = (clock::system(), Jitter::random());
-    Ok(Layers::new(settings, purpose, clock, jitter))
+    let layers = Layers::new(settings, purpose, clock::system(), Jitter::random());
+    layers.warn_of_misspelt();
+    Ok(layers)
 }
 
 /// Tells why there is nothing to work with.

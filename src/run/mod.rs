@@ -247,3 +247,6 @@ impl<S: Source, A: DeadLetters> Course<'_, S, A> {
         self.report(|report| report.gap = Some(gap));
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -29,6 +29,8 @@ impl<S: Source, A: DeadLetters> Course<'_, S, A> {
             return Err(Stop::OutOfTime);
         }
         let first = tokio::select! {
+            // In order, so that a run is the same each time.
+            biased;
             first = self.first_page(opening) => in_time(first)?,
             () = out.closed() => return Err(Stop::OutOfTime),
             () = self.asked_to_stop() => return Err(Stop::OutOfTime),
@@ -60,6 +62,7 @@ impl<S: Source, A: DeadLetters> Course<'_, S, A> {
                 return Err(Stop::OutOfTime);
             }
             page = tokio::select! {
+                biased;
                 page = self.run.source.after(&last, self.reading) => in_time(page)?,
                 () = out.closed() => return Err(Stop::OutOfTime),
                 () = self.asked_to_stop() => return Err(Stop::OutOfTime),

@@ -1,28 +1,39 @@
-//! `local.settings.json`, as the Functions tools use it on a laptop.
+//! `local.settings.json`, as the Functions tools use it on a laptop: JSON in UTF-8 or UTF-16, in which
+//! comments, trailing commas and values that are no texts are allowed.
 
-use std::collections::HashMap;
+use std::borrow::Cow;
 
-use serde::Deserialize;
+use jsonc_parser::{ParseOptions, parse_to_serde_value};
+use serde_json::{Map, Value};
 
 use super::AppSettings;
 
-#[derive(Deserialize)]
-struct LocalSettings {
-    #[serde(rename = "Values")]
-    values: HashMap<String, String>,
-    #[serde(rename = "IsEncrypted", default)]
-    is_encrypted: bool,
-}
+const UTF_8_MARK: &[u8] = &[0xEF, 0xBB, 0xBF];
+const UTF_16_MARKS: [([u8; 2], fn([u8; 2]) -> u16); 2] = [
+    ([0xFF, 0xFE], u16::from_le_bytes),
+    ([0xFE, 0xFF], u16::from_be_bytes),
+];
 
-/// Why `local.settings.json` is of no use.
-#[derive(Debug, thiserror::Error)]
+/// Why `local.settings.json` is of no use. What is in it is not quoted: it holds secrets.
+#[derive(Debug, Eq, PartialEq, thiserror::Error)]
 pub(crate) enum LocalSettingsError {
-    /// It is not what the Functions tools write.
-    #[error(
-        "local.settings.json is not of the form {{\"Values\": {{\"NAME\": \"value\"}}}} \
-         (line {}, column {})", .0.line(), .0.column()
-    )]
-    Form(#[from] serde_json::Error),
+    /// Not text.
+    #[error("local.settings.json is text neither in UTF-8 nor, with its mark, in UTF-16")]
+    Encoding,
+    /// Not JSON.
+    #[error("local.settings.json is no JSON (line {line}, column {column})")]
+    Json {
+        /// Where that shows.
+        line: usize,
+        /// Where in that line.
+        column: usize,
+    },
+    /// Not what the Functions tools write.
+    #[error("local.settings.json is not of the form {{\"Values\": {{\"NAME\": \"value\"}}}}")]
+    Form,
+    /// A value that cannot be a setting's.
+    #[error("local.settings.json gives {0} a list or an object, and a setting is a text")]
+    Value(String),
     /// Only the Functions tools can read it.
     #[error("local.settings.json is encrypted; `func settings decrypt` makes it readable")]
     Encrypted,
@@ -30,16 +41,63 @@ pub(crate) enum LocalSettingsError {
 
 impl AppSettings {
     /// Adds the values of a `local.settings.json` where there is none of that name yet.
-    pub fn or_local(mut self, json: &str) -> Result<Self, LocalSettingsError> {
-        let file: LocalSettings = serde_json::from_str(json.trim_start_matches('\u{feff}'))?;
-        if file.is_encrypted {
+    pub fn or_local(mut self, file: &[u8]) -> Result<Self, LocalSettingsError> {
+        let Value::Object(mut file) = parse(&text(file)?)? else {
+            return Err(LocalSettingsError::Form);
+        };
+        if file.get("IsEncrypted").is_some_and(is_true) {
             return Err(LocalSettingsError::Encrypted);
         }
-        for (name, value) in file.values {
+        let values: Map<String, Value> = match file.remove("Values") {
+            Some(Value::Object(values)) => values,
+            Some(Value::Null) | None => Map::new(),
+            Some(_) => return Err(LocalSettingsError::Form),
+        };
+        for (name, value) in values {
+            let value = match value {
+                Value::String(text) => text,
+                Value::Bool(_) | Value::Number(_) => value.to_string(),
+                Value::Null => continue,
+                Value::Array(_) | Value::Object(_) => return Err(LocalSettingsError::Value(name)),
+            };
             if self.get(&name).is_none() {
                 self.0.insert(name, value);
             }
         }
         Ok(self)
     }
+}
+
+fn is_true(value: &Value) -> bool {
+    match value {
+        Value::String(text) => text.eq_ignore_ascii_case("true"),
+        value => *value == Value::Bool(true),
+    }
+}
+
+/// The text of a file, without its mark.
+fn text(file: &[u8]) -> Result<Cow<'_, str>, LocalSettingsError> {
+    for (mark, unit) in UTF_16_MARKS {
+        if let Some(rest) = file.strip_prefix(&mark) {
+            let (units, odd) = rest.as_chunks::<2>();
+            let units: Vec<u16> = units.iter().map(|pair| unit(*pair)).collect();
+            let text = String::from_utf16(&units).ok().filter(|_| odd.is_empty());
+            return text.map(Cow::Owned).ok_or(LocalSettingsError::Encoding);
+        }
+    }
+    let file = file.strip_prefix(UTF_8_MARK).unwrap_or(file);
+    let text = std::str::from_utf8(file).map_err(|_| LocalSettingsError::Encoding)?;
+    Ok(Cow::Borrowed(text))
+}
+
+/// As lenient as the parser of the Functions tools.
+fn parse(text: &str) -> Result<Value, LocalSettingsError> {
+    let options = ParseOptions {
+        allow_missing_commas: false,
+        ..ParseOptions::default()
+    };
+    parse_to_serde_value(text, &options).map_err(|error| LocalSettingsError::Json {
+        line: error.line_display(),
+        column: error.column_display(),
+    })
 }

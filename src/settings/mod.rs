@@ -7,11 +7,13 @@
 //! No message quotes a value, since any may be a secret in the wrong place.
 
 mod local;
+mod misspelt;
 mod reader;
 pub(crate) mod values;
 
 use std::collections::HashMap;
 
+pub(crate) use self::misspelt::Misspelt;
 pub(crate) use self::reader::{Reader, SettingsError};
 
 /// Names and values, as the platform or a file provides them.

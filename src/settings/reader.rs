@@ -4,8 +4,8 @@ use std::fmt;
 
 use super::AppSettings;
 
-/// How a reference begins that the platform replaces by a secret.
-const KEY_VAULT_REFERENCE: &str = "@Microsoft.KeyVault(";
+/// How a reference begins that the platform replaces by a secret, in lower case.
+const KEY_VAULT_REFERENCE: &str = "@microsoft.keyvault(";
 
 /// A setting that is missing or cannot be used.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -84,11 +84,11 @@ impl<'a> Reader<'a> {
     /// handed out as the reference itself, is a problem.
     pub fn get(&mut self, setting: &'static str) -> Option<&'a str> {
         let value = self.settings.get(setting)?;
-        if value.starts_with(KEY_VAULT_REFERENCE) {
+        if is_reference(value) {
             return self.problem(
                 setting,
-                "is a Key Vault reference that was not resolved: give the app's identity the \
-                 role Key Vault Secrets User on the vault, see that the secret is there under \
+                "is a Key Vault reference that was not resolved: see that it is written \
+                 @Microsoft.KeyVault(SecretUri=…), without quotes; give the app's identity the role Key Vault Secrets User on the vault, see that the secret is there under \
                  that name and enabled and that the vault's firewall lets the app in (Function \
                  App, Environment variables, shows why it failed); then let the platform \
                  fetch it again and restart the app (docs/operate.md, Keys)",
@@ -129,4 +129,11 @@ impl<'a> Reader<'a> {
             .add(SettingsError(vec![Problem { setting, text }]));
         None
     }
+}
+
+/// Whether a value is a reference to a secret, also as people mistype it.
+fn is_reference(value: &str) -> bool {
+    let value = value.trim_start_matches(['"', '\'', ' ']);
+    let begin = value.get(..KEY_VAULT_REFERENCE.len());
+    begin.is_some_and(|it| it.eq_ignore_ascii_case(KEY_VAULT_REFERENCE))
 }

@@ -1,5 +1,3 @@
-use serde_json::json;
-
 use super::*;
 
 fn get(settings: &[(&str, &str)], name: &'static str) -> Result<Option<String>, String> {
@@ -18,19 +16,22 @@ fn a_blank_setting_is_an_unset_one_and_white_space_around_a_value_is_none_of_it(
 
 #[test]
 fn a_key_vault_reference_that_was_not_resolved_is_told_once_with_its_remedy() {
-    let reference = "@Microsoft.KeyVault(SecretUri=https://acme.vault.azure.net/secrets/s/)";
-    let settings: AppSettings = [("A", reference)].into_iter().collect();
-    let error = Reader::read(&settings, |reader| {
-        reader.get("A");
-        reader.required("A", "a thing", |text| Ok(text.to_owned()))
-    });
-    let error = error.unwrap_err();
-    let lines: Vec<_> = error.lines().collect();
-    assert_eq!(lines.len(), 1, "{lines:?}");
-    assert!(
-        lines[0].starts_with("A is a Key Vault reference that was not resolved: give the"),
-        "{lines:?}"
-    );
+    for reference in [
+        "@Microsoft.KeyVault(SecretUri=https://acme.vault.azure.net/secrets/s/)",
+        "@microsoft.keyvault(VaultName=acme;SecretName=s)",
+        "\"@Microsoft.KeyVault(SecretUri=https://acme.vault.azure.net/secrets/s/)\"",
+    ] {
+        let settings: AppSettings = [("A", reference)].into_iter().collect();
+        let error = Reader::read(&settings, |reader| {
+            reader.get("A");
+            reader.required("A", "a thing", |text| Ok(text.to_owned()))
+        });
+        let error = error.unwrap_err();
+        let lines: Vec<_> = error.lines().collect();
+        assert_eq!(lines.len(), 1, "{lines:?}");
+        let told = "A is a Key Vault reference that was not resolved: see that it is written";
+        assert!(lines[0].starts_with(told), "{lines:?}");
+    }
 }
 
 #[test]
@@ -55,28 +56,82 @@ fn all_problems_of_several_layers_are_told_each_setting_once() {
     );
 }
 
-#[test]
-fn the_local_file_fills_in_what_is_not_set() {
+fn with_local(file: impl AsRef<[u8]>) -> Result<AppSettings, String> {
     let set: AppSettings = [("A", "1"), ("B", " ")].into_iter().collect();
-    let file = json!({"IsEncrypted": false, "Values": {"A": "2", "B": "3", "C": "4"}});
-    let set = set.or_local(&format!("\u{feff}{file}")).unwrap();
-    assert_eq!(
-        ["A", "B", "C"].map(|it| set.get(it).unwrap()),
-        ["1", "3", "4"]
-    );
+    set.or_local(file.as_ref())
+        .map_err(|error| error.to_string())
 }
 
 #[test]
-fn a_local_file_of_another_form_is_refused_with_the_place() {
-    let refused = |json: &str| {
-        let refused = AppSettings::default().or_local(json);
-        refused.err().unwrap().to_string()
+fn the_local_file_fills_in_what_is_not_set() {
+    let file = r#"{"IsEncrypted": false, "Values": {"A": "2", "B": "3", "C": "4"}}"#;
+    let utf_16 = |unit: fn(u16) -> [u8; 2]| {
+        let text = format!("\u{feff}{file}");
+        text.encode_utf16().flat_map(unit).collect::<Vec<_>>()
     };
-    assert_eq!(
-        refused(r#"{"Values": {"DOMAIN": {}}}"#),
-        "local.settings.json is not of the form {\"Values\": {\"NAME\": \"value\"}} \
-         (line 1, column 22)"
-    );
-    let encrypted = refused(r#"{"IsEncrypted": true, "Values": {}}"#);
-    assert!(encrypted.contains("`func settings decrypt`"), "{encrypted}");
+    for file in [
+        file.as_bytes().to_vec(),
+        format!("\u{feff}{file}").into_bytes(),
+        utf_16(u16::to_le_bytes),
+        utf_16(u16::to_be_bytes),
+    ] {
+        let set = with_local(file).unwrap();
+        let values = ["A", "B", "C"].map(|it| set.get(it).unwrap());
+        assert_eq!(values, ["1", "3", "4"]);
+    }
+}
+
+#[test]
+fn the_local_file_may_hold_what_the_tools_that_share_it_take() {
+    let file = r#"{
+        // a comment, and values that are no texts
+        "Values": {
+            "TEXT": "t", /* another */
+            "BOOL": true, "NUMBER": 5, "NULL": null,
+        },
+        "ConnectionStrings": {}, "Host": {"CORS": "*"},
+    }"#;
+    let set = with_local(file).unwrap();
+    let values = ["TEXT", "BOOL", "NUMBER", "NULL"].map(|it| set.get(it));
+    assert_eq!(values, [Some("t"), Some("true"), Some("5"), None]);
+    assert!(with_local("{}").is_ok());
+}
+
+#[test]
+fn of_a_local_file_that_is_of_no_use_the_fault_is_named_and_nothing_quoted() {
+    for (file, fault) in [
+        (
+            &b"\xff\xfeA"[..],
+            "is text neither in UTF-8 nor, with its mark, in UTF-16",
+        ),
+        (
+            b"{\"Values\": {\"A\": \"\xff\"}}",
+            "is text neither in UTF-8",
+        ),
+        (
+            b"{\"Values\": {\n\"A\": \"hunter2\" \"B\": 1}}",
+            "is no JSON (line 2, column ",
+        ),
+        (
+            b"",
+            "is not of the form {\"Values\": {\"NAME\": \"value\"}}",
+        ),
+        (b"[]", "is not of the form"),
+        (b"{\"Values\": []}", "is not of the form"),
+        (
+            b"{\"Values\": {\"A\": {\"b\": \"hunter2\"}}}",
+            "gives A a list or an object",
+        ),
+        (
+            b"{\"IsEncrypted\": true, \"Values\": {}}",
+            "is encrypted; `func settings decrypt`",
+        ),
+    ] {
+        let refused = with_local(file).err().unwrap();
+        assert!(
+            refused.starts_with(&format!("local.settings.json {fault}")),
+            "{refused}"
+        );
+        assert!(!refused.contains("hunter2"), "{refused}");
+    }
 }

@@ -99,6 +99,12 @@ impl Checkpoint {
         }
     }
 
+    /// Whether nothing was delivered or set aside yet, so that the start may still be changed.
+    #[cfg(test)]
+    pub fn is_untouched(&self) -> bool {
+        self.newest.is_none()
+    }
+
     /// Whether this record is known to be handled.
     pub fn has_handled(&self, id: &LogId) -> bool {
         self.cursor.as_ref().is_some_and(|cursor| id <= cursor) || self.remembers(id)

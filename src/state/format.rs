@@ -148,7 +148,7 @@ pub(super) fn write(checkpoint: &Checkpoint, saved_at: DateTime<Utc>, writer: &s
 }
 
 /// Reads what this version or an earlier one has written.
-pub(super) fn read(json: &[u8]) -> Result<Checkpoint, Unreadable> {
+pub(crate) fn read(json: &[u8]) -> Result<Checkpoint, Unreadable> {
     let Head { format } = serde_json::from_slice(json).map_err(Unreadable::Json)?;
     let written: Format2 = match format {
         ..FORMAT => {

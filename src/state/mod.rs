@@ -9,5 +9,9 @@ mod store;
 
 pub(crate) use self::checkpoint::Checkpoint;
 pub(crate) use self::dead_letter::{DeadLetterStore, StoredLetter};
+#[cfg(test)]
+pub(crate) use self::format::read as read_checkpoint;
 pub(crate) use self::ledger::CheckpointLedger;
 pub(crate) use self::store::CheckpointStore;
+#[cfg(test)]
+pub(crate) use self::store::Found;

@@ -15,10 +15,8 @@ fn poison(world: &World, places: impl IntoIterator<Item = usize>) -> Vec<String>
 }
 
 /// Asserts that all but these landed, each once.
-fn assert_landed_but(world: &World, letters: &[String]) {
-    let mut dead = world.state().dead_letters.clone();
-    dead.sort();
-    assert_eq!(dead, letters);
+async fn assert_landed_but(world: &World, letters: &[String]) {
+    assert_eq!(world.dead_letters().await, letters);
     let mut landed = world.landed();
     landed.extend(
         letters
@@ -38,7 +36,7 @@ async fn a_refused_record_is_found_and_set_aside_and_all_others_land_once() {
         assert_eq!(report.errors, Vec::<String>::new());
         assert_eq!((report.delivered, report.dead_lettered), (2_499, 1));
         assert!(report.caught_up);
-        assert_landed_but(&world, &letters);
+        assert_landed_but(&world, &letters).await;
         // Three batches; ten tried alone and two for each halving where one is refused.
         let posts = world.state().posts;
         assert!(posts <= 3 + 10 + 2 * 10, "{posts}");
@@ -52,7 +50,7 @@ async fn many_refused_records_are_all_found() {
     let letters = poison(&world, (0..1_500).step_by(40));
     let report = world.run().await;
     assert_eq!((report.delivered, report.dead_lettered), (1_462, 38));
-    assert_landed_but(&world, &letters);
+    assert_landed_but(&world, &letters).await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -83,7 +81,7 @@ async fn where_every_record_is_refused_nothing_is_set_aside_and_the_run_fails() 
     }
     // The batch, and ten of its records, in each run.
     assert_eq!(world.state().posts, 3 * 11);
-    assert!(world.state().dead_letters.is_empty());
+    assert!(world.dead_letters().await.is_empty());
     world.state().refuses_all = false;
     assert_eq!(world.run().await.delivered, 1_200);
     world.assert_all_landed_once();
@@ -99,11 +97,12 @@ async fn a_few_records_that_stand_alone_are_set_aside_after_an_hour() {
             tokio::time::advance(Duration::from_mins(minutes)).await;
         }
         let report = world.run().await;
-        assert_eq!(
-            (report.dead_lettered, report.errors.len()),
-            (letters.len() as u64, 0)
+        assert_eq!(report.dead_lettered, letters.len() as u64);
+        assert!(
+            report.errors[0].starts_with("the destination has refused every record since 2026-11-21T"),
+            "{report:?}"
         );
-        assert_landed_but(&world, &letters);
+        assert_landed_but(&world, &letters).await;
     }
 }
 
@@ -118,10 +117,12 @@ async fn a_record_that_stood_alone_is_set_aside_once_another_is_taken() {
         (report.delivered, report.dead_lettered, report.errors.len()),
         (1, 1, 0)
     );
-    assert_landed_but(&world, &letters);
+    assert_landed_but(&world, &letters).await;
     // The hour counts anew.
-    let stored = world.state().stored.clone().unwrap().0;
-    assert_eq!(stored.clone().refused(at("09:00:00")), at("09:00:00"));
+    world.add(at("08:30:00"), at("08:30:00"));
+    poison(&world, [0, 2]);
+    tokio::time::advance(Duration::from_mins(61)).await;
+    assert_eq!(world.run().await.dead_lettered, 0);
 }
 
 #[tokio::test(start_paused = true)]
@@ -138,5 +139,62 @@ async fn what_was_taken_before_the_search_broke_off_is_not_sent_again() {
         assert_eq!(report.dead_lettered, 0);
     }
     assert_eq!(world.run().await.errors, Vec::<String>::new());
-    assert_landed_but(&world, &letters);
+    assert_landed_but(&world, &letters).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn while_the_destination_takes_nothing_no_run_that_had_something_for_it_succeeds() {
+    let world = World::with_records(1);
+    world.state().refuses_all = true;
+    assert_eq!(world.run().await.errors.len(), 1);
+    for minute in 1..=3 {
+        tokio::time::advance(Duration::from_mins(61)).await;
+        let report = world.run().await;
+        assert_eq!((report.dead_lettered, report.errors.len()), (1, 1), "{report:?}");
+        assert!(report.errors[0].contains("has refused every record since 2026-11-21T08:00:00Z"));
+        // One that has nothing to deliver has not failed.
+        assert_eq!(world.run().await.errors.len(), 0);
+        let new = (world.clock)() + chrono::Duration::seconds(minute);
+        world.add(new, new);
+    }
+    world.state().refuses_all = false;
+    let report = world.run().await;
+    assert_eq!((report.delivered, report.errors.len()), (1, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_a_delivery_that_is_taken_in_part_nothing_is_sent_twice_and_what_is_refused_is_set_aside() {
+    let world = World::with_records(2_500);
+    world.state().tells_each = true;
+    let letters = poison(&world, [0, 700, 1_999]);
+    let report = world.run().await;
+    assert_eq!((report.delivered, report.dead_lettered), (2_497, 3));
+    assert_eq!((report.errors.len(), world.state().posts), (0, 3));
+    assert_landed_but(&world, &letters).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_delivery_left_open_is_delivered_by_the_next_run_and_the_rest_is_not() {
+    let world = World::with_records(900);
+    world.state().tells_each = true;
+    let letters = poison(&world, [3]);
+    world.state().destination_faults = [Some(Fault::Fails)].into();
+    let report = world.run().await;
+    assert_eq!(report.errors, ["it failed"]);
+    assert_eq!((report.delivered, report.caught_up), (449, false));
+    let report = world.run().await;
+    assert_eq!((report.delivered, report.dead_lettered), (450, 1));
+    assert_landed_but(&world, &letters).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_each_record_is_refused_by_itself_nothing_is_set_aside_either() {
+    let world = World::with_records(5);
+    world.state().tells_each = true;
+    world.state().refuses_all = true;
+    let report = world.run().await;
+    assert!(report.errors[0].starts_with("the destination refuses every record"), "{report:?}");
+    assert!(world.dead_letters().await.is_empty());
+    world.state().refuses_all = false;
+    assert_eq!(world.run().await.delivered, 5);
 }

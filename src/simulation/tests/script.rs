@@ -1,9 +1,16 @@
 //! What a seed decides before the first run: the settings, the tenant's life, what goes wrong.
 
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use bytes::Bytes;
+use chrono::{DateTime, Utc};
 use fastrand::Rng;
 
-use super::super::*;
-use super::world::{Fact, Odds, Plan};
+use super::world::{Fact, Odds, Plan, at};
+use crate::destination::Limits;
+use crate::record::{LogId, Record, StartFrom};
+use crate::run::Policy;
 
 /// A stretch of the tenant's life.
 pub(super) struct Phase {
@@ -75,6 +82,8 @@ impl Script {
                 limits: Limits {
                     rows: pick(&mut rng, &[3, 10, 100, 1_000]),
                     bytes: pick(&mut rng, &[600, 60_000]),
+                    per_row: 1,
+                    per_delivery: 1,
                 },
                 page: pick(&mut rng, &[5, 20, 100]),
                 rejects_unknown: rng.bool(),

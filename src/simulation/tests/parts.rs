@@ -1,13 +1,20 @@
-//! A tenant, a destination, a store and a place for dead letters, all in memory, and all failing at
-//! the worst moment.
+//! A tenant, a destination and a storage, all in memory, and all failing at the worst moment.
 
-use std::sync::MutexGuard;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
 
+use bytes::Bytes;
+use chrono::{DateTime, Utc};
 use fastrand::Rng;
+use futures_util::future::BoxFuture;
 
-use super::super::*;
-use super::world::{Fact, Odds, Part, Plan, Saved, State, Told, version};
-use crate::storage::Version;
+use super::world::{CHECKPOINT, DEAD_LETTERS, Fact, Odds, Part, Plan, State, Told, at, id};
+use crate::destination::{Delivery, Destination, Limits, Probe};
+use crate::error::BoxError;
+use crate::net::retry::Deadline;
+use crate::record::{LogId, Page, Record, STORING_DELAY, Source, SourceError, Start};
+use crate::storage::{Attempt, Object, Objects, StorageError, Version};
 
 /// How long an effect may come after whoever asked for it is gone.
 const STRAYS_FOR: u64 = 60_000;
@@ -42,8 +49,8 @@ impl Simulated {
         self.state().trace(what);
     }
 
-    /// A process that is about to make a run, and the number of that run.
-    pub fn poller(&self) -> (Poller<Self, Self, Self, Self>, usize) {
+    /// The world as a process sees it that is about to make a run, and the number of that run.
+    pub fn process(&self) -> (Self, usize) {
         let mut state = self.state();
         let run = state.runs.len();
         state.runs.push(Told::default());
@@ -52,23 +59,12 @@ impl Simulated {
             state: Arc::clone(&self.state),
             run,
         };
-        let began = state.began;
-        let poller = Poller {
-            source: part.clone(),
-            destination: part.clone(),
-            checkpoints: part.clone(),
-            dead_letters: part,
-            clock: Arc::new(move || at("08:00:00") + began.elapsed()),
-            stopping: watch::channel(false).1,
-            policy: state.plan.policy,
-        };
-        (poller, run)
+        (part, run)
     }
 
     /// What chance has in store for the next call.
     ///
-    /// It depends on the seed, the run and the number of the call alone: `tokio::select!` begins
-    /// with a random branch, so that a run may or may not make a last call that nobody awaits.
+    /// It depends on the seed, the run and the number of the call alone.
     fn chance(&self, part: Part) -> (Rng, Odds) {
         let mut state = self.state();
         let calls = &mut state.runs[self.run].calls[part as usize];
@@ -91,7 +87,7 @@ impl Simulated {
     async fn call<T: Send + 'static>(
         &self,
         part: Part,
-        deadline: Deadline,
+        until: tokio::time::Instant,
         effect: impl FnOnce(&mut State, bool) -> T + Send + 'static,
     ) -> Result<T, NoAnswer> {
         let (mut rng, odds) = self.chance(part);
@@ -119,7 +115,7 @@ impl Simulated {
             if fails {
                 return Err(NoAnswer::Failed);
             }
-            if is_odd && matches!(part, Part::Source) {
+            if is_odd && !matches!(part, Part::Destination) {
                 return Err(NoAnswer::Odd);
             }
             if hangs && is_early {
@@ -145,7 +141,7 @@ impl Simulated {
             }
             Ok(result)
         };
-        let answer = tokio::time::timeout_at(deadline.for_answers(), answer).await;
+        let answer = tokio::time::timeout_at(until, answer).await;
         answer.unwrap_or_else(|_| {
             self.state().tally.timed_out += 1;
             Err(NoAnswer::OutOfTime)
@@ -157,12 +153,19 @@ impl Simulated {
         deadline: Deadline,
         effect: impl FnOnce(&mut State) -> T + Send + 'static,
     ) -> Result<T, SourceError> {
-        let answer = self.call(Part::Source, deadline, |state, _| effect(state));
+        let answer = self.call(Part::Source, deadline.for_answers(), |state, _| effect(state));
         answer.await.map_err(|why| match why {
+            NoAnswer::Odd if self.is_late() => SourceError::OutOfTime("no requests left".into()),
             NoAnswer::Odd => self.rejected(),
             NoAnswer::Failed => SourceError::Failed(failure()),
             NoAnswer::OutOfTime => SourceError::OutOfTime(failure()),
         })
+    }
+
+    /// Whether what is odd with the source is its rate limit, rather than the id that it got.
+    fn is_late(&self) -> bool {
+        let state = self.state();
+        state.runs[self.run].calls[Part::Source as usize].is_multiple_of(2)
     }
 
     fn rejected(&self) -> SourceError {
@@ -184,8 +187,8 @@ async fn pause(millis: u64) {
 impl Source for Simulated {
     async fn first(&self, start: Start, deadline: Deadline) -> Result<Page, SourceError> {
         let page = self.ask(deadline, move |state| match start {
-            Start::At(time) => state.page_behind(Some(&id(time - STORING_DELAY))),
-            Start::Oldest => state.page_behind(None),
+            Start::At(time) => state.page_after(Some(&id(time - STORING_DELAY))),
+            Start::Oldest => state.page_after(None),
         });
         page.await
     }
@@ -194,7 +197,7 @@ impl Source for Simulated {
         let id = id.clone();
         let page = self.ask(deadline, move |state| {
             let rejects = state.plan.rejects_unknown && !state.is_there(&id);
-            (!rejects).then(|| state.page_behind(Some(&id)))
+            (!rejects).then(|| state.page_after(Some(&id)))
         });
         page.await?.ok_or_else(|| self.rejected())
     }
@@ -212,7 +215,7 @@ impl Source for Simulated {
 
     async fn oldest(&self, deadline: Deadline) -> Result<Option<DateTime<Utc>>, SourceError> {
         let oldest = self.ask(deadline, |state| {
-            let page = state.page_behind(None);
+            let page = state.page_after(None);
             page.records.first().and_then(|record| record.date)
         });
         oldest.await
@@ -224,110 +227,111 @@ impl Source for Simulated {
 }
 
 impl Destination for Simulated {
-    fn name(&self) -> &'static str {
-        "simulated"
-    }
-
     fn limits(&self) -> Limits {
         self.state().plan.limits
     }
 
-    fn row(&self, record: &Record) -> Result<Bytes, BoxError> {
+    fn encode(&self, record: &Record) -> Result<Bytes, BoxError> {
         if self.state().facts[&record.log_id].is_unfit {
             return Err("it does not fit".into());
         }
         Ok(record.json.clone())
     }
 
-    async fn deliver(&self, rows: &[Bytes], deadline: Deadline) -> Result<Receipt, DeliveryError> {
-        let ids: Vec<_> = rows
-            .iter()
-            .map(|row| LogId::new(str::from_utf8(row).unwrap()))
-            .collect();
-        let (sent, run) = (ids.clone(), self.run);
-        let posted = self.call(Part::Destination, deadline, move |state, is_odd| {
-            state.land(run, &sent, if is_odd { 2 } else { 1 })
-        });
-        match posted.await {
-            Ok(true) => {
-                let mut state = self.state();
-                state.tally.acknowledged += 1;
-                state.runs[run].acknowledged.extend(ids);
-                let bytes = rows.iter().map(Bytes::len).sum();
-                Ok(Receipt { bytes })
+    fn deliver<'a>(&'a self, rows: &'a [Bytes], deadline: Deadline) -> BoxFuture<'a, Delivery> {
+        Box::pin(async move {
+            let ids: Vec<_> = rows
+                .iter()
+                .map(|row| LogId::new(str::from_utf8(row).unwrap()))
+                .collect();
+            let (sent, run) = (ids.clone(), self.run);
+            let posted = self.call(Part::Destination, deadline.for_answers(), move |state, is_odd| {
+                state.land(run, &sent, if is_odd { 2 } else { 1 })
+            });
+            match posted.await {
+                Ok(true) => {
+                    let mut state = self.state();
+                    state.tally.acknowledged += 1;
+                    state.runs[run].acknowledged.extend(ids);
+                    let bytes = rows.iter().map(Bytes::len).sum();
+                    Delivery::accepted(rows.len(), bytes)
+                }
+                Ok(false) => Delivery::refused(rows.len(), "it is refused".into()),
+                Err(_) => Delivery::failed(rows.len(), failure()),
             }
-            Ok(false) => Err(DeliveryError::Refused("it is refused".into())),
-            Err(_) => Err(DeliveryError::Failed(failure())),
-        }
-    }
-}
-
-impl CheckpointStore for Simulated {
-    async fn load(&self, deadline: Deadline) -> Result<Loaded, CheckpointError> {
-        let loaded = self.call(Part::Store, deadline, |state, _| state.stored.clone());
-        let loaded = loaded.await.map_err(|_| CheckpointError::Read {
-            path: "memory".into(),
-            source: StorageError::OutOfTime,
-        })?;
-        let (checkpoint, number) = loaded.unzip();
-        self.state().runs[self.run].loaded.clone_from(&checkpoint);
-        Ok(Loaded {
-            stored: checkpoint.map_or(Stored::Nothing, Stored::Newest),
-            version: number.map(version),
         })
     }
 
-    async fn save(
-        &self,
-        checkpoint: &Checkpoint,
-        over: Option<&Version>,
-        _: DateTime<Utc>,
-        deadline: Deadline,
-    ) -> Result<Version, CheckpointError> {
-        self.state().tally.saves += 1;
-        let (checkpoint, over, run) = (checkpoint.clone(), over.cloned(), self.run);
-        let saved = self.call(Part::Store, deadline, move |state, _| {
-            state.save(run, &checkpoint, over.as_ref())
-        });
-        match saved.await {
-            Ok(Saved::As(version)) => {
-                let mut state = self.state();
-                state.tally.saved += 1;
-                state.runs[run].has_saved = true;
-                Ok(version)
-            }
-            Ok(Saved::Conflict) => Err(CheckpointError::Conflict {
-                path: "memory".into(),
-            }),
-            Err(_) => Err(CheckpointError::Write {
-                path: "memory".into(),
-                source: StorageError::OutOfTime,
-            }),
-        }
+    fn probe(&self, _: Deadline) -> BoxFuture<'_, Probe> {
+        unreachable!("no run probes")
     }
 }
 
-impl DeadLetters for Simulated {
-    async fn set_aside(
+impl Simulated {
+    /// One attempt at the storage, which has no end of its own.
+    async fn store<T: Send + 'static>(
         &self,
-        letter: DeadLetter<'_>,
-        _: DateTime<Utc>,
-        deadline: Deadline,
-    ) -> Result<Kept, DeadLetterError> {
-        let id = letter.log_id.cloned().expect("every record has an id here");
-        let kept = self.call(Part::DeadLetters, deadline, move |state, _| {
-            state.bury(&id);
-        });
-        kept.await.map_err(|_| DeadLetterError::Keep {
-            place: "memory".into(),
-            source: StorageError::OutOfTime,
-        })?;
-        let mut state = self.state();
-        state.runs[self.run].dead_letters += 1;
-        state.tally.dead_letters += 1;
-        Ok(Kept {
-            place: "memory".into(),
-            is_new: true,
+        path: &str,
+        effect: impl FnOnce(&mut State) -> T + Send + 'static,
+    ) -> Result<T, StorageError> {
+        let part = if path.starts_with(DEAD_LETTERS) {
+            Part::DeadLetters
+        } else {
+            Part::Store
+        };
+        let never = tokio::time::Instant::now() + Duration::from_hours(24);
+        let answer = self.call(part, never, |state, _| effect(state)).await;
+        answer.map_err(|why| match why {
+            NoAnswer::Odd => StorageError::Denied("it is denied".into(), failure()),
+            NoAnswer::Failed | NoAnswer::OutOfTime => {
+                StorageError::Unavailable("it is away".into(), failure())
+            }
         })
     }
+}
+
+impl Objects for Simulated {
+    fn read<'a>(&'a self, path: &'a str) -> Attempt<'a, Option<Object>> {
+        Box::pin(async move {
+            let (key, run) = (path.to_owned(), self.run);
+            let object = self.store(path, move |state| state.objects.get(&key).cloned()).await?;
+            if path == CHECKPOINT {
+                self.state().watch_load(run, object.as_ref());
+            }
+            Ok(object)
+        })
+    }
+
+    fn write<'a>(
+        &'a self,
+        path: &'a str,
+        content: Bytes,
+        over: Option<&'a Version>,
+    ) -> Attempt<'a, Version> {
+        Box::pin(async move {
+            let is_save = path == CHECKPOINT;
+            self.state().tally.saves += u64::from(is_save);
+            let (key, over, run) = (path.to_owned(), over.cloned(), self.run);
+            let written = self.store(path, move |state| state.write(run, &key, content, over.as_ref()));
+            let written = written.await?;
+            self.state().tally.saved += u64::from(is_save && written.is_some());
+            written.ok_or(StorageError::Conflict)
+        })
+    }
+
+    fn list<'a>(&'a self, _: &'a str) -> Attempt<'a, Vec<String>> {
+        unreachable!("no run lists")
+    }
+
+    fn remove<'a>(&'a self, _: &'a str) -> Attempt<'a, ()> {
+        unreachable!("no run removes")
+    }
+
+    fn location(&self, path: &str) -> String {
+        path.to_owned()
+    }
+}
+
+fn failure() -> BoxError {
+    "it failed".into()
 }

@@ -1,10 +1,32 @@
 //! The world of a simulation: what there is, what became of it, and whether a run may do to it
 //! what it does.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
+use std::time::Duration;
 
-use super::super::*;
-use crate::storage::Version;
+use bytes::Bytes;
+use chrono::{DateTime, Utc};
+use tokio::time::Instant;
+
+use crate::destination::Limits;
+use crate::record::{LogId, Page, Position, Record, Start};
+use crate::run::Policy;
+use crate::state::{Checkpoint, read_checkpoint};
+use crate::storage::{Object, Version};
+
+/// Where the checkpoint is kept.
+pub(super) const CHECKPOINT: &str = "checkpoints/acme/simulated.json";
+pub(super) const DEAD_LETTERS: &str = "dead-letter/acme/simulated/";
+
+/// 2026-11-21 at this time of day.
+pub(super) fn at(clock: &str) -> DateTime<Utc> {
+    format!("2026-11-21T{clock}Z").parse().unwrap()
+}
+
+pub(super) fn id(stored: DateTime<Utc>) -> LogId {
+    LogId::synthetic("900", stored)
+}
 
 /// Longer than the shortest retention by a little: Auth0 does not drop a record to the second.
 const RETENTION: Duration = Duration::from_mins(24 * 60 + 5);
@@ -24,8 +46,8 @@ pub(super) struct Odds {
     pub loses_answer: f64,
     pub delays: f64,
     pub hangs: f64,
-    /// The source says that there is no such id; a post lands twice, since its answer was lost
-    /// and it was repeated within the call.
+    /// The source says that there is no such id, or that it takes no request; a post lands twice,
+    /// since its answer was lost and it was repeated within the call; the storage denies it.
     pub oddity: f64,
 }
 
@@ -38,7 +60,9 @@ pub(super) struct Plan {
     pub odds: [Odds; 4],
     pub limits: Limits,
     pub page: usize,
-    /// Whether reading behind an id that is not there is rejected, or taken as a bound.
+    /// Whether a page may hold fewer records than were asked for although there are more.
+    pub has_short_pages: bool,
+    /// Whether reading after an id that is not there is rejected, or taken as a bound.
     pub rejects_unknown: bool,
     /// A post of more rows is refused, as one that is too large.
     pub takes_at_most: usize,
@@ -47,7 +71,7 @@ pub(super) struct Plan {
 }
 
 impl Plan {
-    /// Rows of a full batch; each is as long as an id, and there is a byte behind it.
+    /// Rows of a full batch; each is as long as an id, and there is a byte after it.
     pub fn batch_rows(&self) -> usize {
         self.limits.rows.min(self.limits.bytes / 57)
     }
@@ -106,32 +130,17 @@ pub(super) struct Tally {
     pub late: u64,
 }
 
-impl Tally {
-    /// What depends on the seed alone; a call that nobody awaits may add to the rest.
-    pub fn outcome(&self) -> [u64; 8] {
-        [
-            self.runs,
-            self.crashes,
-            self.posts,
-            self.acknowledged,
-            self.duplicates,
-            self.saves,
-            self.saved,
-            self.dead_letters,
-        ]
-    }
-}
-
 /// What one run was told.
 #[derive(Default)]
 pub(super) struct Told {
     pub calls: [u64; 4],
     /// What it loaded.
     pub loaded: Option<Checkpoint>,
-    /// Whether it has saved anything.
+    /// Whether a save of its had an effect.
     pub has_saved: bool,
     pub acknowledged: BTreeSet<LogId>,
-    pub dead_letters: u64,
+    /// Dead letters that it wrote.
+    pub buried: u64,
     /// Whether the source told it that the cursor is of no use.
     pub is_cursor_gone: bool,
 }
@@ -146,8 +155,8 @@ pub(super) struct State {
     pub plan: Plan,
     pub began: Instant,
     pub facts: BTreeMap<LogId, Fact>,
-    pub stored: Option<(Checkpoint, u64)>,
-    saves: u64,
+    pub objects: BTreeMap<String, Object>,
+    writes: u64,
     highest_cursor: Option<LogId>,
     /// When there was a cursor for the first time. Before that, `START_FROM=oldest` means the
     /// oldest record that there is by then.
@@ -162,6 +171,8 @@ pub(super) struct State {
     /// The first thing that ought not to have happened. A task of its own may find it, whose panic
     /// nobody would see.
     pub violation: Option<String>,
+    /// What happened, line by line, if that is wanted.
+    pub lines: Vec<String>,
 }
 
 impl State {
@@ -170,8 +181,8 @@ impl State {
             plan,
             began: Instant::now(),
             facts,
-            stored: None,
-            saves: 0,
+            objects: BTreeMap::new(),
+            writes: 0,
             highest_cursor: None,
             has_cursor_since: None,
             start: None,
@@ -180,6 +191,7 @@ impl State {
             runs: Vec::new(),
             tally: Tally::default(),
             violation: None,
+            lines: Vec::new(),
         }
     }
 
@@ -193,9 +205,10 @@ impl State {
         }
     }
 
-    pub fn trace(&self, what: impl FnOnce() -> String) {
+    pub fn trace(&mut self, what: impl FnOnce() -> String) {
         if self.plan.is_traced {
-            eprintln!("{} {}", self.now().format("%dT%H:%M:%S%.3f"), what());
+            let line = format!("{} {}", self.now().format("%dT%H:%M:%S%.3f"), what());
+            self.lines.push(line);
         }
     }
 
@@ -215,17 +228,25 @@ impl State {
         matches!(self.start, Some(Start::At(_))) || had_begun
     }
 
-    pub fn page_behind(&self, bound: Option<&LogId>) -> Page {
+    pub fn page_after(&self, bound: Option<&LogId>) -> Page {
         let now = self.now();
         let from = bound.map_or(Bound::Unbounded, Bound::Excluded);
-        let behind = self.facts.range((from, Bound::Unbounded));
-        let records: Vec<_> = behind
+        let after = self.facts.range((from, Bound::Unbounded));
+        let mut after = after
             .filter(|(_, fact)| fact.is_there(now))
-            .map(|(_, fact)| fact.record.clone())
-            .take(self.plan.page)
-            .collect();
+            .map(|(_, fact)| fact.record.clone());
+        let size = match (self.plan.has_short_pages, bound) {
+            // As much as it happens to be.
+            (true, Some(id)) => 1 + id.as_str().bytes().map(usize::from).sum::<usize>() % self.plan.page,
+            _ => self.plan.page,
+        };
+        let records: Vec<_> = after.by_ref().take(size).collect();
         Page {
-            is_last: records.len() < self.plan.page,
+            is_last: if self.plan.has_short_pages {
+                after.next().is_none()
+            } else {
+                records.len() < size
+            },
             records,
             misfits: Vec::new(),
         }
@@ -259,7 +280,7 @@ impl State {
             let told = &self.runs[run];
             let loaded = told.loaded.as_ref();
             let was_known = told.acknowledged.contains(id)
-                || loaded.is_some_and(|checkpoint| checkpoint.has_delivered(id));
+                || loaded.is_some_and(|checkpoint| checkpoint.has_handled(id));
             self.expect(!was_known, || {
                 format!("run {run} delivers {id} although it knows that it is delivered")
             });
@@ -295,22 +316,50 @@ impl State {
         });
     }
 
-    pub fn save(&mut self, run: usize, checkpoint: &Checkpoint, over: Option<&Version>) -> Saved {
-        let stored = self.stored.as_ref();
-        if stored.map(|(_, it)| version(*it)).as_ref() != over {
-            self.tally.conflicts += 1;
-            return Saved::Conflict;
+    /// What a run read of the checkpoint before it first saved is what it knows.
+    pub fn watch_load(&mut self, run: usize, object: Option<&Object>) {
+        if !self.runs[run].has_saved {
+            self.runs[run].loaded = object.map(|(json, _)| read_checkpoint(json).unwrap());
         }
-        self.watch_save(run, checkpoint);
-        self.saves += 1;
-        self.stored = Some((checkpoint.clone(), self.saves));
-        Saved::As(version(self.saves))
+    }
+
+    /// Writes an object; answers with its version, unless it is another than the writer has seen.
+    pub fn write(
+        &mut self,
+        run: usize,
+        path: &str,
+        content: Bytes,
+        over: Option<&Version>,
+    ) -> Option<Version> {
+        let stored = self.objects.get(path).map(|(_, version)| version);
+        if stored != over {
+            self.tally.conflicts += u64::from(path == CHECKPOINT);
+            return None;
+        }
+        if path == CHECKPOINT {
+            self.watch_save(run, &read_checkpoint(&content).unwrap());
+            self.runs[run].has_saved = true;
+        } else if let Some(name) = path.strip_prefix(DEAD_LETTERS) {
+            let id = LogId::new(name.trim_end_matches(".json"));
+            self.bury(&id);
+            self.runs[run].buried += 1;
+            self.tally.dead_letters += 1;
+        }
+        self.writes += 1;
+        let version = Version::new(self.writes.to_string());
+        self.objects.insert(path.to_owned(), (content, version.clone()));
+        Some(version)
+    }
+
+    fn stored(&self) -> Option<Checkpoint> {
+        let (json, _) = self.objects.get(CHECKPOINT)?;
+        Some(read_checkpoint(json).unwrap())
     }
 
     /// The checkpoint may not say more than is true, nor less than it said.
     fn watch_save(&mut self, run: usize, checkpoint: &Checkpoint) {
         let position = checkpoint.position();
-        if checkpoint.newest().is_none()
+        if checkpoint.is_untouched()
             && let Position::Start(start) = position
         {
             self.start = Some(self.start.map_or(start, |known| known.min(start)));
@@ -321,7 +370,7 @@ impl State {
             .facts
             .values()
             .filter(is_open)
-            .find(|fact| self.is_due(fact) && checkpoint.has_delivered(&fact.record.log_id));
+            .find(|fact| self.is_due(fact) && checkpoint.has_handled(&fact.record.log_id));
         let lost = lost.map(|fact| fact.record.log_id.clone());
         self.expect(lost.is_none(), || {
             format!("run {run} saves that {lost:?} is delivered, and it is not")
@@ -338,20 +387,11 @@ impl State {
             Position::Start(start) => {
                 let may_restart = highest.is_none()
                     || self.runs[run].is_cursor_gone
-                    || matches!(&self.stored, Some((it, _)) if it.position() == position);
+                    || self.stored().is_some_and(|it| it.position() == position);
                 self.expect(may_restart, || {
                     format!("run {run} restarts at {start:?} although the cursor is of use")
                 });
             }
         }
     }
-}
-
-pub(super) enum Saved {
-    As(Version),
-    Conflict,
-}
-
-pub(super) fn version(number: u64) -> Version {
-    Version::new(number.to_string())
 }

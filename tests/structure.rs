@@ -1,0 +1,174 @@
+//! The shape of the source: which room may know which, how long a file may be, and where a
+//! destination may be named. Read as text: what is only for tests does not count.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+const LONGEST_FILE: usize = 450;
+const LONGEST_MAIN: usize = 40;
+
+/// A source file: its path below `src`, and its text without tests.
+struct File {
+    path: PathBuf,
+    code: String,
+}
+
+impl File {
+    /// The module of the library that it belongs to.
+    fn room(&self) -> String {
+        let first = self.path.iter().next().unwrap();
+        Path::new(first).with_extension("").display().to_string()
+    }
+
+    fn name(&self) -> String {
+        self.path.display().to_string()
+    }
+}
+
+/// All source files, but those that are only for tests.
+fn files() -> Vec<File> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut folders = vec![root.clone()];
+    let mut files = Vec::new();
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            let is_test = path.file_stem().is_some_and(|it| it == "tests");
+            if is_test {
+            } else if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|it| it == "rs") {
+                let text = fs::read_to_string(&path).unwrap();
+                let code = text.split("\n#[cfg(test)]\nmod tests").next().unwrap();
+                files.push(File {
+                    path: path.strip_prefix(&root).unwrap().to_owned(),
+                    code: code.to_owned(),
+                });
+            }
+        }
+    }
+    assert!(files.len() > 30);
+    files
+}
+
+/// The rooms that a text names: what follows `crate::`, also in a list.
+fn named_rooms(code: &str) -> BTreeSet<String> {
+    let word = |text: &str| -> String {
+        let is_part = |it: &char| it.is_ascii_lowercase() || it.is_ascii_digit() || *it == '_';
+        text.chars().take_while(is_part).collect()
+    };
+    let mut rooms = BTreeSet::new();
+    for (at, _) in code.match_indices("crate::") {
+        // `pub(crate)` is no path, and neither is another crate's `…_crate::`.
+        let rest = &code[at + "crate::".len()..];
+        if let Some(list) = rest.strip_prefix('{') {
+            let list = list.split('}').next().unwrap();
+            rooms.extend(list.split(',').map(|it| word(it.trim())));
+        } else {
+            rooms.insert(word(rest));
+        }
+    }
+    rooms
+}
+
+/// Of each room, those that it names.
+fn imports() -> BTreeMap<String, BTreeSet<String>> {
+    let files = files();
+    let rooms: BTreeSet<String> = files.iter().map(File::room).collect();
+    let mut imports: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for file in &files {
+        let room = file.room();
+        let mut named = named_rooms(&file.code);
+        named.retain(|it| *it != room && rooms.contains(it));
+        imports.entry(room).or_default().extend(named);
+    }
+    imports
+}
+
+#[test]
+fn no_room_imports_in_a_circle() {
+    let mut imports = imports();
+    // Take away again and again what imports nothing that is left.
+    loop {
+        let done: Vec<_> = imports
+            .iter()
+            .filter(|(_, named)| named.iter().all(|it| !imports.contains_key(it)))
+            .map(|(room, _)| room.clone())
+            .collect();
+        if done.is_empty() {
+            break;
+        }
+        imports.retain(|room, _| !done.contains(room));
+    }
+    assert!(
+        imports.is_empty(),
+        "each of these leads back to itself: {imports:?}"
+    );
+}
+
+#[test]
+fn rooms_know_only_what_they_may() {
+    let imports = imports();
+    for (room, forbidden) in [
+        ("destination", &["auth0", "run", "state", "storage"][..]),
+        ("report", &["auth0", "destination", "storage"]),
+        ("storage", &["auth0", "record", "state"]),
+        ("azure", &["auth0", "record", "table", "storage"]),
+        ("run", &["auth0", "azure", "state", "storage", "table"]),
+        ("state", &["auth0", "azure", "destination"]),
+        ("settings", &["auth0", "azure", "destination", "storage"]),
+    ] {
+        for other in forbidden {
+            assert!(!imports[room].contains(*other), "{room} imports {other}");
+        }
+    }
+}
+
+#[test]
+fn a_file_is_one_idea_and_main_is_a_few_lines() {
+    for file in files() {
+        let lines = file.code.lines().count();
+        assert!(lines <= LONGEST_FILE, "{} has {lines} lines", file.name());
+        if file.name() == "main.rs" {
+            assert!(lines <= LONGEST_MAIN, "main.rs has {lines} lines");
+        }
+    }
+}
+
+/// Adding a destination takes one file and its two lines in the list: Rust wants the module declared.
+#[test]
+fn a_destination_is_named_in_its_own_file_and_in_the_list_and_nowhere_else() {
+    let files = files();
+    let own: Vec<_> = files
+        .iter()
+        .filter(|file| file.path.starts_with("destination") && !file.path.ends_with("mod.rs"))
+        .map(|file| file.path.clone())
+        .collect();
+    assert!(own.len() >= 3);
+    for own in own {
+        let module = own.file_stem().unwrap().to_str().unwrap().to_owned();
+        let name = format!("\"{}\"", module.replace('_', "-"));
+        for file in files.iter().filter(|file| file.path != own) {
+            let count = file.code.matches(&name).count();
+            assert_eq!(count, 0, "{} names {name}", file.name());
+            let lines = file.code.lines();
+            let names_module = |line: &&str| {
+                line.contains(&format!("{module}::KIND")) || line.trim() == format!("mod {module};")
+            };
+            let lines = lines.filter(names_module).count();
+            let expected = if file.name() == "destination/mod.rs" {
+                2
+            } else {
+                0
+            };
+            let is_azure = file.path.starts_with("azure");
+            assert!(
+                is_azure || lines == expected,
+                "{} {module}: {lines}",
+                file.name()
+            );
+        }
+    }
+}
