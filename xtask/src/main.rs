@@ -1,12 +1,13 @@
 //! `cargo xtask`: makes what follows from the project's sources.
 #![allow(
     clippy::disallowed_methods,
+    clippy::print_stderr,
     clippy::print_stdout,
     reason = "a tool of a developer, whose environment and terminal it shares"
 )]
 
-use std::error::Error;
 use std::path::Path;
+use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
@@ -18,7 +19,7 @@ mod sbom;
 mod template;
 
 #[derive(Parser)]
-#[command(name = "cargo xtask", about)]
+#[command(bin_name = "cargo xtask", about)]
 struct Arguments {
     #[command(subcommand)]
     command: Command,
@@ -30,15 +31,22 @@ enum Command {
     Package,
     /// Prepares this folder for Azure Functions Core Tools
     Local,
-    /// Writes into azuredeploy.json what it takes from other files
+    /// Puts azuredeploy.json together from the parts in xtask/template
     Template,
 }
 
-fn main() -> Result<(), Box<dyn Error>> {
+fn main() -> ExitCode {
     let project = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-    match Arguments::parse().command {
-        Command::Package => Ok(package::make()?),
-        Command::Local => Ok(local::prepare()?),
+    let result = match Arguments::parse().command {
+        Command::Package => package::make(),
+        Command::Local => local::prepare(),
         Command::Template => template::write(&project),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
     }
 }

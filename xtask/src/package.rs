@@ -73,14 +73,13 @@ fn require_tools(root: &Path) -> Result<()> {
     compiler.arg("--version").stdout(Stdio::null());
     ensure!(
         compiler.status().is_ok_and(|it| it.success()),
-        "musl-gcc is missing, which compiles the C code of ring for {TARGET}. On Debian or Ubuntu:\n\n    \
-         sudo apt-get install musl-tools\n"
+        "musl-gcc is missing, which compiles the C code of ring for {TARGET}: on Debian or Ubuntu \
+         `sudo apt-get install musl-tools` installs it"
     );
     let libraries = rustc(root, &["--print=target-libdir", "--target", TARGET])?;
     ensure!(
         Path::new(&libraries).is_dir(),
-        "the Rust standard library for {TARGET} is missing. To install it:\n\n    \
-         rustup target add {TARGET}\n"
+        "the Rust standard library for {TARGET} is missing: `rustup target add {TARGET}` installs it"
     );
     Ok(())
 }
@@ -111,7 +110,7 @@ pub fn rustc(root: &Path, arguments: &[&str]) -> Result<String> {
     let output = command.args(arguments).current_dir(root).output();
     let output = output.context("starting rustc")?;
     if !output.status.success() {
-        bail!("rustc: {}", String::from_utf8_lossy(&output.stderr));
+        bail!("rustc: {}", String::from_utf8_lossy(&output.stderr).trim());
     }
     Ok(String::from_utf8(output.stdout)?.trim().to_owned())
 }

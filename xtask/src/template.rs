@@ -1,147 +1,116 @@
-//! The variables of `azuredeploy.json` whose source is another file.
+//! `azuredeploy.json`, put together from the parts in `xtask/template`.
 //!
-//! They are replaced in the template's text, and nothing else of it is touched. To add one, put it
-//! into the template with the value `null`, and into [`generated`].
+//! What is written by hand is there: the frame, which bears the template's own name, and a part for
+//! each group of resources. A text `"{{…}}"` in a part stands for the part of that name, or for a
+//! value of [`values`], which comes from the table's catalogue or from `sentinel`. A list that
+//! stands for an element of another gives its elements. To add a part, put its file there and its
+//! name into the frame. The layout is kept, so that a change of a part is the same change of the
+//! whole.
 
-use std::error::Error;
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
+use anyhow::{Context as _, Result, bail, ensure};
 use auth0_poller::table::schema;
-use serde::de::IgnoredAny;
-use serde::{Deserialize, Serialize};
+
+mod parsers;
 
 const TEMPLATE: &str = "azuredeploy.json";
-/// What stands before a variable in the template, so that nothing of the same name elsewhere is
-/// taken for it.
-const INDENT: &str = "\n    ";
-
-type Result<T, E = Box<dyn Error>> = std::result::Result<T, E>;
+const PARTS: &str = "xtask/template";
+/// How much further in the elements of a list are than the list.
+const INDENT: &str = "  ";
 
 /// Brings the template in the folder of the project up to date.
 pub fn write(project: &Path) -> Result<()> {
-    Ok(fs::write(project.join(TEMPLATE), current(project)?)?)
+    fs::write(project.join(TEMPLATE), current(project)?)
+        .with_context(|| format!("writing {TEMPLATE}"))
 }
 
 /// The template as it should be.
 fn current(project: &Path) -> Result<String> {
-    let mut template = fs::read_to_string(project.join(TEMPLATE))?;
-    for (variable, value) in generated(project)? {
-        template = replaced(&template, variable, &value)
-            .ok_or_else(|| format!("{TEMPLATE} has no variable {variable}, or more than one"))?;
+    let mut parts = values(project)?;
+    let folder = fs::read_dir(project.join(PARTS)).with_context(|| format!("reading {PARTS}"))?;
+    for entry in folder {
+        let path = entry?.path();
+        let text = fs::read_to_string(&path);
+        let text = text.with_context(|| format!("reading {}", path.display()))?;
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        parts.insert(name.into_owned(), text);
     }
-    Ok(template)
+    assembled(parts)
 }
 
-/// The variables and their values, which are JSON.
-fn generated(project: &Path) -> Result<Vec<(&'static str, String)>> {
-    Ok(vec![
-        ("parsers", serde_json::to_string_pretty(&parsers(project)?)?),
-        ("tableColumns", columns(&schema::table())?),
+/// What is not written by hand, in JSON as it is laid out in the template.
+fn values(project: &Path) -> Result<BTreeMap<String, String>> {
+    let values = [
+        ("parsers", parsers::functions(project)?),
         ("streamColumns", columns(&schema::stream())?),
+        ("tableColumns", columns(&schema::table())?),
         ("transform", serde_json::to_string(&schema::transform())?),
-    ])
+    ];
+    Ok(values.map(|(name, it)| (name.to_owned(), it)).into())
 }
 
-/// Columns as the template has them, a line each.
+/// Columns, a line each.
 fn columns(columns: &[schema::Declared]) -> Result<String> {
     let lines = columns.iter().map(serde_json::to_string);
     let lines: Vec<_> = lines.collect::<serde_json::Result<_>>()?;
-    Ok(format!("[\n  {}\n]", lines.join(",\n  ")))
+    Ok(format!("[\n{INDENT}{}\n]", lines.join(",\n  ")))
 }
 
-/// The template's text with another value of a variable.
-fn replaced(template: &str, variable: &str, value: &str) -> Option<String> {
-    let key = format!("{INDENT}\"{variable}\": ");
-    let (before, rest) = template.split_once(&key)?;
-    if rest.contains(&key) {
-        return None;
+/// The frame with every part in its place. Each is used, and only once, or something is amiss.
+fn assembled(mut parts: BTreeMap<String, String>) -> Result<String> {
+    let whole = part(TEMPLATE, &mut parts)?;
+    let left: Vec<_> = parts.into_keys().collect();
+    ensure!(left.is_empty(), "no part names {}", left.join(", "));
+    Ok(whole + "\n")
+}
+
+/// Takes a part out of `parts`, with those that it names in their places.
+fn part(name: &str, parts: &mut BTreeMap<String, String>) -> Result<String> {
+    let Some(text) = parts.remove(name) else {
+        bail!("{{{{{name}}}}} is no part, or is named twice");
+    };
+    // Names are looked for in what is written by hand only.
+    if Path::new(name).extension().is_none_or(|it| it != "json") {
+        return Ok(text);
     }
-    let mut values = serde_json::Deserializer::from_str(rest).into_iter::<IgnoredAny>();
-    values.next()?.ok()?;
-    let after = &rest[values.byte_offset()..];
+    let mut lines = Vec::new();
+    for line in text.lines() {
+        let named = line.split_once("\"{{").and_then(|(before, rest)| {
+            let (name, after) = rest.split_once("}}\"")?;
+            Some((before, name, after))
+        });
+        lines.push(match named {
+            Some((before, name, after)) => {
+                let value = part(name, parts).with_context(|| line.trim().to_owned())?;
+                inserted(before, &value, after)
+            }
+            None => line.to_owned(),
+        });
+    }
+    Ok(lines.join("\n"))
+}
+
+/// A value in its place on a line.
+fn inserted(before: &str, value: &str, after: &str) -> String {
+    let indent = &before[..before.len() - before.trim_start().len()];
     // No text in JSON has a line break, so each is one of the layout.
-    let value = value.replace('\n', INDENT);
-    Some([before, &key, &value, after].concat())
-}
-
-/// A KQL function as the template has it.
-#[derive(Debug, PartialEq, Serialize)]
-struct Function {
-    name: String,
-    parameters: String,
-    /// Line by line, for the sake of those who read a change of it.
-    query: Vec<String>,
-}
-
-/// A file of `sentinel/parsers`, in the form of a parser or in that of an ASIM parser.
-#[derive(Deserialize)]
-struct File {
-    #[serde(rename = "FunctionAlias", alias = "ParserName")]
-    name: String,
-    #[serde(rename = "ParserParams", default)]
-    parameters: Vec<Parameter>,
-    #[serde(rename = "FunctionQuery", alias = "ParserQuery")]
-    query: String,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct Parameter {
-    name: String,
-    r#type: String,
-    default: DefaultValue,
-}
-
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum DefaultValue {
-    Bool(bool),
-    Text(String),
-}
-
-fn parsers(project: &Path) -> Result<Vec<Function>> {
-    let mut paths = Vec::new();
-    for entry in fs::read_dir(project.join("sentinel/parsers"))? {
-        paths.push(entry?.path());
-    }
-    paths.sort();
-    paths
-        .iter()
-        .map(|path| {
-            function(&fs::read_to_string(path)?)
-                .map_err(|error| format!("{}: {error}", path.display()).into())
-        })
-        .collect()
-}
-
-fn function(yaml: &str) -> Result<Function> {
-    let file: File = serde_saphyr::from_str(yaml)?;
-    let parameters: Vec<_> = file.parameters.iter().map(declaration).collect();
-    Ok(Function {
-        name: file.name,
-        parameters: parameters.join(", "),
-        query: file.query.lines().map(literal).collect(),
-    })
-}
-
-/// A parameter in the words of KQL.
-fn declaration(parameter: &Parameter) -> String {
-    let Parameter { name, r#type, .. } = parameter;
-    match &parameter.default {
-        DefaultValue::Bool(value) => format!("{name}:{type}={value}"),
-        DefaultValue::Text(value) if r#type == "string" => format!("{name}:{type}='{value}'"),
-        DefaultValue::Text(value) => format!("{name}:{type}={value}"),
-    }
-}
-
-/// A text that the Resource Manager does not take for an expression.
-fn literal(text: &str) -> String {
-    if text.starts_with('[') && text.ends_with(']') {
-        format!("[{text}")
-    } else {
-        text.to_owned()
-    }
+    let elements = value
+        .strip_prefix("[\n")
+        .and_then(|it| it.strip_suffix("\n]"));
+    let value = match elements {
+        Some(elements) if before == indent => {
+            let outdented = elements
+                .lines()
+                .map(|it| it.strip_prefix(INDENT).unwrap_or(it));
+            outdented.collect::<Vec<_>>().join("\n")
+        }
+        _ => value.to_owned(),
+    };
+    let value = value.replace('\n', &format!("\n{indent}"));
+    [before, &value, after].concat()
 }
 
 #[cfg(test)]
@@ -150,71 +119,67 @@ mod tests {
 
     use super::*;
 
+    fn parts(parts: &[(&str, &str)]) -> BTreeMap<String, String> {
+        let parts = parts.iter();
+        parts
+            .map(|(name, it)| ((*name).into(), (*it).into()))
+            .collect()
+    }
+
     #[test]
     fn the_template_is_current() {
         let project = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
         let template = fs::read_to_string(project.join(TEMPLATE)).unwrap();
         assert!(
             current(&project).unwrap() == template,
-            "{TEMPLATE} is not what its sources make of it: `cargo xtask template` writes it anew"
+            "{TEMPLATE} is not what its parts make of it: `cargo xtask template` writes it anew"
         );
     }
 
     #[test]
-    fn a_function_is_read_from_either_form_of_file() {
-        let parser = "FunctionAlias: Auth0AM\nFunctionQuery: |\n  Auth0AM_CL\n  | take 1\n";
-        let expected = Function {
-            name: "Auth0AM".into(),
-            parameters: String::new(),
-            query: vec!["Auth0AM_CL".into(), "| take 1".into()],
-        };
-        assert_eq!(function(parser).unwrap(), expected);
-
-        let asim = "
-ParserName: vim
-ParserParams:
-  - Name: starttime
-    Type: datetime
-    Default: datetime(null)
-  - Name: eventresult
-    Type: string
-    Default: '*'
-  - Name: disabled
-    Type: bool
-    Default: false
-ParserQuery: |
-  let parser = (
-      a: int) {
-  [1]
-  };
+    fn parts_come_where_they_are_named_and_lists_within_lists_element_by_element() {
+        let parts = parts(&[
+            (
+                "azuredeploy.json",
+                "{\n  \"a\": \"{{a}}\",\n  \"list\": [\n    \"{{b.json}}\",\n    \"{{c.json}}\"\n  \
+                 ]\n}\n",
+            ),
+            ("a", "[\n  \"{{no name, as nobody wrote it}}\"\n]"),
+            ("b.json", "{\n  \"b\": [\"{{d}}\"]\n}\n"),
+            ("c.json", "[\n  {\n    \"c\": 1\n  },\n  2\n]\n"),
+            ("d", "0"),
+        ]);
+        let expected = "{
+  \"a\": [
+    \"{{no name, as nobody wrote it}}\"
+  ],
+  \"list\": [
+    {
+      \"b\": [0]
+    },
+    {
+      \"c\": 1
+    },
+    2
+  ]
+}
 ";
-        let expected = Function {
-            name: "vim".into(),
-            parameters: "starttime:datetime=datetime(null), eventresult:string='*', \
-                         disabled:bool=false"
-                .into(),
-            query: vec![
-                "let parser = (".into(),
-                "    a: int) {".into(),
-                "[[1]".into(),
-                "};".into(),
-            ],
-        };
-        assert_eq!(function(asim).unwrap(), expected);
+        assert_eq!(assembled(parts).unwrap(), expected);
     }
 
     #[test]
-    fn only_the_variable_is_replaced() {
-        let template = "{\n  \"variables\": {\n    \"a\": [\n      1\n    ],\n    \"b\": 2\n  },\n  \
-                        \"x\": {\n      \"a\": 3\n  }\n}\n";
-        let expected = "{\n  \"variables\": {\n    \"a\": {\n      \"c\": 4\n    },\n    \"b\": 2\n  \
-                        },\n  \"x\": {\n      \"a\": 3\n  }\n}\n";
+    fn a_part_that_is_missing_or_left_over_or_named_twice_is_told() {
+        let error = |given: &[(&str, &str)]| format!("{:#}", assembled(parts(given)).unwrap_err());
+        let frame = ("azuredeploy.json", "[\n  \"{{a}}\",\n  \"{{b}}\"\n]");
         assert_eq!(
-            replaced(template, "a", "{\n  \"c\": 4\n}").as_deref(),
-            Some(expected)
+            error(&[frame, ("b", "1")]),
+            "\"{{a}}\",: {{a}} is no part, or is named twice"
         );
-        assert_eq!(replaced(template, "c", "1"), None);
-        let twice = template.replace("\"b\"", "\"a\"");
-        assert_eq!(replaced(&twice, "a", "1"), None);
+        assert_eq!(
+            error(&[frame, ("a", "0"), ("b", "1"), ("c", "2"), ("d", "3")]),
+            "no part names c, d"
+        );
+        let frame = ("azuredeploy.json", "[\n  \"{{a}}\",\n  \"{{a}}\"\n]");
+        assert!(error(&[frame, ("a", "0")]).contains("named twice"));
     }
 }

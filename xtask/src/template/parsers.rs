@@ -1,0 +1,140 @@
+//! The KQL functions of `sentinel/parsers`, as the template has them.
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context as _, Result};
+use serde::{Deserialize, Serialize};
+
+const FOLDER: &str = "sentinel/parsers";
+
+/// The functions, by the names of their files.
+pub fn functions(project: &Path) -> Result<String> {
+    let folder = fs::read_dir(project.join(FOLDER)).with_context(|| format!("reading {FOLDER}"))?;
+    let mut paths = Vec::new();
+    for entry in folder {
+        paths.push(entry?.path());
+    }
+    paths.sort();
+    let functions = paths.iter().map(|path| {
+        let reading = || format!("reading {}", path.display());
+        let text = fs::read_to_string(path).with_context(reading)?;
+        function(&text).with_context(reading)
+    });
+    let functions = functions.collect::<Result<Vec<_>>>()?;
+    Ok(serde_json::to_string_pretty(&functions)?)
+}
+
+/// A KQL function as the template has it.
+#[derive(Debug, PartialEq, Serialize)]
+struct Function {
+    name: String,
+    parameters: String,
+    /// Line by line, for the sake of those who read a change of it.
+    query: Vec<String>,
+}
+
+/// A file of `sentinel/parsers`, in the form of a parser or in that of an ASIM parser.
+#[derive(Deserialize)]
+struct File {
+    #[serde(rename = "FunctionAlias", alias = "ParserName")]
+    name: String,
+    #[serde(rename = "ParserParams", default)]
+    parameters: Vec<Parameter>,
+    #[serde(rename = "FunctionQuery", alias = "ParserQuery")]
+    query: String,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Parameter {
+    name: String,
+    r#type: String,
+    default: DefaultValue,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum DefaultValue {
+    Bool(bool),
+    Text(String),
+}
+
+fn function(yaml: &str) -> Result<Function> {
+    let file: File = serde_saphyr::from_str(yaml)?;
+    let parameters: Vec<_> = file.parameters.iter().map(declaration).collect();
+    Ok(Function {
+        name: file.name,
+        parameters: parameters.join(", "),
+        query: file.query.lines().map(literal).collect(),
+    })
+}
+
+/// A parameter in the words of KQL.
+fn declaration(parameter: &Parameter) -> String {
+    let Parameter { name, r#type, .. } = parameter;
+    match &parameter.default {
+        DefaultValue::Bool(value) => format!("{name}:{type}={value}"),
+        DefaultValue::Text(value) if r#type == "string" => format!("{name}:{type}='{value}'"),
+        DefaultValue::Text(value) => format!("{name}:{type}={value}"),
+    }
+}
+
+/// A text that the Resource Manager does not take for an expression.
+fn literal(text: &str) -> String {
+    if text.starts_with('[') && text.ends_with(']') {
+        format!("[{text}")
+    } else {
+        text.to_owned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+    use super::*;
+
+    #[test]
+    fn a_function_is_read_from_either_form_of_file() {
+        let parser = "FunctionAlias: Auth0AM\nFunctionQuery: |\n  Auth0AM_CL\n  | take 1\n";
+        let expected = Function {
+            name: "Auth0AM".into(),
+            parameters: String::new(),
+            query: vec!["Auth0AM_CL".into(), "| take 1".into()],
+        };
+        assert_eq!(function(parser).unwrap(), expected);
+
+        let asim = "
+ParserName: vim
+ParserParams:
+  - Name: starttime
+    Type: datetime
+    Default: datetime(null)
+  - Name: eventresult
+    Type: string
+    Default: '*'
+  - Name: disabled
+    Type: bool
+    Default: false
+ParserQuery: |
+  let parser = (
+      a: int) {
+  [1]
+  };
+";
+        let expected = Function {
+            name: "vim".into(),
+            parameters: "starttime:datetime=datetime(null), eventresult:string='*', \
+                         disabled:bool=false"
+                .into(),
+            query: vec![
+                "let parser = (".into(),
+                "    a: int) {".into(),
+                "[[1]".into(),
+                "};".into(),
+            ],
+        };
+        assert_eq!(function(asim).unwrap(), expected);
+    }
+}
