@@ -13,14 +13,15 @@ use std::process::{Output, Stdio};
 
 use elf::ElfBytes;
 use elf::endian::LittleEndian;
-use serde_json::Value;
+use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use simulator::{Azurite, FunctionsHost, tenant};
 use tempfile::TempDir;
 use tokio::process::Command;
 use zip::ZipArchive;
 
-use crate::template::{self, app_settings};
+use crate::template::app_settings;
+use crate::template::resource_manager::Azure;
 use crate::world::{FUNCTION, Sink, World, minutes_ago};
 
 /// Bytes of the zip: it is fetched whenever a Function App starts on another machine.
@@ -233,42 +234,40 @@ impl Cloud {
         let given = [tenant.settings(), workspace.settings(), rule.settings()].concat();
         let given = |name: &str| &*given.iter().find(|(it, _)| it == name).unwrap().1;
         let of = |sink, name| {
-            if sinks.contains(&sink) {
-                given(name)
-            } else {
-                ""
-            }
+            let is_used = sinks.contains(&sink);
+            json!(if is_used { given(name) } else { "" })
         };
         let names: Vec<_> = sinks.iter().map(|it| it.name()).collect();
-        let mut settings = app_settings(&[
-            (template::BLOB_SERVICE, &self.azurite.endpoint()),
-            (template::INSIGHTS, "InstrumentationKey=unused"),
-            (template::DOMAIN, given("DOMAIN")),
-            (template::CLIENT_ID, given("CLIENT_ID")),
-            (template::CLIENT_SECRET, given("CLIENT_SECRET")),
-            (template::DESTINATIONS, &names.join(",")),
-            (
-                template::DCR_ENDPOINT,
-                of(Sink::LogsIngestion, "DCR_ENDPOINT"),
+        let azure = Azure {
+            blob: self.azurite.endpoint(),
+            rule: (
+                given("DCR_ENDPOINT").into(),
+                given("DCR_IMMUTABLE_ID").into(),
             ),
+            ..Azure::default()
+        };
+        let answers = [
+            ("Domain", json!(given("DOMAIN"))),
+            ("ClientId", json!(given("CLIENT_ID"))),
+            ("ClientSecret", json!(given("CLIENT_SECRET"))),
+            ("Destinations", json!(names.join(","))),
             (
-                template::DCR_IMMUTABLE_ID,
-                of(Sink::LogsIngestion, "DCR_IMMUTABLE_ID"),
-            ),
-            (
-                template::WORKSPACE_ID,
+                "AzureSentinelWorkspaceId",
                 of(Sink::LogAnalytics, "WorkspaceID"),
             ),
             (
-                template::WORKSPACE_KEY,
+                "AzureSentinelSharedKey",
                 of(Sink::LogAnalytics, "WorkspaceKey"),
             ),
-            (
-                template::LOG_ANALYTICS,
-                of(Sink::LogAnalytics, "logAnalyticsUri"),
-            ),
-            (template::START_FROM, "1h"),
-        ]);
+            ("StartFrom", json!("1h")),
+        ];
+        let mut settings = app_settings(&azure, &answers);
+        if sinks.contains(&Sink::LogAnalytics) {
+            // The workspace is on this machine.
+            let address = given("logAnalyticsUri").to_owned();
+            settings.insert("logAnalyticsUri".into(), address);
+        }
+        let mut settings: Vec<_> = settings.into_iter().collect();
         settings.extend(identity.environment());
         settings
     }

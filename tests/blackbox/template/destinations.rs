@@ -1,0 +1,208 @@
+//! What the template makes for each destination: in the workspace, and the rule that leads there.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+
+use serde_json::{Value, json};
+
+use super::resource_manager::{Azure, Deployed, Resource, WORKSPACE, WORKSPACE_LOCATION};
+use super::{FUNCTION, RULE, SECRET, TABLE, deployed, deployed_of, name, template};
+use crate::kql::{self, Kql};
+
+#[test]
+fn each_destination_gets_what_it_needs_and_no_more() {
+    for (destinations, secrets, rules) in [
+        ("logs-ingestion", 1, 1),
+        ("log-analytics", 2, 0),
+        ("log-analytics,logs-ingestion", 2, 1),
+    ] {
+        let deployed = deployed(&[("Destinations", json!(destinations))]);
+        let counts = [SECRET, RULE, TABLE].map(|it| deployed.all(it).len());
+        assert_eq!(counts, [secrets, rules, rules], "{destinations}");
+    }
+    // The table was migrated.
+    let deployed = deployed(&[("DeployTable", json!(false))]);
+    assert_eq!([RULE, TABLE].map(|it| deployed.all(it).len()), [1, 0]);
+}
+
+#[test]
+fn the_key_may_be_empty_where_it_is_not_used() {
+    let answers = [
+        ("Destinations", json!("logs-ingestion")),
+        ("AzureSentinelSharedKey", json!("")),
+        ("AzureSentinelWorkspaceId", json!("")),
+    ];
+    let secrets = deployed(&answers);
+    let secrets = secrets.all(SECRET);
+    let [secret] = &secrets[..] else {
+        panic!("{} secrets", secrets.len());
+    };
+    assert!(name(secret).ends_with("/ClientSecret"));
+}
+
+/// The Resource Manager works out the parameters of a deployment, too, whose condition is false.
+#[test]
+fn what_is_not_deployed_is_not_asked() {
+    let text = template().to_string();
+    let answers = [("Destinations", json!("log-analytics"))];
+    let condition = "[if(variables('usesRule'), reference(";
+    let asked: Vec<_> = text.match_indices(condition).collect();
+    assert!(!asked.is_empty());
+    for (place, _) in asked {
+        let after = &text[place + condition.len()..];
+        let broken = [&text[..place], "[if(empty(''), reference(", after].concat();
+        let broken = serde_json::from_str(&broken).unwrap();
+        let error = deployed_of(&broken, &Azure::default(), &answers)
+            .err()
+            .unwrap();
+        assert!(error.contains("is not deployed"), "{error}");
+    }
+}
+
+/// The names and types of columns.
+fn columns(columns: &Value) -> BTreeMap<String, String> {
+    let text = |it: &Value| it.as_str().unwrap().to_owned();
+    let columns = columns.as_array().unwrap().iter();
+    columns
+        .map(|it| (text(&it["name"]), text(&it["type"])))
+        .collect()
+}
+
+const STREAM: &str = "Custom-Auth0AM_CL";
+
+/// What the rule takes, what it does to a row, and what the table holds.
+fn way(deployed: &Deployed) -> (BTreeMap<String, String>, String, BTreeMap<String, String>) {
+    let rule = &deployed.one(RULE).body["properties"];
+    let table = &deployed.one(TABLE).body["properties"]["schema"];
+    let transform = rule["dataFlows"][0]["transformKql"].as_str().unwrap();
+    (
+        columns(&rule["streamDeclarations"][STREAM]["columns"]),
+        transform.to_owned(),
+        columns(&table["columns"]),
+    )
+}
+
+#[test]
+fn the_rule_takes_the_program_s_stream_into_the_workspace_s_table() {
+    let deployed = deployed(&[]);
+    let table = deployed.one(TABLE);
+    assert_eq!(table.id, format!("{WORKSPACE}/tables/Auth0AM_CL"));
+    assert_eq!(table.body["properties"]["schema"]["name"], "Auth0AM_CL");
+
+    let Resource { id, body, .. } = deployed.one(RULE);
+    let group = "/subscriptions/11111111-1111-1111-1111-111111111111/resourceGroups/auth0-logs/";
+    assert!(id.starts_with(group), "{id}");
+    // It must be in the workspace's region, wherever the app is.
+    assert_eq!(body["location"], WORKSPACE_LOCATION);
+    // Others have no endpoint of their own.
+    assert_eq!(body["kind"], "Direct");
+    let rule = &body["properties"];
+    let streams: Vec<_> = rule["streamDeclarations"]
+        .as_object()
+        .unwrap()
+        .keys()
+        .collect();
+    assert_eq!(streams, [STREAM]);
+    let [flow] = &rule["dataFlows"].as_array().unwrap()[..] else {
+        panic!("{}", rule["dataFlows"]);
+    };
+    assert_eq!(flow["streams"], json!([STREAM]));
+    assert_eq!(flow["outputStream"], "Custom-Auth0AM_CL");
+    let [workspace] = &rule["destinations"]["logAnalytics"].as_array().unwrap()[..] else {
+        panic!("{}", rule["destinations"]);
+    };
+    assert_eq!(flow["destinations"], json!([workspace["name"]]));
+    assert_eq!(workspace["workspaceResourceId"], WORKSPACE);
+}
+
+/// By Microsoft's language service, and by our own interpreter.
+#[test]
+fn the_transformation_makes_rows_of_the_table_out_of_those_of_the_stream() {
+    let (stream, transform, kept) = way(&deployed(&[]));
+    let stream: serde_json::Map<_, _> = stream
+        .into_iter()
+        .map(|(name, kind)| (name, kind.replace("boolean", "bool").into()))
+        .collect();
+    let guid = "01234567-89ab-cdef-0123-456789abcdef";
+    let rows = [
+        json!({"TimeGenerated": "2026-11-21T08:00:00Z", "type_s": "s", "isMobile_b": true}),
+        json!({"type_s": "f", "details_request_auth_credentials_jti_g": guid}),
+    ];
+    let kql = Kql::over_stream(&stream, &rows);
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("transform.kql");
+    fs::write(&file, &transform).unwrap();
+    assert_eq!(kql.problems(&[file]), "");
+
+    let result = kql.result(&transform, "2026-11-21T09:00:00Z");
+    let filled = |row: &serde_json::Map<String, Value>| -> Value {
+        let fields = row.iter().filter(|(_, it)| !it.is_null() && *it != "");
+        json!(fields.collect::<BTreeMap<_, _>>())
+    };
+    assert_eq!(
+        result.iter().map(filled).collect::<Vec<_>>(),
+        [
+            rows[0].clone(),
+            json!({
+                "TimeGenerated": "2026-11-21T09:00:00Z", "type_s": "f",
+                "details_request_auth_credentials_jti_g": guid,
+            }),
+        ]
+    );
+    let names: BTreeSet<_> = result[0].keys().cloned().collect();
+    assert_eq!(names, kept.into_keys().collect());
+}
+
+#[test]
+fn the_workspace_gets_the_functions_of_the_parsers_files() {
+    let deployed = deployed(&[]);
+    let mut functions = deployed.all(FUNCTION);
+    functions.sort_by_key(|it| &it.id);
+    let files = kql::parsers();
+    assert_eq!(functions.len(), files.len());
+    for (function, file) in functions.iter().zip(&files) {
+        let name = file.file_stem().unwrap().to_str().unwrap();
+        assert_eq!(function.id, format!("{WORKSPACE}/savedSearches/{name}"));
+        let yaml = fs::read_to_string(file).unwrap();
+        // In each file the query is the last thing.
+        let (_, query) = yaml.split_once("Query: |\n").unwrap();
+        let query = query.lines().map(|it| it.strip_prefix("  ").unwrap_or(it));
+        let properties = &function.body["properties"];
+        assert_eq!(
+            properties["query"],
+            query.collect::<Vec<_>>().join("\n"),
+            "{name}"
+        );
+        assert_eq!(properties["functionAlias"], name);
+        assert_eq!(properties["displayName"], name);
+        assert_eq!(properties["version"], 2);
+        // The service answers a second deployment with a conflict where this is missing.
+        assert_eq!(function.body["etag"], "*");
+    }
+    let parameters = functions
+        .iter()
+        .map(|it| &it.body["properties"]["functionParameters"]);
+    assert_eq!(
+        parameters.collect::<Vec<_>>(),
+        [
+            "disabled:bool=false, pack:bool=false",
+            "",
+            "starttime:datetime=datetime(null), endtime:datetime=datetime(null), \
+             username_has_any:dynamic=dynamic([]), targetappname_has_any:dynamic=dynamic([]), \
+             srcipaddr_has_any_prefix:dynamic=dynamic([]), \
+             srchostname_has_any:dynamic=dynamic([]), eventtype_in:dynamic=dynamic([]), \
+             eventresultdetails_in:dynamic=dynamic([]), eventresult:string='*', \
+             disabled:bool=false, pack:bool=false",
+        ]
+    );
+}
+
+#[test]
+fn the_functions_can_be_left_out() {
+    assert_eq!(
+        deployed(&[("DeployParsers", json!(false))])
+            .all(FUNCTION)
+            .len(),
+        0
+    );
+}

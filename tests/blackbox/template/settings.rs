@@ -1,0 +1,169 @@
+//! The app settings that the template makes, as the program reads them.
+
+use std::collections::BTreeMap;
+
+use auth0_poller::settings::{
+    AppSettings, DestinationSettings, NAMES, Purpose, Settings, SettingsError, StorageSettings,
+};
+use serde_json::{Value, json};
+
+use super::resource_manager::{Azure, Deployed, INSIGHTS};
+use super::{SECRET, SETTINGS, deployed_of, template};
+
+/// The app settings that the Functions host reads, besides those that the program reads too.
+const OF_THE_HOST: [&str; 2] = [
+    "APPLICATIONINSIGHTS_CONNECTION_STRING",
+    "AzureWebJobsStorage__credential",
+];
+
+/// What the platform adds for an app that has an identity.
+const OF_THE_PLATFORM: [(&str, &str); 2] = [
+    ("IDENTITY_ENDPOINT", "http://127.0.0.1:8081/msi/token"),
+    ("IDENTITY_HEADER", "header"),
+];
+
+/// The app settings that the template makes, with the platform's answers to their references to
+/// Key Vault.
+pub fn app_settings(azure: &Azure, answers: &[(&str, Value)]) -> BTreeMap<String, String> {
+    let deployed = deployed_of(&template(), azure, answers).unwrap();
+    let settings = unresolved(&deployed).into_iter();
+    settings
+        .map(|(name, value)| (name, resolved(&deployed, value)))
+        .collect()
+}
+
+fn unresolved(deployed: &Deployed) -> BTreeMap<String, String> {
+    let settings = deployed.one(SETTINGS).body["properties"].clone();
+    serde_json::from_value(settings).unwrap()
+}
+
+fn resolved(deployed: &Deployed, value: String) -> String {
+    let reference = value.strip_prefix("@Microsoft.KeyVault(SecretUri=https://");
+    let Some(reference) = reference else {
+        return value;
+    };
+    let (vault, name) = reference.split_once(".vault.azure.net/secrets/").unwrap();
+    let name = name.strip_suffix("/)").unwrap();
+    let id = format!("/{vault}/secrets/{name}");
+    let secrets = deployed.all(SECRET).into_iter();
+    let mut secrets = secrets.filter(|it| it.id.ends_with(&id));
+    let secret = secrets.next().unwrap_or_else(|| panic!("no secret {id}"));
+    secret.body["properties"]["value"].as_str().unwrap().into()
+}
+
+fn read_from(settings: BTreeMap<String, String>) -> Result<Settings, SettingsError> {
+    let added = OF_THE_PLATFORM.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let settings: AppSettings = settings.into_iter().chain(added).collect();
+    Settings::read(&settings, &Purpose::Host)
+}
+
+/// What the program reads from a Function App that was deployed with these answers.
+pub fn read(answers: &[(&str, Value)]) -> Result<Settings, SettingsError> {
+    read_from(app_settings(&Azure::default(), answers))
+}
+
+#[test]
+fn the_program_accepts_the_app_settings() {
+    let names = app_settings(&Azure::default(), &[]).into_keys();
+    for name in names {
+        assert!(
+            NAMES.contains(&&*name) || OF_THE_HOST.contains(&&*name),
+            "nobody reads {name}"
+        );
+    }
+    let settings = read(&[]).unwrap();
+    assert_eq!(settings.tenant, "acme.eu.auth0.com");
+    let StorageSettings::Azure(account) = &settings.storage else {
+        panic!("{:?}", settings.storage);
+    };
+    assert_eq!(account.name, "auth0abc");
+}
+
+#[test]
+fn each_answer_is_in_the_setting_of_its_meaning() {
+    let settings = app_settings(&Azure::default(), &[]);
+    let expected = json!({
+        "APPLICATIONINSIGHTS_CONNECTION_STRING": INSIGHTS,
+        "AzureWebJobsStorage__blobServiceUri": "https://auth0abc.blob.core.windows.net/",
+        "AzureWebJobsStorage__credential": "managedidentity",
+        "CLIENT_ID": "id",
+        "CLIENT_SECRET": "the client's secret",
+        "DCR_ENDPOINT": "https://auth0-poller-abc-x1.westeurope-1.ingest.monitor.azure.com",
+        "DCR_IMMUTABLE_ID": "dcr-0123456789abcdef0123456789abcdef",
+        "DESTINATIONS": "log-analytics,logs-ingestion",
+        "DOMAIN": "acme.eu.auth0.com",
+        "START_FROM": "7d",
+        "WorkspaceID": "01234567-89ab-cdef-0123-456789abcdef",
+        "WorkspaceKey": "d29ya3NwYWNlJ3Mga2V5",
+        "logAnalyticsUri": "https://01234567-89ab-cdef-0123-456789abcdef.ods.opinsights.azure.com",
+    });
+    assert_eq!(json!(settings), expected);
+}
+
+#[test]
+fn secrets_are_references_and_the_program_says_where_they_were_not_resolved() {
+    let deployed = deployed_of(&template(), &Azure::default(), &[]).unwrap();
+    for secret in ["CLIENT_SECRET", "WorkspaceKey"] {
+        let mut settings = app_settings(&Azure::default(), &[]);
+        settings.insert(secret.into(), unresolved(&deployed)[secret].clone());
+        let error = read_from(settings).unwrap_err().to_string();
+        assert!(
+            error.contains(secret) && error.contains("Key Vault"),
+            "{error}"
+        );
+    }
+}
+
+#[test]
+fn posts_go_to_the_workspace_in_each_cloud() {
+    for (cloud, host) in [
+        ("AzureCloud", "ods.opinsights.azure.com"),
+        ("AzureUSGovernment", "ods.opinsights.azure.us"),
+        ("AzureChinaCloud", "ods.opinsights.azure.cn"),
+    ] {
+        let azure = Azure {
+            cloud,
+            ..Azure::default()
+        };
+        let settings = read_from(app_settings(&azure, &[])).unwrap();
+        let [DestinationSettings::LogAnalytics { endpoint, .. }, _] = &settings.destinations[..]
+        else {
+            panic!("{:?}", settings.destinations);
+        };
+        let expected = format!("https://01234567-89ab-cdef-0123-456789abcdef.{host}/");
+        assert_eq!(endpoint.as_str(), expected);
+    }
+}
+
+#[test]
+fn the_settings_of_a_destination_that_was_not_chosen_are_blank() {
+    let key = ["WorkspaceID", "WorkspaceKey", "logAnalyticsUri"];
+    let rule = ["DCR_ENDPOINT", "DCR_IMMUTABLE_ID"];
+    for (destinations, given, blank) in [
+        ("logs-ingestion", &rule[..], &key[..]),
+        ("log-analytics", &key, &rule),
+        (
+            "log-analytics,logs-ingestion",
+            &[key.as_slice(), &rule].concat(),
+            &[],
+        ),
+    ] {
+        let answers = [("Destinations", json!(destinations))];
+        let settings = app_settings(&Azure::default(), &answers);
+        assert!(
+            given.iter().all(|it| !settings[*it].is_empty()),
+            "{settings:?}"
+        );
+        assert!(
+            blank.iter().all(|it| settings[*it].is_empty()),
+            "{settings:?}"
+        );
+        let settings = read(&answers).unwrap();
+        assert_eq!(settings.destinations.len(), destinations.split(',').count());
+        for destination in settings.destinations {
+            if let DestinationSettings::LogsIngestion { stream, .. } = destination {
+                assert_eq!(stream.name, "Custom-Auth0AM_CL");
+            }
+        }
+    }
+}
