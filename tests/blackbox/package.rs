@@ -89,6 +89,8 @@ fn the_archive_holds_what_is_deployed_and_nothing_else() {
         .collect();
     let expected = [
         ("Auth0Poller/function.json", 0o100_644),
+        ("LICENSE", 0o100_644),
+        ("THIRD-PARTY-NOTICES.txt", 0o100_644),
         ("auth0-poller", 0o100_755),
         ("host.json", 0o100_644),
     ];
@@ -96,7 +98,7 @@ fn the_archive_holds_what_is_deployed_and_nothing_else() {
 
     let folder = unpacked();
     let project = Path::new(env!("CARGO_MANIFEST_DIR"));
-    for name in ["host.json", "Auth0Poller/function.json"] {
+    for name in ["host.json", "Auth0Poller/function.json", "LICENSE"] {
         let packed = fs::read_to_string(folder.path().join(name)).unwrap();
         assert_eq!(packed, fs::read_to_string(project.join(name)).unwrap());
     }
@@ -153,6 +155,19 @@ fn the_bill_of_materials_lists_the_crates_in_the_program_and_no_others() {
             is_crate,
             "{component}"
         );
+    }
+
+    // The notices name each of them, and have a text of each but Rust, which comes with a compiler.
+    let notices = fs::read_to_string(unpacked().path().join("THIRD-PARTY-NOTICES.txt")).unwrap();
+    for component in components {
+        let text = |name: &str| component[name].as_str().unwrap().to_owned();
+        let part = format!("\n{} {}: ", text("name"), text("version"));
+        let count = if component["name"] == "rust-std" {
+            1
+        } else {
+            2
+        };
+        assert!(notices.matches(&part).count() >= count, "{part}");
     }
 
     let references = |value: &Value| -> BTreeSet<String> {
@@ -308,7 +323,13 @@ async fn under_the_functions_host_it_delivers_every_record_once() {
         .map(|entry| entry.unwrap().file_name())
         .collect();
     left.sort();
-    let expected = ["Auth0Poller", "auth0-poller", "host.json"];
+    let expected = [
+        "Auth0Poller",
+        "LICENSE",
+        "THIRD-PARTY-NOTICES.txt",
+        "auth0-poller",
+        "host.json",
+    ];
     assert_eq!(left, expected, "it writes nothing there");
 }
 

@@ -13,6 +13,7 @@ use clap::{Parser, Subcommand};
 
 mod archive;
 mod local;
+mod notices;
 mod package;
 mod project;
 mod sbom;

@@ -14,9 +14,11 @@ use sha2::{Digest as _, Sha256};
 
 use crate::archive::{self, Entry};
 use crate::project::{NAME, Project};
-use crate::sbom;
+use crate::{notices, sbom};
 
 const TARGET: &str = "x86_64-unknown-linux-musl";
+/// The file of the third-party notices.
+const NOTICES: &str = "THIRD-PARTY-NOTICES.txt";
 
 /// Makes the package, its checksum and its bill of materials.
 pub fn make() -> Result<()> {
@@ -26,7 +28,8 @@ pub fn make() -> Result<()> {
     let program = fs::read(&build.program)?;
 
     let bill = sbom::of(&project, &build.packages, &sha256(&program))?;
-    let zip = archive::pack(&entries(&project, program)?)?;
+    let notices = notices::of(&project, &build.packages)?;
+    let zip = archive::pack(&entries(&project, program, notices)?)?;
     let name = format!("{NAME}.zip");
     let checksum = format!("{}  {name}\n", sha256(&zip));
 
@@ -45,17 +48,24 @@ pub fn make() -> Result<()> {
 }
 
 /// What is in the package, in order.
-fn entries(project: &Project, program: Vec<u8>) -> Result<Vec<Entry>> {
-    let mut entries = vec![Entry {
-        name: project.executable()?,
-        mode: 0o755,
-        content: program,
-    }];
+fn entries(project: &Project, program: Vec<u8>, notices: String) -> Result<Vec<Entry>> {
+    let mut entries = vec![
+        Entry {
+            name: project.executable()?,
+            mode: 0o755,
+            content: program,
+        },
+        Entry {
+            name: NOTICES.to_owned(),
+            mode: 0o644,
+            content: notices.into_bytes(),
+        },
+    ];
     let functions = project.functions()?;
     let functions = functions
         .into_iter()
         .map(|it| format!("{it}/function.json"));
-    for name in functions.chain(["host.json".to_owned()]) {
+    for name in functions.chain(["LICENSE", "host.json"].map(str::to_owned)) {
         let content = fs::read(project.root().join(&name));
         entries.push(Entry {
             mode: 0o644,
@@ -136,8 +146,10 @@ mod tests {
         let files = patterns.filter_map(|line| line.strip_prefix("!/"));
         // The pattern of a folder is there only to let the files in it be named.
         let files: Vec<_> = files.filter(|name| !name.ends_with('/')).collect();
-        let entries = entries(&project, Vec::new()).unwrap();
-        let names: Vec<_> = entries.iter().map(|entry| &*entry.name).collect();
+        let entries = entries(&project, Vec::new(), String::new()).unwrap();
+        let names = entries.iter().map(|entry| &*entry.name);
+        // The notices are made for the package.
+        let names: Vec<_> = names.filter(|it| *it != NOTICES).collect();
         assert_eq!(files, names);
     }
 }

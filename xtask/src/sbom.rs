@@ -15,6 +15,9 @@ use serde_json::{Value, json};
 use crate::package::rustc;
 use crate::project::{NAME, Project};
 
+/// That of Rust's standard library, and of musl.
+pub const RUST_LICENSE: &str = "(MIT OR Apache-2.0) AND MIT";
+
 /// Writes down what a program with this SHA-256 was made of. Nothing in it depends on the time or
 /// the machine.
 pub fn of(project: &Project, packages: &BTreeSet<PackageId>, sha256: &str) -> Result<String> {
@@ -89,30 +92,38 @@ fn depends_on(node: &Node, crates: &BTreeMap<String, &Package>) -> BTreeSet<Stri
     there.map(|(reference, _)| reference.clone()).collect()
 }
 
-fn library(package: &Package, checksum: Option<&Checksum>) -> Result<Value> {
+/// The licence of a crate as an SPDX expression.
+pub fn license(package: &Package) -> Result<String> {
     let license = package.license.as_deref();
     let license = license.with_context(|| format!("{} names no licence", package.name))?;
-    let checksum = checksum.with_context(|| format!("{} has no checksum", package.name))?;
     // Before they were SPDX expressions, choices were written with a stroke.
     let choices: Vec<_> = license.split('/').map(str::trim).collect();
+    Ok(choices.join(" OR "))
+}
+
+fn library(package: &Package, checksum: Option<&Checksum>) -> Result<Value> {
+    let checksum = checksum.with_context(|| format!("{} has no checksum", package.name))?;
     Ok(json!({
         "type": "library",
         "bom-ref": purl(package),
         "name": package.name,
         "version": package.version,
         "purl": purl(package),
-        "licenses": [{"expression": choices.join(" OR ")}],
+        "licenses": [{"expression": license(package)?}],
         "hashes": [{"alg": "SHA-256", "content": checksum.to_string()}],
     }))
 }
 
+/// The version of the compiler, and so of the standard library.
+pub fn rust_version(project: &Project) -> Result<String> {
+    let version = rustc(project.root(), &["--version"])?;
+    let version = version.split(' ').nth(1);
+    Ok(version.context("rustc tells no version")?.to_owned())
+}
+
 /// What comes with the compiler.
 fn standard_library(project: &Project) -> Result<Value> {
-    let version = rustc(project.root(), &["--version"])?;
-    let version = version
-        .split(' ')
-        .nth(1)
-        .context("rustc tells no version")?;
+    let version = rust_version(project)?;
     Ok(json!({
         "type": "library",
         "bom-ref": format!("pkg:generic/rust-std@{version}"),
@@ -120,7 +131,7 @@ fn standard_library(project: &Project) -> Result<Value> {
         "version": version,
         "description": "Rust's standard library, with the C library musl",
         "purl": format!("pkg:generic/rust-std@{version}"),
-        "licenses": [{"expression": "(MIT OR Apache-2.0) AND MIT"}],
+        "licenses": [{"expression": RUST_LICENSE}],
     }))
 }
 
