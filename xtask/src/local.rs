@@ -11,6 +11,22 @@ use crate::project::Project;
 const SETTINGS: &str = "local.settings.json";
 const SAMPLE: &str = "local.settings.sample.json";
 
+/// What is to be done next, with its commands. `docs/local.md` says the same, and more.
+const STEPS: [(&str, &[&str]); 3] = [
+    ("Create an application in Auth0, as the README says.", &[]),
+    (
+        "Fill in DOMAIN, CLIENT_ID and CLIENT_SECRET in local.settings.json.",
+        &[],
+    ),
+    (
+        "Look at the records, masked. This sends nothing, and needs nothing in Azure:",
+        &[
+            "./auth0-poller check --destination stdout",
+            "./auth0-poller poll --destination stdout",
+        ],
+    ),
+];
+
 /// Builds the program, puts it where `host.json` expects it, and sees to it that there are settings.
 pub fn prepare() -> Result<()> {
     let project = Project::read(None)?;
@@ -19,24 +35,20 @@ pub fn prepare() -> Result<()> {
     install(&build.program, &program)?;
     println!("{} is built.", program.display());
 
-    if settle(project.root())? {
-        println!(
-            "{SETTINGS} is new: fill in DOMAIN, CLIENT_ID, CLIENT_SECRET, WorkspaceID and WorkspaceKey."
-        );
+    let settled = if settle(project.root())? {
+        "is new"
     } else {
-        println!("{SETTINGS} is left as it is.");
+        "is left as it is"
+    };
+    println!("{SETTINGS} {settled}.\n");
+
+    for (number, (step, commands)) in (1..).zip(STEPS) {
+        println!("{number}. {step}");
+        for command in commands {
+            println!("       {command}");
+        }
     }
-    println!(
-        "
-Start the storage emulator, which needs Node, in a terminal of its own:
-
-    npx --yes azurite@3.35.0 --disableTelemetry --location .azurite
-
-See whether everything answers, and start the function with Azure Functions Core Tools 4:
-
-    ./auth0-poller check
-    func start"
-    );
+    println!("\ndocs/local.md goes on from there: into a workspace, and under the Functions host.");
     Ok(())
 }
 
@@ -78,5 +90,26 @@ mod tests {
         fs::write(root.path().join(SETTINGS), "mine").unwrap();
         assert!(!settle(root.path()).unwrap());
         assert_eq!(settings(), "mine");
+    }
+
+    #[test]
+    fn the_page_says_the_same_steps() {
+        let project = Project::read(None).unwrap();
+        let page = fs::read_to_string(project.root().join("docs/local.md")).unwrap();
+        let link = "[README](../README.md#1-create-an-application-in-auth0)";
+        let page = page.replace(link, "README").replace('`', "");
+        let page = page.split_whitespace().collect::<Vec<_>>().join(" ");
+        let mut rest = &*page;
+        for (number, (step, commands)) in (1..).zip(STEPS) {
+            let step = format!("{number}. {step}");
+            for text in [&*step].iter().chain(commands) {
+                let (_, after) = rest
+                    .split_once(text)
+                    .unwrap_or_else(|| panic!("docs/local.md does not say: {text}"));
+                rest = after;
+            }
+        }
+        let sample = fs::read_to_string(project.root().join(SAMPLE)).unwrap();
+        assert!(sample.contains(r#""AzureWebJobsStorage": """#), "{sample}");
     }
 }

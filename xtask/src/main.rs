@@ -30,7 +30,7 @@ struct Arguments {
 enum Command {
     /// Makes the deployment package, its checksum and its bill of materials in target/package
     Package,
-    /// Prepares this folder for Azure Functions Core Tools
+    /// Builds the program into this folder, and makes its settings, to run it on this machine
     Local,
     /// Puts azuredeploy.json together from the parts in xtask/template
     Template,

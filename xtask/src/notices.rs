@@ -25,7 +25,7 @@ const NAMES: [&str; 6] = [
 ];
 
 /// Between the texts.
-const RULE: &str =
+const LINE: &str =
     "--------------------------------------------------------------------------------";
 
 /// Something that is in the program.
@@ -127,7 +127,7 @@ fn written(parts: &[Part]) -> Result<String, std::fmt::Error> {
         }
     }
     for (license, users) in texts {
-        writeln!(text, "\n{RULE}\n{}\n\n{license}", users.join("\n"))?;
+        writeln!(text, "\n{LINE}\n{}\n\n{license}", users.join("\n"))?;
     }
     Ok(text)
 }

@@ -7,8 +7,8 @@ use auth0_poller::settings::{
 };
 use serde_json::{Value, json};
 
-use super::resource_manager::{Azure, Deployed, INSIGHTS};
-use super::{SECRET, SETTINGS, deployed_of, template};
+use super::resource_manager::{self, Azure, Deployed, INSIGHTS};
+use super::{SECRET, SETTINGS, answers, deployed_of, template};
 
 /// The app settings that the Functions host reads, besides those that the program reads too.
 const OF_THE_HOST: [&str; 2] = [
@@ -165,5 +165,21 @@ fn the_settings_of_a_destination_that_was_not_chosen_are_blank() {
                 assert_eq!(stream.name, "Custom-Auth0AM_CL");
             }
         }
+    }
+}
+
+/// `docs/deploy.md` explains those in which the program's own differ.
+#[test]
+fn without_answers_the_settings_are_those_that_the_page_on_deploying_says() {
+    let mut answers = answers();
+    for optional in ["Destinations", "AzureSentinelWorkspaceId", "StartFrom"] {
+        answers.remove(optional).unwrap();
+    }
+    let deployed = resource_manager::deploy(&Azure::default(), &template(), &answers).unwrap();
+    let settings = unresolved(&deployed);
+    assert_eq!(settings["DESTINATIONS"], "logs-ingestion");
+    assert_eq!(settings["START_FROM"], "1h");
+    for unset in ["AUDIENCE", "DCR_STREAM", "OVERLAP", "REDACT", "RUN_BUDGET"] {
+        assert!(!settings.contains_key(unset), "{unset}");
     }
 }
