@@ -1,7 +1,8 @@
 //! Delivers every log record of an Auth0 tenant to where a security team queries them.
 //!
-//! The program is in [`cli`]. The rest of what is public is for the tools beside it: [`table`] and
-//! [`redact`], from which the deployment template is made and the rows are measured.
+//! The program is in [`cli`]. The rest of what is public is for what stands beside it: the deployment
+//! template is made from [`table`] and judged by [`judge_settings`], and the benchmark of rows wants
+//! [`redact`].
 //!
 //! The rooms, from the ground up; none imports from those below it in this list:
 //!
@@ -41,3 +42,5 @@ mod simulation;
 mod state;
 mod storage;
 pub mod table;
+
+pub use app::{judge_settings, setting_names};

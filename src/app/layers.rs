@@ -34,7 +34,8 @@ const SETTINGS: [&str; 6] = [
 ];
 
 /// The names of all settings.
-pub(crate) fn setting_names() -> Vec<&'static str> {
+#[must_use]
+pub fn setting_names() -> Vec<&'static str> {
     let shared: [&[&str]; 5] = [
         &auth0::SETTINGS,
         &SETTINGS,

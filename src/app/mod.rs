@@ -10,15 +10,35 @@ use tokio::sync::watch;
 
 pub(crate) use self::layers::Layers;
 use self::layers::Problems;
+pub use self::layers::setting_names;
 use crate::auth0::{LogReader, Tenant};
-use crate::clock::Clock;
+use crate::clock::{self, Clock};
 use crate::destination::{Destination, Kind};
 use crate::error::BoxError;
+use crate::net::retry::Jitter;
 use crate::report::Report;
 use crate::run::{Policy, Run};
 use crate::settings::SettingsError;
 use crate::state::{CheckpointLedger, CheckpointStore, DeadLetterStore};
 use crate::storage::Storage;
+
+/// Judges app settings as under the Functions host. Answers with the destinations, or with all that is
+/// wrong, in one sentence.
+pub fn judge_settings(
+    settings: impl IntoIterator<Item = (String, String)>,
+) -> Result<Vec<&'static str>, String> {
+    let settings = settings.into_iter().collect();
+    let layers = Layers::new(settings, Purpose::Host, clock::system(), Jitter::random());
+    let app = App::new(&layers, watch::channel(false).1).map_err(|error| error.to_string())?;
+    let names = app
+        .pipelines
+        .into_iter()
+        .map(|pipeline| match pipeline.way {
+            Ok(_) => Ok(pipeline.name),
+            Err(problem) => Err(problem.to_string()),
+        });
+    names.collect()
+}
 
 /// Stands in a report for a name that is no destination's. It is not quoted: it may be a secret in
 /// the wrong place.

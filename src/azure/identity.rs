@@ -190,10 +190,14 @@ impl Identity {
         &self.resource
     }
 
-    /// The token in use, or a new one where there is none or its end is near. Makes one attempt.
+    /// The token in use, or a new one where there is none or its end is near. Makes one attempt,
+    /// and waits no longer for another caller's than for its own.
     pub async fn token(&self, deadline: Deadline) -> Result<SecretString, IdentityError> {
-        let token = self.cache.get(self.request(deadline)).await?;
-        Ok(token.value)
+        let token = self.cache.get(self.request(deadline));
+        match tokio::time::timeout_at(deadline.for_answers(), token).await {
+            Ok(token) => Ok(token?.value),
+            Err(_) => Err(self.unsent(self.host(), SendError::OutOfTime)),
+        }
     }
 
     /// Forgets a token that the service refused.
@@ -207,13 +211,7 @@ impl Identity {
         let host = url.authority().to_owned();
         let answer = match http::send(request, deadline).await {
             Ok(answer) => answer,
-            Err(source) => {
-                return Err(IdentityError::Send {
-                    host,
-                    resource: self.resource.clone(),
-                    source,
-                });
-            }
+            Err(source) => return Err(self.unsent(host, source)),
         };
         if answer.status != StatusCode::OK {
             return Err(self.refusal(host, &answer));
@@ -231,6 +229,20 @@ impl Identity {
             asked_at,
             life,
         ))
+    }
+
+    fn host(&self) -> String {
+        let (Principal::Managed { endpoint: url, .. }
+        | Principal::Application { authority: url, .. }) = &self.principal;
+        url.authority().to_owned()
+    }
+
+    fn unsent(&self, host: String, source: SendError) -> IdentityError {
+        IdentityError::Send {
+            host,
+            resource: self.resource.clone(),
+            source,
+        }
     }
 
     fn prepare(&self) -> (Url, RequestBuilder) {

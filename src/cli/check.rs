@@ -3,7 +3,6 @@
 
 use std::process::ExitCode;
 
-use bytes::Bytes;
 use tokio::sync::watch;
 
 use super::print::{UNUSABLE, exit_code, show};
@@ -113,17 +112,9 @@ async fn log(app: &App) -> (Verdict, String) {
 async fn storage(app: &App, layers: &Layers) -> (Verdict, String) {
     let deadline = deadline();
     let location = app.storage.location(PROBE);
-    let try_it = async {
-        let stored = app.storage.read(PROBE, deadline).await?;
-        let version = stored.map(|(_, version)| version);
-        let text = format!("auth0-poller check, {}\n", to_seconds(layers.now()));
-        let write = app
-            .storage
-            .write(PROBE, Bytes::from(text), version.as_ref(), deadline);
-        write.await
-    };
-    match try_it.await {
-        Ok(_) => (Verdict::Works, format!("{location} was read and written")),
+    let text = format!("auth0-poller check, {}\n", to_seconds(layers.now()));
+    match app.storage.probe(PROBE, text.into(), deadline).await {
+        Ok(()) => (Verdict::Works, format!("{location} was read and written")),
         Err(error) => (
             Verdict::Fails,
             format!("{location}: {}", with_causes(&error)),

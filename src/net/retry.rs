@@ -97,7 +97,7 @@ impl Jitter {
     }
 
     /// The same waits for the same seed.
-    #[must_use]
+    #[cfg(test)]
     pub fn seeded(seed: u64) -> Self {
         Self(Arc::new(Mutex::new(fastrand::Rng::with_seed(seed))))
     }

@@ -191,7 +191,8 @@ impl World {
     }
 
     async fn position(&self) -> Position {
-        let loaded = self.checkpoints().load(Deadline::after(Duration::from_mins(1)));
+        let checkpoints = self.checkpoints();
+        let loaded = checkpoints.load(Deadline::after(Duration::from_mins(1)));
         match loaded.await.unwrap().found {
             Found::Newest(checkpoint) => checkpoint.position(),
             other => panic!("{other:?}"),
@@ -212,7 +213,9 @@ impl World {
         for path in paths {
             let (json, _) = self.memory.read(&path).await.unwrap().unwrap();
             let letter: StoredLetter = serde_json::from_slice(&json).unwrap();
-            let name = letter.log_id.map_or(letter.record.get().to_owned(), |id| id.to_string());
+            let name = letter
+                .log_id
+                .map_or(letter.record.get().to_owned(), |id| id.to_string());
             letters.push(format!("{name}: {}", letter.reason));
         }
         letters.sort();
@@ -366,12 +369,18 @@ impl World {
     fn land<'a>(&self, rows: impl IntoIterator<Item = &'a Bytes>) {
         let rows = rows.into_iter();
         let ids = rows.map(|row| String::from_utf8(row.to_vec()).unwrap());
-        self.state().landed.push(ids.collect());
+        let ids: Vec<_> = ids.collect();
+        self.state().landed.push(ids);
     }
 
     /// Takes the rows that it does not refuse. A fault leaves the second half of them open.
     fn deliver_each(&self, rows: &[Bytes], refuses: impl Fn(&Bytes) -> bool) -> Delivery {
-        let is_cut = self.state().destination_faults.pop_front().flatten().is_some();
+        let is_cut = self
+            .state()
+            .destination_faults
+            .pop_front()
+            .flatten()
+            .is_some();
         let told = if is_cut { rows.len() / 2 } else { rows.len() };
         self.land(rows[..told].iter().filter(|row| !refuses(row)));
         let outcome = |(index, row): (usize, &Bytes)| match refuses(row) {
@@ -560,10 +569,14 @@ async fn the_first_run_begins_with_the_oldest_record_of_its_window() {
 #[tokio::test(start_paused = true)]
 async fn an_empty_tenant_is_read_from_the_same_start_when_records_come() {
     let world = World::with_records(0);
-    let run = || world.run_with(|policy| policy.start_from = StartFrom::Ago(Duration::from_mins(1)));
+    let run =
+        || world.run_with(|policy| policy.start_from = StartFrom::Ago(Duration::from_mins(1)));
     let report = run().await;
     assert!(report.caught_up);
-    assert_eq!(world.position().await, Position::Start(Start::At(at("07:59:00"))));
+    assert_eq!(
+        world.position().await,
+        Position::Start(Start::At(at("07:59:00")))
+    );
 
     world.add(at("08:00:00"), at("08:00:00"));
     tokio::time::advance(Duration::from_hours(3)).await;
@@ -669,7 +682,9 @@ async fn a_run_gives_way_to_another_poller_that_saved_meanwhile() {
     let mut seen = progress.subscribe();
     let run = world.run_of(&world, World::policy(), &progress);
     let (report, ()) = tokio::join!(run, async {
-        seen.wait_for(|report: &Report| report.batches == 1).await.unwrap();
+        seen.wait_for(|report: &Report| report.batches == 1)
+            .await
+            .unwrap();
         let others = Bytes::from_static(b"{}");
         world.memory.put(CHECKPOINT, others);
     });
@@ -727,7 +742,10 @@ async fn a_cursor_dropped_in_a_silent_tenant_is_no_gap_and_costs_no_record() {
             tokio::time::advance(Duration::from_mins(61)).await;
         }
         // By now reading begins by time, so that nothing depends on the record that is gone.
-        assert!(matches!(world.position().await, Position::Start(Start::At(_))));
+        assert!(matches!(
+            world.position().await,
+            Position::Start(Start::At(_))
+        ));
         let new = (world.clock)();
         world.add(new, new);
         assert_eq!(world.run().await.delivered, 1);
@@ -758,7 +776,10 @@ async fn an_outage_after_a_restart_is_a_gap_like_any_other() {
         world.run().await;
         world.state().source_faults = [Some(Fault::Rejects)].into();
         world.run().await;
-        assert!(matches!(world.position().await, Position::Start(Start::At(_))));
+        assert!(matches!(
+            world.position().await,
+            Position::Start(Start::At(_))
+        ));
         tokio::time::advance(Duration::from_hours(48)).await;
         world.state().records.clear();
         let resumed = at("07:00:00") + chrono::Duration::days(2);
@@ -878,7 +899,9 @@ async fn a_record_that_comes_again_in_a_later_batch_is_not_delivered_again() {
         overlap: Duration::from_hours(24),
         ..World::policy()
     };
-    let report = world.run_of(&source, policy, &watch::Sender::default()).await;
+    let report = world
+        .run_of(&source, policy, &watch::Sender::default())
+        .await;
     assert_eq!((report.delivered, report.batches), (4, 4));
 }
 
@@ -943,7 +966,9 @@ async fn a_page_that_repeats_itself_is_delivered_once_and_then_an_error() {
     let world = World::with_records(100);
     let records: Vec<_> = world.state().records.values().cloned().collect();
     let source = Stuck([records.clone(), records].concat());
-    let report = world.run_of(&source, World::policy(), &watch::Sender::default()).await;
+    let report = world
+        .run_of(&source, World::policy(), &watch::Sender::default())
+        .await;
     assert_eq!(world.landed(), world.all_ids());
     assert_eq!((report.delivered, report.skipped), (100, 300));
     assert_eq!(report.errors.len(), 1);
@@ -1054,7 +1079,7 @@ async fn what_has_no_id_is_set_aside_once_and_told_of_once() {
     );
     let again = world.run().await;
     assert_eq!((again.dead_lettered, again.skipped), (0, 2));
-    let letters = ["{}: it has no log_id", "null: it has no log_id"];
+    let letters = ["null: it has no log_id", "{}: it has no log_id"];
     assert_eq!(world.dead_letters().await, letters);
 }
 
@@ -1135,6 +1160,99 @@ async fn a_store_that_stays_away_does_not_keep_a_run_from_ending() {
     let began = Instant::now();
     assert_eq!(world.run().await.errors.len(), 1);
     assert!(began.elapsed() <= Duration::from_secs(250));
+}
+
+/// As `Source`s do whose records were stored lately and happened long ago.
+fn world_of_old_records(count: i64, first: &str) -> World {
+    let world = World::with_records(0);
+    for n in 0..count {
+        let stored = at(first) + chrono::Duration::milliseconds(100 * n);
+        world.add(stored, at("05:00:00"));
+    }
+    world
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_that_only_leaves_records_out_goes_on_where_the_one_before_stopped() {
+    let world = world_of_old_records(6_000, "07:30:00");
+    for second in 0..300 {
+        let time = at("07:45:00") + chrono::Duration::seconds(second);
+        world.add(time, time);
+    }
+    let mut runs = Vec::new();
+    for _ in 0..5 {
+        // Twenty seconds a page, of which there is time for fifteen.
+        world.state().source_faults = vec![Some(Fault::Delays); 100].into();
+        let report = world
+            .run_with(|policy| {
+                policy.start_from = StartFrom::Ago(Duration::from_hours(1));
+                policy.budget = Duration::from_secs(320);
+            })
+            .await;
+        assert_eq!(report.errors, Vec::<String>::new());
+        runs.push((report.before_start, report.delivered, report.caught_up));
+    }
+    let (left_out, delivered): (Vec<_>, Vec<_>) = runs.iter().map(|it| (it.0, it.1)).unzip();
+    assert_eq!(
+        (left_out.iter().sum(), delivered.iter().sum()),
+        (6_000, 300),
+        "{runs:?}"
+    );
+    assert_eq!(runs.last().unwrap(), &(0, 300, true), "{runs:?}");
+    world.add(at("08:00:10"), at("06:59:59"));
+    let start = |policy: &mut Policy| policy.start_from = StartFrom::Ago(Duration::from_hours(1));
+    let report = world.run_with(start).await;
+    assert_eq!(
+        report.before_start, 1,
+        "what is dated before the start stays left out"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn that_records_were_left_out_is_kept_before_the_run_ends() {
+    let world = world_of_old_records(3_000, "07:30:00");
+    // The run stops short, as one that is killed does.
+    world.state().source_faults = [vec![None; 25], vec![Some(Fault::Delays)]].concat().into();
+    let stopped = tokio::time::timeout(
+        Duration::from_secs(10),
+        world.run_with(|policy| policy.start_from = StartFrom::Ago(Duration::from_hours(1))),
+    );
+    assert!(stopped.await.is_err());
+    let Position::After(cursor) = world.position().await else {
+        panic!("nothing was kept");
+    };
+    assert!(cursor.stored_at().unwrap() >= at("07:33:19"), "{cursor}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_page_that_is_short_and_not_the_last_is_read_on_after() {
+    let world = World::with_records(850);
+    world.state().short_pages = Some(50);
+    let report = world.run().await;
+    assert_eq!((report.delivered, report.caught_up), (850, true));
+    assert_eq!(
+        world.run().await.requests,
+        1,
+        "a quiet run stays one request"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rate_limit_that_leaves_nothing_is_no_failure_on_whichever_page() {
+    for page in [0, 1] {
+        let world = World::with_records(250);
+        let mut faults = vec![None; page];
+        faults.push(Some(Fault::IsTooLate));
+        world.state().source_faults = faults.into();
+        let report = world.run().await;
+        assert_eq!(report.errors, Vec::<String>::new());
+        assert_eq!(
+            (report.caught_up, report.delivered),
+            (false, 100 * page as u64)
+        );
+        assert!(world.run().await.caught_up);
+        world.assert_all_landed_once();
+    }
 }
 
 mod refused;

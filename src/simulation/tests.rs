@@ -146,7 +146,9 @@ impl Simulation {
         self.world.trace(|| format!("run {number} begins"));
         let report = until_crash(self.make(&process, number), polls).await;
         self.world.trace(|| format!("run {number}: {report:?}"));
-        let late = began.elapsed().checked_sub(self.script.plan.policy.budget + GRACE);
+        let late = began
+            .elapsed()
+            .checked_sub(self.script.plan.policy.budget + GRACE);
         let mut state = self.world.state();
         state.expect(late.is_none(), || {
             format!("run {number} ends {late:?} late")
@@ -307,7 +309,10 @@ fn whatever_goes_wrong_nothing_is_lost_and_the_end_is_reached() {
             play_to(seed, Some(&mut lines))
         }));
         println!("{}", lines.join("\n"));
-        println!("{:#?}", played.unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+        println!(
+            "{:#?}",
+            played.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        );
         return;
     }
     let (next, seeds) = (

@@ -213,6 +213,28 @@ impl CheckpointStore {
         }
     }
 
+    /// Writes one generation over this version.
+    async fn put(
+        &self,
+        path: &str,
+        json: Bytes,
+        version: Option<&Version>,
+        deadline: Deadline,
+    ) -> Result<Version, CheckpointError> {
+        let written = self.storage.write(path, json.clone(), version, deadline);
+        match written.await {
+            Ok(version) => Ok(version),
+            // A write whose answer was lost, and which was then repeated, meets itself.
+            Err(StorageError::Conflict) => match self.read(path, deadline).await? {
+                Some((stored, version)) if stored == json => Ok(version),
+                _ => Err(CheckpointError::Conflict {
+                    path: self.storage.location(path),
+                }),
+            },
+            Err(source) => Err(self.write_error(path, source)),
+        }
+    }
+
     /// Keeps what was loaded as the generation before the one that is about to be saved.
     async fn keep_previous(&self, deadline: Deadline) -> Result<(), CheckpointError> {
         let Some(json) = self.unkept().clone() else {
@@ -221,10 +243,7 @@ impl CheckpointStore {
         let path = self.previous();
         let (stored, version) = self.read(&path, deadline).await?.unzip();
         if stored.as_ref() != Some(&json) {
-            let written = self.storage.write(&path, json, version.as_ref(), deadline);
-            written
-                .await
-                .map_err(|source| self.write_error(&path, source))?;
+            self.put(&path, json, version.as_ref(), deadline).await?;
         }
         *self.unkept() = None;
         Ok(())
@@ -284,23 +303,8 @@ impl CheckpointStore {
         deadline: Deadline,
     ) -> Result<Version, CheckpointError> {
         self.keep_previous(deadline).await?;
-        let path = self.newest();
         let json = format::write(checkpoint, now, &self.writer);
-        let written = self
-            .storage
-            .write(&path, json.clone(), version, deadline)
-            .await;
-        match written {
-            Ok(version) => Ok(version),
-            // A write whose answer was lost, and which was then repeated, meets itself.
-            Err(StorageError::Conflict) => match self.read(&path, deadline).await? {
-                Some((stored, version)) if stored == json => Ok(version),
-                _ => Err(CheckpointError::Conflict {
-                    path: self.location(),
-                }),
-            },
-            Err(source) => Err(self.write_error(&path, source)),
-        }
+        self.put(&self.newest(), json, version, deadline).await
     }
 }
 

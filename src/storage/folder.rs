@@ -3,15 +3,20 @@
 //! The folder belongs to the process that claimed it. The lock is the operating system's, so that
 //! a process that dies leaves none behind. Reading needs no claim: a file is replaced whole.
 
-use std::fs::{self, File, TryLockError};
-use std::io::{self, ErrorKind, Write as _};
+mod file;
+
+use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
-use sha2::{Digest as _, Sha256};
+use futures_util::FutureExt as _;
 
-use super::{StorageError, Version};
+use self::file::failed;
+use super::{Attempt, Object, Objects, StorageError, Version};
+
+/// The file that is locked.
+const LOCK: &str = "lock";
 
 /// A folder of objects.
 #[derive(Clone, Debug)]
@@ -19,6 +24,8 @@ pub struct Folder {
     root: PathBuf,
     /// The lock file, once it is locked.
     lock: Arc<Mutex<Option<File>>>,
+    /// Held from the look at a version until the file is replaced.
+    writing: Arc<Mutex<()>>,
 }
 
 impl Folder {
@@ -28,213 +35,118 @@ impl Folder {
         Self {
             root,
             lock: Arc::default(),
+            writing: Arc::default(),
         }
     }
 
-    /// An object's path.
-    #[must_use]
-    pub fn location(&self, path: &str) -> String {
-        self.root.join(path).display().to_string()
-    }
-
-    /// A file's content and version.
-    pub async fn read(&self, path: &str) -> Result<Option<(Bytes, Version)>, StorageError> {
-        self.blocking(path, |file| {
-            match fs::read(file) {
-                Ok(content) => Ok(Some((Bytes::from(content.clone()), version(&content)))),
-                Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-                Err(error) => Err(error),
+    fn lock(&self) -> Result<(), StorageError> {
+        let mut held = self.lock.lock().unwrap_or_else(PoisonError::into_inner);
+        if held.is_some() {
+            return Ok(());
+        }
+        file::make_folder(&self.root)?;
+        let path = self.root.join(LOCK);
+        let lock = file::open_to_lock(&path)?;
+        match lock.try_lock() {
+            Ok(()) => {
+                *held = Some(lock);
+                Ok(())
             }
-            .map_err(|error| unavailable("reading", file, error))
-        })
-        .await
+            Err(TryLockError::WouldBlock) => {
+                Err(StorageError::Locked(self.root.display().to_string()))
+            }
+            Err(TryLockError::Error(error)) => Err(failed("locking", &path, error)),
+        }
     }
 
-    /// Replaces the file with this version, or makes one.
-    pub async fn write(
+    fn replace(
         &self,
         path: &str,
-        content: Bytes,
+        content: &[u8],
         over: Option<&Version>,
     ) -> Result<Version, StorageError> {
+        let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        let target = self.resolve(path)?;
+        let stored = file::read(&target)?.map(|content| file::version(&content));
+        if stored.as_ref() != over {
+            return Err(StorageError::Conflict);
+        }
+        file::replace(&target, content)?;
+        Ok(file::version(content))
+    }
+
+    /// The file of this object, with no link on the way to it.
+    fn resolve(&self, path: &str) -> Result<PathBuf, StorageError> {
+        let folders = Path::new(path).parent().unwrap_or(Path::new(""));
+        file::see_folders(&self.root, folders)?;
+        Ok(self.root.join(path))
+    }
+
+    /// Does work that blocks where it may block.
+    fn blocking<'a, T: Send + 'static>(
+        &'a self,
+        path: &'a str,
+        work: impl FnOnce(&Self, &str) -> Result<T, StorageError> + Send + 'static,
+    ) -> Attempt<'a, T> {
+        async move {
+            let folder = self.clone();
+            let name = path.to_owned();
+            tokio::task::spawn_blocking(move || work(&folder, &name))
+                .await
+                .map_err(|error| {
+                    StorageError::Unavailable(
+                        format!("using {}", self.location(path)),
+                        error.into(),
+                    )
+                })?
+        }
+        .boxed()
+    }
+}
+
+impl Objects for Folder {
+    fn claim(&self) -> Attempt<'_, ()> {
+        self.blocking(LOCK, |folder, _| folder.lock())
+    }
+
+    fn read<'a>(&'a self, path: &'a str) -> Attempt<'a, Option<Object>> {
+        self.blocking(path, |folder, path| {
+            let content = file::read(&folder.resolve(path)?)?;
+            Ok(content.map(|content| {
+                let version = file::version(&content);
+                (content.into(), version)
+            }))
+        })
+    }
+
+    fn write<'a>(
+        &'a self,
+        path: &'a str,
+        content: Bytes,
+        over: Option<&'a Version>,
+    ) -> Attempt<'a, Version> {
         let over = over.cloned();
-        self.blocking(path, move |file| {
-            let stored = match fs::read(file) {
-                Ok(content) => Some(version(&content)),
-                Err(error) if error.kind() == ErrorKind::NotFound => None,
-                Err(error) => return Err(unavailable("reading", file, error)),
-            };
-            if stored != over {
-                return Err(StorageError::Conflict);
-            }
-            replace(file, &content).map_err(|error| unavailable("writing", file, error))?;
-            Ok(version(&content))
+        self.blocking(path, move |folder, path| {
+            folder.replace(path, &content, over.as_ref())
         })
-        .await
     }
 
-    /// The paths of the files in a folder.
-    pub async fn list(&self, folder: &str) -> Result<Vec<String>, StorageError> {
-        let prefix = folder.to_owned();
-        self.blocking(folder, move |folder| {
-            let names = || {
-                fs::read_dir(folder)?
-                    .map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()))
-                    .collect::<io::Result<Vec<_>>>()
-            };
-            match names() {
-                Ok(names) => Ok(names.iter().map(|it| format!("{prefix}/{it}")).collect()),
-                Err(error) if error.kind() == ErrorKind::NotFound => Ok(Vec::new()),
-                Err(error) => Err(unavailable("listing", folder, error)),
-            }
+    fn list<'a>(&'a self, folder: &'a str) -> Attempt<'a, Vec<String>> {
+        self.blocking(folder, |root, folder| {
+            file::see_folders(&root.root, Path::new(folder))?;
+            let names = file::list(&root.root.join(folder))?;
+            Ok(names.iter().map(|it| format!("{folder}/{it}")).collect())
         })
-        .await
     }
 
-    /// Removes a file.
-    pub async fn remove(&self, path: &str) -> Result<(), StorageError> {
-        self.blocking(path, |file| match fs::remove_file(file) {
-            Err(error) if error.kind() != ErrorKind::NotFound => {
-                Err(unavailable("removing", file, error))
-            }
-            _ => Ok(()),
-        })
-        .await
+    fn remove<'a>(&'a self, path: &'a str) -> Attempt<'a, ()> {
+        self.blocking(path, |folder, path| file::remove(&folder.resolve(path)?))
     }
 
-    /// Takes the folder for this process until it ends.
-    pub async fn claim(&self) -> Result<(), StorageError> {
-        let held = Arc::clone(&self.lock);
-        self.blocking("lock", move |path| {
-            let mut held = held.lock().unwrap_or_else(PoisonError::into_inner);
-            if held.is_some() {
-                return Ok(());
-            }
-            let folder = path.parent().unwrap_or(path);
-            fs::create_dir_all(folder).map_err(|error| unavailable("creating", folder, error))?;
-            let file = File::create(path).map_err(|error| unavailable("creating", path, error))?;
-            match file.try_lock() {
-                Ok(()) => {
-                    *held = Some(file);
-                    Ok(())
-                }
-                Err(TryLockError::WouldBlock) => {
-                    Err(StorageError::Locked(folder.display().to_string()))
-                }
-                Err(TryLockError::Error(error)) => Err(unavailable("locking", path, error)),
-            }
-        })
-        .await
-    }
-
-    /// Does work that blocks, on one file, where it may block.
-    async fn blocking<T: Send + 'static>(
-        &self,
-        path: &str,
-        work: impl FnOnce(&Path) -> Result<T, StorageError> + Send + 'static,
-    ) -> Result<T, StorageError> {
-        let file = self.root.join(path);
-        tokio::task::spawn_blocking(move || work(&file))
-            .await
-            .map_err(|error| {
-                StorageError::Unavailable(format!("using {}", self.location(path)), error.into())
-            })?
+    fn location(&self, path: &str) -> String {
+        self.root.join(path).display().to_string()
     }
 }
 
-/// Writes beside the file and renames, so that at every moment one whole version is there.
-fn replace(file: &Path, content: &[u8]) -> io::Result<()> {
-    let folder = file.parent().unwrap_or(Path::new("."));
-    fs::create_dir_all(folder)?;
-    let beside = file.with_extension("new");
-    let mut new = File::create(&beside)?;
-    new.write_all(content)?;
-    new.sync_all()?;
-    fs::rename(&beside, file)
-}
-
-fn version(content: &[u8]) -> Version {
-    use base64::Engine as _;
-    Version(base64::prelude::BASE64_STANDARD.encode(Sha256::digest(content)))
-}
-
-fn unavailable(doing: &str, path: &Path, error: io::Error) -> StorageError {
-    StorageError::Unavailable(format!("{doing} {}", path.display()), error.into())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn content(text: &'static str) -> Bytes {
-        Bytes::from_static(text.as_bytes())
-    }
-
-    #[tokio::test]
-    async fn an_object_is_written_over_the_version_that_was_read_and_no_other() {
-        let temp = tempfile::tempdir().unwrap();
-        let folder = Folder::new(temp.path().join("deep/er"));
-        assert!(folder.read("a/b.json").await.unwrap().is_none());
-
-        let first = folder.write("a/b.json", content("1"), None).await.unwrap();
-        let (stored, version) = folder.read("a/b.json").await.unwrap().unwrap();
-        assert_eq!((&stored[..], &version), (&b"1"[..], &first));
-
-        folder
-            .write("a/b.json", content("2"), Some(&first))
-            .await
-            .unwrap();
-        for stale in [None, Some(&first)] {
-            let refused = folder.write("a/b.json", content("3"), stale).await;
-            assert!(
-                matches!(refused, Err(StorageError::Conflict)),
-                "{refused:?}"
-            );
-        }
-        let (stored, _) = folder.read("a/b.json").await.unwrap().unwrap();
-        assert_eq!(&stored[..], b"2");
-    }
-
-    #[tokio::test]
-    async fn a_second_owner_is_refused_until_the_first_is_gone() {
-        let temp = tempfile::tempdir().unwrap();
-        let first = Folder::new(temp.path().into());
-        let second = Folder::new(temp.path().into());
-        first.claim().await.unwrap();
-        first.claim().await.unwrap();
-        let refused = second.claim().await.unwrap_err();
-        assert!(
-            refused
-                .to_string()
-                .contains("in use by another auth0-poller")
-        );
-        assert!(second.read("a").await.unwrap().is_none());
-        drop(first);
-        second.claim().await.unwrap();
-    }
-
-    #[tokio::test]
-    async fn the_objects_of_a_folder_are_listed_and_removed() {
-        let temp = tempfile::tempdir().unwrap();
-        let folder = Folder::new(temp.path().into());
-        assert_eq!(folder.list("a").await.unwrap(), Vec::<String>::new());
-        folder.write("a/b.json", content("1"), None).await.unwrap();
-        assert_eq!(folder.list("a").await.unwrap(), ["a/b.json"]);
-        for _ in 0..2 {
-            folder.remove("a/b.json").await.unwrap();
-            assert_eq!(folder.list("a").await.unwrap(), Vec::<String>::new());
-        }
-    }
-
-    #[tokio::test]
-    async fn a_write_leaves_nothing_beside_the_object() {
-        let temp = tempfile::tempdir().unwrap();
-        let folder = Folder::new(temp.path().into());
-        folder.write("a/b.json", content("1"), None).await.unwrap();
-        let names: Vec<_> = fs::read_dir(temp.path().join("a"))
-            .unwrap()
-            .map(|entry| entry.unwrap().file_name())
-            .collect();
-        assert_eq!(names, ["b.json"]);
-    }
-}
+#[cfg(all(test, unix))]
+mod tests;

@@ -1,21 +1,37 @@
 //! Small named objects that survive the process, each with a version.
 //!
 //! Two places can hold them: a container of an Azure storage account ([`azure`]) and a folder
-//! ([`folder`]). What is kept, and under which names, is the callers' business.
+//! ([`folder`]). A place makes one attempt at a time ([`Objects`]); when to make another, and when
+//! to stop, is decided here. What is kept, and under which names, is the callers' business.
 
 pub(crate) mod azure;
 pub(crate) mod folder;
 pub(crate) mod settings;
 
+#[cfg(test)]
+pub(crate) mod faulty;
+#[cfg(test)]
+pub(crate) mod memory;
+
 use std::fmt::Write as _;
-use std::future::Future;
+use std::future::{Future, ready};
 
 use bytes::Bytes;
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
 use sha2::{Digest as _, Sha256};
+use tracing::warn;
 
 use crate::azure::identity::IdentityError;
 use crate::error::BoxError;
 use crate::net::retry::{self, Again, Deadline, GaveUp, Jitter, Transient};
+
+/// Bytes of an object that are read. A checkpoint has some 70 kB and a dead letter one record, of
+/// which Auth0 sends a hundred in an answer: what is larger is none of ours, and is kept out of
+/// the process's memory.
+const LARGEST: usize = 32 * 1024 * 1024;
+/// Paths that a list holds: some 10 MB of them.
+const LONGEST_LIST: usize = 100_000;
 
 /// What a storage calls this state of an object; another state is called otherwise.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -23,7 +39,7 @@ pub struct Version(String);
 
 impl Version {
     /// A version by the name that the storage gives it.
-    #[must_use]
+    #[cfg(test)]
     pub fn new(name: impl Into<String>) -> Self {
         Self(name.into())
     }
@@ -53,6 +69,13 @@ pub enum StorageError {
          (under `func start` it stays in use until Functions is stopped)"
     )]
     Locked(String),
+    /// The object is none of this program's: it is too large to be read.
+    #[error(
+        "{0} is larger than {mib} MiB, so it is nothing that auth0-poller wrote; look at it, and \
+         move it away",
+        mib = LARGEST / 1024 / 1024
+    )]
+    TooLarge(String),
     /// Several attempts failed.
     #[error(transparent)]
     GaveUp(Box<GaveUp<StorageError>>),
@@ -66,7 +89,11 @@ impl StorageError {
             Self::Unavailable(..) => true,
             Self::NoToken(error) => error.again() != Again::Never,
             Self::GaveUp(gave_up) => gave_up.error.may_pass(),
-            Self::Conflict | Self::Denied(..) | Self::OutOfTime | Self::Locked(_) => false,
+            Self::Conflict
+            | Self::Denied(..)
+            | Self::OutOfTime
+            | Self::Locked(_)
+            | Self::TooLarge(_) => false,
         }
     }
 }
@@ -74,12 +101,16 @@ impl StorageError {
 impl Transient for StorageError {
     fn again(&self) -> Again {
         match self {
-            Self::Unavailable(..) => Again::Soon,
+            Self::Unavailable(_, source) => match source.downcast_ref::<azure::Refusal>() {
+                Some(refusal) => refusal.again(),
+                None => Again::Soon,
+            },
             Self::NoToken(error) => error.again(),
             Self::Conflict
             | Self::Denied(..)
             | Self::OutOfTime
             | Self::Locked(_)
+            | Self::TooLarge(_)
             | Self::GaveUp(_) => Again::Never,
         }
     }
@@ -96,15 +127,49 @@ pub fn digest(content: &[u8]) -> String {
     name
 }
 
-/// Where objects are kept.
-enum Place {
-    Azure(azure::Container),
-    Folder(folder::Folder),
+/// An object's content and version.
+pub(crate) type Object = (Bytes, Version);
+/// One attempt at something.
+pub(crate) type Attempt<'a, T> = BoxFuture<'a, Result<T, StorageError>>;
+
+/// A place that holds objects. Each call is one attempt, which has no end of its own: it may be
+/// dropped at any moment, and what it was to do is then done or not.
+pub(crate) trait Objects: Send + Sync {
+    /// Gets what every other call needs, by the deadline.
+    fn prepare(&self, _deadline: Deadline) -> Attempt<'_, ()> {
+        ready(Ok(())).boxed()
+    }
+
+    /// Makes sure that no other process of this machine writes here.
+    fn claim(&self) -> Attempt<'_, ()> {
+        ready(Ok(())).boxed()
+    }
+
+    /// An object; `None` if there is none of this name.
+    fn read<'a>(&'a self, path: &'a str) -> Attempt<'a, Option<Object>>;
+
+    /// Replaces the object whose version is `over`, or makes one that must not exist yet.
+    fn write<'a>(
+        &'a self,
+        path: &'a str,
+        content: Bytes,
+        over: Option<&'a Version>,
+    ) -> Attempt<'a, Version>;
+
+    /// The paths of the objects in a folder, in any order, but not of those in folders of that
+    /// one; at most [`LONGEST_LIST`].
+    fn list<'a>(&'a self, folder: &'a str) -> Attempt<'a, Vec<String>>;
+
+    /// Removes an object. It need not be there.
+    fn remove<'a>(&'a self, path: &'a str) -> Attempt<'a, ()>;
+
+    /// Where an object is, for people.
+    fn location(&self, path: &str) -> String;
 }
 
 /// The storage that the settings name.
 pub struct Storage {
-    place: Place,
+    objects: Box<dyn Objects>,
     jitter: Jitter,
 }
 
@@ -112,17 +177,19 @@ impl Storage {
     /// Keeps objects in a container of an Azure storage account.
     #[must_use]
     pub fn azure(container: azure::Container, jitter: Jitter) -> Self {
-        Self {
-            place: Place::Azure(container),
-            jitter,
-        }
+        Self::over(container, jitter)
     }
 
     /// Keeps objects in a folder.
     #[must_use]
     pub fn folder(folder: folder::Folder, jitter: Jitter) -> Self {
+        Self::over(folder, jitter)
+    }
+
+    /// Keeps objects in this place.
+    pub(crate) fn over(objects: impl Objects + 'static, jitter: Jitter) -> Self {
         Self {
-            place: Place::Folder(folder),
+            objects: Box::new(objects),
             jitter,
         }
     }
@@ -131,13 +198,7 @@ impl Storage {
     ///
     /// In a storage account nobody can be kept from writing; there the versions tell.
     pub async fn claim(&self, deadline: Deadline) -> Result<(), StorageError> {
-        self.attempt(deadline, || async move {
-            match &self.place {
-                Place::Azure(_) => Ok(()),
-                Place::Folder(folder) => folder.claim().await,
-            }
-        })
-        .await
+        self.attempt(deadline, || self.objects.claim()).await
     }
 
     /// An object's content and version; `None` if there is no such object.
@@ -146,13 +207,7 @@ impl Storage {
         path: &str,
         deadline: Deadline,
     ) -> Result<Option<(Bytes, Version)>, StorageError> {
-        self.attempt(deadline, || async move {
-            match &self.place {
-                Place::Azure(container) => container.read(path).await,
-                Place::Folder(folder) => folder.read(path).await,
-            }
-        })
-        .await
+        self.attempt(deadline, || self.objects.read(path)).await
     }
 
     /// Replaces the object whose version is `over`, or makes one that must not exist yet.
@@ -166,54 +221,62 @@ impl Storage {
         over: Option<&Version>,
         deadline: Deadline,
     ) -> Result<Version, StorageError> {
-        self.attempt(deadline, || {
-            let content = content.clone();
-            async move {
-                match &self.place {
-                    Place::Azure(container) => container.write(path, content, over).await,
-                    Place::Folder(folder) => folder.write(path, content, over).await,
-                }
-            }
-        })
-        .await
+        let write = || self.objects.write(path, content.clone(), over);
+        self.attempt(deadline, write).await
     }
 
-    /// The paths of the objects in a folder.
+    /// Reads and writes an object that is there for nothing else, to see whether that works.
+    ///
+    /// It does where another probe, or an earlier attempt of this one, has written meanwhile: the
+    /// storage has then judged the write, and nothing but the version was in the way.
+    pub async fn probe(
+        &self,
+        path: &str,
+        content: Bytes,
+        deadline: Deadline,
+    ) -> Result<(), StorageError> {
+        let before = self.version(path, deadline).await?;
+        match self.write(path, content, before.as_ref(), deadline).await {
+            Err(StorageError::Conflict) if self.version(path, deadline).await? != before => Ok(()),
+            written => written.map(drop),
+        }
+    }
+
+    async fn version(
+        &self,
+        path: &str,
+        deadline: Deadline,
+    ) -> Result<Option<Version>, StorageError> {
+        let object = self.read(path, deadline).await?;
+        Ok(object.map(|(_, version)| version))
+    }
+
+    /// The paths of the objects in a folder, sorted. Of very many the rest is left out, with a
+    /// warning.
     pub async fn list(
         &self,
         folder: &str,
         deadline: Deadline,
     ) -> Result<Vec<String>, StorageError> {
-        let mut paths = self
-            .attempt(deadline, || async move {
-                match &self.place {
-                    Place::Azure(container) => container.list(folder).await,
-                    Place::Folder(root) => root.list(folder).await,
-                }
-            })
-            .await?;
+        let list = || self.objects.list(folder);
+        let mut paths = self.attempt(deadline, list).await?;
+        if paths.len() >= LONGEST_LIST {
+            let location = self.location(folder);
+            warn!("{location} holds {LONGEST_LIST} objects or more; only so many are listed");
+        }
         paths.sort();
         Ok(paths)
     }
 
     /// Removes an object. It need not be there.
     pub async fn remove(&self, path: &str, deadline: Deadline) -> Result<(), StorageError> {
-        self.attempt(deadline, || async move {
-            match &self.place {
-                Place::Azure(container) => container.remove(path).await,
-                Place::Folder(folder) => folder.remove(path).await,
-            }
-        })
-        .await
+        self.attempt(deadline, || self.objects.remove(path)).await
     }
 
     /// Where an object is, for people.
     #[must_use]
     pub fn location(&self, path: &str) -> String {
-        match &self.place {
-            Place::Azure(container) => container.location(path),
-            Place::Folder(folder) => folder.location(path),
-        }
+        self.objects.location(path)
     }
 
     async fn attempt<T, F>(
@@ -226,7 +289,10 @@ impl Storage {
     {
         let bounded = || {
             let attempt = tokio::time::timeout_at(deadline.for_answers(), once());
-            async { attempt.await.unwrap_or(Err(StorageError::OutOfTime)) }
+            async {
+                self.objects.prepare(deadline).await?;
+                attempt.await.unwrap_or(Err(StorageError::OutOfTime))
+            }
         };
         retry::retry(&self.jitter, deadline, bounded)
             .await
@@ -238,33 +304,4 @@ impl Storage {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use tokio::time::Instant;
-
-    use super::*;
-
-    #[tokio::test(start_paused = true)]
-    async fn a_storage_that_hangs_does_not_hold_up_the_end_of_a_run() {
-        let temp = tempfile::tempdir().unwrap();
-        let folder = folder::Folder::new(temp.path().into());
-        let storage = Storage::folder(folder, Jitter::seeded(1));
-        let began = Instant::now();
-        let deadline = Deadline::after(Duration::from_mins(4));
-        let hang = || std::future::pending::<Result<(), StorageError>>();
-
-        let read = storage.attempt(deadline, hang).await;
-        assert_eq!(began.elapsed(), Duration::from_secs(245));
-        // A save may begin after the answers' grace is over, and still ends in time.
-        let save = storage.attempt(deadline.for_saving(), hang).await;
-        assert_eq!(began.elapsed(), Duration::from_secs(249));
-        for outcome in [read, save] {
-            let error = outcome.unwrap_err().to_string();
-            assert_eq!(
-                error,
-                "the storage did not answer before the run's time was over"
-            );
-        }
-    }
-}
+mod tests;

@@ -99,7 +99,8 @@ async fn a_few_records_that_stand_alone_are_set_aside_after_an_hour() {
         let report = world.run().await;
         assert_eq!(report.dead_lettered, letters.len() as u64);
         assert!(
-            report.errors[0].starts_with("the destination has refused every record since 2026-11-21T"),
+            report.errors[0]
+                .starts_with("the destination has refused every record since 2026-11-21T"),
             "{report:?}"
         );
         assert_landed_but(&world, &letters).await;
@@ -150,7 +151,11 @@ async fn while_the_destination_takes_nothing_no_run_that_had_something_for_it_su
     for minute in 1..=3 {
         tokio::time::advance(Duration::from_mins(61)).await;
         let report = world.run().await;
-        assert_eq!((report.dead_lettered, report.errors.len()), (1, 1), "{report:?}");
+        assert_eq!(
+            (report.dead_lettered, report.errors.len()),
+            (1, 1),
+            "{report:?}"
+        );
         assert!(report.errors[0].contains("has refused every record since 2026-11-21T08:00:00Z"));
         // One that has nothing to deliver has not failed.
         assert_eq!(world.run().await.errors.len(), 0);
@@ -163,7 +168,8 @@ async fn while_the_destination_takes_nothing_no_run_that_had_something_for_it_su
 }
 
 #[tokio::test(start_paused = true)]
-async fn of_a_delivery_that_is_taken_in_part_nothing_is_sent_twice_and_what_is_refused_is_set_aside() {
+async fn of_a_delivery_that_is_taken_in_part_nothing_is_sent_twice_and_what_is_refused_is_set_aside()
+ {
     let world = World::with_records(2_500);
     world.state().tells_each = true;
     let letters = poison(&world, [0, 700, 1_999]);
@@ -193,7 +199,10 @@ async fn where_each_record_is_refused_by_itself_nothing_is_set_aside_either() {
     world.state().tells_each = true;
     world.state().refuses_all = true;
     let report = world.run().await;
-    assert!(report.errors[0].starts_with("the destination refuses every record"), "{report:?}");
+    assert!(
+        report.errors[0].starts_with("the destination refuses every record"),
+        "{report:?}"
+    );
     assert!(world.dead_letters().await.is_empty());
     world.state().refuses_all = false;
     assert_eq!(world.run().await.delivered, 5);

@@ -9,7 +9,7 @@ use chrono::{DateTime, Utc};
 use fastrand::Rng;
 use futures_util::future::BoxFuture;
 
-use super::world::{CHECKPOINT, DEAD_LETTERS, Fact, Odds, Part, Plan, State, Told, at, id};
+use super::world::{CHECKPOINT, DEAD_LETTERS, Fact, Odds, Part, Plan, State, Told, id};
 use crate::destination::{Delivery, Destination, Limits, Probe};
 use crate::error::BoxError;
 use crate::net::retry::Deadline;
@@ -153,7 +153,9 @@ impl Simulated {
         deadline: Deadline,
         effect: impl FnOnce(&mut State) -> T + Send + 'static,
     ) -> Result<T, SourceError> {
-        let answer = self.call(Part::Source, deadline.for_answers(), |state, _| effect(state));
+        let answer = self.call(Part::Source, deadline.for_answers(), |state, _| {
+            effect(state)
+        });
         answer.await.map_err(|why| match why {
             NoAnswer::Odd if self.is_late() => SourceError::OutOfTime("no requests left".into()),
             NoAnswer::Odd => self.rejected(),
@@ -245,9 +247,11 @@ impl Destination for Simulated {
                 .map(|row| LogId::new(str::from_utf8(row).unwrap()))
                 .collect();
             let (sent, run) = (ids.clone(), self.run);
-            let posted = self.call(Part::Destination, deadline.for_answers(), move |state, is_odd| {
-                state.land(run, &sent, if is_odd { 2 } else { 1 })
-            });
+            let posted = self.call(
+                Part::Destination,
+                deadline.for_answers(),
+                move |state, is_odd| state.land(run, &sent, if is_odd { 2 } else { 1 }),
+            );
             match posted.await {
                 Ok(true) => {
                     let mut state = self.state();
@@ -294,7 +298,9 @@ impl Objects for Simulated {
     fn read<'a>(&'a self, path: &'a str) -> Attempt<'a, Option<Object>> {
         Box::pin(async move {
             let (key, run) = (path.to_owned(), self.run);
-            let object = self.store(path, move |state| state.objects.get(&key).cloned()).await?;
+            let object = self
+                .store(path, move |state| state.objects.get(&key).cloned())
+                .await?;
             if path == CHECKPOINT {
                 self.state().watch_load(run, object.as_ref());
             }
@@ -312,7 +318,9 @@ impl Objects for Simulated {
             let is_save = path == CHECKPOINT;
             self.state().tally.saves += u64::from(is_save);
             let (key, over, run) = (path.to_owned(), over.cloned(), self.run);
-            let written = self.store(path, move |state| state.write(run, &key, content, over.as_ref()));
+            let written = self.store(path, move |state| {
+                state.write(run, &key, content, over.as_ref())
+            });
             let written = written.await?;
             self.state().tally.saved += u64::from(is_save && written.is_some());
             written.ok_or(StorageError::Conflict)

@@ -73,6 +73,7 @@ impl Script {
             (false, 0) => seconds(&mut rng, 60..3_000),
             _ => Duration::ZERO,
         };
+        let has_short_pages = rng.u8(..3) == 0;
         Self {
             plan: Plan {
                 seed,
@@ -86,6 +87,7 @@ impl Script {
                     per_delivery: 1,
                 },
                 page: pick(&mut rng, &[5, 20, 100]),
+                has_short_pages,
                 rejects_unknown: rng.bool(),
                 takes_at_most: pick(&mut rng, &[2, 20, 1_000, 1_000]),
                 refuses_all: refused_from..refused_from + refused_for,

@@ -237,7 +237,9 @@ impl State {
             .map(|(_, fact)| fact.record.clone());
         let size = match (self.plan.has_short_pages, bound) {
             // As much as it happens to be.
-            (true, Some(id)) => 1 + id.as_str().bytes().map(usize::from).sum::<usize>() % self.plan.page,
+            (true, Some(id)) => {
+                1 + id.as_str().bytes().map(usize::from).sum::<usize>() % self.plan.page
+            }
             _ => self.plan.page,
         };
         let records: Vec<_> = after.by_ref().take(size).collect();
@@ -347,7 +349,8 @@ impl State {
         }
         self.writes += 1;
         let version = Version::new(self.writes.to_string());
-        self.objects.insert(path.to_owned(), (content, version.clone()));
+        self.objects
+            .insert(path.to_owned(), (content, version.clone()));
         Some(version)
     }
 

@@ -3,7 +3,9 @@ use std::time::Duration;
 use super::*;
 use crate::net::retry::Jitter;
 use crate::record::{LogId, Position, Start};
+use crate::storage::faulty::{Fault, Faulty, Operation};
 use crate::storage::folder::Folder;
+use crate::storage::memory::Memory;
 
 /// 2026-11-21 at this time of day.
 fn at(clock: &str) -> DateTime<Utc> {
@@ -26,6 +28,56 @@ async fn a_save_whose_answer_was_lost_meets_itself_and_not_another() {
     assert_eq!(version, again);
     let theirs = store("they").save(&checkpoint, None, now, deadline).await;
     assert!(matches!(theirs, Err(CheckpointError::Conflict { .. })));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_generation_that_was_kept_though_the_answer_was_lost_is_no_conflict() {
+    let memory = Memory::default();
+    let open = |storage| CheckpointStore::new(Arc::new(storage), "acme", "memory", "me".into());
+    let deadline = Deadline::after(Duration::from_mins(1));
+    let (first, second) = (behind("08:00:00"), behind("08:01:00"));
+    let before = open(Storage::over(memory.clone(), Jitter::seeded(1)));
+    let saved = before.save(&first, None, at("08:00:00"), deadline);
+    saved.await.unwrap();
+
+    let mut is_first = true;
+    let losing = Faulty::over(memory.clone(), move |operation, path| {
+        let is_kept = operation == Operation::Write && path.ends_with(".previous.json");
+        if is_kept && std::mem::take(&mut is_first) {
+            Fault::LoseAnswer
+        } else {
+            Fault::None
+        }
+    });
+    let store = open(Storage::over(losing, Jitter::seeded(1)));
+    let version = store.load(deadline).await.unwrap().version;
+    let saved = store.save(&second, version.as_ref(), at("08:01:00"), deadline);
+    saved.await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_generation_that_somebody_else_keeps_is_a_conflict() {
+    let memory = Memory::default();
+    let open = |storage| CheckpointStore::new(Arc::new(storage), "acme", "memory", "me".into());
+    let deadline = Deadline::after(Duration::from_mins(1));
+    let checkpoint = behind("08:00:00");
+    let before = open(Storage::over(memory.clone(), Jitter::seeded(1)));
+    let saved = before.save(&checkpoint, None, at("08:00:00"), deadline);
+    saved.await.unwrap();
+    drop(before);
+
+    let other = memory.clone();
+    let meeting = Faulty::over(memory, move |operation, path| {
+        if operation == Operation::Write && path.ends_with(".previous.json") {
+            other.put(path, Bytes::from_static(b"{}"));
+        }
+        Fault::None
+    });
+    let store = open(Storage::over(meeting, Jitter::seeded(1)));
+    let version = store.load(deadline).await.unwrap().version;
+    let saved = store.save(&checkpoint, version.as_ref(), at("08:01:00"), deadline);
+    let error = saved.await.unwrap_err();
+    assert!(matches!(error, CheckpointError::Conflict { .. }), "{error}");
 }
 
 /// A store in a folder, as each process makes one.

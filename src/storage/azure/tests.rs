@@ -1,0 +1,365 @@
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::Request;
+use axum::http::{HeaderMap, StatusCode, Uri};
+use axum::response::{IntoResponse as _, Response};
+use tokio::net::TcpListener;
+
+use super::*;
+use crate::azure::identity::Principal;
+use crate::clock;
+use crate::error::BoxError;
+use crate::error::with_causes;
+use crate::net::http;
+use crate::net::retry::{Again, Deadline, Jitter, Transient as _};
+use crate::storage::Storage;
+
+const KEY: &str = "a2V5IG9mIHRoZSBhY2NvdW50";
+const SAS: &str = "sv=2022-11-02&ss=b&srt=sco&sp=rwdlac&sig=aHVudGVyMg%2Fzig%2BQ%3D";
+
+/// What opens the account in a test.
+#[derive(Clone, Copy, Debug)]
+enum By {
+    Key,
+    Sas,
+    Identity,
+}
+
+/// A storage account that answers as it is told, beside an identity endpoint that issues the
+/// tokens `token1`, `token2` and so on.
+struct Double {
+    address: std::net::SocketAddr,
+    tokens: Arc<AtomicUsize>,
+}
+
+impl Double {
+    async fn start(answer: impl Fn(Request) -> Response + Clone + Send + Sync + 'static) -> Self {
+        let tokens = Arc::new(AtomicUsize::new(0));
+        let issued = Arc::clone(&tokens);
+        let issue = move || async move {
+            let number = issued.fetch_add(1, Ordering::Relaxed) + 1;
+            format!(r#"{{"access_token":"token{number}","expires_on":"4102444800"}}"#)
+        };
+        let router = Router::new()
+            .route("/token", axum::routing::get(issue))
+            .fallback(move |request: Request| async move { answer(request) });
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        Self { address, tokens }
+    }
+
+    /// Answers everything with this status, code and message, as Azure words them.
+    async fn refusing(status: u16, code: &'static str) -> Self {
+        Self::start(move |_| azure_error(status, code, "Told by the account.\nRequestId:0e3e"))
+            .await
+    }
+
+    fn container(&self, by: By) -> Container {
+        let address = self.address;
+        let account = match by {
+            By::Key => Account::from_connection_string(&format!(
+                "AccountName=acme;AccountKey={KEY};BlobEndpoint=http://{address}/acme"
+            )),
+            By::Sas => Account::from_connection_string(&format!(
+                "BlobEndpoint=http://{address}/acme;SharedAccessSignature={SAS}"
+            )),
+            By::Identity => {
+                let principal = Principal::Managed {
+                    endpoint: format!("http://{address}/token").parse().unwrap(),
+                    header: "header".into(),
+                    client_id: None,
+                };
+                Account::from_blob_service(&format!("http://{address}/acme"), principal)
+            }
+        };
+        let http = http::client(None).unwrap();
+        Container::new(&account.unwrap(), http, clock::system()).unwrap()
+    }
+
+    fn storage(&self, by: By) -> Storage {
+        Storage::azure(self.container(by), Jitter::seeded(1))
+    }
+}
+
+fn azure_error(status: u16, code: &'static str, message: &str) -> Response {
+    let body = format!(
+        "\u{feff}<?xml version=\"1.0\" encoding=\"utf-8\"?><Error><Code>{code}</Code>\
+         <Message>{message}</Message></Error>"
+    );
+    let status = StatusCode::from_u16(status).unwrap();
+    (status, [("x-ms-error-code", code)], body).into_response()
+}
+
+fn soon() -> Deadline {
+    Deadline::after(Duration::from_secs(20))
+}
+
+/// What reading says where the account answers so.
+async fn said(by: By, status: u16, code: &'static str) -> (String, Again) {
+    let double = Double::refusing(status, code).await;
+    let container = double.container(by);
+    container.prepare(soon()).await.unwrap();
+    let error = container.read("a").await.unwrap_err();
+    (with_causes(&error), error.again())
+}
+
+#[tokio::test]
+async fn a_refusal_is_judged_by_its_code_which_is_quoted() {
+    let cases = [
+        (By::Identity, 403, "AuthorizationFailure", "Networking"),
+        (By::Sas, 403, "AuthorizationFailure", "Networking"),
+        (By::Key, 403, "AuthorizationFailure", "Networking"),
+        (
+            By::Identity,
+            403,
+            "AuthorizationPermissionMismatch",
+            "the role Storage Blob Data",
+        ),
+        (
+            By::Sas,
+            403,
+            "AuthorizationPermissionMismatch",
+            "permissions r, w, c, d and l",
+        ),
+        (
+            By::Sas,
+            403,
+            "AuthorizationResourceTypeMismatch",
+            "service, container and object",
+        ),
+        (
+            By::Sas,
+            403,
+            "AuthorizationServiceMismatch",
+            "for the blob service",
+        ),
+        (By::Sas, 403, "AuthorizationSourceIPMismatch", "address"),
+        (By::Key, 403, "AuthenticationFailed", "the key"),
+        (By::Sas, 403, "AuthenticationFailed", "expired"),
+        (
+            By::Key,
+            403,
+            "KeyBasedAuthenticationNotPermitted",
+            "AzureWebJobsStorage__accountName",
+        ),
+        (By::Identity, 401, "NoAuthenticationInformation", "proxy"),
+        (By::Sas, 409, "PublicAccessNotPermitted", "proxy"),
+        (By::Key, 403, "AccountIsDisabled", "subscription"),
+        (By::Key, 403, "InsufficientAccountPermissions", "read only"),
+        (
+            By::Key,
+            409,
+            "BlobImmutableDueToPolicy",
+            "immutability policy",
+        ),
+        (By::Key, 412, "LeaseIdMissing", "lease"),
+        (By::Key, 409, "BlobArchived", "tier"),
+        (By::Key, 404, "", "no blob service"),
+        (By::Key, 400, "InvalidUri", "does not take the request"),
+    ];
+    for (by, status, code, advice) in cases {
+        let (text, again) = said(by, status, code).await;
+        assert!(text.contains(advice), "{by:?} {code}: {text}");
+        let quoted = format!("({status} {code}: Told by the account.)").replace(" :", ":");
+        assert!(text.contains(&quoted), "{by:?} {code}: {text}");
+        assert_eq!(again, Again::Never, "{by:?} {code}");
+        assert!(!text.contains("0e3e"), "{text}");
+        let is_about_role = code == "AuthorizationPermissionMismatch";
+        assert!(is_about_role || !text.contains("role"), "{code}: {text}");
+    }
+}
+
+#[tokio::test]
+async fn what_passes_is_tried_again() {
+    for (status, code) in [
+        (503, "ServerBusy"),
+        (500, "OperationTimedOut"),
+        (500, "InternalError"),
+        (409, "ContainerBeingDeleted"),
+        (409, "AccountBeingCreated"),
+        (409, "SomethingNew"),
+        (429, ""),
+    ] {
+        let (text, again) = said(By::Key, status, code).await;
+        assert_eq!(again, Again::Soon, "{status} {code}: {text}");
+        assert!(text.contains(&format!("{status}")), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn the_wait_that_a_busy_account_asks_for_is_kept() {
+    let double = Double::start(|_| {
+        (StatusCode::SERVICE_UNAVAILABLE, [("retry-after", "7")]).into_response()
+    })
+    .await;
+    let error = double.container(By::Key).read("a").await.unwrap_err();
+    assert_eq!(error.again(), Again::NotBefore(Duration::from_secs(7)));
+}
+
+#[tokio::test]
+async fn only_a_code_that_says_so_makes_another_poller_of_a_conflict() {
+    let version = Version::new("\"1\"");
+    for (status, code, over, is_conflict) in [
+        (412, "ConditionNotMet", Some(&version), true),
+        (412, "TargetConditionNotMet", Some(&version), true),
+        (409, "BlobAlreadyExists", None, true),
+        (404, "BlobNotFound", Some(&version), true),
+        (412, "LeaseIdMissing", Some(&version), false),
+        (409, "LeaseAlreadyPresent", None, false),
+        (409, "BlobImmutableDueToPolicy", None, false),
+        (409, "ContainerBeingDeleted", None, false),
+        (403, "UnauthorizedBlobOverwrite", Some(&version), false),
+    ] {
+        let double = Double::refusing(status, code).await;
+        let container = double.container(By::Key);
+        let written = container.write("a", Bytes::from_static(b"1"), over).await;
+        let error = written.unwrap_err();
+        let was_conflict = matches!(error, StorageError::Conflict);
+        assert_eq!(was_conflict, is_conflict, "{code}: {error}");
+    }
+}
+
+#[tokio::test]
+async fn an_object_that_is_not_there_is_told_from_an_address_that_is_wrong() {
+    for code in ["BlobNotFound", "ContainerNotFound", "ResourceNotFound"] {
+        let double = Double::refusing(404, code).await;
+        let container = double.container(By::Key);
+        assert!(container.read("a").await.unwrap().is_none(), "{code}");
+        assert!(container.list("a").await.unwrap().is_empty(), "{code}");
+        container.remove("a").await.unwrap();
+    }
+    let double = Double::start(|_| (StatusCode::NOT_FOUND, "<html>").into_response()).await;
+    let container = double.container(By::Key);
+    assert!(container.read("a").await.is_err());
+    assert!(container.list("a").await.is_err());
+    assert!(container.remove("a").await.is_err());
+}
+
+/// Answers with everything that was sent, many times over.
+fn echo(status: u16) -> impl Fn(Request) -> Response + Clone {
+    move |request: Request| {
+        let uri: &Uri = request.uri();
+        let headers: &HeaderMap = request.headers();
+        let decoded = http::excerpt(&uri.to_string().replace("%2F", "/"), &[]);
+        let text = format!("{uri} {headers:?} {decoded} ").replace("%2B", "+");
+        let body = format!("{uri} {headers:?}") + &text.repeat(200);
+        (StatusCode::from_u16(status).unwrap(), Body::from(body)).into_response()
+    }
+}
+
+#[tokio::test]
+async fn an_account_that_repeats_the_request_brings_no_credential_into_an_error() {
+    for by in [By::Key, By::Sas, By::Identity] {
+        for status in [200, 302, 400, 401, 403, 409, 500] {
+            let double = Double::start(echo(status)).await;
+            let container = double.container(by);
+            container.prepare(soon()).await.unwrap();
+            let version = Version::new("\"1\"");
+            let content = Bytes::from_static(b"1");
+            let errors = [
+                container.read("a").await.err(),
+                container.write("a", content, Some(&version)).await.err(),
+                container.list("a").await.err(),
+                container.remove("a").await.err(),
+                container.create().await.err(),
+            ];
+            for error in errors.into_iter().flatten() {
+                let text = format!("{} {error:?}", with_causes(&error));
+                let text = text.replace("acme:***", "");
+                for secret in ["token1", "aHVudGVyMg", "acme:", KEY] {
+                    assert!(!text.contains(secret), "{by:?} {status}: {text}");
+                }
+                let length = with_causes(&error).chars().count();
+                assert!(length < 800, "{by:?} {status}: {length} characters");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn pipelines_that_share_a_refused_token_ask_for_one_new_one() {
+    let double = Double::refusing(401, "InvalidAuthenticationInfo").await;
+    let storage = double.storage(By::Identity);
+    let read = || storage.read("a", soon());
+    let (one, other) = tokio::join!(read(), read());
+    for outcome in [one, other, read().await] {
+        let text = with_causes(&outcome.unwrap_err());
+        assert!(text.contains("the same tenant of Entra ID"), "{text}");
+        assert!(text.contains("401 InvalidAuthenticationInfo"), "{text}");
+    }
+    assert_eq!(double.tokens.load(Ordering::Relaxed), 2);
+}
+
+#[tokio::test]
+async fn a_token_that_was_replaced_in_time_is_good_for_all() {
+    let double = Double::start(|request: Request| {
+        let token = request.headers()["authorization"].to_str().unwrap();
+        match token {
+            "Bearer token1" => azure_error(401, "InvalidAuthenticationInfo", "expired"),
+            _ => azure_error(404, "BlobNotFound", "none"),
+        }
+    })
+    .await;
+    let storage = double.storage(By::Identity);
+    let read = || storage.read("a", soon());
+    let (one, other) = tokio::join!(read(), read());
+    assert!(one.unwrap().is_none() && other.unwrap().is_none());
+    assert_eq!(double.tokens.load(Ordering::Relaxed), 2);
+}
+
+#[tokio::test]
+async fn an_identity_endpoint_that_hangs_is_named() {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let double = Double::refusing(404, "BlobNotFound").await;
+    let principal = Principal::Managed {
+        endpoint: format!("http://{address}/token").parse().unwrap(),
+        header: "header".into(),
+        client_id: None,
+    };
+    let account = Account::from_blob_service(&format!("http://{}/acme", double.address), principal);
+    let http = http::client(None).unwrap();
+    let container = Container::new(&account.unwrap(), http, clock::system()).unwrap();
+    let storage = Storage::azure(container, Jitter::seeded(1));
+    tokio::time::pause();
+    let deadline = Deadline::after(Duration::from_secs(5));
+    // Two, since the second waits for the first one's request.
+    let (one, other) = tokio::join!(storage.read("a", deadline), storage.read("a", deadline));
+    for outcome in [one, other] {
+        assert_eq!(
+            with_causes(&outcome.unwrap_err()),
+            format!(
+                "{address}, which issues tokens for https://storage.azure.com, cannot be reached: \
+                 no answer before the run's time was over"
+            )
+        );
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_is_too_large_is_refused_before_it_is_read() {
+    // The length is told, and the body never comes.
+    let told = |_| {
+        let length = 32 * 1024 * 1024 + 1;
+        let body = Body::from_stream(futures_util::stream::pending::<Result<Bytes, BoxError>>());
+        ([("content-length", length.to_string())], body).into_response()
+    };
+    // Nothing is told, and the body never ends.
+    let endless = |_| {
+        let chunk = Bytes::from(vec![b'x'; 1024 * 1024]);
+        let chunks = std::iter::repeat_with(move || Ok::<_, BoxError>(chunk.clone()));
+        let body = Body::from_stream(futures_util::stream::iter(chunks));
+        ([("etag", "\"1\"")], body).into_response()
+    };
+    for double in [Double::start(told).await, Double::start(endless).await] {
+        let error = double.container(By::Key).read("a").await.unwrap_err();
+        let text = with_causes(&error);
+        assert!(text.contains("larger than 32 MiB"), "{text}");
+        assert_eq!(error.again(), Again::Never);
+    }
+}
