@@ -80,24 +80,17 @@ impl Container {
                 max_retries: 0,
                 ..RetryConfig::default()
             });
-        let (builder, opener) = match (&account.credential, &tokens) {
-            (Credential::Key(key), _) => {
-                (builder.with_access_key(key.expose_secret()), Opener::Key)
-            }
-            (Credential::Sas(sas), _) => (
+        let (mut builder, opener) = match &account.credential {
+            Credential::Key(key) => (builder.with_access_key(key.expose_secret()), Opener::Key),
+            Credential::Sas(sas) => (
                 builder.with_config(AzureConfigKey::SasKey, sas.expose_secret()),
                 Opener::Signature,
             ),
-            (Credential::Identity(_), tokens) => {
-                let tokens = tokens.clone();
-                (
-                    tokens
-                        .into_iter()
-                        .fold(builder, |it, tokens| it.with_credentials(tokens)),
-                    Opener::Identity,
-                )
-            }
+            Credential::Identity(_) => (builder, Opener::Identity),
         };
+        if let Some(tokens) = tokens.clone() {
+            builder = builder.with_credentials(tokens);
+        }
         // Its text may hold the credential that could not be used.
         let blobs = builder.build().map_err(|_| {
             let problem = "what opens the account cannot be used";

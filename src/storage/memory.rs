@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use bytes::Bytes;
 use futures_util::FutureExt as _;
 
-use super::{Attempt, Object, Objects, StorageError, Version};
+use super::{Attempt, LONGEST_LIST, Object, Objects, StorageError, Version};
 
 /// One process's handle to objects in memory.
 #[derive(Default)]
@@ -107,7 +107,17 @@ impl Objects for Memory {
                 .and_then(|it| it.strip_prefix('/'));
             name.is_some_and(|name| !name.contains('/'))
         };
-        async move { Ok(self.state().objects.keys().filter(is_in).cloned().collect()) }.boxed()
+        async move {
+            Ok(self
+                .state()
+                .objects
+                .keys()
+                .filter(is_in)
+                .take(LONGEST_LIST)
+                .cloned()
+                .collect())
+        }
+        .boxed()
     }
 
     fn remove<'a>(&'a self, path: &'a str) -> Attempt<'a, ()> {

@@ -1,8 +1,8 @@
 //! Small named objects that survive the process, each with a version.
 //!
 //! Two places can hold them: a container of an Azure storage account ([`azure`]) and a folder
-//! ([`folder`]). A place makes one attempt at a time ([`Objects`]); when to make another, and when
-//! to stop, is decided here. What is kept, and under which names, is the callers' business.
+//! ([`folder`]). A place makes one attempt at a time; when to make another, and when to stop, is
+//! decided here. What is kept, and under which names, is the callers' business.
 
 pub(crate) mod azure;
 pub(crate) mod folder;

@@ -65,9 +65,11 @@ async fn a_signature_that_may_not_write_fails_the_run_and_says_so() {
         "{ran:?}"
     );
     assert!(
-        ran.stdout.contains("refuses the key or signature"),
+        ran.stdout.contains("the signature does not allow this"),
         "{ran:?}"
     );
+    let code = "403 AuthorizationPermissionMismatch: This request is not authorized";
+    assert!(ran.stdout.contains(code), "{ran:?}");
 }
 
 #[tokio::test]

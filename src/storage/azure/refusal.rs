@@ -48,14 +48,14 @@ pub(super) enum Verdict {
     Stays(&'static str),
 }
 
-/// To follow what it means: `(403 AuthorizationFailure: This request is not authorized…)`.
+/// To follow what it means: `403 AuthorizationFailure: This request is not authorized…`.
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "({}", self.status.as_u16())?;
+        write!(f, "{}", self.status.as_u16())?;
         if let Some(code) = &self.code {
             write!(f, " {code}")?;
         }
-        write!(f, ": {})", self.said)
+        write!(f, ": {}", self.said)
     }
 }
 
@@ -76,11 +76,17 @@ impl Refusal {
             (None, Some(message)) => message.lines().next().unwrap_or_default().to_owned(),
             (None, None) => body.into_owned(),
         };
+        let clean = http::excerpt(&said, secrets);
+        let repeats_secret = clean != http::excerpt(&said, &[]);
         Self {
             status: answer.status,
             // Whoever repeats a secret in this place has it masked.
             code: code.filter(|code| http::excerpt(code, secrets) == *code),
-            said: http::excerpt(&said, secrets),
+            said: if repeats_secret {
+                "what it said repeats what opens the account, so it is left out".to_owned()
+            } else {
+                clean
+            },
             again: answer.again(),
         }
     }

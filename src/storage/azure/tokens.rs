@@ -27,8 +27,16 @@ pub(super) struct Tokens {
 struct State {
     /// The one in use.
     current: Option<SecretString>,
-    /// The one that was refused last, and when.
-    refused: Option<(SecretString, Instant)>,
+    refused: Option<Refused>,
+}
+
+/// The token that was refused last.
+#[derive(Clone)]
+struct Refused {
+    token: SecretString,
+    at: Instant,
+    /// Whether another has been asked for since. The platform may issue the same again.
+    is_replaced: bool,
 }
 
 impl Tokens {
@@ -43,9 +51,12 @@ impl Tokens {
     pub(super) async fn prepare(&self, deadline: Deadline) -> Result<(), IdentityError> {
         let mut token = self.identity.token(deadline).await?;
         let refused = self.state().refused.clone();
-        if refused.is_some_and(|(refused, _)| is_same(&refused, &token)) {
+        if refused.is_some_and(|it| !it.is_replaced && is_same(&it.token, &token)) {
             self.identity.forget(&token).await;
             token = self.identity.token(deadline).await?;
+            if let Some(refused) = &mut self.state().refused {
+                refused.is_replaced = true;
+            }
         }
         self.state().current = Some(token);
         Ok(())
@@ -60,10 +71,14 @@ impl Tokens {
             return Again::Soon;
         }
         match &state.refused {
-            Some((refused, _)) if is_same(refused, token) => Again::Soon,
-            Some((_, at)) if at.elapsed() < REST => Again::Never,
+            Some(last) if !last.is_replaced && is_same(&last.token, token) => Again::Soon,
+            Some(last) if last.at.elapsed() < REST => Again::Never,
             _ => {
-                state.refused = Some((token.clone(), Instant::now()));
+                state.refused = Some(Refused {
+                    token: token.clone(),
+                    at: Instant::now(),
+                    is_replaced: false,
+                });
                 Again::Soon
             }
         }

@@ -24,7 +24,7 @@ use crate::storage::LARGEST;
 /// Bytes of a failure that are read: an error of Azure has some hundred.
 const LARGEST_REFUSAL: usize = 64 * 1024;
 /// Letters of a secret's piece that is looked for by itself: too many to be a word by chance.
-const SHORTEST_PIECE: usize = 8;
+const SHORTEST_PIECE: usize = 6;
 
 /// This program's own HTTP client, with its time-outs and without redirects.
 #[derive(Clone, Debug)]

@@ -136,6 +136,7 @@ const IS_LINK: &str = "is a symbolic link, which is not followed here; remove it
 /// Follows no link in the last part of a path, waits for nobody at the other end of a pipe, and
 /// makes files for their owner alone.
 fn options() -> OpenOptions {
+    #[cfg_attr(not(unix), allow(unused_mut, reason = "only Unix has these flags"))]
     let mut options = OpenOptions::new();
     #[cfg(unix)]
     {
@@ -168,9 +169,10 @@ fn judge(path: &Path, metadata: &Metadata) -> Result<(), StorageError> {
     {
         use std::os::unix::fs::MetadataExt as _;
 
+        // What another user's file says is not to be trusted, and root makes no exception.
         let me = rustix::process::geteuid().as_raw();
-        if !is_mine(metadata.uid(), me) {
-            let owner = metadata.uid();
+        let owner = metadata.uid();
+        if owner != me {
             let what = format!(
                 "belongs to user {owner}, and this program runs as user {me}; run it as that \
                  user, or give the folder to this one"
@@ -184,12 +186,6 @@ fn judge(path: &Path, metadata: &Metadata) -> Result<(), StorageError> {
         }
     }
     Ok(())
-}
-
-/// What another user's file says is not to be trusted, be this program root or not.
-#[cfg(unix)]
-fn is_mine(owner: u32, me: u32) -> bool {
-    owner == me
 }
 
 /// Takes from everybody else what they may do with a file.

@@ -68,29 +68,26 @@ async fn what_is_made_is_for_the_owner_alone_and_what_was_wider_is_tightened() {
 
 #[tokio::test]
 async fn a_link_leads_to_no_file_outside() {
-    let link = |target: &Path, link: &Path| {
-        symlink(target, link).unwrap();
-    };
-    let hard = |target: &Path, link: &Path| {
-        fs::hard_link(target, link).unwrap();
-    };
-    let kinds: [(&dyn Fn(&Path, &Path), &str); 2] =
-        [(&link, "is a symbolic link"), (&hard, "(hard links)")];
-    for (make, telling) in kinds {
-        let (temp, folder, victim, version) = folder().await;
-        let root = temp.path().join("root");
-        let stale = format!("a/c.json.{}.new", std::process::id());
-        for name in ["lock", "linked.json", &stale] {
-            make(&victim, &root.join(name));
-        }
-        assert_final(&folder.claim().await.unwrap_err(), telling);
-        assert_final(&folder.read("linked.json").await.unwrap_err(), telling);
-        let over = folder.write("linked.json", content(), Some(&version)).await;
-        assert_final(&over.unwrap_err(), telling);
-        // What was left beside an object is removed, and not followed.
-        folder.write("a/c.json", content(), None).await.unwrap();
-        assert_eq!(fs::read_to_string(&victim).unwrap(), VICTIM);
+    let symbolic = |victim: &Path, link: &Path| symlink(victim, link).unwrap();
+    let hard = |victim: &Path, link: &Path| fs::hard_link(victim, link).unwrap();
+    assert_no_link_is_followed(symbolic, "is a symbolic link").await;
+    assert_no_link_is_followed(hard, "(hard links)").await;
+}
+
+async fn assert_no_link_is_followed(link: impl Fn(&Path, &Path), telling: &str) {
+    let (temp, folder, victim, version) = folder().await;
+    let root = temp.path().join("root");
+    let stale = format!("a/c.json.{}.new", std::process::id());
+    for name in ["lock", "linked.json", &stale] {
+        link(&victim, &root.join(name));
     }
+    assert_final(&folder.claim().await.unwrap_err(), telling);
+    assert_final(&folder.read("linked.json").await.unwrap_err(), telling);
+    let over = folder.write("linked.json", content(), Some(&version)).await;
+    assert_final(&over.unwrap_err(), telling);
+    // What was left beside an object is removed, and not followed.
+    folder.write("a/c.json", content(), None).await.unwrap();
+    assert_eq!(fs::read_to_string(&victim).unwrap(), VICTIM);
 }
 
 #[tokio::test]
@@ -162,6 +159,19 @@ async fn a_place_that_cannot_be_written_names_the_setting_and_is_not_tried_again
     }
     let passing = failed("writing", Path::new("a"), ErrorKind::Interrupted.into());
     assert_eq!(passing.again(), Again::Soon);
+}
+
+#[test]
+fn another_user_s_file_is_not_read() {
+    let temp = tempfile::tempdir().unwrap();
+    let mine = temp.path().join("a");
+    fs::write(&mine, "1").unwrap();
+    // Only root can give a file away; others find one of root's.
+    let theirs = match std::os::unix::fs::chown(&mine, Some(4_321), None) {
+        Ok(()) => mine,
+        Err(_) => PathBuf::from("/etc/passwd"),
+    };
+    assert_final(&file::read(&theirs).unwrap_err(), "belongs to user ");
 }
 
 #[tokio::test]
