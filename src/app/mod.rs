@@ -4,6 +4,9 @@
 //! settings of one destination are bad, only that one fails.
 
 mod layers;
+mod lazy;
+
+use std::sync::Arc;
 
 use futures_util::future::join_all;
 use tokio::sync::watch;
@@ -11,6 +14,7 @@ use tokio::sync::watch;
 pub(crate) use self::layers::Layers;
 use self::layers::Problems;
 pub use self::layers::setting_names;
+pub(crate) use self::lazy::LazyApp;
 use crate::auth0::{LogReader, Tenant};
 use crate::clock::{self, Clock};
 use crate::destination::{Destination, Kind};
@@ -105,7 +109,7 @@ pub(crate) struct App {
     /// The tenant that is read.
     pub tenant: Tenant,
     /// Where checkpoints and dead letters are kept.
-    pub storage: std::sync::Arc<Storage>,
+    pub storage: Arc<Storage>,
     /// One for each destination.
     pub pipelines: Vec<Pipeline>,
     policy: Policy,

@@ -100,6 +100,8 @@ fn deliver_here() -> String {
 /// Does what the command line says.
 #[must_use]
 pub fn main(environment: HashMap<String, String>) -> ExitCode {
+    #[cfg(unix)]
+    leave_no_core();
     let cli = Cli::parse();
     let command = cli.command.unwrap_or(Command::Serve);
     logging::start(matches!(command, Command::Serve));
@@ -126,6 +128,15 @@ pub fn main(environment: HashMap<String, String>) -> ExitCode {
     // A file system that hangs must not keep a command from ending.
     runtime.shutdown_background();
     exit.unwrap_or_else(|exit| exit)
+}
+
+/// A core dump would hold every secret. Where the limit cannot be lowered, none is set: the program
+/// works as well.
+#[cfg(unix)]
+fn leave_no_core() {
+    use rustix::process::{Resource, Rlimit, setrlimit};
+    let (current, maximum) = (Some(0), Some(0));
+    let _ = setrlimit(Resource::Core, Rlimit { current, maximum });
 }
 
 /// How a command ends, early or not.

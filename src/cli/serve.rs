@@ -2,16 +2,15 @@
 
 use std::net::Ipv4Addr;
 use std::process::ExitCode;
-use std::sync::Arc;
 
 use tokio::net::TcpListener;
 use tracing::info;
 
 use super::print::{UNUSABLE, fail, note};
 use super::{Environment, Exit, signals};
-use crate::app::{Layers, Purpose};
+use crate::app::{Layers, LazyApp, Purpose};
 use crate::clock;
-use crate::host::{self, TimerFunction};
+use crate::host::{Functions, TIMER, Timer};
 use crate::net::retry::Jitter;
 
 /// The names under which the host passes its port, the present one first.
@@ -41,9 +40,10 @@ pub(super) async fn serve(environment: Environment) -> Exit {
     let mut stopping = signals::stopping();
     let settings = environment.into_iter().collect();
     let layers = Layers::new(settings, Purpose::Host, clock::system(), Jitter::random());
-    let function = Arc::new(TimerFunction::new(layers, stopping.clone()));
-    tokio::spawn(Arc::clone(&function).prepare());
-    let serve = axum::serve(listener, host::router(function));
+    let app = LazyApp::new(layers, stopping.clone());
+    tokio::spawn(app.clone().prepare());
+    let functions = Functions::default().with(TIMER, Timer::new(app));
+    let serve = axum::serve(listener, functions.router());
     let serve = serve.with_graceful_shutdown(async move {
         let _ = stopping.wait_for(|it| *it).await;
     });

@@ -258,7 +258,7 @@ impl Process {
         let timer = json!({"Data": {"timer": {}}, "Metadata": {}}).to_string();
         let (status, _, body) = self.host.send(FUNCTION, timer).await.unwrap();
         let answer: Value = serde_json::from_slice(&body).unwrap();
-        let report = answer["ReturnValue"].clone();
+        let report = answer["ReturnValue"][0].clone();
         let has_errors = report["errors"] != json!([]);
         assert_eq!(status, if has_errors { 500 } else { 200 }, "{name}");
         let [elapsed] = numbers(&report, ["elapsed_ms"]);

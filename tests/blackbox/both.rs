@@ -56,13 +56,12 @@ async fn runs_of_one_process_share_no_page_with_those_before_them() {
     let world = world().await;
     world.tenant.generate(10, minutes_ago(50), minutes_ago(5));
     let host = world.host().await;
-    host.fire(FUNCTION).await.report();
+    host.fire(FUNCTION).await.reports();
     for _ in 0..3 {
         let before = world.tenant.log_requests();
         world.tenant.generate(10, minutes_ago(1), now());
-        let reports = host.fire(FUNCTION).await.report();
-        for report in reports.as_array().unwrap() {
-            assert_eq!(numbers(report, ["delivered"]), [10], "{report}");
+        for report in host.fire(FUNCTION).await.reports() {
+            assert_eq!(numbers(&report, ["delivered"]), [10], "{report}");
         }
         assert_eq!(world.tenant.log_requests() - before, 1);
     }
@@ -74,7 +73,7 @@ async fn a_page_that_one_of_them_never_asked_for_is_not_taken_for_that_of_the_ne
     let world = world().await;
     world.tenant.generate(10, minutes_ago(50), minutes_ago(5));
     let host = world.host().await;
-    host.fire(FUNCTION).await.report();
+    host.fire(FUNCTION).await.reports();
     // One cannot begin. What the other reads is so young that it will be read again.
     let file = world.checkpoint_file(Sink::LogsIngestion);
     let good = fs::read_to_string(&file).unwrap();
@@ -85,7 +84,7 @@ async fn a_page_that_one_of_them_never_asked_for_is_not_taken_for_that_of_the_ne
         assert_eq!(world.workspace.stored(), 10 + count);
     }
     fs::write(&file, good).unwrap();
-    host.fire(FUNCTION).await.report();
+    host.fire(FUNCTION).await.reports();
     assert_all_landed_once(&world);
 }
 
@@ -210,7 +209,7 @@ async fn a_killed_process_loses_nothing_of_either() {
     };
     let (outcome, ()) = tokio::join!(host.fire(FUNCTION), killed);
     outcome.failure();
-    host.fire(FUNCTION).await.report();
+    host.fire(FUNCTION).await.reports();
     assert_all_landed_once(&world);
 }
 

@@ -133,7 +133,7 @@ async fn a_moment(world: &World, rng: &mut fastrand::Rng) {
 async fn run_after_run(host: &FunctionsHost) {
     loop {
         if let Outcome::Success { return_value, .. } = host.fire(FUNCTION).await
-            && return_value["caught_up"] == true
+            && return_value[0]["caught_up"] == true
         {
             return;
         }

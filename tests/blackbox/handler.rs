@@ -1,5 +1,7 @@
 //! The program as the Functions host sees it.
 
+use std::fs;
+
 use serde_json::json;
 use simulator::host::{Level, Outcome, State};
 use simulator::{Fault, Gate};
@@ -32,7 +34,10 @@ async fn a_timer_invocation_delivers_and_reports() {
         ["log-analytics: 250 records delivered; caught up"],
         "what the host logs as part of the invocation"
     );
-    let mut fields: Vec<_> = return_value.as_object().unwrap().keys().collect();
+    let [report] = &return_value.as_array().unwrap()[..] else {
+        panic!("one report for each destination: {return_value}");
+    };
+    let mut fields: Vec<_> = report.as_object().unwrap().keys().collect();
     fields.sort();
     assert_eq!(
         fields,
@@ -57,16 +62,16 @@ async fn a_timer_invocation_delivers_and_reports() {
         ]
     );
     assert_eq!(
-        return_value["last_log_id"],
+        report["last_log_id"],
         *world.tenant.log_ids().last().unwrap()
     );
     world.assert_all_landed_once();
 
     let line = host.wait_for_line(Level::Information, "report {").await;
-    let report = &line.text[line.text.find('{').unwrap()..];
+    let logged = &line.text[line.text.find('{').unwrap()..];
     assert_eq!(
-        serde_json::from_str::<serde_json::Value>(report).unwrap(),
-        return_value
+        serde_json::from_str::<serde_json::Value>(logged).unwrap(),
+        *report
     );
 }
 
@@ -113,10 +118,13 @@ async fn what_is_no_invocation_of_this_function_is_refused_and_read_to_its_end()
     let world = World::start().await;
     let host = world.host().await;
     // More than fits between two ends of a connection, so that it is noticed if it is not read.
-    let large = "x".repeat(50_000_000);
+    let large = "x".repeat(15_000_000);
     let good = timer_body("timer", &json!({"padding": large}));
+    let too_large = timer_body("timer", &json!({"padding": "x".repeat(50_000_000)}));
     for (function, body, status) in [
         ("AnotherFunction", good.clone(), 404),
+        ("AnotherFunction", too_large.clone(), 404),
+        (FUNCTION, too_large, 413),
         (FUNCTION, large.clone(), 400),
         (FUNCTION, String::new(), 400),
         (FUNCTION, "[]".into(), 400),
@@ -169,20 +177,21 @@ async fn a_second_invocation_during_a_run_does_nothing_and_says_so() {
 
     let second = async {
         world.tenant.wait_for_log_request(before + 1).await;
-        host.fire(FUNCTION).await
+        // The only way by which one comes beside another.
+        host.run_now(FUNCTION).await
     };
     let second = tokio::select! {
         outcome = host.fire(FUNCTION) => panic!("the run should hang: {outcome:?}"),
         outcome = second => outcome,
     };
-    let Outcome::Success { logs, return_value } = second else {
+    let Outcome::Success { ref logs, .. } = second else {
         panic!("the second invocation failed");
     };
-    assert_eq!(return_value["busy"], true);
     assert!(
         logs[0].contains("an earlier run is still at work"),
         "{logs:?}"
     );
+    assert_eq!(second.report()["busy"], true);
     assert_eq!(world.tenant.log_requests(), before + 1);
 }
 
@@ -202,6 +211,20 @@ async fn a_failed_run_is_a_failed_invocation_with_its_reason_on_standard_error()
     );
 
     host.fire(FUNCTION).await.report();
+    world.assert_all_landed_once();
+}
+
+#[tokio::test]
+async fn the_retry_of_a_failed_run_delivers_what_was_left() {
+    let world = World::start().await;
+    world.tenant.generate(10, minutes_ago(50), minutes_ago(5));
+    let refused = Fault::answer(403, r#"{"Error":"InvalidAuthorization"}"#);
+    world.workspace.fail([refused.clone(), refused]);
+    let host = world.host().await;
+    let outcomes = host.fire_and_retry(FUNCTION).await;
+    let [failed, retried]: [Outcome; 2] = outcomes.try_into().unwrap();
+    assert_eq!(failed.failure(), "status 500");
+    assert_eq!(numbers(&retried.report(), ["delivered"]), [10]);
     world.assert_all_landed_once();
 }
 
@@ -272,4 +295,17 @@ async fn a_program_that_is_asked_to_end_finishes_its_run_first_and_is_started_ag
     host.wait_for_start(2).await;
     host.fire(FUNCTION).await.report();
     world.assert_all_landed_once();
+}
+
+#[tokio::test]
+#[cfg(target_os = "linux")]
+async fn a_crash_leaves_no_memory_with_secrets_in_it() {
+    let world = World::start().await;
+    let host = world.host().await;
+    let limits = fs::read_to_string(format!("/proc/{}/limits", host.process_id())).unwrap();
+    let core = limits
+        .lines()
+        .find(|it| it.starts_with("Max core file size"));
+    let core: Vec<_> = core.unwrap().split_whitespace().skip(4).collect();
+    assert_eq!(core, ["0", "0", "bytes"], "soft and hard");
 }

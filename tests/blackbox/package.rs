@@ -306,10 +306,10 @@ async fn under_the_functions_host_it_delivers_every_record_once() {
         let host = FunctionsHost::start(root.path(), &settings).await;
 
         tenant.generate(2_500, minutes_ago(50), minutes_ago(5));
-        host.fire(FUNCTION).await.report();
+        host.fire(FUNCTION).await.reports();
         host.kill().await;
         tenant.generate(30, minutes_ago(4), minutes_ago(2));
-        host.fire(FUNCTION).await.report();
+        host.fire(FUNCTION).await.reports();
         for sink in [Sink::LogAnalytics, Sink::LogsIngestion] {
             if sinks.contains(&sink) {
                 cloud.world.assert_all_landed_once_at(sink);

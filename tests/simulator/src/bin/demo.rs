@@ -87,8 +87,9 @@ fn build(project: &Path) -> bool {
 
 async fn tick(host: &FunctionsHost, what: &str) {
     match host.fire(FUNCTION).await {
-        Outcome::Success { return_value, .. } => {
-            let number = |name: &str| return_value[name].as_u64().unwrap_or_default();
+        outcome @ Outcome::Success { .. } => {
+            let report = outcome.report();
+            let number = |name: &str| report[name].as_u64().unwrap_or_default();
             println!(
                 "{what:<46} {:>7}  {:>9}  {:>7}  {:>7}  {:>8}",
                 number("fetched"),

@@ -1,4 +1,4 @@
-//! What is deployed beside the program: `host.json`, and a `function.json` for each function.
+//! The folder that is deployed, and its `host.json`.
 //!
 //! The real host passes over what it does not know. Here a key that this project has no use for is
 //! a slip, and so is a value by which something would be lost.
@@ -98,42 +98,6 @@ fn level_of(category: &str, levels: &BTreeMap<&str, usize>) -> Option<usize> {
     }
 }
 
-/// Panics unless it is the `function.json` of a timer; answers with the retries that its policy
-/// allows, if it has one.
-pub(super) fn check_function(function: &Value) -> Option<u64> {
-    check_keys(function, &["bindings", "retry"]);
-    let bindings = function["bindings"].as_array().expect("bindings");
-    let [timer] = &bindings[..] else {
-        panic!("this stand-in knows functions with one binding, a timer");
-    };
-    check_keys(timer, &["type", "direction", "name", "schedule"]);
-    assert_eq!(timer["type"], "timerTrigger");
-    assert_eq!(timer["direction"], "in");
-    assert!(timer["name"].as_str().is_some_and(|name| !name.is_empty()));
-    let schedule = timer["schedule"].as_str().expect("a schedule");
-    assert!(
-        !schedule.contains('%'),
-        "without its setting a schedule such as {schedule} leaves the function unindexed"
-    );
-    assert_eq!(schedule.split(' ').count(), 6, "a schedule has six fields");
-    function.get("retry").map(check_retry)
-}
-
-fn check_retry(retry: &Value) -> u64 {
-    let intervals: &[&str] = match retry["strategy"].as_str() {
-        Some("fixedDelay") => &["delayInterval"],
-        Some("exponentialBackoff") => &["minimumInterval", "maximumInterval"],
-        other => panic!("there is no retry strategy {other:?}"),
-    };
-    check_keys(retry, &[&["strategy", "maxRetryCount"], intervals].concat());
-    for name in intervals {
-        assert!(time_span(&retry[name]) > Duration::ZERO, "{name}");
-    }
-    // -1 would be for ever, and no tick would ever come again.
-    let retries = retry["maxRetryCount"].as_u64();
-    retries.expect("a maxRetryCount that is a number")
-}
-
 /// Where the program is, from the root on.
 pub(super) fn executable(host_json: &Value) -> &str {
     let description = &host_json["customHandler"]["description"];
@@ -148,7 +112,7 @@ pub(super) fn function_timeout(host_json: &Value) -> Duration {
 }
 
 /// `hh:mm:ss`
-fn time_span(value: &Value) -> Duration {
+pub(super) fn time_span(value: &Value) -> Duration {
     let text = value.as_str().unwrap_or_default();
     let parts: Vec<u64> = text.split(':').filter_map(|it| it.parse().ok()).collect();
     let [hours, minutes, seconds] = parts[..] else {
@@ -165,7 +129,7 @@ pub(super) fn read_json(path: &Path) -> Value {
         .unwrap_or_else(|error| panic!("{} is not JSON: {error}", path.display()))
 }
 
-fn check_keys(value: &Value, known: &[&str]) {
+pub(super) fn check_keys(value: &Value, known: &[&str]) {
     for (key, _) in object(value) {
         assert!(known.contains(&key), "this stand-in knows no {key} there");
     }
@@ -189,32 +153,6 @@ mod tests {
     fn the_time_out_is_read_from_host_json() {
         let json = json!({"functionTimeout": "00:10:30"});
         assert_eq!(function_timeout(&json), Duration::from_secs(630));
-    }
-
-    #[test]
-    fn a_retry_policy_is_complete_and_ends() {
-        let function = |retry: Value| {
-            json!({"retry": retry, "bindings": [{
-                "type": "timerTrigger", "direction": "in", "name": "timer",
-                "schedule": "0 * * * * *",
-            }]})
-        };
-        let good = json!({"strategy": "fixedDelay", "maxRetryCount": 2,
-                          "delayInterval": "00:00:10"});
-        assert_eq!(check_function(&function(good.clone())), Some(2));
-        for (key, value) in [
-            ("strategy", json!("exponentialBackoff")),
-            ("strategy", json!("linear")),
-            ("maxRetryCount", json!(-1)),
-            ("delayInterval", json!("10s")),
-            ("delayInterval", json!("00:00:00")),
-            ("maximumInterval", json!("00:01:00")),
-        ] {
-            let mut bad = good.clone();
-            bad[key] = value;
-            let bad = function(bad);
-            assert!(catch_unwind(|| check_function(&bad)).is_err(), "{bad}");
-        }
     }
 
     #[test]

@@ -1,0 +1,167 @@
+//! Takes an invocation to its function, by name, and its answer back to the host. Knows no function:
+//! what one does beside itself and beside others is its own affair.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use futures_util::StreamExt as _;
+use serde_json::Map;
+use tokio::time::timeout;
+use tracing::error;
+
+use super::protocol::{self, Answer, Function, Invocation};
+use crate::error::with_causes;
+use crate::report::Report;
+
+/// Bytes of a body that are taken. The largest that the host has reason to send are those of
+/// retries, with the exception of the attempt before and its stack traces: some kilobytes were
+/// seen, megabytes would be a long chain of causes.
+const MOST_BODY: usize = 16 * 1024 * 1024;
+/// Time for a body to arrive. The host has it ready and sends it within one machine.
+const BODY_LIMIT: Duration = Duration::from_secs(30);
+
+/// The functions that there are, by name.
+#[derive(Default)]
+pub(crate) struct Functions(HashMap<&'static str, Arc<dyn Function>>);
+
+/// Why there is no body.
+#[derive(Clone, Copy, Debug)]
+enum Unread {
+    TooLarge,
+    TooSlow,
+    BrokeOff,
+}
+
+impl Functions {
+    /// These, and one more by the name of the folder that its `function.json` stands in.
+    pub fn with(mut self, name: &'static str, function: impl Function) -> Self {
+        self.0.insert(name, Arc::new(function));
+        self
+    }
+
+    /// The routes that the host calls.
+    pub fn router(self) -> Router {
+        Router::new()
+            .route("/", get(async || "auth0-poller"))
+            .route("/{function}", post(handle))
+            .with_state(Arc::new(self))
+    }
+}
+
+async fn handle(
+    State(functions): State<Arc<Functions>>,
+    Path(name): Path<String>,
+    headers: HeaderMap,
+    body: Body,
+) -> Response {
+    // Always to its end, whatever the answer: the host does not expect to be interrupted.
+    let body = match timeout(BODY_LIMIT, read(body)).await {
+        Ok(body) => body,
+        Err(_) => Err(Unread::TooSlow),
+    };
+    let Some(function) = functions.0.get(&*name) else {
+        return refuse(StatusCode::NOT_FOUND, "there is no such function");
+    };
+    let body = match body {
+        Ok(body) => body,
+        Err(unread) => return unread.refuse(),
+    };
+    let Some(invocation) = Invocation::read(&headers, &body) else {
+        let problem = "the body is not the JSON that the Functions host sends";
+        return refuse(StatusCode::BAD_REQUEST, problem);
+    };
+    drop(body);
+    invoke(Arc::clone(function), invocation).await
+}
+
+async fn invoke(function: Arc<dyn Function>, invocation: Invocation) -> Response {
+    let id = invocation.id.clone();
+    // A task of its own, so that a panic ends with it, and a host that goes away ends nothing.
+    let done = tokio::spawn(async move { function.invoke(invocation).await }).await;
+    let failure = match done {
+        Ok(Ok(answer)) => {
+            let status = if answer.is_success {
+                StatusCode::OK
+            } else {
+                StatusCode::INTERNAL_SERVER_ERROR
+            };
+            return respond(status, answer);
+        }
+        Ok(Err(error)) => with_causes(&*error),
+        Err(_) => "the run ended in a panic, which is a bug in auth0-poller; \
+                   nothing is lost, the next run does its work again"
+            .to_owned(),
+    };
+    error!("invocation {id}: {failure}");
+    respond(StatusCode::INTERNAL_SERVER_ERROR, failed(failure))
+}
+
+/// Takes a body to its end. Of one that is too large nothing is kept.
+async fn read(body: Body) -> Result<Vec<u8>, Unread> {
+    let mut pieces = body.into_data_stream();
+    let mut taken = Vec::new();
+    let mut is_too_large = false;
+    while let Some(piece) = pieces.next().await {
+        let piece = piece.map_err(|_| Unread::BrokeOff)?;
+        if taken.len() + piece.len() > MOST_BODY {
+            is_too_large = true;
+            taken = Vec::new();
+        }
+        if !is_too_large {
+            taken.extend_from_slice(&piece);
+        }
+    }
+    if is_too_large {
+        Err(Unread::TooLarge)
+    } else {
+        Ok(taken)
+    }
+}
+
+impl Unread {
+    fn refuse(self) -> Response {
+        let (status, problem) = match self {
+            Self::TooLarge => (
+                StatusCode::PAYLOAD_TOO_LARGE,
+                "the body has more than 16 MB, which the Functions host has no reason to send",
+            ),
+            Self::TooSlow => (
+                StatusCode::REQUEST_TIMEOUT,
+                "the body did not arrive within 30 s",
+            ),
+            Self::BrokeOff => (StatusCode::BAD_REQUEST, "the body broke off"),
+        };
+        refuse(status, problem)
+    }
+}
+
+fn refuse(status: StatusCode, problem: &str) -> Response {
+    error!("answered {status}: {problem}");
+    respond(status, failed(problem.to_owned()))
+}
+
+/// The answer where no function gives one. Its result has the form of the timer's, so that whoever
+/// reads a failure finds the reason in the same place.
+fn failed(failure: String) -> Answer {
+    let report = Report {
+        errors: vec![failure],
+        ..Report::default()
+    };
+    Answer {
+        is_success: false,
+        outputs: Map::new(),
+        logs: vec![report.to_string()],
+        return_value: serde_json::to_value([report]).unwrap_or_default(),
+    }
+}
+
+fn respond(status: StatusCode, answer: Answer) -> Response {
+    (status, Json(protocol::Response::from(answer))).into_response()
+}

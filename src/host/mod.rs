@@ -1,0 +1,23 @@
+//! The Azure Functions host's side of the program: a custom handler.
+//!
+//! The host asks `GET /` whether the program is there, and posts to `/{function}` each time a
+//! function is triggered. What it understands as an answer, and what it does with one, is
+//! Microsoft's: <https://learn.microsoft.com/azure/azure-functions/functions-custom-handlers>.
+//! Two things shape this module: on any status but a success the host throws the answer's body
+//! away, so a failure is also written to standard error; and an empty success leaves the host
+//! waiting until its time-out, so no answer is empty.
+//!
+//! `protocol` holds what crosses between host and program, `dispatch` takes an invocation to its
+//! function, and `timer` is the function that delivers. What a run is, is not known here.
+
+mod dispatch;
+mod protocol;
+mod timer;
+
+pub(crate) use self::dispatch::Functions;
+#[cfg(test)]
+use self::protocol::{Answer, Function, Invocation};
+pub(crate) use self::timer::{Run, TIMER, Timer};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,81 @@
+//! The timer function: makes a run, and answers with its reports. Where runs come from is passed
+//! in; the binding's data is of no use to it, because a run takes its input from the checkpoint.
+
+use futures_util::future::BoxFuture;
+use serde_json::Map;
+use tokio::sync::Mutex;
+use tracing::{error, info};
+
+use super::protocol::{Answer, Function, Invocation};
+use crate::error::BoxError;
+use crate::report::Report;
+
+/// The timer's function: the name of the folder that its `function.json` stands in.
+pub(crate) const TIMER: &str = "Auth0Poller";
+
+/// What the timer is for.
+pub(crate) trait Run: Send + Sync + 'static {
+    /// Makes one run for each destination. An error means that none could begin.
+    fn run(&self) -> BoxFuture<'_, Result<Vec<Report>, BoxError>>;
+}
+
+/// The function of the timer.
+///
+/// The host fires a timer once at a time, but *Run now* of the portal comes beside it: an invocation
+/// during a run does nothing and says so.
+pub(crate) struct Timer<R> {
+    run: R,
+    /// Held by the run under way.
+    at_work: Mutex<()>,
+}
+
+impl<R: Run> Timer<R> {
+    /// A timer for these runs.
+    pub fn new(run: R) -> Self {
+        Self {
+            run,
+            at_work: Mutex::default(),
+        }
+    }
+
+    async fn fire(&self, id: &str) -> Result<Answer, BoxError> {
+        let Ok(_at_work) = self.at_work.try_lock() else {
+            let report = Report {
+                busy: true,
+                ..Report::default()
+            };
+            info!("invocation {id}: {report}");
+            return answer(&[report]);
+        };
+        let reports = self.run.run().await?;
+        log(id, &reports);
+        answer(&reports)
+    }
+}
+
+impl<R: Run> Function for Timer<R> {
+    fn invoke(&self, invocation: Invocation) -> BoxFuture<'_, Result<Answer, BoxError>> {
+        Box::pin(async move { self.fire(&invocation.id).await })
+    }
+}
+
+/// One line for each report, and one for each error where the host sees errors.
+fn log(invocation: &str, reports: &[Report]) {
+    for report in reports {
+        let json = serde_json::to_string(report).unwrap_or_else(|_| report.to_string());
+        info!("invocation {invocation}: report {json}");
+        for error in &report.errors {
+            error!("invocation {invocation}: {}: {error}", report.destination);
+        }
+    }
+}
+
+/// The list of the reports, however many there are.
+fn answer(reports: &[Report]) -> Result<Answer, BoxError> {
+    Ok(Answer {
+        is_success: reports.iter().all(Report::is_success),
+        outputs: Map::new(),
+        logs: reports.iter().map(Report::to_string).collect(),
+        return_value: serde_json::to_value(reports)?,
+    })
+}

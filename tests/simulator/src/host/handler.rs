@@ -1,0 +1,103 @@
+//! The way to the program: its port, and how a request to it is sent.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use bytes::Bytes;
+use reqwest::header::CONTENT_TYPE;
+
+use super::answer::{Answer, judge};
+use super::invocation::Invocation;
+use super::process::Transcript;
+
+/// Bytes of a body that travel at once.
+const PIECE: usize = 16 * 1024;
+const VERSION: &str = "4.1037.0.0";
+
+/// A program that answers the host.
+pub(super) struct Handler {
+    http: reqwest::Client,
+    url: String,
+    transcript: Transcript,
+}
+
+impl Handler {
+    /// The one that listens here; every answer is added to the transcript.
+    pub fn at(url: String, transcript: Transcript) -> Self {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        Self {
+            http: reqwest::Client::new(),
+            url,
+            transcript,
+        }
+    }
+
+    /// Posts an invocation, and answers with what came back: status, content type, body.
+    pub async fn send(
+        &self,
+        function: &str,
+        invocation: &Invocation,
+    ) -> reqwest::Result<(u16, Option<String>, Bytes)> {
+        // A stream has no length, so the request is chunked, as the host's are.
+        let body = Bytes::from(invocation.body.clone());
+        let sent = Arc::new(AtomicUsize::new(0));
+        let counter = Arc::clone(&sent);
+        let pieces = (0..body.len()).step_by(PIECE).map({
+            let body = body.clone();
+            move |from| {
+                let piece = body.slice(from..body.len().min(from + PIECE));
+                counter.fetch_add(piece.len(), Ordering::Relaxed);
+                std::io::Result::Ok(piece)
+            }
+        });
+        let mut request = self
+            .http
+            .post(format!("{}/{function}", self.url))
+            .header("user-agent", format!("Azure-Functions-Host/{VERSION}"))
+            .header("x-azure-functions-hostversion", VERSION)
+            .header("x-azure-functions-invocationid", &invocation.id)
+            .header(CONTENT_TYPE, "application/json; charset=utf-8");
+        if let Some(trace_parent) = &invocation.trace_parent {
+            request = request.header("traceparent", trace_parent);
+        }
+        let response = request
+            .body(reqwest::Body::wrap_stream(futures_util::stream::iter(
+                pieces,
+            )))
+            .send()
+            .await?;
+        let content_type = response.headers().get(CONTENT_TYPE);
+        let content_type = content_type.and_then(|it| it.to_str().ok()).map(Into::into);
+        let status = response.status().as_u16();
+        let sent = sent.load(Ordering::Relaxed);
+        assert_eq!(
+            sent,
+            body.len(),
+            "answered {status} before the body was read"
+        );
+        let body = response.bytes().await?;
+        self.transcript.add(&String::from_utf8_lossy(&body));
+        Ok((status, content_type, body))
+    }
+
+    /// Posts an invocation of a function with these output bindings, and judges the answer.
+    pub async fn invoke(
+        &self,
+        function: &str,
+        invocation: &Invocation,
+        outputs: &[&str],
+    ) -> Result<Answer, String> {
+        match self.send(function, invocation).await {
+            Ok((status, content_type, body)) => {
+                judge(status, content_type.as_deref(), &body, outputs)
+            }
+            Err(error) => Err(format!("the program did not answer: {error}")),
+        }
+    }
+
+    /// `GET /`, as the host probes.
+    pub async fn probe(&self) -> reqwest::Result<u16> {
+        let response = self.http.get(&self.url).send().await?;
+        Ok(response.status().as_u16())
+    }
+}

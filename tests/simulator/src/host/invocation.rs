@@ -1,0 +1,274 @@
+//! What the host posts for one invocation of a function.
+
+use std::fmt::Write as _;
+
+use chrono::{DateTime, SecondsFormat, Utc};
+use serde_json::{Value, json};
+
+/// One invocation of a function.
+#[derive(Clone, Debug)]
+pub(super) struct Invocation {
+    /// In a header; the attempts of a retry share it.
+    pub id: String,
+    /// In a header. The real host has none where nothing traces.
+    pub trace_parent: Option<String>,
+    pub body: String,
+}
+
+/// When a timer ran, as the host remembers it.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Schedule {
+    pub last: Option<DateTime<Utc>>,
+}
+
+/// An attempt of the invocation of a function with a retry policy.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Attempt {
+    /// 0 for the first.
+    pub number: u64,
+    pub most: u64,
+}
+
+impl Invocation {
+    /// One with this body, and with a trace.
+    pub fn new(body: String) -> Self {
+        Self {
+            id: guid(),
+            trace_parent: Some(format!("00-{}-{}-00", hex(32), hex(16))),
+            body,
+        }
+    }
+
+    /// A timer's tick.
+    pub fn timer(
+        function: &str,
+        binding: &str,
+        schedule: Schedule,
+        attempt: Option<Attempt>,
+    ) -> Self {
+        let mut invocation = Self::new(String::new());
+        let mut metadata = json!({"sys": sys(function)});
+        if let Some(attempt) = attempt {
+            metadata["RetryContext"] = retry_context(function, &invocation.id, attempt);
+        }
+        let data = json!({binding: timer(schedule)});
+        invocation.body = json!({"Data": data, "Metadata": metadata}).to_string();
+        invocation
+    }
+
+    /// The same tick in a further attempt.
+    pub fn again(&self, function: &str, attempt: Attempt) -> Self {
+        let mut body: Value = serde_json::from_str(&self.body).expect("of its own making");
+        body["Metadata"]["sys"] = sys(function);
+        body["Metadata"]["RetryContext"] = retry_context(function, &self.id, attempt);
+        Self {
+            body: body.to_string(),
+            ..self.clone()
+        }
+    }
+
+    /// *Run now* of the portal, which traces nothing and knows no policy; what the portal passes
+    /// arrives as text with quotes of its own.
+    pub fn run_now(function: &str, binding: &str, schedule: Schedule) -> Self {
+        let data = json!({binding: timer(schedule)});
+        let metadata = json!({binding: "\"test\"", "sys": sys(function)});
+        Self {
+            trace_parent: None,
+            ..Self::new(json!({"Data": data, "Metadata": metadata}).to_string())
+        }
+    }
+}
+
+fn timer(schedule: Schedule) -> Value {
+    let last = schedule.last.map_or_else(never, to_ticks);
+    let next = Utc::now() + chrono::Duration::minutes(1);
+    json!({
+        "Schedule": {"AdjustForDST": true},
+        "ScheduleStatus": {
+            "Last": last,
+            "Next": next.to_rfc3339_opts(SecondsFormat::Secs, false),
+            "LastUpdated": last,
+        },
+        "IsPastDue": false,
+    })
+}
+
+/// What every invocation's metadata holds.
+pub(super) fn sys(function: &str) -> Value {
+    json!({
+        "MethodName": function,
+        "UtcNow": to_ticks(Utc::now()).replace("+00:00", "Z"),
+        "RandGuid": guid(),
+    })
+}
+
+fn retry_context(function: &str, id: &str, attempt: Attempt) -> Value {
+    let exception = if attempt.number == 0 {
+        Value::Null
+    } else {
+        json!({
+            "InstanceId": id,
+            "MethodName": format!("Host.Functions.{function}"),
+            "Handled": false,
+            "ClassName": "Microsoft.Azure.WebJobs.Host.FunctionInvocationException",
+            "Message": format!("Exception while executing function: Functions.{function}"),
+            "Data": null,
+            "InnerException": {
+                "HttpRequestError": 0,
+                "StatusCode": 500,
+                "Message": "Response status code does not indicate success: 500 \
+                            (Internal Server Error).",
+                "Data": {},
+                "InnerException": null,
+                "HelpLink": null,
+                "Source": "System.Net.Http",
+                "HResult": -2_146_233_088,
+                "StackTrace": "   at A.Method() in /_/src/A.cs:line 1\n".repeat(50),
+            },
+            "HelpURL": null,
+            "StackTraceString": "   at B.Method() in /_/src/B.cs:line 1\n".repeat(10),
+            "RemoteStackTraceString": null,
+            "RemoteStackIndex": 0,
+            "ExceptionMethod": null,
+            "HResult": -2_146_233_088,
+            "Source": "System.Private.CoreLib",
+            "WatsonBuckets": null,
+        })
+    };
+    json!({
+        "RetryCount": attempt.number,
+        "MaxRetryCount": attempt.most,
+        "Exception": exception,
+        "Instance": null,
+        "State": {},
+    })
+}
+
+/// The time of a timer that never ran.
+fn never() -> String {
+    "0001-01-01T00:00:00+00:00".to_owned()
+}
+
+/// As .NET writes a time: to 100 ns, without zeros at the end.
+fn to_ticks(time: DateTime<Utc>) -> String {
+    let fraction = format!("{:07}", time.timestamp_subsec_nanos() % 1_000_000_000 / 100);
+    let fraction = fraction.trim_end_matches('0');
+    let dot = if fraction.is_empty() { "" } else { "." };
+    format!("{}{dot}{fraction}+00:00", time.format("%Y-%m-%dT%H:%M:%S"))
+}
+
+/// A GUID of the random kind.
+fn guid() -> String {
+    let mut bytes: [u8; 16] = std::array::from_fn(|_| fastrand::u8(..));
+    bytes[6] = bytes[6] & 0x0f | 0x40;
+    bytes[8] = bytes[8] & 0x3f | 0x80;
+    let mut text = String::new();
+    for (n, byte) in bytes.into_iter().enumerate() {
+        if [4, 6, 8, 10].contains(&n) {
+            text.push('-');
+        }
+        write!(text, "{byte:02x}").expect("text takes everything");
+    }
+    text
+}
+
+fn hex(digits: usize) -> String {
+    std::iter::repeat_with(|| fastrand::digit(16))
+        .take(digits)
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn body(invocation: &Invocation) -> Value {
+        serde_json::from_str(&invocation.body).unwrap()
+    }
+
+    /// Takes what differs from one invocation to the next, after a look at its form.
+    fn without_what_varies(mut body: Value) -> Value {
+        let sys = body["Metadata"]["sys"].as_object_mut().unwrap();
+        let now = sys.remove("UtcNow").unwrap();
+        let now = now.as_str().unwrap();
+        assert!(
+            now.ends_with('Z') && (20..=28).contains(&now.len()),
+            "{now}"
+        );
+        assert_eq!(sys.remove("RandGuid").unwrap().as_str().unwrap().len(), 36);
+        let status = &mut body["Data"]["timer"]["ScheduleStatus"];
+        let next = status.as_object_mut().unwrap().remove("Next").unwrap();
+        let next = next.as_str().unwrap();
+        assert!(next.ends_with("+00:00") && next.len() == 25, "{next}");
+        body
+    }
+
+    #[test]
+    fn a_tick_is_written_as_the_real_host_writes_it() {
+        let tick = Invocation::timer("Tick", "timer", Schedule::default(), None);
+        assert_eq!(
+            without_what_varies(body(&tick)),
+            json!({
+                "Data": {"timer": {
+                    "Schedule": {"AdjustForDST": true},
+                    "ScheduleStatus": {"Last": "0001-01-01T00:00:00+00:00",
+                                       "LastUpdated": "0001-01-01T00:00:00+00:00"},
+                    "IsPastDue": false,
+                }},
+                "Metadata": {"sys": {"MethodName": "Tick"}},
+            })
+        );
+        let trace_parent = tick.trace_parent.unwrap();
+        let lengths: Vec<_> = trace_parent.split('-').map(str::len).collect();
+        assert_eq!(lengths, [2, 32, 16, 2]);
+    }
+
+    #[test]
+    fn a_time_has_the_digits_of_a_tick_and_no_zeros_at_the_end() {
+        for (time, text) in [
+            (
+                "2026-11-26T02:33:00.002869Z",
+                "2026-11-26T02:33:00.002869+00:00",
+            ),
+            (
+                "2026-11-26T02:33:00.123456789Z",
+                "2026-11-26T02:33:00.1234567+00:00",
+            ),
+            ("2026-11-26T02:33:00Z", "2026-11-26T02:33:00+00:00"),
+        ] {
+            let last = Some(time.parse().unwrap());
+            let tick = Invocation::timer("Tick", "timer", Schedule { last }, None);
+            let status = &body(&tick)["Data"]["timer"]["ScheduleStatus"];
+            assert_eq!(status["Last"], text);
+        }
+    }
+
+    #[test]
+    fn an_attempt_after_the_first_carries_the_exception_of_the_one_before() {
+        let attempt = Attempt { number: 0, most: 2 };
+        let first = Invocation::timer("Fails", "timer", Schedule::default(), Some(attempt));
+        assert_eq!(
+            body(&first)["Metadata"]["RetryContext"],
+            json!({"RetryCount": 0, "MaxRetryCount": 2, "Exception": null, "Instance": null,
+                   "State": {}})
+        );
+        let again = first.again("Fails", Attempt { number: 1, most: 2 });
+        assert_eq!(again.id, first.id);
+        assert_eq!(body(&again)["Data"], body(&first)["Data"]);
+        let second = body(&again)["Metadata"]["RetryContext"].clone();
+        assert_eq!(second["RetryCount"], 1);
+        let exception = &second["Exception"];
+        assert_eq!(exception["MethodName"], "Host.Functions.Fails");
+        assert_eq!(exception["InnerException"]["StatusCode"], 500);
+        assert!(second.to_string().len() > 2_000);
+    }
+
+    #[test]
+    fn run_now_passes_a_text_with_quotes_and_neither_policy_nor_trace() {
+        let now = Invocation::run_now("Tick", "timer", Schedule::default());
+        let metadata = &body(&now)["Metadata"];
+        assert_eq!(metadata["timer"], "\"test\"");
+        assert!(metadata.get("RetryContext").is_none());
+        assert_eq!(now.trace_parent, None);
+    }
+}
