@@ -36,13 +36,31 @@ pub enum Token<'a> {
 pub struct Scanner<'a> {
     text: &'a str,
     at: usize,
+    /// Where the last text, key or number begins.
+    begin: usize,
 }
 
 impl<'a> Scanner<'a> {
     /// Begins with the first token of `text`.
     #[must_use]
     pub fn new(text: &'a str) -> Self {
-        Self { text, at: 0 }
+        Self {
+            text,
+            at: 0,
+            begin: 0,
+        }
+    }
+
+    /// How far the tokens so far reach.
+    #[must_use]
+    pub fn at(&self) -> usize {
+        self.at
+    }
+
+    /// Where the last text, key or number begins: after its quote, if it has one.
+    #[must_use]
+    pub fn begin(&self) -> usize {
+        self.begin
     }
 
     fn peek(&mut self) -> Option<u8> {
@@ -57,9 +75,10 @@ impl<'a> Scanner<'a> {
     }
 
     /// Steps over a string, whose opening quote is next, and answers with what is between the
-    /// quotes.
+    /// quotes, or with all that there is.
     fn string(&mut self) -> &'a str {
         let begin = self.at + 1;
+        self.begin = begin;
         let bytes = self.text.as_bytes();
         let mut end = begin;
         while let Some(found) = bytes.get(end..).and_then(|it| memchr2(b'"', b'\\', it)) {
@@ -71,7 +90,7 @@ impl<'a> Scanner<'a> {
             end += 2;
         }
         self.at = bytes.len();
-        ""
+        &self.text[begin..]
     }
 
     /// Whether the string that was just read is the name of a member.
@@ -83,6 +102,7 @@ impl<'a> Scanner<'a> {
 
     fn number(&mut self) -> &'a str {
         let begin = self.at;
+        self.begin = begin;
         let bytes = &self.text.as_bytes()[begin..];
         let is_part =
             |it: &u8| it.is_ascii_digit() || matches!(it, b'-' | b'+' | b'.' | b'e' | b'E');
@@ -128,6 +148,37 @@ pub fn unescape(text: &str) -> Option<Cow<'_, str>> {
         return Some(Cow::Borrowed(text));
     }
     serde_json::from_str(&format!("\"{text}\"")).ok()
+}
+
+/// The same, but that each escape which makes no Unicode text becomes U+FFFD.
+#[must_use]
+pub fn unescape_lossy(text: &str) -> Cow<'_, str> {
+    unescape(text).unwrap_or_else(|| {
+        let mut plain = String::with_capacity(text.len());
+        let mut ahead = text;
+        while let Some(at) = ahead.find('\\') {
+            plain.push_str(&ahead[..at]);
+            ahead = &ahead[at..];
+            // An escape has up to 12 bytes. It does no harm if others are resolved with it.
+            let resolve = |length| Some((length, unescape(ahead.get(..length)?)?));
+            let (length, resolved) =
+                [12, 6, 2].into_iter().find_map(resolve).unwrap_or_else(|| {
+                    let is_unit = ahead.starts_with("\\u") && ahead.is_char_boundary(6);
+                    (if is_unit { 6 } else { 1 }, Cow::Borrowed("\u{fffd}"))
+                });
+            plain.push_str(&resolved);
+            ahead = &ahead[length..];
+        }
+        plain.push_str(ahead);
+        Cow::Owned(plain)
+    })
+}
+
+/// A text as it stands between the quotes of a JSON string.
+#[must_use]
+pub fn escape(text: &str) -> String {
+    let quoted = serde_json::Value::from(text).to_string();
+    quoted[1..quoted.len() - 1].to_owned()
 }
 
 /// Writes a token behind others, with the comma that it needs and no white space.
@@ -208,5 +259,37 @@ mod tests {
         assert_eq!(unescape(r"\ud83d\ude00").as_deref(), Some("😀"));
         assert_eq!(unescape(r"\ud83d"), None);
         assert_eq!(unescape(r"\ude00x"), None);
+    }
+
+    #[test]
+    fn what_makes_no_text_is_replaced_and_the_rest_is_resolved() {
+        for (text, plain) in [
+            ("plain", "plain"),
+            (r#"a\"b\/\u0026"#, "a\"b/&"),
+            (r"\ud800 a\nb", "\u{fffd} a\nb"),
+            (r"a\\\ud800\ud83d\ude00\u0041", "a\\\u{fffd}😀A"),
+            (r"\ud800\", "\u{fffd}\u{fffd}"),
+            (r"\ud8", "\u{fffd}ud8"),
+        ] {
+            assert_eq!(unescape_lossy(text), plain, "{text}");
+        }
+        assert_eq!(escape("a\"b\n\u{1}é"), r#"a\"b\n\u0001é"#);
+    }
+
+    #[test]
+    fn it_is_known_where_a_token_was() {
+        let mut tokens = Scanner::new(r#"{"a": -12 ,"bc"#);
+        let mut places = Vec::new();
+        while let Some(token) = tokens.next() {
+            places.push((token, tokens.begin(), tokens.at()));
+        }
+        assert_eq!(
+            places[1..],
+            [
+                (Token::Key("a"), 2, 4),
+                (Token::Number("-12"), 6, 9),
+                (Token::Text("bc"), 12, 14),
+            ]
+        );
     }
 }
