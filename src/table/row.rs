@@ -17,7 +17,7 @@ use super::catalogue::{
     Column, Node, Type, additional_fields, additional_fields_column, catalogue,
 };
 use crate::json::{self, Scanner, Token};
-use crate::redact::{MASK, Masker, Redaction, Secrecy};
+use crate::redact::{MASK, Masker, Redaction, Verdict};
 
 /// Where a record says when the event happened.
 const TIME: &[&str] = &["date"];
@@ -87,6 +87,7 @@ pub fn row(record: &str, api: Api, redaction: Redaction) -> Result<String, TooLa
 /// An object of the record that the scan is in.
 struct Level<'a> {
     key: &'a str,
+    verdict: Verdict,
     node: &'static Node,
     is_empty: bool,
     /// Whether the rest has it open too.
@@ -112,7 +113,7 @@ impl<'a> Encoder<'a> {
         self.row.push('{');
         // The record's own brace.
         tokens.next();
-        self.enter("", &catalogue().root);
+        self.enter("", Verdict::RECORD, &catalogue().root);
         while let Some(token) = tokens.next() {
             match token {
                 Token::Key(key) => {
@@ -126,7 +127,8 @@ impl<'a> Encoder<'a> {
     }
 
     fn member(&mut self, key: &'a str, value: Token, tokens: &mut Scanner<'a>) {
-        let secrecy = self.masker.judge(key);
+        let parent = self.levels.last().map_or(Verdict::RECORD, |it| it.verdict);
+        let verdict = self.masker.judge(parent, key);
         let child = match (json::unescape(key), self.levels.last_mut()) {
             (Some(name), Some(level)) => {
                 level.is_empty = false;
@@ -135,23 +137,24 @@ impl<'a> Encoder<'a> {
             _ => None,
         };
         if let Some(node) = child {
-            if value == Token::BeginObject && node.is_inner() && secrecy != Secrecy::Whole {
-                return self.enter(key, node);
+            if value == Token::BeginObject && node.is_inner() && !verdict.is_whole() {
+                return self.enter(key, verdict, node);
             }
             if let Some(column) = node.column
-                && self.column(column, secrecy, value, tokens)
+                && self.column(column, verdict, value, tokens)
             {
                 return;
             }
         }
         self.open_in_rest();
         json::write(&mut self.rest, Token::Key(key));
-        self.masker.copy(secrecy, value, tokens, &mut self.rest);
+        self.masker.copy(verdict, value, tokens, &mut self.rest);
     }
 
-    fn enter(&mut self, key: &'a str, node: &'static Node) {
+    fn enter(&mut self, key: &'a str, verdict: Verdict, node: &'static Node) {
         self.levels.push(Level {
             key,
+            verdict,
             node,
             is_empty: true,
             is_in_rest: false,
@@ -183,7 +186,7 @@ impl<'a> Encoder<'a> {
     fn column(
         &mut self,
         index: usize,
-        secrecy: Secrecy,
+        verdict: Verdict,
         value: Token,
         tokens: &mut Scanner<'a>,
     ) -> bool {
@@ -198,15 +201,15 @@ impl<'a> Encoder<'a> {
         let before = self.row.len();
         json::write(&mut self.row, Token::Key(name));
         let fits = if value == Token::BeginArray {
-            column.kind == Type::String && self.list(secrecy, tokens)
+            column.kind == Type::String && self.list(verdict, tokens)
         } else {
             let text;
             let value = match value {
                 Token::Text(it) => {
-                    text = self.masker.text(secrecy, it);
+                    text = self.masker.text(verdict, it);
                     Token::Text(&text)
                 }
-                Token::Number(_) if secrecy != Secrecy::Open => Token::Text(MASK),
+                Token::Number(_) if verdict.is_secret() => Token::Text(MASK),
                 value => value,
             };
             let value = fitting(column, value, self.api);
@@ -237,11 +240,11 @@ impl<'a> Encoder<'a> {
 
     /// Writes a list, if it stays what it is as text. The HTTP Data Collector API makes JSON text of
     /// it; the other wants text.
-    fn list(&mut self, secrecy: Secrecy, tokens: &mut Scanner<'a>) -> bool {
+    fn list(&mut self, verdict: Verdict, tokens: &mut Scanner<'a>) -> bool {
         let begin = self.row.len();
         let mut ahead = tokens.clone();
         let first = Token::BeginArray;
-        self.masker.copy(secrecy, first, &mut ahead, &mut self.row);
+        self.masker.copy(verdict, first, &mut ahead, &mut self.row);
         let fits = is_plain_list(&self.row[begin..]);
         if fits {
             *tokens = ahead;

@@ -1,0 +1,101 @@
+//! Which calls of the Management API have secrets under names that their callers choose.
+//!
+//! That is told by `details.request.path`, which is where Auth0 says what was called. Where a record
+//! has it twice the first counts, as it does for the columns.
+
+use crate::json::{self, Scanner, Token};
+
+/// Where a record has the path of a call.
+const PATH: [&str; 3] = ["details", "request", "path"];
+
+/// Whether the bodies of the call that a record is about are secrets with all that is in them.
+pub fn sets_secrets(record: &str) -> bool {
+    // Without a name, or an escape that may be in one, there is no path.
+    (record.contains("path") || record.contains("\\u00"))
+        && within(record, &PATH).is_some_and(|path| is_of_secrets(&path))
+}
+
+/// The first text at these names, which may be inside JSON that is a text itself.
+fn within(text: &str, names: &[&str]) -> Option<String> {
+    let mut tokens = Scanner::new(text);
+    match tokens.next() {
+        Some(Token::BeginObject) => find(&mut tokens, names),
+        _ => None,
+    }
+}
+
+/// The same in the rest of an object.
+fn find(tokens: &mut Scanner, names: &[&str]) -> Option<String> {
+    let (name, below) = names.split_first()?;
+    while let Some(Token::Key(key)) = tokens.next() {
+        let is_named = json::unescape(key).is_some_and(|it| it == *name);
+        let found = match tokens.next()? {
+            Token::Text(text) if is_named => {
+                let text = json::unescape_lossy(text);
+                match below {
+                    [] => Some(text.into_owned()),
+                    _ => within(&text, below),
+                }
+            }
+            Token::BeginObject if is_named && !below.is_empty() => find(tokens, below),
+            Token::BeginObject | Token::BeginArray => {
+                skip(tokens);
+                None
+            }
+            _ => None,
+        };
+        if found.is_some() {
+            return found;
+        }
+    }
+    None
+}
+
+/// Steps over the rest of an object or a list.
+fn skip(tokens: &mut Scanner) {
+    let mut depth = 1_usize;
+    while depth > 0 {
+        match tokens.next() {
+            Some(Token::BeginObject | Token::BeginArray) => depth += 1,
+            Some(Token::EndObject | Token::EndArray) => depth -= 1,
+            Some(_) => {}
+            None => return,
+        }
+    }
+}
+
+/// Whether a path is one of `/rules-configs/KEY` and `/hooks/ID/secrets`.
+fn is_of_secrets(path: &str) -> bool {
+    let path = path.split(['?', '#']).next().unwrap_or_default();
+    let path = decoded(path.as_bytes()).to_ascii_lowercase();
+    let segments = path.trim_ascii().split(|it| *it == b'/');
+    let segments: Vec<&[u8]> = segments.filter(|it| !it.is_empty()).collect();
+    let prefix = match *segments {
+        [b"api", b"v2", ..] => 2,
+        [b"v2", ..] => 1,
+        _ => 0,
+    };
+    let segments = &segments[prefix..];
+    // No client sends these by itself, and where they lead is for the server to say.
+    let is_plain = !segments.iter().any(|it| matches!(*it, b"." | b".."));
+    let is_of_secrets = matches!(
+        segments,
+        [b"rules-configs", _, ..] | [b"hooks", _, b"secrets", ..]
+    );
+    is_plain && is_of_secrets
+}
+
+/// Resolves `%2F` and its like, once, as servers do.
+fn decoded(path: &[u8]) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(path.len());
+    let mut ahead = path;
+    while let Some((first, rest)) = ahead.split_first() {
+        let escaped = match rest {
+            [high, low, ..] if *first == b'%' => super::url::hex(*high, *low),
+            _ => None,
+        };
+        bytes.push(escaped.unwrap_or(*first));
+        ahead = if escaped.is_some() { &rest[2..] } else { rest };
+    }
+    bytes
+}

@@ -1,0 +1,108 @@
+//! JSON within a text. It may be the whole text, or stand in a sentence, and it may have been cut.
+//! What is a secret in it is replaced, and everything else stays as it was written.
+
+use std::borrow::Cow;
+use std::ops::Range;
+
+use super::{MASK, Masker, Verdict, Walk, text};
+use crate::json::{Scanner, Token};
+
+/// Masks the secrets of JSON in a text, and what else is a secret in it.
+pub fn masked(masker: Masker, verdict: Verdict, plain: &str) -> Cow<'_, str> {
+    let mut output = Masked {
+        plain,
+        text: String::new(),
+        copied: 0,
+    };
+    let mut at = 0;
+    while let Some(begin) = json_in(plain, at) {
+        output.put(at..begin, text::plain(verdict.kind, &plain[at..begin]));
+        let mut walk = Walk::new(masker, verdict.of_json());
+        let mut tokens = Scanner::new(&plain[begin..]);
+        // What follows is no JSON, or this is not.
+        at = begin + 1;
+        while !walk.is_over
+            && let Some(token) = tokens.next()
+        {
+            if !is_written(token, &plain[at..]) {
+                break;
+            }
+            at = begin + tokens.at();
+            let begin = begin + tokens.begin();
+            let verdict = walk.step(token);
+            match token {
+                Token::Text(text) if verdict.is_secret() => {
+                    output.put(begin..begin + text.len(), Cow::Owned(MASK.to_owned()));
+                }
+                Token::Text(text) => {
+                    output.put(begin..begin + text.len(), masker.text(verdict, text));
+                }
+                Token::Number(number) if verdict.is_secret() => {
+                    let quoted = format!("\"{MASK}\"");
+                    output.put(begin..begin + number.len(), Cow::Owned(quoted));
+                }
+                _ => {}
+            }
+        }
+    }
+    output.put(at..plain.len(), text::plain(verdict.kind, &plain[at..]));
+    output.done()
+}
+
+/// Where JSON begins that may have a secret in it. Braces alone are no sign: code has them too.
+fn json_in(text: &str, from: usize) -> Option<usize> {
+    let is_quoted = from == 0 && text.trim_ascii_start().starts_with('"');
+    if is_quoted {
+        return Some(text.len() - text.trim_ascii_start().len());
+    }
+    let mut at = from;
+    loop {
+        at += memchr::memchr2(b'{', b'[', &text.as_bytes()[at..])?;
+        let next = text[at + 1..].trim_ascii_start().bytes().next();
+        if matches!(
+            (text.as_bytes()[at], next),
+            (_, Some(b'"')) | (b'[', Some(b'{' | b'['))
+        ) {
+            return Some(at);
+        }
+        at += 1;
+    }
+}
+
+/// Whether a token for which one letter spoke stands in the text, after what separates it.
+fn is_written(token: Token, text: &str) -> bool {
+    let word = match token {
+        Token::Bool(true) => "true",
+        Token::Bool(false) => "false",
+        Token::Null => "null",
+        _ => return true,
+    };
+    let separators = [' ', '\n', '\r', '\t', ',', ':'];
+    text.trim_start_matches(separators).starts_with(word)
+}
+
+/// A text of which parts are replaced, from its beginning to its end.
+struct Masked<'a> {
+    plain: &'a str,
+    text: String,
+    copied: usize,
+}
+
+impl<'a> Masked<'a> {
+    /// Puts a part into its place, if it has changed.
+    fn put(&mut self, range: Range<usize>, part: Cow<str>) {
+        if let Cow::Owned(part) = part {
+            self.text.push_str(&self.plain[self.copied..range.start]);
+            self.text.push_str(&part);
+            self.copied = range.end;
+        }
+    }
+
+    fn done(mut self) -> Cow<'a, str> {
+        if self.copied == 0 {
+            return Cow::Borrowed(self.plain);
+        }
+        self.text.push_str(&self.plain[self.copied..]);
+        Cow::Owned(self.text)
+    }
+}

@@ -1,0 +1,141 @@
+//! A text that its name does not give away: what in it is looked at, and in which order. Most texts
+//! are read once, to see that nothing in them can be a secret.
+
+use std::borrow::Cow;
+
+use super::names::Kind;
+use super::{Masker, Verdict, nested, url, values};
+use crate::json;
+
+/// Signs of secrets, a bit for each. A text that lacks one of those of a kind has no such secret.
+mod sign {
+    pub const PAIR: u16 = 1;
+    pub const PERCENT: u16 = 1 << 1;
+    pub const AT: u16 = 1 << 2;
+    pub const COLON: u16 = 1 << 3;
+    pub const DOT: u16 = 1 << 4;
+    pub const CAPITAL_J: u16 = 1 << 5;
+    pub const B: u16 = 1 << 6;
+    pub const GAP: u16 = 1 << 7;
+    pub const DASH: u16 = 1 << 8;
+    pub const CAPITAL_K: u16 = 1 << 9;
+    pub const BACKSLASH: u16 = 1 << 10;
+
+    pub const OF_BYTE: [u16; 256] = {
+        let mut signs = [0; 256];
+        signs[b'=' as usize] = PAIR;
+        signs[b'%' as usize] = PERCENT | GAP;
+        signs[b'@' as usize] = AT;
+        signs[b':' as usize] = COLON;
+        signs[b'.' as usize] = DOT;
+        signs[b'J' as usize] = CAPITAL_J;
+        signs[b'b' as usize] = B;
+        signs[b'B' as usize] = B;
+        signs[b' ' as usize] = GAP;
+        signs[b'+' as usize] = GAP;
+        signs[b'\t' as usize] = GAP;
+        signs[b'-' as usize] = DASH;
+        signs[b'K' as usize] = CAPITAL_K;
+        signs[b'\\' as usize] = BACKSLASH;
+        signs
+    };
+}
+
+/// The signs that a text has.
+#[derive(Clone, Copy)]
+struct Signs(u16);
+
+impl Signs {
+    fn of(text: &str) -> Self {
+        let signs = text.bytes().map(|it| sign::OF_BYTE[usize::from(it)]);
+        Self(signs.fold(0, |all, it| all | it))
+    }
+
+    fn has(self, signs: u16) -> bool {
+        self.0 & signs == signs
+    }
+
+    fn may_be_token(self) -> bool {
+        self.has(sign::DOT | sign::CAPITAL_J)
+    }
+
+    fn may_be_authorization(self) -> bool {
+        self.has(sign::B | sign::GAP)
+    }
+
+    fn may_be_key(self) -> bool {
+        self.has(sign::DASH | sign::CAPITAL_K)
+    }
+
+    fn may_be_url(self) -> bool {
+        let is_any = self.0 & (sign::PAIR | sign::PERCENT | sign::BACKSLASH) != 0;
+        is_any || self.has(sign::AT | sign::COLON)
+    }
+
+    fn may_be_any(self) -> bool {
+        self.may_be_token() || self.may_be_authorization() || self.may_be_key() || self.may_be_url()
+    }
+}
+
+/// A text as it stands in JSON, masked.
+pub fn masked(masker: Masker, verdict: Verdict, text: &str) -> Cow<'_, str> {
+    let signs = Signs::of(text);
+    if !signs.may_be_any() {
+        return Cow::Borrowed(text);
+    }
+    if !signs.has(sign::BACKSLASH) {
+        return plain(verdict.kind, text);
+    }
+    let unescaped = json::unescape_lossy(text);
+    let has_names = unescaped.contains('"');
+    let result = if has_names && !matches!(verdict.kind, Kind::Sentence | Kind::Path) {
+        nested::masked(masker, verdict, &unescaped)
+    } else {
+        plain(verdict.kind, &unescaped)
+    };
+    match result {
+        Cow::Borrowed(_) => Cow::Borrowed(text),
+        Cow::Owned(plain) => Cow::Owned(json::escape(&plain)),
+    }
+}
+
+/// A text that is no JSON, masked.
+pub fn plain(kind: Kind, text: &str) -> Cow<'_, str> {
+    // The rest of a path names what was called.
+    let begin = match kind {
+        Kind::Path => text.find('?').unwrap_or(text.len()),
+        _ => 0,
+    };
+    let looked_at = &text[begin..];
+    let signs = Signs::of(looked_at);
+    let mut found = Vec::new();
+    if signs.may_be_token() {
+        values::tokens(looked_at, &mut found);
+    }
+    if signs.may_be_authorization() {
+        values::authorizations(looked_at, &mut found);
+    }
+    // What masks to the end of a text has no place in a sentence.
+    if signs.may_be_key() && kind != Kind::Sentence {
+        values::private_keys(looked_at, &mut found);
+    }
+    if signs.may_be_url() {
+        url::secrets(kind, looked_at, &mut found);
+    }
+    if found.is_empty() {
+        return Cow::Borrowed(text);
+    }
+    found.sort_unstable_by_key(|it| it.start);
+    let mut masked = text[..begin].to_owned();
+    let mut copied = 0;
+    for range in found {
+        // One secret may be found in two ways.
+        if range.start >= copied {
+            masked.push_str(&looked_at[copied..range.start]);
+            masked.push_str(super::MASK);
+        }
+        copied = copied.max(range.end);
+    }
+    masked.push_str(&looked_at[copied..]);
+    Cow::Owned(masked)
+}

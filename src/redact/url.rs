@@ -1,0 +1,232 @@
+//! Secrets in URLs and forms: the password before the host, and parameters with the name of a
+//! secret, at any level of percent-encoding.
+//!
+//! <https://www.rfc-editor.org/rfc/rfc3986>, <https://url.spec.whatwg.org/#application/x-www-form-urlencoded>
+
+use std::ops::Range;
+
+use super::names::{self, Kind};
+
+/// Bytes of a password that was written without encoding what ends the host of a URL.
+const LONGEST_CARELESS: usize = 256;
+
+/// A character, as it may be encoded: `&`, `%26`, `%2526`, `\u0026`.
+#[derive(Clone, Copy)]
+struct Unit {
+    byte: u8,
+    /// How often it was encoded.
+    level: u8,
+    /// Bytes that it takes.
+    length: usize,
+}
+
+/// The byte that two hexadecimal digits stand for.
+pub fn hex(high: u8, low: u8) -> Option<u8> {
+    let digit = |it: u8| char::from(it).to_digit(16);
+    u8::try_from(digit(high)? * 16 + digit(low)?).ok()
+}
+
+fn unit(bytes: &[u8]) -> Option<Unit> {
+    let plain = |byte| Unit {
+        byte,
+        level: 0,
+        length: 1,
+    };
+    Some(match bytes {
+        [] => return None,
+        [b'%', rest @ ..] => {
+            let mut digits = rest;
+            let mut level = 1_u8;
+            while let [b'2', b'5', deeper @ ..] = digits {
+                digits = deeper;
+                level = level.saturating_add(1);
+            }
+            match digits {
+                [high, low, ..] => hex(*high, *low).map_or(plain(b'%'), |byte| Unit {
+                    byte,
+                    level,
+                    length: bytes.len() - digits.len() + 2,
+                }),
+                _ => plain(b'%'),
+            }
+        }
+        [b'\\', b'/', ..] => Unit {
+            byte: b'/',
+            level: 0,
+            length: 2,
+        },
+        [b'\\', b'u', b'0', b'0', high, low, ..] => {
+            hex(*high, *low).map_or(plain(b'\\'), |byte| Unit {
+                byte,
+                level: 0,
+                length: 6,
+            })
+        }
+        [byte, ..] => plain(*byte),
+    })
+}
+
+/// Finds the secrets of all URLs in a text, and of the text itself if it is a form.
+pub fn secrets(kind: Kind, text: &str, found: &mut Vec<Range<usize>>) {
+    // A value reaches to the end of a form, which nothing in a sentence may do.
+    if kind != Kind::Sentence && is_form(kind, text.as_bytes()) {
+        return Reading::of_form(text).run(found);
+    }
+    let is_end = |it: char| it.is_whitespace() || matches!(it, '"' | '<' | '>' | '`');
+    let ends = text.char_indices().filter(|(_, it)| is_end(*it));
+    let mut begin = 0;
+    for (end, it) in ends.chain([(text.len(), ' ')]) {
+        Reading::of_word(kind, text, begin..end).run(found);
+        begin = end + it.len_utf8();
+    }
+}
+
+/// Whether a text is `name=value&name=value`. In a field for forms one pair is enough.
+fn is_form(kind: Kind, text: &[u8]) -> bool {
+    let is_expected = kind == Kind::Form;
+    let mut has_pair = false;
+    let mut at = 0;
+    while let Some(unit) = unit(&text[at..]) {
+        match unit.byte {
+            b'=' if at > 0 && is_expected => return true,
+            b'=' if at > 0 => has_pair = true,
+            b'&' => return has_pair || (at > 0 && is_expected),
+            it if has_pair || it.is_ascii_alphanumeric() || b"-._[]".contains(&it) => {}
+            _ => return false,
+        }
+        at += unit.length;
+    }
+    false
+}
+
+/// A word on the way through which it is found out what is a URL.
+struct Reading<'a> {
+    /// The text, to the end of the word.
+    text: &'a [u8],
+    at: usize,
+    is_in_url: bool,
+    is_in_query: bool,
+    /// Where the name of the parameter begins.
+    name: Option<usize>,
+}
+
+impl<'a> Reading<'a> {
+    fn of_form(text: &'a str) -> Self {
+        Self {
+            text: text.as_bytes(),
+            at: 0,
+            is_in_url: true,
+            is_in_query: true,
+            name: Some(0),
+        }
+    }
+
+    fn of_word(kind: Kind, text: &'a str, word: Range<usize>) -> Self {
+        let text = &text.as_bytes()[..word.end];
+        let opening = text[word.start..].iter();
+        let opening = opening.take_while(|it| b"'([{,".contains(it)).count();
+        // A URL may have no host.
+        let first = unit(&text[word.start + opening..]);
+        let begins_as_one = first.is_some_and(|it| matches!(it.byte, b'/' | b'?' | b'#'));
+        Self {
+            text,
+            at: word.start,
+            is_in_url: kind == Kind::Url || begins_as_one,
+            is_in_query: false,
+            name: None,
+        }
+    }
+
+    fn run(&mut self, found: &mut Vec<Range<usize>>) {
+        while let Some(unit) = unit(&self.text[self.at..]) {
+            self.at += unit.length;
+            match unit.byte {
+                b':' => self.scheme(unit.level, found),
+                b'?' | b'#' if self.is_in_url => {
+                    self.is_in_query = true;
+                    self.name = Some(self.at);
+                }
+                b'&' | b';' if self.is_in_query => self.name = Some(self.at),
+                b'=' => {
+                    let name = self.name.take();
+                    let name = name.map(|it| decoded(&self.text[it..self.at - unit.length]));
+                    if name.is_some_and(|it| names::is_secret_parameter(&it)) {
+                        let begin = self.at;
+                        self.value(unit.level);
+                        if begin < self.at {
+                            found.push(begin..self.at);
+                        }
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// Steps over a value that was encoded so often.
+    fn value(&mut self, level: u8) {
+        while let Some(unit) = unit(&self.text[self.at..]) {
+            let is_end = unit.level <= level && matches!(unit.byte, b'&' | b'#');
+            if is_end || (unit.byte == b'\\' && unit.level == 0) {
+                break;
+            }
+            self.at += unit.length;
+        }
+    }
+
+    /// Goes on after a colon, which may be that of a scheme.
+    fn scheme(&mut self, level: u8, found: &mut Vec<Range<usize>>) {
+        let mut at = self.at;
+        for _ in 0..2 {
+            match unit(&self.text[at..]) {
+                Some(it) if it.byte == b'/' && it.level == level => at += it.length,
+                _ => return,
+            }
+        }
+        self.at = at;
+        self.is_in_url = true;
+        found.extend(self.password(level));
+    }
+
+    /// The password before the host that begins here.
+    fn password(&self, level: u8) -> Option<Range<usize>> {
+        // What was encoded once more is part of a name or a password.
+        let units = |from: usize| {
+            let mut at = from;
+            std::iter::from_fn(move || {
+                let unit = unit(&self.text[at..])?;
+                at += unit.length;
+                Some((at - unit.length, unit))
+            })
+            .filter(move |(_, it)| it.level <= level)
+        };
+        let is_end = |it: Unit| b"/?#".contains(&it.byte) || (it.byte == b'&' && it.level < level);
+        let end = units(self.at).find(|(_, it)| is_end(*it));
+        let end = end.map_or(self.text.len(), |(at, _)| at);
+        let within = || units(self.at).take_while(|(at, _)| *at < end);
+        let (at, colon) = within().find(|(_, it)| it.byte == b':')?;
+        let password = at + colon.length;
+        let sign = within().filter(|(_, it)| it.byte == b'@').last();
+        let sign = sign.or_else(|| {
+            // A password may have been written with what ends a host in it. A port was not.
+            let is_port = self.text[password..end].iter().all(u8::is_ascii_digit);
+            let is_address = self.text[self.at] == b'[';
+            let careless = units(end).take_while(|(at, _)| *at < end + LONGEST_CARELESS);
+            let signs = careless.filter(|(_, it)| it.byte == b'@');
+            signs.last().filter(|_| !is_port && !is_address)
+        });
+        sign.map(|(at, _)| password..at)
+            .filter(|it| it.start < it.end)
+    }
+}
+
+/// A name, decoded as often as it was encoded.
+fn decoded(name: &[u8]) -> String {
+    let mut text = String::new();
+    let mut at = 0;
+    while let Some(unit) = unit(&name[at..]) {
+        text.push(char::from(unit.byte));
+        at += unit.length;
+    }
+    text
+}

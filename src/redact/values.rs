@@ -1,0 +1,134 @@
+//! Values that show by themselves what they are: JSON Web Tokens, credentials after the scheme of an
+//! `Authorization` header, private keys.
+//!
+//! <https://www.rfc-editor.org/rfc/rfc7519>, <https://www.rfc-editor.org/rfc/rfc9110#section-11.4>,
+//! <https://www.rfc-editor.org/rfc/rfc7468>
+
+use std::ops::Range;
+
+use memchr::memmem;
+
+/// Letters from which on a word after `Bearer` or `Basic` is no word of a language.
+const LONG: usize = 16;
+/// Letters of a label such as `BEGIN RSA PRIVATE KEY`, at the most.
+const LONGEST_LABEL: usize = 64;
+
+/// Finds signed and encrypted JSON Web Tokens: three parts or more of base64url, of which the first
+/// is the beginning of a JSON object.
+pub fn tokens(text: &str, found: &mut Vec<Range<usize>>) {
+    let part = |from: usize| {
+        let is_letter = |it: &u8| it.is_ascii_alphanumeric() || matches!(it, b'-' | b'_');
+        let bytes = &text.as_bytes()[from..];
+        from + bytes
+            .iter()
+            .position(|it| !is_letter(it))
+            .unwrap_or(bytes.len())
+    };
+    let is_dot = |at: usize| text.as_bytes().get(at) == Some(&b'.');
+    let mut at = 0;
+    while let Some(begin) = text[at..].find("eyJ").map(|it| at + it) {
+        let header = part(begin);
+        at = header;
+        if !is_dot(header) {
+            continue;
+        }
+        let second = part(header + 1);
+        if !is_dot(second) {
+            continue;
+        }
+        let mut end = part(second + 1);
+        // Each of the two may be empty.
+        if second == header + 1 && end == second + 1 {
+            continue;
+        }
+        while is_dot(end) && part(end + 1) > end + 1 {
+            end = part(end + 1);
+        }
+        found.push(begin..end);
+        at = end;
+    }
+}
+
+/// Finds what follows `Bearer` or `Basic`.
+pub fn authorizations(text: &str, found: &mut Vec<Range<usize>>) {
+    let bytes = text.as_bytes();
+    let mut at = 0;
+    while let Some(begin) = memchr::memchr2(b'b', b'B', &bytes[at..]).map(|it| at + it) {
+        at = begin + 1;
+        let is = |scheme: &str| {
+            let word = bytes.get(begin..begin + scheme.len());
+            word.is_some_and(|it| it.eq_ignore_ascii_case(scheme.as_bytes()))
+        };
+        let is_bearer = is("bearer");
+        let after = match is_bearer {
+            true => begin + 6,
+            false if is("basic") => begin + 5,
+            false => continue,
+        };
+        let word = skip_gap(bytes, after);
+        if word == after {
+            continue;
+        }
+        let is_end = |it: &u8| it.is_ascii_whitespace() || b"\"'<>,;&\\".contains(it);
+        let length = bytes[word..].iter().position(is_end);
+        let end = length.map_or(bytes.len(), |it| word + it);
+        let is_alone = text[..begin].trim().is_empty() && text[end..].trim().is_empty();
+        at = word;
+        if word < end && ((is_bearer && is_alone) || is_credential(&bytes[word..end])) {
+            found.push(word..end);
+            at = end;
+        }
+    }
+}
+
+/// Steps over white space, also as it is encoded in a URL.
+fn skip_gap(bytes: &[u8], from: usize) -> usize {
+    let mut at = from;
+    loop {
+        at += match &bytes[at..] {
+            [b' ' | b'\t' | b'+', ..] => 1,
+            [b'%', b'2', b'0', ..] => 3,
+            _ => return at,
+        };
+    }
+}
+
+/// Whether a word is rather a credential than a word of a language.
+fn is_credential(word: &[u8]) -> bool {
+    let has = |is: fn(&u8) -> bool| word.iter().any(is);
+    let has_inner_capital = word.iter().skip(1).any(u8::is_ascii_uppercase);
+    word.len() >= LONG
+        || has(|it| it.is_ascii_digit() || b"=+/_~".contains(it))
+        || (has_inner_capital && has(u8::is_ascii_lowercase))
+}
+
+/// Finds private keys in PEM, to their end, or to that of the text if it was cut.
+pub fn private_keys(text: &str, found: &mut Vec<Range<usize>>) {
+    const BEGIN: &str = "-----BEGIN";
+    const END: &str = "-----END";
+    const DASHES: &str = "-----";
+    let find = |what: &str, from: usize| {
+        let at = memmem::find(&text.as_bytes()[from..], what.as_bytes());
+        at.map(|it| from + it)
+    };
+    let mut at = 0;
+    while let Some(begin) = find(BEGIN, at) {
+        let label = begin + BEGIN.len();
+        at = label;
+        let window = &text.as_bytes()[label..text.len().min(label + LONGEST_LABEL)];
+        let Some(length) = memmem::find(window, DASHES.as_bytes()) else {
+            continue;
+        };
+        // Blanks are written as `+` or `%20` in a form.
+        let letters = window[..length]
+            .iter()
+            .filter(|it| it.is_ascii_alphabetic());
+        let letters: Vec<u8> = letters.copied().collect();
+        if memmem::find(&letters, b"PRIVATEKEY").is_none() {
+            continue;
+        }
+        let end = find(END, label).and_then(|it| find(DASHES, it + END.len()));
+        at = end.map_or(text.len(), |it| it + DASHES.len());
+        found.push(begin..at);
+    }
+}
