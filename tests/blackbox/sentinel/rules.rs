@@ -717,3 +717,30 @@ fn an_administrator_is_named_where_the_record_tells() {
         ]
     );
 }
+
+#[test]
+fn no_caller_keeps_a_rule_quiet_by_what_it_sends() {
+    // As parameters of a URL these would all be one name.
+    let users = (0..15).map(|n| {
+        let fields = user(&format!("a?token=user{n}@example.com"));
+        event(&format!("11:10:{n:02}"), "fp", fields)
+    });
+    let found = results(&rule("password-spraying"), &users.collect::<Vec<_>>());
+    assert_eq!(found.len(), 1);
+    // Paths of calls whose bodies are masked.
+    for hidden in ["/api/v2/rules-configs/x", "/api/v2/hooks/1/secrets"] {
+        let mut grant = call(
+            "11:20:00",
+            "post",
+            "/api/v2/client-grants",
+            json!({"client_id": "evil", "audience": "https://acme.eu.auth0.com/api/v2/",
+                "scope": ["create:users"]}),
+        );
+        grant["user_agent"] = json!(hidden);
+        grant["details"]["request"]["userAgent"] = json!(hidden);
+        grant["details"]["request"]["correlation_id"] = json!(hidden);
+        let found = results(&rule("management-api-grant"), &[grant]);
+        assert_eq!(found.len(), 1, "{hidden}");
+        assert_eq!(found[0]["GrantedClient"], "evil");
+    }
+}
