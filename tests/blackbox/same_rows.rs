@@ -36,7 +36,7 @@ fn parsed(world: &World, sink: Sink) -> BTreeMap<String, Parsed> {
         .into_iter()
         .map(|row| (id(&row["log_id_s"]), row))
         .collect();
-    let results = kql.result("Auth0AM", &now().to_rfc3339());
+    let results = kql.result("Auth0Events", &now().to_rfc3339());
     let parsed = results.into_iter().map(|row| {
         let id = id(&row["LogId"]);
         let raw = raw.remove(&id).unwrap();

@@ -115,7 +115,7 @@ async fn records_are_normalised_as_written_down() {
     let (kql, delivered) = deliver(&cases, begin()).await;
     let time = now().to_rfc3339();
 
-    let rows = kql.result("Auth0AM", &time);
+    let rows = kql.result("Auth0Events", &time);
     assert_eq!(rows.len(), cases.len());
     for (case, (date, id)) in cases.iter().zip(&delivered) {
         let row = rows.iter().find(|row| row["LogId"] == *id).unwrap();
@@ -127,7 +127,7 @@ async fn records_are_normalised_as_written_down() {
         for name in ["Date", "TimeGenerated", "TimeReceived", "Type", "LogId"] {
             row.remove(name);
         }
-        assert_same(&case["what"], &row, &case["Auth0AM"]);
+        assert_same(&case["what"], &row, &case["Auth0Events"]);
     }
 
     for parser in ["ASimAuthenticationAuth0", "vimAuthenticationAuth0"] {
@@ -316,7 +316,7 @@ async fn a_batch_that_landed_twice_is_there_once_behind_the_parser() {
     world.poll().await;
     let table = world.workspace.table("Auth0AM_CL");
     assert_eq!(table.rows.len(), 600);
-    let rows = Kql::over(&table).result("Auth0AM | project LogId", &now().to_rfc3339());
+    let rows = Kql::over(&table).result("Auth0Events | project LogId", &now().to_rfc3339());
     let mut ids: Vec<_> = rows
         .iter()
         .map(|row| row["LogId"].as_str().unwrap().to_owned())
@@ -337,7 +337,7 @@ async fn two_hundred_kilobytes_come_back_whole_from_the_parsed_additional_fields
     );
     world.poll().await;
     let kql = Kql::over(&world.workspace.table("Auth0AM_CL"));
-    let rows = kql.result("Auth0AM", &now().to_rfc3339());
+    let rows = kql.result("Auth0Events", &now().to_rfc3339());
     assert!(rows[0]["AdditionalFields"]["details"]["log"][0] == long);
 }
 
@@ -345,7 +345,7 @@ async fn two_hundred_kilobytes_come_back_whole_from_the_parsed_additional_fields
 fn the_parsers_answer_before_there_is_a_row() {
     let kql = Kql::over(&Table::default());
     for parser in [
-        "Auth0AM",
+        "Auth0Events",
         "ASimAuthenticationAuth0",
         "vimAuthenticationAuth0",
     ] {
