@@ -1,6 +1,12 @@
 // Command: runs a query over sample rows and prints the result, one JSON object
 // per line. Exit code 1 when the query fails or uses something not supported,
 // 2 on wrong usage.
+//
+// This interpreter is for the queries that ship with the project, over rows that
+// the program made, and for nothing else. It is frozen: no function or operator
+// is added without a shipped query that needs it. Where KQL's documentation
+// leaves an answer open, or a value leaves its type's limits, it stops with "not
+// supported"; it does not guess.
 
 import { readFileSync } from "node:fs";
 import { parseArgs } from "node:util";

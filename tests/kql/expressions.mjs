@@ -8,7 +8,7 @@ import { aggregate } from "./aggregates.mjs";
 import { functions, operators, sameText, has } from "./functions.mjs";
 import { bindCall, evaluateTable } from "./operators.mjs";
 import { argumentsOf, className, items } from "./schema.mjs";
-import { equals, Moment, parseMoment, parseSpan, safeInteger, Span, text, toDynamic, Unsupported } from "./values.mjs";
+import { equals, isInt, Moment, parseMoment, parseSpan, safeInteger, Span, text, toDynamic, Unsupported } from "./values.mjs";
 
 /** The type of an expression; the service has names such as dynamic for all kinds of dynamic values. */
 export const typeOf = (node) => node.ResultType?.Name ?? "unknown";
@@ -56,6 +56,7 @@ function literal(node) {
   const source = node.toString().trim();
   const inner = (/^\w+\s*\((.*)\)$/s.exec(source)?.[1] ?? source).trim().replace(/^(['"])(.*)\1$/, "$2");
   if (inner === "null") return null;
+  if (type === "int" && !isInt(Number(inner))) throw new Unsupported(`literal ${source}`);
   if (type === "long" || type === "int") return safeInteger(Number(inner));
   const value = LITERALS[type]?.(inner) ?? null;
   if (value === null || Number.isNaN(value)) throw new Unsupported(`literal ${source}`);

@@ -4,7 +4,7 @@
 
 import { createHash } from "node:crypto";
 import {
-  compare, DAY, equals, floorTicks, isTicks, key, Moment, parseMoment, parseSpan, safeInteger, Span, text, toDynamic,
+  compare, DAY, equals, floorTicks, isInt, isTicks, key, Moment, parseMoment, parseSpan, safeInteger, Span, text, toDynamic,
   Unsupported,
 } from "./values.mjs";
 
@@ -79,6 +79,16 @@ function replaceRegex([value, pattern, rewrite]) {
   return value.replace(regex(pattern, "g"), target);
 }
 
+/** KQL's documentation does not say what becomes of a plus sign, or of what is no encoding. */
+function urlDecode([value]) {
+  if (value.includes("+")) throw new Unsupported("url_decode of a plus sign");
+  try {
+    return decodeURIComponent(value);
+  } catch {
+    throw new Unsupported(`url_decode of '${value}'`);
+  }
+}
+
 function extract([pattern, group, value], types) {
   if (types.length > 3) throw new Unsupported("extract with a type");
   return regex(pattern).exec(value)?.[group] ?? "";
@@ -105,7 +115,7 @@ function toLong([value]) {
 
 function toInt(args) {
   const number = toLong(args);
-  return number === null || Math.abs(number) >= 2 ** 31 ? null : number;
+  return number === null || !isInt(number) ? null : number;
 }
 
 function toBool([value]) {
@@ -115,9 +125,11 @@ function toBool([value]) {
   return { true: true, 1: true, false: false, 0: false }[name] ?? null;
 }
 
-function parseJson([value]) {
-  if (typeof value !== "string") return toDynamic(value);
-  if (value.trim() === "") return null;
+/** A dynamic value is taken as it is, also where it is a text. */
+function parseJson([value], [type]) {
+  if (type === "dynamic" || typeof value !== "string") return toDynamic(value);
+  if (value === "") return null;
+  if (value.trim() === "") throw new Unsupported("parse_json of a blank text");
   try {
     return JSON.parse(value, (_, item) => (Number.isInteger(item) ? safeInteger(item) : item));
   } catch (error) {
@@ -126,8 +138,9 @@ function parseJson([value]) {
   }
 }
 
+/** Its digits begin the text; what follows them is ignored. */
 function toGuid([value]) {
-  const digits = /^\{?([0-9a-f]{8})-?([0-9a-f]{4})-?([0-9a-f]{4})-?([0-9a-f]{4})-?([0-9a-f]{12})\}?$/i.exec(text(value).trim());
+  const digits = /^([0-9a-f]{8})-?([0-9a-f]{4})-?([0-9a-f]{4})-?([0-9a-f]{4})-?([0-9a-f]{12})/i.exec(text(value));
   return digits ? digits.slice(1).join("-").toLowerCase() : null;
 }
 
@@ -308,6 +321,7 @@ export const functions = {
   replace_regex: onTexts(replaceRegex),
   extract: onTexts(extract),
   countof: onTexts(countof),
+  url_decode: onTexts(urlDecode),
   hash_sha256: ([value], [type]) => createHash("sha256").update(text(value, type)).digest("hex"),
   // Dates and numbers
   now: (args, types, { now }) => (args.length ? add(now, args[0]) : now),

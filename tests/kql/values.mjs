@@ -14,13 +14,19 @@ const SECOND = 10_000_000n;
 export const DAY = 86_400n * SECOND;
 const UNIX_EPOCH = 621_355_968_000_000_000n; // 1970 in ticks since year 1
 
+const LAST_TICK = 3_155_378_975_999_999_999n; // of year 9999
+const LONGEST_SPAN = 2n ** 63n - 1n;
+
 /** A datetime: 100 ns ticks since 0001-01-01, the origin that bin() uses. */
 export class Moment {
   constructor(ticks) {
+    if (ticks < 0n || ticks > LAST_TICK) throw new Unsupported("a date before year 1 or after year 9999");
     this.ticks = ticks;
   }
   static fromUnixMs(ms) {
-    return new Moment(UNIX_EPOCH + BigInt(Math.round(ms * 10_000)));
+    if (!Number.isFinite(ms)) throw new Unsupported(`a date from ${ms}`);
+    const whole = Math.floor(ms); // apart, since the product may have more digits than a number
+    return new Moment(UNIX_EPOCH + BigInt(whole) * 10_000n + BigInt(Math.round((ms - whole) * 10_000)));
   }
   /** The date for its calendar parts; fractions below 1 ms are in fraction(). */
   date() {
@@ -34,6 +40,7 @@ export class Moment {
 /** A timespan in 100 ns ticks. */
 export class Span {
   constructor(ticks) {
+    if (ticks < -LONGEST_SPAN || ticks > LONGEST_SPAN) throw new Unsupported("a time span of so many days");
     this.ticks = ticks;
   }
 }
@@ -50,8 +57,10 @@ export function parseMoment(text) {
     return null;
   }
   const [, year, month, day, hour = "0", minute = "0", second = "0", fraction = "", zone = "Z"] = match;
-  const ms = Date.UTC(year, month - 1, day, hour, minute, second);
-  const valid = new Date(Date.UTC(year, month - 1, day)).getUTCDate() === Number(day);
+  const date = new Date(Date.UTC(2000, 0, 1, hour, minute, second));
+  date.setUTCFullYear(year, month - 1, day); // Date.UTC takes years below 100 for those after 1900
+  const ms = date.getTime();
+  const valid = date.getUTCDate() === Number(day) && Number(year) > 0;
   if (!valid || month > 12 || hour > 23 || minute > 59 || second > 59) return null;
   let ticks = UNIX_EPOCH + BigInt(ms) * 10_000n + BigInt(fraction.slice(0, 7).padEnd(7, "0"));
   if (!/z/i.test(zone)) {
@@ -126,6 +135,8 @@ export function safeInteger(number) {
   return number;
 }
 
+export const isInt = (number) => number >= -(2 ** 31) && number < 2 ** 31;
+
 /** Order of two values that are not null: negative, zero or positive. */
 export function compare(left, right) {
   if (isTicks(left) && left.constructor === right?.constructor) {
@@ -169,7 +180,7 @@ const READERS = {
   guid: (value) => (typeof value === "string" ? value.toLowerCase() : undefined),
   dynamic: (value) => value,
 };
-READERS.int = READERS.long;
+READERS.int = (value) => (Number.isSafeInteger(value) && isInt(value) ? value : undefined);
 
 /** A JSON value of a sample row as a value of the column's type. */
 export function fromJson(value, type, place) {

@@ -195,6 +195,57 @@ test("conversion; bad text is null", () => {
   assert.throws(() => print("tolong('9007199254740993')"), /not supported/);
 });
 
+test("a GUID is read from the beginning of a text, and nothing may stand before it", () => {
+  const guid = "70fc66f7-8279-44fc-9092-d364d70fce44";
+  shows(`toguid('${guid} and more'), toguid('70FC66F7827944FC9092D364D70FCE44x')`, guid, guid);
+  shows(`toguid('{${guid}}'), toguid(' ${guid}'), toguid('70fc66f7')`, null, null, null);
+});
+
+test("the limits of the types, at both ends", () => {
+  shows(
+    "toint(-2147483648), toint(2147483647), toint(-2147483649), toint(2147483648), toint('-2147483648')",
+    -2147483648,
+    2147483647,
+    null,
+    null,
+    -2147483648,
+  );
+  shows(
+    "datetime(0001-01-01), datetime(0099-02-28), datetime(9999-12-31 23:59:59.9999999), todatetime('0000-01-01')",
+    "0001-01-01T00:00:00Z",
+    "0099-02-28T00:00:00Z",
+    "9999-12-31T23:59:59.9999999Z",
+    null,
+  );
+  shows("unixtime_milliseconds_todatetime(253402300799999), unixtime_seconds_todatetime(-62135596800)",
+    "9999-12-31T23:59:59.999Z", "0001-01-01T00:00:00Z");
+  for (const beyond of [
+    "unixtime_milliseconds_todatetime(253402300800000)",
+    "unixtime_seconds_todatetime(-62135596801)",
+    "unixtime_milliseconds_todatetime(real(+inf))",
+    "datetime(9999-12-31) + 1d",
+    "datetime(0001-01-01) - 1tick",
+    "todatetime('0001-01-01T00:00:00+01:00')",
+    "10675200d",
+    "int(2147483648)",
+    "tolong('-9007199254740993')",
+  ]) {
+    assert.throws(() => print(beyond), /not supported/, beyond);
+  }
+});
+
+test("what is dynamic already is not parsed again", () => {
+  shows("parse_json(dynamic('[1]')), parse_json(dynamic({'a': '1'})).a, parse_json(dynamic(' '))", "[1]", "1", " ");
+  shows("parse_json('')", null);
+  assert.throws(() => print("parse_json(' ')"), /not supported/);
+});
+
+test("url_decode", () => {
+  shows("url_decode('/a%20b%7C%2f/%C3%A9'), url_decode('a')", "/a b|//é", "a");
+  assert.throws(() => print("url_decode('a+b')"), /not supported/);
+  assert.throws(() => print("url_decode('a%zz')"), /not supported/);
+});
+
 test("text functions", () => {
   shows(
     "strcat('a', 1, true), strcat_delim('-', 'a', 2), strcat_array(dynamic(['a', 1]), '|')",
