@@ -160,7 +160,7 @@ async fn ten_thousand_records_make_the_same_rows_behind_the_parser() {
 
 /// A record that fills every column there is, and so those too that the Logs Ingestion API does
 /// not allow.
-fn full() -> Map<String, Value> {
+pub fn full() -> Map<String, Value> {
     let mut record = Map::new();
     for column in &catalogue().columns {
         let value = match column.kind {

@@ -4,11 +4,13 @@
 use std::fs;
 use std::path::PathBuf;
 
+use auth0_poller::table::catalogue::catalogue;
 use chrono::{DateTime, SubsecRound as _, Utc};
 use serde_json::{Map, Value, json};
 use simulator::Fault;
 use simulator::workspace::Table;
 
+mod microsoft;
 mod rules;
 
 use crate::kql::{self, Kql};
@@ -57,7 +59,6 @@ fn a_misspelt_name_in_a_copy_of_any_of_them_is_found() {
         // A column, the function that has it, or the table: where it is named last.
         let (at, right, wrong) = [
             ("user_name_s'", "user_nmae_s'"),
-            ("by log_id_s", "by log_id_x"),
             ("EventCode ", "EventKode "),
             ("LastReceived ", "LastRecieved "),
             ("Auth0AM_CL", "Auth0MA_CL"),
@@ -266,6 +267,214 @@ async fn the_filtering_parser_lets_through_what_it_is_asked_for() {
             .collect();
         kinds.sort_unstable();
         assert_eq!(kinds, *expected, "{filter}");
+    }
+}
+
+#[tokio::test]
+async fn addresses_are_filtered_by_prefix_in_ipv4_and_in_ipv6() {
+    let world = World::start().await;
+    for ip in [
+        "2001:db8::1",
+        "2001:db8::12",
+        "2001:db80::1",
+        "1:2001:db8::1",
+        "10.1.2.3",
+        "10.12.0.1",
+    ] {
+        let date = minutes_ago(5);
+        world
+            .tenant
+            .add(json!({"date": date, "type": "s", "ip": ip}), date);
+    }
+    world.poll().await;
+    let kql = Kql::over(&world.workspace.table("Auth0AM_CL"));
+    let filters = [
+        ("['2001:db8:']", &["2001:db8::1", "2001:db8::12"][..]),
+        ("['2001:DB8::1']", &["2001:db8::1"]),
+        // Neither a whole address nor a prefix that ends where a group of digits does.
+        ("['2001:db8']", &[]),
+        ("['10.1.']", &["10.1.2.3"]),
+        ("['10.1.', '2001:db80:']", &["10.1.2.3", "2001:db80::1"]),
+        ("['::ffff:10.1.2.3']", &[]),
+    ];
+    let legs = filters.iter().enumerate().map(|(n, (list, _))| {
+        format!(
+            "(vimAuthenticationAuth0(srcipaddr_has_any_prefix=dynamic({list})) | project Filter = {n}, SrcIpAddr)"
+        )
+    });
+    let query = format!("union {}", legs.collect::<Vec<_>>().join(", "));
+    let rows = kql.result(&query, &now().to_rfc3339());
+    for (n, (list, expected)) in filters.iter().enumerate() {
+        let through = rows.iter().filter(|row| row["Filter"] == n);
+        let mut addresses: Vec<_> = through
+            .map(|row| row["SrcIpAddr"].as_str().unwrap())
+            .collect();
+        addresses.sort_unstable();
+        assert_eq!(addresses, *expected, "{list}");
+    }
+}
+
+/// The path of a value of the record, as the parsers write it below the parsed rest.
+fn written(path: &[&str]) -> String {
+    path.iter().map(|name| format!(".{name}")).collect()
+}
+
+#[test]
+fn where_a_parser_reads_a_column_it_looks_into_the_additional_fields_too() {
+    for parser in kql::parsers() {
+        let text = fs::read_to_string(&parser).unwrap();
+        let text = text.replace("['", ".").replace("']", "");
+        for column in &catalogue().columns {
+            let name = &*column.full_name;
+            // The ids are what rows are told apart by before the rest is parsed, the type is what they are
+            // chosen by, and no record has `auth0_`.
+            if ["log_id_s", "_id_s", "type_s", "auth0__s"].contains(&name) {
+                continue;
+            }
+            let is_read = text.contains(&format!("column_ifexists('{name}'"));
+            let rest =
+                ["Rest", "AdditionalFields"].map(|it| it.to_owned() + &written(&column.path));
+            let is_looked_up = rest.iter().any(|rest| {
+                text.match_indices(rest).any(|(at, _)| {
+                    let next = text[at + rest.len()..].chars().next();
+                    !next.is_some_and(|it| it.is_alphanumeric() || it == '_' || it == '.')
+                })
+            });
+            assert!(!is_read || is_looked_up, "{}: {name}", parser.display());
+        }
+    }
+}
+
+/// Records whose values have no place in their columns, since they look like what they are not or
+/// hold what not every program takes.
+fn misfits() -> Vec<Value> {
+    let guid = "7c9e6679-7425-40de-944b-e07fc1f90ae7";
+    let other = "7c9e6679742540de944be07fc1f90ae7";
+    vec![
+        json!({
+            "type": "s", "client_id": guid, "client_name": other, "ip": "203.0.113.7", "user_id": guid,
+            "user_name": guid, "user_agent": "abc\u{0}def", "hostname": guid, "connection": guid,
+            "organization_name": guid, "tenant_name": guid, "strategy": guid, "strategy_type": guid,
+            "audience": guid, "scope": guid, "description": guid, "is_mobile": true,
+            "security_context": {"ja3": other, "ja4": other},
+            "location_info": {"country_name": guid, "city_name": "2026-11-21", "latitude": "1.5", "longitude": "2.5"},
+            "details": {"session_id": other, "code": guid, "error": guid},
+        }),
+        json!({
+            "type": "f", "isMobile": "true", "ip": "2026-11-21", "description": "x".repeat(33_000),
+            "user_name": "y".repeat(150_000), "details": {"error": {"message": guid}},
+        }),
+    ]
+}
+
+#[tokio::test]
+async fn the_normalised_rows_have_what_the_main_function_has() {
+    let world = World::start().await;
+    for mut record in misfits() {
+        let date = minutes_ago(5);
+        record["date"] = json!(date);
+        world.tenant.add(record, date);
+    }
+    world.poll().await;
+    let kql = Kql::over(&world.workspace.table("Auth0AM_CL"));
+    let rows = kql.result("Auth0Events", &now().to_rfc3339());
+    assert_eq!(rows.len(), 2);
+    for parser in ["ASimAuthenticationAuth0", "vimAuthenticationAuth0"] {
+        let normalised = kql.result(parser, &now().to_rfc3339());
+        for row in &rows {
+            let same = normalised
+                .iter()
+                .find(|it| it["EventOriginalUid"] == row["LogId"]);
+            let same = same.unwrap();
+            let name = same["TargetUsername"].as_str().unwrap().to_lowercase();
+            assert_eq!(row["UserPrincipalName"], name, "{parser}");
+            let mobile = if row["IsMobile"] == true {
+                "Mobile Device"
+            } else {
+                ""
+            };
+            assert_eq!(same["SrcDeviceType"], mobile, "{parser}");
+            for (field, column) in [
+                ("TargetUserId", "UserIdFull"),
+                ("TargetAppId", "ClientId"),
+                ("TargetUserScope", "TenantName"),
+                ("TargetSessionId", "SessionId"),
+                ("HttpUserAgent", "UserAgent"),
+                ("SrcIpAddr", "IPAddress"),
+                ("SrcGeoCountry", "Country"),
+                ("SrcGeoCity", "City"),
+                ("SrcGeoLatitude", "Latitude"),
+                ("SrcGeoLongitude", "Longitude"),
+                ("DvcFQDN", "Hostname"),
+                ("EventMessage", "Description"),
+                ("EventStartTime", "Date"),
+                ("EventOriginalType", "EventCode"),
+            ] {
+                assert_eq!(same[field], row[column], "{parser}: {field}");
+            }
+            for (field, column) in [
+                ("Connection", "Connection"),
+                ("Strategy", "Strategy"),
+                ("StrategyType", "StrategyType"),
+                ("OrganizationName", "OrganizationName"),
+                ("Audience", "Audience"),
+                ("Scope", "Scope"),
+                ("TlsJa3", "TlsJa3"),
+                ("TlsJa4", "TlsJa4"),
+            ] {
+                let fields = &same["AdditionalFields"];
+                assert_eq!(fields[field], row[column], "{parser}: {field}");
+            }
+        }
+        // By hand: what the first of them says.
+        let mobile = normalised
+            .iter()
+            .filter(|it| it["SrcDeviceType"] == "Mobile Device");
+        assert_eq!(mobile.count(), 2, "{parser}");
+        let guids = normalised.iter().filter(|it| {
+            it["HttpUserAgent"] == "abc\u{0}def"
+                && it["AdditionalFields"]["OrganizationName"]
+                    == "7c9e6679-7425-40de-944b-e07fc1f90ae7"
+                && it["TargetSessionId"] == "7c9e6679742540de944be07fc1f90ae7"
+                && it["SrcGeoCity"] == "2026-11-21"
+        });
+        assert_eq!(guids.count(), 1, "{parser}");
+    }
+}
+
+#[test]
+fn a_column_that_is_always_empty_is_not_promised() {
+    for parser in ["ASimAuthenticationAuth0", "vimAuthenticationAuth0"] {
+        let file = format!("sentinel/parsers/{parser}.yaml");
+        let text = fs::read_to_string(kql::project().join(file)).unwrap();
+        assert!(!text.contains(" = ''"), "{parser}");
+        // ASIM asks for a type beside each name.
+        assert!(!text.contains("ActorUsername"), "{parser}");
+    }
+}
+
+#[test]
+fn a_row_that_arrives_later_does_not_replace_the_record() {
+    let mut table = Table::default();
+    for (name, date, arrival) in [
+        ("real", "2026-11-21T08:00:00Z", "2026-11-21T08:01:00Z"),
+        ("forged", "2026-11-21T09:00:00Z", "2026-11-21T09:30:00Z"),
+        ("forged too", "2026-11-21T07:00:00Z", "2026-11-21T09:31:00Z"),
+    ] {
+        let record = json!({"date": date, "type": "s", "user_name": name, "log_id": "900"});
+        let record = record.as_object().unwrap().clone();
+        table.store(record, Some("date"), arrival.parse().unwrap());
+    }
+    let kql = Kql::over(&table);
+    for (parser, name) in [
+        ("Auth0Events", "UserPrincipalName"),
+        ("ASimAuthenticationAuth0", "TargetUsername"),
+        ("vimAuthenticationAuth0", "TargetUsername"),
+    ] {
+        let rows = kql.result(parser, "2026-11-21T12:00:00Z");
+        let names: Vec<_> = rows.iter().map(|row| &row[name]).collect();
+        assert_eq!(names, ["real"], "{parser}");
+        assert_eq!(rows[0]["TimeGenerated"], "2026-11-21T08:00:00Z", "{parser}");
     }
 }
 
