@@ -10,6 +10,7 @@ use serde_json::{Map, Value, json};
 use simulator::Fault;
 use simulator::workspace::Table;
 
+mod attack_protection;
 mod microsoft;
 mod rules;
 

@@ -19,7 +19,7 @@ use crate::kql::{self, Kql};
 const NOW: &str = "2026-11-21T12:00:00Z";
 
 /// A record of this day, from one address.
-fn event(clock: &str, kind: &str, fields: Value) -> Value {
+pub(super) fn event(clock: &str, kind: &str, fields: Value) -> Value {
     let mut record = json!({
         "date": format!("2026-11-21T{clock}.000Z"), "type": kind, "ip": "198.51.100.7",
         "client_id": "shop", "client_name": "Shop", "user_id": "auth0|1", "user_name": "jane@example.com",
@@ -29,7 +29,7 @@ fn event(clock: &str, kind: &str, fields: Value) -> Value {
 }
 
 /// A successful call of the Management API by an administrator.
-fn call(clock: &str, method: &str, path: &str, body: Value) -> Value {
+pub(super) fn call(clock: &str, method: &str, path: &str, body: Value) -> Value {
     let details = json!({
         "request": {
             "method": method, "path": path, "ip": "203.0.113.9", "body": body,
@@ -45,7 +45,7 @@ fn call(clock: &str, method: &str, path: &str, body: Value) -> Value {
 }
 
 /// A call whose answer is in the record.
-fn answered(mut call: Value, body: Value) -> Value {
+pub(super) fn answered(mut call: Value, body: Value) -> Value {
     call["details"]["response"]["body"] = body;
     call
 }
@@ -699,6 +699,51 @@ fn of_two_windows_the_one_in_which_the_user_gave_in_is_shown() {
     let found = results(&rule("push-fatigue"), &records);
     assert_eq!(found.len(), 1);
     assert_eq!(found[0]["AlertSeverity"], "High");
+}
+
+#[test]
+fn records_without_an_address_are_not_one_address() {
+    let rule = rule("brute-force-protection");
+    let mut records = of_users(3, "limit_wc");
+    for (record, ip) in records
+        .iter_mut()
+        .zip([json!(null), json!(""), json!(null)])
+    {
+        record["ip"] = ip;
+    }
+    assert!(results(&rule, &records).is_empty());
+    for record in &mut records {
+        record["type"] = json!("limit_mu");
+    }
+    let found = results(&rule, &records);
+    let addresses: Vec<_> = found.iter().map(|row| &row["Address"]).collect();
+    assert_eq!(addresses, ["an unknown address"; 3]);
+}
+
+#[test]
+fn a_known_address_is_no_place_to_travel_to() {
+    let text = std::fs::read_to_string(rule("impossible-travel")).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let copy = folder.path().join("rule.yaml");
+    for (known, ip, expected) in [
+        ("['2001:db8:0:1:']", "2001:db8:0:1::5", 0),
+        ("['2001:DB8:0:1::5']", "2001:db8:0:1::5", 0),
+        ("['2001:db8:0:1::5']", "2001:db8:0:1::55", 1),
+        ("['2001:db8:0:1']", "2001:db8:0:12::5", 1),
+        ("['203.0.113.']", "203.0.113.6", 0),
+        ("['203.0.113.', '2001:db8:']", "2001:db8::1", 0),
+        ("['203.0.113.', '2001:db8:']", "198.51.100.1", 1),
+    ] {
+        let list = "let knownAddresses = dynamic([]);";
+        assert_eq!(text.matches(list).count(), 1);
+        let changed = text.replace(list, &format!("let knownAddresses = dynamic({known});"));
+        std::fs::write(&copy, changed).unwrap();
+        let records = [
+            event("11:10:00", "s", at_place("Berlin", "192.0.2.1", 52.5, 13.4)),
+            event("11:40:00", "s", at_place("Sydney", ip, -33.9, 151.2)),
+        ];
+        assert_eq!(results(&copy, &records).len(), expected, "{known}: {ip}");
+    }
 }
 
 #[test]
