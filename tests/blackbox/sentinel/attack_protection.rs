@@ -335,6 +335,7 @@ fn a_path_of_the_management_api_has_one_spelling() {
             "/users/ad|a%2fb/blocks",
         ),
         ("/api/v2/users/ad%7Ca%252Fb/", "/users/ad|a%2fb"),
+        ("/api/v2/users/a+b%40example.com", "/users/a+b@example.com"),
         ("api/v2/users", "/users"),
         ("/api/v2", ""),
         ("/oauth/token", ""),

@@ -702,6 +702,31 @@ fn of_two_windows_the_one_in_which_the_user_gave_in_is_shown() {
 }
 
 #[test]
+fn what_a_call_was_about_is_shown_in_any_spelling_of_its_path() {
+    for (name, path, column, expected) in [
+        (
+            "mfa-reset-for-user",
+            "/api/v2//Users//auth0%7cAb/authenticators/",
+            "AffectedUser",
+            "auth0|Ab",
+        ),
+        (
+            "log-stream-stopped",
+            "/api/v2/Log-Streams//lst_Ab/",
+            "LogStream",
+            "lst_Ab",
+        ),
+    ] {
+        let found = results(
+            &rule(name),
+            &[call("11:40:00", "DELETE", path, json!(null))],
+        );
+        assert_eq!(found.len(), 1, "{path}");
+        assert_eq!(found[0][column], expected, "{path}");
+    }
+}
+
+#[test]
 fn records_without_an_address_are_not_one_address() {
     let rule = rule("brute-force-protection");
     let mut records = of_users(3, "limit_wc");
