@@ -317,7 +317,7 @@ async fn addresses_are_filtered_by_prefix_in_ipv4_and_in_ipv6() {
 
 /// The path of a value of the record, as the parsers write it below the parsed rest.
 fn written(path: &[&str]) -> String {
-    path.iter().map(|name| format!(".{name}")).collect()
+    format!(".{}", path.join("."))
 }
 
 #[test]

@@ -18,6 +18,7 @@ const CONNECTION: &str = "/api/v2/connections/con_1";
 const RISK: &str = "/api/v2/risk-assessment/config";
 
 /// Calls by their bodies, each with the change that the rule should see.
+#[allow(clippy::too_many_lines, reason = "a list")]
 fn asked() -> Vec<(&'static str, Value, &'static str)> {
     let blind = "does not block what it detects";
     let open = "lets everybody pass";
