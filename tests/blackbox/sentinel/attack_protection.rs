@@ -310,6 +310,11 @@ fn attack_protection_is_seen_to_go_off_in_every_form_and_by_both_ways() {
         ));
         expected.push((path, body, answer, change));
     }
+    // Who only looks changes nothing.
+    let off = json!({"enabled": false});
+    let look = call("11:40:00", "get", BRUTE_FORCE, json!(null));
+    records.push(answered(look, off.clone()));
+    expected.push((BRUTE_FORCE, json!(null), off, ""));
     for api in [Api::DataCollector, Api::LogsIngestion] {
         let found = changes(api, &records);
         let wrong: Vec<_> = expected
