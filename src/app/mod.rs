@@ -104,6 +104,12 @@ impl Pipeline {
     }
 }
 
+/// A destination that is configured: its kind, if the name is one's, and what its settings made.
+type Built = (
+    Option<&'static Kind>,
+    Result<Box<dyn Destination>, SettingsError>,
+);
+
 /// The program, ready to work. Making it speaks to nobody.
 pub(crate) struct App {
     /// The tenant that is read.
@@ -131,7 +137,7 @@ impl App {
         let storage = later.note(layers.storage(&tools))?;
         let policy = later.note(layers.policy())?;
 
-        let built: Vec<(Option<&Kind>, Result<Box<dyn Destination>, SettingsError>)> = named
+        let built: Vec<Built> = named
             .into_iter()
             .map(|named| match named {
                 Ok(kind) => (Some(kind), layers.build(kind, &tools)),
@@ -215,7 +221,7 @@ impl App {
         };
         let checkpoints = &way.books.checkpoints;
         let mut ledger = CheckpointLedger::new(checkpoints, start_from, overlap, &self.clock);
-        run.make(&mut ledger, &pipeline.progress).await
+        Box::pin(run.make(&mut ledger, &pipeline.progress)).await
     }
 }
 

@@ -27,7 +27,7 @@ const LOCAL_SETTINGS: &str = "local.settings.json";
 const COMMAND_BUDGET: std::time::Duration = std::time::Duration::from_secs(30);
 
 /// Names and values of the environment.
-type Environment = HashMap<String, String>;
+pub type Environment = HashMap<String, String>;
 
 /// Delivers every Auth0 tenant log to Microsoft Sentinel.
 ///
@@ -99,7 +99,7 @@ fn deliver_here() -> String {
 
 /// Does what the command line says.
 #[must_use]
-pub fn main(environment: HashMap<String, String>) -> ExitCode {
+pub fn main(environment: Environment) -> ExitCode {
     #[cfg(unix)]
     leave_no_core();
     let cli = Cli::parse();

@@ -47,7 +47,7 @@ impl Kind {
     pub fn names() -> String {
         let mut names = KINDS.map(|kind| kind.name).join(", ");
         if let Some(last) = names.rfind(", ") {
-            names.replace_range(last..last + 1, " or");
+            names.replace_range(last..=last, " or");
         }
         names
     }

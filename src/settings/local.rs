@@ -9,7 +9,9 @@ use serde_json::{Map, Value};
 use super::AppSettings;
 
 const UTF_8_MARK: &[u8] = &[0xEF, 0xBB, 0xBF];
-const UTF_16_MARKS: [([u8; 2], fn([u8; 2]) -> u16); 2] = [
+/// Makes a unit of UTF-16 of two bytes.
+type Unit = fn([u8; 2]) -> u16;
+const UTF_16_MARKS: [([u8; 2], Unit); 2] = [
     ([0xFF, 0xFE], u16::from_le_bytes),
     ([0xFE, 0xFF], u16::from_be_bytes),
 ];

@@ -77,7 +77,7 @@ fn meant(given: &str, known: &[&'static str]) -> Option<&'static str> {
 }
 
 fn letters(name: &str) -> String {
-    let letters = name.chars().filter(|it| it.is_ascii_alphanumeric());
+    let letters = name.chars().filter(char::is_ascii_alphanumeric);
     letters.map(|it| it.to_ascii_uppercase()).collect()
 }
 

@@ -97,9 +97,9 @@ mod tests {
 
     #[test]
     fn a_function_is_read_from_either_form_of_file() {
-        let parser = "FunctionAlias: Auth0AM\nFunctionQuery: |\n  Auth0AM_CL\n  | take 1\n";
+        let parser = "FunctionAlias: Auth0Events\nFunctionQuery: |\n  Auth0AM_CL\n  | take 1\n";
         let expected = Function {
-            name: "Auth0AM".into(),
+            name: "Auth0Events".into(),
             parameters: String::new(),
             query: vec!["Auth0AM_CL".into(), "| take 1".into()],
         };
