@@ -4,12 +4,11 @@ use clap::Subcommand;
 
 use super::print::{exit_code, fail, note, show};
 use super::{Environment, Exit, deadline, layers, unusable};
-use crate::app::Books;
+use crate::app::{Books, Layers};
 use crate::clock::to_seconds;
 use crate::destination::{Destination, Outcome};
 use crate::error::{BoxError, with_causes};
 use crate::record::Record;
-use crate::state::StoredLetter;
 
 #[derive(Subcommand)]
 pub(super) enum Command {
@@ -35,94 +34,110 @@ pub(super) async fn run(
     command: &Command,
 ) -> Exit {
     let layers = layers(environment, destination)?;
-    let mut is_good = true;
-    for books in layers.books().map_err(|error| unusable(&error))? {
-        let done = match command {
-            Command::List => list(&books).await,
-            Command::Show { name } => print(&books, name).await,
-            Command::Retry { names } => {
-                let destination = layers.destination(books.name);
-                let destination = destination.map_err(|error| unusable(&error))?;
-                retry(&books, &*destination, names).await
-            }
-        };
-        is_good &= done.map_err(|error| fail("dead-letter", &*error))?;
-    }
+    let shelves = layers.books().map_err(|error| unusable(&error))?;
+    let done = match command {
+        Command::List => list(&shelves).await,
+        Command::Show { name } => print(&shelves, name).await,
+        Command::Retry { names } => retry(&layers, &shelves, names).await,
+    };
+    let is_good = done.map_err(|error| fail("dead-letter", &*error))?;
     Ok(exit_code(is_good))
 }
 
-async fn list(books: &Books) -> Result<bool, BoxError> {
-    let letters = &books.dead_letters;
-    let names = letters.names(deadline()).await?;
-    if names.is_empty() {
-        note_none_set_aside(books);
-    }
-    for name in names {
-        if let Some(letter) = letters.read(&name, deadline()).await? {
-            let time = to_seconds(letter.set_aside_at);
-            show(format_args!("{name}  {time}  {}", letter.reason));
-        }
-    }
-    Ok(true)
-}
-
-fn note_none_set_aside(books: &Books) {
-    note(format_args!("{}: no record is set aside", books.name));
-}
-
-async fn print(books: &Books, name: &str) -> Result<bool, BoxError> {
-    let Some(letter) = books.dead_letters.read(name, deadline()).await? else {
-        note(format_args!(
-            "{}: there is no dead letter {name}",
-            books.name
-        ));
-        return Ok(false);
-    };
-    show(format_args!("{}", serde_json::to_string_pretty(&letter)?));
-    Ok(true)
-}
-
-async fn retry(
-    books: &Books,
-    destination: &dyn Destination,
-    names: &[String],
-) -> Result<bool, BoxError> {
-    let letters = &books.dead_letters;
-    let names = if names.is_empty() {
-        letters.names(deadline()).await?
-    } else {
-        names.to_vec()
-    };
-    if names.is_empty() {
-        note_none_set_aside(books);
-    }
+/// Prints a line for each. One that cannot be read hides no other.
+async fn list(shelves: &[Books]) -> Result<bool, BoxError> {
     let mut is_good = true;
-    for name in names {
-        let delivered = match letters.read(&name, deadline()).await? {
-            Some(letter) => deliver_again(destination, letter).await,
-            None => Err("there is no such dead letter".into()),
-        };
-        match delivered {
-            Ok(()) => {
-                letters.remove(&name, deadline()).await?;
-                show(format_args!("{name}  delivered"));
-            }
-            Err(error) => {
-                is_good = false;
-                show(format_args!(
-                    "{name}  not delivered: {}",
-                    with_causes(&*error)
-                ));
+    for books in shelves {
+        let names = books.dead_letters.names(deadline()).await?;
+        note_if_none(books, &names);
+        for name in names {
+            match books.dead_letters.read(&name, deadline()).await {
+                Ok(Some(letter)) => {
+                    let (time, whose) = (to_seconds(letter.set_aside_at), books.name);
+                    show(format_args!("{name}  {time}  {whose}: {}", letter.reason));
+                }
+                Ok(None) => {}
+                Err(error) => {
+                    is_good = false;
+                    show(format_args!("{name}  unreadable: {}", with_causes(&error)));
+                }
             }
         }
     }
     Ok(is_good)
 }
 
+fn note_if_none(books: &Books, names: &[String]) {
+    if names.is_empty() {
+        note(format_args!("{}: no record is set aside", books.name));
+    }
+}
+
+/// Prints the dead letter of this name of each destination that has one.
+async fn print(shelves: &[Books], name: &str) -> Result<bool, BoxError> {
+    let mut is_found = false;
+    for books in shelves {
+        if let Some(letter) = books.dead_letters.read(name, deadline()).await? {
+            is_found = true;
+            show(format_args!("{}", serde_json::to_string_pretty(&letter)?));
+        }
+    }
+    if !is_found {
+        note(format_args!("there is no dead letter {name}"));
+    }
+    Ok(is_found)
+}
+
+async fn retry(layers: &Layers, shelves: &[Books], names: &[String]) -> Result<bool, BoxError> {
+    let mut is_good = true;
+    let mut missing = names.to_vec();
+    for books in shelves {
+        let mut kept = books.dead_letters.names(deadline()).await?;
+        note_if_none(books, &kept);
+        if !names.is_empty() {
+            kept.retain(|name| names.contains(name));
+            missing.retain(|name| !kept.contains(name));
+        }
+        if kept.is_empty() {
+            continue;
+        }
+        // Whose it was is plain where there is one destination only.
+        let whose = match shelves {
+            [_] => String::new(),
+            _ => format!(" ({})", books.name),
+        };
+        let destination = layers.destination(books.name);
+        for name in kept {
+            let delivered = match &destination {
+                Ok(destination) => deliver_again(books, &**destination, &name).await,
+                Err(error) => Err(error.to_string().into()),
+            };
+            match delivered {
+                Ok(()) => show(format_args!("{name}  delivered{whose}")),
+                Err(error) => {
+                    is_good = false;
+                    let error = with_causes(&*error);
+                    show(format_args!("{name}  not delivered{whose}: {error}"));
+                }
+            }
+        }
+    }
+    for name in &missing {
+        show(format_args!(
+            "{name}  not delivered: there is no such dead letter"
+        ));
+    }
+    Ok(is_good && missing.is_empty())
+}
+
+/// Delivers a dead letter, and removes it once it is taken.
 async fn deliver_again(
+    books: &Books,
     destination: &dyn Destination,
-    letter: StoredLetter,
+    name: &str,
 ) -> Result<(), BoxError> {
+    let letter = books.dead_letters.read(name, deadline()).await?;
+    let letter = letter.ok_or("it is not there any more")?;
     let Some(log_id) = letter.log_id else {
         return Err("it has no log_id, so that no query could tell it from others".into());
     };
@@ -134,9 +149,10 @@ async fn deliver_again(
     let row = destination.encode(&record)?;
     let delivery = destination.deliver(&[row], deadline()).await;
     match (delivery.outcomes.into_iter().next(), delivery.error) {
-        (Some(Outcome::Accepted), _) => Ok(()),
-        (Some(Outcome::Refused(reason)), _) => Err(reason),
-        (_, Some(error)) => Err(error.into()),
-        (_, None) => Err("the destination did not say what became of it".into()),
+        (Some(Outcome::Accepted), _) => {}
+        (Some(Outcome::Refused(reason)), _) => return Err(reason),
+        (_, Some(error)) => return Err(error.into()),
+        (_, None) => return Err("the destination did not say what became of it".into()),
     }
+    Ok(books.dead_letters.remove(name, deadline()).await?)
 }

@@ -13,12 +13,22 @@ pub(super) const INTERRUPTED: u8 = 130;
 
 /// Writes a line to standard output. Where nobody reads it any more, nothing is to be done.
 pub(super) fn show(line: Arguments) {
-    let _ = writeln!(std::io::stdout(), "{line}");
+    let _ = writeln!(std::io::stdout(), "{}", harmless(&line.to_string()));
 }
 
 /// Writes a line to standard error.
 pub(super) fn note(line: Arguments) {
-    let _ = writeln!(std::io::stderr(), "{line}");
+    let _ = writeln!(std::io::stderr(), "{}", harmless(&line.to_string()));
+}
+
+/// A text in which nothing is a command to a terminal, or makes it show something else than is
+/// there: records, names and answers are other people's.
+fn harmless(text: &str) -> String {
+    let is_command = |it: char| {
+        (it.is_control() && !matches!(it, '\n' | '\t'))
+            || matches!(it, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
+    text.replace(is_command, "\u{fffd}")
 }
 
 pub(super) fn exit_code(is_good: bool) -> ExitCode {
@@ -32,4 +42,20 @@ pub(super) fn exit_code(is_good: bool) -> ExitCode {
 pub(super) fn fail(doing: &str, error: &dyn std::error::Error) -> ExitCode {
     note(format_args!("{doing}: {}", with_causes(error)));
     ExitCode::FAILURE
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_terminal_would_obey_is_shown_as_such_and_nothing_else_is_changed() {
+        let text = "{\n\t\"user\": \"Zoë 😀\"}";
+        assert_eq!(harmless(text), text);
+        for command in [
+            "\u{1b}", "\r", "\u{8}", "\u{9b}", "\u{202e}", "\u{2066}", "\u{2028}", "\u{200f}",
+        ] {
+            assert_eq!(harmless(&format!("a{command}[31mb")), "a\u{fffd}[31mb");
+        }
+    }
 }

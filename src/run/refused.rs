@@ -47,7 +47,12 @@ impl<S: Source, A: DeadLetters, L: Ledger> Delivering<'_, S, A, L> {
         if !self.is_taken {
             for index in sample(&open) {
                 open.retain(|it| *it != index);
-                culprits.extend(self.try_part(&[index]).await?.culprits);
+                let found = self.try_part(&[index]).await?.culprits;
+                culprits.extend(found);
+                if self.is_taken {
+                    culprits = self.try_again(culprits).await?;
+                    break;
+                }
             }
         }
         if !self.is_taken
@@ -64,6 +69,16 @@ impl<S: Source, A: DeadLetters, L: Ledger> Delivering<'_, S, A, L> {
             parts.extend(halves(&suspects));
         }
         Ok(())
+    }
+
+    /// Tries records alone that were refused before anything was taken, which proves nothing: until
+    /// then, the destination may have refused whatever it was sent.
+    async fn try_again(&mut self, refused: Vec<Culprit>) -> Result<Vec<Culprit>, Stop> {
+        let mut culprits = Vec::new();
+        for (index, _) in refused {
+            culprits.extend(self.try_part(&[index]).await?.culprits);
+        }
+        Ok(culprits)
     }
 
     /// Whether the fault is not in the records, since none is taken.

@@ -78,6 +78,8 @@ struct State {
     /// Records that the destination refuses when it is sent them.
     poison: BTreeSet<LogId>,
     refuses_all: bool,
+    /// So many posts are refused whatever is in them, if that is not all.
+    refuses_first: usize,
     /// Whether the destination says of each record by itself what became of it.
     tells_each: bool,
     posts: usize,
@@ -341,7 +343,13 @@ impl Destination for World {
                 let state = self.state();
                 state.refuses_all || state.poison.iter().any(|id| id.as_str().as_bytes() == row)
             };
-            self.state().posts += 1;
+            {
+                let mut state = self.state();
+                state.posts += 1;
+                if state.refuses_first > 0 && state.posts > state.refuses_first {
+                    state.refuses_all = false;
+                }
+            }
             if self.state().tells_each {
                 return self.deliver_each(rows, refuses);
             }

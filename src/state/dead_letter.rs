@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use chrono::{DateTime, SubsecRound as _, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use crate::error::BoxError;
 use crate::net::retry::Deadline;
-use crate::record::LogId;
+use crate::record::{LogId, parse_page};
 use crate::redact::Redaction;
 use crate::run::{DeadLetter, DeadLetters, Kept};
 use crate::storage::{Storage, StorageError, digest};
@@ -43,7 +44,7 @@ pub(crate) enum DeadLetterError {
         /// Where.
         place: String,
         /// What is wrong with it.
-        source: serde_json::Error,
+        source: NoLetter,
     },
     /// It could not be removed.
     #[error("removing {place}")]
@@ -53,6 +54,23 @@ pub(crate) enum DeadLetterError {
         /// What the storage said.
         source: StorageError,
     },
+}
+
+/// Why an object is no dead letter that this program wrote.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum NoLetter {
+    /// Not the JSON that this program writes.
+    #[error("it is not of the form of one")]
+    Json(#[source] serde_json::Error),
+    /// Another version's, or nobody's.
+    #[error("it has format {0}, and this version reads format {FORMAT}")]
+    Format(u32),
+    /// The record is no object.
+    #[error("what is set aside there is no record")]
+    Record,
+    /// The record is another than the letter and its name say.
+    #[error("the record in it has another log_id than the letter")]
+    Id,
 }
 
 /// Dead letters in the storage that the settings name: one object each, in
@@ -116,7 +134,7 @@ impl DeadLetterStore {
         let place = self.storage.location(&path);
         match self.storage.read(&path, deadline).await {
             Ok(None) => Ok(None),
-            Ok(Some((json, _))) => match serde_json::from_slice(&json) {
+            Ok(Some((json, _))) => match judge(name, &json) {
                 Ok(letter) => Ok(Some(letter)),
                 Err(source) => Err(DeadLetterError::Unreadable { place, source }),
             },
@@ -168,6 +186,26 @@ impl DeadLetters for DeadLetterStore {
     }
 }
 
+/// Reads a dead letter as what it is: input from a place that others may write to.
+fn judge(name: &str, json: &[u8]) -> Result<StoredLetter, NoLetter> {
+    let letter: StoredLetter = serde_json::from_slice(json).map_err(NoLetter::Json)?;
+    if letter.format != FORMAT {
+        return Err(NoLetter::Format(letter.format));
+    }
+    let Some(log_id) = &letter.log_id else {
+        return Ok(letter);
+    };
+    let page = Bytes::from(format!("[{}]", letter.record));
+    let records = parse_page(&page).map_err(|_| NoLetter::Record)?.records;
+    let [record] = &records[..] else {
+        return Err(NoLetter::Record);
+    };
+    if record.log_id != *log_id || object_name(log_id.as_str()) != name {
+        return Err(NoLetter::Id);
+    }
+    Ok(letter)
+}
+
 fn stored(letter: DeadLetter, now: DateTime<Utc>, redaction: Redaction) -> Vec<u8> {
     let line = redaction.line(letter.json);
     // invariant: a record is JSON, and masking leaves JSON
@@ -186,14 +224,17 @@ fn stored(letter: DeadLetter, now: DateTime<Utc>, redaction: Redaction) -> Vec<u
     json
 }
 
-/// The record's id as a file name, or where it is none of Auth0's, a digest of it; and where there
-/// is none, a digest of the record.
+/// The record's id as a file name, or where there is none, a name made of the record.
 fn file_name(letter: DeadLetter) -> String {
-    let name = letter.log_id.map_or(letter.json, LogId::as_str);
-    if is_name(name) {
-        return name.to_owned();
+    object_name(letter.log_id.map_or(letter.json, LogId::as_str))
+}
+
+/// A text as a file name: itself, or where it could lead elsewhere, a digest of it.
+fn object_name(text: &str) -> String {
+    if is_name(text) {
+        return text.to_owned();
     }
-    format!("sha256-{}", digest(name.as_bytes()))
+    format!("sha256-{}", digest(text.as_bytes()))
 }
 
 /// Whether a text can be the name of a dead letter, and leads nowhere else.
@@ -211,6 +252,7 @@ mod tests {
     use super::*;
     use crate::net::retry::Jitter;
     use crate::storage::folder::Folder;
+    use crate::storage::memory::Memory;
 
     #[tokio::test]
     async fn a_dead_letter_holds_the_record_masked_and_the_reason() {
@@ -263,5 +305,55 @@ mod tests {
                 })
             );
         }
+    }
+
+    #[tokio::test]
+    async fn what_others_put_there_is_no_dead_letter() {
+        let memory = Memory::default();
+        let storage = Arc::new(Storage::over(memory.clone(), Jitter::seeded(1)));
+        let letters = DeadLetterStore::new(storage, "acme", "memory", Redaction::On);
+        let letter = |format: u32, log_id: &str, record: Value| {
+            json!({"format": format, "log_id": log_id, "reason": "r",
+                   "set_aside_at": "2026-11-21T08:00:00Z", "record": record})
+        };
+        let right = json!({"log_id": "9001"});
+        for (content, told) in [
+            (json!([]), "it is not of the form of one"),
+            (
+                letter(99, "9001", right.clone()),
+                "it has format 99, and this version reads format 1",
+            ),
+            (
+                letter(1, "9001", json!([right])),
+                "what is set aside there is no record",
+            ),
+            (
+                letter(1, "9001", json!("text")),
+                "what is set aside there is no record",
+            ),
+            (
+                letter(1, "9001", json!({"log_id": "9002"})),
+                "the record in it has another log_id",
+            ),
+            (
+                letter(1, "9002", json!({"log_id": "9002"})),
+                "the record in it has another log_id",
+            ),
+        ] {
+            memory.put(
+                "dead-letter/acme/memory/9001.json",
+                content.to_string().into(),
+            );
+            let deadline = Deadline::after(Duration::from_mins(1));
+            let error = letters.read("9001", deadline).await.unwrap_err();
+            let error = crate::error::with_causes(&error);
+            assert!(error.contains(told), "{error}");
+        }
+        memory.put(
+            "dead-letter/acme/memory/9001.json",
+            letter(1, "9001", right).to_string().into(),
+        );
+        let deadline = Deadline::after(Duration::from_mins(1));
+        assert!(letters.read("9001", deadline).await.unwrap().is_some());
     }
 }

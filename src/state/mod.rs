@@ -8,7 +8,9 @@ mod ledger;
 mod store;
 
 pub(crate) use self::checkpoint::Checkpoint;
-pub(crate) use self::dead_letter::{DeadLetterStore, StoredLetter};
+pub(crate) use self::dead_letter::DeadLetterStore;
+#[cfg(test)]
+pub(crate) use self::dead_letter::StoredLetter;
 #[cfg(test)]
 pub(crate) use self::format::read as read_checkpoint;
 pub(crate) use self::ledger::CheckpointLedger;

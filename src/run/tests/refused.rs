@@ -207,3 +207,18 @@ async fn where_each_record_is_refused_by_itself_nothing_is_set_aside_either() {
     world.state().refuses_all = false;
     assert_eq!(world.run().await.delivered, 5);
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_was_refused_before_the_destination_took_anything_is_tried_again() {
+    let world = World::with_records(20);
+    world.state().refuses_all = true;
+    // The batch and four records alone; then it takes what it is sent.
+    world.state().refuses_first = 5;
+    let report = world.run().await;
+    assert_eq!(
+        (report.delivered, report.dead_lettered),
+        (20, 0),
+        "{report:?}"
+    );
+    world.assert_all_landed_once();
+}
