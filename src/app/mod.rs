@@ -160,7 +160,6 @@ impl App {
             tools.http.clone(),
             settings.domain.url.clone(),
             settings.credentials,
-            built.len(),
             layers.clock.clone(),
             layers.jitter.clone(),
         );
@@ -191,8 +190,22 @@ impl App {
     /// is fetched once: none of them reads before all have begun, since a run reads its checkpoint
     /// first.
     pub async fn run(&self) -> Vec<Report> {
-        self.tenant.begin();
-        let runs = self.pipelines.iter().map(|pipeline| self.run_one(pipeline));
+        // All of them, before the first one reads.
+        let begun: Vec<_> = self
+            .pipelines
+            .iter()
+            .map(|pipeline| {
+                (
+                    pipeline,
+                    pipeline.way.as_ref().ok().map(|it| it.source.begin()),
+                )
+            })
+            .collect();
+        let runs = begun.into_iter().map(|(pipeline, reading)| async move {
+            let report = self.run_one(pipeline).await;
+            drop(reading);
+            report
+        });
         join_all(runs).await
     }
 

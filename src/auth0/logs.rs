@@ -3,13 +3,16 @@
 //! Addresses are made here. The `Link` header is input from outside and is not looked at: the
 //! token goes to the tenant's host and to no other.
 
+use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use bytes::Bytes;
 use chrono::{DateTime, SecondsFormat, Utc};
 use reqwest::StatusCode;
 use secrecy::ExposeSecret as _;
 use serde::Deserialize;
+use serde::de::{Deserializer as _, IgnoredAny, SeqAccess, Visitor};
 use url::Url;
 
 use super::rate_limit::{RateLimit, ResetTooLate};
@@ -17,12 +20,18 @@ use super::token::{TokenError, TokenSource};
 use crate::net::http::{self, Answer, SendError};
 use crate::net::retry::{self, Again, Deadline, GaveUp, Jitter, Transient};
 use crate::net::token::Token;
-use crate::record::{Elements, LogId, PageError, parse_page};
+use crate::record::{Elements, LogId, PageError, Record, parse_page};
 
 /// Records of a page, the most that Auth0 returns at once.
 pub const PAGE: usize = 100;
 /// Records that a search can reach, in pages of [`PAGE`].
 pub const SEARCH_LIMIT: usize = 1_000;
+
+/// Elements of a page that are taken, however few were asked for. A page of numbers alone would
+/// have millions, each of which takes more memory than it has letters.
+const MOST: usize = 1_000;
+/// The fields of a brief search.
+const BRIEF: &str = "log_id,date,type";
 
 /// Reads a tenant's log.
 pub struct Logs {
@@ -43,6 +52,25 @@ pub struct Search {
     pub to: Option<DateTime<Utc>>,
     /// Newest first.
     pub descending: bool,
+    /// Only the fields by which a record is recognised, so that none is too large.
+    pub is_brief: bool,
+}
+
+impl Search {
+    /// All records, oldest first.
+    pub const OLDEST: Self = Self {
+        from: None,
+        to: None,
+        descending: false,
+        is_brief: false,
+    };
+    /// All records, newest first, recognisable.
+    pub const NEWEST: Self = Self {
+        from: None,
+        to: None,
+        descending: true,
+        is_brief: true,
+    };
 }
 
 /// Why the log was not read.
@@ -59,7 +87,36 @@ pub enum LogsError {
         /// What happened.
         source: SendError,
     },
-    /// 400: Auth0 cannot do what was asked, such as reading behind an id it no longer has.
+    /// A page of more than was asked for, and more than is taken.
+    #[error("{host} sent more than {MOST} records at once, where {PAGE} were asked for")]
+    TooManyRecords {
+        /// The tenant's host.
+        host: String,
+    },
+    /// The next record alone is more than is read, and cannot be passed.
+    #[error(
+        "the record after {after} is larger than {} bytes, which are all that is read, and {host} \
+         does not tell its id, by which it could be passed",
+        http::MAX_PAGE
+    )]
+    RecordTooLarge {
+        /// The tenant's host.
+        host: String,
+        /// The id before it.
+        after: LogId,
+    },
+    /// A page of what was not asked for. To read on after its last record would repeat everything
+    /// since then.
+    #[error(
+        "reading does not get on: of the records after {after}, {host} sent none but earlier ones"
+    )]
+    NoProgress {
+        /// The tenant's host.
+        host: String,
+        /// The id after which records were asked for.
+        after: LogId,
+    },
+    /// 400: Auth0 cannot do what was asked, such as reading after an id it no longer has.
     #[error("{host} rejected the request: {said}")]
     BadRequest {
         /// The tenant's host.
@@ -67,7 +124,7 @@ pub enum LogsError {
         /// What it said.
         said: String,
     },
-    /// 401, with a token made for this request.
+    /// 401, or a 400 about the token, with one made for this request.
     #[error("{host} refused a new token: {said}; check that AUDIENCE and DOMAIN belong together")]
     Unauthorized {
         /// The tenant's host.
@@ -138,8 +195,32 @@ impl Transient for LogsError {
             | Self::Forbidden { .. }
             | Self::NotFound { .. }
             | Self::Redirected { .. }
+            | Self::TooManyRecords { .. }
+            | Self::NoProgress { .. }
+            | Self::RecordTooLarge { .. }
             | Self::Page { .. }
             | Self::ResetTooLate(_) => Again::Never,
+        }
+    }
+}
+
+impl LogsError {
+    /// Whether the answer was larger than a page can be.
+    pub fn is_too_large(&self) -> bool {
+        matches!(
+            self,
+            Self::Send {
+                source: SendError::TooLarge(_),
+                ..
+            }
+        )
+    }
+
+    /// Whether the answer did not come in time.
+    pub fn is_time_out(&self) -> bool {
+        match self {
+            Self::Send { source, .. } => source.is_time_out(),
+            _ => false,
         }
     }
 }
@@ -148,6 +229,8 @@ impl Transient for LogsError {
 #[derive(Deserialize)]
 struct ApiError {
     message: String,
+    #[serde(default, rename = "errorCode")]
+    code: Option<String>,
 }
 
 impl Logs {
@@ -178,18 +261,29 @@ impl Logs {
         self.requests.load(Ordering::Relaxed)
     }
 
-    /// By checkpoint: at most [`PAGE`] records behind this id, ascending. A short page is the
-    /// last one.
+    /// By checkpoint: at most `take` records behind this id, ascending.
     pub async fn after(
         &self,
         id: &LogId,
+        take: usize,
         deadline: Deadline,
     ) -> Result<Elements, GaveUp<LogsError>> {
-        let query = [("from", id.as_str()), ("take", &PAGE.to_string())];
-        self.get(&query, deadline).await
+        let query = [("from", id.to_string()), ("take", take.to_string())];
+        retry::retry(&self.jitter, deadline, || async {
+            let found = self.page(&query, deadline).await?;
+            let gets_on = found.records.iter().any(|it| it.log_id > *id);
+            if gets_on || found.records.is_empty() {
+                return Ok(found);
+            }
+            Err(LogsError::NoProgress {
+                host: self.host(),
+                after: id.clone(),
+            })
+        })
+        .await
     }
 
-    /// By search: at most [`PAGE`] records by date. `page` counts from 0; only [`SEARCH_LIMIT`]
+    /// By search: at most `per_page` records by date. `page` counts from 0; only [`SEARCH_LIMIT`]
     /// records can be reached.
     pub async fn search(
         &self,
@@ -198,97 +292,119 @@ impl Logs {
         per_page: usize,
         deadline: Deadline,
     ) -> Result<Elements, GaveUp<LogsError>> {
-        let bound = |time: Option<DateTime<Utc>>| {
-            time.map_or_else(
-                || "*".to_owned(),
-                |time| time.to_rfc3339_opts(SecondsFormat::Millis, true),
-            )
-        };
-        let range = format!("date:[{} TO {}]", bound(search.from), bound(search.to));
-        let query = [
+        let direction = if search.descending { -1 } else { 1 };
+        let mut query = vec![
             ("page", page.to_string()),
             ("per_page", per_page.to_string()),
-            (
-                "sort",
-                format!("date:{}", if search.descending { -1 } else { 1 }),
-            ),
-            ("q", range),
+            ("sort", format!("date:{direction}")),
         ];
-        let bounded = search.from.is_some() || search.to.is_some();
-        let query = &query[..if bounded { 4 } else { 3 }];
-        let query: Vec<_> = query
-            .iter()
-            .map(|(name, value)| (*name, value.as_str()))
-            .collect();
-        self.get(&query, deadline).await
+        if search.from.is_some() || search.to.is_some() {
+            let [from, to] = [search.from, search.to].map(|time| {
+                time.map_or_else(
+                    || "*".to_owned(),
+                    |time| time.to_rfc3339_opts(SecondsFormat::Millis, true),
+                )
+            });
+            query.push(("q", format!("date:[{from} TO {to}]")));
+        }
+        if search.is_brief {
+            query.push(("fields", BRIEF.to_owned()));
+            query.push(("include_fields", true.to_string()));
+        }
+        retry::retry(&self.jitter, deadline, || self.page(&query, deadline)).await
     }
 
-    async fn get(
+    /// One record, if there is one with this id.
+    pub async fn one(
         &self,
-        query: &[(&str, &str)],
+        id: &LogId,
         deadline: Deadline,
-    ) -> Result<Elements, GaveUp<LogsError>> {
-        retry::retry(&self.jitter, deadline, || self.attempt(query, deadline)).await
+    ) -> Result<Option<Record>, GaveUp<LogsError>> {
+        let mut url = self.url.clone();
+        if let Ok(mut path) = url.path_segments_mut() {
+            path.push(id.as_str());
+        }
+        let found = retry::retry(&self.jitter, deadline, || async {
+            let (body, _) = self.body(&url, &[], deadline).await?;
+            // As a page with one record.
+            let body = [b"[", &body[..], b"]"].concat().into();
+            parse_page(&body).map_err(|source| LogsError::Page {
+                host: self.host(),
+                said: String::new(),
+                source,
+            })
+        });
+        Ok(found.await?.records.into_iter().next())
+    }
+
+    async fn page(
+        &self,
+        query: &[(&str, String)],
+        deadline: Deadline,
+    ) -> Result<Elements, LogsError> {
+        let (body, token) = self.body(&self.url, query, deadline).await?;
+        self.parse(&body, &token)
     }
 
     /// One attempt, in which a refused token is replaced once.
-    async fn attempt(
+    async fn body(
         &self,
-        query: &[(&str, &str)],
+        url: &Url,
+        query: &[(&str, String)],
         deadline: Deadline,
-    ) -> Result<Elements, LogsError> {
+    ) -> Result<(Bytes, Token), LogsError> {
         let token = self.tokens.token(&self.requests, deadline).await?;
-        let answer = self.request(query, &token, deadline).await?;
-        if answer.status != StatusCode::UNAUTHORIZED {
-            return self.judge(&answer, &token);
+        let answer = self.request(url, query, &token, deadline).await?;
+        if !is_about_token(&answer) {
+            if answer.status == StatusCode::FORBIDDEN {
+                // Only another token has the permission that somebody grants meanwhile.
+                self.tokens.forget(&token).await;
+            }
+            return self.judge(answer, token);
         }
         self.tokens.forget(&token).await;
         let token = self.tokens.token(&self.requests, deadline).await?;
-        let answer = self.request(query, &token, deadline).await?;
-        self.judge(&answer, &token)
+        let answer = self.request(url, query, &token, deadline).await?;
+        if answer.status == StatusCode::FORBIDDEN {
+            self.tokens.forget(&token).await;
+        }
+        self.judge(answer, token)
     }
 
     async fn request(
         &self,
-        query: &[(&str, &str)],
+        url: &Url,
+        query: &[(&str, String)],
         token: &Token,
         deadline: Deadline,
     ) -> Result<Answer, LogsError> {
-        self.rate_limit.wait(deadline).await?;
+        let permit = self.rate_limit.wait(deadline).await?;
         self.requests.fetch_add(1, Ordering::Relaxed);
         let request = self
             .http
-            .get(self.url.clone())
+            .get(url.clone())
             .query(query)
             .bearer_auth(token.value.expose_secret());
-        let answer = http::send(request, deadline)
+        let answer = http::send_for_page(request, deadline)
             .await
             .map_err(|source| LogsError::Send {
                 host: self.host(),
                 source,
             })?;
-        self.rate_limit.learn(&answer);
+        permit.learn(&answer);
         Ok(answer)
     }
 
-    fn judge(&self, answer: &Answer, token: &Token) -> Result<Elements, LogsError> {
+    fn judge(&self, answer: Answer, token: Token) -> Result<(Bytes, Token), LogsError> {
         let host = self.host();
-        if let Some(location) = answer.redirect() {
+        if let Some(location) = answer.redirect(&[&token.value]) {
             return Err(LogsError::Redirected { host, location });
         }
-        let said = || said(answer, token);
+        let said = || said(&answer.body, &token);
         match answer.status {
-            StatusCode::OK => parse_page(&answer.body).map_err(|source| LogsError::Page {
-                host,
-                said: if answer.body.trim_ascii_start().starts_with(b"[") {
-                    String::new()
-                } else {
-                    format!(" ({})", said())
-                },
-                source,
-            }),
+            StatusCode::OK => Ok((answer.body, token)),
+            _ if is_about_token(&answer) => Err(LogsError::Unauthorized { host, said: said() }),
             StatusCode::BAD_REQUEST => Err(LogsError::BadRequest { host, said: said() }),
-            StatusCode::UNAUTHORIZED => Err(LogsError::Unauthorized { host, said: said() }),
             StatusCode::FORBIDDEN => Err(LogsError::Forbidden { host, said: said() }),
             StatusCode::NOT_FOUND => Err(LogsError::NotFound { host }),
             status => Err(LogsError::Status {
@@ -300,14 +416,128 @@ impl Logs {
         }
     }
 
-    fn host(&self) -> String {
+    fn parse(&self, body: &Bytes, token: &Token) -> Result<Elements, LogsError> {
+        let host = self.host();
+        if has_more_than(MOST, body) {
+            return Err(LogsError::TooManyRecords { host });
+        }
+        parse_page(body).map_err(|source| LogsError::Page {
+            host,
+            said: if body.trim_ascii_start().starts_with(b"[") {
+                String::new()
+            } else {
+                format!(" ({})", said(body, token))
+            },
+            source,
+        })
+    }
+
+    /// The tenant's host, for errors.
+    pub fn host(&self) -> String {
         self.url.authority().to_owned()
     }
 }
 
-fn said(answer: &Answer, token: &Token) -> String {
-    match serde_json::from_slice::<ApiError>(&answer.body) {
+/// Whether another token may be answered otherwise: 401, and what Auth0 says with 400 of a token
+/// that it cannot read.
+fn is_about_token(answer: &Answer) -> bool {
+    let says_so = || {
+        serde_json::from_slice::<ApiError>(&answer.body).is_ok_and(|error| {
+            error.code.as_deref() == Some("Bearer")
+                || error.message.contains("authentication header")
+        })
+    };
+    answer.status == StatusCode::UNAUTHORIZED
+        || answer.status == StatusCode::BAD_REQUEST && says_so()
+}
+
+fn said(body: &Bytes, token: &Token) -> String {
+    match serde_json::from_slice::<ApiError>(body) {
         Ok(error) => http::excerpt(&error.message, &[&token.value]),
-        Err(_) => answer.excerpt(&[&token.value]),
+        Err(_) => http::excerpt(&String::from_utf8_lossy(body), &[&token.value]),
+    }
+}
+
+/// Whether a JSON list has more elements than these. Reads no further, and keeps none.
+fn has_more_than(most: usize, json: &[u8]) -> bool {
+    struct Count {
+        most: usize,
+        is_passed: bool,
+    }
+
+    impl<'de> Visitor<'de> for &mut Count {
+        type Value = ();
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a list")
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {
+            let mut count = 0;
+            while list.next_element::<IgnoredAny>()?.is_some() {
+                count += 1;
+                if count > self.most {
+                    self.is_passed = true;
+                    break;
+                }
+            }
+            Ok(())
+        }
+    }
+
+    let mut count = Count {
+        most,
+        is_passed: false,
+    };
+    // What is no list is for others to tell.
+    let _ = serde_json::Deserializer::from_slice(json).deserialize_seq(&mut count);
+    count.is_passed
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_elements_of_a_list_are_counted_as_far_as_needed() {
+        for (json, is_more) in [
+            ("[]", false),
+            ("[0,[1,2,3],{\"a\":[4]}]", false),
+            ("[0,[1,2,3],{\"a\":[4]},5]", true),
+            // Whatever comes after them.
+            ("[0,0,0,0,", true),
+            ("[0,0,0,", false),
+            ("{}", false),
+            ("", false),
+        ] {
+            assert_eq!(has_more_than(3, json.as_bytes()), is_more, "{json}");
+        }
+    }
+
+    #[test]
+    fn of_the_refusals_with_400_those_about_the_token_are_told_apart() {
+        let answer = |status: u16, body: &'static str| Answer {
+            status: StatusCode::from_u16(status).unwrap(),
+            headers: reqwest::header::HeaderMap::new(),
+            body: Bytes::from_static(body.as_bytes()),
+        };
+        for (status, body, is_about_token) in [
+            (401, "", true),
+            (403, r#"{"message":"m","errorCode":"Bearer"}"#, false),
+            (400, r#"{"message":"m","errorCode":"Bearer"}"#, true),
+            (
+                400,
+                r#"{"message":"Bad HTTP authentication header format"}"#,
+                true,
+            ),
+            (400, r#"{"message":"Invalid log_id in from"}"#, false),
+            (400, "<html>", false),
+        ] {
+            assert_eq!(
+                super::is_about_token(&answer(status, body)),
+                is_about_token,
+                "{body}"
+            );
+        }
     }
 }

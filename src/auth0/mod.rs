@@ -4,6 +4,7 @@
 //! <https://auth0.com/docs/api/management/v2/logs/get-logs>. What these modules rely on beyond
 //! that is said where it is relied on.
 
+mod forward;
 mod logs;
 mod pages;
 mod rate_limit;
@@ -11,16 +12,18 @@ mod settings;
 mod start;
 mod token;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use chrono::{DateTime, Utc};
+use futures_util::FutureExt as _;
 use url::Url;
 
 pub(crate) use self::settings::{Domain, SETTINGS, TenantSettings};
 pub(crate) use self::token::Credentials;
 
+use self::forward::Take;
 use self::logs::{Logs, LogsError, Search};
-use self::pages::Pages;
+use self::pages::{Handle, Pages};
 use self::rate_limit::RateLimit;
 use self::token::{TokenError, TokenSource};
 use crate::clock::Clock;
@@ -29,7 +32,7 @@ use crate::record::{LogId, Page, Record, Source, SourceError, Start};
 
 /// An Auth0 tenant, as one application sees it.
 ///
-/// Cheap to clone: the clones share the token and the knowledge of the rate limit.
+/// Cheap to clone: the clones share the token, the pages and what is known of the tenant's limits.
 #[derive(Clone)]
 pub struct Tenant {
     http: reqwest::Client,
@@ -37,17 +40,18 @@ pub struct Tenant {
     tokens: Arc<TokenSource>,
     rate_limit: Arc<RateLimit>,
     pages: Arc<Pages>,
+    take: Arc<Take>,
+    clock: Clock,
     jitter: Jitter,
 }
 
 impl Tenant {
-    /// The tenant at `domain`, read with `credentials` by so many readers.
+    /// The tenant at `domain`, read with `credentials`.
     #[must_use]
     pub fn new(
         http: reqwest::Client,
         domain: Url,
         credentials: Credentials,
-        readers: usize,
         clock: Clock,
         jitter: Jitter,
     ) -> Self {
@@ -58,8 +62,10 @@ impl Tenant {
                 credentials,
                 clock.clone(),
             )),
-            rate_limit: Arc::new(RateLimit::new(clock)),
-            pages: Arc::new(Pages::new(readers)),
+            rate_limit: Arc::new(RateLimit::new(clock.clone())),
+            pages: Arc::default(),
+            take: Arc::default(),
+            clock,
             http,
             domain,
             jitter,
@@ -79,12 +85,10 @@ impl Tenant {
         LogReader {
             logs,
             pages: Arc::clone(&self.pages),
+            take: Arc::clone(&self.take),
+            clock: self.clock.clone(),
+            run: Mutex::default(),
         }
-    }
-
-    /// To be called before runs begin that read side by side: they share what they fetch.
-    pub fn begin(&self) {
-        self.pages.forget();
     }
 
     /// Gets a token and answers with the scopes it carries.
@@ -103,31 +107,51 @@ impl Tenant {
 pub struct LogReader {
     logs: Logs,
     pages: Arc<Pages>,
+    take: Arc<Take>,
+    clock: Clock,
+    run: Mutex<Weak<Handle>>,
 }
 
+/// A run of a reader, for as long as it is kept: until then the reader gets the pages that other
+/// runs fetch, and they get its own.
+pub struct Reading(#[expect(dead_code, reason = "its end is the end of the run")] Arc<Handle>);
+
 impl LogReader {
-    /// The newest record of the tenant, if it has any.
+    /// To be called when a run begins, and the answer to be dropped when the run has ended. Runs
+    /// share what is fetched after both have begun, so those that are to read side by side begin
+    /// before any of them reads. A reader that reads without it shares nothing.
+    #[must_use = "the run ends when it is dropped"]
+    pub fn begin(&self) -> Reading {
+        let handle = Arc::new(self.pages.enter());
+        *self.run.lock().unwrap_or_else(PoisonError::into_inner) = Arc::downgrade(&handle);
+        Reading(handle)
+    }
+
+    fn handle(&self) -> Option<Arc<Handle>> {
+        let run = self.run.lock().unwrap_or_else(PoisonError::into_inner);
+        run.upgrade()
+    }
+
+    /// The newest record of the tenant, if it has any: its id, its date and its type.
     pub async fn newest(&self, deadline: Deadline) -> Result<Option<Record>, SourceError> {
-        let newest_first = Search {
-            from: None,
-            to: None,
-            descending: true,
-        };
-        let found = self.logs.search(newest_first, 0, 1, deadline).await;
+        let found = self.logs.search(Search::NEWEST, 0, 1, deadline).await;
         Ok(found.map_err(source_error)?.records.into_iter().next())
     }
 }
 
 impl Source for LogReader {
     async fn first(&self, start: Start, deadline: Deadline) -> Result<Page, SourceError> {
-        start::first_page(&self.logs, start, deadline)
+        start::first_page(&self.logs, &self.take, start, &self.clock, deadline)
             .await
             .map_err(source_error)
     }
 
     async fn after(&self, id: &LogId, deadline: Deadline) -> Result<Page, SourceError> {
-        let fetch = async { self.logs.after(id, deadline).await.map(start::page) };
-        let found = self.pages.after(id, fetch).await;
+        let fetch = forward::after(&self.logs, &self.take, id, &self.clock, deadline).boxed();
+        let found = match self.handle() {
+            Some(run) => run.after(id, fetch).await,
+            None => fetch.await,
+        };
         found.map_err(|error| match error.error {
             // What Auth0 answers for an id that it no longer has is not documented.
             LogsError::BadRequest { .. } | LogsError::NotFound { .. } => {
@@ -143,9 +167,8 @@ impl Source for LogReader {
             return Ok(false);
         };
         let as_old = Search {
-            from: None,
             to: Some(stored),
-            descending: true,
+            ..Search::NEWEST
         };
         let found = self.logs.search(as_old, 0, 1, deadline).await;
         Ok(found.map_err(source_error)?.count() == 0)
@@ -153,9 +176,8 @@ impl Source for LogReader {
 
     async fn oldest(&self, deadline: Deadline) -> Result<Option<DateTime<Utc>>, SourceError> {
         let oldest_first = Search {
-            from: None,
-            to: None,
-            descending: false,
+            is_brief: true,
+            ..Search::OLDEST
         };
         let found = self.logs.search(oldest_first, 0, 1, deadline).await;
         let found = found.map_err(source_error)?;
@@ -169,7 +191,7 @@ impl Source for LogReader {
 
 fn source_error(error: GaveUp<LogsError>) -> SourceError {
     match error.error {
-        LogsError::ResetTooLate(_) | LogsError::Token(TokenError::ResetTooLate(_)) => {
+        LogsError::ResetTooLate(_) | LogsError::Token(TokenError::ResetTooLate { .. }) => {
             SourceError::OutOfTime(error.into())
         }
         _ => SourceError::Failed(error.into()),

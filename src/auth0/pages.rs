@@ -1,179 +1,345 @@
 //! Pages that several readers want: runs that stand at the same place fetch each of them once.
 //!
-//! A page is kept only until every reader has had it, and only so many are: of what the first reader
-//! fetches beyond them, one that is behind fetches its own copy.
+//! A run is here by its [`Handle`], from before its first reading to its end. A page is kept until
+//! every run that was here when its fetching began has had it, has gone past it, or has ended. What
+//! is kept is bounded: of what the first reader fetches beyond that, one that comes later fetches
+//! its own copy.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
 use tokio::sync::OnceCell;
 
 use crate::record::{LogId, Page};
 
-/// Pages that are kept for readers that are behind. They take part of the memory of an instance
-/// that has 512 MB.
+/// Pages that are kept for readers that come later.
 const KEPT: usize = 20;
+/// Bytes of their records, which can be large: part of the memory of an instance that has 512 MB.
+const KEPT_BYTES: usize = 16 * 1024 * 1024;
 
-/// The pages behind log ids, for so many readers.
-pub struct Pages {
-    readers: usize,
-    state: Mutex<State>,
-}
+/// The pages behind log ids.
+#[derive(Default)]
+pub struct Pages(Mutex<State>);
 
 #[derive(Default)]
 struct State {
+    /// The runs that are here, and the id behind which each asked last.
+    readers: BTreeMap<u64, Option<LogId>>,
+    /// How many there ever were.
+    entered: u64,
     kept: Vec<Shared>,
-    /// The largest id behind which a page was asked for: who asks for one below it that is not
-    /// kept is behind, and asks for himself alone.
-    front: Option<LogId>,
 }
 
 struct Shared {
     after: LogId,
     page: Arc<OnceCell<Page>>,
-    /// Readers that have asked for it.
-    asked: usize,
+    /// As far as is known yet.
+    bytes: usize,
+    /// Who may still want it.
+    wanted_by: BTreeSet<u64>,
+}
+
+/// A run among those that share pages. It ends when this is dropped.
+pub struct Handle {
+    pages: Arc<Pages>,
+    number: u64,
 }
 
 impl Pages {
-    /// Pages for so many readers.
-    #[must_use]
-    pub fn new(readers: usize) -> Self {
-        Self {
-            readers,
-            state: Mutex::default(),
+    /// Lets a run in. It shares what is fetched from now on, and nothing of before: a page is as
+    /// old as its fetching, and a run may rely on nothing that was fetched before it began.
+    pub fn enter(self: &Arc<Self>) -> Handle {
+        let mut state = self.lock();
+        state.entered += 1;
+        let number = state.entered;
+        state.readers.insert(number, None);
+        Handle {
+            pages: Arc::clone(self),
+            number,
         }
     }
 
-    /// Forgets what was fetched: a page is as old as its fetching, and a run may rely on nothing
-    /// that was fetched before it began.
-    pub fn forget(&self) {
-        *self.lock() = State::default();
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
 
+impl Handle {
     /// The page behind a record: that of another reader, or the one that `fetch` gets. Where
     /// another reader's fetching fails, this one's is tried.
     pub async fn after<E>(
         &self,
         id: &LogId,
-        fetch: impl Future<Output = Result<Page, E>>,
+        fetch: BoxFuture<'_, Result<Page, E>>,
     ) -> Result<Page, E> {
-        let page = self.find(id);
-        page.get_or_try_init(|| fetch).await.cloned()
+        let cell = self.pages.lock().find(self.number, id);
+        let page = cell.get_or_try_init(|| fetch).await?.clone();
+        self.pages.lock().weigh(&cell, bytes(&page));
+        Ok(page)
     }
+}
 
-    fn find(&self, id: &LogId) -> Arc<OnceCell<Page>> {
-        let mut state = self.lock();
-        if let Some(index) = state.kept.iter().position(|it| it.after == *id) {
-            let shared = &mut state.kept[index];
-            shared.asked += 1;
+impl Drop for Handle {
+    fn drop(&mut self) {
+        let mut state = self.pages.lock();
+        state.readers.remove(&self.number);
+        state.release(self.number, |_| true);
+    }
+}
+
+impl State {
+    fn find(&mut self, reader: u64, id: &LogId) -> Arc<OnceCell<Page>> {
+        self.readers.insert(reader, Some(id.clone()));
+        let wanted = |it: &&Shared| it.after == *id && it.wanted_by.contains(&reader);
+        if let Some(shared) = self.kept.iter().find(wanted) {
             let page = Arc::clone(&shared.page);
-            if shared.asked == self.readers {
-                state.kept.swap_remove(index);
-            }
+            self.release(reader, |after| after <= id);
             return page;
         }
+        self.release(reader, |after| after <= id);
         let page = Arc::default();
-        if state.front.as_ref().is_none_or(|it| it < id) {
-            state.front = Some(id.clone());
-            if self.readers > 1 && state.kept.len() < KEPT {
-                state.kept.push(Shared {
-                    after: id.clone(),
-                    page: Arc::clone(&page),
-                    asked: 1,
-                });
-            }
+        let is_before = |last: &Option<LogId>| last.as_ref().is_none_or(|last| last < id);
+        let others = self.readers.iter().filter(|(_, last)| is_before(last));
+        let shared = Shared {
+            after: id.clone(),
+            page: Arc::clone(&page),
+            bytes: 0,
+            wanted_by: others.map(|(number, _)| *number).collect(),
+        };
+        if !shared.wanted_by.is_empty() {
+            self.kept.push(shared);
+            self.bound();
         }
         page
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Takes a reader's name off the pages behind these ids.
+    fn release(&mut self, reader: u64, is_past: impl Fn(&LogId) -> bool) {
+        self.kept.retain_mut(|shared| {
+            if is_past(&shared.after) {
+                shared.wanted_by.remove(&reader);
+            }
+            !shared.wanted_by.is_empty()
+        });
     }
+
+    /// Notes how large a page is that is here now.
+    fn weigh(&mut self, page: &Arc<OnceCell<Page>>, bytes: usize) {
+        let mut kept = self.kept.iter_mut();
+        if let Some(shared) = kept.find(|it| Arc::ptr_eq(&it.page, page)) {
+            shared.bytes = bytes;
+            self.bound();
+        }
+    }
+
+    /// Forgets what is too much: pages that the fewest want, so that one run that hangs makes no
+    /// other fetch twice, and of those the last ones, since the next ones are wanted sooner.
+    fn bound(&mut self) {
+        while self.kept.len() > KEPT
+            || self.kept.iter().map(|it| it.bytes).sum::<usize>() > KEPT_BYTES
+        {
+            let kept = self.kept.iter().enumerate();
+            let least = kept.min_by(|(_, a), (_, b)| {
+                let by_readers = a.wanted_by.len().cmp(&b.wanted_by.len());
+                by_readers.then_with(|| b.after.cmp(&a.after))
+            });
+            let Some((index, _)) = least else {
+                return;
+            };
+            self.kept.swap_remove(index);
+        }
+    }
+}
+
+fn bytes(page: &Page) -> usize {
+    let records = page.records.iter().map(|record| &record.json);
+    records.chain(&page.misfits).map(Bytes::len).sum()
 }
 
 #[cfg(test)]
 mod tests {
-    use std::cell::Cell;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use futures_util::FutureExt as _;
 
     use super::*;
+    use crate::auth0::Record;
 
     fn id(number: usize) -> LogId {
         LogId::new(number.to_string())
     }
 
-    /// Asks for a page, and tells whether it had to be fetched.
-    async fn is_fetched(pages: &Pages, number: usize) -> bool {
-        let fetched = Cell::new(false);
+    fn page(bytes: usize) -> Page {
+        Page::last(vec![Record {
+            log_id: id(1),
+            date: None,
+            json: vec![b'x'; bytes].into(),
+        }])
+    }
+
+    /// Asks for a page of so many bytes, and tells whether it had to be fetched.
+    async fn is_fetched_of(reader: &Handle, number: usize, bytes: usize) -> bool {
+        let is_fetched = AtomicBool::new(false);
         let fetch = async {
-            fetched.set(true);
-            Ok::<_, ()>(Page::last(Vec::new()))
+            is_fetched.store(true, Ordering::Relaxed);
+            Ok::<_, ()>(page(bytes))
         };
-        pages.after(&id(number), fetch).await.unwrap();
-        fetched.get()
+        reader.after(&id(number), fetch.boxed()).await.unwrap();
+        is_fetched.load(Ordering::Relaxed)
+    }
+
+    async fn is_fetched(reader: &Handle, number: usize) -> bool {
+        is_fetched_of(reader, number, 10).await
+    }
+
+    fn enter<const N: usize>() -> (Arc<Pages>, [Handle; N]) {
+        let pages = Arc::new(Pages::default());
+        let readers = [(); N].map(|()| pages.enter());
+        (pages, readers)
     }
 
     #[tokio::test]
     async fn a_page_is_fetched_once_for_all_readers_and_then_forgotten() {
-        let pages = Pages::new(2);
-        assert!(is_fetched(&pages, 1).await);
-        assert!(is_fetched(&pages, 2).await);
-        assert!(!is_fetched(&pages, 1).await);
-        assert!(!is_fetched(&pages, 2).await);
+        let (pages, [first, second]) = enter();
+        assert!(is_fetched(&first, 1).await);
+        assert!(is_fetched(&first, 2).await);
+        assert!(!is_fetched(&second, 1).await);
+        assert!(!is_fetched(&second, 2).await);
         assert!(pages.lock().kept.is_empty());
 
-        let alone = Pages::new(1);
+        let (pages, [alone]) = enter();
         assert!(is_fetched(&alone, 1).await);
         assert!(is_fetched(&alone, 1).await);
+        assert!(pages.lock().kept.is_empty());
     }
 
     #[tokio::test]
-    async fn a_run_gets_nothing_that_was_fetched_before_it() {
-        let pages = Pages::new(2);
-        assert!(is_fetched(&pages, 1).await);
-        pages.forget();
-        assert!(is_fetched(&pages, 1).await);
+    async fn nothing_is_kept_for_a_run_that_has_ended_or_never_began() {
+        // As many pages as a reader that is down would fill the store with, and more.
+        let (pages, [first, second, down]) = enter();
+        assert!(is_fetched(&first, 1).await);
+        drop(down);
+        assert!(!is_fetched(&second, 1).await);
+        for number in 2..100 {
+            assert!(is_fetched(&first, number).await, "{number}");
+            assert!(!is_fetched(&second, number).await, "{number}");
+            assert!(pages.lock().kept.is_empty(), "{number}");
+        }
+        drop(second);
+        assert!(is_fetched(&first, 100).await);
+        assert!(pages.lock().kept.is_empty());
+    }
+
+    #[tokio::test]
+    async fn one_run_that_hangs_makes_no_other_fetch_twice() {
+        let (pages, [first, second, _hangs]) = enter();
+        for number in 1..100 {
+            assert!(is_fetched(&first, number).await, "{number}");
+            assert!(!is_fetched(&second, number).await, "{number}");
+            assert!(pages.lock().kept.len() <= KEPT);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_run_gets_nothing_that_was_fetched_before_it_began() {
+        let (pages, [first, second]) = enter();
+        assert!(is_fetched(&first, 1).await);
+        let later = pages.enter();
+        assert!(is_fetched(&later, 1).await);
+        // But the one before it does, and neither gets it twice.
+        assert!(!is_fetched(&second, 1).await);
+        assert!(is_fetched(&second, 1).await);
+        assert!(is_fetched(&first, 2).await);
+        assert!(!is_fetched(&later, 2).await);
     }
 
     #[tokio::test]
     async fn a_reader_far_behind_gets_what_was_kept_and_fetches_the_rest() {
-        let pages = Pages::new(2);
+        let (pages, [first, last]) = enter();
         for number in 100..130 {
-            assert!(is_fetched(&pages, number).await);
+            assert!(is_fetched(&first, number).await);
         }
         assert_eq!(pages.lock().kept.len(), KEPT);
         for number in 100..100 + KEPT {
-            assert!(!is_fetched(&pages, number).await, "{number}");
+            assert!(!is_fetched(&last, number).await, "{number}");
         }
         for number in 100 + KEPT..130 {
-            assert!(is_fetched(&pages, number).await, "{number}");
+            assert!(is_fetched(&last, number).await, "{number}");
         }
         // Nobody will ask for those again, so that there is room for what the first reads now.
         assert!(pages.lock().kept.is_empty());
-        assert!(is_fetched(&pages, 130).await);
-        assert!(!is_fetched(&pages, 130).await);
+        assert!(is_fetched(&first, 130).await);
+        assert!(!is_fetched(&last, 130).await);
+    }
+
+    #[tokio::test]
+    async fn of_large_pages_fewer_are_kept() {
+        let (pages, [first, last]) = enter();
+        for number in 100..105 {
+            assert!(is_fetched_of(&first, number, 5_000_000).await);
+        }
+        assert_eq!(pages.lock().kept.len(), 3);
+        for number in 100..103 {
+            assert!(!is_fetched(&last, number).await, "{number}");
+        }
+        // One that is too large alone is not kept at all.
+        assert!(is_fetched_of(&first, 105, KEPT_BYTES + 1).await);
+        assert!(pages.lock().kept.is_empty());
+        assert!(is_fetched(&last, 105).await);
+    }
+
+    #[tokio::test]
+    async fn what_a_reader_has_gone_past_is_not_kept_for_it() {
+        let (pages, [first, second]) = enter();
+        assert!(is_fetched(&first, 1).await);
+        assert!(is_fetched(&first, 3).await);
+        assert!(is_fetched(&second, 2).await);
+        assert_eq!(pages.lock().kept.len(), 1);
+        assert!(!is_fetched(&second, 3).await);
+        assert!(pages.lock().kept.is_empty());
     }
 
     #[tokio::test]
     async fn a_page_that_could_not_be_fetched_is_tried_by_the_next() {
-        let pages = Pages::new(2);
-        let failed = pages.after(&id(1), async { Err("no answer") }).await;
+        let (_, [first, second]) = enter();
+        let failing = async { Err("no answer") }.boxed();
+        let failed = first.after(&id(1), failing).await;
         assert_eq!(failed.unwrap_err(), "no answer");
-        assert!(is_fetched(&pages, 1).await);
+        assert!(is_fetched(&second, 1).await);
     }
 
     #[tokio::test]
     async fn whoever_comes_while_a_page_is_being_fetched_waits_for_it() {
-        let pages = Pages::new(2);
+        let (_, [first, second]) = enter();
         let (answer, answered) = tokio::sync::oneshot::channel();
         let wanted = id(1);
-        let first = pages.after(&wanted, answered);
+        let first = first.after(&wanted, answered.boxed());
         let second = async {
             // The first has asked by now.
-            answer.send(Page::last(Vec::new())).unwrap();
-            is_fetched(&pages, 1).await
+            answer.send(page(1)).unwrap();
+            is_fetched(&second, 1).await
         };
         let (first, second) = tokio::join!(first, second);
         assert!(first.is_ok());
         assert!(!second);
+    }
+
+    #[tokio::test]
+    async fn whoever_waits_for_a_run_that_is_cut_off_fetches_the_page_itself() {
+        let (_, [first, second]) = enter();
+        let wanted = id(1);
+        let never = std::future::pending::<Result<Page, ()>>().boxed();
+        assert!(first.after(&wanted, never).now_or_never().is_none());
+        drop(first);
+        assert!(is_fetched(&second, 1).await);
+    }
+
+    #[test]
+    fn misfits_weigh_as_much_as_records() {
+        let mut page = page(3);
+        page.misfits.push(Bytes::from_static(b"null"));
+        assert_eq!(bytes(&page), 7);
     }
 }

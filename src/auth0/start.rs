@@ -10,16 +10,23 @@
 //! 2. with the window's record of the smallest id, found by search, which is delivered itself.
 
 use bytes::Bytes;
+use chrono::{DateTime, Utc};
 
+use super::forward::{self, Take};
 use super::logs::{Logs, LogsError, PAGE, SEARCH_LIMIT, Search};
+use crate::clock::Clock;
 use crate::net::retry::{Deadline, GaveUp};
-use crate::record::{Elements, LogId, Page, Record, STORING_DELAY, Start};
+use crate::record::Record;
+use crate::record::{LogId, STORING_DELAY};
+use crate::record::{Page, Start};
 
 /// Reads the page with which a reading from `start` begins. It may hold records from shortly
 /// before, never from after a record that it leaves out.
 pub async fn first_page(
     logs: &Logs,
+    take: &Take,
     start: Start,
+    clock: &Clock,
     deadline: Deadline,
 ) -> Result<Page, GaveUp<LogsError>> {
     let window = Search {
@@ -27,84 +34,128 @@ pub async fn first_page(
             Start::At(time) => Some(time),
             Start::Oldest => None,
         },
-        to: None,
-        descending: false,
+        ..Search::OLDEST
     };
-    let earliest = logs.search(window, 0, 1, deadline).await?;
+    let brief = Search {
+        is_brief: true,
+        ..window
+    };
+    let earliest = logs.search(brief, 0, PAGE, deadline).await?;
     if earliest.count() == 0 {
         return Ok(Page::last(Vec::new()));
     }
-    let earliest = earliest.records.first();
-    let begin = window.from.or(earliest.and_then(|it| it.date));
-
-    let bound = begin.zip(earliest.and_then(|it| it.log_id.prefix()));
+    let date = earliest.records.iter().find_map(|it| it.date);
+    // The smallest of the prefixes: of another one, the bound would lie above most of the records.
+    let prefixes = earliest.records.iter().filter_map(|it| it.log_id.prefix());
+    let bound = window.from.or(date).zip(prefixes.min());
     if let Some((begin, prefix)) = bound {
         let bound = LogId::synthetic(prefix, begin - STORING_DELAY);
-        match logs.after(&bound, deadline).await {
+        match forward::after(logs, take, &bound, clock, deadline).await {
             // The search has found a record, so an empty page means that the id was not taken
             // for what it is.
-            Ok(found) if found.count() == 0 => {}
-            Err(error) if matches!(error.error, LogsError::BadRequest { .. }) => {}
-            result => return result.map(page),
+            Ok(found) if found.records.is_empty() && found.misfits.is_empty() => {}
+            Err(error)
+                if matches!(
+                    error.error,
+                    LogsError::BadRequest { .. } | LogsError::NoProgress { .. }
+                ) => {}
+            result => return result,
         }
     }
 
     let mut misfits = Vec::new();
-    let first = smallest_id(logs, window, &mut misfits, deadline).await?;
+    let first = smallest_id(logs, window, None, &mut misfits, deadline).await?;
     Ok(Page {
-        // Without a single record there is nothing to read on behind.
-        is_last: first.is_none(),
+        // Misfits alone are not the end: there is nothing to read on after.
+        is_last: first.is_none() && misfits.is_empty(),
         records: first.into_iter().collect(),
         misfits,
     })
 }
 
-/// The record of the smallest id in the window.
+/// The record of the smallest id in the window, and above `floor` if there is one.
 ///
 /// Searching goes by date, so it goes on until the dates are past the time of the smallest id so
 /// far: a record is never stored before its date, so no smaller id can follow. Where the search's
-/// limit comes first, the search begins anew at the date reached.
-async fn smallest_id(
+/// limit comes first, the search begins anew at the date reached; so it does after a short page,
+/// which is not the end where a tenant returns fewer records than it was asked for.
+///
+/// Where records are too large to be searched a page at a time, only their ids are, and the record
+/// is asked for alone.
+pub async fn smallest_id(
     logs: &Logs,
     mut window: Search,
+    floor: Option<&LogId>,
     misfits: &mut Vec<Bytes>,
     deadline: Deadline,
 ) -> Result<Option<Record>, GaveUp<LogsError>> {
+    let is_brief = window.is_brief;
     let mut smallest: Option<Record> = None;
-    loop {
+    'windows: loop {
         let mut reached = None;
         for number in 0..SEARCH_LIMIT / PAGE {
-            let found = logs.search(window, number, PAGE, deadline).await?;
-            let is_last = found.count() < PAGE;
+            let found = match logs.search(window, number, PAGE, deadline).await {
+                Err(error) if error.error.is_too_large() && !window.is_brief => {
+                    window.is_brief = true;
+                    window.from = reached.or(window.from);
+                    continue 'windows;
+                }
+                found => found?,
+            };
+            let count = found.count();
             let last = found.records.last();
             reached = last.and_then(|record| record.date).or(reached);
-            misfits.extend(found.misfits);
+            if !window.is_brief {
+                misfits.extend(found.misfits);
+            }
+            let above = found
+                .records
+                .into_iter()
+                .filter(|it| floor.is_none_or(|floor| it.log_id > *floor));
             smallest = smallest
                 .into_iter()
-                .chain(found.records)
+                .chain(above)
                 .min_by(|a, b| a.log_id.cmp(&b.log_id));
-            let stored = smallest.as_ref().and_then(|it| it.log_id.stored_at());
-            if is_last
-                || reached
-                    .zip(stored)
-                    .is_some_and(|(date, stored)| date > stored)
-            {
-                return Ok(smallest);
+            let stored = smallest.as_ref().and_then(stored_at);
+            let is_past = reached
+                .zip(stored)
+                .is_some_and(|(date, stored)| date > stored);
+            if count == 0 || is_past {
+                break 'windows;
+            }
+            if count < PAGE {
+                break;
             }
         }
         if reached <= window.from {
             // A whole search of records of one millisecond: nothing tells them apart by date.
-            return Ok(smallest);
+            break;
         }
         window.from = reached;
     }
+    match smallest {
+        Some(head) if window.is_brief && !is_brief => whole(logs, head, deadline).await,
+        smallest => Ok(smallest),
+    }
 }
 
-/// A page read by checkpoint.
-pub fn page(found: Elements) -> Page {
-    Page {
-        is_last: found.count() < PAGE,
-        records: found.records,
-        misfits: found.misfits,
+/// When a record was stored, if that is not before its date: an id that says so has another shape.
+fn stored_at(record: &Record) -> Option<DateTime<Utc>> {
+    let stored = record.log_id.stored_at()?;
+    record
+        .date
+        .is_none_or(|date| date <= stored)
+        .then_some(stored)
+}
+
+/// The whole record, of which only the head is known.
+async fn whole(
+    logs: &Logs,
+    head: Record,
+    deadline: Deadline,
+) -> Result<Option<Record>, GaveUp<LogsError>> {
+    match logs.one(&head.log_id, deadline).await {
+        Err(error) if error.error.is_too_large() => Ok(Some(forward::marker(head))),
+        found => found,
     }
 }

@@ -4,19 +4,28 @@
 //! the tenant.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 
+use bytes::Bytes;
+use chrono::{Datelike as _, TimeDelta};
 use reqwest::StatusCode;
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use serde_json::value::RawValue;
 use tokio::time::Instant;
 use url::Url;
 
-use super::rate_limit::{RateLimit, ResetTooLate};
+use super::rate_limit::{Permit, RateLimit, ResetTooLate};
 use crate::clock::Clock;
+use crate::clock::to_seconds;
 use crate::net::http::{self, Answer, SendError};
 use crate::net::retry::{Again, Deadline, Transient};
-use crate::net::token::{Token, TokenCache};
+use crate::net::token::{self, Token, TokenCache, is_bearer};
+
+/// What to do where the tenant issues no more tokens.
+const QUOTA: &str = "the next run after that goes on; if it stays, see in the Auth0 dashboard which \
+                     applications use up the tenant's quota of tokens and limits of its \
+                     Authentication API";
 
 /// What the token endpoint is asked with.
 #[derive(Clone, Debug)]
@@ -35,6 +44,7 @@ pub struct TokenSource {
     url: Url,
     credentials: Credentials,
     rate_limit: RateLimit,
+    clock: Clock,
     cache: TokenCache,
 }
 
@@ -50,12 +60,30 @@ pub enum TokenError {
         source: SendError,
     },
     /// 429 of earlier, with a wait that is not over.
-    #[error(transparent)]
-    ResetTooLate(#[from] ResetTooLate),
-    /// 401: unknown application or wrong secret.
+    #[error("{host} issues no token: {wait}; {QUOTA}")]
+    ResetTooLate {
+        /// The tenant's host.
+        host: String,
+        /// Until when.
+        wait: ResetTooLate,
+    },
+    /// 429: the tenant issues no more tokens for now.
+    #[error("{host} issues no token{until} ({said}); {QUOTA}")]
+    TooMany {
+        /// The tenant's host.
+        host: String,
+        /// Until when, if it said so.
+        until: String,
+        /// What it said.
+        said: String,
+        /// When it is tried again.
+        again: Again,
+    },
+    /// 401: unknown application, wrong secret, or one that is to come in another way.
     #[error(
-        "{host} refused the application ({said}); check CLIENT_ID and CLIENT_SECRET, and that \
-         DOMAIN is the tenant they belong to"
+        "{host} refused the application ({said}); check CLIENT_ID and CLIENT_SECRET, that DOMAIN is \
+         the tenant they belong to, and that the authentication method in the Credentials tab of \
+         the application is Client Secret (Post)"
     )]
     Refused {
         /// The tenant's host.
@@ -118,8 +146,8 @@ impl Transient for TokenError {
     fn again(&self) -> Again {
         match self {
             Self::Send { source, .. } => source.again(),
-            Self::Status { again, .. } => *again,
-            Self::ResetTooLate(_)
+            Self::TooMany { again, .. } | Self::Status { again, .. } => *again,
+            Self::ResetTooLate { .. }
             | Self::Refused { .. }
             | Self::NoGrant { .. }
             | Self::NotFound { .. }
@@ -140,9 +168,8 @@ struct Request<'a> {
 #[derive(Deserialize)]
 struct Granted {
     access_token: SecretString,
-    expires_in: Option<u64>,
-    #[serde(default)]
-    scope: String,
+    expires_in: Option<Box<RawValue>>,
+    scope: Option<Value>,
 }
 
 #[derive(Deserialize)]
@@ -168,7 +195,8 @@ impl TokenSource {
             url,
             credentials,
             // The token endpoint has limits of its own.
-            rate_limit: RateLimit::new(clock),
+            rate_limit: RateLimit::new(clock.clone()),
+            clock,
             cache: TokenCache::default(),
         }
     }
@@ -182,9 +210,13 @@ impl TokenSource {
         deadline: Deadline,
     ) -> Result<Token, TokenError> {
         let request = async {
-            self.rate_limit.wait(deadline).await?;
+            let permit = self.rate_limit.wait(deadline).await;
+            let permit = permit.map_err(|wait| TokenError::ResetTooLate {
+                host: self.host(),
+                wait,
+            })?;
             requests.fetch_add(1, Ordering::Relaxed);
-            self.exchange(deadline).await
+            self.exchange(permit, deadline).await
         };
         self.cache.get(request).await
     }
@@ -194,7 +226,7 @@ impl TokenSource {
         self.cache.forget(&refused.value).await;
     }
 
-    async fn exchange(&self, deadline: Deadline) -> Result<Token, TokenError> {
+    async fn exchange(&self, permit: Permit<'_>, deadline: Deadline) -> Result<Token, TokenError> {
         let asked_at = Instant::now();
         let request = self.http.post(self.url.clone()).form(&Request {
             grant_type: "client_credentials",
@@ -208,30 +240,25 @@ impl TokenSource {
                 host: self.host(),
                 source,
             })?;
-        self.rate_limit.learn(&answer);
-        let granted = self.judge(&answer)?;
-        Ok(Token::new(
-            granted.access_token,
-            granted.scope,
-            asked_at,
-            granted.expires_in.map(Duration::from_secs),
-        ))
+        permit.learn(&answer);
+        self.judge(&answer, asked_at)
     }
 
-    fn judge(&self, answer: &Answer) -> Result<Granted, TokenError> {
+    fn judge(&self, answer: &Answer, asked_at: Instant) -> Result<Token, TokenError> {
         let host = self.host();
-        if let Some(location) = answer.redirect() {
+        if let Some(location) = answer.redirect(&[&self.credentials.client_secret]) {
             return Err(TokenError::Redirected { host, location });
         }
         match answer.status {
-            StatusCode::OK => serde_json::from_slice(&answer.body)
-                .ok()
-                .filter(|granted: &Granted| !granted.access_token.expose_secret().is_empty())
-                // The answer may hold a token in a form that was not understood: it is not quoted.
-                .ok_or_else(|| TokenError::NoToken {
-                    host,
-                    said: format!("{} bytes", answer.body.len()),
-                }),
+            StatusCode::OK => self
+                .token_in(&answer.body, asked_at)
+                .map_err(|said| TokenError::NoToken { host, said }),
+            StatusCode::TOO_MANY_REQUESTS => Err(TokenError::TooMany {
+                host,
+                until: self.until(answer),
+                said: self.said(answer),
+                again: answer.again(),
+            }),
             StatusCode::UNAUTHORIZED => Err(TokenError::Refused {
                 host,
                 said: self.said(answer),
@@ -251,6 +278,48 @@ impl TokenSource {
         }
     }
 
+    /// The token of a success. It may hold one in a form that was not understood, and is not quoted.
+    fn token_in(&self, body: &Bytes, asked_at: Instant) -> Result<Token, String> {
+        let granted: Option<Granted> = serde_json::from_slice(body).ok();
+        let granted = granted.ok_or_else(|| format!("{} bytes", body.len()))?;
+        if !is_bearer(&granted.access_token) {
+            return Err("an access_token that no bearer token can be".to_owned());
+        }
+        let scope = self.scope(granted.scope.as_ref(), &granted.access_token);
+        let life = granted.expires_in.as_deref().and_then(token::seconds);
+        Ok(Token::new(granted.access_token, scope, asked_at, life))
+    }
+
+    /// The scopes of a token, fit for a terminal, and none where they repeat a credential.
+    fn scope(&self, said: Option<&Value>, token: &SecretString) -> String {
+        let text = match said {
+            Some(Value::String(text)) => text.clone(),
+            Some(Value::Array(list)) => {
+                let scopes: Vec<_> = list.iter().filter_map(Value::as_str).collect();
+                scopes.join(" ")
+            }
+            _ => return String::new(),
+        };
+        if http::repeats(&text, &[&self.credentials.client_secret, token]) {
+            return String::new();
+        }
+        let scopes = text.split_whitespace().filter(|it| is_scope(it));
+        scopes.collect::<Vec<_>>().join(" ")
+    }
+
+    /// Until when a refusal lasts, if it says so.
+    fn until(&self, answer: &Answer) -> String {
+        let wait = answer.retry_after();
+        let until = wait.and_then(|wait| {
+            let wait = TimeDelta::from_std(wait).ok()?;
+            (self.clock)().checked_add_signed(wait)
+        });
+        let known = until.filter(|until| until.year() <= 9_999);
+        known.map_or_else(String::new, |until| {
+            format!(" before {}", to_seconds(until))
+        })
+    }
+
     fn said(&self, answer: &Answer) -> String {
         let secrets = [&self.credentials.client_secret];
         match serde_json::from_slice::<Denied>(&answer.body) {
@@ -264,5 +333,97 @@ impl TokenSource {
 
     fn host(&self) -> String {
         self.url.authority().to_owned()
+    }
+}
+
+/// Whether this is a scope as OAuth has it: RFC 6749, section 3.3.
+fn is_scope(text: &str) -> bool {
+    text.bytes()
+        .all(|byte| matches!(byte, 0x21 | 0x23..=0x5b | 0x5d..=0x7e))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use reqwest::header::HeaderMap;
+
+    use super::*;
+
+    /// What comes of an answer at 08:00:00.
+    fn judge(
+        status: u16,
+        headers: &[(&'static str, &'static str)],
+        body: &str,
+    ) -> Result<Token, String> {
+        let credentials = Credentials {
+            client_id: "id".to_owned(),
+            client_secret: "client-secret-7h3".into(),
+            audience: "https://acme.eu.auth0.com/api/v2/".to_owned(),
+        };
+        let clock: Clock = Arc::new(|| "2026-11-21T08:00:00Z".parse().unwrap());
+        let domain = Url::parse("https://acme.eu.auth0.com").unwrap();
+        let http = http::client(None).unwrap();
+        let source = TokenSource::new(http, &domain, credentials, clock);
+        let headers = headers.iter();
+        let answer = Answer {
+            status: StatusCode::from_u16(status).unwrap(),
+            headers: headers
+                .map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()))
+                .collect::<HeaderMap>(),
+            body: Bytes::copy_from_slice(body.as_bytes()),
+        };
+        let judged = source.judge(&answer, Instant::now());
+        judged.map_err(|error| error.to_string())
+    }
+
+    fn scope(json: &str) -> String {
+        let body = format!(r#"{{"access_token":"token-1234567","scope":{json}}}"#);
+        judge(200, &[], &body).unwrap().scope
+    }
+
+    #[tokio::test]
+    async fn a_scope_commands_no_terminal_and_repeats_no_credential() {
+        assert_eq!(scope(r#""read:logs read:users""#), "read:logs read:users");
+        let hostile =
+            r#""read:logs \u001b]0;owned\u0007\u001b[2J\nok         storage: \u202eforged""#;
+        assert_eq!(scope(hostile), "read:logs ok storage:");
+        assert_eq!(scope(r#""read:logs token-1234567""#), "");
+        assert_eq!(scope(r#""read:logs client%2Dsecret-7h3""#), "");
+        // In another form than the documented one, or in none.
+        assert_eq!(
+            scope(r#"["read:logs","read:users",1]"#),
+            "read:logs read:users"
+        );
+        assert_eq!(scope("null"), "");
+        assert_eq!(scope("{}"), "");
+    }
+
+    #[tokio::test]
+    async fn a_refusal_says_what_may_be_wrong_with_the_application() {
+        let body = r#"{"error":"access_denied","error_description":"Unauthorized"}"#;
+        let said = judge(401, &[], body).unwrap_err();
+        assert_eq!(
+            said,
+            "acme.eu.auth0.com refused the application (access_denied: Unauthorized); check \
+             CLIENT_ID and CLIENT_SECRET, that DOMAIN is the tenant they belong to, and that the \
+             authentication method in the Credentials tab of the application is Client Secret (Post)"
+        );
+    }
+
+    #[tokio::test]
+    async fn a_quota_that_is_used_up_is_told_with_its_end() {
+        let body = r#"{"error":"too_many_requests","error_description":"Client quota exceeded"}"#;
+        let said = |headers| judge(429, headers, body).unwrap_err();
+        let told = said(&[("retry-after", "3600")]);
+        let until = "acme.eu.auth0.com issues no token before 2026-11-21T09:00:00Z \
+                     (too_many_requests: Client quota exceeded); the next run after that goes on";
+        assert!(told.starts_with(until), "{told}");
+        assert!(told.contains("quota of tokens"), "{told}");
+        for headers in [&[][..], &[("retry-after", "18446744073709551615")]] {
+            let untold = said(headers);
+            let start = "acme.eu.auth0.com issues no token (too_many_requests";
+            assert!(untold.starts_with(start), "{untold}");
+        }
     }
 }

@@ -198,7 +198,9 @@ impl DataCollector {
         authorization: &SecretString,
     ) -> Result<(), DataCollectorError> {
         let host = self.host();
-        let excerpt = answer.excerpt(&[authorization]);
+        // The workspace's id before it is no secret, and the service's errors may name it.
+        let signature = authorization.expose_secret().rsplit(':').next();
+        let excerpt = answer.excerpt(&[&signature.unwrap_or_default().into()]);
         let hint = match answer.status {
             StatusCode::OK => return Ok(()),
             StatusCode::FORBIDDEN => {

@@ -14,14 +14,14 @@ use chrono::{DateTime, Utc};
 use reqwest::{RequestBuilder, StatusCode};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::value::RawValue;
 use tokio::time::Instant;
 use url::Url;
 
 use crate::clock::Clock;
 use crate::net::http::{self, Answer, SendError};
 use crate::net::retry::{Again, Deadline, Transient};
-use crate::net::token::{Token, TokenCache};
+use crate::net::token::{self, Token, TokenCache};
 
 /// Version of the platform's endpoint.
 const ENDPOINT_VERSION: &str = "2019-08-01";
@@ -154,9 +154,9 @@ struct ApplicationForm<'a> {
 struct Granted {
     access_token: SecretString,
     /// Seconds, from Entra ID.
-    expires_in: Option<Value>,
+    expires_in: Option<Box<RawValue>>,
     /// Seconds since 1970, from the platform.
-    expires_on: Option<Value>,
+    expires_on: Option<Box<RawValue>>,
 }
 
 #[derive(Deserialize)]
@@ -217,7 +217,7 @@ impl Identity {
             return Err(self.refusal(host, &answer));
         }
         let granted = serde_json::from_slice(&answer.body).ok();
-        let granted = granted.filter(|it: &Granted| !it.access_token.expose_secret().is_empty());
+        let granted = granted.filter(|it: &Granted| token::is_bearer(&it.access_token));
         let Some(granted) = granted else {
             let bytes = answer.body.len();
             return Err(IdentityError::NoToken { host, bytes });
@@ -320,20 +320,13 @@ impl Identity {
 
 impl Granted {
     fn life(&self, now: DateTime<Utc>) -> Option<Duration> {
-        if let Some(seconds) = self.expires_in.as_ref().and_then(number) {
-            return Some(Duration::from_secs(seconds));
+        let seconds = |it: &Option<Box<RawValue>>| token::seconds(it.as_deref()?);
+        if let Some(life) = seconds(&self.expires_in) {
+            return Some(life);
         }
-        let end = self.expires_on.as_ref().and_then(number)?;
-        let end = DateTime::from_timestamp(i64::try_from(end).ok()?, 0)?;
-        Some((end - now).to_std().unwrap_or_default())
-    }
-}
-
-/// A number, also where it is written as text.
-fn number(value: &Value) -> Option<u64> {
-    match value {
-        Value::String(text) => text.parse().ok(),
-        value => value.as_u64(),
+        let end = i64::try_from(seconds(&self.expires_on)?.as_secs()).ok()?;
+        let left = end.saturating_sub(now.timestamp());
+        Some(Duration::from_secs(u64::try_from(left).unwrap_or_default()))
     }
 }
 
@@ -382,7 +375,7 @@ mod tests {
             life(r#"{"access_token":"t","expires_in":"3599"}"#),
             Some(3_599)
         );
-        // One that has ended is not kept.
+        // Whatever the machine's clock has of it.
         assert_eq!(life(r#"{"access_token":"t","expires_on":"1"}"#), Some(0));
         assert_eq!(life(r#"{"access_token":"t","expires_on":"soon"}"#), None);
         assert_eq!(life(r#"{"access_token":"t"}"#), None);

@@ -11,10 +11,14 @@ use bytes::{Bytes, BytesMut};
 use chrono::{DateTime, TimeDelta, Utc};
 use reqwest::header::{CONTENT_ENCODING, DATE, HeaderMap, LOCATION, RETRY_AFTER};
 use reqwest::{NoProxy, RequestBuilder, Response, StatusCode};
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::SecretString;
 use url::{Host, Url};
 
+pub use self::excerpt::{excerpt, repeats};
 use crate::net::retry::{Again, Deadline};
+
+mod decode;
+mod excerpt;
 
 /// Time for a TCP connection and its TLS handshake.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -22,10 +26,12 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const READ_TIMEOUT: Duration = Duration::from_secs(30);
 /// Time for a request and its whole answer.
 const REQUEST_TIMEOUT: Duration = Duration::from_mins(1);
-/// Bytes of an answer that are read: far above 100 records, far below what hurts the process.
-const MAX_ANSWER: usize = 64 * 1024 * 1024;
-/// Characters of an unexpected answer that an error quotes.
-const EXCERPT: usize = 300;
+/// Bytes of a page that are read: far above 100 usual records, far below what hurts the process.
+pub const MAX_PAGE: usize = 64 * 1024 * 1024;
+/// Bytes of any other answer that are read: a token, an acknowledgement, an error.
+const MAX_ANSWER: usize = 64 * 1024;
+/// Encodings by name; another one is not repeated, as nobody knows what is in it.
+const ENCODINGS: [&str; 6] = ["br", "compress", "deflate", "gzip", "x-gzip", "zstd"];
 
 /// A proxy for `https`, as the environment names it.
 ///
@@ -94,74 +100,119 @@ pub enum SendError {
     /// The run's time was over before the answer came.
     #[error("no answer before the run's time was over")]
     OutOfTime,
-    /// The answer is larger than any that this program can expect.
-    #[error("the answer is over {MAX_ANSWER} bytes")]
-    TooLarge,
+    /// The answer is a success, and larger than this many bytes, which are all that is read.
+    #[error("the answer is over {0} bytes")]
+    TooLarge(usize),
     /// The answer is a success, but nothing that can be read.
     #[error("the answer is compressed ({0}), which was not asked for")]
-    Compressed(String),
+    Compressed(&'static str),
 }
 
 impl SendError {
+    /// Whether time was what was missing: a smaller answer may come.
+    #[must_use]
+    pub fn is_time_out(&self) -> bool {
+        match self {
+            Self::NoAnswer(error) => error.is_timeout(),
+            Self::OutOfTime => true,
+            Self::Connect(_) | Self::TooLarge(_) | Self::Compressed(_) => false,
+        }
+    }
+
     /// A request that may have arrived is sent again too: reading twice is harmless, and a
     /// duplicate is better than a loss.
     #[must_use]
     pub fn again(&self) -> Again {
         match self {
             Self::Connect(_) | Self::NoAnswer(_) => Again::Soon,
-            Self::OutOfTime | Self::TooLarge | Self::Compressed(_) => Again::Never,
+            Self::OutOfTime | Self::TooLarge(_) | Self::Compressed(_) => Again::Never,
         }
     }
 }
 
-/// Sends a request and reads the whole answer, whatever its status.
+/// Sends a request and reads the whole answer, whatever its status, if it is a small one. Of an
+/// error only the beginning is read: the status says most of it.
 pub async fn send(request: RequestBuilder, deadline: Deadline) -> Result<Answer, SendError> {
-    let (answer, body_read) = bounded(request, deadline).await?;
+    send_for_at_most(MAX_ANSWER, request, deadline).await
+}
+
+/// The same, where the answer may have as many bytes as a page of records: [`MAX_PAGE`].
+pub async fn send_for_page(
+    request: RequestBuilder,
+    deadline: Deadline,
+) -> Result<Answer, SendError> {
+    send_for_at_most(MAX_PAGE, request, deadline).await
+}
+
+async fn send_for_at_most(
+    limit: usize,
+    request: RequestBuilder,
+    deadline: Deadline,
+) -> Result<Answer, SendError> {
+    let (answer, body_read) = bounded(request, limit, deadline).await?;
+    if !answer.status.is_success() {
+        return Ok(answer);
+    }
     body_read?;
     match answer.encoding() {
-        // Of a failure the status is enough.
-        Some(encoding) if answer.status.is_success() => Err(SendError::Compressed(encoding)),
-        _ => Ok(answer),
+        Some(encoding) => Err(SendError::Compressed(encoding)),
+        None => Ok(answer),
     }
 }
 
 /// Sends a request whose answer is the status, and the body no more than its explanation: where
-/// the body breaks off, what came of it will do.
+/// the body breaks off or is too long, what came of it will do.
 pub async fn send_for_status(
     request: RequestBuilder,
     deadline: Deadline,
 ) -> Result<Answer, SendError> {
-    let (answer, _) = bounded(request, deadline).await?;
+    let (answer, _) = bounded(request, MAX_ANSWER, deadline).await?;
     Ok(answer)
 }
 
 /// An answer, and whether its body was read to its end.
 type Exchanged = (Answer, Result<(), SendError>);
 
-async fn bounded(request: RequestBuilder, deadline: Deadline) -> Result<Exchanged, SendError> {
-    tokio::time::timeout_at(deadline.for_answers(), exchange(request))
+async fn bounded(
+    request: RequestBuilder,
+    limit: usize,
+    deadline: Deadline,
+) -> Result<Exchanged, SendError> {
+    let exchanged = async { Ok(read(request.send().await.map_err(classify)?, limit).await) };
+    tokio::time::timeout_at(deadline.for_answers(), exchanged)
         .await
         .unwrap_or(Err(SendError::OutOfTime))
 }
 
-async fn exchange(request: RequestBuilder) -> Result<Exchanged, SendError> {
-    let mut response = request.send().await.map_err(classify)?;
+/// Reads so many bytes of an answer, and of an error no more than [`MAX_ANSWER`].
+async fn read(mut response: Response, limit: usize) -> Exchanged {
+    let status = response.status();
+    let limit = if status.is_success() {
+        limit
+    } else {
+        limit.min(MAX_ANSWER)
+    };
     let mut body = BytesMut::new();
-    let body_read = read_body(&mut response, &mut body).await;
+    let body_read = read_body(&mut response, &mut body, limit).await;
     let answer = Answer {
-        status: response.status(),
+        status,
         headers: std::mem::take(response.headers_mut()),
         body: body.freeze(),
     };
-    Ok((answer, body_read))
+    (answer, body_read)
 }
 
-async fn read_body(response: &mut Response, body: &mut BytesMut) -> Result<(), SendError> {
+async fn read_body(
+    response: &mut Response,
+    body: &mut BytesMut,
+    limit: usize,
+) -> Result<(), SendError> {
     while let Some(chunk) = response.chunk().await.map_err(classify)? {
-        if body.len() + chunk.len() > MAX_ANSWER {
-            return Err(SendError::TooLarge);
+        let room = limit - body.len();
+        body.extend_from_slice(&chunk[..chunk.len().min(room)]);
+        if chunk.len() > room {
+            return Err(SendError::TooLarge(limit));
         }
-        body.extend_from_slice(&chunk);
     }
     Ok(())
 }
@@ -190,10 +241,13 @@ impl Answer {
     }
 
     /// How the body is compressed, if it is.
-    fn encoding(&self) -> Option<String> {
-        let encoding = self.header(CONTENT_ENCODING.as_str())?.trim();
+    fn encoding(&self) -> Option<&'static str> {
+        let encoding = self.headers.get(CONTENT_ENCODING)?;
+        let encoding = encoding.to_str().unwrap_or("?").trim();
         let is_none = encoding.is_empty() || encoding.eq_ignore_ascii_case("identity");
-        (!is_none).then(|| encoding.chars().take(EXCERPT).collect())
+        let is_known = |it: &&&str| it.eq_ignore_ascii_case(encoding);
+        let known = || ENCODINGS.iter().find(is_known).copied();
+        (!is_none).then(|| known().unwrap_or("in a way of its own"))
     }
 
     /// `Retry-After` in seconds. Its other form, a date, is not used by these services.
@@ -216,42 +270,21 @@ impl Answer {
         }
     }
 
-    /// Where a redirect points, without its query; `None` where the answer is none.
+    /// Where a redirect points, without its query and without `secrets`; `None` where the answer is
+    /// none.
     #[must_use]
-    pub fn redirect(&self) -> Option<String> {
-        let location = self.header(LOCATION.as_str())?;
+    pub fn redirect(&self, secrets: &[&SecretString]) -> Option<String> {
+        let location = String::from_utf8_lossy(self.headers.get(LOCATION)?.as_bytes());
         let target = location.split(['?', '#']).next().unwrap_or_default();
         self.status
             .is_redirection()
-            .then(|| target.chars().take(EXCERPT).collect())
+            .then(|| excerpt(target, secrets))
     }
 
     /// The [`excerpt`] of the body.
     #[must_use]
     pub fn excerpt(&self, secrets: &[&SecretString]) -> String {
         excerpt(&String::from_utf8_lossy(&self.body), secrets)
-    }
-}
-
-/// The beginning of what a service said on one line, for an error, with `secrets` blotted out: a
-/// proxy may answer with the request it was sent.
-#[must_use]
-pub fn excerpt(said: &str, secrets: &[&SecretString]) -> String {
-    let mut text = said.to_owned();
-    for secret in secrets.iter().map(|secret| secret.expose_secret()) {
-        if !secret.is_empty() {
-            text = text.replace(secret, "***");
-        }
-    }
-    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    // A terminal would take some of these for commands.
-    let line = line.replace(char::is_control, "\u{fffd}");
-    if line.is_empty() {
-        return "an empty body".to_owned();
-    }
-    match line.char_indices().nth(EXCERPT) {
-        Some((end, _)) => format!("{}…", &line[..end]),
-        None => line,
     }
 }
 
@@ -323,40 +356,66 @@ mod tests {
     }
 
     #[test]
-    fn an_excerpt_is_one_short_line_without_secrets() {
+    fn the_body_is_what_is_quoted() {
         let secret = SecretString::from("hunter2");
         let echo = answer(400, &[], "<html>\n\n  client_secret=hunter2\r\n</html>");
-        assert_eq!(echo.excerpt(&[&secret]), "<html> client_secret=*** </html>");
-        let long = Answer {
-            body: Bytes::from("é".repeat(301)),
-            ..answer(400, &[], "")
-        };
-        assert_eq!(long.excerpt(&[]), format!("{}…", "é".repeat(300)));
-    }
-
-    #[test]
-    fn an_excerpt_shows_what_is_no_text_as_such_and_says_when_there_is_nothing() {
+        assert_eq!(
+            echo.excerpt(&[&secret]),
+            "(withheld: it repeats a credential)"
+        );
+        assert_eq!(echo.excerpt(&[]), "<html> client_secret=hunter2 </html>");
         let binary = answer(400, &[], "\u{1f}\u{8b}\u{1b}[31m");
         assert_eq!(binary.excerpt(&[]), "\u{fffd}\u{fffd}\u{fffd}[31m");
-        assert_eq!(answer(500, &[], " \n").excerpt(&[]), "an empty body");
+    }
+
+    /// What is read of an answer with so many bytes.
+    async fn read_of(status: u16, bytes: usize, limit: usize) -> Result<usize, String> {
+        let response = axum::http::Response::builder().status(status);
+        let response = response.body("x".repeat(bytes)).unwrap();
+        let (answer, body_read) = read(response.into(), limit).await;
+        assert!(answer.body.iter().all(|byte| *byte == b'x'));
+        body_read
+            .map(|()| answer.body.len())
+            .map_err(|error| format!("{} read: {error}", answer.body.len()))
+    }
+
+    #[tokio::test]
+    async fn no_more_is_read_of_an_answer_than_it_can_need() {
+        assert_eq!(read_of(200, 5, 5).await, Ok(5));
+        let too_large = Err("5 read: the answer is over 5 bytes".to_owned());
+        assert_eq!(read_of(200, 6, 5).await, too_large);
+        // Of an error 64 KB, also where a page was asked for.
+        assert_eq!(read_of(200, 65_537, MAX_PAGE).await, Ok(65_537));
+        assert_eq!(read_of(503, 65_536, MAX_PAGE).await, Ok(65_536));
+        let cut = Err("65536 read: the answer is over 65536 bytes".to_owned());
+        assert_eq!(read_of(503, 65_537, MAX_PAGE).await, cut);
+        assert_eq!(read_of(302, 65_537, MAX_PAGE).await, cut);
     }
 
     #[test]
     fn a_compressed_answer_is_told_from_a_plain_one() {
         let encoding = |value| answer(200, &[("content-encoding", value)], "").encoding();
-        assert_eq!(encoding("gzip").as_deref(), Some("gzip"));
+        assert_eq!(encoding(" GZip "), Some("gzip"));
+        // It could be anything, a credential or a command for a terminal.
+        for value in ["gzip, br", "Bearer secret", "\u{fc}"] {
+            assert_eq!(encoding(value), Some("in a way of its own"), "{value}");
+        }
         assert_eq!(encoding("identity"), None);
         assert_eq!(answer(200, &[], "").encoding(), None);
     }
 
     #[test]
-    fn a_redirect_is_named_without_its_query() {
-        let moved = answer(302, &[("location", "https://elsewhere/login?state=s")], "");
-        assert_eq!(moved.redirect().unwrap(), "https://elsewhere/login");
-        assert_eq!(
-            answer(200, &[("location", "https://x/")], "").redirect(),
-            None
-        );
+    fn a_redirect_is_named_without_its_query_and_without_a_credential() {
+        let moved = |to| answer(302, &[("location", to)], "").redirect(&[&"hunter2".into()]);
+        let to = moved("https://elsewhere/login?state=s").unwrap();
+        assert_eq!(to, "https://elsewhere/login");
+        let withheld = "(withheld: it repeats a credential)";
+        for to in ["https://elsewhere/hunter2", "https://%68unter2@elsewhere/#"] {
+            assert_eq!(moved(to).unwrap(), withheld, "{to}");
+        }
+        assert_eq!(moved("\u{9b}31m").unwrap(), "\u{fffd}31m");
+        let no_redirect = answer(200, &[("location", "https://x/")], "");
+        assert_eq!(no_redirect.redirect(&[]), None);
     }
 
     proptest! {
@@ -377,17 +436,6 @@ mod tests {
             let text = String::from_utf8_lossy(&value);
             let number = text.trim().trim_start_matches('+').parse::<u64>().ok();
             prop_assert_eq!(busy.retry_after().map(|it| it.as_secs()), number);
-        }
-
-        #[test]
-        fn an_excerpt_of_anything_is_one_short_line(body in any::<Vec<u8>>()) {
-            let answer = Answer {
-                body: body.into(),
-                ..answer(400, &[], "")
-            };
-            let excerpt = answer.excerpt(&[]);
-            prop_assert!(!excerpt.is_empty() && excerpt.chars().count() <= EXCERPT + 1);
-            prop_assert!(!excerpt.contains(char::is_control));
         }
     }
 }

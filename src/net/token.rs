@@ -6,16 +6,21 @@
 use std::time::Duration;
 
 use secrecy::{ExposeSecret as _, SecretString};
+use serde_json::value::RawValue;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 /// A token is renewed when a tenth of its life is left, but no earlier than this before its end.
 const RENEW_AHEAD: Duration = Duration::from_mins(10);
-/// No token is used for longer: the longest life that Auth0 lets a tenant choose, and more than
-/// Microsoft gives.
-const LONGEST_LIFE: Duration = Duration::from_hours(30 * 24);
+/// No token is used for longer, whatever is said of it: what Auth0 and Microsoft issue by default.
+const LONGEST_LIFE: Duration = Duration::from_hours(24);
 /// The life of a token that does not tell: shorter than any that is issued by default.
 const UNKNOWN_LIFE: Duration = Duration::from_hours(1);
+/// A token that was issued just now and is said to be over is used for so long, rather than one for
+/// each request. If it is no good, the service says so.
+const SHORTEST_USE: Duration = Duration::from_mins(1);
+/// Bytes of a token: more than any header that is taken.
+const LONGEST_TOKEN: usize = 16 * 1024;
 
 /// A token and what its issuer said of it.
 #[derive(Clone, Debug)]
@@ -74,9 +79,30 @@ impl TokenCache {
     }
 }
 
+/// Whether a text can stand in a header as a bearer token: RFC 6750, section 2.1.
+#[must_use]
+pub fn is_bearer(token: &SecretString) -> bool {
+    let token = token.expose_secret();
+    let letters = token.trim_end_matches('=');
+    let is_letter = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~+/".contains(&byte);
+    !letters.is_empty() && token.len() <= LONGEST_TOKEN && letters.bytes().all(is_letter)
+}
+
+/// Seconds as an issuer writes them: a number, or one in a text. Less than none is none, and more
+/// than ten thousand years are as many.
+#[must_use]
+pub fn seconds(json: &RawValue) -> Option<Duration> {
+    let text = json.get().trim_matches('"').trim();
+    let seconds: f64 = text.parse().ok()?;
+    Duration::try_from_secs_f64(seconds.clamp(0.0, 3.2e11)).ok()
+}
+
 /// How long a token with this life is used.
 fn use_for(life: Option<Duration>) -> Duration {
     let life = life.unwrap_or(UNKNOWN_LIFE).min(LONGEST_LIFE);
+    if life.is_zero() {
+        return SHORTEST_USE;
+    }
     life.saturating_sub(RENEW_AHEAD.min(life / 10))
 }
 
@@ -100,9 +126,12 @@ mod tests {
         let cases = [
             (Some(86_400), 86_400 - 600),
             (Some(100), 90),
-            (Some(0), 0),
             (None, 3_600 - 360),
-            (Some(u64::MAX), 30 * 86_400 - 600),
+            (Some(10), 9),
+            // What is over at once is used for a minute, and nothing for more than a day.
+            (Some(0), 60),
+            (Some(86_401), 86_400 - 600),
+            (Some(u64::MAX), 86_400 - 600),
         ];
         for (life, seconds) in cases {
             assert_eq!(
@@ -110,6 +139,52 @@ mod tests {
                 Duration::from_secs(seconds),
                 "{life:?}"
             );
+        }
+    }
+
+    #[test]
+    fn a_bearer_token_has_the_letters_of_one() {
+        for (token, is_token) in [
+            ("t", true),
+            ("aZ09-._~+/==", true),
+            ("eyJh.eyJh.c2ln", true),
+            ("", false),
+            ("==", false),
+            ("a=b", false),
+            ("a b", false),
+            ("a\r\nb", false),
+            ("a\nb", false),
+            ("ü", false),
+            ("a\"b", false),
+        ] {
+            assert_eq!(is_bearer(&token.into()), is_token, "{token:?}");
+        }
+        assert!(is_bearer(&"a".repeat(16_384).into()));
+        assert!(!is_bearer(&"a".repeat(16_385).into()));
+    }
+
+    #[test]
+    fn seconds_are_read_in_every_form_in_which_issuers_write_them() {
+        let longest = Some(320_000_000_000);
+        for (json, expected) in [
+            ("86400", Some(86_400)),
+            ("86400.5", Some(86_400)),
+            ("\"86400\"", Some(86_400)),
+            ("\" 86400 \"", Some(86_400)),
+            ("0", Some(0)),
+            ("-5", Some(0)),
+            ("\"-5\"", Some(0)),
+            ("1e400", longest),
+            ("18446744073709551616", longest),
+            ("null", None),
+            ("true", None),
+            ("\"soon\"", None),
+            ("\"NaN\"", None),
+            ("[1]", None),
+        ] {
+            let json: &RawValue = serde_json::from_str(json).unwrap();
+            let read = seconds(json).map(|it| it.as_secs());
+            assert_eq!(read, expected, "{json}");
         }
     }
 

@@ -4,6 +4,7 @@
 use bytes::Bytes;
 use serde_json::{Value, json};
 use simulator::host::State;
+use simulator::tenant::{Options, SyntheticIds};
 use simulator::{Fault, FunctionsHost};
 
 use crate::world::{FUNCTION, Sink, World, for_each_destination, now, numbers};
@@ -115,6 +116,28 @@ fn odd_answers() -> Vec<Case> {
             Delivery(3),
         ),
         (
+            "an error with a body of 70 MB",
+            |_| Fault::answer(503, &"x".repeat(70_000_000)),
+            // Of which the beginning is enough; it is tried again.
+            Delivery(3),
+        ),
+        (
+            "more elements than were asked for",
+            |_| answer(format!("[0{}]", ",0".repeat(1_000_000)), &[]),
+            Error("sent more than 1000 records at once, where 100 were asked for"),
+        ),
+        (
+            "an error about the token",
+            |_| {
+                let error = json!({"statusCode": 400, "error": "Bad Request",
+                                   "message": "Bad HTTP authentication header format",
+                                   "errorCode": "Bearer"});
+                Fault::answer(400, &error.to_string())
+            },
+            // With another one.
+            Delivery(3),
+        ),
+        (
             "nothing",
             |_| answer("", &[]),
             Error("cannot be read (an empty body): "),
@@ -164,7 +187,8 @@ fn odd_pages() -> Vec<Case> {
                     record.remove("log_id");
                 })
             },
-            DeadLetter,
+            // The tenant has more, and there is nothing to read on after.
+            Error("reading does not get on: no record"),
         ),
         (
             "records without a date",
@@ -195,7 +219,7 @@ fn odd_pages() -> Vec<Case> {
                 let id = format!("90020010101{:045}", 0);
                 json(&json!([{"log_id": id, "date": "2001-01-01T00:00:00Z"}]))
             },
-            Delivery(0),
+            Error("reading does not get on: of the records after 900"),
         ),
     ]
 }
@@ -209,6 +233,21 @@ fn token_answers() -> Vec<(Fault, &'static str)> {
         (answer(r#"{"access_token":"a"#, &[]), something_else),
         (answer([0xff; 9].to_vec(), &[]), something_else),
         (json(&json!([])), something_else),
+        (
+            json(&json!({"access_token": "a\r\nb", "expires_in": 2_592_000})),
+            "something else: an access_token that no bearer token can be",
+        ),
+        (
+            json(&json!({"access_token": "a".repeat(16_385)})),
+            "something else: an access_token that no bearer token can be",
+        ),
+        (
+            answer(
+                format!(r#"{{"access_token":"{}"}}"#, "a".repeat(65_536)),
+                &[],
+            ),
+            "the answer is over 65536 bytes",
+        ),
         (json(&json!({"access_token": null})), something_else),
         (json(&json!({"error": "invalid_request"})), something_else),
         (
@@ -224,17 +263,30 @@ struct Process {
     host: FunctionsHost,
     /// Seconds ago that the last record was stored.
     next: i64,
+    budget_ms: u64,
 }
 
 impl Process {
     async fn start(sink: Sink) -> Self {
-        let mut world = World::start_for(sink).await;
-        world.set("RUN_BUDGET", &format!("{BUDGET_MS}ms"));
+        Self::in_world(World::start_for(sink).await).await
+    }
+
+    async fn with(options: Options) -> Self {
+        Self::in_world(World::with(options).await).await
+    }
+
+    async fn in_world(world: World) -> Self {
+        Self::with_budget(world, BUDGET_MS).await
+    }
+
+    async fn with_budget(mut world: World, budget_ms: u64) -> Self {
+        world.set("RUN_BUDGET", &format!("{budget_ms}ms"));
         let host = world.host().await;
         let mut process = Self {
             world,
             host,
             next: 3_300,
+            budget_ms,
         };
         process.add(3);
         process.good_run(3).await;
@@ -253,6 +305,14 @@ impl Process {
         records.collect()
     }
 
+    /// Adds a record of so many bytes behind all others, and answers with its id.
+    fn add_large(&mut self, bytes: usize) -> String {
+        self.next -= 1;
+        let stored = now() - chrono::Duration::seconds(self.next);
+        let record = json!({"date": stored, "type": "w"});
+        self.world.tenant.add_large(record, bytes, stored)
+    }
+
     /// Makes a run, and answers with its report, whether it failed or not.
     async fn run(&self, name: &str) -> Value {
         let timer = json!({"Data": {"timer": {}}, "Metadata": {}}).to_string();
@@ -262,7 +322,7 @@ impl Process {
         let has_errors = report["errors"] != json!([]);
         assert_eq!(status, if has_errors { 500 } else { 200 }, "{name}");
         let [elapsed] = numbers(&report, ["elapsed_ms"]);
-        assert!(elapsed < BUDGET_MS + GRACE_MS, "{name}: {report}");
+        assert!(elapsed < self.budget_ms + GRACE_MS, "{name}: {report}");
         assert_eq!(self.host.state(), State::Running(1), "{name}");
         report
     }
@@ -370,4 +430,156 @@ async fn headers_that_stay_too_large_end_the_run() {
     assert_error(&report, "large headers", "message head is too large");
     process.world.tenant.stop_failing();
     process.good_run(3).await;
+}
+
+#[tokio::test]
+async fn a_tenant_that_returns_fewer_records_than_were_asked_for_is_read_to_its_end() {
+    let mut process = Process::with(Options {
+        largest_page: 50,
+        token_events: false,
+        ..Options::default()
+    })
+    .await;
+    process.add(850);
+    // 17 pages and the empty one.
+    let before = process.world.tenant.log_requests();
+    process.good_run(850).await;
+    assert_eq!(process.world.tenant.log_requests() - before, 18);
+    // A quiet run is one request.
+    process.good_run(0).await;
+    assert_eq!(process.world.tenant.log_requests() - before, 19);
+    // And so is one that reads to the present.
+    process.next = 20;
+    process.add(3);
+    process.good_run(3).await;
+    assert_eq!(process.world.tenant.log_requests() - before, 20);
+}
+
+#[tokio::test]
+async fn a_search_that_returns_fewer_records_than_were_asked_for_finds_the_smallest_id() {
+    let world = World::with(Options {
+        largest_page: 2,
+        synthetic_ids: SyntheticIds::Rejected,
+        token_events: false,
+        ..Options::default()
+    })
+    .await;
+    // The last one by date is the first one by id.
+    let at = |seconds: i64| now() - chrono::Duration::seconds(3_000 - seconds);
+    for (dated, stored) in [(0, 9), (1, 8), (2, 7), (3, 6), (4, 5)] {
+        world.tenant.add(json!({"date": at(dated)}), at(stored));
+    }
+    let report = world.poll().await;
+    assert_eq!(numbers(&report, ["delivered"]), [5], "{report}");
+    world.assert_all_landed_once();
+}
+
+#[tokio::test]
+async fn an_id_of_another_prefix_hides_no_record_of_a_first_reading() {
+    for synthetic_ids in [SyntheticIds::Taken, SyntheticIds::Rejected] {
+        let world = World::with(Options {
+            synthetic_ids,
+            token_events: false,
+            ..Options::default()
+        })
+        .await;
+        // It is the first one by date, and the last one by id.
+        let stored = now() - chrono::Duration::seconds(3_000);
+        let odd = format!("901{}{:033}", stored.format("%Y%m%d%H%M%S%6f"), 7);
+        let record = json!({"date": stored, "type": "f"});
+        world.tenant.add_as(&odd, record);
+        let stored = stored + chrono::Duration::seconds(1);
+        let record = json!({"date": stored, "type": "s"});
+        world.tenant.add(record, stored);
+        world.poll().await;
+        world.assert_all_landed_once();
+    }
+}
+
+#[tokio::test]
+async fn of_large_records_fewer_are_asked_for() {
+    let mut process = Process::with_budget(World::start().await, 60_000).await;
+    for _ in 0..100 {
+        process.add_large(700_000);
+    }
+    process.next -= 10;
+    process.add(100);
+    let report = process.run("large records").await;
+    assert_eq!(report["errors"], json!([]));
+    assert_eq!(report["caught_up"], true);
+    assert_eq!(numbers(&report, ["fetched"]), [200], "{report}");
+    process.add(3);
+    process.good_run(3).await;
+}
+
+#[tokio::test]
+async fn a_record_that_is_too_large_alone_is_passed_and_its_row_says_so() {
+    let mut process = Process::with_budget(World::start().await, 60_000).await;
+    process.add(3);
+    let large = process.add_large(68_000_000);
+    process.add(3);
+    let report = process.run("a large record").await;
+    assert_eq!(report["errors"], json!([]));
+    assert_eq!(numbers(&report, ["delivered"]), [7], "{report}");
+    let rows = process.world.table().rows;
+    let row = rows.iter().find(|row| row["log_id_s"] == *large);
+    let row = json!(row).to_string();
+    assert!(row.contains("larger than 67108864 bytes"), "{row}");
+    assert!(row.contains("\"w\""), "{row}");
+    process.add(3);
+    process.good_run(3).await;
+}
+
+#[tokio::test]
+async fn a_record_that_is_too_large_and_cannot_be_passed_is_named_by_the_one_before_it() {
+    let world = World::with(Options {
+        ignores_fields: true,
+        token_events: false,
+        ..Options::default()
+    });
+    let mut process = Process::with_budget(world.await, 60_000).await;
+    process.add(3);
+    process.add_large(68_000_000);
+    let report = process.run("a large record").await;
+    let last = report["last_log_id"].as_str().unwrap();
+    let error = format!("the record after {last} is larger than 67108864 bytes");
+    assert_error(&report, "a large record", &error);
+    assert_eq!(numbers(&report, ["delivered"]), [3]);
+}
+
+#[tokio::test]
+async fn a_permission_that_is_granted_later_counts_from_the_next_run_on() {
+    let mut process = Process::start(Sink::LogAnalytics).await;
+    process.add(3);
+    process.world.tenant.grant("read:users");
+    process.world.tenant.revoke_tokens();
+    let report = process.run("without permission").await;
+    assert_error(&report, "without permission", "Insufficient scope");
+    process.world.tenant.grant("read:logs");
+    process.good_run(3).await;
+}
+
+#[tokio::test]
+async fn whatever_a_token_s_life_is_said_to_be_it_is_used_for_more_than_one_page() {
+    for life in [
+        "86400",
+        "0",
+        "-5",
+        "1e400",
+        "1e15",
+        "\"86400\"",
+        "\"soon\"",
+        "null",
+        "[]",
+    ] {
+        let mut process = Process::with(Options {
+            told_life: Some(life.to_owned()),
+            token_events: false,
+            ..Options::default()
+        })
+        .await;
+        process.add(250);
+        process.good_run(250).await;
+        assert_eq!(process.world.tenant.token_requests(), 1, "{life}");
+    }
 }

@@ -245,25 +245,21 @@ async fn a_service_that_answers_with_what_it_was_sent_gives_nothing_away() {
     let host = world.host().await;
     let sent = format!("you sent client_secret={}", world.tenant.secrets()[0]);
     let denied = json!({"error": "access_denied", "error_description": sent}).to_string();
-    for (body, telling) in [
-        (&sent, ": you sent client_secret=***"),
-        (&denied, "access_denied: you sent client_secret=***"),
-    ] {
+    let withheld = "answered 400 Bad Request to the request for a token: (withheld: it repeats a";
+    for body in [&sent, &denied] {
         world.tenant.fail_tokens([Fault::answer(400, body)]);
         host.fire(FUNCTION).await.failure();
-        host.wait_for_line(Level::Error, telling).await;
+        host.wait_for_line(Level::Error, withheld).await;
     }
 
     host.fire(FUNCTION).await.report();
     let sent = format!("Authorization: Bearer {}", world.tenant.secrets()[1]);
     let error = json!({"message": format!("not by {sent}")}).to_string();
-    for (body, telling) in [
-        (&sent, ": Authorization: Bearer ***"),
-        (&error, ": not by Authorization: Bearer ***"),
-    ] {
+    let withheld = "answered 405 Method Not Allowed: (withheld: it repeats a credential)";
+    for body in [&sent, &error] {
         world.tenant.fail_logs([Fault::answer(405, body)]);
         host.fire(FUNCTION).await.failure();
-        host.wait_for_line(Level::Error, telling).await;
+        host.wait_for_line(Level::Error, withheld).await;
     }
 }
 

@@ -70,23 +70,16 @@ impl Refusal {
             letters && !code.is_empty() && code.len() <= LONGEST_CODE
         };
         let code = code.filter(is_code).map(str::to_owned);
-        let said = match (answer.redirect(), element(&body, "Message")) {
+        let said = match (answer.redirect(secrets), element(&body, "Message")) {
             (Some(target), _) => format!("it redirects to {target}"),
             // The request's id and the time follow on lines of their own.
             (None, Some(message)) => message.lines().next().unwrap_or_default().to_owned(),
             (None, None) => body.into_owned(),
         };
-        let clean = http::excerpt(&said, secrets);
-        let repeats_secret = clean != http::excerpt(&said, &[]);
         Self {
             status: answer.status,
-            // Whoever repeats a secret in this place has it masked.
-            code: code.filter(|code| http::excerpt(code, secrets) == *code),
-            said: if repeats_secret {
-                "what it said repeats what opens the account, so it is left out".to_owned()
-            } else {
-                clean
-            },
+            code: code.filter(|code| !http::repeats(code, secrets)),
+            said: http::excerpt(&said, secrets),
             again: answer.again(),
         }
     }

@@ -14,7 +14,7 @@ use object_store::client::{
     HttpResponseBody, HttpService,
 };
 use reqwest::header::{AUTHORIZATION, CONTENT_LENGTH};
-use secrecy::{ExposeSecret as _, SecretString};
+use secrecy::SecretString;
 
 use super::refusal::Refusal;
 use super::tokens::Tokens;
@@ -23,8 +23,6 @@ use crate::storage::LARGEST;
 
 /// Bytes of a failure that are read: an error of Azure has some hundred.
 const LARGEST_REFUSAL: usize = 64 * 1024;
-/// Letters of a secret's piece that is looked for by itself: too many to be a word by chance.
-const SHORTEST_PIECE: usize = 6;
 
 /// This program's own HTTP client, with its time-outs and without redirects.
 #[derive(Clone, Debug)]
@@ -66,7 +64,7 @@ impl Wire {
             headers: head.headers,
             body: body.unwrap_or_default(),
         };
-        let mut refusal = Refusal::read(&answer, &secrets.all().iter().collect::<Vec<_>>());
+        let mut refusal = Refusal::read(&answer, &secrets.all());
         if let (Some(tokens), Some(token)) = (&self.tokens, &secrets.token)
             && refusal.is_about_credential()
         {
@@ -126,20 +124,8 @@ impl Secrets {
         }
     }
 
-    /// All of them, and their longer pieces: whoever repeats one may have escaped what stands
-    /// between the pieces.
-    fn all(&self) -> Vec<SecretString> {
-        let whole = || self.token.iter().chain(&self.signatures);
-        let pieces = whole().flat_map(|secret| {
-            let pieces = secret
-                .expose_secret()
-                .split(|it: char| !it.is_ascii_alphanumeric());
-            pieces.filter(|it| it.len() >= SHORTEST_PIECE)
-        });
-        whole()
-            .cloned()
-            .chain(pieces.map(SecretString::from))
-            .collect()
+    fn all(&self) -> Vec<&SecretString> {
+        self.token.iter().chain(&self.signatures).collect()
     }
 }
 

@@ -18,7 +18,7 @@ use crate::issuer::Issuer;
 use crate::server::{Counter, Fault, Faults, Server};
 
 const HEADER: &str = "simulated-identity-header-5f4e3d2c1b0a";
-const CORRELATION_ID: &str = "6f1d2c3b-0a9e-4d8c-8b7a-5e4f3d2c1b0a";
+const CORRELATION_ID: &str = "6f1d2c3b-0a9e-4d8c-8b7a-91c7e05a64d8";
 
 /// What an app's identity is.
 #[derive(Clone, Debug)]

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::Router;
 use axum::body::Bytes;
-use axum::extract::{Query, State};
+use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
@@ -26,6 +26,8 @@ const DOMAIN: &str = "acme.eu.auth0.com";
 const LARGEST_PAGE: usize = 100;
 const DEFAULT_PAGE: usize = 50;
 const SEARCH_LIMIT: usize = 1_000;
+/// The field that says how large a record is.
+const BYTES: &str = "simulated_bytes";
 
 /// What the tenant makes of an id that it never issued, as reading from a time needs it.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -62,10 +64,16 @@ pub struct Options {
     pub token_events: bool,
     /// Seconds that a token lives.
     pub token_life: i64,
-    /// The scopes of a token.
+    /// What it says of that instead of the truth, as JSON.
+    pub told_life: Option<String>,
+    /// The scopes of a token, until others are [granted](Tenant::grant).
     pub scope: &'static str,
     /// The Management API's identifier.
     pub audience: &'static str,
+    /// Whether a search for some fields only answers with all of them.
+    pub ignores_fields: bool,
+    /// Records that it returns at once, even where more are asked for.
+    pub largest_page: usize,
     /// Requests in the bucket, and requests a minute that fill it again.
     pub rate_limit: (u64, u64),
 }
@@ -77,8 +85,11 @@ impl Default for Options {
             synthetic_ids: SyntheticIds::Taken,
             token_events: true,
             token_life: 86_400,
+            told_life: None,
             scope: "read:logs read:logs_users",
             audience: "https://acme.eu.auth0.com/api/v2/",
+            ignores_fields: false,
+            largest_page: LARGEST_PAGE,
             // Out of the way; a test of the limit sets its own.
             rate_limit: (1_000, 60_000),
         }
@@ -107,11 +118,20 @@ struct Log {
     generator: Generator,
     records: BTreeMap<String, Value>,
     issued: HashSet<String>,
-    tokens: HashMap<String, DateTime<Utc>>,
+    tokens: HashMap<String, Issued>,
+    /// The scopes of the next token.
+    scope: &'static str,
     /// Thousandths of a request.
     bucket: u64,
     filled_at: DateTime<Utc>,
     serial: u64,
+}
+
+/// A token that was issued.
+#[derive(Debug)]
+struct Issued {
+    expires: DateTime<Utc>,
+    scope: &'static str,
 }
 
 impl Tenant {
@@ -128,6 +148,7 @@ impl Tenant {
                 records: BTreeMap::new(),
                 issued: HashSet::new(),
                 tokens: HashMap::new(),
+                scope: options.scope,
                 bucket: options.rate_limit.0 * 1_000,
                 filled_at: Utc::now(),
                 serial: 0,
@@ -141,6 +162,7 @@ impl Tenant {
         let router = Router::new()
             .route("/oauth/token", post(token))
             .route("/api/v2/logs", get(logs))
+            .route("/api/v2/logs/{id}", get(one))
             .with_state(Arc::clone(&inner));
         Self {
             server: Server::start(router).await,
@@ -189,6 +211,21 @@ impl Tenant {
         self.log().store(record, stored)
     }
 
+    /// Puts a record into the log under an id of the test's choosing.
+    pub fn add_as(&self, id: &str, record: Value) {
+        let Value::Object(record) = record else {
+            panic!("a record is an object");
+        };
+        self.log().store_as(id.to_owned(), record);
+    }
+
+    /// Puts a record of so many bytes into the log. Its answers have them as white space, which is
+    /// made faster.
+    pub fn add_large(&self, mut record: Value, bytes: usize, stored: DateTime<Utc>) -> String {
+        record[BYTES] = bytes.into();
+        self.add(record, stored)
+    }
+
     /// Drops the records stored before this time: their retention is over.
     pub fn expire_before(&self, time: DateTime<Utc>) {
         let oldest = bound(time);
@@ -231,7 +268,12 @@ impl Tenant {
         self.log()
             .tokens
             .values_mut()
-            .for_each(|expiry| *expiry = past);
+            .for_each(|token| token.expires = past);
+    }
+
+    /// Gives the application these scopes: tokens issued from now on have them.
+    pub fn grant(&self, scope: &'static str) {
+        self.log().scope = scope;
     }
 
     /// What happens to the coming requests for a token.
@@ -268,18 +310,22 @@ impl Inner {
 }
 
 impl Log {
-    fn store(&mut self, mut record: Map<String, Value>, stored: DateTime<Utc>) -> String {
+    fn store(&mut self, record: Map<String, Value>, stored: DateTime<Utc>) -> String {
         self.serial += 1;
         let id = format!(
             "900{}{:033}",
             stored.format("%Y%m%d%H%M%S%6f"),
             1_223_372_037_583_230_452_u64 + self.serial
         );
+        self.store_as(id.clone(), record);
+        id
+    }
+
+    fn store_as(&mut self, id: String, mut record: Map<String, Value>) {
         record.insert("log_id".into(), id.clone().into());
         record.insert("_id".into(), id.clone().into());
         self.issued.insert(id.clone());
-        self.records.insert(id.clone(), Value::Object(record));
-        id
+        self.records.insert(id, Value::Object(record));
     }
 
     /// Takes a request out of the bucket, if there is one, and tells what the headers say.
@@ -314,6 +360,17 @@ fn json_answer(status: StatusCode, body: &Value) -> Response {
         body.to_string(),
     )
         .into_response()
+}
+
+fn bytes_of(record: &Value) -> usize {
+    let bytes = record[BYTES].as_u64().unwrap_or_default();
+    usize::try_from(bytes).expect("a size in memory")
+}
+
+fn padded(body: &Value, bytes: usize) -> Response {
+    let mut body = body.to_string().into_bytes();
+    body.resize(body.len() + bytes, b' ');
+    body.into_response()
 }
 
 fn api_error(status: StatusCode, error: &str, message: &str, code: &str) -> Response {
@@ -365,23 +422,30 @@ async fn token(State(tenant): State<Arc<Inner>>, headers: HeaderMap, body: Bytes
         fastrand::u64(..)
     );
     let life = tenant.options.token_life;
-    log.tokens
-        .insert(token.clone(), now + Duration::seconds(life));
+    let scope = log.scope;
+    let issued = Issued {
+        expires: now + Duration::seconds(life),
+        scope,
+    };
+    log.tokens.insert(token.clone(), issued);
     if tenant.options.token_events {
         let event = json!({
             "date": now, "type": "seccft", "description": "Client Credentials for Access Token",
             "client_id": CLIENT_ID, "client_name": "auth0-poller", "audience": tenant.options.audience,
-            "scope": tenant.options.scope, "hostname": DOMAIN, "tenant_name": "acme",
+            "scope": scope, "hostname": DOMAIN, "tenant_name": "acme",
         });
         if let Value::Object(event) = event {
             log.store(event, now);
         }
     }
-    json_answer(
-        StatusCode::OK,
-        &json!({"access_token": token, "expires_in": life, "scope": tenant.options.scope,
-                "token_type": "Bearer"}),
-    )
+    let told = tenant.options.told_life.clone();
+    let told = told.unwrap_or_else(|| life.to_string());
+    // As text, since a test may tell a number that no `Value` holds.
+    let body = format!(
+        r#"{{"access_token":"{token}","expires_in":{told},"scope":"{scope}","token_type":"Bearer"}}"#
+    );
+    let headers = [("content-type", "application/json; charset=utf-8")];
+    (StatusCode::OK, headers, body).into_response()
 }
 
 /// `GET /api/v2/logs`: by checkpoint where there is a `from`, by search otherwise.
@@ -408,20 +472,9 @@ async fn logs(
 
 impl Inner {
     fn read(&self, query: &HashMap<String, String>, headers: &HeaderMap) -> Response {
-        let token = headers
-            .get("authorization")
-            .and_then(|it| it.to_str().ok()?.strip_prefix("Bearer "));
         let log = self.log();
-        let expiry = token.and_then(|token| log.tokens.get(token));
-        if expiry.is_none_or(|expiry| *expiry <= Utc::now()) {
-            let message = "Expired token received for JSON Web Token validation";
-            let status = StatusCode::UNAUTHORIZED;
-            return api_error(status, "Unauthorized", message, "invalid_token");
-        }
-        if !self.options.scope.contains("read:logs") {
-            let message = "Insufficient scope, expected any of: read:logs";
-            let status = StatusCode::FORBIDDEN;
-            return api_error(status, "Forbidden", message, "insufficient_scope");
+        if let Some(refusal) = Self::refusal(&log, headers) {
+            return refusal;
         }
         let found = match query.get("from") {
             Some(from) if self.is_not_found(&log, from) => {
@@ -429,7 +482,7 @@ impl Inner {
                 return api_error(status, "Not Found", "Log not found", "inexistent_log");
             }
             Some(from) => self.checkpoint(&log, from, query),
-            None => search(&log, query),
+            None => search(&log, query, &self.options),
         };
         let (body, link) = match found {
             Ok(found) => found,
@@ -438,7 +491,11 @@ impl Inner {
                 return api_error(status, "Bad Request", &message, "invalid_query_string");
             }
         };
-        let mut response = json_answer(StatusCode::OK, &body);
+        let bytes = body.as_array().into_iter().flatten().map(bytes_of).sum();
+        let mut response = match bytes {
+            0 => json_answer(StatusCode::OK, &body),
+            bytes => padded(&body, bytes),
+        };
         if let Some(link) = link {
             // Made of the tenant's own domain, which from here leads nowhere.
             let link = format!("<https://{DOMAIN}/api/v2/logs?{link}>; rel=\"next\"");
@@ -446,6 +503,30 @@ impl Inner {
             response.headers_mut().insert("link", link);
         }
         response
+    }
+
+    /// What is answered to a request without a token that allows it.
+    fn refusal(log: &Log, headers: &HeaderMap) -> Option<Response> {
+        let token = headers
+            .get("authorization")
+            .and_then(|it| it.to_str().ok()?.strip_prefix("Bearer "));
+        let issued = token.and_then(|token| log.tokens.get(token));
+        let Some(token) = issued.filter(|token| token.expires > Utc::now()) else {
+            let message = "Expired token received for JSON Web Token validation";
+            let status = StatusCode::UNAUTHORIZED;
+            return Some(api_error(status, "Unauthorized", message, "invalid_token"));
+        };
+        if !token.scope.contains("read:logs") {
+            let message = "Insufficient scope, expected any of: read:logs";
+            let status = StatusCode::FORBIDDEN;
+            return Some(api_error(
+                status,
+                "Forbidden",
+                message,
+                "insufficient_scope",
+            ));
+        }
+        None
     }
 
     fn is_not_found(&self, log: &Log, from: &str) -> bool {
@@ -483,6 +564,7 @@ impl Inner {
             .records
             .range::<str, _>((std::ops::Bound::Excluded(from), std::ops::Bound::Unbounded))
             .take(if is_ignored { 0 } else { take })
+            .take(self.options.largest_page)
             .collect();
         let last = found.last().map_or(from, |(id, _)| id.as_str());
         let link = format!("from={last}&take={take}");
@@ -493,7 +575,29 @@ impl Inner {
     }
 }
 
-fn search(log: &Log, query: &HashMap<String, String>) -> Result<(Value, Option<String>), String> {
+/// `GET /api/v2/logs/{id}`: one record.
+async fn one(
+    State(tenant): State<Arc<Inner>>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+) -> Response {
+    tenant.log_requests.count();
+    let log = tenant.log();
+    if let Some(refusal) = Inner::refusal(&log, &headers) {
+        return refusal;
+    }
+    if let Some(record) = log.records.get(&id) {
+        return padded(record, bytes_of(record));
+    }
+    let status = StatusCode::NOT_FOUND;
+    api_error(status, "Not Found", "Log not found", "inexistent_log")
+}
+
+fn search(
+    log: &Log,
+    query: &HashMap<String, String>,
+    options: &Options,
+) -> Result<(Value, Option<String>), String> {
     let page = number(query, "page")?.unwrap_or(0);
     let per_page = number(query, "per_page")?.unwrap_or(DEFAULT_PAGE);
     if per_page > LARGEST_PAGE {
@@ -524,7 +628,14 @@ fn search(log: &Log, query: &HashMap<String, String>) -> Result<(Value, Option<S
         .into_iter()
         .skip(page * per_page)
         .take(per_page)
-        .cloned()
+        .take(options.largest_page)
+        .map(|record| {
+            if options.ignores_fields {
+                record.clone()
+            } else {
+                with_fields(record, query)
+            }
+        })
         .collect();
     if query.get("include_totals").is_some_and(|it| it == "true") {
         let start = page * per_page;
@@ -536,6 +647,18 @@ fn search(log: &Log, query: &HashMap<String, String>) -> Result<(Value, Option<S
         ));
     }
     Ok((found, None))
+}
+
+/// The record with the fields that were asked for, or without those that were not wanted.
+fn with_fields(record: &Value, query: &HashMap<String, String>) -> Value {
+    let Some(fields) = query.get("fields") else {
+        return record.clone();
+    };
+    let is_wanted = query.get("include_fields").is_none_or(|it| it != "false");
+    let kept = record.as_object().into_iter().flatten();
+    kept.filter(|(name, _)| fields.split(',').any(|it| it == *name) == is_wanted)
+        .map(|(name, value)| (name.clone(), value.clone()))
+        .collect()
 }
 
 fn number(query: &HashMap<String, String>, name: &str) -> Result<Option<usize>, String> {
@@ -595,10 +718,13 @@ mod tests {
         let checkpoint = tenant.inner.checkpoint(&log, "9", &query([])).unwrap();
         assert_eq!(ids(checkpoint.0), [early.clone(), late.clone()]);
         assert!(checkpoint.1.unwrap().starts_with(&format!("from={late}")));
-        let by_date = search(&log, &query([("sort", "date:1")])).unwrap();
+        let by_date = search(&log, &query([("sort", "date:1")]), &Options::default()).unwrap();
         assert_eq!(ids(by_date.0), [late.clone(), early.clone()]);
         let window = query([("q", "date:[2026-11-21T08:00:09Z TO *]")]);
-        assert_eq!(ids(search(&log, &window).unwrap().0), [early]);
+        assert_eq!(
+            ids(search(&log, &window, &Options::default()).unwrap().0),
+            [early]
+        );
     }
 
     #[test]
@@ -608,12 +734,24 @@ mod tests {
             records: BTreeMap::new(),
             issued: HashSet::new(),
             tokens: HashMap::new(),
+            scope: "",
             bucket: 0,
             filled_at: Utc::now(),
             serial: 0,
         };
-        assert!(search(&log, &query([("page", "9"), ("per_page", "100")])).is_ok());
-        let beyond = search(&log, &query([("page", "10"), ("per_page", "100")]));
+        assert!(
+            search(
+                &log,
+                &query([("page", "9"), ("per_page", "100")]),
+                &Options::default(),
+            )
+            .is_ok()
+        );
+        let beyond = search(
+            &log,
+            &query([("page", "10"), ("per_page", "100")]),
+            &Options::default(),
+        );
         assert!(
             beyond
                 .unwrap_err()

@@ -1,0 +1,261 @@
+//! Reading on behind an id: how many records to ask for, when the log has ended, and how to pass a
+//! record that is too large to be read.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use bytes::Bytes;
+use chrono::{DateTime, TimeDelta, Utc};
+use serde_json::{Map, Value};
+use tracing::warn;
+
+use super::logs::{Logs, LogsError, PAGE, Search};
+use super::start;
+use crate::clock::Clock;
+use crate::net::http::MAX_PAGE;
+use crate::net::retry::{Deadline, GaveUp};
+use crate::record::Page;
+use crate::record::{Elements, Record};
+use crate::record::{LogId, STORING_DELAY};
+
+/// A page is asked for that is likely to have no more bytes than this: several are in memory at once.
+const COMFORTABLE: usize = 16 * 1024 * 1024;
+/// A short page ends the log if a record of it was stored so recently. A tenant may return fewer
+/// records than it was asked for, so that a short page alone proves nothing; and where a run falls
+/// short of the end by no more than this, the next one reads on in time. It is more than the usual
+/// overlap and the minute between two runs together, so that a quiet run stays one request.
+const FRESH: TimeDelta = TimeDelta::minutes(3);
+
+/// How many records to ask for at once. All readers of a tenant share it.
+pub struct Take(AtomicUsize);
+
+impl Default for Take {
+    fn default() -> Self {
+        Self(AtomicUsize::new(PAGE))
+    }
+}
+
+impl Take {
+    fn get(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    /// Takes note of how many bytes so many records had.
+    fn learn(&self, asked: usize, bytes: usize) {
+        let next = if bytes > COMFORTABLE {
+            (asked / 2).max(1)
+        } else if bytes <= COMFORTABLE / 2 {
+            (asked * 2).min(PAGE)
+        } else {
+            asked
+        };
+        // Another reader may have learnt something meanwhile.
+        let _ = self
+            .0
+            .compare_exchange(asked, next, Ordering::Relaxed, Ordering::Relaxed);
+    }
+}
+
+/// The page behind a record.
+pub async fn after(
+    logs: &Logs,
+    take: &Take,
+    id: &LogId,
+    clock: &Clock,
+    deadline: Deadline,
+) -> Result<Page, GaveUp<LogsError>> {
+    loop {
+        let asked = take.get();
+        let found = match logs.after(id, asked, deadline).await {
+            Ok(found) => found,
+            Err(error) if error.error.is_too_large() => {
+                take.learn(asked, usize::MAX);
+                if asked > 1 {
+                    continue;
+                }
+                return pass(logs, id, error, deadline).await;
+            }
+            Err(error) => {
+                if error.error.is_time_out() {
+                    // A smaller page may come in time.
+                    take.learn(asked, usize::MAX);
+                }
+                return Err(error);
+            }
+        };
+        take.learn(asked, bytes(&found));
+        let is_last = if found.records.is_empty() && found.count() > 0 {
+            // There is nothing to read on behind. Is there more?
+            let newest = logs.search(Search::NEWEST, 0, 1, deadline).await?;
+            let newest = newest.records.first();
+            newest.is_none_or(|newest| newest.log_id <= *id)
+        } else {
+            is_end(&found, asked, clock())
+        };
+        return Ok(Page {
+            is_last,
+            records: found.records,
+            misfits: found.misfits,
+        });
+    }
+}
+
+fn is_end(found: &Elements, asked: usize, now: DateTime<Utc>) -> bool {
+    let is_fresh = |stored: DateTime<Utc>| (now - stored).abs() <= FRESH;
+    let mut stored = found.records.iter().filter_map(|it| it.log_id.stored_at());
+    found.count() == 0 || found.count() < asked && stored.any(is_fresh)
+}
+
+fn bytes(found: &Elements) -> usize {
+    let records = found.records.iter().map(|record| &record.json);
+    records.chain(&found.misfits).map(Bytes::len).sum()
+}
+
+/// In the place of the next record, which is too large to be read, one that says so.
+///
+/// A page that is not read does not tell the ids in it, but a search for nothing but ids does. That
+/// the record found is the one meant is proved by asking for it alone: were it another, passing it
+/// would lose the one meant.
+async fn pass(
+    logs: &Logs,
+    id: &LogId,
+    mut error: GaveUp<LogsError>,
+    deadline: Deadline,
+) -> Result<Page, GaveUp<LogsError>> {
+    error.error = LogsError::RecordTooLarge {
+        host: logs.host(),
+        after: id.clone(),
+    };
+    let window = Search {
+        from: id.stored_at().map(|stored| stored - STORING_DELAY),
+        is_brief: true,
+        ..Search::OLDEST
+    };
+    let next = start::smallest_id(logs, window, Some(id), &mut Vec::new(), deadline).await;
+    let head = match next {
+        Ok(Some(head)) => head,
+        Ok(None) => return Err(error),
+        Err(search) if search.error.is_too_large() => return Err(error),
+        Err(search) => return Err(search),
+    };
+    match logs.one(&head.log_id, deadline).await {
+        Err(alone) if alone.error.is_too_large() => Ok(Page {
+            records: vec![marker(head)],
+            misfits: Vec::new(),
+            is_last: false,
+        }),
+        // What failed for now may succeed in the next run.
+        Err(alone) => Err(alone),
+        Ok(_) => Err(error),
+    }
+}
+
+/// What is delivered instead of a record that is too large to be read.
+pub fn marker(head: Record) -> Record {
+    warn!(
+        "the record {} is larger than {MAX_PAGE} bytes and was not read; a record that says so is \
+         delivered in its place",
+        head.log_id
+    );
+    let mut fields: Map<String, Value> = serde_json::from_slice(&head.json).unwrap_or_default();
+    fields.retain(|name, _| matches!(name.as_str(), "log_id" | "date" | "type"));
+    let description = format!(
+        "auth0-poller could not read this record, which is larger than {MAX_PAGE} bytes: its other \
+         fields are not here"
+    );
+    fields.insert("description".to_owned(), description.into());
+    Record {
+        json: Value::Object(fields).to_string().into(),
+        ..head
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(clock: &str) -> DateTime<Utc> {
+        format!("2026-11-21T{clock}Z").parse().unwrap()
+    }
+
+    fn found(stored: &[&str]) -> Elements {
+        let ids = stored.iter().map(|it| LogId::synthetic("900", at(it)));
+        let records = ids.map(|log_id| Record {
+            log_id,
+            date: None,
+            json: Bytes::new(),
+        });
+        Elements {
+            records: records.collect(),
+            misfits: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_log_ends_with_nothing_or_with_a_short_page_of_now() {
+        let is_end = |stored: &[&str], asked| is_end(&found(stored), asked, at("08:00:00"));
+        assert!(is_end(&[], 100));
+        assert!(is_end(&["07:00:00", "07:57:00"], 100));
+        assert!(is_end(&["07:57:00"], 2));
+        assert!(!is_end(&["07:56:59"], 100));
+        assert!(!is_end(&["07:59:00", "07:59:59"], 2));
+        // By a clock that is slow; and of no time that can be meant.
+        assert!(is_end(&["08:03:00"], 100));
+        assert!(!is_end(&["08:03:01"], 100));
+    }
+
+    #[test]
+    fn an_id_without_a_time_ends_nothing() {
+        let mut found = found(&["07:00:00"]);
+        found.records[0].log_id = LogId::new("9001");
+        assert!(!is_end(&found, 100, at("08:00:00")));
+    }
+
+    #[test]
+    fn the_larger_the_records_the_fewer_are_asked_for() {
+        let take = Take::default();
+        let learn = |asked, bytes| {
+            take.learn(asked, bytes);
+            take.get()
+        };
+        assert_eq!(learn(100, usize::MAX), 50);
+        assert_eq!(learn(50, 35_000_000), 25);
+        assert_eq!(learn(25, 16_777_216), 25);
+        assert_eq!(learn(25, 16_777_217), 12);
+        assert_eq!(learn(12, 8_388_609), 12);
+        assert_eq!(learn(12, 8_388_608), 24);
+        // What another reader learnt of another number is old.
+        assert_eq!(learn(100, usize::MAX), 24);
+        assert_eq!(learn(24, 0), 48);
+        assert_eq!(learn(48, 0), 96);
+        assert_eq!(learn(96, 0), 100);
+        for (asked, next) in [
+            (100, 50),
+            (50, 25),
+            (25, 12),
+            (12, 6),
+            (6, 3),
+            (3, 1),
+            (1, 1),
+        ] {
+            assert_eq!(learn(asked, usize::MAX), next);
+        }
+    }
+
+    #[test]
+    fn a_marker_has_the_id_the_date_and_the_type_and_says_why() {
+        let json = br#"{"type":"w","log_id":"9001","date":"2026-11-21T08:00:00Z","ip":"1.2.3.4"}"#;
+        let head = Record {
+            log_id: LogId::new("9001"),
+            date: Some(at("08:00:00")),
+            json: Bytes::from_static(json),
+        };
+        let marker = marker(head);
+        assert_eq!(
+            marker.text(),
+            "{\"date\":\"2026-11-21T08:00:00Z\",\"description\":\"auth0-poller could not read this \
+             record, which is larger than 67108864 bytes: its other fields are not here\",\
+             \"log_id\":\"9001\",\"type\":\"w\"}"
+        );
+        assert_eq!(marker.log_id, LogId::new("9001"));
+    }
+}
