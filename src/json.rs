@@ -10,7 +10,7 @@ use memchr::memchr2;
 
 /// A piece of JSON text. Texts are as they were written: without quotes, but with escapes.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Token<'a> {
+pub(crate) enum Token<'a> {
     /// `{`
     BeginObject,
     /// `}`
@@ -33,7 +33,7 @@ pub enum Token<'a> {
 
 /// Reads tokens from a text.
 #[derive(Clone, Debug)]
-pub struct Scanner<'a> {
+pub(crate) struct Scanner<'a> {
     text: &'a str,
     at: usize,
     /// Where the last text, key or number begins.
@@ -42,7 +42,6 @@ pub struct Scanner<'a> {
 
 impl<'a> Scanner<'a> {
     /// Begins with the first token of `text`.
-    #[must_use]
     pub fn new(text: &'a str) -> Self {
         Self {
             text,
@@ -52,13 +51,11 @@ impl<'a> Scanner<'a> {
     }
 
     /// How far the tokens so far reach.
-    #[must_use]
     pub fn at(&self) -> usize {
         self.at
     }
 
     /// Where the last text, key or number begins: after its quote, if it has one.
-    #[must_use]
     pub fn begin(&self) -> usize {
         self.begin
     }
@@ -142,8 +139,7 @@ impl<'a> Iterator for Scanner<'a> {
 
 /// What a text or key says once its escapes are resolved; `None` if they make no Unicode text, as
 /// half a surrogate pair does not.
-#[must_use]
-pub fn unescape(text: &str) -> Option<Cow<'_, str>> {
+pub(crate) fn unescape(text: &str) -> Option<Cow<'_, str>> {
     if !text.contains('\\') {
         return Some(Cow::Borrowed(text));
     }
@@ -151,8 +147,7 @@ pub fn unescape(text: &str) -> Option<Cow<'_, str>> {
 }
 
 /// The same, but that each escape which makes no Unicode text becomes U+FFFD.
-#[must_use]
-pub fn unescape_lossy(text: &str) -> Cow<'_, str> {
+pub(crate) fn unescape_lossy(text: &str) -> Cow<'_, str> {
     unescape(text).unwrap_or_else(|| {
         let mut plain = String::with_capacity(text.len());
         let mut ahead = text;
@@ -175,14 +170,13 @@ pub fn unescape_lossy(text: &str) -> Cow<'_, str> {
 }
 
 /// A text as it stands between the quotes of a JSON string.
-#[must_use]
-pub fn escape(text: &str) -> String {
+pub(crate) fn escape(text: &str) -> String {
     let quoted = serde_json::Value::from(text).to_string();
     quoted[1..quoted.len() - 1].to_owned()
 }
 
 /// Writes a token behind others, with the comma that it needs and no white space.
-pub fn write(out: &mut String, token: Token) {
+pub(crate) fn write(out: &mut String, token: Token) {
     if !matches!(token, Token::EndObject | Token::EndArray)
         && !matches!(out.as_bytes().last(), None | Some(b'{' | b'[' | b':'))
     {

@@ -24,7 +24,7 @@ use self::names::Kind;
 use crate::json::{self, Scanner, Token};
 
 /// What stands instead of a secret.
-pub const MASK: &str = "***";
+pub(crate) const MASK: &str = "***";
 
 /// The setting `REDACT`.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -38,7 +38,7 @@ pub enum Redaction {
 impl Redaction {
     /// What masks the secrets of this record.
     #[must_use]
-    pub fn of(self, record: &str) -> Masker {
+    pub(crate) fn of(self, record: &str) -> Masker {
         let is_on = self == Self::On;
         Masker {
             is_on,
@@ -48,7 +48,7 @@ impl Redaction {
 
     /// A record on one line, masked.
     #[must_use]
-    pub fn line(self, record: &str) -> String {
+    pub(crate) fn line(self, record: &str) -> String {
         let mut line = String::with_capacity(record.len());
         let mut tokens = Scanner::new(record);
         if let Some(first) = tokens.next() {
@@ -87,7 +87,7 @@ impl Place {
 
 /// What is known of a value before it is looked at.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Verdict {
+pub(crate) struct Verdict {
     kind: Kind,
     place: Place,
 }
@@ -138,7 +138,7 @@ impl Verdict {
 
 /// Masks the secrets of one record.
 #[derive(Clone, Copy, Debug)]
-pub struct Masker {
+pub(crate) struct Masker {
     is_on: bool,
     masks_bodies: bool,
 }

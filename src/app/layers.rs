@@ -166,7 +166,7 @@ impl Layers {
     }
 
     pub(super) fn policy(&self) -> Result<Policy, SettingsError> {
-        self.read(Policy::read)
+        self.read(|reader| Policy::read(reader, self.now()))
     }
 
     pub(super) fn storage(&self, tools: &Tools) -> Result<Arc<Storage>, AppError> {

@@ -94,7 +94,7 @@ pub(crate) struct Pipeline {
 pub(crate) struct Way {
     pub destination: Box<dyn Destination>,
     source: LogReader,
-    books: Books,
+    pub books: Books,
 }
 
 impl Pipeline {

@@ -8,7 +8,8 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Map, Value};
 use tracing::warn;
 
-use super::logs::{Logs, LogsError, PAGE, Search};
+use super::error::LogsError;
+use super::logs::{Logs, PAGE, Search};
 use super::start;
 use crate::clock::Clock;
 use crate::net::http::MAX_PAGE;
@@ -26,7 +27,7 @@ const COMFORTABLE: usize = 16 * 1024 * 1024;
 const FRESH: TimeDelta = TimeDelta::minutes(3);
 
 /// How many records to ask for at once. All readers of a tenant share it.
-pub struct Take(AtomicUsize);
+pub(crate) struct Take(AtomicUsize);
 
 impl Default for Take {
     fn default() -> Self {
@@ -56,7 +57,7 @@ impl Take {
 }
 
 /// The page behind a record.
-pub async fn after(
+pub(crate) async fn after(
     logs: &Logs,
     take: &Take,
     id: &LogId,
@@ -150,7 +151,7 @@ async fn pass(
 }
 
 /// What is delivered instead of a record that is too large to be read.
-pub fn marker(head: Record) -> Record {
+pub(crate) fn marker(head: Record) -> Record {
     warn!(
         "the record {} is larger than {MAX_PAGE} bytes and was not read; a record that says so is \
          delivered in its place",

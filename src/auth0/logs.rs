@@ -15,26 +15,27 @@ use serde::Deserialize;
 use serde::de::{Deserializer as _, IgnoredAny, SeqAccess, Visitor};
 use url::Url;
 
-use super::rate_limit::{RateLimit, ResetTooLate};
-use super::token::{TokenError, TokenSource};
-use crate::net::http::{self, Answer, SendError};
-use crate::net::retry::{self, Again, Deadline, GaveUp, Jitter, Transient};
+use super::error::LogsError;
+use super::rate_limit::RateLimit;
+use super::token::TokenSource;
+use crate::net::http::{self, Answer};
+use crate::net::retry::{self, Deadline, GaveUp, Jitter};
 use crate::net::token::Token;
-use crate::record::{Elements, LogId, PageError, Record, parse_page};
+use crate::record::{Elements, LogId, Record, parse_page};
 
 /// Records of a page, the most that Auth0 returns at once.
-pub const PAGE: usize = 100;
+pub(crate) const PAGE: usize = 100;
 /// Records that a search can reach, in pages of [`PAGE`].
-pub const SEARCH_LIMIT: usize = 1_000;
+pub(crate) const SEARCH_LIMIT: usize = 1_000;
 
 /// Elements of a page that are taken, however few were asked for. A page of numbers alone would
 /// have millions, each of which takes more memory than it has letters.
-const MOST: usize = 1_000;
+pub(super) const MOST: usize = 1_000;
 /// The fields of a brief search.
 const BRIEF: &str = "log_id,date,type";
 
 /// Reads a tenant's log.
-pub struct Logs {
+pub(crate) struct Logs {
     http: reqwest::Client,
     url: Url,
     tokens: Arc<TokenSource>,
@@ -45,7 +46,7 @@ pub struct Logs {
 
 /// What a search looks for, oldest or newest first.
 #[derive(Clone, Copy, Debug)]
-pub struct Search {
+pub(crate) struct Search {
     /// Dated so or later.
     pub from: Option<DateTime<Utc>>,
     /// Dated so or earlier.
@@ -73,158 +74,6 @@ impl Search {
     };
 }
 
-/// Why the log was not read.
-#[derive(Debug, thiserror::Error)]
-pub enum LogsError {
-    /// There is no token to read with.
-    #[error(transparent)]
-    Token(#[from] TokenError),
-    /// No answer.
-    #[error("{host} does not hand out its log")]
-    Send {
-        /// The tenant's host.
-        host: String,
-        /// What happened.
-        source: SendError,
-    },
-    /// A page of more than was asked for, and more than is taken.
-    #[error("{host} sent more than {MOST} records at once, where {PAGE} were asked for")]
-    TooManyRecords {
-        /// The tenant's host.
-        host: String,
-    },
-    /// The next record alone is more than is read, and cannot be passed.
-    #[error(
-        "the record after {after} is larger than {} bytes, which are all that is read, and {host} \
-         does not tell its id, by which it could be passed",
-        http::MAX_PAGE
-    )]
-    RecordTooLarge {
-        /// The tenant's host.
-        host: String,
-        /// The id before it.
-        after: LogId,
-    },
-    /// A page of what was not asked for. To read on after its last record would repeat everything
-    /// since then.
-    #[error(
-        "reading does not get on: of the records after {after}, {host} sent none but earlier ones"
-    )]
-    NoProgress {
-        /// The tenant's host.
-        host: String,
-        /// The id after which records were asked for.
-        after: LogId,
-    },
-    /// 400: Auth0 cannot do what was asked, such as reading after an id it no longer has.
-    #[error("{host} rejected the request: {said}")]
-    BadRequest {
-        /// The tenant's host.
-        host: String,
-        /// What it said.
-        said: String,
-    },
-    /// 401, or a 400 about the token, with one made for this request.
-    #[error("{host} refused a new token: {said}; check that AUDIENCE and DOMAIN belong together")]
-    Unauthorized {
-        /// The tenant's host.
-        host: String,
-        /// What it said.
-        said: String,
-    },
-    /// 403: the token has no permission to read logs.
-    #[error(
-        "{host} does not let this application read logs ({said}); in the Auth0 dashboard give it \
-         the permission read:logs for the Auth0 Management API"
-    )]
-    Forbidden {
-        /// The tenant's host.
-        host: String,
-        /// What it said.
-        said: String,
-    },
-    /// 404: this is no Auth0 tenant.
-    #[error("{host} has no Management API (404); check DOMAIN")]
-    NotFound {
-        /// The tenant's host.
-        host: String,
-    },
-    /// A redirect, which would take the token to another address.
-    #[error("{host} redirects to {location}, which is not followed; check DOMAIN")]
-    Redirected {
-        /// The tenant's host.
-        host: String,
-        /// Where it points.
-        location: String,
-    },
-    /// Any other status.
-    #[error("{host} answered {status}: {said}")]
-    Status {
-        /// The tenant's host.
-        host: String,
-        /// Its status.
-        status: StatusCode,
-        /// What it said.
-        said: String,
-        /// Whether it may pass.
-        again: Again,
-    },
-    /// 200 with something else than a page.
-    #[error("{host} sent a page that cannot be read{said}")]
-    Page {
-        /// The tenant's host.
-        host: String,
-        /// What it said, in parentheses, if those are no records.
-        said: String,
-        /// What is wrong with it.
-        source: PageError,
-    },
-    /// The tenant's rate limit leaves nothing for this run.
-    #[error(transparent)]
-    ResetTooLate(#[from] ResetTooLate),
-}
-
-impl Transient for LogsError {
-    fn again(&self) -> Again {
-        match self {
-            Self::Token(error) => error.again(),
-            Self::Send { source, .. } => source.again(),
-            Self::Status { again, .. } => *again,
-            Self::BadRequest { .. }
-            | Self::Unauthorized { .. }
-            | Self::Forbidden { .. }
-            | Self::NotFound { .. }
-            | Self::Redirected { .. }
-            | Self::TooManyRecords { .. }
-            | Self::NoProgress { .. }
-            | Self::RecordTooLarge { .. }
-            | Self::Page { .. }
-            | Self::ResetTooLate(_) => Again::Never,
-        }
-    }
-}
-
-impl LogsError {
-    /// Whether the answer was larger than a page can be.
-    pub fn is_too_large(&self) -> bool {
-        matches!(
-            self,
-            Self::Send {
-                source: SendError::TooLarge(_),
-                ..
-            }
-        )
-    }
-
-    /// Whether the answer did not come in time.
-    pub fn is_time_out(&self) -> bool {
-        match self {
-            Self::Send { source, .. } => source.is_time_out(),
-            _ => false,
-        }
-    }
-}
-
 /// The form of the Management API's errors.
 #[derive(Deserialize)]
 struct ApiError {
@@ -235,7 +84,6 @@ struct ApiError {
 
 impl Logs {
     /// The log of the tenant at `domain`.
-    #[must_use]
     pub fn new(
         http: reqwest::Client,
         domain: &Url,
@@ -256,7 +104,6 @@ impl Logs {
     }
 
     /// Requests made so far, those for tokens included.
-    #[must_use]
     pub fn requests(&self) -> u64 {
         self.requests.load(Ordering::Relaxed)
     }

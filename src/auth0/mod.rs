@@ -4,6 +4,7 @@
 //! <https://auth0.com/docs/api/management/v2/logs/get-logs>. What these modules rely on beyond
 //! that is said where it is relied on.
 
+mod error;
 mod forward;
 mod logs;
 mod pages;
@@ -21,8 +22,9 @@ use url::Url;
 pub(crate) use self::settings::{Domain, SETTINGS, TenantSettings};
 pub(crate) use self::token::Credentials;
 
+use self::error::LogsError;
 use self::forward::Take;
-use self::logs::{Logs, LogsError, Search};
+use self::logs::{Logs, Search};
 use self::pages::{Handle, Pages};
 use self::rate_limit::RateLimit;
 use self::token::{TokenError, TokenSource};
@@ -34,7 +36,7 @@ use crate::record::{LogId, Page, Record, Source, SourceError, Start};
 ///
 /// Cheap to clone: the clones share the token, the pages and what is known of the tenant's limits.
 #[derive(Clone)]
-pub struct Tenant {
+pub(crate) struct Tenant {
     http: reqwest::Client,
     domain: Url,
     tokens: Arc<TokenSource>,
@@ -47,7 +49,6 @@ pub struct Tenant {
 
 impl Tenant {
     /// The tenant at `domain`, read with `credentials`.
-    #[must_use]
     pub fn new(
         http: reqwest::Client,
         domain: Url,
@@ -73,7 +74,6 @@ impl Tenant {
     }
 
     /// A reader of the tenant's log that counts its own requests.
-    #[must_use]
     pub fn reader(&self) -> LogReader {
         let logs = Logs::new(
             self.http.clone(),
@@ -104,7 +104,7 @@ impl Tenant {
 }
 
 /// Reads a tenant's log, page by page.
-pub struct LogReader {
+pub(crate) struct LogReader {
     logs: Logs,
     pages: Arc<Pages>,
     take: Arc<Take>,
@@ -114,7 +114,9 @@ pub struct LogReader {
 
 /// A run of a reader, for as long as it is kept: until then the reader gets the pages that other
 /// runs fetch, and they get its own.
-pub struct Reading(#[expect(dead_code, reason = "its end is the end of the run")] Arc<Handle>);
+pub(crate) struct Reading(
+    #[expect(dead_code, reason = "its end is the end of the run")] Arc<Handle>,
+);
 
 impl LogReader {
     /// To be called when a run begins, and the answer to be dropped when the run has ended. Runs

@@ -21,7 +21,7 @@ const KEPT_BYTES: usize = 16 * 1024 * 1024;
 
 /// The pages behind log ids.
 #[derive(Default)]
-pub struct Pages(Mutex<State>);
+pub(crate) struct Pages(Mutex<State>);
 
 #[derive(Default)]
 struct State {
@@ -42,7 +42,7 @@ struct Shared {
 }
 
 /// A run among those that share pages. It ends when this is dropped.
-pub struct Handle {
+pub(crate) struct Handle {
     pages: Arc<Pages>,
     number: u64,
 }

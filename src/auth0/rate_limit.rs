@@ -27,7 +27,7 @@ const LONGEST_WAIT: Duration = Duration::from_hours(1);
 const SHORTEST_WAIT: Duration = Duration::from_secs(1);
 
 /// When the next request to the tenant may be made.
-pub struct RateLimit {
+pub(crate) struct RateLimit {
     clock: Clock,
     state: Mutex<State>,
 }
@@ -58,17 +58,16 @@ struct Bucket {
     .wait.as_secs(),
     to_seconds(*.until)
 )]
-pub struct ResetTooLate {
+pub(crate) struct ResetTooLate {
     wait: Duration,
     until: DateTime<Utc>,
 }
 
 /// Leave to make one request. As long as it is there, the request is under way.
-pub struct Permit<'a>(&'a RateLimit);
+pub(crate) struct Permit<'a>(&'a RateLimit);
 
 impl RateLimit {
     /// Knows of no limit yet. The clock tells how far away a reset is where the answer does not.
-    #[must_use]
     pub fn new(clock: Clock) -> Self {
         Self {
             clock,

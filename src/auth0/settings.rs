@@ -10,6 +10,9 @@ use crate::settings::{Reader, values};
 /// The settings that are read here.
 pub(crate) const SETTINGS: [&str; 4] = ["DOMAIN", "CLIENT_ID", "CLIENT_SECRET", "AUDIENCE"];
 
+/// Hosts of Auth0's that are no tenant's.
+const DASHBOARDS: [&str; 3] = ["manage.auth0.com", "auth0.com", "www.auth0.com"];
+
 /// Where a tenant is. It needs no secret.
 #[derive(Clone, Debug)]
 pub(crate) struct Domain {
@@ -71,12 +74,27 @@ impl TenantSettings {
 
 /// The tenant's address.
 fn domain(text: &str) -> Result<Url, String> {
-    let url = if text.contains("://") {
-        values::origin(text)
+    if text.contains(['"', '\'', '`']) {
+        return Err("is in quotes; leave them out".into());
+    }
+    let with_scheme = if text.contains("://") {
+        text.to_owned()
     } else {
-        values::origin(&format!("https://{text}"))
+        format!("https://{text}")
     };
-    let url = url.ok_or("is neither a host such as acme.eu.auth0.com nor a URL of one")?;
+    let url = values::origin(&with_scheme).ok_or_else(|| match Url::parse(&with_scheme) {
+        Ok(url) if url.path() != "/" || url.query().is_some() => {
+            "has a path after the host; give the host alone, such as acme.eu.auth0.com"
+        }
+        _ => "is neither a host such as acme.eu.auth0.com nor a URL of one",
+    })?;
+    if DASHBOARDS.contains(&url.host_str().unwrap_or_default()) {
+        return Err(
+            "is the address of the Auth0 dashboard; the tenant's is in the application's settings \
+             there, under Domain"
+                .into(),
+        );
+    }
     if is_secure(&url) {
         Ok(url)
     } else {
@@ -148,13 +166,21 @@ mod tests {
             assert_eq!((domain.url.as_str(), &*domain.name), (url, name));
         }
         let problem = |text| read(&[("DOMAIN", text)]).unwrap_err().to_string();
-        for text in [
-            "acme.eu.auth0.com/api/v2",
-            "https://user:pw@acme",
-            "https://",
-            "a b",
-            "ftp://",
+        for (text, fault) in [
+            ("acme.eu.auth0.com/api/v2", "has a path after the host"),
+            (
+                "https://acme.eu.auth0.com/api/v2/logs?x=1",
+                "has a path after the host",
+            ),
+            ("\"acme.eu.auth0.com\"", "is in quotes"),
+            (
+                "https://manage.auth0.com/",
+                "is the address of the Auth0 dashboard",
+            ),
         ] {
+            assert!(problem(text).contains(&format!("DOMAIN {fault}")), "{text}");
+        }
+        for text in ["https://user:pw@acme", "https://", "a b", "ftp://"] {
             assert!(problem(text).contains("is neither a host"), "{text}");
         }
         for text in ["http://acme.eu.auth0.com", "ftp://acme.eu.auth0.com"] {

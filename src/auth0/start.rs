@@ -12,8 +12,9 @@
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 
+use super::error::LogsError;
 use super::forward::{self, Take};
-use super::logs::{Logs, LogsError, PAGE, SEARCH_LIMIT, Search};
+use super::logs::{Logs, PAGE, SEARCH_LIMIT, Search};
 use crate::clock::Clock;
 use crate::net::retry::{Deadline, GaveUp};
 use crate::record::Record;
@@ -22,7 +23,7 @@ use crate::record::{Page, Start};
 
 /// Reads the page with which a reading from `start` begins. It may hold records from shortly
 /// before, never from after a record that it leaves out.
-pub async fn first_page(
+pub(crate) async fn first_page(
     logs: &Logs,
     take: &Take,
     start: Start,
@@ -82,7 +83,7 @@ pub async fn first_page(
 ///
 /// Where records are too large to be searched a page at a time, only their ids are, and the record
 /// is asked for alone.
-pub async fn smallest_id(
+pub(crate) async fn smallest_id(
     logs: &Logs,
     mut window: Search,
     floor: Option<&LogId>,

@@ -29,7 +29,7 @@ const QUOTA: &str = "the next run after that goes on; if it stays, see in the Au
 
 /// What the token endpoint is asked with.
 #[derive(Clone, Debug)]
-pub struct Credentials {
+pub(crate) struct Credentials {
     /// `CLIENT_ID`
     pub client_id: String,
     /// `CLIENT_SECRET`
@@ -39,7 +39,7 @@ pub struct Credentials {
 }
 
 /// Hands out the tenant's access token.
-pub struct TokenSource {
+pub(crate) struct TokenSource {
     http: reqwest::Client,
     url: Url,
     credentials: Credentials,
@@ -50,7 +50,7 @@ pub struct TokenSource {
 
 /// Why there is no token.
 #[derive(Debug, thiserror::Error)]
-pub enum TokenError {
+pub(crate) enum TokenError {
     /// No answer.
     #[error("{host} gives no token; check DOMAIN, and that this machine reaches it")]
     Send {
@@ -181,7 +181,6 @@ struct Denied {
 
 impl TokenSource {
     /// Asks `domain` for tokens, in the name of an application.
-    #[must_use]
     pub fn new(
         http: reqwest::Client,
         domain: &Url,

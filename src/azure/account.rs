@@ -26,7 +26,7 @@ const PUBLIC_SUFFIX: &str = "core.windows.net";
 
 /// A storage account and what opens it.
 #[derive(Clone, Debug)]
-pub struct Account {
+pub(crate) struct Account {
     /// The account's name.
     pub name: String,
     /// Its blob service, without a trailing slash in the path.
@@ -37,7 +37,7 @@ pub struct Account {
 
 /// What opens a storage account.
 #[derive(Clone, Debug)]
-pub enum Credential {
+pub(crate) enum Credential {
     /// The account's key, base64.
     Key(SecretString),
     /// A shared access signature, as it stands behind the `?` of a URL.
@@ -48,7 +48,7 @@ pub enum Credential {
 
 /// What is wrong with a description. It quotes no value, since any may be a secret.
 #[derive(Debug, Eq, PartialEq)]
-pub struct Invalid(pub String);
+pub(crate) struct Invalid(pub String);
 
 impl fmt::Display for Invalid {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -28,7 +28,7 @@ const ENDPOINT_VERSION: &str = "2019-08-01";
 
 /// Who this program is.
 #[derive(Clone, Debug)]
-pub enum Principal {
+pub(crate) enum Principal {
     /// The managed identity that the platform gives to a Function App.
     Managed {
         /// `IDENTITY_ENDPOINT`
@@ -52,7 +52,7 @@ pub enum Principal {
 }
 
 /// A principal and the service that it needs tokens for.
-pub struct Identity {
+pub(crate) struct Identity {
     http: reqwest::Client,
     principal: Principal,
     resource: String,
@@ -62,7 +62,7 @@ pub struct Identity {
 
 /// Why there is no token.
 #[derive(Debug, thiserror::Error)]
-pub enum IdentityError {
+pub(crate) enum IdentityError {
     /// No answer.
     #[error("{host}, which issues tokens for {resource}, cannot be reached")]
     Send {
@@ -168,7 +168,6 @@ struct Denied {
 
 impl Identity {
     /// The principal before the service that is known as `resource`.
-    #[must_use]
     pub fn new(
         http: reqwest::Client,
         principal: Principal,
@@ -185,7 +184,6 @@ impl Identity {
     }
 
     /// What the tokens are for.
-    #[must_use]
     pub fn resource(&self) -> &str {
         &self.resource
     }

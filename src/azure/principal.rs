@@ -24,7 +24,8 @@ pub(crate) fn principal(
 ) -> Option<Principal> {
     let Some(client_secret) = reader.get("AZURE_CLIENT_SECRET") else {
         let client_id = reader.get("AZURE_CLIENT_ID").map(str::to_owned);
-        return managed_identity(reader, setting, client_id);
+        let elsewhere = "AZURE_TENANT_ID, AZURE_CLIENT_ID and AZURE_CLIENT_SECRET";
+        return managed_identity(reader, setting, client_id, elsewhere);
     };
     let tenant = reader.required(
         "AZURE_TENANT_ID",
@@ -43,20 +44,21 @@ pub(crate) fn principal(
     })
 }
 
-/// The managed identity, which `setting` needs.
+/// The managed identity, which `setting` needs. `elsewhere` names the settings that do without.
 pub(crate) fn managed_identity(
     reader: &mut Reader,
     setting: &'static str,
     client_id: Option<String>,
+    elsewhere: &str,
 ) -> Option<Principal> {
     let endpoint = reader.get("IDENTITY_ENDPOINT");
     let endpoint = endpoint.and_then(|it| Url::parse(it).ok());
     let (Some(endpoint), Some(header)) = (endpoint, reader.get("IDENTITY_HEADER")) else {
-        return reader.problem(
-            setting,
+        let problem = format!(
             "needs a managed identity, and there is none here: in Azure turn the Function App's \
-             system-assigned identity on and restart the app; elsewhere use other settings",
+             system-assigned identity on and restart the app; elsewhere set {elsewhere}"
         );
+        return reader.problem(setting, &problem);
     };
     Some(Principal::Managed {
         endpoint,

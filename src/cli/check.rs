@@ -11,7 +11,7 @@ use crate::app::{App, Layers, Pipeline};
 use crate::clock::to_seconds;
 use crate::destination::Probe;
 use crate::error::with_causes;
-use crate::record::SourceError;
+use crate::record::{Position, Record, SourceError};
 
 /// The object that is read and written to try the storage.
 const PROBE: &str = "check.txt";
@@ -28,16 +28,23 @@ enum Verdict {
 }
 
 pub(super) async fn check(environment: Environment, destination: Option<String>) -> Exit {
+    let only = destination.clone();
     let layers = layers(environment, destination)?;
     let app = App::new(&layers, watch::channel(false).1).map_err(|error| unusable(&error))?;
-    let is_good = try_all(&app, &layers).await;
-    if is_good {
-        show(format_args!(
-            "Nothing is in the way of `auth0-poller poll`."
-        ));
-    } else {
+    let verdicts = try_all(&app, &layers).await;
+    let is_good = !verdicts.contains(&Verdict::Fails);
+    if !is_good {
         show(format_args!(
             "Fix what failed, and run `auth0-poller check` again."
+        ));
+    } else if verdicts.contains(&Verdict::NotTried) {
+        show(format_args!(
+            "Nothing failed; what was not tried, the first run tells."
+        ));
+    } else {
+        let only = only.map_or(String::new(), |name| format!(" --destination {name}"));
+        show(format_args!(
+            "Nothing is in the way of `auth0-poller poll{only}`."
         ));
     }
     if app.pipelines.iter().any(|pipeline| pipeline.way.is_err()) {
@@ -46,12 +53,12 @@ pub(super) async fn check(environment: Environment, destination: Option<String>)
     Ok(exit_code(is_good))
 }
 
-/// Tries everything, even after a failure, and prints each finding as it comes. Answers whether
-/// nothing failed.
-async fn try_all(app: &App, layers: &Layers) -> bool {
-    let mut is_good = true;
+/// Tries everything, even after a failure, and prints each finding as it comes. Answers with what
+/// came of each.
+async fn try_all(app: &App, layers: &Layers) -> Vec<Verdict> {
+    let mut verdicts = Vec::new();
     let mut note = |subject: &str, (verdict, text): (Verdict, String)| {
-        is_good &= verdict != Verdict::Fails;
+        verdicts.push(verdict);
         let verdict = match verdict {
             Verdict::Works => "ok       ",
             Verdict::NotTried => "not tried",
@@ -60,8 +67,9 @@ async fn try_all(app: &App, layers: &Layers) -> bool {
         show(format_args!("{verdict}  {subject}: {text}"));
     };
     let scope = app.tenant.scope(deadline()).await;
+    let mut newest = None;
     let log = match &scope {
-        Ok(_) => log(app).await,
+        Ok(_) => log(app, &mut newest).await,
         Err(_) => (
             Verdict::NotTried,
             "there is no token to read it with".into(),
@@ -72,8 +80,28 @@ async fn try_all(app: &App, layers: &Layers) -> bool {
     note("storage", storage(app, layers).await);
     for pipeline in &app.pipelines {
         note(pipeline.name, destination(pipeline).await);
+        if let Some(ahead) = cursor_ahead(pipeline, newest.as_ref()).await {
+            note(pipeline.name, (Verdict::Fails, ahead));
+        }
     }
-    is_good
+    verdicts
+}
+
+/// What is wrong with a cursor that is newer than the tenant's newest record: nothing is delivered
+/// until there is a newer one.
+async fn cursor_ahead(pipeline: &Pipeline, newest: Option<&Record>) -> Option<String> {
+    let way = pipeline.way.as_ref().ok()?;
+    let checkpoint = way.books.checkpoints.peek(deadline()).await.ok()??;
+    let Position::After(cursor) = checkpoint.position() else {
+        return None;
+    };
+    let newest = newest.filter(|newest| newest.log_id < cursor)?;
+    Some(format!(
+        "its cursor, {cursor}, is newer than the tenant's newest record, {}: nothing is delivered \
+         until there is a newer one; `auth0-poller checkpoint set --from …` lets reading begin \
+         earlier",
+        newest.log_id
+    ))
 }
 
 fn token(scope: Result<String, SourceError>) -> (Verdict, String) {
@@ -82,7 +110,21 @@ fn token(scope: Result<String, SourceError>) -> (Verdict, String) {
         // A token need not tell its scopes; the log read does.
         Ok(scope) if scope.is_empty() => (Verdict::Works, "Auth0 issued one".into()),
         Ok(scope) if scope.split(' ').any(|it| SCOPES.contains(&it)) => {
-            (Verdict::Works, format!("Auth0 issued one for {scope}"))
+            let is_more = |it: &&str| !SCOPES.contains(it);
+            let more: Vec<_> = scope.split(' ').filter(is_more).collect();
+            let advice = if more.is_empty() {
+                String::new()
+            } else {
+                format!(
+                    ", which is more than reading logs needs: in the Auth0 dashboard take {} away \
+                     from the application, unless another program needs it",
+                    more.join(" ")
+                )
+            };
+            (
+                Verdict::Works,
+                format!("Auth0 issued one for {scope}{advice}"),
+            )
         }
         Ok(scope) => (
             Verdict::Fails,
@@ -95,12 +137,13 @@ fn token(scope: Result<String, SourceError>) -> (Verdict, String) {
     }
 }
 
-async fn log(app: &App) -> (Verdict, String) {
+async fn log(app: &App, newest: &mut Option<Record>) -> (Verdict, String) {
     match app.tenant.reader().newest(deadline()).await {
         Err(error) => (Verdict::Fails, with_causes(&error)),
         Ok(None) => (Verdict::Works, "the tenant has no records yet".into()),
         Ok(Some(record)) => {
-            let date = record.date.map_or("without a date".into(), to_seconds);
+            let date = record.date.map_or("an unknown time".into(), to_seconds);
+            *newest = Some(record);
             (
                 Verdict::Works,
                 format!("the newest record was written at {date}"),

@@ -1,19 +1,26 @@
 //! `checkpoint`: where reading resumes.
 
+use std::process::ExitCode;
+
+use chrono::{DateTime, Utc};
 use clap::Subcommand;
 
-use super::print::{exit_code, fail, note, show};
+use super::print::{UNUSABLE, exit_code, fail, note, show};
 use super::{Environment, Exit, deadline, layers, unusable};
 use crate::app::{Books, Layers};
+use crate::clock::{self, to_seconds};
 use crate::error::BoxError;
-use crate::record::{LogId, Position, StartFrom};
+use crate::record::{LogId, Position, StartFrom, is_future};
 use crate::settings::values::start_from;
-use crate::state::Checkpoint;
+use crate::state::{Checkpoint, Replaced};
 
 #[derive(Subcommand)]
 pub(super) enum Command {
-    /// Print the checkpoint as it is stored
+    /// Say where reading resumes
     Show {
+        /// Print the checkpoint as it is stored
+        #[arg(long)]
+        json: bool,
         /// Only that of this destination
         #[arg(long, value_name = "NAME")]
         destination: Option<String>,
@@ -40,6 +47,24 @@ pub(super) enum Beginning {
     At(StartFrom),
 }
 
+impl Beginning {
+    /// Whether it is one that a run can use now.
+    fn judge(&self, now: DateTime<Utc>) -> Result<(), &'static str> {
+        let time = match self {
+            Self::At(StartFrom::At(time)) => Some(*time),
+            Self::At(_) => return Ok(()),
+            Self::After(id) => id.stored_at(),
+        };
+        match time {
+            None => Err("names a log id that holds no time, so it is none of Auth0's"),
+            Some(time) if is_future(time, now) => {
+                Err("is in the future: until then nothing would be delivered")
+            }
+            Some(_) => Ok(()),
+        }
+    }
+}
+
 fn parse(text: &str) -> Result<Beginning, String> {
     let id = LogId::new(text);
     if id.is_well_formed() {
@@ -51,11 +76,18 @@ fn parse(text: &str) -> Result<Beginning, String> {
 }
 
 pub(super) async fn run(environment: Environment, command: Command) -> Exit {
-    let (Command::Show { destination } | Command::Set { destination, .. }) = &command;
+    if let Command::Set { from, .. } = &command
+        && let Err(problem) = from.judge(clock::system()())
+    {
+        note(format_args!("--from {problem}"));
+        return Err(ExitCode::from(UNUSABLE));
+    }
+    let (Command::Show { destination, .. } | Command::Set { destination, .. }) = &command;
     let layers = layers(environment, destination.clone())?;
     for books in layers.books().map_err(|error| unusable(&error))? {
         let done = match &command {
-            Command::Show { .. } => print(&books).await,
+            Command::Show { json: true, .. } => print(&books).await,
+            Command::Show { .. } => summarize(&layers, &books).await,
             Command::Set { from, .. } => set(&layers, &books, from).await,
         };
         done.map_err(|error| fail("checkpoint", &*error))?;
@@ -81,6 +113,36 @@ async fn print(books: &Books) -> Result<(), BoxError> {
     Ok(())
 }
 
+async fn summarize(layers: &Layers, books: &Books) -> Result<(), BoxError> {
+    let Books {
+        name, checkpoints, ..
+    } = books;
+    let location = checkpoints.location();
+    let Some(checkpoint) = checkpoints.peek(deadline()).await? else {
+        note(format_args!(
+            "{name}: there is no checkpoint yet at {location}; a run makes one"
+        ));
+        return Ok(());
+    };
+    show(format_args!("{name}: {location}"));
+    for line in checkpoint.summary() {
+        show(format_args!("  {line}"));
+    }
+    let now = layers.now();
+    if let Some(time) = checkpoint
+        .position()
+        .time()
+        .filter(|it| is_future(*it, now))
+    {
+        note(format_args!(
+            "{name}: that is in the future, so nothing is delivered until {}; `auth0-poller \
+             checkpoint set --from …` lets reading begin earlier",
+            to_seconds(time)
+        ));
+    }
+    Ok(())
+}
+
 async fn set(layers: &Layers, books: &Books, from: &Beginning) -> Result<(), BoxError> {
     let Books {
         name, checkpoints, ..
@@ -97,8 +159,12 @@ async fn set(layers: &Layers, books: &Books, from: &Beginning) -> Result<(), Box
         checkpoint.position(),
         checkpoints.location()
     ));
-    if let Some(replaced) = replaced {
-        show(format_args!("It would have begun {}.", replaced.position()));
+    match replaced {
+        Replaced::Nothing => show(format_args!("There was no checkpoint before.")),
+        Replaced::Unreadable => show(format_args!("What was there was no checkpoint.")),
+        Replaced::Checkpoint(replaced) => {
+            show(format_args!("It would have begun {}.", replaced.position()));
+        }
     }
     Ok(())
 }

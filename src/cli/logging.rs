@@ -6,6 +6,8 @@ use tracing_subscriber::fmt::writer::MakeWriterExt as _;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
+use super::print;
+
 /// One line an event: warnings and errors to standard error, the rest to standard output, which
 /// under a command belongs to its results. Of other crates' events none is shown, since what is in
 /// them was not chosen with secrets in mind.
@@ -15,7 +17,7 @@ pub(super) fn start(under_host: bool) {
     } else {
         LevelFilter::WARN
     };
-    let writer = std::io::stderr
+    let writer = print::Errors::default
         .with_max_level(tracing::Level::WARN)
         .or_else(std::io::stdout);
     let lines = tracing_subscriber::fmt::layer()

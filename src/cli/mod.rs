@@ -30,12 +30,8 @@ const COMMAND_BUDGET: std::time::Duration = std::time::Duration::from_secs(30);
 pub type Environment = HashMap<String, String>;
 
 /// Delivers every Auth0 tenant log to Microsoft Sentinel.
-///
-/// Settings come from the environment, and where it lacks one, from local.settings.json in the
-/// current folder. `check` tells whether they work, `poll --destination stdout` shows the
-/// records, and `poll` sends them.
 #[derive(Parser)]
-#[command(name = "auth0-poller", version)]
+#[command(name = "auth0-poller", version, after_help = after_help())]
 struct Cli {
     #[command(subcommand)]
     command: Option<Command>,
@@ -60,8 +56,8 @@ enum Command {
     /// Sends no record and moves no checkpoint. The exit status is 0 if all that could be tried
     /// works, 1 if something does not, 2 if settings are missing or bad.
     Check {
-        /// Try this destination instead of DESTINATIONS; with stdout nothing of Azure is needed
-        #[arg(long, value_name = "NAME")]
+        /// Try this destination instead of DESTINATIONS
+        #[arg(long, value_name = "NAME", long_help = try_this())]
         destination: Option<String>,
     },
     /// Show or set where reading resumes
@@ -86,6 +82,26 @@ struct Only {
     /// Only for this destination
     #[arg(long, value_name = "NAME", global = true)]
     destination: Option<String>,
+}
+
+/// The destination with which nothing leaves the machine.
+fn look() -> &'static str {
+    let look = KINDS.iter().find(|kind| kind.is_for_a_look);
+    look.map_or("", |kind| kind.name)
+}
+
+fn after_help() -> String {
+    format!(
+        "Settings come from the environment, and where it lacks one, from {LOCAL_SETTINGS} in the \
+         current folder. `check` tells whether they work, `poll --destination {}` shows the \
+         records, and `poll` sends them.",
+        look()
+    )
+}
+
+fn try_this() -> String {
+    let look = look();
+    format!("Try this destination instead of DESTINATIONS; with {look} nothing of Azure is needed")
 }
 
 fn deliver_here() -> String {

@@ -1,13 +1,13 @@
 //! `poll`: one run now.
 
-use std::io::{IsTerminal as _, Write as _};
+use std::io::IsTerminal as _;
 use std::pin::pin;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use tokio::time::{Instant, interval_at};
 
-use super::print::{INTERRUPTED, exit_code, fail, note, show};
+use super::print::{INTERRUPTED, clear_progress, exit_code, fail, note, show, show_progress};
 use super::{Environment, Exit, layers, signals, unusable};
 use crate::app::{App, Pipeline};
 use crate::clock::to_seconds;
@@ -22,7 +22,7 @@ pub(super) async fn poll(environment: Environment, destination: Option<String>) 
     let layers = layers(environment, destination)?;
     let app = App::new(&layers, stopping.clone()).map_err(|error| unusable(&error))?;
     let reports = with_progress(&app).await;
-    let is_stdout_taken = app.pipelines.iter().any(|pipeline| pipeline.is_for_a_look);
+    let is_stdout_taken = is_looking(&app);
     for report in &reports {
         match serde_json::to_string_pretty(report) {
             Ok(json) if is_stdout_taken => note(format_args!("{json}")),
@@ -30,34 +30,44 @@ pub(super) async fn poll(environment: Environment, destination: Option<String>) 
             Err(error) => return Err(fail("printing the report", &error)),
         }
     }
+    for report in reports.iter().filter(|report| !report.is_success()) {
+        let errors = report.errors.join("; ");
+        note(format_args!(
+            "{}: the run failed: {errors}",
+            report.destination
+        ));
+    }
     if *stopping.borrow() {
         return Ok(ExitCode::from(INTERRUPTED));
     }
     Ok(exit_code(reports.iter().all(Report::is_success)))
 }
 
+/// Whether records go to standard output.
+fn is_looking(app: &App) -> bool {
+    app.pipelines.iter().any(|pipeline| pipeline.is_for_a_look)
+}
+
 /// Makes the run; if it is long and a person is looking, shows how far it is.
 async fn with_progress(app: &App) -> Vec<Report> {
     let mut run = pin!(app.run());
-    if !std::io::stderr().is_terminal() {
+    // Among records on the same terminal, progress would be in the way.
+    let is_between = is_looking(app) && std::io::stdout().is_terminal();
+    if is_between || !std::io::stderr().is_terminal() {
         return run.await;
     }
     let progress: Vec<_> = app.pipelines.iter().map(Pipeline::progress).collect();
     let mut ticks = interval_at(Instant::now() + PROGRESS_AFTER, PROGRESS_EVERY);
-    let mut is_shown = false;
     let reports = loop {
         tokio::select! {
             reports = &mut run => break reports,
             _ = ticks.tick() => {
                 let lines: Vec<_> = progress.iter().map(|it| progress_line(&it.borrow())).collect();
-                let _ = write!(std::io::stderr(), "\r\x1b[K{}", lines.join(" | "));
-                is_shown = true;
+                show_progress(&lines.join(" | "));
             }
         }
     };
-    if is_shown {
-        let _ = write!(std::io::stderr(), "\r\x1b[K");
-    }
+    clear_progress();
     reports
 }
 

@@ -1,8 +1,9 @@
 //! What commands print, and their exit statuses.
 
 use std::fmt::Arguments;
-use std::io::Write as _;
+use std::io::{self, Write};
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::error::with_causes;
 
@@ -11,14 +12,48 @@ pub(super) const UNUSABLE: u8 = 2;
 /// Exit status of a run that was asked to end before it was done: as shells have it for Ctrl-C.
 pub(super) const INTERRUPTED: u8 = 130;
 
+/// Whether the line on the terminal is one of progress, over which others write.
+static IS_PROGRESS_SHOWN: AtomicBool = AtomicBool::new(false);
+/// Clears the line that the cursor is in.
+const CLEAR: &str = "\r\x1b[K";
+
+/// Shows how far a run is, in place of what was shown of that before.
+pub(super) fn show_progress(line: &str) {
+    IS_PROGRESS_SHOWN.store(true, Ordering::Relaxed);
+    let _ = write!(io::stderr(), "{CLEAR}{}", harmless(line));
+}
+
+/// Takes the progress away again.
+pub(super) fn clear_progress() {
+    if IS_PROGRESS_SHOWN.swap(false, Ordering::Relaxed) {
+        let _ = write!(io::stderr(), "{CLEAR}");
+    }
+}
+
+/// Standard error for lines of events, which come between two shows of progress.
+#[derive(Debug, Default)]
+pub(super) struct Errors;
+
+impl Write for Errors {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        clear_progress();
+        io::stderr().write(line)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        io::stderr().flush()
+    }
+}
+
 /// Writes a line to standard output. Where nobody reads it any more, nothing is to be done.
 pub(super) fn show(line: Arguments) {
-    let _ = writeln!(std::io::stdout(), "{}", harmless(&line.to_string()));
+    let _ = writeln!(io::stdout(), "{}", harmless(&line.to_string()));
 }
 
 /// Writes a line to standard error.
 pub(super) fn note(line: Arguments) {
-    let _ = writeln!(std::io::stderr(), "{}", harmless(&line.to_string()));
+    clear_progress();
+    let _ = writeln!(io::stderr(), "{}", harmless(&line.to_string()));
 }
 
 /// A text in which nothing is a command to a terminal, or makes it show something else than is

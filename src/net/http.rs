@@ -12,9 +12,10 @@ use chrono::{DateTime, TimeDelta, Utc};
 use reqwest::header::{CONTENT_ENCODING, DATE, HeaderMap, LOCATION, RETRY_AFTER};
 use reqwest::{NoProxy, RequestBuilder, Response, StatusCode};
 use secrecy::SecretString;
+use tokio::time::{Instant, timeout_at};
 use url::{Host, Url};
 
-pub use self::excerpt::{excerpt, repeats};
+pub(crate) use self::excerpt::{excerpt, repeats};
 use crate::net::retry::{Again, Deadline};
 
 mod decode;
@@ -27,7 +28,7 @@ const READ_TIMEOUT: Duration = Duration::from_secs(30);
 /// Time for a request and its whole answer.
 const REQUEST_TIMEOUT: Duration = Duration::from_mins(1);
 /// Bytes of a page that are read: far above 100 usual records, far below what hurts the process.
-pub const MAX_PAGE: usize = 64 * 1024 * 1024;
+pub(crate) const MAX_PAGE: usize = 64 * 1024 * 1024;
 /// Bytes of any other answer that are read: a token, an acknowledgement, an error.
 const MAX_ANSWER: usize = 64 * 1024;
 /// Encodings by name; another one is not repeated, as nobody knows what is in it.
@@ -37,7 +38,7 @@ const ENCODINGS: [&str; 6] = ["br", "compress", "deflate", "gzip", "x-gzip", "zs
 ///
 /// Plain `http` is never sent through one: it is used on this machine only, and is to stay there.
 #[derive(Clone)]
-pub struct Proxy(reqwest::Proxy);
+pub(crate) struct Proxy(reqwest::Proxy);
 
 impl Proxy {
     /// Reads `HTTPS_PROXY` and `NO_PROXY`.
@@ -57,7 +58,7 @@ impl fmt::Debug for Proxy {
 }
 
 /// Builds the client that all requests share.
-pub fn client(proxy: Option<&Proxy>) -> Result<reqwest::Client, reqwest::Error> {
+pub(crate) fn client(proxy: Option<&Proxy>) -> Result<reqwest::Client, reqwest::Error> {
     // Fails only if a provider is installed already, and that one will do.
     let _ = rustls::crypto::ring::default_provider().install_default();
     #[allow(
@@ -79,7 +80,7 @@ pub fn client(proxy: Option<&Proxy>) -> Result<reqwest::Client, reqwest::Error> 
 }
 
 /// An answer, with its body.
-pub struct Answer {
+pub(crate) struct Answer {
     /// Its status.
     pub status: StatusCode,
     /// Its headers.
@@ -90,7 +91,7 @@ pub struct Answer {
 
 /// A request that was not answered, or not whole.
 #[derive(Debug, thiserror::Error)]
-pub enum SendError {
+pub(crate) enum SendError {
     /// No connection was made, so that nothing was sent.
     #[error("cannot connect")]
     Connect(#[source] reqwest::Error),
@@ -110,7 +111,6 @@ pub enum SendError {
 
 impl SendError {
     /// Whether time was what was missing: a smaller answer may come.
-    #[must_use]
     pub fn is_time_out(&self) -> bool {
         match self {
             Self::NoAnswer(error) => error.is_timeout(),
@@ -121,7 +121,6 @@ impl SendError {
 
     /// A request that may have arrived is sent again too: reading twice is harmless, and a
     /// duplicate is better than a loss.
-    #[must_use]
     pub fn again(&self) -> Again {
         match self {
             Self::Connect(_) | Self::NoAnswer(_) => Again::Soon,
@@ -132,12 +131,12 @@ impl SendError {
 
 /// Sends a request and reads the whole answer, whatever its status, if it is a small one. Of an
 /// error only the beginning is read: the status says most of it.
-pub async fn send(request: RequestBuilder, deadline: Deadline) -> Result<Answer, SendError> {
+pub(crate) async fn send(request: RequestBuilder, deadline: Deadline) -> Result<Answer, SendError> {
     send_for_at_most(MAX_ANSWER, request, deadline).await
 }
 
 /// The same, where the answer may have as many bytes as a page of records: [`MAX_PAGE`].
-pub async fn send_for_page(
+pub(crate) async fn send_for_page(
     request: RequestBuilder,
     deadline: Deadline,
 ) -> Result<Answer, SendError> {
@@ -162,7 +161,7 @@ async fn send_for_at_most(
 
 /// Sends a request whose answer is the status, and the body no more than its explanation: where
 /// the body breaks off or is too long, what came of it will do.
-pub async fn send_for_status(
+pub(crate) async fn send_for_status(
     request: RequestBuilder,
     deadline: Deadline,
 ) -> Result<Answer, SendError> {
@@ -178,14 +177,14 @@ async fn bounded(
     limit: usize,
     deadline: Deadline,
 ) -> Result<Exchanged, SendError> {
-    let exchanged = async { Ok(read(request.send().await.map_err(classify)?, limit).await) };
-    tokio::time::timeout_at(deadline.for_answers(), exchanged)
-        .await
-        .unwrap_or(Err(SendError::OutOfTime))
+    let until = deadline.for_answers();
+    let response = timeout_at(until, request.send()).await;
+    let response = response.map_err(|_| SendError::OutOfTime)?;
+    Ok(read(response.map_err(classify)?, limit, until).await)
 }
 
 /// Reads so many bytes of an answer, and of an error no more than [`MAX_ANSWER`].
-async fn read(mut response: Response, limit: usize) -> Exchanged {
+async fn read(mut response: Response, limit: usize, until: Instant) -> Exchanged {
     let status = response.status();
     let limit = if status.is_success() {
         limit
@@ -193,7 +192,9 @@ async fn read(mut response: Response, limit: usize) -> Exchanged {
         limit.min(MAX_ANSWER)
     };
     let mut body = BytesMut::new();
-    let body_read = read_body(&mut response, &mut body, limit).await;
+    // What had arrived by then counts: the status may be all that is wanted.
+    let body_read = timeout_at(until, read_body(&mut response, &mut body, limit)).await;
+    let body_read = body_read.unwrap_or(Err(SendError::OutOfTime));
     let answer = Answer {
         status,
         headers: std::mem::take(response.headers_mut()),
@@ -228,14 +229,12 @@ fn classify(error: reqwest::Error) -> SendError {
 
 impl Answer {
     /// By how much this machine's clock is ahead of the service's, as its `Date` has it.
-    #[must_use]
     pub fn skew(&self, now: DateTime<Utc>) -> Option<TimeDelta> {
         let date = DateTime::parse_from_rfc2822(self.header(DATE.as_str())?).ok()?;
         Some(now - date.with_timezone(&Utc))
     }
 
     /// A header's value, if it is there and is text.
-    #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name)?.to_str().ok()
     }
@@ -251,14 +250,12 @@ impl Answer {
     }
 
     /// `Retry-After` in seconds. Its other form, a date, is not used by these services.
-    #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         let seconds = self.header(RETRY_AFTER.as_str())?.trim().parse().ok()?;
         Some(Duration::from_secs(seconds))
     }
 
     /// Whether a service that answers so may answer otherwise soon.
-    #[must_use]
     pub fn again(&self) -> Again {
         let passing = self.status.is_server_error()
             || self.status == StatusCode::TOO_MANY_REQUESTS
@@ -272,7 +269,6 @@ impl Answer {
 
     /// Where a redirect points, without its query and without `secrets`; `None` where the answer is
     /// none.
-    #[must_use]
     pub fn redirect(&self, secrets: &[&SecretString]) -> Option<String> {
         let location = String::from_utf8_lossy(self.headers.get(LOCATION)?.as_bytes());
         let target = location.split(['?', '#']).next().unwrap_or_default();
@@ -282,15 +278,13 @@ impl Answer {
     }
 
     /// The [`excerpt`] of the body.
-    #[must_use]
     pub fn excerpt(&self, secrets: &[&SecretString]) -> String {
         excerpt(&String::from_utf8_lossy(&self.body), secrets)
     }
 }
 
 /// Whether a credential may be sent there: over TLS, or not leaving this machine.
-#[must_use]
-pub fn is_secure(url: &Url) -> bool {
+pub(crate) fn is_secure(url: &Url) -> bool {
     match url.scheme() {
         "https" => true,
         "http" => is_loopback(url),
@@ -299,8 +293,7 @@ pub fn is_secure(url: &Url) -> bool {
 }
 
 /// Whether the host is this machine.
-#[must_use]
-pub fn is_loopback(url: &Url) -> bool {
+pub(crate) fn is_loopback(url: &Url) -> bool {
     match url.host() {
         Some(Host::Domain(host)) => host == "localhost",
         Some(Host::Ipv4(address)) => address.is_loopback(),
@@ -368,11 +361,29 @@ mod tests {
         assert_eq!(binary.excerpt(&[]), "\u{fffd}\u{fffd}\u{fffd}[31m");
     }
 
+    fn in_a_minute() -> Instant {
+        Instant::now() + Duration::from_mins(1)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn of_an_answer_whose_body_hangs_the_status_and_what_had_arrived_count() {
+        let begun = futures_util::stream::iter([Ok::<_, std::io::Error>("half")]);
+        let hangs = futures_util::stream::pending();
+        let body = reqwest::Body::wrap_stream(futures_util::StreamExt::chain(begun, hangs));
+        let response = axum::http::Response::builder().status(204).body(body);
+        let (answer, body_read) = read(response.unwrap().into(), 100, in_a_minute()).await;
+        assert_eq!(
+            (answer.status.as_u16(), &answer.body[..]),
+            (204, &b"half"[..])
+        );
+        assert!(matches!(body_read, Err(SendError::OutOfTime)));
+    }
+
     /// What is read of an answer with so many bytes.
     async fn read_of(status: u16, bytes: usize, limit: usize) -> Result<usize, String> {
         let response = axum::http::Response::builder().status(status);
         let response = response.body("x".repeat(bytes)).unwrap();
-        let (answer, body_read) = read(response.into(), limit).await;
+        let (answer, body_read) = read(response.into(), limit, in_a_minute()).await;
         assert!(answer.body.iter().all(|byte| *byte == b'x'));
         body_read
             .map(|()| answer.body.len())

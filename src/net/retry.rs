@@ -32,35 +32,30 @@ const SAVE_GRACE: Duration = Duration::from_secs(9);
 ///                                 still come    still come
 /// ```
 #[derive(Clone, Copy, Debug)]
-pub struct Deadline(Instant);
+pub(crate) struct Deadline(Instant);
 
 impl Deadline {
     /// The deadline of work that starts now and may take `budget`.
-    #[must_use]
     pub fn after(budget: Duration) -> Self {
         Self(Instant::now() + budget)
     }
 
     /// Whether it is too late to begin anything.
-    #[must_use]
     pub fn is_over(self) -> bool {
         self.remaining().is_zero()
     }
 
     /// Time left in which something may be begun.
-    #[must_use]
     pub fn remaining(self) -> Duration {
         self.0.saturating_duration_since(Instant::now())
     }
 
     /// The last moment to wait for the answer to a request that is out.
-    #[must_use]
     pub fn for_answers(self) -> Instant {
         self.0 + ANSWER_GRACE
     }
 
     /// The same budget for the work that must not be cut off: saving what was acknowledged.
-    #[must_use]
     pub fn for_saving(self) -> Self {
         Self(self.0 + SAVE_GRACE - ANSWER_GRACE)
     }
@@ -68,7 +63,7 @@ impl Deadline {
 
 /// Whether trying again can help.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Again {
+pub(crate) enum Again {
     /// The same request would be answered the same way.
     Never,
     /// After a wait of our choosing.
@@ -78,7 +73,7 @@ pub enum Again {
 }
 
 /// A failure that knows whether trying again can help.
-pub trait Transient {
+pub(crate) trait Transient {
     /// What the failure says about another attempt.
     fn again(&self) -> Again;
 }
@@ -87,11 +82,10 @@ pub trait Transient {
 ///
 /// It is passed in, so that a test repeats itself.
 #[derive(Clone, Debug)]
-pub struct Jitter(Arc<Mutex<fastrand::Rng>>);
+pub(crate) struct Jitter(Arc<Mutex<fastrand::Rng>>);
 
 impl Jitter {
     /// Waits that differ from process to process.
-    #[must_use]
     pub fn random() -> Self {
         Self(Arc::new(Mutex::new(fastrand::Rng::new())))
     }
@@ -103,7 +97,6 @@ impl Jitter {
     }
 
     /// A name that no other process has.
-    #[must_use]
     pub fn name(&self) -> String {
         format!("{:016x}", self.fork().u64(..))
     }
@@ -115,7 +108,7 @@ impl Jitter {
 
 /// The failure that remained, and what was tried.
 #[derive(Debug)]
-pub struct GaveUp<E> {
+pub(crate) struct GaveUp<E> {
     /// The last attempt's failure.
     pub error: E,
     attempts: u32,
@@ -140,7 +133,7 @@ impl<E: std::error::Error> std::error::Error for GaveUp<E> {
 }
 
 /// Makes attempts until one succeeds, one fails for good, or there is no time for another.
-pub async fn retry<T, E, F>(
+pub(crate) async fn retry<T, E, F>(
     jitter: &Jitter,
     deadline: Deadline,
     mut attempt: impl FnMut() -> F,

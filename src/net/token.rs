@@ -24,7 +24,7 @@ const LONGEST_TOKEN: usize = 16 * 1024;
 
 /// A token and what its issuer said of it.
 #[derive(Clone, Debug)]
-pub struct Token {
+pub(crate) struct Token {
     /// The bearer token.
     pub value: SecretString,
     /// The scopes it carries, as the issuer lists them; empty if it does not.
@@ -34,7 +34,6 @@ pub struct Token {
 
 impl Token {
     /// A token that was asked for at this moment and lives so long from then, if that is known.
-    #[must_use]
     pub fn new(
         value: SecretString,
         scope: String,
@@ -51,7 +50,7 @@ impl Token {
 
 /// The token in use, if there is one.
 #[derive(Debug, Default)]
-pub struct TokenCache(Mutex<Option<Token>>);
+pub(crate) struct TokenCache(Mutex<Option<Token>>);
 
 impl TokenCache {
     /// The token in use, or a new one where there is none or its end is near. Callers at the same
@@ -80,8 +79,7 @@ impl TokenCache {
 }
 
 /// Whether a text can stand in a header as a bearer token: RFC 6750, section 2.1.
-#[must_use]
-pub fn is_bearer(token: &SecretString) -> bool {
+pub(crate) fn is_bearer(token: &SecretString) -> bool {
     let token = token.expose_secret();
     let letters = token.trim_end_matches('=');
     let is_letter = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~+/".contains(&byte);
@@ -90,8 +88,7 @@ pub fn is_bearer(token: &SecretString) -> bool {
 
 /// Seconds as an issuer writes them: a number, or one in a text. Less than none is none, and more
 /// than ten thousand years are as many.
-#[must_use]
-pub fn seconds(json: &RawValue) -> Option<Duration> {
+pub(crate) fn seconds(json: &RawValue) -> Option<Duration> {
     let text = json.get().trim_matches('"').trim();
     let seconds: f64 = text.parse().ok()?;
     Duration::try_from_secs_f64(seconds.clamp(0.0, 3.2e11)).ok()

@@ -16,7 +16,7 @@ const TIME: usize = 14 + 6;
 
 /// By how much a record's `date` may precede the time in its id. The longest delay seen in real
 /// records is 5.43 s; this leaves room.
-pub const STORING_DELAY: Duration = Duration::from_secs(10);
+pub(crate) const STORING_DELAY: Duration = Duration::from_secs(10);
 
 /// The identity of a log record, ordered as Auth0 orders them.
 ///
@@ -28,7 +28,7 @@ pub const STORING_DELAY: Duration = Duration::from_secs(10);
 /// An id is text. It does not fit a number, and nothing here makes it one.
 #[derive(Clone, Debug, Eq, PartialEq, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct LogId(String);
+pub(crate) struct LogId(String);
 
 impl LogId {
     /// Takes an id as Auth0 wrote it.
@@ -43,26 +43,22 @@ impl LogId {
     ///
     /// Auth0 accepts such an id as a lower bound, although no documentation says so; `start.rs`
     /// beside this file knows what to do when it does not.
-    #[must_use]
     pub fn synthetic(prefix: &str, time: DateTime<Utc>) -> Self {
         let time = time.format("%Y%m%d%H%M%S%6f").to_string();
         Self(format!("{:0<LENGTH$}", format!("{prefix}{time}")))
     }
 
     /// Whether the text has the shape that Auth0's ids have.
-    #[must_use]
     pub fn is_well_formed(&self) -> bool {
         self.0.len() == LENGTH && self.0.bytes().all(|byte| byte.is_ascii_digit())
     }
 
     /// The three digits before the time, if the id has the known shape.
-    #[must_use]
     pub fn prefix(&self) -> Option<&str> {
         self.is_well_formed().then(|| &self.0[..PREFIX])
     }
 
     /// When Auth0 stored the record, to the microsecond, if the id has the known shape.
-    #[must_use]
     pub fn stored_at(&self) -> Option<DateTime<Utc>> {
         if !self.is_well_formed() {
             return None;
@@ -84,7 +80,6 @@ impl LogId {
     }
 
     /// The id as text.
-    #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }

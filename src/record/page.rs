@@ -47,7 +47,6 @@ pub(crate) struct Elements {
 
 impl Elements {
     /// All of them.
-    #[must_use]
     pub fn count(&self) -> usize {
         self.records.len() + self.misfits.len()
     }

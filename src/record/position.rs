@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use chrono::{DateTime, Datelike as _, Utc};
+use chrono::{DateTime, Datelike as _, TimeDelta, Utc};
 
 use super::LogId;
 use crate::clock::to_seconds;
@@ -15,6 +15,14 @@ pub(crate) enum Start {
     Oldest,
     /// With the first record dated so or later.
     At(DateTime<Utc>),
+}
+
+/// By how much a clock may be wrong: what lies later than that is in the future.
+const CLOCK_ERROR: TimeDelta = TimeDelta::minutes(5);
+
+/// Whether a time is in the future, whatever the clock's error.
+pub(crate) fn is_future(time: DateTime<Utc>, now: DateTime<Utc>) -> bool {
+    time > now + CLOCK_ERROR
 }
 
 impl Start {
@@ -57,6 +65,17 @@ pub(crate) enum Position {
     Start(Start),
     /// After this record, which Auth0 has or had.
     After(LogId),
+}
+
+impl Position {
+    /// The time of the position, where it has one: that of the start, or of the record's id.
+    pub fn time(&self) -> Option<DateTime<Utc>> {
+        match self {
+            Self::Start(Start::At(time)) => Some(*time),
+            Self::Start(Start::Oldest) => None,
+            Self::After(id) => id.stored_at(),
+        }
+    }
 }
 
 /// For a person, to follow "reading begins".

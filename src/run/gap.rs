@@ -143,8 +143,10 @@ fn gap(
     if is_retained(from) {
         return None;
     }
+    // What was dropped is what was stored before it. Its date may be far older.
     let oldest = page.records.iter().min_by_key(|record| &record.log_id);
-    let to = oldest.and_then(|record| record.date).unwrap_or(now);
+    let to = oldest.and_then(|record| record.log_id.stored_at().or(record.date));
+    let to = to.unwrap_or(now);
     (from < to).then_some(Gap {
         from: Some(from),
         to,

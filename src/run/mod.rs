@@ -32,7 +32,7 @@ use crate::clock::{Clock, to_seconds};
 use crate::destination::Destination;
 use crate::error::BoxError;
 use crate::net::retry::Deadline;
-use crate::record::{LogId, Source, SourceError};
+use crate::record::{LogId, Source, SourceError, is_future};
 use crate::report::{Gap, Report};
 
 /// Pages of 100 records that are read before the batch is delivered for which they are: one batch.
@@ -82,6 +82,11 @@ enum RunError {
          retry` delivers what was set aside meanwhile", to_seconds(*.0)
     )]
     StillRefusing(DateTime<Utc>),
+    #[error(
+        "reading begins in the future, {}, so that nothing is delivered until then; \
+         `auth0-poller checkpoint set --from …` lets it begin earlier", to_seconds(*.0)
+    )]
+    Future(DateTime<Utc>),
     #[error(transparent)]
     Ledger(BoxError),
     #[error(transparent)]
@@ -182,6 +187,10 @@ impl<S: Source, A: DeadLetters> Course<'_, S, A> {
     async fn open(&self, ledger: &mut impl Ledger) -> Result<Opening, RunError> {
         let opening = ledger.open(self.deadline).await.map_err(RunError::Ledger)?;
         self.report_newest(ledger.newest());
+        let begins = opening.position.time();
+        if let Some(time) = begins.filter(|time| is_future(*time, self.began)) {
+            self.report(|report| report.fail(&RunError::Future(time)));
+        }
         if let Some(gap) = opening.loss {
             warn!(
                 "the checkpoint was lost, so that records {gap} may not have been delivered; \

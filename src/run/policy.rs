@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use crate::record::StartFrom;
+use chrono::{DateTime, Utc};
+
+use crate::record::{StartFrom, is_future};
 use crate::settings::{Reader, values};
 
 /// The settings that are read here.
@@ -26,8 +28,13 @@ pub(crate) struct Policy {
 impl Policy {
     /// Reads the settings of a run.
     #[allow(clippy::unnecessary_wraps, reason = "the form of every layer")]
-    pub fn read(reader: &mut Reader) -> Option<Self> {
-        let start_from = reader.optional("START_FROM", values::start_from);
+    pub fn read(reader: &mut Reader, now: DateTime<Utc>) -> Option<Self> {
+        let start_from = reader.optional("START_FROM", |text| match values::start_from(text)? {
+            StartFrom::At(time) if is_future(time, now) => {
+                Err("is in the future: until then nothing would be delivered".into())
+            }
+            start_from => Ok(start_from),
+        });
         let overlap = reader.optional("OVERLAP", values::duration);
         let budget = reader.optional("RUN_BUDGET", budget);
         Some(Self {
@@ -52,7 +59,9 @@ mod tests {
 
     fn read(settings: &[(&str, &str)]) -> Result<Policy, SettingsError> {
         let settings: AppSettings = settings.iter().copied().collect();
-        Reader::read(&settings, Policy::read)
+        Reader::read(&settings, |reader| {
+            Policy::read(reader, "2026-11-21T08:00:00Z".parse().unwrap())
+        })
     }
 
     #[test]
@@ -73,6 +82,15 @@ mod tests {
         // The documentation promises ten seconds.
         let longest = read(&[]).unwrap().budget + Duration::from_secs(10);
         assert!(longest < timeout, "{longest:?} is not below {timeout:?}");
+    }
+
+    #[test]
+    fn a_start_in_the_future_is_refused_and_a_wrong_clock_forgiven() {
+        assert!(read(&[("START_FROM", "2026-11-21T08:05:00Z")]).is_ok());
+        for time in ["2026-11-21T08:05:01Z", "2027-01-01T00:00:00Z"] {
+            let problem = read(&[("START_FROM", time)]).unwrap_err().to_string();
+            assert!(problem.contains("START_FROM is in the future"), "{problem}");
+        }
     }
 
     #[test]

@@ -18,7 +18,7 @@ use tokio::time::Instant;
 
 use self::parts::Simulated;
 use self::script::{Phase, Script};
-use self::world::{Fact, Tally, at};
+use self::world::{EIGHT, Fact, Tally};
 use crate::clock::Clock;
 use crate::net::retry::Jitter;
 use crate::redact::Redaction;
@@ -120,7 +120,7 @@ impl Simulation {
             budget,
         } = plan.policy;
         let began = self.world.state().began;
-        let clock: Clock = Arc::new(move || at("08:00:00") + began.elapsed());
+        let clock: Clock = Arc::new(move || EIGHT + began.elapsed());
         let jitter = Jitter::seeded(plan.seed.wrapping_add(number as u64));
         let writer = format!("run {number}");
         let storage = Arc::new(Storage::over(process.clone(), jitter));
@@ -164,10 +164,9 @@ impl Simulation {
                     format!("run {number} did {delivered} and {buried} and says {said:?}")
                 });
                 let now = state.now();
-                let overlooked = |fact: &&Fact| {
-                    !fact.is_settled() && fact.visible_at <= began_at && !fact.is_expired(now)
-                };
-                let open = state.facts.values().filter(overlooked);
+                let overlooked =
+                    |fact: &&Fact| fact.visible_at <= began_at && !fact.is_expired(now);
+                let open = state.open().filter(overlooked);
                 let open = open.filter(|fact| state.is_due(fact)).count();
                 let is_done = report.caught_up && report.is_success();
                 state.expect(!is_done || open == 0, || {
@@ -177,6 +176,7 @@ impl Simulation {
                     format!("the numbers of run {number} do not add up: {report:?}")
                 });
                 state.tally.gaps += u64::from(report.gap.is_some());
+                state.tally.left_out += report.before_start;
             }
             None => state.tally.crashes += 1,
         }
@@ -228,7 +228,7 @@ impl Simulation {
         let slack = chrono::Duration::from_std(self.script.plan.policy.overlap).unwrap()
             + chrono::Duration::seconds(10);
         for fact in &facts {
-            let (date, now) = (fact.record.date.unwrap(), state.now());
+            let (stored, now) = (fact.stored_at, state.now());
             let is_bad = fact.is_poison || fact.is_unfit;
             state.tally.late += u64::from(fact.visible_at > fact.stored_at);
             if fact.is_settled() {
@@ -239,7 +239,7 @@ impl Simulation {
             state.tally.expired += 1;
             state.expect(fact.is_expired(now), || format!("lost: {fact:?}"));
             let is_in = |gap: &Gap| {
-                gap.from.is_none_or(|from| from - slack <= date) && date <= gap.to + slack
+                gap.from.is_none_or(|from| from - slack <= stored) && stored <= gap.to + slack
             };
             // With a crash, the report of a gap may have gone.
             let is_told =
@@ -346,7 +346,7 @@ type Count = fn(&Tally) -> u64;
 /// Says how often each thing happened, and in how many seeds: a simulation in which nothing goes
 /// wrong proves nothing.
 fn summarize(tallies: &[Tally]) {
-    let counts: [(&str, Count); 17] = [
+    let counts: [(&str, Count); 18] = [
         ("runs", |it| it.runs),
         ("crashes", |it| it.crashes),
         ("two runs at once", |it| it.twins),
@@ -364,6 +364,7 @@ fn summarize(tallies: &[Tally]) {
         ("cursors rejected or dropped", |it| it.restarts),
         ("gaps reported", |it| it.gaps),
         ("dead letters", |it| it.dead_letters),
+        ("records left out", |it| it.left_out),
     ];
     for (what, count) in counts {
         let total: u64 = tallies.iter().map(count).sum();

@@ -14,6 +14,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
+use crate::clock::to_seconds;
 use crate::record::{LogId, Position, Record, Start};
 use crate::run::{Handled, Newest};
 
@@ -91,6 +92,51 @@ impl Checkpoint {
         }
     }
 
+    /// What it says, line by line, for a person.
+    pub fn summary(&self) -> Vec<String> {
+        let mut lines = vec![format!("The next run begins {}.", self.position())];
+        if let Some(time) = self.cursor.as_ref().and_then(LogId::stored_at) {
+            lines.push(format!(
+                "What Auth0 stored up to {} is handled.",
+                to_seconds(time)
+            ));
+        }
+        if let Some(time) = self.left_out_before {
+            lines.push(format!(
+                "What is dated before {} is left out.",
+                to_seconds(time)
+            ));
+        }
+        if !self.handled.is_empty() {
+            lines.push(format!(
+                "After that, {} records are handled.",
+                self.handled.len()
+            ));
+        }
+        match &self.newest {
+            Some(Newest { log_id, date }) => {
+                let date = date.map_or("without a date".into(), to_seconds);
+                lines.push(format!(
+                    "The newest record delivered is {log_id}, written at {date}."
+                ));
+            }
+            None => lines.push("Nothing was delivered yet.".into()),
+        }
+        if let Some(time) = self.caught_up_at {
+            lines.push(format!(
+                "The log was read to its end at {}.",
+                to_seconds(time)
+            ));
+        }
+        if let Some(time) = self.refused_since {
+            lines.push(format!(
+                "The destination has refused every record since {}.",
+                to_seconds(time)
+            ));
+        }
+        lines
+    }
+
     /// Where reading resumes.
     pub fn position(&self) -> Position {
         match (self.start, &self.cursor) {
@@ -99,10 +145,11 @@ impl Checkpoint {
         }
     }
 
-    /// Whether nothing was delivered or set aside yet, so that the start may still be changed.
+    /// Where the first reading begins, while nothing is delivered or set aside yet.
     #[cfg(test)]
-    pub fn is_untouched(&self) -> bool {
-        self.newest.is_none()
+    pub fn first_start(&self) -> Option<Start> {
+        let start = self.left_out_before.map_or(Start::Oldest, Start::At);
+        self.newest.is_none().then_some(start)
     }
 
     /// Whether this record is known to be handled.

@@ -14,6 +14,6 @@ pub(crate) use self::dead_letter::StoredLetter;
 #[cfg(test)]
 pub(crate) use self::format::read as read_checkpoint;
 pub(crate) use self::ledger::CheckpointLedger;
-pub(crate) use self::store::CheckpointStore;
 #[cfg(test)]
 pub(crate) use self::store::Found;
+pub(crate) use self::store::{CheckpointStore, Replaced};

@@ -77,6 +77,17 @@ pub(crate) enum Found {
     Lost,
 }
 
+/// What a checkpoint has taken the place of.
+#[derive(Debug)]
+pub(crate) enum Replaced {
+    /// There was none.
+    Nothing,
+    /// Another one.
+    Checkpoint(Checkpoint),
+    /// Something that was none.
+    Unreadable,
+}
+
 /// What a store holds, and the version under which it does.
 #[derive(Debug)]
 pub(crate) struct Loaded {
@@ -121,19 +132,35 @@ impl CheckpointStore {
         Ok(object.map(|(bytes, _)| String::from_utf8_lossy(&bytes).into_owned()))
     }
 
+    /// The checkpoint, for people: nothing is claimed or set aside.
+    pub async fn peek(&self, deadline: Deadline) -> Result<Option<Checkpoint>, CheckpointError> {
+        let Some((json, _)) = self.read(&self.newest(), deadline).await? else {
+            return Ok(None);
+        };
+        let read = format::read(&json).map_err(|source| CheckpointError::Unreadable {
+            path: self.location(),
+            source,
+        });
+        read.map(Some)
+    }
+
     /// Puts `checkpoint` in the place of whatever is stored, readable or not. Answers with what
-    /// was stored, if it could be read.
+    /// was stored.
     pub async fn replace(
         &self,
         checkpoint: &Checkpoint,
         now: DateTime<Utc>,
         deadline: Deadline,
-    ) -> Result<Option<Checkpoint>, CheckpointError> {
+    ) -> Result<Replaced, CheckpointError> {
         self.claim(deadline).await?;
         let (stored, version) = self.read(&self.newest(), deadline).await?.unzip();
         self.save(checkpoint, version.as_ref(), now, deadline)
             .await?;
-        Ok(stored.and_then(|json| format::read(&json).ok()))
+        Ok(match stored.map(|json| format::read(&json)) {
+            None => Replaced::Nothing,
+            Some(Ok(checkpoint)) => Replaced::Checkpoint(checkpoint),
+            Some(Err(_)) => Replaced::Unreadable,
+        })
     }
 
     /// Where it is kept, for people.

@@ -19,7 +19,7 @@ use reqwest::Method;
 use secrecy::ExposeSecret as _;
 use url::Url;
 
-pub use self::refusal::Refusal;
+pub(crate) use self::refusal::Refusal;
 use self::refusal::{Opener, Verdict};
 use self::tokens::Tokens;
 use self::wire::{TooLarge, Wire};
@@ -32,13 +32,13 @@ use crate::net::http::is_loopback;
 use crate::net::retry::{Again, Deadline};
 
 /// The container that holds everything this program keeps.
-pub const CONTAINER: &str = "auth0-poller";
+pub(crate) const CONTAINER: &str = "auth0-poller";
 
 /// What a token for storage is for, in every cloud.
 const RESOURCE: &str = "https://storage.azure.com";
 
 /// A container of a storage account.
-pub struct Container {
+pub(crate) struct Container {
     blobs: MicrosoftAzure,
     wire: Wire,
     account: String,

@@ -20,7 +20,7 @@ const LOCK: &str = "lock";
 
 /// A folder of objects.
 #[derive(Clone, Debug)]
-pub struct Folder {
+pub(crate) struct Folder {
     root: PathBuf,
     /// The lock file, once it is locked.
     lock: Arc<Mutex<Option<File>>>,
@@ -30,7 +30,6 @@ pub struct Folder {
 
 impl Folder {
     /// Prepares the use of a folder; makes and locks nothing yet.
-    #[must_use]
     pub fn new(root: PathBuf) -> Self {
         Self {
             root,

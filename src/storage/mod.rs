@@ -35,7 +35,7 @@ const LONGEST_LIST: usize = 100_000;
 
 /// What a storage calls this state of an object; another state is called otherwise.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Version(String);
+pub(crate) struct Version(String);
 
 impl Version {
     /// A version by the name that the storage gives it.
@@ -47,7 +47,7 @@ impl Version {
 
 /// Why an object was not read or written.
 #[derive(Debug, thiserror::Error)]
-pub enum StorageError {
+pub(crate) enum StorageError {
     /// The object is not the one that the caller has seen: someone else wrote it.
     #[error("somebody else wrote it meanwhile")]
     Conflict,
@@ -83,7 +83,6 @@ pub enum StorageError {
 
 impl StorageError {
     /// Whether the storage may be there again later, although it was tried for a while.
-    #[must_use]
     pub fn may_pass(&self) -> bool {
         match self {
             Self::Unavailable(..) => true,
@@ -117,8 +116,7 @@ impl Transient for StorageError {
 }
 
 /// A name made of a content: its SHA-256 in hexadecimal.
-#[must_use]
-pub fn digest(content: &[u8]) -> String {
+pub(crate) fn digest(content: &[u8]) -> String {
     let mut name = String::with_capacity(64);
     for byte in Sha256::digest(content) {
         // invariant: writing to a String does not fail
@@ -168,20 +166,18 @@ pub(crate) trait Objects: Send + Sync {
 }
 
 /// The storage that the settings name.
-pub struct Storage {
+pub(crate) struct Storage {
     objects: Box<dyn Objects>,
     jitter: Jitter,
 }
 
 impl Storage {
     /// Keeps objects in a container of an Azure storage account.
-    #[must_use]
     pub fn azure(container: azure::Container, jitter: Jitter) -> Self {
         Self::over(container, jitter)
     }
 
     /// Keeps objects in a folder.
-    #[must_use]
     pub fn folder(folder: folder::Folder, jitter: Jitter) -> Self {
         Self::over(folder, jitter)
     }
@@ -274,7 +270,6 @@ impl Storage {
     }
 
     /// Where an object is, for people.
-    #[must_use]
     pub fn location(&self, path: &str) -> String {
         self.objects.location(path)
     }

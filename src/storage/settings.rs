@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use crate::azure::account::{Account, Invalid};
+use crate::azure::identity::Principal;
 use crate::azure::principal::managed_identity;
 use crate::settings::Reader;
 
@@ -61,19 +62,17 @@ impl StorageSettings {
     }
 }
 
-fn identity(
-    reader: &mut Reader,
-    setting: &'static str,
-) -> Option<crate::azure::identity::Principal> {
+fn identity(reader: &mut Reader, setting: &'static str) -> Option<Principal> {
     let client_id = reader.get("AzureWebJobsStorage__clientId");
-    managed_identity(reader, setting, client_id.map(str::to_owned))
+    let client_id = client_id.map(str::to_owned);
+    let elsewhere = "AzureWebJobsStorage or CHECKPOINT_DIR instead";
+    managed_identity(reader, setting, client_id, elsewhere)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::azure::account::Credential;
-    use crate::azure::identity::Principal;
     use crate::settings::{AppSettings, SettingsError};
 
     fn read(
@@ -120,7 +119,7 @@ mod tests {
                 format!(
                     "a setting needs attention: {setting} needs a managed identity, and there is \
                      none here: in Azure turn the Function App's system-assigned identity on and \
-                     restart the app; elsewhere use other settings"
+                     restart the app; elsewhere set AzureWebJobsStorage or CHECKPOINT_DIR instead"
                 )
             );
         }

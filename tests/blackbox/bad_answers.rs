@@ -188,7 +188,7 @@ fn odd_pages() -> Vec<Case> {
                 })
             },
             // The tenant has more, and there is nothing to read on after.
-            Error("reading does not get on: no record"),
+            Error("reading makes no progress: no record"),
         ),
         (
             "records without a date",
@@ -219,7 +219,7 @@ fn odd_pages() -> Vec<Case> {
                 let id = format!("90020010101{:045}", 0);
                 json(&json!([{"log_id": id, "date": "2001-01-01T00:00:00Z"}]))
             },
-            Error("reading does not get on: of the records after 900"),
+            Error("reading makes no progress: of the records after 900"),
         ),
     ]
 }
@@ -411,7 +411,7 @@ async fn a_page_that_comes_again_and_again_ends_the_run(sink: Sink) {
     process.world.tenant.fail_logs(vec![json(&page.into()); 50]);
     let before = process.world.tenant.log_requests();
     let report = process.run("endless").await;
-    assert_error(&report, "endless", "reading does not get on: ");
+    assert_error(&report, "endless", "reading makes no progress: ");
     assert_eq!(numbers(&report, ["delivered"]), [100]);
     assert_eq!(process.world.tenant.log_requests() - before, 2);
     process.world.tenant.stop_failing();

@@ -77,7 +77,7 @@ async fn a_page_that_one_of_them_never_asked_for_is_not_taken_for_that_of_the_ne
     // One cannot begin. What the other reads is so young that it will be read again.
     let file = world.checkpoint_file(Sink::LogsIngestion);
     let good = fs::read_to_string(&file).unwrap();
-    fs::write(&file, good.replace("\"format\": 1", "\"format\": 2")).unwrap();
+    fs::write(&file, good.replace("\"format\": 2", "\"format\": 3")).unwrap();
     for count in 1..=3 {
         world.tenant.add(json!({"date": now(), "type": "s"}), now());
         host.fire(FUNCTION).await.failure();

@@ -333,7 +333,7 @@ async fn a_checkpoint_of_a_newer_version_is_an_error_that_names_the_way_out() {
     world.poll().await;
     let file = world.checkpoint_file(Sink::LogAnalytics);
     let newer = fs::read_to_string(&file).unwrap();
-    fs::write(&file, newer.replace("\"format\": 1", "\"format\": 2")).unwrap();
+    fs::write(&file, newer.replace("\"format\": 2", "\"format\": 3")).unwrap();
     let ran = world.command(&["poll"]).await;
     assert_eq!(ran.code(), 1);
     assert!(

@@ -65,7 +65,12 @@ fn install(built: &Path, program: &Path) -> Result<()> {
 /// Makes the settings of the sample where there are none; answers whether it did.
 fn settle(root: &Path) -> Result<bool> {
     let sample = fs::read(root.join(SAMPLE)).with_context(|| format!("reading {SAMPLE}"))?;
-    match File::create_new(root.join(SETTINGS)) {
+    let mut options = File::options();
+    options.write(true).create_new(true);
+    // They will hold secrets, which are for their owner only.
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    match options.open(root.join(SETTINGS)) {
         Ok(mut settings) => {
             settings.write_all(&sample)?;
             Ok(true)
@@ -86,6 +91,12 @@ mod tests {
         fs::write(root.path().join(SAMPLE), "sample").unwrap();
         assert!(settle(root.path()).unwrap());
         assert_eq!(settings(), "sample");
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt as _;
+            let file = fs::metadata(root.path().join(SETTINGS)).unwrap();
+            assert_eq!(file.permissions().mode() & 0o777, 0o600);
+        }
 
         fs::write(root.path().join(SETTINGS), "mine").unwrap();
         assert!(!settle(root.path()).unwrap());

@@ -20,8 +20,7 @@ const LEVELS: usize = 8;
 
 /// The beginning of what a service said on one line, for an error. Withheld where it repeats one
 /// of the `secrets`, or [`PART`] bytes of it, in whatever form.
-#[must_use]
-pub fn excerpt(said: &str, secrets: &[&SecretString]) -> String {
+pub(crate) fn excerpt(said: &str, secrets: &[&SecretString]) -> String {
     let said = &said[..said.floor_char_boundary(LONGEST)];
     match search(said, secrets) {
         Found::Nothing => {}
@@ -39,8 +38,7 @@ pub fn excerpt(said: &str, secrets: &[&SecretString]) -> String {
 }
 
 /// Whether a text repeats a credential, in whatever form, or may do so.
-#[must_use]
-pub fn repeats(said: &str, secrets: &[&SecretString]) -> bool {
+pub(crate) fn repeats(said: &str, secrets: &[&SecretString]) -> bool {
     !matches!(search(said, secrets), Found::Nothing)
 }
 

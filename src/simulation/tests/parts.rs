@@ -1,7 +1,7 @@
 //! A tenant, a destination and a storage, all in memory, and all failing at the worst moment.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -42,7 +42,8 @@ impl Simulated {
     }
 
     pub fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap()
+        // What was found before a panic is still told.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub fn trace(&self, what: impl FnOnce() -> String) {

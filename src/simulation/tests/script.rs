@@ -7,7 +7,7 @@ use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use fastrand::Rng;
 
-use super::world::{Fact, Odds, Plan, at};
+use super::world::{EIGHT, Fact, Odds, Plan, RETENTION, at};
 use crate::destination::Limits;
 use crate::record::{LogId, Record, StartFrom};
 use crate::run::Policy;
@@ -56,7 +56,7 @@ impl Script {
         let start_from = match rng.u8(..3) {
             0 => StartFrom::Oldest,
             1 => StartFrom::Ago(seconds(&mut rng, 0..7_200)),
-            _ => StartFrom::At(at("08:00:00") - seconds(&mut rng, 0..7_200)),
+            _ => StartFrom::At(EIGHT - seconds(&mut rng, 0..7_200)),
         };
         let policy = Policy {
             start_from,
@@ -66,7 +66,7 @@ impl Script {
         let phases = phases(&mut rng);
         let has_bad_records = rng.bool();
         let facts = facts(&mut rng, &phases, policy.overlap, has_bad_records);
-        let refused_from = at("08:00:00") + seconds(&mut rng, 0..900);
+        let refused_from = EIGHT + seconds(&mut rng, 0..900);
         // Shorter than a few records that stand alone are waited for: then no good one may be set
         // aside, unless bad ones have been refused before them.
         let refused_for = match (has_bad_records, rng.u8(..4)) {
@@ -140,7 +140,7 @@ fn facts(
     has_bad_records: bool,
 ) -> BTreeMap<LogId, Fact> {
     let mut stretches = vec![(at("06:00:00"), Duration::from_hours(2))];
-    let mut time = at("08:00:00");
+    let mut time = EIGHT;
     for phase in phases {
         let length = phase.pause * phase.runs;
         stretches.push((time, length));
@@ -148,6 +148,7 @@ fn facts(
     }
     let mut facts = BTreeMap::new();
     let is_lively = rng.bool();
+    let has_old_dates = rng.u8(..4) == 0;
     for (from, length) in stretches {
         // In a silent stretch a cursor can grow old.
         let bursts = if rng.u8(..4) == 0 { 0 } else { rng.u32(1..12) };
@@ -158,7 +159,7 @@ fn facts(
             let most = if is_lively { 40 } else { 4 };
             for _ in 0..rng.u32(1..most) {
                 let stored = burst + Duration::from_micros(rng.u64(..width));
-                let fact = fact(rng, stored, overlap);
+                let fact = fact(rng, stored, overlap, has_old_dates);
                 facts.insert(fact.record.log_id.clone(), fact);
             }
         }
@@ -175,10 +176,16 @@ fn facts(
     facts
 }
 
-fn fact(rng: &mut Rng, stored: DateTime<Utc>, overlap: Duration) -> Fact {
+fn fact(rng: &mut Rng, stored: DateTime<Utc>, overlap: Duration, has_old_dates: bool) -> Fact {
     let time = stored.format("%Y%m%d%H%M%S%6f");
     let log_id = LogId::new(format!("900{time}{:033}", rng.u64(..)));
     let date = stored - Duration::from_millis(rng.u64(..=5_000));
+    // Some records tell late of what happened long before.
+    let date = if has_old_dates && rng.u8(..4) == 0 {
+        date - seconds(rng, 60..36_000)
+    } else {
+        date
+    };
     let lateness = match rng.u8(..4) {
         0 => Duration::from_micros(rng.u64(..u64::try_from(overlap.as_micros()).unwrap())),
         _ => Duration::ZERO,
@@ -190,6 +197,7 @@ fn fact(rng: &mut Rng, stored: DateTime<Utc>, overlap: Duration) -> Fact {
             date: Some(date),
         },
         stored_at: stored,
+        expires_at: stored + RETENTION,
         visible_at: stored + lateness,
         is_poison: false,
         is_unfit: false,

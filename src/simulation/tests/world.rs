@@ -19,6 +19,9 @@ use crate::storage::{Object, Version};
 pub(super) const CHECKPOINT: &str = "checkpoints/acme/simulated.json";
 pub(super) const DEAD_LETTERS: &str = "dead-letter/acme/simulated/";
 
+/// 2026-11-21T08:00:00Z, when the first run begins.
+pub(super) const EIGHT: DateTime<Utc> = DateTime::from_timestamp(1_795_248_000, 0).unwrap();
+
 /// 2026-11-21 at this time of day.
 pub(super) fn at(clock: &str) -> DateTime<Utc> {
     format!("2026-11-21T{clock}Z").parse().unwrap()
@@ -29,7 +32,7 @@ pub(super) fn id(stored: DateTime<Utc>) -> LogId {
 }
 
 /// Longer than the shortest retention by a little: Auth0 does not drop a record to the second.
-const RETENTION: Duration = Duration::from_mins(24 * 60 + 5);
+pub(super) const RETENTION: Duration = Duration::from_mins(24 * 60 + 5);
 /// The parts that a run talks to.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Part {
@@ -82,6 +85,7 @@ impl Plan {
 pub(super) struct Fact {
     pub record: Record,
     pub stored_at: DateTime<Utc>,
+    pub expires_at: DateTime<Utc>,
     pub visible_at: DateTime<Utc>,
     pub is_poison: bool,
     pub is_unfit: bool,
@@ -95,7 +99,7 @@ impl Fact {
     }
 
     pub fn is_expired(&self, now: DateTime<Utc>) -> bool {
-        self.stored_at + RETENTION <= now
+        self.expires_at <= now
     }
 
     fn is_there(&self, now: DateTime<Utc>) -> bool {
@@ -126,6 +130,7 @@ pub(super) struct Tally {
     pub expired: u64,
     pub gaps: u64,
     pub dead_letters: u64,
+    pub left_out: u64,
     pub twins: u64,
     pub late: u64,
 }
@@ -155,6 +160,7 @@ pub(super) struct State {
     pub plan: Plan,
     pub began: Instant,
     pub facts: BTreeMap<LogId, Fact>,
+    open: BTreeSet<LogId>,
     pub objects: BTreeMap<String, Object>,
     writes: u64,
     highest_cursor: Option<LogId>,
@@ -180,6 +186,7 @@ impl State {
         Self {
             plan,
             began: Instant::now(),
+            open: facts.keys().cloned().collect(),
             facts,
             objects: BTreeMap::new(),
             writes: 0,
@@ -196,7 +203,12 @@ impl State {
     }
 
     pub fn now(&self) -> DateTime<Utc> {
-        at("08:00:00") + self.began.elapsed()
+        EIGHT + self.began.elapsed()
+    }
+
+    /// What is neither delivered nor set aside yet.
+    pub fn open(&self) -> impl Iterator<Item = &Fact> {
+        self.open.iter().map(|id| &self.facts[id])
     }
 
     pub fn expect(&mut self, is_so: bool, what: impl FnOnce() -> String) {
@@ -289,6 +301,7 @@ impl State {
             let fact = self.facts.get_mut(id).unwrap();
             let before = fact.landed.min(1);
             fact.landed += times;
+            self.open.remove(id);
             self.tally.duplicates += before + times - 1;
         }
         self.tally.posts += times;
@@ -299,6 +312,7 @@ impl State {
     pub fn bury(&mut self, id: &LogId) {
         let fact = self.facts.get_mut(id).unwrap();
         fact.is_dead = true;
+        self.open.remove(id);
         if !(fact.is_poison || fact.is_unfit) {
             self.good_dead.insert(id.clone());
         }
@@ -362,17 +376,13 @@ impl State {
     /// The checkpoint may not say more than is true, nor less than it said.
     fn watch_save(&mut self, run: usize, checkpoint: &Checkpoint) {
         let position = checkpoint.position();
-        if checkpoint.is_untouched()
-            && let Position::Start(start) = position
-        {
+        if let Some(start) = checkpoint.first_start() {
             self.start = Some(self.start.map_or(start, |known| known.min(start)));
         }
         let now = self.now();
-        let is_open = |fact: &&Fact| !fact.is_settled() && !fact.is_expired(now);
         let lost = self
-            .facts
-            .values()
-            .filter(is_open)
+            .open()
+            .filter(|fact| !fact.is_expired(now))
             .find(|fact| self.is_due(fact) && checkpoint.has_handled(&fact.record.log_id));
         let lost = lost.map(|fact| fact.record.log_id.clone());
         self.expect(lost.is_none(), || {

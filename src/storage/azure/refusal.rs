@@ -18,7 +18,7 @@ const LONGEST_CODE: usize = 64;
 
 /// An answer of the account that is no success.
 #[derive(Clone, Debug, thiserror::Error)]
-pub struct Refusal {
+pub(crate) struct Refusal {
     status: StatusCode,
     /// `x-ms-error-code`
     code: Option<String>,
