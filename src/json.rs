@@ -92,8 +92,8 @@ impl<'a> Scanner<'a> {
 
     /// Whether the string that was just read is the name of a member.
     fn is_key(&self) -> bool {
-        let behind = &self.text.as_bytes()[self.at..];
-        let next = behind.iter().find(|it| !it.is_ascii_whitespace());
+        let rest = &self.text.as_bytes()[self.at..];
+        let next = rest.iter().find(|it| !it.is_ascii_whitespace());
         next == Some(&b':')
     }
 
@@ -175,7 +175,7 @@ pub(crate) fn escape(text: &str) -> String {
     quoted[1..quoted.len() - 1].to_owned()
 }
 
-/// Writes a token behind others, with the comma that it needs and no white space.
+/// Writes a token after others, with the comma that it needs and no white space.
 pub(crate) fn write(out: &mut String, token: Token) {
     if !matches!(token, Token::EndObject | Token::EndArray)
         && !matches!(out.as_bytes().last(), None | Some(b'{' | b'[' | b':'))

@@ -16,7 +16,7 @@ pub(crate) enum LogsError {
     #[error(transparent)]
     Token(#[from] TokenError),
     /// No answer.
-    #[error("{host} does not hand out its log")]
+    #[error("reading the log of {host}")]
     Send {
         /// The tenant's host.
         host: String,
@@ -32,7 +32,7 @@ pub(crate) enum LogsError {
     /// The next record alone is more than is read, and cannot be passed.
     #[error(
         "the record after {after} is larger than {} bytes, which are all that is read, and {host} \
-         does not tell its id, by which it could be passed",
+         does not tell its id, without which it cannot be passed",
         http::MAX_PAGE
     )]
     RecordTooLarge {

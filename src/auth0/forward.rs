@@ -1,4 +1,4 @@
-//! Reading on behind an id: how many records to ask for, when the log has ended, and how to pass a
+//! Reading on after an id: how many records to ask for, when the log has ended, and how to pass a
 //! record that is too large to be read.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -56,7 +56,7 @@ impl Take {
     }
 }
 
-/// The page behind a record.
+/// The page after a record.
 pub(crate) async fn after(
     logs: &Logs,
     take: &Take,
@@ -85,7 +85,7 @@ pub(crate) async fn after(
         };
         take.learn(asked, bytes(&found));
         let is_last = if found.records.is_empty() && found.count() > 0 {
-            // There is nothing to read on behind. Is there more?
+            // There is nothing to read on after. Is there more?
             let newest = logs.search(Search::NEWEST, 0, 1, deadline).await?;
             let newest = newest.records.first();
             newest.is_none_or(|newest| newest.log_id <= *id)

@@ -108,7 +108,7 @@ impl Logs {
         self.requests.load(Ordering::Relaxed)
     }
 
-    /// By checkpoint: at most `take` records behind this id, ascending.
+    /// By checkpoint: at most `take` records after this id, ascending.
     pub async fn after(
         &self,
         id: &LogId,

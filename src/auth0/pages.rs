@@ -19,13 +19,13 @@ const KEPT: usize = 20;
 /// Bytes of their records, which can be large: part of the memory of an instance that has 512 MB.
 const KEPT_BYTES: usize = 16 * 1024 * 1024;
 
-/// The pages behind log ids.
+/// The pages after log ids.
 #[derive(Default)]
 pub(crate) struct Pages(Mutex<State>);
 
 #[derive(Default)]
 struct State {
-    /// The runs that are here, and the id behind which each asked last.
+    /// The runs that are here, and the id after which each asked last.
     readers: BTreeMap<u64, Option<LogId>>,
     /// How many there ever were.
     entered: u64,
@@ -67,7 +67,7 @@ impl Pages {
 }
 
 impl Handle {
-    /// The page behind a record: that of another reader, or the one that `fetch` gets. Where
+    /// The page after a record: that of another reader, or the one that `fetch` gets. Where
     /// another reader's fetching fails, this one's is tried.
     pub async fn after<E>(
         &self,
@@ -115,7 +115,7 @@ impl State {
         page
     }
 
-    /// Takes a reader's name off the pages behind these ids.
+    /// Takes a reader's name off the pages after these ids.
     fn release(&mut self, reader: u64, is_past: impl Fn(&LogId) -> bool) {
         self.kept.retain_mut(|shared| {
             if is_past(&shared.after) {

@@ -1,11 +1,11 @@
 //! The first page of a reading that has no id to resume from.
 //!
-//! Reading by checkpoint needs an id, and a beginning is a time. The obvious way, to search for
-//! the first record of that time and to read on behind its id, loses that record and every other
+//! Reading by checkpoint needs an id, and a start is a time. The obvious way, to search for
+//! the first record of that time and to read on after its id, loses that record and every other
 //! of the window whose id is smaller, because ids follow the time of storing and not the date.
 //! So the reading begins below the window:
 //!
-//! 1. behind a [synthetic id](LogId::synthetic) made of the time, which Auth0 takes although it
+//! 1. after a [synthetic id](LogId::synthetic) made of the time, which Auth0 takes although it
 //!    does not say so; and where it does not:
 //! 2. with the window's record of the smallest id, found by search, which is delivered itself.
 

@@ -52,7 +52,7 @@ pub(crate) struct TokenSource {
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum TokenError {
     /// No answer.
-    #[error("{host} gives no token; check DOMAIN, and that this machine reaches it")]
+    #[error("cannot get a token from {host}; check DOMAIN, and that this machine reaches it")]
     Send {
         /// The tenant's host.
         host: String,
@@ -93,7 +93,7 @@ pub(crate) enum TokenError {
     },
     /// 403: the application may not use the API, or the API is not known by that name.
     #[error(
-        "{host} gives this application no token for the Management API ({said}); in the Auth0 \
+        "{host} refuses this application a token for the Management API ({said}); in the Auth0 \
          dashboard authorize the application for the Auth0 Management API with the permission \
          read:logs, and check AUDIENCE, now {audience} (with a custom domain it names the \
          tenant's own domain and ends with /api/v2/)"
@@ -282,7 +282,7 @@ impl TokenSource {
         let granted: Option<Granted> = serde_json::from_slice(body).ok();
         let granted = granted.ok_or_else(|| format!("{} bytes", body.len()))?;
         if !is_bearer(&granted.access_token) {
-            return Err("an access_token that no bearer token can be".to_owned());
+            return Err("an access_token that cannot be a bearer token".to_owned());
         }
         let scope = self.scope(granted.scope.as_ref(), &granted.access_token);
         let life = granted.expires_in.as_deref().and_then(token::seconds);

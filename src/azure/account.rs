@@ -40,7 +40,7 @@ pub(crate) struct Account {
 pub(crate) enum Credential {
     /// The account's key, base64.
     Key(SecretString),
-    /// A shared access signature, as it stands behind the `?` of a URL.
+    /// A shared access signature, as it stands after the `?` of a URL.
     Sas(SecretString),
     /// The identity of this program.
     Identity(Box<Principal>),
@@ -160,7 +160,7 @@ fn blob_endpoint(text: &str) -> Result<Url, Invalid> {
     if has_credential {
         return Err(Invalid(
             "its blob endpoint has more than a host and a path; a shared access signature belongs \
-             into a connection string, as BlobEndpoint=…;SharedAccessSignature=…"
+             in a connection string, as BlobEndpoint=…;SharedAccessSignature=…"
                 .into(),
         ));
     }
@@ -225,7 +225,7 @@ impl<'a> Fields<'a> {
     fn parse(text: &'a str) -> Result<Self, Invalid> {
         if text.starts_with("https://") || text.starts_with("http://") {
             return Err(Invalid(
-                "it is a URL; a shared access signature belongs into a connection string, as \
+                "it is a URL; a shared access signature belongs in a connection string, as \
                  BlobEndpoint=…;SharedAccessSignature=…"
                     .into(),
             ));

@@ -85,7 +85,7 @@ pub(crate) enum IdentityError {
     },
     /// The platform cannot tell yet.
     #[error(
-        "the platform gives the app's identity no token for {resource} ({status}: {said}); an \
+        "the platform refuses the app's identity a token for {resource} ({status}: {said}); an \
          identity that was turned on just now is ready some minutes later"
     )]
     NotReady {
@@ -99,7 +99,7 @@ pub(crate) enum IdentityError {
         again: Again,
     },
     /// Entra ID does not know the application, or not by this secret.
-    #[error("{host} gives the application no token for {resource} ({status}: {said}){hint}")]
+    #[error("{host} refuses the application a token for {resource} ({status}: {said}){hint}")]
     Refused {
         /// The issuer's host.
         host: String,
@@ -343,7 +343,7 @@ fn hint(codes: &[u32]) -> &'static str {
     }
 }
 
-/// Trace ids and times follow behind it.
+/// Trace ids and times follow it.
 fn first_sentence(description: &str) -> &str {
     let end = description
         .find(". ")

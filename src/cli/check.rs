@@ -116,7 +116,7 @@ fn token(scope: Result<String, SourceError>) -> (Verdict, String) {
                 String::new()
             } else {
                 format!(
-                    ", which is more than reading logs needs: in the Auth0 dashboard take {} away \
+                    ", which is more than reading logs needs: in the Auth0 dashboard remove {} \
                      from the application, unless another program needs it",
                     more.join(" ")
                 )

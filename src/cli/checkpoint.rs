@@ -56,7 +56,7 @@ impl Beginning {
             Self::After(id) => id.stored_at(),
         };
         match time {
-            None => Err("names a log id that holds no time, so it is none of Auth0's"),
+            None => Err("names a log id that holds no time, so it is not one of Auth0's"),
             Some(time) if is_future(time, now) => {
                 Err("is in the future: until then nothing would be delivered")
             }

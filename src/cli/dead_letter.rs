@@ -139,7 +139,7 @@ async fn deliver_again(
     let letter = books.dead_letters.read(name, deadline()).await?;
     let letter = letter.ok_or("it is not there any more")?;
     let Some(log_id) = letter.log_id else {
-        return Err("it has no log_id, so that no query could tell it from others".into());
+        return Err("it has no log_id, so no query could tell it from others".into());
     };
     let record = Record {
         log_id,

@@ -24,7 +24,7 @@ const ANSWER_GRACE: Duration = Duration::from_secs(5);
 /// How long after the end of its budget a run may still be saving what was acknowledged.
 const SAVE_GRACE: Duration = Duration::from_secs(9);
 
-/// The end of a run's time budget, and what may still happen behind it:
+/// The end of a run's time budget, and what may still happen after it:
 ///
 /// ```text
 ///       0 ─────────────────────── budget ────── +5 s ────── +9 s

@@ -82,7 +82,7 @@ impl Page {
 pub(crate) fn parse_page(body: &Bytes) -> Result<Elements, PageError> {
     match String::from_utf8_lossy(body) {
         Cow::Borrowed(_) => parse(body),
-        Cow::Owned(mended) => parse(&Bytes::from(mended)),
+        Cow::Owned(repaired) => parse(&Bytes::from(repaired)),
     }
 }
 

@@ -107,8 +107,8 @@ impl<S: Source, A: DeadLetters> Course<'_, S, A> {
         {
             let left = (newest - oldest).max(TimeDelta::zero());
             warn!(
-                "{} hours behind, and the oldest record that Auth0 still has was written at {}: in {} hours \
-                 records will be lost that were not read",
+                "{} hours behind, and the oldest record that Auth0 still has was written at {}: in \
+                 {} hours records will be lost that were not read",
                 (now - newest).num_hours(),
                 to_seconds(oldest),
                 left.num_hours()

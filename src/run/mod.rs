@@ -72,18 +72,18 @@ enum RunError {
     #[error(transparent)]
     Destination(BoxError),
     #[error(
-        "the destination refuses every record, so that the fault is not in one of them; nothing \
+        "the destination refuses every record, so the fault is not in one of them; nothing \
          was set aside: {0}"
     )]
     AllRefused(BoxError),
     #[error(
-        "the destination has refused every record since {}, so that the fault is most likely not in \
+        "the destination has refused every record since {}, so the fault is most likely not in \
          them; look at its settings, and when it takes records again, `auth0-poller dead-letter \
          retry` delivers what was set aside meanwhile", to_seconds(*.0)
     )]
     StillRefusing(DateTime<Utc>),
     #[error(
-        "reading begins in the future, {}, so that nothing is delivered until then; \
+        "reading begins in the future, {}, so nothing is delivered until then; \
          `auth0-poller checkpoint set --from …` lets it begin earlier", to_seconds(*.0)
     )]
     Future(DateTime<Utc>),
@@ -193,7 +193,7 @@ impl<S: Source, A: DeadLetters> Course<'_, S, A> {
         }
         if let Some(gap) = opening.loss {
             warn!(
-                "the checkpoint was lost, so that records {gap} may not have been delivered; \
+                "the checkpoint was lost, so records {gap} may not have been delivered; \
                  `auth0-poller checkpoint set --from …` delivers them"
             );
             self.report(|report| report.gap = Some(gap));

@@ -465,7 +465,7 @@ async fn every_record_lands_once_and_a_second_run_delivers_nothing() {
         ),
         (2_500, 2_500, 0, 3)
     );
-    // 25 full pages and the empty one behind them.
+    // 25 full pages and the empty one after them.
     assert_eq!(report.requests, 26);
     assert!(report.caught_up && report.is_success());
     assert_eq!(report.lag_seconds, Some(0));

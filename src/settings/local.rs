@@ -20,10 +20,10 @@ const UTF_16_MARKS: [([u8; 2], Unit); 2] = [
 #[derive(Debug, Eq, PartialEq, thiserror::Error)]
 pub(crate) enum LocalSettingsError {
     /// Not text.
-    #[error("local.settings.json is text neither in UTF-8 nor, with its mark, in UTF-16")]
+    #[error("local.settings.json is neither UTF-8 text nor, with its mark, UTF-16")]
     Encoding,
     /// Not JSON.
-    #[error("local.settings.json is no JSON (line {line}, column {column})")]
+    #[error("local.settings.json is not JSON (line {line}, column {column})")]
     Json {
         /// Where that shows.
         line: usize,
@@ -34,7 +34,7 @@ pub(crate) enum LocalSettingsError {
     #[error("local.settings.json is not of the form {{\"Values\": {{\"NAME\": \"value\"}}}}")]
     Form,
     /// A value that cannot be a setting's.
-    #[error("local.settings.json gives {0} a list or an object, and a setting is a text")]
+    #[error("local.settings.json gives {0} a list or an object, and a setting is text")]
     Value(String),
     /// Only the Functions tools can read it.
     #[error("local.settings.json is encrypted; `func settings decrypt` makes it readable")]

@@ -88,10 +88,11 @@ impl<'a> Reader<'a> {
             return self.problem(
                 setting,
                 "is a Key Vault reference that was not resolved: see that it is written \
-                 @Microsoft.KeyVault(SecretUri=…), without quotes; give the app's identity the role Key Vault Secrets User on the vault, see that the secret is there under \
-                 that name and enabled and that the vault's firewall lets the app in (Function \
-                 App, Environment variables, shows why it failed); then let the platform \
-                 fetch it again and restart the app (docs/operate.md, Keys)",
+                 @Microsoft.KeyVault(SecretUri=…), without quotes; give the app's identity the \
+                 role Key Vault Secrets User on the vault; see that the secret is there under that \
+                 name and enabled, and that the vault's firewall lets the app in (Function App, \
+                 Environment variables, shows why it failed); then let the platform fetch it again \
+                 and restart the app (docs/operate.md, Keys)",
             );
         }
         Some(value)

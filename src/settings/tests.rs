@@ -102,15 +102,12 @@ fn of_a_local_file_that_is_of_no_use_the_fault_is_named_and_nothing_quoted() {
     for (file, fault) in [
         (
             &b"\xff\xfeA"[..],
-            "is text neither in UTF-8 nor, with its mark, in UTF-16",
+            "is neither UTF-8 text nor, with its mark, UTF-16",
         ),
-        (
-            b"{\"Values\": {\"A\": \"\xff\"}}",
-            "is text neither in UTF-8",
-        ),
+        (b"{\"Values\": {\"A\": \"\xff\"}}", "is neither UTF-8 text"),
         (
             b"{\"Values\": {\n\"A\": \"hunter2\" \"B\": 1}}",
-            "is no JSON (line 2, column ",
+            "is not JSON (line 2, column ",
         ),
         (
             b"",

@@ -11,7 +11,7 @@ use crate::redact::Redaction;
 /// Far beyond any retention; what is longer is a slip.
 pub(crate) const LONGEST_DURATION: Duration = Duration::from_hours(24 * 3650);
 
-/// A URL of a scheme and a host, and nothing behind it.
+/// A URL of a scheme and a host, and nothing after it.
 pub(crate) fn origin(text: &str) -> Option<Url> {
     let url = Url::parse(text).ok()?;
     let is_bare = matches!(url.path(), "" | "/")
@@ -30,7 +30,7 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
         .ok_or_else(|| "is not a duration such as 30s, 5m, 1h or 7d".into())
 }
 
-/// Reads a beginning: a duration back, an RFC 3339 time, or `oldest`.
+/// Reads a start: a duration back, an RFC 3339 time, or `oldest`.
 pub(crate) fn start_from(text: &str) -> Result<StartFrom, String> {
     if text.eq_ignore_ascii_case("oldest") {
         return Ok(StartFrom::Oldest);
@@ -101,7 +101,7 @@ mod tests {
         #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
         #[test]
-        fn a_beginning_is_read_as_it_is_written(
+        fn a_start_is_read_as_it_is_written(
             seconds in 0..=LONGEST_DURATION.as_secs(),
             time in 0..253_402_300_800_i64,
             offset in -12..=14_i32,
@@ -120,7 +120,7 @@ mod tests {
         }
 
         #[test]
-        fn whatever_is_taken_for_a_beginning_is_one_that_a_run_can_use(
+        fn whatever_is_taken_for_a_start_is_one_that_a_run_can_use(
             text in prop_oneof![
                 "[0-9]{1,20} ?(ns|s|m|h|d|w|M|y|years){1,2}",
                 "[0-9]{4}-(0[1-9]|1[0-2])-[0-3][0-9]T[0-2][0-9]:00:(00|60)(Z|[+-][0-2][0-9]:59)",

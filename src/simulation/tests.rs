@@ -1,7 +1,7 @@
 //! Runs in a world that goes wrong, thousands of times, each time otherwise and each time to be
 //! repeated: everything random comes from one seed.
 //!
-//! - `SIMULATION_SEEDS=1000000 cargo test --release simulation -- --nocapture` plays more seeds.
+//! - `SIMULATION_SEEDS=1000000 cargo test --release --lib simulation -- --nocapture` plays more seeds.
 //! - `SIMULATION_SEED=123 cargo test simulation -- --nocapture` plays one, and tells what happens.
 
 use std::future::poll_fn;

@@ -39,7 +39,7 @@ pub(crate) enum DeadLetterError {
         source: StorageError,
     },
     /// What is there is no dead letter.
-    #[error("{place} is no dead letter")]
+    #[error("{place} is not a dead letter")]
     Unreadable {
         /// Where.
         place: String,
@@ -237,7 +237,7 @@ fn object_name(text: &str) -> String {
     format!("sha256-{}", digest(text.as_bytes()))
 }
 
-/// Whether a text can be the name of a dead letter, and leads nowhere else.
+/// Whether a text can be the name of a dead letter, and names no other place.
 fn is_name(text: &str) -> bool {
     let is_part = |it: u8| it.is_ascii_alphanumeric() || it == b'-';
     (1..=LONGEST_NAME).contains(&text.len()) && text.bytes().all(is_part)

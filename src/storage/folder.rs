@@ -1,7 +1,7 @@
 //! Objects as files below one folder, for a laptop; a version is a digest of the content.
 //!
 //! The folder belongs to the process that claimed it. The lock is the operating system's, so that
-//! a process that dies leaves none behind. Reading needs no claim: a file is replaced whole.
+//! a process that dies leaves none. Reading needs no claim: a file is replaced whole.
 
 mod file;
 

@@ -71,7 +71,7 @@ pub(crate) enum StorageError {
     Locked(String),
     /// The object is none of this program's: it is too large to be read.
     #[error(
-        "{0} is larger than {mib} MiB, so it is nothing that auth0-poller wrote; look at it, and \
+        "{0} is larger than {mib} MiB, so auth0-poller did not write it; look at it, and \
          move it away",
         mib = LARGEST / 1024 / 1024
     )]

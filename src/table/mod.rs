@@ -1,6 +1,6 @@
 //! The table `Auth0AM_CL`: which columns it has, and how a record becomes one of its rows.
 //!
-//! The service makes a column of whatever it is sent, up to 500, and then drops rows behind a 200.
+//! The service makes a column of whatever it is sent, up to 500, and then drops rows although it answers 200.
 //! So the set of columns is fixed here, by [`catalogue`]; and [`row`] puts what has no column of
 //! its own, or does not fit the one it has, into `AdditionalFields`, with its structure.
 
@@ -15,7 +15,7 @@ pub enum Api {
     /// that it sees in the value.
     DataCollector,
     /// The Logs Ingestion API: it takes what its rule declares, suffixes spelled out, and drops
-    /// the rest behind a success.
+    /// the rest although it answers with success.
     LogsIngestion,
 }
 

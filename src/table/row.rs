@@ -408,7 +408,7 @@ fn append_rest(row: &mut String, rest: &str, api: Api) -> Result<(), TooLarge> {
         }
         let is_just_too_long = (1..SHORTEST_PART).contains(&ahead.len().saturating_sub(longest));
         let length = longest - if is_just_too_long { SHORTEST_PART } else { 0 };
-        let (part, behind) = ahead.split_at(ahead.floor_char_boundary(length));
+        let (part, rest) = ahead.split_at(ahead.floor_char_boundary(length));
         let name = match api {
             Api::DataCollector => additional_fields(number),
             Api::LogsIngestion => additional_fields_column(number),
@@ -417,7 +417,7 @@ fn append_rest(row: &mut String, rest: &str, api: Api) -> Result<(), TooLarge> {
         row.push('"');
         escape(row, part);
         row.push('"');
-        ahead = behind;
+        ahead = rest;
     }
     if ahead.is_empty() {
         Ok(())

@@ -1,6 +1,6 @@
 //! What Azure is told of the table and of the data collection rule that fills it.
 //!
-//! A column that is sent but not declared vanishes behind a success, so the table, the rule and the
+//! A column that is sent but not declared is dropped although the answer is a success. So the table, the rule and the
 //! rows come from one [`catalogue`](super::catalogue). The deployment template carries what stands
 //! here; a test holds the two together.
 //!

@@ -1,5 +1,5 @@
 //! Answers of Auth0 that are not what they should be: none ends the process, none is repeated for
-//! ever, and the run behind each is as if nothing had been.
+//! ever, and the run after each is as if nothing had been.
 
 use bytes::Bytes;
 use serde_json::{Value, json};
@@ -26,7 +26,7 @@ const GZIP: [u8; 22] = [
 enum Comes {
     /// The run fails with an error that says this.
     Error(&'static str),
-    /// The run succeeds, and this many of the three records behind the answer were in it.
+    /// The run succeeds, and this many of the three records after the answer were in it.
     Delivery(u64),
     /// The run succeeds, and sets aside what has no id.
     DeadLetter,
@@ -235,11 +235,11 @@ fn token_answers() -> Vec<(Fault, &'static str)> {
         (json(&json!([])), something_else),
         (
             json(&json!({"access_token": "a\r\nb", "expires_in": 2_592_000})),
-            "something else: an access_token that no bearer token can be",
+            "something else: an access_token that cannot be a bearer token",
         ),
         (
             json(&json!({"access_token": "a".repeat(16_385)})),
-            "something else: an access_token that no bearer token can be",
+            "something else: an access_token that cannot be a bearer token",
         ),
         (
             answer(
@@ -293,7 +293,7 @@ impl Process {
         process
     }
 
-    /// Adds some records behind all others, and answers with them.
+    /// Adds some records after all others, and answers with them.
     fn add(&mut self, count: usize) -> Vec<Value> {
         self.next -= 10;
         let stored = now() - chrono::Duration::seconds(self.next);
@@ -305,7 +305,7 @@ impl Process {
         records.collect()
     }
 
-    /// Adds a record of so many bytes behind all others, and answers with its id.
+    /// Adds a record of so many bytes after all others, and answers with its id.
     fn add_large(&mut self, bytes: usize) -> String {
         self.next -= 1;
         let stored = now() - chrono::Duration::seconds(self.next);
@@ -329,7 +329,7 @@ impl Process {
 
     /// Makes a run that is as it should be, and leaves nothing undone.
     async fn good_run(&self, delivered: u64) {
-        let report = self.run("the run behind it").await;
+        let report = self.run("the run after it").await;
         assert_eq!(report["errors"], json!([]));
         assert_eq!(report["caught_up"], true);
         assert_eq!(numbers(&report, ["delivered"]), [delivered], "{report}");

@@ -195,7 +195,7 @@ async fn check_says_of_each_thing_what_is_wrong_and_how_to_mend_it() {
             "DOMAIN",
             "http://127.0.0.1:9",
             &[
-                "FAILED     token: 127.0.0.1:9 gives no token; check DOMAIN",
+                "FAILED     token: cannot get a token from 127.0.0.1:9; check DOMAIN",
                 "(tried 6 times in ",
                 " s): cannot connect",
                 "not tried  log: there is no token to read it with",

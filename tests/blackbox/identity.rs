@@ -81,7 +81,7 @@ async fn an_identity_that_is_not_ready_is_waited_for_within_the_run() {
     assert_eq!(ran.code(), 1);
     for telling in [
         "reading the checkpoint https://127.0.0.1",
-        "the platform gives the app's identity no token for https://storage.azure.com",
+        "the platform refuses the app's identity a token for https://storage.azure.com",
         "an identity that was turned on just now is ready some minutes later",
     ] {
         assert!(ran.stdout.contains(telling), "{telling}: {ran:?}");

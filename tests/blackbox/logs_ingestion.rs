@@ -102,7 +102,7 @@ async fn a_post_that_is_too_large_all_the_same_is_divided() {
         headers: vec![("x-ms-error-code", "ContentLengthLimitExceeded".into())],
         body: r#"{"error":{"code":"ContentLengthLimitExceeded","message":"Too large."}}"#.into(),
     };
-    // The batch, then behind ten rows that are tried alone its first half.
+    // The batch, then after ten rows that are tried alone its first half.
     let alone = vec![Fault::None; 10];
     world.rule.fail([too_large.clone()]);
     world.rule.fail(alone);
@@ -276,7 +276,7 @@ async fn an_identity_that_is_not_ready_is_waited_for_within_the_run() {
     world.identity.fail(vec![identity::not_ready(); 6]);
     assert_fails(
         &world,
-        "the platform gives the app's identity no token for https://monitor.azure.com (503 Service \
+        "the platform refuses the app's identity a token for https://monitor.azure.com (503 Service \
          Unavailable: an empty body); an identity that was turned on just now is ready some \
          minutes later",
     )

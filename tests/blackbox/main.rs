@@ -1,7 +1,7 @@
 //! Black-box tests: the real binary against the simulated world, and against real Azurite.
 //!
 //! Each test has a world of its own. When a world goes, everything that left the program in it is
-//! searched for credentials, and its data collection rule is asked what it dropped behind a
+//! searched for credentials, and its data collection rule is asked what it dropped after a
 //! success: every test here is also a test that none leaks, and that nothing is lost so.
 #![allow(
     clippy::unwrap_used,

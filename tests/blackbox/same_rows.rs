@@ -1,4 +1,4 @@
-//! The same records by both ways: behind the parser the rows are the same.
+//! The same records by both ways: after the parser the rows are the same.
 
 use std::collections::BTreeMap;
 
@@ -93,7 +93,7 @@ fn is_same(one: Option<&Value>, other: Option<&Value>, kind: Type) -> bool {
     told(one) == told(other)
 }
 
-/// Asserts that behind the parser both destinations have the same rows, value by value, this many.
+/// Asserts that after the parser both destinations have the same rows, value by value, this many.
 ///
 /// Only where a value is may differ: in a column by the one way, and by the other in
 /// `AdditionalFields`, since the column's name is not allowed or the text is too long for it.

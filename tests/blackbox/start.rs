@@ -91,8 +91,8 @@ async fn a_window_that_begins_before_the_oldest_record_is_delivered_whole() {
 
 #[tokio::test]
 async fn a_busy_second_at_the_beginning_is_delivered_whole() {
-    // Of all records the last by date was stored first. It stands behind more than a page, and
-    // then behind more than a search can reach.
+    // Of all records the last by date was stored first. It stands after more than a page, and
+    // then after more than a search can reach.
     let ms = chrono::Duration::milliseconds;
     for count in [150, 1_150] {
         let mut world = world(SyntheticIds::Rejected).await;

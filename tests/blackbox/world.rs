@@ -307,7 +307,11 @@ impl Drop for World {
                 assert!(!text.contains(secret), "{secret} was written:\n{text}");
             }
         }
-        assert_eq!(self.rule.losses(), [], "lost behind a success");
+        assert_eq!(
+            self.rule.losses(),
+            [],
+            "lost although the answer was a success"
+        );
     }
 }
 

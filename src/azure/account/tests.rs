@@ -92,7 +92,7 @@ fn what_is_wrong_is_named_and_no_value_is_quoted() {
         (
             "BlobEndpoint=https://acme.blob.core.windows.net/?sig=hunter2;AccountKey=a2V5",
             "its blob endpoint has more than a host and a path; a shared access signature \
-             belongs into a connection string, as BlobEndpoint=…;SharedAccessSignature=…",
+             belongs in a connection string, as BlobEndpoint=…;SharedAccessSignature=…",
         ),
         (
             "UseDevelopmentStorage=false;AccountName=acme",
@@ -176,7 +176,7 @@ fn a_value_that_was_broken_on_its_way_here_is_told_from_a_good_one() {
         ),
         (
             "https://acme.blob.core.windows.net/?sv=1&sig=x".to_owned(),
-            "it is a URL; a shared access signature belongs into a connection string, as \
+            "it is a URL; a shared access signature belongs in a connection string, as \
              BlobEndpoint=…;SharedAccessSignature=…",
         ),
     ];

@@ -35,7 +35,7 @@ async fn a_generation_that_was_kept_though_the_answer_was_lost_is_no_conflict() 
     let memory = Memory::default();
     let open = |storage| CheckpointStore::new(Arc::new(storage), "acme", "memory", "me".into());
     let deadline = Deadline::after(Duration::from_mins(1));
-    let (first, second) = (behind("08:00:00"), behind("08:01:00"));
+    let (first, second) = (cursor_at("08:00:00"), cursor_at("08:01:00"));
     let before = open(Storage::over(memory.clone(), Jitter::seeded(1)));
     let saved = before.save(&first, None, at("08:00:00"), deadline);
     saved.await.unwrap();
@@ -60,7 +60,7 @@ async fn a_generation_that_somebody_else_keeps_is_a_conflict() {
     let memory = Memory::default();
     let open = |storage| CheckpointStore::new(Arc::new(storage), "acme", "memory", "me".into());
     let deadline = Deadline::after(Duration::from_mins(1));
-    let checkpoint = behind("08:00:00");
+    let checkpoint = cursor_at("08:00:00");
     let before = open(Storage::over(memory.clone(), Jitter::seeded(1)));
     let saved = before.save(&checkpoint, None, at("08:00:00"), deadline);
     saved.await.unwrap();
@@ -125,7 +125,7 @@ impl Stores {
     }
 }
 
-fn behind(clock: &str) -> Checkpoint {
+fn cursor_at(clock: &str) -> Checkpoint {
     Checkpoint::set(Position::After(LogId::synthetic("900", at(clock))))
 }
 
@@ -133,12 +133,14 @@ fn behind(clock: &str) -> Checkpoint {
 async fn the_state_before_the_run_is_used_where_the_newest_is_unreadable_or_gone() {
     let stores = Stores::new();
     assert!(matches!(stores.load().await.unwrap(), Found::Nothing));
-    stores.save(&[behind("08:00:00")]).await;
-    stores.save(&[behind("08:01:00"), behind("08:02:00")]).await;
+    stores.save(&[cursor_at("08:00:00")]).await;
+    stores
+        .save(&[cursor_at("08:01:00"), cursor_at("08:02:00")])
+        .await;
     let Found::Newest(newest) = stores.load().await.unwrap() else {
         panic!("the newest is fine");
     };
-    assert_eq!(newest, behind("08:02:00"));
+    assert_eq!(newest, cursor_at("08:02:00"));
 
     for break_it in [
         |file: &std::path::Path| std::fs::write(file, [0; 100]).unwrap(),
@@ -149,11 +151,11 @@ async fn the_state_before_the_run_is_used_where_the_newest_is_unreadable_or_gone
         let Found::Previous(previous) = stores.load().await.unwrap() else {
             panic!("the one before it is fine");
         };
-        assert_eq!(previous, behind("08:00:00"));
+        assert_eq!(previous, cursor_at("08:00:00"));
         // It goes on from there.
-        stores.save(&[behind("08:03:00")]).await;
+        stores.save(&[cursor_at("08:03:00")]).await;
         assert!(
-            matches!(stores.load().await.unwrap(), Found::Newest(it) if it == behind("08:03:00"))
+            matches!(stores.load().await.unwrap(), Found::Newest(it) if it == cursor_at("08:03:00"))
         );
     }
     assert_eq!(stores.names(), ["memory.json", "memory.previous.json"]);
@@ -162,8 +164,8 @@ async fn the_state_before_the_run_is_used_where_the_newest_is_unreadable_or_gone
 #[tokio::test]
 async fn where_no_generation_is_readable_both_are_set_aside_and_a_new_one_can_be_saved() {
     let stores = Stores::new();
-    stores.save(&[behind("08:00:00")]).await;
-    stores.save(&[behind("08:01:00")]).await;
+    stores.save(&[cursor_at("08:00:00")]).await;
+    stores.save(&[cursor_at("08:01:00")]).await;
     std::fs::write(stores.file(""), "half a check").unwrap();
     std::fs::write(stores.file(".previous"), [0; 9]).unwrap();
     for _ in 0..2 {
@@ -176,15 +178,15 @@ async fn where_no_generation_is_readable_both_are_set_aside_and_a_new_one_can_be
         .collect();
     kept.sort();
     assert_eq!(kept, [vec![0; 9], b"half a check".to_vec()]);
-    stores.save(&[behind("08:02:00")]).await;
+    stores.save(&[cursor_at("08:02:00")]).await;
     assert!(matches!(stores.load().await.unwrap(), Found::Newest(_)));
 }
 
 #[tokio::test]
 async fn what_a_newer_version_has_written_is_not_touched() {
     let stores = Stores::new();
-    stores.save(&[behind("08:00:00")]).await;
-    stores.save(&[behind("08:01:00")]).await;
+    stores.save(&[cursor_at("08:00:00")]).await;
+    stores.save(&[cursor_at("08:01:00")]).await;
     let newer = std::fs::read_to_string(stores.file("")).unwrap();
     let newer = newer.replace("\"format\": 2", "\"format\": 3");
     std::fs::write(stores.file(""), &newer).unwrap();

@@ -147,7 +147,7 @@ fn by_code(code: &str, by: Opener) -> Option<Verdict> {
             "the container was deleted, and until that is done, half a minute or longer, no new \
              one can be made",
         ),
-        "AccountBeingCreated" => Passes("the storage account is being made"),
+        "AccountBeingCreated" => Passes("the storage account is being created"),
         "AuthenticationFailed" | "InvalidAuthenticationInfo" => credential(by),
         "AuthorizationPermissionMismatch" => permission(by),
         "AuthorizationFailure" => match by {

@@ -122,7 +122,7 @@ pub(super) fn see_folders(root: &Path, folders: &Path) -> Result<(), StorageErro
         path.push(folder);
         match fs::symlink_metadata(&path) {
             Ok(it) if it.is_symlink() => return Err(wrong(&path, IS_LINK)),
-            Ok(it) if !it.is_dir() => return Err(wrong(&path, "is no folder; move it away")),
+            Ok(it) if !it.is_dir() => return Err(wrong(&path, "is not a folder; move it away")),
             Ok(_) => {}
             Err(error) if is_absent(&error) => return Ok(()),
             Err(error) => return Err(failed("reading", &path, error)),
@@ -163,7 +163,7 @@ fn judge(path: &Path, metadata: &Metadata) -> Result<(), StorageError> {
         return Err(wrong(path, IS_LINK));
     }
     if !metadata.is_file() {
-        return Err(wrong(path, "is no file; move it away"));
+        return Err(wrong(path, "is not a file; move it away"));
     }
     #[cfg(unix)]
     {

@@ -123,14 +123,14 @@ async fn what_is_no_file_is_named_at_once() {
     }
     fs::create_dir(root.join("folder.json")).unwrap();
     for name in ["fifo.json", "folder.json"] {
-        assert_final(&folder.read(name).await.unwrap_err(), "is no file");
+        assert_final(&folder.read(name).await.unwrap_err(), "is not a file");
         let written = folder.write(name, content(), Some(&version)).await;
-        assert_final(&written.unwrap_err(), "is no file");
+        assert_final(&written.unwrap_err(), "is not a file");
     }
-    assert_final(&folder.claim().await.unwrap_err(), "is no file");
+    assert_final(&folder.claim().await.unwrap_err(), "is not a file");
     fs::remove_file(root.join("lock")).unwrap();
     fs::create_dir(root.join("lock")).unwrap();
-    assert_final(&folder.claim().await.unwrap_err(), "is no file");
+    assert_final(&folder.claim().await.unwrap_err(), "is not a file");
     // Where a folder is expected there is a file.
     assert_final(&folder.read("a/b.json/c").await.unwrap_err(), "a/b.json");
     let written = folder.write("a/b.json/c", content(), None).await;

@@ -121,7 +121,7 @@ pub fn not_found() -> Fault {
     Fault::answer(400, &error(StatusCode::BAD_REQUEST, message))
 }
 
-/// The endpoint is there, and what stands behind it is not yet.
+/// The endpoint is there, and what it asks is not yet.
 pub fn not_ready() -> Fault {
     Fault::answer(503, "")
 }

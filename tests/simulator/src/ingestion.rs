@@ -1,6 +1,6 @@
-//! A data collection rule, as far as the Logs Ingestion API shows it, and the table behind it.
+//! A data collection rule, as far as the Logs Ingestion API shows it, and the table that it fills.
 //!
-//! It verifies every post as the service does. What the service then does to the rows behind a 204
+//! It verifies every post as the service does. What the service then does to the rows after a 204
 //! stands in [`rule`](crate::rule), and every [`Loss`] is written down, so that a test can assert
 //! that there is none.
 //!
@@ -103,7 +103,7 @@ impl DataCollectionRule {
         Issuer::secrets()
     }
 
-    /// What was lost behind a 204 so far.
+    /// What was lost after a 204 so far.
     pub fn losses(&self) -> Vec<Loss> {
         let losses = self.inner.losses.lock();
         losses.unwrap_or_else(PoisonError::into_inner).clone()

@@ -497,7 +497,7 @@ impl Inner {
             bytes => padded(&body, bytes),
         };
         if let Some(link) = link {
-            // Made of the tenant's own domain, which from here leads nowhere.
+            // Made of the tenant's own domain, which does not resolve here.
             let link = format!("<https://{DOMAIN}/api/v2/logs?{link}>; rel=\"next\"");
             let link = HeaderValue::from_str(&link).expect("a header's value");
             response.headers_mut().insert("link", link);

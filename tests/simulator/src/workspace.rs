@@ -2,7 +2,7 @@
 //!
 //! It verifies every post as the service does, and then does to the records what the service does:
 //! flattens them, gives each column a suffix by the value it sees, cuts long values, and drops the
-//! record that would need one column too many, all behind a 200.
+//! record that would need one column too many, all after a 200.
 
 use std::collections::BTreeMap;
 use std::ops::Deref;
