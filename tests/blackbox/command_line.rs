@@ -8,12 +8,44 @@ use simulator::{Fault, Gate};
 use crate::world::{FUNCTION, Sink, World, minutes_ago, numbers};
 
 #[tokio::test]
+async fn every_destination_that_there_is_is_under_test() {
+    let help = World::start().await.command(&["poll", "--help"]).await;
+    let kinds = help
+        .stdout
+        .lines()
+        .skip_while(|it| !it.contains("--destination"));
+    let kinds = kinds.take_while(|it| !it.contains("--help"));
+    let kinds: Vec<_> = kinds
+        .filter_map(|line| line.trim().split_once(": "))
+        .map(|(name, _)| name)
+        .collect();
+    let tested: Vec<_> = Sink::ALL.iter().map(|it| it.name()).collect();
+    // Of the one for a look, the tests are here.
+    assert_eq!(kinds, [&tested[..], &["stdout"]].concat());
+}
+
+#[tokio::test]
 async fn poll_without_settings_names_them_all_and_exits_with_2() {
     let mut world = World::start().await;
     world.settings.clear();
     world.set("START_FROM", "yesterday");
     world.set("logAnalyticsUri", "https://example.com");
-    for command in [&["poll"][..], &["check"], &["checkpoint", "show"]] {
+    let all = [
+        "DOMAIN",
+        "CLIENT_ID",
+        "CLIENT_SECRET",
+        "WorkspaceID",
+        "WorkspaceKey",
+        "logAnalyticsUri",
+        "START_FROM",
+    ];
+    for (command, needed) in [
+        (&["poll"][..], &all[..]),
+        (&["check"], &all),
+        // These speak to the storage alone.
+        (&["checkpoint", "show"], &["DOMAIN"]),
+        (&["dead-letter", "list"], &["DOMAIN"]),
+    ] {
         let ran = world.command(command).await;
         assert_eq!(ran.code(), 2);
         assert_eq!(ran.stdout, "");
@@ -22,50 +54,8 @@ async fn poll_without_settings_names_them_all_and_exits_with_2() {
             .lines()
             .filter_map(|line| line.strip_prefix("  ")?.split(' ').next())
             .collect();
-        assert_eq!(
-            named,
-            [
-                "DOMAIN",
-                "CLIENT_ID",
-                "CLIENT_SECRET",
-                "WorkspaceID",
-                "WorkspaceKey",
-                "logAnalyticsUri",
-                "START_FROM",
-            ]
-        );
+        assert_eq!(named, needed);
     }
-}
-
-#[tokio::test]
-async fn settings_come_from_local_settings_json_where_the_environment_lacks_them() {
-    let mut world = World::start().await;
-    let mut values: serde_json::Map<_, _> = world
-        .settings
-        .drain(..)
-        .map(|(name, value)| (name, Value::from(value)))
-        .collect();
-    values.insert("WorkspaceID".into(), "not-a-guid".into());
-    let file = world.folder.path().join("local.settings.json");
-    let json = json!({"IsEncrypted": false, "Values": values}).to_string();
-    fs::write(&file, format!("\u{feff}{json}")).unwrap();
-    for (name, value) in world.workspace.settings() {
-        if name == "WorkspaceID" {
-            world.set(&name, &value);
-        }
-    }
-    world.tenant.generate(10, minutes_ago(50), minutes_ago(5));
-    world.poll().await;
-    world.assert_all_landed_once();
-
-    fs::write(&file, r#"{"Values": {"DOMAIN": 1}}"#).unwrap();
-    let ran = world.command(&["poll"]).await;
-    assert_eq!(ran.code(), 2);
-    assert!(
-        ran.stderr
-            .starts_with("local.settings.json is not of the form"),
-        "{ran:?}"
-    );
 }
 
 #[tokio::test]

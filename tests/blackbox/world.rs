@@ -20,22 +20,53 @@ use tokio::process::{Child, Command};
 /// The function, by the name of its folder.
 pub const FUNCTION: &str = "Auth0Poller";
 
-/// A destination under test.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Sink {
-    LogAnalytics,
-    LogsIngestion,
+/// Makes [`Sink`], and the macro `for_each_destination`, of the destinations under test: of each the
+/// module of its tests, what it is called here, and its name in the setting `DESTINATIONS`.
+macro_rules! destinations {
+    // The first is a dollar sign: only so can a macro write one into the macro that it makes.
+    ($d:tt $($module:ident: $sink:ident = $name:literal),+ $(,)?) => {
+        /// A destination under test.
+        #[derive(Clone, Copy, Debug, Eq, PartialEq)]
+        pub enum Sink {
+            $($sink),+
+        }
+
+        impl Sink {
+            pub const ALL: &[Self] = &[$(Self::$sink),+];
+
+            /// Its name in the setting `DESTINATIONS`.
+            pub fn name(self) -> &'static str {
+                match self {
+                    $(Self::$sink => $name),+
+                }
+            }
+        }
+
+        /// Makes of each of these functions of a [`Sink`] a test for each destination.
+        macro_rules! for_each_destination {
+            ($d($d test:ident),+ $d(,)?) => {
+                $(
+                    mod $module {
+                        $d(
+                            #[tokio::test]
+                            async fn $d test() {
+                                super::$d test(crate::world::Sink::$sink).await;
+                            }
+                        )+
+                    }
+                )+
+            };
+        }
+        pub(crate) use for_each_destination;
+    };
 }
 
-impl Sink {
-    /// Its name in the setting `DESTINATIONS`.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::LogAnalytics => "log-analytics",
-            Self::LogsIngestion => "logs-ingestion",
-        }
-    }
+destinations![$
+    log_analytics: LogAnalytics = "log-analytics",
+    logs_ingestion: LogsIngestion = "logs-ingestion",
+];
 
+impl Sink {
     /// What its service says of a post that it cannot read.
     pub fn refusal(self) -> &'static str {
         match self {
@@ -51,30 +82,6 @@ impl Sink {
         }
     }
 }
-
-/// Makes of each of these functions of a [`Sink`] a test for each destination.
-macro_rules! for_each_destination {
-    ($($test:ident),+ $(,)?) => {
-        mod log_analytics {
-            $(
-                #[tokio::test]
-                async fn $test() {
-                    super::$test(crate::world::Sink::LogAnalytics).await;
-                }
-            )+
-        }
-
-        mod logs_ingestion {
-            $(
-                #[tokio::test]
-                async fn $test() {
-                    super::$test(crate::world::Sink::LogsIngestion).await;
-                }
-            )+
-        }
-    };
-}
-pub(crate) use for_each_destination;
 
 pub struct World {
     pub tenant: Tenant,
@@ -103,7 +110,7 @@ pub struct Ran {
 }
 
 impl Ran {
-    /// The report that `poll` printed.
+    /// The report that `poll` printed, or another JSON value.
     pub fn report(&self) -> Value {
         serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {self:?}"))
     }
@@ -178,12 +185,14 @@ impl World {
     pub fn deliver_to(&mut self, sinks: &[Sink]) {
         let names: Vec<_> = sinks.iter().map(|it| it.name()).collect();
         self.set("DESTINATIONS", &names.join(","));
-        if sinks.contains(&Sink::LogAnalytics) {
-            self.set_all(self.workspace.settings());
-        }
-        if sinks.contains(&Sink::LogsIngestion) {
-            self.set_all(self.rule.settings());
-            self.set_all(self.identity.environment());
+        for sink in sinks {
+            match sink {
+                Sink::LogAnalytics => self.set_all(self.workspace.settings()),
+                Sink::LogsIngestion => {
+                    self.set_all(self.rule.settings());
+                    self.set_all(self.identity.environment());
+                }
+            }
         }
     }
 
@@ -219,6 +228,13 @@ impl World {
     /// Something that must not appear either.
     pub fn keep_secret(&mut self, secrets: Vec<String>) {
         self.secrets.extend(secrets);
+    }
+
+    /// The checkpoint as it is stored.
+    pub async fn checkpoint(&self) -> Value {
+        let show = self.command(&["checkpoint", "show", "--json"]).await;
+        assert_eq!(show.code(), 0, "{show:?}");
+        show.report()
     }
 
     /// Where the checkpoint of a destination is.

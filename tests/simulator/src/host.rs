@@ -217,6 +217,11 @@ impl FunctionsHost {
         self.process.terminate().await;
     }
 
+    /// Ends the host and its program, and returns when the program is gone.
+    pub async fn stop(self) {
+        self.process.stop().await;
+    }
+
     /// Waits until the program has been started so many times, and answers.
     pub async fn wait_for_start(&self, number: usize) {
         self.process.wait_for_start(number).await;

@@ -2,7 +2,8 @@
 //!
 //! Needs the Rust toolchain and nothing else. The timer is fired by hand, one tick after the
 //! other, and in between happens what happens in real life. It ends with what a security team
-//! wants to know: is everything there, and is everything there once.
+//! wants to know: is everything there, and is everything there once. With `--stay` the tenant and
+//! the workspace are then there for whoever wants to try the commands by hand.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -14,9 +15,33 @@ use simulator::host::{Outcome, built};
 use simulator::{AppRoot, Fault, FunctionsHost, Tenant, Workspace};
 
 const FUNCTION: &str = "Auth0Poller";
+const USAGE: &str = "\
+Runs the program between a simulated Auth0 tenant and a simulated workspace, makes a service fail,
+kills the program as it posts, and counts what landed.
+
+Usage: cargo demo [-- --stay]
+
+Options:
+      --stay  Keep the tenant and the workspace up until Ctrl-C, and print what to type in another
+              terminal to try the commands by hand
+  -h, --help  Print help
+";
 
 #[tokio::main]
 async fn main() -> ExitCode {
+    let arguments: Vec<_> = std::env::args().skip(1).collect();
+    let stays = match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        [] => false,
+        ["--stay"] => true,
+        ["--help" | "-h"] => {
+            print!("{USAGE}");
+            return ExitCode::SUCCESS;
+        }
+        _ => {
+            eprint!("{USAGE}");
+            return ExitCode::from(2);
+        }
+    };
     let project = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     if !build(&project) {
         eprintln!("the binary could not be built");
@@ -28,10 +53,11 @@ async fn main() -> ExitCode {
     let checkpoints = tempfile::tempdir().expect("a temporary folder");
     let folder = checkpoints.path().display().to_string();
     let mut settings = [tenant.settings(), workspace.settings()].concat();
-    settings.push(("CHECKPOINT_DIR".into(), folder));
+    settings.push(("CHECKPOINT_DIR".into(), folder.clone()));
 
     tenant.generate(2_500, minutes_ago(55), minutes_ago(2));
-    let root = AppRoot::assemble(&project, &built("auth0-poller"));
+    let program = built("auth0-poller");
+    let root = AppRoot::assemble(&project, &program);
     let host = FunctionsHost::start(root.path(), &settings).await;
 
     let answered = host.startup().as_millis();
@@ -66,7 +92,26 @@ async fn main() -> ExitCode {
     tokio::join!(tick(&host, what), killed);
     tick(&host, "the next minute").await;
 
-    conclude(&tenant, &workspace)
+    let verdict = conclude(&tenant, &workspace);
+    if stays {
+        // It has the checkpoints for itself.
+        host.stop().await;
+        tenant.generate(40, minutes_ago(0), Utc::now());
+        println!("\nThe tenant and the workspace stay until Ctrl-C, and 40 new records wait.");
+        println!("In another terminal:\n");
+        // No local.settings.json is there.
+        println!("    cd '{folder}'");
+        for (name, value) in settings {
+            println!("    export {name}='{value}'");
+        }
+        for command in ["check", "poll"] {
+            println!("    '{}' {command}", program.display());
+        }
+        if let Err(error) = tokio::signal::ctrl_c().await {
+            eprintln!("Ctrl-C cannot be waited for: {error}");
+        }
+    }
+    verdict
 }
 
 fn build(project: &Path) -> bool {

@@ -125,6 +125,14 @@ impl Process {
         self.kill.send(done).is_ok() && killed.await.is_ok()
     }
 
+    /// Kills it, and returns when it is gone.
+    pub async fn stop(self) {
+        let mut state = self.state.clone();
+        drop(self);
+        // The supervisor has it as long as the program is there.
+        while state.changed().await.is_ok() {}
+    }
+
     /// Asks it to end.
     pub async fn terminate(&self) {
         let process = self.id.borrow().to_string();
