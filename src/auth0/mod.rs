@@ -139,6 +139,18 @@ impl LogReader {
         let found = self.logs.search(Search::NEWEST, 0, 1, deadline).await;
         Ok(found.map_err(source_error)?.records.into_iter().next())
     }
+
+    /// Whether the tenant has a record with this id.
+    pub async fn has(&self, id: &LogId, deadline: Deadline) -> Result<bool, SourceError> {
+        match self.logs.one(id, deadline).await {
+            Ok(found) => Ok(found.is_some()),
+            Err(error) if error.error.is_too_large() => Ok(true),
+            Err(error) => match error.error {
+                LogsError::BadRequest { .. } | LogsError::NotFound { .. } => Ok(false),
+                _ => Err(source_error(error)),
+            },
+        }
+    }
 }
 
 impl Source for LogReader {
