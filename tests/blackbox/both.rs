@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use serde_json::{Value, json};
+use serde_json::json;
 use simulator::tenant::SyntheticIds;
 use simulator::{Fault, Gate};
 
@@ -256,9 +256,8 @@ async fn the_new_destination_can_be_set_to_go_on_where_the_old_one_stands() {
     let mut world = World::start().await;
     world.tenant.generate(300, minutes_ago(50), minutes_ago(30));
     world.poll().await;
-    let show = world.command(&["checkpoint", "show"]).await;
-    let shown: Value = serde_json::from_str(&show.stdout).unwrap();
-    let from = shown["resume_from"].as_str().unwrap();
+    let shown = world.checkpoint().await;
+    let from = shown["cursor"].as_str().unwrap();
 
     world.deliver_to(&BOTH);
     let set = ["checkpoint", "set", "--destination", "logs-ingestion"];
@@ -288,7 +287,10 @@ async fn what_one_destination_refuses_is_set_aside_for_that_one_only() {
     );
     world.rule.relent();
     let retry = world.command(&["dead-letter", "retry"]).await;
-    assert_eq!(retry.stdout, format!("{}  delivered\n", ids[20]));
+    assert_eq!(
+        retry.stdout,
+        format!("{}  delivered (logs-ingestion)\n", ids[20])
+    );
     assert_all_landed_once(&world);
 }
 

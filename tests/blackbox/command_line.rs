@@ -87,11 +87,24 @@ async fn a_failed_poll_prints_its_report_and_exits_with_1() {
         .fail([Fault::answer(400, r#"{"Error":"InvalidCustomerId"}"#)]);
     let ran = world.command(&["poll"]).await;
     assert_eq!(ran.code(), 1);
-    let errors = &ran.report()["errors"];
-    assert!(
-        errors[0].as_str().unwrap().contains("InvalidCustomerId"),
-        "{errors}"
-    );
+    let report = ran.report();
+    let error = report["errors"][0].as_str().unwrap();
+    assert!(error.contains("InvalidCustomerId"), "{error}");
+    let line = format!("log-analytics: the run failed: {error}\n");
+    assert_eq!(ran.stderr, line, "why, in one line");
+}
+
+#[tokio::test]
+async fn a_failed_look_says_why_and_keeps_standard_output_for_records() {
+    let world = World::start().await;
+    world.tenant.fail_tokens([Fault::answer(403, "{}")]);
+    let ran = world.command(&["poll", "--destination", "stdout"]).await;
+    assert_eq!((ran.code(), &*ran.stdout), (1, ""), "{ran:?}");
+    let lines: Vec<_> = ran.stderr.lines().collect();
+    let (why, report) = lines.split_last().unwrap();
+    let report: Value = serde_json::from_str(&report.join("\n")).unwrap();
+    let error = report["errors"][0].as_str().unwrap();
+    assert_eq!(*why, format!("stdout: the run failed: {error}"));
 }
 
 #[tokio::test]
@@ -142,6 +155,19 @@ async fn check_finds_everything_in_order_and_sends_nothing() {
     assert!(
         show.stderr.contains("there is no checkpoint yet"),
         "{show:?}"
+    );
+}
+
+#[tokio::test]
+async fn check_of_a_look_needs_nothing_of_a_destination_and_names_the_command_that_it_tried() {
+    let mut world = World::start().await;
+    world.set("WorkspaceKey", "");
+    let ran = world.command(&["check", "--destination", "stdout"]).await;
+    assert_eq!(ran.code(), 0, "{ran:?}");
+    assert!(
+        ran.stdout
+            .ends_with("Nothing is in the way of `auth0-poller poll --destination stdout`.\n"),
+        "{ran:?}"
     );
 }
 
@@ -243,6 +269,11 @@ async fn check_does_not_claim_to_have_tried_a_key_that_the_workspace_did_not_jud
     let ran = world.command(&["check"]).await;
     assert_eq!(ran.code(), 0);
     assert!(ran.stdout.contains("not tried  log-analytics:"), "{ran:?}");
+    assert!(
+        ran.stdout
+            .ends_with("Nothing failed; what was not tried, the first run tells.\n"),
+        "{ran:?}"
+    );
 
     world
         .workspace
@@ -250,89 +281,6 @@ async fn check_does_not_claim_to_have_tried_a_key_that_the_workspace_did_not_jud
     let ran = world.command(&["check"]).await;
     assert_eq!(ran.code(), 1);
     assert!(ran.stdout.contains("FAILED     log-analytics:"), "{ran:?}");
-}
-
-#[tokio::test]
-async fn the_checkpoint_is_set_and_shown() {
-    let world = World::start().await;
-    let ids = world.tenant.generate(100, minutes_ago(50), minutes_ago(5));
-    world.poll().await;
-    let mut sorted = ids;
-    sorted.sort();
-
-    let set = world
-        .command(&["checkpoint", "set", "--from", &sorted[69]])
-        .await;
-    assert_eq!(set.code(), 0, "{set:?}");
-    let show = world.command(&["checkpoint", "show"]).await;
-    let shown: Value = serde_json::from_str(&show.stdout).unwrap();
-    assert_eq!(shown["resume_from"], sorted[69]);
-    assert_eq!(numbers(&world.poll().await, ["delivered"]), [30]);
-
-    for (from, delivered) in [("oldest", 100), ("2h", 100), ("2099-01-01T00:00:00Z", 0)] {
-        world.command(&["checkpoint", "set", "--from", from]).await;
-        assert_eq!(
-            numbers(&world.poll().await, ["delivered"]),
-            [delivered],
-            "{from}"
-        );
-    }
-
-    let bad = world
-        .command(&["checkpoint", "set", "--from", "12345"])
-        .await;
-    assert_eq!(bad.code(), 2);
-    assert!(
-        bad.stderr.contains("nor oldest, nor a log id of 56 digits"),
-        "{bad:?}"
-    );
-}
-
-#[tokio::test]
-async fn a_zeroed_checkpoint_stops_nothing_and_is_told_of_until_another_is_set() {
-    let world = World::start().await;
-    world.tenant.generate(10, minutes_ago(50), minutes_ago(5));
-    world.poll().await;
-    fs::write(world.checkpoint_file(Sink::LogAnalytics), [0; 100]).unwrap();
-    let ran = world.command(&["poll"]).await;
-    assert_eq!(ran.code(), 0, "{ran:?}");
-    assert!(ran.stderr.contains("the checkpoint was lost"), "{ran:?}");
-    // Nothing tells any more that these had been delivered.
-    assert_eq!(numbers(&ran.report(), ["delivered"]), [10]);
-    for _ in 0..2 {
-        let report = world.poll().await;
-        assert_eq!(numbers(&report, ["delivered"]), [0]);
-        assert!(report["gap"]["from"].is_null() && report["gap"]["to"].is_string());
-    }
-    world.command(&["checkpoint", "set", "--from", "1h"]).await;
-    assert!(world.poll().await["gap"].is_null());
-
-    // From here on there is a checkpoint to fall back on.
-    world.tenant.generate(5, minutes_ago(4), minutes_ago(3));
-    world.poll().await;
-    fs::write(world.checkpoint_file(Sink::LogAnalytics), "").unwrap();
-    let ran = world.command(&["poll"]).await;
-    assert!(ran.stderr.contains("so the one before it is"), "{ran:?}");
-    assert!(ran.report()["gap"].is_null(), "{ran:?}");
-}
-
-#[tokio::test]
-async fn a_checkpoint_of_a_newer_version_is_an_error_that_names_the_way_out() {
-    let world = World::start().await;
-    world.tenant.generate(10, minutes_ago(50), minutes_ago(5));
-    world.poll().await;
-    let file = world.checkpoint_file(Sink::LogAnalytics);
-    let newer = fs::read_to_string(&file).unwrap();
-    fs::write(&file, newer.replace("\"format\": 2", "\"format\": 3")).unwrap();
-    let ran = world.command(&["poll"]).await;
-    assert_eq!(ran.code(), 1);
-    assert!(
-        ran.stdout
-            .contains("`auth0-poller checkpoint set --from …` writes a new one")
-    );
-
-    world.command(&["checkpoint", "set", "--from", "1h"]).await;
-    assert_eq!(numbers(&world.poll().await, ["delivered"]), [10]);
 }
 
 #[tokio::test]

@@ -1,5 +1,7 @@
 //! The commands for what was set aside.
 
+use std::fs;
+
 use serde_json::Value;
 use simulator::Azurite;
 
@@ -83,4 +85,101 @@ async fn a_record_that_has_no_row_stays_where_it_is(sink: Sink) {
     assert!(retry.stdout.starts_with(&expected), "{}", retry.stdout);
     let list = world.command(&["dead-letter", "list"]).await;
     assert!(list.stdout.starts_with(&id), "{}", list.stdout);
+}
+
+#[tokio::test]
+async fn one_that_cannot_be_read_hides_no_other_and_stays_where_it_is() {
+    let world = World::start().await;
+    let mut ids = world.tenant.generate(50, minutes_ago(50), minutes_ago(5));
+    ids.sort();
+    let culprits = [&ids[10], &ids[20], &ids[40]];
+    for id in culprits {
+        world.workspace.refuse(id);
+    }
+    world.poll().await;
+    let broken = world.dead_letter_file(Sink::LogAnalytics, culprits[1]);
+    fs::write(&broken, "{").unwrap();
+
+    let list = world.command(&["dead-letter", "list"]).await;
+    assert_eq!(list.code(), 1);
+    let lines: Vec<_> = list.stdout.lines().collect();
+    assert_eq!(lines.len(), 3, "{list:?}");
+    for (line, id) in lines.iter().zip(culprits) {
+        let told = if id == culprits[1] {
+            format!("{id}  unreadable: {} is no dead letter: ", broken.display())
+        } else {
+            format!("{id}  20")
+        };
+        assert!(line.starts_with(&told), "{line}");
+    }
+    let show = world.command(&["dead-letter", "show", culprits[1]]).await;
+    assert_eq!((show.code(), &*show.stdout), (1, ""), "{show:?}");
+
+    world.workspace.relent();
+    let retry = world.command(&["dead-letter", "retry"]).await;
+    assert_eq!(retry.code(), 1);
+    assert_eq!(
+        retry.stdout.matches("  delivered\n").count(),
+        2,
+        "{retry:?}"
+    );
+    assert_eq!(
+        retry.stdout.matches("  not delivered: ").count(),
+        1,
+        "{retry:?}"
+    );
+    assert_eq!(fs::read_to_string(broken).unwrap(), "{");
+    assert_eq!(world.workspace.stored(), 49);
+}
+
+#[tokio::test]
+async fn of_two_destinations_each_is_named_and_one_that_lacks_a_dead_letter_is_no_failure() {
+    let mut world = World::start().await;
+    world.deliver_to(Sink::ALL);
+    let ids = world.tenant.generate(50, minutes_ago(50), minutes_ago(5));
+    world.workspace.refuse(&ids[10]);
+    world.rule.refuse(&ids[20]);
+    for arrivals in [&*world.workspace, &*world.rule] {
+        arrivals.refuse(&ids[30]);
+    }
+    assert_eq!(world.command(&["poll"]).await.code(), 0);
+
+    let list = world.command(&["dead-letter", "list"]).await;
+    assert_eq!(list.code(), 0);
+    let listed = list.stdout.lines().map(|line| {
+        let mut words = line.split("  ");
+        let (id, whose) = (words.next().unwrap(), words.nth(1).unwrap());
+        (id, whose.split(':').next().unwrap())
+    });
+    let mut listed: Vec<_> = listed.collect();
+    listed.sort_unstable();
+    let mut expected = [
+        (&*ids[10], "log-analytics"),
+        (&ids[20], "logs-ingestion"),
+        (&ids[30], "log-analytics"),
+        (&ids[30], "logs-ingestion"),
+    ];
+    expected.sort_unstable();
+    assert_eq!(listed, expected);
+
+    for (id, destinations) in [
+        (&ids[10], &["log-analytics"][..]),
+        (&ids[20], &["logs-ingestion"]),
+        (&ids[30], &["log-analytics", "logs-ingestion"]),
+    ] {
+        let show = world.command(&["dead-letter", "show", id]).await;
+        assert_eq!(show.code(), 0, "{show:?}");
+        let letters = serde_json::Deserializer::from_str(&show.stdout).into_iter::<Value>();
+        assert_eq!(letters.count(), destinations.len());
+        world.workspace.relent();
+        world.rule.relent();
+        let retry = world.command(&["dead-letter", "retry", id]).await;
+        assert_eq!(retry.code(), 0, "{retry:?}");
+        let lines = destinations.iter();
+        let lines = lines.map(|name| format!("{id}  delivered ({name})\n"));
+        assert_eq!(retry.stdout, lines.collect::<String>());
+    }
+    for sink in Sink::ALL {
+        world.assert_all_landed_once_at(*sink);
+    }
 }

@@ -207,3 +207,34 @@ async fn a_cursor_that_expired_in_a_silent_tenant_is_replaced_without_a_word_of_
         }
     }
 }
+
+/// As where a tenant has imported or replayed what happened long ago.
+#[tokio::test]
+async fn a_slow_tenant_with_many_records_from_before_the_start_is_read_on_from_run_to_run() {
+    let mut world = World::with(Options {
+        latency: std::time::Duration::from_millis(200),
+        token_events: false,
+        ..Options::default()
+    })
+    .await;
+    world.set("RUN_BUDGET", "2s");
+    let dated = minutes_ago(132);
+    for n in 0..1_500 {
+        let stored = minutes_ago(30) + chrono::Duration::milliseconds(100 * n);
+        world.tenant.add(record(dated), stored);
+    }
+    let wanted = world.tenant.add(record(minutes_ago(10)), minutes_ago(10));
+    let (mut reached, mut runs, mut fetched) = (String::new(), 0, 0);
+    while world.workspace.stored() == 0 {
+        let report = world.poll().await;
+        fetched += numbers(&report, ["fetched"])[0];
+        runs += 1;
+        let cursor = world.checkpoint().await["cursor"].clone();
+        let cursor = cursor.as_str().unwrap_or_default().to_owned();
+        assert!(cursor > reached, "no progress in run {runs}: {report}");
+        reached = cursor;
+    }
+    assert!(runs > 1, "one run is enough: the test tells nothing");
+    assert_eq!(fetched, 1_501, "nothing is read twice");
+    assert_eq!(world.workspace.landed(), [wanted]);
+}

@@ -239,12 +239,19 @@ impl World {
 
     /// Where the checkpoint of a destination is.
     pub fn checkpoint_file(&self, sink: Sink) -> PathBuf {
+        self.kept("checkpoints", &format!("{}.json", sink.name()))
+    }
+
+    /// Where the dead letter of this name is.
+    pub fn dead_letter_file(&self, sink: Sink, name: &str) -> PathBuf {
+        self.kept("dead-letter", &format!("{}/{name}.json", sink.name()))
+    }
+
+    /// Where something is that is kept for the tenant in the folder.
+    fn kept(&self, what: &str, name: &str) -> PathBuf {
         let tenant = self.tenant.settings()[0].1.replace("http://", "");
-        let name = format!("{}/{}.json", tenant.replace(':', "_"), sink.name());
-        self.folder
-            .path()
-            .join("checkpoints/checkpoints")
-            .join(name)
+        let folder = self.folder.path().join("checkpoints").join(what);
+        folder.join(tenant.replace(':', "_")).join(name)
     }
 
     /// The binary under the stand-in for the Functions host.

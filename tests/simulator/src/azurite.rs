@@ -132,6 +132,20 @@ impl Azurite {
         )
     }
 
+    /// Puts this in the place of what is stored in the blob at this address.
+    pub async fn overwrite(&self, blob: &str, content: String) {
+        let connection = self.sas_connection_string("w");
+        let (_, signature) = connection
+            .split_once("SharedAccessSignature=")
+            .expect("a signature");
+        let put = reqwest::Client::new()
+            .put(format!("{blob}?{signature}"))
+            .header("x-ms-blob-type", "BlockBlob")
+            .body(content);
+        let answer = put.send().await.expect("an answer");
+        assert_eq!(answer.status(), 201, "Azurite takes the blob");
+    }
+
     /// What must not appear anywhere.
     pub fn secrets() -> Vec<String> {
         vec![KEY.to_owned(), "sig=".to_owned()]

@@ -76,6 +76,8 @@ pub struct Options {
     pub largest_page: usize,
     /// Requests in the bucket, and requests a minute that fill it again.
     pub rate_limit: (u64, u64),
+    /// Time that it takes to answer a request for log records.
+    pub latency: std::time::Duration,
 }
 
 impl Default for Options {
@@ -92,6 +94,7 @@ impl Default for Options {
             largest_page: LARGEST_PAGE,
             // Out of the way; a test of the limit sets its own.
             rate_limit: (1_000, 60_000),
+            latency: std::time::Duration::ZERO,
         }
     }
 }
@@ -458,6 +461,7 @@ async fn logs(
     if let Some(answer) = tenant.log_faults.answer().await {
         return answer;
     }
+    tokio::time::sleep(tenant.options.latency).await;
     let (is_allowed, limit_headers) = tenant.log().take_request(tenant.options.rate_limit);
     let mut response = if is_allowed {
         tenant.read(&query, &headers)

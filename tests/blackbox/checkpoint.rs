@@ -1,0 +1,218 @@
+//! The checkpoint, as a person looks at it and sets it, and what becomes of a run where it is lost.
+
+use std::fs;
+
+use chrono::{DateTime, SecondsFormat, Utc};
+use serde_json::json;
+
+use crate::world::{Sink, World, minutes_ago, now, numbers};
+
+/// An id of Auth0's form, as of a record that was stored then.
+fn id(stored: DateTime<Utc>) -> String {
+    format!("900{}{:033}", stored.format("%Y%m%d%H%M%S%6f"), 1)
+}
+
+#[tokio::test]
+async fn the_checkpoint_is_set_and_shown() {
+    let world = World::start().await;
+    let ids = world.tenant.generate(100, minutes_ago(50), minutes_ago(5));
+    world.poll().await;
+    let mut sorted = ids;
+    sorted.sort();
+
+    let set = world
+        .command(&["checkpoint", "set", "--from", &sorted[69]])
+        .await;
+    assert_eq!(set.code(), 0, "{set:?}");
+    assert_eq!(world.checkpoint().await["cursor"], sorted[69]);
+    assert_eq!(numbers(&world.poll().await, ["delivered"]), [30]);
+
+    for (from, delivered) in [("oldest", 100), ("2h", 100), ("1s", 0)] {
+        world.command(&["checkpoint", "set", "--from", from]).await;
+        assert_eq!(
+            numbers(&world.poll().await, ["delivered"]),
+            [delivered],
+            "{from}"
+        );
+    }
+
+    let bad = world
+        .command(&["checkpoint", "set", "--from", "12345"])
+        .await;
+    assert_eq!(bad.code(), 2);
+    assert!(
+        bad.stderr.contains("nor oldest, nor a log id of 56 digits"),
+        "{bad:?}"
+    );
+}
+
+#[tokio::test]
+async fn show_is_a_summary_for_a_person_and_the_whole_for_a_program() {
+    let world = World::start().await;
+    let none = world.command(&["checkpoint", "show", "--json"]).await;
+    assert_eq!((none.code(), &*none.stdout), (0, ""), "{none:?}");
+    let dates = [30, 20].map(minutes_ago);
+    let ids = dates.map(|date| world.tenant.add(json!({"date": date, "type": "s"}), date));
+    world.poll().await;
+
+    let show = world.command(&["checkpoint", "show"]).await;
+    assert_eq!((show.code(), &*show.stderr), (0, ""), "{show:?}");
+    let lines: Vec<_> = show.stdout.lines().collect();
+    let file = world.checkpoint_file(Sink::LogAnalytics);
+    assert_eq!(lines[0], format!("log-analytics: {}", file.display()));
+    let after = format!("  The next run begins after the record {}.", ids[1]);
+    assert_eq!(lines[1], after);
+    let written = dates[1].to_rfc3339_opts(SecondsFormat::Secs, true);
+    let newest = format!(
+        "  The newest record delivered is {}, written at {written}.",
+        ids[1]
+    );
+    assert!(lines.contains(&&*newest), "{show:?}");
+    assert!(lines.len() < 10, "{show:?}");
+
+    let stored = fs::read_to_string(file).unwrap();
+    let json = world.command(&["checkpoint", "show", "--json"]).await;
+    assert_eq!(json.stdout, format!("{stored}\n"));
+    assert_eq!(json.report()["cursor"], ids[1]);
+}
+
+#[tokio::test]
+async fn set_says_what_it_has_taken_the_place_of() {
+    let world = World::start().await;
+    let set = async |from: &str| {
+        let set = world.command(&["checkpoint", "set", "--from", from]).await;
+        assert_eq!(set.code(), 0, "{set:?}");
+        set.stdout
+    };
+    let first = set("2026-11-21T08:00:00Z").await;
+    let begins = "log-analytics: the next run begins at 2026-11-21T08:00:00Z (";
+    assert!(first.starts_with(begins), "{first}");
+    assert!(
+        first.ends_with("There was no checkpoint before.\n"),
+        "{first}"
+    );
+    let second = set("oldest").await;
+    assert!(
+        second.contains("the next run begins with the oldest record"),
+        "{second}"
+    );
+    let replaced = "It would have begun at 2026-11-21T08:00:00Z.\n";
+    assert!(second.ends_with(replaced), "{second}");
+    fs::write(world.checkpoint_file(Sink::LogAnalytics), "{").unwrap();
+    let third = set("oldest").await;
+    assert!(
+        third.ends_with("What was there was no checkpoint.\n"),
+        "{third}"
+    );
+}
+
+#[tokio::test]
+async fn a_beginning_in_the_future_is_refused_and_changes_nothing() {
+    let mut world = World::start().await;
+    let stored = world.tenant.generate(10, minutes_ago(50), minutes_ago(5));
+    world.poll().await;
+    let before = world.checkpoint().await;
+    let tomorrow = now() + chrono::Duration::days(1);
+    for (from, why) in [
+        ("2099-01-01T00:00:00Z", "is in the future"),
+        (&id(tomorrow), "is in the future"),
+        // Above every id that there will ever be.
+        (&"9".repeat(56), "holds no time"),
+    ] {
+        let set = world.command(&["checkpoint", "set", "--from", from]).await;
+        assert_eq!((set.code(), &*set.stdout), (2, ""), "{from}: {set:?}");
+        assert!(set.stderr.contains(why), "{from}: {set:?}");
+    }
+    assert_eq!(world.checkpoint().await, before);
+
+    let tomorrow = tomorrow.to_rfc3339_opts(SecondsFormat::Secs, true);
+    world.set("START_FROM", &tomorrow);
+    for command in ["poll", "check"] {
+        let ran = world.command(&[command]).await;
+        assert_eq!((ran.code(), &*ran.stdout), (2, ""), "{ran:?}");
+        let why = "START_FROM is in the future";
+        assert!(ran.stderr.contains(why), "{ran:?}");
+    }
+    assert_eq!(world.workspace.landed().len(), stored.len());
+}
+
+#[tokio::test]
+async fn check_finds_a_cursor_that_is_newer_than_the_newest_record() {
+    let world = World::start().await;
+    let date = minutes_ago(5);
+    let newest = world.tenant.add(json!({"date": date, "type": "s"}), date);
+    // A typing error away from a record.
+    let cursor = id(minutes_ago(2));
+    world
+        .command(&["checkpoint", "set", "--from", &cursor])
+        .await;
+    let ran = world.command(&["check"]).await;
+    assert_eq!(ran.code(), 1, "{ran:?}");
+    let line = format!(
+        "FAILED     log-analytics: its cursor, {cursor}, is newer than the tenant's newest \
+         record, {newest}: nothing is delivered until there is a newer one"
+    );
+    assert!(ran.stdout.contains(&line), "{ran:?}");
+}
+
+#[tokio::test]
+async fn check_finds_nothing_wrong_with_a_cursor_that_is_a_record_whatever_its_date() {
+    let world = World::start().await;
+    let seconds = chrono::Duration::seconds;
+    let start = minutes_ago(5);
+    // Of the last two, the one with the smaller id has the later date.
+    for (dated, stored) in [(1, 2), (0, 3)] {
+        let record = json!({"date": start + seconds(dated), "type": "s"});
+        world.tenant.add(record, start + seconds(stored));
+    }
+    world.poll().await;
+    let ran = world.command(&["check"]).await;
+    assert_eq!(ran.code(), 0, "{ran:?}");
+}
+
+#[tokio::test]
+async fn a_zeroed_checkpoint_stops_nothing_and_is_told_of_until_another_is_set() {
+    let world = World::start().await;
+    world.tenant.generate(10, minutes_ago(50), minutes_ago(5));
+    world.poll().await;
+    fs::write(world.checkpoint_file(Sink::LogAnalytics), [0; 100]).unwrap();
+    let ran = world.command(&["poll"]).await;
+    assert_eq!(ran.code(), 0, "{ran:?}");
+    assert!(ran.stderr.contains("the checkpoint was lost"), "{ran:?}");
+    // Nothing tells any more that these had been delivered.
+    assert_eq!(numbers(&ran.report(), ["delivered"]), [10]);
+    for _ in 0..2 {
+        let report = world.poll().await;
+        assert_eq!(numbers(&report, ["delivered"]), [0]);
+        assert!(report["gap"]["from"].is_null() && report["gap"]["to"].is_string());
+    }
+    world.command(&["checkpoint", "set", "--from", "1h"]).await;
+    assert!(world.poll().await["gap"].is_null());
+
+    // From here on there is a checkpoint to fall back on.
+    world.tenant.generate(5, minutes_ago(4), minutes_ago(3));
+    world.poll().await;
+    fs::write(world.checkpoint_file(Sink::LogAnalytics), "").unwrap();
+    let ran = world.command(&["poll"]).await;
+    assert!(ran.stderr.contains("so the one before it is"), "{ran:?}");
+    assert!(ran.report()["gap"].is_null(), "{ran:?}");
+}
+
+#[tokio::test]
+async fn a_checkpoint_of_a_newer_version_is_an_error_that_names_the_way_out() {
+    let world = World::start().await;
+    world.tenant.generate(10, minutes_ago(50), minutes_ago(5));
+    world.poll().await;
+    let file = world.checkpoint_file(Sink::LogAnalytics);
+    let newer = fs::read_to_string(&file).unwrap();
+    fs::write(&file, newer.replace("\"format\": 2", "\"format\": 3")).unwrap();
+    let ran = world.command(&["poll"]).await;
+    assert_eq!(ran.code(), 1);
+    assert!(
+        ran.stdout
+            .contains("`auth0-poller checkpoint set --from …` writes a new one")
+    );
+
+    world.command(&["checkpoint", "set", "--from", "1h"]).await;
+    assert_eq!(numbers(&world.poll().await, ["delivered"]), [10]);
+}

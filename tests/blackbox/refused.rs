@@ -1,0 +1,74 @@
+//! A destination that takes nothing: nothing is set aside in haste, and no run turns it green.
+
+use std::fs;
+
+use serde_json::{Value, json};
+
+use crate::world::{Ran, Sink, World, for_each_destination, minutes_ago, now, numbers};
+
+for_each_destination![
+    a_destination_that_refuses_everything_fails_every_run_that_had_something_for_it,
+];
+
+const REFUSES: &str = "the destination has refused every record since ";
+
+/// What a run delivered and set aside, and whether it says that everything is refused.
+fn told(ran: &Ran) -> (i32, [u64; 2], bool) {
+    let report = ran.report();
+    (
+        ran.code(),
+        numbers(&report, ["delivered", "dead_lettered"]),
+        report["errors"].to_string().contains(REFUSES),
+    )
+}
+
+/// Lets the first refusal be longer ago.
+fn age_refusals(world: &World, sink: Sink) {
+    let file = world.checkpoint_file(sink);
+    let text = fs::read_to_string(&file).unwrap();
+    let mut checkpoint: Value = serde_json::from_str(&text).unwrap();
+    assert!(checkpoint["refused_since"].is_string(), "{checkpoint}");
+    checkpoint["refused_since"] = json!(minutes_ago(120));
+    fs::write(file, checkpoint.to_string()).unwrap();
+}
+
+async fn a_destination_that_refuses_everything_fails_every_run_that_had_something_for_it(
+    sink: Sink,
+) {
+    let world = World::start_for(sink).await;
+    world.arrivals().refuse("\"log_id");
+    world.tenant.generate(3, minutes_ago(50), minutes_ago(40));
+    for _ in 0..2 {
+        let ran = world.command(&["poll"]).await;
+        assert_eq!(told(&ran), (1, [0, 0], false), "{ran:?}");
+        let error = "the destination refuses every record, so that the fault is not in one of them";
+        assert!(ran.stdout.contains(error), "{ran:?}");
+    }
+
+    age_refusals(&world, sink);
+    let ran = world.command(&["poll"]).await;
+    assert_eq!(told(&ran), (1, [0, 3], true), "{ran:?}");
+    world.tenant.generate(2, minutes_ago(30), minutes_ago(20));
+    let ran = world.command(&["poll"]).await;
+    assert_eq!(told(&ran), (1, [0, 2], true), "{ran:?}");
+
+    // There is nothing to try it with, and it is not forgotten.
+    for _ in 0..2 {
+        let idle = world.command(&["poll"]).await;
+        assert_eq!(told(&idle), (0, [0, 0], false), "{idle:?}");
+        let warning = format!("{}: {REFUSES}", sink.name());
+        assert!(idle.stderr.contains(&warning), "{idle:?}");
+    }
+    let show = world.command(&["checkpoint", "show"]).await;
+    let told_so = "The destination has refused every record since ";
+    assert!(show.stdout.contains(told_so), "{show:?}");
+
+    world.arrivals().relent();
+    world.tenant.add(json!({"date": now(), "type": "s"}), now());
+    let ran = world.command(&["poll"]).await;
+    assert_eq!(told(&ran), (0, [1, 0], false), "{ran:?}");
+    assert_eq!(ran.stderr, "");
+    assert!(world.checkpoint().await["refused_since"].is_null());
+    assert_eq!(world.command(&["dead-letter", "retry"]).await.code(), 0);
+    world.assert_all_landed_once();
+}
