@@ -12,6 +12,8 @@ use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::net::TcpListener;
 use tokio::process::{Child, Command};
 
+use crate::server::client;
+
 /// The version that the tests are known to pass with; later ones ask for Node 21 and more.
 const PACKAGE: &str = "azurite@3.35.0";
 /// The emulator's account and its published key.
@@ -138,7 +140,7 @@ impl Azurite {
         let (_, signature) = connection
             .split_once("SharedAccessSignature=")
             .expect("a signature");
-        let put = reqwest::Client::new()
+        let put = client()
             .put(format!("{blob}?{signature}"))
             .header("x-ms-blob-type", "BlockBlob")
             .body(content);

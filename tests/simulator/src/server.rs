@@ -247,8 +247,7 @@ impl Faults {
     }
 }
 
-/// A plain client, for the tests of the services.
-#[cfg(test)]
+/// A plain client.
 pub fn client() -> reqwest::Client {
     let _ = rustls::crypto::ring::default_provider().install_default();
     reqwest::Client::new()
