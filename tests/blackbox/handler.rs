@@ -215,6 +215,28 @@ async fn a_failed_run_is_a_failed_invocation_with_its_reason_on_standard_error()
 }
 
 #[tokio::test]
+async fn a_process_that_began_without_the_permission_delivers_once_it_is_granted() {
+    let world = World::with(simulator::tenant::Options {
+        scope: "read:users",
+        token_events: false,
+        ..Default::default()
+    })
+    .await;
+    world.tenant.generate(10, minutes_ago(50), minutes_ago(5));
+    let host = world.host().await;
+    for _ in 0..2 {
+        assert_eq!(host.fire(FUNCTION).await.failure(), "status 500");
+    }
+    let line = host.wait_for_line(Level::Error, "Insufficient scope").await;
+    let remedy = "give it the permission read:logs";
+    assert!(line.text.contains(remedy), "{}", line.text);
+    world.tenant.grant("read:logs");
+    let report = host.fire(FUNCTION).await.report();
+    assert_eq!(numbers(&report, ["delivered"]), [10]);
+    world.assert_all_landed_once();
+}
+
+#[tokio::test]
 async fn the_retry_of_a_failed_run_delivers_what_was_left() {
     let world = World::start().await;
     world.tenant.generate(10, minutes_ago(50), minutes_ago(5));

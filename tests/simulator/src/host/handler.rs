@@ -9,6 +9,7 @@ use reqwest::header::CONTENT_TYPE;
 use super::answer::{Answer, judge};
 use super::invocation::Invocation;
 use super::process::Transcript;
+use crate::server::client;
 
 /// Bytes of a body that travel at once.
 const PIECE: usize = 16 * 1024;
@@ -24,9 +25,8 @@ pub(super) struct Handler {
 impl Handler {
     /// The one that listens here; every answer is added to the transcript.
     pub fn at(url: String, transcript: Transcript) -> Self {
-        let _ = rustls::crypto::ring::default_provider().install_default();
         Self {
-            http: reqwest::Client::new(),
+            http: client(),
             url,
             transcript,
         }
