@@ -20,7 +20,7 @@ mod values;
 
 use std::borrow::Cow;
 
-use self::names::Kind;
+use self::names::NameKind;
 use crate::json::{self, Scanner, Token};
 
 /// What stands instead of a secret.
@@ -53,7 +53,7 @@ impl Redaction {
         let mut tokens = Scanner::new(record);
         if let Some(first) = tokens.next() {
             let masker = self.of(record);
-            masker.copy(Verdict::RECORD, first, &mut tokens, &mut line);
+            masker.copy(Judgement::RECORD, first, &mut tokens, &mut line);
         }
         line
     }
@@ -87,42 +87,42 @@ impl Place {
 
 /// What is known of a value before it is looked at.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) struct Verdict {
-    kind: Kind,
+pub(crate) struct Judgement {
+    kind: NameKind,
     place: Place,
 }
 
-impl Verdict {
+impl Judgement {
     /// What is known of a record.
     pub const RECORD: Self = Self {
-        kind: Kind::Open,
+        kind: NameKind::Open,
         place: Place::Record,
     };
     const NOTHING: Self = Self {
-        kind: Kind::Open,
+        kind: NameKind::Open,
         place: Place::Elsewhere,
     };
     const WHOLE: Self = Self {
-        kind: Kind::Whole,
+        kind: NameKind::Whole,
         place: Place::Elsewhere,
     };
 
     /// Whether a text, a number or a list is a secret here.
     #[must_use]
     pub fn is_secret(self) -> bool {
-        matches!(self.kind, Kind::Secret | Kind::Whole)
+        matches!(self.kind, NameKind::Secret | NameKind::Whole)
     }
 
     /// Whether everything within an object is a secret here.
     #[must_use]
     pub fn is_whole(self) -> bool {
-        self.kind == Kind::Whole
+        self.kind == NameKind::Whole
     }
 
     /// What is known of JSON that stands in a text.
     fn of_json(self) -> Self {
         Self {
-            kind: Kind::Open,
+            kind: NameKind::Open,
             ..self
         }
     }
@@ -146,39 +146,39 @@ pub(crate) struct Masker {
 impl Masker {
     /// Judges a member by its name, as it was written, and the object that it is in.
     #[must_use]
-    pub fn judge(self, parent: Verdict, key: &str) -> Verdict {
+    pub fn judge(self, parent: Judgement, key: &str) -> Judgement {
         if !self.is_on {
-            return Verdict::NOTHING;
+            return Judgement::NOTHING;
         }
         // What cannot be read is judged as it stands.
         let name = json::unescape(key).unwrap_or(Cow::Borrowed(key));
         let place = parent.place.below(&name);
         let kind = if self.masks_bodies && place == Place::Body {
-            Kind::Whole
+            NameKind::Whole
         } else {
             match names::judge(&name) {
-                Kind::Sentence if parent.place != Place::Record => Kind::Open,
+                NameKind::Sentence if parent.place != Place::Record => NameKind::Open,
                 kind => kind,
             }
         };
-        Verdict { kind, place }
+        Judgement { kind, place }
     }
 
     /// A text, as it may leave the process.
     #[must_use]
-    pub fn text(self, verdict: Verdict, text: &str) -> Cow<'_, str> {
+    pub fn text(self, verdict: Judgement, text: &str) -> Cow<'_, str> {
         if !self.is_on {
             return Cow::Borrowed(text);
         }
         match verdict.kind {
-            Kind::Secret | Kind::Whole => Cow::Borrowed(MASK),
-            Kind::Identity => Cow::Borrowed(text),
+            NameKind::Secret | NameKind::Whole => Cow::Borrowed(MASK),
+            NameKind::Identity => Cow::Borrowed(text),
             _ => text::masked(self, verdict, text),
         }
     }
 
     /// Copies a value, of which `first` was read already, to the end of `out`.
-    pub fn copy(self, verdict: Verdict, first: Token, rest: &mut Scanner, out: &mut String) {
+    pub fn copy(self, verdict: Judgement, first: Token, rest: &mut Scanner, out: &mut String) {
         let mut walk = Walk::new(self, verdict);
         let mut token = first;
         loop {
@@ -203,39 +203,39 @@ impl Masker {
 struct Walk {
     masker: Masker,
     /// What is known of the next token.
-    next: Verdict,
+    next: Judgement,
     depth: usize,
     /// Everything below this depth is a secret.
     masked_from: Option<usize>,
     /// What is known of the objects that the walk is in, down to the last one that has a place.
-    parents: [Verdict; 3],
+    parents: [Judgement; 3],
     /// Whether the value has ended.
     is_over: bool,
 }
 
 impl Walk {
-    fn new(masker: Masker, verdict: Verdict) -> Self {
+    fn new(masker: Masker, verdict: Judgement) -> Self {
         Self {
             masker,
             next: verdict,
             depth: 0,
             masked_from: None,
-            parents: [Verdict::NOTHING; 3],
+            parents: [Judgement::NOTHING; 3],
             is_over: false,
         }
     }
 
     /// What is known of this token.
-    fn step(&mut self, token: Token) -> Verdict {
+    fn step(&mut self, token: Token) -> Judgement {
         let verdict = match self.masked_from {
-            Some(_) => Verdict::WHOLE,
+            Some(_) => Judgement::WHOLE,
             None => self.next,
         };
         match token {
             Token::Key(key) => {
                 let above = self.depth.checked_sub(1);
                 let parent = above.and_then(|it| self.parents.get(it));
-                let parent = parent.copied().unwrap_or(Verdict::NOTHING);
+                let parent = parent.copied().unwrap_or(Judgement::NOTHING);
                 self.next = self.masker.judge(parent, key);
                 return verdict;
             }
@@ -252,7 +252,7 @@ impl Walk {
                 self.depth += 1;
                 self.next = match token {
                     Token::BeginArray => verdict.of_elements(),
-                    _ => Verdict::NOTHING,
+                    _ => Judgement::NOTHING,
                 };
             }
             Token::EndObject | Token::EndArray => {
@@ -260,7 +260,7 @@ impl Walk {
                 if self.masked_from == Some(self.depth) {
                     self.masked_from = None;
                 }
-                self.next = Verdict::NOTHING;
+                self.next = Judgement::NOTHING;
             }
             Token::Text(_) | Token::Number(_) | Token::Bool(_) | Token::Null => {}
         }

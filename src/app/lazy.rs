@@ -11,7 +11,7 @@ use tracing::error;
 
 use super::{App, AppError, Layers};
 use crate::error::BoxError;
-use crate::host::Run;
+use crate::host::Runs;
 use crate::report::Report;
 
 /// The app of these settings, good or bad.
@@ -59,7 +59,7 @@ impl LazyApp {
     }
 }
 
-impl Run for LazyApp {
+impl Runs for LazyApp {
     fn run(&self) -> BoxFuture<'_, Result<Vec<Report>, BoxError>> {
         Box::pin(async move { Ok(self.app().await?.run().await) })
     }

@@ -17,18 +17,10 @@ pub(crate) enum LogsError {
     Token(#[from] TokenError),
     /// No answer.
     #[error("reading the log of {host}")]
-    Send {
-        /// The tenant's host.
-        host: String,
-        /// What happened.
-        source: SendError,
-    },
+    Send { host: String, source: SendError },
     /// A page of more than was asked for, and more than is taken.
     #[error("{host} sent more than {MOST} records at once, where {PAGE} were asked for")]
-    TooManyRecords {
-        /// The tenant's host.
-        host: String,
-    },
+    TooManyRecords { host: String },
     /// The next record alone is more than is read, and cannot be passed.
     #[error(
         "the record after {after} is larger than {} bytes, which are all that is read, and {host} \
@@ -36,7 +28,6 @@ pub(crate) enum LogsError {
         http::MAX_PAGE
     )]
     RecordTooLarge {
-        /// The tenant's host.
         host: String,
         /// The id before it.
         after: LogId,
@@ -47,72 +38,42 @@ pub(crate) enum LogsError {
         "reading makes no progress: of the records after {after}, {host} sent none but earlier ones"
     )]
     NoProgress {
-        /// The tenant's host.
         host: String,
         /// The id after which records were asked for.
         after: LogId,
     },
     /// 400: Auth0 cannot do what was asked, such as reading after an id it no longer has.
     #[error("{host} rejected the request: {said}")]
-    BadRequest {
-        /// The tenant's host.
-        host: String,
-        /// What it said.
-        said: String,
-    },
+    BadRequest { host: String, said: String },
     /// 401, or a 400 about the token, with one made for this request.
     #[error("{host} refused a new token: {said}; check that AUDIENCE and DOMAIN belong together")]
-    Unauthorized {
-        /// The tenant's host.
-        host: String,
-        /// What it said.
-        said: String,
-    },
+    Unauthorized { host: String, said: String },
     /// 403: the token has no permission to read logs.
     #[error(
         "{host} does not let this application read logs ({said}); in the Auth0 dashboard give it \
          the permission read:logs for the Auth0 Management API"
     )]
-    Forbidden {
-        /// The tenant's host.
-        host: String,
-        /// What it said.
-        said: String,
-    },
+    Forbidden { host: String, said: String },
     /// 404: this is no Auth0 tenant.
     #[error("{host} has no Management API (404); check DOMAIN")]
-    NotFound {
-        /// The tenant's host.
-        host: String,
-    },
+    NotFound { host: String },
     /// A redirect, which would take the token to another address.
     #[error("{host} redirects to {location}, which is not followed; check DOMAIN")]
-    Redirected {
-        /// The tenant's host.
-        host: String,
-        /// Where it points.
-        location: String,
-    },
+    Redirected { host: String, location: String },
     /// Any other status.
     #[error("{host} answered {status}: {said}")]
     Status {
-        /// The tenant's host.
         host: String,
-        /// Its status.
         status: StatusCode,
-        /// What it said.
         said: String,
-        /// Whether it may pass.
         again: Again,
     },
     /// 200 with something else than a page.
     #[error("{host} sent a page that cannot be read{said}")]
     Page {
-        /// The tenant's host.
         host: String,
         /// What it said, in parentheses, if those are no records.
         said: String,
-        /// What is wrong with it.
         source: PageError,
     },
     /// The tenant's rate limit leaves nothing for this run.

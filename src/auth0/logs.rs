@@ -20,7 +20,7 @@ use super::rate_limit::RateLimit;
 use super::token::TokenSource;
 use crate::net::http::{self, Answer};
 use crate::net::retry::{self, Deadline, GaveUp, Jitter};
-use crate::net::token::Token;
+use crate::net::token::AccessToken;
 use crate::record::{Elements, LogId, Record, parse_page};
 
 /// Records of a page, the most that Auth0 returns at once.
@@ -199,7 +199,7 @@ impl Logs {
         url: &Url,
         query: &[(&str, String)],
         deadline: Deadline,
-    ) -> Result<(Bytes, Token), LogsError> {
+    ) -> Result<(Bytes, AccessToken), LogsError> {
         let token = self.tokens.token(&self.requests, deadline).await?;
         let answer = self.request(url, query, &token, deadline).await?;
         if !is_about_token(&answer) {
@@ -222,7 +222,7 @@ impl Logs {
         &self,
         url: &Url,
         query: &[(&str, String)],
-        token: &Token,
+        token: &AccessToken,
         deadline: Deadline,
     ) -> Result<Answer, LogsError> {
         let permit = self.rate_limit.wait(deadline).await?;
@@ -242,7 +242,7 @@ impl Logs {
         Ok(answer)
     }
 
-    fn judge(&self, answer: Answer, token: Token) -> Result<(Bytes, Token), LogsError> {
+    fn judge(&self, answer: Answer, token: AccessToken) -> Result<(Bytes, AccessToken), LogsError> {
         let host = self.host();
         if let Some(location) = answer.redirect(&[&token.value]) {
             return Err(LogsError::Redirected { host, location });
@@ -263,7 +263,7 @@ impl Logs {
         }
     }
 
-    fn parse(&self, body: &Bytes, token: &Token) -> Result<Elements, LogsError> {
+    fn parse(&self, body: &Bytes, token: &AccessToken) -> Result<Elements, LogsError> {
         let host = self.host();
         if has_more_than(MOST, body) {
             return Err(LogsError::TooManyRecords { host });
@@ -298,7 +298,7 @@ fn is_about_token(answer: &Answer) -> bool {
         || answer.status == StatusCode::BAD_REQUEST && says_so()
 }
 
-fn said(body: &Bytes, token: &Token) -> String {
+fn said(body: &Bytes, token: &AccessToken) -> String {
     match serde_json::from_slice::<ApiError>(body) {
         Ok(error) => http::excerpt(&error.message, &[&token.value]),
         Err(_) => http::excerpt(&String::from_utf8_lossy(body), &[&token.value]),

@@ -20,7 +20,7 @@ use crate::clock::Clock;
 use crate::clock::to_seconds;
 use crate::net::http::{self, Answer, SendError};
 use crate::net::retry::{Again, Deadline, Transient};
-use crate::net::token::{self, Token, TokenCache, is_bearer};
+use crate::net::token::{self, AccessToken, TokenCache, is_bearer};
 
 /// What to do where the tenant issues no more tokens.
 const QUOTA: &str = "the next run after that goes on; if it stays, see in the Auth0 dashboard which \
@@ -53,16 +53,10 @@ pub(crate) struct TokenSource {
 pub(crate) enum TokenError {
     /// No answer.
     #[error("cannot get a token from {host}; check DOMAIN, and that this machine reaches it")]
-    Send {
-        /// The tenant's host.
-        host: String,
-        /// What happened.
-        source: SendError,
-    },
+    Send { host: String, source: SendError },
     /// 429 of earlier, with a wait that is not over.
     #[error("{host} issues no token: {wait}; {QUOTA}")]
     ResetTooLate {
-        /// The tenant's host.
         host: String,
         /// Until when.
         wait: ResetTooLate,
@@ -70,11 +64,9 @@ pub(crate) enum TokenError {
     /// 429: the tenant issues no more tokens for now.
     #[error("{host} issues no token{until} ({said}); {QUOTA}")]
     TooMany {
-        /// The tenant's host.
         host: String,
         /// Until when, if it said so.
         until: String,
-        /// What it said.
         said: String,
         /// When it is tried again.
         again: Again,
@@ -85,12 +77,7 @@ pub(crate) enum TokenError {
          the tenant they belong to, and that the authentication method in the Credentials tab of \
          the application is Client Secret (Post)"
     )]
-    Refused {
-        /// The tenant's host.
-        host: String,
-        /// What it said.
-        said: String,
-    },
+    Refused { host: String, said: String },
     /// 403: the application may not use the API, or the API is not known by that name.
     #[error(
         "{host} refuses this application a token for the Management API ({said}); in the Auth0 \
@@ -99,47 +86,28 @@ pub(crate) enum TokenError {
          tenant's own domain and ends with /api/v2/)"
     )]
     NoGrant {
-        /// The tenant's host.
         host: String,
-        /// What it said.
         said: String,
         /// The audience that was asked for.
         audience: String,
     },
     /// 404: this is no Auth0 tenant.
     #[error("{host} has no token endpoint (404); check DOMAIN")]
-    NotFound {
-        /// The tenant's host.
-        host: String,
-    },
+    NotFound { host: String },
     /// A redirect, which would take the secret to another address.
     #[error("{host} redirects to {location}, which is not followed; check DOMAIN")]
-    Redirected {
-        /// The tenant's host.
-        host: String,
-        /// Where it points.
-        location: String,
-    },
+    Redirected { host: String, location: String },
     /// Any other answer.
     #[error("{host} answered {status} to the request for a token: {said}")]
     Status {
-        /// The tenant's host.
         host: String,
-        /// Its status.
         status: StatusCode,
-        /// What it said.
         said: String,
-        /// Whether it may pass.
         again: Again,
     },
     /// A success without a token in it.
     #[error("{host} answered the request for a token with something else: {said}")]
-    NoToken {
-        /// The tenant's host.
-        host: String,
-        /// What it said.
-        said: String,
-    },
+    NoToken { host: String, said: String },
 }
 
 impl Transient for TokenError {
@@ -207,7 +175,7 @@ impl TokenSource {
         &self,
         requests: &AtomicU64,
         deadline: Deadline,
-    ) -> Result<Token, TokenError> {
+    ) -> Result<AccessToken, TokenError> {
         let request = async {
             let permit = self.rate_limit.wait(deadline).await;
             let permit = permit.map_err(|wait| TokenError::ResetTooLate {
@@ -221,11 +189,15 @@ impl TokenSource {
     }
 
     /// Forgets a token that Auth0 refused.
-    pub async fn forget(&self, refused: &Token) {
+    pub async fn forget(&self, refused: &AccessToken) {
         self.cache.forget(&refused.value).await;
     }
 
-    async fn exchange(&self, permit: Permit<'_>, deadline: Deadline) -> Result<Token, TokenError> {
+    async fn exchange(
+        &self,
+        permit: Permit<'_>,
+        deadline: Deadline,
+    ) -> Result<AccessToken, TokenError> {
         let asked_at = Instant::now();
         let request = self.http.post(self.url.clone()).form(&Request {
             grant_type: "client_credentials",
@@ -243,7 +215,7 @@ impl TokenSource {
         self.judge(&answer, asked_at)
     }
 
-    fn judge(&self, answer: &Answer, asked_at: Instant) -> Result<Token, TokenError> {
+    fn judge(&self, answer: &Answer, asked_at: Instant) -> Result<AccessToken, TokenError> {
         let host = self.host();
         if let Some(location) = answer.redirect(&[&self.credentials.client_secret]) {
             return Err(TokenError::Redirected { host, location });
@@ -278,7 +250,7 @@ impl TokenSource {
     }
 
     /// The token of a success. It may hold one in a form that was not understood, and is not quoted.
-    fn token_in(&self, body: &Bytes, asked_at: Instant) -> Result<Token, String> {
+    fn token_in(&self, body: &Bytes, asked_at: Instant) -> Result<AccessToken, String> {
         let granted: Option<Granted> = serde_json::from_slice(body).ok();
         let granted = granted.ok_or_else(|| format!("{} bytes", body.len()))?;
         if !is_bearer(&granted.access_token) {
@@ -286,7 +258,12 @@ impl TokenSource {
         }
         let scope = self.scope(granted.scope.as_ref(), &granted.access_token);
         let life = granted.expires_in.as_deref().and_then(token::seconds);
-        Ok(Token::new(granted.access_token, scope, asked_at, life))
+        Ok(AccessToken::new(
+            granted.access_token,
+            scope,
+            asked_at,
+            life,
+        ))
     }
 
     /// The scopes of a token, fit for a terminal, and none where they repeat a credential.
@@ -354,7 +331,7 @@ mod tests {
         status: u16,
         headers: &[(&'static str, &'static str)],
         body: &str,
-    ) -> Result<Token, String> {
+    ) -> Result<AccessToken, String> {
         let credentials = Credentials {
             client_id: "id".to_owned(),
             client_secret: "client-secret-7h3".into(),

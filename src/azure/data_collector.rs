@@ -62,21 +62,14 @@ pub(crate) struct DataCollector {
 pub(crate) enum DataCollectorError {
     /// No answer.
     #[error("posting to {host}")]
-    Send {
-        /// The workspace's host.
-        host: String,
-        /// What happened.
-        source: SendError,
-    },
+    Send { host: String, source: SendError },
     /// 403.
     #[error(
         "{host} refused the signature: {excerpt}; check that WorkspaceKey is a key of the \
          workspace WorkspaceID, and that the workspace allows local authentication{clock}"
     )]
     Forbidden {
-        /// The workspace's host.
         host: String,
-        /// What it said.
         excerpt: String,
         /// What is wrong with this machine's clock, if anything is.
         clock: String,
@@ -84,15 +77,11 @@ pub(crate) enum DataCollectorError {
     /// Any other answer than 200.
     #[error("{host} answered {status}: {excerpt}{hint}")]
     Status {
-        /// The workspace's host.
         host: String,
-        /// Its status.
         status: StatusCode,
-        /// What it said.
         excerpt: String,
         /// What it may mean.
         hint: &'static str,
-        /// Whether it may pass.
         again: Again,
     },
 }

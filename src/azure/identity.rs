@@ -21,7 +21,7 @@ use url::Url;
 use crate::clock::Clock;
 use crate::net::http::{self, Answer, SendError};
 use crate::net::retry::{Again, Deadline, Transient};
-use crate::net::token::{self, Token, TokenCache};
+use crate::net::token::{self, AccessToken, TokenCache};
 
 /// Version of the platform's endpoint.
 const ENDPOINT_VERSION: &str = "2019-08-01";
@@ -66,11 +66,8 @@ pub(crate) enum IdentityError {
     /// No answer.
     #[error("{host}, which issues tokens for {resource}, cannot be reached")]
     Send {
-        /// The issuer's host.
         host: String,
-        /// What the token is for.
         resource: String,
-        /// What happened.
         source: SendError,
     },
     /// The platform knows no such identity.
@@ -79,45 +76,31 @@ pub(crate) enum IdentityError {
          system-assigned identity on, or correct the client id of the user-assigned one, and \
          restart the app"
     )]
-    NoIdentity {
-        /// What it said.
-        said: String,
-    },
+    NoIdentity { said: String },
     /// The platform cannot tell yet.
     #[error(
         "the platform refuses the app's identity a token for {resource} ({status}: {said}); an \
          identity that was turned on just now is ready some minutes later"
     )]
     NotReady {
-        /// What the token is for.
         resource: String,
-        /// The platform's status.
         status: StatusCode,
-        /// What it said.
         said: String,
-        /// Whether it may pass.
         again: Again,
     },
     /// Entra ID does not know the application, or not by this secret.
     #[error("{host} refuses the application a token for {resource} ({status}: {said}){hint}")]
     Refused {
-        /// The issuer's host.
         host: String,
-        /// What the token is for.
         resource: String,
-        /// Its status.
         status: StatusCode,
-        /// What it said.
         said: String,
-        /// What to do.
         hint: &'static str,
-        /// Whether it may pass.
         again: Again,
     },
     /// A success without a token in it.
     #[error("{host} answered the request for a token with something else: {bytes} bytes")]
     NoToken {
-        /// The issuer's host.
         host: String,
         /// The answer is not quoted: it may hold a token in a form that was not understood.
         bytes: usize,
@@ -203,7 +186,7 @@ impl Identity {
         self.cache.forget(refused).await;
     }
 
-    async fn request(&self, deadline: Deadline) -> Result<Token, IdentityError> {
+    async fn request(&self, deadline: Deadline) -> Result<AccessToken, IdentityError> {
         let asked_at = Instant::now();
         let (url, request) = self.prepare();
         let host = url.authority().to_owned();
@@ -221,7 +204,7 @@ impl Identity {
             return Err(IdentityError::NoToken { host, bytes });
         };
         let life = granted.life((self.clock)());
-        Ok(Token::new(
+        Ok(AccessToken::new(
             granted.access_token,
             String::new(),
             asked_at,

@@ -33,7 +33,7 @@ pub(crate) struct Stream {
 }
 
 /// Posts to a stream, as an identity that may publish to it.
-pub(crate) struct LogsIngestion {
+pub(crate) struct RuleClient {
     stream: Stream,
     url: Url,
     identity: Identity,
@@ -49,23 +49,15 @@ pub(crate) enum LogsIngestionError {
     Identity(#[from] Box<IdentityError>),
     /// No answer.
     #[error("posting to {host}")]
-    Send {
-        /// The endpoint's host.
-        host: String,
-        /// What happened.
-        source: SendError,
-    },
+    Send { host: String, source: SendError },
     /// 401, with a token made for this post.
     #[error(
         "{host} refused a new token for {resource}: {said}; check that DCR_ENDPOINT is in the \
          same cloud as the identity, and that both belong to the same tenant of Entra ID"
     )]
     Unauthorized {
-        /// The endpoint's host.
         host: String,
-        /// What the token is for.
         resource: String,
-        /// What it said.
         said: String,
     },
     /// 403.
@@ -75,11 +67,8 @@ pub(crate) enum LogsIngestionError {
          works some minutes later, at most half an hour)"
     )]
     Forbidden {
-        /// The endpoint's host.
         host: String,
-        /// The rule.
         rule: String,
-        /// What it said.
         said: String,
     },
     /// 404.
@@ -88,11 +77,8 @@ pub(crate) enum LogsIngestionError {
          that DCR_ENDPOINT is that rule's endpoint"
     )]
     UnknownRule {
-        /// The endpoint's host.
         host: String,
-        /// The rule.
         rule: String,
-        /// What it said.
         said: String,
     },
     /// 400, by a code that names the stream or the rule.
@@ -101,23 +87,16 @@ pub(crate) enum LogsIngestionError {
          stream declarations"
     )]
     UnknownStream {
-        /// The rule.
         rule: String,
-        /// The stream.
         stream: String,
-        /// What the service said.
         said: String,
     },
     /// Any other answer than 204.
     #[error("{host} answered {status}: {said}")]
     Status {
-        /// The endpoint's host.
         host: String,
-        /// Its status.
         status: StatusCode,
-        /// What it said.
         said: String,
-        /// Whether it may pass.
         again: Again,
     },
 }
@@ -157,7 +136,7 @@ struct ApiErrorBody {
     message: String,
 }
 
-impl LogsIngestion {
+impl RuleClient {
     /// The stream, and who publishes to it.
     pub fn new(stream: Stream, identity: Identity, http: reqwest::Client, jitter: Jitter) -> Self {
         let mut url = stream.endpoint.clone();

@@ -6,7 +6,7 @@ use futures_util::future::BoxFuture;
 use super::{Delivery, Destination, Kind, Limits, Probe, Tools, json_list};
 use crate::azure::cloud::{self, Cloud};
 use crate::azure::identity::{Identity, Principal};
-use crate::azure::logs_ingestion::{LogsIngestion as Client, Stream};
+use crate::azure::logs_ingestion::{RuleClient, Stream};
 use crate::azure::principal::principal;
 use crate::error::BoxError;
 use crate::net::retry::Deadline;
@@ -33,32 +33,32 @@ const LIMITS: Limits = Limits {
 };
 
 struct LogsIngestion {
-    stream: Client,
+    stream: RuleClient,
     redaction: Redaction,
 }
 
 /// A rule's stream, and who publishes to it.
-struct Way {
+struct RuleSettings {
     stream: Stream,
     cloud: &'static Cloud,
     principal: Principal,
 }
 
 fn build(reader: &mut Reader, tools: &Tools) -> Option<Box<dyn Destination>> {
-    let Way {
+    let RuleSettings {
         stream,
         cloud,
         principal,
-    } = way(reader)?;
+    } = settings(reader)?;
     let (http, jitter) = (&tools.http, &tools.jitter);
     let identity = Identity::new(http.clone(), principal, cloud.monitor, tools.clock.clone());
     Some(Box::new(LogsIngestion {
-        stream: Client::new(stream, identity, http.clone(), jitter.clone()),
+        stream: RuleClient::new(stream, identity, http.clone(), jitter.clone()),
         redaction: tools.redaction,
     }))
 }
 
-fn way(reader: &mut Reader) -> Option<Way> {
+fn settings(reader: &mut Reader) -> Option<RuleSettings> {
     let endpoint = reader.required(
         "DCR_ENDPOINT",
         "the logs ingestion endpoint of the data collection rule",
@@ -72,7 +72,7 @@ fn way(reader: &mut Reader) -> Option<Way> {
     let name = reader.optional("DCR_STREAM", dcr_stream);
     let (endpoint, cloud) = endpoint?;
     let principal = principal(reader, "DCR_ENDPOINT", cloud);
-    Some(Way {
+    Some(RuleSettings {
         stream: Stream {
             endpoint,
             rule: rule?,
@@ -143,7 +143,7 @@ mod tests {
     use super::*;
     use crate::settings::{AppSettings, SettingsError};
 
-    fn read(changes: &[(&str, &str)]) -> Result<Way, SettingsError> {
+    fn read(changes: &[(&str, &str)]) -> Result<RuleSettings, SettingsError> {
         let complete = [
             ("DCR_IMMUTABLE_ID", "dcr-0123456789abcdef0123456789abcdef"),
             (
@@ -153,8 +153,8 @@ mod tests {
             ("IDENTITY_ENDPOINT", "http://localhost:8081/msi/token"),
             ("IDENTITY_HEADER", "header"),
         ];
-        let settings: AppSettings = complete.iter().chain(changes).copied().collect();
-        Reader::read(&settings, way)
+        let app_settings: AppSettings = complete.iter().chain(changes).copied().collect();
+        Reader::read(&app_settings, settings)
     }
 
     #[test]

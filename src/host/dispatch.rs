@@ -16,7 +16,7 @@ use serde_json::Map;
 use tokio::time::timeout;
 use tracing::error;
 
-use super::protocol::{self, Answer, Function, Invocation};
+use super::protocol::{self, Completion, Function, Invocation};
 use crate::error::with_causes;
 use crate::report::Report;
 
@@ -149,12 +149,12 @@ fn refuse(status: StatusCode, problem: &str) -> Response {
 
 /// The answer where no function gives one. Its result has the form of the timer's, so that whoever
 /// reads a failure finds the reason in the same place.
-fn failed(failure: String) -> Answer {
+fn failed(failure: String) -> Completion {
     let report = Report {
         errors: vec![failure],
         ..Report::default()
     };
-    Answer {
+    Completion {
         is_success: false,
         outputs: Map::new(),
         logs: vec![report.to_string()],
@@ -162,6 +162,6 @@ fn failed(failure: String) -> Answer {
     }
 }
 
-fn respond(status: StatusCode, answer: Answer) -> Response {
+fn respond(status: StatusCode, answer: Completion) -> Response {
     (status, Json(protocol::Response::from(answer))).into_response()
 }

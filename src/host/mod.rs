@@ -16,8 +16,8 @@ mod timer;
 
 pub(crate) use self::dispatch::Functions;
 #[cfg(test)]
-use self::protocol::{Answer, Function, Invocation};
-pub(crate) use self::timer::{Run, TIMER, Timer};
+use self::protocol::{Completion, Function, Invocation};
+pub(crate) use self::timer::{Runs, TIMER, Timer};
 
 #[cfg(test)]
 mod tests;

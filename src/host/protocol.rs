@@ -14,9 +14,9 @@ use crate::error::BoxError;
 /// One function of the app: a folder with a `function.json`.
 pub(crate) trait Function: Send + Sync + 'static {
     /// Does what it was called for. An error is a failure with nothing to add to its reason, which
-    /// is logged for the function; one with more to say is an [`Answer`], and logged by the
+    /// is logged for the function; one with more to say is an [`Completion`], and logged by the
     /// function itself.
-    fn invoke(&self, invocation: Invocation) -> BoxFuture<'_, Result<Answer, BoxError>>;
+    fn invoke(&self, invocation: Invocation) -> BoxFuture<'_, Result<Completion, BoxError>>;
 }
 
 /// What a function is called with.
@@ -32,7 +32,7 @@ pub(crate) struct Invocation {
 }
 
 /// What a function answers.
-pub(crate) struct Answer {
+pub(crate) struct Completion {
     /// Whether the invocation succeeded. Of a failure the host keeps nothing else.
     pub is_success: bool,
     /// What goes to the output bindings, by the binding's name.
@@ -76,8 +76,8 @@ impl Invocation {
     }
 }
 
-impl From<Answer> for Response {
-    fn from(answer: Answer) -> Self {
+impl From<Completion> for Response {
+    fn from(answer: Completion) -> Self {
         Self {
             outputs: answer.outputs,
             logs: answer.logs,

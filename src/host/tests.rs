@@ -25,16 +25,16 @@ struct Does<F>(F);
 
 impl<F> Function for Does<F>
 where
-    F: Fn(Invocation) -> Result<Answer, BoxError> + Send + Sync + 'static,
+    F: Fn(Invocation) -> Result<Completion, BoxError> + Send + Sync + 'static,
 {
-    fn invoke(&self, invocation: Invocation) -> BoxFuture<'_, Result<Answer, BoxError>> {
+    fn invoke(&self, invocation: Invocation) -> BoxFuture<'_, Result<Completion, BoxError>> {
         Box::pin(async { (self.0)(invocation) })
     }
 }
 
 /// A success with this result.
-fn success(return_value: Value) -> Answer {
-    Answer {
+fn success(return_value: Value) -> Completion {
+    Completion {
         is_success: true,
         outputs: Map::new(),
         logs: Vec::new(),
@@ -49,7 +49,7 @@ struct Reports {
     may_end: Arc<Notify>,
 }
 
-impl Run for Reports {
+impl Runs for Reports {
     fn run(&self) -> BoxFuture<'_, Result<Vec<Report>, BoxError>> {
         Box::pin(async {
             self.begun.notify_one();
@@ -62,7 +62,7 @@ impl Run for Reports {
 /// A timer whose runs do not wait.
 fn timer(run: impl Fn() -> Result<Vec<Report>, BoxError> + Send + Sync + 'static) -> Functions {
     struct At<F>(F);
-    impl<F: Fn() -> Result<Vec<Report>, BoxError> + Send + Sync + 'static> Run for At<F> {
+    impl<F: Fn() -> Result<Vec<Report>, BoxError> + Send + Sync + 'static> Runs for At<F> {
         fn run(&self) -> BoxFuture<'_, Result<Vec<Report>, BoxError>> {
             Box::pin(async { (self.0)() })
         }
@@ -215,7 +215,7 @@ async fn a_function_gets_what_the_host_sent_as_it_sent_it_and_its_outputs_arrive
             r#"{"Method": "GET", "Query": "{}", "n": 1.50}"#
         );
         let response = json!({"statusCode": 503, "headers": {}, "body": "down"});
-        Ok(Answer {
+        Ok(Completion {
             outputs: Map::from_iter([("res".to_owned(), response)]),
             logs: vec!["asked".into()],
             ..success(Value::Null)

@@ -6,7 +6,7 @@ use serde_json::Map;
 use tokio::sync::Mutex;
 use tracing::{error, info};
 
-use super::protocol::{Answer, Function, Invocation};
+use super::protocol::{Completion, Function, Invocation};
 use crate::error::BoxError;
 use crate::report::Report;
 
@@ -14,14 +14,14 @@ use crate::report::Report;
 pub(crate) const TIMER: &str = "Auth0Poller";
 
 /// What the timer is for.
-pub(crate) trait Run: Send + Sync + 'static {
+pub(crate) trait Runs: Send + Sync + 'static {
     /// Makes one run for each destination. An error means that none could begin.
     fn run(&self) -> BoxFuture<'_, Result<Vec<Report>, BoxError>>;
 }
 
 /// The function of the timer.
 ///
-/// The host fires a timer once at a time, but *Run now* of the portal comes beside it: an invocation
+/// The host fires a timer once at a time, but *Runs now* of the portal comes beside it: an invocation
 /// during a run does nothing and says so.
 pub(crate) struct Timer<R> {
     run: R,
@@ -29,7 +29,7 @@ pub(crate) struct Timer<R> {
     at_work: Mutex<()>,
 }
 
-impl<R: Run> Timer<R> {
+impl<R: Runs> Timer<R> {
     /// A timer for these runs.
     pub fn new(run: R) -> Self {
         Self {
@@ -38,7 +38,7 @@ impl<R: Run> Timer<R> {
         }
     }
 
-    async fn fire(&self, id: &str) -> Result<Answer, BoxError> {
+    async fn fire(&self, id: &str) -> Result<Completion, BoxError> {
         let Ok(_at_work) = self.at_work.try_lock() else {
             let report = Report {
                 busy: true,
@@ -53,8 +53,8 @@ impl<R: Run> Timer<R> {
     }
 }
 
-impl<R: Run> Function for Timer<R> {
-    fn invoke(&self, invocation: Invocation) -> BoxFuture<'_, Result<Answer, BoxError>> {
+impl<R: Runs> Function for Timer<R> {
+    fn invoke(&self, invocation: Invocation) -> BoxFuture<'_, Result<Completion, BoxError>> {
         Box::pin(async move { self.fire(&invocation.id).await })
     }
 }
@@ -71,8 +71,8 @@ fn log(invocation: &str, reports: &[Report]) {
 }
 
 /// The list of the reports, however many there are.
-fn answer(reports: &[Report]) -> Result<Answer, BoxError> {
-    Ok(Answer {
+fn answer(reports: &[Report]) -> Result<Completion, BoxError> {
+    Ok(Completion {
         is_success: reports.iter().all(Report::is_success),
         outputs: Map::new(),
         logs: reports.iter().map(Report::to_string).collect(),

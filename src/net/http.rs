@@ -81,11 +81,8 @@ pub(crate) fn client(proxy: Option<&Proxy>) -> Result<reqwest::Client, reqwest::
 
 /// An answer, with its body.
 pub(crate) struct Answer {
-    /// Its status.
     pub status: StatusCode,
-    /// Its headers.
     pub headers: HeaderMap,
-    /// Its body.
     pub body: Bytes,
 }
 

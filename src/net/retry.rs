@@ -109,7 +109,6 @@ impl Jitter {
 /// The failure that remained, and what was tried.
 #[derive(Debug)]
 pub(crate) struct GaveUp<E> {
-    /// The last attempt's failure.
     pub error: E,
     attempts: u32,
     elapsed: Duration,

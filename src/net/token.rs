@@ -24,7 +24,7 @@ const LONGEST_TOKEN: usize = 16 * 1024;
 
 /// A token and what its issuer said of it.
 #[derive(Clone, Debug)]
-pub(crate) struct Token {
+pub(crate) struct AccessToken {
     /// The bearer token.
     pub value: SecretString,
     /// The scopes it carries, as the issuer lists them; empty if it does not.
@@ -32,7 +32,7 @@ pub(crate) struct Token {
     renew_at: Instant,
 }
 
-impl Token {
+impl AccessToken {
     /// A token that was asked for at this moment and lives so long from then, if that is known.
     pub fn new(
         value: SecretString,
@@ -50,15 +50,15 @@ impl Token {
 
 /// The token in use, if there is one.
 #[derive(Debug, Default)]
-pub(crate) struct TokenCache(Mutex<Option<Token>>);
+pub(crate) struct TokenCache(Mutex<Option<AccessToken>>);
 
 impl TokenCache {
     /// The token in use, or a new one where there is none or its end is near. Callers at the same
     /// time share one request.
     pub async fn get<E>(
         &self,
-        request: impl Future<Output = Result<Token, E>>,
-    ) -> Result<Token, E> {
+        request: impl Future<Output = Result<AccessToken, E>>,
+    ) -> Result<AccessToken, E> {
         let mut current = self.0.lock().await;
         if let Some(token) = current.as_ref().filter(|it| Instant::now() < it.renew_at) {
             return Ok(token.clone());
@@ -71,7 +71,7 @@ impl TokenCache {
     /// Forgets a token that a service refused, unless another has taken its place already.
     pub async fn forget(&self, refused: &SecretString) {
         let mut current = self.0.lock().await;
-        let is_refused = |it: &Token| it.value.expose_secret() == refused.expose_secret();
+        let is_refused = |it: &AccessToken| it.value.expose_secret() == refused.expose_secret();
         if current.as_ref().is_some_and(is_refused) {
             *current = None;
         }
@@ -107,9 +107,9 @@ fn use_for(life: Option<Duration>) -> Duration {
 mod tests {
     use super::*;
 
-    fn token(value: &str, seconds: u64) -> Token {
+    fn token(value: &str, seconds: u64) -> AccessToken {
         let life = Some(Duration::from_secs(seconds));
-        Token::new(value.into(), String::new(), Instant::now(), life)
+        AccessToken::new(value.into(), String::new(), Instant::now(), life)
     }
 
     async fn get(cache: &TokenCache, next: &str) -> String {

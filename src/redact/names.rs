@@ -7,7 +7,7 @@
 
 /// What a name says.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Kind {
+pub enum NameKind {
     /// Nothing.
     Open,
     /// Who, what or where: detections compare it.
@@ -33,7 +33,7 @@ enum Part {
     End,
 }
 
-use Kind::{Form, Identity, Path, Secret, Sentence, Url, Whole};
+use NameKind::{Form, Identity, Path, Secret, Sentence, Url, Whole};
 use Part::{All, End};
 
 /// Letters at the end of a name that are looked at: more than the longest known one has.
@@ -42,7 +42,7 @@ const TAIL: usize = 24;
 /// The known names by their last letter, each before what it may end with. Names are lower case and
 /// without what is no letter or digit.
 #[rustfmt::skip]
-fn known(last: u8) -> &'static [(Part, &'static str, Kind)] {
+fn known(last: u8) -> &'static [(Part, &'static str, NameKind)] {
     match last {
         b'2' => &[(All, "p12", Whole), (End, "pkcs12", Whole)],
         b'a' => &[(All, "data", Form)],
@@ -116,28 +116,28 @@ fn known(last: u8) -> &'static [(Part, &'static str, Kind)] {
 const PARAMETERS: [&str; 6] = ["code", "jwt", "key", "pass", "sig", "signature"];
 
 /// Judges a name. One that is numbered is the secret that it is without its number.
-pub fn judge(name: &str) -> Kind {
+pub fn judge(name: &str) -> NameKind {
     let mut tail = [0; TAIL];
     let letters = letters(name, &mut tail);
     match find(letters) {
-        Kind::Open if letters.last().is_some_and(u8::is_ascii_digit) => {
+        NameKind::Open if letters.last().is_some_and(u8::is_ascii_digit) => {
             let digits = letters.iter().rev().take_while(|it| it.is_ascii_digit());
             match find(&letters[..letters.len() - digits.count()]) {
                 kind @ (Secret | Whole) => kind,
-                _ => Kind::Open,
+                _ => NameKind::Open,
             }
         }
         kind => kind,
     }
 }
 
-fn find(letters: &[u8]) -> Kind {
-    let is_it = |(part, known, _): &&(Part, &str, Kind)| match part {
+fn find(letters: &[u8]) -> NameKind {
+    let is_it = |(part, known, _): &&(Part, &str, NameKind)| match part {
         All => letters == known.as_bytes(),
         End => letters.ends_with(known.as_bytes()),
     };
     let known = letters.last().map_or(&[][..], |last| known(*last));
-    known.iter().find(is_it).map_or(Kind::Open, |it| it.2)
+    known.iter().find(is_it).map_or(NameKind::Open, |it| it.2)
 }
 
 /// Whether a parameter of that name is a secret.

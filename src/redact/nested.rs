@@ -4,11 +4,11 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
-use super::{MASK, Masker, Verdict, Walk, text};
+use super::{Judgement, MASK, Masker, Walk, text};
 use crate::json::{Scanner, Token};
 
 /// Masks the secrets of JSON in a text, and what else is a secret in it.
-pub fn masked(masker: Masker, verdict: Verdict, plain: &str) -> Cow<'_, str> {
+pub fn masked(masker: Masker, verdict: Judgement, plain: &str) -> Cow<'_, str> {
     let mut output = Masked {
         plain,
         text: String::new(),

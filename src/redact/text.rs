@@ -3,8 +3,8 @@
 
 use std::borrow::Cow;
 
-use super::names::Kind;
-use super::{Masker, Verdict, nested, url, values};
+use super::names::NameKind;
+use super::{Judgement, Masker, nested, url, values};
 use crate::json;
 
 /// Signs of secrets, a bit for each. A text that lacks one of those of a kind has no such secret.
@@ -78,7 +78,7 @@ impl Signs {
 }
 
 /// A text as it stands in JSON, masked.
-pub fn masked(masker: Masker, verdict: Verdict, text: &str) -> Cow<'_, str> {
+pub fn masked(masker: Masker, verdict: Judgement, text: &str) -> Cow<'_, str> {
     let signs = Signs::of(text);
     if !signs.may_be_any() {
         return Cow::Borrowed(text);
@@ -88,7 +88,7 @@ pub fn masked(masker: Masker, verdict: Verdict, text: &str) -> Cow<'_, str> {
     }
     let unescaped = json::unescape_lossy(text);
     let has_names = unescaped.contains('"');
-    let result = if has_names && !matches!(verdict.kind, Kind::Sentence | Kind::Path) {
+    let result = if has_names && !matches!(verdict.kind, NameKind::Sentence | NameKind::Path) {
         nested::masked(masker, verdict, &unescaped)
     } else {
         plain(verdict.kind, &unescaped)
@@ -100,10 +100,10 @@ pub fn masked(masker: Masker, verdict: Verdict, text: &str) -> Cow<'_, str> {
 }
 
 /// A text that is no JSON, masked.
-pub fn plain(kind: Kind, text: &str) -> Cow<'_, str> {
+pub fn plain(kind: NameKind, text: &str) -> Cow<'_, str> {
     // The rest of a path names what was called.
     let begin = match kind {
-        Kind::Path => text.find('?').unwrap_or(text.len()),
+        NameKind::Path => text.find('?').unwrap_or(text.len()),
         _ => 0,
     };
     let looked_at = &text[begin..];
@@ -116,7 +116,7 @@ pub fn plain(kind: Kind, text: &str) -> Cow<'_, str> {
         values::authorizations(looked_at, &mut found);
     }
     // What masks to the end of a text has no place in a sentence.
-    if signs.may_be_key() && kind != Kind::Sentence {
+    if signs.may_be_key() && kind != NameKind::Sentence {
         values::private_keys(looked_at, &mut found);
     }
     if signs.may_be_url() {

@@ -5,7 +5,7 @@
 
 use std::ops::Range;
 
-use super::names::{self, Kind};
+use super::names::{self, NameKind};
 
 /// Bytes of a password that was written without encoding what ends the host of a URL.
 const LONGEST_CARELESS: usize = 256;
@@ -67,9 +67,9 @@ fn unit(bytes: &[u8]) -> Option<Unit> {
 }
 
 /// Finds the secrets of all URLs in a text, and of the text itself if it is a form.
-pub fn secrets(kind: Kind, text: &str, found: &mut Vec<Range<usize>>) {
+pub fn secrets(kind: NameKind, text: &str, found: &mut Vec<Range<usize>>) {
     // A value reaches to the end of a form, which nothing in a sentence may do.
-    if kind != Kind::Sentence && is_form(kind, text.as_bytes()) {
+    if kind != NameKind::Sentence && is_form(kind, text.as_bytes()) {
         return Reading::of_form(text).run(found);
     }
     let is_end = |it: char| it.is_whitespace() || matches!(it, '"' | '<' | '>' | '`');
@@ -82,8 +82,8 @@ pub fn secrets(kind: Kind, text: &str, found: &mut Vec<Range<usize>>) {
 }
 
 /// Whether a text is `name=value&name=value`. In a field for forms one pair is enough.
-fn is_form(kind: Kind, text: &[u8]) -> bool {
-    let is_expected = kind == Kind::Form;
+fn is_form(kind: NameKind, text: &[u8]) -> bool {
+    let is_expected = kind == NameKind::Form;
     let mut has_pair = false;
     let mut at = 0;
     while let Some(unit) = unit(&text[at..]) {
@@ -121,7 +121,7 @@ impl<'a> Reading<'a> {
         }
     }
 
-    fn of_word(kind: Kind, text: &'a str, word: Range<usize>) -> Self {
+    fn of_word(kind: NameKind, text: &'a str, word: Range<usize>) -> Self {
         let text = &text.as_bytes()[..word.end];
         let opening = text[word.start..].iter();
         let opening = opening.take_while(|it| b"'([{,".contains(it)).count();
@@ -131,7 +131,7 @@ impl<'a> Reading<'a> {
         Self {
             text,
             at: word.start,
-            is_in_url: kind == Kind::Url || begins_as_one,
+            is_in_url: kind == NameKind::Url || begins_as_one,
             is_in_query: false,
             name: None,
         }

@@ -27,7 +27,7 @@ type Part = Vec<usize>;
 type Culprit = (usize, BoxError);
 
 /// What a delivery left to be found out.
-struct Found {
+struct Leftover {
     culprits: Vec<Culprit>,
     /// Records of which some are refused, nobody knows which.
     suspects: Part,
@@ -39,7 +39,7 @@ impl<S: Source, A: DeadLetters, L: Ledger> Delivering<'_, S, A, L> {
         // What it took before, it may refuse by now like everything else.
         self.is_taken = false;
         let whole: Part = (0..self.batch.rows.len()).collect();
-        let Found {
+        let Leftover {
             mut culprits,
             suspects,
         } = self.try_part(&whole).await?;
@@ -64,7 +64,7 @@ impl<S: Source, A: DeadLetters, L: Ledger> Delivering<'_, S, A, L> {
         self.set_aside_all(culprits).await?;
         let mut parts = halves(&open);
         while let Some(part) = parts.pop() {
-            let Found { culprits, suspects } = self.try_part(&part).await?;
+            let Leftover { culprits, suspects } = self.try_part(&part).await?;
             self.set_aside_all(culprits).await?;
             parts.extend(halves(&suspects));
         }
@@ -100,7 +100,7 @@ impl<S: Source, A: DeadLetters, L: Ledger> Delivering<'_, S, A, L> {
     ///
     /// What is accepted of it is kept at once, unless it is the whole batch, with which the cursor
     /// moves: something below may be refused.
-    async fn try_part(&mut self, part: &[usize]) -> Result<Found, Stop> {
+    async fn try_part(&mut self, part: &[usize]) -> Result<Leftover, Stop> {
         let course = self.course;
         if course.deadline.is_over() {
             return Err(Stop::OutOfTime);
@@ -117,7 +117,7 @@ impl<S: Source, A: DeadLetters, L: Ledger> Delivering<'_, S, A, L> {
             bytes,
             error,
         } = delivery;
-        let mut found = Found {
+        let mut found = Leftover {
             culprits: Vec::new(),
             suspects: Vec::new(),
         };

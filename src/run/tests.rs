@@ -14,7 +14,7 @@ use crate::destination::{Delivery, DeliveryError, Limits, Outcome, Probe};
 use crate::net::retry::Jitter;
 use crate::record::{Page, Position, Record, STORING_DELAY, Start, StartFrom};
 use crate::redact::Redaction;
-use crate::state::{CheckpointLedger, CheckpointStore, DeadLetterStore, Found, StoredLetter};
+use crate::state::{CheckpointLedger, CheckpointStore, DeadLetterStore, Stored, StoredLetter};
 use crate::storage::memory::Memory;
 use crate::storage::{Attempt, Object, Objects, Storage, StorageError, Version};
 
@@ -196,7 +196,7 @@ impl World {
         let checkpoints = self.checkpoints();
         let loaded = checkpoints.load(Deadline::after(Duration::from_mins(1)));
         match loaded.await.unwrap().found {
-            Found::Newest(checkpoint) => checkpoint.position(),
+            Stored::Newest(checkpoint) => checkpoint.position(),
             other => panic!("{other:?}"),
         }
     }

@@ -31,6 +31,8 @@ mod parts;
 mod script;
 mod world;
 
+/// Seeds that are played unless somebody asks for more: half a minute in a debug build.
+const SEEDS: u64 = 600;
 /// How long after the end of its budget a run may end.
 const GRACE: Duration = Duration::from_secs(10);
 /// Runs after which, nothing going wrong any more, the end must be reached.
@@ -317,7 +319,7 @@ fn whatever_goes_wrong_nothing_is_lost_and_the_end_is_reached() {
     }
     let (next, seeds) = (
         AtomicU64::new(0),
-        number("SIMULATION_SEEDS").unwrap_or(2_000),
+        number("SIMULATION_SEEDS").unwrap_or(SEEDS),
     );
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let began = Instant::now().into_std();
@@ -370,7 +372,7 @@ fn summarize(tallies: &[Tally]) {
         let total: u64 = tallies.iter().map(count).sum();
         let seeds = tallies.iter().filter(|it| count(it) > 0).count();
         println!("{what}: {total} in {seeds} seeds");
-        assert!(tallies.len() < 1_000 || seeds > 0, "{what} never happened");
+        assert!(tallies.len() < 500 || seeds > 0, "{what} never happened");
     }
 }
 
@@ -411,4 +413,9 @@ fn once_a_gap_was_reported_to_begin_with_the_newest_record_delivered() {
     for seed in [91, 225, 413] {
         play(seed);
     }
+}
+
+#[test]
+fn once_a_reading_that_began_anew_was_taken_back_to_the_first_start() {
+    play(7_153);
 }

@@ -171,9 +171,10 @@ impl Checkpoint {
     /// Lets a first run begin earlier, because the setting was changed before anything was
     /// delivered. It never begins later, which would leave records out.
     pub fn begin_by(&mut self, start: Start) {
-        let begun = self.start.or(self.left_out_before.map(Start::At));
+        // A reading that began anew by time, later on, is no first one.
+        let begun = self.left_out_before.map_or(Start::Oldest, Start::At);
         let is_open = !self.set_by_hand && self.newest.is_none();
-        if is_open && begun.is_some_and(|begun| start < begun) {
+        if is_open && start < begun {
             self.cursor = None;
             self.handled.clear();
             self.start = Some(start);

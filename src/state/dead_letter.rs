@@ -24,36 +24,16 @@ const LONGEST_NAME: usize = 100;
 pub(crate) enum DeadLetterError {
     /// It could not be written.
     #[error("setting a record aside in {place}")]
-    Keep {
-        /// Where.
-        place: String,
-        /// What the storage said.
-        source: StorageError,
-    },
+    Keep { place: String, source: StorageError },
     /// The storage could not be read.
     #[error("reading {place}")]
-    Read {
-        /// Where.
-        place: String,
-        /// What the storage said.
-        source: StorageError,
-    },
+    Read { place: String, source: StorageError },
     /// What is there is no dead letter.
     #[error("{place} is not a dead letter")]
-    Unreadable {
-        /// Where.
-        place: String,
-        /// What is wrong with it.
-        source: NoLetter,
-    },
+    Unreadable { place: String, source: NoLetter },
     /// It could not be removed.
     #[error("removing {place}")]
-    Remove {
-        /// Where.
-        place: String,
-        /// What the storage said.
-        source: StorageError,
-    },
+    Remove { place: String, source: StorageError },
 }
 
 /// Why an object is no dead letter that this program wrote.

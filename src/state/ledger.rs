@@ -5,7 +5,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 
 use super::checkpoint::{Checkpoint, Loss};
-use super::store::{CheckpointError, CheckpointStore, Found, Loaded};
+use super::store::{CheckpointError, CheckpointStore, Loaded, Stored};
 use crate::clock::Clock;
 use crate::error::BoxError;
 use crate::net::retry::Deadline;
@@ -100,11 +100,11 @@ impl Ledger for CheckpointLedger<'_> {
     async fn open(&mut self, deadline: Deadline) -> Result<Opening, BoxError> {
         let Loaded { found, version } = self.store.load(deadline).await?;
         self.version = version;
-        let is_newest = matches!(found, Found::Newest(_));
+        let is_newest = matches!(found, Stored::Newest(_));
         self.checkpoint = match found {
-            Found::Newest(checkpoint) | Found::Previous(checkpoint) => checkpoint,
-            Found::Nothing => Checkpoint::first(self.start),
-            Found::Lost => Checkpoint::anew(self.start, self.began),
+            Stored::Newest(checkpoint) | Stored::Previous(checkpoint) => checkpoint,
+            Stored::Nothing => Checkpoint::first(self.start),
+            Stored::Lost => Checkpoint::anew(self.start, self.began),
         };
         self.checkpoint.begin_by(self.start);
         self.before = self.checkpoint.clone();

@@ -15,5 +15,5 @@ pub(crate) use self::dead_letter::StoredLetter;
 pub(crate) use self::format::read as read_checkpoint;
 pub(crate) use self::ledger::CheckpointLedger;
 #[cfg(test)]
-pub(crate) use self::store::Found;
+pub(crate) use self::store::Stored;
 pub(crate) use self::store::{CheckpointStore, Replaced};

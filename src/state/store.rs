@@ -17,41 +17,23 @@ use crate::storage::{Storage, StorageError, Version, digest};
 pub(crate) enum CheckpointError {
     /// The storage could not be read.
     #[error("reading the checkpoint {path}")]
-    Read {
-        /// Where it is kept.
-        path: String,
-        /// What the storage said.
-        source: StorageError,
-    },
+    Read { path: String, source: StorageError },
     /// What is stored there is of no use.
     #[error(
         "the checkpoint {path} cannot be used; \
          `auth0-poller checkpoint set --from …` writes a new one"
     )]
-    Unreadable {
-        /// Where it is kept.
-        path: String,
-        /// What is wrong with it.
-        source: Unreadable,
-    },
+    Unreadable { path: String, source: Unreadable },
     /// The storage could not be written.
     #[error("saving the checkpoint {path}")]
-    Write {
-        /// Where it is kept.
-        path: String,
-        /// What the storage said.
-        source: StorageError,
-    },
+    Write { path: String, source: StorageError },
     /// It is not as this run has left it.
     #[error(
         "the checkpoint {path} was changed or removed by something else during this run, so the \
          run gives way: by `checkpoint set`, or by a second poller, of which there must be none \
          for the same tenant and destination"
     )]
-    Conflict {
-        /// Where it is kept.
-        path: String,
-    },
+    Conflict { path: String },
 }
 
 impl CheckpointError {
@@ -66,7 +48,7 @@ impl CheckpointError {
 
 /// What a store holds.
 #[derive(Debug)]
-pub(crate) enum Found {
+pub(crate) enum Stored {
     /// There has never been a checkpoint.
     Nothing,
     /// A checkpoint.
@@ -92,7 +74,7 @@ pub(crate) enum Replaced {
 #[derive(Debug)]
 pub(crate) struct Loaded {
     /// What is stored.
-    pub found: Found,
+    pub found: Stored,
     /// What the next save has to name; `None` if there is nothing to replace.
     pub version: Option<Version>,
 }
@@ -291,20 +273,20 @@ impl CheckpointStore {
         let problem = match json.as_ref().map(|json| format::read(json)) {
             Some(Ok(checkpoint)) => {
                 *self.unkept() = json;
-                let found = Found::Newest(checkpoint);
+                let found = Stored::Newest(checkpoint);
                 return Ok(Loaded { found, version });
             }
             Some(Err(problem)) => with_causes(&self.unless_newer(problem)?),
             None => "it is not there".to_owned(),
         };
         let found = match (self.load_previous(deadline).await?, json) {
-            (Err(None), None) => Found::Nothing,
+            (Err(None), None) => Stored::Nothing,
             (Ok(checkpoint), _) => {
                 warn!(
                     "the checkpoint {} cannot be used ({problem}), so the one before it is",
                     self.location()
                 );
-                Found::Previous(checkpoint)
+                Stored::Previous(checkpoint)
             }
             (Err(previous), json) => {
                 for content in [previous, json].into_iter().flatten() {
@@ -315,7 +297,7 @@ impl CheckpointStore {
                      set aside beside it",
                     self.location()
                 );
-                Found::Lost
+                Stored::Lost
             }
         };
         Ok(Loaded { found, version })

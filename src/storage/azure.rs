@@ -20,9 +20,9 @@ use secrecy::ExposeSecret as _;
 use url::Url;
 
 pub(crate) use self::refusal::Refusal;
-use self::refusal::{Opener, Verdict};
+use self::refusal::{Meaning, Opener};
 use self::tokens::Tokens;
-use self::wire::{TooLarge, Wire};
+use self::wire::{AnswerTooLarge, Wire};
 use super::{Attempt, LONGEST_LIST, Object, Objects, StorageError, Version};
 use crate::azure::account::{Account, Credential};
 use crate::azure::identity::Identity;
@@ -237,7 +237,7 @@ impl Container {
 
     fn is_absent(&self, error: &Error) -> bool {
         let verdict = refusal_in(error).map(|it| it.verdict(self.opener));
-        verdict == Some(Verdict::Absent)
+        verdict == Some(Meaning::Absent)
     }
 
     fn unavailable(&self) -> &'static str {
@@ -255,7 +255,7 @@ impl Container {
         if let Some(refusal) = refusal_in(error) {
             return self.judge(refusal);
         }
-        if cause::<TooLarge>(error).is_some() {
+        if cause::<AnswerTooLarge>(error).is_some() {
             return StorageError::TooLarge(self.location(path));
         }
         let why = match cause::<HttpError>(error) {
@@ -269,18 +269,18 @@ impl Container {
         let again = refusal.again();
         let source = Box::new(refusal.clone());
         match refusal.verdict(self.opener) {
-            Verdict::Conflict => StorageError::Conflict,
-            Verdict::Absent => StorageError::Unavailable("it is not there".into(), source),
-            Verdict::Passes(why) if again == Again::Never => {
+            Meaning::Conflict => StorageError::Conflict,
+            Meaning::Absent => StorageError::Unavailable("it is not there".into(), source),
+            Meaning::Passes(why) if again == Again::Never => {
                 let source = refusal.clone().with_again(Again::Soon);
                 StorageError::Unavailable(why.into(), source.into())
             }
-            Verdict::Passes(why) => StorageError::Unavailable(why.into(), source),
+            Meaning::Passes(why) => StorageError::Unavailable(why.into(), source),
             // With another token it may be taken.
-            Verdict::Stays(why) if refusal.is_about_credential() && again != Again::Never => {
+            Meaning::Stays(why) if refusal.is_about_credential() && again != Again::Never => {
                 StorageError::Unavailable(why.into(), source)
             }
-            Verdict::Stays(why) => StorageError::Denied(why.into(), source),
+            Meaning::Stays(why) => StorageError::Denied(why.into(), source),
         }
     }
 }

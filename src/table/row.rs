@@ -17,7 +17,7 @@ use super::catalogue::{
     Column, Node, Type, additional_fields, additional_fields_column, catalogue,
 };
 use crate::json::{self, Scanner, Token};
-use crate::redact::{MASK, Masker, Redaction, Verdict};
+use crate::redact::{Judgement, MASK, Masker, Redaction};
 
 /// Where a record says when the event happened.
 const TIME: &[&str] = &["date"];
@@ -87,7 +87,7 @@ pub fn row(record: &str, api: Api, redaction: Redaction) -> Result<String, TooLa
 /// An object of the record that the scan is in.
 struct Level<'a> {
     key: &'a str,
-    verdict: Verdict,
+    verdict: Judgement,
     node: &'static Node,
     is_empty: bool,
     /// Whether the rest has it open too.
@@ -113,7 +113,7 @@ impl<'a> Encoder<'a> {
         self.row.push('{');
         // The record's own brace.
         tokens.next();
-        self.enter("", Verdict::RECORD, &catalogue().root);
+        self.enter("", Judgement::RECORD, &catalogue().root);
         while let Some(token) = tokens.next() {
             match token {
                 Token::Key(key) => {
@@ -127,7 +127,10 @@ impl<'a> Encoder<'a> {
     }
 
     fn member(&mut self, key: &'a str, value: Token, tokens: &mut Scanner<'a>) {
-        let parent = self.levels.last().map_or(Verdict::RECORD, |it| it.verdict);
+        let parent = self
+            .levels
+            .last()
+            .map_or(Judgement::RECORD, |it| it.verdict);
         let verdict = self.masker.judge(parent, key);
         let child = match (json::unescape(key), self.levels.last_mut()) {
             (Some(name), Some(level)) => {
@@ -151,7 +154,7 @@ impl<'a> Encoder<'a> {
         self.masker.copy(verdict, value, tokens, &mut self.rest);
     }
 
-    fn enter(&mut self, key: &'a str, verdict: Verdict, node: &'static Node) {
+    fn enter(&mut self, key: &'a str, verdict: Judgement, node: &'static Node) {
         self.levels.push(Level {
             key,
             verdict,
@@ -186,7 +189,7 @@ impl<'a> Encoder<'a> {
     fn column(
         &mut self,
         index: usize,
-        verdict: Verdict,
+        verdict: Judgement,
         value: Token,
         tokens: &mut Scanner<'a>,
     ) -> bool {
@@ -240,7 +243,7 @@ impl<'a> Encoder<'a> {
 
     /// Writes a list, if it stays what it is as text. The HTTP Data Collector API makes JSON text of
     /// it; the other wants text.
-    fn list(&mut self, verdict: Verdict, tokens: &mut Scanner<'a>) -> bool {
+    fn list(&mut self, verdict: Judgement, tokens: &mut Scanner<'a>) -> bool {
         let begin = self.row.len();
         let mut ahead = tokens.clone();
         let first = Token::BeginArray;

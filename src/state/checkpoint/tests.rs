@@ -204,3 +204,19 @@ fn only_what_the_destination_accepts_ends_its_refusing() {
     checkpoint.note(&record("08:00:02"), Handled::Accepted);
     assert_eq!(checkpoint.refused(at("09:00:00")), at("09:00:00"));
 }
+
+#[test]
+fn a_reading_that_began_anew_by_time_is_not_taken_back_to_the_first_start() {
+    let start = Start::At(at("07:00:00"));
+    let mut checkpoint = Checkpoint::first(start);
+    let old = Record {
+        date: Some(at("06:00:00")),
+        ..record("08:00:10")
+    };
+    checkpoint.note(&old, Handled::LeftOut);
+    checkpoint.advance(&old.log_id, at("09:00:00"));
+    checkpoint.restart(Start::At(at("08:00:00")));
+    let before = checkpoint.clone();
+    checkpoint.begin_by(start);
+    assert_eq!(checkpoint, before);
+}

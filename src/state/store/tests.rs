@@ -106,7 +106,7 @@ impl Stores {
         }
     }
 
-    async fn load(&self) -> Result<Found, CheckpointError> {
+    async fn load(&self) -> Result<Stored, CheckpointError> {
         let deadline = Deadline::after(Duration::from_mins(1));
         Ok(self.open().load(deadline).await?.found)
     }
@@ -132,12 +132,12 @@ fn cursor_at(clock: &str) -> Checkpoint {
 #[tokio::test]
 async fn the_state_before_the_run_is_used_where_the_newest_is_unreadable_or_gone() {
     let stores = Stores::new();
-    assert!(matches!(stores.load().await.unwrap(), Found::Nothing));
+    assert!(matches!(stores.load().await.unwrap(), Stored::Nothing));
     stores.save(&[cursor_at("08:00:00")]).await;
     stores
         .save(&[cursor_at("08:01:00"), cursor_at("08:02:00")])
         .await;
-    let Found::Newest(newest) = stores.load().await.unwrap() else {
+    let Stored::Newest(newest) = stores.load().await.unwrap() else {
         panic!("the newest is fine");
     };
     assert_eq!(newest, cursor_at("08:02:00"));
@@ -148,14 +148,14 @@ async fn the_state_before_the_run_is_used_where_the_newest_is_unreadable_or_gone
         |file: &std::path::Path| std::fs::remove_file(file).unwrap(),
     ] {
         break_it(&stores.file(""));
-        let Found::Previous(previous) = stores.load().await.unwrap() else {
+        let Stored::Previous(previous) = stores.load().await.unwrap() else {
             panic!("the one before it is fine");
         };
         assert_eq!(previous, cursor_at("08:00:00"));
         // It goes on from there.
         stores.save(&[cursor_at("08:03:00")]).await;
         assert!(
-            matches!(stores.load().await.unwrap(), Found::Newest(it) if it == cursor_at("08:03:00"))
+            matches!(stores.load().await.unwrap(), Stored::Newest(it) if it == cursor_at("08:03:00"))
         );
     }
     assert_eq!(stores.names(), ["memory.json", "memory.previous.json"]);
@@ -169,7 +169,7 @@ async fn where_no_generation_is_readable_both_are_set_aside_and_a_new_one_can_be
     std::fs::write(stores.file(""), "half a check").unwrap();
     std::fs::write(stores.file(".previous"), [0; 9]).unwrap();
     for _ in 0..2 {
-        assert!(matches!(stores.load().await.unwrap(), Found::Lost));
+        assert!(matches!(stores.load().await.unwrap(), Stored::Lost));
     }
     let names = stores.names();
     let kept = names.iter().filter(|name| name.contains(".unreadable-"));
@@ -179,7 +179,7 @@ async fn where_no_generation_is_readable_both_are_set_aside_and_a_new_one_can_be
     kept.sort();
     assert_eq!(kept, [vec![0; 9], b"half a check".to_vec()]);
     stores.save(&[cursor_at("08:02:00")]).await;
-    assert!(matches!(stores.load().await.unwrap(), Found::Newest(_)));
+    assert!(matches!(stores.load().await.unwrap(), Stored::Newest(_)));
 }
 
 #[tokio::test]

@@ -37,7 +37,7 @@ pub(super) enum Opener {
 
 /// What a refusal means.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Verdict {
+pub(super) enum Meaning {
     /// There is no such blob, or no container.
     Absent,
     /// The blob is another than the caller has seen.
@@ -112,33 +112,33 @@ impl Refusal {
         self.code.as_deref() == Some("ContainerAlreadyExists")
     }
 
-    pub(super) fn verdict(&self, by: Opener) -> Verdict {
+    pub(super) fn verdict(&self, by: Opener) -> Meaning {
         let by_code = self.code.as_deref().and_then(|code| by_code(code, by));
         by_code.unwrap_or_else(|| self.by_status(by))
     }
 
-    fn by_status(&self, by: Opener) -> Verdict {
+    fn by_status(&self, by: Opener) -> Meaning {
         match self.status {
-            StatusCode::PRECONDITION_FAILED if self.code.is_none() => Verdict::Conflict,
+            StatusCode::PRECONDITION_FAILED if self.code.is_none() => Meaning::Conflict,
             // A state that this program does not know; states change.
-            StatusCode::CONFLICT => Verdict::Passes("the storage account cannot do that now"),
+            StatusCode::CONFLICT => Meaning::Passes("the storage account cannot do that now"),
             StatusCode::UNAUTHORIZED => credential(by),
             StatusCode::FORBIDDEN => {
-                Verdict::Stays("the storage account, or something before it, refuses the request")
+                Meaning::Stays("the storage account, or something before it, refuses the request")
             }
-            StatusCode::NOT_FOUND => Verdict::Stays(
+            StatusCode::NOT_FOUND => Meaning::Stays(
                 "no blob service of a storage account answers there; check the account's address",
             ),
-            _ if self.again != Again::Never => Verdict::Passes("the storage account is not ready"),
-            _ => Verdict::Stays(
+            _ if self.again != Again::Never => Meaning::Passes("the storage account is not ready"),
+            _ => Meaning::Stays(
                 "the storage account, or something before it, does not take the request",
             ),
         }
     }
 }
 
-fn by_code(code: &str, by: Opener) -> Option<Verdict> {
-    use Verdict::{Absent, Conflict, Passes, Stays};
+fn by_code(code: &str, by: Opener) -> Option<Meaning> {
+    use Meaning::{Absent, Conflict, Passes, Stays};
 
     Some(match code {
         "BlobNotFound" | "ContainerNotFound" | "ResourceNotFound" => Absent,
@@ -208,8 +208,8 @@ fn by_code(code: &str, by: Opener) -> Option<Verdict> {
     })
 }
 
-fn credential(by: Opener) -> Verdict {
-    Verdict::Stays(match by {
+fn credential(by: Opener) -> Meaning {
+    Meaning::Stays(match by {
         Opener::Identity => {
             "the storage account does not take the token of the app's identity; the account and \
              the Function App must belong to the same tenant of Entra ID"
@@ -225,8 +225,8 @@ fn credential(by: Opener) -> Verdict {
     })
 }
 
-fn permission(by: Opener) -> Verdict {
-    Verdict::Stays(match by {
+fn permission(by: Opener) -> Meaning {
+    Meaning::Stays(match by {
         Opener::Identity => {
             "the app's identity may not use the storage account; give it the role Storage Blob \
              Data Owner or Contributor there (a role given just now works some minutes later, at \

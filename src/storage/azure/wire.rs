@@ -34,7 +34,7 @@ pub(super) struct Wire {
 /// An answer that is larger than any object of this program.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
 #[error("the answer is too large")]
-pub(super) struct TooLarge;
+pub(super) struct AnswerTooLarge;
 
 impl Wire {
     pub(super) fn new(client: reqwest::Client, tokens: Option<Arc<Tokens>>) -> Self {
@@ -88,7 +88,7 @@ async fn read(body: HttpResponseBody, limit: usize) -> Result<Option<Bytes>, Htt
 }
 
 fn too_large() -> HttpError {
-    HttpError::new(HttpErrorKind::Unknown, TooLarge)
+    HttpError::new(HttpErrorKind::Unknown, AnswerTooLarge)
 }
 
 /// What opens the account, as a request carries it.
