@@ -11,7 +11,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::clock::to_seconds;
@@ -21,6 +21,10 @@ use crate::run::{Handled, Newest};
 /// Handled ids that are remembered after the cursor, and so the records that a run reads again at
 /// the most.
 pub(crate) const MAX_OVERLAP_RECORDS: usize = 1_000;
+
+/// For how long Auth0 keeps records, on the plan with the longest retention. Whatever it has stored
+/// since a start cannot have happened so long before.
+const LONGEST_RETENTION: TimeDelta = TimeDelta::days(30);
 
 /// The state of one destination.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -162,10 +166,11 @@ impl Checkpoint {
         self.handled.contains(id)
     }
 
-    /// Whether a record is not wanted.
+    /// Whether a record is not wanted: it is dated before the start. A date far before that is none
+    /// to go by, and the record is wanted.
     pub fn leaves_out(&self, record: &Record) -> bool {
         let date = record.date.zip(self.left_out_before);
-        date.is_some_and(|(date, start)| date < start)
+        date.is_some_and(|(date, start)| date < start && start - date <= LONGEST_RETENTION)
     }
 
     /// Lets a first run begin earlier, because the setting was changed before anything was

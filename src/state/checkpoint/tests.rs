@@ -168,6 +168,17 @@ fn what_was_left_out_is_passed_by_the_cursor_and_stays_left_out() {
     };
     assert!(checkpoint.leaves_out(&later));
     assert!(!checkpoint.leaves_out(&record("08:00:00")));
+    for (date, is_left_out) in [
+        ("2026-10-22T08:00:00Z", true),
+        ("2026-10-22T07:59:59Z", false),
+        ("1970-01-01T00:00:00Z", false),
+    ] {
+        let dated = Record {
+            date: Some(time(date)),
+            ..later.clone()
+        };
+        assert_eq!(checkpoint.leaves_out(&dated), is_left_out, "{date}");
+    }
 }
 
 #[test]
