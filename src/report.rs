@@ -24,9 +24,9 @@ pub(crate) struct Report {
     pub fetched: u64,
     /// Records that the destination acknowledged.
     pub delivered: u64,
-    /// Records that had been delivered before.
+    /// Records that had been handled before: delivered, set aside or left out.
     pub skipped: u64,
-    /// Records of a first run that are older than its start.
+    /// Records that are left out, since they are dated before the start.
     pub before_start: u64,
     /// Records set aside because the destination cannot take them.
     pub dead_lettered: u64,
@@ -38,7 +38,7 @@ pub(crate) struct Report {
     pub bytes: u64,
     /// Whether the end of the tenant's log was reached.
     pub caught_up: bool,
-    /// The newest record delivered, by this run or an earlier one.
+    /// The newest record delivered or set aside, by this run or an earlier one.
     pub last_log_id: Option<LogId>,
     /// The date of that record.
     pub last_date: Option<DateTime<Utc>>,

@@ -33,6 +33,17 @@ const SETTINGS: [&str; 6] = [
     "no_proxy",
 ];
 
+/// The settings that name a place for checkpoints: those of one list as good as each other, and
+/// before those of the next.
+const PLACES: [&[&str]; 3] = [
+    &["AzureWebJobsStorage"],
+    &[
+        "AzureWebJobsStorage__blobServiceUri",
+        "AzureWebJobsStorage__accountName",
+    ],
+    &["CHECKPOINT_DIR"],
+];
+
 /// The names of all settings.
 #[must_use]
 pub fn setting_names() -> Vec<&'static str> {
@@ -190,14 +201,26 @@ impl Layers {
     /// Refuses a storage that is named by a setting that is not read: checkpoints would be kept
     /// elsewhere than is meant, and nobody would notice.
     fn judge_storage_names(&self, reader: &mut Reader) -> Option<()> {
-        for Misspelt { given, setting, .. } in self.settings.misspelt(&setting_names()) {
-            let is_storage = storage::settings::SETTINGS.contains(&setting);
-            if is_storage && self.settings.get(setting).is_none() {
+        let chosen = PLACES.iter().position(|names| self.is_any_set(names));
+        for Misspelt {
+            given,
+            meant,
+            setting,
+        } in self.settings.misspelt(&setting_names())
+        {
+            let rank = PLACES.iter().position(|names| names.contains(&setting));
+            let would_count = rank.is_some_and(|rank| chosen.is_none_or(|chosen| rank < chosen));
+            // With a tenant's name in front it would be that tenant's.
+            if would_count && meant == setting {
                 let problem = format!("is not set, but {given} is, which is not read");
                 return reader.problem(setting, &format!("{problem} (names are case-sensitive)"));
             }
         }
         Some(())
+    }
+
+    fn is_any_set(&self, names: &[&str]) -> bool {
+        names.iter().any(|name| self.settings.get(name).is_some())
     }
 
     pub(super) fn build(

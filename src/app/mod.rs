@@ -6,8 +6,10 @@
 mod layers;
 mod lazy;
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
+use futures_util::FutureExt as _;
 use futures_util::future::join_all;
 use tokio::sync::watch;
 
@@ -43,6 +45,14 @@ pub fn judge_settings(
         });
     names.collect()
 }
+
+/// The run of one destination ended in a panic.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "the run ended in a panic, which is a bug in auth0-poller; nothing is lost, the next run does its \
+     work again"
+)]
+struct Panicked;
 
 /// Stands in a report for a name that is no destination's. It is not quoted: it may be a secret in
 /// the wrong place.
@@ -202,7 +212,13 @@ impl App {
             })
             .collect();
         let runs = begun.into_iter().map(|(pipeline, reading)| async move {
-            let report = self.run_one(pipeline).await;
+            // A panic ends the run of one destination, and not those of the others.
+            let run = AssertUnwindSafe(self.run_one(pipeline)).catch_unwind();
+            let report = run.await.unwrap_or_else(|_| {
+                let mut report = Report::of(pipeline.name);
+                report.fail(&Panicked);
+                report
+            });
             drop(reading);
             report
         });

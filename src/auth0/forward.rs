@@ -92,9 +92,12 @@ pub(crate) async fn after(
         } else {
             is_end(&found, asked, clock())
         };
+        let mut records = found.records;
+        // What Auth0 repeats of earlier pages was handled with them.
+        records.retain(|record| record.log_id > *id);
         return Ok(Page {
             is_last,
-            records: found.records,
+            records,
             misfits: found.misfits,
         });
     }

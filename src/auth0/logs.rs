@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use bytes::Bytes;
 use chrono::{DateTime, SecondsFormat, Utc};
 use reqwest::StatusCode;
-use secrecy::ExposeSecret as _;
+use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 use serde::de::{Deserializer as _, IgnoredAny, SeqAccess, Visitor};
 use url::Url;
@@ -244,10 +244,10 @@ impl Logs {
 
     fn judge(&self, answer: Answer, token: AccessToken) -> Result<(Bytes, AccessToken), LogsError> {
         let host = self.host();
-        if let Some(location) = answer.redirect(&[&token.value]) {
+        if let Some(location) = answer.redirect(&self.secrets(&token)) {
             return Err(LogsError::Redirected { host, location });
         }
-        let said = || said(&answer.body, &token);
+        let said = || said(&answer.body, &self.secrets(&token));
         match answer.status {
             StatusCode::OK => Ok((answer.body, token)),
             _ if is_about_token(&answer) => Err(LogsError::Unauthorized { host, said: said() }),
@@ -273,10 +273,15 @@ impl Logs {
             said: if body.trim_ascii_start().starts_with(b"[") {
                 String::new()
             } else {
-                format!(" ({})", said(body, token))
+                format!(" ({})", said(body, &self.secrets(token)))
             },
             source,
         })
+    }
+
+    /// What no error may repeat: the token, and what it was got with, which the same host knows.
+    fn secrets<'a>(&'a self, token: &'a AccessToken) -> [&'a SecretString; 2] {
+        [&token.value, self.tokens.client_secret()]
     }
 
     /// The tenant's host, for errors.
@@ -298,10 +303,10 @@ fn is_about_token(answer: &Answer) -> bool {
         || answer.status == StatusCode::BAD_REQUEST && says_so()
 }
 
-fn said(body: &Bytes, token: &AccessToken) -> String {
+fn said(body: &Bytes, secrets: &[&SecretString]) -> String {
     match serde_json::from_slice::<ApiError>(body) {
-        Ok(error) => http::excerpt(&error.message, &[&token.value]),
-        Err(_) => http::excerpt(&String::from_utf8_lossy(body), &[&token.value]),
+        Ok(error) => http::excerpt(&error.message, secrets),
+        Err(_) => http::excerpt(&String::from_utf8_lossy(body), secrets),
     }
 }
 

@@ -29,6 +29,7 @@ use self::pages::{Handle, Pages};
 use self::rate_limit::RateLimit;
 use self::token::{TokenError, TokenSource};
 use crate::clock::Clock;
+use crate::net::http::SendError;
 use crate::net::retry::{Deadline, GaveUp, Jitter, retry};
 use crate::record::{LogId, Page, Record, Source, SourceError, Start};
 
@@ -208,6 +209,10 @@ fn source_error(error: GaveUp<LogsError>) -> SourceError {
         LogsError::ResetTooLate(_) | LogsError::Token(TokenError::ResetTooLate { .. }) => {
             SourceError::OutOfTime(error.into())
         }
+        LogsError::Send {
+            source: SendError::OutOfTime,
+            ..
+        } => SourceError::Slow(error.into()),
         _ => SourceError::Failed(error.into()),
     }
 }

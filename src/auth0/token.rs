@@ -188,6 +188,11 @@ impl TokenSource {
         self.cache.get(request).await
     }
 
+    /// The secret that tokens are got with.
+    pub fn client_secret(&self) -> &SecretString {
+        &self.credentials.client_secret
+    }
+
     /// Forgets a token that Auth0 refused.
     pub async fn forget(&self, refused: &AccessToken) {
         self.cache.forget(&refused.value).await;

@@ -92,7 +92,10 @@ async fn try_all(app: &App, layers: &Layers) -> Vec<Verdict> {
 /// that is a record is none of these.
 async fn cursor_ahead(app: &App, pipeline: &Pipeline, newest: Option<&Record>) -> Option<String> {
     let way = pipeline.way.as_ref().ok()?;
-    let checkpoint = way.books.checkpoints.peek(deadline()).await.ok()??;
+    let checkpoint = match way.books.checkpoints.peek(deadline()).await {
+        Ok(checkpoint) => checkpoint?,
+        Err(error) => return Some(with_causes(&error)),
+    };
     let Position::After(cursor) = checkpoint.position() else {
         return None;
     };

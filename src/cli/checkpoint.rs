@@ -32,7 +32,7 @@ pub(super) enum Command {
     Set {
         /// A duration back from now (30m, 1h, 7d), a time (2026-11-21T08:00:00Z), `oldest`, or the
         /// log id after which to read on
-        #[arg(long, value_name = "WHERE", value_parser = parse)]
+        #[arg(long, value_name = "WHERE", value_parser = parse, allow_hyphen_values = true)]
         from: Beginning,
         /// Only that of this destination
         #[arg(long, value_name = "NAME")]
@@ -84,15 +84,19 @@ pub(super) async fn run(environment: Environment, command: Command) -> Exit {
     }
     let (Command::Show { destination, .. } | Command::Set { destination, .. }) = &command;
     let layers = layers(environment, destination.clone())?;
+    let mut is_good = true;
     for books in layers.books().map_err(|error| unusable(&error))? {
         let done = match &command {
             Command::Show { json: true, .. } => print(&books).await,
             Command::Show { .. } => summarize(&layers, &books).await,
             Command::Set { from, .. } => set(&layers, &books, from).await,
         };
-        done.map_err(|error| fail("checkpoint", &*error))?;
+        if let Err(error) = done {
+            fail(&format!("{}: checkpoint", books.name), &*error);
+            is_good = false;
+        }
     }
-    Ok(exit_code(true))
+    Ok(exit_code(is_good))
 }
 
 /// Prints the checkpoint to standard output, and where it is kept to standard error.

@@ -154,5 +154,9 @@ async fn deliver_again(
         (_, Some(error)) => return Err(error.into()),
         (_, None) => return Err("the destination did not say what became of it".into()),
     }
-    Ok(books.dead_letters.remove(name, deadline()).await?)
+    let removed = books.dead_letters.remove(name, deadline()).await;
+    removed.map_err(|error| {
+        let error = with_causes(&error);
+        format!("it was delivered, but not removed, so remove it by hand: {error}").into()
+    })
 }

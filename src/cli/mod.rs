@@ -45,7 +45,8 @@ enum Command {
     ///
     /// Reads the records after the checkpoint, delivers them and moves the checkpoint, until
     /// there are no more or `RUN_BUDGET` is spent. The exit status is 0 if all went well, 1 if the
-    /// run failed (it says why; run it again, nothing is lost), 2 if settings are missing or bad.
+    /// run failed, for all destinations or for one (it says why; run it again, nothing is lost), 2 if
+    /// settings are missing or bad and nothing could run.
     Poll {
         /// Deliver here instead of to DESTINATIONS
         #[arg(long, value_name = "NAME", long_help = deliver_here())]
@@ -143,7 +144,11 @@ pub fn main(environment: Environment) -> ExitCode {
     });
     // A file system that hangs must not keep a command from ending.
     runtime.shutdown_background();
-    exit.unwrap_or_else(|exit| exit)
+    let exit = exit.unwrap_or_else(|exit| exit);
+    if exit == ExitCode::SUCCESS && print::has_failed() {
+        return ExitCode::FAILURE;
+    }
+    exit
 }
 
 /// A core dump would hold every secret. Where the limit cannot be lowered, none is set: the program

@@ -14,6 +14,8 @@ pub(super) const INTERRUPTED: u8 = 130;
 
 /// Whether the line on the terminal is one of progress, over which others write.
 static IS_PROGRESS_SHOWN: AtomicBool = AtomicBool::new(false);
+/// Whether standard output took something not, such as a file on a full disk.
+static HAS_FAILED: AtomicBool = AtomicBool::new(false);
 /// Clears the line that the cursor is in.
 const CLEAR: &str = "\r\x1b[K";
 
@@ -47,7 +49,17 @@ impl Write for Errors {
 
 /// Writes a line to standard output. Where nobody reads it any more, nothing is to be done.
 pub(super) fn show(line: Arguments) {
-    let _ = writeln!(io::stdout(), "{}", harmless(&line.to_string()));
+    if let Err(error) = writeln!(io::stdout(), "{}", harmless(&line.to_string()))
+        && error.kind() != io::ErrorKind::BrokenPipe
+        && !HAS_FAILED.swap(true, Ordering::Relaxed)
+    {
+        note(format_args!("writing to standard output: {error}"));
+    }
+}
+
+/// Whether something that was to be shown could not be written.
+pub(super) fn has_failed() -> bool {
+    HAS_FAILED.load(Ordering::Relaxed)
 }
 
 /// Writes a line to standard error.

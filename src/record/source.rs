@@ -20,6 +20,9 @@ pub(crate) enum SourceError {
     /// There was no time for it in this run.
     #[error(transparent)]
     OutOfTime(BoxError),
+    /// It did not answer before the time for reading was over.
+    #[error(transparent)]
+    Slow(BoxError),
     /// Anything else. Passing failures have been tried again already.
     #[error(transparent)]
     Failed(BoxError),

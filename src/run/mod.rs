@@ -164,10 +164,16 @@ impl<S: Source, A: DeadLetters> Course<'_, S, A> {
             tokio::join!(self.read(&opening, out), delivering.deliver(incoming),);
         let was_sent = delivering.has_sent();
         let has_failed = matches!(delivered, Err(Stop::Failed(_)));
+        if matches!(delivered, Err(Stop::OutOfTime)) {
+            warn!(
+                "the time of the run is over: what was read and not delivered is left to the next"
+            );
+        }
         let is_read = self.note_stop(read);
         let caught_up = self.note_stop(delivered) && is_read;
         if has_failed {
             // What may be saved has been, after each batch; the rest was not acknowledged.
+            self.warn_if_behind(ledger).await;
             return;
         }
         self.judge_refusals(ledger, was_sent);
@@ -178,7 +184,13 @@ impl<S: Source, A: DeadLetters> Course<'_, S, A> {
                 .map_err(RunError::Ledger),
         );
         self.report(|report| report.caught_up = caught_up);
-        if !caught_up && let Some(newest) = ledger.newest() {
+        if !caught_up {
+            self.warn_if_behind(ledger).await;
+        }
+    }
+
+    async fn warn_if_behind(&self, ledger: &impl Ledger) {
+        if let Some(newest) = ledger.newest() {
             self.warn_of_retention(newest.date).await;
         }
     }

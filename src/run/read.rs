@@ -63,7 +63,14 @@ impl<S: Source, A: DeadLetters> Course<'_, S, A> {
             }
             page = tokio::select! {
                 biased;
-                page = self.run.source.after(&last, self.reading) => in_time(page)?,
+                page = self.run.source.after(&last, self.reading) => match page {
+                    // Something was read, and the next run asks for this page first.
+                    Err(SourceError::Slow(why)) => {
+                        leave_to_the_next_run(&why);
+                        return Err(Stop::OutOfTime);
+                    }
+                    page => in_time(page)?,
+                },
                 () = out.closed() => return Err(Stop::OutOfTime),
                 () = self.asked_to_stop() => return Err(Stop::OutOfTime),
             };

@@ -45,7 +45,7 @@ impl<S: Source, A: DeadLetters, L: Ledger> Delivering<'_, S, A, L> {
         } = self.try_part(&whole).await?;
         let mut open = suspects;
         if !self.is_taken {
-            for index in sample(&open) {
+            for index in sample(&open, self.shift()) {
                 open.retain(|it| *it != index);
                 let found = self.try_part(&[index]).await?.culprits;
                 culprits.extend(found);
@@ -69,6 +69,13 @@ impl<S: Source, A: DeadLetters, L: Ledger> Delivering<'_, S, A, L> {
             parts.extend(halves(&suspects));
         }
         Ok(())
+    }
+
+    /// Where a sample begins: elsewhere in each run, since the batch is the same until one of it is
+    /// taken.
+    fn shift(&self) -> usize {
+        let minutes = self.course.began.timestamp() / 60;
+        usize::try_from(minutes).unwrap_or_default()
     }
 
     /// Tries records alone that were refused before anything was taken, which proves nothing: until
@@ -156,12 +163,13 @@ impl<S: Source, A: DeadLetters, L: Ledger> Delivering<'_, S, A, L> {
     }
 }
 
-/// Some of these, as far from each other as they can be.
-fn sample(part: &[usize]) -> Part {
+/// Some of these, as far from each other as they can be, from a place on that is not always the same.
+fn sample(part: &[usize], shift: usize) -> Part {
     let count = part.len();
     let tried = count.min(SAMPLE);
+    let place = |n| n * (count - 1) / (tried - 1).max(1);
     (0..tried)
-        .map(|n| part[n * (count - 1) / (tried - 1).max(1)])
+        .map(|n| part[(place(n) + shift) % count])
         .collect()
 }
 

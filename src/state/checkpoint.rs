@@ -100,28 +100,27 @@ impl Checkpoint {
     pub fn summary(&self) -> Vec<String> {
         let mut lines = vec![format!("The next run begins {}.", self.position())];
         if let Some(time) = self.cursor.as_ref().and_then(LogId::stored_at) {
-            lines.push(format!(
-                "What Auth0 stored up to {} is handled.",
-                to_seconds(time)
-            ));
-        }
-        if let Some(time) = self.left_out_before {
-            lines.push(format!(
-                "What is dated before {} is left out.",
-                to_seconds(time)
-            ));
+            let passed = if self.set_by_hand {
+                "passed"
+            } else {
+                "handled"
+            };
+            let time = to_seconds(time);
+            lines.push(format!("What Auth0 stored up to {time} is {passed}."));
         }
         if !self.handled.is_empty() {
-            lines.push(format!(
-                "After that, {} records are handled.",
-                self.handled.len()
-            ));
+            let count = self.handled.len();
+            lines.push(format!("{count} records after that are handled."));
+        }
+        if let Some(time) = self.left_out_before {
+            let time = to_seconds(time);
+            lines.push(format!("What is dated before {time} is left out."));
         }
         match &self.newest {
             Some(Newest { log_id, date }) => {
-                let date = date.map_or("without a date".into(), to_seconds);
+                let dated = date.map_or(String::new(), |it| format!(", dated {}", to_seconds(it)));
                 lines.push(format!(
-                    "The newest record delivered is {log_id}, written at {date}."
+                    "The newest record delivered or set aside is {log_id}{dated}."
                 ));
             }
             None => lines.push("Nothing was delivered yet.".into()),

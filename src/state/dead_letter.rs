@@ -206,7 +206,11 @@ fn stored(letter: DeadLetter, now: DateTime<Utc>, redaction: Redaction) -> Vec<u
 
 /// The record's id as a file name, or where there is none, a name made of the record.
 fn file_name(letter: DeadLetter) -> String {
-    object_name(letter.log_id.map_or(letter.json, LogId::as_str))
+    letter.log_id.map_or_else(
+        // Always a digest: its text could be the id of another.
+        || digest_name(letter.json),
+        |log_id| object_name(log_id.as_str()),
+    )
 }
 
 /// A text as a file name: itself, or where it could lead elsewhere, a digest of it.
@@ -214,6 +218,10 @@ fn object_name(text: &str) -> String {
     if is_name(text) {
         return text.to_owned();
     }
+    digest_name(text)
+}
+
+fn digest_name(text: &str) -> String {
     format!("sha256-{}", digest(text.as_bytes()))
 }
 

@@ -114,16 +114,22 @@ impl CheckpointStore {
         Ok(object.map(|(bytes, _)| String::from_utf8_lossy(&bytes).into_owned()))
     }
 
-    /// The checkpoint, for people: nothing is claimed or set aside.
+    /// The checkpoint that the next run uses, for people: nothing is claimed or set aside.
     pub async fn peek(&self, deadline: Deadline) -> Result<Option<Checkpoint>, CheckpointError> {
         let Some((json, _)) = self.read(&self.newest(), deadline).await? else {
-            return Ok(None);
+            return Ok(self.load_previous(deadline).await?.ok());
         };
-        let read = format::read(&json).map_err(|source| CheckpointError::Unreadable {
-            path: self.location(),
-            source,
-        });
-        read.map(Some)
+        let problem = match format::read(&json) {
+            Ok(checkpoint) => return Ok(Some(checkpoint)),
+            Err(problem) => self.unless_newer(problem)?,
+        };
+        match self.load_previous(deadline).await? {
+            Ok(checkpoint) => Ok(Some(checkpoint)),
+            Err(_) => Err(CheckpointError::Unreadable {
+                path: self.location(),
+                source: problem,
+            }),
+        }
     }
 
     /// Puts `checkpoint` in the place of whatever is stored, readable or not. Answers with what
@@ -136,6 +142,9 @@ impl CheckpointStore {
     ) -> Result<Replaced, CheckpointError> {
         self.claim(deadline).await?;
         let (stored, version) = self.read(&self.newest(), deadline).await?.unzip();
+        // Kept as the generation before this one, if it is of any use.
+        let is_readable = |json: &Bytes| format::read(json).is_ok();
+        *self.unkept() = stored.clone().filter(is_readable);
         self.save(checkpoint, version.as_ref(), now, deadline)
             .await?;
         Ok(match stored.map(|json| format::read(&json)) {
@@ -281,7 +290,10 @@ impl CheckpointStore {
         };
         let found = match (self.load_previous(deadline).await?, json) {
             (Err(None), None) => Stored::Nothing,
-            (Ok(checkpoint), _) => {
+            (Ok(checkpoint), json) => {
+                if let Some(content) = json {
+                    self.set_aside(content, deadline).await?;
+                }
                 warn!(
                     "the checkpoint {} cannot be used ({problem}), so the one before it is",
                     self.location()

@@ -41,7 +41,7 @@ async fn a_destination_that_refuses_everything_fails_every_run_that_had_somethin
     for _ in 0..2 {
         let ran = world.command(&["poll"]).await;
         assert_eq!(told(&ran), (1, [0, 0], false), "{ran:?}");
-        let error = "the destination refuses every record, so that the fault is not in one of them";
+        let error = "the destination refuses every record, so the fault is not in one of them";
         assert!(ran.stdout.contains(error), "{ran:?}");
     }
 

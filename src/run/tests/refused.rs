@@ -222,3 +222,16 @@ async fn what_was_refused_before_the_destination_took_anything_is_tried_again() 
     );
     world.assert_all_landed_once();
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_few_good_records_among_many_bad_ones_are_found_in_one_run_or_the_next() {
+    let world = World::with_records(500);
+    // Every place that one sample of ten looks at, and nearly all others.
+    poison(&world, (0..500).filter(|place| place % 20 != 7));
+    let mut delivered = 0;
+    for _ in 0..60 {
+        delivered += world.run().await.delivered;
+        tokio::time::advance(Duration::from_mins(1)).await;
+    }
+    assert_eq!(delivered, 25);
+}

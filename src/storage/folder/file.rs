@@ -8,17 +8,14 @@ use std::fs::{self, DirBuilder, File, Metadata, OpenOptions};
 use std::io::{self, ErrorKind, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
-use sha2::{Digest as _, Sha256};
-
-use crate::storage::{LARGEST, LONGEST_LIST, StorageError, Version};
+use crate::storage::{LARGEST, LONGEST_LIST, StorageError, Version, digest};
 
 /// How the name of a file ends that is being written.
 const UNFINISHED: &str = ".new";
 
 /// The version of a content.
 pub(super) fn version(content: &[u8]) -> Version {
-    use base64::Engine as _;
-    Version(base64::prelude::BASE64_STANDARD.encode(Sha256::digest(content)))
+    Version(digest(content))
 }
 
 /// A file's content; `None` if there is none of this name.
