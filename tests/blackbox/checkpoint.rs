@@ -64,7 +64,7 @@ async fn show_is_a_summary_for_a_person_and_the_whole_for_a_program() {
     assert_eq!(lines[1], after);
     let written = dates[1].to_rfc3339_opts(SecondsFormat::Secs, true);
     let newest = format!(
-        "  The newest record delivered is {}, written at {written}.",
+        "  The newest record delivered or set aside is {}, dated {written}.",
         ids[1]
     );
     assert!(lines.contains(&&*newest), "{show:?}");

@@ -106,7 +106,10 @@ async fn one_that_cannot_be_read_hides_no_other_and_stays_where_it_is() {
     assert_eq!(lines.len(), 3, "{list:?}");
     for (line, id) in lines.iter().zip(culprits) {
         let told = if id == culprits[1] {
-            format!("{id}  unreadable: {} is not a dead letter: ", broken.display())
+            format!(
+                "{id}  unreadable: {} is not a dead letter: ",
+                broken.display()
+            )
         } else {
             format!("{id}  20")
         };
