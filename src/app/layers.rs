@@ -202,16 +202,10 @@ impl Layers {
     /// elsewhere than is meant, and nobody would notice.
     fn judge_storage_names(&self, reader: &mut Reader) -> Option<()> {
         let chosen = PLACES.iter().position(|names| self.is_any_set(names));
-        for Misspelt {
-            given,
-            meant,
-            setting,
-        } in self.settings.misspelt(&setting_names())
-        {
+        for Misspelt { given, setting, .. } in self.settings.misspelt(&setting_names()) {
             let rank = PLACES.iter().position(|names| names.contains(&setting));
             let would_count = rank.is_some_and(|rank| chosen.is_none_or(|chosen| rank < chosen));
-            // With a tenant's name in front it would be that tenant's.
-            if would_count && meant == setting {
+            if would_count {
                 let problem = format!("is not set, but {given} is, which is not read");
                 return reader.problem(setting, &format!("{problem} (names are case-sensitive)"));
             }

@@ -268,7 +268,6 @@ fn a_storage_that_is_named_by_a_setting_that_nobody_reads_is_refused() {
     let account =
         "BlobEndpoint=https://acme.blob.core.windows.net;AccountName=acme;AccountKey=a2V5";
     assert!(app(&[("CheckpointDir", "x"), ("AzureWebJobsStorage", account)]).is_ok());
-    assert!(app(&[("ACME__CheckpointDir", "x")]).is_ok());
     // Here it is no more than a leftover.
     assert!(app(&[("CheckpointDir", "x"), ("CHECKPOINT_DIR", "y")]).is_ok());
     assert!(app(&[("DESTINATION", "x")]).is_ok());

@@ -143,9 +143,16 @@ fn gap(
     if is_retained(from) {
         return None;
     }
-    // What was dropped is what was stored before it. Its date may be far older.
     let oldest = page.records.iter().min_by_key(|record| &record.log_id);
-    let to = oldest.and_then(|record| record.log_id.stored_at().or(record.date));
+    let to = oldest.and_then(|record| match (record.log_id.stored_at(), record.date) {
+        // What was dropped is what was stored before it, and its date tells of long before.
+        (Some(stored), Some(date))
+            if (stored - date).to_std().is_ok_and(|it| it > STORING_DELAY) =>
+        {
+            Some(stored)
+        }
+        (stored, date) => date.or(stored),
+    });
     let to = to.unwrap_or(now);
     (from < to).then_some(Gap {
         from: Some(from),

@@ -279,9 +279,9 @@ async fn a_local_settings_json_that_is_of_no_use_is_said_to_be_so_by_every_comma
     for (content, fault) in [
         (
             &b"{\"Values\": {\"A\": \"caf\xe9\"}}"[..],
-            "is text neither in UTF-8 nor",
+            "is neither UTF-8 text nor",
         ),
-        (b"\xff\xfe{\0}", "is text neither in UTF-8 nor"),
+        (b"\xff\xfe{\0}", "is neither UTF-8 text nor"),
         (
             b"{\"Values\": {\n  \"A\": \"hunter2\"\n  \"B\": \"1\"}}",
             "is no JSON (line 2, column ",
