@@ -284,7 +284,7 @@ async fn a_local_settings_json_that_is_of_no_use_is_said_to_be_so_by_every_comma
         (b"\xff\xfe{\0}", "is neither UTF-8 text nor"),
         (
             b"{\"Values\": {\n  \"A\": \"hunter2\"\n  \"B\": \"1\"}}",
-            "is no JSON (line 2, column ",
+            "is not JSON (line 2, column ",
         ),
         (
             b"[]",
@@ -292,7 +292,7 @@ async fn a_local_settings_json_that_is_of_no_use_is_said_to_be_so_by_every_comma
         ),
         (
             b"{\"Values\": {\"DOMAIN\": [\"hunter2\"]}}",
-            "gives DOMAIN a list or an object, and a setting is a text",
+            "gives DOMAIN a list or an object, and a setting is text",
         ),
         (
             b"{\"IsEncrypted\": true, \"Values\": {\"A\": \"hunter2\"}}",
