@@ -622,8 +622,8 @@ fn search(
     };
     let mut found: Vec<&Value> = log.records.values().rev().filter(is_within).collect();
     match query.get("sort").map(String::as_str) {
-        Some("date:1") => found.sort_by_key(|record| date(record)),
-        Some("date:-1") => found.sort_by_key(|record| std::cmp::Reverse(date(record))),
+        Some("date:1") => found.sort_by_cached_key(|record| date(record)),
+        Some("date:-1") => found.sort_by_cached_key(|record| std::cmp::Reverse(date(record))),
         Some(_) => return Err("Query validation error: sort".into()),
         None => {}
     }
