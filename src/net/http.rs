@@ -274,7 +274,7 @@ impl Answer {
             .then(|| excerpt(target, secrets))
     }
 
-    /// The [`excerpt`] of the body.
+    /// The [`excerpt()`] of the body.
     pub fn excerpt(&self, secrets: &[&SecretString]) -> String {
         excerpt(&String::from_utf8_lossy(&self.body), secrets)
     }
