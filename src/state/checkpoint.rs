@@ -100,13 +100,12 @@ impl Checkpoint {
     pub fn summary(&self) -> Vec<String> {
         let mut lines = vec![format!("The next run begins {}.", self.position())];
         if let Some(time) = self.cursor.as_ref().and_then(LogId::stored_at) {
-            let passed = if self.set_by_hand {
-                "passed"
-            } else {
-                "handled"
-            };
             let time = to_seconds(time);
-            lines.push(format!("What Auth0 stored up to {time} is {passed}."));
+            lines.push(if self.set_by_hand {
+                format!("What Auth0 stored up to {time} is passed.")
+            } else {
+                format!("What Auth0 stored up to {time} is handled.")
+            });
         }
         if !self.handled.is_empty() {
             let count = self.handled.len();
