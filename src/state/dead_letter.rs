@@ -344,4 +344,21 @@ mod tests {
         let deadline = Deadline::after(Duration::from_mins(1));
         assert!(letters.read("9001", deadline).await.unwrap().is_some());
     }
+
+    #[test]
+    fn what_has_no_id_takes_no_name_that_could_be_an_id() {
+        let number = "90020261121080000000000000000000000000000000000000000000";
+        let misfit = DeadLetter {
+            log_id: None,
+            json: number,
+            reason: "it has no log_id",
+        };
+        assert!(file_name(misfit).starts_with("sha256-"));
+        let log_id = LogId::new(number);
+        let record = DeadLetter {
+            log_id: Some(&log_id),
+            ..misfit
+        };
+        assert_eq!(file_name(record), number);
+    }
 }
