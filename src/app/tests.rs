@@ -1,9 +1,13 @@
 use std::sync::Arc;
 
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+
 use super::layers::setting_names;
 use super::*;
-use crate::destination::KINDS;
-use crate::net::retry::Jitter;
+use crate::destination::{Delivery, KINDS, Limits, Probe};
+use crate::net::retry::{Deadline, Jitter};
+use crate::record::Record;
 use crate::settings::AppSettings;
 
 /// The settings of the connector that this program replaces.
@@ -271,4 +275,49 @@ fn a_storage_that_is_named_by_a_setting_that_nobody_reads_is_refused() {
     // Here it is no more than a leftover.
     assert!(app(&[("CheckpointDir", "x"), ("CHECKPOINT_DIR", "y")]).is_ok());
     assert!(app(&[("DESTINATION", "x")]).is_ok());
+}
+
+/// A destination with a bug.
+struct Buggy;
+
+impl Destination for Buggy {
+    fn limits(&self) -> Limits {
+        panic!("a bug")
+    }
+
+    fn encode(&self, _: &Record) -> Result<Bytes, BoxError> {
+        panic!("a bug")
+    }
+
+    fn deliver<'a>(&'a self, _: &'a [Bytes], _: Deadline) -> BoxFuture<'a, Delivery> {
+        panic!("a bug")
+    }
+
+    fn probe(&self, _: Deadline) -> BoxFuture<'_, Probe> {
+        panic!("a bug")
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_panic_ends_the_run_of_one_destination_and_not_that_of_another() {
+    let state = tempfile::tempdir().unwrap();
+    let changes = [
+        ("DOMAIN", "http://127.0.0.1:1"),
+        ("CHECKPOINT_DIR", state.path().to_str().unwrap()),
+        ("DESTINATIONS", "logs-ingestion,log-analytics"),
+    ];
+    let mut app = app(&[&RULE[..], &changes].concat()).unwrap();
+    app.pipelines[0].way.as_mut().ok().unwrap().destination = Box::new(Buggy);
+    let reports = app.run().await;
+    let names: Vec<_> = reports.iter().map(|it| &*it.destination).collect();
+    assert_eq!(names, ["logs-ingestion", "log-analytics"]);
+    assert_eq!(
+        reports[0].errors,
+        [
+            "the run ended in a panic, which is a bug in auth0-poller; nothing is lost, the next \
+             run does its work again"
+        ]
+    );
+    // The other has its own trouble: nothing listens there.
+    assert!(reports[1].errors[0].contains("127.0.0.1:1"), "{reports:?}");
 }

@@ -51,6 +51,8 @@ enum Fault {
     Rejects,
     /// As a tenant whose rate limit leaves nothing for this run.
     IsTooLate,
+    /// As a tenant whose answer does not come in what time is left.
+    IsSlow,
     Delays,
     LosesAnswer,
 }
@@ -235,6 +237,7 @@ impl World {
             None => Ok(()),
             Some(Fault::Rejects) => Err(SourceError::Rejected("no such id".into())),
             Some(Fault::IsTooLate) => Err(SourceError::OutOfTime("no requests left".into())),
+            Some(Fault::IsSlow) => Err(SourceError::Slow("no answer in time".into())),
             Some(Fault::Delays) => {
                 tokio::time::sleep(Duration::from_secs(20)).await;
                 Ok(())
@@ -1258,6 +1261,22 @@ async fn a_rate_limit_that_leaves_nothing_is_no_failure_on_whichever_page() {
             (report.caught_up, report.delivered),
             (false, 100 * page as u64)
         );
+        assert!(world.run().await.caught_up);
+        world.assert_all_landed_once();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_source_too_slow_for_the_run_is_a_failure_only_where_nothing_was_read() {
+    for (page, errors) in [(0, vec!["no answer in time"]), (1, vec![])] {
+        let world = World::with_records(250);
+        let mut faults = vec![None; page];
+        faults.push(Some(Fault::IsSlow));
+        world.state().source_faults = faults.into();
+        let report = world.run().await;
+        assert_eq!(report.errors, errors);
+        let expected = (false, 100 * page as u64);
+        assert_eq!((report.caught_up, report.delivered), expected);
         assert!(world.run().await.caught_up);
         world.assert_all_landed_once();
     }

@@ -171,6 +171,23 @@ async fn check_finds_nothing_wrong_with_a_cursor_that_is_a_record_whatever_its_d
 }
 
 #[tokio::test]
+async fn check_names_a_checkpoint_that_cannot_be_read() {
+    let world = World::start().await;
+    world.tenant.generate(10, minutes_ago(50), minutes_ago(5));
+    world.poll().await;
+    let file = world.checkpoint_file(Sink::LogAnalytics);
+    fs::write(&file, "{").unwrap();
+    let ran = world.command(&["check"]).await;
+    assert_eq!(ran.code(), 1, "{ran:?}");
+    let line = ran.stdout.lines().find(|it| it.starts_with("FAILED"));
+    let named = format!(
+        "FAILED     log-analytics: the checkpoint {}",
+        file.display()
+    );
+    assert!(line.is_some_and(|it| it.starts_with(&named)), "{ran:?}");
+}
+
+#[tokio::test]
 async fn a_zeroed_checkpoint_stops_nothing_and_is_told_of_until_another_is_set() {
     let world = World::start().await;
     world.tenant.generate(10, minutes_ago(50), minutes_ago(5));

@@ -1,11 +1,13 @@
 //! The commands, as a person at a terminal meets them.
 
 use std::fs;
+use std::process::Stdio;
 
 use serde_json::{Value, json};
 use simulator::{Fault, Gate};
+use tokio::process::Command;
 
-use crate::world::{FUNCTION, Sink, World, minutes_ago, numbers};
+use crate::world::{FUNCTION, Sink, World, binary, minutes_ago, numbers};
 
 #[tokio::test]
 async fn every_destination_that_there_is_is_under_test() {
@@ -339,4 +341,28 @@ async fn a_poll_that_is_interrupted_saves_what_it_delivered_and_prints_its_repor
     assert!(numbers(&ran.report(), ["delivered"]) >= [1_000]);
     world.poll().await;
     world.assert_all_landed_once();
+}
+
+/// What a full disk does to a file, `/dev/full` does.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn output_that_cannot_be_written_is_a_failure() {
+    let world = World::start().await;
+    world.tenant.generate(10, minutes_ago(50), minutes_ago(5));
+    world.poll().await;
+    for command in [&["poll"][..], &["checkpoint", "show"], &["check"]] {
+        let full = fs::File::create("/dev/full").unwrap();
+        let mut program = Command::new(binary());
+        program
+            .args(command)
+            .current_dir(world.folder.path())
+            .env_clear()
+            .envs(world.settings.iter().cloned())
+            .stdout(full)
+            .stderr(Stdio::piped());
+        let ran = program.spawn().unwrap().wait_with_output().await.unwrap();
+        assert_eq!(ran.status.code(), Some(1), "{command:?}: {ran:?}");
+        let said = String::from_utf8(ran.stderr).unwrap();
+        assert!(said.contains("writing to standard output: "), "{said}");
+    }
 }

@@ -253,13 +253,16 @@ async fn a_service_that_answers_with_what_it_was_sent_gives_nothing_away() {
     }
 
     host.fire(FUNCTION).await.report();
-    let sent = format!("Authorization: Bearer {}", world.tenant.secrets()[1]);
-    let error = json!({"message": format!("not by {sent}")}).to_string();
+    // The host that has the log has also had the secret.
     let withheld = "answered 405 Method Not Allowed: (withheld: it repeats a credential)";
-    for body in [&sent, &error] {
-        world.tenant.fail_logs([Fault::answer(405, body)]);
-        host.fire(FUNCTION).await.failure();
-        host.wait_for_line(Level::Error, withheld).await;
+    for secret in [1, 0].map(|it| world.tenant.secrets()[it].clone()) {
+        let sent = format!("Authorization: Bearer {secret}");
+        let error = json!({"message": format!("not by {sent}")}).to_string();
+        for body in [&sent, &error] {
+            world.tenant.fail_logs([Fault::answer(405, body)]);
+            host.fire(FUNCTION).await.failure();
+            host.wait_for_line(Level::Error, withheld).await;
+        }
     }
 }
 
