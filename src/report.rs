@@ -12,8 +12,8 @@ use crate::record::LogId;
 
 /// The result of one run for one destination.
 ///
-/// Of a run that caught up, `fetched` is the sum of `delivered`, `skipped`, `before_start` and
-/// `dead_lettered`.
+/// Of a run that caught up, `fetched` is the sum of `delivered`, `skipped`, `before_start`,
+/// `filtered` and `dead_lettered`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub(crate) struct Report {
     /// Where records went, as in the setting `DESTINATIONS`.
@@ -28,6 +28,8 @@ pub(crate) struct Report {
     pub skipped: u64,
     /// Records that are left out, since they are dated before the start.
     pub before_start: u64,
+    /// Records that the destination's filter leaves out.
+    pub filtered: u64,
     /// Records set aside because the destination cannot take them.
     pub dead_lettered: u64,
     /// Requests to Auth0, those for tokens and those tried again included.
@@ -106,6 +108,7 @@ impl fmt::Display for Report {
         for (count, what) in [
             (self.skipped, "delivered before"),
             (self.before_start, "older than the start"),
+            (self.filtered, "filtered out"),
             (self.dead_lettered, "dead-lettered"),
         ] {
             if count > 0 {

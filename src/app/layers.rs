@@ -12,7 +12,7 @@ use super::{AppError, Books, Purpose};
 use crate::auth0::{self, Domain, TenantSettings};
 use crate::azure::principal;
 use crate::clock::Clock;
-use crate::destination::{Destination, KINDS, Kind, Tools};
+use crate::destination::{Destination, Filter, KINDS, Kind, Tools};
 use crate::error::BoxError;
 use crate::net::http::{self, Proxy};
 use crate::net::retry::Jitter;
@@ -55,7 +55,12 @@ pub fn setting_names() -> Vec<&'static str> {
         &run::SETTINGS,
     ];
     let own = KINDS.iter().map(|kind| kind.settings);
-    own.chain(shared).flatten().copied().collect()
+    let filters = KINDS.iter().map(|kind| kind.filter);
+    own.chain(shared)
+        .flatten()
+        .copied()
+        .chain(filters)
+        .collect()
 }
 
 /// Collects what is wrong with layers.
@@ -77,6 +82,12 @@ impl Problems {
             Err(AppError::Other(error)) => Err(error),
         }
     }
+}
+
+/// What is made of the settings of a destination.
+pub(super) struct Built {
+    pub destination: Box<dyn Destination>,
+    pub filter: Filter,
 }
 
 /// The settings, to be read layer by layer.
@@ -151,8 +162,10 @@ impl Layers {
         let mut problems = Problems::default();
         let tools = self.tools(&mut problems)?;
         let kind = Kind::named(name).ok_or_else(|| BoxError::from("no such destination"))?;
-        let destination = problems.note(self.build(kind, &tools))?;
-        let destination = destination.filter(|_| problems.0.is_empty());
+        let built = problems.note(self.build(kind, &tools))?;
+        let destination = built
+            .map(|it| it.destination)
+            .filter(|_| problems.0.is_empty());
         destination.ok_or_else(|| problems.0.into())
     }
 
@@ -164,7 +177,9 @@ impl Layers {
             Some(redaction.unwrap_or(Redaction::On))
         });
         let proxy = self.read(|reader| Some(proxy(reader)));
+        let domain = self.read(Domain::read);
         Ok(Tools {
+            tenant: domain.map(|it| it.name).unwrap_or_default(),
             redaction: problems.note(redaction)?.unwrap_or(Redaction::On),
             http: http::client(problems.note(proxy)?.flatten().as_ref())?,
             clock: self.clock.clone(),
@@ -217,12 +232,18 @@ impl Layers {
         names.iter().any(|name| self.settings.get(name).is_some())
     }
 
-    pub(super) fn build(
-        &self,
-        kind: &Kind,
-        tools: &Tools,
-    ) -> Result<Box<dyn Destination>, SettingsError> {
-        self.read(|reader| (kind.build)(reader, tools))
+    pub(super) fn build(&self, kind: &Kind, tools: &Tools) -> Result<Built, SettingsError> {
+        self.read(|reader| {
+            let destination = (kind.build)(reader, tools);
+            let filter = match reader.get(kind.filter) {
+                Some(_) => reader.optional(kind.filter, Filter::parse),
+                None => Some(Filter::default()),
+            };
+            Some(Built {
+                destination: destination?,
+                filter: filter?,
+            })
+        })
     }
 
     /// The destinations that are configured, or named on the command line: of each its kind, or what

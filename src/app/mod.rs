@@ -14,12 +14,12 @@ use futures_util::future::join_all;
 use tokio::sync::watch;
 
 pub(crate) use self::layers::Layers;
-use self::layers::Problems;
 pub use self::layers::setting_names;
+use self::layers::{Built, Problems};
 pub(crate) use self::lazy::LazyApp;
 use crate::auth0::{LogReader, Tenant};
 use crate::clock::{self, Clock};
-use crate::destination::{Destination, Kind};
+use crate::destination::{Destination, Filter, Kind};
 use crate::error::BoxError;
 use crate::net::retry::Jitter;
 use crate::report::Report;
@@ -103,6 +103,7 @@ pub(crate) struct Pipeline {
 /// The way of records to one destination.
 pub(crate) struct Way {
     pub destination: Box<dyn Destination>,
+    filter: Filter,
     source: LogReader,
     pub books: Books,
 }
@@ -115,10 +116,7 @@ impl Pipeline {
 }
 
 /// A destination that is configured: its kind, if the name is one's, and what its settings made.
-type Built = (
-    Option<&'static Kind>,
-    Result<Box<dyn Destination>, SettingsError>,
-);
+type Configured = (Option<&'static Kind>, Result<Built, SettingsError>);
 
 /// The program, ready to work. Making it speaks to nobody.
 pub(crate) struct App {
@@ -147,20 +145,22 @@ impl App {
         let storage = later.note(layers.storage(&tools))?;
         let policy = later.note(layers.policy())?;
 
-        let built: Vec<Built> = named
+        let configured: Vec<Configured> = named
             .into_iter()
             .map(|named| match named {
                 Ok(kind) => (Some(kind), layers.build(kind, &tools)),
                 Err(problem) => (None, Err(problem)),
             })
             .collect();
-        let is_any_good = built.iter().any(|(_, destination)| destination.is_ok());
+        let is_any_good = configured
+            .iter()
+            .any(|(_, destination)| destination.is_ok());
         let is_good = problems.0.is_empty() && later.0.is_empty() && is_any_good;
         let (Some(settings), Some(storage), Some(policy), true) =
             (tenant, storage, policy, is_good)
         else {
-            for (_, destination) in built {
-                problems.note(destination)?;
+            for (_, built) in configured {
+                problems.note(built)?;
             }
             problems.0.add(later.0);
             return Err(problems.0.into());
@@ -173,14 +173,19 @@ impl App {
             layers.clock.clone(),
             layers.jitter.clone(),
         );
-        let pipelines = built.into_iter().map(|(kind, destination)| Pipeline {
+        let pipelines = configured.into_iter().map(|(kind, built)| Pipeline {
             name: kind.map_or(UNKNOWN, |kind| kind.name),
             is_for_a_look: kind.is_some_and(|kind| kind.is_for_a_look),
             progress: watch::Sender::new(Report::of(kind.map_or(UNKNOWN, |kind| kind.name))),
-            way: destination.and_then(|destination| {
+            way: built.and_then(|built| {
+                let Built {
+                    destination,
+                    filter,
+                } = built;
                 let kind = kind.ok_or_else(SettingsError::default)?;
                 Ok(Way {
                     destination,
+                    filter,
                     source: tenant.reader(),
                     books: layers.books_of(kind, &settings.domain, &storage, &tools),
                 })
@@ -243,6 +248,7 @@ impl App {
             name: pipeline.name,
             source: &way.source,
             destination: &*way.destination,
+            filter: &way.filter,
             dead_letters: &way.books.dead_letters,
             clock: &self.clock,
             stopping: &self.stopping,

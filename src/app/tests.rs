@@ -206,6 +206,12 @@ fn what_is_kept_is_reached_without_a_secret_or_a_destination_s_settings() {
     );
 }
 
+/// The destination that reads a setting, if only one does.
+fn destination_of(setting: &str) -> Option<&'static str> {
+    let reads = |kind: &&&Kind| kind.settings.contains(&setting) || kind.filter == setting;
+    KINDS.iter().find(reads).map(|kind| kind.name)
+}
+
 /// Otherwise a name that nobody reads would pass for a setting, and one that is read for none.
 #[test]
 fn every_setting_that_is_named_is_read() {
@@ -216,9 +222,7 @@ fn every_setting_that_is_named_is_read() {
             "AzureWebJobsStorage__clientId" => &[("AzureWebJobsStorage__accountName", "acme")],
             _ => &[],
         };
-        let destinations = KINDS.iter().filter(|kind| kind.settings.contains(&name));
-        let destination = destinations.map(|kind| kind.name).next();
-        let destination = destination.unwrap_or("logs-ingestion");
+        let destination = destination_of(name).unwrap_or("logs-ingestion");
         let destination = if name == "DESTINATIONS" {
             reference
         } else {
@@ -239,8 +243,7 @@ fn every_setting_that_is_named_is_read() {
 fn no_message_quotes_a_value() {
     let secret = "hunter2-hunter2";
     for name in setting_names() {
-        let destination = KINDS.iter().find(|kind| kind.settings.contains(&name));
-        let destination = destination.map_or("log-analytics", |kind| kind.name);
+        let destination = destination_of(name).unwrap_or("log-analytics");
         let value = format!("{secret} {secret}");
         let changes = [&RULE[..], &[("DESTINATIONS", destination), (name, &*value)]].concat();
         if let Err(error) = app(&changes) {

@@ -11,6 +11,8 @@ pub(crate) struct Cloud {
     workspace: &'static str,
     /// How the hosts of logs ingestion endpoints end.
     ingestion: &'static str,
+    /// How the hosts of topics end.
+    event_grid: &'static str,
     /// What a token for those is for.
     pub monitor: &'static str,
     /// Where Entra ID issues tokens.
@@ -20,6 +22,7 @@ pub(crate) struct Cloud {
 const PUBLIC: Cloud = Cloud {
     workspace: ".ods.opinsights.azure.com",
     ingestion: ".ingest.monitor.azure.com",
+    event_grid: ".eventgrid.azure.net",
     monitor: "https://monitor.azure.com",
     authority: "https://login.microsoftonline.com",
 };
@@ -28,12 +31,14 @@ const CLOUDS: [Cloud; 3] = [
     Cloud {
         workspace: ".ods.opinsights.azure.us",
         ingestion: ".ingest.monitor.azure.us",
+        event_grid: ".eventgrid.azure.us",
         monitor: "https://monitor.azure.us",
         authority: "https://login.microsoftonline.us",
     },
     Cloud {
         workspace: ".ods.opinsights.azure.cn",
         ingestion: ".ingest.monitor.azure.cn",
+        event_grid: ".eventgrid.azure.cn",
         monitor: "https://monitor.azure.cn",
         authority: "https://login.chinacloudapi.cn",
     },
@@ -68,6 +73,16 @@ pub(crate) fn dcr_endpoint(text: &str) -> Result<(Url, &'static Cloud), String> 
     known.ok_or_else(|| {
         "must be https://<name>.<region>.ingest.monitor.azure.com, .azure.us or .azure.cn".into()
     })
+}
+
+/// The cloud of a topic of Event Grid, by its address. This machine passes for the public one.
+pub(crate) fn event_grid(url: &Url) -> Option<&'static Cloud> {
+    let host = url.host_str().unwrap_or_default();
+    let is_plain =
+        url.username().is_empty() && url.password().is_none() && url.fragment().is_none();
+    let named = CLOUDS.iter().find(|it| host.ends_with(it.event_grid));
+    let cloud = named.or_else(|| is_loopback(url).then_some(&CLOUDS[0]))?;
+    (is_secure(url) && is_plain).then_some(cloud)
 }
 
 /// Where a cloud issues tokens.

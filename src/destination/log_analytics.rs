@@ -21,6 +21,7 @@ pub(super) const KIND: Kind = Kind {
     name: "log-analytics",
     about: "the table Auth0AM_CL by the workspace's key",
     settings: &["WorkspaceID", "WorkspaceKey", "logAnalyticsUri"],
+    filter: "FILTER_LOG_ANALYTICS",
     is_for_a_look: false,
     build,
 };

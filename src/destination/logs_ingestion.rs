@@ -20,6 +20,7 @@ pub(super) const KIND: Kind = Kind {
     name: "logs-ingestion",
     about: "the table Auth0AM_CL through a data collection rule, without a key",
     settings: &["DCR_ENDPOINT", "DCR_IMMUTABLE_ID", "DCR_STREAM"],
+    filter: "FILTER_LOGS_INGESTION",
     is_for_a_look: false,
     build,
 };

@@ -4,13 +4,17 @@
 //! A destination knows nothing of checkpoints or of where records come from: what is delivered when,
 //! and what that means for the cursor, is the run's business.
 
+mod event_grid;
+mod filter;
 mod log_analytics;
 mod logs_ingestion;
+mod pattern;
 mod stdout;
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 
+pub(crate) use self::filter::Filter;
 use crate::clock::Clock;
 use crate::error::BoxError;
 use crate::net::retry::{Deadline, Jitter};
@@ -20,7 +24,12 @@ use crate::settings::Reader;
 
 /// The destinations that the setting `DESTINATIONS` can name, the default first. Everything that
 /// lists them is made of this.
-pub(crate) const KINDS: [&Kind; 3] = [&log_analytics::KIND, &logs_ingestion::KIND, &stdout::KIND];
+pub(crate) const KINDS: [&Kind; 4] = [
+    &log_analytics::KIND,
+    &logs_ingestion::KIND,
+    &event_grid::KIND,
+    &stdout::KIND,
+];
 
 /// A kind of destination, and how one is made.
 pub(crate) struct Kind {
@@ -30,6 +39,8 @@ pub(crate) struct Kind {
     pub about: &'static str,
     /// The names of the settings that only it reads.
     pub settings: &'static [&'static str],
+    /// The setting that says which records it gets: `FILTER_` and its name.
+    pub filter: &'static str,
     /// Whether it writes records to standard output: for a person who looks, never under the
     /// Functions host, to which standard output is a log.
     pub is_for_a_look: bool,
@@ -57,6 +68,9 @@ impl Kind {
 pub(crate) struct Tools {
     /// Sends every request.
     pub http: reqwest::Client,
+    /// The tenant's name in paths and events: its host. Empty where `DOMAIN` is bad, which is told
+    /// elsewhere.
+    pub tenant: String,
     /// Masks secrets, or not.
     pub redaction: Redaction,
     /// What time it is.
@@ -217,6 +231,14 @@ mod tests {
         assert_eq!(&json_list(&rows)[..], br#"[{},{"a":1}]"#);
         assert_eq!(&json_list(&rows[..1])[..], b"[{}]");
         assert_eq!(&json_list(&[])[..], b"[]");
+    }
+
+    #[test]
+    fn a_filter_is_named_after_its_destination() {
+        for kind in KINDS {
+            let name = kind.name.to_uppercase().replace('-', "_");
+            assert_eq!(kind.filter, format!("FILTER_{name}"));
+        }
     }
 
     #[test]

@@ -17,6 +17,7 @@ pub(super) const KIND: Kind = Kind {
     name: "stdout",
     about: "one JSON object a line, to look at the records",
     settings: &[],
+    filter: "FILTER_STDOUT",
     is_for_a_look: true,
     build,
 };

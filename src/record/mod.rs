@@ -3,6 +3,8 @@
 //!
 //! This room knows what Auth0 writes, and nothing of how it is fetched or where it goes.
 
+mod category;
+mod fields;
 mod log_id;
 mod page;
 mod position;
@@ -11,6 +13,8 @@ mod source;
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 
+pub(crate) use self::category::{categories, category, types};
+pub(crate) use self::fields::texts;
 pub(crate) use self::log_id::{LogId, STORING_DELAY};
 pub(crate) use self::page::{Elements, Page, PageError, parse_page};
 pub(crate) use self::position::{Position, Start, StartFrom, is_future};

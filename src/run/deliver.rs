@@ -86,8 +86,10 @@ impl<'c, S: Source, A: DeadLetters, L: Ledger> Delivering<'c, S, A, L> {
             self.course.report(|report| report.skipped += 1);
         } else if self.ledger.leaves_out(&record) {
             self.course.report(|report| report.before_start += 1);
-            self.ledger.note(&record, Handled::LeftOut);
-            self.left_out += 1;
+            self.leave_out(&record);
+        } else if self.course.run.filter.leaves_out(&record) {
+            self.course.report(|report| report.filtered += 1);
+            self.leave_out(&record);
         } else {
             match self.course.run.destination.encode(&record) {
                 Ok(row) => {
@@ -109,6 +111,11 @@ impl<'c, S: Source, A: DeadLetters, L: Ledger> Delivering<'c, S, A, L> {
             self.settle().await?;
         }
         Ok(())
+    }
+
+    fn leave_out(&mut self, record: &Record) {
+        self.ledger.note(record, Handled::LeftOut);
+        self.left_out += 1;
     }
 
     fn meet(&mut self, id: LogId) {

@@ -29,7 +29,7 @@ pub(crate) use self::ledger::{Handled, Ledger, Newest, Opening};
 pub(crate) use self::policy::{Policy, SETTINGS};
 pub(crate) use self::set_aside::{DeadLetter, DeadLetters, Kept};
 use crate::clock::{Clock, to_seconds};
-use crate::destination::Destination;
+use crate::destination::{Destination, Filter};
 use crate::error::BoxError;
 use crate::net::retry::Deadline;
 use crate::record::{LogId, Source, SourceError, is_future};
@@ -49,6 +49,8 @@ pub(crate) struct Run<'a, S, A> {
     pub source: &'a S,
     /// Where they go.
     pub destination: &'a dyn Destination,
+    /// Which records it gets.
+    pub filter: &'a Filter,
     /// Where a record goes that the destination cannot take.
     pub dead_letters: &'a A,
     /// What time it is.

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use futures_util::future::BoxFuture;
 
 use super::*;
-use crate::destination::{Delivery, DeliveryError, Limits, Outcome, Probe};
+use crate::destination::{Delivery, DeliveryError, Filter, Limits, Outcome, Probe};
 use crate::net::retry::Jitter;
 use crate::record::{Page, Position, Record, STORING_DELAY, Start, StartFrom};
 use crate::redact::Redaction;
@@ -96,6 +96,7 @@ struct World {
     memory: Memory,
     clock: Clock,
     stopping: watch::Sender<bool>,
+    filter: Filter,
 }
 
 impl World {
@@ -107,6 +108,7 @@ impl World {
             state: Arc::default(),
             memory: Memory::default(),
             stopping: watch::Sender::new(false),
+            filter: Filter::default(),
             clock: Arc::new(move || at("08:00:00") + began.elapsed()),
         };
         for n in 0..count {
@@ -157,6 +159,7 @@ impl World {
             name: "memory",
             source,
             destination: self,
+            filter: &self.filter,
             dead_letters: &DeadLetterStore::new(storage, "acme", "memory", Redaction::Off),
             clock: &self.clock,
             stopping: &self.stopping.subscribe(),
@@ -1280,6 +1283,50 @@ async fn a_source_too_slow_for_the_run_is_a_failure_only_where_nothing_was_read(
         assert!(world.run().await.caught_up);
         world.assert_all_landed_once();
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn records_that_are_filtered_out_move_the_cursor_although_nothing_is_delivered() {
+    let mut world = World::with_records(2_500);
+    world.filter = Filter::parse("fp").unwrap();
+    let report = world.run().await;
+    assert_eq!(
+        (report.filtered, report.delivered, report.batches),
+        (2_500, 0, 0)
+    );
+    assert!(report.caught_up && report.errors.is_empty());
+    // All of them but those that are younger than the overlap.
+    let again = world.run().await;
+    assert_eq!((again.fetched, again.filtered), (0, 0));
+
+    // A run that is killed does not begin again before them.
+    let mut world = World::with_records(2_500);
+    world.filter = Filter::parse("fp").unwrap();
+    world.state().source_faults = [vec![None; 15], vec![Some(Fault::Fails)]].concat().into();
+    assert_eq!(world.run().await.filtered, 1_500);
+    assert_eq!(world.run().await.filtered, 1_000);
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_a_filtered_log_what_matches_is_delivered_in_order_and_the_rest_is_counted() {
+    let mut world = World::with_records(0);
+    for n in 0..250 {
+        let time = at("07:50:00") + chrono::Duration::seconds(n);
+        let mut record = record(time, time);
+        let kind = if n % 10 == 0 { "fp" } else { "s" };
+        record.json = Bytes::from(format!(r#"{{"type":"{kind}","n":{n}}}"#));
+        world.state().records.insert(record.log_id.clone(), record);
+    }
+    world.filter = Filter::parse("auth.login.fail").unwrap();
+    let report = world.run().await;
+    assert_eq!(
+        (report.fetched, report.delivered, report.filtered),
+        (250, 25, 225)
+    );
+    let expected = (0..250)
+        .step_by(10)
+        .map(|n| format!(r#"{{"type":"fp","n":{n}}}"#));
+    assert!(world.landed().into_iter().eq(expected));
 }
 
 mod refused;

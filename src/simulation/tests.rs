@@ -133,6 +133,7 @@ impl Simulation {
         let run = Run {
             name,
             source: process,
+            filter: &crate::destination::Filter::default(),
             destination: process,
             dead_letters: &dead_letters,
             clock: &clock,

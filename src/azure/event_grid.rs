@@ -1,0 +1,397 @@
+//! Azure Event Grid: publishes batches of `CloudEvents` to a custom topic or a namespace's topic.
+//!
+//! <https://learn.microsoft.com/azure/event-grid/cloud-event-schema>
+
+use bytes::Bytes;
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE};
+use reqwest::{RequestBuilder, StatusCode};
+use secrecy::{ExposeSecret as _, SecretString};
+use serde::Deserialize;
+use url::Url;
+
+use super::identity::{Identity, IdentityError};
+use crate::net::http::{self, Answer, SendError};
+use crate::net::retry::{self, Again, Deadline, GaveUp, Jitter, Transient};
+
+/// A batch of events, in the structured form of the HTTP protocol binding.
+const BATCH: &str = "application/cloudevents-batch+json; charset=utf-8";
+/// The header of a custom topic's key.
+const KEY_HEADER: &str = "aeg-sas-key";
+/// What a topic calls a schema of events that is not `CloudEvents`, where it names the one that it
+/// was created with.
+const OTHER_SCHEMAS: [&str; 5] = [
+    "eventgridevent",
+    "eventgridschema",
+    "custominputschema",
+    "customeventschema",
+    "inputschema",
+];
+
+/// The two kinds of topics, which differ in addresses, headers and limits.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum TopicKind {
+    /// A topic by itself.
+    Custom,
+    /// A topic of a namespace.
+    Namespace,
+}
+
+/// Who publishes.
+pub(crate) enum Publisher {
+    /// Whoever has the topic's key.
+    Key(SecretString),
+    /// An identity with the role.
+    Identity(Box<Identity>),
+}
+
+/// Publishes to one topic.
+pub(crate) struct Topic {
+    url: Url,
+    kind: TopicKind,
+    publisher: Publisher,
+    http: reqwest::Client,
+    jitter: Jitter,
+}
+
+/// Why events were not acknowledged.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum EventGridError {
+    /// There is no token to publish with.
+    #[error(transparent)]
+    Identity(#[from] Box<IdentityError>),
+    /// No answer.
+    #[error("publishing to {host}; check EVENT_GRID_ENDPOINT")]
+    Send { host: String, source: SendError },
+    /// 401.
+    #[error("{host} refused {credential}: {said}; {remedy}")]
+    Unauthorized {
+        host: String,
+        credential: &'static str,
+        said: String,
+        remedy: &'static str,
+    },
+    /// 403.
+    #[error(
+        "{host} does not let this program publish: {said}; give the identity the role EventGrid \
+         Data Sender on the topic (a role given just now works some minutes later), and see that \
+         the topic's network rules let it in"
+    )]
+    Forbidden { host: String, said: String },
+    /// 404.
+    #[error(
+        "{host} has no topic at {path}: {said}; check EVENT_GRID_ENDPOINT against the topic's \
+         endpoint in the portal"
+    )]
+    UnknownTopic {
+        host: String,
+        path: String,
+        said: String,
+    },
+    /// 400 for whatever is sent, since the topic takes events of another form.
+    #[error(
+        "the topic at {host} does not take CloudEvents: {said}; a topic's input schema is fixed \
+         when it is created, so make one with --input-schema cloudeventschemav1_0 and name it in \
+         EVENT_GRID_ENDPOINT"
+    )]
+    InputSchema { host: String, said: String },
+    /// Any other answer than 200.
+    #[error("{host} answered {status}: {said}")]
+    Status {
+        host: String,
+        status: StatusCode,
+        said: String,
+        again: Again,
+    },
+}
+
+impl EventGridError {
+    /// Whether the topic found fault with what was sent rather than with who sent it where.
+    pub fn is_about_content(&self) -> bool {
+        matches!(self, Self::Status { status, .. }
+            if matches!(*status, StatusCode::BAD_REQUEST | StatusCode::PAYLOAD_TOO_LARGE))
+    }
+}
+
+impl Transient for EventGridError {
+    fn again(&self) -> Again {
+        match self {
+            Self::Identity(error) => error.again(),
+            Self::Send { source, .. } => source.again(),
+            Self::Status { again, .. } => *again,
+            Self::Unauthorized { .. }
+            | Self::Forbidden { .. }
+            | Self::UnknownTopic { .. }
+            | Self::InputSchema { .. } => Again::Never,
+        }
+    }
+}
+
+/// The form of the service's errors.
+#[derive(Deserialize)]
+struct ApiError {
+    error: ApiErrorBody,
+}
+
+#[derive(Deserialize)]
+struct ApiErrorBody {
+    #[serde(default)]
+    code: String,
+    #[serde(default)]
+    message: String,
+    #[serde(default)]
+    details: Vec<ApiErrorDetail>,
+}
+
+#[derive(Deserialize)]
+struct ApiErrorDetail {
+    #[serde(default)]
+    message: String,
+}
+
+impl Topic {
+    /// The topic at this address, which is whole.
+    pub fn new(
+        url: Url,
+        kind: TopicKind,
+        publisher: Publisher,
+        http: reqwest::Client,
+        jitter: Jitter,
+    ) -> Self {
+        Self {
+            url,
+            kind,
+            publisher,
+            http,
+            jitter,
+        }
+    }
+
+    /// What kind of a topic it is.
+    pub fn kind(&self) -> TopicKind {
+        self.kind
+    }
+
+    /// Publishes a JSON list of events. Only 200 is an acknowledgement, of all of them.
+    pub async fn publish(
+        &self,
+        list: &Bytes,
+        deadline: Deadline,
+    ) -> Result<(), GaveUp<EventGridError>> {
+        let attempt = || self.attempt(list, deadline);
+        retry::retry(&self.jitter, deadline, attempt).await
+    }
+
+    /// One attempt, in which a refused token is replaced once.
+    async fn attempt(&self, list: &Bytes, deadline: Deadline) -> Result<(), EventGridError> {
+        let identity = match &self.publisher {
+            Publisher::Key(key) => {
+                let answer = self.send(list, self.signed(key), deadline).await?;
+                return self.judge(&answer, key);
+            }
+            Publisher::Identity(identity) => identity,
+        };
+        let token = token(identity, deadline).await?;
+        let answer = self.send(list, self.request_as(&token), deadline).await?;
+        if answer.status != StatusCode::UNAUTHORIZED {
+            return self.judge(&answer, &token);
+        }
+        identity.forget(&token).await;
+        let token = self::token(identity, deadline).await?;
+        let answer = self.send(list, self.request_as(&token), deadline).await?;
+        self.judge(&answer, &token)
+    }
+
+    fn signed(&self, key: &SecretString) -> RequestBuilder {
+        let request = self.http.post(self.url.clone());
+        let key = key.expose_secret();
+        match self.kind {
+            TopicKind::Custom => request.header(KEY_HEADER, key),
+            TopicKind::Namespace => request.header(AUTHORIZATION, format!("SharedAccessKey {key}")),
+        }
+    }
+
+    fn request_as(&self, token: &SecretString) -> RequestBuilder {
+        let request = self.http.post(self.url.clone());
+        request.bearer_auth(token.expose_secret())
+    }
+
+    async fn send(
+        &self,
+        list: &Bytes,
+        request: RequestBuilder,
+        deadline: Deadline,
+    ) -> Result<Answer, EventGridError> {
+        let request = request.header(CONTENT_TYPE, BATCH).body(list.clone());
+        let answer = http::send_for_status(request, deadline).await;
+        answer.map_err(|source| EventGridError::Send {
+            host: self.host(),
+            source,
+        })
+    }
+
+    fn judge(&self, answer: &Answer, credential: &SecretString) -> Result<(), EventGridError> {
+        let host = self.host();
+        let (said, names_other_schema) = explanation(answer, credential);
+        match answer.status {
+            StatusCode::OK => Ok(()),
+            StatusCode::UNAUTHORIZED => {
+                let (credential, remedy) = match self.publisher {
+                    Publisher::Key(_) => (
+                        "the key",
+                        "check that EVENT_GRID_KEY is a key of this very topic or namespace, and \
+                         that it allows local authentication; or leave it blank and use an \
+                         identity",
+                    ),
+                    Publisher::Identity(_) => (
+                        "a new token",
+                        "check that the identity belongs to the same tenant of Entra ID as the \
+                         topic, and give it the role EventGrid Data Sender on the topic",
+                    ),
+                };
+                Err(EventGridError::Unauthorized {
+                    host,
+                    credential,
+                    said,
+                    remedy,
+                })
+            }
+            StatusCode::FORBIDDEN => Err(EventGridError::Forbidden { host, said }),
+            StatusCode::NOT_FOUND => Err(EventGridError::UnknownTopic {
+                host,
+                path: self.url.path().to_owned(),
+                said,
+            }),
+            StatusCode::BAD_REQUEST if names_other_schema => {
+                Err(EventGridError::InputSchema { host, said })
+            }
+            status => Err(EventGridError::Status {
+                host,
+                status,
+                said,
+                again: answer.again(),
+            }),
+        }
+    }
+
+    fn host(&self) -> String {
+        self.url.authority().to_owned()
+    }
+}
+
+async fn token(identity: &Identity, deadline: Deadline) -> Result<SecretString, EventGridError> {
+    let token = identity.token(deadline).await;
+    token.map_err(|error| Box::new(error).into())
+}
+
+/// What the topic said, and whether that names a schema of events which is not `CloudEvents`.
+///
+/// The word alone does not tell: a topic that takes `CloudEvents` says of a bad one that it does not
+/// conform to their schema.
+fn explanation(answer: &Answer, credential: &SecretString) -> (String, bool) {
+    let text = match serde_json::from_slice::<ApiError>(&answer.body) {
+        Ok(ApiError { error }) => {
+            let mut text = format!("{}: {}", error.code, error.message);
+            for detail in error.details.iter().filter(|it| !it.message.is_empty()) {
+                text = format!("{text}; {}", detail.message);
+            }
+            text
+        }
+        Err(_) => String::from_utf8_lossy(&answer.body).into_owned(),
+    };
+    let letters = |it: &char| it.is_ascii_alphanumeric();
+    let plain: String = text.to_lowercase().chars().filter(letters).collect();
+    let names_other = OTHER_SCHEMAS.iter().any(|it| plain.contains(it));
+    (http::excerpt(&text, &[credential]), names_other)
+}
+
+#[cfg(test)]
+mod tests {
+    use reqwest::header::HeaderMap;
+
+    use super::*;
+
+    fn judged(kind: TopicKind, status: u16, body: &str) -> Result<(), EventGridError> {
+        let topic = Topic::new(
+            Url::parse("https://acme.westeurope-1.eventgrid.azure.net/api/events").unwrap(),
+            kind,
+            Publisher::Key("c2VjcmV0".into()),
+            http::client(None).unwrap(),
+            Jitter::seeded(1),
+        );
+        let answer = Answer {
+            status: StatusCode::from_u16(status).unwrap(),
+            headers: HeaderMap::new(),
+            body: Bytes::copy_from_slice(body.as_bytes()),
+        };
+        topic.judge(&answer, &"c2VjcmV0".into())
+    }
+
+    fn about_content(body: &str) -> bool {
+        judged(TopicKind::Custom, 400, body)
+            .unwrap_err()
+            .is_about_content()
+    }
+
+    #[test]
+    fn a_topic_of_another_schema_is_no_fault_of_an_event() {
+        for text in [
+            "This resource is configured to receive event in 'EventGridEvent' schema. The JSON \
+             received does not conform to the expected schema.",
+            "The topic's input schema is EventGridSchema",
+            "expects CustomEventSchema",
+            "the topic's inputSchema is another one",
+        ] {
+            let body = format!(r#"{{"error":{{"code":"BadRequest","message":"{text}"}}}}"#);
+            assert!(!about_content(&body), "{text}");
+            assert!(!about_content(text), "{text}");
+            let detail = format!(r#"{{"error":{{"details":[{{"message":"{text}"}}]}}}}"#);
+            assert!(!about_content(&detail), "{text}");
+        }
+    }
+
+    #[test]
+    fn an_event_s_own_fault_may_use_the_word_schema() {
+        for text in [
+            "This resource is configured to receive event in 'CloudEventV10' schema. The JSON \
+             received does not conform to the expected schema.",
+            "the event's data does not match its dataschema",
+            "",
+        ] {
+            let body = format!(r#"{{"error":{{"code":"BadRequest","message":"{text}"}}}}"#);
+            assert!(about_content(&body), "{text}");
+        }
+        assert!(about_content("<html>"));
+    }
+
+    #[test]
+    fn only_200_acknowledges_and_every_other_answer_has_its_remedy() {
+        assert!(judged(TopicKind::Custom, 200, "").is_ok());
+        for (status, telling) in [
+            (202, "answered 202 Accepted"),
+            (401, "is a key of this very topic"),
+            (403, "the role EventGrid Data Sender"),
+            (404, "has no topic at /api/events"),
+            (413, "answered 413"),
+            (500, "answered 500"),
+        ] {
+            let error = judged(TopicKind::Custom, status, "x").unwrap_err();
+            assert!(error.to_string().contains(telling), "{error}");
+            assert_eq!(error.is_about_content(), status == 413, "{status}");
+            let expected = if status == 500 {
+                Again::Soon
+            } else {
+                Again::Never
+            };
+            assert_eq!(error.again(), expected, "{status}");
+        }
+    }
+
+    #[test]
+    fn what_is_said_is_told_without_the_key() {
+        let body = r#"{"error":{"code":"Bad","message":"m","details":[{"message":"d"},{}]}}"#;
+        let error = judged(TopicKind::Custom, 400, body).unwrap_err();
+        assert!(error.to_string().ends_with(": Bad: m; d"), "{error}");
+        let error = judged(TopicKind::Custom, 400, "key c2VjcmV0").unwrap_err();
+        assert!(error.to_string().contains("withheld"), "{error}");
+    }
+}

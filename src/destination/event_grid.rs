@@ -1,0 +1,257 @@
+//! `event-grid`: `CloudEvents` for a topic of Azure Event Grid.
+
+use bytes::Bytes;
+use chrono::{DateTime, SecondsFormat};
+use futures_util::future::BoxFuture;
+use secrecy::SecretString;
+use url::Url;
+
+use super::pattern::{Filling, Pattern, uri};
+use super::{Delivery, Destination, Kind, Limits, Probe, Tools, json_list};
+use crate::azure::cloud::{self, Cloud};
+use crate::azure::event_grid::{Publisher, Topic, TopicKind};
+use crate::azure::identity::Identity;
+use crate::azure::principal::principal;
+use crate::error::BoxError;
+use crate::json::escape;
+use crate::net::retry::Deadline;
+use crate::record::{Record, texts};
+use crate::redact::Redaction;
+use crate::settings::Reader;
+
+pub(super) const KIND: Kind = Kind {
+    name: "event-grid",
+    about: "CloudEvents for a topic of Azure Event Grid",
+    settings: &[
+        "EVENT_GRID_ENDPOINT",
+        "EVENT_GRID_KEY",
+        "EVENT_GRID_TYPE",
+        "EVENT_GRID_SOURCE",
+        "EVENT_GRID_SUBJECT",
+    ],
+    filter: "FILTER_EVENT_GRID",
+    is_for_a_look: false,
+    build,
+};
+
+/// What a token for any topic is for, in every cloud.
+const RESOURCE: &str = "https://eventgrid.azure.net";
+const DEFAULT_TYPE: &str = "auth0.log.{type}";
+const DEFAULT_SOURCE: &str = "urn:auth0:{tenant}";
+/// The first of these that is not empty.
+const DEFAULT_SUBJECTS: [&str; 2] = ["{user_id}", "{client_id}"];
+/// A request may have 1 MB, and an event as much.
+const LONGEST: usize = 1_000_000;
+
+struct EventGrid {
+    topic: Topic,
+    envelope: Envelope,
+    redaction: Redaction,
+}
+
+/// What an event says besides the record.
+struct Envelope {
+    kind: Pattern,
+    source: Pattern,
+    subjects: Vec<Pattern>,
+    tenant: String,
+}
+
+/// An event has no place in any request.
+#[derive(Debug, thiserror::Error)]
+#[error("its event has {0} bytes; Event Grid takes at most {LONGEST}")]
+struct TooLarge(usize);
+
+/// Where a topic is.
+struct Endpoint {
+    url: Url,
+    kind: TopicKind,
+    cloud: &'static Cloud,
+}
+
+fn build(reader: &mut Reader, tools: &Tools) -> Option<Box<dyn Destination>> {
+    let endpoint = reader.required(
+        "EVENT_GRID_ENDPOINT",
+        "the endpoint of the topic, https://…/api/events or https://…/topics/<topic>",
+        endpoint,
+    );
+    let has_key = reader.get("EVENT_GRID_KEY").is_some();
+    let key = reader.optional("EVENT_GRID_KEY", key);
+    let mut pattern = |setting, default| match reader.get(setting) {
+        Some(_) => reader.optional(setting, Pattern::parse),
+        None => Pattern::parse(default).ok(),
+    };
+    let kind = pattern("EVENT_GRID_TYPE", DEFAULT_TYPE);
+    let source = pattern("EVENT_GRID_SOURCE", DEFAULT_SOURCE);
+    let subjects = match reader.get("EVENT_GRID_SUBJECT") {
+        Some(_) => reader
+            .optional("EVENT_GRID_SUBJECT", Pattern::parse)
+            .map(|pattern| vec![pattern]),
+        None => DEFAULT_SUBJECTS
+            .iter()
+            .map(|it| Pattern::parse(it).ok())
+            .collect(),
+    };
+    let endpoint = endpoint?;
+    let publisher = if has_key {
+        Publisher::Key(key?)
+    } else {
+        let principal = principal(reader, "EVENT_GRID_ENDPOINT", endpoint.cloud)?;
+        let (http, clock) = (tools.http.clone(), tools.clock.clone());
+        Publisher::Identity(Identity::new(http, principal, RESOURCE, clock).into())
+    };
+    let (http, jitter) = (tools.http.clone(), tools.jitter.clone());
+    Some(Box::new(EventGrid {
+        topic: Topic::new(endpoint.url, endpoint.kind, publisher, http, jitter),
+        envelope: Envelope {
+            kind: kind?,
+            source: source?,
+            subjects: subjects?,
+            tenant: tools.tenant.clone(),
+        },
+        redaction: tools.redaction,
+    }))
+}
+
+/// The endpoint of a topic, completed to where events are published.
+fn endpoint(text: &str) -> Result<Endpoint, String> {
+    let problem = || {
+        "must be the topic's endpoint, such as \
+         https://<topic>.<region>.eventgrid.azure.net/api/events or, in a namespace, \
+         https://<namespace>.<region>.eventgrid.azure.net/topics/<topic>"
+            .to_owned()
+    };
+    let mut url = Url::parse(text).map_err(|_| problem())?;
+    let cloud = cloud::event_grid(&url).ok_or_else(problem)?;
+    let mut has_version = false;
+    for (name, _) in url.query_pairs() {
+        if name != "api-version" {
+            return Err(
+                "may have no query but api-version: the key belongs in EVENT_GRID_KEY".into(),
+            );
+        }
+        has_version = true;
+    }
+    let path = url.path().trim_end_matches('/').to_owned();
+    let topic = path.strip_prefix("/topics/");
+    let (kind, version) = match topic.map(|it| it.strip_suffix(":publish").unwrap_or(it)) {
+        Some(topic) if !topic.is_empty() && !topic.contains(['/', ':']) => {
+            url.set_path(&format!("/topics/{topic}:publish"));
+            (TopicKind::Namespace, "2024-06-01")
+        }
+        None if path.eq_ignore_ascii_case("/api/events") => {
+            url.set_path(&path);
+            (TopicKind::Custom, "2018-01-01")
+        }
+        _ => return Err(problem()),
+    };
+    if !has_version {
+        url.query_pairs_mut().append_pair("api-version", version);
+    }
+    Ok(Endpoint { url, kind, cloud })
+}
+
+/// A topic's key, which goes into a header.
+fn key(text: &str) -> Result<SecretString, String> {
+    let is_letter = |it: u8| it.is_ascii_graphic();
+    text.bytes()
+        .all(is_letter)
+        .then(|| text.into())
+        .ok_or_else(|| {
+            "is not a key of a topic; copy it whole, without spaces or line breaks".into()
+        })
+}
+
+impl Envelope {
+    /// The event of a record, whose text is masked already.
+    fn event(&self, record: &Record, data: &str) -> String {
+        let filling = Filling::of(data, &record.log_id, &self.tenant);
+        let mut event = String::with_capacity(data.len() + 512);
+        let mut put = |text: &str| event.push_str(text);
+        put(r#"{"specversion":"1.0","id":""#);
+        put(&escape(record.log_id.as_str()));
+        put(r#"","source":""#);
+        put(&escape(&uri(&self.source.fill(&filling))));
+        put(r#"","type":""#);
+        put(&escape(&self.kind.fill(&filling)));
+        let subjects = self.subjects.iter().map(|it| it.fill(&filling));
+        if let Some(subject) = subjects.into_iter().find(|it| !it.is_empty()) {
+            put(r#"","subject":""#);
+            put(&escape(&subject));
+        }
+        if let Some(time) = time(record, data) {
+            put(r#"","time":""#);
+            put(&time);
+        }
+        put(r#"","datacontenttype":"application/json","data":"#);
+        put(data);
+        put("}");
+        event
+    }
+}
+
+/// The record's `date`, as it is written where that is the form that `CloudEvents` ask for.
+fn time(record: &Record, data: &str) -> Option<String> {
+    let happened = record.date?;
+    let [written] = texts(data, ["date"]);
+    let is_rfc_3339 =
+        |it: &str| it.as_bytes().get(10) == Some(&b'T') && DateTime::parse_from_rfc3339(it).is_ok();
+    Some(match written.filter(|it| is_rfc_3339(it)) {
+        Some(written) => written.into_owned(),
+        None => happened.to_rfc3339_opts(SecondsFormat::Millis, true),
+    })
+}
+
+impl Destination for EventGrid {
+    fn limits(&self) -> Limits {
+        Limits {
+            rows: match self.topic.kind() {
+                TopicKind::Custom => 5_000,
+                TopicKind::Namespace => 1_000,
+            },
+            bytes: LONGEST,
+            ..Limits::JSON_LIST
+        }
+    }
+
+    fn encode(&self, record: &Record) -> Result<Bytes, BoxError> {
+        let data = self.redaction.line(record.text());
+        let event = self.envelope.event(record, &data);
+        // With the brackets of the list.
+        if event.len() + 2 > LONGEST {
+            return Err(TooLarge(event.len()).into());
+        }
+        Ok(event.into())
+    }
+
+    fn deliver<'a>(&'a self, rows: &'a [Bytes], deadline: Deadline) -> BoxFuture<'a, Delivery> {
+        Box::pin(async move {
+            let list = json_list(rows);
+            match self.topic.publish(&list, deadline).await {
+                Ok(()) => Delivery::accepted(rows.len(), list.len()),
+                Err(gave_up) if gave_up.error.is_about_content() => {
+                    Delivery::refused(rows.len(), gave_up.into())
+                }
+                Err(gave_up) => Delivery::failed(rows.len(), gave_up.into()),
+            }
+        })
+    }
+
+    /// Publishes an empty list, which holds no event. The documentation does not say how the service
+    /// answers it.
+    fn probe(&self, deadline: Deadline) -> BoxFuture<'_, Probe> {
+        Box::pin(async move {
+            match self.topic.publish(&json_list(&[]), deadline).await {
+                Ok(()) => Probe::Works("the topic accepted an empty batch".into()),
+                Err(error) if error.error.is_about_content() => Probe::NotTried(format!(
+                    "the topic does not take an empty batch, so whether it takes CloudEvents was \
+                     not tried; the first run tells ({error})"
+                )),
+                Err(error) => Probe::Fails(error.into()),
+            }
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,237 @@
+//! Which records a destination gets: the settings `FILTER_<DESTINATION>`.
+//!
+//! A filter is a list of types, Auth0's categories, prefixes of either with a star, and the preset
+//! `security`; what stands after `!` is taken away, whatever the order. It looks at nothing of a
+//! record but its type.
+
+use crate::record::{Record, categories, category, texts, types};
+
+/// What the preset `security` leaves out: categories in which nothing fails and nothing changes,
+/// and which make most of a tenant's log, and a few types that tell of routine.
+const ROUTINE_CATEGORIES: [&str; 4] = [
+    "auth.login.success",
+    "auth.logout.success",
+    "auth.silent_auth.success",
+    "auth.token_exchange.success",
+];
+const ROUTINE_TYPES: [&str; 4] = [
+    "ciba_start_succeeded",
+    "flows_execution_completed",
+    "forms_submission_succeeded",
+    "resource_cleanup",
+];
+const PRESET: &str = "security";
+
+#[derive(Clone, Debug, Eq, PartialEq)]
+enum Term {
+    Type(String),
+    Category(String),
+    /// Of types and categories.
+    Prefix(String),
+    Security,
+}
+
+/// Which records a destination gets. The default is all of them.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub(crate) struct Filter {
+    /// One of these has to match, if there are any.
+    wanted: Vec<Term>,
+    /// None of these may.
+    unwanted: Vec<Term>,
+}
+
+impl Filter {
+    /// Reads a list. An error says what it takes.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let mut filter = Self::default();
+        for term in text.split(',').map(str::trim).filter(|it| !it.is_empty()) {
+            match term.strip_prefix('!') {
+                Some(term) => filter.unwanted.push(Term::parse(term.trim())?),
+                None => filter.wanted.push(Term::parse(term)?),
+            }
+        }
+        if filter == Self::default() {
+            return Err(format!("names nothing; {}", what_it_takes()));
+        }
+        Ok(filter)
+    }
+
+    /// Whether the destination gets no such record.
+    pub fn leaves_out(&self, record: &Record) -> bool {
+        if self.wanted.is_empty() && self.unwanted.is_empty() {
+            return false;
+        }
+        let [code] = texts(record.text(), ["type"]);
+        !self.takes(code.as_deref().unwrap_or_default())
+    }
+
+    fn takes(&self, code: &str) -> bool {
+        let matches = |term: &Term| term.matches(code);
+        (self.wanted.is_empty() || self.wanted.iter().any(matches))
+            && !self.unwanted.iter().any(matches)
+    }
+}
+
+impl Term {
+    fn parse(text: &str) -> Result<Self, String> {
+        if text == PRESET {
+            return Ok(Self::Security);
+        }
+        let is_known = |is: &dyn Fn(&str) -> bool| categories().any(is) || types().any(is);
+        let term = match text.strip_suffix('*') {
+            Some(prefix) if !prefix.contains('*') && is_known(&|it| it.starts_with(prefix)) => {
+                Some(Self::Prefix(prefix.to_owned()))
+            }
+            None if categories().any(|it| it == text) => Some(Self::Category(text.to_owned())),
+            None if types().any(|it| it == text) => Some(Self::Type(text.to_owned())),
+            _ => None,
+        };
+        term.ok_or_else(|| {
+            format!(
+                "names what is neither a category nor a type; {}",
+                what_it_takes()
+            )
+        })
+    }
+
+    fn matches(&self, code: &str) -> bool {
+        let category = category(code);
+        match self {
+            Self::Type(wanted) => code == wanted,
+            Self::Category(wanted) => category == Some(wanted),
+            Self::Prefix(prefix) => {
+                code.starts_with(&**prefix) || category.is_some_and(|it| it.starts_with(&**prefix))
+            }
+            Self::Security => {
+                let is_routine = category.is_some_and(|it| ROUTINE_CATEGORIES.contains(&it));
+                !is_routine && !ROUTINE_TYPES.contains(&code)
+            }
+        }
+    }
+}
+
+fn what_it_takes() -> String {
+    let categories: Vec<_> = categories().collect();
+    format!(
+        "it takes type codes such as fp, the categories {}, a prefix of either with a star, such \
+         as auth.* or gd_*, and {PRESET}, each with ! before it to leave it out",
+        categories.join(", ")
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::record::LogId;
+
+    fn taken(filter: &str, codes: &str) -> String {
+        let filter = Filter::parse(filter).unwrap();
+        let taken = codes.split(' ').filter(|it| filter.takes(it));
+        taken.collect::<Vec<_>>().join(" ")
+    }
+
+    #[test]
+    fn a_list_holds_types_categories_and_prefixes_of_both() {
+        let codes = "s fp fu f gd_auth_failed gd_new_type pwd_leak sapi feccft zzz_new";
+        for (filter, expected) in [
+            ("fp", "fp"),
+            (" fp , s ,", "s fp"),
+            ("auth.login.fail", "fp fu f"),
+            ("auth.*", "s fp fu f feccft"),
+            ("gd_*", "gd_auth_failed gd_new_type"),
+            ("management.*", "sapi"),
+            ("management.fail", ""),
+            ("other", "gd_auth_failed pwd_leak"),
+            ("*", codes),
+            ("pwd_leak,auth.login.success", "s pwd_leak"),
+        ] {
+            assert_eq!(taken(filter, codes), expected, "{filter}");
+        }
+    }
+
+    #[test]
+    fn what_is_taken_away_is_so_whatever_the_order() {
+        let codes = "s fp fu sapi zzz_new";
+        for (filter, expected) in [
+            ("auth.*,!fp", "s fu"),
+            ("!fp,auth.*", "s fu"),
+            ("!auth.*", "sapi zzz_new"),
+            ("! fp, !s", "fu sapi zzz_new"),
+            ("fp,!fp", ""),
+            ("!management.fail", codes),
+            ("!security", "s"),
+        ] {
+            assert_eq!(taken(filter, codes), expected, "{filter}");
+        }
+    }
+
+    #[test]
+    fn security_leaves_out_routine_and_nothing_that_is_not_known() {
+        let routine = "s scoa sens sdel slo ssa sdelsa seacft seccft sertft feta seta \
+                       oidc_backchannel_logout_succeeded flows_execution_completed";
+        for code in routine.split_ascii_whitespace().filter(|it| *it != "feta") {
+            assert_eq!(taken("security", code), "", "{code}");
+        }
+        let kept = "f fp fu fcoa fens fsa fdelsa feacft fepft fertft fs ss fscim sapi \
+                    mgmt_api_read pwd_leak signup_pwd_leak reset_pwd_leak limit_wc limit_mu \
+                    limit_sul limit_phone ublkdu api_limit gd_auth_failed gd_auth_succeed \
+                    gd_start_auth gd_send_sms gd_unenroll mfar passkey_challenge_failed scp sce \
+                    fcp du sdu cs w depnote actions_execution_failed too_many_records zzz_new";
+        for code in kept.split_ascii_whitespace() {
+            assert_eq!(taken("security", code), code);
+        }
+        assert!(Filter::parse("security").unwrap().takes(""));
+        assert_eq!(taken("security,s", "s slo"), "s");
+    }
+
+    #[test]
+    fn an_unknown_name_is_a_problem_that_says_which_exist() {
+        for text in [
+            "FP",
+            "auth.login",
+            "xyz*",
+            "a*b",
+            "**",
+            "!nope",
+            "fp,typo",
+            "!",
+            "fp s",
+        ] {
+            let problem = Filter::parse(text).unwrap_err();
+            assert!(problem.starts_with("names what is neither"), "{text}");
+            assert!(problem.contains("auth.login.fail, auth.login.notification"));
+        }
+        for text in [",", " , "] {
+            assert!(
+                Filter::parse(text)
+                    .unwrap_err()
+                    .starts_with("names nothing")
+            );
+        }
+    }
+
+    #[test]
+    fn a_record_is_judged_by_its_type_alone() {
+        let leaves_out = |filter: &str, json: &'static str| {
+            Filter::parse(filter).unwrap().leaves_out(&Record {
+                log_id: LogId::new("9001"),
+                date: None,
+                json: Bytes::from_static(json.as_bytes()),
+            })
+        };
+        assert!(!leaves_out("fp", r#"{"type":"fp"}"#));
+        assert!(leaves_out("fp", r#"{"type":"s","description":"fp"}"#));
+        assert!(leaves_out("fp", r#"{"type":["fp"]}"#));
+        assert!(leaves_out("fp", "{}"));
+        assert!(!leaves_out("!fp", "{}"));
+        let everything = Filter::default();
+        let record = Record {
+            log_id: LogId::new("9001"),
+            date: None,
+            json: Bytes::from_static(b"{}"),
+        };
+        assert!(!everything.leaves_out(&record));
+    }
+}
