@@ -1,4 +1,5 @@
-//! Every message of the program has a row in the troubleshooting tables of `docs/operate.md`, and
+//! Every message of the program has a row in the troubleshooting tables of `docs/operate.md` or, for
+//! what one destination alone says, of `docs/destinations.md`, and
 //! every row is about a message that there is.
 //!
 //! Messages are found by reading the source as text: the string after one of [`OPENERS`]. What a
@@ -164,7 +165,7 @@ fn message(before: &str, text: &str) -> Option<String> {
     }
     // What is wrong with a setting or a file follows its name.
     let verbs = [
-        "is ", "must ", "names ", "has ", "belongs ", "cannot ", "needs ",
+        "is ", "must ", "may ", "names ", "has ", "belongs ", "cannot ", "needs ",
     ];
     let is_whole = before.ends_with("#[error(");
     let follows_a_name = !is_whole && verbs.iter().any(|it| text.starts_with(it));
@@ -203,10 +204,16 @@ fn messages() -> Vec<(String, String)> {
 /// What the tables of the page's section on troubleshooting have in code in their first column,
 /// without the `…` at its end.
 fn rows() -> Vec<String> {
-    let page = include_str!("../docs/operate.md");
-    let (_, section) = page.split_once("\n## Troubleshooting\n").unwrap();
-    let section = section.split("\n## ").next().unwrap();
-    let cells = section.lines().filter_map(|line| line.strip_prefix("| "));
+    let pages = [
+        include_str!("../docs/operate.md"),
+        include_str!("../docs/destinations.md"),
+    ];
+    let sections = pages.map(|page| {
+        let (_, section) = page.split_once("\n## Troubleshooting\n").unwrap();
+        section.split("\n## ").next().unwrap()
+    });
+    let lines = sections.iter().flat_map(|section| section.lines());
+    let cells = lines.filter_map(|line| line.strip_prefix("| "));
     let cells = cells.map(|line| line.split(" | ").next().unwrap().replace("``", ""));
     let mut rows = Vec::new();
     for cell in cells {

@@ -36,6 +36,8 @@ pub(super) const KIND: Kind = Kind {
 
 /// What a token for any topic is for, in every cloud.
 const RESOURCE: &str = "https://eventgrid.azure.net";
+/// The name of the version in an endpoint's query.
+const VERSION: &str = "api-version";
 const DEFAULT_TYPE: &str = "auth0.log.{type}";
 const DEFAULT_SOURCE: &str = "urn:auth0:{tenant}";
 /// The first of these that is not empty.
@@ -115,40 +117,39 @@ fn build(reader: &mut Reader, tools: &Tools) -> Option<Box<dyn Destination>> {
 
 /// The endpoint of a topic, completed to where events are published.
 fn endpoint(text: &str) -> Result<Endpoint, String> {
-    let problem = || {
+    let has_other_query = |url: &Url| url.query_pairs().any(|(name, _)| name != VERSION);
+    if Url::parse(text).is_ok_and(|url| has_other_query(&url)) {
+        return Err("may have no query but api-version: the key belongs in EVENT_GRID_KEY".into());
+    }
+    topic(text).ok_or_else(|| {
         "must be the topic's endpoint, such as \
          https://<topic>.<region>.eventgrid.azure.net/api/events or, in a namespace, \
          https://<namespace>.<region>.eventgrid.azure.net/topics/<topic>"
-            .to_owned()
-    };
-    let mut url = Url::parse(text).map_err(|_| problem())?;
-    let cloud = cloud::event_grid(&url).ok_or_else(problem)?;
-    let mut has_version = false;
-    for (name, _) in url.query_pairs() {
-        if name != "api-version" {
-            return Err(
-                "may have no query but api-version: the key belongs in EVENT_GRID_KEY".into(),
-            );
-        }
-        has_version = true;
-    }
+            .into()
+    })
+}
+
+fn topic(text: &str) -> Option<Endpoint> {
+    let mut url = Url::parse(text).ok()?;
+    let cloud = cloud::event_grid(&url)?;
     let path = url.path().trim_end_matches('/').to_owned();
-    let topic = path.strip_prefix("/topics/");
-    let (kind, version) = match topic.map(|it| it.strip_suffix(":publish").unwrap_or(it)) {
-        Some(topic) if !topic.is_empty() && !topic.contains(['/', ':']) => {
-            url.set_path(&format!("/topics/{topic}:publish"));
-            (TopicKind::Namespace, "2024-06-01")
+    let (path, kind, version) = match path.strip_prefix("/topics/") {
+        Some(topic) => {
+            let topic = topic.strip_suffix(":publish").unwrap_or(topic);
+            if topic.is_empty() || topic.contains(['/', ':']) {
+                return None;
+            }
+            let path = format!("/topics/{topic}:publish");
+            (path, TopicKind::Namespace, "2024-06-01")
         }
-        None if path.eq_ignore_ascii_case("/api/events") => {
-            url.set_path(&path);
-            (TopicKind::Custom, "2018-01-01")
-        }
-        _ => return Err(problem()),
+        None if path.eq_ignore_ascii_case("/api/events") => (path, TopicKind::Custom, "2018-01-01"),
+        None => return None,
     };
-    if !has_version {
-        url.query_pairs_mut().append_pair("api-version", version);
+    url.set_path(&path);
+    if url.query().is_none() {
+        url.set_query(Some(&format!("{VERSION}={version}")));
     }
-    Ok(Endpoint { url, kind, cloud })
+    Some(Endpoint { url, kind, cloud })
 }
 
 /// A topic's key, which goes into a header.

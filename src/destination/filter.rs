@@ -78,20 +78,17 @@ impl Term {
             return Ok(Self::Security);
         }
         let is_known = |is: &dyn Fn(&str) -> bool| categories().any(is) || types().any(is);
-        let term = match text.strip_suffix('*') {
+        match text.strip_suffix('*') {
             Some(prefix) if !prefix.contains('*') && is_known(&|it| it.starts_with(prefix)) => {
-                Some(Self::Prefix(prefix.to_owned()))
+                Ok(Self::Prefix(prefix.to_owned()))
             }
-            None if categories().any(|it| it == text) => Some(Self::Category(text.to_owned())),
-            None if types().any(|it| it == text) => Some(Self::Type(text.to_owned())),
-            _ => None,
-        };
-        term.ok_or_else(|| {
-            format!(
+            None if categories().any(|it| it == text) => Ok(Self::Category(text.to_owned())),
+            None if types().any(|it| it == text) => Ok(Self::Type(text.to_owned())),
+            _ => Err(format!(
                 "names what is neither a category nor a type; {}",
                 what_it_takes()
-            )
-        })
+            )),
+        }
     }
 
     fn matches(&self, code: &str) -> bool {

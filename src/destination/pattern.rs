@@ -80,10 +80,12 @@ impl Pattern {
         let mut rest = text;
         while let Some(at) = rest.find(['{', '}']) {
             let known = FIELDS.iter().find(|(name, _)| rest[at..].starts_with(name));
-            let (name, field) = known.ok_or_else(|| {
+            let Some((name, field)) = known else {
                 let names = FIELDS.map(|(name, _)| name).join(", ");
-                format!("has an unknown placeholder or a brace too many; it takes {names}")
-            })?;
+                return Err(format!(
+                    "has an unknown placeholder or a brace too many; it takes {names}"
+                ));
+            };
             if at > 0 {
                 pieces.push(Piece::Text(rest[..at].to_owned()));
             }

@@ -142,7 +142,7 @@ async fn while_one_destination_fails_the_other_goes_on_and_later_the_one_catches
             let (answers, telling) = match failing {
                 // The first one might be for the clock.
                 Sink::LogAnalytics => (2, "refused the signature"),
-                Sink::LogsIngestion => (1, "Monitoring Metrics Publisher"),
+                _ => (1, "Monitoring Metrics Publisher"),
             };
             let forbidden = Fault::answer(403, "");
             world.arrivals_at(failing).fail(vec![forbidden; answers]);

@@ -21,7 +21,7 @@ async fn kills_outages_and_failing_calls_lose_nothing_and_repeat_a_batch_each_at
     // What happens between the kills has little to do with the destination, and takes its time.
     let kills = match sink {
         Sink::LogAnalytics => 30,
-        Sink::LogsIngestion => 10,
+        _ => 10,
     };
     // Before which of them the storage goes away.
     let [first, second, third] = [1, 2, 3].map(|quarter| quarter * (kills / 4));

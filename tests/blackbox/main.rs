@@ -16,6 +16,7 @@ mod checkpoint;
 mod command_line;
 mod dead_letter;
 mod delivery;
+mod event_grid;
 mod handler;
 mod identity;
 mod kql;

@@ -11,9 +11,9 @@ use serde_json::{Value, json};
 use simulator::records::Generator;
 use simulator::workspace::{Row, Table};
 
-use crate::world::{Sink, World, for_each_destination, minutes_ago, numbers};
+use crate::world::{Sink, World, for_each_table, minutes_ago, numbers};
 
-for_each_destination![
+for_each_table![
     a_long_value_is_not_cut,
     a_record_too_large_for_a_row_is_set_aside_and_the_others_land,
     secrets_of_records_stay_home_unless_redaction_is_switched_off,

@@ -11,8 +11,8 @@ use simulator::arrivals::{Arrivals, Table};
 use simulator::host::Transcript;
 use simulator::rule::{Rule, Type};
 use simulator::{
-    AppRoot, DataCollectionRule, EntraId, FunctionsHost, Issuer, ManagedIdentity, Tenant,
-    Workspace, identity, tenant,
+    AppRoot, DataCollectionRule, EntraId, EventGridTopic, FunctionsHost, Issuer, ManagedIdentity,
+    Tenant, Workspace, identity, tenant,
 };
 use tempfile::TempDir;
 use tokio::process::{Child, Command};
@@ -64,21 +64,56 @@ macro_rules! destinations {
 destinations![$
     log_analytics: LogAnalytics = "log-analytics",
     logs_ingestion: LogsIngestion = "logs-ingestion",
+    event_grid: EventGrid = "event-grid",
 ];
 
+/// Makes of each of these functions of a [`Sink`] a test for each way into the table.
+macro_rules! for_each_table {
+    ($($test:ident),+ $(,)?) => {
+        mod log_analytics {
+            $(
+                #[tokio::test]
+                async fn $test() {
+                    super::$test(crate::world::Sink::LogAnalytics).await;
+                }
+            )+
+        }
+        mod logs_ingestion {
+            $(
+                #[tokio::test]
+                async fn $test() {
+                    super::$test(crate::world::Sink::LogsIngestion).await;
+                }
+            )+
+        }
+    };
+}
+pub(crate) use for_each_table;
+
 impl Sink {
+    /// How many records of a few bytes it takes at once.
+    pub fn rows_at_once(self) -> usize {
+        match self {
+            Self::LogAnalytics | Self::LogsIngestion => 1_000,
+            Self::EventGrid => 5_000,
+        }
+    }
+
     /// What its service says of a post that it cannot read.
     pub fn refusal(self) -> &'static str {
         match self {
             Self::LogAnalytics => "InvalidDataFormat",
             Self::LogsIngestion => "InvalidPayload",
+            Self::EventGrid => "BadRequest",
         }
     }
 
+    /// The way into the table, for those that lead there.
     pub fn api(self) -> Api {
         match self {
             Self::LogAnalytics => Api::DataCollector,
             Self::LogsIngestion => Api::LogsIngestion,
+            Self::EventGrid => panic!("it has no table"),
         }
     }
 }
@@ -87,6 +122,7 @@ pub struct World {
     pub tenant: Tenant,
     pub workspace: Workspace,
     pub rule: DataCollectionRule,
+    pub topic: EventGridTopic,
     /// The app's identity, whose tokens the rule takes.
     pub identity: ManagedIdentity,
     /// Who issues those tokens.
@@ -163,12 +199,14 @@ impl World {
                 workspace.secrets(),
                 ManagedIdentity::secrets(),
                 EntraId::secrets(),
+                EventGridTopic::secrets(),
             ]
             .concat(),
             settings: tenant.settings(),
             tenant,
             workspace,
             rule,
+            topic: EventGridTopic::start(issuer.clone()).await,
             identity,
             issuer,
             sink,
@@ -192,6 +230,7 @@ impl World {
                     self.set_all(self.rule.settings());
                     self.set_all(self.identity.environment());
                 }
+                Sink::EventGrid => self.set_all(self.topic.settings()),
             }
         }
     }
@@ -205,6 +244,7 @@ impl World {
         match sink {
             Sink::LogAnalytics => &self.workspace,
             Sink::LogsIngestion => &self.rule,
+            Sink::EventGrid => &self.topic,
         }
     }
 

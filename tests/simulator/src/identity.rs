@@ -39,7 +39,11 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             issuer: Issuer::default(),
-            resources: vec!["https://storage.azure.com", "https://monitor.azure.com"],
+            resources: vec![
+                "https://storage.azure.com",
+                "https://monitor.azure.com",
+                "https://eventgrid.azure.net",
+            ],
             client_id: None,
             token_life: 86_400,
         }

@@ -3,6 +3,7 @@
 //! - [`Tenant`]: an Auth0 tenant, with its token endpoint and its log.
 //! - [`Workspace`]: a Log Analytics workspace that takes the HTTP Data Collector API.
 //! - [`DataCollectionRule`]: a data collection rule that takes the Logs Ingestion API.
+//! - [`EventGridTopic`]: a topic of Event Grid, by itself or in a namespace.
 //! - [`FunctionsHost`]: a strict **stand-in** for the Azure Functions host. The real host cannot
 //!   be installed from the package registries; this one does what the real one was seen to do, and
 //!   where the real one would be lenient or would hang it fails, so that passing here is harder.
@@ -17,6 +18,7 @@
 pub mod arrivals;
 pub mod azurite;
 pub mod entra;
+pub mod event_grid;
 pub mod host;
 pub mod identity;
 pub mod ingestion;
@@ -29,6 +31,7 @@ pub mod workspace;
 
 pub use azurite::Azurite;
 pub use entra::EntraId;
+pub use event_grid::EventGridTopic;
 pub use host::{AppRoot, FunctionsHost};
 pub use identity::ManagedIdentity;
 pub use ingestion::DataCollectionRule;

@@ -1,0 +1,143 @@
+//! What a topic of Event Grid is sent, and what is said where it does not take it.
+
+use serde_json::{Value, json};
+use simulator::Fault;
+
+use crate::world::{Sink, World, minutes_ago, numbers};
+
+async fn world() -> World {
+    World::start_for(Sink::EventGrid).await
+}
+
+fn events(world: &World) -> Vec<Value> {
+    let rows = world.table().rows;
+    rows.into_iter().map(|row| row["event"].clone()).collect()
+}
+
+#[tokio::test]
+async fn an_event_holds_the_flat_record_masked() {
+    let world = world().await;
+    let date = minutes_ago(10);
+    let record = json!({"date": date, "type": "sapi", "user_id": "", "client_id": "c1",
+        "details": {"request": {"body": {"client_secret": "s"}}}});
+    let id = world.tenant.add(record, date);
+    assert_eq!(
+        numbers(&world.poll().await, ["delivered", "batches"]),
+        [1, 1]
+    );
+    let event = &events(&world)[0];
+    let tenant = world.tenant.settings()[0].1.replace("http://", "");
+    assert_eq!(event["id"], id);
+    assert_eq!(event["type"], "auth0.log.sapi");
+    let source = format!("urn:auth0:{}", tenant.replace(':', "_"));
+    assert_eq!(event["source"], source);
+    assert_eq!(event["subject"], "c1");
+    assert_eq!(event["time"], event["data"]["date"]);
+    assert_eq!(event["data"]["log_id"], id);
+    assert_eq!(
+        event["data"]["details"]["request"]["body"]["client_secret"],
+        "***"
+    );
+}
+
+#[tokio::test]
+async fn a_namespace_and_an_identity_do_as_well() {
+    for (has_key, is_namespace) in [(true, true), (false, false), (false, true)] {
+        let mut world = world().await;
+        if is_namespace {
+            let endpoint = world.topic.namespace_endpoint();
+            world.set("EVENT_GRID_ENDPOINT", &endpoint);
+        }
+        if !has_key {
+            world.set("EVENT_GRID_KEY", "");
+            world.set_all(world.identity.environment());
+        }
+        world
+            .tenant
+            .generate(1_500, minutes_ago(50), minutes_ago(5));
+        assert_eq!(numbers(&world.poll().await, ["delivered"]), [1_500]);
+        world.assert_all_landed_once();
+        // A token that was refused is replaced.
+        world.issuer.revoke_tokens();
+        world.tenant.generate(10, minutes_ago(4), minutes_ago(3));
+        assert_eq!(numbers(&world.poll().await, ["delivered"]), [10]);
+    }
+}
+
+#[tokio::test]
+async fn what_is_wrong_with_the_topic_sets_no_record_aside_and_has_its_remedy() {
+    for (fault, telling) in [
+        (
+            Some(Fault::answer(401, "")),
+            "EVENT_GRID_KEY is a key of this very topic",
+        ),
+        (
+            Some(Fault::answer(403, "")),
+            "the role EventGrid Data Sender",
+        ),
+        (Some(Fault::answer(404, "")), "check EVENT_GRID_ENDPOINT"),
+        (None, "--input-schema cloudeventschemav1_0"),
+    ] {
+        let world = world().await;
+        world.tenant.generate(20, minutes_ago(50), minutes_ago(5));
+        match fault {
+            Some(fault) => world.topic.fail([fault]),
+            None => world.topic.take_other_events(),
+        }
+        let ran = world.command(&["poll"]).await;
+        assert_eq!(ran.code(), 1);
+        let report = ran.report();
+        assert_eq!(numbers(&report, ["delivered", "dead_lettered"]), [0, 0]);
+        let error = report["errors"][0].as_str().unwrap();
+        assert!(error.contains(telling), "{error}");
+        assert_eq!(report["errors"].as_array().unwrap().len(), 1, "{error}");
+    }
+}
+
+#[tokio::test]
+async fn check_finds_a_topic_that_takes_other_events_and_a_role_that_is_missing() {
+    let mut world = world().await;
+    let ran = world.command(&["check"]).await;
+    assert_eq!(ran.code(), 0, "{ran:?}");
+    assert!(
+        ran.stdout
+            .contains("event-grid: the topic accepted an empty batch")
+    );
+    world.topic.take_other_events();
+    let ran = world.command(&["check"]).await;
+    assert_eq!(ran.code(), 1, "{ran:?}");
+    assert!(ran.stdout.contains("does not take CloudEvents"), "{ran:?}");
+    world.set("EVENT_GRID_KEY", "");
+    world.set_all(world.identity.environment());
+    world.topic.take_role();
+    let ran = world.command(&["check"]).await;
+    assert_eq!(ran.code(), 1, "{ran:?}");
+    assert!(ran.stdout.contains("EventGrid Data Sender"), "{ran:?}");
+}
+
+#[tokio::test]
+async fn a_filter_takes_what_matches_and_the_cursor_passes_the_rest() {
+    let mut world = world().await;
+    world.set("FILTER_EVENT_GRID", "auth.login.fail,!fu");
+    for (n, kind) in ["s", "fp", "fu", "f", "zzz_new", "slo"].iter().enumerate() {
+        let date = minutes_ago(30 - i64::try_from(n).unwrap());
+        world.tenant.add(json!({"date": date, "type": kind}), date);
+    }
+    let report = world.poll().await;
+    assert_eq!(
+        numbers(&report, ["fetched", "delivered", "filtered"]),
+        [6, 2, 4]
+    );
+    let kinds: Vec<_> = events(&world).iter().map(|it| it["type"].clone()).collect();
+    assert_eq!(kinds, ["auth0.log.fp", "auth0.log.f"]);
+    assert_eq!(
+        numbers(&world.poll().await, ["delivered", "filtered"]),
+        [0, 0]
+    );
+
+    world.set("FILTER_EVENT_GRID", "auth.login.typo");
+    let ran = world.command(&["poll"]).await;
+    assert_eq!(ran.code(), 2, "{ran:?}");
+    let told = "FILTER_EVENT_GRID names what is neither a category nor a type";
+    assert!(ran.stderr.contains(told), "{ran:?}");
+}
