@@ -10,7 +10,7 @@ use std::fs;
 use std::path::Path;
 
 /// What stands before a message, without white space.
-const OPENERS: [&str; 33] = [
+const OPENERS: [&str; 34] = [
     "#[error(",
     "warn!(",
     "error!(",
@@ -37,7 +37,8 @@ const OPENERS: [&str; 33] = [
     "letadvice=",
     "letwhat=format!(",
     "letproblem=format!(",
-    "ifself.is_emulator{",
+    "ifself.is_emulator&&self.missing==Missing::IsMade{",
+    "letwhy=format!(",
     "StorageError::Denied(format!(",
     "Some(format!(",
     "Verdict::Fails,format!(",

@@ -205,7 +205,13 @@ impl Layers {
         let storage = match settings {
             StorageSettings::Azure(account) => {
                 let (http, clock) = (tools.http.clone(), self.clock.clone());
-                let container = azure::Container::new(&account, http, clock);
+                let container = azure::Container::new(
+                    &account,
+                    azure::CONTAINER,
+                    azure::Missing::IsMade,
+                    http,
+                    clock,
+                );
                 Storage::azure(container.map_err(BoxError::from)?, jitter)
             }
             StorageSettings::Folder(path) => Storage::folder(folder::Folder::new(path), jitter),

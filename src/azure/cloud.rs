@@ -11,6 +11,8 @@ pub(crate) struct Cloud {
     workspace: &'static str,
     /// How the hosts of logs ingestion endpoints end.
     ingestion: &'static str,
+    /// How the hosts of blob services end.
+    blobs: &'static str,
     /// How the hosts of topics end.
     event_grid: &'static str,
     /// What a token for those is for.
@@ -22,6 +24,7 @@ pub(crate) struct Cloud {
 const PUBLIC: Cloud = Cloud {
     workspace: ".ods.opinsights.azure.com",
     ingestion: ".ingest.monitor.azure.com",
+    blobs: ".blob.core.windows.net",
     event_grid: ".eventgrid.azure.net",
     monitor: "https://monitor.azure.com",
     authority: "https://login.microsoftonline.com",
@@ -31,6 +34,7 @@ const CLOUDS: [Cloud; 3] = [
     Cloud {
         workspace: ".ods.opinsights.azure.us",
         ingestion: ".ingest.monitor.azure.us",
+        blobs: ".blob.core.usgovcloudapi.net",
         event_grid: ".eventgrid.azure.us",
         monitor: "https://monitor.azure.us",
         authority: "https://login.microsoftonline.us",
@@ -38,6 +42,7 @@ const CLOUDS: [Cloud; 3] = [
     Cloud {
         workspace: ".ods.opinsights.azure.cn",
         ingestion: ".ingest.monitor.azure.cn",
+        blobs: ".blob.core.chinacloudapi.cn",
         event_grid: ".eventgrid.azure.cn",
         monitor: "https://monitor.azure.cn",
         authority: "https://login.chinacloudapi.cn",
@@ -83,6 +88,19 @@ pub(crate) fn event_grid(url: &Url) -> Option<&'static Cloud> {
     let named = CLOUDS.iter().find(|it| host.ends_with(it.event_grid));
     let cloud = named.or_else(|| is_loopback(url).then_some(&CLOUDS[0]))?;
     (is_secure(url) && is_plain).then_some(cloud)
+}
+
+/// Whether a URL is of a storage account's blob service.
+pub(crate) fn is_blob_service(url: &Url) -> bool {
+    let host = url.host_str().unwrap_or_default();
+    CLOUDS.iter().any(|it| host.ends_with(it.blobs))
+}
+
+/// The cloud of a blob service; that of another host passes for the public one.
+pub(crate) fn blob_service(url: &Url) -> &'static Cloud {
+    let host = url.host_str().unwrap_or_default();
+    let named = CLOUDS.iter().find(|it| host.ends_with(it.blobs));
+    named.unwrap_or(&CLOUDS[0])
 }
 
 /// Where a cloud issues tokens.

@@ -4,6 +4,7 @@
 //! A destination knows nothing of checkpoints or of where records come from: what is delivered when,
 //! and what that means for the cursor, is the run's business.
 
+mod archive;
 mod event_grid;
 mod filter;
 mod log_analytics;
@@ -18,16 +19,17 @@ pub(crate) use self::filter::Filter;
 use crate::clock::Clock;
 use crate::error::BoxError;
 use crate::net::retry::{Deadline, Jitter};
-use crate::record::Record;
+use crate::record::{LogId, Record};
 use crate::redact::Redaction;
 use crate::settings::Reader;
 
 /// The destinations that the setting `DESTINATIONS` can name, the default first. Everything that
 /// lists them is made of this.
-pub(crate) const KINDS: [&Kind; 4] = [
+pub(crate) const KINDS: [&Kind; 5] = [
     &log_analytics::KIND,
     &logs_ingestion::KIND,
     &event_grid::KIND,
+    &archive::KIND,
     &stdout::KIND,
 ];
 
@@ -194,6 +196,11 @@ pub(crate) enum Probe {
 pub(crate) trait Destination: Send + Sync {
     /// What one delivery may hold.
     fn limits(&self) -> Limits;
+
+    /// Whether these two, one after the other, must not be in one delivery.
+    fn closes_between(&self, _last: &LogId, _next: &LogId) -> bool {
+        false
+    }
 
     /// The form in which the service takes a record. An error says why it has none: the service
     /// will never take this record.

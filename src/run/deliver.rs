@@ -93,7 +93,7 @@ impl<'c, S: Source, A: DeadLetters, L: Ledger> Delivering<'c, S, A, L> {
         } else {
             match self.course.run.destination.encode(&record) {
                 Ok(row) => {
-                    if !self.batch.has_room_for(&row) {
+                    if self.is_closed_to(&id) || !self.batch.has_room_for(&row) {
                         self.flush().await?;
                     }
                     self.batch.push(record, row);
@@ -111,6 +111,13 @@ impl<'c, S: Source, A: DeadLetters, L: Ledger> Delivering<'c, S, A, L> {
             self.settle().await?;
         }
         Ok(())
+    }
+
+    /// Whether the destination wants no record of this id in the batch.
+    fn is_closed_to(&self, id: &LogId) -> bool {
+        let last = self.batch.records.last();
+        let destination = self.course.run.destination;
+        last.is_some_and(|last| destination.closes_between(&last.log_id, id))
     }
 
     fn leave_out(&mut self, record: &Record) {

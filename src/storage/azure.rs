@@ -31,11 +31,20 @@ use crate::error::with_causes;
 use crate::net::http::is_loopback;
 use crate::net::retry::{Again, Deadline};
 
-/// The container that holds everything this program keeps.
+/// The container that holds what this program keeps for itself.
 pub(crate) const CONTAINER: &str = "auth0-poller";
 
 /// What a token for storage is for, in every cloud.
 const RESOURCE: &str = "https://storage.azure.com";
+
+/// What to do where the container is missing.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Missing {
+    /// Make it.
+    IsMade,
+    /// It is somebody else's, who is to be told.
+    IsAnError,
+}
 
 /// A container of a storage account.
 pub(crate) struct Container {
@@ -43,6 +52,7 @@ pub(crate) struct Container {
     wire: Wire,
     account: String,
     url: Url,
+    missing: Missing,
     is_emulator: bool,
     opener: Opener,
     tokens: Option<Arc<Tokens>>,
@@ -52,13 +62,15 @@ impl Container {
     /// Prepares the use of the account's container; speaks to nobody yet.
     pub fn new(
         account: &Account,
+        name: &str,
+        missing: Missing,
         client: reqwest::Client,
         clock: Clock,
     ) -> Result<Self, StorageError> {
         let endpoint = account.endpoint.as_str().trim_end_matches('/');
         let mut url = account.endpoint.clone();
         if let Ok(mut segments) = url.path_segments_mut() {
-            segments.pop_if_empty().push(CONTAINER);
+            segments.pop_if_empty().push(name);
         }
         let tokens = match &account.credential {
             Credential::Identity(principal) => {
@@ -72,7 +84,7 @@ impl Container {
         let builder = MicrosoftAzureBuilder::new()
             .with_account(&account.name)
             .with_endpoint(endpoint.to_owned())
-            .with_container_name(CONTAINER)
+            .with_container_name(name)
             .with_allow_http(true)
             .with_http_connector(wire.clone())
             // The one retry policy is in retry.rs.
@@ -101,6 +113,7 @@ impl Container {
             wire,
             account: account.name.clone(),
             url,
+            missing,
             is_emulator: is_loopback(&account.endpoint),
             opener,
             tokens,
@@ -128,6 +141,10 @@ impl Container {
         over: Option<&Version>,
     ) -> Result<Version, StorageError> {
         let written = match self.put(path, content.clone(), over).await {
+            Err(error) if self.missing == Missing::IsAnError && is_without_container(&error) => {
+                let why = format!("{} does not exist; make it, or name another", self.url);
+                return Err(StorageError::Denied(why, error.into()));
+            }
             Err(error) if over.is_none() && is_without_container(&error) => {
                 self.create().await?;
                 self.put(path, content, over).await
@@ -241,7 +258,7 @@ impl Container {
     }
 
     fn unavailable(&self) -> &'static str {
-        if self.is_emulator {
+        if self.is_emulator && self.missing == Missing::IsMade {
             "the storage emulator cannot be used; start Azurite, or leave AzureWebJobsStorage \
              empty to keep checkpoints in a folder"
         } else {

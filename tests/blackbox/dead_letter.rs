@@ -5,9 +5,9 @@ use std::fs;
 use serde_json::Value;
 use simulator::Azurite;
 
-use crate::world::{Sink, World, for_each_destination, minutes_ago, numbers};
+use crate::world::{Sink, World, for_each_judge, minutes_ago, numbers};
 
-for_each_destination![
+for_each_judge![
     dead_letters_in_a_folder_can_be_looked_at_and_delivered,
     dead_letters_in_a_storage_account_can_be_looked_at_and_delivered,
     a_record_that_has_no_row_stays_where_it_is,

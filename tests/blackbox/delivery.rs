@@ -12,7 +12,6 @@ for_each_destination![
     a_record_that_becomes_visible_late_lands,
     passing_failures_of_either_side_are_overcome_within_the_run,
     a_lost_answer_of_the_workspace_repeats_one_batch_and_loses_nothing,
-    a_record_that_the_workspace_refuses_is_set_aside_and_the_others_land,
     what_has_no_id_is_set_aside_and_the_page_it_is_in_lands,
 ];
 
@@ -126,7 +125,7 @@ async fn a_lost_answer_of_the_workspace_repeats_one_batch_and_loses_nothing(sink
     world.poll().await;
     let mut landed = world.arrivals().landed();
     let count = usize::try_from(records).unwrap();
-    assert_eq!(landed.len(), count + count.min(sink.rows_at_once()));
+    assert_eq!(landed.len(), count + count.min(sink.repeats()));
     landed.sort();
     landed.dedup();
     assert_eq!(landed, world.tenant.log_ids());
@@ -313,29 +312,6 @@ async fn the_last_tenth_of_the_rate_limit_is_left_to_others() {
     assert_eq!(numbers(&report, ["delivered"]), [3_000]);
     // 31 pages, a search and a token: not one of them was refused and repeated.
     assert_eq!(numbers(&report, ["requests"]), [33]);
-}
-
-async fn a_record_that_the_workspace_refuses_is_set_aside_and_the_others_land(sink: Sink) {
-    let world = World::start_for(sink).await;
-    let ids = world
-        .tenant
-        .generate(1_200, minutes_ago(50), minutes_ago(5));
-    world.arrivals().refuse(&ids[700]);
-    let ran = world.command(&["poll"]).await;
-    assert_eq!(ran.code(), 0, "{ran:?}");
-    assert_eq!(
-        numbers(&ran.report(), ["delivered", "dead_lettered"]),
-        [1_199, 1]
-    );
-    assert!(ran.stderr.contains(sink.refusal()), "{ran:?}");
-    let mut landed = world.arrivals().landed();
-    landed.push(ids[700].clone());
-    landed.sort();
-    assert_eq!(landed, world.tenant.log_ids());
-    assert_eq!(
-        numbers(&world.poll().await, ["delivered", "dead_lettered"]),
-        [0, 0]
-    );
 }
 
 async fn what_has_no_id_is_set_aside_and_the_page_it_is_in_lands(sink: Sink) {

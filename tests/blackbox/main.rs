@@ -9,6 +9,7 @@
     reason = "a test that cannot go on fails"
 )]
 
+mod archive;
 mod bad_answers;
 mod both;
 mod chaos;

@@ -4,10 +4,11 @@ use std::fs;
 
 use serde_json::{Value, json};
 
-use crate::world::{Ran, Sink, World, for_each_destination, minutes_ago, now, numbers};
+use crate::world::{Ran, Sink, World, for_each_judge, minutes_ago, now, numbers};
 
-for_each_destination![
+for_each_judge![
     a_destination_that_refuses_everything_fails_every_run_that_had_something_for_it,
+    a_record_that_the_workspace_refuses_is_set_aside_and_the_others_land,
 ];
 
 const REFUSES: &str = "the destination has refused every record since ";
@@ -71,4 +72,27 @@ async fn a_destination_that_refuses_everything_fails_every_run_that_had_somethin
     assert!(world.checkpoint().await["refused_since"].is_null());
     assert_eq!(world.command(&["dead-letter", "retry"]).await.code(), 0);
     world.assert_all_landed_once();
+}
+
+async fn a_record_that_the_workspace_refuses_is_set_aside_and_the_others_land(sink: Sink) {
+    let world = World::start_for(sink).await;
+    let ids = world
+        .tenant
+        .generate(1_200, minutes_ago(50), minutes_ago(5));
+    world.arrivals().refuse(&ids[700]);
+    let ran = world.command(&["poll"]).await;
+    assert_eq!(ran.code(), 0, "{ran:?}");
+    assert_eq!(
+        numbers(&ran.report(), ["delivered", "dead_lettered"]),
+        [1_199, 1]
+    );
+    assert!(ran.stderr.contains(sink.refusal()), "{ran:?}");
+    let mut landed = world.arrivals().landed();
+    landed.push(ids[700].clone());
+    landed.sort();
+    assert_eq!(landed, world.tenant.log_ids());
+    assert_eq!(
+        numbers(&world.poll().await, ["delivered", "dead_lettered"]),
+        [0, 0]
+    );
 }

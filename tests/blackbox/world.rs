@@ -11,8 +11,8 @@ use simulator::arrivals::{Arrivals, Table};
 use simulator::host::Transcript;
 use simulator::rule::{Rule, Type};
 use simulator::{
-    AppRoot, DataCollectionRule, EntraId, EventGridTopic, FunctionsHost, Issuer, ManagedIdentity,
-    Tenant, Workspace, identity, tenant,
+    AppRoot, Blobs, DataCollectionRule, EntraId, EventGridTopic, FunctionsHost, Issuer,
+    ManagedIdentity, Tenant, Workspace, identity, tenant,
 };
 use tempfile::TempDir;
 use tokio::process::{Child, Command};
@@ -65,6 +65,7 @@ destinations![$
     log_analytics: LogAnalytics = "log-analytics",
     logs_ingestion: LogsIngestion = "logs-ingestion",
     event_grid: EventGrid = "event-grid",
+    archive: Archive = "archive",
 ];
 
 /// Makes of each of these functions of a [`Sink`] a test for each way into the table.
@@ -90,12 +91,30 @@ macro_rules! for_each_table {
 }
 pub(crate) use for_each_table;
 
+/// Makes of each of these functions of a [`Sink`] a test for each service that may refuse a record
+/// for what is in it.
+macro_rules! for_each_judge {
+    ($($test:ident),+ $(,)?) => {
+        crate::world::for_each_table![$($test),+];
+        mod event_grid {
+            $(
+                #[tokio::test]
+                async fn $test() {
+                    super::$test(crate::world::Sink::EventGrid).await;
+                }
+            )+
+        }
+    };
+}
+pub(crate) use for_each_judge;
+
 impl Sink {
-    /// How many records of a few bytes it takes at once.
-    pub fn rows_at_once(self) -> usize {
+    /// How many records of a few bytes are there twice where an acknowledgement is lost.
+    pub fn repeats(self) -> usize {
         match self {
             Self::LogAnalytics | Self::LogsIngestion => 1_000,
             Self::EventGrid => 5_000,
+            Self::Archive => 0,
         }
     }
 
@@ -105,6 +124,7 @@ impl Sink {
             Self::LogAnalytics => "InvalidDataFormat",
             Self::LogsIngestion => "InvalidPayload",
             Self::EventGrid => "BadRequest",
+            Self::Archive => panic!("it judges no record"),
         }
     }
 
@@ -113,7 +133,7 @@ impl Sink {
         match self {
             Self::LogAnalytics => Api::DataCollector,
             Self::LogsIngestion => Api::LogsIngestion,
-            Self::EventGrid => panic!("it has no table"),
+            Self::EventGrid | Self::Archive => panic!("it has no table"),
         }
     }
 }
@@ -123,6 +143,7 @@ pub struct World {
     pub workspace: Workspace,
     pub rule: DataCollectionRule,
     pub topic: EventGridTopic,
+    pub archive: Blobs,
     /// The app's identity, whose tokens the rule takes.
     pub identity: ManagedIdentity,
     /// Who issues those tokens.
@@ -200,6 +221,7 @@ impl World {
                 ManagedIdentity::secrets(),
                 EntraId::secrets(),
                 EventGridTopic::secrets(),
+                Blobs::secrets(),
             ]
             .concat(),
             settings: tenant.settings(),
@@ -207,6 +229,7 @@ impl World {
             workspace,
             rule,
             topic: EventGridTopic::start(issuer.clone()).await,
+            archive: Blobs::start().await,
             identity,
             issuer,
             sink,
@@ -231,6 +254,7 @@ impl World {
                     self.set_all(self.identity.environment());
                 }
                 Sink::EventGrid => self.set_all(self.topic.settings()),
+                Sink::Archive => self.set_all(self.archive.settings()),
             }
         }
     }
@@ -245,6 +269,7 @@ impl World {
             Sink::LogAnalytics => &self.workspace,
             Sink::LogsIngestion => &self.rule,
             Sink::EventGrid => &self.topic,
+            Sink::Archive => &self.archive,
         }
     }
 

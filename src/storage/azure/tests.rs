@@ -91,7 +91,14 @@ impl Double {
             }
         };
         let http = http::client(None).unwrap();
-        Container::new(&account.unwrap(), http, clock::system()).unwrap()
+        Container::new(
+            &account.unwrap(),
+            CONTAINER,
+            Missing::IsMade,
+            http,
+            clock::system(),
+        )
+        .unwrap()
     }
 
     fn storage(&self, by: By) -> Storage {
@@ -369,7 +376,14 @@ async fn an_identity_endpoint_that_hangs_is_named() {
     };
     let account = Account::from_blob_service(&format!("http://{}/acme", double.address), principal);
     let http = http::client(None).unwrap();
-    let container = Container::new(&account.unwrap(), http, clock::system()).unwrap();
+    let container = Container::new(
+        &account.unwrap(),
+        CONTAINER,
+        Missing::IsMade,
+        http,
+        clock::system(),
+    )
+    .unwrap();
     let storage = Storage::azure(container, Jitter::seeded(1));
     tokio::time::pause();
     let deadline = Deadline::after(Duration::from_secs(5));

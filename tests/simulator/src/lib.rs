@@ -3,6 +3,7 @@
 //! - [`Tenant`]: an Auth0 tenant, with its token endpoint and its log.
 //! - [`Workspace`]: a Log Analytics workspace that takes the HTTP Data Collector API.
 //! - [`DataCollectionRule`]: a data collection rule that takes the Logs Ingestion API.
+//! - [`Blobs`]: a container of blobs that holds an archive.
 //! - [`EventGridTopic`]: a topic of Event Grid, by itself or in a namespace.
 //! - [`FunctionsHost`]: a strict **stand-in** for the Azure Functions host. The real host cannot
 //!   be installed from the package registries; this one does what the real one was seen to do, and
@@ -17,6 +18,7 @@
 
 pub mod arrivals;
 pub mod azurite;
+pub mod blobs;
 pub mod entra;
 pub mod event_grid;
 pub mod host;
@@ -30,6 +32,7 @@ pub mod tenant;
 pub mod workspace;
 
 pub use azurite::Azurite;
+pub use blobs::Blobs;
 pub use entra::EntraId;
 pub use event_grid::EventGridTopic;
 pub use host::{AppRoot, FunctionsHost};

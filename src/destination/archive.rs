@@ -1,0 +1,171 @@
+//! `archive`: records as compressed lines of JSON, one immutable object a batch.
+//!
+//! Where objects are is read in [`place`], what is in one and how it is called in [`object`].
+
+mod object;
+mod place;
+
+use std::collections::BTreeSet;
+use std::io::Read as _;
+
+use bytes::Bytes;
+use flate2::read::GzDecoder;
+use futures_util::future::BoxFuture;
+
+use self::object::{Object, hour, id_of};
+use super::{Delivery, Destination, Kind, Limits, Probe, Tools};
+use crate::error::BoxError;
+use crate::net::retry::Deadline;
+use crate::record::{LogId, Record};
+use crate::redact::Redaction;
+use crate::settings::Reader;
+use crate::storage::{Storage, StorageError};
+
+pub(super) const KIND: Kind = Kind {
+    name: "archive",
+    about: "compressed lines of JSON in a container, a bucket or a folder",
+    settings: &["ARCHIVE_URL", "ARCHIVE_CONNECTION_STRING"],
+    filter: "FILTER_ARCHIVE",
+    is_for_a_look: false,
+    build,
+};
+
+const LIMITS: Limits = Limits {
+    rows: 1_000,
+    bytes: 8_000_000,
+    ..Limits::LINES
+};
+/// Bytes of an object that are unpacked to compare it: what this program writes is smaller.
+const LONGEST_OBJECT: u64 = 64 * 1024 * 1024;
+
+struct Archive {
+    storage: Storage,
+    /// The folder of the tenant's objects.
+    folder: String,
+    redaction: Redaction,
+}
+
+/// A batch was not written.
+#[derive(Debug, thiserror::Error)]
+#[error("writing {location}")]
+struct ArchiveError {
+    location: String,
+    source: StorageError,
+}
+
+fn build(reader: &mut Reader, tools: &Tools) -> Option<Box<dyn Destination>> {
+    let place = place::read(reader, tools)?;
+    Some(Box::new(Archive {
+        folder: format!("{}{}", place.prefix, tools.tenant),
+        storage: place.storage,
+        redaction: tools.redaction,
+    }))
+}
+
+impl Archive {
+    /// Writes an object that was not there. One that is there by this name is this batch, written
+    /// before a run was killed; or it is a batch with the same ends that lacks some of this one's
+    /// records, and then this one gets a name with a digest of what is in it.
+    async fn write(&self, object: &Object, deadline: Deadline) -> Result<(), ArchiveError> {
+        let path = format!("{}/{}", self.folder, object.name());
+        let written = self.create(&path, object, deadline).await;
+        let is_there = match written {
+            Err(StorageError::Conflict) => self.holds(&path, object, deadline).await,
+            written => return written.map_err(|source| self.error(&path, source)),
+        };
+        if is_there.map_err(|source| self.error(&path, source))? {
+            return Ok(());
+        }
+        let path = format!("{}/{}", self.folder, object.name_with_digest());
+        match self.create(&path, object, deadline).await {
+            // The digest says that it is the same.
+            Err(StorageError::Conflict) => Ok(()),
+            written => written.map_err(|source| self.error(&path, source)),
+        }
+    }
+
+    async fn create(
+        &self,
+        path: &str,
+        object: &Object,
+        deadline: Deadline,
+    ) -> Result<(), StorageError> {
+        let content = object.content.clone();
+        let written = self.storage.write(path, content, None, deadline).await;
+        written.map(drop)
+    }
+
+    /// Whether every record of this object is in the one that is stored.
+    async fn holds(
+        &self,
+        path: &str,
+        object: &Object,
+        deadline: Deadline,
+    ) -> Result<bool, StorageError> {
+        let Some((stored, _)) = self.storage.read(path, deadline).await? else {
+            return Ok(false);
+        };
+        Ok(stored == object.content || object.ids.is_subset(&ids_in(&stored)))
+    }
+
+    fn error(&self, path: &str, source: StorageError) -> ArchiveError {
+        ArchiveError {
+            location: self.storage.location(path),
+            source,
+        }
+    }
+}
+
+/// The ids of the records in an object; none where it is no such object.
+fn ids_in(content: &Bytes) -> BTreeSet<String> {
+    let mut lines = String::new();
+    let unpacked = GzDecoder::new(&**content)
+        .take(LONGEST_OBJECT)
+        .read_to_string(&mut lines);
+    if unpacked.is_err() {
+        return BTreeSet::new();
+    }
+    lines.lines().map(id_of).collect()
+}
+
+impl Destination for Archive {
+    fn limits(&self) -> Limits {
+        LIMITS
+    }
+
+    fn closes_between(&self, last: &LogId, next: &LogId) -> bool {
+        hour(last) != hour(next)
+    }
+
+    fn encode(&self, record: &Record) -> Result<Bytes, BoxError> {
+        Ok(self.redaction.line(record.text()).into())
+    }
+
+    fn deliver<'a>(&'a self, rows: &'a [Bytes], deadline: Deadline) -> BoxFuture<'a, Delivery> {
+        Box::pin(async move {
+            let object = Object::of(rows);
+            match self.write(&object, deadline).await {
+                Ok(()) => Delivery::accepted(rows.len(), object.bytes),
+                Err(error) => Delivery::failed(rows.len(), error.into()),
+            }
+        })
+    }
+
+    /// Reads and writes an object that is no record, and whose name readers of the archive pass over.
+    fn probe(&self, deadline: Deadline) -> BoxFuture<'_, Probe> {
+        Box::pin(async move {
+            let path = format!("{}/_check.txt", self.folder);
+            let text = "auth0-poller check\n".into();
+            match self.storage.probe(&path, text, deadline).await {
+                Ok(()) => Probe::Works(format!(
+                    "{} was read and written",
+                    self.storage.location(&path)
+                )),
+                Err(source) => Probe::Fails(self.error(&path, source).into()),
+            }
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;

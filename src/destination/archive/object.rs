@@ -1,0 +1,106 @@
+//! An object of the archive: what is in it, and how it is called.
+
+use std::borrow::Cow;
+use std::collections::BTreeSet;
+use std::io::Write as _;
+
+use bytes::Bytes;
+use flate2::Compression;
+use flate2::write::GzEncoder;
+
+use crate::record::{LogId, texts};
+use crate::storage::digest;
+
+const EXTENSION: &str = "ndjson.gz";
+/// The folder of records whose ids tell no time.
+const UNDATED: &str = "undated";
+/// Letters of an id that stand in a name as they are.
+const LONGEST_ID: usize = 64;
+/// Letters of a digest that tell two objects with the same ends apart.
+const DIGEST: usize = 12;
+
+/// Records as one object.
+pub(super) struct Object {
+    /// Lines of JSON, compressed. The same records make the same bytes.
+    pub content: Bytes,
+    /// Bytes of the lines.
+    pub bytes: usize,
+    pub ids: BTreeSet<String>,
+    first: LogId,
+    last: LogId,
+}
+
+impl Object {
+    /// The object of these rows, each the text of a record on one line.
+    pub fn of(rows: &[Bytes]) -> Self {
+        let texts = || rows.iter().map(|row| String::from_utf8_lossy(row));
+        let ids: Vec<_> = texts().map(|row| LogId::new(id_of(&row))).collect();
+        let none = || LogId::new(String::new());
+        Self {
+            content: gzip(rows),
+            bytes: rows.iter().map(|row| row.len() + 1).sum(),
+            first: ids.iter().min().cloned().unwrap_or_else(none),
+            last: ids.iter().max().cloned().unwrap_or_else(none),
+            ids: ids.iter().map(ToString::to_string).collect(),
+        }
+    }
+
+    /// Where it is below the tenant's folder: by the hour of its first id, and called after its
+    /// first and last.
+    pub fn name(&self) -> String {
+        format!("{}.{EXTENSION}", self.stem())
+    }
+
+    /// A name that no object with other content has.
+    pub fn name_with_digest(&self) -> String {
+        let digest = digest(&self.content);
+        format!("{}-{}.{EXTENSION}", self.stem(), &digest[..DIGEST])
+    }
+
+    fn stem(&self) -> String {
+        let hour = hour(&self.first).unwrap_or_else(|| UNDATED.to_owned());
+        format!("{hour}/{}-{}", part(&self.first), part(&self.last))
+    }
+}
+
+/// The id that a record on a line has.
+pub(super) fn id_of(line: &str) -> String {
+    let [log_id, underscore_id] = texts(line, ["log_id", "_id"]);
+    let id = log_id.or(underscore_id);
+    id.map(Cow::into_owned).unwrap_or_default()
+}
+
+/// The folder of the hour in which Auth0 stored a record, as far as the id tells.
+pub(super) fn hour(id: &LogId) -> Option<String> {
+    let stored = id.stored_at()?;
+    Some(stored.format("%Y/%m/%d/%H").to_string())
+}
+
+/// An id as a part of a name: itself, or where it could lead elsewhere, a digest of it.
+fn part(id: &LogId) -> String {
+    let id = id.as_str();
+    let is_letter = |it: u8| it.is_ascii_alphanumeric() || it == b'_';
+    if !id.is_empty() && id.len() <= LONGEST_ID && id.bytes().all(is_letter) {
+        return id.to_owned();
+    }
+    format!("sha256_{}", &digest(id.as_bytes())[..32])
+}
+
+/// Lines, compressed. No time and no name goes in, so that the same lines make the same bytes.
+fn gzip(rows: &[Bytes]) -> Bytes {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+    let mut write = || {
+        for row in rows {
+            encoder.write_all(row)?;
+            encoder.write_all(b"\n")?;
+        }
+        encoder.try_finish()
+    };
+    let written = write();
+    // invariant: writing to a Vec does not fail
+    #[allow(clippy::expect_used, reason = "stated above")]
+    written
+        .and_then(|()| encoder.finish())
+        .expect("room in memory")
+        .into()
+}

@@ -1,0 +1,148 @@
+//! Where an archive is, by the settings.
+
+use std::path::PathBuf;
+
+use url::Url;
+
+use crate::azure::account::{Account, Invalid};
+use crate::azure::cloud;
+use crate::azure::principal::principal;
+use crate::destination::Tools;
+use crate::net::http::is_loopback;
+use crate::settings::Reader;
+use crate::storage::Storage;
+use crate::storage::azure::{Container, Missing};
+use crate::storage::folder::Folder;
+
+/// Where objects are.
+pub(super) struct Place {
+    pub storage: Storage,
+    /// What stands before every name: empty, or folders with a slash at the end.
+    pub prefix: String,
+}
+
+/// What `ARCHIVE_URL` names.
+#[derive(Debug, Eq, PartialEq)]
+pub(super) enum Address {
+    Azure {
+        /// The blob service, with the account in its path where the emulator has it there.
+        service: Url,
+        container: String,
+        prefix: String,
+    },
+    Folder(PathBuf),
+}
+
+/// Reads the settings of the archive.
+pub(super) fn read(reader: &mut Reader, tools: &Tools) -> Option<Place> {
+    let what = "where the archive is, such as \
+                https://<account>.blob.core.windows.net/<container>/<prefix>";
+    let address = reader.required("ARCHIVE_URL", what, address)?;
+    let (service, container, prefix) = match address {
+        Address::Folder(path) => {
+            return Some(Place {
+                storage: Storage::folder(Folder::new(path), tools.jitter.clone()),
+                prefix: String::new(),
+            });
+        }
+        Address::Azure {
+            service,
+            container,
+            prefix,
+        } => (service, container, prefix),
+    };
+    let account = account(reader, &service)?;
+    let (http, clock) = (tools.http.clone(), tools.clock.clone());
+    match Container::new(&account, &container, Missing::IsAnError, http, clock) {
+        Ok(container) => Some(Place {
+            storage: Storage::azure(container, tools.jitter.clone()),
+            prefix,
+        }),
+        Err(_) => reader.problem("ARCHIVE_URL", "names a container that cannot be used"),
+    }
+}
+
+/// The account that `service` is of: opened by a connection string, or else by the identity.
+fn account(reader: &mut Reader, service: &Url) -> Option<Account> {
+    let setting = "ARCHIVE_CONNECTION_STRING";
+    let Some(text) = reader.get(setting) else {
+        let principal = principal(reader, "ARCHIVE_URL", cloud::blob_service(service))?;
+        return match Account::from_blob_service(service.as_str(), principal) {
+            Ok(account) => Some(account),
+            Err(Invalid(problem)) => {
+                reader.problem("ARCHIVE_URL", &format!("cannot be used: {problem}"))
+            }
+        };
+    };
+    let account = match Account::from_connection_string(text) {
+        Ok(account) => account,
+        Err(Invalid(problem)) => {
+            return reader.problem(setting, &format!("cannot be used: {problem}"));
+        }
+    };
+    let trimmed = |url: &Url| url.as_str().trim_end_matches('/').to_owned();
+    if trimmed(&account.endpoint) != trimmed(service) {
+        return reader.problem(setting, "is that of another account than ARCHIVE_URL names");
+    }
+    Some(account)
+}
+
+/// Reads `ARCHIVE_URL`.
+pub(super) fn address(text: &str) -> Result<Address, String> {
+    let address = Url::parse(text).ok().and_then(|url| match url.scheme() {
+        "file" => folder(&url),
+        "https" | "http" => blobs(&url),
+        _ => None,
+    });
+    address.ok_or_else(|| {
+        "must be https://<account>.blob.core.windows.net/<container>[/<prefix>] or \
+         file:///<folder>"
+            .into()
+    })
+}
+
+fn folder(url: &Url) -> Option<Address> {
+    let path = url.to_file_path().ok()?;
+    let is_some = path.parent().is_some() && url.query().is_none() && url.fragment().is_none();
+    is_some.then_some(Address::Folder(path))
+}
+
+fn blobs(url: &Url) -> Option<Address> {
+    let is_plain = url.query().is_none()
+        && url.fragment().is_none()
+        && url.username().is_empty()
+        && url.password().is_none();
+    let is_of_azure = url.scheme() == "https" && cloud::is_blob_service(url);
+    if !is_plain || !(is_of_azure || is_loopback(url)) {
+        return None;
+    }
+    let mut segments = url.path().split('/').filter(|it| !it.is_empty());
+    let mut service = url.clone();
+    // The emulator has the account's name in the path.
+    let in_path = if is_of_azure { "" } else { segments.next()? };
+    service.set_path(in_path);
+    let container = segments.next()?.to_owned();
+    let is_letter = |it: u8| it.is_ascii_lowercase() || it.is_ascii_digit() || it == b'-';
+    if !(3..=63).contains(&container.len()) || !container.bytes().all(is_letter) {
+        return None;
+    }
+    Some(Address::Azure {
+        service,
+        container,
+        prefix: prefix(segments)?,
+    })
+}
+
+/// Folders, with a slash at the end. A name that would have to be written otherwise is none.
+fn prefix<'a>(segments: impl Iterator<Item = &'a str>) -> Option<String> {
+    let is_letter = |it: u8| it.is_ascii_alphanumeric() || b"-_.=".contains(&it);
+    let mut prefix = String::new();
+    for segment in segments {
+        if segment.starts_with('.') || !segment.bytes().all(is_letter) {
+            return None;
+        }
+        prefix.push_str(segment);
+        prefix.push('/');
+    }
+    Some(prefix)
+}

@@ -1,0 +1,226 @@
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use url::Url;
+
+use super::place::{Address, address};
+use super::*;
+use crate::destination::Outcome;
+use crate::net::http;
+use crate::net::retry::Jitter;
+use crate::settings::{AppSettings, SettingsError};
+
+/// Ids of Auth0's form, stored at these times of the 21st of November 2026, and of this number.
+fn id(clock: &str, number: u32) -> String {
+    format!("90020261121{clock}000000{number:033}")
+}
+
+fn row(id: &str) -> Bytes {
+    format!(r#"{{"log_id":"{id}","type":"s"}}"#).into()
+}
+
+fn build_with(settings: &[(&str, &str)]) -> Result<Box<dyn Destination>, SettingsError> {
+    let settings: AppSettings = settings.iter().copied().collect();
+    let tools = Tools {
+        http: http::client(None).unwrap(),
+        tenant: "acme.eu.auth0.com".into(),
+        redaction: Redaction::On,
+        clock: Arc::new(|| "2026-11-21T08:00:00Z".parse().unwrap()),
+        jitter: Jitter::seeded(1),
+    };
+    Reader::read(&settings, |reader| build(reader, &tools))
+}
+
+struct Folder(tempfile::TempDir);
+
+impl Folder {
+    fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    fn archive(&self) -> Box<dyn Destination> {
+        let url = Url::from_file_path(self.0.path().join("archive")).unwrap();
+        build_with(&[("ARCHIVE_URL", url.as_str())]).unwrap()
+    }
+
+    /// Delivers records with these ids; all of them are accepted.
+    async fn deliver(&self, ids: &[&str]) {
+        let rows: Vec<_> = ids.iter().map(|id| row(id)).collect();
+        let deadline = Deadline::after(Duration::from_mins(1));
+        let archive = self.archive();
+        let delivery = archive.deliver(&rows, deadline).await;
+        let accepted = |it: &Outcome| matches!(it, Outcome::Accepted);
+        assert!(delivery.outcomes.iter().all(accepted), "{delivery:?}");
+        assert_eq!(delivery.outcomes.len(), ids.len());
+    }
+
+    /// The paths below the tenant's folder, sorted, and the ids in each.
+    fn objects(&self) -> Vec<(String, Vec<String>)> {
+        let root = self.0.path().join("archive/acme.eu.auth0.com");
+        let mut objects = Vec::new();
+        collect(&root, &root, &mut objects);
+        objects.sort();
+        objects
+    }
+}
+
+fn collect(root: &Path, folder: &Path, objects: &mut Vec<(String, Vec<String>)>) {
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            collect(root, &path, objects);
+            continue;
+        }
+        let mut lines = String::new();
+        let file = std::fs::read(&path).unwrap();
+        GzDecoder::new(&*file).read_to_string(&mut lines).unwrap();
+        assert!(lines.ends_with('\n'));
+        let name = path.strip_prefix(root).unwrap().display().to_string();
+        objects.push((name, lines.lines().map(id_of).collect()));
+    }
+}
+
+#[tokio::test]
+async fn a_batch_is_an_object_called_after_its_hour_and_its_ends() {
+    let folder = Folder::new();
+    let ids = [id("075959", 2), id("075959", 1), id("075958", 3)];
+    folder.deliver(&[&ids[0], &ids[1], &ids[2]]).await;
+    let name = format!("2026/11/21/07/{}-{}.ndjson.gz", ids[2], ids[0]);
+    assert_eq!(folder.objects(), [(name, ids.to_vec())]);
+}
+
+#[tokio::test]
+async fn the_same_batch_again_is_the_same_object() {
+    let folder = Folder::new();
+    let ids = [id("075958", 1), id("075959", 1)];
+    for _ in 0..2 {
+        folder.deliver(&[&ids[0], &ids[1]]).await;
+    }
+    assert_eq!(folder.objects().len(), 1);
+}
+
+#[tokio::test]
+async fn a_batch_with_the_same_ends_and_a_record_more_is_another_object() {
+    let folder = Folder::new();
+    let ids = [id("075957", 1), id("075958", 1), id("075959", 1)];
+    folder.deliver(&[&ids[0], &ids[2]]).await;
+    for _ in 0..2 {
+        folder.deliver(&[&ids[0], &ids[1], &ids[2]]).await;
+    }
+    // With a record less it holds nothing that is not there.
+    folder.deliver(&[&ids[0], &ids[2]]).await;
+    let objects = folder.objects();
+    assert_eq!(objects.len(), 2, "{objects:?}");
+    let stem = format!("2026/11/21/07/{}-{}", ids[0], ids[2]);
+    assert!(objects.iter().all(|(name, _)| name.starts_with(&stem)));
+    let longest = objects.iter().map(|(_, ids)| ids.len()).max();
+    assert_eq!(longest, Some(3));
+}
+
+#[tokio::test]
+async fn an_object_that_is_damaged_holds_nothing() {
+    let folder = Folder::new();
+    let ids = [id("075958", 1), id("075959", 1)];
+    folder.deliver(&[&ids[0], &ids[1]]).await;
+    let (name, _) = &folder.objects()[0];
+    let path = folder.0.path().join("archive/acme.eu.auth0.com").join(name);
+    std::fs::write(&path, b"\x1f\x8b").unwrap();
+    folder.deliver(&[&ids[0], &ids[1]]).await;
+    std::fs::remove_file(path).unwrap();
+    assert_eq!(folder.objects()[0].1, ids);
+}
+
+#[tokio::test]
+async fn an_id_of_another_form_leads_nowhere_else() {
+    let folder = Folder::new();
+    folder.deliver(&["../../etc/passwd"]).await;
+    let (name, ids) = &folder.objects()[0];
+    assert!(name.starts_with("undated/sha256_"), "{name}");
+    assert_eq!(ids, &["../../etc/passwd"]);
+}
+
+#[tokio::test]
+async fn an_hour_closes_a_batch() {
+    let archive = Folder::new().archive();
+    let closes = |a: &str, b: &str| archive.closes_between(&LogId::new(a), &LogId::new(b));
+    assert!(closes(&id("075959", 1), &id("080000", 1)));
+    assert!(!closes(&id("080000", 1), &id("085959", 1)));
+    assert!(closes(&id("080000", 1), "1"));
+    assert!(!closes("2", "1"));
+}
+
+#[test]
+fn an_archive_is_a_container_or_a_folder() {
+    let azure = |service: &str, container: &str, prefix: &str| Address::Azure {
+        service: Url::parse(service).unwrap(),
+        container: container.into(),
+        prefix: prefix.into(),
+    };
+    let acme = "https://acme.blob.core.windows.net";
+    for (text, expected) in [
+        (format!("{acme}/logs"), azure(acme, "logs", "")),
+        (format!("{acme}/logs/a/b/"), azure(acme, "logs", "a/b/")),
+        (
+            "https://acme.blob.core.usgovcloudapi.net/logs".into(),
+            azure("https://acme.blob.core.usgovcloudapi.net", "logs", ""),
+        ),
+        (
+            "http://127.0.0.1:10000/devstoreaccount1/logs/a".into(),
+            azure("http://127.0.0.1:10000/devstoreaccount1", "logs", "a/"),
+        ),
+        (
+            "file:///var/lib/auth0".into(),
+            Address::Folder(PathBuf::from("/var/lib/auth0")),
+        ),
+    ] {
+        assert_eq!(address(&text), Ok(expected), "{text}");
+    }
+    for text in [
+        acme.to_owned(),
+        format!("{acme}/Logs"),
+        format!("{acme}/l"),
+        format!("{acme}/logs/../x y"),
+        format!("{acme}/logs?sv=2024&sig=x"),
+        format!("{acme}/logs/.hidden"),
+        "https://user:pw@acme.blob.core.windows.net/logs".into(),
+        "http://acme.blob.core.windows.net/logs".into(),
+        "https://acme.blob.core.windows.net.evil.example/logs".into(),
+        "ftp://acme/logs".into(),
+        "file:///".into(),
+        "/var/lib".into(),
+    ] {
+        assert!(address(&text).is_err(), "{text}");
+    }
+}
+
+#[test]
+fn every_bad_setting_is_named() {
+    let acme = "https://acme.blob.core.windows.net/logs";
+    let opened = "AccountName=other;AccountKey=a2V5";
+    for (settings, telling) in [
+        (&[][..], "ARCHIVE_URL is missing: where the archive is"),
+        (&[("ARCHIVE_URL", "x")], "ARCHIVE_URL must be https://"),
+        (
+            &[("ARCHIVE_URL", acme)],
+            "ARCHIVE_URL needs a managed identity",
+        ),
+        (
+            &[("ARCHIVE_URL", acme), ("ARCHIVE_CONNECTION_STRING", "x")],
+            "ARCHIVE_CONNECTION_STRING cannot be used: it is not of the form",
+        ),
+        (
+            &[("ARCHIVE_URL", acme), ("ARCHIVE_CONNECTION_STRING", opened)],
+            "ARCHIVE_CONNECTION_STRING is that of another account",
+        ),
+    ] {
+        let problem = build_with(settings).err().unwrap().to_string();
+        assert!(problem.contains(telling), "{problem}");
+    }
+    let opened = opened.replace("other", "acme");
+    let both = [
+        ("ARCHIVE_URL", acme),
+        ("ARCHIVE_CONNECTION_STRING", &*opened),
+    ];
+    assert!(build_with(&both).is_ok());
+}

@@ -1,0 +1,126 @@
+//! What an archive holds, in a folder and in a storage account.
+
+use std::fs;
+use std::io::Read as _;
+use std::path::Path;
+
+use chrono::{DateTime, Utc};
+use flate2::read::GzDecoder;
+use serde_json::{Value, json};
+use simulator::Azurite;
+
+use crate::world::{Sink, World, minutes_ago, numbers};
+
+async fn in_a_folder() -> (World, std::path::PathBuf) {
+    let mut world = World::start_for(Sink::Archive).await;
+    let folder = world.folder.path().join("archive");
+    world.set("ARCHIVE_URL", &format!("file://{}", folder.display()));
+    world.set("ARCHIVE_CONNECTION_STRING", "");
+    (world, folder)
+}
+
+/// The names of all objects below a folder, and the records in them, in order.
+fn objects(folder: &Path) -> Vec<(String, Vec<Value>)> {
+    let mut folders = vec![folder.to_owned()];
+    let mut objects = Vec::new();
+    while let Some(next) = folders.pop() {
+        for entry in fs::read_dir(next).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+                continue;
+            }
+            let mut lines = String::new();
+            let content = fs::read(&path).unwrap();
+            GzDecoder::new(&*content)
+                .read_to_string(&mut lines)
+                .unwrap();
+            let records = lines.lines().map(|it| serde_json::from_str(it).unwrap());
+            let name = path.strip_prefix(folder).unwrap().display().to_string();
+            objects.push((name, records.collect()));
+        }
+    }
+    objects.sort_by(|a, b| a.0.cmp(&b.0));
+    objects
+}
+
+#[tokio::test]
+async fn an_hour_of_records_is_an_object_masked_and_called_after_its_ends() {
+    let (mut world, folder) = in_a_folder().await;
+    world.set("START_FROM", "oldest");
+    let mut stored: Vec<DateTime<Utc>> = Vec::new();
+    for hours in [3, 2] {
+        let hour = minutes_ago(hours * 60).format("%Y-%m-%dT%H").to_string();
+        for minute in [58, 59] {
+            stored.push(format!("{hour}:{minute}:00Z").parse().unwrap());
+        }
+    }
+    let ids: Vec<_> = stored
+        .iter()
+        .map(|date| {
+            let record = json!({"date": date, "type": "sapi",
+                "details": {"request": {"body": {"password": "hush"}}}});
+            world.tenant.add(record, *date)
+        })
+        .collect();
+    assert_eq!(
+        numbers(&world.poll().await, ["delivered", "batches"]),
+        [4, 2]
+    );
+    let tenant = world.tenant.settings()[0].1.replace("http://", "");
+    let tenant = tenant.replace(':', "_");
+    let expected = [(0, 1), (2, 3)].map(|(first, last)| {
+        let hour = stored[first].format("%Y/%m/%d/%H");
+        format!("{tenant}/{hour}/{}-{}.ndjson.gz", ids[first], ids[last])
+    });
+    let objects = objects(&folder);
+    let names: Vec<_> = objects.iter().map(|(name, _)| name.clone()).collect();
+    assert_eq!(names, expected);
+    for (_, records) in objects {
+        assert_eq!(records.len(), 2);
+        for record in records {
+            assert_eq!(record["details"]["request"]["body"]["password"], "***");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_stretch_that_is_read_again_leaves_no_second_object() {
+    let (world, folder) = in_a_folder().await;
+    world.tenant.generate(250, minutes_ago(50), minutes_ago(5));
+    world.poll().await;
+    let before = objects(&folder);
+    world
+        .command(&["checkpoint", "set", "--from", "oldest"])
+        .await;
+    assert_eq!(numbers(&world.poll().await, ["delivered"]), [250]);
+    assert_eq!(objects(&folder), before);
+}
+
+#[tokio::test]
+async fn a_container_holds_it_and_one_that_is_missing_is_named() {
+    let azurite = Azurite::start().await;
+    let mut world = World::start_for(Sink::Archive).await;
+    world.keep_secret(Azurite::secrets());
+    let service = azurite.endpoint();
+    let service = service.trim_end_matches('/');
+    world.set("ARCHIVE_CONNECTION_STRING", &azurite.connection_string());
+    world.set("ARCHIVE_URL", &format!("{service}/missing/logs"));
+    world.tenant.generate(250, minutes_ago(50), minutes_ago(5));
+    for command in ["check", "poll"] {
+        let ran = world.command(&[command]).await;
+        assert_eq!(ran.code(), 1, "{ran:?}");
+        let told = format!("{service}/missing does not exist; make it");
+        assert!(ran.stdout.contains(&told), "{ran:?}");
+    }
+    // The one that there is: checkpoints make it.
+    world.set("ARCHIVE_URL", &format!("{service}/auth0-poller/logs"));
+    world.set("AzureWebJobsStorage", &azurite.connection_string());
+    let check = world.command(&["check"]).await;
+    assert_eq!(check.code(), 0, "{check:?}");
+    assert_eq!(numbers(&world.poll().await, ["delivered"]), [250]);
+    world
+        .command(&["checkpoint", "set", "--from", "oldest"])
+        .await;
+    assert_eq!(numbers(&world.poll().await, ["delivered"]), [250]);
+}
