@@ -88,6 +88,12 @@ impl Report {
         self.errors.is_empty()
     }
 
+    /// Whether the run did what it should, and that was nothing: there was nothing new.
+    pub fn is_quiet(&self) -> bool {
+        let did = self.delivered + self.dead_lettered + self.before_start + self.filtered;
+        self.is_success() && self.caught_up && self.gap.is_none() && did == 0
+    }
+
     /// Notes an error with all its causes.
     pub fn fail(&mut self, error: &dyn Error) {
         self.errors.push(with_causes(error));

@@ -1,9 +1,14 @@
 //! Lines about events, and where they go.
 
-use tracing::error;
+use std::fmt;
+
+use tracing::{Event, Subscriber, error};
 use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::fmt::format::{FormatEvent, FormatFields, Writer};
 use tracing_subscriber::fmt::writer::MakeWriterExt as _;
+use tracing_subscriber::fmt::{FmtContext, FormattedFields};
 use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
 use super::print;
@@ -23,8 +28,7 @@ pub(super) fn start(under_host: bool) {
     let lines = tracing_subscriber::fmt::layer()
         .with_writer(writer)
         .with_ansi(false)
-        .with_target(false)
-        .without_time();
+        .event_format(Line);
     tracing_subscriber::registry()
         .with(Targets::new().with_target("auth0_poller", level))
         .with(lines)
@@ -37,4 +41,33 @@ pub(super) fn start(under_host: bool) {
             place.unwrap_or_default()
         );
     }));
+}
+
+/// Begins with the level and, within an invocation, with what tells that one from others.
+struct Line;
+
+impl<S, N> FormatEvent<S, N> for Line
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+{
+    fn format_event(
+        &self,
+        context: &FmtContext<'_, S, N>,
+        mut line: Writer<'_>,
+        event: &Event<'_>,
+    ) -> fmt::Result {
+        write!(line, "{} ", event.metadata().level())?;
+        for span in context
+            .event_scope()
+            .into_iter()
+            .flat_map(|it| it.from_root())
+        {
+            if let Some(fields) = span.extensions().get::<FormattedFields<N>>() {
+                write!(line, "{fields}: ")?;
+            }
+        }
+        context.field_format().format_fields(line.by_ref(), event)?;
+        writeln!(line)
+    }
 }

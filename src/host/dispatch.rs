@@ -14,9 +14,10 @@ use axum::{Json, Router};
 use futures_util::StreamExt as _;
 use serde_json::Map;
 use tokio::time::timeout;
-use tracing::error;
+use tracing::{Instrument as _, error, error_span};
 
 use super::protocol::{self, Completion, Function, Invocation};
+use super::reason::reason;
 use crate::error::with_causes;
 use crate::report::Report;
 
@@ -82,24 +83,24 @@ async fn handle(
 }
 
 async fn invoke(function: Arc<dyn Function>, invocation: Invocation) -> Response {
-    let id = invocation.id.clone();
+    let name = match &invocation.trace {
+        Some(trace) => format!("invocation {} trace {trace}", invocation.id),
+        None => format!("invocation {}", invocation.id),
+    };
+    // Every line of it begins with this. As an error, so that no level leaves it out.
+    let span = error_span!("invocation", message = %name);
     // A task of its own, so that a panic ends with it, and a host that goes away ends nothing.
-    let done = tokio::spawn(async move { function.invoke(invocation).await }).await;
+    let work = async move { function.invoke(invocation).await };
+    let done = tokio::spawn(work.instrument(span.clone())).await;
     let failure = match done {
-        Ok(Ok(answer)) => {
-            let status = if answer.is_success {
-                StatusCode::OK
-            } else {
-                StatusCode::INTERNAL_SERVER_ERROR
-            };
-            return respond(status, answer);
-        }
+        Ok(Ok(answer)) if answer.failures.is_empty() => return respond(StatusCode::OK, answer),
+        Ok(Ok(answer)) => return respond(StatusCode::INTERNAL_SERVER_ERROR, answer),
         Ok(Err(error)) => with_causes(&*error),
         Err(_) => "the run ended in a panic, which is a bug in auth0-poller; \
                    nothing is lost, the next run does its work again"
             .to_owned(),
     };
-    error!("invocation {id}: {failure}");
+    span.in_scope(|| error!("{failure}"));
     respond(StatusCode::INTERNAL_SERVER_ERROR, failed(failure))
 }
 
@@ -151,11 +152,11 @@ fn refuse(status: StatusCode, problem: &str) -> Response {
 /// reads a failure finds the reason in the same place.
 fn failed(failure: String) -> Completion {
     let report = Report {
-        errors: vec![failure],
+        errors: vec![failure.clone()],
         ..Report::default()
     };
     Completion {
-        is_success: false,
+        failures: vec![failure],
         outputs: Map::new(),
         logs: vec![report.to_string()],
         return_value: serde_json::to_value([report]).unwrap_or_default(),
@@ -163,5 +164,10 @@ fn failed(failure: String) -> Completion {
 }
 
 fn respond(status: StatusCode, answer: Completion) -> Response {
-    (status, Json(protocol::Response::from(answer))).into_response()
+    let reason = reason(&answer.failures);
+    let mut response = (status, Json(protocol::Response::from(answer))).into_response();
+    if let Some(reason) = reason {
+        response.extensions_mut().insert(reason);
+    }
+    response
 }

@@ -4,14 +4,15 @@
 //! function is triggered. What it understands as an answer, and what it does with one, is
 //! Microsoft's: <https://learn.microsoft.com/azure/azure-functions/functions-custom-handlers>.
 //! Two things shape this module: on any status but a success the host throws the answer's body
-//! away, so a failure is also written to standard error; and an empty success leaves the host
-//! waiting until its time-out, so no answer is empty.
+//! away, so a failure is told in the status line and on standard error; and an empty success leaves
+//! the host waiting until its time-out, so no answer is empty.
 //!
 //! `protocol` holds what crosses between host and program, `dispatch` takes an invocation to its
-//! function, and `timer` is the function that delivers. What a run is, is not known here.
+//! function, `reason` makes the status line of a failure, and `timer` is the function that delivers. What a run is, is not known here.
 
 mod dispatch;
 mod protocol;
+mod reason;
 mod timer;
 
 pub(crate) use self::dispatch::Functions;

@@ -26,6 +26,8 @@ pub(crate) trait Function: Send + Sync + 'static {
 pub(crate) struct Invocation {
     /// The host's name for it, which its own log lines carry.
     pub id: String,
+    /// The trace that it belongs to, as Application Insights knows it; `None` where that is off.
+    pub trace: Option<String>,
     /// The trigger's and the input bindings' data by the binding's name, as the host wrote it.
     #[cfg_attr(not(test), expect(dead_code, reason = "the timer takes no input"))]
     pub data: HashMap<String, Box<RawValue>>,
@@ -33,8 +35,9 @@ pub(crate) struct Invocation {
 
 /// What a function answers.
 pub(crate) struct Completion {
-    /// Whether the invocation succeeded. Of a failure the host keeps nothing else.
-    pub is_success: bool,
+    /// Why the invocation failed; nothing, if it succeeded. Of a failure the host keeps only this,
+    /// as the status line.
+    pub failures: Vec<String>,
     /// What goes to the output bindings, by the binding's name.
     pub outputs: Map<String, Value>,
     /// Lines that the host logs as part of the invocation.
@@ -70,10 +73,28 @@ impl Invocation {
         let request: Request = serde_json::from_slice(body).ok()?;
         let header = |name: &str| Some(headers.get(name)?.to_str().ok()?.to_owned());
         Some(Self {
-            id: header("x-azure-functions-invocationid").unwrap_or_else(|| "unknown".to_owned()),
+            id: header("x-azure-functions-invocationid")
+                .filter(|id| is_plain(id))
+                .unwrap_or_else(|| "unknown".to_owned()),
+            trace: header("traceparent").and_then(|it| trace_id(&it)),
             data: request.data,
         })
     }
+}
+
+/// Whether a text may stand in a line as it is.
+fn is_plain(id: &str) -> bool {
+    let is_letter = |it: u8| it.is_ascii_alphanumeric() || it == b'-';
+    !id.is_empty() && id.len() <= 64 && id.bytes().all(is_letter)
+}
+
+/// The trace's id in a `traceparent`: `00-<trace id>-<parent id>-<flags>`.
+///
+/// <https://www.w3.org/TR/trace-context/#traceparent-header>
+fn trace_id(header: &str) -> Option<String> {
+    let id = header.trim().split('-').nth(1)?;
+    let is_id = id.len() == 32 && id.bytes().all(|it| it.is_ascii_hexdigit());
+    (is_id && id.bytes().any(|it| it != b'0')).then(|| id.to_ascii_lowercase())
 }
 
 impl From<Completion> for Response {
@@ -82,6 +103,39 @@ impl From<Completion> for Response {
             outputs: answer.outputs,
             logs: answer.logs,
             return_value: answer.return_value,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_trace_is_known_by_its_id_and_nothing_else_is_taken_for_one() {
+        let id = "a17eed488abbdfd7c61ba3b12efe1db4";
+        let known = trace_id(&format!("00-{id}-a63ff8dcdda88bb7-01"));
+        assert_eq!(known.as_deref(), Some(id));
+        assert_eq!(
+            trace_id(&format!("00-{}-a6-00", id.to_uppercase())),
+            Some(id.into())
+        );
+        for header in [
+            "",
+            id,
+            "00-00000000000000000000000000000000-a63ff8dcdda88bb7-01",
+            "00-a17eed488abbdfd7c61ba3b12efe1db-a63ff8dcdda88bb7-01",
+            "00-a17eed488abbdfd7c61ba3b12efe1dbg-a63ff8dcdda88bb7-01",
+        ] {
+            assert_eq!(trace_id(header), None, "{header}");
+        }
+    }
+
+    #[test]
+    fn an_invocation_id_is_a_word_of_letters_and_digits() {
+        assert!(is_plain("7e9c3e06-d1e5-40cc-bd58-44f99629567a"));
+        for id in ["", "a b", "a\u{1b}[31m", "a:b", &"a".repeat(65)] {
+            assert!(!is_plain(id), "{id:?}");
         }
     }
 }

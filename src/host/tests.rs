@@ -35,7 +35,7 @@ where
 /// A success with this result.
 fn success(return_value: Value) -> Completion {
     Completion {
-        is_success: true,
+        failures: Vec::new(),
         outputs: Map::new(),
         logs: Vec::new(),
         return_value,

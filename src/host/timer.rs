@@ -38,44 +38,60 @@ impl<R: Runs> Timer<R> {
         }
     }
 
-    async fn fire(&self, id: &str) -> Result<Completion, BoxError> {
+    async fn fire(&self) -> Result<Completion, BoxError> {
         let Ok(_at_work) = self.at_work.try_lock() else {
             let report = Report {
                 busy: true,
                 ..Report::default()
             };
-            info!("invocation {id}: {report}");
             return answer(&[report]);
         };
         let reports = self.run.run().await?;
-        log(id, &reports);
+        log(&reports);
         answer(&reports)
     }
 }
 
 impl<R: Runs> Function for Timer<R> {
-    fn invoke(&self, invocation: Invocation) -> BoxFuture<'_, Result<Completion, BoxError>> {
-        Box::pin(async move { self.fire(&invocation.id).await })
+    fn invoke(&self, _: Invocation) -> BoxFuture<'_, Result<Completion, BoxError>> {
+        Box::pin(self.fire())
     }
 }
 
-/// One line for each report, and one for each error where the host sees errors.
-fn log(invocation: &str, reports: &[Report]) {
+/// What the answer cannot tell: of a failure the host throws it away. Of a success it logs the
+/// answer's lines as part of the invocation, so nothing is said here.
+fn log(reports: &[Report]) {
+    if reports.iter().all(Report::is_success) {
+        return;
+    }
     for report in reports {
         let json = serde_json::to_string(report).unwrap_or_else(|_| report.to_string());
-        info!("invocation {invocation}: report {json}");
+        info!("report {json}");
         for error in &report.errors {
-            error!("invocation {invocation}: {}: {error}", report.destination);
+            error!("{}: {error}", report.destination);
         }
     }
 }
 
 /// The list of the reports, however many there are.
 fn answer(reports: &[Report]) -> Result<Completion, BoxError> {
+    let failures = reports.iter().flat_map(|report| {
+        let of = |error| format!("{}: {error}", report.destination);
+        report.errors.iter().map(of)
+    });
     Ok(Completion {
-        is_success: reports.iter().all(Report::is_success),
+        failures: failures.collect(),
         outputs: Map::new(),
-        logs: reports.iter().map(Report::to_string).collect(),
+        logs: lines(reports),
         return_value: serde_json::to_value(reports)?,
     })
+}
+
+/// A line for each report, or where none has anything to tell, one for all of them.
+fn lines(reports: &[Report]) -> Vec<String> {
+    let lines: Vec<_> = reports.iter().map(Report::to_string).collect();
+    if reports.iter().all(Report::is_quiet) && !lines.is_empty() {
+        return vec![lines.join(" | ")];
+    }
+    lines
 }

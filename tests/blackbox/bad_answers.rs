@@ -316,7 +316,8 @@ impl Process {
     /// Makes a run, and answers with its report, whether it failed or not.
     async fn run(&self, name: &str) -> Value {
         let timer = json!({"Data": {"timer": {}}, "Metadata": {}}).to_string();
-        let (status, _, body) = self.host.send(FUNCTION, timer).await.unwrap();
+        let simulator::host::Received { status, body, .. } =
+            self.host.send(FUNCTION, timer).await.unwrap();
         let answer: Value = serde_json::from_slice(&body).unwrap();
         let report = answer["ReturnValue"][0].clone();
         let has_errors = report["errors"] != json!([]);

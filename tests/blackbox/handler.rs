@@ -53,6 +53,7 @@ async fn a_timer_invocation_delivers_and_reports() {
             "elapsed_ms",
             "errors",
             "fetched",
+            "filtered",
             "gap",
             "lag_seconds",
             "last_date",
@@ -67,12 +68,10 @@ async fn a_timer_invocation_delivers_and_reports() {
     );
     world.assert_all_landed_once();
 
-    let line = host.wait_for_line(Level::Information, "report {").await;
-    let logged = &line.text[line.text.find('{').unwrap()..];
-    assert_eq!(
-        serde_json::from_str::<serde_json::Value>(logged).unwrap(),
-        *report
-    );
+    // The answer's line is all there is: the host logs it as part of the invocation.
+    let ours = host.lines().into_iter().map(|line| line.text);
+    let ours: Vec<_> = ours.filter(|it| !it.contains("is listening")).collect();
+    assert_eq!(ours, Vec::<String>::new());
 }
 
 #[tokio::test]
@@ -134,7 +133,7 @@ async fn what_is_no_invocation_of_this_function_is_refused_and_read_to_its_end()
     ] {
         // The stand-in fails where an answer comes before it has sent everything.
         let answer = host.send(function, body).await.unwrap();
-        assert_eq!(answer.0, status);
+        assert_eq!(answer.status, status);
     }
     assert_eq!(world.tenant.token_requests(), 1);
 }
@@ -148,7 +147,7 @@ async fn without_usable_settings_the_process_stays_and_every_invocation_says_wha
     world.set("DESTINATIONS", "log-analytics,stdout");
     let host = world.host().await;
     for _ in 0..2 {
-        assert_eq!(host.fire(FUNCTION).await.failure(), "status 500");
+        host.fire(FUNCTION).await.failure();
         assert_eq!(host.probe().await.unwrap(), 200);
     }
     let line = host.wait_for_line(Level::Error, "invocation ").await;
@@ -202,7 +201,7 @@ async fn a_failed_run_is_a_failed_invocation_with_its_reason_on_standard_error()
     let refused = Fault::answer(403, r#"{"Error":"InvalidAuthorization"}"#);
     world.workspace.fail([refused.clone(), refused]);
     let host = world.host().await;
-    assert_eq!(host.fire(FUNCTION).await.failure(), "status 500");
+    host.fire(FUNCTION).await.failure();
     let refused = "refused the signature";
     let line = host.wait_for_line(Level::Error, refused).await;
     assert!(
@@ -225,7 +224,7 @@ async fn a_process_that_began_without_the_permission_delivers_once_it_is_granted
     world.tenant.generate(10, minutes_ago(50), minutes_ago(5));
     let host = world.host().await;
     for _ in 0..2 {
-        assert_eq!(host.fire(FUNCTION).await.failure(), "status 500");
+        host.fire(FUNCTION).await.failure();
     }
     let line = host.wait_for_line(Level::Error, "Insufficient scope").await;
     let remedy = "give it the permission read:logs";
@@ -245,7 +244,7 @@ async fn the_retry_of_a_failed_run_delivers_what_was_left() {
     let host = world.host().await;
     let outcomes = host.fire_and_retry(FUNCTION).await;
     let [failed, retried]: [Outcome; 2] = outcomes.try_into().unwrap();
-    assert_eq!(failed.failure(), "status 500");
+    assert!(failed.failure().contains("refused the signature"));
     assert_eq!(numbers(&retried.report(), ["delivered"]), [10]);
     world.assert_all_landed_once();
 }

@@ -29,6 +29,7 @@ mod same_rows;
 mod sentinel;
 mod settings;
 mod start;
+mod status_line;
 mod storage;
 mod table;
 mod template;

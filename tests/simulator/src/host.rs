@@ -28,11 +28,11 @@ use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use chrono::Utc;
 
 pub use self::answer::Outcome;
 pub use self::app_root::{AppRoot, built};
+pub use self::handler::Received;
 pub use self::http::{Call, KEY, Reply};
 pub use self::process::{Level, Line, State, Transcript};
 
@@ -145,12 +145,8 @@ impl FunctionsHost {
         self.invoke(function, &invocation, &[]).await.into()
     }
 
-    /// Posts as the host does, and answers with what came back: status, content type, body.
-    pub async fn send(
-        &self,
-        function: &str,
-        body: String,
-    ) -> reqwest::Result<(u16, Option<String>, Bytes)> {
+    /// Posts as the host does, and answers with what came back.
+    pub async fn send(&self, function: &str, body: String) -> reqwest::Result<Received> {
         self.handler.send(function, &Invocation::new(body)).await
     }
 

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
+use super::handler::Received;
+
 /// What the host makes of an invocation.
 #[derive(Clone, Debug)]
 pub enum Outcome {
@@ -69,22 +71,27 @@ impl From<Result<Answer, String>> for Outcome {
 }
 
 /// Reads the answer of a function with these output bindings, or says why it is a failure.
-pub(super) fn judge(
-    status: u16,
-    content_type: Option<&str>,
-    body: &[u8],
-    outputs: &[&str],
-) -> Result<Answer, String> {
-    if !(200..300).contains(&status) {
-        return Err(format!("status {status}"));
+pub(super) fn judge(received: &Received, outputs: &[&str]) -> Result<Answer, String> {
+    let Received {
+        status,
+        reason,
+        content_type,
+        body,
+    } = received;
+    if !(200..300).contains(status) {
+        // In the words of the real host, which shows no more than this.
+        return Err(format!(
+            "Response status code does not indicate success: {status} ({reason})."
+        ));
     }
-    if status == 204 || body.is_empty() || body == b"null" {
+    if *status == 204 || body.is_empty() || body == "null" {
         return Err(format!(
             "status {status} with {} bytes: the real host would hang until functionTimeout",
             body.len()
         ));
     }
-    let is_json = content_type.is_some_and(|it| it.split(';').next() == Some("application/json"));
+    let media_type = content_type.as_deref().and_then(|it| it.split(';').next());
+    let is_json = media_type == Some("application/json");
     if !is_json {
         return Err(format!("content type {content_type:?}"));
     }
@@ -133,10 +140,19 @@ mod tests {
 
     const JSON: Option<&str> = Some("application/json");
 
+    fn received(status: u16, content_type: Option<&str>, body: &[u8]) -> Received {
+        Received {
+            status,
+            reason: "Why".into(),
+            content_type: content_type.map(Into::into),
+            body: bytes::Bytes::copy_from_slice(body),
+        }
+    }
+
     #[test]
     fn a_success_needs_json_with_something_in_it() {
         let good = br#"{"outputs":{},"LOGS":["a"],"ReturnValue":[1]}"#;
-        let answer = judge(200, JSON, good, &[]).unwrap();
+        let answer = judge(&received(200, JSON, good), &[]).unwrap();
         assert_eq!(answer.logs, ["a"]);
         assert_eq!(answer.return_value, json!([1]));
         for (status, content_type, body) in [
@@ -152,7 +168,11 @@ mod tests {
             (200, JSON, br#"{"Outputs":{},"Logs":[1]}"#),
             (200, JSON, br#"{"Outputs":{"queue":1}}"#),
         ] {
-            judge(status, content_type, body, &["res"]).unwrap_err();
+            let refused = judge(&received(status, content_type, body), &["res"]).unwrap_err();
+            if status == 500 {
+                let told = "Response status code does not indicate success: 500 (Why).";
+                assert_eq!(refused, told);
+            }
         }
     }
 

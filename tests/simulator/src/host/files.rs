@@ -22,7 +22,11 @@ const LEVELS: [&str; 7] = [
 ];
 /// What tells an operator how the function gets on: the program's lines, those of its answers, and
 /// whether an invocation succeeded.
-const NEEDED: [&str; 3] = ["Host.Function.Console", "Function", "Host.Results"];
+const NEEDED: [&str; 3] = [
+    "Host.Function.Console",
+    "Function.Auth0Poller.User",
+    "Host.Results",
+];
 /// Kinds of telemetry.
 const KINDS: [&str; 6] = [
     "Dependency",
@@ -75,7 +79,10 @@ pub(super) fn check_host(host: &Value) {
         );
     }
     let insights = &logging["applicationInsights"];
-    check_keys(insights, &["samplingSettings"]);
+    check_keys(
+        insights,
+        &["enablePerformanceCountersCollection", "samplingSettings"],
+    );
     let sampling = &insights["samplingSettings"];
     check_keys(sampling, &["isEnabled", "excludedTypes"]);
     assert!(sampling["isEnabled"].is_boolean());

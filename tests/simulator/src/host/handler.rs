@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
+use hyper::ext::ReasonPhrase;
 use reqwest::header::CONTENT_TYPE;
 
 use super::answer::{Answer, judge};
@@ -14,6 +15,19 @@ use crate::server::client;
 /// Bytes of a body that travel at once.
 const PIECE: usize = 16 * 1024;
 const VERSION: &str = "4.1037.0.0";
+
+/// What came back for an invocation.
+#[derive(Clone, Debug, Default)]
+pub struct Received {
+    /// The status.
+    pub status: u16,
+    /// The reason phrase after it.
+    pub reason: String,
+    /// The content type, if there is one.
+    pub content_type: Option<String>,
+    /// The body.
+    pub body: Bytes,
+}
 
 /// A program that answers the host.
 pub(super) struct Handler {
@@ -32,12 +46,8 @@ impl Handler {
         }
     }
 
-    /// Posts an invocation, and answers with what came back: status, content type, body.
-    pub async fn send(
-        &self,
-        function: &str,
-        invocation: &Invocation,
-    ) -> reqwest::Result<(u16, Option<String>, Bytes)> {
+    /// Posts an invocation, and answers with what came back.
+    pub async fn send(&self, function: &str, invocation: &Invocation) -> reqwest::Result<Received> {
         // A stream has no length, so the request is chunked, as the host's are.
         let body = Bytes::from(invocation.body.clone());
         let sent = Arc::new(AtomicUsize::new(0));
@@ -68,7 +78,14 @@ impl Handler {
             .await?;
         let content_type = response.headers().get(CONTENT_TYPE);
         let content_type = content_type.and_then(|it| it.to_str().ok()).map(Into::into);
-        let status = response.status().as_u16();
+        let status = response.status();
+        let phrase = response.extensions().get::<ReasonPhrase>();
+        let reason = match phrase {
+            Some(phrase) => String::from_utf8_lossy(phrase.as_bytes()).into_owned(),
+            None => status.canonical_reason().unwrap_or_default().to_owned(),
+        };
+        let status = status.as_u16();
+        self.transcript.add(&reason);
         let sent = sent.load(Ordering::Relaxed);
         assert_eq!(
             sent,
@@ -77,7 +94,12 @@ impl Handler {
         );
         let body = response.bytes().await?;
         self.transcript.add(&String::from_utf8_lossy(&body));
-        Ok((status, content_type, body))
+        Ok(Received {
+            status,
+            reason,
+            content_type,
+            body,
+        })
     }
 
     /// Posts an invocation of a function with these output bindings, and judges the answer.
@@ -88,9 +110,7 @@ impl Handler {
         outputs: &[&str],
     ) -> Result<Answer, String> {
         match self.send(function, invocation).await {
-            Ok((status, content_type, body)) => {
-                judge(status, content_type.as_deref(), &body, outputs)
-            }
+            Ok(received) => judge(&received, outputs),
             Err(error) => Err(format!("the program did not answer: {error}")),
         }
     }

@@ -1,0 +1,144 @@
+//! The reason phrase of a failed invocation.
+//!
+//! It is all that the host keeps of one: the function's *Invocations* page, the failed request in
+//! Application Insights and every alert on it show what stands in the status line, and throw the
+//! body away.
+
+use hyper::ext::ReasonPhrase;
+
+/// Bytes of a phrase. The host was seen to take 3,000; people read one line.
+const LONGEST: usize = 512;
+const BETWEEN: &str = " | ";
+const CUT: &str = "...";
+
+/// The phrase for what went wrong; `None` where nothing is said.
+pub(super) fn reason(failures: &[String]) -> Option<ReasonPhrase> {
+    let text = phrase(failures);
+    // Printable ASCII is always one.
+    ReasonPhrase::try_from(text.into_bytes())
+        .ok()
+        .filter(|phrase| !phrase.as_bytes().is_empty())
+}
+
+/// Each failure once, with its count, in what room there is for all of them.
+fn phrase(failures: &[String]) -> String {
+    let mut counted: Vec<(String, usize)> = Vec::new();
+    for failure in failures {
+        let text = printable(failure);
+        match counted.iter_mut().find(|(it, _)| *it == text) {
+            Some((_, count)) => *count += 1,
+            None if text.is_empty() => {}
+            None => counted.push((text, 1)),
+        }
+    }
+    let parts: Vec<_> = counted
+        .into_iter()
+        .map(|(text, count)| match count {
+            1 => text,
+            count => format!("{text} ({count} times)"),
+        })
+        .collect();
+    let between = BETWEEN.len() * parts.len().saturating_sub(1);
+    let room = share(&parts, LONGEST.saturating_sub(between));
+    let parts: Vec<_> = parts.iter().map(|part| cut(part, room)).collect();
+    cut(&parts.join(BETWEEN), LONGEST)
+}
+
+/// The largest room for each part with which all of them have no more than `room` together: what a
+/// short one leaves, the longer ones get.
+fn share(parts: &[String], room: usize) -> usize {
+    let mut lengths: Vec<_> = parts.iter().map(String::len).collect();
+    lengths.sort_unstable();
+    let mut left = room;
+    for (index, length) in lengths.iter().enumerate() {
+        let each = left / (lengths.len() - index);
+        if *length > each {
+            return each;
+        }
+        left -= length;
+    }
+    room
+}
+
+/// A text on one line, of printable ASCII.
+fn printable(text: &str) -> String {
+    let words = text.split_whitespace().map(|word| {
+        let letters = word
+            .chars()
+            .map(|it| if it.is_ascii_graphic() { it } else { '?' });
+        letters.collect::<String>()
+    });
+    words.collect::<Vec<_>>().join(" ")
+}
+
+/// The beginning of a text, cut after a word.
+fn cut(text: &str, room: usize) -> String {
+    if text.len() <= room {
+        return text.to_owned();
+    }
+    let beginning = &text[..room.saturating_sub(CUT.len())];
+    let word = beginning.rfind(' ').filter(|at| *at > 0);
+    let end = word.unwrap_or(beginning.len());
+    let beginning = beginning[..end].trim_end_matches([' ', ',', ';', ':', '|']);
+    format!("{beginning}{CUT}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(failures: &[&str]) -> String {
+        let failures: Vec<_> = failures.iter().map(|it| (*it).to_owned()).collect();
+        phrase(&failures)
+    }
+
+    #[test]
+    fn what_is_said_twice_is_told_once_with_its_count() {
+        assert_eq!(of(&["a: x", "b: y"]), "a: x | b: y");
+        assert_eq!(of(&["a", "b", "a", "a"]), "a (3 times) | b");
+        assert_eq!(of(&["", "a", " \n"]), "a");
+        assert!(reason(&[]).is_none());
+        assert!(reason(&[" \r\n".to_owned()]).is_none());
+    }
+
+    #[test]
+    fn a_phrase_is_one_line_of_printable_ascii() {
+        assert_eq!(of(&["a\r\nb\u{1b}[31m\tc\u{0}"]), "a b?[31m c?");
+        assert_eq!(of(&["Zürich “x” 日本"]), "Z?rich ?x? ??");
+        assert_eq!(of(&["100 % {\"a\"} 'b'"]), "100 % {\"a\"} 'b'");
+        let odd: String = (0..=0x2fff).filter_map(char::from_u32).collect();
+        let phrase = reason(&[odd]).unwrap();
+        let is_printable = |it: &u8| (0x20..0x7f).contains(it);
+        assert!(phrase.as_bytes().iter().all(is_printable));
+    }
+
+    #[test]
+    fn a_long_one_is_cut_after_a_word() {
+        let words = "word ".repeat(200);
+        let text = of(&[&words]);
+        // 101 words and the spaces between them.
+        assert_eq!(text.len(), 4 * 101 + 100 + 3);
+        assert!(text.ends_with("word word..."), "{text}");
+        assert_eq!(
+            of(&[&"x".repeat(10_000)]),
+            format!("{}...", "x".repeat(509))
+        );
+        assert_eq!(of(&[&"x".repeat(512)]), "x".repeat(512));
+        assert_eq!(
+            of(&[&format!("{}, {}", "x".repeat(500), "y".repeat(50))]).len(),
+            503
+        );
+    }
+
+    #[test]
+    fn of_several_long_ones_each_has_its_share() {
+        let (a, b) = ("a".repeat(1_000), "b".repeat(1_000));
+        let text = of(&[&a, "short", &b]);
+        // 512 without two separators and the short one, by two.
+        let each = (512 - 6 - 5) / 2;
+        let part = |letter: &str| format!("{}...", letter.repeat(each - 3));
+        assert_eq!(text, format!("{} | short | {}", part("a"), part("b")));
+        let many: Vec<String> = (0..400).map(|n| format!("failure {n}")).collect();
+        assert!(phrase(&many).len() <= 512);
+    }
+}
