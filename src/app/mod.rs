@@ -7,17 +7,19 @@ mod layers;
 mod lazy;
 
 use std::panic::AssertUnwindSafe;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
+use chrono::{DateTime, TimeDelta, Utc};
 use futures_util::FutureExt as _;
 use futures_util::future::join_all;
 use tokio::sync::watch;
+use tracing::warn;
 
 pub(crate) use self::layers::Layers;
 pub use self::layers::setting_names;
 use self::layers::{Built, Problems};
 pub(crate) use self::lazy::LazyApp;
-use crate::auth0::{LogReader, Tenant};
+use crate::auth0::{ForeignDomain, LogReader, Tenant};
 use crate::clock::{self, Clock};
 use crate::destination::{Destination, Filter, Kind};
 use crate::error::BoxError;
@@ -126,6 +128,10 @@ pub(crate) struct App {
     pub storage: Arc<Storage>,
     /// One for each destination.
     pub pipelines: Vec<Pipeline>,
+    /// Why the tenant's domain may be mistyped, if it may.
+    pub doubt: Option<ForeignDomain>,
+    /// When a run told of that.
+    told: Mutex<Option<DateTime<Utc>>>,
     policy: Policy,
     clock: Clock,
     stopping: watch::Receiver<bool>,
@@ -193,6 +199,8 @@ impl App {
         });
         Ok(Self {
             pipelines: pipelines.collect(),
+            doubt: settings.doubt,
+            told: Mutex::default(),
             tenant,
             storage,
             policy,
@@ -205,6 +213,9 @@ impl App {
     /// is fetched once: none of them reads before all have begun, since a run reads its checkpoint
     /// first.
     pub async fn run(&self) -> Vec<Report> {
+        if let Some(doubt) = self.doubt_to_tell() {
+            warn!("{doubt}");
+        }
         // All of them, before the first one reads.
         let begun: Vec<_> = self
             .pipelines
@@ -228,6 +239,18 @@ impl App {
             report
         });
         join_all(runs).await
+    }
+
+    /// What a run has to tell of the domain: the first one of the process, and then one a day.
+    fn doubt_to_tell(&self) -> Option<&ForeignDomain> {
+        let doubt = self.doubt.as_ref()?;
+        let now = (self.clock)();
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_due = told.is_none_or(|told| now - told >= TimeDelta::days(1));
+        is_due.then(|| {
+            *told = Some(now);
+            doubt
+        })
     }
 
     async fn run_one(&self, pipeline: &Pipeline) -> Report {

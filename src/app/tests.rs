@@ -324,3 +324,22 @@ async fn a_panic_ends_the_run_of_one_destination_and_not_that_of_another() {
     // The other has its own trouble: nothing listens there.
     assert!(reports[1].errors[0].contains("127.0.0.1:1"), "{reports:?}");
 }
+
+#[test]
+fn a_domain_that_may_be_mistyped_is_told_of_once_a_day() {
+    let now: DateTime<Utc> = "2026-11-21T08:00:00Z".parse().unwrap();
+    let told = |changes: &[(&str, &str)], hours: &[i64]| -> Vec<bool> {
+        let mut app = app(changes).unwrap();
+        let told = hours.iter().map(|hours| {
+            let now = now + TimeDelta::hours(*hours);
+            app.clock = Arc::new(move || now);
+            app.doubt_to_tell().is_some()
+        });
+        told.collect()
+    };
+    assert_eq!(
+        told(&[("DOMAIN", "acme.auth0.co")], &[0, 1, 23, 24, 25, 48]),
+        [true, false, false, true, false, true]
+    );
+    assert_eq!(told(&[], &[0, 24]), [false, false]);
+}

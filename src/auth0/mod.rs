@@ -19,7 +19,7 @@ use chrono::{DateTime, Utc};
 use futures_util::FutureExt as _;
 use url::Url;
 
-pub(crate) use self::settings::{Domain, SETTINGS, TenantSettings};
+pub(crate) use self::settings::{Domain, ForeignDomain, SETTINGS, TenantSettings};
 pub(crate) use self::token::Credentials;
 
 use self::error::LogsError;

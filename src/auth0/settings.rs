@@ -4,7 +4,7 @@ use secrecy::SecretString;
 use url::Url;
 
 use super::Credentials;
-use crate::net::http::is_secure;
+use crate::net::http::{is_loopback, is_secure};
 use crate::settings::{Reader, values};
 
 /// The settings that are read here.
@@ -41,6 +41,39 @@ pub(crate) struct TenantSettings {
     pub domain: Domain,
     /// `CLIENT_ID`, `CLIENT_SECRET`, `AUDIENCE`
     pub credentials: Credentials,
+    /// Why `DOMAIN` may be mistyped, if it may.
+    pub doubt: Option<ForeignDomain>,
+}
+
+/// A domain that is not one of Auth0's, with nothing to say that it is meant.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+#[error(
+    "{host}, which gets CLIENT_ID and CLIENT_SECRET, is not under auth0.com; correct DOMAIN if it is \
+     mistyped, or set AUDIENCE to https://<the tenant's own domain>/api/v2/ if it is a custom domain"
+)]
+pub(crate) struct ForeignDomain {
+    host: String,
+}
+
+impl ForeignDomain {
+    /// Whether a domain is one. An audience at another host says that it is a custom domain.
+    fn of(domain: &Url, audience: Option<&str>) -> Option<Self> {
+        let host = without_root(domain.host_str().unwrap_or_default());
+        let tenant = host.strip_suffix(".auth0.com").unwrap_or_default();
+        let is_custom = audience.is_some_and(|audience| {
+            let audience = Url::parse(audience).ok();
+            let elsewhere = audience.as_ref().and_then(Url::host_str).map(without_root);
+            elsewhere != Some(host)
+        });
+        (tenant.is_empty() && !is_custom && !is_loopback(domain)).then(|| Self {
+            host: domain.authority().to_owned(),
+        })
+    }
+}
+
+/// A host without the dot that may end it.
+fn without_root(host: &str) -> &str {
+    host.strip_suffix('.').unwrap_or(host)
 }
 
 impl TenantSettings {
@@ -59,10 +92,12 @@ impl TenantSettings {
         );
         let audience = reader.get("AUDIENCE").map(str::to_owned);
         let domain = domain?;
+        let doubt = ForeignDomain::of(&domain.url, audience.as_deref());
         let host = domain.url.host_str().unwrap_or_default();
         let audience = audience.unwrap_or_else(|| format!("https://{host}/api/v2/"));
         Some(Self {
             domain,
+            doubt,
             credentials: Credentials {
                 client_id: client_id?,
                 client_secret: client_secret?,
@@ -88,7 +123,7 @@ fn domain(text: &str) -> Result<Url, String> {
         }
         _ => "is neither a host such as acme.eu.auth0.com nor a URL of one",
     })?;
-    if DASHBOARDS.contains(&url.host_str().unwrap_or_default()) {
+    if DASHBOARDS.contains(&without_root(url.host_str().unwrap_or_default())) {
         return Err(
             "is the address of the Auth0 dashboard; the tenant's is in the application's settings \
              there, under Domain"
@@ -138,6 +173,58 @@ mod tests {
     }
 
     #[test]
+    fn a_domain_that_is_not_one_of_auth0_s_is_doubted() {
+        let doubt = |changes: &[(&str, &str)]| read(changes).unwrap().doubt;
+        for foreign in [
+            "auth0.com.evil.example",
+            "evilauth0.com",
+            "acme.eu.auth0.com.evil.example",
+            "acme.eu-auth0.com",
+            "acme.auth0.co",
+            "acme.auth0com",
+            "acme.auth0.com.co.",
+            // Cyrillic letters.
+            "acme.eu.аuth0.com",
+            "acme.eu.xn--uth0-43d.com",
+            "login.acme.com",
+            "192.0.2.1",
+            "[2001:db8::1]",
+            "evil.example:443",
+            "localhost.evil.example",
+        ] {
+            assert!(doubt(&[("DOMAIN", foreign)]).is_some(), "{foreign}");
+            let own = format!("https://{foreign}/api/v2/");
+            let says_nothing = [("DOMAIN", foreign), ("AUDIENCE", &own)];
+            assert!(doubt(&says_nothing).is_some(), "{foreign}");
+            let custom = [
+                ("DOMAIN", foreign),
+                ("AUDIENCE", "https://acme.eu.auth0.com/api/v2/"),
+            ];
+            assert_eq!(doubt(&custom), None, "{foreign}");
+        }
+        for own in [
+            "acme.auth0.com",
+            "acme.eu.auth0.com",
+            "ACME.EU.Auth0.COM",
+            "https://acme.eu.auth0.com./",
+            "acme.eu.auth0.com:8443",
+            "http://127.0.0.1:8080",
+            "http://localhost:8080",
+            "https://[::1]",
+        ] {
+            assert_eq!(doubt(&[("DOMAIN", own)]), None, "{own}");
+        }
+        assert_eq!(
+            doubt(&[("DOMAIN", "Login.ACME.com:8443")])
+                .unwrap()
+                .to_string(),
+            "login.acme.com:8443, which gets CLIENT_ID and CLIENT_SECRET, is not under auth0.com; \
+             correct DOMAIN if it is mistyped, or set AUDIENCE to https://<the tenant's own \
+             domain>/api/v2/ if it is a custom domain"
+        );
+    }
+
+    #[test]
     fn settings_show_no_secret() {
         assert!(!format!("{:?}", read(&[]).unwrap()).contains("hunter2"));
     }
@@ -177,6 +264,8 @@ mod tests {
                 "https://manage.auth0.com/",
                 "is the address of the Auth0 dashboard",
             ),
+            ("Auth0.com", "is the address of the Auth0 dashboard"),
+            ("auth0.com.", "is the address of the Auth0 dashboard"),
         ] {
             assert!(problem(text).contains(&format!("DOMAIN {fault}")), "{text}");
         }

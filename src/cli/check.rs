@@ -22,6 +22,8 @@ const SCOPES: [&str; 2] = ["read:logs", "read:logs_users"];
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Verdict {
     Works,
+    /// It may be wrong, and the text says why.
+    Doubtful,
     /// It could not be tried, and the text says why.
     NotTried,
     Fails,
@@ -61,11 +63,15 @@ async fn try_all(app: &App, layers: &Layers) -> Vec<Verdict> {
         verdicts.push(verdict);
         let verdict = match verdict {
             Verdict::Works => "ok       ",
+            Verdict::Doubtful => "warning  ",
             Verdict::NotTried => "not tried",
             Verdict::Fails => "FAILED   ",
         };
         show(format_args!("{verdict}  {subject}: {text}"));
     };
+    if let Some(doubt) = &app.doubt {
+        note("DOMAIN", (Verdict::Doubtful, doubt.to_string()));
+    }
     let scope = app.tenant.scope(deadline()).await;
     let mut newest = None;
     let log = match &scope {

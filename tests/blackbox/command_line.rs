@@ -263,6 +263,28 @@ async fn check_recognises_a_website_that_is_no_tenant() {
 }
 
 #[tokio::test]
+async fn a_domain_that_may_be_mistyped_is_warned_of_before_it_gets_the_secret() {
+    let mut world = World::start().await;
+    world.set("DOMAIN", "acme.auth0.com.invalid");
+    world.set("RUN_BUDGET", "15s");
+    let told = "acme.auth0.com.invalid, which gets CLIENT_ID and CLIENT_SECRET, is not under \
+                auth0.com; correct DOMAIN if it is mistyped";
+    world.set("AUDIENCE", "https://acme.eu.auth0.com/api/v2/");
+    let custom = world.command(&["poll"]).await;
+    assert!(
+        !custom.stderr.contains("which gets CLIENT_ID"),
+        "{custom:?}"
+    );
+    world.set("AUDIENCE", "");
+    let poll = world.command(&["poll"]).await;
+    assert!(poll.stderr.contains(told), "{poll:?}");
+    let check = world.command(&["check"]).await;
+    let warned = check.stdout.find(&format!("warning    DOMAIN: {told}"));
+    let tried = check.stdout.find("FAILED     token");
+    assert!(warned.is_some() && warned < tried, "{check:?}");
+}
+
+#[tokio::test]
 async fn check_does_not_claim_to_have_tried_a_key_that_the_workspace_did_not_judge() {
     let world = World::start().await;
     world
