@@ -13,7 +13,8 @@ use crate::record::LogId;
 /// The result of one run for one destination.
 ///
 /// Of a run that caught up, `fetched` is the sum of `delivered`, `skipped`, `before_start`,
-/// `filtered` and `dead_lettered`.
+/// `filtered` and `dead_lettered`, except that a record which is too large for a row is among those
+/// delivered, by what fits, and among those set aside, whole.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub(crate) struct Report {
     /// Where records went, as in the setting `DESTINATIONS`.

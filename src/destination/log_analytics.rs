@@ -16,6 +16,7 @@ use crate::redact::Redaction;
 use crate::settings::{Reader, values};
 use crate::table::Api;
 use crate::table::row::row;
+use crate::table::shortened::shortened;
 
 pub(super) const KIND: Kind = Kind {
     name: "log-analytics",
@@ -99,6 +100,10 @@ impl Destination for LogAnalytics {
 
     fn encode(&self, record: &Record) -> Result<Bytes, BoxError> {
         Ok(row(record.text(), Api::DataCollector, self.redaction)?.into())
+    }
+
+    fn shortened(&self, record: &Record, why: &str) -> Option<Bytes> {
+        shortened(record.text(), Api::DataCollector, self.redaction, why).map(Bytes::from)
     }
 
     fn deliver<'a>(&'a self, rows: &'a [Bytes], deadline: Deadline) -> BoxFuture<'a, Delivery> {

@@ -15,6 +15,7 @@ use crate::redact::Redaction;
 use crate::settings::Reader;
 use crate::table::Api;
 use crate::table::row::row;
+use crate::table::shortened::shortened;
 
 pub(super) const KIND: Kind = Kind {
     name: "logs-ingestion",
@@ -108,6 +109,10 @@ impl Destination for LogsIngestion {
 
     fn encode(&self, record: &Record) -> Result<Bytes, BoxError> {
         Ok(row(record.text(), Api::LogsIngestion, self.redaction)?.into())
+    }
+
+    fn shortened(&self, record: &Record, why: &str) -> Option<Bytes> {
+        shortened(record.text(), Api::LogsIngestion, self.redaction, why).map(Bytes::from)
     }
 
     fn deliver<'a>(&'a self, rows: &'a [Bytes], deadline: Deadline) -> BoxFuture<'a, Delivery> {

@@ -206,6 +206,12 @@ pub(crate) trait Destination: Send + Sync {
     /// will never take this record.
     fn encode(&self, record: &Record) -> Result<Bytes, BoxError>;
 
+    /// What can be delivered, beside the dead letter, of a record that has no such form for this
+    /// reason. The row says that it is not the whole.
+    fn shortened(&self, _record: &Record, _why: &str) -> Option<Bytes> {
+        None
+    }
+
     /// Hands rows over, in order, as one delivery, which may be accepted in part.
     fn deliver<'a>(&'a self, rows: &'a [Bytes], deadline: Deadline) -> BoxFuture<'a, Delivery>;
 

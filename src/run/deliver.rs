@@ -100,9 +100,16 @@ impl<'c, S: Source, A: DeadLetters, L: Ledger> Delivering<'c, S, A, L> {
                 }
                 Err(reason) => {
                     self.flush().await?;
-                    self.keep_dead_letter(&record, &*reason).await?;
-                    self.meet(id);
-                    return Ok(self.settle().await?);
+                    let why = with_causes(&*reason);
+                    let Some(row) = self.course.run.destination.shortened(&record, &why) else {
+                        self.keep_dead_letter(&record, &*reason).await?;
+                        self.meet(id);
+                        return Ok(self.settle().await?);
+                    };
+                    // The whole is set aside first, but the record is handled once its row is: that
+                    // an earlier run came so far says nothing of the row.
+                    self.set_aside(DeadLetter::of(&record, &why)).await?;
+                    self.batch.push(record, row);
                 }
             }
         }
@@ -135,12 +142,10 @@ impl<'c, S: Source, A: DeadLetters, L: Ledger> Delivering<'c, S, A, L> {
         record: &Record,
         reason: &(dyn Error + Send + Sync),
     ) -> Result<(), Stop> {
-        let letter = DeadLetter {
-            log_id: Some(&record.log_id),
-            json: record.text(),
-            reason: &with_causes(reason),
-        };
-        self.set_aside(letter).await?;
+        let why = with_causes(reason);
+        if !self.set_aside(DeadLetter::of(record, &why)).await? {
+            self.course.report(|report| report.skipped += 1);
+        }
         self.ledger.note(record, Handled::SetAside);
         Ok(())
     }
@@ -152,10 +157,14 @@ impl<'c, S: Source, A: DeadLetters, L: Ledger> Delivering<'c, S, A, L> {
             json: std::str::from_utf8(misfit).unwrap_or("null"),
             reason: "it has no log_id",
         };
-        self.set_aside(letter).await
+        if !self.set_aside(letter).await? {
+            self.course.report(|report| report.skipped += 1);
+        }
+        Ok(())
     }
 
-    async fn set_aside(&self, letter: DeadLetter<'_>) -> Result<(), Stop> {
+    /// Keeps a dead letter. Answers with whether it was not there before.
+    async fn set_aside(&self, letter: DeadLetter<'_>) -> Result<bool, Stop> {
         let course = self.course;
         if course.deadline.is_over() {
             return Err(Stop::OutOfTime);
@@ -165,16 +174,9 @@ impl<'c, S: Source, A: DeadLetters, L: Ledger> Delivering<'c, S, A, L> {
         let Kept { place, is_new } = kept.await.map_err(RunError::DeadLetter)?;
         if is_new {
             warn!("a record was set aside in {place}: {}", letter.reason);
+            course.report(|report| report.dead_lettered += 1);
         }
-        course.report(|report| {
-            let count = if is_new {
-                &mut report.dead_lettered
-            } else {
-                &mut report.skipped
-            };
-            *count += 1;
-        });
-        Ok(())
+        Ok(is_new)
     }
 
     /// Delivers the batch, if there is anything in it, and settles all that was met.

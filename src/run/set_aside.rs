@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 
 use crate::error::BoxError;
 use crate::net::retry::Deadline;
-use crate::record::LogId;
+use crate::record::{LogId, Record};
 
 /// What is set aside.
 #[derive(Clone, Copy, Debug)]
@@ -15,6 +15,17 @@ pub(crate) struct DeadLetter<'a> {
     pub json: &'a str,
     /// Why it is set aside.
     pub reason: &'a str,
+}
+
+impl<'a> DeadLetter<'a> {
+    /// A record, for this reason.
+    pub fn of(record: &'a Record, reason: &'a str) -> Self {
+        Self {
+            log_id: Some(&record.log_id),
+            json: record.text(),
+            reason,
+        }
+    }
 }
 
 /// Where a dead letter is.

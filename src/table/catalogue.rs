@@ -8,6 +8,10 @@ use super::Api;
 /// alphabet.
 const LONGEST_DECLARED: usize = 45;
 
+/// The column of a row that lacks a part of its record: why it does. No path leads to it, so that no
+/// record can fill it.
+pub const SHORTENED: &str = "Shortened";
+
 /// What a column holds.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Type {
@@ -104,6 +108,12 @@ impl Node {
         !self.children.is_empty()
     }
 
+    /// What is directly below this node, by name.
+    #[cfg(test)]
+    pub(crate) fn names(&self) -> impl Iterator<Item = (&'static str, &Node)> {
+        self.children.iter().map(|(name, node)| (*name, node))
+    }
+
     fn insert(&mut self, path: &[&'static str], column: usize) {
         let Some((name, path)) = path.split_first() else {
             self.column = Some(column);
@@ -161,7 +171,8 @@ pub fn custom_columns(api: Api) -> impl Iterator<Item = (String, Type)> {
     let columns = columns.filter(move |column| column.name_for(api).is_some());
     let columns = columns.map(|column| (column.full_name.clone(), column.kind));
     let parts = (0..api.parts()).map(|number| (additional_fields_column(number), Type::String));
-    columns.chain(parts)
+    let shortened = SHORTENED.to_owned() + Type::String.suffix();
+    columns.chain(parts).chain([(shortened, Type::String)])
 }
 
 /// Lines that are no column are left out; a test sees to it that there are none but comments.
@@ -262,6 +273,7 @@ mod tests {
             "AdditionalFields_s",
             "AdditionalFields_2_s",
             "AdditionalFields_128_s",
+            "Shortened_s",
         ] {
             assert!(columns.contains(name), "{name}");
         }
@@ -275,7 +287,8 @@ mod tests {
         assert!(!declared.contains("details_response_body_providers_recaptcha_v2_s"));
         assert!(declared.contains("AdditionalFields_16_s"));
         assert!(!declared.contains("AdditionalFields_17_s"));
-        // Neither the 31 long ones nor `_id_s`.
-        assert_eq!(declared.len(), 243 - 31 - 1 + 16);
+        assert!(declared.contains("Shortened_s"));
+        // Neither the 31 long ones nor `_id_s`; the parts, and the mark of a shortened row.
+        assert_eq!(declared.len(), 243 - 31 - 1 + 16 + 1);
     }
 }

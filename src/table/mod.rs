@@ -2,11 +2,13 @@
 //!
 //! The service makes a column of whatever it is sent, up to 500, and then drops rows although it answers 200.
 //! So the set of columns is fixed here, by [`catalogue`]; and [`row`] puts what has no column of
-//! its own, or does not fit the one it has, into `AdditionalFields`, with its structure.
+//! its own, or does not fit the one it has, into `AdditionalFields`, with its structure. Of a record
+//! that is too large even so, [`shortened`] makes a row that says so.
 
 pub mod catalogue;
 pub mod row;
 pub mod schema;
+pub mod shortened;
 
 /// The two ways into the table, which take rows in slightly different forms.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

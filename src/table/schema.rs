@@ -92,6 +92,7 @@ mod tests {
             ("details_response_statusCode_d", "real", "real"),
             ("details_request_auth_credentials_jti_g", "string", "guid"),
             ("AdditionalFields_16_s", "string", "string"),
+            ("Shortened_s", "string", "string"),
         ] {
             assert_eq!(kind_in(&stream, name), Some(sent), "{name}");
             assert_eq!(kind_in(&table, name), Some(kept), "{name}");

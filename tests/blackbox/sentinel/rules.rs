@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use auth0_poller::redact::Redaction;
 use auth0_poller::table::Api;
 use auth0_poller::table::row::row;
+use auth0_poller::table::shortened::shortened;
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value, json};
 use simulator::workspace::Table;
@@ -306,6 +307,40 @@ fn scenario(rule: &str) -> Scenario {
                     "/api/v2/log-streams/lst_1",
                     json!(null),
                 )),
+            ],
+        ),
+        "record-too-large" => (
+            3,
+            vec![
+                // What is delivered where even the program could not read it.
+                json!({"date": "2026-11-21T11:39:00.000Z", "type": "sapi", "description":
+                    "auth0-poller could not read this record, which is larger than 67108864 bytes: its other \
+                     fields are not here"}),
+                call(
+                    "11:40:00",
+                    "post",
+                    "/api/v2/client-grants",
+                    json!({"filler": "x".repeat(4_200_000)}),
+                ),
+                event(
+                    "11:41:00",
+                    "f",
+                    json!({"description": "x".repeat(4_200_000)}),
+                ),
+            ],
+            vec![
+                call(
+                    "11:40:00",
+                    "post",
+                    "/api/v2/client-grants",
+                    json!({"filler": "x".repeat(500_000)}),
+                ),
+                // No record can say it of itself.
+                event(
+                    "11:41:00",
+                    "f",
+                    json!({"Shortened": "its row takes 1 byte", "Shortened_s": "its row takes 1 byte"}),
+                ),
             ],
         ),
         "management-api-grant" => (
@@ -606,17 +641,30 @@ fn scenario(rule: &str) -> Scenario {
     }
 }
 
+/// The row that is delivered of a record.
+fn row_of(record: &str) -> String {
+    row(record, Api::DataCollector, Redaction::On).unwrap_or_else(|why| {
+        let why = why.to_string();
+        shortened(record, Api::DataCollector, Redaction::On, &why).unwrap()
+    })
+}
+
 /// A rule's results over records, each with the time at which it arrives.
 fn results_by_arrival(rule: &Path, records: &[(Value, &str)]) -> Vec<Map<String, Value>> {
+    over(records).result_of(rule, NOW)
+}
+
+/// Queries over records, each with the time at which it arrives.
+fn over(records: &[(Value, &str)]) -> Kql {
     let mut table = Table::default();
     for (n, (record, arrival)) in records.iter().enumerate() {
         let mut record = record.clone();
         record["log_id"] = json!(format!("900{n:053}"));
-        let row = row(&record.to_string(), Api::DataCollector, Redaction::On).unwrap();
+        let row = row_of(&record.to_string());
         let arrival: DateTime<Utc> = arrival.parse().unwrap();
         table.store(serde_json::from_str(&row).unwrap(), Some("date"), arrival);
     }
-    Kql::over(&table).result_of(rule, NOW)
+    Kql::over(&table)
 }
 
 /// A rule's results over records that arrive when they happen.
@@ -786,6 +834,36 @@ fn an_administrator_is_named_where_the_record_tells() {
             "somebody"
         ]
     );
+}
+
+#[test]
+fn no_caller_hides_a_call_by_its_size() {
+    let large = || "x".repeat(4_200_000);
+    let members = (0..200_000).map(|n| (format!("member{n}"), json!(n)));
+    let deep = (0..60).fold(json!(large()), |inner, _| json!([inner]));
+    // What a body is filled with.
+    let fillers = [
+        json!({"a": "\"".repeat(2_100_000)}),
+        json!({large(): 1}),
+        Value::Object(members.collect()),
+        json!({"a": deep}),
+        json!({"name": large()}),
+    ];
+    let grants = fillers.map(|filler| {
+        let mut body = json!({"client_id": "evil", "audience": "https://acme.eu.auth0.com/api/v2/",
+            "scope": ["create:users"]});
+        merge(&mut body, filler);
+        let grant = call("11:20:00", "post", "/api/v2/client-grants", body);
+        (grant, "2026-11-21T11:20:00Z")
+    });
+    let kql = over(&grants);
+    for name in ["management-api-grant", "record-too-large"] {
+        let found = kql.result_of(&rule(name), NOW);
+        assert_eq!(found.len(), grants.len(), "{name}");
+        for row in found {
+            assert_eq!(row["AlertSeverity"], "High", "{name}");
+        }
+    }
 }
 
 #[test]

@@ -1,0 +1,270 @@
+//! A row of a record that is too large for one: every column that fits, the rest shortened, and in a
+//! column of its own the reason.
+//!
+//! Whoever signs in or calls the API chooses much of what a record holds. If what is too large had no
+//! row, no rule would see it. So nothing that is too large, too many or too deep takes the place of
+//! anything else: each value is shortened by itself, and what has a column is no part of the count.
+//!
+//! A record is masked before it is shortened, since a secret that was cut may not look like one.
+
+use std::borrow::Cow;
+
+use super::Api;
+use super::catalogue::{Node, SHORTENED, Type, catalogue};
+use super::row::row;
+use crate::json::{self, Scanner, Token};
+use crate::redact::Redaction;
+
+/// What stands where something was left out. No name in the catalogue ends so.
+const CUT: char = '…';
+/// Levels that are kept of a value without a column. KQL's `parse_json` takes several times that.
+const DEEPEST: usize = 16;
+
+/// How much is kept.
+#[derive(Clone, Copy)]
+struct Measure {
+    /// Bytes of a text that may have a column.
+    column: usize,
+    /// Bytes of another text, and of a name.
+    text: usize,
+    /// Bytes of a value without a column, its last text not counted.
+    value: usize,
+    /// Members of an object that have no column, and elements of a list.
+    members: usize,
+}
+
+/// From the largest to one that always fits: the tests have a record that fills everything.
+const MEASURES: [Measure; 4] = [
+    Measure {
+        column: usize::MAX,
+        text: 8_000,
+        value: 16_000,
+        members: 256,
+    },
+    Measure {
+        column: 8_000,
+        text: 2_000,
+        value: 4_000,
+        members: 64,
+    },
+    Measure {
+        column: 1_000,
+        text: 250,
+        value: 500,
+        members: 16,
+    },
+    Measure {
+        column: 250,
+        text: 60,
+        value: 100,
+        members: 4,
+    },
+];
+
+/// Makes a row of the JSON text of a record that [has none](row()), and says in it why.
+///
+/// `None` would mean that even so there is none.
+#[must_use]
+pub fn shortened(record: &str, api: Api, redaction: Redaction, why: &str) -> Option<String> {
+    let whole = redaction.line(record);
+    let mut marker = String::from("{");
+    let name = match api {
+        Api::DataCollector => SHORTENED.to_owned(),
+        Api::LogsIngestion => format!("{SHORTENED}{}", Type::String.suffix()),
+    };
+    json::write(&mut marker, Token::Key(&name));
+    json::write(&mut marker, Token::Text(&json::escape(why)));
+    MEASURES.into_iter().find_map(|measure| {
+        let measure = Measure {
+            column: measure.column.min(api.longest_field()),
+            ..measure
+        };
+        let row = row(&record_within(&whole, measure), api, Redaction::Off).ok()?;
+        let row = match row.strip_prefix('{') {
+            Some("}") | None => format!("{marker}}}"),
+            Some(columns) => format!("{marker},{columns}"),
+        };
+        (row.len() <= api.longest_row()).then_some(row)
+    })
+}
+
+/// A record, shortened.
+fn record_within(record: &str, measure: Measure) -> String {
+    let mut shortening = Shortening {
+        tokens: Scanner::new(record),
+        out: String::new(),
+        measure,
+    };
+    // The record's own brace.
+    shortening.tokens.next();
+    shortening.object(&catalogue().root);
+    shortening.out
+}
+
+struct Shortening<'a> {
+    tokens: Scanner<'a>,
+    out: String,
+    measure: Measure,
+}
+
+impl<'a> Shortening<'a> {
+    /// Writes an object, whose brace was read, that columns are made of.
+    fn object(&mut self, node: &'static Node) {
+        json::write(&mut self.out, Token::BeginObject);
+        // A second member of that name has no column.
+        let mut seen: Vec<&Node> = Vec::new();
+        let mut members = 0;
+        while let Some(Token::Key(key)) = self.tokens.next() {
+            let Some(value) = self.tokens.next() else {
+                break;
+            };
+            let child = json::unescape(key).and_then(|name| node.child(&name));
+            let child = child.filter(|child| !seen.iter().any(|it| std::ptr::eq(*it, *child)));
+            let Some(child) = child else {
+                members += 1;
+                if members <= self.measure.members {
+                    self.key(key);
+                    self.value(value);
+                } else {
+                    self.skip(value);
+                }
+                continue;
+            };
+            seen.push(child);
+            json::write(&mut self.out, Token::Key(key));
+            match value {
+                Token::BeginObject if child.is_inner() => self.object(child),
+                Token::Text(text) => self.text(text, self.measure.column),
+                value => self.value(value),
+            }
+        }
+        json::write(&mut self.out, Token::EndObject);
+    }
+
+    /// Writes a value that has no column, or is a list, so far as it fits.
+    fn value(&mut self, first: Token<'a>) {
+        let longest = self.out.len() + self.measure.value;
+        // Of each object or list that is open, how many members it has.
+        let mut levels: Vec<usize> = Vec::new();
+        let mut token = first;
+        loop {
+            match token {
+                Token::EndObject | Token::EndArray => {
+                    json::write(&mut self.out, token);
+                    levels.pop();
+                }
+                Token::Key(key) => {
+                    // What a key leads to is counted, and the key with it.
+                    let Some(value) = self.tokens.next() else {
+                        return;
+                    };
+                    if self.has_room(longest, &mut levels) {
+                        self.key(key);
+                        self.begin(value, &mut levels);
+                    } else {
+                        self.skip(value);
+                    }
+                }
+                element if levels.is_empty() || self.has_room(longest, &mut levels) => {
+                    self.begin(element, &mut levels);
+                }
+                element => self.skip(element),
+            }
+            if levels.is_empty() {
+                return;
+            }
+            match self.tokens.next() {
+                Some(next) => token = next,
+                None => return,
+            }
+        }
+    }
+
+    /// Whether another member goes into the innermost object or list.
+    fn has_room(&self, longest: usize, levels: &mut [usize]) -> bool {
+        let is_shallow = levels.len() <= DEEPEST;
+        let Some(members) = levels.last_mut() else {
+            return true;
+        };
+        *members += 1;
+        is_shallow && *members <= self.measure.members && self.out.len() < longest
+    }
+
+    /// Writes a value, or the beginning of one.
+    fn begin(&mut self, value: Token<'a>, levels: &mut Vec<usize>) {
+        match value {
+            Token::Text(text) => self.text(text, self.measure.text),
+            Token::Number(number) if number.len() > self.measure.text => {
+                json::write(&mut self.out, Token::Null);
+            }
+            value => json::write(&mut self.out, value),
+        }
+        if matches!(value, Token::BeginObject | Token::BeginArray) {
+            levels.push(0);
+        }
+    }
+
+    fn key(&mut self, key: &str) {
+        let key = cut(key, self.measure.text);
+        json::write(&mut self.out, Token::Key(&key));
+    }
+
+    fn text(&mut self, text: &str, longest: usize) {
+        let text = cut(text, longest);
+        json::write(&mut self.out, Token::Text(&text));
+    }
+
+    /// Steps over the rest of a value.
+    fn skip(&mut self, first: Token<'a>) {
+        let mut depth = 0_usize;
+        let mut token = Some(first);
+        while let Some(it) = token {
+            match it {
+                Token::BeginObject | Token::BeginArray => depth += 1,
+                Token::EndObject | Token::EndArray => depth = depth.saturating_sub(1),
+                _ => {}
+            }
+            if depth == 0 {
+                return;
+            }
+            token = self.tokens.next();
+        }
+    }
+}
+
+/// The beginning of a text, as it stands in JSON, that is longer than so many bytes. No escape is
+/// cut in two, nor the two that make one character.
+fn cut(text: &str, longest: usize) -> Cow<'_, str> {
+    if text.len() <= longest {
+        return text.into();
+    }
+    let longest = longest - CUT.len_utf8();
+    let mut end = 0;
+    loop {
+        let ahead = text.get(end..).unwrap_or_default();
+        let length = match ahead.as_bytes() {
+            [
+                b'\\',
+                b'u',
+                b'd' | b'D',
+                b'8'..=b'9' | b'a'..=b'b' | b'A'..=b'B',
+                _,
+                _,
+                b'\\',
+                b'u',
+                ..,
+            ] => 12,
+            [b'\\', b'u', ..] => 6,
+            [b'\\', ..] => 2,
+            _ => ahead.chars().next().map_or(longest + 1, char::len_utf8),
+        };
+        if end + length > longest {
+            let kept = &text[..text.floor_char_boundary(end)];
+            return format!("{kept}{CUT}").into();
+        }
+        end += length;
+    }
+}
+
+#[cfg(test)]
+mod tests;
