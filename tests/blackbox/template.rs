@@ -25,6 +25,9 @@ mod validators;
 pub use settings::app_settings;
 
 const STORAGE: &str = "Microsoft.Storage/storageAccounts";
+const BLOBS: &str = "Microsoft.Storage/storageAccounts/blobServices";
+const LIFE: &str = "Microsoft.Storage/storageAccounts/managementPolicies";
+const DIAGNOSTICS: &str = "Microsoft.Insights/diagnosticSettings";
 const CONTAINER: &str = "Microsoft.Storage/storageAccounts/blobServices/containers";
 const VAULT: &str = "Microsoft.KeyVault/vaults";
 const SECRET: &str = "Microsoft.KeyVault/vaults/secrets";
@@ -42,6 +45,8 @@ const DEPLOYMENT: &str = "Microsoft.Resources/deployments";
 
 const SECRETS: [&str; 2] = ["AzureSentinelSharedKey", "ClientSecret"];
 
+const PACKAGE_URI: &str = "https://example.com/auth0-poller.zip?sig=c2lnbmF0dXJl";
+
 /// Answers for both destinations.
 fn answers() -> Map<String, Value> {
     let answers = json!({
@@ -53,6 +58,7 @@ fn answers() -> Map<String, Value> {
         "AzureSentinelSharedKey": "d29ya3NwYWNlJ3Mga2V5",
         "WorkspaceResourceId": WORKSPACE,
         "StartFrom": "7d",
+        "PackageUri": PACKAGE_URI,
     });
     answers.as_object().unwrap().clone()
 }
@@ -113,6 +119,34 @@ fn name(resource: &Resource) -> &str {
     resource.body["name"].as_str().unwrap()
 }
 
+impl Deployed {
+    /// The storage account of checkpoints, dead letters and the host's state.
+    fn state(&self) -> &Resource {
+        self.account(false)
+    }
+
+    /// The storage account of the package.
+    fn package(&self) -> &Resource {
+        self.account(true)
+    }
+
+    fn account(&self, is_of_package: bool) -> &Resource {
+        let accounts = self.all(STORAGE);
+        assert_eq!(accounts.len(), 2);
+        let is_it = |it: &&&Resource| name(it).starts_with("auth0pkg") == is_of_package;
+        accounts.iter().find(is_it).unwrap()
+    }
+
+    /// The only container of an account.
+    fn container_of(&self, account: &Resource) -> &Resource {
+        let containers = self.all(CONTAINER).into_iter();
+        let mut containers = containers.filter(|it| it.id.starts_with(&format!("{}/", account.id)));
+        let first = containers.next().unwrap();
+        assert_eq!(containers.count(), 0);
+        first
+    }
+}
+
 #[test]
 fn both_files_are_json_without_comments_and_without_a_name_that_comes_twice() {
     template();
@@ -141,6 +175,7 @@ fn every_parameter_is_described_and_those_asked_for_are_there() {
         "WorkspaceResourceId",
         "StartFrom",
         "PackageUri",
+        "DiagnosticLogs",
     ] {
         assert!(parameters.contains_key(name), "{name}");
     }
@@ -164,6 +199,7 @@ fn no_answer_is_taken_that_cannot_be_meant() {
         ("WorkspaceResourceId", json!("")),
         ("StartFrom", json!("")),
         ("DeployTable", json!("yes")),
+        ("DiagnosticLogs", json!("yes")),
     ] {
         let result = deployed_of(&template(), &Azure::default(), &[(name, bad.clone())]);
         let error = result
@@ -179,12 +215,18 @@ fn names_are_unique_and_not_too_long() {
     let names_of = |azure: &Azure, function: &str| {
         let deployed = deployed_of(&template(), azure, &[("FunctionName", json!(function))]);
         let deployed = deployed.unwrap();
-        [STORAGE, VAULT, SITE, PLAN, COMPONENT, RULE].map(|it| name(deployed.one(it)).to_owned())
+        let others = [VAULT, SITE, PLAN, COMPONENT, RULE].map(|it| deployed.one(it));
+        let accounts = [deployed.state(), deployed.package()];
+        let all = accounts.iter().chain(&others);
+        let all: Vec<_> = all.map(|it| name(it).to_owned()).collect();
+        <[String; 7]>::try_from(all).unwrap()
     };
     let names = names_of(&Azure::default(), longest);
-    let [storage, vault, site, plan, component, rule] = &names;
+    let [state, package, vault, site, plan, component, rule] = &names;
     let is_valid = |name: &str, pattern: &str| Regex::new(pattern).unwrap().is_match(name);
-    assert!(is_valid(storage, "^[a-z0-9]{3,24}$"), "{storage}");
+    for storage in [state, package] {
+        assert!(is_valid(storage, "^[a-z0-9]{3,24}$"), "{storage}");
+    }
     assert!(
         is_valid(vault, "^[a-z](-?[a-z0-9]){2,23}$") && vault.len() <= 24,
         "{vault}"
@@ -215,8 +257,12 @@ fn secrets_go_into_the_key_vault_and_nowhere_else() {
     let parameters = template["parameters"].as_object().unwrap();
     let secure = parameters.iter().filter(|(_, it)| is_secure(it));
     let secure: Vec<_> = secure.map(|(name, _)| name.as_str()).collect();
-    assert_eq!(secure, SECRETS);
-    for name in SECRETS {
+    // The history of deployments shows the values of all others.
+    assert_eq!(
+        secure,
+        ["AzureSentinelSharedKey", "ClientSecret", "PackageUri"]
+    );
+    for name in secure {
         assert_eq!(parameters[name].get("defaultValue"), None);
     }
 
@@ -265,7 +311,7 @@ fn no_key_is_asked_for_and_the_outputs_are_names() {
             "functionAppName": name_of(SITE),
             "functionAppPrincipalId": "44444444-4444-4444-4444-444444444444",
             "keyVaultName": name_of(VAULT),
-            "storageAccountName": name_of(STORAGE),
+            "storageAccountName": name(deployed.state()),
         })
     );
 }
@@ -273,13 +319,15 @@ fn no_key_is_asked_for_and_the_outputs_are_names() {
 #[test]
 fn storage_and_key_vault_are_closed_to_all_but_identities() {
     let deployed = deployed(&[]);
-    let storage = &deployed.one(STORAGE).body["properties"];
-    assert_eq!(storage["allowSharedKeyAccess"], false);
-    assert_eq!(storage["allowBlobPublicAccess"], false);
-    assert_eq!(storage["minimumTlsVersion"], "TLS1_2");
-    assert_eq!(storage["supportsHttpsTrafficOnly"], true);
-    let container = deployed.one(CONTAINER);
-    assert_eq!(container.body["properties"]["publicAccess"], "None");
+    for account in [deployed.state(), deployed.package()] {
+        let storage = &account.body["properties"];
+        assert_eq!(storage["allowSharedKeyAccess"], false);
+        assert_eq!(storage["allowBlobPublicAccess"], false);
+        assert_eq!(storage["minimumTlsVersion"], "TLS1_2");
+        assert_eq!(storage["supportsHttpsTrafficOnly"], true);
+        let container = deployed.container_of(account);
+        assert_eq!(container.body["properties"]["publicAccess"], "None");
+    }
 
     let vault = &deployed.one(VAULT).body["properties"];
     assert_eq!(vault["tenantId"], TENANT);
@@ -307,24 +355,108 @@ fn rights(deployed: &Deployed) -> BTreeSet<(&str, &str, &str)> {
 }
 
 #[test]
-fn the_app_may_use_its_storage_read_its_secrets_and_publish_to_its_rule_and_no_more() {
-    const ROLES: [(&str, &str); 3] = [
-        // Storage Blob Data Owner, Key Vault Secrets User, Monitoring Metrics Publisher.
-        (STORAGE, "b7e6dc6d-f1e8-4753-8033-0f276bb0955b"),
-        (VAULT, "4633458b-17de-408a-b874-0445c86b69e6"),
-        (RULE, "3913510d-42f4-4e42-8a64-420c390055eb"),
-    ];
-    for (destinations, count) in [
-        ("log-analytics", 2),
-        ("logs-ingestion", 3),
-        ("log-analytics,logs-ingestion", 3),
+fn the_app_may_use_its_storage_read_its_secrets_and_publish_and_no_more() {
+    const BLOB_DATA_OWNER: &str = "b7e6dc6d-f1e8-4753-8033-0f276bb0955b";
+    const BLOB_DATA_CONTRIBUTOR: &str = "ba92f5b4-2d11-453d-a403-e96b0029c9fe";
+    const SECRETS_USER: &str = "4633458b-17de-408a-b874-0445c86b69e6";
+    const METRICS_PUBLISHER: &str = "3913510d-42f4-4e42-8a64-420c390055eb";
+    for (destinations, uses_rule) in [
+        ("log-analytics", false),
+        ("logs-ingestion", true),
+        ("log-analytics,logs-ingestion", true),
     ] {
         let deployed = deployed(&[("Destinations", json!(destinations))]);
         let principal = Azure::default().principal;
-        let expected = ROLES[..count].iter();
-        let expected = expected.map(|(kind, role)| (principal, *role, &*deployed.one(kind).id));
-        assert_eq!(rights(&deployed), expected.collect(), "{destinations}");
+        let mut expected = BTreeSet::from([
+            // The host wants the whole account of its state.
+            (principal, BLOB_DATA_OWNER, &*deployed.state().id),
+            // The platform puts the package there as the app.
+            (
+                principal,
+                BLOB_DATA_CONTRIBUTOR,
+                &*deployed.container_of(deployed.package()).id,
+            ),
+            (principal, SECRETS_USER, &deployed.one(VAULT).id),
+            (principal, METRICS_PUBLISHER, &deployed.one(COMPONENT).id),
+        ]);
+        if uses_rule {
+            expected.insert((principal, METRICS_PUBLISHER, &deployed.one(RULE).id));
+        }
+        assert_eq!(rights(&deployed), expected, "{destinations}");
     }
+}
+
+/// A right to checkpoints and dead letters is none to replace the program.
+#[test]
+fn the_package_lies_where_nothing_else_does() {
+    let deployed = deployed(&[]);
+    let (state, package) = (deployed.state(), deployed.package());
+    let settings = &deployed.one(SETTINGS).body["properties"];
+    let host = settings["AzureWebJobsStorage__blobServiceUri"].as_str();
+    assert_eq!(host, Some("https://auth0abc.blob.core.windows.net/"));
+    let site = &deployed.one(SITE).body["properties"]["functionAppConfig"];
+    let from = site["deployment"]["storage"]["value"].as_str();
+    assert_eq!(
+        from,
+        Some("https://auth0pkgabc.blob.core.windows.net/package")
+    );
+    assert!(deployed.container_of(package).id.ends_with("/package"));
+    // The one of checkpoints is there for a role to be given on it, and no wider.
+    assert!(deployed.container_of(state).id.ends_with("/auth0-poller"));
+    // Another deployment under the same name finds its checkpoints where they were.
+    let unique = name(state).strip_prefix("auth0").unwrap();
+    assert_eq!(name(package), format!("auth0pkg{unique}"));
+    assert!(name(deployed.one(VAULT)).ends_with(unique));
+}
+
+#[test]
+fn what_is_overwritten_or_deleted_can_be_had_again_for_a_week() {
+    let deployed = deployed(&[]);
+    for account in [deployed.state(), deployed.package()] {
+        let within = |kind| {
+            let found = deployed.all(kind).into_iter();
+            let mut found = found.filter(|it| it.id.starts_with(&format!("{}/", account.id)));
+            &found.next().unwrap().body["properties"]
+        };
+        let blobs = within(BLOBS);
+        assert_eq!(blobs["isVersioningEnabled"], true);
+        for policy in ["deleteRetentionPolicy", "containerDeleteRetentionPolicy"] {
+            assert_eq!(blobs[policy], json!({"enabled": true, "days": 7}));
+        }
+        // What goes is versions. The host's blobs stay whatever their age.
+        let rules = &within(LIFE)["policy"]["rules"];
+        assert_eq!(rules.as_array().unwrap().len(), 1);
+        assert_eq!(
+            rules[0]["definition"]["actions"],
+            json!({"version": {"delete": {"daysAfterCreationGreaterThan": 7}}})
+        );
+    }
+}
+
+#[test]
+fn who_uses_storage_and_key_vault_is_logged_if_wanted() {
+    assert_eq!(deployed(&[]).all(DIAGNOSTICS).len(), 0);
+    let deployed = deployed(&[("DiagnosticLogs", json!(true))]);
+    let mut logged = BTreeSet::new();
+    for setting in deployed.all(DIAGNOSTICS) {
+        let (of, _) = setting
+            .id
+            .split_once("/providers/Microsoft.Insights/")
+            .unwrap();
+        let properties = &setting.body["properties"];
+        assert_eq!(properties["workspaceId"], WORKSPACE);
+        for log in properties["logs"].as_array().unwrap() {
+            assert_eq!(log["enabled"], true);
+            logged.insert((of.to_owned(), log["category"].as_str().unwrap()));
+        }
+    }
+    let mut expected = BTreeSet::from([(deployed.one(VAULT).id.clone(), "AuditEvent")]);
+    for account in [deployed.state(), deployed.package()] {
+        for category in ["StorageRead", "StorageWrite", "StorageDelete"] {
+            expected.insert((format!("{}/blobServices/default", account.id), category));
+        }
+    }
+    assert_eq!(logged, expected);
 }
 
 #[test]
@@ -368,12 +500,11 @@ fn the_function_app_is_one_of_flex_consumption() {
         config["runtime"],
         json!({"name": "custom", "version": "1.0"})
     );
-    let container = name(deployed.one(CONTAINER)).rsplit_once('/').unwrap().1;
     assert_eq!(
         config["deployment"]["storage"],
         json!({
             "type": "blobContainer",
-            "value": format!("https://auth0abc.blob.core.windows.net/{container}"),
+            "value": "https://auth0pkgabc.blob.core.windows.net/package",
             "authentication": {"type": "SystemAssignedIdentity"},
         })
     );
@@ -395,19 +526,19 @@ fn the_function_app_is_one_of_flex_consumption() {
 
 #[test]
 fn the_package_is_fetched_from_where_the_answer_says_if_anywhere() {
-    let uri = "https://example.com/auth0-poller.zip";
-    let with_package = deployed(&[("PackageUri", json!(uri))]);
+    let with_package = deployed(&[]);
     let package = with_package.one(PACKAGE);
     assert_eq!(name(package).rsplit_once('/').unwrap().1, "onedeploy");
     assert_eq!(
         package.body["properties"],
-        json!({"packageUri": uri, "remoteBuild": false})
+        json!({"packageUri": PACKAGE_URI, "remoteBuild": false})
     );
-    let default = deployed(&[]).one(PACKAGE).body["properties"]["packageUri"].clone();
-    assert_eq!(
-        default,
-        "https://github.com/auth0-poller/auth0-poller/releases/latest/download/auth0-poller.zip"
-    );
+    // The address may hold a signature, and stands nowhere else.
+    let elsewhere = with_package.resources.iter();
+    let mut elsewhere = elsewhere.filter(|it| it.kind != PACKAGE);
+    assert!(elsewhere.all(|it| !it.body.to_string().contains(PACKAGE_URI)));
+    let outputs = json!(with_package.outputs).to_string();
+    assert!(!outputs.contains(PACKAGE_URI));
     assert_eq!(deployed(&[("PackageUri", json!(""))]).all(PACKAGE).len(), 0);
 }
 
@@ -416,6 +547,23 @@ fn the_function_s_log_goes_to_the_workspace() {
     let deployed = deployed(&[]);
     let component = &deployed.one(COMPONENT).body["properties"];
     assert_eq!(component["WorkspaceResourceId"], WORKSPACE);
+}
+
+#[test]
+fn only_the_app_writes_its_log_and_its_reports_are_all_there() {
+    let deployed = deployed(&[]);
+    let component = &deployed.one(COMPONENT).body["properties"];
+    assert_eq!(component["DisableLocalAuth"], true);
+    let settings = &deployed.one(SETTINGS).body["properties"];
+    assert_eq!(
+        settings["APPLICATIONINSIGHTS_AUTHENTICATION_STRING"],
+        "Authorization=AAD"
+    );
+    // A line of the log is a trace, and reports are lines.
+    let host = parsed("host.json");
+    let sampling = &host["logging"]["applicationInsights"]["samplingSettings"];
+    let excluded = sampling["excludedTypes"].as_str().unwrap().split(';');
+    assert!(excluded.into_iter().any(|it| it == "Trace"), "{sampling}");
 }
 
 #[test]
@@ -451,7 +599,7 @@ fn things_are_there_before_they_are_needed() {
     // The identity, then its rights, then the settings that are read with them, then the program.
     // What asks for the state of another waits for it, or nothing would have been deployed.
     for (first, second) in [
-        (one(CONTAINER, ""), one(SITE, "")),
+        (one(CONTAINER, "/package"), one(SITE, "")),
         (one(SECRET, "/ClientSecret"), one(SETTINGS, "")),
         (one(SECRET, "/AzureSentinelSharedKey"), one(SETTINGS, "")),
         (roles, one(SETTINGS, "")),

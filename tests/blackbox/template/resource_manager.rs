@@ -19,7 +19,7 @@ pub struct Azure {
     pub cloud: &'static str,
     /// The resource group that is deployed to, in its subscription.
     pub group: (&'static str, &'static str),
-    /// The blob service of the storage account.
+    /// The blob service of the storage account of the app's state.
     pub blob: String,
     /// The Function App's identity.
     pub principal: &'static str,
@@ -176,7 +176,13 @@ impl View<'_> {
         let body = &resource.body;
         let properties = match &*resource.kind {
             "Microsoft.Storage/storageAccounts" => {
-                json!({"primaryEndpoints": {"blob": azure.blob}})
+                let name = body["name"].as_str().unwrap_or_default();
+                let blob = if name.starts_with("auth0pkg") {
+                    "https://auth0pkgabc.blob.core.windows.net/"
+                } else {
+                    &*azure.blob
+                };
+                json!({"primaryEndpoints": {"blob": blob}})
             }
             "Microsoft.KeyVault/vaults" => {
                 let name = body["name"].as_str().unwrap_or_default();
@@ -396,7 +402,15 @@ impl Deployed {
         if !is_wanted {
             return Ok(());
         }
-        if let Some((scope, _)) = id.split_once("/providers/Microsoft.Authorization/")
+        let extensions = [
+            "Microsoft.Authorization",
+            "Microsoft.Insights/diagnosticSettings",
+        ];
+        let mut scopes = extensions.iter().filter_map(|it| {
+            let (scope, _) = id.split_once(&format!("/providers/{it}/"))?;
+            Some(scope)
+        });
+        if let Some(scope) = scopes.next()
             && !self.resources.iter().any(|it| it.id == scope)
         {
             return Err(format!("{scope} is not there"));
@@ -445,10 +459,14 @@ fn placed(
     if let Some(scope) = value("scope")?.as_str() {
         // A type and a name for each of its parts, one after another.
         let parts: Vec<_> = scope.split('/').collect();
-        let [provider, kind, name] = parts[..] else {
+        let (provider, pairs) = parts.split_first().ok_or("no scope")?;
+        let every_second = |from: usize| pairs.iter().skip(from).step_by(2).copied();
+        let kinds: Vec<_> = every_second(0).collect();
+        let names: Vec<_> = every_second(1).collect();
+        if kinds.is_empty() || kinds.len() != names.len() {
             return Err(format!("{scope} is no scope known here"));
-        };
-        base = id(&base, &format!("{provider}/{kind}"), &[name])?;
+        }
+        base = id(&base, &format!("{provider}/{}", kinds.join("/")), &names)?;
     }
     let name = value("name")?;
     let names: Vec<_> = name.as_str().ok_or("no name")?.split('/').collect();

@@ -9,7 +9,8 @@ use super::resource_manager::{self, Azure, Deployed, INSIGHTS};
 use super::{SECRET, SETTINGS, answers, deployed_of, template};
 
 /// The app settings that the Functions host reads, besides those that the program reads too.
-const OF_THE_HOST: [&str; 2] = [
+const OF_THE_HOST: [&str; 3] = [
+    "APPLICATIONINSIGHTS_AUTHENTICATION_STRING",
     "APPLICATIONINSIGHTS_CONNECTION_STRING",
     "AzureWebJobsStorage__credential",
 ];
@@ -75,6 +76,7 @@ fn the_program_accepts_the_app_settings() {
 fn each_answer_is_in_the_setting_of_its_meaning() {
     let settings = app_settings(&Azure::default(), &[]);
     let expected = json!({
+        "APPLICATIONINSIGHTS_AUTHENTICATION_STRING": "Authorization=AAD",
         "APPLICATIONINSIGHTS_CONNECTION_STRING": INSIGHTS,
         "AzureWebJobsStorage__blobServiceUri": "https://auth0abc.blob.core.windows.net/",
         "AzureWebJobsStorage__credential": "managedidentity",
