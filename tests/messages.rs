@@ -52,8 +52,7 @@ const PROBLEM: &str = ".problem(";
 const SHORTEST: usize = 6;
 
 /// Messages without a row of their own, by their beginning, and why they need none.
-const WITHOUT_ROW: [(&str, &str); 21] = [
-    ("invocation …: …", "what follows is a message"),
+const WITHOUT_ROW: [(&str, &str); 20] = [
     (
         "… (names are case-sensitive)",
         "ends a message that has a row",

@@ -220,6 +220,9 @@ fn every_setting_that_is_named_is_read() {
         let besides: &[(&str, &str)] = match name {
             "AZURE_TENANT_ID" | "AZURE_AUTHORITY_HOST" => &[("AZURE_CLIENT_SECRET", "hunter2")],
             "AzureWebJobsStorage__clientId" => &[("AzureWebJobsStorage__accountName", "acme")],
+            "ARCHIVE_CONNECTION_STRING" => {
+                &[("ARCHIVE_URL", "https://acme.blob.core.windows.net/logs")]
+            }
             _ => &[],
         };
         let destination = destination_of(name).unwrap_or("logs-ingestion");

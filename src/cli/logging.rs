@@ -61,7 +61,7 @@ where
         for span in context
             .event_scope()
             .into_iter()
-            .flat_map(|it| it.from_root())
+            .flat_map(tracing_subscriber::registry::Scope::from_root)
         {
             if let Some(fields) = span.extensions().get::<FormattedFields<N>>() {
                 write!(line, "{fields}: ")?;
