@@ -63,25 +63,58 @@ fn build(reader: &mut Reader, tools: &Tools) -> Option<Box<dyn Destination>> {
 }
 
 impl Archive {
-    /// Writes an object that was not there. One that is there by this name is this batch, written
-    /// before a run was killed; or it is a batch with the same ends that lacks some of this one's
-    /// records, and then this one gets a name with a digest of what is in it.
-    async fn write(&self, object: &Object, deadline: Deadline) -> Result<(), ArchiveError> {
+    /// Writes what is not there yet of these rows, as one object.
+    ///
+    /// A run that was killed after it wrote, and before that was kept, is followed by one that
+    /// delivers the same records again, and perhaps more. So what objects of that hour hold already
+    /// is looked up first: the archive has every record once, and no object is written over.
+    async fn write(&self, rows: &[Bytes], deadline: Deadline) -> Result<(), ArchiveError> {
+        let whole = Object::of(rows);
+        let is_there = self.known(&whole, deadline).await?;
+        let missing: Vec<Bytes> = rows
+            .iter()
+            .filter(|row| !is_there.contains(&id_of(&String::from_utf8_lossy(row))))
+            .cloned()
+            .collect();
+        if missing.is_empty() {
+            return Ok(());
+        }
+        let object = Object::of(&missing);
         let path = format!("{}/{}", self.folder, object.name());
-        let written = self.create(&path, object, deadline).await;
-        let is_there = match written {
-            Err(StorageError::Conflict) => self.holds(&path, object, deadline).await,
+        let written = self.create(&path, &object, deadline).await;
+        let is_kept = match written {
+            // By an attempt whose answer was lost, or by somebody else since.
+            Err(StorageError::Conflict) => self.holds(&path, &object, deadline).await,
             written => return written.map_err(|source| self.error(&path, source)),
         };
-        if is_there.map_err(|source| self.error(&path, source))? {
+        if is_kept.map_err(|source| self.error(&path, source))? {
             return Ok(());
         }
         let path = format!("{}/{}", self.folder, object.name_with_digest());
-        match self.create(&path, object, deadline).await {
+        match self.create(&path, &object, deadline).await {
             // The digest says that it is the same.
             Err(StorageError::Conflict) => Ok(()),
             written => written.map_err(|source| self.error(&path, source)),
         }
+    }
+
+    /// The ids in those objects of the same hour that may hold some of these.
+    async fn known(
+        &self,
+        object: &Object,
+        deadline: Deadline,
+    ) -> Result<BTreeSet<String>, ArchiveError> {
+        let folder = format!("{}/{}", self.folder, object.folder());
+        let paths = self.storage.list(&folder, deadline).await;
+        let mut ids = BTreeSet::new();
+        for path in paths.map_err(|source| self.error(&folder, source))? {
+            if object.may_share_with(&path) {
+                let stored = self.storage.read(&path, deadline).await;
+                let stored = stored.map_err(|source| self.error(&path, source))?;
+                ids.extend(stored.iter().flat_map(|(content, _)| ids_in(content)));
+            }
+        }
+        Ok(ids)
     }
 
     async fn create(
@@ -143,9 +176,9 @@ impl Destination for Archive {
 
     fn deliver<'a>(&'a self, rows: &'a [Bytes], deadline: Deadline) -> BoxFuture<'a, Delivery> {
         Box::pin(async move {
-            let object = Object::of(rows);
-            match self.write(&object, deadline).await {
-                Ok(()) => Delivery::accepted(rows.len(), object.bytes),
+            let bytes = rows.iter().map(|row| row.len() + 1).sum();
+            match self.write(rows, deadline).await {
+                Ok(()) => Delivery::accepted(rows.len(), bytes),
                 Err(error) => Delivery::failed(rows.len(), error.into()),
             }
         })

@@ -23,8 +23,6 @@ const DIGEST: usize = 12;
 pub(super) struct Object {
     /// Lines of JSON, compressed. The same records make the same bytes.
     pub content: Bytes,
-    /// Bytes of the lines.
-    pub bytes: usize,
     pub ids: BTreeSet<String>,
     first: LogId,
     last: LogId,
@@ -38,7 +36,6 @@ impl Object {
         let none = || LogId::new(String::new());
         Self {
             content: gzip(rows),
-            bytes: rows.iter().map(|row| row.len() + 1).sum(),
             first: ids.iter().min().cloned().unwrap_or_else(none),
             last: ids.iter().max().cloned().unwrap_or_else(none),
             ids: ids.iter().map(ToString::to_string).collect(),
@@ -57,9 +54,30 @@ impl Object {
         format!("{}-{}.{EXTENSION}", self.stem(), &digest[..DIGEST])
     }
 
+    /// The folder of its hour, below the tenant's.
+    pub fn folder(&self) -> String {
+        hour(&self.first).unwrap_or_else(|| UNDATED.to_owned())
+    }
+
     fn stem(&self) -> String {
-        let hour = hour(&self.first).unwrap_or_else(|| UNDATED.to_owned());
-        format!("{hour}/{}-{}", part(&self.first), part(&self.last))
+        let (first, last) = (part(&self.first), part(&self.last));
+        format!("{}/{first}-{last}", self.folder())
+    }
+
+    /// Whether an object at this path may hold records of this one, by the ends in its name.
+    pub fn may_share_with(&self, path: &str) -> bool {
+        let name = path.rsplit('/').next().unwrap_or_default();
+        let Some(ends) = name.strip_suffix(&format!(".{EXTENSION}")) else {
+            return false;
+        };
+        let mut ends = ends.split('-').map(LogId::new);
+        match (ends.next(), ends.next()) {
+            (Some(first), Some(last)) if first.is_well_formed() && last.is_well_formed() => {
+                first <= self.last && self.first <= last
+            }
+            // What the name does not tell, the content does.
+            _ => true,
+        }
     }
 }
 

@@ -101,21 +101,35 @@ async fn the_same_batch_again_is_the_same_object() {
 }
 
 #[tokio::test]
-async fn a_batch_with_the_same_ends_and_a_record_more_is_another_object() {
+async fn whatever_the_ends_of_a_batch_no_record_is_there_twice() {
     let folder = Folder::new();
-    let ids = [id("075957", 1), id("075958", 1), id("075959", 1)];
-    folder.deliver(&[&ids[0], &ids[2]]).await;
-    for _ in 0..2 {
-        folder.deliver(&[&ids[0], &ids[1], &ids[2]]).await;
-    }
-    // With a record less it holds nothing that is not there.
-    folder.deliver(&[&ids[0], &ids[2]]).await;
-    let objects = folder.objects();
-    assert_eq!(objects.len(), 2, "{objects:?}");
-    let stem = format!("2026/11/21/07/{}-{}", ids[0], ids[2]);
-    assert!(objects.iter().all(|(name, _)| name.starts_with(&stem)));
-    let longest = objects.iter().map(|(_, ids)| ids.len()).max();
-    assert_eq!(longest, Some(3));
+    let ids = [
+        id("075956", 1),
+        id("075957", 1),
+        id("075958", 1),
+        id("075959", 1),
+        id("080000", 1),
+    ];
+    folder.deliver(&[&ids[1], &ids[3]]).await;
+    // As after a kill: the same, one that became visible late, and what is new.
+    folder.deliver(&[&ids[1], &ids[2], &ids[3]]).await;
+    folder.deliver(&[&ids[0], &ids[1], &ids[2], &ids[3]]).await;
+    folder.deliver(&[&ids[4]]).await;
+    folder.deliver(&[&ids[3]]).await;
+    let name =
+        |hour: &str, first: &str, last: &str| format!("2026/11/21/{hour}/{first}-{last}.ndjson.gz");
+    assert_eq!(
+        folder.objects(),
+        [
+            (name("07", &ids[0], &ids[0]), vec![ids[0].clone()]),
+            (
+                name("07", &ids[1], &ids[3]),
+                vec![ids[1].clone(), ids[3].clone()]
+            ),
+            (name("07", &ids[2], &ids[2]), vec![ids[2].clone()]),
+            (name("08", &ids[4], &ids[4]), vec![ids[4].clone()]),
+        ]
+    );
 }
 
 #[tokio::test]
@@ -128,7 +142,11 @@ async fn an_object_that_is_damaged_holds_nothing() {
     std::fs::write(&path, b"\x1f\x8b").unwrap();
     folder.deliver(&[&ids[0], &ids[1]]).await;
     std::fs::remove_file(path).unwrap();
-    assert_eq!(folder.objects()[0].1, ids);
+    let objects = folder.objects();
+    assert_eq!(objects[0].1, ids);
+    // Its name tells it apart.
+    let stem = format!("2026/11/21/07/{}-{}-", ids[0], ids[1]);
+    assert!(objects[0].0.starts_with(&stem), "{objects:?}");
 }
 
 #[tokio::test]

@@ -11,10 +11,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use axum::Router;
 use axum::body::{Body, Bytes, to_bytes};
-use axum::extract::{Path, State};
+use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
-use axum::routing::put;
+use axum::routing::{get, put};
 use chrono::Utc;
 use flate2::read::GzDecoder;
 use serde_json::{Value, json};
@@ -56,8 +56,10 @@ impl Blobs {
     pub async fn start() -> Self {
         let inner = Arc::<Inner>::default();
         let path = format!("/{ACCOUNT}/{CONTAINER}/{{*blob}}");
+        let container = format!("/{ACCOUNT}/{CONTAINER}");
         let router = Router::new()
             .route(&path, put(write).get(read))
+            .route(&container, get(list))
             .with_state(Arc::clone(&inner));
         Self {
             server: Server::start(router).await,
@@ -152,6 +154,33 @@ async fn read(State(inner): State<Arc<Inner>>, Path(name): Path<String>) -> Resp
         ("last-modified", "Sat, 21 Nov 2026 08:00:00 GMT"),
     ];
     (headers, content.clone()).into_response()
+}
+
+/// `GET ?restype=container&comp=list&prefix=…`
+async fn list(
+    State(inner): State<Arc<Inner>>,
+    Query(query): Query<BTreeMap<String, String>>,
+) -> Response {
+    let prefix = query.get("prefix").map_or("", String::as_str);
+    let blobs = inner.blobs();
+    let found = blobs.iter().filter(|(name, _)| name.starts_with(prefix));
+    let found: String = found
+        .map(|(name, content)| {
+            format!(
+                "<Blob><Name>{name}</Name><Properties>\
+                 <Last-Modified>Sat, 21 Nov 2026 08:00:00 GMT</Last-Modified>\
+                 <Content-Length>{}</Content-Length>\
+                 <Content-Type>application/octet-stream</Content-Type>\
+                 <Etag>1</Etag></Properties></Blob>",
+                content.len()
+            )
+        })
+        .collect();
+    let body = format!(
+        "<?xml version=\"1.0\"?><EnumerationResults><Blobs>{found}</Blobs><NextMarker/>\
+         </EnumerationResults>"
+    );
+    ([("content-type", "application/xml")], body).into_response()
 }
 
 fn refuse(status: StatusCode, code: &'static str) -> Response {
