@@ -51,13 +51,17 @@ pub(crate) enum NoLetter {
     /// The record is another than the letter and its name say.
     #[error("the record in it has another log_id than the letter")]
     Id,
+    /// It was moved here.
+    #[error("it was set aside for another tenant or destination: {0}")]
+    Elsewhere(String),
 }
 
 /// Dead letters in the storage that the settings name: one object each, in
 /// `dead-letter/<tenant>/<destination>/`.
 pub(crate) struct DeadLetterStore {
     storage: Arc<Storage>,
-    folder: String,
+    /// `<tenant>/<destination>`
+    whose: String,
     redaction: Redaction,
 }
 
@@ -65,6 +69,9 @@ pub(crate) struct DeadLetterStore {
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct StoredLetter {
     format: u32,
+    /// For which tenant and destination, as in its path. Letters of before have it not.
+    #[serde(default, rename = "for", skip_serializing_if = "Option::is_none")]
+    whose: Option<String>,
     /// The record's id, if it has one.
     pub log_id: Option<LogId>,
     /// Why it was set aside.
@@ -85,16 +92,17 @@ impl DeadLetterStore {
     ) -> Self {
         Self {
             storage,
-            folder: format!("dead-letter/{tenant}/{destination}"),
+            whose: format!("{tenant}/{destination}"),
             redaction,
         }
     }
 
     /// The names of all dead letters.
     pub async fn names(&self, deadline: Deadline) -> Result<Vec<String>, DeadLetterError> {
-        let paths = self.storage.list(&self.folder, deadline).await;
+        let folder = self.folder();
+        let paths = self.storage.list(&folder, deadline).await;
         let paths = paths.map_err(|source| DeadLetterError::Read {
-            place: self.storage.location(&self.folder),
+            place: self.storage.location(&folder),
             source,
         })?;
         let name = |path: &String| Some(path.rsplit('/').next()?.strip_suffix(".json")?.to_owned());
@@ -114,7 +122,7 @@ impl DeadLetterStore {
         let place = self.storage.location(&path);
         match self.storage.read(&path, deadline).await {
             Ok(None) => Ok(None),
-            Ok(Some((json, _))) => match judge(name, &json) {
+            Ok(Some((json, _))) => match judge(name, &self.whose, &json) {
                 Ok(letter) => Ok(Some(letter)),
                 Err(source) => Err(DeadLetterError::Unreadable { place, source }),
             },
@@ -132,8 +140,12 @@ impl DeadLetterStore {
         })
     }
 
+    fn folder(&self) -> String {
+        format!("dead-letter/{}", self.whose)
+    }
+
     fn path(&self, name: &str) -> String {
-        format!("{}/{name}.json", self.folder)
+        format!("{}/{name}.json", self.folder())
     }
 
     async fn is_kept(&self, path: &str, deadline: Deadline) -> bool {
@@ -149,7 +161,7 @@ impl DeadLetters for DeadLetterStore {
         deadline: Deadline,
     ) -> Result<Kept, BoxError> {
         let path = self.path(&file_name(letter));
-        let json = stored(letter, now, self.redaction);
+        let json = stored(letter, &self.whose, now, self.redaction);
         let place = self.storage.location(&path);
         match self.storage.write(&path, json.into(), None, deadline).await {
             Ok(_) => Ok(Kept {
@@ -167,10 +179,14 @@ impl DeadLetters for DeadLetterStore {
 }
 
 /// Reads a dead letter as what it is: input from a place that others may write to.
-fn judge(name: &str, json: &[u8]) -> Result<StoredLetter, NoLetter> {
+fn judge(name: &str, whose: &str, json: &[u8]) -> Result<StoredLetter, NoLetter> {
     let letter: StoredLetter = serde_json::from_slice(json).map_err(NoLetter::Json)?;
     if letter.format != FORMAT {
         return Err(NoLetter::Format(letter.format));
+    }
+    if let Some(other) = letter.whose.as_ref().filter(|it| *it != whose) {
+        let other = other.chars().take(LONGEST_NAME).collect();
+        return Err(NoLetter::Elsewhere(other));
     }
     let Some(log_id) = &letter.log_id else {
         return Ok(letter);
@@ -186,13 +202,14 @@ fn judge(name: &str, json: &[u8]) -> Result<StoredLetter, NoLetter> {
     Ok(letter)
 }
 
-fn stored(letter: DeadLetter, now: DateTime<Utc>, redaction: Redaction) -> Vec<u8> {
+fn stored(letter: DeadLetter, whose: &str, now: DateTime<Utc>, redaction: Redaction) -> Vec<u8> {
     let line = redaction.line(letter.json);
     // invariant: a record is JSON, and masking leaves JSON
     #[allow(clippy::expect_used, reason = "stated above")]
     let record = RawValue::from_string(line).expect("a record is JSON");
     let stored = StoredLetter {
         format: FORMAT,
+        whose: Some(whose.to_owned()),
         log_id: letter.log_id.cloned(),
         reason: letter.reason.to_owned(),
         set_aside_at: now.trunc_subsecs(0),
@@ -287,7 +304,8 @@ mod tests {
             assert_eq!(
                 stored,
                 json!({
-                    "format": 1, "log_id": id, "reason": "too large",
+                    "format": 1, "for": "acme.auth0.com/log-analytics", "log_id": id,
+                    "reason": "too large",
                     "set_aside_at": "2026-11-21T08:00:00Z",
                     "record": {"log_id": id, "client_secret": "***", "n": 1},
                 })
@@ -305,7 +323,25 @@ mod tests {
                    "set_aside_at": "2026-11-21T08:00:00Z", "record": record})
         };
         let right = json!({"log_id": "9001"});
+        let of = |whose: &str| {
+            let mut letter = letter(1, "9001", right.clone());
+            letter["for"] = whose.into();
+            letter
+        };
         for (content, told) in [
+            (
+                of("acme/other"),
+                "it was set aside for another tenant or destination: acme/other",
+            ),
+            (
+                of("globex/memory"),
+                "it was set aside for another tenant or destination: globex/memory",
+            ),
+            (json!({}), "it is not of the form of one"),
+            (
+                letter(1, "9001", json!({"id": "9001"})),
+                "what is set aside there is no record",
+            ),
             (json!([]), "it is not of the form of one"),
             (
                 letter(99, "9001", right.clone()),
@@ -337,12 +373,15 @@ mod tests {
             let error = crate::error::with_causes(&error);
             assert!(error.contains(told), "{error}");
         }
-        memory.put(
-            "dead-letter/acme/memory/9001.json",
-            letter(1, "9001", right).to_string().into(),
-        );
-        let deadline = Deadline::after(Duration::from_mins(1));
-        assert!(letters.read("9001", deadline).await.unwrap().is_some());
+        // One of before says not whose it is.
+        for content in [letter(1, "9001", right.clone()), of("acme/memory")] {
+            memory.put(
+                "dead-letter/acme/memory/9001.json",
+                content.to_string().into(),
+            );
+            let deadline = Deadline::after(Duration::from_mins(1));
+            assert!(letters.read("9001", deadline).await.unwrap().is_some());
+        }
     }
 
     #[test]
