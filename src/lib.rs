@@ -29,6 +29,8 @@ pub mod cli;
 mod clock;
 mod destination;
 mod error;
+#[cfg(test)]
+mod fuzz;
 mod host;
 mod json;
 mod net;
