@@ -25,7 +25,7 @@ use crate::destination::{Destination, Filter, Kind};
 use crate::error::BoxError;
 use crate::net::retry::Jitter;
 use crate::report::Report;
-use crate::run::{Policy, Run};
+use crate::run::{InFlight, Policy, Run};
 use crate::settings::SettingsError;
 use crate::state::{CheckpointLedger, CheckpointStore, DeadLetterStore};
 use crate::storage::Storage;
@@ -133,6 +133,8 @@ pub(crate) struct App {
     /// When a run told of that.
     told: Mutex<Option<DateTime<Utc>>>,
     policy: Policy,
+    /// What all runs of the process have in memory.
+    in_flight: InFlight,
     clock: Clock,
     stopping: watch::Receiver<bool>,
 }
@@ -204,6 +206,7 @@ impl App {
             tenant,
             storage,
             policy,
+            in_flight: InFlight::default(),
             clock: layers.clock.clone(),
             stopping,
         })
@@ -273,6 +276,7 @@ impl App {
             destination: &*way.destination,
             filter: &way.filter,
             dead_letters: &way.books.dead_letters,
+            share: &self.in_flight.enter(),
             clock: &self.clock,
             stopping: &self.stopping,
             budget,

@@ -19,7 +19,7 @@ use crate::record::{Elements, Record};
 use crate::record::{LogId, STORING_DELAY};
 
 /// A page is asked for that is likely to have no more bytes than this: several are in memory at once.
-const COMFORTABLE: usize = 16 * 1024 * 1024;
+pub(super) const COMFORTABLE: usize = 16 * 1024 * 1024;
 /// A short page ends the log if a record of it was stored so recently. A tenant may return fewer
 /// records than it was asked for, so that a short page alone proves nothing; and where a run falls
 /// short of the end by no more than this, the next one reads on in time. It is more than the usual

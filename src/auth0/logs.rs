@@ -16,9 +16,10 @@ use serde::de::{Deserializer as _, IgnoredAny, SeqAccess, Visitor};
 use url::Url;
 
 use super::error::LogsError;
+use super::forward::COMFORTABLE;
 use super::rate_limit::RateLimit;
 use super::token::TokenSource;
-use crate::net::http::{self, Answer};
+use crate::net::http::{self, Answer, MAX_PAGE};
 use crate::net::retry::{self, Deadline, GaveUp, Jitter};
 use crate::net::token::AccessToken;
 use crate::record::{Elements, LogId, Record, parse_page};
@@ -117,7 +118,7 @@ impl Logs {
     ) -> Result<Elements, GaveUp<LogsError>> {
         let query = [("from", id.to_string()), ("take", take.to_string())];
         retry::retry(&self.jitter, deadline, || async {
-            let found = self.page(&query, deadline).await?;
+            let found = self.page(&query, most_bytes(take), deadline).await?;
             let gets_on = found.records.iter().any(|it| it.log_id > *id);
             if gets_on || found.records.is_empty() {
                 return Ok(found);
@@ -158,7 +159,12 @@ impl Logs {
             query.push(("fields", BRIEF.to_owned()));
             query.push(("include_fields", true.to_string()));
         }
-        retry::retry(&self.jitter, deadline, || self.page(&query, deadline)).await
+        let most = if search.is_brief {
+            MAX_PAGE
+        } else {
+            most_bytes(per_page)
+        };
+        retry::retry(&self.jitter, deadline, || self.page(&query, most, deadline)).await
     }
 
     /// One record, if there is one with this id.
@@ -172,7 +178,7 @@ impl Logs {
             path.push(id.as_str());
         }
         let found = retry::retry(&self.jitter, deadline, || async {
-            let (body, _) = self.body(&url, &[], deadline).await?;
+            let (body, _) = self.body(&url, &[], MAX_PAGE, deadline).await?;
             // As a page with one record.
             let body = [b"[", &body[..], b"]"].concat().into();
             parse_page(&body).map_err(|source| LogsError::Page {
@@ -187,9 +193,10 @@ impl Logs {
     async fn page(
         &self,
         query: &[(&str, String)],
+        most: usize,
         deadline: Deadline,
     ) -> Result<Elements, LogsError> {
-        let (body, token) = self.body(&self.url, query, deadline).await?;
+        let (body, token) = self.body(&self.url, query, most, deadline).await?;
         self.parse(&body, &token)
     }
 
@@ -198,10 +205,11 @@ impl Logs {
         &self,
         url: &Url,
         query: &[(&str, String)],
+        most: usize,
         deadline: Deadline,
     ) -> Result<(Bytes, AccessToken), LogsError> {
         let token = self.tokens.token(&self.requests, deadline).await?;
-        let answer = self.request(url, query, &token, deadline).await?;
+        let answer = self.request(url, query, most, &token, deadline).await?;
         if !is_about_token(&answer) {
             if answer.status == StatusCode::FORBIDDEN {
                 // Only another token has the permission that somebody grants meanwhile.
@@ -211,7 +219,7 @@ impl Logs {
         }
         self.tokens.forget(&token).await;
         let token = self.tokens.token(&self.requests, deadline).await?;
-        let answer = self.request(url, query, &token, deadline).await?;
+        let answer = self.request(url, query, most, &token, deadline).await?;
         if answer.status == StatusCode::FORBIDDEN {
             self.tokens.forget(&token).await;
         }
@@ -222,6 +230,7 @@ impl Logs {
         &self,
         url: &Url,
         query: &[(&str, String)],
+        most: usize,
         token: &AccessToken,
         deadline: Deadline,
     ) -> Result<Answer, LogsError> {
@@ -232,7 +241,7 @@ impl Logs {
             .get(url.clone())
             .query(query)
             .bearer_auth(token.value.expose_secret());
-        let answer = http::send_for_page(request, deadline)
+        let answer = http::send_for_at_most(most, request, deadline)
             .await
             .map_err(|source| LogsError::Send {
                 host: self.host(),
@@ -288,6 +297,12 @@ impl Logs {
     pub fn host(&self) -> String {
         self.url.authority().to_owned()
     }
+}
+
+/// Bytes of a page of so many records that are read. Where it has more, fewer records are asked for:
+/// no more than is comfortable is ever in memory, unless a record alone is larger.
+fn most_bytes(records: usize) -> usize {
+    if records > 1 { COMFORTABLE } else { MAX_PAGE }
 }
 
 /// Whether another token may be answered otherwise: 401, and what Auth0 says with 400 of a token

@@ -8,7 +8,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use tokio::sync::OnceCell;
 
@@ -76,7 +75,7 @@ impl Handle {
     ) -> Result<Page, E> {
         let cell = self.pages.lock().find(self.number, id);
         let page = cell.get_or_try_init(|| fetch).await?.clone();
-        self.pages.lock().weigh(&cell, bytes(&page));
+        self.pages.lock().weigh(&cell, page.bytes());
         Ok(page)
     }
 }
@@ -153,15 +152,11 @@ impl State {
     }
 }
 
-fn bytes(page: &Page) -> usize {
-    let records = page.records.iter().map(|record| &record.json);
-    records.chain(&page.misfits).map(Bytes::len).sum()
-}
-
 #[cfg(test)]
 mod tests {
     use std::sync::atomic::{AtomicBool, Ordering};
 
+    use bytes::Bytes;
     use futures_util::FutureExt as _;
 
     use super::*;
@@ -340,6 +335,6 @@ mod tests {
     fn misfits_weigh_as_much_as_records() {
         let mut page = page(3);
         page.misfits.push(Bytes::from_static(b"null"));
-        assert_eq!(bytes(&page), 7);
+        assert_eq!(page.bytes(), 7);
     }
 }

@@ -27,7 +27,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const READ_TIMEOUT: Duration = Duration::from_secs(30);
 /// Time for a request and its whole answer.
 const REQUEST_TIMEOUT: Duration = Duration::from_mins(1);
-/// Bytes of a page that are read: far above 100 usual records, far below what hurts the process.
+/// Bytes of a record alone that are read.
 pub(crate) const MAX_PAGE: usize = 64 * 1024 * 1024;
 /// Bytes of any other answer that are read: a token, an acknowledgement, an error.
 const MAX_ANSWER: usize = 64 * 1024;
@@ -132,15 +132,8 @@ pub(crate) async fn send(request: RequestBuilder, deadline: Deadline) -> Result<
     send_for_at_most(MAX_ANSWER, request, deadline).await
 }
 
-/// The same, where the answer may have as many bytes as a page of records: [`MAX_PAGE`].
-pub(crate) async fn send_for_page(
-    request: RequestBuilder,
-    deadline: Deadline,
-) -> Result<Answer, SendError> {
-    send_for_at_most(MAX_PAGE, request, deadline).await
-}
-
-async fn send_for_at_most(
+/// The same, where the answer may have as many bytes as this.
+pub(crate) async fn send_for_at_most(
     limit: usize,
     request: RequestBuilder,
     deadline: Deadline,

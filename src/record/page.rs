@@ -73,6 +73,12 @@ impl Page {
             is_last: true,
         }
     }
+
+    /// Bytes of its JSON text.
+    pub fn bytes(&self) -> usize {
+        let records = self.records.iter().map(|record| &record.json);
+        records.chain(&self.misfits).map(Bytes::len).sum()
+    }
 }
 
 /// Reads the body of `GET /api/v2/logs`: a JSON list of records.

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use bytes::Bytes;
 
+use super::in_flight::Held;
 use crate::destination::Limits;
 use crate::record::{LogId, Record};
 
@@ -14,16 +15,19 @@ pub(super) struct Batch {
     pub(super) rows: Vec<Bytes>,
     ids: HashSet<LogId>,
     bytes: usize,
+    /// What the records and rows take in memory.
+    held: Held,
 }
 
 impl Batch {
-    pub(super) fn new(limits: Limits) -> Self {
+    pub(super) fn new(limits: Limits, held: Held) -> Self {
         Self {
             limits,
             records: Vec::new(),
             rows: Vec::new(),
             ids: HashSet::new(),
             bytes: limits.per_delivery,
+            held,
         }
     }
 
@@ -43,12 +47,19 @@ impl Batch {
 
     pub(super) fn push(&mut self, record: Record, row: Bytes) {
         self.bytes += row.len() + self.limits.per_row;
+        self.held.add_row(record.json.len(), row.len());
         self.ids.insert(record.log_id.clone());
         self.records.push(record);
         self.rows.push(row);
     }
 
-    pub(super) fn clear(&mut self) {
-        *self = Self::new(self.limits);
+    /// Holds what its records were read with, for as long as they are here.
+    pub(super) fn hold(&mut self, page: Held) {
+        self.held.take(page);
+    }
+
+    /// Makes it one that holds nothing yet.
+    pub(super) fn clear(&mut self, held: Held) {
+        *self = Self::new(self.limits, held);
     }
 }

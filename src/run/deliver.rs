@@ -1,6 +1,7 @@
 //! The delivering half: what is read and was not handled before goes into batches, and each batch to
 //! the destination; what is handled is settled in the ledger, in order.
 
+use std::collections::BTreeSet;
 use std::error::Error;
 use std::time::Duration;
 
@@ -33,6 +34,16 @@ pub(super) struct Delivering<'c, S, A, L> {
     is_claimed: bool,
     /// Whether the destination has accepted anything of the batch that is being delivered.
     pub(super) is_taken: bool,
+    /// What was delivered before its turn came.
+    pub(super) delivered_early: BTreeSet<LogId>,
+    /// Where the last of them stands.
+    pub(super) taken_at: Option<LogId>,
+    /// Posts of batches and of parts of them.
+    pub(super) posts: usize,
+    /// Records that the destination refused, and that were set aside.
+    pub(super) refused: u64,
+    /// Whether one of those is noted, and not saved.
+    pub(super) is_unsaved: bool,
 }
 
 impl<'c, S: Source, A: DeadLetters, L: Ledger> Delivering<'c, S, A, L> {
@@ -40,11 +51,16 @@ impl<'c, S: Source, A: DeadLetters, L: Ledger> Delivering<'c, S, A, L> {
         Self {
             course,
             ledger,
-            batch: Batch::new(course.run.destination.limits()),
+            batch: Batch::new(course.run.destination.limits(), course.run.share.hold(0)),
             met: None,
             left_out: 0,
             is_claimed: false,
             is_taken: false,
+            delivered_early: BTreeSet::new(),
+            taken_at: None,
+            posts: 0,
+            refused: 0,
+            is_unsaved: false,
         }
     }
 
@@ -62,14 +78,18 @@ impl<'c, S: Source, A: DeadLetters, L: Ledger> Delivering<'c, S, A, L> {
                 tokio::time::timeout(LINGER, incoming.recv()).await
             };
             match next {
-                Ok(Some(Read::Page(page))) => {
+                Ok(Some(Read::Page(page, held))) => {
                     for misfit in page.misfits {
                         self.set_misfit_aside(&misfit).await?;
                     }
                     for record in page.records {
                         self.take(record).await?;
                     }
+                    if !self.batch.is_empty() {
+                        self.batch.hold(held);
+                    }
                 }
+                Ok(Some(Read::NoRoom)) => self.flush().await?,
                 Ok(Some(Read::Anew(start))) => self.ledger.begin_anew(start),
                 Ok(Some(Read::Gap(gap))) => self.course.report_gap(gap),
                 Ok(None) => return self.finish().await,
@@ -82,7 +102,9 @@ impl<'c, S: Source, A: DeadLetters, L: Ledger> Delivering<'c, S, A, L> {
     /// batch first if it has no room.
     async fn take(&mut self, record: Record) -> Result<(), Stop> {
         let id = record.log_id.clone();
-        if self.ledger.has_handled(&id) || self.batch.has(&id) {
+        if self.delivered_early.remove(&id) {
+            // It was counted then.
+        } else if self.ledger.has_handled(&id) || self.batch.has(&id) {
             self.course.report(|report| report.skipped += 1);
         } else if self.ledger.leaves_out(&record) {
             self.course.report(|report| report.before_start += 1);
@@ -96,7 +118,10 @@ impl<'c, S: Source, A: DeadLetters, L: Ledger> Delivering<'c, S, A, L> {
                     if self.is_closed_to(&id) || !self.batch.has_room_for(&row) {
                         self.flush().await?;
                     }
-                    self.batch.push(record, row);
+                    // It may have been tried for the sake of those before it.
+                    if !self.delivered_early.remove(&id) {
+                        self.batch.push(record, row);
+                    }
                 }
                 Err(reason) => {
                     self.flush().await?;
@@ -194,7 +219,7 @@ impl<'c, S: Source, A: DeadLetters, L: Ledger> Delivering<'c, S, A, L> {
             self.is_claimed = true;
         }
         self.deliver_batch().await?;
-        self.batch.clear();
+        self.batch.clear(self.course.run.share.hold(0));
         Ok(self.settle().await?)
     }
 
@@ -219,6 +244,8 @@ impl<'c, S: Source, A: DeadLetters, L: Ledger> Delivering<'c, S, A, L> {
 
     pub(super) async fn save(&mut self) -> Result<(), RunError> {
         let saved = self.ledger.save(self.course.deadline).await;
-        saved.map_err(RunError::Ledger)
+        saved.map_err(RunError::Ledger)?;
+        self.is_unsaved = false;
+        Ok(())
     }
 }

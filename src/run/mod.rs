@@ -9,8 +9,10 @@
 //! delivered. Of none of them does it know where or how they keep what they have.
 
 mod batch;
+mod beyond;
 mod deliver;
 mod gap;
+mod in_flight;
 mod ledger;
 mod policy;
 mod read;
@@ -25,6 +27,7 @@ use tokio::time::Instant;
 use tracing::warn;
 
 use self::deliver::Delivering;
+pub(crate) use self::in_flight::{InFlight, Share};
 pub(crate) use self::ledger::{Handled, Ledger, Newest, Opening};
 pub(crate) use self::policy::{Policy, SETTINGS};
 pub(crate) use self::set_aside::{DeadLetter, DeadLetters, Kept};
@@ -53,6 +56,8 @@ pub(crate) struct Run<'a, S, A> {
     pub filter: &'a Filter,
     /// Where a record goes that the destination cannot take.
     pub dead_letters: &'a A,
+    /// How much of what was read it may keep in memory.
+    pub share: &'a Share,
     /// What time it is.
     pub clock: &'a Clock,
     /// Whether the process is asked to end. A run then reads no more, delivers what it has read,
@@ -84,6 +89,18 @@ enum RunError {
          retry` delivers what was set aside meanwhile", to_seconds(*.0)
     )]
     StillRefusing(DateTime<Utc>),
+    #[error(
+        "the destination refused {refused} of the {all} records of this run, which are set aside; that \
+         is more than a tenth, so the fault may not be in them; look at its settings, and when it \
+         takes such records, `auth0-poller dead-letter retry` delivers what was set aside"
+    )]
+    ManyRefused { refused: u64, all: u64 },
+    #[error(
+        "the time of the run was over before it was clear which records the destination refuses; \
+         {left} records of the batch are neither delivered nor set aside, and the next run goes on \
+         with them; a longer RUN_BUDGET helps"
+    )]
+    NotSortedOut { left: usize },
     #[error(
         "reading begins in the future, {}, so nothing is delivered until then; \
          `auth0-poller checkpoint set --from …` lets it begin earlier", to_seconds(*.0)
@@ -137,34 +154,37 @@ impl<S: Source, A: DeadLetters> Run<'_, S, A> {
             deadline: Deadline::after(self.budget),
             progress,
         };
-        course.take(ledger).await;
+        let oldest_left = course.take(ledger).await;
         progress.send_modify(|report| {
             report.requests = self.source.requests() - requests_before;
-            report.lag_seconds = lag(report, (self.clock)());
+            report.lag_seconds = lag(report, oldest_left, (self.clock)());
             report.elapsed_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
         });
         progress.borrow().clone()
     }
 }
 
-fn lag(report: &Report, now: DateTime<Utc>) -> Option<u64> {
+/// The age of the oldest record that is not handled. Where none such was read, it is no greater than
+/// that of the newest one that is.
+fn lag(report: &Report, oldest_left: Option<DateTime<Utc>>, now: DateTime<Utc>) -> Option<u64> {
     if report.caught_up {
         return Some(0);
     }
-    let behind = now - report.last_date?;
+    let behind = now - oldest_left.or(report.last_date)?;
     Some(u64::try_from(behind.num_seconds()).unwrap_or(0))
 }
 
 impl<S: Source, A: DeadLetters> Course<'_, S, A> {
-    async fn take(&self, ledger: &mut impl Ledger) {
-        let Some(opening) = self.note(self.open(ledger).await) else {
-            return;
-        };
+    /// Answers with the time of the oldest record that was read and is not handled.
+    async fn take(&self, ledger: &mut impl Ledger) -> Option<DateTime<Utc>> {
+        let opening = self.note(self.open(ledger).await)?;
         let (out, incoming) = mpsc::channel(PAGES_AHEAD);
         let mut delivering = Delivering::new(self, ledger);
         let (read, delivered) =
             tokio::join!(self.read(&opening, out), delivering.deliver(incoming),);
         let was_sent = delivering.has_sent();
+        let refused = delivering.refused;
+        let oldest_left = delivering.oldest_left();
         let has_failed = matches!(delivered, Err(Stop::Failed(_)));
         if matches!(delivered, Err(Stop::OutOfTime)) {
             warn!(
@@ -175,10 +195,10 @@ impl<S: Source, A: DeadLetters> Course<'_, S, A> {
         let caught_up = self.note_stop(delivered) && is_read;
         if has_failed {
             // What may be saved has been, after each batch; the rest was not acknowledged.
-            self.warn_if_behind(ledger).await;
-            return;
+            self.warn_if_behind(ledger, oldest_left).await;
+            return oldest_left;
         }
-        self.judge_refusals(ledger, was_sent);
+        self.judge_refusals(ledger, was_sent, refused);
         self.note(
             ledger
                 .close(caught_up, self.deadline)
@@ -187,14 +207,14 @@ impl<S: Source, A: DeadLetters> Course<'_, S, A> {
         );
         self.report(|report| report.caught_up = caught_up);
         if !caught_up {
-            self.warn_if_behind(ledger).await;
+            self.warn_if_behind(ledger, oldest_left).await;
         }
+        oldest_left
     }
 
-    async fn warn_if_behind(&self, ledger: &impl Ledger) {
-        if let Some(newest) = ledger.newest() {
-            self.warn_of_retention(newest.date).await;
-        }
+    async fn warn_if_behind(&self, ledger: &impl Ledger, oldest_left: Option<DateTime<Utc>>) {
+        let newest = ledger.newest().and_then(|newest| newest.date);
+        self.warn_of_retention(oldest_left.or(newest)).await;
     }
 
     /// Opens the ledger. So the storage answers before anything is asked of the source.
@@ -216,9 +236,14 @@ impl<S: Source, A: DeadLetters> Course<'_, S, A> {
     }
 
     /// A run that had something to deliver to a destination that takes nothing has failed, even if
-    /// all of it was set aside.
-    fn judge_refusals(&self, ledger: &impl Ledger, was_sent: bool) {
+    /// all of it was set aside; and so has one of which more than a tenth was refused.
+    fn judge_refusals(&self, ledger: &impl Ledger, was_sent: bool, refused: u64) {
         let Some(since) = ledger.refused_since() else {
+            let all = self.progress.borrow().delivered + refused;
+            // Of the few records of a quiet tenant one proves nothing.
+            if refused > 1 && refused * 10 > all {
+                self.report(|report| report.fail(&RunError::ManyRefused { refused, all }));
+            }
             return;
         };
         let error = RunError::StillRefusing(since);

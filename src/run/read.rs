@@ -3,6 +3,7 @@
 use tokio::sync::mpsc;
 use tracing::warn;
 
+use super::in_flight::Held;
 use super::{Course, DeadLetters, Opening, RunError, Stop};
 use crate::error::{BoxError, with_causes};
 use crate::record::{Page, Source, SourceError, Start};
@@ -15,7 +16,10 @@ pub(super) enum Read {
     Anew(Start),
     /// Records that may be missing before what follows.
     Gap(Gap),
-    Page(Page),
+    /// A page, and the room that it takes.
+    Page(Page, Held),
+    /// Nothing more is read before what was read is handled.
+    NoRoom,
 }
 
 impl<S: Source, A: DeadLetters> Course<'_, S, A> {
@@ -49,7 +53,9 @@ impl<S: Source, A: DeadLetters> Course<'_, S, A> {
             let is_last = page.is_last;
             let count = page.records.len() + page.misfits.len();
             self.report(|report| report.fetched += count as u64);
-            hand_over(&out, Read::Page(page)).await?;
+            let bytes = page.bytes();
+            let held = self.run.share.hold(bytes);
+            hand_over(&out, Read::Page(page, held)).await?;
 
             if is_last {
                 return Ok(());
@@ -57,6 +63,15 @@ impl<S: Source, A: DeadLetters> Course<'_, S, A> {
             let last = last.ok_or(RunError::NoId)?;
             if let Some(after) = after.filter(|after| last <= *after) {
                 return Err(RunError::NoProgress { after, last }.into());
+            }
+            // The next page is likely to be as large.
+            if !self.run.share.has_room_for(bytes) {
+                hand_over(&out, Read::NoRoom).await?;
+                tokio::select! {
+                    biased;
+                    () = self.run.share.room_for(bytes) => {}
+                    () = out.closed() => return Err(Stop::OutOfTime),
+                }
             }
             if self.reading.is_over() {
                 return Err(Stop::OutOfTime);

@@ -1,19 +1,22 @@
 //! What becomes of a batch that the destination does not take whole: what it accepts is noted, the
 //! records at fault are found and set aside, and the others are delivered.
 //!
-//! Where every record is refused the fault is not in the records, but in an address, a table or a
-//! schema; then nothing is set aside and the run fails. Only a few records that stand alone for an
-//! hour, with nothing beside them that would be taken, are set aside all the same.
+//! Where every record is refused, also those that are tried from after the batch, the fault is not in
+//! the records, but in an address, a table or a schema; then nothing is set aside and the run fails.
+//! Only a few records that stand alone for an hour, with nothing beside or after them, are set aside
+//! all the same.
 
 use std::time::Duration;
 
 use bytes::Bytes;
+use chrono::{DateTime, Utc};
 
+use super::beyond::Beyond;
 use super::deliver::Delivering;
 use super::{DeadLetters, Handled, Ledger, RunError, Stop};
 use crate::destination::{Delivery, DeliveryError, Outcome};
 use crate::error::BoxError;
-use crate::record::Source;
+use crate::record::{Record, Source};
 
 /// Records that are tried alone before it is said that every record is refused.
 const SAMPLE: usize = 10;
@@ -35,7 +38,28 @@ struct Leftover {
 
 impl<S: Source, A: DeadLetters, L: Ledger> Delivering<'_, S, A, L> {
     /// Delivers the batch, and sets aside what the destination refuses of it.
+    ///
+    /// What was found out is kept, also where there is no time to find out the rest: the next run goes
+    /// on from there.
     pub(super) async fn deliver_batch(&mut self) -> Result<(), Stop> {
+        let posts = self.posts;
+        let sorted = self.sort_out().await;
+        let Err(stop) = sorted else {
+            return Ok(());
+        };
+        if self.is_unsaved {
+            self.save().await?;
+        }
+        match stop {
+            Stop::OutOfTime if self.posts > posts => {
+                let left = self.left().count();
+                Err(RunError::NotSortedOut { left }.into())
+            }
+            stop => Err(stop),
+        }
+    }
+
+    async fn sort_out(&mut self) -> Result<(), Stop> {
         // What it took before, it may refuse by now like everything else.
         self.is_taken = false;
         let whole: Part = (0..self.batch.rows.len()).collect();
@@ -55,11 +79,20 @@ impl<S: Source, A: DeadLetters, L: Ledger> Delivering<'_, S, A, L> {
                 }
             }
         }
-        if !self.is_taken
-            && let Some((_, reason)) = culprits.pop_if(|_| self.refuses_all(!open.is_empty()))
-        {
-            self.save().await?;
-            return Err(RunError::AllRefused(reason).into());
+        if !self.is_taken && !culprits.is_empty() {
+            let beyond = self.try_beyond().await?;
+            if beyond == Beyond::Taken {
+                // What was refused before proves nothing, so all of it is sorted out.
+                open.extend(culprits.drain(..).map(|(index, _)| index));
+                open.sort_unstable();
+            } else {
+                let are_few = open.is_empty() && culprits.len() <= SAMPLE;
+                let is_all = are_few && beyond == Beyond::Nothing;
+                if let Some((_, reason)) = culprits.pop_if(|_| self.refuses_all(!is_all)) {
+                    self.save().await?;
+                    return Err(RunError::AllRefused(reason).into());
+                }
+            }
         }
         self.set_aside_all(culprits).await?;
         let mut parts = halves(&open);
@@ -73,7 +106,7 @@ impl<S: Source, A: DeadLetters, L: Ledger> Delivering<'_, S, A, L> {
 
     /// Where a sample begins: elsewhere in each run, since the batch is the same until one of it is
     /// taken.
-    fn shift(&self) -> usize {
+    pub(super) fn shift(&self) -> usize {
         let minutes = self.course.began.timestamp() / 60;
         usize::try_from(minutes).unwrap_or_default()
     }
@@ -99,8 +132,22 @@ impl<S: Source, A: DeadLetters, L: Ledger> Delivering<'_, S, A, L> {
         for (index, reason) in culprits {
             let record = self.batch.records[index].clone();
             self.keep_dead_letter(&record, &*reason).await?;
+            self.refused += 1;
+            self.is_unsaved = true;
         }
         Ok(())
+    }
+
+    /// Records of the batch that are not handled.
+    fn left(&self) -> impl Iterator<Item = &Record> {
+        let records = self.batch.records.iter();
+        records.filter(|it| !self.ledger.has_handled(&it.log_id))
+    }
+
+    /// When the oldest record of the batch happened that is not handled.
+    pub(super) fn oldest_left(&self) -> Option<DateTime<Utc>> {
+        let times = self.left().map(|it| it.date.or(it.log_id.stored_at()));
+        times.flatten().min()
     }
 
     /// Delivers a part of the batch.
@@ -116,6 +163,7 @@ impl<S: Source, A: DeadLetters, L: Ledger> Delivering<'_, S, A, L> {
             .iter()
             .map(|index| self.batch.rows[*index].clone())
             .collect();
+        self.posts += 1;
         let destination = course.run.destination;
         let delivery = destination.deliver(&rows, course.deadline).await;
         let is_whole = part.len() == self.batch.rows.len();

@@ -23,7 +23,7 @@ use crate::clock::Clock;
 use crate::net::retry::Jitter;
 use crate::redact::Redaction;
 use crate::report::{Gap, Report};
-use crate::run::{Policy, Run};
+use crate::run::{InFlight, Policy, Run};
 use crate::state::{CheckpointLedger, CheckpointStore, DeadLetterStore};
 use crate::storage::Storage;
 
@@ -136,6 +136,7 @@ impl Simulation {
             filter: &crate::destination::Filter::default(),
             destination: process,
             dead_letters: &dead_letters,
+            share: &InFlight::default().enter(),
             clock: &clock,
             stopping: &watch::channel(false).1,
             budget,

@@ -9,6 +9,7 @@ use crate::world::{Ran, Sink, World, for_each_judge, minutes_ago, now, numbers};
 for_each_judge![
     a_destination_that_refuses_everything_fails_every_run_that_had_something_for_it,
     a_record_that_the_workspace_refuses_is_set_aside_and_the_others_land,
+    a_destination_that_refuses_more_than_a_tenth_of_a_run_fails_it,
 ];
 
 const REFUSES: &str = "the destination has refused every record since ";
@@ -95,4 +96,21 @@ async fn a_record_that_the_workspace_refuses_is_set_aside_and_the_others_land(si
         numbers(&world.poll().await, ["delivered", "dead_lettered"]),
         [0, 0]
     );
+
+async fn a_destination_that_refuses_more_than_a_tenth_of_a_run_fails_it(sink: Sink) {
+    let world = World::start_for(sink).await;
+    let ids = world.tenant.generate(100, minutes_ago(50), minutes_ago(5));
+    for id in &ids[..11] {
+        world.arrivals().refuse(id);
+    }
+    let ran = world.command(&["poll"]).await;
+    assert_eq!(told(&ran), (1, [89, 11], false), "{ran:?}");
+    let error = "the destination refused 11 of the 100 records of this run, which are set aside";
+    assert!(ran.stdout.contains(error), "{ran:?}");
+    // They are handled, and the next run has nothing to complain of.
+    let ran = world.command(&["poll"]).await;
+    assert_eq!(told(&ran), (0, [0, 0], false), "{ran:?}");
+    world.arrivals().relent();
+    assert_eq!(world.command(&["dead-letter", "retry"]).await.code(), 0);
+    world.assert_all_landed_once();
 }

@@ -1,0 +1,172 @@
+//! Records from after a batch of which none is taken: is the fault in these records, or does the
+//! destination refuse whatever it is sent?
+//!
+//! The records right after the batch may be as bad as those in it, and thousands may come before a
+//! good one. So one is tried of each of some pages: the next one, and others that lie half as far from
+//! the present each as the one before.
+
+use std::collections::BTreeSet;
+
+use bytes::Bytes;
+use chrono::{DateTime, Utc};
+
+use super::deliver::Delivering;
+use super::{DeadLetters, Handled, Ledger, RunError, Stop};
+use crate::destination::{Delivery, DeliveryError, Outcome};
+use crate::record::{LogId, Page, Record, Source, SourceError};
+
+/// Pages of which a record is tried.
+const PAGES: u32 = 10;
+
+/// What came of trying records from after the batch.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Beyond {
+    /// One was taken.
+    Taken,
+    /// None was taken; or it could not be read what there is.
+    NotTaken,
+    /// There is none.
+    Nothing,
+}
+
+/// Where to look for records after a batch.
+struct Places {
+    /// The last record of the batch.
+    batch: LogId,
+    /// The end of the page that was read last.
+    page: Option<LogId>,
+    now: DateTime<Utc>,
+    /// Whether the source reads on after an id that was made of a time.
+    takes_times: bool,
+}
+
+impl Places {
+    /// The place of this number: by time, or where that is not to be had, the next page.
+    fn number(&self, number: u32) -> Option<LogId> {
+        if number == 0 {
+            return Some(self.batch.clone());
+        }
+        let by_time = || {
+            let (prefix, stored) = (self.batch.prefix()?, self.batch.stored_at()?);
+            let left = (self.now - stored).checked_div(1 << number)?;
+            Some(LogId::synthetic(prefix, self.now - left))
+        };
+        let place = by_time().filter(|it| self.takes_times && *it > self.batch);
+        place.or_else(|| self.page.clone())
+    }
+}
+
+impl<S: Source, A: DeadLetters, L: Ledger> Delivering<'_, S, A, L> {
+    /// Tries records from after the batch, until one is taken.
+    pub(super) async fn try_beyond(&mut self) -> Result<Beyond, Stop> {
+        let ids = self.batch.records.iter().map(|it| &it.log_id);
+        let Some(batch) = ids.max().cloned() else {
+            return Ok(Beyond::Nothing);
+        };
+        // First where one was taken the last time.
+        let mut tried = BTreeSet::new();
+        if let Some(place) = self.taken_at.take().filter(|it| *it > batch)
+            && let Ok(page) = self.page_after(&place).await
+            && self.try_one_of(page, &batch, &mut tried).await? == Beyond::Taken
+        {
+            return Ok(Beyond::Taken);
+        }
+        let mut places = Places {
+            batch,
+            page: None,
+            now: self.course.began,
+            takes_times: true,
+        };
+        let mut found = Beyond::Nothing;
+        for number in 0..PAGES {
+            let is_time_up = self.course.reading.is_over() || *self.course.run.stopping.borrow();
+            let Some(place) = places.number(number).filter(|_| !is_time_up) else {
+                return Ok(Beyond::NotTaken);
+            };
+            let page = match self.page_after(&place).await {
+                Ok(page) => page,
+                Err(SourceError::Rejected(_)) if number > 0 && places.takes_times => {
+                    places.takes_times = false;
+                    continue;
+                }
+                Err(_) => return Ok(Beyond::NotTaken),
+            };
+            let last = page.records.iter().map(|it| &it.log_id).max().cloned();
+            if last.is_none() && page.misfits.is_empty() {
+                // Nothing is newer.
+                break;
+            }
+            places.page = last.or(places.page);
+            match self.try_one_of(page, &places.batch, &mut tried).await? {
+                Beyond::Taken => return Ok(Beyond::Taken),
+                Beyond::NotTaken => found = Beyond::NotTaken,
+                Beyond::Nothing => {}
+            }
+        }
+        Ok(found)
+    }
+
+    async fn page_after(&self, id: &LogId) -> Result<Page, SourceError> {
+        self.course.run.source.after(id, self.course.reading).await
+    }
+
+    /// Tries one of a page that was not tried yet: not the same in each run.
+    async fn try_one_of(
+        &mut self,
+        page: Page,
+        batch: &LogId,
+        tried: &mut BTreeSet<LogId>,
+    ) -> Result<Beyond, Stop> {
+        let _held = self.course.run.share.hold(page.bytes());
+        let is_open = |record: &Record| {
+            record.log_id > *batch
+                && !tried.contains(&record.log_id)
+                && !self.ledger.has_handled(&record.log_id)
+                && !self.ledger.leaves_out(record)
+        };
+        let mut open: Vec<Record> = page.records.into_iter().filter(is_open).collect();
+        while !open.is_empty() {
+            let record = open.swap_remove(self.shift() % open.len());
+            tried.insert(record.log_id.clone());
+            // One that has no form proves nothing.
+            if let Ok(row) = self.course.run.destination.encode(&record) {
+                return self.try_alone(&record, row).await;
+            }
+        }
+        Ok(Beyond::Nothing)
+    }
+
+    /// Delivers a record before its turn. It is handled then, and is passed when its turn comes.
+    async fn try_alone(&mut self, record: &Record, row: Bytes) -> Result<Beyond, Stop> {
+        let course = self.course;
+        if course.deadline.is_over() {
+            return Err(Stop::OutOfTime);
+        }
+        let destination = course.run.destination;
+        let delivery = destination.deliver(&[row], course.deadline).await;
+        let Delivery {
+            outcomes,
+            bytes,
+            error,
+        } = delivery;
+        match (outcomes.into_iter().next(), error) {
+            (Some(Outcome::Accepted), _) => {}
+            (_, Some(DeliveryError::Failed(error))) => {
+                return Err(RunError::Destination(error).into());
+            }
+            _ => return Ok(Beyond::NotTaken),
+        }
+        self.is_taken = true;
+        self.ledger.note(record, Handled::Accepted);
+        self.delivered_early.insert(record.log_id.clone());
+        self.taken_at = Some(record.log_id.clone());
+        course.report(|report| {
+            report.delivered += 1;
+            report.batches += 1;
+            report.bytes += bytes as u64;
+        });
+        course.report_newest(self.ledger.newest());
+        self.save().await?;
+        Ok(Beyond::Taken)
+    }
+}

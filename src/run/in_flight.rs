@@ -1,0 +1,226 @@
+//! What is in memory on its way from the source to a destination, in bytes, for the whole process.
+//!
+//! What was read is held until it is handled, and a run reads on only while there is room. The room
+//! is shared out among the runs under way, so that a destination that is slow, and holds what it has,
+//! takes none of another's. A run that holds nothing may always read a page, however large that is:
+//! otherwise one record could stop it for good.
+
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use tokio::sync::Notify;
+
+/// Bytes in memory on their way: part of those of an instance that has 512 MB and shares them with
+/// the Functions host. What readers share comes on top (`auth0/pages.rs`).
+const ROOM: usize = 48 * 1024 * 1024;
+/// How often what was read is in memory: as it came, as a row, and in the body of a request.
+const COPIES: usize = 3;
+
+/// What is on its way in this process. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct InFlight(Arc<Process>);
+
+#[derive(Debug)]
+struct Process {
+    room: usize,
+    /// Runs under way.
+    runs: AtomicUsize,
+    /// Whether more room is free than before.
+    freed: Notify,
+}
+
+impl Default for InFlight {
+    fn default() -> Self {
+        Self::with_room(ROOM)
+    }
+}
+
+impl InFlight {
+    fn with_room(room: usize) -> Self {
+        Self(Arc::new(Process {
+            room,
+            runs: AtomicUsize::new(0),
+            freed: Notify::new(),
+        }))
+    }
+
+    /// Lets a run in. It has its share until that is dropped.
+    pub fn enter(&self) -> Share {
+        self.0.runs.fetch_add(1, Ordering::SeqCst);
+        Share {
+            process: Arc::clone(&self.0),
+            held: Arc::default(),
+        }
+    }
+}
+
+/// The part of the room that one run may use: as much as any other.
+pub(crate) struct Share {
+    process: Arc<Process>,
+    held: Arc<AtomicUsize>,
+}
+
+impl Share {
+    /// Whether so many bytes may be read now.
+    pub fn has_room_for(&self, bytes: usize) -> bool {
+        let held = self.held.load(Ordering::SeqCst);
+        let runs = self.process.runs.load(Ordering::SeqCst).max(1);
+        let wanted = bytes.saturating_mul(COPIES);
+        held == 0 || held.saturating_add(wanted) <= self.process.room / runs
+    }
+
+    /// Waits until so many bytes may be read.
+    pub async fn room_for(&self, bytes: usize) {
+        loop {
+            let mut freed = pin!(self.process.freed.notified());
+            // What is freed from here on is noticed.
+            freed.as_mut().enable();
+            if self.has_room_for(bytes) {
+                return;
+            }
+            freed.await;
+        }
+    }
+
+    /// Holds so many bytes that were read, and what will be made of them.
+    pub fn hold(&self, bytes: usize) -> Held {
+        let mut held = Held {
+            process: Arc::clone(&self.process),
+            share: Arc::clone(&self.held),
+            bytes: 0,
+        };
+        held.add(bytes.saturating_mul(COPIES));
+        held
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        self.process.runs.fetch_sub(1, Ordering::SeqCst);
+        self.process.freed.notify_waiters();
+    }
+}
+
+/// Bytes on their way. They are handled when this is dropped.
+#[derive(Debug)]
+pub(crate) struct Held {
+    process: Arc<Process>,
+    share: Arc<AtomicUsize>,
+    bytes: usize,
+}
+
+impl Held {
+    fn add(&mut self, bytes: usize) {
+        self.bytes += bytes;
+        self.share.fetch_add(bytes, Ordering::SeqCst);
+    }
+
+    /// Adds a row, in so far as it is larger than the record that it was made of.
+    pub fn add_row(&mut self, record: usize, row: usize) {
+        // The row, and its place in the body of a request.
+        self.add(row.saturating_sub(record) * (COPIES - 1));
+    }
+
+    /// Takes over what another holds.
+    pub fn take(&mut self, mut other: Self) {
+        self.bytes += std::mem::take(&mut other.bytes);
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.share.fetch_sub(self.bytes, Ordering::SeqCst);
+        self.process.freed.notify_waiters();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt as _;
+
+    use super::*;
+
+    #[test]
+    fn a_run_reads_on_while_there_is_room_for_what_is_made_of_it_too() {
+        let share = InFlight::with_room(60).enter();
+        assert!(share.has_room_for(20));
+        let first = share.hold(10);
+        assert!(share.has_room_for(10));
+        assert!(!share.has_room_for(11));
+        let second = share.hold(10);
+        assert!(!share.has_room_for(1));
+        assert!(share.has_room_for(0));
+        drop(first);
+        assert!(share.has_room_for(10));
+        drop(second);
+        assert!(share.has_room_for(20));
+    }
+
+    #[test]
+    fn who_holds_nothing_may_read_however_much_it_is() {
+        let share = InFlight::with_room(60).enter();
+        assert!(share.has_room_for(usize::MAX));
+        let _held = share.hold(1);
+        assert!(!share.has_room_for(usize::MAX));
+    }
+
+    #[test]
+    fn rows_that_are_larger_than_their_records_count() {
+        let share = InFlight::with_room(60).enter();
+        let mut held = share.hold(10);
+        held.add_row(10, 9);
+        assert!(share.has_room_for(10));
+        // Two bytes, in the row and in the request.
+        held.add_row(10, 12);
+        assert!(!share.has_room_for(9));
+        assert!(share.has_room_for(8));
+        drop(held);
+        assert!(share.has_room_for(20));
+    }
+
+    #[test]
+    fn what_is_taken_over_is_held_once_and_as_long_as_the_other() {
+        let share = InFlight::with_room(60).enter();
+        let mut held = share.hold(0);
+        held.take(share.hold(10));
+        assert!(share.has_room_for(10));
+        assert!(!share.has_room_for(11));
+        drop(held);
+        assert_eq!(share.held.load(Ordering::SeqCst), 0);
+    }
+
+    #[test]
+    fn one_that_holds_all_it_may_takes_nothing_from_another() {
+        let all = InFlight::with_room(120);
+        let (slow, fast) = (all.enter(), all.enter());
+        let _full = slow.hold(100);
+        let held = fast.hold(10);
+        assert!(fast.has_room_for(10));
+        assert!(!fast.has_room_for(11));
+        drop(held);
+        // And once it has ended, there is more for those that are left.
+        drop(slow);
+        let _held = fast.hold(10);
+        assert!(fast.has_room_for(30));
+        assert!(!fast.has_room_for(31));
+    }
+
+    #[tokio::test]
+    async fn who_waits_goes_on_when_something_was_handled_or_another_run_has_ended() {
+        let all = InFlight::with_room(60);
+        let (first, second) = (all.enter(), all.enter());
+        let held = first.hold(10);
+        let mut waiting = Box::pin(first.room_for(10));
+        assert!(waiting.as_mut().now_or_never().is_none());
+        let unrelated = second.hold(1);
+        drop(unrelated);
+        assert!(waiting.as_mut().now_or_never().is_none());
+        drop(second);
+        assert!(waiting.as_mut().now_or_never().is_some());
+        let mut waiting = Box::pin(first.room_for(11));
+        assert!(waiting.as_mut().now_or_never().is_none());
+        drop(held);
+        assert!(waiting.as_mut().now_or_never().is_some());
+    }
+}

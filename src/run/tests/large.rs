@@ -1,0 +1,92 @@
+//! Records that are large: how many of them are in memory at a time.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use super::*;
+
+/// The world's log, with large records.
+struct Large<'a> {
+    world: &'a World,
+    /// Bytes of a record.
+    bytes: usize,
+    /// Records that were read.
+    read: AtomicUsize,
+    /// The most that were read and not delivered, when a page was asked for.
+    most: AtomicUsize,
+}
+
+impl Large<'_> {
+    fn of(world: &World, bytes: usize) -> Large<'_> {
+        Large {
+            world,
+            bytes,
+            read: AtomicUsize::new(0),
+            most: AtomicUsize::new(0),
+        }
+    }
+
+    fn page(&self, mut page: Page) -> Page {
+        let landed: usize = self.world.state().landed.iter().map(Vec::len).sum();
+        let read = self.read.fetch_add(page.records.len(), Ordering::Relaxed);
+        self.most.fetch_max(read - landed, Ordering::Relaxed);
+        for record in &mut page.records {
+            let text = record.text();
+            record.json = [text, &" ".repeat(self.bytes - text.len())].concat().into();
+        }
+        page
+    }
+}
+
+impl Source for Large<'_> {
+    async fn first(&self, start: Start, deadline: Deadline) -> Result<Page, SourceError> {
+        Ok(self.page(self.world.first(start, deadline).await?))
+    }
+
+    async fn after(&self, id: &LogId, deadline: Deadline) -> Result<Page, SourceError> {
+        Ok(self.page(self.world.after(id, deadline).await?))
+    }
+
+    async fn has_dropped(&self, id: &LogId, deadline: Deadline) -> Result<bool, SourceError> {
+        self.world.has_dropped(id, deadline).await
+    }
+
+    async fn oldest(&self, deadline: Deadline) -> Result<Option<DateTime<Utc>>, SourceError> {
+        self.world.oldest(deadline).await
+    }
+
+    fn requests(&self) -> u64 {
+        self.world.requests()
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_large_pages_no_more_is_held_than_there_is_room_for() {
+    // Records; how many of them a delivery has; bytes of each; how many may be held when another
+    // page is read.
+    for (count, batch, bytes, most) in [
+        (1_500, 1_000, 100, 1_500),
+        // Each page has 10 MB: a second one finds no room, however it is delivered.
+        (400, 1_000, 100_000, 0),
+        (250, 1, 100_000, 0),
+        (400, 30, 100_000, 0),
+        // 2 MB: there is room for seven, three times each.
+        (1_200, 1_000, 20_000, 700),
+    ] {
+        let world = World::with_records(count);
+        world.state().rows_at_once = Some(batch);
+        world.state().bytes_at_once = Some(usize::MAX);
+        let source = Large::of(&world, bytes);
+        let began = Instant::now();
+        let report = world
+            .run_of(&source, World::policy(), &watch::Sender::default())
+            .await;
+        assert_eq!(report.errors, Vec::<String>::new());
+        assert_eq!(report.delivered, count.unsigned_abs());
+        assert!(report.caught_up);
+        world.assert_all_landed_once();
+        let found = source.most.load(Ordering::Relaxed);
+        assert!(found <= most, "{batch} {bytes}: {found}");
+        // Nobody waits for more records where there is no room for them.
+        assert!(began.elapsed() < Duration::from_secs(5), "{batch} {bytes}");
+    }
+}
