@@ -23,6 +23,7 @@ mod identity;
 mod kql;
 mod log_types;
 mod logs_ingestion;
+mod memory;
 mod package;
 mod refused;
 mod same_rows;

@@ -96,6 +96,7 @@ async fn a_record_that_the_workspace_refuses_is_set_aside_and_the_others_land(si
         numbers(&world.poll().await, ["delivered", "dead_lettered"]),
         [0, 0]
     );
+}
 
 async fn a_destination_that_refuses_more_than_a_tenth_of_a_run_fails_it(sink: Sink) {
     let world = World::start_for(sink).await;
