@@ -1,7 +1,6 @@
 //! The delivering half: what is read and was not handled before goes into batches, and each batch to
 //! the destination; what is handled is settled in the ledger, in order.
 
-use std::collections::BTreeSet;
 use std::error::Error;
 use std::time::Duration;
 
@@ -34,9 +33,7 @@ pub(super) struct Delivering<'c, S, A, L> {
     is_claimed: bool,
     /// Whether the destination has accepted anything of the batch that is being delivered.
     pub(super) is_taken: bool,
-    /// What was delivered before its turn came.
-    pub(super) delivered_early: BTreeSet<LogId>,
-    /// Where the last of them stands.
+    /// The last record that was delivered before its turn came.
     pub(super) taken_at: Option<LogId>,
     /// Posts of batches and of parts of them.
     pub(super) posts: usize,
@@ -56,7 +53,6 @@ impl<'c, S: Source, A: DeadLetters, L: Ledger> Delivering<'c, S, A, L> {
             left_out: 0,
             is_claimed: false,
             is_taken: false,
-            delivered_early: BTreeSet::new(),
             taken_at: None,
             posts: 0,
             refused: 0,
@@ -102,9 +98,7 @@ impl<'c, S: Source, A: DeadLetters, L: Ledger> Delivering<'c, S, A, L> {
     /// batch first if it has no room.
     async fn take(&mut self, record: Record) -> Result<(), Stop> {
         let id = record.log_id.clone();
-        if self.delivered_early.remove(&id) {
-            // It was counted then.
-        } else if self.ledger.has_handled(&id) || self.batch.has(&id) {
+        if self.ledger.has_handled(&id) || self.batch.has(&id) {
             self.course.report(|report| report.skipped += 1);
         } else if self.ledger.leaves_out(&record) {
             self.course.report(|report| report.before_start += 1);
@@ -119,7 +113,9 @@ impl<'c, S: Source, A: DeadLetters, L: Ledger> Delivering<'c, S, A, L> {
                         self.flush().await?;
                     }
                     // It may have been tried for the sake of those before it.
-                    if !self.delivered_early.remove(&id) {
+                    if self.ledger.has_handled(&id) {
+                        self.course.report(|report| report.skipped += 1);
+                    } else {
                         self.batch.push(record, row);
                     }
                 }

@@ -404,6 +404,13 @@ fn once_a_destination_that_refuses_everything_was_taken_for_one_that_finds_fault
 }
 
 #[test]
+fn once_a_record_that_was_tried_before_its_turn_was_not_counted_as_read() {
+    for seed in [857, 1_129] {
+        play(seed);
+    }
+}
+
+#[test]
 fn once_no_gap_was_reported_where_reading_began_by_time() {
     for seed in [42, 74] {
         play(seed);

@@ -262,9 +262,9 @@ async fn a_batch_full_of_refused_records_holds_nothing_up_that_comes_after_it() 
             assert!(report.caught_up);
             let (delivered, set_aside) = (report.delivered, report.dead_lettered);
             assert_eq!((delivered, set_aside), (3_000 - count as u64, count as u64));
-            // What was tried before its turn is counted once.
-            assert_eq!(report.fetched, 3_000);
-            assert_eq!(report.skipped, 0);
+            // What was tried before its turn is read twice, and delivered once.
+            assert!(report.skipped > 0);
+            assert_eq!(report.fetched, 3_000 + report.skipped);
             assert_landed_but(&world, &letters).await;
             assert_eq!(world.run().await.delivered, 0);
         }
