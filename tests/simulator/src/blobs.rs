@@ -164,7 +164,7 @@ async fn list(
     let prefix = query.get("prefix").map_or("", String::as_str);
     let blobs = inner.blobs();
     let found = blobs.iter().filter(|(name, _)| name.starts_with(prefix));
-    let found: String = found
+    let found: Vec<_> = found
         .map(|(name, content)| {
             format!(
                 "<Blob><Name>{name}</Name><Properties>\
@@ -176,6 +176,7 @@ async fn list(
             )
         })
         .collect();
+    let found = found.concat();
     let body = format!(
         "<?xml version=\"1.0\"?><EnumerationResults><Blobs>{found}</Blobs><NextMarker/>\
          </EnumerationResults>"
