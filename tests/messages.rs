@@ -10,11 +10,12 @@ use std::fs;
 use std::path::Path;
 
 /// What stands before a message, without white space.
-const OPENERS: [&str; 34] = [
+const OPENERS: [&str; 35] = [
     "#[error(",
     "warn!(",
     "error!(",
     "unusable(&format_args!(",
+    "misused(format_args!(",
     "Err(",
     "Err(format!(",
     "Invalid(",

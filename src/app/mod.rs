@@ -5,6 +5,7 @@
 
 mod layers;
 mod lazy;
+mod replay;
 
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -19,6 +20,7 @@ pub(crate) use self::layers::Layers;
 pub use self::layers::setting_names;
 use self::layers::{Built, Problems};
 pub(crate) use self::lazy::LazyApp;
+pub(crate) use self::replay::Replay;
 use crate::auth0::{ForeignDomain, LogReader, Tenant};
 use crate::clock::{self, Clock};
 use crate::destination::{Destination, Filter, Kind};
@@ -254,6 +256,15 @@ impl App {
             *told = Some(now);
             doubt
         })
+    }
+
+    /// The one destination that there is, where there is one and it is well set.
+    fn only(&self) -> Option<(&'static str, &Way, &watch::Sender<Report>)> {
+        let [pipeline] = &self.pipelines[..] else {
+            return None;
+        };
+        let way = pipeline.way.as_ref().ok()?;
+        Some((pipeline.name, way, &pipeline.progress))
     }
 
     async fn run_one(&self, pipeline: &Pipeline) -> Report {

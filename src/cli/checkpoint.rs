@@ -65,7 +65,7 @@ impl Beginning {
     }
 }
 
-fn parse(text: &str) -> Result<Beginning, String> {
+pub(super) fn parse(text: &str) -> Result<Beginning, String> {
     let id = LogId::new(text);
     if id.is_well_formed() {
         return Ok(Beginning::After(id));

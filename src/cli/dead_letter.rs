@@ -8,7 +8,7 @@ use crate::app::{Books, Layers};
 use crate::clock::to_seconds;
 use crate::destination::{Destination, Outcome};
 use crate::error::{BoxError, with_causes};
-use crate::record::Record;
+use crate::record::{Record, record_of};
 
 #[derive(Subcommand)]
 pub(super) enum Command {
@@ -141,11 +141,9 @@ async fn deliver_again(
     let Some(log_id) = letter.log_id else {
         return Err("it has no log_id, so no query could tell it from others".into());
     };
-    let record = Record {
-        log_id,
-        date: None,
-        json: Box::<str>::from(letter.record).into_string().into(),
-    };
+    let json = Box::<str>::from(letter.record).into_string().into();
+    let date = record_of(&json).and_then(|it| it.date);
+    let record = Record { log_id, date, json };
     let row = destination.encode(&record)?;
     let delivery = destination.deliver(&[row], deadline()).await;
     match (delivery.outcomes.into_iter().next(), delivery.error) {

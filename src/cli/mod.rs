@@ -6,6 +6,7 @@ mod dead_letter;
 mod logging;
 mod poll;
 mod print;
+mod replay;
 mod serve;
 mod signals;
 
@@ -61,6 +62,11 @@ enum Command {
         #[arg(long, value_name = "NAME", long_help = try_this())]
         destination: Option<String>,
     },
+    /// Send a stretch of the log again to one destination
+    ///
+    /// The checkpoint stays where it is. It is safe to interrupt and to repeat: each record carries
+    /// its log id. The exit status is that of `poll`.
+    Replay(replay::Command),
     /// Show or set where reading resumes
     Checkpoint {
         #[command(subcommand)]
@@ -136,6 +142,7 @@ pub fn main(environment: Environment) -> ExitCode {
             Command::Serve => serve::serve(environment).await,
             Command::Poll { destination } => poll::poll(environment, destination).await,
             Command::Check { destination } => check::check(environment, destination).await,
+            Command::Replay(command) => replay::run(environment, command).await,
             Command::Checkpoint { command } => checkpoint::run(environment, command).await,
             Command::DeadLetter { command, only } => {
                 dead_letter::run(environment, only.destination, &command).await

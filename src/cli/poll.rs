@@ -21,9 +21,14 @@ pub(super) async fn poll(environment: Environment, destination: Option<String>) 
     let stopping = signals::stopping();
     let layers = layers(environment, destination)?;
     let app = App::new(&layers, stopping.clone()).map_err(|error| unusable(&error))?;
-    let reports = with_progress(&app).await;
-    let is_stdout_taken = is_looking(&app);
-    for report in &reports {
+    let reports = with_progress(&app, app.run()).await;
+    tell(&app, &reports, *stopping.borrow())
+}
+
+/// Prints reports, and says of each that failed why. Answers with how the command ends.
+pub(super) fn tell(app: &App, reports: &[Report], is_interrupted: bool) -> Exit {
+    let is_stdout_taken = is_looking(app);
+    for report in reports {
         match serde_json::to_string_pretty(report) {
             Ok(json) if is_stdout_taken => note(format_args!("{json}")),
             Ok(json) => show(format_args!("{json}")),
@@ -37,7 +42,7 @@ pub(super) async fn poll(environment: Environment, destination: Option<String>) 
             report.destination
         ));
     }
-    if *stopping.borrow() {
+    if is_interrupted {
         return Ok(ExitCode::from(INTERRUPTED));
     }
     Ok(exit_code(reports.iter().all(Report::is_success)))
@@ -48,9 +53,12 @@ fn is_looking(app: &App) -> bool {
     app.pipelines.iter().any(|pipeline| pipeline.is_for_a_look)
 }
 
-/// Makes the run; if it is long and a person is looking, shows how far it is.
-async fn with_progress(app: &App) -> Vec<Report> {
-    let mut run = pin!(app.run());
+/// Makes a run; if it is long and a person is looking, shows how far it is.
+pub(super) async fn with_progress(
+    app: &App,
+    run: impl Future<Output = Vec<Report>>,
+) -> Vec<Report> {
+    let mut run = pin!(run);
     // Among records on the same terminal, progress would be in the way.
     let is_between = is_looking(app) && std::io::stdout().is_terminal();
     if is_between || !std::io::stderr().is_terminal() {

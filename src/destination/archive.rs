@@ -1,19 +1,19 @@
 //! `archive`: records as compressed lines of JSON, one immutable object a batch.
 //!
-//! Where objects are is read in [`place`], what is in one and how it is called in [`object`].
+//! Where objects are is read in [`place`], what is in one and how it is called in [`object`], and how
+//! they are read again in [`read_back`].
 
 mod object;
 mod place;
+mod read_back;
 
 use std::collections::BTreeSet;
-use std::io::Read as _;
 
 use bytes::Bytes;
-use flate2::read::GzDecoder;
 use futures_util::future::BoxFuture;
 
 use self::object::{Object, hour, id_of};
-use super::{Delivery, Destination, Kind, Limits, Probe, Tools};
+use super::{Archived, Delivery, Destination, Kind, Limits, Probe, Tools};
 use crate::error::BoxError;
 use crate::net::retry::Deadline;
 use crate::record::{LogId, Record};
@@ -151,13 +151,7 @@ impl Archive {
 
 /// The ids of the records in an object; none where it is no such object.
 fn ids_in(content: &Bytes) -> BTreeSet<String> {
-    let mut lines = String::new();
-    let unpacked = GzDecoder::new(&**content)
-        .take(LONGEST_OBJECT)
-        .read_to_string(&mut lines);
-    if unpacked.is_err() {
-        return BTreeSet::new();
-    }
+    let lines = read_back::unpacked(content).unwrap_or_default();
     lines.lines().map(id_of).collect()
 }
 
@@ -182,6 +176,10 @@ impl Destination for Archive {
                 Err(error) => Delivery::failed(rows.len(), error.into()),
             }
         })
+    }
+
+    fn archived(&self) -> Option<&dyn Archived> {
+        Some(self)
     }
 
     /// Reads and writes an object that is no record, and whose name readers of the archive pass over.

@@ -13,6 +13,7 @@ mod pattern;
 mod stdout;
 
 use bytes::Bytes;
+use chrono::{DateTime, Utc};
 use futures_util::future::BoxFuture;
 
 pub(crate) use self::filter::Filter;
@@ -215,8 +216,32 @@ pub(crate) trait Destination: Send + Sync {
     /// Hands rows over, in order, as one delivery, which may be accepted in part.
     fn deliver<'a>(&'a self, rows: &'a [Bytes], deadline: Deadline) -> BoxFuture<'a, Delivery>;
 
+    /// What it took, where that can be read again.
+    fn archived(&self) -> Option<&dyn Archived> {
+        None
+    }
+
     /// Tries whether a delivery would work, without delivering anything.
     fn probe(&self, deadline: Deadline) -> BoxFuture<'_, Probe>;
+}
+
+/// Records that a destination keeps so that they can be read again, hour by hour of when Auth0
+/// stored them.
+pub(crate) trait Archived: Send + Sync {
+    /// The names of an hour's objects, in the order of the records in them. Those of one group
+    /// overlap.
+    fn groups(
+        &self,
+        hour: DateTime<Utc>,
+        deadline: Deadline,
+    ) -> BoxFuture<'_, Result<Vec<Vec<String>>, BoxError>>;
+
+    /// The records of a group, ascending by id, each once.
+    fn read<'a>(
+        &'a self,
+        group: &'a [String],
+        deadline: Deadline,
+    ) -> BoxFuture<'a, Result<Vec<Record>, BoxError>>;
 }
 
 /// A JSON list of rows that are JSON already.

@@ -108,6 +108,11 @@ fn parse(body: &Bytes) -> Result<Elements, PageError> {
     Ok(page)
 }
 
+/// A record by its JSON text alone; `None` where it has no id.
+pub(crate) fn record_of(json: &Bytes) -> Option<Record> {
+    parse_record(json, std::str::from_utf8(json).ok()?)
+}
+
 fn parse_record(page: &Bytes, json: &str) -> Option<Record> {
     // A list would pass for a struct.
     if !json.starts_with('{') {

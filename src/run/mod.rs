@@ -18,6 +18,7 @@ mod policy;
 mod read;
 mod refused;
 mod set_aside;
+mod stretch;
 
 use std::time::Duration;
 
@@ -31,6 +32,7 @@ pub(crate) use self::in_flight::{InFlight, Share};
 pub(crate) use self::ledger::{Handled, Ledger, Newest, Opening};
 pub(crate) use self::policy::{Policy, SETTINGS};
 pub(crate) use self::set_aside::{DeadLetter, DeadLetters, Kept};
+pub(crate) use self::stretch::{Mark, Stretch, StretchLedger, Until};
 use crate::clock::{Clock, to_seconds};
 use crate::destination::{Destination, Filter};
 use crate::error::BoxError;

@@ -26,6 +26,7 @@ mod logs_ingestion;
 mod memory;
 mod package;
 mod refused;
+mod replay;
 mod same_rows;
 mod sentinel;
 mod settings;

@@ -66,19 +66,21 @@ impl Object {
 
     /// Whether an object at this path may hold records of this one, by the ends in its name.
     pub fn may_share_with(&self, path: &str) -> bool {
-        let name = path.rsplit('/').next().unwrap_or_default();
-        let Some(ends) = name.strip_suffix(&format!(".{EXTENSION}")) else {
+        let Some((first, last)) = ends_of(path) else {
             return false;
         };
-        let mut ends = ends.split('-').map(LogId::new);
-        match (ends.next(), ends.next()) {
-            (Some(first), Some(last)) if first.is_well_formed() && last.is_well_formed() => {
-                first <= self.last && self.first <= last
-            }
-            // What the name does not tell, the content does.
-            _ => true,
-        }
+        // What the name does not tell, the content does.
+        let tells = first.is_well_formed() && last.is_well_formed();
+        !tells || first <= self.last && self.first <= last
     }
+}
+
+/// The first and the last id, as the name of an object tells them; `None` where it is none.
+pub(super) fn ends_of(path: &str) -> Option<(LogId, LogId)> {
+    let name = path.rsplit('/').next()?;
+    let ends = name.strip_suffix(&format!(".{EXTENSION}"))?;
+    let mut ends = ends.split('-').map(LogId::new);
+    Some((ends.next()?, ends.next()?))
 }
 
 /// The id that a record on a line has.

@@ -1,7 +1,9 @@
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use flate2::read::GzDecoder;
 use url::Url;
 
 use super::place::{Address, address};

@@ -1,0 +1,121 @@
+//! Reading an archive: its objects hour by hour, in order.
+
+use std::io::Read as _;
+
+use bytes::Bytes;
+use chrono::{DateTime, Utc};
+use flate2::read::GzDecoder;
+use futures_util::future::BoxFuture;
+
+use super::object::ends_of;
+use super::{Archive, LONGEST_OBJECT};
+use crate::destination::Archived;
+use crate::error::BoxError;
+use crate::net::retry::Deadline;
+use crate::record::{LogId, Record, record_of};
+
+/// An object that cannot be read back.
+#[derive(Debug, thiserror::Error)]
+#[error("reading {location}, which is not an object that auth0-poller wrote")]
+struct NotAnObject {
+    location: String,
+    source: std::io::Error,
+}
+
+impl Archived for Archive {
+    fn groups(
+        &self,
+        hour: DateTime<Utc>,
+        deadline: Deadline,
+    ) -> BoxFuture<'_, Result<Vec<Vec<String>>, BoxError>> {
+        Box::pin(async move {
+            let folder = format!("{}/{}", self.folder, hour.format("%Y/%m/%d/%H"));
+            let paths = self.storage.list(&folder, deadline).await;
+            Ok(grouped(
+                paths.map_err(|source| self.error(&folder, source))?,
+            ))
+        })
+    }
+
+    fn read<'a>(
+        &'a self,
+        group: &'a [String],
+        deadline: Deadline,
+    ) -> BoxFuture<'a, Result<Vec<Record>, BoxError>> {
+        Box::pin(async move {
+            let mut records = Vec::new();
+            for path in group {
+                let stored = self.storage.read(path, deadline).await;
+                let Some((content, _)) = stored.map_err(|source| self.error(path, source))? else {
+                    continue;
+                };
+                let lines = unpacked(&content).map_err(|source| NotAnObject {
+                    location: self.storage.location(path),
+                    source,
+                })?;
+                let lines = lines
+                    .lines()
+                    .map(|line| Bytes::copy_from_slice(line.as_bytes()));
+                records.extend(lines.filter_map(|line| record_of(&line)));
+            }
+            records.sort_by(|a, b| a.log_id.cmp(&b.log_id));
+            records.dedup_by(|a, b| a.log_id == b.log_id);
+            Ok(records)
+        })
+    }
+}
+
+pub(super) fn unpacked(content: &Bytes) -> std::io::Result<String> {
+    let mut lines = String::new();
+    GzDecoder::new(&**content)
+        .take(LONGEST_OBJECT)
+        .read_to_string(&mut lines)?;
+    Ok(lines)
+}
+
+/// Objects by their first ids, those together that overlap: what follows is after all of them.
+fn grouped(paths: Vec<String>) -> Vec<Vec<String>> {
+    let mut known: Vec<_> = paths
+        .into_iter()
+        .filter_map(|path| ends_of(&path).map(|(first, last)| (first, last, path)))
+        .collect();
+    known.sort();
+    let mut groups: Vec<(LogId, Vec<String>)> = Vec::new();
+    for (first, last, path) in known {
+        match groups.last_mut() {
+            Some((reached, group)) if first <= *reached => {
+                group.push(path);
+                *reached = last.max(reached.clone());
+            }
+            _ => groups.push((last, vec![path])),
+        }
+    }
+    groups.into_iter().map(|(_, group)| group).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn objects_that_overlap_are_read_together_and_the_others_in_order() {
+        let path = |first: u32, last: u32| format!("t/2026/11/21/08/{first}-{last}.ndjson.gz");
+        let groups = grouped(vec![
+            path(40, 49),
+            path(10, 19),
+            path(15, 15),
+            path(18, 25),
+            path(24, 24),
+            path(26, 30),
+            "t/_check.txt".into(),
+        ]);
+        assert_eq!(
+            groups,
+            [
+                vec![path(10, 19), path(15, 15), path(18, 25), path(24, 24)],
+                vec![path(26, 30)],
+                vec![path(40, 49)],
+            ]
+        );
+    }
+}

@@ -1,0 +1,186 @@
+//! A stretch of the log sent again: from Auth0, or from an archive of it.
+
+use std::time::Duration;
+
+use chrono::{DateTime, SecondsFormat, Utc};
+use serde_json::json;
+use simulator::Fault;
+
+use crate::world::{Ran, Sink, World, minutes_ago, now, numbers};
+
+const RECORDS: i64 = 55;
+
+/// A record a minute, the first 58 minutes ago, each with the id that it has. Every other one is a
+/// failed log-in, the first among them.
+fn records(world: &World) -> Vec<(DateTime<Utc>, String)> {
+    let add = |n| {
+        let date = minutes_ago(58 - n);
+        let kind = if n % 2 == 0 { "fp" } else { "s" };
+        (
+            date,
+            world.tenant.add(json!({"date": date, "type": kind}), date),
+        )
+    };
+    (0..RECORDS).map(add).collect()
+}
+
+fn written(time: DateTime<Utc>) -> String {
+    time.to_rfc3339_opts(SecondsFormat::Millis, true)
+}
+
+async fn replay(world: &World, more: &[&str]) -> Ran {
+    let arguments = [&["replay", "--destination", "log-analytics"], more].concat();
+    world.command(&arguments).await
+}
+
+#[tokio::test]
+async fn a_stretch_is_sent_again_by_date_from_inclusive_and_to_not_and_no_checkpoint_moves() {
+    let world = World::start().await;
+    let records = records(&world);
+    world.poll().await;
+    let before = world.checkpoint().await;
+    let (from, to) = (written(records[10].0), written(records[20].0));
+    let ran = replay(&world, &["--from", &from, "--to", &to]).await;
+    assert_eq!(ran.code(), 0, "{ran:?}");
+    assert_eq!(numbers(&ran.report(), ["delivered"]), [10]);
+    let landed = world.workspace.landed();
+    let expected: Vec<_> = records[10..20].iter().map(|(_, id)| id.clone()).collect();
+    assert_eq!(landed[55..], expected);
+    assert_eq!(world.checkpoint().await, before);
+
+    // By ids, in the same way.
+    let ran = replay(&world, &["--from", &records[53].1, "--to", &records[54].1]).await;
+    assert_eq!(numbers(&ran.report(), ["delivered"]), [1], "{ran:?}");
+    assert_eq!(world.workspace.landed().last(), Some(&records[53].1));
+}
+
+#[tokio::test]
+async fn a_dry_run_sends_nothing_and_tells_what_it_would() {
+    let mut world = World::start().await;
+    records(&world);
+    world.set("FILTER_LOG_ANALYTICS", "s");
+    let ran = replay(&world, &["--from", "oldest", "--to", "1s", "--dry-run"]).await;
+    assert_eq!(ran.code(), 0, "{ran:?}");
+    assert_eq!(numbers(&ran.report(), ["delivered", "filtered"]), [27, 28]);
+    assert!(ran.stderr.contains("nothing was sent"), "{ran:?}");
+    assert_eq!(world.workspace.requests(), 0);
+    // Another filter in place of its own.
+    let all = ["--from", "oldest", "--to", "1s", "--filter", "fp,s"];
+    let ran = replay(&world, &all).await;
+    assert_eq!(numbers(&ran.report(), ["delivered", "filtered"]), [55, 0]);
+}
+
+#[tokio::test]
+async fn what_auth0_has_dropped_is_said_and_comes_from_the_archive() {
+    let mut world = World::start_for(Sink::Archive).await;
+    let records = records(&world);
+    world.poll().await;
+    world.deliver_to(&[Sink::LogAnalytics]);
+    world.set_all(world.archive.settings());
+    world.tenant.expire_before(minutes_ago(30));
+    let from = written(records[0].0);
+    let ran = replay(&world, &["--from", &from, "--to", "1s"]).await;
+    assert_eq!(ran.code(), 0, "{ran:?}");
+    let [delivered] = numbers(&ran.report(), ["delivered"]);
+    assert!((25..=28).contains(&delivered), "{ran:?}");
+    assert!(
+        ran.stderr.contains("Auth0 has no records between"),
+        "{ran:?}"
+    );
+    assert_eq!(
+        ran.report()["gap"]["from"],
+        records[0].0.to_rfc3339_opts(SecondsFormat::AutoSi, true)
+    );
+
+    let asked = world.tenant.log_requests();
+    let archived = ["--from", &from, "--to", "1s", "--source", "archive"];
+    let ran = replay(&world, &archived).await;
+    assert_eq!(ran.code(), 0, "{ran:?}");
+    assert_eq!(numbers(&ran.report(), ["delivered"]), [55]);
+    assert_eq!(world.tenant.log_requests(), asked);
+    let mut landed = world.workspace.landed();
+    landed.sort();
+    landed.dedup();
+    assert_eq!(landed.len(), 55);
+}
+
+#[tokio::test]
+async fn a_replay_into_the_archive_repeats_no_record() {
+    let world = World::start_for(Sink::Archive).await;
+    records(&world);
+    world.poll().await;
+    let arguments = [
+        "replay",
+        "--destination",
+        "archive",
+        "--from",
+        "oldest",
+        "--to",
+        "1s",
+    ];
+    let ran = world.command(&arguments).await;
+    assert_eq!(ran.code(), 0, "{ran:?}");
+    assert_eq!(numbers(&ran.report(), ["delivered"]), [55]);
+    world.assert_all_landed_once();
+}
+
+#[tokio::test]
+async fn what_makes_no_sense_is_refused_before_anything_is_asked() {
+    let world = World::start().await;
+    let ahead = written(now() + Duration::from_hours(1));
+    for (more, telling) in [
+        (
+            &["--from", "1h", "--to", "oldest"][..],
+            "cannot be the oldest record",
+        ),
+        (&["--from", "1h", "--to", "2h"], "--from is not before --to"),
+        (
+            &["--from", &ahead, "--to", "1s"],
+            "--from is not before --to",
+        ),
+        (&["--from", "x", "--to", "1s"], "is neither a duration"),
+        (
+            &["--from", "2h", "--to", "1h", "--filter", "typo"],
+            "neither a category nor a type",
+        ),
+        (
+            &["--from", "2h", "--to", "1h", "--source", "event-grid"],
+            "EVENT_GRID_ENDPOINT is missing",
+        ),
+        (
+            &["--from", "2h", "--to", "1h", "--source", "stdout"],
+            "--source stdout keeps no records",
+        ),
+    ] {
+        let ran = replay(&world, more).await;
+        assert_eq!((ran.code(), &*ran.stdout), (2, ""), "{ran:?}");
+        assert!(ran.stderr.contains(telling), "{more:?}: {ran:?}");
+    }
+    let two = [
+        "replay",
+        "--destination",
+        "log-analytics,stdout",
+        "--from",
+        "2h",
+        "--to",
+        "1h",
+    ];
+    let ran = world.command(&two).await;
+    assert_eq!(ran.code(), 2, "{ran:?}");
+    assert_eq!(world.tenant.log_requests(), 0);
+}
+
+#[tokio::test]
+async fn a_replay_that_fails_says_why_as_poll_does() {
+    let world = World::start().await;
+    records(&world);
+    let refused = Fault::answer(403, "");
+    world.workspace.fail([refused.clone(), refused]);
+    let ran = replay(&world, &["--from", "2h", "--to", "1s"]).await;
+    assert_eq!(ran.code(), 1, "{ran:?}");
+    assert!(
+        ran.stderr.contains("log-analytics: the run failed: "),
+        "{ran:?}"
+    );
+    assert_eq!(numbers(&ran.report(), ["delivered"]), [0]);
+}
