@@ -1,8 +1,8 @@
 //! Objects as blobs in one container of an Azure storage account; a version is an `ETag`.
 
 mod refusal;
+mod secrets;
 mod tokens;
-mod wire;
 
 use std::error::Error as _;
 use std::sync::Arc;
@@ -21,8 +21,9 @@ use url::Url;
 
 pub(crate) use self::refusal::Refusal;
 use self::refusal::{Meaning, Opener};
+use self::secrets::AzureRefusals;
 use self::tokens::Tokens;
-use self::wire::{AnswerTooLarge, Wire};
+use super::wire::{AnswerTooLarge, Wire, cause};
 use super::{Attempt, LONGEST_LIST, Object, Objects, StorageError, Version};
 use crate::azure::account::{Account, Credential};
 use crate::azure::identity::Identity;
@@ -49,7 +50,7 @@ pub(crate) enum Missing {
 /// A container of a storage account.
 pub(crate) struct Container {
     blobs: MicrosoftAzure,
-    wire: Wire,
+    wire: Wire<AzureRefusals>,
     account: String,
     url: Url,
     missing: Missing,
@@ -80,7 +81,7 @@ impl Container {
             }
             Credential::Key(_) | Credential::Sas(_) => None,
         };
-        let wire = Wire::new(client, tokens.clone());
+        let wire = Wire::new(client, AzureRefusals(tokens.clone()));
         let builder = MicrosoftAzureBuilder::new()
             .with_account(&account.name)
             .with_endpoint(endpoint.to_owned())
@@ -348,18 +349,6 @@ fn generic(error: impl std::error::Error + Send + Sync + 'static) -> Error {
         store: "Azure",
         source: Box::new(error),
     }
-}
-
-/// The cause of this type, if there is one among the causes.
-fn cause<T: std::error::Error + 'static>(error: &Error) -> Option<&T> {
-    let mut next = error.source();
-    while let Some(cause) = next {
-        if let Some(found) = cause.downcast_ref() {
-            return Some(found);
-        }
-        next = cause.source();
-    }
-    None
 }
 
 fn refusal_in(error: &Error) -> Option<&Refusal> {

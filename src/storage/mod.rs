@@ -7,6 +7,7 @@
 pub(crate) mod azure;
 pub(crate) mod folder;
 pub(crate) mod settings;
+mod wire;
 
 #[cfg(test)]
 pub(crate) mod faulty;

@@ -1,34 +1,44 @@
-//! What `object_store` and the account exchange, and what of it may go further.
+//! What `object_store` and a service exchange, and what of it may go further.
 //!
 //! `object_store` puts the whole body of a failure into its errors, and reads a success to whatever
-//! end it has. So it gets neither: a failure reaches it as a [`Refusal`], and a success is read
-//! here, up to a limit.
+//! end it has. So it gets neither: a failure reaches it as what the service's [`Refusals`] make of it,
+//! and a success is read here, up to a limit.
 
-use std::sync::Arc;
+use std::error::Error as StdError;
 
 use bytes::{Bytes, BytesMut};
 use futures_util::TryStreamExt as _;
 use futures_util::future::BoxFuture;
+use object_store::Error;
 use object_store::client::{
     ClientOptions, HttpClient, HttpConnector, HttpError, HttpErrorKind, HttpRequest, HttpResponse,
     HttpResponseBody, HttpService,
 };
-use reqwest::header::{AUTHORIZATION, CONTENT_LENGTH};
-use secrecy::SecretString;
+use reqwest::header::CONTENT_LENGTH;
 
-use super::refusal::Refusal;
-use super::tokens::Tokens;
+use super::LARGEST;
 use crate::net::http::Answer;
-use crate::storage::LARGEST;
 
-/// Bytes of a failure that are read: an error of Azure has some hundred.
+/// Bytes of a failure that are read: an error of a storage service has some hundred.
 const LARGEST_REFUSAL: usize = 64 * 1024;
+
+/// What a service's answers mean that are no success.
+pub(super) trait Refusals: Clone + std::fmt::Debug + Send + Sync + 'static {
+    /// A refusal. None of its text repeats a secret.
+    type Refusal: StdError + Send + Sync + 'static;
+    /// What opens the service, as a request carries it.
+    type Secrets: Send + Sync;
+
+    fn secrets(&self, request: &HttpRequest) -> Self::Secrets;
+
+    fn read(&self, answer: &Answer, secrets: &Self::Secrets) -> Self::Refusal;
+}
 
 /// This program's own HTTP client, with its time-outs and without redirects.
 #[derive(Clone, Debug)]
-pub(super) struct Wire {
+pub(super) struct Wire<R> {
     http: HttpClient,
-    tokens: Option<Arc<Tokens>>,
+    refusals: R,
 }
 
 /// An answer that is larger than any object of this program.
@@ -36,17 +46,17 @@ pub(super) struct Wire {
 #[error("the answer is too large")]
 pub(super) struct AnswerTooLarge;
 
-impl Wire {
-    pub(super) fn new(client: reqwest::Client, tokens: Option<Arc<Tokens>>) -> Self {
+impl<R: Refusals> Wire<R> {
+    pub(super) fn new(client: reqwest::Client, refusals: R) -> Self {
         Self {
             http: HttpClient::new(client),
-            tokens,
+            refusals,
         }
     }
 
     /// Sends a request; an answer is a success with its whole body.
     pub(super) async fn send(&self, request: HttpRequest) -> Result<HttpResponse, HttpError> {
-        let secrets = Secrets::of(&request);
+        let secrets = self.refusals.secrets(&request);
         let (head, body) = self.http.execute(request).await?.into_parts();
         if head.status.is_success() {
             let told = head.headers.get(CONTENT_LENGTH);
@@ -64,12 +74,7 @@ impl Wire {
             headers: head.headers,
             body: body.unwrap_or_default(),
         };
-        let mut refusal = Refusal::read(&answer, &secrets.all());
-        if let (Some(tokens), Some(token)) = (&self.tokens, &secrets.token)
-            && refusal.is_about_credential()
-        {
-            refusal = refusal.with_again(tokens.refuse(token));
-        }
+        let refusal = self.refusals.read(&answer, &secrets);
         Err(HttpError::new(HttpErrorKind::Unknown, refusal))
     }
 }
@@ -91,45 +96,7 @@ fn too_large() -> HttpError {
     HttpError::new(HttpErrorKind::Unknown, AnswerTooLarge)
 }
 
-/// What opens the account, as a request carries it.
-struct Secrets {
-    token: Option<SecretString>,
-    signatures: Vec<SecretString>,
-}
-
-impl Secrets {
-    fn of(request: &HttpRequest) -> Self {
-        let authorization = request.headers().get(AUTHORIZATION);
-        let authorization = authorization.and_then(|it| it.to_str().ok());
-        let (scheme, value) = authorization
-            .and_then(|it| it.split_once(' '))
-            .unwrap_or_default();
-        let mut signatures = Vec::new();
-        if let Some((_, signature)) = value.split_once(':') {
-            signatures.push(signature.into());
-        }
-        let query = request.uri().query().unwrap_or_default();
-        for pair in query.split('&') {
-            // As it is sent, and as whoever reads it decodes it, once or as a form.
-            if let Some(signature) = pair.strip_prefix("sig=") {
-                signatures.push(signature.into());
-                let decoded = url::form_urlencoded::parse(pair.as_bytes()).next();
-                let decoded = decoded.map(|(_, value)| value.into_owned());
-                signatures.extend(decoded.map(SecretString::from));
-            }
-        }
-        Self {
-            token: (scheme == "Bearer").then(|| value.into()),
-            signatures,
-        }
-    }
-
-    fn all(&self) -> Vec<&SecretString> {
-        self.token.iter().chain(&self.signatures).collect()
-    }
-}
-
-impl HttpService for Wire {
+impl<R: Refusals> HttpService for Wire<R> {
     fn call<'a, 'b>(
         &'a self,
         request: HttpRequest,
@@ -141,8 +108,20 @@ impl HttpService for Wire {
     }
 }
 
-impl HttpConnector for Wire {
+impl<R: Refusals> HttpConnector for Wire<R> {
     fn connect(&self, _options: &ClientOptions) -> object_store::Result<HttpClient> {
         Ok(HttpClient::new(self.clone()))
     }
+}
+
+/// The cause of this type, if there is one among the causes.
+pub(super) fn cause<T: StdError + 'static>(error: &Error) -> Option<&T> {
+    let mut next = error.source();
+    while let Some(cause) = next {
+        if let Some(found) = cause.downcast_ref() {
+            return Some(found);
+        }
+        next = cause.source();
+    }
+    None
 }

@@ -1,0 +1,72 @@
+//! What opens the account, as a request carries it, and what becomes of a token that was refused.
+
+use std::sync::Arc;
+
+use object_store::client::HttpRequest;
+use reqwest::header::AUTHORIZATION;
+use secrecy::SecretString;
+
+use super::refusal::Refusal;
+use super::tokens::Tokens;
+use crate::net::http::Answer;
+use crate::storage::wire::Refusals;
+
+/// Reads the account's refusals.
+#[derive(Clone, Debug)]
+pub(super) struct AzureRefusals(pub Option<Arc<Tokens>>);
+
+pub(super) struct Secrets {
+    token: Option<SecretString>,
+    signatures: Vec<SecretString>,
+}
+
+impl Secrets {
+    fn of(request: &HttpRequest) -> Self {
+        let authorization = request.headers().get(AUTHORIZATION);
+        let authorization = authorization.and_then(|it| it.to_str().ok());
+        let (scheme, value) = authorization
+            .and_then(|it| it.split_once(' '))
+            .unwrap_or_default();
+        let mut signatures = Vec::new();
+        if let Some((_, signature)) = value.split_once(':') {
+            signatures.push(signature.into());
+        }
+        let query = request.uri().query().unwrap_or_default();
+        for pair in query.split('&') {
+            // As it is sent, and as whoever reads it decodes it, once or as a form.
+            if let Some(signature) = pair.strip_prefix("sig=") {
+                signatures.push(signature.into());
+                let decoded = url::form_urlencoded::parse(pair.as_bytes()).next();
+                let decoded = decoded.map(|(_, value)| value.into_owned());
+                signatures.extend(decoded.map(SecretString::from));
+            }
+        }
+        Self {
+            token: (scheme == "Bearer").then(|| value.into()),
+            signatures,
+        }
+    }
+
+    fn all(&self) -> Vec<&SecretString> {
+        self.token.iter().chain(&self.signatures).collect()
+    }
+}
+
+impl Refusals for AzureRefusals {
+    type Refusal = Refusal;
+    type Secrets = Secrets;
+
+    fn secrets(&self, request: &HttpRequest) -> Secrets {
+        Secrets::of(request)
+    }
+
+    fn read(&self, answer: &Answer, secrets: &Secrets) -> Refusal {
+        let refusal = Refusal::read(answer, &secrets.all());
+        match (&self.0, &secrets.token) {
+            (Some(tokens), Some(token)) if refusal.is_about_credential() => {
+                refusal.with_again(tokens.refuse(token))
+            }
+            _ => refusal,
+        }
+    }
+}
