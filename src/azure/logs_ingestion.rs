@@ -2,11 +2,7 @@
 //!
 //! <https://learn.microsoft.com/azure/azure-monitor/logs/logs-ingestion-api-overview>
 
-use std::io::Write as _;
-
 use bytes::Bytes;
-use flate2::Compression;
-use flate2::write::GzEncoder;
 use reqwest::StatusCode;
 use reqwest::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use secrecy::{ExposeSecret as _, SecretString};
@@ -14,6 +10,7 @@ use serde::Deserialize;
 use url::Url;
 
 use super::identity::{Identity, IdentityError};
+use crate::net::gzip::gzip;
 use crate::net::http::{self, Answer, SendError};
 use crate::net::retry::{self, Again, Deadline, GaveUp, Jitter, Transient};
 
@@ -263,13 +260,4 @@ fn explanation(answer: &Answer, token: &SecretString) -> (String, String) {
             (code.to_owned(), answer.excerpt(&[token]))
         }
     }
-}
-
-/// At the lowest level: rows are alike, and the time it takes is the host's to bill.
-fn gzip(list: &[u8]) -> Bytes {
-    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
-    let written = encoder.write_all(list).and_then(|()| encoder.finish());
-    // invariant: writing to a Vec does not fail
-    #[allow(clippy::expect_used, reason = "stated above")]
-    written.expect("room in memory").into()
 }
