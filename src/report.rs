@@ -12,9 +12,9 @@ use crate::record::LogId;
 
 /// The result of one run for one destination.
 ///
-/// Of a run that caught up, `fetched` is the sum of `delivered`, `skipped`, `before_start`,
-/// `filtered` and `dead_lettered`, except that a record which is too large for a row is among those
-/// delivered, by what fits, and among those set aside, whole.
+/// Of a run that caught up, `fetched` is the sum of `delivered`, `quarantined`, `skipped`,
+/// `before_start`, `filtered` and `dead_lettered`, except that a record which is too large for a row
+/// is among those delivered, by what fits, and among those set aside, whole.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub(crate) struct Report {
     /// Where records went, as in the setting `DESTINATIONS`.
@@ -25,6 +25,8 @@ pub(crate) struct Report {
     pub fetched: u64,
     /// Records that the destination acknowledged.
     pub delivered: u64,
+    /// Records that the destination acknowledged and put aside, since they do not fit.
+    pub quarantined: u64,
     /// Records that had been handled before: delivered, set aside or left out.
     pub skipped: u64,
     /// Records that are left out, since they are dated before the start.
@@ -113,6 +115,7 @@ impl fmt::Display for Report {
             self.destination, self.delivered
         )?;
         for (count, what) in [
+            (self.quarantined, "quarantined"),
             (self.skipped, "delivered before"),
             (self.before_start, "older than the start"),
             (self.filtered, "filtered out"),

@@ -6,7 +6,7 @@ use super::print::{exit_code, fail, note, show};
 use super::{Environment, Exit, deadline, layers, unusable};
 use crate::app::{Books, Layers};
 use crate::clock::to_seconds;
-use crate::destination::{Destination, Outcome};
+use crate::destination::{Destination, Outcome, Quarantine};
 use crate::error::{BoxError, with_causes};
 use crate::record::{Record, record_of};
 
@@ -155,6 +155,13 @@ async fn deliver_again(
     let removed = books.dead_letters.remove(name, deadline()).await;
     removed.map_err(|error| {
         let error = with_causes(&error);
-        format!("it was delivered, but not removed, so remove it by hand: {error}").into()
-    })
+        format!("it was delivered, but not removed, so remove it by hand: {error}")
+    })?;
+    match delivery.quarantine {
+        Some(Quarantine { advice, .. }) => Err(format!(
+            "the destination quarantined it, so it is no dead letter any more: {advice}"
+        )
+        .into()),
+        None => Ok(()),
+    }
 }

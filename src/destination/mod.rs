@@ -143,6 +143,18 @@ pub(crate) struct Delivery {
     pub bytes: usize,
     /// Why rows are open; `None` where none is.
     pub error: Option<DeliveryError>,
+    /// What of the accepted rows is not where it should be.
+    pub quarantine: Option<Quarantine>,
+}
+
+/// Rows that the service acknowledged and put aside, since they do not fit. They are never sent
+/// again, but somebody has to look after them.
+#[derive(Debug)]
+pub(crate) struct Quarantine {
+    /// How many.
+    pub rows: u64,
+    /// Where they are, and what to do.
+    pub advice: String,
 }
 
 impl Delivery {
@@ -152,6 +164,7 @@ impl Delivery {
             outcomes: (0..rows).map(|_| Outcome::Accepted).collect(),
             bytes,
             error: None,
+            quarantine: None,
         }
     }
 
@@ -163,6 +176,7 @@ impl Delivery {
                 outcomes: vec![Outcome::Refused(reason)],
                 bytes: 0,
                 error: None,
+                quarantine: None,
             };
         }
         Self::open(rows, DeliveryError::Refused(reason))
@@ -178,6 +192,7 @@ impl Delivery {
             outcomes: (0..rows).map(|_| Outcome::Open).collect(),
             bytes: 0,
             error: Some(error),
+            quarantine: None,
         }
     }
 }

@@ -148,6 +148,7 @@ impl<S: Source, A: DeadLetters, L: Ledger> Delivering<'_, S, A, L> {
             outcomes,
             bytes,
             error,
+            quarantine,
         } = delivery;
         match (outcomes.into_iter().next(), error) {
             (Some(Outcome::Accepted), _) => {}
@@ -156,17 +157,11 @@ impl<S: Source, A: DeadLetters, L: Ledger> Delivering<'_, S, A, L> {
             }
             _ => return Ok(Beyond::NotTaken),
         }
-        self.is_taken = true;
         self.ledger.note(record, Handled::Accepted);
         self.taken_at = Some(record.log_id.clone());
-        course.report(|report| {
-            // The reading half may come to it, or not in this run.
-            report.fetched += 1;
-            report.delivered += 1;
-            report.batches += 1;
-            report.bytes += bytes as u64;
-        });
-        course.report_newest(self.ledger.newest());
+        // The reading half may come to it, or not in this run.
+        course.report(|report| report.fetched += 1);
+        self.report_taken(1, bytes, quarantine);
         self.save().await?;
         Ok(Beyond::Taken)
     }

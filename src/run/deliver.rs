@@ -41,6 +41,8 @@ pub(super) struct Delivering<'c, S, A, L> {
     pub(super) refused: u64,
     /// Whether one of those is noted, and not saved.
     pub(super) is_unsaved: bool,
+    /// What to do about rows that the destination quarantined.
+    pub(super) advice: Option<String>,
 }
 
 impl<'c, S: Source, A: DeadLetters, L: Ledger> Delivering<'c, S, A, L> {
@@ -57,6 +59,7 @@ impl<'c, S: Source, A: DeadLetters, L: Ledger> Delivering<'c, S, A, L> {
             posts: 0,
             refused: 0,
             is_unsaved: false,
+            advice: None,
         }
     }
 

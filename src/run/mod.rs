@@ -104,6 +104,11 @@ enum RunError {
     )]
     NotSortedOut { left: usize },
     #[error(
+        "the destination quarantined {rows} of the records that it took, and they are not sent \
+         again: {advice}"
+    )]
+    Quarantined { rows: u64, advice: String },
+    #[error(
         "reading begins in the future, {}, so nothing is delivered until then; \
          `auth0-poller checkpoint set --from …` lets it begin earlier", to_seconds(*.0)
     )]
@@ -187,6 +192,7 @@ impl<S: Source, A: DeadLetters> Course<'_, S, A> {
         let was_sent = delivering.has_sent();
         let refused = delivering.refused;
         let oldest_left = delivering.oldest_left();
+        let advice = delivering.advice.take();
         let has_failed = matches!(delivered, Err(Stop::Failed(_)));
         if matches!(delivered, Err(Stop::OutOfTime)) {
             warn!(
@@ -195,6 +201,7 @@ impl<S: Source, A: DeadLetters> Course<'_, S, A> {
         }
         let is_read = self.note_stop(read);
         let caught_up = self.note_stop(delivered) && is_read;
+        self.judge_quarantine(advice);
         if has_failed {
             // What may be saved has been, after each batch; the rest was not acknowledged.
             self.warn_if_behind(ledger, oldest_left).await;
@@ -254,6 +261,17 @@ impl<S: Source, A: DeadLetters> Course<'_, S, A> {
         } else {
             warn!("{}: {error}", self.run.name);
         }
+    }
+
+    /// A run has failed of which records are not where they should be.
+    fn judge_quarantine(&self, advice: Option<String>) {
+        let Some(advice) = advice else {
+            return;
+        };
+        self.report(|report| {
+            let rows = report.quarantined;
+            report.fail(&RunError::Quarantined { rows, advice });
+        });
     }
 
     fn now(&self) -> DateTime<Utc> {

@@ -14,7 +14,7 @@ use chrono::{DateTime, Utc};
 use super::beyond::Beyond;
 use super::deliver::Delivering;
 use super::{DeadLetters, Handled, Ledger, RunError, Stop};
-use crate::destination::{Delivery, DeliveryError, Outcome};
+use crate::destination::{Delivery, DeliveryError, Outcome, Quarantine};
 use crate::error::BoxError;
 use crate::record::{Record, Source};
 
@@ -171,6 +171,7 @@ impl<S: Source, A: DeadLetters, L: Ledger> Delivering<'_, S, A, L> {
             outcomes,
             bytes,
             error,
+            quarantine,
         } = delivery;
         let mut found = Leftover {
             culprits: Vec::new(),
@@ -189,13 +190,7 @@ impl<S: Source, A: DeadLetters, L: Ledger> Delivering<'_, S, A, L> {
             }
         }
         if accepted > 0 {
-            self.is_taken = true;
-            course.report(|report| {
-                report.delivered += accepted;
-                report.batches += 1;
-                report.bytes += bytes as u64;
-            });
-            course.report_newest(self.ledger.newest());
+            self.report_taken(accepted, bytes, quarantine);
             if !is_whole || accepted < part.len() as u64 {
                 self.save().await?;
             }
@@ -208,6 +203,25 @@ impl<S: Source, A: DeadLetters, L: Ledger> Delivering<'_, S, A, L> {
             }
             Some(DeliveryError::Refused(_)) | None => Ok(found),
         }
+    }
+
+    /// Reports a post of which the destination took so many records, some of them into quarantine.
+    pub(super) fn report_taken(
+        &mut self,
+        accepted: u64,
+        bytes: usize,
+        quarantine: Option<Quarantine>,
+    ) {
+        self.is_taken = true;
+        let quarantined = quarantine.as_ref().map_or(0, |it| it.rows);
+        self.advice = quarantine.map(|it| it.advice).or(self.advice.take());
+        self.course.report(|report| {
+            report.delivered += accepted.saturating_sub(quarantined);
+            report.quarantined += quarantined;
+            report.batches += 1;
+            report.bytes += bytes as u64;
+        });
+        self.course.report_newest(self.ledger.newest());
     }
 }
 

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use futures_util::future::BoxFuture;
 
 use super::*;
-use crate::destination::{Delivery, DeliveryError, Filter, Limits, Outcome, Probe};
+use crate::destination::{Delivery, DeliveryError, Filter, Limits, Outcome, Probe, Quarantine};
 use crate::net::retry::Jitter;
 use crate::record::{Page, Position, Record, STORING_DELAY, Start, StartFrom};
 use crate::redact::Redaction;
@@ -69,6 +69,8 @@ struct State {
     requests: u64,
     asked_for_oldest: usize,
     landed: Vec<Vec<String>>,
+    /// Of each coming delivery, so many are quarantined.
+    quarantined: VecDeque<u64>,
     destination_faults: VecDeque<Option<Fault>>,
     /// For each coming reading of the checkpoint.
     load_faults: VecDeque<Option<Fault>>,
@@ -388,7 +390,10 @@ impl Destination for World {
                 self.land(rows);
             }
             match Self::suffer(fault).await {
-                Ok(()) => Delivery::accepted(rows.len(), rows.iter().map(Bytes::len).sum()),
+                Ok(()) => Delivery {
+                    quarantine: self.quarantine(),
+                    ..Delivery::accepted(rows.len(), rows.iter().map(Bytes::len).sum())
+                },
                 Err(error) => Delivery::failed(rows.len(), error.into()),
             }
         })
@@ -406,6 +411,15 @@ impl World {
         let ids = rows.map(|row| std::str::from_utf8(row).unwrap().trim_end().to_owned());
         let ids: Vec<_> = ids.collect();
         self.state().landed.push(ids);
+    }
+
+    /// What it quarantines of the next delivery that it takes.
+    fn quarantine(&self) -> Option<Quarantine> {
+        let rows = self.state().quarantined.pop_front()?;
+        (rows > 0).then(|| Quarantine {
+            rows,
+            advice: "look there".into(),
+        })
     }
 
     /// Takes the rows that it does not refuse. A fault leaves the second half of them open.
@@ -427,6 +441,7 @@ impl World {
             outcomes: rows.iter().enumerate().map(outcome).collect(),
             bytes: 1,
             error: is_cut.then(|| DeliveryError::Failed(failure())),
+            quarantine: None,
         }
     }
 }
@@ -1405,3 +1420,37 @@ async fn of_a_filtered_log_what_matches_is_delivered_in_order_and_the_rest_is_co
 
 mod large;
 mod refused;
+
+#[tokio::test(start_paused = true)]
+async fn what_is_quarantined_counts_as_handled_and_fails_the_run() {
+    let world = World::with_records(2_500);
+    // Of the first batch and of the last.
+    world.state().quarantined = [3, 0, 1].into();
+    let report = world.run().await;
+    assert_eq!(
+        (report.fetched, report.delivered, report.quarantined),
+        (2_500, 2_496, 4)
+    );
+    assert!(report.caught_up);
+    assert_eq!(
+        report.errors,
+        [
+            "the destination quarantined 4 of the records that it took, and they are not sent again: look there"
+        ]
+    );
+    world.assert_all_landed_once();
+    let again = world.run().await;
+    assert_eq!((again.delivered, again.quarantined), (0, 0));
+    assert!(again.is_success());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_that_fails_for_something_else_tells_of_the_quarantine_too() {
+    let world = World::with_records(2_500);
+    world.state().quarantined = [2].into();
+    world.state().destination_faults = [None, Some(Fault::Fails)].into();
+    let report = world.run().await;
+    assert_eq!((report.delivered, report.quarantined), (998, 2));
+    assert_eq!(report.errors.len(), 2, "{report:?}");
+    assert!(report.errors[1].contains("quarantined 2 of"), "{report:?}");
+}
