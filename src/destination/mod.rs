@@ -11,6 +11,7 @@ mod log_analytics;
 mod logs_ingestion;
 mod pattern;
 mod stdout;
+mod tinybird;
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
@@ -26,10 +27,11 @@ use crate::settings::Reader;
 
 /// The destinations that the setting `DESTINATIONS` can name, the default first. Everything that
 /// lists them is made of this.
-pub(crate) const KINDS: [&Kind; 5] = [
+pub(crate) const KINDS: [&Kind; 6] = [
     &log_analytics::KIND,
     &logs_ingestion::KIND,
     &event_grid::KIND,
+    &tinybird::KIND,
     &archive::KIND,
     &stdout::KIND,
 ];

@@ -16,7 +16,7 @@ use chrono::{DateTime, Utc};
 pub(crate) use self::category::{categories, category, types};
 pub(crate) use self::fields::texts;
 pub(crate) use self::log_id::{LogId, STORING_DELAY};
-pub(crate) use self::page::{Elements, Page, PageError, parse_page, record_of};
+pub(crate) use self::page::{Elements, Page, PageError, parse_date, parse_page, record_of};
 pub(crate) use self::position::{Position, Start, StartFrom, is_future};
 pub(crate) use self::source::{Source, SourceError};
 

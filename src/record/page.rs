@@ -130,7 +130,7 @@ fn parse_record(page: &Bytes, json: &str) -> Option<Record> {
 }
 
 /// Reads a date; one that no event can have is as good as none, and arithmetic stays in range.
-fn parse_date(text: &str) -> Option<DateTime<Utc>> {
+pub(crate) fn parse_date(text: &str) -> Option<DateTime<Utc>> {
     let date: DateTime<Utc> = text.parse().ok()?;
     (1970..=9999).contains(&date.year()).then_some(date)
 }
