@@ -75,7 +75,7 @@ async fn dead_letters_in_a_storage_account_can_be_looked_at_and_delivered(sink: 
 async fn a_record_that_has_no_row_stays_where_it_is(sink: Sink) {
     let world = World::start_for(sink).await;
     let date = minutes_ago(10);
-    let padding = "x".repeat(5_000_000);
+    let padding = "x".repeat(10_000_000);
     let record = serde_json::json!({"date": date, "padding": padding});
     let id = world.tenant.add(record, date);
     world.poll().await;

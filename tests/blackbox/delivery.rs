@@ -107,7 +107,7 @@ async fn passing_failures_of_either_side_are_overcome_within_the_run(sink: Sink)
     ]);
     world
         .arrivals()
-        .fail([Fault::answer(429, ""), Fault::answer(500, "")]);
+        .fail([429, sink.passing_failure()].map(|it| Fault::answer(it, "")));
     let report = world.poll().await;
     assert_eq!(numbers(&report, COUNTS), [1_200, 1_200, 0]);
     world.assert_all_landed_once();

@@ -181,32 +181,33 @@ fn samples(schema: &Value) -> (Vec<Value>, BTreeSet<String>) {
     (records, kinds)
 }
 
+/// Gives the tenant records of every type, and answers with the types.
+pub fn add_all_types(world: &World) -> BTreeSet<String> {
+    let Ok(schema) = fs::read_to_string(project().join(SCHEMA)) else {
+        world
+            .tenant
+            .generate(2_000, minutes_ago(50), minutes_ago(5));
+        return world.tenant.types().into_values().collect();
+    };
+    let (records, kinds) = samples(&serde_json::from_str(&schema).unwrap());
+    assert!(kinds.len() >= 166, "{}", kinds.len());
+    let mut stored = minutes_ago(50);
+    for mut record in records {
+        stored += chrono::Duration::milliseconds(500);
+        // Some of the schema's own dates are of any day.
+        record["date"] = json!(stored);
+        world.tenant.add(record, stored);
+    }
+    kinds
+}
+
 /// The rule takes every post and answers 204 whatever is in it; the world asserts when it goes that
 /// nothing was undeclared, of another type or cut.
 #[tokio::test]
 async fn no_record_of_any_type_sends_a_column_that_is_not_declared() {
     let mut world = World::start().await;
     world.deliver_to(&[Sink::LogAnalytics, Sink::LogsIngestion]);
-    let expected = match fs::read_to_string(project().join(SCHEMA)) {
-        Ok(schema) => {
-            let (records, kinds) = samples(&serde_json::from_str(&schema).unwrap());
-            assert!(kinds.len() >= 166, "{}", kinds.len());
-            let mut stored = minutes_ago(50);
-            for mut record in records {
-                stored += chrono::Duration::milliseconds(500);
-                // Some of the schema's own dates are of any day.
-                record["date"] = json!(stored);
-                world.tenant.add(record, stored);
-            }
-            kinds
-        }
-        Err(_) => {
-            world
-                .tenant
-                .generate(2_000, minutes_ago(50), minutes_ago(5));
-            world.tenant.types().into_values().collect()
-        }
-    };
+    let expected = add_all_types(&world);
     let ran = world.command(&["poll"]).await;
     assert_eq!(ran.code(), 0, "{ran:?}");
     for sink in [Sink::LogAnalytics, Sink::LogsIngestion] {

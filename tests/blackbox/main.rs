@@ -35,5 +35,6 @@ mod status_line;
 mod storage;
 mod table;
 mod template;
+mod tinybird;
 mod upgrade;
 mod world;

@@ -193,7 +193,7 @@ fn put(object: &mut Map<String, Value>, path: &[&str], value: Value) {
 }
 
 /// Members of records that are made to be difficult. `DATE` stands for the record's date.
-fn difficult() -> Vec<String> {
+pub fn difficult() -> Vec<String> {
     let date = r#""date":"DATE","type":"f","#;
     let guid = "01234567-89ab-cdef-0123-456789abcdef";
     let deep = "{\"a\":".repeat(100) + "1" + &"}".repeat(100);

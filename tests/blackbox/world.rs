@@ -12,7 +12,7 @@ use simulator::host::Transcript;
 use simulator::rule::{Rule, Type};
 use simulator::{
     AppRoot, Blobs, DataCollectionRule, EntraId, EventGridTopic, FunctionsHost, Issuer,
-    ManagedIdentity, Tenant, Workspace, identity, tenant,
+    ManagedIdentity, Tenant, TinybirdWorkspace, Workspace, identity, tenant,
 };
 use tempfile::TempDir;
 use tokio::process::{Child, Command};
@@ -65,6 +65,7 @@ destinations![$
     log_analytics: LogAnalytics = "log-analytics",
     logs_ingestion: LogsIngestion = "logs-ingestion",
     event_grid: EventGrid = "event-grid",
+    tinybird: Tinybird = "tinybird",
     archive: Archive = "archive",
 ];
 
@@ -104,6 +105,14 @@ macro_rules! for_each_judge {
                 }
             )+
         }
+        mod tinybird {
+            $(
+                #[tokio::test]
+                async fn $test() {
+                    super::$test(crate::world::Sink::Tinybird).await;
+                }
+            )+
+        }
     };
 }
 pub(crate) use for_each_judge;
@@ -112,7 +121,7 @@ impl Sink {
     /// How many records of a few bytes are there twice where an acknowledgement is lost.
     pub fn repeats(self) -> usize {
         match self {
-            Self::LogAnalytics | Self::LogsIngestion => 1_000,
+            Self::LogAnalytics | Self::LogsIngestion | Self::Tinybird => 1_000,
             Self::EventGrid => 5_000,
             Self::Archive => 0,
         }
@@ -125,6 +134,16 @@ impl Sink {
             Self::LogsIngestion => "InvalidPayload",
             Self::EventGrid => "BadRequest",
             Self::Archive => panic!("it judges no record"),
+            Self::Tinybird => "invalid NDJSON",
+        }
+    }
+
+    /// The status by which its service says that it is away for a while.
+    pub fn passing_failure(self) -> u16 {
+        match self {
+            Self::LogAnalytics | Self::LogsIngestion | Self::EventGrid | Self::Archive => 500,
+            // After a 500 it is not to be asked again.
+            Self::Tinybird => 503,
         }
     }
 
@@ -133,7 +152,7 @@ impl Sink {
         match self {
             Self::LogAnalytics => Api::DataCollector,
             Self::LogsIngestion => Api::LogsIngestion,
-            Self::EventGrid | Self::Archive => panic!("it has no table"),
+            Self::EventGrid | Self::Archive | Self::Tinybird => panic!("it has no table"),
         }
     }
 }
@@ -144,6 +163,7 @@ pub struct World {
     pub rule: DataCollectionRule,
     pub topic: EventGridTopic,
     pub archive: Blobs,
+    pub tinybird: TinybirdWorkspace,
     /// The app's identity, whose tokens the rule takes.
     pub identity: ManagedIdentity,
     /// Who issues those tokens.
@@ -222,6 +242,7 @@ impl World {
                 EntraId::secrets(),
                 EventGridTopic::secrets(),
                 Blobs::secrets(),
+                TinybirdWorkspace::secrets(),
             ]
             .concat(),
             settings: tenant.settings(),
@@ -230,6 +251,7 @@ impl World {
             rule,
             topic: EventGridTopic::start(issuer.clone()).await,
             archive: Blobs::start().await,
+            tinybird: TinybirdWorkspace::start().await,
             identity,
             issuer,
             sink,
@@ -255,6 +277,7 @@ impl World {
                 }
                 Sink::EventGrid => self.set_all(self.topic.settings()),
                 Sink::Archive => self.set_all(self.archive.settings()),
+                Sink::Tinybird => self.set_all(self.tinybird.settings()),
             }
         }
     }
@@ -270,6 +293,7 @@ impl World {
             Sink::LogsIngestion => &self.rule,
             Sink::EventGrid => &self.topic,
             Sink::Archive => &self.archive,
+            Sink::Tinybird => &self.tinybird,
         }
     }
 

@@ -5,6 +5,7 @@
 //! - [`DataCollectionRule`]: a data collection rule that takes the Logs Ingestion API.
 //! - [`Blobs`]: a container of blobs that holds an archive.
 //! - [`EventGridTopic`]: a topic of Event Grid, by itself or in a namespace.
+//! - [`TinybirdWorkspace`]: a workspace of Tinybird that takes the Events API.
 //! - [`FunctionsHost`]: a strict **stand-in** for the Azure Functions host. The real host cannot
 //!   be installed from the package registries; this one does what the real one was seen to do, and
 //!   where the real one would be lenient or would hang it fails, so that passing here is harder.
@@ -25,10 +26,12 @@ pub mod host;
 pub mod identity;
 pub mod ingestion;
 pub mod issuer;
+pub mod python;
 pub mod records;
 pub mod rule;
 mod server;
 pub mod tenant;
+pub mod tinybird;
 pub mod workspace;
 
 pub use azurite::Azurite;
@@ -41,4 +44,5 @@ pub use ingestion::DataCollectionRule;
 pub use issuer::Issuer;
 pub use server::{Fault, Gate};
 pub use tenant::Tenant;
+pub use tinybird::TinybirdWorkspace;
 pub use workspace::Workspace;
