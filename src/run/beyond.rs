@@ -123,6 +123,7 @@ impl<S: Source, A: DeadLetters, L: Ledger> Delivering<'_, S, A, L> {
                 && !tried.contains(&record.log_id)
                 && !self.ledger.has_handled(&record.log_id)
                 && !self.ledger.leaves_out(record)
+                && !self.course.run.filter.leaves_out(record)
         };
         let mut open: Vec<Record> = page.records.into_iter().filter(is_open).collect();
         while !open.is_empty() {

@@ -1418,6 +1418,32 @@ async fn of_a_filtered_log_what_matches_is_delivered_in_order_and_the_rest_is_co
     assert!(world.landed().into_iter().eq(expected));
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_record_that_is_filtered_out_is_not_sent_before_its_turn_either() {
+    let mut world = World::with_records(0);
+    for n in 0..212 {
+        let time = at("07:50:00") + chrono::Duration::seconds(n);
+        let mut record = record(time, time);
+        // Nine of those that are refused fill a batch, and the tenth finds no room in it.
+        let (kind, padding) = if n < 9 || n == 30 {
+            ("fp", 6_000)
+        } else {
+            ("s", 0)
+        };
+        let padding = "x".repeat(padding);
+        let json = format!(r#"{{"type":"{kind}","n":{n},"padding":"{padding}"}}"#);
+        if kind == "fp" {
+            world.state().poison.insert(LogId::new(json.clone()));
+        }
+        record.json = Bytes::from(json);
+        world.state().records.insert(record.log_id.clone(), record);
+    }
+    world.filter = Filter::parse("fp").unwrap();
+    let report = world.run().await;
+    assert_eq!(world.landed(), Vec::<String>::new());
+    assert_eq!((report.delivered, report.errors.len()), (0, 1));
+}
+
 mod large;
 mod refused;
 
