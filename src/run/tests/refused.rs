@@ -210,6 +210,24 @@ async fn where_each_record_is_refused_by_itself_nothing_is_set_aside_either() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn where_each_of_more_records_than_a_sample_is_refused_no_patience_ends_it() {
+    let world = World::with_records(11);
+    world.state().tells_each = true;
+    world.state().refuses_all = true;
+    for _ in 0..3 {
+        let report = world.run().await;
+        assert!(
+            report.errors[0].starts_with("the destination refuses every record"),
+            "{report:?}"
+        );
+        tokio::time::advance(Duration::from_hours(2)).await;
+    }
+    assert!(world.dead_letters().await.is_empty());
+    world.state().refuses_all = false;
+    assert_eq!(world.run().await.delivered, 11);
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_was_refused_before_the_destination_took_anything_is_tried_again() {
     let world = World::with_records(20);
     world.state().refuses_all = true;
