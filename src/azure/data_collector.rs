@@ -6,7 +6,7 @@
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use reqwest::StatusCode;
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE};
@@ -15,7 +15,7 @@ use sha2::Sha256;
 use url::Url;
 
 use crate::clock::Clock;
-use crate::net::http::{self, Answer, SendError};
+use crate::net::http::{self, Answer, SendError, clock_problem};
 use crate::net::retry::{self, Again, Deadline, GaveUp, Jitter, Transient};
 
 /// The service knows this exact text only, without a character set.
@@ -25,8 +25,6 @@ const API_VERSION: &str = "2016-04-01";
 /// Bytes of a post of which a 404 may say that it is too large, rather than that the address is
 /// wrong.
 const LARGE: usize = 1_000_000;
-/// A difference of clocks that may be the reason of a refusal. The service allows for 15 minutes.
-const WORTH_TELLING: TimeDelta = TimeDelta::minutes(10);
 
 /// A workspace and the key that opens it.
 pub(crate) struct Workspace {
@@ -221,22 +219,6 @@ impl DataCollector {
     }
 }
 
-/// What is wrong with a clock that is so much ahead of the service's, to follow other advice.
-fn clock_problem(skew: Option<TimeDelta>) -> String {
-    match skew {
-        Some(skew) if skew.abs() >= WORTH_TELLING => {
-            let side = if skew > TimeDelta::zero() {
-                "ahead of"
-            } else {
-                "behind"
-            };
-            let minutes = skew.num_minutes().abs();
-            format!("; this machine's clock is {minutes} minutes {side} the service's")
-        }
-        _ => String::new(),
-    }
-}
-
 /// The value of `x-ms-date`: the time as HTTP writes it, always GMT.
 fn rfc1123(time: DateTime<Utc>) -> String {
     time.format("%a, %d %b %Y %H:%M:%S GMT").to_string()
@@ -275,21 +257,6 @@ mod tests {
             sign(2, "Sat, 21 Nov 2026 08:00:00 GMT"),
             format!("SharedKey {id}:rwhfXicv3XhrDH/Dc9LLXx9aoXgog+OctGFLGPHAnz4=")
         );
-    }
-
-    #[test]
-    fn a_clock_that_may_be_the_reason_is_told_of() {
-        let problem = |seconds| clock_problem(Some(TimeDelta::seconds(seconds)));
-        assert_eq!(
-            problem(1_500),
-            "; this machine's clock is 25 minutes ahead of the service's"
-        );
-        assert_eq!(
-            problem(-86_400),
-            "; this machine's clock is 1440 minutes behind the service's"
-        );
-        assert_eq!(problem(-599), "");
-        assert_eq!(clock_problem(None), "");
     }
 
     #[test]

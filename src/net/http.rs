@@ -31,6 +31,8 @@ const REQUEST_TIMEOUT: Duration = Duration::from_mins(1);
 pub(crate) const MAX_PAGE: usize = 64 * 1024 * 1024;
 /// Bytes of any other answer that are read: a token, an acknowledgement, an error.
 const MAX_ANSWER: usize = 64 * 1024;
+/// A difference of clocks that may be the reason of a refusal. Services allow for 5 or 15 minutes.
+const WORTH_TELLING: TimeDelta = TimeDelta::minutes(10);
 /// Encodings by name; another one is not repeated, as nobody knows what is in it.
 const ENCODINGS: [&str; 6] = ["br", "compress", "deflate", "gzip", "x-gzip", "zstd"];
 
@@ -273,6 +275,22 @@ impl Answer {
     }
 }
 
+/// What is wrong with a clock that is so much ahead of the service's, to follow other advice.
+pub(crate) fn clock_problem(skew: Option<TimeDelta>) -> String {
+    match skew {
+        Some(skew) if skew.abs() >= WORTH_TELLING => {
+            let side = if skew > TimeDelta::zero() {
+                "ahead of"
+            } else {
+                "behind"
+            };
+            let minutes = skew.num_minutes().abs();
+            format!("; this machine's clock is {minutes} minutes {side} the service's")
+        }
+        _ => String::new(),
+    }
+}
+
 /// Whether a credential may be sent there: over TLS, or not leaving this machine.
 pub(crate) fn is_secure(url: &Url) -> bool {
     match url.scheme() {
@@ -318,6 +336,21 @@ mod tests {
         for answer in [answer(403, &[], ""), answer(403, &[("date", "now")], "")] {
             assert_eq!(answer.skew(now), None);
         }
+    }
+
+    #[test]
+    fn a_clock_that_may_be_the_reason_is_told_of() {
+        let problem = |seconds| clock_problem(Some(TimeDelta::seconds(seconds)));
+        assert_eq!(
+            problem(1_500),
+            "; this machine's clock is 25 minutes ahead of the service's"
+        );
+        assert_eq!(
+            problem(-86_400),
+            "; this machine's clock is 1440 minutes behind the service's"
+        );
+        assert_eq!(problem(-599), "");
+        assert_eq!(clock_problem(None), "");
     }
 
     #[test]
