@@ -11,8 +11,9 @@
 //! - `report` is what a run says of itself.
 //! - `net` sends requests; `settings` judges app settings; [`redact`] masks secrets; [`table`] makes a
 //!   row of a record.
-//! - `azure` knows Azure's clouds, identities and ways in; `storage` keeps small objects; `auth0` is
-//!   the one source there is; `destination` holds a file for each destination.
+//! - `azure` knows Azure's clouds, identities and ways in; `aws` AWS's regions, credentials and
+//!   signatures, and a way in; `storage` keeps small objects; `auth0` is the one source there is;
+//!   `destination` holds a file for each destination.
 //! - `run` is the run: begin here, with its head. What it asks of the book-keeping is in
 //!   `run/ledger.rs`.
 //! - `state` is that book-keeping: checkpoints and dead letters. What the cursor is stands at the head
@@ -24,6 +25,7 @@
 
 mod app;
 mod auth0;
+mod aws;
 mod azure;
 pub mod cli;
 mod clock;

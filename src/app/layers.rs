@@ -10,6 +10,7 @@ use tracing::warn;
 
 use super::{AppError, Books, Purpose};
 use crate::auth0::{self, Domain, TenantSettings};
+use crate::aws;
 use crate::azure::principal;
 use crate::clock::Clock;
 use crate::destination::{Destination, Filter, KINDS, Kind, Tools};
@@ -47,10 +48,11 @@ const PLACES: [&[&str]; 3] = [
 /// The names of all settings.
 #[must_use]
 pub fn setting_names() -> Vec<&'static str> {
-    let shared: [&[&str]; 5] = [
+    let shared: [&[&str]; 6] = [
         &auth0::SETTINGS,
         &SETTINGS,
         &principal::SETTINGS,
+        &aws::settings::SETTINGS,
         &storage::settings::SETTINGS,
         &run::SETTINGS,
     ];

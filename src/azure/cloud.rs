@@ -21,7 +21,8 @@ pub(crate) struct Cloud {
     pub authority: &'static str,
 }
 
-const PUBLIC: Cloud = Cloud {
+/// The cloud of all who have not moved to another one.
+pub(crate) const PUBLIC: Cloud = Cloud {
     workspace: ".ods.opinsights.azure.com",
     ingestion: ".ingest.monitor.azure.com",
     blobs: ".blob.core.windows.net",

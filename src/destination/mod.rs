@@ -5,6 +5,7 @@
 //! and what that means for the cursor, is the run's business.
 
 mod archive;
+mod event_bridge;
 mod event_grid;
 mod filter;
 mod log_analytics;
@@ -27,10 +28,11 @@ use crate::settings::Reader;
 
 /// The destinations that the setting `DESTINATIONS` can name, the default first. Everything that
 /// lists them is made of this.
-pub(crate) const KINDS: [&Kind; 6] = [
+pub(crate) const KINDS: [&Kind; 7] = [
     &log_analytics::KIND,
     &logs_ingestion::KIND,
     &event_grid::KIND,
+    &event_bridge::KIND,
     &tinybird::KIND,
     &archive::KIND,
     &stdout::KIND,

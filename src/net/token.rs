@@ -94,8 +94,8 @@ pub(crate) fn seconds(json: &RawValue) -> Option<Duration> {
     Duration::try_from_secs_f64(seconds.clamp(0.0, 3.2e11)).ok()
 }
 
-/// How long a token with this life is used.
-fn use_for(life: Option<Duration>) -> Duration {
+/// How long what has this life is used: a token, or other credentials.
+pub(crate) fn use_for(life: Option<Duration>) -> Duration {
     let life = life.unwrap_or(UNKNOWN_LIFE).min(LONGEST_LIFE);
     if life.is_zero() {
         return SHORTEST_USE;

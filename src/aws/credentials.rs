@@ -1,0 +1,147 @@
+//! The credentials that requests to AWS are signed with: keys as they were set, or those of a role,
+//! kept for their life and renewed before its end.
+
+use std::sync::Arc;
+
+use object_store::aws::AwsCredential;
+use tokio::sync::Mutex;
+use tokio::time::Instant;
+
+pub(crate) use super::role::RoleError;
+use super::role::{Granted, Role};
+use crate::net::retry::Deadline;
+use crate::net::token;
+
+/// Where credentials come from.
+pub(super) enum Origin {
+    /// Settings.
+    Keys(Arc<AwsCredential>),
+    /// A role, assumed again and again.
+    Role(Box<Role>),
+}
+
+/// Credentials in use.
+pub(crate) struct Credentials {
+    origin: Origin,
+    current: Mutex<Option<Session>>,
+}
+
+struct Session {
+    credential: Arc<AwsCredential>,
+    renew_at: Instant,
+}
+
+impl Credentials {
+    pub(super) fn new(origin: Origin) -> Self {
+        Self {
+            origin,
+            current: Mutex::default(),
+        }
+    }
+
+    /// Whether there are others after these: whoever signs may forget those that were refused.
+    pub fn are_renewed(&self) -> bool {
+        matches!(self.origin, Origin::Role(_))
+    }
+
+    /// The credentials in use, or new ones where their end is near. Makes one attempt, which callers
+    /// at the same time share, and waits no longer for another's than for its own.
+    pub async fn get(&self, deadline: Deadline) -> Result<Arc<AwsCredential>, RoleError> {
+        let role = match &self.origin {
+            Origin::Keys(credential) => return Ok(Arc::clone(credential)),
+            Origin::Role(role) => role,
+        };
+        let session = self.session(Box::pin(role.assume(deadline)));
+        let session = tokio::time::timeout_at(deadline.for_answers(), session).await;
+        session.unwrap_or_else(|_| Err(role.out_of_time()))
+    }
+
+    /// The session in use, or another one where there is none or its end is near.
+    async fn session(
+        &self,
+        assume: impl Future<Output = Result<Granted, RoleError>>,
+    ) -> Result<Arc<AwsCredential>, RoleError> {
+        let mut current = self.current.lock().await;
+        if let Some(session) = current.as_ref().filter(|it| Instant::now() < it.renew_at) {
+            return Ok(Arc::clone(&session.credential));
+        }
+        let asked_at = Instant::now();
+        let granted = assume.await?;
+        let credential = Arc::new(granted.credential);
+        *current = Some(Session {
+            credential: Arc::clone(&credential),
+            renew_at: asked_at + token::use_for(granted.life),
+        });
+        Ok(credential)
+    }
+
+    /// Forgets credentials that a service refused, unless others have taken their place already.
+    pub async fn forget(&self, refused: &AwsCredential) {
+        let mut current = self.current.lock().await;
+        if current
+            .as_ref()
+            .is_some_and(|it| *it.credential == *refused)
+        {
+            *current = None;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn keys(key_id: &str) -> AwsCredential {
+        AwsCredential {
+            key_id: key_id.into(),
+            secret_key: "s".into(),
+            token: Some("t".into()),
+        }
+    }
+
+    fn none() -> Credentials {
+        Credentials::new(Origin::Keys(Arc::new(keys("set"))))
+    }
+
+    async fn session(credentials: &Credentials, next: &str, seconds: u64) -> String {
+        let granted = Granted {
+            credential: keys(next),
+            life: Some(Duration::from_secs(seconds)),
+        };
+        let session = credentials.session(async { Ok(granted) }).await.unwrap();
+        session.key_id.clone()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_session_is_renewed_before_its_end() {
+        let credentials = none();
+        assert_eq!(session(&credentials, "first", 3_600).await, "first");
+        tokio::time::advance(Duration::from_secs(3_239)).await;
+        assert_eq!(session(&credentials, "second", 900).await, "first");
+        tokio::time::advance(Duration::from_secs(1)).await;
+        assert_eq!(session(&credentials, "second", 900).await, "second");
+        tokio::time::advance(Duration::from_secs(810)).await;
+        assert_eq!(session(&credentials, "third", 900).await, "third");
+    }
+
+    #[tokio::test]
+    async fn only_what_was_refused_is_forgotten() {
+        let credentials = none();
+        session(&credentials, "first", 3_600).await;
+        credentials.forget(&keys("another")).await;
+        assert_eq!(session(&credentials, "second", 3_600).await, "first");
+        credentials.forget(&keys("first")).await;
+        assert_eq!(session(&credentials, "second", 3_600).await, "second");
+    }
+
+    #[tokio::test]
+    async fn keys_as_they_were_set_are_never_renewed() {
+        let credentials = none();
+        credentials.forget(&keys("set")).await;
+        let deadline = Deadline::after(Duration::from_secs(1));
+        assert_eq!(credentials.get(deadline).await.unwrap().key_id, "set");
+        assert!(!credentials.are_renewed());
+    }
+}

@@ -1,0 +1,352 @@
+//! Amazon EventBridge: puts entries onto one bus, and asks whether the bus is there.
+//!
+//! <https://docs.aws.amazon.com/eventbridge/latest/APIReference/API_PutEvents.html>
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use object_store::aws::AwsCredential;
+use reqwest::StatusCode;
+use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use tokio::time::Instant;
+use url::Url;
+
+use super::credentials::Credentials;
+use super::refusal::{About, Refusal, said, secrets};
+use super::region::Region;
+use super::sign::sign;
+use crate::clock::Clock;
+use crate::net::http::{self, Answer, clock_problem};
+use crate::net::retry::{self, Again, Deadline, GaveUp, Jitter};
+
+mod answer;
+mod error;
+
+use self::answer::{Described, Entry};
+pub(crate) use self::error::{EntryError, EventBridgeError};
+
+/// Entries that a request may have.
+pub(crate) const MOST_ENTRIES: usize = 10;
+/// Bytes of a request besides its entries and the comma after each.
+pub(crate) const FRAMING: usize = r#"{"Entries":[]}"#.len();
+/// As signatures name the service.
+const SERVICE: &str = "events";
+const JSON: HeaderValue = HeaderValue::from_static("application/x-amz-json-1.1");
+const TARGET: HeaderName = HeaderName::from_static("x-amz-target");
+/// A bus that was there is there for so long: a run asks once.
+const BELIEVED: Duration = Duration::from_mins(1);
+/// Who may not ask is told so again only after so long.
+const NOT_ASKED: Duration = Duration::from_hours(1);
+
+/// A call of the service, as policies name it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Action {
+    PutEvents,
+    DescribeEventBus,
+}
+
+impl Action {
+    fn name(self) -> &'static str {
+        match self {
+            Self::PutEvents => "PutEvents",
+            Self::DescribeEventBus => "DescribeEventBus",
+        }
+    }
+}
+
+/// What is known of whether the bus is there.
+#[derive(Clone, Debug)]
+pub(crate) enum Standing {
+    /// It is, under this name.
+    There(String),
+    /// These credentials may not ask, and this is what was said.
+    NotAllowed(String),
+}
+
+/// What became of an entry.
+#[derive(Debug)]
+pub(crate) enum Fate {
+    /// It is on the bus.
+    Accepted,
+    /// It will never be, for this reason.
+    Refused(EntryError),
+    /// Neither.
+    Open,
+}
+
+/// What became of a request.
+pub(crate) struct Put {
+    /// Of each entry.
+    pub fates: Vec<Fate>,
+    /// Why some are open; `None` where none is.
+    pub error: Option<GaveUp<EventBridgeError>>,
+}
+
+/// A bus, and who puts entries onto it.
+pub(crate) struct Bus {
+    pub name: String,
+    pub region: Region,
+    pub url: Url,
+    pub credentials: Credentials,
+    pub http: reqwest::Client,
+    pub clock: Clock,
+    pub jitter: Jitter,
+    pub known: Known,
+}
+
+/// What was found out of the bus, and how long that is believed.
+#[derive(Default)]
+pub(crate) struct Known(tokio::sync::Mutex<Option<(Standing, Instant)>>);
+
+impl Known {
+    /// What is known, or what comes of asking where that is nothing or too old.
+    async fn get<E>(&self, ask: impl Future<Output = Result<Standing, E>>) -> Result<Standing, E> {
+        let mut known = self.0.lock().await;
+        if let Some((standing, until)) = known.as_ref()
+            && Instant::now() < *until
+        {
+            return Ok(standing.clone());
+        }
+        let standing = ask.await?;
+        let believed = match standing {
+            Standing::There(_) => BELIEVED,
+            Standing::NotAllowed(_) => NOT_ASKED,
+        };
+        *known = Some((standing.clone(), Instant::now() + believed));
+        Ok(standing)
+    }
+}
+
+impl Bus {
+    /// Finds out whether the bus is there, unless that was found out just now. Without the permission
+    /// to ask nobody knows; that it is not there is an error.
+    pub async fn verify(&self, deadline: Deadline) -> Result<Standing, GaveUp<EventBridgeError>> {
+        let attempt = || self.describe(deadline);
+        let ask = retry::retry(&self.jitter, deadline, attempt);
+        self.known.get(Box::pin(ask)).await
+    }
+
+    async fn describe(&self, deadline: Deadline) -> Result<Standing, EventBridgeError> {
+        let action = Action::DescribeEventBus;
+        let body = answer::describe(&self.name);
+        let answer = match self.call(action, &body, deadline).await {
+            Ok(answer) => answer,
+            Err(EventBridgeError::NotAllowed { said, .. }) => {
+                return Ok(Standing::NotAllowed(said));
+            }
+            Err(error) => return Err(error),
+        };
+        match serde_json::from_slice::<Described>(&answer.body) {
+            Ok(described) => Ok(Standing::There(described.arn)),
+            Err(_) => Err(self.not_understood(action, &answer)),
+        }
+    }
+
+    /// Puts at most ten entries, each the JSON of one. What the service could not take for now is tried
+    /// again, and nothing else is.
+    pub async fn put(&self, entries: &[Bytes], deadline: Deadline) -> Put {
+        let fates = Mutex::new(entries.iter().map(|_| Fate::Open).collect());
+        let attempt = || self.attempt(entries, &fates, deadline);
+        let result = retry::retry(&self.jitter, deadline, attempt).await;
+        Put {
+            fates: fates.into_inner().unwrap_or_else(PoisonError::into_inner),
+            error: result.err(),
+        }
+    }
+
+    async fn attempt(
+        &self,
+        entries: &[Bytes],
+        fates: &Mutex<Vec<Fate>>,
+        deadline: Deadline,
+    ) -> Result<(), EventBridgeError> {
+        let lock = || fates.lock().unwrap_or_else(PoisonError::into_inner);
+        let open: Vec<usize> = {
+            let fates = lock();
+            let is_open = |it: &usize| matches!(fates[*it], Fate::Open);
+            (0..entries.len()).filter(is_open).collect()
+        };
+        let body = answer::request(open.iter().map(|it| &entries[*it]));
+        let answer = self.call(Action::PutEvents, &body, deadline).await?;
+        let Some(results) = answer::entries(&answer.body, open.len()) else {
+            return Err(self.not_understood(Action::PutEvents, &answer));
+        };
+        let mut fates = lock();
+        let mut busy = None;
+        let mut count = 0;
+        let mut closed = None;
+        for (index, entry) in open.into_iter().zip(results) {
+            match entry {
+                Entry::Accepted => fates[index] = Fate::Accepted,
+                Entry::Refused(said) => fates[index] = Fate::Refused(EntryError { said }),
+                Entry::Busy(said) => {
+                    count += 1;
+                    busy = Some(EventBridgeError::Busy { count, said });
+                }
+                Entry::Closed(said, remedy) => {
+                    let bus = self.name.clone();
+                    closed = Some(EventBridgeError::Closed { bus, said, remedy });
+                }
+            }
+        }
+        closed.or(busy).map_or(Ok(()), Err)
+    }
+
+    /// One call, in which credentials that are refused are replaced once.
+    async fn call(
+        &self,
+        action: Action,
+        body: &Bytes,
+        deadline: Deadline,
+    ) -> Result<Answer, EventBridgeError> {
+        let credential = self.credential(deadline).await?;
+        let answer = self.send(action, body, &credential, deadline).await?;
+        if answer.status == StatusCode::OK {
+            return Ok(answer);
+        }
+        let is_credential = Refusal::of(&answer).about().is_credential();
+        if !(is_credential && self.credentials.are_renewed()) {
+            return Err(self.refusal(action, &answer, &credential));
+        }
+        self.credentials.forget(&credential).await;
+        let credential = self.credential(deadline).await?;
+        let answer = self.send(action, body, &credential, deadline).await?;
+        match answer.status {
+            StatusCode::OK => Ok(answer),
+            _ => Err(self.refusal(action, &answer, &credential)),
+        }
+    }
+
+    async fn credential(&self, deadline: Deadline) -> Result<Arc<AwsCredential>, EventBridgeError> {
+        let credential = self.credentials.get(deadline).await;
+        credential.map_err(|error| Box::new(error).into())
+    }
+
+    async fn send(
+        &self,
+        action: Action,
+        body: &Bytes,
+        credential: &AwsCredential,
+        deadline: Deadline,
+    ) -> Result<Answer, EventBridgeError> {
+        let target = match action {
+            Action::PutEvents => "AWSEvents.PutEvents",
+            Action::DescribeEventBus => "AWSEvents.DescribeEventBus",
+        };
+        let headers = HeaderMap::from_iter([
+            (CONTENT_TYPE, JSON),
+            (TARGET, HeaderValue::from_static(target)),
+        ]);
+        let headers = sign(&self.url, headers, body, credential, SERVICE, &self.region)?;
+        let request = self.http.post(self.url.clone());
+        let request = request.headers(headers).body(body.clone());
+        let answer = http::send(request, deadline).await;
+        answer.map_err(|source| EventBridgeError::Send {
+            host: self.host(),
+            source,
+        })
+    }
+
+    fn refusal(
+        &self,
+        action: Action,
+        answer: &Answer,
+        credential: &AwsCredential,
+    ) -> EventBridgeError {
+        let host = self.host();
+        let refusal = Refusal::of(answer);
+        let said = refusal.said(&secrets(credential));
+        let about = refusal.about();
+        let is_other = matches!(
+            &*refusal.code,
+            "UnknownOperationException" | "UnknownOperation" | "InvalidAction"
+        ) || matches!(
+            answer.status,
+            StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED
+        );
+        match about {
+            About::Key | About::Signature | About::End | About::Clock | About::Region => {
+                EventBridgeError::Credentials {
+                    host,
+                    said,
+                    remedy: self.remedy(about),
+                    clock: clock_problem(answer.skew((self.clock)())),
+                }
+            }
+            About::Access => EventBridgeError::NotAllowed {
+                host,
+                action: format!("events:{}", action.name()),
+                resource: self.resource(),
+                said,
+            },
+            _ if &*refusal.code == "ResourceNotFoundException" => EventBridgeError::NoBus {
+                bus: self.name.clone(),
+                host,
+                said,
+            },
+            _ if is_other => EventBridgeError::OtherService { host, said },
+            _ => EventBridgeError::Status {
+                host,
+                status: answer.status,
+                said,
+                again: match answer.again() {
+                    Again::Never if about == About::Moment => Again::Soon,
+                    again => again,
+                },
+            },
+        }
+    }
+
+    fn remedy(&self, about: About) -> &'static str {
+        let are_renewed = self.credentials.are_renewed();
+        match about {
+            About::Clock => "set this machine's clock; in Azure restart the app",
+            About::Region => {
+                "see that AWS_REGION is the region of the bus, and of EVENT_BRIDGE_ENDPOINT"
+            }
+            _ if are_renewed => {
+                "they were new ones of the role: see that AWS_ROLE_ARN is a role of the partition and \
+                 region that AWS_REGION names"
+            }
+            About::End => {
+                "AWS_SESSION_TOKEN has ended: set all three keys anew, or AWS_ROLE_ARN instead, whose \
+                 credentials are renewed"
+            }
+            About::Signature => {
+                "AWS_SECRET_ACCESS_KEY is not the secret of AWS_ACCESS_KEY_ID: copy both anew"
+            }
+            _ => {
+                "AWS knows no such access key: check AWS_ACCESS_KEY_ID, that the key is active, and \
+                 AWS_SESSION_TOKEN if it is a session's; AWS_REGION must be of the same partition"
+            }
+        }
+    }
+
+    /// The bus as policies name it.
+    pub fn resource(&self) -> String {
+        if self.name.starts_with("arn:") {
+            return self.name.clone();
+        }
+        let (partition, region) = (self.region.partition(), self.region.name());
+        format!(
+            "arn:{partition}:events:{region}:<account>:event-bus/{}",
+            self.name
+        )
+    }
+
+    fn not_understood(&self, action: Action, answer: &Answer) -> EventBridgeError {
+        EventBridgeError::NotUnderstood {
+            host: self.host(),
+            action: action.name(),
+            said: said("", &String::from_utf8_lossy(&answer.body), &[]),
+        }
+    }
+
+    fn host(&self) -> String {
+        self.url.authority().to_owned()
+    }
+}
+
+#[cfg(test)]
+mod tests;

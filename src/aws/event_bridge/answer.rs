@@ -1,0 +1,168 @@
+//! What is asked of the service and what it answers, as JSON.
+
+use bytes::Bytes;
+use serde::Deserialize;
+
+use crate::aws::refusal::said;
+use crate::json::escape;
+
+/// What the service says of one entry.
+#[derive(Debug, Eq, PartialEq)]
+pub(super) enum Entry {
+    Accepted,
+    /// For a fault of its own.
+    Refused(String),
+    /// For now.
+    Busy(String),
+    /// For what it has in common with all others: the account, the bus, the source. With the remedy.
+    Closed(String, &'static str),
+}
+
+/// The answer to `DescribeEventBus`, as far as it matters.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct Described {
+    pub arn: String,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Results {
+    entries: Vec<EntryResult>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct EntryResult {
+    event_id: Option<String>,
+    error_code: Option<String>,
+    error_message: Option<String>,
+}
+
+/// The body of `DescribeEventBus`.
+pub(super) fn describe(bus: &str) -> Bytes {
+    format!(r#"{{"Name":"{}"}}"#, escape(bus)).into()
+}
+
+/// The body of `PutEvents` with these entries.
+pub(super) fn request<'a>(entries: impl Iterator<Item = &'a Bytes>) -> Bytes {
+    let mut body = br#"{"Entries":["#.to_vec();
+    for (index, entry) in entries.enumerate() {
+        if index > 0 {
+            body.push(b',');
+        }
+        body.extend_from_slice(entry);
+    }
+    body.extend_from_slice(b"]}");
+    body.into()
+}
+
+/// What an answer to `PutEvents` says of each of so many entries. `None` where it does not say that of
+/// each.
+pub(super) fn entries(answer: &[u8], count: usize) -> Option<Vec<Entry>> {
+    let results: Results = serde_json::from_slice(answer).ok()?;
+    if results.entries.len() != count {
+        return None;
+    }
+    results.entries.into_iter().map(entry).collect()
+}
+
+fn entry(result: EntryResult) -> Option<Entry> {
+    let Some(code) = result.error_code.filter(|it| !it.is_empty()) else {
+        let is_acknowledged = result.event_id.is_some_and(|it| !it.is_empty());
+        return is_acknowledged.then_some(Entry::Accepted);
+    };
+    let said = said(&code, &result.error_message.unwrap_or_default(), &[]);
+    Some(match &*code {
+        "InternalFailure" | "InternalException" | "ThrottlingException" => Entry::Busy(said),
+        code if code.starts_with("NotAuthorizedForSource") => Entry::Closed(
+            said,
+            "set EVENT_BRIDGE_SOURCE to a source that is yours: those that begin with aws. are \
+             AWS's, and those of partners the partners'",
+        ),
+        code if code.starts_with("NotAuthorized") || code.starts_with("AccessDenied") => {
+            Entry::Closed(
+                said,
+                "allow events:PutEvents in the policy of the user or role, and in the bus's own where \
+                 it is another account's, without conditions that this source or type of detail fails",
+            )
+        }
+        code if code.starts_with("InvalidAccountId") => {
+            Entry::Closed(said, "correct the account in EVENT_BRIDGE_BUS")
+        }
+        _ => Entry::Refused(said),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn entries_are_put_as_one_list() {
+        let entries: Vec<Bytes> = ["{}", r#"{"Source":"s"}"#].map(Bytes::from).into();
+        assert_eq!(
+            &request(entries.iter())[..],
+            br#"{"Entries":[{},{"Source":"s"}]}"#
+        );
+        assert_eq!(&describe("a\"b")[..], br#"{"Name":"a\"b"}"#);
+    }
+
+    #[test]
+    fn each_entry_is_judged_by_its_own_code() {
+        let judged = |result: &str| {
+            let answer = format!(r#"{{"FailedEntryCount":1,"Entries":[{result}]}}"#);
+            entries(answer.as_bytes(), 1).map(|mut it| it.remove(0))
+        };
+        assert_eq!(judged(r#"{"EventId":"1"}"#), Some(Entry::Accepted));
+        assert_eq!(
+            judged(r#"{"EventId":"1","ErrorCode":null}"#),
+            Some(Entry::Accepted)
+        );
+        for code in ["InternalFailure", "ThrottlingException"] {
+            let entry = judged(&format!(r#"{{"ErrorCode":"{code}","ErrorMessage":"m"}}"#));
+            assert_eq!(entry, Some(Entry::Busy(format!("{code}: m"))));
+        }
+        for code in [
+            "MalformedDetail",
+            "InvalidArgument",
+            "RedactionFailure",
+            "New",
+        ] {
+            let entry = judged(&format!(r#"{{"ErrorCode":"{code}"}}"#));
+            assert_eq!(entry, Some(Entry::Refused(code.to_owned())));
+        }
+        for (code, telling) in [
+            ("NotAuthorizedForSourceException", "EVENT_BRIDGE_SOURCE"),
+            ("NotAuthorizedForSource", "EVENT_BRIDGE_SOURCE"),
+            ("NotAuthorizedForDetailTypeException", "events:PutEvents"),
+            ("AccessDeniedException", "events:PutEvents"),
+            ("InvalidAccountIdException", "EVENT_BRIDGE_BUS"),
+        ] {
+            match judged(&format!(r#"{{"ErrorCode":"{code}"}}"#)) {
+                Some(Entry::Closed(_, remedy)) => assert!(remedy.contains(telling), "{code}"),
+                other => panic!("{code}: {other:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn an_answer_that_leaves_out_an_entry_acknowledges_none() {
+        let ok = r#"{"EventId":"1"}"#;
+        let of = |entries: &str| format!(r#"{{"FailedEntryCount":0,"Entries":[{entries}]}}"#);
+        assert!(entries(of(ok).as_bytes(), 1).is_some());
+        for answer in [
+            of(""),
+            of(&format!("{ok},{ok}")),
+            of("{}"),
+            of(r#"{"EventId":""}"#),
+            of("null"),
+            r#"{"FailedEntryCount":0}"#.to_owned(),
+            "{}".to_owned(),
+            String::new(),
+            "<html>".to_owned(),
+        ] {
+            assert_eq!(entries(answer.as_bytes(), 1), None, "{answer}");
+        }
+    }
+}

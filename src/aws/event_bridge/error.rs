@@ -1,0 +1,117 @@
+//! What may go wrong between this program and `EventBridge`, and what to do about it.
+
+use reqwest::StatusCode;
+
+use crate::aws::credentials::RoleError;
+use crate::aws::sign::SignError;
+use crate::net::http::SendError;
+use crate::net::retry::{Again, Transient};
+
+/// An entry that the service will never take.
+#[derive(Debug, thiserror::Error)]
+#[error("EventBridge refused the entry: {said}")]
+pub(crate) struct EntryError {
+    pub(super) said: String,
+}
+
+/// Why the service did not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum EventBridgeError {
+    /// There are no credentials to sign with.
+    #[error(transparent)]
+    Role(#[from] Box<RoleError>),
+    /// The request was not signed.
+    #[error(transparent)]
+    Sign(#[from] SignError),
+    /// No answer.
+    #[error("calling {host}; check AWS_REGION and EVENT_BRIDGE_ENDPOINT")]
+    Send { host: String, source: SendError },
+    /// The credentials, or the signature that was made with them.
+    #[error("{host} refused the credentials: {said}; {remedy}{clock}")]
+    Credentials {
+        host: String,
+        said: String,
+        remedy: &'static str,
+        clock: String,
+    },
+    /// The credentials are good, and not for this.
+    #[error(
+        "{host} does not allow these credentials {action}: {said}; in the policy of the user or role \
+         allow {action} on {resource}, and see that the bus's own policy and the organization's do \
+         not forbid it"
+    )]
+    NotAllowed {
+        host: String,
+        action: String,
+        resource: String,
+        said: String,
+    },
+    /// There is no such bus. AWS would acknowledge entries for it all the same, and drop them.
+    #[error(
+        "there is no bus {bus} at {host}, where AWS would drop what it acknowledges, so nothing was \
+         sent: {said}; make it (aws events create-event-bus --name …), or correct EVENT_BRIDGE_BUS \
+         and AWS_REGION"
+    )]
+    NoBus {
+        bus: String,
+        host: String,
+        said: String,
+    },
+    /// Entries are refused for what all of them have in common.
+    #[error("the bus {bus} takes no entry of this program: {said}; {remedy}")]
+    Closed {
+        bus: String,
+        said: String,
+        remedy: &'static str,
+    },
+    /// Entries were not taken for now.
+    #[error("EventBridge did not take {count} of the entries for now: {said}")]
+    Busy { count: usize, said: String },
+    /// Another service is there.
+    #[error("{host} is not EventBridge: {said}; check AWS_REGION and EVENT_BRIDGE_ENDPOINT")]
+    OtherService { host: String, said: String },
+    /// A success that does not say what became of each entry.
+    #[error(
+        "{host} answered {action} with success and something else than what AWS answers: {said}; \
+         check EVENT_BRIDGE_ENDPOINT, and that no proxy answers in its place"
+    )]
+    NotUnderstood {
+        host: String,
+        action: &'static str,
+        said: String,
+    },
+    /// Any other answer than 200.
+    #[error("{host} answered {status}: {said}")]
+    Status {
+        host: String,
+        status: StatusCode,
+        said: String,
+        again: Again,
+    },
+}
+
+impl EventBridgeError {
+    /// Whether the service found fault with what was sent rather than with who sent it where.
+    pub fn is_about_content(&self) -> bool {
+        matches!(self, Self::Status { status, again: Again::Never, .. }
+            if matches!(*status, StatusCode::BAD_REQUEST | StatusCode::PAYLOAD_TOO_LARGE))
+    }
+}
+
+impl Transient for EventBridgeError {
+    fn again(&self) -> Again {
+        match self {
+            Self::Role(error) => error.again(),
+            Self::Send { source, .. } => source.again(),
+            Self::Status { again, .. } => *again,
+            Self::Busy { .. } => Again::Soon,
+            Self::Sign(_)
+            | Self::Credentials { .. }
+            | Self::NotAllowed { .. }
+            | Self::NoBus { .. }
+            | Self::Closed { .. }
+            | Self::OtherService { .. }
+            | Self::NotUnderstood { .. } => Again::Never,
+        }
+    }
+}

@@ -1,0 +1,213 @@
+use reqwest::header::DATE;
+
+use super::*;
+use crate::aws::settings;
+use crate::net::retry::Transient as _;
+use crate::settings::{AppSettings, Reader};
+
+const SECRET: &str = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY";
+const TOKEN: &str = "FwoGZXIvYXdzEJr//////////wEaDEXAMPLE";
+
+fn bus(settings: &[(&str, &str)]) -> Bus {
+    let settings: AppSettings = settings.iter().copied().collect();
+    let region = Region::parse("eu-west-1").unwrap();
+    let http = http::client(None).unwrap();
+    let clock: Clock = Arc::new(|| "2026-11-21T08:00:00Z".parse().unwrap());
+    let credentials = Reader::read(&settings, |reader| {
+        settings::credentials(reader, "EVENT_BRIDGE_BUS", &region, &http, &clock)
+    });
+    Bus {
+        name: "auth0".into(),
+        url: region.endpoint("events").unwrap(),
+        region,
+        credentials: credentials.unwrap(),
+        http,
+        clock,
+        jitter: Jitter::seeded(1),
+        known: Known::default(),
+    }
+}
+
+fn with_keys() -> Bus {
+    bus(&[
+        ("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE"),
+        ("AWS_SECRET_ACCESS_KEY", SECRET),
+        ("AWS_SESSION_TOKEN", TOKEN),
+    ])
+}
+
+fn with_role() -> Bus {
+    bus(&[
+        ("AWS_ROLE_ARN", "arn:aws:iam::123456789012:role/auth0-logs"),
+        ("IDENTITY_ENDPOINT", "http://localhost:8081/msi/token"),
+        ("IDENTITY_HEADER", "header"),
+    ])
+}
+
+fn refused(bus: &Bus, status: u16, body: &str) -> EventBridgeError {
+    let credential = AwsCredential {
+        key_id: "AKIAIOSFODNN7EXAMPLE".into(),
+        secret_key: SECRET.into(),
+        token: Some(TOKEN.into()),
+    };
+    let answer = Answer {
+        status: StatusCode::from_u16(status).unwrap(),
+        headers: HeaderMap::new(),
+        body: Bytes::copy_from_slice(body.as_bytes()),
+    };
+    bus.refusal(Action::PutEvents, &answer, &credential)
+}
+
+fn json(code: &str, message: &str) -> String {
+    serde_json::json!({"__type": code, "message": message}).to_string()
+}
+
+#[test]
+fn every_refusal_has_its_remedy_and_is_not_the_entry_s_fault() {
+    for (status, code, message, telling) in [
+        (
+            400,
+            "UnrecognizedClientException",
+            "",
+            "AWS knows no such access key",
+        ),
+        (
+            403,
+            "InvalidClientTokenId",
+            "",
+            "AWS knows no such access key",
+        ),
+        (
+            403,
+            "SignatureDoesNotMatch",
+            "",
+            "is not the secret of AWS_ACCESS_KEY_ID",
+        ),
+        (
+            400,
+            "ExpiredTokenException",
+            "",
+            "AWS_SESSION_TOKEN has ended",
+        ),
+        (
+            400,
+            "InvalidSignatureException",
+            "Signature expired: x",
+            "set this machine's clock",
+        ),
+        (
+            403,
+            "SignatureDoesNotMatch",
+            "Credential should be scoped to a valid region",
+            "see that AWS_REGION is the region of the bus",
+        ),
+        (
+            400,
+            "AccessDeniedException",
+            "",
+            "allow events:PutEvents on \
+             arn:aws:events:eu-west-1:<account>:event-bus/auth0",
+        ),
+        (
+            400,
+            "ResourceNotFoundException",
+            "",
+            "there is no bus auth0 at events.eu-west-1.amazonaws.com",
+        ),
+        (404, "", "", "is not EventBridge"),
+        (400, "UnknownOperationException", "", "is not EventBridge"),
+    ] {
+        let error = refused(&with_keys(), status, &json(code, message));
+        assert!(error.to_string().contains(telling), "{error}");
+        assert!(!error.is_about_content(), "{error}");
+        assert_eq!(error.again(), Again::Never, "{error}");
+    }
+    let error = refused(&with_role(), 403, &json("InvalidClientTokenId", ""));
+    assert!(
+        error.to_string().contains("new ones of the role"),
+        "{error}"
+    );
+}
+
+#[test]
+fn what_passes_is_tried_again_and_what_is_about_the_entries_is_not() {
+    for (status, code) in [
+        (400, "ThrottlingException"),
+        (500, "InternalException"),
+        (503, ""),
+        (429, ""),
+    ] {
+        let error = refused(&with_keys(), status, &json(code, ""));
+        assert_eq!(error.again(), Again::Soon, "{error}");
+        assert!(!error.is_about_content(), "{error}");
+    }
+    for (status, code) in [(400, "ValidationException"), (413, ""), (400, "")] {
+        let error = refused(&with_keys(), status, &json(code, ""));
+        assert_eq!(error.again(), Again::Never, "{error}");
+        assert!(error.is_about_content(), "{error}");
+    }
+}
+
+#[test]
+fn a_clock_that_is_wrong_is_told_of_where_a_signature_is_refused() {
+    let bus = with_keys();
+    let mut headers = HeaderMap::new();
+    headers.insert(
+        DATE,
+        HeaderValue::from_static("Sat, 21 Nov 2026 08:25:00 GMT"),
+    );
+    let answer = Answer {
+        status: StatusCode::FORBIDDEN,
+        headers,
+        body: json("SignatureDoesNotMatch", "").into(),
+    };
+    let credential = AwsCredential {
+        key_id: "k".into(),
+        secret_key: "s".into(),
+        token: None,
+    };
+    let error = bus.refusal(Action::PutEvents, &answer, &credential);
+    let told = "; this machine's clock is 25 minutes behind the service's";
+    assert!(error.to_string().ends_with(told), "{error}");
+}
+
+#[test]
+fn what_is_said_is_told_without_the_secret_and_the_session_s_token() {
+    for secret in [SECRET, TOKEN] {
+        let message = format!("the canonical string should have been {secret}");
+        let error = refused(&with_keys(), 403, &json("SignatureDoesNotMatch", &message));
+        assert!(error.to_string().contains("withheld"), "{error}");
+    }
+}
+
+/// Asks, and answers with what is known: the answer to this question, or to an earlier one.
+async fn known(known: &Known, answer: Standing) -> String {
+    let answer = known.get(async { Ok::<_, ()>(answer) }).await;
+    match answer.unwrap() {
+        Standing::There(text) | Standing::NotAllowed(text) => text,
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_bus_that_was_there_is_asked_for_again_after_a_minute() {
+    let bus = Known::default();
+    let there = |text: &str| Standing::There(text.into());
+    assert_eq!(known(&bus, there("first")).await, "first");
+    tokio::time::advance(Duration::from_secs(59)).await;
+    assert_eq!(known(&bus, there("second")).await, "first");
+    tokio::time::advance(Duration::from_secs(1)).await;
+    let failed = bus.get(async { Err("it is gone") }).await;
+    assert_eq!(failed.unwrap_err(), "it is gone");
+    assert_eq!(known(&bus, there("third")).await, "third");
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_may_not_ask_asks_again_after_an_hour() {
+    let bus = Known::default();
+    let denied = |text: &str| Standing::NotAllowed(text.into());
+    assert_eq!(known(&bus, denied("first")).await, "first");
+    tokio::time::advance(Duration::from_secs(3_599)).await;
+    assert_eq!(known(&bus, denied("second")).await, "first");
+    tokio::time::advance(Duration::from_secs(1)).await;
+    assert_eq!(known(&bus, denied("third")).await, "third");
+}

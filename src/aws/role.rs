@@ -1,0 +1,312 @@
+//! A role of AWS, assumed by a token of this program's Azure identity, so that no secret of AWS is
+//! stored anywhere.
+//!
+//! <https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRoleWithWebIdentity.html>
+
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use chrono::{DateTime, Utc};
+use object_store::aws::AwsCredential;
+use reqwest::StatusCode;
+use secrecy::{ExposeSecret as _, SecretString};
+use serde::{Deserialize, Serialize};
+use url::Url;
+
+use super::refusal::{About, Refusal};
+use super::settings::is_header_text;
+use crate::azure::identity::{Identity, IdentityError};
+use crate::clock::Clock;
+use crate::net::http::{self, Answer, SendError};
+use crate::net::retry::{Again, Deadline, Transient};
+
+const VERSION: &str = "2011-06-15";
+/// What AWS's own log calls whoever assumed the role.
+const SESSION: &str = "auth0-poller";
+/// Seconds that credentials live: what every role allows.
+const LIFE: &str = "3600";
+
+/// A role, and who assumes it.
+pub(super) struct Role {
+    arn: String,
+    endpoint: Url,
+    identity: Identity,
+    http: reqwest::Client,
+    clock: Clock,
+}
+
+/// What the role gave.
+pub(super) struct Granted {
+    pub credential: AwsCredential,
+    /// How long it lives, from when it was asked for.
+    pub life: Option<Duration>,
+}
+
+/// Why a role was not assumed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum RoleError {
+    /// There is no token to assume it with.
+    #[error(transparent)]
+    Identity(#[from] Box<IdentityError>),
+    /// No answer.
+    #[error("assuming the role {role} at {host}; check AWS_REGION")]
+    Send {
+        role: String,
+        host: String,
+        source: SendError,
+    },
+    /// The account does not know who issued the token, or for whom.
+    #[error(
+        "AWS does not take the Azure identity's token for the role {role}: {said}; in IAM make an \
+         identity provider (OpenID Connect) whose URL is the token's iss and whose audience is its \
+         aud{claims}"
+    )]
+    UnknownIssuer {
+        role: String,
+        said: String,
+        claims: String,
+    },
+    /// The role does not trust whoever has this token, or is not there.
+    #[error(
+        "AWS does not let this Azure identity assume the role {role}: {said}; check AWS_ROLE_ARN, \
+         and that the role's trust policy allows sts:AssumeRoleWithWebIdentity with conditions that \
+         the token meets{claims}"
+    )]
+    NotTrusted {
+        role: String,
+        said: String,
+        claims: String,
+    },
+    /// Any other answer than 200.
+    #[error("{host} answered {status} for the role {role}: {said}")]
+    Status {
+        role: String,
+        host: String,
+        status: StatusCode,
+        said: String,
+        again: Again,
+    },
+    /// A success without credentials in it.
+    #[error(
+        "{host} answered the request for credentials of the role {role} with something else: \
+         {bytes} bytes"
+    )]
+    NoCredentials {
+        role: String,
+        host: String,
+        /// The answer is not quoted: it may hold credentials in a form that was not understood.
+        bytes: usize,
+    },
+}
+
+impl Transient for RoleError {
+    fn again(&self) -> Again {
+        match self {
+            Self::Identity(error) => error.again(),
+            Self::Send { source, .. } => source.again(),
+            Self::Status { again, .. } => *again,
+            Self::UnknownIssuer { .. } | Self::NotTrusted { .. } | Self::NoCredentials { .. } => {
+                Again::Never
+            }
+        }
+    }
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Form<'a> {
+    action: &'static str,
+    version: &'static str,
+    role_arn: &'a str,
+    role_session_name: &'static str,
+    duration_seconds: &'static str,
+    web_identity_token: &'a str,
+}
+
+#[derive(Deserialize)]
+struct Response {
+    #[serde(rename = "AssumeRoleWithWebIdentityResult")]
+    result: Assumed,
+}
+
+#[derive(Deserialize)]
+struct Assumed {
+    #[serde(rename = "Credentials")]
+    credentials: Keys,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Keys {
+    access_key_id: String,
+    secret_access_key: String,
+    session_token: String,
+    expiration: Option<String>,
+}
+
+/// What a token says of whom it is for, as far as AWS asks.
+#[derive(Deserialize)]
+struct Claims {
+    iss: String,
+    aud: String,
+    #[serde(default)]
+    sub: String,
+}
+
+impl Role {
+    pub fn new(
+        arn: String,
+        endpoint: Url,
+        identity: Identity,
+        http: reqwest::Client,
+        clock: Clock,
+    ) -> Self {
+        Self {
+            arn,
+            endpoint,
+            identity,
+            http,
+            clock,
+        }
+    }
+
+    /// Assumes the role. One attempt, in which a token that has ended is replaced once.
+    pub async fn assume(&self, deadline: Deadline) -> Result<Granted, RoleError> {
+        let token = self.token(deadline).await?;
+        let answer = self.ask(&token, deadline).await?;
+        if answer.status == StatusCode::OK {
+            return self.read(&answer);
+        }
+        if Refusal::of(&answer).about() != About::End {
+            return Err(self.refusal(&answer, &token));
+        }
+        self.identity.forget(&token).await;
+        let token = self.token(deadline).await?;
+        let answer = self.ask(&token, deadline).await?;
+        match answer.status {
+            StatusCode::OK => self.read(&answer),
+            _ => Err(self.refusal(&answer, &token)),
+        }
+    }
+
+    /// The error of whoever waited too long for another's attempt.
+    pub fn out_of_time(&self) -> RoleError {
+        self.unsent(SendError::OutOfTime)
+    }
+
+    async fn token(&self, deadline: Deadline) -> Result<SecretString, RoleError> {
+        let token = self.identity.token(deadline).await;
+        token.map_err(|error| Box::new(error).into())
+    }
+
+    async fn ask(&self, token: &SecretString, deadline: Deadline) -> Result<Answer, RoleError> {
+        let form = Form {
+            action: "AssumeRoleWithWebIdentity",
+            version: VERSION,
+            role_arn: &self.arn,
+            role_session_name: SESSION,
+            duration_seconds: LIFE,
+            web_identity_token: token.expose_secret(),
+        };
+        let request = self.http.post(self.endpoint.clone()).form(&form);
+        let answer = http::send(request, deadline).await;
+        answer.map_err(|source| self.unsent(source))
+    }
+
+    fn unsent(&self, source: SendError) -> RoleError {
+        RoleError::Send {
+            role: self.arn.clone(),
+            host: self.host(),
+            source,
+        }
+    }
+
+    fn host(&self) -> String {
+        self.endpoint.authority().to_owned()
+    }
+
+    fn read(&self, answer: &Answer) -> Result<Granted, RoleError> {
+        let text = String::from_utf8_lossy(&answer.body);
+        let read = quick_xml::de::from_str::<Response>(&text).ok();
+        let keys = read.map(|it| it.result.credentials);
+        let is_usable = |it: &Keys| {
+            [&it.access_key_id, &it.secret_access_key, &it.session_token]
+                .iter()
+                .all(|it| is_header_text(it))
+        };
+        let Some(keys) = keys.filter(is_usable) else {
+            return Err(RoleError::NoCredentials {
+                role: self.arn.clone(),
+                host: self.host(),
+                bytes: answer.body.len(),
+            });
+        };
+        Ok(Granted {
+            life: keys.expiration.and_then(|it| life(&it, (self.clock)())),
+            credential: AwsCredential {
+                key_id: keys.access_key_id,
+                secret_key: keys.secret_access_key,
+                token: Some(keys.session_token),
+            },
+        })
+    }
+
+    fn refusal(&self, answer: &Answer, token: &SecretString) -> RoleError {
+        let refusal = Refusal::of(answer);
+        let said = refusal.said(std::slice::from_ref(token));
+        let role = self.arn.clone();
+        match &*refusal.code {
+            "InvalidIdentityToken" | "InvalidIdentityTokenException" => RoleError::UnknownIssuer {
+                role,
+                said,
+                claims: claims(token),
+            },
+            "AccessDenied" | "AccessDeniedException" | "IDPRejectedClaim" => {
+                RoleError::NotTrusted {
+                    role,
+                    said,
+                    claims: claims(token),
+                }
+            }
+            // AWS did not reach whoever issued the token.
+            code => {
+                let is_passing =
+                    code == "IDPCommunicationError" || refusal.about() == About::Moment;
+                let again = match answer.again() {
+                    Again::Never if is_passing => Again::Soon,
+                    again => again,
+                };
+                RoleError::Status {
+                    role,
+                    host: self.host(),
+                    status: answer.status,
+                    said,
+                    again,
+                }
+            }
+        }
+    }
+}
+
+/// How long credentials live that end at this time.
+fn life(expiration: &str, now: DateTime<Utc>) -> Option<Duration> {
+    let end = DateTime::parse_from_rfc3339(expiration).ok()?;
+    Some((end.to_utc() - now).to_std().unwrap_or_default())
+}
+
+/// What the token says of itself, to follow a remedy; nothing where it is no JWT. Neither of these is
+/// secret: it is the signature that makes a token.
+fn claims(token: &SecretString) -> String {
+    let payload = token.expose_secret().split('.').nth(1);
+    let payload = payload.and_then(|it| BASE64_URL_SAFE_NO_PAD.decode(it).ok());
+    let claims = payload.and_then(|it| serde_json::from_slice::<Claims>(&it).ok());
+    let Some(Claims { iss, aud, sub }) = claims else {
+        return String::new();
+    };
+    let text = http::excerpt(&format!("iss {iss}, aud {aud}, sub {sub}"), &[]);
+    format!(" (it says {text})")
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,155 @@
+//! Who this program is to AWS, by its settings.
+
+use std::sync::Arc;
+
+use object_store::aws::AwsCredential;
+use url::Url;
+
+use super::credentials::{Credentials, Origin};
+use super::region::{Region, is_of_aws};
+use super::role::Role;
+use crate::azure::cloud;
+use crate::azure::identity::Identity;
+use crate::azure::principal::principal;
+use crate::clock::Clock;
+use crate::net::http::{is_loopback, is_secure};
+use crate::settings::Reader;
+use crate::settings::values::origin;
+
+/// The settings that are read here.
+pub(crate) const SETTINGS: [&str; 7] = [
+    "AWS_REGION",
+    "AWS_ACCESS_KEY_ID",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",
+    "AWS_ROLE_ARN",
+    "AWS_WEB_IDENTITY_AUDIENCE",
+    "AWS_STS_ENDPOINT",
+];
+
+/// The audience that Entra ID has for tokens which another cloud is to exchange.
+const DEFAULT_AUDIENCE: &str = "api://AzureADTokenExchange";
+
+/// The region, where it is set.
+pub(crate) fn region(reader: &mut Reader) -> Option<Region> {
+    reader.optional("AWS_REGION", Region::parse)
+}
+
+/// The credentials, which `setting` needs: keys where they are set, else those of a role.
+pub(crate) fn credentials(
+    reader: &mut Reader,
+    setting: &'static str,
+    region: &Region,
+    http: &reqwest::Client,
+    clock: &Clock,
+) -> Option<Credentials> {
+    let has_keys = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"]
+        .iter()
+        .any(|name| reader.get(name).is_some());
+    if has_keys {
+        return Some(Credentials::new(Origin::Keys(Arc::new(keys(reader)?))));
+    }
+    if reader.get("AWS_ROLE_ARN").is_none() {
+        return reader.problem(
+            setting,
+            "needs credentials of AWS, and there are none: set AWS_ROLE_ARN, a role that trusts the \
+             app's Azure identity, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
+        );
+    }
+    let arn = reader.optional("AWS_ROLE_ARN", role_arn);
+    let has_endpoint = reader.get("AWS_STS_ENDPOINT").is_some();
+    let endpoint = if has_endpoint {
+        reader.optional("AWS_STS_ENDPOINT", sts_endpoint)
+    } else {
+        region.endpoint("sts")
+    };
+    let audience = match reader.get("AWS_WEB_IDENTITY_AUDIENCE") {
+        Some(_) => reader.optional("AWS_WEB_IDENTITY_AUDIENCE", audience),
+        None => Some(DEFAULT_AUDIENCE.to_owned()),
+    };
+    let principal = principal(reader, "AWS_ROLE_ARN", &cloud::PUBLIC)?;
+    let identity = Identity::new(http.clone(), principal, audience?, clock.clone());
+    let role = Role::new(arn?, endpoint?, identity, http.clone(), clock.clone());
+    Some(Credentials::new(Origin::Role(Box::new(role))))
+}
+
+fn keys(reader: &mut Reader) -> Option<AwsCredential> {
+    let key_id = reader.required(
+        "AWS_ACCESS_KEY_ID",
+        "the id of the access key whose secret is in AWS_SECRET_ACCESS_KEY",
+        key_id,
+    );
+    let secret_key = reader.required(
+        "AWS_SECRET_ACCESS_KEY",
+        "the secret of the access key in AWS_ACCESS_KEY_ID",
+        secret,
+    );
+    let has_token = reader.get("AWS_SESSION_TOKEN").is_some();
+    let token = reader.optional("AWS_SESSION_TOKEN", secret);
+    if has_token && token.is_none() {
+        return None;
+    }
+    let key_id = key_id?;
+    if token.is_none() && key_id.starts_with("ASIA") {
+        return reader.problem(
+            "AWS_SESSION_TOKEN",
+            "is missing: an access key that begins with ASIA is a session's, and works with its \
+             token only; for good use AWS_ROLE_ARN or a user's key, which begins with AKIA",
+        );
+    }
+    Some(AwsCredential {
+        key_id,
+        secret_key: secret_key?,
+        token,
+    })
+}
+
+/// Whether a text can stand in a header: no space, no line break, nothing but ASCII.
+pub(super) fn is_header_text(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|it| it.is_ascii_graphic())
+}
+
+fn key_id(text: &str) -> Result<String, String> {
+    let is_letter = |it: u8| it.is_ascii_alphanumeric() || it == b'_';
+    text.bytes()
+        .all(is_letter)
+        .then(|| text.to_owned())
+        .ok_or_else(|| "is not the id of an access key such as AKIAIOSFODNN7EXAMPLE".into())
+}
+
+fn secret(text: &str) -> Result<String, String> {
+    is_header_text(text)
+        .then(|| text.to_owned())
+        .ok_or_else(|| "has a space, a line break or a letter that AWS's secrets lack".into())
+}
+
+fn audience(text: &str) -> Result<String, String> {
+    is_header_text(text)
+        .then(|| text.to_owned())
+        .ok_or_else(|| "is not an audience such as api://AzureADTokenExchange".into())
+}
+
+/// The name of a role, `arn:aws:iam::123456789012:role/name`.
+fn role_arn(text: &str) -> Result<String, String> {
+    let parts: Vec<_> = text.splitn(6, ':').collect();
+    let is_account = |it: &str| it.len() == 12 && it.bytes().all(|it| it.is_ascii_digit());
+    let is_role = matches!(parts[..], ["arn", partition, "iam", "", account, resource]
+        if partition.starts_with("aws")
+            && is_account(account)
+            && resource.strip_prefix("role/").is_some_and(|it| !it.is_empty()));
+    (is_role && is_header_text(text))
+        .then(|| text.to_owned())
+        .ok_or_else(|| "is not the ARN of a role, arn:aws:iam::<account>:role/<name>".into())
+}
+
+/// Where tokens are exchanged: they go to nobody but AWS.
+fn sts_endpoint(text: &str) -> Result<Url, String> {
+    let is_known = |url: &Url| is_secure(url) && (is_loopback(url) || is_of_aws(url));
+    let endpoint = origin(text).filter(is_known);
+    endpoint.ok_or_else(|| {
+        "must be https://sts.<region>.amazonaws.com, another host of AWS's, or blank".into()
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,121 @@
+use std::sync::Arc;
+
+use super::*;
+use crate::net::http;
+use crate::net::retry::Deadline;
+use crate::settings::{AppSettings, SettingsError};
+
+const ROLE: (&str, &str) = (
+    "AWS_ROLE_ARN",
+    "arn:aws:iam::123456789012:role/teams/auth0-logs",
+);
+
+fn read(settings: &[(&str, &str)]) -> Result<Credentials, SettingsError> {
+    let settings: AppSettings = settings.iter().copied().collect();
+    let region = Region::parse("eu-west-1").unwrap();
+    let http = http::client(None).unwrap();
+    let clock: Clock = Arc::new(|| "2026-11-21T08:00:00Z".parse().unwrap());
+    Reader::read(&settings, |reader| {
+        credentials(reader, "EVENT_BRIDGE_BUS", &region, &http, &clock)
+    })
+}
+
+fn problem(settings: &[(&str, &str)]) -> String {
+    read(settings).err().unwrap().to_string()
+}
+
+const KEY: (&str, &str) = ("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE");
+const SECRET: (&str, &str) = (
+    "AWS_SECRET_ACCESS_KEY",
+    "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY",
+);
+const IDENTITY: [(&str, &str); 2] = [
+    ("IDENTITY_ENDPOINT", "http://localhost:8081/msi/token"),
+    ("IDENTITY_HEADER", "header"),
+];
+
+#[tokio::test]
+async fn keys_come_before_a_role() {
+    let deadline = Deadline::after(std::time::Duration::from_secs(1));
+    let token = ("AWS_SESSION_TOKEN", "FwoGZXIvYXdzEJr//////////wEaDEXAMPLE=");
+    let credentials = read(&[KEY, SECRET, token, ROLE]).unwrap();
+    assert!(!credentials.are_renewed());
+    let credential = credentials.get(deadline).await.unwrap();
+    assert_eq!(credential.key_id, KEY.1);
+    assert_eq!(credential.secret_key, SECRET.1);
+    assert_eq!(credential.token.as_deref(), Some(token.1));
+    let role = read(&[ROLE, IDENTITY[0], IDENTITY[1]]).unwrap();
+    assert!(role.are_renewed());
+}
+
+#[test]
+fn what_is_missing_or_bad_is_named() {
+    for (settings, telling) in [
+        (&[][..], "EVENT_BRIDGE_BUS needs credentials of AWS"),
+        (&[KEY], "AWS_SECRET_ACCESS_KEY is missing"),
+        (&[SECRET], "AWS_ACCESS_KEY_ID is missing"),
+        (
+            &[("AWS_ACCESS_KEY_ID", "AKIA/1"), SECRET],
+            "AWS_ACCESS_KEY_ID is not the id",
+        ),
+        (
+            &[KEY, ("AWS_SECRET_ACCESS_KEY", "a b")],
+            "AWS_SECRET_ACCESS_KEY has a space",
+        ),
+        (
+            &[KEY, SECRET, ("AWS_SESSION_TOKEN", "a\nb")],
+            "AWS_SESSION_TOKEN has a space",
+        ),
+        (
+            &[("AWS_ACCESS_KEY_ID", "ASIAIOSFODNN7EXAMPLE"), SECRET],
+            "AWS_SESSION_TOKEN is missing",
+        ),
+        (&[ROLE], "AWS_ROLE_ARN needs a managed identity"),
+    ] {
+        let problem = problem(settings);
+        assert!(problem.contains(telling), "{problem}");
+    }
+}
+
+#[test]
+fn a_role_is_named_by_its_arn_and_its_token_goes_to_aws() {
+    let of = |setting: &'static str, value: &'static str| {
+        let mut settings = vec![ROLE, IDENTITY[0], IDENTITY[1]];
+        settings.retain(|(name, _)| *name != setting);
+        settings.push((setting, value));
+        read(&settings)
+    };
+    for (setting, value) in [
+        ("AWS_ROLE_ARN", "auth0-logs"),
+        ("AWS_ROLE_ARN", "arn:aws:iam::123456789012:user/auth0-logs"),
+        ("AWS_ROLE_ARN", "arn:aws:iam::12345678901:role/auth0-logs"),
+        ("AWS_ROLE_ARN", "arn:aws:iam::123456789012:role/"),
+        ("AWS_ROLE_ARN", "arn:aws:sts::123456789012:assumed-role/a/b"),
+        ("AWS_WEB_IDENTITY_AUDIENCE", "a b"),
+        ("AWS_STS_ENDPOINT", "http://sts.eu-west-1.amazonaws.com"),
+        ("AWS_STS_ENDPOINT", "https://sts.evil.example"),
+        ("AWS_STS_ENDPOINT", "https://sts.amazonaws.com.evil.example"),
+        (
+            "AWS_STS_ENDPOINT",
+            "https://sts.eu-west-1.amazonaws.com/path",
+        ),
+    ] {
+        let problem = of(setting, value).err().unwrap().to_string();
+        assert!(
+            problem.contains(&format!("attention: {setting} ")),
+            "{value}: {problem}"
+        );
+    }
+    for (setting, value) in [
+        ("AWS_ROLE_ARN", "arn:aws-cn:iam::123456789012:role/a"),
+        ("AWS_WEB_IDENTITY_AUDIENCE", "api://acme"),
+        ("AWS_STS_ENDPOINT", "http://127.0.0.1:8080"),
+        ("AWS_STS_ENDPOINT", "https://sts.us-east-1.amazonaws.com/"),
+        (
+            "AWS_STS_ENDPOINT",
+            "https://vpce-1.sts.us-east-1.vpce.amazonaws.com",
+        ),
+    ] {
+        assert!(of(setting, value).is_ok(), "{value}");
+    }
+}

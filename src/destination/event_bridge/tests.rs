@@ -1,0 +1,188 @@
+use std::sync::Arc;
+
+use super::*;
+use crate::net::http;
+use crate::net::retry::Jitter;
+use crate::record::LogId;
+use crate::settings::{AppSettings, SettingsError};
+
+const ARN: &str = "arn:aws:events:eu-west-1:123456789012:event-bus/auth0";
+
+fn built(changes: &[(&str, &str)]) -> Result<Box<dyn Destination>, SettingsError> {
+    let complete = [
+        ("EVENT_BRIDGE_BUS", "auth0"),
+        ("AWS_REGION", "eu-west-1"),
+        ("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE"),
+        (
+            "AWS_SECRET_ACCESS_KEY",
+            "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY",
+        ),
+    ];
+    let settings: AppSettings = complete.iter().chain(changes).copied().collect();
+    let tools = Tools {
+        http: http::client(None).unwrap(),
+        tenant: "acme.eu.auth0.com".into(),
+        redaction: Redaction::On,
+        clock: Arc::new(|| "2026-11-21T08:00:00Z".parse().unwrap()),
+        jitter: Jitter::seeded(1),
+    };
+    Reader::read(&settings, |reader| build(reader, &tools))
+}
+
+fn problem(changes: &[(&str, &str)]) -> String {
+    built(changes).err().unwrap().to_string()
+}
+
+fn record(json: &str) -> Record {
+    Record {
+        log_id: LogId::new("9001"),
+        date: Some("2026-11-21T08:00:00.5Z".parse().unwrap()),
+        json: Bytes::copy_from_slice(json.as_bytes()),
+    }
+}
+
+fn encoded(changes: &[(&str, &str)], record: &Record) -> String {
+    let row = built(changes).unwrap().encode(record).unwrap();
+    String::from_utf8(row.into()).unwrap()
+}
+
+#[test]
+fn an_entry_holds_the_record_masked_as_its_detail() {
+    let json = r#"{"type":"fp","details":{"password":"x"},"n":"a\"b\u00e9"}"#;
+    assert_eq!(
+        encoded(&[], &record(json)),
+        r#"{"Time":1795248000.500,"Source":"auth0.logs","DetailType":"Auth0 log","Detail":"{\"log_id\":\"9001\",\"data\":{\"type\":\"fp\",\"details\":{\"password\":\"***\"},\"n\":\"a\\\"b\\u00e9\"}}","EventBusName":"auth0"}"#
+    );
+}
+
+#[test]
+fn source_and_bus_are_as_they_were_set() {
+    let own = [("EVENT_BRIDGE_BUS", ARN), ("EVENT_BRIDGE_SOURCE", "acme")];
+    let entry = encoded(&own, &record("{}"));
+    assert!(entry.contains(r#""Source":"acme""#), "{entry}");
+    assert!(
+        entry.contains(&format!(r#""EventBusName":"{ARN}""#)),
+        "{entry}"
+    );
+}
+
+#[test]
+fn the_time_is_the_date_in_seconds() {
+    let entry_of = |date: Option<&str>| {
+        let mut record = record("{}");
+        record.date = date.map(|it| it.parse().unwrap());
+        encoded(&[], &record)
+    };
+    for (date, expected) in [
+        ("2026-11-21T08:00:00Z", r#"{"Time":1795248000,"#),
+        ("2026-11-21T08:00:00.007Z", r#"{"Time":1795248000.007,"#),
+        ("1970-01-01T00:00:00Z", r#"{"Time":0,"#),
+    ] {
+        let entry = entry_of(Some(date));
+        assert!(entry.starts_with(expected), "{entry}");
+    }
+    for date in [None, Some("1969-12-31T23:59:59Z")] {
+        let entry = entry_of(date);
+        assert!(entry.starts_with(r#"{"Source":"#), "{entry}");
+    }
+}
+
+#[test]
+fn an_entry_has_at_most_the_size_that_is_set() {
+    let of = |length: usize| record(&format!(r#"{{"a":"{}"}}"#, "x".repeat(length)));
+    // 14 for the time, 10 and 9 for source and type, and of the detail besides the letters 33.
+    let most = 1_000_000 - 14 - 10 - 9 - 33;
+    let destination = built(&[]).unwrap();
+    assert!(destination.encode(&of(most)).is_ok());
+    let refused = destination.encode(&of(most + 1)).err().unwrap();
+    assert_eq!(
+        refused.to_string(),
+        "its entry has 1000001 bytes; EventBridge takes at most 1000000 (EVENT_BRIDGE_MAX_BYTES)"
+    );
+    let mut undated = of(most + 14);
+    undated.date = None;
+    assert!(destination.encode(&undated).is_ok());
+    let china = [("AWS_REGION", "cn-north-1")];
+    let refused = built(&china).unwrap().encode(&of(256_000)).err().unwrap();
+    assert!(refused.to_string().contains("at most 256000"), "{refused}");
+    let own = [("EVENT_BRIDGE_MAX_BYTES", "1000")];
+    assert!(built(&own).unwrap().encode(&of(1_000)).is_err());
+}
+
+#[test]
+fn a_request_has_at_most_ten_entries_and_so_many_bytes() {
+    let rows = |lengths: &[usize]| -> Vec<Bytes> {
+        lengths.iter().map(|it| vec![b'x'; *it].into()).collect()
+    };
+    assert_eq!(requests(&rows(&[1; 23]), 1_000), [0..10, 10..20, 20..23]);
+    // 14 bytes around the list, and one after each.
+    assert_eq!(requests(&rows(&[42, 42, 42]), 100), [0..2, 2..3]);
+    assert_eq!(requests(&rows(&[43, 42, 42]), 100), [0..1, 1..3]);
+    assert_eq!(requests(&rows(&[1, 500, 1]), 100), [0..1, 1..2, 2..3]);
+    assert_eq!(requests(&rows(&[500, 500]), 100), [0..1, 1..2]);
+    assert_eq!(requests(&[], 100), []);
+}
+
+#[test]
+fn a_bus_s_arn_tells_its_region() {
+    assert!(built(&[("EVENT_BRIDGE_BUS", ARN), ("AWS_REGION", "")]).is_ok());
+    assert!(built(&[("EVENT_BRIDGE_BUS", ARN)]).is_ok());
+    let other = problem(&[("EVENT_BRIDGE_BUS", ARN), ("AWS_REGION", "us-east-1")]);
+    assert!(other.contains("EVENT_BRIDGE_BUS is the ARN of a bus in another region"));
+}
+
+#[test]
+fn every_bad_setting_is_named() {
+    for (setting, value, telling) in [
+        ("EVENT_BRIDGE_BUS", "", "is missing: the name or the ARN"),
+        ("EVENT_BRIDGE_BUS", "a b", "is neither the name of a bus"),
+        (
+            "EVENT_BRIDGE_BUS",
+            "arn:aws:events:eu-west-1:1:event-bus/a",
+            "is neither",
+        ),
+        (
+            "EVENT_BRIDGE_BUS",
+            "arn:aws:events:cn-north-1:123456789012:event-bus/a",
+            "is neither",
+        ),
+        (
+            "EVENT_BRIDGE_BUS",
+            "arn:aws:sqs:eu-west-1:123456789012:event-bus/a",
+            "is neither",
+        ),
+        ("AWS_REGION", "", "is missing: the region of the bus"),
+        ("AWS_REGION", "Ireland", "is not the name of a region"),
+        (
+            "EVENT_BRIDGE_SOURCE",
+            "aws.auth0",
+            "may not begin with aws.",
+        ),
+        (
+            "EVENT_BRIDGE_SOURCE",
+            "AWS.auth0",
+            "may not begin with aws.",
+        ),
+        ("EVENT_BRIDGE_SOURCE", "a b", "is not a source"),
+        ("EVENT_BRIDGE_MAX_BYTES", "1MB", "is not a number of bytes"),
+        ("EVENT_BRIDGE_MAX_BYTES", "999", "is not a number of bytes"),
+        (
+            "EVENT_BRIDGE_ENDPOINT",
+            "http://events.eu-west-1.amazonaws.com",
+            "must be https://",
+        ),
+        (
+            "EVENT_BRIDGE_ENDPOINT",
+            "https://user@host",
+            "must be https://",
+        ),
+        ("AWS_SECRET_ACCESS_KEY", "", "is missing: the secret"),
+    ] {
+        let problem = problem(&[(setting, value)]);
+        let told = format!("attention: {setting} {telling}");
+        assert!(problem.contains(&told), "{setting}: {problem}");
+    }
+    for endpoint in ["http://127.0.0.1:8080", "https://vpce-1.events.example"] {
+        assert!(built(&[("EVENT_BRIDGE_ENDPOINT", endpoint)]).is_ok());
+    }
+}
