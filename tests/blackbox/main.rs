@@ -17,6 +17,7 @@ mod checkpoint;
 mod command_line;
 mod dead_letter;
 mod delivery;
+mod event_bridge;
 mod event_grid;
 mod handler;
 mod identity;

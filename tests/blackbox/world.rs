@@ -11,8 +11,9 @@ use simulator::arrivals::{Arrivals, Table};
 use simulator::host::Transcript;
 use simulator::rule::{Rule, Type};
 use simulator::{
-    AppRoot, Blobs, DataCollectionRule, EntraId, EventGridTopic, FunctionsHost, Issuer,
-    ManagedIdentity, Tenant, TinybirdWorkspace, Workspace, identity, tenant,
+    AppRoot, AwsAccount, Blobs, DataCollectionRule, EntraId, EventBus, EventGridTopic,
+    FunctionsHost, Issuer, ManagedIdentity, Sts, Tenant, TinybirdWorkspace, Workspace, identity,
+    tenant,
 };
 use tempfile::TempDir;
 use tokio::process::{Child, Command};
@@ -67,6 +68,7 @@ destinations![$
     event_grid: EventGrid = "event-grid",
     tinybird: Tinybird = "tinybird",
     archive: Archive = "archive",
+    event_bridge: EventBridge = "event-bridge",
 ];
 
 /// Makes of each of these functions of a [`Sink`] a test for each way into the table.
@@ -124,6 +126,7 @@ impl Sink {
             Self::LogAnalytics | Self::LogsIngestion | Self::Tinybird => 1_000,
             Self::EventGrid => 5_000,
             Self::Archive => 0,
+            Self::EventBridge => 10,
         }
     }
 
@@ -135,13 +138,18 @@ impl Sink {
             Self::EventGrid => "BadRequest",
             Self::Archive => panic!("it judges no record"),
             Self::Tinybird => "invalid NDJSON",
+            Self::EventBridge => "MalformedDetail",
         }
     }
 
     /// The status by which its service says that it is away for a while.
     pub fn passing_failure(self) -> u16 {
         match self {
-            Self::LogAnalytics | Self::LogsIngestion | Self::EventGrid | Self::Archive => 500,
+            Self::LogAnalytics
+            | Self::LogsIngestion
+            | Self::EventGrid
+            | Self::EventBridge
+            | Self::Archive => 500,
             // After a 500 it is not to be asked again.
             Self::Tinybird => 503,
         }
@@ -152,7 +160,9 @@ impl Sink {
         match self {
             Self::LogAnalytics => Api::DataCollector,
             Self::LogsIngestion => Api::LogsIngestion,
-            Self::EventGrid | Self::Archive | Self::Tinybird => panic!("it has no table"),
+            Self::EventGrid | Self::EventBridge | Self::Archive | Self::Tinybird => {
+                panic!("it has no table")
+            }
         }
     }
 }
@@ -164,6 +174,10 @@ pub struct World {
     pub topic: EventGridTopic,
     pub archive: Blobs,
     pub tinybird: TinybirdWorkspace,
+    pub bus: EventBus,
+    /// Where the app's identity gets credentials of AWS, and whose they are.
+    pub sts: Sts,
+    pub aws: AwsAccount,
     /// The app's identity, whose tokens the rule takes.
     pub identity: ManagedIdentity,
     /// Who issues those tokens.
@@ -227,6 +241,7 @@ impl World {
         let tenant = Tenant::with(options).await;
         let workspace = Workspace::start().await;
         let issuer = Issuer::default();
+        let aws = AwsAccount::default();
         let rule = DataCollectionRule::start(rule(), issuer.clone()).await;
         let identity = ManagedIdentity::with(identity::Options {
             issuer: issuer.clone(),
@@ -243,6 +258,7 @@ impl World {
                 EventGridTopic::secrets(),
                 Blobs::secrets(),
                 TinybirdWorkspace::secrets(),
+                AwsAccount::secrets(),
             ]
             .concat(),
             settings: tenant.settings(),
@@ -252,6 +268,9 @@ impl World {
             topic: EventGridTopic::start(issuer.clone()).await,
             archive: Blobs::start().await,
             tinybird: TinybirdWorkspace::start().await,
+            bus: EventBus::start(aws.clone()).await,
+            sts: Sts::start(aws.clone(), issuer.clone()).await,
+            aws,
             identity,
             issuer,
             sink,
@@ -278,6 +297,7 @@ impl World {
                 Sink::EventGrid => self.set_all(self.topic.settings()),
                 Sink::Archive => self.set_all(self.archive.settings()),
                 Sink::Tinybird => self.set_all(self.tinybird.settings()),
+                Sink::EventBridge => self.set_all(self.bus.settings()),
             }
         }
     }
@@ -294,6 +314,7 @@ impl World {
             Sink::EventGrid => &self.topic,
             Sink::Archive => &self.archive,
             Sink::Tinybird => &self.tinybird,
+            Sink::EventBridge => &self.bus,
         }
     }
 

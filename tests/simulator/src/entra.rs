@@ -125,7 +125,7 @@ async fn token(
 }
 
 /// The fields of the body; none if it is no form.
-fn form(headers: &HeaderMap, body: &[u8]) -> HashMap<String, String> {
+pub(crate) fn form(headers: &HeaderMap, body: &[u8]) -> HashMap<String, String> {
     let is_form = headers.get("content-type").is_some_and(|it| {
         it.as_bytes()
             .starts_with(b"application/x-www-form-urlencoded")

@@ -6,10 +6,13 @@
 //! - [`Blobs`]: a container of blobs that holds an archive.
 //! - [`EventGridTopic`]: a topic of Event Grid, by itself or in a namespace.
 //! - [`TinybirdWorkspace`]: a workspace of Tinybird that takes the Events API.
+//! - [`EventBus`]: a bus of Amazon EventBridge, and [`Sts`], which lets identities assume a role in
+//!   its [`AwsAccount`].
 //! - [`FunctionsHost`]: a strict **stand-in** for the Azure Functions host. The real host cannot
 //!   be installed from the package registries; this one does what the real one was seen to do, and
 //!   where the real one would be lenient or would hang it fails, so that passing here is harder.
 //! - [`Azurite`]: Microsoft's storage emulator, the real one, started and stopped.
+//! - [`Moto`]: an emulator of AWS, the real one, as is whatever else is made of [`Python`].
 //! - [`ManagedIdentity`]: the endpoint from which a Function App gets tokens for its identity.
 //! - [`EntraId`]: the endpoint from which a program outside Azure gets them for its secret.
 //! - [`Issuer`]: issues the tokens of both, and tells those who take them whether they are good.
@@ -18,30 +21,37 @@
 //! composed by code of its own, from what the services document and were seen to do.
 
 pub mod arrivals;
+pub mod aws;
 pub mod azurite;
 pub mod blobs;
 pub mod entra;
+pub mod event_bridge;
 pub mod event_grid;
 pub mod host;
 pub mod identity;
 pub mod ingestion;
 pub mod issuer;
+pub mod moto;
 pub mod python;
 pub mod records;
 pub mod rule;
 mod server;
+mod sigv4;
 pub mod tenant;
 pub mod tinybird;
 pub mod workspace;
 
+pub use aws::{AwsAccount, Sts};
 pub use azurite::Azurite;
 pub use blobs::Blobs;
 pub use entra::EntraId;
+pub use event_bridge::EventBus;
 pub use event_grid::EventGridTopic;
 pub use host::{AppRoot, FunctionsHost};
 pub use identity::ManagedIdentity;
 pub use ingestion::DataCollectionRule;
 pub use issuer::Issuer;
+pub use moto::Moto;
 pub use server::{Fault, Gate};
 pub use tenant::Tenant;
 pub use tinybird::TinybirdWorkspace;

@@ -1,0 +1,182 @@
+//! Moto, an emulator of AWS: the real one, from `PyPI`.
+//!
+//! It checks signatures and policies from when it is told to. Until then whatever a test prepares needs
+//! no key.
+//! <https://docs.getmoto.org/en/latest/docs/server_mode.html>
+
+use std::path::Path;
+use std::process::Stdio;
+
+use serde_json::Value;
+use tokio::io::{AsyncBufReadExt as _, BufReader};
+use tokio::process::Child;
+
+use crate::azurite::free_port;
+use crate::python::{python, site};
+use crate::server::client;
+
+/// The version that the tests are known to pass with.
+const PACKAGE: &str = "moto[server]==5.2.5";
+const REGION: &str = "eu-west-1";
+
+/// A running emulator, until it is dropped. All that is in it belongs to one account.
+#[derive(Debug)]
+pub struct Moto {
+    url: String,
+    _process: Child,
+}
+
+impl Moto {
+    /// Its account.
+    pub const ACCOUNT: &str = "123456789012";
+
+    /// Starts an empty one on a free port, and returns when it listens. Its program is kept in the
+    /// folder.
+    pub async fn start(folder: &Path) -> Self {
+        let site = site(folder, &[PACKAGE]).await;
+        let port = free_port().await;
+        let mut process = python(&[&site])
+            .args([
+                "-m",
+                "moto.server",
+                "-H",
+                "127.0.0.1",
+                "-p",
+                &port.to_string(),
+            ])
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .expect("moto starts");
+        let stderr = process.stderr.take().expect("a pipe");
+        let mut lines = BufReader::new(stderr).lines();
+        loop {
+            match lines.next_line().await.expect("moto's output") {
+                Some(line) if line.contains("Running on") => break,
+                Some(_) => {}
+                None => panic!("moto ended before it listened"),
+            }
+        }
+        // Whatever else it says has to be read, or it stops when the pipe is full.
+        tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
+        Self {
+            url: format!("http://127.0.0.1:{port}"),
+            _process: process,
+        }
+    }
+
+    /// The address of all its services.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Takes so many more requests of whoever it is, and from then on only what is signed by a key that
+    /// may do what it asks.
+    pub async fn check_after(&self, requests: u32) {
+        let post = client().post(format!("{}/moto-api/reset-auth", self.url));
+        let answer = post.body(requests.to_string()).send().await;
+        assert_eq!(answer.expect("an answer").status(), 200);
+    }
+
+    /// Calls a service that speaks JSON.
+    pub async fn json(&self, service: &str, target: &str, body: &Value) -> Value {
+        let version = if service == "sqs" { "1.0" } else { "1.1" };
+        let request = self
+            .request(service)
+            .header("x-amz-target", target)
+            .header("content-type", format!("application/x-amz-json-{version}"))
+            .body(body.to_string());
+        let text = self.answer(request).await;
+        serde_json::from_str(&text).unwrap_or_default()
+    }
+
+    /// Calls a service that takes forms and answers in XML.
+    pub async fn form(&self, service: &str, form: &[(&str, &str)]) -> String {
+        self.answer(self.request(service).form(form)).await
+    }
+
+    /// A user with an access key, who may do what these lines of a policy allow; the app settings with
+    /// that key.
+    pub async fn user(&self, statement: &Value) -> Vec<(String, String)> {
+        let policy = policy(statement);
+        let iam = |form: Vec<(&'static str, String)>| async move {
+            let form: Vec<_> = form.iter().map(|(name, value)| (*name, &**value)).collect();
+            self.form("iam", &form).await
+        };
+        let of_user = |action: &str| {
+            vec![
+                ("Version", "2010-05-08".to_owned()),
+                ("Action", action.to_owned()),
+                ("UserName", "logs".to_owned()),
+            ]
+        };
+        iam(of_user("CreateUser")).await;
+        let mut put = of_user("PutUserPolicy");
+        put.extend([("PolicyName", "put".to_owned()), ("PolicyDocument", policy)]);
+        iam(put).await;
+        let key = iam(of_user("CreateAccessKey")).await;
+        [
+            ("AWS_ACCESS_KEY_ID", "AccessKeyId"),
+            ("AWS_SECRET_ACCESS_KEY", "SecretAccessKey"),
+        ]
+        .map(|(setting, element)| (setting.to_owned(), element_of(&key, element)))
+        .into()
+    }
+
+    /// A role that web identities assume, and may then do what these lines of a policy allow; its name.
+    pub async fn role(&self, statement: &Value) -> String {
+        let trust = serde_json::json!({"Version": "2012-10-17", "Statement": [{
+            "Effect": "Allow", "Principal": {"Federated": "*"},
+            "Action": "sts:AssumeRoleWithWebIdentity",
+        }]});
+        let version = ("Version", "2010-05-08");
+        let name = ("RoleName", "auth0-logs");
+        let trust = trust.to_string();
+        let create = [
+            version,
+            name,
+            ("Action", "CreateRole"),
+            ("AssumeRolePolicyDocument", &trust),
+        ];
+        self.form("iam", &create).await;
+        let policy = policy(statement);
+        let put = [
+            version,
+            name,
+            ("Action", "PutRolePolicy"),
+            ("PolicyName", "put"),
+            ("PolicyDocument", &policy),
+        ];
+        self.form("iam", &put).await;
+        format!("arn:aws:iam::{}:role/auth0-logs", Self::ACCOUNT)
+    }
+
+    /// A post to a service, which moto knows by what the signature is for.
+    fn request(&self, service: &str) -> reqwest::RequestBuilder {
+        let scope = format!("AKIAPREPARES/20261121/{REGION}/{service}/aws4_request");
+        let authorization =
+            format!("AWS4-HMAC-SHA256 Credential={scope}, SignedHeaders=host, Signature=0");
+        client()
+            .post(&self.url)
+            .header("authorization", authorization)
+    }
+
+    async fn answer(&self, request: reqwest::RequestBuilder) -> String {
+        let answer = request.send().await.expect("an answer of moto");
+        let status = answer.status();
+        let text = answer.text().await.expect("a body");
+        assert!(status.is_success(), "{status}: {text}");
+        text
+    }
+}
+
+fn policy(statement: &Value) -> String {
+    serde_json::json!({"Version": "2012-10-17", "Statement": [statement]}).to_string()
+}
+
+fn element_of(xml: &str, name: &str) -> String {
+    let (_, rest) = xml.split_once(&format!("<{name}>")).expect("the element");
+    let (text, _) = rest.split_once('<').expect("its end");
+    text.to_owned()
+}
