@@ -107,6 +107,14 @@ macro_rules! for_each_judge {
                 }
             )+
         }
+        mod event_bridge {
+            $(
+                #[tokio::test]
+                async fn $test() {
+                    super::$test(crate::world::Sink::EventBridge).await;
+                }
+            )+
+        }
         mod tinybird {
             $(
                 #[tokio::test]
