@@ -220,6 +220,12 @@ fn every_setting_that_is_named_is_read() {
         let besides: &[(&str, &str)] = match name {
             "AZURE_TENANT_ID" | "AZURE_AUTHORITY_HOST" => &[("AZURE_CLIENT_SECRET", "hunter2")],
             "AzureWebJobsStorage__clientId" => &[("AzureWebJobsStorage__accountName", "acme")],
+            "ARCHIVE_ENDPOINT" => &[
+                ("ARCHIVE_URL", "s3://acme-logs"),
+                ("AWS_REGION", "eu-west-1"),
+                ("AWS_ACCESS_KEY_ID", "AKIA1"),
+                ("AWS_SECRET_ACCESS_KEY", "hunter2"),
+            ],
             "ARCHIVE_CONNECTION_STRING" => {
                 &[("ARCHIVE_URL", "https://acme.blob.core.windows.net/logs")]
             }

@@ -6,7 +6,7 @@
 
 pub(crate) mod credentials;
 pub(crate) mod event_bridge;
-mod refusal;
+pub(crate) mod refusal;
 pub(crate) mod region;
 mod role;
 pub(crate) mod settings;

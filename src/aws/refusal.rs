@@ -11,7 +11,7 @@ use crate::net::http::{self, Answer};
 
 /// What a refusal is about.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum About {
+pub(crate) enum About {
     /// The access key: nobody has it, or not any more.
     Key,
     /// The signature: another secret, or what was signed is not what arrived.
@@ -39,7 +39,7 @@ impl About {
 
 /// A refusal, by its code and what it explains.
 #[derive(Debug)]
-pub(super) struct Refusal {
+pub(crate) struct Refusal {
     pub code: String,
     message: String,
 }
@@ -142,7 +142,7 @@ impl Refusal {
 }
 
 /// A code and its explanation, as an error quotes them.
-pub(super) fn said(code: &str, message: &str, secrets: &[SecretString]) -> String {
+pub(crate) fn said(code: &str, message: &str, secrets: &[SecretString]) -> String {
     let secrets: Vec<_> = secrets.iter().collect();
     let text = match (code, message) {
         (code, "") => code.to_owned(),
@@ -153,7 +153,7 @@ pub(super) fn said(code: &str, message: &str, secrets: &[SecretString]) -> Strin
 }
 
 /// What is secret of a credential.
-pub(super) fn secrets(credential: &AwsCredential) -> Vec<SecretString> {
+pub(crate) fn secrets(credential: &AwsCredential) -> Vec<SecretString> {
     let secrets = [Some(&credential.secret_key), credential.token.as_ref()];
     let secrets = secrets.into_iter().flatten();
     secrets.map(|it| it.as_str().into()).collect()

@@ -24,7 +24,11 @@ use crate::storage::{Storage, StorageError};
 pub(super) const KIND: Kind = Kind {
     name: "archive",
     about: "compressed lines of JSON in a container, a bucket or a folder",
-    settings: &["ARCHIVE_URL", "ARCHIVE_CONNECTION_STRING"],
+    settings: &[
+        "ARCHIVE_URL",
+        "ARCHIVE_CONNECTION_STRING",
+        "ARCHIVE_ENDPOINT",
+    ],
     filter: "FILTER_ARCHIVE",
     is_for_a_look: false,
     build,

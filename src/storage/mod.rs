@@ -1,11 +1,12 @@
 //! Small named objects that survive the process, each with a version.
 //!
-//! Two places can hold them: a container of an Azure storage account ([`azure`]) and a folder
-//! ([`folder`]). A place makes one attempt at a time; when to make another, and when to stop, is
+//! Three places can hold them: a container of an Azure storage account ([`azure`]), a bucket of S3
+//! ([`s3`]) and a folder ([`folder`]). A place makes one attempt at a time; when to make another, and when to stop, is
 //! decided here. What is kept, and under which names, is the callers' business.
 
 pub(crate) mod azure;
 pub(crate) mod folder;
+pub(crate) mod s3;
 pub(crate) mod settings;
 mod wire;
 
@@ -101,10 +102,12 @@ impl StorageError {
 impl Transient for StorageError {
     fn again(&self) -> Again {
         match self {
-            Self::Unavailable(_, source) => match source.downcast_ref::<azure::Refusal>() {
-                Some(refusal) => refusal.again(),
-                None => Again::Soon,
-            },
+            Self::Unavailable(_, source) => {
+                let azure = source.downcast_ref::<azure::Refusal>();
+                let s3 = source.downcast_ref::<s3::Refusal>();
+                let again = azure.map(azure::Refusal::again);
+                again.or(s3.map(s3::Refusal::again)).unwrap_or(Again::Soon)
+            }
             Self::NoToken(error) => error.again(),
             Self::Conflict
             | Self::Denied(..)
@@ -176,6 +179,11 @@ impl Storage {
     /// Keeps objects in a container of an Azure storage account.
     pub fn azure(container: azure::Container, jitter: Jitter) -> Self {
         Self::over(container, jitter)
+    }
+
+    /// Keeps objects in a bucket of S3.
+    pub fn s3(bucket: s3::S3, jitter: Jitter) -> Self {
+        Self::over(bucket, jitter)
     }
 
     /// Keeps objects in a folder.

@@ -7,7 +7,7 @@ use std::path::Path;
 use chrono::{DateTime, Utc};
 use flate2::read::GzDecoder;
 use serde_json::{Value, json};
-use simulator::Azurite;
+use simulator::{Azurite, Moto};
 
 use crate::world::{Sink, World, minutes_ago, numbers};
 
@@ -123,4 +123,68 @@ async fn a_container_holds_it_and_one_that_is_missing_is_named() {
         .command(&["checkpoint", "set", "--from", "oldest"])
         .await;
     assert_eq!(numbers(&world.poll().await, ["delivered"]), [250]);
+}
+
+/// Against moto, which verifies what is signed.
+#[tokio::test]
+async fn a_bucket_holds_it_and_one_that_is_missing_is_named() {
+    let moto = Moto::start(Path::new(env!("CARGO_TARGET_TMPDIR"))).await;
+    moto.make_bucket("auth0-logs").await;
+    let mut world = World::start_for(Sink::Archive).await;
+    let may = json!({"Effect": "Allow", "Resource": "*",
+        "Action": ["s3:PutObject", "s3:GetObject", "s3:ListBucket"]});
+    let key = moto.user(&may).await;
+    world.keep_secret(vec![key[1].1.clone()]);
+    moto.check_after(0).await;
+    world.set_all(key);
+    for (name, value) in [
+        ("ARCHIVE_CONNECTION_STRING", ""),
+        ("ARCHIVE_ENDPOINT", moto.url()),
+        ("AWS_REGION", "eu-west-1"),
+        ("ARCHIVE_URL", "s3://missing-bucket/logs"),
+    ] {
+        world.set(name, value);
+    }
+    world.tenant.generate(250, minutes_ago(50), minutes_ago(5));
+    let ran = world.command(&["poll"]).await;
+    assert_eq!(ran.code(), 1, "{ran:?}");
+    assert!(ran.stdout.contains("s3://missing-bucket"), "{ran:?}");
+
+    world.set("ARCHIVE_URL", "s3://auth0-logs/logs");
+    let check = world.command(&["check"]).await;
+    assert_eq!(check.code(), 0, "{check:?}");
+    assert_eq!(numbers(&world.poll().await, ["delivered"]), [250]);
+    let replay = [
+        "replay",
+        "--destination",
+        "archive",
+        "--from",
+        "oldest",
+        "--to",
+        "1s",
+    ];
+    let ran = world.command(&replay).await;
+    assert_eq!(numbers(&ran.report(), ["delivered"]), [250], "{ran:?}");
+    let read = [
+        "replay",
+        "--destination",
+        "stdout",
+        "--from",
+        "2h",
+        "--to",
+        "1s",
+        "--source",
+        "archive",
+    ];
+    let ran = world.command(&read).await;
+    assert_eq!(ran.stdout.lines().count(), 250, "{ran:?}");
+
+    world.set("AWS_SECRET_ACCESS_KEY", "not-the-secret");
+    let ran = world.command(&["check"]).await;
+    assert_eq!(ran.code(), 1, "{ran:?}");
+    assert!(
+        ran.stdout
+            .contains("the credentials for s3://auth0-logs are not taken"),
+        "{ran:?}"
+    );
 }

@@ -4,15 +4,17 @@ use std::path::PathBuf;
 
 use url::Url;
 
+use crate::aws;
 use crate::azure::account::{Account, Invalid};
 use crate::azure::cloud;
 use crate::azure::principal::principal;
 use crate::destination::Tools;
-use crate::net::http::is_loopback;
-use crate::settings::Reader;
+use crate::net::http::{is_loopback, is_secure};
+use crate::settings::{Reader, values};
 use crate::storage::Storage;
 use crate::storage::azure::{Container, Missing};
 use crate::storage::folder::Folder;
+use crate::storage::s3::{Bucket, S3};
 
 /// Where objects are.
 pub(super) struct Place {
@@ -30,6 +32,10 @@ pub(super) enum Address {
         container: String,
         prefix: String,
     },
+    S3 {
+        bucket: String,
+        prefix: String,
+    },
     Folder(PathBuf),
 }
 
@@ -44,6 +50,10 @@ pub(super) fn read(reader: &mut Reader, tools: &Tools) -> Option<Place> {
                 storage: Storage::folder(Folder::new(path), tools.jitter.clone()),
                 prefix: String::new(),
             });
+        }
+        Address::S3 { bucket, prefix } => {
+            let storage = bucket_of(reader, tools, bucket)?;
+            return Some(Place { storage, prefix });
         }
         Address::Azure {
             service,
@@ -60,6 +70,39 @@ pub(super) fn read(reader: &mut Reader, tools: &Tools) -> Option<Place> {
         }),
         Err(_) => reader.problem("ARCHIVE_URL", "names a container that cannot be used"),
     }
+}
+
+fn bucket_of(reader: &mut Reader, tools: &Tools, name: String) -> Option<Storage> {
+    if reader.get("AWS_REGION").is_none() {
+        return reader.problem(
+            "AWS_REGION",
+            "is missing: the region of the bucket in ARCHIVE_URL",
+        );
+    }
+    let region = aws::settings::region(reader);
+    let has_endpoint = reader.get("ARCHIVE_ENDPOINT").is_some();
+    let endpoint = reader.optional("ARCHIVE_ENDPOINT", endpoint);
+    let region = region?;
+    let (http, clock) = (&tools.http, &tools.clock);
+    let credentials = aws::settings::credentials(reader, "ARCHIVE_URL", &region, http, clock)?;
+    if has_endpoint && endpoint.is_none() {
+        return None;
+    }
+    let bucket = Bucket {
+        name,
+        region,
+        endpoint,
+    };
+    match S3::new(bucket, credentials, tools.http.clone()) {
+        Ok(bucket) => Some(Storage::s3(bucket, tools.jitter.clone())),
+        Err(_) => reader.problem("ARCHIVE_URL", "names a bucket that cannot be used"),
+    }
+}
+
+/// Where a service answers that speaks as S3 does.
+fn endpoint(text: &str) -> Result<Url, String> {
+    let url = values::origin(text).filter(is_secure);
+    url.ok_or_else(|| "must be https and a host (http only on loopback)".into())
 }
 
 /// The account that `service` is of: opened by a connection string, or else by the identity.
@@ -92,11 +135,12 @@ pub(super) fn address(text: &str) -> Result<Address, String> {
     let address = Url::parse(text).ok().and_then(|url| match url.scheme() {
         "file" => folder(&url),
         "https" | "http" => blobs(&url),
+        "s3" => objects(&url),
         _ => None,
     });
     address.ok_or_else(|| {
-        "must be https://<account>.blob.core.windows.net/<container>[/<prefix>] or \
-         file:///<folder>"
+        "must be https://<account>.blob.core.windows.net/<container>[/<prefix>], \
+         s3://<bucket>[/<prefix>] or file:///<folder>"
             .into()
     })
 }
@@ -131,6 +175,20 @@ fn blobs(url: &Url) -> Option<Address> {
         container,
         prefix: prefix(segments)?,
     })
+}
+
+fn objects(url: &Url) -> Option<Address> {
+    let is_plain = url.query().is_none()
+        && url.fragment().is_none()
+        && url.username().is_empty()
+        && url.password().is_none()
+        && url.port().is_none();
+    let bucket = url.host_str()?.to_owned();
+    let is_letter = |it: u8| it.is_ascii_lowercase() || it.is_ascii_digit() || b"-.".contains(&it);
+    let is_name = (3..=63).contains(&bucket.len()) && bucket.bytes().all(is_letter);
+    let segments = url.path().split('/').filter(|it| !it.is_empty());
+    let prefix = prefix(segments)?;
+    (is_plain && is_name).then_some(Address::S3 { bucket, prefix })
 }
 
 /// Folders, with a slash at the end. A name that would have to be written otherwise is none.

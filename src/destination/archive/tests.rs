@@ -190,6 +190,13 @@ fn an_archive_is_a_container_or_a_folder() {
             azure("http://127.0.0.1:10000/devstoreaccount1", "logs", "a/"),
         ),
         (
+            "s3://acme-logs/auth0".into(),
+            Address::S3 {
+                bucket: "acme-logs".into(),
+                prefix: "auth0/".into(),
+            },
+        ),
+        (
             "file:///var/lib/auth0".into(),
             Address::Folder(PathBuf::from("/var/lib/auth0")),
         ),
@@ -206,6 +213,10 @@ fn an_archive_is_a_container_or_a_folder() {
         "https://user:pw@acme.blob.core.windows.net/logs".into(),
         "http://acme.blob.core.windows.net/logs".into(),
         "https://acme.blob.core.windows.net.evil.example/logs".into(),
+        "s3://Acme_Logs".into(),
+        "s3://key:secret@acme-logs".into(),
+        "s3://acme-logs?region=x".into(),
+        "s3:///acme-logs".into(),
         "ftp://acme/logs".into(),
         "file:///".into(),
         "/var/lib".into(),
@@ -224,6 +235,17 @@ fn every_bad_setting_is_named() {
         (
             &[("ARCHIVE_URL", acme)],
             "ARCHIVE_URL needs a managed identity",
+        ),
+        (
+            &[("ARCHIVE_URL", "s3://acme-logs")],
+            "AWS_REGION is missing: the region of the bucket",
+        ),
+        (
+            &[
+                ("ARCHIVE_URL", "s3://acme-logs"),
+                ("AWS_REGION", "eu-west-1"),
+            ],
+            "ARCHIVE_URL needs credentials of AWS",
         ),
         (
             &[("ARCHIVE_URL", acme), ("ARCHIVE_CONNECTION_STRING", "x")],

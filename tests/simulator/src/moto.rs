@@ -91,6 +91,12 @@ impl Moto {
         serde_json::from_str(&text).unwrap_or_default()
     }
 
+    /// Makes a bucket.
+    pub async fn make_bucket(&self, name: &str) {
+        let put = client().put(format!("{}/{name}", self.url));
+        self.answer(put).await;
+    }
+
     /// Calls a service that takes forms and answers in XML.
     pub async fn form(&self, service: &str, form: &[(&str, &str)]) -> String {
         self.answer(self.request(service).form(form)).await

@@ -1,0 +1,330 @@
+//! Objects in a bucket of S3, or of a service that speaks as S3 does; a version is an `ETag`.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+use futures_util::{FutureExt as _, TryStreamExt as _};
+use object_store::aws::{AmazonS3, AmazonS3Builder, AwsCredential};
+use object_store::client::HttpRequest;
+use object_store::path::Path;
+use object_store::{
+    CredentialProvider, Error, ObjectStore as _, ObjectStoreExt as _, PutMode, PutOptions,
+    RetryConfig, UpdateVersion,
+};
+use reqwest::StatusCode;
+use secrecy::SecretString;
+use url::Url;
+
+use super::wire::{AnswerTooLarge, Refusals, Wire, cause};
+use super::{Attempt, LONGEST_LIST, Object, Objects, StorageError, Version};
+use crate::aws::credentials::Credentials;
+use crate::aws::refusal::{About, Refusal as Said, secrets};
+use crate::aws::region::Region;
+use crate::net::http::Answer;
+use crate::net::retry::{Again, Deadline};
+
+/// A bucket, and where it is.
+pub(crate) struct Bucket {
+    pub name: String,
+    pub region: Region,
+    /// Another service than Amazon's.
+    pub endpoint: Option<Url>,
+}
+
+/// The objects of a bucket.
+pub(crate) struct S3 {
+    objects: AmazonS3,
+    bucket: Bucket,
+    credentials: Arc<Current>,
+}
+
+/// The bucket, or what speaks for it, did not take a request.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{}: {said}", status.as_u16())]
+pub(crate) struct Refusal {
+    status: StatusCode,
+    code: String,
+    about: About,
+    said: String,
+    again: Again,
+}
+
+impl Refusal {
+    /// Whether another attempt can help.
+    pub fn again(&self) -> Again {
+        self.again
+    }
+}
+
+/// The credentials in use, for `object_store`, which cannot wait for others.
+struct Current {
+    origin: Credentials,
+    in_use: Mutex<Option<Arc<AwsCredential>>>,
+}
+
+impl fmt::Debug for Current {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Current")
+    }
+}
+
+impl Current {
+    fn in_use(&self) -> Option<Arc<AwsCredential>> {
+        let in_use = self.in_use.lock();
+        in_use.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+impl CredentialProvider for Current {
+    type Credential = AwsCredential;
+
+    fn get_credential<'a, 'b>(&'a self) -> BoxFuture<'b, object_store::Result<Arc<AwsCredential>>>
+    where
+        'a: 'b,
+    {
+        Box::pin(async {
+            self.in_use().ok_or(Error::Generic {
+                store: "S3",
+                source: "there are no credentials yet".into(),
+            })
+        })
+    }
+}
+
+/// Reads the refusals of a bucket.
+#[derive(Clone, Debug)]
+struct S3Refusals(Arc<Current>);
+
+impl Refusals for S3Refusals {
+    type Refusal = Refusal;
+    type Secrets = Vec<SecretString>;
+
+    fn secrets(&self, _: &HttpRequest) -> Vec<SecretString> {
+        self.0.in_use().map(|it| secrets(&it)).unwrap_or_default()
+    }
+
+    fn read(&self, answer: &Answer, secrets: &Vec<SecretString>) -> Refusal {
+        let said = Said::of(answer);
+        let about = said.about();
+        let again = match answer.again() {
+            Again::Never if about == About::Moment => Again::Soon,
+            // Once: they are forgotten before the next attempt.
+            Again::Never if about.is_credential() && self.0.origin.are_renewed() => Again::Soon,
+            again => again,
+        };
+        Refusal {
+            status: answer.status,
+            said: said.said(secrets),
+            code: said.code,
+            about,
+            again,
+        }
+    }
+}
+
+impl S3 {
+    /// Prepares the use of a bucket; speaks to nobody yet. An error is a name that cannot be one.
+    pub fn new(
+        bucket: Bucket,
+        credentials: Credentials,
+        client: reqwest::Client,
+    ) -> Result<Self, StorageError> {
+        let credentials = Arc::new(Current {
+            origin: credentials,
+            in_use: Mutex::default(),
+        });
+        let mut builder = AmazonS3Builder::new()
+            .with_bucket_name(&bucket.name)
+            .with_region(bucket.region.name())
+            .with_credentials(Arc::clone(&credentials) as _)
+            .with_http_connector(Wire::new(client, S3Refusals(Arc::clone(&credentials))))
+            // The one retry policy is in retry.rs.
+            .with_retry(RetryConfig {
+                max_retries: 0,
+                ..RetryConfig::default()
+            });
+        if let Some(endpoint) = &bucket.endpoint {
+            let endpoint = endpoint.as_str().trim_end_matches('/');
+            builder = builder.with_endpoint(endpoint).with_allow_http(true);
+        }
+        let objects = builder.build().map_err(|_| {
+            let problem = "it cannot be the name of a bucket";
+            StorageError::Denied(format!("preparing s3://{}", bucket.name), problem.into())
+        })?;
+        Ok(Self {
+            objects,
+            bucket,
+            credentials,
+        })
+    }
+
+    async fn read(&self, path: &str) -> Result<Option<Object>, StorageError> {
+        let object = match self.objects.get(&Path::from(path)).await {
+            Ok(object) => object,
+            Err(error) if is_absent(&error) => return Ok(None),
+            Err(error) => return Err(self.classify(path, &error)),
+        };
+        let version = Version(object.meta.e_tag.clone().unwrap_or_default());
+        let content = object.bytes().await;
+        let content = content.map_err(|error| self.classify(path, &error))?;
+        Ok(Some((content, version)))
+    }
+
+    async fn write(
+        &self,
+        path: &str,
+        content: Bytes,
+        over: Option<&Version>,
+    ) -> Result<Version, StorageError> {
+        let mode = match over {
+            None => PutMode::Create,
+            Some(Version(e_tag)) => PutMode::Update(UpdateVersion {
+                e_tag: Some(e_tag.clone()),
+                version: None,
+            }),
+        };
+        let path_in_store = Path::from(path);
+        let options = PutOptions::from(mode);
+        let put = self
+            .objects
+            .put_opts(&path_in_store, content.into(), options);
+        match put.await {
+            Ok(put) => Ok(Version(put.e_tag.unwrap_or_default())),
+            Err(error) => Err(self.classify(path, &error)),
+        }
+    }
+
+    async fn list(&self, folder: &str) -> Result<Vec<String>, StorageError> {
+        let prefix = Path::from(folder);
+        let below = prefix.parts().count() + 1;
+        let mut objects = self.objects.list(Some(&prefix));
+        let mut paths = Vec::new();
+        while paths.len() < LONGEST_LIST {
+            match objects.try_next().await {
+                Ok(Some(object)) if object.location.parts().count() == below => {
+                    paths.push(object.location.to_string());
+                }
+                Ok(Some(_)) => {}
+                Ok(None) => break,
+                Err(error) => return Err(self.classify(folder, &error)),
+            }
+        }
+        Ok(paths)
+    }
+
+    async fn remove(&self, path: &str) -> Result<(), StorageError> {
+        match self.objects.delete(&Path::from(path)).await {
+            Err(error) if !is_absent(&error) => Err(self.classify(path, &error)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Takes nothing over from `error` but what the wire has let through: what `object_store` says of
+    /// an answer may quote it.
+    fn classify(&self, path: &str, error: &Error) -> StorageError {
+        let Some(refusal) = cause::<Refusal>(error) else {
+            if cause::<AnswerTooLarge>(error).is_some() {
+                return StorageError::TooLarge(self.location(path));
+            }
+            let why = cause::<object_store::client::HttpError>(error)
+                .and_then(std::error::Error::source)
+                .map_or_else(
+                    || "its answer is not that of S3".to_owned(),
+                    crate::error::with_causes,
+                );
+            let what = format!("the bucket {} cannot be used", self.bucket.name);
+            return StorageError::Unavailable(what, why.into());
+        };
+        if refusal.is_conflict() {
+            return StorageError::Conflict;
+        }
+        let name = &self.bucket.name;
+        let region = self.bucket.region.name();
+        let source = Box::new(refusal.clone());
+        let why = match (refusal.about, &*refusal.code) {
+            (_, "NoSuchBucket") => {
+                format!("s3://{name} does not exist; make it, or name another")
+            }
+            (About::Region, _) | (_, "PermanentRedirect" | "AuthorizationHeaderMalformed") => {
+                format!("s3://{name} is not in {region}; check AWS_REGION")
+            }
+            (About::Access, _) => format!(
+                "these credentials may not use s3://{name}; allow s3:PutObject and s3:GetObject on \
+                 its objects, and s3:ListBucket on the bucket"
+            ),
+            (About::Clock, _) => "this machine's clock is wrong, so AWS takes no signature".into(),
+            (About::Key | About::Signature | About::End, _) => {
+                format!("the credentials for s3://{name} are not taken; check those of AWS")
+            }
+            _ if refusal.again != Again::Never => {
+                return StorageError::Unavailable(format!("s3://{name} is not ready"), source);
+            }
+            _ => format!("s3://{name} does not take the request"),
+        };
+        if refusal.again != Again::Never {
+            return StorageError::Unavailable(why, source);
+        }
+        StorageError::Denied(why, source)
+    }
+}
+
+impl Refusal {
+    fn is_conflict(&self) -> bool {
+        let is_named = matches!(
+            &*self.code,
+            "PreconditionFailed" | "ConditionalRequestConflict"
+        );
+        is_named || self.status == StatusCode::PRECONDITION_FAILED
+    }
+}
+
+fn is_absent(error: &Error) -> bool {
+    let refusal = cause::<Refusal>(error);
+    refusal.is_some_and(|it| it.status == StatusCode::NOT_FOUND && it.code != "NoSuchBucket")
+}
+
+impl Objects for S3 {
+    fn prepare(&self, deadline: Deadline) -> Attempt<'_, ()> {
+        async move {
+            let credential = self.credentials.origin.get(deadline).await;
+            let credential = credential.map_err(|error| {
+                let what = format!("there are no credentials for s3://{}", self.bucket.name);
+                match crate::net::retry::Transient::again(&error) {
+                    Again::Never => StorageError::Denied(what, error.into()),
+                    _ => StorageError::Unavailable(what, error.into()),
+                }
+            })?;
+            let in_use = self.credentials.in_use.lock();
+            *in_use.unwrap_or_else(PoisonError::into_inner) = Some(credential);
+            Ok(())
+        }
+        .boxed()
+    }
+
+    fn read<'a>(&'a self, path: &'a str) -> Attempt<'a, Option<Object>> {
+        self.read(path).boxed()
+    }
+
+    fn write<'a>(
+        &'a self,
+        path: &'a str,
+        content: Bytes,
+        over: Option<&'a Version>,
+    ) -> Attempt<'a, Version> {
+        self.write(path, content, over).boxed()
+    }
+
+    fn list<'a>(&'a self, folder: &'a str) -> Attempt<'a, Vec<String>> {
+        self.list(folder).boxed()
+    }
+
+    fn remove<'a>(&'a self, path: &'a str) -> Attempt<'a, ()> {
+        self.remove(path).boxed()
+    }
+
+    fn location(&self, path: &str) -> String {
+        format!("s3://{}/{path}", self.bucket.name)
+    }
+}
