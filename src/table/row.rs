@@ -388,8 +388,8 @@ fn is_guid(text: &str) -> bool {
     }
 }
 
-/// A GUID as the service takes it. The HTTP Data Collector API sees one with hyphens or without;
-/// what a rule's `toguid()` makes of one without is not documented.
+/// A GUID as the service takes it. The HTTP Data Collector API sees one with hyphens or without, and
+/// so does a rule's `toguid()`; with hyphens the stream has what the column will show.
 fn guid_for(api: Api, guid: &str) -> Cow<'_, str> {
     if api == Api::DataCollector || guid.len() != 32 {
         return guid.into();

@@ -2,6 +2,7 @@
 //!
 //! The tools run from a copy in the target folder, where npm installs what they need.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -28,6 +29,9 @@ const STANDARD: [(&str, &str); 11] = [
     ("_SubscriptionId", "string"),
 ];
 
+/// The folders of the tools.
+const FOLDERS: [&str; 3] = ["", "scenarios", "test"];
+
 /// The folder of the project.
 pub fn project() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -37,13 +41,15 @@ pub fn project() -> &'static Path {
 static TOOLS: LazyLock<PathBuf> = LazyLock::new(|| {
     let source = project().join("tests/kql");
     let tools = Path::new(env!("CARGO_TARGET_TMPDIR")).join("kql");
-    fs::create_dir_all(tools.join("test")).unwrap();
+    for folder in FOLDERS {
+        fs::create_dir_all(tools.join(folder)).unwrap();
+    }
     // Tests run in processes of their own, side by side.
     let lock = File::create(tools.join("lock")).unwrap();
     lock.lock().unwrap();
     let is_new = copy(&source, &tools, "package-lock.json");
     copy(&source, &tools, "package.json");
-    for folder in ["", "test"] {
+    for folder in FOLDERS {
         for entry in fs::read_dir(source.join(folder)).unwrap() {
             let path = entry.unwrap().path();
             if path.extension().is_some_and(|it| it == "mjs") {
@@ -88,6 +94,16 @@ fn run(command: &mut Command) -> Output {
 pub fn test_the_tools() -> Output {
     let mut node = Command::new("node");
     run(node.args(["--test", "test/"]).current_dir(&*TOOLS))
+}
+
+/// The records of the rules' scenarios: objects with `log_id`, `arrival` and `record`.
+pub fn scenarios() -> Vec<Value> {
+    let output = run(Command::new("node").arg(TOOLS.join("scenarios.mjs")));
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{errors}");
+    let text = String::from_utf8(output.stdout).unwrap();
+    let lines = text.lines().map(serde_json::from_str);
+    lines.collect::<serde_json::Result<_>>().unwrap()
 }
 
 /// The parsers of `sentinel`, in the order in which they may call each other.
@@ -178,6 +194,53 @@ impl Kql {
             "{text}"
         );
         text
+    }
+
+    /// What a tool prints that judges the rules over the rows of their scenarios; as an error where
+    /// they do not pass.
+    pub fn judged(&self, tool: &str, arguments: &[&str]) -> Result<String, String> {
+        let mut node = self.node(tool);
+        node.arg("--rows")
+            .arg(self.folder.path().join("rows.ndjson"));
+        node.arg("--rules").arg(project().join("sentinel/rules"));
+        if tool == "rules.mjs" {
+            node.arg("--hunting")
+                .arg(project().join("sentinel/hunting"));
+        }
+        let output = run(node.args(arguments));
+        let text = String::from_utf8(output.stdout).unwrap();
+        if output.status.success() {
+            Ok(text)
+        } else {
+            Err(text + &String::from_utf8_lossy(&output.stderr))
+        }
+    }
+
+    /// The results of all queries of a workbook or a data-connector page, by their labels, with
+    /// these values of a workbook's parameters.
+    pub fn results_of_page(
+        &self,
+        file: &str,
+        now: &str,
+        values: &[&str],
+    ) -> BTreeMap<String, Vec<Map<String, Value>>> {
+        let mut node = self.node("pages.mjs");
+        node.arg("--rows")
+            .arg(self.folder.path().join("rows.ndjson"));
+        node.args(["--now", now]);
+        for value in values {
+            node.args(["--set", value]);
+        }
+        let output = run(node.arg(project().join(file)));
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{file}: {errors}");
+        let text = String::from_utf8(output.stdout).unwrap();
+        let results = text.lines().map(|line| {
+            let mut line: Value = serde_json::from_str(line).unwrap();
+            let rows = serde_json::from_value(line["rows"].take()).unwrap();
+            (line["label"].as_str().unwrap().to_owned(), rows)
+        });
+        results.collect()
     }
 
     /// The result of a query over the rows, at this time.

@@ -12,6 +12,7 @@ use simulator::workspace::Table;
 
 mod attack_protection;
 mod microsoft;
+mod pages;
 mod rules;
 
 use crate::kql::{self, Kql};
@@ -19,7 +20,8 @@ use crate::world::{World, minutes_ago, now};
 
 /// Every file of `sentinel` that holds queries.
 fn content() -> Vec<PathBuf> {
-    let mut files = [kql::parsers(), kql::files("sentinel/rules")].concat();
+    let folders = ["sentinel/rules", "sentinel/hunting"].map(kql::files);
+    let mut files = [kql::parsers(), folders.concat()].concat();
     files.push(kql::project().join("sentinel/workbook.json"));
     files.push(kql::project().join("sentinel/connector.json"));
     files

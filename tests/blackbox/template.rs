@@ -41,6 +41,8 @@ const PACKAGE: &str = "Microsoft.Web/sites/extensions";
 const ASSIGNMENT: &str = "Microsoft.Authorization/roleAssignments";
 const TABLE: &str = "Microsoft.OperationalInsights/workspaces/tables";
 const FUNCTION: &str = "Microsoft.OperationalInsights/workspaces/savedSearches";
+const ANALYTIC_RULE: &str = "Microsoft.SecurityInsights/alertRules";
+const WORKBOOK: &str = "Microsoft.Insights/workbooks";
 const DEPLOYMENT: &str = "Microsoft.Resources/deployments";
 
 const SECRETS: [&str; 2] = ["AzureSentinelSharedKey", "ClientSecret"];

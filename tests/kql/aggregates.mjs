@@ -36,6 +36,13 @@ const AGGREGATES = {
   min: (values) => (values.length ? smallest(values) : null),
   max: (values) => (values.length ? largest(values) : null),
 };
+/** The smallest value that at least so many in a hundred do not exceed. The service estimates where there are many. */
+function percentile(values, share) {
+  if (typeof share !== "number" || share < 0 || share > 100) throw new Unsupported(`percentile ${share}`);
+  const sorted = [...values].sort(compare);
+  return sorted[Math.max(0, Math.ceil((share / 100) * sorted.length) - 1)] ?? null;
+}
+
 const COLLECTIONS = { make_set: set, make_list: list };
 
 /** An aggregate call as a function of the rows of a group; undefined when it is not an aggregate. */
@@ -47,7 +54,7 @@ export function aggregate(name, args, scope) {
   const base = name.replace(/_?if$/, "");
   const collect = COLLECTIONS[base];
   const reduce = AGGREGATES[base];
-  if (!collect && !reduce) return undefined;
+  if (!collect && !reduce && base !== "percentile") return undefined;
   const rowScope = { ...scope, group: false };
   const rest = [...args];
   const value = base === "count" ? () => 1 : rest.shift();
@@ -58,6 +65,11 @@ export function aggregate(name, args, scope) {
   if (collect) {
     const limit = rest.length ? evaluate(rest[0], scope) : undefined;
     return (rows) => collect(values(rows), limit);
+  }
+  if (base === "percentile") {
+    if (condition || rest.length !== 1) throw new Unsupported(`${name} with ${args.length} arguments`);
+    const share = evaluate(rest[0], scope);
+    return (rows) => percentile(values(rows), share);
   }
   if (base !== "dcount" && rest.length) throw new Unsupported(`${name} with ${args.length} arguments`);
   const type = typeof value === "function" ? "long" : typeOf(value);

@@ -2,13 +2,14 @@
 // rules, workbooks, data connectors and bare .kql files. readContent() returns
 // one entry per query: a label that says where in the file it stands and the
 // text; a parser also has its function name and parameters, and a rule the
-// columns its alert settings take from the result.
+// columns its alert settings take from the result. values are those of a
+// workbook's parameters, by Name or Name:part; without one a stand-in is put.
 
 import { readFileSync } from "node:fs";
 import { extname } from "node:path";
 import { parse as parseYaml } from "yaml";
 
-export function readContent(file) {
+export function readContent(file, values = {}) {
   const text = readFileSync(file, "utf8");
   switch (extname(file).toLowerCase()) {
     case ".kql":
@@ -17,7 +18,7 @@ export function readContent(file) {
     case ".yml":
       return readYaml(parseYaml(text));
     case ".json":
-      return readJson(JSON.parse(text));
+      return readJson(JSON.parse(text), values);
     default:
       throw new Error(`${file}: expected .kql, .yaml or .json`);
   }
@@ -66,16 +67,17 @@ function alertColumns(rule) {
   return columns;
 }
 
-function readJson(content) {
+function readJson(content, values) {
   const entries = [];
   const parameters = workbookParameters(content);
+  const fill = (query) => fillIn(query, parameters, values);
   visit(content, "", (object, path) => {
     if (object.type === 3 && /^KqlItem\//.test(object.content?.version ?? "")) {
-      addWorkbookQuery(entries, object.name ?? path, object.content, parameters);
+      addWorkbookQuery(entries, object.name ?? path, object.content, fill);
     }
     if (object.type === 9) {
       for (const parameter of object.content?.parameters ?? []) {
-        addWorkbookQuery(entries, `parameter ${parameter.name}`, parameter, parameters);
+        addWorkbookQuery(entries, `parameter ${parameter.name}`, parameter, fill);
       }
     }
     addConnectorQueries(entries, object, content.graphQueriesTableName);
@@ -90,8 +92,8 @@ function visit(value, path, action) {
 }
 
 /** Query type 0 is a Log Analytics query; others (Resource Graph, merge ...) are not KQL over our tables. */
-function addWorkbookQuery(entries, label, { query, queryType = 0 }, parameters) {
-  if (query && queryType === 0) entries.push({ label, text: fillIn(query, parameters) });
+function addWorkbookQuery(entries, label, { query, queryType = 0 }, fill) {
+  if (query && queryType === 0) entries.push({ label, text: fill(query) });
 }
 
 function addConnectorQueries(entries, object, table) {
@@ -120,8 +122,10 @@ const TIME_RANGE = 4;
 const TIME_PARTS = { start: "datetime(2026-01-01)", end: "datetime(2026-01-02)", grain: "1h" };
 
 /** Replaces {Name} and {Name:part} of declared parameters by a value of the kind the workbook would put there. */
-function fillIn(query, parameters) {
+function fillIn(query, parameters, values) {
   return query.replace(/\{(\w+)(?::(\w+))?\}/g, (placeholder, name, part, offset) => {
+    const given = part ? `${name}:${part}` : name;
+    if (Object.hasOwn(values, given)) return values[given];
     const parameter = parameters.get(name);
     if (!parameter) return placeholder;
     if (parameter.type === TIME_RANGE) return TIME_PARTS[part] ?? (part === "label" ? "x" : "> ago(1d)");

@@ -40,7 +40,7 @@ export function execute(query, { tables, rows = {}, functions = [], now }) {
 /** What a sample row may have beside its columns: the time that ingestion_time() gives. */
 const INGESTION_TIME = "ingestion_time()";
 
-function loadRows(table, list, columns, ingestionTimes) {
+export function loadRows(table, list, columns, ingestionTimes) {
   if (!columns) throw new Error(`the schema has no table ${table}`);
   return list.map((row, index) => {
     const place = `${table} row ${index + 1}`;

@@ -8,7 +8,7 @@
 import { returnsSeveral, severalColumns } from "./aggregates.mjs";
 import { compile, evaluate, once, typeOf } from "./expressions.mjs";
 import { analyse, argumentsOf, className, columnsOf, items } from "./schema.mjs";
-import { compare, parseMoment, rowKey, Unsupported } from "./values.mjs";
+import { compare, Moment, parseMoment, rowKey, Span, toDynamic, Unsupported } from "./values.mjs";
 
 /** The names visible at one place of a query: {scalar}, {table} or {functionEnv} by name. */
 class Env {
@@ -144,6 +144,7 @@ const OPERATORS = {
   ProjectRenameOperator: (node, { rows }) => ({ columns: columnsOf(node.ResultType), rows }),
   DistinctOperator: distinct,
   SummarizeOperator: summarize,
+  MakeSeriesOperator: makeSeries,
   SortOperator: (node, { columns, rows }, scope) => ({ columns, rows: sorted(items(node.Expressions), rows, scope) }),
   TopOperator: top,
   TakeOperator: (node, input, scope) => ({ ...input, rows: input.rows.slice(0, evaluate(node.Expression, scope)) }),
@@ -264,6 +265,40 @@ function groupRows(rows, getters) {
     groups.get(id).rows.push(row);
   }
   return [...groups.values()];
+}
+
+/** An array for each aggregate, with an element for each step from the first time to the last one, which is not in it. */
+function makeSeries(node, input, scope) {
+  parameters(node);
+  if (className(node.RangeClause) !== "MakeSeriesFromToStepClause") throw new Unsupported("make-series without from, to and step");
+  const { MakeSeriesFromClause: from, MakeSeriesToClause: to, MakeSeriesStepClause: step } = node.RangeClause;
+  const [first, end, size] = [from, to, step].map((clause) => clause && evaluate(clause.Expression, scope));
+  if (!(first instanceof Moment) || !(end instanceof Moment) || !(size instanceof Span) || size.ticks <= 0n) {
+    throw new Unsupported("make-series over these limits");
+  }
+  const axis = compile(node.OnClause.Expression, scope);
+  const times = [];
+  for (let ticks = first.ticks; ticks < end.ticks; ticks += size.ticks) times.push(new Moment(ticks));
+  const by = items(node.ByClause?.Expressions).map((item) => compile(item, scope));
+  const series = items(node.Aggregates).map(({ Expression, DefaultExpression }) => ({
+    get: compile(Expression, { ...scope, group: true }),
+    missing: DefaultExpression ? evaluate(DefaultExpression.Expression, scope) : 0,
+  }));
+  const columns = columnsOf(node.ResultType);
+  if (columns.length !== by.length + series.length + 1) throw new Unsupported(`columns of ${node.toString().trim()}`);
+  const place = (row) => {
+    const time = axis(row);
+    return time && time.ticks >= first.ticks && time.ticks < end.ticks ? Number((time.ticks - first.ticks) / size.ticks) : -1;
+  };
+  const groups = groupRows(input.rows.filter((row) => place(row) >= 0), by);
+  if (!by.length && !groups.length) groups.push({ keys: [], rows: [] });
+  const rows = groups.map(({ keys, rows: group }) => {
+    const bins = times.map(() => []);
+    for (const row of group) bins[place(row)].push(row);
+    const values = series.map(({ get, missing }) => bins.map((bin) => toDynamic(bin.length ? get(bin) : missing)));
+    return [...keys, ...values, times.map(toDynamic)];
+  });
+  return { columns, rows };
 }
 
 // ---- order ----------------------------------------------------------------------

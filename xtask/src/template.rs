@@ -15,9 +15,11 @@ use anyhow::{Context as _, Result, bail, ensure};
 use auth0_poller::table::schema;
 
 mod parsers;
+mod rules;
 
 const TEMPLATE: &str = "azuredeploy.json";
 const PARTS: &str = "xtask/template";
+const WORKBOOK: &str = "sentinel/workbook.json";
 /// How much further in the elements of a list are than the list.
 const INDENT: &str = "  ";
 
@@ -45,11 +47,21 @@ fn current(project: &Path) -> Result<String> {
 fn values(project: &Path) -> Result<BTreeMap<String, String>> {
     let values = [
         ("parsers", parsers::functions(project)?),
+        ("rules", rules::rules(project)?),
         ("streamColumns", columns(&schema::stream())?),
         ("tableColumns", columns(&schema::table())?),
         ("transform", serde_json::to_string(&schema::transform())?),
+        ("workbook", workbook(project)?),
     ];
     Ok(values.map(|(name, it)| (name.to_owned(), it)).into())
+}
+
+/// The workbook of `sentinel`, line by line.
+fn workbook(project: &Path) -> Result<String> {
+    let text = fs::read_to_string(project.join(WORKBOOK));
+    let text = text.with_context(|| format!("reading {WORKBOOK}"))?;
+    let lines: Vec<_> = text.lines().map(parsers::literal).collect();
+    Ok(serde_json::to_string_pretty(&lines)?)
 }
 
 /// Columns, a line each.

@@ -1,12 +1,9 @@
 //! The rule *Attack protection switched off* in every form that the Management API has, and had.
 
-use auth0_poller::redact::Redaction;
 use auth0_poller::table::Api;
-use auth0_poller::table::row::row;
-use serde_json::{Map, Value, json};
-use simulator::workspace::Table;
+use serde_json::{Value, json};
 
-use super::rules::{answered, call};
+use super::rules::{answered, arrived, call, table};
 use crate::kql::{self, Kql};
 
 const BRUTE_FORCE: &str = "/api/v2/attack-protection/brute-force-protection";
@@ -259,31 +256,11 @@ fn with_answer() -> Vec<(&'static str, Value, Value, &'static str)> {
     ]
 }
 
-/// The table with a row for each of these records by one way.
-fn table(api: Api, records: &[Value]) -> Table {
-    let mut table = Table::default();
-    for (n, record) in records.iter().enumerate() {
-        let mut record = record.clone();
-        record["log_id"] = json!(format!("900{n:053}"));
-        let row = row(&record.to_string(), api, Redaction::On).unwrap();
-        let row: Map<String, Value> = serde_json::from_str(&row).unwrap();
-        let arrival = record["date"].as_str().unwrap().parse().unwrap();
-        match api {
-            Api::DataCollector => table.store(row, Some("date"), arrival),
-            Api::LogsIngestion => {
-                table.rows.push(row.into_iter().collect());
-                table.stored_at.push(arrival);
-            }
-        }
-    }
-    table
-}
-
 /// What the rule says of each record; nothing where it is quiet.
 fn changes(api: Api, records: &[Value]) -> Vec<String> {
     let rule = kql::project().join("sentinel/rules/attack-protection-off.yaml");
-    let found =
-        Kql::over_table_of(api, &table(api, records)).result_of(&rule, "2026-11-21T12:00:00Z");
+    let found = Kql::over_table_of(api, &table(api, &arrived(records)))
+        .result_of(&rule, "2026-11-21T12:00:00Z");
     let change = |n| {
         let id = format!("900{n:053}");
         let found = found.iter().find(|row| row["LogId"] == id);
@@ -351,7 +328,8 @@ fn a_path_of_the_management_api_has_one_spelling() {
         .map(|(path, _)| call("11:40:00", "get", path, json!(null)))
         .to_vec();
     let api = Api::DataCollector;
-    let rows = Kql::over(&table(api, &records)).result("Auth0Events", "2026-11-21T12:00:00Z");
+    let rows =
+        Kql::over(&table(api, &arrived(&records))).result("Auth0Events", "2026-11-21T12:00:00Z");
     for (n, (path, expected)) in paths.iter().enumerate() {
         let id = format!("900{n:053}");
         let row = rows.iter().find(|row| row["LogId"] == id).unwrap();

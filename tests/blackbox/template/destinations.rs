@@ -6,7 +6,9 @@ use std::fs;
 use serde_json::{Value, json};
 
 use super::resource_manager::{Azure, Deployed, Resource, WORKSPACE, WORKSPACE_LOCATION};
-use super::{FUNCTION, RULE, SECRET, TABLE, deployed, deployed_of, name, template};
+use super::{
+    ANALYTIC_RULE, FUNCTION, RULE, SECRET, TABLE, WORKBOOK, deployed, deployed_of, name, template,
+};
 use crate::kql::{self, Kql};
 
 #[test]
@@ -205,4 +207,125 @@ fn the_functions_can_be_left_out() {
             .len(),
         0
     );
+}
+
+#[test]
+fn sentinel_gets_the_rules_of_the_files_after_the_functions() {
+    let deployed = deployed(&[]);
+    let rules = deployed.all(ANALYTIC_RULE);
+    let files = kql::files("sentinel/rules");
+    assert_eq!(rules.len(), files.len());
+    for file in files {
+        let yaml = fs::read_to_string(&file).unwrap();
+        let line = |name: &str| {
+            let line = yaml.lines().find_map(|it| it.strip_prefix(name));
+            line.unwrap().trim().to_owned()
+        };
+        let id = format!(
+            "{WORKSPACE}/providers/Microsoft.SecurityInsights/alertRules/{}",
+            line("id:")
+        );
+        let rule = rules.iter().find(|it| it.id == id).unwrap();
+        let properties = &rule.body["properties"];
+        assert_eq!(rule.body["kind"], "Scheduled");
+        assert_eq!(properties["displayName"], line("name:"), "{id}");
+        assert_eq!(properties["severity"], line("severity:"), "{id}");
+        assert_eq!(properties["enabled"], true);
+        let (_, query) = yaml.split_once("query: |\n").unwrap();
+        let query = query
+            .lines()
+            .take_while(|it| it.is_empty() || it.starts_with(' '));
+        let query = query.map(|it| it.strip_prefix("  ").unwrap_or(it));
+        assert_eq!(
+            properties["query"],
+            query.collect::<Vec<_>>().join("\n"),
+            "{id}"
+        );
+    }
+    let silent = rules
+        .iter()
+        .find(|it| it.body["name"] == "d31d074b-4fbe-4aa2-9a07-3a442b5b30cd");
+    let properties = &silent.unwrap().body["properties"];
+    assert_eq!(properties["queryFrequency"], "PT1H");
+    assert_eq!(properties["queryPeriod"], "P2D");
+    assert_eq!(properties["techniques"], json!(["T1562"]));
+    assert_eq!(
+        properties["entityMappings"][0]["entityType"],
+        "CloudApplication"
+    );
+    assert_eq!(
+        properties["customDetails"],
+        json!({"LastArrival": "LastArrival"})
+    );
+    assert_eq!(
+        properties["incidentConfiguration"]["groupingConfiguration"]["lookbackDuration"],
+        "P1D"
+    );
+
+    let nested = deployed.all(super::DEPLOYMENT);
+    let ends_with = |end: &str| nested.iter().find(|it| it.id.ends_with(end)).unwrap();
+    let parsers = &ends_with("-parsers").id;
+    assert!(ends_with("-analytic-rules").after.contains(parsers));
+}
+
+#[test]
+fn the_rules_can_be_made_without_running_or_left_out() {
+    let disabled = deployed(&[("RulesEnabled", json!(false))]);
+    let rules = disabled.all(ANALYTIC_RULE);
+    assert!(rules.len() >= 40);
+    assert!(
+        rules
+            .iter()
+            .all(|it| it.body["properties"]["enabled"] == false)
+    );
+    let left_out = deployed(&[("DeployRules", json!(false))]);
+    assert_eq!(left_out.all(ANALYTIC_RULE).len(), 0);
+}
+
+#[test]
+fn a_second_deployment_changes_the_same_rules_and_workbook() {
+    let ids = |function: &str| {
+        let deployed = deployed(&[("FunctionName", json!(function))]);
+        let made = [deployed.all(ANALYTIC_RULE), deployed.all(WORKBOOK)].concat();
+        made.iter().map(|it| it.id.clone()).collect::<Vec<_>>()
+    };
+    // Even one for another tenant, into the same workspace.
+    assert_eq!(ids("acme"), ids("globex"));
+}
+
+#[test]
+fn the_workspace_gets_the_workbook_of_the_file() {
+    let made = deployed(&[]);
+    let workbook = made.one(WORKBOOK);
+    let properties = &workbook.body["properties"];
+    assert_eq!(properties["category"], "sentinel");
+    assert_eq!(properties["sourceId"], WORKSPACE);
+    let data: Value = serde_json::from_str(properties["serializedData"].as_str().unwrap()).unwrap();
+    assert_eq!(data, super::parsed("sentinel/workbook.json"));
+    let left_out = deployed(&[("DeployWorkbook", json!(false))]);
+    assert_eq!(left_out.all(WORKBOOK).len(), 0);
+}
+
+/// The portal takes no more than 4 MB, and the Resource Manager 800 resources, 256 parameters and
+/// variables, and 1 MB for each resource as it is sent.
+#[test]
+fn the_template_stays_within_the_limits() {
+    let text = fs::read(kql::project().join("azuredeploy.json")).unwrap();
+    assert!(text.len() < 4_000_000);
+    let template = template();
+    for part in ["parameters", "variables", "resources"] {
+        let part = &template[part];
+        let count = part.as_object().map(serde_json::Map::len);
+        let count = count.or(part.as_array().map(Vec::len));
+        assert!(count.unwrap() < 256);
+    }
+    let deployed = deployed(&[]);
+    assert!(deployed.resources.len() < 800);
+    for resource in &deployed.resources {
+        assert!(
+            resource.body.to_string().len() < 1_000_000,
+            "{}",
+            resource.id
+        );
+    }
 }

@@ -240,6 +240,28 @@ test("what is dynamic already is not parsed again", () => {
   assert.throws(() => print("parse_json(' ')"), /not supported/);
 });
 
+test("make-series fills what is missing, and leaves out what is beyond its limits", () => {
+  const series = (rest) => run(`Log_CL | make-series N = count(), S = sum(size_d) default = -1.0 on TimeGenerated ${rest}`);
+  const limits = "from datetime(2026-11-20 10:30) to datetime(2026-11-20 13:00) step 1h";
+  assert.deepEqual(series(limits), [
+    {
+      N: [0, 2, 0],
+      S: [-1, 4, -1],
+      TimeGenerated: ["2026-11-20T10:30:00.0000000Z", "2026-11-20T11:30:00.0000000Z", "2026-11-20T12:30:00.0000000Z"],
+    },
+  ]);
+  assert.deepEqual(series(`${limits} by id_s`).map(({ id_s, N }) => [id_s, N]), [["2", [0, 1, 0]], ["1", [0, 1, 0]]]);
+  assert.deepEqual(series("from datetime(2026-12-01) to datetime(2026-12-01 02:00) step 1h")[0].N, [0, 0]);
+  assert.throws(() => series("step 1h"), /not supported/);
+});
+
+test("percentile is one of the values", () => {
+  const of = (values, share) => run(`datatable(v: long) [${values}] | summarize p = percentile(v, ${share})`)[0].p;
+  assert.deepEqual([of("15, 20, 35, 40, 50", 30), of("15, 20, 35, 40, 50", 40), of("50, 15, 35, 20, 40", 50)], [20, 20, 35]);
+  assert.deepEqual([of("3, 1, 2", 0), of("3, 1, 2", 100), of("", 50)], [1, 3, null]);
+  assert.deepEqual(column("Log_CL | summarize percentile(TimeGenerated - datetime(2026-11-20), 50)"), ["11:30:00.2500000"]);
+});
+
 test("url_decode", () => {
   shows("url_decode('/a%20b%7C%2f/%C3%A9'), url_decode('a')", "/a b|//é", "a");
   assert.throws(() => print("url_decode('a+b')"), /not supported/);

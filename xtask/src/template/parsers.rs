@@ -81,7 +81,7 @@ fn declaration(parameter: &Parameter) -> String {
 }
 
 /// A text that the Resource Manager does not take for an expression.
-fn literal(text: &str) -> String {
+pub(super) fn literal(text: &str) -> String {
     if text.starts_with('[') && text.ends_with(']') {
         format!("[{text}")
     } else {

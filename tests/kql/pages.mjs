@@ -1,0 +1,33 @@
+// Command: runs every query of a workbook or of a data-connector page over sample rows,
+// and prints for each one JSON object a line: {label, rows}. --set gives a workbook's
+// parameter a value, such as --set "Tenant='*'".
+
+import { parseArgs } from "node:util";
+import { readContent } from "./content.mjs";
+import { execute, readRows } from "./execute.mjs";
+import { readFunction, readSchema } from "./schema.mjs";
+
+const { values: options, positionals: files } = parseArgs({
+  options: {
+    schema: { type: "string" },
+    now: { type: "string" },
+    rows: { type: "string" },
+    function: { type: "string", multiple: true, default: [] },
+    set: { type: "string", multiple: true, default: [] },
+  },
+  allowPositionals: true,
+});
+const values = Object.fromEntries(options.set.map((pair) => [pair.slice(0, pair.indexOf("=")), pair.slice(pair.indexOf("=") + 1)]));
+const workspace = {
+  tables: readSchema(options.schema),
+  rows: { Auth0AM_CL: readRows(options.rows) },
+  functions: options.function.map(readFunction),
+  now: options.now,
+};
+for (const { label, text } of files.flatMap((file) => readContent(file, values))) {
+  try {
+    console.log(JSON.stringify({ label, rows: execute(text, workspace) }));
+  } catch (error) {
+    throw new Error(`${label}: ${error.message}`);
+  }
+}

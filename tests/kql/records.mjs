@@ -1,0 +1,128 @@
+// The words that scenarios are written in: records of the tenant's log as Auth0
+// writes them, by the minute of one day, and what a rule should make of them.
+// It knows nothing of rows and rules.
+
+/** The time at which the rules run. */
+export const NOW = "2026-11-21T12:00:00Z";
+
+const MINUTE = 60_000;
+const now = Date.parse(NOW);
+
+/** ISO text of a time so many minutes before the rules run; after it where they are negative. */
+export const ago = (minutes) => new Date(now - minutes * MINUTE).toISOString();
+
+/** A record of this day, from one address. A clock is "11:40" or "11:40:05". */
+export function event(clock, type, fields = {}) {
+  return {
+    date: `2026-11-21T${clock.length === 5 ? `${clock}:00` : clock}.000Z`,
+    type,
+    ip: "198.51.100.7",
+    client_id: "shop",
+    client_name: "Shop",
+    user_id: "auth0|1",
+    user_name: "jane@example.com",
+    ...fields,
+  };
+}
+
+/** A successful call of the Management API by an administrator in the dashboard. */
+export function call(clock, method, path, body = null, answer) {
+  const details = {
+    request: {
+      method,
+      path,
+      ip: "203.0.113.9",
+      body,
+      auth: { user: { email: "admin@example.com", user_id: "google-oauth2|1" }, strategy: "jwt" },
+    },
+    response: { statusCode: 200, ...(answer === undefined ? {} : { body: answer }) },
+  };
+  return event(clock, "sapi", { user_id: "google-oauth2|1", user_name: null, details });
+}
+
+/** The same call, which the API refused. */
+export const refused = (record) => changed(record, (copy) => (copy.details.response.statusCode = 403));
+
+const answeredWith = (record, status) => changed(record, (copy) => (copy.details.response = { statusCode: status }));
+
+/** The same call, of whose answer the record has nothing. */
+export const unanswered = (record) => changed(record, (copy) => delete copy.details.response);
+
+/** The same call by a program, from an address that only the record itself has. */
+export const byProgram = (record) =>
+  changed(record, (copy) => {
+    delete copy.details.request.auth;
+    delete copy.details.request.ip;
+    Object.assign(copy, { user_id: "", client_id: "robot", ip: "192.0.2.44" });
+  });
+
+export function changed(record, change) {
+  const copy = structuredClone(record);
+  change(copy);
+  return copy;
+}
+
+export const user = (name) => ({ user_name: name, user_id: `auth0|${name}` });
+
+/** The two digits of a number. */
+export const two = (number) => String(number).padStart(2, "0");
+
+/** So many times what `make` makes of 0, 1, 2 and so on. */
+export const times = (count, make) => Array.from({ length: count }, (_, n) => make(n));
+
+/** The records, so many hours earlier. */
+export const earlier = (hours, records) =>
+  records.map((record) => ({ ...record, date: new Date(Date.parse(record.date) - hours * 60 * MINUTE).toISOString() }));
+
+/** The records, each of which arrives so many minutes before the rules run. */
+export const arriving = (minutes, records) => records.map((record) => ({ record, arrival: ago(minutes) }));
+
+/**
+ * A case of which the rule makes these alerts: their number, their titles after
+ * the severity, or objects with some of {title, severity, entities, details}.
+ * A record arrives when it happens, unless arriving() says otherwise.
+ */
+export const fires = (what, records, alerts) => ({ what, records, alerts });
+
+export const quiet = (what, records) => fires(what, records, 0);
+
+/** The case, of a rule one of whose let lines somebody has set to this. */
+export const set = (name, value, one) => ({ ...one, lets: { [name]: value } });
+
+/**
+ * What the frame of a rule does that runs every hour, over a day: it takes a
+ * record that came late, each only when it has arrived, and none beyond the day.
+ * The records are of the last two hours, and each starts at a half hour's side.
+ */
+export function framed(records, alerts, { late = 22, old = 24 } = {}) {
+  return [
+    fires("late, and just before the run's overlap ends", arriving(64.9, earlier(late, records)), alerts),
+    quiet("seen by the run before", arriving(65.1, earlier(late, records))),
+    quiet("older than what is looked at", arriving(1, earlier(old, records))),
+  ];
+}
+
+/** What every rule about calls of the Management API does: it looks at those that succeeded, in time. */
+export function managed(record, alerts) {
+  return [
+    ...framed([record], alerts),
+    quiet("refused", [refused(record)]),
+    quiet("refused as a bad request", [answeredWith(record, 400)]),
+    fires("answered 399, the last that is no refusal", [answeredWith(record, 399)], alerts),
+    fires("without an answer", [unanswered(record)], alerts),
+    quiet("another kind of record", [{ ...record, type: "mgmt_api_read" }]),
+  ];
+}
+
+/**
+ * What a rule does that counts in windows of an hour, of which one begins every
+ * half hour: `split` gives records of which some are at each of two times.
+ */
+export function windowed(split, alerts) {
+  return [
+    fires("within a window, far apart", split("10:31", "11:28"), alerts),
+    fires("before and after the full hour", split("10:59", "11:01"), alerts),
+    quiet("in no window together", split("10:06", "11:06")),
+    ...framed(split("11:05", "11:25"), alerts),
+  ];
+}

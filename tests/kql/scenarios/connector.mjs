@@ -1,0 +1,82 @@
+// The connector itself, and what else carries the log away.
+
+import { arriving, call, earlier, event, fires, framed, managed, quiet, byProgram } from "../records.mjs";
+
+/** Too much for a row, by either way in. */
+const filler = "x".repeat(4_200_000);
+const hidden = call("11:40", "post", "/api/v2/client-grants", { filler });
+
+const deleted = call("11:40", "delete", "/api/v2/log-streams/lst_1Ab");
+
+export default {
+  "connector-silent": {
+    cases: [
+      fires("never", [], [{
+        title: "Auth0 - Connector went silent, last arrival: more than two days ago, or never",
+        severity: "Medium",
+        entities: ["CloudApplication Auth0"],
+        details: { LastArrival: "more than two days ago, or never" },
+      }]),
+      fires("for four hours", [event("07:59", "s")], [
+        "Medium: Auth0 - Connector went silent, last arrival: 2026-11-21T07:59:00.0000000Z"]),
+      quiet("not yet four hours", [event("08:01", "s")]),
+      quiet("only old records", arriving(230, earlier(10, [event("11:00", "s")]))),
+      fires("for two days", earlier(49, [event("12:01", "s")]), [
+        "Medium: Auth0 - Connector went silent, last arrival: more than two days ago, or never"]),
+      fires("for not quite two days", earlier(48, [event("12:01", "s")]), [
+        "Medium: Auth0 - Connector went silent, last arrival: 2026-11-19T12:01:00.0000000Z"]),
+      quiet("the newest counts", [event("05:00", "s"), event("11:00", "s"), event("06:00", "s")]),
+    ],
+  },
+  "log-stream-stopped": {
+    cases: [
+      fires("deleted", [deleted], [{
+        title: "Auth0 - Log stream lst_1Ab deleted by admin@example.com",
+        severity: "High",
+        entities: ["Account admin@example.com", "IP 203.0.113.9"],
+        details: { Change: "deleted" },
+      }]),
+      fires("stopped, in each word", ["paused", "suspended", "Disabled"].map((status, n) =>
+        call(`11:4${n}`, "PATCH", `/api/v2/Log-Streams//lst_${n}/`, { status })), [
+        "High: Auth0 - Log stream lst_0 paused by admin@example.com",
+        "High: Auth0 - Log stream lst_1 suspended by admin@example.com",
+        "High: Auth0 - Log stream lst_2 Disabled by admin@example.com",
+      ]),
+      fires("filtered down", [call("11:40", "patch", "/api/v2/log-streams/lst_1", {
+        filters: [{ type: "category", name: "auth.login.success" }],
+      })], ["High: Auth0 - Log stream lst_1 filtered down by admin@example.com"]),
+      fires("filtered down while it is active", [call("11:40", "patch", "/api/v2/log-streams/lst_1", {
+        status: "active", filters: [{ type: "category", name: "other" }],
+      })], 1),
+      quiet("a filter taken away", [call("11:40", "patch", "/api/v2/log-streams/lst_1", { filters: [] })]),
+      quiet("made with a filter", [call("11:40", "post", "/api/v2/log-streams/", { filters: [{ name: "other" }], status: "paused" })]),
+      quiet("another name, and going again", [call("11:40", "patch", "/api/v2/log-streams/lst_1", { name: "new" }),
+        call("11:42", "patch", "/api/v2/log-streams/lst_1", { status: "active" })]),
+      fires("by a program, in capitals", [byProgram(call("11:40", "DELETE", "/api/v2/log-streams/lst_1"))], [
+        { entities: ["Account robot", "IP 192.0.2.44"] }]),
+      quiet("another thing deleted", [call("11:40", "delete", "/api/v2/clients/lst_1")]),
+      ...managed(deleted, 1),
+    ],
+  },
+  "record-too-large": {
+    cases: [
+      fires("a call", [hidden], [{
+        title: "Auth0 - Record too large for a row, by admin@example.com",
+        severity: "High",
+        entities: ["Account admin@example.com", "IP 203.0.113.9"],
+        details: { Event: "sapi", Method: "post", Path: "/api/v2/client-grants" },
+      }]),
+      fires("a sign-in", [event("11:41", "f", { description: filler })], [{
+        title: "Auth0 - Record too large for a row, by jane@example.com",
+        severity: "Medium",
+        entities: ["Account jane@example.com", "IP 198.51.100.7"],
+      }]),
+      fires("one that even the program could not read", [event("11:39", "sapi", {
+        description: "auth0-poller could not read this record, which is larger than 67108864 bytes: its other fields are not here",
+      })], 1),
+      quiet("a large one that fits", [call("11:40", "post", "/api/v2/client-grants", { filler: "x".repeat(500_000) })]),
+      quiet("no record can say it of itself", [event("11:41", "f", { Shortened: "its row takes 1 byte", Shortened_s: "its row takes 1 byte" })]),
+      ...framed([hidden], 1),
+    ],
+  },
+};

@@ -1,0 +1,135 @@
+// Attack protection: how it is switched off or weakened, and what it says itself.
+
+import { byProgram, call, event, fires, framed, managed, quiet, times, two, user } from "../records.mjs";
+
+const BRUTE_FORCE = "/api/v2/attack-protection/brute-force-protection";
+const THROTTLING = "/api/v2/attack-protection/suspicious-ip-throttling";
+const BREACHED = "/api/v2/attack-protection/breached-password-detection";
+const BOTS = "/v2/attack-protection/bot-detection";
+const CAPTCHAS = "/api/v2/anomaly/captchas";
+const CONNECTION = "/api/v2/connections/con_1";
+const RISK = "/api/v2/risk-assessment/config";
+
+const off = call("11:40", "patch", BRUTE_FORCE, { enabled: false });
+const title = (protection, by = "admin@example.com") => `High: Auth0 - ${protection} switched off by ${by}`;
+const change = (Change) => [{ details: { Change } }];
+const says = (what, path, body, Change, answer) => fires(what, [call("11:40", "patch", path, body, answer)], change(Change));
+const nothing = (what, path, body, answer) => quiet(what, [call("11:40", "patch", path, body, answer)]);
+
+const BLIND = "does not block what it detects";
+const OPEN = "lets everybody pass";
+const SILENT = "never challenges";
+
+const switchedOff = [
+  fires("brute-force protection off", [off], [{
+    title: "Auth0 - brute-force-protection switched off by admin@example.com",
+    severity: "High",
+    entities: ["Account admin@example.com", "IP 203.0.113.9"],
+    details: { Protection: "brute-force-protection", Change: "off" },
+  }]),
+  fires("by a program", [byProgram(call("11:40", "PUT", BRUTE_FORCE, { enabled: false }))], [
+    { title: "Auth0 - brute-force-protection switched off by robot", entities: ["Account robot", "IP 192.0.2.44"] },
+  ]),
+  ...managed(off, [title("brute-force-protection")]),
+  quiet("only looked at", [call("11:40", "get", BRUTE_FORCE, null, { enabled: false })]),
+  fires("by each method", [
+    call("11:40", "POST", BRUTE_FORCE, { enabled: false }), call("11:40", "Put", BRUTE_FORCE, { enabled: false }),
+    call("11:40", "PATCH", BRUTE_FORCE, { enabled: false }),
+  ], 3),
+  nothing("on", BRUTE_FORCE, { enabled: true, max_attempts: 10 }),
+  says("mode off", BRUTE_FORCE, { mode: "Off" }, "off"),
+  nothing("mode on", BRUTE_FORCE, { mode: "count_per_identifier" }),
+  says("mode none", BRUTE_FORCE, { mode: "none" }, "off"),
+  says("mode disabled", BRUTE_FORCE, { mode: "disabled" }, "off"),
+  says("no shields", THROTTLING, { shields: [] }, BLIND),
+  says("only notifies", THROTTLING, { shields: ["admin_notification"] }, BLIND),
+  nothing("blocks, in capitals", THROTTLING, { shields: ["Block"] }),
+  says("no shields at a sign-up", BREACHED, { stage: { "pre-user-registration": { shields: [] } } }, "does not block a sign-up"),
+  says("no shields at a change", BREACHED, { stage: { "pre-change-password": { shields: [] } } }, "does not block a change of password"),
+  nothing("shields at a sign-up", BREACHED, { stage: { "pre-user-registration": { shields: ["block"] } } }),
+  says("everybody", BRUTE_FORCE, { allowlist: ["192.0.2.1", "0.0.0.0/0"] }, OPEN),
+  says("everybody of IPv6, at the end", THROTTLING, { allowlist: ["::/7", "10.0.0.1"] }, OPEN),
+  nothing("a network", THROTTLING, { allowlist: ["10.0.0.0/8", "192.0.2.7/32"] }),
+  says("watches only", BOTS, { monitoring_mode_enabled: true }, "watches only"),
+  nothing("watches no more", BOTS, { monitoring_mode_enabled: false, challenge_password_policy: "always" }),
+  ...["policy", "passwordless_policy", "password_reset_policy", "challenge_password_policy", "challenge_passwordless_policy",
+    "challenge_password_reset_policy"].map((name) => says(`${name} never`, BOTS, { [name]: "never" }, SILENT)),
+  says("policy false", BOTS, { policy: false }, SILENT),
+  says("captcha off", CAPTCHAS, { policy: "off", selected: "auth0" }, SILENT),
+  fires("its name of old", [call("11:40", "patch", CAPTCHAS, { policy: "off" })], [title("bot-detection")]),
+  fires("its older name", [call("11:40", "patch", RISK, { BeforeLoginPrompt: false })], [title("bot-detection")]),
+  says("watches only, of old", RISK, { BeforeLoginPromptMonitoring: true }, "watches only"),
+  nothing("on, of old", RISK, { BeforeLoginPrompt: true, BeforeLoginPromptMonitoring: false }),
+  fires("of a connection", [call("11:40", "patch", CONNECTION, { options: { brute_force_protection: false } })],
+    [title("brute-force-protection of a connection")]),
+  nothing("a connection's own switch", CONNECTION, { options: { brute_force_protection: true }, enabled: false }),
+  nothing("what belongs to a connection", `${CONNECTION}/users`, { options: { brute_force_protection: false } }),
+  nothing("a client", "/api/v2/clients/c", { enabled: false, policy: "off", shields: [] }),
+  // Only the answer tells.
+  says("the answer", BRUTE_FORCE, null, "off", { enabled: false }),
+  says("the answer to an empty request", BRUTE_FORCE, {}, "off", { enabled: false }),
+  says("the policy in the answer", BOTS, null, SILENT, { policy: "off" }),
+  says("the shields in the answer", BREACHED, null, BLIND, { enabled: true, shields: [] }),
+  nothing("the answer of a connection", CONNECTION, null, { options: { brute_force_protection: false } }),
+  // What was off before is off in the answer to another edit.
+  nothing("an edit of what was off", BRUTE_FORCE, { allowlist: ["192.0.2.1"] }, { enabled: false }),
+  nothing("an edit of bot detection", BOTS, { selected: "auth0" }, { policy: "off", selected: "auth0" }),
+  nothing("monitoring ended of what is off", RISK, { BeforeLoginPromptMonitoring: false }, { BeforeLoginPrompt: false }),
+  nothing("switched on, without shields", BREACHED, { enabled: true }, { enabled: true, shields: [] }),
+  nothing("a policy set, another one off", BOTS, { policy: "always" }, { passwordless_policy: "off" }),
+  nothing("the prompt of old in an answer alone", RISK, null, { BeforeLoginPrompt: false }),
+  says("the answer contradicts", BRUTE_FORCE, { enabled: true }, "off", { enabled: false }),
+];
+
+const blocked = (count, type, from = 0) =>
+  times(count, (n) => event(`11:10:${two(n)}`, type, user(`user${n + from}@example.com`)));
+const wholeAddress = event("11:48", "limit_mu", { ip: "198.51.100.20", user_name: "" });
+
+const breached = event("11:50", "pwd_leak");
+
+export default {
+  "attack-protection-off": { cases: switchedOff },
+  "breached-password": {
+    cases: [
+      fires("one of each kind", [breached, event("11:51", "signup_pwd_leak", user("joe@example.com")),
+        event("11:52", "reset_pwd_leak", user("ann@example.com"))], [
+        {
+          title: "Auth0 - Breached password of jane@example.com used from 198.51.100.7",
+          severity: "Medium",
+          entities: ["Account jane@example.com", "IP 198.51.100.7"],
+          details: { Records: "1" },
+        },
+        { entities: ["Account joe@example.com", "IP 198.51.100.7"] },
+        { entities: ["Account ann@example.com", "IP 198.51.100.7"] },
+      ]),
+      fires("twice", [breached, event("11:55", "pwd_leak")], [{ details: { Records: "2" } }]),
+      fires("from two addresses", [breached, event("11:50", "pwd_leak", { ip: "198.51.100.8" })], 2),
+      ...framed([breached], 1),
+      quiet("a wrong password", [event("11:50", "fp")]),
+    ],
+  },
+  "brute-force-protection": {
+    cases: [
+      fires("three accounts of one address", blocked(3, "limit_wc"), [{
+        title: "Auth0 - 198.51.100.7 was blocked",
+        severity: "Medium",
+        entities: ["IP 198.51.100.7"],
+        details: {
+          Blocks: "3", BlockedAccounts: "3", Accounts: '["user0@example.com","user1@example.com","user2@example.com"]' },
+      }]),
+      fires("three that signed in too often", blocked(3, "limit_sul"), 1),
+      fires("an address", [wholeAddress], [{ entities: ["IP 198.51.100.20"], details: { Blocks: "1", BlockedAccounts: "0" } }]),
+      fires("an address that is blocked for an account too", [{ ...wholeAddress, user_name: "joe@example.com" }],
+        [{ details: { BlockedAccounts: "0" } }]),
+      fires("twice", [wholeAddress, { ...wholeAddress, date: "2026-11-21T11:49:00.000Z" }], [{ details: { Blocks: "2" } }]),
+      fires("addresses that nobody knows", times(3, (n) => event(`11:4${n}`, "limit_mu", { ip: [null, "", undefined][n] })),
+        times(3, () => "Medium: Auth0 - an unknown address was blocked")),
+      quiet("accounts of no address in common", blocked(3, "limit_wc").map((it) => ({ ...it, ip: null }))),
+      quiet("two accounts", blocked(2, "limit_wc")),
+      quiet("an account thrice", times(3, () => event("11:40", "limit_wc"))),
+      quiet("two accounts, and one without a name", [...blocked(2, "limit_wc"), event("11:40", "limit_wc", { user_name: "" })]),
+      quiet("wrong passwords", blocked(3, "fp")),
+      ...framed(blocked(3, "limit_wc"), 1),
+    ],
+  },
+};
