@@ -7,11 +7,13 @@
 //! forwarding.
 //!
 //! What it posts was compared, member by member, with what 4.1037 was recorded to send: a timer on
-//! schedule for the first time and later, by *Run now*, and with a retry policy; HTTP triggers with
-//! GET and HEAD, a key in a header and in the query, a name of the query twice, and a parameter of
-//! the route that is there or not. Likewise what becomes of answers. Different are the header
-//! `accept`, which the HTTP client here always sends, and `traceparent`, which the real host left
-//! out of the recording, but has where something traces.
+//! schedule for the first time and later, past due, by *Run now*, and with a retry policy; HTTP
+//! triggers with GET and HEAD, a key in a header and in the query, a name of the query twice, and a
+//! parameter of the route that is there or not. Likewise what becomes of answers: of a failure the
+//! reason phrase alone, which an attempt after it finds in its `Exception`. What of the stack traces
+//! is there is made up. Different are the header `accept`, which the HTTP client here always sends,
+//! and `traceparent`, which the real host left out of the recording, but has as soon as Application
+//! Insights is on.
 
 mod answer;
 mod app_root;
@@ -40,7 +42,7 @@ use self::answer::Answer;
 use self::files::{check_host, executable, function_timeout, functions, read_json};
 use self::function::{Deployed, Trigger};
 use self::handler::Handler;
-use self::invocation::{Attempt, Invocation, Schedule};
+use self::invocation::{Attempt, Invocation, Schedule, Why};
 use self::process::Process;
 use crate::azurite::free_port;
 
@@ -94,25 +96,26 @@ impl FunctionsHost {
 
     /// Fires the timer of `function` and waits for what comes of the first attempt.
     pub async fn fire(&self, function: &str) -> Outcome {
-        let (tick, _) = self.tick(function);
+        let (tick, _) = self.tick(function, Why::OnTime);
+        self.invoke(function, &tick, &[]).await.into()
+    }
+
+    /// As `fire`, but as the host does at once after it has started, where it stood still for longer
+    /// than a tick since the timer ran last.
+    pub async fn fire_past_due(&self, function: &str) -> Outcome {
+        let (tick, _) = self.tick(function, Why::PastDue);
         self.invoke(function, &tick, &[]).await.into()
     }
 
     /// Fires the timer of `function`, and again by its retry policy while that fails, but without
     /// the delay. Answers with what came of each attempt.
     pub async fn fire_and_retry(&self, function: &str) -> Vec<Outcome> {
-        let (mut tick, retries) = self.tick(function);
-        let retries = retries.unwrap_or_default();
+        let (mut tick, retries) = self.tick(function, Why::OnTime);
+        let most = retries.unwrap_or_default();
         let mut outcomes = Vec::new();
-        for number in 0..=retries {
-            if number > 0 {
-                tick = tick.again(
-                    function,
-                    Attempt {
-                        number,
-                        most: retries,
-                    },
-                );
+        for number in 0..=most {
+            if let Some(Outcome::Failure(failure)) = outcomes.last() {
+                tick = tick.again(function, Attempt { number, most }, failure);
             }
             let outcome = Outcome::from(self.invoke(function, &tick, &[]).await);
             let is_done = matches!(outcome, Outcome::Success { .. });
@@ -181,13 +184,13 @@ impl FunctionsHost {
     }
 
     /// The first attempt at the next tick of a timer, and the retries that may follow.
-    fn tick(&self, function: &str) -> (Invocation, Option<u64>) {
+    fn tick(&self, function: &str, why: Why) -> (Invocation, Option<u64>) {
         let (binding, retries) = self.timer(function);
         let is_disabled = self.functions[function].is_disabled;
         assert!(!is_disabled, "the host fires no timer that is disabled");
         let schedule = self.schedule(function);
         let attempt = retries.map(|most| Attempt { number: 0, most });
-        let tick = Invocation::timer(function, binding, schedule, attempt);
+        let tick = Invocation::timer(function, binding, (schedule, why), attempt);
         let schedules = self.schedules.lock();
         let mut schedules = schedules.unwrap_or_else(PoisonError::into_inner);
         let last = Some(Utc::now());
@@ -232,6 +235,11 @@ impl FunctionsHost {
     /// The program's process, as it runs now.
     pub fn process_id(&self) -> u32 {
         self.process.id()
+    }
+
+    /// Where the program listens.
+    pub fn address(&self) -> &str {
+        self.handler.address()
     }
 
     /// All text that leaves the program, as it grows.

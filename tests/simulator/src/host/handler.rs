@@ -46,6 +46,11 @@ impl Handler {
         }
     }
 
+    /// Host and port.
+    pub fn address(&self) -> &str {
+        self.url.trim_start_matches("http://")
+    }
+
     /// Posts an invocation, and answers with what came back.
     pub async fn send(&self, function: &str, invocation: &Invocation) -> reqwest::Result<Received> {
         // A stream has no length, so the request is chunked, as the host's are.

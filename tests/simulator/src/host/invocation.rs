@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use chrono::{DateTime, SecondsFormat, Utc};
+use chrono::{DateTime, DurationRound as _, SecondsFormat, TimeDelta, Utc};
 use serde_json::{Value, json};
 
 /// One invocation of a function.
@@ -19,6 +19,17 @@ pub(super) struct Invocation {
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Schedule {
     pub last: Option<DateTime<Utc>>,
+}
+
+/// What has a timer run.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Why {
+    /// Its time has come.
+    OnTime,
+    /// Its time was past when the host started.
+    PastDue,
+    /// Somebody wants it, before its time.
+    RunNow,
 }
 
 /// An attempt of the invocation of a function with a retry policy.
@@ -43,24 +54,25 @@ impl Invocation {
     pub fn timer(
         function: &str,
         binding: &str,
-        schedule: Schedule,
+        (schedule, why): (Schedule, Why),
         attempt: Option<Attempt>,
     ) -> Self {
         let mut invocation = Self::new(String::new());
         let mut metadata = json!({"sys": sys(function)});
         if let Some(attempt) = attempt {
-            metadata["RetryContext"] = retry_context(function, &invocation.id, attempt);
+            metadata["RetryContext"] = retry_context(function, &invocation.id, attempt, None);
         }
-        let data = json!({binding: timer(schedule)});
+        let data = json!({binding: timer(schedule, why)});
         invocation.body = json!({"Data": data, "Metadata": metadata}).to_string();
         invocation
     }
 
-    /// The same tick in a further attempt.
-    pub fn again(&self, function: &str, attempt: Attempt) -> Self {
+    /// The same tick in a further attempt, after one that failed for this reason.
+    pub fn again(&self, function: &str, attempt: Attempt, failure: &str) -> Self {
         let mut body: Value = serde_json::from_str(&self.body).expect("of its own making");
         body["Metadata"]["sys"] = sys(function);
-        body["Metadata"]["RetryContext"] = retry_context(function, &self.id, attempt);
+        let context = retry_context(function, &self.id, attempt, Some(failure));
+        body["Metadata"]["RetryContext"] = context;
         Self {
             body: body.to_string(),
             ..self.clone()
@@ -70,7 +82,7 @@ impl Invocation {
     /// *Run now* of the portal, which traces nothing and knows no policy; what the portal passes
     /// arrives as text with quotes of its own.
     pub fn run_now(function: &str, binding: &str, schedule: Schedule) -> Self {
-        let data = json!({binding: timer(schedule)});
+        let data = json!({binding: timer(schedule, Why::RunNow)});
         let metadata = json!({binding: "\"test\"", "sys": sys(function)});
         Self {
             trace_parent: None,
@@ -79,17 +91,33 @@ impl Invocation {
     }
 }
 
-fn timer(schedule: Schedule) -> Value {
+fn timer(schedule: Schedule, why: Why) -> Value {
+    let now = Utc::now();
+    let minute = TimeDelta::minutes(1);
+    let after = |time: DateTime<Utc>| {
+        let full = time.duration_trunc(minute).expect("a time of this age");
+        full + minute
+    };
+    // What is next is what is due: of a tick itself, and of one that is late in the past.
+    let next = match (why, schedule.last) {
+        (Why::PastDue, Some(last)) => after(last),
+        (Why::OnTime | Why::PastDue, _) => after(now) - minute,
+        (Why::RunNow, _) => after(now),
+    };
     let last = schedule.last.map_or_else(never, to_ticks);
-    let next = Utc::now() + chrono::Duration::minutes(1);
+    // Before the first tick the host has noted down when it started, and *Run now* shows that.
+    let updated = match (why, schedule.last) {
+        (Why::RunNow, None) => to_ticks(now),
+        _ => last.clone(),
+    };
     json!({
         "Schedule": {"AdjustForDST": true},
         "ScheduleStatus": {
             "Last": last,
             "Next": next.to_rfc3339_opts(SecondsFormat::Secs, false),
-            "LastUpdated": last,
+            "LastUpdated": updated,
         },
-        "IsPastDue": false,
+        "IsPastDue": why == Why::PastDue,
     })
 }
 
@@ -102,10 +130,8 @@ pub(super) fn sys(function: &str) -> Value {
     })
 }
 
-fn retry_context(function: &str, id: &str, attempt: Attempt) -> Value {
-    let exception = if attempt.number == 0 {
-        Value::Null
-    } else {
+fn retry_context(function: &str, id: &str, attempt: Attempt, failure: Option<&str>) -> Value {
+    let exception = failure.map(|failure| {
         json!({
             "InstanceId": id,
             "MethodName": format!("Host.Functions.{function}"),
@@ -116,8 +142,7 @@ fn retry_context(function: &str, id: &str, attempt: Attempt) -> Value {
             "InnerException": {
                 "HttpRequestError": 0,
                 "StatusCode": 500,
-                "Message": "Response status code does not indicate success: 500 \
-                            (Internal Server Error).",
+                "Message": failure,
                 "Data": {},
                 "InnerException": null,
                 "HelpLink": null,
@@ -134,7 +159,7 @@ fn retry_context(function: &str, id: &str, attempt: Attempt) -> Value {
             "Source": "System.Private.CoreLib",
             "WatsonBuckets": null,
         })
-    };
+    });
     json!({
         "RetryCount": attempt.number,
         "MaxRetryCount": attempt.most,
@@ -205,7 +230,8 @@ mod tests {
 
     #[test]
     fn a_tick_is_written_as_the_real_host_writes_it() {
-        let tick = Invocation::timer("Tick", "timer", Schedule::default(), None);
+        let on_time = (Schedule::default(), Why::OnTime);
+        let tick = Invocation::timer("Tick", "timer", on_time, None);
         assert_eq!(
             without_what_varies(body(&tick)),
             json!({
@@ -237,22 +263,42 @@ mod tests {
             ("2026-11-26T02:33:00Z", "2026-11-26T02:33:00+00:00"),
         ] {
             let last = Some(time.parse().unwrap());
-            let tick = Invocation::timer("Tick", "timer", Schedule { last }, None);
+            let on_time = (Schedule { last }, Why::OnTime);
+            let tick = Invocation::timer("Tick", "timer", on_time, None);
             let status = &body(&tick)["Data"]["timer"]["ScheduleStatus"];
             assert_eq!(status["Last"], text);
         }
     }
 
     #[test]
+    fn a_tick_that_is_late_says_so_and_when_it_was_due() {
+        let last = Some("2026-11-26T02:33:00.002869Z".parse().unwrap());
+        let late = (Schedule { last }, Why::PastDue);
+        let late = body(&Invocation::timer("Tick", "timer", late, None));
+        assert_eq!(
+            late["Data"]["timer"],
+            json!({
+                "Schedule": {"AdjustForDST": true},
+                "ScheduleStatus": {"Last": "2026-11-26T02:33:00.002869+00:00",
+                                   "Next": "2026-11-26T02:34:00+00:00",
+                                   "LastUpdated": "2026-11-26T02:33:00.002869+00:00"},
+                "IsPastDue": true,
+            })
+        );
+    }
+
+    #[test]
     fn an_attempt_after_the_first_carries_the_exception_of_the_one_before() {
         let attempt = Attempt { number: 0, most: 2 };
-        let first = Invocation::timer("Fails", "timer", Schedule::default(), Some(attempt));
+        let on_time = (Schedule::default(), Why::OnTime);
+        let first = Invocation::timer("Fails", "timer", on_time, Some(attempt));
         assert_eq!(
             body(&first)["Metadata"]["RetryContext"],
             json!({"RetryCount": 0, "MaxRetryCount": 2, "Exception": null, "Instance": null,
                    "State": {}})
         );
-        let again = first.again("Fails", Attempt { number: 1, most: 2 });
+        let failure = "Response status code does not indicate success: 500 (it is down).";
+        let again = first.again("Fails", Attempt { number: 1, most: 2 }, failure);
         assert_eq!(again.id, first.id);
         assert_eq!(body(&again)["Data"], body(&first)["Data"]);
         let second = body(&again)["Metadata"]["RetryContext"].clone();
@@ -260,6 +306,7 @@ mod tests {
         let exception = &second["Exception"];
         assert_eq!(exception["MethodName"], "Host.Functions.Fails");
         assert_eq!(exception["InnerException"]["StatusCode"], 500);
+        assert_eq!(exception["InnerException"]["Message"], failure);
         assert!(second.to_string().len() > 2_000);
     }
 
@@ -270,5 +317,14 @@ mod tests {
         assert_eq!(metadata["timer"], "\"test\"");
         assert!(metadata.get("RetryContext").is_none());
         assert_eq!(now.trace_parent, None);
+        let status = &body(&now)["Data"]["timer"]["ScheduleStatus"];
+        assert_eq!(status["Last"], "0001-01-01T00:00:00+00:00");
+        let [updated, next] = ["LastUpdated", "Next"].map(|it| {
+            let time = status[it].as_str().unwrap();
+            time.parse::<DateTime<Utc>>().unwrap()
+        });
+        // The next tick is still to come, at a full minute.
+        assert!(updated < next && next - updated <= TimeDelta::minutes(1));
+        assert_eq!(next.timestamp() % 60, 0);
     }
 }
