@@ -14,6 +14,8 @@ use serde_json::{Map, Value, json};
 use simulator::workspace::Table;
 use tempfile::TempDir;
 
+use crate::telemetry;
+
 /// Columns that every table has.
 const STANDARD: [(&str, &str); 11] = [
     ("TimeGenerated", "datetime"),
@@ -119,12 +121,15 @@ pub fn files(folder: &str) -> Vec<PathBuf> {
     files
 }
 
-/// A workspace with one table, for queries.
+/// A workspace with some tables, for queries.
 pub struct Kql {
     folder: TempDir,
-    table: &'static str,
+    tables: Vec<&'static str>,
     rows: usize,
 }
+
+/// A table's name, its columns with their types, and its rows.
+pub type Rows = (&'static str, Map<String, Value>, Vec<Value>);
 
 impl Kql {
     /// The workspace with these rows in `Auth0AM_CL`, which the HTTP Data Collector API made.
@@ -146,31 +151,38 @@ impl Kql {
             row.insert("Type".into(), "Auth0AM_CL".into());
             json!(row)
         });
-        Self::with("Auth0AM_CL", &columns, rows)
+        Self::with(vec![("Auth0AM_CL", columns, rows.collect())])
     }
 
     /// What a data collection rule's transformation works on: these columns of the stream, and
     /// rows.
     pub fn over_stream(columns: &Map<String, Value>, rows: &[Value]) -> Self {
-        Self::with("source", columns, rows.iter().cloned())
+        Self::with(vec![("source", columns.clone(), rows.to_vec())])
     }
 
-    fn with(
-        table: &'static str,
-        columns: &Map<String, Value>,
-        rows: impl ExactSizeIterator<Item = Value>,
-    ) -> Self {
+    /// These tables, beside those of telemetry, which every workspace has.
+    pub fn with(tables: Vec<Rows>) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let schema = json!({"tables": {table: columns}});
-        fs::write(folder.path().join("schema.json"), schema.to_string()).unwrap();
-        let count = rows.len();
-        let lines: String = rows.map(|row| row.to_string() + "\n").collect();
-        fs::write(folder.path().join("rows.ndjson"), lines).unwrap();
-        Self {
+        let mut declared: Map<String, Value> = telemetry::columns().collect();
+        let mut kql = Self {
             folder,
-            table,
-            rows: count,
+            tables: Vec::new(),
+            rows: 0,
+        };
+        for (table, columns, rows) in tables {
+            declared.insert(table.into(), columns.into());
+            let lines: String = rows.iter().map(|row| row.to_string() + "\n").collect();
+            fs::write(kql.rows_of(table), lines).unwrap();
+            kql.tables.push(table);
+            kql.rows += rows.len();
         }
+        let schema = json!({"tables": declared});
+        fs::write(kql.folder.path().join("schema.json"), schema.to_string()).unwrap();
+        kql
+    }
+
+    fn rows_of(&self, table: &str) -> PathBuf {
+        self.folder.path().join(format!("{table}.ndjson"))
     }
 
     fn node(&self, tool: &str) -> Command {
@@ -253,9 +265,11 @@ impl Kql {
     /// The result of the query in a file.
     pub fn result_of(&self, file: &Path, now: &str) -> Vec<Map<String, Value>> {
         let mut node = self.node("execute.mjs");
-        let rows = self.folder.path().join("rows.ndjson");
-        node.arg("--table")
-            .arg(format!("{}={}", self.table, rows.display()));
+        for table in &self.tables {
+            let rows = self.rows_of(table);
+            node.arg("--table")
+                .arg(format!("{table}={}", rows.display()));
+        }
         let output = run(node.args(["--now", now]).arg(file));
         let text = String::from_utf8(output.stdout).unwrap();
         assert!(

@@ -36,6 +36,7 @@ mod start;
 mod status_line;
 mod storage;
 mod table;
+mod telemetry;
 mod template;
 mod tinybird;
 mod upgrade;

@@ -14,6 +14,7 @@ use self::resource_manager::{Azure, Deployed, LOCATION, Resource, TENANT, WORKSP
 use self::strict::strict;
 use crate::kql;
 
+mod alerts;
 mod destinations;
 mod expression;
 mod form;
@@ -22,6 +23,7 @@ mod settings;
 mod strict;
 mod validators;
 
+pub use alerts::alert_queries;
 pub use settings::app_settings;
 
 const STORAGE: &str = "Microsoft.Storage/storageAccounts";
@@ -31,6 +33,7 @@ const DIAGNOSTICS: &str = "Microsoft.Insights/diagnosticSettings";
 const CONTAINER: &str = "Microsoft.Storage/storageAccounts/blobServices/containers";
 const VAULT: &str = "Microsoft.KeyVault/vaults";
 const SECRET: &str = "Microsoft.KeyVault/vaults/secrets";
+const ALERT: &str = "Microsoft.Insights/scheduledQueryRules";
 const COMPONENT: &str = "Microsoft.Insights/components";
 const RULE: &str = "Microsoft.Insights/dataCollectionRules";
 const PLAN: &str = "Microsoft.Web/serverfarms";
@@ -178,6 +181,8 @@ fn every_parameter_is_described_and_those_asked_for_are_there() {
         "StartFrom",
         "PackageUri",
         "DiagnosticLogs",
+        "Alerts",
+        "AlertActionGroup",
     ] {
         assert!(parameters.contains_key(name), "{name}");
     }
@@ -202,6 +207,7 @@ fn no_answer_is_taken_that_cannot_be_meant() {
         ("StartFrom", json!("")),
         ("DeployTable", json!("yes")),
         ("DiagnosticLogs", json!("yes")),
+        ("Alerts", json!("yes")),
     ] {
         let result = deployed_of(&template(), &Azure::default(), &[(name, bad.clone())]);
         let error = result

@@ -106,6 +106,7 @@ fn function(name: &str, arguments: &[Value]) -> Option<Value> {
     Some(match (name, arguments) {
         ("concat", texts) => texts_of(texts)?.concat().into(),
         ("contains", [Value::Array(list), element]) => list.contains(element).into(),
+        ("createArray", values) => json!(values),
         ("empty", [Value::String(text)]) => text.is_empty().into(),
         ("first", [Value::Array(list)]) => list.first()?.clone(),
         ("guid", texts) => {
@@ -114,6 +115,7 @@ fn function(name: &str, arguments: &[Value]) -> Option<Value> {
             parts.map(|(from, to)| &hash[from..to]).join("-").into()
         }
         ("join", [Value::Array(list), Value::String(by)]) => texts_of(list)?.join(by).into(),
+        ("json", [Value::String(text)]) => serde_json::from_str(text).ok()?,
         ("length", [Value::Array(list)]) => list.len().into(),
         ("not", [Value::Bool(value)]) => (!value).into(),
         ("split", [Value::String(text), Value::String(by)]) => {

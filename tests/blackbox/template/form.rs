@@ -62,7 +62,9 @@ fn the_form_asks_for_every_parameter_in_the_way_that_fits_it() {
         let visible = element.as_ref().map(|it| it["visible"].clone());
         assert_eq!(visible, Some(json!(condition)), "{name}");
         let element = element.unwrap_or_else(|| panic!("{name} is {output}, which there is not"));
-        assert_eq!(element["constraints"]["required"], true, "{name}");
+        let is_optional = name == "AlertActionGroup";
+        let required = &element["constraints"]["required"];
+        assert_eq!(*required, !is_optional, "{name}");
         let is_hidden = element["type"] == "Microsoft.Common.PasswordBox";
         assert_eq!(is_hidden, SECRETS.contains(&&**name), "{name}");
         match &parameters[name]["defaultValue"] {
@@ -79,6 +81,7 @@ fn the_form_asks_for_every_parameter_in_the_way_that_fits_it() {
                 };
                 assert_eq!(offered, expected, "{name}");
             }
+            _ if is_optional => assert_eq!(element["defaultValue"], "", "{name}"),
             // No text is asked for unless it is needed.
             default if condition.is_some() => {
                 assert!(matches!(default.as_str(), None | Some("")), "{name}");
@@ -104,7 +107,19 @@ struct Example {
     refused: &'static [&'static str],
 }
 
-const EXAMPLES: [Example; 8] = [
+const GROUP: &str = "/subscriptions/11111111-1111-1111-1111-111111111111/resourceGroups/security/\
+    providers/microsoft.insights/actionGroups/Who is on call";
+
+const EXAMPLES: [Example; 9] = [
+    Example {
+        parameter: "AlertActionGroup",
+        taken: &["", GROUP],
+        refused: &[
+            "Who is on call",
+            "oncall@example.com",
+            "/subscriptions/1/actionGroups/",
+        ],
+    },
     Example {
         parameter: "AzureSentinelSharedKey",
         // 64 bytes.

@@ -13,7 +13,7 @@ use super::{deployed, parsed, template, texts};
 const AS_OF: &str = "2026-11-26";
 
 /// Older ones that were the newest then.
-const NEWEST: [(&str, &str); 5] = [
+const NEWEST: [(&str, &str); 6] = [
     ("Microsoft.Authorization/roleAssignments", "2022-04-01"),
     ("Microsoft.Insights/components", "2020-02-02"),
     ("Microsoft.Insights/dataCollectionRules", "2024-03-11"),
@@ -22,6 +22,7 @@ const NEWEST: [(&str, &str); 5] = [
         "2021-05-01-preview",
     ),
     ("Microsoft.Insights/workbooks", "2023-06-01"),
+    ("Microsoft.Insights/scheduledQueryRules", "2023-12-01"),
 ];
 
 /// Every object in a value.
