@@ -1,6 +1,7 @@
 //! Reading on after an id: how many records to ask for, when the log has ended, and how to pass a
 //! record that is too large to be read.
 
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
@@ -14,9 +15,7 @@ use super::start;
 use crate::clock::Clock;
 use crate::net::http::MAX_PAGE;
 use crate::net::retry::{Deadline, GaveUp};
-use crate::record::Page;
-use crate::record::{Elements, Record};
-use crate::record::{LogId, STORING_DELAY};
+use crate::record::{Elements, LogId, Misfit, Page, Record, STORING_DELAY};
 
 /// A page is asked for that is likely to have no more bytes than this: several are in memory at once.
 pub(super) const COMFORTABLE: usize = 16 * 1024 * 1024;
@@ -84,14 +83,10 @@ pub(crate) async fn after(
             }
         };
         take.learn(asked, bytes(&found));
-        let is_last = if found.records.is_empty() && found.count() > 0 {
-            // There is nothing to read on after. Is there more?
-            let newest = logs.search(Search::NEWEST, 0, 1, deadline).await?;
-            let newest = newest.records.first();
-            newest.is_none_or(|newest| newest.log_id <= *id)
-        } else {
-            is_end(&found, asked, clock())
-        };
+        if found.records.is_empty() && !found.misfits.is_empty() {
+            return pass_misfits(logs, id, found.misfits, deadline).await;
+        }
+        let is_last = is_end(&found, asked, clock());
         let mut records = found.records;
         // What Auth0 repeats of earlier pages was handled with them.
         records.retain(|record| record.log_id > *id);
@@ -103,6 +98,28 @@ pub(crate) async fn after(
     }
 }
 
+/// After a page of nothing but what has no id there is nothing to read on after. The next record is
+/// found by its date; what has no id is met on the way.
+async fn pass_misfits(
+    logs: &Logs,
+    id: &LogId,
+    mut misfits: Vec<Misfit>,
+    deadline: Deadline,
+) -> Result<Page, GaveUp<LogsError>> {
+    let window = Search {
+        from: id.stored_at().map(|stored| stored - STORING_DELAY),
+        ..Search::OLDEST
+    };
+    let next = start::smallest_id(logs, window, |it| it > id, &mut misfits, deadline).await?;
+    let mut seen = HashSet::new();
+    misfits.retain(|misfit| seen.insert(misfit.json.clone()));
+    Ok(Page {
+        is_last: next.is_none(),
+        records: next.into_iter().collect(),
+        misfits,
+    })
+}
+
 fn is_end(found: &Elements, asked: usize, now: DateTime<Utc>) -> bool {
     let is_fresh = |stored: DateTime<Utc>| (now - stored).abs() <= FRESH;
     let mut stored = found.records.iter().filter_map(|it| it.log_id.stored_at());
@@ -111,7 +128,8 @@ fn is_end(found: &Elements, asked: usize, now: DateTime<Utc>) -> bool {
 
 fn bytes(found: &Elements) -> usize {
     let records = found.records.iter().map(|record| &record.json);
-    records.chain(&found.misfits).map(Bytes::len).sum()
+    let misfits = found.misfits.iter().map(|misfit| &misfit.json);
+    records.chain(misfits).map(Bytes::len).sum()
 }
 
 /// In the place of the next record, which is too large to be read, one that says so.
@@ -134,7 +152,7 @@ async fn pass(
         is_brief: true,
         ..Search::OLDEST
     };
-    let next = start::smallest_id(logs, window, Some(id), &mut Vec::new(), deadline).await;
+    let next = start::smallest_id(logs, window, |it| it > id, &mut Vec::new(), deadline).await;
     let head = match next {
         Ok(Some(head)) => head,
         Ok(None) => return Err(error),

@@ -24,7 +24,7 @@ pub(crate) use self::token::Credentials;
 
 use self::error::LogsError;
 use self::forward::Take;
-use self::logs::{Logs, Search};
+use self::logs::{Logs, PAGE, Search};
 use self::pages::{Handle, Pages};
 use self::rate_limit::RateLimit;
 use self::token::{TokenError, TokenSource};
@@ -187,6 +187,43 @@ impl Source for LogReader {
         };
         let found = self.logs.search(as_old, 0, 1, deadline).await;
         Ok(found.map_err(source_error)?.count() == 0)
+    }
+
+    async fn latest(&self, deadline: Deadline) -> Result<Vec<Record>, SourceError> {
+        let brief = Search {
+            is_brief: true,
+            ..Search::NEWEST
+        };
+        let search = self.logs.search(brief, 0, PAGE, deadline);
+        let search = async { Ok(search.await?.records) }.boxed();
+        let found = match self.handle() {
+            Some(run) => run.latest(search).await,
+            None => search.await,
+        };
+        found.map_err(source_error)
+    }
+
+    async fn smallest(
+        &self,
+        prefix: &str,
+        from: DateTime<Utc>,
+        deadline: Deadline,
+    ) -> Result<Option<Record>, SourceError> {
+        let window = Search {
+            from: Some(from),
+            ..Search::OLDEST
+        };
+        let is_wanted = |id: &LogId| id.prefix() == Some(prefix);
+        let found =
+            start::smallest_id(&self.logs, window, is_wanted, &mut Vec::new(), deadline).await;
+        found.map_err(source_error)
+    }
+
+    async fn one(&self, id: &LogId, deadline: Deadline) -> Result<Option<Record>, SourceError> {
+        match self.logs.one(id, deadline).await {
+            Err(error) if matches!(error.error, LogsError::NotFound { .. }) => Ok(None),
+            found => found.map_err(source_error),
+        }
     }
 
     async fn oldest(&self, deadline: Deadline) -> Result<Option<DateTime<Utc>>, SourceError> {

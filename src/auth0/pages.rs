@@ -3,7 +3,7 @@
 //! A run is here by its [`Handle`], from before its first reading to its end. A page is kept until
 //! every run that was here when its fetching began has had it, has gone past it, or has ended. What
 //! is kept is bounded: of what the first reader fetches beyond that, one that comes later fetches
-//! its own copy.
+//! its own copy. In the same way they share a search for the newest records.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use futures_util::future::BoxFuture;
 use tokio::sync::OnceCell;
 
-use crate::record::{LogId, Page};
+use crate::record::{LogId, Page, Record};
 
 /// Pages that are kept for readers that come later.
 const KEPT: usize = 20;
@@ -29,6 +29,14 @@ struct State {
     /// How many there ever were.
     entered: u64,
     kept: Vec<Shared>,
+    latest: Option<Latest>,
+}
+
+/// The newest records.
+struct Latest {
+    found: Arc<OnceCell<Vec<Record>>>,
+    /// Who was here when they were searched for, and has not had them.
+    wanted_by: BTreeSet<u64>,
 }
 
 struct Shared {
@@ -78,6 +86,15 @@ impl Handle {
         self.pages.lock().weigh(&cell, page.bytes());
         Ok(page)
     }
+
+    /// The newest records: those that another reader found, or those that `search` finds.
+    pub async fn latest<E>(
+        &self,
+        search: BoxFuture<'_, Result<Vec<Record>, E>>,
+    ) -> Result<Vec<Record>, E> {
+        let cell = self.pages.lock().latest(self.number);
+        Ok(cell.get_or_try_init(|| search).await?.clone())
+    }
 }
 
 impl Drop for Handle {
@@ -85,6 +102,10 @@ impl Drop for Handle {
         let mut state = self.pages.lock();
         state.readers.remove(&self.number);
         state.release(self.number, |_| true);
+        if let Some(latest) = &mut state.latest {
+            latest.wanted_by.remove(&self.number);
+        }
+        state.latest.take_if(|it| it.wanted_by.is_empty());
     }
 }
 
@@ -112,6 +133,22 @@ impl State {
             self.bound();
         }
         page
+    }
+
+    fn latest(&mut self, reader: u64) -> Arc<OnceCell<Vec<Record>>> {
+        if let Some(latest) = &mut self.latest
+            && latest.wanted_by.remove(&reader)
+        {
+            return Arc::clone(&latest.found);
+        }
+        let others = self.readers.keys().filter(|it| **it != reader);
+        let latest = Latest {
+            found: Arc::default(),
+            wanted_by: others.copied().collect(),
+        };
+        let found = Arc::clone(&latest.found);
+        self.latest = Some(latest);
+        found
     }
 
     /// Takes a reader's name off the pages after these ids.
@@ -160,10 +197,10 @@ mod tests {
     use futures_util::FutureExt as _;
 
     use super::*;
-    use crate::auth0::Record;
+    use crate::record::{Misfit, Record};
 
     fn id(number: usize) -> LogId {
-        LogId::new(number.to_string())
+        LogId::new(format!("{number:03}"))
     }
 
     fn page(bytes: usize) -> Page {
@@ -331,10 +368,45 @@ mod tests {
         assert!(is_fetched(&second, 1).await);
     }
 
+    #[tokio::test]
+    async fn the_newest_records_are_searched_for_once_for_those_who_are_here() {
+        async fn is_searched(reader: &Handle) -> bool {
+            let is_searched = AtomicBool::new(false);
+            let search = async {
+                is_searched.store(true, Ordering::Relaxed);
+                Ok::<_, ()>(Vec::new())
+            };
+            reader.latest(search.boxed()).await.unwrap();
+            is_searched.load(Ordering::Relaxed)
+        }
+        let (pages, [first, second]) = enter();
+        assert!(is_searched(&first).await);
+        let late = pages.enter();
+        assert!(!is_searched(&second).await);
+        // What was found before it began is too old for one, and what it had for another.
+        assert!(is_searched(&late).await);
+        assert!(!is_searched(&first).await);
+        assert!(is_searched(&first).await);
+        // A search that fails is made again.
+        let failed = second.latest(async { Err::<Vec<Record>, _>(()) }.boxed());
+        assert!(failed.await.is_ok(), "the first has searched meanwhile");
+        assert!(
+            second
+                .latest(async { Err::<Vec<Record>, _>(()) }.boxed())
+                .await
+                .is_err()
+        );
+        assert!(is_searched(&first).await);
+    }
+
     #[test]
     fn misfits_weigh_as_much_as_records() {
         let mut page = page(3);
-        page.misfits.push(Bytes::from_static(b"null"));
+        page.misfits.push(Misfit {
+            json: Bytes::from_static(b"null"),
+            date: None,
+            reason: "",
+        });
         assert_eq!(page.bytes(), 7);
     }
 }

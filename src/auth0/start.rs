@@ -9,7 +9,6 @@
 //!    does not say so; and where it does not:
 //! 2. with the window's record of the smallest id, found by search, which is delivered itself.
 
-use bytes::Bytes;
 use chrono::{DateTime, Utc};
 
 use super::error::LogsError;
@@ -17,9 +16,7 @@ use super::forward::{self, Take};
 use super::logs::{Logs, PAGE, SEARCH_LIMIT, Search};
 use crate::clock::Clock;
 use crate::net::retry::{Deadline, GaveUp};
-use crate::record::Record;
-use crate::record::{LogId, STORING_DELAY};
-use crate::record::{Page, Start};
+use crate::record::{LogId, Misfit, Page, Record, STORING_DELAY, Start};
 
 /// Reads the page with which a reading from `start` begins. It may hold records from shortly
 /// before, never from after a record that it leaves out.
@@ -65,7 +62,7 @@ pub(crate) async fn first_page(
     }
 
     let mut misfits = Vec::new();
-    let first = smallest_id(logs, window, None, &mut misfits, deadline).await?;
+    let first = smallest_id(logs, window, |_| true, &mut misfits, deadline).await?;
     Ok(Page {
         // Misfits alone are not the end: there is nothing to read on after.
         is_last: first.is_none() && misfits.is_empty(),
@@ -74,7 +71,7 @@ pub(crate) async fn first_page(
     })
 }
 
-/// The record of the smallest id in the window, and above `floor` if there is one.
+/// The record of the smallest id in the window, of those that are wanted.
 ///
 /// Searching goes by date, so it goes on until the dates are past the time of the smallest id so
 /// far: a record is never stored before its date, so no smaller id can follow. Where the search's
@@ -86,8 +83,8 @@ pub(crate) async fn first_page(
 pub(crate) async fn smallest_id(
     logs: &Logs,
     mut window: Search,
-    floor: Option<&LogId>,
-    misfits: &mut Vec<Bytes>,
+    is_wanted: impl Fn(&LogId) -> bool,
+    misfits: &mut Vec<Misfit>,
     deadline: Deadline,
 ) -> Result<Option<Record>, GaveUp<LogsError>> {
     let is_brief = window.is_brief;
@@ -104,18 +101,16 @@ pub(crate) async fn smallest_id(
                 found => found?,
             };
             let count = found.count();
-            let last = found.records.last();
-            reached = last.and_then(|record| record.date).or(reached);
+            let dates = found.records.iter().map(|it| it.date);
+            let dates = dates.chain(found.misfits.iter().map(|it| it.date));
+            reached = dates.max().flatten().or(reached);
             if !window.is_brief {
                 misfits.extend(found.misfits);
             }
-            let above = found
-                .records
-                .into_iter()
-                .filter(|it| floor.is_none_or(|floor| it.log_id > *floor));
+            let wanted = found.records.into_iter().filter(|it| is_wanted(&it.log_id));
             smallest = smallest
                 .into_iter()
-                .chain(above)
+                .chain(wanted)
                 .min_by(|a, b| a.log_id.cmp(&b.log_id));
             let stored = smallest.as_ref().and_then(stored_at);
             let is_past = reached

@@ -3,6 +3,7 @@
 
 use std::process::ExitCode;
 
+use chrono::{DateTime, Utc};
 use tokio::sync::watch;
 
 use super::print::{UNUSABLE, exit_code, show};
@@ -11,7 +12,7 @@ use crate::app::{App, Layers, Pipeline};
 use crate::clock::to_seconds;
 use crate::destination::Probe;
 use crate::error::with_causes;
-use crate::record::{Position, Record, SourceError};
+use crate::record::{LogId, Position, Record, SourceError};
 
 /// The object that is read and written to try the storage.
 const PROBE: &str = "check.txt";
@@ -86,7 +87,7 @@ async fn try_all(app: &App, layers: &Layers) -> Vec<Verdict> {
     note("storage", storage(app, layers).await);
     for pipeline in &app.pipelines {
         note(pipeline.name, destination(pipeline).await);
-        if let Some(ahead) = cursor_ahead(app, pipeline, newest.as_ref()).await {
+        if let Some(ahead) = cursor_ahead(app, pipeline, newest.as_ref(), layers.now()).await {
             note(pipeline.name, (Verdict::Fails, ahead));
         }
     }
@@ -96,16 +97,23 @@ async fn try_all(app: &App, layers: &Layers) -> Vec<Verdict> {
 /// What is wrong with a cursor that is newer than the tenant's newest record: nothing is delivered
 /// until there is a newer one. The newest by date may have a smaller id than another, so a cursor
 /// that is a record is none of these.
-async fn cursor_ahead(app: &App, pipeline: &Pipeline, newest: Option<&Record>) -> Option<String> {
+async fn cursor_ahead(
+    app: &App,
+    pipeline: &Pipeline,
+    newest: Option<&Record>,
+    now: DateTime<Utc>,
+) -> Option<String> {
     let way = pipeline.way.as_ref().ok()?;
-    let checkpoint = match way.books.checkpoints.peek(deadline()).await {
+    let checkpoint = match way.books.checkpoints.peek(now, deadline()).await {
         Ok(checkpoint) => checkpoint?,
         Err(error) => return Some(with_causes(&error)),
     };
     let Position::After(cursor) = checkpoint.position() else {
         return None;
     };
-    let newest = newest.filter(|newest| newest.log_id < cursor)?;
+    // By time: the prefix of one may be larger than that of the other.
+    let age = |id: &LogId| (id.stored_at(), id.clone());
+    let newest = newest.filter(|newest| age(&newest.log_id) < age(&cursor))?;
     if app.tenant.reader().has(&cursor, deadline()).await.ok()? {
         return None;
     }

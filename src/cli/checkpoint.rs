@@ -122,7 +122,7 @@ async fn summarize(layers: &Layers, books: &Books) -> Result<(), BoxError> {
         name, checkpoints, ..
     } = books;
     let location = checkpoints.location();
-    let Some(checkpoint) = checkpoints.peek(deadline()).await? else {
+    let Some(checkpoint) = checkpoints.peek(layers.now(), deadline()).await? else {
         note(format_args!(
             "{name}: there is no checkpoint yet at {location}; a run makes one"
         ));

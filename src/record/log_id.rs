@@ -1,11 +1,11 @@
 //! Auth0's log id: the key of a record, and the only thing that a reading resumes from.
 
-use std::cmp::Ordering;
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, NaiveDate, Utc};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// Digits of a log id.
 const LENGTH: usize = 56;
@@ -18,24 +18,31 @@ const TIME: usize = 14 + 6;
 /// records is 5.43 s; this leaves room.
 pub(crate) const STORING_DELAY: Duration = Duration::from_secs(10);
 
-/// The identity of a log record, ordered as Auth0 orders them.
+/// Characters of an id that is taken for one. Real ones have 56; a longer one than this would fill
+/// checkpoints, names and lines of the log.
+pub(crate) const LONGEST_ID: usize = 256;
+
+/// The identity of a log record, ordered as Auth0 orders them: as text.
 ///
 /// An id is 56 decimal digits: a prefix of three (`900`; `800` exists), the time at which Auth0
 /// *stored* the record (`YYYYMMDDHHMMSS` and six digits of a second, UTC), and 33 more. The stored
 /// time trails the record's `date` by some seconds and is never before it; so records that are
 /// ascending by id are not in the order of their dates.
 ///
-/// An id is text. It does not fit a number, and nothing here makes it one.
-#[derive(Clone, Debug, Eq, PartialEq, Hash, Serialize, Deserialize)]
-#[serde(transparent)]
-pub(crate) struct LogId(String);
+/// In that order the prefix outweighs the time. So ids tell what is later only among those of one
+/// prefix, and each prefix is read and remembered by itself.
+///
+/// An id is text. It does not fit a number, and nothing here makes it one. Many copies of it are
+/// kept, which share the text.
+#[derive(Clone, Debug, Eq, PartialEq, Ord, PartialOrd, Hash)]
+pub(crate) struct LogId(Arc<str>);
 
 impl LogId {
     /// Takes an id as Auth0 wrote it.
     ///
     /// Any text is taken: an id of a shape not seen before has to be delivered and resumed from
     /// as well. Such an id merely has no [`stored_at`](Self::stored_at).
-    pub fn new(id: impl Into<String>) -> Self {
+    pub fn new(id: impl Into<Arc<str>>) -> Self {
         Self(id.into())
     }
 
@@ -45,7 +52,7 @@ impl LogId {
     /// beside this file knows what to do when it does not.
     pub fn synthetic(prefix: &str, time: DateTime<Utc>) -> Self {
         let time = time.format("%Y%m%d%H%M%S%6f").to_string();
-        Self(format!("{:0<LENGTH$}", format!("{prefix}{time}")))
+        Self(format!("{:0<LENGTH$}", format!("{prefix}{time}")).into())
     }
 
     /// Whether the text has the shape that Auth0's ids have.
@@ -53,9 +60,15 @@ impl LogId {
         self.0.len() == LENGTH && self.0.bytes().all(|byte| byte.is_ascii_digit())
     }
 
-    /// The three digits before the time, if the id has the known shape.
+    /// The three digits before the time, if the id has the known shape and holds a time.
     pub fn prefix(&self) -> Option<&str> {
-        self.is_well_formed().then(|| &self.0[..PREFIX])
+        self.stored_at().map(|_| &self.0[..PREFIX])
+    }
+
+    /// The prefix, or nothing for an id of any other shape. All ids of the same one have an order
+    /// that says something.
+    pub fn series(&self) -> &str {
+        self.prefix().unwrap_or_default()
     }
 
     /// When Auth0 stored the record, to the microsecond, if the id has the known shape.
@@ -85,19 +98,15 @@ impl LogId {
     }
 }
 
-/// Numeric order, without making numbers of them: a longer id is a larger one.
-impl Ord for LogId {
-    fn cmp(&self, other: &Self) -> Ordering {
-        self.0
-            .len()
-            .cmp(&other.0.len())
-            .then_with(|| self.0.cmp(&other.0))
+impl Serialize for LogId {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0)
     }
 }
 
-impl PartialOrd for LogId {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
+impl<'de> Deserialize<'de> for LogId {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Ok(Self(String::deserialize(deserializer)?.into()))
     }
 }
 
@@ -146,11 +155,14 @@ mod tests {
             "90020231323204756343781000000000000001223372037583230452",
         ] {
             assert_eq!(LogId::new(text).stored_at(), None, "{text}");
+            assert_eq!(LogId::new(text).series(), "", "{text}");
         }
     }
 
     #[test]
-    fn a_longer_id_is_larger_whatever_its_first_digit() {
-        assert!(LogId::new("1000") > LogId::new("999"));
+    fn ids_are_ordered_as_text_whatever_their_time_and_length() {
+        assert!(LogId::new("999") > LogId::new("1000"));
+        let later = LogId::synthetic("900", time("2026-11-21T08:00:00Z"));
+        assert!(LogId::synthetic("901", time("2020-01-01T00:00:00Z")) > later);
     }
 }

@@ -8,6 +8,7 @@ mod fields;
 mod log_id;
 mod page;
 mod position;
+mod reach;
 mod source;
 
 use bytes::Bytes;
@@ -15,9 +16,10 @@ use chrono::{DateTime, Utc};
 
 pub(crate) use self::category::{categories, category, types};
 pub(crate) use self::fields::texts;
-pub(crate) use self::log_id::{LogId, STORING_DELAY};
-pub(crate) use self::page::{Elements, Page, PageError, parse_date, parse_page, record_of};
+pub(crate) use self::log_id::{LONGEST_ID, LogId, STORING_DELAY};
+pub(crate) use self::page::{Elements, Misfit, Page, PageError, parse_date, parse_page, record_of};
 pub(crate) use self::position::{Position, Start, StartFrom, is_future};
+pub(crate) use self::reach::Reach;
 pub(crate) use self::source::{Source, SourceError};
 
 /// One Auth0 log event.

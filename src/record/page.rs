@@ -9,7 +9,7 @@ use chrono::{DateTime, Datelike as _, Utc};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::{LogId, Record};
+use super::{LONGEST_ID, LogId, Record};
 
 /// Why an answer is not a page of records.
 #[derive(Debug, thiserror::Error)]
@@ -36,13 +36,27 @@ struct Head<'a> {
     date: Option<&'a RawValue>,
 }
 
+/// What stands among records and could be neither resumed from nor recognised when it comes again.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct Misfit {
+    /// Its JSON text.
+    pub json: Bytes,
+    /// Its date, if it has a readable one.
+    pub date: Option<DateTime<Utc>>,
+    /// What is wrong with it.
+    pub reason: &'static str,
+}
+
+const NO_ID: &str = "it has no log_id";
+const LONG_ID: &str = "its log_id is longer than 256 characters";
+
 /// The elements of a list, as one request returned them.
 #[derive(Debug, Default)]
 pub(crate) struct Elements {
     /// Records, in Auth0's order.
     pub records: Vec<Record>,
-    /// What has no id, so that it could be neither resumed from nor recognised when it comes again.
-    pub misfits: Vec<Bytes>,
+    /// What is no record.
+    pub misfits: Vec<Misfit>,
 }
 
 impl Elements {
@@ -57,9 +71,8 @@ impl Elements {
 pub(crate) struct Page {
     /// The records.
     pub records: Vec<Record>,
-    /// The JSON text of what was among them and cannot be told apart from others, since it has no
-    /// id.
-    pub misfits: Vec<Bytes>,
+    /// What was among them and cannot be told apart from others, since it has no id.
+    pub misfits: Vec<Misfit>,
     /// Whether the source had no more at that moment.
     pub is_last: bool,
 }
@@ -77,7 +90,8 @@ impl Page {
     /// Bytes of its JSON text.
     pub fn bytes(&self) -> usize {
         let records = self.records.iter().map(|record| &record.json);
-        records.chain(&self.misfits).map(Bytes::len).sum()
+        let misfits = self.misfits.iter().map(|misfit| &misfit.json);
+        records.chain(misfits).map(Bytes::len).sum()
     }
 }
 
@@ -101,8 +115,8 @@ fn parse(body: &Bytes) -> Result<Elements, PageError> {
     let mut page = Elements::default();
     for element in elements {
         match parse_record(body, element.get()) {
-            Some(record) => page.records.push(record),
-            None => page.misfits.push(body.slice_ref(element.get().as_bytes())),
+            Ok(record) => page.records.push(record),
+            Err(misfit) => page.misfits.push(misfit),
         }
     }
     Ok(page)
@@ -110,23 +124,30 @@ fn parse(body: &Bytes) -> Result<Elements, PageError> {
 
 /// A record by its JSON text alone; `None` where it has no id.
 pub(crate) fn record_of(json: &Bytes) -> Option<Record> {
-    parse_record(json, std::str::from_utf8(json).ok()?)
+    parse_record(json, std::str::from_utf8(json).ok()?).ok()
 }
 
-fn parse_record(page: &Bytes, json: &str) -> Option<Record> {
+fn parse_record(page: &Bytes, json: &str) -> Result<Record, Misfit> {
     // A list would pass for a struct.
-    if !json.starts_with('{') {
-        return None;
+    let head: Option<Head> = json
+        .starts_with('{')
+        .then(|| serde_json::from_str(json).ok())
+        .flatten();
+    let date = head.as_ref().and_then(|head| text(head.date));
+    let date = date.and_then(|date| parse_date(&date));
+    let json = page.slice_ref(json.as_bytes());
+    let log_id = head
+        .and_then(|head| text(head.log_id).or_else(|| text(head.underscore_id)))
+        .filter(|id| !id.is_empty())
+        .ok_or(NO_ID)
+        .and_then(|id| match id.chars().nth(LONGEST_ID) {
+            None => Ok(LogId::new(id)),
+            Some(_) => Err(LONG_ID),
+        });
+    match log_id {
+        Ok(log_id) => Ok(Record { log_id, date, json }),
+        Err(reason) => Err(Misfit { json, date, reason }),
     }
-    let head: Head = serde_json::from_str(json).ok()?;
-    let log_id = text(head.log_id)
-        .or_else(|| text(head.underscore_id))
-        .filter(|id| !id.is_empty())?;
-    Some(Record {
-        log_id: LogId::new(log_id),
-        date: text(head.date).and_then(|date| parse_date(&date)),
-        json: page.slice_ref(json.as_bytes()),
-    })
 }
 
 /// Reads a date; one that no event can have is as good as none, and arithmetic stays in range.
@@ -201,9 +222,30 @@ mod tests {
             let page = parse_page(&Bytes::from(body)).unwrap();
             let ids: Vec<_> = page.records.iter().map(|it| it.log_id.as_str()).collect();
             assert_eq!(ids, ["9001", "9004"]);
-            assert_eq!(page.misfits, [misfit]);
+            let json = page.misfits.iter().map(|it| &it.json[..]);
+            assert!(json.eq([misfit.as_bytes()]), "{misfit}");
+            assert_eq!(page.misfits[0].reason, "it has no log_id");
             assert_eq!(page.count(), 3);
         }
+    }
+
+    #[test]
+    fn a_log_id_is_at_most_256_characters_long() {
+        let record = |length| format!(r#"{{"log_id":"{}"}}"#, "9".repeat(length));
+        let body = format!("[{},{}]", record(256), record(257));
+        let page = parse_page(&Bytes::from(body)).unwrap();
+        assert_eq!(page.records[0].log_id.as_str().len(), 256);
+        let reason = page.misfits[0].reason;
+        assert_eq!(reason, "its log_id is longer than 256 characters");
+        assert_eq!(page.misfits[0].json, record(257));
+    }
+
+    #[test]
+    fn a_misfit_tells_its_date() {
+        let body = br#"[{"date":"2026-11-21T08:00:00Z"},1]"#;
+        let page = parse_page(&Bytes::from_static(body)).unwrap();
+        let dates: Vec<_> = page.misfits.iter().map(|it| it.date).collect();
+        assert_eq!(dates, [Some("2026-11-21T08:00:00Z".parse().unwrap()), None]);
     }
 
     #[test]

@@ -3,11 +3,11 @@
 //! A source knows its service's addresses, tokens and limits. It knows nothing of checkpoints or
 //! destinations: where to begin, and what becomes of the records, is the run's business.
 
-use std::future::Future;
+use std::future::{Future, ready};
 
 use chrono::{DateTime, Utc};
 
-use super::{LogId, Page, Start};
+use super::{LogId, Page, Record, Start};
 use crate::error::BoxError;
 use crate::net::retry::Deadline;
 
@@ -51,6 +51,32 @@ pub(crate) trait Source: Send + Sync {
         id: &LogId,
         deadline: Deadline,
     ) -> impl Future<Output = Result<bool, SourceError>> + Send;
+
+    /// The newest records by date, of any prefix: of each at least its id and its date. A source of a
+    /// part of the log has none.
+    fn latest(&self, _: Deadline) -> impl Future<Output = Result<Vec<Record>, SourceError>> + Send {
+        ready(Ok(Vec::new()))
+    }
+
+    /// The record with the smallest id of a prefix, of those dated so or later. It is asked for only
+    /// where the newest records tell of that prefix.
+    fn smallest(
+        &self,
+        _prefix: &str,
+        _from: DateTime<Utc>,
+        _: Deadline,
+    ) -> impl Future<Output = Result<Option<Record>, SourceError>> + Send {
+        ready(Ok(None))
+    }
+
+    /// The record with this id, if there is one. It is asked for only where it is one of the newest.
+    fn one(
+        &self,
+        _id: &LogId,
+        _: Deadline,
+    ) -> impl Future<Output = Result<Option<Record>, SourceError>> + Send {
+        ready(Ok(None))
+    }
 
     /// The date of the oldest record that the source still has, if it can tell.
     fn oldest(

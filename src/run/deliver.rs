@@ -4,15 +4,14 @@
 use std::error::Error;
 use std::time::Duration;
 
-use bytes::Bytes;
 use tokio::sync::mpsc;
 use tracing::warn;
 
 use super::batch::Batch;
 use super::read::Read;
-use super::{Course, DeadLetter, DeadLetters, Handled, Kept, Ledger, RunError, Stop};
+use super::{Comparison, Course, DeadLetter, DeadLetters, Handled, Kept, Ledger, RunError, Stop};
 use crate::error::with_causes;
-use crate::record::{LogId, Record, Source};
+use crate::record::{LogId, Misfit, Reach, Record, Source};
 
 /// How long records wait for others to share a batch with.
 const LINGER: Duration = Duration::from_secs(5);
@@ -25,8 +24,10 @@ pub(super) struct Delivering<'c, S, A, L> {
     pub(super) course: &'c Course<'c, S, A>,
     pub(super) ledger: &'c mut L,
     pub(super) batch: Batch,
-    /// The largest id met in this run, handled or still in the batch.
-    met: Option<LogId>,
+    /// The ids met in this run, handled or still in the batch.
+    met: Reach,
+    /// To be kept once all that was read is handled: what was found by it is found by nothing else.
+    comparison: Option<Comparison>,
     /// Records left out since the ledger was settled.
     left_out: usize,
     /// Whether this run has made sure that it may save.
@@ -51,7 +52,8 @@ impl<'c, S: Source, A: DeadLetters, L: Ledger> Delivering<'c, S, A, L> {
             course,
             ledger,
             batch: Batch::new(course.run.destination.limits(), course.run.share.hold(0)),
-            met: None,
+            met: Reach::default(),
+            comparison: None,
             left_out: 0,
             is_claimed: false,
             is_taken: false,
@@ -90,6 +92,8 @@ impl<'c, S: Source, A: DeadLetters, L: Ledger> Delivering<'c, S, A, L> {
                 }
                 Ok(Some(Read::NoRoom)) => self.flush().await?,
                 Ok(Some(Read::Anew(start))) => self.ledger.begin_anew(start),
+                Ok(Some(Read::Series(below))) => self.ledger.begin_series(&below),
+                Ok(Some(Read::End(comparison))) => self.comparison = Some(comparison),
                 Ok(Some(Read::Gap(gap))) => self.course.report_gap(gap),
                 Ok(None) => return self.finish().await,
                 Err(_lingered) => self.flush().await?,
@@ -127,7 +131,7 @@ impl<'c, S: Source, A: DeadLetters, L: Ledger> Delivering<'c, S, A, L> {
                     let why = with_causes(&*reason);
                     let Some(row) = self.course.run.destination.shortened(&record, &why) else {
                         self.keep_dead_letter(&record, &*reason).await?;
-                        self.meet(id);
+                        self.met.meet(&id);
                         return Ok(self.settle().await?);
                     };
                     // The whole is set aside first, but the record is handled once its row is: that
@@ -137,7 +141,7 @@ impl<'c, S: Source, A: DeadLetters, L: Ledger> Delivering<'c, S, A, L> {
                 }
             }
         }
-        self.meet(id);
+        self.met.meet(&id);
         if self.batch.is_empty() && self.left_out >= LEFT_OUT_AT_ONCE {
             self.settle().await?;
         }
@@ -156,10 +160,6 @@ impl<'c, S: Source, A: DeadLetters, L: Ledger> Delivering<'c, S, A, L> {
         self.left_out += 1;
     }
 
-    fn meet(&mut self, id: LogId) {
-        self.met = self.met.take().max(Some(id));
-    }
-
     /// Puts a record among the dead letters. It counts as handled from then on.
     pub(super) async fn keep_dead_letter(
         &mut self,
@@ -175,11 +175,11 @@ impl<'c, S: Source, A: DeadLetters, L: Ledger> Delivering<'c, S, A, L> {
     }
 
     /// Puts what has no id among the dead letters. As long as it is read again it is met there.
-    async fn set_misfit_aside(&self, misfit: &Bytes) -> Result<(), Stop> {
+    async fn set_misfit_aside(&self, misfit: &Misfit) -> Result<(), Stop> {
         let letter = DeadLetter {
             log_id: None,
-            json: std::str::from_utf8(misfit).unwrap_or("null"),
-            reason: "it has no log_id",
+            json: std::str::from_utf8(&misfit.json).unwrap_or("null"),
+            reason: misfit.reason,
         };
         if !self.set_aside(letter).await? {
             self.course.report(|report| report.skipped += 1);
@@ -226,8 +226,9 @@ impl<'c, S: Source, A: DeadLetters, L: Ledger> Delivering<'c, S, A, L> {
     /// and the ledger may be closed on it.
     async fn finish(&mut self) -> Result<(), Stop> {
         self.flush().await?;
-        if let Some(met) = &self.met {
-            self.ledger.reach(met);
+        self.ledger.reach(&self.met);
+        if let Some(comparison) = self.comparison {
+            self.ledger.compared(comparison);
         }
         Ok(())
     }
@@ -235,9 +236,7 @@ impl<'c, S: Source, A: DeadLetters, L: Ledger> Delivering<'c, S, A, L> {
     /// Moves the cursor over all that was met, all of which is handled.
     async fn settle(&mut self) -> Result<(), RunError> {
         self.left_out = 0;
-        if let Some(met) = &self.met {
-            self.ledger.reach(met);
-        }
+        self.ledger.reach(&self.met);
         self.save().await
     }
 

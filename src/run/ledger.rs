@@ -4,12 +4,15 @@
 //! A record is *handled* once it was acknowledged, set aside or left out. The cursor follows what is
 //! handled, however that came about, and never passes a record that is not.
 
+use std::sync::Arc;
+
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
+use super::Comparison;
 use crate::error::BoxError;
 use crate::net::retry::Deadline;
-use crate::record::{LogId, Position, Record, Start};
+use crate::record::{LogId, Position, Reach, Record, Start};
 use crate::report::Gap;
 
 /// The newest record that was acknowledged or set aside.
@@ -21,11 +24,23 @@ pub(crate) struct Newest {
     pub date: Option<DateTime<Utc>>,
 }
 
+/// Whether a record was handled before this run.
+pub(crate) type WasHandled = Arc<dyn Fn(&LogId) -> bool + Send + Sync>;
+
 /// What a ledger says when a run opens it.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) struct Opening {
     /// Where reading resumes.
     pub position: Position,
+    /// After these records it resumes as well: the cursors of other prefixes that are in use.
+    pub ahead: Vec<LogId>,
+    /// The cursors of all prefixes.
+    pub cursors: Reach,
+    /// What Auth0 stored before this with a prefix that was never met is not wanted.
+    pub since: Option<DateTime<Utc>>,
+    /// When the newest records were compared with those read.
+    pub comparison: Option<Comparison>,
+    pub was_handled: WasHandled,
     /// When a run began that read the log to its end.
     pub caught_up_at: Option<DateTime<Utc>>,
     /// Records that may be missing, because what was known of them was lost.
@@ -66,6 +81,12 @@ pub(crate) trait Ledger: Send {
     /// Notes that the source no longer takes the cursor, so that reading begins anew at `start`.
     fn begin_anew(&mut self, start: Start);
 
+    /// Notes that reading of a prefix begins after this id: what is below is not wanted.
+    fn begin_series(&mut self, below: &LogId);
+
+    /// Notes when the newest records were compared with those read.
+    fn compared(&mut self, comparison: Comparison);
+
     /// Notes that the destination refuses whatever it is sent. Answers since when it does.
     fn refuses_all(&mut self) -> DateTime<Utc>;
 
@@ -75,8 +96,9 @@ pub(crate) trait Ledger: Send {
     /// The newest record that was acknowledged or set aside, by this run or an earlier one.
     fn newest(&self) -> Option<&Newest>;
 
-    /// Moves the cursor, since this run has read everything up to `read_to`, and handled it all.
-    fn reach(&mut self, read_to: &LogId);
+    /// Moves the cursors, since this run has read everything of each prefix up to there, and handled
+    /// it all.
+    fn reach(&mut self, read: &Reach);
 
     /// Keeps what was noted and reached.
     fn save(&mut self, deadline: Deadline) -> impl Future<Output = Result<(), BoxError>> + Send;

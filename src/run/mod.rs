@@ -10,6 +10,7 @@
 
 mod batch;
 mod beyond;
+mod compare;
 mod deliver;
 mod gap;
 mod in_flight;
@@ -17,6 +18,7 @@ mod ledger;
 mod policy;
 mod read;
 mod refused;
+mod seen;
 mod set_aside;
 mod stretch;
 
@@ -27,6 +29,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 use tracing::warn;
 
+pub(crate) use self::compare::Comparison;
 use self::deliver::Delivering;
 pub(crate) use self::in_flight::{InFlight, Share};
 pub(crate) use self::ledger::{Handled, Ledger, Newest, Opening};
@@ -74,7 +77,11 @@ pub(crate) struct Run<'a, S, A> {
 enum RunError {
     #[error(transparent)]
     Source(#[from] SourceError),
-    #[error("reading makes no progress: no record of a whole page has a log_id")]
+    #[error(
+        "reading makes no progress: no record of a whole page has a log_id, and a search finds none \
+         after them that has one; `auth0-poller checkpoint set --from …` with a time after those \
+         that were set aside lets reading go on"
+    )]
     NoId,
     #[error("reading makes no progress: the page after {after} ends with {last}")]
     NoProgress { after: LogId, last: LogId },

@@ -1,12 +1,17 @@
 //! The reading half: from where the ledger stands, page after page, to the end of the log.
+//!
+//! Auth0 hands records out in the order of their ids as text, so those of one prefix after those of
+//! another, whatever their time. Each prefix is read from its own cursor; what was read of a prefix
+//! before is passed by a jump.
 
 use tokio::sync::mpsc;
 use tracing::warn;
 
 use super::in_flight::Held;
-use super::{Course, DeadLetters, Opening, RunError, Stop};
+use super::seen::{Instead, Next, Seen};
+use super::{Comparison, Course, DeadLetters, Opening, RunError, Stop};
 use crate::error::{BoxError, with_causes};
-use crate::record::{Page, Source, SourceError, Start};
+use crate::record::{LogId, Page, Position, Source, SourceError, Start};
 use crate::report::Gap;
 
 /// What the reading half hands to the delivering half.
@@ -20,10 +25,14 @@ pub(super) enum Read {
     Page(Page, Held),
     /// Nothing more is read before what was read is handled.
     NoRoom,
+    /// Reading of another prefix begins after this id.
+    Series(LogId),
+    /// Everything was read; what is kept of the last comparison.
+    End(Comparison),
 }
 
 impl<S: Source, A: DeadLetters> Course<'_, S, A> {
-    /// Reads page after page.
+    /// Reads all that is new.
     pub(super) async fn read(
         &self,
         opening: &Opening,
@@ -32,41 +41,66 @@ impl<S: Source, A: DeadLetters> Course<'_, S, A> {
         if self.reading.is_over() || *self.run.stopping.borrow() {
             return Err(Stop::OutOfTime);
         }
-        let first = tokio::select! {
-            // In order, so that a run is the same each time.
-            biased;
-            first = self.first_page(opening) => in_time(first)?,
-            () = out.closed() => return Err(Stop::OutOfTime),
-            () = self.asked_to_stop() => return Err(Stop::OutOfTime),
-        };
+        let first = self.unless_asked_to_stop(&out, self.first_page(opening));
+        let first = in_time(first.await?)?;
         if let Some(start) = first.anew {
             hand_over(&out, Read::Anew(start)).await?;
         }
         if let Some(gap) = first.gap {
             hand_over(&out, Read::Gap(gap)).await?;
         }
-        let mut page = first.page;
-        let mut after = None;
+        let mut seen = Seen::new(opening, self.progress.borrow().last_date, self.began);
+        let after = match &opening.position {
+            Position::After(cursor) if first.anew.is_none() => Some(cursor.clone()),
+            _ => None,
+        };
+        self.read_on(first.page, after, &mut seen, &out).await?;
+        let is_compared = seen.is_comparison_due();
+        if is_compared {
+            self.compare(&mut seen, &out).await?;
+        }
+        hand_over(&out, Read::End(seen.comparison(is_compared))).await
+    }
+
+    /// Reads page after page, and where one prefix ends, goes on with the next.
+    pub(super) async fn read_on(
+        &self,
+        mut page: Page,
+        mut after: Option<LogId>,
+        seen: &mut Seen<'_>,
+        out: &mpsc::Sender<Read>,
+    ) -> Result<(), Stop> {
+        seen.begin(after.as_ref());
         loop {
             page.records.sort_by(|a, b| a.log_id.cmp(&b.log_id));
             let last = page.records.last().map(|record| record.log_id.clone());
-            let is_last = page.is_last;
+            let is_end = page.is_last || last.as_ref().is_some_and(|last| seen.is_passed(last));
+            if page.is_last {
+                let first = page.records.first().map(|record| &record.log_id);
+                seen.end(after.as_ref().or(first));
+            }
+            seen.take(&mut page);
             let count = page.records.len() + page.misfits.len();
             self.report(|report| report.fetched += count as u64);
             let bytes = page.bytes();
             let held = self.run.share.hold(bytes);
-            hand_over(&out, Read::Page(page, held)).await?;
+            hand_over(out, Read::Page(page, held)).await?;
 
-            if is_last {
-                return Ok(());
-            }
-            let last = last.ok_or(RunError::NoId)?;
-            if let Some(after) = after.filter(|after| last <= *after) {
-                return Err(RunError::NoProgress { after, last }.into());
-            }
+            let next = if is_end {
+                match seen.ahead() {
+                    Some(next) => next,
+                    None => return Ok(()),
+                }
+            } else {
+                let last = last.ok_or(RunError::NoId)?;
+                if let Some(after) = after.filter(|after| last <= *after) {
+                    return Err(RunError::NoProgress { after, last }.into());
+                }
+                seen.beyond(last)
+            };
             // The next page is likely to be as large.
             if !self.run.share.has_room_for(bytes) {
-                hand_over(&out, Read::NoRoom).await?;
+                hand_over(out, Read::NoRoom).await?;
                 tokio::select! {
                     biased;
                     () = self.run.share.room_for(bytes) => {}
@@ -76,20 +110,54 @@ impl<S: Source, A: DeadLetters> Course<'_, S, A> {
             if self.reading.is_over() {
                 return Err(Stop::OutOfTime);
             }
-            page = tokio::select! {
-                biased;
-                page = self.run.source.after(&last, self.reading) => match page {
-                    // Something was read, and the next run asks for this page first.
-                    Err(SourceError::Slow(why)) => {
-                        leave_to_the_next_run(&why);
-                        return Err(Stop::OutOfTime);
-                    }
-                    page => in_time(page)?,
-                },
-                () = out.closed() => return Err(Stop::OutOfTime),
-                () = self.asked_to_stop() => return Err(Stop::OutOfTime),
+            page = self.fetch(&next, out).await?;
+            seen.begin(Some(&next.after));
+            after = Some(next.after);
+        }
+    }
+
+    /// The page after an id, or what is read instead where the source does not take that.
+    pub(super) async fn fetch(&self, next: &Next, out: &mpsc::Sender<Read>) -> Result<Page, Stop> {
+        let source = self.run.source;
+        let fetch = async {
+            let page = source.after(&next.after, self.reading).await;
+            let is_untaken = match &page {
+                Err(SourceError::Rejected(_)) => true,
+                // A source may take an id that it never issued for the end of its log.
+                Ok(page) => next.is_made_up && page.records.is_empty() && page.misfits.is_empty(),
+                Err(_) => false,
             };
-            after = Some(last);
+            match &next.instead {
+                Some(Instead::After(id)) if is_untaken => source.after(id, self.reading).await,
+                Some(Instead::Start(start)) if is_untaken => {
+                    source.first(*start, self.reading).await
+                }
+                Some(Instead::Smallest(from)) if is_untaken => {
+                    let prefix = next.after.series();
+                    let found = source.smallest(prefix, *from, self.reading).await?;
+                    Ok(Page {
+                        is_last: found.is_none(),
+                        ..Page::last(found.into_iter().collect())
+                    })
+                }
+                _ => page,
+            }
+        };
+        later(self.unless_asked_to_stop(out, fetch).await?)
+    }
+
+    /// What a request comes to, unless there is nobody any more for whom it is made.
+    pub(super) async fn unless_asked_to_stop<T>(
+        &self,
+        out: &mpsc::Sender<Read>,
+        request: impl Future<Output = T>,
+    ) -> Result<T, Stop> {
+        tokio::select! {
+            // In order, so that a run is the same each time.
+            biased;
+            answer = request => Ok(answer),
+            () = out.closed() => Err(Stop::OutOfTime),
+            () = self.asked_to_stop() => Err(Stop::OutOfTime),
         }
     }
 
@@ -113,11 +181,22 @@ fn in_time<T>(read: Result<T, SourceError>) -> Result<T, Stop> {
     }
 }
 
+/// The same, once something was read: the next run asks first for what did not come in time.
+pub(super) fn later<T>(read: Result<T, SourceError>) -> Result<T, Stop> {
+    match read {
+        Err(SourceError::Slow(why)) => {
+            leave_to_the_next_run(&why);
+            Err(Stop::OutOfTime)
+        }
+        read => in_time(read),
+    }
+}
+
 fn leave_to_the_next_run(why: &BoxError) {
     warn!("the rest is left to the next run: {}", with_causes(&**why));
 }
 
 /// Hands what was read to the delivering half, which may have stopped.
-async fn hand_over(out: &mpsc::Sender<Read>, read: Read) -> Result<(), Stop> {
+pub(super) async fn hand_over(out: &mpsc::Sender<Read>, read: Read) -> Result<(), Stop> {
     out.send(read).await.map_err(|_| Stop::OutOfTime)
 }

@@ -1,14 +1,15 @@
 //! A part of the log that is sent again, and the ledger of doing that: it keeps nothing, so that the
 //! checkpoint stays where it is, and what was sent again once may be sent again.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
-use super::{Handled, Ledger, Newest, Opening};
+use super::{Comparison, Handled, Ledger, Newest, Opening};
 use crate::error::BoxError;
 use crate::net::retry::Deadline;
-use crate::record::{LogId, Page, Position, Record, Source, SourceError, Start};
+use crate::record::{LogId, Page, Position, Reach, Record, Source, SourceError, Start};
 
 /// How long after the end of a stretch a record of it may be stored, by its id. The longest delay
 /// seen in real records is some seconds.
@@ -140,6 +141,11 @@ impl Ledger for StretchLedger<'_> {
     async fn open(&mut self, _: Deadline) -> Result<Opening, BoxError> {
         Ok(Opening {
             position: self.stretch.position(),
+            ahead: Vec::new(),
+            cursors: Reach::default(),
+            since: None,
+            comparison: None,
+            was_handled: Arc::new(|_| false),
             caught_up_at: None,
             loss: None,
         })
@@ -165,6 +171,10 @@ impl Ledger for StretchLedger<'_> {
 
     fn begin_anew(&mut self, _: Start) {}
 
+    fn begin_series(&mut self, _: &LogId) {}
+
+    fn compared(&mut self, _: Comparison) {}
+
     /// Since now: patience, after which records are set aside all the same, is for a run that comes
     /// again each minute.
     fn refuses_all(&mut self) -> DateTime<Utc> {
@@ -179,7 +189,7 @@ impl Ledger for StretchLedger<'_> {
         self.newest.as_ref()
     }
 
-    fn reach(&mut self, _: &LogId) {}
+    fn reach(&mut self, _: &Reach) {}
 
     async fn save(&mut self, _: Deadline) -> Result<(), BoxError> {
         Ok(())

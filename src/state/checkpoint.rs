@@ -1,6 +1,9 @@
 //! Where reading resumes, what has been handled beyond that point, and what may not be forgotten
 //! between two runs.
 //!
+//! Auth0 orders ids as text, so that their prefix outweighs their time. A cursor therefore speaks for
+//! the ids of its own prefix alone, and there is one for each prefix that was met.
+//!
 //! The cursor is not the newest record but the newest that is *settled*: it was read when it was at
 //! least the overlap old. Auth0 may make a record visible late, below ids that were read already, so
 //! what lies after the cursor is read again in each run, and what was handled of it is recognised by
@@ -8,19 +11,15 @@
 //!
 //! How a checkpoint is written down is in `format.rs`, and how it is kept in `store.rs`.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::clock::to_seconds;
-use crate::record::{LogId, Position, Record, Start};
-use crate::run::{Handled, Newest};
-
-/// Handled ids that are remembered after the cursor, and so the records that a run reads again at
-/// the most.
-pub(crate) const MAX_OVERLAP_RECORDS: usize = 1_000;
+use crate::record::{LogId, Position, Record, Start, is_future};
+use crate::run::{Comparison, Handled, Newest};
 
 /// For how long Auth0 keeps records, on the plan with the longest retention. Whatever it has stored
 /// since a start cannot have happened so long before.
@@ -29,19 +28,25 @@ const LONGEST_RETENTION: TimeDelta = TimeDelta::days(30);
 /// The state of one destination.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct Checkpoint {
-    /// Everything up to this record is handled.
+    /// Everything of its prefix up to this record is handled.
     pub(super) cursor: Option<LogId>,
+    /// The same of other prefixes, by prefix.
+    pub(super) others: BTreeMap<String, LogId>,
     /// Where reading begins instead of after the cursor.
     pub(super) start: Option<Start>,
     /// What is dated before this is left out, since a first reading was to begin there.
     pub(super) left_out_before: Option<DateTime<Utc>>,
-    /// Ids after the cursor that are handled.
+    /// Ids that are handled and that no cursor speaks for.
     pub(super) handled: BTreeSet<LogId>,
     pub(super) newest: Option<Newest>,
     /// Since then, the destination has refused every record that it was sent.
     pub(super) refused_since: Option<DateTime<Utc>>,
     /// A run that began then reached the end of the tenant's log.
     pub(super) caught_up_at: Option<DateTime<Utc>>,
+    /// Of a prefix that was never met, what Auth0 stored before this is not wanted.
+    pub(super) wanted_since: Option<DateTime<Utc>>,
+    /// When the newest records were compared with those read.
+    pub(super) comparison: Option<Comparison>,
     /// Whether a person has chosen the position.
     pub(super) set_by_hand: bool,
     /// What came before this checkpoint was lost.
@@ -85,12 +90,15 @@ impl Checkpoint {
         };
         Self {
             cursor,
+            others: BTreeMap::new(),
             start,
             left_out_before: start.and_then(time_of),
             handled: BTreeSet::new(),
             newest: None,
             refused_since: None,
             caught_up_at: None,
+            wanted_since: None,
+            comparison: None,
             set_by_hand: true,
             loss: None,
         }
@@ -106,6 +114,14 @@ impl Checkpoint {
             } else {
                 format!("What Auth0 stored up to {time} is handled.")
             });
+        }
+        for (prefix, cursor) in &self.others {
+            let time = cursor.stored_at().map_or(String::new(), |it| {
+                format!(", which Auth0 stored at {}", to_seconds(it))
+            });
+            lines.push(format!(
+                "Of the prefix {prefix:?}, it is the record {cursor}{time}."
+            ));
         }
         if !self.handled.is_empty() {
             let count = self.handled.len();
@@ -147,6 +163,12 @@ impl Checkpoint {
         }
     }
 
+    /// Whether the newest records were ever compared with those read.
+    #[cfg(test)]
+    pub fn has_compared(&self) -> bool {
+        self.comparison.is_some_and(|it| it.was_made)
+    }
+
     /// Where the first reading begins, while nothing is delivered or set aside yet.
     #[cfg(test)]
     pub fn first_start(&self) -> Option<Start> {
@@ -156,7 +178,19 @@ impl Checkpoint {
 
     /// Whether this record is known to be handled.
     pub fn has_handled(&self, id: &LogId) -> bool {
-        self.cursor.as_ref().is_some_and(|cursor| id <= cursor) || self.remembers(id)
+        let cursor = self.cursor_of(id.series());
+        cursor.is_some_and(|cursor| id <= cursor) || self.remembers(id)
+    }
+
+    /// The cursor of ids of this series.
+    pub(super) fn cursor_of(&self, series: &str) -> Option<&LogId> {
+        let main = self.cursor.as_ref().filter(|it| it.series() == series);
+        main.or_else(|| self.others.get(series))
+    }
+
+    /// All cursors, ascending.
+    pub(super) fn cursors(&self) -> BTreeSet<&LogId> {
+        self.cursor.iter().chain(self.others.values()).collect()
     }
 
     /// Whether this record is among those handled after the cursor.
@@ -179,20 +213,29 @@ impl Checkpoint {
         let is_open = !self.set_by_hand && self.newest.is_none();
         if is_open && start < begun {
             self.cursor = None;
+            self.others.clear();
             self.handled.clear();
             self.start = Some(start);
             self.left_out_before = time_of(start);
+            self.wanted_since = None;
         }
     }
 
-    /// Notes that a record is handled.
-    pub fn note(&mut self, record: &Record, handled: Handled) {
+    /// Notes that a record is handled, at this time.
+    pub fn note(&mut self, record: &Record, handled: Handled, now: DateTime<Utc>) {
         self.handled.insert(record.log_id.clone());
         if handled == Handled::Accepted {
             self.refused_since = None;
         }
+        // By time: an id may be larger only because of its prefix. One of a time to come is of none.
+        let age = |log_id: &LogId, date: Option<DateTime<Utc>>| {
+            let time = log_id.stored_at().or(date);
+            (time.filter(|it| !is_future(*it, now)), log_id.clone())
+        };
+        let of_this = age(&record.log_id, record.date);
         let newest = self.newest.as_ref();
-        if handled != Handled::LeftOut && newest.is_none_or(|it| it.log_id < record.log_id) {
+        let is_newer = newest.is_none_or(|it| age(&it.log_id, it.date) < of_this);
+        if handled != Handled::LeftOut && is_newer {
             self.newest = Some(Newest {
                 log_id: record.log_id.clone(),
                 date: record.date,
@@ -205,46 +248,50 @@ impl Checkpoint {
         *self.refused_since.get_or_insert(now)
     }
 
-    /// Moves the cursor to the newest handled record that is settled, and further if more ids
-    /// would be remembered than may be; but never beyond `read_to`.
-    ///
-    /// A record is settled if Auth0 stored it before `settled`: no other can become visible below
-    /// it any more. That has to be judged by when this stretch of the log was *read*, not by when
-    /// the cursor moves, and holds only as far as it was read: what appeared since is not known.
-    pub fn advance(&mut self, read_to: &LogId, settled: DateTime<Utc>) {
-        let is_settled = |id: &&LogId| id.stored_at().is_some_and(|stored| stored <= settled);
-        let surplus = self.handled.len().saturating_sub(MAX_OVERLAP_RECORDS);
-        let was_read = || self.handled.range(..=read_to);
-        let by_age = was_read().rev().find(is_settled);
-        let by_count = was_read().take(surplus).last();
-        let Some(cursor) = by_age.max(by_count).cloned() else {
-            return;
-        };
-        self.handled = self.handled.split_off(&cursor);
-        self.handled.remove(&cursor);
-        if self.cursor.as_ref().is_none_or(|current| *current < cursor) {
-            self.cursor = Some(cursor);
-            self.start = None;
-        }
-    }
-
     /// Notes that a run that began at `time` reached the end of the tenant's log.
     pub fn caught_up(&mut self, time: DateTime<Utc>) {
         self.caught_up_at = Some(time);
     }
 
     /// Whether it says more than the stored state of before. That the end was reached once more
-    /// counts only if the stored time of that is older than `heartbeat`.
+    /// counts only if the stored time of that is older than `heartbeat`, and the time of a comparison
+    /// does not.
     pub fn is_news_after(&self, stored: &Self, heartbeat: Duration) -> bool {
         let is_stale = match (self.caught_up_at, stored.caught_up_at) {
             (Some(now), Some(then)) => (now - then).to_std().is_ok_and(|age| age >= heartbeat),
             (now, _) => now.is_some(),
         };
-        let but_for_time = |checkpoint: &Self| Self {
+        let but_for_times = |checkpoint: &Self| Self {
             caught_up_at: None,
+            comparison: None,
             ..checkpoint.clone()
         };
-        is_stale || but_for_time(self) != but_for_time(stored)
+        is_stale || but_for_times(self) != but_for_times(stored)
+    }
+
+    /// Sets once from when on records of a prefix are wanted that was never met: from where reading
+    /// first began, and where that is not known any more, from the cursor.
+    pub fn begin_prefixes(&mut self, overlap: Duration) {
+        let begin = match self.position() {
+            Position::Start(start) => Some(time_of(start).unwrap_or_default()),
+            Position::After(cursor) => cursor.stored_at().map(|it| it - overlap),
+        };
+        self.wanted_since = self.wanted_since.or(begin);
+    }
+
+    /// Whether it says what it cannot know yet. What a person has set may be so by a clock that was
+    /// wrong, and is not passed over.
+    pub fn is_of_the_future(&self, now: DateTime<Utc>) -> bool {
+        let chosen = self.start.and_then(time_of);
+        let chosen = [chosen, self.left_out_before];
+        let chosen = chosen.into_iter().flatten();
+        let cursors = self.cursors().into_iter().filter_map(LogId::stored_at);
+        let position = chosen.chain(cursors).filter(|_| !self.set_by_hand);
+        let loss = self.loss.map(|it| it.noticed_at);
+        let compared = self.comparison.map(|it| it.at);
+        let times = [self.refused_since, self.caught_up_at, loss, compared];
+        let mut times = times.into_iter().flatten().chain(position);
+        times.any(|it| is_future(it, now))
     }
 
     /// Begins a new reading at `start`, because Auth0 no longer takes the cursor. What was

@@ -4,16 +4,26 @@
 //! begins and what is left out, `delivered` was the name of `handled`, and `resume_from` that of
 //! `cursor`.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
+use super::advance::MAX_HANDLED_BYTES;
 use super::checkpoint::{Checkpoint, Loss};
-use crate::record::{LogId, Start};
-use crate::run::Newest;
+use super::packed;
+use crate::record::{LONGEST_ID, LogId, Start};
+use crate::run::{Comparison, Newest};
 
 /// The version of the form that is written.
 const FORMAT: u32 = 2;
+/// Bytes that are read of what is stored: twice what can be written.
+const MAX_BYTES: usize = 16 * 1024 * 1024;
+/// Ids that are written as they are. More are packed.
+const PLAIN: usize = 1_000;
+/// Cursors that are read. Auth0 is known to use two prefixes.
+const MAX_CURSORS: usize = 1_001;
 
 /// Why a stored checkpoint cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -30,6 +40,12 @@ pub(crate) enum Unreadable {
     /// A start that nothing can be asked for.
     #[error("its start is in no year from 1 to 9999")]
     Start,
+    /// More than this program writes, in all or in one place.
+    #[error("it is larger than any that this program writes")]
+    TooLarge,
+    /// It says what nobody can know yet.
+    #[error("it is of a time to come")]
+    Future,
 }
 
 #[derive(Deserialize)]
@@ -42,15 +58,26 @@ struct Format2 {
     format: u32,
     /// Everything up to here is handled. Null until there is such a record.
     cursor: Option<LogId>,
+    /// The same of ids with other prefixes.
+    #[serde(default)]
+    other_cursors: Vec<LogId>,
     /// Where reading begins if not after the cursor.
     start: Option<WrittenStart>,
     /// What is dated before this is left out.
     left_out_before: Option<DateTime<Utc>>,
-    /// Ids after the cursor that are handled.
+    /// Ids after the cursors that are handled.
     handled: Vec<LogId>,
+    /// The same, where there are many.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    handled_packed: Option<String>,
     newest: Option<Newest>,
     refused_since: Option<DateTime<Utc>>,
     caught_up_at: Option<DateTime<Utc>>,
+    /// Of a prefix that was never met, what Auth0 stored before this is not wanted.
+    #[serde(default)]
+    wanted_since: Option<DateTime<Utc>>,
+    #[serde(default)]
+    comparison: Option<Comparison>,
     set_by_hand: bool,
     loss: Option<Loss>,
     saved_at: DateTime<Utc>,
@@ -85,12 +112,16 @@ impl From<Format1> for Format2 {
         Self {
             format: FORMAT,
             cursor: old.resume_from,
+            other_cursors: Vec::new(),
             start: old.start,
             left_out_before,
             handled: old.delivered,
+            handled_packed: None,
             newest: old.newest,
             refused_since: old.refused_since,
             caught_up_at: old.caught_up_at,
+            wanted_since: None,
+            comparison: None,
             set_by_hand: old.set_by_hand,
             loss: old.loss,
             saved_at: old.saved_at,
@@ -127,15 +158,24 @@ impl From<WrittenStart> for Start {
 
 /// Writes a checkpoint down. `writer` tells the processes apart.
 pub(super) fn write(checkpoint: &Checkpoint, saved_at: DateTime<Utc>, writer: &str) -> Bytes {
+    let (handled, handled_packed) = if checkpoint.handled.len() > PLAIN {
+        (Vec::new(), Some(packed::pack(&checkpoint.handled)))
+    } else {
+        (checkpoint.handled.iter().cloned().collect(), None)
+    };
     let written = Format2 {
         format: FORMAT,
         cursor: checkpoint.cursor.clone(),
+        other_cursors: checkpoint.others.values().cloned().collect(),
         start: checkpoint.start.map(WrittenStart::from),
         left_out_before: checkpoint.left_out_before,
-        handled: checkpoint.handled.iter().cloned().collect(),
+        handled,
+        handled_packed,
         newest: checkpoint.newest.clone(),
         refused_since: checkpoint.refused_since,
         caught_up_at: checkpoint.caught_up_at,
+        wanted_since: checkpoint.wanted_since,
+        comparison: checkpoint.comparison,
         set_by_hand: checkpoint.set_by_hand,
         loss: checkpoint.loss,
         saved_at,
@@ -149,6 +189,9 @@ pub(super) fn write(checkpoint: &Checkpoint, saved_at: DateTime<Utc>, writer: &s
 
 /// Reads what this version or an earlier one has written.
 pub(crate) fn read(json: &[u8]) -> Result<Checkpoint, Unreadable> {
+    if json.len() > MAX_BYTES {
+        return Err(Unreadable::TooLarge);
+    }
     let Head { format } = serde_json::from_slice(json).map_err(Unreadable::Json)?;
     let written: Format2 = match format {
         ..FORMAT => {
@@ -170,14 +213,43 @@ pub(crate) fn read(json: &[u8]) -> Result<Checkpoint, Unreadable> {
     {
         return Err(Unreadable::Start);
     }
+    if written.other_cursors.len() > MAX_CURSORS {
+        return Err(Unreadable::TooLarge);
+    }
+    let mut handled: BTreeSet<LogId> = written.handled.into_iter().collect();
+    if let Some(packed) = &written.handled_packed {
+        handled.extend(packed::unpack(packed, MAX_HANDLED_BYTES).ok_or(Unreadable::TooLarge)?);
+    }
+    let mut others: BTreeMap<String, LogId> = BTreeMap::new();
+    let main = written.cursor.as_ref().map(|it| it.series().to_owned());
+    for cursor in written.other_cursors {
+        let series = cursor.series().to_owned();
+        // Of two the smaller: what is not known to be handled is delivered.
+        let known = others.entry(series).or_insert_with(|| cursor.clone());
+        *known = cursor.min(known.clone());
+    }
+    others.retain(|series, _| Some(series) != main.as_ref());
+    let newest = written.newest.as_ref().map(|it| &it.log_id);
+    let mut ids = written.cursor.iter().chain(others.values());
+    let is_long = |id: &LogId| id.as_str().chars().nth(LONGEST_ID).is_some();
+    let bytes: usize = handled.iter().map(|it| it.as_str().len()).sum();
+    if bytes > MAX_HANDLED_BYTES || ids.any(is_long) || newest.is_some_and(is_long) {
+        return Err(Unreadable::TooLarge);
+    }
+    if handled.iter().any(is_long) {
+        return Err(Unreadable::TooLarge);
+    }
     Ok(Checkpoint {
         cursor: written.cursor,
+        others,
         start,
         left_out_before: written.left_out_before,
-        handled: written.handled.into_iter().collect(),
+        handled,
         newest: written.newest,
         refused_since: written.refused_since,
         caught_up_at: written.caught_up_at,
+        wanted_since: written.wanted_since,
+        comparison: written.comparison,
         set_by_hand: written.set_by_hand,
         loss: written.loss,
     })

@@ -1,17 +1,19 @@
 //! The ledger of a destination: its checkpoint, loaded when a run begins and saved as it goes.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use tracing::warn;
 
 use super::checkpoint::{Checkpoint, Loss};
 use super::store::{CheckpointError, CheckpointStore, Loaded, Stored};
 use crate::clock::Clock;
 use crate::error::BoxError;
 use crate::net::retry::Deadline;
-use crate::record::{LogId, Record, Start, StartFrom};
+use crate::record::{LogId, Reach, Record, Start, StartFrom};
 use crate::report::Gap;
-use crate::run::{Handled, Ledger, Newest, Opening};
+use crate::run::{Comparison, Handled, Ledger, Newest, Opening};
 use crate::storage::Version;
 
 /// How long the loss of a checkpoint is reported, unless a person sets another one.
@@ -30,7 +32,7 @@ pub(crate) struct CheckpointLedger<'a> {
     start: Start,
     overlap: Duration,
     /// What was handled before this run.
-    before: Checkpoint,
+    before: Arc<Checkpoint>,
     checkpoint: Checkpoint,
     /// The checkpoint as it is stored.
     stored: Checkpoint,
@@ -38,6 +40,8 @@ pub(crate) struct CheckpointLedger<'a> {
     /// Whether something was acknowledged that is not saved. It would be sent again if it were
     /// forgotten.
     is_owing: bool,
+    /// Whether the overlap was cut short in this run.
+    is_cut: bool,
 }
 
 impl<'a> CheckpointLedger<'a> {
@@ -57,11 +61,12 @@ impl<'a> CheckpointLedger<'a> {
             began,
             start,
             overlap,
-            before: first.clone(),
+            before: Arc::new(first.clone()),
             stored: first.clone(),
             checkpoint: first,
             version: None,
             is_owing: false,
+            is_cut: false,
         }
     }
 
@@ -98,7 +103,7 @@ impl<'a> CheckpointLedger<'a> {
 impl Ledger for CheckpointLedger<'_> {
     /// Loads the checkpoint, or makes the first one.
     async fn open(&mut self, deadline: Deadline) -> Result<Opening, BoxError> {
-        let Loaded { found, version } = self.store.load(deadline).await?;
+        let Loaded { found, version } = self.store.load(self.began, deadline).await?;
         self.version = version;
         let is_newest = matches!(found, Stored::Newest(_));
         self.checkpoint = match found {
@@ -107,13 +112,21 @@ impl Ledger for CheckpointLedger<'_> {
             Stored::Lost => Checkpoint::anew(self.start, self.began),
         };
         self.checkpoint.begin_by(self.start);
-        self.before = self.checkpoint.clone();
+        self.before = Arc::new(self.checkpoint.clone());
         self.stored = self.checkpoint.clone();
+        self.checkpoint.begin_prefixes(self.overlap);
         if !is_newest {
             self.try_save(deadline).await?;
         }
+        let (position, ahead) = self.checkpoint.plan(self.began);
+        let before = Arc::clone(&self.before);
         Ok(Opening {
-            position: self.checkpoint.position(),
+            position,
+            ahead,
+            cursors: self.checkpoint.cursors().into_iter().collect(),
+            since: self.checkpoint.wanted_since,
+            comparison: self.checkpoint.comparison,
+            was_handled: Arc::new(move |id| before.has_handled(id)),
             caught_up_at: self.checkpoint.caught_up_at,
             loss: self.loss(),
         })
@@ -130,11 +143,19 @@ impl Ledger for CheckpointLedger<'_> {
 
     fn note(&mut self, record: &Record, handled: Handled) {
         self.is_owing |= handled == Handled::Accepted;
-        self.checkpoint.note(record, handled);
+        self.checkpoint.note(record, handled, self.began);
     }
 
     fn begin_anew(&mut self, start: Start) {
         self.checkpoint.restart(start);
+    }
+
+    fn begin_series(&mut self, below: &LogId) {
+        self.checkpoint.begin_series(below);
+    }
+
+    fn compared(&mut self, comparison: Comparison) {
+        self.checkpoint.comparison = Some(comparison);
     }
 
     fn refuses_all(&mut self) -> DateTime<Utc> {
@@ -149,8 +170,16 @@ impl Ledger for CheckpointLedger<'_> {
         self.checkpoint.newest.as_ref()
     }
 
-    fn reach(&mut self, read_to: &LogId) {
-        self.checkpoint.advance(read_to, self.began - self.overlap);
+    fn reach(&mut self, read: &Reach) {
+        let settled = self.began - self.overlap;
+        let is_cut = self.checkpoint.advance(read, settled, self.began);
+        if is_cut && !self.is_cut {
+            warn!(
+                "more records than can be remembered were written within OVERLAP, so it is cut \
+                 short: of those that Auth0 makes visible late, some may be missing"
+            );
+        }
+        self.is_cut |= is_cut;
     }
 
     async fn save(&mut self, deadline: Deadline) -> Result<(), BoxError> {
@@ -161,7 +190,11 @@ impl Ledger for CheckpointLedger<'_> {
         if caught_up {
             self.checkpoint.caught_up(self.began);
         }
-        if self.checkpoint.is_news_after(&self.stored, HEARTBEAT) {
+        if !self.checkpoint.is_news_after(&self.stored, HEARTBEAT) {
+            // As old as it is stored, or nobody would ever ask whether the cursor was dropped.
+            self.checkpoint.caught_up_at = self.stored.caught_up_at;
+        }
+        if self.checkpoint != self.stored {
             self.try_save(deadline).await?;
         }
         Ok(())

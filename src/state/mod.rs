@@ -1,10 +1,12 @@
 //! What is kept between runs: the checkpoint of each destination, which is its ledger, and its dead
 //! letters. Over any storage, and for any destination.
 
+mod advance;
 mod checkpoint;
 mod dead_letter;
 mod format;
 mod ledger;
+mod packed;
 mod store;
 
 pub(crate) use self::checkpoint::Checkpoint;

@@ -61,6 +61,10 @@ pub(crate) enum Stored {
 
 /// What a checkpoint has taken the place of.
 #[derive(Debug)]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "there is one of them in a command"
+)]
 pub(crate) enum Replaced {
     /// There was none.
     Nothing,
@@ -115,15 +119,19 @@ impl CheckpointStore {
     }
 
     /// The checkpoint that the next run uses, for people: nothing is claimed or set aside.
-    pub async fn peek(&self, deadline: Deadline) -> Result<Option<Checkpoint>, CheckpointError> {
+    pub async fn peek(
+        &self,
+        now: DateTime<Utc>,
+        deadline: Deadline,
+    ) -> Result<Option<Checkpoint>, CheckpointError> {
         let Some((json, _)) = self.read(&self.newest(), deadline).await? else {
-            return Ok(self.load_previous(deadline).await?.ok());
+            return Ok(self.load_previous(now, deadline).await?.ok());
         };
-        let problem = match format::read(&json) {
+        let problem = match read(&json, now) {
             Ok(checkpoint) => return Ok(Some(checkpoint)),
             Err(problem) => self.unless_newer(problem)?,
         };
-        match self.load_previous(deadline).await? {
+        match self.load_previous(now, deadline).await? {
             Ok(checkpoint) => Ok(Some(checkpoint)),
             Err(_) => Err(CheckpointError::Unreadable {
                 path: self.location(),
@@ -192,12 +200,13 @@ impl CheckpointStore {
     /// instead of it.
     async fn load_previous(
         &self,
+        now: DateTime<Utc>,
         deadline: Deadline,
     ) -> Result<Result<Checkpoint, Option<Bytes>>, CheckpointError> {
         let Some((json, _)) = self.read(&self.previous(), deadline).await? else {
             return Ok(Err(None));
         };
-        match format::read(&json) {
+        match read(&json, now) {
             Ok(checkpoint) => Ok(Ok(checkpoint)),
             Err(problem) => self.unless_newer(problem).map(|_| Err(Some(json))),
         }
@@ -273,13 +282,17 @@ impl CheckpointStore {
 }
 
 impl CheckpointStore {
-    /// Reads the checkpoint.
-    pub async fn load(&self, deadline: Deadline) -> Result<Loaded, CheckpointError> {
+    /// Reads the checkpoint. One that says what cannot be known by `now` is not believed.
+    pub async fn load(
+        &self,
+        now: DateTime<Utc>,
+        deadline: Deadline,
+    ) -> Result<Loaded, CheckpointError> {
         self.claim(deadline).await?;
         *self.unkept() = None;
         let newest = self.read(&self.newest(), deadline).await?;
         let (json, version) = newest.unzip();
-        let problem = match json.as_ref().map(|json| format::read(json)) {
+        let problem = match json.as_ref().map(|json| read(json, now)) {
             Some(Ok(checkpoint)) => {
                 *self.unkept() = json;
                 let found = Stored::Newest(checkpoint);
@@ -288,7 +301,7 @@ impl CheckpointStore {
             Some(Err(problem)) => with_causes(&self.unless_newer(problem)?),
             None => "it is not there".to_owned(),
         };
-        let found = match (self.load_previous(deadline).await?, json) {
+        let found = match (self.load_previous(now, deadline).await?, json) {
             (Err(None), None) => Stored::Nothing,
             (Ok(checkpoint), json) => {
                 if let Some(content) = json {
@@ -327,6 +340,14 @@ impl CheckpointStore {
         let json = format::write(checkpoint, now, &self.writer);
         self.put(&self.newest(), json, version, deadline).await
     }
+}
+
+fn read(json: &Bytes, now: DateTime<Utc>) -> Result<Checkpoint, Unreadable> {
+    let checkpoint = format::read(json)?;
+    if checkpoint.is_of_the_future(now) {
+        return Err(Unreadable::Future);
+    }
+    Ok(checkpoint)
 }
 
 #[cfg(test)]

@@ -22,6 +22,7 @@ mod event_grid;
 mod handler;
 mod host_traffic;
 mod identity;
+mod ids;
 mod kql;
 mod log_types;
 mod logs_ingestion;

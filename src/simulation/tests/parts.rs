@@ -9,11 +9,11 @@ use chrono::{DateTime, Utc};
 use fastrand::Rng;
 use futures_util::future::BoxFuture;
 
-use super::world::{CHECKPOINT, DEAD_LETTERS, Fact, Odds, Part, Plan, State, Told, id};
+use super::world::{CHECKPOINT, DEAD_LETTERS, Fact, Odds, Part, Plan, State, Told};
 use crate::destination::{Delivery, Destination, Limits, Probe};
 use crate::error::BoxError;
 use crate::net::retry::Deadline;
-use crate::record::{LogId, Page, Record, STORING_DELAY, Source, SourceError, Start};
+use crate::record::{LogId, Page, Record, Source, SourceError, Start};
 use crate::storage::{Attempt, Object, Objects, StorageError, Version};
 
 /// How long an effect may come after whoever asked for it is gone.
@@ -190,7 +190,7 @@ async fn pause(millis: u64) {
 impl Source for Simulated {
     async fn first(&self, start: Start, deadline: Deadline) -> Result<Page, SourceError> {
         let page = self.ask(deadline, move |state| match start {
-            Start::At(time) => state.page_after(Some(&id(time - STORING_DELAY))),
+            Start::At(time) => state.page_after(Some(&state.bound_at(time))),
             Start::Oldest => state.page_after(None),
         });
         page.await
@@ -214,6 +214,34 @@ impl Source for Simulated {
         state.runs[self.run].is_cursor_gone |= is_dropped;
         state.tally.restarts += u64::from(is_dropped);
         Ok(is_dropped)
+    }
+
+    async fn latest(&self, deadline: Deadline) -> Result<Vec<Record>, SourceError> {
+        self.ask(deadline, |state| state.latest()).await
+    }
+
+    async fn smallest(
+        &self,
+        prefix: &str,
+        from: DateTime<Utc>,
+        deadline: Deadline,
+    ) -> Result<Option<Record>, SourceError> {
+        let prefix = prefix.to_owned();
+        let smallest = self.ask(deadline, move |state| {
+            let records = state.by_date(from).into_iter();
+            let records = records.filter(|it| it.log_id.prefix() == Some(&*prefix));
+            records.min_by(|a, b| a.log_id.cmp(&b.log_id))
+        });
+        smallest.await
+    }
+
+    async fn one(&self, id: &LogId, deadline: Deadline) -> Result<Option<Record>, SourceError> {
+        let id = id.clone();
+        let one = self.ask(deadline, move |state| {
+            let is_there = state.is_there(&id);
+            is_there.then(|| state.facts[&id].record.clone())
+        });
+        one.await
     }
 
     async fn oldest(&self, deadline: Deadline) -> Result<Option<DateTime<Utc>>, SourceError> {

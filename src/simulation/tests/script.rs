@@ -66,6 +66,7 @@ impl Script {
         let phases = phases(&mut rng);
         let has_bad_records = rng.bool();
         let facts = facts(&mut rng, &phases, policy.overlap, has_bad_records);
+        let (facts, has_prefixes) = with_other_ids(seed, facts);
         let refused_from = EIGHT + seconds(&mut rng, 0..900);
         // Shorter than a few records that stand alone are waited for: then no good one may be set
         // aside, unless bad ones have been refused before them.
@@ -88,6 +89,7 @@ impl Script {
                 },
                 page: pick(&mut rng, &[5, 20, 100]),
                 has_short_pages,
+                has_prefixes,
                 rejects_unknown: rng.bool(),
                 takes_at_most: pick(&mut rng, &[2, 20, 1_000, 1_000]),
                 refuses_all: refused_from..refused_from + refused_for,
@@ -174,6 +176,35 @@ fn facts(
         }
     }
     facts
+}
+
+/// In some seeds the tenant moves to another prefix or uses two in turns, and in some there is an id
+/// that cannot be. All else is as it would be without.
+fn with_other_ids(seed: u64, facts: BTreeMap<LogId, Fact>) -> (BTreeMap<LogId, Fact>, bool) {
+    let mut rng = Rng::with_seed(seed ^ 0x1D5);
+    let (moves, mixes) = (rng.u8(..8) == 0, rng.u8(..8) == 0);
+    let is_strange = rng.u8(..8) == 0;
+    let moves_at = rng.usize(..=facts.len());
+    let strange = rng.usize(..facts.len().max(1));
+    let others = pick(&mut rng, &[["800", "900"], ["900", "800"]]);
+    let rename = |(number, mut fact): (usize, Fact)| {
+        let old = fact.record.log_id.as_str();
+        let is_second = moves && number >= moves_at || mixes && rng.bool();
+        let prefix = others[usize::from(is_second)];
+        let id = if is_strange && number == strange {
+            let begin = pick(&mut rng, &["90120200101", "90099991231"]);
+            format!("{begin}{}", &old[11..])
+        } else if moves || mixes {
+            format!("{prefix}{}", &old[3..])
+        } else {
+            old.to_owned()
+        };
+        fact.record.log_id = LogId::new(id);
+        fact.record.json = Bytes::from(fact.record.log_id.to_string());
+        (fact.record.log_id.clone(), fact)
+    };
+    let facts = facts.into_values().enumerate().map(rename).collect();
+    (facts, moves || mixes)
 }
 
 fn fact(rng: &mut Rng, stored: DateTime<Utc>, overlap: Duration, has_old_dates: bool) -> Fact {

@@ -10,7 +10,7 @@ use chrono::{DateTime, Utc};
 use tokio::time::Instant;
 
 use crate::destination::Limits;
-use crate::record::{LogId, Page, Position, Record, Start};
+use crate::record::{LogId, Page, Position, Record, STORING_DELAY, Start};
 use crate::run::Policy;
 use crate::state::{Checkpoint, read_checkpoint};
 use crate::storage::{Object, Version};
@@ -25,10 +25,6 @@ pub(super) const EIGHT: DateTime<Utc> = DateTime::from_timestamp(1_795_248_000, 
 /// 2026-11-21 at this time of day.
 pub(super) fn at(clock: &str) -> DateTime<Utc> {
     format!("2026-11-21T{clock}Z").parse().unwrap()
-}
-
-pub(super) fn id(stored: DateTime<Utc>) -> LogId {
-    LogId::synthetic("900", stored)
 }
 
 /// Longer than the shortest retention by a little: Auth0 does not drop a record to the second.
@@ -56,6 +52,10 @@ pub(super) struct Odds {
 
 /// Of one seed, what does not change.
 #[derive(Clone, Debug)]
+#[allow(
+    clippy::struct_excessive_bools,
+    reason = "they are facts about one world, and each combination is one"
+)]
 pub(super) struct Plan {
     pub seed: u64,
     pub is_traced: bool,
@@ -67,6 +67,8 @@ pub(super) struct Plan {
     pub has_short_pages: bool,
     /// Whether reading after an id that is not there is rejected, or taken as a bound.
     pub rejects_unknown: bool,
+    /// Whether ids have several prefixes, so that some are found by search alone.
+    pub has_prefixes: bool,
     /// A post of more rows is refused, as one that is too large.
     pub takes_at_most: usize,
     /// While this lasts, the destination refuses everything.
@@ -163,7 +165,7 @@ pub(super) struct State {
     open: BTreeSet<LogId>,
     pub objects: BTreeMap<String, Object>,
     writes: u64,
-    highest_cursor: Option<LogId>,
+    highest_cursors: BTreeMap<String, LogId>,
     /// When there was a cursor for the first time. Before that, `START_FROM=oldest` means the
     /// oldest record that there is by then.
     has_cursor_since: Option<DateTime<Utc>>,
@@ -190,7 +192,7 @@ impl State {
             facts,
             objects: BTreeMap::new(),
             writes: 0,
-            highest_cursor: None,
+            highest_cursors: BTreeMap::new(),
             has_cursor_since: None,
             start: None,
             good_dead: BTreeSet::new(),
@@ -273,7 +275,33 @@ impl State {
 
     pub fn is_dropped(&self, id: &LogId) -> bool {
         let now = self.now();
-        !self.facts.range(..=id).any(|(_, fact)| fact.is_there(now))
+        let stored = id.stored_at().unwrap();
+        let mut there = self.facts.values().filter(|fact| fact.is_there(now));
+        !there.any(|fact| fact.stored_at <= stored)
+    }
+
+    /// What is there and dated so or later, by date.
+    pub fn by_date(&self, from: DateTime<Utc>) -> Vec<Record> {
+        let now = self.now();
+        let there = self.facts.values().filter(|fact| fact.is_there(now));
+        let records = there.map(|fact| fact.record.clone());
+        let mut records: Vec<_> = records.filter(|it| it.date.unwrap() >= from).collect();
+        records.sort_by_key(|record| record.date);
+        records
+    }
+
+    pub fn latest(&self) -> Vec<Record> {
+        let mut records = self.by_date(DateTime::UNIX_EPOCH);
+        records.reverse();
+        records.truncate(100);
+        records
+    }
+
+    /// Where a reading from this time begins: below the smallest of the prefixes that a search shows.
+    pub fn bound_at(&self, time: DateTime<Utc>) -> LogId {
+        let records = self.by_date(time);
+        let prefixes = records.iter().take(100).filter_map(|it| it.log_id.prefix());
+        LogId::synthetic(prefixes.min().unwrap_or("900"), time - STORING_DELAY)
     }
 
     /// Takes a post, or refuses it.
@@ -368,6 +396,11 @@ impl State {
         Some(version)
     }
 
+    /// Whether a run has compared the newest records with those read.
+    pub fn has_compared(&self) -> bool {
+        self.stored().is_some_and(|it| it.has_compared())
+    }
+
     fn stored(&self) -> Option<Checkpoint> {
         let (json, _) = self.objects.get(CHECKPOINT)?;
         Some(read_checkpoint(json).unwrap())
@@ -388,13 +421,18 @@ impl State {
         self.expect(lost.is_none(), || {
             format!("run {run} saves that {lost:?} is delivered, and it is not")
         });
-        let highest = self.highest_cursor.clone();
+        let series = match &position {
+            Position::After(cursor) => cursor.series(),
+            Position::Start(_) => "900",
+        };
+        let highest = self.highest_cursors.get(series).cloned();
         match position {
             Position::After(cursor) => {
                 self.expect(Some(&cursor) >= highest.as_ref(), || {
                     format!("run {run} moves the cursor back from {highest:?} to {cursor}")
                 });
-                self.highest_cursor = Some(cursor);
+                self.highest_cursors
+                    .insert(cursor.series().to_owned(), cursor);
                 self.has_cursor_since.get_or_insert(now);
             }
             Position::Start(start) => {

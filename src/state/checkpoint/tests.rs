@@ -21,13 +21,19 @@ fn record(clock: &str) -> Record {
     }
 }
 
+/// At noon, everything of this prefix is read and handled up to there.
+fn advance(checkpoint: &mut Checkpoint, read_to: &LogId, settled: DateTime<Utc>) {
+    let read = [read_to].into_iter().collect();
+    assert!(!checkpoint.advance(&read, settled, at("12:00:00")));
+}
+
 fn id(clock: &str) -> LogId {
     record(clock).log_id
 }
 
 fn accept(checkpoint: &mut Checkpoint, records: &[Record]) {
     for record in records {
-        checkpoint.note(record, Handled::Accepted);
+        checkpoint.note(record, Handled::Accepted, at("12:00:00"));
     }
 }
 
@@ -42,7 +48,7 @@ fn the_cursor_stops_at_the_newest_settled_record_and_remembers_what_lies_above_i
     let mut checkpoint = Checkpoint::first(Start::Oldest);
     let records = ["08:00:00", "08:00:10", "08:00:20"].map(record);
     accept(&mut checkpoint, &records);
-    checkpoint.advance(&id("08:00:20"), at("08:00:10"));
+    advance(&mut checkpoint, &id("08:00:20"), at("08:00:10"));
     assert_eq!(checkpoint.position(), after("08:00:10"));
     for delivered in &records {
         assert!(checkpoint.has_handled(&delivered.log_id));
@@ -53,7 +59,7 @@ fn the_cursor_stops_at_the_newest_settled_record_and_remembers_what_lies_above_i
         records[2].log_id
     );
 
-    checkpoint.advance(&id("08:00:20"), at("08:00:20"));
+    advance(&mut checkpoint, &id("08:00:20"), at("08:00:20"));
     assert_eq!(checkpoint.position(), after("08:00:20"));
 }
 
@@ -64,7 +70,7 @@ fn the_cursor_does_not_pass_what_was_not_read_again() {
         &mut checkpoint,
         &["08:00:00", "08:00:10", "08:00:20"].map(record),
     );
-    checkpoint.advance(&id("08:00:10"), at("09:00:00"));
+    advance(&mut checkpoint, &id("08:00:10"), at("09:00:00"));
     assert_eq!(checkpoint.position(), after("08:00:10"));
 }
 
@@ -72,30 +78,163 @@ fn the_cursor_does_not_pass_what_was_not_read_again() {
 fn while_nothing_is_settled_the_first_reading_goes_on() {
     let mut checkpoint = Checkpoint::first(Start::Oldest);
     accept(&mut checkpoint, &[record("08:00:00")]);
-    checkpoint.advance(&id("08:00:00"), at("07:59:59"));
+    advance(&mut checkpoint, &id("08:00:00"), at("07:59:59"));
     assert_eq!(checkpoint.position(), OLDEST);
     assert!(checkpoint.has_handled(&id("08:00:00")));
 }
 
+fn many(count: u64) -> Vec<Record> {
+    let ids = (0..count).map(|n| {
+        let (seconds, micros) = (n / 5_000, n % 5_000);
+        LogId::new(format!("900202611210800{seconds:02}{micros:06}{n:033}"))
+    });
+    let record = |log_id| Record {
+        log_id,
+        ..record("08:00:00")
+    };
+    ids.map(record).collect()
+}
+
 #[test]
-fn at_most_a_thousand_ids_are_remembered_however_young_they_are() {
+fn a_hundred_thousand_ids_are_remembered_and_what_is_too_much_is_passed_in_order() {
+    let mut checkpoint = Checkpoint::set(after("07:00:00"));
+    let records = many(160_000);
+    accept(&mut checkpoint, &records[..100_000]);
+    advance(&mut checkpoint, &records[99_999].log_id, at("07:30:00"));
+    assert_eq!(checkpoint.position(), after("07:00:00"));
+    assert_eq!(checkpoint.handled.len(), 100_000);
+
+    accept(&mut checkpoint, &records[100_000..]);
+    let read = [&records[159_999].log_id].into_iter().collect();
+    assert!(checkpoint.advance(&read, at("07:30:00"), at("12:00:00")));
+    // 8 MiB of 56 bytes each.
+    assert_eq!(checkpoint.handled.len(), 149_796);
+    let passed = &records[160_000 - 149_796 - 1].log_id;
+    assert_eq!(checkpoint.position(), Position::After(passed.clone()));
+}
+
+#[test]
+fn of_ids_without_a_time_a_thousand_are_remembered() {
     let mut checkpoint = Checkpoint::first(Start::Oldest);
     let records: Vec<_> = (0..1_500)
-        .map(|n| record(&format!("08:00:00.{n:06}")))
+        .map(|n| Record {
+            log_id: LogId::new(format!("id-{n:04}")),
+            ..record("08:00:00")
+        })
         .collect();
     accept(&mut checkpoint, &records);
-    checkpoint.advance(&records[1_499].log_id, at("07:00:00"));
-    assert_eq!(checkpoint.position(), after("08:00:00.000499"));
+    advance(&mut checkpoint, &records[1_499].log_id, at("09:00:00"));
     assert_eq!(checkpoint.handled.len(), 1_000);
+    assert!(checkpoint.has_handled(&records[0].log_id));
+    assert!(!checkpoint.has_handled(&LogId::new("id-0500x")));
+}
+
+fn named(prefix: &str, clock: &str) -> Record {
+    Record {
+        log_id: LogId::synthetic(prefix, at(clock)),
+        ..record(clock)
+    }
+}
+
+#[test]
+fn a_cursor_speaks_for_its_own_prefix_alone() {
+    let mut checkpoint = Checkpoint::set(after("08:00:00"));
+    assert!(checkpoint.has_handled(&id("07:00:00")));
+    for other in [
+        LogId::synthetic("800", at("09:00:00")),
+        LogId::synthetic("800", at("07:00:00")),
+        LogId::new("12345"),
+    ] {
+        assert!(!checkpoint.has_handled(&other), "{other}");
+    }
+    let records = [named("800", "08:10:00"), named("800", "08:20:00")];
+    accept(&mut checkpoint, &records);
+    advance(&mut checkpoint, &records[1].log_id, at("08:15:00"));
+    // It is by the newest records that a cursor is the first.
+    assert_eq!(
+        checkpoint.position(),
+        Position::After(records[0].log_id.clone())
+    );
+    assert!(checkpoint.has_handled(&id("08:00:00")) && !checkpoint.has_handled(&id("08:00:01")));
+    let (position, ahead) = checkpoint.plan(at("12:00:00"));
+    assert_eq!(position, checkpoint.position());
+    assert_eq!(ahead, [id("08:00:00")]);
+}
+
+#[test]
+fn where_one_prefix_ends_the_first_reading_the_others_still_begin_at_its_start() {
+    let mut checkpoint = Checkpoint::first(Start::At(at("07:00:00")));
+    checkpoint.begin_prefixes(Duration::from_mins(1));
+    // It was set aside before its turn; what lies below it was not read.
+    accept(&mut checkpoint, &[record("08:10:00")]);
+    let other = named("800", "08:20:00");
+    accept(&mut checkpoint, std::slice::from_ref(&other));
+    advance(&mut checkpoint, &other.log_id, at("08:30:00"));
+    assert_eq!(checkpoint.position(), Position::After(other.log_id));
+    assert!(!checkpoint.has_handled(&id("08:09:59")));
+    assert!(!checkpoint.has_handled(&id("07:00:00")));
+}
+
+#[test]
+fn a_prefix_is_read_in_each_run_for_an_hour_after_its_last_record() {
+    let mut checkpoint = Checkpoint::set(after("08:00:00"));
+    for (clock, ahead) in [("08:30:00", 1), ("09:00:00", 1), ("09:00:01", 0)] {
+        let record = named("800", clock);
+        accept(&mut checkpoint, std::slice::from_ref(&record));
+        advance(&mut checkpoint, &record.log_id, at(clock));
+        let (position, others) = checkpoint.plan(at("12:00:00"));
+        assert_eq!(position, Position::After(record.log_id), "{clock}");
+        assert_eq!(others.len(), ahead, "{clock}");
+    }
+}
+
+#[test]
+fn an_id_of_a_time_to_come_is_remembered_and_neither_passed_nor_the_newest() {
+    let mut checkpoint = Checkpoint::set(after("08:00:00"));
+    let records = [record("08:10:00"), record("12:05:01")];
+    accept(&mut checkpoint, &records);
+    advance(&mut checkpoint, &records[1].log_id, at("11:59:00"));
+    assert_eq!(checkpoint.position(), after("08:10:00"));
+    assert!(checkpoint.remembers(&records[1].log_id));
+    assert_eq!(checkpoint.newest.as_ref().unwrap().log_id, id("08:10:00"));
+}
+
+#[test]
+fn what_nobody_can_know_yet_is_of_the_future() {
+    let is_future = |checkpoint: &Checkpoint| checkpoint.is_of_the_future(at("12:00:00"));
+    let run = |position| Checkpoint {
+        set_by_hand: false,
+        ..Checkpoint::set(position)
+    };
+    let late = at("12:05:01");
+    assert!(!is_future(&run(after("12:05:00"))));
+    assert!(is_future(&run(after("12:05:01"))));
+    assert!(is_future(&run(Position::Start(Start::At(late)))));
+    assert!(!is_future(&Checkpoint::set(after("12:05:01"))), "by hand");
+    let sound = run(after("08:00:00"));
+    let mut forged = vec![sound.clone(); 5];
+    forged[0].caught_up_at = Some(late);
+    forged[1].refused_since = Some(late);
+    forged[2].left_out_before = Some(late);
+    forged[3].comparison = Some(Comparison {
+        at: late,
+        was_made: true,
+        is_next: false,
+    });
+    forged[4].begin_series(&LogId::synthetic("800", late));
+    assert!(!is_future(&sound));
+    for (number, forged) in forged.iter().enumerate() {
+        assert!(is_future(forged), "{number}");
+    }
 }
 
 #[test]
 fn a_late_record_moves_nothing_back() {
     let mut checkpoint = Checkpoint::first(Start::Oldest);
     accept(&mut checkpoint, &[record("08:00:20")]);
-    checkpoint.advance(&id("08:00:20"), at("08:00:20"));
+    advance(&mut checkpoint, &id("08:00:20"), at("08:00:20"));
     accept(&mut checkpoint, &[record("08:00:10")]);
-    checkpoint.advance(&id("08:00:20"), at("08:00:20"));
+    advance(&mut checkpoint, &id("08:00:20"), at("08:00:20"));
     assert_eq!(checkpoint.position(), after("08:00:20"));
     assert_eq!(
         checkpoint.newest.as_ref().unwrap().date,
@@ -111,7 +250,11 @@ fn an_id_without_a_time_never_counts_as_settled() {
         ..record("08:00:00")
     };
     accept(&mut checkpoint, &[odd]);
-    checkpoint.advance(&id("09:00:00"), time("2027-01-01T00:00:00Z"));
+    advance(
+        &mut checkpoint,
+        &id("09:00:00"),
+        time("2027-01-01T00:00:00Z"),
+    );
     assert_eq!(checkpoint.position(), OLDEST);
 }
 
@@ -128,9 +271,9 @@ fn a_restart_reads_from_its_start_and_forgets_nothing() {
         assert!(checkpoint.has_handled(&id(clock)));
     }
     // The record of the cursor is gone; only a newer one takes its place.
-    checkpoint.advance(&id("08:00:15"), at("09:00:00"));
+    advance(&mut checkpoint, &id("08:00:15"), at("09:00:00"));
     assert!(matches!(checkpoint.position(), Position::Start(_)));
-    checkpoint.advance(&id("08:00:20"), at("09:00:00"));
+    advance(&mut checkpoint, &id("08:00:20"), at("09:00:00"));
     assert_eq!(checkpoint.position(), after("08:00:20"));
 }
 
@@ -158,8 +301,8 @@ fn what_was_left_out_is_passed_by_the_cursor_and_stays_left_out() {
         ..record("08:00:10")
     };
     assert!(checkpoint.leaves_out(&old));
-    checkpoint.note(&old, Handled::LeftOut);
-    checkpoint.advance(&old.log_id, at("08:00:10"));
+    checkpoint.note(&old, Handled::LeftOut, at("12:00:00"));
+    advance(&mut checkpoint, &old.log_id, at("08:00:10"));
     assert_eq!(checkpoint.position(), after("08:00:10"));
     assert_eq!(checkpoint.newest, None);
     let later = Record {
@@ -189,14 +332,14 @@ fn a_first_run_may_begin_earlier_even_after_records_were_left_out() {
         date: Some(at("07:30:00")),
         ..record("08:00:10")
     };
-    first.note(&old, Handled::LeftOut);
-    first.advance(&old.log_id, at("09:00:00"));
+    first.note(&old, Handled::LeftOut, at("12:00:00"));
+    advance(&mut first, &old.log_id, at("09:00:00"));
     assert_eq!(first.position(), after("08:00:10"));
     first.begin_by(early);
     assert_eq!(first, Checkpoint::first(early));
     assert!(!first.leaves_out(&old) && !first.has_handled(&old.log_id));
 
-    first.note(&old, Handled::Accepted);
+    first.note(&old, Handled::Accepted, at("12:00:00"));
     first.begin_by(Start::Oldest);
     assert_eq!(
         first.position(),
@@ -209,10 +352,10 @@ fn a_first_run_may_begin_earlier_even_after_records_were_left_out() {
 fn only_what_the_destination_accepts_ends_its_refusing() {
     let mut checkpoint = Checkpoint::first(Start::Oldest);
     assert_eq!(checkpoint.refused(at("08:00:00")), at("08:00:00"));
-    checkpoint.note(&record("08:00:00"), Handled::SetAside);
-    checkpoint.note(&record("08:00:01"), Handled::LeftOut);
+    checkpoint.note(&record("08:00:00"), Handled::SetAside, at("12:00:00"));
+    checkpoint.note(&record("08:00:01"), Handled::LeftOut, at("12:00:00"));
     assert_eq!(checkpoint.refused(at("09:00:00")), at("08:00:00"));
-    checkpoint.note(&record("08:00:02"), Handled::Accepted);
+    checkpoint.note(&record("08:00:02"), Handled::Accepted, at("12:00:00"));
     assert_eq!(checkpoint.refused(at("09:00:00")), at("09:00:00"));
 }
 
@@ -224,8 +367,8 @@ fn a_reading_that_began_anew_by_time_is_not_taken_back_to_the_first_start() {
         date: Some(at("06:00:00")),
         ..record("08:00:10")
     };
-    checkpoint.note(&old, Handled::LeftOut);
-    checkpoint.advance(&old.log_id, at("09:00:00"));
+    checkpoint.note(&old, Handled::LeftOut, at("12:00:00"));
+    advance(&mut checkpoint, &old.log_id, at("09:00:00"));
     checkpoint.restart(Start::At(at("08:00:00")));
     let before = checkpoint.clone();
     checkpoint.begin_by(start);

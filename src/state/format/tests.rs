@@ -13,6 +13,12 @@ fn at(clock: &str) -> DateTime<Utc> {
     time(&format!("2026-11-21T{clock}Z"))
 }
 
+/// At noon, everything of this prefix is read and handled up to there.
+fn advance(checkpoint: &mut Checkpoint, read_to: &LogId, settled: DateTime<Utc>) {
+    let read = [read_to].into_iter().collect();
+    assert!(!checkpoint.advance(&read, settled, at("12:00:00")));
+}
+
 fn id(clock: &str) -> LogId {
     LogId::synthetic("900", at(clock))
 }
@@ -30,9 +36,9 @@ fn record(clock: &str) -> Record {
 fn the_stored_form_is_read_back_as_it_was() {
     let mut used = Checkpoint::first(Start::Oldest);
     for clock in ["08:00:00", "08:00:30"] {
-        used.note(&record(clock), Handled::Accepted);
+        used.note(&record(clock), Handled::Accepted, at("12:00:00"));
     }
-    used.advance(&id("08:00:30"), at("08:00:10"));
+    advance(&mut used, &id("08:00:30"), at("08:00:10"));
     used.caught_up(at("08:01:10"));
     let mut restarted = used.clone();
     restarted.restart(Start::At(at("07:00:00")));
@@ -175,7 +181,16 @@ fn any_checkpoint() -> impl Strategy<Value = Checkpoint> {
     });
     let times = (of(any_time()), of(any_time()), of(any_time()));
     let handled = proptest::collection::btree_set(any_id(), 0..5);
+    let comparison = (any_time(), any::<bool>(), any::<bool>());
+    let comparison = comparison.prop_map(|(at, was_made, is_next)| Comparison {
+        at,
+        was_made,
+        is_next,
+    });
+    let others = proptest::collection::vec(any_id(), 0..3);
+    let others = (others, of(any_time()), of(comparison));
     let more = (
+        others,
         of(start),
         handled,
         of(newest),
@@ -184,10 +199,17 @@ fn any_checkpoint() -> impl Strategy<Value = Checkpoint> {
         any::<bool>(),
     );
     (any_position(), more).prop_map(
-        |(position, (start, handled, newest, times, loss, by_hand))| {
+        |(position, (prefixes, start, handled, newest, times, loss, by_hand))| {
+            let (others, wanted_since, comparison) = prefixes;
             let set = Checkpoint::set(position);
+            let main = set.cursor.as_ref().map(|it| it.series().to_owned());
+            let others = others.into_iter().map(|it| (it.series().to_owned(), it));
+            let others = others.filter(|(series, _)| Some(series) != main.as_ref());
             Checkpoint {
                 start: set.start.or(start),
+                others: others.collect(),
+                wanted_since,
+                comparison,
                 handled,
                 newest,
                 left_out_before: times.2,
@@ -241,6 +263,46 @@ proptest! {
     ) {
         let json = write(&checkpoint, at("08:00:00"), "me");
         prop_assert!(read(&json[..length.index(json.len())]).is_err());
+    }
+}
+
+#[test]
+fn many_ids_are_packed_and_few_are_written_as_they_are() {
+    let mut checkpoint = Checkpoint::set(Position::After(id("08:00:00")));
+    for (count, is_packed) in [(1_000, false), (1_001, true)] {
+        let ids = (0..count).map(|n| LogId::new(format!("9002026112108001{n:040}")));
+        checkpoint.handled = ids.collect();
+        let json = write(&checkpoint, at("08:00:00"), "me");
+        let text = std::str::from_utf8(&json).unwrap();
+        assert_eq!(text.contains("handled_packed"), is_packed, "{count}");
+        assert_eq!(read(&json).unwrap(), checkpoint);
+    }
+}
+
+#[test]
+fn what_is_larger_than_what_is_written_is_refused() {
+    let sound = Checkpoint::set(Position::After(id("08:00:00")));
+    let json = write(&sound, at("08:00:00"), "me");
+    let mut padded = json.to_vec();
+    padded.resize(16 * 1024 * 1024, b' ');
+    assert_eq!(read(&padded).unwrap(), sound);
+    padded.push(b' ');
+    assert!(matches!(read(&padded), Err(Unreadable::TooLarge)));
+
+    let long = LogId::new("9".repeat(257));
+    let mut forged = vec![sound; 5];
+    forged[0].cursor = Some(long.clone());
+    forged[1].others.insert(String::new(), long.clone());
+    forged[2].handled.insert(long.clone());
+    forged[3].newest = Some(Newest {
+        log_id: long,
+        date: None,
+    });
+    let ids = (0..150_000).map(|n| LogId::new(format!("9002026112108001{n:040}")));
+    forged[4].handled = ids.collect();
+    for (number, forged) in forged.iter().enumerate() {
+        let json = write(forged, at("08:00:00"), "me");
+        assert!(matches!(read(&json), Err(Unreadable::TooLarge)), "{number}");
     }
 }
 

@@ -50,7 +50,7 @@ async fn a_generation_that_was_kept_though_the_answer_was_lost_is_no_conflict() 
         }
     });
     let store = open(Storage::over(losing, Jitter::seeded(1)));
-    let version = store.load(deadline).await.unwrap().version;
+    let version = store.load(at("12:00:00"), deadline).await.unwrap().version;
     let saved = store.save(&second, version.as_ref(), at("08:01:00"), deadline);
     saved.await.unwrap();
 }
@@ -74,7 +74,7 @@ async fn a_generation_that_somebody_else_keeps_is_a_conflict() {
         Fault::None
     });
     let store = open(Storage::over(meeting, Jitter::seeded(1)));
-    let version = store.load(deadline).await.unwrap().version;
+    let version = store.load(at("12:00:00"), deadline).await.unwrap().version;
     let saved = store.save(&checkpoint, version.as_ref(), at("08:01:00"), deadline);
     let error = saved.await.unwrap_err();
     assert!(matches!(error, CheckpointError::Conflict { .. }), "{error}");
@@ -99,7 +99,7 @@ impl Stores {
     async fn save(&self, checkpoints: &[Checkpoint]) {
         let store = self.open();
         let deadline = Deadline::after(Duration::from_mins(1));
-        let mut version = store.load(deadline).await.unwrap().version;
+        let mut version = store.load(at("12:00:00"), deadline).await.unwrap().version;
         for checkpoint in checkpoints {
             let saved = store.save(checkpoint, version.as_ref(), at("08:00:00"), deadline);
             version = Some(saved.await.unwrap());
@@ -108,7 +108,7 @@ impl Stores {
 
     async fn load(&self) -> Result<Stored, CheckpointError> {
         let deadline = Deadline::after(Duration::from_mins(1));
-        Ok(self.open().load(deadline).await?.found)
+        Ok(self.open().load(at("12:00:00"), deadline).await?.found)
     }
 
     fn file(&self, generation: &str) -> std::path::PathBuf {
@@ -204,4 +204,19 @@ async fn what_a_newer_version_has_written_is_not_touched() {
     );
     assert_eq!(std::fs::read_to_string(stores.file("")).unwrap(), newer);
     assert_eq!(stores.names(), ["memory.json", "memory.previous.json"]);
+}
+
+#[tokio::test]
+async fn a_checkpoint_of_a_time_to_come_is_not_believed_and_the_one_before_it_is() {
+    let stores = Stores::new();
+    stores.save(&[cursor_at("08:00:00")]).await;
+    let forged = Checkpoint {
+        set_by_hand: false,
+        ..cursor_at("12:05:01")
+    };
+    stores.save(&[forged]).await;
+    assert!(matches!(
+        stores.load().await.unwrap(),
+        Stored::Previous(it) if it == cursor_at("08:00:00")
+    ));
 }

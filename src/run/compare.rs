@@ -1,0 +1,170 @@
+//! Looking for records that no reading after a cursor meets.
+//!
+//! What is done about log ids that are not as they should be, all in one place:
+//!
+//! - Auth0 orders ids as text, so ids tell what is later only within one prefix. Each prefix has a
+//!   cursor, which speaks for that prefix alone, and a run reads after the cursor of each prefix that
+//!   is in use (`state/advance.rs` says which those are).
+//! - Every record is delivered, whatever its id. An id that cannot be right is told of
+//!   ([`Seen`] judges that). Its time never makes a cursor the first, and no cursor passes an id of a
+//!   time to come.
+//! - Records of a prefix below the cursor's come after no cursor. So now and then the newest records,
+//!   found by search, are compared with those read, and what is not known of them is read as well.
+//!
+//! A run in which nothing happens is to be one request, so that search is made at these times: every
+//! ten minutes; at once where an id cannot be right; and for the first time already in the second run
+//! in a row that finds nothing new, as records may have been there before the first run.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use serde::{Deserialize, Serialize};
+use tokio::sync::mpsc;
+use tracing::warn;
+
+use super::read::{Read, hand_over, later};
+use super::seen::Seen;
+use super::{Course, DeadLetters, Stop};
+use crate::record::{Page, Record, Source};
+
+/// How often the newest records are compared with those read.
+const AGAIN: TimeDelta = TimeDelta::minutes(10);
+
+/// What is kept of when the newest records were compared with those read.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Comparison {
+    /// When the run began that did so, or before the first time, the first run.
+    pub at: DateTime<Utc>,
+    /// Whether that was done at all.
+    pub was_made: bool,
+    /// Whether the next run does it for the first time, if it finds nothing new.
+    pub is_next: bool,
+}
+
+impl Comparison {
+    /// Whether a run that began at `now` makes one.
+    pub(super) fn is_due(last: Option<Self>, has_news: bool, now: DateTime<Utc>) -> bool {
+        last.is_some_and(|it| now - it.at >= AGAIN || it.is_next && !has_news)
+    }
+
+    /// What is kept after a run that began at `now` and made one, or none.
+    pub(super) fn after(
+        last: Option<Self>,
+        is_made: bool,
+        is_quiet: bool,
+        now: DateTime<Utc>,
+    ) -> Self {
+        let before = last.filter(|_| !is_made).unwrap_or(Self {
+            at: now,
+            was_made: is_made,
+            is_next: false,
+        });
+        Self {
+            is_next: is_quiet && !before.was_made,
+            ..before
+        }
+    }
+}
+
+impl<S: Source, A: DeadLetters> Course<'_, S, A> {
+    /// Compares the newest records with those read, and reads what is among them and was not met.
+    pub(super) async fn compare(
+        &self,
+        seen: &mut Seen<'_>,
+        out: &mpsc::Sender<Read>,
+    ) -> Result<(), Stop> {
+        if self.reading.is_over() {
+            return Err(Stop::OutOfTime);
+        }
+        let latest = self.unless_asked_to_stop(out, self.run.source.latest(self.reading));
+        let latest = later(latest.await?)?;
+        seen.read_again();
+        // Of each series that with the smallest id: the others come after it.
+        let mut unknown: BTreeMap<String, Record> = BTreeMap::new();
+        for head in latest.into_iter().filter(|it| !seen.is_known(&it.log_id)) {
+            match unknown.get_mut(head.log_id.series()) {
+                Some(smallest) if smallest.log_id <= head.log_id => {}
+                Some(smallest) => *smallest = head,
+                None => {
+                    unknown.insert(head.log_id.series().to_owned(), head);
+                }
+            }
+        }
+        for head in unknown.into_values() {
+            // It may have come after one of another series.
+            if !seen.is_known(&head.log_id) {
+                self.read_from(&head, seen, out).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads a record that was found by search, and what comes after it.
+    async fn read_from(
+        &self,
+        head: &Record,
+        seen: &mut Seen<'_>,
+        out: &mpsc::Sender<Read>,
+    ) -> Result<(), Stop> {
+        let id = &head.log_id;
+        if id.prefix().is_none() {
+            // Where others of its kind would be is not known: it is read alone, and then on.
+            let one = self.unless_asked_to_stop(out, self.run.source.one(id, self.reading));
+            let Some(record) = later(one.await?)? else {
+                return Ok(());
+            };
+            let page = Page {
+                is_last: false,
+                ..Page::last(vec![record])
+            };
+            return self.read_on(page, None, seen, out).await;
+        }
+        let Some(next) = seen.way_to(head, self.now()) else {
+            return Ok(());
+        };
+        if seen.is_first(id) {
+            warn!(
+                "the record {id} has another prefix than those read so far; records of that prefix \
+                 are read as well from now on"
+            );
+            hand_over(out, Read::Series(next.after.clone())).await?;
+        }
+        let page = self.fetch(&next, out).await?;
+        self.read_on(page, Some(next.after), seen, out).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(minute: i64) -> DateTime<Utc> {
+        DateTime::UNIX_EPOCH + TimeDelta::minutes(minute)
+    }
+
+    /// In which of these runs, a minute apart, the newest records are compared. Of each is given
+    /// whether it finds something new.
+    fn compared(finds: &[bool]) -> Vec<i64> {
+        let (mut last, mut compared) = (None, Vec::new());
+        for (minute, has_news) in (0..).zip(finds) {
+            let is_due = Comparison::is_due(last, *has_news, at(minute));
+            if is_due {
+                compared.push(minute);
+            }
+            last = Some(Comparison::after(last, is_due, !has_news, at(minute)));
+        }
+        compared
+    }
+
+    #[test]
+    fn a_busy_tenant_is_compared_every_ten_minutes() {
+        assert_eq!(compared(&[true; 35]), [10, 20, 30]);
+    }
+
+    #[test]
+    fn the_first_time_is_the_second_run_in_a_row_that_finds_nothing_new() {
+        let (t, f) = (true, false);
+        assert_eq!(compared(&[t, f, t, f, t, f, f, f, f, t, f, f]), [6]);
+        assert_eq!(compared(&[&[t][..], &[f; 30]].concat()), [2, 12, 22]);
+    }
+}

@@ -1,0 +1,126 @@
+//! Log ids of several prefixes, and many within the overlap.
+
+use super::*;
+
+fn named(prefix: &str, stored: DateTime<Utc>) -> Record {
+    let log_id = LogId::synthetic(prefix, stored);
+    Record {
+        json: Bytes::from(log_id.to_string()),
+        log_id,
+        date: Some(stored),
+    }
+}
+
+impl World {
+    fn add_named(&self, prefix: &str, stored: DateTime<Utc>) {
+        let record = named(prefix, stored);
+        self.state().records.insert(record.log_id.clone(), record);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_late_record_is_delivered_however_many_newer_ones_there_are_within_the_overlap() {
+    let world = World::with_records(10);
+    for n in 0..5_000 {
+        let stored = at("07:59:30") + chrono::Duration::milliseconds(n);
+        world.add(stored, stored);
+    }
+    world.run().await;
+    world.add(at("07:59:20"), at("07:59:20"));
+    let report = world.run().await;
+    assert_eq!((report.delivered, report.skipped), (1, 5_000));
+    world.assert_all_landed_once();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_late_record_of_one_prefix_is_delivered_although_the_other_was_read_further() {
+    let world = World::with_records(10);
+    world.add_named("800", at("07:59:40"));
+    world.add_named("900", at("07:59:50"));
+    world.run().await;
+    world.add_named("800", at("07:59:30"));
+    world.add_named("900", at("07:59:45"));
+    world.run().await;
+    world.assert_all_landed_once();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_prefix_that_appears_in_a_busy_tenant_is_found_within_ten_minutes() {
+    let world = World::with_records(10);
+    world.run().await;
+    for n in 0..12 {
+        tokio::time::advance(Duration::from_mins(1)).await;
+        let now = (world.clock)() - chrono::Duration::seconds(10);
+        world.add_named("900", now);
+        if n < 9 {
+            world.add_named("800", now - chrono::Duration::seconds(1));
+        }
+        world.run().await;
+    }
+    world.assert_all_landed_once();
+    // From then on each is read in each run.
+    tokio::time::advance(Duration::from_mins(1)).await;
+    world.add_named("800", (world.clock)() - chrono::Duration::seconds(5));
+    assert_eq!(world.run().await.delivered, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_id_of_long_ago_above_all_others_never_becomes_the_cursor() {
+    let world = World::with_records(0);
+    world.add(at("07:59:50"), at("07:59:50"));
+    let odd = named("901", "2020-01-01T00:00:00Z".parse().unwrap());
+    world.state().records.insert(odd.log_id.clone(), odd);
+    world.run().await;
+    // As long as nothing else is settled there is no cursor.
+    assert_eq!(world.position().await, Position::Start(Start::Oldest));
+    world.add(at("07:59:45"), at("07:59:45"));
+    world.run().await;
+    world.assert_all_landed_once();
+    tokio::time::advance(Duration::from_mins(2)).await;
+    world.run().await;
+    assert_eq!(world.position().await, Position::After(id(at("07:59:50"))));
+    assert_eq!(world.run().await.last_date, Some(at("07:59:50")));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_silent_tenant_is_asked_each_hour_whether_it_has_dropped_the_cursor() {
+    let world = World::with_records(10);
+    // A day, and two hours.
+    for _ in 0..26 * 6 {
+        world.run().await;
+        tokio::time::advance(Duration::from_mins(10)).await;
+    }
+    assert_eq!(world.state().asked_if_dropped, 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_only_a_comparison_finds_is_looked_for_again_until_it_is_handled() {
+    let world = World::with_records(10);
+    world.run().await;
+    world.run().await;
+    world.add_named("800", at("07:59:00"));
+    world.state().destination_faults = [Some(Fault::Fails), None].into();
+    assert_eq!(world.run().await.errors.len(), 1);
+    assert_eq!(world.run().await.delivered, 1);
+    world.assert_all_landed_once();
+}
+
+#[tokio::test(start_paused = true)]
+async fn prefixes_that_are_in_use_are_read_by_one_request_and_each_record_once() {
+    let world = World::with_records(0);
+    for second in 10..20 {
+        for prefix in ["800", "900"] {
+            world.add_named(prefix, at(&format!("07:59:{second}")));
+        }
+    }
+    world.run().await;
+    tokio::time::advance(Duration::from_mins(2)).await;
+    world.run().await;
+    let requests = world.state().requests;
+    for prefix in ["800", "900"] {
+        world.add_named(prefix, at("08:00:10"));
+    }
+    assert_eq!(world.run().await.delivered, 2);
+    assert_eq!(world.state().requests, requests + 1);
+    world.assert_all_landed_once();
+}

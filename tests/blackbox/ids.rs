@@ -1,0 +1,252 @@
+//! Log ids that are not what they were: other prefixes, times that cannot be, other shapes, none at
+//! all. Auth0 compares ids as text, so that a prefix outweighs the time.
+
+use std::fs;
+
+use chrono::{DateTime, Utc};
+use serde_json::{Value, json};
+use simulator::tenant::{Options, SyntheticIds};
+
+use crate::world::{Ran, Sink, World, minutes_ago, now, numbers};
+
+/// A tenant in which nothing happens but what a test lets happen.
+async fn world() -> World {
+    World::with(Options {
+        token_events: false,
+        ..Options::default()
+    })
+    .await
+}
+
+fn record(date: DateTime<Utc>) -> Value {
+    json!({"date": date, "type": "s"})
+}
+
+fn id(prefix: &str, stored: DateTime<Utc>, number: u64) -> String {
+    format!("{prefix}{}{number:033}", stored.format("%Y%m%d%H%M%S%6f"))
+}
+
+/// Adds so many records of a prefix, one each second from this many minutes ago on.
+fn add(world: &World, prefix: &str, count: i64, minutes: i64) {
+    for n in 0..count {
+        let stored = minutes_ago(minutes) + chrono::Duration::seconds(n);
+        let record = record(stored - chrono::Duration::seconds(1));
+        world.tenant.add_as(&id(prefix, stored, 7), record);
+    }
+}
+
+async fn poll(world: &World) -> Ran {
+    let ran = world.command(&["poll"]).await;
+    assert_eq!(ran.code(), 0, "{ran:?}");
+    ran
+}
+
+/// Nothing is to be done any more, and the run says so.
+async fn assert_quiet(world: &World) {
+    let report = world.poll().await;
+    assert_eq!(numbers(&report, ["delivered", "dead_lettered"]), [0, 0]);
+    assert_eq!(report["caught_up"], true);
+}
+
+#[tokio::test]
+async fn an_id_that_cannot_be_is_delivered_once_and_stands_in_nobody_s_way() {
+    let later = now() + chrono::Duration::hours(2);
+    for odd in [
+        // Above all others, and of long before.
+        format!("90120200101{:045}", 0),
+        // Of the known prefix, and of a time to come.
+        format!("90099991231235959{:039}", 0),
+        id("900", later, 0),
+        // Both.
+        format!("99999991231235959{:039}", 0),
+    ] {
+        let world = world().await;
+        add(&world, "900", 20, 20);
+        world.tenant.add_as(&odd, record(minutes_ago(10)));
+        let ran = poll(&world).await;
+        world.assert_all_landed_once();
+        assert!(ran.stderr.contains(&odd), "{ran:?}");
+        for minutes in [8, 6, 4] {
+            add(&world, "900", 5, minutes);
+            let ran = poll(&world).await;
+            assert_eq!(numbers(&ran.report(), ["delivered"]), [5], "{odd}");
+            // It is told of once.
+            assert!(!ran.stderr.contains(&odd), "{ran:?}");
+        }
+        for _ in 0..3 {
+            assert_quiet(&world).await;
+        }
+        world.assert_all_landed_once();
+        let cursor = world.checkpoint().await["cursor"].clone();
+        assert_ne!(cursor, odd);
+    }
+}
+
+#[tokio::test]
+async fn a_cursor_above_all_ids_that_was_stored_by_an_earlier_version_is_got_past() {
+    let world = world().await;
+    add(&world, "900", 20, 20);
+    poll(&world).await;
+    let file = world.checkpoint_file(Sink::LogAnalytics);
+    let mut stored = world.checkpoint().await;
+    let odd = format!("90120200101{:045}", 0);
+    stored["cursor"] = odd.into();
+    fs::write(&file, stored.to_string()).unwrap();
+    add(&world, "900", 5, 8);
+    poll(&world).await;
+    let landed = world.workspace.landed();
+    assert!(world.tenant.log_ids().iter().all(|id| landed.contains(id)));
+    assert_quiet(&world).await;
+}
+
+#[tokio::test]
+async fn a_tenant_may_move_from_one_prefix_to_another() {
+    for (from, to) in [("900", "800"), ("800", "900")] {
+        let world = world().await;
+        add(&world, from, 250, 50);
+        poll(&world).await;
+        world.assert_all_landed_once();
+        add(&world, to, 150, 40);
+        let mut delivered = 0;
+        // A smaller one is looked for in the second run that finds nothing.
+        for _ in 0..2 {
+            delivered += numbers(&poll(&world).await.report(), ["delivered"])[0];
+        }
+        assert_eq!(delivered, 150, "{from} {to}");
+        // And on from there, and back.
+        for (prefix, minutes) in [(to, 30), (to, 25), (from, 15), (to, 10)] {
+            add(&world, prefix, 10, minutes);
+            poll(&world).await;
+            poll(&world).await;
+            world.assert_all_landed_once();
+        }
+        assert_quiet(&world).await;
+    }
+}
+
+#[tokio::test]
+async fn a_tenant_may_mix_prefixes() {
+    let world = world().await;
+    for (n, minutes) in (4..50).rev().enumerate() {
+        let prefixes = if n < 5 {
+            &["900"][..]
+        } else {
+            &["800", "900", "700"]
+        };
+        for prefix in prefixes {
+            add(&world, prefix, 3, minutes);
+        }
+        poll(&world).await;
+    }
+    // Within ten minutes, or in the second run in which nothing else happens.
+    poll(&world).await;
+    poll(&world).await;
+    world.assert_all_landed_once();
+    // From then on, in each run.
+    add(&world, "800", 3, 2);
+    add(&world, "700", 3, 1);
+    poll(&world).await;
+    world.assert_all_landed_once();
+    assert_quiet(&world).await;
+}
+
+#[tokio::test]
+async fn the_first_window_may_hold_several_prefixes() {
+    for synthetic_ids in [SyntheticIds::Taken, SyntheticIds::Rejected] {
+        for prefixes in [["900", "800"], ["800", "900"]] {
+            let world = World::with(Options {
+                token_events: false,
+                synthetic_ids,
+                ..Options::default()
+            })
+            .await;
+            add(&world, prefixes[0], 150, 50);
+            add(&world, prefixes[1], 150, 40);
+            for _ in 0..3 {
+                poll(&world).await;
+            }
+            world.assert_all_landed_once();
+            assert_quiet(&world).await;
+            world.assert_all_landed_once();
+        }
+    }
+}
+
+#[tokio::test]
+async fn ids_of_another_shape_are_delivered_whatever_their_place_among_the_others() {
+    for odd in [
+        &["zzz-1", "zzz-2"][..],
+        // Below the others, they are looked for every ten minutes.
+        &["1"],
+        &["9"],
+        &["0f6c1b1e-4f6e"],
+    ] {
+        let world = world().await;
+        add(&world, "900", 20, 20);
+        poll(&world).await;
+        world.tenant.add_as(odd[0], record(minutes_ago(10)));
+        poll(&world).await;
+        poll(&world).await;
+        world.assert_all_landed_once();
+        add(&world, "900", 5, 8);
+        poll(&world).await;
+        for id in &odd[1..] {
+            world.tenant.add_as(id, record(minutes_ago(7)));
+            poll(&world).await;
+            world.assert_all_landed_once();
+        }
+        assert_quiet(&world).await;
+    }
+}
+
+#[tokio::test]
+async fn however_many_records_have_no_id_those_after_them_are_delivered() {
+    for count in [100, 250, 1_200] {
+        let world = world().await;
+        add(&world, "900", 20, 50);
+        poll(&world).await;
+        for n in 0..count {
+            let stored = minutes_ago(40) + chrono::Duration::milliseconds(n);
+            let mut record = record(stored);
+            record["n"] = n.into();
+            world.tenant.add_nameless(record, stored);
+        }
+        add(&world, "900", 30, 20);
+        let report = poll(&world).await.report();
+        let count = count.unsigned_abs();
+        assert_eq!(
+            numbers(&report, ["delivered", "dead_lettered"]),
+            [30, count]
+        );
+        assert_eq!(report["caught_up"], true);
+        assert_quiet(&world).await;
+    }
+}
+
+#[tokio::test]
+async fn a_log_id_that_is_far_too_long_is_kept_nowhere_but_with_its_record() {
+    let world = world().await;
+    // As long as a header may be in which the stand-in repeats it.
+    let [long, fits] = [50_000, 256].map(|length| "9".repeat(length));
+    add(&world, "900", 3, 10);
+    world.tenant.add_as(&long, record(minutes_ago(5)));
+    world.tenant.add_as(&fits, record(minutes_ago(5)));
+    let ran = poll(&world).await;
+    let report = ran.report();
+    assert_eq!(numbers(&report, ["delivered", "dead_lettered"]), [4, 1]);
+    assert!(
+        ran.stderr
+            .contains("its log_id is longer than 256 characters"),
+        "{:.900}",
+        ran.stderr
+    );
+    assert!(!ran.stderr.contains(&long[..300]) && !ran.stdout.contains(&long[..300]));
+    let stored = world.checkpoint().await.to_string();
+    assert!(!stored.contains(&long[..300]), "{}", stored.len());
+    let list = world.command(&["dead-letter", "list"]).await;
+    assert!(
+        list.stdout.contains("its log_id is longer") && list.stdout.len() < 500,
+        "{list:?}"
+    );
+    assert_quiet(&world).await;
+}
