@@ -209,7 +209,8 @@ fn what_is_kept_is_reached_without_a_secret_or_a_destination_s_settings() {
 /// The destination that reads a setting, if only one does.
 fn destination_of(setting: &str) -> Option<&'static str> {
     let reads = |kind: &&&Kind| kind.settings.contains(&setting) || kind.filter == setting;
-    KINDS.iter().find(reads).map(|kind| kind.name)
+    let own = KINDS.iter().find(reads).map(|kind| kind.name);
+    own.or_else(|| setting.starts_with("AWS_").then_some("event-bridge"))
 }
 
 /// Otherwise a name that nobody reads would pass for a setting, and one that is read for none.
@@ -220,6 +221,17 @@ fn every_setting_that_is_named_is_read() {
         let besides: &[(&str, &str)] = match name {
             "AZURE_TENANT_ID" | "AZURE_AUTHORITY_HOST" => &[("AZURE_CLIENT_SECRET", "hunter2")],
             "AzureWebJobsStorage__clientId" => &[("AzureWebJobsStorage__accountName", "acme")],
+            "AWS_SESSION_TOKEN" => &[
+                ("EVENT_BRIDGE_BUS", "auth0"),
+                ("AWS_REGION", "eu-west-1"),
+                ("AWS_ACCESS_KEY_ID", "AKIA1"),
+                ("AWS_SECRET_ACCESS_KEY", "hunter2"),
+            ],
+            name if name.starts_with("AWS_") => &[
+                ("EVENT_BRIDGE_BUS", "auth0"),
+                ("AWS_REGION", "eu-west-1"),
+                ("AWS_ROLE_ARN", "arn:aws:iam::123456789012:role/auth0-logs"),
+            ],
             "ARCHIVE_ENDPOINT" => &[
                 ("ARCHIVE_URL", "s3://acme-logs"),
                 ("AWS_REGION", "eu-west-1"),

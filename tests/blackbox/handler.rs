@@ -58,6 +58,7 @@ async fn a_timer_invocation_delivers_and_reports() {
             "lag_seconds",
             "last_date",
             "last_log_id",
+            "quarantined",
             "requests",
             "skipped",
         ]

@@ -212,8 +212,7 @@ impl Kql {
     /// they do not pass.
     pub fn judged(&self, tool: &str, arguments: &[&str]) -> Result<String, String> {
         let mut node = self.node(tool);
-        node.arg("--rows")
-            .arg(self.folder.path().join("rows.ndjson"));
+        node.arg("--rows").arg(self.rows_of("Auth0AM_CL"));
         node.arg("--rules").arg(project().join("sentinel/rules"));
         if tool == "rules.mjs" {
             node.arg("--hunting")
@@ -237,8 +236,7 @@ impl Kql {
         values: &[&str],
     ) -> BTreeMap<String, Vec<Map<String, Value>>> {
         let mut node = self.node("pages.mjs");
-        node.arg("--rows")
-            .arg(self.folder.path().join("rows.ndjson"));
+        node.arg("--rows").arg(self.rows_of("Auth0AM_CL"));
         node.args(["--now", now]);
         for value in values {
             node.args(["--set", value]);

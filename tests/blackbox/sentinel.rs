@@ -64,6 +64,7 @@ fn a_misspelt_name_in_a_copy_of_any_of_them_is_found() {
             ("user_name_s'", "user_nmae_s'"),
             ("EventCode ", "EventKode "),
             ("LastReceived ", "LastRecieved "),
+            ("TimeGenerated >", "TimeGenreated >"),
             ("Auth0AM_CL", "Auth0MA_CL"),
         ]
         .into_iter()
@@ -72,7 +73,7 @@ fn a_misspelt_name_in_a_copy_of_any_of_them_is_found() {
         let copy = folder.path().join(file.file_name().unwrap());
         let text = [&text[..at], wrong, &text[at + right.len()..]].concat();
         fs::write(&copy, text).unwrap();
-        copies.push((copy, wrong.split_whitespace().last().unwrap()));
+        copies.push((copy, wrong.split_whitespace().next().unwrap()));
     }
     let files: Vec<_> = copies.iter().map(|(copy, _)| copy.clone()).collect();
     let problems = Kql::over(&Table::default()).problems(&files);

@@ -18,9 +18,12 @@ const { values: options, positionals: files } = parseArgs({
   allowPositionals: true,
 });
 const values = Object.fromEntries(options.set.map((pair) => [pair.slice(0, pair.indexOf("=")), pair.slice(pair.indexOf("=") + 1)]));
+const tables = readSchema(options.schema);
+// The other tables are there, and empty.
+const empty = Object.fromEntries(Object.keys(tables).map((name) => [name, []]));
 const workspace = {
-  tables: readSchema(options.schema),
-  rows: { Auth0AM_CL: readRows(options.rows) },
+  tables,
+  rows: { ...empty, Auth0AM_CL: readRows(options.rows) },
   functions: options.function.map(readFunction),
   now: options.now,
 };

@@ -35,6 +35,7 @@ export default {
     survivors: {
       "Behind = max(iff(Longitude < 0, Longitude + 360, Longitude)) - min(iff(Longitude < 0, Longitude + 360, Longitude)), [0 -> -1]": NEAR,
       "Behind = max(iff(Longitude < 0, Longitude + 360, Longitude)) - min(iff(Longitude < 0, Longitude + 360, Longitude)), [0 -> 1]": NEAR,
+      "Behind = max(iff(Longitude < 0, Longitude + 360, Longitude)) - min(iff(Longitude < 0, Longitude + 360, Longitude)), [360 -> 361]": NEAR,
     },
     cases: [
       fires("to the north", [at("11:10", 50, 10), at("11:40", 60, 10, { ip: "192.0.2.1" })], [{
