@@ -10,7 +10,7 @@ use std::fs;
 use std::path::Path;
 
 /// What stands before a message, without white space.
-const OPENERS: [&str; 35] = [
+const OPENERS: [&str; 37] = [
     "#[error(",
     "warn!(",
     "error!(",
@@ -40,6 +40,8 @@ const OPENERS: [&str; 35] = [
     "letproblem=format!(",
     "ifself.is_emulator&&self.missing==Missing::IsMade{",
     "letwhy=format!(",
+    "=>{format!(",
+    "Unavailable(format!(",
     "StorageError::Denied(format!(",
     "Some(format!(",
     "Verdict::Fails,format!(",
@@ -84,7 +86,9 @@ const WITHOUT_ROW: [(&str, &str); 20] = [
 const CONNECTION: &str = "follows `… cannot be used: `, and says what is to be written";
 
 /// What the tables quote besides messages: what other programs say, and parts of a message.
-const OF_OTHERS: [&str; 10] = [
+const OF_OTHERS: [&str; 12] = [
+    "these credentials may not use s3://", // in a match, where no opener stands before it
+    "s3://… does not take the request",
     "an earlier run is still at work, so this invocation did nothing", // a report's line
     "it is a symbolic link,",
     "not tried",

@@ -150,8 +150,9 @@ impl S3 {
             builder = builder.with_endpoint(endpoint).with_allow_http(true);
         }
         let objects = builder.build().map_err(|_| {
+            let place = format!("s3://{}", bucket.name);
             let problem = "it cannot be the name of a bucket";
-            StorageError::Denied(format!("preparing s3://{}", bucket.name), problem.into())
+            StorageError::Denied(format!("preparing {place}"), problem.into())
         })?;
         Ok(Self {
             objects,
