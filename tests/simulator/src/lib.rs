@@ -12,7 +12,7 @@
 //!   be installed from the package registries; this one does what the real one was seen to do, and
 //!   where the real one would be lenient or would hang it fails, so that passing here is harder.
 //! - [`Azurite`]: Microsoft's storage emulator, the real one, started and stopped.
-//! - [`Moto`]: an emulator of AWS, the real one, as is whatever else is made of [`Python`].
+//! - [`Moto`]: an emulator of AWS, the real one, as is whatever else [`python`] fetches.
 //! - [`ManagedIdentity`]: the endpoint from which a Function App gets tokens for its identity.
 //! - [`EntraId`]: the endpoint from which a program outside Azure gets them for its secret.
 //! - [`Issuer`]: issues the tokens of both, and tells those who take them whether they are good.
