@@ -66,9 +66,9 @@ destinations![$
     log_analytics: LogAnalytics = "log-analytics",
     logs_ingestion: LogsIngestion = "logs-ingestion",
     event_grid: EventGrid = "event-grid",
+    event_bridge: EventBridge = "event-bridge",
     tinybird: Tinybird = "tinybird",
     archive: Archive = "archive",
-    event_bridge: EventBridge = "event-bridge",
 ];
 
 /// Makes of each of these functions of a [`Sink`] a test for each way into the table.
