@@ -600,7 +600,6 @@ test("parsers are called with positional and named arguments and with defaults",
 test("what is not supported fails instead of giving something else", () => {
   for (const query of [
     "Log_CL | parse user_s with a:string",
-    "Log_CL | summarize percentile(size_d, 50)",
     "print parse_url('http://x')",
     "print 'x' matches regex 'a(?=b)'",
     "Log_CL | sample 1",
