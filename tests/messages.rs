@@ -40,7 +40,7 @@ const OPENERS: [&str; 37] = [
     "letproblem=format!(",
     "ifself.is_emulator&&self.missing==Missing::IsMade{",
     "letwhy=format!(",
-    "=>{format!(",
+    "returnformat!(",
     "Unavailable(format!(",
     "StorageError::Denied(format!(",
     "Some(format!(",
@@ -86,9 +86,7 @@ const WITHOUT_ROW: [(&str, &str); 20] = [
 const CONNECTION: &str = "follows `… cannot be used: `, and says what is to be written";
 
 /// What the tables quote besides messages: what other programs say, and parts of a message.
-const OF_OTHERS: [&str; 12] = [
-    "these credentials may not use s3://", // in a match, where no opener stands before it
-    "s3://… does not take the request",
+const OF_OTHERS: [&str; 10] = [
     "an earlier run is still at work, so this invocation did nothing", // a report's line
     "it is a symbolic link,",
     "not tried",

@@ -258,15 +258,6 @@ impl App {
         })
     }
 
-    /// The one destination that there is, where there is one and it is well set.
-    fn only(&self) -> Option<(&'static str, &Way, &watch::Sender<Report>)> {
-        let [pipeline] = &self.pipelines[..] else {
-            return None;
-        };
-        let way = pipeline.way.as_ref().ok()?;
-        Some((pipeline.name, way, &pipeline.progress))
-    }
-
     async fn run_one(&self, pipeline: &Pipeline) -> Report {
         let way = match &pipeline.way {
             Ok(way) => way,

@@ -8,15 +8,13 @@ use bytes::Bytes;
 use chrono::{DateTime, TimeDelta, Timelike as _, Utc};
 use futures_util::future::BoxFuture;
 
-use super::{App, Way};
+use super::{App, Pipeline, Way};
 use crate::destination::{Archived, Delivery, Destination, Filter, Limits, Probe};
 use crate::error::BoxError;
 use crate::net::retry::Deadline;
 use crate::record::{LogId, Page, Record, Source, SourceError, Start};
 use crate::report::{Gap, Report};
-use crate::run::{
-    DeadLetter, DeadLetters, InFlight, Kept, Mark, Run, Stretch, StretchLedger, Until,
-};
+use crate::run::{DeadLetter, DeadLetters, Kept, Mark, Run, Stretch, StretchLedger, Until};
 
 /// A replay ends with its stretch, and not before; this is for the arithmetic.
 const NO_END: Duration = Duration::from_hours(24 * 365);
@@ -34,58 +32,59 @@ pub(crate) struct Replay {
     pub is_dry: bool,
 }
 
+/// There is more than one destination, or none that works.
+#[derive(Debug, thiserror::Error)]
+#[error("a replay is for one destination, whose settings are good")]
+pub(crate) struct NotOne;
+
 impl App {
     /// Sends a stretch again to the one destination that there is.
-    pub async fn replay(&self, replay: &Replay) -> Report {
-        let Some((name, way, progress)) = self.only() else {
-            return Report::default();
+    pub async fn replay(&self, replay: &Replay) -> Result<Report, NotOne> {
+        let [pipeline] = &self.pipelines[..] else {
+            return Err(NotOne);
         };
+        let way = pipeline.way.as_ref().map_err(|_| NotOne)?;
         let archived = replay.source.as_ref().and_then(|it| it.archived());
-        match archived {
-            Some(archived) => {
-                let source = Hours::new(archived, &replay.stretch);
-                self.replay_from(&source, name, way, replay, progress).await
-            }
-            None => {
-                let source = &way.source;
-                let _reading = source.begin();
-                let gap = dropped(source, &replay.stretch).await;
-                let mut report = self.replay_from(source, name, way, replay, progress).await;
-                report.gap = gap;
-                report
-            }
+        if let Some(archived) = archived {
+            let source = Hours::new(archived, &replay.stretch);
+            return Ok(self.replay_from(&source, replay, pipeline, way).await);
         }
+        let _reading = way.source.begin();
+        let gap = dropped(&way.source, &replay.stretch).await;
+        let source = Until {
+            source: &way.source,
+            stretch: &replay.stretch,
+        };
+        let report = self.replay_from(&source, replay, pipeline, way).await;
+        Ok(Report { gap, ..report })
     }
 
-    async fn replay_from<S: Source>(
+    async fn replay_from(
         &self,
-        source: &S,
-        name: &str,
-        way: &Way,
+        source: &impl Source,
         replay: &Replay,
-        progress: &tokio::sync::watch::Sender<Report>,
+        pipeline: &Pipeline,
+        way: &Way,
     ) -> Report {
         let destination: &dyn Destination = &*way.destination;
         let dry = Dry(destination);
-        let stretch = &replay.stretch;
-        let source = Until { source, stretch };
-        let mut ledger = StretchLedger::new(stretch, (self.clock)());
+        let mut ledger = StretchLedger::new(&replay.stretch, (self.clock)());
         let letters = Letters {
             kept: &way.books.dead_letters,
             is_dry: replay.is_dry,
         };
         let run = Run {
-            name,
-            source: &source,
+            name: pipeline.name,
+            source,
             destination: if replay.is_dry { &dry } else { destination },
             filter: replay.filter.as_ref().unwrap_or(&way.filter),
             dead_letters: &letters,
-            share: &InFlight::default().enter(),
+            share: &self.in_flight.enter(),
             clock: &self.clock,
             stopping: &self.stopping,
             budget: NO_END,
         };
-        Box::pin(run.make(&mut ledger, progress)).await
+        Box::pin(run.make(&mut ledger, &pipeline.progress)).await
     }
 }
 
@@ -157,11 +156,10 @@ impl<'a> Hours<'a> {
         }
     }
 
-    async fn page(&self, after: Option<&LogId>, deadline: Deadline) -> Result<Page, SourceError> {
+    async fn page(&self, deadline: Deadline) -> Result<Page, SourceError> {
         while let Some(group) = self.next(deadline).await? {
             let records = self.archived.read(&group, deadline).await;
-            let mut records = records.map_err(SourceError::Failed)?;
-            records.retain(|it| after.is_none_or(|after| it.log_id > *after));
+            let records = records.map_err(SourceError::Failed)?;
             if !records.is_empty() {
                 return Ok(Page {
                     records,
@@ -180,11 +178,12 @@ impl Source for Hours<'_> {
             hour: self.first,
             groups: VecDeque::new(),
         };
-        self.page(None, deadline).await
+        self.page(deadline).await
     }
 
-    async fn after(&self, id: &LogId, deadline: Deadline) -> Result<Page, SourceError> {
-        self.page(Some(id), deadline).await
+    /// What comes next, whatever its ids: a tenant may have moved to a smaller prefix.
+    async fn after(&self, _: &LogId, deadline: Deadline) -> Result<Page, SourceError> {
+        self.page(deadline).await
     }
 
     async fn has_dropped(&self, _: &LogId, _: Deadline) -> Result<bool, SourceError> {
@@ -252,3 +251,6 @@ impl<A: DeadLetters> DeadLetters for Letters<'_, A> {
         self.kept.set_aside(letter, now, deadline).await
     }
 }
+
+#[cfg(test)]
+mod tests;

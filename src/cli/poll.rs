@@ -54,10 +54,7 @@ fn is_looking(app: &App) -> bool {
 }
 
 /// Makes a run; if it is long and a person is looking, shows how far it is.
-pub(super) async fn with_progress(
-    app: &App,
-    run: impl Future<Output = Vec<Report>>,
-) -> Vec<Report> {
+pub(super) async fn with_progress<T>(app: &App, run: impl Future<Output = T>) -> T {
     let mut run = pin!(run);
     // Among records on the same terminal, progress would be in the way.
     let is_between = is_looking(app) && std::io::stdout().is_terminal();

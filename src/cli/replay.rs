@@ -61,11 +61,6 @@ pub(super) async fn run(environment: Environment, command: Command) -> Exit {
     let stopping = signals::stopping();
     let layers = layers(environment, Some(command.destination.clone()))?;
     let app = App::new(&layers, stopping.clone()).map_err(|error| unusable(&error))?;
-    if app.pipelines.len() != 1 {
-        return Err(misused(format_args!(
-            "--destination takes one destination here"
-        )));
-    }
     let source = match &command.source {
         None => None,
         Some(name) => {
@@ -89,8 +84,10 @@ pub(super) async fn run(environment: Environment, command: Command) -> Exit {
         source,
         is_dry: command.dry_run,
     };
-    let run = async { vec![app.replay(&replay).await] };
-    let reports = with_progress(&app, run).await;
+    let run = with_progress(&app, async { app.replay(&replay).await.map(|it| vec![it]) });
+    let reports = run
+        .await
+        .map_err(|error| misused(format_args!("{error}")))?;
     for gap in reports.iter().filter_map(|report| report.gap) {
         note(format_args!(
             "Auth0 has no records {gap}: it has dropped them, or there were none"

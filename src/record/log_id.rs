@@ -55,6 +55,11 @@ impl LogId {
         Self(format!("{:0<LENGTH$}", format!("{prefix}{time}")).into())
     }
 
+    /// An id of the known length that no real id of the prefix lies above.
+    pub fn end_of(prefix: &str) -> Self {
+        Self(format!("{prefix:9<LENGTH$}").into())
+    }
+
     /// Whether the text has the shape that Auth0's ids have.
     pub fn is_well_formed(&self) -> bool {
         self.0.len() == LENGTH && self.0.bytes().all(|byte| byte.is_ascii_digit())
@@ -142,6 +147,14 @@ mod tests {
         );
         assert!(id < LogId::new(REAL));
         assert!(LogId::synthetic("900", time("2023-05-23T20:47:56.343782Z")) > LogId::new(REAL));
+    }
+
+    #[test]
+    fn the_end_of_a_prefix_is_above_all_its_ids_and_below_those_of_the_next() {
+        let end = LogId::end_of("900");
+        assert_eq!(end.as_str().len(), 56);
+        assert!(LogId::synthetic("900", time("9999-12-31T23:59:59Z")) < end);
+        assert!(end < LogId::synthetic("901", time("1970-01-01T00:00:00Z")));
     }
 
     #[test]

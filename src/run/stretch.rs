@@ -84,26 +84,46 @@ impl Stretch {
     }
 }
 
-/// A source that ends with a stretch.
+/// A source that ends with a stretch: where the ids of a prefix are past it, those of the next come.
 pub(crate) struct Until<'a, S> {
     pub source: &'a S,
     pub stretch: &'a Stretch,
 }
 
 impl<S: Source> Until<'_, S> {
-    fn end(&self, mut page: Page) -> Page {
-        page.is_last |= page.records.iter().any(|it| self.stretch.ends_before(it));
-        page
+    /// A page, and after it, where its last record is past the stretch, the beginning of the next
+    /// prefix instead of more of this one.
+    async fn skip(&self, mut page: Page, deadline: Deadline) -> Result<Page, SourceError> {
+        while !page.is_last {
+            let last = page.records.iter().max_by_key(|it| &it.log_id);
+            let past = last.filter(|it| self.stretch.ends_before(it));
+            let Some(prefix) = past.and_then(|it| it.log_id.prefix()) else {
+                break;
+            };
+            match self.source.after(&LogId::end_of(prefix), deadline).await {
+                Ok(next) => {
+                    page.is_last = next.is_last || next.records.is_empty();
+                    page.records.extend(next.records);
+                    page.misfits.extend(next.misfits);
+                }
+                // Then everything is read, to the end of the log.
+                Err(SourceError::Rejected(_)) => break,
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(page)
     }
 }
 
 impl<S: Source> Source for Until<'_, S> {
     async fn first(&self, start: Start, deadline: Deadline) -> Result<Page, SourceError> {
-        Ok(self.end(self.source.first(start, deadline).await?))
+        let page = self.source.first(start, deadline).await?;
+        self.skip(page, deadline).await
     }
 
     async fn after(&self, id: &LogId, deadline: Deadline) -> Result<Page, SourceError> {
-        Ok(self.end(self.source.after(id, deadline).await?))
+        let page = self.source.after(id, deadline).await?;
+        self.skip(page, deadline).await
     }
 
     async fn has_dropped(&self, id: &LogId, deadline: Deadline) -> Result<bool, SourceError> {
@@ -202,6 +222,8 @@ impl Ledger for StretchLedger<'_> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicU64, Ordering};
+
     use bytes::Bytes;
 
     use super::*;
@@ -265,5 +287,123 @@ mod tests {
         let mut odd = record("09:30:00", None);
         odd.log_id = LogId::new("odd");
         assert!(!hour.ends_before(&odd));
+    }
+
+    /// Hands out two records a page, as Auth0 orders them.
+    struct Log {
+        records: Vec<Record>,
+        /// Whether only ids of records are taken.
+        is_strict: bool,
+        requests: AtomicU64,
+    }
+
+    impl Log {
+        fn of(series: &[(&str, &[&str])]) -> Self {
+            let records = series.iter().flat_map(|(prefix, stored)| {
+                stored.iter().map(|stored| Record {
+                    log_id: LogId::synthetic(prefix, at(stored)),
+                    ..record(stored, None)
+                })
+            });
+            let mut records: Vec<_> = records.collect();
+            records.sort_by(|a, b| a.log_id.cmp(&b.log_id));
+            Self {
+                records,
+                is_strict: false,
+                requests: AtomicU64::new(0),
+            }
+        }
+    }
+
+    impl Source for Log {
+        async fn first(&self, _: Start, deadline: Deadline) -> Result<Page, SourceError> {
+            self.after(&LogId::new(""), deadline).await
+        }
+
+        async fn after(&self, id: &LogId, _: Deadline) -> Result<Page, SourceError> {
+            self.requests.fetch_add(1, Ordering::Relaxed);
+            let is_known = id.as_str().is_empty() || self.records.iter().any(|it| it.log_id == *id);
+            if self.is_strict && !is_known {
+                return Err(SourceError::Rejected("no such id".into()));
+            }
+            let after = self.records.iter().filter(|it| it.log_id > *id);
+            let records: Vec<_> = after.take(2).cloned().collect();
+            Ok(Page {
+                is_last: records.len() < 2,
+                ..Page::last(records)
+            })
+        }
+
+        async fn has_dropped(&self, _: &LogId, _: Deadline) -> Result<bool, SourceError> {
+            Ok(false)
+        }
+
+        async fn oldest(&self, _: Deadline) -> Result<Option<DateTime<Utc>>, SourceError> {
+            Ok(None)
+        }
+
+        fn requests(&self) -> u64 {
+            self.requests.load(Ordering::Relaxed)
+        }
+    }
+
+    /// Of the records that a stretch until nine o'clock holds, when each was stored.
+    async fn read(log: &Log) -> Vec<String> {
+        let stretch = stretch(None, Mark::At(at("09:00:00")));
+        let until = Until {
+            source: log,
+            stretch: &stretch,
+        };
+        let deadline = Deadline::after(Duration::from_mins(1));
+        let mut page = until.first(Start::Oldest, deadline).await.unwrap();
+        let mut read = Vec::new();
+        loop {
+            let held = page.records.iter().filter(|it| stretch.holds(it));
+            read.extend(held.map(|it| it.log_id.stored_at().unwrap().format("%R").to_string()));
+            if page.is_last {
+                return read;
+            }
+            let last = page.records.iter().map(|it| &it.log_id).max().unwrap();
+            page = until.after(last, deadline).await.unwrap();
+        }
+    }
+
+    #[tokio::test]
+    async fn the_end_of_a_stretch_is_that_of_each_prefix() {
+        let long = [
+            "08:00:00", "09:20:00", "09:21:00", "09:22:00", "09:23:00", "09:24:00",
+        ];
+        let mut log = Log::of(&[
+            ("800", &long),
+            ("900", &["08:10:00", "08:20:00", "08:30:00"]),
+        ]);
+        assert_eq!(read(&log).await, ["08:00", "08:10", "08:20", "08:30"]);
+        // Where a time is not taken for a place, everything is read.
+        log.is_strict = true;
+        assert_eq!(read(&log).await, ["08:00", "08:10", "08:20", "08:30"]);
+    }
+
+    #[tokio::test]
+    async fn what_comes_after_a_stretch_is_not_read() {
+        let stored: Vec<_> = (20..60).map(|minute| format!("09:{minute}:00")).collect();
+        let mut stored: Vec<_> = stored.iter().map(|it| &**it).collect();
+        stored.insert(0, "08:00:00");
+        let log = Log::of(&[("900", &stored)]);
+        assert_eq!(read(&log).await, ["08:00"]);
+        assert_eq!(
+            log.requests(),
+            2,
+            "the page, and whether there is another prefix"
+        );
+    }
+
+    /// A record that was given a time to come.
+    #[tokio::test]
+    async fn one_strange_id_ends_no_stretch() {
+        let log = Log::of(&[
+            ("700", &["23:00:00"]),
+            ("900", &["08:10:00", "08:20:00", "08:30:00"]),
+        ]);
+        assert_eq!(read(&log).await, ["08:10", "08:20", "08:30"]);
     }
 }

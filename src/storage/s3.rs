@@ -1,13 +1,14 @@
 //! Objects in a bucket of S3, or of a service that speaks as S3 does; a version is an `ETag`.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use futures_util::{FutureExt as _, TryStreamExt as _};
 use object_store::aws::{AmazonS3, AmazonS3Builder, AwsCredential};
-use object_store::client::HttpRequest;
+use object_store::client::{HttpError, HttpRequest};
 use object_store::path::Path;
 use object_store::{
     CredentialProvider, Error, ObjectStore as _, ObjectStoreExt as _, PutMode, PutOptions,
@@ -15,15 +16,17 @@ use object_store::{
 };
 use reqwest::StatusCode;
 use secrecy::SecretString;
+use tokio::time::Instant;
 use url::Url;
 
 use super::wire::{AnswerTooLarge, Refusals, Wire, cause};
 use super::{Attempt, LONGEST_LIST, Object, Objects, StorageError, Version};
-use crate::aws::credentials::Credentials;
+use crate::aws::credentials::{Credentials, RoleError};
 use crate::aws::refusal::{About, Refusal as Said, secrets};
 use crate::aws::region::Region;
+use crate::error::with_causes;
 use crate::net::http::Answer;
-use crate::net::retry::{Again, Deadline};
+use crate::net::retry::{Again, Deadline, Transient as _};
 
 /// A bucket, and where it is.
 pub(crate) struct Bucket {
@@ -31,6 +34,12 @@ pub(crate) struct Bucket {
     pub region: Region,
     /// Another service than Amazon's.
     pub endpoint: Option<Url>,
+}
+
+impl Bucket {
+    fn place(&self) -> String {
+        format!("s3://{}", self.name)
+    }
 }
 
 /// The objects of a bucket.
@@ -58,10 +67,22 @@ impl Refusal {
     }
 }
 
+/// Credentials that were refused are replaced at most this often: one new session shows whether the
+/// fault was the old one's.
+const REST: Duration = Duration::from_secs(50);
+
 /// The credentials in use, for `object_store`, which cannot wait for others.
 struct Current {
     origin: Credentials,
-    in_use: Mutex<Option<Arc<AwsCredential>>>,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    in_use: Option<Arc<AwsCredential>>,
+    /// They are to be forgotten before the next attempt.
+    are_refused: bool,
+    replaced_at: Option<Instant>,
 }
 
 impl fmt::Debug for Current {
@@ -71,9 +92,42 @@ impl fmt::Debug for Current {
 }
 
 impl Current {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn in_use(&self) -> Option<Arc<AwsCredential>> {
-        let in_use = self.in_use.lock();
-        in_use.unwrap_or_else(PoisonError::into_inner).clone()
+        self.state().in_use.clone()
+    }
+
+    /// Puts credentials in place that no refusal has spoiled.
+    async fn prepare(&self, deadline: Deadline) -> Result<(), RoleError> {
+        let refused = {
+            let state = self.state();
+            state.in_use.clone().filter(|_| state.are_refused)
+        };
+        if let Some(refused) = &refused {
+            self.origin.forget(refused).await;
+        }
+        let credential = self.origin.get(deadline).await?;
+        let mut state = self.state();
+        if refused.is_some() {
+            state.are_refused = false;
+            state.replaced_at = Some(Instant::now());
+        }
+        state.in_use = Some(credential);
+        Ok(())
+    }
+
+    /// Notes that the bucket refused the credentials in use. Answers whether others may be taken.
+    fn refuse(&self) -> Again {
+        let mut state = self.state();
+        let is_resting = state.replaced_at.is_some_and(|it| it.elapsed() < REST);
+        if !self.origin.are_renewed() || is_resting {
+            return Again::Never;
+        }
+        state.are_refused = true;
+        Again::Soon
     }
 }
 
@@ -110,8 +164,7 @@ impl Refusals for S3Refusals {
         let about = said.about();
         let again = match answer.again() {
             Again::Never if about == About::Moment => Again::Soon,
-            // Once: they are forgotten before the next attempt.
-            Again::Never if about.is_credential() && self.0.origin.are_renewed() => Again::Soon,
+            Again::Never if about.is_credential() => self.0.refuse(),
             again => again,
         };
         Refusal {
@@ -133,7 +186,7 @@ impl S3 {
     ) -> Result<Self, StorageError> {
         let credentials = Arc::new(Current {
             origin: credentials,
-            in_use: Mutex::default(),
+            state: Mutex::default(),
         });
         let mut builder = AmazonS3Builder::new()
             .with_bucket_name(&bucket.name)
@@ -150,9 +203,8 @@ impl S3 {
             builder = builder.with_endpoint(endpoint).with_allow_http(true);
         }
         let objects = builder.build().map_err(|_| {
-            let place = format!("s3://{}", bucket.name);
             let problem = "it cannot be the name of a bucket";
-            StorageError::Denied(format!("preparing {place}"), problem.into())
+            StorageError::Denied(format!("preparing {}", bucket.place()), problem.into())
         })?;
         Ok(Self {
             objects,
@@ -225,49 +277,56 @@ impl S3 {
     /// Takes nothing over from `error` but what the wire has let through: what `object_store` says of
     /// an answer may quote it.
     fn classify(&self, path: &str, error: &Error) -> StorageError {
-        let Some(refusal) = cause::<Refusal>(error) else {
-            if cause::<AnswerTooLarge>(error).is_some() {
-                return StorageError::TooLarge(self.location(path));
+        if let Some(refusal) = cause::<Refusal>(error) {
+            if refusal.is_conflict() {
+                return StorageError::Conflict;
             }
-            let why = cause::<object_store::client::HttpError>(error)
-                .and_then(std::error::Error::source)
-                .map_or_else(
-                    || "its answer is not that of S3".to_owned(),
-                    crate::error::with_causes,
-                );
-            let what = format!("the bucket {} cannot be used", self.bucket.name);
-            return StorageError::Unavailable(what, why.into());
-        };
-        if refusal.is_conflict() {
-            return StorageError::Conflict;
+            let (why, source) = (self.advice(refusal), Box::new(refusal.clone()));
+            return match refusal.again {
+                Again::Never => StorageError::Denied(why, source),
+                Again::Soon | Again::NotBefore(_) => StorageError::Unavailable(why, source),
+            };
         }
-        let name = &self.bucket.name;
-        let region = self.bucket.region.name();
-        let source = Box::new(refusal.clone());
-        let why = match (refusal.about, &*refusal.code) {
-            (_, "NoSuchBucket") => {
-                format!("s3://{name} does not exist; make it, or name another")
-            }
-            (About::Region, _) | (_, "PermanentRedirect" | "AuthorizationHeaderMalformed") => {
-                format!("s3://{name} is not in {region}; check AWS_REGION")
-            }
-            (About::Access, _) => format!(
-                "these credentials may not use s3://{name}; allow s3:PutObject and s3:GetObject on \
-                 its objects, and s3:ListBucket on the bucket"
-            ),
-            (About::Clock, _) => "this machine's clock is wrong, so AWS takes no signature".into(),
-            (About::Key | About::Signature | About::End, _) => {
-                format!("the credentials for s3://{name} are not taken; check those of AWS")
-            }
-            _ if refusal.again != Again::Never => {
-                return StorageError::Unavailable(format!("s3://{name} is not ready"), source);
-            }
-            _ => format!("s3://{name} does not take the request"),
-        };
-        if refusal.again != Again::Never {
-            return StorageError::Unavailable(why, source);
+        if cause::<AnswerTooLarge>(error).is_some() {
+            return StorageError::TooLarge(self.location(path));
         }
-        StorageError::Denied(why, source)
+        let why = match cause::<HttpError>(error).and_then(std::error::Error::source) {
+            Some(error) => with_causes(error),
+            None => "its answer is not that of S3".to_owned(),
+        };
+        let what = format!("{} cannot be used", self.bucket.place());
+        StorageError::Unavailable(what, why.into())
+    }
+
+    /// What a refusal means, and what the operator can do about it.
+    fn advice(&self, refusal: &Refusal) -> String {
+        let (place, region) = (self.bucket.place(), self.bucket.region.name());
+        let is_elsewhere = matches!(
+            &*refusal.code,
+            "PermanentRedirect" | "AuthorizationHeaderMalformed"
+        );
+        if refusal.code == "NoSuchBucket" {
+            return format!("{place} does not exist; make it, or name another");
+        }
+        if refusal.about == About::Region || is_elsewhere {
+            return format!("{place} is not in {region}; check AWS_REGION");
+        }
+        if refusal.about == About::Access {
+            return format!(
+                "these credentials may not use {place}; allow s3:PutObject and s3:GetObject on its \
+                 objects, and s3:ListBucket on the bucket"
+            );
+        }
+        if refusal.about == About::Clock {
+            return "this machine's clock is wrong, so AWS takes no signature".into();
+        }
+        if refusal.about.is_credential() {
+            return format!("the credentials for {place} are not taken; check those of AWS");
+        }
+        if refusal.again == Again::Never {
+            return format!("{place} does not take the request");
+        }
+        format!("{place} is not ready")
     }
 }
 
@@ -289,17 +348,16 @@ fn is_absent(error: &Error) -> bool {
 impl Objects for S3 {
     fn prepare(&self, deadline: Deadline) -> Attempt<'_, ()> {
         async move {
-            let credential = self.credentials.origin.get(deadline).await;
-            let credential = credential.map_err(|error| {
-                let what = format!("there are no credentials for s3://{}", self.bucket.name);
-                match crate::net::retry::Transient::again(&error) {
+            let prepared = self.credentials.prepare(deadline).await;
+            prepared.map_err(|error| {
+                let what = format!("there are no credentials for {}", self.bucket.place());
+                match error.again() {
                     Again::Never => StorageError::Denied(what, error.into()),
-                    _ => StorageError::Unavailable(what, error.into()),
+                    Again::Soon | Again::NotBefore(_) => {
+                        StorageError::Unavailable(what, error.into())
+                    }
                 }
-            })?;
-            let in_use = self.credentials.in_use.lock();
-            *in_use.unwrap_or_else(PoisonError::into_inner) = Some(credential);
-            Ok(())
+            })
         }
         .boxed()
     }
@@ -326,6 +384,9 @@ impl Objects for S3 {
     }
 
     fn location(&self, path: &str) -> String {
-        format!("s3://{}/{path}", self.bucket.name)
+        format!("{}/{path}", self.bucket.place())
     }
 }
+
+#[cfg(test)]
+mod tests;

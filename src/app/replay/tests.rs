@@ -1,0 +1,101 @@
+use bytes::Bytes;
+
+use super::*;
+
+/// Of each hour the ids of its objects.
+struct Objects(Vec<(u32, Vec<Vec<LogId>>)>);
+
+fn at(hour: u32) -> DateTime<Utc> {
+    format!("2026-11-21T{hour:02}:00:00Z").parse().unwrap()
+}
+
+fn id(prefix: &str, hour: u32, minute: i64) -> LogId {
+    LogId::synthetic(prefix, at(hour) + TimeDelta::minutes(minute))
+}
+
+impl Archived for Objects {
+    fn groups(
+        &self,
+        hour: DateTime<Utc>,
+        _: Deadline,
+    ) -> BoxFuture<'_, Result<Vec<Vec<String>>, BoxError>> {
+        let of_hour = self.0.iter().find(|(it, _)| *it == hour.hour());
+        let groups = of_hour.map(|(hour, groups)| {
+            let names = (0..groups.len()).map(|n| vec![format!("{hour} {n}")]);
+            names.collect()
+        });
+        Box::pin(std::future::ready(Ok(groups.unwrap_or_default())))
+    }
+
+    fn read<'a>(
+        &'a self,
+        group: &'a [String],
+        _: Deadline,
+    ) -> BoxFuture<'a, Result<Vec<Record>, BoxError>> {
+        let (hour, number) = group[0].split_once(' ').unwrap();
+        let hour: u32 = hour.parse().unwrap();
+        let (_, groups) = self.0.iter().find(|(it, _)| *it == hour).unwrap();
+        let ids = &groups[number.parse::<usize>().unwrap()];
+        let records = ids.iter().map(|log_id| Record {
+            log_id: log_id.clone(),
+            date: None,
+            json: Bytes::new(),
+        });
+        Box::pin(std::future::ready(Ok(records.collect())))
+    }
+}
+
+/// All that is handed out, page by page, as a run asks for it.
+async fn pages(objects: &Objects, from: u32, to: u32) -> Vec<Vec<LogId>> {
+    let stretch = Stretch {
+        from: Some(Mark::At(at(from) + TimeDelta::minutes(30))),
+        to: Mark::At(at(to)),
+    };
+    let hours = Hours::new(objects, &stretch);
+    let deadline = Deadline::after(Duration::from_mins(1));
+    let mut page = hours.first(Start::Oldest, deadline).await.unwrap();
+    let mut pages = Vec::new();
+    while !page.is_last {
+        let ids: Vec<_> = page.records.iter().map(|it| it.log_id.clone()).collect();
+        page = hours.after(ids.last().unwrap(), deadline).await.unwrap();
+        pages.push(ids);
+    }
+    assert!(page.records.is_empty());
+    pages
+}
+
+#[tokio::test]
+async fn the_hours_of_a_stretch_and_the_one_after_it_are_handed_out_object_by_object() {
+    let of = |hour| {
+        (
+            hour,
+            vec![vec![id("900", hour, 1)], vec![id("900", hour, 2)]],
+        )
+    };
+    let objects = Objects(vec![of(6), of(7), of(9), of(10), of(11)]);
+    let expected: Vec<_> = [7, 9, 10]
+        .into_iter()
+        .flat_map(|hour| [vec![id("900", hour, 1)], vec![id("900", hour, 2)]])
+        .collect();
+    assert_eq!(pages(&objects, 7, 9).await, expected);
+}
+
+#[tokio::test]
+async fn no_record_is_dropped_for_a_prefix_that_is_smaller_than_the_one_before() {
+    let objects = Objects(vec![
+        (7, vec![vec![id("900", 7, 1)]]),
+        (
+            8,
+            vec![
+                vec![id("800", 8, 1), id("900", 8, 2)],
+                vec![id("800", 8, 3)],
+            ],
+        ),
+    ]);
+    let expected = [
+        vec![id("900", 7, 1)],
+        vec![id("800", 8, 1), id("900", 8, 2)],
+        vec![id("800", 8, 3)],
+    ];
+    assert_eq!(pages(&objects, 7, 9).await, expected);
+}

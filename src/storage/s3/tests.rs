@@ -1,0 +1,169 @@
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::Request;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::{get, post};
+use tokio::net::TcpListener;
+
+use super::*;
+use crate::aws;
+use crate::clock;
+use crate::net::http;
+use crate::net::retry::Jitter;
+use crate::settings::{AppSettings, Reader};
+use crate::storage::Storage;
+
+/// A bucket that answers as it is told, beside an STS that hands out the keys `ASIA1`, `ASIA2` and so
+/// on, and an identity.
+struct Double {
+    address: std::net::SocketAddr,
+    sessions: Arc<AtomicUsize>,
+}
+
+impl Double {
+    async fn start(answer: impl Fn(&str) -> Response + Clone + Send + Sync + 'static) -> Self {
+        let sessions = Arc::new(AtomicUsize::new(0));
+        let issued = Arc::clone(&sessions);
+        let assume = move || async move {
+            let number = issued.fetch_add(1, Ordering::Relaxed) + 1;
+            format!(
+                "<AssumeRoleWithWebIdentityResponse><AssumeRoleWithWebIdentityResult><Credentials>\
+                 <AccessKeyId>ASIA{number}</AccessKeyId><SecretAccessKey>hunter{number}\
+                 </SecretAccessKey><SessionToken>session{number}</SessionToken>\
+                 <Expiration>2100-01-01T00:00:00Z</Expiration></Credentials>\
+                 </AssumeRoleWithWebIdentityResult></AssumeRoleWithWebIdentityResponse>"
+            )
+        };
+        let bucket = move |request: Request| async move {
+            let authorization = request.headers().get("authorization");
+            let authorization = authorization.and_then(|it| it.to_str().ok());
+            let (_, rest) = authorization.unwrap().split_once("Credential=").unwrap();
+            answer(rest.split('/').next().unwrap())
+        };
+        let token = r#"{"access_token":"token","expires_on":"4102444800"}"#;
+        let router = Router::new()
+            .route("/token", get(async move || token))
+            .route("/", post(assume))
+            .fallback(bucket);
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        Self { address, sessions }
+    }
+
+    fn storage(&self) -> Storage {
+        let url = format!("http://{}", self.address);
+        let token = format!("{url}/token");
+        let settings: AppSettings = [
+            ("AWS_ROLE_ARN", "arn:aws:iam::123456789012:role/auth0-logs"),
+            ("AWS_STS_ENDPOINT", &*url),
+            ("IDENTITY_ENDPOINT", &*token),
+            ("IDENTITY_HEADER", "header"),
+        ]
+        .into_iter()
+        .collect();
+        let (http, clock) = (http::client(None).unwrap(), clock::system());
+        let region = Region::parse("eu-west-1").unwrap();
+        let credentials = Reader::read(&settings, |reader| {
+            aws::settings::credentials(reader, "ARCHIVE_URL", &region, &http, &clock)
+        });
+        let bucket = Bucket {
+            name: "acme-logs".into(),
+            region,
+            endpoint: Some(Url::parse(&url).unwrap()),
+        };
+        let bucket = S3::new(bucket, credentials.unwrap(), http).unwrap();
+        Storage::s3(bucket, Jitter::seeded(1))
+    }
+
+    fn sessions(&self) -> usize {
+        self.sessions.load(Ordering::Relaxed)
+    }
+}
+
+fn refusal(status: u16, code: &str) -> Response {
+    let body = format!("<Error><Code>{code}</Code><Message>Told by the bucket.</Message></Error>");
+    (StatusCode::from_u16(status).unwrap(), body).into_response()
+}
+
+fn soon() -> Deadline {
+    Deadline::after(Duration::from_mins(1))
+}
+
+async fn error(status: u16, code: &'static str) -> String {
+    let bucket = Double::start(move |_| refusal(status, code)).await;
+    let read = bucket.storage().read("a", soon()).await;
+    crate::error::with_causes(&read.unwrap_err())
+}
+
+#[tokio::test]
+async fn a_session_that_is_refused_is_replaced_by_another() {
+    let bucket = Double::start(|key| match key {
+        "ASIA1" => refusal(400, "ExpiredToken"),
+        _ => refusal(404, "NoSuchKey"),
+    })
+    .await;
+    let storage = bucket.storage();
+    assert!(storage.read("a", soon()).await.unwrap().is_none());
+    assert!(storage.read("b", soon()).await.unwrap().is_none());
+    assert_eq!(bucket.sessions(), 2);
+}
+
+#[tokio::test]
+async fn a_role_whose_sessions_are_all_refused_is_not_asked_again_and_again() {
+    let bucket = Double::start(|_| refusal(403, "InvalidAccessKeyId")).await;
+    let storage = bucket.storage();
+    for _ in 0..2 {
+        let read = storage.read("a", soon()).await.unwrap_err();
+        let told = crate::error::with_causes(&read);
+        assert!(
+            told.contains("the credentials for s3://acme-logs are not taken"),
+            "{told}"
+        );
+    }
+    assert!(bucket.sessions() <= 3, "{}", bucket.sessions());
+}
+
+#[tokio::test]
+async fn what_the_bucket_says_has_its_remedy_and_is_not_tried_again_in_vain() {
+    for (status, code, telling) in [
+        (
+            404,
+            "NoSuchBucket",
+            "s3://acme-logs does not exist; make it, or name another",
+        ),
+        (
+            403,
+            "AccessDenied",
+            "allow s3:PutObject and s3:GetObject on its objects",
+        ),
+        (
+            301,
+            "PermanentRedirect",
+            "s3://acme-logs is not in eu-west-1; check AWS_REGION",
+        ),
+        (403, "RequestTimeTooSkewed", "this machine's clock is wrong"),
+        (
+            400,
+            "InvalidRequest",
+            "s3://acme-logs does not take the request",
+        ),
+    ] {
+        let told = error(status, code).await;
+        assert!(told.contains(telling), "{code}: {told}");
+        assert!(told.contains(code), "{told}");
+        assert!(!told.contains("tried"), "{told}");
+    }
+}
+
+#[tokio::test]
+async fn an_object_that_is_there_is_a_conflict_and_one_that_is_not_is_none() {
+    let bucket = Double::start(|_| refusal(412, "PreconditionFailed")).await;
+    let written = bucket.storage().write("a", "x".into(), None, soon()).await;
+    assert!(matches!(written, Err(StorageError::Conflict)));
+    let bucket = Double::start(|_| refusal(404, "NoSuchKey")).await;
+    assert!(bucket.storage().read("a", soon()).await.unwrap().is_none());
+}
