@@ -125,9 +125,13 @@ fn restart_of(cursor: &LogId) -> Start {
         .map_or(Start::Oldest, |stored| Start::At(stored - STORING_DELAY))
 }
 
-/// The time between what is known to be delivered, which is all up to `settled`, and what can be
-/// read now, if records may be missing there. The newest record delivered tells nothing: others
-/// below it may have become visible late, or have been in a part of its batch that failed.
+/// The time between what is known to be handled and what can be read now, if records may be missing
+/// there. `settled` is where reading was to resume.
+///
+/// Up to there is handled what has that prefix. Of the others the cursors tell, and of prefixes that
+/// were never met only the last time at which the log was read to its end. The newest record delivered
+/// tells nothing: others below it may have become visible late, or have been in a part of its batch
+/// that failed.
 fn gap(
     opening: &Opening,
     settled: Option<DateTime<Utc>>,
@@ -139,10 +143,17 @@ fn gap(
             .to_std()
             .is_ok_and(|age| age < SHORTEST_RETENTION)
     };
-    let from = opening.caught_up_at.max(Some(settled?))?;
-    if is_retained(from) {
+    let ahead = opening.ahead.iter().filter_map(LogId::stored_at);
+    let reached = ahead.chain(settled).min().filter(|_| settled.is_some())?;
+    let compared_at = opening.comparison.map(|it| it.at);
+    let known = opening
+        .caught_up_at
+        .map(|time| compared_at.map_or(time, |it| it.min(time)));
+    if is_retained(known.max(Some(reached))?) {
         return None;
     }
+    let begun = opening.since.filter(|it| *it > DateTime::UNIX_EPOCH);
+    let from = known.or(begun);
     let oldest = page.records.iter().min_by_key(|record| &record.log_id);
     let to = oldest.and_then(|record| match (record.log_id.stored_at(), record.date) {
         // What was dropped is what was stored before it, and its date tells of long before.
@@ -154,8 +165,6 @@ fn gap(
         (stored, date) => date.or(stored),
     });
     let to = to.unwrap_or(now);
-    (from < to).then_some(Gap {
-        from: Some(from),
-        to,
-    })
+    from.is_none_or(|from| from < to)
+        .then_some(Gap { from, to })
 }

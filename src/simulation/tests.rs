@@ -442,6 +442,13 @@ fn once_a_gap_was_reported_to_begin_with_the_newest_record_delivered() {
 }
 
 #[test]
+fn once_a_gap_was_reported_to_begin_where_one_prefix_was_read_to() {
+    for seed in [843, 846] {
+        play(seed);
+    }
+}
+
+#[test]
 fn once_a_reading_that_began_anew_was_taken_back_to_the_first_start() {
     play(7_153);
 }
