@@ -86,6 +86,20 @@ pub(crate) struct Tools {
     pub jitter: Jitter,
 }
 
+#[cfg(test)]
+impl Tools {
+    /// For the tests of a destination, at a time of their own.
+    fn for_test() -> Self {
+        Self {
+            http: crate::net::http::client(None).unwrap(),
+            tenant: "acme.eu.auth0.com".into(),
+            redaction: Redaction::On,
+            clock: std::sync::Arc::new(|| "2026-11-21T08:00:00Z".parse().unwrap()),
+            jitter: Jitter::seeded(1),
+        }
+    }
+}
+
 /// What one delivery may hold. The room that a delivery takes is `per_delivery`, and for each row its
 /// bytes and `per_row`.
 #[derive(Clone, Copy, Debug)]

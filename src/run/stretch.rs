@@ -370,11 +370,11 @@ mod tests {
 
     #[tokio::test]
     async fn the_end_of_a_stretch_is_that_of_each_prefix() {
-        let long = [
+        let many = [
             "08:00:00", "09:20:00", "09:21:00", "09:22:00", "09:23:00", "09:24:00",
         ];
         let mut log = Log::of(&[
-            ("800", &long),
+            ("800", &many),
             ("900", &["08:10:00", "08:20:00", "08:30:00"]),
         ]);
         assert_eq!(read(&log).await, ["08:00", "08:10", "08:20", "08:30"]);

@@ -280,8 +280,9 @@ async fn a_killed_process_loses_nothing(sink: Sink) {
         assert_eq!(world.arrivals().stored() as u64, 2_500 + stored);
         return;
     }
-    // One post: a thousand rows, or what makes a megabyte, or what an hour has.
-    assert!((1..=1_000).contains(&stored), "{stored}");
+    // One post: a thousand rows, or what makes a megabyte; of an archive what an hour has of them.
+    let least = if sink == Sink::Archive { 1 } else { 800 };
+    assert!((least..=1_000).contains(&stored), "{stored}");
     assert_eq!(delivered, [2_500 - stored]);
     world.assert_all_landed_once();
 }

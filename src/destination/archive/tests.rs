@@ -1,6 +1,5 @@
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::Duration;
 
 use flate2::read::GzDecoder;
@@ -9,8 +8,6 @@ use url::Url;
 use super::place::{Address, address};
 use super::*;
 use crate::destination::Outcome;
-use crate::net::http;
-use crate::net::retry::Jitter;
 use crate::settings::{AppSettings, SettingsError};
 
 /// Ids of Auth0's form, stored at these times of the 21st of November 2026, and of this number.
@@ -24,14 +21,7 @@ fn row(id: &str) -> Bytes {
 
 fn build_with(settings: &[(&str, &str)]) -> Result<Box<dyn Destination>, SettingsError> {
     let settings: AppSettings = settings.iter().copied().collect();
-    let tools = Tools {
-        http: http::client(None).unwrap(),
-        tenant: "acme.eu.auth0.com".into(),
-        redaction: Redaction::On,
-        clock: Arc::new(|| "2026-11-21T08:00:00Z".parse().unwrap()),
-        jitter: Jitter::seeded(1),
-    };
-    Reader::read(&settings, |reader| build(reader, &tools))
+    Reader::read(&settings, |reader| build(reader, &Tools::for_test()))
 }
 
 struct Folder(tempfile::TempDir);

@@ -1,8 +1,4 @@
-use std::sync::Arc;
-
 use super::*;
-use crate::net::http;
-use crate::net::retry::Jitter;
 use crate::record::LogId;
 use crate::settings::{AppSettings, SettingsError};
 
@@ -15,14 +11,7 @@ fn problem(changes: &[(&str, &str)]) -> String {
 fn built(changes: &[(&str, &str)]) -> Result<Box<dyn Destination>, SettingsError> {
     let complete = [("EVENT_GRID_ENDPOINT", CUSTOM), ("EVENT_GRID_KEY", "a2V5")];
     let settings: AppSettings = complete.iter().chain(changes).copied().collect();
-    let tools = Tools {
-        http: http::client(None).unwrap(),
-        tenant: "acme.eu.auth0.com".into(),
-        redaction: Redaction::On,
-        clock: Arc::new(|| "2026-11-21T08:00:00Z".parse().unwrap()),
-        jitter: Jitter::seeded(1),
-    };
-    Reader::read(&settings, |reader| build(reader, &tools))
+    Reader::read(&settings, |reader| build(reader, &Tools::for_test()))
 }
 
 fn record(json: &str) -> Record {

@@ -1,7 +1,4 @@
-use std::sync::Arc;
-
 use super::*;
-use crate::net::retry::Jitter;
 use crate::record::LogId;
 use crate::settings::{AppSettings, SettingsError};
 
@@ -10,14 +7,7 @@ const HOST: &str = "https://api.europe-west2.gcp.tinybird.co";
 fn built(changes: &[(&str, &str)]) -> Result<Box<dyn Destination>, SettingsError> {
     let complete = [("TINYBIRD_HOST", HOST), ("TINYBIRD_TOKEN", "p.eyJ1.abc")];
     let settings: AppSettings = complete.iter().chain(changes).copied().collect();
-    let tools = Tools {
-        http: http::client(None).unwrap(),
-        tenant: "acme.eu.auth0.com".into(),
-        redaction: Redaction::On,
-        clock: Arc::new(|| "2026-11-21T08:00:00Z".parse().unwrap()),
-        jitter: Jitter::seeded(1),
-    };
-    Reader::read(&settings, |reader| build(reader, &tools))
+    Reader::read(&settings, |reader| build(reader, &Tools::for_test()))
 }
 
 fn record(json: &str) -> Record {
