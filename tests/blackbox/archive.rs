@@ -7,6 +7,7 @@ use std::path::Path;
 use chrono::{DateTime, Utc};
 use flate2::read::GzDecoder;
 use serde_json::{Value, json};
+use simulator::python::{python, site};
 use simulator::{Azurite, Moto};
 
 use crate::world::{Sink, World, minutes_ago, numbers};
@@ -187,4 +188,39 @@ async fn a_bucket_holds_it_and_one_that_is_missing_is_named() {
             .contains("the credentials for s3://auth0-logs are not taken"),
         "{ran:?}"
     );
+}
+
+/// The query of the page, as it stands there but for the folder.
+#[tokio::test]
+async fn duckdb_reads_it_as_it_is() {
+    let (world, folder) = in_a_folder().await;
+    for (n, kind) in (0..).zip(["s", "fp", "s", "sapi", "s"]) {
+        let date = minutes_ago(50 - n);
+        // Not every record has the same fields, nor one field the same shape.
+        let details = if n % 2 == 0 {
+            json!({"a": n})
+        } else {
+            json!("text")
+        };
+        let record = json!({"date": date, "type": kind, "details": details});
+        world.tenant.add(record, date);
+    }
+    world.poll().await;
+    let page = include_str!("../../docs/destinations.md");
+    let (_, query) = page.split_once("DuckDB:\n\n").unwrap();
+    let query = query.split("\n\n").next().unwrap();
+    assert!(query.contains("'/var/lib/auth0/"), "{query}");
+    let query = query.replace("/var/lib/auth0", folder.to_str().unwrap());
+    let duckdb = site(Path::new(env!("CARGO_TARGET_TMPDIR")), &["duckdb==2.0.1"]).await;
+    let program = "import duckdb, json, sys; print(json.dumps(duckdb.sql(sys.argv[1]).fetchall()))";
+    let output = python(&[&duckdb])
+        .args(["-c", program, &query])
+        .output()
+        .await;
+    let output = output.unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let mut rows: Vec<(String, u64)> = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(rows.remove(0), ("s".to_owned(), 3));
+    rows.sort();
+    assert_eq!(rows, [("fp".to_owned(), 1), ("sapi".to_owned(), 1)]);
 }
