@@ -129,11 +129,19 @@ impl<S: Source, A: DeadLetters> Course<'_, S, A> {
             };
             match &next.instead {
                 Some(Instead::After(id)) if is_untaken => source.after(id, self.reading).await,
-                Some(Instead::Start(start)) if is_untaken => {
-                    source.first(*start, self.reading).await
+                Some(Instead::Oldest) if is_untaken => {
+                    source.first(Start::Oldest, self.reading).await
                 }
                 Some(Instead::Smallest(from)) if is_untaken => {
                     let prefix = next.after.series();
+                    if !next.is_made_up {
+                        let by_time = LogId::synthetic(prefix, *from);
+                        match source.after(&by_time, self.reading).await {
+                            Err(SourceError::Rejected(_)) => {}
+                            Ok(page) if page.records.is_empty() && page.misfits.is_empty() => {}
+                            page => return page,
+                        }
+                    }
                     let found = source.smallest(prefix, *from, self.reading).await?;
                     Ok(Page {
                         is_last: found.is_none(),

@@ -8,7 +8,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use tracing::warn;
 
 use super::{Comparison, Opening};
-use crate::record::{LogId, Page, Position, Reach, Record, STORING_DELAY, Start, is_future};
+use crate::record::{LogId, Page, Position, Reach, Record, STORING_DELAY, is_future};
 
 /// A record that was stored so long ago should have been met by a reading that has just come to its
 /// end.
@@ -36,8 +36,9 @@ pub(super) struct Next {
 #[derive(Debug)]
 pub(super) enum Instead {
     After(LogId),
-    Start(Start),
-    /// From the smallest id of the same prefix on, of records dated so or later.
+    Oldest,
+    /// From that time on in the same prefix: after an id made of it, or else from the smallest id of
+    /// records dated so or later.
     Smallest(DateTime<Utc>),
 }
 
@@ -310,15 +311,17 @@ impl<'a> Seen<'a> {
     }
 }
 
-/// After a cursor; by time, where the source no longer has its record.
+/// After a cursor; where the source no longer has its record, by time, in the same prefix: another one
+/// would come first in the whole log, and was read.
 fn after_cursor(cursor: LogId) -> Next {
-    let start = cursor
-        .stored_at()
-        .map_or(Start::Oldest, |stored| Start::At(stored - STORING_DELAY));
+    let instead = match cursor.stored_at() {
+        Some(stored) => Instead::Smallest(stored - STORING_DELAY),
+        None => Instead::Oldest,
+    };
     Next {
         after: cursor,
         is_made_up: false,
-        instead: Some(Instead::Start(start)),
+        instead: Some(instead),
     }
 }
 

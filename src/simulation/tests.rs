@@ -449,6 +449,13 @@ fn once_a_gap_was_reported_to_begin_where_one_prefix_was_read_to() {
 }
 
 #[test]
+fn once_a_cursor_that_was_not_taken_led_to_another_prefix_and_the_end_was_told() {
+    for seed in [1_065, 1_127] {
+        play(seed);
+    }
+}
+
+#[test]
 fn once_a_reading_that_began_anew_was_taken_back_to_the_first_start() {
     play(7_153);
 }
