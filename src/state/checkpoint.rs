@@ -270,8 +270,11 @@ impl Checkpoint {
     }
 
     /// Sets once from when on records of a prefix are wanted that was never met: from where reading
-    /// first began, and where that is not known any more, from the cursor.
+    /// first began, and where that is not known any more, from the cursor. What is below one that a
+    /// person has set is left out by their choice.
     pub fn begin_prefixes(&mut self, overlap: Duration) {
+        let is_chosen = self.set_by_hand && self.newest.is_none();
+        let overlap = if is_chosen { Duration::ZERO } else { overlap };
         let begin = match self.position() {
             Position::Start(start) => Some(time_of(start).unwrap_or_default()),
             Position::After(cursor) => cursor.stored_at().map(|it| it - overlap),

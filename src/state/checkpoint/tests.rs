@@ -176,6 +176,22 @@ fn where_one_prefix_ends_the_first_reading_the_others_still_begin_at_its_start()
 }
 
 #[test]
+fn below_a_cursor_that_a_person_chose_nothing_is_wanted_of_any_prefix() {
+    let begun = |checkpoint: &Checkpoint| {
+        let mut checkpoint = checkpoint.clone();
+        checkpoint.begin_prefixes(Duration::from_mins(1));
+        checkpoint.wanted_since
+    };
+    let mut checkpoint = Checkpoint::set(after("08:00:00"));
+    assert_eq!(begun(&checkpoint), Some(at("08:00:00")));
+    // As an earlier version left one: set once, and read on from since.
+    let next = record("08:10:00");
+    accept(&mut checkpoint, std::slice::from_ref(&next));
+    advance(&mut checkpoint, &next.log_id, at("08:30:00"));
+    assert_eq!(begun(&checkpoint), Some(at("08:09:00")));
+}
+
+#[test]
 fn a_prefix_is_read_in_each_run_for_an_hour_after_its_last_record() {
     let mut checkpoint = Checkpoint::set(after("08:00:00"));
     for (clock, ahead) in [("08:30:00", 1), ("09:00:00", 1), ("09:00:01", 0)] {
