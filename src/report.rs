@@ -17,6 +17,8 @@ use crate::record::LogId;
 /// is among those delivered, by what fits, and among those set aside, whole.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub(crate) struct Report {
+    /// Whose records they are, as in the setting `TENANTS`; null where there is only one tenant.
+    pub tenant: Option<String>,
     /// Where records went, as in the setting `DESTINATIONS`.
     pub destination: String,
     /// Whether this invocation did nothing because an earlier one was still at work.
@@ -57,6 +59,14 @@ pub(crate) struct Report {
     pub errors: Vec<String>,
 }
 
+/// What tells a destination from others of an app.
+pub(crate) fn label(tenant: Option<&str>, destination: &str) -> String {
+    match tenant {
+        Some(tenant) => format!("{tenant}/{destination}"),
+        None => destination.to_owned(),
+    }
+}
+
 /// A stretch of time.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
 pub(crate) struct Gap {
@@ -86,6 +96,11 @@ impl Report {
         }
     }
 
+    /// What tells it from the others: the destination, and the tenant where there are several.
+    pub fn name(&self) -> String {
+        label(self.tenant.as_deref(), &self.destination)
+    }
+
     /// Whether the run did what it should.
     pub fn is_success(&self) -> bool {
         self.errors.is_empty()
@@ -109,11 +124,7 @@ impl fmt::Display for Report {
         if self.busy {
             return f.write_str("an earlier run is still at work, so this invocation did nothing");
         }
-        write!(
-            f,
-            "{}: {} records delivered",
-            self.destination, self.delivered
-        )?;
+        write!(f, "{}: {} records delivered", self.name(), self.delivered)?;
         for (count, what) in [
             (self.quarantined, "quarantined"),
             (self.skipped, "delivered before"),

@@ -10,7 +10,7 @@ use std::fs;
 use std::path::Path;
 
 /// What stands before a message, without white space.
-const OPENERS: [&str; 37] = [
+const OPENERS: [&str; 39] = [
     "#[error(",
     "warn!(",
     "error!(",
@@ -38,6 +38,8 @@ const OPENERS: [&str; 37] = [
     "letadvice=",
     "letwhat=format!(",
     "letproblem=format!(",
+    "bad_own(",
+    "bad(",
     "ifself.is_emulator&&self.missing==Missing::IsMade{",
     "letwhy=format!(",
     "returnformat!(",

@@ -3,7 +3,8 @@
 //! Reading a layer speaks to nobody. All that is wrong with the layers that were asked for is told at
 //! once.
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use chrono::{DateTime, Utc};
 use tracing::warn;
@@ -18,21 +19,19 @@ use crate::error::BoxError;
 use crate::net::http::{self, Proxy};
 use crate::net::retry::Jitter;
 use crate::redact::Redaction;
-use crate::run::{self, Policy};
-use crate::settings::{AppSettings, Misspelt, Reader, SettingsError, values};
+use crate::report::label;
+use crate::run::{self, InFlight, Policy};
+use crate::settings::tenants::OfTenant;
+use crate::settings::{AppSettings, Misspelt, Reader, SettingsError, tenants, values};
 use crate::state::{CheckpointStore, DeadLetterStore};
 use crate::storage::settings::StorageSettings;
 use crate::storage::{self, Storage, azure, folder};
 
 /// The settings that are read here.
-const SETTINGS: [&str; 6] = [
-    "DESTINATIONS",
-    "REDACT",
-    "HTTPS_PROXY",
-    "https_proxy",
-    "NO_PROXY",
-    "no_proxy",
-];
+const SETTINGS: [&str; 3] = [tenants::SETTING, "DESTINATIONS", "REDACT"];
+
+/// The settings of the proxy.
+const PROXY: [&str; 4] = ["HTTPS_PROXY", "https_proxy", "NO_PROXY", "no_proxy"];
 
 /// The settings that name a place for checkpoints: those of one list as good as each other, and
 /// before those of the next.
@@ -48,9 +47,10 @@ const PLACES: [&[&str]; 3] = [
 /// The names of all settings.
 #[must_use]
 pub fn setting_names() -> Vec<&'static str> {
-    let shared: [&[&str]; 6] = [
+    let shared: [&[&str]; 7] = [
         &auth0::SETTINGS,
         &SETTINGS,
+        &PROXY,
         &principal::SETTINGS,
         &aws::settings::SETTINGS,
         &storage::settings::SETTINGS,
@@ -92,30 +92,84 @@ pub(super) struct Built {
     pub filter: Filter,
 }
 
-/// The settings, to be read layer by layer.
+/// The settings of one tenant, to be read layer by layer.
+#[derive(Clone)]
 pub(crate) struct Layers {
     settings: AppSettings,
+    /// The tenant's name, where there are several.
+    pub(super) tenant: Option<String>,
     purpose: Purpose,
     pub(super) clock: Clock,
     pub(super) jitter: Jitter,
+    pub(super) shared: Arc<Shared>,
 }
+
+/// What the tenants of an app share where their settings are the same.
+#[derive(Default)]
+pub(super) struct Shared {
+    /// What all runs of the process have in memory.
+    pub in_flight: InFlight,
+    clients: Memo<reqwest::Client>,
+    storages: Memo<Arc<Storage>>,
+}
+
+/// What was made, by the values of the settings that it was made of.
+type Memo<T> = Mutex<HashMap<Vec<Option<String>>, T>>;
 
 impl Layers {
     pub fn new(settings: AppSettings, purpose: Purpose, clock: Clock, jitter: Jitter) -> Self {
         Self {
             settings,
+            tenant: None,
             purpose,
             clock,
             jitter,
+            shared: Arc::default(),
         }
+    }
+
+    /// The same with the settings of a tenant.
+    pub(super) fn of_tenant(&self, name: Option<String>, settings: AppSettings) -> Self {
+        Self {
+            settings,
+            tenant: name,
+            ..self.clone()
+        }
+    }
+
+    /// The tenants, each with its settings or what is wrong with its name.
+    pub(super) fn by_tenant(&self) -> Vec<OfTenant> {
+        self.settings.by_tenant(&setting_names())
     }
 
     /// Warns of names that are set and not read, but look like one that is. Those of the storage are
     /// an error, where the storage is asked for.
     pub fn warn_of_misspelt(&self) {
-        for Misspelt { given, meant, .. } in self.settings.misspelt(&setting_names()) {
+        let known = setting_names();
+        for Misspelt { given, meant, .. } in self.settings.misspelt(&known) {
             warn!("the setting {given} is not read; {meant} is (names are case-sensitive)");
         }
+        for (given, tenant) in self.settings.of_strangers(&known) {
+            warn!("the setting {given} is not read: TENANTS does not name {tenant}");
+        }
+    }
+
+    /// What was made of these settings for this tenant or another, or what `make` makes now.
+    fn shared<T: Clone, E>(
+        &self,
+        memo: &Memo<T>,
+        settings: &[&str],
+        make: impl FnOnce() -> Result<T, E>,
+    ) -> Result<T, E> {
+        let value = |name: &&str| self.settings.get(name).map(str::to_owned);
+        let values = settings.iter().map(value).collect();
+        let mut known = memo.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(it) = known.get(&values) {
+            return Ok(it.clone());
+        }
+        let it = make()?;
+        known.insert(values, it.clone());
+        Ok(it)
     }
 
     /// The present time.
@@ -154,6 +208,7 @@ impl Layers {
         let writer = self.jitter.name();
         Books {
             name,
+            label: label(self.tenant.as_deref(), name),
             checkpoints: CheckpointStore::new(storage(), tenant, name, writer),
             dead_letters: DeadLetterStore::new(storage(), tenant, name, tools.redaction),
         }
@@ -180,10 +235,13 @@ impl Layers {
         });
         let proxy = self.read(|reader| Some(proxy(reader)));
         let domain = self.read(Domain::read);
+        let proxy = problems.note(proxy)?;
         Ok(Tools {
             tenant: domain.map(|it| it.name).unwrap_or_default(),
             redaction: problems.note(redaction)?.unwrap_or(Redaction::On),
-            http: http::client(problems.note(proxy)?.flatten().as_ref())?,
+            http: self.shared(&self.shared.clients, &PROXY, || {
+                http::client(proxy.flatten().as_ref())
+            })?,
             clock: self.clock.clone(),
             jitter: self.jitter.clone(),
         })
@@ -203,6 +261,22 @@ impl Layers {
             self.judge_storage_names(reader)?;
             StorageSettings::read(reader, is_under_host)
         })?;
+        let names = [
+            &storage::settings::SETTINGS[..],
+            &principal::SETTINGS,
+            &PROXY,
+        ]
+        .concat();
+        self.shared(&self.shared.storages, &names, || {
+            self.make_storage(settings, tools)
+        })
+    }
+
+    fn make_storage(
+        &self,
+        settings: StorageSettings,
+        tools: &Tools,
+    ) -> Result<Arc<Storage>, AppError> {
         let jitter = self.jitter.clone();
         let storage = match settings {
             StorageSettings::Azure(account) => {
@@ -300,7 +374,10 @@ impl Layers {
         Some(kind)
     }
 
-    fn read<T>(&self, layer: impl FnOnce(&mut Reader) -> Option<T>) -> Result<T, SettingsError> {
+    pub(super) fn read<T>(
+        &self,
+        layer: impl FnOnce(&mut Reader) -> Option<T>,
+    ) -> Result<T, SettingsError> {
         Reader::read(&self.settings, layer)
     }
 }

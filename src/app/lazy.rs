@@ -9,7 +9,7 @@ use futures_util::future::BoxFuture;
 use tokio::sync::{OnceCell, watch};
 use tracing::error;
 
-use super::{App, AppError, Layers};
+use super::{AppError, Apps, Layers, Tenants};
 use crate::error::BoxError;
 use crate::host::Runs;
 use crate::report::Report;
@@ -20,7 +20,7 @@ pub(crate) struct LazyApp(Arc<Parts>);
 
 struct Parts {
     layers: Layers,
-    app: OnceCell<App>,
+    apps: OnceCell<Apps>,
     stopping: watch::Receiver<bool>,
 }
 
@@ -28,7 +28,7 @@ impl LazyApp {
     pub fn new(layers: Layers, stopping: watch::Receiver<bool>) -> Self {
         Self(Arc::new(Parts {
             layers,
-            app: OnceCell::new(),
+            apps: OnceCell::new(),
             stopping,
         }))
     }
@@ -36,31 +36,29 @@ impl LazyApp {
     /// Makes the app, and tells of settings that are of no use before the first invocation does.
     pub async fn prepare(self) {
         self.0.layers.warn_of_misspelt();
-        match self.app().await {
+        match self.apps().await {
             Err(error) => error!("every invocation will fail: {error}"),
-            Ok(app) => {
-                for pipeline in &app.pipelines {
-                    if let Err(error) = &pipeline.way {
-                        error!("{} will fail at every invocation: {error}", pipeline.name);
-                    }
+            Ok(apps) => {
+                for (label, problem) in apps.unable() {
+                    error!("{label} will fail at every invocation: {problem}");
                 }
             }
         }
     }
 
-    async fn app(&self) -> Result<&App, AppError> {
+    async fn apps(&self) -> Result<&Apps, AppError> {
         let Parts {
             layers,
-            app,
+            apps,
             stopping,
         } = &*self.0;
-        app.get_or_try_init(async || App::new(layers, stopping.clone()))
+        apps.get_or_try_init(async || Apps::new(&Tenants::read(layers), stopping))
             .await
     }
 }
 
 impl Runs for LazyApp {
     fn run(&self) -> BoxFuture<'_, Result<Vec<Report>, BoxError>> {
-        Box::pin(async move { Ok(self.app().await?.run().await) })
+        Box::pin(async move { Ok(self.apps().await?.run_in_rounds().await) })
     }
 }

@@ -1,14 +1,18 @@
 //! The only wiring: from settings to what the commands and the host's functions work with.
 //!
-//! A command that makes no run asks [`Layers`] for what it uses. [`App`] is the whole; where the
-//! settings of one destination are bad, only that one fails.
+//! [`Tenants`] are the settings of each tenant. A command that makes no run asks the [`Layers`] of
+//! each for what it uses. [`App`] is the whole of one tenant, and [`Apps`] are all of them; where the
+//! settings of one tenant or destination are bad, only that one fails.
 
 mod layers;
 mod lazy;
 mod replay;
+mod rounds;
+mod tenants;
 
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use futures_util::FutureExt as _;
@@ -21,12 +25,14 @@ pub use self::layers::setting_names;
 use self::layers::{Built, Problems};
 pub(crate) use self::lazy::LazyApp;
 pub(crate) use self::replay::Replay;
+use self::rounds::Rounds;
+pub(crate) use self::tenants::{Apps, Tenants};
 use crate::auth0::{ForeignDomain, LogReader, Tenant};
 use crate::clock::{self, Clock};
 use crate::destination::{Destination, Filter, Kind};
 use crate::error::BoxError;
 use crate::net::retry::Jitter;
-use crate::report::Report;
+use crate::report::{Report, label};
 use crate::run::{InFlight, Policy, Run};
 use crate::settings::SettingsError;
 use crate::state::{CheckpointLedger, CheckpointStore, DeadLetterStore};
@@ -39,15 +45,16 @@ pub fn judge_settings(
 ) -> Result<Vec<&'static str>, String> {
     let settings = settings.into_iter().collect();
     let layers = Layers::new(settings, Purpose::Host, clock::system(), Jitter::random());
-    let app = App::new(&layers, watch::channel(false).1).map_err(|error| error.to_string())?;
-    let names = app
-        .pipelines
-        .into_iter()
-        .map(|pipeline| match pipeline.way {
-            Ok(_) => Ok(pipeline.name),
-            Err(problem) => Err(problem.to_string()),
-        });
-    names.collect()
+    let stopping = watch::channel(false).1;
+    let apps = Apps::new(&Tenants::read(&layers), &stopping).map_err(|error| error.to_string())?;
+    let mut names = Vec::new();
+    for member in apps.members {
+        for pipeline in member.app.map_err(|error| error.to_string())?.pipelines {
+            pipeline.way.map_err(|problem| problem.to_string())?;
+            names.push(pipeline.name);
+        }
+    }
+    Ok(names)
 }
 
 /// The run of one destination ended in a panic.
@@ -89,6 +96,8 @@ pub(crate) enum AppError {
 pub(crate) struct Books {
     /// The destination's name.
     pub name: &'static str,
+    /// What tells it from the others: its name, and the tenant's where there are several.
+    pub label: String,
     pub checkpoints: CheckpointStore,
     pub dead_letters: DeadLetterStore,
 }
@@ -97,6 +106,8 @@ pub(crate) struct Books {
 pub(crate) struct Pipeline {
     /// The destination's name.
     pub name: &'static str,
+    /// What tells it from the others: its name, and the tenant's where there are several.
+    pub label: String,
     /// Whether it writes records to standard output.
     pub is_for_a_look: bool,
     /// The destination, or why there is none.
@@ -122,8 +133,10 @@ impl Pipeline {
 /// A destination that is configured: its kind, if the name is one's, and what its settings made.
 type Configured = (Option<&'static Kind>, Result<Built, SettingsError>);
 
-/// The program, ready to work. Making it speaks to nobody.
+/// One tenant, ready to work. Making it speaks to nobody.
 pub(crate) struct App {
+    /// Its name, where there are several.
+    pub name: Option<String>,
     /// The tenant that is read.
     pub tenant: Tenant,
     /// Where checkpoints and dead letters are kept.
@@ -142,7 +155,7 @@ pub(crate) struct App {
 }
 
 impl App {
-    /// Builds what the settings describe. Runs end early once `stopping` is true.
+    /// Builds what the settings of a tenant describe. Runs end early once `stopping` is true.
     ///
     /// An error tells all that is wrong. Where only destinations are badly set, and not all of them,
     /// there is none: each tells of itself.
@@ -183,10 +196,13 @@ impl App {
             layers.clock.clone(),
             layers.jitter.clone(),
         );
+        let label = |name| label(layers.tenant.as_deref(), name);
+        let name = |kind: Option<&Kind>| kind.map_or(UNKNOWN, |kind| kind.name);
         let pipelines = configured.into_iter().map(|(kind, built)| Pipeline {
-            name: kind.map_or(UNKNOWN, |kind| kind.name),
+            name: name(kind),
+            label: label(name(kind)),
             is_for_a_look: kind.is_some_and(|kind| kind.is_for_a_look),
-            progress: watch::Sender::new(Report::of(kind.map_or(UNKNOWN, |kind| kind.name))),
+            progress: watch::Sender::new(Report::of(&label(name(kind)))),
             way: built.and_then(|built| {
                 let Built {
                     destination,
@@ -202,48 +218,73 @@ impl App {
             }),
         });
         Ok(Self {
+            name: layers.tenant.clone(),
             pipelines: pipelines.collect(),
             doubt: settings.doubt,
             told: Mutex::default(),
             tenant,
             storage,
             policy,
-            in_flight: InFlight::default(),
+            in_flight: layers.shared.in_flight.clone(),
             clock: layers.clock.clone(),
             stopping,
         })
     }
 
-    /// Makes one run for each destination, side by side. Where they stand at the same place, a page
-    /// is fetched once: none of them reads before all have begun, since a run reads its checkpoint
+    /// Makes runs for each destination, side by side. Where they stand at the same place, a page is
+    /// fetched once: none of them reads before all have begun, since a run reads its checkpoint
     /// first.
-    pub async fn run(&self) -> Vec<Report> {
-        if let Some(doubt) = self.doubt_to_tell() {
-            warn!("{doubt}");
-        }
+    ///
+    /// Nothing begins before the answer is polled, but all of the app is at work from now on.
+    fn runs(&self, rounds: &Rounds) -> impl Future<Output = Vec<Report>> {
         // All of them, before the first one reads.
         let begun: Vec<_> = self
             .pipelines
             .iter()
             .map(|pipeline| {
-                (
-                    pipeline,
-                    pipeline.way.as_ref().ok().map(|it| it.source.begin()),
-                )
+                let reading = pipeline.way.as_ref().ok().map(|it| it.source.begin());
+                (pipeline, rounds.begin(), reading)
             })
             .collect();
-        let runs = begun.into_iter().map(|(pipeline, reading)| async move {
-            // A panic ends the run of one destination, and not those of the others.
-            let run = AssertUnwindSafe(self.run_one(pipeline)).catch_unwind();
-            let report = run.await.unwrap_or_else(|_| {
-                let mut report = Report::of(pipeline.name);
-                report.fail(&Panicked);
-                report
-            });
-            drop(reading);
+        let runs = begun.into_iter().map(|(pipeline, round, reading)| {
+            let mut reading = reading;
+            round.repeat(self.policy.budget, &self.stopping, move |budget| {
+                let reading = reading.take();
+                let run = async move {
+                    let report = self.run_or_panic(pipeline, budget).await;
+                    drop(reading);
+                    report
+                };
+                run.boxed()
+            })
+        });
+        let runs: Vec<_> = runs.collect();
+        async move {
+            if let Some(doubt) = self.doubt_to_tell() {
+                warn!("{doubt}");
+            }
+            join_all(runs).await.into_iter().flatten().collect()
+        }
+    }
+
+    /// A panic ends the run of one destination, and not those of the others.
+    async fn run_or_panic(&self, pipeline: &Pipeline, budget: Duration) -> Report {
+        let run = AssertUnwindSafe(self.run_one(pipeline, budget)).catch_unwind();
+        let report = run.await.unwrap_or_else(|_| {
+            let mut report = Report::default();
+            report.fail(&Panicked);
             report
         });
-        join_all(runs).await
+        self.signed(report, pipeline)
+    }
+
+    /// A report with whose it is.
+    fn signed(&self, report: Report, pipeline: &Pipeline) -> Report {
+        Report {
+            tenant: self.name.clone(),
+            destination: pipeline.name.to_owned(),
+            ..report
+        }
     }
 
     /// What a run has to tell of the domain: the first one of the process, and then one a day.
@@ -258,11 +299,11 @@ impl App {
         })
     }
 
-    async fn run_one(&self, pipeline: &Pipeline) -> Report {
+    async fn run_one(&self, pipeline: &Pipeline, budget: Duration) -> Report {
         let way = match &pipeline.way {
             Ok(way) => way,
             Err(problem) => {
-                let mut report = Report::of(pipeline.name);
+                let mut report = Report::default();
                 report.fail(problem);
                 return report;
             }
@@ -270,15 +311,16 @@ impl App {
         let Policy {
             start_from,
             overlap,
-            budget,
+            ..
         } = self.policy;
+        let share = self.in_flight.enter_in_turn().await;
         let run = Run {
-            name: pipeline.name,
+            name: &pipeline.label,
             source: &way.source,
             destination: &*way.destination,
             filter: &way.filter,
             dead_letters: &way.books.dead_letters,
-            share: &self.in_flight.enter(),
+            share: &share,
             clock: &self.clock,
             stopping: &self.stopping,
             budget,

@@ -22,12 +22,12 @@ const NO_END: Duration = Duration::from_hours(24 * 365);
 const HOURS_AFTER: TimeDelta = TimeDelta::hours(1);
 
 /// What is sent again, and how.
-pub(crate) struct Replay {
+pub(crate) struct Replay<'a> {
     pub stretch: Stretch,
     /// In place of the destination's own.
     pub filter: Option<Filter>,
     /// Where records are read, if not from Auth0.
-    pub source: Option<Box<dyn Destination>>,
+    pub source: Option<&'a dyn Destination>,
     /// Whether nothing is sent.
     pub is_dry: bool,
 }
@@ -39,12 +39,12 @@ pub(crate) struct NotOne;
 
 impl App {
     /// Sends a stretch again to the one destination that there is.
-    pub async fn replay(&self, replay: &Replay) -> Result<Report, NotOne> {
+    pub async fn replay(&self, replay: &Replay<'_>) -> Result<Report, NotOne> {
         let [pipeline] = &self.pipelines[..] else {
             return Err(NotOne);
         };
         let way = pipeline.way.as_ref().map_err(|_| NotOne)?;
-        let archived = replay.source.as_ref().and_then(|it| it.archived());
+        let archived = replay.source.and_then(|it| it.archived());
         if let Some(archived) = archived {
             let source = Hours::new(archived, &replay.stretch);
             return Ok(self.replay_from(&source, replay, pipeline, way).await);
@@ -62,7 +62,7 @@ impl App {
     async fn replay_from(
         &self,
         source: &impl Source,
-        replay: &Replay,
+        replay: &Replay<'_>,
         pipeline: &Pipeline,
         way: &Way,
     ) -> Report {
@@ -74,7 +74,7 @@ impl App {
             is_dry: replay.is_dry,
         };
         let run = Run {
-            name: pipeline.name,
+            name: &pipeline.label,
             source,
             destination: if replay.is_dry { &dry } else { destination },
             filter: replay.filter.as_ref().unwrap_or(&way.filter),
@@ -84,7 +84,8 @@ impl App {
             stopping: &self.stopping,
             budget: NO_END,
         };
-        Box::pin(run.make(&mut ledger, &pipeline.progress)).await
+        let report = Box::pin(run.make(&mut ledger, &pipeline.progress)).await;
+        self.signed(report, pipeline)
     }
 }
 

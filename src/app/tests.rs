@@ -41,7 +41,7 @@ fn app(changes: &[(&str, &str)]) -> Result<App, AppError> {
 }
 
 fn problem(changes: &[(&str, &str)]) -> String {
-    app(changes).err().unwrap().to_string()
+    apps(changes).err().unwrap().to_string()
 }
 
 fn names(app: &App) -> Vec<&str> {
@@ -332,7 +332,7 @@ async fn a_panic_ends_the_run_of_one_destination_and_not_that_of_another() {
     ];
     let mut app = app(&[&RULE[..], &changes].concat()).unwrap();
     app.pipelines[0].way.as_mut().ok().unwrap().destination = Box::new(Buggy);
-    let reports = app.run().await;
+    let reports = app.runs(&Rounds::one()).await;
     let names: Vec<_> = reports.iter().map(|it| &*it.destination).collect();
     assert_eq!(names, ["logs-ingestion", "log-analytics"]);
     assert_eq!(
@@ -363,4 +363,127 @@ fn a_domain_that_may_be_mistyped_is_told_of_once_a_day() {
         [true, false, false, true, false, true]
     );
     assert_eq!(told(&[], &[0, 24]), [false, false]);
+}
+
+fn apps(settings: &[(&str, &str)]) -> Result<Apps, AppError> {
+    let settings = REFERENCE.iter().chain(settings).copied().collect();
+    let purpose = Purpose::CommandLine { destination: None };
+    let tenants = Tenants::read(&layers(settings, purpose));
+    Apps::new(&tenants, &watch::channel(false).1)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_tenant_that_is_badly_set_stops_no_other_and_is_named_with_its_own_settings() {
+    let state = tempfile::tempdir().unwrap();
+    let apps = apps(&[
+        ("CHECKPOINT_DIR", state.path().to_str().unwrap()),
+        ("TENANTS", "acme,globex,initech,hooli"),
+        ("ACME__DOMAIN", "http://127.0.0.1:1"),
+        ("GLOBEX__DOMAIN", "globex.auth0.com/path"),
+        ("GLOBEX__DESTINATIONS", "log-analytics,logs-ingestion"),
+        ("INITECH__DOMAIN", "initech.eu.auth0.com"),
+        ("INITECH__START_FROM", "tomorrow"),
+        ("HOOLI__DOMAIN", "http://127.0.0.1:2"),
+        ("HOOLI__DESTINATIONS", "event-grid,log-analytics"),
+    ])
+    .unwrap();
+    let reports = apps.run_once().await;
+    let names: Vec<_> = reports.iter().map(Report::name).collect();
+    assert_eq!(
+        names,
+        [
+            "acme/log-analytics",
+            "globex/log-analytics",
+            "globex/logs-ingestion",
+            "initech/log-analytics",
+            "hooli/event-grid",
+            "hooli/log-analytics",
+        ]
+    );
+    let errors: Vec<_> = reports.iter().map(|it| it.errors.join(" ")).collect();
+    for (index, told) in [
+        (0, "127.0.0.1:1"),
+        (1, "GLOBEX__DOMAIN "),
+        (2, "GLOBEX__DOMAIN "),
+        (3, "INITECH__START_FROM "),
+        (4, "HOOLI__EVENT_GRID_ENDPOINT is missing"),
+        (5, "127.0.0.1:2"),
+    ] {
+        assert!(errors[index].contains(told), "{told}: {}", errors[index]);
+    }
+    let unable: Vec<_> = apps.unable().into_iter().map(|(label, _)| label).collect();
+    assert_eq!(unable, ["globex", "initech", "hooli/event-grid"]);
+}
+
+#[test]
+fn where_no_tenant_can_work_all_that_is_wrong_is_told_at_once() {
+    let problem = |settings: &[(&str, &str)]| apps(settings).err().unwrap().to_string();
+    let each = problem(&[
+        ("DOMAIN", ""),
+        ("TENANTS", "acme,globex,a-b"),
+        ("ACME__WorkspaceKey", "?"),
+    ]);
+    for told in [
+        "ACME__DOMAIN is missing",
+        "ACME__WorkspaceKey ",
+        "GLOBEX__DOMAIN is missing",
+        "TENANTS names a tenant that cannot be called so",
+    ] {
+        assert!(each.contains(told), "{told}: {each}");
+    }
+}
+
+#[test]
+fn two_tenants_on_one_host_are_both_bad_and_a_third_works() {
+    let apps = apps(&[
+        ("TENANTS", "acme,globex,initech"),
+        ("GLOBEX__DOMAIN", "https://ACME.eu.auth0.com/"),
+        ("INITECH__DOMAIN", "initech.eu.auth0.com"),
+    ])
+    .unwrap();
+    let able: Vec<_> = apps.able().map(|it| it.name.as_deref().unwrap()).collect();
+    assert_eq!(able, ["initech"]);
+    let unable = apps.unable();
+    for (index, name) in ["acme", "globex"].into_iter().enumerate() {
+        assert_eq!(unable[index].0, name);
+        let told = "TENANTS names acme and globex, which have the same DOMAIN";
+        assert!(unable[index].1.ends_with(told), "{unable:?}");
+    }
+}
+
+#[test]
+fn tenants_share_what_is_made_of_the_same_settings() {
+    let apps = apps(&[
+        ("TENANTS", "a,b,c"),
+        ("B__DOMAIN", "b.eu.auth0.com"),
+        ("C__DOMAIN", "c.eu.auth0.com"),
+        ("C__CHECKPOINT_DIR", "elsewhere"),
+    ])
+    .unwrap();
+    let able: Vec<_> = apps.able().collect();
+    assert!(Arc::ptr_eq(&able[0].storage, &able[1].storage));
+    assert!(!Arc::ptr_eq(&able[0].storage, &able[2].storage));
+}
+
+#[test]
+fn one_tenant_can_be_chosen_by_its_name() {
+    let settings = [
+        ("TENANTS", "acme,globex"),
+        ("GLOBEX__DOMAIN", "b.auth0.com"),
+    ];
+    let tenants = |settings: &[(&str, &str)]| {
+        let settings = REFERENCE.iter().chain(settings).copied().collect();
+        let purpose = Purpose::CommandLine { destination: None };
+        Tenants::read(&layers(settings, purpose))
+    };
+    let chosen = tenants(&settings).only(" Globex ").unwrap();
+    let apps = Apps::new(&chosen, &watch::channel(false).1).unwrap();
+    let names: Vec<_> = apps.able().map(|it| it.name.as_deref().unwrap()).collect();
+    assert_eq!(names, ["globex"]);
+    let none = |settings| tenants(settings).only("initech").err().unwrap().to_string();
+    assert_eq!(
+        none(&settings[..]),
+        "there is no tenant initech: TENANTS names acme, globex"
+    );
+    assert_eq!(none(&[]), "there is no tenant initech: TENANTS names none");
 }

@@ -7,12 +7,13 @@ use chrono::{DateTime, Utc};
 use tokio::sync::watch;
 
 use super::print::{UNUSABLE, exit_code, show};
-use super::{Environment, Exit, deadline, layers, unusable};
-use crate::app::{App, Layers, Pipeline};
+use super::{Exit, Given, deadline, tenants, unusable};
+use crate::app::{App, Apps, Layers, Pipeline};
 use crate::clock::to_seconds;
 use crate::destination::Probe;
 use crate::error::with_causes;
 use crate::record::{LogId, Position, Record, SourceError};
+use crate::report::label;
 
 /// The object that is read and written to try the storage.
 const PROBE: &str = "check.txt";
@@ -30,11 +31,21 @@ enum Verdict {
     Fails,
 }
 
-pub(super) async fn check(environment: Environment, destination: Option<String>) -> Exit {
+pub(super) async fn check(given: Given, destination: Option<String>) -> Exit {
     let only = destination.clone();
-    let layers = layers(environment, destination)?;
-    let app = App::new(&layers, watch::channel(false).1).map_err(|error| unusable(&error))?;
-    let verdicts = try_all(&app, &layers).await;
+    let tenants = tenants(given, destination)?;
+    let apps = Apps::new(&tenants, &watch::channel(false).1).map_err(|error| unusable(&error))?;
+    let mut verdicts = Vec::new();
+    for (layers, member) in tenants.each().zip(&apps.members) {
+        verdicts.extend(match (layers, &member.app) {
+            (Ok(layers), Ok(app)) => try_all(app, layers).await,
+            (_, Err(error)) => {
+                let name = member.name.as_deref();
+                vec![told(name, "settings", Verdict::Fails, &error.to_string())]
+            }
+            (Err(_), Ok(_)) => Vec::new(),
+        });
+    }
     let is_good = !verdicts.contains(&Verdict::Fails);
     if !is_good {
         show(format_args!(
@@ -50,25 +61,31 @@ pub(super) async fn check(environment: Environment, destination: Option<String>)
             "Nothing is in the way of `auth0-poller poll{only}`."
         ));
     }
-    if app.pipelines.iter().any(|pipeline| pipeline.way.is_err()) {
+    if !apps.unable().is_empty() {
         return Ok(ExitCode::from(UNUSABLE));
     }
     Ok(exit_code(is_good))
 }
 
-/// Tries everything, even after a failure, and prints each finding as it comes. Answers with what
-/// came of each.
+/// Prints a finding about a tenant.
+fn told(tenant: Option<&str>, subject: &str, verdict: Verdict, text: &str) -> Verdict {
+    let subject = label(tenant, subject);
+    let it = match verdict {
+        Verdict::Works => "ok       ",
+        Verdict::Doubtful => "warning  ",
+        Verdict::NotTried => "not tried",
+        Verdict::Fails => "FAILED   ",
+    };
+    show(format_args!("{it}  {subject}: {text}"));
+    verdict
+}
+
+/// Tries everything of a tenant, even after a failure, and prints each finding as it comes. Answers
+/// with what came of each.
 async fn try_all(app: &App, layers: &Layers) -> Vec<Verdict> {
     let mut verdicts = Vec::new();
     let mut note = |subject: &str, (verdict, text): (Verdict, String)| {
-        verdicts.push(verdict);
-        let verdict = match verdict {
-            Verdict::Works => "ok       ",
-            Verdict::Doubtful => "warning  ",
-            Verdict::NotTried => "not tried",
-            Verdict::Fails => "FAILED   ",
-        };
-        show(format_args!("{verdict}  {subject}: {text}"));
+        verdicts.push(told(app.name.as_deref(), subject, verdict, &text));
     };
     if let Some(doubt) = &app.doubt {
         note("DOMAIN", (Verdict::Doubtful, doubt.to_string()));

@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use clap::Subcommand;
 
 use super::print::{UNUSABLE, exit_code, fail, note, show};
-use super::{Environment, Exit, deadline, layers, unusable};
+use super::{Exit, Given, deadline, shelves, tenants};
 use crate::app::{Books, Layers};
 use crate::clock::{self, to_seconds};
 use crate::error::BoxError;
@@ -75,7 +75,7 @@ pub(super) fn parse(text: &str) -> Result<Beginning, String> {
         .map_err(|problem| format!("it {problem}, nor a log id of 56 digits"))
 }
 
-pub(super) async fn run(environment: Environment, command: Command) -> Exit {
+pub(super) async fn run(given: Given, command: Command) -> Exit {
     if let Command::Set { from, .. } = &command
         && let Err(problem) = from.judge(clock::system()())
     {
@@ -83,26 +83,29 @@ pub(super) async fn run(environment: Environment, command: Command) -> Exit {
         return Err(ExitCode::from(UNUSABLE));
     }
     let (Command::Show { destination, .. } | Command::Set { destination, .. }) = &command;
-    let layers = layers(environment, destination.clone())?;
+    let tenants = tenants(given, destination.clone())?;
+    let (shelves, unusable) = shelves(&tenants)?;
     let mut is_good = true;
-    for books in layers.books().map_err(|error| unusable(&error))? {
+    for (layers, books) in &shelves {
         let done = match &command {
-            Command::Show { json: true, .. } => print(&books).await,
-            Command::Show { .. } => summarize(&layers, &books).await,
-            Command::Set { from, .. } => set(&layers, &books, from).await,
+            Command::Show { json: true, .. } => print(books).await,
+            Command::Show { .. } => summarize(layers, books).await,
+            Command::Set { from, .. } => set(layers, books, from).await,
         };
         if let Err(error) = done {
-            fail(&format!("{}: checkpoint", books.name), &*error);
+            fail(&format!("{}: checkpoint", books.label), &*error);
             is_good = false;
         }
     }
-    Ok(exit_code(is_good))
+    Ok(unusable.unwrap_or(exit_code(is_good)))
 }
 
 /// Prints the checkpoint to standard output, and where it is kept to standard error.
 async fn print(books: &Books) -> Result<(), BoxError> {
     let Books {
-        name, checkpoints, ..
+        label: name,
+        checkpoints,
+        ..
     } = books;
     let location = checkpoints.location();
     match checkpoints.text(deadline()).await? {
@@ -119,7 +122,9 @@ async fn print(books: &Books) -> Result<(), BoxError> {
 
 async fn summarize(layers: &Layers, books: &Books) -> Result<(), BoxError> {
     let Books {
-        name, checkpoints, ..
+        label: name,
+        checkpoints,
+        ..
     } = books;
     let location = checkpoints.location();
     let Some(checkpoint) = checkpoints.peek(layers.now(), deadline()).await? else {
@@ -149,7 +154,9 @@ async fn summarize(layers: &Layers, books: &Books) -> Result<(), BoxError> {
 
 async fn set(layers: &Layers, books: &Books, from: &Beginning) -> Result<(), BoxError> {
     let Books {
-        name, checkpoints, ..
+        label: name,
+        checkpoints,
+        ..
     } = books;
     let now = layers.now();
     let position = match from {

@@ -3,8 +3,8 @@
 use clap::Subcommand;
 
 use super::print::{exit_code, fail, note, show};
-use super::{Environment, Exit, deadline, layers, unusable};
-use crate::app::{Books, Layers};
+use super::{Exit, Given, Shelf, deadline, shelves, tenants};
+use crate::app::Books;
 use crate::clock::to_seconds;
 use crate::destination::{Destination, Outcome, Quarantine};
 use crate::error::{BoxError, with_causes};
@@ -28,32 +28,28 @@ pub(super) enum Command {
     },
 }
 
-pub(super) async fn run(
-    environment: Environment,
-    destination: Option<String>,
-    command: &Command,
-) -> Exit {
-    let layers = layers(environment, destination)?;
-    let shelves = layers.books().map_err(|error| unusable(&error))?;
+pub(super) async fn run(given: Given, destination: Option<String>, command: &Command) -> Exit {
+    let tenants = tenants(given, destination)?;
+    let (shelves, unusable) = shelves(&tenants)?;
     let done = match command {
         Command::List => list(&shelves).await,
         Command::Show { name } => print(&shelves, name).await,
-        Command::Retry { names } => retry(&layers, &shelves, names).await,
+        Command::Retry { names } => retry(&shelves, names).await,
     };
     let is_good = done.map_err(|error| fail("dead-letter", &*error))?;
-    Ok(exit_code(is_good))
+    Ok(unusable.unwrap_or(exit_code(is_good)))
 }
 
 /// Prints a line for each. One that cannot be read hides no other.
-async fn list(shelves: &[Books]) -> Result<bool, BoxError> {
+async fn list(shelves: &[Shelf<'_>]) -> Result<bool, BoxError> {
     let mut is_good = true;
-    for books in shelves {
+    for (_, books) in shelves {
         let names = books.dead_letters.names(deadline()).await?;
         note_if_none(books, &names);
         for name in names {
             match books.dead_letters.read(&name, deadline()).await {
                 Ok(Some(letter)) => {
-                    let (time, whose) = (to_seconds(letter.set_aside_at), books.name);
+                    let (time, whose) = (to_seconds(letter.set_aside_at), &books.label);
                     show(format_args!("{name}  {time}  {whose}: {}", letter.reason));
                 }
                 Ok(None) => {}
@@ -69,14 +65,14 @@ async fn list(shelves: &[Books]) -> Result<bool, BoxError> {
 
 fn note_if_none(books: &Books, names: &[String]) {
     if names.is_empty() {
-        note(format_args!("{}: no record is set aside", books.name));
+        note(format_args!("{}: no record is set aside", books.label));
     }
 }
 
 /// Prints the dead letter of this name of each destination that has one.
-async fn print(shelves: &[Books], name: &str) -> Result<bool, BoxError> {
+async fn print(shelves: &[Shelf<'_>], name: &str) -> Result<bool, BoxError> {
     let mut is_found = false;
-    for books in shelves {
+    for (_, books) in shelves {
         if let Some(letter) = books.dead_letters.read(name, deadline()).await? {
             is_found = true;
             show(format_args!("{}", serde_json::to_string_pretty(&letter)?));
@@ -88,10 +84,10 @@ async fn print(shelves: &[Books], name: &str) -> Result<bool, BoxError> {
     Ok(is_found)
 }
 
-async fn retry(layers: &Layers, shelves: &[Books], names: &[String]) -> Result<bool, BoxError> {
+async fn retry(shelves: &[Shelf<'_>], names: &[String]) -> Result<bool, BoxError> {
     let mut is_good = true;
     let mut missing = names.to_vec();
-    for books in shelves {
+    for (layers, books) in shelves {
         let mut kept = books.dead_letters.names(deadline()).await?;
         note_if_none(books, &kept);
         if !names.is_empty() {
@@ -104,7 +100,7 @@ async fn retry(layers: &Layers, shelves: &[Books], names: &[String]) -> Result<b
         // Whose it was is plain where there is one destination only.
         let whose = match shelves {
             [_] => String::new(),
-            _ => format!(" ({})", books.name),
+            _ => format!(" ({})", books.label),
         };
         let destination = layers.destination(books.name);
         for name in kept {

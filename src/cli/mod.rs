@@ -17,7 +17,7 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 
 use self::print::{UNUSABLE, fail, note};
-use crate::app::{AppError, Layers, Purpose};
+use crate::app::{AppError, Books, Layers, Purpose, Tenants};
 use crate::clock;
 use crate::destination::KINDS;
 use crate::net::retry::{Deadline, Jitter};
@@ -36,6 +36,9 @@ pub type Environment = HashMap<String, String>;
 struct Cli {
     #[command(subcommand)]
     command: Option<Command>,
+    /// Only for this tenant of TENANTS
+    #[arg(long, value_name = "NAME", global = true)]
+    tenant: Option<String>,
 }
 
 #[derive(Subcommand)]
@@ -127,6 +130,10 @@ pub fn main(environment: Environment) -> ExitCode {
     leave_no_core();
     let cli = Cli::parse();
     let command = cli.command.unwrap_or(Command::Serve);
+    let given = Given {
+        environment,
+        tenant: cli.tenant,
+    };
     logging::start(matches!(command, Command::Serve));
 
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -139,13 +146,13 @@ pub fn main(environment: Environment) -> ExitCode {
     };
     let exit = runtime.block_on(async {
         match command {
-            Command::Serve => serve::serve(environment).await,
-            Command::Poll { destination } => poll::poll(environment, destination).await,
-            Command::Check { destination } => check::check(environment, destination).await,
-            Command::Replay(command) => replay::run(environment, command).await,
-            Command::Checkpoint { command } => checkpoint::run(environment, command).await,
+            Command::Serve => serve::serve(given).await,
+            Command::Poll { destination } => poll::poll(given, destination).await,
+            Command::Check { destination } => check::check(given, destination).await,
+            Command::Replay(command) => replay::run(given, command).await,
+            Command::Checkpoint { command } => checkpoint::run(given, command).await,
             Command::DeadLetter { command, only } => {
-                dead_letter::run(environment, only.destination, &command).await
+                dead_letter::run(given, only.destination, &command).await
             }
         }
     });
@@ -170,9 +177,16 @@ fn leave_no_core() {
 /// How a command ends, early or not.
 type Exit = Result<ExitCode, ExitCode>;
 
+/// What all commands are given.
+struct Given {
+    environment: Environment,
+    /// The only tenant that is meant.
+    tenant: Option<String>,
+}
+
 /// The settings of a command, or why it cannot have them.
-fn layers(environment: Environment, destination: Option<String>) -> Result<Layers, ExitCode> {
-    let mut settings: AppSettings = environment.into_iter().collect();
+fn tenants(given: Given, destination: Option<String>) -> Result<Tenants, ExitCode> {
+    let mut settings: AppSettings = given.environment.into_iter().collect();
     let unusable = |error: &dyn std::fmt::Display| {
         note(format_args!("{error}"));
         ExitCode::from(UNUSABLE)
@@ -190,7 +204,37 @@ fn layers(environment: Environment, destination: Option<String>) -> Result<Layer
     let purpose = Purpose::CommandLine { destination };
     let layers = Layers::new(settings, purpose, clock::system(), Jitter::random());
     layers.warn_of_misspelt();
-    Ok(layers)
+    let tenants = Tenants::read(&layers);
+    match given.tenant {
+        Some(name) => tenants.only(&name).map_err(|error| {
+            note(format_args!("--tenant: {error}"));
+            ExitCode::from(UNUSABLE)
+        }),
+        None => Ok(tenants),
+    }
+}
+
+/// What is kept for one destination, and the settings of its tenant.
+type Shelf<'a> = (&'a Layers, Books);
+
+/// What is kept for each tenant and destination. Where some of the tenants cannot be used, that is
+/// told, and how the command ends.
+fn shelves(tenants: &Tenants) -> Result<(Vec<Shelf<'_>>, Option<ExitCode>), ExitCode> {
+    let (mut shelves, mut end) = (Vec::new(), None);
+    for layers in tenants.each() {
+        let books = layers.map_err(AppError::from).and_then(|layers| {
+            let books = layers.books()?.into_iter();
+            Ok(books.map(move |it| (layers, it)))
+        });
+        match books {
+            Ok(books) => shelves.extend(books),
+            Err(error) => end = Some(unusable(&error)),
+        }
+    }
+    match end {
+        Some(end) if shelves.is_empty() => Err(end),
+        end => Ok((shelves, end)),
+    }
 }
 
 /// Tells why there is nothing to work with.

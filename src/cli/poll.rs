@@ -8,8 +8,8 @@ use std::time::Duration;
 use tokio::time::{Instant, interval_at};
 
 use super::print::{INTERRUPTED, clear_progress, exit_code, fail, note, show, show_progress};
-use super::{Environment, Exit, layers, signals, unusable};
-use crate::app::{App, Pipeline};
+use super::{Exit, Given, signals, tenants, unusable};
+use crate::app::{App, Apps, Pipeline};
 use crate::clock::to_seconds;
 use crate::report::Report;
 
@@ -17,17 +17,18 @@ use crate::report::Report;
 const PROGRESS_AFTER: Duration = Duration::from_secs(2);
 const PROGRESS_EVERY: Duration = Duration::from_millis(500);
 
-pub(super) async fn poll(environment: Environment, destination: Option<String>) -> Exit {
+pub(super) async fn poll(given: Given, destination: Option<String>) -> Exit {
     let stopping = signals::stopping();
-    let layers = layers(environment, destination)?;
-    let app = App::new(&layers, stopping.clone()).map_err(|error| unusable(&error))?;
-    let reports = with_progress(&app, app.run()).await;
-    tell(&app, &reports, *stopping.borrow())
+    let tenants = tenants(given, destination)?;
+    let apps = Apps::new(&tenants, &stopping).map_err(|error| unusable(&error))?;
+    let able: Vec<_> = apps.able().collect();
+    let reports = with_progress(&able, apps.run_once()).await;
+    tell(&able, &reports, *stopping.borrow())
 }
 
 /// Prints reports, and says of each that failed why. Answers with how the command ends.
-pub(super) fn tell(app: &App, reports: &[Report], is_interrupted: bool) -> Exit {
-    let is_stdout_taken = is_looking(app);
+pub(super) fn tell(apps: &[&App], reports: &[Report], is_interrupted: bool) -> Exit {
+    let is_stdout_taken = is_looking(apps);
     for report in reports {
         match serde_json::to_string_pretty(report) {
             Ok(json) if is_stdout_taken => note(format_args!("{json}")),
@@ -37,10 +38,7 @@ pub(super) fn tell(app: &App, reports: &[Report], is_interrupted: bool) -> Exit 
     }
     for report in reports.iter().filter(|report| !report.is_success()) {
         let errors = report.errors.join("; ");
-        note(format_args!(
-            "{}: the run failed: {errors}",
-            report.destination
-        ));
+        note(format_args!("{}: the run failed: {errors}", report.name()));
     }
     if is_interrupted {
         return Ok(ExitCode::from(INTERRUPTED));
@@ -49,19 +47,21 @@ pub(super) fn tell(app: &App, reports: &[Report], is_interrupted: bool) -> Exit 
 }
 
 /// Whether records go to standard output.
-fn is_looking(app: &App) -> bool {
-    app.pipelines.iter().any(|pipeline| pipeline.is_for_a_look)
+fn is_looking(apps: &[&App]) -> bool {
+    let mut pipelines = apps.iter().flat_map(|app| &app.pipelines);
+    pipelines.any(|pipeline| pipeline.is_for_a_look)
 }
 
 /// Makes a run; if it is long and a person is looking, shows how far it is.
-pub(super) async fn with_progress<T>(app: &App, run: impl Future<Output = T>) -> T {
+pub(super) async fn with_progress<T>(apps: &[&App], run: impl Future<Output = T>) -> T {
     let mut run = pin!(run);
     // Among records on the same terminal, progress would be in the way.
-    let is_between = is_looking(app) && std::io::stdout().is_terminal();
+    let is_between = is_looking(apps) && std::io::stdout().is_terminal();
     if is_between || !std::io::stderr().is_terminal() {
         return run.await;
     }
-    let progress: Vec<_> = app.pipelines.iter().map(Pipeline::progress).collect();
+    let pipelines = apps.iter().flat_map(|app| &app.pipelines);
+    let progress: Vec<_> = pipelines.map(Pipeline::progress).collect();
     let mut ticks = interval_at(Instant::now() + PROGRESS_AFTER, PROGRESS_EVERY);
     let reports = loop {
         tokio::select! {

@@ -4,16 +4,18 @@ use std::process::ExitCode;
 
 use chrono::{DateTime, Utc};
 use clap::Args;
+use tokio::sync::watch;
 
 use super::checkpoint::{Beginning, parse};
 use super::poll::{tell, with_progress};
 use super::print::{UNUSABLE, note};
-use super::{Environment, Exit, layers, signals, unusable};
-use crate::app::{App, Replay};
+use super::{Exit, Given, bad_settings, signals, tenants, unusable};
+use crate::app::{App, Layers, Replay};
 use crate::clock;
-use crate::destination::Filter;
+use crate::destination::{Destination, Filter};
 use crate::record::{Start, StartFrom};
 use crate::run::{Mark, Stretch};
+use crate::settings::SettingsError;
 
 #[derive(Args)]
 pub(super) struct Command {
@@ -44,7 +46,7 @@ fn misused(problem: std::fmt::Arguments) -> ExitCode {
     ExitCode::from(UNUSABLE)
 }
 
-pub(super) async fn run(environment: Environment, command: Command) -> Exit {
+pub(super) async fn run(given: Given, command: Command) -> Exit {
     let now = clock::system()();
     let Some(to) = mark(&command.to, now) else {
         return Err(misused(format_args!(
@@ -59,46 +61,82 @@ pub(super) async fn run(environment: Environment, command: Command) -> Exit {
         )));
     }
     let stopping = signals::stopping();
-    let layers = layers(environment, Some(command.destination.clone()))?;
-    let app = App::new(&layers, stopping.clone()).map_err(|error| unusable(&error))?;
-    let source = match &command.source {
-        None => None,
-        Some(name) => {
-            let source = layers.destination(name).map_err(|error| unusable(&error))?;
-            if source.archived().is_none() {
-                return Err(misused(format_args!(
-                    "--source {name} keeps no records to read"
-                )));
-            }
-            if from.as_ref().and_then(Mark::time).is_none() {
-                return Err(misused(format_args!(
-                    "--source {name} needs --from to be a time, a duration or a log id"
-                )));
-            }
-            Some(source)
+    let tenants = tenants(given, Some(command.destination.clone()))?;
+    let (mut reports, mut apps, mut end) = (Vec::new(), Vec::new(), None);
+    for layers in tenants.each() {
+        match prepare(layers, &command, from.as_ref(), &stopping)? {
+            Ok(ready) => apps.push(ready),
+            Err(unusable) => end = Some(unusable),
         }
-    };
-    let replay = Replay {
-        stretch: Stretch { from, to },
-        filter: command.filter,
-        source,
-        is_dry: command.dry_run,
-    };
-    let run = with_progress(&app, async { app.replay(&replay).await.map(|it| vec![it]) });
-    let reports = run
-        .await
-        .map_err(|error| misused(format_args!("{error}")))?;
-    for gap in reports.iter().filter_map(|report| report.gap) {
-        note(format_args!(
-            "Auth0 has no records {gap}: it has dropped them, or there were none"
-        ));
+    }
+    for (app, source) in &apps {
+        let replay = Replay {
+            stretch: Stretch {
+                from: from.clone(),
+                to: to.clone(),
+            },
+            filter: command.filter.clone(),
+            source: source.as_deref(),
+            is_dry: command.dry_run,
+        };
+        let report = with_progress(&[app], app.replay(&replay)).await;
+        reports.push(report.map_err(|error| misused(format_args!("{error}")))?);
+    }
+    for report in &reports {
+        if let Some(gap) = report.gap {
+            note(format_args!(
+                "{}: Auth0 has no records {gap}: it has dropped them, or there were none",
+                report.name()
+            ));
+        }
     }
     if command.dry_run {
         note(format_args!(
             "nothing was sent: `delivered` is what would have been"
         ));
     }
-    tell(&app, &reports, *stopping.borrow())
+    let able: Vec<_> = apps.iter().map(|(app, _)| app).collect();
+    let told = tell(&able, &reports, *stopping.borrow())?;
+    Ok(end.unwrap_or(told))
+}
+
+/// What one tenant's stretch is sent with: the app, and where records are read if not from Auth0.
+type Ready = (App, Option<Box<dyn Destination>>);
+
+/// Prepares one tenant; if its settings are bad, that is told and is how the command ends. The error
+/// is a command line that makes no sense.
+fn prepare(
+    layers: Result<&Layers, SettingsError>,
+    command: &Command,
+    from: Option<&Mark>,
+    stopping: &watch::Receiver<bool>,
+) -> Result<Result<Ready, ExitCode>, ExitCode> {
+    let layers = match layers {
+        Ok(layers) => layers,
+        Err(error) => return Ok(Err(bad_settings(&error))),
+    };
+    let app = match App::new(layers, stopping.clone()) {
+        Ok(app) => app,
+        Err(error) => return Ok(Err(unusable(&error))),
+    };
+    let Some(name) = &command.source else {
+        return Ok(Ok((app, None)));
+    };
+    let source = match layers.destination(name) {
+        Ok(source) => source,
+        Err(error) => return Ok(Err(unusable(&error))),
+    };
+    if source.archived().is_none() {
+        return Err(misused(format_args!(
+            "--source {name} keeps no records to read"
+        )));
+    }
+    if from.and_then(Mark::time).is_none() {
+        return Err(misused(format_args!(
+            "--source {name} needs --from to be a time, a duration or a log id"
+        )));
+    }
+    Ok(Ok((app, Some(source))))
 }
 
 /// An end of the stretch; `None` for the oldest record.

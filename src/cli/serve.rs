@@ -7,7 +7,7 @@ use tokio::net::TcpListener;
 use tracing::info;
 
 use super::print::{UNUSABLE, fail, note};
-use super::{Environment, Exit, signals};
+use super::{Exit, Given, signals};
 use crate::app::{Layers, LazyApp, Purpose};
 use crate::clock;
 use crate::host::{Functions, TIMER, Timer};
@@ -19,10 +19,10 @@ const PORT_VARIABLES: [&str; 2] = ["FUNCTIONS_CUSTOMHANDLER_PORT", "FUNCTIONS_HT
 /// After 0 it never would.
 const START_AGAIN: u8 = 200;
 
-pub(super) async fn serve(environment: Environment) -> Exit {
+pub(super) async fn serve(given: Given) -> Exit {
     let port = PORT_VARIABLES
         .iter()
-        .find_map(|name| environment.get(*name))
+        .find_map(|name| given.environment.get(*name))
         .and_then(|port| port.parse::<u16>().ok());
     let Some(port) = port else {
         note(format_args!(
@@ -38,7 +38,7 @@ pub(super) async fn serve(environment: Environment) -> Exit {
         listener.map_err(|error| fail(&format!("listening on 127.0.0.1:{port}"), &error))?;
     info!("auth0-poller {} is listening", env!("CARGO_PKG_VERSION"));
     let mut stopping = signals::stopping();
-    let settings = environment.into_iter().collect();
+    let settings = given.environment.into_iter().collect();
     let layers = Layers::new(settings, Purpose::Host, clock::system(), Jitter::random());
     let app = LazyApp::new(layers, stopping.clone());
     tokio::spawn(app.clone().prepare());

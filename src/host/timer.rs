@@ -64,11 +64,11 @@ fn log(reports: &[Report]) {
     if reports.iter().all(Report::is_success) {
         return;
     }
-    for report in reports {
+    for report in reports.iter().filter(|it| !is_one_of_many(it)) {
         let json = serde_json::to_string(report).unwrap_or_else(|_| report.to_string());
         info!("report {json}");
         for error in &report.errors {
-            error!("{}: {error}", report.destination);
+            error!("{}: {error}", report.name());
         }
     }
 }
@@ -76,7 +76,7 @@ fn log(reports: &[Report]) {
 /// The list of the reports, however many there are.
 fn answer(reports: &[Report]) -> Result<Completion, BoxError> {
     let failures = reports.iter().flat_map(|report| {
-        let of = |error| format!("{}: {error}", report.destination);
+        let of = |error| format!("{}: {error}", report.name());
         report.errors.iter().map(of)
     });
     Ok(Completion {
@@ -87,11 +87,23 @@ fn answer(reports: &[Report]) -> Result<Completion, BoxError> {
     })
 }
 
-/// A line for each report, or where none has anything to tell, one for all of them.
+/// A line for each report, or where none has anything to tell, one for all of them. Of several tenants
+/// those that have nothing to tell are only counted.
 fn lines(reports: &[Report]) -> Vec<String> {
-    let lines: Vec<_> = reports.iter().map(Report::to_string).collect();
-    if reports.iter().all(Report::is_quiet) && !lines.is_empty() {
-        return vec![lines.join(" | ")];
+    let (many, told): (Vec<_>, Vec<_>) = reports.iter().partition(|it| is_one_of_many(it));
+    let mut lines: Vec<_> = told.iter().map(ToString::to_string).collect();
+    if told.iter().all(|it| it.is_quiet()) && !lines.is_empty() {
+        lines = vec![lines.join(" | ")];
+    }
+    match &many[..] {
+        [] => {}
+        [one] => lines.push(one.to_string()),
+        many => lines.push(format!("nothing new in {} runs; caught up", many.len())),
     }
     lines
+}
+
+/// Whether a report is of one of several tenants and has nothing to tell: there may be hundreds.
+fn is_one_of_many(report: &Report) -> bool {
+    report.tenant.is_some() && report.is_quiet()
 }

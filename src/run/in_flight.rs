@@ -9,13 +9,15 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use tokio::sync::Notify;
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
 /// Bytes in memory on their way: part of those of an instance that has 512 MB and shares them with
 /// the Functions host. What readers share comes on top (`auth0/pages.rs`).
 const ROOM: usize = 48 * 1024 * 1024;
 /// How often what was read is in memory: as it came, as a row, and in the body of a request.
 const COPIES: usize = 3;
+/// Runs that are at work at a time: each may hold a page, whatever room there is.
+const RUNS: usize = 64;
 
 /// What is on its way in this process. Cheap to clone.
 #[derive(Clone)]
@@ -28,6 +30,7 @@ struct Process {
     runs: AtomicUsize,
     /// Whether more room is free than before.
     freed: Notify,
+    turns: Arc<Semaphore>,
 }
 
 impl Default for InFlight {
@@ -42,6 +45,7 @@ impl InFlight {
             room,
             runs: AtomicUsize::new(0),
             freed: Notify::new(),
+            turns: Arc::new(Semaphore::new(RUNS)),
         }))
     }
 
@@ -51,7 +55,16 @@ impl InFlight {
         Share {
             process: Arc::clone(&self.0),
             held: Arc::default(),
+            turn: None,
         }
+    }
+
+    /// Lets a run in when it is its turn.
+    pub async fn enter_in_turn(&self) -> Share {
+        let turn = Arc::clone(&self.0.turns).acquire_owned().await.ok();
+        let mut share = self.enter();
+        share.turn = turn;
+        share
     }
 }
 
@@ -59,6 +72,8 @@ impl InFlight {
 pub(crate) struct Share {
     process: Arc<Process>,
     held: Arc<AtomicUsize>,
+    /// It ends with the run.
+    turn: Option<OwnedSemaphorePermit>,
 }
 
 impl Share {

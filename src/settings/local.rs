@@ -63,7 +63,7 @@ impl AppSettings {
                 Value::Array(_) | Value::Object(_) => return Err(LocalSettingsError::Value(name)),
             };
             if self.get(&name).is_none() {
-                self.0.insert(name, value);
+                self.values.insert(name, value);
             }
         }
         Ok(self)

@@ -1,7 +1,7 @@
 //! Names that are set and that nothing reads, but that look like one that is read: app settings are
 //! case-sensitive on Linux, and what is misspelt would be ignored in silence.
 
-use super::AppSettings;
+use super::{AppSettings, tenants};
 
 /// Names that other programs read, and that look like one of ours.
 const OF_OTHERS: [&str; 8] = [
@@ -14,10 +14,6 @@ const OF_OTHERS: [&str; 8] = [
     "AzureWebJobsStorage__tableServiceUri",
     "AzureWebJobsStorage__tenantId",
 ];
-/// What stands between the name of a tenant and that of a setting.
-const OF_TENANT: &str = "__";
-/// Letters of the name of a tenant.
-const LONGEST_TENANT: usize = 20;
 
 /// A name that is set, and the one that was most likely meant.
 #[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
@@ -34,7 +30,7 @@ impl AppSettings {
     /// The names that are set, not read, and look like one of those that are.
     pub fn misspelt(&self, known: &[&'static str]) -> Vec<Misspelt> {
         let mut found: Vec<_> = self
-            .0
+            .values
             .keys()
             .filter(|name| self.get(name).is_some())
             .filter_map(|name| judge(name, known))
@@ -57,14 +53,12 @@ fn judge(given: &str, known: &[&'static str]) -> Option<Misspelt> {
     if let Some(setting) = meant(given, known) {
         return Some(misspelt(setting, ""));
     }
-    let (tenant, name) = given.split_once(OF_TENANT)?;
-    let is_tenant =
-        tenant.len() <= LONGEST_TENANT && tenant.bytes().all(|it| it.is_ascii_alphanumeric());
-    if !is_tenant || is_fine(name) {
+    let (tenant, name) = tenants::split(given)?;
+    if is_fine(name) {
         return None;
     }
     let setting = meant(name, known)?;
-    Some(misspelt(setting, &format!("{tenant}{OF_TENANT}")))
+    Some(misspelt(setting, &tenants::joined(tenant, "")))
 }
 
 /// The known name that is the same but for case and separators, or that is one letter away.

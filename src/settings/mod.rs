@@ -9,28 +9,45 @@
 mod local;
 mod misspelt;
 mod reader;
+pub(crate) mod tenants;
 pub(crate) mod values;
 
 use std::collections::HashMap;
 
 pub(crate) use self::misspelt::Misspelt;
 pub(crate) use self::reader::{Reader, SettingsError};
+use self::tenants::Owner;
 
-/// Names and values, as the platform or a file provides them.
+/// Names and values, as the platform or a file provides them, or those that count for one tenant.
 #[derive(Clone, Default)]
-pub(crate) struct AppSettings(HashMap<String, String>);
+pub(crate) struct AppSettings {
+    values: HashMap<String, String>,
+    /// Whose they are, where an app has several tenants.
+    owner: Option<Owner>,
+}
 
 impl AppSettings {
     /// A setting's value without white space around it. A blank setting is an unset one.
     pub fn get(&self, name: &str) -> Option<&str> {
-        Some(self.0.get(name)?.trim()).filter(|value| !value.is_empty())
+        Some(self.values.get(name)?.trim()).filter(|value| !value.is_empty())
+    }
+
+    /// The name under which a person finds a setting, or would set it.
+    fn told(&self, name: &str) -> String {
+        match &self.owner {
+            Some(owner) if owner.is_own(name) || self.get(name).is_none() => owner.own(name),
+            _ => name.to_owned(),
+        }
     }
 }
 
 impl<N: Into<String>, V: Into<String>> FromIterator<(N, V)> for AppSettings {
     fn from_iter<I: IntoIterator<Item = (N, V)>>(settings: I) -> Self {
         let settings = settings.into_iter();
-        Self(settings.map(|(n, v)| (n.into(), v.into())).collect())
+        Self {
+            values: settings.map(|(n, v)| (n.into(), v.into())).collect(),
+            owner: None,
+        }
     }
 }
 

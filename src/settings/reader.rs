@@ -10,7 +10,8 @@ const KEY_VAULT_REFERENCE: &str = "@microsoft.keyvault(";
 /// A setting that is missing or cannot be used.
 #[derive(Clone, Debug, Eq, PartialEq)]
 struct Problem {
-    setting: &'static str,
+    /// As a person finds it.
+    setting: String,
     text: String,
 }
 
@@ -19,6 +20,12 @@ struct Problem {
 pub(crate) struct SettingsError(Vec<Problem>);
 
 impl SettingsError {
+    /// One problem of one setting.
+    pub fn new(setting: String, text: &str) -> Self {
+        let text = text.to_owned();
+        Self(vec![Problem { setting, text }])
+    }
+
     /// Each problem by itself, the setting's name first.
     pub fn lines(&self) -> impl Iterator<Item = String> + '_ {
         self.0
@@ -125,9 +132,8 @@ impl<'a> Reader<'a> {
 
     /// Notes what is wrong with a setting, unless something was noted before: one is enough.
     pub fn problem<T>(&mut self, setting: &'static str, text: &str) -> Option<T> {
-        let text = text.to_owned();
-        self.problems
-            .add(SettingsError(vec![Problem { setting, text }]));
+        let setting = self.settings.told(setting);
+        self.problems.add(SettingsError::new(setting, text));
         None
     }
 }

@@ -39,6 +39,7 @@ mod storage;
 mod table;
 mod telemetry;
 mod template;
+mod tenants;
 mod tinybird;
 mod upgrade;
 mod world;

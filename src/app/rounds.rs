@@ -1,0 +1,179 @@
+//! How often each pipeline runs in one invocation of the timer.
+//!
+//! The timer fires again only when the invocation has ended, and that is when the slowest has. So
+//! that a slow one delays no other, those that have ended run again each minute meanwhile.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep_until};
+
+use crate::report::Report;
+
+/// How often a pipeline begins anew while others are still in their first run: the timer's interval.
+const EVERY: Duration = Duration::from_mins(1);
+/// The least time in which it is worth to begin once more.
+const SHORTEST: Duration = Duration::from_secs(20);
+
+/// The rounds of one invocation.
+pub(super) struct Rounds {
+    /// First runs that have not ended.
+    first: Arc<watch::Sender<usize>>,
+    /// When all has to be over; `None` where there is one round only.
+    end: Option<Instant>,
+}
+
+impl Rounds {
+    /// One run for each.
+    pub fn one() -> Self {
+        Self {
+            first: Arc::default(),
+            end: None,
+        }
+    }
+
+    /// More for those that end early, within this time.
+    pub fn within(longest: Duration) -> Self {
+        Self {
+            end: Some(Instant::now() + longest),
+            ..Self::one()
+        }
+    }
+
+    /// To be called for each before the first one runs.
+    pub fn begin(&self) -> Round {
+        self.first.send_modify(|it| *it += 1);
+        Round {
+            first: First(Arc::clone(&self.first)),
+            end: self.end,
+        }
+    }
+}
+
+/// A first run that has not ended.
+struct First(Arc<watch::Sender<usize>>);
+
+impl Drop for First {
+    fn drop(&mut self) {
+        self.0.send_modify(|it| *it -= 1);
+    }
+}
+
+/// The rounds of one pipeline.
+pub(super) struct Round {
+    first: First,
+    end: Option<Instant>,
+}
+
+impl Round {
+    /// Runs once with this budget, and then each minute as long as another is in its first run and
+    /// there is time. Answers with all reports.
+    pub async fn repeat<'a>(
+        self,
+        budget: Duration,
+        stopping: &watch::Receiver<bool>,
+        mut run: impl FnMut(Duration) -> BoxFuture<'a, Report>,
+    ) -> Vec<Report> {
+        let mut began = Instant::now();
+        let mut reports = vec![run(budget).await];
+        let mut first = self.first.0.subscribe();
+        drop(self.first);
+        let Some(end) = self.end else {
+            return reports;
+        };
+        loop {
+            let next = (began + EVERY).max(Instant::now());
+            tokio::select! {
+                biased;
+                _ = first.wait_for(|it| *it == 0) => return reports,
+                () = sleep_until(next) => {}
+            }
+            began = Instant::now();
+            let left = end.saturating_duration_since(began);
+            if left < SHORTEST || *stopping.borrow() {
+                return reports;
+            }
+            reports.push(run(left.min(budget)).await);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt as _;
+    use futures_util::future::join_all;
+
+    use super::*;
+
+    /// Plays an invocation whose runs take so many seconds each; answers with when each of them
+    /// began, in seconds.
+    async fn play(rounds: &Rounds, budget: u64, runs: &[u64], is_stopping: bool) -> Vec<Vec<u64>> {
+        let start = Instant::now();
+        let stopping = watch::channel(is_stopping).1;
+        let begun: Vec<_> = runs
+            .iter()
+            .map(|seconds| (rounds.begin(), *seconds))
+            .collect();
+        let played = begun.into_iter().map(|(round, seconds)| {
+            let stopping = &stopping;
+            async move {
+                let mut times = Vec::new();
+                let budget = Duration::from_secs(budget);
+                let run = |budget: Duration| {
+                    times.push(start.elapsed().as_secs());
+                    let run = tokio::time::sleep(Duration::from_secs(seconds).min(budget));
+                    run.map(|()| Report::default()).boxed()
+                };
+                let reports = round.repeat(budget, stopping, run).await;
+                assert_eq!(reports.len(), times.len());
+                times
+            }
+        });
+        join_all(played).await
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn those_that_are_done_run_each_minute_while_another_is_in_its_first_run() {
+        let rounds = Rounds::within(Duration::from_mins(4));
+        let times = play(&rounds, 240, &[1, 230, 70], false).await;
+        assert_eq!(
+            times,
+            [vec![0, 60, 120, 180], vec![0], vec![0, 70, 140, 210]]
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn where_all_end_soon_each_runs_once() {
+        let start = Instant::now();
+        let rounds = Rounds::within(Duration::from_mins(4));
+        assert_eq!(
+            play(&rounds, 240, &[1, 5, 59], false).await,
+            [[0], [0], [0]]
+        );
+        assert_eq!(start.elapsed().as_secs(), 59);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_ran_again_ends_in_time_and_nothing_begins_at_the_end_or_when_asked_to_stop() {
+        let start = Instant::now();
+        let rounds = Rounds::within(Duration::from_secs(100));
+        // The second run of the first one has 40 s, and then there is no time for a third.
+        assert_eq!(
+            play(&rounds, 100, &[55, 100], false).await,
+            [vec![0, 60], vec![0]]
+        );
+        assert_eq!(start.elapsed().as_secs(), 100);
+        let rounds = Rounds::within(Duration::from_mins(4));
+        assert_eq!(play(&rounds, 240, &[1, 200], true).await, [[0], [0]]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn of_one_round_there_is_one() {
+        assert_eq!(
+            play(&Rounds::one(), 240, &[1, 200], false).await,
+            [[0], [0]]
+        );
+    }
+}

@@ -1,0 +1,209 @@
+//! The tenants of an app, side by side: what one of them does or lacks is nothing to another.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use futures_util::FutureExt as _;
+use futures_util::future::{join_all, ready};
+use tokio::sync::watch;
+use tracing::{Instrument as _, error_span};
+
+use super::rounds::Rounds;
+use super::{App, AppError, Layers, UNKNOWN};
+use crate::auth0::Domain;
+use crate::report::Report;
+use crate::settings::SettingsError;
+use crate::settings::tenants::{OfTenant, SETTING};
+
+/// The settings of each tenant. There is one at least.
+pub(crate) struct Tenants {
+    members: Vec<(Option<String>, Result<Layers, SettingsError>)>,
+}
+
+/// No tenant has the name that was asked for.
+#[derive(Debug, thiserror::Error)]
+#[error("there is no tenant {asked}: TENANTS names {named}")]
+pub(crate) struct NoSuchTenant {
+    asked: String,
+    named: String,
+}
+
+impl Tenants {
+    /// The tenants of these settings. Two on one host would share their checkpoints, and so get in
+    /// each other's way: both are bad.
+    pub fn read(layers: &Layers) -> Self {
+        let tenants = layers.by_tenant().into_iter();
+        let members = tenants.map(|OfTenant { name, settings }| {
+            let settings = settings.map(|it| layers.of_tenant(name.clone(), it));
+            (name, settings)
+        });
+        let mut members: Vec<_> = members.collect();
+        let mut hosts: HashMap<String, Vec<String>> = HashMap::new();
+        let host = |layers: &Layers| layers.read(Domain::read).ok().map(|it| it.name);
+        for (name, layers) in &members {
+            let host = layers.as_ref().ok().and_then(host);
+            if let (Some(host), Some(name)) = (host, name) {
+                hosts.entry(host).or_default().push(name.clone());
+            }
+        }
+        for names in hosts.into_values().filter(|names| names.len() > 1) {
+            let problem = format!("names {}, which have the same DOMAIN", names.join(" and "));
+            for (name, layers) in &mut members {
+                if name.as_ref().is_some_and(|it| names.contains(it)) {
+                    *layers = Err(SettingsError::new(SETTING.to_owned(), &problem));
+                }
+            }
+        }
+        Self { members }
+    }
+
+    /// Keeps one of them only.
+    pub fn only(self, asked: &str) -> Result<Self, NoSuchTenant> {
+        let is_asked = |name: &Option<String>| {
+            let name = name.as_deref();
+            name.is_some_and(|it| it.eq_ignore_ascii_case(asked.trim()))
+        };
+        let (members, others): (Vec<_>, Vec<_>) = {
+            let members = self.members.into_iter();
+            members.partition(|(name, _)| is_asked(name))
+        };
+        if members.is_empty() {
+            let names = others.into_iter().filter_map(|(name, _)| name);
+            let names = names.collect::<Vec<_>>().join(", ");
+            return Err(NoSuchTenant {
+                asked: asked.to_owned(),
+                named: if names.is_empty() {
+                    "none".into()
+                } else {
+                    names
+                },
+            });
+        }
+        Ok(Self { members })
+    }
+
+    /// The settings of each, or what is wrong with its name.
+    pub fn each(&self) -> impl Iterator<Item = Result<&Layers, SettingsError>> {
+        self.members
+            .iter()
+            .map(|(_, layers)| layers.as_ref().map_err(Clone::clone))
+    }
+}
+
+/// One tenant, or why it cannot work.
+pub(crate) struct Member {
+    /// Its name, where there are several.
+    pub name: Option<String>,
+    pub app: Result<App, AppError>,
+    /// The destinations that it is to have, as far as that can be told.
+    destinations: Vec<&'static str>,
+}
+
+/// All tenants, ready to work.
+pub(crate) struct Apps {
+    pub members: Vec<Member>,
+}
+
+impl Apps {
+    /// Makes the app of each tenant. An error means that none can work.
+    pub fn new(tenants: &Tenants, stopping: &watch::Receiver<bool>) -> Result<Self, AppError> {
+        let members = tenants.members.iter().map(|(name, layers)| {
+            let app = match layers {
+                Ok(layers) => App::new(layers, stopping.clone()),
+                Err(problem) => Err(problem.clone().into()),
+            };
+            let named = layers.as_ref().ok().and_then(|it| it.named().ok());
+            let named = named.into_iter().flatten();
+            let mut destinations: Vec<_> =
+                named.map(|it| it.map_or(UNKNOWN, |it| it.name)).collect();
+            if destinations.is_empty() {
+                destinations.push(UNKNOWN);
+            }
+            Member {
+                name: name.clone(),
+                app,
+                destinations,
+            }
+        });
+        let members: Vec<_> = members.collect();
+        if members.iter().any(|it| it.app.is_ok()) {
+            return Ok(Self { members });
+        }
+        let mut problems = SettingsError::default();
+        for member in members {
+            match member.app {
+                Err(AppError::Settings(problem)) => problems.add(problem),
+                Err(error) => return Err(error),
+                Ok(_) => {}
+            }
+        }
+        Err(problems.into())
+    }
+
+    /// The apps that can work.
+    pub fn able(&self) -> impl Iterator<Item = &App> {
+        self.members.iter().filter_map(|it| it.app.as_ref().ok())
+    }
+
+    /// What cannot work, by tenant and destination, and why.
+    pub fn unable(&self) -> Vec<(String, String)> {
+        let mut unable = Vec::new();
+        for member in &self.members {
+            match &member.app {
+                Ok(app) => unable.extend(app.pipelines.iter().filter_map(|it| {
+                    let problem = it.way.as_ref().err()?;
+                    Some((it.label.clone(), problem.to_string()))
+                })),
+                Err(error) => {
+                    let name = member.name.clone().unwrap_or_default();
+                    unable.push((name, error.to_string()));
+                }
+            }
+        }
+        unable
+    }
+
+    /// Makes one run for each tenant and destination.
+    pub async fn run_once(&self) -> Vec<Report> {
+        self.run(&Rounds::one()).await
+    }
+
+    /// Makes a run for each tenant and destination, and more for those that end early.
+    pub async fn run_in_rounds(&self) -> Vec<Report> {
+        let budgets = self.able().map(|app| app.policy.budget);
+        let longest = budgets.max().unwrap_or(Duration::ZERO);
+        self.run(&Rounds::within(longest)).await
+    }
+
+    async fn run(&self, rounds: &Rounds) -> Vec<Report> {
+        let runs = self.members.iter().map(|member| match &member.app {
+            Ok(app) => {
+                let runs = app.runs(rounds);
+                match &app.name {
+                    // Every line of it begins with this.
+                    Some(name) => runs
+                        .instrument(error_span!("tenant", message = %name))
+                        .left_future(),
+                    None => runs.right_future(),
+                }
+                .left_future()
+            }
+            Err(error) => ready(member.failed(error)).right_future(),
+        });
+        let runs: Vec<_> = runs.collect();
+        join_all(runs).await.into_iter().flatten().collect()
+    }
+}
+
+impl Member {
+    /// The reports of one that cannot work.
+    fn failed(&self, error: &AppError) -> Vec<Report> {
+        let reports = self.destinations.iter().map(|destination| {
+            let mut report = Report::of(destination);
+            report.tenant.clone_from(&self.name);
+            report.fail(error);
+            report
+        });
+        reports.collect()
+    }
+}

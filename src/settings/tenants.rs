@@ -1,0 +1,362 @@
+//! The tenants of one app: those that the setting `TENANTS` names, and the settings that count for
+//! each. `ACME__DOMAIN` is the `DOMAIN` of the tenant acme; of what a tenant has none of its own, the
+//! plain one counts.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{AppSettings, Reader, SettingsError};
+
+/// The setting that names the tenants.
+pub(crate) const SETTING: &str = "TENANTS";
+/// Stands in place of a name that cannot be one. It is not quoted: it may be a secret in the wrong
+/// place.
+const UNKNOWN: &str = "unknown";
+/// What stands between the name of a tenant and that of a setting.
+const BETWEEN: &str = "__";
+/// Letters of the name of a tenant.
+const LONGEST: usize = 20;
+
+/// Whose settings they are.
+#[derive(Clone, Debug)]
+pub(super) struct Owner {
+    name: String,
+    /// The settings that are its own.
+    own: BTreeSet<String>,
+}
+
+impl Owner {
+    pub fn is_own(&self, setting: &str) -> bool {
+        self.own.contains(setting)
+    }
+
+    /// The name of a setting as its own.
+    pub fn own(&self, setting: &str) -> String {
+        joined(&self.name.to_ascii_uppercase(), setting)
+    }
+}
+
+/// One tenant of an app, and its settings or what is wrong with its name.
+pub(crate) struct OfTenant {
+    /// In lower case; `None` where there are no others to tell it from.
+    pub name: Option<String>,
+    pub settings: Result<AppSettings, SettingsError>,
+}
+
+impl OfTenant {
+    fn unknown(problem: SettingsError) -> Self {
+        Self {
+            name: Some(UNKNOWN.to_owned()),
+            settings: Err(problem),
+        }
+    }
+}
+
+/// The name of a tenant, and of its setting.
+pub(super) fn split(given: &str) -> Option<(&str, &str)> {
+    given
+        .split_once(BETWEEN)
+        .filter(|(tenant, _)| is_name(tenant))
+}
+
+/// The name of a setting of a tenant.
+pub(super) fn joined(tenant: &str, setting: &str) -> String {
+    format!("{tenant}{BETWEEN}{setting}")
+}
+
+fn is_name(name: &str) -> bool {
+    let is_letter = |it: u8| it.is_ascii_alphanumeric();
+    !name.is_empty() && name.len() <= LONGEST && name.bytes().all(is_letter)
+}
+
+impl AppSettings {
+    /// The tenants, in their order: those that `TENANTS` names, or without that the only one. `known`
+    /// are the names of all settings.
+    pub fn by_tenant(&self, known: &[&str]) -> Vec<OfTenant> {
+        let list = match Reader::read(self, |reader| Some(reader.get(SETTING))) {
+            Ok(Some(list)) => list,
+            Ok(None) => {
+                let (name, settings) = (None, Ok(self.clone()));
+                return vec![OfTenant { name, settings }];
+            }
+            Err(problem) => return vec![OfTenant::unknown(problem)],
+        };
+        let names = list.split(',').map(str::trim).filter(|it| !it.is_empty());
+        let names: Vec<_> = names.map(str::to_ascii_lowercase).collect();
+        let mut tenants: Vec<OfTenant> = Vec::new();
+        for name in &names {
+            let is_twice = names.iter().filter(|it| *it == name).count() > 1;
+            if is_twice && tenants.iter().any(|it| it.name.as_ref() == Some(name)) {
+                continue;
+            }
+            let (name, settings) = if !is_name(name) || is_of_platform(name, known) {
+                let problem = format!(
+                    "names a tenant that cannot be called so; a name has letters and digits, at \
+                     most {LONGEST}, and is not AzureWebJobsStorage"
+                );
+                (UNKNOWN, Err(bad(&problem)))
+            } else if is_twice {
+                let problem = format!("names {name} twice (case does not matter)");
+                (&**name, Err(bad(&problem)))
+            } else {
+                (&**name, self.of(name, &names, known))
+            };
+            let name = Some(name.to_owned());
+            tenants.push(OfTenant { name, settings });
+        }
+        if tenants.is_empty() {
+            tenants.push(OfTenant::unknown(bad("names no tenant")));
+        }
+        tenants
+    }
+
+    /// The names that are set for a tenant which `TENANTS` does not name.
+    pub fn of_strangers(&self, known: &[&str]) -> Vec<(String, String)> {
+        let list = self.get(SETTING).unwrap_or_default();
+        let is_named = |tenant: &str| {
+            let mut names = list.split(',').map(str::trim);
+            names.any(|it| it.eq_ignore_ascii_case(tenant))
+        };
+        let strange = self.values.keys().filter_map(|given| {
+            let (tenant, setting) = split(given)?;
+            let is_setting = known.contains(&setting) && !known.contains(&&**given);
+            let is_strange = is_setting && self.get(given).is_some() && !is_named(tenant);
+            is_strange.then(|| (given.clone(), tenant.to_owned()))
+        });
+        let strange: BTreeSet<_> = strange.collect();
+        strange.into_iter().collect()
+    }
+
+    /// What counts for one tenant.
+    fn of(&self, name: &str, names: &[String], known: &[&str]) -> Result<Self, SettingsError> {
+        let is_other = |tenant: &str| names.iter().any(|it| it.eq_ignore_ascii_case(tenant));
+        let mut values = self.values.clone();
+        values.retain(|given, _| {
+            let tenant = split(given).map(|(tenant, _)| tenant);
+            known.contains(&&**given) || !tenant.is_some_and(is_other)
+        });
+        let mut problems = SettingsError::default();
+        let mut own: BTreeMap<&str, &str> = BTreeMap::new();
+        for given in self.values.keys() {
+            let Some((tenant, setting)) = split(given) else {
+                continue;
+            };
+            let Some(value) = self.get(given) else {
+                continue;
+            };
+            if known.contains(&&**given) || !tenant.eq_ignore_ascii_case(name) {
+                continue;
+            }
+            let bad_own = |problem: &str| {
+                let told = joined(&name.to_ascii_uppercase(), setting);
+                SettingsError::new(told, problem)
+            };
+            if !known.contains(&setting) {
+                values.insert(given.clone(), value.to_owned());
+            } else if setting == SETTING {
+                problems.add(bad_own("is set for one tenant, and is for the whole app"));
+            } else if own.insert(setting, value).is_some_and(|it| it != value) {
+                problems.add(bad_own(
+                    "is set twice, in upper and in lower case, to different values",
+                ));
+            }
+        }
+        if !problems.is_empty() {
+            return Err(problems);
+        }
+        let owner = Owner {
+            name: name.to_owned(),
+            own: own.keys().map(|it| (*it).to_owned()).collect(),
+        };
+        let own = own.into_iter().map(|(n, v)| (n.to_owned(), v.to_owned()));
+        values.extend(own);
+        Ok(Self {
+            values,
+            owner: Some(owner),
+        })
+    }
+}
+
+/// Whether the platform's own settings have this name in front.
+fn is_of_platform(name: &str, known: &[&str]) -> bool {
+    let mut begins = known.iter().filter_map(|it| split(it));
+    begins.any(|(begin, _)| begin.eq_ignore_ascii_case(name))
+}
+
+fn bad(problem: &str) -> SettingsError {
+    SettingsError::new(SETTING.to_owned(), problem)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KNOWN: [&str; 5] = [
+        "DOMAIN",
+        "CLIENT_ID",
+        "TENANTS",
+        "AzureWebJobsStorage",
+        "AzureWebJobsStorage__accountName",
+    ];
+
+    fn by_tenant(settings: &[(&str, &str)]) -> Vec<OfTenant> {
+        let settings: AppSettings = settings.iter().copied().collect();
+        settings.by_tenant(&KNOWN)
+    }
+
+    /// Each tenant with what is wrong with it.
+    fn problems(settings: &[(&str, &str)]) -> Vec<(Option<String>, Option<String>)> {
+        let tenants = by_tenant(settings).into_iter();
+        let tenants = tenants.map(|it| (it.name, it.settings.err().map(|it| it.to_string())));
+        tenants.collect()
+    }
+
+    #[test]
+    fn without_a_list_there_is_one_tenant_that_needs_no_name() {
+        for list in ["", "  "] {
+            let tenants = by_tenant(&[("TENANTS", list), ("DOMAIN", "a"), ("ACME__DOMAIN", "b")]);
+            let [
+                OfTenant {
+                    name: None,
+                    settings,
+                },
+            ] = &tenants[..]
+            else {
+                panic!("{}", tenants.len());
+            };
+            assert_eq!(settings.as_ref().unwrap().get("DOMAIN"), Some("a"));
+        }
+    }
+
+    #[test]
+    fn a_setting_of_a_tenant_comes_before_the_plain_one_and_a_blank_one_does_not() {
+        let tenants = by_tenant(&[
+            ("TENANTS", " Acme , globex,"),
+            ("DOMAIN", "plain"),
+            ("CLIENT_ID", "id"),
+            ("ACME__DOMAIN", " own "),
+            ("aCmE__CLIENT_ID", "id of acme"),
+            ("GLOBEX__DOMAIN", " "),
+            ("GLOBEX__AzureWebJobsStorage__accountName", "account"),
+            ("AzureWebJobsStorage__accountName", "shared"),
+        ]);
+        let names: Vec<_> = tenants
+            .iter()
+            .map(|it| it.name.as_deref().unwrap())
+            .collect();
+        assert_eq!(names, ["acme", "globex"]);
+        let get = |index: usize, name| tenants[index].settings.as_ref().ok().unwrap().get(name);
+        assert_eq!(get(0, "DOMAIN"), Some("own"));
+        assert_eq!(get(0, "CLIENT_ID"), Some("id of acme"));
+        assert_eq!(get(0, "AzureWebJobsStorage__accountName"), Some("shared"));
+        assert_eq!(get(1, "DOMAIN"), Some("plain"));
+        assert_eq!(get(1, "CLIENT_ID"), Some("id"));
+        assert_eq!(get(1, "AzureWebJobsStorage__accountName"), Some("account"));
+    }
+
+    #[test]
+    fn a_setting_is_told_by_the_name_under_which_it_stands_or_is_missing() {
+        let tenants = by_tenant(&[
+            ("TENANTS", "acme"),
+            ("CLIENT_ID", "id"),
+            ("acme__DOMAIN", "own"),
+        ]);
+        let settings = tenants[0].settings.as_ref().ok().unwrap();
+        assert_eq!(settings.told("DOMAIN"), "ACME__DOMAIN");
+        assert_eq!(settings.told("CLIENT_ID"), "CLIENT_ID");
+        assert_eq!(
+            settings.told("AzureWebJobsStorage"),
+            "ACME__AzureWebJobsStorage"
+        );
+        let alone: AppSettings = [("DOMAIN", "a")].into_iter().collect();
+        assert_eq!(alone.told("DOMAIN"), "DOMAIN");
+        assert_eq!(alone.told("CLIENT_ID"), "CLIENT_ID");
+    }
+
+    #[test]
+    fn a_bad_name_stops_no_other() {
+        let list =
+            "acme,ACME,globex,a b,,azurewebjobsstorage,abcdefghijklmnopqrst,abcdefghijklmnopqrstu";
+        let found = problems(&[("TENANTS", list)]);
+        let names: Vec<_> = found
+            .iter()
+            .map(|(name, _)| name.as_deref().unwrap())
+            .collect();
+        assert_eq!(
+            names,
+            [
+                "acme",
+                "globex",
+                "unknown",
+                "unknown",
+                "abcdefghijklmnopqrst",
+                "unknown"
+            ]
+        );
+        let problem = |index: usize| found[index].1.as_deref();
+        let twice = "a setting needs attention: TENANTS names acme twice (case does not matter)";
+        assert_eq!(problem(0), Some(twice));
+        assert_eq!([problem(1), problem(4)], [None, None]);
+        for index in [2, 3, 5] {
+            let problem = problem(index).unwrap();
+            assert!(problem.contains("TENANTS names a tenant that cannot be called so"));
+            assert!(!problem.contains("a b"), "{problem}");
+        }
+        let none = problems(&[("TENANTS", ",")]);
+        assert!(
+            none[0]
+                .1
+                .as_deref()
+                .unwrap()
+                .ends_with("TENANTS names no tenant")
+        );
+    }
+
+    #[test]
+    fn what_is_set_in_two_ways_or_for_a_tenant_only_by_mistake_is_bad() {
+        let list = ("TENANTS", "acme,globex");
+        let same = problems(&[list, ("ACME__DOMAIN", "a"), ("acme__DOMAIN", " a")]);
+        assert_eq!(same[0].1, None);
+        let two = problems(&[list, ("ACME__DOMAIN", "a"), ("acme__DOMAIN", "b")]);
+        let problem = two[0].1.as_deref().unwrap();
+        assert!(problem.contains("ACME__DOMAIN is set twice"), "{problem}");
+        assert_eq!(two[1].1, None);
+        let nested = problems(&[list, ("ACME__TENANTS", "a")]);
+        let problem = nested[0].1.as_deref().unwrap();
+        assert!(
+            problem.contains("ACME__TENANTS is set for one tenant"),
+            "{problem}"
+        );
+    }
+
+    #[test]
+    fn what_is_set_for_a_tenant_that_is_not_named_is_found() {
+        let strangers = |list| {
+            let settings: AppSettings = [
+                ("TENANTS", list),
+                ("ACME__DOMAIN", "a"),
+                ("GLOBX__DOMAIN", "b"),
+                ("GLOBX__PATH", "b"),
+                ("INITECH__DOMAIN", " "),
+                ("AzureWebJobsStorage__accountName", "c"),
+            ]
+            .into_iter()
+            .collect();
+            let found = settings.of_strangers(&KNOWN).into_iter();
+            found.map(|(given, _)| given).collect::<Vec<_>>()
+        };
+        assert_eq!(strangers("Acme,globex"), ["GLOBX__DOMAIN"]);
+        assert_eq!(strangers(""), ["ACME__DOMAIN", "GLOBX__DOMAIN"]);
+    }
+
+    #[test]
+    fn what_is_misspelt_for_one_tenant_is_nothing_to_another() {
+        let tenants = by_tenant(&[("TENANTS", "acme,globex"), ("ACME__DOMAINS", "x")]);
+        let found = |index: usize| {
+            let settings = tenants[index].settings.as_ref().ok().unwrap();
+            let found = settings.misspelt(&KNOWN).into_iter();
+            found.map(|it| it.meant).collect::<Vec<_>>()
+        };
+        assert_eq!(found(0), ["ACME__DOMAIN"]);
+        assert_eq!(found(1), [""; 0]);
+    }
+}

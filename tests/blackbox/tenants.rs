@@ -1,0 +1,210 @@
+//! Several tenants in one app: what one of them does or lacks is nothing to another.
+
+use chrono::Duration;
+use serde_json::Value;
+use simulator::{Fault, Tenant, tenant};
+
+use crate::world::{FUNCTION, Ran, World, minutes_ago, now, numbers};
+
+/// Adds a tenant to the list, with settings of its own.
+fn join(world: &mut World, name: &str, tenant: &Tenant) {
+    let list = world.settings.iter().find(|(name, _)| name == "TENANTS");
+    let list = list.map_or(String::new(), |(_, list)| format!("{list},"));
+    world.set("TENANTS", &format!("{list}{name}"));
+    for (setting, value) in tenant.settings() {
+        world.set(&format!("{}__{setting}", name.to_uppercase()), &value);
+    }
+}
+
+async fn quiet() -> Tenant {
+    Tenant::with(tenant::Options {
+        token_events: false,
+        ..tenant::Options::default()
+    })
+    .await
+}
+
+/// Tenants acme, which is the world's, and globex.
+async fn two() -> (World, Tenant) {
+    let mut world = World::start().await;
+    let globex = quiet().await;
+    let own = world.tenant.settings();
+    for (setting, value) in own {
+        world.set(&setting, "");
+        world.set(&format!("ACME__{setting}"), &value);
+    }
+    world.set("TENANTS", "acme");
+    join(&mut world, "globex", &globex);
+    (world, globex)
+}
+
+fn reports(ran: &Ran) -> Vec<Value> {
+    let reports = serde_json::Deserializer::from_str(&ran.stdout).into_iter();
+    reports.map(Result::unwrap).collect()
+}
+
+fn of<'a>(reports: &'a [Value], tenant: &str) -> &'a Value {
+    let found = reports.iter().find(|it| it["tenant"] == tenant);
+    found.unwrap_or_else(|| panic!("{tenant}: {reports:?}"))
+}
+
+/// How many rows of these log ids the workspace has, each counted once.
+fn landed(world: &World, tenant: &Tenant) -> usize {
+    let landed = world.workspace.landed();
+    let ids = tenant.log_ids();
+    ids.iter().filter(|id| landed.contains(*id)).count()
+}
+
+#[tokio::test]
+async fn each_has_its_own_token_checkpoint_and_line_in_the_report() {
+    let (world, globex) = two().await;
+    world.tenant.generate(150, minutes_ago(50), minutes_ago(5));
+    globex.generate(250, minutes_ago(40), minutes_ago(5));
+    let ran = world.command(&["poll"]).await;
+    assert_eq!(ran.code(), 0, "{ran:?}");
+    let reports = reports(&ran);
+    assert_eq!(reports.len(), 2);
+    assert_eq!(numbers(of(&reports, "acme"), ["delivered"]), [150]);
+    assert_eq!(numbers(of(&reports, "globex"), ["delivered"]), [250]);
+    assert_eq!(
+        [landed(&world, &world.tenant), landed(&world, &globex)],
+        [150, 250]
+    );
+    assert_eq!(
+        [world.tenant.token_requests(), globex.token_requests()],
+        [1, 1]
+    );
+
+    let ran = world.command(&["checkpoint", "show"]).await;
+    for name in ["acme/log-analytics: ", "globex/log-analytics: "] {
+        assert!(ran.stdout.contains(name), "{ran:?}");
+    }
+    let ran = world
+        .command(&["--tenant", "Globex", "checkpoint", "show"])
+        .await;
+    assert!(!ran.stdout.contains("acme"), "{ran:?}");
+    let ran = world.command(&["poll", "--tenant", "acme"]).await;
+    assert_eq!(ran.report()["tenant"], "acme");
+    let ran = world.command(&["check"]).await;
+    assert_eq!(ran.code(), 0, "{ran:?}");
+    for subject in ["acme/token: ", "globex/log: ", "globex/log-analytics: "] {
+        assert!(ran.stdout.contains(subject), "{subject}: {ran:?}");
+    }
+    let unknown = world.command(&["check", "--tenant", "initech"]).await;
+    assert_eq!(unknown.code(), 2);
+    assert!(
+        unknown.stderr.contains("TENANTS names acme, globex"),
+        "{unknown:?}"
+    );
+}
+
+#[tokio::test]
+async fn one_that_is_broken_stops_no_other_and_is_named_with_its_remedy() {
+    let (mut world, globex) = two().await;
+    let (wrong, bare) = (quiet().await, quiet().await);
+    join(&mut world, "initech", &wrong);
+    world.set("INITECH__CLIENT_SECRET", "not-the-secret");
+    join(&mut world, "hooli", &bare);
+    world.set("HOOLI__CLIENT_ID", "");
+    world.tenant.generate(10, minutes_ago(50), minutes_ago(5));
+    globex.generate(20, minutes_ago(50), minutes_ago(5));
+    let ran = world.command(&["poll"]).await;
+    assert_eq!(ran.code(), 1, "{ran:?}");
+    let of_poll = reports(&ran);
+    let delivered = |name| numbers(of(&of_poll, name), ["delivered"])[0];
+    assert_eq!([delivered("acme"), delivered("globex")], [10, 20]);
+    let told = [
+        "initech/log-analytics: the run failed: ",
+        "HOOLI__CLIENT_ID is missing",
+    ];
+    for told in told {
+        assert!(ran.stderr.contains(told), "{told}: {ran:?}");
+    }
+    assert!(!ran.stderr.contains("acme"), "{ran:?}");
+
+    world.tenant.generate(5, minutes_ago(4), minutes_ago(3));
+    let host = world.host().await;
+    let reason = host.fire(FUNCTION).await.failure();
+    for told in [
+        "initech/log-analytics: ",
+        "hooli/log-analytics: ",
+        "HOOLI__CLIENT_ID",
+    ] {
+        assert!(reason.contains(told), "{told}: {reason}");
+    }
+    assert_eq!(landed(&world, &world.tenant), 15);
+    let dead_letters = world.command(&["dead-letter", "list"]).await;
+    assert!(
+        dead_letters
+            .stderr
+            .contains("acme/log-analytics: no record"),
+        "{dead_letters:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_single_tenant_moves_into_the_list_without_losing_its_place() {
+    let mut world = World::start().await;
+    world.tenant.generate(120, minutes_ago(50), minutes_ago(5));
+    world.poll().await;
+    let globex = quiet().await;
+    let own = world.tenant.settings();
+    world.set("TENANTS", "acme");
+    world.set("ACME__DOMAIN", &own[0].1);
+    join(&mut world, "globex", &globex);
+    world.tenant.generate(30, minutes_ago(4), minutes_ago(2));
+    let ran = world.command(&["poll"]).await;
+    assert_eq!(ran.code(), 0, "{ran:?}");
+    assert_eq!(numbers(of(&reports(&ran), "acme"), ["delivered"]), [30]);
+    world.assert_all_landed_once();
+}
+
+#[tokio::test]
+async fn one_that_hangs_keeps_no_other_from_being_delivered() {
+    let (mut world, globex) = two().await;
+    world.set("RUN_BUDGET", "2s");
+    world.tenant.generate(10, minutes_ago(50), minutes_ago(5));
+    globex.generate(20, minutes_ago(50), minutes_ago(5));
+    globex.fail_logs([Fault::Hang, Fault::Hang]);
+    let command = world.start_command(&["poll"]);
+    world.workspace.wait_for_post(1).await;
+    let ran = world.end_of(command).await;
+    assert_eq!(landed(&world, &world.tenant), 10);
+    assert_eq!(ran.code(), 1, "{ran:?}");
+    assert!(
+        ran.stderr.contains("globex/log-analytics: the run failed"),
+        "{ran:?}"
+    );
+    assert!(!ran.stderr.contains("acme"), "{ran:?}");
+}
+
+#[tokio::test]
+async fn three_hundred_quiet_ones_fit_in_a_run() {
+    let mut world = World::start().await;
+    let options = tenant::Options {
+        token_events: false,
+        latency: std::time::Duration::from_millis(100),
+        ..tenant::Options::default()
+    };
+    let mut tenants = Vec::new();
+    for number in 0..300 {
+        let tenant = Tenant::with(options.clone()).await;
+        tenant.generate(1, now() - Duration::minutes(30), minutes_ago(5));
+        join(&mut world, &format!("t{number}"), &tenant);
+        tenants.push(tenant);
+    }
+    world.set("RUN_BUDGET", "50s");
+    for delivered in [1, 0] {
+        let ran = world.command(&["poll"]).await;
+        assert_eq!(ran.code(), 0, "{}", ran.stderr);
+        let reports = reports(&ran);
+        assert_eq!(reports.len(), 300);
+        for report in &reports {
+            assert_eq!(numbers(report, ["delivered"]), [delivered], "{report}");
+            assert_eq!(report["caught_up"], true);
+        }
+    }
+    for tenant in &tenants {
+        assert_eq!(landed(&world, tenant), 1);
+    }
+}
