@@ -18,6 +18,7 @@
 //!   `run/ledger.rs`.
 //! - `state` is that book-keeping: checkpoints and dead letters. What the cursor is stands at the head
 //!   of `state/checkpoint.rs`.
+//! - `health` judges what is kept, for people and programs that look.
 //! - `app` is the only wiring; `host` speaks the Azure Functions host's protocol; [`cli`] holds a file
 //!   for each command.
 //!
@@ -33,6 +34,7 @@ mod destination;
 mod error;
 #[cfg(test)]
 mod fuzz;
+mod health;
 mod host;
 mod json;
 mod net;

@@ -4,7 +4,7 @@ use std::error::Error;
 use std::fmt;
 
 use chrono::{DateTime, Utc};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::clock::to_seconds;
 use crate::error::with_causes;
@@ -53,6 +53,8 @@ pub(crate) struct Report {
     pub lag_seconds: Option<u64>,
     /// A stretch of time whose records Auth0 may have dropped before they were read.
     pub gap: Option<Gap>,
+    /// What Auth0 told last of the tenant's rate limit.
+    pub rate_limit: Option<RateLimit>,
     /// Duration of the run in milliseconds.
     pub elapsed_ms: u64,
     /// What went wrong. A run with errors has failed, even if it delivered records.
@@ -67,8 +69,15 @@ pub(crate) fn label(tenant: Option<&str>, destination: &str) -> String {
     }
 }
 
+/// How many requests a tenant takes in its window, and how many of these are left.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub(crate) struct RateLimit {
+    pub limit: u64,
+    pub remaining: u64,
+}
+
 /// A stretch of time.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Gap {
     /// Its beginning, if it is known.
     pub from: Option<DateTime<Utc>>,

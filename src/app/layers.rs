@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use chrono::{DateTime, Utc};
 use tracing::warn;
 
-use super::{AppError, Books, Purpose};
+use super::{AppError, Books, Purpose, UNKNOWN};
 use crate::auth0::{self, Domain, TenantSettings};
 use crate::aws;
 use crate::azure::principal;
@@ -23,7 +23,7 @@ use crate::report::label;
 use crate::run::{self, InFlight, Policy};
 use crate::settings::tenants::OfTenant;
 use crate::settings::{AppSettings, Misspelt, Reader, SettingsError, tenants, values};
-use crate::state::{CheckpointStore, DeadLetterStore};
+use crate::state::{CheckpointStore, DeadLetterStore, HistoryStore};
 use crate::storage::settings::StorageSettings;
 use crate::storage::{self, Storage, azure, folder};
 
@@ -196,6 +196,37 @@ impl Layers {
         Ok(kinds.into_iter().map(books).collect())
     }
 
+    /// The same for each destination by itself; where that cannot be told, what is wrong.
+    pub(super) fn books_of_each(&self) -> Vec<(&'static str, Result<Books, String>)> {
+        let kept = || -> Result<_, AppError> {
+            let mut problems = Problems::default();
+            let tools = self.tools(&mut problems)?;
+            let domain = self.read(Domain::read)?;
+            let storage = self.storage(&tools)?;
+            Ok((tools, domain, storage))
+        };
+        let kept = kept().map_err(|error| error.to_string());
+        let named = match self.named() {
+            Ok(named) => named,
+            Err(problem) => return vec![(UNKNOWN, Err(problem.to_string()))],
+        };
+        let books = named.into_iter().map(|kind| match (kind, &kept) {
+            (Ok(kind), Ok((tools, domain, storage))) => {
+                (kind.name, Ok(self.books_of(kind, domain, storage, tools)))
+            }
+            (Ok(kind), Err(problem)) => (kind.name, Err(problem.clone())),
+            (Err(problem), _) => (UNKNOWN, Err(problem.to_string())),
+        });
+        books.collect()
+    }
+
+    /// What the tenant is called where it is told of: its name, or its host where there is no other.
+    pub(super) fn tenant_name(&self) -> String {
+        let host = || self.read(Domain::read).map(|it| it.name);
+        let name = self.tenant.clone().map_or_else(host, Ok);
+        name.unwrap_or_else(|_| UNKNOWN.to_owned())
+    }
+
     pub(super) fn books_of(
         &self,
         kind: &Kind,
@@ -211,6 +242,7 @@ impl Layers {
             label: label(self.tenant.as_deref(), name),
             checkpoints: CheckpointStore::new(storage(), tenant, name, writer),
             dead_letters: DeadLetterStore::new(storage(), tenant, name, tools.redaction),
+            history: HistoryStore::new(storage(), tenant, name),
         }
     }
 

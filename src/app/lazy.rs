@@ -9,9 +9,11 @@ use futures_util::future::BoxFuture;
 use tokio::sync::{OnceCell, watch};
 use tracing::error;
 
+use super::health::Seen;
 use super::{AppError, Apps, Layers, Tenants};
 use crate::error::BoxError;
-use crate::host::Runs;
+use crate::health::{STYLE_HASH, metrics, page};
+use crate::host::{Runs, Views, Webpage};
 use crate::report::Report;
 
 /// The app of these settings, good or bad.
@@ -20,7 +22,8 @@ pub(crate) struct LazyApp(Arc<Parts>);
 
 struct Parts {
     layers: Layers,
-    apps: OnceCell<Apps>,
+    apps: OnceCell<(Tenants, Apps)>,
+    seen: Seen,
     stopping: watch::Receiver<bool>,
 }
 
@@ -29,6 +32,7 @@ impl LazyApp {
         Self(Arc::new(Parts {
             layers,
             apps: OnceCell::new(),
+            seen: Seen::default(),
             stopping,
         }))
     }
@@ -36,29 +40,77 @@ impl LazyApp {
     /// Makes the app, and tells of settings that are of no use before the first invocation does.
     pub async fn prepare(self) {
         self.0.layers.warn_of_misspelt();
-        match self.apps().await {
-            Err(error) => error!("every invocation will fail: {error}"),
-            Ok(apps) => {
-                for (label, problem) in apps.unable() {
-                    error!("{label} will fail at every invocation: {problem}");
-                }
-            }
+        let (_, apps) = self.made().await;
+        if let Some(problem) = apps.problem() {
+            error!("every invocation will fail: {problem}");
+            return;
+        }
+        for (label, problem) in apps.unable() {
+            error!("{label} will fail at every invocation: {problem}");
         }
     }
 
-    async fn apps(&self) -> Result<&Apps, AppError> {
+    async fn made(&self) -> &(Tenants, Apps) {
         let Parts {
             layers,
             apps,
             stopping,
+            ..
         } = &*self.0;
-        apps.get_or_try_init(async || Apps::new(&Tenants::read(layers), stopping))
-            .await
+        let make = async || {
+            let tenants = Tenants::read(layers);
+            let apps = Apps::of(&tenants, stopping);
+            (tenants, apps)
+        };
+        apps.get_or_init(make).await
+    }
+
+    async fn run_all(&self) -> Result<Vec<Report>, AppError> {
+        let (_, apps) = self.made().await;
+        let reports = apps.run_in_rounds().await;
+        match apps.problem() {
+            None => Ok(reports),
+            Some(problem) => Err(problem),
+        }
     }
 }
 
 impl Runs for LazyApp {
     fn run(&self) -> BoxFuture<'_, Result<Vec<Report>, BoxError>> {
-        Box::pin(async move { Ok(self.apps().await?.run_in_rounds().await) })
+        Box::pin(async move { Ok(self.run_all().await?) })
+    }
+}
+
+impl Views for LazyApp {
+    fn view<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Option<Webpage>, BoxError>> {
+        Box::pin(async move {
+            if !["", "metrics", "page"].contains(&name) {
+                return Ok(None);
+            }
+            let (tenants, _) = self.made().await;
+            let health = self.0.seen.health(tenants, &self.0.layers.clock).await;
+            let status = if health.state.is_alarming() { 503 } else { 200 };
+            let json = "application/json; charset=utf-8";
+            Ok(Some(match name {
+                "metrics" => Webpage {
+                    status: 200,
+                    content_type: "text/plain; version=0.0.4; charset=utf-8",
+                    policy: None,
+                    body: metrics(&health),
+                },
+                "page" => Webpage {
+                    status: 200,
+                    content_type: "text/html; charset=utf-8",
+                    policy: Some(["style-src 'sha256-", STYLE_HASH, "'"].concat()),
+                    body: page(&health),
+                },
+                _ => Webpage {
+                    status,
+                    content_type: json,
+                    policy: None,
+                    body: serde_json::to_string(&*health)?,
+                },
+            }))
+        })
     }
 }

@@ -4,6 +4,7 @@
 //! each for what it uses. [`App`] is the whole of one tenant, and [`Apps`] are all of them; where the
 //! settings of one tenant or destination are bad, only that one fails.
 
+mod health;
 mod layers;
 mod lazy;
 mod replay;
@@ -30,12 +31,12 @@ pub(crate) use self::tenants::{Apps, Tenants};
 use crate::auth0::{ForeignDomain, LogReader, Tenant};
 use crate::clock::{self, Clock};
 use crate::destination::{Destination, Filter, Kind};
-use crate::error::BoxError;
-use crate::net::retry::Jitter;
+use crate::error::{BoxError, with_causes};
+use crate::net::retry::{Deadline, Jitter};
 use crate::report::{Report, label};
 use crate::run::{InFlight, Policy, Run};
 use crate::settings::SettingsError;
-use crate::state::{CheckpointLedger, CheckpointStore, DeadLetterStore};
+use crate::state::{CheckpointLedger, CheckpointStore, DeadLetterStore, HistoryStore};
 use crate::storage::Storage;
 
 /// Judges app settings as under the Functions host. Answers with the destinations, or with all that is
@@ -100,6 +101,7 @@ pub(crate) struct Books {
     pub label: String,
     pub checkpoints: CheckpointStore,
     pub dead_letters: DeadLetterStore,
+    pub history: HistoryStore,
 }
 
 /// What reaches one destination.
@@ -112,6 +114,8 @@ pub(crate) struct Pipeline {
     pub is_for_a_look: bool,
     /// The destination, or why there is none.
     pub way: Result<Way, SettingsError>,
+    /// What is remembered of its runs, if it has a place.
+    history: Option<HistoryStore>,
     progress: watch::Sender<Report>,
 }
 
@@ -203,6 +207,9 @@ impl App {
             label: label(name(kind)),
             is_for_a_look: kind.is_some_and(|kind| kind.is_for_a_look),
             progress: watch::Sender::new(Report::of(&label(name(kind)))),
+            history: kind.map(|kind| {
+                HistoryStore::new(Arc::clone(&storage), &settings.domain.name, kind.name)
+            }),
             way: built.and_then(|built| {
                 let Built {
                     destination,
@@ -269,13 +276,21 @@ impl App {
 
     /// A panic ends the run of one destination, and not those of the others.
     async fn run_or_panic(&self, pipeline: &Pipeline, budget: Duration) -> Report {
+        let deadline = Deadline::after(budget);
         let run = AssertUnwindSafe(self.run_one(pipeline, budget)).catch_unwind();
         let report = run.await.unwrap_or_else(|_| {
             let mut report = Report::default();
             report.fail(&Panicked);
             report
         });
-        self.signed(report, pipeline)
+        let report = Report {
+            rate_limit: self.tenant.rate_limit(),
+            ..self.signed(report, pipeline)
+        };
+        if let Some(history) = &pipeline.history {
+            remember(history, &report, (self.clock)(), deadline).await;
+        }
+        report
     }
 
     /// A report with whose it is.
@@ -328,6 +343,13 @@ impl App {
         let checkpoints = &way.books.checkpoints;
         let mut ledger = CheckpointLedger::new(checkpoints, start_from, overlap, &self.clock);
         Box::pin(run.make(&mut ledger, &pipeline.progress)).await
+    }
+}
+
+/// Adds a report to a history. What people look at later must not fail the run.
+async fn remember(history: &HistoryStore, report: &Report, now: DateTime<Utc>, deadline: Deadline) {
+    if let Err(error) = history.add(report, now, deadline).await {
+        warn!("{}: {}", report.name(), with_causes(&error));
     }
 }
 

@@ -4,16 +4,22 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
-use futures_util::future::{join_all, ready};
+use futures_util::future::join_all;
 use tokio::sync::watch;
 use tracing::{Instrument as _, error_span};
 
 use super::rounds::Rounds;
-use super::{App, AppError, Layers, UNKNOWN};
+use super::{App, AppError, Books, Layers, UNKNOWN, remember};
 use crate::auth0::Domain;
+use crate::clock::Clock;
+use crate::error::with_causes;
+use crate::net::retry::Deadline;
 use crate::report::Report;
 use crate::settings::SettingsError;
 use crate::settings::tenants::{OfTenant, SETTING};
+
+/// Time for telling the history of a tenant that it cannot work.
+const REMEMBERING: Duration = Duration::from_secs(5);
 
 /// The settings of each tenant. There is one at least.
 pub(crate) struct Tenants {
@@ -82,6 +88,15 @@ impl Tenants {
         Ok(Self { members })
     }
 
+    /// The name of each, where there are several, and its settings.
+    pub(super) fn named(
+        &self,
+    ) -> impl Iterator<Item = (Option<&str>, Result<&Layers, &SettingsError>)> {
+        self.members
+            .iter()
+            .map(|(name, layers)| (name.as_deref(), layers.as_ref()))
+    }
+
     /// The settings of each, or what is wrong with its name.
     pub fn each(&self) -> impl Iterator<Item = Result<&Layers, SettingsError>> {
         self.members
@@ -95,11 +110,13 @@ pub(crate) struct Member {
     /// Its name, where there are several.
     pub name: Option<String>,
     pub app: Result<App, AppError>,
-    /// The destinations that it is to have, as far as that can be told.
-    destinations: Vec<&'static str>,
+    /// Of one that cannot work, the destinations that it is to have, and what is kept for each, as far
+    /// as that can be told.
+    destinations: Vec<(&'static str, Option<Books>)>,
+    clock: Option<Clock>,
 }
 
-/// All tenants, ready to work.
+/// All tenants, ready to work or not.
 pub(crate) struct Apps {
     pub members: Vec<Member>,
 }
@@ -107,37 +124,53 @@ pub(crate) struct Apps {
 impl Apps {
     /// Makes the app of each tenant. An error means that none can work.
     pub fn new(tenants: &Tenants, stopping: &watch::Receiver<bool>) -> Result<Self, AppError> {
+        let apps = Self::of(tenants, stopping);
+        match apps.problem() {
+            None => Ok(apps),
+            Some(problem) => Err(problem),
+        }
+    }
+
+    /// Makes the app of each tenant, as far as that can be.
+    pub(super) fn of(tenants: &Tenants, stopping: &watch::Receiver<bool>) -> Self {
         let members = tenants.members.iter().map(|(name, layers)| {
             let app = match layers {
                 Ok(layers) => App::new(layers, stopping.clone()),
                 Err(problem) => Err(problem.clone().into()),
             };
-            let named = layers.as_ref().ok().and_then(|it| it.named().ok());
-            let named = named.into_iter().flatten();
-            let mut destinations: Vec<_> =
-                named.map(|it| it.map_or(UNKNOWN, |it| it.name)).collect();
-            if destinations.is_empty() {
-                destinations.push(UNKNOWN);
-            }
+            let destinations = match (layers, &app) {
+                (_, Ok(_)) => Vec::new(),
+                (Ok(layers), Err(_)) => {
+                    let each = layers.books_of_each().into_iter();
+                    each.map(|(name, books)| (name, books.ok())).collect()
+                }
+                (Err(_), Err(_)) => vec![(UNKNOWN, None)],
+            };
             Member {
                 name: name.clone(),
                 app,
                 destinations,
+                clock: layers.as_ref().ok().map(|it| it.clock.clone()),
             }
         });
-        let members: Vec<_> = members.collect();
-        if members.iter().any(|it| it.app.is_ok()) {
-            return Ok(Self { members });
+        Self {
+            members: members.collect(),
         }
+    }
+
+    /// Why none can work; `None` where one can.
+    pub(super) fn problem(&self) -> Option<AppError> {
         let mut problems = SettingsError::default();
-        for member in members {
-            match member.app {
-                Err(AppError::Settings(problem)) => problems.add(problem),
-                Err(error) => return Err(error),
-                Ok(_) => {}
+        for member in &self.members {
+            match &member.app {
+                Err(AppError::Settings(problem)) => problems.add(problem.clone()),
+                Err(AppError::Other(error)) => {
+                    return Some(AppError::Other(with_causes(&**error).into()));
+                }
+                Ok(_) => return None,
             }
         }
-        Err(problems.into())
+        Some(problems.into())
     }
 
     /// The apps that can work.
@@ -188,7 +221,7 @@ impl Apps {
                 }
                 .left_future()
             }
-            Err(error) => ready(member.failed(error)).right_future(),
+            Err(error) => member.fail(error).right_future(),
         });
         let runs: Vec<_> = runs.collect();
         join_all(runs).await.into_iter().flatten().collect()
@@ -197,13 +230,18 @@ impl Apps {
 
 impl Member {
     /// The reports of one that cannot work.
-    fn failed(&self, error: &AppError) -> Vec<Report> {
-        let reports = self.destinations.iter().map(|destination| {
+    async fn fail(&self, error: &AppError) -> Vec<Report> {
+        let mut reports = Vec::new();
+        for (destination, books) in &self.destinations {
             let mut report = Report::of(destination);
             report.tenant.clone_from(&self.name);
             report.fail(error);
-            report
-        });
-        reports.collect()
+            if let (Some(books), Some(clock)) = (books, &self.clock) {
+                let deadline = Deadline::after(REMEMBERING);
+                remember(&books.history, &report, clock(), deadline).await;
+            }
+            reports.push(report);
+        }
+        reports
     }
 }

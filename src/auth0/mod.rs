@@ -92,6 +92,11 @@ impl Tenant {
         }
     }
 
+    /// What Auth0 told last of the tenant's rate limit.
+    pub fn rate_limit(&self) -> Option<crate::report::RateLimit> {
+        self.rate_limit.told()
+    }
+
     /// Gets a token and answers with the scopes it carries.
     pub async fn scope(&self, deadline: Deadline) -> Result<String, SourceError> {
         let requests = std::sync::atomic::AtomicU64::new(0);

@@ -91,6 +91,16 @@ impl RateLimit {
         }
     }
 
+    /// What the newest answer told of the bucket.
+    pub fn told(&self) -> Option<crate::report::RateLimit> {
+        let state = self.lock();
+        let bucket = state.bucket.as_ref()?;
+        Some(crate::report::RateLimit {
+            limit: bucket.size,
+            remaining: bucket.remaining,
+        })
+    }
+
     /// The bucket that an answer tells of.
     fn bucket(&self, answer: &Answer) -> Option<Bucket> {
         let number = |name| answer.header(name)?.trim().parse::<u64>().ok();

@@ -9,6 +9,7 @@ mod print;
 mod replay;
 mod serve;
 mod signals;
+mod status;
 
 use std::collections::HashMap;
 use std::io::ErrorKind;
@@ -63,6 +64,18 @@ enum Command {
     Check {
         /// Try this destination instead of DESTINATIONS
         #[arg(long, value_name = "NAME", long_help = try_this())]
+        destination: Option<String>,
+    },
+    /// Tell how it stands with each destination, by what its runs have left in the storage
+    ///
+    /// The exit status is 1 if a run failed, none has ended for a quarter of an hour, or records may
+    /// be missing.
+    Status {
+        /// Print it as JSON, as the function `Auth0Health` answers
+        #[arg(long)]
+        json: bool,
+        /// Only for this destination
+        #[arg(long, value_name = "NAME")]
         destination: Option<String>,
     },
     /// Send a stretch of the log again to one destination
@@ -149,6 +162,7 @@ pub fn main(environment: Environment) -> ExitCode {
             Command::Serve => serve::serve(given).await,
             Command::Poll { destination } => poll::poll(given, destination).await,
             Command::Check { destination } => check::check(given, destination).await,
+            Command::Status { json, destination } => status::status(given, destination, json).await,
             Command::Replay(command) => replay::run(given, command).await,
             Command::Checkpoint { command } => checkpoint::run(given, command).await,
             Command::DeadLetter { command, only } => {

@@ -10,7 +10,7 @@ use super::print::{UNUSABLE, fail, note};
 use super::{Exit, Given, signals};
 use crate::app::{Layers, LazyApp, Purpose};
 use crate::clock;
-use crate::host::{Functions, TIMER, Timer};
+use crate::host::{Functions, HEALTH, Health, TIMER, Timer};
 use crate::net::retry::Jitter;
 
 /// The names under which the host passes its port, the present one first.
@@ -42,7 +42,9 @@ pub(super) async fn serve(given: Given) -> Exit {
     let layers = Layers::new(settings, Purpose::Host, clock::system(), Jitter::random());
     let app = LazyApp::new(layers, stopping.clone());
     tokio::spawn(app.clone().prepare());
-    let functions = Functions::default().with(TIMER, Timer::new(app));
+    let functions = Functions::default()
+        .with(TIMER, Timer::new(app.clone()))
+        .with(HEALTH, Health(app));
     let serve = axum::serve(listener, functions.router());
     let serve = serve.with_graceful_shutdown(async move {
         let _ = stopping.wait_for(|it| *it).await;

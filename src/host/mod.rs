@@ -8,14 +8,17 @@
 //! the host waiting until its time-out, so no answer is empty.
 //!
 //! `protocol` holds what crosses between host and program, `dispatch` takes an invocation to its
-//! function, `reason` makes the status line of a failure, and `timer` is the function that delivers. What a run is, is not known here.
+//! function, `reason` makes the status line of a failure, `timer` is the function that delivers, and
+//! `health` the one that tells how it stands. What a run is, is not known here.
 
 mod dispatch;
+mod health;
 mod protocol;
 mod reason;
 mod timer;
 
 pub(crate) use self::dispatch::Functions;
+pub(crate) use self::health::{HEALTH, Health, Views, Webpage};
 #[cfg(test)]
 use self::protocol::{Completion, Function, Invocation};
 pub(crate) use self::timer::{Runs, TIMER, Timer};

@@ -29,7 +29,6 @@ pub(crate) struct Invocation {
     /// The trace that it belongs to, as Application Insights knows it; `None` where that is off.
     pub trace: Option<String>,
     /// The trigger's and the input bindings' data by the binding's name, as the host wrote it.
-    #[cfg_attr(not(test), expect(dead_code, reason = "the timer takes no input"))]
     pub data: HashMap<String, Box<RawValue>>,
 }
 

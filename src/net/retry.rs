@@ -40,6 +40,12 @@ impl Deadline {
         Self(Instant::now() + budget)
     }
 
+    /// The same, or what is this much away from now if that is earlier. With the grace for answers it
+    /// is so much later.
+    pub fn within(self, time: Duration) -> Self {
+        Self(self.0.min(Instant::now() + time))
+    }
+
     /// Whether it is too late to begin anything.
     pub fn is_over(self) -> bool {
         self.remaining().is_zero()

@@ -1,10 +1,11 @@
-//! What is kept between runs: the checkpoint of each destination, which is its ledger, and its dead
-//! letters. Over any storage, and for any destination.
+//! What is kept between runs: the checkpoint of each destination, which is its ledger, its dead
+//! letters, and its history. Over any storage, and for any destination.
 
 mod advance;
 mod checkpoint;
 mod dead_letter;
 mod format;
+mod history;
 mod ledger;
 mod packed;
 mod store;
@@ -15,6 +16,7 @@ pub(crate) use self::dead_letter::DeadLetterStore;
 pub(crate) use self::dead_letter::StoredLetter;
 #[cfg(test)]
 pub(crate) use self::format::read as read_checkpoint;
+pub(crate) use self::history::{History, HistoryStore, PastError, PastRun, Sum};
 pub(crate) use self::ledger::CheckpointLedger;
 #[cfg(test)]
 pub(crate) use self::store::Stored;

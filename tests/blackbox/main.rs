@@ -20,6 +20,7 @@ mod delivery;
 mod event_bridge;
 mod event_grid;
 mod handler;
+mod health;
 mod host_traffic;
 mod identity;
 mod ids;

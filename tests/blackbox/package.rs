@@ -88,6 +88,7 @@ fn the_archive_holds_what_is_deployed_and_nothing_else() {
         })
         .collect();
     let expected = [
+        ("Auth0Health/function.json", 0o100_644),
         ("Auth0Poller/function.json", 0o100_644),
         ("LICENSE", 0o100_644),
         ("THIRD-PARTY-NOTICES.txt", 0o100_644),
@@ -98,7 +99,12 @@ fn the_archive_holds_what_is_deployed_and_nothing_else() {
 
     let folder = unpacked();
     let project = Path::new(env!("CARGO_MANIFEST_DIR"));
-    for name in ["host.json", "Auth0Poller/function.json", "LICENSE"] {
+    for name in [
+        "host.json",
+        "Auth0Health/function.json",
+        "Auth0Poller/function.json",
+        "LICENSE",
+    ] {
         let packed = fs::read_to_string(folder.path().join(name)).unwrap();
         assert_eq!(packed, fs::read_to_string(project.join(name)).unwrap());
     }
@@ -324,6 +330,7 @@ async fn under_the_functions_host_it_delivers_every_record_once() {
         .collect();
     left.sort();
     let expected = [
+        "Auth0Health",
         "Auth0Poller",
         "LICENSE",
         "THIRD-PARTY-NOTICES.txt",

@@ -360,6 +360,11 @@ impl World {
         self.kept("checkpoints", &format!("{}.json", sink.name()))
     }
 
+    /// Where the history of a destination is.
+    pub fn history_file(&self, sink: Sink) -> PathBuf {
+        self.kept("history", &format!("{}.json", sink.name()))
+    }
+
     /// Where the dead letter of this name is.
     pub fn dead_letter_file(&self, sink: Sink, name: &str) -> PathBuf {
         self.kept("dead-letter", &format!("{}/{name}.json", sink.name()))

@@ -1,0 +1,91 @@
+//! What is stored of the runs of all tenants, for those who look.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::FutureExt as _;
+use futures_util::stream::{self, StreamExt as _};
+use tokio::sync::Mutex;
+use tokio::time::Instant;
+
+use super::{Books, Tenants, UNKNOWN};
+use crate::clock::Clock;
+use crate::error::with_causes;
+use crate::health::{Health, Known};
+use crate::net::retry::Deadline;
+
+/// Time for looking at what is stored.
+const LOOKING: Duration = Duration::from_secs(10);
+/// How long what was seen is told again: whoever looks more often costs nothing.
+const FRESH: Duration = Duration::from_secs(5);
+/// Objects that are read at a time.
+const SIDE_BY_SIDE: usize = 16;
+
+impl Tenants {
+    /// How it stands with each tenant and destination.
+    pub async fn health(&self, clock: &Clock) -> Health {
+        let deadline = Deadline::after(LOOKING);
+        let mut wanted = Vec::new();
+        for (name, layers) in self.named() {
+            match layers {
+                Ok(layers) => {
+                    let tenant = layers.tenant_name();
+                    let books = layers.books_of_each().into_iter();
+                    wanted.extend(books.map(|(name, books)| (tenant.clone(), name, books)));
+                }
+                Err(problem) => {
+                    let tenant = name.unwrap_or(UNKNOWN).to_owned();
+                    wanted.push((tenant, UNKNOWN, Err(problem.to_string())));
+                }
+            }
+        }
+        let looked: Vec<_> = wanted
+            .into_iter()
+            .map(|(tenant, destination, books)| look(tenant, destination, books, deadline).boxed())
+            .collect();
+        let known = stream::iter(looked).buffered(SIDE_BY_SIDE).collect().await;
+        Health::judge(known, clock())
+    }
+}
+
+async fn look(
+    tenant: String,
+    destination: &'static str,
+    books: Result<Books, String>,
+    deadline: Deadline,
+) -> Known {
+    let (history, dead_letters) = match books {
+        Ok(books) => {
+            let history = books.history.read(deadline).await;
+            let letters = books.dead_letters.names(deadline).await;
+            let history = history.map_err(|error| with_causes(&error));
+            (history, letters.ok().map(|names| names.len()))
+        }
+        Err(problem) => (Err(problem), None),
+    };
+    Known {
+        tenant,
+        destination: destination.to_owned(),
+        history,
+        dead_letters,
+    }
+}
+
+/// Health that is looked at again only after a while.
+#[derive(Default)]
+pub(crate) struct Seen(Mutex<Option<(Instant, Arc<Health>)>>);
+
+impl Seen {
+    /// How it stands now or stood a moment ago. Those who ask meanwhile wait for the same answer.
+    pub async fn health(&self, tenants: &Tenants, clock: &Clock) -> Arc<Health> {
+        let mut seen = self.0.lock().await;
+        if let Some((at, health)) = &*seen
+            && at.elapsed() < FRESH
+        {
+            return Arc::clone(health);
+        }
+        let health = Arc::new(tenants.health(clock).await);
+        *seen = Some((Instant::now(), Arc::clone(&health)));
+        health
+    }
+}

@@ -1,0 +1,20 @@
+//! `status`: how it stands, by what is stored.
+
+use super::print::{exit_code, fail, show};
+use super::{Exit, Given, tenants};
+use crate::clock;
+use crate::health::text;
+
+pub(super) async fn status(given: Given, destination: Option<String>, json: bool) -> Exit {
+    let tenants = tenants(given, destination)?;
+    let health = tenants.health(&clock::system()).await;
+    if json {
+        match serde_json::to_string_pretty(&health) {
+            Ok(json) => show(format_args!("{json}")),
+            Err(error) => return Err(fail("printing the status", &error)),
+        }
+    } else {
+        show(format_args!("{}", text(&health).trim_end()));
+    }
+    Ok(exit_code(!health.state.is_alarming()))
+}

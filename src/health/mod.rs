@@ -1,0 +1,209 @@
+//! Whether everything works, as far as stored state tells: the state of each tenant and destination, in
+//! the forms in which people and programs read it. It speaks to nobody.
+
+mod metrics;
+mod page;
+mod text;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use serde::Serialize;
+
+pub(crate) use self::metrics::metrics;
+pub(crate) use self::page::{STYLE_HASH, page};
+pub(crate) use self::text::text;
+use crate::report::{Gap, RateLimit};
+use crate::state::{History, PastError, PastRun, Sum};
+
+/// Without a sign of life for so long, runs are taken to have stopped. Quiet ones leave one every ten
+/// minutes.
+const STALE_AFTER: TimeDelta = TimeDelta::minutes(15);
+/// How long a gap is told of.
+const GAP_SHOWN: TimeDelta = TimeDelta::days(1);
+/// Runs that are told of, of all tenants and destinations together. Of each there are ten at least.
+const RUNS: usize = 5_000;
+const FEWEST_RUNS: usize = 10;
+
+/// How it stands with a tenant and destination: of several that apply, the first.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum State {
+    /// The newest run had errors, or none can begin.
+    Failing,
+    /// There was no sign of life for a quarter of an hour.
+    Stale,
+    /// Within the last day a run told that records may be missing.
+    Gap,
+    /// No run has ended yet.
+    NeverRan,
+    /// The newest run did not reach the end of the tenant's log.
+    CatchingUp,
+    /// None of these.
+    Ok,
+}
+
+impl State {
+    /// All of them, the worst first.
+    pub const ALL: [Self; 6] = [
+        Self::Failing,
+        Self::Stale,
+        Self::Gap,
+        Self::NeverRan,
+        Self::CatchingUp,
+        Self::Ok,
+    ];
+
+    /// As it stands in JSON and in metrics.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Failing => "failing",
+            Self::Stale => "stale",
+            Self::Gap => "gap",
+            Self::NeverRan => "never_ran",
+            Self::CatchingUp => "catching_up",
+            Self::Ok => "ok",
+        }
+    }
+
+    /// Whether somebody has to look after it.
+    pub fn is_alarming(self) -> bool {
+        matches!(self, Self::Failing | Self::Stale | Self::Gap)
+    }
+}
+
+/// How it stands with all of them.
+#[derive(Debug, Serialize)]
+pub(crate) struct Health {
+    /// Of the program that answers.
+    pub version: &'static str,
+    /// When it was looked at.
+    pub at: DateTime<Utc>,
+    /// The worst of all.
+    pub state: State,
+    pub pipelines: Vec<Pipeline>,
+}
+
+/// How it stands with a tenant and destination.
+#[derive(Debug, Serialize)]
+pub(crate) struct Pipeline {
+    pub tenant: String,
+    pub destination: String,
+    pub state: State,
+    pub last_run: Option<DateTime<Utc>>,
+    pub last_success: Option<DateTime<Utc>>,
+    /// The date of the newest record that was delivered or set aside.
+    pub newest_record: Option<DateTime<Utc>>,
+    pub lag_seconds: Option<u64>,
+    pub caught_up: bool,
+    pub records: Spans,
+    pub bytes: Spans,
+    pub rate_limit: Option<RateLimit>,
+    /// How many records are set aside; `None` where that could not be counted.
+    pub dead_letters: Option<usize>,
+    pub gap: Option<Gap>,
+    /// The newest error, if there was one.
+    pub error: Option<PastError>,
+    /// Runs that did something, the newest first.
+    pub runs: Vec<PastRun>,
+    /// Errors, the newest first.
+    #[serde(skip)]
+    pub errors: Vec<PastError>,
+    #[serde(skip)]
+    pub total: Sum,
+    /// What was delivered in each of the last 24 hours, the oldest first.
+    #[serde(skip)]
+    pub hours: Vec<(DateTime<Utc>, Sum)>,
+}
+
+/// What came together lately.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize)]
+pub(crate) struct Spans {
+    /// In the last 60 minutes.
+    pub hour: u64,
+    /// In the last 24 hours.
+    pub day: u64,
+}
+
+/// What is known of a tenant and destination.
+pub(crate) struct Known {
+    pub tenant: String,
+    pub destination: String,
+    /// What is stored of its runs; nothing where none has ended, or why that is not known.
+    pub history: Result<Option<History>, String>,
+    pub dead_letters: Option<usize>,
+}
+
+impl Health {
+    /// Judges what is known at this time.
+    pub fn judge(known: Vec<Known>, at: DateTime<Utc>) -> Self {
+        let runs = (RUNS / known.len().max(1)).max(FEWEST_RUNS);
+        let pipelines: Vec<_> = known
+            .into_iter()
+            .map(|it| Pipeline::judge(it, runs, at))
+            .collect();
+        let worst = pipelines.iter().map(|it| it.state).min();
+        Self {
+            version: env!("CARGO_PKG_VERSION"),
+            at,
+            state: worst.unwrap_or(State::NeverRan),
+            pipelines,
+        }
+    }
+}
+
+impl Pipeline {
+    fn judge(known: Known, runs: usize, at: DateTime<Utc>) -> Self {
+        let (history, problem) = match known.history {
+            Ok(history) => (history, None),
+            Err(problem) => (None, Some(problem)),
+        };
+        let has_run = history.is_some();
+        let history = history.unwrap_or_default();
+        let gap = history.gaps.back().filter(|it| at - it.at < GAP_SHOWN);
+        let is_stale = history.last_run.is_some_and(|it| at - it >= STALE_AFTER);
+        let state = if problem.is_some() || history.is_failing {
+            State::Failing
+        } else if is_stale {
+            State::Stale
+        } else if gap.is_some() {
+            State::Gap
+        } else if !has_run {
+            State::NeverRan
+        } else if !history.caught_up {
+            State::CatchingUp
+        } else {
+            State::Ok
+        };
+        let mut errors: Vec<_> = history.errors.iter().rev().cloned().collect();
+        errors.splice(0..0, problem.map(|text| PastError { at, text }));
+        let [hour, day] = [1, 24].map(|hours| history.delivered(TimeDelta::hours(hours), at));
+        Self {
+            tenant: known.tenant,
+            destination: known.destination,
+            state,
+            last_run: history.last_run,
+            last_success: history.last_success,
+            newest_record: history.newest_record,
+            lag_seconds: history.lag_seconds,
+            caught_up: history.caught_up,
+            records: Spans {
+                hour: hour.records,
+                day: day.records,
+            },
+            bytes: Spans {
+                hour: hour.bytes,
+                day: day.bytes,
+            },
+            rate_limit: history.rate_limit,
+            dead_letters: known.dead_letters,
+            gap: gap.map(|it| it.gap),
+            error: errors.first().cloned(),
+            runs: history.runs.iter().rev().take(runs).cloned().collect(),
+            errors,
+            total: history.total,
+            hours: history.by_hour(24, at),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,193 @@
+use super::*;
+use base64::Engine as _;
+use sha2::{Digest as _, Sha256};
+
+fn at(clock: &str) -> DateTime<Utc> {
+    format!("2026-11-21T{clock}Z").parse().unwrap()
+}
+
+/// The history that these JSON members make of a healthy one, as it is stored.
+fn history(changes: &serde_json::Value) -> History {
+    let mut history = serde_json::json!({
+        "format": 1,
+        "last_run": "2026-11-21T08:00:00Z", "last_success": "2026-11-21T08:00:00Z",
+        "newest_record": "2026-11-21T07:59:00Z", "lag_seconds": 0, "caught_up": true,
+        "rate_limit": {"limit": 50, "remaining": 48}, "is_failing": false,
+        "total": {"records": 1_200, "bytes": 990_000}, "hours": {}, "errors": [], "gaps": [],
+        "runs": [{"at": "2026-11-21T08:00:00Z", "elapsed_ms": 310, "delivered": 12, "bytes": 9_000,
+            "lag_seconds": 0, "caught_up": true, "failed": false}]
+    });
+    for (name, value) in changes.as_object().unwrap() {
+        history[name] = value.clone();
+    }
+    serde_json::from_value(history).unwrap()
+}
+
+fn known(history: Result<Option<History>, &str>) -> Known {
+    Known {
+        tenant: "acme".into(),
+        destination: "log-analytics".into(),
+        history: history.map_err(str::to_owned),
+        dead_letters: Some(3),
+    }
+}
+
+fn health(changes: &serde_json::Value, clock: &str) -> Health {
+    Health::judge(vec![known(Ok(Some(history(changes))))], at(clock))
+}
+
+#[test]
+fn of_several_states_the_first_is_told() {
+    use serde_json::json;
+    let failing = json!({"is_failing": true, "caught_up": false});
+    let gap = json!({"gaps": [{"at": "2026-11-20T09:00:00Z", "from": null, "to": "2026-11-20T08:00:00Z"}]});
+    let behind = json!({"caught_up": false, "lag_seconds": 90});
+    let gap_and_behind = json!({"gaps": gap["gaps"], "caught_up": false});
+    for (changes, clock, state) in [
+        (&json!({}), "08:14:59", State::Ok),
+        (&json!({}), "08:15:00", State::Stale),
+        (&failing, "08:01:00", State::Failing),
+        (&failing, "09:00:00", State::Failing),
+        (&gap, "08:01:00", State::Gap),
+        (&gap, "08:15:00", State::Stale),
+        (&gap_and_behind, "08:01:00", State::Gap),
+        (&behind, "08:01:00", State::CatchingUp),
+    ] {
+        assert_eq!(health(changes, clock).state, state, "{changes} {clock}");
+    }
+    // Told for a day.
+    let told = json!({"gaps": gap["gaps"], "last_run": "2026-11-21T09:00:00Z"});
+    assert_eq!(health(&told, "08:59:59").state, State::Gap);
+    assert_eq!(health(&told, "09:00:00").state, State::Ok);
+    assert_eq!(health(&told, "09:00:00").pipelines[0].gap, None);
+}
+
+#[test]
+fn what_never_ran_or_cannot_be_read_is_no_success_and_the_worst_is_told_of_all() {
+    let never = || known(Ok(None));
+    let bad = || known(Err("CLIENT_ID is missing"));
+    let good = || known(Ok(Some(history(&serde_json::json!({})))));
+    let state = |known| Health::judge(known, at("08:00:30")).state;
+    assert_eq!(state(vec![good(), never()]), State::NeverRan);
+    assert_eq!(state(vec![good(), never(), bad()]), State::Failing);
+    assert_eq!(state(vec![good(), good()]), State::Ok);
+    assert_eq!(state(vec![]), State::NeverRan);
+    let health = Health::judge(vec![bad()], at("08:00:30"));
+    assert_eq!(
+        health.pipelines[0].error.as_ref().unwrap().text,
+        "CLIENT_ID is missing"
+    );
+    let alarming: Vec<_> = State::ALL
+        .into_iter()
+        .filter(|it| it.is_alarming())
+        .collect();
+    assert_eq!(alarming, [State::Failing, State::Stale, State::Gap]);
+}
+
+#[test]
+fn the_json_has_the_documented_members() {
+    let changes = serde_json::json!({"errors": [
+        {"at": "2026-11-21T06:00:00Z", "text": "older"},
+        {"at": "2026-11-21T07:00:00Z", "text": "newer"}
+    ]});
+    let json = serde_json::to_value(health(&changes, "08:00:30")).unwrap();
+    assert_eq!(
+        json,
+        serde_json::json!({
+            "version": "0.1.0", "at": "2026-11-21T08:00:30Z", "state": "ok",
+            "pipelines": [{
+                "tenant": "acme", "destination": "log-analytics", "state": "ok",
+                "last_run": "2026-11-21T08:00:00Z", "last_success": "2026-11-21T08:00:00Z",
+                "newest_record": "2026-11-21T07:59:00Z", "lag_seconds": 0, "caught_up": true,
+                "records": {"hour": 12, "day": 12}, "bytes": {"hour": 9_000, "day": 9_000},
+                "rate_limit": {"limit": 50, "remaining": 48}, "dead_letters": 3, "gap": null,
+                "error": {"at": "2026-11-21T07:00:00Z", "text": "newer"},
+                "runs": [{"at": "2026-11-21T08:00:00Z", "elapsed_ms": 310, "delivered": 12,
+                    "bytes": 9_000, "lag_seconds": 0, "caught_up": true, "failed": false}]
+            }]
+        })
+    );
+}
+
+#[test]
+fn metrics_are_in_the_form_of_prometheus() {
+    let mut hostile = known(Ok(Some(history(&serde_json::json!({})))));
+    hostile.tenant = "a\"b\\c\nd".into();
+    let text = metrics(&Health::judge(vec![hostile], at("08:00:30")));
+    let labels = r#"tenant="a\"b\\c\nd",destination="log-analytics""#;
+    for line in [
+        "# TYPE auth0_poller_state gauge".to_owned(),
+        format!("auth0_poller_state{{{labels},state=\"ok\"}} 1"),
+        format!("auth0_poller_state{{{labels},state=\"failing\"}} 0"),
+        "# TYPE auth0_poller_records_total counter".to_owned(),
+        format!("auth0_poller_records_total{{{labels}}} 1200"),
+        format!("auth0_poller_bytes_total{{{labels}}} 990000"),
+        format!("auth0_poller_lag_seconds{{{labels}}} 0"),
+        format!("auth0_poller_dead_letters{{{labels}}} 3"),
+        format!("auth0_poller_last_success_timestamp_seconds{{{labels}}} 1795248000"),
+        format!("auth0_poller_rate_limit_remaining{{{labels}}} 48"),
+    ] {
+        assert!(text.lines().any(|it| it == line), "{line}\n{text}");
+    }
+    let forms = ["# HELP ", "# TYPE ", "auth0_poller_"];
+    assert!(
+        text.lines()
+            .all(|line| forms.iter().any(|it| line.starts_with(it)))
+    );
+    assert!(text.ends_with('\n'));
+}
+
+#[test]
+fn the_page_escapes_what_it_shows_and_needs_nothing_from_elsewhere() {
+    let script = "<script>alert(1)</script>\"'&";
+    let changes = serde_json::json!({
+        "is_failing": true,
+        "errors": [{"at": "2026-11-21T07:00:00Z", "text": script}]
+    });
+    let mut hostile = known(Ok(Some(history(&changes))));
+    hostile.tenant = script.into();
+    hostile.destination = script.into();
+    let page = page(&Health::judge(vec![hostile], at("08:00:30")));
+    assert!(!page.contains("<script"), "{page}");
+    assert!(
+        page.contains("&lt;script&gt;alert(1)&lt;/script&gt;&quot;"),
+        "{page}"
+    );
+    for other in [
+        "http://", "https://", "src=", "href=", "style=", "onload", "@import", "url(",
+    ] {
+        assert!(!page.contains(other), "{other}");
+    }
+    let style = page
+        .split("<style>")
+        .nth(1)
+        .unwrap()
+        .split("</style>")
+        .next()
+        .unwrap();
+    let hash = base64::engine::general_purpose::STANDARD.encode(Sha256::digest(style));
+    assert_eq!(hash, STYLE_HASH, "the policy allows another style");
+}
+
+#[test]
+fn the_text_says_what_matters() {
+    let changes = serde_json::json!({
+        "caught_up": false, "lag_seconds": 7_300,
+        "gaps": [{"at": "2026-11-21T07:00:00Z", "from": null, "to": "2026-11-21T06:00:00Z"}],
+        "errors": [{"at": "2026-11-21T07:00:00Z", "text": "no token"}]
+    });
+    let text = text(&health(&changes, "08:05:00"));
+    for line in [
+        "gap  (auth0-poller 0.1.0, 2026-11-21T08:05:00Z)",
+        "acme/log-analytics  gap",
+        "  last run       2026-11-21T08:00:00Z (5 min ago)",
+        "  behind         2 h",
+        "  records        12 in the last hour, 12 in a day",
+        "  set aside      3",
+        "  rate limit     48 of 50 requests left",
+        "  gap            records before 2026-11-21T06:00:00Z may be missing",
+        "  error at 2026-11-21T07:00:00Z: no token",
+    ] {
+        assert!(text.lines().any(|it| it == line), "{line}\n{text}");
+    }
+}

@@ -1,0 +1,317 @@
+//! The history of one destination of one tenant: its newest runs and errors, and what was delivered in
+//! the last hours. It is what `status` and the health page read, in another process if need be.
+//!
+//! A run that did something, or that ended otherwise than the one before, is written at once; one
+//! that found nothing new is a sign of life, which is written every ten minutes.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use chrono::{DateTime, SubsecRound as _, TimeDelta, Timelike as _, Utc};
+use serde::{Deserialize, Serialize};
+use tokio::sync::Mutex;
+
+use crate::net::retry::Deadline;
+use crate::report::{Gap, RateLimit, Report};
+use crate::storage::{Storage, StorageError, Version};
+
+/// Version of the stored form.
+const FORMAT: u32 = 1;
+/// Runs that are kept.
+const RUNS: usize = 500;
+/// Errors that are kept.
+const ERRORS: usize = 50;
+/// Gaps that are kept.
+const GAPS: usize = 20;
+/// Hours of which the sums are kept.
+const HOURS: usize = 49;
+/// Characters of an error that are kept.
+const LONGEST_ERROR: usize = 2_000;
+/// How often a run that found nothing new leaves a sign of life.
+const SIGN_OF_LIFE: TimeDelta = TimeDelta::minutes(10);
+/// Time for writing it; a run does not wait longer for it.
+const SAVING: Duration = Duration::from_secs(5);
+
+/// Why a history was not read or written.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum HistoryError {
+    /// The storage could not be read.
+    #[error("reading the history {place}")]
+    Read { place: String, source: StorageError },
+    /// It could not be written.
+    #[error("writing the history {place}")]
+    Write { place: String, source: StorageError },
+}
+
+/// What is known of the runs of one destination.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct History {
+    format: u32,
+    /// When the newest run ended, or the last that left a sign of life.
+    pub last_run: Option<DateTime<Utc>>,
+    /// When the newest run ended that had no error.
+    pub last_success: Option<DateTime<Utc>>,
+    /// The date of the newest record that was delivered or set aside.
+    pub newest_record: Option<DateTime<Utc>>,
+    /// As the newest run reports it.
+    pub lag_seconds: Option<u64>,
+    /// As the newest run reports it.
+    pub caught_up: bool,
+    /// What Auth0 told last of the rate limit.
+    pub rate_limit: Option<RateLimit>,
+    /// Whether the newest run had errors.
+    pub is_failing: bool,
+    /// Records and bytes that were ever delivered.
+    pub total: Sum,
+    /// What was delivered in each hour, by its beginning.
+    hours: BTreeMap<DateTime<Utc>, Sum>,
+    /// Runs that did something, the oldest first.
+    pub runs: VecDeque<PastRun>,
+    /// The oldest first.
+    pub errors: VecDeque<PastError>,
+    /// Where records may be missing, the oldest first.
+    pub gaps: VecDeque<PastGap>,
+}
+
+/// Records and bytes that were delivered.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Sum {
+    pub records: u64,
+    pub bytes: u64,
+}
+
+/// A run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct PastRun {
+    /// When it ended.
+    pub at: DateTime<Utc>,
+    pub elapsed_ms: u64,
+    pub delivered: u64,
+    pub bytes: u64,
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub dead_lettered: u64,
+    pub lag_seconds: Option<u64>,
+    pub caught_up: bool,
+    pub failed: bool,
+}
+
+/// What went wrong in a run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct PastError {
+    pub at: DateTime<Utc>,
+    pub text: String,
+}
+
+/// A gap, and when a run told of it.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct PastGap {
+    pub at: DateTime<Utc>,
+    #[serde(flatten)]
+    pub gap: Gap,
+}
+
+#[allow(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "the form that serde asks for"
+)]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
+}
+
+impl History {
+    /// Takes note of a run that has ended now. Answers with whether that is worth writing at once.
+    fn add(&mut self, report: &Report, now: DateTime<Utc>) -> bool {
+        let now = now.trunc_subsecs(3);
+        let is_success = report.is_success();
+        let is_news = !report.is_quiet()
+            || self.is_failing
+            || !self.caught_up
+            || self
+                .last_run
+                .is_none_or(|it| (now - it).abs() >= SIGN_OF_LIFE);
+        if !is_news {
+            return false;
+        }
+        self.format = FORMAT;
+        self.last_run = Some(now);
+        if is_success {
+            self.last_success = Some(now);
+        }
+        self.newest_record = report.last_date.or(self.newest_record);
+        self.lag_seconds = report.lag_seconds;
+        self.caught_up = report.caught_up;
+        self.rate_limit = report.rate_limit.or(self.rate_limit);
+        self.is_failing = !is_success;
+        let sum = Sum {
+            records: report.delivered,
+            bytes: report.bytes,
+        };
+        self.total.add(sum);
+        self.hours.entry(hour(now)).or_default().add(sum);
+        while self.hours.len() > HOURS {
+            self.hours.pop_first();
+        }
+        if !report.is_quiet() {
+            let run = PastRun {
+                at: now,
+                elapsed_ms: report.elapsed_ms,
+                delivered: report.delivered,
+                bytes: report.bytes,
+                dead_lettered: report.dead_lettered,
+                lag_seconds: report.lag_seconds,
+                caught_up: report.caught_up,
+                failed: !is_success,
+            };
+            push(&mut self.runs, RUNS, run);
+        }
+        for text in &report.errors {
+            let text = text.chars().take(LONGEST_ERROR).collect();
+            push(&mut self.errors, ERRORS, PastError { at: now, text });
+        }
+        if let Some(gap) = report.gap {
+            push(&mut self.gaps, GAPS, PastGap { at: now, gap });
+        }
+        true
+    }
+
+    /// What was delivered within this time before now: to the run where all runs of it are kept, else
+    /// to the hour.
+    pub fn delivered(&self, within: TimeDelta, now: DateTime<Utc>) -> Sum {
+        let begin = now - within;
+        let mut sum = Sum::default();
+        if self.runs.len() < RUNS || self.runs.front().is_some_and(|it| it.at < begin) {
+            for run in self.runs.iter().filter(|it| it.at > begin) {
+                sum.add(Sum {
+                    records: run.delivered,
+                    bytes: run.bytes,
+                });
+            }
+            return sum;
+        }
+        for (_, hour) in self.hours.range(hour(begin + TimeDelta::hours(1))..) {
+            sum.add(*hour);
+        }
+        sum
+    }
+
+    /// What was delivered in each of the last hours, the oldest first, those without included.
+    pub fn by_hour(&self, hours: i64, now: DateTime<Utc>) -> Vec<(DateTime<Utc>, Sum)> {
+        let last = hour(now);
+        let hours = (0..hours).rev().map(|back| {
+            let begin = last - TimeDelta::hours(back);
+            let sum = self.hours.get(&begin).copied();
+            (begin, sum.unwrap_or_default())
+        });
+        hours.collect()
+    }
+}
+
+impl Sum {
+    fn add(&mut self, other: Self) {
+        self.records = self.records.saturating_add(other.records);
+        self.bytes = self.bytes.saturating_add(other.bytes);
+    }
+}
+
+fn hour(time: DateTime<Utc>) -> DateTime<Utc> {
+    let whole = time.with_minute(0).and_then(|it| it.with_second(0));
+    whole.and_then(|it| it.with_nanosecond(0)).unwrap_or(time)
+}
+
+fn push<T>(kept: &mut VecDeque<T>, most: usize, new: T) {
+    kept.push_back(new);
+    while kept.len() > most {
+        kept.pop_front();
+    }
+}
+
+/// The history of one destination of one tenant, in `history/<tenant>/<destination>.json`.
+pub(crate) struct HistoryStore {
+    storage: Arc<Storage>,
+    path: String,
+    /// What this process read or wrote last; `None` where it has not, or does not know what is there.
+    known: Mutex<Option<Known>>,
+}
+
+struct Known {
+    history: History,
+    version: Option<Version>,
+}
+
+impl HistoryStore {
+    pub fn new(storage: Arc<Storage>, tenant: &str, destination: &str) -> Self {
+        Self {
+            storage,
+            path: format!("history/{tenant}/{destination}.json"),
+            known: Mutex::default(),
+        }
+    }
+
+    /// What is stored. What is no history of this version is none.
+    pub async fn read(&self, deadline: Deadline) -> Result<Option<History>, HistoryError> {
+        Ok(self.load(deadline).await?.0)
+    }
+
+    async fn load(
+        &self,
+        deadline: Deadline,
+    ) -> Result<(Option<History>, Option<Version>), HistoryError> {
+        let read = self.storage.read(&self.path, deadline).await;
+        let object = read.map_err(|source| HistoryError::Read {
+            place: self.storage.location(&self.path),
+            source,
+        })?;
+        let (json, version) = object.unzip();
+        let history = json.and_then(|json| serde_json::from_slice::<History>(&json).ok());
+        Ok((history.filter(|it| it.format == FORMAT), version))
+    }
+
+    /// Adds a run that has ended now. Where another process wrote meanwhile, it is added to what that
+    /// one wrote.
+    pub async fn add(
+        &self,
+        report: &Report,
+        now: DateTime<Utc>,
+        deadline: Deadline,
+    ) -> Result<(), HistoryError> {
+        let deadline = deadline.for_saving().within(SAVING);
+        let mut known = self.known.lock().await;
+        for _ in 0..2 {
+            let mut latest = match known.take() {
+                Some(latest) => latest,
+                None => {
+                    let (history, version) = self.load(deadline).await?;
+                    let history = history.unwrap_or_default();
+                    Known { history, version }
+                }
+            };
+            if !latest.history.add(report, now) {
+                *known = Some(latest);
+                return Ok(());
+            }
+            let json = Bytes::from(serde_json::to_vec(&latest.history).unwrap_or_default());
+            let over = latest.version.as_ref();
+            match self.storage.write(&self.path, json, over, deadline).await {
+                Ok(version) => {
+                    latest.version = Some(version);
+                    *known = Some(latest);
+                    return Ok(());
+                }
+                // What is there is read before the next attempt.
+                Err(StorageError::Conflict) => {}
+                Err(source) => {
+                    return Err(HistoryError::Write {
+                        place: self.storage.location(&self.path),
+                        source,
+                    });
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,154 @@
+use super::*;
+use crate::net::retry::Jitter;
+use crate::storage::memory::Memory;
+
+fn at(clock: &str) -> DateTime<Utc> {
+    format!("2026-11-21T{clock}Z").parse().unwrap()
+}
+
+fn quiet() -> Report {
+    Report {
+        caught_up: true,
+        lag_seconds: Some(0),
+        ..Report::of("log-analytics")
+    }
+}
+
+fn delivered(count: u64) -> Report {
+    Report {
+        delivered: count,
+        bytes: count * 10,
+        ..quiet()
+    }
+}
+
+fn failed(text: &str) -> Report {
+    Report {
+        errors: vec![text.to_owned()],
+        ..Report::of("log-analytics")
+    }
+}
+
+#[test]
+fn a_quiet_run_is_a_sign_of_life_every_ten_minutes_and_a_change_is_told_at_once() {
+    let mut history = History::default();
+    let clocks = [
+        ("08:00:00", quiet(), true),
+        ("08:01:00", quiet(), false),
+        ("08:09:59", quiet(), false),
+        ("08:10:00", quiet(), true),
+        ("08:11:00", failed("no token"), true),
+        ("08:12:00", failed("no token"), true),
+        ("08:13:00", quiet(), true),
+        ("08:14:00", quiet(), false),
+        ("08:15:00", delivered(1), true),
+        ("08:16:00", quiet(), false),
+    ];
+    for (clock, report, is_written) in clocks {
+        assert_eq!(history.add(&report, at(clock)), is_written, "{clock}");
+    }
+    assert_eq!(history.last_run, Some(at("08:15:00")));
+    assert_eq!(history.last_success, Some(at("08:15:00")));
+    // Two failed and one delivered; quiet ones are none.
+    assert_eq!(history.runs.len(), 3);
+    assert_eq!(history.errors.len(), 2);
+}
+
+#[test]
+fn what_is_kept_is_bounded() {
+    let mut history = History::default();
+    let begin = at("00:00:00");
+    for minute in 0..4_000 {
+        let report = Report {
+            errors: vec!["é".repeat(5_000)],
+            gap: Some(Gap {
+                from: None,
+                to: begin,
+            }),
+            ..delivered(1)
+        };
+        history.add(&report, begin + TimeDelta::minutes(minute));
+    }
+    assert_eq!(history.runs.len(), 500);
+    assert_eq!(history.runs[0].at, begin + TimeDelta::minutes(3_500));
+    assert_eq!(history.errors.len(), 50);
+    assert_eq!(history.errors[0].text.chars().count(), 2_000);
+    assert_eq!(history.gaps.len(), 20);
+    assert_eq!(history.hours.len(), 49);
+    assert_eq!(history.total.records, 4_000);
+}
+
+#[test]
+fn what_came_lately_is_counted_by_runs_and_where_they_are_too_many_by_hours() {
+    let mut history = History::default();
+    for (clock, count) in [
+        ("07:00:00", 1),
+        ("08:00:00", 2),
+        ("08:00:01", 4),
+        ("09:00:00", 8),
+    ] {
+        history.add(&delivered(count), at(clock));
+    }
+    let hour = history.delivered(TimeDelta::hours(1), at("09:00:00"));
+    assert_eq!((hour.records, hour.bytes), (12, 120));
+    assert_eq!(
+        history
+            .delivered(TimeDelta::hours(24), at("09:00:00"))
+            .records,
+        15
+    );
+    let hours: Vec<_> = history
+        .by_hour(3, at("09:30:00"))
+        .iter()
+        .map(|it| it.1.records)
+        .collect();
+    assert_eq!(hours, [1, 6, 8]);
+
+    // A run each ten seconds: five hundred are less than an hour and a half.
+    let mut history = History::default();
+    for second in (0..28_800).step_by(10) {
+        history.add(&delivered(1), at("00:00:00") + TimeDelta::seconds(second));
+    }
+    let now = at("07:59:50");
+    assert_eq!(history.delivered(TimeDelta::hours(1), now).records, 360);
+    // Whole hours from 01:00 on.
+    let six = history.delivered(TimeDelta::hours(7), now);
+    assert_eq!(six.records, 7 * 360);
+}
+
+fn store(storage: &Arc<Storage>) -> HistoryStore {
+    HistoryStore::new(Arc::clone(storage), "acme.eu.auth0.com", "log-analytics")
+}
+
+#[tokio::test]
+async fn two_processes_add_to_one_history_and_what_is_none_is_begun_anew() {
+    let storage = Arc::new(Storage::over(Memory::default(), Jitter::seeded(1)));
+    let deadline = Deadline::after(Duration::from_mins(1));
+    let (old, new) = (store(&storage), store(&storage));
+    old.add(&delivered(1), at("08:00:00"), deadline)
+        .await
+        .unwrap();
+    new.add(&delivered(2), at("08:00:30"), deadline)
+        .await
+        .unwrap();
+    old.add(&delivered(4), at("08:01:00"), deadline)
+        .await
+        .unwrap();
+    let history = store(&storage).read(deadline).await.unwrap().unwrap();
+    assert_eq!(history.total.records, 7);
+    assert_eq!(history.runs.len(), 3);
+
+    let path = "history/acme.eu.auth0.com/log-analytics.json";
+    let (_, version) = storage.read(path, deadline).await.unwrap().unzip();
+    let foreign = Bytes::from_static(b"{\"format\": 9}");
+    storage
+        .write(path, foreign, version.as_ref(), deadline)
+        .await
+        .unwrap();
+    assert_eq!(store(&storage).read(deadline).await.unwrap(), None);
+    new.add(&delivered(8), at("08:02:00"), deadline)
+        .await
+        .unwrap();
+    let history = store(&storage).read(deadline).await.unwrap().unwrap();
+    assert_eq!(history.total.records, 8);
+}

@@ -1,0 +1,227 @@
+//! How it stands, as `status`, the function `Auth0Health` and its page tell it from what is stored.
+
+use std::fs;
+use std::net::Ipv4Addr;
+use std::process::Stdio;
+
+use axum::response::IntoResponse as _;
+use axum::{Router, routing};
+use serde_json::{Value, json};
+use simulator::Fault;
+use simulator::host::{Call, Reply};
+use tokio::process::Command;
+
+use crate::world::{FUNCTION, Sink, World, minutes_ago, now};
+
+async fn status(world: &World) -> (i32, Value) {
+    let ran = world.command(&["status", "--json"]).await;
+    (ran.code(), ran.report())
+}
+
+/// Changes the stored history of the destination.
+fn rewrite(world: &World, changes: &Value) {
+    let file = world.history_file(Sink::LogAnalytics);
+    let mut history: Value = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
+    for (name, value) in changes.as_object().unwrap() {
+        history[name] = value.clone();
+    }
+    fs::write(&file, history.to_string()).unwrap();
+}
+
+#[tokio::test]
+async fn status_tells_each_state_from_what_runs_have_left() {
+    let mut world = World::start().await;
+    let state = |(code, json): (i32, Value)| (code, json["state"].as_str().unwrap().to_owned());
+    assert_eq!(state(status(&world).await), (0, "never_ran".into()));
+
+    world.tenant.generate(120, minutes_ago(50), minutes_ago(5));
+    world.poll().await;
+    let (code, json) = status(&world).await;
+    assert_eq!((code, &json["state"]), (0, &json!("ok")), "{json}");
+    let pipeline = &json["pipelines"][0];
+    assert_eq!(pipeline["destination"], "log-analytics");
+    assert_eq!(pipeline["records"], json!({"hour": 120, "day": 120}));
+    assert_eq!(pipeline["runs"][0]["delivered"], 120);
+    assert_eq!(pipeline["rate_limit"]["limit"], 1_000);
+    assert_eq!(
+        [&pipeline["dead_letters"], &pipeline["lag_seconds"]],
+        [0, 0]
+    );
+
+    world.set("CLIENT_SECRET", "not-the-secret");
+    world.command(&["poll"]).await;
+    let (code, json) = status(&world).await;
+    assert_eq!((code, &json["state"]), (1, &json!("failing")), "{json}");
+    let error = json["pipelines"][0]["error"]["text"].as_str().unwrap();
+    assert!(error.contains("CLIENT_SECRET"), "{error}");
+    // What is stored needs no secret to be looked at.
+    world.set("CLIENT_SECRET", "");
+    world.set("WorkspaceKey", "");
+    assert_eq!(state(status(&world).await), (1, "failing".into()));
+    rewrite(
+        &world,
+        &json!({"is_failing": false, "last_run": minutes_ago(16)}),
+    );
+    assert_eq!(state(status(&world).await), (1, "stale".into()));
+    let gap = json!([{"at": minutes_ago(60), "from": minutes_ago(600), "to": minutes_ago(500)}]);
+    rewrite(&world, &json!({"last_run": minutes_ago(5), "gaps": gap}));
+    assert_eq!(state(status(&world).await), (1, "gap".into()));
+    rewrite(&world, &json!({"gaps": [], "caught_up": false}));
+    assert_eq!(state(status(&world).await), (0, "catching_up".into()));
+}
+
+#[tokio::test]
+async fn of_several_tenants_each_is_told_and_the_broken_ones_are_red() {
+    let mut world = World::start().await;
+    let domain = world.tenant.settings()[0].1.clone();
+    world.set("TENANTS", "acme,globex,initech");
+    world.set("DOMAIN", "");
+    world.set("ACME__DOMAIN", &domain);
+    world.set("GLOBEX__DOMAIN", "http://127.0.0.1:1");
+    world.set("GLOBEX__WorkspaceKey", "?");
+    world.command(&["poll"]).await;
+    let (code, json) = status(&world).await;
+    assert_eq!(code, 1);
+    let told = json["pipelines"].as_array().unwrap().iter();
+    let told: Vec<_> = told
+        .map(|it| [&it["tenant"], &it["destination"], &it["state"]].map(|it| it.as_str().unwrap()))
+        .collect();
+    assert_eq!(
+        told,
+        [
+            ["acme", "log-analytics", "ok"],
+            ["globex", "log-analytics", "failing"],
+            ["initech", "log-analytics", "failing"],
+        ]
+    );
+    let error = |index: usize| json["pipelines"][index]["error"]["text"].as_str().unwrap();
+    assert!(error(1).contains("GLOBEX__WorkspaceKey"), "{json}");
+    assert!(error(2).contains("INITECH__DOMAIN is missing"), "{json}");
+    let text = world.command(&["status"]).await.stdout;
+    assert!(text.starts_with("failing  (auth0-poller "), "{text}");
+    assert!(text.contains("\nacme/log-analytics  ok\n"), "{text}");
+}
+
+fn get(view: &str) -> Call {
+    Call::new("GET", &format!("/api/health{view}")).key()
+}
+
+#[tokio::test]
+async fn the_function_answers_with_json_metrics_and_a_page_while_a_run_holds_the_folder() {
+    let world = World::start().await;
+    world.tenant.generate(10, minutes_ago(50), minutes_ago(5));
+    let host = world.host().await;
+    host.fire(FUNCTION).await.reports();
+
+    let health = host.call(get("")).await;
+    assert_eq!(health.status, 200, "{health:?}");
+    let json: Value = serde_json::from_str(&health.body).unwrap();
+    assert_eq!(json["state"], "ok");
+    let metrics = host.call(get("/metrics")).await;
+    let value = |name: &str| {
+        let line = metrics
+            .body
+            .lines()
+            .find(|it| it.starts_with(name))
+            .unwrap();
+        line.rsplit(' ').next().unwrap().to_owned()
+    };
+    assert_eq!(value("auth0_poller_records_total{"), "10");
+    assert!(metrics.headers["Content-Type"].starts_with("text/plain; version=0.0.4"));
+    let page = host.call(get("/page")).await;
+    assert!(page.body.starts_with("<!DOCTYPE html>"), "{page:?}");
+    let policy = &page.headers["Content-Security-Policy"];
+    assert!(
+        policy.starts_with("default-src 'none'; style-src 'sha256-"),
+        "{policy}"
+    );
+    assert_eq!(host.call(get("/secrets")).await.status, 404);
+    let keyless = Call::new("GET", "/api/health");
+    assert_eq!(host.call(keyless).await.status, 401);
+
+    let denied = r#"{"error":"access_denied","error_description":"Unauthorized"}"#;
+    world.tenant.revoke_tokens();
+    world.tenant.fail_tokens([Fault::answer(401, denied)]);
+    host.fire(FUNCTION).await.failure();
+    // What was seen is told again for some seconds, so another process is asked.
+    let other = world.host().await;
+    assert_eq!(other.call(get("")).await.status, 503);
+    assert_eq!(other.call(get("/page")).await.status, 200);
+}
+
+/// Serves a page with its headers, and answers with what Chromium makes of it: the document, and what
+/// it complains of.
+async fn browse(page: Reply) -> (String, String) {
+    let listener = tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
+        .await
+        .unwrap();
+    let address = listener.local_addr().unwrap();
+    let answer = move || {
+        let mut response = page.body.clone().into_response();
+        for (name, value) in &page.headers {
+            let name: axum::http::HeaderName = name.parse().unwrap();
+            response.headers_mut().insert(name, value.parse().unwrap());
+        }
+        std::future::ready(response)
+    };
+    let app = Router::new().route("/", routing::get(answer));
+    let server = tokio::spawn(async move { axum::serve(listener, app).await });
+    let profile = tempfile::tempdir().unwrap();
+    let mut command = Command::new("chromium");
+    command
+        .args([
+            "--headless",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--enable-logging=stderr",
+        ])
+        .arg(format!("--user-data-dir={}", profile.path().display()))
+        .arg("--dump-dom");
+    let output = command
+        .arg(format!("http://{address}/"))
+        .stdin(Stdio::null())
+        .output()
+        .await
+        .expect("Chromium shows the page: apt-get install chromium");
+    server.abort();
+    let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+    (text(output.stdout), text(output.stderr))
+}
+
+#[tokio::test]
+async fn a_browser_shows_each_state_and_runs_nothing_that_an_error_says() {
+    let world = World::start().await;
+    world.tenant.generate(10, minutes_ago(50), minutes_ago(5));
+    world.poll().await;
+    let hostile = "</p></section><script>document.title='owned'</script><img src=x onerror=\"document.title='owned'\">";
+    let error = json!([{"at": now(), "text": hostile}]);
+    let gap = json!([{"at": minutes_ago(60), "from": minutes_ago(600), "to": minutes_ago(500)}]);
+    for (state, changes) in [
+        ("ok", json!({"errors": error})),
+        (
+            "catching_up",
+            json!({"caught_up": false, "lag_seconds": 4_000}),
+        ),
+        ("gap", json!({"gaps": gap})),
+        ("stale", json!({"last_run": minutes_ago(20)})),
+        ("failing", json!({"is_failing": true})),
+    ] {
+        rewrite(&world, &changes);
+        // Each process looks once.
+        let host = world.host().await;
+        let page = host.call(get("/page")).await;
+        let (document, complaints) = browse(page).await;
+        let title = format!("<title>{state} · auth0-poller</title>");
+        assert!(document.contains(&title), "{document}\n{complaints}");
+        assert!(document.contains(&format!("<span class=\"state {state}\">{state}</span>")));
+        assert!(
+            !document.contains("<script") && !document.contains("<img"),
+            "{document}"
+        );
+        assert!(document.contains("&lt;script&gt;"), "{document}");
+        assert!(
+            !complaints.contains("Content Security Policy"),
+            "{complaints}"
+        );
+    }
+}
