@@ -1,8 +1,12 @@
 //! What a topic of Event Grid is sent, and what is said where it does not take it.
 
+use std::path::Path;
+
 use serde_json::{Value, json};
 use simulator::Fault;
+use simulator::python::{python, site};
 
+use crate::kql::project;
 use crate::world::{Sink, World, minutes_ago, numbers};
 
 async fn world() -> World {
@@ -140,4 +144,41 @@ async fn a_filter_takes_what_matches_and_the_cursor_passes_the_rest() {
     assert_eq!(ran.code(), 2, "{ran:?}");
     let told = "FILTER_EVENT_GRID names what is neither a category nor a type";
     assert!(ran.stderr.contains(told), "{ran:?}");
+}
+
+/// Publishes two events with Microsoft's client for Python, and answers with how that went.
+async fn publish(arguments: impl Iterator<Item = &str>) -> String {
+    let client = ["azure-eventgrid==4.22.1"];
+    let site = site(Path::new(env!("CARGO_TARGET_TMPDIR")), &client).await;
+    let output = python(&[&site])
+        .arg(project().join("tests/blackbox/event_grid/microsoft.py"))
+        .args(arguments)
+        .output()
+        .await
+        .unwrap();
+    assert!(output.status.success(), "{output:?}");
+    String::from_utf8(output.stdout).unwrap().trim().to_owned()
+}
+
+/// Or the stand-in would be something that only this program speaks to.
+#[tokio::test]
+async fn microsoft_s_own_client_is_served_as_this_program_is() {
+    let world = world().await;
+    let settings = world.topic.settings();
+    let [(_, custom), (_, key)] = &settings[..] else {
+        panic!("{settings:?}");
+    };
+    let namespace = custom.replace("/api/events", "");
+    for (n, (endpoint, topic)) in [(&**custom, None), (&namespace, Some("logs"))]
+        .into_iter()
+        .enumerate()
+    {
+        let told = publish([endpoint, key].into_iter().chain(topic)).await;
+        assert_eq!(told, "taken");
+        let events = events(&world);
+        assert_eq!(events.len(), 2 * (n + 1));
+        assert_eq!(events[2 * n]["data"], json!({"type": "fp", "log_id": "1"}));
+        let refused = publish([endpoint, "b3RoZXIta2V5"].into_iter().chain(topic)).await;
+        assert!(refused.starts_with("401 "), "{refused}");
+    }
 }
