@@ -13,10 +13,11 @@ use tokio::sync::OnceCell;
 
 use crate::record::{LogId, Page, Record};
 
-/// Pages that are kept for readers that come later.
-const KEPT: usize = 20;
+/// Pages that are kept for readers that come later: those that the others read while one destination
+/// is away for as long as its retries last. Small pages cost more than their bytes, hence this limit.
+const KEPT: usize = 200;
 /// Bytes of their records, which can be large: part of the memory of an instance that has 512 MB.
-const KEPT_BYTES: usize = 16 * 1024 * 1024;
+const KEPT_BYTES: usize = 24 * 1024 * 1024;
 
 /// The pages after log ids.
 #[derive(Default)]
@@ -267,7 +268,7 @@ mod tests {
     #[tokio::test]
     async fn one_run_that_hangs_makes_no_other_fetch_twice() {
         let (pages, [first, second, _hangs]) = enter();
-        for number in 1..100 {
+        for number in 1..300 {
             assert!(is_fetched(&first, number).await, "{number}");
             assert!(!is_fetched(&second, number).await, "{number}");
             assert!(pages.lock().kept.len() <= KEPT);
@@ -290,36 +291,36 @@ mod tests {
     #[tokio::test]
     async fn a_reader_far_behind_gets_what_was_kept_and_fetches_the_rest() {
         let (pages, [first, last]) = enter();
-        for number in 100..130 {
+        for number in 100..310 {
             assert!(is_fetched(&first, number).await);
         }
-        assert_eq!(pages.lock().kept.len(), KEPT);
-        for number in 100..100 + KEPT {
+        assert_eq!(pages.lock().kept.len(), 200);
+        for number in 100..300 {
             assert!(!is_fetched(&last, number).await, "{number}");
         }
-        for number in 100 + KEPT..130 {
+        for number in 300..310 {
             assert!(is_fetched(&last, number).await, "{number}");
         }
         // Nobody will ask for those again, so that there is room for what the first reads now.
         assert!(pages.lock().kept.is_empty());
-        assert!(is_fetched(&first, 130).await);
-        assert!(!is_fetched(&last, 130).await);
+        assert!(is_fetched(&first, 310).await);
+        assert!(!is_fetched(&last, 310).await);
     }
 
     #[tokio::test]
     async fn of_large_pages_fewer_are_kept() {
         let (pages, [first, last]) = enter();
-        for number in 100..105 {
+        for number in 100..106 {
             assert!(is_fetched_of(&first, number, 5_000_000).await);
         }
-        assert_eq!(pages.lock().kept.len(), 3);
-        for number in 100..103 {
+        assert_eq!(pages.lock().kept.len(), 5);
+        for number in 100..105 {
             assert!(!is_fetched(&last, number).await, "{number}");
         }
         // One that is too large alone is not kept at all.
-        assert!(is_fetched_of(&first, 105, KEPT_BYTES + 1).await);
+        assert!(is_fetched_of(&first, 106, KEPT_BYTES + 1).await);
         assert!(pages.lock().kept.is_empty());
-        assert!(is_fetched(&last, 105).await);
+        assert!(is_fetched(&last, 106).await);
     }
 
     #[tokio::test]

@@ -34,6 +34,7 @@ mod replay;
 mod same_rows;
 mod sentinel;
 mod settings;
+mod side_by_side;
 mod start;
 mod status_line;
 mod storage;

@@ -216,10 +216,14 @@ impl Ran {
 
     /// The reports of two destinations.
     pub fn reports(&self) -> [Value; 2] {
+        self.all_reports().try_into().unwrap()
+    }
+
+    /// The reports of all destinations.
+    pub fn all_reports(&self) -> Vec<Value> {
         let reports = serde_json::Deserializer::from_str(&self.stdout).into_iter();
         let reports: Result<Vec<_>, _> = reports.collect();
-        let reports = reports.unwrap_or_else(|error| panic!("{error}: {self:?}"));
-        reports.try_into().unwrap()
+        reports.unwrap_or_else(|error| panic!("{error}: {self:?}"))
     }
 
     pub fn code(&self) -> i32 {

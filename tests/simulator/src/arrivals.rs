@@ -50,6 +50,8 @@ impl Table {
 pub struct Arrivals {
     tables: Mutex<BTreeMap<String, Table>>,
     posts: Mutex<Vec<usize>>,
+    /// Posts that were accepted.
+    taken: Counter,
     requests: Counter,
     faults: Faults,
     refused: Mutex<Vec<String>>,
@@ -89,6 +91,17 @@ impl Arrivals {
     /// Waits for the `least`th post, accepted or not.
     pub async fn wait_for_post(&self, least: u64) {
         self.requests.wait_for(least).await;
+    }
+
+    /// Waits until `Auth0AM_CL` has so many rows.
+    pub async fn wait_for_rows(&self, least: usize) {
+        loop {
+            let taken = self.taken.get();
+            if self.stored() >= least {
+                return;
+            }
+            self.taken.wait_for(taken + 1).await;
+        }
     }
 
     /// Refuses every post that contains this text, as the service refuses one that it cannot read.
@@ -138,6 +151,7 @@ impl Arrivals {
 
     pub(crate) fn accepted(&self, length: usize) {
         lock(&self.posts).push(length);
+        self.taken.count();
     }
 
     pub(crate) fn tables(&self) -> MutexGuard<'_, BTreeMap<String, Table>> {
