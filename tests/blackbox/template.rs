@@ -10,12 +10,15 @@ use regex_lite::Regex;
 use serde_json::{Map, Value, json};
 
 use self::expression::Result;
-use self::resource_manager::{Azure, Deployed, LOCATION, Resource, TENANT, WORKSPACE};
+use self::resource_manager::{
+    ACCOUNT, Azure, Deployed, LOCATION, Resource, TENANT, TOPIC, WORKSPACE,
+};
 use self::strict::strict;
 use crate::kql;
 
 mod alerts;
 mod destinations;
+mod elsewhere;
 mod expression;
 mod form;
 pub mod resource_manager;
@@ -48,11 +51,16 @@ const ANALYTIC_RULE: &str = "Microsoft.SecurityInsights/alertRules";
 const WORKBOOK: &str = "Microsoft.Insights/workbooks";
 const DEPLOYMENT: &str = "Microsoft.Resources/deployments";
 
-const SECRETS: [&str; 2] = ["AzureSentinelSharedKey", "ClientSecret"];
+const SECRETS: [&str; 4] = [
+    "AwsSecretAccessKey",
+    "AzureSentinelSharedKey",
+    "ClientSecret",
+    "TinybirdToken",
+];
 
 const PACKAGE_URI: &str = "https://example.com/auth0-poller.zip?sig=c2lnbmF0dXJl";
 
-/// Answers for both destinations.
+/// Answers for both destinations in the workspace.
 fn answers() -> Map<String, Value> {
     let answers = json!({
         "Domain": "acme.eu.auth0.com",
@@ -64,8 +72,35 @@ fn answers() -> Map<String, Value> {
         "WorkspaceResourceId": WORKSPACE,
         "StartFrom": "7d",
         "PackageUri": PACKAGE_URI,
+        "AwsSecretAccessKey": "",
+        "TinybirdToken": "",
     });
     answers.as_object().unwrap().clone()
+}
+
+/// Answers for all destinations, the two in the workspace among them.
+fn elsewhere() -> Vec<(&'static str, Value)> {
+    vec![
+        (
+            "Destinations",
+            json!("log-analytics, logs-ingestion,event-grid,event-bridge,tinybird,archive"),
+        ),
+        ("EventGridTopicResourceId", json!(TOPIC)),
+        ("EventBridgeBus", json!("auth0")),
+        ("AwsRegion", json!("eu-west-1")),
+        ("AwsAccessKeyId", json!("AKIAIOSFODNN7EXAMPLE")),
+        (
+            "AwsSecretAccessKey",
+            json!("wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"),
+        ),
+        ("TinybirdHost", json!("https://api.tinybird.co")),
+        ("TinybirdToken", json!("p.eyJ1IjogImEifQ.c2ln")),
+        (
+            "ArchiveUrl",
+            json!("https://acmelogs.blob.core.windows.net/auth0/logs"),
+        ),
+        ("ArchiveStorageAccountResourceId", json!(ACCOUNT)),
+    ]
 }
 
 /// What a template makes with these answers besides the usual ones.
@@ -183,6 +218,8 @@ fn every_parameter_is_described_and_those_asked_for_are_there() {
         "DiagnosticLogs",
         "Alerts",
         "AlertActionGroup",
+        "Destinations",
+        "AdditionalSettings",
     ] {
         assert!(parameters.contains_key(name), "{name}");
     }
@@ -201,8 +238,8 @@ fn no_answer_is_taken_that_cannot_be_meant() {
         ("Domain", json!("")),
         ("ClientId", json!("")),
         ("ClientSecret", json!("")),
-        ("Destinations", json!("stdout")),
         ("Destinations", json!("")),
+        ("AdditionalSettings", json!("OVERLAP=2m")),
         ("WorkspaceResourceId", json!("")),
         ("StartFrom", json!("")),
         ("DeployTable", json!("yes")),
@@ -268,34 +305,43 @@ fn secrets_go_into_the_key_vault_and_nowhere_else() {
     // The history of deployments shows the values of all others.
     assert_eq!(
         secure,
-        ["AzureSentinelSharedKey", "ClientSecret", "PackageUri"]
+        [
+            "AwsSecretAccessKey",
+            "AzureSentinelSharedKey",
+            "ClientSecret",
+            "PackageUri",
+            "TinybirdToken",
+        ]
     );
     for name in secure {
         assert_eq!(parameters[name].get("defaultValue"), None);
     }
 
-    let deployed = deployed(&[]);
-    let values = SECRETS.map(|it| answers()[it].clone());
-    let holds = |text: &str| values.iter().any(|it| text.contains(it.as_str().unwrap()));
+    let values = SECRETS.map(|it| format!("what is secret of {it}"));
+    let mut answers = elsewhere();
+    answers.extend(
+        SECRETS
+            .iter()
+            .zip(&values)
+            .map(|(name, it)| (*name, json!(it))),
+    );
+    let deployed = deployed(&answers);
+    let holds = |text: &str| values.iter().any(|it| text.contains(it));
     let mut kept = Vec::new();
     for resource in &deployed.resources {
         for (place, text) in texts(&resource.body) {
             if holds(text) {
                 let name = name(resource).split_once('/').map(|(_, it)| it);
-                kept.push((&*resource.kind, name.unwrap(), place, json!(text)));
+                kept.push((&*resource.kind, name.unwrap(), place, text.to_owned()));
             }
         }
     }
     kept.sort_by_key(|(_, name, ..)| *name);
-    let [key, secret] = values.clone();
-    let place = || String::from("/properties/value");
-    assert_eq!(
-        kept,
-        [
-            (SECRET, "AzureSentinelSharedKey", place(), key),
-            (SECRET, "ClientSecret", place(), secret),
-        ]
-    );
+    let expected = SECRETS.iter().zip(values.clone());
+    let expected: Vec<_> = expected
+        .map(|(name, it)| (SECRET, *name, "/properties/value".to_owned(), it))
+        .collect();
+    assert_eq!(kept, expected);
     for (name, output) in &deployed.outputs {
         assert!(!holds(&output.to_string()), "{name}");
     }

@@ -104,9 +104,21 @@ impl Scope<'_> {
 /// A function of its arguments alone.
 fn function(name: &str, arguments: &[Value]) -> Option<Value> {
     Some(match (name, arguments) {
+        ("and", values) => bools_of(values)?.iter().all(|it| *it).into(),
         ("concat", texts) => texts_of(texts)?.concat().into(),
         ("contains", [Value::Array(list), element]) => list.contains(element).into(),
+        ("contains", [Value::String(text), Value::String(part)]) => text.contains(&**part).into(),
         ("createArray", values) => json!(values),
+        ("createObject", values) => {
+            let mut fields = Map::new();
+            for pair in values.chunks(2) {
+                let [Value::String(name), value] = pair else {
+                    return None;
+                };
+                fields.insert(name.clone(), value.clone());
+            }
+            fields.into()
+        }
         ("empty", [Value::String(text)]) => text.is_empty().into(),
         ("first", [Value::Array(list)]) => list.first()?.clone(),
         ("guid", texts) => {
@@ -116,15 +128,37 @@ fn function(name: &str, arguments: &[Value]) -> Option<Value> {
         }
         ("join", [Value::Array(list), Value::String(by)]) => texts_of(list)?.join(by).into(),
         ("json", [Value::String(text)]) => serde_json::from_str(text).ok()?,
+        ("last", [Value::Array(list)]) => list.last()?.clone(),
         ("length", [Value::Array(list)]) => list.len().into(),
         ("not", [Value::Bool(value)]) => (!value).into(),
+        ("or", values) => bools_of(values)?.contains(&true).into(),
+        ("replace", [Value::String(text), Value::String(from), Value::String(to)]) => {
+            text.replace(&**from, to).into()
+        }
         ("split", [Value::String(text), Value::String(by)]) => {
             json!(text.split(&**by).collect::<Vec<_>>())
         }
+        ("startsWith", [Value::String(text), Value::String(start)]) => text
+            .to_lowercase()
+            .starts_with(&start.to_lowercase())
+            .into(),
         ("toLower", [Value::String(text)]) => text.to_lowercase().into(),
         ("uniqueString", texts) => hash(texts, "abcdefghijklmnopqrstuvwxyz234567", 13)?.into(),
+        // Of one level: nothing here has more.
+        ("union", [Value::Object(first), others @ ..]) => {
+            let mut fields = first.clone();
+            for other in others {
+                let other = other.as_object()?;
+                fields.extend(other.iter().map(|(name, it)| (name.clone(), it.clone())));
+            }
+            fields.into()
+        }
         _ => return None,
     })
+}
+
+fn bools_of(values: &[Value]) -> Option<Vec<bool>> {
+    values.iter().map(Value::as_bool).collect()
 }
 
 fn texts_of(values: &[Value]) -> Option<Vec<&str>> {
@@ -274,6 +308,18 @@ fn expressions_are_worked_out_and_what_is_unknown_is_an_error() {
         ("[first(split('a,b', ','))]", json!("a")),
         ("[join(split('a,b', ','), '\n')]", json!("a\nb")),
         ("[length(parameters('list'))]", json!(2)),
+        ("[last(split('a/b', '/'))]", json!("b")),
+        ("[contains('abc', 'bc')]", json!(true)),
+        ("[replace('a, b', ' ', '')]", json!("a,b")),
+        ("[startsWith('S3://a', 's3:')]", json!(true)),
+        (
+            "[and(or(parameters('no'), not(parameters('no'))), parameters('no'))]",
+            json!(false),
+        ),
+        (
+            "[union(createObject('a', 1, 'b', 2), createObject('b', 3))]",
+            json!({"a": 1, "b": 3}),
+        ),
     ] {
         assert_eq!(scope.value(&json!(text)), Ok(expected), "{text}");
     }
@@ -286,6 +332,9 @@ fn expressions_are_worked_out_and_what_is_unknown_is_an_error() {
         "[concat('a', 1)]",
         "[if('true', 1, 2)]",
         "[not('a')]",
+        "[or('a', true())]",
+        "[createObject('a')]",
+        "[union(createObject('a', 1), 'b')]",
         "[concat('a' 'b')]",
         "[concat('a'))]",
         "[concat('a]",

@@ -35,12 +35,60 @@ fn elements(form: &Value) -> BTreeMap<String, Value> {
 fn shown(output: &str) -> (String, Option<String>) {
     let conditional = output
         .strip_prefix("[if(")
-        .and_then(|it| it.split_once("), "))
-        .map(|(condition, it)| (it.rsplit_once(", ").unwrap().0, condition));
+        .and_then(|it| it.rsplit_once(", "))
+        .and_then(|(it, _)| it.rsplit_once(", "));
     match conditional {
-        Some((element, condition)) => (format!("[{element}]"), Some(format!("[{condition})]"))),
-        None => (output.to_owned(), None),
+        Some((condition, element)) => (format!("[{element}]"), Some(format!("[{condition}]"))),
+        None => {
+            let parsed = output.strip_prefix("[parse(");
+            let parsed = parsed.and_then(|it| it.strip_suffix(")]"));
+            let element = parsed.map(|it| format!("[{it}]"));
+            (element.unwrap_or_else(|| output.to_owned()), None)
+        }
     }
+}
+
+/// What may be left empty.
+const OPTIONAL: [&str; 8] = [
+    "AlertActionGroup",
+    "ArchiveStorageAccountResourceId",
+    "ArchiveUrl",
+    "AwsAccessKeyId",
+    "AwsRegion",
+    "AwsRoleArn",
+    "AwsWebIdentityAudience",
+    "TinybirdDataSource",
+];
+
+#[test]
+fn the_form_s_other_destinations_are_added_to_the_one_in_the_workspace() {
+    let form = parsed("createUiDefinition.json");
+    let mut boxes = Vec::new();
+    for (name, element) in elements(&form) {
+        if element["type"] == "Microsoft.Common.CheckBox" {
+            assert_eq!(element["defaultValue"], false, "{name}");
+            boxes.push(name);
+        }
+    }
+    let of = |name: &str| format!("[steps('elsewhere').{name}]");
+    let expected = ["archive", "eventBridge", "eventGrid", "tinybird"].map(of);
+    assert_eq!(boxes, expected);
+    let added = |name: &str, destination: &str| {
+        format!("if(equals(steps('elsewhere').{name}, true), ',{destination}', '')")
+    };
+    let outputs = &form["parameters"]["outputs"];
+    assert_eq!(
+        outputs["Destinations"],
+        format!(
+            "[concat(steps('sentinel').destinations, {}, {}, {}, {})]",
+            added("eventGrid", "event-grid"),
+            added("eventBridge", "event-bridge"),
+            added("tinybird", "tinybird"),
+            added("archive", "archive"),
+        )
+    );
+    let given = &outputs["AdditionalSettings"];
+    assert_eq!(given, "[parse(steps('program').additionalSettings)]");
 }
 
 #[test]
@@ -57,12 +105,17 @@ fn the_form_asks_for_every_parameter_in_the_way_that_fits_it() {
             assert_eq!(output, "[location()]");
             continue;
         }
+        let mut output = output.clone();
+        if name == "Destinations" {
+            elements.retain(|_, it| it["type"] != "Microsoft.Common.CheckBox");
+            output = json!("[steps('sentinel').destinations]");
+        }
         let (output, condition) = shown(output.as_str().unwrap());
         let element = elements.remove(&output);
         let visible = element.as_ref().map(|it| it["visible"].clone());
         assert_eq!(visible, Some(json!(condition)), "{name}");
         let element = element.unwrap_or_else(|| panic!("{name} is {output}, which there is not"));
-        let is_optional = name == "AlertActionGroup";
+        let is_optional = OPTIONAL.contains(&&**name);
         let required = &element["constraints"]["required"];
         assert_eq!(*required, !is_optional, "{name}");
         let is_hidden = element["type"] == "Microsoft.Common.PasswordBox";
@@ -82,6 +135,7 @@ fn the_form_asks_for_every_parameter_in_the_way_that_fits_it() {
                 assert_eq!(offered, expected, "{name}");
             }
             _ if is_optional => assert_eq!(element["defaultValue"], "", "{name}"),
+            _ if name == "AdditionalSettings" => assert_eq!(element["defaultValue"], "{}"),
             // No text is asked for unless it is needed.
             default if condition.is_some() => {
                 assert!(matches!(default.as_str(), None | Some("")), "{name}");
@@ -110,7 +164,30 @@ struct Example {
 const GROUP: &str = "/subscriptions/11111111-1111-1111-1111-111111111111/resourceGroups/security/\
     providers/microsoft.insights/actionGroups/Who is on call";
 
-const EXAMPLES: [Example; 9] = [
+const TOPIC: &str = "/subscriptions/1/resourceGroups/g/providers/Microsoft.EventGrid/topics/logs";
+const NAMESPACE_TOPIC: &str =
+    "/subscriptions/1/resourcegroups/g/providers/Microsoft.EventGrid/namespaces/n/topics/logs";
+const ACCOUNT: &str =
+    "/subscriptions/1/resourceGroups/g/providers/Microsoft.Storage/storageAccounts/logs";
+
+const EXAMPLES: [Example; 22] = [
+    Example {
+        parameter: "AdditionalSettings",
+        taken: &[
+            "{}",
+            r#" {"OVERLAP": "2m"} "#,
+            "{\"OVERLAP\": \"2m\",\n  \"REDACT\": \"\"}",
+            r#"{"A": "\"b\""}"#,
+        ],
+        refused: &[
+            "",
+            "OVERLAP=2m",
+            r#"{"OVERLAP": 2}"#,
+            r#"{"OVERLAP": "2m",}"#,
+            r#"{"A": "b" "C": "d"}"#,
+            r#"{"A": {"B": "c"}}"#,
+        ],
+    },
     Example {
         parameter: "AlertActionGroup",
         taken: &["", GROUP],
@@ -119,6 +196,60 @@ const EXAMPLES: [Example; 9] = [
             "oncall@example.com",
             "/subscriptions/1/actionGroups/",
         ],
+    },
+    Example {
+        parameter: "ArchiveStorageAccountResourceId",
+        taken: &["", ACCOUNT],
+        refused: &[
+            "logs",
+            TOPIC,
+            "/subscriptions/1/resourceGroups/g/storageAccounts/logs",
+        ],
+    },
+    Example {
+        parameter: "ArchiveUrl",
+        taken: &[
+            "",
+            "https://acme.blob.core.windows.net/logs",
+            "https://acme.blob.core.windows.net/logs/a/b",
+            "s3://logs",
+            "s3://logs/a/b",
+        ],
+        refused: &[
+            "logs",
+            "s3:///a",
+            "https://acme.blob.core.windows.net",
+            "file:///logs",
+        ],
+    },
+    Example {
+        parameter: "AwsAccessKeyId",
+        taken: &["", "AKIAIOSFODNN7EXAMPLE"],
+        refused: &["akia", "AKIA IOS"],
+    },
+    Example {
+        parameter: "AwsRegion",
+        taken: &["", "eu-west-1", "us-gov-east-1"],
+        refused: &["EU", "eu west 1"],
+    },
+    Example {
+        parameter: "AwsRoleArn",
+        taken: &[
+            "",
+            "arn:aws:iam::123456789012:role/auth0-logs",
+            "arn:aws-us-gov:iam::123456789012:role/path/auth0-logs",
+        ],
+        refused: &["auth0-logs", "arn:aws:iam::123456789012:user/auth0-logs"],
+    },
+    Example {
+        parameter: "AwsSecretAccessKey",
+        taken: &["wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"],
+        refused: &["", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKE"],
+    },
+    Example {
+        parameter: "AwsWebIdentityAudience",
+        taken: &["", "api://01234567-89ab-cdef-0123-456789abcdef"],
+        refused: &["a b"],
     },
     Example {
         parameter: "AzureSentinelSharedKey",
@@ -170,6 +301,23 @@ const EXAMPLES: [Example; 9] = [
         ],
     },
     Example {
+        parameter: "EventBridgeBus",
+        taken: &[
+            "auth0",
+            "arn:aws:events:eu-west-1:123456789012:event-bus/auth0",
+        ],
+        refused: &["", "a b"],
+    },
+    Example {
+        parameter: "EventGridTopicResourceId",
+        taken: &[TOPIC, NAMESPACE_TOPIC],
+        refused: &[
+            "",
+            "https://logs.westeurope-1.eventgrid.azure.net/api/events",
+            ACCOUNT,
+        ],
+    },
+    Example {
         parameter: "FunctionName",
         taken: &["auth0-poller", "A", "0123456789abcdef"],
         refused: &["", "-a", "a_b", "0123456789abcdefg"],
@@ -190,6 +338,25 @@ const EXAMPLES: [Example; 9] = [
             "2026-11-21T08:00:00+01:00",
         ],
         refused: &["", "1", "yesterday", "2026-11-21", "1h ago"],
+    },
+    Example {
+        parameter: "TinybirdDataSource",
+        taken: &["", "auth0_2"],
+        refused: &["auth0-2", "a b"],
+    },
+    Example {
+        parameter: "TinybirdHost",
+        taken: &["https://api.europe-west2.gcp.tinybird.co"],
+        refused: &[
+            "",
+            "http://api.tinybird.co",
+            "https://api.tinybird.co/v0/events",
+        ],
+    },
+    Example {
+        parameter: "TinybirdToken",
+        taken: &["p.eyJ1IjogImEifQ.c2ln"],
+        refused: &["", "p.eyJ1", "p.eyJ1 IjogImEifQ.c2ln"],
     },
 ];
 
@@ -220,7 +387,11 @@ fn the_form_takes_what_the_program_takes() {
         let name = example.parameter;
         for text in example.taken {
             assert!(patterns[name].is_match(text), "{name}: {text}");
-            read(&[(name, json!(text))]).unwrap();
+            let answer = match name {
+                "AdditionalSettings" => serde_json::from_str(text).unwrap(),
+                _ => json!(text),
+            };
+            read(&[(name, answer)]).unwrap();
         }
         for text in example.refused {
             assert!(!patterns[name].is_match(text), "{name}: {text}");

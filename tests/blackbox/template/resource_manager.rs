@@ -30,6 +30,15 @@ pub struct Azure {
 /// The workspace, which is there before, in another subscription.
 pub const WORKSPACE: &str = "/subscriptions/22222222-2222-2222-2222-222222222222/resourceGroups/\
     security/providers/Microsoft.OperationalInsights/workspaces/sentinel";
+/// Topics of Event Grid, which are there before in still another subscription: one by itself, and
+/// one of a namespace.
+pub const TOPIC: &str = "/subscriptions/66666666-6666-6666-6666-666666666666/resourceGroups/\
+    events/providers/Microsoft.EventGrid/topics/logs";
+pub const NAMESPACE_TOPIC: &str = "/subscriptions/66666666-6666-6666-6666-666666666666/\
+    resourceGroups/events/providers/Microsoft.EventGrid/namespaces/acme/topics/logs";
+/// A storage account that is there before, in the same one.
+pub const ACCOUNT: &str = "/subscriptions/66666666-6666-6666-6666-666666666666/resourceGroups/\
+    archive/providers/Microsoft.Storage/storageAccounts/acmelogs";
 /// Its region.
 pub const WORKSPACE_LOCATION: &str = "westeurope";
 /// The region of the resource group.
@@ -146,9 +155,20 @@ impl Surroundings for View<'_> {
         let azure = &self.deployed.azure;
         let texts: Option<Vec<_>> = arguments.iter().map(Value::as_str).collect();
         Ok(match (name, &texts.ok_or("a text is missing")?[..]) {
-            ("environment", []) => json!({"name": azure.cloud}),
+            ("environment", []) => {
+                let vault = match azure.cloud {
+                    "AzureUSGovernment" => ".vault.usgovcloudapi.net",
+                    "AzureChinaCloud" => ".vault.azure.cn",
+                    _ => ".vault.azure.net",
+                };
+                json!({"name": azure.cloud, "suffixes": {"keyvaultDns": vault}})
+            }
             ("subscription", []) => json!({"tenantId": TENANT}),
             ("resourceGroup", []) => json!({"id": group_id(self.group), "location": LOCATION}),
+            ("resourceId", [subscription, group, kind, names @ ..]) if kind.contains('/') => {
+                let group = [*subscription, *group].map(str::to_owned);
+                id(&group_id(&group), kind, names)?.into()
+            }
             ("resourceId", [kind, names @ ..]) => id(&group_id(self.group), kind, names)?.into(),
             ("subscriptionResourceId", [kind, names @ ..]) => {
                 id(&format!("/subscriptions/{}", self.group[0]), kind, names)?.into()
@@ -161,11 +181,32 @@ impl Surroundings for View<'_> {
     }
 }
 
+fn namespace() -> &'static str {
+    NAMESPACE_TOPIC.split_once("/topics/").unwrap().0
+}
+
 impl View<'_> {
     /// What the service tells of a resource.
     fn state(&self, id: &str) -> Result<Value> {
         if id == WORKSPACE {
             return Ok(json!({"location": WORKSPACE_LOCATION}));
+        }
+        let there_before = [
+            (
+                TOPIC,
+                json!({"endpoint": "https://logs.uksouth-1.eventgrid.azure.net/api/events"}),
+            ),
+            (
+                namespace(),
+                json!({"topicsConfiguration": {"hostname": "acme.uksouth-1.eventgrid.azure.net"}}),
+            ),
+            (
+                ACCOUNT,
+                json!({"primaryEndpoints": {"blob": "https://acmelogs.blob.core.windows.net/"}}),
+            ),
+        ];
+        if let Some((_, properties)) = there_before.iter().find(|(it, _)| *it == id) {
+            return Ok(json!({"properties": properties}));
         }
         if self.after.is_some_and(|it| !it.contains(id)) {
             return Err(format!("{id} may not be there yet"));
@@ -291,6 +332,7 @@ impl Deployed {
                 Some("string" | "secureString") => value.is_string(),
                 Some("bool") => value.is_boolean(),
                 Some("array") => value.is_array(),
+                Some("object") => value.is_object(),
                 _ => false,
             };
             let limit = |name: &str| declared.get(name).and_then(Value::as_u64);
@@ -412,6 +454,7 @@ impl Deployed {
         });
         if let Some(scope) = scopes.next()
             && !self.resources.iter().any(|it| it.id == scope)
+            && ![TOPIC, NAMESPACE_TOPIC].contains(&scope)
         {
             return Err(format!("{scope} is not there"));
         }
