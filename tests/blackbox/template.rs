@@ -215,6 +215,7 @@ fn every_parameter_is_described_and_those_asked_for_are_there() {
         "WorkspaceResourceId",
         "StartFrom",
         "PackageUri",
+        "HealthPage",
         "DiagnosticLogs",
         "Alerts",
         "AlertActionGroup",
@@ -243,6 +244,7 @@ fn no_answer_is_taken_that_cannot_be_meant() {
         ("WorkspaceResourceId", json!("")),
         ("StartFrom", json!("")),
         ("DeployTable", json!("yes")),
+        ("HealthPage", json!("yes")),
         ("DiagnosticLogs", json!("yes")),
         ("Alerts", json!("yes")),
     ] {

@@ -9,7 +9,8 @@ use super::resource_manager::{self, Azure, Deployed, INSIGHTS};
 use super::{SECRET, SETTINGS, answers, deployed_of, template};
 
 /// The app settings that the Functions host reads, besides those that the program reads too.
-const OF_THE_HOST: [&str; 3] = [
+const OF_THE_HOST: [&str; 4] = [
+    "AzureWebJobs.Auth0Health.Disabled",
     "APPLICATIONINSIGHTS_AUTHENTICATION_STRING",
     "APPLICATIONINSIGHTS_CONNECTION_STRING",
     "AzureWebJobsStorage__credential",
@@ -83,6 +84,7 @@ fn each_answer_is_in_the_setting_of_its_meaning() {
     let expected = json!({
         "APPLICATIONINSIGHTS_AUTHENTICATION_STRING": "Authorization=AAD",
         "APPLICATIONINSIGHTS_CONNECTION_STRING": INSIGHTS,
+        "AzureWebJobs.Auth0Health.Disabled": "true",
         "AzureWebJobsStorage__blobServiceUri": "https://auth0abc.blob.core.windows.net/",
         "AzureWebJobsStorage__credential": "managedidentity",
         "CLIENT_ID": "id",
@@ -97,6 +99,15 @@ fn each_answer_is_in_the_setting_of_its_meaning() {
         "logAnalyticsUri": "https://01234567-89ab-cdef-0123-456789abcdef.ods.opinsights.azure.com",
     });
     assert_eq!(json!(settings), expected);
+}
+
+#[test]
+fn the_health_page_is_off_unless_it_is_wanted() {
+    let disabled = |answers: &[(&str, Value)]| {
+        app_settings(&Azure::default(), answers)["AzureWebJobs.Auth0Health.Disabled"].clone()
+    };
+    assert_eq!(disabled(&[]), "true");
+    assert_eq!(disabled(&[("HealthPage", json!(true))]), "false");
 }
 
 #[test]
