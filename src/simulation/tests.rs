@@ -459,3 +459,8 @@ fn once_a_cursor_that_was_not_taken_led_to_another_prefix_and_the_end_was_told()
 fn once_a_reading_that_began_anew_was_taken_back_to_the_first_start() {
     play(7_153);
 }
+
+#[test]
+fn a_first_window_of_one_record_with_an_id_of_long_before_is_read() {
+    play(1_831);
+}

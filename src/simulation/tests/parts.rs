@@ -13,7 +13,7 @@ use super::world::{CHECKPOINT, DEAD_LETTERS, Fact, Odds, Part, Plan, State, Told
 use crate::destination::{Delivery, Destination, Limits, Probe};
 use crate::error::BoxError;
 use crate::net::retry::Deadline;
-use crate::record::{LogId, Page, Record, Source, SourceError, Start};
+use crate::record::{LogId, Page, Reach, Record, Source, SourceError, Start};
 use crate::storage::{Attempt, Object, Objects, StorageError, Version};
 
 /// How long an effect may come after whoever asked for it is gone.
@@ -189,9 +189,13 @@ async fn pause(millis: u64) {
 
 impl Source for Simulated {
     async fn first(&self, start: Start, deadline: Deadline) -> Result<Page, SourceError> {
-        let page = self.ask(deadline, move |state| match start {
-            Start::At(time) => state.page_after(Some(&state.bound_at(time))),
-            Start::Oldest => state.page_after(None),
+        let page = self.ask(deadline, move |state| {
+            let page = match start {
+                Start::At(time) => state.page_from(time),
+                Start::Oldest => state.page_after(None),
+            };
+            state.trace(|| format!("  first {start:?}: {}", told(&page)));
+            page
         });
         page.await
     }
@@ -200,7 +204,12 @@ impl Source for Simulated {
         let id = id.clone();
         let page = self.ask(deadline, move |state| {
             let rejects = state.plan.rejects_unknown && !state.is_there(&id);
-            (!rejects).then(|| state.page_after(Some(&id)))
+            let page = (!rejects).then(|| state.page_after(Some(&id)));
+            state.trace(|| {
+                let page = page.as_ref().map_or("rejected".to_owned(), told);
+                format!("  after {id}: {page}")
+            });
+            page
         });
         page.await?.ok_or_else(|| self.rejected())
     }
@@ -208,7 +217,11 @@ impl Source for Simulated {
     async fn has_dropped(&self, id: &LogId, deadline: Deadline) -> Result<bool, SourceError> {
         let id = id.clone();
         let is_dropped = self
-            .ask(deadline, move |state| state.is_dropped(&id))
+            .ask(deadline, move |state| {
+                let is_dropped = state.is_dropped(&id);
+                state.trace(|| format!("  has dropped {id}: {is_dropped}"));
+                is_dropped
+            })
             .await?;
         let mut state = self.state();
         state.runs[self.run].is_cursor_gone |= is_dropped;
@@ -217,7 +230,19 @@ impl Source for Simulated {
     }
 
     async fn latest(&self, deadline: Deadline) -> Result<Vec<Record>, SourceError> {
-        self.ask(deadline, |state| state.latest()).await
+        let latest = self.ask(deadline, |state| {
+            let latest = state.latest();
+            let of_each: Reach = latest.iter().map(|it| &it.log_id).collect();
+            state.trace(|| {
+                format!(
+                    "  latest: {} {:?}",
+                    latest.len(),
+                    of_each.ends().collect::<Vec<_>>()
+                )
+            });
+            latest
+        });
+        latest.await
     }
 
     async fn smallest(
@@ -230,7 +255,12 @@ impl Source for Simulated {
         let smallest = self.ask(deadline, move |state| {
             let records = state.by_date(from).into_iter();
             let records = records.filter(|it| it.log_id.prefix() == Some(&*prefix));
-            records.min_by(|a, b| a.log_id.cmp(&b.log_id))
+            let smallest = records.min_by(|a, b| a.log_id.cmp(&b.log_id));
+            state.trace(|| {
+                let id = smallest.as_ref().map(|it| &it.log_id);
+                format!("  smallest of {prefix} from {from}: {id:?}")
+            });
+            smallest
         });
         smallest.await
     }
@@ -367,6 +397,14 @@ impl Objects for Simulated {
     fn location(&self, path: &str) -> String {
         path.to_owned()
     }
+}
+
+/// A page in a few words.
+fn told(page: &Page) -> String {
+    let id = |record: Option<&Record>| record.map_or("", |it| it.log_id.as_str()).to_owned();
+    let (first, last) = (id(page.records.first()), id(page.records.last()));
+    let end = if page.is_last { ", the last" } else { "" };
+    format!("{} records {first}..{last}{end}", page.records.len())
 }
 
 fn failure() -> BoxError {

@@ -297,11 +297,21 @@ impl State {
         records
     }
 
-    /// Where a reading from this time begins: below the smallest of the prefixes that a search shows.
-    pub fn bound_at(&self, time: DateTime<Utc>) -> LogId {
+    /// The page with which a reading from this time begins: below the smallest of the prefixes that a
+    /// search shows, and if there is nothing, with the smallest record that it shows.
+    pub fn page_from(&self, time: DateTime<Utc>) -> Page {
         let records = self.by_date(time);
         let prefixes = records.iter().take(100).filter_map(|it| it.log_id.prefix());
-        LogId::synthetic(prefixes.min().unwrap_or("900"), time - STORING_DELAY)
+        let bound = LogId::synthetic(prefixes.min().unwrap_or("900"), time - STORING_DELAY);
+        let page = self.page_after(Some(&bound));
+        let smallest = records.into_iter().min_by(|a, b| a.log_id.cmp(&b.log_id));
+        match smallest {
+            Some(smallest) if page.records.is_empty() => Page {
+                is_last: false,
+                ..Page::last(vec![smallest])
+            },
+            _ => page,
+        }
     }
 
     /// Takes a post, or refuses it.
@@ -409,6 +419,7 @@ impl State {
     /// The checkpoint may not say more than is true, nor less than it said.
     fn watch_save(&mut self, run: usize, checkpoint: &Checkpoint) {
         let position = checkpoint.position();
+        self.trace(|| format!("  run {run} saves {checkpoint:?}"));
         if let Some(start) = checkpoint.first_start() {
             self.start = Some(self.start.map_or(start, |known| known.min(start)));
         }
