@@ -11,6 +11,7 @@ use bytes::Bytes;
 use chrono::{DateTime, Utc};
 
 use super::deliver::Delivering;
+use super::refused::SAMPLE;
 use super::{DeadLetters, Handled, Ledger, RunError, Stop};
 use crate::destination::{Delivery, DeliveryError, Outcome};
 use crate::record::{LogId, Page, Record, Source, SourceError};
@@ -25,8 +26,8 @@ pub(super) enum Beyond {
     Taken,
     /// None was taken; or it could not be read what there is.
     NotTaken,
-    /// There is none.
-    Nothing,
+    /// None was taken, and there are no more than these.
+    Few(usize),
 }
 
 /// Where to look for records after a batch.
@@ -61,7 +62,7 @@ impl<S: Source, A: DeadLetters, L: Ledger> Delivering<'_, S, A, L> {
     pub(super) async fn try_beyond(&mut self) -> Result<Beyond, Stop> {
         let ids = self.batch.records.iter().map(|it| &it.log_id);
         let Some(batch) = ids.max().cloned() else {
-            return Ok(Beyond::Nothing);
+            return Ok(Beyond::Few(0));
         };
         // First where one was taken the last time.
         let mut tried = BTreeSet::new();
@@ -77,10 +78,17 @@ impl<S: Source, A: DeadLetters, L: Ledger> Delivering<'_, S, A, L> {
             now: self.course.began,
             takes_times: true,
         };
-        let mut found = Beyond::Nothing;
+        // So many are open of what was read, and whether that is all there is up to there.
+        let (mut open, mut is_whole) = (0, true);
         for number in 0..PAGES {
             let is_time_up = self.course.reading.is_over() || *self.course.run.stopping.borrow();
-            let Some(place) = places.number(number).filter(|_| !is_time_up) else {
+            let is_few = is_whole && (1..=SAMPLE).contains(&open);
+            let place = if is_few {
+                places.page.clone()
+            } else {
+                places.number(number)
+            };
+            let Some(place) = place.filter(|_| !is_time_up) else {
                 return Ok(Beyond::NotTaken);
             };
             let page = match self.page_after(&place).await {
@@ -91,26 +99,33 @@ impl<S: Source, A: DeadLetters, L: Ledger> Delivering<'_, S, A, L> {
                 }
                 Err(_) => return Ok(Beyond::NotTaken),
             };
+            is_whole &= number == 0 || places.page.as_ref() == Some(&place);
             let last = page.records.iter().map(|it| &it.log_id).max().cloned();
-            if last.is_none() && page.misfits.is_empty() {
-                // Nothing is newer.
-                break;
-            }
+            // Nothing is newer.
+            let is_end = page.is_last || last.is_none() && page.misfits.is_empty();
             places.page = last.or(places.page);
             match self.try_one_of(page, &places.batch, &mut tried).await? {
-                Beyond::Taken => return Ok(Beyond::Taken),
-                Beyond::NotTaken => found = Beyond::NotTaken,
-                Beyond::Nothing => {}
+                Beyond::Few(more) => open += more,
+                found => return Ok(found),
             }
+            if is_end {
+                break;
+            }
+            is_whole &= number + 1 < PAGES;
         }
-        Ok(found)
+        Ok(if is_whole || open == 0 {
+            Beyond::Few(open)
+        } else {
+            Beyond::NotTaken
+        })
     }
 
     async fn page_after(&self, id: &LogId) -> Result<Page, SourceError> {
         self.course.run.source.after(id, self.course.reading).await
     }
 
-    /// Tries one of a page that was not tried yet: not the same in each run.
+    /// Tries one of a page that was not tried yet: not the same in each run. Where it is not taken,
+    /// answers with how many of the page may not be.
     async fn try_one_of(
         &mut self,
         page: Page,
@@ -119,7 +134,9 @@ impl<S: Source, A: DeadLetters, L: Ledger> Delivering<'_, S, A, L> {
     ) -> Result<Beyond, Stop> {
         let _held = self.course.run.share.hold(page.bytes());
         let is_open = |record: &Record| {
+            let met = self.met.of(record.log_id.series());
             record.log_id > *batch
+                && met.is_none_or(|met| record.log_id > *met)
                 && !tried.contains(&record.log_id)
                 && !self.ledger.has_handled(&record.log_id)
                 && !self.ledger.leaves_out(record)
@@ -127,18 +144,25 @@ impl<S: Source, A: DeadLetters, L: Ledger> Delivering<'_, S, A, L> {
         };
         let mut open: Vec<Record> = page.records.into_iter().filter(is_open).collect();
         while !open.is_empty() {
-            let record = open.swap_remove(self.shift() % open.len());
+            let count = open.len();
+            let record = open.swap_remove(self.shift() % count);
             tried.insert(record.log_id.clone());
             // One that has no form proves nothing.
             if let Ok(row) = self.course.run.destination.encode(&record) {
-                return self.try_alone(&record, row).await;
+                let is_taken = self.try_alone(&record, row).await?;
+                return Ok(if is_taken {
+                    Beyond::Taken
+                } else {
+                    Beyond::Few(count)
+                });
             }
         }
-        Ok(Beyond::Nothing)
+        Ok(Beyond::Few(0))
     }
 
-    /// Delivers a record before its turn. It is handled then, and is passed when its turn comes.
-    async fn try_alone(&mut self, record: &Record, row: Bytes) -> Result<Beyond, Stop> {
+    /// Delivers a record before its turn, and answers whether it was taken. It is handled then, and is
+    /// passed when its turn comes.
+    async fn try_alone(&mut self, record: &Record, row: Bytes) -> Result<bool, Stop> {
         let course = self.course;
         if course.deadline.is_over() {
             return Err(Stop::OutOfTime);
@@ -156,7 +180,7 @@ impl<S: Source, A: DeadLetters, L: Ledger> Delivering<'_, S, A, L> {
             (_, Some(DeliveryError::Failed(error))) => {
                 return Err(RunError::Destination(error).into());
             }
-            _ => return Ok(Beyond::NotTaken),
+            _ => return Ok(false),
         }
         self.ledger.note(record, Handled::Accepted);
         self.taken_at = Some(record.log_id.clone());
@@ -164,6 +188,6 @@ impl<S: Source, A: DeadLetters, L: Ledger> Delivering<'_, S, A, L> {
         course.report(|report| report.fetched += 1);
         self.report_taken(1, bytes, quarantine);
         self.save().await?;
-        Ok(Beyond::Taken)
+        Ok(true)
     }
 }

@@ -25,7 +25,7 @@ pub(super) struct Delivering<'c, S, A, L> {
     pub(super) ledger: &'c mut L,
     pub(super) batch: Batch,
     /// The ids met in this run, handled or still in the batch.
-    met: Reach,
+    pub(super) met: Reach,
     /// To be kept once all that was read is handled: what was found by it is found by nothing else.
     comparison: Option<Comparison>,
     /// Records left out since the ledger was settled.

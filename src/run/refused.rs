@@ -3,8 +3,7 @@
 //!
 //! Where every record is refused, also those that are tried from after the batch, the fault is not in
 //! the records, but in an address, a table or a schema; then nothing is set aside and the run fails.
-//! Only a few records that stand alone for an hour, with nothing beside or after them, are set aside
-//! all the same.
+//! Only a few records that are all there is for an hour are set aside all the same.
 
 use std::time::Duration;
 
@@ -19,8 +18,8 @@ use crate::error::BoxError;
 use crate::record::{Record, Source};
 
 /// Records that are tried alone before it is said that every record is refused.
-const SAMPLE: usize = 10;
-/// How long so few records may be all there is, and be refused.
+pub(super) const SAMPLE: usize = 10;
+/// How long so few records, those of the batch and those after it, may be all there is, and be refused.
 const PATIENCE: Duration = Duration::from_hours(1);
 
 /// Records of the batch, by their places in it.
@@ -86,8 +85,9 @@ impl<S: Source, A: DeadLetters, L: Ledger> Delivering<'_, S, A, L> {
                 open.extend(culprits.drain(..).map(|(index, _)| index));
                 open.sort_unstable();
             } else {
-                let are_few = open.is_empty() && culprits.len() <= SAMPLE;
-                let is_all = are_few && beyond == Beyond::Nothing;
+                let is_few = |others| culprits.len() + others <= SAMPLE;
+                let is_all =
+                    open.is_empty() && matches!(beyond, Beyond::Few(others) if is_few(others));
                 if let Some((_, reason)) = culprits.pop_if(|_| self.refuses_all(!is_all)) {
                     self.save().await?;
                     return Err(RunError::AllRefused(reason).into());

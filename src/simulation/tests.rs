@@ -464,3 +464,10 @@ fn once_a_reading_that_began_anew_was_taken_back_to_the_first_start() {
 fn a_first_window_of_one_record_with_an_id_of_long_before_is_read() {
     play(1_831);
 }
+
+#[test]
+fn once_a_few_refused_records_of_several_batches_were_waited_for_without_end() {
+    for seed in [2_354, 2_392] {
+        play(seed);
+    }
+}

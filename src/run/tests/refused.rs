@@ -109,6 +109,36 @@ async fn a_few_records_that_stand_alone_are_set_aside_after_an_hour() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_few_records_are_set_aside_after_an_hour_whatever_the_size_of_batches_and_pages() {
+    for (count, rows, page) in [(10, 1, None), (10, 3, Some(2)), (2, 1, Some(1))] {
+        let world = World::with_records(count);
+        world.state().rows_at_once = Some(rows);
+        world.state().short_pages = page;
+        let letters = poison(&world, 0..usize::try_from(count).unwrap());
+        assert_eq!(world.run().await.dead_lettered, 0);
+        for _ in 0..count {
+            tokio::time::advance(Duration::from_mins(61)).await;
+            world.run().await;
+        }
+        assert_landed_but(&world, &letters).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn more_than_a_few_records_are_not_set_aside_whatever_the_size_of_batches_and_pages() {
+    for (rows, page) in [(1, None), (3, Some(2)), (1, Some(1))] {
+        let world = World::with_records(11);
+        world.state().rows_at_once = Some(rows);
+        world.state().short_pages = page;
+        poison(&world, 0..11);
+        for _ in 0..3 {
+            assert_eq!(world.run().await.dead_lettered, 0, "{rows} {page:?}");
+            tokio::time::advance(Duration::from_mins(61)).await;
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_record_that_stood_alone_is_set_aside_once_another_is_taken() {
     let world = World::with_records(1);
     let letters = poison(&world, [0]);
