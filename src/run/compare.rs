@@ -4,12 +4,13 @@
 //!
 //! - Auth0 orders ids as text, so ids tell what is later only within one prefix. Each prefix has a
 //!   cursor, which speaks for that prefix alone, and a run reads after the cursor of each prefix that
-//!   is in use (`state/advance.rs` says which those are).
+//!   is in use (`state/advance.rs` says which those are), and every ten minutes after all.
 //! - Every record is delivered, whatever its id. An id that cannot be right is told of
 //!   ([`Seen`] judges that). Its time never makes a cursor the first, and no cursor passes an id of a
 //!   time to come.
-//! - Records of a prefix below the cursor's come after no cursor. So now and then the newest records,
-//!   found by search, are compared with those read, and what is not known of them is read as well.
+//! - Records of a prefix that was never met, and is below the others, come after no cursor. So now and
+//!   then the newest records, found by search, are compared with those read, and what is not known of
+//!   them is read as well.
 //!
 //! A run in which nothing happens is to be one request, so that search is made at these times: every
 //! ten minutes; at once where an id cannot be right; and for the first time already in the second run
@@ -117,7 +118,8 @@ impl<S: Source, A: DeadLetters> Course<'_, S, A> {
                 is_last: false,
                 ..Page::last(vec![record])
             };
-            return self.read_on(page, None, seen, out).await;
+            seen.begin(id.series());
+            return self.read_on(Some(page), None, seen, out).await;
         }
         let Some(next) = seen.way_to(head, self.now()) else {
             return Ok(());
@@ -130,6 +132,7 @@ impl<S: Source, A: DeadLetters> Course<'_, S, A> {
             hand_over(out, Read::Series(next.after.clone())).await?;
         }
         let page = self.fetch(&next, out).await?;
+        seen.begin(next.after.series());
         self.read_on(page, Some(next.after), seen, out).await
     }
 }

@@ -9,11 +9,13 @@ use tracing::warn;
 use super::{Course, DeadLetters, Opening};
 use crate::clock::to_seconds;
 use crate::error::with_causes;
-use crate::record::{LogId, Page, Position, STORING_DELAY, Source, SourceError, Start};
+use crate::record::{LogId, Page, Position, Record, STORING_DELAY, Source, SourceError, Start};
 use crate::report::Gap;
 
 /// The shortest retention of any Auth0 plan: what was read to its end within it has lost nothing.
 const SHORTEST_RETENTION: Duration = Duration::from_hours(24);
+/// The longest one.
+const LONGEST_RETENTION: TimeDelta = TimeDelta::days(30);
 /// How often a source is asked whether it has dropped the record of the cursor, in a tenant where
 /// nothing happens.
 const ASK_AGAIN: Duration = Duration::from_hours(1);
@@ -34,12 +36,15 @@ impl<S: Source, A: DeadLetters> Course<'_, S, A> {
     /// which a new reading begins.
     pub(super) async fn first_page(&self, opening: &Opening) -> Result<First, SourceError> {
         let source = self.run.source;
+        let lost_since = self.lost_since(opening).await?;
+        let gap = |page: &Page| {
+            let oldest = page.records.iter().filter_map(time_of).min();
+            Some(gap(opening, lost_since?, oldest, self.began))
+        };
         let cursor = match &opening.position {
             Position::Start(start) => {
-                let gap_from = self.dropped_start(*start, opening).await?;
                 let page = source.first(*start, self.reading).await?;
-                let gap = gap(opening, gap_from, &page, self.began);
-                let anew = None;
+                let (anew, gap) = (None, gap(&page));
                 return Ok(First { anew, gap, page });
             }
             Position::After(cursor) => cursor,
@@ -52,37 +57,60 @@ impl<S: Source, A: DeadLetters> Course<'_, S, A> {
             match source.after(cursor, self.reading).await {
                 Err(SourceError::Rejected(why)) => with_causes(&*why),
                 page => {
-                    return Ok(First {
-                        anew: None,
-                        gap: None,
-                        page: page?,
-                    });
+                    let page = page?;
+                    let (anew, gap) = (None, gap(&page));
+                    return Ok(First { anew, gap, page });
                 }
             }
         };
         warn!("the source does not read on after {cursor}, so it is read by time: {why}");
         let start = restart_of(cursor);
         let page = source.first(start, self.reading).await?;
-        Ok(First {
-            anew: Some(start),
-            gap: gap(opening, cursor.stored_at(), &page, self.began),
-            page,
-        })
+        let (anew, gap) = (Some(start), gap(&page));
+        Ok(First { anew, gap, page })
     }
 
-    /// The time of a start, if the source may have dropped records since then that no run has read.
-    async fn dropped_start(
+    /// The time up to which everything is handled, if the source may have dropped records since then.
+    ///
+    /// That is when the log was last read to its end, but of a series that was read further since, its
+    /// cursor. The newest record delivered tells nothing: others below it may have become visible late,
+    /// or have been in a part of its batch that failed.
+    async fn lost_since(&self, opening: &Opening) -> Result<Option<DateTime<Utc>>, SourceError> {
+        let known = known(opening);
+        let is_in_time = |time: &DateTime<Utc>| self.began - *time <= LONGEST_RETENTION;
+        // An id of long before was not read then.
+        let ahead = opening.ahead.iter().filter_map(LogId::stored_at);
+        let places = ahead.filter(is_in_time).chain(opening.position.time());
+        let reached = places.map(|it| it.max(opening.since.unwrap_or(it))).min();
+        // Without any, there is nothing that would be missing.
+        match reached.map(|it| known.map_or(it, |known| it.max(known))) {
+            Some(reached) if self.is_lost(reached, opening).await? => Ok(Some(reached)),
+            _ => Ok(None),
+        }
+    }
+
+    /// What may be missing of prefixes that were never met, once the log was read to its end: all of one
+    /// may have been dropped since it was last read to there. `oldest` was read now.
+    pub(super) async fn gap_of_unmet(
         &self,
-        start: Start,
         opening: &Opening,
-    ) -> Result<Option<DateTime<Utc>>, SourceError> {
-        let Start::At(time) = start else {
-            return Ok(None);
-        };
-        let id = LogId::synthetic("900", time);
-        let is_dropped = self.may_be_dropped(&id, opening)
-            && self.run.source.has_dropped(&id, self.reading).await?;
-        Ok(is_dropped.then_some(time))
+        oldest: Option<DateTime<Utc>>,
+    ) -> Result<Option<Gap>, SourceError> {
+        // In a first reading, that was asked at its beginning.
+        let is_first = known(opening).is_none() && opening.cursors.ends().next().is_none();
+        match begun(opening).max(known(opening)) {
+            Some(reached) if !is_first && self.is_lost(reached, opening).await? => {
+                Ok(Some(gap(opening, reached, oldest, self.began)))
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// Whether the source may have dropped records since then.
+    async fn is_lost(&self, since: DateTime<Utc>, opening: &Opening) -> Result<bool, SourceError> {
+        let id = LogId::synthetic("900", since);
+        Ok(self.may_be_dropped(&id, opening)
+            && self.run.source.has_dropped(&id, self.reading).await?)
     }
 
     /// Whether the record at which reading resumes may be older than the source's retention. That
@@ -125,46 +153,45 @@ fn restart_of(cursor: &LogId) -> Start {
         .map_or(Start::Oldest, |stored| Start::At(stored - STORING_DELAY))
 }
 
-/// The time between what is known to be handled and what can be read now, if records may be missing
-/// there. `settled` is where reading was to resume.
-///
-/// Up to there is handled what has that prefix. Of the others the cursors tell, and of prefixes that
-/// were never met only the last time at which the log was read to its end. The newest record delivered
-/// tells nothing: others below it may have become visible late, or have been in a part of its batch
-/// that failed.
+/// When a run began that read the log to its end, whatever the prefix.
+fn known(opening: &Opening) -> Option<DateTime<Utc>> {
+    let compared_at = opening.comparison.map(|it| it.at);
+    let caught_up_at = opening.caught_up_at;
+    caught_up_at.map(|time| compared_at.map_or(time, |it| it.min(time)))
+}
+
+/// When reading was to begin, unless that was with the oldest record.
+fn begun(opening: &Opening) -> Option<DateTime<Utc>> {
+    opening.since.filter(|it| *it > DateTime::UNIX_EPOCH)
+}
+
+/// The time between what is known to be handled and the oldest record that can be read now: what was
+/// dropped was stored before any that was not. Of what was handled since, of one series or the other,
+/// nothing is known of prefixes that were never met.
 fn gap(
     opening: &Opening,
-    settled: Option<DateTime<Utc>>,
-    page: &Page,
+    reached: DateTime<Utc>,
+    oldest: Option<DateTime<Utc>>,
     now: DateTime<Utc>,
-) -> Option<Gap> {
-    let is_retained = |time: DateTime<Utc>| {
-        (now - time)
-            .to_std()
-            .is_ok_and(|age| age < SHORTEST_RETENTION)
-    };
-    let ahead = opening.ahead.iter().filter_map(LogId::stored_at);
-    let reached = ahead.chain(settled).min().filter(|_| settled.is_some())?;
-    let compared_at = opening.comparison.map(|it| it.at);
-    let known = opening
-        .caught_up_at
-        .map(|time| compared_at.map_or(time, |it| it.min(time)));
-    if is_retained(known.max(Some(reached))?) {
-        return None;
+) -> Gap {
+    let from = known(opening).or(begun(opening));
+    let to = oldest.filter(|it| *it > reached).unwrap_or(now);
+    Gap {
+        from,
+        to: to.min(now),
     }
-    let begun = opening.since.filter(|it| *it > DateTime::UNIX_EPOCH);
-    let from = known.or(begun);
-    let oldest = page.records.iter().min_by_key(|record| &record.log_id);
-    let to = oldest.and_then(|record| match (record.log_id.stored_at(), record.date) {
-        // What was dropped is what was stored before it, and its date tells of long before.
+}
+
+/// When a record happened, or if it tells of long before, when it was stored. An id that is older than
+/// its record says neither.
+pub(super) fn time_of(record: &Record) -> Option<DateTime<Utc>> {
+    match (record.log_id.stored_at(), record.date) {
+        (Some(stored), Some(date)) if stored < date => None,
         (Some(stored), Some(date))
             if (stored - date).to_std().is_ok_and(|it| it > STORING_DELAY) =>
         {
             Some(stored)
         }
         (stored, date) => date.or(stored),
-    });
-    let to = to.unwrap_or(now);
-    from.is_none_or(|from| from < to)
-        .then_some(Gap { from, to })
+    }
 }

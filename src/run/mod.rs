@@ -319,7 +319,15 @@ impl<S: Source, A: DeadLetters> Course<'_, S, A> {
 
     fn report_gap(&self, gap: Gap) {
         warn!("records {gap} may have been dropped by Auth0 before they were read");
-        self.report(|report| report.gap = Some(gap));
+        self.report(|report| {
+            report.gap = Some(match report.gap {
+                Some(other) => Gap {
+                    from: other.from.min(gap.from),
+                    to: other.to.max(gap.to),
+                },
+                None => gap,
+            });
+        });
     }
 }
 

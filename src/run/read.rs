@@ -1,8 +1,6 @@
 //! The reading half: from where the ledger stands, page after page, to the end of the log.
 //!
-//! Auth0 hands records out in the order of their ids as text, so those of one prefix after those of
-//! another, whatever their time. Each prefix is read from its own cursor; what was read of a prefix
-//! before is passed by a jump.
+//! In which order, and what of a page is taken, says `seen.rs`.
 
 use tokio::sync::mpsc;
 use tracing::warn;
@@ -46,57 +44,72 @@ impl<S: Source, A: DeadLetters> Course<'_, S, A> {
         if let Some(start) = first.anew {
             hand_over(&out, Read::Anew(start)).await?;
         }
+        let is_gap_told = first.gap.is_some();
         if let Some(gap) = first.gap {
             hand_over(&out, Read::Gap(gap)).await?;
         }
         let mut seen = Seen::new(opening, self.progress.borrow().last_date, self.began);
-        let after = match &opening.position {
-            Position::After(cursor) if first.anew.is_none() => Some(cursor.clone()),
+        let by_time = match (&opening.position, first.anew) {
+            (Position::Start(start), None) => Some(*start),
+            (_, anew) => anew,
+        };
+        let after = match (&opening.position, by_time) {
+            (Position::After(cursor), None) => {
+                seen.begin(cursor.series());
+                Some(cursor.clone())
+            }
             _ => None,
         };
-        self.read_on(first.page, after, &mut seen, &out).await?;
+        let is_taken = by_time.is_none_or(|start| seen.begin_at(start, &first.page));
+        let page = is_taken.then_some(first.page);
+        self.read_on(page, after, &mut seen, &out).await?;
         let is_compared = seen.is_comparison_due();
         if is_compared {
             self.compare(&mut seen, &out).await?;
         }
+        if !is_gap_told {
+            let gap = self.unless_asked_to_stop(&out, self.gap_of_unmet(opening, seen.oldest));
+            if let Some(gap) = later(gap.await?)? {
+                hand_over(&out, Read::Gap(gap)).await?;
+            }
+        }
         hand_over(&out, Read::End(seen.comparison(is_compared))).await
     }
 
-    /// Reads page after page, and where one prefix ends, goes on with the next.
+    /// Reads page after page, and where one series ends, goes on with the next. Without a page there is
+    /// nothing of the series with which this begins.
     pub(super) async fn read_on(
         &self,
-        mut page: Page,
+        mut page: Option<Page>,
         mut after: Option<LogId>,
         seen: &mut Seen<'_>,
         out: &mpsc::Sender<Read>,
     ) -> Result<(), Stop> {
-        seen.begin(after.as_ref());
         loop {
-            page.records.sort_by(|a, b| a.log_id.cmp(&b.log_id));
-            let last = page.records.last().map(|record| record.log_id.clone());
-            let is_end = page.is_last || last.as_ref().is_some_and(|last| seen.is_passed(last));
-            if page.is_last {
-                let first = page.records.first().map(|record| &record.log_id);
-                seen.end(after.as_ref().or(first));
-            }
-            seen.take(&mut page);
-            let count = page.records.len() + page.misfits.len();
-            self.report(|report| report.fetched += count as u64);
-            let bytes = page.bytes();
-            let held = self.run.share.hold(bytes);
-            hand_over(out, Read::Page(page, held)).await?;
-
-            let next = if is_end {
-                match seen.ahead() {
-                    Some(next) => next,
-                    None => return Ok(()),
-                }
-            } else {
-                let last = last.ok_or(RunError::NoId)?;
-                if let Some(after) = after.filter(|after| last <= *after) {
+            let mut bytes = 0;
+            let next = if let Some(mut page) = page {
+                page.records.sort_by(|a, b| a.log_id.cmp(&b.log_id));
+                let last = page.records.last().map(|record| record.log_id.clone());
+                let is_last = page.is_last;
+                seen.take(&mut page);
+                let count = page.records.len() + page.misfits.len();
+                self.report(|report| report.fetched += count as u64);
+                bytes = page.bytes();
+                let held = self.run.share.hold(bytes);
+                hand_over(out, Read::Page(page, held)).await?;
+                if let Some((after, last)) = after.zip(last.clone())
+                    && last <= after
+                    && !is_last
+                {
                     return Err(RunError::NoProgress { after, last }.into());
                 }
-                seen.beyond(last)
+                seen.next(last, is_last)?
+            } else {
+                seen.end_series();
+                seen.next_series()
+            };
+            let Some(next) = next else {
+                return Ok(());
             };
             // The next page is likely to be as large.
             if !self.run.share.has_room_for(bytes) {
@@ -111,44 +124,53 @@ impl<S: Source, A: DeadLetters> Course<'_, S, A> {
                 return Err(Stop::OutOfTime);
             }
             page = self.fetch(&next, out).await?;
-            seen.begin(Some(&next.after));
-            after = Some(next.after);
+            if next.is_made_up && seen.is_first(&next.after) {
+                hand_over(out, Read::Series(next.after.clone())).await?;
+            }
+            // What is read instead may begin below it.
+            after = next.instead.is_none().then_some(next.after);
         }
     }
 
-    /// The page after an id, or what is read instead where the source does not take that.
-    pub(super) async fn fetch(&self, next: &Next, out: &mpsc::Sender<Read>) -> Result<Page, Stop> {
+    /// The page after an id, or what is read instead where the source does not take that; nothing if
+    /// there is nothing of that series.
+    pub(super) async fn fetch(
+        &self,
+        next: &Next,
+        out: &mpsc::Sender<Read>,
+    ) -> Result<Option<Page>, Stop> {
         let source = self.run.source;
+        let is_empty = |page: &Page| page.records.is_empty() && page.misfits.is_empty();
         let fetch = async {
             let page = source.after(&next.after, self.reading).await;
             let is_untaken = match &page {
                 Err(SourceError::Rejected(_)) => true,
                 // A source may take an id that it never issued for the end of its log.
-                Ok(page) => next.is_made_up && page.records.is_empty() && page.misfits.is_empty(),
+                Ok(page) => next.is_made_up && is_empty(page),
                 Err(_) => false,
             };
             match &next.instead {
-                Some(Instead::After(id)) if is_untaken => source.after(id, self.reading).await,
-                Some(Instead::Oldest) if is_untaken => {
-                    source.first(Start::Oldest, self.reading).await
+                Some(Instead::After(id)) if is_untaken => {
+                    source.after(id, self.reading).await.map(Some)
                 }
+                Some(Instead::Nothing) if is_untaken => Ok(None),
                 Some(Instead::Smallest(from)) if is_untaken => {
                     let prefix = next.after.series();
                     if !next.is_made_up {
                         let by_time = LogId::synthetic(prefix, *from);
                         match source.after(&by_time, self.reading).await {
                             Err(SourceError::Rejected(_)) => {}
-                            Ok(page) if page.records.is_empty() && page.misfits.is_empty() => {}
-                            page => return page,
+                            Ok(page) if is_empty(&page) => {}
+                            page => return page.map(Some),
                         }
                     }
                     let found = source.smallest(prefix, *from, self.reading).await?;
-                    Ok(Page {
-                        is_last: found.is_none(),
-                        ..Page::last(found.into_iter().collect())
-                    })
+                    Ok(found.map(|it| Page {
+                        is_last: false,
+                        ..Page::last(vec![it])
+                    }))
                 }
-                _ => page,
+                _ => page.map(Some),
             }
         };
         later(self.unless_asked_to_stop(out, fetch).await?)

@@ -1,14 +1,26 @@
-//! What a run has seen of the log: which prefixes it has read and how far, which ids cannot be
-//! right, and where reading goes on. Why, is said in `compare.rs`.
+//! What a run reads of the log, and in which order.
+//!
+//! Auth0 hands records out in the order of their ids as text, so one series after the other, whatever
+//! their time. One rule holds for all reading: **in a run, each series is read once, in one piece, from
+//! its place to its end.** Its place is its cursor, or where it has none, the time since when records
+//! are wanted. So what was read of a series never has a hole above its cursor, which may follow what
+//! is handled of it, and nothing is handed over twice.
+//!
+//! A page after an id of one series may show others above it. Those it shows from their beginning, and
+//! so from their place; what it does not show to its end is read on, if it is to be read at all. Of a
+//! series that was read already, it is dropped.
+//!
+//! Which series are read at all is said in `compare.rs`.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use tracing::warn;
 
-use super::{Comparison, Opening};
-use crate::record::{LogId, Page, Position, Reach, Record, STORING_DELAY, is_future};
+use super::gap::time_of;
+use super::{Comparison, Opening, RunError};
+use crate::record::{LogId, Page, Position, Reach, Record, STORING_DELAY, Start, is_future};
 
 /// A record that was stored so long ago should have been met by a reading that has just come to its
 /// end.
@@ -36,10 +48,41 @@ pub(super) struct Next {
 #[derive(Debug)]
 pub(super) enum Instead {
     After(LogId),
-    Oldest,
-    /// From that time on in the same prefix: after an id made of it, or else from the smallest id of
+    /// From that time on in the same series: after an id made of it, or else from the smallest id of
     /// records dated so or later.
     Smallest(DateTime<Utc>),
+    /// Nowhere: what there is of the series, a comparison finds.
+    Nothing,
+}
+
+impl Next {
+    /// After the record that was read last.
+    fn on(last: LogId) -> Self {
+        Self {
+            after: last,
+            is_made_up: false,
+            instead: None,
+        }
+    }
+
+    /// After a cursor; where the source no longer has its record, by time.
+    fn after_cursor(cursor: LogId) -> Self {
+        let stored = cursor.stored_at();
+        Self {
+            after: cursor,
+            is_made_up: false,
+            instead: stored.map(|it| Instead::Smallest(it - STORING_DELAY)),
+        }
+    }
+
+    /// From that time on in the series of this prefix.
+    fn by_time(prefix: &str, begin: DateTime<Utc>) -> Self {
+        Self {
+            after: LogId::synthetic(prefix, begin),
+            is_made_up: true,
+            instead: Some(Instead::Smallest(begin)),
+        }
+    }
 }
 
 /// What a run has seen.
@@ -47,9 +90,17 @@ pub(super) struct Seen<'a> {
     opening: &'a Opening,
     /// The date of the newest record that was handled before.
     newest: Option<DateTime<Utc>>,
+    /// When the oldest one was stored that was read.
+    pub(super) oldest: Option<DateTime<Utc>>,
     began: DateTime<Utc>,
-    /// Cursors that are still to be read after.
-    ahead: Vec<LogId>,
+    /// The series that are still to be read, and where.
+    to_read: BTreeMap<String, Next>,
+    /// Those that were read to their end.
+    done: BTreeSet<String>,
+    /// That which is being read; none before the first record of a reading by time.
+    current: Option<String>,
+    /// The last record of the page that has a prefix.
+    shown: Option<LogId>,
     /// What was read, beyond the cursors.
     read: Reach,
     /// What was read at the ends of these, so far back as it may be read twice.
@@ -58,10 +109,6 @@ pub(super) struct Seen<'a> {
     is_again: bool,
     /// Ids of no known shape that were read.
     odd: HashSet<LogId>,
-    /// The series of which everything after its cursor was read.
-    whole: BTreeSet<String>,
-    /// That which is being read.
-    current: Option<String>,
     has_news: bool,
     has_strange: bool,
     told: usize,
@@ -73,47 +120,102 @@ impl<'a> Seen<'a> {
         newest: Option<DateTime<Utc>>,
         began: DateTime<Utc>,
     ) -> Self {
+        let place = |cursor: &LogId| {
+            (
+                cursor.series().to_owned(),
+                Next::after_cursor(cursor.clone()),
+            )
+        };
+        let mut to_read: BTreeMap<_, _> = opening.ahead.iter().map(place).collect();
+        // Those that are not in use are looked at as often as the newest records are compared.
+        if Comparison::is_due(opening.comparison, true, began) {
+            for cursor in opening.cursors.ends().filter(|it| it.prefix().is_some()) {
+                let quiet = Next {
+                    instead: Some(Instead::Nothing),
+                    ..Next::after_cursor(cursor.clone())
+                };
+                to_read.entry(cursor.series().to_owned()).or_insert(quiet);
+            }
+        }
         Self {
-            ahead: opening.ahead.clone(),
             opening,
             newest,
+            oldest: None,
             began,
+            to_read,
+            done: BTreeSet::new(),
+            current: None,
+            shown: None,
             read: Reach::default(),
             recent: BTreeSet::new(),
             is_again: false,
             odd: HashSet::new(),
-            whole: BTreeSet::new(),
-            current: None,
             has_news: false,
             has_strange: false,
             told: 0,
         }
     }
 
-    /// Notes that the next page is the one after this id, or the first of a reading by time.
-    pub(super) fn begin(&mut self, after: Option<&LogId>) {
-        self.current = after.map(|id| id.series().to_owned());
-        if let Some(id) = after {
-            self.ahead.retain(|it| it.series() != id.series());
-            self.whole.insert(id.series().to_owned());
+    /// Notes that the next page is one of this series.
+    pub(super) fn begin(&mut self, series: &str) {
+        let is_read = self.done.contains(series);
+        debug_assert!(self.is_again || !is_read, "{series} is read twice");
+        self.current = Some(series.to_owned());
+    }
+
+    /// Notes that the next page is the first of a reading by time. Answers whether it shows a series
+    /// from its place on; otherwise nothing is taken of it but which series there are.
+    pub(super) fn begin_at(&mut self, start: Start, page: &Page) -> bool {
+        let prefixes = page.records.iter().filter_map(|it| it.log_id.prefix());
+        match prefixes.min() {
+            Some(first) if !self.covers(start, first) => {
+                for record in &page.records {
+                    self.hear_of(&record.log_id);
+                }
+                false
+            }
+            None if page.is_last && !self.covers(start, "") => {
+                // There is nothing that is dated so or later.
+                let ends = self.opening.cursors.ends().map(LogId::series);
+                let read: Vec<_> = ends.filter(|it| self.covers(start, it)).collect();
+                for series in read {
+                    self.to_read.remove(series);
+                    self.done.insert(series.to_owned());
+                }
+                false
+            }
+            _ => true,
         }
     }
 
-    /// Notes that there is no record any more after the page after this id. So cursors above that are
-    /// not to be read after: what comes after them was in that page.
-    pub(super) fn end(&mut self, after: Option<&LogId>) {
-        let is_above = |it: &mut LogId| after.is_some_and(|after| *it > *after);
-        let read = self.ahead.extract_if(.., is_above);
-        self.whole.extend(read.map(|it| it.series().to_owned()));
+    /// Whether a reading from `start` meets all that is wanted of a series and not passed by its cursor.
+    fn covers(&self, start: Start, series: &str) -> bool {
+        let Start::At(time) = start else {
+            return true;
+        };
+        let cursor = self.opening.cursors.of(series).and_then(LogId::stored_at);
+        self.opening.since.is_none_or(|since| time <= since)
+            || cursor.is_some_and(|cursor| time + STORING_DELAY <= cursor)
     }
 
-    /// Whether this id is of another series than is being read, of which all up to there was read
-    /// before, so that nothing more of this one can follow, and that one need not be read now.
-    pub(super) fn is_passed(&self, last: &LogId) -> bool {
-        let series = last.series();
-        let is_other = self.current.as_deref().is_some_and(|it| it != series);
-        let is_ahead = self.ahead.iter().any(|it| it.series() == series);
-        is_other && !is_ahead && self.floor(series).is_some_and(|floor| last <= floor)
+    /// Lets a series be read of which there is something new.
+    fn hear_of(&mut self, id: &LogId) {
+        let Some(prefix) = id.prefix() else {
+            return;
+        };
+        let next = match self.floor(prefix) {
+            Some(floor) if id <= floor || (self.opening.was_handled)(id) => return,
+            Some(floor) => Next::after_cursor(floor.clone()),
+            None => Next::by_time(prefix, self.wanted_since(id)),
+        };
+        self.to_read.entry(prefix.to_owned()).or_insert(next);
+    }
+
+    /// From when on records of the series of this id are wanted that was never met.
+    fn wanted_since(&self, id: &LogId) -> DateTime<Utc> {
+        let since = self.opening.since.map(|time| time - STORING_DELAY);
+        let since = since.unwrap_or(DateTime::UNIX_EPOCH);
+        id.stored_at().map_or(since, |stored| since.min(stored))
     }
 
     /// Up to where a series was read before, in this run or an earlier one.
@@ -123,18 +225,41 @@ impl<'a> Seen<'a> {
 
     /// Takes note of a page, and takes out of it what was read before by this run.
     pub(super) fn take(&mut self, page: &mut Page) {
+        let ids = page.records.iter().map(|it| &it.log_id);
+        let mut ended: BTreeSet<String> = ids
+            .filter_map(|it| it.prefix())
+            .map(str::to_owned)
+            .collect();
+        if self.current.is_none() {
+            // It was asked for by time, so that it begins within a series.
+            self.current = ended.first().cloned();
+        }
+        ended.extend(self.current.clone());
+        let mut shown = page.records.iter().rev().map(|it| &it.log_id);
+        self.shown = shown.find(|it| it.prefix().is_some()).cloned();
+        if page.is_last {
+            let current = self.current.as_deref().unwrap_or_default();
+            let above = self.to_read.keys().filter(|it| it.as_str() > current);
+            ended.extend(above.cloned());
+        } else if let Some(goes_on) = self
+            .shown
+            .as_ref()
+            .map(LogId::series)
+            .or(self.current.as_deref())
+        {
+            ended.remove(goes_on);
+        }
         page.records.retain(|it| !self.was_taken(&it.log_id));
+        for series in ended {
+            self.to_read.remove(&series);
+            self.done.insert(series);
+        }
         for record in &page.records {
             let id = &record.log_id;
+            self.oldest = self.oldest.into_iter().chain(time_of(record)).min();
             if !(self.opening.was_handled)(id) {
                 self.has_news = true;
                 self.judge(record);
-            }
-            if self.current.as_deref().is_none_or(|it| it != id.series())
-                && self.floor(id.series()).is_none()
-            {
-                // Whatever there is of it comes now.
-                self.whole.insert(id.series().to_owned());
             }
             if id.prefix().is_none() {
                 self.odd.insert(id.clone());
@@ -149,12 +274,14 @@ impl<'a> Seen<'a> {
     }
 
     fn was_taken(&self, id: &LogId) -> bool {
-        let current = self.current.as_deref();
-        if current.is_none_or(|it| it == id.series()) {
+        let series = id.series();
+        if series.is_empty() {
+            self.odd.contains(id)
+        } else if self.current.as_deref() == Some(series) {
             // Others below the end may have become visible since.
-            self.is_again && (self.recent.contains(id) || self.odd.contains(id))
+            self.is_again && self.recent.contains(id)
         } else {
-            self.read.of(id.series()).is_some_and(|end| id <= end)
+            self.done.contains(series)
         }
     }
 
@@ -166,6 +293,56 @@ impl<'a> Seen<'a> {
                 self.recent.extract_if(first..end, |_| true).for_each(drop);
             }
         }
+    }
+
+    /// Where to read on after a page that ends with this record; nowhere if everything was read.
+    pub(super) fn next(
+        &mut self,
+        last: Option<LogId>,
+        is_last: bool,
+    ) -> Result<Option<Next>, RunError> {
+        if is_last {
+            return Ok(self.next_series());
+        }
+        let last = last.ok_or(RunError::NoId)?;
+        let shown = self
+            .shown
+            .take()
+            .filter(|it| self.current.as_deref() != Some(it.series()));
+        let Some(shown) = shown else {
+            return Ok(Some(Next::on(last)));
+        };
+        let series = shown.series();
+        if self.done.contains(series) {
+            return Ok(self.next_series());
+        }
+        let place = match (self.to_read.remove(series), self.opening.cursors.of(series)) {
+            (Some(next), _) => next,
+            (None, Some(cursor)) if shown <= *cursor => return Ok(self.next_series()),
+            (None, Some(cursor)) => Next::after_cursor(cursor.clone()),
+            (None, None) => Next::by_time(series, self.wanted_since(&shown)),
+        };
+        self.begin(series);
+        if place.after <= last {
+            return Ok(Some(Next::on(last)));
+        }
+        // Where the source does not take that, it is read from its beginning.
+        Ok(Some(Next {
+            instead: Some(Instead::After(last)),
+            ..place
+        }))
+    }
+
+    /// Where to read the next series; nowhere if all were read.
+    pub(super) fn next_series(&mut self) -> Option<Next> {
+        let (series, next) = self.to_read.pop_first()?;
+        self.begin(&series);
+        Some(next)
+    }
+
+    /// Notes that there is nothing of the series that is to be read.
+    pub(super) fn end_series(&mut self) {
+        self.done.extend(self.current.take());
     }
 
     /// Notes that from now on, a series may be read that was read before in this run.
@@ -214,39 +391,6 @@ impl<'a> Seen<'a> {
             && before.is_some_and(|before| before - stored > CLOCK_ERROR)
     }
 
-    /// Where to read on after the last record of a page: after it, but where it is of a prefix that
-    /// was read further before, from there.
-    pub(super) fn beyond(&self, last: LogId) -> Next {
-        let is_other = self.current.as_deref() != Some(last.series());
-        let is_new = is_other && self.is_first(&last);
-        let since = self.opening.since.filter(|_| is_new).zip(last.prefix());
-        let made_up = since.map(|(time, prefix)| LogId::synthetic(prefix, time - STORING_DELAY));
-        let floor = self.floor(last.series()).cloned();
-        let instead = Some(Instead::After(last.clone()));
-        match (floor, made_up) {
-            (Some(after), _) if after > last => Next {
-                after,
-                is_made_up: false,
-                instead,
-            },
-            (_, Some(after)) if after > last => Next {
-                after,
-                is_made_up: true,
-                instead,
-            },
-            _ => Next {
-                after: last,
-                is_made_up: false,
-                instead: None,
-            },
-        }
-    }
-
-    /// The next of the cursors that are still to be read after.
-    pub(super) fn ahead(&mut self) -> Option<Next> {
-        (!self.ahead.is_empty()).then(|| after_cursor(self.ahead.remove(0)))
-    }
-
     /// Whether no earlier run has read of this id's series.
     pub(super) fn is_first(&self, id: &LogId) -> bool {
         self.opening.cursors.of(id.series()).is_none()
@@ -263,28 +407,19 @@ impl<'a> Seen<'a> {
     pub(super) fn way_to(&self, head: &Record, now: DateTime<Utc>) -> Option<Next> {
         let id = &head.log_id;
         let stored = id.stored_at()?;
-        let floor = self.floor(id.series());
-        match floor {
-            Some(floor) if self.whole.contains(id.series()) => {
-                // It came meanwhile, or the source does not take the cursor for what it is.
-                let is_hidden = now - stored > LONG_SHOWN;
-                is_hidden.then(|| Next {
-                    is_made_up: true,
-                    ..after_cursor(floor.clone())
-                })
-            }
-            Some(floor) => Some(after_cursor(floor.clone())),
-            None if self.whole.contains(id.series()) && now - stored <= LONG_SHOWN => None,
-            None => {
-                let begin = self.opening.since.map(|time| time - STORING_DELAY);
-                let begin = begin.unwrap_or(DateTime::UNIX_EPOCH).min(stored);
-                Some(Next {
-                    after: LogId::synthetic(id.prefix()?, begin),
-                    is_made_up: true,
-                    instead: Some(Instead::Smallest(begin)),
-                })
-            }
+        let is_done = self.done.contains(id.series());
+        if is_done && now - stored <= LONG_SHOWN {
+            // It came meanwhile.
+            return None;
         }
+        Some(match self.floor(id.series()) {
+            // If it was read, the source does not take its cursor for what it is.
+            Some(floor) => Next {
+                is_made_up: is_done,
+                ..Next::after_cursor(floor.clone())
+            },
+            None => Next::by_time(id.prefix()?, self.wanted_since(id)),
+        })
     }
 
     /// Whether the newest records have to be compared with those read.
@@ -308,20 +443,6 @@ impl<'a> Seen<'a> {
         // Of an empty log nothing can be missing.
         let is_quiet = !self.has_news && self.newest.is_some();
         Comparison::after(self.opening.comparison, is_made, is_quiet, self.began)
-    }
-}
-
-/// After a cursor; where the source no longer has its record, by time, in the same prefix: another one
-/// would come first in the whole log, and was read.
-fn after_cursor(cursor: LogId) -> Next {
-    let instead = match cursor.stored_at() {
-        Some(stored) => Instead::Smallest(stored - STORING_DELAY),
-        None => Instead::Oldest,
-    };
-    Next {
-        after: cursor,
-        is_made_up: false,
-        instead: Some(instead),
     }
 }
 
@@ -361,7 +482,7 @@ mod tests {
             loss: None,
         };
         let mut seen = Seen::new(&opening, None, "2026-11-21T09:00:00Z".parse().unwrap());
-        seen.begin(Some(&cursor));
+        seen.begin(cursor.series());
         let mut page = Page::last(["08:00:10", "08:00:20", "08:00:40"].map(record).to_vec());
         seen.take(&mut page);
         assert_eq!(times(&page), ["08:00:10", "08:00:20", "08:00:40"]);

@@ -316,7 +316,13 @@ impl Source for World {
     async fn first(&self, start: Start, _: Deadline) -> Result<Page, SourceError> {
         Self::suffer(self.source_fault()).await?;
         Ok(match start {
-            Start::At(time) => self.page_after(Some(&id(time - STORING_DELAY))),
+            Start::At(time) => {
+                let records: Vec<_> = self.state().records.values().cloned().collect();
+                let window = records.iter().filter(|it| it.date >= Some(time));
+                let prefix = window.filter_map(|it| it.log_id.prefix()).min();
+                let bound = LogId::synthetic(prefix.unwrap_or("900"), time - STORING_DELAY);
+                self.page_after(Some(&bound))
+            }
             Start::Oldest => self.page_after(None),
         })
     }
@@ -333,7 +339,8 @@ impl Source for World {
         Self::suffer(self.source_fault()).await?;
         let mut state = self.state();
         state.asked_if_dropped += 1;
-        Ok(state.records.range(..=id).next().is_none())
+        let mut dates = state.records.values().map(|it| it.date);
+        Ok(!dates.any(|date| date <= id.stored_at()))
     }
 
     async fn latest(&self, _: Deadline) -> Result<Vec<Record>, SourceError> {

@@ -461,13 +461,68 @@ fn once_a_reading_that_began_anew_was_taken_back_to_the_first_start() {
 }
 
 #[test]
-fn a_first_window_of_one_record_with_an_id_of_long_before_is_read() {
-    play(1_831);
+fn once_a_prefix_was_read_twice_in_a_run_that_began_by_time_and_delivered_twice() {
+    for seed in [2_126, 3_559, 5_490] {
+        play(seed);
+    }
+}
+
+#[test]
+fn once_a_prefix_that_was_not_read_to_its_end_was_taken_for_one_out_of_use() {
+    for seed in [2_695, 5_330, 5_880] {
+        play(seed);
+    }
+}
+
+#[test]
+fn once_a_cursor_passed_what_was_not_read_where_reading_began_by_time_for_another_prefix() {
+    play(19_352);
+}
+
+#[test]
+fn once_no_gap_was_reported_of_a_prefix_that_was_read_less_far_than_the_first() {
+    for seed in [3_021, 4_126, 8_587, 13_328] {
+        play(seed);
+    }
+}
+
+#[test]
+fn once_no_gap_was_reported_after_an_outage_before_there_was_a_cursor() {
+    for seed in [1_381, 6_611, 8_364] {
+        play(seed);
+    }
+}
+
+#[test]
+fn of_a_prefix_that_was_never_met_the_oldest_record_is_the_first_that_is_seen() {
+    for seed in [5_375, 19_694] {
+        play(seed);
+    }
 }
 
 #[test]
 fn once_a_few_refused_records_of_several_batches_were_waited_for_without_end() {
-    for seed in [2_354, 2_392] {
+    for seed in [2_354, 2_392, 10_501] {
         play(seed);
     }
+}
+
+#[test]
+fn once_a_record_that_this_run_had_delivered_was_tried_for_the_sake_of_another_prefix() {
+    play(18_989);
+}
+
+#[test]
+fn once_a_page_that_was_read_instead_of_a_jump_was_taken_for_no_progress() {
+    play(11_824);
+}
+
+#[test]
+fn once_a_prefix_was_forgotten_of_which_a_record_of_long_before_was_delivered() {
+    play(9_963);
+}
+
+#[test]
+fn a_first_window_of_one_record_with_an_id_of_long_before_is_read() {
+    play(1_831);
 }

@@ -13,8 +13,8 @@ use crate::record::{LogId, Position, Reach, STORING_DELAY, Start, is_future};
 pub(super) const MAX_HANDLED_BYTES: usize = 8 * 1024 * 1024;
 /// Ids without a time that are remembered: of them nothing tells when they are settled.
 const MAX_TIMELESS: usize = 1_000;
-/// A prefix is read in each run while its newest record is not older than the newest of all by more.
-/// After that it is read where a comparison finds something.
+/// A prefix is read in each run until one that began so long after its newest record has read the log
+/// to its end. After that it is looked at as often as the newest records are compared.
 const IN_USE: TimeDelta = TimeDelta::hours(1);
 /// By how much later the records of another prefix have to be for its cursor to become the first.
 const IN_TURNS: TimeDelta = TimeDelta::minutes(10);
@@ -49,24 +49,45 @@ impl Checkpoint {
     /// Where a run reads: where it begins, and after which cursors else.
     pub fn plan(&self, now: DateTime<Utc>) -> (Position, Vec<LogId>) {
         let newest = self.newest_of_each(now);
-        let latest = newest.values().max();
-        let is_in_use = |id: &&LogId| {
-            let time = newest.get(id.series()).zip(latest);
-            time.is_some_and(|(time, latest)| *latest - *time <= IN_USE)
+        let is_in_use = |id: &LogId| {
+            let time = newest.get(id.series());
+            let is_quiet = |time: &DateTime<Utc>| {
+                let read_at = self.caught_up_at;
+                read_at.is_some_and(|read_at| read_at - *time > IN_USE)
+            };
+            self.is_beginning(id) || time.is_some_and(|time| !is_quiet(time))
         };
-        let position = self.position();
         let main = self.cursor.as_ref();
-        let cursors = self.cursors().into_iter();
-        let mut in_use: Vec<_> = cursors
-            .filter(|it| main == Some(*it) || is_in_use(it))
-            .cloned()
-            .collect();
+        let mut in_use: Vec<_> = self.cursors().into_iter().cloned().collect();
+        in_use.retain(|it| main == Some(it) || is_in_use(it));
+        let position = self.position();
         if matches!(position, Position::Start(_)) {
-            in_use.retain(|it| main != Some(it));
             return (position, in_use);
         }
         // From the smallest on, since those above it come by themselves after it.
         (Position::After(in_use.remove(0)), in_use)
+    }
+
+    /// Notes that a run that began at `time` reached the end of the tenant's log.
+    pub fn caught_up(&mut self, time: DateTime<Utc>) {
+        self.caught_up_at = Some(time);
+        // Of a prefix of which there is nothing any more, nothing needs to be known.
+        let handled: BTreeSet<_> = self.handled.iter().map(LogId::series).collect();
+        let mut others = std::mem::take(&mut self.others);
+        others.retain(|series, it| handled.contains(&**series) || !self.is_beginning(it));
+        self.others = others;
+    }
+
+    /// Whether this cursor is none of a record, but where reading of its prefix begins.
+    fn is_beginning(&self, cursor: &LogId) -> bool {
+        cursor
+            .prefix()
+            .is_some_and(|prefix| *cursor == self.beginning_of(prefix))
+    }
+
+    fn beginning_of(&self, prefix: &str) -> LogId {
+        let since = self.wanted_since.unwrap_or_default();
+        LogId::synthetic(prefix, since - STORING_DELAY)
     }
 
     fn settled_up_to(&self, read_to: &LogId, settled: DateTime<Utc>) -> Option<LogId> {
@@ -97,12 +118,12 @@ impl Checkpoint {
                     self.start = None;
                 }
             }
-            _ => {
-                let other = self.others.entry(series).or_insert_with(|| cursor.clone());
-                if *other < cursor {
-                    *other = cursor;
+            _ => match self.others.get(&series) {
+                Some(other) if cursor <= *other && !self.is_beginning(other) => {}
+                _ => {
+                    self.others.insert(series, cursor);
                 }
-            }
+            },
         }
     }
 
@@ -187,11 +208,10 @@ impl Checkpoint {
     /// Lets each prefix have a cursor of which records are handled, now that reading no longer begins
     /// at a start: there, since below those that are handled others may be that are not.
     fn begin_all(&mut self) {
-        let begin = self.wanted_since.unwrap_or_default() - STORING_DELAY;
         let prefixes = self.handled.iter().filter_map(LogId::prefix);
         let prefixes: BTreeSet<String> = prefixes.map(str::to_owned).collect();
         for prefix in prefixes {
-            self.begin_series(&LogId::synthetic(&prefix, begin));
+            self.begin_series(&self.beginning_of(&prefix));
         }
     }
 

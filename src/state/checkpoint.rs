@@ -189,7 +189,7 @@ impl Checkpoint {
     }
 
     /// All cursors, ascending.
-    pub(super) fn cursors(&self) -> BTreeSet<&LogId> {
+    pub fn cursors(&self) -> BTreeSet<&LogId> {
         self.cursor.iter().chain(self.others.values()).collect()
     }
 
@@ -246,11 +246,6 @@ impl Checkpoint {
     /// Notes that the destination refuses whatever it is sent, and answers since when.
     pub fn refused(&mut self, now: DateTime<Utc>) -> DateTime<Utc> {
         *self.refused_since.get_or_insert(now)
-    }
-
-    /// Notes that a run that began at `time` reached the end of the tenant's log.
-    pub fn caught_up(&mut self, time: DateTime<Utc>) {
-        self.caught_up_at = Some(time);
     }
 
     /// Whether it says more than the stored state of before. That the end was reached once more

@@ -124,3 +124,78 @@ async fn prefixes_that_are_in_use_are_read_by_one_request_and_each_record_once()
     assert_eq!(world.state().requests, requests + 1);
     world.assert_all_landed_once();
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_prefix_out_of_use_is_found_again_however_many_newer_records_another_has() {
+    let world = World::with_records(0);
+    world.add_named("800", at("06:50:00"));
+    world.add_named("900", at("07:58:00"));
+    world.run().await;
+    let requests = world.state().requests;
+    tokio::time::advance(Duration::from_mins(5)).await;
+    world.run().await;
+    assert_eq!(world.state().requests, requests + 1);
+    tokio::time::advance(Duration::from_mins(30)).await;
+    world.add_named("800", at("08:10:00"));
+    for n in 0..150 {
+        let stored = at("08:20:00") + chrono::Duration::seconds(n);
+        world.add_named("900", stored);
+    }
+    world.run().await;
+    world.assert_all_landed_once();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_prefix_that_is_behind_is_read_on_although_its_records_are_old() {
+    let world = World::with_records(0);
+    for n in 0..300 {
+        world.add_named("900", at("05:00:00") + chrono::Duration::seconds(n));
+    }
+    world.add_named("800", at("07:58:00"));
+    // The second page of the larger one is not read.
+    world.state().source_faults = [None, None, Some(Fault::Fails)].into();
+    assert!(!world.run().await.caught_up);
+    assert!(world.run().await.caught_up);
+    world.assert_all_landed_once();
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_read_anew_for_one_prefix_moves_no_cursor_of_another_over_what_was_not_read() {
+    let world = World::with_records(0);
+    world.add_named("900", at("07:50:00"));
+    world.run().await;
+    tokio::time::advance(Duration::from_mins(2)).await;
+    world.run().await;
+    // Below the cursor's prefix, and before the time from which that is read anew.
+    world.add_named("800", at("07:20:00"));
+    world.add_named("800", at("07:58:00"));
+    world.state().source_faults = [Some(Fault::Rejects)].into();
+    assert!(world.run().await.caught_up);
+    world.assert_all_landed_once();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_gap_is_reported_of_a_prefix_that_is_further_behind_than_the_first() {
+    let world = World::with_records(0);
+    for n in 0..300 {
+        world.add_named("900", at("07:00:00") + chrono::Duration::seconds(n));
+    }
+    world.add_named("800", at("07:58:00"));
+    world.state().source_faults = [None, Some(Fault::Fails)].into();
+    assert!(!world.run().await.caught_up);
+    tokio::time::advance(Duration::from_hours(29)).await;
+    world.add_named("800", (world.clock)() - chrono::Duration::minutes(5));
+    // Of the larger one, no more is read than before.
+    world.state().source_faults = [None, None, None, Some(Fault::Fails)].into();
+    let report = world.run().await;
+    assert_eq!((report.delivered, report.gap), (1, None));
+    tokio::time::advance(Duration::from_hours(1)).await;
+    let now = (world.clock)();
+    world.state().records.clear();
+    world.add_named("800", now - chrono::Duration::minutes(5));
+    world.add_named("900", now - chrono::Duration::hours(3));
+    let gap = world.run().await.gap.unwrap();
+    assert_eq!((gap.from, gap.to), (None, now - chrono::Duration::hours(3)));
+    let report = world.run().await;
+    assert_eq!((report.caught_up, report.gap), (true, None));
+}

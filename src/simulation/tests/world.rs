@@ -166,9 +166,11 @@ pub(super) struct State {
     pub objects: BTreeMap<String, Object>,
     writes: u64,
     highest_cursors: BTreeMap<String, LogId>,
-    /// When there was a cursor for the first time. Before that, `START_FROM=oldest` means the
-    /// oldest record that there is by then.
-    has_cursor_since: Option<DateTime<Utc>>,
+    /// When there was a cursor of each prefix for the first time. Before that, `START_FROM=oldest` means
+    /// the oldest record of that prefix that there is by then: nobody knows of others.
+    has_cursor_since: BTreeMap<String, DateTime<Utc>>,
+    /// When the log had been read to its end for the first time, whatever the prefix.
+    has_ended_since: Option<DateTime<Utc>>,
     /// Where the first run began; earlier records need not be delivered.
     start: Option<Start>,
     /// Good records among the dead letters.
@@ -193,7 +195,8 @@ impl State {
             objects: BTreeMap::new(),
             writes: 0,
             highest_cursors: BTreeMap::new(),
-            has_cursor_since: None,
+            has_cursor_since: BTreeMap::new(),
+            has_ended_since: None,
             start: None,
             good_dead: BTreeSet::new(),
             are_faults_on: true,
@@ -236,9 +239,9 @@ impl State {
 
     /// Whether a record that was dropped before it was read has to be in a gap that was reported.
     pub fn is_missed(&self, fact: &Fact) -> bool {
-        let had_begun = self
-            .has_cursor_since
-            .is_some_and(|time| !fact.is_expired(time));
+        let met_at = self.has_cursor_since.get(fact.record.log_id.series());
+        let mut begun_at = met_at.into_iter().chain(&self.has_ended_since);
+        let had_begun = begun_at.any(|time| !fact.is_expired(*time));
         matches!(self.start, Some(Start::At(_))) || had_begun
     }
 
@@ -432,6 +435,13 @@ impl State {
         self.expect(lost.is_none(), || {
             format!("run {run} saves that {lost:?} is delivered, and it is not")
         });
+        for cursor in checkpoint.cursors() {
+            let met_at = self.has_cursor_since.entry(cursor.series().to_owned());
+            met_at.or_insert(now);
+        }
+        if checkpoint.has_compared() {
+            self.has_ended_since.get_or_insert(now);
+        }
         let series = match &position {
             Position::After(cursor) => cursor.series(),
             Position::Start(_) => "900",
@@ -444,7 +454,6 @@ impl State {
                 });
                 self.highest_cursors
                     .insert(cursor.series().to_owned(), cursor);
-                self.has_cursor_since.get_or_insert(now);
             }
             Position::Start(start) => {
                 let may_restart = highest.is_none()

@@ -198,6 +198,10 @@ fn a_prefix_is_read_in_each_run_for_an_hour_after_its_last_record() {
         let record = named("800", clock);
         accept(&mut checkpoint, std::slice::from_ref(&record));
         advance(&mut checkpoint, &record.log_id, at(clock));
+        let (_, others) = checkpoint.plan(at("12:00:00"));
+        assert_eq!(others.len(), 1, "{clock}, and not read to the end since");
+        let mut checkpoint = checkpoint.clone();
+        checkpoint.caught_up(at(clock));
         let (position, others) = checkpoint.plan(at("12:00:00"));
         assert_eq!(position, Position::After(record.log_id), "{clock}");
         assert_eq!(others.len(), ahead, "{clock}");
