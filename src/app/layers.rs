@@ -18,6 +18,7 @@ use crate::destination::{Destination, Filter, KINDS, Kind, Tools};
 use crate::error::BoxError;
 use crate::net::http::{self, Proxy};
 use crate::net::retry::Jitter;
+use crate::pii::{self, Keys, Policy as PiiPolicy, Privacy};
 use crate::redact::Redaction;
 use crate::report::label;
 use crate::run::{self, InFlight, Policy};
@@ -47,7 +48,7 @@ const PLACES: [&[&str]; 3] = [
 /// The names of all settings.
 #[must_use]
 pub fn setting_names() -> Vec<&'static str> {
-    let shared: [&[&str]; 7] = [
+    let shared: [&[&str]; 8] = [
         &auth0::SETTINGS,
         &SETTINGS,
         &PROXY,
@@ -55,13 +56,14 @@ pub fn setting_names() -> Vec<&'static str> {
         &aws::settings::SETTINGS,
         &storage::settings::SETTINGS,
         &run::SETTINGS,
+        &pii::SETTINGS,
     ];
     let own = KINDS.iter().map(|kind| kind.settings);
-    let filters = KINDS.iter().map(|kind| kind.filter);
+    let for_each = KINDS.iter().flat_map(|kind| [kind.filter, kind.pii]);
     own.chain(shared)
         .flatten()
         .copied()
-        .chain(filters)
+        .chain(for_each)
         .collect()
 }
 
@@ -90,6 +92,8 @@ impl Problems {
 pub(super) struct Built {
     pub destination: Box<dyn Destination>,
     pub filter: Filter,
+    /// What it may see, and so what may be set aside of what it does not take.
+    pub privacy: Privacy,
 }
 
 /// The settings of one tenant, to be read layer by layer.
@@ -192,7 +196,8 @@ impl Layers {
         let (Some(domain), Some(storage), true) = (domain, storage, problems.0.is_empty()) else {
             return Err(problems.0.into());
         };
-        let books = |kind: &Kind| self.books_of(kind, &domain, &storage, &tools);
+        // No run is made with these, so nothing is set aside.
+        let books = |kind: &Kind| self.books_of(kind, &domain, &storage, &tools.privacy);
         Ok(kinds.into_iter().map(books).collect())
     }
 
@@ -211,9 +216,10 @@ impl Layers {
             Err(problem) => return vec![(UNKNOWN, Err(problem.to_string()))],
         };
         let books = named.into_iter().map(|kind| match (kind, &kept) {
-            (Ok(kind), Ok((tools, domain, storage))) => {
-                (kind.name, Ok(self.books_of(kind, domain, storage, tools)))
-            }
+            (Ok(kind), Ok((tools, domain, storage))) => (
+                kind.name,
+                Ok(self.books_of(kind, domain, storage, &tools.privacy)),
+            ),
             (Ok(kind), Err(problem)) => (kind.name, Err(problem.clone())),
             (Err(problem), _) => (UNKNOWN, Err(problem.to_string())),
         });
@@ -232,7 +238,7 @@ impl Layers {
         kind: &Kind,
         domain: &Domain,
         storage: &Arc<Storage>,
-        tools: &Tools,
+        privacy: &Privacy,
     ) -> Books {
         let (name, tenant) = (kind.name, &*domain.name);
         let storage = || Arc::clone(storage);
@@ -241,7 +247,7 @@ impl Layers {
             name,
             label: label(self.tenant.as_deref(), name),
             checkpoints: CheckpointStore::new(storage(), tenant, name, writer),
-            dead_letters: DeadLetterStore::new(storage(), tenant, name, tools.redaction),
+            dead_letters: DeadLetterStore::new(storage(), tenant, name, privacy.clone()),
             history: HistoryStore::new(storage(), tenant, name),
         }
     }
@@ -270,13 +276,18 @@ impl Layers {
         let proxy = problems.note(proxy)?;
         Ok(Tools {
             tenant: domain.map(|it| it.name).unwrap_or_default(),
-            redaction: problems.note(redaction)?.unwrap_or(Redaction::On),
+            privacy: Privacy::new(problems.note(redaction)?.unwrap_or(Redaction::On), None),
             http: self.shared(&self.shared.clients, &PROXY, || {
                 http::client(proxy.flatten().as_ref())
             })?,
             clock: self.clock.clone(),
             jitter: self.jitter.clone(),
         })
+    }
+
+    /// The keys of pseudonyms, which need nothing else.
+    pub fn pseudonym_keys(&self) -> Result<Keys, SettingsError> {
+        self.read(Keys::read)
     }
 
     pub(super) fn tenant(&self) -> Result<TenantSettings, SettingsError> {
@@ -348,14 +359,22 @@ impl Layers {
 
     pub(super) fn build(&self, kind: &Kind, tools: &Tools) -> Result<Built, SettingsError> {
         self.read(|reader| {
-            let destination = (kind.build)(reader, tools);
+            let policy = PiiPolicy::read(reader, kind.pii);
+            let privacy = tools.privacy.with(policy.clone().flatten());
+            let tools = Tools {
+                privacy: privacy.clone(),
+                ..tools.clone()
+            };
+            let destination = (kind.build)(reader, &tools);
             let filter = match reader.get(kind.filter) {
                 Some(_) => reader.optional(kind.filter, Filter::parse),
                 None => Some(Filter::default()),
             };
+            policy?;
             Some(Built {
                 destination: destination?,
                 filter: filter?,
+                privacy,
             })
         })
     }

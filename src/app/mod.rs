@@ -214,13 +214,14 @@ impl App {
                 let Built {
                     destination,
                     filter,
+                    privacy,
                 } = built;
                 let kind = kind.ok_or_else(SettingsError::default)?;
                 Ok(Way {
                     destination,
                     filter,
                     source: tenant.reader(),
-                    books: layers.books_of(kind, &settings.domain, &storage, &tools),
+                    books: layers.books_of(kind, &settings.domain, &storage, &privacy),
                 })
             }),
         });

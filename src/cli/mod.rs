@@ -6,6 +6,7 @@ mod dead_letter;
 mod logging;
 mod poll;
 mod print;
+mod pseudonym;
 mod replay;
 mod serve;
 mod signals;
@@ -83,6 +84,11 @@ enum Command {
     /// The checkpoint stays where it is. It is safe to interrupt and to repeat: each record carries
     /// its log id. The exit status is that of `poll`.
     Replay(replay::Command),
+    /// Print the pseudonyms of values, and the query that finds them
+    ///
+    /// A value has one for each kind of data that it may be, and one with the previous key. Only
+    /// `PII_KEY`, `PII_KEY_ID` and `PII_KEY_PREVIOUS` are read, and nobody is asked.
+    Pseudonym(pseudonym::Command),
     /// Show or set where reading resumes
     Checkpoint {
         #[command(subcommand)]
@@ -164,6 +170,7 @@ pub fn main(environment: Environment) -> ExitCode {
             Command::Check { destination } => check::check(given, destination).await,
             Command::Status { json, destination } => status::status(given, destination, json).await,
             Command::Replay(command) => replay::run(given, command).await,
+            Command::Pseudonym(command) => pseudonym::run(given, &command),
             Command::Checkpoint { command } => checkpoint::run(given, command).await,
             Command::DeadLetter { command, only } => {
                 dead_letter::run(given, only.destination, &command).await

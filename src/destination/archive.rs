@@ -16,8 +16,8 @@ use self::object::{Object, hour, id_of};
 use super::{Archived, Delivery, Destination, Kind, Limits, Probe, Tools};
 use crate::error::BoxError;
 use crate::net::retry::Deadline;
+use crate::pii::Privacy;
 use crate::record::{LogId, Record};
-use crate::redact::Redaction;
 use crate::settings::Reader;
 use crate::storage::{Storage, StorageError};
 
@@ -30,6 +30,7 @@ pub(super) const KIND: Kind = Kind {
         "ARCHIVE_ENDPOINT",
     ],
     filter: "FILTER_ARCHIVE",
+    pii: "PII_ARCHIVE",
     is_for_a_look: false,
     build,
 };
@@ -46,7 +47,7 @@ struct Archive {
     storage: Storage,
     /// The folder of the tenant's objects.
     folder: String,
-    redaction: Redaction,
+    privacy: Privacy,
 }
 
 /// A batch was not written.
@@ -62,7 +63,7 @@ fn build(reader: &mut Reader, tools: &Tools) -> Option<Box<dyn Destination>> {
     Some(Box::new(Archive {
         folder: format!("{}{}", place.prefix, tools.tenant),
         storage: place.storage,
-        redaction: tools.redaction,
+        privacy: tools.privacy.clone(),
     }))
 }
 
@@ -169,7 +170,7 @@ impl Destination for Archive {
     }
 
     fn encode(&self, record: &Record) -> Result<Bytes, BoxError> {
-        Ok(self.redaction.line(record.text()).into())
+        Ok(self.privacy.line(record.text()).into())
     }
 
     fn deliver<'a>(&'a self, rows: &'a [Bytes], deadline: Deadline) -> BoxFuture<'a, Delivery> {

@@ -18,8 +18,8 @@ use crate::error::BoxError;
 use crate::json::escape;
 use crate::net::http::is_secure;
 use crate::net::retry::Deadline;
+use crate::pii::Privacy;
 use crate::record::Record;
-use crate::redact::Redaction;
 use crate::settings::Reader;
 use crate::settings::values::origin;
 
@@ -33,6 +33,7 @@ pub(super) const KIND: Kind = Kind {
         "EVENT_BRIDGE_MAX_BYTES",
     ],
     filter: "FILTER_EVENT_BRIDGE",
+    pii: "PII_EVENT_BRIDGE",
     is_for_a_look: false,
     build,
 };
@@ -58,7 +59,7 @@ struct EventBridge {
     bus: Bus,
     source: String,
     max_bytes: usize,
-    redaction: Redaction,
+    privacy: Privacy,
 }
 
 /// An entry has no place in any request.
@@ -140,7 +141,7 @@ fn build(reader: &mut Reader, tools: &Tools) -> Option<Box<dyn Destination>> {
         },
         source: source?,
         max_bytes: max_bytes?,
-        redaction: tools.redaction,
+        privacy: tools.privacy.clone(),
     }))
 }
 
@@ -297,7 +298,7 @@ impl Destination for EventBridge {
     }
 
     fn encode(&self, record: &Record) -> Result<Bytes, BoxError> {
-        let data = self.redaction.line(record.text());
+        let data = self.privacy.line(record.text());
         let id = escape(record.log_id.as_str());
         let detail = format!(r#"{{"log_id":"{id}","data":{data}}}"#);
         let time = record.date.and_then(time);

@@ -15,8 +15,8 @@ use crate::azure::principal::principal;
 use crate::error::BoxError;
 use crate::json::escape;
 use crate::net::retry::Deadline;
+use crate::pii::Privacy;
 use crate::record::{Record, texts};
-use crate::redact::Redaction;
 use crate::settings::Reader;
 
 pub(super) const KIND: Kind = Kind {
@@ -30,6 +30,7 @@ pub(super) const KIND: Kind = Kind {
         "EVENT_GRID_SUBJECT",
     ],
     filter: "FILTER_EVENT_GRID",
+    pii: "PII_EVENT_GRID",
     is_for_a_look: false,
     build,
 };
@@ -48,7 +49,7 @@ const LONGEST: usize = 1_000_000;
 struct EventGrid {
     topic: Topic,
     envelope: Envelope,
-    redaction: Redaction,
+    privacy: Privacy,
 }
 
 /// What an event says besides the record.
@@ -111,7 +112,7 @@ fn build(reader: &mut Reader, tools: &Tools) -> Option<Box<dyn Destination>> {
             subjects: subjects?,
             tenant: tools.tenant.clone(),
         },
-        redaction: tools.redaction,
+        privacy: tools.privacy.clone(),
     }))
 }
 
@@ -216,7 +217,7 @@ impl Destination for EventGrid {
     }
 
     fn encode(&self, record: &Record) -> Result<Bytes, BoxError> {
-        let data = self.redaction.line(record.text());
+        let data = self.privacy.line(record.text());
         let event = self.envelope.event(record, &data);
         // With the brackets of the list.
         if event.len() + 2 > LONGEST {

@@ -11,8 +11,8 @@ use crate::azure::cloud;
 use crate::azure::data_collector::{DataCollector, Table, Workspace};
 use crate::error::BoxError;
 use crate::net::retry::Deadline;
+use crate::pii::Privacy;
 use crate::record::Record;
-use crate::redact::Redaction;
 use crate::settings::{Reader, values};
 use crate::table::Api;
 use crate::table::row::row;
@@ -23,6 +23,7 @@ pub(super) const KIND: Kind = Kind {
     about: "the table Auth0AM_CL by the workspace's key",
     settings: &["WorkspaceID", "WorkspaceKey", "logAnalyticsUri"],
     filter: "FILTER_LOG_ANALYTICS",
+    pii: "PII_LOG_ANALYTICS",
     is_for_a_look: false,
     build,
 };
@@ -40,7 +41,7 @@ const LIMITS: Limits = Limits {
 
 struct LogAnalytics {
     table: DataCollector,
-    redaction: Redaction,
+    privacy: Privacy,
 }
 
 fn build(reader: &mut Reader, tools: &Tools) -> Option<Box<dyn Destination>> {
@@ -54,7 +55,7 @@ fn build(reader: &mut Reader, tools: &Tools) -> Option<Box<dyn Destination>> {
             clock.clone(),
             jitter.clone(),
         ),
-        redaction: tools.redaction,
+        privacy: tools.privacy.clone(),
     }))
 }
 
@@ -99,11 +100,13 @@ impl Destination for LogAnalytics {
     }
 
     fn encode(&self, record: &Record) -> Result<Bytes, BoxError> {
-        Ok(row(record.text(), Api::DataCollector, self.redaction)?.into())
+        let (text, redaction) = self.privacy.record(record.text());
+        Ok(row(&text, Api::DataCollector, redaction)?.into())
     }
 
     fn shortened(&self, record: &Record, why: &str) -> Option<Bytes> {
-        shortened(record.text(), Api::DataCollector, self.redaction, why).map(Bytes::from)
+        let (text, redaction) = self.privacy.record(record.text());
+        shortened(&text, Api::DataCollector, redaction, why).map(Bytes::from)
     }
 
     fn deliver<'a>(&'a self, rows: &'a [Bytes], deadline: Deadline) -> BoxFuture<'a, Delivery> {

@@ -10,8 +10,8 @@ use crate::azure::logs_ingestion::{RuleClient, Stream};
 use crate::azure::principal::principal;
 use crate::error::BoxError;
 use crate::net::retry::Deadline;
+use crate::pii::Privacy;
 use crate::record::Record;
-use crate::redact::Redaction;
 use crate::settings::Reader;
 use crate::table::Api;
 use crate::table::row::row;
@@ -22,6 +22,7 @@ pub(super) const KIND: Kind = Kind {
     about: "the table Auth0AM_CL through a data collection rule, without a key",
     settings: &["DCR_ENDPOINT", "DCR_IMMUTABLE_ID", "DCR_STREAM"],
     filter: "FILTER_LOGS_INGESTION",
+    pii: "PII_LOGS_INGESTION",
     is_for_a_look: false,
     build,
 };
@@ -36,7 +37,7 @@ const LIMITS: Limits = Limits {
 
 struct LogsIngestion {
     stream: RuleClient,
-    redaction: Redaction,
+    privacy: Privacy,
 }
 
 /// A rule's stream, and who publishes to it.
@@ -56,7 +57,7 @@ fn build(reader: &mut Reader, tools: &Tools) -> Option<Box<dyn Destination>> {
     let identity = Identity::new(http.clone(), principal, cloud.monitor, tools.clock.clone());
     Some(Box::new(LogsIngestion {
         stream: RuleClient::new(stream, identity, http.clone(), jitter.clone()),
-        redaction: tools.redaction,
+        privacy: tools.privacy.clone(),
     }))
 }
 
@@ -108,11 +109,13 @@ impl Destination for LogsIngestion {
     }
 
     fn encode(&self, record: &Record) -> Result<Bytes, BoxError> {
-        Ok(row(record.text(), Api::LogsIngestion, self.redaction)?.into())
+        let (text, redaction) = self.privacy.record(record.text());
+        Ok(row(&text, Api::LogsIngestion, redaction)?.into())
     }
 
     fn shortened(&self, record: &Record, why: &str) -> Option<Bytes> {
-        shortened(record.text(), Api::LogsIngestion, self.redaction, why).map(Bytes::from)
+        let (text, redaction) = self.privacy.record(record.text());
+        shortened(&text, Api::LogsIngestion, redaction, why).map(Bytes::from)
     }
 
     fn deliver<'a>(&'a self, rows: &'a [Bytes], deadline: Deadline) -> BoxFuture<'a, Delivery> {

@@ -22,8 +22,8 @@ pub(crate) use self::filter::Filter;
 use crate::clock::Clock;
 use crate::error::BoxError;
 use crate::net::retry::{Deadline, Jitter};
+use crate::pii::Privacy;
 use crate::record::{LogId, Record};
-use crate::redact::Redaction;
 use crate::settings::Reader;
 
 /// The destinations that the setting `DESTINATIONS` can name, the default first. Everything that
@@ -48,6 +48,8 @@ pub(crate) struct Kind {
     pub settings: &'static [&'static str],
     /// The setting that says which records it gets: `FILTER_` and its name.
     pub filter: &'static str,
+    /// The setting that says what it may not see of a person: `PII_` and its name.
+    pub pii: &'static str,
     /// Whether it writes records to standard output: for a person who looks, never under the
     /// Functions host, to which standard output is a log.
     pub is_for_a_look: bool,
@@ -72,14 +74,15 @@ impl Kind {
 }
 
 /// What destinations are made with, besides their settings.
+#[derive(Clone)]
 pub(crate) struct Tools {
     /// Sends every request.
     pub http: reqwest::Client,
     /// The tenant's name in paths and events: its host. Empty where `DOMAIN` is bad, which is told
     /// elsewhere.
     pub tenant: String,
-    /// Masks secrets, or not.
-    pub redaction: Redaction,
+    /// What the destination may see of a record.
+    pub privacy: Privacy,
     /// What time it is.
     pub clock: Clock,
     /// The source of everything random.
@@ -93,7 +96,7 @@ impl Tools {
         Self {
             http: crate::net::http::client(None).unwrap(),
             tenant: "acme.eu.auth0.com".into(),
-            redaction: Redaction::On,
+            privacy: Privacy::new(crate::redact::Redaction::On, None),
             clock: std::sync::Arc::new(|| "2026-11-21T08:00:00Z".parse().unwrap()),
             jitter: Jitter::seeded(1),
         }
@@ -305,10 +308,11 @@ mod tests {
     }
 
     #[test]
-    fn a_filter_is_named_after_its_destination() {
+    fn a_filter_and_what_becomes_of_personal_data_are_named_after_their_destination() {
         for kind in KINDS {
             let name = kind.name.to_uppercase().replace('-', "_");
             assert_eq!(kind.filter, format!("FILTER_{name}"));
+            assert_eq!(kind.pii, format!("PII_{name}"));
         }
     }
 

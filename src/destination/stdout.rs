@@ -9,8 +9,8 @@ use tokio::io::AsyncWriteExt as _;
 use super::{Delivery, Destination, Kind, Limits, Probe, Tools};
 use crate::error::BoxError;
 use crate::net::retry::Deadline;
+use crate::pii::Privacy;
 use crate::record::Record;
-use crate::redact::Redaction;
 use crate::settings::Reader;
 
 pub(super) const KIND: Kind = Kind {
@@ -18,6 +18,7 @@ pub(super) const KIND: Kind = Kind {
     about: "one JSON object a line, to look at the records",
     settings: &[],
     filter: "FILTER_STDOUT",
+    pii: "PII_STDOUT",
     is_for_a_look: true,
     build,
 };
@@ -29,7 +30,7 @@ const LIMITS: Limits = Limits {
 };
 
 struct Stdout {
-    redaction: Redaction,
+    privacy: Privacy,
 }
 
 /// Why records were not written.
@@ -44,7 +45,7 @@ enum StdoutError {
 #[allow(clippy::unnecessary_wraps, reason = "the form of every kind")]
 fn build(_: &mut Reader, tools: &Tools) -> Option<Box<dyn Destination>> {
     Some(Box::new(Stdout {
-        redaction: tools.redaction,
+        privacy: tools.privacy.clone(),
     }))
 }
 
@@ -54,7 +55,7 @@ impl Destination for Stdout {
     }
 
     fn encode(&self, record: &Record) -> Result<Bytes, BoxError> {
-        Ok(self.redaction.line(record.text()).into())
+        Ok(self.privacy.line(record.text()).into())
     }
 
     fn deliver<'a>(&'a self, rows: &'a [Bytes], deadline: Deadline) -> BoxFuture<'a, Delivery> {

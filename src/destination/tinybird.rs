@@ -14,8 +14,8 @@ use crate::error::BoxError;
 use crate::net::http;
 use crate::net::retry::Deadline;
 use crate::net::token;
+use crate::pii::Privacy;
 use crate::record::Record;
-use crate::redact::Redaction;
 use crate::settings::Reader;
 
 pub(super) const KIND: Kind = Kind {
@@ -23,6 +23,7 @@ pub(super) const KIND: Kind = Kind {
     about: "rows for a data source of Tinybird",
     settings: &["TINYBIRD_HOST", "TINYBIRD_TOKEN", "TINYBIRD_DATASOURCE"],
     filter: "FILTER_TINYBIRD",
+    pii: "PII_TINYBIRD",
     is_for_a_look: false,
     build,
 };
@@ -42,7 +43,7 @@ const LIMITS: Limits = Limits {
 
 struct Tinybird {
     events: Events,
-    redaction: Redaction,
+    privacy: Privacy,
 }
 
 /// A row has no place in any request.
@@ -73,7 +74,7 @@ fn build(reader: &mut Reader, tools: &Tools) -> Option<Box<dyn Destination>> {
     };
     Some(Box::new(Tinybird {
         events: Events::new(source, tools.http.clone(), tools.jitter.clone()),
-        redaction: tools.redaction,
+        privacy: tools.privacy.clone(),
     }))
 }
 
@@ -142,7 +143,7 @@ impl Destination for Tinybird {
     }
 
     fn encode(&self, record: &Record) -> Result<Bytes, BoxError> {
-        let data = self.redaction.line(record.text());
+        let data = self.privacy.line(record.text());
         let row = row::row(&record.log_id, &data);
         // With the end of its line.
         if row.len() + 1 > LONGEST {

@@ -12,6 +12,7 @@ use futures_util::future::BoxFuture;
 use super::*;
 use crate::destination::{Delivery, DeliveryError, Filter, Limits, Outcome, Probe, Quarantine};
 use crate::net::retry::Jitter;
+use crate::pii::Privacy;
 use crate::record::{Misfit, Page, Position, Record, STORING_DELAY, Start, StartFrom};
 use crate::redact::Redaction;
 use crate::state::{CheckpointLedger, CheckpointStore, DeadLetterStore, Stored, StoredLetter};
@@ -172,7 +173,12 @@ impl World {
             source,
             destination: self,
             filter: &self.filter,
-            dead_letters: &DeadLetterStore::new(storage, "acme", "memory", Redaction::Off),
+            dead_letters: &DeadLetterStore::new(
+                storage,
+                "acme",
+                "memory",
+                Privacy::new(Redaction::Off, None),
+            ),
             share: &InFlight::default().enter(),
             clock: &self.clock,
             stopping: &self.stopping.subscribe(),

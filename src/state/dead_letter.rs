@@ -9,8 +9,8 @@ use serde_json::value::RawValue;
 
 use crate::error::BoxError;
 use crate::net::retry::Deadline;
+use crate::pii::Privacy;
 use crate::record::{LogId, parse_page};
-use crate::redact::Redaction;
 use crate::run::{DeadLetter, DeadLetters, Kept};
 use crate::storage::{Storage, StorageError, digest};
 
@@ -62,7 +62,7 @@ pub(crate) struct DeadLetterStore {
     storage: Arc<Storage>,
     /// `<tenant>/<destination>`
     whose: String,
-    redaction: Redaction,
+    privacy: Privacy,
 }
 
 /// A dead letter as it is stored.
@@ -78,22 +78,17 @@ pub(crate) struct StoredLetter {
     pub reason: String,
     /// When.
     pub set_aside_at: DateTime<Utc>,
-    /// The record, masked.
+    /// The record, as its destination may see it.
     pub record: Box<RawValue>,
 }
 
 impl DeadLetterStore {
     /// The dead letters of one destination of one tenant.
-    pub fn new(
-        storage: Arc<Storage>,
-        tenant: &str,
-        destination: &str,
-        redaction: Redaction,
-    ) -> Self {
+    pub fn new(storage: Arc<Storage>, tenant: &str, destination: &str, privacy: Privacy) -> Self {
         Self {
             storage,
             whose: format!("{tenant}/{destination}"),
-            redaction,
+            privacy,
         }
     }
 
@@ -161,7 +156,7 @@ impl DeadLetters for DeadLetterStore {
         deadline: Deadline,
     ) -> Result<Kept, BoxError> {
         let path = self.path(&file_name(letter));
-        let json = stored(letter, &self.whose, now, self.redaction);
+        let json = stored(letter, &self.whose, now, &self.privacy);
         let place = self.storage.location(&path);
         match self.storage.write(&path, json.into(), None, deadline).await {
             Ok(_) => Ok(Kept {
@@ -202,8 +197,8 @@ fn judge(name: &str, whose: &str, json: &[u8]) -> Result<StoredLetter, NoLetter>
     Ok(letter)
 }
 
-fn stored(letter: DeadLetter, whose: &str, now: DateTime<Utc>, redaction: Redaction) -> Vec<u8> {
-    let line = redaction.line(letter.json);
+fn stored(letter: DeadLetter, whose: &str, now: DateTime<Utc>, privacy: &Privacy) -> Vec<u8> {
+    let line = privacy.line(letter.json);
     // invariant: a record is JSON, and masking leaves JSON
     #[allow(clippy::expect_used, reason = "stated above")]
     let record = RawValue::from_string(line).expect("a record is JSON");
@@ -256,6 +251,7 @@ mod tests {
 
     use super::*;
     use crate::net::retry::Jitter;
+    use crate::redact::Redaction;
     use crate::storage::folder::Folder;
     use crate::storage::memory::Memory;
 
@@ -269,7 +265,7 @@ mod tests {
             Arc::new(storage),
             "acme.auth0.com",
             "log-analytics",
-            Redaction::On,
+            Privacy::new(Redaction::On, None),
         );
         let now = "2026-11-21T08:00:00Z".parse().unwrap();
         for (id, name) in [
@@ -317,7 +313,8 @@ mod tests {
     async fn what_others_put_there_is_no_dead_letter() {
         let memory = Memory::default();
         let storage = Arc::new(Storage::over(memory.clone(), Jitter::seeded(1)));
-        let letters = DeadLetterStore::new(storage, "acme", "memory", Redaction::On);
+        let letters =
+            DeadLetterStore::new(storage, "acme", "memory", Privacy::new(Redaction::On, None));
         let letter = |format: u32, log_id: &str, record: Value| {
             json!({"format": format, "log_id": log_id, "reason": "r",
                    "set_aside_at": "2026-11-21T08:00:00Z", "record": record})

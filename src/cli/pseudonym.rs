@@ -1,0 +1,55 @@
+//! `pseudonym`: what stands in the table in place of a value, for who holds the key.
+
+use std::process::ExitCode;
+
+use clap::Args;
+
+use super::print::show;
+use super::{Exit, Given, bad_settings, tenants};
+use crate::pii::{Group, Keys};
+
+#[derive(Args)]
+pub(super) struct Command {
+    /// An e-mail address, user name, user id, phone number, name or IP address, as it is or was
+    #[arg(value_name = "VALUE", required = true)]
+    values: Vec<String>,
+}
+
+pub(super) fn run(given: Given, command: &Command) -> Exit {
+    let tenants = tenants(given, None)?;
+    let mut keys = Vec::new();
+    for layers in tenants.each() {
+        let of_tenant = layers.and_then(|it| it.pseudonym_keys());
+        keys.push(of_tenant.map_err(|problems| bad_settings(&problems))?);
+    }
+    for value in &command.values {
+        show(format_args!("{value}"));
+        // Tenants may have the same key.
+        let mut told = Vec::new();
+        for line in keys.iter().flat_map(|keys| lines(keys, value)) {
+            if !told.contains(&line) {
+                show(format_args!("  {line}"));
+                told.push(line);
+            }
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// A line for each pseudonym, and the query that finds them all.
+fn lines(keys: &Keys, value: &str) -> Vec<String> {
+    let present = Some((&keys.current, ""));
+    let previous = keys.previous.as_ref();
+    let previous = previous.map(|key| (key, "  (previous key)"));
+    let mut lines = Vec::new();
+    let mut codes = Vec::new();
+    for (key, note) in present.into_iter().chain(previous) {
+        for group in Group::candidates(value) {
+            let (name, pseudonym) = (group.name(), key.pseudonym(group, value));
+            lines.push(format!("{name:<11} {pseudonym}{note}"));
+            codes.push(format!("\"{}\"", key.code(group, value)));
+        }
+    }
+    lines.push(format!("search in (Auth0AM_CL) {}", codes.join(" or ")));
+    lines
+}

@@ -1,0 +1,231 @@
+//! Keyed pseudonyms: HMAC-SHA-256 over a group, a zero byte and the normalised value, cut to 128
+//! bits, in base32. Without the key nobody can try out names, and with it one name is quickly found.
+
+use std::fmt;
+use std::net::IpAddr;
+
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use secrecy::{ExposeSecret as _, SecretSlice};
+use sha2::Sha256;
+
+use super::Kind;
+
+/// Bytes that a key has at least.
+const SHORTEST_KEY: usize = 32;
+/// Letters of a key's id at most.
+const LONGEST_ID: usize = 16;
+const ALPHABET: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
+/// Bytes of the code that a pseudonym has.
+const BYTES: usize = 16;
+/// Letters that those take.
+const LETTERS: usize = 26;
+/// Connections whose user ids name the connection too: `samlp|acme|…`.
+const TWO_PART_PREFIXES: [&str; 9] = [
+    "ad",
+    "adfs",
+    "custom",
+    "oauth2",
+    "oidc",
+    "okta",
+    "pingfederate",
+    "samlp",
+    "waad",
+];
+/// What Auth0 writes after the client id of an application that acts for itself.
+const CLIENTS: &str = "@clients";
+
+/// Values of one group have one pseudonym, whatever field they stand in.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub(crate) struct Group(Kind);
+
+impl Group {
+    /// The group of a kind: user names are e-mail addresses more often than not.
+    pub fn of(kind: Kind) -> Self {
+        Self(match kind {
+            Kind::Username => Kind::Email,
+            kind => kind,
+        })
+    }
+
+    /// As it is named in what is printed and hashed.
+    pub fn name(self) -> &'static str {
+        self.0.name()
+    }
+
+    /// The groups that a value may belong to, by its looks.
+    pub fn candidates(value: &str) -> Vec<Self> {
+        let is_ip = ip(value).is_some();
+        let is_mail = mail_domain(value).is_some();
+        let has_letters = value.chars().any(char::is_alphabetic);
+        let is_words = has_letters && !is_mail && !is_ip && !value.contains('|');
+        let is_id = !is_ip && !value.contains(char::is_whitespace);
+        let digits = value.chars().filter(char::is_ascii_digit).count();
+        let may_be = |kind| match kind {
+            Kind::Email => true,
+            Kind::UserId => is_id && (!is_mail || value.ends_with(CLIENTS)),
+            Kind::Phone => digits >= 4 && !has_letters && !is_ip && !value.contains('|'),
+            Kind::Ip => is_ip,
+            Kind::Username => false,
+            _ => is_words,
+        };
+        let kinds = Kind::ALL.into_iter().filter(|it| may_be(*it));
+        kinds.map(Self).collect()
+    }
+
+    /// A value as it is hashed: what is the same to people is the same here.
+    fn normalised(self, value: &str) -> String {
+        let value = value.trim();
+        let digits = || value.chars().filter(char::is_ascii_digit).collect();
+        match self.0 {
+            Kind::Phone if value.contains(|it: char| it.is_ascii_digit()) => digits(),
+            Kind::Ip => ip(value).map_or_else(|| value.to_lowercase(), |it| it.to_string()),
+            _ => value.to_lowercase(),
+        }
+    }
+}
+
+/// A key for pseudonyms, and its id, which is part of each.
+#[derive(Clone)]
+pub(crate) struct Key {
+    id: String,
+    /// Keyed already. Its state is as good as the key.
+    code: Hmac<Sha256>,
+}
+
+impl fmt::Debug for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Key").field("id", &self.id).finish()
+    }
+}
+
+impl Key {
+    /// A key of these bytes.
+    pub fn new(id: String, bytes: &SecretSlice<u8>) -> Self {
+        // invariant: HMAC takes a key of any length
+        #[allow(clippy::expect_used, reason = "stated above")]
+        let code = Hmac::new_from_slice(bytes.expose_secret()).expect("HMAC takes every key");
+        Self { id, code }
+    }
+
+    /// The id of a key. An error says what it should be.
+    pub fn parse_id(text: &str) -> Result<String, String> {
+        let is_id = text.len() <= LONGEST_ID && text.bytes().all(|it| it.is_ascii_alphanumeric());
+        (is_id && !text.is_empty())
+            .then(|| text.to_owned())
+            .ok_or_else(|| "is not an id of up to 16 letters and digits, such as 1".into())
+    }
+
+    /// The bytes of a key. An error says what they should be, and quotes nothing.
+    pub fn parse_bytes(text: &str) -> Result<SecretSlice<u8>, String> {
+        BASE64_STANDARD
+            .decode(text)
+            .ok()
+            .filter(|bytes| bytes.len() >= SHORTEST_KEY)
+            .map(SecretSlice::from)
+            .ok_or_else(|| {
+                "is not a key of 32 bytes or more in base64; `openssl rand -base64 32` makes one"
+                    .into()
+            })
+    }
+
+    /// What tells its pseudonyms from those of another.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// What stands in place of a value: its code, with what is kept of an e-mail address or a user
+    /// id.
+    pub fn pseudonym(&self, group: Group, value: &str) -> String {
+        let code = self.code(group, value);
+        let value = value.trim();
+        match group.0 {
+            Kind::UserId => match user_id_prefix(value) {
+                "" if value.ends_with(CLIENTS) => format!("{code}{CLIENTS}"),
+                prefix => format!("{prefix}{code}"),
+            },
+            Kind::Email => match mail_domain(value) {
+                Some(domain) => format!("{code}@{}", domain.to_lowercase()),
+                None => code,
+            },
+            _ => code,
+        }
+    }
+
+    /// A pseudonym without what is kept of the value.
+    pub fn code(&self, group: Group, value: &str) -> String {
+        let mut code = self.code.clone();
+        code.update(group.name().as_bytes());
+        code.update(&[0]);
+        code.update(group.normalised(value).as_bytes());
+        let code = code.finalize().into_bytes();
+        format!("p{}_{}", self.id, base32(&code[..BYTES]))
+    }
+}
+
+/// Bits five by five, the last ones filled up with zeros.
+fn base32(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(LETTERS);
+    let (mut bits, mut count) = (0_u32, 0);
+    for byte in bytes {
+        bits = bits << 8 | u32::from(*byte);
+        count += 8;
+        while count >= 5 {
+            count -= 5;
+            text.push(letter(bits >> count));
+        }
+        bits &= (1 << count) - 1;
+    }
+    if count > 0 {
+        text.push(letter(bits << (5 - count)));
+    }
+    text
+}
+
+fn letter(bits: u32) -> char {
+    char::from(ALPHABET[bits as usize & 31])
+}
+
+/// Whether a value is a pseudonym already: a dead letter that is delivered after all has them, and
+/// so may an archive. Another pseudonym of it would name nobody.
+pub(super) fn is_pseudonym(value: &str) -> bool {
+    let after_prefix = value.rsplit('|').next().unwrap_or_default();
+    let code = after_prefix.split('@').next().unwrap_or_default();
+    let Some((id, letters)) = code.strip_prefix('p').and_then(|it| it.split_once('_')) else {
+        return false;
+    };
+    Key::parse_id(id).is_ok()
+        && letters.len() == LETTERS
+        && letters.bytes().all(|it| ALPHABET.contains(&it))
+}
+
+/// What a user id says of the connection, with the bar after it.
+pub(super) fn user_id_prefix(value: &str) -> &str {
+    let Some(first) = value.find('|') else {
+        return "";
+    };
+    let rest = &value[first + 1..];
+    let end = match rest.find('|') {
+        Some(second) if TWO_PART_PREFIXES.contains(&&value[..first]) => first + second + 2,
+        _ => first + 1,
+    };
+    &value[..end]
+}
+
+/// The domain of an e-mail address, if the value is one.
+pub(super) fn mail_domain(value: &str) -> Option<&str> {
+    let (local, domain) = value.trim().rsplit_once('@')?;
+    let is_part = |it: char| it.is_alphanumeric() || matches!(it, '.' | '-');
+    let is_mail = !local.is_empty()
+        && !local.contains(char::is_whitespace)
+        && !domain.is_empty()
+        && domain.chars().all(is_part);
+    is_mail.then_some(domain)
+}
+
+/// An IP address. One of the fourth version that is written as one of the sixth is that.
+pub(super) fn ip(value: &str) -> Option<IpAddr> {
+    let address: IpAddr = value.trim().parse().ok()?;
+    Some(address.to_canonical())
+}

@@ -1,0 +1,161 @@
+//! What becomes of a personal value: a mask, a pseudonym, a part of it, or nothing.
+
+use std::borrow::Cow;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use super::key::{Group, Key, ip, is_pseudonym, mail_domain};
+use super::{Kind, find, rewrite};
+use crate::redact::MASK;
+
+/// Bits that are kept of an address of the fourth version, and of the sixth.
+const KEPT_V4: u32 = 24;
+const KEPT_V6: u32 = 48;
+
+/// How personal values of a kind are treated.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Method {
+    /// `***` stands in their place.
+    Mask,
+    /// A pseudonym stands in their place.
+    Pseudonym,
+    /// A part of them is kept.
+    Truncate,
+    /// Their fields are left out.
+    Drop,
+}
+
+/// What becomes of each kind; `None` where it stays.
+pub(super) type Methods = [Option<Method>; Kind::ALL.len()];
+
+/// What one destination may not see of a person.
+#[derive(Clone, Debug)]
+pub(crate) struct Policy {
+    methods: Methods,
+    key: Option<Key>,
+}
+
+impl Policy {
+    pub(super) fn new(methods: Methods, key: Option<Key>) -> Self {
+        Self { methods, key }
+    }
+
+    /// A record without what the policy keeps back.
+    pub fn apply<'a>(&self, record: &'a str) -> Cow<'a, str> {
+        match find::find(self, record) {
+            Some(found) => rewrite::rewrite(self, &found, record).into(),
+            None => record.into(),
+        }
+    }
+
+    pub(super) fn method(&self, kind: Kind) -> Option<Method> {
+        self.methods[kind as usize]
+    }
+
+    /// The kind as which a name that is the first and the last in one is treated.
+    pub(super) fn kind_of_name(&self) -> Kind {
+        match self.method(Kind::FirstName) {
+            Some(_) => Kind::FirstName,
+            None => Kind::LastName,
+        }
+    }
+
+    /// What stands in place of a value of this kind, where it is not dropped with its field.
+    pub(super) fn replacement(&self, kind: Kind, value: &str) -> String {
+        let each = |one: &dyn Fn(&str) -> String| match kind {
+            // What proxies have added.
+            Kind::Ip => value
+                .split(',')
+                .map(|it| one(it.trim()))
+                .collect::<Vec<_>>()
+                .join(", "),
+            _ => one(value),
+        };
+        match (self.method(kind), &self.key) {
+            (None, _) => value.to_owned(),
+            (Some(Method::Pseudonym), Some(key)) => each(&|value| pseudonym(key, kind, value)),
+            (Some(Method::Truncate), _) if kind == Kind::Ip => each(&truncated),
+            _ => MASK.to_owned(),
+        }
+    }
+}
+
+/// The pseudonym of a value. A name that is an e-mail address, as Auth0 makes it by default, is one.
+fn pseudonym(key: &Key, kind: Kind, value: &str) -> String {
+    if is_pseudonym(value) {
+        return value.to_owned();
+    }
+    let is_name = matches!(kind, Kind::FirstName | Kind::LastName);
+    let kind = match mail_domain(value) {
+        Some(_) if is_name => Kind::Email,
+        _ => kind,
+    };
+    key.pseudonym(Group::of(kind), value)
+}
+
+/// The network that an address is in. What is no address is masked.
+fn truncated(value: &str) -> String {
+    match ip(value) {
+        Some(IpAddr::V4(it)) => {
+            let kept = u32::MAX << (u32::BITS - KEPT_V4);
+            Ipv4Addr::from_bits(it.to_bits() & kept).to_string()
+        }
+        Some(IpAddr::V6(it)) => {
+            let kept = u128::MAX << (u128::BITS - KEPT_V6);
+            Ipv6Addr::from_bits(it.to_bits() & kept).to_string()
+        }
+        None => MASK.to_owned(),
+    }
+}
+
+/// Reads what becomes of each kind. An error says what it takes.
+pub(super) fn parse(text: &str) -> Result<Methods, String> {
+    let mut methods = Methods::default();
+    if text.trim() == "none" {
+        return Ok(methods);
+    }
+    for term in text.split(',').map(str::trim).filter(|it| !it.is_empty()) {
+        let (kind, method) = term.split_once(':').ok_or_else(|| {
+            let what = what_it_takes();
+            format!("holds what is not kind:method; {what}")
+        })?;
+        let kind = Kind::ALL.into_iter().find(|it| it.name() == kind.trim());
+        let kind = kind.ok_or_else(|| {
+            let what = what_it_takes();
+            format!("names an unknown kind of personal data; {what}")
+        })?;
+        let method = match method.trim() {
+            "mask" => Method::Mask,
+            "pseudonym" => Method::Pseudonym,
+            "truncate" => Method::Truncate,
+            "drop" => Method::Drop,
+            _ => {
+                let what = what_it_takes();
+                return Err(format!("names an unknown method; {what}"));
+            }
+        };
+        if method == Method::Truncate && !matches!(kind, Kind::Ip | Kind::Location) {
+            let name = kind.name();
+            return Err(format!(
+                "has {name}:truncate, and only ip and location can be truncated; {name} takes mask, \
+                 pseudonym or drop"
+            ));
+        }
+        if methods[kind as usize].replace(method).is_some() {
+            let name = kind.name();
+            return Err(format!("names {name} twice; each kind has one method"));
+        }
+    }
+    if methods == Methods::default() {
+        let what = what_it_takes();
+        return Err(format!("names no kind of personal data; {what}"));
+    }
+    Ok(methods)
+}
+
+fn what_it_takes() -> String {
+    let kinds = Kind::ALL.map(Kind::name).join(", ");
+    format!(
+        "it takes a list such as email:pseudonym,ip:truncate, of the kinds {kinds}, and the methods \
+         mask, pseudonym, drop and, for ip and location, truncate; or none"
+    )
+}

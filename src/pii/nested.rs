@@ -1,0 +1,67 @@
+//! JSON within a text: where it begins and where it ends. It may be the whole text, or stand in a
+//! sentence, and it may have been cut.
+
+use serde::de::IgnoredAny;
+
+/// A part of a text.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Part<'a> {
+    /// Anything else.
+    Plain(&'a str),
+    /// A value, whole.
+    Json(&'a str),
+    /// What begins like one and does not end.
+    Cut(&'a str),
+}
+
+/// Whether there may be JSON in a text.
+pub(super) fn may_have_json(text: &str) -> bool {
+    text.contains(['{', '[']) || text.trim_ascii_start().starts_with('"')
+}
+
+/// The parts of a text, in order.
+pub(super) fn parts(text: &str) -> Vec<Part<'_>> {
+    let mut parts = Vec::new();
+    let mut ahead = text;
+    while let Some(begin) = begin_of_json(ahead, ahead.len() == text.len()) {
+        let (plain, json) = ahead.split_at(begin);
+        let mut values = serde_json::Deserializer::from_str(json).into_iter::<IgnoredAny>();
+        let is_whole = matches!(values.next(), Some(Ok(_)));
+        if !plain.is_empty() {
+            parts.push(Part::Plain(plain));
+        }
+        if !is_whole {
+            // No second try in what follows: a text of brackets would be read for each of them.
+            parts.push(Part::Cut(json));
+            return parts;
+        }
+        let (json, rest) = json.split_at(values.byte_offset());
+        parts.push(Part::Json(json));
+        ahead = rest;
+    }
+    if !ahead.is_empty() {
+        parts.push(Part::Plain(ahead));
+    }
+    parts
+}
+
+/// Where JSON begins that may have names in it. Braces alone are no sign: code has them too.
+fn begin_of_json(text: &str, is_start: bool) -> Option<usize> {
+    let trimmed = text.trim_ascii_start();
+    if is_start && trimmed.starts_with('"') && trimmed.trim_ascii_end().ends_with('"') {
+        return Some(text.len() - trimmed.len());
+    }
+    let mut at = 0;
+    loop {
+        at += text.get(at..)?.find(['{', '['])?;
+        let next = text[at + 1..].trim_ascii_start().bytes().next();
+        let is_object = text.as_bytes()[at] == b'{';
+        if matches!(
+            (is_object, next),
+            (_, Some(b'"')) | (false, Some(b'{' | b'['))
+        ) {
+            return Some(at);
+        }
+        at += 1;
+    }
+}

@@ -1,0 +1,79 @@
+//! The settings of personal data: what becomes of each kind, and the key of pseudonyms.
+
+use super::method::{self, Method};
+use super::{Key, Policy};
+use crate::settings::Reader;
+
+/// What becomes of personal data, unless a destination has a setting of its own.
+const PII: &str = "PII";
+const PII_KEY: &str = "PII_KEY";
+const PII_KEY_ID: &str = "PII_KEY_ID";
+const PII_KEY_PREVIOUS: &str = "PII_KEY_PREVIOUS";
+
+/// The settings that all destinations share.
+pub(crate) const SETTINGS: [&str; 4] = [PII, PII_KEY, PII_KEY_ID, PII_KEY_PREVIOUS];
+
+const DEFAULT_KEY_ID: &str = "1";
+const WHAT_A_KEY_IS: &str = "32 bytes or more in base64, from which pseudonyms are made; `openssl \
+                             rand -base64 32` makes one, and it belongs in the Key Vault";
+
+/// The key of pseudonyms, and the one before it.
+pub(crate) struct Keys {
+    pub current: Key,
+    pub previous: Option<Key>,
+}
+
+impl Keys {
+    /// Reads both; the first has to be there.
+    pub fn read(reader: &mut Reader) -> Option<Self> {
+        let bytes = reader.required(PII_KEY, WHAT_A_KEY_IS, Key::parse_bytes);
+        let id = match reader.get(PII_KEY_ID) {
+            Some(_) => reader.optional(PII_KEY_ID, Key::parse_id),
+            None => Some(DEFAULT_KEY_ID.to_owned()),
+        };
+        let previous = reader.optional(PII_KEY_PREVIOUS, previous);
+        let current = Key::new(id?, &bytes?);
+        if previous.as_ref().is_some_and(|it| it.id() == current.id()) {
+            return reader.problem(
+                PII_KEY_PREVIOUS,
+                "has the id of the present key, so that nobody could tell their pseudonyms apart; \
+                 give PII_KEY_ID another value",
+            );
+        }
+        Some(Self { current, previous })
+    }
+}
+
+/// A key and its id.
+fn previous(text: &str) -> Result<Key, String> {
+    let problem = "is not id:key, such as 1: and the key of before in base64";
+    let (id, key) = text.split_once(':').ok_or(problem)?;
+    let id = Key::parse_id(id.trim()).map_err(|_| problem)?;
+    let bytes = Key::parse_bytes(key.trim()).map_err(|_| problem)?;
+    Ok(Key::new(id, &bytes))
+}
+
+impl Policy {
+    /// Reads what becomes of personal data on the way to the destination whose setting this is:
+    /// `Some(None)` where all of it is kept. `None` stands for a problem that the reader has noted.
+    pub fn read(reader: &mut Reader, setting: &'static str) -> Option<Option<Self>> {
+        let setting = match reader.get(setting) {
+            Some(_) => setting,
+            None => PII,
+        };
+        if reader.get(setting).is_none() {
+            return Some(None);
+        }
+        let methods = reader.optional(setting, method::parse);
+        let needs_key = methods.is_some_and(|it| it.contains(&Some(Method::Pseudonym)));
+        // A key that is there is judged, also where it is not needed yet.
+        let has_key = reader.get(PII_KEY).is_some();
+        let key = match needs_key || has_key {
+            true => Some(Keys::read(reader)?.current),
+            false => None,
+        };
+        let methods = methods?;
+        let keeps_all = methods.iter().all(Option::is_none);
+        Some((!keeps_all).then(|| Self::new(methods, key)))
+    }
+}

@@ -1,0 +1,574 @@
+use super::*;
+use crate::redact::Redaction;
+use crate::settings::{AppSettings, Reader, SettingsError};
+
+/// `0123456789abcdef0123456789abcdef`
+const KEY: &str = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=";
+/// `another key of thirty-two bytes!`
+const OTHER_KEY: &str = "YW5vdGhlciBrZXkgb2YgdGhpcnR5LXR3byBieXRlcyE=";
+
+// By Python's hmac, hashlib and base64, from the first key, over `email\0ada@example.com` and so on.
+const ADA: &str = "p1_2xedtbutyn3h3xjwcepxqb2mqa";
+const ADA_S_ID: &str = "p1_7ofbzlnuwkj44xqkrdedfdqzzi";
+const ADA_S_PHONE: &str = "p1_og33wzyqar3qyjomabexpy6msm";
+const ADA_S_IP: &str = "p1_zzswk4cq6ju5ee5swllsod5spm";
+const AUGUSTA: &str = "p1_bf366fchw6yehdykphekrc3tkm";
+const COUNTESS: &str = "p1_qtzhk5cz6jyhlmku2gtyiqhnry";
+/// From the other key.
+const ADA_BY_ANOTHER: &str = "p1_wkbi2ytapnytify2ftitvakrdi";
+
+const ALL: &str = "email:pseudonym,phone:pseudonym,username:pseudonym,first_name:pseudonym,\
+                   last_name:pseudonym,address:pseudonym,user_id:pseudonym,ip:pseudonym,\
+                   location:pseudonym,user_agent:pseudonym";
+
+fn read(settings: &[(&str, &str)]) -> Result<Option<Policy>, SettingsError> {
+    let settings: AppSettings = settings.iter().copied().collect();
+    Reader::read(&settings, |reader| Policy::read(reader, "PII_ARCHIVE"))
+}
+
+fn policy(pii: &str) -> Policy {
+    read(&[("PII", pii), ("PII_KEY", KEY)]).unwrap().unwrap()
+}
+
+fn applied(pii: &str, record: &str) -> String {
+    policy(pii).apply(record).into_owned()
+}
+
+#[track_caller]
+fn assert_becomes(pii: &str, record: &str, expected: &str) {
+    assert_eq!(applied(pii, record), expected, "{pii}");
+}
+
+#[track_caller]
+fn assert_stays(pii: &str, record: &str) {
+    assert_becomes(pii, record, record);
+}
+
+#[test]
+fn a_pseudonym_is_a_code_and_what_is_kept_of_the_value() {
+    assert_becomes(
+        ALL,
+        r#"{"email":"ada@example.com","user_id":"auth0|5f1abc","phone_number":"+1 (555) 010-0200","ip":"203.0.113.7","given_name":"Augusta","username":"Countess"}"#,
+        &format!(
+            r#"{{"email":"{ADA}@example.com","user_id":"auth0|{ADA_S_ID}","phone_number":"{ADA_S_PHONE}","ip":"{ADA_S_IP}","given_name":"{AUGUSTA}","username":"{COUNTESS}"}}"#
+        ),
+    );
+}
+
+#[test]
+fn what_is_the_same_to_people_has_one_pseudonym() {
+    for (field, value, expected) in [
+        ("email", " Ada@Example.COM ", format!("{ADA}@example.com")),
+        ("user_name", "ada@example.com", format!("{ADA}@example.com")),
+        ("user_name", "COUNTESS", COUNTESS.to_owned()),
+        ("nickname", "countess", COUNTESS.to_owned()),
+        ("phone", "15550100200", ADA_S_PHONE.to_owned()),
+        ("client_ip", "::ffff:203.0.113.7", ADA_S_IP.to_owned()),
+        ("first_name", "AUGUSTA", AUGUSTA.to_owned()),
+        // By default Auth0 takes the address for a name.
+        (
+            "given_name",
+            "ada@example.com",
+            format!("{ADA}@example.com"),
+        ),
+        ("userId", "auth0|5F1ABC", format!("auth0|{ADA_S_ID}")),
+    ] {
+        let record = format!(r#"{{"details":{{"{field}":"{value}"}}}}"#);
+        assert_becomes(
+            ALL,
+            &record,
+            &format!(r#"{{"details":{{"{field}":"{expected}"}}}}"#),
+        );
+    }
+}
+
+#[test]
+fn another_key_makes_other_pseudonyms_and_an_id_tells_them_apart() {
+    let record = r#"{"email":"ada@example.com"}"#;
+    for (id, begin) in [("1", "p1_"), ("2026a", "p2026a_")] {
+        let settings = [("PII", ALL), ("PII_KEY", OTHER_KEY), ("PII_KEY_ID", id)];
+        let policy = read(&settings).unwrap().unwrap();
+        let expected = format!("{begin}{}@example.com", &ADA_BY_ANOTHER[3..]);
+        assert_eq!(policy.apply(record), format!(r#"{{"email":"{expected}"}}"#));
+    }
+}
+
+#[test]
+fn a_user_id_keeps_its_connection_and_no_more() {
+    for (value, begin) in [
+        ("google-oauth2|117", "google-oauth2|p1_"),
+        ("samlp|acme|ada@example.com", "samlp|acme|p1_"),
+        // The bar is in the id that the user had elsewhere.
+        ("auth0|ada|lovelace", "auth0|p1_"),
+        ("5f1abc", "p1_"),
+    ] {
+        let record = applied("user_id:pseudonym", &format!(r#"{{"user_id":"{value}"}}"#));
+        let begin = format!(r#"{{"user_id":"{begin}"#);
+        assert!(record.starts_with(&begin), "{record}");
+        assert_eq!(record.len(), begin.len() + 26 + 2, "{record}");
+    }
+    let application = applied("user_id:pseudonym", r#"{"user_id":"abc123@clients"}"#);
+    assert!(application.ends_with(r#"@clients"}"#), "{application}");
+}
+
+#[test]
+fn each_method_does_what_it_says() {
+    let record =
+        r#"{"ip":"203.0.113.77","email":"ada@example.com","details":{"ip":"2001:db8:1:2::9"}}"#;
+    for (pii, expected) in [
+        (
+            "ip:mask,email:mask",
+            r#"{"ip":"***","email":"***","details":{"ip":"***"}}"#,
+        ),
+        (
+            "ip:truncate",
+            r#"{"ip":"203.0.113.0","email":"ada@example.com","details":{"ip":"2001:db8:1::"}}"#,
+        ),
+        ("ip:drop,email:drop", r#"{"details":{}}"#),
+    ] {
+        assert_becomes(pii, record, expected);
+    }
+    assert_becomes(
+        "ip:truncate",
+        r#"{"ip":"::ffff:203.0.113.7","client_ip":"not one","x_forwarded_for":"203.0.113.7, 10.1.2.3"}"#,
+        r#"{"ip":"203.0.113.0","client_ip":"***","x_forwarded_for":"203.0.113.0, 10.1.2.0"}"#,
+    );
+}
+
+#[test]
+fn nothing_is_changed_where_nothing_is_personal_or_the_kind_stays() {
+    for record in [
+        r#"{"user_id":"","email":null,"ip":"***","phone_number":null}"#,
+        r#"{ "type" : "sapi", "description": "Create a client" }"#,
+        r#"{"details":{"assessments":{"NewDevice":{"details":{"useragent":"known"}}}}}"#,
+        r#"{"email":{"verification_method":"link","required":true},"verify_email":true}"#,
+        "{}",
+        "",
+    ] {
+        assert_stays(ALL, record);
+    }
+    assert_stays(
+        "email:mask",
+        r#"{"user_name":"ada@example.com","ip":"203.0.113.7","name":"Ada Lovelace"}"#,
+    );
+}
+
+#[test]
+fn a_place_is_all_that_is_in_it_and_its_coordinates_are_never_kept() {
+    let record = r#"{"location_info":{"country_code":"GB","city_name":"London","latitude":51.5,"longitude":"-0.1","time_zone":"Europe/London"},"details":{"latitude":1,"geoip":{"country_name":"France","lat":2}}}"#;
+    for (pii, expected) in [
+        (
+            "location:truncate",
+            r#"{"location_info":{"country_code":"GB"},"details":{"geoip":{"country_name":"France"}}}"#,
+        ),
+        (
+            "location:mask",
+            r#"{"location_info":{"country_code":"***","city_name":"***","time_zone":"***"},"details":{"geoip":{"country_name":"***"}}}"#,
+        ),
+        ("location:drop", r#"{"details":{}}"#),
+    ] {
+        assert_becomes(pii, record, expected);
+    }
+    let pseudonyms = applied("location:pseudonym", record);
+    for gone in [
+        "London",
+        "51.5",
+        "-0.1",
+        "latitude",
+        "longitude",
+        "France",
+        "GB",
+    ] {
+        assert!(!pseudonyms.contains(gone), "{gone}: {pseudonyms}");
+    }
+}
+
+#[test]
+fn a_name_is_personal_within_a_user_s_object_only() {
+    for (record, expected) in [
+        (
+            r#"{"details":{"request":{"auth":{"user":{"user_id":"auth0|1","name":"Ada"}},"body":{"name":"Shop"}}}}"#,
+            r#"{"details":{"request":{"auth":{"user":{"user_id":"auth0|1","name":"***"}},"body":{"name":"Shop"}}}}"#,
+        ),
+        (
+            r#"{"body":{"name":"Ada","email":"a@b.c","roles":[{"id":"r","name":"admin"}]}}"#,
+            r#"{"body":{"name":"***","email":"a@b.c","roles":[{"id":"r","name":"admin"}]}}"#,
+        ),
+        (
+            r#"{"body":{"inviter":{"name":"Ada"},"client":{"name":"Shop","email":"a@b.c"}}}"#,
+            r#"{"body":{"inviter":{"name":"***"},"client":{"name":"Shop","email":"a@b.c"}}}"#,
+        ),
+        (
+            r#"{"body":{"name":"mail","strategy":"email","options":{"name":"Shop"},"email":"a@b.c"}}"#,
+            r#"{"body":{"name":"mail","strategy":"email","options":{"name":"Shop"},"email":"a@b.c"}}"#,
+        ),
+        (
+            r#"{"details":{"prompts":[{"name":"login","user_id":"auth0|1","user_name":"x"}]}}"#,
+            r#"{"details":{"prompts":[{"name":"login","user_id":"auth0|1","user_name":"x"}]}}"#,
+        ),
+        // What the call is about tells of a body that does not say so itself.
+        (
+            r#"{"request":{"body":{"name":"Ada"},"path":"/api/v2/users/auth0%7C1"}}"#,
+            r#"{"request":{"body":{"name":"***"},"path":"/api/v2/users/auth0%7C1"}}"#,
+        ),
+        (
+            r#"{"request":{"body":{"name":"Ada"},"path":"/api/v2/users/auth0%7C1/roles"}}"#,
+            r#"{"request":{"body":{"name":"Ada"},"path":"/api/v2/users/auth0%7C1/roles"}}"#,
+        ),
+        (
+            r#"{"response":{"body":{"users":[{"name":"Ada"}],"members":[{"name":"Bo"}]}}}"#,
+            r#"{"response":{"body":{"users":[{"name":"***"}],"members":[{"name":"***"}]}}}"#,
+        ),
+        // SCIM
+        (
+            r#"{"body":{"userName":"a","displayName":"Ada L","name":{"givenName":"Ada","familyName":"L"}}}"#,
+            r#"{"body":{"userName":"a","displayName":"***","name":{"givenName":"***","familyName":"***"}}}"#,
+        ),
+    ] {
+        assert_becomes("first_name:mask,last_name:mask", record, expected);
+    }
+    assert_becomes(
+        "last_name:drop",
+        r#"{"user":{"name":"Ada Lovelace"},"description":"by ada lovelace"}"#,
+        r#"{"user":{},"description":"by ***"}"#,
+    );
+}
+
+#[test]
+fn lists_and_objects_of_values_are_personal_too() {
+    for (record, expected) in [
+        (
+            r#"{"emails":["a@b.c",{"value":"d@e.f","type":"work"}],"address":{"locality":"Paris","n":[1,{"x":"y"}],"ok":true}}"#,
+            r#"{"emails":["***",{"value":"***","type":"work"}],"address":{"locality":"***","n":["***",{"x":"***"}],"ok":true}}"#,
+        ),
+        (
+            r#"{"owners":["marge@example.com","auth0|1","team"],"phone_number":15550100200}"#,
+            r#"{"owners":["***","***","team"],"phone_number":"***"}"#,
+        ),
+        (
+            r#"{"support_email":"x@y.z","verify_email":"yes","user":{"id":"auth0|12"},"id":"auth0|x"}"#,
+            r#"{"support_email":"***","verify_email":"yes","user":{"id":"***"},"id":"auth0|x"}"#,
+        ),
+    ] {
+        assert_becomes(
+            "email:mask,user_id:mask,phone:mask,address:mask",
+            record,
+            expected,
+        );
+    }
+    assert_becomes(
+        "email:drop,address:drop,phone:drop",
+        r#"{"a":1,"emails":["a@b.c"],"address":{"x":"y"},"owners":["m@example.com","team"],"phone":null,"b":2}"#,
+        r#"{"a":1,"owners":["***","team"],"b":2}"#,
+    );
+}
+
+#[test]
+fn what_was_found_is_replaced_wherever_it_occurs() {
+    let user = r#""user_name":"Ada.L@example.com","user_id":"auth0|5f1abc""#;
+    for (text, expected) in [
+        (
+            "User (ada.l@example.com) is blocked.",
+            "User (***) is blocked.",
+        ),
+        (
+            "/api/v2/users/auth0%7C5f1abc/roles",
+            "/api/v2/users/%2A%2A%2A/roles",
+        ),
+        ("/api/v2/users/auth0%257C5f1abc", "/api/v2/users/***"),
+        (
+            "/users-by-email?email=ada.l%40example.com&x=1",
+            "/users-by-email?email=***&x=1",
+        ),
+        (
+            "id 5f1abc, not 5f1abcd or x5f1abc",
+            "id ***, not 5f1abcd or x5f1abc",
+        ),
+        (
+            r"a\\nada.l@example.com\\u003cADA.L@EXAMPLE.COM\\u003e",
+            r"a\\n***\\u003c***\\u003e",
+        ),
+        (r"ada.l\\u0040example.com", "***"),
+        (
+            r#"{\"error\":\"no ada.l@example.com\",\"n\" : [1]}"#,
+            r#"{\"error\":\"no ***\",\"n\":[1]}"#,
+        ),
+        (r"\u0061da.l@example.com \ud800", "*** \u{fffd}"),
+        ("%E9 ada.l%40example.com", "%E9 ***"),
+        ("ada.lexample.com", "ada.lexample.com"),
+    ] {
+        let expected = expected.replace("%2A%2A%2A", "***");
+        assert_becomes(
+            "username:mask,user_id:mask",
+            &format!(r#"{{{user},"error":"{text}"}}"#),
+            &format!(r#"{{"user_name":"***","user_id":"***","error":"{expected}"}}"#),
+        );
+    }
+}
+
+#[test]
+fn an_occurrence_has_the_pseudonym_of_the_whole() {
+    assert_becomes(
+        ALL,
+        r#"{"user_id":"auth0|5f1abc","path":"/api/v2/users/auth0%7C5f1abc","identities":[{"user_id":"5f1abc","provider":"auth0"}],"q":"auth0|5F1ABC"}"#,
+        &format!(
+            r#"{{"user_id":"auth0|{ADA_S_ID}","path":"/api/v2/users/auth0%7C{ADA_S_ID}","identities":[{{"user_id":"{ADA_S_ID}","provider":"auth0"}}],"q":"auth0|{ADA_S_ID}"}}"#
+        ),
+    );
+    assert_becomes(
+        "phone:pseudonym",
+        r#"{"phone_number":"+1 555-010-0200","text":"sms to +15550100200","n":15550100200}"#,
+        &format!(
+            r#"{{"phone_number":"{ADA_S_PHONE}","text":"sms to {ADA_S_PHONE}","n":"{ADA_S_PHONE}"}}"#
+        ),
+    );
+    assert_becomes(
+        "last_name:drop,first_name:mask",
+        r#"{"q":"name=Ada+Lovelace%20Byron&x=Lovelace","user":{"name":"Ada Lovelace Byron"},"family_name":"Lovelace"}"#,
+        r#"{"q":"name=***&x=***","user":{"name":"***"}}"#,
+    );
+}
+
+#[test]
+fn short_values_are_replaced_in_their_fields_only() {
+    assert_becomes(
+        "first_name:mask",
+        r#"{"given_name":"Bo","user":{"name":"Zoë"},"description":"Bo and Zoë","client":{"name":"Bo"}}"#,
+        r#"{"given_name":"***","user":{"name":"***"},"description":"Bo and Zoë","client":{"name":"Bo"}}"#,
+    );
+    assert_becomes(
+        "first_name:mask",
+        r#"{"given_name":"ÄNNE","description":"Änne and änne's, not Ännes"}"#,
+        r#"{"given_name":"***","description":"*** and ***'s, not Ännes"}"#,
+    );
+}
+
+#[test]
+fn nobody_hides_by_a_name_what_they_did() {
+    // Fields of Auth0's own, what was called, and the names of fields stay.
+    for name in [
+        "limit_wc",
+        "sapi",
+        "Username-Password",
+        "clients",
+        "details",
+        "acme-c1",
+        "auth",
+    ] {
+        let record = format!(
+            r#"{{"type":"limit_wc","client_id":"acme-c1","connection":"Username-Password","user_name":"{name}","details":{{"request":{{"path":"/api/v2/clients","auth":{{}}}}}}}}"#
+        );
+        let expected = record.replacen(
+            &format!(r#""user_name":"{name}""#),
+            r#""user_name":"***""#,
+            1,
+        );
+        assert_becomes("username:mask", &record, &expected);
+    }
+    // What can be nothing but a value is none in the name of a field either.
+    assert_becomes(
+        "email:mask",
+        r#"{"email":"ada@example.com","by":{"ada@example.com":1}}"#,
+        r#"{"email":"***","by":{"***":1}}"#,
+    );
+}
+
+#[test]
+fn json_in_a_text_is_read_also_where_it_was_cut() {
+    for (text, expected) in [
+        (
+            r#"{\"email\": \"ada@example.com\", \"latitude\": 51.5, \"n\": 1}"#,
+            r#"{\"email\":\"***\",\"n\":1}"#,
+        ),
+        (
+            r#"failed: {\"given_name\":\"Al\",\"b\":\"{\\\"email\\\":\\\"ada@example.com\\\"}\"} at Al"#,
+            r#"failed: {\"given_name\":\"***\",\"b\":\"{\\\"email\\\":\\\"***\\\"}\"} at Al"#,
+        ),
+        (
+            r#"\"{\\\"email\\\":\\\"ada@example.com\\\"}\""#,
+            r#"\"{\\\"email\\\":\\\"***\\\"}\""#,
+        ),
+        (
+            r#"cut {\"email\":\"ada@example.com\",\"b\":[\"ada@exam"#,
+            r#"cut {\"email\":\"***\",\"b\":[\"ada@exam"#,
+        ),
+        (r#"{\"a\" : 1}"#, r#"{\"a\" : 1}"#),
+        ("if (a[0]) { return [{ }]; }", "if (a[0]) { return [{ }]; }"),
+    ] {
+        assert_becomes(
+            "email:mask,first_name:mask,location:mask",
+            &format!(r#"{{"body":"{text}","ip":"x"}}"#),
+            &format!(r#"{{"body":"{expected}","ip":"x"}}"#),
+        );
+    }
+    // Objects in what was cut are not taken for those after it.
+    assert_becomes(
+        "first_name:mask",
+        r#"{"text":"[{\"email\":\"x@y.z\"},{\"a\"","body":{"name":"Shop"},"user":{"name":"Ada"}}"#,
+        r#"{"text":"[{\"email\":\"x@y.z\"},{\"a\"","body":{"name":"Shop"},"user":{"name":"***"}}"#,
+    );
+}
+
+#[test]
+fn a_policy_that_is_applied_twice_changes_nothing_more() {
+    let record = r#"{"email":"ada@example.com","user_id":"samlp|acme|ada","ip":"203.0.113.7","phone":"15550100200","user":{"name":"Ada Lovelace"},"description":"ada@example.com"}"#;
+    for pii in [ALL, "ip:truncate,email:mask,phone:drop", "email:drop"] {
+        let once = applied(pii, record);
+        assert_ne!(once, record);
+        assert_eq!(applied(pii, &once), once);
+    }
+}
+
+#[test]
+fn secrets_are_masked_first() {
+    let privacy = Privacy::new(Redaction::On, Some(policy("username:mask")));
+    let record =
+        r#"{"user_name":"Bearer","error":"Bearer eyJhbGciOiJIUzI1NiJ9.e30.abcdefghijklmnop"}"#;
+    assert_eq!(
+        privacy.line(record),
+        r#"{"user_name":"***","error":"*** ***"}"#
+    );
+}
+
+#[test]
+fn settings_of_a_destination_take_the_place_of_those_of_all() {
+    let key = ("PII_KEY", KEY);
+    let is_kept = |settings: &[(&str, &str)]| read(settings).unwrap().is_none();
+    assert!(is_kept(&[]));
+    assert!(is_kept(&[("PII", "none")]));
+    assert!(is_kept(&[("PII", ALL), ("PII_ARCHIVE", "none"), key]));
+    let own = read(&[("PII", ALL), ("PII_ARCHIVE", "ip:mask")])
+        .unwrap()
+        .unwrap();
+    assert_eq!(
+        own.apply(r#"{"ip":"203.0.113.7","email":"a@b.c"}"#),
+        r#"{"ip":"***","email":"a@b.c"}"#
+    );
+    assert!(!is_kept(&[("PII", " ip:mask , email : drop ,")]));
+}
+
+#[test]
+fn a_bad_setting_says_what_is_expected_and_quotes_nothing() {
+    let problem = |settings: &[(&str, &str)]| read(settings).unwrap_err().to_string();
+    for (pii, expected) in [
+        (
+            "email",
+            "PII holds what is not kind:method; it takes a list such as",
+        ),
+        (
+            "mail:mask",
+            "PII names an unknown kind of personal data; it takes",
+        ),
+        ("email:hash", "PII names an unknown method; it takes"),
+        (
+            "email:truncate",
+            "PII has email:truncate, and only ip and location can be truncated",
+        ),
+        (
+            "ip:mask,ip:drop",
+            "PII names ip twice; each kind has one method",
+        ),
+        (",", "PII names no kind of personal data; it takes"),
+        ("none,ip:mask", "PII holds what is not kind:method"),
+        (
+            "email:pseudonym",
+            "PII_KEY is missing: 32 bytes or more in base64",
+        ),
+    ] {
+        assert!(problem(&[("PII", pii)]).contains(expected), "{pii}");
+    }
+    assert!(problem(&[("PII_ARCHIVE", "x:mask")]).contains("PII_ARCHIVE names an unknown kind"));
+    // Of 31 bytes, and no base64.
+    for key in [
+        "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZQ==",
+        "hunter2 hunter2",
+    ] {
+        for pii in ["ip:mask", "ip:pseudonym"] {
+            let problem = problem(&[("PII", pii), ("PII_KEY", key)]);
+            assert!(
+                problem.contains("PII_KEY is not a key of 32 bytes or more"),
+                "{problem}"
+            );
+            assert!(!problem.contains(key), "{problem}");
+        }
+    }
+    let with = |setting, value| problem(&[("PII", ALL), ("PII_KEY", KEY), (setting, value)]);
+    assert!(with("PII_KEY_ID", "a_b").contains("PII_KEY_ID is not an id of up to 16"));
+    let (bad_id, same_id) = (format!("a_b:{KEY}"), format!("1:{OTHER_KEY}"));
+    for previous in [KEY, "0:short", &bad_id] {
+        let problem = with("PII_KEY_PREVIOUS", previous);
+        assert!(
+            problem.contains("PII_KEY_PREVIOUS is not id:key"),
+            "{problem}"
+        );
+        assert!(!problem.contains(previous), "{problem}");
+    }
+    let same = with("PII_KEY_PREVIOUS", &same_id);
+    assert!(
+        same.contains("PII_KEY_PREVIOUS has the id of the present key"),
+        "{same}"
+    );
+}
+
+#[test]
+fn a_key_is_in_no_text_that_is_made_of_it() {
+    let policy = policy(ALL);
+    let text = format!("{policy:?}");
+    assert!(
+        !text.contains(KEY) && !text.contains("0123456789abcdef"),
+        "{text}"
+    );
+}
+
+#[test]
+fn a_value_may_belong_to_the_groups_that_it_looks_like() {
+    let groups = |value| {
+        let groups = Group::candidates(value).into_iter().map(Group::name);
+        groups.collect::<Vec<_>>().join(" ")
+    };
+    for (value, expected) in [
+        ("ada@example.com", "email"),
+        ("auth0|5f1abc", "email user_id"),
+        ("abc@clients", "email user_id"),
+        ("203.0.113.7", "email ip"),
+        ("+1 555 010 0200", "email phone"),
+        ("15550100200", "email user_id phone"),
+        (
+            "Ada Lovelace",
+            "email first_name last_name address location user_agent",
+        ),
+    ] {
+        assert_eq!(groups(value), expected, "{value}");
+    }
+}
+
+#[test]
+fn many_values_that_begin_alike_are_found_in_time() {
+    let mut record = String::from(r#"{"emails":["#);
+    let values: Vec<String> = (0..20_000)
+        .map(|it| format!("user{it:05}@example.com"))
+        .collect();
+    record.push_str(
+        &values
+            .iter()
+            .map(|it| format!("\"{it}\""))
+            .collect::<Vec<_>>()
+            .join(","),
+    );
+    record.push_str(r#"],"text":""#);
+    record.push_str(&values.join(" "));
+    record.push_str(r#""}"#);
+    let result = applied("email:mask", &record);
+    assert!(!result.contains("example"));
+    assert_eq!(result.matches("***").count(), 40_000);
+    // Each a beginning of the next.
+    let nested = "aaaa ".repeat(600);
+    let values = (1..600)
+        .map(|it| format!("\"{}\"", &nested[..it * 5]))
+        .collect::<Vec<_>>();
+    let record = format!(
+        r#"{{"usernames":0,"user_name":[{}],"text":"{nested}{nested}"}}"#,
+        values.join(",")
+    );
+    assert!(!applied("username:mask", &record).contains("aaaa"));
+}

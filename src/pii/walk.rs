@@ -1,0 +1,215 @@
+//! A walk over the tokens of a record, which knows of each value whom it may name.
+
+use super::Kind;
+use super::fields::{self, Field};
+
+/// What a value is.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Role {
+    /// Not personal by its place.
+    Open,
+    /// Not personal, whatever it says.
+    Fixed,
+    /// Personal.
+    Personal(Kind),
+    /// Personal, if it looks like it.
+    LooksLike(Kind),
+    /// Somebody, if it looks like it.
+    Somebody,
+    /// The name of the object of this number: personal if that is a user.
+    Name(usize),
+    /// The id of the object of this number.
+    Id(usize),
+    /// A country.
+    Country,
+    /// Where in a country.
+    Town,
+    /// A number that tells a place.
+    Coordinate,
+    /// An object about a place.
+    Place,
+    /// The path of a request.
+    Path,
+}
+
+/// What an object is about.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Subject {
+    /// Its fields may tell.
+    Unknown,
+    User,
+    Thing,
+    Place,
+    /// An address, or whatever else is personal with all that is in it.
+    All(Kind),
+}
+
+/// An object or a list that the walk is in.
+struct Frame {
+    is_list: bool,
+    is_record: bool,
+    /// The name under which it stands.
+    field: Field,
+    subject: Subject,
+    /// Its number, from the beginning of the record.
+    number: usize,
+    has_user_s_fields: bool,
+    has_other_fields: bool,
+}
+
+/// An object that the walk has left.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) struct Left {
+    pub number: usize,
+    /// Whether it is about a user, as far as it says itself.
+    pub is_user: bool,
+    /// Whether the call decides what it is about.
+    pub is_body: bool,
+}
+
+pub(super) struct Walk {
+    frames: Vec<Frame>,
+    /// The name of the next value.
+    next: Field,
+    role: Role,
+    is_record: bool,
+}
+
+impl Walk {
+    /// Over a record.
+    pub fn of_record() -> Self {
+        Self {
+            is_record: true,
+            ..Self::within(Field::Open)
+        }
+    }
+
+    /// Over JSON in a text that stands under this name.
+    pub fn within(field: Field) -> Self {
+        Self {
+            frames: Vec::with_capacity(8),
+            next: field,
+            role: Role::Open,
+            is_record: false,
+        }
+    }
+
+    pub fn is_in_list(&self) -> bool {
+        self.frames.last().is_some_and(|it| it.is_list)
+    }
+
+    /// The name under which the next value stands.
+    pub fn field(&self) -> Field {
+        match self.frames.last() {
+            Some(list) if list.is_list => list.field,
+            _ => self.next,
+        }
+    }
+
+    /// Meets the name of a member.
+    pub fn key(&mut self, name: &str) {
+        let Some(frame) = self.frames.last_mut() else {
+            return;
+        };
+        let number = frame.number;
+        if frame.is_record && fields::is_fixed(name) {
+            (self.next, self.role) = (Field::Open, Role::Fixed);
+            return;
+        }
+        frame.has_user_s_fields |= fields::tells_a_user(name);
+        frame.has_other_fields |= fields::tells_a_thing(name);
+        self.next = match (frame.subject, Field::named(name)) {
+            (Subject::Place, _) => fields::in_place(name),
+            // What SCIM calls the value, in a list of such values.
+            (_, Field::Value) if frame.field != Field::Value => frame.field,
+            (_, field) => field,
+        };
+        self.role = match frame.subject {
+            Subject::All(kind) => Role::Personal(kind),
+            _ => role(self.next, number),
+        };
+    }
+
+    /// What the next value is.
+    pub fn role(&self) -> Role {
+        match self.frames.last() {
+            Some(list) if list.is_list => match list.subject {
+                Subject::All(kind) => Role::Personal(kind),
+                Subject::Place => role_in_place(list.field),
+                _ => match role(list.field, list.number) {
+                    Role::Name(_) | Role::Id(_) => Role::Open,
+                    role => role,
+                },
+            },
+            Some(_) => self.role,
+            None => role(self.next, 0),
+        }
+    }
+
+    /// Goes into an object or a list, which is the object of this number.
+    pub fn begin(&mut self, is_list: bool, number: usize) {
+        let field = self.field();
+        let above = self.frames.last().map(|it| it.subject);
+        let is_record = self.is_record && self.frames.is_empty();
+        let subject = match (above, field) {
+            (Some(subject @ (Subject::All(_) | Subject::Place)), _) => subject,
+            (_, Field::Of(kind @ Kind::Address)) => Subject::All(kind),
+            (_, Field::Place) => Subject::Place,
+            (_, Field::Somebody | Field::User) => Subject::User,
+            (_, Field::Thing) => Subject::Thing,
+            _ if is_record => Subject::Thing,
+            _ => Subject::Unknown,
+        };
+        self.frames.push(Frame {
+            is_list,
+            is_record,
+            field,
+            subject,
+            number,
+            has_user_s_fields: false,
+            has_other_fields: false,
+        });
+        self.role = Role::Open;
+        self.next = Field::Open;
+    }
+
+    /// Leaves it again.
+    pub fn end(&mut self) -> Option<Left> {
+        let frame = self.frames.pop()?;
+        let is_open = frame.subject == Subject::Unknown && !frame.has_other_fields;
+        Some(Left {
+            number: frame.number,
+            is_user: frame.subject == Subject::User || is_open && frame.has_user_s_fields,
+            is_body: is_open && frame.field == Field::Body && !frame.is_list,
+        })
+    }
+
+    /// Whether the value has ended that it began with.
+    pub fn is_over(&self) -> bool {
+        self.frames.is_empty()
+    }
+}
+
+fn role(field: Field, number: usize) -> Role {
+    match field {
+        Field::Open | Field::User | Field::Thing | Field::Body | Field::Value => Role::Open,
+        Field::Of(kind) => Role::Personal(kind),
+        Field::LooksLike(kind) => Role::LooksLike(kind),
+        Field::Somebody => Role::Somebody,
+        Field::Name => Role::Name(number),
+        Field::Id => Role::Id(number),
+        Field::Country => Role::Country,
+        Field::Town => Role::Town,
+        Field::Coordinate => Role::Coordinate,
+        Field::Place => Role::Place,
+        Field::Path => Role::Path,
+    }
+}
+
+fn role_in_place(field: Field) -> Role {
+    match field {
+        Field::Country => Role::Country,
+        Field::Coordinate => Role::Coordinate,
+        _ => Role::Town,
+    }
+}
