@@ -2,7 +2,7 @@
 //!
 //! The program is in [`cli`]. The rest of what is public is for what stands beside it: the deployment
 //! template is made from [`table`] and judged by [`judge_settings`], and the benchmark of rows wants
-//! [`redact`].
+//! [`redact`] and [`pii`].
 //!
 //! The rooms, from the ground up; none imports from those below it in this list:
 //!
@@ -11,7 +11,7 @@
 //! - `report` is what a run says of itself.
 //! - `net` sends requests; `settings` judges app settings; [`redact`] masks secrets; [`table`] makes a
 //!   row of a record.
-//! - `pii` treats personal data as the settings say; what a destination may see is its `Privacy`.
+//! - [`pii`] treats personal data as the settings say; what a destination may see is its `Privacy`.
 //! - `azure` knows Azure's clouds, identities and ways in; `aws` AWS's regions, credentials and
 //!   signatures, and a way in; `storage` keeps small objects; `auth0` is the one source there is;
 //!   `destination` holds a file for each destination.
@@ -39,7 +39,7 @@ mod health;
 mod host;
 mod json;
 mod net;
-mod pii;
+pub mod pii;
 mod record;
 pub mod redact;
 mod report;

@@ -276,7 +276,7 @@ impl Layers {
         let proxy = problems.note(proxy)?;
         Ok(Tools {
             tenant: domain.map(|it| it.name).unwrap_or_default(),
-            privacy: Privacy::new(problems.note(redaction)?.unwrap_or(Redaction::On), None),
+            privacy: problems.note(redaction)?.unwrap_or(Redaction::On).into(),
             http: self.shared(&self.shared.clients, &PROXY, || {
                 http::client(proxy.flatten().as_ref())
             })?,
@@ -360,7 +360,7 @@ impl Layers {
     pub(super) fn build(&self, kind: &Kind, tools: &Tools) -> Result<Built, SettingsError> {
         self.read(|reader| {
             let policy = PiiPolicy::read(reader, kind.pii);
-            let privacy = tools.privacy.with(policy.clone().flatten());
+            let privacy = tools.privacy.with(policy.clone().unwrap_or_default());
             let tools = Tools {
                 privacy: privacy.clone(),
                 ..tools.clone()

@@ -1,3 +1,5 @@
+mod privacy;
+
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -209,7 +211,9 @@ fn what_is_kept_is_reached_without_a_secret_or_a_destination_s_settings() {
 
 /// The destination that reads a setting, if only one does.
 fn destination_of(setting: &str) -> Option<&'static str> {
-    let reads = |kind: &&&Kind| kind.settings.contains(&setting) || kind.filter == setting;
+    let reads = |kind: &&&Kind| {
+        kind.settings.contains(&setting) || [kind.filter, kind.pii].contains(&setting)
+    };
     let own = KINDS.iter().find(reads).map(|kind| kind.name);
     own.or_else(|| setting.starts_with("AWS_").then_some("event-bridge"))
 }
@@ -242,6 +246,11 @@ fn every_setting_that_is_named_is_read() {
             "ARCHIVE_CONNECTION_STRING" => {
                 &[("ARCHIVE_URL", "https://acme.blob.core.windows.net/logs")]
             }
+            "PII_KEY" => &[("PII", "ip:pseudonym")],
+            "PII_KEY_ID" | "PII_KEY_PREVIOUS" => &[
+                ("PII", "ip:pseudonym"),
+                ("PII_KEY", "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="),
+            ],
             _ => &[],
         };
         let destination = destination_of(name).unwrap_or("logs-ingestion");

@@ -96,7 +96,7 @@ impl Tools {
         Self {
             http: crate::net::http::client(None).unwrap(),
             tenant: "acme.eu.auth0.com".into(),
-            privacy: Privacy::new(crate::redact::Redaction::On, None),
+            privacy: crate::redact::Redaction::On.into(),
             clock: std::sync::Arc::new(|| "2026-11-21T08:00:00Z".parse().unwrap()),
             jitter: Jitter::seeded(1),
         }

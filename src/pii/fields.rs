@@ -1,7 +1,7 @@
 //! What the name of a field says of a person. Nothing else is known here.
 //!
 //! The names are those that Auth0's log streams treat as personal, those of its user profiles, of
-//! OpenID Connect's standard claims and of SCIM, in any spelling: `user_name`, `userName`.
+//! `OpenID` Connect's standard claims and of SCIM, in any spelling: `user_name`, `userName`.
 
 use std::borrow::Cow;
 
@@ -70,6 +70,7 @@ impl Field {
 
 /// The known names by their first letter, and the ends that others have in common.
 #[rustfmt::skip]
+#[allow(clippy::too_many_lines, reason = "a list")]
 fn known(word: &str) -> Field {
     let first = word.bytes().next().unwrap_or_default();
     let found = match first {
@@ -184,9 +185,8 @@ fn known(word: &str) -> Field {
         b'u' => match word {
             "user" | "users" => Somebody,
             "userid" | "userids" => Of(Kind::UserId),
-            "username" => Of(Kind::Username),
+            "username" | "userprincipalname" => Of(Kind::Username),
             "userinfo" | "usermetadata" | "userprofile" => User,
-            "userprincipalname" => Of(Kind::Username),
             _ => Open,
         },
         b'v' => match word {

@@ -18,8 +18,8 @@ const SHORTEST_PHONE: usize = 7;
 const NO_USER_AGENTS: [&str; 2] = ["known", "unknown"];
 /// The number of the first object in JSON that was cut: there are fewer objects than that.
 const FIRST_OF_CUT: usize = usize::MAX / 2;
-/// The calls whose bodies are users, without what is before them.
-const CALLS: [&str; 2] = ["/api/v2/", "/v2/"];
+/// How the paths of calls of the Management API begin.
+pub(super) const CALLS: [&str; 2] = ["/api/v2/", "/v2/"];
 
 /// What a record says of persons.
 pub(super) struct Found {
@@ -55,8 +55,11 @@ impl Found {
 /// Whether a value says anything of a person.
 fn is_personal(kind: Kind, value: &str) -> bool {
     let value = value.trim();
-    let is_empty = value.is_empty() || value == MASK;
-    !is_empty && !(kind == Kind::UserAgent && NO_USER_AGENTS.contains(&value))
+    let says_nothing = match kind {
+        Kind::UserAgent => NO_USER_AGENTS.contains(&value),
+        _ => false,
+    };
+    !(value.is_empty() || value == MASK || says_nothing)
 }
 
 /// What a value is, by its looks.

@@ -60,11 +60,11 @@ impl Group {
         let is_mail = mail_domain(value).is_some();
         let has_letters = value.chars().any(char::is_alphabetic);
         let is_words = has_letters && !is_mail && !is_ip && !value.contains('|');
-        let is_id = !is_ip && !value.contains(char::is_whitespace);
+        let is_word = !is_ip && !value.contains(char::is_whitespace);
         let digits = value.chars().filter(char::is_ascii_digit).count();
         let may_be = |kind| match kind {
             Kind::Email => true,
-            Kind::UserId => is_id && (!is_mail || value.ends_with(CLIENTS)),
+            Kind::UserId => is_word && (!is_mail || value.ends_with(CLIENTS)),
             Kind::Phone => digits >= 4 && !has_letters && !is_ip && !value.contains('|'),
             Kind::Ip => is_ip,
             Kind::Username => false,
@@ -96,7 +96,9 @@ pub(crate) struct Key {
 
 impl fmt::Debug for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Key").field("id", &self.id).finish()
+        f.debug_struct("Key")
+            .field("id", &self.id)
+            .finish_non_exhaustive()
     }
 }
 

@@ -27,8 +27,8 @@ pub(super) enum Method {
 /// What becomes of each kind; `None` where it stays.
 pub(super) type Methods = [Option<Method>; Kind::ALL.len()];
 
-/// What one destination may not see of a person.
-#[derive(Clone, Debug)]
+/// What one destination may not see of a person. The default is that it sees everything.
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Policy {
     methods: Methods,
     key: Option<Key>,
@@ -37,6 +37,11 @@ pub(crate) struct Policy {
 impl Policy {
     pub(super) fn new(methods: Methods, key: Option<Key>) -> Self {
         Self { methods, key }
+    }
+
+    /// Whether nothing is kept back.
+    pub fn is_empty(&self) -> bool {
+        self.methods.iter().all(Option::is_none)
     }
 
     /// A record without what the policy keeps back.
@@ -114,24 +119,25 @@ pub(super) fn parse(text: &str) -> Result<Methods, String> {
         return Ok(methods);
     }
     for term in text.split(',').map(str::trim).filter(|it| !it.is_empty()) {
-        let (kind, method) = term.split_once(':').ok_or_else(|| {
-            let what = what_it_takes();
-            format!("holds what is not kind:method; {what}")
-        })?;
-        let kind = Kind::ALL.into_iter().find(|it| it.name() == kind.trim());
-        let kind = kind.ok_or_else(|| {
-            let what = what_it_takes();
-            format!("names an unknown kind of personal data; {what}")
-        })?;
-        let method = match method.trim() {
+        let Some((kind, method)) = term.split_once(':') else {
+            return Err(format!(
+                "has a part that is not kind:method; {}",
+                what_it_takes()
+            ));
+        };
+        let (kind, method) = (kind.trim(), method.trim());
+        let Some(kind) = Kind::ALL.into_iter().find(|it| it.name() == kind) else {
+            return Err(format!(
+                "names an unknown kind of personal data; {}",
+                what_it_takes()
+            ));
+        };
+        let method = match method {
             "mask" => Method::Mask,
             "pseudonym" => Method::Pseudonym,
             "truncate" => Method::Truncate,
             "drop" => Method::Drop,
-            _ => {
-                let what = what_it_takes();
-                return Err(format!("names an unknown method; {what}"));
-            }
+            _ => return Err(format!("names an unknown method; {}", what_it_takes())),
         };
         if method == Method::Truncate && !matches!(kind, Kind::Ip | Kind::Location) {
             let name = kind.name();
@@ -146,8 +152,10 @@ pub(super) fn parse(text: &str) -> Result<Methods, String> {
         }
     }
     if methods == Methods::default() {
-        let what = what_it_takes();
-        return Err(format!("names no kind of personal data; {what}"));
+        return Err(format!(
+            "names no kind of personal data; {}",
+            what_it_takes()
+        ));
     }
     Ok(methods)
 }

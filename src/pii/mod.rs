@@ -23,7 +23,7 @@ mod walk;
 
 pub(crate) use self::key::{Group, Key};
 pub(crate) use self::method::Policy;
-pub(crate) use self::privacy::Privacy;
+pub use self::privacy::Privacy;
 pub(crate) use self::settings::{Keys, SETTINGS};
 
 /// A kind of personal data, in the order in which one value of two kinds is judged.

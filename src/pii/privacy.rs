@@ -9,27 +9,50 @@ use std::sync::Arc;
 
 use super::Policy;
 use crate::redact::Redaction;
+use crate::settings::{AppSettings, Reader};
 
 /// What one destination may see.
 #[derive(Clone, Debug)]
-pub(crate) struct Privacy {
+pub struct Privacy {
     redaction: Redaction,
     /// `None` where all personal data is kept.
     policy: Option<Arc<Policy>>,
 }
 
+impl From<Redaction> for Privacy {
+    /// All personal data is kept.
+    fn from(redaction: Redaction) -> Self {
+        Self::new(redaction, Policy::default())
+    }
+}
+
 impl Privacy {
-    pub fn new(redaction: Redaction, policy: Option<Policy>) -> Self {
-        let policy = policy.map(Arc::new);
+    pub(crate) fn new(redaction: Redaction, policy: Policy) -> Self {
+        let policy = (!policy.is_empty()).then(|| Arc::new(policy));
         Self { redaction, policy }
     }
 
+    /// What a destination without a setting of its own may see. An error says what is wrong with
+    /// the settings.
+    pub fn of_settings(
+        redaction: Redaction,
+        settings: impl IntoIterator<Item = (String, String)>,
+    ) -> Result<Self, String> {
+        let settings: AppSettings = settings.into_iter().collect();
+        let policy = Reader::read(&settings, |reader| {
+            Policy::read(reader, super::settings::PII)
+        });
+        let policy = policy.map_err(|problems| problems.to_string())?;
+        Ok(Self::new(redaction, policy))
+    }
+
     /// The same secrets, and other personal data.
-    pub fn with(&self, policy: Option<Policy>) -> Self {
+    pub(crate) fn with(&self, policy: Policy) -> Self {
         Self::new(self.redaction, policy)
     }
 
     /// A record on one line, as it may be seen.
+    #[must_use]
     pub fn line(&self, record: &str) -> String {
         let line = self.redaction.line(record);
         let Some(policy) = &self.policy else {
@@ -42,6 +65,7 @@ impl Privacy {
     }
 
     /// A record for code that masks secrets by itself, and what it is to do about them.
+    #[must_use]
     pub fn record<'a>(&self, record: &'a str) -> (Cow<'a, str>, Redaction) {
         match self.policy {
             Some(_) => (self.line(record).into(), Redaction::Off),

@@ -2,15 +2,11 @@
 
 use super::Kind;
 use super::fields::Field;
-use super::find::{self, Found, is_read_on, kind_by_looks};
+use super::find::{self, CALLS, Found, is_read_on, kind_by_looks};
 use super::method::{Method, Policy};
 use super::nested::{self, Part};
 use super::walk::{Role, Walk};
 use crate::json::{self, Scanner, Token, unescape_lossy};
-
-/// How the path of a call of the Management API begins. What is called there is no user's choice,
-/// so a user who takes the name of it hides nothing.
-const CALL: &str = "/api/v2/";
 
 /// A record without what was found in it.
 pub(super) fn rewrite(policy: &Policy, found: &Found, record: &str) -> String {
@@ -216,14 +212,16 @@ fn is_user_id(raw: &str) -> bool {
     kind_by_looks(&unescape_lossy(raw)) == Some(Kind::UserId)
 }
 
-/// Where in a path ends what is called: after `/api/v2/clients`.
+/// Where in a path ends what is called: after `/api/v2/clients`. That is no user's choice, and a user
+/// who takes its name hides nothing.
 fn end_of_call(path: &str) -> usize {
-    let Some(called) = path.strip_prefix(CALL) else {
+    let Some(called) = CALLS.iter().find_map(|it| path.strip_prefix(it)) else {
         return 0;
     };
     let length = called.find(['/', '?', '#']).unwrap_or(called.len());
     let is_plain = called[..length]
         .bytes()
         .all(|it| it.is_ascii_lowercase() || it == b'-');
-    if is_plain { CALL.len() + length } else { 0 }
+    let begin = path.len() - called.len();
+    if is_plain { begin + length } else { 0 }
 }

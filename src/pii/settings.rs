@@ -5,7 +5,7 @@ use super::{Key, Policy};
 use crate::settings::Reader;
 
 /// What becomes of personal data, unless a destination has a setting of its own.
-const PII: &str = "PII";
+pub(super) const PII: &str = "PII";
 const PII_KEY: &str = "PII_KEY";
 const PII_KEY_ID: &str = "PII_KEY_ID";
 const PII_KEY_PREVIOUS: &str = "PII_KEY_PREVIOUS";
@@ -46,34 +46,36 @@ impl Keys {
 
 /// A key and its id.
 fn previous(text: &str) -> Result<Key, String> {
-    let problem = "is not id:key, such as 1: and the key of before in base64";
-    let (id, key) = text.split_once(':').ok_or(problem)?;
-    let id = Key::parse_id(id.trim()).map_err(|_| problem)?;
-    let bytes = Key::parse_bytes(key.trim()).map_err(|_| problem)?;
-    Ok(Key::new(id, &bytes))
+    let parse = || {
+        let (id, key) = text.split_once(':')?;
+        let id = Key::parse_id(id.trim()).ok()?;
+        Some(Key::new(id, &Key::parse_bytes(key.trim()).ok()?))
+    };
+    parse().ok_or_else(|| {
+        "is not id:key, with the id and the key (32 bytes or more in base64) of before".into()
+    })
 }
 
 impl Policy {
-    /// Reads what becomes of personal data on the way to the destination whose setting this is:
-    /// `Some(None)` where all of it is kept. `None` stands for a problem that the reader has noted.
-    pub fn read(reader: &mut Reader, setting: &'static str) -> Option<Option<Self>> {
+    /// Reads what becomes of personal data on the way to the destination whose setting this is.
+    /// `None` stands for a problem that the reader has noted.
+    pub fn read(reader: &mut Reader, setting: &'static str) -> Option<Self> {
         let setting = match reader.get(setting) {
             Some(_) => setting,
             None => PII,
         };
         if reader.get(setting).is_none() {
-            return Some(None);
+            return Some(Self::default());
         }
         let methods = reader.optional(setting, method::parse);
         let needs_key = methods.is_some_and(|it| it.contains(&Some(Method::Pseudonym)));
         // A key that is there is judged, also where it is not needed yet.
         let has_key = reader.get(PII_KEY).is_some();
-        let key = match needs_key || has_key {
-            true => Some(Keys::read(reader)?.current),
-            false => None,
+        let key = if needs_key || has_key {
+            Some(Keys::read(reader)?.current)
+        } else {
+            None
         };
-        let methods = methods?;
-        let keeps_all = methods.iter().all(Option::is_none);
-        Some((!keeps_all).then(|| Self::new(methods, key)))
+        Some(Self::new(methods?, key))
     }
 }

@@ -44,10 +44,17 @@ enum Subject {
     All(Kind),
 }
 
+/// What the walk is in.
+#[derive(Clone, Copy, Eq, PartialEq)]
+enum Container {
+    Record,
+    Object,
+    List,
+}
+
 /// An object or a list that the walk is in.
 struct Frame {
-    is_list: bool,
-    is_record: bool,
+    container: Container,
     /// The name under which it stands.
     field: Field,
     subject: Subject,
@@ -55,6 +62,12 @@ struct Frame {
     number: usize,
     has_user_s_fields: bool,
     has_other_fields: bool,
+}
+
+impl Frame {
+    fn is_list(&self) -> bool {
+        self.container == Container::List
+    }
 }
 
 /// An object that the walk has left.
@@ -95,13 +108,13 @@ impl Walk {
     }
 
     pub fn is_in_list(&self) -> bool {
-        self.frames.last().is_some_and(|it| it.is_list)
+        self.frames.last().is_some_and(Frame::is_list)
     }
 
     /// The name under which the next value stands.
     pub fn field(&self) -> Field {
         match self.frames.last() {
-            Some(list) if list.is_list => list.field,
+            Some(list) if list.is_list() => list.field,
             _ => self.next,
         }
     }
@@ -112,7 +125,7 @@ impl Walk {
             return;
         };
         let number = frame.number;
-        if frame.is_record && fields::is_fixed(name) {
+        if frame.container == Container::Record && fields::is_fixed(name) {
             (self.next, self.role) = (Field::Open, Role::Fixed);
             return;
         }
@@ -133,7 +146,7 @@ impl Walk {
     /// What the next value is.
     pub fn role(&self) -> Role {
         match self.frames.last() {
-            Some(list) if list.is_list => match list.subject {
+            Some(list) if list.is_list() => match list.subject {
                 Subject::All(kind) => Role::Personal(kind),
                 Subject::Place => role_in_place(list.field),
                 _ => match role(list.field, list.number) {
@@ -150,19 +163,22 @@ impl Walk {
     pub fn begin(&mut self, is_list: bool, number: usize) {
         let field = self.field();
         let above = self.frames.last().map(|it| it.subject);
-        let is_record = self.is_record && self.frames.is_empty();
+        let container = match (is_list, self.is_record && self.frames.is_empty()) {
+            (true, _) => Container::List,
+            (false, true) => Container::Record,
+            (false, false) => Container::Object,
+        };
         let subject = match (above, field) {
             (Some(subject @ (Subject::All(_) | Subject::Place)), _) => subject,
             (_, Field::Of(kind @ Kind::Address)) => Subject::All(kind),
             (_, Field::Place) => Subject::Place,
             (_, Field::Somebody | Field::User) => Subject::User,
             (_, Field::Thing) => Subject::Thing,
-            _ if is_record => Subject::Thing,
+            _ if container == Container::Record => Subject::Thing,
             _ => Subject::Unknown,
         };
         self.frames.push(Frame {
-            is_list,
-            is_record,
+            container,
             field,
             subject,
             number,
@@ -180,7 +196,7 @@ impl Walk {
         Some(Left {
             number: frame.number,
             is_user: frame.subject == Subject::User || is_open && frame.has_user_s_fields,
-            is_body: is_open && frame.field == Field::Body && !frame.is_list,
+            is_body: is_open && frame.field == Field::Body && !frame.is_list(),
         })
     }
 

@@ -12,7 +12,6 @@ use futures_util::future::BoxFuture;
 use super::*;
 use crate::destination::{Delivery, DeliveryError, Filter, Limits, Outcome, Probe, Quarantine};
 use crate::net::retry::Jitter;
-use crate::pii::Privacy;
 use crate::record::{Misfit, Page, Position, Record, STORING_DELAY, Start, StartFrom};
 use crate::redact::Redaction;
 use crate::state::{CheckpointLedger, CheckpointStore, DeadLetterStore, Stored, StoredLetter};
@@ -173,12 +172,7 @@ impl World {
             source,
             destination: self,
             filter: &self.filter,
-            dead_letters: &DeadLetterStore::new(
-                storage,
-                "acme",
-                "memory",
-                Privacy::new(Redaction::Off, None),
-            ),
+            dead_letters: &DeadLetterStore::new(storage, "acme", "memory", Redaction::Off.into()),
             share: &InFlight::default().enter(),
             clock: &self.clock,
             stopping: &self.stopping.subscribe(),

@@ -21,7 +21,6 @@ use self::script::{Phase, Script};
 use self::world::{EIGHT, Fact, Tally};
 use crate::clock::Clock;
 use crate::net::retry::Jitter;
-use crate::pii::Privacy;
 use crate::redact::Redaction;
 use crate::report::{Gap, Report};
 use crate::run::{InFlight, Policy, Run};
@@ -131,8 +130,7 @@ impl Simulation {
         let storage = Arc::new(Storage::over(process.clone(), jitter));
         let (tenant, name) = ("acme", "simulated");
         let checkpoints = CheckpointStore::new(Arc::clone(&storage), tenant, name, writer);
-        let dead_letters =
-            DeadLetterStore::new(storage, tenant, name, Privacy::new(Redaction::Off, None));
+        let dead_letters = DeadLetterStore::new(storage, tenant, name, Redaction::Off.into());
         let mut ledger = CheckpointLedger::new(&checkpoints, start_from, overlap, &clock);
         let run = Run {
             name,

@@ -265,7 +265,7 @@ mod tests {
             Arc::new(storage),
             "acme.auth0.com",
             "log-analytics",
-            Privacy::new(Redaction::On, None),
+            Redaction::On.into(),
         );
         let now = "2026-11-21T08:00:00Z".parse().unwrap();
         for (id, name) in [
@@ -313,8 +313,7 @@ mod tests {
     async fn what_others_put_there_is_no_dead_letter() {
         let memory = Memory::default();
         let storage = Arc::new(Storage::over(memory.clone(), Jitter::seeded(1)));
-        let letters =
-            DeadLetterStore::new(storage, "acme", "memory", Privacy::new(Redaction::On, None));
+        let letters = DeadLetterStore::new(storage, "acme", "memory", Redaction::On.into());
         let letter = |format: u32, log_id: &str, record: Value| {
             json!({"format": format, "log_id": log_id, "reason": "r",
                    "set_aside_at": "2026-11-21T08:00:00Z", "record": record})

@@ -29,6 +29,7 @@ mod log_types;
 mod logs_ingestion;
 mod memory;
 mod package;
+mod privacy;
 mod refused;
 mod replay;
 mod same_rows;

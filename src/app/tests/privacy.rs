@@ -1,0 +1,162 @@
+//! No destination gets what its policy keeps back, whichever form it gives to records.
+
+use super::*;
+use crate::app::layers::Problems;
+
+const KEY: &str = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=";
+const OTHER_KEY: &str = "YW5vdGhlciBrZXkgb2YgdGhpcnR5LXR3byBieXRlcyE=";
+const ALL: &str = "email:pseudonym,phone:pseudonym,username:pseudonym,first_name:pseudonym,\
+                   last_name:pseudonym,address:pseudonym,user_id:pseudonym,ip:pseudonym,\
+                   location:pseudonym,user_agent:pseudonym";
+/// What each destination needs besides the settings of the reference connector.
+const OF_EACH: [(&str, &str); 9] = [
+    (
+        "EVENT_GRID_ENDPOINT",
+        "https://acme.westeurope-1.eventgrid.azure.net/api/events",
+    ),
+    ("EVENT_GRID_KEY", "a2V5"),
+    ("EVENT_BRIDGE_BUS", "auth0"),
+    ("AWS_REGION", "eu-central-1"),
+    ("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE"),
+    ("AWS_SECRET_ACCESS_KEY", "s3cret"),
+    ("TINYBIRD_HOST", "https://api.europe-west2.gcp.tinybird.co"),
+    ("TINYBIRD_TOKEN", "t0ken"),
+    ("ARCHIVE_URL", "file:///var/lib/auth0"),
+];
+/// What says who Ada is, in lower case.
+const PERSONAL: [&str; 14] = [
+    "ada@example.com",
+    "ada%40example.com",
+    "5f1abcdef",
+    "lovelace",
+    "augusta",
+    "countess",
+    "203.0.113.7",
+    "2001:db8:1::7",
+    "15550100200",
+    "555-010-0200",
+    "mozilla/5.0",
+    "ockham",
+    "51.25",
+    "surrey",
+];
+
+/// Records about Ada, of several shapes.
+fn records() -> Vec<String> {
+    let head = r#""date":"2026-11-21T08:00:00.000Z","log_id":"9001","_id":"9001","client_id":"c1","client_name":"Shop","connection":"Users","hostname":"acme.eu.auth0.com""#;
+    [
+        // A log-in.
+        r#""type":"fp","description":"Wrong password for ada@example.com","user_name":"Ada@example.com","user_id":"auth0|5f1abcdef","ip":"203.0.113.7","client_ip":"203.0.113.7","user_agent":"Mozilla/5.0 (X11; Linux)","location_info":{"country_code":"GB","city_name":"Ockham","latitude":51.25,"longitude":-0.5,"time_zone":"Europe/Surrey"},"details":{"error":{"message":"no Ada@Example.com from 203.0.113.7"},"session_id":"s1","stats":{"loginsCount":7}}"#,
+        // A call of the Management API.
+        r#""type":"sapi","description":"Update a user","user_id":"auth0|5f1abcdef","details":{"request":{"ip":"2001:db8:1::7","userAgent":"Mozilla/5.0 (X11; Linux)","path":"/api/v2/users/auth0%7C5f1abcdef","query":{"q":"email:\"ada@example.com\""},"auth":{"user":{"user_id":"auth0|5f1abcdef","name":"Ada Lovelace","email":"ada@example.com"}},"body":{"given_name":"Augusta","family_name":"Lovelace","name":"Augusta Ada Lovelace","nickname":"countess","phone_number":"+1 (555) 010-0200","address":{"locality":"Ockham","region":"Surrey"},"user_metadata":{"name":"Lovelace"}}},"response":{"body":{"identities":[{"user_id":"5f1abcdef","provider":"auth0","profileData":{"email":"ada@example.com","name":"Ada Lovelace"}}],"last_ip":"203.0.113.7"}}}"#,
+        // A text message.
+        r#""type":"gd_send_sms","user_id":"sms|5f1abcdef","user_name":"+15550100200","details":{"authenticator":{"phone_number":"+1 555-010-0200"},"text":"sent to +15550100200"}"#,
+        // Texts within texts, and a name that has no column.
+        r#""type":"fcoa","user_name":"countess","user_agent":"Mozilla/5.0 (X11; Linux)","details":{"qs":"login_hint=ada%40example.com&state=x","body":"{\"email\":\"ada@example.com\",\"profile\":\"{\\\"family_name\\\":\\\"Lovelace\\\"}\"}","error":"at /u?login_hint=ada%2540example.com for Countess","by":{"ada@example.com":{"last_ip":"203.0.113.7"}}}"#,
+        // Too large for a row.
+        &format!(r#""type":"sapi","user_name":"ada@example.com","ip":"203.0.113.7","details":{{"request":{{"body":{{"owners":["ada@example.com"],"text":"ada@example.com {} Ada@example.com"}}}}}}"#, "- ".repeat(600_000)),
+    ]
+    .into_iter()
+    .map(|rest| format!("{{{head},{rest}}}"))
+    .collect()
+}
+
+fn built(kind: &Kind, settings: &[(&str, &str)]) -> Built {
+    let all = [&REFERENCE[..], &RULE, &OF_EACH, settings].concat();
+    let purpose = Purpose::CommandLine { destination: None };
+    let layers = layers(all.into_iter().collect(), purpose);
+    let tools = layers.tools(&mut Problems::default()).unwrap();
+    layers
+        .build(kind, &tools)
+        .unwrap_or_else(|problems| panic!("{} needs settings in OF_EACH: {problems}", kind.name))
+}
+
+/// All that leaves the process of a record, on the way to a destination or beside it.
+fn sent(built: &Built, json: &str) -> String {
+    let record = Record {
+        log_id: crate::record::LogId::new("9001"),
+        date: Some("2026-11-21T08:00:00Z".parse().unwrap()),
+        json: Bytes::copy_from_slice(json.as_bytes()),
+    };
+    let row = match built.destination.encode(&record) {
+        Ok(row) => Some(row),
+        Err(why) => built.destination.shortened(&record, &why.to_string()),
+    };
+    let row = row.unwrap_or_default();
+    let letter = built.privacy.line(json);
+    format!("{}\n{letter}", String::from_utf8_lossy(&row))
+}
+
+#[test]
+fn no_destination_gets_what_its_policy_keeps_back() {
+    for kind in KINDS {
+        for (setting, pii) in [
+            ("PII", ALL.to_owned()),
+            (kind.pii, ALL.replace("pseudonym", "mask")),
+            (kind.pii, ALL.replace("pseudonym", "drop")),
+        ] {
+            let built = built(kind, &[(setting, &pii), ("PII_KEY", KEY)]);
+            for record in records() {
+                if record.len() > 100_000 && setting != "PII" {
+                    continue;
+                }
+                let sent = sent(&built, &record).to_lowercase();
+                for personal in PERSONAL {
+                    let at = sent.find(personal);
+                    let part = at.map(|at| &sent[at.saturating_sub(80)..at + personal.len()]);
+                    assert_eq!(part, None, "{} {pii}", kind.name);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn without_a_policy_each_destination_gets_it_all() {
+    for kind in KINDS {
+        for settings in [&[][..], &[("PII", ALL), (kind.pii, "none")]] {
+            let sent = sent(&built(kind, settings), &records()[0]);
+            for personal in ["Ada@example.com", "5f1abcdef", "203.0.113.7", "Ockham"] {
+                let count = sent.matches(personal).count();
+                assert!(count >= 2, "{} {personal}", kind.name);
+            }
+        }
+    }
+}
+
+#[test]
+fn records_of_one_person_share_their_pseudonyms_and_those_of_another_key_do_not() {
+    // By Python's hmac, hashlib and base64, over `email\0ada@example.com` and the other key's.
+    let by_key = [
+        (KEY, "p1_2xedtbutyn3h3xjwcepxqb2mqa@example.com"),
+        (OTHER_KEY, "p1_wkbi2ytapnytify2ftitvakrdi@example.com"),
+    ];
+    for kind in KINDS {
+        for ((key, own), (_, other)) in [(by_key[0], by_key[1]), (by_key[1], by_key[0])] {
+            let built = built(kind, &[("PII", ALL), ("PII_KEY", key)]);
+            for record in &records()[..2] {
+                let sent = sent(&built, record);
+                assert!(sent.contains(own), "{}", kind.name);
+                assert!(!sent.contains(other), "{}", kind.name);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_bad_policy_stops_its_destination_alone() {
+    let settings = [
+        &RULE[..],
+        &[
+            ("DESTINATIONS", "logs-ingestion,log-analytics"),
+            ("PII_LOGS_INGESTION", "email:hash"),
+        ],
+    ];
+    let app = app(&settings.concat()).unwrap();
+    let problem = app.pipelines[0].way.as_ref().err().unwrap().to_string();
+    assert!(
+        problem.contains("PII_LOGS_INGESTION names an unknown method"),
+        "{problem}"
+    );
+    assert!(app.pipelines[1].way.is_ok());
+}

@@ -1,0 +1,147 @@
+//! Personal data: each destination gets what it may see, and so do dead letters, replays and who
+//! looks for somebody.
+
+use std::fs;
+
+use serde_json::json;
+
+use crate::world::{Sink, World, minutes_ago, numbers};
+
+/// `0123456789abcdef0123456789abcdef`
+const KEY: &str = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=";
+/// `another key of thirty-two bytes!`
+const OTHER_KEY: &str = "YW5vdGhlciBrZXkgb2YgdGhpcnR5LXR3byBieXRlcyE=";
+// By Python's hmac, hashlib and base64, over `email\0ada@example.com`, from each key.
+const ADA: &str = "p2_2xedtbutyn3h3xjwcepxqb2mqa";
+const ADA_BEFORE: &str = "p1_wkbi2ytapnytify2ftitvakrdi";
+
+/// Two records of Ada's.
+fn add_records(world: &World) -> [String; 2] {
+    [20, 10].map(|minutes| {
+        let date = minutes_ago(minutes);
+        let record = json!({"date": date, "type": "fp", "user_name": "Ada@example.com",
+            "description": "no ada@example.com", "ip": "203.0.113.7",
+            "details": {"latitude": 51.5, "user": {"name": "Ada Lovelace"}}});
+        world.tenant.add(record, date)
+    })
+}
+
+fn table(world: &World, sink: Sink) -> String {
+    format!("{:?}", world.arrivals_at(sink).table("Auth0AM_CL").rows)
+}
+
+#[tokio::test]
+async fn each_destination_gets_what_it_may_see_and_a_replay_what_its_target_may() {
+    let mut world = World::start_for(Sink::Archive).await;
+    world.set(
+        "PII",
+        "username:pseudonym,ip:truncate,location:mask,first_name:drop",
+    );
+    world.set("PII_ARCHIVE", "none");
+    world.set("PII_KEY", KEY);
+    world.set("PII_KEY_ID", "2");
+    world.keep_secret(vec![KEY.to_owned()]);
+    add_records(&world);
+    world.poll().await;
+    let archived = table(&world, Sink::Archive);
+    assert!(
+        archived.contains("Ada Lovelace") && archived.contains("203.0.113.7"),
+        "{archived}"
+    );
+
+    world.deliver_to(&[Sink::LogAnalytics]);
+    world.set_all(world.archive.settings());
+    let arguments = [
+        "replay",
+        "--destination",
+        "log-analytics",
+        "--from",
+        "1h",
+        "--to",
+        "1s",
+    ];
+    let ran = world
+        .command(&[&arguments[..], &["--source", "archive"]].concat())
+        .await;
+    assert_eq!(numbers(&ran.report(), ["delivered"]), [2], "{ran:?}");
+    let rows = table(&world, Sink::LogAnalytics);
+    let pseudonym = format!("{ADA}@example.com");
+    assert_eq!(rows.matches(&pseudonym).count(), 4, "{rows}");
+    assert_eq!(rows.matches("203.0.113.0").count(), 2, "{rows}");
+    for personal in ["Ada", "ada@", "Lovelace", "203.0.113.7", "latitude"] {
+        assert!(!rows.contains(personal), "{personal}: {rows}");
+    }
+}
+
+#[tokio::test]
+async fn a_dead_letter_holds_what_its_destination_may_see_and_is_delivered_as_it_is() {
+    let mut world = World::start().await;
+    world.set("PII", "username:pseudonym,ip:truncate");
+    world.set("PII_KEY", KEY);
+    world.set("PII_KEY_ID", "2");
+    world.keep_secret(vec![KEY.to_owned()]);
+    world.tenant.generate(50, minutes_ago(50), minutes_ago(30));
+    let [culprit, _] = add_records(&world);
+    world.arrivals().refuse(&culprit);
+    assert_eq!(numbers(&world.poll().await, ["dead_lettered"]), [1]);
+    let letter = fs::read_to_string(world.dead_letter_file(world.sink, &culprit)).unwrap();
+    assert!(
+        letter.contains(ADA) && letter.contains("203.0.113.0"),
+        "{letter}"
+    );
+    assert!(
+        !letter.to_lowercase().contains("ada@example.com"),
+        "{letter}"
+    );
+
+    world.arrivals().relent();
+    let ran = world.command(&["dead-letter", "retry"]).await;
+    assert_eq!(ran.code(), 0, "{ran:?}");
+    let rows = table(&world, Sink::LogAnalytics);
+    assert_eq!(
+        rows.matches(&format!("{ADA}@example.com")).count(),
+        4,
+        "{rows}"
+    );
+}
+
+#[tokio::test]
+async fn a_pseudonym_is_told_to_who_has_the_key_and_nothing_else() {
+    let mut world = World::start().await;
+    for setting in [
+        "DOMAIN",
+        "CLIENT_ID",
+        "CLIENT_SECRET",
+        "WorkspaceID",
+        "WorkspaceKey",
+    ] {
+        world.set(setting, "");
+    }
+    let missing = world.command(&["pseudonym", "ada@example.com"]).await;
+    assert_eq!(missing.code(), 2);
+    assert!(
+        missing.stderr.contains("PII_KEY is missing: 32 bytes"),
+        "{missing:?}"
+    );
+
+    world.set("PII_KEY", KEY);
+    world.set("PII_KEY_ID", "2");
+    world.set("PII_KEY_PREVIOUS", &format!("1:{OTHER_KEY}"));
+    world.keep_secret(vec![KEY.to_owned(), OTHER_KEY.to_owned()]);
+    let told = world
+        .command(&["pseudonym", "Ada@example.com", "203.0.113.7"])
+        .await;
+    assert_eq!(told.code(), 0, "{told:?}");
+    let lines: Vec<_> = told.stdout.lines().collect();
+    assert_eq!(
+        lines[..4],
+        [
+            "Ada@example.com",
+            &format!("  email       {ADA}@example.com"),
+            &format!("  email       {ADA_BEFORE}@example.com  (previous key)"),
+            &format!("  search in (Auth0AM_CL) \"{ADA}\" or \"{ADA_BEFORE}\""),
+        ]
+    );
+    assert_eq!(lines[4], "203.0.113.7");
+    assert!(lines[6].starts_with("  ip          p2_"), "{lines:?}");
+}
