@@ -46,6 +46,14 @@ impl Redaction {
         }
     }
 
+    /// The tokens of a record, masked.
+    pub(crate) fn tokens(self, record: &str) -> Tokens<'_> {
+        Tokens {
+            tokens: Scanner::new(record),
+            walk: Walk::new(self.of(record), Judgement::RECORD),
+        }
+    }
+
     /// A record on one line, masked.
     #[must_use]
     pub(crate) fn line(self, record: &str) -> String {
@@ -178,7 +186,13 @@ impl Masker {
     }
 
     /// Copies a value, of which `first` was read already, to the end of `out`.
-    pub fn copy(self, verdict: Judgement, first: Token, rest: &mut Scanner, out: &mut String) {
+    pub fn copy<'a>(
+        self,
+        verdict: Judgement,
+        first: Token<'a>,
+        rest: &mut impl Iterator<Item = Token<'a>>,
+        out: &mut String,
+    ) {
         let mut walk = Walk::new(self, verdict);
         let mut token = first;
         loop {
@@ -196,6 +210,32 @@ impl Masker {
                 None => return,
             }
         }
+    }
+}
+
+/// The tokens of a record, each text with what stands in its place if there is a secret in it.
+pub(crate) struct Tokens<'a> {
+    tokens: Scanner<'a>,
+    walk: Walk,
+}
+
+impl<'a> Iterator for Tokens<'a> {
+    type Item = (Token<'a>, Option<String>);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.walk.is_over {
+            return None;
+        }
+        let token = self.tokens.next()?;
+        let verdict = self.walk.step(token);
+        Some(match token {
+            Token::Text(text) => match self.walk.masker.text(verdict, text) {
+                Cow::Borrowed(text) => (Token::Text(text), None),
+                Cow::Owned(masked) => (token, Some(masked)),
+            },
+            Token::Number(_) if verdict.is_secret() => (Token::Text(MASK), None),
+            _ => (token, None),
+        })
     }
 }
 

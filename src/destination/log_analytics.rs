@@ -13,9 +13,9 @@ use crate::error::BoxError;
 use crate::net::retry::Deadline;
 use crate::pii::Privacy;
 use crate::record::Record;
+use crate::redact::Redaction;
 use crate::settings::{Reader, values};
 use crate::table::Api;
-use crate::table::row::row;
 use crate::table::shortened::shortened;
 
 pub(super) const KIND: Kind = Kind {
@@ -100,13 +100,12 @@ impl Destination for LogAnalytics {
     }
 
     fn encode(&self, record: &Record) -> Result<Bytes, BoxError> {
-        let (text, redaction) = self.privacy.record(record.text());
-        Ok(row(&text, Api::DataCollector, redaction)?.into())
+        Ok(self.privacy.row(record.text(), Api::DataCollector)?.into())
     }
 
     fn shortened(&self, record: &Record, why: &str) -> Option<Bytes> {
-        let (text, redaction) = self.privacy.record(record.text());
-        shortened(&text, Api::DataCollector, redaction, why).map(Bytes::from)
+        let line = self.privacy.line(record.text());
+        shortened(&line, Api::DataCollector, Redaction::Off, why).map(Bytes::from)
     }
 
     fn deliver<'a>(&'a self, rows: &'a [Bytes], deadline: Deadline) -> BoxFuture<'a, Delivery> {

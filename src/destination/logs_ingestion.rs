@@ -12,9 +12,9 @@ use crate::error::BoxError;
 use crate::net::retry::Deadline;
 use crate::pii::Privacy;
 use crate::record::Record;
+use crate::redact::Redaction;
 use crate::settings::Reader;
 use crate::table::Api;
-use crate::table::row::row;
 use crate::table::shortened::shortened;
 
 pub(super) const KIND: Kind = Kind {
@@ -109,13 +109,12 @@ impl Destination for LogsIngestion {
     }
 
     fn encode(&self, record: &Record) -> Result<Bytes, BoxError> {
-        let (text, redaction) = self.privacy.record(record.text());
-        Ok(row(&text, Api::LogsIngestion, redaction)?.into())
+        Ok(self.privacy.row(record.text(), Api::LogsIngestion)?.into())
     }
 
     fn shortened(&self, record: &Record, why: &str) -> Option<Bytes> {
-        let (text, redaction) = self.privacy.record(record.text());
-        shortened(&text, Api::LogsIngestion, redaction, why).map(Bytes::from)
+        let line = self.privacy.line(record.text());
+        shortened(&line, Api::LogsIngestion, Redaction::Off, why).map(Bytes::from)
     }
 
     fn deliver<'a>(&'a self, rows: &'a [Bytes], deadline: Deadline) -> BoxFuture<'a, Delivery> {

@@ -3,8 +3,6 @@
 //! The names are those that Auth0's log streams treat as personal, those of its user profiles, of
 //! `OpenID` Connect's standard claims and of SCIM, in any spelling: `user_name`, `userName`.
 
-use std::borrow::Cow;
-
 use super::Kind;
 
 /// Letters of a name that are looked at: more than the longest known one has.
@@ -44,11 +42,13 @@ pub(super) enum Field {
     Path,
     /// What SCIM calls the value in a list of objects.
     Value,
+    /// A word of Auth0's own, such as a method or a scope.
+    Word,
 }
 
 use Field::{
     Body, Coordinate, Country, Id, LooksLike, Name, Of, Open, Path, Place, Somebody, Thing, Town,
-    User, Value,
+    User, Value, Word,
 };
 
 impl Field {
@@ -57,15 +57,28 @@ impl Field {
         if name.len() > LONGEST {
             return Open;
         }
-        let is_plain = name.bytes().all(|it| it.is_ascii_lowercase());
-        let word: Cow<str> = if is_plain {
-            name.into()
-        } else {
-            let letters = name.chars().filter(char::is_ascii_alphanumeric);
-            letters.map(|it| it.to_ascii_lowercase()).collect()
-        };
-        known(&word)
+        let mut letters = [0; LONGEST];
+        let mut count = 0;
+        for letter in name.bytes().filter(u8::is_ascii_alphanumeric) {
+            letters[count] = letter.to_ascii_lowercase();
+            count += 1;
+        }
+        let word = std::str::from_utf8(&letters[..count]).unwrap_or_default();
+        match known(word) {
+            Open if ends_with_ip(name) => Of(Kind::Ip),
+            field => field,
+        }
     }
+}
+
+/// Whether the last word of a name is `ip`: `client_ip` and `lastIp`, but not `membership`.
+fn ends_with_ip(name: &str) -> bool {
+    let before = |end| name.strip_suffix(end).and_then(|it| it.chars().next_back());
+    before("ip").is_some_and(|it| !it.is_alphanumeric())
+        || ["Ip", "IP"]
+            .into_iter()
+            .filter_map(before)
+            .any(|it| !it.is_uppercase())
 }
 
 /// The known names by their first letter, and the ends that others have in common.
@@ -76,6 +89,7 @@ fn known(word: &str) -> Field {
     let found = match first {
         b'a' => match word {
             "address" | "addresses" => Of(Kind::Address),
+            "accessedsecrets" | "audience" => Word,
             "action" | "actions" | "api" | "app" | "application" | "applications" => Thing,
             "actor" | "assignees" => Somebody,
             _ => Open,
@@ -86,9 +100,9 @@ fn known(word: &str) -> Field {
             _ => Open,
         },
         b'c' => match word {
-            "clientip" | "cfconnectingip" => Of(Kind::Ip),
-            "cityname" => Town,
-            "countryname" | "countrycode" | "countrycode3" | "continentcode" => Country,
+            "cityname" | "continentcode" => Town,
+            "clientid" => Word,
+            "countryname" | "countrycode" | "countrycode3" => Country,
             "client" | "clients" | "connection" | "connections" => Thing,
             _ => Open,
         },
@@ -111,6 +125,7 @@ fn known(word: &str) -> Field {
             "givenname" => Of(Kind::FirstName),
             "geoip" | "geo" | "geolocation" => Place,
             "grant" | "grants" => Thing,
+            "granttype" | "granttypes" => Word,
             _ => Open,
         },
         b'h' => match word {
@@ -119,15 +134,16 @@ fn known(word: &str) -> Field {
         },
         b'i' => match word {
             "id" => Id,
-            "ip" | "ips" | "ipaddress" | "ipaddresses" | "initialip" => Of(Kind::Ip),
+            "ip" | "ips" => Of(Kind::Ip),
             "inviter" | "invitee" | "invitees" | "identities" => User,
             "identifier" => Somebody,
+            // In the steps of a log-in: the user's id without the connection.
+            "identity" => Of(Kind::UserId),
             "integration" | "integrations" => Thing,
             _ => Open,
         },
         b'l' => match word {
             "lastname" => Of(Kind::LastName),
-            "lastip" => Of(Kind::Ip),
             "locationinfo" | "location" => Place,
             "latitude" | "longitude" => Coordinate,
             "login" | "loginhint" => Somebody,
@@ -138,11 +154,13 @@ fn known(word: &str) -> Field {
             "middlename" => Of(Kind::FirstName),
             "member" | "members" => Somebody,
             "mail" => LooksLike(Kind::Email),
+            "method" => Word,
             _ => Open,
         },
         b'n' => match word {
             "name" => Name,
-            "nickname" => Of(Kind::Username),
+            // The second as Auth0 misspells it.
+            "nickname" | "newuername" => Of(Kind::Username),
             _ => Open,
         },
         b'o' => match word {
@@ -158,10 +176,11 @@ fn known(word: &str) -> Field {
             "profile" | "profiledata" => User,
             "postaladdress" => Of(Kind::Address),
             "prompt" | "prompts" | "permission" | "permissions" => Thing,
+            "provider" => Word,
             _ => Open,
         },
         b'r' => match word {
-            "remoteip" | "remoteaddress" | "remoteaddr" => Of(Kind::Ip),
+            "remoteaddress" | "remoteaddr" => Of(Kind::Ip),
             "recipient" | "recipients" => Somebody,
             "role" | "roles" | "rule" | "rules" | "resourceserver" | "resourceservers" => Thing,
             _ => Open,
@@ -170,22 +189,23 @@ fn known(word: &str) -> Field {
             "sub" => Of(Kind::UserId),
             "subject" => Somebody,
             "surname" => Of(Kind::LastName),
-            "signupip" | "sourceip" => Of(Kind::Ip),
+            "samaccountname" => Of(Kind::Username),
             "streetaddress" => Of(Kind::Address),
-            "scopes" | "sink" | "stats" => Thing,
+            "scope" | "scopes" | "stage" | "state" | "status" | "strategy" | "strategytype" => Word,
+            "sink" | "stats" => Thing,
             _ => Open,
         },
         b't' => match word {
             "template" | "tenant" => Thing,
             "telephone" | "telephonenumber" => Of(Kind::Phone),
             "to" => Somebody,
-            "trueclientip" => Of(Kind::Ip),
+            "type" => Word,
             _ => Open,
         },
         b'u' => match word {
             "user" | "users" => Somebody,
             "userid" | "userids" => Of(Kind::UserId),
-            "username" | "userprincipalname" => Of(Kind::Username),
+            "username" | "userprincipalname" | "upn" => Of(Kind::Username),
             "userinfo" | "usermetadata" | "userprofile" => User,
             _ => Open,
         },
@@ -194,7 +214,7 @@ fn known(word: &str) -> Field {
             _ => Open,
         },
         b'x' => match word {
-            "xforwardedfor" | "xrealip" => Of(Kind::Ip),
+            "xforwardedfor" => Of(Kind::Ip),
             _ => Open,
         },
         _ => Open,
@@ -205,9 +225,11 @@ fn known(word: &str) -> Field {
     match word.bytes().next_back().unwrap_or_default() {
         b'l' if word.ends_with("email") => LooksLike(Kind::Email),
         b's' if word.ends_with("emailaddress") => LooksLike(Kind::Email),
+        b's' if word.ends_with("ipaddress") || word.ends_with("ipaddresses") => Of(Kind::Ip),
         b'r' if word.ends_with("phonenumber") => Of(Kind::Phone),
         b'd' if word.ends_with("userid") => Of(Kind::UserId),
         b'e' if word.ends_with("username") => Of(Kind::Username),
+        b'e' if word.ends_with("phone") => LooksLike(Kind::Phone),
         b't' if word.ends_with("useragent") => Of(Kind::UserAgent),
         _ => Open,
     }
@@ -218,7 +240,7 @@ pub(super) fn in_place(name: &str) -> Field {
     match Field::named(name) {
         it @ (Country | Coordinate) => it,
         _ => match name.to_ascii_lowercase().as_str() {
-            "country" | "continent" | "continent_name" => Country,
+            "country" => Country,
             "lat" | "lon" | "lng" | "coordinates" => Coordinate,
             _ => Town,
         },

@@ -4,12 +4,14 @@ use std::collections::{HashMap, HashSet};
 
 use super::Kind;
 use super::fields::Field;
-use super::key::{ip, mail_domain, user_id_prefix};
+use super::key::{CLIENTS, ip, mail_domain, user_id_prefix};
 use super::method::{Method, Policy};
 use super::nested::{self, Part};
+use super::pieces::{Piece, pieces, tokens};
 use super::search::{Index, Needles};
+use super::view::{ROUNDS, View};
 use super::walk::{Role, Walk};
-use crate::json::{Scanner, Token, unescape_lossy};
+use crate::json::{Token, escape, unescape_lossy};
 use crate::redact::MASK;
 
 /// Digits of a phone number by which it is known without its other signs.
@@ -21,10 +23,12 @@ const FIRST_OF_CUT: usize = usize::MAX / 2;
 /// How the paths of calls of the Management API begin.
 pub(super) const CALLS: [&str; 2] = ["/api/v2/", "/v2/"];
 
+/// What stands in place of a value, for each kind by the value as it is written.
+type Replacements = [HashMap<String, String>; Kind::ALL.len()];
+
 /// What a record says of persons.
 pub(super) struct Found {
-    /// What stands in place of a value, by kind and as it is written.
-    replacements: HashMap<(Kind, String), String>,
+    replacements: Replacements,
     /// What is looked for in all other texts.
     pub index: Index,
     /// The objects that are about users, by their numbers.
@@ -45,7 +49,7 @@ impl Found {
         {
             return known.to_owned();
         }
-        match self.replacements.get(&(kind, raw.to_owned())) {
+        match self.replacements[kind as usize].get(raw) {
             Some(known) => known.clone(),
             None => policy.replacement(kind, &value),
         }
@@ -70,7 +74,9 @@ pub(super) fn kind_by_looks(value: &str) -> Option<Kind> {
     let is_connection = |it: u8| it.is_ascii_alphanumeric() || matches!(it, b'-' | b'_');
     let digits = value.bytes().filter(u8::is_ascii_digit).count();
     let is_number = |it: char| it.is_ascii_digit() || "+-(). ".contains(it);
-    if !connection.is_empty() && !id.is_empty() && connection.bytes().all(is_connection) {
+    let is_user_s = !id.is_empty() && connection.bytes().all(is_connection);
+    let is_application_s = value.ends_with(CLIENTS) && !has_space;
+    if is_user_s && !connection.is_empty() || is_application_s {
         Some(Kind::UserId)
     } else if mail_domain(value).is_some() && !has_space {
         Some(Kind::Email)
@@ -81,10 +87,23 @@ pub(super) fn kind_by_looks(value: &str) -> Option<Kind> {
     }
 }
 
+/// Whether a text may be a word of Auth0's own, or several: what names nobody.
+pub(super) fn is_word(value: &str) -> bool {
+    let is_digit = |it: &u8| it.is_ascii_digit();
+    let has_number = value
+        .as_bytes()
+        .windows(4)
+        .any(|it| it.iter().all(is_digit));
+    !has_number && !value.contains(['@', '|', '%', '"'])
+}
+
 /// Whether a text of this role is read on, since it is not personal as a whole.
 pub(super) fn is_read_on(policy: &Policy, role: Role, value: &str) -> bool {
     match role {
         Role::Fixed | Role::Name(_) | Role::Id(_) => false,
+        // Left out, so that nothing in it counts.
+        Role::Coordinate => policy.method(Kind::Location).is_none(),
+        Role::Word => !is_word(value),
         _ => kind(policy, role, value).is_none(),
     }
 }
@@ -105,11 +124,15 @@ pub(super) fn kind(policy: &Policy, role: Role, value: &str) -> Option<Kind> {
     kind.filter(|kind| policy.method(*kind).is_some())
 }
 
-/// Finds what the policy is about. `None` if there is nothing of it.
-pub(super) fn find(policy: &Policy, record: &str) -> Option<Found> {
+/// Finds what the policy is about, and gives back the pieces of the record. `None` if there is
+/// nothing of it.
+pub(super) fn find<'a>(
+    policy: &Policy,
+    record: impl Iterator<Item = (Token<'a>, Option<String>)>,
+) -> (Vec<Piece<'a>>, Option<Found>) {
     let mut finder = Finder {
         policy,
-        replacements: HashMap::new(),
+        replacements: Default::default(),
         needles: Needles::default(),
         users: HashSet::new(),
         bodies: HashSet::new(),
@@ -119,13 +142,14 @@ pub(super) fn find(policy: &Policy, record: &str) -> Option<Found> {
         is_call_about_users: false,
         is_any: false,
     };
-    finder.document(record, Walk::of_record());
-    finder.finish()
+    let pieces = finder.pieces(record, Walk::of_record());
+    finder.read(&pieces);
+    (pieces, finder.finish())
 }
 
 struct Finder<'p> {
     policy: &'p Policy,
-    replacements: HashMap<(Kind, String), String>,
+    replacements: Replacements,
     needles: Needles,
     users: HashSet<usize>,
     /// The bodies of calls, by their numbers.
@@ -141,48 +165,43 @@ struct Finder<'p> {
 }
 
 impl Finder<'_> {
-    /// Reads JSON, from its beginning to its end or to where it was cut.
-    fn document(&mut self, json: &str, mut walk: Walk) {
-        for token in Scanner::new(json) {
+    fn pieces<'a>(
+        &mut self,
+        tokens: impl Iterator<Item = (Token<'a>, Option<String>)>,
+        walk: Walk,
+    ) -> Vec<Piece<'a>> {
+        let (users, bodies) = (&mut self.users, &mut self.bodies);
+        pieces(tokens, walk, &mut self.objects, |left| {
+            if left.is_user {
+                users.insert(left.number);
+            }
+            if left.is_body {
+                bodies.insert(left.number);
+            }
+        })
+    }
+
+    fn read(&mut self, pieces: &[Piece]) {
+        for piece in pieces {
+            let role = piece.role;
+            let token = piece.token();
             match token {
-                Token::Key(key) => {
-                    walk.key(&unescape_lossy(key));
-                    continue;
-                }
-                Token::BeginObject | Token::BeginArray => {
-                    self.is_any |= self.is_concerned(walk.role());
-                    walk.begin(token == Token::BeginArray, self.objects);
-                    self.objects += 1;
-                }
-                Token::EndObject | Token::EndArray => self.leave(&mut walk),
-                Token::Text(text) => self.text(walk.role(), walk.field(), text),
+                Token::Text(text) => self.text(role, piece.field, text),
                 Token::Number(text) => {
-                    let role = walk.role();
-                    self.is_any |= self.is_concerned(role);
                     if let Some(kind) = kind(self.policy, role, text) {
                         self.note(kind, text);
                     }
                 }
-                Token::Bool(_) | Token::Null => self.is_any |= self.is_concerned(walk.role()),
+                Token::Key(_) | Token::EndObject | Token::EndArray => continue,
+                Token::BeginObject | Token::BeginArray | Token::Bool(_) | Token::Null => {}
             }
-            if walk.is_over() {
-                return;
-            }
-        }
-        while !walk.is_over() {
-            self.leave(&mut walk);
+            self.is_any |= self.is_concerned(role);
         }
     }
 
-    fn leave(&mut self, walk: &mut Walk) {
-        if let Some(left) = walk.end() {
-            if left.is_user {
-                self.users.insert(left.number);
-            }
-            if left.is_body {
-                self.bodies.insert(left.number);
-            }
-        }
+    fn nested(&mut self, json: &str, field: Field) {
+        let pieces = self.pieces(tokens(json), Walk::within(field));
+        self.read(&pieces);
     }
 
     /// Whether the policy says something of values in this place, whatever they are.
@@ -196,7 +215,6 @@ impl Finder<'_> {
     }
 
     fn text(&mut self, role: Role, field: Field, raw: &str) {
-        self.is_any |= self.is_concerned(role);
         let value = unescape_lossy(raw);
         match role {
             Role::Name(number) => {
@@ -206,22 +224,46 @@ impl Finder<'_> {
             Role::Id(number) if kind_by_looks(&value) == Some(Kind::UserId) => {
                 self.names.push((number, Kind::UserId, raw.to_owned()));
             }
-            Role::Path => self.is_call_about_users |= is_call_about_users(&value),
+            Role::Path => {
+                self.is_call_about_users |= is_call_about_users(&value);
+                self.path(&value);
+            }
             _ => {}
         }
         if let Some(kind) = kind(self.policy, role, &value) {
             self.note(kind, raw);
-        } else if is_read_on(self.policy, role, &value) && nested::may_have_json(&value) {
+            return;
+        }
+        if matches!(role, Role::Somebody | Role::LooksLike(Kind::Email)) {
+            for address in addresses(&value) {
+                self.note(Kind::Email, &escape(address));
+            }
+        }
+        if is_read_on(self.policy, role, &value) && nested::may_have_json(&value) {
             for part in nested::parts(&value) {
                 match part {
                     Part::Plain(_) => {}
-                    Part::Json(json) => self.document(json, Walk::within(field)),
+                    Part::Json(json) => self.nested(json, field),
                     Part::Cut(json) => {
                         std::mem::swap(&mut self.objects, &mut self.objects_of_cut);
-                        self.document(json, Walk::within(field));
+                        self.nested(json, field);
                         std::mem::swap(&mut self.objects, &mut self.objects_of_cut);
                     }
                 }
+            }
+        }
+    }
+
+    /// Notes whom a path names, by its looks: `/api/v2/users/auth0%7C1`, `?email=a%40b.c`.
+    fn path(&mut self, path: &str) {
+        for part in path.split(['/', '?', '&', '=', '#']) {
+            let mut view = View::of(part);
+            for _ in 0..ROUNDS {
+                view = view.decoded(false).unwrap_or(view);
+            }
+            let part = &*view.text;
+            if let Some(kind) = kind_by_looks(part) {
+                self.note(kind, &escape(part));
             }
         }
     }
@@ -233,22 +275,21 @@ impl Finder<'_> {
             return;
         }
         self.is_any = true;
-        let id = (kind, raw.to_owned());
-        if self.replacements.contains_key(&id) {
+        if self.replacements[kind as usize].contains_key(raw) {
             return;
         }
         let replacement = self.policy.replacement(kind, &value);
         if replacement != *value {
-            self.needles.add(kind, false, &value, replacement.clone());
+            self.needles.add(kind, false, &value, &replacement);
             self.note_aliases(kind, &value, &replacement);
         }
-        self.replacements.insert(id, replacement);
+        self.replacements[kind as usize].insert(raw.to_owned(), replacement);
     }
 
     /// Notes parts of a value that stand for the whole, and other ways to write it.
     fn note_aliases(&mut self, kind: Kind, value: &str, replacement: &str) {
         let mut add = |alias: &str, replacement: &str| {
-            self.needles.add(kind, true, alias, replacement.to_owned());
+            self.needles.add(kind, true, alias, replacement);
         };
         match kind {
             Kind::UserId => {
@@ -268,10 +309,19 @@ impl Finder<'_> {
             Kind::Ip => {
                 for part in value.split(',').map(str::trim) {
                     let replacement = self.policy.replacement(kind, part);
-                    add(part, &replacement);
-                    if let Some(ip) = ip(part) {
-                        add(&ip.to_string(), &replacement);
+                    if part != value {
+                        add(part, &replacement);
                     }
+                    if let Some(ip) = ip(part).map(|it| it.to_string())
+                        && ip != part
+                    {
+                        add(&ip, &replacement);
+                    }
+                }
+            }
+            Kind::Email | Kind::Username if mail_domain(value).is_none() => {
+                for address in addresses(value) {
+                    add(address, &self.policy.replacement(kind, address));
                 }
             }
             _ => {}
@@ -293,6 +343,13 @@ impl Finder<'_> {
             users: self.users,
         })
     }
+}
+
+/// The e-mail addresses in a text that is more than one: `Ada <ada@example.com>, bo@example.com`.
+fn addresses(text: &str) -> impl Iterator<Item = &str> {
+    let is_between = |it: char| it.is_whitespace() || ",;<>()\"".contains(it);
+    text.split(is_between)
+        .filter(|it| mail_domain(it).is_some())
 }
 
 /// Whether the bodies of a call are users, by its path.

@@ -2,7 +2,7 @@
 //! bits, in base32. Without the key nobody can try out names, and with it one name is quickly found.
 
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
@@ -34,7 +34,7 @@ const TWO_PART_PREFIXES: [&str; 9] = [
     "waad",
 ];
 /// What Auth0 writes after the client id of an application that acts for itself.
-const CLIENTS: &str = "@clients";
+pub(super) const CLIENTS: &str = "@clients";
 
 /// Values of one group have one pseudonym, whatever field they stand in.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
@@ -192,8 +192,12 @@ fn letter(bits: u32) -> char {
 /// Whether a value is a pseudonym already: a dead letter that is delivered after all has them, and
 /// so may an archive. Another pseudonym of it would name nobody.
 pub(super) fn is_pseudonym(value: &str) -> bool {
-    let after_prefix = value.rsplit('|').next().unwrap_or_default();
-    let code = after_prefix.split('@').next().unwrap_or_default();
+    let after_prefix = &value[user_id_prefix(value).len()..];
+    let code = match after_prefix.split_once('@') {
+        Some((code, domain)) if is_domain(domain) => code,
+        Some(_) => return false,
+        None => after_prefix,
+    };
     let Some((id, letters)) = code.strip_prefix('p').and_then(|it| it.split_once('_')) else {
         return false;
     };
@@ -204,13 +208,18 @@ pub(super) fn is_pseudonym(value: &str) -> bool {
 
 /// What a user id says of the connection, with the bar after it.
 pub(super) fn user_id_prefix(value: &str) -> &str {
-    let Some(first) = value.find('|') else {
+    let is_name = |it: &str| {
+        let is_letter = |it: u8| it.is_ascii_alphanumeric() || matches!(it, b'-' | b'_' | b'.');
+        !it.is_empty() && it.bytes().all(is_letter)
+    };
+    let Some((strategy, rest)) = value.split_once('|').filter(|(it, _)| is_name(it)) else {
         return "";
     };
-    let rest = &value[first + 1..];
-    let end = match rest.find('|') {
-        Some(second) if TWO_PART_PREFIXES.contains(&&value[..first]) => first + second + 2,
-        _ => first + 1,
+    let end = match rest.split_once('|') {
+        Some((connection, _)) if TWO_PART_PREFIXES.contains(&strategy) && is_name(connection) => {
+            strategy.len() + connection.len() + 2
+        }
+        _ => strategy.len() + 1,
     };
     &value[..end]
 }
@@ -218,16 +227,23 @@ pub(super) fn user_id_prefix(value: &str) -> &str {
 /// The domain of an e-mail address, if the value is one.
 pub(super) fn mail_domain(value: &str) -> Option<&str> {
     let (local, domain) = value.trim().rsplit_once('@')?;
-    let is_part = |it: char| it.is_alphanumeric() || matches!(it, '.' | '-');
-    let is_mail = !local.is_empty()
-        && !local.contains(char::is_whitespace)
-        && !domain.is_empty()
-        && domain.chars().all(is_part);
+    let is_mail = !local.is_empty() && !local.contains(char::is_whitespace) && is_domain(domain);
     is_mail.then_some(domain)
 }
 
-/// An IP address. One of the fourth version that is written as one of the sixth is that.
+fn is_domain(text: &str) -> bool {
+    let is_part = |it: char| it.is_alphanumeric() || matches!(it, '.' | '-');
+    !text.is_empty() && text.chars().all(is_part)
+}
+
+/// An IP address, with or without a port. One of the fourth version that is written as one of the
+/// sixth is that.
 pub(super) fn ip(value: &str) -> Option<IpAddr> {
-    let address: IpAddr = value.trim().parse().ok()?;
+    let value = value.trim();
+    let address = value.strip_prefix('[').and_then(|it| it.strip_suffix(']'));
+    let address: IpAddr = match address.unwrap_or(value).parse() {
+        Ok(address) => address,
+        Err(_) => value.parse::<SocketAddr>().ok()?.ip(),
+    };
     Some(address.to_canonical())
 }

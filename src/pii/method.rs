@@ -1,11 +1,11 @@
 //! What becomes of a personal value: a mask, a pseudonym, a part of it, or nothing.
 
-use std::borrow::Cow;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::key::{Group, Key, ip, is_pseudonym, mail_domain};
+use super::pieces::Piece;
 use super::{Kind, find, rewrite};
-use crate::redact::MASK;
+use crate::redact::{MASK, Redaction};
 
 /// Bits that are kept of an address of the fourth version, and of the sixth.
 const KEPT_V4: u32 = 24;
@@ -44,12 +44,13 @@ impl Policy {
         self.methods.iter().all(Option::is_none)
     }
 
-    /// A record without what the policy keeps back.
-    pub fn apply<'a>(&self, record: &'a str) -> Cow<'a, str> {
-        match find::find(self, record) {
-            Some(found) => rewrite::rewrite(self, &found, record).into(),
-            None => record.into(),
+    /// A record without secrets, and without what the policy keeps back.
+    pub(super) fn apply<'a>(&self, redaction: Redaction, record: &'a str) -> Vec<Piece<'a>> {
+        let (mut pieces, found) = find::find(self, redaction.tokens(record));
+        if let Some(found) = found {
+            rewrite::rewrite(self, &found, &mut pieces);
         }
+        pieces
     }
 
     pub(super) fn method(&self, kind: Kind) -> Option<Method> {
@@ -68,7 +69,7 @@ impl Policy {
     pub(super) fn replacement(&self, kind: Kind, value: &str) -> String {
         let each = |one: &dyn Fn(&str) -> String| match kind {
             // What proxies have added.
-            Kind::Ip => value
+            Kind::Ip if value.contains(',') => value
                 .split(',')
                 .map(|it| one(it.trim()))
                 .collect::<Vec<_>>()

@@ -14,6 +14,7 @@ mod find;
 mod key;
 mod method;
 mod nested;
+mod pieces;
 mod privacy;
 mod rewrite;
 mod search;

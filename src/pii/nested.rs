@@ -16,7 +16,8 @@ pub(super) enum Part<'a> {
 
 /// Whether there may be JSON in a text.
 pub(super) fn may_have_json(text: &str) -> bool {
-    text.contains(['{', '[']) || text.trim_ascii_start().starts_with('"')
+    memchr::memchr2(b'{', b'[', text.as_bytes()).is_some()
+        || text.trim_ascii_start().starts_with('"')
 }
 
 /// The parts of a text, in order.

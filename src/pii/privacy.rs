@@ -4,12 +4,14 @@
 //! In this order, since what is replaced may be what tells a secret: whoever took `Bearer` for a name
 //! could show what follows it.
 
-use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::Policy;
+use super::pieces::{left, written};
 use crate::redact::Redaction;
 use crate::settings::{AppSettings, Reader};
+use crate::table::Api;
+use crate::table::row::{TooLarge, row, row_of};
 
 /// What one destination may see.
 #[derive(Clone, Debug)]
@@ -54,22 +56,21 @@ impl Privacy {
     /// A record on one line, as it may be seen.
     #[must_use]
     pub fn line(&self, record: &str) -> String {
-        let line = self.redaction.line(record);
-        let Some(policy) = &self.policy else {
-            return line;
-        };
-        match policy.apply(&line) {
-            Cow::Owned(line) => line,
-            Cow::Borrowed(_) => line,
+        match &self.policy {
+            Some(policy) => written(&policy.apply(self.redaction, record), record.len()),
+            None => self.redaction.line(record),
         }
     }
 
-    /// A record for code that masks secrets by itself, and what it is to do about them.
-    #[must_use]
-    pub fn record<'a>(&self, record: &'a str) -> (Cow<'a, str>, Redaction) {
-        match self.policy {
-            Some(_) => (self.line(record).into(), Redaction::Off),
-            None => (record.into(), self.redaction),
+    /// The row of a record, as it may be seen.
+    pub fn row(&self, record: &str, api: Api) -> Result<String, TooLarge> {
+        match &self.policy {
+            Some(policy) => row_of(
+                &mut left(&policy.apply(self.redaction, record)),
+                record,
+                api,
+            ),
+            None => row(record, api, self.redaction),
         }
     }
 }

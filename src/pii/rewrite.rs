@@ -1,25 +1,29 @@
 //! The second reading of a record: it is written anew, without what was found.
 
+use std::borrow::Cow;
+
 use super::Kind;
 use super::fields::Field;
-use super::find::{self, CALLS, Found, is_read_on, kind_by_looks};
+use super::find::{self, CALLS, Found, is_read_on, is_word, kind_by_looks};
 use super::method::{Method, Policy};
 use super::nested::{self, Part};
+use super::pieces::{Piece, pieces, tokens, written};
 use super::walk::{Role, Walk};
-use crate::json::{self, Scanner, Token, unescape_lossy};
+use crate::json::{Token, unescape_lossy};
 
-/// A record without what was found in it.
-pub(super) fn rewrite(policy: &Policy, found: &Found, record: &str) -> String {
+/// Takes out of a record what was found in it.
+pub(super) fn rewrite(policy: &Policy, found: &Found, pieces: &mut [Piece]) {
     let mut writer = Writer {
         policy,
         found,
-        objects: 0,
+        objects: pieces.iter().filter(|it| it.begins()).count(),
         is_changed: false,
     };
-    let mut out = String::with_capacity(record.len() + record.len() / 4);
-    writer.document(record, Walk::of_record(), &mut out);
-    out
+    writer.write(pieces);
 }
+
+/// What stands in a path before somebody.
+const USERS: [&str; 3] = ["users/", "users-by-email/", "members/"];
 
 struct Writer<'f> {
     policy: &'f Policy,
@@ -38,55 +42,47 @@ enum Form {
 }
 
 impl Writer<'_> {
-    fn document(&mut self, json: &str, mut walk: Walk, out: &mut String) {
-        // Where in the output the last member begins.
+    fn write(&mut self, pieces: &mut [Piece]) {
+        // Where the last member begins.
         let mut member = None;
-        // Of each object and list, where to go back to if it is left out.
+        // Of each object and list, where what is left out with it begins.
         let mut marks: Vec<Option<usize>> = Vec::with_capacity(8);
-        for token in Scanner::new(json) {
-            let role = walk.role();
+        for at in 0..pieces.len() {
+            let piece = &pieces[at];
+            let (role, token) = (piece.role, piece.token());
             // An element of a list is never left out: it would be another list.
-            let mark = if walk.is_in_list() { None } else { member };
-            match token {
-                Token::Key(key) => {
-                    member = Some(out.len());
-                    walk.key(&unescape_lossy(key));
-                    self.key(key, out);
-                    continue;
+            let mark = member.filter(|_| !piece.is_in_list);
+            let gone = match token {
+                Token::Key(_) => {
+                    member = Some(at);
+                    None
                 }
                 Token::BeginObject | Token::BeginArray => {
                     let is_list = token == Token::BeginArray;
                     let form = if is_list { Form::List } else { Form::Object };
                     marks.push(mark.filter(|_| self.is_dropped(role, form, "")));
-                    json::write(out, token);
-                    walk.begin(is_list, self.objects);
-                    self.objects += 1;
+                    None
                 }
-                Token::EndObject | Token::EndArray => {
-                    json::write(out, token);
-                    walk.end();
-                    if let Some(mark) = marks.pop().flatten() {
-                        out.truncate(mark);
-                        self.is_changed = true;
-                    }
-                }
-                Token::Text(raw) => match mark {
-                    Some(mark) if self.is_dropped(role, Form::Scalar, raw) => {
-                        out.truncate(mark);
-                        self.is_changed = true;
-                    }
-                    _ => self.text(role, walk.field(), raw, out),
-                },
-                Token::Number(_) | Token::Bool(_) | Token::Null => match mark {
-                    Some(mark) if self.is_dropped(role, Form::Scalar, "") => {
-                        out.truncate(mark);
-                        self.is_changed = true;
-                    }
-                    _ => self.other(role, token, out),
-                },
+                Token::EndObject | Token::EndArray => marks.pop().flatten(),
+                Token::Text(raw) => mark.filter(|_| self.is_dropped(role, Form::Scalar, raw)),
+                _ => mark.filter(|_| self.is_dropped(role, Form::Scalar, "")),
+            };
+            if let Some(begin) = gone {
+                pieces[begin..=at]
+                    .iter_mut()
+                    .for_each(|it| it.is_gone = true);
+                self.is_changed = true;
+                continue;
             }
-            if walk.is_over() {
-                return;
+            let new = match token {
+                Token::Key(raw) => self.key(raw),
+                Token::Text(raw) => self.text(role, piece.field, raw),
+                Token::Number(raw) => self.number(role, raw),
+                _ => None,
+            };
+            if let Some(new) = new {
+                pieces[at].replace(&new);
+                self.is_changed = true;
             }
         }
     }
@@ -128,39 +124,57 @@ impl Writer<'_> {
         self.policy.method(kind).map(|_| kind)
     }
 
-    fn key(&mut self, raw: &str, out: &mut String) {
+    /// What stands in place of the name of a field, if anything does.
+    fn key(&self, raw: &str) -> Option<String> {
         let name = unescape_lossy(raw);
-        let replaced = self.found.index.replaced_in_name(&name);
-        if *replaced == *name {
-            json::write(out, Token::Key(raw));
-        } else {
-            json::write(out, Token::Key(&json::escape(&replaced)));
-            self.is_changed = true;
+        match self.found.index.replaced_in_name(&name) {
+            Cow::Owned(new) => Some(new),
+            Cow::Borrowed(_) => None,
         }
     }
 
-    fn text(&mut self, role: Role, field: Field, raw: &str, out: &mut String) {
-        if role == Role::Fixed {
-            return json::write(out, Token::Text(raw));
-        }
+    /// What stands in place of a text, if anything does.
+    fn text(&mut self, role: Role, field: Field, raw: &str) -> Option<String> {
         let value = unescape_lossy(raw);
+        if role == Role::Fixed || role == Role::Word && is_word(&value) {
+            return None;
+        }
         let new = match self.kind(role, raw) {
             Some(kind) => self.found.replacement(self.policy, kind, raw),
-            None if role == Role::Path => {
-                let (called, rest) = value.split_at(end_of_call(&value));
-                format!("{called}{}", self.found.index.replaced(rest))
-            }
+            None if role == Role::Path => self.path(&value),
             None if is_read_on(self.policy, role, &value) && nested::may_have_json(&value) => {
                 self.parts(field, &value)
             }
-            None => self.found.index.replaced(&value).into_owned(),
+            None => match self.found.index.replaced(&value) {
+                Cow::Owned(new) => new,
+                Cow::Borrowed(_) => return None,
+            },
         };
-        if new == *value {
-            json::write(out, Token::Text(raw));
-        } else {
-            json::write(out, Token::Text(&json::escape(&new)));
-            self.is_changed = true;
+        (new != *value).then_some(new)
+    }
+
+    /// The path of a request. What is called is no user's choice, and a user who takes its name
+    /// hides nothing: there only what can be nothing but a value is one, unless users are called.
+    fn path(&self, path: &str) -> String {
+        let index = &self.found.index;
+        let (called, query) = path.split_at(path.find(['?', '#']).unwrap_or(path.len()));
+        let query = index.replaced(query);
+        let Some(begin) = CALLS.iter().find(|it| called.starts_with(**it)) else {
+            return format!("{}{query}", index.replaced(called));
+        };
+        let (begin, rest) = called.split_at(begin.len());
+        let mut new = begin.to_owned();
+        let mut before = "";
+        for segment in rest.split_inclusive('/') {
+            let is_user = USERS.contains(&before);
+            new += &if is_user {
+                index.replaced(segment)
+            } else {
+                index.replaced_in_name(segment)
+            };
+            before = segment;
         }
+        new + &query
     }
 
     /// A text with JSON in it.
@@ -174,11 +188,16 @@ impl Writer<'_> {
                     new.push_str(&self.found.index.replaced(part));
                 }
                 Part::Json(json) => {
-                    let mut out = String::with_capacity(json.len());
-                    self.document(json, Walk::within(field), &mut out);
+                    let walk = Walk::within(field);
+                    let mut pieces = pieces(tokens(json), walk, &mut self.objects, |_| {});
+                    self.write(&mut pieces);
                     // What has not changed keeps its white space.
                     let has_changed = std::mem::take(&mut self.is_changed);
-                    new.push_str(if has_changed { &out } else { json });
+                    if has_changed {
+                        new.push_str(&written(&pieces, json.len()));
+                    } else {
+                        new.push_str(json);
+                    }
                     is_changed |= has_changed;
                 }
             }
@@ -187,41 +206,16 @@ impl Writer<'_> {
         new
     }
 
-    /// A number, a truth value, or nothing.
-    fn other(&mut self, role: Role, token: Token, out: &mut String) {
-        let Token::Number(number) = token else {
-            return json::write(out, token);
-        };
-        let index = &self.found.index;
-        let new = match self.kind(role, number) {
+    /// What stands in place of a number, if anything does.
+    fn number(&self, role: Role, number: &str) -> Option<String> {
+        match self.kind(role, number) {
             Some(kind) => Some(self.found.replacement(self.policy, kind, number)),
             None if role == Role::Fixed => None,
-            None => index.number(number).map(str::to_owned),
-        };
-        match new {
-            Some(new) => {
-                json::write(out, Token::Text(&json::escape(&new)));
-                self.is_changed = true;
-            }
-            None => json::write(out, token),
+            None => self.found.index.number(number).map(str::to_owned),
         }
     }
 }
 
 fn is_user_id(raw: &str) -> bool {
     kind_by_looks(&unescape_lossy(raw)) == Some(Kind::UserId)
-}
-
-/// Where in a path ends what is called: after `/api/v2/clients`. That is no user's choice, and a user
-/// who takes its name hides nothing.
-fn end_of_call(path: &str) -> usize {
-    let Some(called) = CALLS.iter().find_map(|it| path.strip_prefix(it)) else {
-        return 0;
-    };
-    let length = called.find(['/', '?', '#']).unwrap_or(called.len());
-    let is_plain = called[..length]
-        .bytes()
-        .all(|it| it.is_ascii_lowercase() || it == b'-');
-    let begin = path.len() - called.len();
-    if is_plain { begin + length } else { 0 }
 }

@@ -6,7 +6,6 @@
 //! it begins with.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
 
 use super::Kind;
 use super::view::{ROUNDS, View};
@@ -15,6 +14,9 @@ use super::view::{ROUNDS, View};
 const SHORTEST: usize = 4;
 /// Digits of a number that is looked for.
 const SHORTEST_NUMBER: usize = 7;
+
+/// Digits that no name of a field of Auth0's has.
+const DIGITS_OF_NO_NAME: usize = 4;
 
 /// A value that is looked for.
 #[derive(Debug)]
@@ -32,37 +34,45 @@ struct Needle {
 
 /// Collects values that are looked for.
 #[derive(Default)]
-pub(super) struct Needles {
-    of: HashMap<String, (Kind, bool, String)>,
+pub(super) struct Needles(Vec<Candidate>);
+
+struct Candidate {
+    text: String,
+    /// Of those of one text the first counts.
+    rank: (Kind, bool),
+    replacement: String,
 }
 
 impl Needles {
     /// Adds a value. Where it was added before as another kind, the first kind counts; an alias is
     /// a part of a value, or another way to write it, and counts before a value of the same kind.
-    pub fn add(&mut self, kind: Kind, is_alias: bool, value: &str, replacement: String) {
+    pub fn add(&mut self, kind: Kind, is_alias: bool, value: &str, replacement: &str) {
         let value = value.trim();
-        if value.chars().nth(SHORTEST - 1).is_none() {
-            return;
-        }
-        let new = (kind, !is_alias);
-        let value = folded(value).into_owned();
-        match self.of.get_mut(&value) {
-            Some((kind, is_whole, _)) if (*kind, *is_whole) <= new => {}
-            Some(old) => *old = (new.0, new.1, replacement),
-            None => {
-                self.of.insert(value, (new.0, new.1, replacement));
-            }
+        if value.chars().nth(SHORTEST - 1).is_some() {
+            self.0.push(Candidate {
+                text: folded(value).into_owned(),
+                rank: (kind, !is_alias),
+                replacement: replacement.to_owned(),
+            });
         }
     }
 
     pub fn index(self) -> Index {
-        let mut needles: Vec<Needle> = self.of.into_iter().map(needle).collect();
-        needles.sort_unstable_by(|one, other| one.text.cmp(&other.text));
+        let mut candidates = self.0;
+        candidates.sort_by(|one, other| (&one.text, one.rank).cmp(&(&other.text, other.rank)));
+        candidates.dedup_by(|later, first| later.text == first.text);
+        let mut needles: Vec<Needle> = candidates.into_iter().map(needle).collect();
         let mut first = [false; 256];
         // Those that the last one begins with, the shortest first.
         let mut open: Vec<usize> = Vec::new();
         for at in 0..needles.len() {
-            first[usize::from(needles[at].text.as_bytes()[0])] = true;
+            let byte = needles[at].text.as_bytes()[0];
+            first[usize::from(byte)] = true;
+            first[usize::from(byte.to_ascii_uppercase())] = true;
+            if !byte.is_ascii() {
+                // In upper case it may begin with another one.
+                first[128..].fill(true);
+            }
             while let Some(last) = open.last()
                 && !needles[at].text.starts_with(&needles[*last].text)
             {
@@ -73,20 +83,25 @@ impl Needles {
         }
         Index {
             has_spaces: needles.iter().any(|it| it.text.contains(' ')),
+            has_no_names: needles.iter().any(|it| it.is_no_name),
             needles,
             first,
         }
     }
 }
 
-fn needle((text, (_, _, replacement)): (String, (Kind, bool, String))) -> Needle {
+fn needle(candidate: Candidate) -> Needle {
+    let Candidate {
+        text, replacement, ..
+    } = candidate;
     let is_word = |it: Option<char>| it.is_some_and(char::is_alphanumeric);
     let is_of_a_name = |it: char| it.is_ascii_alphanumeric() || matches!(it, '_' | '-' | '$');
     let has_letter = text.contains(char::is_alphabetic);
+    let digits = text.bytes().filter(u8::is_ascii_digit).count();
     Needle {
         begins_with_word: is_word(text.chars().next()),
         ends_with_word: is_word(text.chars().next_back()),
-        is_no_name: !has_letter || !text.chars().all(is_of_a_name),
+        is_no_name: !has_letter || digits >= DIGITS_OF_NO_NAME || !text.chars().all(is_of_a_name),
         inner: None,
         text,
         replacement,
@@ -96,8 +111,9 @@ fn needle((text, (_, _, replacement)): (String, (Kind, bool, String))) -> Needle
 /// Values that are looked for.
 pub(super) struct Index {
     needles: Vec<Needle>,
-    /// Whether one begins with this byte.
+    /// Whether one begins with this byte, in either case.
     first: [bool; 256],
+    has_no_names: bool,
     has_spaces: bool,
 }
 
@@ -132,6 +148,10 @@ impl Index {
     /// The name of a field without those of the values that can be nothing but values: whoever calls
     /// himself `details` does not hide that field.
     pub fn replaced_in_name<'a>(&self, name: &'a str) -> Cow<'a, str> {
+        let is_of_words = |it: u8| it.is_ascii_alphabetic() || matches!(it, b'_' | b'-');
+        if !self.has_no_names || name.bytes().all(is_of_words) {
+            return name.into();
+        }
         self.replaced_if(name, |needle| needle.is_no_name)
     }
 
@@ -182,15 +202,22 @@ impl Index {
     }
 
     fn search(&self, view: &View, counts: fn(&Needle) -> bool, hits: &mut Vec<Hit>) {
-        let text = folded(&view.text);
-        let bytes = text.as_bytes();
+        let bytes = view.text.as_bytes();
+        let has_escapes = memchr::memchr(b'\\', bytes).is_some();
+        // Most texts have no place that could begin a value.
+        let mut lower = None;
+        let mut is_after_letter = false;
         let mut at = 0;
-        while at < bytes.len() {
-            if !self.first[usize::from(bytes[at])] {
+        while let Some(byte) = bytes.get(at) {
+            let is_letter = byte.is_ascii_alphanumeric();
+            let is_within = is_letter && is_after_letter && !has_escapes;
+            is_after_letter = is_letter;
+            if is_within || !self.first[usize::from(*byte)] {
                 at += 1;
                 continue;
             }
-            match self.at(&text, at, counts) {
+            let text: &str = lower.get_or_insert_with(|| folded(&view.text));
+            match self.at(text, at, counts) {
                 Some(needle) => {
                     let end = at + self.needles[needle].text.len();
                     hits.push(Hit {
@@ -198,6 +225,7 @@ impl Index {
                         end: view.place(end),
                         needle,
                     });
+                    is_after_letter = bytes[end - 1].is_ascii_alphanumeric();
                     at = end;
                 }
                 None => at += 1,

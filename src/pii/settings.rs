@@ -1,6 +1,6 @@
 //! The settings of personal data: what becomes of each kind, and the key of pseudonyms.
 
-use super::method::{self, Method};
+use super::method::{self, Method, Methods};
 use super::{Key, Policy};
 use crate::settings::Reader;
 
@@ -64,10 +64,10 @@ impl Policy {
             Some(_) => setting,
             None => PII,
         };
-        if reader.get(setting).is_none() {
-            return Some(Self::default());
-        }
-        let methods = reader.optional(setting, method::parse);
+        let methods = match reader.get(setting) {
+            Some(_) => reader.optional(setting, method::parse),
+            None => Some(Methods::default()),
+        };
         let needs_key = methods.is_some_and(|it| it.contains(&Some(Method::Pseudonym)));
         // A key that is there is judged, also where it is not needed yet.
         let has_key = reader.get(PII_KEY).is_some();

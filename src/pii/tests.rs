@@ -31,7 +31,7 @@ fn policy(pii: &str) -> Policy {
 }
 
 fn applied(pii: &str, record: &str) -> String {
-    policy(pii).apply(record).into_owned()
+    Privacy::new(Redaction::Off, policy(pii)).line(record)
 }
 
 #[track_caller]
@@ -89,7 +89,10 @@ fn another_key_makes_other_pseudonyms_and_an_id_tells_them_apart() {
         let settings = [("PII", ALL), ("PII_KEY", OTHER_KEY), ("PII_KEY_ID", id)];
         let policy = read(&settings).unwrap();
         let expected = format!("{begin}{}@example.com", &ADA_BY_ANOTHER[3..]);
-        assert_eq!(policy.apply(record), format!(r#"{{"email":"{expected}"}}"#));
+        assert_eq!(
+            Privacy::new(Redaction::Off, policy).line(record),
+            format!(r#"{{"email":"{expected}"}}"#)
+        );
     }
 }
 
@@ -139,7 +142,7 @@ fn each_method_does_what_it_says() {
 fn nothing_is_changed_where_nothing_is_personal_or_the_kind_stays() {
     for record in [
         r#"{"user_id":"","email":null,"ip":"***","phone_number":null}"#,
-        r#"{ "type" : "sapi", "description": "Create a client" }"#,
+        r#"{"type":"sapi","description":"Create a client"}"#,
         r#"{"details":{"assessments":{"NewDevice":{"details":{"useragent":"known"}}}}}"#,
         r#"{"email":{"verification_method":"link","required":true},"verify_email":true}"#,
         "{}",
@@ -374,6 +377,123 @@ fn nobody_hides_by_a_name_what_they_did() {
 }
 
 #[test]
+fn nobody_who_takes_a_word_of_auth0_s_hides_it() {
+    // Whatever the name: methods, scopes and audiences stay, and what was called.
+    for name in [
+        "post",
+        "create:users",
+        "https://acme.eu.auth0.com/api/v2/",
+        "auth0",
+        "client_secret",
+        "implicit",
+        "breached-password-detection",
+        "accepted",
+    ] {
+        let rest = r#""details":{"accessedSecrets":["client_secret"],"request":{"method":"post","path":"/api/v2/attack-protection/breached-password-detection","body":{"audience":"https://acme.eu.auth0.com/api/v2/","scope":["create:users"],"grant_types":["implicit"],"state":"accepted"}}}}"#;
+        assert_becomes(
+            "first_name:mask",
+            &format!(r#"{{"given_name":"{name}",{rest}"#),
+            &format!(r#"{{"given_name":"***",{rest}"#),
+        );
+    }
+    // What can be nobody's word is none there either.
+    assert_becomes(
+        "email:mask,user_id:mask",
+        r#"{"email":"ada@example.com","user_id":"auth0|5f1abcdef","state":"for ada@example.com","scope":"read:5f1abcdef1 u:5f1abcdef"}"#,
+        r#"{"email":"***","user_id":"***","state":"for ***","scope":"read:5f1abcdef1 u:5f1abcdef"}"#,
+    );
+    assert_becomes(
+        "user_id:mask",
+        r#"{"user_id":"auth0|5f1234abc","by":{"5f1234abc":1,"auth0|5f1234abc":2}}"#,
+        r#"{"user_id":"***","by":{"***":1,"***":2}}"#,
+    );
+}
+
+#[test]
+fn whom_a_path_names_is_known_by_its_looks() {
+    for (path, expected) in [
+        (
+            "/api/v2/users/auth0%7C5f1abc/roles",
+            "/api/v2/users/***/roles",
+        ),
+        ("/api/v2/users/auth0|x", "/api/v2/users/***"),
+        ("/api/v2/users/auth0%257c5f1abc", "/api/v2/users/***"),
+        (
+            "/api/v2/users-by-email?email=ada%40example.com&fields=a",
+            "/api/v2/users-by-email?email=***&fields=a",
+        ),
+        (
+            "/api/v2/organizations/org_1/members/auth0%7C5f1abc",
+            "/api/v2/organizations/org_1/members/***",
+        ),
+        ("/v2/users/auth0%7C5f1abc", "/v2/users/***"),
+    ] {
+        assert_becomes(
+            "email:mask,user_id:mask",
+            &format!(r#"{{"request":{{"path":"{path}"}}}}"#),
+            &format!(r#"{{"request":{{"path":"{expected}"}}}}"#),
+        );
+    }
+}
+
+#[test]
+fn addresses_of_all_kinds_are_known() {
+    assert_becomes(
+        "ip:truncate",
+        r#"{"ip":"203.0.113.7:443","device_ip":"[2001:db8:1:2::9]:443","lastIP":"2001:DB8:1::1","clientIp":"[2001:db8:1::]","membership":"203.0.113.7","zip":"10115","error":"from 203.0.113.7"}"#,
+        r#"{"ip":"203.0.113.0","device_ip":"2001:db8:1::","lastIP":"2001:db8:1::","clientIp":"2001:db8:1::","membership":"203.0.113.0","zip":"10115","error":"from 203.0.113.0"}"#,
+    );
+    assert_becomes(
+        "ip:pseudonym",
+        r#"{"ip":"203.0.113.7:51234","client_ip":"203.0.113.7"}"#,
+        &format!(r#"{{"ip":"{ADA_S_IP}","client_ip":"{ADA_S_IP}"}}"#),
+    );
+    assert_becomes(
+        "email:mask",
+        r#"{"to":"Ada <ada@example.com>, bo@example.com","newEmail":"\"Ada\" <ada@example.com>","error":"no bo@example.com"}"#,
+        r#"{"to":"Ada <***>, ***","newEmail":"\"Ada\" <***>","error":"no ***"}"#,
+    );
+}
+
+#[test]
+fn names_of_fields_are_known_as_auth0_writes_them() {
+    assert_becomes(
+        "username:mask,user_id:mask",
+        r#"{"details":{"body":{"newUername":"countess","oldUsername":"ada"},"prompts":[{"name":"login","identity":"5f1abc"}],"idp_user_id":"117"}}"#,
+        r#"{"details":{"body":{"newUername":"***","oldUsername":"***"},"prompts":[{"name":"login","identity":"***"}],"idp_user_id":"***"}}"#,
+    );
+    assert_becomes(
+        "location:truncate",
+        r#"{"location_info":{"country_code":"GB","country_code3":"GBR","country_name":"United Kingdom","continent_code":"EU","city_name":"London","time_zone":"Europe/London"}}"#,
+        r#"{"location_info":{"country_code":"GB","country_code3":"GBR","country_name":"United Kingdom"}}"#,
+    );
+}
+
+#[test]
+fn what_only_begins_like_a_pseudonym_is_none() {
+    let letters = "aaaaaaaaaaaaaaaaaaaaaaaaaa";
+    for value in [
+        format!("p1_{letters}@Ada Lovelace"),
+        format!("p1_{letters} Lovelace"),
+        format!("auth0|Lovelace|p1_{letters}"),
+        format!("Ada Lovelace|p1_{letters}"),
+    ] {
+        for pii in ["user_id:pseudonym", "username:pseudonym"] {
+            let record = format!(r#"{{"user_id":"{value}","user_name":"{value}"}}"#);
+            let field = pii.split(':').next().unwrap();
+            let field = if field == "user_id" {
+                field
+            } else {
+                "user_name"
+            };
+            let result: serde_json::Value = serde_json::from_str(&applied(pii, &record)).unwrap();
+            let result = result[field].as_str().unwrap();
+            assert!(!result.contains("Lovelace"), "{pii} {value}: {result}");
+        }
+    }
+}
+
+#[test]
 fn json_in_a_text_is_read_also_where_it_was_cut() {
     for (text, expected) in [
         (
@@ -439,7 +559,7 @@ fn settings_of_a_destination_take_the_place_of_those_of_all() {
     assert!(is_kept(&[("PII", ALL), ("PII_ARCHIVE", "none"), key]));
     let own = read(&[("PII", ALL), ("PII_ARCHIVE", "ip:mask")]).unwrap();
     assert_eq!(
-        own.apply(r#"{"ip":"203.0.113.7","email":"a@b.c"}"#),
+        Privacy::new(Redaction::Off, own).line(r#"{"ip":"203.0.113.7","email":"a@b.c"}"#),
         r#"{"ip":"***","email":"a@b.c"}"#
     );
     assert!(!is_kept(&[("PII", " ip:mask , email : drop ,")]));
@@ -489,6 +609,11 @@ fn a_bad_setting_says_what_is_expected_and_quotes_nothing() {
             );
             assert!(!problem.contains(key), "{problem}");
         }
+    }
+    // Also where nothing is a pseudonym yet.
+    for pii in [&[][..], &[("PII", "none")]] {
+        let problem = problem(&[pii, &[("PII_KEY", "short")]].concat());
+        assert!(problem.contains("PII_KEY is not a key"), "{problem}");
     }
     let with = |setting, value| problem(&[("PII", ALL), ("PII_KEY", KEY), (setting, value)]);
     assert!(with("PII_KEY_ID", "a_b").contains("PII_KEY_ID is not an id of up to 16"));

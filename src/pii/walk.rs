@@ -30,6 +30,8 @@ pub(super) enum Role {
     Place,
     /// The path of a request.
     Path,
+    /// A word of Auth0's own, if it looks like one.
+    Word,
 }
 
 /// What an object is about.
@@ -129,8 +131,10 @@ impl Walk {
             (self.next, self.role) = (Field::Open, Role::Fixed);
             return;
         }
-        frame.has_user_s_fields |= fields::tells_a_user(name);
-        frame.has_other_fields |= fields::tells_a_thing(name);
+        if frame.subject == Subject::Unknown {
+            frame.has_user_s_fields |= fields::tells_a_user(name);
+            frame.has_other_fields |= fields::tells_a_thing(name);
+        }
         self.next = match (frame.subject, Field::named(name)) {
             (Subject::Place, _) => fields::in_place(name),
             // What SCIM calls the value, in a list of such values.
@@ -219,6 +223,7 @@ fn role(field: Field, number: usize) -> Role {
         Field::Coordinate => Role::Coordinate,
         Field::Place => Role::Place,
         Field::Path => Role::Path,
+        Field::Word => Role::Word,
     }
 }
 

@@ -7,11 +7,14 @@
 //!
 //! This is the hot path: a record is scanned once and written once, without a tree in between.
 
+mod list;
+
 use std::borrow::Cow;
 
 use chrono::NaiveDateTime;
 use memchr::memchr2;
 
+use self::list::is_plain_list;
 use super::Api;
 use super::catalogue::{
     Column, Node, Type, additional_fields, additional_fields_column, catalogue,
@@ -24,11 +27,6 @@ const TIME: &[&str] = &["date"];
 /// The column by which tables are ordered. The HTTP Data Collector API is told by a header which
 /// field it is.
 const TIME_GENERATED: &str = "TimeGenerated";
-/// Bytes of a list in a column. The service makes text of it, and may write it in another way,
-/// such as with `\u` escapes, that takes up to six times the room.
-const LONGEST_LIST: usize = 5_000;
-/// Levels of a list in a column, far fewer than a parser could mind.
-const DEEPEST_LIST: usize = 16;
 /// Bytes of the last part of `AdditionalFields`, if there are several: too many for the service to
 /// take it for anything but text.
 const SHORTEST_PART: usize = 100;
@@ -65,6 +63,24 @@ pub enum TooLarge {
 
 /// Makes a row of the JSON text of a record.
 pub fn row(record: &str, api: Api, redaction: Redaction) -> Result<String, TooLarge> {
+    encoded(&mut Scanner::new(record), record, api, redaction)
+}
+
+/// Makes a row of what is left of a record, token by token: secrets are masked already.
+pub(crate) fn row_of<'a>(
+    tokens: &mut (impl Iterator<Item = Token<'a>> + Clone),
+    record: &str,
+    api: Api,
+) -> Result<String, TooLarge> {
+    encoded(tokens, record, api, Redaction::Off)
+}
+
+fn encoded<'a>(
+    tokens: &mut (impl Iterator<Item = Token<'a>> + Clone),
+    record: &str,
+    api: Api,
+    redaction: Redaction,
+) -> Result<String, TooLarge> {
     let mut encoder = Encoder {
         api,
         masker: redaction.of(record),
@@ -73,7 +89,7 @@ pub fn row(record: &str, api: Api, redaction: Redaction) -> Result<String, TooLa
         levels: Vec::with_capacity(8),
         used: [0; WORDS],
     };
-    encoder.record(&mut Scanner::new(record));
+    encoder.record(tokens);
     let Encoder { mut row, rest, .. } = encoder;
     append_rest(&mut row, &rest, api)?;
     row.push('}');
@@ -109,7 +125,7 @@ struct Encoder<'a> {
 }
 
 impl<'a> Encoder<'a> {
-    fn record(&mut self, tokens: &mut Scanner<'a>) {
+    fn record(&mut self, tokens: &mut (impl Iterator<Item = Token<'a>> + Clone)) {
         self.row.push('{');
         // The record's own brace.
         tokens.next();
@@ -126,7 +142,12 @@ impl<'a> Encoder<'a> {
         }
     }
 
-    fn member(&mut self, key: &'a str, value: Token, tokens: &mut Scanner<'a>) {
+    fn member(
+        &mut self,
+        key: &'a str,
+        value: Token<'a>,
+        tokens: &mut (impl Iterator<Item = Token<'a>> + Clone),
+    ) {
         let parent = self
             .levels
             .last()
@@ -191,7 +212,7 @@ impl<'a> Encoder<'a> {
         index: usize,
         verdict: Judgement,
         value: Token,
-        tokens: &mut Scanner<'a>,
+        tokens: &mut (impl Iterator<Item = Token<'a>> + Clone),
     ) -> bool {
         let (word, bit) = (index / 64, 1 << (index % 64));
         if self.used[word] & bit != 0 {
@@ -243,7 +264,11 @@ impl<'a> Encoder<'a> {
 
     /// Writes a list, if it stays what it is as text. The HTTP Data Collector API makes JSON text of
     /// it; the other wants text.
-    fn list(&mut self, verdict: Judgement, tokens: &mut Scanner<'a>) -> bool {
+    fn list(
+        &mut self,
+        verdict: Judgement,
+        tokens: &mut (impl Iterator<Item = Token<'a>> + Clone),
+    ) -> bool {
         let begin = self.row.len();
         let mut ahead = tokens.clone();
         let first = Token::BeginArray;
@@ -260,36 +285,6 @@ impl<'a> Encoder<'a> {
         }
         fits
     }
-}
-
-/// Whether the service, which parses a list and writes it again as text, keeps all that is in it.
-fn is_plain_list(list: &str) -> bool {
-    // The names in each object that is open, and none for each list.
-    let mut levels: Vec<Vec<&str>> = Vec::new();
-    list.len() <= LONGEST_LIST
-        && Scanner::new(list).all(|token| match token {
-            Token::BeginObject | Token::BeginArray => {
-                levels.push(Vec::new());
-                levels.len() <= DEEPEST_LIST
-            }
-            Token::EndObject | Token::EndArray => {
-                levels.pop();
-                true
-            }
-            Token::Key(key) => {
-                let names = levels.last_mut();
-                let is_new = names.is_some_and(|names| {
-                    let is_new = !names.contains(&key);
-                    names.push(key);
-                    is_new
-                });
-                // Two spellings of one name could not be told from two names.
-                is_new && !key.contains('\\')
-            }
-            Token::Text(text) => unescaped(text).is_some(),
-            Token::Number(number) => is_exact(number),
-            Token::Bool(_) | Token::Null => true,
-        })
 }
 
 /// The form in which a column takes a value, if it does.

@@ -70,8 +70,8 @@ fn a_row_with_four_pseudonyms(bencher: Bencher) {
         return;
     };
     measure(bencher, |record| {
-        let (text, redaction) = privacy.record(record);
-        row(&text, Api::DataCollector, redaction).unwrap_or_default()
+        let row = privacy.row(record, Api::DataCollector);
+        row.unwrap_or_default()
     });
 }
 
