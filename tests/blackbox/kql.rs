@@ -214,7 +214,7 @@ impl Kql {
         let mut node = self.node(tool);
         node.arg("--rows").arg(self.rows_of("Auth0AM_CL"));
         node.arg("--rules").arg(project().join("sentinel/rules"));
-        if tool == "rules.mjs" {
+        if tool != "mutants.mjs" {
             node.arg("--hunting")
                 .arg(project().join("sentinel/hunting"));
         }
@@ -225,6 +225,19 @@ impl Kql {
         } else {
             Err(text + &String::from_utf8_lossy(&output.stderr))
         }
+    }
+
+    /// The rules and hunting queries that find something else over the rows of each of the other
+    /// workspaces, which were made of the same records.
+    pub fn losses(&self, others: &[Self]) -> Vec<Vec<String>> {
+        let files: Vec<_> = others.iter().map(|it| it.rows_of("Auth0AM_CL")).collect();
+        let arguments = files
+            .iter()
+            .flat_map(|file| ["--treated", file.to_str().unwrap()]);
+        let arguments: Vec<_> = arguments.collect();
+        let text = self.judged("losses.mjs", &arguments).unwrap();
+        let lines = text.lines().map(serde_json::from_str);
+        lines.collect::<serde_json::Result<_>>().unwrap()
     }
 
     /// The results of all queries of a workbook or a data-connector page, by their labels, with

@@ -17,6 +17,7 @@ export const readRule = (file) => parseYaml(readFileSync(file, "utf8"));
 /** The events of all cases in one go, since the function looks at each record by itself. */
 export class World {
   constructor({ tables, functions, rows }) {
+    this.surroundings = { tables, functions };
     const ingestionTimes = new Map();
     const loaded = Object.entries(rows).map(([name, list]) => [name, loadRows(name, list, tables[name], ingestionTimes)]);
     const code = analyse(EVENTS, buildGlobals(tables, functions));
@@ -25,6 +26,11 @@ export class World {
     this.byId = new Map(events.map((row) => [row[id], row]));
     const table = Object.fromEntries(columns.map(({ name, type }) => [name, type]));
     this.globals = buildGlobals({ [EVENTS]: table }, []);
+  }
+
+  /** The same with other rows of records. */
+  over(rows) {
+    return new World({ ...this.surroundings, rows: { Auth0AM_CL: rows } });
   }
 
   /** A query that is ready to run, or what is wrong with it. */

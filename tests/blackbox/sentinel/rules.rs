@@ -5,8 +5,10 @@
     reason = "a record reads better without ampersands"
 )]
 
+use std::fs;
 use std::path::{Path, PathBuf};
 
+use auth0_poller::pii::Privacy;
 use auth0_poller::redact::Redaction;
 use auth0_poller::table::Api;
 use auth0_poller::table::row::row;
@@ -66,18 +68,24 @@ fn at_place(city: &str, ip: &str, latitude: f64, longitude: f64) -> Value {
 }
 
 /// The row that is delivered of a record.
-fn row_of(record: &str, api: Api) -> String {
-    row(record, api, Redaction::On).unwrap_or_else(|why| {
+fn row_of(record: &str, api: Api, privacy: &Privacy) -> String {
+    let record = privacy.line(record);
+    row(&record, api, Redaction::Off).unwrap_or_else(|why| {
         let why = why.to_string();
-        shortened(record, api, Redaction::On, &why).unwrap()
+        shortened(&record, api, Redaction::Off, &why).unwrap()
     })
 }
 
 /// The table with a row for each of these records, which came by one way at these times.
 pub(super) fn table(api: Api, records: &[(Value, DateTime<Utc>)]) -> Table {
+    table_of(api, records, &Redaction::On.into())
+}
+
+/// The same, as a workspace has it that may not see everything.
+fn table_of(api: Api, records: &[(Value, DateTime<Utc>)], privacy: &Privacy) -> Table {
     let mut table = Table::default();
     for (record, arrival) in records {
-        let row = row_of(&record.to_string(), api);
+        let row = row_of(&record.to_string(), api, privacy);
         let row: Map<String, Value> = serde_json::from_str(&row).unwrap();
         match api {
             Api::DataCollector => table.store(row, Some("date"), *arrival),
@@ -112,13 +120,17 @@ fn rule(name: &str) -> PathBuf {
 
 /// A workspace with the rows of the records of all scenarios, which came by this way.
 fn scenarios(api: Api) -> Kql {
+    scenarios_for(api, &Redaction::On.into())
+}
+
+fn scenarios_for(api: Api, privacy: &Privacy) -> Kql {
     let records = kql::scenarios().into_iter().map(|mut line| {
         let arrival = line["arrival"].as_str().unwrap().parse().unwrap();
         (line["record"].take(), arrival)
     });
     let records: Vec<_> = records.collect();
     assert!(records.len() > 1_000);
-    Kql::over_table_of(api, &table(api, &records))
+    Kql::over_table_of(api, &table_of(api, &records, privacy))
 }
 
 #[test]
@@ -143,9 +155,69 @@ fn nine_in_ten_of_all_mutants_of_each_rule_are_noticed() {
     println!("{}", judged.unwrap());
 }
 
+/// The kinds of data that say who somebody is.
+const PEOPLE: [&str; 8] = [
+    "email",
+    "username",
+    "user_id",
+    "phone",
+    "first_name",
+    "last_name",
+    "address",
+    "user_agent",
+];
+
+/// Compares what detections lose with what the table in `docs/privacy.md` says, in these of its rows
+/// and with these settings.
+fn assert_losses<const N: usize>(rows: [(&str, &str); N]) {
+    let key = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=";
+    let workspaces = rows.map(|(_, pii)| {
+        let (who, method) = pii.split_once("PEOPLE:").unwrap_or((pii, ""));
+        let people = PEOPLE.map(|kind| format!("{kind}:{method}")).join(",");
+        let pii = format!("{who}{}", if method.is_empty() { "" } else { &people });
+        let settings = [("PII", &*pii), ("PII_KEY", key)];
+        let settings = settings.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let privacy = Privacy::of_settings(Redaction::On, settings).unwrap();
+        scenarios_for(Api::LogsIngestion, &privacy)
+    });
+    let losses = scenarios(Api::LogsIngestion).losses(&workspaces);
+    let page = fs::read_to_string(kql::project().join("docs/privacy.md")).unwrap();
+    let rows = rows.map(|(row, _)| row);
+    let written = rows.map(|row| {
+        let mut lines = page.lines();
+        let line = lines.find_map(|it| it.strip_prefix(&format!("| {row} | ")));
+        let names = line.unwrap_or_default().split('`').skip(1).step_by(2);
+        names.map(str::to_owned).collect::<Vec<_>>()
+    });
+    let told: Vec<_> = rows.into_iter().zip(written).collect();
+    let found: Vec<_> = rows.into_iter().zip(losses).collect();
+    assert_eq!(told, found);
+}
+
+#[test]
+fn with_pseudonyms_the_rules_lose_what_the_page_on_personal_data_says() {
+    assert_losses([
+        ("persons as pseudonyms", "PEOPLE:pseudonym"),
+        (
+            "everything as pseudonyms",
+            "ip:pseudonym,location:pseudonym,PEOPLE:pseudonym",
+        ),
+    ]);
+}
+
+#[test]
+#[ignore = "takes minutes: cargo test --test blackbox rules_lose -- --ignored"]
+fn without_personal_data_the_rules_lose_what_the_page_on_it_says() {
+    assert_losses([
+        ("`ip:truncate`", "ip:truncate"),
+        ("`ip:mask` or `ip:drop`", "ip:mask"),
+        ("persons masked or dropped", "PEOPLE:mask"),
+    ]);
+}
+
 #[test]
 fn a_known_address_is_no_place_to_travel_to() {
-    let text = std::fs::read_to_string(rule("impossible-travel")).unwrap();
+    let text = fs::read_to_string(rule("impossible-travel")).unwrap();
     let folder = tempfile::tempdir().unwrap();
     let copy = folder.path().join("rule.yaml");
     for (known, ip, expected) in [
@@ -160,7 +232,7 @@ fn a_known_address_is_no_place_to_travel_to() {
         let list = "let knownAddresses = dynamic([]);";
         assert_eq!(text.matches(list).count(), 1);
         let changed = text.replace(list, &format!("let knownAddresses = dynamic({known});"));
-        std::fs::write(&copy, changed).unwrap();
+        fs::write(&copy, changed).unwrap();
         let records = [
             event("11:10:00", "s", at_place("Berlin", "192.0.2.1", 52.5, 13.4)),
             event("11:40:00", "s", at_place("Sydney", ip, -33.9, 151.2)),
