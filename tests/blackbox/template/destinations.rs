@@ -18,7 +18,11 @@ fn each_destination_gets_what_it_needs_and_no_more() {
         ("log-analytics", 2, 0),
         ("log-analytics,logs-ingestion", 2, 1),
     ] {
-        let deployed = deployed(&[("Destinations", json!(destinations))]);
+        let answers = [
+            ("Destinations", json!(destinations)),
+            ("PII_KEY", json!("")),
+        ];
+        let deployed = deployed(&answers);
         let counts = [SECRET, RULE, TABLE].map(|it| deployed.all(it).len());
         assert_eq!(counts, [secrets, rules, rules], "{destinations}");
     }
@@ -33,6 +37,7 @@ fn the_key_may_be_empty_where_it_is_not_used() {
         ("Destinations", json!("logs-ingestion")),
         ("AzureSentinelSharedKey", json!("")),
         ("AzureSentinelWorkspaceId", json!("")),
+        ("PII_KEY", json!("")),
     ];
     let secrets = deployed(&answers);
     let secrets = secrets.all(SECRET);

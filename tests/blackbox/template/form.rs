@@ -170,7 +170,7 @@ const NAMESPACE_TOPIC: &str =
 const ACCOUNT: &str =
     "/subscriptions/1/resourceGroups/g/providers/Microsoft.Storage/storageAccounts/logs";
 
-const EXAMPLES: [Example; 22] = [
+const EXAMPLES: [Example; 24] = [
     Example {
         parameter: "AdditionalSettings",
         taken: &[
@@ -321,6 +321,39 @@ const EXAMPLES: [Example; 22] = [
         parameter: "FunctionName",
         taken: &["auth0-poller", "A", "0123456789abcdef"],
         refused: &["", "-a", "a_b", "0123456789abcdefg"],
+    },
+    Example {
+        parameter: "PII",
+        taken: &[
+            "",
+            "none",
+            "ip:truncate",
+            "email:pseudonym, user_id:drop,ip:mask",
+        ],
+        refused: &[
+            "email",
+            "email:hash",
+            "email=mask",
+            "ip:mask,",
+            "none,ip:mask",
+        ],
+    },
+    Example {
+        parameter: "PII_KEY",
+        // 32, 33 and 34 bytes.
+        taken: &[
+            "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=",
+            "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWZn",
+            "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWZnaA==",
+        ],
+        refused: &[
+            "",
+            // 31 bytes.
+            "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZQ==",
+            "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY",
+            "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZ_-=",
+            "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY= ",
+        ],
     },
     Example {
         parameter: "PackageUri",

@@ -93,6 +93,8 @@ fn each_answer_is_in_the_setting_of_its_meaning() {
         "DCR_IMMUTABLE_ID": "dcr-0123456789abcdef0123456789abcdef",
         "DESTINATIONS": "log-analytics,logs-ingestion",
         "DOMAIN": "acme.eu.auth0.com",
+        "PII": "email:pseudonym,ip:truncate",
+        "PII_KEY": "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=",
         "START_FROM": "7d",
         "WorkspaceID": "01234567-89ab-cdef-0123-456789abcdef",
         "WorkspaceKey": "d29ya3NwYWNlJ3Mga2V5",
@@ -113,7 +115,7 @@ fn the_health_page_is_off_unless_it_is_wanted() {
 #[test]
 fn secrets_are_references_and_the_program_says_where_they_were_not_resolved() {
     let deployed = deployed_of(&template(), &Azure::default(), &[]).unwrap();
-    for secret in ["CLIENT_SECRET", "WorkspaceKey"] {
+    for secret in ["CLIENT_SECRET", "PII_KEY", "WorkspaceKey"] {
         let mut settings = app_settings(&Azure::default(), &[]);
         settings.insert(secret.into(), unresolved(&deployed)[secret].clone());
         let error = read_from(settings).unwrap_err();
@@ -169,11 +171,42 @@ fn the_settings_of_a_destination_that_was_not_chosen_are_blank() {
     }
 }
 
+#[test]
+fn the_key_of_pseudonyms_is_a_secret_where_one_is_given_or_asked_for() {
+    let key = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=";
+    let reference = Some("PiiKey");
+    for (pii, key, is_stored, setting) in [
+        ("", "", false, None),
+        ("ip:mask", "", false, None),
+        // The one of an earlier deployment is kept.
+        ("ip:mask,email:pseudonym", "", false, reference),
+        ("email:pseudonym", key, true, reference),
+        // Pseudonyms for one destination alone.
+        ("", key, true, reference),
+    ] {
+        let answers = [("PII", json!(pii)), ("PII_KEY", json!(key))];
+        let deployed = deployed_of(&template(), &Azure::default(), &answers).unwrap();
+        let secrets = deployed.all(SECRET).into_iter();
+        let stored = secrets.filter(|it| it.id.ends_with("/secrets/PiiKey"));
+        assert_eq!(stored.count(), usize::from(is_stored), "{answers:?}");
+        let settings = unresolved(&deployed);
+        assert_eq!(settings["PII"], pii);
+        let secret = settings["PII_KEY"].strip_suffix("/)");
+        let secret = secret.and_then(|it| Some(it.rsplit_once("/secrets/")?.1));
+        assert_eq!(secret, setting, "{answers:?}");
+    }
+}
+
 /// `docs/deploy.md` explains those in which the program's own differ.
 #[test]
 fn without_answers_the_settings_are_those_that_the_page_on_deploying_says() {
     let mut answers = answers();
-    for optional in ["Destinations", "AzureSentinelWorkspaceId", "StartFrom"] {
+    for optional in [
+        "Destinations",
+        "AzureSentinelWorkspaceId",
+        "StartFrom",
+        "PII",
+    ] {
         answers.remove(optional).unwrap();
     }
     let deployed = resource_manager::deploy(&Azure::default(), &template(), &answers).unwrap();

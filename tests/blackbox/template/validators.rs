@@ -128,7 +128,7 @@ fn the_form_s_password_boxes_ask_for_a_length() {
     let boxes = boxes.filter(|it| it.get("type") == Some(&"Microsoft.Common.PasswordBox".into()));
     let patterns = boxes.map(|it| it["constraints"]["regex"].as_str().unwrap());
     let patterns: Vec<_> = patterns.collect();
-    assert_eq!(patterns.len(), 4);
+    assert_eq!(patterns.len(), 5);
     let length = Regex::new(r"\{[0-9]+,?[0-9]*\}").unwrap();
     for pattern in patterns {
         assert!(length.is_match(pattern), "{pattern}");
