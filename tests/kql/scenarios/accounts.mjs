@@ -1,6 +1,6 @@
 // Accounts that come in great numbers, and what they are known by.
 
-import { arriving, earlier, event, fires, framed, quiet, times, user, windowed } from "../records.mjs";
+import { arriving, earlier, event, fires, framed, quiet, set, times, user, windowed } from "../records.mjs";
 
 const of = (count, type, { clock = "11:10", from = 0, ...fields } = {}) =>
   times(count, (n) => event(clock, type, { ...user(`user${n + from}@example.com`), ...fields }));
@@ -33,6 +33,7 @@ const verified = (n, hours, details = {}) => earlier(hours, [event("12:00", "sv"
 const hours = (days, clock, count) => earlier(days * 24, times(count, () => event(clock, "s", { tenant_name: "acme" })));
 const busy = (count = 30) => [...hours(1, "09:00", count), ...hours(7, "09:59", count)];
 const now = hours(0, "10:00", 1);
+const WEEK = "the oldest hour that counts is within the query period, which the service reads no further back than";
 
 export default {
   "sign-in-from-flagged-address": {
@@ -67,8 +68,10 @@ export default {
     cases: [
       quiet("seen by the run before, and then another record of the user", [
         ...arriving(66, earlier(22, wrong(10))), ...arriving(1, earlier(22, wrong(1, { type: "s" })))]),
-      fires("from many addresses", wrong(10).map((it, n) => ({ ...it, ip: `192.0.2.${n}` })), [
-        { entities: ["Account jane@example.com", "IP 192.0.2.0"] }]),
+      fires("from many addresses", wrong(21).map((it, n) => ({ ...it, ip: `192.0.2.${n}` })), [{
+        entities: ["Account jane@example.com", "IP 192.0.2.0"],
+        details: { Failures: "21", Addresses: JSON.stringify(times(20, (n) => `192.0.2.${n}`)) },
+      }]),
       fires("ten wrong codes", wrong(10), [{
         title: "Auth0 - jane@example.com entered 10 wrong codes",
         severity: "Medium",
@@ -204,7 +207,7 @@ export default {
         title: "Auth0 - 50 accounts of Users were not verified within a day",
         severity: "Low",
         entities: ["CloudApplication acme"],
-        details: { Count: "50", Addresses: "1" },
+        details: { Count: "50", Addresses: "1", Accounts: JSON.stringify(times(20, (n) => `user${n}@example.com`)) },
       }]),
       fires("known by their mail", signedUp(50).map((it, n) => ({ ...it, user_name: "", details: { body: { email: `M${n}@example.com`, email_verified: false } } })), 1),
       quiet("forty-nine", signedUp(49)),
@@ -215,7 +218,8 @@ export default {
       quiet("one is verified before, just within two days", [...signedUp(50), ...verified(user("user7@example.com"), 47.9)]),
       fires("one was asked to", [...signedUp(50), ...verified(user("user7@example.com"), 1).map((it) => ({ ...it, type: "svr" }))], 1),
       quiet("verified at once", signedUp(50, 25, { details: { body: { email_verified: true } } })),
-      quiet("without a name", signedUp(50).map((it) => ({ ...it, user_name: "" }))),
+      fires("one was verified more than two days before", [...signedUp(50), ...verified(user("user7@example.com"), 48.1)], 1),
+      quiet("forty-nine, and one without a name", [...signedUp(49), ...signedUp(1).map((it) => ({ ...it, user_name: "" }))]),
       quiet("signed in", signedUp(50, 25, { type: "s" })),
       quiet("of two tenants", [...signedUp(25), ...signedUp(25, 25, { tenant_name: "other" })]),
       fires("just a day ago", signedUp(50, 24.1), 1),
@@ -227,7 +231,9 @@ export default {
   },
   "log-gap": {
     survivors: {
-      "| where TimeGenerated > ago(lookback) and EventCode != '' ['' -> 'zzz']": "every record has a code, and none has this one",
+      "let lookback = 8d;   // The query period: a week and the hour. [8d -> 16d]": WEEK,
+      "let lookback = 8d;   // The query period: a week and the hour. [8d -> 9d]": WEEK,
+      "| where TimeGenerated > ago(lookback) [| where TimeGenerated > ago(lookback) -> nothing]": WEEK,
     },
     cases: [
       fires("an hour without a record", [...busy(), ...now], [{
@@ -242,8 +248,11 @@ export default {
       quiet("not busy", [...busy(29), ...now]),
       quiet("not busy the day before", [...hours(1, "09:30", 29), ...hours(7, "09:30", 30), ...now]),
       quiet("not busy the week before", [...hours(1, "09:30", 30), ...hours(7, "09:30", 29), ...now]),
-      quiet("busy in other hours", [...hours(1, "08:59", 30), ...hours(1, "10:00", 30), ...hours(7, "08:59", 30), ...hours(7, "10:00", 30),
-        ...hours(2, "09:30", 30), ...hours(6, "09:30", 30), ...now]),
+      quiet("busy in other hours of the day before", [...hours(1, "08:59", 30), ...hours(1, "10:00", 30), ...hours(2, "09:30", 30),
+        ...hours(7, "09:30", 30), ...now]),
+      quiet("busy in other hours of the week before", [...hours(7, "08:59", 30), ...hours(7, "10:00", 30), ...hours(6, "09:30", 30),
+        ...hours(1, "09:30", 30), ...now]),
+      set("late", "150m", fires("in the midst of an hour", [...busy(), ...now], [{ details: { GapBegin: "2026-11-21T09:00:00Z" } }])),
       fires("its ends", [...hours(1, "09:59", 30), ...hours(7, "09:00", 30), ...now], [{ details: { DayBefore: "30", WeekBefore: "30" } }]),
       quiet("of two tenants", [...busy(), ...now.map((it) => ({ ...it, tenant_name: "other" }))]),
     ],

@@ -75,6 +75,8 @@ export default {
         "Medium: Auth0 - bob@example.com given a role as an administrator",
         "Medium: Auth0 - somebody given a role as an administrator",
       ]),
+      fires("two at once", [call("11:40", "post", "/api/v2/tenants/invitations", { owners: ["lisa@example.com", "bart@example.com"] })], [
+        { title: "Auth0 - lisa@example.com invited as an administrator", details: { Administrators: '["lisa@example.com","bart@example.com"]' } }]),
       quiet("declined, removed, or no member of the tenant", [
         call("11:45", "patch", "/api/v2/tenants/invitations/inv_1", { state: "declined" }),
         call("11:45", "delete", "/api/v2/tenants/invitations/inv_1", { state: "accepted" }),

@@ -205,7 +205,8 @@ export default {
       fires("as one of both tells", [registered("11:40", 1, { description: "DYNAMIC client registration" }),
         registered("11:40", 1, { description: "x" }),
         changed(registered("11:40", 1), (copy) => (copy.details.request.path = "/x")),
-        changed(registered("11:40", 1, { description: "x" }), (copy) => (copy.details.request.path = "/OIDC/Register"))], 4),
+        changed(registered("11:40", 1, { description: "DYNAMIC client registration" }), (copy) => (copy.details.request.path = "/x")),
+        changed(registered("11:40", 1, { description: "x" }), (copy) => (copy.details.request.path = "/OIDC/Register"))], 5),
       fires("named by the answer", [changed(registered("11:40", 1), (copy) => (copy.details.request.body = {}))], [
         { details: { Application: "c1" } }]),
       fires("switched on", [call("11:40", "PATCH", "/api/v2/tenants/settings", { flags: { enable_dynamic_client_registration: true } })], [

@@ -42,7 +42,7 @@ export default {
         "High: Auth0 - Log stream lst_1 suspended by admin@example.com",
         "High: Auth0 - Log stream lst_2 Disabled by admin@example.com",
       ]),
-      fires("filtered down", [call("11:40", "patch", "/api/v2/log-streams/lst_1", {
+      fires("filtered down", [call("11:40", "PATCH", "/api/v2/log-streams/lst_1", {
         filters: [{ type: "category", name: "auth.login.success" }],
       })], ["High: Auth0 - Log stream lst_1 filtered down by admin@example.com"]),
       fires("filtered down while it is active", [call("11:40", "patch", "/api/v2/log-streams/lst_1", {

@@ -104,6 +104,10 @@ export default {
       ]),
       fires("twice", [breached, event("11:55", "pwd_leak")], [{ details: { Records: "2" } }]),
       fires("from two addresses", [breached, event("11:50", "pwd_leak", { ip: "198.51.100.8" })], 2),
+      fires("at more applications than an alert shows", times(21, (n) => event("11:50", "pwd_leak", { client_name: two(n) })), [{ details: {
+        Records: "21",
+        Applications: '["00","01","02","03","04","05","06","07","08","09","10","11","12","13","14","15","16","17","18","19"]',
+      } }]),
       ...framed([breached], 1),
       quiet("a wrong password", [event("11:50", "fp")]),
     ],

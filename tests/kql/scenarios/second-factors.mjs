@@ -1,6 +1,6 @@
 // Second factors: weakened for the tenant, reset for a user, guessed, or asked for until the user gives in.
 
-import { arriving, byProgram, call, earlier, event, fires, framed, managed, quiet, set, times, user } from "../records.mjs";
+import { arriving, byProgram, call, earlier, event, fires, framed, managed, quiet, set, times, user, windowed } from "../records.mjs";
 
 const pushed = (minutes, type, name = "ann@example.com") => minutes.map((minute) => event(minute, type, user(name)));
 const REJECTED = "gd_auth_rejected";
@@ -132,7 +132,9 @@ export default {
       fires("the last of them comes late", [
         ...framed(pushed(["11:10", "11:11"], REJECTED), 0)[1].records, ...pushed(["11:12"], REJECTED).map((record) =>
           ({ record: { ...record, date: "2026-11-20T13:12:00.000Z" }, arrival: "2026-11-21T11:50:00.000Z" }))], 1),
-      ...framed(pushed(["11:10", "11:11", "11:12"], REJECTED), 1),
+      fires("at more addresses than an alert shows", times(21, (n) => event(`11:1${n % 10}`, REJECTED, { ip: `192.0.2.${n}` })), [
+        { details: { Rejected: "21", Addresses: JSON.stringify(times(20, (n) => `192.0.2.${n}`)) } }]),
+      ...windowed((first, second) => pushed([first, first, second], REJECTED), 1),
     ],
   },
 };

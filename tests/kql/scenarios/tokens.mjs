@@ -33,9 +33,8 @@ export default {
   },
   "refresh-token-far-places": {
     survivors: {
-      "Behind = max(iff(Longitude < 0, Longitude + 360, Longitude)) - min(iff(Longitude < 0, Longitude + 360, Longitude)), [0 -> -1]": NEAR,
-      "Behind = max(iff(Longitude < 0, Longitude + 360, Longitude)) - min(iff(Longitude < 0, Longitude + 360, Longitude)), [0 -> 1]": NEAR,
-      "Behind = max(iff(Longitude < 0, Longitude + 360, Longitude)) - min(iff(Longitude < 0, Longitude + 360, Longitude)), [360 -> 361]": NEAR,
+      "| extend Eastward = iff(Longitude < 0, Longitude + 360, Longitude) [0 -> -1]": NEAR,
+      "| extend Eastward = iff(Longitude < 0, Longitude + 360, Longitude) [0 -> 1]": NEAR,
     },
     cases: [
       fires("to the north", [at("11:10", 50, 10), at("11:40", 60, 10, { ip: "192.0.2.1" })], [{
@@ -57,9 +56,11 @@ export default {
       quiet("others", [at("11:10", 50, 10, { type: "seacft" }), at("11:40", 60, 10, { type: "seacft" })]),
       fires("the longer way, to the north", [at("10:40", 50, 10), at("11:10", 60, 10), at("11:40", 70, 10)], [
         "Medium: Auth0 - Refresh token of jane@example.com used far apart: C50, C60"]),
-      fires("the longer way of two windows", [at("10:10", 50, 10), at("10:40", 61, 11), at("11:10", 81, 10)], [
+      fires("the longer way of two windows", [at("10:40", 50, 10), at("11:10", 61, 11), at("11:40", 81, 10)], [
         "Medium: Auth0 - Refresh token of jane@example.com used far apart: C61, C81"]),
-      fires("the longer way of two windows, to the east", [at("10:10", 50, 10), at("10:40", 51, 21), at("11:10", 50, 41)], [
+      fires("the longer way of two windows, of which the other is wider", [at("10:40", 50, 10), at("11:10", 61, 15), at("11:40", 81, 13)], [
+        "Medium: Auth0 - Refresh token of jane@example.com used far apart: C61, C81"]),
+      fires("the longer way of two windows, to the east", [at("10:40", 50, 10), at("11:10", 51, 21), at("11:40", 50, 41)], [
         "Medium: Auth0 - Refresh token of jane@example.com used far apart: C51, C50"]),
       ...windowed((first, second) => [at(first, 50, 10), at(second, 60, 10)], 1),
     ],
