@@ -17,8 +17,9 @@
 //!   `destination` holds a file for each destination.
 //! - `run` is the run: begin here, with its head. What it asks of the book-keeping is in
 //!   `run/ledger.rs`.
-//! - `state` is that book-keeping: checkpoints and dead letters. What the cursor is stands at the head
+//! - `state` is that book-keeping: checkpoints, dead letters, and what was accepted lately. What the cursor is stands at the head
 //!   of `state/checkpoint.rs`.
+//! - `arrival` asks whether what was delivered is there.
 //! - `health` judges what is kept, for people and programs that look.
 //! - `app` is the only wiring; `host` speaks the Azure Functions host's protocol; [`cli`] holds a file
 //!   for each command.
@@ -26,6 +27,7 @@
 //! Nothing here reads the environment, and only `clock` reads the wall clock: both are passed in.
 
 mod app;
+mod arrival;
 mod auth0;
 mod aws;
 mod azure;

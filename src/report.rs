@@ -55,6 +55,14 @@ pub(crate) struct Report {
     pub gap: Option<Gap>,
     /// What Auth0 told last of the tenant's rate limit.
     pub rate_limit: Option<RateLimit>,
+    /// What of that which was accepted lately is where it should be; null where that is not asked.
+    pub arrival: Option<Arrival>,
+    /// How many records are missing there for good.
+    #[serde(skip)]
+    pub lost: u64,
+    /// Why that could not be asked.
+    #[serde(skip)]
+    pub unasked: Option<String>,
     /// Duration of the run in milliseconds.
     pub elapsed_ms: u64,
     /// What went wrong. A run with errors has failed, even if it delivered records.
@@ -74,6 +82,36 @@ pub(crate) fn label(tenant: Option<&str>, destination: &str) -> String {
 pub(crate) struct RateLimit {
     pub limit: u64,
     pub remaining: u64,
+}
+
+/// Records that a destination acknowledged within about a day, and that were looked for there.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Arrival {
+    pub accepted: u64,
+    pub landed: u64,
+    pub missing: u64,
+    /// When it was looked at last; null before the first time.
+    pub looked_at: Option<DateTime<Utc>>,
+}
+
+/// To follow "arrival".
+impl fmt::Display for Arrival {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            accepted,
+            landed,
+            missing,
+            looked_at,
+        } = self;
+        match looked_at {
+            Some(at) => write!(
+                f,
+                "{landed} of {accepted} landed, {missing} missing at {}",
+                to_seconds(*at)
+            ),
+            None => f.write_str("not looked at yet"),
+        }
+    }
 }
 
 /// A stretch of time.
@@ -153,6 +191,9 @@ impl fmt::Display for Report {
         if let Some(gap) = self.gap {
             write!(f, "; records {gap} may be missing")?;
         }
+        if let Some(arrival) = self.arrival.filter(|it| it.missing > 0) {
+            write!(f, "; {arrival}")?;
+        }
         for error in &self.errors {
             write!(f, "; failed: {error}")?;
         }
@@ -177,6 +218,19 @@ mod tests {
             report.to_string(),
             "log-analytics: 130 records delivered, 60 delivered before; caught up"
         );
+        let arrival = Arrival {
+            accepted: 40,
+            landed: 38,
+            missing: 2,
+            looked_at: Some("2026-11-21T07:30:00Z".parse().unwrap()),
+        };
+        let missing = |missing| Report {
+            arrival: Some(Arrival { missing, ..arrival }),
+            ..report.clone()
+        };
+        assert_eq!(missing(0).to_string(), report.to_string());
+        let told = "; 38 of 40 landed, 2 missing at 2026-11-21T07:30:00Z";
+        assert_eq!(missing(2).to_string(), format!("{report}{told}"));
         let behind = Report {
             destination: "log-analytics".into(),
             lag_seconds: Some(90),

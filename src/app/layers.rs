@@ -10,6 +10,7 @@ use chrono::{DateTime, Utc};
 use tracing::warn;
 
 use super::{AppError, Books, Purpose, UNKNOWN};
+use crate::arrival;
 use crate::auth0::{self, Domain, TenantSettings};
 use crate::aws;
 use crate::azure::principal;
@@ -48,7 +49,8 @@ const PLACES: [&[&str]; 3] = [
 /// The names of all settings.
 #[must_use]
 pub fn setting_names() -> Vec<&'static str> {
-    let shared: [&[&str]; 8] = [
+    let shared: [&[&str]; 9] = [
+        &arrival::SETTINGS,
         &auth0::SETTINGS,
         &SETTINGS,
         &PROXY,

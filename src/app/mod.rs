@@ -4,6 +4,7 @@
 //! each for what it uses. [`App`] is the whole of one tenant, and [`Apps`] are all of them; where the
 //! settings of one tenant or destination are bad, only that one fails.
 
+mod arrival;
 mod health;
 mod layers;
 mod lazy;
@@ -28,6 +29,7 @@ pub(crate) use self::lazy::LazyApp;
 pub(crate) use self::replay::Replay;
 use self::rounds::Rounds;
 pub(crate) use self::tenants::{Apps, Tenants};
+use crate::arrival::{Noting, Proof};
 use crate::auth0::{ForeignDomain, LogReader, Tenant};
 use crate::clock::{self, Clock};
 use crate::destination::{Destination, Filter, Kind};
@@ -36,7 +38,9 @@ use crate::net::retry::{Deadline, Jitter};
 use crate::report::{Report, label};
 use crate::run::{InFlight, Policy, Run};
 use crate::settings::SettingsError;
-use crate::state::{CheckpointLedger, CheckpointStore, DeadLetterStore, HistoryStore};
+use crate::state::{
+    ArrivalStore, CheckpointLedger, CheckpointStore, DeadLetterStore, HistoryStore,
+};
 use crate::storage::Storage;
 
 /// Judges app settings as under the Functions host. Answers with the destinations, or with all that is
@@ -124,6 +128,8 @@ pub(crate) struct Way {
     pub destination: Box<dyn Destination>,
     filter: Filter,
     source: LogReader,
+    /// What proves that records arrive, where that is asked for.
+    proof: Option<Proof>,
     pub books: Books,
 }
 
@@ -171,6 +177,7 @@ impl App {
         let named = later.note(layers.named())?.unwrap_or_default();
         let storage = later.note(layers.storage(&tools))?;
         let policy = later.note(layers.policy())?;
+        let timing = later.note(layers.read(crate::arrival::timing))?.flatten();
 
         let configured: Vec<Configured> = named
             .into_iter()
@@ -211,15 +218,19 @@ impl App {
                 HistoryStore::new(Arc::clone(&storage), &settings.domain.name, kind.name)
             }),
             way: built.and_then(|built| {
+                let kind = kind.ok_or_else(SettingsError::default)?;
+                let arrivals =
+                    ArrivalStore::new(Arc::clone(&storage), &settings.domain.name, kind.name);
+                let proof = layers.proof(kind, &built, timing, (&tools, arrivals));
                 let Built {
                     destination,
                     filter,
                     privacy,
                 } = built;
-                let kind = kind.ok_or_else(SettingsError::default)?;
                 Ok(Way {
                     destination,
                     filter,
+                    proof,
                     source: tenant.reader(),
                     books: layers.books_of(kind, &settings.domain, &storage, &privacy),
                 })
@@ -278,7 +289,7 @@ impl App {
     /// A panic ends the run of one destination, and not those of the others.
     async fn run_or_panic(&self, pipeline: &Pipeline, budget: Duration) -> Report {
         let deadline = Deadline::after(budget);
-        let run = AssertUnwindSafe(self.run_one(pipeline, budget)).catch_unwind();
+        let run = AssertUnwindSafe(self.run_one(pipeline, budget, deadline)).catch_unwind();
         let report = run.await.unwrap_or_else(|_| {
             let mut report = Report::default();
             report.fail(&Panicked);
@@ -315,7 +326,7 @@ impl App {
         })
     }
 
-    async fn run_one(&self, pipeline: &Pipeline, budget: Duration) -> Report {
+    async fn run_one(&self, pipeline: &Pipeline, budget: Duration, deadline: Deadline) -> Report {
         let way = match &pipeline.way {
             Ok(way) => way,
             Err(problem) => {
@@ -342,8 +353,14 @@ impl App {
             budget,
         };
         let checkpoints = &way.books.checkpoints;
-        let mut ledger = CheckpointLedger::new(checkpoints, start_from, overlap, &self.clock);
-        Box::pin(run.make(&mut ledger, &pipeline.progress)).await
+        let ledger = CheckpointLedger::new(checkpoints, start_from, overlap, &self.clock);
+        let mut ledger = Noting::new(ledger, way.proof.as_ref());
+        let run = Box::pin(run.make(&mut ledger, &pipeline.progress));
+        let Some(proof) = &way.proof else {
+            return run.await;
+        };
+        let (report, found) = tokio::join!(run, proof.look(deadline));
+        Box::pin(self.prove((pipeline, way, proof), report, &found, deadline)).await
     }
 }
 

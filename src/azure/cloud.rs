@@ -19,6 +19,8 @@ pub(crate) struct Cloud {
     pub monitor: &'static str,
     /// Where Entra ID issues tokens.
     pub authority: &'static str,
+    /// Where workspaces are queried, which is also what a token for that is for.
+    pub query: &'static str,
 }
 
 /// The cloud of all who have not moved to another one.
@@ -29,7 +31,10 @@ pub(crate) const PUBLIC: Cloud = Cloud {
     event_grid: ".eventgrid.azure.net",
     monitor: "https://monitor.azure.com",
     authority: "https://login.microsoftonline.com",
+    query: "https://api.loganalytics.io",
 };
+/// Another address of [`PUBLIC`]'s, to which the same tokens go.
+const NEWER_QUERY: &str = "https://api.loganalytics.azure.com";
 const CLOUDS: [Cloud; 3] = [
     PUBLIC,
     Cloud {
@@ -39,6 +44,7 @@ const CLOUDS: [Cloud; 3] = [
         event_grid: ".eventgrid.azure.us",
         monitor: "https://monitor.azure.us",
         authority: "https://login.microsoftonline.us",
+        query: "https://api.loganalytics.us",
     },
     Cloud {
         workspace: ".ods.opinsights.azure.cn",
@@ -47,12 +53,31 @@ const CLOUDS: [Cloud; 3] = [
         event_grid: ".eventgrid.azure.cn",
         monitor: "https://monitor.azure.cn",
         authority: "https://login.chinacloudapi.cn",
+        query: "https://api.loganalytics.azure.cn",
     },
 ];
 
 /// Where a workspace of the public cloud takes posts.
 pub(crate) fn public_workspace(id: &str) -> Result<Url, String> {
     log_analytics_uri(&format!("https://{id}{}", PUBLIC.workspace))
+}
+
+/// The cloud of a workspace, by where it takes posts. This machine passes for the public one.
+pub(crate) fn of_workspace(url: &Url) -> &'static Cloud {
+    let host = url.host_str().unwrap_or_default();
+    let named = CLOUDS.iter().find(|it| host.ends_with(it.workspace));
+    named.unwrap_or(&CLOUDS[0])
+}
+
+/// Where workspaces are queried: a cloud's address, the public one's newer one, or this machine.
+pub(crate) fn query_uri(text: &str) -> Result<Url, String> {
+    let is_known = |url: &Url| {
+        let origin = url.as_str().trim_end_matches('/');
+        let is_of_cloud = CLOUDS.iter().any(|it| it.query == origin);
+        is_loopback(url) || is_of_cloud || origin == NEWER_QUERY
+    };
+    let url = origin(text).filter(is_secure).filter(is_known);
+    url.ok_or_else(|| "must be https://api.loganalytics.io, .us or .azure.cn, or blank".into())
 }
 
 /// Where a workspace takes posts.

@@ -7,7 +7,7 @@ use futures_util::future::BoxFuture;
 use secrecy::SecretSlice;
 
 use super::{Delivery, Destination, Kind, Limits, Probe, Tools, json_list};
-use crate::azure::cloud;
+use crate::azure::cloud::{self, Cloud};
 use crate::azure::data_collector::{DataCollector, Table, Workspace};
 use crate::error::BoxError;
 use crate::net::retry::Deadline;
@@ -41,6 +41,7 @@ const LIMITS: Limits = Limits {
 
 struct LogAnalytics {
     table: DataCollector,
+    cloud: &'static Cloud,
     privacy: Privacy,
 }
 
@@ -48,6 +49,7 @@ fn build(reader: &mut Reader, tools: &Tools) -> Option<Box<dyn Destination>> {
     let workspace = workspace(reader)?;
     let (http, clock, jitter) = (&tools.http, &tools.clock, &tools.jitter);
     Some(Box::new(LogAnalytics {
+        cloud: cloud::of_workspace(&workspace.endpoint),
         table: DataCollector::new(
             workspace,
             TABLE,
@@ -63,7 +65,7 @@ fn workspace(reader: &mut Reader) -> Option<Workspace> {
     let id = reader.required(
         "WorkspaceID",
         "the workspace id of the Log Analytics workspace, a GUID",
-        workspace_id,
+        values::guid,
     );
     let key = reader.required(
         "WorkspaceKey",
@@ -77,13 +79,6 @@ fn workspace(reader: &mut Reader) -> Option<Workspace> {
         id,
         key: key?,
     })
-}
-
-/// The id of a workspace.
-fn workspace_id(text: &str) -> Result<String, String> {
-    values::is_guid(text)
-        .then(|| text.to_ascii_lowercase())
-        .ok_or_else(|| "is not a GUID such as 01234567-89ab-cdef-0123-456789abcdef".into())
 }
 
 /// The key of a workspace.
@@ -119,6 +114,10 @@ impl Destination for LogAnalytics {
                 Err(gave_up) => Delivery::failed(rows.len(), gave_up.into()),
             }
         })
+    }
+
+    fn table(&self) -> Option<&'static Cloud> {
+        Some(self.cloud)
     }
 
     /// Posts an empty list, which holds nothing that could be stored. The documentation does not say

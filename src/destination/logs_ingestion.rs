@@ -37,6 +37,7 @@ const LIMITS: Limits = Limits {
 
 struct LogsIngestion {
     stream: RuleClient,
+    cloud: &'static Cloud,
     privacy: Privacy,
 }
 
@@ -57,6 +58,7 @@ fn build(reader: &mut Reader, tools: &Tools) -> Option<Box<dyn Destination>> {
     let identity = Identity::new(http.clone(), principal, cloud.monitor, tools.clock.clone());
     Some(Box::new(LogsIngestion {
         stream: RuleClient::new(stream, identity, http.clone(), jitter.clone()),
+        cloud,
         privacy: tools.privacy.clone(),
     }))
 }
@@ -128,6 +130,10 @@ impl Destination for LogsIngestion {
                 Err(gave_up) => Delivery::failed(rows.len(), gave_up.into()),
             }
         })
+    }
+
+    fn table(&self) -> Option<&'static Cloud> {
+        Some(self.cloud)
     }
 
     /// Posts an empty list, which holds nothing that could be stored. The documentation does not say

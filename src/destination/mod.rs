@@ -19,6 +19,7 @@ use chrono::{DateTime, Utc};
 use futures_util::future::BoxFuture;
 
 pub(crate) use self::filter::Filter;
+use crate::azure::cloud::Cloud;
 use crate::clock::Clock;
 use crate::error::BoxError;
 use crate::net::retry::{Deadline, Jitter};
@@ -254,6 +255,11 @@ pub(crate) trait Destination: Send + Sync {
 
     /// What it took, where that can be read again.
     fn archived(&self) -> Option<&dyn Archived> {
+        None
+    }
+
+    /// Where it fills the table `Auth0AM_CL`: the cloud of its workspace.
+    fn table(&self) -> Option<&'static Cloud> {
         None
     }
 

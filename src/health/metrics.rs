@@ -9,7 +9,7 @@ use super::{Health, Pipeline, State};
 type Value = fn(&Pipeline) -> Option<String>;
 
 /// The metrics with one value for each tenant and destination: name, kind, and what they say.
-const METRICS: [(&str, &str, &str, Value); 6] = [
+const METRICS: [(&str, &str, &str, Value); 7] = [
     (
         "lag_seconds",
         "gauge",
@@ -28,6 +28,15 @@ const METRICS: [(&str, &str, &str, Value); 6] = [
     ("dead_letters", "gauge", "Records set aside.", |it| {
         Some(it.dead_letters?.to_string())
     }),
+    (
+        "missing_rows",
+        "gauge",
+        "Records acknowledged within about a day that were not found in the table.",
+        |it| {
+            let arrival = it.arrival.filter(|it| it.looked_at.is_some())?;
+            Some(arrival.missing.to_string())
+        },
+    ),
     (
         "last_success_timestamp_seconds",
         "gauge",

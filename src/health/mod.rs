@@ -11,7 +11,7 @@ use serde::Serialize;
 pub(crate) use self::metrics::metrics;
 pub(crate) use self::page::{STYLE_HASH, page};
 pub(crate) use self::text::text;
-use crate::report::{Gap, RateLimit};
+use crate::report::{Arrival, Gap, RateLimit};
 use crate::state::{History, PastError, PastRun, Sum};
 
 /// Without a sign of life for so long, runs are taken to have stopped. Quiet ones leave one every ten
@@ -27,7 +27,8 @@ const FEWEST_RUNS: usize = 10;
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum State {
-    /// The newest run had errors, or none can begin.
+    /// The newest run had errors, or none can begin, or records are missing for good that the
+    /// destination acknowledged.
     Failing,
     /// There was no sign of life for a quarter of an hour.
     Stale,
@@ -100,6 +101,8 @@ pub(crate) struct Pipeline {
     /// How many records are set aside; `None` where that could not be counted.
     pub dead_letters: Option<usize>,
     pub gap: Option<Gap>,
+    /// What of that which was accepted lately is where it should be.
+    pub arrival: Option<Arrival>,
     /// The newest error, if there was one.
     pub error: Option<PastError>,
     /// Runs that did something, the newest first.
@@ -107,6 +110,9 @@ pub(crate) struct Pipeline {
     /// Errors, the newest first.
     #[serde(skip)]
     pub errors: Vec<PastError>,
+    /// Why it could not be asked what has arrived.
+    #[serde(skip)]
+    pub unasked: Option<String>,
     #[serde(skip)]
     pub total: Sum,
     /// What was delivered in each of the last 24 hours, the oldest first.
@@ -160,7 +166,7 @@ impl Pipeline {
         let history = history.unwrap_or_default();
         let gap = history.gaps.back().filter(|it| at - it.at < GAP_SHOWN);
         let is_stale = history.last_run.is_some_and(|it| at - it >= STALE_AFTER);
-        let state = if problem.is_some() || history.is_failing {
+        let state = if problem.is_some() || history.is_failing || history.lost > 0 {
             State::Failing
         } else if is_stale {
             State::Stale
@@ -196,6 +202,8 @@ impl Pipeline {
             rate_limit: history.rate_limit,
             dead_letters: known.dead_letters,
             gap: gap.map(|it| it.gap),
+            arrival: history.arrival,
+            unasked: history.unasked.clone(),
             error: errors.first().cloned(),
             runs: history.runs.iter().rev().take(runs).cloned().collect(),
             errors,

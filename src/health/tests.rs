@@ -36,6 +36,44 @@ fn health(changes: &serde_json::Value, clock: &str) -> Health {
     Health::judge(vec![known(Ok(Some(history(changes))))], at(clock))
 }
 
+/// As the history has it where so many of 40 are missing.
+fn arrival(missing: u64) -> serde_json::Value {
+    serde_json::json!({"accepted": 40, "landed": 40 - missing, "missing": missing,
+        "looked_at": "2026-11-21T07:30:00Z"})
+}
+
+#[test]
+fn what_is_missing_is_shown_and_red_only_where_it_is_missing_for_good() {
+    use serde_json::json;
+    let missing = |lost: u64| health(&json!({"arrival": arrival(2), "lost": lost}), "08:01:00");
+    assert_eq!(
+        [missing(0).state, missing(1).state],
+        [State::Ok, State::Failing]
+    );
+    let metric = "auth0_poller_missing_rows{tenant=\"acme\",destination=\"log-analytics\"} 2";
+    assert!(metrics(&missing(0)).lines().any(|it| it == metric));
+    let told = "  arrival        38 of 40 landed, 2 missing at 2026-11-21T07:30:00Z";
+    assert!(
+        text(&missing(0)).lines().any(|it| it == told),
+        "{}",
+        text(&missing(0))
+    );
+    assert!(page(&missing(0)).contains("38 of 40 landed, 2 missing"));
+
+    // Where nothing is asked, or not yet, there is no number.
+    for arrival in [
+        json!(null),
+        json!({"accepted": 0, "landed": 0, "missing": 0, "looked_at": null}),
+    ] {
+        let metrics = metrics(&health(&json!({"arrival": arrival}), "08:01:00"));
+        assert!(!metrics.contains("auth0_poller_missing_rows{"), "{metrics}");
+    }
+    let unasked = json!({"arrival": arrival(0), "unasked": "<b>no role</b>"});
+    assert_eq!(health(&unasked, "08:01:00").state, State::Ok);
+    assert!(text(&health(&unasked, "08:01:00")).contains("  not asked      <b>no role</b>"));
+    assert!(page(&health(&unasked, "08:01:00")).contains("&lt;b&gt;no role"));
+}
+
 #[test]
 fn of_several_states_the_first_is_told() {
     use serde_json::json;
@@ -86,7 +124,7 @@ fn what_never_ran_or_cannot_be_read_is_no_success_and_the_worst_is_told_of_all()
 
 #[test]
 fn the_json_has_the_documented_members() {
-    let changes = serde_json::json!({"errors": [
+    let changes = serde_json::json!({"arrival": arrival(2), "lost": 0, "unasked": null, "errors": [
         {"at": "2026-11-21T06:00:00Z", "text": "older"},
         {"at": "2026-11-21T07:00:00Z", "text": "newer"}
     ]});
@@ -101,6 +139,7 @@ fn the_json_has_the_documented_members() {
                 "newest_record": "2026-11-21T07:59:00Z", "lag_seconds": 0, "caught_up": true,
                 "records": {"hour": 12, "day": 12}, "bytes": {"hour": 9_000, "day": 9_000},
                 "rate_limit": {"limit": 50, "remaining": 48}, "dead_letters": 3, "gap": null,
+                "arrival": {"accepted": 40, "landed": 38, "missing": 2, "looked_at": "2026-11-21T07:30:00Z"},
                 "error": {"at": "2026-11-21T07:00:00Z", "text": "newer"},
                 "runs": [{"at": "2026-11-21T08:00:00Z", "elapsed_ms": 310, "delivered": 12,
                     "bytes": 9_000, "lag_seconds": 0, "caught_up": true, "failed": false}]

@@ -70,6 +70,12 @@ pub(super) fn facts(pipeline: &Pipeline, at: DateTime<Utc>) -> Vec<(&'static str
     if let Some(gap) = pipeline.gap {
         facts.push(("gap", format!("records {gap} may be missing")));
     }
+    if let Some(arrival) = pipeline.arrival {
+        facts.push(("arrival", arrival.to_string()));
+    }
+    if let Some(why) = &pipeline.unasked {
+        facts.push(("not asked", why.clone()));
+    }
     facts
 }
 

@@ -1,6 +1,7 @@
 //! A part of the log that is sent again, and the ledger of doing that: it keeps nothing, so that the
 //! checkpoint stays where it is, and what was sent again once may be sent again.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -54,6 +55,14 @@ pub(crate) struct Stretch {
 }
 
 impl Stretch {
+    /// From the first to the last of these.
+    pub fn of(ids: &BTreeSet<LogId>) -> Option<Self> {
+        Some(Self {
+            from: Some(Mark::Id(ids.first()?.clone())),
+            to: Mark::Id(ids.last()?.clone()),
+        })
+    }
+
     /// Whether it holds a record.
     fn holds(&self, record: &Record) -> bool {
         let is_before = self.from.as_ref().is_some_and(|from| from.is_after(record));
@@ -142,6 +151,8 @@ impl<S: Source> Source for Until<'_, S> {
 /// The ledger of a stretch. What lies outside is left out, and nothing is handled before.
 pub(crate) struct StretchLedger<'a> {
     stretch: &'a Stretch,
+    /// If not all of it: these.
+    only: Option<&'a BTreeSet<LogId>>,
     now: DateTime<Utc>,
     newest: Option<Newest>,
 }
@@ -151,8 +162,17 @@ impl<'a> StretchLedger<'a> {
     pub fn new(stretch: &'a Stretch, now: DateTime<Utc>) -> Self {
         Self {
             stretch,
+            only: None,
             now,
             newest: None,
+        }
+    }
+
+    /// For these records of it only.
+    pub fn only(self, ids: &'a BTreeSet<LogId>) -> Self {
+        Self {
+            only: Some(ids),
+            ..self
         }
     }
 }
@@ -172,7 +192,10 @@ impl Ledger for StretchLedger<'_> {
     }
 
     fn leaves_out(&self, record: &Record) -> bool {
-        !self.stretch.holds(record)
+        match self.only {
+            Some(ids) => !ids.contains(&record.log_id),
+            None => !self.stretch.holds(record),
+        }
     }
 
     fn has_handled(&self, _: &LogId) -> bool {

@@ -52,15 +52,28 @@ pub(crate) fn start_from(text: &str) -> Result<StartFrom, String> {
 
 /// Whether secrets are masked.
 pub(crate) fn redaction(text: &str) -> Result<Redaction, String> {
+    let is_on = switch(text)?;
+    Ok(if is_on { Redaction::On } else { Redaction::Off })
+}
+
+/// Whether something is done.
+pub(crate) fn switch(text: &str) -> Result<bool, String> {
     match text.to_ascii_lowercase().as_str() {
-        "on" => Ok(Redaction::On),
-        "off" => Ok(Redaction::Off),
+        "on" => Ok(true),
+        "off" => Ok(false),
         _ => Err("is neither on nor off".into()),
     }
 }
 
+/// A GUID with hyphens, in small letters.
+pub(crate) fn guid(text: &str) -> Result<String, String> {
+    is_guid(text)
+        .then(|| text.to_ascii_lowercase())
+        .ok_or_else(|| "is not a GUID such as 01234567-89ab-cdef-0123-456789abcdef".into())
+}
+
 /// Whether a text is a GUID with hyphens.
-pub(crate) fn is_guid(text: &str) -> bool {
+fn is_guid(text: &str) -> bool {
     let groups: Vec<&str> = text.split('-').collect();
     groups.iter().map(|group| group.len()).eq([8, 4, 4, 4, 12])
         && groups.concat().bytes().all(|byte| byte.is_ascii_hexdigit())

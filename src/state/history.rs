@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::Mutex;
 
 use crate::net::retry::Deadline;
-use crate::report::{Gap, RateLimit, Report};
+use crate::report::{Arrival, Gap, RateLimit, Report};
 use crate::storage::{Storage, StorageError, Version};
 
 /// Version of the stored form.
@@ -61,6 +61,15 @@ pub(crate) struct History {
     pub caught_up: bool,
     /// What Auth0 told last of the rate limit.
     pub rate_limit: Option<RateLimit>,
+    /// As the newest run reports it.
+    #[serde(default)]
+    pub arrival: Option<Arrival>,
+    /// How many records are missing for good where they should have arrived.
+    #[serde(default)]
+    pub lost: u64,
+    /// Why it could not be asked what has arrived.
+    #[serde(default)]
+    pub unasked: Option<String>,
     /// Whether the newest run had errors.
     pub is_failing: bool,
     /// Records and bytes that were ever delivered.
@@ -128,6 +137,8 @@ impl History {
         let is_news = !report.is_quiet()
             || self.is_failing
             || !self.caught_up
+            || self.arrival != report.arrival
+            || self.unasked.is_some() != report.unasked.is_some()
             || self
                 .last_run
                 .is_none_or(|it| (now - it).abs() >= SIGN_OF_LIFE);
@@ -143,6 +154,13 @@ impl History {
         self.lag_seconds = report.lag_seconds;
         self.caught_up = report.caught_up;
         self.rate_limit = report.rate_limit.or(self.rate_limit);
+        // A run that could not begin says nothing of it.
+        if is_success || report.arrival.is_some() {
+            self.arrival = report.arrival;
+            self.lost = report.lost;
+            let unasked = report.unasked.as_ref();
+            self.unasked = unasked.map(|it| it.chars().take(LONGEST_ERROR).collect());
+        }
         self.is_failing = !is_success;
         let sum = Sum {
             records: report.delivered,

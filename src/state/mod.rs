@@ -1,7 +1,8 @@
 //! What is kept between runs: the checkpoint of each destination, which is its ledger, its dead
-//! letters, and its history. Over any storage, and for any destination.
+//! letters, its history, and what it accepted lately. Over any storage, and for any destination.
 
 mod advance;
+mod arrival;
 mod checkpoint;
 mod dead_letter;
 mod format;
@@ -10,6 +11,7 @@ mod ledger;
 mod packed;
 mod store;
 
+pub(crate) use self::arrival::{ArrivalStore, Found, Timing, Verdict, Wanted};
 pub(crate) use self::checkpoint::Checkpoint;
 pub(crate) use self::dead_letter::DeadLetterStore;
 #[cfg(test)]

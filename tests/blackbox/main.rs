@@ -10,6 +10,7 @@
 )]
 
 mod archive;
+mod arrival;
 mod bad_answers;
 mod both;
 mod chaos;

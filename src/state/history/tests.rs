@@ -55,6 +55,42 @@ fn a_quiet_run_is_a_sign_of_life_every_ten_minutes_and_a_change_is_told_at_once(
 }
 
 #[test]
+fn what_was_found_in_the_table_is_told_at_once_and_kept() {
+    let mut history = History::default();
+    history.add(&quiet(), at("08:00:00"));
+    let found = |landed: u64| Report {
+        arrival: Some(Arrival {
+            accepted: 3,
+            landed,
+            missing: 3 - landed,
+            looked_at: Some(at("08:01:00")),
+        }),
+        lost: 3 - landed,
+        ..quiet()
+    };
+    assert!(history.add(&found(2), at("08:01:00")));
+    assert_eq!((history.arrival, history.lost), (found(2).arrival, 1));
+    history.add(&failed("no token"), at("08:01:10"));
+    assert_eq!((history.arrival, history.lost), (found(2).arrival, 1));
+    history.add(&found(2), at("08:01:20"));
+    assert!(!history.add(&found(2), at("08:02:00")));
+    assert!(history.add(&found(3), at("08:03:00")));
+    assert_eq!((history.arrival, history.lost), (found(3).arrival, 0));
+    let unasked = Report {
+        unasked: Some("é".repeat(5_000)),
+        ..found(3)
+    };
+    assert!(history.add(&unasked, at("08:04:00")));
+    assert_eq!(history.unasked.as_ref().unwrap().chars().count(), 2_000);
+    assert!(!history.add(&unasked, at("08:05:00")));
+    assert!(history.add(&found(3), at("08:06:00")));
+    assert_eq!(history.unasked, None);
+    // It is switched off.
+    assert!(history.add(&quiet(), at("08:07:00")));
+    assert_eq!(history.arrival, None);
+}
+
+#[test]
 fn what_is_kept_is_bounded() {
     let mut history = History::default();
     let begin = at("00:00:00");

@@ -1,6 +1,7 @@
 //! What arrives at a workspace, by whichever API: how a test reads it, and how it gets in the way.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use axum::response::Response;
@@ -55,6 +56,9 @@ pub struct Arrivals {
     requests: Counter,
     faults: Faults,
     refused: Mutex<Vec<String>>,
+    /// Of how many rows one is dropped; 0 for none.
+    dropping: AtomicUsize,
+    rows: AtomicUsize,
 }
 
 impl Arrivals {
@@ -112,6 +116,17 @@ impl Arrivals {
     /// Refuses nothing any more.
     pub fn relent(&self) {
         lock(&self.refused).clear();
+    }
+
+    /// Acknowledges every row from now on, and drops one of so many; none at 0.
+    pub fn drop_one_of(&self, rows: usize) {
+        self.dropping.store(rows, Ordering::Relaxed);
+    }
+
+    /// Whether the next row is dropped.
+    pub(crate) fn drops(&self) -> bool {
+        let one_of = self.dropping.load(Ordering::Relaxed);
+        one_of > 0 && (self.rows.fetch_add(1, Ordering::Relaxed) + 1).is_multiple_of(one_of)
     }
 
     /// What happens to the coming posts.

@@ -43,6 +43,7 @@ impl Default for Options {
                 "https://storage.azure.com",
                 "https://monitor.azure.com",
                 "https://eventgrid.azure.net",
+                "https://api.loganalytics.io",
                 crate::aws::AUDIENCE,
             ],
             client_id: None,

@@ -50,7 +50,7 @@ struct Inner {
     rule: Rule,
     issuer: Issuer,
     has_role: AtomicBool,
-    arrivals: Arrivals,
+    arrivals: Arc<Arrivals>,
     losses: Mutex<Vec<Loss>>,
     sent: Mutex<Vec<usize>>,
 }
@@ -73,7 +73,7 @@ impl DataCollectionRule {
             rule,
             issuer,
             has_role: AtomicBool::new(true),
-            arrivals: Arrivals::default(),
+            arrivals: Arc::default(),
             losses: Mutex::default(),
             sent: Mutex::default(),
         });
@@ -85,6 +85,11 @@ impl DataCollectionRule {
             server: Server::start(router).await,
             inner,
         }
+    }
+
+    /// What arrives, for whoever queries it.
+    pub fn arrivals(&self) -> Arc<Arrivals> {
+        Arc::clone(&self.inner.arrivals)
     }
 
     /// The app settings that reach it.
@@ -271,6 +276,9 @@ impl Inner {
         let losses = self.losses.lock();
         let mut losses = losses.unwrap_or_else(PoisonError::into_inner);
         for record in records {
+            if self.arrivals.drops() {
+                continue;
+            }
             let mut row = self.rule.row(record, &mut losses);
             let date = row.remove(TIME);
             let date = date.and_then(|date| moment(date.as_str()?));

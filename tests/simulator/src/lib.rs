@@ -3,6 +3,7 @@
 //! - [`Tenant`]: an Auth0 tenant, with its token endpoint and its log.
 //! - [`Workspace`]: a Log Analytics workspace that takes the HTTP Data Collector API.
 //! - [`DataCollectionRule`]: a data collection rule that takes the Logs Ingestion API.
+//! - [`QueryApi`]: the query API of Log Analytics, over what has arrived.
 //! - [`Blobs`]: a container of blobs that holds an archive.
 //! - [`EventGridTopic`]: a topic of Event Grid, by itself or in a namespace.
 //! - [`TinybirdWorkspace`]: a workspace of Tinybird that takes the Events API.
@@ -33,6 +34,7 @@ pub mod ingestion;
 pub mod issuer;
 pub mod moto;
 pub mod python;
+pub mod query;
 pub mod records;
 pub mod rule;
 mod server;
@@ -52,6 +54,7 @@ pub use identity::ManagedIdentity;
 pub use ingestion::DataCollectionRule;
 pub use issuer::Issuer;
 pub use moto::Moto;
+pub use query::QueryApi;
 pub use server::{Fault, Gate};
 pub use tenant::Tenant;
 pub use tinybird::TinybirdWorkspace;

@@ -25,7 +25,7 @@ use crate::arrivals::Arrivals;
 pub use crate::arrivals::{Row, Table};
 use crate::server::Server;
 
-const WORKSPACE_ID: &str = "01234567-89ab-cdef-0123-456789abcdef";
+pub(crate) const WORKSPACE_ID: &str = "01234567-89ab-cdef-0123-456789abcdef";
 /// 64 bytes, as the service's keys are.
 const KEY: [u8; 64] = *b"simulated-workspace-key-0123456789abcdefghijklmnopqrstuvwxyz-ABC";
 const LARGEST_POST: usize = 30 * 1024 * 1024;
@@ -63,6 +63,11 @@ impl Workspace {
             server: Server::start(router).await,
             arrivals,
         }
+    }
+
+    /// What arrives, for whoever queries it.
+    pub fn arrivals(&self) -> Arc<Arrivals> {
+        Arc::clone(&self.arrivals)
     }
 
     /// The app settings that reach it.
@@ -136,6 +141,9 @@ fn accept(
     if !records.is_empty() {
         let table = tables.entry(table).or_default();
         for record in records {
+            if arrivals.drops() {
+                continue;
+            }
             table.store(record, time_field, now);
         }
     }

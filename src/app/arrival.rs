@@ -1,0 +1,103 @@
+//! The proof of arrival of a destination, and what follows from looking at the table: what is missing there is delivered again, once.
+
+use std::collections::BTreeSet;
+
+use tokio::sync::watch;
+use tracing::warn;
+
+use super::layers::Built;
+use super::{App, Layers, Pipeline, Way};
+use crate::arrival::{self, Proof};
+use crate::destination::{Kind, Tools};
+use crate::net::retry::Deadline;
+use crate::record::LogId;
+use crate::report::{Report, label};
+use crate::run::{Run, Stretch, StretchLedger, Until};
+use crate::state::{ArrivalStore, Found, Timing};
+
+impl Layers {
+    /// What proves the arrival of what this destination takes; `None` where nothing does.
+    pub(super) fn proof(
+        &self,
+        kind: &Kind,
+        built: &Built,
+        timing: Option<Timing>,
+        (tools, store): (&Tools, ArrivalStore),
+    ) -> Option<Proof> {
+        let (timing, cloud) = timing.zip(built.destination.table())?;
+        let asking = self.read(|it| arrival::asking(it, cloud, &tools.http, &tools.clock));
+        let label = label(self.tenant.as_deref(), kind.name);
+        let means = (&tools.http, &tools.jitter, &tools.clock);
+        Some(Proof::new(label, store, timing, asking, means))
+    }
+}
+
+impl App {
+    /// Settles what was found in the table, and tells it in the report of the run that was made
+    /// meanwhile.
+    pub(super) async fn prove(
+        &self,
+        (pipeline, way, proof): (&Pipeline, &Way, &Proof),
+        mut report: Report,
+        found: &[Found],
+        deadline: Deadline,
+    ) -> Report {
+        let missing = proof.settle(found, &mut report, deadline).await;
+        if !missing.is_empty() {
+            self.send_again((pipeline, way, proof), &missing, &mut report, deadline)
+                .await;
+        }
+        proof.tell(&mut report, deadline).await;
+        report
+    }
+
+    /// Delivers these records again, as a replay does. What comes in between counts as skipped. Where
+    /// that does not come to its end, it is tried again after the next look.
+    async fn send_again(
+        &self,
+        (pipeline, way, proof): (&Pipeline, &Way, &Proof),
+        missing: &BTreeSet<LogId>,
+        report: &mut Report,
+        deadline: Deadline,
+    ) {
+        let Some(stretch) = Stretch::of(missing) else {
+            return;
+        };
+        let _reading = way.source.begin();
+        let source = Until {
+            source: &way.source,
+            stretch: &stretch,
+        };
+        let mut ledger = StretchLedger::new(&stretch, (self.clock)()).only(missing);
+        let run = Run {
+            name: &pipeline.label,
+            source: &source,
+            destination: &*way.destination,
+            filter: &way.filter,
+            dead_letters: &way.books.dead_letters,
+            share: &self.in_flight.enter(),
+            clock: &self.clock,
+            stopping: &self.stopping,
+            budget: deadline.remaining(),
+        };
+        let progress = watch::Sender::new(Report::of(&pipeline.label));
+        let again = Box::pin(run.make(&mut ledger, &progress)).await;
+        report.fetched += again.fetched;
+        report.delivered += again.delivered;
+        report.skipped += again.before_start + again.skipped;
+        report.filtered += again.filtered;
+        report.dead_lettered += again.dead_lettered;
+        report.requests += again.requests;
+        report.batches += again.batches;
+        report.bytes += again.bytes;
+        for error in &again.errors {
+            warn!(
+                "{}: delivering missing records again: {error}",
+                pipeline.label
+            );
+        }
+        if again.caught_up {
+            proof.send_again(missing, again.delivered, deadline).await;
+        }
+    }
+}

@@ -1,0 +1,421 @@
+//! Proof of arrival: an acknowledgement is not a row in the table, so some time after a delivery the
+//! table is asked.
+//!
+//! What was accepted, and what follows from what was found, is book-keeping of [`state`](crate::state).
+//! This room asks. Nothing that it finds out or fails at keeps a record from being delivered.
+
+mod noting;
+mod question;
+
+use std::collections::BTreeSet;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use chrono::{DateTime, SubsecRound as _, TimeDelta, Utc};
+use tracing::{info, warn};
+use url::Url;
+
+pub(crate) use self::noting::Noting;
+use self::question::{Question, TABLE};
+use crate::azure::cloud::{self, Cloud};
+use crate::azure::identity::Identity;
+use crate::azure::log_query::{LogQuery, LogQueryError};
+use crate::azure::principal::principal;
+use crate::clock::Clock;
+use crate::error::with_causes;
+use crate::net::retry::{Deadline, GaveUp, Jitter};
+use crate::record::LogId;
+use crate::report::Report;
+use crate::settings::{Reader, SettingsError, values};
+use crate::state::{ArrivalStore, Found, Timing, Verdict, Wanted};
+
+/// The settings that are read here, and no destination's.
+pub(crate) const SETTINGS: [&str; 4] = [
+    "ARRIVAL",
+    "ARRIVAL_AFTER",
+    "ARRIVAL_AGAIN",
+    "LOG_ANALYTICS_QUERY_URI",
+];
+const DEFAULT_AFTER: Duration = Duration::from_mins(20);
+const DEFAULT_AGAIN: Duration = Duration::from_hours(1);
+/// Time for a look, of whatever many queries.
+const LOOKING: Duration = Duration::from_mins(1);
+/// Ids in a query: a few hundred kilobytes of text.
+const AT_ONCE: usize = 5_000;
+/// How long nothing is asked after a query that had no answer.
+const PAUSE: TimeDelta = TimeDelta::minutes(10);
+/// Log ids that a message names.
+const NAMED: usize = 20;
+
+/// Why it is not known what has arrived.
+#[derive(Debug, thiserror::Error)]
+enum AskError {
+    #[error(transparent)]
+    Settings(#[from] SettingsError),
+    #[error(transparent)]
+    Query(#[from] GaveUp<LogQueryError>),
+    #[error("the workspace answered the query in a form that is not known")]
+    Form,
+    #[error("the time of the run was over before the workspace had told what has arrived")]
+    OutOfTime,
+}
+
+/// Records are missing for good.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "{count} records that the destination acknowledged are not in the table, and no more is done \
+     about it: {names}; see that the workspace of WorkspaceID is the one that is delivered to, look \
+     at its ingestion errors, and deliver them by `auth0-poller replay` when the cause is gone"
+)]
+struct Lost {
+    count: usize,
+    names: String,
+}
+
+/// Reads whether arrival is proved, and when it is time to look; `Some(None)` where it is not.
+#[allow(
+    clippy::option_option,
+    reason = "the form of every layer, of something optional"
+)]
+pub(crate) fn timing(reader: &mut Reader) -> Option<Option<Timing>> {
+    let is_on = match reader.get(SETTINGS[0]) {
+        Some(_) => reader.optional(SETTINGS[0], values::switch)?,
+        None => false,
+    };
+    let mut time = |setting, default: Duration| {
+        let time = reader.optional(setting, values::duration);
+        TimeDelta::from_std(time.unwrap_or(default)).unwrap_or(TimeDelta::MAX)
+    };
+    let timing = Timing {
+        after: time("ARRIVAL_AFTER", DEFAULT_AFTER),
+        again: time("ARRIVAL_AGAIN", DEFAULT_AGAIN),
+    };
+    // Judged here, where it fails: what is wrong with whom to ask is only said.
+    reader.optional("LOG_ANALYTICS_QUERY_URI", cloud::query_uri);
+    Some(is_on.then_some(timing))
+}
+
+/// Whom a workspace is asked as, and where.
+pub(crate) struct Asking {
+    address: Url,
+    workspace: String,
+    identity: Identity,
+}
+
+/// Reads that, for a table in this cloud.
+pub(crate) fn asking(
+    reader: &mut Reader,
+    cloud: &'static Cloud,
+    http: &reqwest::Client,
+    clock: &Clock,
+) -> Option<Asking> {
+    let workspace = reader.required(
+        "WorkspaceID",
+        "the workspace id of the Log Analytics workspace, a GUID",
+        values::guid,
+    );
+    let address = reader.optional("LOG_ANALYTICS_QUERY_URI", cloud::query_uri);
+    let principal = principal(reader, SETTINGS[0], cloud)?;
+    Some(Asking {
+        address: address.or_else(|| Url::parse(cloud.query).ok())?,
+        workspace: workspace?,
+        identity: Identity::new(http.clone(), principal, cloud.query, clock.clone()),
+    })
+}
+
+/// The proof for one destination of one tenant.
+pub(crate) struct Proof {
+    /// What tells the destination from the others.
+    label: String,
+    store: ArrivalStore,
+    timing: Timing,
+    /// Whom to ask, or why nobody can be asked.
+    table: Result<LogQuery, SettingsError>,
+    clock: Clock,
+    /// When a query had no answer, and why.
+    unasked: Mutex<Option<(DateTime<Utc>, String)>>,
+}
+
+impl Proof {
+    pub fn new(
+        label: String,
+        store: ArrivalStore,
+        timing: Timing,
+        asking: Result<Asking, SettingsError>,
+        (http, jitter, clock): (&reqwest::Client, &Jitter, &Clock),
+    ) -> Self {
+        let table = asking.map(|it| {
+            let (http, jitter) = (http.clone(), jitter.clone());
+            LogQuery::new(&it.address, &it.workspace, it.identity, http, jitter)
+        });
+        Self {
+            label,
+            store,
+            timing,
+            table,
+            clock: clock.clone(),
+            unasked: Mutex::default(),
+        }
+    }
+
+    /// Takes note of what the destination has acknowledged. Answers with whether that is kept.
+    async fn accept(&self, ids: &BTreeSet<LogId>, deadline: Deadline) -> bool {
+        let now = self.now();
+        let changed = self.store.change(deadline, |it| it.accept(ids, now)).await;
+        self.note(changed).is_some()
+    }
+
+    /// Looks for what it is time to look for. What cannot be asked is said, and is no failure.
+    pub async fn look(&self, deadline: Deadline) -> Vec<Found> {
+        let deadline = deadline.within(LOOKING);
+        let now = self.now();
+        let is_pause = {
+            let unasked = self.unasked.lock();
+            let unasked = unasked.unwrap_or_else(PoisonError::into_inner);
+            unasked.as_ref().is_some_and(|(at, _)| now - *at < PAUSE)
+        };
+        if is_pause {
+            return Vec::new();
+        }
+        let due = self.store.see(deadline, |it| it.due(self.timing, now));
+        let due = self.note(due.await).unwrap_or_default();
+        let mut found = Vec::new();
+        let mut failure = match &self.table {
+            Err(problem) => Some(problem.clone().into()),
+            Ok(_) => None,
+        };
+        for wanted in &due {
+            match self.find(wanted, deadline).await {
+                Ok(it) => found.push(it),
+                Err(error) => {
+                    failure = Some(error);
+                    break;
+                }
+            }
+        }
+        let is_over = !due.is_empty() || failure.is_some();
+        if is_over {
+            let why = failure.map(|error: AskError| with_causes(&error));
+            if let Some(why) = &why {
+                warn!(
+                    "{}: it could not be asked what has arrived: {why}",
+                    self.label
+                );
+            }
+            let mut unasked = self.unasked.lock().unwrap_or_else(PoisonError::into_inner);
+            *unasked = why.map(|why| (now, why));
+        }
+        found
+    }
+
+    /// What of an hour is there.
+    async fn find(&self, wanted: &Wanted, deadline: Deadline) -> Result<Found, AskError> {
+        let table = self.table.as_ref().map_err(Clone::clone)?;
+        let ids: Vec<_> = wanted.ids.iter().collect();
+        let mut found = Found {
+            hour: wanted.hour,
+            accepted: u64::try_from(ids.len()).unwrap_or(u64::MAX),
+            landed: 0,
+            missing: BTreeSet::new(),
+        };
+        for ids in ids.chunks(AT_ONCE) {
+            if deadline.is_over() {
+                return Err(AskError::OutOfTime);
+            }
+            let question = Question {
+                hour: wanted.hour,
+                ids,
+                by_name: wanted.by_name,
+            };
+            let timespan = question.timespan(self.now());
+            let query = question.query();
+            let rows = table.ask(&query, TABLE, &timespan, deadline).await?;
+            let answer = question.answer(rows.as_ref()).ok_or(AskError::Form)?;
+            found.landed += answer.landed;
+            found.missing.extend(answer.missing);
+        }
+        Ok(found)
+    }
+
+    /// Takes note of what was found, and says what is missing. Answers with what is to be delivered
+    /// again; what is missing for good fails the run.
+    pub async fn settle(
+        &self,
+        found: &[Found],
+        report: &mut Report,
+        deadline: Deadline,
+    ) -> BTreeSet<LogId> {
+        let now = self.now();
+        let settled = self.store.change(deadline, |it| it.find(found, now)).await;
+        let Verdict { missing, lost } = self.note(settled).unwrap_or_default();
+        if !missing.is_empty() {
+            let (count, names) = (missing.len(), names(&missing));
+            warn!(
+                "{}: {count} records that the destination acknowledged are not in the table, and are \
+                 delivered again: {names}",
+                self.label
+            );
+        }
+        if !lost.is_empty() {
+            let (count, names) = (lost.len(), names(&lost));
+            report.fail(&Lost { count, names });
+        }
+        missing
+    }
+
+    /// Takes note that what was missing was delivered again.
+    pub async fn send_again(&self, ids: &BTreeSet<LogId>, count: u64, deadline: Deadline) {
+        info!(
+            "{}: {count} missing records were delivered again",
+            self.label
+        );
+        let now = self.now();
+        let noted = self.store.change(deadline, |it| it.send_again(ids, now));
+        self.note(noted.await);
+    }
+
+    /// Puts into a report how it stands.
+    pub async fn tell(&self, report: &mut Report, deadline: Deadline) {
+        let told = self.store.see(deadline, |it| (it.told(), it.lost())).await;
+        if let Some((arrival, lost)) = self.note(told) {
+            report.arrival = Some(arrival);
+            report.lost = lost;
+        }
+        let unasked = self.unasked.lock().unwrap_or_else(PoisonError::into_inner);
+        report.unasked = unasked.as_ref().map(|(_, why)| why.clone());
+    }
+
+    /// Says what is wrong with the book-keeping, which is no reason to deliver nothing.
+    fn note<T, E: std::error::Error>(&self, result: Result<T, E>) -> Option<T> {
+        result
+            .map_err(|error| warn!("{}: {}", self.label, with_causes(&error)))
+            .ok()
+    }
+
+    fn now(&self) -> DateTime<Utc> {
+        (self.clock)().trunc_subsecs(3)
+    }
+}
+
+/// The first of these ids, and how many more there are.
+fn names(ids: &BTreeSet<LogId>) -> String {
+    let named: Vec<_> = ids.iter().take(NAMED).map(LogId::as_str).collect();
+    let more = ids.len() - named.len();
+    let named = named.join(", ");
+    if more == 0 {
+        named
+    } else {
+        format!("{named} and {more} more")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::net::http;
+    use crate::settings::AppSettings;
+
+    const GOOD: [(&str, &str); 3] = [
+        ("WorkspaceID", "01234567-89AB-cdef-0123-456789abcdef"),
+        ("IDENTITY_ENDPOINT", "http://localhost:8081/msi/token"),
+        ("IDENTITY_HEADER", "header"),
+    ];
+
+    fn read(workspace: &str, changes: &[(&str, &str)]) -> Result<Asking, SettingsError> {
+        let settings: AppSettings = GOOD.iter().chain(changes).copied().collect();
+        let cloud = cloud::of_workspace(&Url::parse(workspace).unwrap());
+        let clock: Clock = Arc::new(|| "2026-11-21T08:00:00Z".parse().unwrap());
+        let http = http::client(None).unwrap();
+        Reader::read(&settings, |reader| asking(reader, cloud, &http, &clock))
+    }
+
+    #[test]
+    fn the_cloud_of_the_table_is_asked_with_a_token_for_that() {
+        for (workspace, address) in [
+            (
+                "https://x.ods.opinsights.azure.com",
+                "https://api.loganalytics.io",
+            ),
+            (
+                "https://x.ods.opinsights.azure.us",
+                "https://api.loganalytics.us",
+            ),
+            (
+                "https://x.ods.opinsights.azure.cn",
+                "https://api.loganalytics.azure.cn",
+            ),
+            ("http://localhost:9000", "https://api.loganalytics.io"),
+        ] {
+            let asking = read(workspace, &[]).unwrap();
+            assert_eq!(asking.address.as_str(), format!("{address}/"));
+            assert_eq!(asking.identity.resource(), address);
+            assert_eq!(asking.workspace, "01234567-89ab-cdef-0123-456789abcdef");
+        }
+    }
+
+    #[test]
+    fn queries_go_to_the_service_and_nowhere_else() {
+        let read = |uri| read("https://x.ods.opinsights.azure.com", &[(SETTINGS[3], uri)]);
+        for uri in [
+            "https://api.loganalytics.io/",
+            "https://api.loganalytics.azure.com",
+            "http://127.0.0.1:9000",
+        ] {
+            assert!(read(uri).is_ok(), "{uri}");
+        }
+        for uri in [
+            "http://api.loganalytics.io",
+            "https://api.loganalytics.io.evil.example",
+            "https://api.loganalytics.io/v1",
+            "https://evil.example",
+        ] {
+            let refused = read(uri).err().unwrap().to_string();
+            assert!(
+                refused.contains("LOG_ANALYTICS_QUERY_URI must be https://"),
+                "{uri}"
+            );
+        }
+    }
+
+    #[test]
+    fn arrival_is_proved_on_demand_and_has_its_times() {
+        let read = |settings: &[(&str, &str)]| {
+            let settings: AppSettings = settings.iter().copied().collect();
+            Reader::read(&settings, timing)
+        };
+        assert!(read(&[]).unwrap().is_none());
+        assert!(read(&[("ARRIVAL", "Off")]).unwrap().is_none());
+        let timing = read(&[("ARRIVAL", "on")]).unwrap().unwrap();
+        assert_eq!(timing.after, TimeDelta::minutes(20));
+        assert_eq!(timing.again, TimeDelta::hours(1));
+        let set = [
+            ("ARRIVAL", "on"),
+            ("ARRIVAL_AFTER", "5m"),
+            ("ARRIVAL_AGAIN", "2h"),
+        ];
+        let timing = read(&set).unwrap().unwrap();
+        assert_eq!(timing.after, TimeDelta::minutes(5));
+        assert_eq!(timing.again, TimeDelta::hours(2));
+        for bad in [
+            ("ARRIVAL", "true"),
+            ("ARRIVAL_AFTER", "20"),
+            ("ARRIVAL_AGAIN", "-1h"),
+        ] {
+            assert!(read(&[bad]).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn of_many_ids_the_first_are_named() {
+        let ids = |count: usize| {
+            (10..10 + count)
+                .map(|n| LogId::new(n.to_string()))
+                .collect()
+        };
+        assert_eq!(names(&ids(2)), "10, 11");
+        assert!(names(&ids(20)).ends_with(", 28, 29"));
+        assert!(names(&ids(23)).ends_with(", 28, 29 and 3 more"));
+    }
+}

@@ -1,0 +1,175 @@
+//! What the table is asked, in KQL, and what its answer says.
+//!
+//! Exactly: `dcount` would be an estimate. It is asked for the very ids that were accepted, so that
+//! the rows of other tenants in the same workspace make no difference.
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+
+use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
+
+use crate::azure::log_query::Rows;
+use crate::record::LogId;
+
+/// Where rows land.
+pub(super) const TABLE: &str = "Auth0AM_CL";
+/// The time of a row is that of the event where it is not more than two days before the arrival, else
+/// that of the arrival. Both lie no earlier than this before the hour of the id.
+const BEFORE: TimeDelta = TimeDelta::days(2);
+/// It may lie so far ahead.
+const AHEAD: TimeDelta = TimeDelta::days(1);
+
+/// Which of these ids, all of one hour, are in the table?
+pub(super) struct Question<'a> {
+    pub hour: DateTime<Utc>,
+    pub ids: &'a [&'a LogId],
+    /// Or only how many?
+    pub by_name: bool,
+}
+
+/// How many are.
+#[derive(Debug, PartialEq)]
+pub(super) struct Answer {
+    pub landed: u64,
+    /// Where it was asked by name.
+    pub missing: BTreeSet<LogId>,
+}
+
+impl Question<'_> {
+    /// The query. Ids that belong to an hour have digits only.
+    pub fn query(&self) -> String {
+        let from = seconds(self.hour - BEFORE);
+        let mut ids = String::with_capacity(self.ids.len() * 60);
+        for id in self.ids {
+            let comma = if ids.is_empty() { "" } else { ", " };
+            // invariant: writing to a String does not fail
+            let _ = write!(ids, "{comma}'{}'", id.as_str());
+        }
+        let mut query = format!(
+            "{TABLE}\n\
+             | where TimeGenerated >= datetime({from})\n\
+             | extend LogId = coalesce(tostring(column_ifexists('log_id_s', '')), \
+             tostring(column_ifexists('_id_s', '')))\n\
+             | where LogId in ({ids})\n\
+             | summarize by LogId"
+        );
+        if !self.by_name {
+            query.push_str("\n| summarize Landed = count() by Hour = substring(LogId, 3, 10)");
+        }
+        query
+    }
+
+    /// Of what time rows are asked for: of all that could be meant. Without it the service would
+    /// choose.
+    pub fn timespan(&self, now: DateTime<Utc>) -> String {
+        let from = seconds(self.hour - BEFORE);
+        let to = seconds(now.max(self.hour) + AHEAD);
+        format!("{from}/{to}")
+    }
+
+    /// What an answer says; nothing in a table that is not there. `None` where it says something else.
+    pub fn answer(&self, rows: Option<&Rows>) -> Option<Answer> {
+        if self.by_name {
+            let mut missing: BTreeSet<LogId> = self.ids.iter().map(|it| (*it).clone()).collect();
+            for [id] in rows.map_or(Some(Vec::new()), |it| it.values(["LogId"]))? {
+                missing.remove(&LogId::new(id.as_str()?));
+            }
+            let landed = u64::try_from(self.ids.len() - missing.len()).ok()?;
+            return Some(Answer { landed, missing });
+        }
+        let mut landed = 0;
+        for [hour, count] in rows.map_or(Some(Vec::new()), |it| it.values(["Hour", "Landed"]))? {
+            let is_asked = hour.as_str()? == self.hour.format("%Y%m%d%H").to_string();
+            // A number of 64 bits may come as text.
+            let text = || count.as_str().and_then(|it| it.parse().ok());
+            let count = count.as_u64().or_else(text)?;
+            landed += if is_asked { count } else { 0 };
+        }
+        Some(Answer {
+            landed,
+            missing: BTreeSet::new(),
+        })
+    }
+}
+
+fn seconds(time: DateTime<Utc>) -> String {
+    time.to_rfc3339_opts(SecondsFormat::Secs, true)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FIRST: &str = "90020261121080000123456000000000000001223372037583230452";
+    const SECOND: &str = "90020261121085959123456000000000000001223372037583230453";
+
+    fn rows(json: &str) -> Rows {
+        serde_json::from_str(json).unwrap()
+    }
+
+    fn ask<T>(by_name: bool, ask: impl FnOnce(&Question) -> T) -> T {
+        let ids = [LogId::new(FIRST), LogId::new(SECOND)];
+        let hour = "2026-11-21T08:00:00Z".parse().unwrap();
+        let ids: Vec<_> = ids.iter().collect();
+        ask(&Question {
+            hour,
+            ids: &ids,
+            by_name,
+        })
+    }
+
+    #[test]
+    fn the_query_counts_distinct_ids_exactly_and_only_those_that_were_accepted() {
+        let begin = format!(
+            "Auth0AM_CL\n\
+             | where TimeGenerated >= datetime(2026-11-19T08:00:00Z)\n\
+             | extend LogId = coalesce(tostring(column_ifexists('log_id_s', '')), tostring(column_ifexists('_id_s', '')))\n\
+             | where LogId in ('{FIRST}', '{SECOND}')\n\
+             | summarize by LogId"
+        );
+        assert_eq!(ask(true, |it| Some(it.query())), Some(begin.clone()));
+        let end = "\n| summarize Landed = count() by Hour = substring(LogId, 3, 10)";
+        let query = ask(false, |it| Some(it.query()));
+        assert_eq!(query, Some(format!("{begin}{end}")));
+    }
+
+    #[test]
+    fn the_time_of_the_rows_is_told_and_is_wide() {
+        let now = "2026-11-21T09:20:00Z".parse().unwrap();
+        let timespan = ask(false, |it| it.timespan(now));
+        assert_eq!(timespan, "2026-11-19T08:00:00Z/2026-11-22T09:20:00Z");
+    }
+
+    #[test]
+    fn a_count_is_a_number_or_its_text_and_an_hour_that_is_not_there_has_none() {
+        let columns = r#""columns":[{"name":"Hour"},{"name":"Landed"}]"#;
+        for (json, landed) in [
+            (r#"["2026112108", 2]"#, Some(2)),
+            (r#"["2026112108", "2"]"#, Some(2)),
+            (r#"["2026112109", 2]"#, Some(0)),
+            ("", Some(0)),
+            (r#"["2026112108", null]"#, None),
+            ("[8, 2]", None),
+        ] {
+            let rows = rows(&format!("{{{columns},\"rows\":[{json}]}}"));
+            let answer = ask(false, |it| it.answer(Some(&rows)));
+            assert_eq!(answer.map(|it| it.landed), landed, "{json}");
+        }
+        assert_eq!(ask(false, |it| it.answer(None)).unwrap().landed, 0);
+        let other = rows(r#"{"columns":[{"name":"Hour"}],"rows":[]}"#);
+        assert_eq!(ask(false, |it| it.answer(Some(&other))), None);
+    }
+
+    #[test]
+    fn by_name_what_is_not_told_is_missing() {
+        let rows = rows(&format!(
+            r#"{{"columns":[{{"name":"LogId"}}],"rows":[["{SECOND}"]]}}"#
+        ));
+        let expected = Answer {
+            landed: 1,
+            missing: [LogId::new(FIRST)].into(),
+        };
+        assert_eq!(ask(true, |it| it.answer(Some(&rows))), Some(expected));
+        assert_eq!(ask(true, |it| it.answer(None)).unwrap().missing.len(), 2);
+    }
+}

@@ -1,0 +1,206 @@
+use super::*;
+use crate::net::retry::Jitter;
+use crate::storage::memory::Memory;
+
+const TIMING: Timing = Timing {
+    after: TimeDelta::minutes(20),
+    again: TimeDelta::hours(1),
+};
+
+fn at(clock: &str) -> DateTime<Utc> {
+    format!("2026-11-21T{clock}Z").parse().unwrap()
+}
+
+/// The ids of these minutes of an hour.
+fn ids(hour: u32, minutes: impl IntoIterator<Item = i64>) -> BTreeSet<LogId> {
+    let begin = at(&format!("{hour:02}:00:00"));
+    let id = |minute| LogId::synthetic("900", begin + TimeDelta::minutes(minute));
+    minutes.into_iter().map(id).collect()
+}
+
+/// What was found where only these are missing.
+fn found(hour: u32, accepted: u64, missing: &BTreeSet<LogId>) -> Found {
+    Found {
+        hour: at(&format!("{hour:02}:00:00")),
+        accepted,
+        landed: accepted - count(missing),
+        missing: missing.clone(),
+    }
+}
+
+fn due(arrivals: &Arrivals, clock: &str) -> Vec<(DateTime<Utc>, usize, bool)> {
+    let due = arrivals.due(TIMING, at(clock)).into_iter();
+    due.map(|it| (it.hour, it.ids.len(), it.by_name)).collect()
+}
+
+fn told(arrivals: &Arrivals) -> [u64; 4] {
+    let told = arrivals.told();
+    [told.accepted, told.landed, told.missing, arrivals.lost()]
+}
+
+/// Three records of one hour and two of the next.
+fn delivered() -> Arrivals {
+    let mut arrivals = Arrivals::default();
+    let all = ids(8, [0, 30, 59]).into_iter().chain(ids(9, [0, 1]));
+    assert!(arrivals.accept(&all.collect(), at("09:10:00")));
+    arrivals
+}
+
+#[test]
+fn records_count_in_the_hour_of_their_ids_and_those_delivered_again_count_once() {
+    let mut arrivals = delivered();
+    assert!(!arrivals.accept(&ids(8, [30, 59]), at("09:40:00")));
+    assert!(!arrivals.accept(&[LogId::new("no-time")].into(), at("09:40:00")));
+    assert_eq!(due(&arrivals, "09:29:59"), []);
+    let all = [(at("08:00:00"), 3, false), (at("09:00:00"), 2, false)];
+    assert_eq!(due(&arrivals, "09:30:00"), all);
+    // A record that comes late lets its hour wait again, and only that one.
+    assert!(arrivals.accept(&ids(8, [30, 31]), at("09:40:00")));
+    assert_eq!(due(&arrivals, "09:40:00"), all[1..]);
+    assert_eq!(
+        due(&arrivals, "10:00:00"),
+        [(at("08:00:00"), 4, false), all[1]]
+    );
+}
+
+#[test]
+fn what_is_all_there_is_looked_at_once() {
+    let mut arrivals = delivered();
+    assert_eq!(told(&arrivals), [0, 0, 0, 0]);
+    assert_eq!(arrivals.told().looked_at, None);
+    let none = BTreeSet::new();
+    let all = [found(8, 3, &none), found(9, 2, &none)];
+    assert_eq!(arrivals.find(&all, at("09:30:00")), Verdict::default());
+    assert_eq!(told(&arrivals), [5, 5, 0, 0]);
+    assert_eq!(arrivals.told().looked_at, Some(at("09:30:00")));
+    assert_eq!(due(&arrivals, "23:00:00"), []);
+}
+
+#[test]
+fn what_is_missing_after_the_second_look_is_delivered_again_once_and_then_lost() {
+    let mut arrivals = delivered();
+    let missing = ids(8, [30]);
+    let mut short = found(8, 3, &missing);
+    short.missing.clear();
+    let first = [short, found(9, 2, &BTreeSet::new())];
+    assert_eq!(arrivals.find(&first, at("09:30:00")), Verdict::default());
+    assert_eq!(told(&arrivals), [5, 4, 1, 0]);
+
+    assert_eq!(due(&arrivals, "10:29:59"), []);
+    assert_eq!(due(&arrivals, "10:30:00"), [(at("08:00:00"), 3, true)]);
+    let still = [found(8, 3, &missing)];
+    let verdict = arrivals.find(&still, at("10:30:00"));
+    assert_eq!((&verdict.missing, verdict.lost.len()), (&missing, 0));
+    // Where it could not be delivered again, that is tried after the next look.
+    assert_eq!(due(&arrivals, "11:30:00").len(), 1);
+    assert_eq!(arrivals.find(&still, at("11:30:00")).missing, missing);
+
+    arrivals.send_again(&missing, at("11:31:00"));
+    assert_eq!(due(&arrivals, "11:50:59"), []);
+    assert_eq!(due(&arrivals, "11:51:00"), [(at("08:00:00"), 3, true)]);
+    let verdict = arrivals.find(&still, at("11:51:00"));
+    assert_eq!((verdict.missing.len(), &verdict.lost), (0, &missing));
+    assert_eq!(told(&arrivals), [5, 4, 1, 1]);
+    // Told once, looked for all the same.
+    assert_eq!(due(&arrivals, "12:51:00").len(), 1);
+    assert_eq!(arrivals.find(&still, at("12:51:00")), Verdict::default());
+    arrivals.find(&[found(8, 3, &BTreeSet::new())], at("13:51:00"));
+    assert_eq!(told(&arrivals), [5, 5, 0, 0]);
+}
+
+#[test]
+fn an_hour_whose_missing_records_were_delivered_again_has_had_its_turn() {
+    let mut arrivals = delivered();
+    let missing = ids(8, [30]);
+    let still = [found(8, 3, &missing)];
+    arrivals.find(&still, at("09:30:00"));
+    arrivals.find(&still, at("10:30:00"));
+    arrivals.send_again(&missing, at("10:30:00"));
+    arrivals.accept(&ids(8, [31]), at("10:40:00"));
+    let still = [found(8, 4, &missing)];
+    arrivals.find(&still, at("11:00:00"));
+    let verdict = arrivals.find(&still, at("12:00:00"));
+    assert_eq!((verdict.missing.len(), verdict.lost), (0, missing));
+}
+
+#[test]
+fn where_nothing_ever_landed_nothing_is_delivered_again() {
+    let mut arrivals = delivered();
+    let (of_8, of_9) = (ids(8, [0, 30, 59]), ids(9, [0, 1]));
+    let nothing = [found(8, 3, &of_8), found(9, 2, &of_9)];
+    arrivals.find(&nothing, at("09:30:00"));
+    let verdict = arrivals.find(&nothing, at("10:30:00"));
+    assert_eq!((verdict.missing.len(), verdict.lost.len()), (0, 5));
+    // A whole hour is missing, and another one is there.
+    let mut arrivals = delivered();
+    arrivals.find(
+        &[found(8, 3, &of_8), found(9, 2, &BTreeSet::new())],
+        at("09:30:00"),
+    );
+    assert_eq!(
+        arrivals.find(&[found(8, 3, &of_8)], at("10:30:00")).missing,
+        of_8
+    );
+}
+
+#[test]
+fn what_came_while_it_was_asked_is_looked_for_later() {
+    let mut arrivals = delivered();
+    arrivals.accept(&ids(8, [31]), at("09:30:00"));
+    arrivals.find(&[found(8, 3, &BTreeSet::new())], at("09:30:10"));
+    assert_eq!(told(&arrivals), [0, 0, 0, 0]);
+    assert_eq!(due(&arrivals, "09:50:00")[0], (at("08:00:00"), 4, false));
+}
+
+#[test]
+fn what_is_kept_is_bounded_in_time_and_number() {
+    let mut arrivals = delivered();
+    arrivals.find(&[found(8, 3, &BTreeSet::new())], at("09:30:00"));
+    let later = at("09:10:00") + TimeDelta::days(1);
+    arrivals.accept(&ids(10, [0]), later - TimeDelta::seconds(1));
+    assert_eq!(arrivals.hours.len(), 3);
+    arrivals.accept(&ids(10, [1]), later);
+    // What nobody could ask is kept.
+    let kept: Vec<_> = arrivals.hours.keys().copied().collect();
+    assert_eq!(kept, [at("09:00:00"), at("10:00:00")]);
+
+    let many = |hour: u32, count: i64| -> BTreeSet<LogId> {
+        let begin = at(&format!("{hour:02}:00:00"));
+        (0..count)
+            .map(|n| LogId::synthetic("900", begin + TimeDelta::microseconds(n)))
+            .collect()
+    };
+    let mut arrivals = Arrivals::default();
+    for hour in [1, 2, 3] {
+        arrivals.accept(&many(hour, 50_000), at("04:00:00"));
+    }
+    assert_eq!(arrivals.hours.len(), 3);
+    arrivals.find(&[found(2, 50_000, &BTreeSet::new())], at("04:20:00"));
+    // First goes what is done, then the oldest.
+    arrivals.accept(&many(4, 1), at("04:20:00"));
+    let kept: Vec<_> = arrivals.hours.keys().copied().collect();
+    assert_eq!(kept, [at("01:00:00"), at("03:00:00"), at("04:00:00")]);
+    arrivals.accept(&many(5, 50_000), at("05:20:00"));
+    let kept: Vec<_> = arrivals.hours.keys().copied().collect();
+    assert_eq!(kept, [at("03:00:00"), at("04:00:00"), at("05:00:00")]);
+}
+
+#[tokio::test]
+async fn two_processes_add_to_the_same_and_what_is_no_change_is_not_written() {
+    let storage = Arc::new(Storage::over(Memory::default(), Jitter::seeded(1)));
+    let deadline = Deadline::after(Duration::from_mins(1));
+    let store = || ArrivalStore::new(Arc::clone(&storage), "acme.eu.auth0.com", "log-analytics");
+    let (old, new) = (store(), store());
+    let add = |minute: i64| move |it: &mut Arrivals| it.accept(&ids(8, [minute]), at("09:00:00"));
+    assert!(old.change(deadline, add(1)).await.unwrap());
+    assert!(new.change(deadline, add(2)).await.unwrap());
+    assert!(old.change(deadline, add(3)).await.unwrap());
+    let path = "arrival/acme.eu.auth0.com/log-analytics.json";
+    let before = storage.read(path, deadline).await.unwrap().unwrap();
+    assert!(!old.change(deadline, add(2)).await.unwrap());
+    let after = storage.read(path, deadline).await.unwrap().unwrap();
+    assert_eq!(before, after);
+    let due = |it: &Arrivals| it.due(TIMING, at("10:00:00"));
+    let seen = store().see(deadline, due).await.unwrap();
+    assert_eq!(seen[0].ids, ids(8, [1, 2, 3]));
+}

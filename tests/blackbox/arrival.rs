@@ -1,0 +1,310 @@
+//! Proof of arrival: what the workspace acknowledged and dropped is found, named and delivered again.
+
+use std::fs;
+
+use serde_json::{Value, json};
+use simulator::{Fault, QueryApi};
+
+use crate::kql::Kql;
+use crate::world::{Ran, Sink, World, for_each_table, minutes_ago, now, numbers};
+
+/// A world that proves arrival: a look follows in the next run, and another one in the one after.
+async fn world(sink: Sink) -> (World, QueryApi) {
+    let mut world = World::start_for(sink).await;
+    let arrivals = match sink {
+        Sink::LogAnalytics => world.workspace.arrivals(),
+        _ => world.rule.arrivals(),
+    };
+    let api = QueryApi::start(arrivals, world.issuer.clone()).await;
+    world.set_all(world.identity.environment());
+    world.set_all(api.settings());
+    world.set("ARRIVAL", "on");
+    world.set("ARRIVAL_AFTER", "0s");
+    world.set("ARRIVAL_AGAIN", "0s");
+    (world, api)
+}
+
+async fn run(world: &World) -> (Ran, Value) {
+    let ran = world.command(&["poll"]).await;
+    let report = ran.report();
+    (ran, report)
+}
+
+fn counts(report: &Value) -> [u64; 3] {
+    numbers(&report["arrival"], ["accepted", "landed", "missing"])
+}
+
+async fn state(world: &World) -> Value {
+    world.command(&["status", "--json"]).await.report()["pipelines"][0].clone()
+}
+
+for_each_table![
+    rows_that_are_dropped_after_a_success_are_found_named_and_delivered_again,
+    what_is_dropped_again_is_missing_for_good_and_the_state_is_failing,
+    what_is_asked_is_kql_and_has_the_same_answers_there,
+];
+
+async fn rows_that_are_dropped_after_a_success_are_found_named_and_delivered_again(sink: Sink) {
+    let (world, api) = world(sink).await;
+    world.tenant.generate(200, minutes_ago(50), minutes_ago(5));
+    world.arrivals().drop_one_of(10);
+    let (_, report) = run(&world).await;
+    assert_eq!(report["delivered"], 200);
+    // Nothing was due yet.
+    assert_eq!(
+        report["arrival"],
+        json!({"accepted": 0, "landed": 0, "missing": 0, "looked_at": null})
+    );
+    assert_eq!(api.requests(), 0);
+
+    world.arrivals().drop_one_of(0);
+    let (ran, report) = run(&world).await;
+    assert_eq!((ran.code(), counts(&report)), (0, [200, 180, 20]));
+    let pipeline = state(&world).await;
+    assert_eq!(
+        (&pipeline["state"], &pipeline["arrival"]),
+        (&json!("ok"), &report["arrival"])
+    );
+
+    let (ran, report) = run(&world).await;
+    assert_eq!(
+        (ran.code(), &report["delivered"]),
+        (0, &json!(20)),
+        "{ran:?}"
+    );
+    assert!(
+        ran.stderr
+            .contains("are not in the table, and are delivered again: 900"),
+        "{ran:?}"
+    );
+    world.assert_all_landed_once();
+
+    let (ran, report) = run(&world).await;
+    assert_eq!((ran.code(), counts(&report)), (0, [200, 200, 0]));
+    assert_eq!(report["delivered"], 0);
+    assert_eq!(state(&world).await["arrival"]["missing"], 0);
+    // Then there is nothing to ask any more.
+    let asked = api.requests();
+    run(&world).await;
+    assert_eq!(api.requests(), asked);
+    world.assert_all_landed_once();
+}
+
+async fn what_is_dropped_again_is_missing_for_good_and_the_state_is_failing(sink: Sink) {
+    let (world, _api) = world(sink).await;
+    let ids: Vec<String> = (0..3)
+        .map(|n| {
+            let date = minutes_ago(10) + chrono::Duration::seconds(n);
+            world.tenant.add(json!({"date": date, "type": "s"}), date)
+        })
+        .collect();
+    world.arrivals().drop_one_of(3);
+    run(&world).await;
+    world.arrivals().drop_one_of(1);
+    run(&world).await;
+    let (ran, report) = run(&world).await;
+    assert_eq!((ran.code(), &report["delivered"]), (0, &json!(1)));
+    let (ran, report) = run(&world).await;
+    assert_eq!((ran.code(), counts(&report)), (1, [3, 2, 1]));
+    let error = report["errors"][0].as_str().unwrap();
+    assert!(
+        error.starts_with("1 records that the destination acknowledged are not in the table"),
+        "{error}"
+    );
+    assert!(
+        error.contains(&ids[2]) && !error.contains(&ids[1]),
+        "{error}"
+    );
+
+    // It is not delivered again and again, and stays red.
+    let (ran, report) = run(&world).await;
+    assert_eq!(
+        (ran.code(), &report["delivered"]),
+        (0, &json!(0)),
+        "{ran:?}"
+    );
+    let pipeline = state(&world).await;
+    assert_eq!(pipeline["state"], "failing");
+    assert_eq!(pipeline["arrival"]["missing"], 1);
+    assert_eq!(pipeline["error"]["text"], error);
+
+    // Whoever sends it after all makes it green.
+    world.arrivals().drop_one_of(0);
+    let from = minutes_ago(20).to_rfc3339();
+    let name = sink.name();
+    let replay = [
+        "replay",
+        "--destination",
+        name,
+        "--from",
+        &from,
+        "--to",
+        "1m",
+    ];
+    assert_eq!(world.command(&replay).await.code(), 0);
+    run(&world).await;
+    let pipeline = state(&world).await;
+    assert_eq!(
+        (&pipeline["state"], &pipeline["arrival"]["missing"]),
+        (&json!("ok"), &json!(0))
+    );
+}
+
+async fn what_is_asked_is_kql_and_has_the_same_answers_there(sink: Sink) {
+    let (world, api) = world(sink).await;
+    let date = minutes_ago(10);
+    let ids = [0, 1, 2].map(|n| {
+        let date = date + chrono::Duration::milliseconds(n);
+        world.tenant.add(json!({"date": date, "type": "s"}), date)
+    });
+    world.arrivals().drop_one_of(3);
+    for _ in 0..3 {
+        run(&world).await;
+    }
+    let queries = api.queries();
+    // The missing row is there since the third run.
+    world.arrivals().drop_one_of(0);
+    let kql = Kql::over_table_of(sink.api(), &world.table());
+    let file = world.folder.path().join("query.kql");
+    let answers = queries.iter().map(|query| {
+        fs::write(&file, query).unwrap();
+        // Only where records come without a rule may one of them lack the first of the two columns.
+        let problems = kql.problems(std::slice::from_ref(&file));
+        let told = |it: &&str| !it.ends_with("no table has a column '_id_s'");
+        assert_eq!(problems.lines().find(told), None);
+        kql.result(query, &now().to_rfc3339())
+    });
+    let answers: Vec<_> = answers.map(Value::from_iter).collect();
+    let landed = answers[0].as_array().unwrap();
+    let counts = landed.iter().map(|it| it["Landed"].as_i64().unwrap());
+    assert_eq!(counts.sum::<i64>(), 3, "{answers:?}");
+    assert_eq!(landed[0]["Hour"], date.format("%Y%m%d%H").to_string());
+    let mut named: Vec<_> = answers[1]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|it| it["LogId"].clone())
+        .collect();
+    named.sort_by_key(ToString::to_string);
+    assert_eq!(named, ids);
+}
+
+#[tokio::test]
+async fn what_cannot_be_asked_is_said_and_turns_nothing_red() {
+    let (mut world, api) = world(Sink::LogAnalytics).await;
+    world.tenant.generate(10, minutes_ago(50), minutes_ago(5));
+    run(&world).await;
+    api.give_role(false);
+    let (ran, report) = run(&world).await;
+    assert_eq!((ran.code(), counts(&report)), (0, [0, 0, 0]));
+    assert!(
+        ran.stderr
+            .contains("it could not be asked what has arrived"),
+        "{ran:?}"
+    );
+    assert!(ran.stderr.contains("Log Analytics Reader"), "{ran:?}");
+    assert_eq!(state(&world).await["state"], "ok");
+    let told = world.command(&["status"]).await.stdout;
+    assert!(told.contains("Log Analytics Reader"), "{told}");
+
+    api.give_role(true);
+    let partial = r#"{"tables":[{"name":"PrimaryResult","columns":[],"rows":[]}],"error":{"code":"PartialError","message":"There were some errors when processing your query."}}"#;
+    for (fault, telling) in [
+        (
+            Fault::answer(200, ""),
+            "answered the query with something else: 0 bytes",
+        ),
+        (
+            Fault::answer(200, partial),
+            "answered the query only in part: PartialError",
+        ),
+        (
+            Fault::answer(
+                400,
+                r#"{"error":{"code":"BadArgumentError","message":"x"}}"#,
+            ),
+            "answered the query with 400",
+        ),
+    ] {
+        api.fail([fault]);
+        let (ran, report) = run(&world).await;
+        assert_eq!((ran.code(), counts(&report)), (0, [0, 0, 0]), "{telling}");
+        assert!(ran.stderr.contains(telling), "{telling}: {ran:?}");
+    }
+    world.set("IDENTITY_ENDPOINT", "");
+    let (ran, _) = run(&world).await;
+    assert_eq!(ran.code(), 0, "{ran:?}");
+    assert!(
+        ran.stderr.contains("ARRIVAL needs a managed identity"),
+        "{ran:?}"
+    );
+
+    world.set_all(world.identity.environment());
+    let (ran, report) = run(&world).await;
+    assert_eq!((ran.code(), counts(&report)), (0, [10, 10, 0]));
+    assert!(
+        !world
+            .command(&["status"])
+            .await
+            .stdout
+            .contains("not asked"),
+        "{ran:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_table_that_is_not_there_yet_and_no_data_are_nothing_landed() {
+    let (world, api) = world(Sink::LogAnalytics).await;
+    world.tenant.generate(3, minutes_ago(10), minutes_ago(5));
+    // It takes the post, and nothing of it.
+    world.workspace.fail([Fault::answer(200, "")]);
+    run(&world).await;
+    let (ran, report) = run(&world).await;
+    assert_eq!((ran.code(), counts(&report)), (0, [3, 0, 3]));
+    api.fail([Fault::answer(204, ""), Fault::answer(204, "")]);
+    let (ran, report) = run(&world).await;
+    // Where nothing ever landed it is another workspace, and nothing is delivered again.
+    assert_eq!((ran.code(), counts(&report)), (1, [3, 0, 3]));
+    assert_eq!(report["delivered"], 0);
+    assert!(
+        report["errors"][0]
+            .as_str()
+            .unwrap()
+            .contains("WorkspaceID")
+    );
+}
+
+#[tokio::test]
+async fn what_is_delivered_twice_counts_once_and_other_rows_do_not_count() {
+    let (world, _api) = world(Sink::LogAnalytics).await;
+    world.tenant.generate(30, minutes_ago(50), minutes_ago(5));
+    run(&world).await;
+    // Killed after the note and before the checkpoint, it delivers again.
+    fs::remove_file(world.checkpoint_file(Sink::LogAnalytics)).unwrap();
+    for entry in fs::read_dir(world.checkpoint_file(Sink::LogAnalytics).parent().unwrap()).unwrap()
+    {
+        fs::remove_file(entry.unwrap().path()).unwrap();
+    }
+    let (_, report) = run(&world).await;
+    assert_eq!(report["delivered"], 30);
+    let (_, report) = run(&world).await;
+    assert_eq!(counts(&report), [30, 30, 0]);
+    assert_eq!(world.arrivals().stored(), 60);
+}
+
+#[tokio::test]
+async fn without_the_setting_nothing_is_asked_or_kept() {
+    let (mut world, api) = world(Sink::LogAnalytics).await;
+    world.set("ARRIVAL", "");
+    world.tenant.generate(3, minutes_ago(10), minutes_ago(5));
+    run(&world).await;
+    let (_, report) = run(&world).await;
+    assert_eq!((&report["arrival"], api.requests()), (&Value::Null, 0));
+    assert!(!world.folder.path().join("checkpoints/arrival").exists());
+    world.set("ARRIVAL", "yes");
+    let ran = world.command(&["poll"]).await;
+    assert!(
+        ran.code() == 2 && ran.stderr.contains("ARRIVAL is neither on nor off"),
+        "{ran:?}"
+    );
+}

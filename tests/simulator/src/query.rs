@@ -1,0 +1,251 @@
+//! The query API of Log Analytics, over the rows of a workspace.
+//!
+//! It is strict about who asks and in which form. Of KQL it reads the few operators that it needs, and
+//! answers anything else as the service answers what it cannot parse.
+//! <https://learn.microsoft.com/azure/azure-monitor/logs/api/request-format>
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::{Path, Query, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use axum::routing::post;
+use chrono::{DateTime, Utc};
+use serde_json::{Value, json};
+
+use crate::arrivals::{Arrivals, Row};
+use crate::issuer::Issuer;
+use crate::server::{Counter, Fault, Faults, Server};
+use crate::workspace::WORKSPACE_ID;
+
+const AUDIENCE: &str = "https://api.loganalytics.io";
+const TABLE: &str = "Auth0AM_CL";
+
+/// The API before one workspace.
+#[derive(Debug)]
+pub struct QueryApi {
+    server: Server,
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    arrivals: Arc<Arrivals>,
+    issuer: Issuer,
+    has_role: AtomicBool,
+    requests: Counter,
+    faults: Faults,
+    queries: Mutex<Vec<String>>,
+}
+
+impl QueryApi {
+    /// The API over what arrives there, for the identities of this issuer.
+    pub async fn start(arrivals: Arc<Arrivals>, issuer: Issuer) -> Self {
+        let inner = Arc::new(Inner {
+            arrivals,
+            issuer,
+            has_role: AtomicBool::new(true),
+            requests: Counter::default(),
+            faults: Faults::default(),
+            queries: Mutex::default(),
+        });
+        let router = Router::new()
+            .route("/v1/workspaces/{workspace}/query", post(answer))
+            .with_state(Arc::clone(&inner));
+        Self {
+            server: Server::start(router).await,
+            inner,
+        }
+    }
+
+    /// The app settings that reach it.
+    pub fn settings(&self) -> Vec<(String, String)> {
+        [
+            ("WorkspaceID", WORKSPACE_ID.to_owned()),
+            ("LOG_ANALYTICS_QUERY_URI", self.server.url()),
+        ]
+        .map(|(name, value)| (name.to_owned(), value))
+        .into()
+    }
+
+    /// Gives the role Log Analytics Reader to all, or takes it away.
+    pub fn give_role(&self, has_role: bool) {
+        self.inner.has_role.store(has_role, Ordering::Relaxed);
+    }
+
+    /// Queries so far, answered or not.
+    pub fn requests(&self) -> u64 {
+        self.inner.requests.get()
+    }
+
+    /// The queries that were answered.
+    pub fn queries(&self) -> Vec<String> {
+        let queries = self.inner.queries.lock();
+        queries.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// What happens to the coming queries.
+    pub fn fail(&self, faults: impl IntoIterator<Item = Fault>) {
+        self.inner.faults.add(faults);
+    }
+}
+
+/// `POST /v1/workspaces/{workspace}/query?timespan=…`
+async fn answer(
+    State(inner): State<Arc<Inner>>,
+    Path(workspace): Path<String>,
+    Query(parameters): Query<BTreeMap<String, String>>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    inner.requests.count();
+    if let Some(answer) = inner.faults.answer().await {
+        return answer;
+    }
+    let text = |name: &str| headers.get(name).and_then(|it| it.to_str().ok());
+    let token = text("authorization").and_then(|it| it.strip_prefix("Bearer "));
+    if token.is_none_or(|it| inner.issuer.verify(it, AUDIENCE).is_err()) {
+        let message = "Valid authentication was not provided";
+        return refuse(
+            StatusCode::UNAUTHORIZED,
+            &json!({"code": "AuthorizationRequiredError", "message": message}),
+        );
+    }
+    if workspace != WORKSPACE_ID {
+        let message = "The workspace could not be found";
+        return refuse(
+            StatusCode::NOT_FOUND,
+            &json!({"code": "WorkspaceNotFoundError", "message": message}),
+        );
+    }
+    if !inner.has_role.load(Ordering::Relaxed) {
+        let message =
+            "The provided credentials have insufficient access to perform the requested operation";
+        return refuse(
+            StatusCode::FORBIDDEN,
+            &json!({"code": "InsufficientAccessError", "message": message}),
+        );
+    }
+    let is_json = text("content-type").is_some_and(|it| it.starts_with("application/json"));
+    let question: Option<Value> = serde_json::from_slice(&body).ok().filter(|_| is_json);
+    let Some(query) = question.as_ref().and_then(|it| it["query"].as_str()) else {
+        // As the service does.
+        return StatusCode::OK.into_response();
+    };
+    let span = parameters.get("timespan").and_then(|it| {
+        let (from, to) = it.split_once('/')?;
+        Some([from.parse().ok()?, to.parse().ok()?])
+    });
+    let Some(span) = span else {
+        return refuse(
+            StatusCode::BAD_REQUEST,
+            &json!({"code": "BadArgumentError", "message": "The timespan is none."}),
+        );
+    };
+    if !inner.arrivals.tables().contains_key(TABLE) {
+        let message = format!(
+            "'where' operator: Failed to resolve table or column expression named '{TABLE}'"
+        );
+        let semantic = json!({"code": "SemanticError", "message": "A semantic error occurred.",
+            "innererror": {"code": "SEM0100", "message": message}});
+        return refuse(
+            StatusCode::BAD_REQUEST,
+            &json!({"code": "BadArgumentError",
+            "message": "The request had some invalid properties", "innererror": semantic}),
+        );
+    }
+    let rows = inner.arrivals.table(TABLE).rows;
+    let Some(table) = run(query, rows, span) else {
+        let inner = json!({"code": "SyntaxError", "message": "A syntax error has occurred."});
+        return refuse(
+            StatusCode::BAD_REQUEST,
+            &json!({"code": "BadArgumentError",
+            "message": "The request had some invalid properties", "innererror": inner}),
+        );
+    };
+    let queries = inner.queries.lock();
+    queries
+        .unwrap_or_else(PoisonError::into_inner)
+        .push(query.to_owned());
+    (
+        StatusCode::OK,
+        [("content-type", "application/json")],
+        json!({"tables": [table]}).to_string(),
+    )
+        .into_response()
+}
+
+fn refuse(status: StatusCode, error: &Value) -> Response {
+    let json = [("content-type", "application/json")];
+    (status, json, json!({"error": error}).to_string()).into_response()
+}
+
+/// What the query makes of the rows; `None` where it is not understood.
+fn run(query: &str, rows: Vec<Row>, [from, to]: [DateTime<Utc>; 2]) -> Option<Value> {
+    let mut lines = query.lines();
+    if lines.next()? != TABLE {
+        return None;
+    }
+    let time = |row: &Row| -> Option<DateTime<Utc>> { row["TimeGenerated"].as_str()?.parse().ok() };
+    let begin = lines
+        .next()?
+        .strip_prefix("| where TimeGenerated >= datetime(")?;
+    let begin: DateTime<Utc> = begin.strip_suffix(')')?.parse().ok()?;
+    let columns = lines
+        .next()?
+        .strip_prefix("| extend LogId = coalesce(")?
+        .strip_suffix(')')?;
+    let columns: Vec<_> = columns
+        .split('\'')
+        .filter(|it| it.ends_with("_s"))
+        .collect();
+    let ids = lines
+        .next()?
+        .strip_prefix("| where LogId in (")?
+        .strip_suffix(')')?;
+    let ids: Option<BTreeSet<_>> = ids
+        .split(", ")
+        .map(|it| it.strip_prefix('\'')?.strip_suffix('\''))
+        .collect();
+    let ids = ids?;
+    if lines.next()? != "| summarize by LogId" {
+        return None;
+    }
+    let is_within = |row: &Row| time(row).is_some_and(|it| from <= it && it < to && begin <= it);
+    let id = |row: Row| {
+        columns
+            .iter()
+            .find_map(|it| row.get(*it)?.as_str().map(str::to_owned))
+    };
+    let found: BTreeSet<String> = rows.into_iter().filter(is_within).filter_map(id).collect();
+    let found: Vec<_> = found
+        .into_iter()
+        .filter(|it| ids.contains(it.as_str()))
+        .collect();
+    let table = |columns: &[(&str, &str)], rows: Vec<Value>| {
+        let columns: Vec<_> = columns
+            .iter()
+            .map(|(name, kind)| json!({"name": name, "type": kind}))
+            .collect();
+        Some(json!({"name": "PrimaryResult", "columns": columns, "rows": rows}))
+    };
+    match lines.next() {
+        None => table(
+            &[("LogId", "string")],
+            found.iter().map(|it| json!([it])).collect(),
+        ),
+        Some("| summarize Landed = count() by Hour = substring(LogId, 3, 10)") => {
+            let mut hours: BTreeMap<&str, u64> = BTreeMap::new();
+            for id in &found {
+                *hours.entry(id.get(3..13)?).or_default() += 1;
+            }
+            let rows = hours.into_iter().map(|(hour, count)| json!([hour, count]));
+            table(&[("Hour", "string"), ("Landed", "long")], rows.collect())
+        }
+        Some(_) => None,
+    }
+}
