@@ -42,6 +42,7 @@ async fn a_timer_invocation_delivers_and_reports() {
     assert_eq!(
         fields,
         [
+            "arrival",
             "batches",
             "before_start",
             "busy",
@@ -59,8 +60,10 @@ async fn a_timer_invocation_delivers_and_reports() {
             "last_date",
             "last_log_id",
             "quarantined",
+            "rate_limit",
             "requests",
             "skipped",
+            "tenant",
         ]
     );
     assert_eq!(
