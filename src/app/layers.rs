@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use chrono::{DateTime, Utc};
 use tracing::warn;
 
-use super::{AppError, Books, Purpose, UNKNOWN};
+use super::{AppError, Books, Purpose, UNKNOWN, heartbeat};
 use crate::arrival;
 use crate::auth0::{self, Domain, TenantSettings};
 use crate::aws;
@@ -30,7 +30,12 @@ use crate::storage::settings::StorageSettings;
 use crate::storage::{self, Storage, azure, folder};
 
 /// The settings that are read here.
-const SETTINGS: [&str; 3] = [tenants::SETTING, "DESTINATIONS", "REDACT"];
+const SETTINGS: [&str; 4] = [
+    tenants::SETTING,
+    "DESTINATIONS",
+    "REDACT",
+    heartbeat::SETTING,
+];
 
 /// The settings of the proxy.
 const PROXY: [&str; 4] = ["HTTPS_PROXY", "https_proxy", "NO_PROXY", "no_proxy"];
@@ -104,7 +109,7 @@ pub(crate) struct Layers {
     settings: AppSettings,
     /// The tenant's name, where there are several.
     pub(super) tenant: Option<String>,
-    purpose: Purpose,
+    pub(super) purpose: Purpose,
     pub(super) clock: Clock,
     pub(super) jitter: Jitter,
     pub(super) shared: Arc<Shared>,

@@ -6,6 +6,7 @@
 
 mod arrival;
 mod health;
+mod heartbeat;
 mod layers;
 mod lazy;
 mod replay;
@@ -22,6 +23,7 @@ use futures_util::future::join_all;
 use tokio::sync::watch;
 use tracing::warn;
 
+use self::heartbeat::tell;
 pub(crate) use self::layers::Layers;
 pub use self::layers::setting_names;
 use self::layers::{Built, Problems};
@@ -30,10 +32,10 @@ pub(crate) use self::replay::Replay;
 use self::rounds::Rounds;
 pub(crate) use self::tenants::{Apps, Tenants};
 use crate::arrival::{Noting, Proof};
-use crate::auth0::{ForeignDomain, LogReader, Tenant};
+use crate::auth0::{ForeignDomain, LogReader, Reading, Tenant};
 use crate::clock::{self, Clock};
 use crate::destination::{Destination, Filter, Kind};
-use crate::error::{BoxError, with_causes};
+use crate::error::BoxError;
 use crate::net::retry::{Deadline, Jitter};
 use crate::report::{Report, label};
 use crate::run::{InFlight, Policy, Run};
@@ -157,6 +159,8 @@ pub(crate) struct App {
     pub doubt: Option<ForeignDomain>,
     /// When a run told of that.
     told: Mutex<Option<DateTime<Utc>>>,
+    /// What it is called in heartbeats, where they are sent.
+    beats_as: Option<String>,
     policy: Policy,
     /// What all runs of the process have in memory.
     in_flight: InFlight,
@@ -178,6 +182,7 @@ impl App {
         let storage = later.note(layers.storage(&tools))?;
         let policy = later.note(layers.policy())?;
         let timing = later.note(layers.read(crate::arrival::timing))?.flatten();
+        let has_heartbeats = later.note(layers.heartbeat())?.unwrap_or_default();
 
         let configured: Vec<Configured> = named
             .into_iter()
@@ -241,6 +246,7 @@ impl App {
             pipelines: pipelines.collect(),
             doubt: settings.doubt,
             told: Mutex::default(),
+            beats_as: has_heartbeats.then(|| layers.tenant_name()),
             tenant,
             storage,
             policy,
@@ -269,12 +275,7 @@ impl App {
             let mut reading = reading;
             round.repeat(self.policy.budget, &self.stopping, move |budget| {
                 let reading = reading.take();
-                let run = async move {
-                    let report = self.run_or_panic(pipeline, budget).await;
-                    drop(reading);
-                    report
-                };
-                run.boxed()
+                self.run_or_panic(pipeline, reading, budget).boxed()
             })
         });
         let runs: Vec<_> = runs.collect();
@@ -287,7 +288,12 @@ impl App {
     }
 
     /// A panic ends the run of one destination, and not those of the others.
-    async fn run_or_panic(&self, pipeline: &Pipeline, budget: Duration) -> Report {
+    async fn run_or_panic(
+        &self,
+        pipeline: &Pipeline,
+        reading: Option<Reading>,
+        budget: Duration,
+    ) -> Report {
         let deadline = Deadline::after(budget);
         let run = AssertUnwindSafe(self.run_one(pipeline, budget, deadline)).catch_unwind();
         let report = run.await.unwrap_or_else(|_| {
@@ -295,13 +301,16 @@ impl App {
             report.fail(&Panicked);
             report
         });
+        // Nobody waits for its pages while it is told of.
+        drop(reading);
         let report = Report {
             rate_limit: self.tenant.rate_limit(),
             ..self.signed(report, pipeline)
         };
-        if let Some(history) = &pipeline.history {
-            remember(history, &report, (self.clock)(), deadline).await;
-        }
+        let (history, now) = (pipeline.history.as_ref(), (self.clock)());
+        // Whoever looks at records is no part of what has to be watched.
+        let pulse = self.pulse().filter(|_| !pipeline.is_for_a_look);
+        tell(history, pulse, &report, now, deadline).await;
         report
     }
 
@@ -361,13 +370,6 @@ impl App {
         };
         let (report, found) = tokio::join!(run, proof.look(deadline));
         Box::pin(self.prove((pipeline, way, proof), report, &found, deadline)).await
-    }
-}
-
-/// Adds a report to a history. What people look at later must not fail the run.
-async fn remember(history: &HistoryStore, report: &Report, now: DateTime<Utc>, deadline: Deadline) {
-    if let Err(error) = history.add(report, now, deadline).await {
-        warn!("{}: {}", report.name(), with_causes(&error));
     }
 }
 

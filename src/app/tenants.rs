@@ -8,18 +8,20 @@ use futures_util::future::join_all;
 use tokio::sync::watch;
 use tracing::{Instrument as _, error_span};
 
+use super::heartbeat::{Pulse, tell};
 use super::rounds::Rounds;
-use super::{App, AppError, Books, Layers, UNKNOWN, remember};
+use super::{App, AppError, Books, Layers, UNKNOWN};
 use crate::auth0::Domain;
 use crate::clock::Clock;
+use crate::destination::Destination;
 use crate::error::with_causes;
 use crate::net::retry::Deadline;
 use crate::report::Report;
 use crate::settings::SettingsError;
 use crate::settings::tenants::{OfTenant, SETTING};
 
-/// Time for telling the history of a tenant that it cannot work.
-const REMEMBERING: Duration = Duration::from_secs(5);
+/// Time for telling that a tenant cannot work.
+const TELLING: Duration = Duration::from_secs(5);
 
 /// The settings of each tenant. There is one at least.
 pub(crate) struct Tenants {
@@ -114,6 +116,8 @@ pub(crate) struct Member {
     /// as that can be told.
     destinations: Vec<(&'static str, Option<Books>)>,
     clock: Option<Clock>,
+    /// What it is called in heartbeats, and the destination that takes them.
+    beats: Option<(String, Box<dyn Destination>)>,
 }
 
 /// All tenants, ready to work or not.
@@ -146,11 +150,18 @@ impl Apps {
                 }
                 (Err(_), Err(_)) => vec![(UNKNOWN, None)],
             };
+            let beats = match (layers, &app) {
+                (Ok(layers), Err(_)) => layers
+                    .way_of_heartbeats()
+                    .map(|way| (layers.tenant_name(), way)),
+                _ => None,
+            };
             Member {
                 name: name.clone(),
                 app,
                 destinations,
                 clock: layers.as_ref().ok().map(|it| it.clock.clone()),
+                beats,
             }
         });
         Self {
@@ -231,17 +242,22 @@ impl Apps {
 impl Member {
     /// The reports of one that cannot work.
     async fn fail(&self, error: &AppError) -> Vec<Report> {
-        let mut reports = Vec::new();
-        for (destination, books) in &self.destinations {
+        let each = self.destinations.iter();
+        let reports = each.map(async |(destination, books)| {
             let mut report = Report::of(destination);
             report.tenant.clone_from(&self.name);
             report.fail(error);
-            if let (Some(books), Some(clock)) = (books, &self.clock) {
-                let deadline = Deadline::after(REMEMBERING);
-                remember(&books.history, &report, clock(), deadline).await;
+            if let Some(clock) = &self.clock {
+                let history = books.as_ref().map(|it| &it.history);
+                let pulse = self.beats.as_ref().and_then(|(tenant, way)| {
+                    let way = way.heartbeats()?;
+                    Some(Pulse { tenant, way })
+                });
+                let deadline = Deadline::after(TELLING);
+                tell(history, pulse, &report, clock(), deadline).await;
             }
-            reports.push(report);
-        }
-        reports
+            report
+        });
+        join_all(reports).await
     }
 }

@@ -27,6 +27,7 @@ const API_VERSION: &str = "2016-04-01";
 const LARGE: usize = 1_000_000;
 
 /// A workspace and the key that opens it.
+#[derive(Clone)]
 pub(crate) struct Workspace {
     /// Its id, a GUID.
     pub id: String,
@@ -46,6 +47,7 @@ pub(crate) struct Table {
 }
 
 /// Posts to one table of a workspace.
+#[derive(Clone)]
 pub(crate) struct DataCollector {
     workspace: Workspace,
     table: Table,
@@ -132,6 +134,14 @@ impl DataCollector {
             http,
             clock,
             jitter,
+        }
+    }
+
+    /// Another table of the same workspace.
+    pub fn beside(&self, table: Table) -> Self {
+        Self {
+            table,
+            ..self.clone()
         }
     }
 

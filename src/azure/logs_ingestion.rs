@@ -2,6 +2,8 @@
 //!
 //! <https://learn.microsoft.com/azure/azure-monitor/logs/logs-ingestion-api-overview>
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use reqwest::StatusCode;
 use reqwest::header::{CONTENT_ENCODING, CONTENT_TYPE};
@@ -27,13 +29,15 @@ pub(crate) struct Stream {
     pub rule: String,
     /// The stream's name.
     pub name: String,
+    /// What to do where the rule has none of this name.
+    pub advice: &'static str,
 }
 
 /// Posts to a stream, as an identity that may publish to it.
 pub(crate) struct RuleClient {
     stream: Stream,
     url: Url,
-    identity: Identity,
+    identity: Arc<Identity>,
     http: reqwest::Client,
     jitter: Jitter,
 }
@@ -79,14 +83,12 @@ pub(crate) enum LogsIngestionError {
         said: String,
     },
     /// 400, by a code that names the stream or the rule.
-    #[error(
-        "the rule {rule} has no stream {stream}: {said}; check DCR_STREAM against the rule's \
-         stream declarations"
-    )]
+    #[error("the rule {rule} has no stream {stream}: {said}; {advice}")]
     UnknownStream {
         rule: String,
         stream: String,
         said: String,
+        advice: &'static str,
     },
     /// Any other answer than 204.
     #[error("{host} answered {status}: {said}")]
@@ -136,6 +138,21 @@ struct ApiErrorBody {
 impl RuleClient {
     /// The stream, and who publishes to it.
     pub fn new(stream: Stream, identity: Identity, http: reqwest::Client, jitter: Jitter) -> Self {
+        Self::of(stream, Arc::new(identity), http, jitter)
+    }
+
+    /// Another stream of the same rule, by the same identity.
+    pub fn beside(&self, name: &str, advice: &'static str) -> Self {
+        let stream = Stream {
+            name: name.to_owned(),
+            advice,
+            ..self.stream.clone()
+        };
+        let (identity, http) = (Arc::clone(&self.identity), self.http.clone());
+        Self::of(stream, identity, http, self.jitter.clone())
+    }
+
+    fn of(stream: Stream, identity: Arc<Identity>, http: reqwest::Client, jitter: Jitter) -> Self {
         let mut url = stream.endpoint.clone();
         url.set_path(&format!(
             "dataCollectionRules/{}/streams/{}",
@@ -222,6 +239,7 @@ impl RuleClient {
                     rule,
                     stream: self.stream.name.clone(),
                     said,
+                    advice: self.stream.advice,
                 })
             }
             status => Err(LogsIngestionError::Status {

@@ -32,6 +32,7 @@ pub(super) const KIND: Kind = Kind {
     filter: "FILTER_ARCHIVE",
     pii: "PII_ARCHIVE",
     is_for_a_look: false,
+    takes_heartbeats: false,
     build,
 };
 

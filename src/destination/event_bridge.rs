@@ -35,6 +35,7 @@ pub(super) const KIND: Kind = Kind {
     filter: "FILTER_EVENT_BRIDGE",
     pii: "PII_EVENT_BRIDGE",
     is_for_a_look: false,
+    takes_heartbeats: false,
     build,
 };
 

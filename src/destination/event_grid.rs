@@ -32,6 +32,7 @@ pub(super) const KIND: Kind = Kind {
     filter: "FILTER_EVENT_GRID",
     pii: "PII_EVENT_GRID",
     is_for_a_look: false,
+    takes_heartbeats: false,
     build,
 };
 

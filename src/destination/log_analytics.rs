@@ -6,7 +6,7 @@ use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use secrecy::SecretSlice;
 
-use super::{Delivery, Destination, Kind, Limits, Probe, Tools, json_list};
+use super::{Delivery, Destination, Heartbeats, Kind, Limits, Probe, Tools, json_list};
 use crate::azure::cloud::{self, Cloud};
 use crate::azure::data_collector::{DataCollector, Table, Workspace};
 use crate::error::BoxError;
@@ -16,6 +16,7 @@ use crate::record::Record;
 use crate::redact::Redaction;
 use crate::settings::{Reader, values};
 use crate::table::Api;
+use crate::table::health::{self, Heartbeat};
 use crate::table::shortened::shortened;
 
 pub(super) const KIND: Kind = Kind {
@@ -25,12 +26,18 @@ pub(super) const KIND: Kind = Kind {
     filter: "FILTER_LOG_ANALYTICS",
     pii: "PII_LOG_ANALYTICS",
     is_for_a_look: false,
+    takes_heartbeats: true,
     build,
 };
 
 const TABLE: Table = Table {
     log_type: "Auth0AM",
     time_field: "date",
+};
+/// The table of heartbeats.
+const HEALTH: Table = Table {
+    log_type: health::LOG_TYPE,
+    time_field: health::ENDED_AT,
 };
 /// Far below the service's 30 MB, so that a post that fails is cheap to repeat.
 const LIMITS: Limits = Limits {
@@ -41,6 +48,7 @@ const LIMITS: Limits = Limits {
 
 struct LogAnalytics {
     table: DataCollector,
+    health: DataCollector,
     cloud: &'static Cloud,
     privacy: Privacy,
 }
@@ -48,15 +56,18 @@ struct LogAnalytics {
 fn build(reader: &mut Reader, tools: &Tools) -> Option<Box<dyn Destination>> {
     let workspace = workspace(reader)?;
     let (http, clock, jitter) = (&tools.http, &tools.clock, &tools.jitter);
+    let cloud = cloud::of_workspace(&workspace.endpoint);
+    let table = DataCollector::new(
+        workspace,
+        TABLE,
+        http.clone(),
+        clock.clone(),
+        jitter.clone(),
+    );
     Some(Box::new(LogAnalytics {
-        cloud: cloud::of_workspace(&workspace.endpoint),
-        table: DataCollector::new(
-            workspace,
-            TABLE,
-            http.clone(),
-            clock.clone(),
-            jitter.clone(),
-        ),
+        cloud,
+        health: table.beside(HEALTH),
+        table,
         privacy: tools.privacy.clone(),
     }))
 }
@@ -120,6 +131,10 @@ impl Destination for LogAnalytics {
         Some(self.cloud)
     }
 
+    fn heartbeats(&self) -> Option<&dyn Heartbeats> {
+        Some(self)
+    }
+
     /// Posts an empty list, which holds nothing that could be stored. The documentation does not say
     /// how the service answers it. Only 200 proves the signature right, and only 403 proves it wrong.
     fn probe(&self, deadline: Deadline) -> BoxFuture<'_, Probe> {
@@ -135,6 +150,17 @@ impl Destination for LogAnalytics {
                 Err(error) => Probe::Fails(error.into()),
             }
         })
+    }
+}
+
+impl Heartbeats for LogAnalytics {
+    fn send<'a>(
+        &'a self,
+        heartbeat: &Heartbeat,
+        deadline: Deadline,
+    ) -> BoxFuture<'a, Result<(), BoxError>> {
+        let post = health::post(heartbeat, Api::DataCollector).into();
+        Box::pin(async move { Ok(self.health.post(&post, deadline).await?) })
     }
 }
 

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 
-use super::{Delivery, Destination, Kind, Limits, Probe, Tools, json_list};
+use super::{Delivery, Destination, Heartbeats, Kind, Limits, Probe, Tools, json_list};
 use crate::azure::cloud::{self, Cloud};
 use crate::azure::identity::{Identity, Principal};
 use crate::azure::logs_ingestion::{RuleClient, Stream};
@@ -15,6 +15,7 @@ use crate::record::Record;
 use crate::redact::Redaction;
 use crate::settings::Reader;
 use crate::table::Api;
+use crate::table::health::{self, Heartbeat};
 use crate::table::shortened::shortened;
 
 pub(super) const KIND: Kind = Kind {
@@ -24,10 +25,14 @@ pub(super) const KIND: Kind = Kind {
     filter: "FILTER_LOGS_INGESTION",
     pii: "PII_LOGS_INGESTION",
     is_for_a_look: false,
+    takes_heartbeats: true,
     build,
 };
 
 const DEFAULT_STREAM: &str = "Custom-Auth0AM_CL";
+/// What to do where the rule has no stream of heartbeats.
+const NO_HEALTH: &str =
+    "deploy the template again, which adds it to the rule, or set HEARTBEAT to off";
 /// The service takes 1 MB, and its documentation says that this counts before compression too.
 const LIMITS: Limits = Limits {
     rows: 1_000,
@@ -37,6 +42,7 @@ const LIMITS: Limits = Limits {
 
 struct LogsIngestion {
     stream: RuleClient,
+    health: RuleClient,
     cloud: &'static Cloud,
     privacy: Privacy,
 }
@@ -56,8 +62,10 @@ fn build(reader: &mut Reader, tools: &Tools) -> Option<Box<dyn Destination>> {
     } = settings(reader)?;
     let (http, jitter) = (&tools.http, &tools.jitter);
     let identity = Identity::new(http.clone(), principal, cloud.monitor, tools.clock.clone());
+    let stream = RuleClient::new(stream, identity, http.clone(), jitter.clone());
     Some(Box::new(LogsIngestion {
-        stream: RuleClient::new(stream, identity, http.clone(), jitter.clone()),
+        health: stream.beside(health::STREAM, NO_HEALTH),
+        stream,
         cloud,
         privacy: tools.privacy.clone(),
     }))
@@ -82,6 +90,7 @@ fn settings(reader: &mut Reader) -> Option<RuleSettings> {
             endpoint,
             rule: rule?,
             name: name.unwrap_or_else(|| DEFAULT_STREAM.into()),
+            advice: "check DCR_STREAM against the rule's stream declarations",
         },
         cloud,
         principal: principal?,
@@ -136,6 +145,10 @@ impl Destination for LogsIngestion {
         Some(self.cloud)
     }
 
+    fn heartbeats(&self) -> Option<&dyn Heartbeats> {
+        Some(self)
+    }
+
     /// Posts an empty list, which holds nothing that could be stored. The documentation does not say
     /// how the service answers it.
     fn probe(&self, deadline: Deadline) -> BoxFuture<'_, Probe> {
@@ -149,6 +162,17 @@ impl Destination for LogsIngestion {
                 Err(error) => Probe::Fails(error.into()),
             }
         })
+    }
+}
+
+impl Heartbeats for LogsIngestion {
+    fn send<'a>(
+        &'a self,
+        heartbeat: &Heartbeat,
+        deadline: Deadline,
+    ) -> BoxFuture<'a, Result<(), BoxError>> {
+        let post = health::post(heartbeat, Api::LogsIngestion);
+        Box::pin(async move { Ok(self.health.post(&post, deadline).await?) })
     }
 }
 

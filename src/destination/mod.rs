@@ -26,6 +26,7 @@ use crate::net::retry::{Deadline, Jitter};
 use crate::pii::Privacy;
 use crate::record::{LogId, Record};
 use crate::settings::Reader;
+use crate::table::health::Heartbeat;
 
 /// The destinations that the setting `DESTINATIONS` can name, the default first. Everything that
 /// lists them is made of this.
@@ -54,6 +55,8 @@ pub(crate) struct Kind {
     /// Whether it writes records to standard output: for a person who looks, never under the
     /// Functions host, to which standard output is a log.
     pub is_for_a_look: bool,
+    /// Whether what it makes has [`Heartbeats`].
+    pub takes_heartbeats: bool,
     /// Makes one of its settings. `None` stands for a problem that the reader has noted.
     pub build: fn(&mut Reader, &Tools) -> Option<Box<dyn Destination>>,
 }
@@ -263,8 +266,23 @@ pub(crate) trait Destination: Send + Sync {
         None
     }
 
+    /// The way of heartbeats into the workspace that records go to, where they go to one.
+    fn heartbeats(&self) -> Option<&dyn Heartbeats> {
+        None
+    }
+
     /// Tries whether a delivery would work, without delivering anything.
     fn probe(&self, deadline: Deadline) -> BoxFuture<'_, Probe>;
+}
+
+/// A table of heartbeats beside that of the records, by the same client.
+pub(crate) trait Heartbeats: Send + Sync {
+    /// Sends one. Passing failures are tried again until the deadline.
+    fn send<'a>(
+        &'a self,
+        heartbeat: &Heartbeat,
+        deadline: Deadline,
+    ) -> BoxFuture<'a, Result<(), BoxError>>;
 }
 
 /// Records that a destination keeps so that they can be read again, hour by hour of when Auth0

@@ -20,6 +20,7 @@ pub(super) const KIND: Kind = Kind {
     filter: "FILTER_STDOUT",
     pii: "PII_STDOUT",
     is_for_a_look: true,
+    takes_heartbeats: false,
     build,
 };
 

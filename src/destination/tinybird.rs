@@ -25,6 +25,7 @@ pub(super) const KIND: Kind = Kind {
     filter: "FILTER_TINYBIRD",
     pii: "PII_TINYBIRD",
     is_for_a_look: false,
+    takes_heartbeats: false,
     build,
 };
 

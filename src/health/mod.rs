@@ -11,7 +11,7 @@ use serde::Serialize;
 pub(crate) use self::metrics::metrics;
 pub(crate) use self::page::{STYLE_HASH, page};
 pub(crate) use self::text::text;
-use crate::report::{Arrival, Gap, RateLimit};
+use crate::report::{Arrival, Gap, RateLimit, Report};
 use crate::state::{History, PastError, PastRun, Sum};
 
 /// Without a sign of life for so long, runs are taken to have stopped. Quiet ones leave one every ten
@@ -52,6 +52,15 @@ impl State {
         Self::CatchingUp,
         Self::Ok,
     ];
+
+    /// How it stands by one run alone. A gap is told beside it.
+    pub fn after(report: &Report) -> Self {
+        match (report.is_success(), report.caught_up) {
+            (false, _) => Self::Failing,
+            (true, false) => Self::CatchingUp,
+            (true, true) => Self::Ok,
+        }
+    }
 
     /// As it stands in JSON and in metrics.
     pub fn name(self) -> &'static str {

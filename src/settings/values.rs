@@ -56,7 +56,7 @@ pub(crate) fn redaction(text: &str) -> Result<Redaction, String> {
     Ok(if is_on { Redaction::On } else { Redaction::Off })
 }
 
-/// Whether something is done.
+/// Whether something is switched on.
 pub(crate) fn switch(text: &str) -> Result<bool, String> {
     match text.to_ascii_lowercase().as_str() {
         "on" => Ok(true),

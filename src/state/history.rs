@@ -287,13 +287,13 @@ impl HistoryStore {
     }
 
     /// Adds a run that has ended now. Where another process wrote meanwhile, it is added to what that
-    /// one wrote.
+    /// one wrote. Answers with whether it was worth telling.
     pub async fn add(
         &self,
         report: &Report,
         now: DateTime<Utc>,
         deadline: Deadline,
-    ) -> Result<(), HistoryError> {
+    ) -> Result<bool, HistoryError> {
         let deadline = deadline.for_saving().within(SAVING);
         let mut known = self.known.lock().await;
         for _ in 0..2 {
@@ -307,7 +307,7 @@ impl HistoryStore {
             };
             if !latest.history.add(report, now) {
                 *known = Some(latest);
-                return Ok(());
+                return Ok(false);
             }
             let json = Bytes::from(serde_json::to_vec(&latest.history).unwrap_or_default());
             let over = latest.version.as_ref();
@@ -315,7 +315,7 @@ impl HistoryStore {
                 Ok(version) => {
                     latest.version = Some(version);
                     *known = Some(latest);
-                    return Ok(());
+                    return Ok(true);
                 }
                 // What is there is read before the next attempt.
                 Err(StorageError::Conflict) => {}
@@ -327,7 +327,7 @@ impl HistoryStore {
                 }
             }
         }
-        Ok(())
+        Ok(true)
     }
 }
 

@@ -4,13 +4,16 @@
 //! So the set of columns is fixed here, by [`catalogue`]; and [`row`] puts what has no column of
 //! its own, or does not fit the one it has, into `AdditionalFields`, with its structure. Of a record
 //! that is too large even so, [`shortened`] makes a row that says so.
+//!
+//! Beside it is the table `Auth0AMHealth_CL`, in [`health`].
 
 pub mod catalogue;
+pub mod health;
 pub mod row;
 pub mod schema;
 pub mod shortened;
 
-/// The two ways into the table, which take rows in slightly different forms.
+/// The two ways into a table, which take rows in slightly different forms.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Api {
     /// The HTTP Data Collector API: it flattens what it is sent and appends a suffix for the type

@@ -8,8 +8,8 @@
 
 use serde::Serialize;
 
-use super::Api;
 use super::catalogue::{Type, custom_columns};
+use super::{Api, health};
 
 /// A column as a template declares it.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize)]
@@ -24,7 +24,17 @@ pub struct Declared {
 /// The columns of what is sent, `streamDeclarations` in the rule.
 #[must_use]
 pub fn stream() -> Vec<Declared> {
-    declare("datetime", |kind| match kind {
+    declare_stream(custom_columns(Api::LogsIngestion))
+}
+
+/// The columns of what is sent to the table of heartbeats.
+#[must_use]
+pub fn health_stream() -> Vec<Declared> {
+    declare_stream(health::columns())
+}
+
+fn declare_stream(columns: impl Iterator<Item = (String, Type)>) -> Vec<Declared> {
+    declare(columns, "datetime", |kind| match kind {
         // A stream knows no GUID; the transformation makes one.
         Type::String | Type::Guid => "string",
         Type::Real => "real",
@@ -36,7 +46,17 @@ pub fn stream() -> Vec<Declared> {
 /// The columns of the table.
 #[must_use]
 pub fn table() -> Vec<Declared> {
-    declare("dateTime", |kind| match kind {
+    declare_table(custom_columns(Api::LogsIngestion))
+}
+
+/// The columns of the table of heartbeats.
+#[must_use]
+pub fn health_table() -> Vec<Declared> {
+    declare_table(health::columns())
+}
+
+fn declare_table(columns: impl Iterator<Item = (String, Type)>) -> Vec<Declared> {
+    declare(columns, "dateTime", |kind| match kind {
         Type::String => "string",
         Type::Guid => "guid",
         Type::Real => "real",
@@ -57,12 +77,15 @@ pub fn transform() -> String {
     )
 }
 
-fn declare(time: &'static str, kind_of: impl Fn(Type) -> &'static str) -> Vec<Declared> {
+fn declare(
+    columns: impl Iterator<Item = (String, Type)>,
+    time: &'static str,
+    kind_of: impl Fn(Type) -> &'static str,
+) -> Vec<Declared> {
     let time = Declared {
         name: "TimeGenerated".into(),
         kind: time,
     };
-    let columns = custom_columns(Api::LogsIngestion);
     let columns = columns.map(|(name, kind)| Declared {
         name,
         kind: kind_of(kind),
@@ -116,7 +139,7 @@ mod tests {
             "UniqueId",
             "Title",
         ];
-        for Declared { name, .. } in table() {
+        for Declared { name, .. } in [table(), health_table()].concat() {
             let is_word = |it: char| it.is_ascii_alphanumeric() || it == '_';
             assert!(name.len() <= 45 && name.chars().all(is_word), "{name}");
             assert!(

@@ -22,6 +22,7 @@ mod event_bridge;
 mod event_grid;
 mod handler;
 mod health;
+mod heartbeat;
 mod host_traffic;
 mod identity;
 mod ids;

@@ -254,7 +254,14 @@ impl World {
         let workspace = Workspace::start().await;
         let issuer = Issuer::default();
         let aws = AwsAccount::default();
-        let rule = DataCollectionRule::start(rule(), issuer.clone()).await;
+        let streams = [
+            ("Auth0AM_CL", rule(schema::stream(), schema::table())),
+            (
+                "Auth0AMHealth_CL",
+                rule(schema::health_stream(), schema::health_table()),
+            ),
+        ];
+        let rule = DataCollectionRule::start(streams, issuer.clone()).await;
         let identity = ManagedIdentity::with(identity::Options {
             issuer: issuer.clone(),
             ..identity::Options::default()
@@ -466,16 +473,16 @@ impl Drop for World {
 }
 
 /// The rule as it is declared to Azure.
-fn rule() -> Rule {
+fn rule(stream: Vec<schema::Declared>, table: Vec<schema::Declared>) -> Rule {
     let columns = |declared: Vec<schema::Declared>| {
         let named = declared.into_iter();
         named.map(|it| (it.name, Type::named(&it.kind.to_ascii_lowercase())))
     };
-    let table = columns(schema::table());
+    let table = columns(table);
     let guids = table.clone().filter(|(_, kind)| *kind == Type::Guid);
     Rule {
         to_guid: guids.map(|(name, _)| name).collect(),
-        stream: columns(schema::stream()).collect(),
+        stream: columns(stream).collect(),
         table: table.collect(),
     }
 }

@@ -4,11 +4,11 @@
 //! stands in [`rule`](crate::rule), and every [`Loss`] is written down, so that a test can assert
 //! that there is none.
 //!
-//! Simplified: there is one rule with one stream, rows are in the table as soon as the post is
+//! Simplified: there is one rule, each stream fills the table of its name, rows are in the table as soon as the post is
 //! answered, and the limits on bytes and requests a minute are faults on demand.
 //! <https://learn.microsoft.com/azure/azure-monitor/logs/logs-ingestion-api-overview>
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read as _;
 use std::ops::Deref;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -31,7 +31,8 @@ use crate::server::{Fault, Server};
 
 const IMMUTABLE_ID: &str = "dcr-00a1b2c3d4e5f60718293a4b5c6d7e8f";
 const STREAM: &str = "Custom-Auth0AM_CL";
-const TABLE: &str = "Auth0AM_CL";
+/// What the name of a stream has before that of its table.
+const CUSTOM: &str = "Custom-";
 const AUDIENCE: &str = "https://monitor.azure.com";
 /// Bytes of a post, as sent and as JSON.
 const LARGEST_POST: usize = 1024 * 1024;
@@ -47,7 +48,9 @@ pub struct DataCollectionRule {
 
 #[derive(Debug)]
 struct Inner {
-    rule: Rule,
+    /// By the table that it fills.
+    streams: BTreeMap<&'static str, Rule>,
+    forgotten: Mutex<BTreeSet<String>>,
     issuer: Issuer,
     has_role: AtomicBool,
     arrivals: Arc<Arrivals>,
@@ -65,12 +68,17 @@ impl Deref for DataCollectionRule {
 }
 
 impl DataCollectionRule {
-    /// A rule with an empty table, on which every identity of the issuer has the role that it
-    /// needs. Panics if Azure would refuse the rule.
-    pub async fn start(rule: Rule, issuer: Issuer) -> Self {
-        rule.validate();
+    /// A rule with a stream into each of these tables, which are empty, and on which every identity
+    /// of the issuer has the role that it needs. Panics if Azure would refuse the rule.
+    pub async fn start(
+        streams: impl IntoIterator<Item = (&'static str, Rule)>,
+        issuer: Issuer,
+    ) -> Self {
+        let streams: BTreeMap<_, _> = streams.into_iter().collect();
+        streams.values().for_each(Rule::validate);
         let inner = Arc::new(Inner {
-            rule,
+            streams,
+            forgotten: Mutex::default(),
             issuer,
             has_role: AtomicBool::new(true),
             arrivals: Arc::default(),
@@ -129,6 +137,14 @@ impl DataCollectionRule {
     pub fn give_role(&self) {
         self.inner.has_role.store(true, Ordering::Relaxed);
     }
+
+    /// Makes the rule one without the stream into this table.
+    pub fn forget_stream(&self, table: &str) {
+        let forgotten = self.inner.forgotten.lock();
+        forgotten
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(table.to_owned());
+    }
 }
 
 /// A post over the limits on bytes or requests a minute, to come again after some seconds.
@@ -158,7 +174,7 @@ async fn ingest(
         let accepted = inner
             .verify(&rule, &stream, &query, &headers)
             .and_then(|()| body.map_err(|_| too_large()))
-            .and_then(|body| inner.accept(&headers, &body));
+            .and_then(|body| inner.accept(&stream, &headers, &body));
         match accepted {
             Ok(()) => StatusCode::NO_CONTENT.into_response(),
             Err(refusal) => refusal.into_response(),
@@ -245,7 +261,7 @@ impl Inner {
             let status = StatusCode::FORBIDDEN;
             return Err(Refusal::new(status, "OperationFailed", message));
         }
-        if stream != STREAM {
+        if self.stream(stream).is_none() {
             let message = format!(
                 "The stream {stream} was not configured in the data collection rule with \
                  immutable Id {rule}."
@@ -255,8 +271,22 @@ impl Inner {
         Ok(())
     }
 
+    /// The table that a stream fills, and how.
+    fn stream(&self, name: &str) -> Option<(&'static str, &Rule)> {
+        let table = name.strip_prefix(CUSTOM)?;
+        let forgotten = self.forgotten.lock();
+        if forgotten
+            .unwrap_or_else(PoisonError::into_inner)
+            .contains(table)
+        {
+            return None;
+        }
+        let found = self.streams.get_key_value(table);
+        found.map(|(table, rule)| (*table, rule))
+    }
+
     /// Stores the post's records, if they can be read.
-    fn accept(&self, headers: &HeaderMap, body: &Bytes) -> Result<(), Refusal> {
+    fn accept(&self, stream: &str, headers: &HeaderMap, body: &Bytes) -> Result<(), Refusal> {
         let content_type = text(headers, "content-type").unwrap_or_default();
         let media_type = content_type.split(';').next().unwrap_or_default();
         if media_type.trim() != "application/json" {
@@ -271,15 +301,18 @@ impl Inner {
             .map_err(|_| bad("InvalidPayload", "The post is no JSON array of objects."))?;
 
         let now = Utc::now();
+        let Some((table, rule)) = self.stream(stream) else {
+            return Ok(());
+        };
         let mut tables = self.arrivals.tables();
-        let table = tables.entry(TABLE.to_owned()).or_default();
+        let table = tables.entry(table.to_owned()).or_default();
         let losses = self.losses.lock();
         let mut losses = losses.unwrap_or_else(PoisonError::into_inner);
         for record in records {
             if self.arrivals.drops() {
                 continue;
             }
-            let mut row = self.rule.row(record, &mut losses);
+            let mut row = rule.row(record, &mut losses);
             let date = row.remove(TIME);
             let date = date.and_then(|date| moment(date.as_str()?));
             table.push(row, date, now);

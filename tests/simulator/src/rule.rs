@@ -87,7 +87,7 @@ impl Type {
     }
 }
 
-/// A data collection rule with one stream for one table.
+/// What a data collection rule says of one stream and its table.
 #[derive(Clone, Debug)]
 pub struct Rule {
     /// The stream's declaration: the columns that a post may have.

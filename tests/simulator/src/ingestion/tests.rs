@@ -35,7 +35,7 @@ fn rule() -> Rule {
 async fn start() -> (DataCollectionRule, Issuer) {
     let issuer = Issuer::default();
     (
-        DataCollectionRule::start(rule(), issuer.clone()).await,
+        DataCollectionRule::start([("Auth0AM_CL", rule())], issuer.clone()).await,
         issuer,
     )
 }

@@ -1,0 +1,120 @@
+//! `HEARTBEAT`: a row for each run that is told of, in the workspace that the tenant's records go to.
+//!
+//! Its history decides which runs these are: each that did something or failed, and one in ten minutes
+//! of those that found nothing new.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use tracing::warn;
+
+use super::{App, Layers, Problems, Purpose};
+use crate::destination::{Destination, Heartbeats, KINDS, Kind};
+use crate::error::with_causes;
+use crate::health::State;
+use crate::net::retry::Deadline;
+use crate::report::Report;
+use crate::settings::{SettingsError, values};
+use crate::state::HistoryStore;
+use crate::table::health::Heartbeat;
+
+pub(super) const SETTING: &str = "HEARTBEAT";
+/// Time for sending one, to which the grace for its answer comes; a run does not wait longer for it.
+const SENDING: Duration = Duration::from_secs(5);
+
+/// The way of a tenant's heartbeats.
+#[derive(Clone, Copy)]
+pub(super) struct Pulse<'a> {
+    /// What the tenant is called.
+    pub tenant: &'a str,
+    pub way: &'a dyn Heartbeats,
+}
+
+impl Layers {
+    /// Whether heartbeats are sent.
+    pub(super) fn heartbeat(&self) -> Result<bool, SettingsError> {
+        let is_on = self.read(|reader| {
+            let is_on = reader.optional(SETTING, values::switch);
+            Some(is_on.unwrap_or(false))
+        })?;
+        // A name that is none may have been meant for one of them. It is told of elsewhere.
+        let may_take =
+            |named: &Result<&Kind, _>| named.as_ref().map_or(true, |it| it.takes_heartbeats);
+        let is_chosen_for_once = matches!(
+            self.purpose,
+            Purpose::CommandLine {
+                destination: Some(_)
+            }
+        );
+        if !is_on || is_chosen_for_once || self.named()?.iter().any(may_take) {
+            return Ok(is_on);
+        }
+        let ways = KINDS.into_iter().filter(|kind| kind.takes_heartbeats);
+        let ways = ways.map(|kind| kind.name).collect::<Vec<_>>().join(" or ");
+        let problem = format!(
+            "is on, and heartbeats go by {ways}, which DESTINATIONS does not name: add one of them, \
+             or set it to off"
+        );
+        self.read(|reader| reader.problem(SETTING, &problem))
+    }
+
+    /// Of a tenant that cannot work, the destination that takes its heartbeats, if one can.
+    pub(super) fn way_of_heartbeats(&self) -> Option<Box<dyn Destination>> {
+        if !self.heartbeat().ok()? {
+            return None;
+        }
+        let tools = self.tools(&mut Problems::default()).ok()?;
+        let named = self.named().ok()?.into_iter();
+        let mut ways = named.flatten().filter(|kind| kind.takes_heartbeats);
+        ways.find_map(|kind| Some(self.build(kind, &tools).ok()?.destination))
+    }
+}
+
+impl App {
+    /// The way of the tenant's heartbeats, if it has any: the first destination that takes them and
+    /// is well set.
+    pub(super) fn pulse(&self) -> Option<Pulse<'_>> {
+        let tenant = self.beats_as.as_deref()?;
+        let ways = self.pipelines.iter();
+        let mut ways = ways.filter_map(|it| it.way.as_ref().ok()?.destination.heartbeats());
+        Some(Pulse {
+            tenant,
+            way: ways.next()?,
+        })
+    }
+}
+
+/// Tells of a run that has ended, in its history and by a heartbeat. What people look at later must not
+/// fail the run.
+pub(super) async fn tell(
+    history: Option<&HistoryStore>,
+    pulse: Option<Pulse<'_>>,
+    report: &Report,
+    now: DateTime<Utc>,
+    deadline: Deadline,
+) {
+    let mut is_told = !report.is_quiet();
+    if let Some(history) = history {
+        match history.add(report, now, deadline).await {
+            Ok(was_told) => is_told = was_told,
+            Err(error) => warn!("{}: {}", report.name(), with_causes(&error)),
+        }
+    }
+    let Some(Pulse { tenant, way }) = pulse.filter(|_| is_told) else {
+        return;
+    };
+    let heartbeat = Heartbeat {
+        tenant,
+        state: State::after(report).name(),
+        report,
+        at: now,
+    };
+    let deadline = deadline.for_saving().within(SENDING);
+    if let Err(error) = way.send(&heartbeat, deadline).await {
+        let error = with_causes(&*error);
+        warn!("{}: the heartbeat was not sent: {error}", report.name());
+    }
+}
+
+#[cfg(test)]
+mod tests;
