@@ -221,6 +221,7 @@ fn every_parameter_is_described_and_those_asked_for_are_there() {
         "PII_KEY",
         "PackageUri",
         "HealthPage",
+        "Heartbeat",
         "DiagnosticLogs",
         "Alerts",
         "AlertActionGroup",
@@ -251,6 +252,7 @@ fn no_answer_is_taken_that_cannot_be_meant() {
         ("DeployTable", json!("yes")),
         ("HealthPage", json!("yes")),
         ("DiagnosticLogs", json!("yes")),
+        ("Heartbeat", json!("yes")),
         ("Alerts", json!("yes")),
     ] {
         let result = deployed_of(&template(), &Azure::default(), &[(name, bad.clone())]);

@@ -46,6 +46,8 @@ fn current(project: &Path) -> Result<String> {
 /// What is not written by hand, in JSON as it is laid out in the template.
 fn values(project: &Path) -> Result<BTreeMap<String, String>> {
     let values = [
+        ("healthStreamColumns", columns(&schema::health_stream())?),
+        ("healthTableColumns", columns(&schema::health_table())?),
         ("parsers", parsers::functions(project)?),
         ("rules", rules::rules(project)?),
         ("streamColumns", columns(&schema::stream())?),

@@ -24,11 +24,15 @@ fn each_destination_gets_what_it_needs_and_no_more() {
         ];
         let deployed = deployed(&answers);
         let counts = [SECRET, RULE, TABLE].map(|it| deployed.all(it).len());
-        assert_eq!(counts, [secrets, rules, rules], "{destinations}");
+        // Of records and of heartbeats.
+        assert_eq!(counts, [secrets, rules, 2 * rules], "{destinations}");
     }
     // The table was migrated.
     let deployed = deployed(&[("DeployTable", json!(false))]);
-    assert_eq!([RULE, TABLE].map(|it| deployed.all(it).len()), [1, 0]);
+    assert_eq!(deployed.all(RULE).len(), 1);
+    let tables = deployed.all(TABLE);
+    let tables: Vec<_> = tables.iter().map(|it| name(it)).collect();
+    assert_eq!(tables, ["sentinel/Auth0AMHealth_CL"]);
 }
 
 #[test]
@@ -76,11 +80,18 @@ fn columns(columns: &Value) -> BTreeMap<String, String> {
 }
 
 const STREAM: &str = "Custom-Auth0AM_CL";
+const HEALTH_STREAM: &str = "Custom-Auth0AMHealth_CL";
+
+fn table<'a>(deployed: &'a Deployed, table: &str) -> &'a Resource {
+    let id = format!("{WORKSPACE}/tables/{table}");
+    let mut found = deployed.all(TABLE).into_iter().filter(|it| it.id == id);
+    found.next().unwrap_or_else(|| panic!("no {id}"))
+}
 
 /// What the rule takes, what it does to a row, and what the table holds.
 fn way(deployed: &Deployed) -> (BTreeMap<String, String>, String, BTreeMap<String, String>) {
     let rule = &deployed.one(RULE).body["properties"];
-    let table = &deployed.one(TABLE).body["properties"]["schema"];
+    let table = &table(deployed, "Auth0AM_CL").body["properties"]["schema"];
     let transform = rule["dataFlows"][0]["transformKql"].as_str().unwrap();
     (
         columns(&rule["streamDeclarations"][STREAM]["columns"]),
@@ -92,9 +103,10 @@ fn way(deployed: &Deployed) -> (BTreeMap<String, String>, String, BTreeMap<Strin
 #[test]
 fn the_rule_takes_the_program_s_stream_into_the_workspace_s_table() {
     let deployed = deployed(&[]);
-    let table = deployed.one(TABLE);
-    assert_eq!(table.id, format!("{WORKSPACE}/tables/Auth0AM_CL"));
-    assert_eq!(table.body["properties"]["schema"]["name"], "Auth0AM_CL");
+    for name in ["Auth0AM_CL", "Auth0AMHealth_CL"] {
+        let table = table(&deployed, name);
+        assert_eq!(table.body["properties"]["schema"]["name"], name);
+    }
 
     let Resource { id, body, .. } = deployed.one(RULE);
     let group = "/subscriptions/11111111-1111-1111-1111-111111111111/resourceGroups/auth0-logs/";
@@ -109,17 +121,45 @@ fn the_rule_takes_the_program_s_stream_into_the_workspace_s_table() {
         .unwrap()
         .keys()
         .collect();
-    assert_eq!(streams, [STREAM]);
-    let [flow] = &rule["dataFlows"].as_array().unwrap()[..] else {
-        panic!("{}", rule["dataFlows"]);
-    };
-    assert_eq!(flow["streams"], json!([STREAM]));
-    assert_eq!(flow["outputStream"], "Custom-Auth0AM_CL");
+    assert_eq!(streams, [HEALTH_STREAM, STREAM]);
     let [workspace] = &rule["destinations"]["logAnalytics"].as_array().unwrap()[..] else {
         panic!("{}", rule["destinations"]);
     };
-    assert_eq!(flow["destinations"], json!([workspace["name"]]));
+    let flows = rule["dataFlows"].as_array().unwrap();
+    assert_eq!(flows.len(), 2);
+    for (flow, stream) in flows.iter().zip([STREAM, HEALTH_STREAM]) {
+        assert_eq!(flow["streams"], json!([stream]));
+        // A table's stream has its name.
+        assert_eq!(flow["outputStream"], stream);
+        assert_eq!(flow["destinations"], json!([workspace["name"]]));
+    }
     assert_eq!(workspace["workspaceResourceId"], WORKSPACE);
+}
+
+#[test]
+fn the_columns_of_a_heartbeat_are_the_same_in_its_stream_and_in_its_table() {
+    let deployed = deployed(&[]);
+    let rule = &deployed.one(RULE).body["properties"];
+    let sent = columns(&rule["streamDeclarations"][HEALTH_STREAM]["columns"]);
+    let kept = &table(&deployed, "Auth0AMHealth_CL").body["properties"]["schema"];
+    let kept = columns(&kept["columns"]).into_iter();
+    let kept: BTreeMap<_, _> = kept
+        .map(|(name, kind)| (name, kind.to_lowercase()))
+        .collect();
+    assert_eq!(sent, kept);
+    for (name, kind) in [
+        ("TimeGenerated", "datetime"),
+        ("TenantName_s", "string"),
+        ("Destination_s", "string"),
+        ("State_s", "string"),
+        ("Delivered_d", "real"),
+        ("CaughtUp_b", "boolean"),
+        ("GapTo_t", "datetime"),
+    ] {
+        assert_eq!(sent[name], kind, "{name}");
+    }
+    // Nothing has to be made of what comes so.
+    assert_eq!(rule["dataFlows"][1]["transformKql"], Value::Null);
 }
 
 /// By Microsoft's language service, and by our own interpreter.

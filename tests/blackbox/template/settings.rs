@@ -93,6 +93,7 @@ fn each_answer_is_in_the_setting_of_its_meaning() {
         "DCR_IMMUTABLE_ID": "dcr-0123456789abcdef0123456789abcdef",
         "DESTINATIONS": "log-analytics,logs-ingestion",
         "DOMAIN": "acme.eu.auth0.com",
+        "HEARTBEAT": "off",
         "PII": "email:pseudonym,ip:truncate",
         "PII_KEY": "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=",
         "START_FROM": "7d",
@@ -110,6 +111,14 @@ fn the_health_page_is_off_unless_it_is_wanted() {
     };
     assert_eq!(disabled(&[]), "true");
     assert_eq!(disabled(&[("HealthPage", json!(true))]), "false");
+}
+
+#[test]
+fn a_heartbeat_is_sent_where_it_was_asked_for() {
+    let answers = [("Heartbeat", json!(true))];
+    let settings = app_settings(&Azure::default(), &answers);
+    assert_eq!(settings["HEARTBEAT"], "on");
+    assert!(read(&answers).is_ok());
 }
 
 #[test]
