@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::LazyLock;
 
-use auth0_poller::table::Api;
 use auth0_poller::table::catalogue::custom_columns;
+use auth0_poller::table::{Api, schema};
 use serde_json::{Map, Value, json};
 use simulator::workspace::Table;
 use tempfile::TempDir;
@@ -30,6 +30,23 @@ const STANDARD: [(&str, &str); 11] = [
     ("_ResourceId", "string"),
     ("_SubscriptionId", "string"),
 ];
+
+/// The table of heartbeats, which every workspace has here.
+pub const HEALTH: &str = "Auth0AMHealth_CL";
+
+fn health_columns() -> Map<String, Value> {
+    let standard = STANDARD.into_iter();
+    let standard = standard.map(|(name, kind)| (name.to_owned(), kind.to_owned()));
+    let own = schema::health_table().into_iter();
+    let own = own.map(|it| {
+        let kind = it.kind.to_ascii_lowercase().replace("boolean", "bool");
+        (it.name, kind)
+    });
+    standard
+        .chain(own)
+        .map(|(name, kind)| (name, kind.into()))
+        .collect()
+}
 
 /// The folders of the tools.
 const FOLDERS: [&str; 3] = ["", "scenarios", "test"];
@@ -160,10 +177,19 @@ impl Kql {
         Self::with(vec![("source", columns.clone(), rows.to_vec())])
     }
 
-    /// These tables, beside those of telemetry, which every workspace has.
+    /// The same with heartbeats.
+    pub fn with_heartbeats(mut self, rows: &[Value]) -> Self {
+        let lines: String = rows.iter().map(|row| row.to_string() + "\n").collect();
+        fs::write(self.rows_of(HEALTH), lines).unwrap();
+        self.tables.push(HEALTH);
+        self
+    }
+
+    /// These tables, beside those of telemetry and heartbeats, which every workspace has.
     pub fn with(tables: Vec<Rows>) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let mut declared: Map<String, Value> = telemetry::columns().collect();
+        declared.insert(HEALTH.into(), health_columns().into());
         let mut kql = Self {
             folder,
             tables: Vec::new(),
@@ -251,6 +277,10 @@ impl Kql {
         let mut node = self.node("pages.mjs");
         node.arg("--rows").arg(self.rows_of("Auth0AM_CL"));
         node.args(["--now", now]);
+        for table in self.tables.iter().filter(|it| **it == HEALTH) {
+            node.arg("--table")
+                .arg(format!("{table}={}", self.rows_of(table).display()));
+        }
         for value in values {
             node.args(["--set", value]);
         }

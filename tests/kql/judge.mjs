@@ -9,8 +9,9 @@ import { loadRows } from "./execute.mjs";
 import { parseMoment, text, toJson } from "./values.mjs";
 
 const now = parseMoment(NOW);
-/** What the rules read: the function, once it has been run. */
+/** What the rules read: the function, once it has been run, and the heartbeats of a case. */
 const EVENTS = "Auth0Events";
+const HEARTBEATS = "Auth0AMHealth_CL";
 
 export const readRule = (file) => parseYaml(readFileSync(file, "utf8"));
 
@@ -25,7 +26,8 @@ export class World {
     const id = columns.findIndex(({ name }) => name === "LogId");
     this.byId = new Map(events.map((row) => [row[id], row]));
     const table = Object.fromEntries(columns.map(({ name, type }) => [name, type]));
-    this.globals = buildGlobals({ [EVENTS]: table }, []);
+    this.heartbeats = tables[HEARTBEATS];
+    this.globals = buildGlobals({ [EVENTS]: table, [HEARTBEATS]: this.heartbeats }, []);
   }
 
   /** The same with other rows of records. */
@@ -40,12 +42,15 @@ export class World {
     return problem ? { problem } : { code };
   }
 
-  /** The results of a bound query over the events of a case, as objects. */
-  results(code, { records }) {
+  /** The results of a bound query over the events and heartbeats of a case, as objects. */
+  results(code, { records, beats = [] }) {
     const ids = new Set(records.map(({ log_id }) => log_id));
     const rows = [...ids].map((id) => this.byId.get(id));
     if (rows.includes(undefined)) throw new Error("a record has no row");
-    const { columns, rows: found } = run(code, { tables: new Map([[EVENTS, rows]]), ingestionTimes: new Map(), now });
+    const ingestionTimes = new Map();
+    const heartbeats = loadRows(HEARTBEATS, beats, this.heartbeats, ingestionTimes);
+    const tables = new Map([[EVENTS, rows], [HEARTBEATS, heartbeats]]);
+    const { columns, rows: found } = run(code, { tables, ingestionTimes, now });
     return found.map((row) => Object.fromEntries(columns.map(({ name, type }, index) => [name, { value: row[index], type }])));
   }
 }

@@ -1,6 +1,7 @@
 // Command: runs every query of a workbook or of a data-connector page over sample rows,
-// and prints for each one JSON object a line: {label, rows}. --set gives a workbook's
-// parameter a value, such as --set "Tenant='*'".
+// and prints for each one JSON object a line: {label, rows}. --table NAME=rows.ndjson
+// gives rows to another table than Auth0AM_CL, and --set a workbook's parameter
+// a value, such as --set "Tenant='*'".
 
 import { parseArgs } from "node:util";
 import { readContent } from "./content.mjs";
@@ -12,6 +13,7 @@ const { values: options, positionals: files } = parseArgs({
     schema: { type: "string" },
     now: { type: "string" },
     rows: { type: "string" },
+    table: { type: "string", multiple: true, default: [] },
     function: { type: "string", multiple: true, default: [] },
     set: { type: "string", multiple: true, default: [] },
   },
@@ -19,11 +21,14 @@ const { values: options, positionals: files } = parseArgs({
 });
 const values = Object.fromEntries(options.set.map((pair) => [pair.slice(0, pair.indexOf("=")), pair.slice(pair.indexOf("=") + 1)]));
 const tables = readSchema(options.schema);
+const given = Object.fromEntries(
+  options.table.map((pair) => [pair.slice(0, pair.indexOf("=")), readRows(pair.slice(pair.indexOf("=") + 1))]),
+);
 // The other tables are there, and empty.
 const empty = Object.fromEntries(Object.keys(tables).map((name) => [name, []]));
 const workspace = {
   tables,
-  rows: { ...empty, Auth0AM_CL: readRows(options.rows) },
+  rows: { ...empty, ...given, Auth0AM_CL: readRows(options.rows) },
   functions: options.function.map(readFunction),
   now: options.now,
 };

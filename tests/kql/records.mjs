@@ -86,6 +86,13 @@ export const fires = (what, records, alerts) => ({ what, records, alerts });
 
 export const quiet = (what, records) => fires(what, records, 0);
 
+/** The case, in a workspace with heartbeats of these tenants: of each, how many minutes before the rules run. */
+export const beating = (tenants, one) => ({
+  ...one,
+  beats: Object.entries(tenants).flatMap(([tenant, minutes]) =>
+    minutes.map((it) => ({ TimeGenerated: ago(it), TenantName_s: tenant, Destination_s: "log-analytics", State_s: "ok" }))),
+});
+
 /** The case, of a rule one of whose let lines somebody has set to this. */
 export const set = (name, value, one) => ({ ...one, lets: { [name]: value } });
 

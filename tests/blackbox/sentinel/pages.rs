@@ -51,9 +51,27 @@ fn records() -> Vec<Value> {
     ]
 }
 
+/// Of one tenant a destination that fails and one that is silent, of another one that is well.
+fn heartbeats() -> Vec<Value> {
+    let beat = |clock: &str, tenant: &str, destination: &str, state: &str, delivered: u64| {
+        json!({"TimeGenerated": format!("2026-11-21T{clock}:00Z"), "TenantName_s": tenant,
+            "Destination_s": destination, "State_s": state, "Delivered_d": delivered})
+    };
+    let mut failing = beat("11:55", "acme", "logs-ingestion", "failing", 0);
+    failing["Error_s"] = json!("disk full");
+    failing["LagSeconds_d"] = json!(90);
+    vec![
+        beat("11:40", "acme", "logs-ingestion", "ok", 5),
+        failing,
+        beat("11:29", "acme", "archive", "ok", 7),
+        beat("11:31", "globex", "logs-ingestion", "catching_up", 2),
+    ]
+}
+
 #[test]
 fn every_query_of_the_workbook_answers() {
     let kql = Kql::over(&table(Api::DataCollector, &arrived(&records())));
+    let kql = kql.with_heartbeats(&heartbeats());
     let results = kql.results_of_page("sentinel/workbook.json", NOW, &DAY);
     for (name, rows) in &results {
         // In these records nothing landed twice, but the row that says so is there.
@@ -83,6 +101,21 @@ fn every_query_of_the_workbook_answers() {
     assert_eq!(one("from where", "Country"), "Germany");
     assert_eq!(one("against which application", "Application"), "Forum");
     assert_eq!(one("is the connector well", "State"), "well");
+    let told = results["heartbeats"].iter().map(|it| {
+        let texts = ["Tenant", "Destination", "State"].map(|name| it[name].as_str().unwrap());
+        (texts, it["Delivered"].as_f64().unwrap())
+    });
+    assert_eq!(
+        told.collect::<Vec<_>>(),
+        [
+            (["acme", "archive", "silent"], 7.0),
+            (["acme", "logs-ingestion", "failing"], 5.0),
+            (["globex", "logs-ingestion", "catching_up"], 2.0),
+        ]
+    );
+    let failing = &results["heartbeats"][1];
+    assert_eq!(failing["Error"], "disk full");
+    assert_eq!(failing["SecondsBehind"], 90.0);
     assert_eq!(
         one("what was changed by whom", "RequestActor"),
         "admin@example.com"

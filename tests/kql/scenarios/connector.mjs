@@ -1,6 +1,6 @@
 // The connector itself, and what else carries the log away.
 
-import { arriving, call, earlier, event, fires, framed, managed, quiet, byProgram } from "../records.mjs";
+import { ago, arriving, beating, call, earlier, event, fires, framed, managed, quiet, byProgram } from "../records.mjs";
 
 /** Too much for a row, by either way in. */
 const filler = "x".repeat(4_200_000);
@@ -26,6 +26,19 @@ export default {
       fires("for not quite two days", earlier(48, [event("12:01", "s")]), [
         "Medium: Auth0 - Connector went silent, last arrival: 2026-11-19T12:01:00.0000000Z"]),
       quiet("the newest counts", [event("05:00", "s"), event("11:00", "s"), event("06:00", "s")]),
+      beating({ acme: [29.9], globex: [700, 29, 40] }, quiet("nothing happens in any tenant", [])),
+      beating({ acme: [31], globex: [5] }, fires("one of two tenants", [event("11:59", "s")], [{
+        title: `Auth0 - Connector for acme went silent, last arrival: ${ago(31).replace("000Z", "0000000Z")}`,
+        severity: "Medium",
+        entities: ["CloudApplication Auth0"],
+      }])),
+      beating({ acme: [31], globex: [90] }, fires("both tenants, and no records", [], [
+        "Medium: Auth0 - Connector for acme went silent, last arrival: 2026-11-21T11:29:00.0000000Z",
+        "Medium: Auth0 - Connector for globex went silent, last arrival: 2026-11-21T10:30:00.0000000Z"])),
+      beating({ acme: [47 * 60 + 59] }, fires("nearly two days ago", [event("11:59", "s")], 1)),
+      beating({ acme: [48 * 60 + 1] }, quiet("no more heartbeats, and records arrive", [event("11:59", "s")])),
+      beating({ acme: [48 * 60 + 1] }, fires("no more heartbeats, nor records", [], [
+        "Medium: Auth0 - Connector went silent, last arrival: more than two days ago, or never"])),
     ],
   },
   "log-stream-stopped": {
