@@ -6,6 +6,7 @@ use clap::Args;
 
 use super::print::show;
 use super::{Exit, Given, bad_settings, tenants};
+use crate::app::Layers;
 use crate::pii::{Group, Keys};
 
 #[derive(Args)]
@@ -19,7 +20,7 @@ pub(super) fn run(given: Given, command: &Command) -> Exit {
     let tenants = tenants(given, None)?;
     let mut keys = Vec::new();
     for layers in tenants.each() {
-        let of_tenant = layers.and_then(|it| it.pseudonym_keys());
+        let of_tenant = layers.and_then(Layers::pseudonym_keys);
         keys.push(of_tenant.map_err(|problems| bad_settings(&problems))?);
     }
     for value in &command.values {

@@ -83,7 +83,7 @@ impl Simulation {
             }
         }
         self.world.state().are_faults_on = false;
-        self.finish().await;
+        Box::pin(self.finish()).await;
         self.world.state().tally.clone()
     }
 
