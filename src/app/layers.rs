@@ -235,9 +235,9 @@ impl Layers {
 
     /// What the tenant is called where it is told of: its name, or its host where there is no other.
     pub(super) fn tenant_name(&self) -> String {
-        let host = || self.read(Domain::read).map(|it| it.name);
-        let name = self.tenant.clone().map_or_else(host, Ok);
-        name.unwrap_or_else(|_| UNKNOWN.to_owned())
+        let host = || self.read(Domain::read).ok().map(|it| it.name);
+        let name = self.tenant.clone().or_else(host);
+        name.unwrap_or_else(|| UNKNOWN.to_owned())
     }
 
     pub(super) fn books_of(
@@ -247,9 +247,8 @@ impl Layers {
         storage: &Arc<Storage>,
         privacy: &Privacy,
     ) -> Books {
-        let (name, tenant) = (kind.name, &*domain.name);
+        let (name, tenant, writer) = (kind.name, &*domain.name, self.jitter.name());
         let storage = || Arc::clone(storage);
-        let writer = self.jitter.name();
         Books {
             name,
             label: label(self.tenant.as_deref(), name),

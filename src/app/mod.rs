@@ -307,7 +307,11 @@ impl App {
             rate_limit: self.tenant.rate_limit(),
             ..self.signed(report, pipeline)
         };
-        let (history, now) = (pipeline.history.as_ref(), (self.clock)());
+        // Where the checkpoint could not be read, nothing else is asked of the storage.
+        let is_away = |way: &Way| way.books.checkpoints.is_away();
+        let is_away = pipeline.way.as_ref().is_ok_and(is_away);
+        let history = pipeline.history.as_ref().filter(|_| !is_away);
+        let now = (self.clock)();
         // Whoever looks at records is no part of what has to be watched.
         let pulse = self.pulse().filter(|_| !pipeline.is_for_a_look);
         tell(history, pulse, &report, now, deadline).await;

@@ -1,5 +1,7 @@
 //! Checkpoints in the storage that the settings name, in two generations.
 
+use std::error::Error;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
@@ -98,6 +100,8 @@ pub(crate) struct CheckpointStore {
     writer: String,
     /// What was loaded, until it is kept.
     unkept: Mutex<Option<Bytes>>,
+    /// Whether nothing could be kept in the storage when it was last loaded.
+    is_away: AtomicBool,
 }
 
 impl CheckpointStore {
@@ -109,6 +113,7 @@ impl CheckpointStore {
             writer,
             path: format!("checkpoints/{tenant}/{destination}"),
             unkept: Mutex::default(),
+            is_away: AtomicBool::default(),
         }
     }
 
@@ -288,6 +293,22 @@ impl CheckpointStore {
         now: DateTime<Utc>,
         deadline: Deadline,
     ) -> Result<Loaded, CheckpointError> {
+        let loaded = self.load_now(now, deadline).await;
+        let is_away = loaded.as_ref().is_err_and(|error| is_storage_away(error));
+        self.is_away.store(is_away, Ordering::Relaxed);
+        loaded
+    }
+
+    /// Whether nothing could be kept in the storage when the checkpoint was last loaded.
+    pub fn is_away(&self) -> bool {
+        self.is_away.load(Ordering::Relaxed)
+    }
+
+    async fn load_now(
+        &self,
+        now: DateTime<Utc>,
+        deadline: Deadline,
+    ) -> Result<Loaded, CheckpointError> {
         self.claim(deadline).await?;
         *self.unkept() = None;
         let newest = self.read(&self.newest(), deadline).await?;
@@ -340,6 +361,18 @@ impl CheckpointStore {
         let json = format::write(checkpoint, now, &self.writer);
         self.put(&self.newest(), json, version, deadline).await
     }
+}
+
+/// Whether an error comes of a storage in which nothing can be kept now.
+fn is_storage_away(error: &(dyn Error + 'static)) -> bool {
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        if let Some(error) = error.downcast_ref::<StorageError>() {
+            return error.is_away();
+        }
+        cause = error.source();
+    }
+    false
 }
 
 fn read(json: &Bytes, now: DateTime<Utc>) -> Result<Checkpoint, Unreadable> {

@@ -84,6 +84,19 @@ pub(crate) enum StorageError {
 }
 
 impl StorageError {
+    /// Whether nothing can be kept there now, whatever it is.
+    pub fn is_away(&self) -> bool {
+        match self {
+            Self::Denied(..)
+            | Self::NoToken(_)
+            | Self::Unavailable(..)
+            | Self::OutOfTime
+            | Self::Locked(_) => true,
+            Self::GaveUp(gave_up) => gave_up.error.is_away(),
+            Self::Conflict | Self::TooLarge(_) => false,
+        }
+    }
+
     /// Whether the storage may be there again later, although it was tried for a while.
     pub fn may_pass(&self) -> bool {
         match self {

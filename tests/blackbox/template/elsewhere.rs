@@ -120,7 +120,11 @@ fn a_destination_that_is_not_chosen_leaves_no_setting_secret_resource_or_role() 
         let deployed = deployed(&answers);
         let made = deployed.all(SECRET).into_iter();
         let made: BTreeSet<_> = made.map(|it| it.id.rsplit_once('/').unwrap().1).collect();
-        let expected: BTreeSet<_> = secrets.iter().chain(&["ClientSecret"]).copied().collect();
+        let expected: BTreeSet<_> = secrets
+            .iter()
+            .chain(&["ClientSecret", "PiiKey"])
+            .copied()
+            .collect();
         assert_eq!(made, expected, "{destination}");
 
         let others = deployed.all(ASSIGNMENT).into_iter();
@@ -227,7 +231,7 @@ fn a_secret_that_is_not_given_again_stays_the_one_that_is_there() {
     let deployed = deployed(&answers);
     let made = deployed.all(SECRET).into_iter();
     let made: Vec<_> = made.map(|it| it.id.rsplit_once('/').unwrap().1).collect();
-    assert_eq!(made, ["AzureSentinelSharedKey", "ClientSecret"]);
+    assert_eq!(made, ["PiiKey", "AzureSentinelSharedKey", "ClientSecret"]);
     let settings = &deployed.one(super::SETTINGS).body["properties"];
     for (setting, secret) in [
         ("AWS_SECRET_ACCESS_KEY", "AwsSecretAccessKey"),

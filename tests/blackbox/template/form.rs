@@ -49,7 +49,7 @@ fn shown(output: &str) -> (String, Option<String>) {
 }
 
 /// What may be left empty.
-const OPTIONAL: [&str; 8] = [
+const OPTIONAL: [&str; 9] = [
     "AlertActionGroup",
     "ArchiveStorageAccountResourceId",
     "ArchiveUrl",
@@ -57,6 +57,7 @@ const OPTIONAL: [&str; 8] = [
     "AwsRegion",
     "AwsRoleArn",
     "AwsWebIdentityAudience",
+    "PII",
     "TinybirdDataSource",
 ];
 
