@@ -1,7 +1,9 @@
 //! Health as a page: one file, nothing from elsewhere, and no script.
 
+use std::fmt::{Display, Write as _};
+
 use chrono::{DateTime, Utc};
-use maud::{DOCTYPE, Markup, PreEscaped, html};
+use quick_xml::escape::escape;
 
 use super::text::facts;
 use super::{Health, Pipeline, State};
@@ -20,93 +22,132 @@ const STYLE: &str = include_str!("page.css");
 /// What the page's only style is known by in its security policy: its SHA-256 in base64.
 pub(crate) const STYLE_HASH: &str = "pbmIVqyuyXyWtW4hG29SgqxQo6pFehnBZE05QCoUMeE=";
 
-/// The page.
-pub(crate) fn page(health: &Health) -> String {
-    html! {
-        (DOCTYPE)
-        html lang="en" {
-            head {
-                meta charset="utf-8";
-                meta name="viewport" content="width=device-width, initial-scale=1";
-                meta http-equiv="refresh" content="60";
-                title { (health.state.name()) " · auth0-poller" }
-                style { (PreEscaped(STYLE)) }
-            }
-            body {
-                header {
-                    h1 { "auth0-poller " span class={ "state " (health.state.name()) } { (health.state.name()) } }
-                    p { "Version " (health.version) ", looked at " (to_seconds(health.at)) }
-                }
-                main {
-                    @for pipeline in &health.pipelines {
-                        (section(pipeline, health.at))
-                    }
-                }
-            }
-        }
+/// A document under way. What is not written here, letter by letter, is escaped.
+#[derive(Default)]
+struct Html(String);
+
+impl Html {
+    /// Markup.
+    fn tag(&mut self, markup: &'static str) -> &mut Self {
+        self.0.push_str(markup);
+        self
     }
-    .into_string()
+
+    /// A value, as text or within an attribute's quotes.
+    fn value(&mut self, value: impl Display) -> &mut Self {
+        let text = value.to_string();
+        // invariant: writing to a String does not fail
+        let _ = self.0.write_str(&escape(text.as_str()));
+        self
+    }
+
+    /// An element without attributes that holds a value; `open` and `close` are its tags.
+    fn element(
+        &mut self,
+        open: &'static str,
+        value: impl Display,
+        close: &'static str,
+    ) -> &mut Self {
+        self.tag(open).value(value).tag(close)
+    }
 }
 
-fn section(pipeline: &Pipeline, at: DateTime<Utc>) -> Markup {
-    let state = pipeline.state.name();
-    html! {
-        section class=(state) {
-            h2 {
-                (pipeline.tenant) " → " (pipeline.destination) " "
-                span class={ "state " (state) } { (state) }
-            }
-            @if pipeline.state == State::Failing {
-                @if let Some(error) = &pipeline.error {
-                    p class="error" { (error.text) }
-                }
-            }
-            dl {
-                @for (name, value) in facts(pipeline, at) {
-                    div { dt { (name) } dd { (value) } }
-                }
-            }
-            div class="charts" {
-                (figure("Records in each of the last 24 hours", &hours(&pipeline.hours)))
-                (figure("Seconds behind, run by run", &lags(&pipeline.runs)))
-                (figure("Runs that failed, run by run", &failures(&pipeline.runs)))
-            }
-            @if !pipeline.errors.is_empty() {
-                details {
-                    summary { "Errors (" (pipeline.errors.len()) ")" }
-                    ul {
-                        @for error in pipeline.errors.iter().take(LISTED) {
-                            li { time { (to_seconds(error.at)) } " " (error.text) }
-                        }
-                    }
-                }
-            }
-            @if !pipeline.runs.is_empty() {
-                details {
-                    summary { "Runs that did something" }
-                    table {
-                        thead { tr { th { "ended" } th { "ms" } th { "records" } th { "bytes" } th { "set aside" } th { "" } } }
-                        tbody {
-                            @for run in pipeline.runs.iter().take(LISTED) {
-                                tr {
-                                    td { time { (to_seconds(run.at)) } }
-                                    td { (run.elapsed_ms) }
-                                    td { (run.delivered) }
-                                    td { (run.bytes) }
-                                    td { (run.dead_lettered) }
-                                    td { @if run.failed { "failed" } @else if run.caught_up { "caught up" } @else { "behind" } }
-                                }
-                            }
-                        }
-                    }
-                }
-            }
-        }
+/// The page.
+pub(crate) fn page(health: &Health) -> String {
+    let state = health.state.name();
+    let mut html = Html::default();
+    html.tag("<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">")
+        .tag("<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">")
+        .tag("<meta http-equiv=\"refresh\" content=\"60\">")
+        .element("<title>", state, " · auth0-poller</title><style>")
+        .tag(STYLE)
+        .tag("</style></head><body><header><h1>auth0-poller ");
+    badge(&mut html, state);
+    html.element("</h1><p>Version ", health.version, ", looked at ")
+        .element("", to_seconds(health.at), "</p></header><main>");
+    for pipeline in &health.pipelines {
+        section(&mut html, pipeline, health.at);
     }
+    html.tag("</main></body></html>\n");
+    html.0
+}
+
+fn badge(html: &mut Html, state: &str) {
+    html.element("<span class=\"state ", state, "\">")
+        .element("", state, "</span>");
+}
+
+fn section(html: &mut Html, pipeline: &Pipeline, at: DateTime<Utc>) {
+    let state = pipeline.state.name();
+    html.element("<section class=\"", state, "\"><h2>")
+        .element("", &pipeline.tenant, " → ")
+        .element("", &pipeline.destination, " ");
+    badge(html, state);
+    html.tag("</h2>");
+    if let (State::Failing, Some(error)) = (pipeline.state, &pipeline.error) {
+        html.element("<p class=\"error\">", &error.text, "</p>");
+    }
+    html.tag("<dl>");
+    for (name, value) in facts(pipeline, at) {
+        html.element("<div><dt>", name, "</dt>")
+            .element("<dd>", value, "</dd></div>");
+    }
+    html.tag("</dl><div class=\"charts\">");
+    figure(
+        html,
+        "Records in each of the last 24 hours",
+        &hours(&pipeline.hours),
+    );
+    figure(html, "Seconds behind, run by run", &lags(&pipeline.runs));
+    figure(
+        html,
+        "Runs that failed, run by run",
+        &failures(&pipeline.runs),
+    );
+    html.tag("</div>");
+    errors(html, pipeline);
+    runs(html, pipeline);
+    html.tag("</section>");
+}
+
+fn errors(html: &mut Html, pipeline: &Pipeline) {
+    if pipeline.errors.is_empty() {
+        return;
+    }
+    let count = pipeline.errors.len();
+    html.element("<details><summary>Errors (", count, ")</summary><ul>");
+    for error in pipeline.errors.iter().take(LISTED) {
+        html.element("<li><time>", to_seconds(error.at), "</time> ")
+            .element("", &error.text, "</li>");
+    }
+    html.tag("</ul></details>");
+}
+
+fn runs(html: &mut Html, pipeline: &Pipeline) {
+    if pipeline.runs.is_empty() {
+        return;
+    }
+    html.tag("<details><summary>Runs that did something</summary><table><thead><tr>")
+        .tag("<th>ended</th><th>ms</th><th>records</th><th>bytes</th><th>set aside</th><th></th>")
+        .tag("</tr></thead><tbody>");
+    for run in pipeline.runs.iter().take(LISTED) {
+        let end = match (run.failed, run.caught_up) {
+            (true, _) => "failed",
+            (false, true) => "caught up",
+            (false, false) => "behind",
+        };
+        html.element("<tr><td><time>", to_seconds(run.at), "</time></td>")
+            .element("<td>", run.elapsed_ms, "</td>")
+            .element("<td>", run.delivered, "</td>")
+            .element("<td>", run.bytes, "</td>")
+            .element("<td>", run.dead_lettered, "</td>")
+            .element("<td>", end, "</td></tr>");
+    }
+    html.tag("</tbody></table></details>");
 }
 
 /// A chart of values by their names, with what they are and the largest of them.
-fn figure(what: &str, bars: &[(String, u64)]) -> Markup {
+fn figure(html: &mut Html, what: &str, bars: &[(String, u64)]) {
     let most = bars
         .iter()
         .map(|(_, value)| *value)
@@ -114,20 +155,24 @@ fn figure(what: &str, bars: &[(String, u64)]) -> Markup {
         .unwrap_or_default();
     let count = u64::try_from(bars.len()).unwrap_or_default().max(1);
     let width = WIDTH / count;
-    html! {
-        figure {
-            figcaption { (what) " (at most " (most) ")" }
-            svg viewBox={ "0 0 " (WIDTH) " " (HEIGHT) } role="img" aria-label=(what) {
-                line x1="0" y1=(HEIGHT) x2=(WIDTH) y2=(HEIGHT) {}
-                @for (index, (name, value)) in (0_u64..).zip(bars) {
-                    @let height = share(*value, most);
-                    rect x=(index * width) y=(HEIGHT - height) width=(width.saturating_sub(1).max(1)) height=(height) {
-                        title { (name) ": " (value) }
-                    }
-                }
-            }
-        }
+    html.element("<figure><figcaption>", what, " (at most ")
+        .element("", most, ")</figcaption><svg viewBox=\"0 0 ")
+        .element("", WIDTH, " ")
+        .element("", HEIGHT, "\" role=\"img\" aria-label=\"")
+        .element("", what, "\"><line x1=\"0\" y1=\"")
+        .element("", HEIGHT, "\" x2=\"")
+        .element("", WIDTH, "\" y2=\"")
+        .element("", HEIGHT, "\"></line>");
+    for (index, (name, value)) in (0_u64..).zip(bars) {
+        let height = share(*value, most);
+        html.element("<rect x=\"", index * width, "\" y=\"")
+            .element("", HEIGHT - height, "\" width=\"")
+            .element("", width.saturating_sub(1).max(1), "\" height=\"")
+            .element("", height, "\"><title>")
+            .element("", name, ": ")
+            .element("", value, "</title></rect>");
     }
+    html.tag("</svg></figure>");
 }
 
 /// The height of a bar. What is not nothing is seen.
