@@ -26,8 +26,7 @@ use crate::run::{self, InFlight, Policy};
 use crate::settings::tenants::OfTenant;
 use crate::settings::{AppSettings, Misspelt, Reader, SettingsError, tenants, values};
 use crate::state::{CheckpointStore, DeadLetterStore, HistoryStore};
-use crate::storage::settings::StorageSettings;
-use crate::storage::{self, Storage, azure, folder};
+use crate::storage::{self, Storage, azure, folder, settings::StorageSettings};
 
 /// The settings that are read here.
 const SETTINGS: [&str; 4] = [
@@ -120,6 +119,7 @@ pub(crate) struct Layers {
 pub(super) struct Shared {
     /// What all runs of the process have in memory.
     pub in_flight: InFlight,
+    pub ahead: auth0::Room,
     clients: Memo<reqwest::Client>,
     storages: Memo<Arc<Storage>>,
 }

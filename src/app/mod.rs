@@ -209,6 +209,7 @@ impl App {
             tools.http.clone(),
             settings.domain.url.clone(),
             settings.credentials,
+            layers.shared.ahead.clone(),
             layers.clock.clone(),
             layers.jitter.clone(),
         );

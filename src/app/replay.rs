@@ -49,7 +49,7 @@ impl App {
             let source = Hours::new(archived, &replay.stretch);
             return Ok(self.replay_from(&source, replay, pipeline, way).await);
         }
-        let _reading = way.source.begin();
+        let _reading = way.source.begin_until(replay.stretch.read_until());
         let gap = dropped(&way.source, &replay.stretch).await;
         let source = Until {
             source: &way.source,

@@ -2,6 +2,7 @@
 //! record that is too large to be read.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
@@ -9,6 +10,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Map, Value};
 use tracing::warn;
 
+use super::ahead::Log;
 use super::error::LogsError;
 use super::logs::{Logs, PAGE, Search};
 use super::start;
@@ -55,12 +57,36 @@ impl Take {
     }
 }
 
-/// The page after a record.
-pub(crate) async fn after(
-    logs: &Logs,
-    take: &Take,
+/// A tenant's log, read forward.
+pub(crate) struct Forward {
+    pub logs: Logs,
+    pub take: Arc<Take>,
+    pub clock: Clock,
+}
+
+impl Log for Forward {
+    type Error = GaveUp<LogsError>;
+
+    async fn after(&self, id: &LogId, deadline: Deadline) -> Result<Page, Self::Error> {
+        after(self, id, deadline).await
+    }
+
+    /// What Auth0 answers for an id that it no longer has is not documented.
+    fn is_rejected(error: &Self::Error) -> bool {
+        matches!(
+            error.error,
+            LogsError::BadRequest { .. } | LogsError::NotFound { .. }
+        )
+    }
+
+    fn is_crowded(&self) -> bool {
+        self.logs.is_crowded()
+    }
+}
+
+async fn after(
+    Forward { logs, take, clock }: &Forward,
     id: &LogId,
-    clock: &Clock,
     deadline: Deadline,
 ) -> Result<Page, GaveUp<LogsError>> {
     loop {

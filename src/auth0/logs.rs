@@ -109,6 +109,11 @@ impl Logs {
         self.requests.load(Ordering::Relaxed)
     }
 
+    /// Whether requests wait already to be made.
+    pub fn is_crowded(&self) -> bool {
+        self.rate_limit.is_crowded()
+    }
+
     /// By checkpoint: at most `take` records after this id, ascending.
     pub async fn after(
         &self,

@@ -4,11 +4,13 @@
 //! <https://auth0.com/docs/api/management/v2/logs/get-logs>. What these modules rely on beyond
 //! that is said where it is relied on.
 
+mod ahead;
 mod error;
 mod forward;
 mod logs;
 mod pages;
 mod rate_limit;
+mod refill;
 mod settings;
 mod start;
 mod token;
@@ -22,8 +24,12 @@ use url::Url;
 pub(crate) use self::settings::{Domain, ForeignDomain, SETTINGS, TenantSettings};
 pub(crate) use self::token::Credentials;
 
+pub(crate) use self::ahead::Room;
+
+use self::ahead::Log as _;
+use self::ahead::{Ahead, Session};
 use self::error::LogsError;
-use self::forward::Take;
+use self::forward::{Forward, Take};
 use self::logs::{Logs, PAGE, Search};
 use self::pages::{Handle, Pages};
 use self::rate_limit::RateLimit;
@@ -43,6 +49,7 @@ pub(crate) struct Tenant {
     tokens: Arc<TokenSource>,
     rate_limit: Arc<RateLimit>,
     pages: Arc<Pages>,
+    ahead: Arc<Ahead<GaveUp<LogsError>>>,
     take: Arc<Take>,
     clock: Clock,
     jitter: Jitter,
@@ -54,6 +61,7 @@ impl Tenant {
         http: reqwest::Client,
         domain: Url,
         credentials: Credentials,
+        room: Room,
         clock: Clock,
         jitter: Jitter,
     ) -> Self {
@@ -66,6 +74,7 @@ impl Tenant {
             )),
             rate_limit: Arc::new(RateLimit::new(clock.clone())),
             pages: Arc::default(),
+            ahead: Arc::new(Ahead::new(room, clock.clone())),
             take: Arc::default(),
             clock,
             http,
@@ -84,10 +93,13 @@ impl Tenant {
             self.jitter.clone(),
         );
         LogReader {
-            logs,
+            log: Arc::new(Forward {
+                logs,
+                take: Arc::clone(&self.take),
+                clock: self.clock.clone(),
+            }),
             pages: Arc::clone(&self.pages),
-            take: Arc::clone(&self.take),
-            clock: self.clock.clone(),
+            ahead: Arc::clone(&self.ahead),
             run: Mutex::default(),
         }
     }
@@ -111,18 +123,34 @@ impl Tenant {
 
 /// Reads a tenant's log, page by page.
 pub(crate) struct LogReader {
-    logs: Logs,
+    log: Arc<Forward>,
     pages: Arc<Pages>,
-    take: Arc<Take>,
-    clock: Clock,
-    run: Mutex<Weak<Handle>>,
+    ahead: Arc<Ahead<GaveUp<LogsError>>>,
+    run: Mutex<Weak<InRun>>,
+}
+
+/// What a reader has while it is in a run.
+struct InRun {
+    shared: Handle,
+    session: Session,
 }
 
 /// A run of a reader, for as long as it is kept: until then the reader gets the pages that other
 /// runs fetch, and they get its own.
-pub(crate) struct Reading(
-    #[expect(dead_code, reason = "its end is the end of the run")] Arc<Handle>,
-);
+pub(crate) struct Reading {
+    run: Option<Arc<InRun>>,
+    pages: Arc<Pages>,
+    ahead: Arc<Ahead<GaveUp<LogsError>>>,
+}
+
+impl Drop for Reading {
+    fn drop(&mut self) {
+        drop(self.run.take());
+        if self.pages.is_left() {
+            self.ahead.clear();
+        }
+    }
+}
 
 impl LogReader {
     /// To be called when a run begins, and the answer to be dropped when the run has ended. Runs
@@ -130,25 +158,38 @@ impl LogReader {
     /// before any of them reads. A reader that reads without it shares nothing.
     #[must_use = "the run ends when it is dropped"]
     pub fn begin(&self) -> Reading {
-        let handle = Arc::new(self.pages.enter());
-        *self.run.lock().unwrap_or_else(PoisonError::into_inner) = Arc::downgrade(&handle);
-        Reading(handle)
+        self.begin_until(None)
     }
 
-    fn handle(&self) -> Option<Arc<Handle>> {
+    /// The same, for a run that wants nothing later than a time.
+    #[must_use = "the run ends when it is dropped"]
+    pub fn begin_until(&self, until: Option<DateTime<Utc>>) -> Reading {
+        let run = Arc::new(InRun {
+            shared: self.pages.enter(),
+            session: Session::begin(until),
+        });
+        *self.run.lock().unwrap_or_else(PoisonError::into_inner) = Arc::downgrade(&run);
+        Reading {
+            run: Some(run),
+            pages: Arc::clone(&self.pages),
+            ahead: Arc::clone(&self.ahead),
+        }
+    }
+
+    fn run(&self) -> Option<Arc<InRun>> {
         let run = self.run.lock().unwrap_or_else(PoisonError::into_inner);
         run.upgrade()
     }
 
     /// The newest record of the tenant, if it has any: its id, its date and its type.
     pub async fn newest(&self, deadline: Deadline) -> Result<Option<Record>, SourceError> {
-        let found = self.logs.search(Search::NEWEST, 0, 1, deadline).await;
+        let found = self.log.logs.search(Search::NEWEST, 0, 1, deadline).await;
         Ok(found.map_err(source_error)?.records.into_iter().next())
     }
 
     /// Whether the tenant has a record with this id.
     pub async fn has(&self, id: &LogId, deadline: Deadline) -> Result<bool, SourceError> {
-        match self.logs.one(id, deadline).await {
+        match self.log.logs.one(id, deadline).await {
             Ok(found) => Ok(found.is_some()),
             Err(error) if error.error.is_too_large() => Ok(true),
             Err(error) => match error.error {
@@ -161,23 +202,29 @@ impl LogReader {
 
 impl Source for LogReader {
     async fn first(&self, start: Start, deadline: Deadline) -> Result<Page, SourceError> {
-        start::first_page(&self.logs, &self.take, start, &self.clock, deadline)
-            .await
-            .map_err(source_error)
+        let page = start::first_page(&self.log, start, deadline).await;
+        let page = page.map_err(source_error)?;
+        if let Some(run) = self.run() {
+            run.session.note(&page);
+        }
+        Ok(page)
     }
 
     async fn after(&self, id: &LogId, deadline: Deadline) -> Result<Page, SourceError> {
-        let fetch = forward::after(&self.logs, &self.take, id, &self.clock, deadline).boxed();
-        let found = match self.handle() {
-            Some(run) => run.after(id, fetch).await,
-            None => fetch.await,
-        };
-        found.map_err(|error| match error.error {
-            // What Auth0 answers for an id that it no longer has is not documented.
-            LogsError::BadRequest { .. } | LogsError::NotFound { .. } => {
-                SourceError::Rejected(error.into())
+        let found = match self.run() {
+            Some(run) => {
+                let fetch = self.ahead.after(&self.log, &run.session, id, deadline);
+                let found = run.shared.after(id, fetch.boxed()).await;
+                found.inspect(|page| run.session.note(page))
             }
-            _ => source_error(error),
+            None => self.log.after(id, deadline).await,
+        };
+        found.map_err(|error| {
+            if Forward::is_rejected(&error) {
+                SourceError::Rejected(error.into())
+            } else {
+                source_error(error)
+            }
         })
     }
 
@@ -190,7 +237,7 @@ impl Source for LogReader {
             to: Some(stored),
             ..Search::NEWEST
         };
-        let found = self.logs.search(as_old, 0, 1, deadline).await;
+        let found = self.log.logs.search(as_old, 0, 1, deadline).await;
         Ok(found.map_err(source_error)?.count() == 0)
     }
 
@@ -199,10 +246,10 @@ impl Source for LogReader {
             is_brief: true,
             ..Search::NEWEST
         };
-        let search = self.logs.search(brief, 0, PAGE, deadline);
+        let search = self.log.logs.search(brief, 0, PAGE, deadline);
         let search = async { Ok(search.await?.records) }.boxed();
-        let found = match self.handle() {
-            Some(run) => run.latest(search).await,
+        let found = match self.run() {
+            Some(run) => run.shared.latest(search).await,
             None => search.await,
         };
         found.map_err(source_error)
@@ -220,12 +267,12 @@ impl Source for LogReader {
         };
         let is_wanted = |id: &LogId| id.prefix() == Some(prefix);
         let found =
-            start::smallest_id(&self.logs, window, is_wanted, &mut Vec::new(), deadline).await;
+            start::smallest_id(&self.log.logs, window, is_wanted, &mut Vec::new(), deadline).await;
         found.map_err(source_error)
     }
 
     async fn one(&self, id: &LogId, deadline: Deadline) -> Result<Option<Record>, SourceError> {
-        match self.logs.one(id, deadline).await {
+        match self.log.logs.one(id, deadline).await {
             Err(error) if matches!(error.error, LogsError::NotFound { .. }) => Ok(None),
             found => found.map_err(source_error),
         }
@@ -236,13 +283,13 @@ impl Source for LogReader {
             is_brief: true,
             ..Search::OLDEST
         };
-        let found = self.logs.search(oldest_first, 0, 1, deadline).await;
+        let found = self.log.logs.search(oldest_first, 0, 1, deadline).await;
         let found = found.map_err(source_error)?;
         Ok(found.records.first().and_then(|record| record.date))
     }
 
     fn requests(&self) -> u64 {
-        self.logs.requests()
+        self.log.logs.requests()
     }
 }
 

@@ -69,6 +69,11 @@ impl Pages {
         }
     }
 
+    /// Whether no run is here.
+    pub fn is_left(&self) -> bool {
+        self.lock().readers.is_empty()
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -2,6 +2,10 @@
 //!
 //! Auth0 tells with every answer how many requests are left in the tenant's bucket and when it is
 //! filled again. The bucket belongs to all of the customer's tools.
+//!
+//! A bucket that is filled drop by drop has requests to spare long before it is full. How fast it fills,
+//! beside what the other tools take, is seen in what the answers tell ([`Refill`]); a bucket that is
+//! filled at once shows nothing of that, and then its reset is waited for.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -10,8 +14,8 @@ use chrono::{DateTime, Utc};
 use reqwest::StatusCode;
 use tokio::time::Instant;
 
-use crate::clock::Clock;
-use crate::clock::to_seconds;
+use super::refill::Refill;
+use crate::clock::{Clock, to_seconds};
 use crate::net::http::Answer;
 use crate::net::retry::Deadline;
 
@@ -25,11 +29,15 @@ const LONGEST_WAIT: Duration = Duration::from_hours(1);
 /// The wait where nothing is to be had and the time that is named is now, has passed or is missing:
 /// a reset is named in whole seconds, and clocks differ.
 const SHORTEST_WAIT: Duration = Duration::from_secs(1);
+/// The shortest wait for a bucket that is filled drop by drop.
+const DROP: Duration = Duration::from_millis(1);
 
 /// When the next request to the tenant may be made.
 pub(crate) struct RateLimit {
     clock: Clock,
     state: Mutex<State>,
+    /// Who may wait for the next request.
+    turn: tokio::sync::Mutex<()>,
 }
 
 #[derive(Default)]
@@ -38,14 +46,18 @@ struct State {
     refused_until: Option<Instant>,
     /// The bucket as the newest answer tells of it.
     bucket: Option<Bucket>,
+    refill: Refill,
     /// Requests that are not answered yet.
     under_way: u64,
+    /// Requests that wait to be made.
+    waiting: usize,
 }
 
 struct Bucket {
     size: u64,
-    /// Requests that are left, without those that were begun since.
-    remaining: u64,
+    /// Requests that were left at that time, without those that were begun since.
+    remaining: f64,
+    at: Instant,
     /// When it is filled again, in Auth0's seconds: what tells a newer answer from an older one.
     reset: u64,
     filled_at: Instant,
@@ -66,17 +78,28 @@ pub(crate) struct ResetTooLate {
 /// Leave to make one request. As long as it is there, the request is under way.
 pub(crate) struct Permit<'a>(&'a RateLimit);
 
+/// A request that waits to be made.
+struct Waiting<'a>(&'a RateLimit);
+
 impl RateLimit {
     /// Knows of no limit yet. The clock tells how far away a reset is where the answer does not.
     pub fn new(clock: Clock) -> Self {
         Self {
             clock,
             state: Mutex::default(),
+            turn: tokio::sync::Mutex::default(),
         }
     }
 
-    /// Waits until the tenant has a request to spare, unless that is too late.
+    /// Waits until the tenant has a request to spare, unless that is too late. Whoever came first is
+    /// first.
     pub async fn wait(&self, deadline: Deadline) -> Result<Permit<'_>, ResetTooLate> {
+        self.lock().waiting += 1;
+        let _waiting = Waiting(self);
+        let left = deadline.remaining();
+        let Ok(_turn) = tokio::time::timeout(left, self.turn.lock()).await else {
+            return Err(self.too_late(left));
+        };
         loop {
             let now = Instant::now();
             let Some(not_before) = self.lock().begin(now) else {
@@ -84,11 +107,20 @@ impl RateLimit {
             };
             let wait = not_before - now;
             if wait > deadline.remaining() {
-                let until = (self.clock)() + wait;
-                return Err(ResetTooLate { wait, until });
+                return Err(self.too_late(wait));
             }
             tokio::time::sleep_until(not_before).await;
         }
+    }
+
+    fn too_late(&self, wait: Duration) -> ResetTooLate {
+        let until = (self.clock)() + wait;
+        ResetTooLate { wait, until }
+    }
+
+    /// Whether requests wait already, so that one more would only wait as well.
+    pub fn is_crowded(&self) -> bool {
+        self.lock().waiting > 1
     }
 
     /// What the newest answer told of the bucket.
@@ -97,7 +129,7 @@ impl RateLimit {
         let bucket = state.bucket.as_ref()?;
         Some(crate::report::RateLimit {
             limit: bucket.size,
-            remaining: bucket.remaining,
+            remaining: bucket.whole(),
         })
     }
 
@@ -113,11 +145,13 @@ impl RateLimit {
             .and_then(|reset| (reset - there).to_std().ok())
             .filter(|wait| !wait.is_zero())
             .map_or(SHORTEST_WAIT, |wait| wait.min(LONGEST_WINDOW));
+        let now = Instant::now();
         Some(Bucket {
             size: number("x-ratelimit-limit")?,
-            remaining: number("x-ratelimit-remaining")?,
+            remaining: to_float(number("x-ratelimit-remaining")?),
+            at: now,
             reset: reset.unwrap_or_default(),
-            filled_at: Instant::now() + wait,
+            filled_at: now + wait,
         })
     }
 
@@ -132,17 +166,22 @@ impl State {
         if let Some(until) = self.refused_until.filter(|until| now < *until) {
             return Some(until);
         }
+        let refill = self.refill.per_second();
         if let Some(bucket) = &mut self.bucket {
             if bucket.filled_at <= now {
                 // Until an answer tells of it, it has no more than it can hold, and one at least.
-                bucket.remaining = bucket.size.max(1);
+                bucket.remaining = to_float(bucket.size.max(1));
+                bucket.at = now;
                 bucket.reset = 0;
                 bucket.filled_at = now + SHORTEST_WAIT;
             }
-            if bucket.is_spent() {
-                return Some(bucket.filled_at);
+            bucket.fill(refill, now);
+            if let Some(lacks) = bucket.lacks() {
+                let filled = Duration::try_from_secs_f64(lacks / refill);
+                let filled = filled.map_or(bucket.filled_at, |wait| now + wait.max(DROP));
+                return Some(filled.min(bucket.filled_at));
             }
-            bucket.remaining -= 1;
+            bucket.remaining -= 1.0;
         }
         self.under_way += 1;
         None
@@ -150,10 +189,37 @@ impl State {
 }
 
 impl Bucket {
-    /// Whether the rest is left to others.
-    fn is_spent(&self) -> bool {
-        self.remaining <= self.size / RESERVE
+    /// Lets it be filled by what comes in until now.
+    fn fill(&mut self, per_second: f64, now: Instant) {
+        let filled = self.remaining + per_second * (now - self.at).as_secs_f64();
+        // An answer may tell of more than it can hold.
+        self.remaining = filled.min(to_float(self.size)).max(self.remaining);
+        self.at = now;
     }
+
+    /// What is missing for a request that leaves the rest to others.
+    fn lacks(&self) -> Option<f64> {
+        let lacks = to_float(self.size / RESERVE) + 1.0 - self.remaining;
+        // Less than that is an error of the arithmetic.
+        (lacks > 1e-6).then_some(lacks)
+    }
+
+    #[allow(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "it saturates"
+    )]
+    fn whole(&self) -> u64 {
+        self.remaining as u64
+    }
+}
+
+#[allow(
+    clippy::cast_precision_loss,
+    reason = "a bucket so large is never empty"
+)]
+fn to_float(requests: u64) -> f64 {
+    requests as f64
 }
 
 impl Permit<'_> {
@@ -162,8 +228,14 @@ impl Permit<'_> {
         let now = Instant::now();
         let told = self.0.bucket(answer);
         let mut state = self.0.lock();
-        if answer.status == StatusCode::TOO_MANY_REQUESTS {
-            let spent = told.as_ref().filter(|bucket| bucket.is_spent());
+        let is_refused = answer.status == StatusCode::TOO_MANY_REQUESTS;
+        if let Some(told) = &told {
+            state
+                .refill
+                .learn(now, told.remaining, told.filled_at, !is_refused);
+        }
+        if is_refused {
+            let spent = told.as_ref().filter(|bucket| bucket.lacks().is_some());
             let wait = answer.retry_after().map(|wait| wait.min(LONGEST_WAIT));
             let until = wait
                 .map(|wait| now + wait)
@@ -175,16 +247,24 @@ impl Permit<'_> {
             return;
         };
         // The others under way may reach Auth0 after this answer was written.
-        told.remaining = told.remaining.saturating_sub(state.under_way - 1);
+        told.remaining = (told.remaining - to_float(state.under_way - 1)).max(0.0);
+        let refill = state.refill.per_second();
         if let Some(known) = &mut state.bucket
             && now < known.filled_at
             && told.reset <= known.reset
         {
             // The answers may have come in another order than they were written.
+            known.fill(refill, now);
             known.remaining = known.remaining.min(told.remaining);
         } else {
             state.bucket = Some(told);
         }
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.lock().waiting -= 1;
     }
 }
 
@@ -438,6 +518,131 @@ mod tests {
             "Auth0 takes no further requests for another 90 s, until 2026-11-21T08:01:30Z (rate \
              limit or quota)"
         );
+    }
+
+    #[allow(
+        clippy::cast_possible_truncation,
+        clippy::cast_precision_loss,
+        clippy::cast_sign_loss,
+        reason = "the numbers are small"
+    )]
+    mod dripping {
+        use super::*;
+
+        /// A tenant whose bucket is filled drop by drop, as it is after so many seconds.
+        struct Dripping {
+            size: f64,
+            per_second: f64,
+            left: std::sync::Mutex<(f64, Instant)>,
+            lowest: std::sync::Mutex<f64>,
+        }
+
+        impl Dripping {
+            fn new(size: f64, per_second: f64) -> Self {
+                Self {
+                    size,
+                    per_second,
+                    left: std::sync::Mutex::new((size, Instant::now())),
+                    lowest: std::sync::Mutex::new(size),
+                }
+            }
+
+            /// Takes a request out; answers with the status, and what is told of the bucket.
+            fn take(&self) -> (u16, u64, i64) {
+                let mut left = self.left.lock().unwrap();
+                let now = Instant::now();
+                let came = (now - left.1).as_secs_f64() * self.per_second;
+                *left = ((left.0 + came).min(self.size), now);
+                let status = if left.0 >= 1.0 { 200 } else { 429 };
+                if status == 200 {
+                    left.0 -= 1.0;
+                }
+                let mut lowest = self.lowest.lock().unwrap();
+                *lowest = lowest.min(left.0);
+                let until_full = (self.size - left.0) / self.per_second;
+                (status, left.0 as u64, until_full.ceil() as i64)
+            }
+
+            /// Requests that so many lanes get through within a time, each of which takes so long; how
+            /// many were refused; and how many of another client that makes so many each second.
+            async fn share(&self, lanes: usize, latency: u64, others: f64) -> (u64, u64, u64) {
+                let began = Instant::now();
+                let (end, clock) = (
+                    began + Duration::from_secs(100),
+                    chrono::DateTime::from_timestamp(NOW, 0).unwrap(),
+                );
+                let limit = RateLimit::new(Arc::new(move || clock + began.elapsed()));
+                let done = std::sync::Mutex::new((0, 0));
+                let lane = || async {
+                    while Instant::now() < end {
+                        let permit = limit.wait(Deadline::after(MINUTE)).await.unwrap();
+                        tokio::time::sleep(Duration::from_millis(latency / 2)).await;
+                        let (status, left, until_full) = self.take();
+                        let elapsed = i64::try_from(began.elapsed().as_secs()).unwrap();
+                        let told = bucket(status, self.size as u64, left, elapsed + until_full);
+                        tokio::time::sleep(Duration::from_millis(latency / 2)).await;
+                        permit.learn(&told);
+                        let mut done = done.lock().unwrap();
+                        if status == 200 {
+                            done.0 += 1;
+                        } else {
+                            done.1 += 1;
+                        }
+                    }
+                };
+                let other = async {
+                    let mut refused = 0;
+                    while others > 0.0 && Instant::now() < end {
+                        tokio::time::sleep(Duration::from_secs_f64(1.0 / others)).await;
+                        refused += u64::from(self.take().0 == 429);
+                    }
+                    refused
+                };
+                let lanes = futures_util::future::join_all((0..lanes).map(|_| lane()));
+                let (_, refused) = tokio::join!(lanes, other);
+                let done = *done.lock().unwrap();
+                (done.0, done.1, refused)
+            }
+        }
+
+        #[tokio::test(start_paused = true)]
+        async fn what_comes_in_drop_by_drop_is_used_as_it_comes() {
+            for (size, per_second, lanes, latency) in [
+                (50.0, 16.0, 4, 50),
+                (50.0, 50.0, 14, 200),
+                (250.0, 250.0, 32, 100),
+                (10.0, 2.0, 2, 200),
+                (10.0, 100.0 / 60.0, 2, 200),
+                (2.0, 2.0, 2, 100),
+            ] {
+                let tenant = Dripping::new(size, per_second);
+                let (done, refused, _) = tenant.share(lanes, latency, 0.0).await;
+                let share = done as f64 / (per_second * 100.0 + size);
+                assert!(share > 0.98, "{size} {per_second}: {share:.3}");
+                assert_eq!(refused, 0, "{size} {per_second}");
+                let lowest = *tenant.lowest.lock().unwrap();
+                assert!(
+                    lowest >= (size / 10.0).floor(),
+                    "{size} {per_second}: {lowest:.1}"
+                );
+            }
+        }
+
+        #[tokio::test(start_paused = true)]
+        async fn another_client_that_takes_half_is_refused_nothing() {
+            for (size, per_second, lanes, latency) in [
+                (50.0, 16.0, 4, 50),
+                (50.0, 50.0, 14, 200),
+                (250.0, 250.0, 32, 100),
+                (10.0, 2.0, 2, 200),
+            ] {
+                let tenant = Dripping::new(size, per_second);
+                let (done, mine, refused) = tenant.share(lanes, latency, per_second / 2.0).await;
+                assert_eq!((mine, refused), (0, 0), "{size} {per_second}");
+                let share = done as f64 / (per_second * 50.0 + size);
+                assert!(share > 0.98, "{size} {per_second}: {share:.3}");
+            }
+        }
     }
 
     /// A number as a header may hold it, likely or not.

@@ -11,22 +11,21 @@
 
 use chrono::{DateTime, Utc};
 
+use super::ahead::Log as _;
 use super::error::LogsError;
-use super::forward::{self, Take};
+use super::forward::{self, Forward};
 use super::logs::{Logs, PAGE, SEARCH_LIMIT, Search};
-use crate::clock::Clock;
 use crate::net::retry::{Deadline, GaveUp};
 use crate::record::{LogId, Misfit, Page, Record, STORING_DELAY, Start};
 
 /// Reads the page with which a reading from `start` begins. It may hold records from shortly
 /// before, never from after a record that it leaves out.
 pub(crate) async fn first_page(
-    logs: &Logs,
-    take: &Take,
+    log: &Forward,
     start: Start,
-    clock: &Clock,
     deadline: Deadline,
 ) -> Result<Page, GaveUp<LogsError>> {
+    let logs = &log.logs;
     let window = Search {
         from: match start {
             Start::At(time) => Some(time),
@@ -48,7 +47,7 @@ pub(crate) async fn first_page(
     let bound = window.from.or(date).zip(prefixes.min());
     if let Some((begin, prefix)) = bound {
         let bound = LogId::synthetic(prefix, begin - STORING_DELAY);
-        match forward::after(logs, take, &bound, clock, deadline).await {
+        match log.after(&bound, deadline).await {
             // The search has found a record, so an empty page means that the id was not taken
             // for what it is.
             Ok(found) if found.records.is_empty() && found.misfits.is_empty() => {}

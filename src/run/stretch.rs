@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 
 use super::{Comparison, Handled, Ledger, Newest, Opening};
 use crate::error::BoxError;
@@ -79,6 +79,13 @@ impl Stretch {
                 .stored_at()
                 .map_or(Start::Oldest, |time| Start::At(time - STORED_BY)),
         })
+    }
+
+    /// When everything of it is stored, if its end tells a time.
+    pub fn read_until(&self) -> Option<DateTime<Utc>> {
+        self.to
+            .time()?
+            .checked_add_signed(TimeDelta::from_std(STORED_BY).ok()?)
     }
 
     /// Whether no record that is stored after this one is of the stretch.

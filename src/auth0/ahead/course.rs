@@ -1,0 +1,437 @@
+//! A part of the log that is far behind, cut at made-up ids into ranges that are read side by side and
+//! handed out in order.
+//!
+//! How many records a range has nobody knows before it is read. So a range that turns out long is cut
+//! again, one that nobody has begun is joined to the one before it once that has read into it, and how
+//! long a new one is made follows the pages that came last.
+//!
+//! Whoever reads on gets what a reading of one page after the other would get, or is sent back to do
+//! that: a range ends with a page that shows the next record after it, and the next range has to begin
+//! with that very record. Where it does not, the ids that were made up are not taken for what they are,
+//! or something has appeared there; then the rest of what was read is thrown away.
+
+use std::collections::VecDeque;
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use crate::record::{LogId, Misfit, Page};
+
+/// Ranges that are read side by side at first. There are more as long as whoever reads on has to wait.
+const FIRST_LANES: usize = 4;
+/// Ranges that are read side by side at the most.
+const MOST_LANES: usize = 64;
+/// Pages of a range at the most. Of the last page of each about half is read twice, so that a longer
+/// one would save nothing that counts.
+const LONGEST: usize = 64;
+/// Pages of a range at the least, and of either part of one that is cut.
+const SHORTEST: usize = 2;
+/// Two records of a page are taken to be so far apart at least.
+const NEAREST: TimeDelta = TimeDelta::milliseconds(1);
+/// Bytes of a record beside those of its text.
+const OVERHEAD: usize = 256;
+
+/// Bytes that a page takes in memory.
+fn weight(page: &Page) -> usize {
+    page.bytes() + page.records.len() * OVERHEAD
+}
+
+/// A part of the log that is read ahead.
+pub(super) struct Course<E> {
+    /// What was handed out last: whoever reads on asks for what comes after it.
+    pub next: LogId,
+    prefix: String,
+    /// In order. The first one is handed out.
+    ranges: VecDeque<Range<E>>,
+    /// Where the next range begins.
+    frontier: LogId,
+    /// Where the last one ends.
+    end: DateTime<Utc>,
+    /// Ranges that may be read side by side.
+    lanes: usize,
+    /// Requests under way.
+    active: usize,
+    /// Bytes that were read and are not handed out.
+    bytes: usize,
+    /// Whether somebody waits for a page.
+    pub is_starved: bool,
+    /// What the pages have been like lately.
+    density: Density,
+    /// Of a page of which all else was read twice.
+    misfits: Vec<Misfit>,
+    /// Whether the ids that were made up are not taken for what they are.
+    pub is_untaken: bool,
+    numbers: u64,
+}
+
+/// How records lie in the log, by the page that was read last.
+#[derive(Clone, Copy)]
+struct Density {
+    /// Time from the first to the last of them.
+    span: TimeDelta,
+    bytes: usize,
+}
+
+impl Density {
+    fn of(page: &Page) -> Option<Self> {
+        let stored = |id: &LogId| id.stored_at();
+        let first = stored(&page.records.first()?.log_id)?;
+        let last = stored(&page.records.last()?.log_id)?;
+        (page.records.len() > 1).then_some(Self {
+            span: (last - first).max(NEAREST),
+            bytes: weight(page),
+        })
+    }
+
+    /// Pages that are likely to cover so much time.
+    fn pages(&self, time: TimeDelta) -> usize {
+        let pages = time.num_milliseconds() / self.span.num_milliseconds().max(1);
+        usize::try_from(pages).unwrap_or_default()
+    }
+
+    /// Time that so many pages are likely to cover.
+    fn time(&self, pages: usize) -> TimeDelta {
+        let pages = i32::try_from(pages).unwrap_or(i32::MAX);
+        self.span.checked_mul(pages).unwrap_or(TimeDelta::MAX)
+    }
+}
+
+struct Range<E> {
+    number: u64,
+    /// Where it is read on.
+    after: LogId,
+    /// Whether that is no record's.
+    is_made_up: bool,
+    /// The records of it are below.
+    to: LogId,
+    /// What was read, and is not handed out.
+    pages: VecDeque<Page>,
+    density: Option<Density>,
+    is_begun: bool,
+    is_being_read: bool,
+    end: Option<End<E>>,
+}
+
+/// How the reading of a range ended.
+enum End<E> {
+    /// Its last page shows what comes after it.
+    Whole,
+    /// The next one begins after its last record.
+    Joined,
+    /// There is no more, says the log; or what it says makes no sense.
+    Nothing,
+    Failed {
+        error: E,
+        /// Whether the log does not take the id after which it was asked.
+        is_rejected: bool,
+    },
+}
+
+/// What is to be read.
+pub(super) struct Job {
+    pub range: u64,
+    pub after: LogId,
+}
+
+/// What whoever reads on gets.
+pub(super) enum Taken<E> {
+    Page(Page),
+    /// It is not here yet.
+    Wait,
+    Failed(E),
+    /// From here on one page is read after the other.
+    Over,
+}
+
+impl<E> Course<E> {
+    /// What comes after a page up to a time, if it is likely to be so many pages at least.
+    pub fn after(page: &Page, end: DateTime<Utc>, pages: usize) -> Option<Self> {
+        let last = &page.records.last()?.log_id;
+        let left = end - last.stored_at()?;
+        let density = Density::of(page)?;
+        (density.pages(left) >= pages).then(|| Self {
+            next: last.clone(),
+            prefix: last.series().to_owned(),
+            ranges: VecDeque::new(),
+            frontier: last.clone(),
+            end,
+            lanes: FIRST_LANES,
+            active: 0,
+            bytes: 0,
+            is_starved: false,
+            density,
+            misfits: Vec::new(),
+            is_untaken: false,
+            numbers: 0,
+        })
+    }
+
+    /// Pages that are likely to be left.
+    pub fn pages_left(&self) -> usize {
+        let stored = self.frontier.stored_at();
+        stored.map_or(0, |it| self.density.pages(self.end - it))
+    }
+
+    /// What is to be read next, if so many bytes may be here.
+    pub fn job(&mut self, room: usize) -> Option<Job> {
+        let next = self.bytes + (self.active + 1) * self.density.bytes;
+        let has_room = self.active < self.lanes && next <= room;
+        let is_open = |it: &&mut Range<E>| it.end.is_none() && !it.is_being_read;
+        let first = self
+            .ranges
+            .front_mut()
+            .filter(|it| is_open(it) && it.pages.is_empty());
+        // Whatever the room: the others are handed out after it.
+        if first.is_none() && !has_room {
+            return None;
+        }
+        if first.is_none() && !self.ranges.iter_mut().any(|it| is_open(&it)) {
+            let longest = (room / self.density.bytes.max(1) / self.lanes).clamp(SHORTEST, LONGEST);
+            if !self.cut_one(longest) && !self.begin_one(longest) {
+                return None;
+            }
+        }
+        let range = self.ranges.iter_mut().find(is_open)?;
+        range.is_being_read = true;
+        range.is_begun = true;
+        self.active += 1;
+        Some(Job {
+            range: range.number,
+            after: range.after.clone(),
+        })
+    }
+
+    /// Cuts the longest range in two, if it is much longer than it should be.
+    fn cut_one(&mut self, longest: usize) -> bool {
+        let left = |range: &Range<E>| {
+            let (from, to) = range.after.stored_at().zip(range.to.stored_at())?;
+            Some((range.density?.pages(to - from), from + (to - from) / 2))
+        };
+        let ranges = self.ranges.iter().enumerate();
+        let open = ranges.filter(|(_, it)| it.end.is_none());
+        let lengths =
+            open.filter_map(|(place, it)| left(it).map(|(pages, half)| (pages, place, half)));
+        let Some((pages, place, half)) = lengths.max() else {
+            return false;
+        };
+        if pages < 2 * longest.max(SHORTEST) {
+            return false;
+        }
+        let half = LogId::synthetic(&self.prefix, half);
+        let range = &mut self.ranges[place];
+        if half <= range.after || half >= range.to {
+            return false;
+        }
+        let to = std::mem::replace(&mut range.to, half.clone());
+        self.insert(place + 1, half, to);
+        true
+    }
+
+    /// Begins another range, unless there are no more.
+    fn begin_one(&mut self, longest: usize) -> bool {
+        let Some(from) = self.frontier.stored_at().filter(|_| self.may_begin()) else {
+            return false;
+        };
+        // So that all lanes have something to do to the end.
+        let fair = self.pages_left() / self.lanes;
+        // With the end of the first one shows whether made-up ids are taken for what they are.
+        let pages = match self.numbers {
+            0 => SHORTEST,
+            _ => longest.min(fair.max(SHORTEST)),
+        };
+        let to = from.checked_add_signed(self.density.time(pages));
+        let to = LogId::synthetic(&self.prefix, to.map_or(self.end, |it| it.min(self.end)));
+        let from = std::mem::replace(&mut self.frontier, to.clone());
+        self.insert(self.ranges.len(), from, to);
+        true
+    }
+
+    /// Whether there are more ranges than were begun.
+    fn may_begin(&self) -> bool {
+        let stored = self.frontier.stored_at();
+        self.frontier.series() == self.prefix && stored.is_some_and(|it| it < self.end)
+    }
+
+    fn insert(&mut self, place: usize, after: LogId, to: LogId) {
+        self.numbers += 1;
+        let range = Range {
+            number: self.numbers,
+            // What was handed out last is a record's, and so is where a range was read to.
+            is_made_up: after
+                == LogId::synthetic(&self.prefix, after.stored_at().unwrap_or_default()),
+            after,
+            to,
+            pages: VecDeque::new(),
+            density: None,
+            is_begun: false,
+            is_being_read: false,
+            end: None,
+        };
+        self.ranges.insert(place, range);
+    }
+
+    /// Lets one more range be read, as somebody waits.
+    pub fn grow(&mut self) {
+        if self.is_starved {
+            self.lanes = (self.lanes + 1).min(MOST_LANES);
+        }
+    }
+
+    /// Whether nothing comes unless something is asked for.
+    pub fn is_idle(&self) -> bool {
+        self.active == 0
+    }
+
+    /// Whether nothing can be handed out before a request that is not made yet.
+    pub fn is_first_wanted(&self) -> bool {
+        let first = self.ranges.front();
+        first.is_none_or(|it| it.end.is_none() && !it.is_being_read && it.pages.is_empty())
+    }
+
+    /// Takes note of what was read, or of an error and whether it is that the log does not take the id.
+    pub fn settle(&mut self, number: u64, read: Result<Page, (E, bool)>) {
+        self.active -= 1;
+        let Some(place) = self.ranges.iter().position(|it| it.number == number) else {
+            return;
+        };
+        let range = &mut self.ranges[place];
+        range.is_being_read = false;
+        let mut page = match read {
+            Ok(page) => page,
+            Err((error, is_rejected)) => {
+                return self.stop_at(place, End::Failed { error, is_rejected });
+            }
+        };
+        page.records.sort_by(|a, b| a.log_id.cmp(&b.log_id));
+        let last = page.records.last().map(|it| it.log_id.clone());
+        let Some(last) = last.filter(|it| *it > range.after && it.stored_at().is_some()) else {
+            return self.stop_at(place, End::Nothing);
+        };
+        if let Some(density) = Density::of(&page) {
+            range.density = Some(density);
+            self.density = density;
+        }
+        let is_last = page.is_last;
+        page.is_last = false;
+        range.after = last;
+        range.is_made_up = false;
+        self.bytes += weight(&page);
+        range.pages.push_back(page);
+        match self.join(place) {
+            None if is_last => self.stop_at(place, End::Nothing),
+            end => self.ranges[place].end = end,
+        }
+    }
+
+    /// Ends a range before its end, and throws away what was read after it.
+    fn stop_at(&mut self, place: usize, end: End<E>) {
+        self.ranges[place].end = Some(end);
+        self.ranges.truncate(place + 1);
+        self.end = DateTime::UNIX_EPOCH;
+        let pages = self.ranges.iter().flat_map(|it| &it.pages);
+        self.bytes = pages.map(weight).sum();
+    }
+
+    /// Joins to a range those after it into which it has read, as long as nobody has begun them. Answers
+    /// how the range ends, if it does.
+    fn join(&mut self, place: usize) -> Option<End<E>> {
+        while self.ranges[place].after >= self.ranges[place].to {
+            match self.ranges.get(place + 1) {
+                Some(next) if next.is_begun => return Some(End::Whole),
+                Some(next) => {
+                    self.ranges[place].to = next.to.clone();
+                    self.ranges.remove(place + 1);
+                }
+                None => {
+                    self.frontier = self.ranges[place].after.clone();
+                    return Some(End::Joined);
+                }
+            }
+        }
+        None
+    }
+
+    /// Hands out the next page.
+    pub fn take(&mut self) -> Taken<E> {
+        loop {
+            let may_begin = self.may_begin();
+            let Some(range) = self.ranges.front_mut() else {
+                return if may_begin { Taken::Wait } else { Taken::Over };
+            };
+            let is_whole = matches!(range.end, Some(End::Whole));
+            // The last page of a range is held against the first one of the next.
+            if (!is_whole || range.pages.len() > 1)
+                && let Some(page) = range.pages.pop_front()
+            {
+                return self.hand_out(page);
+            }
+            match &range.end {
+                None => return Taken::Wait,
+                Some(End::Whole) => {
+                    if let Some(taken) = self.take_last() {
+                        return taken;
+                    }
+                }
+                Some(End::Joined) => {
+                    self.ranges.pop_front();
+                }
+                Some(End::Nothing) => {
+                    self.is_untaken |= range.is_made_up;
+                    return Taken::Over;
+                }
+                Some(End::Failed { is_rejected, .. }) => {
+                    let is_made_up = range.is_made_up;
+                    self.is_untaken |= is_made_up && *is_rejected;
+                    return match range.end.take() {
+                        Some(End::Failed { error, .. }) if !is_made_up => Taken::Failed(error),
+                        _ => Taken::Over,
+                    };
+                }
+            }
+        }
+    }
+
+    /// Hands out the last page of the first range, without what is in the next range as well; nothing,
+    /// if that is all of it.
+    fn take_last(&mut self) -> Option<Taken<E>> {
+        let (range, next) = (self.ranges.front()?, self.ranges.get(1)?);
+        let shown = range.pages.front()?.records.iter();
+        let mut shown = shown.map(|it| &it.log_id).filter(|it| **it >= range.to);
+        let mut is_untaken = true;
+        let is_seamless = match (next.pages.front(), &next.end) {
+            (Some(first), _) => first.records.first().map(|it| &it.log_id) == shown.next(),
+            (None, None) => return Some(Taken::Wait),
+            // An error tells nothing of the ids, unless it is that they are not taken.
+            (None, Some(End::Failed { is_rejected, .. })) => {
+                is_untaken = *is_rejected;
+                false
+            }
+            (None, Some(_)) => false,
+        };
+        let Range { mut pages, to, .. } = self.ranges.pop_front()?;
+        let mut page = pages.pop_front()?;
+        if is_seamless {
+            self.bytes = self.bytes.saturating_sub(weight(&page));
+            page.records.retain(|it| it.log_id < to);
+            self.bytes += weight(&page);
+            if page.records.is_empty() {
+                self.misfits.extend(page.misfits);
+                return None;
+            }
+        } else {
+            // It is read anew, one page after the other.
+            self.is_untaken |= is_untaken;
+            self.ranges.clear();
+            self.end = DateTime::UNIX_EPOCH;
+        }
+        Some(self.hand_out(page))
+    }
+
+    fn hand_out(&mut self, mut page: Page) -> Taken<E> {
+        self.bytes = self.bytes.saturating_sub(weight(&page));
+        page.misfits.append(&mut self.misfits);
+        if let Some(last) = page.records.last() {
+            self.next = last.log_id.clone();
+        }
+        Taken::Page(page)
+    }
+}

@@ -1,0 +1,312 @@
+//! Reading ahead: where whoever reads is far behind, the pages that come next are fetched side by side.
+//!
+//! It is a matter of speed alone. Pages are handed out in order, and are those that a reading of one
+//! page after the other would get; whatever is odd ends the reading ahead, and that goes on. So what
+//! is kept of a run, and what it claims, does not depend on it.
+
+mod course;
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use tokio::sync::Notify;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+use self::course::{Course, Job, Taken};
+use crate::clock::Clock;
+use crate::net::retry::Deadline;
+use crate::record::{LogId, Page};
+
+/// What Auth0 stored so recently is read one page after the other: there the log may still change.
+const RECENT: TimeDelta = TimeDelta::minutes(10);
+/// Pages that have to be left, so that it is worth it.
+const WORTH: usize = 8;
+/// Time that they would take one after the other, so that it is worth it.
+const WORTH_TIME: Duration = Duration::from_secs(2);
+/// How long nothing is read ahead after ids that were made up were not taken for what they are.
+const PAUSE: Duration = Duration::from_mins(2);
+/// Bytes that were read ahead and are not handed out, for the whole process.
+const ROOM: usize = 24 * 1024 * 1024;
+/// Readers that stand at different places, and for whom something is read ahead.
+const COURSES: usize = 4;
+/// What nobody has asked for in so long is thrown away.
+const FORGOTTEN: Duration = Duration::from_mins(1);
+
+/// A log that is read one page after the other.
+pub(crate) trait Log: Send + Sync + 'static {
+    type Error: Send + 'static;
+
+    /// The page after an id.
+    fn after(
+        &self,
+        id: &LogId,
+        deadline: Deadline,
+    ) -> impl Future<Output = Result<Page, Self::Error>> + Send;
+
+    /// Whether an error is that it does not take the id.
+    fn is_rejected(error: &Self::Error) -> bool;
+
+    /// Whether requests wait already to be made.
+    fn is_crowded(&self) -> bool;
+}
+
+/// The memory that all who read ahead share. Cheap to clone.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Room(Arc<AtomicUsize>);
+
+impl Room {
+    /// The part of one course.
+    fn share(&self) -> usize {
+        ROOM / self.0.load(Ordering::SeqCst).max(1)
+    }
+}
+
+/// A run, as far as reading ahead goes. What was fetched before it began is not for it.
+#[derive(Debug)]
+pub(crate) struct Session {
+    began: Instant,
+    /// Nothing later is wanted.
+    until: Option<DateTime<Utc>>,
+    /// What it read last.
+    last: Mutex<Option<LogId>>,
+}
+
+impl Session {
+    /// A run that begins now, and reads up to a time at least.
+    pub fn begin(until: Option<DateTime<Utc>>) -> Self {
+        Self {
+            began: Instant::now(),
+            until,
+            last: Mutex::default(),
+        }
+    }
+
+    /// Notes what it has read.
+    pub fn note(&self, page: &Page) {
+        let last = page.records.iter().map(|it| &it.log_id).max();
+        *self.last() = last.cloned();
+    }
+
+    fn last(&self) -> MutexGuard<'_, Option<LogId>> {
+        self.last.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What is read ahead of one tenant's log.
+pub(crate) struct Ahead<E> {
+    room: Room,
+    clock: Clock,
+    state: Arc<Mutex<State<E>>>,
+}
+
+struct State<E> {
+    courses: Vec<Open<E>>,
+    numbers: u64,
+    /// Nothing is read ahead until then.
+    paused_until: Option<Instant>,
+}
+
+type Shared<L> = Arc<Mutex<State<<L as Log>::Error>>>;
+
+/// A course that is being read.
+struct Open<E> {
+    number: u64,
+    course: Course<E>,
+    began: Instant,
+    asked_at: Instant,
+    /// Until when requests may be made.
+    deadline: Deadline,
+    /// Whenever a page has come.
+    came: Arc<Notify>,
+    /// They end with it.
+    requests: JoinSet<()>,
+    room: Room,
+}
+
+impl<E> Drop for Open<E> {
+    fn drop(&mut self) {
+        self.room.0.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+impl<E: Send + 'static> Ahead<E> {
+    /// Nothing is read ahead yet.
+    pub fn new(room: Room, clock: Clock) -> Self {
+        Self {
+            room,
+            clock,
+            state: Arc::new(Mutex::new(State {
+                courses: Vec::new(),
+                numbers: 0,
+                paused_until: None,
+            })),
+        }
+    }
+
+    /// The page after an id: what was read ahead, or what the log answers.
+    pub async fn after<L: Log<Error = E>>(
+        &self,
+        log: &Arc<L>,
+        session: &Session,
+        id: &LogId,
+        deadline: Deadline,
+    ) -> Result<Page, E> {
+        let number = lock(&self.state).find(id, session);
+        while let Some(number) = number {
+            let (taken, came) = {
+                let mut state = lock(&self.state);
+                staff(&self.state, &mut state, number, log);
+                let Some(open) = state.open(number) else {
+                    break;
+                };
+                open.asked_at = Instant::now();
+                let taken = open.course.take();
+                open.course.is_starved = matches!(taken, Taken::Wait);
+                let came = Arc::clone(&open.came).notified_owned();
+                staff(&self.state, &mut state, number, log);
+                let is_idle = state.open(number).is_none_or(|it| it.course.is_idle());
+                let taken = match taken {
+                    Taken::Wait if is_idle => Taken::Over,
+                    taken => taken,
+                };
+                (taken, came)
+            };
+            match taken {
+                Taken::Page(page) => return Ok(page),
+                Taken::Wait => came.await,
+                Taken::Failed(error) => {
+                    lock(&self.state).close(number);
+                    return Err(error);
+                }
+                Taken::Over => {
+                    lock(&self.state).close(number);
+                    break;
+                }
+            }
+        }
+        let began = Instant::now();
+        let page = log.after(id, deadline).await?;
+        if session.last().as_ref() == Some(id) {
+            self.consider(log, session, &page, began.elapsed(), deadline);
+        }
+        Ok(page)
+    }
+
+    /// Throws everything away: nobody reads any more.
+    pub fn clear(&self) {
+        lock(&self.state).courses.clear();
+    }
+
+    /// Begins to read ahead after a page that took so long, if that is worth it.
+    fn consider<L: Log<Error = E>>(
+        &self,
+        log: &Arc<L>,
+        session: &Session,
+        page: &Page,
+        took: Duration,
+        deadline: Deadline,
+    ) {
+        let now = Instant::now();
+        let mut state = lock(&self.state);
+        let is_asked_for = |it: &Open<E>| now - it.asked_at <= FORGOTTEN;
+        state.courses.retain(is_asked_for);
+        if state.paused_until.is_some_and(|until| now < until)
+            || state.courses.len() >= COURSES
+            || page.is_last
+        {
+            return;
+        }
+        let recent = (self.clock)() - RECENT;
+        let end = session.until.map_or(recent, |until| until.min(recent));
+        let Some(course) = Course::after(page, end, WORTH) else {
+            return;
+        };
+        let pages = u32::try_from(course.pages_left()).unwrap_or(u32::MAX);
+        if took.saturating_mul(pages) < WORTH_TIME {
+            return;
+        }
+        state.numbers += 1;
+        let number = state.numbers;
+        self.room.0.fetch_add(1, Ordering::SeqCst);
+        state.courses.push(Open {
+            number,
+            course,
+            began: now,
+            asked_at: now,
+            deadline,
+            came: Arc::default(),
+            requests: JoinSet::new(),
+            room: self.room.clone(),
+        });
+        staff(&self.state, &mut state, number, log);
+    }
+}
+
+/// Makes the requests that may be made now.
+fn staff<L: Log>(shared: &Shared<L>, state: &mut State<L::Error>, number: u64, log: &Arc<L>) {
+    let Some(open) = state.open(number) else {
+        return;
+    };
+    while open.requests.try_join_next().is_some() {}
+    let room = open.room.share();
+    while open.course.is_first_wanted() || !log.is_crowded() {
+        let Some(Job { range, after }) = open.course.job(room) else {
+            return;
+        };
+        let (log, shared, deadline) = (Arc::clone(log), Arc::clone(shared), open.deadline);
+        open.requests.spawn(async move {
+            let read = log.after(&after, deadline).await;
+            let read = read.map_err(|error| {
+                let is_rejected = L::is_rejected(&error);
+                (error, is_rejected)
+            });
+            let mut state = lock(&shared);
+            let Some(open) = state.open(number) else {
+                return;
+            };
+            open.course.settle(range, read);
+            if !log.is_crowded() {
+                open.course.grow();
+            }
+            open.came.notify_waiters();
+            staff(&shared, &mut state, number, &log);
+        });
+    }
+}
+
+impl<E> Drop for Ahead<E> {
+    fn drop(&mut self) {
+        // Requests under way hold the state.
+        lock(&self.state).courses.clear();
+    }
+}
+
+impl<E> State<E> {
+    fn open(&mut self, number: u64) -> Option<&mut Open<E>> {
+        self.courses.iter_mut().find(|it| it.number == number)
+    }
+
+    /// The course of which the next page is the one after an id, unless it began before a run.
+    fn find(&self, id: &LogId, session: &Session) -> Option<u64> {
+        let mut courses = self.courses.iter();
+        let found = courses.find(|it| it.course.next == *id && it.began >= session.began);
+        found.map(|it| it.number)
+    }
+
+    fn close(&mut self, number: u64) {
+        let open = self.courses.extract_if(.., |it| it.number == number);
+        if open.into_iter().any(|it| it.course.is_untaken) {
+            self.paused_until = Some(Instant::now() + PAUSE);
+        }
+    }
+}
+
+fn lock<E>(state: &Mutex<State<E>>) -> MutexGuard<'_, State<E>> {
+    state.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,336 @@
+use std::collections::BTreeSet;
+use std::sync::atomic::AtomicU64;
+
+use bytes::Bytes;
+use fastrand::Rng;
+
+use super::*;
+use crate::record::Record;
+
+const NOW: &str = "2026-11-21T12:00:00Z";
+
+fn at(time: &str) -> DateTime<Utc> {
+    time.parse().unwrap()
+}
+
+fn id(stored: DateTime<Utc>) -> LogId {
+    LogId::synthetic("900", stored)
+}
+
+/// What the log makes of ids that it never issued.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum MadeUp {
+    Taken,
+    Rejected,
+    /// As if it were the end.
+    Ignored,
+    /// For what comes some seconds later.
+    Misread,
+}
+
+/// A log whose answers take some time each.
+struct Slow {
+    ids: Mutex<BTreeSet<LogId>>,
+    made_up: MadeUp,
+    page: usize,
+    latency: u64,
+    rng: Mutex<Rng>,
+    requests: AtomicU64,
+    fails_after: Option<u64>,
+    /// Requests under way, and the most there were.
+    active: Mutex<(usize, usize)>,
+    is_crowded: bool,
+}
+
+impl Slow {
+    /// Records whose distances in milliseconds these are, the last one so long before now.
+    fn new(distances: impl IntoIterator<Item = u64>, last: TimeDelta) -> Self {
+        let mut time = at(NOW) - last;
+        let distances: Vec<_> = distances.into_iter().collect();
+        let ids = distances.into_iter().rev().map(|distance| {
+            time -= Duration::from_millis(distance);
+            // As an id of a record is.
+            LogId::new(format!("{}7", &id(time).as_str()[..55]))
+        });
+        Self {
+            ids: Mutex::new(ids.collect()),
+            made_up: MadeUp::Taken,
+            page: 100,
+            latency: 200,
+            rng: Mutex::new(Rng::with_seed(7)),
+            requests: AtomicU64::new(0),
+            fails_after: None,
+            active: Mutex::default(),
+            is_crowded: false,
+        }
+    }
+
+    fn requests(&self) -> u64 {
+        self.requests.load(Ordering::Relaxed)
+    }
+
+    fn most(&self) -> usize {
+        self.active.lock().unwrap().1
+    }
+
+    fn page_after(&self, id: &LogId) -> Result<Page, &'static str> {
+        let ids = self.ids.lock().unwrap();
+        let is_made_up = !ids.contains(id) && id.stored_at() != Some(DateTime::UNIX_EPOCH);
+        let from = match self.made_up {
+            MadeUp::Rejected if is_made_up => return Err("rejected"),
+            MadeUp::Ignored if is_made_up => return Ok(Page::last(Vec::new())),
+            MadeUp::Misread if is_made_up => {
+                let stored = id.stored_at().unwrap();
+                LogId::synthetic("900", stored + TimeDelta::seconds(90))
+            }
+            _ => id.clone(),
+        };
+        let after = ids.range(from.clone()..).filter(|it| **it > from);
+        let records: Vec<_> = after.take(self.page).map(record).collect();
+        Ok(Page {
+            is_last: records.is_empty(),
+            ..Page::last(records)
+        })
+    }
+}
+
+fn record(id: &LogId) -> Record {
+    Record {
+        log_id: id.clone(),
+        date: None,
+        json: Bytes::from_static(b"{}"),
+    }
+}
+
+impl Log for Slow {
+    type Error = &'static str;
+
+    async fn after(&self, id: &LogId, _: Deadline) -> Result<Page, &'static str> {
+        let number = self.requests.fetch_add(1, Ordering::Relaxed);
+        {
+            let mut active = self.active.lock().unwrap();
+            *active = (active.0 + 1, active.1.max(active.0 + 1));
+        }
+        let latency = self
+            .rng
+            .lock()
+            .unwrap()
+            .u64(self.latency / 2..=self.latency);
+        tokio::time::sleep(Duration::from_millis(latency)).await;
+        self.active.lock().unwrap().0 -= 1;
+        if self.fails_after.is_some_and(|it| number >= it) {
+            return Err("failed");
+        }
+        self.page_after(id)
+    }
+
+    fn is_rejected(error: &&'static str) -> bool {
+        *error == "rejected"
+    }
+
+    fn is_crowded(&self) -> bool {
+        self.is_crowded
+    }
+}
+
+fn ahead() -> Ahead<&'static str> {
+    let now = at(NOW);
+    Ahead::new(Room::default(), Arc::new(move || now))
+}
+
+fn deadline() -> Deadline {
+    Deadline::after(Duration::from_hours(1))
+}
+
+/// Reads all there is, and answers with the ids as they came.
+async fn read_all(ahead: &Ahead<&'static str>, log: &Arc<Slow>) -> Result<Vec<LogId>, String> {
+    let session = Session::begin(None);
+    let mut after = id(DateTime::UNIX_EPOCH);
+    let mut read = Vec::new();
+    loop {
+        let page = ahead.after(log, &session, &after, deadline()).await?;
+        session.note(&page);
+        read.extend(page.records.iter().map(|it| it.log_id.clone()));
+        if page.is_last {
+            return Ok(read);
+        }
+        after = read.last().unwrap().clone();
+    }
+}
+
+async fn assert_read_once(log: Slow) -> (Arc<Slow>, Duration) {
+    let log = Arc::new(log);
+    let began = Instant::now();
+    let read = read_all(&ahead(), &log).await.unwrap();
+    let all: Vec<_> = log.ids.lock().unwrap().iter().cloned().collect();
+    assert_eq!(read.len(), all.len());
+    assert!(read == all, "another order");
+    (log, began.elapsed())
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_long_way_is_read_side_by_side_and_handed_out_in_order() {
+    let (log, took) = assert_read_once(Slow::new(vec![500; 50_000], TimeDelta::hours(1))).await;
+    // One after the other it would be 75 s and 500 requests.
+    assert!(took < Duration::from_secs(12), "{took:?}");
+    assert!(log.requests() < 560, "{}", log.requests());
+}
+
+#[tokio::test(start_paused = true)]
+async fn however_the_records_lie() {
+    let mut rng = Rng::with_seed(1);
+    let mut quiet_and_busy: Vec<u64> = Vec::new();
+    for _ in 0..40 {
+        let (count, distance) = (rng.usize(1..2_000), 1 << rng.u32(0..22));
+        quiet_and_busy.extend((0..count).map(|_| rng.u64(0..=distance)));
+    }
+    let (log, took) =
+        assert_read_once(Slow::new(quiet_and_busy.clone(), TimeDelta::hours(1))).await;
+    let pages = quiet_and_busy.len() as u64 / 100;
+    println!("{} requests for {pages} pages, {took:?}", log.requests());
+    assert!(
+        log.requests() < pages * 3 / 2,
+        "{} for {pages}",
+        log.requests()
+    );
+    assert!(took.as_millis() < u128::from(pages) * 75, "{took:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_made_up_ids_are_not_taken_one_page_is_read_after_the_other() {
+    for made_up in [MadeUp::Rejected, MadeUp::Ignored, MadeUp::Misread] {
+        let log = Slow {
+            made_up,
+            ..Slow::new(vec![500; 20_000], TimeDelta::hours(1))
+        };
+        let (log, _) = assert_read_once(log).await;
+        let requests = log.requests();
+        let in_vain = if made_up == MadeUp::Misread { 40 } else { 8 };
+        assert!(requests < 201 + in_vain, "{made_up:?} {requests}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_short_way_a_quick_log_and_what_is_recent_are_read_one_page_after_the_other() {
+    let short = Slow::new(vec![500; 700], TimeDelta::minutes(10));
+    let quick = Slow {
+        latency: 2,
+        ..Slow::new(vec![500; 20_000], TimeDelta::hours(1))
+    };
+    let recent = Slow::new(vec![2; 20_000], TimeDelta::zero());
+    for log in [short, quick, recent] {
+        let pages = log.ids.lock().unwrap().len() as u64 / 100;
+        let (log, _) = assert_read_once(log).await;
+        assert_eq!((log.requests(), log.most()), (pages + 1, 1));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn at_the_end_of_a_log_that_has_been_quiet_since_little_is_asked_for_in_vain() {
+    let log = Slow::new(vec![500; 10_000], TimeDelta::days(1));
+    let (log, _) = assert_read_once(log).await;
+    assert!(log.requests() < 101 + 30, "{}", log.requests());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_error_comes_after_what_was_read_before_it() {
+    let log = Arc::new(Slow {
+        fails_after: Some(100),
+        ..Slow::new(vec![500; 50_000], TimeDelta::hours(1))
+    });
+    let ahead = ahead();
+    let error = read_all(&ahead, &log).await.unwrap_err();
+    assert_eq!(error, "failed");
+    // And nothing goes on after it.
+    let requests = log.requests();
+    tokio::time::sleep(Duration::from_mins(1)).await;
+    assert!(log.requests() <= requests + 64, "{}", log.requests());
+    assert!(lock(&ahead.state).courses.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_appears_meanwhile_is_handed_out_once_or_is_for_the_overlap() {
+    let log = Arc::new(Slow::new(vec![500; 50_000], TimeDelta::hours(1)));
+    let ahead = ahead();
+    let before: Vec<_> = log.ids.lock().unwrap().iter().cloned().collect();
+    let appear = async {
+        for number in 0..2_000 {
+            tokio::time::sleep(Duration::from_millis(4)).await;
+            let below = &before[(number * 7_919) % before.len()];
+            let late = LogId::new(format!("{}8", &below.as_str()[..55]));
+            log.ids.lock().unwrap().insert(late);
+        }
+    };
+    let (read, ()) = tokio::join!(read_all(&ahead, &log), appear);
+    let read = read.unwrap();
+    assert!(read.is_sorted() && read.windows(2).all(|it| it[0] != it[1]));
+    let read: BTreeSet<_> = read.into_iter().collect();
+    assert!(
+        before.iter().all(|it| read.contains(it)),
+        "a record is lost"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn pages_that_are_not_full_are_none_the_less_whole() {
+    let log = Slow {
+        page: 37,
+        ..Slow::new(vec![500; 20_000], TimeDelta::hours(1))
+    };
+    assert_read_once(log).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_requests_wait_already_no_more_are_made() {
+    let log = Slow {
+        is_crowded: true,
+        ..Slow::new(vec![500; 10_000], TimeDelta::hours(1))
+    };
+    let (log, _) = assert_read_once(log).await;
+    assert_eq!(log.most(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_that_was_fetched_before_a_run_is_for_it_and_nothing_is_kept_after_the_last() {
+    let log = Arc::new(Slow::new(vec![500; 50_000], TimeDelta::hours(1)));
+    let ahead = ahead();
+    let first = Session::begin(None);
+    let mut after = id(DateTime::UNIX_EPOCH);
+    for _ in 0..3 {
+        let page = ahead.after(&log, &first, &after, deadline()).await.unwrap();
+        first.note(&page);
+        after = page.records.last().unwrap().log_id.clone();
+    }
+    assert_eq!(lock(&ahead.state).courses.len(), 1);
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    let later = Session::begin(None);
+    let next = ahead.after(&log, &later, &after, deadline()).await.unwrap();
+    assert_eq!(next.records.len(), 100);
+    let untouched = lock(&ahead.state).courses[0].course.next.clone();
+    assert_eq!(untouched, after);
+    ahead.clear();
+    assert!(lock(&ahead.state).courses.is_empty());
+    assert_eq!(ahead.room.share(), ROOM);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_read_ahead_is_bounded_by_its_bytes() {
+    let log = Arc::new(Slow::new(vec![500; 200_000], TimeDelta::hours(1)));
+    let ahead = ahead();
+    let session = Session::begin(None);
+    let mut after = id(DateTime::UNIX_EPOCH);
+    for _ in 0..3 {
+        let page = ahead
+            .after(&log, &session, &after, deadline())
+            .await
+            .unwrap();
+        session.note(&page);
+        after = page.records.last().unwrap().log_id.clone();
+    }
+    // Nobody reads on.
+    tokio::time::sleep(Duration::from_mins(10)).await;
+    let requests = log.requests();
+    assert!(requests < 1_100, "{requests}");
+    tokio::time::sleep(Duration::from_mins(10)).await;
+    assert_eq!(log.requests(), requests);
+}
