@@ -39,6 +39,8 @@ pub(super) const KIND: Kind = Kind {
 const LIMITS: Limits = Limits {
     rows: 1_000,
     bytes: 8_000_000,
+    // A kill must not leave an object with records of others that are not there yet.
+    side_by_side: 1,
     ..Limits::LINES
 };
 /// Bytes of an object that are unpacked to compare it: what this program writes is smaller.

@@ -119,7 +119,12 @@ pub(crate) struct Limits {
     pub per_row: usize,
     /// Bytes that come with each delivery.
     pub per_delivery: usize,
+    /// Deliveries that may be under way at a time; 1 where one has to follow the other.
+    pub side_by_side: usize,
 }
+
+/// Enough for 25 batches a second where a destination takes 100 ms for each.
+const SIDE_BY_SIDE: usize = 4;
 
 impl Limits {
     /// The framing of a JSON list: a bracket at its beginning, and after each row a comma or the
@@ -129,6 +134,7 @@ impl Limits {
         bytes: usize::MAX,
         per_row: 1,
         per_delivery: 1,
+        side_by_side: SIDE_BY_SIDE,
     };
     /// The framing of lines: after each row its end.
     const LINES: Self = Self {

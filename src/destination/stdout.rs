@@ -27,6 +27,7 @@ pub(super) const KIND: Kind = Kind {
 const LIMITS: Limits = Limits {
     rows: 1_000,
     bytes: 8_000_000,
+    side_by_side: 1,
     ..Limits::LINES
 };
 

@@ -57,9 +57,4 @@ impl Batch {
     pub(super) fn hold(&mut self, page: Held) {
         self.held.take(page);
     }
-
-    /// Makes it one that holds nothing yet.
-    pub(super) fn clear(&mut self, held: Held) {
-        *self = Self::new(self.limits, held);
-    }
 }

@@ -120,7 +120,7 @@ impl<S: Source, A: DeadLetters, L: Ledger> Delivering<'_, S, A, L> {
         })
     }
 
-    async fn page_after(&self, id: &LogId) -> Result<Page, SourceError> {
+    async fn page_after(&mut self, id: &LogId) -> Result<Page, SourceError> {
         self.course.run.source.after(id, self.course.reading).await
     }
 

@@ -9,12 +9,15 @@ use tracing::warn;
 
 use super::batch::Batch;
 use super::read::Read;
+use super::sent::Sent;
 use super::{Comparison, Course, DeadLetter, DeadLetters, Handled, Kept, Ledger, RunError, Stop};
 use crate::error::with_causes;
 use crate::record::{LogId, Misfit, Reach, Record, Source};
 
 /// How long records wait for others to share a batch with.
 const LINGER: Duration = Duration::from_secs(5);
+/// Batches of a run after which one more may be under way at a time.
+const BATCHES_EACH: usize = 4;
 /// Records after which it is kept that they were left out, if there is nothing to deliver meanwhile.
 /// A run that is killed then does not begin again before them.
 const LEFT_OUT_AT_ONCE: usize = 1_000;
@@ -23,7 +26,10 @@ const LEFT_OUT_AT_ONCE: usize = 1_000;
 pub(super) struct Delivering<'c, S, A, L> {
     pub(super) course: &'c Course<'c, S, A>,
     pub(super) ledger: &'c mut L,
+    /// What is delivered next, or what became of which is found out.
     pub(super) batch: Batch,
+    /// What is being delivered, in order.
+    pub(super) sent: Sent<'c>,
     /// The ids met in this run, handled or still in the batch.
     pub(super) met: Reach,
     /// To be kept once all that was read is handled: what was found by it is found by nothing else.
@@ -36,8 +42,8 @@ pub(super) struct Delivering<'c, S, A, L> {
     pub(super) is_taken: bool,
     /// The last record that was delivered before its turn came.
     pub(super) taken_at: Option<LogId>,
-    /// Posts of batches and of parts of them.
-    pub(super) posts: usize,
+    /// Batches of which is known what became of them.
+    pub(super) batches: usize,
     /// Records that the destination refused, and that were set aside.
     pub(super) refused: u64,
     /// Whether one of those is noted, and not saved.
@@ -52,13 +58,14 @@ impl<'c, S: Source, A: DeadLetters, L: Ledger> Delivering<'c, S, A, L> {
             course,
             ledger,
             batch: Batch::new(course.run.destination.limits(), course.run.share.hold(0)),
+            sent: Sent::default(),
             met: Reach::default(),
             comparison: None,
             left_out: 0,
             is_claimed: false,
             is_taken: false,
             taken_at: None,
-            posts: 0,
+            batches: 0,
             refused: 0,
             is_unsaved: false,
             advice: None,
@@ -71,15 +78,34 @@ impl<'c, S: Source, A: DeadLetters, L: Ledger> Delivering<'c, S, A, L> {
     }
 
     /// Delivers what is read and was not handled before, and settles after each batch.
-    pub(super) async fn deliver(&mut self, mut incoming: mpsc::Receiver<Read>) -> Result<(), Stop> {
+    pub(super) async fn deliver(&mut self, incoming: mpsc::Receiver<Read>) -> Result<(), Stop> {
+        let delivered = self.deliver_all(incoming).await;
+        if let Err(stop) = &delivered {
+            let may_save = !matches!(stop, Stop::Failed(RunError::Ledger(_)));
+            let waited = self.wait_for_all(may_save).await;
+            self.course.note_stop(waited);
+        }
+        delivered
+    }
+
+    async fn deliver_all(&mut self, mut incoming: mpsc::Receiver<Read>) -> Result<(), Stop> {
         loop {
-            let next = if self.batch.is_empty() {
-                Ok(incoming.recv().await)
-            } else {
-                tokio::time::timeout(LINGER, incoming.recv()).await
+            let linger = tokio::time::sleep(LINGER);
+            let next = tokio::select! {
+                // In order, so that a run is the same each time.
+                biased;
+                Some(answer) = self.sent.next() => {
+                    self.settle_sent(answer).await?;
+                    continue;
+                }
+                next = incoming.recv() => next,
+                () = linger, if !self.batch.is_empty() => {
+                    self.flush().await?;
+                    continue;
+                }
             };
             match next {
-                Ok(Some(Read::Page(page, held))) => {
+                Some(Read::Page(page, held)) => {
                     for misfit in page.misfits {
                         self.set_misfit_aside(&misfit).await?;
                     }
@@ -90,13 +116,12 @@ impl<'c, S: Source, A: DeadLetters, L: Ledger> Delivering<'c, S, A, L> {
                         self.batch.hold(held);
                     }
                 }
-                Ok(Some(Read::NoRoom)) => self.flush().await?,
-                Ok(Some(Read::Anew(start))) => self.ledger.begin_anew(start),
-                Ok(Some(Read::Series(below))) => self.ledger.begin_series(&below),
-                Ok(Some(Read::End(comparison))) => self.comparison = Some(comparison),
-                Ok(Some(Read::Gap(gap))) => self.course.report_gap(gap),
-                Ok(None) => return self.finish().await,
-                Err(_lingered) => self.flush().await?,
+                Some(Read::NoRoom) => self.flush_all().await?,
+                Some(Read::Anew(start)) => self.ledger.begin_anew(start),
+                Some(Read::Series(below)) => self.ledger.begin_series(&below),
+                Some(Read::End(comparison)) => self.comparison = Some(comparison),
+                Some(Read::Gap(gap)) => self.course.report_gap(gap),
+                None => return self.finish().await,
             }
         }
     }
@@ -105,7 +130,7 @@ impl<'c, S: Source, A: DeadLetters, L: Ledger> Delivering<'c, S, A, L> {
     /// batch first if it has no room.
     async fn take(&mut self, record: Record) -> Result<(), Stop> {
         let id = record.log_id.clone();
-        if self.ledger.has_handled(&id) || self.batch.has(&id) {
+        if self.ledger.has_handled(&id) || self.batch.has(&id) || self.sent.has(&id) {
             self.course.report(|report| report.skipped += 1);
         } else if self.ledger.leaves_out(&record) {
             self.course.report(|report| report.before_start += 1);
@@ -127,7 +152,7 @@ impl<'c, S: Source, A: DeadLetters, L: Ledger> Delivering<'c, S, A, L> {
                     }
                 }
                 Err(reason) => {
-                    self.flush().await?;
+                    self.flush_all().await?;
                     let why = with_causes(&*reason);
                     let Some(row) = self.course.run.destination.shortened(&record, &why) else {
                         self.keep_dead_letter(&record, &*reason).await?;
@@ -142,7 +167,8 @@ impl<'c, S: Source, A: DeadLetters, L: Ledger> Delivering<'c, S, A, L> {
             }
         }
         self.met.meet(&id);
-        if self.batch.is_empty() && self.left_out >= LEFT_OUT_AT_ONCE {
+        let is_idle = self.batch.is_empty() && self.sent.is_empty();
+        if is_idle && self.left_out >= LEFT_OUT_AT_ONCE {
             self.settle().await?;
         }
         Ok(())
@@ -175,7 +201,7 @@ impl<'c, S: Source, A: DeadLetters, L: Ledger> Delivering<'c, S, A, L> {
     }
 
     /// Puts what has no id among the dead letters. As long as it is read again it is met there.
-    async fn set_misfit_aside(&self, misfit: &Misfit) -> Result<(), Stop> {
+    async fn set_misfit_aside(&mut self, misfit: &Misfit) -> Result<(), Stop> {
         let letter = DeadLetter {
             log_id: None,
             json: std::str::from_utf8(&misfit.json).unwrap_or("null"),
@@ -188,7 +214,7 @@ impl<'c, S: Source, A: DeadLetters, L: Ledger> Delivering<'c, S, A, L> {
     }
 
     /// Keeps a dead letter. Answers with whether it was not there before.
-    async fn set_aside(&self, letter: DeadLetter<'_>) -> Result<bool, Stop> {
+    async fn set_aside(&mut self, letter: DeadLetter<'_>) -> Result<bool, Stop> {
         let course = self.course;
         if course.deadline.is_over() {
             return Err(Stop::OutOfTime);
@@ -203,7 +229,8 @@ impl<'c, S: Source, A: DeadLetters, L: Ledger> Delivering<'c, S, A, L> {
         Ok(is_new)
     }
 
-    /// Delivers the batch, if there is anything in it, and settles all that was met.
+    /// Delivers the batch, if there is anything in it. It is settled once that is done; until then others
+    /// may be delivered, if the run has much to do: a kill then costs all that is under way.
     async fn flush(&mut self) -> Result<(), Stop> {
         if self.batch.is_empty() {
             return Ok(());
@@ -217,15 +244,40 @@ impl<'c, S: Source, A: DeadLetters, L: Ledger> Delivering<'c, S, A, L> {
             self.save().await?;
             self.is_claimed = true;
         }
-        self.deliver_batch().await?;
-        self.batch.clear(self.course.run.share.hold(0));
-        Ok(self.settle().await?)
+        let (destination, deadline) = (self.course.run.destination, self.course.deadline);
+        let limits = destination.limits();
+        let next = Batch::new(limits, self.course.run.share.hold(0));
+        let batch = std::mem::replace(&mut self.batch, next);
+        self.sent
+            .send(destination, batch, self.met.clone(), deadline);
+        self.left_out = 0;
+        let side_by_side = (1 + self.batches / BATCHES_EACH).min(limits.side_by_side);
+        while self.sent.len() >= side_by_side {
+            self.settle_next().await?;
+        }
+        Ok(())
+    }
+
+    /// Delivers the batch, and waits until everything that was sent is settled.
+    async fn flush_all(&mut self) -> Result<(), Stop> {
+        self.flush().await?;
+        while !self.sent.is_empty() {
+            self.settle_next().await?;
+        }
+        Ok(())
+    }
+
+    async fn settle_next(&mut self) -> Result<(), Stop> {
+        match self.sent.next().await {
+            Some(answer) => self.settle_sent(answer).await,
+            None => Ok(()),
+        }
     }
 
     /// Delivers what is left. Nothing is in the batch after that, so that all that was met is handled,
     /// and the ledger may be closed on it.
     async fn finish(&mut self) -> Result<(), Stop> {
-        self.flush().await?;
+        self.flush_all().await?;
         self.ledger.reach(&self.met);
         if let Some(comparison) = self.comparison {
             self.ledger.compared(comparison);

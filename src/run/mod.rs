@@ -19,6 +19,7 @@ mod policy;
 mod read;
 mod refused;
 mod seen;
+mod sent;
 mod set_aside;
 mod stretch;
 
@@ -200,6 +201,7 @@ impl<S: Source, A: DeadLetters> Course<'_, S, A> {
         let refused = delivering.refused;
         let oldest_left = delivering.oldest_left();
         let advice = delivering.advice.take();
+        drop(delivering);
         let has_failed = matches!(delivered, Err(Stop::Failed(_)));
         if matches!(delivered, Err(Stop::OutOfTime)) {
             warn!(

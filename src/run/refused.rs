@@ -29,20 +29,36 @@ type Part = Vec<usize>;
 type Culprit = (usize, BoxError);
 
 /// What a delivery left to be found out.
-struct Leftover {
+#[derive(Default)]
+pub(super) struct Leftover {
     culprits: Vec<Culprit>,
     /// Records of which some are refused, nobody knows which.
     suspects: Part,
+    /// Why it cannot be found out now.
+    error: Option<BoxError>,
+}
+
+impl Leftover {
+    /// Whether everything was accepted.
+    pub fn is_none(&self) -> bool {
+        self.culprits.is_empty() && self.suspects.is_empty() && self.error.is_none()
+    }
+
+    fn or_error(mut self) -> Result<Self, Stop> {
+        match self.error.take() {
+            Some(error) => Err(RunError::Destination(error).into()),
+            None => Ok(self),
+        }
+    }
 }
 
 impl<S: Source, A: DeadLetters, L: Ledger> Delivering<'_, S, A, L> {
-    /// Delivers the batch, and sets aside what the destination refuses of it.
+    /// Sets aside what the destination refuses of the batch, and delivers the rest.
     ///
     /// What was found out is kept, also where there is no time to find out the rest: the next run goes
     /// on from there.
-    pub(super) async fn deliver_batch(&mut self) -> Result<(), Stop> {
-        let posts = self.posts;
-        let sorted = self.sort_out().await;
+    pub(super) async fn sort_out_batch(&mut self, leftover: Leftover) -> Result<(), Stop> {
+        let sorted = self.sort_out(leftover).await;
         let Err(stop) = sorted else {
             return Ok(());
         };
@@ -50,22 +66,20 @@ impl<S: Source, A: DeadLetters, L: Ledger> Delivering<'_, S, A, L> {
             self.save().await?;
         }
         match stop {
-            Stop::OutOfTime if self.posts > posts => {
+            Stop::OutOfTime => {
                 let left = self.left().count();
                 Err(RunError::NotSortedOut { left }.into())
             }
-            stop => Err(stop),
+            failed @ Stop::Failed(_) => Err(failed),
         }
     }
 
-    async fn sort_out(&mut self) -> Result<(), Stop> {
-        // What it took before, it may refuse by now like everything else.
-        self.is_taken = false;
-        let whole: Part = (0..self.batch.rows.len()).collect();
+    async fn sort_out(&mut self, leftover: Leftover) -> Result<(), Stop> {
         let Leftover {
             mut culprits,
             suspects,
-        } = self.try_part(&whole).await?;
+            ..
+        } = leftover.or_error()?;
         let mut open = suspects;
         if !self.is_taken {
             for index in sample(&open, self.shift()) {
@@ -97,7 +111,9 @@ impl<S: Source, A: DeadLetters, L: Ledger> Delivering<'_, S, A, L> {
         self.set_aside_all(culprits).await?;
         let mut parts = halves(&open);
         while let Some(part) = parts.pop() {
-            let Leftover { culprits, suspects } = self.try_part(&part).await?;
+            let Leftover {
+                culprits, suspects, ..
+            } = self.try_part(&part).await?;
             self.set_aside_all(culprits).await?;
             parts.extend(halves(&suspects));
         }
@@ -150,10 +166,7 @@ impl<S: Source, A: DeadLetters, L: Ledger> Delivering<'_, S, A, L> {
         times.flatten().min()
     }
 
-    /// Delivers a part of the batch.
-    ///
-    /// What is accepted of it is kept at once, unless it is the whole batch, with which the cursor
-    /// moves: something below may be refused.
+    /// Delivers a part of the batch. What is accepted of it is kept at once.
     async fn try_part(&mut self, part: &[usize]) -> Result<Leftover, Stop> {
         let course = self.course;
         if course.deadline.is_over() {
@@ -163,27 +176,37 @@ impl<S: Source, A: DeadLetters, L: Ledger> Delivering<'_, S, A, L> {
             .iter()
             .map(|index| self.batch.rows[*index].clone())
             .collect();
-        self.posts += 1;
         let destination = course.run.destination;
         let delivery = destination.deliver(&rows, course.deadline).await;
-        let is_whole = part.len() == self.batch.rows.len();
+        let records = std::mem::take(&mut self.batch.records);
+        let leftover = self.acknowledge(&records, part, delivery);
+        self.batch.records = records;
+        if self.is_unsaved {
+            self.save().await?;
+        }
+        leftover.or_error()
+    }
+
+    /// Notes what the destination accepted of some records, and answers with the rest.
+    pub(super) fn acknowledge(
+        &mut self,
+        records: &[Record],
+        part: &[usize],
+        delivery: Delivery,
+    ) -> Leftover {
         let Delivery {
             outcomes,
             bytes,
             error,
             quarantine,
         } = delivery;
-        let mut found = Leftover {
-            culprits: Vec::new(),
-            suspects: Vec::new(),
-        };
+        let mut found = Leftover::default();
         let mut accepted = 0;
         for (index, outcome) in part.iter().zip(outcomes) {
             match outcome {
                 Outcome::Accepted => {
                     accepted += 1;
-                    self.ledger
-                        .note(&self.batch.records[*index], Handled::Accepted);
+                    self.ledger.note(&records[*index], Handled::Accepted);
                 }
                 Outcome::Refused(reason) => found.culprits.push((*index, reason)),
                 Outcome::Open => found.suspects.push(*index),
@@ -191,18 +214,16 @@ impl<S: Source, A: DeadLetters, L: Ledger> Delivering<'_, S, A, L> {
         }
         if accepted > 0 {
             self.report_taken(accepted, bytes, quarantine);
-            if !is_whole || accepted < part.len() as u64 {
-                self.save().await?;
-            }
+            self.is_unsaved = true;
         }
-        match error {
-            Some(DeliveryError::Failed(error)) => Err(RunError::Destination(error).into()),
+        found.error = match error {
+            Some(DeliveryError::Failed(error)) => Some(error),
             None if !found.suspects.is_empty() => {
-                let unknown = "the destination did not say what became of a record";
-                Err(RunError::Destination(unknown.into()).into())
+                Some("the destination did not say what became of a record".into())
             }
-            Some(DeliveryError::Refused(_)) | None => Ok(found),
-        }
+            Some(DeliveryError::Refused(_)) | None => None,
+        };
+        found
     }
 
     /// Reports a post of which the destination took so many records, some of them into quarantine.

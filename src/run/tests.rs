@@ -94,6 +94,10 @@ struct State {
     bytes_at_once: Option<usize>,
     /// How long a post takes.
     post_takes: Duration,
+    /// Deliveries that may be under way at a time, where it is more than one.
+    side_by_side: usize,
+    /// Those that are, and the most there were.
+    under_way: (usize, usize),
     posts: usize,
     /// Records that the destination has no form for.
     unfit: BTreeSet<LogId>,
@@ -387,6 +391,7 @@ impl Destination for World {
             bytes: state.bytes_at_once.unwrap_or(60_000),
             per_row: 1,
             per_delivery: 1,
+            side_by_side: state.side_by_side.max(1),
         }
     }
 
@@ -405,10 +410,16 @@ impl Destination for World {
 
     fn deliver<'a>(&'a self, rows: &'a [Bytes], _: Deadline) -> BoxFuture<'a, Delivery> {
         Box::pin(async move {
-            let takes = self.state().post_takes;
+            let takes = {
+                let mut state = self.state();
+                state.under_way.0 += 1;
+                state.under_way.1 = state.under_way.1.max(state.under_way.0);
+                state.post_takes
+            };
             if !takes.is_zero() {
                 tokio::time::sleep(takes).await;
             }
+            self.state().under_way.0 -= 1;
             let refuses = |row: &Bytes| {
                 let state = self.state();
                 state.refuses_all || state.poison.iter().any(|id| id.as_str().as_bytes() == row)
@@ -1501,6 +1512,7 @@ async fn a_record_that_is_filtered_out_is_not_sent_before_its_turn_either() {
 mod ids;
 mod large;
 mod refused;
+mod side_by_side;
 
 #[tokio::test(start_paused = true)]
 async fn what_is_quarantined_counts_as_handled_and_fails_the_run() {

@@ -1,0 +1,153 @@
+//! Deliveries that are under way at the same time.
+
+use super::*;
+
+/// A world in which much is to be delivered, four batches of it at a time, each of which takes a
+/// second.
+fn world(records: i64) -> World {
+    let world = World::with_records(records);
+    {
+        let mut state = world.state();
+        state.side_by_side = 4;
+        state.post_takes = Duration::from_secs(1);
+        state.rows_at_once = Some(100);
+    }
+    world
+}
+
+/// The ids that landed more than once.
+fn twice(world: &World) -> usize {
+    let landed = world.landed();
+    let distinct: BTreeSet<_> = landed.iter().collect();
+    landed.len() - distinct.len()
+}
+
+fn number(world: &World, index: usize) -> LogId {
+    let state = world.state();
+    state.records.keys().nth(index).unwrap().clone()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_that_has_much_to_do_has_more_and_more_of_it_under_way() {
+    let world = world(4_000);
+    let began = Instant::now();
+    let report = world.run().await;
+    assert_eq!((report.delivered, report.batches), (4_000, 40));
+    assert!(report.caught_up);
+    assert_eq!(world.state().under_way, (0, 4));
+    world.assert_all_landed_once();
+    let took = began.elapsed().as_secs();
+    assert!((10..20).contains(&took), "{took}");
+    assert_eq!(world.run().await.fetched, world.run().await.skipped);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_that_has_little_to_do_makes_one_delivery_after_the_other() {
+    let world = world(400);
+    assert_eq!(world.run().await.batches, 4);
+    assert_eq!(world.state().under_way, (0, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_destination_that_wants_order_gets_it() {
+    let world = world(4_000);
+    world.state().side_by_side = 1;
+    assert_eq!(world.run().await.delivered, 4_000);
+    assert_eq!(world.state().under_way, (0, 1));
+    assert_eq!(world.landed(), world.all_ids());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_others_took_while_one_failed_is_not_sent_again() {
+    for failing in 18..24 {
+        let world = world(4_000);
+        let mut faults = vec![None; failing];
+        faults.push(Some(Fault::Fails));
+        world.state().destination_faults = faults.into();
+        let report = world.run().await;
+        assert_eq!(report.errors, ["it failed"]);
+        assert!(report.delivered > 1_800, "{report:?}");
+        let rest = world.run().await;
+        assert_eq!(report.delivered + rest.delivered, 4_000, "{failing}");
+        world.assert_all_landed_once();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn nor_is_what_they_took_in_part() {
+    let world = world(4_000);
+    {
+        let mut state = world.state();
+        state.tells_each = true;
+        let faults = vec![Some(Fault::Fails); 3];
+        state.destination_faults = [vec![None; 20], faults].concat().into();
+    }
+    assert_eq!(world.run().await.errors, ["it failed"]);
+    world.state().destination_faults.clear();
+    world.run().await;
+    world.assert_all_landed_once();
+}
+
+#[tokio::test(start_paused = true)]
+async fn poison_is_set_aside_while_others_are_under_way() {
+    let world = world(4_000);
+    let poison: Vec<_> = [50, 2_050, 2_150, 2_151, 3_999]
+        .map(|index| number(&world, index))
+        .into();
+    world.state().poison = poison.iter().cloned().collect();
+    let report = world.run().await;
+    assert_eq!((report.delivered, report.dead_lettered), (3_995, 5));
+    assert!(report.is_success() && report.caught_up, "{report:?}");
+    assert_eq!(twice(&world), 0);
+    assert_eq!(world.landed().len(), 3_995);
+    assert_eq!(world.dead_letters().await.len(), 5);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_destination_that_begins_to_refuse_everything_loses_nothing() {
+    let world = world(4_000);
+    let after: BTreeSet<_> = world.state().records.keys().skip(2_500).cloned().collect();
+    world.state().poison = after;
+    let report = world.run().await;
+    assert!(!report.is_success());
+    assert_eq!((report.delivered, report.dead_lettered), (2_500, 0));
+    world.state().poison.clear();
+    assert_eq!(world.run().await.delivered, 1_500);
+    world.assert_all_landed_once();
+}
+
+/// Whenever it is killed: what was under way may come twice, and nothing else.
+#[tokio::test(start_paused = true)]
+async fn a_kill_costs_what_was_under_way() {
+    for millis in (500..16_000).step_by(900) {
+        let world = world(4_000);
+        let killed = tokio::time::timeout(Duration::from_millis(millis), world.run()).await;
+        world.state().under_way = (0, 0);
+        let _ = killed;
+        let report = world.run().await;
+        assert!(report.caught_up && report.is_success());
+        let landed: BTreeSet<_> = world.landed().into_iter().collect();
+        assert_eq!(landed, world.all_ids().into_iter().collect());
+        assert!(twice(&world) <= 400, "{millis}: {}", twice(&world));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn somebody_else_who_saves_stops_a_run_that_has_much_under_way() {
+    let world = world(4_000);
+    let first = async {
+        tokio::time::sleep(Duration::from_millis(7_500)).await;
+        world.run().await
+    };
+    let (slow, other) = tokio::join!(world.run(), first);
+    let failed = [&slow, &other].map(|it| usize::from(!it.is_success()));
+    assert_eq!(failed.iter().sum::<usize>(), 1, "{slow:?} {other:?}");
+    let errors = if slow.is_success() {
+        &other.errors
+    } else {
+        &slow.errors
+    };
+    assert_eq!(errors.len(), 1, "{errors:?}");
+    let landed: BTreeSet<_> = world.landed().into_iter().collect();
+    assert_eq!(landed, world.all_ids().into_iter().collect());
+}
