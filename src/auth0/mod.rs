@@ -24,10 +24,8 @@ use url::Url;
 pub(crate) use self::settings::{Domain, ForeignDomain, SETTINGS, TenantSettings};
 pub(crate) use self::token::Credentials;
 
-pub(crate) use self::ahead::Room;
+pub(crate) use self::ahead::{Ahead, Log, Room, Session};
 
-use self::ahead::Log as _;
-use self::ahead::{Ahead, Session};
 use self::error::LogsError;
 use self::forward::{Forward, Take};
 use self::logs::{Logs, PAGE, Search};

@@ -16,6 +16,7 @@ use futures_util::FutureExt as _;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use self::ahead::ReadingAhead;
 use self::parts::Simulated;
 use self::script::{Phase, Script};
 use self::world::{EIGHT, Fact, Tally};
@@ -27,6 +28,7 @@ use crate::run::{InFlight, Policy, Run};
 use crate::state::{CheckpointLedger, CheckpointStore, DeadLetterStore};
 use crate::storage::Storage;
 
+mod ahead;
 mod parts;
 mod script;
 mod world;
@@ -132,9 +134,11 @@ impl Simulation {
         let checkpoints = CheckpointStore::new(Arc::clone(&storage), tenant, name, writer);
         let dead_letters = DeadLetterStore::new(storage, tenant, name, Redaction::Off.into());
         let mut ledger = CheckpointLedger::new(&checkpoints, start_from, overlap, &clock);
+        // In some seeds only, so that both ways are played.
+        let is_ahead = plan.seed.is_multiple_of(4);
         let run = Run {
             name,
-            source: process,
+            source: &ReadingAhead::over(process, is_ahead, clock.clone()),
             filter: &crate::destination::Filter::default(),
             destination: process,
             dead_letters: &dead_letters,
@@ -143,7 +147,8 @@ impl Simulation {
             stopping: &watch::channel(false).1,
             budget,
         };
-        run.make(&mut ledger, &watch::Sender::default()).await
+        let progress = watch::Sender::default();
+        Box::pin(run.make(&mut ledger, &progress)).await
     }
 
     async fn run_and_report(&self, polls: Option<u32>) -> Option<Report> {
@@ -278,7 +283,10 @@ impl Simulation {
         let mut state = self.world.state();
         let tally = &state.tally;
         let lost = tally.posts - tally.acknowledged;
-        let mishaps = lost + (tally.saves - tally.saved) + tally.crashes;
+        // With a crash goes what is known of all that is under way, and so it does where the state
+        // cannot be saved any more.
+        let unsaved = tally.saves - tally.saved + tally.crashes;
+        let mishaps = lost + unsaved * self.script.plan.limits.side_by_side as u64;
         let most = mishaps * self.script.plan.batch_rows() as u64;
         let duplicates = tally.duplicates;
         state.expect(duplicates <= most, || {

@@ -13,6 +13,7 @@ mod archive;
 mod arrival;
 mod bad_answers;
 mod both;
+mod catch_up;
 mod chaos;
 mod checkpoint;
 mod command_line;

@@ -12,7 +12,7 @@
 
 use std::collections::VecDeque;
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, SubsecRound as _, TimeDelta, Utc};
 
 use crate::record::{LogId, Misfit, Page};
 
@@ -24,7 +24,9 @@ const MOST_LANES: usize = 64;
 /// one would save nothing that counts.
 const LONGEST: usize = 64;
 /// Pages of a range at the least, and of either part of one that is cut.
-const SHORTEST: usize = 2;
+const SHORTEST: usize = 6;
+/// Pages of the first one, with the end of which shows whether made-up ids are taken for what they are.
+const FIRST: usize = 2;
 /// Two records of a page are taken to be so far apart at least.
 const NEAREST: TimeDelta = TimeDelta::milliseconds(1);
 /// Bytes of a record beside those of its text.
@@ -153,7 +155,8 @@ impl<E> Course<E> {
             prefix: last.series().to_owned(),
             ranges: VecDeque::new(),
             frontier: last.clone(),
-            end,
+            // As precisely as an id tells it.
+            end: end.trunc_subsecs(6),
             lanes: FIRST_LANES,
             active: 0,
             bytes: 0,
@@ -213,7 +216,9 @@ impl<E> Course<E> {
         let Some((pages, place, half)) = lengths.max() else {
             return false;
         };
-        if pages < 2 * longest.max(SHORTEST) {
+        // At the end none idles while another has pages left.
+        let least = if self.may_begin() { longest } else { SHORTEST };
+        if pages < 2 * least {
             return false;
         }
         let half = LogId::synthetic(&self.prefix, half);
@@ -233,9 +238,8 @@ impl<E> Course<E> {
         };
         // So that all lanes have something to do to the end.
         let fair = self.pages_left() / self.lanes;
-        // With the end of the first one shows whether made-up ids are taken for what they are.
         let pages = match self.numbers {
-            0 => SHORTEST,
+            0 => FIRST,
             _ => longest.min(fair.max(SHORTEST)),
         };
         let to = from.checked_add_signed(self.density.time(pages));
@@ -379,10 +383,13 @@ impl<E> Course<E> {
                     return Taken::Over;
                 }
                 Some(End::Failed { is_rejected, .. }) => {
-                    let is_made_up = range.is_made_up;
-                    self.is_untaken |= is_made_up && *is_rejected;
+                    let (is_made_up, is_rejected) = (range.is_made_up, *is_rejected);
+                    self.is_untaken |= is_made_up && is_rejected;
+                    // Whoever reads on asks for itself whether an id is taken: much depends on that.
                     return match range.end.take() {
-                        Some(End::Failed { error, .. }) if !is_made_up => Taken::Failed(error),
+                        Some(End::Failed { error, .. }) if !is_made_up && !is_rejected => {
+                            Taken::Failed(error)
+                        }
                         _ => Taken::Over,
                     };
                 }

@@ -20,12 +20,12 @@ use crate::clock::Clock;
 use crate::net::retry::Deadline;
 use crate::record::{LogId, Page};
 
-/// What Auth0 stored so recently is read one page after the other: there the log may still change.
-const RECENT: TimeDelta = TimeDelta::minutes(10);
-/// Pages that have to be left, so that it is worth it.
-const WORTH: usize = 8;
-/// Time that they would take one after the other, so that it is worth it.
-const WORTH_TIME: Duration = Duration::from_secs(2);
+/// When it is worth it to read ahead.
+const WORTH: Worth = Worth {
+    recent: TimeDelta::minutes(10),
+    pages: 8,
+    time: Duration::from_secs(2),
+};
 /// How long nothing is read ahead after ids that were made up were not taken for what they are.
 const PAUSE: Duration = Duration::from_mins(2);
 /// Bytes that were read ahead and are not handed out, for the whole process.
@@ -95,8 +95,20 @@ impl Session {
     }
 }
 
+/// When it is worth it to read ahead.
+#[derive(Clone, Copy, Debug)]
+struct Worth {
+    /// What Auth0 stored so recently is read one page after the other: there the log may still change.
+    recent: TimeDelta,
+    /// Pages that have to be left.
+    pages: usize,
+    /// Time that they would take one after the other.
+    time: Duration,
+}
+
 /// What is read ahead of one tenant's log.
 pub(crate) struct Ahead<E> {
+    worth: Worth,
     room: Room,
     clock: Clock,
     state: Arc<Mutex<State<E>>>,
@@ -136,6 +148,7 @@ impl<E: Send + 'static> Ahead<E> {
     /// Nothing is read ahead yet.
     pub fn new(room: Room, clock: Clock) -> Self {
         Self {
+            worth: WORTH,
             room,
             clock,
             state: Arc::new(Mutex::new(State {
@@ -144,6 +157,18 @@ impl<E: Send + 'static> Ahead<E> {
                 paused_until: None,
             })),
         }
+    }
+
+    /// Also where it is hardly worth it.
+    #[cfg(test)]
+    pub fn eager(clock: Clock) -> Self {
+        let mut ahead = Self::new(Room::default(), clock);
+        ahead.worth = Worth {
+            recent: TimeDelta::minutes(1),
+            pages: 1,
+            time: Duration::ZERO,
+        };
+        ahead
     }
 
     /// The page after an id: what was read ahead, or what the log answers.
@@ -219,13 +244,13 @@ impl<E: Send + 'static> Ahead<E> {
         {
             return;
         }
-        let recent = (self.clock)() - RECENT;
+        let recent = (self.clock)() - self.worth.recent;
         let end = session.until.map_or(recent, |until| until.min(recent));
-        let Some(course) = Course::after(page, end, WORTH) else {
+        let Some(course) = Course::after(page, end, self.worth.pages) else {
             return;
         };
         let pages = u32::try_from(course.pages_left()).unwrap_or(u32::MAX);
-        if took.saturating_mul(pages) < WORTH_TIME {
+        if took.saturating_mul(pages) < self.worth.time {
             return;
         }
         state.numbers += 1;

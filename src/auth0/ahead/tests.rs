@@ -7,7 +7,8 @@ use fastrand::Rng;
 use super::*;
 use crate::record::Record;
 
-const NOW: &str = "2026-11-21T12:00:00Z";
+/// No clock shows a time that an id tells precisely.
+const NOW: &str = "2026-11-21T12:00:00.123456789Z";
 
 fn at(time: &str) -> DateTime<Utc> {
     time.parse().unwrap()
@@ -174,6 +175,15 @@ async fn a_long_way_is_read_side_by_side_and_handed_out_in_order() {
     // One after the other it would be 75 s and 500 requests.
     assert!(took < Duration::from_secs(12), "{took:?}");
     assert!(log.requests() < 560, "{}", log.requests());
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_a_way_that_is_not_so_long_little_is_read_twice() {
+    let mut rng = Rng::with_seed(3);
+    let distances: Vec<_> = (0..4_000).map(|_| rng.u64(0..18_000)).collect();
+    let (log, _) = assert_read_once(Slow::new(distances, TimeDelta::minutes(15))).await;
+    assert!(log.most() > 3);
+    assert!(log.requests() < 41 + 8, "{}", log.requests());
 }
 
 #[tokio::test(start_paused = true)]

@@ -31,6 +31,8 @@ enum NoAnswer {
 pub(super) struct Simulated {
     state: Arc<Mutex<State>>,
     run: usize,
+    /// Whether what is asked for is read ahead, so that a refusal tells the run nothing.
+    is_ahead: bool,
 }
 
 impl Simulated {
@@ -38,6 +40,7 @@ impl Simulated {
         Self {
             state: Arc::new(Mutex::new(State::new(plan, facts))),
             run: 0,
+            is_ahead: false,
         }
     }
 
@@ -59,8 +62,17 @@ impl Simulated {
         let part = Self {
             state: Arc::clone(&self.state),
             run,
+            is_ahead: false,
         };
         (part, run)
+    }
+
+    /// The same process, as it reads ahead.
+    pub fn reading_ahead(&self) -> Self {
+        Self {
+            is_ahead: true,
+            ..self.clone()
+        }
     }
 
     /// What chance has in store for the next call.
@@ -171,10 +183,17 @@ impl Simulated {
         state.runs[self.run].calls[Part::Source as usize].is_multiple_of(2)
     }
 
-    fn rejected(&self) -> SourceError {
+    /// Notes that the run is told that the source does not take an id.
+    pub fn note_rejected(&self) {
         let mut state = self.state();
         state.runs[self.run].is_cursor_gone = true;
         state.tally.restarts += 1;
+    }
+
+    fn rejected(&self) -> SourceError {
+        if !self.is_ahead {
+            self.note_rejected();
+        }
         SourceError::Rejected("no such id".into())
     }
 }

@@ -86,6 +86,7 @@ impl Script {
                     bytes: pick(&mut rng, &[600, 60_000]),
                     per_row: 1,
                     per_delivery: 1,
+                    side_by_side: 4,
                 },
                 page: pick(&mut rng, &[5, 20, 100]),
                 has_short_pages,

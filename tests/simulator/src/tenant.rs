@@ -113,6 +113,8 @@ struct Inner {
     token_requests: Counter,
     token_faults: Faults,
     log_requests: Counter,
+    /// Requests for log records that are under way, and the most there were.
+    under_way: Mutex<(usize, usize)>,
     log_faults: Faults,
 }
 
@@ -160,6 +162,7 @@ impl Tenant {
             token_requests: Counter::default(),
             token_faults: Faults::default(),
             log_requests: Counter::default(),
+            under_way: Mutex::default(),
             log_faults: Faults::default(),
         });
         let router = Router::new()
@@ -270,6 +273,11 @@ impl Tenant {
         self.inner.log_requests.get()
     }
 
+    /// The most requests for log records that were under way at a time.
+    pub fn most_at_once(&self) -> usize {
+        self.inner.under_way().1
+    }
+
     /// Waits for the `least`th request for log records.
     pub async fn wait_for_log_request(&self, least: u64) {
         self.inner.log_requests.wait_for(least).await;
@@ -319,6 +327,12 @@ impl Tenant {
 impl Inner {
     fn log(&self) -> std::sync::MutexGuard<'_, Log> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn under_way(&self) -> std::sync::MutexGuard<'_, (usize, usize)> {
+        self.under_way
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -471,7 +485,12 @@ async fn logs(
     if let Some(answer) = tenant.log_faults.answer().await {
         return answer;
     }
+    {
+        let mut under_way = tenant.under_way();
+        *under_way = (under_way.0 + 1, under_way.1.max(under_way.0 + 1));
+    }
     tokio::time::sleep(tenant.options.latency).await;
+    tenant.under_way().0 -= 1;
     let (is_allowed, limit_headers) = tenant.log().take_request(tenant.options.rate_limit);
     let mut response = if is_allowed {
         tenant.read(&query, &headers)

@@ -1,0 +1,104 @@
+//! Far behind: the log is read side by side, and nothing that counts is another than where one page is
+//! read after the other.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use simulator::tenant::{Options, SyntheticIds};
+
+use crate::world::{Sink, World, for_each_destination, minutes_ago, numbers};
+
+for_each_destination![a_kill_far_behind_loses_nothing_and_repeats_what_was_under_way];
+
+/// Records of the log, a page of which takes some time.
+const RECORDS: usize = 4_000;
+/// Rows of a post.
+const BATCH: usize = 1_000;
+
+fn slow() -> Options {
+    Options {
+        latency: Duration::from_millis(100),
+        token_events: false,
+        ..Options::default()
+    }
+}
+
+async fn world(options: Options) -> World {
+    let mut world = World::with(options).await;
+    world.set("START_FROM", "1d");
+    world
+        .tenant
+        .generate(RECORDS, minutes_ago(600), minutes_ago(15));
+    world
+}
+
+async fn a_kill_far_behind_loses_nothing_and_repeats_what_was_under_way(sink: Sink) {
+    let mut world = world(slow()).await;
+    world.deliver_to(&[sink]);
+    let mut first = world.start_command(&["poll"]);
+    world.tenant.wait_for_log_request(25).await;
+    first.kill().await.unwrap();
+    let stored = world.arrivals_at(sink).stored();
+    let ran = world.command(&["poll"]).await;
+    assert_eq!(ran.code(), 0, "{ran:?}");
+    assert_eq!(ran.report()["caught_up"], true);
+    assert!(world.tenant.most_at_once() > 2, "it was read one by one");
+    let landed = world.arrivals_at(sink).landed();
+    let seen: BTreeSet<_> = landed.iter().cloned().collect();
+    assert!(seen.into_iter().eq(world.tenant.log_ids()), "lost");
+    assert!(landed.len() <= RECORDS + BATCH, "{stored} {}", landed.len());
+}
+
+#[tokio::test]
+async fn of_what_is_read_side_by_side_little_is_asked_for_twice() {
+    let world = world(slow()).await;
+    let report = world.poll().await;
+    assert_eq!(numbers(&report, ["delivered"]), [4_000]);
+    assert!(world.tenant.most_at_once() > 2);
+    // 41 pages one after the other, and a search.
+    let requests = world.tenant.log_requests();
+    assert!(requests <= 42 + 12, "{requests}");
+    world.assert_all_landed_once();
+}
+
+#[tokio::test]
+async fn two_destinations_share_what_is_read_side_by_side() {
+    let mut world = world(slow()).await;
+    world.deliver_to(&[Sink::LogAnalytics, Sink::Archive]);
+    let ran = world.command(&["poll"]).await;
+    assert_eq!(ran.code(), 0, "{ran:?}");
+    for sink in [Sink::LogAnalytics, Sink::Archive] {
+        world.assert_all_landed_once_at(sink);
+    }
+    let requests = world.tenant.log_requests();
+    assert!(requests <= 43 + 12, "{requests}");
+}
+
+#[tokio::test]
+async fn where_made_up_ids_are_not_taken_one_page_is_read_after_the_other() {
+    for synthetic_ids in [SyntheticIds::Rejected, SyntheticIds::Ignored] {
+        let world = world(Options {
+            synthetic_ids,
+            ..slow()
+        })
+        .await;
+        let report = world.poll().await;
+        assert_eq!(numbers(&report, ["delivered"]), [4_000]);
+        world.assert_all_landed_once();
+    }
+}
+
+#[tokio::test]
+async fn a_tenant_with_few_requests_a_second_is_asked_no_more_than_it_grants() {
+    let world = world(Options {
+        rate_limit: (10, 600),
+        ..slow()
+    })
+    .await;
+    let report = world.poll().await;
+    assert_eq!(numbers(&report, ["delivered"]), [4_000]);
+    // None was refused and repeated.
+    let requests = world.tenant.log_requests();
+    assert_eq!(numbers(&report, ["requests"]), [requests + 1]);
+    world.assert_all_landed_once();
+}
