@@ -13,7 +13,8 @@
 //!   row of a record.
 //! - [`pii`] treats personal data as the settings say; what a destination may see is its `Privacy`.
 //! - `azure` knows Azure's clouds, identities and ways in; `aws` AWS's regions, credentials and
-//!   signatures, and a way in; `storage` keeps small objects; `auth0` is the one source there is;
+//!   signatures, and a way in; `storage` keeps small objects; `auth0` is the one source there is, and
+//!   reads side by side where it is far behind (`auth0/ahead`);
 //!   `destination` holds a file for each destination.
 //! - `run` is the run: begin here, with its head. What it asks of the book-keeping is in
 //!   `run/ledger.rs`.

@@ -71,7 +71,7 @@ impl Tenant {
                 clock.clone(),
             )),
             rate_limit: Arc::new(RateLimit::new(clock.clone())),
-            pages: Arc::default(),
+            pages: Arc::new(Pages::new(room.clone())),
             ahead: Arc::new(Ahead::new(room, clock.clone())),
             take: Arc::default(),
             clock,

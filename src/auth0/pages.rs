@@ -6,25 +6,27 @@
 //! its own copy. In the same way they share a search for the newest records.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures_util::future::BoxFuture;
 use tokio::sync::OnceCell;
 
+use super::ahead::Room;
 use crate::record::{LogId, Page, Record};
 
 /// Pages that are kept for readers that come later: those that the others read while one destination
 /// is away for as long as its retries last. Small pages cost more than their bytes, hence this limit.
 const KEPT: usize = 200;
-/// Bytes of their records, which can be large: part of the memory of an instance that has 512 MB.
+/// Bytes of their records, which can be large, in the whole process: part of the memory of an instance
+/// that has 512 MB. A tenant may keep one page whatever the others keep.
 const KEPT_BYTES: usize = 24 * 1024 * 1024;
 
 /// The pages after log ids.
-#[derive(Default)]
 pub(crate) struct Pages(Mutex<State>);
 
-#[derive(Default)]
 struct State {
+    room: Room,
     /// The runs that are here, and the id after which each asked last.
     readers: BTreeMap<u64, Option<LogId>>,
     /// How many there ever were.
@@ -44,9 +46,36 @@ struct Shared {
     after: LogId,
     page: Arc<OnceCell<Page>>,
     /// As far as is known yet.
-    bytes: usize,
+    weight: Weight,
     /// Who may still want it.
     wanted_by: BTreeSet<u64>,
+}
+
+/// Bytes that are kept as long as this is.
+struct Weight {
+    room: Room,
+    bytes: usize,
+}
+
+impl Weight {
+    fn new(room: &Room) -> Self {
+        Self {
+            room: room.clone(),
+            bytes: 0,
+        }
+    }
+
+    fn set(&mut self, bytes: usize) {
+        self.room.kept.fetch_add(bytes, Ordering::SeqCst);
+        self.room.kept.fetch_sub(self.bytes, Ordering::SeqCst);
+        self.bytes = bytes;
+    }
+}
+
+impl Drop for Weight {
+    fn drop(&mut self) {
+        self.set(0);
+    }
 }
 
 /// A run among those that share pages. It ends when this is dropped.
@@ -56,6 +85,17 @@ pub(crate) struct Handle {
 }
 
 impl Pages {
+    /// Of one tenant: nobody is here yet.
+    pub fn new(room: Room) -> Self {
+        Self(Mutex::new(State {
+            room,
+            readers: BTreeMap::new(),
+            entered: 0,
+            kept: Vec::new(),
+            latest: None,
+        }))
+    }
+
     /// Lets a run in. It shares what is fetched from now on, and nothing of before: a page is as
     /// old as its fetching, and a run may rely on nothing that was fetched before it began.
     pub fn enter(self: &Arc<Self>) -> Handle {
@@ -131,7 +171,7 @@ impl State {
         let shared = Shared {
             after: id.clone(),
             page: Arc::clone(&page),
-            bytes: 0,
+            weight: Weight::new(&self.room),
             wanted_by: others.map(|(number, _)| *number).collect(),
         };
         if !shared.wanted_by.is_empty() {
@@ -171,7 +211,7 @@ impl State {
     fn weigh(&mut self, page: &Arc<OnceCell<Page>>, bytes: usize) {
         let mut kept = self.kept.iter_mut();
         if let Some(shared) = kept.find(|it| Arc::ptr_eq(&it.page, page)) {
-            shared.bytes = bytes;
+            shared.weight.set(bytes);
             self.bound();
         }
     }
@@ -179,9 +219,13 @@ impl State {
     /// Forgets what is too much: pages that the fewest want, so that one run that hangs makes no
     /// other fetch twice, and of those the last ones, since the next ones are wanted sooner.
     fn bound(&mut self) {
-        while self.kept.len() > KEPT
-            || self.kept.iter().map(|it| it.bytes).sum::<usize>() > KEPT_BYTES
-        {
+        loop {
+            let own: usize = self.kept.iter().map(|it| it.weight.bytes).sum();
+            let is_full = self.room.kept.load(Ordering::SeqCst) > KEPT_BYTES;
+            let is_one = self.kept.len() <= 1 && own <= KEPT_BYTES;
+            if self.kept.len() <= KEPT && (!is_full || is_one) {
+                return;
+            }
             let kept = self.kept.iter().enumerate();
             let least = kept.min_by(|(_, a), (_, b)| {
                 let by_readers = a.wanted_by.len().cmp(&b.wanted_by.len());
@@ -197,7 +241,7 @@ impl State {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::sync::atomic::AtomicBool;
 
     use bytes::Bytes;
     use futures_util::FutureExt as _;
@@ -233,7 +277,11 @@ mod tests {
     }
 
     fn enter<const N: usize>() -> (Arc<Pages>, [Handle; N]) {
-        let pages = Arc::new(Pages::default());
+        enter_in(&Room::default())
+    }
+
+    fn enter_in<const N: usize>(room: &Room) -> (Arc<Pages>, [Handle; N]) {
+        let pages = Arc::new(Pages::new(room.clone()));
         let readers = [(); N].map(|()| pages.enter());
         (pages, readers)
     }
@@ -326,6 +374,22 @@ mod tests {
         assert!(is_fetched_of(&first, 106, KEPT_BYTES + 1).await);
         assert!(pages.lock().kept.is_empty());
         assert!(is_fetched(&last, 106).await);
+    }
+
+    #[tokio::test]
+    async fn the_tenants_of_a_process_keep_no_more_than_one_and_a_page_each() {
+        let room = Room::default();
+        let tenants: Vec<_> = (0..10).map(|_| enter_in::<2>(&room)).collect();
+        for number in 100..106 {
+            for (_, [first, _]) in &tenants {
+                assert!(is_fetched_of(first, number, 2_000_000).await);
+            }
+        }
+        let kept: Vec<_> = tenants.iter().map(|(it, _)| it.lock().kept.len()).collect();
+        assert!(kept.iter().all(|it| *it >= 1), "{kept:?}");
+        assert!(kept.iter().sum::<usize>() <= 12 + 10, "{kept:?}");
+        drop(tenants);
+        assert_eq!(room.kept.load(Ordering::SeqCst), 0);
     }
 
     #[tokio::test]

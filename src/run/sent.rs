@@ -73,13 +73,11 @@ impl<S: Source, A: DeadLetters, L: Ledger> Delivering<'_, S, A, L> {
     pub(super) async fn settle_sent(&mut self, answer: Answer) -> Result<(), Stop> {
         // What it took before, it may refuse by now like everything else.
         self.is_taken = false;
-        let mut answered = VecDeque::new();
+        let mut answered: VecDeque<Answered> = VecDeque::new();
         let mut next = Some(answer);
         while let Some(answer) = next {
             answered.extend(self.acknowledge_sent(answer));
-            let is_whole = answered
-                .back()
-                .is_none_or(|it: &Answered| it.leftover.is_none());
+            let is_whole = answered.iter().all(|it| it.leftover.is_none());
             next = if is_whole {
                 None
             } else {

@@ -53,14 +53,19 @@ pub(crate) trait Log: Send + Sync + 'static {
     fn is_crowded(&self) -> bool;
 }
 
-/// The memory that all who read ahead share. Cheap to clone.
+/// The memory that the tenants of a process share for what they have read and not handed out. Cheap to
+/// clone.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Room(Arc<AtomicUsize>);
+pub(crate) struct Room {
+    courses: Arc<AtomicUsize>,
+    /// Bytes of pages that are kept for other readers.
+    pub(super) kept: Arc<AtomicUsize>,
+}
 
 impl Room {
     /// The part of one course.
     fn share(&self) -> usize {
-        ROOM / self.0.load(Ordering::SeqCst).max(1)
+        ROOM / self.courses.load(Ordering::SeqCst).max(1)
     }
 }
 
@@ -140,7 +145,7 @@ struct Open<E> {
 
 impl<E> Drop for Open<E> {
     fn drop(&mut self) {
-        self.room.0.fetch_sub(1, Ordering::SeqCst);
+        self.room.courses.fetch_sub(1, Ordering::SeqCst);
     }
 }
 
@@ -255,7 +260,7 @@ impl<E: Send + 'static> Ahead<E> {
         }
         state.numbers += 1;
         let number = state.numbers;
-        self.room.0.fetch_add(1, Ordering::SeqCst);
+        self.room.courses.fetch_add(1, Ordering::SeqCst);
         state.courses.push(Open {
             number,
             course,
