@@ -294,6 +294,8 @@ impl Destination for EventBridge {
         Limits {
             rows: ROWS,
             bytes: BYTES,
+            // Its requests stand side by side already.
+            side_by_side: 1,
             ..Limits::LINES
         }
     }

@@ -273,6 +273,11 @@ impl<E> Course<E> {
         self.ranges.insert(place, range);
     }
 
+    /// Bytes that a page is likely to take.
+    pub fn page_bytes(&self) -> usize {
+        self.density.bytes
+    }
+
     /// Lets one more range be read, as somebody waits.
     pub fn grow(&mut self) {
         if self.is_starved {

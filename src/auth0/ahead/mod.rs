@@ -30,6 +30,8 @@ const WORTH: Worth = Worth {
 const PAUSE: Duration = Duration::from_mins(2);
 /// Bytes that were read ahead and are not handed out, for the whole process.
 const ROOM: usize = 24 * 1024 * 1024;
+/// Pages for which there has to be room.
+const FEWEST: usize = 16;
 /// Readers that stand at different places, and for whom something is read ahead.
 const COURSES: usize = 4;
 /// What nobody has asked for in so long is thrown away.
@@ -255,7 +257,9 @@ impl<E: Send + 'static> Ahead<E> {
             return;
         };
         let pages = u32::try_from(course.pages_left()).unwrap_or(u32::MAX);
-        if took.saturating_mul(pages) < self.worth.time {
+        let is_slow = took.saturating_mul(pages) >= self.worth.time;
+        // Large pages take all the memory that there is one by one.
+        if !is_slow || course.page_bytes() > ROOM / FEWEST {
             return;
         }
         state.numbers += 1;

@@ -37,6 +37,8 @@ struct Slow {
     latency: u64,
     rng: Mutex<Rng>,
     requests: AtomicU64,
+    /// Bytes of a record.
+    bytes: usize,
     fails_after: Option<u64>,
     /// Requests under way, and the most there were.
     active: Mutex<(usize, usize)>,
@@ -60,6 +62,7 @@ impl Slow {
             latency: 200,
             rng: Mutex::new(Rng::with_seed(7)),
             requests: AtomicU64::new(0),
+            bytes: 2,
             fails_after: None,
             active: Mutex::default(),
             is_crowded: false,
@@ -87,19 +90,17 @@ impl Slow {
             _ => id.clone(),
         };
         let after = ids.range(from.clone()..).filter(|it| **it > from);
-        let records: Vec<_> = after.take(self.page).map(record).collect();
+        let json = Bytes::from(vec![b'x'; self.bytes]);
+        let records = after.take(self.page).map(|log_id| Record {
+            log_id: log_id.clone(),
+            date: None,
+            json: json.clone(),
+        });
+        let records: Vec<_> = records.collect();
         Ok(Page {
             is_last: records.is_empty(),
             ..Page::last(records)
         })
-    }
-}
-
-fn record(id: &LogId) -> Record {
-    Record {
-        log_id: id.clone(),
-        date: None,
-        json: Bytes::from_static(b"{}"),
     }
 }
 
@@ -221,14 +222,19 @@ async fn where_made_up_ids_are_not_taken_one_page_is_read_after_the_other() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_short_way_a_quick_log_and_what_is_recent_are_read_one_page_after_the_other() {
+async fn a_short_way_a_quick_log_what_is_recent_and_large_pages_are_read_one_by_one() {
     let short = Slow::new(vec![500; 700], TimeDelta::minutes(10));
     let quick = Slow {
         latency: 2,
         ..Slow::new(vec![500; 20_000], TimeDelta::hours(1))
     };
     let recent = Slow::new(vec![2; 20_000], TimeDelta::zero());
-    for log in [short, quick, recent] {
+    // They would fill what memory there is.
+    let large = Slow {
+        bytes: 20_000,
+        ..Slow::new(vec![500; 2_000], TimeDelta::hours(1))
+    };
+    for log in [short, quick, recent, large] {
         let pages = log.ids.lock().unwrap().len() as u64 / 100;
         let (log, _) = assert_read_once(log).await;
         assert_eq!((log.requests(), log.most()), (pages + 1, 1));
