@@ -81,18 +81,18 @@ impl LogId {
         if !self.is_well_formed() {
             return None;
         }
-        let time = &self.0[PREFIX..PREFIX + TIME];
-        let number = |from: usize, to: usize| time[from..to].parse::<u32>().ok();
-        let date = NaiveDate::from_ymd_opt(
-            i32::try_from(number(0, 4)?).ok()?,
-            number(4, 6)?,
-            number(6, 8)?,
-        )?;
+        let time = &self.0.as_bytes()[PREFIX..PREFIX + TIME];
+        let number = |from: usize, to: usize| {
+            let digits = time[from..to].iter();
+            digits.fold(0, |number, digit| number * 10 + u32::from(digit - b'0'))
+        };
+        let year = i32::try_from(number(0, 4)).ok()?;
+        let date = NaiveDate::from_ymd_opt(year, number(4, 6), number(6, 8))?;
         date.and_hms_micro_opt(
-            number(8, 10)?,
-            number(10, 12)?,
-            number(12, 14)?,
-            number(14, 20)?,
+            number(8, 10),
+            number(10, 12),
+            number(12, 14),
+            number(14, 20),
         )
         .map(|time| time.and_utc())
     }
