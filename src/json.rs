@@ -140,7 +140,7 @@ impl<'a> Iterator for Scanner<'a> {
 /// What a text or key says once its escapes are resolved; `None` if they make no Unicode text, as
 /// half a surrogate pair does not.
 pub(crate) fn unescape(text: &str) -> Option<Cow<'_, str>> {
-    if !text.contains('\\') {
+    if !text.as_bytes().contains(&b'\\') {
         return Some(Cow::Borrowed(text));
     }
     serde_json::from_str(&format!("\"{text}\"")).ok()
@@ -171,6 +171,10 @@ pub(crate) fn unescape_lossy(text: &str) -> Cow<'_, str> {
 
 /// A text as it stands between the quotes of a JSON string.
 pub(crate) fn escape(text: &str) -> String {
+    let is_plain = |it: u8| it >= b' ' && it != b'"' && it != b'\\';
+    if text.bytes().all(is_plain) {
+        return text.to_owned();
+    }
     let quoted = serde_json::Value::from(text).to_string();
     quoted[1..quoted.len() - 1].to_owned()
 }

@@ -54,6 +54,11 @@ impl Redaction {
         }
     }
 
+    /// Whether a text, as it stands in JSON, may be masked for what it says.
+    pub(crate) fn may_mask(self, text: &str) -> bool {
+        self == Self::On && text::has_signs(text)
+    }
+
     /// A record on one line, masked.
     #[must_use]
     pub(crate) fn line(self, record: &str) -> String {

@@ -3,7 +3,11 @@
 //! The names are those that Auth0's log streams treat as personal, those of its user profiles, of
 //! `OpenID` Connect's standard claims and of SCIM, in any spelling: `user_name`, `userName`.
 
+use std::sync::LazyLock;
+
 use super::Kind;
+use crate::json::unescape_lossy;
+use crate::table::catalogue::catalogue;
 
 /// Letters of a name that are looked at: more than the longest known one has.
 const LONGEST: usize = 32;
@@ -53,7 +57,7 @@ use Field::{
 
 impl Field {
     /// Judges a name, as it was written but without escapes.
-    pub fn named(name: &str) -> Self {
+    fn named(name: &str) -> Self {
         if name.len() > LONGEST {
             return Open;
         }
@@ -70,6 +74,100 @@ impl Field {
         }
     }
 }
+
+/// All that a name says.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[allow(clippy::struct_excessive_bools, reason = "each says something else")]
+pub(super) struct Verdict {
+    pub field: Field,
+    /// Whether an object that has such a field is about a user.
+    pub tells_a_user: bool,
+    /// Whether it is about something else.
+    pub tells_a_thing: bool,
+    /// Whether a field of a record itself is Auth0's own.
+    pub is_fixed: bool,
+    /// Whether it is the name of a column, in which nobody's name can be.
+    pub is_common: bool,
+}
+
+impl Verdict {
+    fn judge(name: &str) -> Self {
+        Self {
+            field: Field::named(name),
+            tells_a_user: tells_a_user(name),
+            tells_a_thing: tells_a_thing(name),
+            is_fixed: is_fixed(name),
+            is_common: false,
+        }
+    }
+}
+
+/// Judges a name, as it is written. Most are those of columns, which have been judged before.
+pub(super) fn name(raw: &str) -> Verdict {
+    static COMMON: LazyLock<Common> = LazyLock::new(|| {
+        let columns = &catalogue().columns;
+        Common::of(columns.iter().flat_map(|it| it.path.iter().copied()))
+    });
+    let common = COMMON.get(raw);
+    common.unwrap_or_else(|| Verdict::judge(&unescape_lossy(raw)))
+}
+
+/// Places for common names: some more than there are names, so that few have to share one.
+const PLACES: usize = 1 << PLACES_BITS;
+const PLACES_BITS: u32 = 11;
+
+/// Common names and what they say, each at the place that its letters tell.
+struct Common(Vec<Option<(&'static str, Verdict)>>);
+
+impl Common {
+    fn of(names: impl Iterator<Item = &'static str>) -> Self {
+        let mut places = vec![None; PLACES];
+        for name in names {
+            // Of those that would share a place the first has it. The others are judged each time.
+            places[Self::place(name)].get_or_insert_with(|| {
+                let verdict = Verdict::judge(name);
+                let is_common = true;
+                (
+                    name,
+                    Verdict {
+                        is_common,
+                        ..verdict
+                    },
+                )
+            });
+        }
+        Self(places)
+    }
+
+    fn get(&self, name: &str) -> Option<Verdict> {
+        let (known, verdict) = self.0[Self::place(name)].as_ref()?;
+        (*known == name).then_some(*verdict)
+    }
+
+    fn place(name: &str) -> usize {
+        let name = name.as_bytes();
+        let (begin, end) = match (name.first_chunk(), name.last_chunk()) {
+            (Some(begin), Some(end)) => (u64::from_le_bytes(*begin), u64::from_le_bytes(*end)),
+            _ if name.len() >= 4 => {
+                let number = |it: Option<&[u8; 4]>| it.map_or(0, |it| u32::from_le_bytes(*it));
+                (
+                    number(name.first_chunk()).into(),
+                    number(name.last_chunk()).into(),
+                )
+            }
+            _ => {
+                let number = |it: Option<&u8>| it.copied().unwrap_or(0).into();
+                (number(name.first()), number(name.last()))
+            }
+        };
+        let mixed = (begin ^ end.rotate_left(29) ^ name.len() as u64).wrapping_mul(MIX);
+        // The upper bits depend on all of them.
+        (mixed >> (u64::BITS - PLACES_BITS)) as usize
+    }
+}
+
+/// An odd number whose bits have no order.
+const MIX: u64 = 0x9e37_79b9_7f4a_7c15;
 
 /// Whether the last word of a name is `ip`: `client_ip` and `lastIp`, but not `membership`.
 fn ends_with_ip(name: &str) -> bool {
@@ -96,10 +194,12 @@ fn known(word: &str) -> Field {
         },
         b'b' => match word {
             "body" => Body,
+            "bcc" => Somebody,
             "bindings" | "branding" => Thing,
             _ => Open,
         },
         b'c' => match word {
+            "cc" => Somebody,
             "cityname" | "continentcode" => Town,
             "clientid" => Word,
             "countryname" | "countrycode" | "countrycode3" => Country,
@@ -118,6 +218,7 @@ fn known(word: &str) -> Field {
             "firstname" => Of(Kind::FirstName),
             "familyname" => Of(Kind::LastName),
             "fullname" | "formatted" => Name,
+            "from" => Somebody,
             "flow" | "flows" | "form" | "forms" => Thing,
             _ => Open,
         },
@@ -154,6 +255,7 @@ fn known(word: &str) -> Field {
             "middlename" => Of(Kind::FirstName),
             "member" | "members" => Somebody,
             "mail" => LooksLike(Kind::Email),
+            "mobile" => LooksLike(Kind::Phone),
             "method" => Word,
             _ => Open,
         },
@@ -181,13 +283,13 @@ fn known(word: &str) -> Field {
         },
         b'r' => match word {
             "remoteaddress" | "remoteaddr" => Of(Kind::Ip),
-            "recipient" | "recipients" => Somebody,
+            "recipient" | "recipients" | "replyto" => Somebody,
             "role" | "roles" | "rule" | "rules" | "resourceserver" | "resourceservers" => Thing,
             _ => Open,
         },
         b's' => match word {
             "sub" => Of(Kind::UserId),
-            "subject" => Somebody,
+            "sender" | "subject" => Somebody,
             "surname" => Of(Kind::LastName),
             "samaccountname" => Of(Kind::Username),
             "streetaddress" => Of(Kind::Address),
@@ -236,8 +338,9 @@ fn known(word: &str) -> Field {
 }
 
 /// What a name says within an object about a place.
-pub(super) fn in_place(name: &str) -> Field {
-    match Field::named(name) {
+pub(super) fn in_place(raw: &str) -> Field {
+    let name = unescape_lossy(raw);
+    match self::name(raw).field {
         it @ (Country | Coordinate) => it,
         _ => match name.to_ascii_lowercase().as_str() {
             "country" => Country,
@@ -248,7 +351,7 @@ pub(super) fn in_place(name: &str) -> Field {
 }
 
 /// Whether an object that has a field of this name is about a user.
-pub(super) fn tells_a_user(name: &str) -> bool {
+fn tells_a_user(name: &str) -> bool {
     matches!(
         name,
         "email"
@@ -265,7 +368,7 @@ pub(super) fn tells_a_user(name: &str) -> bool {
 }
 
 /// Whether an object that has a field of this name is about something else.
-pub(super) fn tells_a_thing(name: &str) -> bool {
+fn tells_a_thing(name: &str) -> bool {
     matches!(
         name,
         "app_type" | "callbacks" | "enabled_clients" | "grant_types" | "strategy"
@@ -274,7 +377,7 @@ pub(super) fn tells_a_thing(name: &str) -> bool {
 
 /// Whether a field of a record itself is Auth0's own and tells what happened by which means: no part
 /// of it is ever replaced, or whoever chose a name could hide what they did.
-pub(super) fn is_fixed(name: &str) -> bool {
+fn is_fixed(name: &str) -> bool {
     matches!(
         name,
         "_id"

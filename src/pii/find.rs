@@ -1,106 +1,34 @@
 //! The first reading of a record: which personal values there are, and what stands in their place.
 
-use std::collections::{HashMap, HashSet};
+use std::borrow::Cow;
+use std::cell::OnceCell;
 
 use super::Kind;
-use super::fields::Field;
-use super::key::{CLIENTS, ip, mail_domain, user_id_prefix};
+use super::aliases::for_each_alias;
+use super::fields::{self, Field};
+use super::found::{Found, Value, is_personal};
+use super::key::ip;
+use super::look::Look;
+use super::looks::{
+    addresses, is_call_about_users, is_phone, is_word, kind_by_looks, may_name_somebody,
+};
 use super::method::{Method, Policy};
 use super::nested::{self, Part};
-use super::pieces::{Piece, pieces, tokens};
-use super::search::{Index, Needles};
+use super::pieces::{Piece, Reading, pieces, tokens};
 use super::view::{ROUNDS, View};
-use super::walk::{Role, Walk};
-use crate::json::{Token, escape, unescape_lossy};
-use crate::redact::MASK;
+use super::walk::{Left, Role, Walk, role};
+use crate::json::{Token, unescape_lossy};
 
-/// Digits of a phone number by which it is known without its other signs.
-const SHORTEST_PHONE: usize = 7;
-/// What Auth0 says where it says whether it has seen a browser before.
-const NO_USER_AGENTS: [&str; 2] = ["known", "unknown"];
-/// The number of the first object in JSON that was cut: there are fewer objects than that.
-const FIRST_OF_CUT: usize = usize::MAX / 2;
-/// How the paths of calls of the Management API begin.
-pub(super) const CALLS: [&str; 2] = ["/api/v2/", "/v2/"];
+/// The number of the first object in JSON that is not written anew: there are fewer than that.
+const FIRST_SET_ASIDE: u32 = u32::MAX / 2;
 
-/// What stands in place of a value, for each kind by the value as it is written.
-type Replacements = [HashMap<String, String>; Kind::ALL.len()];
-
-/// What a record says of persons.
-pub(super) struct Found {
-    replacements: Replacements,
-    /// What is looked for in all other texts.
-    pub index: Index,
-    /// The objects that are about users, by their numbers.
-    pub users: HashSet<usize>,
-}
-
-impl Found {
-    /// What stands in place of a personal value.
-    pub fn replacement(&self, policy: &Policy, kind: Kind, raw: &str) -> String {
-        let value = unescape_lossy(raw);
-        if !is_personal(kind, &value) {
-            return value.into_owned();
-        }
-        // The id of an identity is that of the user without the connection.
-        if kind == Kind::UserId
-            && !value.contains('|')
-            && let Some(known) = self.index.whole(&value)
-        {
-            return known.to_owned();
-        }
-        match self.replacements[kind as usize].get(raw) {
-            Some(known) => known.clone(),
-            None => policy.replacement(kind, &value),
-        }
-    }
-}
-
-/// Whether a value says anything of a person.
-fn is_personal(kind: Kind, value: &str) -> bool {
-    let value = value.trim();
-    let says_nothing = match kind {
-        Kind::UserAgent => NO_USER_AGENTS.contains(&value),
-        _ => false,
-    };
-    !(value.is_empty() || value == MASK || says_nothing)
-}
-
-/// What a value is, by its looks.
-pub(super) fn kind_by_looks(value: &str) -> Option<Kind> {
-    let value = value.trim();
-    let has_space = value.contains(char::is_whitespace);
-    let (connection, id) = value.split_once('|').unwrap_or_default();
-    let is_connection = |it: u8| it.is_ascii_alphanumeric() || matches!(it, b'-' | b'_');
-    let digits = value.bytes().filter(u8::is_ascii_digit).count();
-    let is_number = |it: char| it.is_ascii_digit() || "+-(). ".contains(it);
-    let is_user_s = !id.is_empty() && connection.bytes().all(is_connection);
-    let is_application_s = value.ends_with(CLIENTS) && !has_space;
-    if is_user_s && !connection.is_empty() || is_application_s {
-        Some(Kind::UserId)
-    } else if mail_domain(value).is_some() && !has_space {
-        Some(Kind::Email)
-    } else if value.starts_with('+') && digits >= SHORTEST_PHONE && value.chars().all(is_number) {
-        Some(Kind::Phone)
-    } else {
-        None
-    }
-}
-
-/// Whether a text may be a word of Auth0's own, or several: what names nobody.
-pub(super) fn is_word(value: &str) -> bool {
-    let is_digit = |it: &u8| it.is_ascii_digit();
-    let has_number = value
-        .as_bytes()
-        .windows(4)
-        .any(|it| it.iter().all(is_digit));
-    !has_number && !value.contains(['@', '|', '%', '"'])
-}
+/// Values before a value among which it is looked for, so as not to be treated twice.
+const REMEMBERED: usize = 16;
 
 /// Whether a text of this role is read on, since it is not personal as a whole.
 pub(super) fn is_read_on(policy: &Policy, role: Role, value: &str) -> bool {
     match role {
-        Role::Fixed | Role::Name(_) | Role::Id(_) => false,
+        Role::Fixed | Role::Name | Role::Id => false,
         // Left out, so that nothing in it counts.
         Role::Coordinate => policy.method(Kind::Location).is_none(),
         Role::Word => !is_word(value),
@@ -112,6 +40,7 @@ pub(super) fn is_read_on(policy: &Policy, role: Role, value: &str) -> bool {
 pub(super) fn kind(policy: &Policy, role: Role, value: &str) -> Option<Kind> {
     let kind = match role {
         Role::Personal(kind) => Some(kind),
+        Role::LooksLike(kind @ Kind::Phone) => is_phone(value).then_some(kind),
         Role::LooksLike(kind) => kind_by_looks(value).filter(|it| *it == kind),
         Role::Somebody => kind_by_looks(value),
         Role::Town => Some(Kind::Location),
@@ -126,82 +55,158 @@ pub(super) fn kind(policy: &Policy, role: Role, value: &str) -> Option<Kind> {
 
 /// Finds what the policy is about, and gives back the pieces of the record. `None` if there is
 /// nothing of it.
-pub(super) fn find<'a>(
-    policy: &Policy,
+pub(super) fn find<'a, 'p>(
+    policy: &'p Policy,
+    length: usize,
     record: impl Iterator<Item = (Token<'a>, Option<String>)>,
-) -> (Vec<Piece<'a>>, Option<Found>) {
-    let mut finder = Finder {
-        policy,
-        replacements: Default::default(),
-        needles: Needles::default(),
-        users: HashSet::new(),
-        bodies: HashSet::new(),
-        names: Vec::new(),
-        objects: 0,
-        objects_of_cut: FIRST_OF_CUT,
-        is_call_about_users: false,
-        is_any: false,
-    };
-    let pieces = finder.pieces(record, Walk::of_record());
-    finder.read(&pieces);
-    (pieces, finder.finish())
+) -> (Vec<Piece<'a>>, Option<Found<'p>>) {
+    let mut finder = Finder::new(policy);
+    let mut pieces = finder.pieces(record, length, Walk::of_record());
+    finder.read(&mut pieces);
+    let found = finder.finish(|at, reading| pieces[at].reading = reading);
+    (pieces, found)
 }
 
-struct Finder<'p> {
+/// The name or the id of whatever an object is about.
+struct Name {
+    /// The number of the object.
+    object: u32,
+    kind: Kind,
+    value: String,
+    /// Which piece of the record it is; `None` in JSON within a text.
+    piece: Option<usize>,
+}
+
+pub(super) struct Finder<'p> {
     policy: &'p Policy,
-    replacements: Replacements,
-    needles: Needles,
-    users: HashSet<usize>,
+    values: Vec<Value>,
+    look: Look,
+    users: Vec<u32>,
     /// The bodies of calls, by their numbers.
-    bodies: HashSet<usize>,
-    /// Names and ids, with the number of the object that has them.
-    names: Vec<(usize, Kind, String)>,
+    bodies: Vec<u32>,
+    names: Vec<Name>,
     /// Objects and lists so far.
-    objects: usize,
-    /// The same in JSON that was cut, which is not written anew.
-    objects_of_cut: usize,
+    objects: u32,
+    /// The same in JSON that is not written anew: it was cut, or stands in a path.
+    objects_set_aside: u32,
+    is_set_aside: bool,
     is_call_about_users: bool,
     is_any: bool,
 }
 
-impl Finder<'_> {
+impl<'p> Finder<'p> {
+    pub fn new(policy: &'p Policy) -> Self {
+        Self {
+            policy,
+            values: Vec::with_capacity(8),
+            look: Look::new(),
+            users: Vec::new(),
+            bodies: Vec::new(),
+            names: Vec::new(),
+            objects: 0,
+            objects_set_aside: FIRST_SET_ASIDE,
+            is_set_aside: false,
+            is_call_about_users: false,
+            is_any: false,
+        }
+    }
+
+    /// Goes into an object or a list, which gets a number.
+    pub fn enter(&mut self) -> u32 {
+        self.objects += 1;
+        self.objects - 1
+    }
+
+    /// Leaves it.
+    pub fn leave(&mut self, left: Left) {
+        if left.is_user {
+            self.users.push(left.number);
+        }
+        if left.is_body {
+            self.bodies.push(left.number);
+        }
+    }
+
     fn pieces<'a>(
         &mut self,
         tokens: impl Iterator<Item = (Token<'a>, Option<String>)>,
+        length: usize,
         walk: Walk,
     ) -> Vec<Piece<'a>> {
-        let (users, bodies) = (&mut self.users, &mut self.bodies);
-        pieces(tokens, walk, &mut self.objects, |left| {
-            if left.is_user {
-                users.insert(left.number);
-            }
-            if left.is_body {
-                bodies.insert(left.number);
-            }
-        })
+        let mut objects = self.objects;
+        let pieces = pieces(tokens, length, walk, &mut objects, |left| self.leave(left));
+        self.objects = objects;
+        pieces
     }
 
-    fn read(&mut self, pieces: &[Piece]) {
-        for piece in pieces {
-            let role = piece.role;
-            let token = piece.token();
-            match token {
-                Token::Text(text) => self.text(role, piece.field, text),
-                Token::Number(text) => {
-                    if let Some(kind) = kind(self.policy, role, text) {
-                        self.note(kind, text);
-                    }
-                }
-                Token::Key(_) | Token::EndObject | Token::EndArray => continue,
-                Token::BeginObject | Token::BeginArray | Token::Bool(_) | Token::Null => {}
+    /// Reads the pieces of the record itself.
+    fn read(&mut self, pieces: &mut [Piece]) {
+        for (at, piece) in pieces.iter_mut().enumerate() {
+            piece.reading = self.piece(piece, Some(at));
+        }
+    }
+
+    /// Reads a piece. `at` is its place in the record, so that it can be told of again.
+    pub fn piece(&mut self, piece: &Piece, at: Option<usize>) -> Reading {
+        let role = piece.role;
+        let reading = match piece.token() {
+            Token::Text(text) => self.text(piece, text, at),
+            Token::Number(number) => self.number(piece, number, at),
+            Token::Key(raw) => {
+                self.key(raw);
+                return Reading::Open;
             }
-            self.is_any |= self.is_concerned(role);
+            Token::EndObject | Token::EndArray => return Reading::Open,
+            Token::BeginObject | Token::BeginArray | Token::Bool(_) | Token::Null => Reading::Open,
+        };
+        self.is_any = self.is_any || self.is_concerned(role);
+        reading
+    }
+
+    /// Notes whom a name of a member names, by its looks: who chooses names has lists by user.
+    pub fn key(&mut self, raw: &str) {
+        let bytes = raw.as_bytes();
+        if memchr::memchr3(b'@', b'|', b'%', bytes).is_none()
+            && memchr::memchr3(b'.', b':', b'+', bytes).is_none()
+        {
+            return;
+        }
+        let name = unescape_lossy(raw);
+        let name = decoded(&name);
+        let kind = kind_by_looks(&name).or_else(|| ip(&name).map(|_| Kind::Ip));
+        if let Some(kind) = kind {
+            self.note(kind, &name);
+        }
+    }
+
+    fn number(&mut self, place: &Piece, number: &str, piece: Option<usize>) -> Reading {
+        let (role, object) = (place.role, place.object);
+        if role == Role::Name {
+            self.name(object, self.policy.kind_of_name(), number, piece);
+        }
+        match kind(self.policy, role, number) {
+            Some(kind) => self.noted(kind, number),
+            None => Reading::Open,
         }
     }
 
     fn nested(&mut self, json: &str, field: Field) {
-        let pieces = self.pieces(tokens(json), Walk::within(field));
-        self.read(&pieces);
+        let pieces = self.pieces(tokens(json), json.len(), Walk::within(field));
+        for piece in &pieces {
+            self.piece(piece, None);
+        }
+    }
+
+    /// Reads JSON that is not written anew: its objects are counted by themselves.
+    fn set_aside(&mut self, json: &str, field: Field) {
+        if self.is_set_aside {
+            return self.nested(json, field);
+        }
+        self.is_set_aside = true;
+        std::mem::swap(&mut self.objects, &mut self.objects_set_aside);
+        self.nested(json, field);
+        std::mem::swap(&mut self.objects, &mut self.objects_set_aside);
+        self.is_set_aside = false;
     }
 
     /// Whether the policy says something of values in this place, whatever they are.
@@ -214,153 +219,183 @@ impl Finder<'_> {
         self.policy.method(kind).is_some()
     }
 
-    fn text(&mut self, role: Role, field: Field, raw: &str) {
-        let value = unescape_lossy(raw);
+    fn text(&mut self, place: &Piece, raw: &str, piece: Option<usize>) -> Reading {
+        let (role, field, object) = (place.role, place.field, place.object);
         match role {
-            Role::Name(number) => {
-                let kind = self.policy.kind_of_name();
-                self.names.push((number, kind, raw.to_owned()));
-            }
-            Role::Id(number) if kind_by_looks(&value) == Some(Kind::UserId) => {
-                self.names.push((number, Kind::UserId, raw.to_owned()));
-            }
-            Role::Path => {
-                self.is_call_about_users |= is_call_about_users(&value);
-                self.path(&value);
+            Role::Fixed => return Reading::Open,
+            // Most texts.
+            Role::Open | Role::Word | Role::Place if !may_name_somebody(raw) => {
+                return Reading::Open;
             }
             _ => {}
         }
-        if let Some(kind) = kind(self.policy, role, &value) {
-            self.note(kind, raw);
-            return;
+        let value = &*unescape_lossy(raw);
+        match role {
+            Role::Name => {
+                let kind = self.policy.kind_of_name();
+                self.name(object, kind, value, piece);
+            }
+            Role::Id if kind_by_looks(value) == Some(Kind::UserId) => {
+                self.name(object, Kind::UserId, value, piece);
+            }
+            Role::Path => {
+                self.is_call_about_users |= is_call_about_users(value);
+                self.path(value);
+            }
+            _ => {}
+        }
+        if let Some(kind) = kind(self.policy, role, value) {
+            return self.noted(kind, value);
         }
         if matches!(role, Role::Somebody | Role::LooksLike(Kind::Email)) {
-            for address in addresses(&value) {
-                self.note(Kind::Email, &escape(address));
+            for address in addresses(value) {
+                self.note(Kind::Email, address);
             }
         }
-        if is_read_on(self.policy, role, &value) && nested::may_have_json(&value) {
-            for part in nested::parts(&value) {
-                match part {
-                    Part::Plain(_) => {}
-                    Part::Json(json) => self.nested(json, field),
-                    Part::Cut(json) => {
-                        std::mem::swap(&mut self.objects, &mut self.objects_of_cut);
-                        self.nested(json, field);
-                        std::mem::swap(&mut self.objects, &mut self.objects_of_cut);
-                    }
-                }
+        if role == Role::Open && value.contains('=') {
+            self.form(value);
+        }
+        if !nested::may_have_json(value) || !is_read_on(self.policy, role, value) {
+            return Reading::Open;
+        }
+        let is_path = role == Role::Path;
+        for part in nested::parts(value) {
+            match part {
+                Part::Plain(_) => {}
+                Part::Json(json) if !is_path => self.nested(json, field),
+                Part::Json(json) | Part::Cut(json) => self.set_aside(json, field),
             }
+        }
+        if is_path {
+            Reading::Open
+        } else {
+            Reading::HasJson
+        }
+    }
+
+    /// Keeps the name or the id of what an object is about until it is known whether that is a user.
+    fn name(&mut self, object: u32, kind: Kind, value: &str, piece: Option<usize>) {
+        if self.policy.method(kind).is_some() {
+            let value = value.to_owned();
+            self.names.push(Name {
+                object,
+                kind,
+                value,
+                piece,
+            });
         }
     }
 
     /// Notes whom a path names, by its looks: `/api/v2/users/auth0%7C1`, `?email=a%40b.c`.
     fn path(&mut self, path: &str) {
         for part in path.split(['/', '?', '&', '=', '#']) {
-            let mut view = View::of(part);
-            for _ in 0..ROUNDS {
-                view = view.decoded(false).unwrap_or(view);
-            }
-            let part = &*view.text;
-            if let Some(kind) = kind_by_looks(part) {
-                self.note(kind, &escape(part));
+            let part = decoded(part);
+            if let Some(kind) = kind_by_looks(&part) {
+                self.note(kind, &part);
             }
         }
     }
 
-    /// Notes a value of this kind, as it is written.
-    fn note(&mut self, kind: Kind, raw: &str) {
-        let value = unescape_lossy(raw);
-        if self.policy.method(kind).is_none() || !is_personal(kind, &value) {
-            return;
+    /// Notes what a form or a query says under personal names: `email=a%40b.c&user_id=auth0%7C1`.
+    fn form(&mut self, text: &str) {
+        let is_between = |it: char| it.is_whitespace() || "&?#;".contains(it);
+        let mut view = View::of(text);
+        for _ in 0..ROUNDS {
+            for pair in view.text.split(is_between) {
+                let Some((name, value)) = pair.split_once('=') else {
+                    continue;
+                };
+                let role = role(fields::name(name).field);
+                let value = value.trim_matches(|it: char| "\"'(),.".contains(it));
+                let value = decoded(value);
+                for value in [&*value, &value.replace('+', " ")] {
+                    if let Some(kind) = kind(self.policy, role, value) {
+                        self.note(kind, value);
+                    }
+                }
+            }
+            match view.decoded(false) {
+                Some(decoded) => view = decoded,
+                None => return,
+            }
+        }
+    }
+
+    fn noted(&mut self, kind: Kind, value: &str) -> Reading {
+        self.note(kind, value)
+            .map_or(Reading::SaysNothing, Reading::Personal)
+    }
+
+    /// Notes a value of this kind, and answers with its number if it says anything of a person.
+    fn note(&mut self, kind: Kind, value: &str) -> Option<u32> {
+        if self.policy.method(kind).is_none() || !is_personal(kind, value) {
+            return None;
         }
         self.is_any = true;
-        if self.replacements[kind as usize].contains_key(raw) {
-            return;
+        let is_same = |it: &Value| it.text == value && it.kind == kind;
+        let known = self.values.iter().rev().take(REMEMBERED).position(is_same);
+        if let Some(back) = known {
+            return Some(number_of(self.values.len() - 1 - back));
         }
-        let replacement = self.policy.replacement(kind, &value);
+        let replacement = self.policy.replacement(kind, value);
         if replacement != *value {
-            self.needles.add(kind, false, &value, &replacement);
-            self.note_aliases(kind, &value, &replacement);
+            self.look.add(value);
+            let is_short = |it: u8| it.is_ascii_digit() || it == b'.';
+            if kind == Kind::Ip && value.bytes().all(is_short) {
+                self.look.add_mapped_addresses();
+            } else {
+                for_each_alias(kind, value, |alias, _| self.look.add(alias));
+            }
         }
-        self.replacements[kind as usize].insert(raw.to_owned(), replacement);
+        self.values.push(Value {
+            kind,
+            text: value.to_owned(),
+            replacement,
+        });
+        Some(number_of(self.values.len() - 1))
     }
 
-    /// Notes parts of a value that stand for the whole, and other ways to write it.
-    fn note_aliases(&mut self, kind: Kind, value: &str, replacement: &str) {
-        let mut add = |alias: &str, replacement: &str| {
-            self.needles.add(kind, true, alias, replacement);
-        };
-        match kind {
-            Kind::UserId => {
-                let prefix = user_id_prefix(value);
-                if !prefix.is_empty() {
-                    let code = replacement.strip_prefix(prefix).unwrap_or(replacement);
-                    add(&value[prefix.len()..], code);
-                }
-            }
-            Kind::Phone => {
-                let digits: String = value.chars().filter(char::is_ascii_digit).collect();
-                if digits.len() >= SHORTEST_PHONE {
-                    add(&digits, replacement);
-                    add(&format!("+{digits}"), replacement);
-                }
-            }
-            Kind::Ip => {
-                for part in value.split(',').map(str::trim) {
-                    let replacement = self.policy.replacement(kind, part);
-                    if part != value {
-                        add(part, &replacement);
-                    }
-                    if let Some(ip) = ip(part).map(|it| it.to_string())
-                        && ip != part
-                    {
-                        add(&ip, &replacement);
-                    }
-                }
-            }
-            Kind::Email | Kind::Username if mail_domain(value).is_none() => {
-                for address in addresses(value) {
-                    add(address, &self.policy.replacement(kind, address));
-                }
-            }
-            _ => {}
-        }
-    }
-
-    fn finish(mut self) -> Option<Found> {
+    /// Ends the reading; `tell` is told what a piece turned out to be.
+    pub fn finish(mut self, mut tell: impl FnMut(usize, Reading)) -> Option<Found<'p>> {
         if self.is_call_about_users {
-            self.users.extend(&self.bodies);
+            self.users.append(&mut self.bodies);
         }
-        for (number, kind, raw) in std::mem::take(&mut self.names) {
-            if self.users.contains(&number) {
-                self.note(kind, &raw);
+        self.users.sort_unstable();
+        for name in std::mem::take(&mut self.names) {
+            if self.users.binary_search(&name.object).is_err() {
+                continue;
+            }
+            let reading = self.noted(name.kind, &name.value);
+            if let Some(piece) = name.piece {
+                tell(piece, reading);
             }
         }
         self.is_any.then(|| Found {
-            replacements: self.replacements,
-            index: self.needles.index(),
+            policy: self.policy,
+            values: self.values,
+            look: self.look,
+            index: OnceCell::new(),
             users: self.users,
         })
     }
 }
 
-/// The e-mail addresses in a text that is more than one: `Ada <ada@example.com>, bo@example.com`.
-fn addresses(text: &str) -> impl Iterator<Item = &str> {
-    let is_between = |it: char| it.is_whitespace() || ",;<>()\"".contains(it);
-    text.split(is_between)
-        .filter(|it| mail_domain(it).is_some())
+/// A text without percent-encoding, however often it was encoded.
+fn decoded(text: &str) -> Cow<'_, str> {
+    let mut view = View::of(text);
+    for _ in 0..ROUNDS {
+        match view.decoded(false) {
+            Some(decoded) => view = decoded,
+            None => break,
+        }
+    }
+    view.text
 }
 
-/// Whether the bodies of a call are users, by its path.
-fn is_call_about_users(path: &str) -> bool {
-    let path = path.split(['?', '#']).next().unwrap_or_default();
-    let Some(path) = CALLS.iter().find_map(|it| path.strip_prefix(it)) else {
-        return false;
-    };
-    let segments: Vec<&str> = path.split('/').filter(|it| !it.is_empty()).collect();
-    matches!(
-        segments[..],
-        ["users" | "users-by-email"] | ["users", _] | ["organizations", _, "members"]
-    )
+#[allow(
+    clippy::cast_possible_truncation,
+    reason = "a record has fewer values, as they take bytes"
+)]
+fn number_of(value: usize) -> u32 {
+    value as u32
 }

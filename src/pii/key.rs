@@ -1,8 +1,9 @@
 //! Keyed pseudonyms: HMAC-SHA-256 over a group, a zero byte and the normalised value, cut to 128
 //! bits, in base32. Without the key nobody can try out names, and with it one name is quickly found.
 
+use std::borrow::Cow;
 use std::fmt;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
@@ -75,13 +76,17 @@ impl Group {
     }
 
     /// A value as it is hashed: what is the same to people is the same here.
-    fn normalised(self, value: &str) -> String {
+    fn normalised(self, value: &str) -> Cow<'_, str> {
         let value = value.trim();
-        let digits = || value.chars().filter(char::is_ascii_digit).collect();
         match self.0 {
-            Kind::Phone if value.contains(|it: char| it.is_ascii_digit()) => digits(),
-            Kind::Ip => ip(value).map_or_else(|| value.to_lowercase(), |it| it.to_string()),
-            _ => value.to_lowercase(),
+            Kind::Phone if value.contains(|it: char| it.is_ascii_digit()) => {
+                let digits: String = value.chars().filter(char::is_ascii_digit).collect();
+                digits.into()
+            }
+            // In its shortest form already.
+            Kind::Ip if value.parse::<Ipv4Addr>().is_ok() => value.into(),
+            Kind::Ip => ip(value).map_or_else(|| lower(value), |it| it.to_string().into()),
+            _ => lower(value),
         }
     }
 }
@@ -140,58 +145,87 @@ impl Key {
     /// What stands in place of a value: its code, with what is kept of an e-mail address or a user
     /// id.
     pub fn pseudonym(&self, group: Group, value: &str) -> String {
-        let code = self.code(group, value);
-        let value = value.trim();
+        let trimmed = value.trim();
+        // With room for what is kept.
+        let mut pseudonym = String::with_capacity(value.len() + self.id.len() + LETTERS + 2);
         match group.0 {
-            Kind::UserId => match user_id_prefix(value) {
-                "" if value.ends_with(CLIENTS) => format!("{code}{CLIENTS}"),
-                prefix => format!("{prefix}{code}"),
-            },
-            Kind::Email => match mail_domain(value) {
-                Some(domain) => format!("{code}@{}", domain.to_lowercase()),
-                None => code,
-            },
-            _ => code,
+            Kind::UserId => {
+                let prefix = user_id_prefix(trimmed);
+                pseudonym.push_str(prefix);
+                self.write(&mut pseudonym, group, value);
+                if prefix.is_empty() && trimmed.ends_with(CLIENTS) {
+                    pseudonym.push_str(CLIENTS);
+                }
+            }
+            Kind::Email => {
+                self.write(&mut pseudonym, group, value);
+                if let Some(domain) = mail_domain(trimmed) {
+                    pseudonym.push('@');
+                    pseudonym.push_str(&lower(domain));
+                }
+            }
+            _ => self.write(&mut pseudonym, group, value),
         }
+        pseudonym
     }
 
     /// A pseudonym without what is kept of the value.
     pub fn code(&self, group: Group, value: &str) -> String {
+        let mut code = String::with_capacity(self.id.len() + LETTERS + 2);
+        self.write(&mut code, group, value);
+        code
+    }
+
+    fn write(&self, out: &mut String, group: Group, value: &str) {
         let mut code = self.code.clone();
         code.update(group.name().as_bytes());
         code.update(&[0]);
         code.update(group.normalised(value).as_bytes());
         let code = code.finalize().into_bytes();
-        format!("p{}_{}", self.id, base32(&code[..BYTES]))
+        out.push('p');
+        out.push_str(&self.id);
+        out.push('_');
+        base32(out, &code[..BYTES]);
     }
 }
 
 /// Bits five by five, the last ones filled up with zeros.
-fn base32(bytes: &[u8]) -> String {
-    let mut text = String::with_capacity(LETTERS);
+fn base32(out: &mut String, bytes: &[u8]) {
     let (mut bits, mut count) = (0_u32, 0);
     for byte in bytes {
         bits = bits << 8 | u32::from(*byte);
         count += 8;
         while count >= 5 {
             count -= 5;
-            text.push(letter(bits >> count));
+            out.push(letter(bits >> count));
         }
         bits &= (1 << count) - 1;
     }
     if count > 0 {
-        text.push(letter(bits << (5 - count)));
+        out.push(letter(bits << (5 - count)));
     }
-    text
 }
 
 fn letter(bits: u32) -> char {
     char::from(ALPHABET[bits as usize & 31])
 }
 
+/// A text in lower case, which most are.
+fn lower(text: &str) -> Cow<'_, str> {
+    let is_lower = |it: u8| it.is_ascii() && !it.is_ascii_uppercase();
+    if text.bytes().all(is_lower) {
+        return text.into();
+    }
+    text.to_lowercase().into()
+}
+
 /// Whether a value is a pseudonym already: a dead letter that is delivered after all has them, and
 /// so may an archive. Another pseudonym of it would name nobody.
 pub(super) fn is_pseudonym(value: &str) -> bool {
+    // Between the id of the key and the letters.
+    if memchr::memchr(b'_', value.as_bytes()).is_none() {
+        return false;
+    }
     let after_prefix = &value[user_id_prefix(value).len()..];
     let code = match after_prefix.split_once('@') {
         Some((code, domain)) if is_domain(domain) => code,
@@ -226,8 +260,12 @@ pub(super) fn user_id_prefix(value: &str) -> &str {
 
 /// The domain of an e-mail address, if the value is one.
 pub(super) fn mail_domain(value: &str) -> Option<&str> {
-    let (local, domain) = value.trim().rsplit_once('@')?;
-    let is_mail = !local.is_empty() && !local.contains(char::is_whitespace) && is_domain(domain);
+    // The last one counts.
+    let at = memchr::memrchr(b'@', value.as_bytes())?;
+    let (local, domain) = (value[..at].trim_start(), value[at + 1..].trim_end());
+    // Where there are several, it is a list of them.
+    let is_between = |it: char| it.is_whitespace() || ",;<>".contains(it);
+    let is_mail = !local.is_empty() && !local.contains(is_between) && is_domain(domain);
     is_mail.then_some(domain)
 }
 

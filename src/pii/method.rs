@@ -1,10 +1,11 @@
 //! What becomes of a personal value: a mask, a pseudonym, a part of it, or nothing.
 
+use std::borrow::Cow;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::key::{Group, Key, ip, is_pseudonym, mail_domain};
 use super::pieces::Piece;
-use super::{Kind, find, rewrite};
+use super::{Kind, fields_only, find, rewrite};
 use crate::redact::{MASK, Redaction};
 
 /// Bits that are kept of an address of the fourth version, and of the sixth.
@@ -44,13 +45,28 @@ impl Policy {
         self.methods.iter().all(Option::is_none)
     }
 
+    /// A record without what the policy keeps back, in which secrets are still to be masked; `None`
+    /// if that takes more than to replace texts.
+    pub(super) fn rewritten<'a>(
+        &self,
+        redaction: Redaction,
+        record: &'a str,
+    ) -> Option<Cow<'a, str>> {
+        fields_only::rewritten(self, redaction, record)
+    }
+
     /// A record without secrets, and without what the policy keeps back.
     pub(super) fn apply<'a>(&self, redaction: Redaction, record: &'a str) -> Vec<Piece<'a>> {
-        let (mut pieces, found) = find::find(self, redaction.tokens(record));
+        let (mut pieces, found) = find::find(self, record.len(), redaction.tokens(record));
         if let Some(found) = found {
             rewrite::rewrite(self, &found, &mut pieces);
         }
         pieces
+    }
+
+    /// Whether it leaves members out.
+    pub(super) fn leaves_out(&self) -> bool {
+        self.methods.contains(&Some(Method::Drop)) || self.method(Kind::Location).is_some()
     }
 
     pub(super) fn method(&self, kind: Kind) -> Option<Method> {

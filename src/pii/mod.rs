@@ -5,13 +5,19 @@
 //! its personal values are found, by the names of fields (`fields`, `walk`), also in JSON within
 //! texts (`nested`). Then it is written anew (`rewrite`): each such field as the policy says, and in
 //! all other texts what was found, wherever it occurs (`search`), since Auth0 repeats users' names
-//! in descriptions, errors and paths.
+//! in descriptions, errors and paths. Most records are spared that (`fields_only`): nothing of a
+//! person is in them but in fields that are personal as a whole.
 //!
 //! This room knows no destination, and no setting but those that are shared by all.
 
+mod aliases;
 mod fields;
+mod fields_only;
 mod find;
+mod found;
 mod key;
+mod look;
+mod looks;
 mod method;
 mod nested;
 mod pieces;

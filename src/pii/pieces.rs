@@ -2,14 +2,17 @@
 
 use super::fields::Field;
 use super::walk::{Left, Role, Walk};
-use crate::json::{self, Scanner, Token, unescape_lossy};
+use crate::json::{self, Scanner, Token};
+
+/// Bytes of a record for each of its pieces, or fewer.
+pub(super) const BYTES_OF_ONE: usize = 9;
 
 /// A token and its place.
 #[derive(Clone)]
 pub(super) struct Piece<'a> {
     token: Token<'a>,
     /// The text in place of the token's, without a secret or a person in it.
-    text: Option<String>,
+    text: Option<Box<str>>,
     /// Whether it is left out.
     pub is_gone: bool,
     pub is_in_list: bool,
@@ -17,9 +20,43 @@ pub(super) struct Piece<'a> {
     pub role: Role,
     /// The name under which it stands.
     pub field: Field,
+    /// The number of the object or list that it is in.
+    pub object: u32,
+    /// What the first reading made of it.
+    pub reading: Reading,
 }
 
-impl Piece<'_> {
+/// What the first reading has made of a value.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Reading {
+    /// It is not kept, as of what stands in JSON within a text.
+    None,
+    /// Nothing that counts by itself.
+    Open,
+    /// The value of this number.
+    Personal(u32),
+    /// In the place of something personal, and nobody's.
+    SaysNothing,
+    /// A text with JSON in it.
+    HasJson,
+}
+
+impl<'a> Piece<'a> {
+    /// The next token of a walk.
+    pub fn of(token: Token<'a>, walk: &Walk) -> Self {
+        let is_value = !matches!(token, Token::Key(_) | Token::EndObject | Token::EndArray);
+        Self {
+            token,
+            text: None,
+            is_gone: false,
+            is_in_list: is_value && walk.is_in_list(),
+            role: if is_value { walk.role() } else { Role::Open },
+            field: if is_value { walk.field() } else { Field::Open },
+            object: walk.object(),
+            reading: Reading::None,
+        }
+    }
+
     pub fn token(&self) -> Token<'_> {
         match (&self.text, self.token) {
             (None, token) => token,
@@ -30,7 +67,7 @@ impl Piece<'_> {
 
     /// Puts a text in place of the token's.
     pub fn replace(&mut self, text: &str) {
-        self.text = Some(json::escape(text));
+        self.text = Some(json::escape(text).into());
     }
 
     /// Whether an object or a list begins.
@@ -40,32 +77,26 @@ impl Piece<'_> {
 }
 
 /// The pieces of one value, from its beginning to its end or to where it was cut. `objects` counts
-/// objects and lists, and `leave` is told of each that ends.
+/// objects and lists, and `leave` is told of each that ends. `length` is that of the JSON.
 pub(super) fn pieces<'a>(
     tokens: impl Iterator<Item = (Token<'a>, Option<String>)>,
+    length: usize,
     mut walk: Walk,
-    objects: &mut usize,
+    objects: &mut u32,
     mut leave: impl FnMut(Left),
 ) -> Vec<Piece<'a>> {
-    let mut pieces = Vec::with_capacity(64);
+    let mut pieces = Vec::with_capacity(length / BYTES_OF_ONE + 1);
     for (token, text) in tokens {
-        let mut piece = Piece {
-            token,
-            text,
-            is_gone: false,
-            is_in_list: false,
-            role: Role::Open,
-            field: Field::Open,
-        };
+        let mut piece = Piece::of(token, &walk);
+        piece.text = text.map(Into::into);
         match token {
-            Token::Key(key) => walk.key(&unescape_lossy(key)),
+            Token::Key(key) => {
+                walk.key(key);
+            }
             Token::EndObject | Token::EndArray => {
                 walk.end().map(&mut leave);
             }
-            _ => {
-                (piece.role, piece.field) = (walk.role(), walk.field());
-                piece.is_in_list = walk.is_in_list();
-            }
+            _ => {}
         }
         if piece.begins() {
             walk.begin(token == Token::BeginArray, *objects);

@@ -56,21 +56,24 @@ impl Privacy {
     /// A record on one line, as it may be seen.
     #[must_use]
     pub fn line(&self, record: &str) -> String {
-        match &self.policy {
-            Some(policy) => written(&policy.apply(self.redaction, record), record.len()),
-            None => self.redaction.line(record),
+        let Some(policy) = &self.policy else {
+            return self.redaction.line(record);
+        };
+        match policy.rewritten(self.redaction, record) {
+            Some(rewritten) => self.redaction.line(&rewritten),
+            None => written(&policy.apply(self.redaction, record), record.len()),
         }
     }
 
     /// The row of a record, as it may be seen.
     pub fn row(&self, record: &str, api: Api) -> Result<String, TooLarge> {
-        match &self.policy {
-            Some(policy) => row_of(
-                &mut left(&policy.apply(self.redaction, record)),
-                record,
-                api,
-            ),
-            None => row(record, api, self.redaction),
+        let Some(policy) = &self.policy else {
+            return row(record, api, self.redaction);
+        };
+        if let Some(rewritten) = policy.rewritten(self.redaction, record) {
+            return row(&rewritten, api, self.redaction);
         }
+        let pieces = policy.apply(self.redaction, record);
+        row_of(&mut left(&pieces), record, api)
     }
 }

@@ -4,10 +4,12 @@ use std::borrow::Cow;
 
 use super::Kind;
 use super::fields::Field;
-use super::find::{self, CALLS, Found, is_read_on, is_word, kind_by_looks};
+use super::find::{self, is_read_on};
+use super::found::Found;
+use super::looks::{CALLS, is_word, kind_by_looks};
 use super::method::{Method, Policy};
 use super::nested::{self, Part};
-use super::pieces::{Piece, pieces, tokens, written};
+use super::pieces::{Piece, Reading, pieces, tokens, written};
 use super::walk::{Role, Walk};
 use crate::json::{Token, unescape_lossy};
 
@@ -16,7 +18,7 @@ pub(super) fn rewrite(policy: &Policy, found: &Found, pieces: &mut [Piece]) {
     let mut writer = Writer {
         policy,
         found,
-        objects: pieces.iter().filter(|it| it.begins()).count(),
+        objects: pieces.iter().map(|it| u32::from(it.begins())).sum(),
         is_changed: false,
     };
     writer.write(pieces);
@@ -27,9 +29,9 @@ const USERS: [&str; 3] = ["users/", "users-by-email/", "members/"];
 
 struct Writer<'f> {
     policy: &'f Policy,
-    found: &'f Found,
+    found: &'f Found<'f>,
     /// Objects and lists so far: as many as at the first reading.
-    objects: usize,
+    objects: u32,
     is_changed: bool,
 }
 
@@ -43,13 +45,43 @@ enum Form {
 
 impl Writer<'_> {
     fn write(&mut self, pieces: &mut [Piece]) {
+        if self.policy.leaves_out() {
+            self.leave_out(pieces);
+        }
+        for piece in pieces {
+            let new = match (piece.token(), piece.reading) {
+                (Token::Key(raw), _) => self.key(raw),
+                (_, Reading::Personal(number)) => self.found.noted(number).map(str::to_owned),
+                (Token::Text(raw), Reading::HasJson) => {
+                    let value = unescape_lossy(raw);
+                    let new = self.parts(piece.field, &value);
+                    (new != *value).then_some(new)
+                }
+                (Token::Text(raw), Reading::Open) => self.text(piece.role, raw),
+                (Token::Number(raw), Reading::Open) => self.number(piece.role, raw),
+                (Token::Text(raw), Reading::None) => self.unread(piece, raw),
+                (Token::Number(raw), Reading::None) => match self.kind(piece, raw) {
+                    Some(kind) => Some(self.found.replacement(kind, raw)),
+                    None => self.number(piece.role, raw),
+                },
+                _ => None,
+            };
+            if let Some(new) = new {
+                piece.replace(&new);
+                self.is_changed = true;
+            }
+        }
+    }
+
+    /// Leaves out the members that are dropped.
+    fn leave_out(&mut self, pieces: &mut [Piece]) {
         // Where the last member begins.
         let mut member = None;
         // Of each object and list, where what is left out with it begins.
         let mut marks: Vec<Option<usize>> = Vec::with_capacity(8);
         for at in 0..pieces.len() {
             let piece = &pieces[at];
-            let (role, token) = (piece.role, piece.token());
+            let token = piece.token();
             // An element of a list is never left out: it would be another list.
             let mark = member.filter(|_| !piece.is_in_list);
             let gone = match token {
@@ -60,37 +92,27 @@ impl Writer<'_> {
                 Token::BeginObject | Token::BeginArray => {
                     let is_list = token == Token::BeginArray;
                     let form = if is_list { Form::List } else { Form::Object };
-                    marks.push(mark.filter(|_| self.is_dropped(role, form, "")));
+                    marks.push(mark.filter(|_| self.is_dropped(piece, form, "")));
                     None
                 }
                 Token::EndObject | Token::EndArray => marks.pop().flatten(),
-                Token::Text(raw) => mark.filter(|_| self.is_dropped(role, Form::Scalar, raw)),
-                _ => mark.filter(|_| self.is_dropped(role, Form::Scalar, "")),
+                Token::Text(raw) => mark.filter(|_| self.is_dropped(piece, Form::Scalar, raw)),
+                _ => mark.filter(|_| self.is_dropped(piece, Form::Scalar, "")),
             };
             if let Some(begin) = gone {
                 pieces[begin..=at]
                     .iter_mut()
                     .for_each(|it| it.is_gone = true);
                 self.is_changed = true;
-                continue;
-            }
-            let new = match token {
-                Token::Key(raw) => self.key(raw),
-                Token::Text(raw) => self.text(role, piece.field, raw),
-                Token::Number(raw) => self.number(role, raw),
-                _ => None,
-            };
-            if let Some(new) = new {
-                pieces[at].replace(&new);
-                self.is_changed = true;
             }
         }
     }
 
     /// Whether a member is left out.
-    fn is_dropped(&self, role: Role, form: Form, raw: &str) -> bool {
+    fn is_dropped(&self, piece: &Piece, form: Form, raw: &str) -> bool {
+        let role = piece.role;
         let method = |kind| self.policy.method(kind);
-        let is_user_s = |number| self.found.users.contains(&number);
+        let is_user_s = || self.found.is_user_s(piece.object);
         let kind = match role {
             Role::Coordinate => return method(Kind::Location).is_some(),
             Role::Town if method(Kind::Location) == Some(Method::Truncate) => return true,
@@ -104,59 +126,81 @@ impl Writer<'_> {
                     None => return false,
                 }
             }
-            Role::Name(number) if is_user_s(number) && form == Form::Scalar => {
-                self.policy.kind_of_name()
-            }
-            Role::Id(number) if is_user_s(number) && is_user_id(raw) => Kind::UserId,
+            Role::Name if is_user_s() && form == Form::Scalar => self.policy.kind_of_name(),
+            Role::Id if is_user_s() && is_user_id(&unescape_lossy(raw)) => Kind::UserId,
             _ => return false,
         };
         method(kind) == Some(Method::Drop)
     }
 
-    /// The kind of data that a text is, if it does not stay.
-    fn kind(&self, role: Role, raw: &str) -> Option<Kind> {
-        let is_user_s = |number| self.found.users.contains(&number);
-        let kind = match role {
-            Role::Name(number) if is_user_s(number) => self.policy.kind_of_name(),
-            Role::Id(number) if is_user_s(number) && is_user_id(raw) => Kind::UserId,
-            _ => return find::kind(self.policy, role, &unescape_lossy(raw)),
-        };
-        self.policy.method(kind).map(|_| kind)
-    }
-
     /// What stands in place of the name of a field, if anything does.
     fn key(&self, raw: &str) -> Option<String> {
+        if !self.found.may_be_in(raw) {
+            return None;
+        }
         let name = unescape_lossy(raw);
-        match self.found.index.replaced_in_name(&name) {
+        match self.found.index().replaced_in_name(&name) {
             Cow::Owned(new) => Some(new),
             Cow::Borrowed(_) => None,
         }
     }
 
-    /// What stands in place of a text, if anything does.
-    fn text(&mut self, role: Role, field: Field, raw: &str) -> Option<String> {
-        let value = unescape_lossy(raw);
-        if role == Role::Fixed || role == Role::Word && is_word(&value) {
+    /// What stands in place of a text that is not personal by its place, if anything does.
+    fn text(&self, role: Role, raw: &str) -> Option<String> {
+        if role == Role::Fixed || !self.found.may_be_in(raw) {
             return None;
         }
-        let new = match self.kind(role, raw) {
-            Some(kind) => self.found.replacement(self.policy, kind, raw),
-            None if role == Role::Path => self.path(&value),
-            None if is_read_on(self.policy, role, &value) && nested::may_have_json(&value) => {
-                self.parts(field, &value)
-            }
-            None => match self.found.index.replaced(&value) {
-                Cow::Owned(new) => new,
-                Cow::Borrowed(_) => return None,
-            },
+        let value = unescape_lossy(raw);
+        if role == Role::Word && is_word(&value) {
+            return None;
+        }
+        let new = match role {
+            Role::Path => self.path(&value),
+            _ => self.found.index().replaced(&value).into_owned(),
         };
         (new != *value).then_some(new)
+    }
+
+    /// What stands in place of a number that is not personal by its place, if anything does.
+    fn number(&self, role: Role, number: &str) -> Option<String> {
+        if role == Role::Fixed {
+            return None;
+        }
+        self.found.index().number(number).map(str::to_owned)
+    }
+
+    /// What stands in place of a text that stands in another one, if anything does.
+    fn unread(&mut self, piece: &Piece, raw: &str) -> Option<String> {
+        let role = piece.role;
+        let value = unescape_lossy(raw);
+        let new = match self.kind(piece, &value) {
+            Some(kind) => self.found.replacement(kind, &value),
+            None if role != Role::Path
+                && nested::may_have_json(&value)
+                && is_read_on(self.policy, role, &value) =>
+            {
+                self.parts(piece.field, &value)
+            }
+            None => return self.text(role, raw),
+        };
+        (new != *value).then_some(new)
+    }
+
+    /// The kind of data that such a value is, if it does not stay.
+    fn kind(&self, piece: &Piece, value: &str) -> Option<Kind> {
+        let is_user_s = || self.found.is_user_s(piece.object);
+        let kind = match piece.role {
+            Role::Name if is_user_s() => self.policy.kind_of_name(),
+            Role::Id if is_user_s() && is_user_id(value) => Kind::UserId,
+            role => return find::kind(self.policy, role, value),
+        };
+        self.policy.method(kind).map(|_| kind)
     }
 
     /// The path of a request. What is called is no user's choice, and a user who takes its name
     /// hides nothing: there only what can be nothing but a value is one, unless users are called.
     fn path(&self, path: &str) -> String {
-        let index = &self.found.index;
+        let index = self.found.index();
         let (called, query) = path.split_at(path.find(['?', '#']).unwrap_or(path.len()));
         let query = index.replaced(query);
         let Some(begin) = CALLS.iter().find(|it| called.starts_with(**it)) else {
@@ -185,11 +229,12 @@ impl Writer<'_> {
         for part in nested::parts(text) {
             match part {
                 Part::Plain(part) | Part::Cut(part) => {
-                    new.push_str(&self.found.index.replaced(part));
+                    new.push_str(&self.found.index().replaced(part));
                 }
                 Part::Json(json) => {
                     let walk = Walk::within(field);
-                    let mut pieces = pieces(tokens(json), walk, &mut self.objects, |_| {});
+                    let mut pieces =
+                        pieces(tokens(json), json.len(), walk, &mut self.objects, |_| {});
                     self.write(&mut pieces);
                     // What has not changed keeps its white space.
                     let has_changed = std::mem::take(&mut self.is_changed);
@@ -205,17 +250,8 @@ impl Writer<'_> {
         self.is_changed = is_changed;
         new
     }
-
-    /// What stands in place of a number, if anything does.
-    fn number(&self, role: Role, number: &str) -> Option<String> {
-        match self.kind(role, number) {
-            Some(kind) => Some(self.found.replacement(self.policy, kind, number)),
-            None if role == Role::Fixed => None,
-            None => self.found.index.number(number).map(str::to_owned),
-        }
-    }
 }
 
-fn is_user_id(raw: &str) -> bool {
-    kind_by_looks(&unescape_lossy(raw)) == Some(Kind::UserId)
+fn is_user_id(value: &str) -> bool {
+    kind_by_looks(value) == Some(Kind::UserId)
 }

@@ -11,7 +11,7 @@ use super::Kind;
 use super::view::{ROUNDS, View};
 
 /// Characters of a value that is looked for: shorter ones are words of every language.
-const SHORTEST: usize = 4;
+pub(super) const SHORTEST: usize = 4;
 /// Digits of a number that is looked for.
 const SHORTEST_NUMBER: usize = 7;
 
@@ -32,6 +32,12 @@ struct Needle {
     is_no_name: bool,
 }
 
+/// What of a value is looked for, if it is long enough.
+pub(super) fn looked_for(value: &str) -> Option<&str> {
+    let value = value.trim();
+    value.chars().nth(SHORTEST - 1).map(|_| value)
+}
+
 /// Collects values that are looked for.
 #[derive(Default)]
 pub(super) struct Needles(Vec<Candidate>);
@@ -47,8 +53,7 @@ impl Needles {
     /// Adds a value. Where it was added before as another kind, the first kind counts; an alias is
     /// a part of a value, or another way to write it, and counts before a value of the same kind.
     pub fn add(&mut self, kind: Kind, is_alias: bool, value: &str, replacement: &str) {
-        let value = value.trim();
-        if value.chars().nth(SHORTEST - 1).is_some() {
+        if let Some(value) = looked_for(value) {
             self.0.push(Candidate {
                 text: folded(value).into_owned(),
                 rank: (kind, !is_alias),
@@ -171,7 +176,7 @@ impl Index {
                 view = it.decoded(plus_is_space);
             }
         };
-        if memchr::memchr2(b'%', b'\\', bytes).is_some() {
+        if memchr::memchr3(b'%', b'\\', b'&', bytes).is_some() {
             read_as(false);
         }
         if self.has_spaces && bytes.contains(&b'+') {

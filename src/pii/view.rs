@@ -1,10 +1,13 @@
-//! A text as others would read it: without percent-encoding, or without the escapes of JSON or code.
+//! A text as others would read it: without percent-encoding, or without the escapes of JSON, HTML or code.
 //! Each byte knows where in the text it comes from.
 
 use std::borrow::Cow;
 
 /// Times that a text is decoded: twice encoded is seen in logs, more often is not.
 pub(super) const ROUNDS: usize = 3;
+
+/// Bytes of `&#x10ffff;`.
+const LONGEST_ENTITY: usize = 10;
 
 /// A text as it reads.
 pub(super) struct View<'a> {
@@ -39,6 +42,7 @@ impl<'a> View<'a> {
             let found = match first {
                 b'%' => percent(&text[at..]),
                 b'\\' => escape(&text[at..]),
+                b'&' => entity(&text[at..]),
                 b'+' if plus_is_space => Some((1, Decoded::Byte(b' '))),
                 _ => None,
             };
@@ -80,23 +84,51 @@ enum Decoded {
 
 /// `%7C`
 fn percent(text: &[u8]) -> Option<(usize, Decoded)> {
-    let digits = text.get(1..3)?;
-    let digits = std::str::from_utf8(digits).ok()?;
-    let is_hex = digits.bytes().all(|it| it.is_ascii_hexdigit());
-    let byte = u8::from_str_radix(digits, 16).ok().filter(|_| is_hex)?;
+    let byte = u8::try_from(hex(text.get(1..3)?)?).ok()?;
     Some((3, Decoded::Byte(byte)))
 }
 
-/// `\u007c`, `\n`, `\"`
+/// The number of these digits.
+fn hex(digits: &[u8]) -> Option<u32> {
+    let digits = digits.iter().map(|it| char::from(*it).to_digit(16));
+    digits.reduce(|all, it| Some(all? << 4 | it?)).flatten()
+}
+
+/// `&#64;`, `&#x40;`, `&amp;`
+fn entity(text: &[u8]) -> Option<(usize, Decoded)> {
+    let length = text
+        .iter()
+        .take(LONGEST_ENTITY)
+        .position(|it| *it == b';')?;
+    let letter = match &text[1..length] {
+        b"amp" => '&',
+        b"lt" => '<',
+        b"gt" => '>',
+        b"quot" => '"',
+        b"apos" => '\'',
+        b"commat" => '@',
+        [b'#', b'x' | b'X', digits @ ..] => char::from_u32(hex(digits)?)?,
+        [b'#', digits @ ..] => {
+            let digits = std::str::from_utf8(digits).ok()?;
+            char::from_u32(digits.parse().ok()?)?
+        }
+        _ => return None,
+    };
+    Some((length + 1, Decoded::Letter(letter)))
+}
+
+/// `\u007c`, `\x7c`, `\n`, `\"`
 fn escape(text: &[u8]) -> Option<(usize, Decoded)> {
     let letter = match text.get(1)? {
         b'u' => {
-            let digits = std::str::from_utf8(text.get(2..6)?).ok()?;
-            let is_hex = digits.bytes().all(|it| it.is_ascii_hexdigit());
-            let code = u32::from_str_radix(digits, 16).ok().filter(|_| is_hex)?;
+            let code = hex(text.get(2..6)?)?;
             // Half of a pair is passed over: what it is half of is nobody's name.
             let letter = char::from_u32(code).unwrap_or('\u{fffd}');
             return Some((6, Decoded::Letter(letter)));
+        }
+        b'x' => {
+            let byte = hex(text.get(2..4)?).and_then(|it| u8::try_from(it).ok())?;
+            return Some((4, Decoded::Byte(byte)));
         }
         b'n' => '\n',
         b'r' => '\r',

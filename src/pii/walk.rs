@@ -16,10 +16,10 @@ pub(super) enum Role {
     LooksLike(Kind),
     /// Somebody, if it looks like it.
     Somebody,
-    /// The name of the object of this number: personal if that is a user.
-    Name(usize),
-    /// The id of the object of this number.
-    Id(usize),
+    /// The name of the object that it is in: personal if that is a user.
+    Name,
+    /// The id of the object that it is in.
+    Id,
     /// A country.
     Country,
     /// Where in a country.
@@ -61,7 +61,7 @@ struct Frame {
     field: Field,
     subject: Subject,
     /// Its number, from the beginning of the record.
-    number: usize,
+    number: u32,
     has_user_s_fields: bool,
     has_other_fields: bool,
 }
@@ -75,7 +75,7 @@ impl Frame {
 /// An object that the walk has left.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) struct Left {
-    pub number: usize,
+    pub number: u32,
     /// Whether it is about a user, as far as it says itself.
     pub is_user: bool,
     /// Whether the call decides what it is about.
@@ -121,30 +121,29 @@ impl Walk {
         }
     }
 
-    /// Meets the name of a member.
-    pub fn key(&mut self, name: &str) {
+    /// Meets the name of a member, as it is written. Answers whether it is that of a column.
+    pub fn key(&mut self, raw: &str) -> bool {
         let Some(frame) = self.frames.last_mut() else {
-            return;
+            return false;
         };
-        let number = frame.number;
-        if frame.container == Container::Record && fields::is_fixed(name) {
+        let name = fields::name(raw);
+        if frame.container == Container::Record && name.is_fixed {
             (self.next, self.role) = (Field::Open, Role::Fixed);
-            return;
+            return name.is_common;
         }
-        if frame.subject == Subject::Unknown {
-            frame.has_user_s_fields |= fields::tells_a_user(name);
-            frame.has_other_fields |= fields::tells_a_thing(name);
-        }
-        self.next = match (frame.subject, Field::named(name)) {
-            (Subject::Place, _) => fields::in_place(name),
+        frame.has_user_s_fields |= name.tells_a_user;
+        frame.has_other_fields |= name.tells_a_thing;
+        self.next = match (frame.subject, name.field) {
+            (Subject::Place, _) => fields::in_place(raw),
             // What SCIM calls the value, in a list of such values.
             (_, Field::Value) if frame.field != Field::Value => frame.field,
             (_, field) => field,
         };
         self.role = match frame.subject {
             Subject::All(kind) => Role::Personal(kind),
-            _ => role(self.next, number),
+            _ => role(self.next),
         };
+        name.is_common
     }
 
     /// What the next value is.
@@ -153,18 +152,23 @@ impl Walk {
             Some(list) if list.is_list() => match list.subject {
                 Subject::All(kind) => Role::Personal(kind),
                 Subject::Place => role_in_place(list.field),
-                _ => match role(list.field, list.number) {
-                    Role::Name(_) | Role::Id(_) => Role::Open,
+                _ => match role(list.field) {
+                    Role::Name | Role::Id => Role::Open,
                     role => role,
                 },
             },
             Some(_) => self.role,
-            None => role(self.next, 0),
+            None => role(self.next),
         }
     }
 
+    /// The number of the object or list that the next value is in.
+    pub fn object(&self) -> u32 {
+        self.frames.last().map_or(0, |it| it.number)
+    }
+
     /// Goes into an object or a list, which is the object of this number.
-    pub fn begin(&mut self, is_list: bool, number: usize) {
+    pub fn begin(&mut self, is_list: bool, number: u32) {
         let field = self.field();
         let above = self.frames.last().map(|it| it.subject);
         let container = match (is_list, self.is_record && self.frames.is_empty()) {
@@ -210,14 +214,15 @@ impl Walk {
     }
 }
 
-fn role(field: Field, number: usize) -> Role {
+/// What a value under such a name is.
+pub(super) fn role(field: Field) -> Role {
     match field {
         Field::Open | Field::User | Field::Thing | Field::Body | Field::Value => Role::Open,
         Field::Of(kind) => Role::Personal(kind),
         Field::LooksLike(kind) => Role::LooksLike(kind),
         Field::Somebody => Role::Somebody,
-        Field::Name => Role::Name(number),
-        Field::Id => Role::Id(number),
+        Field::Name => Role::Name,
+        Field::Id => Role::Id,
         Field::Country => Role::Country,
         Field::Town => Role::Town,
         Field::Coordinate => Role::Coordinate,

@@ -77,6 +77,11 @@ impl Signs {
     }
 }
 
+/// Whether there may be a secret in a text.
+pub fn has_signs(text: &str) -> bool {
+    Signs::of(text).may_be_any()
+}
+
 /// A text as it stands in JSON, masked.
 pub fn masked(masker: Masker, verdict: Judgement, text: &str) -> Cow<'_, str> {
     let signs = Signs::of(text);

@@ -1,0 +1,71 @@
+//! What a value or a text is by its looks, wherever it stands.
+
+use super::Kind;
+use super::key::{CLIENTS, mail_domain};
+
+/// Digits of a phone number by which it is known without its other signs.
+pub(super) const SHORTEST_PHONE: usize = 7;
+/// How the paths of calls of the Management API begin.
+pub(super) const CALLS: [&str; 2] = ["/api/v2/", "/v2/"];
+
+/// What a value is, by its looks.
+pub(super) fn kind_by_looks(value: &str) -> Option<Kind> {
+    let value = value.trim();
+    let has_space = value.contains(char::is_whitespace);
+    let (connection, id) = value.split_once('|').unwrap_or_default();
+    let is_connection = |it: u8| it.is_ascii_alphanumeric() || matches!(it, b'-' | b'_');
+    let is_user_s = !id.is_empty() && connection.bytes().all(is_connection);
+    let is_application_s = value.ends_with(CLIENTS) && !has_space;
+    if is_user_s && !connection.is_empty() || is_application_s {
+        Some(Kind::UserId)
+    } else if mail_domain(value).is_some() && !has_space {
+        Some(Kind::Email)
+    } else if value.starts_with('+') && is_phone(value) {
+        Some(Kind::Phone)
+    } else {
+        None
+    }
+}
+
+/// Whether a value may be a phone number.
+pub(super) fn is_phone(value: &str) -> bool {
+    let digits = value.bytes().filter(u8::is_ascii_digit).count();
+    let is_part = |it: char| it.is_ascii_digit() || "+-(). ".contains(it);
+    digits >= SHORTEST_PHONE && value.chars().all(is_part)
+}
+
+/// Whether a text may be a word of Auth0's own, or several: what names nobody.
+pub(super) fn is_word(value: &str) -> bool {
+    let is_digit = |it: &u8| it.is_ascii_digit();
+    let has_number = value
+        .as_bytes()
+        .windows(4)
+        .any(|it| it.iter().all(is_digit));
+    !has_number && !value.contains(['@', '|', '%', '"'])
+}
+
+/// The e-mail addresses in a text that is more than one: `Ada <ada@example.com>, bo@example.com`.
+pub(super) fn addresses(text: &str) -> impl Iterator<Item = &str> {
+    let is_between = |it: char| it.is_whitespace() || ",;<>()\"".contains(it);
+    text.split(is_between)
+        .filter(|it| mail_domain(it).is_some())
+}
+
+/// Whether the bodies of a call are users, by its path.
+pub(super) fn is_call_about_users(path: &str) -> bool {
+    let path = path.split(['?', '#']).next().unwrap_or_default();
+    let Some(path) = CALLS.iter().find_map(|it| path.strip_prefix(it)) else {
+        return false;
+    };
+    let segments: Vec<&str> = path.split('/').filter(|it| !it.is_empty()).collect();
+    matches!(
+        segments[..],
+        ["users" | "users-by-email"] | ["users", _] | ["organizations", _, "members"]
+    )
+}
+
+/// Whether there may be JSON or a form in a text as it is written.
+pub(super) fn may_name_somebody(raw: &str) -> bool {
+    let raw = raw.as_bytes();
+    memchr::memchr3(b'{', b'[', b'\\', raw).is_some() || memchr::memchr(b'=', raw).is_some()
+}
