@@ -12,9 +12,9 @@
 //!   then the newest records, found by search, are compared with those read, and what is not known of
 //!   them is read as well.
 //!
-//! A run in which nothing happens is to be one request, so that search is made at these times: every
-//! ten minutes; at once where an id cannot be right; and for the first time already in the second run
-//! in a row that finds nothing new, as records may have been there before the first run.
+//! A run in which nothing happens is to be one request, so that search is made at these times: by the
+//! first run that reads to the end, as records may have been there before it; every ten minutes from
+//! then on; and at once where an id cannot be right, or a cursor may not lead to what comes.
 
 use std::collections::BTreeMap;
 
@@ -38,32 +38,20 @@ pub(crate) struct Comparison {
     pub at: DateTime<Utc>,
     /// Whether that was done at all.
     pub was_made: bool,
-    /// Whether the next run does it for the first time, if it finds nothing new.
-    pub is_next: bool,
 }
 
 impl Comparison {
-    /// Whether a run that began at `now` makes one.
-    pub(super) fn is_due(last: Option<Self>, has_news: bool, now: DateTime<Utc>) -> bool {
-        last.is_some_and(|it| now - it.at >= AGAIN || it.is_next && !has_news)
+    /// What is kept from the first run on, which began at `now`, until one is made.
+    pub(crate) fn none_since(now: DateTime<Utc>) -> Self {
+        Self {
+            at: now,
+            was_made: false,
+        }
     }
 
-    /// What is kept after a run that began at `now` and made one, or none.
-    pub(super) fn after(
-        last: Option<Self>,
-        is_made: bool,
-        is_quiet: bool,
-        now: DateTime<Utc>,
-    ) -> Self {
-        let before = last.filter(|_| !is_made).unwrap_or(Self {
-            at: now,
-            was_made: is_made,
-            is_next: false,
-        });
-        Self {
-            is_next: is_quiet && !before.was_made,
-            ..before
-        }
+    /// Whether a run that began at `now` makes one.
+    pub(super) fn is_due(last: Option<Self>, now: DateTime<Utc>) -> bool {
+        last.is_some_and(|it| !it.was_made || now - it.at >= AGAIN)
     }
 }
 
@@ -141,33 +129,22 @@ impl<S: Source, A: DeadLetters> Course<'_, S, A> {
 mod tests {
     use super::*;
 
-    fn at(minute: i64) -> DateTime<Utc> {
-        DateTime::UNIX_EPOCH + TimeDelta::minutes(minute)
-    }
-
-    /// In which of these runs, a minute apart, the newest records are compared. Of each is given
-    /// whether it finds something new.
-    fn compared(finds: &[bool]) -> Vec<i64> {
-        let (mut last, mut compared) = (None, Vec::new());
-        for (minute, has_news) in (0..).zip(finds) {
-            let is_due = Comparison::is_due(last, *has_news, at(minute));
-            if is_due {
-                compared.push(minute);
-            }
-            last = Some(Comparison::after(last, is_due, !has_news, at(minute)));
-        }
-        compared
-    }
-
     #[test]
-    fn a_busy_tenant_is_compared_every_ten_minutes() {
-        assert_eq!(compared(&[true; 35]), [10, 20, 30]);
-    }
-
-    #[test]
-    fn the_first_time_is_the_second_run_in_a_row_that_finds_nothing_new() {
-        let (t, f) = (true, false);
-        assert_eq!(compared(&[t, f, t, f, t, f, f, f, f, t, f, f]), [6]);
-        assert_eq!(compared(&[&[t][..], &[f; 30]].concat()), [2, 12, 22]);
+    fn the_first_run_that_comes_to_the_end_compares_and_then_one_in_ten_minutes() {
+        let at = |minute| DateTime::UNIX_EPOCH + TimeDelta::minutes(minute);
+        let made_at = |minute| Comparison {
+            at: at(minute),
+            was_made: true,
+        };
+        assert!(Comparison::is_due(
+            Some(Comparison::none_since(at(0))),
+            at(0)
+        ));
+        assert!(!Comparison::is_due(Some(made_at(0)), at(9)));
+        assert!(Comparison::is_due(Some(made_at(0)), at(10)));
+        assert!(
+            !Comparison::is_due(None, at(10)),
+            "a part of the log is compared with nothing"
+        );
     }
 }

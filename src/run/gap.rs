@@ -77,11 +77,16 @@ impl<S: Source, A: DeadLetters> Course<'_, S, A> {
     /// or have been in a part of its batch that failed.
     async fn lost_since(&self, opening: &Opening) -> Result<Option<DateTime<Utc>>, SourceError> {
         let known = known(opening);
+        let wanted = wanted_since(opening);
         let is_in_time = |time: &DateTime<Utc>| self.began - *time <= LONGEST_RETENTION;
         // An id of long before was not read then.
         let ahead = opening.ahead.iter().filter_map(LogId::stored_at);
         let places = ahead.filter(is_in_time).chain(opening.position.time());
-        let reached = places.map(|it| it.max(opening.since.unwrap_or(it))).min();
+        // Where reading is only to begin, nothing is handled.
+        let is_begun = |time: &DateTime<Utc>| opening.since.is_none_or(|since| since < *time);
+        let places = places.map(|it| Some(it).filter(is_begun).or(wanted));
+        let is_nowhere = opening.position == Position::Start(Start::Oldest);
+        let reached = places.chain(is_nowhere.then_some(wanted)).flatten().min();
         // Without any, there is nothing that would be missing.
         match reached.map(|it| known.map_or(it, |known| it.max(known))) {
             Some(reached) if self.is_lost(reached, opening).await? => Ok(Some(reached)),
@@ -98,7 +103,7 @@ impl<S: Source, A: DeadLetters> Course<'_, S, A> {
     ) -> Result<Option<Gap>, SourceError> {
         // In a first reading, that was asked at its beginning.
         let is_first = known(opening).is_none() && opening.cursors.ends().next().is_none();
-        match begun(opening).max(known(opening)) {
+        match wanted_since(opening).max(known(opening)) {
             Some(reached) if !is_first && self.is_lost(reached, opening).await? => {
                 Ok(Some(gap(opening, reached, oldest, self.began)))
             }
@@ -153,11 +158,19 @@ fn restart_of(cursor: &LogId) -> Start {
         .map_or(Start::Oldest, |stored| Start::At(stored - STORING_DELAY))
 }
 
-/// When a run began that read the log to its end, whatever the prefix.
+/// When a run began that read the log to its end, whatever the prefix. Before the first comparison,
+/// there may be any number of records that come after no cursor.
 fn known(opening: &Opening) -> Option<DateTime<Utc>> {
-    let compared_at = opening.comparison.map(|it| it.at);
-    let caught_up_at = opening.caught_up_at;
-    caught_up_at.map(|time| compared_at.map_or(time, |it| it.min(time)))
+    let compared = opening.comparison.filter(|it| it.was_made)?;
+    opening.caught_up_at.map(|time| time.min(compared.at))
+}
+
+/// From when on all records are wanted, whatever their prefix. Where reading was to begin with the
+/// oldest record, that is the first run: what there was before it of a prefix that was never met,
+/// nobody knows.
+fn wanted_since(opening: &Opening) -> Option<DateTime<Utc>> {
+    let first_run = opening.comparison.filter(|it| !it.was_made);
+    begun(opening).or(first_run.map(|it| it.at))
 }
 
 /// When reading was to begin, unless that was with the oldest record.

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::Comparison;
 use crate::error::BoxError;
 use crate::net::retry::Deadline;
-use crate::record::{LogId, Position, Reach, Record, Start};
+use crate::record::{LogId, Position, Reach, Record, STORING_DELAY, Start};
 use crate::report::Gap;
 
 /// The newest record that was acknowledged or set aside.
@@ -45,6 +45,13 @@ pub(crate) struct Opening {
     pub caught_up_at: Option<DateTime<Utc>>,
     /// Records that may be missing, because what was known of them was lost.
     pub loss: Option<Gap>,
+}
+
+impl Opening {
+    /// From when on a prefix is read that was never met.
+    pub fn beginning(&self) -> Option<DateTime<Utc>> {
+        self.since.map(|since| since - STORING_DELAY)
+    }
 }
 
 /// How a record was handled.

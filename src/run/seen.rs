@@ -25,7 +25,7 @@ use crate::record::{LogId, Page, Position, Reach, Record, STORING_DELAY, Start, 
 /// A record that was stored so long ago should have been met by a reading that has just come to its
 /// end.
 const LONG_SHOWN: TimeDelta = TimeDelta::minutes(3);
-/// So much older than the newest record, a cursor from before the first comparison is looked into.
+/// So much older than the newest record, a cursor may not lead to it.
 const STALE: TimeDelta = TimeDelta::days(1);
 /// How far below the end of a reading another one begins at the most, if it begins by time.
 const READ_TWICE: Duration = Duration::from_secs(2 * STORING_DELAY.as_secs());
@@ -109,7 +109,6 @@ pub(super) struct Seen<'a> {
     is_again: bool,
     /// Ids of no known shape that were read.
     odd: HashSet<LogId>,
-    has_news: bool,
     has_strange: bool,
     told: usize,
 }
@@ -121,14 +120,17 @@ impl<'a> Seen<'a> {
         began: DateTime<Utc>,
     ) -> Self {
         let place = |cursor: &LogId| {
-            (
-                cursor.series().to_owned(),
-                Next::after_cursor(cursor.clone()),
-            )
+            let next = match cursor.prefix().zip(opening.beginning()) {
+                Some((prefix, time)) if *cursor == LogId::synthetic(prefix, time) => {
+                    Next::by_time(prefix, time)
+                }
+                _ => Next::after_cursor(cursor.clone()),
+            };
+            (cursor.series().to_owned(), next)
         };
         let mut to_read: BTreeMap<_, _> = opening.ahead.iter().map(place).collect();
         // Those that are not in use are looked at as often as the newest records are compared.
-        if Comparison::is_due(opening.comparison, true, began) {
+        if Comparison::is_due(opening.comparison, began) {
             for cursor in opening.cursors.ends().filter(|it| it.prefix().is_some()) {
                 let quiet = Next {
                     instead: Some(Instead::Nothing),
@@ -150,7 +152,6 @@ impl<'a> Seen<'a> {
             recent: BTreeSet::new(),
             is_again: false,
             odd: HashSet::new(),
-            has_news: false,
             has_strange: false,
             told: 0,
         }
@@ -213,7 +214,7 @@ impl<'a> Seen<'a> {
 
     /// From when on records of the series of this id are wanted that was never met.
     fn wanted_since(&self, id: &LogId) -> DateTime<Utc> {
-        let since = self.opening.since.map(|time| time - STORING_DELAY);
+        let since = self.opening.beginning();
         let since = since.unwrap_or(DateTime::UNIX_EPOCH);
         id.stored_at().map_or(since, |stored| since.min(stored))
     }
@@ -258,7 +259,6 @@ impl<'a> Seen<'a> {
             let id = &record.log_id;
             self.oldest = self.oldest.into_iter().chain(time_of(record)).min();
             if !(self.opening.was_handled)(id) {
-                self.has_news = true;
                 self.judge(record);
             }
             if id.prefix().is_none() {
@@ -424,25 +424,18 @@ impl<'a> Seen<'a> {
 
     /// Whether the newest records have to be compared with those read.
     pub(super) fn is_comparison_due(&self) -> bool {
-        let last = self.opening.comparison;
-        let is_due = Comparison::is_due(last, self.has_news, self.began);
-        self.has_strange || is_due || self.is_cursor_stale() && last.is_none_or(|it| !it.was_made)
+        let is_due = Comparison::is_due(self.opening.comparison, self.began);
+        self.has_strange || is_due || self.is_cursor_stale()
     }
 
-    /// Whether the cursor may be of an earlier version that followed whatever id was the largest.
+    /// Whether the cursor may be above the records that come: of an id that cannot be right and was the
+    /// first that was met, or of an earlier version that followed whatever id was the largest.
     fn is_cursor_stale(&self) -> bool {
         let Position::After(cursor) = &self.opening.position else {
             return false;
         };
-        let stored = cursor.stored_at().zip(self.newest);
-        stored.is_some_and(|(stored, newest)| newest - stored > STALE)
-    }
-
-    /// What is kept of the last comparison after this run, which made one or none.
-    pub(super) fn comparison(&self, is_made: bool) -> Comparison {
-        // Of an empty log nothing can be missing.
-        let is_quiet = !self.has_news && self.newest.is_some();
-        Comparison::after(self.opening.comparison, is_made, is_quiet, self.began)
+        let newest = self.newest.unwrap_or(self.began);
+        cursor.stored_at().is_some_and(|it| newest - it > STALE)
     }
 }
 

@@ -64,8 +64,10 @@ impl Checkpoint {
         if matches!(position, Position::Start(_)) {
             return (position, in_use);
         }
-        // From the smallest on, since those above it come by themselves after it.
-        (Position::After(in_use.remove(0)), in_use)
+        // From the smallest on, since those above it come by themselves after it; but not from one of
+        // which there is no record.
+        let first = in_use.iter().position(|it| !self.is_beginning(it));
+        (Position::After(in_use.remove(first.unwrap_or(0))), in_use)
     }
 
     /// Notes that a run that began at `time` reached the end of the tenant's log.

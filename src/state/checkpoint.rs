@@ -218,6 +218,9 @@ impl Checkpoint {
             self.start = Some(start);
             self.left_out_before = time_of(start);
             self.wanted_since = None;
+            // It is another log that was read to its end and compared.
+            self.caught_up_at = None;
+            self.comparison = None;
         }
     }
 
@@ -275,6 +278,12 @@ impl Checkpoint {
             Position::After(cursor) => cursor.stored_at().map(|it| it - overlap),
         };
         self.wanted_since = self.wanted_since.or(begin);
+    }
+
+    /// Notes once when a run began over this checkpoint for the first time.
+    pub fn begin_comparing(&mut self, now: DateTime<Utc>) {
+        self.comparison
+            .get_or_insert_with(|| Comparison::none_since(now));
     }
 
     /// Whether it says what it cannot know yet. What a person has set may be so by a clock that was

@@ -115,6 +115,7 @@ impl Ledger for CheckpointLedger<'_> {
         self.before = Arc::new(self.checkpoint.clone());
         self.stored = self.checkpoint.clone();
         self.checkpoint.begin_prefixes(self.overlap);
+        self.checkpoint.begin_comparing(self.began);
         if !is_newest {
             self.try_save(deadline).await?;
         }

@@ -97,12 +97,66 @@ async fn a_silent_tenant_is_asked_each_hour_whether_it_has_dropped_the_cursor() 
 async fn what_only_a_comparison_finds_is_looked_for_again_until_it_is_handled() {
     let world = World::with_records(10);
     world.run().await;
-    world.run().await;
+    tokio::time::advance(Duration::from_mins(10)).await;
     world.add_named("800", at("07:59:00"));
     world.state().destination_faults = [Some(Fault::Fails), None].into();
     assert_eq!(world.run().await.errors.len(), 1);
     assert_eq!(world.run().await.delivered, 1);
     world.assert_all_landed_once();
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_first_run_that_says_that_it_caught_up_has_met_every_prefix() {
+    let world = World::with_records(300);
+    world.state().source_faults = [None, Some(Fault::Fails)].into();
+    assert!(!world.run().await.caught_up);
+    // Below the cursor, after which the next run reads.
+    world.add_named("800", at("07:59:00"));
+    assert!(world.run().await.caught_up);
+    world.assert_all_landed_once();
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_only_an_id_of_long_ago_was_met_what_comes_below_it_is_found_at_once() {
+    let world = World::with_records(0);
+    let odd = named("901", "2020-01-01T00:00:00Z".parse().unwrap());
+    let odd = Record {
+        date: Some(at("07:59:50")),
+        ..odd
+    };
+    world.state().records.insert(odd.log_id.clone(), odd);
+    world.run().await;
+    for minute in ["08:01", "08:02", "08:03"] {
+        tokio::time::advance(Duration::from_mins(1)).await;
+        world.add_named("900", at(&format!("{minute}:00")));
+        let report = world.run().await;
+        assert_eq!((report.delivered, report.caught_up), (1, true), "{minute}");
+    }
+    world.assert_all_landed_once();
+}
+
+/// Of a prefix that was never met nobody can tell whether there was any: a gap says that there may
+/// have been.
+#[tokio::test(start_paused = true)]
+async fn where_the_log_was_never_read_to_its_end_since_the_first_run_a_gap_is_reported() {
+    let world = World::with_records(0);
+    for begin in ["07:00:00", "20:00:00"] {
+        for n in 0..150 {
+            world.add_named("900", at(begin) + chrono::Duration::seconds(n));
+        }
+        // Of each, a hundred are read.
+        world.state().source_faults = [None, Some(Fault::Fails)].into();
+        let report = world.run().await;
+        assert_eq!((report.caught_up, report.gap), (false, None));
+        tokio::time::advance(Duration::from_mins(12 * 60 + 30)).await;
+    }
+    let is_kept = |id: &LogId| id.stored_at() >= Some(at("20:00:00"));
+    world.state().records.retain(|id, _| is_kept(id));
+    let report = world.run().await;
+    assert_eq!((report.delivered, report.caught_up), (100, true));
+    let gap = report.gap.unwrap();
+    assert_eq!((gap.from, gap.to), (None, at("20:00:50")));
+    assert_eq!(world.run().await.gap, None);
 }
 
 #[tokio::test(start_paused = true)]

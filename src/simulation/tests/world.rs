@@ -166,8 +166,9 @@ pub(super) struct State {
     pub objects: BTreeMap<String, Object>,
     writes: u64,
     highest_cursors: BTreeMap<String, LogId>,
-    /// When there was a cursor of each prefix for the first time. Before that, `START_FROM=oldest` means
-    /// the oldest record of that prefix that there is by then: nobody knows of others.
+    /// When there was a checkpoint for the first time.
+    begun_at: Option<DateTime<Utc>>,
+    /// When there was a cursor of each prefix for the first time.
     has_cursor_since: BTreeMap<String, DateTime<Utc>>,
     /// When the log had been read to its end for the first time, whatever the prefix.
     has_ended_since: Option<DateTime<Utc>>,
@@ -195,6 +196,7 @@ impl State {
             objects: BTreeMap::new(),
             writes: 0,
             highest_cursors: BTreeMap::new(),
+            begun_at: None,
             has_cursor_since: BTreeMap::new(),
             has_ended_since: None,
             start: None,
@@ -238,11 +240,20 @@ impl State {
     }
 
     /// Whether a record that was dropped before it was read has to be in a gap that was reported.
+    ///
+    /// With `START_FROM=oldest` that is one that was stored once there was a checkpoint. Of those from
+    /// before it, nobody knows what there was but of a prefix that was met, or once the log was read to
+    /// its end. An id that cannot be right has none of these prefixes: it is above or below all that
+    /// was read, wherever that has come to.
     pub fn is_missed(&self, fact: &Fact) -> bool {
-        let met_at = self.has_cursor_since.get(fact.record.log_id.series());
-        let mut begun_at = met_at.into_iter().chain(&self.has_ended_since);
-        let had_begun = begun_at.any(|time| !fact.is_expired(*time));
-        matches!(self.start, Some(Start::At(_))) || had_begun
+        let id = &fact.record.log_id;
+        let is_right = id.stored_at() == Some(fact.stored_at);
+        let met_at = self.has_cursor_since.get(id.series());
+        let met_at = met_at.filter(|_| is_right);
+        let mut known_at = met_at.into_iter().chain(&self.has_ended_since);
+        matches!(self.start, Some(Start::At(_)))
+            || self.begun_at.is_some_and(|time| time <= fact.stored_at)
+            || known_at.any(|time| !fact.is_expired(*time))
     }
 
     pub fn page_after(&self, bound: Option<&LogId>) -> Page {
@@ -409,11 +420,6 @@ impl State {
         Some(version)
     }
 
-    /// Whether a run has compared the newest records with those read.
-    pub fn has_compared(&self) -> bool {
-        self.stored().is_some_and(|it| it.has_compared())
-    }
-
     fn stored(&self) -> Option<Checkpoint> {
         let (json, _) = self.objects.get(CHECKPOINT)?;
         Some(read_checkpoint(json).unwrap())
@@ -427,11 +433,16 @@ impl State {
             self.start = Some(self.start.map_or(start, |known| known.min(start)));
         }
         let now = self.now();
-        let lost = self
-            .open()
-            .filter(|fact| !fact.is_expired(now))
-            .find(|fact| self.is_due(fact) && checkpoint.has_handled(&fact.record.log_id));
-        let lost = lost.map(|fact| fact.record.log_id.clone());
+        self.begun_at.get_or_insert(now);
+        // What it says is handled: up to a cursor, and what it remembers.
+        let cursors = checkpoint.cursors().into_iter();
+        let passed = cursors.flat_map(|it| self.open.range(LogId::new(it.series())..=it.clone()));
+        let remembered = self.open.iter().filter(|id| checkpoint.remembers(id));
+        let lost = passed.chain(remembered).find(|id| {
+            let fact = &self.facts[*id];
+            !fact.is_expired(now) && self.is_due(fact)
+        });
+        let lost = lost.cloned();
         self.expect(lost.is_none(), || {
             format!("run {run} saves that {lost:?} is delivered, and it is not")
         });
