@@ -1,3 +1,5 @@
+use proptest::strategy::Strategy as _;
+
 use super::*;
 use crate::redact::Redaction;
 use crate::settings::{AppSettings, Reader, SettingsError};
@@ -494,7 +496,6 @@ fn beside() -> impl proptest::strategy::Strategy<Value = String> {
         r#""emails":["ada@example.com",{"value":"bo@example.com"}]"#,
         r#""location_info":{"city_name":"London","latitude":51.5}"#,
     ];
-    use proptest::strategy::Strategy as _;
     let parts = proptest::sample::subsequence(parts.to_vec(), 0..6);
     parts.prop_map(|it| it.join(" , "))
 }
