@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use chrono::{DateTime, SecondsFormat, Utc};
+use chrono::{DateTime, SecondsFormat, Timelike as _, Utc};
 
 /// Answers with the present time.
 pub(crate) type Clock = Arc<dyn Fn() -> DateTime<Utc> + Send + Sync>;
@@ -17,6 +17,12 @@ pub(crate) type Clock = Arc<dyn Fn() -> DateTime<Utc> + Send + Sync>;
 )]
 pub(crate) fn system() -> Clock {
     Arc::new(Utc::now)
+}
+
+/// The beginning of the hour in which a time lies.
+pub(crate) fn hour(time: DateTime<Utc>) -> DateTime<Utc> {
+    let whole = time.with_minute(0).and_then(|it| it.with_second(0));
+    whole.and_then(|it| it.with_nanosecond(0)).unwrap_or(time)
 }
 
 /// A time as it is written for people: UTC, whole seconds.

@@ -41,7 +41,7 @@ use crate::report::{Report, label};
 use crate::run::{InFlight, Policy, Run};
 use crate::settings::SettingsError;
 use crate::state::{
-    ArrivalStore, CheckpointLedger, CheckpointStore, DeadLetterStore, HistoryStore,
+    ArrivalStore, CheckpointLedger, CheckpointStore, Counting, DeadLetterStore, HistoryStore,
 };
 use crate::storage::Storage;
 
@@ -368,6 +368,7 @@ impl App {
         };
         let checkpoints = &way.books.checkpoints;
         let ledger = CheckpointLedger::new(checkpoints, start_from, overlap, &self.clock);
+        let ledger = Counting::new(ledger, pipeline.history.as_ref(), &self.clock);
         let mut ledger = Noting::new(ledger, way.proof.as_ref());
         let run = Box::pin(run.make(&mut ledger, &pipeline.progress));
         let Some(proof) = &way.proof else {

@@ -5,10 +5,11 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use chrono::{DateTime, TimeDelta, Timelike as _, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use futures_util::future::BoxFuture;
 
 use super::{App, Pipeline, Way};
+use crate::clock::hour;
 use crate::destination::{Archived, Delivery, Destination, Filter, Limits, Probe};
 use crate::error::BoxError;
 use crate::net::retry::Deadline;
@@ -121,10 +122,6 @@ struct Place {
 
 impl<'a> Hours<'a> {
     fn new(archived: &'a dyn Archived, stretch: &Stretch) -> Self {
-        let hour = |time: DateTime<Utc>| {
-            let whole = time.with_minute(0).and_then(|it| it.with_second(0));
-            whole.and_then(|it| it.with_nanosecond(0)).unwrap_or(time)
-        };
         let from = stretch.from.as_ref().and_then(Mark::time);
         let to = stretch.to.time().unwrap_or_default();
         Self {

@@ -23,14 +23,25 @@ pub(crate) enum Mark {
     At(DateTime<Utc>),
     /// By its id.
     Id(LogId),
+    /// By when it was stored, whatever the prefix of its id.
+    Stored(DateTime<Utc>),
 }
 
 impl Mark {
     /// When it is; `None` for an id that tells no time.
     pub fn time(&self) -> Option<DateTime<Utc>> {
         match self {
-            Self::At(time) => Some(*time),
+            Self::At(time) | Self::Stored(time) => Some(*time),
             Self::Id(id) => id.stored_at(),
+        }
+    }
+
+    /// From when on nothing is stored any more that comes before it; `None` for an id that tells no
+    /// time.
+    pub fn stored_by(&self) -> Option<DateTime<Utc>> {
+        match self {
+            Self::At(time) => Some(*time + STORED_BY),
+            Self::Id(_) | Self::Stored(_) => self.time(),
         }
     }
 
@@ -42,6 +53,10 @@ impl Mark {
                 date.is_some_and(|date| date < *time)
             }
             Self::Id(id) => record.log_id < *id,
+            Self::Stored(time) => {
+                let stored = record.log_id.stored_at().or(record.date);
+                stored.is_some_and(|stored| stored < *time)
+            }
         }
     }
 }
@@ -75,8 +90,8 @@ impl Stretch {
             None => Start::Oldest,
             Some(Mark::At(time)) => Start::At(*time),
             // Of a record its date is known no better than that it is not after this.
-            Some(Mark::Id(id)) => id
-                .stored_at()
+            Some(mark @ (Mark::Id(_) | Mark::Stored(_))) => mark
+                .time()
                 .map_or(Start::Oldest, |time| Start::At(time - STORED_BY)),
         })
     }
@@ -96,6 +111,10 @@ impl Stretch {
                 stored.is_some_and(|stored| stored > *time + STORED_BY)
             }
             Mark::Id(id) => record.log_id >= *id,
+            Mark::Stored(time) => {
+                let stored = record.log_id.stored_at();
+                stored.is_some_and(|stored| stored >= *time)
+            }
         }
     }
 }
@@ -306,6 +325,26 @@ mod tests {
         assert!(ids.holds(&record("08:30:00", Some("01:00:00"))));
         assert!(ids.ends_before(&last) && !ids.ends_before(&first));
         assert_eq!(ids.position(), Position::Start(Start::At(at("07:50:00"))));
+    }
+
+    #[test]
+    fn the_time_of_storing_means_the_id_whatever_its_prefix_and_the_date() {
+        let stored = |clock| Mark::Stored(at(clock));
+        let hour = stretch(Some(stored("08:00:00")), stored("09:00:00"));
+        for (id, date, is_held) in [
+            ("08:00:00", "07:59:59", true),
+            ("07:59:59", "08:00:00", false),
+            ("09:00:00", "08:59:59", false),
+        ] {
+            assert_eq!(hour.holds(&record(id, Some(date))), is_held, "{id}");
+        }
+        let mut other = record("08:30:00", None);
+        other.log_id = LogId::synthetic("100", at("08:59:59"));
+        assert!(hour.holds(&other) && !hour.ends_before(&other));
+        assert!(hour.ends_before(&record("09:00:00", None)));
+        assert_eq!(hour.position(), Position::Start(Start::At(at("07:50:00"))));
+        assert_eq!(hour.to.stored_by(), Some(at("09:00:00")));
+        assert_eq!(Mark::At(at("09:00:00")).stored_by(), Some(at("09:10:00")));
     }
 
     #[test]

@@ -10,11 +10,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use chrono::{DateTime, TimeDelta, Timelike as _, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 use tokio::sync::Mutex;
 
 use super::packed::{pack, unpack};
+use crate::clock::hour;
 use crate::net::retry::Deadline;
 use crate::record::LogId;
 use crate::report::Arrival;
@@ -288,11 +289,6 @@ fn ids_of(packed: &str) -> BTreeSet<LogId> {
 
 fn count(ids: &BTreeSet<LogId>) -> u64 {
     u64::try_from(ids.len()).unwrap_or(u64::MAX)
-}
-
-fn hour(time: DateTime<Utc>) -> DateTime<Utc> {
-    let whole = time.with_minute(0).and_then(|it| it.with_second(0));
-    whole.and_then(|it| it.with_nanosecond(0)).unwrap_or(time)
 }
 
 /// What was acknowledged lately by one destination, in `arrival/<tenant>/<destination>.json`.

@@ -9,11 +9,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use chrono::{DateTime, SubsecRound as _, TimeDelta, Timelike as _, Utc};
+use chrono::{DateTime, SubsecRound as _, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 use tokio::sync::Mutex;
 
+use super::counted::{Counted, Uncounted};
+use crate::clock::hour;
 use crate::net::retry::Deadline;
+use crate::record::LogId;
 use crate::report::{Arrival, Gap, RateLimit, Report};
 use crate::storage::{Storage, StorageError, Version};
 
@@ -76,6 +79,9 @@ pub(crate) struct History {
     pub total: Sum,
     /// What was delivered in each hour, by its beginning.
     hours: BTreeMap<DateTime<Utc>, Sum>,
+    /// What was read of each hour of log ids.
+    #[serde(default)]
+    counted: Counted,
     /// Runs that did something, the oldest first.
     pub runs: VecDeque<PastRun>,
     /// The oldest first.
@@ -194,6 +200,18 @@ impl History {
         true
     }
 
+    /// How many of these ids, which are all that there are now of the hour that begins then, were not
+    /// there when the runs read it. `None` where that is not known.
+    pub fn missed<'a>(
+        &self,
+        begin: DateTime<Utc>,
+        ids: impl Iterator<Item = &'a LogId>,
+    ) -> Option<u64> {
+        // Until a run has read everything, it is not known what it would have met.
+        let is_read = self.caught_up && !self.is_failing;
+        is_read.then(|| self.counted.missed(begin, ids))?
+    }
+
     /// What was delivered within this time before now: to the run where all runs of it are kept, else
     /// to the hour.
     pub fn delivered(&self, within: TimeDelta, now: DateTime<Utc>) -> Sum {
@@ -233,11 +251,6 @@ impl Sum {
     }
 }
 
-fn hour(time: DateTime<Utc>) -> DateTime<Utc> {
-    let whole = time.with_minute(0).and_then(|it| it.with_second(0));
-    whole.and_then(|it| it.with_nanosecond(0)).unwrap_or(time)
-}
-
 fn push<T>(kept: &mut VecDeque<T>, most: usize, new: T) {
     kept.push_back(new);
     while kept.len() > most {
@@ -251,6 +264,7 @@ pub(crate) struct HistoryStore {
     path: String,
     /// What this process read or wrote last; `None` where it has not, or does not know what is there.
     known: Mutex<Option<Known>>,
+    uncounted: Uncounted,
 }
 
 struct Known {
@@ -264,7 +278,13 @@ impl HistoryStore {
             storage,
             path: format!("history/{tenant}/{destination}.json"),
             known: Mutex::default(),
+            uncounted: Uncounted::default(),
         }
+    }
+
+    /// What was counted and is to be written with the next run that is worth it.
+    pub(super) fn uncounted(&self) -> &Uncounted {
+        &self.uncounted
     }
 
     /// What is stored. What is no history of this version is none.
@@ -309,12 +329,14 @@ impl HistoryStore {
                 *known = Some(latest);
                 return Ok(false);
             }
+            latest.history.counted.keep(&self.uncounted.get());
             let json = Bytes::from(serde_json::to_vec(&latest.history).unwrap_or_default());
             let over = latest.version.as_ref();
             match self.storage.write(&self.path, json, over, deadline).await {
                 Ok(version) => {
                     latest.version = Some(version);
                     *known = Some(latest);
+                    self.uncounted.clear();
                     return Ok(true);
                 }
                 // What is there is read before the next attempt.

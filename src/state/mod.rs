@@ -4,6 +4,7 @@
 mod advance;
 mod arrival;
 mod checkpoint;
+mod counted;
 mod dead_letter;
 mod format;
 mod history;
@@ -13,6 +14,7 @@ mod store;
 
 pub(crate) use self::arrival::{ArrivalStore, Found, Timing, Verdict, Wanted};
 pub(crate) use self::checkpoint::Checkpoint;
+pub(crate) use self::counted::Counting;
 pub(crate) use self::dead_letter::DeadLetterStore;
 #[cfg(test)]
 pub(crate) use self::dead_letter::StoredLetter;

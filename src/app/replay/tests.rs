@@ -1,4 +1,5 @@
 use bytes::Bytes;
+use chrono::Timelike as _;
 
 use super::*;
 
