@@ -21,6 +21,7 @@
 //! - `state` is that book-keeping: checkpoints, dead letters, and what was accepted lately. What the cursor is stands at the head
 //!   of `state/checkpoint.rs`.
 //! - `arrival` asks whether what was delivered is there.
+//! - `audit` compares what is at Auth0 with what is at a destination.
 //! - `health` judges what is kept, for people and programs that look.
 //! - `app` is the only wiring; `host` speaks the Azure Functions host's protocol; [`cli`] holds a file
 //!   for each command.
@@ -29,6 +30,7 @@
 
 mod app;
 mod arrival;
+mod audit;
 mod auth0;
 mod aws;
 mod azure;

@@ -1,6 +1,7 @@
 //! The proof of arrival of a destination, and what follows from looking at the table: what is missing there is delivered again, once.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use tokio::sync::watch;
 use tracing::warn;
@@ -25,7 +26,8 @@ impl Layers {
         (tools, store): (&Tools, ArrivalStore),
     ) -> Option<Proof> {
         let (timing, cloud) = timing.zip(built.destination.table())?;
-        let asking = self.read(|it| arrival::asking(it, cloud, &tools.http, &tools.clock));
+        let setting = arrival::SETTINGS[0];
+        let asking = self.read(|it| arrival::asking(it, setting, cloud, &tools.http, &tools.clock));
         let label = label(self.tenant.as_deref(), kind.name);
         let means = (&tools.http, &tools.jitter, &tools.clock);
         Some(Proof::new(label, store, timing, asking, means))
@@ -60,28 +62,8 @@ impl App {
         report: &mut Report,
         deadline: Deadline,
     ) {
-        let Some(stretch) = Stretch::of(missing) else {
-            return;
-        };
-        let _reading = way.source.begin();
-        let source = Until {
-            source: &way.source,
-            stretch: &stretch,
-        };
-        let mut ledger = StretchLedger::new(&stretch, (self.clock)()).only(missing);
-        let run = Run {
-            name: &pipeline.label,
-            source: &source,
-            destination: &*way.destination,
-            filter: &way.filter,
-            dead_letters: &way.books.dead_letters,
-            share: &self.in_flight.enter(),
-            clock: &self.clock,
-            stopping: &self.stopping,
-            budget: deadline.remaining(),
-        };
-        let progress = watch::Sender::new(Report::of(&pipeline.label));
-        let again = Box::pin(run.make(&mut ledger, &progress)).await;
+        let again = self.deliver_again((pipeline, way), missing, deadline.remaining());
+        let again = again.await;
         report.fetched += again.fetched;
         report.delivered += again.delivered;
         report.skipped += again.before_start + again.skipped;
@@ -99,5 +81,36 @@ impl App {
         if again.caught_up {
             proof.send_again(missing, again.delivered, deadline).await;
         }
+    }
+
+    /// Reads these records again, and delivers them, as a replay does.
+    pub(super) async fn deliver_again(
+        &self,
+        (pipeline, way): (&Pipeline, &Way),
+        ids: &BTreeSet<LogId>,
+        budget: Duration,
+    ) -> Report {
+        let Some(stretch) = Stretch::of(ids) else {
+            return Report::of(&pipeline.label);
+        };
+        let _reading = way.source.begin();
+        let source = Until {
+            source: &way.source,
+            stretch: &stretch,
+        };
+        let mut ledger = StretchLedger::new(&stretch, (self.clock)()).only(ids);
+        let run = Run {
+            name: &pipeline.label,
+            source: &source,
+            destination: &*way.destination,
+            filter: &way.filter,
+            dead_letters: &way.books.dead_letters,
+            share: &self.in_flight.enter(),
+            clock: &self.clock,
+            stopping: &self.stopping,
+            budget,
+        };
+        let progress = watch::Sender::new(Report::of(&pipeline.label));
+        Box::pin(run.make(&mut ledger, &progress)).await
     }
 }

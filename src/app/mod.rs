@@ -5,6 +5,7 @@
 //! settings of one tenant or destination are bad, only that one fails.
 
 mod arrival;
+mod audit;
 mod health;
 mod heartbeat;
 mod layers;
@@ -23,6 +24,7 @@ use futures_util::future::join_all;
 use tokio::sync::watch;
 use tracing::warn;
 
+pub(crate) use self::audit::Audit;
 use self::heartbeat::tell;
 pub(crate) use self::layers::Layers;
 pub use self::layers::setting_names;

@@ -18,7 +18,7 @@ use crate::report::{Gap, Report};
 use crate::run::{DeadLetter, DeadLetters, Kept, Mark, Run, Stretch, StretchLedger, Until};
 
 /// A replay ends with its stretch, and not before; this is for the arithmetic.
-const NO_END: Duration = Duration::from_hours(24 * 365);
+pub(super) const NO_END: Duration = Duration::from_hours(24 * 365);
 /// How long a record may be stored in an hour after that of its date.
 const HOURS_AFTER: TimeDelta = TimeDelta::hours(1);
 

@@ -4,8 +4,10 @@
 //! What was accepted, and what follows from what was found, is book-keeping of [`state`](crate::state).
 //! This room asks. Nothing that it finds out or fails at keeps a record from being delivered.
 
+mod listing;
 mod noting;
 mod question;
+mod table;
 
 use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};
@@ -17,11 +19,12 @@ use url::Url;
 
 pub(crate) use self::noting::Noting;
 use self::question::{Question, TABLE};
+pub(crate) use self::table::Table;
 use crate::azure::cloud::{self, Cloud};
 use crate::azure::identity::Identity;
 use crate::azure::log_query::{LogQuery, LogQueryError};
 use crate::azure::principal::principal;
-use crate::clock::Clock;
+use crate::clock::{Clock, to_seconds};
 use crate::error::with_causes;
 use crate::net::retry::{Deadline, GaveUp, Jitter};
 use crate::record::LogId;
@@ -49,7 +52,7 @@ const NAMED: usize = 20;
 
 /// Why it is not known what has arrived.
 #[derive(Debug, thiserror::Error)]
-enum AskError {
+pub(crate) enum AskError {
     #[error(transparent)]
     Settings(#[from] SettingsError),
     #[error(transparent)]
@@ -58,6 +61,13 @@ enum AskError {
     Form,
     #[error("the time of the run was over before the workspace had told what has arrived")]
     OutOfTime,
+    #[error(
+        "the workspace has no table {TABLE}, or nothing in it, which is so before its first row and up \
+         to half an hour after; check WorkspaceID, and ask again later"
+    )]
+    Nothing,
+    #[error("the table has more than {most} rows of one second, {}, which are not told apart", to_seconds(*second))]
+    Crowded { second: DateTime<Utc>, most: usize },
 }
 
 /// Records are missing for good.
@@ -102,9 +112,10 @@ pub(crate) struct Asking {
     identity: Identity,
 }
 
-/// Reads that, for a table in this cloud.
+/// Reads that, for a table in this cloud. `wanted_by` is what needs it.
 pub(crate) fn asking(
     reader: &mut Reader,
+    wanted_by: &'static str,
     cloud: &'static Cloud,
     http: &reqwest::Client,
     clock: &Clock,
@@ -115,7 +126,7 @@ pub(crate) fn asking(
         values::guid,
     );
     let address = reader.optional("LOG_ANALYTICS_QUERY_URI", cloud::query_uri);
-    let principal = principal(reader, SETTINGS[0], cloud)?;
+    let principal = principal(reader, wanted_by, cloud)?;
     Some(Asking {
         address: address.or_else(|| Url::parse(cloud.query).ok())?,
         workspace: workspace?,
@@ -328,7 +339,9 @@ mod tests {
         let cloud = cloud::of_workspace(&Url::parse(workspace).unwrap());
         let clock: Clock = Arc::new(|| "2026-11-21T08:00:00Z".parse().unwrap());
         let http = http::client(None).unwrap();
-        Reader::read(&settings, |reader| asking(reader, cloud, &http, &clock))
+        Reader::read(&settings, |reader| {
+            asking(reader, "ARRIVAL", cloud, &http, &clock)
+        })
     }
 
     #[test]

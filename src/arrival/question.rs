@@ -92,7 +92,7 @@ impl Question<'_> {
     }
 }
 
-fn seconds(time: DateTime<Utc>) -> String {
+pub(super) fn seconds(time: DateTime<Utc>) -> String {
     time.to_rfc3339_opts(SecondsFormat::Secs, true)
 }
 

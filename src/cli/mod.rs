@@ -1,5 +1,6 @@
 //! The command line: a file for each command. It prints; nobody imports it but `main`.
 
+mod audit;
 mod check;
 mod checkpoint;
 mod dead_letter;
@@ -84,6 +85,14 @@ enum Command {
     /// The checkpoint stays where it is. It is safe to interrupt and to repeat: each record carries
     /// its log id. The exit status is that of `poll`.
     Replay(replay::Command),
+    /// Compare a stretch of the log with what the table and the archive have of it
+    ///
+    /// Reads the stretch at Auth0 again, and prints for each hour, by the time in the log id, how
+    /// many records are at Auth0, there, missing, there without being at Auth0, and late. The exit
+    /// status is 0 if none is missing or all that was missing was delivered, 1 if one is missing or
+    /// something could not be asked, 2 if settings are missing or bad. The checkpoint stays where it
+    /// is, and it is safe to interrupt and to repeat.
+    Audit(audit::Command),
     /// Print the pseudonyms of values, and the query that finds them
     ///
     /// A value has one for each kind of data that it may be, and one with the previous key. Only
@@ -170,6 +179,7 @@ pub fn main(environment: Environment) -> ExitCode {
             Command::Check { destination } => check::check(given, destination).await,
             Command::Status { json, destination } => status::status(given, destination, json).await,
             Command::Replay(command) => replay::run(given, command).await,
+            Command::Audit(command) => audit::run(given, command).await,
             Command::Pseudonym(command) => pseudonym::run(given, &command),
             Command::Checkpoint { command } => checkpoint::run(given, command).await,
             Command::DeadLetter { command, only } => {

@@ -14,6 +14,7 @@ use crate::app::{App, Layers, Replay};
 use crate::clock;
 use crate::destination::{Destination, Filter};
 use crate::record::{Start, StartFrom};
+use crate::report::Gap;
 use crate::run::{Mark, Stretch};
 use crate::settings::SettingsError;
 
@@ -41,40 +42,25 @@ pub(super) struct Command {
 }
 
 /// A way to use the command that makes no sense.
-fn misused(problem: std::fmt::Arguments) -> ExitCode {
+pub(super) fn misused(problem: std::fmt::Arguments) -> ExitCode {
     note(problem);
     ExitCode::from(UNUSABLE)
 }
 
 pub(super) async fn run(given: Given, command: Command) -> Exit {
-    let now = clock::system()();
-    let Some(to) = mark(&command.to, now) else {
-        return Err(misused(format_args!(
-            "--to is the end, which cannot be the oldest record"
-        )));
-    };
-    let from = mark(&command.from, now);
-    let times = from.as_ref().and_then(Mark::time).zip(to.time());
-    if times.is_some_and(|(from, to)| from >= to) {
-        return Err(misused(format_args!(
-            "--from is not before --to, so there is nothing between"
-        )));
-    }
+    let stretch = stretch(&command.from, &command.to, clock::system()())?;
     let stopping = signals::stopping();
     let tenants = tenants(given, Some(command.destination.clone()))?;
     let (mut reports, mut apps, mut end) = (Vec::new(), Vec::new(), None);
     for layers in tenants.each() {
-        match prepare(layers, &command, from.as_ref(), &stopping)? {
+        match prepare(layers, &command, stretch.from.as_ref(), &stopping)? {
             Ok(ready) => apps.push(ready),
             Err(unusable) => end = Some(unusable),
         }
     }
     for (app, source) in &apps {
         let replay = Replay {
-            stretch: Stretch {
-                from: from.clone(),
-                to: to.clone(),
-            },
+            stretch: stretch.clone(),
             filter: command.filter.clone(),
             source: source.as_deref(),
             is_dry: command.dry_run,
@@ -83,12 +69,7 @@ pub(super) async fn run(given: Given, command: Command) -> Exit {
         reports.push(report.map_err(|error| misused(format_args!("{error}")))?);
     }
     for report in &reports {
-        if let Some(gap) = report.gap {
-            note(format_args!(
-                "{}: Auth0 has no records {gap}: it has dropped them, or there were none",
-                report.name()
-            ));
-        }
+        note_gap(&report.name(), report.gap);
     }
     if command.dry_run {
         note(format_args!(
@@ -137,6 +118,36 @@ fn prepare(
         )));
     }
     Ok(Ok((app, Some(source))))
+}
+
+/// Says what Auth0 has no records of.
+pub(super) fn note_gap(name: &str, gap: Option<Gap>) {
+    if let Some(gap) = gap {
+        note(format_args!(
+            "{name}: Auth0 has no records {gap}: it has dropped them, or there were none"
+        ));
+    }
+}
+
+/// The stretch between two ends.
+pub(super) fn stretch(
+    from: &Beginning,
+    to: &Beginning,
+    now: DateTime<Utc>,
+) -> Result<Stretch, ExitCode> {
+    let Some(to) = mark(to, now) else {
+        return Err(misused(format_args!(
+            "--to is the end, which cannot be the oldest record"
+        )));
+    };
+    let from = mark(from, now);
+    let times = from.as_ref().and_then(Mark::time).zip(to.time());
+    if times.is_some_and(|(from, to)| from >= to) {
+        return Err(misused(format_args!(
+            "--from is not before --to, so there is nothing between"
+        )));
+    }
+    Ok(Stretch { from, to })
 }
 
 /// An end of the stretch; `None` for the oldest record.

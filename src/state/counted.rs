@@ -47,11 +47,11 @@ impl Count {
     }
 
     fn of(id: &LogId) -> Self {
-        let digest: [u8; 32] = Sha256::digest(id.as_str()).into();
-        let [a, b, c, d, e, f, g, h, ..] = digest;
+        let digest = Sha256::digest(id.as_str());
+        let first = digest.iter().take(8);
         Self {
             records: 1,
-            digest: u64::from_be_bytes([a, b, c, d, e, f, g, h]),
+            digest: first.fold(0, |number, byte| number << 8 | u64::from(*byte)),
         }
     }
 

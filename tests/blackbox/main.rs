@@ -11,6 +11,7 @@
 
 mod archive;
 mod arrival;
+mod audit;
 mod bad_answers;
 mod both;
 mod catch_up;

@@ -24,7 +24,9 @@ fn counted(since: Option<&str>, clocks: &[&str]) -> Counted {
         since: since.map(at),
         ..Counted::default()
     };
-    clocks.iter().for_each(|it| counted.count(&id(it)));
+    for clock in clocks {
+        counted.count(&id(clock));
+    }
     counted
 }
 

@@ -159,7 +159,7 @@ async fn answer(
         );
     }
     let rows = inner.arrivals.table(TABLE).rows;
-    let Some(table) = run(query, rows, span) else {
+    let Some(table) = run(query, &rows, span) else {
         let inner = json!({"code": "SyntaxError", "message": "A syntax error has occurred."});
         return refuse(
             StatusCode::BAD_REQUEST,
@@ -185,7 +185,7 @@ fn refuse(status: StatusCode, error: &Value) -> Response {
 }
 
 /// What the query makes of the rows; `None` where it is not understood.
-fn run(query: &str, rows: Vec<Row>, [from, to]: [DateTime<Utc>; 2]) -> Option<Value> {
+fn run(query: &str, rows: &[Row], [from, to]: [DateTime<Utc>; 2]) -> Option<Value> {
     let mut lines = query.lines();
     if lines.next()? != TABLE {
         return None;
@@ -203,10 +203,19 @@ fn run(query: &str, rows: Vec<Row>, [from, to]: [DateTime<Utc>; 2]) -> Option<Va
         .split('\'')
         .filter(|it| it.ends_with("_s"))
         .collect();
-    let ids = lines
-        .next()?
-        .strip_prefix("| where LogId in (")?
-        .strip_suffix(')')?;
+    let is_within = |row: &Row| time(row).is_some_and(|it| from <= it && it < to && begin <= it);
+    let id = |row: &Row| {
+        columns
+            .iter()
+            .find_map(|it| row.get(*it)?.as_str().map(str::to_owned))
+    };
+    let next = lines.next()?;
+    if next == "| extend Second = tolong(substring(LogId, 3, 14))" {
+        let rows = rows.iter().filter(|row| is_within(row));
+        let rows = rows.filter_map(|row| Some((id(row)?, row)));
+        return list(lines, rows);
+    }
+    let ids = next.strip_prefix("| where LogId in (")?.strip_suffix(')')?;
     let ids: Option<BTreeSet<_>> = ids
         .split(", ")
         .map(|it| it.strip_prefix('\'')?.strip_suffix('\''))
@@ -215,37 +224,67 @@ fn run(query: &str, rows: Vec<Row>, [from, to]: [DateTime<Utc>; 2]) -> Option<Va
     if lines.next()? != "| summarize by LogId" {
         return None;
     }
-    let is_within = |row: &Row| time(row).is_some_and(|it| from <= it && it < to && begin <= it);
-    let id = |row: Row| {
-        columns
-            .iter()
-            .find_map(|it| row.get(*it)?.as_str().map(str::to_owned))
-    };
-    let found: BTreeSet<String> = rows.into_iter().filter(is_within).filter_map(id).collect();
+    let found: BTreeSet<String> = rows
+        .iter()
+        .filter(|row| is_within(row))
+        .filter_map(id)
+        .collect();
     let found: Vec<_> = found
         .into_iter()
         .filter(|it| ids.contains(it.as_str()))
         .collect();
-    let table = |columns: &[(&str, &str)], rows: Vec<Value>| {
-        let columns: Vec<_> = columns
-            .iter()
-            .map(|(name, kind)| json!({"name": name, "type": kind}))
-            .collect();
-        Some(json!({"name": "PrimaryResult", "columns": columns, "rows": rows}))
-    };
     match lines.next() {
-        None => table(
+        None => Some(table(
             &[("LogId", "string")],
-            found.iter().map(|it| json!([it])).collect(),
-        ),
+            found.iter().map(|it| json!([it])),
+        )),
         Some("| summarize Landed = count() by Hour = substring(LogId, 3, 10)") => {
             let mut hours: BTreeMap<&str, u64> = BTreeMap::new();
             for id in &found {
                 *hours.entry(id.get(3..13)?).or_default() += 1;
             }
             let rows = hours.into_iter().map(|(hour, count)| json!([hour, count]));
-            table(&[("Hour", "string"), ("Landed", "long")], rows.collect())
+            Some(table(&[("Hour", "string"), ("Landed", "long")], rows))
         }
         Some(_) => None,
     }
+}
+
+/// The distinct ids of these rows whose second is asked for, each with the tenant that its row names.
+fn list<'a>(
+    mut lines: std::str::Lines,
+    rows: impl Iterator<Item = (String, &'a Row)>,
+) -> Option<Value> {
+    let seconds = lines.next()?.strip_prefix("| where Second >= ")?;
+    let (first, end) = seconds.split_once(" and Second < ")?;
+    let (first, end): (u64, u64) = (first.parse().ok()?, end.parse().ok()?);
+    if lines.next()? != "| extend Tenant = tostring(column_ifexists('tenant_name_s', ''))"
+        || lines.next()? != "| summarize by LogId, Tenant"
+    {
+        return None;
+    }
+    let most = lines.next()?.strip_prefix("| take ")?.parse().ok()?;
+    let is_asked = |id: &str| {
+        let second = id.get(3..17).and_then(|it| it.parse().ok());
+        second.is_some_and(|it| first <= it && it < end)
+    };
+    let rows = rows.filter(|(id, _)| is_asked(id)).map(|(id, row)| {
+        let tenant = row.get("tenant_name_s").and_then(Value::as_str);
+        (id, tenant.unwrap_or_default().to_owned())
+    });
+    let rows: BTreeSet<_> = rows.collect();
+    let rows = rows.iter().map(|(id, tenant)| json!([id, tenant]));
+    Some(table(
+        &[("LogId", "string"), ("Tenant", "string")],
+        rows.take(most),
+    ))
+}
+
+fn table(columns: &[(&str, &str)], rows: impl Iterator<Item = Value>) -> Value {
+    let columns: Vec<_> = columns
+        .iter()
+        .map(|(name, kind)| json!({"name": name, "type": kind}))
+        .collect();
+    let rows: Vec<_> = rows.collect();
+    json!({"name": "PrimaryResult", "columns": columns, "rows": rows})
 }

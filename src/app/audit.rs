@@ -1,0 +1,388 @@
+//! An audit: a stretch read again at Auth0, and compared with what each destination has of it.
+//!
+//! An hour at a time, by the time in the log id, so that no more than the ids of one are in memory.
+
+mod place;
+
+use std::borrow::Cow;
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use tracing::warn;
+
+use self::place::{OfHour, Place};
+use super::replay::NO_END;
+use super::{App, AppError, Layers, Pipeline, Problems, Way};
+use crate::arrival::{self, Table};
+use crate::audit::{AtAuth0, Audited, Counts, Nowhere, Reading, Witness};
+use crate::auth0::Domain;
+use crate::azure::cloud::Cloud;
+use crate::clock::{hour, to_seconds};
+use crate::destination::Filter;
+use crate::error::with_causes;
+use crate::net::retry::Deadline;
+use crate::record::{Source as _, texts};
+use crate::report::Gap;
+use crate::run::{Mark, Run, Stretch, Until};
+use crate::state::History;
+
+/// Time for an hour of an archive, and for the book-keeping.
+const ASKING: Duration = Duration::from_mins(10);
+/// Auth0 keeps no records longer than this.
+const RETENTION: TimeDelta = TimeDelta::days(31);
+const HOUR: TimeDelta = TimeDelta::hours(1);
+/// What settings are needed for.
+const COMMAND: &str = "audit";
+
+/// Why a destination is not compared, or not to the end.
+#[derive(Debug, thiserror::Error)]
+enum AuditError {
+    #[error("what this destination took cannot be asked for, so it is not audited")]
+    Unasked,
+    #[error("it could not be asked from when on Auth0 has records: {0}")]
+    Oldest(String),
+    #[error(
+        "the hour from {hour} could not be read at Auth0, so neither it nor what follows is compared: \
+         {why}"
+    )]
+    Reading { hour: String, why: String },
+    #[error(
+        "Auth0 has none of these records any more, and the destination has {surplus}, so nothing was \
+         compared; ask for a stretch that Auth0 still keeps"
+    )]
+    Gone { surplus: u64 },
+    #[error("missing records could not be delivered again: {0}")]
+    Mending(String),
+}
+
+/// A destination under audit.
+struct Target<'a> {
+    pipeline: &'a Pipeline,
+    way: &'a Way,
+    place: Place<'a>,
+    /// What the runs counted, where that tells what was late.
+    history: Option<History>,
+    audited: Audited,
+}
+
+/// What is audited.
+pub(crate) struct Audit<'a> {
+    pub stretch: &'a Stretch,
+    /// Whether what is missing is delivered again.
+    pub mends: bool,
+}
+
+impl Layers {
+    /// The table in the workspace of `WorkspaceID`, in this cloud.
+    pub(super) fn table(
+        &self,
+        wanted_by: &'static str,
+        cloud: &'static Cloud,
+    ) -> Result<Table, AppError> {
+        let mut problems = Problems::default();
+        let tools = self.tools(&mut problems)?;
+        let asking =
+            self.read(|it| arrival::asking(it, wanted_by, cloud, &tools.http, &tools.clock));
+        let asking = problems.note(asking)?;
+        let asking = asking.filter(|_| problems.0.is_empty());
+        let table = asking.map(|it| Table::new(it, &tools.http, &tools.jitter, &tools.clock));
+        table.ok_or_else(|| problems.0.into())
+    }
+}
+
+impl App {
+    /// Audits each destination whose records can be asked for. Of the others it is said that they
+    /// cannot.
+    pub async fn audit(&self, audit: &Audit<'_>, layers: &Layers) -> Vec<Audited> {
+        let mut done = Vec::new();
+        let mut targets = Vec::new();
+        for pipeline in &self.pipelines {
+            match self.target(pipeline, layers) {
+                Ok(target) => targets.push(target),
+                Err(audited) => done.push(*audited),
+            }
+        }
+        if let Some(way) = targets.first().map(|it| it.way) {
+            let _reading = way.source.begin();
+            note_witness(&mut targets).await;
+            self.audit_all(audit, (way, layers), &mut targets).await;
+        } else {
+            for audited in &mut done {
+                audited.is_left_to_another = false;
+            }
+        }
+        done.extend(targets.into_iter().map(|it| it.audited));
+        done
+    }
+
+    /// A destination and where to ask for its records.
+    fn target<'a>(
+        &self,
+        pipeline: &'a Pipeline,
+        layers: &Layers,
+    ) -> Result<Target<'a>, Box<Audited>> {
+        let mut audited = Audited::of(self.name.clone(), pipeline.name);
+        let way = match &pipeline.way {
+            Ok(way) => way,
+            Err(problem) => {
+                audited.fail(problem.to_string());
+                return Err(audited.into());
+            }
+        };
+        let place = match (way.destination.archived(), way.destination.table()) {
+            (Some(archived), _) => Place::Archive(archived),
+            (None, Some(cloud)) => match layers.table(COMMAND, cloud) {
+                Ok(table) => Place::Table(Box::new(table)),
+                Err(problem) => {
+                    audited.fail(with_causes(&problem));
+                    return Err(audited.into());
+                }
+            },
+            (None, None) => {
+                audited.fail(AuditError::Unasked.to_string());
+                audited.is_left_to_another = true;
+                return Err(audited.into());
+            }
+        };
+        Ok(Target {
+            pipeline,
+            way,
+            place,
+            history: None,
+            audited,
+        })
+    }
+
+    async fn audit_all(
+        &self,
+        audit: &Audit<'_>,
+        (way, layers): (&Way, &Layers),
+        targets: &mut [Target<'_>],
+    ) {
+        let now = (self.clock)();
+        let stretch = audit.stretch;
+        let oldest = match way.source.oldest(Deadline::after(ASKING)).await {
+            Ok(oldest) => oldest,
+            Err(error) => {
+                let why = with_causes(&error);
+                return fail_all(targets, &AuditError::Oldest(why));
+            }
+        };
+        // Before that there is nothing, and nobody needs to ask.
+        let first = oldest.unwrap_or(now).min(now - RETENTION);
+        let from = stretch.from.as_ref().and_then(Mark::time);
+        let begin = from.or(oldest).unwrap_or(now).max(first);
+        let end = stretch.to.stored_by().unwrap_or(now).min(now);
+        let dropped = |from: &DateTime<Utc>| oldest.is_none_or(|oldest| *from < oldest);
+        let gap = from.filter(dropped).map(|from| Gap {
+            from: Some(from),
+            to: oldest.unwrap_or(end).min(end),
+        });
+        for target in &mut *targets {
+            target.audited.gap = gap;
+        }
+        let filters: Vec<_> = targets.iter().map(|it| &it.way.filter).collect();
+        let mut names = names(way, layers).await;
+        let mut next = hour(begin);
+        while next < end {
+            let of_hour = OfHour {
+                hour: next,
+                begin: begin.max(next),
+                end: end.min(next + HOUR),
+            };
+            next += HOUR;
+            let has_any = oldest.is_some_and(|oldest| oldest < next);
+            let at_auth0 = if has_any {
+                self.read_hour(&of_hour, stretch, (way, targets[0].pipeline), &filters)
+                    .await
+            } else {
+                Ok(Some(AtAuth0::default()))
+            };
+            match at_auth0 {
+                Ok(Some(at_auth0)) => {
+                    names.extend(at_auth0.names.iter().cloned());
+                    self.compare(audit, &of_hour, &at_auth0, &names, targets)
+                        .await;
+                }
+                Ok(None) => {}
+                Err(error) => return fail_all(targets, &error),
+            }
+            let is_asked_to_end = *self.stopping.borrow();
+            if is_asked_to_end {
+                for target in targets {
+                    target.audited.is_interrupted = true;
+                }
+                return;
+            }
+            if targets.iter().all(|it| it.audited.error.is_some()) {
+                return;
+            }
+        }
+        for target in targets {
+            let Counts {
+                at_auth0, surplus, ..
+            } = target.audited.total;
+            if at_auth0 == 0 && surplus > 0 {
+                let error = AuditError::Gone { surplus };
+                target.audited.fail(error.to_string());
+            }
+        }
+    }
+
+    /// All that Auth0 has of an hour; `None` where it was asked to end meanwhile.
+    async fn read_hour(
+        &self,
+        of_hour: &OfHour,
+        asked: &Stretch,
+        (way, pipeline): (&Way, &Pipeline),
+        filters: &[&Filter],
+    ) -> Result<Option<AtAuth0>, AuditError> {
+        let stretch = Stretch {
+            from: Some(Mark::Stored(of_hour.hour)),
+            to: Mark::Stored(of_hour.hour + HOUR),
+        };
+        let source = Until {
+            source: &way.source,
+            stretch: &stretch,
+        };
+        let mut reading = Reading::new(&stretch, asked, filters, (self.clock)());
+        let run = Run {
+            name: &pipeline.label,
+            source: &source,
+            destination: &*way.destination,
+            filter: &Filter::default(),
+            dead_letters: &Nowhere,
+            share: &self.in_flight.enter(),
+            clock: &self.clock,
+            stopping: &self.stopping,
+            budget: NO_END,
+        };
+        let report = Box::pin(run.make(&mut reading, &pipeline.progress)).await;
+        let is_asked_to_end = *self.stopping.borrow();
+        if report.caught_up || is_asked_to_end {
+            return Ok(report.caught_up.then(|| reading.found()));
+        }
+        let why = if report.is_success() {
+            "the reading ended early".to_owned()
+        } else {
+            report.errors.join("; ")
+        };
+        Err(AuditError::Reading {
+            hour: to_seconds(of_hour.hour),
+            why,
+        })
+    }
+
+    /// Compares an hour with what each destination has of it. One that cannot be asked is asked no
+    /// more.
+    async fn compare(
+        &self,
+        audit: &Audit<'_>,
+        of_hour: &OfHour,
+        at_auth0: &AtAuth0,
+        names: &BTreeSet<String>,
+        targets: &mut [Target<'_>],
+    ) {
+        let mut late = None;
+        let mut found = Vec::new();
+        for (number, target) in targets.iter().enumerate() {
+            if target.audited.error.is_some() {
+                found.push(None);
+                continue;
+            }
+            let there = target.place.there(of_hour, at_auth0, number).await;
+            found.push(Some(there.map(|(there, ids)| {
+                late = late.take().or(ids);
+                there
+            })));
+        }
+        for ((number, target), there) in targets.iter_mut().enumerate().zip(found) {
+            let there = match there {
+                Some(Ok(there)) => there,
+                Some(Err(error)) => {
+                    target.audited.fail(with_causes(&*error));
+                    continue;
+                }
+                None => continue,
+            };
+            let missing = at_auth0.missing(number, &there);
+            let mut counts = at_auth0.compare(number, &there, &missing, names);
+            counts.late = match &late {
+                Some(late) => Some(at_auth0.count(late)),
+                None => target.missed(of_hour.hour, at_auth0),
+            };
+            let is_asked_to_end = *self.stopping.borrow();
+            if audit.mends && !missing.is_empty() && !is_asked_to_end {
+                let again = (target.pipeline, target.way);
+                let report = self.deliver_again(again, &missing, NO_END).await;
+                counts.delivered = report.delivered;
+                if !report.is_success() {
+                    let why = report.errors.join("; ");
+                    target.audited.fail(AuditError::Mending(why).to_string());
+                }
+            }
+            target.audited.undated += at_auth0.undated;
+            target.audited.add(of_hour.hour, counts, missing);
+        }
+    }
+}
+
+impl Target<'_> {
+    /// How many records of an hour came late, by what the runs counted.
+    fn missed(&self, hour: DateTime<Utc>, at_auth0: &AtAuth0) -> Option<u64> {
+        if at_auth0.ids().next().is_none() {
+            return Some(0);
+        }
+        self.history.as_ref()?.missed(hour, at_auth0.ids())
+    }
+}
+
+/// Finds out what tells which records came late: an archive if there is one, else the history.
+async fn note_witness(targets: &mut [Target<'_>]) {
+    let has_archive = targets
+        .iter()
+        .any(|it| matches!(it.place, Place::Archive(_)));
+    for target in targets {
+        target.audited.late_by = Some(if has_archive {
+            Witness::Archive
+        } else {
+            let history = &target.way.books.history;
+            match history.read(Deadline::after(ASKING)).await {
+                Ok(history) => target.history = history,
+                Err(error) => warn!("{}: {}", target.audited.name(), with_causes(&error)),
+            }
+            Witness::History
+        });
+    }
+}
+
+/// What rows of this tenant may call it: what its newest record does, and what its host begins with.
+async fn names(way: &Way, layers: &Layers) -> BTreeSet<String> {
+    let deadline = Deadline::after(ASKING);
+    let host = layers.read(Domain::read).map(|it| it.name);
+    let host = host
+        .ok()
+        .and_then(|it| Some(it.split('.').next()?.to_owned()));
+    let newest = way.source.newest(deadline).await.ok().flatten();
+    let record = match newest {
+        Some(newest) => way
+            .source
+            .one(&newest.log_id, deadline)
+            .await
+            .ok()
+            .flatten(),
+        None => None,
+    };
+    let name = record.and_then(|it| {
+        let [name] = texts(it.text(), ["tenant_name"]);
+        name.map(Cow::into_owned)
+    });
+    host.into_iter().chain(name).collect()
+}
+
+fn fail_all(targets: &mut [Target<'_>], error: &AuditError) {
+    for target in targets {
+        target.audited.fail(error.to_string());
+    }
+}

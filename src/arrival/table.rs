@@ -1,0 +1,97 @@
+//! The table as somebody asks for it who wants to know all of an hour, and not only whether what was
+//! accepted is there.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+
+use super::listing::{Listing, MOST};
+use super::question::{Question, TABLE};
+use super::{AT_ONCE, AskError, Asking};
+use crate::azure::log_query::{LogQuery, Rows};
+use crate::clock::{Clock, hour};
+use crate::net::retry::{Deadline, Jitter};
+use crate::record::LogId;
+
+/// Time for a query, with all attempts at it.
+const ASKING: Duration = Duration::from_mins(2);
+
+/// The table of a workspace.
+pub(crate) struct Table {
+    query: LogQuery,
+    clock: Clock,
+}
+
+impl Table {
+    pub fn new(asking: Asking, http: &reqwest::Client, jitter: &Jitter, clock: &Clock) -> Self {
+        let (http, jitter) = (http.clone(), jitter.clone());
+        Self {
+            query: LogQuery::new(
+                &asking.address,
+                &asking.workspace,
+                asking.identity,
+                http,
+                jitter,
+            ),
+            clock: clock.clone(),
+        }
+    }
+
+    /// The ids in it that were stored within this time, and of each the tenant that its row names, or
+    /// nothing. A row that arrived more than two days after that is not among them.
+    pub async fn list(
+        &self,
+        begin: DateTime<Utc>,
+        end: DateTime<Utc>,
+    ) -> Result<BTreeMap<LogId, String>, AskError> {
+        let mut all = BTreeMap::new();
+        let mut left = vec![Listing::of(begin, end)];
+        while let Some(listing) = left.pop() {
+            let rows = self.ask(&listing.query(), &listing.timespan()).await?;
+            let rows = rows.ok_or(AskError::Nothing)?;
+            let listed = Listing::answer(&rows).ok_or(AskError::Form)?;
+            let Some(listed) = listed else {
+                let halves = listing.halves().ok_or(AskError::Crowded {
+                    second: listing.begin(),
+                    most: MOST,
+                })?;
+                left.extend(halves);
+                continue;
+            };
+            all.extend(listed);
+        }
+        let is_within = |id: &LogId| {
+            let stored = id.stored_at();
+            stored.is_some_and(|stored| begin <= stored && stored < end)
+        };
+        all.retain(|id, _| is_within(id));
+        Ok(all)
+    }
+
+    /// Those of these ids, which are of one hour, that are not in it, whenever they arrived.
+    pub async fn lacks(&self, ids: &BTreeSet<LogId>) -> Result<BTreeSet<LogId>, AskError> {
+        let mut missing = BTreeSet::new();
+        let Some(first) = ids.first().and_then(LogId::stored_at) else {
+            return Ok(missing);
+        };
+        let ids: Vec<_> = ids.iter().collect();
+        for ids in ids.chunks(AT_ONCE) {
+            let question = Question {
+                hour: hour(first),
+                ids,
+                by_name: true,
+            };
+            let timespan = question.timespan((self.clock)());
+            let rows = self.ask(&question.query(), &timespan).await?;
+            let answer = question.answer(rows.as_ref()).ok_or(AskError::Form)?;
+            missing.extend(answer.missing);
+        }
+        Ok(missing)
+    }
+
+    async fn ask(&self, query: &str, timespan: &str) -> Result<Option<Rows>, AskError> {
+        let deadline = Deadline::after(ASKING);
+        Ok(self.query.ask(query, TABLE, timespan, deadline).await?)
+    }
+}

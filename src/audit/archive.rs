@@ -1,0 +1,172 @@
+//! What an archive has of an hour, and what its objects tell of which records came late.
+//!
+//! The runs deliver in the order of the ids, a batch as an object. So a record that is not in an
+//! object, although its id lies between two of that, was not there when these were read: it is late.
+//! Of two objects that lie within each other like that, the one with the wider span was first, as
+//! most of a log is there in time, and else the one that ends earlier. What an archive cannot tell:
+//! of a record between the end of one object and the beginning of the next, whether it was there; and
+//! whether one was late at Auth0, or was delivered later for another reason, such as a replay.
+
+use std::collections::BTreeSet;
+
+use chrono::{DateTime, Utc};
+
+use super::There;
+use crate::destination::Archived;
+use crate::error::BoxError;
+use crate::net::retry::Deadline;
+use crate::record::LogId;
+
+/// What an archive has of an hour.
+#[derive(Debug, Default, PartialEq)]
+pub(crate) struct Archive {
+    pub there: There,
+    pub late: BTreeSet<LogId>,
+}
+
+impl Archive {
+    /// Reads it, an object at a time.
+    pub async fn read(
+        archived: &dyn Archived,
+        hour: DateTime<Utc>,
+        deadline: Deadline,
+    ) -> Result<Self, BoxError> {
+        let mut objects = Vec::new();
+        for path in archived.groups(hour, deadline).await?.into_iter().flatten() {
+            let records = archived.read(std::slice::from_ref(&path), deadline).await?;
+            objects.push(records.into_iter().map(|it| it.log_id).collect());
+        }
+        Ok(Self::of(&objects))
+    }
+
+    fn of(objects: &[BTreeSet<LogId>]) -> Self {
+        let ids = objects.iter().flatten();
+        Self {
+            there: ids.map(|id| (id.clone(), String::new())).collect(),
+            late: late(objects),
+        }
+    }
+}
+
+/// The ids of an object that are of one series.
+struct Span<'a> {
+    ids: Vec<&'a LogId>,
+    first: &'a LogId,
+    last: &'a LogId,
+}
+
+impl Span<'_> {
+    fn spans(&self, id: &LogId) -> bool {
+        self.first < id && id < self.last
+    }
+
+    fn is_within(&self, other: &Self) -> bool {
+        other.first <= self.first && self.last <= other.last
+    }
+
+    fn was_before(&self, other: &Self) -> bool {
+        match (other.is_within(self), self.is_within(other)) {
+            (true, false) => true,
+            (false, true) => false,
+            (false, false) => self.last < other.last,
+            (true, true) => self.ids.len() > other.ids.len(),
+        }
+    }
+}
+
+fn late(objects: &[BTreeSet<LogId>]) -> BTreeSet<LogId> {
+    let mut spans: Vec<_> = objects.iter().flat_map(spans).collect();
+    spans.sort_by_key(|it| it.first);
+    let mut late = BTreeSet::new();
+    for (n, span) in spans.iter().enumerate() {
+        // Those that begin after its end are no matter.
+        let others = spans[n + 1..].iter();
+        for other in others.take_while(|it| it.first < span.last) {
+            let (before, after) = if span.was_before(other) {
+                (span, other)
+            } else {
+                (other, span)
+            };
+            let within = after.ids.iter().filter(|id| before.spans(id));
+            late.extend(within.map(|id| (*id).clone()));
+        }
+    }
+    late
+}
+
+/// The spans of an object, one for each series.
+fn spans(object: &BTreeSet<LogId>) -> Vec<Span<'_>> {
+    let mut spans: Vec<Span> = Vec::new();
+    for id in object.iter().filter(|it| it.prefix().is_some()) {
+        match spans.last_mut() {
+            Some(span) if span.last.series() == id.series() => {
+                span.last = id;
+                span.ids.push(id);
+            }
+            _ => spans.push(Span {
+                ids: vec![id],
+                first: id,
+                last: id,
+            }),
+        }
+    }
+    spans
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn id(prefix: &str, minute: u32) -> LogId {
+        let time = format!("2026-11-21T08:{minute:02}:00Z");
+        LogId::synthetic(prefix, time.parse().unwrap())
+    }
+
+    /// The minutes of what is late of objects of these minutes.
+    fn late_of(objects: &[&[u32]]) -> Vec<String> {
+        let objects: Vec<BTreeSet<_>> = objects
+            .iter()
+            .map(|it| it.iter().map(|minute| id("900", *minute)).collect())
+            .collect();
+        let archive = Archive::of(&objects);
+        assert_eq!(archive.there.len(), objects.iter().flatten().count());
+        let minute = |id: &LogId| id.stored_at().unwrap().format("%M").to_string();
+        archive.late.iter().map(minute).collect()
+    }
+
+    #[test]
+    fn what_lies_between_the_records_of_an_object_and_is_in_another_was_late() {
+        for (objects, expected) in [
+            (&[&[10, 11, 12][..], &[13, 14], &[15]][..], &[][..]),
+            // Alone, and with what was new when it came.
+            (&[&[10, 12], &[11]], &["11"]),
+            (&[&[11], &[10, 12]], &["11"]),
+            (&[&[10, 12, 14], &[13, 15, 16]], &["13"]),
+            (&[&[13, 15, 16], &[10, 12, 14]], &["13"]),
+            (&[&[10, 12], &[11, 14], &[13, 16]], &["11", "13"]),
+            // The same ends are those of one record.
+            (&[&[10], &[20, 22], &[21], &[23, 30], &[25]], &["21", "25"]),
+            // Between two objects nobody knows.
+            (&[&[10, 12], &[14, 16], &[13]], &[]),
+        ] {
+            assert_eq!(late_of(objects), expected, "{objects:?}");
+        }
+    }
+
+    #[test]
+    fn ids_of_another_prefix_lie_between_nothing() {
+        let object = |ids: &[(&str, u32)]| -> BTreeSet<_> {
+            ids.iter()
+                .map(|(prefix, minute)| id(prefix, *minute))
+                .collect()
+        };
+        let objects = [
+            object(&[("800", 10), ("900", 20), ("900", 30)]),
+            object(&[("800", 40), ("900", 10), ("900", 25)]),
+            object(&[("850", 15)]),
+            BTreeSet::from([LogId::new("85")]),
+        ];
+        let late: Vec<_> = late(&objects).into_iter().collect();
+        assert_eq!(late, [id("900", 20)]);
+    }
+}

@@ -1,0 +1,86 @@
+use super::*;
+use crate::record::LogId;
+
+fn id(number: u32) -> LogId {
+    LogId::new(number.to_string())
+}
+
+fn there(rows: &[(u32, &str)]) -> There {
+    let rows = rows.iter();
+    rows.map(|(number, name)| (id(*number), (*name).to_owned()))
+        .collect()
+}
+
+/// Of an hour the first two are of another time than is asked for; of the rest the filter of the second
+/// destination leaves out the last two.
+fn at_auth0() -> AtAuth0 {
+    let mut seen = BTreeMap::new();
+    for number in 1..=8 {
+        let left_out = if number > 6 { 0b10 } else { 0 };
+        let mut sight = reading::Sight::asked(left_out);
+        sight.is_asked = number > 2;
+        seen.insert(id(number), sight);
+    }
+    AtAuth0 {
+        seen,
+        ..AtAuth0::default()
+    }
+}
+
+fn counts(destination: usize, there: &There) -> (Vec<LogId>, Counts) {
+    let at_auth0 = at_auth0();
+    let missing = at_auth0.missing(destination, there);
+    let names = ["acme".to_owned()].into();
+    let counts = at_auth0.compare(destination, there, &missing, &names);
+    (missing.into_iter().collect(), counts)
+}
+
+#[test]
+fn what_is_at_auth0_is_there_or_missing_or_filtered() {
+    let rows = there(&[(1, ""), (3, ""), (4, ""), (7, "")]);
+    let (missing, all) = counts(0, &rows);
+    assert_eq!(missing, [id(5), id(6), id(8)]);
+    let expected = Counts {
+        at_auth0: 6,
+        there: 3,
+        missing: 3,
+        ..Counts::default()
+    };
+    assert_eq!(all, expected);
+    // A record that is there although the filter would leave it out now is there.
+    let (missing, some) = counts(1, &rows);
+    assert_eq!(missing, [id(5), id(6)]);
+    let expected = Counts {
+        filtered: 1,
+        missing: 2,
+        ..expected
+    };
+    assert_eq!(some, expected);
+}
+
+#[test]
+fn rows_that_are_not_at_auth0_are_surplus_unless_they_name_another_tenant() {
+    let rows = there(&[
+        (2, "acme"),
+        (9, "acme"),
+        (10, ""),
+        (11, "globex"),
+        (3, "globex"),
+    ]);
+    let (_, counts) = counts(0, &rows);
+    assert_eq!((counts.there, counts.surplus), (1, 2));
+}
+
+#[test]
+fn a_sum_that_lacks_an_hour_is_not_known() {
+    let hour = |late| Counts {
+        at_auth0: 2,
+        late,
+        ..Counts::default()
+    };
+    let mut sum = hour(Some(1));
+    sum.add(&hour(Some(2)));
+    assert_eq!((sum.at_auth0, sum.late), (4, Some(3)));
+    sum.add(&hour(None));
+    assert_eq!((sum.at_auth0, sum.late), (6, None));
+}

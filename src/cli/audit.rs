@@ -1,0 +1,203 @@
+//! `audit`: what is at Auth0, compared with what is at the destinations.
+
+use std::process::ExitCode;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use clap::Args;
+use serde::Serialize;
+
+use super::checkpoint::{Beginning, parse};
+use super::poll::with_progress;
+use super::print::{INTERRUPTED, exit_code, fail, note, show};
+use super::replay::{misused, note_gap, stretch};
+use super::{Exit, Given, bad_settings, signals, tenants, unusable};
+use crate::app::{App, Audit};
+use crate::audit::{Audited, Counts};
+use crate::clock::{self, to_seconds};
+use crate::run::Mark;
+
+/// What was delivered less than this ago may not be in the table yet.
+const ON_ITS_WAY: TimeDelta = TimeDelta::minutes(20);
+/// Missing ids that are printed below a table.
+const NAMED: usize = 100;
+
+#[derive(Args)]
+pub(super) struct Command {
+    /// The first record: a duration back from now (7d), a time (2026-11-21T08:00:00Z) that its date
+    /// is not before, `oldest`, or its log id
+    #[arg(long, value_name = "WHERE", value_parser = parse, allow_hyphen_values = true)]
+    from: Beginning,
+    /// The record after the last, in the same way: its date is before this time
+    #[arg(long, value_name = "WHERE", value_parser = parse, allow_hyphen_values = true)]
+    to: Beginning,
+    /// Deliver again what is missing
+    #[arg(long)]
+    mend: bool,
+    /// Print JSON, with the log ids of up to 1,000 missing records
+    #[arg(long)]
+    json: bool,
+}
+
+/// What `--json` prints.
+#[derive(Serialize)]
+struct Printed<'a> {
+    /// `null` for the oldest record, and for an id that tells no time.
+    from: Option<DateTime<Utc>>,
+    to: Option<DateTime<Utc>>,
+    audits: &'a [Audited],
+}
+
+pub(super) async fn run(given: Given, command: Command) -> Exit {
+    let now = clock::system()();
+    let stretch = stretch(&command.from, &command.to, now)?;
+    let from = stretch.from.as_ref().and_then(Mark::time);
+    let to = stretch.to.time();
+    if to.is_none() || stretch.from.is_some() != from.is_some() {
+        return Err(misused(format_args!(
+            "an audit goes by hours, so --from and --to have to be times, durations or log ids that \
+             tell a time"
+        )));
+    }
+    let stopping = signals::stopping();
+    let tenants = tenants(given, None)?;
+    let (mut audits, mut end) = (Vec::new(), None);
+    for layers in tenants.each() {
+        let layers = match layers {
+            Ok(layers) => layers,
+            Err(error) => {
+                end = Some(bad_settings(&error));
+                continue;
+            }
+        };
+        let app = match App::new(layers, stopping.clone()) {
+            Ok(app) => app,
+            Err(error) => {
+                end = Some(unusable(&error));
+                continue;
+            }
+        };
+        let audit = Audit {
+            stretch: &stretch,
+            mends: command.mend,
+        };
+        audits.extend(with_progress(&[&app], app.audit(&audit, layers)).await);
+    }
+    if to.is_some_and(|to| now - to < ON_ITS_WAY) {
+        note(format_args!(
+            "--to is less than {} minutes ago: what is missing of the end may be on its way still",
+            ON_ITS_WAY.num_minutes()
+        ));
+    }
+    for audited in &audits {
+        comment(audited, command.mend);
+    }
+    if command.json {
+        let printed = Printed {
+            from,
+            to,
+            audits: &audits,
+        };
+        match serde_json::to_string_pretty(&printed) {
+            Ok(json) => show(format_args!("{json}")),
+            Err(error) => return Err(fail("printing the audit", &error)),
+        }
+    } else {
+        let tables: Vec<_> = audits.iter().filter_map(table).collect();
+        if !tables.is_empty() {
+            show(format_args!("{}", tables.join("\n\n")));
+        }
+    }
+    if audits.iter().any(|it| it.is_interrupted) {
+        return Ok(ExitCode::from(INTERRUPTED));
+    }
+    let is_good = !audits.is_empty() && audits.iter().all(Audited::is_good);
+    Ok(end.unwrap_or(exit_code(is_good)))
+}
+
+/// Says what the table of hours does not.
+fn comment(audited: &Audited, mends: bool) {
+    let name = audited.name();
+    note_gap(&name, audited.gap);
+    if let Some(error) = &audited.error {
+        note(format_args!("{name}: {error}"));
+    }
+    if audited.is_interrupted {
+        note(format_args!(
+            "{name}: the audit was asked to end, so what follows is not compared"
+        ));
+    }
+    let told = [undated(audited), nowhere(audited), left(audited, mends)];
+    for told in told.into_iter().flatten() {
+        note(format_args!("{name}: {told}"));
+    }
+}
+
+fn undated(audited: &Audited) -> Option<String> {
+    match audited.undated {
+        0 => None,
+        count => Some(format!(
+            "{count} records have log ids that tell no time; they are not compared"
+        )),
+    }
+}
+
+fn nowhere(audited: &Audited) -> Option<String> {
+    let Counts { missing, there, .. } = audited.total;
+    if missing == 0 || there > 0 {
+        return None;
+    }
+    Some(format!(
+        "of {missing} records not one is there; see that this is where they are delivered to"
+    ))
+}
+
+fn left(audited: &Audited, mends: bool) -> Option<String> {
+    let delivered = audited.total.delivered;
+    match (audited.left(), mends) {
+        (0, _) if delivered == 0 => None,
+        (0, _) => Some(format!("{delivered} missing records were delivered again")),
+        (left, true) => Some(format!(
+            "{left} records are missing and were not delivered again, {delivered} were"
+        )),
+        (left, false) => Some(format!(
+            "{left} records are missing; --mend delivers them again"
+        )),
+    }
+}
+
+/// The hours as a table, of a destination that was compared.
+fn table(audited: &Audited) -> Option<String> {
+    audited.late_by?;
+    let has_filtered = audited.total.filtered > 0;
+    let row = |name: &str, [at_auth0, there, missing, surplus, late, filtered]: [String; 6]| {
+        let filtered = if has_filtered {
+            format!("{filtered:>10}")
+        } else {
+            String::new()
+        };
+        format!("{name:<20}{at_auth0:>10}{there:>10}{missing:>10}{surplus:>10}{late:>10}{filtered}")
+    };
+    let numbers = |it: &Counts| {
+        let number = |number: u64| number.to_string();
+        let late = it.late.map_or("-".to_owned(), number);
+        let [at_auth0, there, missing, surplus, filtered] =
+            [it.at_auth0, it.there, it.missing, it.surplus, it.filtered].map(number);
+        [at_auth0, there, missing, surplus, late, filtered]
+    };
+    let head = [
+        "at Auth0", "there", "missing", "surplus", "late", "filtered",
+    ];
+    let mut lines = vec![audited.name(), row("hour", head.map(str::to_owned))];
+    for hour in &audited.hours {
+        lines.push(row(&to_seconds(hour.hour), numbers(&hour.counts)));
+    }
+    lines.push(row("total", numbers(&audited.total)));
+    let ids = audited.hours.iter().flat_map(|it| &it.missing_ids);
+    let ids: Vec<_> = ids.take(NAMED).collect();
+    lines.extend(ids.iter().map(|id| format!("missing {id}")));
+    let more = usize::try_from(audited.total.missing).unwrap_or(usize::MAX) - ids.len();
+    if more > 0 {
+        lines.push(format!("missing {more} more; --json names up to 1,000"));
+    }
+    Some(lines.join("\n"))
+}
