@@ -34,6 +34,31 @@ const STANDARD: [(&str, &str); 11] = [
 /// The table of heartbeats, which every workspace has here.
 pub const HEALTH: &str = "Auth0AMHealth_CL";
 
+/// The tables of a data collection rule's own diagnostics, by what Azure documents of them.
+const DIAGNOSTICS: [(&str, &[(&str, &str)]); 2] = [
+    (
+        "DCRLogErrors",
+        &[
+            ("TimeGenerated", "datetime"),
+            ("InputStreamId", "string"),
+            ("OperationName", "string"),
+            ("Message", "string"),
+            ("CorrelationId", "string"),
+            ("_ResourceId", "string"),
+        ],
+    ),
+    (
+        "AzureMetrics",
+        &[
+            ("TimeGenerated", "datetime"),
+            ("MetricName", "string"),
+            ("Total", "real"),
+            ("ResourceId", "string"),
+            ("_ResourceId", "string"),
+        ],
+    ),
+];
+
 fn health_columns() -> Map<String, Value> {
     let standard = STANDARD.into_iter();
     let standard = standard.map(|(name, kind)| (name.to_owned(), kind.to_owned()));
@@ -190,6 +215,12 @@ impl Kql {
         let folder = tempfile::tempdir().unwrap();
         let mut declared: Map<String, Value> = telemetry::columns().collect();
         declared.insert(HEALTH.into(), health_columns().into());
+        for (table, columns) in DIAGNOSTICS {
+            let columns = columns
+                .iter()
+                .map(|(name, kind)| ((*name).to_owned(), Value::from(*kind)));
+            declared.insert(table.into(), Map::from_iter(columns).into());
+        }
         let mut kql = Self {
             folder,
             tables: Vec::new(),

@@ -223,6 +223,7 @@ fn every_parameter_is_described_and_those_asked_for_are_there() {
         "HealthPage",
         "Heartbeat",
         "DiagnosticLogs",
+        "RuleDiagnostics",
         "Alerts",
         "AlertActionGroup",
         "Destinations",
@@ -252,6 +253,7 @@ fn no_answer_is_taken_that_cannot_be_meant() {
         ("DeployTable", json!("yes")),
         ("HealthPage", json!("yes")),
         ("DiagnosticLogs", json!("yes")),
+        ("RuleDiagnostics", json!("yes")),
         ("Heartbeat", json!("yes")),
         ("Alerts", json!("yes")),
     ] {
@@ -523,6 +525,25 @@ fn who_uses_storage_and_key_vault_is_logged_if_wanted() {
         }
     }
     assert_eq!(logged, expected);
+}
+
+#[test]
+fn the_data_collection_rule_logs_what_it_drops_if_wanted_and_if_there_is_one() {
+    let wanted = ("RuleDiagnostics", json!(true));
+    let by_key = [wanted.clone(), ("Destinations", json!("log-analytics"))];
+    assert_eq!(deployed(&by_key).all(DIAGNOSTICS).len(), 0);
+    let deployed = deployed(&[wanted, ("Destinations", json!("logs-ingestion"))]);
+    let setting = deployed.one(DIAGNOSTICS);
+    let of = format!("{}/providers/Microsoft.Insights/", deployed.one(RULE).id);
+    assert!(setting.id.starts_with(&of), "{}", setting.id);
+    let properties = &setting.body["properties"];
+    assert_eq!(properties["workspaceId"], WORKSPACE);
+    let logs = json!([{"category": "LogErrors", "enabled": true}]);
+    let metrics = json!([{"category": "AllMetrics", "enabled": true}]);
+    assert_eq!(
+        (&properties["logs"], &properties["metrics"]),
+        (&logs, &metrics)
+    );
 }
 
 #[test]

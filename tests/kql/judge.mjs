@@ -9,9 +9,9 @@ import { loadRows } from "./execute.mjs";
 import { parseMoment, text, toJson } from "./values.mjs";
 
 const now = parseMoment(NOW);
-/** What the rules read: the function, once it has been run, and the heartbeats of a case. */
+/** What the rules read: the function, once it has been run, and tables whose rows a case has. */
 const EVENTS = "Auth0Events";
-const HEARTBEATS = "Auth0AMHealth_CL";
+const OTHERS = { Auth0AMHealth_CL: "beats", DCRLogErrors: "errors", AzureMetrics: "metrics" };
 
 export const readRule = (file) => parseYaml(readFileSync(file, "utf8"));
 
@@ -26,8 +26,8 @@ export class World {
     const id = columns.findIndex(({ name }) => name === "LogId");
     this.byId = new Map(events.map((row) => [row[id], row]));
     const table = Object.fromEntries(columns.map(({ name, type }) => [name, type]));
-    this.heartbeats = tables[HEARTBEATS];
-    this.globals = buildGlobals({ [EVENTS]: table, [HEARTBEATS]: this.heartbeats }, []);
+    this.others = Object.fromEntries(Object.keys(OTHERS).map((name) => [name, tables[name]]));
+    this.globals = buildGlobals({ [EVENTS]: table, ...this.others }, []);
   }
 
   /** The same with other rows of records. */
@@ -42,14 +42,14 @@ export class World {
     return problem ? { problem } : { code };
   }
 
-  /** The results of a bound query over the events and heartbeats of a case, as objects. */
-  results(code, { records, beats = [] }) {
-    const ids = new Set(records.map(({ log_id }) => log_id));
+  /** The results of a bound query over the events and other rows of a case, as objects. */
+  results(code, one) {
+    const ids = new Set(one.records.map(({ log_id }) => log_id));
     const rows = [...ids].map((id) => this.byId.get(id));
     if (rows.includes(undefined)) throw new Error("a record has no row");
     const ingestionTimes = new Map();
-    const heartbeats = loadRows(HEARTBEATS, beats, this.heartbeats, ingestionTimes);
-    const tables = new Map([[EVENTS, rows], [HEARTBEATS, heartbeats]]);
+    const others = Object.entries(OTHERS).map(([name, list]) => [name, loadRows(name, one[list] ?? [], this.others[name], ingestionTimes)]);
+    const tables = new Map([[EVENTS, rows], ...others]);
     const { columns, rows: found } = run(code, { tables, ingestionTimes, now });
     return found.map((row) => Object.fromEntries(columns.map(({ name, type }, index) => [name, { value: row[index], type }])));
   }

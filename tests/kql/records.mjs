@@ -86,11 +86,28 @@ export const fires = (what, records, alerts) => ({ what, records, alerts });
 
 export const quiet = (what, records) => fires(what, records, 0);
 
+const RULE = "/subscriptions/0/resourcegroups/logs/providers/microsoft.insights/datacollectionrules/auth0-acme";
+
 /** The case, in a workspace with heartbeats of these tenants: of each, how many minutes before the rules run. */
 export const beating = (tenants, one) => ({
   ...one,
   beats: Object.entries(tenants).flatMap(([tenant, minutes]) =>
     minutes.map((it) => ({ TimeGenerated: ago(it), TenantName_s: tenant, Destination_s: "log-analytics", State_s: "ok" }))),
+});
+
+/**
+ * The case, in a workspace that gets the diagnostics of a data collection rule: errors and metrics, each as
+ * many minutes before the rules run, with what differs from one of the connector's.
+ */
+export const diagnosed = ({ errors = [], metrics = [] }, one) => ({
+  ...one,
+  errors: errors.map(([minutes, other]) => ({
+    TimeGenerated: ago(minutes), InputStreamId: "Custom-Auth0AM_CL", OperationName: "Ingestion",
+    Message: "The request is too large.", _ResourceId: RULE, ...other,
+  })),
+  metrics: metrics.map(([minutes, other]) => ({
+    TimeGenerated: ago(minutes), MetricName: "RowsDropped_Count", Total: 3, _ResourceId: RULE, ...other,
+  })),
 });
 
 /** The case, of a rule one of whose let lines somebody has set to this. */

@@ -1,6 +1,6 @@
 // The form that Microsoft Sentinel and the validators of its gallery ask of an
 // analytic rule, and what this project asks: that a query reads the function
-// Auth0Events alone, besides heartbeats, by time first, and looks back at most 14
+// Auth0Events alone, besides heartbeats and diagnostics, by time first, and looks back at most 14
 // days.
 
 const HOUR = 3600;
@@ -41,6 +41,9 @@ const seconds = (text) => {
   return count ? Number(count) * SECONDS[unit] : NaN;
 };
 
+/** What a rule reads that is about the way of the rows, and not about what is in them. */
+const DIAGNOSTICS = /^\s+DCRLogErrors\n\s+\| where TimeGenerated > ago\(/m;
+
 /** What is wrong with the form of a rule, or of a hunting query, which has less. */
 export function misshapen(rule) {
   const found = [...shared(rule), ...(rule.kind === undefined ? [] : scheduled(rule))];
@@ -63,8 +66,8 @@ function shared({ id, name, description, query, tactics, relevantTechniques, ent
     [entityMappings.every(({ entityType, fieldMappings }) => fieldMappings.length <= MOST.fieldMappings
       && fieldMappings.every(({ identifier }) => IDENTIFIERS[entityType]?.includes(identifier))), "identifiers are allowed"],
     [/^\d+\.\d+\.\d+$/.test(version), "the version has three numbers"],
-    [!query.replaceAll("Auth0AMHealth_CL", "").includes("Auth0AM"), "the query reads the function, not the table"],
-    [sources.length > 0 && sources.every(([, rest]) => /^\s*\n(\s*\/\/.*\n)*\s*\| where TimeGenerated > ago\(/.test(rest)),
+    [!query.replaceAll(/Auth0AMHealth_CL|'Custom-Auth0AM'/g, "").includes("Auth0AM"), "the query reads the function, not the table"],
+    [(sources.length > 0 || DIAGNOSTICS.test(query)) && sources.every(([, rest]) => /^\s*\n(\s*\/\/.*\n)*\s*\| where TimeGenerated > ago\(/.test(rest)),
       "the query asks for the time first"],
   ];
 }

@@ -1,6 +1,6 @@
 // The connector itself, and what else carries the log away.
 
-import { ago, arriving, beating, call, earlier, event, fires, framed, managed, quiet, byProgram } from "../records.mjs";
+import { ago, arriving, beating, call, diagnosed, earlier, event, fires, framed, managed, quiet, set, byProgram } from "../records.mjs";
 
 /** Too much for a row, by either way in. */
 const filler = "x".repeat(4_200_000);
@@ -39,6 +39,35 @@ export default {
       beating({ acme: [48 * 60 + 1] }, quiet("no more heartbeats, and records arrive", [event("11:59", "s")])),
       beating({ acme: [48 * 60 + 1] }, fires("no more heartbeats, nor records", [], [
         "Medium: Auth0 - Connector went silent, last arrival: more than two days ago, or never"])),
+    ],
+  },
+  "rows-dropped": {
+    cases: [
+      quiet("no diagnostics, and records arrive", [event("11:59", "s")]),
+      diagnosed({ errors: [[10], [20]] }, fires("an error, twice", [], [{
+        title: "Auth0 - Data collection rule auth0-acme: Ingestion: The request is too large.",
+        severity: "Medium",
+        entities: ["CloudApplication Auth0"],
+        details: { Rule: "auth0-acme", Times: "2", Rows: "0" },
+      }])),
+      diagnosed({ errors: [[10], [20, { OperationName: "Transformation", Message: "x".repeat(300) }]] }, fires("two errors", [], [
+        "Medium: Auth0 - Data collection rule auth0-acme: Ingestion: The request is too large.",
+        `Medium: Auth0 - Data collection rule auth0-acme: Transformation: ${"x".repeat(120)}`])),
+      diagnosed({ errors: [[119, { InputStreamId: "Custom-Auth0AMHealth_CL" }]] }, fires("of heartbeats, nearly two hours ago", [], 1)),
+      diagnosed({ errors: [[121]], metrics: [[121]] }, quiet("more than two hours ago", [])),
+      diagnosed({ errors: [[10, { InputStreamId: "Custom-Other_CL" }], [10, { InputStreamId: "custom-auth0am_cl" }]] },
+        quiet("another stream", [])),
+      diagnosed({ metrics: [[10], [20, { Total: 4 }]] }, fires("rows dropped", [], [{
+        title: "Auth0 - Data collection rule auth0-acme: rows dropped",
+        details: { Rule: "auth0-acme", Times: "2", Rows: "7" },
+      }])),
+      diagnosed({ metrics: [[119, { Total: 1, _ResourceId: "/x/DataCollectionRules/My-AUTH0-2" }]] }, fires("one row, by a rule in capitals", [], [
+        "Medium: Auth0 - Data collection rule my-auth0-2: rows dropped"])),
+      diagnosed({ metrics: [[10, { Total: 0 }], [10, { MetricName: "RowsReceived_Count" }],
+        [10, { _ResourceId: "/x/datacollectionrules/other" }], [10, { _ResourceId: "/auth0/datacollectionrules/other" }],
+        [10, { _ResourceId: "/x/workspaces/auth0" }]] }, quiet("nothing dropped by this rule", [])),
+      set("ruleName", "'other'", diagnosed({ metrics: [[10, { _ResourceId: "/x/datacollectionrules/other" }]] },
+        fires("another name", [], 1))),
     ],
   },
   "log-stream-stopped": {
