@@ -46,7 +46,7 @@ use self::invocation::{Attempt, Invocation, Schedule, Why};
 use self::process::Process;
 use crate::azurite::free_port;
 
-const PROBE_EVERY: Duration = Duration::from_millis(25);
+const PROBE_EVERY: Duration = Duration::from_millis(2);
 const STARTUP_LIMIT: Duration = Duration::from_secs(30);
 
 /// The stand-in, with the program under it.

@@ -1,6 +1,8 @@
 //! The outside world of `auth0-poller`, for its tests and its demo.
 //!
 //! - [`Tenant`]: an Auth0 tenant, with its token endpoint and its log.
+//! - [`Backlog`]: a tenant with a long log that answers fast, for benchmarks.
+//! - [`Tally`]: the APIs of Log Analytics for the same: it counts what arrives and keeps nothing.
 //! - [`Workspace`]: a Log Analytics workspace that takes the HTTP Data Collector API.
 //! - [`DataCollectionRule`]: a data collection rule that takes the Logs Ingestion API.
 //! - [`QueryApi`]: the query API of Log Analytics, over what has arrived.
@@ -24,7 +26,9 @@
 pub mod arrivals;
 pub mod aws;
 pub mod azurite;
+pub mod backlog;
 pub mod blobs;
+mod bucket;
 pub mod entra;
 pub mod event_bridge;
 pub mod event_grid;
@@ -39,12 +43,14 @@ pub mod records;
 pub mod rule;
 mod server;
 mod sigv4;
+pub mod tally;
 pub mod tenant;
 pub mod tinybird;
 pub mod workspace;
 
 pub use aws::{AwsAccount, Sts};
 pub use azurite::Azurite;
+pub use backlog::Backlog;
 pub use blobs::Blobs;
 pub use entra::EntraId;
 pub use event_bridge::EventBus;
@@ -56,6 +62,7 @@ pub use issuer::Issuer;
 pub use moto::Moto;
 pub use query::QueryApi;
 pub use server::{Fault, Gate};
+pub use tally::Tally;
 pub use tenant::Tenant;
 pub use tinybird::TinybirdWorkspace;
 pub use workspace::Workspace;

@@ -9,12 +9,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{Path, Query, State};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use chrono::{DateTime, Duration, Utc};
 use serde_json::{Map, Value, json};
 
+use crate::bucket::Bucket;
 use crate::records::Generator;
 use crate::server::{Counter, Fault, Faults, Server};
 
@@ -126,9 +127,7 @@ struct Log {
     tokens: HashMap<String, Issued>,
     /// The scopes of the next token.
     scope: &'static str,
-    /// Thousandths of a request.
-    bucket: u64,
-    filled_at: DateTime<Utc>,
+    bucket: Bucket,
     serial: u64,
 }
 
@@ -154,8 +153,7 @@ impl Tenant {
                 issued: HashSet::new(),
                 tokens: HashMap::new(),
                 scope: options.scope,
-                bucket: options.rate_limit.0 * 1_000,
-                filled_at: Utc::now(),
+                bucket: Bucket::full(options.rate_limit, Utc::now()),
                 serial: 0,
             }),
             options,
@@ -354,25 +352,6 @@ impl Log {
         self.issued.insert(id.clone());
         self.records.insert(id, Value::Object(record));
     }
-
-    /// Takes a request out of the bucket, if there is one, and tells what the headers say.
-    fn take_request(&mut self, (size, per_minute): (u64, u64)) -> (bool, HeaderMap) {
-        let now = Utc::now();
-        let elapsed = (now - self.filled_at).num_milliseconds().unsigned_abs();
-        self.filled_at = now;
-        self.bucket = (self.bucket + elapsed * per_minute / 60).min(size * 1_000);
-        let left = self.bucket.checked_sub(1_000);
-        self.bucket = left.unwrap_or(self.bucket);
-        let until_full = (size * 1_000 - self.bucket) * 60 / per_minute;
-        let reset = now + std::time::Duration::from_millis(until_full + 999);
-        let headers = [
-            ("x-ratelimit-limit", size.into()),
-            ("x-ratelimit-remaining", (self.bucket / 1_000).into()),
-            ("x-ratelimit-reset", reset.timestamp().into()),
-        ];
-        let headers = headers.map(|(name, value)| (HeaderName::from_static(name), value));
-        (left.is_some(), headers.into_iter().collect())
-    }
 }
 
 /// The smallest id that could be stored at this time.
@@ -491,7 +470,7 @@ async fn logs(
     }
     tokio::time::sleep(tenant.options.latency).await;
     tenant.under_way().0 -= 1;
-    let (is_allowed, limit_headers) = tenant.log().take_request(tenant.options.rate_limit);
+    let (is_allowed, limit_headers) = tenant.log().bucket.take(Utc::now());
     let mut response = if is_allowed {
         tenant.read(&query, &headers)
     } else {
@@ -768,8 +747,7 @@ mod tests {
             issued: HashSet::new(),
             tokens: HashMap::new(),
             scope: "",
-            bucket: 0,
-            filled_at: Utc::now(),
+            bucket: Bucket::full((1, 1), Utc::now()),
             serial: 0,
         };
         assert!(
