@@ -60,6 +60,26 @@ impl<'a> Scanner<'a> {
         self.begin
     }
 
+    /// Steps over the rest of the object or the list that was just begun.
+    pub fn skip_rest(&mut self) {
+        let bytes = self.text.as_bytes();
+        let mut depth = 1_usize;
+        while depth > 0
+            && let Some(byte) = bytes.get(self.at)
+        {
+            match byte {
+                b'"' => {
+                    self.string();
+                    continue;
+                }
+                b'{' | b'[' => depth += 1,
+                b'}' | b']' => depth -= 1,
+                _ => {}
+            }
+            self.at += 1;
+        }
+    }
+
     fn peek(&mut self) -> Option<u8> {
         let bytes = self.text.as_bytes();
         while let Some(byte) = bytes.get(self.at) {
@@ -241,6 +261,32 @@ mod tests {
         }
         let written = r#"{"a\"b":["x\\",-1.5e+3,true,false,null],"c":{}}"#;
         assert_eq!(out, written);
+    }
+
+    #[test]
+    fn an_object_and_a_list_can_be_stepped_over() {
+        let text = r#"[{"a":[1,{"b":"]}\"{"}],"c":{}},[[]],2]"#;
+        let mut tokens = Scanner::new(text);
+        let mut met = vec![tokens.next()];
+        for _ in 0..2 {
+            met.push(tokens.next());
+            tokens.skip_rest();
+        }
+        met.extend(tokens.map(Some));
+        let expected = [
+            Token::BeginArray,
+            Token::BeginObject,
+            Token::BeginArray,
+            Token::Number("2"),
+            Token::EndArray,
+        ];
+        assert_eq!(met, expected.map(Some));
+        for text in ["{", "[\"", "[{\"a\":[", "{\"a\\"] {
+            let mut tokens = Scanner::new(text);
+            tokens.next();
+            tokens.skip_rest();
+            assert_eq!(tokens.next(), None, "{text}");
+        }
     }
 
     #[test]

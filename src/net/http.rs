@@ -31,6 +31,8 @@ const REQUEST_TIMEOUT: Duration = Duration::from_mins(1);
 pub(crate) const MAX_PAGE: usize = 64 * 1024 * 1024;
 /// Bytes of any other answer that are read: a token, an acknowledgement, an error.
 const MAX_ANSWER: usize = 64 * 1024;
+/// Bytes of an answer for which there is room from the beginning: as many as a page commonly has.
+const LIKELY: usize = 1024 * 1024;
 /// A difference of clocks that may be the reason of a refusal. Services allow for 5 or 15 minutes.
 const WORTH_TELLING: TimeDelta = TimeDelta::minutes(10);
 /// Encodings by name; another one is not repeated, as nobody knows what is in it.
@@ -183,7 +185,10 @@ async fn read(mut response: Response, limit: usize, until: Instant) -> Exchanged
     } else {
         limit.min(MAX_ANSWER)
     };
-    let mut body = BytesMut::new();
+    // What the service says of its length is believed as far as it is to be read.
+    let told = response.content_length().unwrap_or(0);
+    let told = usize::try_from(told).unwrap_or(usize::MAX).min(limit);
+    let mut body = BytesMut::with_capacity(told.min(LIKELY));
     // What had arrived by then counts: the status may be all that is wanted.
     let body_read = timeout_at(until, read_body(&mut response, &mut body, limit)).await;
     let body_read = body_read.unwrap_or(Err(SendError::OutOfTime));

@@ -3,13 +3,15 @@
 //! Only what reading needs is looked at: the id and the date. The rest is kept byte for byte.
 
 use std::borrow::Cow;
+use std::fmt;
 
 use bytes::Bytes;
 use chrono::{DateTime, Datelike as _, Utc};
-use serde::Deserialize;
+use serde::de::{Deserializer as _, IgnoredAny, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::{LONGEST_ID, LogId, Record};
+use crate::json::{self, Scanner, Token};
 
 /// Why an answer is not a page of records.
 #[derive(Debug, thiserror::Error)]
@@ -22,18 +24,6 @@ pub(crate) enum PageError {
         /// Where in that line.
         column: usize,
     },
-}
-
-/// The fields that reading needs. Anything may be null or of an unexpected type in a record, so
-/// both are taken as they come and judged afterwards.
-#[derive(Deserialize)]
-struct Head<'a> {
-    #[serde(borrow, default)]
-    log_id: Option<&'a RawValue>,
-    #[serde(borrow, default, rename = "_id")]
-    underscore_id: Option<&'a RawValue>,
-    #[serde(borrow, default)]
-    date: Option<&'a RawValue>,
 }
 
 /// What stands among records and could be neither resumed from nor recognised when it comes again.
@@ -100,44 +90,85 @@ impl Page {
 /// Bytes that are no Unicode, which JSON cannot have, are replaced: better a letter that is wrong
 /// than a page that stands in the way for ever.
 pub(crate) fn parse_page(body: &Bytes) -> Result<Elements, PageError> {
-    match String::from_utf8_lossy(body) {
-        Cow::Borrowed(_) => parse(body),
-        Cow::Owned(repaired) => parse(&Bytes::from(repaired)),
+    let page = parse_page_of(usize::MAX, body)?;
+    Ok(page.unwrap_or_default())
+}
+
+/// The same; `None` if the list has more elements than this.
+pub(crate) fn parse_page_of(most: usize, body: &Bytes) -> Result<Option<Elements>, PageError> {
+    // Much faster than to repair what needs no repair.
+    if let Ok(text) = std::str::from_utf8(body) {
+        return parse(most, body, text);
+    }
+    let body = Bytes::from(String::from_utf8_lossy(body).into_owned());
+    parse(most, &body, std::str::from_utf8(&body).unwrap_or_default())
+}
+
+fn parse(most: usize, body: &Bytes, text: &str) -> Result<Option<Elements>, PageError> {
+    let mut page = Parsed {
+        body,
+        most,
+        is_passed: false,
+        elements: Elements::default(),
+    };
+    let mut json = serde_json::Deserializer::from_str(text);
+    let read = json.deserialize_seq(&mut page).and_then(|()| json.end());
+    match read {
+        _ if page.is_passed => Ok(None),
+        Ok(()) => Ok(Some(page.elements)),
+        Err(error) => Err(PageError::NotAList {
+            line: error.line(),
+            column: error.column(),
+        }),
     }
 }
 
-fn parse(body: &Bytes) -> Result<Elements, PageError> {
-    let elements: Vec<&RawValue> =
-        serde_json::from_slice(body).map_err(|error| PageError::NotAList {
-            line: error.line(),
-            column: error.column(),
-        })?;
-    let mut page = Elements::default();
-    for element in elements {
-        match parse_record(body, element.get()) {
-            Ok(record) => page.records.push(record),
-            Err(misfit) => page.misfits.push(misfit),
-        }
+/// A page of which so much was parsed. Each element is looked at once more than a parser has to.
+struct Parsed<'a> {
+    body: &'a Bytes,
+    most: usize,
+    /// Whether there are more.
+    is_passed: bool,
+    elements: Elements,
+}
+
+impl<'de> Visitor<'de> for &mut Parsed<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list")
     }
-    Ok(page)
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {
+        while let Some(element) = list.next_element::<&RawValue>()? {
+            if self.elements.count() == self.most {
+                self.is_passed = true;
+                break;
+            }
+            match parse_record(self.body, element.get()) {
+                Ok(record) => self.elements.records.push(record),
+                Err(misfit) => self.elements.misfits.push(misfit),
+            }
+        }
+        Ok(())
+    }
 }
 
 /// A record by its JSON text alone; `None` where it has no id.
 pub(crate) fn record_of(json: &Bytes) -> Option<Record> {
-    parse_record(json, std::str::from_utf8(json).ok()?).ok()
+    let text = std::str::from_utf8(json).ok()?;
+    serde_json::from_str::<IgnoredAny>(text).ok()?;
+    parse_record(json, text).ok()
 }
 
+/// Makes a record of JSON text that a parser has taken.
 fn parse_record(page: &Bytes, json: &str) -> Result<Record, Misfit> {
-    // A list would pass for a struct.
-    let head: Option<Head> = json
-        .starts_with('{')
-        .then(|| serde_json::from_str(json).ok())
-        .flatten();
-    let date = head.as_ref().and_then(|head| text(head.date));
-    let date = date.and_then(|date| parse_date(&date));
+    let head = head(json).unwrap_or_default();
+    let date = head.date.and_then(text).and_then(|it| parse_date(&it));
     let json = page.slice_ref(json.as_bytes());
-    let log_id = head
-        .and_then(|head| text(head.log_id).or_else(|| text(head.underscore_id)))
+    let log_id = head.log_id.and_then(text);
+    let log_id = log_id
+        .or_else(|| head.underscore_id.and_then(text))
         .filter(|id| !id.is_empty())
         .ok_or(NO_ID)
         .and_then(|id| match id.chars().nth(LONGEST_ID) {
@@ -150,14 +181,52 @@ fn parse_record(page: &Bytes, json: &str) -> Result<Record, Misfit> {
     }
 }
 
+/// The fields that reading needs. Anything may be null or of an unexpected type in a record, so they
+/// are taken as they come and judged afterwards.
+#[derive(Default)]
+struct Head<'a> {
+    log_id: Option<Token<'a>>,
+    underscore_id: Option<Token<'a>>,
+    date: Option<Token<'a>>,
+}
+
+fn text(value: Token<'_>) -> Option<Cow<'_, str>> {
+    match value {
+        Token::Text(text) => json::unescape(text),
+        _ => None,
+    }
+}
+
+/// The head of a record; `None` if this is no object, has one of those fields twice, or a name that
+/// is no text.
+fn head(json: &str) -> Option<Head<'_>> {
+    let mut tokens = Scanner::new(json);
+    if tokens.next() != Some(Token::BeginObject) {
+        return None;
+    }
+    let mut head = Head::default();
+    while let Some(Token::Key(key)) = tokens.next() {
+        let value = tokens.next()?;
+        if matches!(value, Token::BeginObject | Token::BeginArray) {
+            tokens.skip_rest();
+        }
+        let field = match &*json::unescape(key)? {
+            "log_id" => &mut head.log_id,
+            "_id" => &mut head.underscore_id,
+            "date" => &mut head.date,
+            _ => continue,
+        };
+        if field.replace(value).is_some() {
+            return None;
+        }
+    }
+    Some(head)
+}
+
 /// Reads a date; one that no event can have is as good as none, and arithmetic stays in range.
 pub(crate) fn parse_date(text: &str) -> Option<DateTime<Utc>> {
     let date: DateTime<Utc> = text.parse().ok()?;
     (1970..=9999).contains(&date.year()).then_some(date)
-}
-
-fn text(value: Option<&RawValue>) -> Option<String> {
-    serde_json::from_str(value?.get()).ok()
 }
 
 #[cfg(test)]
@@ -205,6 +274,44 @@ mod tests {
             .collect();
         assert_eq!(ids, ["9001", "9002", "9003", "9004"]);
         assert!(records.iter().all(|record| record.date.is_none()));
+    }
+
+    #[test]
+    fn of_a_list_with_more_elements_than_allowed_there_is_no_page() {
+        let parse = |json: &str| parse_page_of(3, &Bytes::copy_from_slice(json.as_bytes()));
+        let page = parse(r#"[{"log_id":"9001"},2,{"log_id":"9003"}]"#).unwrap();
+        assert_eq!(page.unwrap().count(), 3);
+        // What follows is not looked at.
+        for json in ["[1,2,3,4]", r#"[1,{"log_id":"9002"},3,4"#, "[1,2,3,4,@"] {
+            assert!(parse(json).unwrap().is_none(), "{json}");
+        }
+        for json in ["[1,2,3", "[1,2,3,@", "{}", "", "[] ]"] {
+            assert!(parse(json).is_err(), "{json}");
+        }
+    }
+
+    #[test]
+    fn a_name_in_another_spelling_is_the_same_and_one_that_is_no_text_leaves_no_record() {
+        let page = page(r#"[{"log\u005fid":"9001","d\u0061te":"2026-11-21T08:00:00Z"}]"#).unwrap();
+        assert_eq!(page[0].log_id.as_str(), "9001");
+        assert!(page[0].date.is_some());
+        for json in [
+            r#"{"log_id":"9001","log\u005fid":"9002"}"#,
+            r#"{"log_id":"9001","date":null,"date":null}"#,
+            r#"{"log_id":"9001","\ud800":1}"#,
+        ] {
+            let page = parse_page(&Bytes::from(format!("[{json}]"))).unwrap();
+            assert_eq!((page.records.len(), page.misfits.len()), (0, 1), "{json}");
+        }
+    }
+
+    #[test]
+    fn of_what_is_within_a_field_nothing_counts() {
+        let json = r#"[{"a":{"log_id":"9001","b":[{"date":1}]},"c":[["_id"]],"log_id":"9002"}]"#;
+        assert_eq!(page(json).unwrap()[0].log_id.as_str(), "9002");
+        assert!(record_of(&Bytes::from_static(br#"{"log_id":"9001","a":tru}"#)).is_none());
+        assert!(record_of(&Bytes::from_static(br#"{"log_id":"9001","#)).is_none());
+        assert!(record_of(&Bytes::from_static(br#"{"log_id":"9001"}"#)).is_some());
     }
 
     #[test]
@@ -351,7 +458,7 @@ mod tests {
             };
             for record in parsed.records {
                 let members: HashMap<String, &RawValue> = serde_json::from_str(record.text()).unwrap();
-                let own = |name: &str| members.get(name).and_then(|it| text(Some(it)));
+                let own = |name: &str| members.get(name).and_then(|it| serde_json::from_str::<String>(it.get()).ok());
                 let id = own("log_id").or_else(|| own("_id")).unwrap();
                 prop_assert_eq!(record.log_id.as_str(), id);
                 prop_assert!(record.date.is_none_or(|it| (1970..=9999).contains(&it.year())));

@@ -39,7 +39,7 @@ fn find(tokens: &mut Scanner, names: &[&str]) -> Option<String> {
             }
             Token::BeginObject if is_named && !below.is_empty() => find(tokens, below),
             Token::BeginObject | Token::BeginArray => {
-                skip(tokens);
+                tokens.skip_rest();
                 None
             }
             _ => None,
@@ -49,19 +49,6 @@ fn find(tokens: &mut Scanner, names: &[&str]) -> Option<String> {
         }
     }
     None
-}
-
-/// Steps over the rest of an object or a list.
-fn skip(tokens: &mut Scanner) {
-    let mut depth = 1_usize;
-    while depth > 0 {
-        match tokens.next() {
-            Some(Token::BeginObject | Token::BeginArray) => depth += 1,
-            Some(Token::EndObject | Token::EndArray) => depth -= 1,
-            Some(_) => {}
-            None => return,
-        }
-    }
 }
 
 /// Whether a path is one of `/rules-configs/KEY` and `/hooks/ID/secrets`.
