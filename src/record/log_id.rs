@@ -33,9 +33,13 @@ pub(crate) const LONGEST_ID: usize = 256;
 /// prefix, and each prefix is read and remembered by itself.
 ///
 /// An id is text. It does not fit a number, and nothing here makes it one. Many copies of it are
-/// kept, which share the text.
+/// kept, which share the text. Its time is asked for so often that it is read once.
 #[derive(Clone, Debug, Eq, PartialEq, Ord, PartialOrd, Hash)]
-pub(crate) struct LogId(Arc<str>);
+pub(crate) struct LogId {
+    text: Arc<str>,
+    /// What the text says, and so of no weight in the order.
+    stored_at: Option<DateTime<Utc>>,
+}
 
 impl LogId {
     /// Takes an id as Auth0 wrote it.
@@ -43,7 +47,11 @@ impl LogId {
     /// Any text is taken: an id of a shape not seen before has to be delivered and resumed from
     /// as well. Such an id merely has no [`stored_at`](Self::stored_at).
     pub fn new(id: impl Into<Arc<str>>) -> Self {
-        Self(id.into())
+        let text = id.into();
+        Self {
+            stored_at: stored_at(&text),
+            text,
+        }
     }
 
     /// An id of the known shape that lies below every real id stored at `time` or later.
@@ -52,24 +60,22 @@ impl LogId {
     /// beside this file knows what to do when it does not.
     pub fn synthetic(prefix: &str, time: DateTime<Utc>) -> Self {
         let time = time.format("%Y%m%d%H%M%S%6f").to_string();
-        Self(format!("{:0<LENGTH$}", format!("{prefix}{time}")).into())
+        Self::new(format!("{:0<LENGTH$}", format!("{prefix}{time}")))
     }
 
     /// An id of the known length that no real id of the prefix lies above.
     pub fn end_of(prefix: &str) -> Self {
-        Self(format!("{prefix:9<LENGTH$}").into())
+        Self::new(format!("{prefix:9<LENGTH$}"))
     }
 
     /// Whether the text has the shape that Auth0's ids have.
     pub fn is_well_formed(&self) -> bool {
-        // All of them, whatever the first ones are: so it is a few instructions for the processor.
-        let are_digits = |text: &str| text.bytes().fold(true, |are, it| are & it.is_ascii_digit());
-        self.0.len() == LENGTH && are_digits(&self.0)
+        is_well_formed(&self.text)
     }
 
     /// The three digits before the time, if the id has the known shape and holds a time.
     pub fn prefix(&self) -> Option<&str> {
-        self.stored_at().map(|_| &self.0[..PREFIX])
+        self.stored_at.map(|_| &self.text[..PREFIX])
     }
 
     /// The prefix, or nothing for an id of any other shape. All ids of the same one have an order
@@ -80,46 +86,57 @@ impl LogId {
 
     /// When Auth0 stored the record, to the microsecond, if the id has the known shape.
     pub fn stored_at(&self) -> Option<DateTime<Utc>> {
-        if !self.is_well_formed() {
-            return None;
-        }
-        let time = &self.0.as_bytes()[PREFIX..PREFIX + TIME];
-        let number = |from: usize, to: usize| {
-            let digits = time[from..to].iter();
-            digits.fold(0, |number, digit| number * 10 + u32::from(digit - b'0'))
-        };
-        let year = i32::try_from(number(0, 4)).ok()?;
-        let date = NaiveDate::from_ymd_opt(year, number(4, 6), number(6, 8))?;
-        date.and_hms_micro_opt(
-            number(8, 10),
-            number(10, 12),
-            number(12, 14),
-            number(14, 20),
-        )
-        .map(|time| time.and_utc())
+        self.stored_at
     }
 
     /// The id as text.
     pub fn as_str(&self) -> &str {
-        &self.0
+        &self.text
     }
+}
+
+fn is_well_formed(id: &str) -> bool {
+    id.len() == LENGTH && id.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+fn stored_at(id: &str) -> Option<DateTime<Utc>> {
+    if !is_well_formed(id) {
+        return None;
+    }
+    let time = &id.as_bytes()[PREFIX..PREFIX + TIME];
+    let number = |from: usize, to: usize| {
+        let digits = time[from..to].iter();
+        digits.fold(0, |number, digit| 10 * number + u32::from(digit - b'0'))
+    };
+    let date = NaiveDate::from_ymd_opt(
+        i32::try_from(number(0, 4)).ok()?,
+        number(4, 6),
+        number(6, 8),
+    )?;
+    date.and_hms_micro_opt(
+        number(8, 10),
+        number(10, 12),
+        number(12, 14),
+        number(14, 20),
+    )
+    .map(|time| time.and_utc())
 }
 
 impl Serialize for LogId {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&self.0)
+        serializer.serialize_str(&self.text)
     }
 }
 
 impl<'de> Deserialize<'de> for LogId {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Ok(Self(String::deserialize(deserializer)?.into()))
+        Ok(Self::new(String::deserialize(deserializer)?))
     }
 }
 
 impl fmt::Display for LogId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(&self.text)
     }
 }
 
