@@ -20,7 +20,7 @@ mod values;
 
 use std::borrow::Cow;
 
-use self::names::NameKind;
+pub(crate) use self::names::{NameKind, judge as judge_name};
 use crate::json::{self, Scanner, Token};
 
 /// What stands instead of a secret.
@@ -165,14 +165,20 @@ impl Masker {
         }
         // What cannot be read is judged as it stands.
         let name = json::unescape(key).unwrap_or(Cow::Borrowed(key));
-        let place = parent.place.below(&name);
-        let kind = if self.masks_bodies && place == Place::Body {
-            NameKind::Whole
-        } else {
-            match names::judge(&name) {
-                NameKind::Sentence if parent.place != Place::Record => NameKind::Open,
-                kind => kind,
-            }
+        self.judge_as(parent, &name, names::judge(&name))
+    }
+
+    /// The same, where it was found out before what the name says.
+    #[must_use]
+    pub fn judge_as(self, parent: Judgement, name: &str, kind: NameKind) -> Judgement {
+        if !self.is_on {
+            return Judgement::NOTHING;
+        }
+        let place = parent.place.below(name);
+        let kind = match kind {
+            _ if self.masks_bodies && place == Place::Body => NameKind::Whole,
+            NameKind::Sentence if parent.place != Place::Record => NameKind::Open,
+            kind => kind,
         };
         Judgement { kind, place }
     }

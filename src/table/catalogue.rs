@@ -3,6 +3,7 @@
 use std::sync::LazyLock;
 
 use super::Api;
+use crate::redact::{NameKind, judge_name};
 
 /// Letters of a column's name that the Logs Ingestion API allows. The first must be one of the
 /// alphabet.
@@ -84,15 +85,25 @@ impl Column {
 }
 
 /// Where a path may lead.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Node {
     /// The column whose path ends here, by its place in the catalogue.
     pub column: Option<usize>,
+    /// What its name says of secrets.
+    pub(super) kind: NameKind,
     /// By length and name, for a quick search.
     children: Vec<(&'static str, Node)>,
 }
 
 impl Node {
+    fn new(name: &str) -> Self {
+        Self {
+            column: None,
+            kind: judge_name(name),
+            children: Vec::new(),
+        }
+    }
+
     /// The node below this one by that name.
     #[must_use]
     pub fn child(&self, name: &str) -> Option<&Node> {
@@ -123,7 +134,7 @@ impl Node {
             .children
             .binary_search_by(|(it, _)| order(it).cmp(&order(name)));
         let index = found.unwrap_or_else(|index| {
-            self.children.insert(index, (name, Self::default()));
+            self.children.insert(index, (name, Self::new(name)));
             index
         });
         self.children[index].1.insert(path, column);
@@ -178,7 +189,7 @@ pub fn custom_columns(api: Api) -> impl Iterator<Item = (String, Type)> {
 /// Lines that are no column are left out; a test sees to it that there are none but comments.
 fn read(csv: &'static str) -> Catalogue {
     let columns: Vec<Column> = csv.lines().filter_map(read_line).collect();
-    let mut root = Node::default();
+    let mut root = Node::new("");
     for (index, column) in columns.iter().enumerate() {
         root.insert(&column.path, index);
     }

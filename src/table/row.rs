@@ -85,7 +85,7 @@ fn encoded<'a>(
         api,
         masker: redaction.of(record),
         row: String::with_capacity(record.len() + record.len() / 4),
-        rest: String::new(),
+        rest: String::with_capacity(record.len() / 4),
         levels: Vec::with_capacity(8),
         used: [0; WORDS],
     };
@@ -152,13 +152,17 @@ impl<'a> Encoder<'a> {
             .levels
             .last()
             .map_or(Judgement::RECORD, |it| it.verdict);
-        let verdict = self.masker.judge(parent, key);
-        let child = match (json::unescape(key), self.levels.last_mut()) {
+        let name = json::unescape(key);
+        let child = match (&name, self.levels.last_mut()) {
             (Some(name), Some(level)) => {
                 level.is_empty = false;
-                level.node.child(&name)
+                level.node.child(name)
             }
             _ => None,
+        };
+        let verdict = match (&name, child) {
+            (Some(name), Some(node)) => self.masker.judge_as(parent, name, node.kind),
+            _ => self.masker.judge(parent, key),
         };
         if let Some(node) = child {
             if value == Token::BeginObject && node.is_inner() && !verdict.is_whole() {
