@@ -264,7 +264,7 @@ async fn the_new_destination_can_be_set_to_go_on_where_the_old_one_stands() {
     let set = world.command(&[&set[..], &["--from", from]].concat()).await;
     assert_eq!(set.code(), 0, "{set:?}");
     let new = world.tenant.generate(100, minutes_ago(20), minutes_ago(5));
-    assert_eq!(run(&world).await, ([100, 100], 1 + 1));
+    assert_eq!(run(&world).await, ([100, 100], 1 + 1 + 1));
     let mut landed = world.rule.landed();
     landed.sort();
     let mut new = new;

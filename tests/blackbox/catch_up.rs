@@ -11,7 +11,7 @@ use crate::world::{Sink, World, for_each_destination, minutes_ago, numbers};
 for_each_destination![a_kill_far_behind_loses_nothing_and_repeats_what_was_under_way];
 
 /// Records of the log, a page of which takes some time.
-const RECORDS: usize = 4_000;
+const RECORDS: usize = 8_000;
 /// Rows of a post.
 const BATCH: usize = 1_000;
 
@@ -53,11 +53,11 @@ async fn a_kill_far_behind_loses_nothing_and_repeats_what_was_under_way(sink: Si
 async fn of_what_is_read_side_by_side_little_is_asked_for_twice() {
     let world = world(slow()).await;
     let report = world.poll().await;
-    assert_eq!(numbers(&report, ["delivered"]), [4_000]);
+    assert_eq!(numbers(&report, ["delivered"]), [8_000]);
     assert!(world.tenant.most_at_once() > 2);
-    // 41 pages one after the other, and a search.
+    // 81 pages one after the other, and two searches.
     let requests = world.tenant.log_requests();
-    assert!(requests <= 42 + 12, "{requests}");
+    assert!(requests <= 83 + 12, "{requests}");
     world.assert_all_landed_once();
 }
 
@@ -71,7 +71,29 @@ async fn two_destinations_share_what_is_read_side_by_side() {
         world.assert_all_landed_once_at(sink);
     }
     let requests = world.tenant.log_requests();
-    assert!(requests <= 43 + 12, "{requests}");
+    assert!(requests <= 83 + 12, "{requests}");
+}
+
+#[tokio::test]
+async fn a_replay_reads_side_by_side_and_little_beyond_its_end() {
+    let world = world(slow()).await;
+    let [from, to] = [500, 200].map(|it| minutes_ago(it).format("%Y-%m-%dT%H:%M:%SZ").to_string());
+    let replay = ["replay", "--destination", "log-analytics"];
+    let ran = world
+        .command(&[&replay[..], &["--from", &from, "--to", &to]].concat())
+        .await;
+    assert_eq!(ran.code(), 0, "{ran:?}");
+    assert!(world.tenant.most_at_once() > 2, "it was read one by one");
+    let rows = world.table().rows;
+    let is_in = |row: &serde_json::Map<String, serde_json::Value>| {
+        let date = row["date_t"].as_str().unwrap();
+        from.as_str() <= date && date < to.as_str()
+    };
+    assert!(rows.iter().all(is_in));
+    // 300 of 585 minutes, so about half of 8,000.
+    assert!((3_800..4_400).contains(&rows.len()), "{}", rows.len());
+    let requests = world.tenant.log_requests();
+    assert!(requests < 42 + 16, "{requests}");
 }
 
 #[tokio::test]
@@ -83,7 +105,7 @@ async fn where_made_up_ids_are_not_taken_one_page_is_read_after_the_other() {
         })
         .await;
         let report = world.poll().await;
-        assert_eq!(numbers(&report, ["delivered"]), [4_000]);
+        assert_eq!(numbers(&report, ["delivered"]), [8_000]);
         world.assert_all_landed_once();
     }
 }
@@ -96,7 +118,7 @@ async fn a_tenant_with_few_requests_a_second_is_asked_no_more_than_it_grants() {
     })
     .await;
     let report = world.poll().await;
-    assert_eq!(numbers(&report, ["delivered"]), [4_000]);
+    assert_eq!(numbers(&report, ["delivered"]), [8_000]);
     // None was refused and repeated.
     let requests = world.tenant.log_requests();
     assert_eq!(numbers(&report, ["requests"]), [requests + 1]);

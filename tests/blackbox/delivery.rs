@@ -310,8 +310,8 @@ async fn the_last_tenth_of_the_rate_limit_is_left_to_others() {
         .generate(3_000, minutes_ago(50), minutes_ago(5));
     let report = world.poll().await;
     assert_eq!(numbers(&report, ["delivered"]), [3_000]);
-    // 31 pages, a search and a token: not one of them was refused and repeated.
-    assert_eq!(numbers(&report, ["requests"]), [33]);
+    // 31 pages, two searches and a token: not one of them was refused and repeated.
+    assert_eq!(numbers(&report, ["requests"]), [34]);
 }
 
 async fn what_has_no_id_is_set_aside_and_the_page_it_is_in_lands(sink: Sink) {

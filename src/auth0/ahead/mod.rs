@@ -23,8 +23,8 @@ use crate::record::{LogId, Page};
 /// When it is worth it to read ahead.
 const WORTH: Worth = Worth {
     recent: TimeDelta::minutes(10),
-    pages: 8,
-    time: Duration::from_secs(2),
+    pages: 40,
+    time: Duration::from_secs(3),
 };
 /// How long nothing is read ahead after ids that were made up were not taken for what they are.
 const PAUSE: Duration = Duration::from_mins(2);
