@@ -17,6 +17,12 @@ use crate::run::{Run, Stretch, StretchLedger, Until};
 use crate::state::{ArrivalStore, Found, Timing};
 
 impl Layers {
+    /// Whether `ARRIVAL` is on.
+    pub fn proves_arrival(&self) -> bool {
+        let timing = self.read(arrival::timing);
+        timing.is_ok_and(|it| it.is_some())
+    }
+
     /// What proves the arrival of what this destination takes; `None` where nothing does.
     pub(super) fn proof(
         &self,

@@ -75,11 +75,7 @@ pub(crate) struct Audit<'a> {
 
 impl Layers {
     /// The table in the workspace of `WorkspaceID`, in this cloud.
-    pub(super) fn table(
-        &self,
-        wanted_by: &'static str,
-        cloud: &'static Cloud,
-    ) -> Result<Table, AppError> {
+    pub fn table(&self, wanted_by: &'static str, cloud: &'static Cloud) -> Result<Table, AppError> {
         let mut problems = Problems::default();
         let tools = self.tools(&mut problems)?;
         let asking =

@@ -38,6 +38,18 @@ impl Table {
         }
     }
 
+    /// Asks one harmless question, and answers with whether there is a table.
+    pub async fn probe(&self, deadline: Deadline) -> Result<bool, AskError> {
+        let now = (self.clock)();
+        let listing = Listing::of(now, now);
+        let (query, timespan) = (listing.query(), listing.timespan());
+        let rows = self.query.ask(&query, TABLE, &timespan, deadline).await?;
+        match rows {
+            None => Ok(false),
+            Some(rows) => Listing::answer(&rows).map(|_| true).ok_or(AskError::Form),
+        }
+    }
+
     /// The ids in it that were stored within this time, and of each the tenant that its row names, or
     /// nothing. A row that arrived more than two days after that is not among them.
     pub async fn list(

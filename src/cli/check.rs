@@ -11,7 +11,7 @@ use super::{Exit, Given, deadline, tenants, unusable};
 use crate::app::{App, Apps, Layers, Pipeline};
 use crate::clock::to_seconds;
 use crate::destination::Probe;
-use crate::error::with_causes;
+use crate::error::{BoxError, with_causes};
 use crate::record::{LogId, Position, Record, SourceError};
 use crate::report::label;
 
@@ -104,6 +104,9 @@ async fn try_all(app: &App, layers: &Layers) -> Vec<Verdict> {
     note("storage", storage(app, layers).await);
     for pipeline in &app.pipelines {
         note(pipeline.name, destination(pipeline).await);
+        if let Some(arrival) = arrival(pipeline, layers).await {
+            note("arrival", arrival);
+        }
         if let Some(ahead) = cursor_ahead(app, pipeline, newest.as_ref(), layers.now()).await {
             note(pipeline.name, (Verdict::Fails, ahead));
         }
@@ -201,6 +204,37 @@ async fn storage(app: &App, layers: &Layers) -> (Verdict, String) {
             format!("{location}: {}", with_causes(&error)),
         ),
     }
+}
+
+/// Whether the table can be asked what has arrived, where that is to be proved. What cannot be asked
+/// stands in the way of no delivery.
+async fn arrival(pipeline: &Pipeline, layers: &Layers) -> Option<(Verdict, String)> {
+    let way = pipeline.way.as_ref().ok()?;
+    let cloud = way.destination.table()?;
+    if !layers.proves_arrival() {
+        return None;
+    }
+    let asked = match layers.table("ARRIVAL", cloud) {
+        Ok(table) => table.probe(deadline()).await.map_err(BoxError::from),
+        Err(problem) => Err(problem.into()),
+    };
+    Some(match asked {
+        Ok(true) => (
+            Verdict::Works,
+            "the table of the workspace can be asked".into(),
+        ),
+        Ok(false) => (
+            Verdict::Works,
+            "the workspace can be asked; it has no table Auth0AM_CL yet".into(),
+        ),
+        Err(error) => {
+            let why = with_causes(&*error);
+            (
+                Verdict::Doubtful,
+                format!("it cannot be asked what has arrived: {why}"),
+            )
+        }
+    })
 }
 
 async fn destination(pipeline: &Pipeline) -> (Verdict, String) {

@@ -253,6 +253,41 @@ async fn what_cannot_be_asked_is_said_and_turns_nothing_red() {
 }
 
 #[tokio::test]
+async fn check_says_whether_it_can_be_asked_and_turns_nothing_red() {
+    let (mut world, api) = world(Sink::LogAnalytics).await;
+    for (has_role, line) in [
+        (
+            true,
+            "ok         arrival: the workspace can be asked; it has no table Auth0AM_CL yet",
+        ),
+        (
+            false,
+            "warning    arrival: it cannot be asked what has arrived: ",
+        ),
+    ] {
+        api.give_role(has_role);
+        let ran = world.command(&["check"]).await;
+        assert_eq!(ran.code(), 0, "{ran:?}");
+        assert!(ran.stdout.contains(line), "{ran:?}");
+    }
+    let ran = world.command(&["check"]).await;
+    assert!(ran.stdout.contains("Log Analytics Reader"), "{ran:?}");
+    api.give_role(true);
+    world.tenant.generate(3, minutes_ago(10), minutes_ago(5));
+    run(&world).await;
+    let told = world.command(&["check"]).await.stdout;
+    let line = "ok         arrival: the table of the workspace can be asked\n";
+    assert!(told.contains(line), "{told}");
+    world.set("ARRIVAL", "off");
+    let asked = api.requests();
+    let told = world.command(&["check"]).await.stdout;
+    assert!(
+        !told.contains("arrival") && api.requests() == asked,
+        "{told}"
+    );
+}
+
+#[tokio::test]
 async fn a_table_that_is_not_there_yet_and_no_data_are_nothing_landed() {
     let (world, api) = world(Sink::LogAnalytics).await;
     world.tenant.generate(3, minutes_ago(10), minutes_ago(5));
