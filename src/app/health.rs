@@ -89,3 +89,40 @@ impl Seen {
         health
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::app::{Layers, Purpose};
+    use crate::net::retry::Jitter;
+
+    #[tokio::test(start_paused = true)]
+    async fn however_often_somebody_looks_the_storage_is_asked_once_in_five_seconds() {
+        let folder = tempfile::tempdir().unwrap();
+        let settings = [
+            ("DOMAIN", "acme.eu.auth0.com"),
+            ("CHECKPOINT_DIR", folder.path().to_str().unwrap()),
+        ];
+        let clock: Clock = Arc::new(|| "2026-11-21T08:00:00Z".parse().unwrap());
+        let layers = Layers::new(
+            settings.into_iter().collect(),
+            Purpose::Host,
+            clock.clone(),
+            Jitter::seeded(1),
+        );
+        let tenants = Tenants::read(&layers);
+        let seen = Seen::default();
+        let mut last = None;
+        let mut asked_at = Vec::new();
+        for second in 0..=11 {
+            let answer = seen.health(&tenants, &clock).await;
+            // It was looked at again where it is another one.
+            if last.as_ref().is_none_or(|it| !Arc::ptr_eq(it, &answer)) {
+                asked_at.push(second);
+            }
+            last = Some(answer);
+            tokio::time::advance(Duration::from_secs(1)).await;
+        }
+        assert_eq!(asked_at, [0, 5, 10]);
+    }
+}
