@@ -3,6 +3,10 @@
 use std::collections::HashMap;
 use std::process::ExitCode;
 
+#[cfg(target_env = "musl")]
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     auth0_poller::cli::main(environment())
 }

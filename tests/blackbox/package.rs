@@ -10,6 +10,7 @@ use std::io::Read as _;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
+use std::time::Duration;
 
 use elf::ElfBytes;
 use elf::endian::LittleEndian;
@@ -371,6 +372,31 @@ async fn certificates_are_all_that_it_needs_of_a_machine() {
         trusts_nobody.contains("No CA certificates"),
         "{trusts_nobody}"
     );
+}
+
+/// Of several starts the soonest, as others work on this machine too.
+#[tokio::test]
+#[ignore = "needs the package: cargo xtask package && cargo test --test blackbox package -- --ignored"]
+async fn it_answers_at_once_and_takes_little_memory_while_it_waits() {
+    let root = unpacked();
+    let world = World::start().await;
+    let mut soonest = Duration::MAX;
+    for _ in 0..5 {
+        let host = FunctionsHost::start(root.path(), &world.settings).await;
+        soonest = soonest.min(host.startup());
+        let bytes = resident(host.process_id());
+        assert!(bytes < 10_000_000, "{bytes} bytes");
+        host.kill().await;
+    }
+    assert!(soonest < Duration::from_millis(20), "{soonest:?}");
+}
+
+/// The bytes that a process has in memory.
+fn resident(process: u32) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{process}/status")).unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmRSS:"));
+    let kilobytes = line.unwrap().split_whitespace().nth(1).unwrap();
+    kilobytes.parse::<u64>().unwrap() * 1_024
 }
 
 /// Runs the program with this folder as the root of the file system.
