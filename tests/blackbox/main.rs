@@ -27,6 +27,7 @@ mod health;
 mod heartbeat;
 mod host_traffic;
 mod identity;
+mod idle;
 mod ids;
 mod kql;
 mod log_types;
