@@ -176,6 +176,19 @@ fn where_one_prefix_ends_the_first_reading_the_others_still_begin_at_its_start()
 }
 
 #[test]
+fn a_run_begins_after_a_record_and_not_where_a_prefix_is_only_to_begin() {
+    let mut checkpoint = Checkpoint::first(Start::At(at("07:00:00")));
+    checkpoint.begin_prefixes(Duration::from_mins(1));
+    let record = record("08:10:00");
+    accept(&mut checkpoint, std::slice::from_ref(&record));
+    advance(&mut checkpoint, &record.log_id, at("08:30:00"));
+    let beginning = LogId::synthetic("800", at("06:59:50"));
+    checkpoint.begin_series(&beginning);
+    let plan = checkpoint.plan(at("12:00:00"));
+    assert_eq!(plan, (after("08:10:00"), vec![beginning]));
+}
+
+#[test]
 fn below_a_cursor_that_a_person_chose_nothing_is_wanted_of_any_prefix() {
     let begun = |checkpoint: &Checkpoint| {
         let mut checkpoint = checkpoint.clone();
@@ -304,8 +317,16 @@ fn a_first_run_may_be_told_to_begin_earlier_until_it_has_handled() {
     assert_eq!(first.position(), Position::Start(early));
     first.begin_by(late);
     assert_eq!(first.position(), Position::Start(early));
+    // What was said of the end is said of what was read from the later start.
+    first.begin_comparing(at("09:00:00"));
+    first.caught_up(at("09:00:00"));
     first.begin_by(Start::Oldest);
     assert_eq!(first.position(), OLDEST);
+    assert_eq!((first.caught_up_at, first.comparison), (None, None));
+    first.begin_comparing(at("10:00:00"));
+    first.begin_comparing(at("11:00:00"));
+    let comparison = Comparison::none_since(at("10:00:00"));
+    assert_eq!(first.comparison, Some(comparison));
 
     let mut by_hand = Checkpoint::set(Position::Start(late));
     by_hand.begin_by(early);
