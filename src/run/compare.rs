@@ -13,8 +13,9 @@
 //!   them is read as well.
 //!
 //! A run in which nothing happens is to be one request, so that search is made at these times: by the
-//! first run that reads to the end, as records may have been there before it; every ten minutes from
-//! then on; and at once where an id cannot be right, or a cursor may not lead to what comes.
+//! first run that reads to the end, as records may have been there before it; once more in the second
+//! run in a row that finds nothing new, as it may be that the tenant has moved to another prefix; every
+//! ten minutes; and at once where an id cannot be right, or a cursor may not lead to what comes.
 
 use std::collections::BTreeMap;
 
@@ -38,6 +39,12 @@ pub(crate) struct Comparison {
     pub at: DateTime<Utc>,
     /// Whether that was done at all.
     pub was_made: bool,
+    /// Whether the next run does it, if it finds nothing new.
+    #[serde(default)]
+    pub is_next: bool,
+    /// Whether that was ever done where nothing new was found.
+    #[serde(default)]
+    pub was_quiet: bool,
 }
 
 impl Comparison {
@@ -46,12 +53,31 @@ impl Comparison {
         Self {
             at: now,
             was_made: false,
+            is_next: false,
+            was_quiet: false,
         }
     }
 
     /// Whether a run that began at `now` makes one.
-    pub(super) fn is_due(last: Option<Self>, now: DateTime<Utc>) -> bool {
-        last.is_some_and(|it| !it.was_made || now - it.at >= AGAIN)
+    pub(super) fn is_due(last: Option<Self>, has_news: bool, now: DateTime<Utc>) -> bool {
+        last.is_some_and(|it| !it.was_made || now - it.at >= AGAIN || it.is_next && !has_news)
+    }
+
+    /// What is kept after a run that began at `now` and made one, or none.
+    pub(super) fn after(
+        last: Option<Self>,
+        is_made: bool,
+        is_quiet: bool,
+        now: DateTime<Utc>,
+    ) -> Self {
+        let last = last.unwrap_or(Self::none_since(now));
+        let was_quiet = last.was_quiet || is_made && is_quiet;
+        Self {
+            at: if is_made { now } else { last.at },
+            was_made: last.was_made || is_made,
+            is_next: is_quiet && !was_quiet,
+            was_quiet,
+        }
     }
 }
 
@@ -129,22 +155,38 @@ impl<S: Source, A: DeadLetters> Course<'_, S, A> {
 mod tests {
     use super::*;
 
+    fn at(minute: i64) -> DateTime<Utc> {
+        DateTime::UNIX_EPOCH + TimeDelta::minutes(minute)
+    }
+
+    /// In which of these runs, a minute apart, the newest records are compared. Of each is given
+    /// whether it finds something new.
+    fn compared(finds: &[bool]) -> Vec<i64> {
+        let (mut last, mut compared) = (Comparison::none_since(at(0)), Vec::new());
+        for (minute, has_news) in (0..).zip(finds) {
+            let is_due = Comparison::is_due(Some(last), *has_news, at(minute));
+            if is_due {
+                compared.push(minute);
+            }
+            last = Comparison::after(Some(last), is_due, !has_news, at(minute));
+        }
+        compared
+    }
+
     #[test]
     fn the_first_run_that_comes_to_the_end_compares_and_then_one_in_ten_minutes() {
-        let at = |minute| DateTime::UNIX_EPOCH + TimeDelta::minutes(minute);
-        let made_at = |minute| Comparison {
-            at: at(minute),
-            was_made: true,
-        };
-        assert!(Comparison::is_due(
-            Some(Comparison::none_since(at(0))),
-            at(0)
-        ));
-        assert!(!Comparison::is_due(Some(made_at(0)), at(9)));
-        assert!(Comparison::is_due(Some(made_at(0)), at(10)));
-        assert!(
-            !Comparison::is_due(None, at(10)),
-            "a part of the log is compared with nothing"
-        );
+        assert_eq!(compared(&[true; 35]), [0, 10, 20, 30]);
+    }
+
+    #[test]
+    fn the_second_run_in_a_row_that_finds_nothing_new_compares_once() {
+        let (t, f) = (true, false);
+        assert_eq!(compared(&[t, f, t, f, t, f, f, f, f, t, f, f]), [0, 6]);
+        assert_eq!(compared(&[&[t][..], &[f; 30]].concat()), [0, 2, 12, 22]);
+    }
+
+    #[test]
+    fn a_part_of_the_log_is_compared_with_nothing() {
+        assert!(!Comparison::is_due(None, false, at(10)));
     }
 }

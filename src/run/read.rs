@@ -25,8 +25,8 @@ pub(super) enum Read {
     NoRoom,
     /// Reading of another prefix begins after this id.
     Series(LogId),
-    /// Everything was read; and compared, if it was.
-    End(Option<Comparison>),
+    /// Everything was read; what is kept of the last comparison.
+    End(Comparison),
 }
 
 impl<S: Source, A: DeadLetters> Course<'_, S, A> {
@@ -73,11 +73,7 @@ impl<S: Source, A: DeadLetters> Course<'_, S, A> {
                 hand_over(&out, Read::Gap(gap)).await?;
             }
         }
-        let comparison = is_compared.then_some(Comparison {
-            at: self.began,
-            was_made: true,
-        });
-        hand_over(&out, Read::End(comparison)).await
+        hand_over(&out, Read::End(seen.comparison(is_compared))).await
     }
 
     /// Reads page after page, and where one series ends, goes on with the next. Without a page there is

@@ -109,6 +109,7 @@ pub(super) struct Seen<'a> {
     is_again: bool,
     /// Ids of no known shape that were read.
     odd: HashSet<LogId>,
+    has_news: bool,
     has_strange: bool,
     told: usize,
 }
@@ -130,7 +131,7 @@ impl<'a> Seen<'a> {
         };
         let mut to_read: BTreeMap<_, _> = opening.ahead.iter().map(place).collect();
         // Those that are not in use are looked at as often as the newest records are compared.
-        if Comparison::is_due(opening.comparison, began) {
+        if Comparison::is_due(opening.comparison, true, began) {
             for cursor in opening.cursors.ends().filter(|it| it.prefix().is_some()) {
                 let quiet = Next {
                     instead: Some(Instead::Nothing),
@@ -152,6 +153,7 @@ impl<'a> Seen<'a> {
             recent: BTreeSet::new(),
             is_again: false,
             odd: HashSet::new(),
+            has_news: false,
             has_strange: false,
             told: 0,
         }
@@ -259,6 +261,7 @@ impl<'a> Seen<'a> {
             let id = &record.log_id;
             self.oldest = self.oldest.into_iter().chain(time_of(record)).min();
             if !(self.opening.was_handled)(id) {
+                self.has_news = true;
                 self.judge(record);
             }
             if id.prefix().is_none() {
@@ -424,7 +427,7 @@ impl<'a> Seen<'a> {
 
     /// Whether the newest records have to be compared with those read.
     pub(super) fn is_comparison_due(&self) -> bool {
-        let is_due = Comparison::is_due(self.opening.comparison, self.began);
+        let is_due = Comparison::is_due(self.opening.comparison, self.has_news, self.began);
         self.has_strange || is_due || self.is_cursor_stale()
     }
 
@@ -436,6 +439,13 @@ impl<'a> Seen<'a> {
         };
         let newest = self.newest.unwrap_or(self.began);
         cursor.stored_at().is_some_and(|it| newest - it > STALE)
+    }
+
+    /// What is kept of the last comparison after this run, which made one or none.
+    pub(super) fn comparison(&self, is_made: bool) -> Comparison {
+        // Of an empty log nothing can be missing.
+        let is_quiet = !self.has_news && self.newest.is_some();
+        Comparison::after(self.opening.comparison, is_made, is_quiet, self.began)
     }
 }
 

@@ -1011,9 +1011,13 @@ async fn a_record_that_comes_again_in_a_later_batch_is_not_delivered_again() {
 #[tokio::test(start_paused = true)]
 async fn an_idle_run_is_one_request_and_saves_nothing_but_every_ten_minutes_that_it_compared() {
     let world = World::with_records(10);
-    // What was there before it, the first run looks for.
+    // What was there before it, the first run looks for, and once the second that finds nothing.
     world.run().await;
     assert_eq!(world.state().comparisons, 1);
+    world.run().await;
+    assert_eq!(world.state().comparisons, 1);
+    world.run().await;
+    assert_eq!(world.state().comparisons, 2);
     for _ in 0..3 {
         let saves = world.state().saves;
         let requests = world.state().requests;

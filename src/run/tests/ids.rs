@@ -97,7 +97,7 @@ async fn a_silent_tenant_is_asked_each_hour_whether_it_has_dropped_the_cursor() 
 async fn what_only_a_comparison_finds_is_looked_for_again_until_it_is_handled() {
     let world = World::with_records(10);
     world.run().await;
-    tokio::time::advance(Duration::from_mins(10)).await;
+    world.run().await;
     world.add_named("800", at("07:59:00"));
     world.state().destination_faults = [Some(Fault::Fails), None].into();
     assert_eq!(world.run().await.errors.len(), 1);

@@ -252,6 +252,8 @@ fn what_nobody_can_know_yet_is_of_the_future() {
     forged[3].comparison = Some(Comparison {
         at: late,
         was_made: true,
+        is_next: false,
+        was_quiet: false,
     });
     forged[4].begin_series(&LogId::synthetic("800", late));
     assert!(!is_future(&sound));

@@ -182,7 +182,12 @@ fn any_checkpoint() -> impl Strategy<Value = Checkpoint> {
     let times = (of(any_time()), of(any_time()), of(any_time()));
     let handled = proptest::collection::btree_set(any_id(), 0..5);
     let comparison = (any_time(), any::<bool>());
-    let comparison = comparison.prop_map(|(at, was_made)| Comparison { at, was_made });
+    let comparison = comparison.prop_map(|(at, was_made)| Comparison {
+        at,
+        was_made,
+        is_next: !was_made,
+        was_quiet: was_made,
+    });
     let others = proptest::collection::vec(any_id(), 0..3);
     let others = (others, of(any_time()), of(comparison));
     let more = (
