@@ -219,7 +219,8 @@ impl Kql {
             let columns = columns
                 .iter()
                 .map(|(name, kind)| ((*name).to_owned(), Value::from(*kind)));
-            declared.insert(table.into(), Map::from_iter(columns).into());
+            let columns: Map<String, Value> = columns.collect();
+            declared.insert(table.into(), columns.into());
         }
         let mut kql = Self {
             folder,
