@@ -12,12 +12,14 @@
 
 use std::collections::VecDeque;
 
-use chrono::{DateTime, SubsecRound as _, TimeDelta, Utc};
+use chrono::{DateTime, SubsecRound as _, Utc};
 
+use super::density::{Density, weight};
 use crate::record::{LogId, Misfit, Page};
 
-/// Ranges that are read side by side at first. There are more as long as whoever reads on has to wait.
-const FIRST_LANES: usize = 4;
+/// Ranges that are read side by side at first. There are more, once one of them has brought something,
+/// as long as whoever reads on has to wait.
+const FIRST_LANES: usize = 2;
 /// Ranges that are read side by side at the most.
 const MOST_LANES: usize = 64;
 /// Pages of a range at the most. Of the last page of each about half is read twice, so that a longer
@@ -27,15 +29,6 @@ const LONGEST: usize = 64;
 const SHORTEST: usize = 6;
 /// Pages of the first one, with the end of which shows whether made-up ids are taken for what they are.
 const FIRST: usize = 2;
-/// Two records of a page are taken to be so far apart at least.
-const NEAREST: TimeDelta = TimeDelta::milliseconds(1);
-/// Bytes of a record beside those of its text.
-const OVERHEAD: usize = 256;
-
-/// Bytes that a page takes in memory.
-fn weight(page: &Page) -> usize {
-    page.bytes() + page.records.len() * OVERHEAD
-}
 
 /// A part of the log that is read ahead.
 pub(super) struct Course<E> {
@@ -56,6 +49,8 @@ pub(super) struct Course<E> {
     bytes: usize,
     /// Whether somebody waits for a page.
     pub is_starved: bool,
+    /// Whether there was something after an id that was made up.
+    is_promising: bool,
     /// What the pages have been like lately.
     density: Density,
     /// Of a page of which all else was read twice.
@@ -63,38 +58,6 @@ pub(super) struct Course<E> {
     /// Whether the ids that were made up are not taken for what they are.
     pub is_untaken: bool,
     numbers: u64,
-}
-
-/// How records lie in the log, by the page that was read last.
-#[derive(Clone, Copy)]
-struct Density {
-    /// Time from the first to the last of them.
-    span: TimeDelta,
-    bytes: usize,
-}
-
-impl Density {
-    fn of(page: &Page) -> Option<Self> {
-        let stored = |id: &LogId| id.stored_at();
-        let first = stored(&page.records.first()?.log_id)?;
-        let last = stored(&page.records.last()?.log_id)?;
-        (page.records.len() > 1).then_some(Self {
-            span: (last - first).max(NEAREST),
-            bytes: weight(page),
-        })
-    }
-
-    /// Pages that are likely to cover so much time.
-    fn pages(&self, time: TimeDelta) -> usize {
-        let pages = time.num_milliseconds() / self.span.num_milliseconds().max(1);
-        usize::try_from(pages).unwrap_or_default()
-    }
-
-    /// Time that so many pages are likely to cover.
-    fn time(&self, pages: usize) -> TimeDelta {
-        let pages = i32::try_from(pages).unwrap_or(i32::MAX);
-        self.span.checked_mul(pages).unwrap_or(TimeDelta::MAX)
-    }
 }
 
 struct Range<E> {
@@ -150,7 +113,8 @@ impl<E> Course<E> {
         let last = &page.records.last()?.log_id;
         let left = end - last.stored_at()?;
         let density = Density::of(page)?;
-        (density.pages(left) >= pages).then(|| Self {
+        let is_long = density.tells_of_more() && density.pages(left) >= pages;
+        is_long.then(|| Self {
             next: last.clone(),
             prefix: last.series().to_owned(),
             ranges: VecDeque::new(),
@@ -161,6 +125,7 @@ impl<E> Course<E> {
             active: 0,
             bytes: 0,
             is_starved: false,
+            is_promising: false,
             density,
             misfits: Vec::new(),
             is_untaken: false,
@@ -280,7 +245,7 @@ impl<E> Course<E> {
 
     /// Lets one more range be read, as somebody waits.
     pub fn grow(&mut self) {
-        if self.is_starved {
+        if self.is_starved && self.is_promising {
             self.lanes = (self.lanes + 1).min(MOST_LANES);
         }
     }
@@ -322,6 +287,7 @@ impl<E> Course<E> {
         let is_last = page.is_last;
         page.is_last = false;
         range.after = last;
+        self.is_promising |= range.is_made_up;
         range.is_made_up = false;
         self.bytes += weight(&page);
         range.pages.push_back(page);

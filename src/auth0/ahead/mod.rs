@@ -5,7 +5,10 @@
 //! is kept of a run, and what it claims, does not depend on it.
 
 mod course;
+mod density;
 
+use std::future::pending;
+use std::panic::resume_unwind;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -220,7 +223,7 @@ impl<E: Send + 'static> Ahead<E> {
             }
         }
         let began = Instant::now();
-        let page = log.after(id, deadline).await?;
+        let page = fetch(log, id, deadline).await?;
         if session.last().as_ref() == Some(id) {
             self.consider(log, session, &page, began.elapsed(), deadline);
         }
@@ -276,6 +279,19 @@ impl<E: Send + 'static> Ahead<E> {
             room: self.room.clone(),
         });
         staff(&self.state, &mut state, number, log);
+    }
+}
+
+/// One page, in a task of its own: another processor reads it while this one makes rows of those before.
+async fn fetch<L: Log>(log: &Arc<L>, id: &LogId, deadline: Deadline) -> Result<Page, L::Error> {
+    let (log, id) = (Arc::clone(log), id.clone());
+    let mut task = JoinSet::new();
+    task.spawn(async move { log.after(&id, deadline).await });
+    match task.join_next().await {
+        Some(Ok(read)) => read,
+        Some(Err(error)) if error.is_panic() => resume_unwind(error.into_panic()),
+        // The runtime ends, and with it whoever waits.
+        _ => pending().await,
     }
 }
 

@@ -50,11 +50,15 @@ impl Slow {
     fn new(distances: impl IntoIterator<Item = u64>, last: TimeDelta) -> Self {
         let mut time = at(NOW) - last;
         let distances: Vec<_> = distances.into_iter().collect();
-        let ids = distances.into_iter().rev().map(|distance| {
-            time -= Duration::from_millis(distance);
-            // As an id of a record is.
-            LogId::new(format!("{}7", &id(time).as_str()[..55]))
-        });
+        let ids = distances
+            .into_iter()
+            .enumerate()
+            .rev()
+            .map(|(number, distance)| {
+                time -= Duration::from_millis(distance);
+                // As an id of a record is.
+                LogId::new(format!("{}{number:09}7", &id(time).as_str()[..46]))
+            });
         Self {
             ids: Mutex::new(ids.collect()),
             made_up: MadeUp::Taken,
@@ -239,6 +243,18 @@ async fn a_short_way_a_quick_log_what_is_recent_and_large_pages_are_read_one_by_
         let (log, _) = assert_read_once(log).await;
         assert_eq!((log.requests(), log.most()), (pages + 1, 1));
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_many_records_of_one_moment_nothing_is_asked_for_in_vain() {
+    // Fewer than a page in the time that an id tells.
+    let mut distances = vec![0; 6_000];
+    distances.iter_mut().step_by(60).for_each(|it| *it = 1);
+    let (log, _) = assert_read_once(Slow::new(distances, TimeDelta::days(1))).await;
+    assert_eq!(log.requests(), 61);
+    // And of a burst, little.
+    let (log, _) = assert_read_once(Slow::new(vec![1; 6_000], TimeDelta::days(1))).await;
+    assert!(log.requests() <= 61 + 12, "{}", log.requests());
 }
 
 #[tokio::test(start_paused = true)]
