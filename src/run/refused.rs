@@ -36,6 +36,8 @@ pub(super) struct Leftover {
     suspects: Part,
     /// Why it cannot be found out now.
     error: Option<BoxError>,
+    /// Whether anything was accepted.
+    is_taken: bool,
 }
 
 impl Leftover {
@@ -78,8 +80,11 @@ impl<S: Source, A: DeadLetters, L: Ledger> Delivering<'_, S, A, L> {
         let Leftover {
             mut culprits,
             suspects,
+            is_taken,
             ..
         } = leftover.or_error()?;
+        // What it took before or of other batches, it may refuse by now like everything else.
+        self.is_taken = is_taken;
         let mut open = suspects;
         if !self.is_taken {
             for index in sample(&open, self.shift()) {
@@ -154,12 +159,6 @@ impl<S: Source, A: DeadLetters, L: Ledger> Delivering<'_, S, A, L> {
         Ok(())
     }
 
-    /// Records of the batch that are not handled.
-    fn left(&self) -> impl Iterator<Item = &Record> {
-        let records = self.batch.records.iter();
-        records.filter(|it| !self.ledger.has_handled(&it.log_id))
-    }
-
     /// When the oldest record of the batch happened that is not handled.
     pub(super) fn oldest_left(&self) -> Option<DateTime<Utc>> {
         let times = self.left().map(|it| it.date.or(it.log_id.stored_at()));
@@ -212,6 +211,7 @@ impl<S: Source, A: DeadLetters, L: Ledger> Delivering<'_, S, A, L> {
                 Outcome::Open => found.suspects.push(*index),
             }
         }
+        found.is_taken = accepted > 0;
         if accepted > 0 {
             self.report_taken(accepted, bytes, quarantine);
             self.is_unsaved = true;

@@ -1,11 +1,11 @@
-//! Batches that are being delivered, and the settling of them in order.
+//! Batches that are being delivered, and the settling of them.
 
 use std::collections::VecDeque;
 
 use bytes::Bytes;
 use futures_util::StreamExt as _;
 use futures_util::future::BoxFuture;
-use futures_util::stream::FuturesOrdered;
+use futures_util::stream::FuturesUnordered;
 
 use super::batch::Batch;
 use super::deliver::Delivering;
@@ -13,16 +13,32 @@ use super::refused::Leftover;
 use super::{DeadLetters, Ledger, Stop};
 use crate::destination::{Delivery, Destination};
 use crate::net::retry::Deadline;
-use crate::record::{LogId, Reach, Source};
+use crate::record::{LogId, Reach, Record, Source};
 
-/// The rows of a batch, and what became of them.
-pub(super) type Answer = (Vec<Bytes>, Delivery);
+/// What became of a batch of this number, and its rows.
+pub(super) struct Answer {
+    number: u64,
+    rows: Vec<Bytes>,
+    delivery: Delivery,
+}
 
-/// What is being delivered, in order.
+/// What is being delivered.
 #[derive(Default)]
 pub(super) struct Sent<'c> {
-    answers: FuturesOrdered<BoxFuture<'c, Answer>>,
-    batches: VecDeque<(Batch, Reach)>,
+    answers: FuturesUnordered<BoxFuture<'c, Answer>>,
+    /// In order.
+    batches: VecDeque<Under>,
+    numbers: u64,
+}
+
+/// A batch that is under way, or comes after one that is.
+struct Under {
+    number: u64,
+    batch: Batch,
+    /// What was met up to its end.
+    met: Reach,
+    /// What is left of it to be found out, once it is answered.
+    leftover: Option<Leftover>,
 }
 
 impl<'c> Sent<'c> {
@@ -35,7 +51,7 @@ impl<'c> Sent<'c> {
     }
 
     pub fn has(&self, id: &LogId) -> bool {
-        self.batches.iter().any(|(batch, _)| batch.has(id))
+        self.batches.iter().any(|it| it.batch.has(id))
     }
 
     /// Delivers a batch. Once it and those before are handled, all of `met` is.
@@ -46,83 +62,91 @@ impl<'c> Sent<'c> {
         met: Reach,
         deadline: Deadline,
     ) {
+        self.numbers += 1;
+        let number = self.numbers;
         let rows = std::mem::take(&mut batch.rows);
-        self.batches.push_back((batch, met));
-        self.answers.push_back(Box::pin(async move {
+        self.batches.push_back(Under {
+            number,
+            batch,
+            met,
+            leftover: None,
+        });
+        self.answers.push(Box::pin(async move {
             let delivery = destination.deliver(&rows, deadline).await;
-            (rows, delivery)
+            Answer {
+                number,
+                rows,
+                delivery,
+            }
         }));
     }
 
-    /// What became of the oldest.
+    /// What became of the next one that is answered.
     pub async fn next(&mut self) -> Option<Answer> {
         self.answers.next().await
     }
-}
 
-/// A batch of which is known what became of it.
-struct Answered {
-    batch: Batch,
-    met: Reach,
-    leftover: Leftover,
+    /// Those at the beginning that are answered, in order.
+    fn pop_answered(&mut self) -> Option<Under> {
+        self.batches.front()?.leftover.as_ref()?;
+        self.batches.pop_front()
+    }
 }
 
 impl<S: Source, A: DeadLetters, L: Ledger> Delivering<'_, S, A, L> {
-    /// Takes note of what became of the oldest batch. Where it was not taken whole, what else is under
-    /// way is waited for, and then the records at fault are found.
+    /// Takes note of what became of a batch. The cursor passes it once those before it are answered;
+    /// what is accepted is kept at once. Where it was not taken whole, what else is under way is waited
+    /// for, and then the records at fault are found.
     pub(super) async fn settle_sent(&mut self, answer: Answer) -> Result<(), Stop> {
-        // What it took before, it may refuse by now like everything else.
-        self.is_taken = false;
-        let mut answered: VecDeque<Answered> = VecDeque::new();
-        let mut next = Some(answer);
-        while let Some(answer) = next {
-            answered.extend(self.acknowledge_sent(answer));
-            let is_whole = answered.iter().all(|it| it.leftover.is_none());
-            next = if is_whole {
-                None
-            } else {
-                self.sent.next().await
-            };
+        let mut is_whole = self.acknowledge_sent(answer);
+        while !is_whole {
+            match self.sent.next().await {
+                Some(answer) => drop(self.acknowledge_sent(answer)),
+                None => is_whole = true,
+            }
         }
-        while let Some(Answered {
-            batch,
-            met,
-            leftover,
-        }) = answered.pop_front()
-        {
+        while let Some(it) = self.sent.pop_answered() {
+            let leftover = it.leftover.unwrap_or_default();
             if !leftover.is_none() {
-                let filling = std::mem::replace(&mut self.batch, batch);
+                let filling = std::mem::replace(&mut self.batch, it.batch);
                 self.save_unsaved().await?;
                 self.sort_out_batch(leftover).await?;
                 self.batch = filling;
             }
-            self.ledger.reach(&met);
+            self.ledger.reach(&it.met);
         }
         Ok(self.save().await?)
     }
 
-    /// Notes what was accepted of the oldest batch.
-    fn acknowledge_sent(&mut self, (rows, delivery): Answer) -> Option<Answered> {
-        let (mut batch, met) = self.sent.batches.pop_front()?;
-        batch.rows = rows;
+    /// Notes what was accepted of a batch. Answers whether that is all of it.
+    fn acknowledge_sent(&mut self, answer: Answer) -> bool {
+        let Answer {
+            number,
+            rows,
+            delivery,
+        } = answer;
+        let mut batches = self.sent.batches.iter_mut();
+        let Some(under) = batches.find(|it| it.number == number) else {
+            return true;
+        };
+        under.batch.rows = rows;
+        let records = std::mem::take(&mut under.batch.records);
         self.batches += 1;
-        let whole: Vec<usize> = (0..batch.rows.len()).collect();
-        let leftover = self.acknowledge(&batch.records, &whole, delivery);
-        Some(Answered {
-            batch,
-            met,
-            leftover,
-        })
+        let whole: Vec<usize> = (0..records.len()).collect();
+        let leftover = self.acknowledge(&records, &whole, delivery);
+        let is_whole = leftover.is_none();
+        let mut batches = self.sent.batches.iter_mut();
+        if let Some(under) = batches.find(|it| it.number == number) {
+            under.batch.records = records;
+            under.leftover = Some(leftover);
+        }
+        is_whole
     }
 
     /// Waits for what is under way when the run ends early, so that what is accepted is not sent again.
     pub(super) async fn wait_for_all(&mut self, may_save: bool) -> Result<(), Stop> {
         while let Some(answer) = self.sent.next().await {
-            if let Some(it) = self.acknowledge_sent(answer)
-                && !it.leftover.is_none()
-            {
-                self.batch = it.batch;
-            }
+            self.acknowledge_sent(answer);
         }
         if may_save {
             self.save_unsaved().await?;
@@ -135,5 +159,12 @@ impl<S: Source, A: DeadLetters, L: Ledger> Delivering<'_, S, A, L> {
             self.save().await?;
         }
         Ok(())
+    }
+
+    /// Records of the batch, and of those under way, that are not handled.
+    pub(super) fn left(&self) -> impl Iterator<Item = &Record> {
+        let under_way = self.sent.batches.iter().map(|it| &it.batch);
+        let records = under_way.chain([&self.batch]).flat_map(|it| &it.records);
+        records.filter(|it| !self.ledger.has_handled(&it.log_id))
     }
 }
