@@ -434,6 +434,16 @@ fn once_a_record_that_was_tried_before_its_turn_was_not_counted_as_read() {
 }
 
 #[test]
+fn once_what_others_took_while_one_batch_hung_was_not_kept() {
+    play(1_839);
+}
+
+#[test]
+fn once_that_another_batch_was_taken_was_held_against_the_records_of_one_that_was_refused() {
+    play(1_397);
+}
+
+#[test]
 fn once_no_gap_was_reported_where_reading_began_by_time() {
     for seed in [42, 74] {
         play(seed);
