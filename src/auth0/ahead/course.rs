@@ -141,8 +141,11 @@ impl<E> Course<E> {
 
     /// What is to be read next, if so many bytes may be here.
     pub fn job(&mut self, room: usize) -> Option<Job> {
+        // Half the room, since most ranges wait for one that is longer than it should be.
+        let pages = room / 2 / self.density.bytes.max(1);
+        let lanes = self.lanes.min(pages / SHORTEST).max(1);
         let next = self.bytes + (self.active + 1) * self.density.bytes;
-        let has_room = self.active < self.lanes && next <= room;
+        let has_room = self.active < lanes && next <= room;
         let is_open = |it: &&mut Range<E>| it.end.is_none() && !it.is_being_read;
         let first = self
             .ranges
@@ -153,7 +156,7 @@ impl<E> Course<E> {
             return None;
         }
         if first.is_none() && !self.ranges.iter_mut().any(|it| is_open(&it)) {
-            let longest = (room / self.density.bytes.max(1) / self.lanes).clamp(SHORTEST, LONGEST);
+            let longest = (pages / lanes).clamp(SHORTEST, LONGEST);
             if !self.cut_one(longest) && !self.begin_one(longest) {
                 return None;
             }

@@ -32,7 +32,7 @@ const WORTH: Worth = Worth {
 /// How long nothing is read ahead after ids that were made up were not taken for what they are.
 const PAUSE: Duration = Duration::from_mins(2);
 /// Bytes that were read ahead and are not handed out, for the whole process.
-const ROOM: usize = 24 * 1024 * 1024;
+const ROOM: usize = 40 * 1024 * 1024;
 /// Pages for which there has to be room.
 const FEWEST: usize = 16;
 /// Readers that stand at different places, and for whom something is read ahead.
