@@ -147,7 +147,9 @@ impl<S: Source, A: DeadLetters> Course<'_, S, A> {
         }
         let page = self.fetch(&next, out).await?;
         seen.begin(next.after.series());
-        self.read_on(page, Some(next.after), seen, out).await
+        // What is read instead may begin below it.
+        let after = next.instead.is_none().then_some(next.after);
+        self.read_on(page, after, seen, out).await
     }
 }
 

@@ -434,6 +434,11 @@ fn once_a_record_that_was_tried_before_its_turn_was_not_counted_as_read() {
 }
 
 #[test]
+fn once_what_was_read_in_the_place_of_a_made_up_id_was_taken_for_no_progress() {
+    play(46_072);
+}
+
+#[test]
 fn once_what_others_took_while_one_batch_hung_was_not_kept() {
     play(1_839);
 }
