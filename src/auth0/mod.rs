@@ -47,7 +47,7 @@ pub(crate) struct Tenant {
     tokens: Arc<TokenSource>,
     rate_limit: Arc<RateLimit>,
     pages: Arc<Pages>,
-    ahead: Arc<Ahead<GaveUp<LogsError>>>,
+    ahead: Arc<Ahead>,
     take: Arc<Take>,
     clock: Clock,
     jitter: Jitter,
@@ -123,7 +123,7 @@ impl Tenant {
 pub(crate) struct LogReader {
     log: Arc<Forward>,
     pages: Arc<Pages>,
-    ahead: Arc<Ahead<GaveUp<LogsError>>>,
+    ahead: Arc<Ahead>,
     run: Mutex<Weak<InRun>>,
 }
 
@@ -138,7 +138,7 @@ struct InRun {
 pub(crate) struct Reading {
     run: Option<Arc<InRun>>,
     pages: Arc<Pages>,
-    ahead: Arc<Ahead<GaveUp<LogsError>>>,
+    ahead: Arc<Ahead>,
 }
 
 impl Drop for Reading {

@@ -31,12 +31,12 @@ const SHORTEST: usize = 6;
 const FIRST: usize = 2;
 
 /// A part of the log that is read ahead.
-pub(super) struct Course<E> {
+pub(super) struct Course {
     /// What was handed out last: whoever reads on asks for what comes after it.
     pub next: LogId,
     prefix: String,
     /// In order. The first one is handed out.
-    ranges: VecDeque<Range<E>>,
+    ranges: VecDeque<Range>,
     /// Where the next range begins.
     frontier: LogId,
     /// Where the last one ends.
@@ -60,7 +60,7 @@ pub(super) struct Course<E> {
     numbers: u64,
 }
 
-struct Range<E> {
+struct Range {
     number: u64,
     /// Where it is read on.
     after: LogId,
@@ -73,21 +73,19 @@ struct Range<E> {
     density: Option<Density>,
     is_begun: bool,
     is_being_read: bool,
-    end: Option<End<E>>,
+    end: Option<End>,
 }
 
 /// How the reading of a range ended.
-enum End<E> {
+enum End {
     /// Its last page shows what comes after it.
     Whole,
     /// The next one begins after its last record.
     Joined,
-    /// There is no more, says the log; or what it says makes no sense.
-    Nothing,
-    Failed {
-        error: E,
-        /// Whether the log does not take the id after which it was asked.
-        is_rejected: bool,
+    /// Nothing that makes sense came. Whoever reads on asks for itself: much depends on the answer.
+    Nothing {
+        /// Whether that is because the id was made up, most likely.
+        is_untaken: bool,
     },
 }
 
@@ -97,17 +95,22 @@ pub(super) struct Job {
     pub after: LogId,
 }
 
+/// Why a page was not read.
+pub(super) struct NotRead {
+    /// Whether the log does not take the id after which it was asked.
+    pub is_rejected: bool,
+}
+
 /// What whoever reads on gets.
-pub(super) enum Taken<E> {
+pub(super) enum Taken {
     Page(Page),
     /// It is not here yet.
     Wait,
-    Failed(E),
     /// From here on one page is read after the other.
     Over,
 }
 
-impl<E> Course<E> {
+impl Course {
     /// What comes after a page up to a time, if it is likely to be so many pages at least.
     pub fn after(page: &Page, end: DateTime<Utc>, pages: usize) -> Option<Self> {
         let last = &page.records.last()?.log_id;
@@ -146,7 +149,7 @@ impl<E> Course<E> {
         let lanes = self.lanes.min(pages / SHORTEST).max(1);
         let next = self.bytes + (self.active + 1) * self.density.bytes;
         let has_room = self.active < lanes && next <= room;
-        let is_open = |it: &&mut Range<E>| it.end.is_none() && !it.is_being_read;
+        let is_open = |it: &&mut Range| it.end.is_none() && !it.is_being_read;
         let first = self
             .ranges
             .front_mut()
@@ -157,7 +160,7 @@ impl<E> Course<E> {
         }
         if first.is_none() && !self.ranges.iter_mut().any(|it| is_open(&it)) {
             let longest = (pages / lanes).clamp(SHORTEST, LONGEST);
-            if !self.cut_one(longest) && !self.begin_one(longest) {
+            if !self.cut_one(longest) && !self.begin_one(longest, lanes) {
                 return None;
             }
         }
@@ -173,7 +176,7 @@ impl<E> Course<E> {
 
     /// Cuts the longest range in two, if it is much longer than it should be.
     fn cut_one(&mut self, longest: usize) -> bool {
-        let left = |range: &Range<E>| {
+        let left = |range: &Range| {
             let (from, to) = range.after.stored_at().zip(range.to.stored_at())?;
             Some((range.density?.pages(to - from), from + (to - from) / 2))
         };
@@ -200,12 +203,12 @@ impl<E> Course<E> {
     }
 
     /// Begins another range, unless there are no more.
-    fn begin_one(&mut self, longest: usize) -> bool {
+    fn begin_one(&mut self, longest: usize, lanes: usize) -> bool {
         let Some(from) = self.frontier.stored_at().filter(|_| self.may_begin()) else {
             return false;
         };
         // So that all lanes have something to do to the end.
-        let fair = self.pages_left() / self.lanes;
+        let fair = self.pages_left() / lanes;
         let pages = match self.numbers {
             0 => FIRST,
             _ => longest.min(fair.max(SHORTEST)),
@@ -264,8 +267,9 @@ impl<E> Course<E> {
         first.is_none_or(|it| it.end.is_none() && !it.is_being_read && it.pages.is_empty())
     }
 
-    /// Takes note of what was read, or of an error and whether it is that the log does not take the id.
-    pub fn settle(&mut self, number: u64, read: Result<Page, (E, bool)>) {
+    /// Takes note of what was read, or that it could not be, and whether since the log does not take the
+    /// id.
+    pub fn settle(&mut self, number: u64, read: Result<Page, NotRead>) {
         self.active -= 1;
         let Some(place) = self.ranges.iter().position(|it| it.number == number) else {
             return;
@@ -274,14 +278,16 @@ impl<E> Course<E> {
         range.is_being_read = false;
         let mut page = match read {
             Ok(page) => page,
-            Err((error, is_rejected)) => {
-                return self.stop_at(place, End::Failed { error, is_rejected });
+            Err(NotRead { is_rejected }) => {
+                let is_untaken = range.is_made_up && is_rejected;
+                return self.stop_at(place, End::Nothing { is_untaken });
             }
         };
         page.records.sort_by(|a, b| a.log_id.cmp(&b.log_id));
         let last = page.records.last().map(|it| it.log_id.clone());
         let Some(last) = last.filter(|it| *it > range.after && it.stored_at().is_some()) else {
-            return self.stop_at(place, End::Nothing);
+            let is_untaken = range.is_made_up;
+            return self.stop_at(place, End::Nothing { is_untaken });
         };
         if let Some(density) = Density::of(&page) {
             range.density = Some(density);
@@ -295,13 +301,13 @@ impl<E> Course<E> {
         self.bytes += weight(&page);
         range.pages.push_back(page);
         match self.join(place) {
-            None if is_last => self.stop_at(place, End::Nothing),
+            None if is_last => self.stop_at(place, End::Nothing { is_untaken: false }),
             end => self.ranges[place].end = end,
         }
     }
 
     /// Ends a range before its end, and throws away what was read after it.
-    fn stop_at(&mut self, place: usize, end: End<E>) {
+    fn stop_at(&mut self, place: usize, end: End) {
         self.ranges[place].end = Some(end);
         self.ranges.truncate(place + 1);
         self.end = DateTime::UNIX_EPOCH;
@@ -311,7 +317,7 @@ impl<E> Course<E> {
 
     /// Joins to a range those after it into which it has read, as long as nobody has begun them. Answers
     /// how the range ends, if it does.
-    fn join(&mut self, place: usize) -> Option<End<E>> {
+    fn join(&mut self, place: usize) -> Option<End> {
         while self.ranges[place].after >= self.ranges[place].to {
             match self.ranges.get(place + 1) {
                 Some(next) if next.is_begun => return Some(End::Whole),
@@ -329,7 +335,7 @@ impl<E> Course<E> {
     }
 
     /// Hands out the next page.
-    pub fn take(&mut self) -> Taken<E> {
+    pub fn take(&mut self) -> Taken {
         loop {
             let may_begin = self.may_begin();
             let Some(range) = self.ranges.front_mut() else {
@@ -352,20 +358,9 @@ impl<E> Course<E> {
                 Some(End::Joined) => {
                     self.ranges.pop_front();
                 }
-                Some(End::Nothing) => {
-                    self.is_untaken |= range.is_made_up;
+                Some(End::Nothing { is_untaken }) => {
+                    self.is_untaken |= is_untaken;
                     return Taken::Over;
-                }
-                Some(End::Failed { is_rejected, .. }) => {
-                    let (is_made_up, is_rejected) = (range.is_made_up, *is_rejected);
-                    self.is_untaken |= is_made_up && is_rejected;
-                    // Whoever reads on asks for itself whether an id is taken: much depends on that.
-                    return match range.end.take() {
-                        Some(End::Failed { error, .. }) if !is_made_up && !is_rejected => {
-                            Taken::Failed(error)
-                        }
-                        _ => Taken::Over,
-                    };
                 }
             }
         }
@@ -373,7 +368,7 @@ impl<E> Course<E> {
 
     /// Hands out the last page of the first range, without what is in the next range as well; nothing,
     /// if that is all of it.
-    fn take_last(&mut self) -> Option<Taken<E>> {
+    fn take_last(&mut self) -> Option<Taken> {
         let (range, next) = (self.ranges.front()?, self.ranges.get(1)?);
         let shown = range.pages.front()?.records.iter();
         let mut shown = shown.map(|it| &it.log_id).filter(|it| **it >= range.to);
@@ -381,9 +376,8 @@ impl<E> Course<E> {
         let is_seamless = match (next.pages.front(), &next.end) {
             (Some(first), _) => first.records.first().map(|it| &it.log_id) == shown.next(),
             (None, None) => return Some(Taken::Wait),
-            // An error tells nothing of the ids, unless it is that they are not taken.
-            (None, Some(End::Failed { is_rejected, .. })) => {
-                is_untaken = *is_rejected;
+            (None, Some(End::Nothing { is_untaken: it })) => {
+                is_untaken = *it;
                 false
             }
             (None, Some(_)) => false,
@@ -407,7 +401,7 @@ impl<E> Course<E> {
         Some(self.hand_out(page))
     }
 
-    fn hand_out(&mut self, mut page: Page) -> Taken<E> {
+    fn hand_out(&mut self, mut page: Page) -> Taken {
         self.bytes = self.bytes.saturating_sub(weight(&page));
         page.misfits.append(&mut self.misfits);
         if let Some(last) = page.records.last() {

@@ -8,17 +8,18 @@ mod course;
 mod density;
 
 use std::future::pending;
-use std::panic::resume_unwind;
+use std::panic::{AssertUnwindSafe, resume_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
+use futures_util::FutureExt as _;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use self::course::{Course, Job, Taken};
+use self::course::{Course, Job, NotRead, Taken};
 use crate::clock::Clock;
 use crate::net::retry::Deadline;
 use crate::record::{LogId, Page};
@@ -42,7 +43,7 @@ const FORGOTTEN: Duration = Duration::from_mins(1);
 
 /// A log that is read one page after the other.
 pub(crate) trait Log: Send + Sync + 'static {
-    type Error: Send + 'static;
+    type Error: Send;
 
     /// The page after an id.
     fn after(
@@ -117,26 +118,27 @@ struct Worth {
 }
 
 /// What is read ahead of one tenant's log.
-pub(crate) struct Ahead<E> {
+pub(crate) struct Ahead {
     worth: Worth,
     room: Room,
     clock: Clock,
-    state: Arc<Mutex<State<E>>>,
+    state: Shared,
 }
 
-struct State<E> {
-    courses: Vec<Open<E>>,
+#[derive(Default)]
+struct State {
+    courses: Vec<Open>,
     numbers: u64,
     /// Nothing is read ahead until then.
     paused_until: Option<Instant>,
 }
 
-type Shared<L> = Arc<Mutex<State<<L as Log>::Error>>>;
+type Shared = Arc<Mutex<State>>;
 
 /// A course that is being read.
-struct Open<E> {
+struct Open {
     number: u64,
-    course: Course<E>,
+    course: Course,
     began: Instant,
     asked_at: Instant,
     /// Until when requests may be made.
@@ -148,24 +150,22 @@ struct Open<E> {
     room: Room,
 }
 
-impl<E> Drop for Open<E> {
+impl Drop for Open {
     fn drop(&mut self) {
         self.room.courses.fetch_sub(1, Ordering::SeqCst);
+        // Whoever waits for it reads on alone.
+        self.came.notify_waiters();
     }
 }
 
-impl<E: Send + 'static> Ahead<E> {
+impl Ahead {
     /// Nothing is read ahead yet.
     pub fn new(room: Room, clock: Clock) -> Self {
         Self {
             worth: WORTH,
             room,
             clock,
-            state: Arc::new(Mutex::new(State {
-                courses: Vec::new(),
-                numbers: 0,
-                paused_until: None,
-            })),
+            state: Shared::default(),
         }
     }
 
@@ -182,13 +182,13 @@ impl<E: Send + 'static> Ahead<E> {
     }
 
     /// The page after an id: what was read ahead, or what the log answers.
-    pub async fn after<L: Log<Error = E>>(
+    pub async fn after<L: Log>(
         &self,
         log: &Arc<L>,
         session: &Session,
         id: &LogId,
         deadline: Deadline,
-    ) -> Result<Page, E> {
+    ) -> Result<Page, L::Error> {
         let number = lock(&self.state).find(id, session);
         while let Some(number) = number {
             let (taken, came) = {
@@ -212,10 +212,6 @@ impl<E: Send + 'static> Ahead<E> {
             match taken {
                 Taken::Page(page) => return Ok(page),
                 Taken::Wait => came.await,
-                Taken::Failed(error) => {
-                    lock(&self.state).close(number);
-                    return Err(error);
-                }
                 Taken::Over => {
                     lock(&self.state).close(number);
                     break;
@@ -236,7 +232,7 @@ impl<E: Send + 'static> Ahead<E> {
     }
 
     /// Begins to read ahead after a page that took so long, if that is worth it.
-    fn consider<L: Log<Error = E>>(
+    fn consider<L: Log>(
         &self,
         log: &Arc<L>,
         session: &Session,
@@ -246,7 +242,7 @@ impl<E: Send + 'static> Ahead<E> {
     ) {
         let now = Instant::now();
         let mut state = lock(&self.state);
-        let is_asked_for = |it: &Open<E>| now - it.asked_at <= FORGOTTEN;
+        let is_asked_for = |it: &Open| now - it.asked_at <= FORGOTTEN;
         state.courses.retain(is_asked_for);
         if state.paused_until.is_some_and(|until| now < until)
             || state.courses.len() >= COURSES
@@ -296,7 +292,7 @@ async fn fetch<L: Log>(log: &Arc<L>, id: &LogId, deadline: Deadline) -> Result<P
 }
 
 /// Makes the requests that may be made now.
-fn staff<L: Log>(shared: &Shared<L>, state: &mut State<L::Error>, number: u64, log: &Arc<L>) {
+fn staff<L: Log>(shared: &Shared, state: &mut State, number: u64, log: &Arc<L>) {
     let Some(open) = state.open(number) else {
         return;
     };
@@ -308,15 +304,17 @@ fn staff<L: Log>(shared: &Shared<L>, state: &mut State<L::Error>, number: u64, l
         };
         let (log, shared, deadline) = (Arc::clone(log), Arc::clone(shared), open.deadline);
         open.requests.spawn(async move {
-            let read = log.after(&after, deadline).await;
-            let read = read.map_err(|error| {
-                let is_rejected = L::is_rejected(&error);
-                (error, is_rejected)
-            });
+            let read = AssertUnwindSafe(log.after(&after, deadline)).catch_unwind();
+            // Whatever it was, whoever reads on meets it alone.
+            let read = match read.await {
+                Ok(read) => read.map_err(|error| L::is_rejected(&error)),
+                Err(_panicked) => Err(false),
+            };
             let mut state = lock(&shared);
             let Some(open) = state.open(number) else {
                 return;
             };
+            let read = read.map_err(|is_rejected| NotRead { is_rejected });
             open.course.settle(range, read);
             if !log.is_crowded() {
                 open.course.grow();
@@ -327,15 +325,15 @@ fn staff<L: Log>(shared: &Shared<L>, state: &mut State<L::Error>, number: u64, l
     }
 }
 
-impl<E> Drop for Ahead<E> {
+impl Drop for Ahead {
     fn drop(&mut self) {
         // Requests under way hold the state.
         lock(&self.state).courses.clear();
     }
 }
 
-impl<E> State<E> {
-    fn open(&mut self, number: u64) -> Option<&mut Open<E>> {
+impl State {
+    fn open(&mut self, number: u64) -> Option<&mut Open> {
         self.courses.iter_mut().find(|it| it.number == number)
     }
 
@@ -354,7 +352,7 @@ impl<E> State<E> {
     }
 }
 
-fn lock<E>(state: &Mutex<State<E>>) -> MutexGuard<'_, State<E>> {
+fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
     state.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

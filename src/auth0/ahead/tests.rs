@@ -40,6 +40,10 @@ struct Slow {
     /// Bytes of a record.
     bytes: usize,
     fails_after: Option<u64>,
+    /// The request of this number panics.
+    panics_at: Option<u64>,
+    /// Those from this number on are never answered.
+    hangs_from: Option<u64>,
     /// Requests under way, and the most there were.
     active: Mutex<(usize, usize)>,
     is_crowded: bool,
@@ -68,6 +72,8 @@ impl Slow {
             requests: AtomicU64::new(0),
             bytes: 2,
             fails_after: None,
+            panics_at: None,
+            hangs_from: None,
             active: Mutex::default(),
             is_crowded: false,
         }
@@ -124,6 +130,10 @@ impl Log for Slow {
             .u64(self.latency / 2..=self.latency);
         tokio::time::sleep(Duration::from_millis(latency)).await;
         self.active.lock().unwrap().0 -= 1;
+        assert!(self.panics_at != Some(number), "a bug");
+        if self.hangs_from.is_some_and(|it| number >= it) {
+            pending::<()>().await;
+        }
         if self.fails_after.is_some_and(|it| number >= it) {
             return Err("failed");
         }
@@ -139,7 +149,7 @@ impl Log for Slow {
     }
 }
 
-fn ahead() -> Ahead<&'static str> {
+fn ahead() -> Ahead {
     let now = at(NOW);
     Ahead::new(Room::default(), Arc::new(move || now))
 }
@@ -149,7 +159,7 @@ fn deadline() -> Deadline {
 }
 
 /// Reads all there is, and answers with the ids as they came.
-async fn read_all(ahead: &Ahead<&'static str>, log: &Arc<Slow>) -> Result<Vec<LogId>, String> {
+async fn read_all(ahead: &Ahead, log: &Arc<Slow>) -> Result<Vec<LogId>, String> {
     let session = Session::begin(None);
     let mut after = id(DateTime::UNIX_EPOCH);
     let mut read = Vec::new();
@@ -278,6 +288,37 @@ async fn an_error_comes_after_what_was_read_before_it() {
     tokio::time::sleep(Duration::from_mins(1)).await;
     assert!(log.requests() <= requests + 64, "{}", log.requests());
     assert!(lock(&ahead.state).courses.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_that_panics_keeps_nobody_waiting() {
+    let log = Slow {
+        panics_at: Some(100),
+        ..Slow::new(vec![500; 50_000], TimeDelta::hours(1))
+    };
+    assert_read_once(log).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn nor_does_one_that_another_reader_throws_away() {
+    let log = Arc::new(Slow {
+        hangs_from: Some(20),
+        ..Slow::new(vec![500; 50_000], TimeDelta::hours(1))
+    });
+    let ahead = ahead();
+    let reading = read_all(&ahead, &log);
+    let thrown_away = async {
+        tokio::time::sleep(Duration::from_mins(2)).await;
+        let before = log.requests();
+        ahead.clear();
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        // It asks for itself.
+        assert_eq!(log.requests(), before + 1);
+    };
+    tokio::select! {
+        _ = reading => panic!("nothing is answered"),
+        () = thrown_away => {}
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -14,7 +14,7 @@ use crate::record::{LogId, Page, Record, Source, SourceError, Start};
 pub(super) struct ReadingAhead {
     world: Simulated,
     log: Arc<Simulated>,
-    ahead: Ahead<SourceError>,
+    ahead: Ahead,
     session: Session,
     /// Whether it does.
     is_ahead: bool,
