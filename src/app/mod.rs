@@ -40,7 +40,7 @@ use crate::destination::{Destination, Filter, Kind};
 use crate::error::BoxError;
 use crate::net::retry::{Deadline, Jitter};
 use crate::report::{Report, label};
-use crate::run::{InFlight, Policy, Run};
+use crate::run::{InFlight, Policy, Run, Watched};
 use crate::settings::SettingsError;
 use crate::state::{
     ArrivalStore, CheckpointLedger, CheckpointStore, Counting, DeadLetterStore, HistoryStore,
@@ -370,8 +370,9 @@ impl App {
         };
         let checkpoints = &way.books.checkpoints;
         let ledger = CheckpointLedger::new(checkpoints, start_from, overlap, &self.clock);
-        let ledger = Counting::new(ledger, pipeline.history.as_ref(), &self.clock);
-        let mut ledger = Noting::new(ledger, way.proof.as_ref());
+        let counting = Counting::new(pipeline.history.as_ref(), &self.clock);
+        let ledger = Watched::new(ledger, counting);
+        let mut ledger = Watched::new(ledger, Noting::new(way.proof.as_ref()));
         let run = Box::pin(run.make(&mut ledger, &pipeline.progress));
         let Some(proof) = &way.proof else {
             return run.await;

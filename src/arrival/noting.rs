@@ -1,36 +1,39 @@
-//! The ledger of a run, and beside it a note of what the destination acknowledged.
+//! A note of what the destination acknowledged, beside the ledger of a run.
 
 use std::collections::BTreeSet;
 
-use chrono::{DateTime, Utc};
-
 use super::Proof;
-use crate::error::BoxError;
 use crate::net::retry::Deadline;
-use crate::record::{LogId, Reach, Record, Start};
-use crate::run::{Comparison, Handled, Ledger, Newest, Opening};
+use crate::record::{LogId, Record};
+use crate::run::{Handled, Watch};
 
 /// Ids that are held where they cannot be kept; of more it is not told whether they arrived.
 const HELD: usize = 10_000;
 
-/// A ledger whose acknowledgements are noted, before they are saved: of a run that is killed in
-/// between they are made again, and that counts once.
-pub(crate) struct Noting<'a, L> {
-    ledger: L,
+/// Notes what is acknowledged, before the ledger saves it: of a run that is killed in between it is
+/// noted again, and that counts once.
+pub(crate) struct Noting<'a> {
     proof: Option<&'a Proof>,
     accepted: BTreeSet<LogId>,
 }
 
-impl<'a, L: Ledger> Noting<'a, L> {
-    pub fn new(ledger: L, proof: Option<&'a Proof>) -> Self {
+impl<'a> Noting<'a> {
+    pub fn new(proof: Option<&'a Proof>) -> Self {
         Self {
-            ledger,
             proof,
             accepted: BTreeSet::new(),
         }
     }
+}
 
-    async fn keep(&mut self, deadline: Deadline) {
+impl Watch for Noting<'_> {
+    fn noted(&mut self, record: &Record, handled: Handled) {
+        if self.proof.is_some() && handled == Handled::Accepted {
+            self.accepted.insert(record.log_id.clone());
+        }
+    }
+
+    async fn before_save(&mut self, deadline: Deadline) {
         let Some(proof) = self.proof.filter(|_| !self.accepted.is_empty()) else {
             return;
         };
@@ -40,77 +43,19 @@ impl<'a, L: Ledger> Noting<'a, L> {
     }
 }
 
-impl<L: Ledger> Ledger for Noting<'_, L> {
-    async fn open(&mut self, deadline: Deadline) -> Result<Opening, BoxError> {
-        self.ledger.open(deadline).await
-    }
-
-    fn leaves_out(&self, record: &Record) -> bool {
-        self.ledger.leaves_out(record)
-    }
-
-    fn has_handled(&self, id: &LogId) -> bool {
-        self.ledger.has_handled(id)
-    }
-
-    fn note(&mut self, record: &Record, handled: Handled) {
-        if self.proof.is_some() && handled == Handled::Accepted {
-            self.accepted.insert(record.log_id.clone());
-        }
-        self.ledger.note(record, handled);
-    }
-
-    fn begin_anew(&mut self, start: Start) {
-        self.ledger.begin_anew(start);
-    }
-
-    fn begin_series(&mut self, below: &LogId) {
-        self.ledger.begin_series(below);
-    }
-
-    fn compared(&mut self, comparison: Comparison) {
-        self.ledger.compared(comparison);
-    }
-
-    fn refuses_all(&mut self) -> DateTime<Utc> {
-        self.ledger.refuses_all()
-    }
-
-    fn refused_since(&self) -> Option<DateTime<Utc>> {
-        self.ledger.refused_since()
-    }
-
-    fn newest(&self) -> Option<&Newest> {
-        self.ledger.newest()
-    }
-
-    fn reach(&mut self, read: &Reach) {
-        self.ledger.reach(read);
-    }
-
-    async fn save(&mut self, deadline: Deadline) -> Result<(), BoxError> {
-        self.keep(deadline).await;
-        self.ledger.save(deadline).await
-    }
-
-    async fn close(&mut self, caught_up: bool, deadline: Deadline) -> Result<(), BoxError> {
-        self.keep(deadline).await;
-        self.ledger.close(caught_up, deadline).await
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
     use std::time::Duration;
 
     use bytes::Bytes;
-    use chrono::TimeDelta;
+    use chrono::{DateTime, TimeDelta, Utc};
 
     use super::*;
     use crate::clock::Clock;
     use crate::net::retry::Jitter;
     use crate::record::StartFrom;
+    use crate::run::{Ledger as _, Watched};
     use crate::settings::SettingsError;
     use crate::state::{ArrivalStore, CheckpointLedger, CheckpointStore, Timing};
     use crate::storage::Storage;
@@ -151,7 +96,7 @@ mod tests {
         let start = StartFrom::Ago(Duration::from_hours(1));
         let (ours, theirs) = (store("ours"), store("theirs"));
         let ledger = |store| CheckpointLedger::new(store, start, Duration::from_mins(1), &clock);
-        let mut noting = Noting::new(ledger(&ours), Some(&proof));
+        let mut noting = Watched::new(ledger(&ours), Noting::new(Some(&proof)));
         noting.open(deadline).await.unwrap();
         noting.note(&record(1), Handled::Accepted);
         noting.note(&record(2), Handled::LeftOut);

@@ -348,6 +348,22 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn it_is_crowded_where_one_more_would_only_wait_behind_another() {
+        let limit = limit();
+        request(&limit, &bucket(200, 50, 5, 7)).await.unwrap();
+        let asked = || Box::pin(limit.wait(Deadline::after(MINUTE)));
+        let mut waiting = Vec::new();
+        for is_crowded in [false, true, true] {
+            let mut one = asked();
+            assert!(futures_util::FutureExt::now_or_never(&mut one).is_none());
+            waiting.push(one);
+            assert_eq!(limit.is_crowded(), is_crowded);
+        }
+        waiting.clear();
+        assert!(!limit.is_crowded());
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn a_bucket_of_two_is_used_whole() {
         assert_eq!(wait_after(2, 1, 7).await.unwrap(), Duration::ZERO);
         assert_eq!(wait_after(2, 0, 7).await.unwrap(), Duration::from_secs(7));

@@ -39,7 +39,7 @@ pub(super) const KIND: Kind = Kind {
 const LIMITS: Limits = Limits {
     rows: 1_000,
     bytes: 8_000_000,
-    // A kill must not leave an object with records of others that are not there yet.
+    // So that after a kill a batch ends where it ended before, and is the same object again.
     side_by_side: 1,
     ..Limits::LINES
 };

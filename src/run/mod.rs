@@ -22,6 +22,7 @@ mod seen;
 mod sent;
 mod set_aside;
 mod stretch;
+mod watched;
 
 use std::time::Duration;
 
@@ -37,6 +38,7 @@ pub(crate) use self::ledger::{Handled, Ledger, Newest, Opening};
 pub(crate) use self::policy::{Policy, SETTINGS};
 pub(crate) use self::set_aside::{DeadLetter, DeadLetters, Kept};
 pub(crate) use self::stretch::{Mark, Stretch, StretchLedger, Until};
+pub(crate) use self::watched::{Watch, Watched};
 use crate::clock::{Clock, to_seconds};
 use crate::destination::{Destination, Filter};
 use crate::error::BoxError;

@@ -27,12 +27,12 @@ pub(super) struct Answer {
 pub(super) struct Sent<'c> {
     answers: FuturesUnordered<BoxFuture<'c, Answer>>,
     /// In order.
-    batches: VecDeque<Under>,
+    batches: VecDeque<UnderWay>,
     numbers: u64,
 }
 
 /// A batch that is under way, or comes after one that is.
-struct Under {
+struct UnderWay {
     number: u64,
     batch: Batch,
     /// What was met up to its end.
@@ -65,7 +65,7 @@ impl<'c> Sent<'c> {
         self.numbers += 1;
         let number = self.numbers;
         let rows = std::mem::take(&mut batch.rows);
-        self.batches.push_back(Under {
+        self.batches.push_back(UnderWay {
             number,
             batch,
             met,
@@ -87,7 +87,7 @@ impl<'c> Sent<'c> {
     }
 
     /// Those at the beginning that are answered, in order.
-    fn pop_answered(&mut self) -> Option<Under> {
+    fn pop_answered(&mut self) -> Option<UnderWay> {
         self.batches.front()?.leftover.as_ref()?;
         self.batches.pop_front()
     }
@@ -98,11 +98,9 @@ impl<S: Source, A: DeadLetters, L: Ledger> Delivering<'_, S, A, L> {
     /// what is accepted is kept at once. Where it was not taken whole, what else is under way is waited
     /// for, and then the records at fault are found.
     pub(super) async fn settle_sent(&mut self, answer: Answer) -> Result<(), Stop> {
-        let mut is_whole = self.acknowledge_sent(answer);
-        while !is_whole {
-            match self.sent.next().await {
-                Some(answer) => drop(self.acknowledge_sent(answer)),
-                None => is_whole = true,
+        if !self.acknowledge_sent(answer) {
+            while let Some(answer) = self.sent.next().await {
+                self.acknowledge_sent(answer);
             }
         }
         while let Some(it) = self.sent.pop_answered() {
@@ -125,21 +123,19 @@ impl<S: Source, A: DeadLetters, L: Ledger> Delivering<'_, S, A, L> {
             rows,
             delivery,
         } = answer;
-        let mut batches = self.sent.batches.iter_mut();
-        let Some(under) = batches.find(|it| it.number == number) else {
+        let mut batches = self.sent.batches.iter();
+        let Some(place) = batches.position(|it| it.number == number) else {
             return true;
         };
-        under.batch.rows = rows;
-        let records = std::mem::take(&mut under.batch.records);
-        self.batches += 1;
+        let records = std::mem::take(&mut self.sent.batches[place].batch.records);
         let whole: Vec<usize> = (0..records.len()).collect();
         let leftover = self.acknowledge(&records, &whole, delivery);
+        self.batches += 1;
         let is_whole = leftover.is_none();
-        let mut batches = self.sent.batches.iter_mut();
-        if let Some(under) = batches.find(|it| it.number == number) {
-            under.batch.records = records;
-            under.leftover = Some(leftover);
-        }
+        let answered = &mut self.sent.batches[place];
+        answered.batch.rows = rows;
+        answered.batch.records = records;
+        answered.leftover = Some(leftover);
         is_whole
     }
 

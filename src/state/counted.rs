@@ -14,10 +14,8 @@ use sha2::{Digest as _, Sha256};
 
 use super::history::HistoryStore;
 use crate::clock::{Clock, hour};
-use crate::error::BoxError;
-use crate::net::retry::Deadline;
-use crate::record::{LogId, Position, Reach, Record, Start};
-use crate::run::{Comparison, Handled, Ledger, Newest, Opening};
+use crate::record::{LogId, Position, Record, Start};
+use crate::run::{Handled, Opening, Watch};
 
 /// How far back hours are kept, from the newest.
 const KEPT: TimeDelta = TimeDelta::days(14);
@@ -139,9 +137,8 @@ impl Uncounted {
     }
 }
 
-/// The ledger of a run, and beside it the count of what it took as new.
-pub(crate) struct Counting<'a, L> {
-    ledger: L,
+/// Counts what a run's ledger takes as new.
+pub(crate) struct Counting<'a> {
     history: Option<&'a HistoryStore>,
     clock: &'a Clock,
     /// What was stored before is not counted, since not all of it is read.
@@ -150,91 +147,39 @@ pub(crate) struct Counting<'a, L> {
     unsaved: Counted,
 }
 
-impl<'a, L: Ledger> Counting<'a, L> {
-    pub fn new(ledger: L, history: Option<&'a HistoryStore>, clock: &'a Clock) -> Self {
+impl<'a> Counting<'a> {
+    pub fn new(history: Option<&'a HistoryStore>, clock: &'a Clock) -> Self {
         Self {
-            ledger,
             history,
             clock,
             floor: None,
             unsaved: Counted::default(),
         }
     }
-
-    fn is_saved(&mut self) {
-        if let Some(history) = self.history {
-            history.uncounted().add(&self.unsaved);
-        }
-        self.unsaved.hours.clear();
-    }
 }
 
-impl<L: Ledger> Ledger for Counting<'_, L> {
-    async fn open(&mut self, deadline: Deadline) -> Result<Opening, BoxError> {
-        let opening = self.ledger.open(deadline).await?;
+impl Watch for Counting<'_> {
+    fn opened(&mut self, opening: &Opening) {
         (self.floor, self.unsaved.since) = match opening.position {
             Position::Start(Start::At(time)) => (Some(time), Some(time)),
             Position::Start(Start::Oldest) => (None, Some(DateTime::UNIX_EPOCH)),
             // Should this be the first time that anything is counted, the present hour has more.
             Position::After(_) => (None, Some(hour((self.clock)()) + TimeDelta::hours(1))),
         };
-        Ok(opening)
     }
 
-    fn leaves_out(&self, record: &Record) -> bool {
-        self.ledger.leaves_out(record)
-    }
-
-    fn has_handled(&self, id: &LogId) -> bool {
-        self.ledger.has_handled(id)
-    }
-
-    fn note(&mut self, record: &Record, handled: Handled) {
+    fn noted(&mut self, record: &Record, _: Handled) {
         let id = &record.log_id;
         if self.floor.is_none_or(|floor| id.stored_at() >= Some(floor)) {
             self.unsaved.count(id);
         }
-        self.ledger.note(record, handled);
     }
 
-    fn begin_anew(&mut self, start: Start) {
-        self.ledger.begin_anew(start);
-    }
-
-    fn begin_series(&mut self, below: &LogId) {
-        self.ledger.begin_series(below);
-    }
-
-    fn compared(&mut self, comparison: Comparison) {
-        self.ledger.compared(comparison);
-    }
-
-    fn refuses_all(&mut self) -> DateTime<Utc> {
-        self.ledger.refuses_all()
-    }
-
-    fn refused_since(&self) -> Option<DateTime<Utc>> {
-        self.ledger.refused_since()
-    }
-
-    fn newest(&self) -> Option<&Newest> {
-        self.ledger.newest()
-    }
-
-    fn reach(&mut self, read: &Reach) {
-        self.ledger.reach(read);
-    }
-
-    async fn save(&mut self, deadline: Deadline) -> Result<(), BoxError> {
-        self.ledger.save(deadline).await?;
-        self.is_saved();
-        Ok(())
-    }
-
-    async fn close(&mut self, caught_up: bool, deadline: Deadline) -> Result<(), BoxError> {
-        self.ledger.close(caught_up, deadline).await?;
-        self.is_saved();
-        Ok(())
+    fn saved(&mut self) {
+        if let Some(history) = self.history {
+            history.uncounted().add(&self.unsaved);
+        }
+        self.unsaved.hours.clear();
     }
 }
 

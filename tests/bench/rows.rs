@@ -60,7 +60,7 @@ fn a_row_with_redact_off(bencher: Bencher) {
     });
 }
 
-/// At most half as much again as a row without.
+/// What it costs is in docs/privacy.md.
 #[divan::bench(sample_size = RECORDS)]
 fn a_row_with_four_pseudonyms(bencher: Bencher) {
     let pii = "email:pseudonym,username:pseudonym,user_id:pseudonym,ip:pseudonym";

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use fastrand::Rng;
 
 use super::*;
-use crate::record::Record;
+use crate::record::{Misfit, Record};
 
 /// No clock shows a time that an id tells precisely.
 const NOW: &str = "2026-11-21T12:00:00.123456789Z";
@@ -40,6 +40,8 @@ struct Slow {
     /// Bytes of a record.
     bytes: usize,
     fails_after: Option<u64>,
+    /// Whether each page has something that is no record.
+    has_misfits: bool,
     /// The request of this number panics.
     panics_at: Option<u64>,
     /// Those from this number on are never answered.
@@ -72,6 +74,7 @@ impl Slow {
             requests: AtomicU64::new(0),
             bytes: 2,
             fails_after: None,
+            has_misfits: false,
             panics_at: None,
             hangs_from: None,
             active: Mutex::default(),
@@ -107,8 +110,14 @@ impl Slow {
             json: json.clone(),
         });
         let records: Vec<_> = records.collect();
+        let misfit = Misfit {
+            json: Bytes::from_static(b"null"),
+            date: None,
+            reason: "it has no log_id",
+        };
         Ok(Page {
             is_last: records.is_empty(),
+            misfits: self.has_misfits.then_some(misfit).into_iter().collect(),
             ..Page::last(records)
         })
     }
@@ -319,6 +328,71 @@ async fn nor_does_one_that_another_reader_throws_away() {
         _ = reading => panic!("nothing is answered"),
         () = thrown_away => {}
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_asks_here_and_there_gets_a_page_each_time() {
+    let log = Arc::new(Slow::new(vec![500; 50_000], TimeDelta::hours(1)));
+    let ahead = ahead();
+    let session = Session::begin(None);
+    for hours in 2..7 {
+        let place = id(at(NOW) - TimeDelta::hours(hours));
+        let page = ahead.after(&log, &session, &place, deadline());
+        session.note(&page.await.unwrap());
+    }
+    tokio::time::sleep(Duration::from_mins(1)).await;
+    assert_eq!((log.requests(), log.most()), (5, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_nobody_wants_is_not_read_ahead() {
+    // A page every 50 s, from about eight hours ago on.
+    let log = Arc::new(Slow::new(vec![500; 50_000], TimeDelta::hours(1)));
+    let ahead = ahead();
+    let session = Session::begin(Some(at(NOW) - TimeDelta::hours(7)));
+    let mut after = id(DateTime::UNIX_EPOCH);
+    while after < id(at(NOW) - TimeDelta::hours(7)) {
+        let page = ahead
+            .after(&log, &session, &after, deadline())
+            .await
+            .unwrap();
+        session.note(&page);
+        after = page.records.last().unwrap().log_id.clone();
+    }
+    // 56 minutes of it, and the rest of 500 pages not.
+    let requests = log.requests();
+    assert!((67..80).contains(&requests), "{requests}");
+    assert!(log.most() > 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_has_no_id_is_handed_out_with_what_it_came_with() {
+    let log = Arc::new(Slow {
+        has_misfits: true,
+        ..Slow::new(vec![500; 20_000], TimeDelta::hours(1))
+    });
+    let (ahead, session) = (ahead(), Session::begin(None));
+    let mut after = id(DateTime::UNIX_EPOCH);
+    let mut misfits = 0;
+    loop {
+        let page = ahead
+            .after(&log, &session, &after, deadline())
+            .await
+            .unwrap();
+        session.note(&page);
+        misfits += page.misfits.len() as u64;
+        if page.is_last {
+            break;
+        }
+        after = page.records.last().unwrap().log_id.clone();
+    }
+    assert!(log.most() > 1);
+    // What was thrown away by the end of the log came from nowhere near.
+    assert!(
+        (200..=log.requests()).contains(&misfits),
+        "{misfits} of {}",
+        log.requests()
+    );
 }
 
 #[tokio::test(start_paused = true)]

@@ -132,6 +132,38 @@ async fn a_kill_costs_what_was_under_way() {
     }
 }
 
+/// Of posts that take so long that there is no time for another.
+#[tokio::test(start_paused = true)]
+async fn what_was_under_way_when_the_time_was_over_is_not_sent_again() {
+    let world = world(6_000);
+    world.state().post_takes = Duration::from_secs(25);
+    let report = world.run().await;
+    assert!(!report.caught_up && report.is_success(), "{report:?}");
+    assert_eq!(world.state().under_way.0, 0);
+    let saved = report.delivered;
+    world.state().post_takes = Duration::from_secs(1);
+    assert_eq!(world.run().await.delivered, 6_000 - saved);
+    world.assert_all_landed_once();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_record_that_comes_again_while_it_is_under_way_is_not_sent_again() {
+    let world = world(1_000);
+    let records: Vec<_> = world.state().records.values().cloned().collect();
+    // By then four batches are delivered, and two may be under way.
+    let source = Stuck([&records[..600], &records[500..600], &records[600..]].concat());
+    let policy = Policy {
+        overlap: Duration::from_hours(24),
+        ..World::policy()
+    };
+    let report = world
+        .run_of(&source, policy, &watch::Sender::default())
+        .await;
+    assert!(world.state().under_way.1 > 1);
+    assert_eq!(report.delivered, 1_000);
+    world.assert_all_landed_once();
+}
+
 #[tokio::test(start_paused = true)]
 async fn somebody_else_who_saves_stops_a_run_that_has_much_under_way() {
     let world = world(4_000);

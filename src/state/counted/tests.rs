@@ -4,9 +4,10 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::*;
-use crate::net::retry::Jitter;
+use crate::net::retry::{Deadline, Jitter};
 use crate::record::StartFrom;
 use crate::report::Report;
+use crate::run::{Ledger as _, Watched};
 use crate::state::{CheckpointLedger, CheckpointStore};
 use crate::storage::Storage;
 use crate::storage::memory::Memory;
@@ -128,11 +129,12 @@ impl World {
         &'a self,
         checkpoints: &'a CheckpointStore,
         history: &'a HistoryStore,
-    ) -> Counting<'a, CheckpointLedger<'a>> {
+    ) -> Watched<CheckpointLedger<'a>, Counting<'a>> {
         let start = StartFrom::Ago(Duration::from_hours(1));
         let overlap = Duration::from_mins(1);
         let ledger = CheckpointLedger::new(checkpoints, start, overlap, &self.clock);
-        let mut ledger = Counting::new(ledger, Some(history), &self.clock);
+        let counting = Counting::new(Some(history), &self.clock);
+        let mut ledger = Watched::new(ledger, counting);
         ledger.open(deadline()).await.unwrap();
         ledger
     }

@@ -26,7 +26,7 @@ use serde_json::{Value, json};
 
 use crate::arrivals::Arrivals;
 use crate::aws::{ACCOUNT, AwsAccount, REGION, Refusal};
-use crate::server::{Counter, Server};
+use crate::server::{AtWork, Counter, Server};
 use crate::sigv4::Signed;
 
 const BUS: &str = "auth0";
@@ -52,8 +52,7 @@ struct Inner {
     may_describe: AtomicBool,
     may_put: AtomicBool,
     latency_ms: AtomicU64,
-    in_flight: AtomicUsize,
-    most_in_flight: AtomicUsize,
+    at_work: AtWork,
     described: Counter,
     entries: AtomicUsize,
     dropped: AtomicUsize,
@@ -79,8 +78,7 @@ impl EventBus {
             may_describe: AtomicBool::new(true),
             may_put: AtomicBool::new(true),
             latency_ms: AtomicU64::default(),
-            in_flight: AtomicUsize::default(),
-            most_in_flight: AtomicUsize::default(),
+            at_work: AtWork::default(),
             described: Counter::default(),
             entries: AtomicUsize::default(),
             dropped: AtomicUsize::default(),
@@ -154,7 +152,7 @@ impl EventBus {
 
     /// The most requests that were at work at the same time.
     pub fn most_in_flight(&self) -> usize {
-        self.inner.most_in_flight.load(Ordering::Relaxed)
+        self.inner.at_work.most()
     }
 }
 
@@ -168,14 +166,11 @@ async fn call(State(inner): State<Arc<Inner>>, request: Request<Body>) -> Respon
             respond(inner.verify(&parts, &body).and_then(|()| inner.describe()))
         }
         Some("AWSEvents.PutEvents") => {
-            let now = inner.in_flight.fetch_add(1, Ordering::Relaxed) + 1;
-            inner.most_in_flight.fetch_max(now, Ordering::Relaxed);
+            let _at_work = inner.at_work.enter();
             let latency = inner.latency_ms.load(Ordering::Relaxed);
             tokio::time::sleep(Duration::from_millis(latency)).await;
             let put = || respond(inner.verify(&parts, &body).and_then(|()| inner.put(&body)));
-            let answer = inner.arrivals.answer(put).await;
-            inner.in_flight.fetch_sub(1, Ordering::Relaxed);
-            answer
+            inner.arrivals.answer(put).await
         }
         _ => respond(Err(("UnknownOperationException", String::new()))),
     }

@@ -17,7 +17,7 @@ use serde_json::{Map, Value, json};
 
 use crate::bucket::Bucket;
 use crate::records::Generator;
-use crate::server::{Counter, Fault, Faults, Server};
+use crate::server::{AtWork, Counter, Fault, Faults, Server};
 
 const CLIENT_ID: &str = "simulated-client-id-aK3bQ9xTz1Lm";
 const CLIENT_SECRET: &str = "simulated-client-secret-9x8y7z6w5v4u3t2s1r0q";
@@ -114,8 +114,7 @@ struct Inner {
     token_requests: Counter,
     token_faults: Faults,
     log_requests: Counter,
-    /// Requests for log records that are under way, and the most there were.
-    under_way: Mutex<(usize, usize)>,
+    logs_at_work: AtWork,
     log_faults: Faults,
 }
 
@@ -160,7 +159,7 @@ impl Tenant {
             token_requests: Counter::default(),
             token_faults: Faults::default(),
             log_requests: Counter::default(),
-            under_way: Mutex::default(),
+            logs_at_work: AtWork::default(),
             log_faults: Faults::default(),
         });
         let router = Router::new()
@@ -273,7 +272,7 @@ impl Tenant {
 
     /// The most requests for log records that were under way at a time.
     pub fn most_at_once(&self) -> usize {
-        self.inner.under_way().1
+        self.inner.logs_at_work.most()
     }
 
     /// Waits for the `least`th request for log records.
@@ -325,12 +324,6 @@ impl Tenant {
 impl Inner {
     fn log(&self) -> std::sync::MutexGuard<'_, Log> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn under_way(&self) -> std::sync::MutexGuard<'_, (usize, usize)> {
-        self.under_way
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -464,12 +457,8 @@ async fn logs(
     if let Some(answer) = tenant.log_faults.answer().await {
         return answer;
     }
-    {
-        let mut under_way = tenant.under_way();
-        *under_way = (under_way.0 + 1, under_way.1.max(under_way.0 + 1));
-    }
+    let _at_work = tenant.logs_at_work.enter();
     tokio::time::sleep(tenant.options.latency).await;
-    tenant.under_way().0 -= 1;
     let (is_allowed, limit_headers) = tenant.log().bucket.take(Utc::now());
     let mut response = if is_allowed {
         tenant.read(&query, &headers)
