@@ -11,6 +11,7 @@ mod logs;
 mod pages;
 mod rate_limit;
 mod refill;
+mod room;
 mod settings;
 mod start;
 mod token;
@@ -24,7 +25,8 @@ use url::Url;
 pub(crate) use self::settings::{Domain, ForeignDomain, SETTINGS, TenantSettings};
 pub(crate) use self::token::Credentials;
 
-pub(crate) use self::ahead::{Ahead, Log, Room, Session};
+pub(crate) use self::ahead::{Ahead, Log, Session};
+pub(crate) use self::room::Room;
 
 use self::error::LogsError;
 use self::forward::{Forward, Take};

@@ -6,21 +6,17 @@
 //! its own copy. In the same way they share a search for the newest records.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures_util::future::BoxFuture;
 use tokio::sync::OnceCell;
 
-use super::ahead::Room;
+use super::room::{KEPT_BYTES, Room, Weight};
 use crate::record::{LogId, Page, Record};
 
 /// Pages that are kept for readers that come later: those that the others read while one destination
 /// is away for as long as its retries last. Small pages cost more than their bytes, hence this limit.
 const KEPT: usize = 200;
-/// Bytes of their records, which can be large, in the whole process: part of the memory of an instance
-/// that has 512 MB. A tenant may keep one page whatever the others keep.
-const KEPT_BYTES: usize = 24 * 1024 * 1024;
 
 /// The pages after log ids.
 pub(crate) struct Pages(Mutex<State>);
@@ -49,33 +45,6 @@ struct Shared {
     weight: Weight,
     /// Who may still want it.
     wanted_by: BTreeSet<u64>,
-}
-
-/// Bytes that are kept as long as this is.
-struct Weight {
-    room: Room,
-    bytes: usize,
-}
-
-impl Weight {
-    fn new(room: &Room) -> Self {
-        Self {
-            room: room.clone(),
-            bytes: 0,
-        }
-    }
-
-    fn set(&mut self, bytes: usize) {
-        self.room.kept.fetch_add(bytes, Ordering::SeqCst);
-        self.room.kept.fetch_sub(self.bytes, Ordering::SeqCst);
-        self.bytes = bytes;
-    }
-}
-
-impl Drop for Weight {
-    fn drop(&mut self) {
-        self.set(0);
-    }
 }
 
 /// A run among those that share pages. It ends when this is dropped.
@@ -171,7 +140,7 @@ impl State {
         let shared = Shared {
             after: id.clone(),
             page: Arc::clone(&page),
-            weight: Weight::new(&self.room),
+            weight: self.room.weight(),
             wanted_by: others.map(|(number, _)| *number).collect(),
         };
         if !shared.wanted_by.is_empty() {
@@ -221,7 +190,7 @@ impl State {
     fn bound(&mut self) {
         loop {
             let own: usize = self.kept.iter().map(|it| it.weight.bytes).sum();
-            let is_full = self.room.kept.load(Ordering::SeqCst) > KEPT_BYTES;
+            let is_full = self.room.kept() > KEPT_BYTES;
             let is_one = self.kept.len() <= 1 && own <= KEPT_BYTES;
             if self.kept.len() <= KEPT && (!is_full || is_one) {
                 return;
@@ -241,7 +210,7 @@ impl State {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::AtomicBool;
+    use std::sync::atomic::{AtomicBool, Ordering};
 
     use bytes::Bytes;
     use futures_util::FutureExt as _;
@@ -389,7 +358,7 @@ mod tests {
         assert!(kept.iter().all(|it| *it >= 1), "{kept:?}");
         assert!(kept.iter().sum::<usize>() <= 12 + 10, "{kept:?}");
         drop(tenants);
-        assert_eq!(room.kept.load(Ordering::SeqCst), 0);
+        assert_eq!(room.kept(), 0);
     }
 
     #[tokio::test]

@@ -17,8 +17,7 @@ use chrono::{DateTime, SubsecRound as _, Utc};
 use super::density::{Density, weight};
 use crate::record::{LogId, Misfit, Page};
 
-/// Ranges that are read side by side at first. There are more, once one of them has brought something,
-/// as long as whoever reads on has to wait.
+/// Ranges that are read side by side at first. There are more as long as whoever reads on has to wait.
 const FIRST_LANES: usize = 2;
 /// Ranges that are read side by side at the most.
 const MOST_LANES: usize = 64;
@@ -49,8 +48,6 @@ pub(super) struct Course {
     bytes: usize,
     /// Whether somebody waits for a page.
     pub is_starved: bool,
-    /// Whether there was something after an id that was made up.
-    is_promising: bool,
     /// What the pages have been like lately.
     density: Density,
     /// Of a page of which all else was read twice.
@@ -128,7 +125,6 @@ impl Course {
             active: 0,
             bytes: 0,
             is_starved: false,
-            is_promising: false,
             density,
             misfits: Vec::new(),
             is_untaken: false,
@@ -251,7 +247,7 @@ impl Course {
 
     /// Lets one more range be read, as somebody waits.
     pub fn grow(&mut self) {
-        if self.is_starved && self.is_promising {
+        if self.is_starved {
             self.lanes = (self.lanes + 1).min(MOST_LANES);
         }
     }
@@ -296,7 +292,6 @@ impl Course {
         let is_last = page.is_last;
         page.is_last = false;
         range.after = last;
-        self.is_promising |= range.is_made_up;
         range.is_made_up = false;
         self.bytes += weight(&page);
         range.pages.push_back(page);

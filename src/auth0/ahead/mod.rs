@@ -9,7 +9,6 @@ mod density;
 
 use std::future::pending;
 use std::panic::{AssertUnwindSafe, resume_unwind};
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -20,6 +19,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use self::course::{Course, Job, NotRead, Taken};
+use super::room::{AHEAD_BYTES, Room, Share};
 use crate::clock::Clock;
 use crate::net::retry::Deadline;
 use crate::record::{LogId, Page};
@@ -32,8 +32,6 @@ const WORTH: Worth = Worth {
 };
 /// How long nothing is read ahead after ids that were made up were not taken for what they are.
 const PAUSE: Duration = Duration::from_mins(2);
-/// Bytes that were read ahead and are not handed out, for the whole process.
-const ROOM: usize = 40 * 1024 * 1024;
 /// Pages for which there has to be room.
 const FEWEST: usize = 16;
 /// Readers that stand at different places, and for whom something is read ahead.
@@ -57,22 +55,6 @@ pub(crate) trait Log: Send + Sync + 'static {
 
     /// Whether requests wait already to be made.
     fn is_crowded(&self) -> bool;
-}
-
-/// The memory that the tenants of a process share for what they have read and not handed out. Cheap to
-/// clone.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Room {
-    courses: Arc<AtomicUsize>,
-    /// Bytes of pages that are kept for other readers.
-    pub(super) kept: Arc<AtomicUsize>,
-}
-
-impl Room {
-    /// The part of one course.
-    fn share(&self) -> usize {
-        ROOM / self.courses.load(Ordering::SeqCst).max(1)
-    }
 }
 
 /// A run, as far as reading ahead goes. What was fetched before it began is not for it.
@@ -147,12 +129,11 @@ struct Open {
     came: Arc<Notify>,
     /// They end with it.
     requests: JoinSet<()>,
-    room: Room,
+    share: Share,
 }
 
 impl Drop for Open {
     fn drop(&mut self) {
-        self.room.courses.fetch_sub(1, Ordering::SeqCst);
         // Whoever waits for it reads on alone.
         self.came.notify_waiters();
     }
@@ -258,12 +239,11 @@ impl Ahead {
         let pages = u32::try_from(course.pages_left()).unwrap_or(u32::MAX);
         let is_slow = took.saturating_mul(pages) >= self.worth.time;
         // Large pages take all the memory that there is one by one.
-        if !is_slow || course.page_bytes() > ROOM / FEWEST {
+        if !is_slow || course.page_bytes() > AHEAD_BYTES / FEWEST {
             return;
         }
         state.numbers += 1;
         let number = state.numbers;
-        self.room.courses.fetch_add(1, Ordering::SeqCst);
         state.courses.push(Open {
             number,
             course,
@@ -272,7 +252,7 @@ impl Ahead {
             deadline,
             came: Arc::default(),
             requests: JoinSet::new(),
-            room: self.room.clone(),
+            share: self.room.share(),
         });
         staff(&self.state, &mut state, number, log);
     }
@@ -297,7 +277,7 @@ fn staff<L: Log>(shared: &Shared, state: &mut State, number: u64, log: &Arc<L>) 
         return;
     };
     while open.requests.try_join_next().is_some() {}
-    let room = open.room.share();
+    let room = open.share.bytes();
     while open.course.is_first_wanted() || !log.is_crowded() {
         let Some(Job { range, after }) = open.course.job(room) else {
             return;

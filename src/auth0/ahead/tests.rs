@@ -1,5 +1,5 @@
 use std::collections::BTreeSet;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 use fastrand::Rng;
@@ -457,7 +457,7 @@ async fn nothing_that_was_fetched_before_a_run_is_for_it_and_nothing_is_kept_aft
     assert_eq!(untouched, after);
     ahead.clear();
     assert!(lock(&ahead.state).courses.is_empty());
-    assert_eq!(ahead.room.share(), ROOM);
+    assert_eq!(ahead.room.share().bytes(), AHEAD_BYTES);
 }
 
 #[tokio::test(start_paused = true)]
