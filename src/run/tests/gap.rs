@@ -1,0 +1,139 @@
+//! A cursor that Auth0 no longer takes, and what may be missing then.
+
+use super::*;
+
+/// A source may reject an id whose record it has dropped, or take it as a bound without a word.
+const EITHER_WAY: [bool; 2] = [true, false];
+
+#[tokio::test(start_paused = true)]
+async fn a_dropped_cursor_resumes_with_what_is_left_and_reports_the_gap_once() {
+    for rejects_unknown in EITHER_WAY {
+        let world = World::with_records(10);
+        world.state().rejects_unknown = rejects_unknown;
+        world.run().await;
+        // Two days without a run; what was stored before 07:00 two days later is gone.
+        tokio::time::advance(Duration::from_hours(48)).await;
+        world.state().records.clear();
+        let resumed = at("07:00:00") + chrono::Duration::days(2);
+        world.add(resumed, resumed);
+
+        let report = world.run().await;
+        assert!(report.is_success(), "{report:?}");
+        assert_eq!(report.delivered, 1);
+        let gap = Gap {
+            from: Some(at("08:00:00")), // when the run began that had read to the end
+            to: resumed,
+        };
+        assert_eq!(report.gap, Some(gap));
+        assert_eq!(world.position().await, Position::After(id(resumed)));
+        assert_eq!(world.run().await.gap, None);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cursor_dropped_in_a_silent_tenant_is_no_gap_and_costs_no_record() {
+    for rejects_unknown in EITHER_WAY {
+        let world = World::with_records(10);
+        world.state().rejects_unknown = rejects_unknown;
+        for hour in 0..50 {
+            if hour == 30 {
+                world.state().records.clear();
+            }
+            let report = world.run().await;
+            assert_eq!(
+                (report.gap, report.caught_up),
+                (None, true),
+                "{hour} {report:?}"
+            );
+            tokio::time::advance(Duration::from_mins(61)).await;
+        }
+        // By now reading begins by time, so that nothing depends on the record that is gone.
+        assert!(matches!(
+            world.position().await,
+            Position::Start(Start::At(_))
+        ));
+        let new = (world.clock)();
+        world.add(new, new);
+        assert_eq!(world.run().await.delivered, 1);
+        assert_eq!(world.landed().len(), 11);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_an_outage_in_a_silent_tenant_the_possible_gap_is_reported_once() {
+    for rejects_unknown in EITHER_WAY {
+        let world = World::with_records(10);
+        world.state().rejects_unknown = rejects_unknown;
+        world.run().await;
+        tokio::time::advance(Duration::from_hours(48)).await;
+        world.state().records.clear();
+        let gap = world.run().await.gap.unwrap();
+        assert_eq!(gap.from, Some(at("08:00:00")));
+        assert_eq!(gap.to - at("08:00:00"), chrono::Duration::days(2));
+        assert_eq!(world.run().await.gap, None);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_outage_after_a_restart_is_a_gap_like_any_other() {
+    for rejects_unknown in EITHER_WAY {
+        let world = World::with_records(10);
+        world.state().rejects_unknown = rejects_unknown;
+        world.run().await;
+        world.state().source_faults = [Some(Fault::Rejects)].into();
+        world.run().await;
+        assert!(matches!(
+            world.position().await,
+            Position::Start(Start::At(_))
+        ));
+        tokio::time::advance(Duration::from_hours(48)).await;
+        world.state().records.clear();
+        let resumed = at("07:00:00") + chrono::Duration::days(2);
+        world.add(resumed, resumed);
+        let gap = Gap {
+            from: Some(at("08:00:00")), // when the run began that had read to the end
+            to: resumed,
+        };
+        assert_eq!(world.run().await.gap, Some(gap));
+        assert_eq!(world.run().await.gap, None);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cursor_rejected_for_no_reason_is_no_gap_and_no_flood() {
+    let world = World::with_records(500);
+    world.run().await;
+    world.add(at("08:00:01"), at("08:00:01"));
+    world.state().source_faults = [Some(Fault::Rejects)].into();
+    let report = world.run().await;
+    assert_eq!((report.delivered, report.gap), (1, None));
+    // The new one, and what was stored in the 20 s before the cursor.
+    assert_eq!(report.fetched, 21);
+    world.run().await;
+    world.assert_all_landed_once();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_source_that_rejects_every_beginning_is_an_error_and_not_a_loop() {
+    let world = World::with_records(10);
+    world.run().await;
+    world.state().source_faults = [Some(Fault::Rejects), Some(Fault::Rejects)].into();
+    let report = world.run().await;
+    assert_eq!(report.errors, ["no such id"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn only_a_run_that_ends_far_behind_asks_how_long_the_source_will_wait() {
+    for (hours, asked) in [(17, 0), (19, 1)] {
+        let world = World::with_records(2_000);
+        tokio::time::advance(Duration::from_hours(hours)).await;
+        // 20 seconds a page, and reading may take 210.
+        world.state().source_faults = vec![Some(Fault::Delays); 20].into();
+        let report = world.run().await;
+        assert_eq!((report.caught_up, report.errors.len()), (false, 0));
+        assert_eq!(world.state().asked_for_oldest, asked);
+        world.state().source_faults.clear();
+        assert!(world.run().await.caught_up);
+        assert_eq!(world.state().asked_for_oldest, asked);
+    }
+}

@@ -1,0 +1,177 @@
+//! Records that a destination cannot take, and misfits.
+
+use super::*;
+
+#[tokio::test(start_paused = true)]
+async fn a_record_that_the_destination_cannot_take_is_set_aside_and_the_rest_goes_on() {
+    let world = World::with_records(250);
+    let unfit: BTreeSet<_> = [0, 120, 249]
+        .map(|n| world.state().records.keys().nth(n).unwrap().clone())
+        .into();
+    world.state().unfit.clone_from(&unfit);
+    let report = world.run().await;
+    assert_eq!(report.errors, Vec::<String>::new());
+    assert_eq!((report.delivered, report.dead_lettered), (247, 3));
+    let letters: Vec<_> = unfit
+        .iter()
+        .map(|id| format!("{id}: it does not fit"))
+        .collect();
+    assert_eq!(world.dead_letters().await, letters);
+    let again = world.run().await;
+    assert_eq!((again.delivered, again.dead_lettered), (0, 0));
+    assert_eq!(world.landed().len(), 247);
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_a_record_that_does_not_fit_the_whole_is_set_aside_and_the_rest_delivered() {
+    let world = World::with_records(250);
+    let unfit: BTreeSet<_> = [0, 120, 249]
+        .map(|n| world.state().records.keys().nth(n).unwrap().clone())
+        .into();
+    world.state().unfit.clone_from(&unfit);
+    world.state().cut = unfit;
+    let report = world.run().await;
+    assert_eq!(report.errors, Vec::<String>::new());
+    assert_eq!(
+        (report.delivered, report.dead_lettered, report.skipped),
+        (250, 3, 0)
+    );
+    assert_eq!(world.dead_letters().await.len(), 3);
+    let again = world.run().await;
+    assert_eq!((again.delivered, again.dead_lettered), (0, 0));
+    assert_eq!(world.landed().len(), 250);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_set_aside_but_not_delivered_is_delivered_by_the_next_run() {
+    let world = World::with_records(250);
+    let unfit = world.state().records.keys().nth(120).unwrap().clone();
+    world.state().unfit = [unfit.clone()].into();
+    world.state().cut = [unfit].into();
+    // The first 120 are taken; those that follow are not.
+    world.state().destination_faults = [None, Some(Fault::Fails)].into();
+    let report = world.run().await;
+    assert_eq!((report.delivered, report.dead_lettered), (120, 1));
+    assert_eq!(report.errors.len(), 1);
+    let report = world.run().await;
+    assert_eq!(report.errors, Vec::<String>::new());
+    assert_eq!((report.delivered, report.dead_lettered), (130, 0));
+    assert_eq!(world.landed().len(), 250);
+    assert_eq!(world.dead_letters().await.len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_row_of_what_fits_that_is_refused_too_stops_nothing() {
+    let world = World::with_records(250);
+    let unfit = world.state().records.keys().nth(120).unwrap().clone();
+    world.state().unfit = [unfit.clone()].into();
+    world.state().cut = [unfit.clone()].into();
+    world.state().poison = [unfit].into();
+    let report = world.run().await;
+    assert_eq!(report.errors, Vec::<String>::new());
+    assert_eq!((report.delivered, report.dead_lettered), (249, 1));
+    let letters = world.dead_letters().await;
+    assert_eq!(letters.len(), 1);
+    assert!(letters[0].ends_with(": it does not fit"), "{letters:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_log_of_nothing_but_unfit_records_is_passed() {
+    let world = World::with_records(3);
+    let all = world.state().records.keys().cloned().collect();
+    world.state().unfit = all;
+    assert_eq!(world.run().await.dead_lettered, 3);
+    let last = world.state().records.keys().next_back().unwrap().clone();
+    assert_eq!(world.position().await, Position::After(last));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dead_letter_that_cannot_be_kept_stops_the_cursor_but_not_what_came_before() {
+    let world = World::with_records(250);
+    let unfit = world.state().records.keys().nth(120).unwrap().clone();
+    world.state().unfit = [unfit].into();
+    world.state().dead_letter_faults = [Some(Fault::Fails)].into();
+    let report = world.run().await;
+    assert_eq!((report.delivered, report.dead_lettered), (120, 0));
+    assert!(
+        report.errors[0].starts_with("setting a record aside in memory"),
+        "{report:?}"
+    );
+    let report = world.run().await;
+    assert_eq!((report.dead_lettered, report.errors.len()), (1, 0));
+    assert_eq!(world.landed().len(), 249);
+}
+
+#[tokio::test(start_paused = true)]
+async fn dead_letters_that_take_long_are_not_begun_anew_in_each_run() {
+    let world = World::with_records(30);
+    let all = world.state().records.keys().cloned().collect();
+    world.state().unfit = all;
+    // 20 seconds each, of a budget of 240.
+    world.state().dead_letter_faults = vec![Some(Fault::Delays); 30].into();
+    let mut counts = Vec::new();
+    for _ in 0..3 {
+        counts.push(world.run().await.dead_lettered);
+    }
+    assert_eq!(counts, [12, 12, 6]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_has_no_id_is_set_aside_once_and_told_of_once() {
+    let world = World::with_records(50);
+    world.state().misfits = vec![Bytes::from_static(b"{}"), Bytes::from_static(b"null")];
+    let report = world.run().await;
+    assert_eq!(report.errors, Vec::<String>::new());
+    assert_eq!(
+        (report.fetched, report.delivered, report.dead_lettered),
+        (52, 50, 2)
+    );
+    let again = world.run().await;
+    assert_eq!((again.dead_lettered, again.skipped), (0, 2));
+    let letters = ["null: it has no log_id", "{}: it has no log_id"];
+    assert_eq!(world.dead_letters().await, letters);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_misfit_that_cannot_be_kept_holds_the_cursor() {
+    let world = World::with_records(50);
+    world.state().misfits = vec![Bytes::from_static(b"{}")];
+    world.state().dead_letter_faults = [Some(Fault::Fails)].into();
+    let report = world.run().await;
+    assert_eq!((report.delivered, report.errors.len()), (0, 1));
+    assert_eq!(world.run().await.delivered, 50);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_quarantined_counts_as_handled_and_fails_the_run() {
+    let world = World::with_records(2_500);
+    // Of the first batch and of the last.
+    world.state().quarantined = [3, 0, 1].into();
+    let report = world.run().await;
+    assert_eq!(
+        (report.fetched, report.delivered, report.quarantined),
+        (2_500, 2_496, 4)
+    );
+    assert!(report.caught_up);
+    assert_eq!(
+        report.errors,
+        [
+            "the destination quarantined 4 of the records that it took, and they are not sent again: look there"
+        ]
+    );
+    world.assert_all_landed_once();
+    let again = world.run().await;
+    assert_eq!((again.delivered, again.quarantined), (0, 0));
+    assert!(again.is_success());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_that_fails_for_something_else_tells_of_the_quarantine_too() {
+    let world = World::with_records(2_500);
+    world.state().quarantined = [2].into();
+    world.state().destination_faults = [None, Some(Fault::Fails)].into();
+    let report = world.run().await;
+    assert_eq!((report.delivered, report.quarantined), (998, 2));
+    assert_eq!(report.errors.len(), 2, "{report:?}");
+    assert!(report.errors[1].contains("quarantined 2 of"), "{report:?}");
+}

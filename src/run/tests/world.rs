@@ -1,0 +1,508 @@
+//! A world in memory: a source, a destination and a storage, with the faults that a test wants.
+
+use super::*;
+
+/// What a request to a part of the world comes to, instead of succeeding.
+#[derive(Clone, Debug)]
+pub enum Fault {
+    /// For good: it is not tried again.
+    Fails,
+    /// As a storage that does not answer for a while.
+    IsAway,
+    Rejects,
+    /// As a tenant whose rate limit leaves nothing for this run.
+    IsTooLate,
+    /// As a tenant whose answer does not come in what time is left.
+    IsSlow,
+    Delays,
+    LosesAnswer,
+}
+
+#[derive(Default)]
+pub struct State {
+    pub records: BTreeMap<LogId, Record>,
+    /// Whether reading after an id that is not there is rejected, or taken as a bound.
+    pub rejects_unknown: bool,
+    /// For each coming request to the source, one fault or none.
+    pub source_faults: VecDeque<Option<Fault>>,
+    /// Records of a page, where they are fewer than were asked for.
+    pub short_pages: Option<usize>,
+    pub requests: u64,
+    pub asked_for_oldest: usize,
+    pub asked_if_dropped: usize,
+    pub comparisons: usize,
+    pub landed: Vec<Vec<String>>,
+    /// Of each coming delivery, so many are quarantined.
+    pub quarantined: VecDeque<u64>,
+    pub destination_faults: VecDeque<Option<Fault>>,
+    /// For each coming reading of the checkpoint.
+    pub load_faults: VecDeque<Option<Fault>>,
+    pub saves: u64,
+    /// For each coming save.
+    pub save_faults: VecDeque<Option<Fault>>,
+    /// What is in every page beside its records.
+    pub misfits: Vec<Bytes>,
+    /// Records that the destination refuses when it is sent them.
+    pub poison: BTreeSet<LogId>,
+    pub refuses_all: bool,
+    /// So many posts are refused whatever is in them, if that is not all.
+    pub refuses_first: usize,
+    /// Whether the destination says of each record by itself what became of it.
+    pub tells_each: bool,
+    /// Rows of a delivery, where they are fewer than usual.
+    pub rows_at_once: Option<usize>,
+    /// Bytes of a delivery, where they are not the usual ones.
+    pub bytes_at_once: Option<usize>,
+    /// How long a post takes.
+    pub post_takes: Duration,
+    /// Deliveries that may be under way at a time, where it is more than one.
+    pub side_by_side: usize,
+    /// Those that are, and the most there were.
+    pub under_way: (usize, usize),
+    pub posts: usize,
+    /// Records that the destination has no form for.
+    pub unfit: BTreeSet<LogId>,
+    /// Those of them of which it has one for what fits.
+    pub cut: BTreeSet<LogId>,
+    pub dead_letter_faults: VecDeque<Option<Fault>>,
+}
+
+#[derive(Clone)]
+pub struct World {
+    pub state: Arc<Mutex<State>>,
+    pub memory: Memory,
+    pub clock: Clock,
+    pub stopping: watch::Sender<bool>,
+    pub filter: Filter,
+}
+
+impl World {
+    /// A world in which it is 08:00:00, with these many records, one a second, the last one
+    /// stored and dated 07:58:00.
+    pub fn with_records(count: i64) -> Self {
+        let began = Instant::now();
+        let world = Self {
+            state: Arc::default(),
+            memory: Memory::default(),
+            stopping: watch::Sender::new(false),
+            filter: Filter::default(),
+            clock: Arc::new(move || at("08:00:00") + began.elapsed()),
+        };
+        for n in 0..count {
+            let time = at("07:58:00") - chrono::Duration::seconds(count - 1 - n);
+            world.add(time, time);
+        }
+        world
+    }
+
+    pub fn state(&self) -> std::sync::MutexGuard<'_, State> {
+        self.state.lock().unwrap()
+    }
+
+    pub fn add(&self, stored: DateTime<Utc>, date: DateTime<Utc>) {
+        let record = record(stored, date);
+        self.state().records.insert(record.log_id.clone(), record);
+    }
+
+    pub fn policy() -> Policy {
+        Policy {
+            start_from: StartFrom::Oldest,
+            overlap: Duration::from_mins(1),
+            budget: Duration::from_mins(4),
+        }
+    }
+
+    /// What a process keeps in this world's memory.
+    pub fn checkpoints(&self) -> CheckpointStore {
+        let storage = Arc::new(Storage::over(self.clone(), Jitter::seeded(1)));
+        CheckpointStore::new(storage, "acme", "memory", "me".into())
+    }
+
+    pub async fn run_of(
+        &self,
+        source: &impl Source,
+        policy: Policy,
+        progress: &watch::Sender<Report>,
+    ) -> Report {
+        let storage = Arc::new(Storage::over(self.clone(), Jitter::seeded(1)));
+        let checkpoints = self.checkpoints();
+        let Policy {
+            start_from,
+            overlap,
+            budget,
+        } = policy;
+        let mut ledger = CheckpointLedger::new(&checkpoints, start_from, overlap, &self.clock);
+        let run = Run {
+            name: "memory",
+            source,
+            destination: self,
+            filter: &self.filter,
+            dead_letters: &DeadLetterStore::new(storage, "acme", "memory", Redaction::Off.into()),
+            share: &InFlight::default().enter(),
+            clock: &self.clock,
+            stopping: &self.stopping.subscribe(),
+            budget,
+        };
+        run.make(&mut ledger, progress).await
+    }
+
+    pub async fn run(&self) -> Report {
+        self.run_with(|_| ()).await
+    }
+
+    pub async fn run_with(&self, change: impl FnOnce(&mut Policy)) -> Report {
+        let mut policy = Self::policy();
+        change(&mut policy);
+        self.run_of(self, policy, &watch::Sender::default()).await
+    }
+
+    /// Ids that landed, in order.
+    pub fn landed(&self) -> Vec<String> {
+        self.state().landed.concat()
+    }
+
+    pub fn all_ids(&self) -> Vec<String> {
+        self.state()
+            .records
+            .keys()
+            .map(ToString::to_string)
+            .collect()
+    }
+
+    pub fn assert_all_landed_once(&self) {
+        let mut landed = self.landed();
+        landed.sort();
+        assert_eq!(landed, self.all_ids());
+    }
+
+    pub async fn position(&self) -> Position {
+        let checkpoints = self.checkpoints();
+        let now = (self.clock)();
+        let loaded = checkpoints.load(now, Deadline::after(Duration::from_mins(1)));
+        match loaded.await.unwrap().found {
+            Stored::Newest(checkpoint) => checkpoint.position(),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// What is stored is no checkpoint any more, nor is what was stored before.
+    pub fn lose_checkpoint(&self) {
+        for path in [CHECKPOINT, "checkpoints/acme/memory.previous.json"] {
+            self.memory.put(path, Bytes::from_static(&[0; 9]));
+        }
+    }
+
+    /// Of each dead letter its id, or where it has none its text, and the reason.
+    pub async fn dead_letters(&self) -> Vec<String> {
+        let paths = self.memory.list(DEAD_LETTERS).await.unwrap();
+        let mut letters = Vec::new();
+        for path in paths {
+            let (json, _) = self.memory.read(&path).await.unwrap().unwrap();
+            let letter: StoredLetter = serde_json::from_slice(&json).unwrap();
+            let name = letter
+                .log_id
+                .map_or(letter.record.get().to_owned(), |id| id.to_string());
+            letters.push(format!("{name}: {}", letter.reason));
+        }
+        letters.sort();
+        letters
+    }
+}
+
+fn failure() -> BoxError {
+    "it failed".into()
+}
+
+impl World {
+    pub async fn suffer(fault: Option<Fault>) -> Result<(), SourceError> {
+        match fault {
+            None => Ok(()),
+            Some(Fault::Rejects) => Err(SourceError::Rejected("no such id".into())),
+            Some(Fault::IsTooLate) => Err(SourceError::OutOfTime("no requests left".into())),
+            Some(Fault::IsSlow) => Err(SourceError::Slow("no answer in time".into())),
+            Some(Fault::Delays) => {
+                tokio::time::sleep(Duration::from_secs(20)).await;
+                Ok(())
+            }
+            Some(Fault::Fails | Fault::IsAway | Fault::LosesAnswer) => {
+                Err(SourceError::Failed(failure()))
+            }
+        }
+    }
+
+    pub async fn suffer_storage(fault: Option<Fault>) -> Result<(), StorageError> {
+        match fault {
+            Some(Fault::IsAway) => Err(StorageError::Unavailable("it is away".into(), failure())),
+            fault => {
+                let suffered = Self::suffer(fault).await;
+                suffered.map_err(|_| StorageError::Denied("it is denied".into(), failure()))
+            }
+        }
+    }
+
+    pub fn page_after(&self, bound: Option<&LogId>) -> Page {
+        let state = self.state();
+        let after = state
+            .records
+            .iter()
+            .filter(|(id, _)| bound.is_none_or(|bound| *id > bound))
+            .map(|(_, record)| record.clone());
+        let count = after.clone().count();
+        let records: Vec<_> = after.take(state.short_pages.unwrap_or(PAGE)).collect();
+        let misfits = state.misfits.iter().map(|json| Misfit {
+            json: json.clone(),
+            date: None,
+            reason: "it has no log_id",
+        });
+        let misfits = misfits.collect();
+        Page {
+            is_last: match state.short_pages {
+                Some(_) => records.len() == count,
+                None => records.len() < PAGE,
+            },
+            records,
+            misfits,
+        }
+    }
+
+    pub fn rejects(&self, id: &LogId) -> bool {
+        let state = self.state();
+        state.rejects_unknown && !state.records.contains_key(id)
+    }
+
+    pub fn source_fault(&self) -> Option<Fault> {
+        let mut state = self.state();
+        state.requests += 1;
+        state.source_faults.pop_front().flatten()
+    }
+}
+
+impl Source for World {
+    async fn first(&self, start: Start, _: Deadline) -> Result<Page, SourceError> {
+        Self::suffer(self.source_fault()).await?;
+        Ok(match start {
+            Start::At(time) => {
+                let records: Vec<_> = self.state().records.values().cloned().collect();
+                let window = records.iter().filter(|it| it.date >= Some(time));
+                let prefix = window.filter_map(|it| it.log_id.prefix()).min();
+                let bound = LogId::synthetic(prefix.unwrap_or("900"), time - STORING_DELAY);
+                self.page_after(Some(&bound))
+            }
+            Start::Oldest => self.page_after(None),
+        })
+    }
+
+    async fn after(&self, id: &LogId, _: Deadline) -> Result<Page, SourceError> {
+        Self::suffer(self.source_fault()).await?;
+        if self.rejects(id) {
+            Self::suffer(Some(Fault::Rejects)).await?;
+        }
+        Ok(self.page_after(Some(id)))
+    }
+
+    async fn has_dropped(&self, id: &LogId, _: Deadline) -> Result<bool, SourceError> {
+        Self::suffer(self.source_fault()).await?;
+        let mut state = self.state();
+        state.asked_if_dropped += 1;
+        let mut dates = state.records.values().map(|it| it.date);
+        Ok(!dates.any(|date| date <= id.stored_at()))
+    }
+
+    async fn latest(&self, _: Deadline) -> Result<Vec<Record>, SourceError> {
+        let mut state = self.state();
+        state.comparisons += 1;
+        let mut records: Vec<_> = state.records.values().cloned().collect();
+        records.sort_by_key(|record| std::cmp::Reverse(record.date));
+        records.truncate(PAGE);
+        Ok(records)
+    }
+
+    async fn smallest(
+        &self,
+        prefix: &str,
+        from: DateTime<Utc>,
+        _: Deadline,
+    ) -> Result<Option<Record>, SourceError> {
+        let state = self.state();
+        let mut records = state.records.values();
+        let is_it = |it: &&Record| it.log_id.prefix() == Some(prefix) && it.date >= Some(from);
+        Ok(records.find(is_it).cloned())
+    }
+
+    async fn one(&self, id: &LogId, _: Deadline) -> Result<Option<Record>, SourceError> {
+        Ok(self.state().records.get(id).cloned())
+    }
+
+    async fn oldest(&self, _: Deadline) -> Result<Option<DateTime<Utc>>, SourceError> {
+        let mut state = self.state();
+        state.asked_for_oldest += 1;
+        Ok(state.records.values().next().and_then(|record| record.date))
+    }
+
+    fn requests(&self) -> u64 {
+        self.state().requests
+    }
+}
+
+impl Destination for World {
+    fn limits(&self) -> Limits {
+        let state = self.state();
+        Limits {
+            rows: state.rows_at_once.unwrap_or(1_000),
+            bytes: state.bytes_at_once.unwrap_or(60_000),
+            per_row: 1,
+            per_delivery: 1,
+            side_by_side: state.side_by_side.max(1),
+        }
+    }
+
+    fn encode(&self, record: &Record) -> Result<Bytes, BoxError> {
+        if self.state().unfit.contains(&record.log_id) {
+            return Err("it does not fit".into());
+        }
+        Ok(record.json.clone())
+    }
+
+    fn shortened(&self, record: &Record, why: &str) -> Option<Bytes> {
+        assert_eq!(why, "it does not fit");
+        let has_one = self.state().cut.contains(&record.log_id);
+        has_one.then(|| record.json.clone())
+    }
+
+    fn deliver<'a>(&'a self, rows: &'a [Bytes], _: Deadline) -> BoxFuture<'a, Delivery> {
+        Box::pin(async move {
+            let takes = {
+                let mut state = self.state();
+                state.under_way.0 += 1;
+                state.under_way.1 = state.under_way.1.max(state.under_way.0);
+                state.post_takes
+            };
+            if !takes.is_zero() {
+                tokio::time::sleep(takes).await;
+            }
+            self.state().under_way.0 -= 1;
+            let refuses = |row: &Bytes| {
+                let state = self.state();
+                state.refuses_all || state.poison.iter().any(|id| id.as_str().as_bytes() == row)
+            };
+            {
+                let mut state = self.state();
+                state.posts += 1;
+                if state.refuses_first > 0 && state.posts > state.refuses_first {
+                    state.refuses_all = false;
+                }
+            }
+            if self.state().tells_each {
+                return self.deliver_each(rows, refuses);
+            }
+            if rows.iter().any(refuses) {
+                return Delivery::refused(rows.len(), "it is poison".into());
+            }
+            let fault = self.state().destination_faults.pop_front().flatten();
+            let lands = matches!(fault, None | Some(Fault::LosesAnswer | Fault::Delays));
+            if lands {
+                self.land(rows);
+            }
+            match Self::suffer(fault).await {
+                Ok(()) => Delivery {
+                    quarantine: self.quarantine(),
+                    ..Delivery::accepted(rows.len(), rows.iter().map(Bytes::len).sum())
+                },
+                Err(error) => Delivery::failed(rows.len(), error.into()),
+            }
+        })
+    }
+
+    fn probe(&self, _: Deadline) -> BoxFuture<'_, Probe> {
+        unreachable!("no run probes")
+    }
+}
+
+impl World {
+    pub fn land<'a>(&self, rows: impl IntoIterator<Item = &'a Bytes>) {
+        let rows = rows.into_iter();
+        // Without what makes it large.
+        let ids = rows.map(|row| std::str::from_utf8(row).unwrap().trim_end().to_owned());
+        let ids: Vec<_> = ids.collect();
+        self.state().landed.push(ids);
+    }
+
+    /// What it quarantines of the next delivery that it takes.
+    pub fn quarantine(&self) -> Option<Quarantine> {
+        let rows = self.state().quarantined.pop_front()?;
+        (rows > 0).then(|| Quarantine {
+            rows,
+            advice: "look there".into(),
+        })
+    }
+
+    /// Takes the rows that it does not refuse. A fault leaves the second half of them open.
+    pub fn deliver_each(&self, rows: &[Bytes], refuses: impl Fn(&Bytes) -> bool) -> Delivery {
+        let is_cut = self
+            .state()
+            .destination_faults
+            .pop_front()
+            .flatten()
+            .is_some();
+        let told = if is_cut { rows.len() / 2 } else { rows.len() };
+        self.land(rows[..told].iter().filter(|row| !refuses(row)));
+        let outcome = |(index, row): (usize, &Bytes)| match refuses(row) {
+            _ if index >= told => Outcome::Open,
+            true => Outcome::Refused("it is poison".into()),
+            false => Outcome::Accepted,
+        };
+        Delivery {
+            outcomes: rows.iter().enumerate().map(outcome).collect(),
+            bytes: 1,
+            error: is_cut.then(|| DeliveryError::Failed(failure())),
+            quarantine: None,
+        }
+    }
+}
+
+/// The memory, with this world's faults. Anybody may write there: it is the versions that tell.
+impl Objects for World {
+    fn read<'a>(&'a self, path: &'a str) -> Attempt<'a, Option<Object>> {
+        Box::pin(async move {
+            let fault = match path {
+                CHECKPOINT => self.state().load_faults.pop_front().flatten(),
+                _ => None,
+            };
+            Self::suffer_storage(fault).await?;
+            self.memory.read(path).await
+        })
+    }
+
+    fn write<'a>(
+        &'a self,
+        path: &'a str,
+        content: Bytes,
+        over: Option<&'a Version>,
+    ) -> Attempt<'a, Version> {
+        Box::pin(async move {
+            let fault = match path {
+                CHECKPOINT => self.state().save_faults.pop_front().flatten(),
+                _ if path.starts_with(DEAD_LETTERS) => {
+                    self.state().dead_letter_faults.pop_front().flatten()
+                }
+                _ => None,
+            };
+            Self::suffer_storage(fault).await?;
+            let written = self.memory.write(path, content, over).await?;
+            self.state().saves += u64::from(path == CHECKPOINT);
+            Ok(written)
+        })
+    }
+
+    fn list<'a>(&'a self, folder: &'a str) -> Attempt<'a, Vec<String>> {
+        self.memory.list(folder)
+    }
+
+    fn remove<'a>(&'a self, path: &'a str) -> Attempt<'a, ()> {
+        self.memory.remove(path)
+    }
+
+    fn location(&self, path: &str) -> String {
+        self.memory.location(path)
+    }
+}
