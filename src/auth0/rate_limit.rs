@@ -12,9 +12,10 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use reqwest::StatusCode;
+use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use super::refill::Refill;
+use super::refill::{Level, Refill};
 use crate::clock::{Clock, to_seconds};
 use crate::net::http::Answer;
 use crate::net::retry::Deadline;
@@ -38,6 +39,8 @@ pub(crate) struct RateLimit {
     state: Mutex<State>,
     /// Who may wait for the next request.
     turn: tokio::sync::Mutex<()>,
+    /// Whoever has the turn looks again whenever more may be known.
+    answered: Notify,
 }
 
 #[derive(Default)]
@@ -88,6 +91,7 @@ impl RateLimit {
             clock,
             state: Mutex::default(),
             turn: tokio::sync::Mutex::default(),
+            answered: Notify::new(),
         }
     }
 
@@ -109,7 +113,10 @@ impl RateLimit {
             if wait > deadline.remaining() {
                 return Err(self.too_late(wait));
             }
-            tokio::time::sleep_until(not_before).await;
+            tokio::select! {
+                () = tokio::time::sleep_until(not_before) => {}
+                () = self.answered.notified() => {}
+            }
         }
     }
 
@@ -168,18 +175,27 @@ impl State {
         }
         let refill = self.refill.per_second();
         if let Some(bucket) = &mut self.bucket {
+            bucket.fill(refill, now);
             if bucket.filled_at <= now {
-                // Until an answer tells of it, it has no more than it can hold, and one at least.
-                bucket.remaining = to_float(bucket.size.max(1));
-                bucket.at = now;
+                // Until an answer tells of it, it has no more than it can hold, and one at least. Of one
+                // that is filled drop by drop nobody but others may have taken as much as came in.
+                let drops = bucket.remaining.max(to_float(bucket.size / RESERVE) + 1.0);
+                let filled = to_float(bucket.size.max(1));
+                bucket.remaining = if refill > 0.0 { drops } else { filled };
                 bucket.reset = 0;
                 bucket.filled_at = now + SHORTEST_WAIT;
+                if refill == 0.0 {
+                    self.refill.is_full(now, bucket.filled_at);
+                }
             }
-            bucket.fill(refill, now);
             if let Some(lacks) = bucket.lacks() {
                 let filled = Duration::try_from_secs_f64(lacks / refill);
                 let filled = filled.map_or(bucket.filled_at, |wait| now + wait.max(DROP));
                 return Some(filled.min(bucket.filled_at));
+            }
+            let until = self.refill.held_back_until(to_float(self.under_way));
+            if let Some(until) = until.filter(|it| now < *it && bucket.is_last()) {
+                return Some(until.min(bucket.filled_at));
             }
             bucket.remaining -= 1.0;
         }
@@ -202,6 +218,12 @@ impl Bucket {
         let lacks = to_float(self.size / RESERVE) + 1.0 - self.remaining;
         // Less than that is an error of the arithmetic.
         (lacks > 1e-6).then_some(lacks)
+    }
+
+    /// Whether only one more request leaves the rest to others, where that is more than none.
+    fn is_last(&self) -> bool {
+        let rest = self.size / RESERVE;
+        rest > 0 && self.remaining < to_float(rest) + 2.0
     }
 
     #[allow(
@@ -230,9 +252,12 @@ impl Permit<'_> {
         let mut state = self.0.lock();
         let is_refused = answer.status == StatusCode::TOO_MANY_REQUESTS;
         if let Some(told) = &told {
-            state
-                .refill
-                .learn(now, told.remaining, told.filled_at, !is_refused);
+            let level = Level {
+                size: to_float(told.size),
+                remaining: told.remaining,
+                filled_at: told.filled_at,
+            };
+            state.refill.learn(now, &level, !is_refused);
         }
         if is_refused {
             let spent = told.as_ref().filter(|bucket| bucket.lacks().is_some());
@@ -271,6 +296,7 @@ impl Drop for Waiting<'_> {
 impl Drop for Permit<'_> {
     fn drop(&mut self) {
         self.0.lock().under_way -= 1;
+        self.0.answered.notify_one();
     }
 }
 

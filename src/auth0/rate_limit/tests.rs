@@ -369,6 +369,23 @@ mod dripping {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn so_is_what_comes_in_where_a_full_bucket_is_emptied_at_once() {
+        for (size, per_second, lanes) in [(50.0, 16.0, 30), (50.0, 50.0, 40), (10.0, 2.0, 9)] {
+            for left in [size, size / 10.0] {
+                let tenant = Dripping::new(size, per_second);
+                tenant.left.lock().unwrap().0 = left;
+                *tenant.lowest.lock().unwrap() = size;
+                let (done, refused, _) = tenant.share(lanes, 50, 0.0).await;
+                let share = done as f64 / (per_second * 100.0 + left);
+                assert!(share > 0.98, "{size} {per_second} {left}: {share:.3}");
+                // Those that are made before anything is known of the bucket.
+                let most = u64::from(left < size) * lanes as u64;
+                assert!(refused <= most, "{size} {per_second} {left}: {refused}");
+            }
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn another_client_that_takes_half_is_refused_nothing() {
         for (size, per_second, lanes, latency) in [
             (50.0, 16.0, 4, 50),
