@@ -17,15 +17,22 @@ use chrono::{DateTime, SubsecRound as _, Utc};
 use super::density::{Density, weight};
 use crate::record::{LogId, Misfit, Page};
 
-/// Ranges that are read side by side at first. There are more as long as whoever reads on has to wait.
-const FIRST_LANES: usize = 2;
-/// Ranges that are read side by side at the most.
+/// Ranges that are read side by side at first. There are more as long as whoever reads on has to wait
+/// and no request does, and fewer where requests wait.
+const FIRST_LANES: usize = 4;
+const LEAST_LANES: usize = 2;
 const MOST_LANES: usize = 64;
 /// Pages of a range at the most. Of the last page of each about half is read twice, so that a longer
 /// one would save nothing that counts.
 const LONGEST: usize = 64;
-/// Pages of a range at the least, and of either part of one that is cut.
-const SHORTEST: usize = 6;
+/// Pages of a range at the least.
+const SHORTEST: usize = 4;
+/// Pages of either part of a range that is cut since nothing else is left to do, or since all others
+/// wait for it.
+const PART: usize = 3;
+/// The same at the end of a way of fewer pages than this, on which some requests more are many.
+const LONGER_PART: usize = 8;
+const LONG_WAY: usize = 400;
 /// Pages of the first one, with the end of which shows whether made-up ids are taken for what they are.
 const FIRST: usize = 2;
 
@@ -55,6 +62,8 @@ pub(super) struct Course {
     /// Whether the ids that were made up are not taken for what they are.
     pub is_untaken: bool,
     numbers: u64,
+    /// Pages that were read.
+    read: usize,
 }
 
 struct Range {
@@ -71,6 +80,15 @@ struct Range {
     is_begun: bool,
     is_being_read: bool,
     end: Option<End>,
+}
+
+impl Range {
+    /// Pages that are likely to be left of it, if it is being read.
+    fn pages_left(&self) -> Option<usize> {
+        let (from, to) = self.after.stored_at().zip(self.to.stored_at())?;
+        let density = self.density.filter(|_| self.end.is_none())?;
+        Some(density.pages(to - from))
+    }
 }
 
 /// How the reading of a range ended.
@@ -129,6 +147,7 @@ impl Course {
             misfits: Vec::new(),
             is_untaken: false,
             numbers: 0,
+            read: 0,
         })
     }
 
@@ -140,11 +159,11 @@ impl Course {
 
     /// What is to be read next, if so many bytes may be here.
     pub fn job(&mut self, room: usize) -> Option<Job> {
-        // Half the room, since most ranges wait for one that is longer than it should be.
-        let pages = room / 2 / self.density.bytes.max(1);
+        let page = self.density.bytes.max(1);
+        // Some room is left, since most ranges wait for one that is longer than it should be.
+        let pages = room * 5 / 8 / page;
         let lanes = self.lanes.min(pages / SHORTEST).max(1);
-        let next = self.bytes + (self.active + 1) * self.density.bytes;
-        let has_room = self.active < lanes && next <= room;
+        let has_room = self.active < lanes && self.bytes + (self.active + 1) * page <= room;
         let is_open = |it: &&mut Range| it.end.is_none() && !it.is_being_read;
         let first = self
             .ranges
@@ -154,9 +173,11 @@ impl Course {
         if first.is_none() && !has_room {
             return None;
         }
-        if first.is_none() && !self.ranges.iter_mut().any(|it| is_open(&it)) {
+        let left = room.saturating_sub(self.bytes) / page / lanes;
+        let is_enough = first.is_some() || self.cut_first(left);
+        if !is_enough && !self.ranges.iter_mut().any(|it| is_open(&it)) {
             let longest = (pages / lanes).clamp(SHORTEST, LONGEST);
-            if !self.cut_one(longest) && !self.begin_one(longest, lanes) {
+            if !self.cut_longest(longest) && !self.begin_one(longest) {
                 return None;
             }
         }
@@ -170,26 +191,36 @@ impl Course {
         })
     }
 
+    /// Cuts the first range in two, if there is no room for what the others read in the time that it
+    /// takes: so many pages for each.
+    fn cut_first(&mut self, left: usize) -> bool {
+        let pages = self.ranges.front().and_then(Range::pages_left);
+        pages.is_some_and(|pages| pages >= 2 * left.max(PART)) && self.cut(0)
+    }
+
     /// Cuts the longest range in two, if it is much longer than it should be.
-    fn cut_one(&mut self, longest: usize) -> bool {
-        let left = |range: &Range| {
-            let (from, to) = range.after.stored_at().zip(range.to.stored_at())?;
-            Some((range.density?.pages(to - from), from + (to - from) / 2))
-        };
+    fn cut_longest(&mut self, longest: usize) -> bool {
         let ranges = self.ranges.iter().enumerate();
-        let open = ranges.filter(|(_, it)| it.end.is_none());
-        let lengths =
-            open.filter_map(|(place, it)| left(it).map(|(pages, half)| (pages, place, half)));
-        let Some((pages, place, half)) = lengths.max() else {
+        let lengths = ranges.filter_map(|(place, it)| it.pages_left().map(|pages| (pages, place)));
+        let Some((pages, place)) = lengths.max() else {
             return false;
         };
-        // At the end none idles while another has pages left.
-        let least = if self.may_begin() { longest } else { SHORTEST };
-        if pages < 2 * least {
-            return false;
-        }
-        let half = LogId::synthetic(&self.prefix, half);
+        let least = match self.read {
+            _ if self.may_begin() => longest,
+            // At the end none idles while another has pages left.
+            LONG_WAY.. => PART,
+            _ => LONGER_PART,
+        };
+        pages >= 2 * least && self.cut(place)
+    }
+
+    /// Cuts a range in two.
+    fn cut(&mut self, place: usize) -> bool {
         let range = &mut self.ranges[place];
+        let Some((from, to)) = range.after.stored_at().zip(range.to.stored_at()) else {
+            return false;
+        };
+        let half = LogId::synthetic(&self.prefix, from + (to - from) / 2);
         if half <= range.after || half >= range.to {
             return false;
         }
@@ -199,16 +230,11 @@ impl Course {
     }
 
     /// Begins another range, unless there are no more.
-    fn begin_one(&mut self, longest: usize, lanes: usize) -> bool {
+    fn begin_one(&mut self, longest: usize) -> bool {
         let Some(from) = self.frontier.stored_at().filter(|_| self.may_begin()) else {
             return false;
         };
-        // So that all lanes have something to do to the end.
-        let fair = self.pages_left() / lanes;
-        let pages = match self.numbers {
-            0 => FIRST,
-            _ => longest.min(fair.max(SHORTEST)),
-        };
+        let pages = if self.numbers == 0 { FIRST } else { longest };
         let to = from.checked_add_signed(self.density.time(pages));
         let to = LogId::synthetic(&self.prefix, to.map_or(self.end, |it| it.min(self.end)));
         let from = std::mem::replace(&mut self.frontier, to.clone());
@@ -245,9 +271,12 @@ impl Course {
         self.density.bytes
     }
 
-    /// Lets one more range be read, as somebody waits.
-    pub fn grow(&mut self) {
-        if self.is_starved {
+    /// Lets one range more be read, if somebody waits although all that may be are being read; or one
+    /// less, where requests wait.
+    pub fn adapt(&mut self, is_crowded: bool) {
+        if is_crowded {
+            self.lanes = (self.lanes - 1).max(LEAST_LANES);
+        } else if self.is_starved && self.active >= self.lanes {
             self.lanes = (self.lanes + 1).min(MOST_LANES);
         }
     }
@@ -294,6 +323,7 @@ impl Course {
         range.after = last;
         range.is_made_up = false;
         self.bytes += weight(&page);
+        self.read += 1;
         range.pages.push_back(page);
         match self.join(place) {
             None if is_last => self.stop_at(place, End::Nothing { is_untaken: false }),

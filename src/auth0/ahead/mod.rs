@@ -29,6 +29,7 @@ const WORTH: Worth = Worth {
     recent: TimeDelta::minutes(10),
     pages: 40,
     time: Duration::from_secs(3),
+    latency: Duration::from_millis(10),
 };
 /// How long nothing is read ahead after ids that were made up were not taken for what they are.
 const PAUSE: Duration = Duration::from_mins(2);
@@ -97,6 +98,8 @@ struct Worth {
     pages: usize,
     /// Time that they would take one after the other.
     time: Duration,
+    /// Time that each has to take. Where an answer comes at once there is nothing to wait for.
+    latency: Duration,
 }
 
 /// What is read ahead of one tenant's log.
@@ -158,6 +161,7 @@ impl Ahead {
             recent: TimeDelta::minutes(1),
             pages: 1,
             time: Duration::ZERO,
+            latency: Duration::ZERO,
         };
         ahead
     }
@@ -237,7 +241,7 @@ impl Ahead {
             return;
         };
         let pages = u32::try_from(course.pages_left()).unwrap_or(u32::MAX);
-        let is_slow = took.saturating_mul(pages) >= self.worth.time;
+        let is_slow = took >= self.worth.latency && took.saturating_mul(pages) >= self.worth.time;
         // Large pages take all the memory that there is one by one.
         if !is_slow || course.page_bytes() > AHEAD_BYTES / FEWEST {
             return;
@@ -295,10 +299,8 @@ fn staff<L: Log>(shared: &Shared, state: &mut State, number: u64, log: &Arc<L>) 
                 return;
             };
             let read = read.map_err(|is_rejected| NotRead { is_rejected });
+            open.course.adapt(log.is_crowded());
             open.course.settle(range, read);
-            if !log.is_crowded() {
-                open.course.grow();
-            }
             open.came.notify_waiters();
             staff(&shared, &mut state, number, &log);
         });

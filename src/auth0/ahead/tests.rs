@@ -7,6 +7,8 @@ use fastrand::Rng;
 use super::*;
 use crate::record::{Misfit, Record};
 
+mod pace;
+
 /// No clock shows a time that an id tells precisely.
 const NOW: &str = "2026-11-21T12:00:00.123456789Z";
 
