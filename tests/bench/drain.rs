@@ -25,6 +25,7 @@ mod drain {
     pub mod idle;
     pub mod process;
     pub mod serial;
+    pub mod sink;
 }
 
 use std::path::PathBuf;
@@ -33,9 +34,10 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 use clap::Parser;
 use simulator::backlog::{Backlog, Options};
-use simulator::tally::{Count, Tally};
+use simulator::tally::Count;
 
 use self::drain::process::{Program, Used};
+use self::drain::sink::Sink;
 use self::drain::{floor, idle, serial};
 
 /// How long a drain within a rate limit takes at best.
@@ -84,8 +86,8 @@ struct Drained {
     simulator: Duration,
     /// CPU time of the floor.
     floor: Duration,
-    /// Records a second.
-    serial: f64,
+    /// Records a second, where the serial reader can deliver.
+    serial: Option<f64>,
 }
 
 #[allow(clippy::print_stdout, reason = "a benchmark reports there")]
@@ -164,6 +166,14 @@ fn scenarios(is_full: bool) -> Vec<Scenario> {
             });
         }
     }
+    scenarios.push(Scenario {
+        name: "0 + 30 ms".into(),
+        destination: "event-bridge",
+        records: 10_000,
+        record_bytes: 0,
+        limit: None,
+        latencies: [0, 30],
+    });
     for (rate, bucket, latencies) in [
         (16, 50, [50, 30]),
         (50, 50, [200, 100]),
@@ -201,12 +211,12 @@ fn drain(program: &Program, scenario: &Scenario) -> Drained {
         };
         (
             Backlog::start(options, now()).await,
-            Tally::start(destination).await,
+            Sink::start(scenario.destination, destination).await,
         )
     };
-    let (backlog, tally) = runtime.block_on(start());
+    let (backlog, sink) = runtime.block_on(start());
     let floor = floor::measure(backlog.pages());
-    let mut settings = [backlog.settings(), tally.settings()].concat();
+    let mut settings = [backlog.settings(), sink.settings()].concat();
     for (name, value) in [
         ("DESTINATIONS", scenario.destination),
         ("START_FROM", "oldest"),
@@ -218,7 +228,7 @@ fn drain(program: &Program, scenario: &Scenario) -> Drained {
     let used = program.poll(settings);
     let simulator = drain::process::own_cpu() - before;
     let (pages, refused) = backlog.requests();
-    let count = tally.count();
+    let count = sink.count();
     assert_eq!(
         count.rows - count.duplicates,
         scenario.records,
@@ -227,7 +237,12 @@ fn drain(program: &Program, scenario: &Scenario) -> Drained {
     );
     let fresh = runtime.block_on(start());
     let watch = Duration::from_secs(SERIAL_SECONDS);
-    let serial = runtime.block_on(serial::records_per_second(&fresh.0, &fresh.1, watch));
+    let serial = match &fresh.1 {
+        Sink::Tally(tally) => {
+            Some(runtime.block_on(serial::records_per_second(&fresh.0, tally, watch)))
+        }
+        Sink::Bus(_) => None,
+    };
     Drained {
         used,
         count,
@@ -249,15 +264,18 @@ fn line(scenario: &Scenario, rounds: &[Drained]) -> String {
         || "–".into(),
         |(rate, _)| format!("{:.1} %", speed / rate as f64),
     );
+    let serial = match rounds.iter().filter_map(|it| it.serial).collect::<Vec<_>>() {
+        none if none.is_empty() => "–".into(),
+        speeds => format!("{:.0}", median(speeds)),
+    };
     format!(
-        "| {} | {} | {} | {:.0} | {:.0} | {:.0} | {share} | {:.2} | {:.2} | {:.2} | {:.2} | {:.1} | {:.0} | \
+        "| {} | {} | {} | {:.0} | {:.0} | {serial} | {share} | {:.2} | {:.2} | {:.2} | {:.2} | {:.1} | {:.0} | \
          {:.0} | {:.0} |",
         scenario.name,
         scenario.destination,
         scenario.records,
         of(&|it| it.count.bytes as f64 / records),
         speed,
-        of(&|it| it.serial),
         of(&|it| it.used.cpu.as_secs_f64() / it.floor.as_secs_f64()),
         of(&|it| each(it.used.cpu)),
         of(&|it| each(it.floor)),
