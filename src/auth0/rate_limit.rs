@@ -185,7 +185,7 @@ impl State {
                 bucket.reset = 0;
                 bucket.filled_at = now + SHORTEST_WAIT;
                 if refill == 0.0 {
-                    self.refill.is_full(now, bucket.filled_at);
+                    self.refill.note_full(now, bucket.filled_at);
                 }
             }
             if let Some(lacks) = bucket.lacks() {

@@ -24,7 +24,6 @@ const MANY: f64 = 5.0;
 const WEIGHT: f64 = 0.3;
 /// The part of what was seen that is relied on.
 const TRUSTED: f64 = 0.97;
-
 /// The part of a bucket from which on it may have been full, and drops may have been lost.
 const FULL: f64 = 0.9;
 
@@ -90,8 +89,8 @@ impl Refill {
         is_held_back.then(|| watch.began + HELD_BACK)
     }
 
-    /// Takes note that it is full, and is so again at a time if nobody takes anything.
-    pub fn is_full(&mut self, now: Instant, filled_at: Instant) {
+    /// Takes note that it is full now, and again at a time if nobody takes much.
+    pub fn note_full(&mut self, now: Instant, filled_at: Instant) {
         self.per_second = self.with_newest();
         self.watch = Some(Watch::begin(now, filled_at));
     }
@@ -104,13 +103,13 @@ impl Refill {
             ..
         } = *level;
         // A bucket that was filled in between, by drops or at once, shows less than came in or more.
-        let watch = self.watch.take().filter(|it| now < it.filled_at);
-        let mut watch = watch.unwrap_or_else(|| Watch::begin(now, filled_at));
+        self.watch.take_if(|it| now >= it.filled_at);
+        let with_newest = self.with_newest();
+        let watch = self
+            .watch
+            .get_or_insert_with(|| Watch::begin(now, filled_at));
         watch.filled_at = watch.filled_at.max(filled_at);
         watch.taken += f64::from(u8::from(is_taken));
-        self.watch = Some(watch);
-        let with_newest = self.with_newest();
-        let Some(watch) = &mut self.watch else { return };
         let elapsed = now - watch.newest.began;
         if elapsed >= APART && (watch.newest.count >= FEW || elapsed >= LONG) {
             self.per_second = with_newest;

@@ -439,6 +439,11 @@ fn once_what_was_read_in_the_place_of_a_made_up_id_was_taken_for_no_progress() {
 }
 
 #[test]
+fn a_reader_gets_what_it_asked_for_although_somebody_else_got_it_meanwhile() {
+    play(59_700);
+}
+
+#[test]
 fn once_what_others_took_while_one_batch_hung_was_not_kept() {
     play(1_839);
 }

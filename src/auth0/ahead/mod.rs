@@ -179,7 +179,9 @@ impl Ahead {
             let (taken, came) = {
                 let mut state = lock(&self.state);
                 staff(&self.state, &mut state, number, log);
-                let Some(open) = state.open(number) else {
+                // Somebody else may have got what comes after it, while this one waited.
+                let open = state.open(number).filter(|it| it.course.next == *id);
+                let Some(open) = open else {
                     break;
                 };
                 open.asked_at = Instant::now();

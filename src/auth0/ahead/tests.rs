@@ -463,6 +463,31 @@ async fn nothing_that_was_fetched_before_a_run_is_for_it_and_nothing_is_kept_aft
 }
 
 #[tokio::test(start_paused = true)]
+async fn two_who_ask_for_the_same_page_both_get_it() {
+    let log = Arc::new(Slow::new(vec![500; 20_000], TimeDelta::hours(1)));
+    let (ahead, session) = (ahead(), Session::begin(None));
+    let mut after = id(DateTime::UNIX_EPOCH);
+    let mut read = 0;
+    loop {
+        let (first, second) = tokio::join!(
+            ahead.after(&log, &session, &after, deadline()),
+            ahead.after(&log, &session, &after, deadline()),
+        );
+        let (first, second) = (first.unwrap(), second.unwrap());
+        let ids = |page: &Page| page.records.iter().map(|it| it.log_id.clone()).next();
+        assert_eq!(ids(&first), ids(&second), "after {read} records");
+        session.note(&first);
+        read += first.records.len();
+        match first.records.last() {
+            Some(last) => after = last.log_id.clone(),
+            None => break,
+        }
+    }
+    assert_eq!(read, 20_000);
+    assert!(log.most() > 4, "nothing was read ahead");
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_is_read_ahead_is_bounded_by_its_bytes() {
     let log = Arc::new(Slow::new(vec![500; 200_000], TimeDelta::hours(1)));
     let ahead = ahead();

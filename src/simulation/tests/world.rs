@@ -334,8 +334,10 @@ impl State {
         let refuses_all = self.are_faults_on && self.plan.refuses_all.contains(&self.now());
         if refuses_all || ids.len() > self.plan.takes_at_most || ids.iter().any(is_poison) {
             self.tally.refused += 1;
+            self.trace(|| format!("  run {run}: a post of {ids:?} is refused"));
             return false;
         }
+        self.trace(|| format!("  run {run}: a post of {ids:?} lands"));
         let rows = self.plan.batch_rows();
         self.expect(ids.len() <= rows, || "a post of too many rows".to_owned());
         let has_saved = self.runs[run].has_saved;
@@ -362,6 +364,7 @@ impl State {
 
     /// Takes a dead letter.
     pub fn bury(&mut self, id: &LogId) {
+        self.trace(|| format!("  {id} is a dead letter"));
         let fact = self.facts.get_mut(id).unwrap();
         fact.is_dead = true;
         self.open.remove(id);
