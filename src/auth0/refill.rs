@@ -26,6 +26,8 @@ const WEIGHT: f64 = 0.3;
 const TRUSTED: f64 = 0.97;
 /// The part of a bucket from which on it may have been full, and drops may have been lost.
 const FULL: f64 = 0.9;
+/// The part by which there is more in one that was filled, if that tells anything.
+const JUMP: f64 = 0.25;
 
 /// A bucket, as an answer tells of it.
 pub(super) struct Level {
@@ -51,6 +53,8 @@ struct Watch {
     began: Instant,
     /// When it is full, by the newest answer.
     filled_at: Instant,
+    /// What was left, by the newest answer.
+    remaining: f64,
     /// Requests that were taken out of it.
     taken: f64,
     before: Option<Mean>,
@@ -102,13 +106,18 @@ impl Refill {
             filled_at,
             ..
         } = *level;
-        // A bucket that was filled in between, by drops or at once, shows less than came in or more.
-        self.watch.take_if(|it| now >= it.filled_at);
+        // A bucket that was filled in between, by drops or at once, shows less than came in or more. That
+        // may be sooner than it was said to be, which is in whole seconds.
+        let is_full = remaining >= FULL * level.size;
+        let is_filled = |since: f64| is_full && remaining - since > JUMP * level.size;
+        self.watch
+            .take_if(|it| now >= it.filled_at || is_filled(it.remaining));
         let with_newest = self.with_newest();
         let watch = self
             .watch
             .get_or_insert_with(|| Watch::begin(now, filled_at));
         watch.filled_at = watch.filled_at.max(filled_at);
+        watch.remaining = remaining;
         watch.taken += f64::from(u8::from(is_taken));
         let elapsed = now - watch.newest.began;
         if elapsed >= APART && (watch.newest.count >= FEW || elapsed >= LONG) {
@@ -117,7 +126,7 @@ impl Refill {
         }
         let seconds = (now - watch.began).as_secs_f64();
         watch.newest.add(seconds, remaining + watch.taken);
-        watch.newest.was_full |= remaining >= FULL * level.size;
+        watch.newest.was_full |= is_full;
     }
 
     /// What is known with the answers that came last.
@@ -142,6 +151,8 @@ impl Watch {
         Self {
             began: now,
             filled_at,
+            // Until an answer tells, there is no less than there will be.
+            remaining: f64::INFINITY,
             taken: 0.0,
             before: None,
             newest: Mean::begin(now),
@@ -275,6 +286,24 @@ mod tests {
         }
         let seen = refill.per_second();
         assert!(is_about(seen, 10.0 * 0.97), "{seen}");
+    }
+
+    #[test]
+    fn a_bucket_that_is_filled_at_once_a_second_before_it_is_said_to_be_shows_nothing() {
+        let began = Instant::now();
+        let mut refill = Refill::default();
+        for at in 0..120 {
+            let now = began + Duration::from_millis(at * 500);
+            // A hundred each ten seconds, of which it takes twenty. Seconds are rounded up.
+            let left = 1_000.0 - (at % 20) as f64 * 20.0;
+            let filled_at = began + Duration::from_secs(10 * (at / 20) + 11);
+            refill.learn(now, &level(left, filled_at), true);
+        }
+        assert!(
+            is_about(refill.per_second(), 0.0),
+            "{}",
+            refill.per_second()
+        );
     }
 
     #[test]
