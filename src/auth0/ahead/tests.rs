@@ -185,6 +185,18 @@ async fn read_all(ahead: &Ahead, log: &Arc<Slow>) -> Result<Vec<LogId>, String> 
     }
 }
 
+/// Reads three pages, after which the others are read ahead, and answers with where they end.
+async fn read_three(ahead: &Ahead, log: &Arc<Slow>, session: &Session) -> LogId {
+    let mut after = id(DateTime::UNIX_EPOCH);
+    for _ in 0..3 {
+        let page = ahead.after(log, session, &after, deadline()).await;
+        let page = page.unwrap();
+        session.note(&page);
+        after = page.records.last().unwrap().log_id.clone();
+    }
+    after
+}
+
 async fn assert_read_once(log: Slow) -> (Arc<Slow>, Duration) {
     let log = Arc::new(log);
     let began = Instant::now();
@@ -444,12 +456,7 @@ async fn nothing_that_was_fetched_before_a_run_is_for_it_and_nothing_is_kept_aft
     let log = Arc::new(Slow::new(vec![500; 50_000], TimeDelta::hours(1)));
     let ahead = ahead();
     let first = Session::begin(None);
-    let mut after = id(DateTime::UNIX_EPOCH);
-    for _ in 0..3 {
-        let page = ahead.after(&log, &first, &after, deadline()).await.unwrap();
-        first.note(&page);
-        after = page.records.last().unwrap().log_id.clone();
-    }
+    let after = read_three(&ahead, &log, &first).await;
     assert_eq!(lock(&ahead.state).courses.len(), 1);
     tokio::time::sleep(Duration::from_secs(5)).await;
     let later = Session::begin(None);
@@ -460,6 +467,16 @@ async fn nothing_that_was_fetched_before_a_run_is_for_it_and_nothing_is_kept_aft
     ahead.clear();
     assert!(lock(&ahead.state).courses.is_empty());
     assert_eq!(ahead.room.share().bytes(), AHEAD_BYTES);
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_an_answer_comes_at_once_nothing_is_read_ahead() {
+    let (log, _) = assert_read_once(Slow {
+        latency: 9,
+        ..Slow::new(vec![500; 100_000], TimeDelta::hours(1))
+    })
+    .await;
+    assert_eq!((log.most(), log.requests()), (1, 1_001));
 }
 
 #[tokio::test(start_paused = true)]
@@ -492,15 +509,7 @@ async fn what_is_read_ahead_is_bounded_by_its_bytes() {
     let log = Arc::new(Slow::new(vec![500; 200_000], TimeDelta::hours(1)));
     let ahead = ahead();
     let session = Session::begin(None);
-    let mut after = id(DateTime::UNIX_EPOCH);
-    for _ in 0..3 {
-        let page = ahead
-            .after(&log, &session, &after, deadline())
-            .await
-            .unwrap();
-        session.note(&page);
-        after = page.records.last().unwrap().log_id.clone();
-    }
+    read_three(&ahead, &log, &session).await;
     // Nobody reads on.
     tokio::time::sleep(Duration::from_mins(10)).await;
     let requests = log.requests();

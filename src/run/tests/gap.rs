@@ -5,18 +5,29 @@ use super::*;
 /// A source may reject an id whose record it has dropped, or take it as a bound without a word.
 const EITHER_WAY: [bool; 2] = [true, false];
 
+/// A world of which all ten records were delivered.
+async fn delivered(rejects_unknown: bool) -> World {
+    let world = World::with_records(10);
+    world.state().rejects_unknown = rejects_unknown;
+    world.run().await;
+    world
+}
+
+/// Two days without a run, after which the source has nothing but one new record. Answers with when that
+/// was stored.
+async fn two_days_later(world: &World) -> DateTime<Utc> {
+    tokio::time::advance(Duration::from_hours(48)).await;
+    world.state().records.clear();
+    let resumed = at("07:00:00") + chrono::Duration::days(2);
+    world.add(resumed, resumed);
+    resumed
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_dropped_cursor_resumes_with_what_is_left_and_reports_the_gap_once() {
     for rejects_unknown in EITHER_WAY {
-        let world = World::with_records(10);
-        world.state().rejects_unknown = rejects_unknown;
-        world.run().await;
-        // Two days without a run; what was stored before 07:00 two days later is gone.
-        tokio::time::advance(Duration::from_hours(48)).await;
-        world.state().records.clear();
-        let resumed = at("07:00:00") + chrono::Duration::days(2);
-        world.add(resumed, resumed);
-
+        let world = delivered(rejects_unknown).await;
+        let resumed = two_days_later(&world).await;
         let report = world.run().await;
         assert!(report.is_success(), "{report:?}");
         assert_eq!(report.delivered, 1);
@@ -62,9 +73,7 @@ async fn a_cursor_dropped_in_a_silent_tenant_is_no_gap_and_costs_no_record() {
 #[tokio::test(start_paused = true)]
 async fn after_an_outage_in_a_silent_tenant_the_possible_gap_is_reported_once() {
     for rejects_unknown in EITHER_WAY {
-        let world = World::with_records(10);
-        world.state().rejects_unknown = rejects_unknown;
-        world.run().await;
+        let world = delivered(rejects_unknown).await;
         tokio::time::advance(Duration::from_hours(48)).await;
         world.state().records.clear();
         let gap = world.run().await.gap.unwrap();
@@ -77,19 +86,14 @@ async fn after_an_outage_in_a_silent_tenant_the_possible_gap_is_reported_once() 
 #[tokio::test(start_paused = true)]
 async fn an_outage_after_a_restart_is_a_gap_like_any_other() {
     for rejects_unknown in EITHER_WAY {
-        let world = World::with_records(10);
-        world.state().rejects_unknown = rejects_unknown;
-        world.run().await;
+        let world = delivered(rejects_unknown).await;
         world.state().source_faults = [Some(Fault::Rejects)].into();
         world.run().await;
         assert!(matches!(
             world.position().await,
             Position::Start(Start::At(_))
         ));
-        tokio::time::advance(Duration::from_hours(48)).await;
-        world.state().records.clear();
-        let resumed = at("07:00:00") + chrono::Duration::days(2);
-        world.add(resumed, resumed);
+        let resumed = two_days_later(&world).await;
         let gap = Gap {
             from: Some(at("08:00:00")), // when the run began that had read to the end
             to: resumed,
