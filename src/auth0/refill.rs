@@ -173,11 +173,7 @@ impl Watch {
 
     /// Goes on to the next answers.
     fn next(&mut self, now: Instant) {
-        let is_of_use = self.before.is_none() || self.seen().is_some();
-        let newest = std::mem::replace(&mut self.newest, Mean::begin(now));
-        if is_of_use {
-            self.before = Some(newest);
-        }
+        self.before = Some(std::mem::replace(&mut self.newest, Mean::begin(now)));
     }
 }
 
@@ -283,6 +279,14 @@ mod tests {
         for at in 0..40 {
             let now = began + Duration::from_millis(6_000 + at * 500);
             refill.learn(now, &level(999.0, now + Duration::from_secs(1)), true);
+        }
+        let seen = refill.per_second();
+        assert!(is_about(seen, 10.0 * 0.97), "{seen}");
+        // Nor is what was lost counted where it is not full any more.
+        for at in 0..4 {
+            let now = began + Duration::from_millis(26_000 + at * 100);
+            let left = 899.0 - at as f64;
+            refill.learn(now, &level(left, now + Duration::from_secs(1)), true);
         }
         let seen = refill.per_second();
         assert!(is_about(seen, 10.0 * 0.97), "{seen}");

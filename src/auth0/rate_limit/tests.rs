@@ -140,6 +140,19 @@ async fn a_filled_bucket_is_not_emptied_before_anything_is_heard_of_it() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_bucket_into_which_little_comes_is_asked_again_when_it_should_be_full() {
+    let limit = limit();
+    for _ in 0..3 {
+        request(&limit, &bucket(200, 100, 50, 60)).await.unwrap();
+        tokio::time::advance(Duration::from_secs(10)).await;
+    }
+    tokio::time::advance(Duration::from_secs(20)).await;
+    request(&limit, &bucket(200, 100, 0, 60)).await.unwrap();
+    let waited = wait(&limit).await.unwrap();
+    assert_eq!(waited, Duration::from_secs(10));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_bucket_that_holds_nothing_stops_nobody_for_ever() {
     assert_eq!(wait_after(0, 0, 7).await.unwrap(), Duration::from_secs(7));
 }
