@@ -271,12 +271,11 @@ impl Course {
         self.density.bytes
     }
 
-    /// Lets one range more be read, if somebody waits although all that may be are being read; or one
-    /// less, where requests wait.
+    /// Lets one range more be read, if somebody waits for a page; or one less, where requests wait.
     pub fn adapt(&mut self, is_crowded: bool) {
         if is_crowded {
             self.lanes = (self.lanes - 1).max(LEAST_LANES);
-        } else if self.is_starved && self.active >= self.lanes {
+        } else if self.is_starved {
             self.lanes = (self.lanes + 1).min(MOST_LANES);
         }
     }
