@@ -10,10 +10,13 @@
 //! with that very record. Where it does not, the ids that were made up are not taken for what they are,
 //! or something has appeared there; then the rest of what was read is thrown away.
 
+mod plan;
+
 use std::collections::VecDeque;
 
 use chrono::{DateTime, SubsecRound as _, Utc};
 
+use self::plan::Next;
 use super::density::{Density, weight};
 use crate::record::{LogId, Misfit, Page};
 
@@ -22,19 +25,6 @@ use crate::record::{LogId, Misfit, Page};
 const FIRST_LANES: usize = 4;
 const LEAST_LANES: usize = 2;
 const MOST_LANES: usize = 64;
-/// Pages of a range at the most. Of the last page of each about half is read twice, so that a longer
-/// one would save nothing that counts.
-const LONGEST: usize = 64;
-/// Pages of a range at the least.
-const SHORTEST: usize = 4;
-/// Pages of either part of a range that is cut since nothing else is left to do, or since all others
-/// wait for it.
-const PART: usize = 3;
-/// The same at the end of a way of fewer pages than this, on which some requests more are many.
-const LONGER_PART: usize = 8;
-const LONG_WAY: usize = 400;
-/// Pages of the first one, with the end of which shows whether made-up ids are taken for what they are.
-const FIRST: usize = 2;
 
 /// A part of the log that is read ahead.
 pub(super) struct Course {
@@ -80,15 +70,6 @@ struct Range {
     is_begun: bool,
     is_being_read: bool,
     end: Option<End>,
-}
-
-impl Range {
-    /// Pages that are likely to be left of it, if it is being read.
-    fn pages_left(&self) -> Option<usize> {
-        let (from, to) = self.after.stored_at().zip(self.to.stored_at())?;
-        let density = self.density.filter(|_| self.end.is_none())?;
-        Some(density.pages(to - from))
-    }
 }
 
 /// How the reading of a range ended.
@@ -159,29 +140,8 @@ impl Course {
 
     /// What is to be read next, if so many bytes may be here.
     pub fn job(&mut self, room: usize) -> Option<Job> {
-        let page = self.density.bytes.max(1);
-        // Some room is left, since most ranges wait for one that is longer than it should be.
-        let pages = room * 5 / 8 / page;
-        let lanes = self.lanes.min(pages / SHORTEST).max(1);
-        let has_room = self.active < lanes && self.bytes + (self.active + 1) * page <= room;
-        let is_open = |it: &&mut Range| it.end.is_none() && !it.is_being_read;
-        let first = self
-            .ranges
-            .front_mut()
-            .filter(|it| is_open(it) && it.pages.is_empty());
-        // Whatever the room: the others are handed out after it.
-        if first.is_none() && !has_room {
-            return None;
-        }
-        let left = room.saturating_sub(self.bytes) / page / lanes;
-        let is_enough = first.is_some() || self.cut_first(left);
-        if !is_enough && !self.ranges.iter_mut().any(|it| is_open(&it)) {
-            let longest = (pages / lanes).clamp(SHORTEST, LONGEST);
-            if !self.cut_longest(longest) && !self.begin_one(longest) {
-                return None;
-            }
-        }
-        let range = self.ranges.iter_mut().find(is_open)?;
+        let place = self.choose(room)?;
+        let range = self.ranges.get_mut(place)?;
         range.is_being_read = true;
         range.is_begun = true;
         self.active += 1;
@@ -191,55 +151,21 @@ impl Course {
         })
     }
 
-    /// Cuts the first range in two, if there is no room for what the others read in the time that it
-    /// takes: so many pages for each.
-    fn cut_first(&mut self, left: usize) -> bool {
-        let pages = self.ranges.front().and_then(Range::pages_left);
-        pages.is_some_and(|pages| pages >= 2 * left.max(PART)) && self.cut(0)
-    }
-
-    /// Cuts the longest range in two, if it is much longer than it should be.
-    fn cut_longest(&mut self, longest: usize) -> bool {
-        let ranges = self.ranges.iter().enumerate();
-        let lengths = ranges.filter_map(|(place, it)| it.pages_left().map(|pages| (pages, place)));
-        let Some((pages, place)) = lengths.max() else {
-            return false;
-        };
-        let least = match self.read {
-            _ if self.may_begin() => longest,
-            // At the end none idles while another has pages left.
-            LONG_WAY.. => PART,
-            _ => LONGER_PART,
-        };
-        pages >= 2 * least && self.cut(place)
-    }
-
-    /// Cuts a range in two.
-    fn cut(&mut self, place: usize) -> bool {
-        let range = &mut self.ranges[place];
-        let Some((from, to)) = range.after.stored_at().zip(range.to.stored_at()) else {
-            return false;
-        };
-        let half = LogId::synthetic(&self.prefix, from + (to - from) / 2);
-        if half <= range.after || half >= range.to {
-            return false;
+    /// The place of the range that is to be read on. It may be a new one.
+    fn choose(&mut self, room: usize) -> Option<usize> {
+        match self.plan(room)? {
+            Next::Open(place) => Some(place),
+            Next::Cut(place, half) => {
+                let to = std::mem::replace(&mut self.ranges[place].to, half.clone());
+                self.insert(place + 1, half, to);
+                Some(place + 1)
+            }
+            Next::New(to) => {
+                let from = std::mem::replace(&mut self.frontier, to.clone());
+                self.insert(self.ranges.len(), from, to);
+                Some(self.ranges.len() - 1)
+            }
         }
-        let to = std::mem::replace(&mut range.to, half.clone());
-        self.insert(place + 1, half, to);
-        true
-    }
-
-    /// Begins another range, unless there are no more.
-    fn begin_one(&mut self, longest: usize) -> bool {
-        let Some(from) = self.frontier.stored_at().filter(|_| self.may_begin()) else {
-            return false;
-        };
-        let pages = if self.numbers == 0 { FIRST } else { longest };
-        let to = from.checked_add_signed(self.density.time(pages));
-        let to = LogId::synthetic(&self.prefix, to.map_or(self.end, |it| it.min(self.end)));
-        let from = std::mem::replace(&mut self.frontier, to.clone());
-        self.insert(self.ranges.len(), from, to);
-        true
     }
 
     /// Whether there are more ranges than were begun.
