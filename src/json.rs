@@ -6,7 +6,7 @@
 
 use std::borrow::Cow;
 
-use memchr::memchr2;
+use memchr::{memchr, memchr2};
 
 /// A piece of JSON text. Texts are as they were written: without quotes, but with escapes.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -160,7 +160,7 @@ impl<'a> Iterator for Scanner<'a> {
 /// What a text or key says once its escapes are resolved; `None` if they make no Unicode text, as
 /// half a surrogate pair does not.
 pub(crate) fn unescape(text: &str) -> Option<Cow<'_, str>> {
-    if !text.as_bytes().contains(&b'\\') {
+    if memchr(b'\\', text.as_bytes()).is_none() {
         return Some(Cow::Borrowed(text));
     }
     serde_json::from_str(&format!("\"{text}\"")).ok()

@@ -225,7 +225,11 @@ fn head(json: &str) -> Option<Head<'_>> {
 
 /// Reads a date; one that no event can have is as good as none, and arithmetic stays in range.
 pub(crate) fn parse_date(text: &str) -> Option<DateTime<Utc>> {
-    let date: DateTime<Utc> = text.parse().ok()?;
+    // Much faster, and what nearly all are.
+    let date = match DateTime::parse_from_rfc3339(text) {
+        Ok(date) => date.to_utc(),
+        Err(_) => text.parse().ok()?,
+    };
     (1970..=9999).contains(&date.year()).then_some(date)
 }
 

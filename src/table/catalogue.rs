@@ -91,8 +91,10 @@ pub struct Node {
     pub column: Option<usize>,
     /// What its name says of secrets.
     pub(super) kind: NameKind,
-    /// By length and name, for a quick search.
+    /// By the length of their names.
     children: Vec<(&'static str, Node)>,
+    /// Of each length and the one after the longest, how many names are shorter.
+    shorter: Vec<usize>,
 }
 
 impl Node {
@@ -101,16 +103,19 @@ impl Node {
             column: None,
             kind: judge_name(name),
             children: Vec::new(),
+            shorter: Vec::new(),
         }
     }
 
     /// The node below this one by that name.
     #[must_use]
     pub fn child(&self, name: &str) -> Option<&Node> {
-        let found = self
-            .children
-            .binary_search_by(|(it, _)| order(it).cmp(&order(name)));
-        found.ok().map(|index| &self.children[index].1)
+        let (first, length) = (name.as_bytes().first(), name.len());
+        let range = *self.shorter.get(length)?..*self.shorter.get(length + 1)?;
+        // Few names are as long, and hardly any of those begins alike.
+        let mut children = self.children[range].iter();
+        let found = children.find(|(it, _)| it.as_bytes().first() == first && *it == name);
+        found.map(|(_, node)| node)
     }
 
     /// Whether there is anything below this node.
@@ -130,19 +135,25 @@ impl Node {
             self.column = Some(column);
             return;
         };
-        let found = self
-            .children
-            .binary_search_by(|(it, _)| order(it).cmp(&order(name)));
-        let index = found.unwrap_or_else(|index| {
-            self.children.insert(index, (name, Self::new(name)));
-            index
+        let known = self.children.iter().position(|(it, _)| it == name);
+        let index = known.unwrap_or_else(|| {
+            self.children.push((name, Self::new(name)));
+            self.children.len() - 1
         });
         self.children[index].1.insert(path, column);
     }
-}
 
-fn order(name: &str) -> (usize, &[u8]) {
-    (name.len(), name.as_bytes())
+    /// Puts what is below in order, once it is complete.
+    fn sort(&mut self) {
+        self.children.sort_by_key(|(name, _)| name.len());
+        let lengths: Vec<usize> = self.children.iter().map(|(name, _)| name.len()).collect();
+        let longest = lengths.last().map_or(0, |it| it + 1);
+        let shorter = |length| lengths.partition_point(|it| *it < length);
+        self.shorter = (0..=longest).map(shorter).collect();
+        for (_, child) in &mut self.children {
+            child.sort();
+        }
+    }
 }
 
 /// The columns, and how to find one.
@@ -193,6 +204,7 @@ fn read(csv: &'static str) -> Catalogue {
     for (index, column) in columns.iter().enumerate() {
         root.insert(&column.path, index);
     }
+    root.sort();
     Catalogue { columns, root }
 }
 
@@ -269,6 +281,31 @@ mod tests {
         let version = catalogue.root.child("$event_schema").unwrap();
         let version = version.child("version").unwrap().column.unwrap();
         assert_eq!(catalogue.columns[version].name, "event_schema_version");
+    }
+
+    #[test]
+    fn a_path_leads_to_its_column_and_others_to_none() {
+        let found = |path: &[&str]| {
+            let mut names = path.iter();
+            names.try_fold(&catalogue().root, |node, name| node.child(name))
+        };
+        for (index, column) in catalogue().columns.iter().enumerate() {
+            let node = found(&column.path);
+            assert_eq!(node.and_then(|it| it.column), Some(index), "{column:?}");
+            assert!(found(&[&column.path[..], &["x"]].concat()).is_none_or(Node::is_inner));
+        }
+        for name in [
+            "",
+            "d",
+            "dat",
+            "dates",
+            "data",
+            "Date",
+            "log_ids",
+            &"x".repeat(1_000),
+        ] {
+            assert!(found(&[name]).is_none(), "{name}");
+        }
     }
 
     #[test]

@@ -7,18 +7,15 @@
 //!
 //! This is the hot path: a record is scanned once and written once, without a tree in between.
 
+mod fit;
 mod list;
 
-use std::borrow::Cow;
-
-use chrono::NaiveDateTime;
 use memchr::memchr2;
 
+use self::fit::{fitting, guid_for};
 use self::list::is_plain_list;
 use super::Api;
-use super::catalogue::{
-    Column, Node, Type, additional_fields, additional_fields_column, catalogue,
-};
+use super::catalogue::{Node, Type, additional_fields, additional_fields_column, catalogue};
 use crate::json::{self, Scanner, Token};
 use crate::redact::{Judgement, MASK, Masker, Redaction};
 
@@ -30,8 +27,6 @@ const TIME_GENERATED: &str = "TimeGenerated";
 /// Bytes of the last part of `AdditionalFields`, if there are several: too many for the service to
 /// take it for anything but text.
 const SHORTEST_PART: usize = 100;
-/// Significant digits that a `real` keeps for certain.
-const EXACT_DIGITS: usize = 15;
 /// Words of the set of columns that a row has used.
 const WORDS: usize = 8;
 
@@ -289,115 +284,6 @@ impl<'a> Encoder<'a> {
         }
         fits
     }
-}
-
-/// The form in which a column takes a value, if it does.
-fn fitting<'a>(column: &Column, value: Token<'a>, api: Api) -> Option<Token<'a>> {
-    let fits = match (column.kind, value) {
-        (Type::String, Token::Text(text)) => is_plain(text, api.longest_field()),
-        (Type::Boolean, Token::Bool(_)) => true,
-        (Type::Real, Token::Number(number)) => is_exact(number),
-        (Type::DateTime, Token::Text(text)) => is_utc(text),
-        (Type::Guid, Token::Text(text)) => is_guid(text),
-        (Type::Boolean, Token::Text(text)) if column.from_text => {
-            return text.parse().ok().map(Token::Bool);
-        }
-        (Type::Real, Token::Text(text)) if column.from_text => {
-            let number: f64 = text.parse().ok()?;
-            let is_same = is_exact(text) && number.to_string() == text;
-            return is_same.then_some(Token::Number(text));
-        }
-        _ => false,
-    };
-    fits.then_some(value)
-}
-
-/// Whether the service keeps a text as a text, whole.
-fn is_plain(text: &str, longest: usize) -> bool {
-    text.len() <= longest
-        && unescaped(text).is_some_and(|text| {
-            let text = text.trim();
-            !resembles_time(text) && !resembles_guid(text)
-        })
-}
-
-/// What a text says, unless it is one that not every program takes.
-fn unescaped(text: &str) -> Option<Cow<'_, str>> {
-    json::unescape(text).filter(|text| matches!(text, Cow::Borrowed(_)) || !text.contains('\0'))
-}
-
-/// Whether a number is the same after it was a `real`, as decimals of so many digits are.
-fn is_exact(number: &str) -> bool {
-    let is_decimal = |it: u8| it.is_ascii_digit() || matches!(it, b'-' | b'.');
-    let digits = number.bytes().filter(u8::is_ascii_digit).count();
-    digits <= EXACT_DIGITS && number.bytes().all(is_decimal)
-}
-
-/// Whether a text is a time that comes back as it was, to the service's 100 ns.
-fn is_utc(text: &str) -> bool {
-    const FORM: &[u8] = b"0000-00-00T00:00:00";
-    let (Some(seconds), Some(fraction)) = (text.get(..FORM.len()), text.get(FORM.len()..)) else {
-        return false;
-    };
-    let has_form = seconds.bytes().zip(FORM).all(|(it, form)| match form {
-        b'0' => it.is_ascii_digit(),
-        form => it == *form,
-    });
-    let is_short = match fraction.strip_suffix('Z') {
-        Some("") => true,
-        Some(fraction) => fraction.strip_prefix('.').is_some_and(|digits| {
-            (1..=7).contains(&digits.len()) && digits.bytes().all(|it| it.is_ascii_digit())
-        }),
-        None => false,
-    };
-    // Year 0 and leap seconds are not for everybody.
-    let is_common = !seconds.starts_with("0000") && !seconds.ends_with("60");
-    has_form && is_short && is_common && seconds.parse::<NaiveDateTime>().is_ok()
-}
-
-/// Whether the service might take a text for a time. What it takes for one is documented for ISO
-/// 8601 only, so this is generous: no harm is done by what stays out of its column.
-fn resembles_time(text: &str) -> bool {
-    let bytes = text.as_bytes();
-    let separator = bytes.iter().position(|it| !it.is_ascii_digit());
-    let begins_like_one = matches!(
-        separator.map(|at| (at, bytes[at])),
-        Some((4, b'-') | (8, b'T') | (1 | 2 | 4, b'/'))
-    );
-    let is_part = |it: &u8| it.is_ascii_digit() || b"TtZz:.,+-/ AaPpMm".contains(it);
-    (begins_like_one && bytes.iter().all(is_part)) || text.starts_with("/Date(")
-}
-
-/// Whether the service might take a text for a GUID.
-fn resembles_guid(text: &str) -> bool {
-    is_guid(text.trim_matches(['{', '}', '(', ')'])) || text.starts_with("{0x")
-}
-
-/// Whether a text is a GUID, with hyphens or without: the service takes both for one.
-fn is_guid(text: &str) -> bool {
-    let is_hyphen = |at| matches!(at, 8 | 13 | 18 | 23);
-    let mut bytes = text.bytes().enumerate();
-    match text.len() {
-        32 => bytes.all(|(_, it)| it.is_ascii_hexdigit()),
-        36 => bytes.all(|(at, it)| match it {
-            b'-' => is_hyphen(at),
-            it => it.is_ascii_hexdigit() && !is_hyphen(at),
-        }),
-        _ => false,
-    }
-}
-
-/// A GUID as the service takes it. The HTTP Data Collector API sees one with hyphens or without, and
-/// so does a rule's `toguid()`; with hyphens the stream has what the column will show.
-fn guid_for(api: Api, guid: &str) -> Cow<'_, str> {
-    if api == Api::DataCollector || guid.len() != 32 {
-        return guid.into();
-    }
-    let groups = [(0, 8), (8, 12), (12, 16), (16, 20), (20, 32)];
-    groups
-        .map(|(begin, end)| &guid[begin..end])
-        .join("-")
-        .into()
 }
 
 /// Adds the rest to a row, as text, in parts.

@@ -1,6 +1,6 @@
 //! Lists in a column, of which the services make text.
 
-use super::{is_exact, unescaped};
+use super::fit::{is_exact, unescaped};
 use crate::json::{Scanner, Token};
 
 /// Bytes of a list in a column. The service makes text of it, and may write it in another way,

@@ -7,6 +7,7 @@ use simulator::workspace::columns_of;
 
 use super::super::catalogue::custom_columns;
 use super::*;
+use crate::table::catalogue::Column;
 
 fn row_of(record: &str) -> Value {
     let row = row(record, Api::DataCollector, Redaction::On).unwrap();
@@ -131,6 +132,9 @@ fn a_value_that_would_make_a_second_column_stays_in_the_rest() {
         ("date", r#""2026-11-21T08:00:00+01:00""#),
         ("date", r#""2026-11-21T08:00:00.12345678Z""#),
         ("date", r#""2026-13-21T08:00:00Z""#),
+        ("date", r#""2026-02-29T08:00:00Z""#),
+        ("date", r#""2026-11-21T24:00:00Z""#),
+        ("date", r#""2026-11-21T08:60:00Z""#),
         ("date", r#""2026-11-21T 8:00:00Z""#),
         ("date", r#""+026-11-21T08:00:00Z""#),
         ("date", r#""2026-11-21T08:00:00.Z""#),
