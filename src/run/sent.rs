@@ -99,9 +99,7 @@ impl<S: Source, A: DeadLetters, L: Ledger> Delivering<'_, S, A, L> {
     /// for, and then the records at fault are found.
     pub(super) async fn settle_sent(&mut self, answer: Answer) -> Result<(), Stop> {
         if !self.acknowledge_sent(answer) {
-            while let Some(answer) = self.sent.next().await {
-                self.acknowledge_sent(answer);
-            }
+            self.wait_for_all(true).await?;
         }
         while let Some(it) = self.sent.pop_answered() {
             let leftover = it.leftover.unwrap_or_default();
@@ -139,15 +137,19 @@ impl<S: Source, A: DeadLetters, L: Ledger> Delivering<'_, S, A, L> {
         is_whole
     }
 
-    /// Waits for what is under way when the run ends early, so that what is accepted is not sent again.
+    /// Waits for what is under way, and keeps what is accepted as soon as that is known: the slowest
+    /// answer may be long in coming, and until then another poller would send it again.
     pub(super) async fn wait_for_all(&mut self, may_save: bool) -> Result<(), Stop> {
-        while let Some(answer) = self.sent.next().await {
-            self.acknowledge_sent(answer);
+        let mut saved = Ok(());
+        loop {
+            if may_save && saved.is_ok() {
+                saved = self.save_unsaved().await;
+            }
+            match self.sent.next().await {
+                Some(answer) => self.acknowledge_sent(answer),
+                None => return saved,
+            };
         }
-        if may_save {
-            self.save_unsaved().await?;
-        }
-        Ok(())
     }
 
     async fn save_unsaved(&mut self) -> Result<(), Stop> {

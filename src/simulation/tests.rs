@@ -445,7 +445,9 @@ fn a_reader_gets_what_it_asked_for_although_somebody_else_got_it_meanwhile() {
 
 #[test]
 fn once_what_others_took_while_one_batch_hung_was_not_kept() {
-    play(1_839);
+    for seed in [1_839, 115_544] {
+        play(seed);
+    }
 }
 
 #[test]

@@ -74,6 +74,26 @@ async fn what_others_took_while_one_failed_is_not_sent_again() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn nor_is_it_if_the_run_is_killed_while_the_answer_to_another_is_long_in_coming() {
+    for failing in 18..24 {
+        let world = world(4_000);
+        let faults = vec![Some(Fault::Delays), Some(Fault::Fails)];
+        world.state().destination_faults = [vec![None; failing], faults].concat().into();
+        let killed = tokio::time::timeout(Duration::from_secs(20), world.run()).await;
+        assert!(killed.is_err());
+        {
+            let mut state = world.state();
+            assert!(state.destination_faults.is_empty());
+            state.under_way = (0, 0);
+        }
+        let report = world.run().await;
+        assert!(report.caught_up && report.is_success(), "{report:?}");
+        // That answer never came.
+        assert_eq!(twice(&world), 100, "{failing}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn nor_is_what_they_took_in_part() {
     let world = world(4_000);
     {
