@@ -1,13 +1,15 @@
 //! Runs in a world that goes wrong, thousands of times, each time otherwise and each time to be
 //! repeated: everything random comes from one seed.
 //!
-//! - `SIMULATION_SEEDS=1000000 cargo test --release --lib simulation -- --nocapture` plays more seeds.
+//! - `SIMULATION_SEEDS=1000000 cargo test --release --lib simulation -- --nocapture` plays more seeds,
+//!   and `SIMULATION_SEEDS=5000..6000` these.
 //! - `SIMULATION_SEED=123 cargo test simulation -- --nocapture` plays one, and tells what happens.
 
 use std::future::poll_fn;
+use std::ops::Range;
 use std::pin::pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::task::Poll;
 use std::time::Duration;
 
@@ -324,13 +326,26 @@ fn play_to(seed: u64, lines: Option<&mut Vec<String>>) -> Tally {
     clippy::disallowed_methods,
     reason = "how much is simulated is a matter of the person who tests, and no setting"
 )]
-fn number(variable: &str) -> Option<u64> {
-    std::env::var(variable).ok()?.parse().ok()
+fn asked(variable: &str) -> Option<String> {
+    std::env::var(variable).ok()
+}
+
+/// The seeds that are played: `1000000` of them, or `1000..2000`.
+fn seeds() -> Range<u64> {
+    let number = |text: &str| text.parse().expect("a number of seeds");
+    match asked("SIMULATION_SEEDS") {
+        None => 0..SEEDS,
+        Some(asked) => match asked.split_once("..") {
+            Some((first, end)) => number(first)..number(end),
+            None => 0..number(&asked),
+        },
+    }
 }
 
 #[test]
 fn whatever_goes_wrong_nothing_is_lost_and_the_end_is_reached() {
-    if let Some(seed) = number("SIMULATION_SEED") {
+    if let Some(seed) = asked("SIMULATION_SEED") {
+        let seed = seed.parse().expect("a seed");
         let mut lines = Vec::new();
         let played = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
             play_to(seed, Some(&mut lines))
@@ -342,20 +357,23 @@ fn whatever_goes_wrong_nothing_is_lost_and_the_end_is_reached() {
         );
         return;
     }
-    let (next, seeds) = (
-        AtomicU64::new(0),
-        number("SIMULATION_SEEDS").unwrap_or(SEEDS),
-    );
+    let seeds = seeds();
+    let next = AtomicU64::new(seeds.start);
+    let failed = Mutex::new(Vec::new());
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let began = Instant::now().into_std();
     let work = || {
         let mut tallies = Vec::new();
         loop {
             let seed = next.fetch_add(1, Ordering::Relaxed);
-            if seed >= seeds {
+            if seed >= seeds.end {
                 return tallies;
             }
-            tallies.push(play(seed));
+            // The others are played nevertheless.
+            match std::panic::catch_unwind(|| play(seed)) {
+                Ok(tally) => tallies.push(tally),
+                Err(_told) => failed.lock().unwrap().push(seed),
+            }
         }
     };
     let tallies: Vec<Tally> = std::thread::scope(|scope| {
@@ -364,8 +382,10 @@ fn whatever_goes_wrong_nothing_is_lost_and_the_end_is_reached() {
         done.flat_map(|it| it.unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
             .collect()
     });
-    println!("{seeds} seeds in {:.1?}", began.elapsed());
+    println!("seeds {seeds:?} in {:.1?}", began.elapsed());
     summarize(&tallies);
+    let failed = failed.into_inner().unwrap();
+    assert!(failed.is_empty(), "seeds {failed:?}");
 }
 
 type Count = fn(&Tally) -> u64;

@@ -198,6 +198,12 @@ impl Checkpoint {
         self.handled.contains(id)
     }
 
+    /// The records handled after the cursor.
+    #[cfg(test)]
+    pub(crate) fn remembered(&self) -> impl Iterator<Item = &LogId> {
+        self.handled.iter()
+    }
+
     /// Whether a record is not wanted: it is dated before the start. A date far before that is none
     /// to go by, and the record is wanted.
     pub fn leaves_out(&self, record: &Record) -> bool {

@@ -440,7 +440,7 @@ impl State {
         // What it says is handled: up to a cursor, and what it remembers.
         let cursors = checkpoint.cursors().into_iter();
         let passed = cursors.flat_map(|it| self.open.range(LogId::new(it.series())..=it.clone()));
-        let remembered = self.open.iter().filter(|id| checkpoint.remembers(id));
+        let remembered = checkpoint.remembered().filter(|id| self.open.contains(*id));
         let lost = passed.chain(remembered).find(|id| {
             let fact = &self.facts[*id];
             !fact.is_expired(now) && self.is_due(fact)
