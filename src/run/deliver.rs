@@ -221,7 +221,8 @@ impl<'c, S: Source, A: DeadLetters, L: Ledger> Delivering<'c, S, A, L> {
         }
         let dead_letters = course.run.dead_letters;
         let kept = dead_letters.set_aside(letter, course.now(), course.deadline);
-        let Kept { place, is_new } = kept.await.map_err(RunError::DeadLetter)?;
+        let kept = self.sent.meanwhile(kept).await;
+        let Kept { place, is_new } = kept.map_err(RunError::DeadLetter)?;
         if is_new {
             warn!("a record was set aside in {place}: {}", letter.reason);
             course.report(|report| report.dead_lettered += 1);
@@ -293,7 +294,8 @@ impl<'c, S: Source, A: DeadLetters, L: Ledger> Delivering<'c, S, A, L> {
     }
 
     pub(super) async fn save(&mut self) -> Result<(), RunError> {
-        let saved = self.ledger.save(self.course.deadline).await;
+        let save = self.ledger.save(self.course.deadline);
+        let saved = self.sent.meanwhile(save).await;
         saved.map_err(RunError::Ledger)?;
         self.is_unsaved = false;
         Ok(())

@@ -1,11 +1,12 @@
 //! Batches that are being delivered, and the settling of them.
 
 use std::collections::VecDeque;
+use std::pin::pin;
 
 use bytes::Bytes;
-use futures_util::StreamExt as _;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
+use futures_util::{FutureExt as _, StreamExt as _};
 
 use super::batch::Batch;
 use super::deliver::Delivering;
@@ -26,6 +27,8 @@ pub(super) struct Answer {
 #[derive(Default)]
 pub(super) struct Sent<'c> {
     answers: FuturesUnordered<BoxFuture<'c, Answer>>,
+    /// Those that came while something else was waited for.
+    came: VecDeque<Answer>,
     /// In order.
     batches: VecDeque<UnderWay>,
     numbers: u64,
@@ -83,7 +86,23 @@ impl<'c> Sent<'c> {
 
     /// What became of the next one that is answered.
     pub async fn next(&mut self) -> Option<Answer> {
-        self.answers.next().await
+        match self.came.pop_front() {
+            None => self.answers.next().await,
+            answer => answer,
+        }
+    }
+
+    /// Waits for something else. Answers are taken meanwhile: one that nobody takes for as long as a
+    /// request may last counts as none, and the batch is posted again.
+    pub async fn meanwhile<T>(&mut self, other: impl Future<Output = T>) -> T {
+        let mut other = pin!(other);
+        loop {
+            tokio::select! {
+                biased;
+                done = &mut other => return done,
+                Some(answer) = self.answers.next() => self.came.push_back(answer),
+            }
+        }
     }
 
     /// Those at the beginning that are answered, in order.
@@ -138,18 +157,26 @@ impl<S: Source, A: DeadLetters, L: Ledger> Delivering<'_, S, A, L> {
     }
 
     /// Waits for what is under way, and keeps what is accepted as soon as that is known: the slowest
-    /// answer may be long in coming, and until then another poller would send it again.
+    /// answer may be long in coming, and until then another poller would send it again. In the last
+    /// seconds of a run there is time for one save, after all answers.
     pub(super) async fn wait_for_all(&mut self, may_save: bool) -> Result<(), Stop> {
-        let mut saved = Ok(());
+        let mut is_kept_at_once = may_save;
         loop {
-            if may_save && saved.is_ok() {
-                saved = self.save_unsaved().await;
+            while let Some(Some(answer)) = self.sent.next().now_or_never() {
+                self.acknowledge_sent(answer);
+            }
+            if is_kept_at_once && !self.course.deadline.is_over() {
+                is_kept_at_once = self.save_unsaved().await.is_ok();
             }
             match self.sent.next().await {
                 Some(answer) => self.acknowledge_sent(answer),
-                None => return saved,
+                None => break,
             };
         }
+        if may_save {
+            self.save_unsaved().await?;
+        }
+        Ok(())
     }
 
     async fn save_unsaved(&mut self) -> Result<(), Stop> {

@@ -6,7 +6,7 @@
 //!     cargo bench --bench drain                    100,000 records, EventBridge, and the rate limits
 //!     cargo bench --bench drain -- --full          also 10,000 and 1,000,000, and records of 5 KB
 //!     cargo bench --bench drain -- --rounds 5      medians of five
-//!     cargo bench --bench drain -- --only idle     a part: `idle`, `no latency`, `16/s`, `5 KB`, …
+//!     cargo bench --bench drain -- --only idle     a part: `idle`, `quiet`, `no latency`, `16/s`, …
 //!
 //! `DRAIN_BINARY` names another program than the one that Cargo has built: the package's.
 
@@ -24,6 +24,7 @@ mod drain {
     pub mod floor;
     pub mod idle;
     pub mod process;
+    pub mod quiet;
     pub mod serial;
     pub mod sink;
 }
@@ -38,7 +39,7 @@ use simulator::tally::Count;
 
 use self::drain::process::{Program, Used};
 use self::drain::sink::Sink;
-use self::drain::{floor, idle, serial};
+use self::drain::{floor, idle, quiet, serial};
 
 /// How long a drain within a rate limit takes at best.
 const LIMITED_SECONDS: usize = 60;
@@ -99,6 +100,9 @@ fn main() {
     let program = Program::new(binary);
     if "idle".contains(&*arguments.only) {
         idle::measure(&program, arguments.rounds);
+    }
+    if "quiet".contains(&*arguments.only) {
+        quiet::measure(&program);
     }
     println!(
         "\n| scenario | destination | records | bytes | records/s | serial | share of the limit | \

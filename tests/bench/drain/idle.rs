@@ -51,7 +51,7 @@ fn start(program: &Program) -> (Duration, u64) {
     }
     let delay = begun.elapsed();
     process::pause(SETTLED);
-    let memory = process::memory(&child, "VmRSS").expect("it runs");
+    let memory = process::memory(child.id(), "VmRSS").expect("it runs");
     child.kill().expect("it runs");
     let _ = child.wait();
     (delay, memory)

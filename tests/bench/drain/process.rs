@@ -1,7 +1,7 @@
 //! The program as a child process, and what it took of the machine, as Linux tells it.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -32,6 +32,10 @@ impl Program {
         Self(binary)
     }
 
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
     /// One run, in a folder of its own.
     pub fn poll(&self, settings: Vec<(String, String)>) -> Used {
         let folder = tempfile::tempdir().expect("a folder");
@@ -41,7 +45,7 @@ impl Program {
         let mut child = self.start(&["poll"], settings, &[("CHECKPOINT_DIR", &checkpoints)]);
         let mut peak = 0;
         while child.try_wait().expect("a child").is_none() {
-            peak = peak.max(memory(&child, "VmHWM").unwrap_or(0));
+            peak = peak.max(memory(child.id(), "VmHWM").unwrap_or(0));
             pause(INTERVAL);
         }
         let elapsed = begun.elapsed();
@@ -79,8 +83,8 @@ impl Program {
 }
 
 /// A figure of a process's memory, in bytes.
-pub fn memory(process: &Child, figure: &str) -> Option<u64> {
-    let status = fs::read_to_string(format!("/proc/{}/status", process.id())).ok()?;
+pub fn memory(process: u32, figure: &str) -> Option<u64> {
+    let status = fs::read_to_string(format!("/proc/{process}/status")).ok()?;
     let line = status.lines().find(|line| line.starts_with(figure))?;
     let kilobytes: u64 = line.split_whitespace().nth(1)?.parse().ok()?;
     Some(kilobytes * 1_024)
@@ -88,21 +92,27 @@ pub fn memory(process: &Child, figure: &str) -> Option<u64> {
 
 /// The time that this process has taken of all processors.
 pub fn own_cpu() -> Duration {
-    ticks(14) + ticks(15)
+    cpu(std::process::id())
+}
+
+/// The time that a process has taken of all processors.
+pub fn cpu(process: u32) -> Duration {
+    ticks(process, 14) + ticks(process, 15)
 }
 
 /// The same of children that have ended, and the pages that they were given.
 fn children() -> (Duration, u64) {
-    (ticks(16) + ticks(17), stat(11))
+    let own = std::process::id();
+    (ticks(own, 16) + ticks(own, 17), stat(own, 11))
 }
 
-fn ticks(field: usize) -> Duration {
-    Duration::from_secs(stat(field)) / u32::try_from(TICKS).expect("a hundred")
+fn ticks(process: u32, field: usize) -> Duration {
+    Duration::from_secs(stat(process, field)) / u32::try_from(TICKS).expect("a hundred")
 }
 
-/// A field of `/proc/self/stat`, by its number in proc(5).
-fn stat(field: usize) -> u64 {
-    let stat = fs::read_to_string("/proc/self/stat").expect("Linux");
+/// A field of `/proc/PID/stat`, by its number in proc(5).
+fn stat(process: u32, field: usize) -> u64 {
+    let stat = fs::read_to_string(format!("/proc/{process}/stat")).expect("Linux");
     // Before it the name of the program is in parentheses, which may hold anything.
     let after = stat.rsplit(") ").next().expect("a name");
     let text = after.split_whitespace().nth(field - 3);

@@ -117,7 +117,7 @@ impl Backlog {
         let text = |_| Text::new(&mut generator, options.record_bytes);
         let bucket = Bucket::full(options.rate_limit, now).with_left(options.rate_limit.0 / 10);
         let inner = Arc::new(Inner {
-            texts: (0..TEXTS).map(text).collect(),
+            texts: (0..TEXTS.min(options.records.max(1))).map(text).collect(),
             log: log(&options, now),
             bucket: Mutex::new(bucket),
             options,
@@ -277,7 +277,7 @@ impl Inner {
             if page.len() > 1 {
                 page.push(b',');
             }
-            self.texts[index % TEXTS].write(&mut page, index, self.log[index]);
+            self.texts[index % self.texts.len()].write(&mut page, index, self.log[index]);
         }
         page.push(b']');
         page.into()
