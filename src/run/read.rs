@@ -65,6 +65,9 @@ impl<S: Source, A: DeadLetters> Course<'_, S, A> {
         self.read_on(page, after, &mut seen, &out).await?;
         let is_compared = seen.is_comparison_due();
         if is_compared {
+            // That it is may have shown only now.
+            seen.read_quiet();
+            self.read_on(None, None, &mut seen, &out).await?;
             self.compare(&mut seen, &out).await?;
         }
         if !is_gap_told {

@@ -129,23 +129,12 @@ impl<'a> Seen<'a> {
             };
             (cursor.series().to_owned(), next)
         };
-        let mut to_read: BTreeMap<_, _> = opening.ahead.iter().map(place).collect();
-        // Those that are not in use are looked at as often as the newest records are compared.
-        if Comparison::is_due(opening.comparison, true, began) {
-            for cursor in opening.cursors.ends().filter(|it| it.prefix().is_some()) {
-                let quiet = Next {
-                    instead: Some(Instead::Nothing),
-                    ..Next::after_cursor(cursor.clone())
-                };
-                to_read.entry(cursor.series().to_owned()).or_insert(quiet);
-            }
-        }
-        Self {
+        let mut seen = Self {
             opening,
             newest,
             oldest: None,
             began,
-            to_read,
+            to_read: opening.ahead.iter().map(place).collect(),
             done: BTreeSet::new(),
             current: None,
             shown: None,
@@ -156,6 +145,27 @@ impl<'a> Seen<'a> {
             has_news: false,
             has_strange: false,
             told: 0,
+        };
+        if Comparison::is_due(opening.comparison, true, began) {
+            seen.read_quiet();
+        }
+        seen
+    }
+
+    /// Lets the series be read that are not in use: they are looked at whenever the newest records are
+    /// compared, among which a record of theirs need not be.
+    pub(super) fn read_quiet(&mut self) {
+        for cursor in self.opening.cursors.ends() {
+            let is_done = self.done.contains(cursor.series());
+            if cursor.prefix().is_none() || is_done {
+                continue;
+            }
+            let quiet = Next {
+                instead: Some(Instead::Nothing),
+                ..Next::after_cursor(cursor.clone())
+            };
+            let series = cursor.series().to_owned();
+            self.to_read.entry(series).or_insert(quiet);
         }
     }
 

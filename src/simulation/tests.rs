@@ -465,6 +465,11 @@ fn a_reader_gets_what_it_asked_for_although_somebody_else_got_it_meanwhile() {
 }
 
 #[test]
+fn a_prefix_that_is_not_in_use_is_read_whenever_the_newest_records_are_compared() {
+    play(178_351);
+}
+
+#[test]
 fn once_what_others_took_while_one_batch_hung_was_not_kept() {
     for seed in [1_839, 115_544] {
         play(seed);
