@@ -15,6 +15,7 @@ mod deliver;
 mod gap;
 mod in_flight;
 mod ledger;
+mod next;
 mod policy;
 mod read;
 mod refused;

@@ -6,7 +6,8 @@ use tokio::sync::mpsc;
 use tracing::warn;
 
 use super::in_flight::Held;
-use super::seen::{Instead, Next, Seen};
+use super::next::{Instead, Next};
+use super::seen::Seen;
 use super::{Comparison, Course, DeadLetters, Opening, RunError, Stop};
 use crate::error::{BoxError, with_causes};
 use crate::record::{LogId, Page, Position, Source, SourceError, Start};

@@ -19,6 +19,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use tracing::warn;
 
 use super::gap::time_of;
+use super::next::{Instead, Next};
 use super::{Comparison, Opening, RunError};
 use crate::record::{LogId, Page, Position, Reach, Record, STORING_DELAY, Start, is_future};
 
@@ -33,57 +34,6 @@ const READ_TWICE: Duration = Duration::from_secs(2 * STORING_DELAY.as_secs());
 const CLOCK_ERROR: TimeDelta = TimeDelta::minutes(5);
 /// Ids of a run that are told of. More say nothing more.
 const MOST_TOLD: usize = 10;
-
-/// Where reading goes on.
-#[derive(Debug)]
-pub(super) struct Next {
-    pub after: LogId,
-    /// Whether that id is none of a record.
-    pub is_made_up: bool,
-    /// Where to read if the source does not take it.
-    pub instead: Option<Instead>,
-}
-
-/// Where to read if the source does not take an id.
-#[derive(Debug)]
-pub(super) enum Instead {
-    After(LogId),
-    /// From that time on in the same series: after an id made of it, or else from the smallest id of
-    /// records dated so or later.
-    Smallest(DateTime<Utc>),
-    /// Nowhere: what there is of the series, a comparison finds.
-    Nothing,
-}
-
-impl Next {
-    /// After the record that was read last.
-    fn on(last: LogId) -> Self {
-        Self {
-            after: last,
-            is_made_up: false,
-            instead: None,
-        }
-    }
-
-    /// After a cursor; where the source no longer has its record, by time.
-    fn after_cursor(cursor: LogId) -> Self {
-        let stored = cursor.stored_at();
-        Self {
-            after: cursor,
-            is_made_up: false,
-            instead: stored.map(|it| Instead::Smallest(it - STORING_DELAY)),
-        }
-    }
-
-    /// From that time on in the series of this prefix.
-    fn by_time(prefix: &str, begin: DateTime<Utc>) -> Self {
-        Self {
-            after: LogId::synthetic(prefix, begin),
-            is_made_up: true,
-            instead: Some(Instead::Smallest(begin)),
-        }
-    }
-}
 
 /// What a run has seen.
 pub(super) struct Seen<'a> {

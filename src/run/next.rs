@@ -1,0 +1,56 @@
+//! The place in the log where a run reads next.
+
+use chrono::{DateTime, Utc};
+
+use crate::record::{LogId, STORING_DELAY};
+
+/// Where reading goes on.
+#[derive(Debug)]
+pub(super) struct Next {
+    pub after: LogId,
+    /// Whether that id is none of a record.
+    pub is_made_up: bool,
+    /// Where to read if the source does not take it.
+    pub instead: Option<Instead>,
+}
+
+/// Where to read if the source does not take an id.
+#[derive(Debug)]
+pub(super) enum Instead {
+    After(LogId),
+    /// From that time on in the same series: after an id made of it, or else from the smallest id of
+    /// records dated so or later.
+    Smallest(DateTime<Utc>),
+    /// Nowhere: what there is of the series, a comparison finds.
+    Nothing,
+}
+
+impl Next {
+    /// After the record that was read last.
+    pub fn on(last: LogId) -> Self {
+        Self {
+            after: last,
+            is_made_up: false,
+            instead: None,
+        }
+    }
+
+    /// After a cursor; where the source no longer has its record, by time.
+    pub fn after_cursor(cursor: LogId) -> Self {
+        let stored = cursor.stored_at();
+        Self {
+            after: cursor,
+            is_made_up: false,
+            instead: stored.map(|it| Instead::Smallest(it - STORING_DELAY)),
+        }
+    }
+
+    /// From that time on in the series of this prefix.
+    pub fn by_time(prefix: &str, begin: DateTime<Utc>) -> Self {
+        Self {
+            after: LogId::synthetic(prefix, begin),
+            is_made_up: true,
+            instead: Some(Instead::Smallest(begin)),
+        }
+    }
+}
