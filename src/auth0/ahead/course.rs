@@ -156,7 +156,10 @@ impl Course {
         match self.plan(room)? {
             Next::Open(place) => Some(place),
             Next::Cut(place, half) => {
-                let to = std::mem::replace(&mut self.ranges[place].to, half.clone());
+                let range = &mut self.ranges[place];
+                let to = std::mem::replace(&mut range.to, half.clone());
+                // It is cut again if its next page says so too: this one may have been a burst.
+                range.density = None;
                 self.insert(place + 1, half, to);
                 Some(place + 1)
             }
