@@ -23,7 +23,7 @@ const SPARE: usize = 8;
 const PART: usize = 3;
 /// Pages of either part at the end, of a way of fewer pages than this: some requests more are many there.
 /// On a longer one nobody idles while another has pages left.
-const LAST_PART: usize = 8;
+const LAST_PART: usize = 12;
 const LONG_WAY: usize = 400;
 
 /// What is to be done next.
@@ -73,7 +73,7 @@ impl Course {
             near = range.density.unwrap_or(near);
             let left = range.pages_left(near);
             fitting += range.pages.len() + left;
-            let is_late = left * lanes > fitting + room / page / SPARE / 2;
+            let is_late = left * (self.active + 1) > fitting + room / page / SPARE / 2;
             if is_late && let Some(half) = self.half(range, PART) {
                 return Some(Next::Cut(place, half));
             }
