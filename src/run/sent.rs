@@ -117,7 +117,8 @@ impl<S: Source, A: DeadLetters, L: Ledger> Delivering<'_, S, A, L> {
     /// what is accepted is kept at once. Where it was not taken whole, what else is under way is waited
     /// for, and then the records at fault are found.
     pub(super) async fn settle_sent(&mut self, answer: Answer) -> Result<(), Stop> {
-        if !self.acknowledge_sent(answer) {
+        let is_whole = self.acknowledge_sent(answer);
+        if !(self.acknowledge_those_that_came() && is_whole) {
             self.wait_for_all(true).await?;
         }
         while let Some(it) = self.sent.pop_answered() {
@@ -130,7 +131,26 @@ impl<S: Source, A: DeadLetters, L: Ledger> Delivering<'_, S, A, L> {
             }
             self.ledger.reach(&it.met);
         }
-        Ok(self.save().await?)
+        if self.sent.is_empty() || self.has_time_for_saves() {
+            self.save().await?;
+        }
+        Ok(())
+    }
+
+    /// Notes what else is answered by now, so that one save keeps all of it. Answers whether everything
+    /// was accepted.
+    fn acknowledge_those_that_came(&mut self) -> bool {
+        let mut are_whole = true;
+        while let Some(Some(answer)) = self.sent.next().now_or_never() {
+            are_whole &= self.acknowledge_sent(answer);
+        }
+        are_whole
+    }
+
+    /// Whether there is time for more than one save. In the last seconds of a run there is not: it is
+    /// made after all answers.
+    fn has_time_for_saves(&self) -> bool {
+        !self.course.deadline.is_over()
     }
 
     /// Notes what was accepted of a batch. Answers whether that is all of it.
@@ -157,15 +177,12 @@ impl<S: Source, A: DeadLetters, L: Ledger> Delivering<'_, S, A, L> {
     }
 
     /// Waits for what is under way, and keeps what is accepted as soon as that is known: the slowest
-    /// answer may be long in coming, and until then another poller would send it again. In the last
-    /// seconds of a run there is time for one save, after all answers.
+    /// answer may be long in coming, and until then another poller would send it again.
     pub(super) async fn wait_for_all(&mut self, may_save: bool) -> Result<(), Stop> {
         let mut is_kept_at_once = may_save;
         loop {
-            while let Some(Some(answer)) = self.sent.next().now_or_never() {
-                self.acknowledge_sent(answer);
-            }
-            if is_kept_at_once && !self.course.deadline.is_over() {
+            self.acknowledge_those_that_came();
+            if is_kept_at_once && self.has_time_for_saves() {
                 is_kept_at_once = self.save_unsaved().await.is_ok();
             }
             match self.sent.next().await {

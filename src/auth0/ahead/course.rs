@@ -66,6 +66,7 @@ struct Range {
     to: LogId,
     /// What was read, and is not handed out.
     pages: VecDeque<Page>,
+    /// That of its last page; `None` until one has come since it was made or cut.
     density: Option<Density>,
     is_begun: bool,
     is_being_read: bool,

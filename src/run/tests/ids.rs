@@ -200,6 +200,21 @@ async fn a_prefix_out_of_use_is_found_again_however_many_newer_records_another_h
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_prefix_out_of_use_is_read_also_by_the_comparison_that_the_second_quiet_run_makes() {
+    let world = World::with_records(150);
+    world.add_named("800", at("06:50:00"));
+    world.run().await;
+    tokio::time::advance(Duration::from_mins(2)).await;
+    assert_eq!(world.run().await.delivered, 0);
+    assert_eq!(world.state().comparisons, 1);
+    // There are a hundred newer ones.
+    world.add_named("800", at("06:55:00"));
+    assert_eq!(world.run().await.delivered, 1);
+    assert_eq!(world.state().comparisons, 2);
+    world.assert_all_landed_once();
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_prefix_that_is_behind_is_read_on_although_its_records_are_old() {
     let world = World::with_records(0);
     for n in 0..300 {

@@ -93,6 +93,85 @@ async fn nor_is_it_if_the_run_is_killed_while_the_answer_to_another_is_long_in_c
     }
 }
 
+/// The answer of a request counts as none after some time, and the batch is posted again.
+#[tokio::test(start_paused = true)]
+async fn answers_are_taken_while_the_run_waits_for_the_storage() {
+    let slow = || {
+        [vec![None; 6], vec![Some(Fault::Delays); 3]]
+            .concat()
+            .into()
+    };
+    for is_save in [true, false] {
+        let world = world(4_000);
+        {
+            let mut state = world.state();
+            state.answers_keep = Some(Duration::from_secs(10));
+            if is_save {
+                state.save_faults = slow();
+            } else {
+                state.misfits = vec![Bytes::from_static(b"{}")];
+                state.dead_letter_faults = slow();
+            }
+        }
+        let report = world.run().await;
+        assert_eq!((report.delivered, &report.errors[..]), (4_000, &[][..]));
+        world.assert_all_landed_once();
+        let state = world.state();
+        assert!(state.save_faults.is_empty() && state.dead_letter_faults.is_empty());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn in_the_last_seconds_of_a_run_everything_that_is_accepted_is_kept_by_one_save() {
+    let mut saves = 0;
+    for millis in (20_000..40_000).step_by(500) {
+        let world = world(6_000);
+        {
+            let mut state = world.state();
+            state.post_takes = Duration::from_millis(millis);
+            state.cuts_posts = true;
+            state.save_takes = Duration::from_millis(1_300);
+        }
+        let end = Instant::now() + World::policy().budget;
+        let report = world.run().await;
+        assert!(!report.caught_up);
+        {
+            let mut state = world.state();
+            let late = state.saves_begun.iter().filter(|it| **it > end).count();
+            assert!(late < 2, "{millis}: {late}");
+            saves += late;
+            state.post_takes = Duration::ZERO;
+            state.save_takes = Duration::ZERO;
+        }
+        let rest = world.run().await;
+        assert_eq!(report.delivered + rest.delivered, 6_000, "{millis}");
+        world.assert_all_landed_once();
+    }
+    assert!(saves > 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_whose_save_was_refused_saves_nothing_more() {
+    let world = world(4_000);
+    world.state().save_faults = [vec![None; 8], vec![Some(Fault::Fails); 4]].concat().into();
+    let report = world.run().await;
+    assert!(!report.is_success());
+    assert!(world.state().under_way.1 > 1);
+    assert_eq!(world.state().saves_begun.len(), 9);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_accepted_at_once_while_another_failed_is_kept_by_one_save() {
+    let world = world(4_000);
+    world.state().destination_faults = [vec![None; 20], vec![Some(Fault::Fails)]].concat().into();
+    let failing = world.run().await;
+    assert!(failing.delivered > 1_800);
+    let mut saves = world.state().saves_begun.clone();
+    let last = saves.pop().unwrap();
+    let at_once = saves.iter().filter(|it| **it == last).count();
+    assert_eq!(at_once, 0, "{saves:?}");
+}
+
 #[tokio::test(start_paused = true)]
 async fn nor_is_what_they_took_in_part() {
     let world = world(4_000);

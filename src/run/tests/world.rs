@@ -38,6 +38,8 @@ pub struct State {
     /// For each coming reading of the checkpoint.
     pub load_faults: VecDeque<Option<Fault>>,
     pub saves: u64,
+    /// When each save began.
+    pub saves_begun: Vec<Instant>,
     /// For each coming save.
     pub save_faults: VecDeque<Option<Fault>>,
     /// What is in every page beside its records.
@@ -55,6 +57,12 @@ pub struct State {
     pub bytes_at_once: Option<usize>,
     /// How long a post takes.
     pub post_takes: Duration,
+    /// Within which time an answer has to be taken, so as not to count as none.
+    pub answers_keep: Option<Duration>,
+    /// Whether a post that takes longer than the run's time is cut off before it lands.
+    pub cuts_posts: bool,
+    /// How long a save takes.
+    pub save_takes: Duration,
     /// Deliveries that may be under way at a time, where it is more than one.
     pub side_by_side: usize,
     /// Those that are, and the most there were.
@@ -369,7 +377,7 @@ impl Destination for World {
         has_one.then(|| record.json.clone())
     }
 
-    fn deliver<'a>(&'a self, rows: &'a [Bytes], _: Deadline) -> BoxFuture<'a, Delivery> {
+    fn deliver<'a>(&'a self, rows: &'a [Bytes], deadline: Deadline) -> BoxFuture<'a, Delivery> {
         Box::pin(async move {
             let takes = {
                 let mut state = self.state();
@@ -377,9 +385,19 @@ impl Destination for World {
                 state.under_way.1 = state.under_way.1.max(state.under_way.0);
                 state.post_takes
             };
+            let came = Instant::now() + takes;
             if !takes.is_zero() {
-                tokio::time::sleep(takes).await;
+                let until = deadline.for_answers();
+                let passes = tokio::time::sleep(takes);
+                if !self.state().cuts_posts {
+                    passes.await;
+                } else if tokio::time::timeout_at(until, passes).await.is_err() {
+                    self.state().under_way.0 -= 1;
+                    return Delivery::failed(rows.len(), "it is too late".into());
+                }
             }
+            let keep = self.state().answers_keep;
+            let is_gone = keep.is_some_and(|keep| Instant::now() - came > keep);
             self.state().under_way.0 -= 1;
             let refuses = |row: &Bytes| {
                 let state = self.state();
@@ -404,6 +422,7 @@ impl Destination for World {
                 self.land(rows);
             }
             match Self::suffer(fault).await {
+                Ok(()) if is_gone => Delivery::failed(rows.len(), "nobody took it".into()),
                 Ok(()) => Delivery {
                     quarantine: self.quarantine(),
                     ..Delivery::accepted(rows.len(), rows.iter().map(Bytes::len).sum())
@@ -487,6 +506,13 @@ impl Objects for World {
                 }
                 _ => None,
             };
+            if path == CHECKPOINT {
+                self.state().saves_begun.push(Instant::now());
+                let takes = self.state().save_takes;
+                if !takes.is_zero() {
+                    tokio::time::sleep(takes).await;
+                }
+            }
             Self::suffer_storage(fault).await?;
             let written = self.memory.write(path, content, over).await?;
             self.state().saves += u64::from(path == CHECKPOINT);
