@@ -6,7 +6,7 @@
 
 use std::borrow::Cow;
 
-use memchr::{memchr, memchr2};
+use memchr::memchr2;
 
 /// A piece of JSON text. Texts are as they were written: without quotes, but with escapes.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -98,7 +98,7 @@ impl<'a> Scanner<'a> {
         self.begin = begin;
         let bytes = self.text.as_bytes();
         let mut end = begin;
-        while let Some(found) = bytes.get(end..).and_then(|it| memchr2(b'"', b'\\', it)) {
+        while let Some(found) = bytes.get(end..).and_then(quote_or_backslash) {
             end += found;
             if bytes[end] == b'"' {
                 self.at = end + 1;
@@ -157,10 +157,49 @@ impl<'a> Iterator for Scanner<'a> {
     }
 }
 
+/// Most names and values end within so many words of eight bytes. For those a call of `memchr` takes
+/// longer than to look at the words.
+const WORDS: usize = 4;
+
+/// Whether a byte of a word is this one. The lowest bit that is set is in the first such byte.
+fn equal(word: [u8; 8], byte: u8) -> u64 {
+    const ONES: u64 = u64::from_le_bytes([1; 8]);
+    let differing = u64::from_le_bytes(word) ^ u64::from_le_bytes([byte; 8]);
+    differing.wrapping_sub(ONES) & !differing & ONES << 7
+}
+
+/// Where the first quote or backslash is.
+fn quote_or_backslash(bytes: &[u8]) -> Option<usize> {
+    let (words, _) = bytes.as_chunks();
+    let words = &words[..words.len().min(WORDS)];
+    for (number, word) in words.iter().enumerate() {
+        let found = equal(*word, b'"') | equal(*word, b'\\');
+        if found != 0 {
+            return Some(number * 8 + found.trailing_zeros() as usize / 8);
+        }
+    }
+    let at = words.len() * 8;
+    memchr2(b'"', b'\\', &bytes[at..]).map(|it| at + it)
+}
+
+/// Whether a text has escapes, as it is written.
+pub(crate) fn has_escapes(text: &str) -> bool {
+    let bytes = text.as_bytes();
+    let (words, rest) = bytes.as_chunks();
+    match bytes.last_chunk() {
+        Some(_) if words.len() > WORDS => memchr::memchr(b'\\', bytes).is_some(),
+        Some(last) => {
+            let found = words.iter().map(|it| equal(*it, b'\\'));
+            found.fold(equal(*last, b'\\'), |all, it| all | it) != 0
+        }
+        None => rest.contains(&b'\\'),
+    }
+}
+
 /// What a text or key says once its escapes are resolved; `None` if they make no Unicode text, as
 /// half a surrogate pair does not.
 pub(crate) fn unescape(text: &str) -> Option<Cow<'_, str>> {
-    if memchr(b'\\', text.as_bytes()).is_none() {
+    if !has_escapes(text) {
         return Some(Cow::Borrowed(text));
     }
     serde_json::from_str(&format!("\"{text}\"")).ok()
@@ -295,6 +334,26 @@ mod tests {
             "", "\"", "\"\\", "\"\\\"", "tru", "{\"a", "-", "@", "é", "nul", "\"é\\",
         ] {
             assert!(Scanner::new(text).count() < 3, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_quote_and_an_escape_are_found_wherever_they_stand() {
+        // What differs from either by one, or in its highest bit, is neither.
+        let others = "!#[]\u{a2}\u{dc}x";
+        for length in 0..100 {
+            let filling: String = others.chars().cycle().take(length).collect();
+            assert!(!has_escapes(&filling), "{length}");
+            let text = format!("\"{filling}\"{filling}\\");
+            let mut tokens = Scanner::new(&text);
+            assert_eq!(tokens.next(), Some(Token::Text(&filling)));
+            assert_eq!(tokens.at(), filling.len() + 2);
+            for before in 0..20 {
+                let text = format!("{}\\n{filling}", "x".repeat(before));
+                assert!(has_escapes(&text), "{text}");
+                let quoted = format!("\"{text}\"\\");
+                assert_eq!(Scanner::new(&quoted).next(), Some(Token::Text(&text)));
+            }
         }
     }
 

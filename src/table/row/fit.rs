@@ -37,6 +37,11 @@ pub(super) fn fitting<'a>(column: &Column, value: Token<'a>, api: Api) -> Option
 
 /// Whether the service keeps a text as a text, whole.
 fn is_plain(text: &str, longest: usize) -> bool {
+    // Most texts, and neither a time nor a GUID.
+    let begins_with_letter = text.as_bytes().first().is_some_and(u8::is_ascii_alphabetic);
+    if begins_with_letter && text.len() < GUID && !json::has_escapes(text) {
+        return text.len() <= longest;
+    }
     text.len() <= longest
         && unescaped(text).is_some_and(|text| {
             let text = text.trim();
