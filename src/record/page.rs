@@ -7,6 +7,7 @@ use std::fmt;
 
 use bytes::Bytes;
 use chrono::{DateTime, Datelike as _, Utc};
+use serde::Deserialize;
 use serde::de::{Deserializer as _, IgnoredAny, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
@@ -53,6 +54,13 @@ impl Elements {
     /// All of them.
     pub fn count(&self) -> usize {
         self.records.len() + self.misfits.len()
+    }
+
+    fn push(&mut self, head: Head, page: &Bytes, json: &str) {
+        match record_with(head, page, json) {
+            Ok(record) => self.records.push(record),
+            Err(misfit) => self.misfits.push(misfit),
+        }
     }
 }
 
@@ -105,6 +113,38 @@ pub(crate) fn parse_page_of(most: usize, body: &Bytes) -> Result<Option<Elements
 }
 
 fn parse(most: usize, body: &Bytes, text: &str) -> Result<Option<Elements>, PageError> {
+    match parse_plain(most, body, text) {
+        Some(elements) => Ok(Some(elements)),
+        None => parse_any(most, body, text),
+    }
+}
+
+/// The same of a list of at least one object, in none of which anything is odd: the parser takes of each
+/// what is needed while it steps over it. `None` where it cannot, whatever the reason.
+fn parse_plain(most: usize, body: &Bytes, text: &str) -> Option<Elements> {
+    const BLANKS: [char; 4] = [' ', '\n', '\r', '\t'];
+    let mut elements = Elements::default();
+    let mut ahead = text.trim_start_matches(BLANKS).strip_prefix('[')?;
+    loop {
+        ahead = ahead.trim_start_matches(BLANKS);
+        if !ahead.starts_with('{') || elements.count() == most {
+            return None;
+        }
+        let mut objects = serde_json::Deserializer::from_str(ahead).into_iter::<PlainHead>();
+        let head = objects.next()?.ok()?;
+        let (json, rest) = ahead.split_at(objects.byte_offset());
+        elements.push(head.into(), body, json);
+        ahead = rest.trim_start_matches(BLANKS);
+        match ahead.strip_prefix(',') {
+            Some(rest) => ahead = rest,
+            None => break,
+        }
+    }
+    let after = ahead.strip_prefix(']')?.trim_start_matches(BLANKS);
+    after.is_empty().then_some(elements)
+}
+
+fn parse_any(most: usize, body: &Bytes, text: &str) -> Result<Option<Elements>, PageError> {
     let mut page = Parsed {
         body,
         most,
@@ -123,7 +163,7 @@ fn parse(most: usize, body: &Bytes, text: &str) -> Result<Option<Elements>, Page
     }
 }
 
-/// A page of which so much was parsed. Each element is looked at once more than a parser has to.
+/// A page of which so much was parsed. Each element is scanned once more for what is needed of it.
 struct Parsed<'a> {
     body: &'a Bytes,
     most: usize,
@@ -145,10 +185,9 @@ impl<'de> Visitor<'de> for &mut Parsed<'_> {
                 self.is_passed = true;
                 break;
             }
-            match parse_record(self.body, element.get()) {
-                Ok(record) => self.elements.records.push(record),
-                Err(misfit) => self.elements.misfits.push(misfit),
-            }
+            let json = element.get();
+            let head = head(json).unwrap_or_default();
+            self.elements.push(head, self.body, json);
         }
         Ok(())
     }
@@ -158,12 +197,11 @@ impl<'de> Visitor<'de> for &mut Parsed<'_> {
 pub(crate) fn record_of(json: &Bytes) -> Option<Record> {
     let text = std::str::from_utf8(json).ok()?;
     serde_json::from_str::<IgnoredAny>(text).ok()?;
-    parse_record(json, text).ok()
+    record_with(head(text)?, json, text).ok()
 }
 
-/// Makes a record of JSON text that a parser has taken.
-fn parse_record(page: &Bytes, json: &str) -> Result<Record, Misfit> {
-    let head = head(json).unwrap_or_default();
+/// Makes a record of JSON text that a parser has taken, a part of a page.
+fn record_with(head: Head, page: &Bytes, json: &str) -> Result<Record, Misfit> {
     let date = head.date.and_then(text).and_then(|it| parse_date(&it));
     let json = page.slice_ref(json.as_bytes());
     let log_id = head.log_id.and_then(text);
@@ -171,9 +209,10 @@ fn parse_record(page: &Bytes, json: &str) -> Result<Record, Misfit> {
         .or_else(|| head.underscore_id.and_then(text))
         .filter(|id| !id.is_empty())
         .ok_or(NO_ID)
-        .and_then(|id| match id.chars().nth(LONGEST_ID) {
-            None => Ok(LogId::new(id)),
-            Some(_) => Err(LONG_ID),
+        .and_then(|id| {
+            // A character has a byte at least.
+            let is_long = id.len() > LONGEST_ID && id.chars().nth(LONGEST_ID).is_some();
+            (!is_long).then(|| LogId::new(id)).ok_or(LONG_ID)
         });
     match log_id {
         Ok(log_id) => Ok(Record { log_id, date, json }),
@@ -188,6 +227,28 @@ struct Head<'a> {
     log_id: Option<Token<'a>>,
     underscore_id: Option<Token<'a>>,
     date: Option<Token<'a>>,
+}
+
+/// The same as a parser takes it of an object that has none of them twice.
+#[derive(Deserialize)]
+struct PlainHead<'a> {
+    #[serde(borrow, default)]
+    log_id: Option<&'a RawValue>,
+    #[serde(borrow, default, rename = "_id")]
+    underscore_id: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    date: Option<&'a RawValue>,
+}
+
+impl<'a> From<PlainHead<'a>> for Head<'a> {
+    fn from(plain: PlainHead<'a>) -> Self {
+        let token = |it: Option<&'a RawValue>| Scanner::new(it?.get()).next();
+        Self {
+            log_id: token(plain.log_id),
+            underscore_id: token(plain.underscore_id),
+            date: token(plain.date),
+        }
+    }
 }
 
 fn text(value: Token<'_>) -> Option<Cow<'_, str>> {
@@ -306,6 +367,37 @@ mod tests {
         ] {
             let page = parse_page(&Bytes::from(format!("[{json}]"))).unwrap();
             assert_eq!((page.records.len(), page.misfits.len()), (0, 1), "{json}");
+        }
+    }
+
+    #[test]
+    fn a_page_of_objects_is_plain_unless_something_is_odd() {
+        let plain = |json: &'static str| {
+            let page = parse_plain(2, &Bytes::from_static(json.as_bytes()), json)?;
+            Some((page.records.len(), page.misfits.len()))
+        };
+        for json in [
+            r#" [ {"log_id":"9001","a":{"log_id":1},"b":[1e400]} , {"_id":"\u0039002"} ] "#,
+            r#"[{"log_id":null,"_id":"9001","date":7},{"date":null,"log_id":"9002"}]"#,
+        ] {
+            assert_eq!(plain(json), Some((2, 0)), "{json}");
+        }
+        assert_eq!(plain(r#"[{"a":1},{"log_id":"9002"}]"#), Some((1, 1)));
+        for json in [
+            "",
+            "[]",
+            "{}",
+            "[1]",
+            r#"["9001"]"#,
+            r#"[["9001"]]"#,
+            r#"[{"log_id":"9001","log_id":"9001"}]"#,
+            r#"[{"log_id":"9001"}"#,
+            r#"[{"log_id":"9001"},]"#,
+            r#"[{"log_id":"9001"}]]"#,
+            r#"[{"log_id":"9001"} {"log_id":"9002"}]"#,
+            r#"[{"log_id":"9001"},{"log_id":"9002"},{"log_id":"9003"}]"#,
+        ] {
+            assert_eq!(plain(json), None, "{json}");
         }
     }
 
@@ -453,6 +545,18 @@ mod tests {
             prop_assert!(misfits.is_empty());
             prop_assert!(parsed.iter().map(|it| it.log_id.as_str()).eq(ids.iter().map(String::as_str)));
             prop_assert!(parsed.iter().map(Record::text).eq(texts.iter().map(String::as_str)));
+        }
+
+        #[test]
+        fn a_page_without_anything_odd_is_read_as_any_other(body in damaged_page()) {
+            let body = Bytes::from(String::from_utf8_lossy(&body).into_owned());
+            let text = std::str::from_utf8(&body).unwrap();
+            if let Some(plain) = parse_plain(3, &body, text) {
+                let any = parse_any(3, &body, text).unwrap().unwrap();
+                let seen = |it: &Record| (it.log_id.clone(), it.date, it.json.clone());
+                prop_assert!(plain.records.iter().map(seen).eq(any.records.iter().map(seen)));
+                prop_assert_eq!(plain.misfits, any.misfits);
+            }
         }
 
         #[test]
