@@ -62,8 +62,17 @@ impl Redaction {
     /// A record on one line, masked.
     #[must_use]
     pub(crate) fn line(self, record: &str) -> String {
+        self.line_of(Scanner::new(record), record)
+    }
+
+    /// The same of what is left of a record, token by token.
+    #[must_use]
+    pub(crate) fn line_of<'a>(
+        self,
+        mut tokens: impl Iterator<Item = Token<'a>>,
+        record: &str,
+    ) -> String {
         let mut line = String::with_capacity(record.len());
-        let mut tokens = Scanner::new(record);
         if let Some(first) = tokens.next() {
             let masker = self.of(record);
             masker.copy(Judgement::RECORD, first, &mut tokens, &mut line);

@@ -5,6 +5,7 @@
 //! would end alike.
 
 use std::borrow::Cow;
+use std::slice;
 
 use super::Policy;
 use super::find::Finder;
@@ -16,71 +17,105 @@ use super::walk::{Role, Walk};
 use crate::json::{Scanner, Token, escape, unescape_lossy};
 use crate::redact::Redaction;
 
-/// What of a record may change.
-struct Part<'a> {
-    /// A key, a text or a number, as it is written.
-    raw: &'a str,
-    /// Where it begins.
-    begin: usize,
-    form: Form,
+/// A record token by token, in which secrets are still to be masked.
+pub(super) struct Plain<'a> {
+    tokens: Vec<Token<'a>>,
+    /// What stands in place of texts, by their places, in order.
+    replaced: Vec<(usize, String)>,
+}
+
+impl Plain<'_> {
+    /// What the policy leaves of the record.
+    pub fn tokens(&self) -> Left<'_> {
+        Left {
+            tokens: self.tokens.iter(),
+            length: self.tokens.len(),
+            replaced: &self.replaced,
+        }
+    }
+}
+
+/// The tokens that are left of a record.
+#[derive(Clone)]
+pub(super) struct Left<'p> {
+    tokens: slice::Iter<'p, Token<'p>>,
+    length: usize,
+    replaced: &'p [(usize, String)],
+}
+
+impl<'p> Iterator for Left<'p> {
+    type Item = Token<'p>;
+
+    fn next(&mut self) -> Option<Token<'p>> {
+        let at = self.length - self.tokens.len();
+        let token = *self.tokens.next()?;
+        match self.replaced.split_first() {
+            Some(((place, text), rest)) if *place == at => {
+                self.replaced = rest;
+                Some(Token::Text(text))
+            }
+            _ => Some(token),
+        }
+    }
+}
+
+/// A token that may change.
+struct Part {
+    /// Its place among the tokens.
+    place: usize,
     role: Role,
     reading: Reading,
 }
 
-#[derive(Clone, Copy, Eq, PartialEq)]
-enum Form {
-    Key,
-    Text,
-    Number,
-}
-
 /// A record without what the policy keeps back, secrets not masked yet; `None` if it has to go the
 /// long way.
-pub(super) fn rewritten<'a>(
+pub(super) fn plain<'a>(
     policy: &Policy,
     redaction: Redaction,
     record: &'a str,
-) -> Option<Cow<'a, str>> {
+) -> Option<Plain<'a>> {
     if policy.leaves_out() {
         return None;
     }
     let mut finder = Finder::new(policy);
-    let mut parts = read(&mut finder, record)?;
+    let mut plain = Plain {
+        tokens: Vec::with_capacity(record.len() / BYTES_OF_ONE + 1),
+        replaced: Vec::new(),
+    };
+    let mut parts = read(&mut finder, record, &mut plain.tokens)?;
     let found = finder.finish(|at, reading| parts[at].reading = reading);
     let Some(found) = found else {
-        return Some(record.into());
+        return Some(plain);
     };
-    let mut text = String::with_capacity(record.len() + record.len() / 8);
-    let mut copied = 0;
     for part in &parts {
+        let token = plain.tokens[part.place];
         if let Reading::Personal(number) = part.reading {
-            // What may be a secret in part is masked first.
-            if part.form == Form::Number || redaction.may_mask(part.raw) {
-                return None;
+            match token {
+                // What may be a secret in part is masked first.
+                Token::Text(raw) if !redaction.may_mask(raw) => {}
+                _ => return None,
             }
             if let Some(new) = found.noted(number) {
-                text.push_str(&record[copied..part.begin]);
-                text.push_str(&escape(new));
-                copied = part.begin + part.raw.len();
+                plain.replaced.push((part.place, escape(new)));
             }
-        } else if !stays(&found, part) {
+        } else if !stays(&found, token, part) {
             return None;
         }
     }
-    text.push_str(&record[copied..]);
-    Some(text.into())
+    Some(plain)
 }
 
 /// Reads a record as far as it is plain.
-fn read<'a>(finder: &mut Finder, record: &'a str) -> Option<Vec<Part<'a>>> {
+fn read<'a>(
+    finder: &mut Finder,
+    record: &'a str,
+    tokens: &mut Vec<Token<'a>>,
+) -> Option<Vec<Part>> {
     let mut walk = Walk::of_record();
-    let mut tokens = Scanner::new(record);
     let mut parts = Vec::with_capacity(record.len() / BYTES_OF_ONE + 1);
-    while let Some(token) = tokens.next() {
-        let part = |raw, form, role, reading| Part {
-            raw,
-            begin: tokens.begin(),
-            form,
+    for token in Scanner::new(record) {
+        let part = |role, reading| Part {
+            place: tokens.len(),
             role,
             reading,
         };
@@ -88,56 +123,59 @@ fn read<'a>(finder: &mut Finder, record: &'a str) -> Option<Vec<Part<'a>>> {
             Token::Key(raw) => {
                 if !walk.key(raw) && raw.len() >= SHORTEST {
                     finder.key(raw);
-                    parts.push(part(raw, Form::Key, Role::Open, Reading::Open));
+                    parts.push(part(Role::Open, Reading::Open));
                 }
-                continue;
             }
             Token::EndObject | Token::EndArray => {
                 if let Some(left) = walk.end() {
                     finder.leave(left);
                 }
                 if walk.is_over() {
+                    tokens.push(token);
                     return Some(parts);
                 }
-                continue;
             }
-            _ => {}
-        }
-        let piece = Piece::of(token, &walk);
-        let reading = finder.piece(&piece, Some(parts.len()));
-        // It may turn out to be personal.
-        let may_be_named = matches!(piece.role, Role::Name | Role::Id);
-        match token {
-            Token::Text(raw) | Token::Number(raw)
-                if reading == Reading::Open && raw.len() < SHORTEST && !may_be_named => {}
-            Token::Text(_) if piece.role == Role::Fixed => {}
-            Token::Text(_) if reading == Reading::HasJson => return None,
-            Token::Text(raw) => parts.push(part(raw, Form::Text, piece.role, reading)),
-            Token::Number(raw) => parts.push(part(raw, Form::Number, piece.role, reading)),
-            Token::BeginObject | Token::BeginArray => {
-                walk.begin(token == Token::BeginArray, finder.enter());
+            _ => {
+                let piece = Piece::of(token, &walk);
+                let reading = finder.piece(&piece, Some(parts.len()));
+                // It may turn out to be personal.
+                let may_be_named = matches!(piece.role, Role::Name | Role::Id);
+                match token {
+                    Token::Text(raw) | Token::Number(raw)
+                        if reading == Reading::Open && raw.len() < SHORTEST && !may_be_named => {}
+                    Token::Text(_) if piece.role == Role::Fixed => {}
+                    Token::Text(_) if reading == Reading::HasJson => return None,
+                    Token::Text(_) | Token::Number(_) => parts.push(part(piece.role, reading)),
+                    Token::BeginObject | Token::BeginArray => {
+                        walk.begin(token == Token::BeginArray, finder.enter());
+                    }
+                    _ => {}
+                }
+                if walk.is_over() {
+                    return None;
+                }
             }
-            _ => {}
         }
-        if walk.is_over() {
-            return None;
-        }
+        tokens.push(token);
     }
     // It was cut.
     None
 }
 
-/// Whether a part is left as it is.
-fn stays(found: &Found, part: &Part) -> bool {
-    if part.reading == Reading::SaysNothing || !found.may_be_in(part.raw) {
+/// Whether a token is left as it is.
+fn stays(found: &Found, token: Token, part: &Part) -> bool {
+    let (Token::Key(raw) | Token::Text(raw) | Token::Number(raw)) = token else {
+        return true;
+    };
+    if part.reading == Reading::SaysNothing || !found.may_be_in(raw) {
         return true;
     }
     let is_as_it_was = |text: Cow<str>| matches!(text, Cow::Borrowed(_));
-    let text = &*unescape_lossy(part.raw);
-    match part.form {
-        Form::Key => is_as_it_was(found.index().replaced_in_name(text)),
-        Form::Number => found.index().number(part.raw).is_none(),
-        Form::Text if part.role == Role::Word && is_word(text) => true,
-        Form::Text => is_as_it_was(found.index().replaced(text)),
+    let text = &*unescape_lossy(raw);
+    match token {
+        Token::Key(_) => is_as_it_was(found.index().replaced_in_name(text)),
+        Token::Number(_) => found.index().number(raw).is_none(),
+        _ if part.role == Role::Word && is_word(text) => true,
+        _ => is_as_it_was(found.index().replaced(text)),
     }
 }

@@ -7,7 +7,7 @@ use super::Kind;
 use super::aliases::for_each_alias;
 use super::fields::{self, Field};
 use super::found::{Found, Value, is_personal};
-use super::key::ip;
+use super::key::{Group, ip};
 use super::look::Look;
 use super::looks::{
     addresses, is_call_about_users, is_phone, is_word, kind_by_looks, may_name_somebody,
@@ -337,7 +337,7 @@ impl<'p> Finder<'p> {
         if let Some(back) = known {
             return Some(number_of(self.values.len() - 1 - back));
         }
-        let replacement = self.policy.replacement(kind, value);
+        let replacement = self.replacement(kind, value);
         if replacement != *value {
             self.look.add(value);
             let is_short = |it: u8| it.is_ascii_digit() || it == b'.';
@@ -353,6 +353,19 @@ impl<'p> Finder<'p> {
             replacement,
         });
         Some(number_of(self.values.len() - 1))
+    }
+
+    /// What stands in place of a value. A user's name is the e-mail address more often than not.
+    fn replacement(&self, kind: Kind, value: &str) -> String {
+        let method = self.policy.method(kind);
+        let is_alike = |it: &&Value| {
+            let is_of_group = Group::of(it.kind) == Group::of(kind);
+            it.text == value && is_of_group && self.policy.method(it.kind) == method
+        };
+        match self.values.iter().rev().take(REMEMBERED).find(is_alike) {
+            Some(known) => known.replacement.clone(),
+            None => self.policy.replacement(kind, value),
+        }
     }
 
     /// Ends the reading; `tell` is told what a piece turned out to be.

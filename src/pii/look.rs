@@ -1,9 +1,9 @@
 //! A look at a text that tells of most that none of the values is in it, before they are searched
-//! for: by its length, and by groups of letters.
+//! for: by its length, by groups of letters, and by how the values begin.
 //!
 //! A value that stands in a text as it is has a group of letters, near its beginning, at one of the
 //! places in the text that are looked at. A group that is met may be that of something else: then
-//! there is a search for nothing.
+//! it is seen whether a value begins there.
 
 use super::search::{SHORTEST, looked_for};
 
@@ -14,6 +14,8 @@ const BEGINNING: usize = 8;
 /// Words of the set of groups, and how many bits tell a place in it.
 const WORDS: usize = 1 << (PLACES_BITS - 6);
 const PLACES_BITS: u32 = 11;
+/// Beginnings that are held against a text, at the most: whoever calls the API chooses how many there are.
+const MOST: usize = 32;
 /// An odd number whose bits have no order.
 const MIX: u32 = 0x9e37_79b1;
 
@@ -25,6 +27,38 @@ pub(super) struct Look {
     shortest: usize,
     /// The groups of their beginnings, in either case.
     groups: [u64; WORDS],
+    /// The beginnings; more than are held against a text, if there are.
+    beginnings: Vec<Beginning>,
+}
+
+/// The first bytes of a value.
+#[derive(PartialEq)]
+struct Beginning {
+    letters: u64,
+    /// Which bits of a text count.
+    mask: u64,
+}
+
+impl Beginning {
+    fn of(value: &[u8]) -> Self {
+        let bytes = value.len().min(BEGINNING);
+        let mask = u64::MAX >> (u64::BITS as usize - 8 * bytes);
+        Self {
+            letters: first_letters(value) & mask,
+            mask,
+        }
+    }
+}
+
+/// The first letters of a text, the same for both cases.
+fn first_letters(text: &[u8]) -> u64 {
+    const LOWER: u64 = u64::from_le_bytes([0x20; BEGINNING]);
+    let letters = text.first_chunk().copied().unwrap_or_else(|| {
+        let mut letters = [0; BEGINNING];
+        letters[..text.len()].copy_from_slice(text);
+        letters
+    });
+    u64::from_le_bytes(letters) | LOWER
 }
 
 impl Look {
@@ -32,6 +66,7 @@ impl Look {
         Self {
             shortest: usize::MAX,
             groups: [0; WORDS],
+            beginnings: Vec::with_capacity(16),
         }
     }
 
@@ -46,6 +81,14 @@ impl Look {
             let (word, bit) = place(group[0], group[1], group[2]);
             self.groups[word] |= bit;
         }
+        self.add_beginning(beginning);
+    }
+
+    fn add_beginning(&mut self, beginning: &[u8]) {
+        let beginning = Beginning::of(beginning);
+        if self.beginnings.len() <= MOST && !self.beginnings.contains(&beginning) {
+            self.beginnings.push(beginning);
+        }
     }
 
     /// Adds the ways to write an address of the fourth version as one of the sixth, which all begin
@@ -54,6 +97,7 @@ impl Look {
         for (groups, more) in self.groups.iter_mut().zip(OF_MAPPED_ADDRESSES) {
             *groups |= more;
         }
+        self.add_beginning(MAPPED);
     }
 
     /// Whether one of the values may be in a text, as it stands in JSON.
@@ -70,13 +114,27 @@ impl Look {
         }
         // Wherever a value begins, one of these groups lies within its beginning.
         let step = self.shortest.min(BEGINNING) + 1 - GROUP;
-        let mut groups = bytes.windows(GROUP).step_by(step);
-        groups.any(|it| {
+        let mut groups = bytes.windows(GROUP).enumerate().step_by(step);
+        groups.any(|(at, it)| {
             let (word, bit) = place(it[0], it[1], it[2]);
-            self.groups[word] & bit != 0
+            self.groups[word] & bit != 0 && self.may_begin_before(bytes, at)
         })
     }
+
+    /// Whether one of the values may have its first group, or one of the next, at this place.
+    fn may_begin_before(&self, text: &[u8], at: usize) -> bool {
+        let first = at.saturating_sub(BEGINNING - GROUP);
+        self.beginnings.len() > MOST
+            || (first..=at).any(|begin| {
+                let letters = first_letters(&text[begin..]);
+                let mut beginnings = self.beginnings.iter();
+                beginnings.any(|it| letters & it.mask == it.letters)
+            })
+    }
 }
+
+/// What those addresses begin with.
+const MAPPED: &[u8] = b"::ffff:";
 
 /// The groups at the beginning of `::ffff:cb00:7107`.
 const OF_MAPPED_ADDRESSES: [u64; WORDS] = {

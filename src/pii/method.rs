@@ -1,8 +1,8 @@
 //! What becomes of a personal value: a mask, a pseudonym, a part of it, or nothing.
 
-use std::borrow::Cow;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use super::fields_only::Plain;
 use super::key::{Group, Key, ip, is_pseudonym, mail_domain};
 use super::pieces::Piece;
 use super::{Kind, fields_only, find, rewrite};
@@ -47,12 +47,8 @@ impl Policy {
 
     /// A record without what the policy keeps back, in which secrets are still to be masked; `None`
     /// if that takes more than to replace texts.
-    pub(super) fn rewritten<'a>(
-        &self,
-        redaction: Redaction,
-        record: &'a str,
-    ) -> Option<Cow<'a, str>> {
-        fields_only::rewritten(self, redaction, record)
+    pub(super) fn plain<'a>(&self, redaction: Redaction, record: &'a str) -> Option<Plain<'a>> {
+        fields_only::plain(self, redaction, record)
     }
 
     /// A record without secrets, and without what the policy keeps back.

@@ -59,8 +59,8 @@ impl Privacy {
         let Some(policy) = &self.policy else {
             return self.redaction.line(record);
         };
-        match policy.rewritten(self.redaction, record) {
-            Some(rewritten) => self.redaction.line(&rewritten),
+        match policy.plain(self.redaction, record) {
+            Some(plain) => self.redaction.line_of(plain.tokens(), record),
             None => written(&policy.apply(self.redaction, record), record.len()),
         }
     }
@@ -70,10 +70,10 @@ impl Privacy {
         let Some(policy) = &self.policy else {
             return row(record, api, self.redaction);
         };
-        if let Some(rewritten) = policy.rewritten(self.redaction, record) {
-            return row(&rewritten, api, self.redaction);
+        if let Some(plain) = policy.plain(self.redaction, record) {
+            return row_of(&mut plain.tokens(), record, api, self.redaction);
         }
         let pieces = policy.apply(self.redaction, record);
-        row_of(&mut left(&pieces), record, api)
+        row_of(&mut left(&pieces), record, api, Redaction::Off)
     }
 }

@@ -516,8 +516,9 @@ proptest::proptest! {
             for redaction in [Redaction::On, Redaction::Off] {
                 let policy = policy(pii);
                 let long = pieces::written(&policy.apply(redaction, &record), record.len());
-                if let Some(short) = policy.rewritten(redaction, &record) {
-                    proptest::prop_assert_eq!(redaction.line(&short), long, "{}", pii);
+                if let Some(short) = policy.plain(redaction, &record) {
+                    let short = redaction.line_of(short.tokens(), &record);
+                    proptest::prop_assert_eq!(short, long, "{}", pii);
                 }
             }
         }
@@ -528,7 +529,7 @@ proptest::proptest! {
 fn most_records_go_the_short_way() {
     let record = r#"{"type":"f","description":"a\"b","user_name":"ada@example.com","user_id":"auth0|5f1abc","ip":"203.0.113.7","details":{"n":1,"x":"example","l":[]}}"#;
     let policy = policy("email:pseudonym,username:pseudonym,user_id:pseudonym,ip:pseudonym");
-    assert!(policy.rewritten(Redaction::On, record).is_some());
+    assert!(policy.plain(Redaction::On, record).is_some());
 }
 
 #[test]

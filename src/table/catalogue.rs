@@ -69,6 +69,8 @@ pub struct Column {
     pub from_text: bool,
     /// What the value means.
     pub meaning: &'static str,
+    /// By `Api`, how rows name it: its name, in quotes, and a colon.
+    keys: [Option<String>; 2],
 }
 
 impl Column {
@@ -81,6 +83,11 @@ impl Column {
                 it.len() <= LONGEST_DECLARED && it.starts_with(|it: char| it.is_ascii_alphabetic())
             }),
         }
+    }
+
+    /// That name as it stands in JSON, in quotes and with a colon.
+    pub(super) fn key_for(&self, api: Api) -> Option<&str> {
+        self.keys[api as usize].as_deref()
     }
 }
 
@@ -224,14 +231,20 @@ fn read_line(line: &'static str) -> Option<Column> {
         _ => return None,
     };
     let name = path.trim_start_matches('$').replace(['.', '-'], "_");
-    Some(Column {
+    let mut column = Column {
         path: path.split('.').collect(),
         full_name: format!("{name}{}", kind.suffix()),
         name,
         kind,
         from_text,
         meaning,
-    })
+        keys: [None, None],
+    };
+    for api in [Api::DataCollector, Api::LogsIngestion] {
+        let name = column.name_for(api);
+        column.keys[api as usize] = name.map(|name| format!("\"{name}\":"));
+    }
+    Some(column)
 }
 
 #[cfg(test)]

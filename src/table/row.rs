@@ -58,19 +58,11 @@ pub enum TooLarge {
 
 /// Makes a row of the JSON text of a record.
 pub fn row(record: &str, api: Api, redaction: Redaction) -> Result<String, TooLarge> {
-    encoded(&mut Scanner::new(record), record, api, redaction)
+    row_of(&mut Scanner::new(record), record, api, redaction)
 }
 
-/// Makes a row of what is left of a record, token by token: secrets are masked already.
+/// Makes a row of what is left of a record, token by token.
 pub(crate) fn row_of<'a>(
-    tokens: &mut (impl Iterator<Item = Token<'a>> + Clone),
-    record: &str,
-    api: Api,
-) -> Result<String, TooLarge> {
-    encoded(tokens, record, api, Redaction::Off)
-}
-
-fn encoded<'a>(
     tokens: &mut (impl Iterator<Item = Token<'a>> + Clone),
     record: &str,
     api: Api,
@@ -218,11 +210,14 @@ impl<'a> Encoder<'a> {
             return false;
         }
         let column = &catalogue().columns[index];
-        let Some(name) = column.name_for(self.api) else {
+        let Some(key) = column.key_for(self.api) else {
             return false;
         };
         let before = self.row.len();
-        json::write(&mut self.row, Token::Key(name));
+        if before > 1 {
+            self.row.push(',');
+        }
+        self.row.push_str(key);
         let fits = if value == Token::BeginArray {
             column.kind == Type::String && self.list(verdict, tokens)
         } else {
