@@ -364,3 +364,6 @@ impl Course {
         Taken::Page(page)
     }
 }
+
+#[cfg(test)]
+mod tests;
