@@ -1,5 +1,6 @@
 //! Compiles what the program of the package uses in place of musl's functions for memory.
 
+#[allow(clippy::disallowed_methods, reason = "so Cargo tells a build script")]
 fn main() {
     println!("cargo::rerun-if-changed=src/musl/memory.c");
     let is = |name: &str, value: &str| std::env::var(name).is_ok_and(|it| it == value);

@@ -222,7 +222,7 @@ fn record_with(head: Head, page: &Bytes, json: &str) -> Result<Record, Misfit> {
 
 /// The fields that reading needs. Anything may be null or of an unexpected type in a record, so they
 /// are taken as they come and judged afterwards.
-#[derive(Default)]
+#[derive(Clone, Copy, Default)]
 struct Head<'a> {
     log_id: Option<Token<'a>>,
     underscore_id: Option<Token<'a>>,

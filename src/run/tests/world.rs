@@ -19,6 +19,7 @@ pub enum Fault {
 }
 
 #[derive(Default)]
+#[allow(clippy::struct_excessive_bools, reason = "each says something else")]
 pub struct State {
     pub records: BTreeMap<LogId, Record>,
     /// Whether reading after an id that is not there is rejected, or taken as a bound.
