@@ -10,7 +10,7 @@
 //!   time to come.
 //! - Records of a prefix that was never met, and is below the others, come after no cursor. So now and
 //!   then the newest records, found by search, are compared with those read, and what is not known of
-//!   them is read as well.
+//!   them is read as well. What a hundred newer records hide then is found by nobody.
 //!
 //! A run in which nothing happens is to be one request, so that search is made at these times: by the
 //! first run that reads to the end, as records may have been there before it; once more in the second

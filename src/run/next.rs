@@ -21,8 +21,6 @@ pub(super) enum Instead {
     /// From that time on in the same series: after an id made of it, or else from the smallest id of
     /// records dated so or later.
     Smallest(DateTime<Utc>),
-    /// Nowhere: what there is of the series, a comparison finds.
-    Nothing,
 }
 
 impl Next {

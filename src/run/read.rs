@@ -157,7 +157,6 @@ impl<S: Source, A: DeadLetters> Course<'_, S, A> {
                 Some(Instead::After(id)) if is_untaken => {
                     source.after(id, self.reading).await.map(Some)
                 }
-                Some(Instead::Nothing) if is_untaken => Ok(None),
                 Some(Instead::Smallest(from)) if is_untaken => {
                     let prefix = next.after.series();
                     if !next.is_made_up {

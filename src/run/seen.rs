@@ -110,12 +110,9 @@ impl<'a> Seen<'a> {
             if cursor.prefix().is_none() || is_done {
                 continue;
             }
-            let quiet = Next {
-                instead: Some(Instead::Nothing),
-                ..Next::after_cursor(cursor.clone())
-            };
+            let next = Next::after_cursor(cursor.clone());
             let series = cursor.series().to_owned();
-            self.to_read.entry(series).or_insert(quiet);
+            self.to_read.entry(series).or_insert(next);
         }
     }
 

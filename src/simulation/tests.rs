@@ -470,6 +470,23 @@ fn a_prefix_that_is_not_in_use_is_read_whenever_the_newest_records_are_compared(
 }
 
 #[test]
+fn once_nothing_was_read_of_a_prefix_whose_cursor_had_expired() {
+    for seed in [250_688, 266_603, 275_512] {
+        play(seed);
+    }
+}
+
+#[test]
+fn of_a_prefix_of_which_nothing_was_handled_nobody_knows_what_there_was() {
+    play(262_265);
+}
+
+#[test]
+fn what_a_hundred_newer_records_hide_of_a_prefix_that_was_never_met_is_found_by_nobody() {
+    play(316_030);
+}
+
+#[test]
 fn once_what_others_took_while_one_batch_hung_was_not_kept() {
     for seed in [1_839, 115_544] {
         play(seed);

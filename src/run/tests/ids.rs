@@ -200,6 +200,32 @@ async fn a_prefix_out_of_use_is_found_again_however_many_newer_records_another_h
 }
 
 #[tokio::test(start_paused = true)]
+async fn nor_does_it_matter_that_the_record_of_its_cursor_has_expired() {
+    for rejects_unknown in [true, false] {
+        let world = World::with_records(0);
+        world.add_named("800", at("06:50:00"));
+        world.add_named("900", at("07:58:00"));
+        world.run().await;
+        tokio::time::advance(Duration::from_mins(35)).await;
+        {
+            let mut state = world.state();
+            state.rejects_unknown = rejects_unknown;
+            state.records.pop_first();
+        }
+        for n in 0..150 {
+            let stored = at("08:34:00") + chrono::Duration::milliseconds(n);
+            world.add_named("900", stored);
+        }
+        // So short before the run that the next one could meet it.
+        world.add_named("800", at("08:33:50"));
+        let report = world.run().await;
+        assert_eq!((report.delivered, report.caught_up), (151, true));
+        // Those before it were two.
+        assert_eq!(world.landed().len(), 153);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_prefix_out_of_use_is_read_also_by_the_comparison_that_the_second_quiet_run_makes() {
     let world = World::with_records(150);
     world.add_named("800", at("06:50:00"));
