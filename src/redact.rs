@@ -65,7 +65,8 @@ impl Redaction {
         self.line_of(Scanner::new(record), record)
     }
 
-    /// The same of what is left of a record, token by token.
+    /// The same of what is left of a record, token by token. What the record says of a call decides
+    /// whether bodies are secret.
     #[must_use]
     pub(crate) fn line_of<'a>(
         self,

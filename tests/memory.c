@@ -16,9 +16,9 @@ static void fail(const char *what, size_t n, size_t place) {
     exit(1);
 }
 
-/* Of its own for each, so that a sanitizer sees what is read or written outside. */
+/* Of its own for each, and no longer, so that a sanitizer sees what is read or written outside. */
 static unsigned char *filled(size_t n, unsigned first) {
-    unsigned char *all = malloc(n + 1);
+    unsigned char *all = malloc(n);
     for (size_t at = 0; at < n; at++) all[at] = (unsigned char)(first + at * 7 + at / 251);
     return all;
 }
@@ -73,9 +73,18 @@ int main(void) {
             moves(n, apart, 0);
             moves(n, 0, apart);
         }
-        moves(n, n, 0);
-        moves(n, 0, n);
+        const size_t far[] = {47, 48, 49, 63, 64, 65, n / 2, n - 1, n, n + 1};
+        for (size_t at = 0; n > 0 && at < sizeof far / sizeof *far; at++) {
+            moves(n, far[at], 0);
+            moves(n, 0, far[at]);
+        }
     }
-    for (size_t n = 1020; n < 1030; n++) copies(n);
+    for (size_t n = 1020; n < 1030; n++) {
+        copies(n);
+        for (size_t apart = 0; apart < n + 2; apart += 11) {
+            moves(n, apart, 0);
+            moves(n, 0, apart);
+        }
+    }
     return 0;
 }

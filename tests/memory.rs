@@ -1,16 +1,22 @@
-//! What the program of the package has in place of musl's functions for memory, on this machine.
+//! Tests on this machine what the program of the package has in place of musl's functions for memory.
 
-#![cfg(target_arch = "x86_64")]
+#![cfg(all(unix, target_arch = "x86_64"))]
 
 use std::process::Command;
 
 #[test]
 fn memory_is_copied_and_compared_as_byte_by_byte() {
+    for sanitizers in ["-fsanitize=address,undefined", "-fno-sanitize=all"] {
+        holds(sanitizers);
+    }
+}
+
+fn holds(sanitizers: &str) {
     let folder = tempfile::tempdir().unwrap();
     let program = folder.path().join("memory");
     let compiled = Command::new("cc")
         .args(["-O2", "-fno-builtin", "-Wall", "-Wextra", "-Werror"])
-        .args(["-fsanitize=address,undefined", "-fno-sanitize-recover"])
+        .args([sanitizers, "-fno-sanitize-recover"])
         .args(["-Dmemcpy=memory_copy", "-Dmemmove=memory_move"])
         .args(["-Dmemcmp=memory_compare", "-Dbcmp=memory_differ"])
         .args(["src/musl/memory.c", "tests/memory.c", "-o"])

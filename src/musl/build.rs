@@ -7,9 +7,11 @@ fn main() {
     if is("CARGO_CFG_TARGET_ENV", "musl") && is("CARGO_CFG_TARGET_ARCH", "x86_64") {
         cc::Build::new()
             .file("src/musl/memory.c")
-            // No function may be made of a call of itself.
+            // A loop of `memcpy` must not become a call of `memcpy`.
             .flag("-fno-builtin")
-            .flag("-fno-tree-loop-distribute-patterns")
+            .flag_if_supported("-fno-tree-loop-distribute-patterns")
+            // musl copies before there is anything by which a stack could be checked.
+            .flag("-fno-stack-protector")
             .opt_level(2)
             .compile("memory");
     }

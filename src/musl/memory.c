@@ -12,7 +12,8 @@ typedef uint64_t __attribute__((may_alias, aligned(1))) u64;
 typedef uint32_t __attribute__((may_alias, aligned(1))) u32;
 typedef uint16_t __attribute__((may_alias, aligned(1))) u16;
 
-/* Bytes from which on the processor's own instruction is taken. */
+/* Bytes from which on the processor's own instruction is taken, which all that the package runs on have
+ * in its fast form. */
 #define LONG 1024
 
 static __m128i load(const unsigned char *at) { return _mm_loadu_si128((const __m128i *)at); }
@@ -81,7 +82,7 @@ void *memmove(void *to, const void *from, size_t n) {
     } else if (before < n) {
         copy_forward(to, from, n);
     } else {
-        memcpy(to, from, n);
+        return memcpy(to, from, n);
     }
     return to;
 }

@@ -17,7 +17,7 @@ use super::walk::{Role, Walk};
 use crate::json::{Scanner, Token, escape, unescape_lossy};
 use crate::redact::Redaction;
 
-/// A record token by token, in which secrets are still to be masked.
+/// A record token by token, in which personal values are replaced and secrets are still to be masked.
 pub(super) struct Plain<'a> {
     tokens: Vec<Token<'a>>,
     /// What stands in place of texts, by their places, in order.
@@ -26,8 +26,8 @@ pub(super) struct Plain<'a> {
 
 impl Plain<'_> {
     /// What the policy leaves of the record.
-    pub fn tokens(&self) -> Left<'_> {
-        Left {
+    pub fn tokens(&self) -> PlainTokens<'_> {
+        PlainTokens {
             tokens: self.tokens.iter(),
             length: self.tokens.len(),
             replaced: &self.replaced,
@@ -37,13 +37,13 @@ impl Plain<'_> {
 
 /// The tokens that are left of a record.
 #[derive(Clone)]
-pub(super) struct Left<'p> {
+pub(super) struct PlainTokens<'p> {
     tokens: slice::Iter<'p, Token<'p>>,
     length: usize,
     replaced: &'p [(usize, String)],
 }
 
-impl<'p> Iterator for Left<'p> {
+impl<'p> Iterator for PlainTokens<'p> {
     type Item = Token<'p>;
 
     fn next(&mut self) -> Option<Token<'p>> {
@@ -165,7 +165,7 @@ fn read<'a>(
 /// Whether a token is left as it is.
 fn stays(found: &Found, token: Token, part: &Part) -> bool {
     let (Token::Key(raw) | Token::Text(raw) | Token::Number(raw)) = token else {
-        return true;
+        return false;
     };
     if part.reading == Reading::SaysNothing || !found.may_be_in(raw) {
         return true;

@@ -27,7 +27,7 @@ pub(super) struct Look {
     shortest: usize,
     /// The groups of their beginnings, in either case.
     groups: [u64; WORDS],
-    /// The beginnings; more than are held against a text, if there are.
+    /// The beginnings; one more than `MOST` where there are too many to be held against a text.
     beginnings: Vec<Beginning>,
 }
 

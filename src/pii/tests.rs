@@ -1,8 +1,12 @@
+use std::borrow::Cow;
+
 use proptest::strategy::Strategy as _;
 
 use super::*;
 use crate::redact::Redaction;
 use crate::settings::{AppSettings, Reader, SettingsError};
+use crate::table::Api;
+use crate::table::row::row_of;
 
 /// `0123456789abcdef0123456789abcdef`
 const KEY: &str = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=";
@@ -515,14 +519,59 @@ proptest::proptest! {
         ] {
             for redaction in [Redaction::On, Redaction::Off] {
                 let policy = policy(pii);
-                let long = pieces::written(&policy.apply(redaction, &record), record.len());
-                if let Some(short) = policy.plain(redaction, &record) {
-                    let short = redaction.line_of(short.tokens(), &record);
-                    proptest::prop_assert_eq!(short, long, "{}", pii);
+                let long = policy.apply(redaction, &record);
+                let Some(short) = policy.plain(redaction, &record) else {
+                    continue;
+                };
+                let line = pieces::written(&long, record.len());
+                proptest::prop_assert_eq!(redaction.line_of(short.tokens(), &record), line);
+                for api in [Api::DataCollector, Api::LogsIngestion] {
+                    let row = row_of(&mut pieces::left(&long), &record, api, Redaction::Off);
+                    let short = row_of(&mut short.tokens(), &record, api, redaction);
+                    proptest::prop_assert_eq!(short, row, "{}", pii);
                 }
             }
         }
     }
+
+    #[test]
+    fn where_a_value_is_replaced_a_look_tells_that_it_may_be_there(
+        values in proptest::collection::vec(value(), 1..45),
+        chosen in proptest::prelude::any::<proptest::sample::Index>(),
+        (before, after) in ("[a-zA-Z0-9 .:|@_/-]{0,20}", "[a-zA-Z0-9 .:|@_/-]{0,20}"),
+        form in 0..4,
+    ) {
+        let members: Vec<_> = values.iter().map(|(name, it)| format!(r#""{name}":"{it}""#)).collect();
+        let record = format!("{{{}}}", members.join(","));
+        let policy = policy(ALL);
+        let tokens = Redaction::Off.tokens(&record);
+        let (_, found) = find::find(&policy, record.len(), tokens);
+        let found = found.unwrap();
+        let (_, value) = chosen.get(&values);
+        let value = match form {
+            0 => value.to_uppercase(),
+            1 => value.to_lowercase(),
+            // As somebody else writes an address, or what an id is without its connection.
+            2 => value.replace("203.0.113.", "::ffff:203.0.113.").replace("auth0|", ""),
+            _ => value.clone(),
+        };
+        for text in [format!("{before} {value} {after}"), format!("{before} {value}"), value] {
+            let is_replaced = matches!(found.index().replaced(&text), Cow::Owned(_));
+            proptest::prop_assert!(!is_replaced || found.may_be_in(&text), "{text}");
+        }
+    }
+}
+
+/// The name of a field, and somebody.
+fn value() -> impl proptest::strategy::Strategy<Value = (&'static str, String)> {
+    proptest::prop_oneof![
+        "[a-zA-Z]{1,9}(@[a-z]{2,5}\\.com)?".prop_map(|it| ("user_name", it)),
+        "[a-z]{1,3}\\.[a-z]{1,6}@Example\\.com".prop_map(|it| ("email", it)),
+        "auth0\\|[0-9a-f]{2,24}".prop_map(|it| ("user_id", it)),
+        "203\\.0\\.113\\.[1-9][0-9]?".prop_map(|it| ("ip", it)),
+        "2001:db8:[1-9a-f]{1,4}::[1-9a-f]{1,4}".prop_map(|it| ("client_ip", it)),
+        "[A-Zé][a-zü]{1,8}".prop_map(|it| ("given_name", it)),
+    ]
 }
 
 #[test]

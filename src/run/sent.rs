@@ -114,7 +114,7 @@ impl<'c> Sent<'c> {
 
 impl<S: Source, A: DeadLetters, L: Ledger> Delivering<'_, S, A, L> {
     /// Takes note of what became of a batch. The cursor passes it once those before it are answered;
-    /// what is accepted is kept at once. Where it was not taken whole, what else is under way is waited
+    /// what is accepted is kept at once, as long as there is time for it. Where it was not taken whole, what else is under way is waited
     /// for, and then the records at fault are found.
     pub(super) async fn settle_sent(&mut self, answer: Answer) -> Result<(), Stop> {
         let is_whole = self.acknowledge_sent(answer);
@@ -147,8 +147,8 @@ impl<S: Source, A: DeadLetters, L: Ledger> Delivering<'_, S, A, L> {
         are_whole
     }
 
-    /// Whether there is time for more than one save. In the last seconds of a run there is not: it is
-    /// made after all answers.
+    /// Whether there is time for more than one save. Once the run's time is over there is not, if the
+    /// storage is slow: that one is made after the last answer.
     fn has_time_for_saves(&self) -> bool {
         !self.course.deadline.is_over()
     }

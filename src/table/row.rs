@@ -61,7 +61,8 @@ pub fn row(record: &str, api: Api, redaction: Redaction) -> Result<String, TooLa
     row_of(&mut Scanner::new(record), record, api, redaction)
 }
 
-/// Makes a row of what is left of a record, token by token.
+/// Makes a row of what is left of a record, token by token. What the record says of a call decides
+/// whether bodies are secret.
 pub(crate) fn row_of<'a>(
     tokens: &mut (impl Iterator<Item = Token<'a>> + Clone),
     record: &str,

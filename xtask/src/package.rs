@@ -83,7 +83,7 @@ fn require_tools(root: &Path) -> Result<()> {
     compiler.arg("--version").stdout(Stdio::null());
     ensure!(
         compiler.status().is_ok_and(|it| it.success()),
-        "musl-gcc is missing, which compiles the C code of ring for {TARGET}: on Debian or Ubuntu \
+        "musl-gcc is missing, which compiles C code for {TARGET}: on Debian or Ubuntu \
          `sudo apt-get install musl-tools` installs it"
     );
     let libraries = rustc(root, &["--print=target-libdir", "--target", TARGET])?;
