@@ -1,4 +1,5 @@
 use std::borrow::Cow;
+use std::net::Ipv4Addr;
 
 use proptest::strategy::Strategy as _;
 
@@ -551,9 +552,12 @@ proptest::proptest! {
         let value = match form {
             0 => value.to_uppercase(),
             1 => value.to_lowercase(),
-            // As somebody else writes an address, or what an id is without its connection.
-            2 => value.replace("203.0.113.", "::ffff:203.0.113.").replace("auth0|", ""),
-            _ => value.clone(),
+            // What an id is without its connection, and an address as others write it.
+            2 => value.replace("auth0|", ""),
+            _ => match value.parse().map(|it: Ipv4Addr| it.octets()) {
+                Ok([a, b, c, d]) => format!("::FFFF:{a:x}{b:02x}:{c:x}{d:02x}"),
+                Err(_) => value.clone(),
+            },
         };
         for text in [format!("{before} {value} {after}"), format!("{before} {value}"), value] {
             let is_replaced = matches!(found.index().replaced(&text), Cow::Owned(_));
