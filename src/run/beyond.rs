@@ -52,7 +52,9 @@ impl Places {
             let left = (self.now - stored).checked_div(1 << number)?;
             Some(LogId::synthetic(prefix, self.now - left))
         };
-        let place = by_time().filter(|it| self.takes_times && *it > self.batch);
+        // What a page has shown already may be of a series above, where times begin anew.
+        let is_shown = |it: &LogId| self.page.as_ref().is_some_and(|page| it <= page);
+        let place = by_time().filter(|it| self.takes_times && *it > self.batch && !is_shown(it));
         place.or_else(|| self.page.clone())
     }
 }

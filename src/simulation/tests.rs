@@ -477,6 +477,11 @@ fn once_nothing_was_read_of_a_prefix_whose_cursor_had_expired() {
 }
 
 #[test]
+fn once_a_few_refused_records_were_not_seen_to_be_all_there_is() {
+    play(974_659);
+}
+
+#[test]
 fn of_a_prefix_of_which_nothing_was_handled_nobody_knows_what_there_was() {
     play(262_265);
 }
