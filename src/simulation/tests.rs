@@ -482,16 +482,6 @@ fn once_a_few_refused_records_were_not_seen_to_be_all_there_is() {
 }
 
 #[test]
-fn of_a_prefix_of_which_nothing_was_handled_nobody_knows_what_there_was() {
-    play(262_265);
-}
-
-#[test]
-fn what_a_hundred_newer_records_hide_of_a_prefix_that_was_never_met_is_found_by_nobody() {
-    play(316_030);
-}
-
-#[test]
 fn once_what_others_took_while_one_batch_hung_was_not_kept() {
     for seed in [1_839, 115_544] {
         play(seed);

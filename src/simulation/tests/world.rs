@@ -29,9 +29,6 @@ pub(super) fn at(clock: &str) -> DateTime<Utc> {
 
 /// Longer than the shortest retention by a little: Auth0 does not drop a record to the second.
 pub(super) const RETENTION: Duration = Duration::from_mins(24 * 60 + 5);
-/// Records that a search for the newest shows.
-const NEWEST: usize = 100;
-
 /// The parts that a run talks to.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Part {
@@ -236,25 +233,10 @@ impl State {
 
     /// Whether this record has to be delivered or set aside.
     pub fn is_due(&self, fact: &Fact) -> bool {
-        let is_wanted = match self.start {
+        match self.start {
             Some(Start::At(start)) => fact.record.date.unwrap() >= start,
             _ => true,
-        };
-        is_wanted && !self.is_hidden(fact)
-    }
-
-    /// Whether nobody can know of a record: it comes before all cursors, no other of its prefix was met,
-    /// and it is not among the newest.
-    fn is_hidden(&self, fact: &Fact) -> bool {
-        let id = &fact.record.log_id;
-        let met = &self.has_cursor_since;
-        let is_below = id.prefix().is_some() && met.keys().all(|it| it.as_str() > id.series());
-        if met.is_empty() || !is_below {
-            return false;
         }
-        let now = self.now();
-        let is_newer = |it: &&Fact| it.is_there(now) && it.record.date > fact.record.date;
-        self.facts.values().filter(is_newer).count() >= NEWEST
     }
 
     /// Whether a record that was dropped before it was read has to be in a gap that was reported.
@@ -325,7 +307,7 @@ impl State {
     pub fn latest(&self) -> Vec<Record> {
         let mut records = self.by_date(DateTime::UNIX_EPOCH);
         records.reverse();
-        records.truncate(NEWEST);
+        records.truncate(100);
         records
     }
 
@@ -467,9 +449,7 @@ impl State {
         self.expect(lost.is_none(), || {
             format!("run {run} saves that {lost:?} is delivered, and it is not")
         });
-        // One at the beginning, where nothing was handled, tells nothing of what there was.
-        let cursors = checkpoint.cursors().into_iter();
-        for cursor in cursors.filter(|it| it.stored_at() > Some(DateTime::UNIX_EPOCH)) {
+        for cursor in checkpoint.cursors() {
             let met_at = self.has_cursor_since.entry(cursor.series().to_owned());
             met_at.or_insert(now);
         }
