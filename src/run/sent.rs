@@ -114,7 +114,7 @@ impl<'c> Sent<'c> {
 
 impl<S: Source, A: DeadLetters, L: Ledger> Delivering<'_, S, A, L> {
     /// Takes note of what became of a batch. The cursor passes it once those before it are answered;
-    /// what is accepted is kept at once, as long as there is time for it. Where it was not taken whole, what else is under way is waited
+    /// what is accepted is kept at once. Where it was not taken whole, what else is under way is waited
     /// for, and then the records at fault are found.
     pub(super) async fn settle_sent(&mut self, answer: Answer) -> Result<(), Stop> {
         let is_whole = self.acknowledge_sent(answer);
@@ -131,10 +131,7 @@ impl<S: Source, A: DeadLetters, L: Ledger> Delivering<'_, S, A, L> {
             }
             self.ledger.reach(&it.met);
         }
-        if self.sent.is_empty() || self.has_time_for_saves() {
-            self.save().await?;
-        }
-        Ok(())
+        Ok(self.save().await?)
     }
 
     /// Notes what else is answered by now, so that one save keeps all of it. Answers whether everything
@@ -145,12 +142,6 @@ impl<S: Source, A: DeadLetters, L: Ledger> Delivering<'_, S, A, L> {
             are_whole &= self.acknowledge_sent(answer);
         }
         are_whole
-    }
-
-    /// Whether there is time for more than one save. Once the run's time is over there is not, if the
-    /// storage is slow: that one is made after the last answer.
-    fn has_time_for_saves(&self) -> bool {
-        !self.course.deadline.is_over()
     }
 
     /// Notes what was accepted of a batch. Answers whether that is all of it.
@@ -177,12 +168,13 @@ impl<S: Source, A: DeadLetters, L: Ledger> Delivering<'_, S, A, L> {
     }
 
     /// Waits for what is under way, and keeps what is accepted as soon as that is known: the slowest
-    /// answer may be long in coming, and until then another poller would send it again.
+    /// answer may be long in coming, and until then another poller would send it again. In the last
+    /// seconds of a run there is time for one save, after all answers.
     pub(super) async fn wait_for_all(&mut self, may_save: bool) -> Result<(), Stop> {
         let mut is_kept_at_once = may_save;
         loop {
             self.acknowledge_those_that_came();
-            if is_kept_at_once && self.has_time_for_saves() {
+            if is_kept_at_once && !self.course.deadline.is_over() {
                 is_kept_at_once = self.save_unsaved().await.is_ok();
             }
             match self.sent.next().await {
