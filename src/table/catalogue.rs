@@ -305,6 +305,7 @@ mod tests {
         for (index, column) in catalogue().columns.iter().enumerate() {
             let node = found(&column.path);
             assert_eq!(node.and_then(|it| it.column), Some(index), "{column:?}");
+            assert!(found(&[&column.path[..], &["x"]].concat()).is_none());
         }
         for name in [
             "",
