@@ -51,7 +51,7 @@ pub(crate) struct Report {
     pub last_date: Option<DateTime<Utc>>,
     /// Age of that record in seconds; 0 if the run caught up, null if nothing was ever delivered.
     pub lag_seconds: Option<u64>,
-    /// A stretch of time whose records Auth0 may have dropped before they were read.
+    /// A stretch of time whose records Auth0 may have dropped before they were delivered.
     pub gap: Option<Gap>,
     /// What Auth0 told last of the tenant's rate limit.
     pub rate_limit: Option<RateLimit>,

@@ -125,6 +125,8 @@ impl Ledger for Reading<'_> {
 
     fn begin_anew(&mut self, _: Start) {}
 
+    fn begin_with(&mut self, _: DateTime<Utc>) {}
+
     fn begin_series(&mut self, _: &LogId) {}
 
     fn compared(&mut self, _: Comparison) {}

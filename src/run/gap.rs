@@ -15,7 +15,9 @@ use crate::report::Gap;
 /// The shortest retention of any Auth0 plan: what was read to its end within it has lost nothing.
 const SHORTEST_RETENTION: Duration = Duration::from_hours(24);
 /// The longest one.
-const LONGEST_RETENTION: TimeDelta = TimeDelta::days(30);
+pub(super) const LONGEST_RETENTION: TimeDelta = TimeDelta::days(30);
+/// After so long a record is taken to be visible, however long the overlap is.
+const LATEST: Duration = Duration::from_hours(1);
 /// How often a source is asked whether it has dropped the record of the cursor, in a tenant where
 /// nothing happens.
 const ASK_AGAIN: Duration = Duration::from_hours(1);
@@ -28,6 +30,8 @@ pub(super) struct First {
     /// Where reading began anew, if the source does not take the cursor.
     pub anew: Option<Start>,
     pub gap: Option<Gap>,
+    /// When its oldest record was stored, if it begins with the oldest that there is.
+    pub oldest: Option<DateTime<Utc>>,
     pub page: Page,
 }
 
@@ -37,15 +41,21 @@ impl<S: Source, A: DeadLetters> Course<'_, S, A> {
     pub(super) async fn first_page(&self, opening: &Opening) -> Result<First, SourceError> {
         let source = self.run.source;
         let lost_since = self.lost_since(opening).await?;
-        let gap = |page: &Page| {
+        let first = |anew: Option<Start>, page: Page| {
+            let timely = page.records.iter().filter(|it| time_of(it).is_some());
+            let stored = timely.filter_map(|it| it.log_id.stored_at()).min();
             let oldest = page.records.iter().filter_map(time_of).min();
-            Some(gap(opening, lost_since?, oldest, self.began))
+            let is_all = opening.position == Position::Start(Start::Oldest);
+            First {
+                anew,
+                gap: lost_since.map(|since| gap(opening, since, oldest, self.began)),
+                oldest: stored.filter(|it| is_all && *it <= self.began),
+                page,
+            }
         };
         let cursor = match &opening.position {
             Position::Start(start) => {
-                let page = source.first(*start, self.reading).await?;
-                let (anew, gap) = (None, gap(&page));
-                return Ok(First { anew, gap, page });
+                return Ok(first(None, source.first(*start, self.reading).await?));
             }
             Position::After(cursor) => cursor,
         };
@@ -56,27 +66,22 @@ impl<S: Source, A: DeadLetters> Course<'_, S, A> {
         } else {
             match source.after(cursor, self.reading).await {
                 Err(SourceError::Rejected(why)) => with_causes(&*why),
-                page => {
-                    let page = page?;
-                    let (anew, gap) = (None, gap(&page));
-                    return Ok(First { anew, gap, page });
-                }
+                page => return Ok(first(None, page?)),
             }
         };
         warn!("the source does not read on after {cursor}, so it is read by time: {why}");
         let start = restart_of(cursor);
         let page = source.first(start, self.reading).await?;
-        let (anew, gap) = (Some(start), gap(&page));
-        Ok(First { anew, gap, page })
+        Ok(first(Some(start), page))
     }
 
     /// The time up to which everything is handled, if the source may have dropped records since then.
     ///
-    /// That is when the log was last read to its end, but of a series that was read further since, its
-    /// cursor. The newest record delivered tells nothing: others below it may have become visible late,
-    /// or have been in a part of its batch that failed.
+    /// That is the overlap before the log was last read to its end, but of a series that was read further
+    /// since, its cursor. The newest record delivered tells nothing: others below it may have become
+    /// visible late, or have been in a part of its batch that failed.
     async fn lost_since(&self, opening: &Opening) -> Result<Option<DateTime<Utc>>, SourceError> {
-        let known = known(opening);
+        let settled = settled(opening);
         let wanted = wanted_since(opening);
         let is_in_time = |time: &DateTime<Utc>| self.began - *time <= LONGEST_RETENTION;
         // An id of long before was not read then.
@@ -86,9 +91,13 @@ impl<S: Source, A: DeadLetters> Course<'_, S, A> {
         let is_begun = |time: &DateTime<Utc>| opening.since.is_none_or(|since| since < *time);
         let places = places.map(|it| Some(it).filter(is_begun).or(wanted));
         let is_nowhere = opening.position == Position::Start(Start::Oldest);
-        let reached = places.chain(is_nowhere.then_some(wanted)).flatten().min();
+        let places = places.chain(is_nowhere.then_some(wanted));
+        // So it is of a prefix whose cursor is at the beginning.
+        let is_untouched = is_nowhere || opening.cursors.ends().any(|it| opening.begins_after(it));
+        let places = places.chain(is_untouched.then_some(opening.oldest_found));
+        let reached = places.flatten().min();
         // Without any, there is nothing that would be missing.
-        match reached.map(|it| known.map_or(it, |known| it.max(known))) {
+        match reached.map(|it| settled.map_or(it, |settled| it.max(settled))) {
             Some(reached) if self.is_lost(reached, opening).await? => Ok(Some(reached)),
             _ => Ok(None),
         }
@@ -103,7 +112,7 @@ impl<S: Source, A: DeadLetters> Course<'_, S, A> {
     ) -> Result<Option<Gap>, SourceError> {
         // In a first reading, that was asked at its beginning.
         let is_first = known(opening).is_none() && opening.cursors.ends().next().is_none();
-        match wanted_since(opening).max(known(opening)) {
+        match wanted_since(opening).max(settled(opening)) {
             Some(reached) if !is_first && self.is_lost(reached, opening).await? => {
                 Ok(Some(gap(opening, reached, oldest, self.began)))
             }
@@ -165,6 +174,11 @@ fn known(opening: &Opening) -> Option<DateTime<Utc>> {
     opening.caught_up_at.map(|time| time.min(compared.at))
 }
 
+/// Up to when everything is handled: what was stored later may have become visible after that run.
+fn settled(opening: &Opening) -> Option<DateTime<Utc>> {
+    Some(known(opening)? - opening.overlap.min(LATEST))
+}
+
 /// From when on all records are wanted, whatever their prefix. Where reading was to begin with the
 /// oldest record, that is the first run: what there was before it of a prefix that was never met,
 /// nobody knows.
@@ -179,19 +193,20 @@ fn begun(opening: &Opening) -> Option<DateTime<Utc>> {
 }
 
 /// The time between what is known to be handled and the oldest record that can be read now: what was
-/// dropped was stored before any that was not. Of what was handled since, of one series or the other,
-/// nothing is known of prefixes that were never met.
+/// dropped was stored before any that was not. Where that one is older than the last reading to the end,
+/// only what became visible after that can be missing. Of what was handled since, of one series or the
+/// other, nothing is known of prefixes that were never met.
 fn gap(
     opening: &Opening,
     reached: DateTime<Utc>,
     oldest: Option<DateTime<Utc>>,
     now: DateTime<Utc>,
 ) -> Gap {
+    let to = oldest.filter(|it| *it > reached).unwrap_or(now).min(now);
     let from = known(opening).or(begun(opening));
-    let to = oldest.filter(|it| *it > reached).unwrap_or(now);
     Gap {
-        from,
-        to: to.min(now),
+        from: from.map(|it| if it < to { it } else { reached }),
+        to,
     }
 }
 

@@ -5,6 +5,7 @@
 //! handled, however that came about, and never passes a record that is not.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -38,11 +39,15 @@ pub(crate) struct Opening {
     pub cursors: Reach,
     /// What Auth0 stored before this with a prefix that was never met is not wanted.
     pub since: Option<DateTime<Utc>>,
+    /// When the oldest record was stored that a first reading found, where it began with that.
+    pub oldest_found: Option<DateTime<Utc>>,
     /// When the newest records were compared with those read.
     pub comparison: Option<Comparison>,
     pub was_handled: WasHandled,
     /// When a run began that read the log to its end.
     pub caught_up_at: Option<DateTime<Utc>>,
+    /// What was stored so long before that may have become visible since.
+    pub overlap: Duration,
     /// Records that may be missing, because what was known of them was lost.
     pub loss: Option<Gap>,
 }
@@ -51,6 +56,12 @@ impl Opening {
     /// From when on a prefix is read that was never met.
     pub fn beginning(&self) -> Option<DateTime<Utc>> {
         self.since.map(|since| since - STORING_DELAY)
+    }
+
+    /// Whether this cursor is none of a record, but where reading of its prefix begins.
+    pub fn begins_after(&self, cursor: &LogId) -> bool {
+        let beginning = cursor.prefix().zip(self.beginning());
+        beginning.is_some_and(|(prefix, time)| *cursor == LogId::synthetic(prefix, time))
     }
 }
 
@@ -90,6 +101,10 @@ pub(crate) trait Ledger: Send {
 
     /// Notes that reading of a prefix begins after this id: what is below is not wanted.
     fn begin_series(&mut self, below: &LogId);
+
+    /// Notes when the oldest record was stored that a reading found, which begins with that. The first
+    /// such time is kept.
+    fn begin_with(&mut self, oldest: DateTime<Utc>);
 
     /// Notes when the newest records were compared with those read.
     fn compared(&mut self, comparison: Comparison);

@@ -323,7 +323,7 @@ impl<S: Source, A: DeadLetters> Course<'_, S, A> {
     }
 
     fn report_gap(&self, gap: Gap) {
-        warn!("records {gap} may have been dropped by Auth0 before they were read");
+        warn!("records {gap} may have been dropped by Auth0 before they were delivered");
         self.report(|report| {
             report.gap = Some(match report.gap {
                 Some(other) => Gap {

@@ -2,6 +2,7 @@
 //!
 //! In which order, and what of a page is taken, says `seen.rs`.
 
+use chrono::{DateTime, Utc};
 use tokio::sync::mpsc;
 use tracing::warn;
 
@@ -18,6 +19,8 @@ use crate::report::Gap;
 pub(super) enum Read {
     /// The source no longer takes the cursor; what follows is read from this start.
     Anew(Start),
+    /// When the oldest record was stored, with which a first reading begins.
+    Oldest(DateTime<Utc>),
     /// Records that may be missing before what follows.
     Gap(Gap),
     /// A page, and the room that it takes.
@@ -44,6 +47,9 @@ impl<S: Source, A: DeadLetters> Course<'_, S, A> {
         let first = in_time(first.await?)?;
         if let Some(start) = first.anew {
             hand_over(&out, Read::Anew(start)).await?;
+        }
+        if let Some(stored) = first.oldest {
+            hand_over(&out, Read::Oldest(stored)).await?;
         }
         let is_gap_told = first.gap.is_some();
         if let Some(gap) = first.gap {

@@ -72,9 +72,7 @@ impl<'a> Seen<'a> {
     ) -> Self {
         let place = |cursor: &LogId| {
             let next = match cursor.prefix().zip(opening.beginning()) {
-                Some((prefix, time)) if *cursor == LogId::synthetic(prefix, time) => {
-                    Next::by_time(prefix, time)
-                }
+                Some((prefix, time)) if opening.begins_after(cursor) => Next::by_time(prefix, time),
                 _ => Next::after_cursor(cursor.clone()),
             };
             (cursor.series().to_owned(), next)
@@ -436,9 +434,11 @@ mod tests {
             ahead: Vec::new(),
             cursors: [&cursor].into_iter().collect(),
             since: None,
+            oldest_found: None,
             comparison: None,
             was_handled: Arc::new(|_| false),
             caught_up_at: None,
+            overlap: Duration::ZERO,
             loss: None,
         };
         let mut seen = Seen::new(&opening, None, "2026-11-21T09:00:00Z".parse().unwrap());

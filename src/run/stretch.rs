@@ -210,9 +210,11 @@ impl Ledger for StretchLedger<'_> {
             ahead: Vec::new(),
             cursors: Reach::default(),
             since: None,
+            oldest_found: None,
             comparison: None,
             was_handled: Arc::new(|_| false),
             caught_up_at: None,
+            overlap: Duration::ZERO,
             loss: None,
         })
     }
@@ -241,6 +243,8 @@ impl Ledger for StretchLedger<'_> {
     fn begin_anew(&mut self, _: Start) {}
 
     fn begin_series(&mut self, _: &LogId) {}
+
+    fn begin_with(&mut self, _: DateTime<Utc>) {}
 
     fn compared(&mut self, _: Comparison) {}
 

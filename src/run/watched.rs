@@ -62,6 +62,10 @@ impl<L: Ledger, W: Watch> Ledger for Watched<L, W> {
         self.ledger.begin_anew(start);
     }
 
+    fn begin_with(&mut self, oldest: DateTime<Utc>) {
+        self.ledger.begin_with(oldest);
+    }
+
     fn begin_series(&mut self, below: &LogId) {
         self.ledger.begin_series(below);
     }

@@ -73,6 +73,7 @@ impl Checkpoint {
     /// Notes that a run that began at `time` reached the end of the tenant's log.
     pub fn caught_up(&mut self, time: DateTime<Utc>) {
         self.caught_up_at = Some(time);
+        self.oldest_found = None;
         // Of a prefix of which there is nothing any more, nothing needs to be known.
         let handled: BTreeSet<_> = self.handled.iter().map(LogId::series).collect();
         let mut others = std::mem::take(&mut self.others);

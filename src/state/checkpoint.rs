@@ -45,6 +45,8 @@ pub(crate) struct Checkpoint {
     pub(super) caught_up_at: Option<DateTime<Utc>>,
     /// Of a prefix that was never met, what Auth0 stored before this is not wanted.
     pub(super) wanted_since: Option<DateTime<Utc>>,
+    /// When the oldest record was stored that the first reading found, if it began with that.
+    pub(super) oldest_found: Option<DateTime<Utc>>,
     /// When the newest records were compared with those read.
     pub(super) comparison: Option<Comparison>,
     /// Whether a person has chosen the position.
@@ -98,6 +100,7 @@ impl Checkpoint {
             refused_since: None,
             caught_up_at: None,
             wanted_since: None,
+            oldest_found: None,
             comparison: None,
             set_by_hand: true,
             loss: None,
@@ -224,6 +227,7 @@ impl Checkpoint {
             self.start = Some(start);
             self.left_out_before = time_of(start);
             self.wanted_since = None;
+            self.oldest_found = None;
             // It is another log that was read to its end and compared.
             self.caught_up_at = None;
             self.comparison = None;
@@ -302,7 +306,8 @@ impl Checkpoint {
         let position = chosen.chain(cursors).filter(|_| !self.set_by_hand);
         let loss = self.loss.map(|it| it.noticed_at);
         let compared = self.comparison.map(|it| it.at);
-        let times = [self.refused_since, self.caught_up_at, loss, compared];
+        let found = self.oldest_found;
+        let times = [self.refused_since, self.caught_up_at, loss, compared, found];
         let mut times = times.into_iter().flatten().chain(position);
         times.any(|it| is_future(it, now))
     }

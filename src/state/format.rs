@@ -76,6 +76,8 @@ struct Format2 {
     /// Of a prefix that was never met, what Auth0 stored before this is not wanted.
     #[serde(default)]
     wanted_since: Option<DateTime<Utc>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    oldest_found: Option<DateTime<Utc>>,
     #[serde(default)]
     comparison: Option<Comparison>,
     set_by_hand: bool,
@@ -121,6 +123,7 @@ impl From<Format1> for Format2 {
             refused_since: old.refused_since,
             caught_up_at: old.caught_up_at,
             wanted_since: None,
+            oldest_found: None,
             comparison: None,
             set_by_hand: old.set_by_hand,
             loss: old.loss,
@@ -175,6 +178,7 @@ pub(super) fn write(checkpoint: &Checkpoint, saved_at: DateTime<Utc>, writer: &s
         refused_since: checkpoint.refused_since,
         caught_up_at: checkpoint.caught_up_at,
         wanted_since: checkpoint.wanted_since,
+        oldest_found: checkpoint.oldest_found,
         comparison: checkpoint.comparison,
         set_by_hand: checkpoint.set_by_hand,
         loss: checkpoint.loss,
@@ -249,6 +253,7 @@ pub(crate) fn read(json: &[u8]) -> Result<Checkpoint, Unreadable> {
         refused_since: written.refused_since,
         caught_up_at: written.caught_up_at,
         wanted_since: written.wanted_since,
+        oldest_found: written.oldest_found,
         comparison: written.comparison,
         set_by_hand: written.set_by_hand,
         loss: written.loss,

@@ -126,9 +126,11 @@ impl Ledger for CheckpointLedger<'_> {
             ahead,
             cursors: self.checkpoint.cursors().into_iter().collect(),
             since: self.checkpoint.wanted_since,
+            oldest_found: self.checkpoint.oldest_found,
             comparison: self.checkpoint.comparison,
             was_handled: Arc::new(move |id| before.has_handled(id)),
             caught_up_at: self.checkpoint.caught_up_at,
+            overlap: self.overlap,
             loss: self.loss(),
         })
     }
@@ -153,6 +155,10 @@ impl Ledger for CheckpointLedger<'_> {
 
     fn begin_series(&mut self, below: &LogId) {
         self.checkpoint.begin_series(below);
+    }
+
+    fn begin_with(&mut self, oldest: DateTime<Utc>) {
+        self.checkpoint.oldest_found.get_or_insert(oldest);
     }
 
     fn compared(&mut self, comparison: Comparison) {

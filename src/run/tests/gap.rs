@@ -71,6 +71,19 @@ async fn a_cursor_dropped_in_a_silent_tenant_is_no_gap_and_costs_no_record() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn nor_is_one_told_each_hour_where_the_overlap_is_as_long_as_the_retention() {
+    let world = World::with_records(10);
+    for hour in 0..50 {
+        if hour == 25 {
+            world.state().records.clear();
+        }
+        let day = |policy: &mut Policy| policy.overlap = Duration::from_hours(24);
+        assert_eq!(world.run_with(day).await.gap, None, "{hour}");
+        tokio::time::advance(Duration::from_mins(61)).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn after_an_outage_in_a_silent_tenant_the_possible_gap_is_reported_once() {
     for rejects_unknown in EITHER_WAY {
         let world = delivered(rejects_unknown).await;
@@ -79,6 +92,51 @@ async fn after_an_outage_in_a_silent_tenant_the_possible_gap_is_reported_once() 
         let gap = world.run().await.gap.unwrap();
         assert_eq!(gap.from, Some(at("08:00:00")));
         assert_eq!(gap.to - at("08:00:00"), chrono::Duration::days(2));
+        assert_eq!(world.run().await.gap, None);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_became_visible_late_and_was_dropped_is_missing_even_where_all_later_ones_are_there() {
+    let world = delivered(false).await;
+    // Of the last minute before that run (the overlap), the source has the end.
+    tokio::time::advance(Duration::from_hours(24)).await;
+    world.state().records.clear();
+    world.add(at("07:59:30"), at("07:59:30"));
+    let gap = Gap {
+        from: Some(at("07:59:00")),
+        to: at("07:59:30"),
+    };
+    assert_eq!(world.run().await.gap, Some(gap));
+    assert_eq!(world.run().await.gap, None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_the_source_goes_back_further_than_the_overlap_nothing_is_missing() {
+    let world = delivered(false).await;
+    tokio::time::advance(Duration::from_hours(48)).await;
+    world.state().records.clear();
+    world.add(at("07:59:00"), at("07:59:00"));
+    assert_eq!(world.run().await.gap, None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_dropped_before_the_first_delivery_is_missing_though_there_is_no_other_gap() {
+    for (drops, gap_to) in [(0, None), (4, Some(at("07:57:55")))] {
+        let world = World::with_records(10);
+        world.add_named("901", at("07:59:50"));
+        world.state().destination_faults = vec![Some(Fault::Fails); 2].into();
+        let report = world.run().await;
+        assert_eq!((report.errors.len(), report.gap), (1, None));
+        tokio::time::advance(Duration::from_mins(24 * 60 + 1)).await;
+        for _ in 0..drops {
+            world.state().records.pop_first();
+        }
+        let gap = gap_to.map(|to| Gap { from: None, to });
+        assert_eq!(world.run().await.gap, gap);
+        // Whatever is delivered now, it is told as long as nothing was.
+        let report = world.run().await;
+        assert_eq!((report.gap, report.delivered), (gap, 11 - drops));
         assert_eq!(world.run().await.gap, None);
     }
 }

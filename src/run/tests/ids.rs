@@ -12,7 +12,7 @@ fn named(prefix: &str, stored: DateTime<Utc>) -> Record {
 }
 
 impl World {
-    fn add_named(&self, prefix: &str, stored: DateTime<Utc>) {
+    pub fn add_named(&self, prefix: &str, stored: DateTime<Utc>) {
         let record = named(prefix, stored);
         self.state().records.insert(record.log_id.clone(), record);
     }

@@ -189,7 +189,7 @@ fn any_checkpoint() -> impl Strategy<Value = Checkpoint> {
         was_quiet: was_made,
     });
     let others = proptest::collection::vec(any_id(), 0..3);
-    let others = (others, of(any_time()), of(comparison));
+    let others = (others, of(any_time()), of(any_time()), of(comparison));
     let more = (
         others,
         of(start),
@@ -201,7 +201,7 @@ fn any_checkpoint() -> impl Strategy<Value = Checkpoint> {
     );
     (any_position(), more).prop_map(
         |(position, (prefixes, start, handled, newest, times, loss, by_hand))| {
-            let (others, wanted_since, comparison) = prefixes;
+            let (others, wanted_since, oldest_found, comparison) = prefixes;
             let set = Checkpoint::set(position);
             let main = set.cursor.as_ref().map(|it| it.series().to_owned());
             let others = others.into_iter().map(|it| (it.series().to_owned(), it));
@@ -210,6 +210,7 @@ fn any_checkpoint() -> impl Strategy<Value = Checkpoint> {
                 start: set.start.or(start),
                 others: others.collect(),
                 wanted_since,
+                oldest_found,
                 comparison,
                 handled,
                 newest,
