@@ -228,6 +228,11 @@ impl Source for LogReader {
         })
     }
 
+    async fn next(&self, after: &LogId, deadline: Deadline) -> Result<Option<Record>, SourceError> {
+        let found = self.log.logs.after(after, 1, deadline).await;
+        Ok(found.map_err(source_error)?.records.into_iter().next())
+    }
+
     /// Looks for any record dated so early that it was stored before this one or is this one.
     async fn has_dropped(&self, id: &LogId, deadline: Deadline) -> Result<bool, SourceError> {
         let Some(stored) = id.stored_at() else {

@@ -56,8 +56,8 @@ impl LogId {
 
     /// An id of the known shape that lies below every real id stored at `time` or later.
     ///
-    /// Auth0 accepts such an id as a lower bound, although no documentation says so; `start.rs`
-    /// beside this file knows what to do when it does not.
+    /// Auth0 accepts such an id as a lower bound, although no documentation says so;
+    /// `auth0/start.rs` knows what to do when it does not.
     pub fn synthetic(prefix: &str, time: DateTime<Utc>) -> Self {
         let time = time.format("%Y%m%d%H%M%S%6f").to_string();
         Self::new(format!("{:0<LENGTH$}", format!("{prefix}{time}")))

@@ -44,6 +44,15 @@ pub(crate) trait Source: Send + Sync {
         deadline: Deadline,
     ) -> impl Future<Output = Result<Page, SourceError>> + Send;
 
+    /// The first record after an id, which need not be that of a record, if the source takes it.
+    fn next(
+        &self,
+        _after: &LogId,
+        _: Deadline,
+    ) -> impl Future<Output = Result<Option<Record>, SourceError>> + Send {
+        ready(Ok(None))
+    }
+
     /// Whether the source has dropped this record, so that `after` it something may be missing
     /// even though a page comes.
     fn has_dropped(
@@ -59,7 +68,7 @@ pub(crate) trait Source: Send + Sync {
     }
 
     /// The record with the smallest id of a prefix, of those dated so or later. It is asked for only
-    /// where the newest records tell of that prefix.
+    /// where there is such a record.
     fn smallest(
         &self,
         _prefix: &str,

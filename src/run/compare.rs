@@ -10,7 +10,9 @@
 //!   time to come.
 //! - Records of a prefix that was never met, and is below the others, come after no cursor. So now and
 //!   then the newest records, found by search, are compared with those read, and what is not known of
-//!   them is read as well. What a hundred newer records hide then is found by nobody.
+//!   them is read as well. A hundred newer records may hide one there, so every ten minutes the log is
+//!   asked for its first record. Where Auth0 does not take an id that is none of a record, nobody finds
+//!   what is hidden then.
 //!
 //! A run in which nothing happens is to be one request, so that search is made at these times: by the
 //! first run that reads to the end, as records may have been there before it; once more in the second
@@ -18,19 +20,26 @@
 //! ten minutes; and at once where an id cannot be right, or a cursor may not lead to what comes.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 use tracing::warn;
 
+use super::gap::LONGEST_RETENTION;
 use super::read::{Read, hand_over, later};
 use super::seen::Seen;
 use super::{Course, DeadLetters, Stop};
-use crate::record::{Page, Record, Source};
+use crate::record::{LogId, Page, Record, Source};
 
 /// How often the newest records are compared with those read.
 const AGAIN: TimeDelta = TimeDelta::minutes(10);
+
+/// How long an answer may take when the log is asked for its first record.
+const LOOK: Duration = Duration::from_secs(10);
+/// How often it is asked then: what is not wanted may come first.
+const STEPS: usize = 4;
 
 /// What is kept of when the newest records were compared with those read.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
@@ -60,7 +69,13 @@ impl Comparison {
 
     /// Whether a run that began at `now` makes one.
     pub(super) fn is_due(last: Option<Self>, has_news: bool, now: DateTime<Utc>) -> bool {
-        last.is_some_and(|it| !it.was_made || now - it.at >= AGAIN || it.is_next && !has_news)
+        let is_first_or_next = |it: Self| !it.was_made || it.is_next && !has_news;
+        last.is_some_and(is_first_or_next) || Self::is_due_again(last, now)
+    }
+
+    /// Whether the last one is so long ago that it is made again, whatever is read.
+    pub(super) fn is_due_again(last: Option<Self>, now: DateTime<Utc>) -> bool {
+        last.is_some_and(|it| it.was_made && now - it.at >= AGAIN)
     }
 
     /// What is kept after a run that began at `now` and made one, or none.
@@ -111,7 +126,51 @@ impl<S: Source, A: DeadLetters> Course<'_, S, A> {
                 self.read_from(&head, seen, out).await?;
             }
         }
+        if seen.is_bottom_due() {
+            self.read_below(seen, out).await?;
+        }
         Ok(())
+    }
+
+    /// Reads the prefix with which the log begins, if it was never met. Nothing else depends on it: where
+    /// no answer comes, the log is looked at ten minutes later.
+    async fn read_below(&self, seen: &mut Seen<'_>, out: &mpsc::Sender<Read>) -> Result<(), Stop> {
+        let begin = seen.wanted_below(self.began - LONGEST_RETENTION);
+        let mut after = LogId::synthetic("000", begin);
+        for _ in 0..STEPS {
+            let deadline = self.reading.within(LOOK);
+            let next = self.run.source.next(&after, deadline);
+            let next = self.unless_asked_to_stop(out, next).await?;
+            let Some(head) = next.ok().flatten().filter(|it| it.log_id > after) else {
+                break;
+            };
+            let id = &head.log_id;
+            if id.prefix().is_some_and(|it| seen.has_met(it)) {
+                break;
+            }
+            let is_old = id.stored_at().max(head.date) < Some(begin);
+            if !is_old && !seen.is_known(id) {
+                return self.read_from(&head, seen, out).await;
+            }
+            // There may be others above those that are all from before the first reading began.
+            let above_old = id.prefix().map(|it| LogId::synthetic(it, begin));
+            after = above_old.filter(|it| it > id).unwrap_or(head.log_id);
+        }
+        Ok(())
+    }
+
+    /// Says that records of another prefix are read from now on, of which this is one.
+    async fn begin_prefix(
+        &self,
+        id: &LogId,
+        below: &LogId,
+        out: &mpsc::Sender<Read>,
+    ) -> Result<(), Stop> {
+        warn!(
+            "the record {id} has another prefix than those read so far; records of that prefix \
+             are read as well from now on"
+        );
+        hand_over(out, Read::Series(below.clone())).await
     }
 
     /// Reads a record that was found by search, and what comes after it.
@@ -139,11 +198,7 @@ impl<S: Source, A: DeadLetters> Course<'_, S, A> {
             return Ok(());
         };
         if seen.is_first(id) {
-            warn!(
-                "the record {id} has another prefix than those read so far; records of that prefix \
-                 are read as well from now on"
-            );
-            hand_over(out, Read::Series(next.after.clone())).await?;
+            self.begin_prefix(id, &next.after, out).await?;
         }
         let page = self.fetch(&next, out).await?;
         seen.begin(next.after.series());

@@ -380,10 +380,26 @@ impl<'a> Seen<'a> {
         })
     }
 
+    /// Whether anything of a prefix was read, now or by an earlier run.
+    pub(super) fn has_met(&self, prefix: &str) -> bool {
+        self.floor(prefix).is_some() || self.done.contains(prefix)
+    }
+
+    /// From when on records of a prefix are wanted that was never met; not from before a time.
+    pub(super) fn wanted_below(&self, oldest: DateTime<Utc>) -> DateTime<Utc> {
+        self.opening.beginning().map_or(oldest, |it| it.max(oldest))
+    }
+
     /// Whether the newest records have to be compared with those read.
     pub(super) fn is_comparison_due(&self) -> bool {
         let is_due = Comparison::is_due(self.opening.comparison, self.has_news, self.began);
         self.has_strange || is_due || self.is_cursor_stale()
+    }
+
+    /// Whether to look which prefix the log begins with. The first runs do not, to be short.
+    pub(super) fn is_bottom_due(&self) -> bool {
+        let made = self.opening.comparison.filter(|it| it.was_made);
+        made.is_some() && (self.has_strange || Comparison::is_due_again(made, self.began))
     }
 
     /// Whether the cursor may be above the records that come: of an id that cannot be right and was the

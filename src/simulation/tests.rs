@@ -611,3 +611,18 @@ fn once_a_gap_was_reported_to_begin_at_an_end_where_nothing_was_compared() {
 fn once_no_gap_was_reported_where_the_end_was_not_read_for_a_day_after_the_first_run() {
     play(25_179);
 }
+
+#[test]
+fn once_no_gap_was_reported_of_what_became_visible_late_and_was_dropped_first() {
+    play(955_170);
+}
+
+#[test]
+fn once_no_gap_was_reported_of_what_was_read_and_dropped_before_the_first_delivery() {
+    play(262_265);
+}
+
+#[test]
+fn what_no_answer_shows_is_asked_of_nobody() {
+    play(316_030);
+}

@@ -64,6 +64,109 @@ async fn a_prefix_that_appears_in_a_busy_tenant_is_found_within_ten_minutes() {
     assert_eq!(world.run().await.delivered, 1);
 }
 
+/// Lets 150 records come, and below them one of another prefix that is dated before them.
+async fn hide_one(world: &World, prefix: &str) {
+    tokio::time::advance(Duration::from_mins(11)).await;
+    for n in 0..150 {
+        world.add_named("900", at("08:09:00") + chrono::Duration::milliseconds(n));
+    }
+    let late = Record {
+        date: Some(at("07:30:00")),
+        ..named(prefix, at("08:08:00"))
+    };
+    world.state().records.insert(late.log_id.clone(), late);
+}
+
+/// A world that has caught up, in which such a record came then.
+async fn with_hidden(prefix: &str) -> World {
+    let world = World::with_records(10);
+    world.run().await;
+    hide_one(&world, prefix).await;
+    world
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_prefix_below_all_others_is_found_although_a_hundred_newer_records_hide_it() {
+    for prefix in ["800", "000"] {
+        let world = with_hidden(prefix).await;
+        assert_eq!(world.run().await.delivered, 151);
+        world.assert_all_landed_once();
+        // From then on it is read like any other.
+        world.add_named(prefix, at("08:10:30"));
+        assert_eq!(world.run().await.delivered, 1);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_no_id_below_all_others_is_taken_the_run_goes_on() {
+    let world = with_hidden("800").await;
+    world.state().rejects_unknown = true;
+    let report = world.run().await;
+    assert_eq!((report.delivered, report.is_success()), (150, true));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_look_at_the_beginning_of_the_log_that_fails_fails_nothing_and_is_made_again() {
+    for fault in [Fault::Fails, Fault::IsSlow, Fault::IsTooLate] {
+        let world = with_hidden("800").await;
+        world.state().source_faults = [None, None, Some(fault)].into();
+        let report = world.run().await;
+        let said = (report.delivered, report.is_success(), report.caught_up);
+        assert_eq!(said, (150, true, true));
+        assert!(world.state().source_faults.is_empty());
+        tokio::time::advance(Duration::from_mins(10)).await;
+        assert_eq!(world.run().await.delivered, 1);
+    }
+}
+
+fn add_odd(world: &World, id: &str, date: DateTime<Utc>) {
+    let odd = LogId::new(id);
+    let record = Record {
+        json: Bytes::from(odd.to_string()),
+        log_id: odd.clone(),
+        date: Some(date),
+    };
+    world.state().records.insert(odd, record);
+}
+
+#[tokio::test(start_paused = true)]
+async fn odd_ids_at_the_beginning_of_the_log_do_not_hide_what_comes_after_them() {
+    let world = World::with_records(10);
+    for id in ["000-odd", "001-odd", "002-odd"] {
+        add_odd(&world, id, at("07:00:00"));
+    }
+    world.run().await;
+    hide_one(&world, "800").await;
+    assert_eq!(world.run().await.delivered, 151);
+    world.assert_all_landed_once();
+}
+
+#[tokio::test(start_paused = true)]
+async fn nor_are_they_hidden_themselves_nor_an_id_of_long_ago() {
+    let long_ago = LogId::synthetic("800", "2020-01-01T00:00:00Z".parse().unwrap());
+    for id in ["01J-odd", long_ago.as_str()] {
+        let world = with_hidden("801").await;
+        add_odd(&world, id, at("07:40:00"));
+        world.run().await;
+        world.assert_all_landed_once();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_a_prefix_below_all_others_nothing_is_read_from_before_the_first_reading_began() {
+    // So many that the first comparison does not show what was there before.
+    let world = World::with_records(110);
+    for prefix in ["600", "700", "800"] {
+        world.add_named(prefix, at("06:59:00"));
+    }
+    let an_hour = |policy: &mut Policy| policy.start_from = StartFrom::Ago(Duration::from_hours(1));
+    assert_eq!(world.run_with(an_hour).await.delivered, 110);
+    hide_one(&world, "800").await;
+    let report = world.run_with(an_hour).await;
+    let counts = (report.fetched, report.delivered, report.caught_up);
+    assert_eq!(counts, (151, 151, true));
+}
+
 #[tokio::test(start_paused = true)]
 async fn an_id_of_long_ago_above_all_others_never_becomes_the_cursor() {
     let world = World::with_records(0);

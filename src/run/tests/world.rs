@@ -309,6 +309,15 @@ impl Source for World {
         Ok(self.page_after(Some(id)))
     }
 
+    async fn next(&self, after: &LogId, _: Deadline) -> Result<Option<Record>, SourceError> {
+        Self::suffer(self.source_fault()).await?;
+        if self.rejects(after) {
+            Self::suffer(Some(Fault::Rejects)).await?;
+        }
+        let page = self.page_after(Some(after));
+        Ok(page.records.into_iter().next())
+    }
+
     async fn has_dropped(&self, id: &LogId, _: Deadline) -> Result<bool, SourceError> {
         Self::suffer(self.source_fault()).await?;
         let mut state = self.state();

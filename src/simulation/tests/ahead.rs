@@ -71,6 +71,10 @@ impl Source for ReadingAhead {
         Ok(self.noted(page?))
     }
 
+    async fn next(&self, after: &LogId, deadline: Deadline) -> Result<Option<Record>, SourceError> {
+        self.world.next(after, deadline).await
+    }
+
     async fn has_dropped(&self, id: &LogId, deadline: Deadline) -> Result<bool, SourceError> {
         self.world.has_dropped(id, deadline).await
     }

@@ -233,6 +233,22 @@ impl Source for Simulated {
         page.await?.ok_or_else(|| self.rejected())
     }
 
+    async fn next(&self, after: &LogId, deadline: Deadline) -> Result<Option<Record>, SourceError> {
+        let id = after.clone();
+        let next = self.ask(deadline, move |state| {
+            let next = (!state.plan.rejects_unknown).then(|| state.page_after(Some(&id)));
+            state.trace(|| {
+                let next = next.as_ref().map_or("rejected".to_owned(), told);
+                format!("  next after {id}: {next}")
+            });
+            next
+        });
+        // That says nothing of a cursor.
+        let rejected = || SourceError::Rejected("no such id".into());
+        let next = next.await?.ok_or_else(rejected)?;
+        Ok(next.records.into_iter().next())
+    }
+
     async fn has_dropped(&self, id: &LogId, deadline: Deadline) -> Result<bool, SourceError> {
         let id = id.clone();
         let is_dropped = self
@@ -261,7 +277,9 @@ impl Source for Simulated {
             });
             latest
         });
-        latest.await
+        let latest = latest.await?;
+        self.state().show(&latest);
+        Ok(latest)
     }
 
     async fn smallest(
