@@ -19,6 +19,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use self::course::{Course, Job, NotRead, Taken};
+use self::density::weight;
 use super::room::{AHEAD_BYTES, Room, Share};
 use crate::clock::Clock;
 use crate::net::retry::Deadline;
@@ -30,7 +31,10 @@ const WORTH: Worth = Worth {
     pages: 40,
     time: Duration::from_secs(3),
     latency: Duration::from_millis(10),
+    transfer: Duration::from_millis(40),
 };
+/// Pages of which the average tells whether they are slow.
+const LAST_PAGES: f64 = 8.0;
 /// How long nothing is read ahead after ids that were made up were not taken for what they are.
 const PAUSE: Duration = Duration::from_mins(2);
 /// Pages for which there has to be room.
@@ -66,6 +70,8 @@ pub(crate) struct Session {
     until: Option<DateTime<Utc>>,
     /// What it read last.
     last: Mutex<Option<LogId>>,
+    /// How much longer than at once its pages took lately; 1 is at once.
+    pace: Mutex<Option<f64>>,
 }
 
 impl Session {
@@ -75,6 +81,7 @@ impl Session {
             began: Instant::now(),
             until,
             last: Mutex::default(),
+            pace: Mutex::default(),
         }
     }
 
@@ -82,6 +89,16 @@ impl Session {
     pub fn note(&self, page: &Page) {
         let last = page.records.iter().map(|it| &it.log_id).max();
         *self.last() = last.cloned();
+    }
+
+    /// Notes that a page took so long. Answers whether the last few were slow, on average: one of them is
+    /// now and then, where the machine has something else to do, and counts double at the most.
+    fn is_slow(&self, took: Duration, at_once: Duration) -> bool {
+        let pace = (took.as_secs_f64() / at_once.as_secs_f64()).min(2.0);
+        let mut known = self.pace.lock().unwrap_or_else(PoisonError::into_inner);
+        let average = known.map_or(pace, |known| known + (pace - known) / LAST_PAGES);
+        *known = Some(average);
+        average >= 1.0
     }
 
     fn last(&self) -> MutexGuard<'_, Option<LogId>> {
@@ -98,8 +115,18 @@ struct Worth {
     pages: usize,
     /// Time that they would take one after the other.
     time: Duration,
-    /// Time that each has to take. Where an answer comes at once there is nothing to wait for.
+    /// What takes less comes at once, on average: there is nothing to wait for.
     latency: Duration,
+    /// Time besides for each MiB of a page, which it takes to be sent and parsed.
+    transfer: Duration,
+}
+
+impl Worth {
+    /// How long a page of so many bytes takes where there is nothing to wait for.
+    fn at_once(&self, bytes: usize) -> Duration {
+        let kib = u32::try_from(bytes / 1024).unwrap_or(u32::MAX);
+        self.latency + self.transfer.saturating_mul(kib) / 1024
+    }
 }
 
 /// What is read ahead of one tenant's log.
@@ -162,6 +189,7 @@ impl Ahead {
             pages: 1,
             time: Duration::ZERO,
             latency: Duration::ZERO,
+            transfer: Duration::ZERO,
         };
         ahead
     }
@@ -228,6 +256,7 @@ impl Ahead {
         deadline: Deadline,
     ) {
         let now = Instant::now();
+        let is_slow = session.is_slow(took, self.worth.at_once(weight(page)));
         let mut state = lock(&self.state);
         let is_asked_for = |it: &Open| now - it.asked_at <= FORGOTTEN;
         state.courses.retain(is_asked_for);
@@ -243,9 +272,9 @@ impl Ahead {
             return;
         };
         let pages = u32::try_from(course.pages_left()).unwrap_or(u32::MAX);
-        let is_slow = took >= self.worth.latency && took.saturating_mul(pages) >= self.worth.time;
+        let is_long = took.saturating_mul(pages) >= self.worth.time;
         // Large pages take all the memory that there is one by one.
-        if !is_slow || course.page_bytes() > AHEAD_BYTES / FEWEST {
+        if !is_slow || !is_long || course.page_bytes() > AHEAD_BYTES / FEWEST {
             return;
         }
         state.numbers += 1;

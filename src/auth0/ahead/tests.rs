@@ -480,6 +480,40 @@ async fn where_an_answer_comes_at_once_nothing_is_read_ahead() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn large_pages_may_take_longer_without_being_slow() {
+    for (latency, is_ahead) in [(28, false), (100, true)] {
+        let (log, _) = assert_read_once(Slow {
+            bytes: 5_000,
+            latency,
+            ..Slow::new(vec![500; 50_000], TimeDelta::hours(1))
+        })
+        .await;
+        assert_eq!(log.most() > 1, is_ahead, "{latency} ms");
+    }
+}
+
+#[test]
+fn a_page_takes_its_time_and_some_for_each_of_its_bytes() {
+    for (kib, ms) in [(0, 10), (512, 30), (1_024, 50)] {
+        assert_eq!(WORTH.at_once(kib * 1_024), Duration::from_millis(ms));
+    }
+}
+
+#[test]
+fn one_page_that_took_long_among_many_is_not_what_they_all_take() {
+    let session = Session::begin(None);
+    let is_slow = |ms| session.is_slow(Duration::from_millis(ms), WORTH.latency);
+    assert!((0..20).all(|_| !is_slow(2)));
+    assert!(!is_slow(1_000));
+    assert!((0..20).all(|_| !is_slow(2)));
+    // Several in a row are: 0.2, then 2 - 1.8 * (7 / 8)^n.
+    assert_eq!((0..10).position(|_| is_slow(20)), Some(4));
+    assert_eq!((0..10).position(|_| !is_slow(2)), Some(0));
+    // At the beginning it is all that there is to go by.
+    assert!(Session::begin(None).is_slow(WORTH.latency, WORTH.latency));
+}
+
+#[tokio::test(start_paused = true)]
 async fn two_who_ask_for_the_same_page_both_get_it() {
     let log = Arc::new(Slow::new(vec![500; 20_000], TimeDelta::hours(1)));
     let (ahead, session) = (ahead(), Session::begin(None));
