@@ -30,7 +30,7 @@ pub(crate) use self::room::Room;
 
 use self::error::LogsError;
 use self::forward::{Forward, Take};
-use self::logs::{Logs, PAGE, Search};
+use self::logs::{Logs, PAGE, SEARCH_LIMIT, Search};
 use self::pages::{Handle, Pages};
 use self::rate_limit::RateLimit;
 use self::token::{TokenError, TokenSource};
@@ -258,6 +258,18 @@ impl Source for LogReader {
             None => search.await,
         };
         found.map_err(source_error)
+    }
+
+    async fn earlier(&self, page: usize, deadline: Deadline) -> Result<Vec<Record>, SourceError> {
+        if page >= SEARCH_LIMIT / PAGE {
+            return Ok(Vec::new());
+        }
+        let brief = Search {
+            is_brief: true,
+            ..Search::NEWEST
+        };
+        let found = self.log.logs.search(brief, page, PAGE, deadline).await;
+        Ok(found.map_err(source_error)?.records)
     }
 
     async fn smallest(

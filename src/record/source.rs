@@ -67,6 +67,16 @@ pub(crate) trait Source: Send + Sync {
         ready(Ok(Vec::new()))
     }
 
+    /// A hundred records before the newest, and so on: none, where there are no more or a search shows no
+    /// more. `page` counts from 1.
+    fn earlier(
+        &self,
+        _page: usize,
+        _: Deadline,
+    ) -> impl Future<Output = Result<Vec<Record>, SourceError>> + Send {
+        ready(Ok(Vec::new()))
+    }
+
     /// The record with the smallest id of a prefix, of those dated so or later. It is asked for only
     /// where there is such a record.
     fn smallest(

@@ -11,8 +11,8 @@
 //! - Records of a prefix that was never met, and is below the others, come after no cursor. So now and
 //!   then the newest records, found by search, are compared with those read, and what is not known of
 //!   them is read as well. A hundred newer records may hide one there, so every ten minutes the log is
-//!   asked for its first record. Where Auth0 does not take an id that is none of a record, nobody finds
-//!   what is hidden then.
+//!   asked for its first record. Where Auth0 does not take an id that is none of a record, the newest
+//!   thousand are compared, and nobody finds what is hidden then.
 //!
 //! A run in which nothing happens is to be one request, so that search is made at these times: by the
 //! first run that reads to the end, as records may have been there before it; once more in the second
@@ -31,7 +31,7 @@ use super::gap::LONGEST_RETENTION;
 use super::read::{Read, hand_over, later};
 use super::seen::Seen;
 use super::{Course, DeadLetters, Stop};
-use crate::record::{LogId, Page, Record, Source};
+use crate::record::{LogId, Page, Record, Source, SourceError};
 
 /// How often the newest records are compared with those read.
 const AGAIN: TimeDelta = TimeDelta::minutes(10);
@@ -109,9 +109,24 @@ impl<S: Source, A: DeadLetters> Course<'_, S, A> {
         let latest = self.unless_asked_to_stop(out, self.run.source.latest(self.reading));
         let latest = later(latest.await?)?;
         seen.read_again();
+        let is_empty = latest.is_empty();
+        self.read_unknown(latest, seen, out).await?;
+        if seen.is_bottom_due() && !is_empty && !self.read_below(seen, out).await? {
+            self.search_further(seen, out).await?;
+        }
+        Ok(())
+    }
+
+    /// Reads what is not known of records that were found by search.
+    async fn read_unknown(
+        &self,
+        found: Vec<Record>,
+        seen: &mut Seen<'_>,
+        out: &mpsc::Sender<Read>,
+    ) -> Result<(), Stop> {
         // Of each series that with the smallest id: the others come after it.
         let mut unknown: BTreeMap<String, Record> = BTreeMap::new();
-        for head in latest.into_iter().filter(|it| !seen.is_known(&it.log_id)) {
+        for head in found.into_iter().filter(|it| !seen.is_known(&it.log_id)) {
             match unknown.get_mut(head.log_id.series()) {
                 Some(smallest) if smallest.log_id <= head.log_id => {}
                 Some(smallest) => *smallest = head,
@@ -126,23 +141,27 @@ impl<S: Source, A: DeadLetters> Course<'_, S, A> {
                 self.read_from(&head, seen, out).await?;
             }
         }
-        if seen.is_bottom_due() {
-            self.read_below(seen, out).await?;
-        }
         Ok(())
     }
 
-    /// Reads the prefix with which the log begins, if it was never met. Nothing else depends on it: where
-    /// no answer comes, the log is looked at ten minutes later.
-    async fn read_below(&self, seen: &mut Seen<'_>, out: &mpsc::Sender<Read>) -> Result<(), Stop> {
+    /// Reads the prefix with which the log begins, if it was never met. Answers whether the source takes
+    /// an id that is none of a record. Nothing else depends on it: where no answer comes, the log is
+    /// looked at ten minutes later.
+    async fn read_below(
+        &self,
+        seen: &mut Seen<'_>,
+        out: &mpsc::Sender<Read>,
+    ) -> Result<bool, Stop> {
         let begin = seen.wanted_below(self.began - LONGEST_RETENTION);
         let mut after = LogId::synthetic("000", begin);
         for _ in 0..STEPS {
             let deadline = self.reading.within(LOOK);
             let next = self.run.source.next(&after, deadline);
-            let next = self.unless_asked_to_stop(out, next).await?;
-            let Some(head) = next.ok().flatten().filter(|it| it.log_id > after) else {
-                break;
+            let head = match self.unless_asked_to_stop(out, next).await? {
+                Ok(Some(head)) if head.log_id > after => head,
+                // A source may take such an id for the end of its log.
+                Ok(_) | Err(SourceError::Rejected(_)) => return Ok(false),
+                Err(_) => break,
             };
             let id = &head.log_id;
             if id.prefix().is_some_and(|it| seen.has_met(it)) {
@@ -150,11 +169,32 @@ impl<S: Source, A: DeadLetters> Course<'_, S, A> {
             }
             let is_old = id.stored_at().max(head.date) < Some(begin);
             if !is_old && !seen.is_known(id) {
-                return self.read_from(&head, seen, out).await;
+                self.read_from(&head, seen, out).await?;
+                break;
             }
             // There may be others above those that are all from before the first reading began.
             let above_old = id.prefix().map(|it| LogId::synthetic(it, begin));
             after = above_old.filter(|it| it > id).unwrap_or(head.log_id);
+        }
+        Ok(true)
+    }
+
+    /// Compares so many of the newest records as a search can show.
+    async fn search_further(
+        &self,
+        seen: &mut Seen<'_>,
+        out: &mpsc::Sender<Read>,
+    ) -> Result<(), Stop> {
+        for page in 1.. {
+            if self.reading.is_over() {
+                return Err(Stop::OutOfTime);
+            }
+            let earlier = self.run.source.earlier(page, self.reading);
+            let found = later(self.unless_asked_to_stop(out, earlier).await?)?;
+            if found.is_empty() {
+                break;
+            }
+            self.read_unknown(found, seen, out).await?;
         }
         Ok(())
     }

@@ -623,6 +623,6 @@ fn once_no_gap_was_reported_of_what_was_read_and_dropped_before_the_first_delive
 }
 
 #[test]
-fn what_no_answer_shows_is_asked_of_nobody() {
+fn once_a_record_was_not_found_that_a_hundred_newer_ones_hid() {
     play(316_030);
 }

@@ -279,6 +279,13 @@ impl World {
         state.rejects_unknown && !state.records.contains_key(id)
     }
 
+    fn newest(&self, page: usize) -> Vec<Record> {
+        let mut records: Vec<_> = self.state().records.values().cloned().collect();
+        records.sort_by_key(|record| std::cmp::Reverse(record.date));
+        let first = records.into_iter().skip(page * PAGE);
+        first.take(PAGE).collect()
+    }
+
     pub fn source_fault(&self) -> Option<Fault> {
         let mut state = self.state();
         state.requests += 1;
@@ -327,12 +334,12 @@ impl Source for World {
     }
 
     async fn latest(&self, _: Deadline) -> Result<Vec<Record>, SourceError> {
-        let mut state = self.state();
-        state.comparisons += 1;
-        let mut records: Vec<_> = state.records.values().cloned().collect();
-        records.sort_by_key(|record| std::cmp::Reverse(record.date));
-        records.truncate(PAGE);
-        Ok(records)
+        self.state().comparisons += 1;
+        Ok(self.newest(0))
+    }
+
+    async fn earlier(&self, page: usize, _: Deadline) -> Result<Vec<Record>, SourceError> {
+        Ok(self.newest(page))
     }
 
     async fn smallest(

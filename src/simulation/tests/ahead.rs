@@ -79,6 +79,10 @@ impl Source for ReadingAhead {
         self.world.has_dropped(id, deadline).await
     }
 
+    async fn earlier(&self, page: usize, deadline: Deadline) -> Result<Vec<Record>, SourceError> {
+        self.world.earlier(page, deadline).await
+    }
+
     async fn latest(&self, deadline: Deadline) -> Result<Vec<Record>, SourceError> {
         self.world.latest(deadline).await
     }

@@ -266,7 +266,7 @@ impl Source for Simulated {
 
     async fn latest(&self, deadline: Deadline) -> Result<Vec<Record>, SourceError> {
         let latest = self.ask(deadline, |state| {
-            let latest = state.latest();
+            let latest = state.newest(0);
             let of_each: Reach = latest.iter().map(|it| &it.log_id).collect();
             state.trace(|| {
                 format!(
@@ -277,9 +277,16 @@ impl Source for Simulated {
             });
             latest
         });
-        let latest = latest.await?;
-        self.state().show(&latest);
-        Ok(latest)
+        latest.await
+    }
+
+    async fn earlier(&self, page: usize, deadline: Deadline) -> Result<Vec<Record>, SourceError> {
+        let earlier = self.ask(deadline, move |state| {
+            let earlier = state.newest(page);
+            state.trace(|| format!("  page {page} of the newest: {}", earlier.len()));
+            earlier
+        });
+        earlier.await
     }
 
     async fn smallest(

@@ -170,8 +170,6 @@ pub(super) struct State {
     begun_at: Option<DateTime<Utc>>,
     /// When there was a cursor of each prefix for the first time.
     has_cursor_since: BTreeMap<String, DateTime<Utc>>,
-    /// What was among the newest records when these were asked for, of a prefix without a cursor.
-    shown: BTreeSet<LogId>,
     /// When the log had been read to its end for the first time, whatever the prefix.
     has_ended_since: Option<DateTime<Utc>>,
     /// Where the first run began; earlier records need not be delivered.
@@ -200,7 +198,6 @@ impl State {
             highest_cursors: BTreeMap::new(),
             begun_at: None,
             has_cursor_since: BTreeMap::new(),
-            shown: BTreeSet::new(),
             has_ended_since: None,
             start: None,
             good_dead: BTreeSet::new(),
@@ -236,27 +233,10 @@ impl State {
 
     /// Whether this record has to be delivered or set aside.
     pub fn is_due(&self, fact: &Fact) -> bool {
-        let is_wanted = match self.start {
+        match self.start {
             Some(Start::At(start)) => fact.record.date.unwrap() >= start,
             _ => true,
-        };
-        is_wanted && !self.is_hidden(fact)
-    }
-
-    /// Whether no answer shows this record, nor any did: where the source takes no id but those of its
-    /// records, one of a prefix that was never met, below all cursors and a hundred newer ones. Before
-    /// these had come, what a run said was held against it.
-    fn is_hidden(&self, fact: &Fact) -> bool {
-        let id = &fact.record.log_id;
-        let mut met = self.has_cursor_since.keys();
-        let is_out_of_reach = self.plan.rejects_unknown
-            && id.prefix().is_some()
-            && !self.has_cursor_since.is_empty()
-            && met.all(|series| &**series > id.series())
-            && !self.shown.contains(id);
-        let now = self.now();
-        let is_newer = |it: &&Fact| it.is_there(now) && it.record.date > fact.record.date;
-        is_out_of_reach && self.facts.values().filter(is_newer).nth(99).is_some()
+        }
     }
 
     /// Whether a record that was dropped before it was read has to be in a gap that was reported.
@@ -324,18 +304,11 @@ impl State {
         records
     }
 
-    pub fn latest(&self) -> Vec<Record> {
-        let mut records = self.by_date(DateTime::UNIX_EPOCH);
-        records.reverse();
-        records.truncate(100);
-        records
-    }
-
-    /// Notes that a run got these as the newest records.
-    pub fn show(&mut self, latest: &[Record]) {
-        let unmet = latest.iter().map(|it| &it.log_id);
-        let unmet = unmet.filter(|it| !self.has_cursor_since.contains_key(it.series()));
-        self.shown.extend(unmet.cloned());
+    /// A hundred of the newest by date, those before them, and so on.
+    pub fn newest(&self, page: usize) -> Vec<Record> {
+        let records = self.by_date(DateTime::UNIX_EPOCH);
+        let newest = records.into_iter().rev().skip(page * 100);
+        newest.take(100).collect()
     }
 
     /// The page with which a reading from this time begins: below the smallest of the prefixes that a
@@ -464,10 +437,6 @@ impl State {
         }
         let now = self.now();
         self.begun_at.get_or_insert(now);
-        for cursor in checkpoint.cursors() {
-            let met_at = self.has_cursor_since.entry(cursor.series().to_owned());
-            met_at.or_insert(now);
-        }
         // What it says is handled: up to a cursor, and what it remembers.
         let cursors = checkpoint.cursors().into_iter();
         let passed = cursors.flat_map(|it| self.open.range(LogId::new(it.series())..=it.clone()));
@@ -480,6 +449,10 @@ impl State {
         self.expect(lost.is_none(), || {
             format!("run {run} saves that {lost:?} is delivered, and it is not")
         });
+        for cursor in checkpoint.cursors() {
+            let met_at = self.has_cursor_since.entry(cursor.series().to_owned());
+            met_at.or_insert(now);
+        }
         if checkpoint.has_compared() {
             self.has_ended_since.get_or_insert(now);
         }
