@@ -219,18 +219,12 @@ impl Source for LogReader {
             }
             None => self.log.after(id, deadline).await,
         };
-        found.map_err(|error| {
-            if Forward::is_rejected(&error) {
-                SourceError::Rejected(error.into())
-            } else {
-                source_error(error)
-            }
-        })
+        found.map_err(error_after)
     }
 
     async fn next(&self, after: &LogId, deadline: Deadline) -> Result<Option<Record>, SourceError> {
         let found = self.log.logs.after(after, 1, deadline).await;
-        Ok(found.map_err(source_error)?.records.into_iter().next())
+        Ok(found.map_err(error_after)?.records.into_iter().next())
     }
 
     /// Looks for any record dated so early that it was stored before this one or is this one.
@@ -307,6 +301,15 @@ impl Source for LogReader {
 
     fn requests(&self) -> u64 {
         self.log.logs.requests()
+    }
+}
+
+/// What went wrong in reading after an id, which the log may not take.
+fn error_after(error: GaveUp<LogsError>) -> SourceError {
+    if Forward::is_rejected(&error) {
+        SourceError::Rejected(error.into())
+    } else {
+        source_error(error)
     }
 }
 

@@ -173,6 +173,33 @@ async fn the_first_window_may_hold_several_prefixes() {
 }
 
 #[tokio::test]
+async fn a_prefix_below_all_others_is_found_although_newer_records_hide_it() {
+    for synthetic_ids in [
+        SyntheticIds::Taken,
+        SyntheticIds::Ignored,
+        SyntheticIds::Rejected,
+    ] {
+        let world = World::with(Options {
+            token_events: false,
+            synthetic_ids,
+            ..Options::default()
+        })
+        .await;
+        add(&world, "900", 10, 20);
+        poll(&world).await;
+        add(&world, "900", 150, 10);
+        let hidden = id("800", minutes_ago(9), 7);
+        world.tenant.add_as(&hidden, record(minutes_ago(40)));
+        // What is strange lets the run look at once, and not only after ten minutes.
+        let odd = format!("90120200101{:045}", 0);
+        world.tenant.add_as(&odd, record(minutes_ago(1)));
+        poll(&world).await;
+        world.assert_all_landed_once();
+        assert_quiet(&world).await;
+    }
+}
+
+#[tokio::test]
 async fn ids_of_another_shape_are_delivered_whatever_their_place_among_the_others() {
     for odd in [
         &["zzz-1", "zzz-2"][..],
