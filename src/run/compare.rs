@@ -10,8 +10,8 @@
 //!   time to come.
 //! - Records of a prefix that was never met, and is below the others, come after no cursor. So now and
 //!   then the newest records, found by search, are compared with those read, and what is not known of
-//!   them is read as well. A hundred newer records may hide one there, so every ten minutes the log is
-//!   asked for its first record. Where Auth0 does not take an id that is none of a record, the newest
+//!   them is read as well. A hundred newer records may hide one there, so the log is asked for its
+//!   first record then too. Where Auth0 does not take an id that is none of a record, the newest
 //!   thousand are compared, and nobody finds what is hidden then.
 //!
 //! A run in which nothing happens is to be one request, so that search is made at these times: by the
@@ -109,9 +109,9 @@ impl<S: Source, A: DeadLetters> Course<'_, S, A> {
         let latest = self.unless_asked_to_stop(out, self.run.source.latest(self.reading));
         let latest = later(latest.await?)?;
         seen.read_again();
-        let is_empty = latest.is_empty();
+        let compared = latest.len();
         self.read_unknown(latest, seen, out).await?;
-        if seen.is_bottom_due() && !is_empty && !self.read_below(seen, out).await? {
+        if seen.is_bottom_due(compared) && !self.read_below(seen, out).await? {
             self.search_further(seen, out).await?;
         }
         Ok(())

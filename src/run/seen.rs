@@ -32,6 +32,8 @@ const STALE: TimeDelta = TimeDelta::days(1);
 const READ_TWICE: Duration = Duration::from_secs(2 * STORING_DELAY.as_secs());
 /// By how much the time in an id may precede the record's date: by nothing, but for clocks.
 const CLOCK_ERROR: TimeDelta = TimeDelta::minutes(5);
+/// So many records that are compared may hide others: as many as a page has if nothing else is asked for.
+const MANY: usize = 50;
 /// Ids of a run that are told of. More say nothing more.
 const MOST_TOLD: usize = 10;
 
@@ -396,10 +398,12 @@ impl<'a> Seen<'a> {
         self.has_strange || is_due || self.is_cursor_stale()
     }
 
-    /// Whether to look which prefix the log begins with. The first runs do not, to be short.
-    pub(super) fn is_bottom_due(&self) -> bool {
-        let made = self.opening.comparison.filter(|it| it.was_made);
-        made.is_some() && (self.has_strange || Comparison::is_due_again(made, self.began))
+    /// Whether to look which prefix the log begins with, where so many records were compared. If they are
+    /// few, they are most likely all that there are.
+    pub(super) fn is_bottom_due(&self, compared: usize) -> bool {
+        let last = self.opening.comparison;
+        let is_due = Comparison::is_due_again(last, self.began);
+        last.is_some() && compared > 0 && (compared >= MANY || self.has_strange || is_due)
     }
 
     /// Whether the cursor may be above the records that come: of an id that cannot be right and was the

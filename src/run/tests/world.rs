@@ -317,7 +317,9 @@ impl Source for World {
     }
 
     async fn next(&self, after: &LogId, _: Deadline) -> Result<Option<Record>, SourceError> {
-        Self::suffer(self.source_fault()).await?;
+        // Like a search, it is none of the pages that are counted.
+        let fault = self.state().source_faults.pop_front().flatten();
+        Self::suffer(fault).await?;
         if self.rejects(after) {
             Self::suffer(Some(Fault::Rejects)).await?;
         }
