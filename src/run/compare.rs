@@ -17,7 +17,9 @@
 //! A run in which nothing happens is to be one request, so that search is made at these times: by the
 //! first run that reads to the end, as records may have been there before it; once more in the second
 //! run in a row that finds nothing new, as it may be that the tenant has moved to another prefix; every
-//! ten minutes; and at once where an id cannot be right, or a cursor may not lead to what comes.
+//! ten minutes; and at once where an id cannot be right, or a cursor may not lead to what comes. Where
+//! the first of these runs reads many records, the first record of the log tells more than the newest:
+//! a run that has read it has read all that comes after it. Then only that one is asked for.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -96,6 +98,17 @@ impl Comparison {
     }
 }
 
+/// What came of the look at the beginning of the log.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Bottom {
+    /// The prefix with which it begins is read, and so are those above it.
+    Read,
+    /// The source does not take an id that is none of a record.
+    NotTaken,
+    /// There was no answer, or what is not wanted came first.
+    Unknown,
+}
+
 impl<S: Source, A: DeadLetters> Course<'_, S, A> {
     /// Compares the newest records with those read, and reads what is among them and was not met.
     pub(super) async fn compare(
@@ -106,13 +119,26 @@ impl<S: Source, A: DeadLetters> Course<'_, S, A> {
         if self.reading.is_over() {
             return Err(Stop::OutOfTime);
         }
+        seen.read_again();
+        let mut bottom = Bottom::Unknown;
+        let looks_first = seen.looks_first();
+        if looks_first {
+            bottom = self.read_below(seen, out).await?;
+            if bottom == Bottom::Read {
+                return Ok(());
+            }
+        }
         let latest = self.unless_asked_to_stop(out, self.run.source.latest(self.reading));
         let latest = later(latest.await?)?;
-        seen.read_again();
         let compared = latest.len();
         self.read_unknown(latest, seen, out).await?;
-        if seen.is_bottom_due(compared) && !self.read_below(seen, out).await? {
-            self.search_further(seen, out).await?;
+        if seen.is_bottom_due(compared) {
+            if !looks_first {
+                bottom = self.read_below(seen, out).await?;
+            }
+            if bottom == Bottom::NotTaken {
+                self.search_further(seen, out).await?;
+            }
         }
         Ok(())
     }
@@ -144,14 +170,13 @@ impl<S: Source, A: DeadLetters> Course<'_, S, A> {
         Ok(())
     }
 
-    /// Reads the prefix with which the log begins, if it was never met. Answers whether the source takes
-    /// an id that is none of a record. Nothing else depends on it: where no answer comes, the log is
-    /// looked at ten minutes later.
+    /// Reads the prefix with which the log begins, if it was never met. Where no answer comes, the log
+    /// is looked at ten minutes later.
     async fn read_below(
         &self,
         seen: &mut Seen<'_>,
         out: &mpsc::Sender<Read>,
-    ) -> Result<bool, Stop> {
+    ) -> Result<Bottom, Stop> {
         let begin = seen.wanted_below(self.began - LONGEST_RETENTION);
         let mut after = LogId::synthetic("000", begin);
         for _ in 0..STEPS {
@@ -160,23 +185,23 @@ impl<S: Source, A: DeadLetters> Course<'_, S, A> {
             let head = match self.unless_asked_to_stop(out, next).await? {
                 Ok(Some(head)) if head.log_id > after => head,
                 // A source may take such an id for the end of its log.
-                Ok(_) | Err(SourceError::Rejected(_)) => return Ok(false),
+                Ok(_) | Err(SourceError::Rejected(_)) => return Ok(Bottom::NotTaken),
                 Err(_) => break,
             };
             let id = &head.log_id;
             if id.prefix().is_some_and(|it| seen.has_met(it)) {
-                break;
+                return Ok(Bottom::Read);
             }
             let is_old = id.stored_at().max(head.date) < Some(begin);
             if !is_old && !seen.is_known(id) {
                 self.read_from(&head, seen, out).await?;
-                break;
+                return Ok(Bottom::Read);
             }
             // There may be others above those that are all from before the first reading began.
             let above_old = id.prefix().map(|it| LogId::synthetic(it, begin));
             after = above_old.filter(|it| it > id).unwrap_or(head.log_id);
         }
-        Ok(true)
+        Ok(Bottom::Unknown)
     }
 
     /// Compares so many of the newest records as a search can show.

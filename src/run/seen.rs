@@ -61,6 +61,8 @@ pub(super) struct Seen<'a> {
     is_again: bool,
     /// Ids of no known shape that were read.
     odd: HashSet<LogId>,
+    /// How many records were read.
+    taken: usize,
     has_news: bool,
     has_strange: bool,
     told: usize,
@@ -92,6 +94,7 @@ impl<'a> Seen<'a> {
             recent: BTreeSet::new(),
             is_again: false,
             odd: HashSet::new(),
+            taken: 0,
             has_news: false,
             has_strange: false,
             told: 0,
@@ -214,6 +217,7 @@ impl<'a> Seen<'a> {
             self.to_read.remove(&series);
             self.done.insert(series);
         }
+        self.taken += page.records.len();
         for record in &page.records {
             let id = &record.log_id;
             self.oldest = self.oldest.into_iter().chain(time_of(record)).min();
@@ -396,6 +400,13 @@ impl<'a> Seen<'a> {
     pub(super) fn is_comparison_due(&self) -> bool {
         let is_due = Comparison::is_due(self.opening.comparison, self.has_news, self.began);
         self.has_strange || is_due || self.is_cursor_stale()
+    }
+
+    /// Whether the beginning of the log is looked at before the newest records are compared, and instead
+    /// if it tells which prefix is there: by the first run, if it reads so many that they hide others.
+    pub(super) fn looks_first(&self) -> bool {
+        let is_first = self.opening.comparison.is_some_and(|it| !it.was_made);
+        is_first && !self.has_strange && self.taken >= MANY
     }
 
     /// Whether to look which prefix the log begins with, where so many records were compared. If they are

@@ -219,6 +219,40 @@ async fn the_first_run_that_says_that_it_caught_up_has_met_every_prefix() {
     world.assert_all_landed_once();
 }
 
+/// How often the newest records were searched for, and the first of the log asked for.
+fn asked(world: &World) -> (usize, usize) {
+    let state = world.state();
+    (state.comparisons, state.looks)
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_many_records_the_first_run_asks_for_the_first_and_of_few_for_the_newest() {
+    for (records, asks) in [(49, (1, 0)), (50, (0, 1))] {
+        let world = World::with_records(records);
+        assert!(world.run().await.caught_up);
+        assert_eq!(asked(&world), asks, "{records}");
+        tokio::time::advance(Duration::from_mins(10)).await;
+        world.run().await;
+        assert_eq!(asked(&world), (asks.0 + 1, asks.1 + 1), "{records}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn it_asks_for_both_where_the_first_tells_nothing_or_an_id_is_strange() {
+    let world = World::with_records(60);
+    world.state().rejects_unknown = true;
+    world.run().await;
+    assert_eq!(asked(&world), (1, 1));
+
+    let world = World::with_records(60);
+    // What has no prefix may come before all that have one.
+    add_odd(&world, "000-odd", at("07:00:00"));
+    add_odd(&world, "951-odd", at("07:59:59"));
+    assert_eq!(world.run().await.delivered, 62);
+    assert_eq!(asked(&world), (1, 1));
+    world.assert_all_landed_once();
+}
+
 #[tokio::test(start_paused = true)]
 async fn where_only_an_id_of_long_ago_was_met_what_comes_below_it_is_found_at_once() {
     let world = World::with_records(0);
@@ -335,11 +369,11 @@ async fn a_prefix_out_of_use_is_read_also_by_the_comparison_that_the_second_quie
     world.run().await;
     tokio::time::advance(Duration::from_mins(2)).await;
     assert_eq!(world.run().await.delivered, 0);
-    assert_eq!(world.state().comparisons, 1);
+    assert_eq!(asked(&world), (0, 1));
     // There are a hundred newer ones.
     world.add_named("800", at("06:55:00"));
     assert_eq!(world.run().await.delivered, 1);
-    assert_eq!(world.state().comparisons, 2);
+    assert_eq!(asked(&world), (1, 2));
     world.assert_all_landed_once();
 }
 

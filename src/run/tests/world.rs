@@ -32,6 +32,7 @@ pub struct State {
     pub asked_for_oldest: usize,
     pub asked_if_dropped: usize,
     pub comparisons: usize,
+    pub looks: usize,
     pub landed: Vec<Vec<String>>,
     /// Of each coming delivery, so many are quarantined.
     pub quarantined: VecDeque<u64>,
@@ -318,7 +319,11 @@ impl Source for World {
 
     async fn next(&self, after: &LogId, _: Deadline) -> Result<Option<Record>, SourceError> {
         // Like a search, it is none of the pages that are counted.
-        let fault = self.state().source_faults.pop_front().flatten();
+        let fault = {
+            let mut state = self.state();
+            state.looks += 1;
+            state.source_faults.pop_front().flatten()
+        };
         Self::suffer(fault).await?;
         if self.rejects(after) {
             Self::suffer(Some(Fault::Rejects)).await?;
