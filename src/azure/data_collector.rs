@@ -5,7 +5,6 @@
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
-use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use reqwest::StatusCode;
@@ -16,6 +15,7 @@ use url::Url;
 
 use crate::clock::Clock;
 use crate::net::http::{self, Answer, SendError, clock_problem};
+use crate::net::json_list::JsonList;
 use crate::net::retry::{self, Again, Deadline, GaveUp, Jitter, Transient};
 
 /// The service knows this exact text only, without a character set.
@@ -148,7 +148,7 @@ impl DataCollector {
     /// Posts a JSON list of rows. Only 200 is an acknowledgement.
     pub async fn post(
         &self,
-        list: &Bytes,
+        list: &JsonList,
         deadline: Deadline,
     ) -> Result<(), GaveUp<DataCollectorError>> {
         let post = || self.post_signed_anew(list, deadline);
@@ -159,19 +159,23 @@ impl DataCollector {
     /// may have been at fault.
     async fn post_signed_anew(
         &self,
-        body: &Bytes,
+        list: &JsonList,
         deadline: Deadline,
     ) -> Result<(), DataCollectorError> {
-        match self.post_once(body, deadline).await {
-            Err(DataCollectorError::Forbidden { .. }) => self.post_once(body, deadline).await,
+        match self.post_once(list, deadline).await {
+            Err(DataCollectorError::Forbidden { .. }) => self.post_once(list, deadline).await,
             result => result,
         }
     }
 
-    async fn post_once(&self, body: &Bytes, deadline: Deadline) -> Result<(), DataCollectorError> {
+    async fn post_once(
+        &self,
+        list: &JsonList,
+        deadline: Deadline,
+    ) -> Result<(), DataCollectorError> {
         let date = rfc1123((self.clock)());
         let key = self.workspace.key.expose_secret();
-        let authorization = authorization(&self.workspace.id, key, body.len(), &date);
+        let authorization = authorization(&self.workspace.id, key, list.bytes(), &date);
         let request = self
             .http
             .post(self.url.clone())
@@ -180,7 +184,7 @@ impl DataCollector {
             .header("time-generated-field", self.table.time_field)
             .header("x-ms-date", &date)
             .header(AUTHORIZATION, authorization.expose_secret())
-            .body(body.clone());
+            .body(list.body());
         let answer = http::send_for_status(request, deadline).await;
         let answer = answer.map_err(|source| DataCollectorError::Send {
             host: self.host(),

@@ -6,10 +6,11 @@ use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use secrecy::SecretSlice;
 
-use super::{Delivery, Destination, Heartbeats, Kind, Limits, Probe, Tools, json_list};
+use super::{Delivery, Destination, Heartbeats, Kind, Limits, Probe, Tools};
 use crate::azure::cloud::{self, Cloud};
 use crate::azure::data_collector::{DataCollector, Table, Workspace};
 use crate::error::BoxError;
+use crate::net::json_list::JsonList;
 use crate::net::retry::Deadline;
 use crate::pii::Privacy;
 use crate::record::Record;
@@ -116,10 +117,10 @@ impl Destination for LogAnalytics {
 
     fn deliver<'a>(&'a self, rows: &'a [Bytes], deadline: Deadline) -> BoxFuture<'a, Delivery> {
         Box::pin(async move {
-            let list = json_list(rows);
+            let list = JsonList::of(rows);
             match self.table.post(&list, deadline).await {
-                Ok(()) => Delivery::accepted(rows.len(), list.len()),
-                Err(gave_up) if gave_up.error.refuses(list.len()) => {
+                Ok(()) => Delivery::accepted(rows.len(), list.bytes()),
+                Err(gave_up) if gave_up.error.refuses(list.bytes()) => {
                     Delivery::refused(rows.len(), gave_up.into())
                 }
                 Err(gave_up) => Delivery::failed(rows.len(), gave_up.into()),
@@ -139,7 +140,7 @@ impl Destination for LogAnalytics {
     /// how the service answers it. Only 200 proves the signature right, and only 403 proves it wrong.
     fn probe(&self, deadline: Deadline) -> BoxFuture<'_, Probe> {
         Box::pin(async move {
-            match self.table.post(&json_list(&[]), deadline).await {
+            match self.table.post(&JsonList::of(&[]), deadline).await {
                 Ok(()) => {
                     Probe::Works("the workspace accepted the signature of an empty post".into())
                 }
@@ -159,7 +160,8 @@ impl Heartbeats for LogAnalytics {
         heartbeat: &Heartbeat,
         deadline: Deadline,
     ) -> BoxFuture<'a, Result<(), BoxError>> {
-        let post = health::post(heartbeat, Api::DataCollector).into();
+        let row = health::row(heartbeat, Api::DataCollector).into();
+        let post = JsonList::of(&[row]);
         Box::pin(async move { Ok(self.health.post(&post, deadline).await?) })
     }
 }

@@ -3,12 +3,13 @@
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 
-use super::{Delivery, Destination, Heartbeats, Kind, Limits, Probe, Tools, json_list};
+use super::{Delivery, Destination, Heartbeats, Kind, Limits, Probe, Tools};
 use crate::azure::cloud::{self, Cloud};
 use crate::azure::identity::{Identity, Principal};
 use crate::azure::logs_ingestion::{RuleClient, Stream};
 use crate::azure::principal::principal;
 use crate::error::BoxError;
+use crate::net::json_list::JsonList;
 use crate::net::retry::Deadline;
 use crate::pii::Privacy;
 use crate::record::Record;
@@ -130,7 +131,7 @@ impl Destination for LogsIngestion {
 
     fn deliver<'a>(&'a self, rows: &'a [Bytes], deadline: Deadline) -> BoxFuture<'a, Delivery> {
         Box::pin(async move {
-            let list = json_list(rows);
+            let list = JsonList::of(rows).whole();
             match self.stream.post(&list, deadline).await {
                 Ok(()) => Delivery::accepted(rows.len(), list.len()),
                 Err(gave_up) if gave_up.error.is_about_content() => {
@@ -153,7 +154,7 @@ impl Destination for LogsIngestion {
     /// how the service answers it.
     fn probe(&self, deadline: Deadline) -> BoxFuture<'_, Probe> {
         Box::pin(async move {
-            match self.stream.post(&json_list(&[]), deadline).await {
+            match self.stream.post(&JsonList::of(&[]).whole(), deadline).await {
                 Ok(()) => Probe::Works("the rule accepted an empty post".into()),
                 Err(error) if error.error.is_about_content() => Probe::NotTried(format!(
                     "the rule does not take an empty post, so the rest was not tried; the first \
@@ -171,7 +172,8 @@ impl Heartbeats for LogsIngestion {
         heartbeat: &Heartbeat,
         deadline: Deadline,
     ) -> BoxFuture<'a, Result<(), BoxError>> {
-        let post = health::post(heartbeat, Api::LogsIngestion);
+        let row = health::row(heartbeat, Api::LogsIngestion).into();
+        let post = JsonList::of(&[row]).whole();
         Box::pin(async move { Ok(self.health.post(&post, deadline).await?) })
     }
 }

@@ -310,32 +310,9 @@ pub(crate) trait Archived: Send + Sync {
     ) -> BoxFuture<'a, Result<Vec<Record>, BoxError>>;
 }
 
-/// A JSON list of rows that are JSON already.
-fn json_list(rows: &[Bytes]) -> Bytes {
-    let length = rows.iter().map(|row| row.len() + 1).sum::<usize>() + 1;
-    let mut list = Vec::with_capacity(length.max(2));
-    list.push(b'[');
-    for row in rows {
-        if list.len() > 1 {
-            list.push(b',');
-        }
-        list.extend_from_slice(row);
-    }
-    list.push(b']');
-    list.into()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn rows_are_handed_over_as_one_json_list() {
-        let rows = [Bytes::from_static(b"{}"), Bytes::from_static(br#"{"a":1}"#)];
-        assert_eq!(&json_list(&rows)[..], br#"[{},{"a":1}]"#);
-        assert_eq!(&json_list(&rows[..1])[..], b"[{}]");
-        assert_eq!(&json_list(&[])[..], b"[]");
-    }
 
     #[test]
     fn a_filter_and_what_becomes_of_personal_data_are_named_after_their_destination() {

@@ -3,5 +3,6 @@
 
 pub(crate) mod gzip;
 pub(crate) mod http;
+pub(crate) mod json_list;
 pub(crate) mod retry;
 pub(crate) mod token;

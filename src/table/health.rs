@@ -96,8 +96,8 @@ fn full_name(column: &Column) -> String {
     [column.name, column.kind.suffix()].concat()
 }
 
-/// A post of one row, a JSON list.
-pub(crate) fn post(heartbeat: &Heartbeat, api: Api) -> Vec<u8> {
+/// A row.
+pub(crate) fn row(heartbeat: &Heartbeat, api: Api) -> Vec<u8> {
     let mut row = Map::new();
     if api == Api::LogsIngestion {
         row.insert("TimeGenerated".into(), time(Some(heartbeat.at)));
@@ -112,7 +112,7 @@ pub(crate) fn post(heartbeat: &Heartbeat, api: Api) -> Vec<u8> {
             row.insert(name, value);
         }
     }
-    json!([row]).to_string().into_bytes()
+    Value::Object(row).to_string().into_bytes()
 }
 
 #[cfg(test)]
@@ -127,11 +127,7 @@ mod tests {
             report,
             at: "2026-11-21T08:00:00.1234Z".parse().unwrap(),
         };
-        let list: Value = serde_json::from_slice(&post(&heartbeat, api)).unwrap();
-        let [row] = &list.as_array().unwrap()[..] else {
-            panic!("not one row");
-        };
-        row.clone()
+        serde_json::from_slice(&super::row(&heartbeat, api)).unwrap()
     }
 
     fn report() -> Report {
