@@ -12,7 +12,7 @@
 /* Weak, as only the program itself has this allocator. */
 #pragma weak mi_option_set_default
 
-/* mimalloc is ready before constructors without a priority are called. */
+/* Whether mimalloc has read its environment by then depends on the compiler; what comes of it does not. */
 static void __attribute__((constructor)) give_back_soon(void) {
     if (mi_option_set_default) {
         mi_option_set_default(mi_option_purge_delay, DELAY);

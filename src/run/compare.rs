@@ -19,7 +19,8 @@
 //! run in a row that finds nothing new, as it may be that the tenant has moved to another prefix; every
 //! ten minutes; and at once where an id cannot be right, or a cursor may not lead to what comes. Where
 //! the first of these runs reads many records, the first record of the log tells more than the newest:
-//! a run that has read it has read all that comes after it. Then only that one is asked for.
+//! a run that has met its prefix has met those above it. Then only that one is asked for, and what has no
+//! prefix and comes before all that is read is left to the next search.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -103,7 +104,7 @@ impl Comparison {
 enum Bottom {
     /// The prefix with which it begins is read, and so are those above it.
     Read,
-    /// The source does not take an id that is none of a record.
+    /// The source does not take an id that is none of a record, or its log ends there.
     NotTaken,
     /// There was no answer, or what is not wanted came first.
     Unknown,

@@ -32,7 +32,7 @@ const STALE: TimeDelta = TimeDelta::days(1);
 const READ_TWICE: Duration = Duration::from_secs(2 * STORING_DELAY.as_secs());
 /// By how much the time in an id may precede the record's date: by nothing, but for clocks.
 const CLOCK_ERROR: TimeDelta = TimeDelta::minutes(5);
-/// So many records that are compared may hide others: as many as a page has if nothing else is asked for.
+/// So many records that are compared may hide others: Auth0's default for a page.
 const MANY: usize = 50;
 /// Ids of a run that are told of. More say nothing more.
 const MOST_TOLD: usize = 10;
