@@ -403,10 +403,11 @@ impl<'a> Seen<'a> {
     }
 
     /// Whether the beginning of the log is looked at before the newest records are compared, and instead
-    /// if it tells which prefix is there: by the first run, if it reads so many that they hide others.
+    /// if it tells which prefix is there: by the first run, if it reads so many that they hide others. One
+    /// that finds nothing new is the quiet run that searches.
     pub(super) fn looks_first(&self) -> bool {
         let is_first = self.opening.comparison.is_some_and(|it| !it.was_made);
-        is_first && !self.has_strange && self.taken >= MANY
+        is_first && self.has_news && !self.has_strange && self.taken >= MANY
     }
 
     /// Whether to look which prefix the log begins with, where so many records were compared. If they are

@@ -254,6 +254,23 @@ async fn it_asks_for_both_where_the_first_tells_nothing_or_an_id_is_strange() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn it_searches_where_it_finds_nothing_new_since_then_no_quiet_run_does() {
+    let world = World::with_records(60);
+    // The page comes, but no time is left in which to compare.
+    world.state().source_faults = [Some(Fault::Delays)].into();
+    let first = world.run_with(|policy| {
+        policy.budget = Duration::from_secs(22);
+        policy.overlap = Duration::from_mins(10);
+    });
+    let first = first.await;
+    assert_eq!((first.delivered, first.caught_up), (60, false));
+    assert_eq!(asked(&world), (0, 0));
+    let second = world.run_with(|policy| policy.overlap = Duration::from_mins(10));
+    assert_eq!(second.await.delivered, 0);
+    assert_eq!(asked(&world), (1, 1));
+}
+
+#[tokio::test(start_paused = true)]
 async fn where_only_an_id_of_long_ago_was_met_what_comes_below_it_is_found_at_once() {
     let world = World::with_records(0);
     let odd = named("901", "2020-01-01T00:00:00Z".parse().unwrap());
