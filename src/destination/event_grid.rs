@@ -14,7 +14,7 @@ use crate::azure::identity::Identity;
 use crate::azure::principal::principal;
 use crate::error::BoxError;
 use crate::json::escape;
-use crate::net::json_list::JsonList;
+use crate::net::json_list;
 use crate::net::retry::Deadline;
 use crate::pii::Privacy;
 use crate::record::{Record, texts};
@@ -230,7 +230,7 @@ impl Destination for EventGrid {
 
     fn deliver<'a>(&'a self, rows: &'a [Bytes], deadline: Deadline) -> BoxFuture<'a, Delivery> {
         Box::pin(async move {
-            let list = JsonList::of(rows).whole();
+            let list = json_list::whole(rows);
             match self.topic.publish(&list, deadline).await {
                 Ok(()) => Delivery::accepted(rows.len(), list.len()),
                 Err(gave_up) if gave_up.error.is_about_content() => {
@@ -245,11 +245,7 @@ impl Destination for EventGrid {
     /// answers it.
     fn probe(&self, deadline: Deadline) -> BoxFuture<'_, Probe> {
         Box::pin(async move {
-            match self
-                .topic
-                .publish(&JsonList::of(&[]).whole(), deadline)
-                .await
-            {
+            match self.topic.publish(&json_list::whole(&[]), deadline).await {
                 Ok(()) => Probe::Works("the topic accepted an empty batch".into()),
                 Err(error) if error.error.is_about_content() => Probe::NotTried(format!(
                     "the topic does not take an empty batch, so whether it takes CloudEvents was \

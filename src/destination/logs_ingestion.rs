@@ -9,7 +9,7 @@ use crate::azure::identity::{Identity, Principal};
 use crate::azure::logs_ingestion::{RuleClient, Stream};
 use crate::azure::principal::principal;
 use crate::error::BoxError;
-use crate::net::json_list::JsonList;
+use crate::net::json_list;
 use crate::net::retry::Deadline;
 use crate::pii::Privacy;
 use crate::record::Record;
@@ -131,7 +131,7 @@ impl Destination for LogsIngestion {
 
     fn deliver<'a>(&'a self, rows: &'a [Bytes], deadline: Deadline) -> BoxFuture<'a, Delivery> {
         Box::pin(async move {
-            let list = JsonList::of(rows).whole();
+            let list = json_list::whole(rows);
             match self.stream.post(&list, deadline).await {
                 Ok(()) => Delivery::accepted(rows.len(), list.len()),
                 Err(gave_up) if gave_up.error.is_about_content() => {
@@ -154,7 +154,7 @@ impl Destination for LogsIngestion {
     /// how the service answers it.
     fn probe(&self, deadline: Deadline) -> BoxFuture<'_, Probe> {
         Box::pin(async move {
-            match self.stream.post(&JsonList::of(&[]).whole(), deadline).await {
+            match self.stream.post(&json_list::whole(&[]), deadline).await {
                 Ok(()) => Probe::Works("the rule accepted an empty post".into()),
                 Err(error) if error.error.is_about_content() => Probe::NotTried(format!(
                     "the rule does not take an empty post, so the rest was not tried; the first \
@@ -173,7 +173,7 @@ impl Heartbeats for LogsIngestion {
         deadline: Deadline,
     ) -> BoxFuture<'a, Result<(), BoxError>> {
         let row = health::row(heartbeat, Api::LogsIngestion).into();
-        let post = JsonList::of(&[row]).whole();
+        let post = json_list::whole(&[row]);
         Box::pin(async move { Ok(self.health.post(&post, deadline).await?) })
     }
 }

@@ -1,5 +1,5 @@
-//! Compiles what the program of the package uses in place of musl's functions for memory, and what it
-//! sets of its allocator.
+//! Compiles what the program of the package uses in place of musl's functions for memory, and what
+//! sets up its allocator.
 
 #[allow(clippy::disallowed_methods, reason = "so Cargo tells a build script")]
 fn main() {

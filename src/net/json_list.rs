@@ -1,5 +1,4 @@
-//! A JSON list as the body of a request: as a whole, or in pieces, so that it never is in memory as a
-//! whole.
+//! A JSON list as the body of a request: as a whole, or in pieces, so that it is never whole in memory.
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -12,8 +11,21 @@ use hyper::body::{Body, Frame, SizeHint};
 /// Bytes of a piece, unless one row is larger.
 const PIECE: usize = 256 * 1024;
 
-/// A list of rows that are JSON already.
-#[derive(Clone)]
+/// A list of rows that are JSON already, as a whole.
+pub(crate) fn whole(rows: &[Bytes]) -> Bytes {
+    let mut list = Vec::with_capacity(length(rows));
+    append(&mut list, rows, 0, usize::MAX);
+    list.into()
+}
+
+/// The length of such a list in bytes.
+fn length(rows: &[Bytes]) -> usize {
+    let bytes: usize = rows.iter().map(Bytes::len).sum();
+    let commas = rows.len().saturating_sub(1);
+    bytes + commas + "[]".len()
+}
+
+/// Such a list, to be sent in pieces.
 pub(crate) struct JsonList(Arc<[Bytes]>);
 
 impl JsonList {
@@ -24,16 +36,7 @@ impl JsonList {
 
     /// Its length in bytes.
     pub fn bytes(&self) -> usize {
-        let rows: usize = self.0.iter().map(Bytes::len).sum();
-        let commas = self.0.len().saturating_sub(1);
-        rows + commas + "[]".len()
-    }
-
-    /// All of it.
-    pub fn whole(&self) -> Bytes {
-        let mut list = Vec::with_capacity(self.bytes());
-        append(&mut list, &self.0, 0, usize::MAX);
-        list.into()
+        length(&self.0)
     }
 
     /// A body that is sent piece by piece, and whose length is known before.
@@ -81,8 +84,8 @@ impl Body for Pieces {
     }
 }
 
-/// Appends rows from the first of these on, one at least, as long as the text has no more bytes than
-/// this; and with the last one, the end of the list. Returns which row comes next.
+/// Appends rows from number `first` on: at least one, and no more than fit into `most` bytes. After the
+/// last one it closes the list. Returns the number of the next row.
 fn append(text: &mut Vec<u8>, rows: &[Bytes], first: usize, most: usize) -> usize {
     let mut next = first;
     if rows.is_empty() {
@@ -111,6 +114,7 @@ mod tests {
             next: 0,
             left: list.bytes(),
         };
+        assert!(!body.is_end_stream());
         let mut pieces = Vec::new();
         let mut context = Context::from_waker(std::task::Waker::noop());
         while let Poll::Ready(Some(piece)) = Pin::new(&mut body).poll_frame(&mut context) {
@@ -128,8 +132,8 @@ mod tests {
             (&rows[..1], b"[{}]"),
             (&[], b"[]"),
         ] {
+            assert_eq!(&whole(rows)[..], list);
             let rows = JsonList::of(rows);
-            assert_eq!(&rows.whole()[..], list);
             assert_eq!(rows.bytes(), list.len());
             assert_eq!(pieces(&rows), [list]);
             assert_eq!(rows.body().size_hint().exact(), Some(list.len() as u64));
@@ -149,7 +153,7 @@ mod tests {
         ];
         let list = JsonList::of(&rows);
         let pieces = pieces(&list);
-        assert_eq!(pieces.concat(), list.whole());
+        assert_eq!(pieces.concat(), whole(&rows));
         // A piece has at most 262,144, and with a, b and c it would have one more.
         let sizes: Vec<usize> = pieces.iter().map(Bytes::len).collect();
         assert_eq!(sizes, [200_002, 62_142, 300_001, 262_142, 3]);
