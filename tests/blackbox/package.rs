@@ -123,6 +123,21 @@ fn it_is_small_and_its_checksum_is_beside_it() {
 
 #[test]
 #[ignore = "needs the package: cargo xtask package && cargo test --test blackbox package -- --ignored"]
+fn it_gives_memory_back_soon() {
+    let folder = unpacked();
+    let program = folder.path().join("auth0-poller");
+    let mut command = std::process::Command::new(program);
+    // mimalloc tells its options.
+    let told = command
+        .arg("--version")
+        .env("MIMALLOC_VERBOSE", "1")
+        .output();
+    let told = String::from_utf8(told.unwrap().stderr).unwrap();
+    assert!(told.contains("option 'purge_delay': 50 "), "{told}");
+}
+
+#[test]
+#[ignore = "needs the package: cargo xtask package && cargo test --test blackbox package -- --ignored"]
 fn the_bill_of_materials_lists_the_crates_in_the_program_and_no_others() {
     let bill = fs::read(package("auth0-poller.cdx.json")).unwrap();
     let bill: Value = serde_json::from_slice(&bill).unwrap();
