@@ -39,6 +39,8 @@ pub enum SyntheticIds {
     Rejected,
     /// An empty page.
     Ignored,
+    /// The newest records, as where no id was given.
+    Unheeded,
 }
 
 /// What the tenant makes of the id of a record whose retention is over.
@@ -561,12 +563,17 @@ impl Inner {
         if is_rejected {
             return Err("Invalid log_id in from: it does not exist or has expired".into());
         }
-        let found: Vec<_> = log
-            .records
-            .range::<str, _>((std::ops::Bound::Excluded(from), std::ops::Bound::Unbounded))
-            .take(if is_ignored { 0 } else { take })
-            .take(self.options.largest_page)
-            .collect();
+        let take = take.min(self.options.largest_page);
+        let is_unheeded =
+            !is_retained && !is_expired && self.options.synthetic_ids == SyntheticIds::Unheeded;
+        let found: Vec<_> = if is_unheeded {
+            log.records.iter().rev().take(take).collect()
+        } else {
+            log.records
+                .range::<str, _>((std::ops::Bound::Excluded(from), std::ops::Bound::Unbounded))
+                .take(if is_ignored { 0 } else { take })
+                .collect()
+        };
         let last = found.last().map_or(from, |(id, _)| id.as_str());
         let link = format!("from={last}&take={take}");
         Ok((
