@@ -18,6 +18,7 @@ mod token;
 
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
+use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use futures_util::FutureExt as _;
 use url::Url;
@@ -30,7 +31,7 @@ pub(crate) use self::room::Room;
 
 use self::error::LogsError;
 use self::forward::{Forward, Take};
-use self::logs::{Logs, PAGE, SEARCH_LIMIT, Search};
+use self::logs::{Logs, PAGE, Search};
 use self::pages::{Handle, Pages};
 use self::rate_limit::RateLimit;
 use self::token::{TokenError, TokenSource};
@@ -187,6 +188,31 @@ impl LogReader {
         Ok(found.map_err(source_error)?.records.into_iter().next())
     }
 
+    /// The newest records, or the newest of those dated `to` or earlier, as a search shows them.
+    async fn newest_to(
+        &self,
+        to: Option<DateTime<Utc>>,
+        deadline: Deadline,
+    ) -> Result<Vec<Record>, SourceError> {
+        let brief = Search {
+            to,
+            is_brief: true,
+            ..Search::NEWEST
+        };
+        let search = self.log.logs.search(brief, 0, PAGE, deadline);
+        // What else there is of them is not wanted, and would be kept for others.
+        let bare = |it: Record| Record {
+            json: Bytes::new(),
+            ..it
+        };
+        let search = async { Ok(search.await?.records.into_iter().map(bare).collect()) }.boxed();
+        let found = match self.run() {
+            Some(run) => run.shared.newest(to, search).await,
+            None => search.await,
+        };
+        found.map_err(source_error)
+    }
+
     /// Whether the tenant has a record with this id.
     pub async fn has(&self, id: &LogId, deadline: Deadline) -> Result<bool, SourceError> {
         match self.log.logs.one(id, deadline).await {
@@ -241,29 +267,15 @@ impl Source for LogReader {
     }
 
     async fn latest(&self, deadline: Deadline) -> Result<Vec<Record>, SourceError> {
-        let brief = Search {
-            is_brief: true,
-            ..Search::NEWEST
-        };
-        let search = self.log.logs.search(brief, 0, PAGE, deadline);
-        let search = async { Ok(search.await?.records) }.boxed();
-        let found = match self.run() {
-            Some(run) => run.shared.latest(search).await,
-            None => search.await,
-        };
-        found.map_err(source_error)
+        self.newest_to(None, deadline).await
     }
 
-    async fn earlier(&self, page: usize, deadline: Deadline) -> Result<Vec<Record>, SourceError> {
-        if page >= SEARCH_LIMIT / PAGE {
-            return Ok(Vec::new());
-        }
-        let brief = Search {
-            is_brief: true,
-            ..Search::NEWEST
-        };
-        let found = self.log.logs.search(brief, page, PAGE, deadline).await;
-        Ok(found.map_err(source_error)?.records)
+    async fn earlier(
+        &self,
+        to: DateTime<Utc>,
+        deadline: Deadline,
+    ) -> Result<Vec<Record>, SourceError> {
+        self.newest_to(Some(to), deadline).await
     }
 
     async fn smallest(

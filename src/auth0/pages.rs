@@ -3,11 +3,12 @@
 //! A run is here by its [`Handle`], from before its first reading to its end. A page is kept until
 //! every run that was here when its fetching began has had it, has gone past it, or has ended. What
 //! is kept is bounded: of what the first reader fetches beyond that, one that comes later fetches
-//! its own copy. In the same way they share a search for the newest records.
+//! its own copy. In the same way they share searches for the newest records.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use chrono::{DateTime, Utc};
 use futures_util::future::BoxFuture;
 use tokio::sync::OnceCell;
 
@@ -28,11 +29,12 @@ struct State {
     /// How many there ever were.
     entered: u64,
     kept: Vec<Shared>,
-    latest: Option<Latest>,
+    /// By up to which date they were searched for.
+    newest: BTreeMap<Option<DateTime<Utc>>, Newest>,
 }
 
-/// The newest records.
-struct Latest {
+/// The newest records, of all or up to a date.
+struct Newest {
     found: Arc<OnceCell<Vec<Record>>>,
     /// Who was here when they were searched for, and has not had them.
     wanted_by: BTreeSet<u64>,
@@ -61,7 +63,7 @@ impl Pages {
             readers: BTreeMap::new(),
             entered: 0,
             kept: Vec::new(),
-            latest: None,
+            newest: BTreeMap::new(),
         }))
     }
 
@@ -102,12 +104,13 @@ impl Handle {
         Ok(page)
     }
 
-    /// The newest records: those that another reader found, or those that `search` finds.
-    pub async fn latest<E>(
+    /// The newest records, or those up to a date: what another reader found, or what `search` finds.
+    pub async fn newest<E>(
         &self,
+        to: Option<DateTime<Utc>>,
         search: BoxFuture<'_, Result<Vec<Record>, E>>,
     ) -> Result<Vec<Record>, E> {
-        let cell = self.pages.lock().latest(self.number);
+        let cell = self.pages.lock().newest(self.number, to);
         Ok(cell.get_or_try_init(|| search).await?.clone())
     }
 }
@@ -117,10 +120,10 @@ impl Drop for Handle {
         let mut state = self.pages.lock();
         state.readers.remove(&self.number);
         state.release(self.number, |_| true);
-        if let Some(latest) = &mut state.latest {
-            latest.wanted_by.remove(&self.number);
-        }
-        state.latest.take_if(|it| it.wanted_by.is_empty());
+        state.newest.retain(|_, newest| {
+            newest.wanted_by.remove(&self.number);
+            !newest.wanted_by.is_empty()
+        });
     }
 }
 
@@ -150,19 +153,19 @@ impl State {
         page
     }
 
-    fn latest(&mut self, reader: u64) -> Arc<OnceCell<Vec<Record>>> {
-        if let Some(latest) = &mut self.latest
-            && latest.wanted_by.remove(&reader)
+    fn newest(&mut self, reader: u64, to: Option<DateTime<Utc>>) -> Arc<OnceCell<Vec<Record>>> {
+        if let Some(newest) = self.newest.get_mut(&to)
+            && newest.wanted_by.remove(&reader)
         {
-            return Arc::clone(&latest.found);
+            return Arc::clone(&newest.found);
         }
         let others = self.readers.keys().filter(|it| **it != reader);
-        let latest = Latest {
+        let newest = Newest {
             found: Arc::default(),
             wanted_by: others.copied().collect(),
         };
-        let found = Arc::clone(&latest.found);
-        self.latest = Some(latest);
+        let found = Arc::clone(&newest.found);
+        self.newest.insert(to, newest);
         found
     }
 
@@ -409,14 +412,20 @@ mod tests {
 
     #[tokio::test]
     async fn the_newest_records_are_searched_for_once_for_those_who_are_here() {
-        async fn is_searched(reader: &Handle) -> bool {
+        async fn is_searched_to(to: Option<DateTime<Utc>>, reader: &Handle) -> bool {
             let is_searched = AtomicBool::new(false);
             let search = async {
                 is_searched.store(true, Ordering::Relaxed);
                 Ok::<_, ()>(Vec::new())
             };
-            reader.latest(search.boxed()).await.unwrap();
+            reader.newest(to, search.boxed()).await.unwrap();
             is_searched.load(Ordering::Relaxed)
+        }
+        async fn is_searched(reader: &Handle) -> bool {
+            is_searched_to(None, reader).await
+        }
+        async fn failing(reader: &Handle) -> Result<Vec<Record>, ()> {
+            reader.newest(None, async { Err(()) }.boxed()).await
         }
         let (pages, [first, second]) = enter();
         assert!(is_searched(&first).await);
@@ -427,15 +436,18 @@ mod tests {
         assert!(!is_searched(&first).await);
         assert!(is_searched(&first).await);
         // A search that fails is made again.
-        let failed = second.latest(async { Err::<Vec<Record>, _>(()) }.boxed());
-        assert!(failed.await.is_ok(), "the first has searched meanwhile");
-        assert!(
-            second
-                .latest(async { Err::<Vec<Record>, _>(()) }.boxed())
-                .await
-                .is_err()
-        );
+        let failed = failing(&second).await;
+        assert!(failed.is_ok(), "the first has searched meanwhile");
+        assert!(failing(&second).await.is_err());
         assert!(is_searched(&first).await);
+        // One up to a date is another.
+        let [to, other] = [1, 2].map(|it| DateTime::from_timestamp(it, 0));
+        assert!(is_searched_to(to, &first).await);
+        assert!(is_searched_to(other, &second).await);
+        assert!(!is_searched_to(to, &second).await);
+        assert!(!is_searched_to(other, &first).await);
+        drop((first, second, late));
+        assert!(pages.lock().newest.is_empty());
     }
 
     #[test]

@@ -67,11 +67,11 @@ pub(crate) trait Source: Send + Sync {
         ready(Ok(Vec::new()))
     }
 
-    /// A hundred records before the newest, and so on: none, where there are no more or a search shows no
-    /// more. `page` counts from 1.
+    /// The newest of the records dated `to` or earlier, told like the newest of all: none, where there are
+    /// no more.
     fn earlier(
         &self,
-        _page: usize,
+        _to: DateTime<Utc>,
         _: Deadline,
     ) -> impl Future<Output = Result<Vec<Record>, SourceError>> + Send {
         ready(Ok(Vec::new()))

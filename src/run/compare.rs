@@ -39,10 +39,14 @@ use crate::record::{LogId, Page, Record, Source, SourceError};
 /// How often the newest records are compared with those read.
 const AGAIN: TimeDelta = TimeDelta::minutes(10);
 
-/// How long an answer may take when the log is asked for its first record.
+/// How long an answer may take when it is looked for what is hidden.
 const LOOK: Duration = Duration::from_secs(10);
 /// How often it is asked then: what is not wanted may come first.
 const STEPS: usize = 4;
+/// So many of the newest records are compared where the first one cannot be asked for, and so often is
+/// searched for them at the most.
+const FURTHER: usize = 1_000;
+const SEARCHES: usize = 20;
 
 /// What is kept of when the newest records were compared with those read.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
@@ -132,13 +136,14 @@ impl<S: Source, A: DeadLetters> Course<'_, S, A> {
         let latest = self.unless_asked_to_stop(out, self.run.source.latest(self.reading));
         let latest = later(latest.await?)?;
         let compared = latest.len();
+        let oldest = latest.iter().filter_map(|it| it.date).min();
         self.read_unknown(latest, seen, out).await?;
         if seen.is_bottom_due(compared) {
             if !looks_first {
                 bottom = self.read_below(seen, out).await?;
             }
             if bottom == Bottom::NotTaken {
-                self.search_further(seen, out).await?;
+                self.search_further(compared, oldest, seen, out).await?;
             }
         }
         Ok(())
@@ -187,7 +192,10 @@ impl<S: Source, A: DeadLetters> Course<'_, S, A> {
                 Ok(Some(head)) if head.log_id > after => head,
                 // A source may take such an id for the end of its log.
                 Ok(_) | Err(SourceError::Rejected(_)) => return Ok(Bottom::NotTaken),
-                Err(_) => break,
+                Err(error) => {
+                    tell_unseen(&error);
+                    break;
+                }
             };
             let id = &head.log_id;
             if id.prefix().is_some_and(|it| seen.has_met(it)) {
@@ -205,21 +213,36 @@ impl<S: Source, A: DeadLetters> Course<'_, S, A> {
         Ok(Bottom::Unknown)
     }
 
-    /// Compares so many of the newest records as a search can show.
+    /// Compares more of the newest records, of which so many have been compared, down to this date. It
+    /// goes by date, as a page of a search may have fewer records than there are. Where no answer
+    /// comes, that is done again ten minutes later.
     async fn search_further(
         &self,
+        mut compared: usize,
+        mut to: Option<DateTime<Utc>>,
         seen: &mut Seen<'_>,
         out: &mpsc::Sender<Read>,
     ) -> Result<(), Stop> {
-        for page in 1.. {
+        for _ in 0..SEARCHES {
+            let Some(date) = to.filter(|_| compared < FURTHER) else {
+                break;
+            };
             if self.reading.is_over() {
                 return Err(Stop::OutOfTime);
             }
-            let earlier = self.run.source.earlier(page, self.reading);
-            let found = later(self.unless_asked_to_stop(out, earlier).await?)?;
-            if found.is_empty() {
-                break;
-            }
+            let deadline = self.reading.within(LOOK);
+            let earlier = self.run.source.earlier(date, deadline);
+            let found = match self.unless_asked_to_stop(out, earlier).await? {
+                Ok(found) => found,
+                Err(error) => {
+                    tell_unseen(&error);
+                    break;
+                }
+            };
+            // Those of this date may have been found before.
+            compared += found.iter().filter(|it| it.date < to).count();
+            let oldest = found.iter().filter_map(|it| it.date).min();
+            to = oldest.map(|it| it.min(date - TimeDelta::milliseconds(1)));
             self.read_unknown(found, seen, out).await?;
         }
         Ok(())
@@ -272,6 +295,14 @@ impl<S: Source, A: DeadLetters> Course<'_, S, A> {
         let after = next.instead.is_none().then_some(next.after);
         self.read_on(page, after, seen, out).await
     }
+}
+
+/// Says that it was not seen to the end whether there is something hidden.
+fn tell_unseen(error: &SourceError) {
+    warn!(
+        "it was not seen whether newer records hide some of another prefix, which is looked for again \
+         in ten minutes: {error}"
+    );
 }
 
 #[cfg(test)]

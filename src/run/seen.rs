@@ -411,11 +411,12 @@ impl<'a> Seen<'a> {
     }
 
     /// Whether to look which prefix the log begins with, where so many records were compared. If they are
-    /// few, they are most likely all that there are.
+    /// few, and no more were read, they are most likely all that there are.
     pub(super) fn is_bottom_due(&self, compared: usize) -> bool {
         let last = self.opening.comparison;
         let is_due = Comparison::is_due_again(last, self.began);
-        last.is_some() && compared > 0 && (compared >= MANY || self.has_strange || is_due)
+        let are_many = compared >= MANY || self.taken > compared;
+        last.is_some() && compared > 0 && (are_many || self.has_strange || is_due)
     }
 
     /// Whether the cursor may be above the records that come: of an id that cannot be right and was the

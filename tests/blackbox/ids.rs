@@ -200,6 +200,47 @@ async fn a_prefix_below_all_others_is_found_although_newer_records_hide_it() {
 }
 
 #[tokio::test]
+async fn it_is_found_by_search_although_a_page_of_it_has_fewer_records_than_there_are() {
+    let world = World::with(Options {
+        token_events: false,
+        synthetic_ids: SyntheticIds::Rejected,
+        largest_page: 40,
+        ..Options::default()
+    })
+    .await;
+    add(&world, "900", 10, 20);
+    poll(&world).await;
+    add(&world, "900", 350, 10);
+    let hidden = id("800", minutes_ago(9), 7);
+    world.tenant.add_as(&hidden, record(minutes_ago(40)));
+    let odd = format!("90120200101{:045}", 0);
+    world.tenant.add_as(&odd, record(minutes_ago(1)));
+    poll(&world).await;
+    world.assert_all_landed_once();
+    assert_quiet(&world).await;
+}
+
+#[tokio::test]
+async fn a_first_run_reads_all_where_an_id_that_is_none_of_a_record_is_not_heeded() {
+    for synthetic_ids in [
+        SyntheticIds::Rejected,
+        SyntheticIds::Ignored,
+        SyntheticIds::Unheeded,
+    ] {
+        let world = World::with(Options {
+            token_events: false,
+            synthetic_ids,
+            ..Options::default()
+        })
+        .await;
+        add(&world, "900", 450, 30);
+        poll(&world).await;
+        world.assert_all_landed_once();
+        assert_quiet(&world).await;
+    }
+}
+
+#[tokio::test]
 async fn ids_of_another_shape_are_delivered_whatever_their_place_among_the_others() {
     for odd in [
         &["zzz-1", "zzz-2"][..],

@@ -106,6 +106,64 @@ async fn where_no_id_below_all_others_is_taken_it_is_found_by_search() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_search_that_fails_where_it_is_looked_for_fails_nothing_and_is_made_again() {
+    for fault in [Fault::Fails, Fault::IsSlow, Fault::IsTooLate] {
+        let world = with_hidden("800").await;
+        world.state().rejects_unknown = true;
+        world.state().search_faults = [Some(fault)].into();
+        let report = world.run().await;
+        let said = (report.delivered, report.is_success(), report.caught_up);
+        assert_eq!(said, (150, true, true));
+        assert!(world.state().search_faults.is_empty());
+        tokio::time::advance(Duration::from_mins(10)).await;
+        assert_eq!(world.run().await.delivered, 1);
+        world.assert_all_landed_once();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn it_is_found_however_few_records_a_search_shows_at_once() {
+    for (short, searches) in [(60, 4), (40, 6)] {
+        let world = with_hidden("800").await;
+        world.state().rejects_unknown = true;
+        world.state().short_pages = Some(short);
+        assert_eq!(world.run().await.delivered, 151);
+        world.assert_all_landed_once();
+        // Each goes down to where the next begins. The last two show the last record, and nothing.
+        assert_eq!(world.state().searches_further, searches, "{short}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn records_of_one_time_do_not_stop_the_search_and_a_thousand_end_it() {
+    let world = World::with_records(10);
+    world.run().await;
+    tokio::time::advance(Duration::from_mins(11)).await;
+    for n in 0..250 {
+        let record = Record {
+            date: Some(at("08:09:00")),
+            ..named("900", at("08:09:00") + chrono::Duration::milliseconds(n))
+        };
+        world.state().records.insert(record.log_id.clone(), record);
+    }
+    let late = Record {
+        date: Some(at("07:30:00")),
+        ..named("800", at("08:08:00"))
+    };
+    world.state().records.insert(late.log_id.clone(), late);
+    world.state().rejects_unknown = true;
+    assert_eq!(world.run().await.delivered, 251);
+
+    tokio::time::advance(Duration::from_mins(10)).await;
+    for n in 0..2_000 {
+        world.add_named("900", at("08:19:00") + chrono::Duration::milliseconds(n));
+    }
+    world.state().searches_further = 0;
+    assert_eq!(world.run().await.delivered, 2_000);
+    assert_eq!(world.state().searches_further, 10);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_look_at_the_beginning_of_the_log_that_fails_fails_nothing_and_is_made_again() {
     for fault in [Fault::Fails, Fault::IsSlow, Fault::IsTooLate] {
         let world = with_hidden("800").await;

@@ -32,6 +32,9 @@ pub struct State {
     pub asked_for_oldest: usize,
     pub asked_if_dropped: usize,
     pub comparisons: usize,
+    /// For each coming search further than the newest records.
+    pub search_faults: VecDeque<Option<Fault>>,
+    pub searches_further: usize,
     pub looks: usize,
     pub landed: Vec<Vec<String>>,
     /// Of each coming delivery, so many are quarantined.
@@ -280,11 +283,16 @@ impl World {
         state.rejects_unknown && !state.records.contains_key(id)
     }
 
-    fn newest(&self, page: usize) -> Vec<Record> {
-        let mut records: Vec<_> = self.state().records.values().cloned().collect();
+    fn newest(&self, to: Option<DateTime<Utc>>) -> Vec<Record> {
+        let state = self.state();
+        let records = state.records.values();
+        let mut records: Vec<_> = records
+            .filter(|it| to.is_none() || it.date <= to)
+            .cloned()
+            .collect();
         records.sort_by_key(|record| std::cmp::Reverse(record.date));
-        let first = records.into_iter().skip(page * PAGE);
-        first.take(PAGE).collect()
+        records.truncate(state.short_pages.unwrap_or(PAGE));
+        records
     }
 
     pub fn source_fault(&self) -> Option<Fault> {
@@ -342,11 +350,17 @@ impl Source for World {
 
     async fn latest(&self, _: Deadline) -> Result<Vec<Record>, SourceError> {
         self.state().comparisons += 1;
-        Ok(self.newest(0))
+        Ok(self.newest(None))
     }
 
-    async fn earlier(&self, page: usize, _: Deadline) -> Result<Vec<Record>, SourceError> {
-        Ok(self.newest(page))
+    async fn earlier(&self, to: DateTime<Utc>, _: Deadline) -> Result<Vec<Record>, SourceError> {
+        let fault = {
+            let mut state = self.state();
+            state.searches_further += 1;
+            state.search_faults.pop_front().flatten()
+        };
+        Self::suffer(fault).await?;
+        Ok(self.newest(Some(to)))
     }
 
     async fn smallest(

@@ -79,8 +79,12 @@ impl Source for ReadingAhead {
         self.world.has_dropped(id, deadline).await
     }
 
-    async fn earlier(&self, page: usize, deadline: Deadline) -> Result<Vec<Record>, SourceError> {
-        self.world.earlier(page, deadline).await
+    async fn earlier(
+        &self,
+        to: DateTime<Utc>,
+        deadline: Deadline,
+    ) -> Result<Vec<Record>, SourceError> {
+        self.world.earlier(to, deadline).await
     }
 
     async fn latest(&self, deadline: Deadline) -> Result<Vec<Record>, SourceError> {

@@ -266,7 +266,7 @@ impl Source for Simulated {
 
     async fn latest(&self, deadline: Deadline) -> Result<Vec<Record>, SourceError> {
         let latest = self.ask(deadline, |state| {
-            let latest = state.newest(0);
+            let latest = state.newest(None);
             let of_each: Reach = latest.iter().map(|it| &it.log_id).collect();
             state.trace(|| {
                 format!(
@@ -280,10 +280,14 @@ impl Source for Simulated {
         latest.await
     }
 
-    async fn earlier(&self, page: usize, deadline: Deadline) -> Result<Vec<Record>, SourceError> {
+    async fn earlier(
+        &self,
+        to: DateTime<Utc>,
+        deadline: Deadline,
+    ) -> Result<Vec<Record>, SourceError> {
         let earlier = self.ask(deadline, move |state| {
-            let earlier = state.newest(page);
-            state.trace(|| format!("  page {page} of the newest: {}", earlier.len()));
+            let earlier = state.newest(Some(to));
+            state.trace(|| format!("  newest to {to}: {}", earlier.len()));
             earlier
         });
         earlier.await

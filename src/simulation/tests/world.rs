@@ -304,10 +304,10 @@ impl State {
         records
     }
 
-    /// A hundred of the newest by date, those before them, and so on.
-    pub fn newest(&self, page: usize) -> Vec<Record> {
-        let records = self.by_date(DateTime::UNIX_EPOCH);
-        let newest = records.into_iter().rev().skip(page * 100);
+    /// A hundred of the newest by date, or of those dated so or earlier.
+    pub fn newest(&self, to: Option<DateTime<Utc>>) -> Vec<Record> {
+        let records = self.by_date(DateTime::UNIX_EPOCH).into_iter().rev();
+        let newest = records.filter(|it| to.is_none() || it.date <= to);
         newest.take(100).collect()
     }
 
