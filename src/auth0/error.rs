@@ -42,6 +42,13 @@ pub(crate) enum LogsError {
         /// The id after which records were asked for.
         after: LogId,
     },
+    /// The newest records, as where no id is given.
+    #[error("{host} does not heed the id {after}, which is none of a record")]
+    NotHeeded {
+        host: String,
+        /// The id after which records were asked for.
+        after: LogId,
+    },
     /// 400: Auth0 cannot do what was asked, such as reading after an id it no longer has.
     #[error("{host} rejected the request: {said}")]
     BadRequest { host: String, said: String },
@@ -94,6 +101,7 @@ impl Transient for LogsError {
             | Self::Redirected { .. }
             | Self::TooManyRecords { .. }
             | Self::NoProgress { .. }
+            | Self::NotHeeded { .. }
             | Self::RecordTooLarge { .. }
             | Self::Page { .. }
             | Self::ResetTooLate(_) => Again::Never,

@@ -75,7 +75,7 @@ impl Log for Forward {
     fn is_rejected(error: &Self::Error) -> bool {
         matches!(
             error.error,
-            LogsError::BadRequest { .. } | LogsError::NotFound { .. }
+            LogsError::BadRequest { .. } | LogsError::NotFound { .. } | LogsError::NotHeeded { .. }
         )
     }
 

@@ -122,6 +122,12 @@ impl Logs {
         let query = [("from", id.to_string()), ("take", take.to_string())];
         retry::retry(&self.jitter, deadline, || async {
             let found = self.page(&query, most_bytes(take), deadline).await?;
+            if id.is_synthetic() && are_newest_first(&found.records) {
+                return Err(LogsError::NotHeeded {
+                    host: self.host(),
+                    after: id.clone(),
+                });
+            }
             let gets_on = found.records.iter().any(|it| it.log_id > *id);
             if gets_on || found.records.is_empty() {
                 return Ok(found);
@@ -308,6 +314,12 @@ fn most_bytes(records: usize) -> usize {
     if records > 1 { COMFORTABLE } else { MAX_PAGE }
 }
 
+/// Whether records come in the order of a search that says nothing of order: by checkpoint, the oldest
+/// of the page comes first.
+fn are_newest_first(records: &[Record]) -> bool {
+    records.len() > 1 && records.is_sorted_by(|a, b| a.log_id > b.log_id)
+}
+
 /// Whether another token may be answered otherwise: 401, and what Auth0 says with 400 of a token
 /// that it cannot read.
 fn is_about_token(answer: &Answer) -> bool {
@@ -331,6 +343,29 @@ fn said(body: &Bytes, secrets: &[&SecretString]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_page_that_begins_with_its_newest_record_is_none_after_an_id() {
+        let page = |ids: &[&str]| {
+            let record = |id: &&str| Record {
+                log_id: LogId::new(*id),
+                date: None,
+                json: Bytes::new(),
+            };
+            ids.iter().map(record).collect::<Vec<_>>()
+        };
+        for (ids, are) in [
+            (&["903", "902", "901"][..], true),
+            (&["902", "901"], true),
+            (&["901", "902"], false),
+            (&["903", "901", "902"], false),
+            (&["902", "902"], false),
+            (&["901"], false),
+            (&[], false),
+        ] {
+            assert_eq!(are_newest_first(&page(ids)), are, "{ids:?}");
+        }
+    }
 
     #[test]
     fn of_the_refusals_with_400_those_about_the_token_are_told_apart() {

@@ -249,7 +249,12 @@ impl Source for LogReader {
     }
 
     async fn next(&self, after: &LogId, deadline: Deadline) -> Result<Option<Record>, SourceError> {
-        let found = self.log.logs.after(after, 1, deadline).await;
+        let logs = &self.log.logs;
+        // Two, as one does not tell whether the id was heeded.
+        let found = match logs.after(after, 2, deadline).await {
+            Err(error) if error.error.is_too_large() => logs.after(after, 1, deadline).await,
+            found => found,
+        };
         Ok(found.map_err(error_after)?.records.into_iter().next())
     }
 

@@ -157,7 +157,9 @@ impl State {
         if let Some(newest) = self.newest.get_mut(&to)
             && newest.wanted_by.remove(&reader)
         {
-            return Arc::clone(&newest.found);
+            let found = Arc::clone(&newest.found);
+            self.newest.retain(|_, it| !it.wanted_by.is_empty());
+            return found;
         }
         let others = self.readers.keys().filter(|it| **it != reader);
         let newest = Newest {
@@ -165,7 +167,11 @@ impl State {
             wanted_by: others.copied().collect(),
         };
         let found = Arc::clone(&newest.found);
-        self.newest.insert(to, newest);
+        if newest.wanted_by.is_empty() {
+            self.newest.remove(&to);
+        } else {
+            self.newest.insert(to, newest);
+        }
         found
     }
 
@@ -446,7 +452,13 @@ mod tests {
         assert!(is_searched_to(other, &second).await);
         assert!(!is_searched_to(to, &second).await);
         assert!(!is_searched_to(other, &first).await);
-        drop((first, second, late));
+        drop((first, second));
+        // Nothing is kept that nobody will ask for.
+        for to in [None, to, other] {
+            assert!(!is_searched_to(to, &late).await);
+        }
+        assert!(pages.lock().newest.is_empty());
+        assert!(is_searched(&late).await);
         assert!(pages.lock().newest.is_empty());
     }
 

@@ -48,14 +48,15 @@ pub(crate) async fn first_page(
     if let Some((begin, prefix)) = bound {
         let bound = LogId::synthetic(prefix, begin - STORING_DELAY);
         match log.after(&bound, deadline).await {
-            // The search has found records, so an empty page, or one that begins above them, means
-            // that the id was not taken for what it is.
+            // The search has found a record, so an empty page means that the id was not taken
+            // for what it is.
             Ok(found) if found.records.is_empty() && found.misfits.is_empty() => {}
-            Ok(found) if leaves_out(&found, &bound, &earliest.records) => {}
             Err(error)
                 if matches!(
                     error.error,
-                    LogsError::BadRequest { .. } | LogsError::NoProgress { .. }
+                    LogsError::BadRequest { .. }
+                        | LogsError::NoProgress { .. }
+                        | LogsError::NotHeeded { .. }
                 ) => {}
             result => return result,
         }
@@ -69,13 +70,6 @@ pub(crate) async fn first_page(
         records: first.into_iter().collect(),
         misfits,
     })
-}
-
-/// Whether a page after an id begins above one of these records that it should have.
-fn leaves_out(page: &Page, after: &LogId, records: &[Record]) -> bool {
-    let first = page.records.iter().map(|it| &it.log_id).min();
-    let is_left_out = |id: &LogId| id > after && first.is_some_and(|first| id < first);
-    records.iter().any(|it| is_left_out(&it.log_id))
 }
 
 /// The record of the smallest id in the window, of those that are wanted.

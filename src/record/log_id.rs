@@ -63,6 +63,12 @@ impl LogId {
         Self::new(format!("{:0<LENGTH$}", format!("{prefix}{time}")))
     }
 
+    /// Whether it is such an id, by its looks.
+    pub fn is_synthetic(&self) -> bool {
+        let stored = self.prefix().zip(self.stored_at());
+        stored.is_some_and(|(prefix, time)| Self::synthetic(prefix, time) == *self)
+    }
+
     /// An id of the known length that no real id of the prefix lies above.
     pub fn end_of(prefix: &str) -> Self {
         Self::new(format!("{prefix:9<LENGTH$}"))
@@ -166,6 +172,9 @@ mod tests {
         );
         assert!(id < LogId::new(REAL));
         assert!(LogId::synthetic("900", time("2023-05-23T20:47:56.343782Z")) > LogId::new(REAL));
+        assert!(id.is_synthetic());
+        assert!(!LogId::new(REAL).is_synthetic());
+        assert!(!LogId::new("0").is_synthetic());
     }
 
     #[test]

@@ -34,12 +34,14 @@ use super::gap::LONGEST_RETENTION;
 use super::read::{Read, hand_over, later};
 use super::seen::Seen;
 use super::{Course, DeadLetters, Stop};
+use crate::error::with_causes;
 use crate::record::{LogId, Page, Record, Source, SourceError};
 
 /// How often the newest records are compared with those read.
 const AGAIN: TimeDelta = TimeDelta::minutes(10);
 
-/// How long an answer may take when it is looked for what is hidden.
+/// How long an answer may take when the log is asked for its first record, and how long the search for
+/// what else is hidden.
 const LOOK: Duration = Duration::from_secs(10);
 /// How often it is asked then: what is not wanted may come first.
 const STEPS: usize = 4;
@@ -223,14 +225,11 @@ impl<S: Source, A: DeadLetters> Course<'_, S, A> {
         seen: &mut Seen<'_>,
         out: &mpsc::Sender<Read>,
     ) -> Result<(), Stop> {
+        let deadline = self.reading.within(LOOK);
         for _ in 0..SEARCHES {
             let Some(date) = to.filter(|_| compared < FURTHER) else {
                 break;
             };
-            if self.reading.is_over() {
-                return Err(Stop::OutOfTime);
-            }
-            let deadline = self.reading.within(LOOK);
             let earlier = self.run.source.earlier(date, deadline);
             let found = match self.unless_asked_to_stop(out, earlier).await? {
                 Ok(found) => found,
@@ -239,7 +238,8 @@ impl<S: Source, A: DeadLetters> Course<'_, S, A> {
                     break;
                 }
             };
-            // Those of this date may have been found before.
+            // Those of this date may have been found before, and of a whole page of one date there may
+            // be more.
             compared += found.iter().filter(|it| it.date < to).count();
             let oldest = found.iter().filter_map(|it| it.date).min();
             to = oldest.map(|it| it.min(date - TimeDelta::milliseconds(1)));
@@ -301,7 +301,8 @@ impl<S: Source, A: DeadLetters> Course<'_, S, A> {
 fn tell_unseen(error: &SourceError) {
     warn!(
         "it was not seen whether newer records hide some of another prefix, which is looked for again \
-         in ten minutes: {error}"
+         in ten minutes: {}",
+        with_causes(error)
     );
 }
 

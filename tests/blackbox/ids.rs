@@ -178,6 +178,7 @@ async fn a_prefix_below_all_others_is_found_although_newer_records_hide_it() {
         SyntheticIds::Taken,
         SyntheticIds::Ignored,
         SyntheticIds::Rejected,
+        SyntheticIds::Unheeded,
     ] {
         let world = World::with(Options {
             token_events: false,
@@ -201,23 +202,25 @@ async fn a_prefix_below_all_others_is_found_although_newer_records_hide_it() {
 
 #[tokio::test]
 async fn it_is_found_by_search_although_a_page_of_it_has_fewer_records_than_there_are() {
-    let world = World::with(Options {
-        token_events: false,
-        synthetic_ids: SyntheticIds::Rejected,
-        largest_page: 40,
-        ..Options::default()
-    })
-    .await;
-    add(&world, "900", 10, 20);
-    poll(&world).await;
-    add(&world, "900", 350, 10);
-    let hidden = id("800", minutes_ago(9), 7);
-    world.tenant.add_as(&hidden, record(minutes_ago(40)));
-    let odd = format!("90120200101{:045}", 0);
-    world.tenant.add_as(&odd, record(minutes_ago(1)));
-    poll(&world).await;
-    world.assert_all_landed_once();
-    assert_quiet(&world).await;
+    for synthetic_ids in [SyntheticIds::Rejected, SyntheticIds::Unheeded] {
+        let world = World::with(Options {
+            token_events: false,
+            synthetic_ids,
+            largest_page: 40,
+            ..Options::default()
+        })
+        .await;
+        add(&world, "900", 10, 20);
+        poll(&world).await;
+        add(&world, "900", 350, 10);
+        let hidden = id("800", minutes_ago(9), 7);
+        world.tenant.add_as(&hidden, record(minutes_ago(40)));
+        let odd = format!("90120200101{:045}", 0);
+        world.tenant.add_as(&odd, record(minutes_ago(1)));
+        poll(&world).await;
+        world.assert_all_landed_once();
+        assert_quiet(&world).await;
+    }
 }
 
 #[tokio::test]
