@@ -135,6 +135,22 @@ async fn it_is_found_however_few_records_a_search_shows_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_first_run_searches_further_where_it_read_more_than_a_search_shows_at_once() {
+    for (short, searches) in [(40, 3), (60, 2)] {
+        let world = World::with_records(60);
+        world.state().rejects_unknown = true;
+        world.state().short_pages = Some(short);
+        assert!(world.run().await.caught_up);
+        assert_eq!(asked(&world), (1, 1), "{short}");
+        assert_eq!(world.state().searches_further, searches, "{short}");
+    }
+    let world = World::with_records(49);
+    world.state().rejects_unknown = true;
+    assert!(world.run().await.caught_up);
+    assert_eq!(world.state().searches_further, 0);
+}
+
+#[tokio::test(start_paused = true)]
 async fn records_of_one_time_do_not_stop_the_search_and_a_thousand_end_it() {
     let world = World::with_records(10);
     world.run().await;
