@@ -154,24 +154,21 @@ impl State {
     }
 
     fn newest(&mut self, reader: u64, to: Option<DateTime<Utc>>) -> Arc<OnceCell<Vec<Record>>> {
-        if let Some(newest) = self.newest.get_mut(&to)
-            && newest.wanted_by.remove(&reader)
-        {
+        let known = self.newest.get_mut(&to).and_then(|it| {
+            let is_wanted = it.wanted_by.remove(&reader);
+            is_wanted.then(|| Arc::clone(&it.found))
+        });
+        let found = known.unwrap_or_else(|| {
+            let others = self.readers.keys().filter(|it| **it != reader);
+            let newest = Newest {
+                found: Arc::default(),
+                wanted_by: others.copied().collect(),
+            };
             let found = Arc::clone(&newest.found);
-            self.newest.retain(|_, it| !it.wanted_by.is_empty());
-            return found;
-        }
-        let others = self.readers.keys().filter(|it| **it != reader);
-        let newest = Newest {
-            found: Arc::default(),
-            wanted_by: others.copied().collect(),
-        };
-        let found = Arc::clone(&newest.found);
-        if newest.wanted_by.is_empty() {
-            self.newest.remove(&to);
-        } else {
             self.newest.insert(to, newest);
-        }
+            found
+        });
+        self.newest.retain(|_, it| !it.wanted_by.is_empty());
         found
     }
 
