@@ -45,9 +45,9 @@ const AGAIN: TimeDelta = TimeDelta::minutes(10);
 const LOOK: Duration = Duration::from_secs(10);
 /// How often it is asked then: what is not wanted may come first.
 const STEPS: usize = 4;
-/// So many of the newest records are compared where the first one cannot be asked for, and so often is
-/// searched for them at the most.
+/// So many of the newest records are compared where the first one cannot be asked for.
 const FURTHER: usize = 1_000;
+/// How often is searched for them at the most: a search may show few at once.
 const SEARCHES: usize = 20;
 
 /// What is kept of when the newest records were compared with those read.

@@ -172,6 +172,30 @@ async fn the_first_window_may_hold_several_prefixes() {
     }
 }
 
+/// How a tenant behaves towards ids that are none of records.
+fn towards(synthetic_ids: SyntheticIds) -> Options {
+    Options {
+        token_events: false,
+        synthetic_ids,
+        ..Options::default()
+    }
+}
+
+/// A tenant that has caught up, in which a record of a prefix below all others comes, and so many newer
+/// ones.
+async fn with_hidden(options: Options, newer: i64) -> World {
+    let world = World::with(options).await;
+    add(&world, "900", 10, 20);
+    poll(&world).await;
+    add(&world, "900", newer, 10);
+    let hidden = id("800", minutes_ago(9), 7);
+    world.tenant.add_as(&hidden, record(minutes_ago(40)));
+    // What is strange lets the run look at once, and not only after ten minutes.
+    let odd = format!("90120200101{:045}", 0);
+    world.tenant.add_as(&odd, record(minutes_ago(1)));
+    world
+}
+
 #[tokio::test]
 async fn a_prefix_below_all_others_is_found_although_newer_records_hide_it() {
     for synthetic_ids in [
@@ -180,20 +204,7 @@ async fn a_prefix_below_all_others_is_found_although_newer_records_hide_it() {
         SyntheticIds::Rejected,
         SyntheticIds::Unheeded,
     ] {
-        let world = World::with(Options {
-            token_events: false,
-            synthetic_ids,
-            ..Options::default()
-        })
-        .await;
-        add(&world, "900", 10, 20);
-        poll(&world).await;
-        add(&world, "900", 150, 10);
-        let hidden = id("800", minutes_ago(9), 7);
-        world.tenant.add_as(&hidden, record(minutes_ago(40)));
-        // What is strange lets the run look at once, and not only after ten minutes.
-        let odd = format!("90120200101{:045}", 0);
-        world.tenant.add_as(&odd, record(minutes_ago(1)));
+        let world = with_hidden(towards(synthetic_ids), 150).await;
         poll(&world).await;
         world.assert_all_landed_once();
         assert_quiet(&world).await;
@@ -201,22 +212,23 @@ async fn a_prefix_below_all_others_is_found_although_newer_records_hide_it() {
 }
 
 #[tokio::test]
+async fn it_is_found_although_the_record_after_it_is_too_large_to_come_with_it() {
+    let world = with_hidden(towards(SyntheticIds::Taken), 150).await;
+    let mut large = record(minutes_ago(40));
+    large["simulated_bytes"] = 17_000_000.into();
+    world.tenant.add_as(&id("800", minutes_ago(9), 8), large);
+    poll(&world).await;
+    world.assert_all_landed_once();
+}
+
+#[tokio::test]
 async fn it_is_found_by_search_although_a_page_of_it_has_fewer_records_than_there_are() {
     for synthetic_ids in [SyntheticIds::Rejected, SyntheticIds::Unheeded] {
-        let world = World::with(Options {
-            token_events: false,
-            synthetic_ids,
+        let options = Options {
             largest_page: 40,
-            ..Options::default()
-        })
-        .await;
-        add(&world, "900", 10, 20);
-        poll(&world).await;
-        add(&world, "900", 350, 10);
-        let hidden = id("800", minutes_ago(9), 7);
-        world.tenant.add_as(&hidden, record(minutes_ago(40)));
-        let odd = format!("90120200101{:045}", 0);
-        world.tenant.add_as(&odd, record(minutes_ago(1)));
+            ..towards(synthetic_ids)
+        };
+        let world = with_hidden(options, 350).await;
         poll(&world).await;
         world.assert_all_landed_once();
         assert_quiet(&world).await;
@@ -230,12 +242,7 @@ async fn a_first_run_reads_all_where_an_id_that_is_none_of_a_record_is_not_heede
         SyntheticIds::Ignored,
         SyntheticIds::Unheeded,
     ] {
-        let world = World::with(Options {
-            token_events: false,
-            synthetic_ids,
-            ..Options::default()
-        })
-        .await;
+        let world = World::with(towards(synthetic_ids)).await;
         add(&world, "900", 450, 30);
         poll(&world).await;
         world.assert_all_landed_once();

@@ -64,17 +64,22 @@ async fn a_prefix_that_appears_in_a_busy_tenant_is_found_within_ten_minutes() {
     assert_eq!(world.run().await.delivered, 1);
 }
 
+/// Lets a record of this prefix come that is dated long before it is stored.
+fn add_hidden(world: &World, prefix: &str) {
+    let late = Record {
+        date: Some(at("07:30:00")),
+        ..named(prefix, at("08:08:00"))
+    };
+    world.state().records.insert(late.log_id.clone(), late);
+}
+
 /// Lets 150 records come, and below them one of another prefix that is dated before them.
 async fn hide_one(world: &World, prefix: &str) {
     tokio::time::advance(Duration::from_mins(11)).await;
     for n in 0..150 {
         world.add_named("900", at("08:09:00") + chrono::Duration::milliseconds(n));
     }
-    let late = Record {
-        date: Some(at("07:30:00")),
-        ..named(prefix, at("08:08:00"))
-    };
-    world.state().records.insert(late.log_id.clone(), late);
+    add_hidden(world, prefix);
 }
 
 /// A world that has caught up, in which such a record came then.
@@ -136,8 +141,9 @@ async fn it_is_found_however_few_records_a_search_shows_at_once() {
 
 #[tokio::test(start_paused = true)]
 async fn the_first_run_searches_further_where_it_read_more_than_a_search_shows_at_once() {
-    for (short, searches) in [(40, 3), (60, 2)] {
-        let world = World::with_records(60);
+    // Of ten at once, no more than twenty are shown.
+    for (short, records, searches) in [(40, 60, 3), (60, 60, 2), (10, 300, 20)] {
+        let world = World::with_records(records);
         world.state().rejects_unknown = true;
         world.state().short_pages = Some(short);
         assert!(world.run().await.caught_up);
@@ -162,11 +168,7 @@ async fn records_of_one_time_do_not_stop_the_search_and_a_thousand_end_it() {
         };
         world.state().records.insert(record.log_id.clone(), record);
     }
-    let late = Record {
-        date: Some(at("07:30:00")),
-        ..named("800", at("08:08:00"))
-    };
-    world.state().records.insert(late.log_id.clone(), late);
+    add_hidden(&world, "800");
     world.state().rejects_unknown = true;
     assert_eq!(world.run().await.delivered, 251);
 
