@@ -77,7 +77,7 @@ impl Group {
 
     /// A value as it is hashed: what is the same to people is the same here.
     fn normalised(self, value: &str) -> Cow<'_, str> {
-        let value = value.trim();
+        let value = trimmed(value);
         match self.0 {
             Kind::Phone if value.contains(|it: char| it.is_ascii_digit()) => {
                 let digits: String = value.chars().filter(char::is_ascii_digit).collect();
@@ -95,8 +95,8 @@ impl Group {
 #[derive(Clone)]
 pub(crate) struct Key {
     id: String,
-    /// Keyed already. Its state is as good as the key.
-    code: Hmac<Sha256>,
+    /// Of each kind as a group, keyed and begun with its name. Their state is as good as the key.
+    codes: [Hmac<Sha256>; Kind::ALL.len()],
 }
 
 impl fmt::Debug for Key {
@@ -112,8 +112,15 @@ impl Key {
     pub fn new(id: String, bytes: &SecretSlice<u8>) -> Self {
         // invariant: HMAC takes a key of any length
         #[allow(clippy::expect_used, reason = "stated above")]
-        let code = Hmac::new_from_slice(bytes.expose_secret()).expect("HMAC takes every key");
-        Self { id, code }
+        let keyed: Hmac<Sha256> =
+            Hmac::new_from_slice(bytes.expose_secret()).expect("HMAC takes every key");
+        let codes = Kind::ALL.map(|kind| {
+            let mut code = keyed.clone();
+            code.update(Group::of(kind).name().as_bytes());
+            code.update(&[0]);
+            code
+        });
+        Self { id, codes }
     }
 
     /// The id of a key. An error says what it should be.
@@ -145,7 +152,7 @@ impl Key {
     /// What stands in place of a value: its code, with what is kept of an e-mail address or a user
     /// id.
     pub fn pseudonym(&self, group: Group, value: &str) -> String {
-        let trimmed = value.trim();
+        let trimmed = trimmed(value);
         // With room for what is kept.
         let mut pseudonym = String::with_capacity(value.len() + self.id.len() + LETTERS + 2);
         match group.0 {
@@ -177,37 +184,41 @@ impl Key {
     }
 
     fn write(&self, out: &mut String, group: Group, value: &str) {
-        let mut code = self.code.clone();
-        code.update(group.name().as_bytes());
-        code.update(&[0]);
+        let mut code = self.codes[group.0 as usize].clone();
         code.update(group.normalised(value).as_bytes());
         let code = code.finalize().into_bytes();
         out.push('p');
         out.push_str(&self.id);
         out.push('_');
-        base32(out, &code[..BYTES]);
+        let letters = base32(std::array::from_fn(|at| code[at]));
+        // invariant: the alphabet is ASCII
+        #[allow(clippy::expect_used, reason = "stated above")]
+        out.push_str(std::str::from_utf8(&letters).expect("letters are ASCII"));
     }
 }
 
 /// Bits five by five, the last ones filled up with zeros.
-fn base32(out: &mut String, bytes: &[u8]) {
-    let (mut bits, mut count) = (0_u32, 0);
-    for byte in bytes {
-        bits = bits << 8 | u32::from(*byte);
-        count += 8;
-        while count >= 5 {
-            count -= 5;
-            out.push(letter(bits >> count));
-        }
-        bits &= (1 << count) - 1;
-    }
-    if count > 0 {
-        out.push(letter(bits << (5 - count)));
+fn base32(bytes: [u8; BYTES]) -> [u8; LETTERS] {
+    let mut bits = u128::from_be_bytes(bytes);
+    std::array::from_fn(|_| {
+        let letter = ALPHABET[(bits >> (u128::BITS - 5)) as usize];
+        bits <<= 5;
+        letter
+    })
+}
+
+/// A text without white space around it, which most have none of.
+pub(super) fn trimmed(text: &str) -> &str {
+    match text.as_bytes() {
+        [first, .., last] if first.is_ascii_graphic() && last.is_ascii_graphic() => text,
+        _ => text.trim(),
     }
 }
 
-fn letter(bits: u32) -> char {
-    char::from(ALPHABET[bits as usize & 31])
+/// What stands before and after an ASCII character.
+fn split_once(text: &str, at: u8) -> Option<(&str, &str)> {
+    let place = memchr::memchr(at, text.as_bytes())?;
+    Some((&text[..place], &text[place + 1..]))
 }
 
 /// A text in lower case, which most are.
@@ -246,13 +257,14 @@ pub(super) fn user_id_prefix(value: &str) -> &str {
         let is_letter = |it: u8| it.is_ascii_alphanumeric() || matches!(it, b'-' | b'_' | b'.');
         !it.is_empty() && it.bytes().all(is_letter)
     };
-    let Some((strategy, rest)) = value.split_once('|').filter(|(it, _)| is_name(it)) else {
+    let Some((strategy, rest)) = split_once(value, b'|').filter(|(it, _)| is_name(it)) else {
         return "";
     };
-    let end = match rest.split_once('|') {
-        Some((connection, _)) if TWO_PART_PREFIXES.contains(&strategy) && is_name(connection) => {
-            strategy.len() + connection.len() + 2
-        }
+    let connection = TWO_PART_PREFIXES
+        .contains(&strategy)
+        .then(|| split_once(rest, b'|'));
+    let end = match connection.flatten() {
+        Some((connection, _)) if is_name(connection) => strategy.len() + connection.len() + 2,
         _ => strategy.len() + 1,
     };
     &value[..end]
@@ -270,8 +282,9 @@ pub(super) fn mail_domain(value: &str) -> Option<&str> {
 }
 
 fn is_domain(text: &str) -> bool {
-    let is_part = |it: char| it.is_alphanumeric() || matches!(it, '.' | '-');
-    !text.is_empty() && text.chars().all(is_part)
+    let is_part = |it: u8| it.is_ascii_alphanumeric() || matches!(it, b'.' | b'-');
+    let is_other_part = |it: char| it.is_alphanumeric() || matches!(it, '.' | '-');
+    !text.is_empty() && (text.bytes().all(is_part) || text.chars().all(is_other_part))
 }
 
 /// An IP address, with or without a port. One of the fourth version that is written as one of the

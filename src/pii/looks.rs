@@ -1,7 +1,7 @@
 //! What a value or a text is by its looks, wherever it stands.
 
 use super::Kind;
-use super::key::{CLIENTS, mail_domain};
+use super::key::{CLIENTS, mail_domain, trimmed};
 
 /// Digits of a phone number by which it is known without its other signs.
 pub(super) const SHORTEST_PHONE: usize = 7;
@@ -10,7 +10,7 @@ pub(super) const CALLS: [&str; 2] = ["/api/v2/", "/v2/"];
 
 /// What a value is, by its looks.
 pub(super) fn kind_by_looks(value: &str) -> Option<Kind> {
-    let value = value.trim();
+    let value = trimmed(value);
     let has_space = value.contains(char::is_whitespace);
     let (connection, id) = value.split_once('|').unwrap_or_default();
     let is_connection = |it: u8| it.is_ascii_alphanumeric() || matches!(it, b'-' | b'_');

@@ -8,6 +8,7 @@
 use std::borrow::Cow;
 
 use super::Kind;
+use super::key::trimmed;
 use super::view::{ROUNDS, View};
 
 /// Characters of a value that is looked for: shorter ones are words of every language.
@@ -34,7 +35,7 @@ struct Needle {
 
 /// What of a value is looked for, if it is long enough.
 pub(super) fn looked_for(value: &str) -> Option<&str> {
-    let value = value.trim();
+    let value = trimmed(value);
     value.chars().nth(SHORTEST - 1).map(|_| value)
 }
 
