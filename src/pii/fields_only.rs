@@ -5,59 +5,17 @@
 //! would end alike.
 
 use std::borrow::Cow;
-use std::slice;
 
 use super::Policy;
 use super::find::Finder;
 use super::found::Found;
-use super::looks::is_word;
+use super::look::is_simple;
+use super::looks::{is_word, may_name_somebody};
 use super::pieces::{BYTES_OF_ONE, Piece, Reading};
 use super::search::SHORTEST;
 use super::walk::{Role, Walk};
-use crate::json::{Scanner, Token, escape, unescape_lossy};
+use crate::json::{Scanner, Token, unescape_lossy};
 use crate::redact::Redaction;
-
-/// A record token by token, in which personal values are replaced and secrets are still to be masked.
-pub(super) struct Plain<'a> {
-    tokens: Vec<Token<'a>>,
-    /// What stands in place of texts, by their places, in order.
-    replaced: Vec<(usize, String)>,
-}
-
-impl Plain<'_> {
-    /// What the policy leaves of the record.
-    pub fn tokens(&self) -> PlainTokens<'_> {
-        PlainTokens {
-            tokens: self.tokens.iter(),
-            length: self.tokens.len(),
-            replaced: &self.replaced,
-        }
-    }
-}
-
-/// The tokens that are left of a record.
-#[derive(Clone)]
-pub(super) struct PlainTokens<'p> {
-    tokens: slice::Iter<'p, Token<'p>>,
-    length: usize,
-    replaced: &'p [(usize, String)],
-}
-
-impl<'p> Iterator for PlainTokens<'p> {
-    type Item = Token<'p>;
-
-    fn next(&mut self) -> Option<Token<'p>> {
-        let at = self.length - self.tokens.len();
-        let token = *self.tokens.next()?;
-        match self.replaced.split_first() {
-            Some(((place, text), rest)) if *place == at => {
-                self.replaced = rest;
-                Some(Token::Text(text))
-            }
-            _ => Some(token),
-        }
-    }
-}
 
 /// A token that may change.
 struct Part {
@@ -67,49 +25,69 @@ struct Part {
     reading: Reading,
 }
 
-/// A record without what the policy keeps back, secrets not masked yet; `None` if it has to go the
-/// long way.
-pub(super) fn plain<'a>(
-    policy: &Policy,
+/// What is known of a record before it is read, so that not each of its texts has to be looked at.
+struct Glance {
+    /// Whether a text may have a form in it, or JSON, whose quotes are escaped.
+    has_signs: bool,
+    /// Whether each text says what is written.
+    is_simple: bool,
+}
+
+impl Glance {
+    fn at(record: &str) -> Self {
+        Self {
+            has_signs: memchr::memchr2(b'=', b'\\', record.as_bytes()).is_some(),
+            is_simple: is_simple(record),
+        }
+    }
+}
+
+/// The tokens of a record without what the policy keeps back, secrets not masked yet; `None` if it
+/// has to go the long way. `room` is for what stands in place of texts.
+pub(super) fn plain<'t, 'p: 't>(
+    policy: &'p Policy,
     redaction: Redaction,
-    record: &'a str,
-) -> Option<Plain<'a>> {
+    record: &'t str,
+    room: &'t mut Option<Found<'p>>,
+) -> Option<Vec<Token<'t>>> {
     if policy.leaves_out() {
         return None;
     }
+    let glance = Glance::at(record);
     let mut finder = Finder::new(policy);
-    let mut plain = Plain {
-        tokens: Vec::with_capacity(record.len() / BYTES_OF_ONE + 1),
-        replaced: Vec::new(),
-    };
-    let mut parts = read(&mut finder, record, &mut plain.tokens)?;
+    let mut tokens = Vec::with_capacity(record.len() / BYTES_OF_ONE + 1);
+    let mut parts = read(policy, &glance, &mut finder, record, &mut tokens)?;
     let found = finder.finish(|at, reading| parts[at].reading = reading);
     let Some(found) = found else {
-        return Some(plain);
+        return Some(tokens);
     };
+    let found = &*room.insert(found);
     for part in &parts {
-        let token = plain.tokens[part.place];
+        let token = &mut tokens[part.place];
         if let Reading::Personal(number) = part.reading {
             match token {
                 // What may be a secret in part is masked first.
                 Token::Text(raw) if !redaction.may_mask(raw) => {}
                 _ => return None,
             }
+            // A mask, a pseudonym and what is kept of a value have nothing to be escaped.
             if let Some(new) = found.noted(number) {
-                plain.replaced.push((part.place, escape(new)));
+                *token = Token::Text(new);
             }
-        } else if !stays(&found, token, part) {
+        } else if !stays(found, *token, part, glance.is_simple) {
             return None;
         }
     }
-    Some(plain)
+    Some(tokens)
 }
 
 /// Reads a record as far as it is plain.
-fn read<'a>(
+fn read<'t>(
+    policy: &Policy,
+    glance: &Glance,
     finder: &mut Finder,
-    record: &'a str,
-    tokens: &mut Vec<Token<'a>>,
+    record: &'t str,
+    tokens: &mut Vec<Token<'t>>,
 ) -> Option<Vec<Part>> {
     let mut walk = Walk::of_record();
     let mut parts = Vec::with_capacity(record.len() / BYTES_OF_ONE + 1);
@@ -135,26 +113,28 @@ fn read<'a>(
                     return Some(parts);
                 }
             }
-            _ => {
-                let piece = Piece::of(token, &walk);
-                let reading = finder.piece(&piece, Some(parts.len()));
-                // It may turn out to be personal.
-                let may_be_named = matches!(piece.role, Role::Name | Role::Id);
-                match token {
-                    Token::Text(raw) | Token::Number(raw)
-                        if reading == Reading::Open && raw.len() < SHORTEST && !may_be_named => {}
-                    Token::Text(_) if piece.role == Role::Fixed => {}
-                    Token::Text(_) if reading == Reading::HasJson => return None,
-                    Token::Text(_) | Token::Number(_) => parts.push(part(piece.role, reading)),
-                    Token::BeginObject | Token::BeginArray => {
-                        walk.begin(token == Token::BeginArray, finder.enter());
-                    }
-                    _ => {}
-                }
-                if walk.is_over() {
-                    return None;
-                }
+            Token::BeginObject | Token::BeginArray => {
+                walk.begin(token == Token::BeginArray, finder.enter());
             }
+            Token::Text(raw) | Token::Number(raw) => match walk.role() {
+                Role::Fixed => {}
+                role if is_open(policy, role) && !(glance.has_signs && may_name_somebody(raw)) => {
+                    if raw.len() >= SHORTEST {
+                        parts.push(part(role, Reading::Open));
+                    }
+                }
+                role => {
+                    let reading = finder.piece(&Piece::of(token, &walk), Some(parts.len()));
+                    if reading == Reading::HasJson {
+                        return None;
+                    }
+                    parts.push(part(role, reading));
+                }
+            },
+            Token::Bool(_) | Token::Null => {}
+        }
+        if walk.is_over() {
+            return None;
         }
         tokens.push(token);
     }
@@ -162,12 +142,30 @@ fn read<'a>(
     None
 }
 
+/// Whether the policy says nothing of a text of this role by itself, unless there is JSON or a form
+/// in it.
+fn is_open(policy: &Policy, role: Role) -> bool {
+    match role {
+        Role::Personal(kind) => policy.method(kind).is_none(),
+        // A policy about places leaves members out, and so does not come here.
+        Role::Open | Role::Word | Role::Place | Role::Town | Role::Country | Role::Coordinate => {
+            true
+        }
+        _ => false,
+    }
+}
+
 /// Whether a token is left as it is.
-fn stays(found: &Found, token: Token, part: &Part) -> bool {
+fn stays(found: &Found, token: Token, part: &Part, is_simple: bool) -> bool {
     let (Token::Key(raw) | Token::Text(raw) | Token::Number(raw)) = token else {
         return false;
     };
-    if part.reading == Reading::SaysNothing || !found.may_be_in(raw) {
+    let may_be_in = if is_simple {
+        found.look.may_be_in_simple(raw)
+    } else {
+        found.look.may_be_in(raw)
+    };
+    if part.reading == Reading::SaysNothing || !may_be_in {
         return true;
     }
     let is_as_it_was = |text: Cow<str>| matches!(text, Cow::Borrowed(_));

@@ -332,12 +332,20 @@ impl<'p> Finder<'p> {
             return None;
         }
         self.is_any = true;
-        let is_same = |it: &Value| it.text == value && it.kind == kind;
-        let known = self.values.iter().rev().take(REMEMBERED).position(is_same);
-        if let Some(back) = known {
-            return Some(number_of(self.values.len() - 1 - back));
+        let mut alike = None;
+        let known = self.values.iter().enumerate().rev().take(REMEMBERED);
+        for (number, known) in known.filter(|(_, it)| it.text == value) {
+            if known.kind == kind {
+                return Some(number_of(number));
+            }
+            // A user's name is the e-mail address more often than not.
+            if Group::of(known.kind) == Group::of(kind)
+                && self.policy.method(known.kind) == self.policy.method(kind)
+            {
+                alike = Some(known.replacement.clone());
+            }
         }
-        let replacement = self.replacement(kind, value);
+        let replacement = alike.unwrap_or_else(|| self.policy.replacement(kind, value));
         if replacement != *value {
             self.look.add(value);
             let is_short = |it: u8| it.is_ascii_digit() || it == b'.';
@@ -355,19 +363,6 @@ impl<'p> Finder<'p> {
         Some(number_of(self.values.len() - 1))
     }
 
-    /// What stands in place of a value. A user's name is the e-mail address more often than not.
-    fn replacement(&self, kind: Kind, value: &str) -> String {
-        let method = self.policy.method(kind);
-        let is_alike = |it: &&Value| {
-            let is_of_group = Group::of(it.kind) == Group::of(kind);
-            it.text == value && is_of_group && self.policy.method(it.kind) == method
-        };
-        match self.values.iter().rev().take(REMEMBERED).find(is_alike) {
-            Some(known) => known.replacement.clone(),
-            None => self.policy.replacement(kind, value),
-        }
-    }
-
     /// Ends the reading; `tell` is told what a piece turned out to be.
     pub fn finish(mut self, mut tell: impl FnMut(usize, Reading)) -> Option<Found<'p>> {
         if self.is_call_about_users {
@@ -383,12 +378,16 @@ impl<'p> Finder<'p> {
                 tell(piece, reading);
             }
         }
-        self.is_any.then(|| Found {
-            policy: self.policy,
-            values: self.values,
-            look: self.look,
-            index: OnceCell::new(),
-            users: self.users,
+        self.is_any.then(|| {
+            let mut found = Found {
+                policy: self.policy,
+                values: self.values,
+                look: self.look,
+                index: OnceCell::new(),
+                users: self.users,
+            };
+            found.settle();
+            found
         })
     }
 }

@@ -4,7 +4,7 @@ use std::cell::OnceCell;
 
 use super::Kind;
 use super::aliases::{Whole, for_each_alias};
-use super::key::user_id_prefix;
+use super::key::{trimmed, user_id_prefix};
 use super::look::Look;
 use super::method::Policy;
 use super::search::{Index, Needles};
@@ -73,9 +73,20 @@ impl Found<'_> {
     /// What stands in place of a value that was noted, if it does not stay.
     pub fn noted(&self, number: u32) -> Option<&str> {
         let value = &self.values[number as usize];
-        let known = self.of_identity(value.kind, &value.text);
-        let replacement = known.unwrap_or(&value.replacement);
-        (replacement != value.text).then_some(replacement)
+        (value.replacement != value.text).then_some(&*value.replacement)
+    }
+
+    /// Gives identities, of all the values that were noted, what they have in common with users.
+    pub fn settle(&mut self) {
+        if self.values.len() < 2 {
+            return;
+        }
+        for number in 0..self.values.len() {
+            let value = &self.values[number];
+            if let Some(known) = self.of_identity(value.kind, &value.text) {
+                self.values[number].replacement = known.to_owned();
+            }
+        }
     }
 
     /// What stands in place of any other personal value.
@@ -100,7 +111,7 @@ impl Found<'_> {
 
 /// Whether a value says anything of a person.
 pub(super) fn is_personal(kind: Kind, value: &str) -> bool {
-    let value = value.trim();
+    let value = trimmed(value);
     let says_nothing = match kind {
         Kind::UserAgent => NO_USER_AGENTS.contains(&value),
         _ => false,

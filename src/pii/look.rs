@@ -102,15 +102,16 @@ impl Look {
 
     /// Whether one of the values may be in a text, as it stands in JSON.
     pub fn may_be_in(&self, raw: &str) -> bool {
+        // Nothing is longer when it is decoded or in another case. What is encoded or has other
+        // letters is read by who knows how.
+        raw.len() >= self.shortest && (!is_simple(raw) || self.may_be_in_simple(raw))
+    }
+
+    /// The same of a text that `is_simple`.
+    pub fn may_be_in_simple(&self, raw: &str) -> bool {
         let bytes = raw.as_bytes();
-        // Nothing is longer when it is decoded or in another case.
         if bytes.len() < self.shortest {
             return false;
-        }
-        // What is encoded or has other letters is read by who knows how.
-        let is_encoded = memchr::memchr3(b'%', b'\\', b'+', bytes).is_some();
-        if is_encoded || !raw.is_ascii() || memchr::memchr(b'&', bytes).is_some() {
-            return true;
         }
         // Wherever a value begins, one of these groups lies within its beginning.
         let step = self.shortest.min(BEGINNING) + 1 - GROUP;
@@ -131,6 +132,15 @@ impl Look {
                 beginnings.any(|it| letters & it.mask == it.letters)
             })
     }
+}
+
+/// Whether what a text says is what is written, in letters of which each has as many bytes in either
+/// case.
+pub(super) fn is_simple(raw: &str) -> bool {
+    let bytes = raw.as_bytes();
+    memchr::memchr3(b'%', b'\\', b'+', bytes).is_none()
+        && memchr::memchr(b'&', bytes).is_none()
+        && raw.is_ascii()
 }
 
 /// What those addresses begin with.

@@ -2,10 +2,11 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use super::fields_only::Plain;
+use super::found::Found;
 use super::key::{Group, Key, ip, is_pseudonym, mail_domain};
 use super::pieces::Piece;
 use super::{Kind, fields_only, find, rewrite};
+use crate::json::Token;
 use crate::redact::{MASK, Redaction};
 
 /// Bits that are kept of an address of the fourth version, and of the sixth.
@@ -45,10 +46,16 @@ impl Policy {
         self.methods.iter().all(Option::is_none)
     }
 
-    /// A record without what the policy keeps back, in which secrets are still to be masked; `None`
-    /// if that takes more than to replace texts.
-    pub(super) fn plain<'a>(&self, redaction: Redaction, record: &'a str) -> Option<Plain<'a>> {
-        fields_only::plain(self, redaction, record)
+    /// The tokens of a record without what the policy keeps back, in which secrets are still to be
+    /// masked; `None` if that takes more than to replace texts. `room` is for what stands in their
+    /// place.
+    pub(super) fn plain<'t, 'p: 't>(
+        &'p self,
+        redaction: Redaction,
+        record: &'t str,
+        room: &'t mut Option<Found<'p>>,
+    ) -> Option<Vec<Token<'t>>> {
+        fields_only::plain(self, redaction, record, room)
     }
 
     /// A record without secrets, and without what the policy keeps back.
@@ -102,9 +109,8 @@ fn pseudonym(key: &Key, kind: Kind, value: &str) -> String {
     if is_pseudonym(value) {
         return value.to_owned();
     }
-    let is_name = matches!(kind, Kind::FirstName | Kind::LastName);
-    let kind = match mail_domain(value) {
-        Some(_) if is_name => Kind::Email,
+    let kind = match kind {
+        Kind::FirstName | Kind::LastName if mail_domain(value).is_some() => Kind::Email,
         _ => kind,
     };
     key.pseudonym(Group::of(kind), value)

@@ -59,8 +59,8 @@ impl Privacy {
         let Some(policy) = &self.policy else {
             return self.redaction.line(record);
         };
-        match policy.plain(self.redaction, record) {
-            Some(plain) => self.redaction.line_of(plain.tokens(), record),
+        match policy.plain(self.redaction, record, &mut None) {
+            Some(plain) => self.redaction.line_of(plain.into_iter(), record),
             None => written(&policy.apply(self.redaction, record), record.len()),
         }
     }
@@ -70,8 +70,8 @@ impl Privacy {
         let Some(policy) = &self.policy else {
             return row(record, api, self.redaction);
         };
-        if let Some(plain) = policy.plain(self.redaction, record) {
-            return row_of(&mut plain.tokens(), record, api, self.redaction);
+        if let Some(plain) = policy.plain(self.redaction, record, &mut None) {
+            return row_of(&mut plain.iter().copied(), record, api, self.redaction);
         }
         let pieces = policy.apply(self.redaction, record);
         row_of(&mut left(&pieces), record, api, Redaction::Off)
