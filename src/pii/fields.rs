@@ -9,7 +9,7 @@ use super::Kind;
 use crate::json::unescape_lossy;
 use crate::table::catalogue::catalogue;
 
-/// Letters of a name that are looked at: more than the longest known one has.
+/// Letters of a name that are looked at, the last ones: more than the longest known one has.
 const LONGEST: usize = 32;
 
 /// What a name says.
@@ -58,20 +58,42 @@ use Field::{
 impl Field {
     /// Judges a name, as it was written but without escapes.
     fn named(name: &str) -> Self {
-        if name.len() > LONGEST {
-            return Open;
+        match Self::of_word(name) {
+            // Who has a namespace, as claims do, says at the end what it is.
+            Open => match name.rsplit(['/', ':', '#']).next().map(Self::of_word) {
+                Some(it @ (Of(_) | LooksLike(_) | Somebody)) => it,
+                _ => Open,
+            },
+            field => field,
         }
-        let mut letters = [0; LONGEST];
-        let mut count = 0;
-        for letter in name.bytes().filter(u8::is_ascii_alphanumeric) {
-            letters[count] = letter.to_ascii_lowercase();
-            count += 1;
-        }
-        let word = std::str::from_utf8(&letters[..count]).unwrap_or_default();
-        match known(word) {
+    }
+
+    fn of_word(name: &str) -> Self {
+        match Letters::of(name).with(known) {
             Open if ends_with_ip(name) => Of(Kind::Ip),
             field => field,
         }
+    }
+}
+
+/// The letters and digits of a name in lower case, the last ones if there are more than known names
+/// have.
+struct Letters([u8; LONGEST], usize);
+
+impl Letters {
+    fn of(name: &str) -> Self {
+        let mut letters = [0; LONGEST];
+        let mut first = LONGEST;
+        let of_name = name.bytes().rev().filter(u8::is_ascii_alphanumeric);
+        for letter in of_name.take(LONGEST) {
+            first -= 1;
+            letters[first] = letter.to_ascii_lowercase();
+        }
+        Self(letters, first)
+    }
+
+    fn with<T>(&self, judge: impl Fn(&str) -> T) -> T {
+        judge(std::str::from_utf8(&self.0[self.1..]).unwrap_or_default())
     }
 }
 
@@ -92,10 +114,11 @@ pub(super) struct Verdict {
 
 impl Verdict {
     fn judge(name: &str) -> Self {
+        let letters = Letters::of(name);
         Self {
             field: Field::named(name),
-            tells_a_user: tells_a_user(name),
-            tells_a_thing: tells_a_thing(name),
+            tells_a_user: letters.with(tells_a_user),
+            tells_a_thing: letters.with(tells_a_thing),
             is_fixed: is_fixed(name),
             is_common: false,
         }
@@ -350,28 +373,27 @@ pub(super) fn in_place(raw: &str) -> Field {
     }
 }
 
-/// Whether an object that has a field of this name is about a user.
-fn tells_a_user(name: &str) -> bool {
+/// Whether an object that has a field of this name, without signs, is about a user.
+fn tells_a_user(word: &str) -> bool {
     matches!(
-        name,
+        word,
         "email"
             | "emails"
-            | "email_verified"
-            | "family_name"
-            | "given_name"
+            | "emailverified"
+            | "familyname"
+            | "givenname"
             | "identities"
             | "nickname"
-            | "phone_number"
+            | "phonenumber"
             | "username"
-            | "userName"
     )
 }
 
-/// Whether an object that has a field of this name is about something else.
-fn tells_a_thing(name: &str) -> bool {
+/// Whether an object that has a field of this name, without signs, is about something else.
+fn tells_a_thing(word: &str) -> bool {
     matches!(
-        name,
-        "app_type" | "callbacks" | "enabled_clients" | "grant_types" | "strategy"
+        word,
+        "apptype" | "callbacks" | "enabledclients" | "granttypes" | "strategy"
     )
 }
 

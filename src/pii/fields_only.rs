@@ -117,7 +117,7 @@ fn read<'t>(
                 walk.begin(token == Token::BeginArray, finder.enter());
             }
             Token::Text(raw) | Token::Number(raw) => match walk.role() {
-                Role::Fixed => {}
+                Role::Fixed | Role::Country => {}
                 role if is_open(policy, role) && !(glance.has_signs && may_name_somebody(raw)) => {
                     if raw.len() >= SHORTEST {
                         parts.push(part(role, Reading::Open));
@@ -148,9 +148,7 @@ fn is_open(policy: &Policy, role: Role) -> bool {
     match role {
         Role::Personal(kind) => policy.method(kind).is_none(),
         // A policy about places leaves members out, and so does not come here.
-        Role::Open | Role::Word | Role::Place | Role::Town | Role::Country | Role::Coordinate => {
-            true
-        }
+        Role::Open | Role::Word | Role::Place | Role::Town | Role::Coordinate => true,
         _ => false,
     }
 }

@@ -1,13 +1,12 @@
 //! The first reading of a record: which personal values there are, and what stands in their place.
 
-use std::borrow::Cow;
 use std::cell::OnceCell;
 
 use super::Kind;
 use super::aliases::for_each_alias;
-use super::fields::{self, Field};
+use super::fields::Field;
 use super::found::{Found, Value, is_personal};
-use super::key::{Group, ip};
+use super::key::Group;
 use super::look::Look;
 use super::looks::{
     addresses, is_call_about_users, is_phone, is_word, kind_by_looks, may_name_somebody,
@@ -15,8 +14,8 @@ use super::looks::{
 use super::method::{Method, Policy};
 use super::nested::{self, Part};
 use super::pieces::{Piece, Reading, pieces, tokens};
-use super::view::{ROUNDS, View};
-use super::walk::{Left, Role, Walk, role};
+use super::queries::{by_looks, decoded, of_form, of_path};
+use super::walk::{Left, Role, Walk};
 use crate::json::{Token, unescape_lossy};
 
 /// The number of the first object in JSON that is not written anew: there are fewer than that.
@@ -173,8 +172,7 @@ impl<'p> Finder<'p> {
         }
         let name = unescape_lossy(raw);
         let name = decoded(&name);
-        let kind = kind_by_looks(&name).or_else(|| ip(&name).map(|_| Kind::Ip));
-        if let Some(kind) = kind {
+        if let Some(kind) = by_looks(&name) {
             self.note(kind, &name);
         }
     }
@@ -240,7 +238,9 @@ impl<'p> Finder<'p> {
             }
             Role::Path => {
                 self.is_call_about_users |= is_call_about_users(value);
-                self.path(value);
+                of_path(self.policy, value, |kind, value| {
+                    self.note(kind, value);
+                });
             }
             _ => {}
         }
@@ -253,7 +253,9 @@ impl<'p> Finder<'p> {
             }
         }
         if role == Role::Open && value.contains('=') {
-            self.form(value);
+            of_form(self.policy, value, |kind, value| {
+                self.note(kind, value);
+            });
         }
         if !nested::may_have_json(value) || !is_read_on(self.policy, role, value) {
             return Reading::Open;
@@ -283,41 +285,6 @@ impl<'p> Finder<'p> {
                 value,
                 piece,
             });
-        }
-    }
-
-    /// Notes whom a path names, by its looks: `/api/v2/users/auth0%7C1`, `?email=a%40b.c`.
-    fn path(&mut self, path: &str) {
-        for part in path.split(['/', '?', '&', '=', '#']) {
-            let part = decoded(part);
-            if let Some(kind) = kind_by_looks(&part) {
-                self.note(kind, &part);
-            }
-        }
-    }
-
-    /// Notes what a form or a query says under personal names: `email=a%40b.c&user_id=auth0%7C1`.
-    fn form(&mut self, text: &str) {
-        let is_between = |it: char| it.is_whitespace() || "&?#;".contains(it);
-        let mut view = View::of(text);
-        for _ in 0..ROUNDS {
-            for pair in view.text.split(is_between) {
-                let Some((name, value)) = pair.split_once('=') else {
-                    continue;
-                };
-                let role = role(fields::name(name).field);
-                let value = value.trim_matches(|it: char| "\"'(),.".contains(it));
-                let value = decoded(value);
-                for value in [&*value, &value.replace('+', " ")] {
-                    if let Some(kind) = kind(self.policy, role, value) {
-                        self.note(kind, value);
-                    }
-                }
-            }
-            match view.decoded(false) {
-                Some(decoded) => view = decoded,
-                None => return,
-            }
         }
     }
 
@@ -390,18 +357,6 @@ impl<'p> Finder<'p> {
             found
         })
     }
-}
-
-/// A text without percent-encoding, however often it was encoded.
-fn decoded(text: &str) -> Cow<'_, str> {
-    let mut view = View::of(text);
-    for _ in 0..ROUNDS {
-        match view.decoded(false) {
-            Some(decoded) => view = decoded,
-            None => break,
-        }
-    }
-    view.text
 }
 
 #[allow(

@@ -12,6 +12,7 @@ use secrecy::{ExposeSecret as _, SecretSlice};
 use sha2::Sha256;
 
 use super::Kind;
+use super::looks::SHORTEST_PHONE;
 
 /// Bytes that a key has at least.
 const SHORTEST_KEY: usize = 32;
@@ -60,13 +61,16 @@ impl Group {
         let is_ip = ip(value).is_some();
         let is_mail = mail_domain(value).is_some();
         let has_letters = value.chars().any(char::is_alphabetic);
-        let is_words = has_letters && !is_mail && !is_ip && !value.contains('|');
         let is_word = !is_ip && !value.contains(char::is_whitespace);
+        let is_user_s = !user_id_prefix(value).is_empty();
         let digits = value.chars().filter(char::is_ascii_digit).count();
+        let is_number = digits >= SHORTEST_PHONE;
+        let is_words = (has_letters || !is_number) && !is_mail && !is_ip && !value.contains('|');
         let may_be = |kind| match kind {
             Kind::Email => true,
-            Kind::UserId => is_word && (!is_mail || value.ends_with(CLIENTS)),
-            Kind::Phone => digits >= 4 && !has_letters && !is_ip && !value.contains('|'),
+            Kind::UserId => is_user_s || is_word && (!is_mail || value.ends_with(CLIENTS)),
+            Kind::Phone if is_mail || is_ip || value.contains('|') => false,
+            Kind::Phone => is_number || digits >= 4 && !has_letters,
             Kind::Ip => is_ip,
             Kind::Username => false,
             _ => is_words,

@@ -5,7 +5,7 @@
 //! places in the text that are looked at. A group that is met may be that of something else: then
 //! it is seen whether a value begins there.
 
-use super::search::{SHORTEST, looked_for};
+use super::search::{LONG, SHORTEST, looked_for};
 
 /// Letters of a group.
 const GROUP: usize = 3;
@@ -23,7 +23,7 @@ const _: () = assert!(GROUP <= SHORTEST && SHORTEST <= BEGINNING);
 
 /// What is known of the values that are looked for.
 pub(super) struct Look {
-    /// Bytes of the shortest.
+    /// Bytes of the shortest, or of what is enough of it.
     shortest: usize,
     /// The groups of their beginnings, in either case.
     groups: [u64; WORDS],
@@ -75,7 +75,7 @@ impl Look {
         let Some(value) = looked_for(value) else {
             return;
         };
-        self.shortest = self.shortest.min(value.len());
+        self.shortest = self.shortest.min(value.len()).min(LONG);
         let beginning = &value.as_bytes()[..value.len().min(BEGINNING)];
         for group in beginning.windows(GROUP) {
             let (word, bit) = place(group[0], group[1], group[2]);

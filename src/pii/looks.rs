@@ -5,8 +5,9 @@ use super::key::{CLIENTS, mail_domain, trimmed};
 
 /// Digits of a phone number by which it is known without its other signs.
 pub(super) const SHORTEST_PHONE: usize = 7;
-/// How the paths of calls of the Management API begin.
-pub(super) const CALLS: [&str; 2] = ["/api/v2/", "/v2/"];
+/// How the paths of calls begin in which nothing but a user is a user's choice: of the Management API,
+/// and of the registration of applications.
+pub(super) const CALLS: [&str; 3] = ["/api/v2/", "/v2/", "/oidc/"];
 
 /// What a value is, by its looks.
 pub(super) fn kind_by_looks(value: &str) -> Option<Kind> {

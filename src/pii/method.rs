@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::found::Found;
-use super::key::{Group, Key, ip, is_pseudonym, mail_domain};
+use super::key::{Group, Key, ip, is_pseudonym, mail_domain, trimmed};
 use super::pieces::Piece;
 use super::{Kind, fields_only, find, rewrite};
 use crate::json::Token;
@@ -106,7 +106,7 @@ impl Policy {
 
 /// The pseudonym of a value. A name that is an e-mail address, as Auth0 makes it by default, is one.
 fn pseudonym(key: &Key, kind: Kind, value: &str) -> String {
-    if is_pseudonym(value) {
+    if is_pseudonym(trimmed(value)) {
         return value.to_owned();
     }
     let kind = match kind {

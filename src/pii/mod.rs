@@ -2,11 +2,11 @@
 //! destination may not see them.
 //!
 //! A policy says for each kind of personal data what becomes of it. A record is read twice. First
-//! its personal values are found, by the names of fields (`fields`, `walk`), also in JSON within
-//! texts (`nested`). Then it is written anew (`rewrite`): each such field as the policy says, and in
-//! all other texts what was found, wherever it occurs (`search`), since Auth0 repeats users' names
-//! in descriptions, errors and paths. Most records are spared that (`fields_only`): nothing of a
-//! person is in them but in fields that are personal as a whole.
+//! its personal values are found, by the names of fields (`fields`, `walk`), also in JSON, forms and
+//! paths within texts (`nested`, `queries`). Then it is written anew (`rewrite`): each such field as
+//! the policy says, and in all other texts what was found, wherever it occurs (`search`), since Auth0
+//! repeats users' names in descriptions, errors and paths. Most records are spared that
+//! (`fields_only`): nothing of a person is in them but in fields that are personal as a whole.
 //!
 //! This room knows no destination, and no setting but those that are shared by all.
 
@@ -22,6 +22,7 @@ mod method;
 mod nested;
 mod pieces;
 mod privacy;
+mod queries;
 mod rewrite;
 mod search;
 mod settings;

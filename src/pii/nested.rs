@@ -10,7 +10,7 @@ pub(super) enum Part<'a> {
     Plain(&'a str),
     /// A value, whole.
     Json(&'a str),
-    /// What begins like one and does not end.
+    /// What begins like one, up to a mistake or to the end of the text.
     Cut(&'a str),
 }
 
@@ -27,23 +27,39 @@ pub(super) fn parts(text: &str) -> Vec<Part<'_>> {
     while let Some(begin) = begin_of_json(ahead, ahead.len() == text.len()) {
         let (plain, json) = ahead.split_at(begin);
         let mut values = serde_json::Deserializer::from_str(json).into_iter::<IgnoredAny>();
-        let is_whole = matches!(values.next(), Some(Ok(_)));
         if !plain.is_empty() {
             parts.push(Part::Plain(plain));
         }
-        if !is_whole {
-            // No second try in what follows: a text of brackets would be read for each of them.
-            parts.push(Part::Cut(json));
-            return parts;
-        }
-        let (json, rest) = json.split_at(values.byte_offset());
-        parts.push(Part::Json(json));
-        ahead = rest;
+        ahead = match values.next() {
+            Some(Err(error)) => {
+                // What was read is not read again: a text of brackets would be for each of them.
+                let (json, rest) = json.split_at(place_of(&error, json));
+                parts.push(Part::Cut(json));
+                rest
+            }
+            _ => {
+                let (json, rest) = json.split_at(values.byte_offset());
+                parts.push(Part::Json(json));
+                rest
+            }
+        };
     }
     if !ahead.is_empty() {
         parts.push(Part::Plain(ahead));
     }
     parts
+}
+
+/// How far a text is JSON: to the mistake, which is past its first byte, or to the end.
+fn place_of(error: &serde_json::Error, json: &str) -> usize {
+    if error.is_eof() {
+        return json.len();
+    }
+    let lines = json
+        .split_inclusive('\n')
+        .take(error.line().saturating_sub(1));
+    let line: usize = lines.map(str::len).sum();
+    json.ceil_char_boundary(line + error.column().max(1))
 }
 
 /// Where JSON begins that may have names in it. Braces alone are no sign: code has them too.

@@ -147,7 +147,7 @@ impl Writer<'_> {
 
     /// What stands in place of a text that is not personal by its place, if anything does.
     fn text(&self, role: Role, raw: &str) -> Option<String> {
-        if role == Role::Fixed || !self.found.may_be_in(raw) {
+        if matches!(role, Role::Fixed | Role::Country) || !self.found.may_be_in(raw) {
             return None;
         }
         let value = unescape_lossy(raw);
@@ -211,12 +211,18 @@ impl Writer<'_> {
         let mut before = "";
         for segment in rest.split_inclusive('/') {
             let is_user = USERS.contains(&before);
-            new += &if is_user {
-                index.replaced(segment)
-            } else {
-                index.replaced_in_name(segment)
-            };
             before = segment;
+            // A value that ends in a slash is not two segments of a path.
+            let (name, slash) = match segment.strip_suffix('/') {
+                Some(name) => (name, "/"),
+                None => (segment, ""),
+            };
+            new += &if is_user {
+                index.replaced(name)
+            } else {
+                index.replaced_in_name(name)
+            };
+            new += slash;
         }
         new + &query
     }

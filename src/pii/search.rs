@@ -3,7 +3,7 @@
 //!
 //! Whoever calls the API chooses how many values there are and how long. So a place in a text is
 //! looked up among all of them at once: they are sorted, and each knows the longest other one that
-//! it begins with.
+//! it begins with. Of a long one the beginning is enough.
 
 use std::borrow::Cow;
 
@@ -13,6 +13,9 @@ use super::view::{ROUNDS, View};
 
 /// Characters of a value that is looked for: shorter ones are words of every language.
 pub(super) const SHORTEST: usize = 4;
+/// Bytes at the beginning of a value by which it is found: whatever begins so is the value, as far as it
+/// goes on like it. To compare more at each place would take too long.
+pub(super) const LONG: usize = 1_000;
 /// Digits of a number that is looked for.
 const SHORTEST_NUMBER: usize = 7;
 
@@ -22,8 +25,10 @@ const DIGITS_OF_NO_NAME: usize = 4;
 /// A value that is looked for.
 #[derive(Debug)]
 struct Needle {
-    /// In lower case.
+    /// In lower case, up to `LONG` bytes.
     text: String,
+    /// What follows that.
+    rest: String,
     replacement: String,
     /// The longest other one that it begins with.
     inner: Option<usize>,
@@ -87,8 +92,9 @@ impl Needles {
             needles[at].inner = open.last().copied();
             open.push(at);
         }
+        let has_space = |it: &Needle| it.text.contains(' ') || it.rest.contains(' ');
         Index {
-            has_spaces: needles.iter().any(|it| it.text.contains(' ')),
+            has_spaces: needles.iter().any(has_space),
             has_no_names: needles.iter().any(|it| it.is_no_name),
             needles,
             first,
@@ -96,26 +102,42 @@ impl Needles {
     }
 }
 
+impl Needle {
+    /// Whether it is no part of a word where it stands.
+    fn is_alone(&self, is_after_word: bool, rest: &str) -> bool {
+        let begins = !self.begins_with_word || !is_after_word;
+        let ends = !self.ends_with_word || !rest.starts_with(char::is_alphanumeric);
+        begins && ends
+    }
+}
+
 fn needle(candidate: Candidate) -> Needle {
     let Candidate {
-        text, replacement, ..
+        mut text,
+        replacement,
+        ..
     } = candidate;
     let is_word = |it: Option<char>| it.is_some_and(char::is_alphanumeric);
     let is_of_a_name = |it: char| it.is_ascii_alphanumeric() || matches!(it, '_' | '-' | '$');
     let has_letter = text.contains(char::is_alphabetic);
     let digits = text.bytes().filter(u8::is_ascii_digit).count();
+    let is_no_name = !has_letter || digits >= DIGITS_OF_NO_NAME || !text.chars().all(is_of_a_name);
+    let rest = text.split_off(text.floor_char_boundary(LONG));
     Needle {
         begins_with_word: is_word(text.chars().next()),
-        ends_with_word: is_word(text.chars().next_back()),
-        is_no_name: !has_letter || digits >= DIGITS_OF_NO_NAME || !text.chars().all(is_of_a_name),
+        // Where a long one ends does not matter.
+        ends_with_word: rest.is_empty() && is_word(text.chars().next_back()),
+        is_no_name,
         inner: None,
         text,
+        rest,
         replacement,
     }
 }
 
 /// Values that are looked for.
 pub(super) struct Index {
+    /// In order.
     needles: Vec<Needle>,
     /// Whether one begins with this byte, in either case.
     first: [bool; 256],
@@ -124,19 +146,19 @@ pub(super) struct Index {
 }
 
 /// A value in a text.
-struct Hit {
+struct Hit<'i> {
     begin: usize,
     end: usize,
-    needle: usize,
+    needle: &'i Needle,
 }
 
 impl Index {
     /// What stands in place of a text that is one of the values.
     pub fn whole(&self, text: &str) -> Option<&str> {
         let text = folded(text.trim());
-        let found = self
-            .needles
-            .binary_search_by(|it| it.text.as_str().cmp(&text));
+        let (text, rest) = text.split_at(text.floor_char_boundary(LONG));
+        let key = |it: &Needle| (it.text.as_str(), it.rest.as_str()).cmp(&(text, rest));
+        let found = self.needles.binary_search_by(key);
         Some(&self.needles[found.ok()?].replacement)
     }
 
@@ -162,9 +184,6 @@ impl Index {
     }
 
     fn replaced_if<'a>(&self, text: &'a str, counts: fn(&Needle) -> bool) -> Cow<'a, str> {
-        if self.needles.is_empty() {
-            return text.into();
-        }
         let mut hits = Vec::new();
         let written = View::of(text);
         self.search(&written, counts, &mut hits);
@@ -195,11 +214,10 @@ impl Index {
                 continue;
             }
             result.push_str(&text[copied..begin]);
-            let replacement = &self.needles[needle].replacement;
             if text[begin..end].contains('%') {
-                percent_encode(replacement, &mut result);
+                percent_encode(&needle.replacement, &mut result);
             } else {
-                result.push_str(replacement);
+                result.push_str(&needle.replacement);
             }
             copied = end;
         }
@@ -207,7 +225,7 @@ impl Index {
         result.into()
     }
 
-    fn search(&self, view: &View, counts: fn(&Needle) -> bool, hits: &mut Vec<Hit>) {
+    fn search<'i>(&'i self, view: &View, counts: fn(&Needle) -> bool, hits: &mut Vec<Hit<'i>>) {
         let bytes = view.text.as_bytes();
         let has_escapes = memchr::memchr(b'\\', bytes).is_some();
         // Most texts have no place that could begin a value.
@@ -224,8 +242,9 @@ impl Index {
             }
             let text: &str = lower.get_or_insert_with(|| folded(&view.text));
             match self.at(text, at, counts) {
-                Some(needle) => {
-                    let end = at + self.needles[needle].text.len();
+                Some(found) => {
+                    let (needle, length) = self.longest(found, &text[at..]);
+                    let end = at + length;
                     hits.push(Hit {
                         begin: view.place(at),
                         end: view.place(end),
@@ -237,6 +256,20 @@ impl Index {
                 None => at += 1,
             }
         }
+    }
+
+    /// Of the values that begin like this one, that which is like the text for the longest, and how
+    /// long that is.
+    fn longest(&self, index: usize, text: &str) -> (&Needle, usize) {
+        let found = &self.needles[index];
+        let ahead = &text[found.text.len()..];
+        let alike = self.needles[..=index].iter().rev();
+        let alike = alike.take_while(|it| it.text == found.text);
+        let (needle, more) = alike.fold((found, 0), |best, it| {
+            let more = common_prefix(&it.rest, ahead);
+            if more > best.1 { (it, more) } else { best }
+        });
+        (needle, found.text.len() + more)
     }
 
     /// The longest value at this place.
@@ -253,12 +286,11 @@ impl Index {
         let mut candidate = after.checked_sub(1);
         while let Some(index) = candidate {
             let needle = &self.needles[index];
-            if let Some(rest) = ahead.strip_prefix(needle.text.as_str()) {
-                let begins = !needle.begins_with_word || !is_after_word;
-                let ends = !needle.ends_with_word || !rest.starts_with(char::is_alphanumeric);
-                if begins && ends && counts(needle) {
-                    return Some(index);
-                }
+            if let Some(rest) = ahead.strip_prefix(needle.text.as_str())
+                && needle.is_alone(is_after_word, rest)
+                && counts(needle)
+            {
+                return Some(index);
             }
             candidate = needle.inner;
         }
@@ -288,14 +320,32 @@ fn folded(text: &str) -> Cow<'_, str> {
         }
         return text.to_ascii_lowercase().into();
     }
-    let lower = |it: char| {
-        let mut lower = it.to_lowercase();
-        match (lower.next(), lower.next()) {
-            (Some(lower), None) if lower.len_utf8() == it.len_utf8() => lower,
-            _ => it,
-        }
-    };
-    text.chars().map(lower).collect::<String>().into()
+    // By way of the upper case, as letters such as the two sigmas have one upper case.
+    text.chars()
+        .map(|it| lower(single(it.to_uppercase(), it)))
+        .collect::<String>()
+        .into()
+}
+
+/// A letter in lower case, if that takes as many bytes.
+fn lower(letter: char) -> char {
+    single(letter.to_lowercase(), letter)
+}
+
+/// The one letter that a letter becomes, or the letter itself where there are more or it takes other
+/// bytes.
+fn single(mut cased: impl Iterator<Item = char>, letter: char) -> char {
+    match (cased.next(), cased.next()) {
+        (Some(it), None) if it.len_utf8() == letter.len_utf8() => it,
+        _ => letter,
+    }
+}
+
+/// How far two texts are the same, in whole characters.
+fn common_prefix(one: &str, other: &str) -> usize {
+    let letters = one.chars().zip(other.chars());
+    let same = letters.take_while(|(one, other)| one == other);
+    same.map(|(letter, _)| letter.len_utf8()).sum()
 }
 
 fn percent_encode(text: &str, out: &mut String) {

@@ -454,6 +454,23 @@ fn forms_and_queries_tell_by_their_names() {
             r#"user_id=\"***\", type=email"#,
         ),
         ("scope=email&name=Shop", "scope=email&name=Shop"),
+        // What stands around a value, and after it, is none of it.
+        (
+            r#"<a href=\"https://x.example/?email=ada@example.com\">verify</a>"#,
+            r#"<a href=\"https://x.example/?email=***\">verify</a>"#,
+        ),
+        (
+            "email=ada@example.com|type=limit_wc|status=blocked",
+            "email=***|type=limit_wc|status=blocked",
+        ),
+        (
+            "User{id=5, email=ada@example.com}, user_id=auth0|5f1abc: gone",
+            "User{id=5, email=***}, user_id=***: gone",
+        ),
+        (
+            r#"{\"url\":\"/?email=ada@example.com\",\"a\":\"b"#,
+            r#"{\"url\":\"/?email=***\",\"a\":\"b"#,
+        ),
     ] {
         assert_becomes(
             "email:mask,username:mask,user_id:mask,first_name:mask",
@@ -569,6 +586,14 @@ proptest::proptest! {
             let is_replaced = matches!(found.index().replaced(&text), Cow::Owned(_));
             proptest::prop_assert!(!is_replaced || found.may_be_in(&text), "{text}");
         }
+    }
+}
+
+#[test]
+fn a_text_of_brackets_and_mistakes_is_read_in_time() {
+    for text in ["[[", r#"[\"a\"!"#, r#"{\"a\":[!"#, r#"{\"a\"\n"#] {
+        let text = text.repeat(200_000 / text.len());
+        assert_stays("email:mask", &format!(r#"{{"body":"{text}"}}"#));
     }
 }
 
@@ -704,13 +729,130 @@ fn whom_a_path_names_is_known_by_its_looks() {
             "/api/v2/organizations/org_1/members/***",
         ),
         ("/v2/users/auth0%7C5f1abc", "/v2/users/***"),
+        (
+            "/api/v2/users/auth0%7C5f1abc/identities/google-oauth2/117000",
+            "/api/v2/users/***/identities/google-oauth2/***",
+        ),
+        (
+            "/api/v2/anomaly/blocks/ips/203.0.113.7",
+            "/api/v2/anomaly/blocks/ips/***",
+        ),
+        (
+            "/api/v2/users?q=email%3A%22ada%40example.com%22&page=1",
+            "/api/v2/users?q=email%3A%22***%22&page=1",
+        ),
+        (
+            "/api/v2/users?q=email:ada@example.com AND blocked:true",
+            "/api/v2/users?q=email:*** AND blocked:true",
+        ),
+        (
+            "/api/v2/users?q=user_id:%22auth0|5f1abc%22 OR username:%22adalove%22",
+            "/api/v2/users?q=user_id:%22***%22 OR username:%22***%22",
+        ),
+        (
+            "/scim/v2/connections/con_1/Users?filter=userName%20eq%20%22adalove%22",
+            "/scim/v2/connections/con_1/Users?filter=userName%20eq%20%22***%22",
+        ),
+        (
+            "/x?username=adalove&to=Ada%20%3Cada%40example.com%3E",
+            "/x?username=***&to=Ada%20%3C***%3E",
+        ),
     ] {
         assert_becomes(
-            "email:mask,user_id:mask",
+            "email:mask,username:mask,user_id:mask,ip:mask",
             &format!(r#"{{"request":{{"path":"{path}"}}}}"#),
             &format!(r#"{{"request":{{"path":"{expected}"}}}}"#),
         );
     }
+}
+
+#[test]
+fn one_person_has_one_pseudonym_wherever_a_form_or_a_path_names_them() {
+    for text in [
+        r#""ip":"203.0.113.7","error":"[ip=203.0.113.7] email=ada@example.com, closed""#,
+        r#""ip":"203.0.113.7","path":"/api/v2/users?q=email:ada@example.com""#,
+        r#""ip":"203.0.113.7","error":"<https://x.example/?email=Ada@Example.com>""#,
+    ] {
+        let line = applied("email:pseudonym,ip:pseudonym", &format!("{{{text}}}"));
+        let (codes, addresses) = (line.matches("p1_").count(), line.matches(ADA_S_IP).count());
+        assert_eq!(line.matches(ADA).count() + addresses, codes, "{line}");
+        assert!(line.contains(ADA) && !line.contains("203.0"), "{line}");
+    }
+}
+
+#[test]
+fn nobody_who_takes_a_part_of_a_path_hides_what_was_called() {
+    for (rest, called) in [
+        (
+            r#""body":{"username":"clients/"}"#,
+            "/api/v2/clients/abcdefgh",
+        ),
+        (r#""body":{"username":"/api/v2/"}"#, "/api/v2/clients"),
+        (r#""body":{"username":"register"}"#, "/oidc/register"),
+    ] {
+        assert_becomes(
+            "username:mask",
+            &format!(r#"{{"request":{{"path":"{called}",{rest}}}}}"#),
+            &format!(r#"{{"request":{{"path":"{called}","body":{{"username":"***"}}}}}}"#),
+        );
+    }
+    assert_becomes(
+        "user_id:mask",
+        r#"{"request":{"path":"/api/v2/users/auth0%7C5f1abc/authenticators?x=a%7Cusers%2F"}}"#,
+        r#"{"request":{"path":"/api/v2/users/***/authenticators?x=***"}}"#,
+    );
+}
+
+#[test]
+fn names_with_a_namespace_say_at_the_end_what_they_are() {
+    assert_becomes(
+        "email:mask,username:mask,ip:mask",
+        r#"{"details":{"http://schemas.xmlsoap.org/ws/2005/05/identity/claims/emailaddress":"ada@example.com","http://schemas.xmlsoap.org/ws/2005/05/identity/claims/upn":"ada@corp","urn:ietf:params:scim:schemas:core:2.0:User:userName":"adalove","https://acme-corporation.example/device/client_ip":"203.0.113.7","their_preferred_secondary_contact_email":"bo@example.com","https://acme.example/scope":"openid"}}"#,
+        r#"{"details":{"http://schemas.xmlsoap.org/ws/2005/05/identity/claims/emailaddress":"***","http://schemas.xmlsoap.org/ws/2005/05/identity/claims/upn":"***","urn:ietf:params:scim:schemas:core:2.0:User:userName":"***","https://acme-corporation.example/device/client_ip":"***","their_preferred_secondary_contact_email":"***","https://acme.example/scope":"openid"}}"#,
+    );
+    // Who has a namespace is no word of Auth0's.
+    assert_becomes(
+        "username:mask",
+        r#"{"user_name":"adalove","https://acme.example/type":"adalove"}"#,
+        r#"{"user_name":"***","https://acme.example/type":"***"}"#,
+    );
+}
+
+#[test]
+fn a_user_is_known_by_names_in_any_spelling() {
+    assert_becomes(
+        "first_name:mask,last_name:mask",
+        r#"{"details":{"body":{"givenName":"Ada","surname":"Lovelace","displayName":"Ada King"},"a":{"Email":"a@b.c","name":"Bo King"},"b":{"grantTypes":[],"Email":"a@b.c","name":"Shop"}}}"#,
+        r#"{"details":{"body":{"givenName":"***","surname":"***","displayName":"***"},"a":{"Email":"a@b.c","name":"***"},"b":{"grantTypes":[],"Email":"a@b.c","name":"Shop"}}}"#,
+    );
+}
+
+#[test]
+fn a_country_stays_whatever_has_its_name() {
+    assert_becomes(
+        "location:truncate,username:mask",
+        r#"{"user_name":"Luxembourg","location_info":{"country_code":"LU","country_name":"Luxembourg","city_name":"Luxembourg"}}"#,
+        r#"{"user_name":"***","location_info":{"country_code":"LU","country_name":"Luxembourg"}}"#,
+    );
+    assert_becomes(
+        "username:mask",
+        r#"{"user_name":"Luxembourg","location_info":{"country_name":"Luxembourg"}}"#,
+        r#"{"user_name":"***","location_info":{"country_name":"Luxembourg"}}"#,
+    );
+    assert_becomes(
+        "location:mask",
+        r#"{"location_info":{"country_name":"Luxembourg"}}"#,
+        r#"{"location_info":{"country_name":"***"}}"#,
+    );
+}
+
+#[test]
+fn letters_that_have_one_upper_case_are_one() {
+    assert_becomes(
+        "username:mask",
+        r#"{"user_name":"Γιώργος","error":"unknown user ΓΙΏΡΓΟΣ, or γιώργοσ"}"#,
+        r#"{"user_name":"***","error":"unknown user ***, or ***"}"#,
+    );
 }
 
 #[test]
@@ -788,6 +930,15 @@ fn json_in_a_text_is_read_also_where_it_was_cut() {
         (
             r#"cut {\"email\":\"ada@example.com\",\"b\":[\"ada@exam"#,
             r#"cut {\"email\":\"***\",\"b\":[\"ada@exam"#,
+        ),
+        // What follows a mistake is read again from where JSON begins.
+        (
+            r#"[{\"a\":1}, ... 3 more] {\"email\":\"ada@example.com\"}"#,
+            r#"[{\"a\":1}, ... 3 more] {\"email\":\"***\"}"#,
+        ),
+        (
+            r#"[\"é\"\n failed for\n {\"email\":\"ada@example.com\"} {\"a\":1,} {\"given_name\":\"Al\"}"#,
+            r#"[\"é\"\n failed for\n {\"email\":\"***\"} {\"a\":1,} {\"given_name\":\"***\"}"#,
         ),
         (r#"{\"a\" : 1}"#, r#"{\"a\" : 1}"#),
         ("if (a[0]) { return [{ }]; }", "if (a[0]) { return [{ }]; }"),
@@ -937,9 +1088,73 @@ fn a_value_may_belong_to_the_groups_that_it_looks_like() {
             "Ada Lovelace",
             "email first_name last_name address location user_agent",
         ),
+        ("samlp|acme|ada@example.com", "email user_id"),
+        ("auth0|ada lovelace", "email user_id"),
+        (
+            "90210",
+            "email user_id phone first_name last_name address location user_agent",
+        ),
+        (
+            "+1 555 010 0200 ext. 5",
+            "email phone first_name last_name address location user_agent",
+        ),
     ] {
         assert_eq!(groups(value), expected, "{value}");
     }
+}
+
+#[test]
+fn a_long_value_is_found_in_time_as_far_as_a_text_goes_on_like_it() {
+    let dots = ".".repeat(300_000);
+    let long = "Ada ".repeat(500);
+    for (value, text, expected) in [
+        (
+            format!("{dots}x"),
+            format!("a{dots}{dots}x, {dots}X"),
+            "a******, ***".to_owned(),
+        ),
+        (
+            format!("Ada{dots}"),
+            format!("%41da{dots} and Ada{dots}"),
+            "*** and ***".to_owned(),
+        ),
+        // At the boundaries of words it begins.
+        (
+            "a".repeat(300_000),
+            "xa".repeat(300_000),
+            "xa".repeat(300_000),
+        ),
+        // A text that was cut is found, and less of it is not.
+        (
+            format!("{long}Lovelace"),
+            format!("no {long}Love..., no {}", &long[..900]),
+            format!("no ***..., no {}", &long[..900]),
+        ),
+    ] {
+        assert_becomes(
+            "username:mask",
+            &format!(r#"{{"user_name":"{value}","error":"{text}"}}"#),
+            &format!(r#"{{"user_name":"***","error":"{expected}"}}"#),
+        );
+    }
+    // Of several that begin alike the one that goes on for the longest.
+    let (one, other) = (format!("{long}Lovelace"), format!("{long}King"));
+    let record = format!(
+        r#"{{"user_name":["{other}","{one}"],"error":"{one} and {other}","more":"{long}Bo"}}"#
+    );
+    let line = applied("username:pseudonym", &record);
+    let codes: Vec<&str> = line.split("p1_").skip(1).map(|it| &it[..26]).collect();
+    assert_eq!(codes[2..4], [codes[1], codes[0]]);
+    assert!(line.ends_with(r#""}"#) && !line.contains("Ada"), "{line}");
+    // The id of an identity is that of the user.
+    let id = "5f1".repeat(1_000);
+    let line = applied(
+        "user_id:pseudonym",
+        &format!(r#"{{"user_id":"auth0|{id}","identities":[{{"user_id":"{id}"}}]}}"#),
+    );
+    let codes: Vec<&str> = line.split("p1_").skip(1).map(|it| &it[..26]).collect();
+    assert_eq!(codes.len(), 2, "{line}");
+    assert_eq!(codes[0], codes[1]);
 }
 
 #[test]

@@ -1,0 +1,117 @@
+//! Whom a path, a query or a form names: by the looks of its parts, or by the names of parameters.
+
+use std::borrow::Cow;
+
+use super::Kind;
+use super::fields;
+use super::find::kind;
+use super::key::ip;
+use super::looks::kind_by_looks;
+use super::method::Policy;
+use super::view::{ROUNDS, View};
+use super::walk::{Role, role};
+
+/// What stands two places before the id of an identity in a path.
+const IDENTITIES: &str = "identities";
+
+/// What stands between a name and a value in a filter of SCIM, and between the parts of a query.
+const OPERATORS: [&str; 10] = ["eq", "ne", "co", "sw", "ew", "gt", "ge", "lt", "le", "not"];
+
+/// Calls for each whom a path names: `/api/v2/users/auth0%7C1`, `?email=a%40b.c`, `?q=username:ada`.
+pub(super) fn of_path(policy: &Policy, path: &str, mut note: impl FnMut(Kind, &str)) {
+    let mut before = ["", ""];
+    for part in path.split(['/', '?', '&', '=', '#']) {
+        let value = decoded(part);
+        if before[0] == IDENTITIES {
+            note(Kind::UserId, &value);
+        }
+        match by_looks(&value).filter(|_| !has_name(&value)) {
+            Some(kind) => note(kind, &value),
+            None => of_query(policy, &value, &mut note),
+        }
+        before = [before[1], part];
+    }
+    if path.contains('=') {
+        of_form(policy, path, note);
+    }
+}
+
+/// The same for a query in the syntax of Lucene or of SCIM: `email:"a@b.c"`, `userName eq "ada"`.
+fn of_query(policy: &Policy, query: &str, mut note: impl FnMut(Kind, &str)) {
+    let mut name = "";
+    let is_between = |it: char| it.is_whitespace() || "\"'()[]{},<>".contains(it);
+    for word in query.split(is_between).filter(|it| !it.is_empty()) {
+        if OPERATORS.contains(&word.to_ascii_lowercase().as_str()) {
+            continue;
+        }
+        let (before, value) = match word.split_once(':') {
+            Some((before, value)) if has_name(word) => (before, value),
+            _ => (name, word),
+        };
+        let kind = kind(policy, role(fields::name(before).field), value);
+        if let Some(kind) = kind.or_else(|| by_looks(value)) {
+            note(kind, value);
+        }
+        name = if value.is_empty() { before } else { word };
+    }
+}
+
+/// The same for what a form or a query says under personal names:
+/// `email=a%40b.c&user_id=auth0%7C1`.
+pub(super) fn of_form(policy: &Policy, text: &str, mut note: impl FnMut(Kind, &str)) {
+    let is_between = |it: char| it.is_whitespace() || "&?#;".contains(it);
+    let mut view = View::of(text);
+    for _ in 0..ROUNDS {
+        for pair in view.text.split(is_between) {
+            let Some((name, value)) = pair.split_once('=') else {
+                continue;
+            };
+            let role = role(fields::name(name).field);
+            let value = decoded(value_alone(role, value));
+            for value in [&*value, &value.replace('+', " ")] {
+                if let Some(kind) = kind(policy, role, value) {
+                    note(kind, value);
+                }
+            }
+        }
+        match view.decoded(false) {
+            Some(decoded) => view = decoded,
+            None => return,
+        }
+    }
+}
+
+/// What a value is by its looks, where addresses may stand too.
+pub(super) fn by_looks(value: &str) -> Option<Kind> {
+    kind_by_looks(value).or_else(|| ip(value).map(|_| Kind::Ip))
+}
+
+/// Whether a text begins with a name and a colon.
+fn has_name(text: &str) -> bool {
+    let name = text.split_once(':').map_or("", |(name, _)| name);
+    let is_letter = |it: u8| it.is_ascii_alphanumeric() || matches!(it, b'_' | b'.');
+    name.starts_with(|it: char| it.is_ascii_alphabetic()) && name.bytes().all(is_letter)
+}
+
+/// The value of a pair in a form, without what only stands around it or after it: what is in quotes
+/// or brackets, or before the next sign of the text that the form is in.
+fn value_alone(role: Role, value: &str) -> &str {
+    let value = value.trim_start_matches(|it: char| "\"'([{<".contains(it));
+    let may_have_bars = matches!(role, Role::Personal(Kind::UserId) | Role::Somebody);
+    let is_end = |it: char| "\"<>{}[],\\".contains(it) || it == '|' && !may_have_bars;
+    let value = &value[..value.find(is_end).unwrap_or(value.len())];
+    let is_address = role == Role::Personal(Kind::Ip);
+    value.trim_end_matches(|it: char| "').!".contains(it) || it == ':' && !is_address)
+}
+
+/// A text without percent-encoding, however often it was encoded.
+pub(super) fn decoded(text: &str) -> Cow<'_, str> {
+    let mut view = View::of(text);
+    for _ in 0..ROUNDS {
+        match view.decoded(false) {
+            Some(decoded) => view = decoded,
+            None => break,
+        }
+    }
+    view.text
+}
