@@ -321,6 +321,10 @@ impl Source for LogReader {
     }
 }
 
+/// Attempts of which the last is not made for want of time, the first may have been refused, and none
+/// was refused after the limit was waited for.
+const ATTEMPTS_AT_A_LIMIT: u32 = 2;
+
 /// What went wrong in reading after an id, which the log may not take.
 fn error_after(error: GaveUp<LogsError>) -> SourceError {
     if Forward::is_rejected(&error) {
@@ -330,12 +334,16 @@ fn error_after(error: GaveUp<LogsError>) -> SourceError {
     }
 }
 
+/// A limit that leaves nothing for now is nobody's failure. One that leaves nothing for longer, or
+/// again after it was waited for, is as if Auth0 did not answer.
 fn source_error(error: GaveUp<LogsError>) -> SourceError {
-    match error.error {
-        LogsError::ResetTooLate(_) | LogsError::Token(TokenError::ResetTooLate { .. }) => {
+    match &error.error {
+        LogsError::ResetTooLate(it) if !it.is_long() && error.attempts() <= ATTEMPTS_AT_A_LIMIT => {
             SourceError::OutOfTime(error.into())
         }
-        LogsError::Send {
+        LogsError::ResetTooLate(_)
+        | LogsError::Token(TokenError::ResetTooLate { .. })
+        | LogsError::Send {
             source: SendError::OutOfTime,
             ..
         } => SourceError::Slow(error.into()),

@@ -24,6 +24,8 @@ use crate::net::retry::Deadline;
 const RESERVE: u64 = 10;
 /// No named reset is believed to be further away. The longest of Auth0's windows is a minute.
 const LONGEST_WINDOW: Duration = Duration::from_mins(2);
+/// No bucket takes so long to fill, wherever the clocks are: it is a quota, or somebody is locked out.
+const LONGEST_REFILL: Duration = Duration::from_secs(90);
 /// Whatever a `Retry-After` says, after so long it is tried again: Auth0's quotas count by the hour
 /// and by the day, and one answer must not stop the reading for longer than it has to.
 const LONGEST_WAIT: Duration = Duration::from_hours(1);
@@ -76,6 +78,13 @@ struct Bucket {
 pub(crate) struct ResetTooLate {
     wait: Duration,
     until: DateTime<Utc>,
+}
+
+impl ResetTooLate {
+    /// Whether it is no bucket that is waited for.
+    pub fn is_long(&self) -> bool {
+        self.wait > LONGEST_REFILL
+    }
 }
 
 /// Leave to make one request. As long as it is there, the request is under way.

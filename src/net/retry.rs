@@ -120,6 +120,13 @@ pub(crate) struct GaveUp<E> {
     elapsed: Duration,
 }
 
+impl<E> GaveUp<E> {
+    /// How often it was tried.
+    pub fn attempts(&self) -> u32 {
+        self.attempts
+    }
+}
+
 impl<E: fmt::Display> fmt::Display for GaveUp<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.error.fmt(f)?;

@@ -46,6 +46,8 @@ pub(super) struct Delivering<'c, S, A, L> {
     pub(super) batches: usize,
     /// Records that the destination refused, and that were set aside.
     pub(super) refused: u64,
+    /// Records that do not fit the destination, not even in part.
+    pub(super) unfit: u64,
     /// Whether one of those is noted, and not saved.
     pub(super) is_unsaved: bool,
     /// What to do about rows that the destination quarantined.
@@ -67,6 +69,7 @@ impl<'c, S: Source, A: DeadLetters, L: Ledger> Delivering<'c, S, A, L> {
             taken_at: None,
             batches: 0,
             refused: 0,
+            unfit: 0,
             is_unsaved: false,
             advice: None,
         }
@@ -157,6 +160,7 @@ impl<'c, S: Source, A: DeadLetters, L: Ledger> Delivering<'c, S, A, L> {
                     let why = with_causes(&*reason);
                     let Some(row) = self.course.run.destination.shortened(&record, &why) else {
                         self.keep_dead_letter(&record, &*reason).await?;
+                        self.unfit += 1;
                         self.met.meet(&id);
                         return Ok(self.settle().await?);
                     };

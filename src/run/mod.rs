@@ -109,6 +109,12 @@ enum RunError {
     )]
     ManyRefused { refused: u64, all: u64 },
     #[error(
+        "{unfit} of the {all} records of this run do not fit the destination, and are set aside; that is \
+         more than a tenth, so look at its settings, and when it has room for such records, \
+         `auth0-poller dead-letter retry` delivers what was set aside"
+    )]
+    ManyUnfit { unfit: u64, all: u64 },
+    #[error(
         "the time of the run was over before it was clear which records the destination refuses; \
          {left} records of the batch are neither delivered nor set aside, and the next run goes on \
          with them; a longer RUN_BUDGET helps"
@@ -201,7 +207,7 @@ impl<S: Source, A: DeadLetters> Course<'_, S, A> {
         let (read, delivered) =
             tokio::join!(self.read(&opening, out), delivering.deliver(incoming),);
         let was_sent = delivering.has_sent();
-        let refused = delivering.refused;
+        let (refused, unfit) = (delivering.refused, delivering.unfit);
         let oldest_left = delivering.oldest_left();
         let advice = delivering.advice.take();
         drop(delivering);
@@ -220,6 +226,7 @@ impl<S: Source, A: DeadLetters> Course<'_, S, A> {
             return oldest_left;
         }
         self.judge_refusals(ledger, was_sent, refused);
+        self.judge_unfit(unfit);
         self.note(
             ledger
                 .close(caught_up, self.deadline)
@@ -261,8 +268,7 @@ impl<S: Source, A: DeadLetters> Course<'_, S, A> {
     fn judge_refusals(&self, ledger: &impl Ledger, was_sent: bool, refused: u64) {
         let Some(since) = ledger.refused_since() else {
             let all = self.progress.borrow().delivered + refused;
-            // Of the few records of a quiet tenant one proves nothing.
-            if refused > 1 && refused * 10 > all {
+            if is_too_much(refused, all) {
                 self.report(|report| report.fail(&RunError::ManyRefused { refused, all }));
             }
             return;
@@ -272,6 +278,14 @@ impl<S: Source, A: DeadLetters> Course<'_, S, A> {
             self.report(|report| report.fail(&error));
         } else {
             warn!("{}: {error}", self.run.name);
+        }
+    }
+
+    /// So has one of which more than a tenth was not even sent.
+    fn judge_unfit(&self, unfit: u64) {
+        let all = self.progress.borrow().delivered + unfit;
+        if is_too_much(unfit, all) {
+            self.report(|report| report.fail(&RunError::ManyUnfit { unfit, all }));
         }
     }
 
@@ -334,6 +348,12 @@ impl<S: Source, A: DeadLetters> Course<'_, S, A> {
             });
         });
     }
+}
+
+/// Whether so many records of a run are too many for the fault to be in them. Of the few of a quiet
+/// tenant one proves nothing.
+fn is_too_much(set_aside: u64, all: u64) -> bool {
+    set_aside > 1 && set_aside * 10 > all
 }
 
 #[cfg(test)]

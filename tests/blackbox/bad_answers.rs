@@ -405,6 +405,69 @@ async fn whatever_comes_in_the_place_of_a_token_the_run_says_so_and_the_next_one
     }
 }
 
+/// Takes no request, and says until when.
+fn too_many_requests(header: &'static str, until: i64) -> Fault {
+    let headers = [
+        ("x-ratelimit-limit", 100),
+        ("x-ratelimit-remaining", 0),
+        (header, until),
+    ];
+    Fault::Answer {
+        status: 429,
+        headers: headers.map(|(name, it)| (name, it.to_string())).into(),
+        body: Bytes::new(),
+    }
+}
+
+#[tokio::test]
+async fn a_tenant_that_takes_nothing_for_an_hour_fails_each_run_until_then() {
+    let no_more = "takes no further requests for another ";
+    for (header, until, first) in [
+        ("retry-after", 3_600, "answered 429 Too Many Requests"),
+        ("x-ratelimit-reset", now().timestamp() + 3_600, no_more),
+    ] {
+        let mut process = Process::start(Sink::LogAnalytics).await;
+        process.add(3);
+        let before = process.world.tenant.log_requests();
+        process
+            .world
+            .tenant
+            .fail_logs([too_many_requests(header, until)]);
+        let report = process.run("locked out").await;
+        assert_error(&report, header, first);
+        for _ in 0..2 {
+            let report = process.run("locked out").await;
+            assert_error(&report, header, no_more);
+        }
+        assert_eq!(process.world.tenant.log_requests(), before + 1, "{header}");
+    }
+
+    let process = Process::start(Sink::LogAnalytics).await;
+    process.world.tenant.revoke_tokens();
+    let quota = too_many_requests("retry-after", 86_400);
+    process.world.tenant.fail_tokens([quota]);
+    for _ in 0..3 {
+        let report = process.run("no token").await;
+        assert_error(&report, "no token", "issues no token");
+    }
+}
+
+#[tokio::test]
+async fn a_limit_that_lets_nothing_through_in_a_whole_run_is_a_failure() {
+    let mut process = Process::start(Sink::LogAnalytics).await;
+    process.add(3);
+    let began = now().timestamp();
+    let never = [2, 4, 6, 8].map(|it| too_many_requests("x-ratelimit-reset", began + it));
+    process.world.tenant.fail_logs(never);
+    let report = process.run("never through").await;
+    assert_error(
+        &report,
+        "never through",
+        "takes no further requests for another",
+    );
+    process.world.tenant.stop_failing();
+}
+
 async fn a_page_that_comes_again_and_again_ends_the_run(sink: Sink) {
     let mut process = Process::start(sink).await;
     let page = process.add(100);

@@ -86,6 +86,30 @@ async fn a_log_of_nothing_but_unfit_records_is_passed() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_run_of_which_more_than_a_tenth_does_not_fit_fails_and_sets_it_aside_all_the_same() {
+    for (count, unfit, fails) in [
+        (100, 100, true),
+        (100, 11, true),
+        (100, 10, false),
+        (3, 2, true),
+        (1, 1, false),
+    ] {
+        let world = World::with_records(count);
+        let letters = world.state().records.keys().take(unfit).cloned().collect();
+        world.state().unfit = letters;
+        let report = world.run().await;
+        assert_eq!(report.dead_lettered, unfit as u64);
+        let expected = format!(
+            "{unfit} of the {count} records of this run do not fit the destination, and are set aside"
+        );
+        let told = report.errors.iter().any(|it| it.starts_with(&expected));
+        assert_eq!(told, fails, "{report:?}");
+        assert_eq!(report.errors.len(), usize::from(fails), "{report:?}");
+        assert!(world.run().await.is_success());
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_dead_letter_that_cannot_be_kept_stops_the_cursor_but_not_what_came_before() {
     let world = World::with_records(250);
     let unfit = world.state().records.keys().nth(120).unwrap().clone();
