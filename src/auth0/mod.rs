@@ -258,7 +258,8 @@ impl Source for LogReader {
         Ok(found.map_err(error_after)?.records.into_iter().next())
     }
 
-    /// Looks for any record dated so early that it was stored before this one or is this one.
+    /// Looks for any record dated so early that it was stored before this one or is this one. One that
+    /// was dated long before it was stored tells nothing of what there was then.
     async fn has_dropped(&self, id: &LogId, deadline: Deadline) -> Result<bool, SourceError> {
         let Some(stored) = id.stored_at() else {
             return Ok(false);
@@ -267,8 +268,10 @@ impl Source for LogReader {
             to: Some(stored),
             ..Search::NEWEST
         };
-        let found = self.log.logs.search(as_old, 0, 1, deadline).await;
-        Ok(found.map_err(source_error)?.count() == 0)
+        let found = self.log.logs.search(as_old, 0, AS_OLD, deadline).await;
+        let found = found.map_err(source_error)?;
+        let is_later = |it: &Record| it.log_id.stored_at().is_some_and(|it| stored < it);
+        Ok(found.misfits.is_empty() && found.records.iter().all(is_later))
     }
 
     async fn latest(&self, deadline: Deadline) -> Result<Vec<Record>, SourceError> {
@@ -324,6 +327,9 @@ impl Source for LogReader {
 /// Attempts of which the last is not made for want of time, the first may have been refused, and none
 /// was refused after the limit was waited for.
 const ATTEMPTS_AT_A_LIMIT: u32 = 2;
+
+/// Records that are asked for to see whether one of them is as old as another.
+const AS_OLD: usize = 50;
 
 /// What went wrong in reading after an id, which the log may not take.
 fn error_after(error: GaveUp<LogsError>) -> SourceError {

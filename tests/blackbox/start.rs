@@ -184,6 +184,34 @@ async fn an_expired_cursor_resumes_at_the_oldest_record_left_and_reports_the_gap
 }
 
 #[tokio::test]
+async fn a_record_that_is_dated_long_before_it_was_stored_hides_no_gap() {
+    let days = chrono::Duration::days;
+    let world = World::with(Options {
+        token_events: false,
+        ..Options::default()
+    })
+    .await;
+    let long_ago = world.tenant.add(record(now() - days(9)), now() - days(9));
+    world
+        .command(&["checkpoint", "set", "--from", &long_ago])
+        .await;
+    world.tenant.expire_before(now() - days(5));
+    world.tenant.generate(50, now() - days(4), minutes_ago(5));
+    world.tenant.add(record(now() - days(20)), now() - days(1));
+    let report = world.poll().await;
+    world.assert_all_landed_once();
+    let time = |value: &Value| -> chrono::DateTime<chrono::Utc> {
+        value.as_str().unwrap().parse().unwrap()
+    };
+    let (from, to) = (time(&report["gap"]["from"]), time(&report["gap"]["to"]));
+    assert!(
+        (from - (now() - days(9))).num_minutes().abs() < 1,
+        "{report}"
+    );
+    assert!(from < to && to <= now() - days(3), "{report}");
+}
+
+#[tokio::test]
 async fn a_cursor_that_expired_in_a_silent_tenant_is_replaced_without_a_word_of_a_gap() {
     for expired_ids in [ExpiredIds::Rejected, ExpiredIds::NotFound] {
         let world = World::with(Options {
