@@ -55,9 +55,11 @@ struct EventGrid {
 }
 
 /// What an event says besides the record.
+///
+/// Of several patterns the first counts that does not come out empty.
 struct Envelope {
-    kind: Pattern,
-    source: Pattern,
+    kinds: Vec<Pattern>,
+    sources: Vec<Pattern>,
     subjects: Vec<Pattern>,
     tenant: String,
 }
@@ -82,12 +84,20 @@ fn build(reader: &mut Reader, tools: &Tools) -> Option<Box<dyn Destination>> {
     );
     let has_key = reader.get("EVENT_GRID_KEY").is_some();
     let key = reader.optional("EVENT_GRID_KEY", key);
-    let mut pattern = |setting, default| match reader.get(setting) {
-        Some(_) => reader.optional(setting, Pattern::parse),
-        None => Pattern::parse(default).ok(),
+    // Every event has to have both.
+    let mut patterns = |setting, default| {
+        let own = match reader.get(setting) {
+            Some(_) => Some(reader.optional(setting, Pattern::parse)?),
+            None => None,
+        };
+        Some(
+            own.into_iter()
+                .chain(Pattern::parse(default).ok())
+                .collect(),
+        )
     };
-    let kind = pattern("EVENT_GRID_TYPE", DEFAULT_TYPE);
-    let source = pattern("EVENT_GRID_SOURCE", DEFAULT_SOURCE);
+    let kinds = patterns("EVENT_GRID_TYPE", DEFAULT_TYPE);
+    let sources = patterns("EVENT_GRID_SOURCE", DEFAULT_SOURCE);
     let subjects = match reader.get("EVENT_GRID_SUBJECT") {
         Some(_) => reader
             .optional("EVENT_GRID_SUBJECT", Pattern::parse)
@@ -109,8 +119,8 @@ fn build(reader: &mut Reader, tools: &Tools) -> Option<Box<dyn Destination>> {
     Some(Box::new(EventGrid {
         topic: Topic::new(endpoint.url, endpoint.kind, publisher, http, jitter),
         envelope: Envelope {
-            kind: kind?,
-            source: source?,
+            kinds: kinds?,
+            sources: sources?,
             subjects: subjects?,
             tenant: tools.tenant.clone(),
         },
@@ -175,11 +185,14 @@ impl Envelope {
         put(r#"{"specversion":"1.0","id":""#);
         put(&escape(record.log_id.as_str()));
         put(r#"","source":""#);
-        put(&escape(&uri(&self.source.fill(&filling))));
+        let filled = |patterns: &[Pattern]| {
+            let mut texts = patterns.iter().map(|it| it.fill(&filling));
+            texts.find(|it| !it.is_empty())
+        };
+        put(&escape(&uri(&filled(&self.sources).unwrap_or_default())));
         put(r#"","type":""#);
-        put(&escape(&self.kind.fill(&filling)));
-        let subjects = self.subjects.iter().map(|it| it.fill(&filling));
-        if let Some(subject) = subjects.into_iter().find(|it| !it.is_empty()) {
+        put(&escape(&filled(&self.kinds).unwrap_or_default()));
+        if let Some(subject) = filled(&self.subjects) {
             put(r#"","subject":""#);
             put(&escape(&subject));
         }

@@ -56,6 +56,30 @@ fn the_subject_is_the_user_else_the_client_else_there_is_none() {
 }
 
 #[test]
+fn a_type_or_a_source_that_comes_out_empty_is_as_if_it_were_not_set() {
+    let own = [
+        ("EVENT_GRID_TYPE", "{user_id}"),
+        ("EVENT_GRID_SOURCE", "{client_id}"),
+    ];
+    for (json, kind, source) in [
+        (
+            r#"{"type":"fp","user_id":"u1","client_id":"c1"}"#,
+            "u1",
+            "c1",
+        ),
+        (
+            r#"{"type":"fp"}"#,
+            "auth0.log.fp",
+            "urn:auth0:acme.eu.auth0.com",
+        ),
+    ] {
+        let event: serde_json::Value = serde_json::from_str(&event(&own, json)).unwrap();
+        assert_eq!(event["type"], kind);
+        assert_eq!(event["source"], source);
+    }
+}
+
+#[test]
 fn the_time_is_the_date_in_the_form_that_events_have() {
     let time = |json: &str| {
         let event: serde_json::Value = serde_json::from_str(&event(&[], json)).unwrap();
