@@ -2,6 +2,7 @@
 //!
 //! An hour at a time, by the time in the log id, so that no more than the ids of one are in memory.
 
+mod kept;
 mod place;
 
 use std::borrow::Cow;
@@ -11,11 +12,12 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 use tracing::warn;
 
+use self::kept::Kept;
 use self::place::{OfHour, Place};
 use super::replay::NO_END;
 use super::{App, AppError, Layers, Pipeline, Problems, Way};
 use crate::arrival::{self, Table};
-use crate::audit::{AtAuth0, Audited, Counts, Nowhere, Reading, Witness};
+use crate::audit::{AtAuth0, Audited, Nowhere, Reading, Witness};
 use crate::auth0::Domain;
 use crate::azure::cloud::Cloud;
 use crate::clock::{hour, to_seconds};
@@ -29,8 +31,6 @@ use crate::state::History;
 
 /// Time for an hour of an archive, and for the book-keeping.
 const ASKING: Duration = Duration::from_mins(10);
-/// Auth0 keeps no records longer than this.
-const RETENTION: TimeDelta = TimeDelta::days(31);
 const HOUR: TimeDelta = TimeDelta::hours(1);
 /// What settings are needed for.
 const COMMAND: &str = "audit";
@@ -52,6 +52,13 @@ enum AuditError {
          compared; ask for a stretch that Auth0 still keeps"
     )]
     Gone { surplus: u64 },
+    #[error("records {0} are not compared: Auth0 keeps none for so long; ask for a later stretch")]
+    Beyond(Gap),
+    #[error(
+        "Auth0 has no records of this time, or none any more, so nothing was compared; ask for a \
+         stretch of which it has some"
+    )]
+    Nothing,
     #[error("missing records could not be delivered again: {0}")]
     Mending(String),
 }
@@ -165,31 +172,21 @@ impl App {
                 return fail_all(targets, &AuditError::Oldest(why));
             }
         };
-        // Before that there is nothing, and nobody needs to ask.
-        let first = oldest.unwrap_or(now).min(now - RETENTION);
-        let from = stretch.from.as_ref().and_then(Mark::time);
-        let begin = from.or(oldest).unwrap_or(now).max(first);
-        let end = stretch.to.stored_by().unwrap_or(now).min(now);
-        let dropped = |from: &DateTime<Utc>| oldest.is_none_or(|oldest| *from < oldest);
-        let gap = from.filter(dropped).map(|from| Gap {
-            from: Some(from),
-            to: oldest.unwrap_or(end).min(end),
-        });
+        let kept = Kept::of(stretch, oldest, now);
         for target in &mut *targets {
-            target.audited.gap = gap;
+            target.audited.gap = kept.gap;
         }
         let filters: Vec<_> = targets.iter().map(|it| &it.way.filter).collect();
         let mut names = names(way, layers).await;
-        let mut next = hour(begin);
-        while next < end {
+        let mut next = hour(kept.begin);
+        while kept.begin.max(next) < kept.end {
             let of_hour = OfHour {
                 hour: next,
-                begin: begin.max(next),
-                end: end.min(next + HOUR),
+                begin: kept.begin.max(next),
+                end: kept.end.min(next + HOUR),
             };
             next += HOUR;
-            let has_any = oldest.is_some_and(|oldest| oldest < next);
-            let at_auth0 = if has_any {
+            let at_auth0 = if kept.has_any_before(next) {
                 self.read_hour(&of_hour, stretch, (way, targets[0].pipeline), &filters)
                     .await
             } else {
@@ -216,13 +213,7 @@ impl App {
             }
         }
         for target in targets {
-            let Counts {
-                at_auth0, surplus, ..
-            } = target.audited.total;
-            if at_auth0 == 0 && surplus > 0 {
-                let error = AuditError::Gone { surplus };
-                target.audited.fail(error.to_string());
-            }
+            kept.judge(&mut target.audited);
         }
     }
 

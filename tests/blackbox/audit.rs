@@ -582,3 +582,74 @@ async fn an_audit_that_is_asked_to_end_says_so_and_the_next_one_is_whole() {
     assert_eq!(audit(&world, &["--mend"]).await.code(), 0);
     world.assert_all_landed_once();
 }
+
+/// So many days before now.
+fn days_ago(days: i64) -> DateTime<Utc> {
+    minutes_ago(days * 24 * 60)
+}
+
+/// A world with an archive, which is delivered to from the oldest record on.
+async fn archived() -> World {
+    let mut world = World::start_for(Sink::Archive).await;
+    world.set("START_FROM", "oldest");
+    world
+}
+
+async fn audit_of(world: &World, from: &str, to: &str) -> Ran {
+    world
+        .command(&["audit", "--from", from, "--to", to, "--json"])
+        .await
+}
+
+#[tokio::test]
+async fn what_is_older_than_auth0_keeps_anything_is_not_compared_and_that_is_said() {
+    let world = archived().await;
+    for days in [50, 15] {
+        for minute in 0..4 {
+            add(&world, days_ago(days) + TimeDelta::minutes(minute));
+        }
+    }
+    add(&world, minutes_ago(90));
+    world.poll().await;
+    world.tenant.expire_before(days_ago(10));
+    let telling = "are not compared: Auth0 keeps none for so long";
+    for (from, to, expected) in [
+        ("60d", "1h", [1, 1, 0, 4, 0]),
+        ("60d", "40d", [0, 0, 0, 0, 0]),
+        ("60d", "10d", [0, 0, 0, 4, 0]),
+    ] {
+        let ran = audit_of(&world, from, to).await;
+        assert_eq!(ran.code(), 1, "{from} {to}: {ran:?}");
+        assert!(ran.stderr.contains(telling), "{from} {to}: {ran:?}");
+        let found = audited(&ran);
+        assert_eq!(total(&found), expected.map(Some), "{from} {to}: {found}");
+    }
+    let ran = audit_of(&world, "31d", "1h").await;
+    assert_eq!(ran.code(), 0, "{ran:?}");
+    assert!(!ran.stderr.contains(telling), "{ran:?}");
+}
+
+#[tokio::test]
+async fn where_auth0_may_have_dropped_all_of_a_stretch_nothing_is_proved() {
+    let world = archived().await;
+    add(&world, minutes_ago(90));
+    world.poll().await;
+    for (from, to) in [
+        ("20d", "10d"),
+        ("25h", "23h"),
+        ("oldest", "3h"),
+        ("2099-01-01T00:00:00Z", "2099-01-02T00:00:00Z"),
+    ] {
+        let ran = audit_of(&world, from, to).await;
+        assert_eq!(ran.code(), 1, "{from} {to}: {ran:?}");
+        let telling = "so nothing was compared; ask for a stretch of which it has some";
+        assert!(ran.stderr.contains(telling), "{from} {to}: {ran:?}");
+    }
+    // Whatever the plan, Auth0 keeps a day.
+    assert_eq!(audit_of(&world, "4h", "3h").await.code(), 0);
+    // It still has what is older.
+    add(&world, days_ago(21));
+    let ran = audit_of(&world, "20d", "10d").await;
+    assert_eq!(ran.code(), 0, "{ran:?}");
+    assert!(!ran.stderr.contains("Auth0 has no records"), "{ran:?}");
+}
