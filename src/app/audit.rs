@@ -14,6 +14,7 @@ use tracing::warn;
 
 use self::kept::Kept;
 use self::place::{OfHour, Place};
+use super::oldest::Oldest;
 use super::replay::NO_END;
 use super::{App, AppError, Layers, Pipeline, Problems, Way};
 use crate::arrival::{self, Table};
@@ -24,7 +25,7 @@ use crate::clock::{hour, to_seconds};
 use crate::destination::Filter;
 use crate::error::with_causes;
 use crate::net::retry::Deadline;
-use crate::record::{Source as _, texts};
+use crate::record::{LogId, Source as _, texts};
 use crate::report::Gap;
 use crate::run::{Mark, Run, Stretch, Until};
 use crate::state::History;
@@ -165,17 +166,11 @@ impl App {
     ) {
         let now = (self.clock)();
         let stretch = audit.stretch;
-        let oldest = match way.source.oldest(Deadline::after(ASKING)).await {
-            Ok(oldest) => oldest,
-            Err(error) => {
-                let why = with_causes(&error);
-                return fail_all(targets, &AuditError::Oldest(why));
-            }
+        let mut kept = match kept(way, stretch, now).await {
+            Ok(kept) => kept,
+            Err(error) => return fail_all(targets, &error),
         };
-        let kept = Kept::of(stretch, oldest, now);
-        for target in &mut *targets {
-            target.audited.gap = kept.gap;
-        }
+        note_gap(targets, &kept);
         let filters: Vec<_> = targets.iter().map(|it| &it.way.filter).collect();
         let mut names = names(way, layers).await;
         let mut next = hour(kept.begin);
@@ -195,6 +190,8 @@ impl App {
             match at_auth0 {
                 Ok(Some(at_auth0)) => {
                     names.extend(at_auth0.names.iter().cloned());
+                    kept.meet(at_auth0.ids().filter_map(LogId::stored_at).min());
+                    note_gap(targets, &kept);
                     self.compare(audit, &of_hour, &at_auth0, &names, targets)
                         .await;
                 }
@@ -325,6 +322,19 @@ impl Target<'_> {
     }
 }
 
+/// Finds out what Auth0 has of a stretch.
+async fn kept(way: &Way, stretch: &Stretch, now: DateTime<Utc>) -> Result<Kept, AuditError> {
+    let from = stretch.from.as_ref().and_then(Mark::time);
+    match Oldest::ask(&way.source, from, Deadline::after(ASKING)).await {
+        Ok(Oldest::Later) if from.is_none() => {
+            let why = "what comes first has no date; give a time for --from";
+            Err(AuditError::Oldest(why.into()))
+        }
+        Ok(oldest) => Ok(Kept::of(stretch, oldest, now)),
+        Err(error) => Err(AuditError::Oldest(with_causes(&error))),
+    }
+}
+
 /// Finds out what tells which records came late: an archive if there is one, else the history.
 async fn note_witness(targets: &mut [Target<'_>]) {
     let has_archive = targets
@@ -366,6 +376,12 @@ async fn names(way: &Way, layers: &Layers) -> BTreeSet<String> {
         name.map(Cow::into_owned)
     });
     host.into_iter().chain(name).collect()
+}
+
+fn note_gap(targets: &mut [Target<'_>], kept: &Kept) {
+    for target in targets {
+        target.audited.gap = kept.gap;
+    }
 }
 
 fn fail_all(targets: &mut [Target<'_>], error: &AuditError) {

@@ -10,6 +10,7 @@ mod health;
 mod heartbeat;
 mod layers;
 mod lazy;
+mod oldest;
 mod replay;
 mod rounds;
 mod tenants;

@@ -653,3 +653,44 @@ async fn where_auth0_may_have_dropped_all_of_a_stretch_nothing_is_proved() {
     assert_eq!(ran.code(), 0, "{ran:?}");
     assert!(!ran.stderr.contains("Auth0 has no records"), "{ran:?}");
 }
+
+#[tokio::test]
+async fn records_without_a_date_that_a_search_shows_first_are_not_no_records() {
+    let mut world = World::with(tenant::Options {
+        token_events: false,
+        finds_dateless: true,
+        ..tenant::Options::default()
+    })
+    .await;
+    world.deliver_to(&[Sink::Archive]);
+    let stored = minutes_ago(50);
+    world.tenant.add(json!({"type": "s"}), stored);
+    // Where nothing has a date, nothing is found by it.
+    let ran = audit(&world, &[]).await;
+    assert_eq!(ran.code(), 1, "{ran:?}");
+    assert!(ran.stderr.contains("so nothing was compared"), "{ran:?}");
+    for minute in 20..24 {
+        add(&world, minutes_ago(minute));
+    }
+    let ran = audit_of(&world, "2h", "1m").await;
+    assert_eq!(ran.code(), 1, "{ran:?}");
+    let found = audited(&ran);
+    assert_eq!(total(&found)[..3], [5, 0, 5].map(Some), "{found}");
+    let gap = found["gap"]["to"].as_str().unwrap();
+    assert_eq!(gap.parse::<DateTime<Utc>>().unwrap(), stored, "{found}");
+
+    // Before it there is nothing, as far as anybody can tell.
+    let ran = audit_of(&world, "30h", "20h").await;
+    assert_eq!(ran.code(), 1, "{ran:?}");
+    assert!(ran.stderr.contains("so nothing was compared"), "{ran:?}");
+    let ran = audit_of(&world, "oldest", "1m").await;
+    assert_eq!(ran.code(), 1, "{ran:?}");
+    let telling = "it could not be asked from when on Auth0 has records";
+    assert!(ran.stderr.contains(telling), "{ran:?}");
+
+    // What is older than the stretch shows that nothing of it was dropped.
+    add(&world, minutes_ago(40 * 60));
+    let ran = audit_of(&world, "30h", "20h").await;
+    assert_eq!(ran.code(), 0, "{ran:?}");
+    assert_eq!(audited(&ran)["gap"], json!(null), "{ran:?}");
+}

@@ -3,6 +3,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::AuditError;
+use crate::app::oldest::Oldest;
 use crate::audit::Audited;
 use crate::report::Gap;
 use crate::run::{Mark, Stretch};
@@ -21,14 +22,18 @@ pub(super) struct Kept {
     pub gap: Option<Gap>,
     /// What is so old that nobody needs to ask.
     beyond: Option<Gap>,
-    oldest: Option<DateTime<Utc>>,
+    oldest: Oldest,
     now: DateTime<Utc>,
 }
 
 impl Kept {
-    /// Of this stretch, where the oldest record at Auth0 is dated so.
-    pub fn of(stretch: &Stretch, oldest: Option<DateTime<Utc>>, now: DateTime<Utc>) -> Self {
-        let first = oldest.unwrap_or(now).min(now - LONGEST_RETENTION);
+    /// Of this stretch, where that is the oldest record at Auth0.
+    pub fn of(stretch: &Stretch, oldest: Oldest, now: DateTime<Utc>) -> Self {
+        let date = match oldest {
+            Oldest::At(date) => Some(date),
+            Oldest::None | Oldest::Later | Oldest::NotLater => None,
+        };
+        let first = date.unwrap_or(now).min(now - LONGEST_RETENTION);
         let from = stretch.from.as_ref().and_then(Mark::time);
         let to = stretch.to.time().unwrap_or(now).min(now);
         let until = |end: DateTime<Utc>| {
@@ -39,9 +44,9 @@ impl Kept {
             })
         };
         Self {
-            begin: from.or(oldest).unwrap_or(now).max(first),
+            begin: from.or(date).unwrap_or(now).max(first),
             end: stretch.to.stored_by().unwrap_or(now).min(now),
-            gap: until(oldest.unwrap_or(now)),
+            gap: until(date.unwrap_or(now)).filter(|_| oldest != Oldest::NotLater),
             beyond: until(first),
             oldest,
             now,
@@ -50,7 +55,24 @@ impl Kept {
 
     /// Whether there may be records that were stored before this time.
     pub fn has_any_before(&self, time: DateTime<Utc>) -> bool {
-        self.oldest.is_some_and(|oldest| oldest < time)
+        match self.oldest {
+            Oldest::At(date) => date < time,
+            Oldest::None => false,
+            Oldest::Later | Oldest::NotLater => true,
+        }
+    }
+
+    /// Takes note of when the first record was stored that was read, where only that tells how far the
+    /// gap reaches.
+    pub fn meet(&mut self, first: Option<DateTime<Utc>>) {
+        if let (Oldest::Later, Some(first)) = (self.oldest, first) {
+            self.oldest = Oldest::At(first);
+            let gap = self.gap.map(|gap| Gap {
+                to: gap.to.min(first),
+                ..gap
+            });
+            self.gap = gap.filter(|gap| gap.from < Some(gap.to));
+        }
     }
 
     /// Notes what keeps an audit that came to its end from proving anything.
@@ -70,9 +92,10 @@ impl Kept {
         }
     }
 
-    /// Whether Auth0 may have dropped the beginning.
+    /// Whether Auth0 may have dropped the beginning, or has what cannot be found by its date.
     fn may_be_dropped(&self) -> bool {
         let from = self.gap.and_then(|it| it.from);
-        from.is_some_and(|from| from < self.now - SHORTEST_RETENTION)
+        self.oldest == Oldest::Later
+            || from.is_some_and(|from| from < self.now - SHORTEST_RETENTION)
     }
 }

@@ -75,6 +75,8 @@ pub struct Options {
     pub audience: &'static str,
     /// Whether a search for some fields only answers with all of them.
     pub ignores_fields: bool,
+    /// Whether a search for all times shows records without a date as well, as the oldest of all.
+    pub finds_dateless: bool,
     /// Records that it returns at once, even where more are asked for.
     pub largest_page: usize,
     /// Requests in the bucket, and requests a minute that fill it again.
@@ -94,6 +96,7 @@ impl Default for Options {
             scope: "read:logs read:logs_users",
             audience: "https://acme.eu.auth0.com/api/v2/",
             ignores_fields: false,
+            finds_dateless: false,
             largest_page: LARGEST_PAGE,
             // Out of the way; a test of the limit sets its own.
             rate_limit: (1_000, 60_000),
@@ -619,8 +622,9 @@ fn search(
     }
     let (from, to) = range(query.get("q").map_or("", String::as_str))?;
     let date = |record: &Value| -> Option<DateTime<Utc>> { record["date"].as_str()?.parse().ok() };
+    let is_dateless_found = options.finds_dateless && from.is_none() && to.is_none();
     let is_within = |record: &&Value| {
-        date(record).is_some_and(|date| {
+        date(record).map_or(is_dateless_found, |date| {
             from.is_none_or(|from| from <= date) && to.is_none_or(|to| date <= to)
         })
     };
