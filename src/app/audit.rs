@@ -60,6 +60,11 @@ enum AuditError {
          stretch of which it has some"
     )]
     Nothing,
+    #[error(
+        "all {undated} records that Auth0 has of this time have log ids that tell no time, so nothing was \
+         compared"
+    )]
+    Undated { undated: u64 },
     #[error("missing records could not be delivered again: {0}")]
     Mending(String),
 }

@@ -694,3 +694,18 @@ async fn records_without_a_date_that_a_search_shows_first_are_not_no_records() {
     assert_eq!(ran.code(), 0, "{ran:?}");
     assert_eq!(audited(&ran)["gap"], json!(null), "{ran:?}");
 }
+
+#[tokio::test]
+async fn where_all_ids_tell_no_time_nothing_is_proved() {
+    let world = archived().await;
+    for n in 0..3 {
+        let record = json!({"date": minutes_ago(30), "type": "s"});
+        world.tenant.add_as(&format!("odd{n}"), record);
+    }
+    for more in [&[][..], &["--mend"]] {
+        let ran = audit(&world, more).await;
+        assert_eq!(ran.code(), 1, "{ran:?}");
+        let telling = "all 3 records that Auth0 has of this time have log ids that tell no time";
+        assert!(ran.stderr.contains(telling), "{ran:?}");
+    }
+}

@@ -87,6 +87,10 @@ impl Kept {
         if surplus > 0 {
             audited.fail(AuditError::Gone { surplus }.to_string());
         }
+        let undated = audited.undated;
+        if undated > 0 {
+            audited.fail(AuditError::Undated { undated }.to_string());
+        }
         if self.may_be_dropped() || self.begin >= self.end {
             audited.fail(AuditError::Nothing.to_string());
         }
