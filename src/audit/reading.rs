@@ -58,6 +58,11 @@ impl AtAuth0 {
     pub fn ids(&self) -> impl Iterator<Item = &LogId> {
         self.seen.keys()
     }
+
+    /// Whether this is one of them.
+    pub fn has(&self, id: &LogId) -> bool {
+        self.seen.contains_key(id)
+    }
 }
 
 /// The ledger of reading an hour.

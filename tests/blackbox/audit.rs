@@ -709,3 +709,24 @@ async fn where_all_ids_tell_no_time_nothing_is_proved() {
         assert!(ran.stderr.contains(telling), "{ran:?}");
     }
 }
+
+#[tokio::test]
+async fn what_was_stored_late_in_the_last_hour_that_is_read_is_compared_and_later_ones_are_not() {
+    let world = archived().await;
+    let hour = now().duration_trunc(TimeDelta::hours(1)).unwrap() - TimeDelta::hours(5);
+    let at = |minutes| hour + TimeDelta::minutes(minutes);
+    for stored in [5, 45, 65] {
+        let record = json!({"date": at(5), "type": "s"});
+        world.tenant.add(record, at(stored));
+    }
+    let (from, to) = (hour.to_rfc3339(), at(6).to_rfc3339());
+    let ran = audit_of(&world, &from, &to).await;
+    assert_eq!(ran.code(), 1, "{ran:?}");
+    let found = audited(&ran);
+    assert_eq!(total(&found), [2, 0, 2, 0, 0].map(Some), "{found}");
+    world.poll().await;
+    let ran = audit_of(&world, &from, &to).await;
+    assert_eq!(ran.code(), 0, "{ran:?}");
+    let found = audited(&ran);
+    assert_eq!(total(&found)[..4], [2, 2, 0, 0].map(Some), "{found}");
+}

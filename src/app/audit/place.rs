@@ -51,7 +51,8 @@ impl Place<'_> {
                     let stored = id.stored_at();
                     stored.is_some_and(|it| of_hour.begin <= it && it < of_hour.end)
                 };
-                there.retain(|id, _| is_within(id));
+                // What is at Auth0 may be dated in the stretch, and have been stored after it.
+                there.retain(|id, _| is_within(id) || at_auth0.has(id));
                 Ok((there, Some(late)))
             }
         }
