@@ -159,6 +159,32 @@ impl Report {
         self.is_success() && self.caught_up && self.gap.is_none() && did == 0
     }
 
+    /// Adds what a run did that went on where this one had ended.
+    pub fn go_on_with(&mut self, next: Self) {
+        for (count, more) in [
+            (&mut self.fetched, next.fetched),
+            (&mut self.delivered, next.delivered),
+            (&mut self.quarantined, next.quarantined),
+            (&mut self.skipped, next.skipped),
+            (&mut self.before_start, next.before_start),
+            (&mut self.filtered, next.filtered),
+            (&mut self.dead_lettered, next.dead_lettered),
+            (&mut self.requests, next.requests),
+            (&mut self.batches, next.batches),
+            (&mut self.bytes, next.bytes),
+            (&mut self.elapsed_ms, next.elapsed_ms),
+        ] {
+            *count += more;
+        }
+        if self.last_date < next.last_date || self.last_log_id.is_none() {
+            self.last_log_id = next.last_log_id;
+            self.last_date = next.last_date;
+        }
+        self.caught_up = next.caught_up;
+        self.lag_seconds = next.lag_seconds;
+        self.errors.extend(next.errors);
+    }
+
     /// Notes an error with all its causes.
     pub fn fail(&mut self, error: &dyn Error) {
         self.errors.push(with_causes(error));
@@ -204,6 +230,56 @@ impl fmt::Display for Report {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn runs_that_go_on_where_one_ended_are_told_as_one() {
+        let run = |id: &str, minute: u32| Report {
+            fetched: 8,
+            delivered: 1,
+            quarantined: 1,
+            skipped: 1,
+            before_start: 1,
+            filtered: 2,
+            dead_lettered: 2,
+            requests: 3,
+            batches: 2,
+            bytes: 40,
+            caught_up: true,
+            last_log_id: Some(LogId::new(id)),
+            last_date: Some(format!("2026-11-21T07:{minute}:00Z").parse().unwrap()),
+            lag_seconds: Some(0),
+            elapsed_ms: 5,
+            errors: vec![format!("error of {id}")],
+            ..Report::of("log-analytics")
+        };
+        let mut report = run("901", 40);
+        report.go_on_with(Report {
+            caught_up: false,
+            lag_seconds: Some(9),
+            ..run("801", 30)
+        });
+        let expected = Report {
+            fetched: 16,
+            delivered: 2,
+            quarantined: 2,
+            skipped: 2,
+            before_start: 2,
+            filtered: 4,
+            dead_lettered: 4,
+            requests: 6,
+            batches: 4,
+            bytes: 80,
+            caught_up: false,
+            lag_seconds: Some(9),
+            elapsed_ms: 10,
+            errors: vec!["error of 901".into(), "error of 801".into()],
+            ..run("901", 40)
+        };
+        assert_eq!(report, expected);
+        report.go_on_with(run("802", 50));
+        assert_eq!(report.last_log_id, Some(LogId::new("802")));
+        assert!(report.caught_up);
+    }
 
     #[test]
     fn the_line_for_people_says_what_matters() {

@@ -1,5 +1,7 @@
 //! Sending a stretch of the log again, from Auth0 or from where it is archived.
 
+mod pieces;
+
 use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -8,6 +10,7 @@ use bytes::Bytes;
 use chrono::{DateTime, TimeDelta, Utc};
 use futures_util::future::BoxFuture;
 
+use self::pieces::Pieces;
 use super::{App, Pipeline, Way};
 use crate::clock::hour;
 use crate::destination::{Archived, Delivery, Destination, Filter, Limits, Probe};
@@ -47,8 +50,14 @@ impl App {
         let way = pipeline.way.as_ref().map_err(|_| NotOne)?;
         let archived = replay.source.and_then(|it| it.archived());
         if let Some(archived) = archived {
-            let source = Hours::new(archived, &replay.stretch);
-            return Ok(self.replay_from(&source, replay, pipeline, way).await);
+            let hours = Hours::new(archived, &replay.stretch);
+            let source = Pieces::of(&hours);
+            let mut report = self.replay_from(&source, replay, pipeline, way).await;
+            while report.caught_up && source.goes_on() {
+                let next = self.replay_from(&source, replay, pipeline, way).await;
+                report.go_on_with(next);
+            }
+            return Ok(report);
         }
         let _reading = way.source.begin_until(replay.stretch.read_until());
         let gap = dropped(&way.source, &replay.stretch).await;

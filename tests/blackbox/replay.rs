@@ -104,6 +104,43 @@ async fn what_auth0_has_dropped_is_said_and_comes_from_the_archive() {
     assert_eq!(landed.len(), 55);
 }
 
+/// A world whose records are archived, and sent to the table from there.
+async fn archived(add: impl FnOnce(&World)) -> World {
+    let mut world = World::start_for(Sink::Archive).await;
+    world.set("START_FROM", "oldest");
+    add(&world);
+    world.poll().await;
+    world.deliver_to(&[Sink::LogAnalytics]);
+    world.set_all(world.archive.settings());
+    world
+}
+
+/// An id of this prefix that was stored then.
+fn id(prefix: &str, stored: DateTime<Utc>) -> String {
+    format!("{prefix}{}{:033}", stored.format("%Y%m%d%H%M%S%6f"), 1)
+}
+
+#[tokio::test]
+async fn an_archive_of_two_prefixes_is_read_whole() {
+    let world = archived(|world| {
+        for minutes in [250, 190, 130, 70] {
+            for prefix in ["800", "900"] {
+                let date = minutes_ago(minutes);
+                let record = json!({"date": date, "type": "s"});
+                world.tenant.add_as(&id(prefix, date), record);
+            }
+        }
+    })
+    .await;
+    let stretch = ["--from", "5h", "--to", "1h", "--source", "archive"];
+    let ran = replay(&world, &stretch).await;
+    assert_eq!(ran.code(), 0, "{ran:?}");
+    let counted = numbers(&ran.report(), ["fetched", "delivered"]);
+    assert_eq!(counted, [8, 8], "{ran:?}");
+    assert_eq!(ran.report()["caught_up"], true);
+    world.assert_all_landed_once_at(Sink::LogAnalytics);
+}
+
 #[tokio::test]
 async fn a_replay_into_the_archive_repeats_no_record() {
     let world = World::start_for(Sink::Archive).await;

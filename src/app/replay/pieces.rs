@@ -1,0 +1,85 @@
+//! A source whose ids do not ascend throughout, in pieces in which they do.
+//!
+//! A run reads each series of ids once, in the order of the ids. An archive is read hour by hour, so
+//! that its ids begin anew with each hour where there are several prefixes, and where they tell no time.
+
+use std::sync::{Mutex, PoisonError};
+
+use chrono::{DateTime, Utc};
+
+use crate::net::retry::Deadline;
+use crate::record::{LogId, Page, Source, SourceError, Start};
+
+/// Ends where an id is not above those before it. What follows is read from [`first`](Source::first)
+/// on, by another run.
+pub(super) struct Pieces<'a, S> {
+    source: &'a S,
+    place: Mutex<Place>,
+}
+
+#[derive(Default)]
+struct Place {
+    /// The largest id of this piece.
+    reached: Option<LogId>,
+    /// The first page of the next one.
+    next: Option<Page>,
+}
+
+impl<'a, S> Pieces<'a, S> {
+    pub fn of(source: &'a S) -> Self {
+        Self {
+            source,
+            place: Mutex::default(),
+        }
+    }
+
+    /// Whether there is another piece.
+    pub fn goes_on(&self) -> bool {
+        let place = self.place.lock().unwrap_or_else(PoisonError::into_inner);
+        place.next.is_some()
+    }
+
+    /// The page, or if it belongs to the next piece, the end of this one.
+    fn pass(&self, page: Page) -> Page {
+        let mut place = self.place.lock().unwrap_or_else(PoisonError::into_inner);
+        let ids = || page.records.iter().map(|it| &it.log_id);
+        let is_above = |first: &LogId| place.reached.as_ref().is_none_or(|it| it < first);
+        if !ids().min().is_none_or(is_above) {
+            place.next = Some(page);
+            return Page::last(Vec::new());
+        }
+        if let Some(last) = ids().max() {
+            place.reached = Some(last.clone());
+        }
+        page
+    }
+}
+
+impl<S: Source> Source for Pieces<'_, S> {
+    async fn first(&self, start: Start, deadline: Deadline) -> Result<Page, SourceError> {
+        let next = {
+            let mut place = self.place.lock().unwrap_or_else(PoisonError::into_inner);
+            std::mem::take(&mut *place).next
+        };
+        match next {
+            Some(page) => Ok(self.pass(page)),
+            None => Ok(self.pass(self.source.first(start, deadline).await?)),
+        }
+    }
+
+    async fn after(&self, id: &LogId, deadline: Deadline) -> Result<Page, SourceError> {
+        Ok(self.pass(self.source.after(id, deadline).await?))
+    }
+
+    async fn has_dropped(&self, id: &LogId, deadline: Deadline) -> Result<bool, SourceError> {
+        self.source.has_dropped(id, deadline).await
+    }
+
+    async fn oldest(&self, deadline: Deadline) -> Result<Option<DateTime<Utc>>, SourceError> {
+        self.source.oldest(deadline).await
+    }
+
+    fn requests(&self) -> u64 {
+        self.source.requests()
+    }
+}
