@@ -112,7 +112,8 @@ async fn dropped(source: &impl Source, stretch: &Stretch) -> Option<Gap> {
     })
 }
 
-/// Archived records, hour by hour.
+/// Archived records, hour by hour, and at the end those of no hour: which of them are of the stretch,
+/// their dates tell.
 struct Hours<'a> {
     archived: &'a dyn Archived,
     first: DateTime<Utc>,
@@ -127,6 +128,8 @@ struct Place {
     hour: DateTime<Utc>,
     /// Objects of the hour before that are not read yet.
     groups: VecDeque<Vec<String>>,
+    /// Whether those are of no hour, and the last.
+    is_undated: bool,
 }
 
 impl<'a> Hours<'a> {
@@ -141,7 +144,7 @@ impl<'a> Hours<'a> {
         }
     }
 
-    /// The next objects, or those of the next hour that has any; `None` at the end.
+    /// The next objects, or those of the next hour that has any, or of none; `None` at the end.
     async fn next(&self, deadline: Deadline) -> Result<Option<Vec<String>>, SourceError> {
         loop {
             let hour = {
@@ -149,14 +152,18 @@ impl<'a> Hours<'a> {
                 if let Some(group) = place.groups.pop_front() {
                     return Ok(Some(group));
                 }
-                if place.hour > self.last {
+                if place.is_undated {
                     return Ok(None);
                 }
                 let hour = place.hour;
                 place.hour = hour + TimeDelta::hours(1);
-                hour
+                place.is_undated = hour > self.last;
+                (!place.is_undated).then_some(hour)
             };
-            let groups = self.archived.groups(hour, deadline).await;
+            let groups = match hour {
+                Some(hour) => self.archived.groups(hour, deadline).await,
+                None => self.archived.undated(deadline).await,
+            };
             let groups = groups.map_err(SourceError::Failed)?;
             let mut place = self.place.lock().unwrap_or_else(PoisonError::into_inner);
             place.groups = groups.into();
@@ -183,7 +190,7 @@ impl Source for Hours<'_> {
     async fn first(&self, _: Start, deadline: Deadline) -> Result<Page, SourceError> {
         *self.place.lock().unwrap_or_else(PoisonError::into_inner) = Place {
             hour: self.first,
-            groups: VecDeque::new(),
+            ..Place::default()
         };
         self.page(deadline).await
     }

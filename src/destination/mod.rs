@@ -292,7 +292,7 @@ pub(crate) trait Heartbeats: Send + Sync {
 }
 
 /// Records that a destination keeps so that they can be read again, hour by hour of when Auth0
-/// stored them.
+/// stored them, and those by themselves whose ids do not tell that.
 pub(crate) trait Archived: Send + Sync {
     /// The names of an hour's objects, in the order of the records in them. Those of one group
     /// overlap.
@@ -301,6 +301,9 @@ pub(crate) trait Archived: Send + Sync {
         hour: DateTime<Utc>,
         deadline: Deadline,
     ) -> BoxFuture<'_, Result<Vec<Vec<String>>, BoxError>>;
+
+    /// The names of the objects of records whose ids tell no time, in no order, each as a group.
+    fn undated(&self, deadline: Deadline) -> BoxFuture<'_, Result<Vec<Vec<String>>, BoxError>>;
 
     /// The records of a group, ascending by id, each once.
     fn read<'a>(

@@ -142,6 +142,34 @@ async fn an_archive_of_two_prefixes_is_read_whole() {
 }
 
 #[tokio::test]
+async fn records_whose_ids_tell_no_time_are_replayed_from_the_archive_too() {
+    let mut dates = vec![minutes_ago(100); 2];
+    dates.extend([minutes_ago(40); 2]);
+    let world = archived(|world| {
+        for date in &dates[..2] {
+            world.tenant.add(json!({"date": date, "type": "s"}), *date);
+        }
+        for (name, date) in ["a", "odd", "x y", "z"].iter().zip(&dates) {
+            world
+                .tenant
+                .add_as(name, json!({"date": date, "type": "s"}));
+        }
+    })
+    .await;
+    for source in [&[][..], &["--source", "archive"]] {
+        let stretch = [&["--from", "2h", "--to", "1h"], source].concat();
+        let ran = replay(&world, &stretch).await;
+        assert_eq!(ran.code(), 0, "{ran:?}");
+        let counted = numbers(&ran.report(), ["delivered", "before_start"]);
+        assert_eq!(counted, [4, 2], "{source:?}: {ran:?}");
+    }
+    let mut landed = world.workspace.landed();
+    landed.sort();
+    landed.dedup();
+    assert_eq!(landed.len(), 4, "{landed:?}");
+}
+
+#[tokio::test]
 async fn a_replay_into_the_archive_repeats_no_record() {
     let world = World::start_for(Sink::Archive).await;
     records(&world);

@@ -28,6 +28,10 @@ impl Archived for Objects {
         Box::pin(std::future::ready(Ok(groups.unwrap_or_default())))
     }
 
+    fn undated(&self, _: Deadline) -> BoxFuture<'_, Result<Vec<Vec<String>>, BoxError>> {
+        Box::pin(std::future::ready(Ok(Vec::new())))
+    }
+
     fn read<'a>(
         &'a self,
         group: &'a [String],

@@ -13,7 +13,7 @@ use crate::storage::digest;
 
 const EXTENSION: &str = "ndjson.gz";
 /// The folder of records whose ids tell no time.
-const UNDATED: &str = "undated";
+pub(super) const UNDATED: &str = "undated";
 /// Letters of an id that stand in a name as they are.
 const LONGEST_ID: usize = 64;
 /// Letters of a digest that tell two objects with the same ends apart.

@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use flate2::read::GzDecoder;
 use futures_util::future::BoxFuture;
 
-use super::object::ends_of;
+use super::object::{UNDATED, ends_of};
 use super::{Archive, LONGEST_OBJECT};
 use crate::destination::Archived;
 use crate::error::BoxError;
@@ -29,11 +29,17 @@ impl Archived for Archive {
         deadline: Deadline,
     ) -> BoxFuture<'_, Result<Vec<Vec<String>>, BoxError>> {
         Box::pin(async move {
-            let folder = format!("{}/{}", self.folder, hour.format("%Y/%m/%d/%H"));
-            let paths = self.storage.list(&folder, deadline).await;
-            Ok(grouped(
-                paths.map_err(|source| self.error(&folder, source))?,
-            ))
+            let hour = hour.format("%Y/%m/%d/%H").to_string();
+            Ok(grouped(self.paths(&hour, deadline).await?))
+        })
+    }
+
+    fn undated(&self, deadline: Deadline) -> BoxFuture<'_, Result<Vec<Vec<String>>, BoxError>> {
+        Box::pin(async move {
+            let paths = self.paths(UNDATED, deadline).await?.into_iter();
+            let objects = paths.filter(|path| ends_of(path).is_some());
+            // What the ends in a name are tells nothing of whether two overlap: they may be digests.
+            Ok(objects.map(|path| vec![path]).collect())
         })
     }
 
@@ -62,6 +68,15 @@ impl Archived for Archive {
             records.dedup_by(|a, b| a.log_id == b.log_id);
             Ok(records)
         })
+    }
+}
+
+impl Archive {
+    /// What is in a folder of the tenant's.
+    async fn paths(&self, folder: &str, deadline: Deadline) -> Result<Vec<String>, BoxError> {
+        let folder = format!("{}/{folder}", self.folder);
+        let paths = self.storage.list(&folder, deadline).await;
+        Ok(paths.map_err(|source| self.error(&folder, source))?)
     }
 }
 
