@@ -11,7 +11,9 @@ use chrono::{DateTime, TimeDelta, Utc};
 use futures_util::future::BoxFuture;
 
 use self::pieces::Pieces;
+use super::oldest::Oldest;
 use super::{App, Pipeline, Way};
+use crate::auth0::LogReader;
 use crate::clock::hour;
 use crate::destination::{Archived, Delivery, Destination, Filter, Limits, Probe};
 use crate::error::BoxError;
@@ -57,6 +59,8 @@ impl App {
                 let next = self.replay_from(&source, replay, pipeline, way).await;
                 report.go_on_with(next);
             }
+            let has_none = report.caught_up && report.fetched == report.before_start;
+            report.gap = whole(&replay.stretch).filter(|_| has_none);
             return Ok(report);
         }
         let _reading = way.source.begin_until(replay.stretch.read_until());
@@ -101,14 +105,24 @@ impl App {
 
 /// What of the beginning of a stretch Auth0 has no more, as far as that shows: there may have been
 /// nothing.
-async fn dropped(source: &impl Source, stretch: &Stretch) -> Option<Gap> {
-    let from = stretch.from.as_ref()?.time()?;
+async fn dropped(source: &LogReader, stretch: &Stretch) -> Option<Gap> {
+    let from = stretch.from.as_ref().and_then(Mark::time);
     let deadline = Deadline::after(Duration::from_mins(1));
-    let oldest = source.oldest(deadline).await.ok()??;
+    let oldest = match Oldest::ask(source, from, deadline).await.ok()? {
+        Oldest::At(date) => date,
+        Oldest::None => return whole(stretch),
+        // Nothing tells how far it reaches.
+        Oldest::Later | Oldest::NotLater => return None,
+    };
     let to = stretch.to.time().map_or(oldest, |to| oldest.min(to));
-    (from < to).then_some(Gap {
-        from: Some(from),
-        to,
+    (from? < to).then_some(Gap { from, to })
+}
+
+/// A stretch of which there is nothing, if its end tells a time.
+fn whole(stretch: &Stretch) -> Option<Gap> {
+    Some(Gap {
+        from: stretch.from.as_ref().and_then(Mark::time),
+        to: stretch.to.time()?,
     })
 }
 

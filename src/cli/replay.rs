@@ -69,7 +69,10 @@ pub(super) async fn run(given: Given, command: Command) -> Exit {
         reports.push(report.map_err(|error| misused(format_args!("{error}")))?);
     }
     for report in &reports {
-        note_gap(&report.name(), report.gap);
+        match &command.source {
+            None => note_gap(&report.name(), report.gap),
+            Some(source) => note_nothing(&report.name(), source, report.gap),
+        }
     }
     if command.dry_run {
         note(format_args!(
@@ -125,6 +128,16 @@ pub(super) fn note_gap(name: &str, gap: Option<Gap>) {
     if let Some(gap) = gap {
         note(format_args!(
             "{name}: Auth0 has no records {gap}: it has dropped them, or there were none"
+        ));
+    }
+}
+
+/// Says what another source has no records of.
+fn note_nothing(name: &str, source: &str, gap: Option<Gap>) {
+    if let Some(gap) = gap {
+        note(format_args!(
+            "{name}: {source} has no records {gap}: it never got any, or there were none; see that its \
+             settings and DOMAIN are those with which it was delivered to"
         ));
     }
 }

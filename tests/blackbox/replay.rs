@@ -170,6 +170,49 @@ async fn records_whose_ids_tell_no_time_are_replayed_from_the_archive_too() {
 }
 
 #[tokio::test]
+async fn where_there_was_nothing_of_a_stretch_that_is_said() {
+    let mut world = archived(|world| {
+        let date = minutes_ago(30);
+        world.tenant.add(json!({"date": date, "type": "s"}), date);
+    })
+    .await;
+    let url = world.archive.settings()[0].1.clone();
+    let [from, to] = [minutes_ago(40), minutes_ago(20)].map(written);
+    let stretch = ["--from", &*from, "--to", &*to, "--source", "archive"];
+    let ran = replay(&world, &stretch).await;
+    assert_eq!(ran.code(), 0, "{ran:?}");
+    assert_eq!(ran.report()["gap"], json!(null), "{ran:?}");
+    // What is filtered out is there.
+    let ran = replay(&world, &[&stretch[..], &["--filter", "fp"]].concat()).await;
+    assert_eq!(ran.report()["gap"], json!(null), "{ran:?}");
+    assert!(!ran.stderr.contains("has no records"), "{ran:?}");
+
+    world.set("ARCHIVE_URL", &format!("{url}/elsewhere"));
+    let ran = replay(&world, &stretch).await;
+    assert_eq!(ran.code(), 0, "{ran:?}");
+    let gap = ran.report()["gap"].clone();
+    let told = ["from", "to"].map(|it| gap[it].as_str().unwrap().parse::<DateTime<Utc>>());
+    assert_eq!(told, [from.parse(), to.parse()]);
+    let telling = "log-analytics: archive has no records between";
+    assert!(ran.stderr.contains(telling), "{ran:?}");
+
+    // What is read and lies outside is nothing of the stretch.
+    world.set("ARCHIVE_URL", &url);
+    let [from, to] = [minutes_ago(60), minutes_ago(50)].map(written);
+    let stretch = ["--from", &*from, "--to", &*to, "--source", "archive"];
+    let ran = replay(&world, &stretch).await;
+    assert_eq!(numbers(&ran.report(), ["delivered"]), [0], "{ran:?}");
+    assert!(ran.stderr.contains(telling), "{ran:?}");
+
+    // Nor has a tenant any whose log is empty.
+    world.tenant.expire_before(now());
+    let ran = replay(&world, &stretch[..4]).await;
+    assert_eq!(ran.code(), 0, "{ran:?}");
+    let telling = "Auth0 has no records between";
+    assert!(ran.stderr.contains(telling), "{ran:?}");
+}
+
+#[tokio::test]
 async fn a_replay_into_the_archive_repeats_no_record() {
     let world = World::start_for(Sink::Archive).await;
     records(&world);
