@@ -53,7 +53,7 @@ pub(super) async fn run(given: Given, command: Command) -> Exit {
     let tenants = tenants(given, Some(command.destination.clone()))?;
     let (mut reports, mut apps, mut end) = (Vec::new(), Vec::new(), None);
     for layers in tenants.each() {
-        match prepare(layers, &command, stretch.from.as_ref(), &stopping)? {
+        match prepare(layers, &command, &stretch, &stopping)? {
             Ok(ready) => apps.push(ready),
             Err(unusable) => end = Some(unusable),
         }
@@ -92,7 +92,7 @@ type Ready = (App, Option<Box<dyn Destination>>);
 fn prepare(
     layers: Result<&Layers, SettingsError>,
     command: &Command,
-    from: Option<&Mark>,
+    stretch: &Stretch,
     stopping: &watch::Receiver<bool>,
 ) -> Result<Result<Ready, ExitCode>, ExitCode> {
     let layers = match layers {
@@ -115,9 +115,9 @@ fn prepare(
             "--source {name} keeps no records to read"
         )));
     }
-    if from.and_then(Mark::time).is_none() {
+    if stretch.from.as_ref().and_then(Mark::time).is_none() || stretch.to.time().is_none() {
         return Err(misused(format_args!(
-            "--source {name} needs --from to be a time, a duration or a log id"
+            "--source {name} needs --from and --to to be times, durations or log ids that tell a time"
         )));
     }
     Ok(Ok((app, Some(source))))

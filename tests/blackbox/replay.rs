@@ -234,7 +234,9 @@ async fn a_replay_into_the_archive_repeats_no_record() {
 
 #[tokio::test]
 async fn what_makes_no_sense_is_refused_before_anything_is_asked() {
-    let world = World::start().await;
+    let mut world = World::start().await;
+    world.set_all(world.archive.settings());
+    let timeless = "9".repeat(56);
     let ahead = written(now() + Duration::from_hours(1));
     for (more, telling) in [
         (
@@ -258,6 +260,14 @@ async fn what_makes_no_sense_is_refused_before_anything_is_asked() {
         (
             &["--from", "2h", "--to", "1h", "--source", "stdout"],
             "--source stdout keeps no records",
+        ),
+        (
+            &["--from", "oldest", "--to", "1h", "--source", "archive"],
+            "--source archive needs --from and --to to be",
+        ),
+        (
+            &["--from", "2h", "--to", &timeless, "--source", "archive"],
+            "--source archive needs --from and --to to be",
         ),
     ] {
         let ran = replay(&world, more).await;
