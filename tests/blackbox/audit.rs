@@ -623,6 +623,9 @@ async fn what_is_older_than_auth0_keeps_anything_is_not_compared_and_that_is_sai
         assert!(ran.stderr.contains(telling), "{from} {to}: {ran:?}");
         let found = audited(&ran);
         assert_eq!(total(&found), expected.map(Some), "{from} {to}: {found}");
+        if to != "1h" {
+            assert_eq!(found["gap"]["to"], ran.report()["to"], "{from} {to}");
+        }
     }
     let ran = audit_of(&world, "31d", "1h").await;
     assert_eq!(ran.code(), 0, "{ran:?}");
