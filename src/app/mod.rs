@@ -41,7 +41,7 @@ use crate::destination::{Destination, Filter, Kind};
 use crate::error::BoxError;
 use crate::net::retry::{Deadline, Jitter};
 use crate::report::{Report, label};
-use crate::run::{InFlight, Policy, Run, Watched};
+use crate::run::{InFlight, Ledger as _, Policy, Run, Watched};
 use crate::settings::SettingsError;
 use crate::state::{
     ArrivalStore, CheckpointLedger, CheckpointStore, Counting, DeadLetterStore, HistoryStore,
@@ -125,6 +125,8 @@ pub(crate) struct Pipeline {
     pub way: Result<Way, SettingsError>,
     /// What is remembered of its runs, if it has a place.
     history: Option<HistoryStore>,
+    /// Where its checkpoint is, if its settings are bad.
+    checkpoints: Option<CheckpointStore>,
     progress: watch::Sender<Report>,
 }
 
@@ -225,6 +227,10 @@ impl App {
             progress: watch::Sender::new(Report::of(&label(name(kind)))),
             history: kind.map(|kind| {
                 HistoryStore::new(Arc::clone(&storage), &settings.domain.name, kind.name)
+            }),
+            checkpoints: kind.filter(|_| built.is_err()).map(|kind| {
+                let books = layers.books_of(kind, &settings.domain, &storage, &tools.privacy);
+                books.checkpoints
             }),
             way: built.and_then(|built| {
                 let kind = kind.ok_or_else(SettingsError::default)?;
@@ -349,6 +355,9 @@ impl App {
             Err(problem) => {
                 let mut report = Report::default();
                 report.fail(problem);
+                if let Some(checkpoints) = &pipeline.checkpoints {
+                    anchor(checkpoints, self.policy, &self.clock, deadline).await;
+                }
                 return report;
             }
         };
@@ -381,6 +390,15 @@ impl App {
         let (report, found) = tokio::join!(run, proof.look(deadline));
         Box::pin(self.prove((pipeline, way, proof), report, &found, deadline)).await
     }
+}
+
+/// Keeps from when on records are wanted, where no run can begin for now: otherwise the first one that
+/// does would begin later, and what was stored meanwhile would be lost. Where it cannot be kept, the
+/// report says what is wrong all the same.
+async fn anchor(checkpoints: &CheckpointStore, policy: Policy, clock: &Clock, deadline: Deadline) {
+    let (start_from, overlap) = (policy.start_from, policy.overlap);
+    let mut ledger = CheckpointLedger::new(checkpoints, start_from, overlap, clock);
+    let _ = ledger.open(deadline).await;
 }
 
 #[cfg(test)]

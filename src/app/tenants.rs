@@ -10,13 +10,14 @@ use tracing::{Instrument as _, error_span};
 
 use super::heartbeat::{Pulse, tell};
 use super::rounds::Rounds;
-use super::{App, AppError, Books, Layers, UNKNOWN};
+use super::{App, AppError, Books, Layers, UNKNOWN, anchor};
 use crate::auth0::Domain;
 use crate::clock::Clock;
 use crate::destination::Destination;
 use crate::error::with_causes;
 use crate::net::retry::Deadline;
 use crate::report::Report;
+use crate::run::Policy;
 use crate::settings::SettingsError;
 use crate::settings::tenants::{OfTenant, SETTING};
 
@@ -115,6 +116,7 @@ pub(crate) struct Member {
     /// Of one that cannot work, the destinations that it is to have, and what is kept for each, as far
     /// as that can be told.
     destinations: Vec<(&'static str, Option<Books>)>,
+    policy: Option<Policy>,
     clock: Option<Clock>,
     /// What it is called in heartbeats, and the destination that takes them.
     beats: Option<(String, Box<dyn Destination>)>,
@@ -160,6 +162,7 @@ impl Apps {
                 name: name.clone(),
                 app,
                 destinations,
+                policy: layers.as_ref().ok().and_then(|it| it.policy().ok()),
                 clock: layers.as_ref().ok().map(|it| it.clock.clone()),
                 beats,
             }
@@ -254,6 +257,9 @@ impl Member {
                     Some(Pulse { tenant, way })
                 });
                 let deadline = Deadline::after(TELLING);
+                if let Some((books, policy)) = books.as_ref().zip(self.policy) {
+                    anchor(&books.checkpoints, policy, clock, deadline).await;
+                }
                 tell(history, pulse, &report, clock(), deadline).await;
             }
             report

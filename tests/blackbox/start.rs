@@ -2,9 +2,10 @@
 
 use serde_json::{Value, json};
 use simulator::Fault;
+use simulator::host::Outcome;
 use simulator::tenant::{ExpiredIds, Options, SyntheticIds};
 
-use crate::world::{World, minutes_ago, now, numbers};
+use crate::world::{FUNCTION, World, minutes_ago, now, numbers};
 
 async fn world(synthetic_ids: SyntheticIds) -> World {
     World::with(Options {
@@ -180,6 +181,33 @@ async fn an_expired_cursor_resumes_at_the_oldest_record_left_and_reports_the_gap
             "{ran:?}"
         );
         assert_eq!(world.poll().await["gap"], Value::Null);
+    }
+}
+
+/// As where the platform cannot have a secret from the vault yet.
+#[tokio::test]
+async fn what_is_stored_while_no_run_can_begin_is_delivered_once_one_can() {
+    const UNRESOLVED: &str = "@Microsoft.KeyVault(SecretUri=x)";
+    for (destinations, bad) in [
+        ("log-analytics", "WorkspaceKey"),
+        ("log-analytics", "CLIENT_SECRET"),
+        ("archive,log-analytics", "WorkspaceKey"),
+    ] {
+        let mut world = world(SyntheticIds::Taken).await;
+        world.set("DESTINATIONS", destinations);
+        let good = world.setting(bad).to_owned();
+        world.set(bad, UNRESOLVED);
+        world.set("START_FROM", "1h");
+        world.tenant.add(record(minutes_ago(30)), minutes_ago(30));
+        let host = world.host().await;
+        let outcome = host.run_now(FUNCTION).await;
+        assert!(matches!(outcome, Outcome::Failure(_)), "{outcome:?}");
+        drop(host);
+        // As if so much time had passed: an hour back is now a minute.
+        world.set(bad, &good);
+        world.set("START_FROM", "1m");
+        world.command(&["poll"]).await;
+        world.assert_all_landed_once();
     }
 }
 

@@ -354,6 +354,14 @@ impl World {
         self.settings.push((name.into(), value.into()));
     }
 
+    /// An app setting, or nothing.
+    pub fn setting(&self, name: &str) -> &str {
+        let mut settings = self.settings.iter();
+        settings
+            .find(|(existing, _)| existing == name)
+            .map_or("", |(_, value)| value)
+    }
+
     /// Something that must not appear either.
     pub fn keep_secret(&mut self, secrets: Vec<String>) {
         self.secrets.extend(secrets);
