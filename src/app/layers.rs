@@ -7,7 +7,6 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use chrono::{DateTime, Utc};
-use tracing::warn;
 
 use super::{AppError, Books, Purpose, UNKNOWN, heartbeat};
 use crate::arrival;
@@ -24,7 +23,7 @@ use crate::redact::Redaction;
 use crate::report::label;
 use crate::run::{self, InFlight, Policy};
 use crate::settings::tenants::OfTenant;
-use crate::settings::{AppSettings, Misspelt, Reader, SettingsError, tenants, values};
+use crate::settings::{AppSettings, Reader, SettingsError, tenants, values};
 use crate::state::{CheckpointStore, DeadLetterStore, HistoryStore};
 use crate::storage::{self, Storage, azure, folder, settings::StorageSettings};
 
@@ -38,17 +37,6 @@ const SETTINGS: [&str; 4] = [
 
 /// The settings of the proxy.
 const PROXY: [&str; 4] = ["HTTPS_PROXY", "https_proxy", "NO_PROXY", "no_proxy"];
-
-/// The settings that name a place for checkpoints: those of one list as good as each other, and
-/// before those of the next.
-const PLACES: [&[&str]; 3] = [
-    &["AzureWebJobsStorage"],
-    &[
-        "AzureWebJobsStorage__blobServiceUri",
-        "AzureWebJobsStorage__accountName",
-    ],
-    &["CHECKPOINT_DIR"],
-];
 
 /// The names of all settings.
 #[must_use]
@@ -105,7 +93,7 @@ pub(super) struct Built {
 /// The settings of one tenant, to be read layer by layer.
 #[derive(Clone)]
 pub(crate) struct Layers {
-    settings: AppSettings,
+    pub(super) settings: AppSettings,
     /// The tenant's name, where there are several.
     pub(super) tenant: Option<String>,
     pub(super) purpose: Purpose,
@@ -151,18 +139,6 @@ impl Layers {
     /// The tenants, each with its settings or what is wrong with its name.
     pub(super) fn by_tenant(&self) -> Vec<OfTenant> {
         self.settings.by_tenant(&setting_names())
-    }
-
-    /// Warns of names that are set and not read, but look like one that is. Those of the storage are
-    /// an error, where the storage is asked for.
-    pub fn warn_of_misspelt(&self) {
-        let known = setting_names();
-        for Misspelt { given, meant, .. } in self.settings.misspelt(&known) {
-            warn!("the setting {given} is not read; {meant} is (names are case-sensitive)");
-        }
-        for (given, tenant) in self.settings.of_strangers(&known) {
-            warn!("the setting {given} is not read: TENANTS does not name {tenant}");
-        }
     }
 
     /// What was made of these settings for this tenant or another, or what `make` makes now.
@@ -306,10 +282,8 @@ impl Layers {
 
     pub(super) fn storage(&self, tools: &Tools) -> Result<Arc<Storage>, AppError> {
         let is_under_host = matches!(self.purpose, Purpose::Host);
-        let settings = self.read(|reader| {
-            self.judge_storage_names(reader)?;
-            StorageSettings::read(reader, is_under_host)
-        })?;
+        self.judge_storage_names()?;
+        let settings = self.read(|reader| StorageSettings::read(reader, is_under_host))?;
         let names = [
             &storage::settings::SETTINGS[..],
             &principal::SETTINGS,
@@ -342,25 +316,6 @@ impl Layers {
             StorageSettings::Folder(path) => Storage::folder(folder::Folder::new(path), jitter),
         };
         Ok(Arc::new(storage))
-    }
-
-    /// Refuses a storage that is named by a setting that is not read: checkpoints would be kept
-    /// elsewhere than is meant, and nobody would notice.
-    fn judge_storage_names(&self, reader: &mut Reader) -> Option<()> {
-        let chosen = PLACES.iter().position(|names| self.is_any_set(names));
-        for Misspelt { given, setting, .. } in self.settings.misspelt(&setting_names()) {
-            let rank = PLACES.iter().position(|names| names.contains(&setting));
-            let would_count = rank.is_some_and(|rank| chosen.is_none_or(|chosen| rank < chosen));
-            if would_count {
-                let problem = format!("is not set, but {given} is, which is not read");
-                return reader.problem(setting, &format!("{problem} (names are case-sensitive)"));
-            }
-        }
-        Some(())
-    }
-
-    fn is_any_set(&self, names: &[&str]) -> bool {
-        names.iter().any(|name| self.settings.get(name).is_some())
     }
 
     pub(super) fn build(&self, kind: &Kind, tools: &Tools) -> Result<Built, SettingsError> {

@@ -10,6 +10,7 @@ mod health;
 mod heartbeat;
 mod layers;
 mod lazy;
+mod misspelt;
 mod oldest;
 mod replay;
 mod rounds;

@@ -312,6 +312,30 @@ fn a_storage_that_is_named_by_a_setting_that_nobody_reads_is_refused() {
     assert!(app(&[("DESTINATION", "x")]).is_ok());
 }
 
+#[test]
+fn a_storage_that_is_misspelt_for_one_tenant_is_refused_to_that_one_alone() {
+    let problems = |settings: &[(&str, &str)]| {
+        let of_b = [("TENANTS", "a,b"), ("B__DOMAIN", "b.eu.auth0.com")];
+        let apps = apps(&[&of_b[..], settings].concat()).unwrap();
+        let problems = apps.unable().into_iter();
+        problems
+            .map(|(name, problem)| format!("{name}: {problem}"))
+            .collect::<Vec<_>>()
+    };
+    let told = "b: a setting needs attention: B__CHECKPOINT_DIR is not set, but B_CHECKPOINT_DIR is, \
+                which is not read (names are case-sensitive)";
+    assert_eq!(problems(&[("B_CHECKPOINT_DIR", "x")]), [told]);
+    let own = ("B_CHECKPOINT_DIR", "x");
+    // Its own would take the place of the plain one.
+    assert_eq!(problems(&[own, ("CHECKPOINT_DIR", "y")]), [told]);
+    let none = [""; 0];
+    assert_eq!(problems(&[own, ("B__CHECKPOINT_DIR", "y")]), none);
+    let account =
+        "BlobEndpoint=https://acme.blob.core.windows.net;AccountName=acme;AccountKey=a2V5";
+    assert_eq!(problems(&[own, ("AzureWebJobsStorage", account)]), none);
+    assert_eq!(problems(&[("B_PII", "email:mask")]), none);
+}
+
 /// A destination with a bug.
 struct Buggy;
 

@@ -1,6 +1,8 @@
 //! Names that are set and that nothing reads, but that look like one that is read: app settings are
 //! case-sensitive on Linux, and what is misspelt would be ignored in silence.
 
+use std::collections::BTreeSet;
+
 use super::{AppSettings, tenants};
 
 /// Names that other programs read, and that look like one of ours.
@@ -24,50 +26,101 @@ pub(crate) struct Misspelt {
     pub meant: String,
     /// The setting itself.
     pub setting: &'static str,
+    /// Whether it was meant for the one tenant whose settings these are.
+    pub is_own: bool,
 }
 
 impl AppSettings {
-    /// The names that are set, not read, and look like one of those that are.
+    /// The names that are set, not read, and look like one of those that are. What is another
+    /// tenant's is left out.
     pub fn misspelt(&self, known: &[&'static str]) -> Vec<Misspelt> {
+        let tenants = self.named_tenants();
+        let owner = self.owner.as_ref();
         let mut found: Vec<_> = self
             .values
             .keys()
             .filter(|name| self.get(name).is_some())
-            .filter_map(|name| judge(name, known))
+            .filter_map(|given| {
+                let Reading {
+                    tenant, setting, ..
+                } = judge(given, known, &tenants)?;
+                let is_own = tenant.is_some_and(|it| owner.is_some_and(|owner| owner.is(it)));
+                let is_other = tenant.is_some_and(|it| tenants.contains(&it.to_ascii_uppercase()));
+                let meant = match tenant {
+                    Some(tenant) => tenants::joined(tenant, setting),
+                    None => setting.to_owned(),
+                };
+                (is_own || owner.is_none() || !is_other).then(|| Misspelt {
+                    given: given.clone(),
+                    meant,
+                    setting,
+                    is_own,
+                })
+            })
             .collect();
         found.sort();
         found
     }
 }
 
-fn judge(given: &str, known: &[&'static str]) -> Option<Misspelt> {
+/// What a name may have been meant for.
+#[derive(Clone, Copy)]
+struct Reading<'a> {
+    /// The tenant in front, if there is one.
+    tenant: Option<&'a str>,
+    setting: &'static str,
+    /// How many letters are wrong.
+    distance: usize,
+}
+
+/// What a name was most likely meant for, if it is misspelt. `tenants` are those that are read.
+fn judge<'a>(
+    given: &'a str,
+    known: &[&'static str],
+    tenants: &'a BTreeSet<String>,
+) -> Option<Reading<'a>> {
     let is_fine = |name: &str| known.contains(&name) || OF_OTHERS.contains(&name);
     if is_fine(given) {
         return None;
     }
-    let misspelt = |setting: &'static str, tenant: &str| Misspelt {
-        given: given.to_owned(),
-        meant: format!("{tenant}{setting}"),
-        setting,
+    let read = |tenant, name: &str| {
+        let (setting, distance) = meant(name, known)?;
+        Some(Reading {
+            tenant,
+            setting,
+            distance,
+        })
     };
-    if let Some(setting) = meant(given, known) {
-        return Some(misspelt(setting, ""));
+    let plain = read(None, given);
+    let split = tenants::split(given);
+    if let Some((tenant, name)) = split
+        && is_fine(name)
+    {
+        // A tenant that is none of them is told of elsewhere.
+        let is_read = tenants.contains(&tenant.to_ascii_uppercase());
+        return plain.filter(|_| !is_read);
     }
-    let (tenant, name) = tenants::split(given)?;
-    if is_fine(name) {
-        return None;
-    }
-    let setting = meant(name, known)?;
-    Some(misspelt(setting, &tenants::joined(tenant, "")))
+    let split = split.and_then(|(tenant, name)| read(Some(tenant), name));
+    // Where what is between tenant and setting is wrong, only the list tells the tenant.
+    let letters = letters(given);
+    let joined = (1..letters.len()).filter_map(|end| {
+        let (tenant, name) = letters.split_at(end);
+        read(Some(tenants.get(tenant)?), name)
+    });
+    let readings = split.into_iter().chain(plain).chain(joined);
+    readings.min_by_key(|it| it.distance)
 }
 
-/// The known name that is the same but for case and separators, or that is one letter away.
-fn meant(given: &str, known: &[&'static str]) -> Option<&'static str> {
+/// The known name that is the same but for case and separators, or that is one letter away; and how
+/// many letters are wrong.
+fn meant(given: &str, known: &[&'static str]) -> Option<(&'static str, usize)> {
     // The usual name of a connection to blobs alone.
     let given = letters(given).replace("STORAGESERVICEURI", "STORAGEBLOBSERVICEURI");
-    let distance = |name: &&str| strsim::osa_distance(&given, &letters(name));
-    let nearest = known.iter().min_by_key(|name| distance(name))?;
-    (distance(nearest) <= 1).then_some(*nearest)
+    let distances = known
+        .iter()
+        .map(|name| (*name, strsim::osa_distance(&given, &letters(name))));
+    let nearest = distances.min_by_key(|(_, distance)| *distance);
+    nearest.filter(|(_, distance)| *distance <= 1)
 }
 
 fn letters(name: &str) -> String {
@@ -79,7 +132,10 @@ fn letters(name: &str) -> String {
 mod tests {
     use super::*;
 
-    const KNOWN: [&str; 9] = [
+    const KNOWN: [&str; 12] = [
+        "TENANTS",
+        "PII",
+        "CHECKPOINT_DIR",
         "DOMAIN",
         "CLIENT_ID",
         "DESTINATIONS",
@@ -92,7 +148,13 @@ mod tests {
     ];
 
     fn meant_by(name: &str) -> Option<String> {
-        let settings: AppSettings = [(name, "x")].into_iter().collect();
+        meant_beside("", name)
+    }
+
+    /// The same in an app with these tenants.
+    fn meant_beside(tenants: &str, name: &str) -> Option<String> {
+        let settings = [(name, "x"), ("TENANTS", tenants)];
+        let settings: AppSettings = settings.into_iter().collect();
         let found = settings.misspelt(&KNOWN).pop()?;
         assert_eq!(found.given, name);
         Some(found.meant)
@@ -129,6 +191,43 @@ mod tests {
         ] {
             assert_eq!(meant_by(given).as_deref(), Some(meant), "{given}");
         }
+    }
+
+    #[test]
+    fn a_tenant_in_front_is_recognised_whatever_is_between_it_and_the_setting() {
+        for (given, meant) in [
+            ("ACME_PII", "ACME__PII"),
+            ("acme:PII", "ACME__PII"),
+            ("ACME.PII", "ACME__PII"),
+            ("ACME-PII", "ACME__PII"),
+            ("Acme___Pii", "Acme__PII"),
+            ("ACMEPII", "ACME__PII"),
+            ("GLOBEX_DESTINATION", "GLOBEX__DESTINATIONS"),
+            ("A_CHECKPOINT_DIR", "A__CHECKPOINT_DIR"),
+            ("A__CHECKPOINTDIR", "A__CHECKPOINT_DIR"),
+            ("A__OMAIN", "A__DOMAIN"),
+            ("AB_DOMAIN", "AB__DOMAIN"),
+            (
+                "ACME_AzureWebJobsStorage__accountName",
+                "ACME__AzureWebJobsStorage__accountName",
+            ),
+            // It is nearer to one that counts for all.
+            ("CLIENT-ID", "CLIENT_ID"),
+        ] {
+            let found = meant_beside("acme, globex,a,ab,client", given);
+            assert_eq!(found.as_deref(), Some(meant), "{given}");
+        }
+        for name in ["ACME_PATH", "ACME", "ACME_", "INITECH_PII", "A_B"] {
+            assert_eq!(meant_beside("acme,globex", name), None, "{name}");
+        }
+    }
+
+    #[test]
+    fn what_a_tenant_with_a_short_name_has_of_its_own_is_no_mistake() {
+        for name in ["A__DOMAIN", "a__CHECKPOINT_DIR", "B__CLIENT_ID"] {
+            assert_eq!(meant_beside("a,b", name), None, "{name}");
+        }
+        assert_eq!(meant_beside("b", "A__DOMAIN").as_deref(), Some("DOMAIN"));
     }
 
     #[test]

@@ -32,6 +32,11 @@ impl AppSettings {
         Some(self.values.get(name)?.trim()).filter(|value| !value.is_empty())
     }
 
+    /// Whether a setting is one tenant's own, and not what counts for all.
+    pub fn is_own(&self, name: &str) -> bool {
+        self.owner.as_ref().is_some_and(|owner| owner.is_own(name))
+    }
+
     /// The name under which a person finds a setting, or would set it.
     fn told(&self, name: &str) -> String {
         match &self.owner {

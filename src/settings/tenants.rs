@@ -25,6 +25,11 @@ pub(super) struct Owner {
 }
 
 impl Owner {
+    /// Whether a tenant's name is this one's.
+    pub fn is(&self, tenant: &str) -> bool {
+        self.name.eq_ignore_ascii_case(tenant)
+    }
+
     pub fn is_own(&self, setting: &str) -> bool {
         self.own.contains(setting)
     }
@@ -109,17 +114,21 @@ impl AppSettings {
         tenants
     }
 
+    /// What `TENANTS` names, in upper case.
+    pub(super) fn named_tenants(&self) -> BTreeSet<String> {
+        let names = self.get(SETTING).unwrap_or_default().split(',');
+        let names = names.map(str::trim).filter(|it| is_name(it));
+        names.map(str::to_ascii_uppercase).collect()
+    }
+
     /// The names that are set for a tenant which `TENANTS` does not name.
     pub fn of_strangers(&self, known: &[&str]) -> Vec<(String, String)> {
-        let list = self.get(SETTING).unwrap_or_default();
-        let is_named = |tenant: &str| {
-            let mut names = list.split(',').map(str::trim);
-            names.any(|it| it.eq_ignore_ascii_case(tenant))
-        };
+        let named = self.named_tenants();
         let strange = self.values.keys().filter_map(|given| {
             let (tenant, setting) = split(given)?;
             let is_setting = known.contains(&setting) && !known.contains(&&**given);
-            let is_strange = is_setting && self.get(given).is_some() && !is_named(tenant);
+            let is_strange = is_setting && self.get(given).is_some();
+            let is_strange = is_strange && !named.contains(&tenant.to_ascii_uppercase());
             is_strange.then(|| (given.clone(), tenant.to_owned()))
         });
         let strange: BTreeSet<_> = strange.collect();
@@ -350,13 +359,15 @@ mod tests {
 
     #[test]
     fn what_is_misspelt_for_one_tenant_is_nothing_to_another() {
-        let tenants = by_tenant(&[("TENANTS", "acme,globex"), ("ACME__DOMAINS", "x")]);
-        let found = |index: usize| {
-            let settings = tenants[index].settings.as_ref().ok().unwrap();
-            let found = settings.misspelt(&KNOWN).into_iter();
-            found.map(|it| it.meant).collect::<Vec<_>>()
-        };
-        assert_eq!(found(0), ["ACME__DOMAIN"]);
-        assert_eq!(found(1), [""; 0]);
+        for given in ["ACME__DOMAINS", "ACME_DOMAIN"] {
+            let tenants = by_tenant(&[("TENANTS", "acme,globex"), (given, "x")]);
+            let found = |index: usize| {
+                let settings = tenants[index].settings.as_ref().ok().unwrap();
+                let found = settings.misspelt(&KNOWN).into_iter();
+                found.map(|it| it.meant).collect::<Vec<_>>()
+            };
+            assert_eq!(found(0), ["ACME__DOMAIN"]);
+            assert_eq!(found(1), [""; 0]);
+        }
     }
 }

@@ -143,6 +143,27 @@ async fn one_that_is_broken_stops_no_other_and_is_named_with_its_remedy() {
 }
 
 #[tokio::test]
+async fn what_is_misspelt_for_one_of_them_is_told_and_what_is_read_is_not() {
+    let (mut world, _globex) = two().await;
+    let short = quiet().await;
+    join(&mut world, "a", &short);
+    let silent = world.command(&["check"]).await;
+    assert!(!silent.stderr.contains("is not read"), "{silent:?}");
+    for given in ["ACME_PII", "acme:PII", "ACME.PII", "ACME-PII"] {
+        world.set(given, "email:mask");
+        let told = format!("the setting {given} is not read; ACME__PII is");
+        let ran = world.command(&["check"]).await;
+        assert!(ran.stderr.contains(&told), "{ran:?}");
+        world.set(given, "");
+    }
+    world.set("ACME_CHECKPOINT_DIR", "elsewhere");
+    let told = "ACME__CHECKPOINT_DIR is not set, but ACME_CHECKPOINT_DIR is, which is not read";
+    let ran = world.command(&["check", "--tenant", "acme"]).await;
+    assert_eq!(ran.code(), 2, "{ran:?}");
+    assert!(ran.stderr.contains(told), "{ran:?}");
+}
+
+#[tokio::test]
 async fn a_single_tenant_moves_into_the_list_without_losing_its_place() {
     let mut world = World::start().await;
     world.tenant.generate(120, minutes_ago(50), minutes_ago(5));

@@ -1,0 +1,58 @@
+//! What is said of names that are set and not read.
+
+use tracing::warn;
+
+use super::Layers;
+use super::layers::setting_names;
+use crate::settings::{Misspelt, SettingsError};
+
+/// The settings that name a place for checkpoints: those of one list as good as each other, and
+/// before those of the next.
+const PLACES: [&[&str]; 3] = [
+    &["AzureWebJobsStorage"],
+    &[
+        "AzureWebJobsStorage__blobServiceUri",
+        "AzureWebJobsStorage__accountName",
+    ],
+    &["CHECKPOINT_DIR"],
+];
+
+impl Layers {
+    /// Warns of names that are set and not read, but look like one that is. Those of the storage are
+    /// an error, where the storage is asked for.
+    pub fn warn_of_misspelt(&self) {
+        let known = setting_names();
+        for Misspelt { given, meant, .. } in self.settings.misspelt(&known) {
+            warn!("the setting {given} is not read; {meant} is (names are case-sensitive)");
+        }
+        for (given, tenant) in self.settings.of_strangers(&known) {
+            warn!("the setting {given} is not read: TENANTS does not name {tenant}");
+        }
+    }
+
+    /// Refuses a storage that is named by a setting that is not read: checkpoints would be kept
+    /// elsewhere than is meant, and nobody would notice.
+    pub(super) fn judge_storage_names(&self) -> Result<(), SettingsError> {
+        let is_any = |names: &[&str], is: &dyn Fn(&str) -> bool| names.iter().any(|name| is(name));
+        let is_set = |name: &str| self.settings.get(name).is_some();
+        let chosen = PLACES.iter().position(|names| is_any(names, &is_set));
+        for misspelt in self.settings.misspelt(&setting_names()) {
+            let has_it = |names: &&[&str]| names.contains(&misspelt.setting);
+            let Some(rank) = PLACES.iter().position(has_it) else {
+                continue;
+            };
+            // What is a tenant's own takes the place of what counts for all.
+            let is_own = |name: &str| self.settings.is_own(name);
+            let would_replace = misspelt.is_own && !is_any(PLACES[rank], &is_own);
+            let would_count =
+                chosen.is_none_or(|chosen| rank < chosen || rank == chosen && would_replace);
+            if would_count {
+                let Misspelt { given, meant, .. } = misspelt;
+                let problem = format!("is not set, but {given} is, which is not read");
+                let problem = format!("{problem} (names are case-sensitive)");
+                return Err(SettingsError::new(meant, &problem));
+            }
+        }
+        Ok(())
+    }
+}
