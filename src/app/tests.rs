@@ -221,7 +221,7 @@ fn destination_of(setting: &str) -> Option<&'static str> {
 
 /// Otherwise a name that nobody reads would pass for a setting, and one that is read for none.
 #[test]
-fn every_setting_that_is_named_is_read() {
+fn every_setting_that_is_named_is_read_and_not_with_quotes_around_it() {
     let reference = "@Microsoft.KeyVault(SecretUri=https://acme.vault.azure.net/secrets/s/)";
     for name in setting_names() {
         let besides: &[(&str, &str)] = match name {
@@ -254,20 +254,25 @@ fn every_setting_that_is_named_is_read() {
             ],
             _ => &[],
         };
-        let destination = destination_of(name).unwrap_or("logs-ingestion");
-        let destination = if name == "DESTINATIONS" {
-            reference
-        } else {
-            destination
-        };
-        let changes = [
-            &RULE[..],
-            besides,
-            &[("DESTINATIONS", destination), (name, reference)],
-        ];
-        let problem = problem(&changes.concat());
-        let told = format!("{name} is a Key Vault reference that was not resolved");
-        assert!(problem.contains(&told), "{name}: {problem}");
+        for (value, fault) in [
+            (reference, "is a Key Vault reference that was not resolved"),
+            ("\"a2V5\"", "is in quotes; leave them out"),
+        ] {
+            let destination = destination_of(name).unwrap_or("logs-ingestion");
+            let destination = if name == "DESTINATIONS" {
+                value
+            } else {
+                destination
+            };
+            let changes = [
+                &RULE[..],
+                besides,
+                &[("DESTINATIONS", destination), (name, value)],
+            ];
+            let problem = problem(&changes.concat());
+            let told = format!("{name} {fault}");
+            assert!(problem.contains(&told), "{name}: {problem}");
+        }
     }
 }
 

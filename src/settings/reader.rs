@@ -88,7 +88,8 @@ impl<'a> Reader<'a> {
     }
 
     /// A setting's value. One that the platform was to take from a Key Vault and could not, and so
-    /// handed out as the reference itself, is a problem.
+    /// handed out as the reference itself, is a problem. So is one in quotes: `docker --env-file` hands
+    /// them out too, and no setting can mean them.
     pub fn get(&mut self, setting: &'static str) -> Option<&'a str> {
         let value = self.settings.get(setting)?;
         if is_reference(value) {
@@ -101,6 +102,9 @@ impl<'a> Reader<'a> {
                  Environment variables, shows why it failed); then let the platform fetch it again \
                  and restart the app (docs/operate.md, Keys)",
             );
+        }
+        if is_in_quotes(value) {
+            return self.problem(setting, "is in quotes; leave them out");
         }
         Some(value)
     }
@@ -143,4 +147,11 @@ fn is_reference(value: &str) -> bool {
     let value = value.trim_start_matches(['"', '\'', ' ']);
     let begin = value.get(..KEY_VAULT_REFERENCE.len());
     begin.is_some_and(|it| it.eq_ignore_ascii_case(KEY_VAULT_REFERENCE))
+}
+
+fn is_in_quotes(value: &str) -> bool {
+    let quotes = ['"', '\'', '`'];
+    quotes
+        .iter()
+        .any(|it| value.starts_with(*it) && value.ends_with(*it))
 }

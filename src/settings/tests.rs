@@ -35,6 +35,24 @@ fn a_key_vault_reference_that_was_not_resolved_is_told_once_with_its_remedy() {
 }
 
 #[test]
+fn a_value_in_quotes_is_told_and_quotes_within_one_are_the_setting_s_own_affair() {
+    for value in [
+        "\"/data\"",
+        "'/data'",
+        "`/data`",
+        " \"/data\" ",
+        "\"\"",
+        "\"",
+    ] {
+        let told = "a setting needs attention: A is in quotes; leave them out";
+        assert_eq!(get(&[("A", value)], "A"), Err(told.into()), "{value}");
+    }
+    for value in ["/data/o'neill", "it's 'so' here", "'a' and \"b\"", "\"a"] {
+        assert_eq!(get(&[("A", value)], "A"), Ok(Some(value.into())));
+    }
+}
+
+#[test]
 fn all_problems_of_several_layers_are_told_each_setting_once() {
     let settings = AppSettings::default();
     let missing = |name| {
