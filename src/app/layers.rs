@@ -313,7 +313,9 @@ impl Layers {
                 );
                 Storage::azure(container.map_err(BoxError::from)?, jitter)
             }
-            StorageSettings::Folder(path) => Storage::folder(folder::Folder::new(path), jitter),
+            StorageSettings::Folder(path) => {
+                Storage::folder(folder::Folder::new(path, storage::settings::FOLDER), jitter)
+            }
         };
         Ok(Arc::new(storage))
     }

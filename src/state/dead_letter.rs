@@ -258,7 +258,10 @@ mod tests {
     #[tokio::test]
     async fn a_dead_letter_holds_the_record_masked_and_the_reason() {
         let folder = tempfile::tempdir().unwrap();
-        let storage = Storage::folder(Folder::new(folder.path().into()), Jitter::seeded(1));
+        let storage = Storage::folder(
+            Folder::new(folder.path().into(), "CHECKPOINT_DIR"),
+            Jitter::seeded(1),
+        );
         let deadline = Deadline::after(Duration::from_mins(1));
         storage.claim(deadline).await.unwrap();
         let letters = DeadLetterStore::new(

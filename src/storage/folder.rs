@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bytes::Bytes;
 use futures_util::FutureExt as _;
 
-use self::file::failed;
+use self::file::{advise, failed};
 use super::{Attempt, Object, Objects, StorageError, Version};
 
 /// The file that is locked.
@@ -22,6 +22,8 @@ const LOCK: &str = "lock";
 #[derive(Clone, Debug)]
 pub(crate) struct Folder {
     root: PathBuf,
+    /// The setting that names it.
+    setting: &'static str,
     /// The lock file, once it is locked.
     lock: Arc<Mutex<Option<File>>>,
     /// Held from the look at a version until the file is replaced.
@@ -29,10 +31,11 @@ pub(crate) struct Folder {
 }
 
 impl Folder {
-    /// Prepares the use of a folder; makes and locks nothing yet.
-    pub fn new(root: PathBuf) -> Self {
+    /// Prepares the use of the folder that a setting names; makes and locks nothing yet.
+    pub fn new(root: PathBuf, setting: &'static str) -> Self {
         Self {
             root,
+            setting,
             lock: Arc::default(),
             writing: Arc::default(),
         }
@@ -90,14 +93,15 @@ impl Folder {
         async move {
             let folder = self.clone();
             let name = path.to_owned();
-            tokio::task::spawn_blocking(move || work(&folder, &name))
+            let done = tokio::task::spawn_blocking(move || work(&folder, &name))
                 .await
                 .map_err(|error| {
                     StorageError::Unavailable(
                         format!("using {}", self.location(path)),
                         error.into(),
                     )
-                })?
+                })?;
+            done.map_err(|error| advise(error, self.setting))
         }
         .boxed()
     }

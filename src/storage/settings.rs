@@ -13,9 +13,11 @@ pub(crate) const SETTINGS: [&str; 5] = [
     "AzureWebJobsStorage__accountName",
     "AzureWebJobsStorage__blobServiceUri",
     "AzureWebJobsStorage__clientId",
-    "CHECKPOINT_DIR",
+    FOLDER,
 ];
 
+/// The setting that names a folder.
+pub(crate) const FOLDER: &str = "CHECKPOINT_DIR";
 const DEFAULT_FOLDER: &str = ".auth0-poller";
 
 /// Where state is kept.
@@ -42,7 +44,7 @@ impl StorageSettings {
             let identity = identity(reader, setting)?;
             (setting, Account::from_name(text, identity))
         } else {
-            let folder = reader.get("CHECKPOINT_DIR");
+            let folder = reader.get(FOLDER);
             if folder.is_none() && is_under_host {
                 return reader.problem(
                     "AzureWebJobsStorage",

@@ -109,7 +109,7 @@ macro_rules! in_every_place {
                 #[tokio::test]
                 async fn $test() {
                     let temp = tempfile::tempdir().unwrap();
-                    super::$test(&Folder::new(temp.path().join("deep/er"))).await;
+                    super::$test(&Folder::new(temp.path().join("deep/er"), "CHECKPOINT_DIR")).await;
                 }
             )*
         }
@@ -136,7 +136,7 @@ in_every_place!(
 #[tokio::test]
 async fn a_folder_has_one_owner() {
     let temp = tempfile::tempdir().unwrap();
-    let open = || Folder::new(temp.path().into());
+    let open = || Folder::new(temp.path().into(), "CHECKPOINT_DIR");
     a_second_owner_is_refused_until_the_first_is_gone(open(), open()).await;
 }
 

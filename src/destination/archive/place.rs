@@ -16,6 +16,9 @@ use crate::storage::azure::{Container, Missing};
 use crate::storage::folder::Folder;
 use crate::storage::s3::{Bucket, S3};
 
+/// How the address of a folder begins.
+const ROOT: &str = "file:///";
+
 /// Where objects are.
 pub(super) struct Place {
     pub storage: Storage,
@@ -47,7 +50,7 @@ pub(super) fn read(reader: &mut Reader, tools: &Tools) -> Option<Place> {
     let (service, container, prefix) = match address {
         Address::Folder(path) => {
             return Some(Place {
-                storage: Storage::folder(Folder::new(path), tools.jitter.clone()),
+                storage: Storage::folder(Folder::new(path, "ARCHIVE_URL"), tools.jitter.clone()),
                 prefix: String::new(),
             });
         }
@@ -133,7 +136,8 @@ fn account(reader: &mut Reader, service: &Url) -> Option<Account> {
 /// Reads `ARCHIVE_URL`.
 pub(super) fn address(text: &str) -> Result<Address, String> {
     let address = Url::parse(text).ok().and_then(|url| match url.scheme() {
-        "file" => folder(&url),
+        // The parser takes a path from here for one from the root.
+        "file" if has_root(text) => folder(&url),
         "https" | "http" => blobs(&url),
         "s3" => objects(&url),
         _ => None,
@@ -143,6 +147,12 @@ pub(super) fn address(text: &str) -> Result<Address, String> {
          s3://<bucket>[/<prefix>] or file:///<folder>"
             .into()
     })
+}
+
+/// Whether the address of a file is written with its root, and without a host.
+fn has_root(text: &str) -> bool {
+    let begin = text.get(..ROOT.len());
+    begin.is_some_and(|it| it.eq_ignore_ascii_case(ROOT))
 }
 
 fn folder(url: &Url) -> Option<Address> {

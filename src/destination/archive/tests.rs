@@ -151,6 +151,18 @@ async fn an_id_of_another_form_leads_nowhere_else() {
 }
 
 #[tokio::test]
+async fn a_folder_that_cannot_be_written_is_told_with_the_setting_that_names_it() {
+    let folder = Folder::new();
+    std::fs::write(folder.0.path().join("archive"), "").unwrap();
+    let rows = [row(&id("075959", 1))];
+    let archive = folder.archive();
+    let delivery = archive.deliver(&rows, Deadline::after(Duration::from_mins(1)));
+    let told = format!("{:?}", delivery.await);
+    let advice = "; name a folder in ARCHIVE_URL that this program may read and write";
+    assert!(told.contains(advice), "{told}");
+}
+
+#[tokio::test]
 async fn an_hour_closes_a_batch() {
     let archive = Folder::new().archive();
     let closes = |a: &str, b: &str| archive.closes_between(&LogId::new(a), &LogId::new(b));
@@ -190,6 +202,10 @@ fn an_archive_is_a_container_or_a_folder() {
             "file:///var/lib/auth0".into(),
             Address::Folder(PathBuf::from("/var/lib/auth0")),
         ),
+        (
+            "FILE:///var/lib/auth0".into(),
+            Address::Folder(PathBuf::from("/var/lib/auth0")),
+        ),
     ] {
         assert_eq!(address(&text), Ok(expected), "{text}");
     }
@@ -209,6 +225,11 @@ fn an_archive_is_a_container_or_a_folder() {
         "s3:///acme-logs".into(),
         "ftp://acme/logs".into(),
         "file:///".into(),
+        "file:arch".into(),
+        "file:./arch".into(),
+        "file:/arch".into(),
+        "file://arch/logs".into(),
+        r"file:\\\arch".into(),
         "/var/lib".into(),
     ] {
         assert!(address(&text).is_err(), "{text}");

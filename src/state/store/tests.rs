@@ -15,7 +15,7 @@ fn at(clock: &str) -> DateTime<Utc> {
 #[tokio::test]
 async fn a_save_whose_answer_was_lost_meets_itself_and_not_another() {
     let temp = tempfile::tempdir().unwrap();
-    let folder = Folder::new(temp.path().into());
+    let folder = Folder::new(temp.path().into(), "CHECKPOINT_DIR");
     let storage = Arc::new(Storage::folder(folder, Jitter::seeded(1)));
     let store =
         |writer: &str| CheckpointStore::new(Arc::clone(&storage), "acme", "memory", writer.into());
@@ -90,7 +90,7 @@ impl Stores {
 
     /// The store of one more process.
     fn open(&self) -> CheckpointStore {
-        let folder = Folder::new(self.0.path().into());
+        let folder = Folder::new(self.0.path().into(), "CHECKPOINT_DIR");
         let storage = Arc::new(Storage::folder(folder, Jitter::seeded(1)));
         CheckpointStore::new(storage, "acme", "memory", "me".into())
     }

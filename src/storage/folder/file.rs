@@ -227,20 +227,38 @@ fn unopened(doing: &str, path: &Path, error: io::Error) -> StorageError {
 pub(super) fn failed(doing: &str, path: &Path, error: io::Error) -> StorageError {
     let what = format!("{doing} {}", path.display());
     match error.kind() {
-        ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge => {
-            let advice = "make room there, or name another folder in CHECKPOINT_DIR";
-            StorageError::Denied(format!("{what}; {advice}"), error.into())
-        }
-        ErrorKind::PermissionDenied
+        ErrorKind::StorageFull
+        | ErrorKind::QuotaExceeded
+        | ErrorKind::FileTooLarge
+        | ErrorKind::PermissionDenied
         | ErrorKind::ReadOnlyFilesystem
         | ErrorKind::NotADirectory
         | ErrorKind::IsADirectory
         | ErrorKind::InvalidFilename
         | ErrorKind::InvalidInput
-        | ErrorKind::AlreadyExists => {
-            let advice = "name a folder in CHECKPOINT_DIR that this program may read and write";
-            StorageError::Denied(format!("{what}; {advice}"), error.into())
-        }
+        | ErrorKind::AlreadyExists => StorageError::Denied(what, error.into()),
         _ => StorageError::Unavailable(what, error.into()),
     }
+}
+
+/// Adds what to do where the system denies something, for a folder that this setting names.
+pub(super) fn advise(error: StorageError, setting: &str) -> StorageError {
+    let StorageError::Denied(what, source) = error else {
+        return error;
+    };
+    let kind = source.downcast_ref::<io::Error>().map(io::Error::kind);
+    let advice = match kind {
+        Some(ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge) => Some(
+            format!("make room there, or name another folder in {setting}"),
+        ),
+        Some(_) => Some(format!(
+            "name a folder in {setting} that this program may read and write"
+        )),
+        None => None,
+    };
+    let what = match advice {
+        Some(advice) => format!("{what}; {advice}"),
+        None => what,
+    };
+    StorageError::Denied(what, source)
 }

@@ -3,7 +3,6 @@ use std::io::ErrorKind;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 
-use super::file::failed;
 use super::*;
 use crate::error::with_causes;
 use crate::net::retry::{Again, Transient as _};
@@ -23,7 +22,7 @@ async fn folder() -> (tempfile::TempDir, Folder, PathBuf, Version) {
     let temp = tempfile::tempdir().unwrap();
     let victim = temp.path().join("victim");
     fs::write(&victim, VICTIM).unwrap();
-    let folder = Folder::new(temp.path().join("root"));
+    let folder = Folder::new(temp.path().join("root"), "CHECKPOINT_DIR");
     let version = folder.write("a/b.json", content(), None).await.unwrap();
     (temp, folder, victim, version)
 }
@@ -50,7 +49,7 @@ async fn what_is_made_is_for_the_owner_alone_and_what_was_wider_is_tightened() {
         fs::set_permissions(root.join(made), fs::Permissions::from_mode(0o666)).unwrap();
     }
     fs::set_permissions(&root, fs::Permissions::from_mode(0o755)).unwrap();
-    let again = Folder::new(root.clone());
+    let again = Folder::new(root.clone(), "CHECKPOINT_DIR");
     again.claim().await.unwrap();
     again
         .write("a/b.json", content(), Some(&version))
@@ -107,7 +106,7 @@ async fn a_folder_that_is_a_link_is_not_entered() {
     assert_eq!(fs::read_to_string(outside.join("c.json")).unwrap(), VICTIM);
     // The folder that the setting names may be one: that is the operator's choice.
     symlink(temp.path().join("root"), temp.path().join("chosen")).unwrap();
-    let chosen = Folder::new(temp.path().join("chosen"));
+    let chosen = Folder::new(temp.path().join("chosen"), "CHECKPOINT_DIR");
     assert!(chosen.read("a/b.json").await.unwrap().is_some());
 }
 
@@ -141,12 +140,14 @@ async fn what_is_no_file_is_named_at_once() {
 async fn a_place_that_cannot_be_written_names_the_setting_and_is_not_tried_again() {
     let temp = tempfile::tempdir().unwrap();
     fs::write(temp.path().join("file"), "").unwrap();
-    let folder = Folder::new(temp.path().join("file/x"));
+    let folder = Folder::new(temp.path().join("file/x"), "ARCHIVE_URL");
     for error in [
         folder.claim().await.unwrap_err(),
         folder.write("a", content(), None).await.unwrap_err(),
     ] {
         assert!(matches!(error, StorageError::Denied(..)), "{error:?}");
+        let told = "; name a folder in ARCHIVE_URL that this program may read and write";
+        assert!(error.to_string().contains(told), "{error}");
     }
     for kind in [
         ErrorKind::PermissionDenied,
@@ -155,7 +156,7 @@ async fn a_place_that_cannot_be_written_names_the_setting_and_is_not_tried_again
         ErrorKind::ReadOnlyFilesystem,
     ] {
         let error = failed("writing", Path::new("a"), kind.into());
-        assert_final(&error, "CHECKPOINT_DIR");
+        assert_final(&advise(error, "CHECKPOINT_DIR"), "CHECKPOINT_DIR");
     }
     let passing = failed("writing", Path::new("a"), ErrorKind::Interrupted.into());
     assert_eq!(passing.again(), Again::Soon);
