@@ -26,8 +26,11 @@ const TELLING: Duration = Duration::from_secs(5);
 
 /// The settings of each tenant. There is one at least.
 pub(crate) struct Tenants {
-    members: Vec<(Option<String>, Result<Layers, SettingsError>)>,
+    members: Vec<Named>,
 }
+
+/// The name of a tenant, where there are several, and its settings.
+type Named = (Option<String>, Result<Layers, SettingsError>);
 
 /// No tenant has the name that was asked for.
 #[derive(Debug, thiserror::Error)]
@@ -38,8 +41,8 @@ pub(crate) struct NoSuchTenant {
 }
 
 impl Tenants {
-    /// The tenants of these settings. Two on one host would share their checkpoints, and so get in
-    /// each other's way: both are bad.
+    /// The tenants of these settings. Two that are one would share their checkpoints, and so get in
+    /// each other's way, or deliver everything twice: both are bad.
     pub fn read(layers: &Layers) -> Self {
         let tenants = layers.by_tenant().into_iter();
         let members = tenants.map(|OfTenant { name, settings }| {
@@ -47,16 +50,7 @@ impl Tenants {
             (name, settings)
         });
         let mut members: Vec<_> = members.collect();
-        let mut hosts: HashMap<String, Vec<String>> = HashMap::new();
-        let host = |layers: &Layers| layers.read(Domain::read).ok().map(|it| it.name);
-        for (name, layers) in &members {
-            let host = layers.as_ref().ok().and_then(host);
-            if let (Some(host), Some(name)) = (host, name) {
-                hosts.entry(host).or_default().push(name.clone());
-            }
-        }
-        for names in hosts.into_values().filter(|names| names.len() > 1) {
-            let problem = format!("names {}, which have the same DOMAIN", names.join(" and "));
+        for (problem, names) in twins(&members) {
             for (name, layers) in &mut members {
                 if name.as_ref().is_some_and(|it| names.contains(it)) {
                     *layers = Err(SettingsError::new(SETTING.to_owned(), &problem));
@@ -106,6 +100,43 @@ impl Tenants {
             .iter()
             .map(|(_, layers)| layers.as_ref().map_err(Clone::clone))
     }
+}
+
+/// The names that stand for one tenant, and what is said of them.
+fn twins(members: &[Named]) -> Vec<(String, Vec<String>)> {
+    let hosts_of = |layers: &Layers| {
+        let hosts = layers.read(|reader| {
+            let domain = Domain::read(reader)?;
+            let host = domain.host();
+            let own = domain.own_host(reader).filter(|it| *it != host);
+            Some((host, own))
+        });
+        hosts.ok()
+    };
+    let hosts = members.iter().filter_map(|(name, layers)| {
+        let (host, own) = hosts_of(layers.as_ref().ok()?)?;
+        Some((name.clone()?, host, own))
+    });
+    let hosts: Vec<_> = hosts.collect();
+    let mut names: HashMap<&str, (Vec<String>, &str)> = HashMap::new();
+    for (name, host, _) in &hosts {
+        let (names, _) = names
+            .entry(host)
+            .or_insert((Vec::new(), "have the same DOMAIN"));
+        names.push(name.clone());
+    }
+    for (name, _, own) in &hosts {
+        if let Some((names, what)) = own.as_deref().and_then(|own| names.get_mut(own)) {
+            names.push(name.clone());
+            *what = "are one tenant by DOMAIN and AUDIENCE";
+        }
+    }
+    let twins = names.into_values().filter(|(names, _)| names.len() > 1);
+    let twins = twins.map(|(names, what)| {
+        let problem = format!("names {}, which {what}", names.join(" and "));
+        (problem, names)
+    });
+    twins.collect()
 }
 
 /// One tenant, or why it cannot work.

@@ -492,6 +492,60 @@ fn two_tenants_on_one_host_are_both_bad_and_a_third_works() {
 }
 
 #[test]
+fn one_tenant_under_two_names_is_found_however_it_is_written() {
+    let problems = |settings: &[(&str, &str)]| {
+        let given = [("TENANTS", "acme,globex"), ("AUDIENCE", "")];
+        match apps(&[&given[..], settings].concat()) {
+            Ok(apps) => apps.unable(),
+            Err(problem) => vec![(String::new(), problem.to_string())],
+        }
+    };
+    for same in [
+        "acme.eu.auth0.com.",
+        "https://ACME.eu.auth0.com./",
+        "acme.eu.auth0.com:443",
+        "acme.eu.auth0.com.:443",
+    ] {
+        let found = problems(&[("GLOBEX__DOMAIN", same)]);
+        let told = "TENANTS names acme and globex, which have the same DOMAIN";
+        assert!(found[0].1.contains(told), "{same}: {found:?}");
+    }
+    let custom = ("GLOBEX__DOMAIN", "login.acme.com");
+    for (own, audience) in [
+        ("acme.eu.auth0.com", "https://acme.eu.auth0.com/api/v2/"),
+        (
+            "acme.eu.auth0.com.",
+            "https://ACME.eu.auth0.com:443/api/v2/",
+        ),
+    ] {
+        let found = problems(&[
+            ("ACME__DOMAIN", own),
+            custom,
+            ("GLOBEX__AUDIENCE", audience),
+        ]);
+        let told = "TENANTS names acme and globex, which are one tenant by DOMAIN and AUDIENCE";
+        assert!(found[0].1.contains(told), "{own}: {found:?}");
+    }
+    for different in [
+        ("GLOBEX__DOMAIN", "acme.eu.auth0.com:8443"),
+        ("GLOBEX__DOMAIN", "acme.us.auth0.com"),
+        custom,
+    ] {
+        assert_eq!(problems(&[different]), [], "{different:?}");
+    }
+    let other = ("GLOBEX__AUDIENCE", "https://globex.eu.auth0.com/api/v2/");
+    assert_eq!(problems(&[custom, other]), []);
+    let itself = ("GLOBEX__AUDIENCE", "https://login.acme.com/api/v2/");
+    assert_eq!(problems(&[custom, itself]), []);
+    // The audience is wrong here, which Auth0 tells globex, and acme goes on.
+    let wrong = ("GLOBEX__AUDIENCE", "https://acme.eu.auth0.com/api/v2/");
+    assert_eq!(
+        problems(&[("GLOBEX__DOMAIN", "globex.eu.auth0.com"), wrong]),
+        []
+    );
+}
+
+#[test]
 fn tenants_share_what_is_made_of_the_same_settings() {
     let apps = apps(&[
         ("TENANTS", "a,b,c"),

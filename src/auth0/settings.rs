@@ -32,6 +32,21 @@ impl Domain {
             url,
         })
     }
+
+    /// Its host, the same however it is written, with its port where it has one of its own.
+    pub fn host(&self) -> String {
+        let host = without_root(self.url.host_str().unwrap_or_default());
+        let port = self.url.port().map(|port| format!(":{port}"));
+        format!("{host}{}", port.unwrap_or_default())
+    }
+
+    /// Of a custom domain, the tenant's own host, as `AUDIENCE` has it.
+    pub fn own_host(&self, reader: &mut Reader) -> Option<String> {
+        let host = without_root(self.url.host_str().unwrap_or_default());
+        let audience = reader.get("AUDIENCE").filter(|_| !is_of_auth0(host))?;
+        let audience = Url::parse(audience).ok()?;
+        Some(without_root(audience.host_str()?).to_owned())
+    }
 }
 
 /// A tenant and the application that reads it.
@@ -59,16 +74,21 @@ impl ForeignDomain {
     /// Whether a domain is one. An audience at another host says that it is a custom domain.
     fn of(domain: &Url, audience: Option<&str>) -> Option<Self> {
         let host = without_root(domain.host_str().unwrap_or_default());
-        let tenant = host.strip_suffix(".auth0.com").unwrap_or_default();
         let is_custom = audience.is_some_and(|audience| {
             let audience = Url::parse(audience).ok();
             let elsewhere = audience.as_ref().and_then(Url::host_str).map(without_root);
             elsewhere != Some(host)
         });
-        (tenant.is_empty() && !is_custom && !is_loopback(domain)).then(|| Self {
+        (!is_of_auth0(host) && !is_custom && !is_loopback(domain)).then(|| Self {
             host: domain.authority().to_owned(),
         })
     }
+}
+
+/// Whether a host is one that Auth0 gives to a tenant.
+fn is_of_auth0(host: &str) -> bool {
+    let tenant = host.strip_suffix(".auth0.com");
+    tenant.is_some_and(|it| !it.is_empty())
 }
 
 /// A host without the dot that may end it.
