@@ -56,7 +56,7 @@ async fn look(
 ) -> Known {
     let (history, dead_letters) = match books {
         Ok(books) => {
-            let history = books.history.read(deadline).await;
+            let history = books.history.look(deadline).await;
             let letters = books.dead_letters.names(deadline).await;
             let history = history.map_err(|error| with_causes(&error));
             (history, letters.ok().map(|names| names.len()))

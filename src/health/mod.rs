@@ -11,6 +11,7 @@ use serde::Serialize;
 pub(crate) use self::metrics::metrics;
 pub(crate) use self::page::{STYLE_HASH, page};
 pub(crate) use self::text::text;
+use crate::record::is_future;
 use crate::report::{Arrival, Gap, RateLimit, Report};
 use crate::state::{History, PastError, PastRun, Sum};
 
@@ -27,10 +28,10 @@ const FEWEST_RUNS: usize = 10;
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum State {
-    /// The newest run had errors, or none can begin, or records are missing for good that the
-    /// destination acknowledged.
+    /// The newest run had errors, or none can begin, or what is stored of them cannot be read, or
+    /// records are missing for good that the destination acknowledged.
     Failing,
-    /// There was no sign of life for a quarter of an hour.
+    /// There was no sign of life for a quarter of an hour, or the newest is of the future.
     Stale,
     /// Within the last day a run told that records may be missing.
     Gap,
@@ -174,7 +175,9 @@ impl Pipeline {
         let has_run = history.is_some();
         let history = history.unwrap_or_default();
         let gap = history.gaps.back().filter(|it| at - it.at < GAP_SHOWN);
-        let is_stale = history.last_run.is_some_and(|it| at - it >= STALE_AFTER);
+        // What is of the future says nothing of now.
+        let is_old = |it| at - it >= STALE_AFTER || is_future(it, at);
+        let is_stale = history.last_run.is_some_and(is_old);
         let state = if problem.is_some() || history.is_failing || history.lost > 0 {
             State::Failing
         } else if is_stale {

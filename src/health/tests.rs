@@ -93,6 +93,22 @@ fn of_several_states_the_first_is_told() {
     ] {
         assert_eq!(health(changes, clock).state, state, "{changes} {clock}");
     }
+    // A clock was wrong, by more than clocks are.
+    let ahead = |time: &str| json!({"last_run": time});
+    assert_eq!(
+        health(&ahead("2026-11-21T08:05:00Z"), "08:00:00").state,
+        State::Ok
+    );
+    for time in ["2026-11-21T08:05:01Z", "2026-12-21T08:00:00Z"] {
+        assert_eq!(
+            health(&ahead(time), "08:00:00").state,
+            State::Stale,
+            "{time}"
+        );
+    }
+    let text = text(&health(&ahead("2026-12-21T08:00:00Z"), "08:00:00"));
+    let told = "  last run       2026-12-21T08:00:00Z (in the future, by 30 days)";
+    assert!(text.lines().any(|it| it == told), "{text}");
     // Told for a day.
     let told = json!({"gaps": gap["gaps"], "last_run": "2026-11-21T09:00:00Z"});
     assert_eq!(health(&told, "08:59:59").state, State::Gap);

@@ -6,6 +6,7 @@ use chrono::{DateTime, Utc};
 
 use super::{Health, Pipeline};
 use crate::clock::to_seconds;
+use crate::record::is_future;
 
 /// Errors that are shown.
 const ERRORS: usize = 3;
@@ -36,6 +37,11 @@ pub(crate) fn text(health: &Health) -> String {
 /// What is known of one, name by name, for people.
 pub(super) fn facts(pipeline: &Pipeline, at: DateTime<Utc>) -> Vec<(&'static str, String)> {
     let time = |time: Option<DateTime<Utc>>| match time {
+        Some(time) if is_future(time, at) => format!(
+            "{} (in the future, by {})",
+            to_seconds(time),
+            span((time - at).num_seconds())
+        ),
         Some(time) => format!(
             "{} ({} ago)",
             to_seconds(time),

@@ -12,11 +12,12 @@ use bytes::Bytes;
 use chrono::{DateTime, SubsecRound as _, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 use tokio::sync::Mutex;
+use tracing::warn;
 
 use super::counted::{Counted, Uncounted};
 use crate::clock::hour;
 use crate::net::retry::Deadline;
-use crate::record::LogId;
+use crate::record::{LogId, is_future};
 use crate::report::{Arrival, Gap, RateLimit, Report};
 use crate::storage::{Storage, StorageError, Version};
 
@@ -46,6 +47,25 @@ pub(crate) enum HistoryError {
     /// It could not be written.
     #[error("writing the history {place}")]
     Write { place: String, source: StorageError },
+    /// What is stored is of no use.
+    #[error("the history {place} cannot be used; the next run begins it anew")]
+    Unusable { place: String, source: NoHistory },
+}
+
+/// Why what is stored is no history.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+pub(crate) enum NoHistory {
+    /// Not the JSON that this program writes.
+    #[error("it is not a history")]
+    Form,
+    /// Written by a newer version of this program.
+    #[error("it has format {0}, and this version reads format {FORMAT}")]
+    Newer(u32),
+}
+
+#[derive(Deserialize)]
+struct Head {
+    format: u32,
 }
 
 /// What is known of the runs of one destination.
@@ -147,7 +167,7 @@ impl History {
             || self.unasked.is_some() != report.unasked.is_some()
             || self
                 .last_run
-                .is_none_or(|it| (now - it).abs() >= SIGN_OF_LIFE);
+                .is_none_or(|it| now - it >= SIGN_OF_LIFE || is_future(it, now));
         if !is_news {
             return false;
         }
@@ -258,6 +278,18 @@ fn push<T>(kept: &mut VecDeque<T>, most: usize, new: T) {
     }
 }
 
+fn parse(json: &[u8]) -> Result<History, NoHistory> {
+    let Head { format } = serde_json::from_slice(json).map_err(|_| NoHistory::Form)?;
+    match format {
+        FORMAT => serde_json::from_slice(json).map_err(|_| NoHistory::Form),
+        newer if newer > FORMAT => Err(NoHistory::Newer(newer)),
+        _ => Err(NoHistory::Form),
+    }
+}
+
+/// What was found, and its version: a history, nothing, or what is none.
+type Loaded = (Result<Option<History>, NoHistory>, Option<Version>);
+
 /// The history of one destination of one tenant, in `history/<tenant>/<destination>.json`.
 pub(crate) struct HistoryStore {
     storage: Arc<Storage>,
@@ -289,21 +321,30 @@ impl HistoryStore {
 
     /// What is stored. What is no history of this version is none.
     pub async fn read(&self, deadline: Deadline) -> Result<Option<History>, HistoryError> {
-        Ok(self.load(deadline).await?.0)
+        Ok(self.load(deadline).await?.0.unwrap_or_default())
     }
 
-    async fn load(
-        &self,
-        deadline: Deadline,
-    ) -> Result<(Option<History>, Option<Version>), HistoryError> {
+    /// What is stored, for who is to judge by it. What is no history of this version is an error.
+    pub async fn look(&self, deadline: Deadline) -> Result<Option<History>, HistoryError> {
+        let (history, _) = self.load(deadline).await?;
+        history.map_err(|source| HistoryError::Unusable {
+            place: self.place(),
+            source,
+        })
+    }
+
+    async fn load(&self, deadline: Deadline) -> Result<Loaded, HistoryError> {
         let read = self.storage.read(&self.path, deadline).await;
         let object = read.map_err(|source| HistoryError::Read {
-            place: self.storage.location(&self.path),
+            place: self.place(),
             source,
         })?;
         let (json, version) = object.unzip();
-        let history = json.and_then(|json| serde_json::from_slice::<History>(&json).ok());
-        Ok((history.filter(|it| it.format == FORMAT), version))
+        Ok((json.map(|json| parse(&json)).transpose(), version))
+    }
+
+    fn place(&self) -> String {
+        self.storage.location(&self.path)
     }
 
     /// Adds a run that has ended now. Where another process wrote meanwhile, it is added to what that
@@ -321,7 +362,10 @@ impl HistoryStore {
                 Some(latest) => latest,
                 None => {
                     let (history, version) = self.load(deadline).await?;
-                    let history = history.unwrap_or_default();
+                    let history = match history {
+                        Ok(history) => history.unwrap_or_default(),
+                        Err(why) => self.anew(why, now),
+                    };
                     Known { history, version }
                 }
             };
@@ -343,13 +387,27 @@ impl HistoryStore {
                 Err(StorageError::Conflict) => {}
                 Err(source) => {
                     return Err(HistoryError::Write {
-                        place: self.storage.location(&self.path),
+                        place: self.place(),
                         source,
                     });
                 }
             }
         }
         Ok(true)
+    }
+
+    /// The history after one that is of no use, in which it is told of that.
+    fn anew(&self, why: NoHistory, now: DateTime<Utc>) -> History {
+        let place = self.place();
+        let problem = format!("the history {place} cannot be used ({why}), so it is begun anew");
+        warn!("{problem}");
+        History {
+            errors: VecDeque::from([PastError {
+                at: now,
+                text: problem,
+            }]),
+            ..History::default()
+        }
     }
 }
 

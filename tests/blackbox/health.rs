@@ -6,6 +6,7 @@ use std::process::Stdio;
 
 use axum::response::IntoResponse as _;
 use axum::{Router, routing};
+use chrono::TimeDelta;
 use serde_json::{Value, json};
 use simulator::Fault;
 use simulator::host::{Call, Reply};
@@ -68,6 +69,41 @@ async fn status_tells_each_state_from_what_runs_have_left() {
     assert_eq!(state(status(&world).await), (1, "gap".into()));
     rewrite(&world, &json!({"gaps": [], "caught_up": false}));
     assert_eq!(state(status(&world).await), (0, "catching_up".into()));
+}
+
+#[tokio::test]
+async fn what_cannot_be_read_or_is_of_the_future_is_not_told_as_good() {
+    let world = World::start().await;
+    world.poll().await;
+    rewrite(&world, &json!({"last_run": now() + TimeDelta::days(30)}));
+    let (code, json) = status(&world).await;
+    assert_eq!((code, &json["state"]), (1, &json!("stale")), "{json}");
+    let text = world.command(&["status"]).await.stdout;
+    assert!(text.contains("(in the future, by "), "{text}");
+
+    rewrite(&world, &json!({"format": 2, "is_failing": true}));
+    let newer = fs::read(world.history_file(Sink::LogAnalytics)).unwrap();
+    for (content, problem) in [
+        (b"garbage".to_vec(), "it is not a history"),
+        (Vec::new(), "it is not a history"),
+        (newer, "it has format 2, and this version reads format 1"),
+    ] {
+        fs::write(world.history_file(Sink::LogAnalytics), content).unwrap();
+        let (code, json) = status(&world).await;
+        assert_eq!((code, &json["state"]), (1, &json!("failing")), "{json}");
+        let error = json["pipelines"][0]["error"]["text"].as_str().unwrap();
+        assert!(error.ends_with(problem), "{error}");
+        let host = world.host().await;
+        assert_eq!(host.call(get("")).await.status, 503);
+        drop(host);
+        let ran = world.command(&["poll"]).await;
+        let told = format!("cannot be used ({problem}), so it is begun anew");
+        assert!(ran.stderr.contains(&told), "{ran:?}");
+        let (code, json) = status(&world).await;
+        assert_eq!((code, &json["state"]), (0, &json!("ok")), "{json}");
+        let error = json["pipelines"][0]["error"]["text"].as_str().unwrap();
+        assert!(error.ends_with(&told), "{error}");
+    }
 }
 
 #[tokio::test]

@@ -55,6 +55,16 @@ fn a_quiet_run_is_a_sign_of_life_every_ten_minutes_and_a_change_is_told_at_once(
 }
 
 #[test]
+fn a_sign_of_life_of_the_future_is_replaced_at_once() {
+    let mut history = History::default();
+    history.add(&quiet(), at("08:06:00"));
+    // Within the error of a clock.
+    assert!(!history.add(&quiet(), at("08:01:00")));
+    assert!(history.add(&quiet(), at("08:00:59")));
+    assert_eq!(history.last_run, Some(at("08:00:59")));
+}
+
+#[test]
 fn what_was_found_in_the_table_is_told_at_once_and_kept() {
     let mut history = History::default();
     history.add(&quiet(), at("08:00:00"));
@@ -187,4 +197,48 @@ async fn two_processes_add_to_one_history_and_what_is_none_is_begun_anew() {
         .unwrap();
     let history = store(&storage).read(deadline).await.unwrap().unwrap();
     assert_eq!(history.total.records, 8);
+}
+
+#[tokio::test]
+async fn what_is_no_history_is_told_to_who_judges_by_it_and_in_the_next_one() {
+    let storage = Arc::new(Storage::over(Memory::default(), Jitter::seeded(1)));
+    let deadline = Deadline::after(Duration::from_mins(1));
+    assert_eq!(store(&storage).look(deadline).await.unwrap(), None);
+    let mut failing = History::default();
+    failing.add(&failed("no token"), at("08:00:00"));
+    failing.format = 2;
+    let newer = serde_json::to_vec(&failing).unwrap();
+    failing.format = 0;
+    let none = serde_json::to_vec(&failing).unwrap();
+
+    let path = "history/acme.eu.auth0.com/log-analytics.json";
+    for (content, problem) in [
+        (b"".to_vec(), "it is not a history"),
+        (b"garbage".to_vec(), "it is not a history"),
+        (b"{\"format\": 1}".to_vec(), "it is not a history"),
+        (none, "it is not a history"),
+        (newer, "it has format 2, and this version reads format 1"),
+    ] {
+        let (_, version) = storage.read(path, deadline).await.unwrap().unzip();
+        let write = storage.write(path, content.into(), version.as_ref(), deadline);
+        write.await.unwrap();
+        let error = store(&storage).look(deadline).await.unwrap_err();
+        let told = crate::error::with_causes(&error);
+        assert!(told.starts_with("the history "), "{told}");
+        let end = format!(" cannot be used; the next run begins it anew: {problem}");
+        assert!(told.ends_with(&end), "{told}");
+
+        store(&storage)
+            .add(&quiet(), at("08:02:00"), deadline)
+            .await
+            .unwrap();
+        let history = store(&storage).look(deadline).await.unwrap().unwrap();
+        let [error] = &Vec::from(history.errors)[..] else {
+            panic!("it is told once");
+        };
+        assert_eq!(error.at, at("08:02:00"));
+        let end = format!(" cannot be used ({problem}), so it is begun anew");
+        assert!(error.text.ends_with(&end), "{}", error.text);
+        assert!(!history.is_failing);
+    }
 }
