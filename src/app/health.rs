@@ -8,11 +8,16 @@ use futures_util::stream::{self, StreamExt as _};
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
-use super::{Books, Tenants, UNKNOWN};
+use super::layers::Problems;
+use super::{AppError, Books, Layers, Tenants, UNKNOWN};
+use crate::arrival;
 use crate::clock::Clock;
+use crate::destination::{Filter, Kind};
 use crate::error::with_causes;
 use crate::health::{Health, Known};
 use crate::net::retry::Deadline;
+use crate::pii::{self, Policy as PiiPolicy};
+use crate::settings::SettingsError;
 
 /// Time for looking at what is stored.
 const LOOKING: Duration = Duration::from_secs(10);
@@ -30,28 +35,63 @@ impl Tenants {
             match layers {
                 Ok(layers) => {
                     let tenant = layers.tenant_name();
-                    let books = layers.books_of_each().into_iter();
-                    wanted.extend(books.map(|(name, books)| (tenant.clone(), name, books)));
+                    for (name, books) in layers.books_of_each() {
+                        let obstacles = layers.obstacles(Kind::named(name));
+                        wanted.push((tenant.clone(), name, books, obstacles));
+                    }
                 }
                 Err(problem) => {
                     let tenant = name.unwrap_or(UNKNOWN).to_owned();
-                    wanted.push((tenant, UNKNOWN, Err(problem.to_string())));
+                    let books = Err(Arc::new(problem.clone().into()));
+                    wanted.push((tenant, UNKNOWN, books, SettingsError::default()));
                 }
             }
         }
         let looked: Vec<_> = wanted
             .into_iter()
-            .map(|(tenant, destination, books)| look(tenant, destination, books, deadline).boxed())
+            .map(|(tenant, destination, books, obstacles)| {
+                look((tenant, destination), books, obstacles, deadline).boxed()
+            })
             .collect();
         let known = stream::iter(looked).buffered(SIDE_BY_SIDE).collect().await;
         Health::judge(known, clock())
     }
 }
 
+impl Layers {
+    /// What keeps the runs of a destination from beginning. Of secrets, and of what takes an identity
+    /// that may be elsewhere, nothing is said: who looks need not have them.
+    fn obstacles(&self, kind: Option<&Kind>) -> SettingsError {
+        let mut problems = Problems::default();
+        // What is no setting's fault is told where the storage is opened.
+        let _ = self.tools(&mut problems);
+        let mut problems = problems.0;
+        let of_kind = kind.and_then(|kind| {
+            let read = self.read(|reader| {
+                let policy = PiiPolicy::read(reader, kind.pii);
+                reader.optional(kind.filter, Filter::parse);
+                policy
+            });
+            let named = [kind.filter, kind.pii, pii::SETTINGS[0]];
+            Some(read.err()?.about(&named.map(|it| self.settings.told(it))))
+        });
+        let of_all = [
+            self.policy().err(),
+            self.read(arrival::timing).err(),
+            self.heartbeat().err(),
+            of_kind,
+        ];
+        for problem in of_all.into_iter().flatten() {
+            problems.add(problem);
+        }
+        problems
+    }
+}
+
 async fn look(
-    tenant: String,
-    destination: &'static str,
-    books: Result<Books, String>,
+    (tenant, destination): (String, &'static str),
+    books: Result<Books, Arc<AppError>>,
+    mut obstacles: SettingsError,
     deadline: Deadline,
 ) -> Known {
     let (history, dead_letters) = match books {
@@ -61,12 +101,19 @@ async fn look(
             let history = history.map_err(|error| with_causes(&error));
             (history, letters.ok().map(|names| names.len()))
         }
-        Err(problem) => (Err(problem), None),
+        Err(error) => match &*error {
+            AppError::Settings(problem) => {
+                obstacles.add(problem.clone());
+                (Ok(None), None)
+            }
+            AppError::Other(error) => (Err(with_causes(&**error)), None),
+        },
     };
     Known {
         tenant,
         destination: destination.to_owned(),
         history,
+        obstacle: (!obstacles.is_empty()).then(|| obstacles.to_string()),
         dead_letters,
     }
 }
@@ -93,7 +140,7 @@ impl Seen {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::app::{Layers, Purpose};
+    use crate::app::Purpose;
     use crate::net::retry::Jitter;
 
     #[tokio::test(start_paused = true)]

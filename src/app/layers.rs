@@ -185,7 +185,7 @@ impl Layers {
     }
 
     /// The same for each destination by itself; where that cannot be told, what is wrong.
-    pub(super) fn books_of_each(&self) -> Vec<(&'static str, Result<Books, String>)> {
+    pub(super) fn books_of_each(&self) -> Vec<(&'static str, Result<Books, Arc<AppError>>)> {
         let kept = || -> Result<_, AppError> {
             let mut problems = Problems::default();
             let tools = self.tools(&mut problems)?;
@@ -193,18 +193,18 @@ impl Layers {
             let storage = self.storage(&tools)?;
             Ok((tools, domain, storage))
         };
-        let kept = kept().map_err(|error| error.to_string());
+        let kept = kept().map_err(Arc::new);
         let named = match self.named() {
             Ok(named) => named,
-            Err(problem) => return vec![(UNKNOWN, Err(problem.to_string()))],
+            Err(problem) => return vec![(UNKNOWN, Err(Arc::new(problem.into())))],
         };
         let books = named.into_iter().map(|kind| match (kind, &kept) {
             (Ok(kind), Ok((tools, domain, storage))) => (
                 kind.name,
                 Ok(self.books_of(kind, domain, storage, &tools.privacy)),
             ),
-            (Ok(kind), Err(problem)) => (kind.name, Err(problem.clone())),
-            (Err(problem), _) => (UNKNOWN, Err(problem.to_string())),
+            (Ok(kind), Err(problem)) => (kind.name, Err(Arc::clone(problem))),
+            (Err(problem), _) => (UNKNOWN, Err(Arc::new(problem.into()))),
         });
         books.collect()
     }

@@ -71,7 +71,7 @@ enum Command {
     /// Tell how it stands with each destination, by what its runs have left in the storage
     ///
     /// The exit status is 1 if a run failed, none has ended for a quarter of an hour, or records may
-    /// be missing.
+    /// be missing; 2 if settings are missing or bad and no run can begin.
     Status {
         /// Print it as JSON, as the function `Auth0Health` answers
         #[arg(long)]

@@ -1,6 +1,8 @@
 //! `status`: how it stands, by what is stored.
 
-use super::print::{exit_code, fail, show};
+use std::process::ExitCode;
+
+use super::print::{UNUSABLE, exit_code, fail, show};
 use super::{Exit, Given, tenants};
 use crate::clock;
 use crate::health::text;
@@ -15,6 +17,9 @@ pub(super) async fn status(given: Given, destination: Option<String>, json: bool
         }
     } else {
         show(format_args!("{}", text(&health).trim_end()));
+    }
+    if health.is_unusable {
+        return Ok(ExitCode::from(UNUSABLE));
     }
     Ok(exit_code(!health.state.is_alarming()))
 }

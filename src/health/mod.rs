@@ -91,6 +91,9 @@ pub(crate) struct Health {
     /// The worst of all.
     pub state: State,
     pub pipelines: Vec<Pipeline>,
+    /// Whether no run of any can begin, since settings are bad.
+    #[serde(skip)]
+    pub is_unusable: bool,
 }
 
 /// How it stands with a tenant and destination.
@@ -145,6 +148,8 @@ pub(crate) struct Known {
     pub destination: String,
     /// What is stored of its runs; nothing where none has ended, or why that is not known.
     pub history: Result<Option<History>, String>,
+    /// What is wrong with the settings, so that no run can begin.
+    pub obstacle: Option<String>,
     pub dead_letters: Option<usize>,
 }
 
@@ -152,6 +157,7 @@ impl Health {
     /// Judges what is known at this time.
     pub fn judge(known: Vec<Known>, at: DateTime<Utc>) -> Self {
         let runs = (RUNS / known.len().max(1)).max(FEWEST_RUNS);
+        let is_unusable = known.iter().all(|it| it.obstacle.is_some());
         let pipelines: Vec<_> = known
             .into_iter()
             .map(|it| Pipeline::judge(it, runs, at))
@@ -162,23 +168,25 @@ impl Health {
             at,
             state: worst.unwrap_or(State::NeverRan),
             pipelines,
+            is_unusable,
         }
     }
 }
 
 impl Pipeline {
     fn judge(known: Known, runs: usize, at: DateTime<Utc>) -> Self {
-        let (history, problem) = match known.history {
+        let (history, unread) = match known.history {
             Ok(history) => (history, None),
             Err(problem) => (None, Some(problem)),
         };
+        let problems: Vec<_> = known.obstacle.into_iter().chain(unread).collect();
         let has_run = history.is_some();
         let history = history.unwrap_or_default();
         let gap = history.gaps.back().filter(|it| at - it.at < GAP_SHOWN);
         // What is of the future says nothing of now.
         let is_old = |it| at - it >= STALE_AFTER || is_future(it, at);
         let is_stale = history.last_run.is_some_and(is_old);
-        let state = if problem.is_some() || history.is_failing || history.lost > 0 {
+        let state = if !problems.is_empty() || history.is_failing || history.lost > 0 {
             State::Failing
         } else if is_stale {
             State::Stale
@@ -192,7 +200,8 @@ impl Pipeline {
             State::Ok
         };
         let mut errors: Vec<_> = history.errors.iter().rev().cloned().collect();
-        errors.splice(0..0, problem.map(|text| PastError { at, text }));
+        let problems = problems.into_iter().map(|text| PastError { at, text });
+        errors.splice(0..0, problems);
         let [hour, day] = [1, 24].map(|hours| history.delivered(TimeDelta::hours(hours), at));
         Self {
             tenant: known.tenant,

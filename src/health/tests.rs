@@ -28,6 +28,7 @@ fn known(history: Result<Option<History>, &str>) -> Known {
         tenant: "acme".into(),
         destination: "log-analytics".into(),
         history: history.map_err(str::to_owned),
+        obstacle: None,
         dead_letters: Some(3),
     }
 }
@@ -136,6 +137,28 @@ fn what_never_ran_or_cannot_be_read_is_no_success_and_the_worst_is_told_of_all()
         .filter(|it| it.is_alarming())
         .collect();
     assert_eq!(alarming, [State::Failing, State::Stale, State::Gap]);
+}
+
+#[test]
+fn where_no_run_can_begin_that_is_failing_whatever_the_last_ones_said() {
+    let blocked = |history| Known {
+        obstacle: Some("START_FROM is in the future".into()),
+        ..known(history)
+    };
+    let healthy = || Ok(Some(history(&serde_json::json!({}))));
+    let judge = |known| Health::judge(known, at("08:00:30"));
+    for history in [healthy(), Ok(None), Err("the storage is away")] {
+        let health = judge(vec![blocked(history)]);
+        assert_eq!(health.state, State::Failing);
+        assert!(health.is_unusable);
+        let error = health.pipelines[0].error.as_ref().unwrap();
+        assert_eq!(error.text, "START_FROM is in the future");
+    }
+    // What its runs did before is told all the same.
+    assert_eq!(judge(vec![blocked(healthy())]).pipelines[0].records.day, 12);
+    let one = judge(vec![blocked(Ok(None)), known(healthy())]);
+    assert_eq!((one.state, one.is_unusable), (State::Failing, false));
+    assert!(!judge(vec![known(Err("the storage is away"))]).is_unusable);
 }
 
 #[test]

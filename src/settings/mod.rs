@@ -38,7 +38,7 @@ impl AppSettings {
     }
 
     /// The name under which a person finds a setting, or would set it.
-    fn told(&self, name: &str) -> String {
+    pub fn told(&self, name: &str) -> String {
         match &self.owner {
             Some(owner) if owner.is_own(name) || self.get(name).is_none() => owner.own(name),
             _ => name.to_owned(),

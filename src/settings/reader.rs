@@ -42,6 +42,12 @@ impl SettingsError {
         }
     }
 
+    /// What is wrong with these settings alone.
+    pub fn about(mut self, settings: &[String]) -> Self {
+        self.0.retain(|problem| settings.contains(&problem.setting));
+        self
+    }
+
     /// Whether nothing is wrong.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()

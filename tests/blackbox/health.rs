@@ -72,6 +72,53 @@ async fn status_tells_each_state_from_what_runs_have_left() {
 }
 
 #[tokio::test]
+async fn where_no_run_can_begin_status_says_so_and_ends_as_other_commands_do() {
+    for (setting, value, problem) in [
+        ("DOMAIN", "", "DOMAIN is missing"),
+        (
+            "DESTINATIONS",
+            "bogus",
+            "DESTINATIONS names an unknown destination",
+        ),
+        (
+            "START_FROM",
+            "yesterday",
+            "START_FROM is neither a duration",
+        ),
+        ("RUN_BUDGET", "0s", "RUN_BUDGET must be at least 1s"),
+        ("ARRIVAL_AFTER", "soon", "ARRIVAL_AFTER is not a duration"),
+        ("REDACT", "no", "REDACT is neither on nor off"),
+        ("HEARTBEAT", "yes", "HEARTBEAT is neither on nor off"),
+        ("PII", "email:lose", "PII names an unknown method"),
+        ("PII_LOG_ANALYTICS", "email", "PII_LOG_ANALYTICS has a part"),
+        ("FILTER_LOG_ANALYTICS", "bogus", "FILTER_LOG_ANALYTICS "),
+        ("CHECKPOINT_DIR", "\"/data\"", "CHECKPOINT_DIR is in quotes"),
+    ] {
+        let mut world = World::start().await;
+        world.set(setting, value);
+        let (code, json) = status(&world).await;
+        assert_eq!((code, &json["state"]), (2, &json!("failing")), "{json}");
+        let error = json["pipelines"][0]["error"]["text"].as_str().unwrap();
+        assert!(error.contains(problem), "{problem}: {error}");
+    }
+    let mut world = World::start().await;
+    let named = ["status", "--destination", "bogus"];
+    assert_eq!(world.command(&named).await.code(), 2);
+    // Who looks need not have a secret.
+    world.set("PII", "email:pseudonym");
+    world.set("CLIENT_SECRET", "");
+    world.set("WorkspaceKey", "");
+    assert_eq!(status(&world).await.0, 0);
+    // One of two that can begin is told of, and so is what is wrong with the other.
+    world.set("DESTINATIONS", "log-analytics,archive");
+    world.set("FILTER_ARCHIVE", "bogus");
+    let (code, json) = status(&world).await;
+    assert_eq!(code, 1, "{json}");
+    let states = [0, 1].map(|index| json["pipelines"][index]["state"].clone());
+    assert_eq!(states, ["never_ran", "failing"]);
+}
+
+#[tokio::test]
 async fn what_cannot_be_read_or_is_of_the_future_is_not_told_as_good() {
     let world = World::start().await;
     world.poll().await;
