@@ -18,10 +18,15 @@ pub(super) struct Command {
 
 pub(super) fn run(given: Given, command: &Command) -> Exit {
     let tenants = tenants(given, None)?;
-    let mut keys = Vec::new();
+    let (mut keys, mut end) = (Vec::new(), None);
     for layers in tenants.each() {
-        let of_tenant = layers.and_then(Layers::pseudonym_keys);
-        keys.push(of_tenant.map_err(|problems| bad_settings(&problems))?);
+        match layers.and_then(Layers::pseudonym_keys) {
+            Ok(of_tenant) => keys.push(of_tenant),
+            Err(problems) => end = Some(bad_settings(&problems)),
+        }
+    }
+    if let (true, Some(end)) = (keys.is_empty(), end) {
+        return Err(end);
     }
     for value in &command.values {
         show(format_args!("{value}"));
@@ -34,7 +39,7 @@ pub(super) fn run(given: Given, command: &Command) -> Exit {
             }
         }
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(end.unwrap_or(ExitCode::SUCCESS))
 }
 
 /// A line for each pseudonym, and the query that finds them all.

@@ -145,3 +145,35 @@ async fn a_pseudonym_is_told_to_who_has_the_key_and_nothing_else() {
     assert_eq!(lines[4], "203.0.113.7");
     assert!(lines[6].starts_with("  ip          p2_"), "{lines:?}");
 }
+
+#[tokio::test]
+async fn of_several_tenants_one_without_a_key_keeps_nobody_from_the_other_s_pseudonyms() {
+    let mut world = World::start().await;
+    world.set("DOMAIN", "");
+    world.set("TENANTS", "globex,acme,initech");
+    world.set("ACME__PII_KEY", KEY);
+    world.set("ACME__PII_KEY_ID", "2");
+    world.set("INITECH__PII_KEY", "short");
+    world.keep_secret(vec![KEY.to_owned()]);
+    let told = world.command(&["pseudonym", "ada@example.com"]).await;
+    assert_eq!(told.code(), 2, "{told:?}");
+    let lines: Vec<_> = told.stdout.lines().collect();
+    assert_eq!(
+        lines,
+        [
+            "ada@example.com",
+            &format!("  email       {ADA}@example.com"),
+            &format!("  search in (Auth0AM_CL) \"{ADA}\""),
+        ]
+    );
+    for problem in [
+        "GLOBEX__PII_KEY is missing: 32 bytes",
+        "INITECH__PII_KEY is not a key",
+    ] {
+        assert!(told.stderr.contains(problem), "{told:?}");
+    }
+
+    world.set("ACME__PII_KEY", "");
+    let none = world.command(&["pseudonym", "ada@example.com"]).await;
+    assert_eq!((none.code(), &*none.stdout), (2, ""), "{none:?}");
+}
