@@ -7,6 +7,10 @@ use jsonc_parser::{ParseOptions, parse_to_serde_value};
 use serde_json::{Map, Value};
 
 use super::AppSettings;
+use super::misspelt::distance;
+
+const VALUES: &str = "Values";
+const IS_ENCRYPTED: &str = "IsEncrypted";
 
 const UTF_8_MARK: &[u8] = &[0xEF, 0xBB, 0xBF];
 /// Makes a unit of UTF-16 of two bytes.
@@ -33,6 +37,17 @@ pub(crate) enum LocalSettingsError {
     /// Not what the Functions tools write.
     #[error("local.settings.json is not of the form {{\"Values\": {{\"NAME\": \"value\"}}}}")]
     Form,
+    /// A member that would be ignored, and looks like one that is read.
+    #[error(
+        "local.settings.json has {given} in place of {meant}, which is read (names are \
+         case-sensitive)"
+    )]
+    Misspelt {
+        /// As it stands in the file.
+        given: String,
+        /// As it is read.
+        meant: &'static str,
+    },
     /// A value that cannot be a setting's.
     #[error("local.settings.json gives {0} a list or an object, and a setting is text")]
     Value(String),
@@ -47,11 +62,16 @@ impl AppSettings {
         let Value::Object(mut file) = parse(&text(file)?)? else {
             return Err(LocalSettingsError::Form);
         };
-        if file.get("IsEncrypted").is_some_and(is_true) {
+        if let Some((given, meant)) = misspelt(&file) {
+            let given = given.to_owned();
+            return Err(LocalSettingsError::Misspelt { given, meant });
+        }
+        if file.remove(IS_ENCRYPTED).as_ref().is_some_and(is_true) {
             return Err(LocalSettingsError::Encrypted);
         }
-        let values: Map<String, Value> = match file.remove("Values") {
+        let values: Map<String, Value> = match file.remove(VALUES) {
             Some(Value::Object(values)) => values,
+            None if is_flat(&file) => return Err(LocalSettingsError::Form),
             Some(Value::Null) | None => Map::new(),
             Some(_) => return Err(LocalSettingsError::Form),
         };
@@ -68,6 +88,23 @@ impl AppSettings {
         }
         Ok(self)
     }
+}
+
+/// A member that looks like one that is read, and that one.
+fn misspelt(file: &Map<String, Value>) -> Option<(&str, &'static str)> {
+    let alike = |given: &str| {
+        let mut read = [VALUES, IS_ENCRYPTED].into_iter();
+        let meant = read.find(|meant| distance(given, meant) <= 1)?;
+        (given != meant).then_some(meant)
+    };
+    let mut names = file.keys();
+    names.find_map(|given| Some((&**given, alike(given)?)))
+}
+
+/// Whether settings stand in the file itself, without the member that they belong in.
+fn is_flat(file: &Map<String, Value>) -> bool {
+    let mut members = file.iter();
+    members.any(|(name, value)| value.is_string() && !name.starts_with('$'))
 }
 
 fn is_true(value: &Value) -> bool {

@@ -116,11 +116,14 @@ fn judge<'a>(
 fn meant(given: &str, known: &[&'static str]) -> Option<(&'static str, usize)> {
     // The usual name of a connection to blobs alone.
     let given = letters(given).replace("STORAGESERVICEURI", "STORAGEBLOBSERVICEURI");
-    let distances = known
-        .iter()
-        .map(|name| (*name, strsim::osa_distance(&given, &letters(name))));
+    let distances = known.iter().map(|name| (*name, distance(&given, name)));
     let nearest = distances.min_by_key(|(_, distance)| *distance);
     nearest.filter(|(_, distance)| *distance <= 1)
+}
+
+/// In how many letters two names differ, whatever their case and separators.
+pub(super) fn distance(given: &str, name: &str) -> usize {
+    strsim::osa_distance(&letters(given), &letters(name))
 }
 
 fn letters(name: &str) -> String {

@@ -112,7 +112,13 @@ fn the_local_file_may_hold_what_the_tools_that_share_it_take() {
     let set = with_local(file).unwrap();
     let values = ["TEXT", "BOOL", "NUMBER", "NULL"].map(|it| set.get(it));
     assert_eq!(values, [Some("t"), Some("true"), Some("5"), None]);
-    assert!(with_local("{}").is_ok());
+    for empty in [
+        "{}",
+        r#"{"IsEncrypted": "false", "Values": null}"#,
+        r#"{"IsEncrypted": "false", "$schema": "x", "Host": {"CORS": "*"}}"#,
+    ] {
+        assert!(with_local(empty).is_ok(), "{empty}");
+    }
 }
 
 #[test]
@@ -137,6 +143,21 @@ fn of_a_local_file_that_is_of_no_use_the_fault_is_named_and_nothing_quoted() {
             b"{\"Values\": {\"A\": {\"b\": \"hunter2\"}}}",
             "gives A a list or an object",
         ),
+        (
+            b"{\"values\": {\"PII\": \"hunter2\"}}",
+            "has values in place of Values, which is read (names are case-sensitive)",
+        ),
+        (b"{\"Value\": {}}", "has Value in place of Values"),
+        // Only one of the two would count.
+        (
+            b"{\"Values\": {}, \"VALUES\": {}}",
+            "has VALUES in place of Values",
+        ),
+        (
+            b"{\"Encrypted\": false, \"isEncrypted\": true, \"Values\": {}}",
+            "has isEncrypted in place of IsEncrypted",
+        ),
+        (b"{\"PII\": \"hunter2\"}", "is not of the form"),
         (
             b"{\"IsEncrypted\": true, \"Values\": {}}",
             "is encrypted; `func settings decrypt`",

@@ -296,6 +296,10 @@ async fn a_local_settings_json_that_is_of_no_use_is_said_to_be_so_by_every_comma
             "gives DOMAIN a list or an object, and a setting is text",
         ),
         (
+            b"{\"values\": {\"PII\": \"hunter2\"}}",
+            "has values in place of Values, which is read",
+        ),
+        (
             b"{\"IsEncrypted\": true, \"Values\": {\"A\": \"hunter2\"}}",
             "is encrypted; `func settings decrypt` makes it readable",
         ),
