@@ -79,6 +79,7 @@ impl Layers {
             self.policy().err(),
             self.read(arrival::timing).err(),
             self.heartbeat().err(),
+            self.judge_privacy_names().err(),
             of_kind,
         ];
         for problem in of_all.into_iter().flatten() {

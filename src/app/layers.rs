@@ -321,6 +321,7 @@ impl Layers {
     }
 
     pub(super) fn build(&self, kind: &Kind, tools: &Tools) -> Result<Built, SettingsError> {
+        self.judge_privacy_names()?;
         self.read(|reader| {
             let policy = PiiPolicy::read(reader, kind.pii);
             let privacy = tools.privacy.with(policy.clone().unwrap_or_default());

@@ -4,6 +4,7 @@ use tracing::warn;
 
 use super::Layers;
 use super::layers::setting_names;
+use crate::pii;
 use crate::settings::{Misspelt, SettingsError};
 
 /// The settings that name a place for checkpoints: those of one list as good as each other, and
@@ -54,5 +55,27 @@ impl Layers {
             }
         }
         Ok(())
+    }
+
+    /// Refuses a policy for personal data that is named by a setting that is not read: what it is to
+    /// keep back would go out.
+    pub(super) fn judge_privacy_names(&self) -> Result<(), SettingsError> {
+        let known = setting_names();
+        let [policy, ..] = pii::SETTINGS;
+        let is_of_privacy = |it: &&Misspelt| it.setting.starts_with(policy);
+        let misspelt = self.settings.misspelt(&known);
+        if let Some(Misspelt { given, meant, .. }) = misspelt.iter().find(is_of_privacy) {
+            let problem = format!("is not set, but {given} is, which is not read");
+            let problem = format!("{problem} (names are case-sensitive)");
+            return Err(SettingsError::new(meant.clone(), &problem));
+        }
+        match self.settings.named_like(policy, &known).first() {
+            Some(given) => Err(SettingsError::new(
+                (*given).to_owned(),
+                "is not read; what becomes of personal data is said by PII, and for one destination \
+                 by PII_ and its name, such as PII_LOG_ANALYTICS",
+            )),
+            None => Ok(()),
+        }
     }
 }

@@ -338,7 +338,16 @@ fn a_storage_that_is_misspelt_for_one_tenant_is_refused_to_that_one_alone() {
     let account =
         "BlobEndpoint=https://acme.blob.core.windows.net;AccountName=acme;AccountKey=a2V5";
     assert_eq!(problems(&[own, ("AzureWebJobsStorage", account)]), none);
-    assert_eq!(problems(&[("B_PII", "email:mask")]), none);
+    // What was to be kept back would go out.
+    let told = "b: a setting needs attention: B__PII is not set, but B_PII is, which is not read \
+                (names are case-sensitive)";
+    assert_eq!(problems(&[("B_PII", "email:mask")]), [told]);
+    let told = "b: a setting needs attention: B__PII_SENTINEL is not read; ";
+    let problem = problems(&[("B__PII_SENTINEL", "email:mask")]);
+    assert!(
+        problem.len() == 1 && problem[0].starts_with(told),
+        "{problem:?}"
+    );
 }
 
 /// A destination with a bug.

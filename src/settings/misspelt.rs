@@ -63,6 +63,29 @@ impl AppSettings {
     }
 }
 
+impl AppSettings {
+    /// The names that are set and not read, and begin like this one, in any case: with or without the
+    /// tenant in front whose settings these are.
+    pub fn named_like(&self, begin: &str, known: &[&'static str]) -> Vec<&str> {
+        let is_like = |name: &str| {
+            let (same, rest) = name.split_at_checked(begin.len()).unwrap_or((name, ""));
+            let is_end = !rest.starts_with(|it: char| it.is_ascii_alphanumeric());
+            same.eq_ignore_ascii_case(begin) && is_end && !known.contains(&name)
+        };
+        let is_own = |tenant: &str| self.owner.as_ref().is_none_or(|owner| owner.is(tenant));
+        let of_tenant = |name: &str| {
+            let split = tenants::split(name);
+            split.is_some_and(|(tenant, it)| is_own(tenant) && is_like(it))
+        };
+        let names = self.values.keys().map(String::as_str);
+        let is_set = |name: &&str| self.get(name).is_some();
+        names
+            .filter(is_set)
+            .filter(|it| is_like(it) || of_tenant(it))
+            .collect()
+    }
+}
+
 /// What a name may have been meant for.
 #[derive(Clone, Copy)]
 struct Reading<'a> {

@@ -177,3 +177,23 @@ async fn of_several_tenants_one_without_a_key_keeps_nobody_from_the_other_s_pseu
     let none = world.command(&["pseudonym", "ada@example.com"]).await;
     assert_eq!((none.code(), &*none.stdout), (2, ""), "{none:?}");
 }
+
+#[tokio::test]
+async fn a_policy_under_a_name_that_is_not_read_lets_nothing_out() {
+    for name in [
+        "Pii",
+        "pii_archive",
+        "PII_ARCHVE",
+        "PII_SENTINEL",
+        "PII_ALL",
+        "PII_PREVIOUS_KEY",
+    ] {
+        let mut world = World::start().await;
+        world.set(name, "email:mask");
+        world.tenant.generate(3, minutes_ago(9), minutes_ago(5));
+        let ran = world.command(&["poll"]).await;
+        assert_eq!(ran.code(), 2, "{ran:?}");
+        assert!(ran.stderr.contains(&format!("{name} is")), "{ran:?}");
+        assert!(world.workspace.landed().is_empty(), "{name}");
+    }
+}
