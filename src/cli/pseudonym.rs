@@ -7,7 +7,7 @@ use clap::Args;
 use super::print::show;
 use super::{Exit, Given, bad_settings, tenants};
 use crate::app::Layers;
-use crate::pii::{Group, Keys};
+use crate::pii::{Group, Keys, Kind};
 
 #[derive(Args)]
 pub(super) struct Command {
@@ -53,7 +53,13 @@ fn lines(keys: &Keys, value: &str) -> Vec<String> {
         for group in Group::candidates(value) {
             let (name, pseudonym) = (group.name(), key.pseudonym(group, value));
             lines.push(format!("{name:<11} {pseudonym}{note}"));
-            codes.push(format!("\"{}\"", key.code(group, value)));
+            let code = key.code(group, value);
+            // In a path `%7C` stands before it, so that no word begins there.
+            codes.push(if group == Group::of(Kind::UserId) {
+                format!("\"*{code}*\"")
+            } else {
+                format!("\"{code}\"")
+            });
         }
     }
     lines.push(format!("search in (Auth0AM_CL) {}", codes.join(" or ")));

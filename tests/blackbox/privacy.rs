@@ -11,8 +11,10 @@ use crate::world::{Sink, World, minutes_ago, numbers};
 const KEY: &str = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=";
 /// `another key of thirty-two bytes!`
 const OTHER_KEY: &str = "YW5vdGhlciBrZXkgb2YgdGhpcnR5LXR3byBieXRlcyE=";
-// By Python's hmac, hashlib and base64, over `email\0ada@example.com`, from each key.
+// By Python's hmac, hashlib and base64, over `email\0ada@example.com`, from each key, and over
+// `user_id\0samlp|acme|ada@example.com`.
 const ADA: &str = "p2_2xedtbutyn3h3xjwcepxqb2mqa";
+const ADA_S_ID: &str = "p2_4usrkzim2oqzhsoci446i5bg6a";
 const ADA_BEFORE: &str = "p1_wkbi2ytapnytify2ftitvakrdi";
 
 /// Two records of Ada's.
@@ -144,6 +146,19 @@ async fn a_pseudonym_is_told_to_who_has_the_key_and_nothing_else() {
     );
     assert_eq!(lines[4], "203.0.113.7");
     assert!(lines[6].starts_with("  ip          p2_"), "{lines:?}");
+
+    // In paths `%7C` stands before the code of a user, so that a search for words misses it.
+    let told = world
+        .command(&["pseudonym", "samlp|acme|Ada@example.com"])
+        .await;
+    let lines: Vec<_> = told.stdout.lines().collect();
+    assert_eq!(
+        lines[2],
+        format!("  user_id     samlp|acme|{ADA_S_ID}"),
+        "{told:?}"
+    );
+    let query = lines.last().unwrap();
+    assert!(query.contains(&format!(" or \"*{ADA_S_ID}*\"")), "{query}");
 }
 
 #[tokio::test]
