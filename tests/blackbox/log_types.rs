@@ -186,7 +186,7 @@ pub fn add_all_types(world: &World) -> BTreeSet<String> {
     let Ok(schema) = fs::read_to_string(project().join(SCHEMA)) else {
         world
             .tenant
-            .generate(2_000, minutes_ago(50), minutes_ago(5));
+            .generate(2_000, minutes_ago(50), minutes_ago(25));
         return world.tenant.types().into_values().collect();
     };
     let (records, kinds) = samples(&serde_json::from_str(&schema).unwrap());
