@@ -109,6 +109,11 @@ enum RunError {
     )]
     ManyRefused { refused: u64, all: u64 },
     #[error(
+        "the time of the run was over when the first records came, so that none was delivered; a \
+         longer RUN_BUDGET lets the next runs go on"
+    )]
+    NoTime,
+    #[error(
         "{unfit} of the {all} records of this run do not fit the destination, and are set aside; that is \
          more than a tenth, so look at its settings, and when it has room for such records, \
          `auth0-poller dead-letter retry` delivers what was set aside"
@@ -213,9 +218,7 @@ impl<S: Source, A: DeadLetters> Course<'_, S, A> {
         drop(delivering);
         let has_failed = matches!(delivered, Err(Stop::Failed(_)));
         if matches!(delivered, Err(Stop::OutOfTime)) {
-            warn!(
-                "the time of the run is over: what was read and not delivered is left to the next"
-            );
+            self.judge_time(was_sent);
         }
         let is_read = self.note_stop(read);
         let caught_up = self.note_stop(delivered) && is_read;
@@ -278,6 +281,22 @@ impl<S: Source, A: DeadLetters> Course<'_, S, A> {
             self.report(|report| report.fail(&error));
         } else {
             warn!("{}: {error}", self.run.name);
+        }
+    }
+
+    /// What was not delivered in time is the next run's, unless there was no time for anything: then
+    /// that one would end so too, and so on.
+    fn judge_time(&self, was_sent: bool) {
+        let is_idle = {
+            let report = self.progress.borrow();
+            report.fetched > 0 && report.delivered + report.dead_lettered == 0
+        };
+        if is_idle && !was_sent && !*self.run.stopping.borrow() {
+            self.report(|report| report.fail(&RunError::NoTime));
+        } else {
+            warn!(
+                "the time of the run is over: what was read and not delivered is left to the next"
+            );
         }
     }
 

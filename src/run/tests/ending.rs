@@ -54,6 +54,21 @@ async fn a_delivery_that_began_in_time_is_saved_and_none_is_begun_after() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_run_that_has_no_time_for_what_it_reads_is_a_failure() {
+    let world = World::with_records(500);
+    // A page takes 20 s.
+    world.state().source_faults = [Some(Fault::Delays)].into();
+    let report = world
+        .run_with(|policy| policy.budget = Duration::from_secs(10))
+        .await;
+    assert_eq!((report.fetched, report.delivered), (100, 0));
+    let told = "the time of the run was over when the first records came";
+    assert!(report.errors[0].starts_with(told), "{report:?}");
+    assert_eq!(report.errors.len(), 1, "{report:?}");
+    assert_eq!(world.run().await.delivered, 500);
+}
+
+#[tokio::test(start_paused = true)]
 async fn after_its_budget_a_run_begins_nothing_and_is_no_failure() {
     let world = World::with_records(500);
     let report = world
