@@ -62,9 +62,15 @@ impl Layers {
     pub(super) fn judge_privacy_names(&self) -> Result<(), SettingsError> {
         let known = setting_names();
         let [policy, ..] = pii::SETTINGS;
-        let is_of_privacy = |it: &&Misspelt| it.setting.starts_with(policy);
+        // So short a name has others beside it that are no mistake, such as `PID`.
+        let is_of_privacy = |it: &&Misspelt| {
+            let is_short = it.setting == policy;
+            it.setting.starts_with(policy) && (!is_short || it.is_same_but_for_case())
+        };
+        let is_missing = |it: &&Misspelt| self.settings.get(it.setting).is_none();
         let misspelt = self.settings.misspelt(&known);
-        if let Some(Misspelt { given, meant, .. }) = misspelt.iter().find(is_of_privacy) {
+        let mut wrong = misspelt.iter().filter(is_of_privacy).filter(is_missing);
+        if let Some(Misspelt { given, meant, .. }) = wrong.next() {
             let problem = format!("is not set, but {given} is, which is not read");
             let problem = format!("{problem} (names are case-sensitive)");
             return Err(SettingsError::new(meant.clone(), &problem));

@@ -319,8 +319,11 @@ impl App {
             ..self.signed(report, pipeline)
         };
         // Where the checkpoint could not be read, nothing else is asked of the storage.
-        let is_away = |way: &Way| way.books.checkpoints.is_away();
-        let is_away = pipeline.way.as_ref().is_ok_and(is_away);
+        let checkpoints = match &pipeline.way {
+            Ok(way) => Some(&way.books.checkpoints),
+            Err(_) => pipeline.checkpoints.as_ref(),
+        };
+        let is_away = checkpoints.is_some_and(CheckpointStore::is_away);
         let history = pipeline.history.as_ref().filter(|_| !is_away);
         let now = (self.clock)();
         // Whoever looks at records is no part of what has to be watched.

@@ -108,8 +108,9 @@ fn twins(members: &[Named]) -> Vec<(String, Vec<String>)> {
         let hosts = layers.read(|reader| {
             let domain = Domain::read(reader)?;
             let host = domain.host();
+            // What is set for all may have been forgotten for one, which is that one's fault.
             let own = domain.own_host(reader).filter(|it| *it != host);
-            Some((host, own))
+            Some((host, own.filter(|_| layers.settings.is_own("AUDIENCE"))))
         });
         hosts.ok()
     };

@@ -19,7 +19,7 @@ mod token;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use bytes::Bytes;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use futures_util::FutureExt as _;
 use url::Url;
 
@@ -270,7 +270,10 @@ impl Source for LogReader {
         };
         let found = self.log.logs.search(as_old, 0, AS_OLD, deadline).await;
         let found = found.map_err(source_error)?;
-        let is_later = |it: &Record| it.log_id.stored_at().is_some_and(|it| stored < it);
+        let is_later = |it: &Record| {
+            let times = it.log_id.stored_at().zip(it.date);
+            times.is_some_and(|(at, date)| stored < at && at - date > LONG_BEFORE)
+        };
         Ok(found.misfits.is_empty() && found.records.iter().all(is_later))
     }
 
@@ -324,12 +327,15 @@ impl Source for LogReader {
     }
 }
 
-/// Attempts of which the last is not made for want of time, the first may have been refused, and none
-/// was refused after the limit was waited for.
+/// Attempts of which the last is not made for want of time, and one may have failed: where there were
+/// more, the limit was waited for, or Auth0 answers in no way.
 const ATTEMPTS_AT_A_LIMIT: u32 = 2;
 
 /// Records that are asked for to see whether one of them is as old as another.
 const AS_OLD: usize = 50;
+
+/// What was dated so long before it was stored was not written when it happened, but imported.
+const LONG_BEFORE: TimeDelta = TimeDelta::minutes(10);
 
 /// What went wrong in reading after an id, which the log may not take.
 fn error_after(error: GaveUp<LogsError>) -> SourceError {

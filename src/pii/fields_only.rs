@@ -117,9 +117,9 @@ fn read<'t>(
                 walk.begin(token == Token::BeginArray, finder.enter());
             }
             Token::Text(raw) | Token::Number(raw) => match walk.role() {
-                Role::Fixed | Role::Country => {}
+                Role::Fixed => {}
                 role if is_open(policy, role) && !(glance.has_signs && may_name_somebody(raw)) => {
-                    if raw.len() >= SHORTEST {
+                    if role != Role::Country && raw.len() >= SHORTEST {
                         parts.push(part(role, Reading::Open));
                     }
                 }
@@ -128,7 +128,9 @@ fn read<'t>(
                     if reading == Reading::HasJson {
                         return None;
                     }
-                    parts.push(part(role, reading));
+                    if role != Role::Country {
+                        parts.push(part(role, reading));
+                    }
                 }
             },
             Token::Bool(_) | Token::Null => {}
@@ -148,7 +150,9 @@ fn is_open(policy: &Policy, role: Role) -> bool {
     match role {
         Role::Personal(kind) => policy.method(kind).is_none(),
         // A policy about places leaves members out, and so does not come here.
-        Role::Open | Role::Word | Role::Place | Role::Town | Role::Coordinate => true,
+        Role::Open | Role::Word | Role::Place | Role::Town | Role::Country | Role::Coordinate => {
+            true
+        }
         _ => false,
     }
 }

@@ -3,6 +3,8 @@
 
 use serde::de::IgnoredAny;
 
+use crate::json::{Scanner, Token};
+
 /// A part of a text.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Part<'a> {
@@ -33,7 +35,7 @@ pub(super) fn parts(text: &str) -> Vec<Part<'_>> {
         ahead = match values.next() {
             Some(Err(error)) => {
                 // What was read is not read again: a text of brackets would be for each of them.
-                let (json, rest) = json.split_at(place_of(&error, json));
+                let (json, rest) = json.split_at(place_of(&error, json).max(end_of(json)));
                 parts.push(Part::Cut(json));
                 rest
             }
@@ -60,6 +62,23 @@ fn place_of(error: &serde_json::Error, json: &str) -> usize {
         .take(error.line().saturating_sub(1));
     let line: usize = lines.map(str::len).sum();
     json.ceil_char_boundary(line + error.column().max(1))
+}
+
+/// How far a value goes for who passes over mistakes.
+fn end_of(json: &str) -> usize {
+    let mut tokens = Scanner::new(json);
+    let mut depth = 0_usize;
+    for token in tokens.by_ref() {
+        match token {
+            Token::BeginObject | Token::BeginArray => depth += 1,
+            Token::EndObject | Token::EndArray => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        if depth == 0 {
+            break;
+        }
+    }
+    json.ceil_char_boundary(tokens.at().min(json.len()))
 }
 
 /// Where JSON begins that may have names in it. Braces alone are no sign: code has them too.

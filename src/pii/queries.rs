@@ -17,7 +17,7 @@ const IDENTITIES: &str = "identities";
 /// What stands between a name and a value in a filter of SCIM, and between the parts of a query.
 const OPERATORS: [&str; 10] = ["eq", "ne", "co", "sw", "ew", "gt", "ge", "lt", "le", "not"];
 
-/// Calls for each whom a path names: `/api/v2/users/auth0%7C1`, `?email=a%40b.c`, `?q=username:ada`.
+/// Calls for each whom a path names: `/api/v2/users/auth0%7C1`, `?email=a%40b.c`, `?q=username:adalove`.
 pub(super) fn of_path(policy: &Policy, path: &str, mut note: impl FnMut(Kind, &str)) {
     let mut before = ["", ""];
     for part in path.split(['/', '?', '&', '=', '#']) {
@@ -25,7 +25,9 @@ pub(super) fn of_path(policy: &Policy, path: &str, mut note: impl FnMut(Kind, &s
         if before[0] == IDENTITIES {
             note(Kind::UserId, &value);
         }
-        match by_looks(&value).filter(|_| !has_name(&value)) {
+        // An address of the sixth version may begin like a name.
+        let looks = || kind_by_looks(&value).filter(|_| !has_name(&value));
+        match ip(&value).map(|_| Kind::Ip).or_else(looks) {
             Some(kind) => note(kind, &value),
             None => of_query(policy, &value, &mut note),
         }
@@ -67,10 +69,13 @@ pub(super) fn of_form(policy: &Policy, text: &str, mut note: impl FnMut(Kind, &s
                 continue;
             };
             let role = role(fields::name(name).field);
-            let value = decoded(value_alone(role, value));
-            for value in [&*value, &value.replace('+', " ")] {
-                if let Some(kind) = kind(policy, role, value) {
-                    note(kind, value);
+            // Where there are several, each of them is one.
+            for value in value_alone(value).split(',') {
+                let value = decoded(trimmed_of_signs(role, value));
+                for value in [&*value, &value.replace('+', " ")] {
+                    if let Some(kind) = kind(policy, role, value) {
+                        note(kind, value);
+                    }
                 }
             }
         }
@@ -93,13 +98,35 @@ fn has_name(text: &str) -> bool {
     name.starts_with(|it: char| it.is_ascii_alphabetic()) && name.bytes().all(is_letter)
 }
 
-/// The value of a pair in a form, without what only stands around it or after it: what is in quotes
-/// or brackets, or before the next sign of the text that the form is in.
-fn value_alone(role: Role, value: &str) -> &str {
-    let value = value.trim_start_matches(|it: char| "\"'([{<".contains(it));
-    let may_have_bars = matches!(role, Role::Personal(Kind::UserId) | Role::Somebody);
-    let is_end = |it: char| "\"<>{}[],\\".contains(it) || it == '|' && !may_have_bars;
-    let value = &value[..value.find(is_end).unwrap_or(value.len())];
+/// The value of a pair in a form, up to the next sign of the text that the form is in: a quote, a
+/// bracket that was opened before, or a bar before another pair.
+fn value_alone(value: &str) -> &str {
+    let is_open = |it: char| "\"'([{<".contains(it);
+    let value = value.trim_start_matches(is_open);
+    let is_end = |(at, it): &(usize, char)| {
+        let (before, after) = (&value[..*at], &value[at + it.len_utf8()..]);
+        match it {
+            '"' | '<' | '>' | '}' => true,
+            ']' => !before.contains('['),
+            // What is no escape of a quote may be a part of it: `CORP\ada`.
+            '\\' => !after.starts_with(char::is_alphanumeric),
+            '|' => {
+                let name = after.split_once('=').map(|(name, _)| name);
+                name.is_some_and(|it| {
+                    it.bytes()
+                        .all(|it| it.is_ascii_alphanumeric() || it == b'_')
+                })
+            }
+            _ => false,
+        }
+    };
+    let end = value.char_indices().find(is_end);
+    end.map_or(value, |(at, _)| &value[..at])
+}
+
+/// A value without the signs of a sentence around it.
+fn trimmed_of_signs(role: Role, value: &str) -> &str {
+    let value = value.trim_start_matches(|it: char| "\"'(".contains(it));
     let is_address = role == Role::Personal(Kind::Ip);
     value.trim_end_matches(|it: char| "').!".contains(it) || it == ':' && !is_address)
 }

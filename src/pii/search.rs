@@ -27,15 +27,21 @@ const DIGITS_OF_NO_NAME: usize = 4;
 struct Needle {
     /// In lower case, up to `LONG` bytes.
     text: String,
-    /// What follows that.
-    rest: String,
-    replacement: String,
+    /// The values that begin so, by what follows.
+    values: Vec<Tail>,
     /// The longest other one that it begins with.
     inner: Option<usize>,
     begins_with_word: bool,
     ends_with_word: bool,
     /// Whether it has something in it that no name of a field of Auth0's has.
     is_no_name: bool,
+}
+
+/// What follows the beginning of a value, and what stands in place of both.
+#[derive(Debug)]
+struct Tail {
+    rest: String,
+    replacement: String,
 }
 
 /// What of a value is looked for, if it is long enough.
@@ -49,7 +55,9 @@ pub(super) fn looked_for(value: &str) -> Option<&str> {
 pub(super) struct Needles(Vec<Candidate>);
 
 struct Candidate {
+    /// Up to `LONG` bytes.
     text: String,
+    rest: String,
     /// Of those of one text the first counts.
     rank: (Kind, bool),
     replacement: String,
@@ -60,8 +68,11 @@ impl Needles {
     /// a part of a value, or another way to write it, and counts before a value of the same kind.
     pub fn add(&mut self, kind: Kind, is_alias: bool, value: &str, replacement: &str) {
         if let Some(value) = looked_for(value) {
+            let mut text = folded(value).into_owned();
+            let rest = text.split_off(text.floor_char_boundary(LONG));
             self.0.push(Candidate {
-                text: folded(value).into_owned(),
+                text,
+                rest,
                 rank: (kind, !is_alias),
                 replacement: replacement.to_owned(),
             });
@@ -70,9 +81,17 @@ impl Needles {
 
     pub fn index(self) -> Index {
         let mut candidates = self.0;
-        candidates.sort_by(|one, other| (&one.text, one.rank).cmp(&(&other.text, other.rank)));
-        candidates.dedup_by(|later, first| later.text == first.text);
-        let mut needles: Vec<Needle> = candidates.into_iter().map(needle).collect();
+        candidates.sort_by(|one, other| {
+            (&one.text, &one.rest, one.rank).cmp(&(&other.text, &other.rest, other.rank))
+        });
+        candidates.dedup_by(|later, first| later.text == first.text && later.rest == first.rest);
+        let mut needles: Vec<Needle> = Vec::new();
+        for it in candidates {
+            match needles.last_mut() {
+                Some(last) if last.text == it.text => last.add(it),
+                _ => needles.push(Needle::of(it)),
+            }
+        }
         let mut first = [false; 256];
         // Those that the last one begins with, the shortest first.
         let mut open: Vec<usize> = Vec::new();
@@ -92,7 +111,10 @@ impl Needles {
             needles[at].inner = open.last().copied();
             open.push(at);
         }
-        let has_space = |it: &Needle| it.text.contains(' ') || it.rest.contains(' ');
+        let has_space = |it: &Needle| {
+            let mut rests = it.values.iter();
+            it.text.contains(' ') || rests.any(|it| it.rest.contains(' '))
+        };
         Index {
             has_spaces: needles.iter().any(has_space),
             has_no_names: needles.iter().any(|it| it.is_no_name),
@@ -103,35 +125,55 @@ impl Needles {
 }
 
 impl Needle {
+    fn of(candidate: Candidate) -> Self {
+        let text = &candidate.text;
+        let is_word = |it: Option<char>| it.is_some_and(char::is_alphanumeric);
+        let mut needle = Self {
+            begins_with_word: is_word(text.chars().next()),
+            // Where a long one ends does not matter.
+            ends_with_word: candidate.rest.is_empty() && is_word(text.chars().next_back()),
+            is_no_name: false,
+            inner: None,
+            values: Vec::with_capacity(1),
+            text: text.clone(),
+        };
+        needle.add(candidate);
+        needle
+    }
+
+    /// Adds a value that begins like this one, in order.
+    fn add(&mut self, candidate: Candidate) {
+        let Candidate {
+            text,
+            rest,
+            replacement,
+            ..
+        } = candidate;
+        let letters = || text.chars().chain(rest.chars());
+        let is_of_a_name = |it: char| it.is_ascii_alphanumeric() || matches!(it, '_' | '-' | '$');
+        let digits = letters().filter(char::is_ascii_digit).count();
+        self.is_no_name |= !letters().any(char::is_alphabetic)
+            || digits >= DIGITS_OF_NO_NAME
+            || !letters().all(is_of_a_name);
+        self.ends_with_word &= rest.is_empty();
+        self.values.push(Tail { rest, replacement });
+    }
+
     /// Whether it is no part of a word where it stands.
     fn is_alone(&self, is_after_word: bool, rest: &str) -> bool {
         let begins = !self.begins_with_word || !is_after_word;
         let ends = !self.ends_with_word || !rest.starts_with(char::is_alphanumeric);
         begins && ends
     }
-}
 
-fn needle(candidate: Candidate) -> Needle {
-    let Candidate {
-        mut text,
-        replacement,
-        ..
-    } = candidate;
-    let is_word = |it: Option<char>| it.is_some_and(char::is_alphanumeric);
-    let is_of_a_name = |it: char| it.is_ascii_alphanumeric() || matches!(it, '_' | '-' | '$');
-    let has_letter = text.contains(char::is_alphabetic);
-    let digits = text.bytes().filter(u8::is_ascii_digit).count();
-    let is_no_name = !has_letter || digits >= DIGITS_OF_NO_NAME || !text.chars().all(is_of_a_name);
-    let rest = text.split_off(text.floor_char_boundary(LONG));
-    Needle {
-        begins_with_word: is_word(text.chars().next()),
-        // Where a long one ends does not matter.
-        ends_with_word: rest.is_empty() && is_word(text.chars().next_back()),
-        is_no_name,
-        inner: None,
-        text,
-        rest,
-        replacement,
+    /// Of its values that which is like a text for the longest, and how long that is beyond the
+    /// beginning. It is next to where the text would be among them.
+    fn longest(&self, ahead: &str) -> (&Tail, usize) {
+        let after = self.values.partition_point(|it| it.rest.as_str() <= ahead);
+        let near = &self.values[after.saturating_sub(1)..self.values.len().min(after + 1)];
+        let alike = near.iter().map(|it| (it, common_prefix(&it.rest, ahead)));
+        let best = alike.reduce(|best, it| if it.1 > best.1 { it } else { best });
+        best.unwrap_or((&self.values[0], 0))
     }
 }
 
@@ -149,7 +191,7 @@ pub(super) struct Index {
 struct Hit<'i> {
     begin: usize,
     end: usize,
-    needle: &'i Needle,
+    replacement: &'i str,
 }
 
 impl Index {
@@ -157,9 +199,12 @@ impl Index {
     pub fn whole(&self, text: &str) -> Option<&str> {
         let text = folded(text.trim());
         let (text, rest) = text.split_at(text.floor_char_boundary(LONG));
-        let key = |it: &Needle| (it.text.as_str(), it.rest.as_str()).cmp(&(text, rest));
-        let found = self.needles.binary_search_by(key);
-        Some(&self.needles[found.ok()?].replacement)
+        let needle = self
+            .needles
+            .binary_search_by(|it| it.text.as_str().cmp(text));
+        let values = &self.needles[needle.ok()?].values;
+        let value = values.binary_search_by(|it| it.rest.as_str().cmp(rest));
+        Some(&values[value.ok()?].replacement)
     }
 
     /// What stands in place of a number that is one of the values.
@@ -209,15 +254,20 @@ impl Index {
         hits.sort_unstable_by_key(|it| (it.begin, std::cmp::Reverse(it.end)));
         let mut result = String::with_capacity(text.len());
         let mut copied = 0;
-        for Hit { begin, end, needle } in hits {
+        for Hit {
+            begin,
+            end,
+            replacement,
+        } in hits
+        {
             if begin < copied {
                 continue;
             }
             result.push_str(&text[copied..begin]);
             if text[begin..end].contains('%') {
-                percent_encode(&needle.replacement, &mut result);
+                percent_encode(replacement, &mut result);
             } else {
-                result.push_str(&needle.replacement);
+                result.push_str(replacement);
             }
             copied = end;
         }
@@ -243,12 +293,13 @@ impl Index {
             let text: &str = lower.get_or_insert_with(|| folded(&view.text));
             match self.at(text, at, counts) {
                 Some(found) => {
-                    let (needle, length) = self.longest(found, &text[at..]);
-                    let end = at + length;
+                    let beyond = at + found.text.len();
+                    let (value, more) = found.longest(&text[beyond..]);
+                    let end = beyond + more;
                     hits.push(Hit {
                         begin: view.place(at),
                         end: view.place(end),
-                        needle,
+                        replacement: &value.replacement,
                     });
                     is_after_letter = bytes[end - 1].is_ascii_alphanumeric();
                     at = end;
@@ -258,26 +309,12 @@ impl Index {
         }
     }
 
-    /// Of the values that begin like this one, that which is like the text for the longest, and how
-    /// long that is.
-    fn longest(&self, index: usize, text: &str) -> (&Needle, usize) {
-        let found = &self.needles[index];
-        let ahead = &text[found.text.len()..];
-        let alike = self.needles[..=index].iter().rev();
-        let alike = alike.take_while(|it| it.text == found.text);
-        let (needle, more) = alike.fold((found, 0), |best, it| {
-            let more = common_prefix(&it.rest, ahead);
-            if more > best.1 { (it, more) } else { best }
-        });
-        (needle, found.text.len() + more)
-    }
-
     /// The longest value at this place.
-    fn at(&self, text: &str, at: usize, counts: fn(&Needle) -> bool) -> Option<usize> {
+    fn at(&self, text: &str, at: usize, counts: fn(&Needle) -> bool) -> Option<&Needle> {
         // A value begins with a whole character.
         let (before, ahead) = (text.get(..at)?, text.get(at..)?);
         let is_after_word = ends_with_word(before);
-        if is_after_word && ahead.starts_with(|it: char| it.is_ascii_alphanumeric()) {
+        if is_after_word && ahead.starts_with(char::is_alphanumeric) {
             return None;
         }
         // All that the text begins with come before it in order, and the last one before it begins
@@ -290,7 +327,7 @@ impl Index {
                 && needle.is_alone(is_after_word, rest)
                 && counts(needle)
             {
-                return Some(index);
+                return Some(needle);
             }
             candidate = needle.inner;
         }

@@ -464,6 +464,14 @@ fn forms_and_queries_tell_by_their_names() {
             "email=***|type=limit_wc|status=blocked",
         ),
         (
+            "email=ada@example.com,bo@example.com username=CORP\\\\ada username=smith|adalove",
+            "email=***,*** username=*** username=***",
+        ),
+        (
+            "username=ada[1]; email=ada@example.com]",
+            "username=***; email=***]",
+        ),
+        (
             "User{id=5, email=ada@example.com}, user_id=auth0|5f1abc: gone",
             "User{id=5, email=***}, user_id=***: gone",
         ),
@@ -520,6 +528,8 @@ fn beside() -> impl proptest::strategy::Strategy<Value = String> {
         r#""qs":"state=1&email=bo%40example.com""#,
         r#""note":"[ada@example.com] was here""#,
         r#""hint":"Köln, 5f1abc""#,
+        r#""country_name":"{\"email\":\"bo@example.com\"}""#,
+        r#""country_code":"ada@example.com""#,
         r#""identities":[{"user_id":"5f1abc","connection":"{"}]"#,
         r#""email":"\"Bo\" <bo@example.com>""#,
     ];
@@ -738,6 +748,10 @@ fn whom_a_path_names_is_known_by_its_looks() {
             "/api/v2/anomaly/blocks/ips/***",
         ),
         (
+            "/api/v2/anomaly/blocks/ips/fd00::1234:1",
+            "/api/v2/anomaly/blocks/ips/***",
+        ),
+        (
             "/api/v2/users?q=email%3A%22ada%40example.com%22&page=1",
             "/api/v2/users?q=email%3A%22***%22&page=1",
         ),
@@ -930,6 +944,15 @@ fn json_in_a_text_is_read_also_where_it_was_cut() {
         (
             r#"cut {\"email\":\"ada@example.com\",\"b\":[\"ada@exam"#,
             r#"cut {\"email\":\"***\",\"b\":[\"ada@exam"#,
+        ),
+        // Mistakes are passed over, as far as it goes on.
+        (
+            r#"[{\"a\":1} {\"email\":\"ada@example.com\"}]"#,
+            r#"[{\"a\":1} {\"email\":\"***\"}]"#,
+        ),
+        (
+            r#"{\"a\":[1,2,] \"p\":\"C:\\Users\",\"b\":tru,\"email\":\"ada@example.com\"}"#,
+            r#"{\"a\":[1,2,] \"p\":\"C:\\Users\",\"b\":tru,\"email\":\"***\"}"#,
         ),
         // What follows a mistake is read again from where JSON begins.
         (
@@ -1136,6 +1159,25 @@ fn a_long_value_is_found_in_time_as_far_as_a_text_goes_on_like_it() {
             &format!(r#"{{"user_name":"{value}","error":"{text}"}}"#),
             &format!(r#"{{"user_name":"***","error":"{expected}"}}"#),
         );
+    }
+    // Whether or not a letter stands where the beginning ends.
+    let begin = "a".repeat(998);
+    assert_becomes(
+        "username:mask",
+        &format!(
+            r#"{{"user_name":["{begin}éTAIL","{begin}😀x"],"error":"{begin}éTAIL, {begin}😀x"}}"#
+        ),
+        r#"{"user_name":["***","***"],"error":"***, ***"}"#,
+    );
+    // However many begin alike.
+    for (begin, text) in [
+        ("é".repeat(500), format!("x{}", "é".repeat(100_000))),
+        ("b".repeat(2_000), "b".repeat(100_000)),
+    ] {
+        let names: Vec<_> = (0..200).map(|n| format!(r#""{begin}{n}""#)).collect();
+        let names = names.join(",");
+        let record = format!(r#"{{"user_name":[{names}],"error":"{text}","x-{text}$1":1}}"#);
+        assert!(!applied("username:mask", &record).contains("b0"));
     }
     // Of several that begin alike the one that goes on for the longest.
     let (one, other) = (format!("{long}Lovelace"), format!("{long}King"));

@@ -30,6 +30,13 @@ pub(crate) struct Misspelt {
     pub is_own: bool,
 }
 
+impl Misspelt {
+    /// Whether nothing but the case of letters and what stands between them is wrong.
+    pub fn is_same_but_for_case(&self) -> bool {
+        letters(&self.given) == letters(&self.meant)
+    }
+}
+
 impl AppSettings {
     /// The names that are set, not read, and look like one of those that are. What is another
     /// tenant's is left out.
@@ -61,15 +68,14 @@ impl AppSettings {
         found.sort();
         found
     }
-}
 
-impl AppSettings {
     /// The names that are set and not read, and begin like this one, in any case: with or without the
     /// tenant in front whose settings these are.
     pub fn named_like(&self, begin: &str, known: &[&'static str]) -> Vec<&str> {
         let is_like = |name: &str| {
             let (same, rest) = name.split_at_checked(begin.len()).unwrap_or((name, ""));
-            let is_end = !rest.starts_with(|it: char| it.is_ascii_alphanumeric());
+            let is_tenant_s = rest.starts_with(tenants::BETWEEN);
+            let is_end = !rest.starts_with(|it: char| it.is_ascii_alphanumeric()) && !is_tenant_s;
             same.eq_ignore_ascii_case(begin) && is_end && !known.contains(&name)
         };
         let is_own = |tenant: &str| self.owner.as_ref().is_none_or(|owner| owner.is(tenant));

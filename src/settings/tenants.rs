@@ -12,7 +12,7 @@ pub(crate) const SETTING: &str = "TENANTS";
 /// place.
 const UNKNOWN: &str = "unknown";
 /// What stands between the name of a tenant and that of a setting.
-const BETWEEN: &str = "__";
+pub(super) const BETWEEN: &str = "__";
 /// Letters of the name of a tenant.
 const LONGEST: usize = 20;
 

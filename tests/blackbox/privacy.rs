@@ -211,4 +211,12 @@ async fn a_policy_under_a_name_that_is_not_read_lets_nothing_out() {
         assert!(ran.stderr.contains(&format!("{name} is")), "{ran:?}");
         assert!(world.workspace.landed().is_empty(), "{name}");
     }
+    // What is no more than near stops nothing.
+    let mut world = World::start().await;
+    for (name, value) in [("PID", "7"), ("PIN", "8"), ("PII", "email:mask")] {
+        world.set(name, value);
+    }
+    add_records(&world);
+    world.poll().await;
+    assert_eq!(world.workspace.landed().len(), 2);
 }

@@ -68,6 +68,10 @@ impl<S: Source> Source for Pieces<'_, S> {
     }
 
     async fn after(&self, id: &LogId, deadline: Deadline) -> Result<Page, SourceError> {
+        // What was read of the next piece is not passed over.
+        if self.goes_on() {
+            return Ok(Page::last(Vec::new()));
+        }
         Ok(self.pass(self.source.after(id, deadline).await?))
     }
 
