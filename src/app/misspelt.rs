@@ -48,10 +48,7 @@ impl Layers {
             let would_count =
                 chosen.is_none_or(|chosen| rank < chosen || rank == chosen && would_replace);
             if would_count {
-                let Misspelt { given, meant, .. } = misspelt;
-                let problem = format!("is not set, but {given} is, which is not read");
-                let problem = format!("{problem} (names are case-sensitive)");
-                return Err(SettingsError::new(meant, &problem));
+                return Err(not_read(&misspelt));
             }
         }
         Ok(())
@@ -70,10 +67,8 @@ impl Layers {
         let is_missing = |it: &&Misspelt| self.settings.get(it.setting).is_none();
         let misspelt = self.settings.misspelt(&known);
         let mut wrong = misspelt.iter().filter(is_of_privacy).filter(is_missing);
-        if let Some(Misspelt { given, meant, .. }) = wrong.next() {
-            let problem = format!("is not set, but {given} is, which is not read");
-            let problem = format!("{problem} (names are case-sensitive)");
-            return Err(SettingsError::new(meant.clone(), &problem));
+        if let Some(misspelt) = wrong.next() {
+            return Err(not_read(misspelt));
         }
         match self.settings.named_like(policy, &known).first() {
             Some(given) => Err(SettingsError::new(
@@ -84,4 +79,10 @@ impl Layers {
             None => Ok(()),
         }
     }
+}
+
+fn not_read(Misspelt { given, meant, .. }: &Misspelt) -> SettingsError {
+    let problem = format!("is not set, but {given} is, which is not read");
+    let problem = format!("{problem} (names are case-sensitive)");
+    SettingsError::new(meant.clone(), &problem)
 }

@@ -270,11 +270,11 @@ impl Source for LogReader {
         };
         let found = self.log.logs.search(as_old, 0, AS_OLD, deadline).await;
         let found = found.map_err(source_error)?;
-        let is_later = |it: &Record| {
+        let tells_nothing = |it: &Record| {
             let times = it.log_id.stored_at().zip(it.date);
             times.is_some_and(|(at, date)| stored < at && at - date > LONG_BEFORE)
         };
-        Ok(found.misfits.is_empty() && found.records.iter().all(is_later))
+        Ok(found.misfits.is_empty() && found.records.iter().all(tells_nothing))
     }
 
     async fn latest(&self, deadline: Deadline) -> Result<Vec<Record>, SourceError> {

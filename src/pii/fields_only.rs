@@ -119,7 +119,7 @@ fn read<'t>(
             Token::Text(raw) | Token::Number(raw) => match walk.role() {
                 Role::Fixed => {}
                 role if is_open(policy, role) && !(glance.has_signs && may_name_somebody(raw)) => {
-                    if role != Role::Country && raw.len() >= SHORTEST {
+                    if raw.len() >= SHORTEST {
                         parts.push(part(role, Reading::Open));
                     }
                 }
@@ -128,9 +128,7 @@ fn read<'t>(
                     if reading == Reading::HasJson {
                         return None;
                     }
-                    if role != Role::Country {
-                        parts.push(part(role, reading));
-                    }
+                    parts.push(part(role, reading));
                 }
             },
             Token::Bool(_) | Token::Null => {}
@@ -167,7 +165,7 @@ fn stays(found: &Found, token: Token, part: &Part, is_simple: bool) -> bool {
     } else {
         found.look.may_be_in(raw)
     };
-    if part.reading == Reading::SaysNothing || !may_be_in {
+    if part.reading == Reading::SaysNothing || part.role == Role::Country || !may_be_in {
         return true;
     }
     let is_as_it_was = |text: Cow<str>| matches!(text, Cow::Borrowed(_));

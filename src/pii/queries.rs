@@ -101,27 +101,30 @@ fn has_name(text: &str) -> bool {
 /// The value of a pair in a form, up to the next sign of the text that the form is in: a quote, a
 /// bracket that was opened before, or a bar before another pair.
 fn value_alone(value: &str) -> &str {
-    let is_open = |it: char| "\"'([{<".contains(it);
-    let value = value.trim_start_matches(is_open);
-    let is_end = |(at, it): &(usize, char)| {
-        let (before, after) = (&value[..*at], &value[at + it.len_utf8()..]);
-        match it {
+    let value = value.trim_start_matches(|it: char| "\"'([{<".contains(it));
+    let mut has_bracket = false;
+    for (at, letter) in value.char_indices() {
+        let after = &value[at + letter.len_utf8()..];
+        let is_end = match letter {
             '"' | '<' | '>' | '}' => true,
-            ']' => !before.contains('['),
+            ']' => !has_bracket,
             // What is no escape of a quote may be a part of it: `CORP\ada`.
             '\\' => !after.starts_with(char::is_alphanumeric),
-            '|' => {
-                let name = after.split_once('=').map(|(name, _)| name);
-                name.is_some_and(|it| {
-                    it.bytes()
-                        .all(|it| it.is_ascii_alphanumeric() || it == b'_')
-                })
-            }
+            '|' => begins_a_pair(after),
             _ => false,
+        };
+        if is_end {
+            return &value[..at];
         }
-    };
-    let end = value.char_indices().find(is_end);
-    end.map_or(value, |(at, _)| &value[..at])
+        has_bracket |= letter == '[';
+    }
+    value
+}
+
+/// Whether a text begins with a name and an equals sign.
+fn begins_a_pair(text: &str) -> bool {
+    let after = text.trim_start_matches(|it: char| it.is_ascii_alphanumeric() || it == '_');
+    after.starts_with('=')
 }
 
 /// A value without the signs of a sentence around it.

@@ -605,6 +605,16 @@ fn a_text_of_brackets_and_mistakes_is_read_in_time() {
         let text = text.repeat(200_000 / text.len());
         assert_stays("email:mask", &format!(r#"{{"body":"{text}"}}"#));
     }
+    // In a form too: bars before no pair, and brackets that were opened late.
+    let bars = "|".repeat(1_000_000);
+    let brackets = format!("{}[{}", "x".repeat(500_000), "]".repeat(500_000));
+    for value in [bars, brackets] {
+        assert_becomes(
+            "username:mask",
+            &format!(r#"{{"body":"username={value}"}}"#),
+            r#"{"body":"username=***"}"#,
+        );
+    }
 }
 
 /// The name of a field, and somebody.
