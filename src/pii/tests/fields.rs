@@ -1,0 +1,186 @@
+//! What the name of a field says.
+
+use super::*;
+
+#[test]
+fn a_name_is_personal_within_a_user_s_object_only() {
+    for (record, expected) in [
+        (
+            r#"{"details":{"request":{"auth":{"user":{"user_id":"auth0|1","name":"Ada"}},"body":{"name":"Shop"}}}}"#,
+            r#"{"details":{"request":{"auth":{"user":{"user_id":"auth0|1","name":"***"}},"body":{"name":"Shop"}}}}"#,
+        ),
+        (
+            r#"{"body":{"name":"Ada","email":"a@b.c","roles":[{"id":"r","name":"admin"}]}}"#,
+            r#"{"body":{"name":"***","email":"a@b.c","roles":[{"id":"r","name":"admin"}]}}"#,
+        ),
+        (
+            r#"{"body":{"inviter":{"name":"Ada"},"client":{"name":"Shop","email":"a@b.c"}}}"#,
+            r#"{"body":{"inviter":{"name":"***"},"client":{"name":"Shop","email":"a@b.c"}}}"#,
+        ),
+        (
+            r#"{"body":{"name":"mail","strategy":"email","options":{"name":"Shop"},"email":"a@b.c"}}"#,
+            r#"{"body":{"name":"mail","strategy":"email","options":{"name":"Shop"},"email":"a@b.c"}}"#,
+        ),
+        (
+            r#"{"details":{"prompts":[{"name":"login","user_id":"auth0|1","user_name":"x"}]}}"#,
+            r#"{"details":{"prompts":[{"name":"login","user_id":"auth0|1","user_name":"x"}]}}"#,
+        ),
+        // What the call is about tells of a body that does not say so itself.
+        (
+            r#"{"request":{"body":{"name":"Ada"},"path":"/api/v2/users/auth0%7C1"}}"#,
+            r#"{"request":{"body":{"name":"***"},"path":"/api/v2/users/auth0%7C1"}}"#,
+        ),
+        (
+            r#"{"request":{"body":{"name":"Ada"},"path":"/api/v2/users/auth0%7C1/roles"}}"#,
+            r#"{"request":{"body":{"name":"Ada"},"path":"/api/v2/users/auth0%7C1/roles"}}"#,
+        ),
+        (
+            r#"{"response":{"body":{"users":[{"name":"Ada"}],"members":[{"name":"Bo"}]}}}"#,
+            r#"{"response":{"body":{"users":[{"name":"***"}],"members":[{"name":"***"}]}}}"#,
+        ),
+        // SCIM
+        (
+            r#"{"body":{"userName":"a","displayName":"Ada L","name":{"givenName":"Ada","familyName":"L"}}}"#,
+            r#"{"body":{"userName":"a","displayName":"***","name":{"givenName":"***","familyName":"***"}}}"#,
+        ),
+    ] {
+        assert_becomes("first_name:mask,last_name:mask", record, expected);
+    }
+    assert_becomes(
+        "last_name:drop",
+        r#"{"user":{"name":"Ada Lovelace"},"description":"by ada lovelace"}"#,
+        r#"{"user":{},"description":"by ***"}"#,
+    );
+}
+
+#[test]
+fn lists_and_objects_of_values_are_personal_too() {
+    for (record, expected) in [
+        (
+            r#"{"emails":["a@b.c",{"value":"d@e.f","type":"work"}],"address":{"locality":"Paris","n":[1,{"x":"y"}],"ok":true}}"#,
+            r#"{"emails":["***",{"value":"***","type":"work"}],"address":{"locality":"***","n":["***",{"x":"***"}],"ok":true}}"#,
+        ),
+        (
+            r#"{"owners":["marge@example.com","auth0|1","team"],"phone_number":15550100200}"#,
+            r#"{"owners":["***","***","team"],"phone_number":"***"}"#,
+        ),
+        (
+            r#"{"support_email":"x@y.z","verify_email":"yes","user":{"id":"auth0|12"},"id":"auth0|x"}"#,
+            r#"{"support_email":"***","verify_email":"yes","user":{"id":"***"},"id":"auth0|x"}"#,
+        ),
+    ] {
+        assert_becomes(
+            "email:mask,user_id:mask,phone:mask,address:mask",
+            record,
+            expected,
+        );
+    }
+    assert_becomes(
+        "email:drop,address:drop,phone:drop",
+        r#"{"a":1,"emails":["a@b.c"],"address":{"x":"y"},"owners":["m@example.com","team"],"phone":null,"b":2}"#,
+        r#"{"a":1,"owners":["***","team"],"b":2}"#,
+    );
+}
+
+#[test]
+fn names_of_fields_that_look_like_somebody_are_somebody() {
+    assert_becomes(
+        "email:mask,user_id:mask,ip:mask,phone:mask",
+        r#"{"details":{"ada@example.com":1,"b%40example.com":2,"auth0|5f1":3,"203.0.113.7":4,"2001:db8::1":5,"+1 555 010 0200":6,"v1.2.3":7,"error":"ada@example.com"}}"#,
+        r#"{"details":{"***":1,"***":2,"***":3,"***":4,"***":5,"***":6,"v1.2.3":7,"error":"***"}}"#,
+    );
+    assert_becomes(
+        "email:mask",
+        r#"{"body":"{\"ada@example.com\": 1}"}"#,
+        r#"{"body":"{\"***\":1}"}"#,
+    );
+}
+
+#[test]
+fn one_text_of_two_kinds_is_treated_as_each_of_them_in_its_field() {
+    let record = r#"{"username":"countess","given_name":"countess"}"#;
+    let by_name = applied("username:pseudonym,first_name:pseudonym", record);
+    assert!(by_name.starts_with(&format!(r#"{{"username":"{COUNTESS}","#)));
+    assert_eq!(by_name.matches(COUNTESS).count(), 1, "{by_name}");
+    assert_becomes(
+        "username:pseudonym,email:mask",
+        r#"{"username":"countess","email":"countess"}"#,
+        &format!(r#"{{"username":"{COUNTESS}","email":"***"}}"#),
+    );
+}
+
+#[test]
+fn names_with_a_namespace_say_at_the_end_what_they_are() {
+    assert_becomes(
+        "email:mask,username:mask,ip:mask",
+        r#"{"details":{"http://schemas.xmlsoap.org/ws/2005/05/identity/claims/emailaddress":"ada@example.com","http://schemas.xmlsoap.org/ws/2005/05/identity/claims/upn":"ada@corp","urn:ietf:params:scim:schemas:core:2.0:User:userName":"adalove","https://acme-corporation.example/device/client_ip":"203.0.113.7","their_preferred_secondary_contact_email":"bo@example.com","https://acme.example/scope":"openid"}}"#,
+        r#"{"details":{"http://schemas.xmlsoap.org/ws/2005/05/identity/claims/emailaddress":"***","http://schemas.xmlsoap.org/ws/2005/05/identity/claims/upn":"***","urn:ietf:params:scim:schemas:core:2.0:User:userName":"***","https://acme-corporation.example/device/client_ip":"***","their_preferred_secondary_contact_email":"***","https://acme.example/scope":"openid"}}"#,
+    );
+    // Who has a namespace is no word of Auth0's.
+    assert_becomes(
+        "username:mask",
+        r#"{"user_name":"adalove","https://acme.example/type":"adalove"}"#,
+        r#"{"user_name":"***","https://acme.example/type":"***"}"#,
+    );
+}
+
+#[test]
+fn a_user_is_known_by_names_in_any_spelling() {
+    assert_becomes(
+        "first_name:mask,last_name:mask",
+        r#"{"details":{"body":{"givenName":"Ada","surname":"Lovelace","displayName":"Ada King"},"a":{"Email":"a@b.c","name":"Bo King"},"b":{"grantTypes":[],"Email":"a@b.c","name":"Shop"}}}"#,
+        r#"{"details":{"body":{"givenName":"***","surname":"***","displayName":"***"},"a":{"Email":"a@b.c","name":"***"},"b":{"grantTypes":[],"Email":"a@b.c","name":"Shop"}}}"#,
+    );
+}
+
+#[test]
+fn a_country_stays_whatever_has_its_name() {
+    assert_becomes(
+        "location:truncate,username:mask",
+        r#"{"user_name":"Luxembourg","location_info":{"country_code":"LU","country_name":"Luxembourg","city_name":"Luxembourg"}}"#,
+        r#"{"user_name":"***","location_info":{"country_code":"LU","country_name":"Luxembourg"}}"#,
+    );
+    assert_becomes(
+        "username:mask",
+        r#"{"user_name":"Luxembourg","location_info":{"country_name":"Luxembourg"}}"#,
+        r#"{"user_name":"***","location_info":{"country_name":"Luxembourg"}}"#,
+    );
+    assert_becomes(
+        "location:mask",
+        r#"{"location_info":{"country_name":"Luxembourg"}}"#,
+        r#"{"location_info":{"country_name":"***"}}"#,
+    );
+}
+
+#[test]
+fn addresses_of_all_kinds_are_known() {
+    assert_becomes(
+        "ip:truncate",
+        r#"{"ip":"203.0.113.7:443","device_ip":"[2001:db8:1:2::9]:443","lastIP":"2001:DB8:1::1","clientIp":"[2001:db8:1::]","membership":"203.0.113.7","zip":"10115","error":"from 203.0.113.7"}"#,
+        r#"{"ip":"203.0.113.0","device_ip":"2001:db8:1::","lastIP":"2001:db8:1::","clientIp":"2001:db8:1::","membership":"203.0.113.0","zip":"10115","error":"from 203.0.113.0"}"#,
+    );
+    assert_becomes(
+        "ip:pseudonym",
+        r#"{"ip":"203.0.113.7:51234","client_ip":"203.0.113.7"}"#,
+        &format!(r#"{{"ip":"{ADA_S_IP}","client_ip":"{ADA_S_IP}"}}"#),
+    );
+    assert_becomes(
+        "email:mask",
+        r#"{"to":"Ada <ada@example.com>, bo@example.com","newEmail":"\"Ada\" <ada@example.com>","error":"no bo@example.com"}"#,
+        r#"{"to":"Ada <***>, ***","newEmail":"\"Ada\" <***>","error":"no ***"}"#,
+    );
+}
+
+#[test]
+fn names_of_fields_are_known_as_auth0_writes_them() {
+    assert_becomes(
+        "username:mask,user_id:mask",
+        r#"{"details":{"body":{"newUername":"countess","oldUsername":"ada"},"prompts":[{"name":"login","identity":"5f1abc"}],"idp_user_id":"117"}}"#,
+        r#"{"details":{"body":{"newUername":"***","oldUsername":"***"},"prompts":[{"name":"login","identity":"***"}],"idp_user_id":"***"}}"#,
+    );
+    assert_becomes(
+        "location:truncate",
+        r#"{"location_info":{"country_code":"GB","country_code3":"GBR","country_name":"United Kingdom","continent_code":"EU","city_name":"London","time_zone":"Europe/London"}}"#,
+        r#"{"location_info":{"country_code":"GB","country_code3":"GBR","country_name":"United Kingdom"}}"#,
+    );
+}

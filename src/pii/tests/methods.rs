@@ -1,0 +1,232 @@
+//! What stands in place of a value.
+
+use super::*;
+
+#[test]
+fn a_pseudonym_is_a_code_and_what_is_kept_of_the_value() {
+    assert_becomes(
+        ALL,
+        r#"{"email":"ada@example.com","user_id":"auth0|5f1abc","phone_number":"+1 (555) 010-0200","ip":"203.0.113.7","given_name":"Augusta","username":"Countess"}"#,
+        &format!(
+            r#"{{"email":"{ADA}@example.com","user_id":"auth0|{ADA_S_ID}","phone_number":"{ADA_S_PHONE}","ip":"{ADA_S_IP}","given_name":"{AUGUSTA}","username":"{COUNTESS}"}}"#
+        ),
+    );
+}
+
+#[test]
+fn what_is_the_same_to_people_has_one_pseudonym() {
+    for (field, value, expected) in [
+        ("email", " Ada@Example.COM ", format!("{ADA}@example.com")),
+        ("user_name", "ada@example.com", format!("{ADA}@example.com")),
+        ("user_name", "COUNTESS", COUNTESS.to_owned()),
+        ("nickname", "countess", COUNTESS.to_owned()),
+        ("phone", "15550100200", ADA_S_PHONE.to_owned()),
+        ("client_ip", "::ffff:203.0.113.7", ADA_S_IP.to_owned()),
+        ("first_name", "AUGUSTA", AUGUSTA.to_owned()),
+        // By default Auth0 takes the address for a name.
+        (
+            "given_name",
+            "ada@example.com",
+            format!("{ADA}@example.com"),
+        ),
+        ("userId", "auth0|5F1ABC", format!("auth0|{ADA_S_ID}")),
+    ] {
+        let record = format!(r#"{{"details":{{"{field}":"{value}"}}}}"#);
+        assert_becomes(
+            ALL,
+            &record,
+            &format!(r#"{{"details":{{"{field}":"{expected}"}}}}"#),
+        );
+    }
+}
+
+#[test]
+fn another_key_makes_other_pseudonyms_and_an_id_tells_them_apart() {
+    let record = r#"{"email":"ada@example.com"}"#;
+    for (id, begin) in [("1", "p1_"), ("2026a", "p2026a_")] {
+        let settings = [("PII", ALL), ("PII_KEY", OTHER_KEY), ("PII_KEY_ID", id)];
+        let policy = read(&settings).unwrap();
+        let expected = format!("{begin}{}@example.com", &ADA_BY_ANOTHER[3..]);
+        assert_eq!(
+            Privacy::new(Redaction::Off, policy).line(record),
+            format!(r#"{{"email":"{expected}"}}"#)
+        );
+    }
+}
+
+#[test]
+fn a_user_id_keeps_its_connection_and_no_more() {
+    for (value, begin) in [
+        ("google-oauth2|117", "google-oauth2|p1_"),
+        ("samlp|acme|ada@example.com", "samlp|acme|p1_"),
+        // The bar is in the id that the user had elsewhere.
+        ("auth0|ada|lovelace", "auth0|p1_"),
+        ("5f1abc", "p1_"),
+    ] {
+        let record = applied("user_id:pseudonym", &format!(r#"{{"user_id":"{value}"}}"#));
+        let begin = format!(r#"{{"user_id":"{begin}"#);
+        assert!(record.starts_with(&begin), "{record}");
+        assert_eq!(record.len(), begin.len() + 26 + 2, "{record}");
+    }
+    let application = applied("user_id:pseudonym", r#"{"user_id":"abc123@clients"}"#);
+    assert!(application.ends_with(r#"@clients"}"#), "{application}");
+}
+
+#[test]
+fn each_method_does_what_it_says() {
+    let record =
+        r#"{"ip":"203.0.113.77","email":"ada@example.com","details":{"ip":"2001:db8:1:2::9"}}"#;
+    for (pii, expected) in [
+        (
+            "ip:mask,email:mask",
+            r#"{"ip":"***","email":"***","details":{"ip":"***"}}"#,
+        ),
+        (
+            "ip:truncate",
+            r#"{"ip":"203.0.113.0","email":"ada@example.com","details":{"ip":"2001:db8:1::"}}"#,
+        ),
+        ("ip:drop,email:drop", r#"{"details":{}}"#),
+    ] {
+        assert_becomes(pii, record, expected);
+    }
+    assert_becomes(
+        "ip:truncate",
+        r#"{"ip":"::ffff:203.0.113.7","client_ip":"not one","x_forwarded_for":"203.0.113.7, 10.1.2.3"}"#,
+        r#"{"ip":"203.0.113.0","client_ip":"***","x_forwarded_for":"203.0.113.0, 10.1.2.0"}"#,
+    );
+}
+
+#[test]
+fn nothing_is_changed_where_nothing_is_personal_or_the_kind_stays() {
+    for record in [
+        r#"{"user_id":"","email":null,"ip":"***","phone_number":null}"#,
+        r#"{"type":"sapi","description":"Create a client"}"#,
+        r#"{"details":{"assessments":{"NewDevice":{"details":{"useragent":"known"}}}}}"#,
+        r#"{"email":{"verification_method":"link","required":true},"verify_email":true}"#,
+        "{}",
+        "",
+    ] {
+        assert_stays(ALL, record);
+    }
+    assert_stays(
+        "email:mask",
+        r#"{"user_name":"ada@example.com","ip":"203.0.113.7","name":"Ada Lovelace"}"#,
+    );
+}
+
+#[test]
+fn a_place_is_all_that_is_in_it_and_its_coordinates_are_never_kept() {
+    let record = r#"{"location_info":{"country_code":"GB","city_name":"London","latitude":51.5,"longitude":"-0.1","time_zone":"Europe/London"},"details":{"latitude":1,"geoip":{"country_name":"France","lat":2}}}"#;
+    for (pii, expected) in [
+        (
+            "location:truncate",
+            r#"{"location_info":{"country_code":"GB"},"details":{"geoip":{"country_name":"France"}}}"#,
+        ),
+        (
+            "location:mask",
+            r#"{"location_info":{"country_code":"***","city_name":"***","time_zone":"***"},"details":{"geoip":{"country_name":"***"}}}"#,
+        ),
+        ("location:drop", r#"{"details":{}}"#),
+    ] {
+        assert_becomes(pii, record, expected);
+    }
+    let pseudonyms = applied("location:pseudonym", record);
+    for gone in [
+        "London",
+        "51.5",
+        "-0.1",
+        "latitude",
+        "longitude",
+        "France",
+        "GB",
+    ] {
+        assert!(!pseudonyms.contains(gone), "{gone}: {pseudonyms}");
+    }
+}
+
+#[test]
+fn what_only_begins_like_a_pseudonym_is_none() {
+    let letters = "aaaaaaaaaaaaaaaaaaaaaaaaaa";
+    for value in [
+        format!("p1_{letters}@Ada Lovelace"),
+        format!("p1_{letters} Lovelace"),
+        format!("auth0|Lovelace|p1_{letters}"),
+        format!("Ada Lovelace|p1_{letters}"),
+    ] {
+        for pii in ["user_id:pseudonym", "username:pseudonym"] {
+            let record = format!(r#"{{"user_id":"{value}","user_name":"{value}"}}"#);
+            let field = pii.split(':').next().unwrap();
+            let field = if field == "user_id" {
+                field
+            } else {
+                "user_name"
+            };
+            let result: serde_json::Value = serde_json::from_str(&applied(pii, &record)).unwrap();
+            let result = result[field].as_str().unwrap();
+            assert!(!result.contains("Lovelace"), "{pii} {value}: {result}");
+        }
+    }
+}
+
+#[test]
+fn a_policy_that_is_applied_twice_changes_nothing_more() {
+    let record = r#"{"email":"ada@example.com","user_id":"samlp|acme|ada","ip":"203.0.113.7","phone":"15550100200","user":{"name":"Ada Lovelace"},"description":"ada@example.com"}"#;
+    for pii in [ALL, "ip:truncate,email:mask,phone:drop", "email:drop"] {
+        let once = applied(pii, record);
+        assert_ne!(once, record);
+        assert_eq!(applied(pii, &once), once);
+    }
+}
+
+#[test]
+fn secrets_are_masked_first() {
+    let privacy = Privacy::new(Redaction::On, policy("username:mask"));
+    let record =
+        r#"{"user_name":"Bearer","error":"Bearer eyJhbGciOiJIUzI1NiJ9.e30.abcdefghijklmnop"}"#;
+    assert_eq!(
+        privacy.line(record),
+        r#"{"user_name":"***","error":"*** ***"}"#
+    );
+}
+
+#[test]
+fn a_key_is_in_no_text_that_is_made_of_it() {
+    let policy = policy(ALL);
+    let text = format!("{policy:?}");
+    assert!(
+        !text.contains(KEY) && !text.contains("0123456789abcdef"),
+        "{text}"
+    );
+}
+
+#[test]
+fn a_value_may_belong_to_the_groups_that_it_looks_like() {
+    let groups = |value| {
+        let groups = Group::candidates(value).into_iter().map(Group::name);
+        groups.collect::<Vec<_>>().join(" ")
+    };
+    for (value, expected) in [
+        ("ada@example.com", "email"),
+        ("auth0|5f1abc", "email user_id"),
+        ("abc@clients", "email user_id"),
+        ("203.0.113.7", "email ip"),
+        ("+1 555 010 0200", "email phone"),
+        ("15550100200", "email user_id phone"),
+        (
+            "Ada Lovelace",
+            "email first_name last_name address location user_agent",
+        ),
+        ("samlp|acme|ada@example.com", "email user_id"),
+        ("auth0|ada lovelace", "email user_id"),
+        (
+            "90210",
+            "email user_id phone first_name last_name address location user_agent",
+        ),
+        (
+            "+1 555 010 0200 ext. 5",
+            "email phone first_name last_name address location user_agent",
+        ),
+    ] {
+        assert_eq!(groups(value), expected, "{value}");
+    }
+}

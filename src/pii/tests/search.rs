@@ -1,0 +1,345 @@
+//! Values wherever else they occur, and what stays all the same.
+
+use super::*;
+
+#[test]
+fn what_was_found_is_replaced_wherever_it_occurs() {
+    let user = r#""user_name":"Ada.L@example.com","user_id":"auth0|5f1abc""#;
+    for (text, expected) in [
+        (
+            "User (ada.l@example.com) is blocked.",
+            "User (***) is blocked.",
+        ),
+        (
+            "/api/v2/users/auth0%7C5f1abc/roles",
+            "/api/v2/users/%2A%2A%2A/roles",
+        ),
+        ("/api/v2/users/auth0%257C5f1abc", "/api/v2/users/***"),
+        (
+            "/users-by-email?email=ada.l%40example.com&x=1",
+            "/users-by-email?email=***&x=1",
+        ),
+        (
+            "id 5f1abc, not 5f1abcd or x5f1abc",
+            "id ***, not 5f1abcd or x5f1abc",
+        ),
+        (
+            r"a\\nada.l@example.com\\u003cADA.L@EXAMPLE.COM\\u003e",
+            r"a\\n***\\u003c***\\u003e",
+        ),
+        (r"ada.l\\u0040example.com", "***"),
+        (
+            r#"{\"error\":\"no ada.l@example.com\",\"n\" : [1]}"#,
+            r#"{\"error\":\"no ***\",\"n\":[1]}"#,
+        ),
+        (r"\u0061da.l@example.com \ud800", "*** \u{fffd}"),
+        ("%E9 ada.l%40example.com", "%E9 ***"),
+        ("ada.lexample.com", "ada.lexample.com"),
+    ] {
+        let expected = expected.replace("%2A%2A%2A", "***");
+        assert_becomes(
+            "username:mask,user_id:mask",
+            &format!(r#"{{{user},"error":"{text}"}}"#),
+            &format!(r#"{{"user_name":"***","user_id":"***","error":"{expected}"}}"#),
+        );
+    }
+}
+
+#[test]
+fn an_occurrence_has_the_pseudonym_of_the_whole() {
+    assert_becomes(
+        ALL,
+        r#"{"user_id":"auth0|5f1abc","path":"/api/v2/users/auth0%7C5f1abc","identities":[{"user_id":"5f1abc","provider":"auth0"}],"q":"auth0|5F1ABC"}"#,
+        &format!(
+            r#"{{"user_id":"auth0|{ADA_S_ID}","path":"/api/v2/users/auth0%7C{ADA_S_ID}","identities":[{{"user_id":"{ADA_S_ID}","provider":"auth0"}}],"q":"auth0|{ADA_S_ID}"}}"#
+        ),
+    );
+    assert_becomes(
+        "phone:pseudonym",
+        r#"{"phone_number":"+1 555-010-0200","text":"sms to +15550100200","n":15550100200}"#,
+        &format!(
+            r#"{{"phone_number":"{ADA_S_PHONE}","text":"sms to {ADA_S_PHONE}","n":"{ADA_S_PHONE}"}}"#
+        ),
+    );
+    assert_becomes(
+        "last_name:drop,first_name:mask",
+        r#"{"q":"name=Ada+Lovelace%20Byron&x=Lovelace","user":{"name":"Ada Lovelace Byron"},"family_name":"Lovelace"}"#,
+        r#"{"q":"name=***&x=***","user":{"name":"***"}}"#,
+    );
+}
+
+#[test]
+fn what_is_encoded_for_html_or_code_is_found() {
+    for (text, expected) in [
+        ("&lt;o&#39;neill@example.com&gt;", "&lt;***&gt;"),
+        ("o&#x27;NEILL&#64;example.com", "***"),
+        ("o&apos;neill&commat;example.com", "***"),
+        (r"o\\x27neill\\x40example.com", "***"),
+        (
+            "a=1&copy; &#1; &; & o'neill@example.com",
+            "a=1&copy; &#1; &; & ***",
+        ),
+        ("o&#39neill@example.com", "o&#39neill@example.com"),
+    ] {
+        assert_becomes(
+            "email:mask",
+            &format!(r#"{{"email":"o'neill@example.com","error":"{text}"}}"#),
+            &format!(r#"{{"email":"***","error":"{expected}"}}"#),
+        );
+    }
+}
+
+#[test]
+fn an_address_is_found_however_it_is_written() {
+    for (ip, text, expected) in [
+        (
+            "2001:db8::1",
+            "2001:0db8:0000:0000:0000:0000:0000:0001 2001:DB8:0:0:0:0:0:1 [2001:db8::1]:443",
+            "*** *** [***]:443",
+        ),
+        (
+            "2001:DB8:0:0:0:0:0:1",
+            "2001:db8::1 2001:db8::2",
+            "*** 2001:db8::2",
+        ),
+        (
+            "203.0.113.7",
+            "::ffff:cb00:7107 203.0.113.7:80",
+            "*** ***:80",
+        ),
+        (
+            "::ffff:203.0.113.7",
+            "203.0.113.7 ::FFFF:CB00:7107",
+            "*** ***",
+        ),
+    ] {
+        assert_becomes(
+            "ip:mask",
+            &format!(r#"{{"ip":"{ip}","error":"{text}"}}"#),
+            &format!(r#"{{"ip":"***","error":"{expected}"}}"#),
+        );
+    }
+}
+
+#[test]
+fn each_address_of_a_list_is_found() {
+    assert_becomes(
+        "email:mask",
+        r#"{"emails":"ada@example.com,bo@example.com","to":"cy@example.com;di@example.com","error":"bo@example.com, cy@example.com"}"#,
+        r#"{"emails":"***","to":"***;***","error":"***, ***"}"#,
+    );
+    let list = applied(
+        "email:pseudonym",
+        r#"{"email":"ada@lovelace.example,bo@example.com"}"#,
+    );
+    assert!(!list.contains("example"), "{list}");
+}
+
+#[test]
+fn a_user_of_a_connection_for_text_messages_is_found_by_the_number() {
+    assert_becomes(
+        "username:mask",
+        r#"{"connection":"sms","user_name":"+15550100200","n":15550100200,"text":"to 15550100200"}"#,
+        r#"{"connection":"sms","user_name":"***","n":"***","text":"to ***"}"#,
+    );
+    assert_becomes(
+        "phone:mask,email:mask",
+        r#"{"mobile_phone":"1 (555) 010-0200","mobile":"15550100201","verify_phone":"yes","from":"Bo <bo@example.com>"}"#,
+        r#"{"mobile_phone":"***","mobile":"***","verify_phone":"yes","from":"Bo <***>"}"#,
+    );
+}
+
+#[test]
+fn short_values_are_replaced_in_their_fields_only() {
+    assert_becomes(
+        "username:mask",
+        r#"{"username":"anna","description":"anna","error":"Ann"}"#,
+        r#"{"username":"***","description":"***","error":"Ann"}"#,
+    );
+    assert_becomes(
+        "first_name:mask",
+        r#"{"given_name":"Bo","user":{"name":"Zoë"},"description":"Bo and Zoë","client":{"name":"Bo"}}"#,
+        r#"{"given_name":"***","user":{"name":"***"},"description":"Bo and Zoë","client":{"name":"Bo"}}"#,
+    );
+    assert_becomes(
+        "first_name:mask",
+        r#"{"given_name":"ÄNNE","description":"Änne and änne's, not Ännes"}"#,
+        r#"{"given_name":"***","description":"*** and ***'s, not Ännes"}"#,
+    );
+}
+
+#[test]
+fn nobody_hides_by_a_name_what_they_did() {
+    // Fields of Auth0's own, what was called, and the names of fields stay.
+    for name in [
+        "limit_wc",
+        "sapi",
+        "Username-Password",
+        "clients",
+        "details",
+        "acme-c1",
+        "auth",
+    ] {
+        let record = format!(
+            r#"{{"type":"limit_wc","client_id":"acme-c1","connection":"Username-Password","user_name":"{name}","details":{{"request":{{"path":"/api/v2/clients","auth":{{}}}}}}}}"#
+        );
+        let expected = record.replacen(
+            &format!(r#""user_name":"{name}""#),
+            r#""user_name":"***""#,
+            1,
+        );
+        assert_becomes("username:mask", &record, &expected);
+    }
+    // What can be nothing but a value is none in the name of a field either.
+    assert_becomes(
+        "email:mask",
+        r#"{"email":"ada@example.com","by":{"ada@example.com":1}}"#,
+        r#"{"email":"***","by":{"***":1}}"#,
+    );
+}
+
+#[test]
+fn nobody_who_takes_a_word_of_auth0_s_hides_it() {
+    // Whatever the name: methods, scopes and audiences stay, and what was called.
+    for name in [
+        "post",
+        "create:users",
+        "https://acme.eu.auth0.com/api/v2/",
+        "auth0",
+        "client_secret",
+        "implicit",
+        "breached-password-detection",
+        "accepted",
+    ] {
+        let rest = r#""details":{"accessedSecrets":["client_secret"],"request":{"method":"post","path":"/api/v2/attack-protection/breached-password-detection","body":{"audience":"https://acme.eu.auth0.com/api/v2/","scope":["create:users"],"grant_types":["implicit"],"state":"accepted"}}}}"#;
+        assert_becomes(
+            "first_name:mask",
+            &format!(r#"{{"given_name":"{name}",{rest}"#),
+            &format!(r#"{{"given_name":"***",{rest}"#),
+        );
+    }
+    // What can be nobody's word is none there either.
+    assert_becomes(
+        "email:mask,user_id:mask",
+        r#"{"email":"ada@example.com","user_id":"auth0|5f1abcdef","state":"for ada@example.com","scope":"read:5f1abcdef1 u:5f1abcdef"}"#,
+        r#"{"email":"***","user_id":"***","state":"for ***","scope":"read:5f1abcdef1 u:5f1abcdef"}"#,
+    );
+    assert_becomes(
+        "user_id:mask",
+        r#"{"user_id":"auth0|5f1234abc","by":{"5f1234abc":1,"auth0|5f1234abc":2}}"#,
+        r#"{"user_id":"***","by":{"***":1,"***":2}}"#,
+    );
+}
+
+#[test]
+fn letters_that_have_one_upper_case_are_one() {
+    assert_becomes(
+        "username:mask",
+        r#"{"user_name":"Γιώργος","error":"unknown user ΓΙΏΡΓΟΣ, or γιώργοσ"}"#,
+        r#"{"user_name":"***","error":"unknown user ***, or ***"}"#,
+    );
+}
+
+#[test]
+fn a_long_value_is_found_in_time_as_far_as_a_text_goes_on_like_it() {
+    let dots = ".".repeat(300_000);
+    let long = "Ada ".repeat(500);
+    for (value, text, expected) in [
+        (
+            format!("{dots}x"),
+            format!("a{dots}{dots}x, {dots}X"),
+            "a******, ***".to_owned(),
+        ),
+        (
+            format!("Ada{dots}"),
+            format!("%41da{dots} and Ada{dots}"),
+            "*** and ***".to_owned(),
+        ),
+        // At the boundaries of words it begins.
+        (
+            "a".repeat(300_000),
+            "xa".repeat(300_000),
+            "xa".repeat(300_000),
+        ),
+        // A text that was cut is found, and less of it is not.
+        (
+            format!("{long}Lovelace"),
+            format!("no {long}Love..., no {}", &long[..900]),
+            format!("no ***..., no {}", &long[..900]),
+        ),
+    ] {
+        assert_becomes(
+            "username:mask",
+            &format!(r#"{{"user_name":"{value}","error":"{text}"}}"#),
+            &format!(r#"{{"user_name":"***","error":"{expected}"}}"#),
+        );
+    }
+    // Whether or not a letter stands where the beginning ends.
+    let begin = "a".repeat(998);
+    assert_becomes(
+        "username:mask",
+        &format!(
+            r#"{{"user_name":["{begin}éTAIL","{begin}😀x"],"error":"{begin}éTAIL, {begin}😀x"}}"#
+        ),
+        r#"{"user_name":["***","***"],"error":"***, ***"}"#,
+    );
+    // However many begin alike.
+    for (begin, text) in [
+        ("é".repeat(500), format!("x{}", "é".repeat(100_000))),
+        ("b".repeat(2_000), "b".repeat(100_000)),
+    ] {
+        let names: Vec<_> = (0..200).map(|n| format!(r#""{begin}{n}""#)).collect();
+        let names = names.join(",");
+        let record = format!(r#"{{"user_name":[{names}],"error":"{text}","x-{text}$1":1}}"#);
+        assert!(!applied("username:mask", &record).contains("b0"));
+    }
+    // Of several that begin alike the one that goes on for the longest.
+    let (one, other) = (format!("{long}Lovelace"), format!("{long}King"));
+    let record = format!(
+        r#"{{"user_name":["{other}","{one}"],"error":"{one} and {other}","more":"{long}Bo"}}"#
+    );
+    let line = applied("username:pseudonym", &record);
+    let codes: Vec<&str> = line.split("p1_").skip(1).map(|it| &it[..26]).collect();
+    assert_eq!(codes[2..4], [codes[1], codes[0]]);
+    assert!(line.ends_with(r#""}"#) && !line.contains("Ada"), "{line}");
+    // The id of an identity is that of the user.
+    let id = "5f1".repeat(1_000);
+    let line = applied(
+        "user_id:pseudonym",
+        &format!(r#"{{"user_id":"auth0|{id}","identities":[{{"user_id":"{id}"}}]}}"#),
+    );
+    let codes: Vec<&str> = line.split("p1_").skip(1).map(|it| &it[..26]).collect();
+    assert_eq!(codes.len(), 2, "{line}");
+    assert_eq!(codes[0], codes[1]);
+}
+
+#[test]
+fn many_values_that_begin_alike_are_found_in_time() {
+    let mut record = String::from(r#"{"emails":["#);
+    let values: Vec<String> = (0..20_000)
+        .map(|it| format!("user{it:05}@example.com"))
+        .collect();
+    record.push_str(
+        &values
+            .iter()
+            .map(|it| format!("\"{it}\""))
+            .collect::<Vec<_>>()
+            .join(","),
+    );
+    record.push_str(r#"],"text":""#);
+    record.push_str(&values.join(" "));
+    record.push_str(r#""}"#);
+    let result = applied("email:mask", &record);
+    assert!(!result.contains("example"));
+    assert_eq!(result.matches("***").count(), 40_000);
+    // Each a beginning of the next.
+    let nested = "aaaa ".repeat(600);
+    let values = (1..600)
+        .map(|it| format!("\"{}\"", &nested[..it * 5]))
+        .collect::<Vec<_>>();
+    let record = format!(
+        r#"{{"usernames":0,"user_name":[{}],"text":"{nested}{nested}"}}"#,
+        values.join(",")
+    );
+    assert!(!applied("username:mask", &record).contains("aaaa"));
+}

@@ -1,0 +1,240 @@
+//! JSON, forms and paths within texts.
+
+use super::*;
+
+#[test]
+fn forms_and_queries_tell_by_their_names() {
+    for (text, expected) in [
+        (
+            "username=ada%40example.com&grant_type=password",
+            "username=***&grant_type=password",
+        ),
+        (
+            "https://x.example/?user_id=auth0%7C5f1abc#email=ada+a@example.com",
+            "https://x.example/?user_id=***#email=***",
+        ),
+        (
+            "redirect_uri=https%3A%2F%2Fx%3Femail%3Dada%2540example.com%26n%3D1",
+            "redirect_uri=https%3A%2F%2Fx%3Femail%3D***%26n%3D1",
+        ),
+        (
+            r#"user_id=\"auth0|5f1abc\", type=email"#,
+            r#"user_id=\"***\", type=email"#,
+        ),
+        ("scope=email&name=Shop", "scope=email&name=Shop"),
+        // What stands around a value, and after it, is none of it.
+        (
+            r#"<a href=\"https://x.example/?email=ada@example.com\">verify</a>"#,
+            r#"<a href=\"https://x.example/?email=***\">verify</a>"#,
+        ),
+        (
+            "email=ada@example.com|type=limit_wc|status=blocked",
+            "email=***|type=limit_wc|status=blocked",
+        ),
+        (
+            "email=ada@example.com,bo@example.com username=CORP\\\\ada username=smith|adalove",
+            "email=***,*** username=*** username=***",
+        ),
+        (
+            "username=ada[1]; email=ada@example.com]",
+            "username=***; email=***]",
+        ),
+        (
+            "User{id=5, email=ada@example.com}, user_id=auth0|5f1abc: gone",
+            "User{id=5, email=***}, user_id=***: gone",
+        ),
+        (
+            r#"{\"url\":\"/?email=ada@example.com\",\"a\":\"b"#,
+            r#"{\"url\":\"/?email=***\",\"a\":\"b"#,
+        ),
+    ] {
+        assert_becomes(
+            "email:mask,username:mask,user_id:mask,first_name:mask",
+            &format!(r#"{{"details":{{"body":"{text}"}}}}"#),
+            &format!(r#"{{"details":{{"body":"{expected}"}}}}"#),
+        );
+    }
+}
+
+#[test]
+fn json_in_a_path_does_not_shift_who_is_a_user() {
+    assert_becomes(
+        "first_name:mask",
+        r#"{"path":"/a?q={\"b\":{\"c\":1}}","body":"[{\"email\":\"x@y.z\",\"name\":\"Ada\"}]"}"#,
+        r#"{"path":"/a?q={\"b\":{\"c\":1}}","body":"[{\"email\":\"x@y.z\",\"name\":\"***\"}]"}"#,
+    );
+    // In what was cut there is something that was cut too.
+    assert_becomes(
+        "first_name:mask",
+        r#"{"a":"[\"{\\\"b\\\":{\",","body":"[{\"email\":\"x@y.z\",\"name\":\"Ada\"}]"}"#,
+        r#"{"a":"[\"{\\\"b\\\":{\",","body":"[{\"email\":\"x@y.z\",\"name\":\"***\"}]"}"#,
+    );
+}
+
+#[test]
+fn a_text_of_brackets_and_mistakes_is_read_in_time() {
+    for text in ["[[", r#"[\"a\"!"#, r#"{\"a\":[!"#, r#"{\"a\"\n"#] {
+        let text = text.repeat(200_000 / text.len());
+        assert_stays("email:mask", &format!(r#"{{"body":"{text}"}}"#));
+    }
+    // In a form too: bars before no pair, and brackets that were opened late.
+    let bars = "|".repeat(1_000_000);
+    let brackets = format!("{}[{}", "x".repeat(500_000), "]".repeat(500_000));
+    for value in [bars, brackets] {
+        assert_becomes(
+            "username:mask",
+            &format!(r#"{{"body":"username={value}"}}"#),
+            r#"{"body":"username=***"}"#,
+        );
+    }
+}
+
+#[test]
+fn whom_a_path_names_is_known_by_its_looks() {
+    for (path, expected) in [
+        (
+            "/api/v2/users/auth0%7C5f1abc/roles",
+            "/api/v2/users/***/roles",
+        ),
+        ("/api/v2/users/auth0|x", "/api/v2/users/***"),
+        ("/api/v2/users/auth0%257c5f1abc", "/api/v2/users/***"),
+        (
+            "/api/v2/users-by-email?email=ada%40example.com&fields=a",
+            "/api/v2/users-by-email?email=***&fields=a",
+        ),
+        (
+            "/api/v2/organizations/org_1/members/auth0%7C5f1abc",
+            "/api/v2/organizations/org_1/members/***",
+        ),
+        ("/v2/users/auth0%7C5f1abc", "/v2/users/***"),
+        (
+            "/api/v2/users/auth0%7C5f1abc/identities/google-oauth2/117000",
+            "/api/v2/users/***/identities/google-oauth2/***",
+        ),
+        (
+            "/api/v2/anomaly/blocks/ips/203.0.113.7",
+            "/api/v2/anomaly/blocks/ips/***",
+        ),
+        (
+            "/api/v2/anomaly/blocks/ips/fd00::1234:1",
+            "/api/v2/anomaly/blocks/ips/***",
+        ),
+        (
+            "/api/v2/users?q=email%3A%22ada%40example.com%22&page=1",
+            "/api/v2/users?q=email%3A%22***%22&page=1",
+        ),
+        (
+            "/api/v2/users?q=email:ada@example.com AND blocked:true",
+            "/api/v2/users?q=email:*** AND blocked:true",
+        ),
+        (
+            "/api/v2/users?q=user_id:%22auth0|5f1abc%22 OR username:%22adalove%22",
+            "/api/v2/users?q=user_id:%22***%22 OR username:%22***%22",
+        ),
+        (
+            "/scim/v2/connections/con_1/Users?filter=userName%20eq%20%22adalove%22",
+            "/scim/v2/connections/con_1/Users?filter=userName%20eq%20%22***%22",
+        ),
+        (
+            "/x?username=adalove&to=Ada%20%3Cada%40example.com%3E",
+            "/x?username=***&to=Ada%20%3C***%3E",
+        ),
+    ] {
+        assert_becomes(
+            "email:mask,username:mask,user_id:mask,ip:mask",
+            &format!(r#"{{"request":{{"path":"{path}"}}}}"#),
+            &format!(r#"{{"request":{{"path":"{expected}"}}}}"#),
+        );
+    }
+}
+
+#[test]
+fn one_person_has_one_pseudonym_wherever_a_form_or_a_path_names_them() {
+    for text in [
+        r#""ip":"203.0.113.7","error":"[ip=203.0.113.7] email=ada@example.com, closed""#,
+        r#""ip":"203.0.113.7","path":"/api/v2/users?q=email:ada@example.com""#,
+        r#""ip":"203.0.113.7","error":"<https://x.example/?email=Ada@Example.com>""#,
+    ] {
+        let line = applied("email:pseudonym,ip:pseudonym", &format!("{{{text}}}"));
+        let (codes, addresses) = (line.matches("p1_").count(), line.matches(ADA_S_IP).count());
+        assert_eq!(line.matches(ADA).count() + addresses, codes, "{line}");
+        assert!(line.contains(ADA) && !line.contains("203.0"), "{line}");
+    }
+}
+
+#[test]
+fn nobody_who_takes_a_part_of_a_path_hides_what_was_called() {
+    for (rest, called) in [
+        (
+            r#""body":{"username":"clients/"}"#,
+            "/api/v2/clients/abcdefgh",
+        ),
+        (r#""body":{"username":"/api/v2/"}"#, "/api/v2/clients"),
+        (r#""body":{"username":"register"}"#, "/oidc/register"),
+    ] {
+        assert_becomes(
+            "username:mask",
+            &format!(r#"{{"request":{{"path":"{called}",{rest}}}}}"#),
+            &format!(r#"{{"request":{{"path":"{called}","body":{{"username":"***"}}}}}}"#),
+        );
+    }
+    assert_becomes(
+        "user_id:mask",
+        r#"{"request":{"path":"/api/v2/users/auth0%7C5f1abc/authenticators?x=a%7Cusers%2F"}}"#,
+        r#"{"request":{"path":"/api/v2/users/***/authenticators?x=***"}}"#,
+    );
+}
+
+#[test]
+fn json_in_a_text_is_read_also_where_it_was_cut() {
+    for (text, expected) in [
+        (
+            r#"{\"email\": \"ada@example.com\", \"latitude\": 51.5, \"n\": 1}"#,
+            r#"{\"email\":\"***\",\"n\":1}"#,
+        ),
+        (
+            r#"failed: {\"given_name\":\"Al\",\"b\":\"{\\\"email\\\":\\\"ada@example.com\\\"}\"} at Al"#,
+            r#"failed: {\"given_name\":\"***\",\"b\":\"{\\\"email\\\":\\\"***\\\"}\"} at Al"#,
+        ),
+        (
+            r#"\"{\\\"email\\\":\\\"ada@example.com\\\"}\""#,
+            r#"\"{\\\"email\\\":\\\"***\\\"}\""#,
+        ),
+        (
+            r#"cut {\"email\":\"ada@example.com\",\"b\":[\"ada@exam"#,
+            r#"cut {\"email\":\"***\",\"b\":[\"ada@exam"#,
+        ),
+        // Mistakes are passed over, as far as it goes on.
+        (
+            r#"[{\"a\":1} {\"email\":\"ada@example.com\"}]"#,
+            r#"[{\"a\":1} {\"email\":\"***\"}]"#,
+        ),
+        (
+            r#"{\"a\":[1,2,] \"p\":\"C:\\Users\",\"b\":tru,\"email\":\"ada@example.com\"}"#,
+            r#"{\"a\":[1,2,] \"p\":\"C:\\Users\",\"b\":tru,\"email\":\"***\"}"#,
+        ),
+        // What follows a mistake is read again from where JSON begins.
+        (
+            r#"[{\"a\":1}, ... 3 more] {\"email\":\"ada@example.com\"}"#,
+            r#"[{\"a\":1}, ... 3 more] {\"email\":\"***\"}"#,
+        ),
+        (
+            r#"[\"é\"\n failed for\n {\"email\":\"ada@example.com\"} {\"a\":1,} {\"given_name\":\"Al\"}"#,
+            r#"[\"é\"\n failed for\n {\"email\":\"***\"} {\"a\":1,} {\"given_name\":\"***\"}"#,
+        ),
+        (r#"{\"a\" : 1}"#, r#"{\"a\" : 1}"#),
+        ("if (a[0]) { return [{ }]; }", "if (a[0]) { return [{ }]; }"),
+    ] {
+        assert_becomes(
+            "email:mask,first_name:mask,location:mask",
+            &format!(r#"{{"body":"{text}","ip":"x"}}"#),
+            &format!(r#"{{"body":"{expected}","ip":"x"}}"#),
+        );
+    }
+    // Objects in what was cut are not taken for those after it.
+    assert_becomes(
+        "first_name:mask",
+        r#"{"text":"[{\"email\":\"x@y.z\"},{\"a\"","body":{"name":"Shop"},"user":{"name":"Ada"}}"#,
+        r#"{"text":"[{\"email\":\"x@y.z\"},{\"a\"","body":{"name":"Shop"},"user":{"name":"***"}}"#,
+    );
+}
