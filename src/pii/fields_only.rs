@@ -9,7 +9,7 @@ use std::borrow::Cow;
 use super::Policy;
 use super::find::Finder;
 use super::found::Found;
-use super::look::is_simple;
+use super::look::{Look, is_simple};
 use super::looks::{is_word, may_name_somebody};
 use super::pieces::{BYTES_OF_ONE, Piece, Reading};
 use super::search::SHORTEST;
@@ -62,6 +62,7 @@ pub(super) fn plain<'t, 'p: 't>(
         return Some(tokens);
     };
     let found = &*room.insert(found);
+    let look = found.look();
     for part in &parts {
         let token = &mut tokens[part.place];
         if let Reading::Personal(number) = part.reading {
@@ -74,7 +75,7 @@ pub(super) fn plain<'t, 'p: 't>(
             if let Some(new) = found.noted(number) {
                 *token = Token::Text(new);
             }
-        } else if !stays(found, *token, part, glance.is_simple) {
+        } else if !stays(found, &look, *token, part, glance.is_simple) {
             return None;
         }
     }
@@ -156,14 +157,14 @@ fn is_open(policy: &Policy, role: Role) -> bool {
 }
 
 /// Whether a token is left as it is.
-fn stays(found: &Found, token: Token, part: &Part, is_simple: bool) -> bool {
+fn stays(found: &Found, look: &Look, token: Token, part: &Part, is_simple: bool) -> bool {
     let (Token::Key(raw) | Token::Text(raw) | Token::Number(raw)) = token else {
         return false;
     };
     let may_be_in = if is_simple {
-        found.look.may_be_in_simple(raw)
+        look.is_in(raw)
     } else {
-        found.look.may_be_in(raw)
+        look.may_be_in(raw)
     };
     if part.reading == Reading::SaysNothing || part.role == Role::Country || !may_be_in {
         return true;

@@ -3,11 +3,9 @@
 use std::cell::OnceCell;
 
 use super::Kind;
-use super::aliases::for_each_alias;
 use super::fields::Field;
 use super::found::{Found, Value, is_personal};
 use super::key::Group;
-use super::look::Look;
 use super::looks::{
     addresses, is_call_about_users, is_phone, is_word, kind_by_looks, may_name_somebody,
 };
@@ -79,7 +77,6 @@ struct Name {
 pub(super) struct Finder<'p> {
     policy: &'p Policy,
     values: Vec<Value>,
-    look: Look,
     users: Vec<u32>,
     /// The bodies of calls, by their numbers.
     bodies: Vec<u32>,
@@ -98,7 +95,6 @@ impl<'p> Finder<'p> {
         Self {
             policy,
             values: Vec::with_capacity(8),
-            look: Look::new(),
             users: Vec::new(),
             bodies: Vec::new(),
             names: Vec::new(),
@@ -313,15 +309,6 @@ impl<'p> Finder<'p> {
             }
         }
         let replacement = alike.unwrap_or_else(|| self.policy.replacement(kind, value));
-        if replacement != *value {
-            self.look.add(value);
-            let is_short = |it: u8| it.is_ascii_digit() || it == b'.';
-            if kind == Kind::Ip && value.bytes().all(is_short) {
-                self.look.add_mapped_addresses();
-            } else {
-                for_each_alias(kind, value, |alias, _| self.look.add(alias));
-            }
-        }
         self.values.push(Value {
             kind,
             text: value.to_owned(),
@@ -349,7 +336,6 @@ impl<'p> Finder<'p> {
             let mut found = Found {
                 policy: self.policy,
                 values: self.values,
-                look: self.look,
                 index: OnceCell::new(),
                 users: self.users,
             };

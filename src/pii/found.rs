@@ -24,8 +24,6 @@ pub(super) struct Value {
 pub(super) struct Found<'p> {
     pub(super) policy: &'p Policy,
     pub(super) values: Vec<Value>,
-    /// What tells of most texts that none of the values is in them.
-    pub(super) look: Look,
     /// The values and their aliases, in order: made where one of them is looked for.
     pub(super) index: OnceCell<Index>,
     /// The objects that are about users, by their numbers, in order.
@@ -33,9 +31,14 @@ pub(super) struct Found<'p> {
 }
 
 impl Found<'_> {
-    /// Whether one of the values may be in a text, as it stands in JSON.
-    pub fn may_be_in(&self, raw: &str) -> bool {
-        self.look.may_be_in(raw)
+    /// The values that do not stay.
+    fn replaced(&self) -> impl Iterator<Item = &Value> {
+        self.values.iter().filter(|it| it.text != it.replacement)
+    }
+
+    /// What tells of most texts that none of the values is in them.
+    pub fn look(&self) -> Look {
+        Look::for_values(self.replaced().map(|it| (it.kind, &*it.text)))
     }
 
     /// What is looked for in all other texts.
@@ -46,7 +49,7 @@ impl Found<'_> {
                 kind,
                 text,
                 replacement,
-            } in self.values.iter().filter(|it| it.text != it.replacement)
+            } in self.replaced()
             {
                 needles.add(*kind, false, text, replacement);
                 for_each_alias(*kind, text, |alias, of| match of {

@@ -1,20 +1,24 @@
 //! A look at a text that tells of most that none of the values is in it, before they are searched
-//! for: by its length, by groups of letters, and by how the values begin.
+//! for.
 //!
 //! A value that stands in a text as it is has a group of letters, near its beginning, at one of the
-//! places in the text that are looked at. A group that is met may be that of something else: then
-//! it is seen whether a value begins there.
+//! places in the text that are looked at. Each group knows how far into a value it may be. So where
+//! one is met, it is seen whether a value begins that far before it.
 
+use std::ops::Range;
+
+use super::Kind;
+use super::aliases::{Whole, for_each_alias};
 use super::search::{LONG, SHORTEST, looked_for};
 
 /// Letters of a group.
 const GROUP: usize = 3;
 /// Bytes at the beginning of a value of which the groups are known.
 const BEGINNING: usize = 8;
-/// Words of the set of groups, and how many bits tell a place in it.
-const WORDS: usize = 1 << (PLACES_BITS - 6);
-const PLACES_BITS: u32 = 11;
-/// Beginnings that are held against a text, at the most: whoever calls the API chooses how many there are.
+/// Places for groups, and how many bits tell one.
+const PLACES: usize = 1 << PLACES_BITS;
+const PLACES_BITS: u32 = 10;
+/// Values that are held against a text, at the most: whoever calls the API chooses how many there are.
 const MOST: usize = 32;
 /// An odd number whose bits have no order.
 const MIX: u32 = 0x9e37_79b1;
@@ -25,29 +29,22 @@ const _: () = assert!(GROUP <= SHORTEST && SHORTEST <= BEGINNING);
 pub(super) struct Look {
     /// Bytes of the shortest, or of what is enough of it.
     shortest: usize,
-    /// The groups of their beginnings, in either case.
-    groups: [u64; WORDS],
-    /// The beginnings; one more than `MOST` where there are too many to be held against a text.
-    beginnings: Vec<Beginning>,
+    /// Of each group how far into a value it may be, a bit for each distance.
+    groups: [u8; PLACES],
+    /// The values; one more than `MOST` where there are too many to be held against a text.
+    values: Vec<Value>,
+    /// What follows the beginnings of the values.
+    tails: Vec<u8>,
 }
 
-/// The first bytes of a value.
-#[derive(PartialEq)]
-struct Beginning {
+/// A value in pieces.
+struct Value {
+    /// Its first letters.
     letters: u64,
     /// Which bits of a text count.
     mask: u64,
-}
-
-impl Beginning {
-    fn of(value: &[u8]) -> Self {
-        let bytes = value.len().min(BEGINNING);
-        let mask = u64::MAX >> (u64::BITS as usize - 8 * bytes);
-        Self {
-            letters: first_letters(value) & mask,
-            mask,
-        }
-    }
+    /// What follows, among the tails.
+    tail: Range<usize>,
 }
 
 /// The first letters of a text, the same for both cases.
@@ -62,101 +59,166 @@ fn first_letters(text: &[u8]) -> u64 {
 }
 
 impl Look {
-    pub fn new() -> Self {
+    fn new() -> Self {
         Self {
             shortest: usize::MAX,
-            groups: [0; WORDS],
-            beginnings: Vec::with_capacity(16),
+            groups: [0; PLACES],
+            values: Vec::with_capacity(8),
+            tails: Vec::with_capacity(128),
         }
     }
 
-    /// Adds a value.
-    pub fn add(&mut self, value: &str) {
-        let Some(value) = looked_for(value) else {
+    /// A look for these values.
+    pub fn for_values<'v>(values: impl Iterator<Item = (Kind, &'v str)>) -> Self {
+        let mut look = Self::new();
+        for (kind, value) in values {
+            look.add_all_of(kind, value);
+        }
+        look
+    }
+
+    /// Adds a value and all that stands for it.
+    fn add_all_of(&mut self, kind: Kind, value: &str) {
+        let is_short = |it: u8| it.is_ascii_digit() || it == b'.';
+        if kind == Kind::Ip && value.bytes().all(is_short) {
+            self.add(value);
+            self.add_mapped_addresses();
             return;
+        }
+        let mut is_within = false;
+        for_each_alias(kind, value, |alias, of| {
+            let is_added = self.add(alias);
+            is_within |= is_added && matches!(of, Whole::UserId);
+        });
+        // Wherever a user id is, it is without its connection too, but for one that is cut.
+        if !is_within || value.len() > LONG {
+            self.add(value);
+        }
+    }
+
+    /// Adds a value, if it is looked for.
+    fn add(&mut self, value: &str) -> bool {
+        let Some(value) = looked_for(value) else {
+            return false;
         };
         self.shortest = self.shortest.min(value.len()).min(LONG);
-        let beginning = &value.as_bytes()[..value.len().min(BEGINNING)];
-        for group in beginning.windows(GROUP) {
-            let (word, bit) = place(group[0], group[1], group[2]);
-            self.groups[word] |= bit;
+        let value = &value.as_bytes()[..value.len().min(LONG)];
+        let (beginning, tail) = value.split_at(value.len().min(BEGINNING));
+        for (distance, group) in beginning.windows(GROUP).enumerate() {
+            self.groups[place_of(letters_of(group[0], group[1], group[2]))] |= 1 << distance;
         }
-        self.add_beginning(beginning);
+        self.add_value(beginning, tail);
+        true
     }
 
-    fn add_beginning(&mut self, beginning: &[u8]) {
-        let beginning = Beginning::of(beginning);
-        if self.beginnings.len() <= MOST && !self.beginnings.contains(&beginning) {
-            self.beginnings.push(beginning);
+    fn add_value(&mut self, beginning: &[u8], tail: &[u8]) {
+        if self.values.len() > MOST {
+            return;
         }
+        let mask = u64::MAX >> (u64::BITS as usize - 8 * beginning.len());
+        let begin = self.tails.len();
+        self.tails.extend_from_slice(tail);
+        self.values.push(Value {
+            letters: first_letters(beginning) & mask,
+            mask,
+            tail: begin..self.tails.len(),
+        });
     }
 
     /// Adds the ways to write an address of the fourth version as one of the sixth, which all begin
     /// alike.
-    pub fn add_mapped_addresses(&mut self) {
-        for (groups, more) in self.groups.iter_mut().zip(OF_MAPPED_ADDRESSES) {
+    fn add_mapped_addresses(&mut self) {
+        for (groups, more) in self.groups.iter_mut().zip(&OF_MAPPED_ADDRESSES) {
             *groups |= more;
         }
-        self.add_beginning(MAPPED);
+        self.add_value(MAPPED, &[]);
     }
 
     /// Whether one of the values may be in a text, as it stands in JSON.
     pub fn may_be_in(&self, raw: &str) -> bool {
         // Nothing is longer when it is decoded or in another case. What is encoded or has other
         // letters is read by who knows how.
-        raw.len() >= self.shortest && (!is_simple(raw) || self.may_be_in_simple(raw))
+        raw.len() >= self.shortest && (!is_simple(raw) || self.is_in(raw))
     }
 
-    /// The same of a text that `is_simple`.
-    pub fn may_be_in_simple(&self, raw: &str) -> bool {
-        let bytes = raw.as_bytes();
-        if bytes.len() < self.shortest {
+    /// Whether one of the values is in a text as it is, in either case, or what an address may be.
+    pub fn is_in(&self, text: &str) -> bool {
+        let text = text.as_bytes();
+        if text.len() < self.shortest {
             return false;
         }
         // Wherever a value begins, one of these groups lies within its beginning.
         let step = self.shortest.min(BEGINNING) + 1 - GROUP;
-        let mut groups = bytes.windows(GROUP).enumerate().step_by(step);
-        groups.any(|(at, it)| {
-            let (word, bit) = place(it[0], it[1], it[2]);
-            self.groups[word] & bit != 0 && self.may_begin_before(bytes, at)
-        })
+        let mut at = 0;
+        // With the byte after a group, which is not looked at, it is read at once.
+        while let Some(group) = text.get(at..).and_then(<[u8]>::first_chunk) {
+            let distances = self.groups[place_of(u32::from_le_bytes(*group))];
+            if distances != 0 && self.begins_before(text, at, distances) {
+                return true;
+            }
+            at += step;
+        }
+        match text.get(at..) {
+            Some([first, second, third]) => {
+                let group = u32::from_le_bytes([*first, *second, *third, 0]);
+                self.begins_before(text, at, self.groups[place_of(group)])
+            }
+            _ => false,
+        }
     }
 
-    /// Whether one of the values may have its first group, or one of the next, at this place.
-    fn may_begin_before(&self, text: &[u8], at: usize) -> bool {
-        let first = at.saturating_sub(BEGINNING - GROUP);
-        self.beginnings.len() > MOST
-            || (first..=at).any(|begin| {
-                let letters = first_letters(&text[begin..]);
-                let mut beginnings = self.beginnings.iter();
-                beginnings.any(|it| letters & it.mask == it.letters)
-            })
+    /// Whether one of the values begins one of these distances before a place.
+    fn begins_before(&self, text: &[u8], at: usize, mut distances: u8) -> bool {
+        if self.values.len() > MOST {
+            return distances != 0;
+        }
+        while distances != 0 {
+            let distance = distances.trailing_zeros() as usize;
+            distances &= distances - 1;
+            if let Some(begin) = at.checked_sub(distance)
+                && self.begins_with_any(&text[begin..])
+            {
+                return true;
+            }
+        }
+        false
+    }
+
+    fn begins_with_any(&self, text: &[u8]) -> bool {
+        let letters = first_letters(text);
+        let mut values = self.values.iter();
+        values.any(|it| {
+            letters & it.mask == it.letters && {
+                let tail = &self.tails[it.tail.clone()];
+                let ahead = text.get(BEGINNING..BEGINNING + tail.len());
+                tail.is_empty() || ahead.is_some_and(|it| it.eq_ignore_ascii_case(tail))
+            }
+        })
     }
 }
 
 /// Whether what a text says is what is written, in letters of which each has as many bytes in either
 /// case.
 pub(super) fn is_simple(raw: &str) -> bool {
-    let bytes = raw.as_bytes();
-    memchr::memchr3(b'%', b'\\', b'+', bytes).is_none()
-        && memchr::memchr(b'&', bytes).is_none()
-        && raw.is_ascii()
+    let is_other = |it: u8| matches!(it, b'%' | b'\\' | b'+' | b'&' | 0x80..);
+    // To the end, so that many bytes are looked at at once.
+    !raw.bytes().fold(false, |any, it| any | is_other(it))
 }
 
 /// What those addresses begin with.
 const MAPPED: &[u8] = b"::ffff:";
 
 /// The groups at the beginning of `::ffff:cb00:7107`.
-const OF_MAPPED_ADDRESSES: [u64; WORDS] = {
-    let mut groups = [0; WORDS];
+static OF_MAPPED_ADDRESSES: [u8; PLACES] = {
+    let mut groups = [0; PLACES];
     let digits = b"0123456789abcdef";
     let mut digit = 0;
     while digit < digits.len() {
         let beginning = [b':', b':', b'f', b'f', b'f', b'f', b':', digits[digit]];
         let mut at = 0;
         while at + GROUP <= BEGINNING {
-            let (word, bit) = place(beginning[at], beginning[at + 1], beginning[at + 2]);
-            groups[word] |= bit;
+            let group = letters_of(beginning[at], beginning[at + 1], beginning[at + 2]);
+            groups[place_of(group)] |= 1 << at;
             at += 1;
         }
         digit += 1;
@@ -164,11 +226,14 @@ const OF_MAPPED_ADDRESSES: [u64; WORDS] = {
     groups
 };
 
-/// The word of a group and its bit there, the same for both cases of a letter.
+/// A group as a number.
 #[allow(clippy::cast_lossless, reason = "`from` is not constant")]
-const fn place(first: u8, second: u8, third: u8) -> (usize, u64) {
-    let letters =
-        (first | 0x20) as u32 | ((second | 0x20) as u32) << 8 | ((third | 0x20) as u32) << 16;
-    let place = letters.wrapping_mul(MIX) >> (u32::BITS - PLACES_BITS);
-    ((place >> 6) as usize, 1 << (place & 63))
+const fn letters_of(first: u8, second: u8, third: u8) -> u32 {
+    first as u32 | (second as u32) << 8 | (third as u32) << 16
+}
+
+/// The place of a group, the same for both cases of a letter.
+const fn place_of(group: u32) -> usize {
+    let letters = (group | 0x20_20_20) & 0xff_ff_ff;
+    (letters.wrapping_mul(MIX) >> (u32::BITS - PLACES_BITS)) as usize
 }

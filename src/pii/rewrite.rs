@@ -6,6 +6,7 @@ use super::Kind;
 use super::fields::Field;
 use super::find::{self, is_read_on};
 use super::found::Found;
+use super::look::Look;
 use super::looks::{CALLS, is_word, kind_by_looks};
 use super::method::{Method, Policy};
 use super::nested::{self, Part};
@@ -18,6 +19,7 @@ pub(super) fn rewrite(policy: &Policy, found: &Found, pieces: &mut [Piece]) {
     let mut writer = Writer {
         policy,
         found,
+        look: found.look(),
         objects: pieces.iter().map(|it| u32::from(it.begins())).sum(),
         is_changed: false,
     };
@@ -30,6 +32,7 @@ const USERS: [&str; 3] = ["users/", "users-by-email/", "members/"];
 struct Writer<'f> {
     policy: &'f Policy,
     found: &'f Found<'f>,
+    look: Look,
     /// Objects and lists so far: as many as at the first reading.
     objects: u32,
     is_changed: bool,
@@ -135,7 +138,7 @@ impl Writer<'_> {
 
     /// What stands in place of the name of a field, if anything does.
     fn key(&self, raw: &str) -> Option<String> {
-        if !self.found.may_be_in(raw) {
+        if !self.look.may_be_in(raw) {
             return None;
         }
         let name = unescape_lossy(raw);
@@ -147,7 +150,7 @@ impl Writer<'_> {
 
     /// What stands in place of a text that is not personal by its place, if anything does.
     fn text(&self, role: Role, raw: &str) -> Option<String> {
-        if matches!(role, Role::Fixed | Role::Country) || !self.found.may_be_in(raw) {
+        if matches!(role, Role::Fixed | Role::Country) || !self.look.may_be_in(raw) {
             return None;
         }
         let value = unescape_lossy(raw);

@@ -66,6 +66,11 @@ fn an_occurrence_has_the_pseudonym_of_the_whole() {
         r#"{"q":"name=Ada+Lovelace%20Byron&x=Lovelace","user":{"name":"Ada Lovelace Byron"},"family_name":"Lovelace"}"#,
         r#"{"q":"name=***&x=***","user":{"name":"***"}}"#,
     );
+    assert_becomes(
+        "last_name:mask",
+        r#"{"error":"no Ada+Lovelace","user":{"name":"Ada Lovelace"}}"#,
+        r#"{"error":"no ***","user":{"name":"***"}}"#,
+    );
 }
 
 #[test]
@@ -118,6 +123,21 @@ fn an_address_is_found_however_it_is_written() {
             &format!(r#"{{"ip":"{ip}","error":"{text}"}}"#),
             &format!(r#"{{"ip":"***","error":"{expected}"}}"#),
         );
+    }
+}
+
+#[test]
+fn an_address_that_is_written_as_a_longer_one_is_found_wherever_it_stands() {
+    for digit in 1..16 {
+        let ip = format!("{}.0.113.7", digit * 16 + 11);
+        for before in 0..8 {
+            let before = "-".repeat(before);
+            assert_becomes(
+                "ip:mask",
+                &format!(r#"{{"ip":"{ip}","error":"{before}::FFFF:{digit:X}B00:7107"}}"#),
+                &format!(r#"{{"ip":"***","error":"{before}***"}}"#),
+            );
+        }
     }
 }
 
@@ -302,8 +322,15 @@ fn a_long_value_is_found_in_time_as_far_as_a_text_goes_on_like_it() {
     let codes: Vec<&str> = line.split("p1_").skip(1).map(|it| &it[..26]).collect();
     assert_eq!(codes[2..4], [codes[1], codes[0]]);
     assert!(line.ends_with(r#""}"#) && !line.contains("Ada"), "{line}");
-    // The id of an identity is that of the user.
+    // A user id as far as it is compared, in which the id without the connection is shorter.
     let id = "5f1".repeat(1_000);
+    let cut = &id[..1_000 - "auth0|".len()];
+    assert_becomes(
+        "user_id:mask",
+        &format!(r#"{{"user_id":"auth0|{id}","error":"auth0|{cut}"}}"#),
+        r#"{"user_id":"***","error":"***"}"#,
+    );
+    // The id of an identity is that of the user.
     let line = applied(
         "user_id:pseudonym",
         &format!(r#"{{"user_id":"auth0|{id}","identities":[{{"user_id":"{id}"}}]}}"#),
