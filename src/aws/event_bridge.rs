@@ -9,6 +9,7 @@ use bytes::Bytes;
 use object_store::aws::AwsCredential;
 use reqwest::StatusCode;
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use secrecy::SecretString;
 use tokio::time::Instant;
 use url::Url;
 
@@ -130,8 +131,8 @@ impl Bus {
     async fn describe(&self, deadline: Deadline) -> Result<Standing, EventBridgeError> {
         let action = Action::DescribeEventBus;
         let body = answer::describe(&self.name);
-        let answer = match self.call(action, &body, deadline).await {
-            Ok(answer) => answer,
+        let (answer, secrets) = match self.call(action, &body, deadline).await {
+            Ok(answered) => answered,
             Err(EventBridgeError::NotAllowed { said, .. }) => {
                 return Ok(Standing::NotAllowed(said));
             }
@@ -139,7 +140,7 @@ impl Bus {
         };
         match serde_json::from_slice::<Described>(&answer.body) {
             Ok(described) => Ok(Standing::There(described.arn)),
-            Err(_) => Err(self.not_understood(action, &answer)),
+            Err(_) => Err(self.not_understood(action, &answer, &secrets)),
         }
     }
 
@@ -168,9 +169,10 @@ impl Bus {
             (0..entries.len()).filter(is_open).collect()
         };
         let body = answer::request(open.iter().map(|it| &entries[*it]));
-        let answer = self.call(Action::PutEvents, &body, deadline).await?;
-        let Some(results) = answer::entries(&answer.body, open.len()) else {
-            return Err(self.not_understood(Action::PutEvents, &answer));
+        let action = Action::PutEvents;
+        let (answer, secrets) = self.call(action, &body, deadline).await?;
+        let Some(results) = answer::entries(&answer.body, open.len(), &secrets) else {
+            return Err(self.not_understood(action, &answer, &secrets));
         };
         let mut fates = lock();
         let mut busy = None;
@@ -193,17 +195,18 @@ impl Bus {
         closed.or(busy).map_or(Ok(()), Err)
     }
 
-    /// One call, in which credentials that are refused are replaced once.
+    /// One call, in which credentials that are refused are replaced once. With the answer comes what
+    /// is secret of those that it is an answer to.
     async fn call(
         &self,
         action: Action,
         body: &Bytes,
         deadline: Deadline,
-    ) -> Result<Answer, EventBridgeError> {
+    ) -> Result<(Answer, Vec<SecretString>), EventBridgeError> {
         let credential = self.credential(deadline).await?;
         let answer = self.send(action, body, &credential, deadline).await?;
         if answer.status == StatusCode::OK {
-            return Ok(answer);
+            return Ok((answer, secrets(&credential)));
         }
         let is_credential = Refusal::of(&answer).about().is_credential();
         if !(is_credential && self.credentials.are_renewed()) {
@@ -213,7 +216,7 @@ impl Bus {
         let credential = self.credential(deadline).await?;
         let answer = self.send(action, body, &credential, deadline).await?;
         match answer.status {
-            StatusCode::OK => Ok(answer),
+            StatusCode::OK => Ok((answer, secrets(&credential))),
             _ => Err(self.refusal(action, &answer, &credential)),
         }
     }
@@ -335,11 +338,16 @@ impl Bus {
         )
     }
 
-    fn not_understood(&self, action: Action, answer: &Answer) -> EventBridgeError {
+    fn not_understood(
+        &self,
+        action: Action,
+        answer: &Answer,
+        secrets: &[SecretString],
+    ) -> EventBridgeError {
         EventBridgeError::NotUnderstood {
             host: self.host(),
             action: action.name(),
-            said: said("", &String::from_utf8_lossy(&answer.body), &[]),
+            said: said("", &String::from_utf8_lossy(&answer.body), secrets),
         }
     }
 

@@ -1,6 +1,7 @@
 //! What is asked of the service and what it answers, as JSON.
 
 use bytes::Bytes;
+use secrecy::SecretString;
 use serde::Deserialize;
 
 use crate::aws::refusal::said;
@@ -58,21 +59,22 @@ pub(super) fn request<'a>(entries: impl Iterator<Item = &'a Bytes>) -> Bytes {
 }
 
 /// What an answer to `PutEvents` says of each of so many entries. `None` where it does not say that of
-/// each.
-pub(super) fn entries(answer: &[u8], count: usize) -> Option<Vec<Entry>> {
+/// each. No `secrets` are in it.
+pub(super) fn entries(answer: &[u8], count: usize, secrets: &[SecretString]) -> Option<Vec<Entry>> {
     let results: Results = serde_json::from_slice(answer).ok()?;
     if results.entries.len() != count {
         return None;
     }
-    results.entries.into_iter().map(entry).collect()
+    let results = results.entries.into_iter();
+    results.map(|it| entry(it, secrets)).collect()
 }
 
-fn entry(result: EntryResult) -> Option<Entry> {
+fn entry(result: EntryResult, secrets: &[SecretString]) -> Option<Entry> {
     let Some(code) = result.error_code.filter(|it| !it.is_empty()) else {
         let is_acknowledged = result.event_id.is_some_and(|it| !it.is_empty());
         return is_acknowledged.then_some(Entry::Accepted);
     };
-    let said = said(&code, &result.error_message.unwrap_or_default(), &[]);
+    let said = said(&code, &result.error_message.unwrap_or_default(), secrets);
     Some(match &*code {
         "InternalFailure" | "InternalException" | "ThrottlingException" => Entry::Busy(said),
         code if code.starts_with("NotAuthorizedForSource") => Entry::Closed(
@@ -112,7 +114,7 @@ mod tests {
     fn each_entry_is_judged_by_its_own_code() {
         let judged = |result: &str| {
             let answer = format!(r#"{{"FailedEntryCount":1,"Entries":[{result}]}}"#);
-            entries(answer.as_bytes(), 1).map(|mut it| it.remove(0))
+            entries(answer.as_bytes(), 1, &[]).map(|mut it| it.remove(0))
         };
         assert_eq!(judged(r#"{"EventId":"1"}"#), Some(Entry::Accepted));
         assert_eq!(
@@ -150,7 +152,7 @@ mod tests {
     fn an_answer_that_leaves_out_an_entry_acknowledges_none() {
         let ok = r#"{"EventId":"1"}"#;
         let of = |entries: &str| format!(r#"{{"FailedEntryCount":0,"Entries":[{entries}]}}"#);
-        assert!(entries(of(ok).as_bytes(), 1).is_some());
+        assert!(entries(of(ok).as_bytes(), 1, &[]).is_some());
         for answer in [
             of(""),
             of(&format!("{ok},{ok}")),
@@ -162,7 +164,7 @@ mod tests {
             String::new(),
             "<html>".to_owned(),
         ] {
-            assert_eq!(entries(answer.as_bytes(), 1), None, "{answer}");
+            assert_eq!(entries(answer.as_bytes(), 1, &[]), None, "{answer}");
         }
     }
 }

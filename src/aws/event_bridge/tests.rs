@@ -1,4 +1,6 @@
+use axum::Router;
 use reqwest::header::DATE;
+use tokio::net::TcpListener;
 
 use super::*;
 use crate::aws::settings;
@@ -177,6 +179,50 @@ fn what_is_said_is_told_without_the_secret_and_the_session_s_token() {
         let message = format!("the canonical string should have been {secret}");
         let error = refused(&with_keys(), 403, &json("SignatureDoesNotMatch", &message));
         assert!(error.to_string().contains("withheld"), "{error}");
+    }
+}
+
+/// The bus, where this answers in its place to whatever it is sent.
+async fn in_place_of_the_bus(answer: fn(&str) -> String) -> Bus {
+    let service = move |sent: HeaderMap| async move {
+        let token = sent["x-amz-security-token"].to_str().unwrap();
+        answer(token)
+    };
+    let router = Router::new().fallback(service);
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    let url = Url::parse(&format!("http://{address}")).unwrap();
+    Bus { url, ..with_keys() }
+}
+
+#[tokio::test]
+async fn a_success_that_repeats_the_request_is_told_without_the_session_s_token() {
+    let echo = in_place_of_the_bus(|token| format!("x-amz-security-token: {token}")).await;
+    let deadline = Deadline::after(Duration::from_mins(1));
+    let put = echo.put(&["{}".into()], deadline).await;
+    let described = echo.verify(deadline).await;
+    for error in [put.error.unwrap(), described.unwrap_err()] {
+        let told = error.to_string();
+        assert!(told.contains("and something else"), "{told}");
+        assert!(told.contains("withheld"), "{told}");
+        assert!(!told.contains(TOKEN), "{told}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_said_of_an_entry_is_told_without_the_session_s_token() {
+    let bus = in_place_of_the_bus(|token| {
+        format!(r#"{{"Entries":[{{"ErrorCode":"New","ErrorMessage":"no {token}"}}]}}"#)
+    });
+    let deadline = Deadline::after(Duration::from_mins(1));
+    let put = bus.await.put(&["{}".into()], deadline).await;
+    match &put.fates[..] {
+        [Fate::Refused(error)] => assert_eq!(
+            error.to_string(),
+            "EventBridge refused the entry: (withheld: it repeats a credential)"
+        ),
+        other => panic!("{other:?}"),
     }
 }
 
