@@ -89,21 +89,32 @@ impl Archive {
         }
         let object = Object::of(&missing);
         let path = format!("{}/{}", self.folder, object.name());
-        let written = self.create(&path, &object, deadline).await;
-        let is_kept = match written {
-            // By an attempt whose answer was lost, or by somebody else since.
-            Err(StorageError::Conflict) => self.holds(&path, &object, deadline).await,
-            written => return written.map_err(|source| self.error(&path, source)),
-        };
-        if is_kept.map_err(|source| self.error(&path, source))? {
+        if self.keep(&path, &object, deadline).await? {
             return Ok(());
         }
         let path = format!("{}/{}", self.folder, object.name_with_digest());
-        match self.create(&path, &object, deadline).await {
-            // The digest says that it is the same.
-            Err(StorageError::Conflict) => Ok(()),
-            written => written.map_err(|source| self.error(&path, source)),
+        if self.keep(&path, &object, deadline).await? {
+            return Ok(());
         }
+        // What the digest names can be nothing else, so it is not there, or is damaged.
+        Err(self.error(&path, StorageError::Conflict))
+    }
+
+    /// Writes an object, unless something has its name. Answers with whether its records are there
+    /// after that.
+    async fn keep(
+        &self,
+        path: &str,
+        object: &Object,
+        deadline: Deadline,
+    ) -> Result<bool, ArchiveError> {
+        let kept = match self.create(path, object, deadline).await {
+            // By an attempt whose answer was lost, or by somebody else since; or there was only a
+            // write at the same time, which came to nothing.
+            Err(StorageError::Conflict) => self.holds(path, object, deadline).await,
+            written => written.map(|()| true),
+        };
+        kept.map_err(|source| self.error(path, source))
     }
 
     /// The ids in those objects of the same hour that may hold some of these.

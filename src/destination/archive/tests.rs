@@ -7,8 +7,11 @@ use url::Url;
 
 use super::place::{Address, address};
 use super::*;
-use crate::destination::Outcome;
+use crate::destination::{DeliveryError, Outcome};
+use crate::net::retry::Jitter;
 use crate::settings::{AppSettings, SettingsError};
+use crate::storage::faulty::{Fault, Faulty, Operation};
+use crate::storage::memory::Memory;
 
 /// Ids of Auth0's form, stored at these times of the 21st of November 2026, and of this number.
 fn id(clock: &str, number: u32) -> String {
@@ -22,6 +25,17 @@ fn row(id: &str) -> Bytes {
 fn build_with(settings: &[(&str, &str)]) -> Result<Box<dyn Destination>, SettingsError> {
     let settings: AppSettings = settings.iter().copied().collect();
     Reader::read(&settings, |reader| build(reader, &Tools::for_test()))
+}
+
+/// An archive in memory, over which faults come.
+fn with_faults(decide: impl FnMut(Operation, &str) -> Fault + Send + 'static) -> Archive {
+    let tools = Tools::for_test();
+    let objects = Faulty::over(Memory::default(), decide);
+    Archive {
+        storage: Storage::over(objects, Jitter::seeded(1)),
+        folder: tools.tenant,
+        privacy: tools.privacy,
+    }
 }
 
 struct Folder(tempfile::TempDir);
@@ -139,6 +153,22 @@ async fn an_object_that_is_damaged_holds_nothing() {
     // Its name tells it apart.
     let stem = format!("2026/11/21/07/{}-{}-", ids[0], ids[1]);
     assert!(objects[0].0.starts_with(&stem), "{objects:?}");
+}
+
+/// As S3 says of two writes at a time, of which neither need come to anything.
+#[tokio::test]
+async fn what_is_said_to_be_there_and_is_not_is_not_in_the_archive() {
+    let archive = with_faults(|operation, _| match operation {
+        Operation::Write => Fault::Conflict,
+        _ => Fault::None,
+    });
+    let rows = [row(&id("075958", 1)), row(&id("075959", 1))];
+    let deadline = Deadline::after(Duration::from_mins(1));
+    let delivery = archive.deliver(&rows, deadline).await;
+    let is_open = |it: &Outcome| matches!(it, Outcome::Open);
+    assert!(delivery.outcomes.iter().all(is_open), "{delivery:?}");
+    let error = delivery.error.unwrap();
+    assert!(matches!(error, DeliveryError::Failed(_)), "{error:?}");
 }
 
 #[tokio::test]
