@@ -16,6 +16,8 @@ const EXTENSION: &str = "ndjson.gz";
 pub(super) const UNDATED: &str = "undated";
 /// Letters of an id that stand in a name as they are.
 const LONGEST_ID: usize = 64;
+/// How the digest of an id begins that could be no name.
+const DIGESTED: &str = "sha256_";
 /// Letters of a digest that tell two objects with the same ends apart.
 const DIGEST: usize = 12;
 
@@ -69,9 +71,13 @@ impl Object {
         let Some((first, last)) = ends_of(path) else {
             return false;
         };
-        // What the name does not tell, the content does.
-        let tells = first.is_well_formed() && last.is_well_formed();
-        !tells || first <= self.last && self.first <= last
+        // What the name does not tell, the content does. In an hour all ids have one form; where they
+        // have any, an object more would be read for each that is there.
+        let is_undated = hour(&self.first).is_none();
+        let is_told =
+            |end: &LogId| end.is_well_formed() || is_undated && !end.as_str().starts_with(DIGESTED);
+        let are_told = is_told(&first) && is_told(&last);
+        !are_told || first <= self.last && self.first <= last
     }
 }
 
@@ -103,7 +109,7 @@ fn part(id: &LogId) -> String {
     if !id.is_empty() && id.len() <= LONGEST_ID && id.bytes().all(is_letter) {
         return id.to_owned();
     }
-    format!("sha256_{}", &digest(id.as_bytes())[..32])
+    format!("{DIGESTED}{}", &digest(id.as_bytes())[..32])
 }
 
 /// Lines, compressed. No time and no name goes in, so that the same lines make the same bytes.

@@ -1,5 +1,7 @@
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use flate2::read::GzDecoder;
@@ -169,6 +171,32 @@ async fn what_is_said_to_be_there_and_is_not_is_not_in_the_archive() {
     assert!(delivery.outcomes.iter().all(is_open), "{delivery:?}");
     let error = delivery.error.unwrap();
     assert!(matches!(error, DeliveryError::Failed(_)), "{error:?}");
+}
+
+#[tokio::test]
+async fn of_what_is_of_no_hour_only_what_may_hold_a_record_is_read() {
+    let reads = Arc::new(AtomicUsize::new(0));
+    let counter = Arc::clone(&reads);
+    let archive = with_faults(move |operation, _| {
+        let is_read = operation == Operation::Read;
+        counter.fetch_add(usize::from(is_read), Ordering::Relaxed);
+        Fault::None
+    });
+    let deliver = async |ids: &[&str]| {
+        let before = reads.load(Ordering::Relaxed);
+        let rows: Vec<_> = ids.iter().map(|id| row(id)).collect();
+        let deadline = Deadline::after(Duration::from_mins(1));
+        let delivery = archive.deliver(&rows, deadline).await;
+        assert!(delivery.error.is_none(), "{delivery:?}");
+        reads.load(Ordering::Relaxed) - before
+    };
+    for ids in [["10", "19"], ["20", "29"], ["30", "39"]] {
+        assert_eq!(deliver(&ids).await, 0, "{ids:?}");
+    }
+    assert_eq!(deliver(&["25", "40"]).await, 2);
+    assert_eq!(deliver(&["a/b"]).await, 0);
+    // A digest does not tell what is between it and another.
+    assert_eq!(deliver(&["90"]).await, 1);
 }
 
 #[tokio::test]
