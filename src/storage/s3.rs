@@ -198,7 +198,9 @@ impl S3 {
                 max_retries: 0,
                 ..RetryConfig::default()
             });
-        if let Some(endpoint) = &bucket.endpoint {
+        // By itself `object_store` knows no partition but the first.
+        let of_region = || bucket.region.endpoint("s3");
+        if let Some(endpoint) = bucket.endpoint.clone().or_else(of_region) {
             let endpoint = endpoint.as_str().trim_end_matches('/');
             builder = builder.with_endpoint(endpoint).with_allow_http(true);
         }

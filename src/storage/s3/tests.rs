@@ -6,6 +6,8 @@ use axum::extract::Request;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
+use object_store::signer::Signer as _;
+use reqwest::Method;
 use tokio::net::TcpListener;
 
 use super::*;
@@ -166,4 +168,37 @@ async fn an_object_that_is_there_is_a_conflict_and_one_that_is_not_is_none() {
     assert!(matches!(written, Err(StorageError::Conflict)));
     let bucket = Double::start(|_| refusal(404, "NoSuchKey")).await;
     assert!(bucket.storage().read("a", soon()).await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn a_bucket_is_at_the_hosts_of_its_partition() {
+    let keys = [
+        ("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE"),
+        ("AWS_SECRET_ACCESS_KEY", "hunter2"),
+    ];
+    let (http, clock) = (http::client(None).unwrap(), clock::system());
+    for (region, host) in [
+        ("eu-west-1", "s3.eu-west-1.amazonaws.com"),
+        ("us-gov-west-1", "s3.us-gov-west-1.amazonaws.com"),
+        ("cn-north-1", "s3.cn-north-1.amazonaws.com.cn"),
+        ("eusc-de-east-1", "s3.eusc-de-east-1.amazonaws.eu"),
+    ] {
+        let region = Region::parse(region).unwrap();
+        let settings: AppSettings = keys.into_iter().collect();
+        let credentials = Reader::read(&settings, |reader| {
+            aws::settings::credentials(reader, "ARCHIVE_URL", &region, &http, &clock)
+        });
+        let bucket = Bucket {
+            name: "acme-logs".into(),
+            region,
+            endpoint: None,
+        };
+        let bucket = S3::new(bucket, credentials.unwrap(), http.clone()).unwrap();
+        bucket.prepare(soon()).await.unwrap();
+        let (path, life) = (Path::from("a"), Duration::from_mins(1));
+        let url = bucket.objects.signed_url(Method::GET, &path, life);
+        let url = url.await.unwrap();
+        assert_eq!(url.host_str(), Some(host));
+        assert_eq!(url.path(), "/acme-logs/a");
+    }
 }
