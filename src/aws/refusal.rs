@@ -126,6 +126,8 @@ impl Refusal {
             | "TooManyRequestsException"
             | "RequestLimitExceeded"
             | "RequestThrottled"
+            | "RequestTimeout"
+            | "OperationAborted"
             | "InternalFailure"
             | "InternalException"
             | "InternalError"
@@ -241,6 +243,8 @@ mod tests {
             ("ExpiredToken", "", About::End),
             ("ThrottlingException", "", About::Moment),
             ("InternalFailure", "", About::Moment),
+            ("RequestTimeout", "", About::Moment),
+            ("OperationAborted", "", About::Moment),
             ("ValidationException", "Signature expired", About::Other),
         ] {
             let json = serde_json::json!({"__type": code, "message": message});

@@ -171,6 +171,20 @@ async fn an_object_that_is_there_is_a_conflict_and_one_that_is_not_is_none() {
 }
 
 #[tokio::test]
+async fn what_s3_says_of_the_moment_is_tried_again() {
+    for (status, code) in [(400, "RequestTimeout"), (409, "OperationAborted")] {
+        let attempts = Arc::new(AtomicUsize::new(0));
+        let bucket = Double::start(move |_| match attempts.fetch_add(1, Ordering::Relaxed) {
+            0 => refusal(status, code),
+            _ => refusal(404, "NoSuchKey"),
+        })
+        .await;
+        let read = bucket.storage().read("a", soon()).await;
+        assert!(read.unwrap().is_none(), "{code}");
+    }
+}
+
+#[tokio::test]
 async fn a_bucket_is_at_the_hosts_of_its_partition() {
     let keys = [
         ("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE"),
