@@ -159,7 +159,8 @@ fn topic(text: &str) -> Option<Endpoint> {
         None => return None,
     };
     url.set_path(&path);
-    if url.query().is_none() {
+    let has_version = url.query_pairs().any(|(_, version)| !version.is_empty());
+    if !has_version {
         url.set_query(Some(&format!("{VERSION}={version}")));
     }
     Some(Endpoint { url, kind, cloud })

@@ -136,6 +136,16 @@ fn an_endpoint_is_completed_where_something_is_missing() {
             TopicKind::Custom,
         ),
         (
+            &format!("{CUSTOM}?"),
+            format!("{CUSTOM}?api-version=2018-01-01"),
+            TopicKind::Custom,
+        ),
+        (
+            &format!("{CUSTOM}?api-version="),
+            format!("{CUSTOM}?api-version=2018-01-01"),
+            TopicKind::Custom,
+        ),
+        (
             namespace,
             format!("{namespace}:publish?api-version=2024-06-01"),
             TopicKind::Namespace,
