@@ -111,8 +111,18 @@ impl Pattern {
 /// A text in which everything that a URI cannot hold is percent-encoded.
 pub(super) fn uri(text: &str) -> String {
     let mut uri = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~:/?#[]@!$&'()*+,;=%".contains(&byte) {
+    let fragment = text.find('#');
+    for (at, byte) in text.bytes().enumerate() {
+        let after = &text.as_bytes()[at + 1..];
+        let fits = match byte {
+            b'%' => after
+                .get(..2)
+                .is_some_and(|it| it.iter().all(u8::is_ascii_hexdigit)),
+            // It begins the fragment, in which there is no other.
+            b'#' => fragment == Some(at),
+            byte => byte.is_ascii_alphanumeric() || b"-._~:/?[]@!$&'()*+,;=".contains(&byte),
+        };
+        if fits {
             uri.push(char::from(byte));
         } else {
             // Writing to a String does not fail.
@@ -181,5 +191,8 @@ mod tests {
     fn a_uri_holds_only_what_a_uri_may() {
         assert_eq!(uri("urn:auth0:a.b/c?d=%20"), "urn:auth0:a.b/c?d=%20");
         assert_eq!(uri("auth0|1 \"é\u{1}"), "auth0%7C1%20%22%C3%A9%01");
+        // A sign that begins no byte, and a second one that begins a fragment.
+        assert_eq!(uri("50%-off%2G%4%"), "50%25-off%252G%254%25");
+        assert_eq!(uri("a#b#c"), "a#b%23c");
     }
 }
