@@ -110,7 +110,8 @@ fn dcr_immutable_id(text: &str) -> Result<String, String> {
 /// The name of a stream of such a rule.
 fn dcr_stream(text: &str) -> Result<String, String> {
     let is_word = |it: char| it.is_ascii_alphanumeric() || matches!(it, '_' | '-');
-    (text.starts_with("Custom-") && text.chars().all(is_word))
+    let table = text.strip_prefix("Custom-").unwrap_or_default();
+    (!table.is_empty() && table.chars().all(is_word))
         .then(|| text.to_owned())
         .ok_or_else(|| "is not a stream's name such as Custom-Auth0AM_CL".into())
 }
@@ -278,6 +279,7 @@ mod tests {
             ),
             ("DCR_STREAM", "Auth0AM_CL", "is not a stream's name"),
             ("DCR_STREAM", "Custom-a/../b", "is not a stream's name"),
+            ("DCR_STREAM", "Custom-", "is not a stream's name"),
         ] {
             let error = read(&[(setting, value)]).err().unwrap().to_string();
             assert!(error.contains(&format!("{setting} {problem}")), "{error}");
