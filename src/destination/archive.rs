@@ -201,17 +201,22 @@ impl Destination for Archive {
         Some(self)
     }
 
-    /// Reads and writes an object that is no record, and whose name readers of the archive pass over.
+    /// Reads and writes an object that is no record, and whose name readers of the archive pass over;
+    /// and lists a folder, as each delivery does, in which there is nothing.
     fn probe(&self, deadline: Deadline) -> BoxFuture<'_, Probe> {
         Box::pin(async move {
             let path = format!("{}/_check.txt", self.folder);
             let text = "auth0-poller check\n".into();
-            match self.storage.probe(&path, text, deadline).await {
-                Ok(()) => Probe::Works(format!(
+            if let Err(source) = self.storage.probe(&path, text, deadline).await {
+                return Probe::Fails(self.error(&path, source).into());
+            }
+            let folder = format!("{}/_check", self.folder);
+            match self.storage.list(&folder, deadline).await {
+                Ok(_) => Probe::Works(format!(
                     "{} was read and written",
                     self.storage.location(&path)
                 )),
-                Err(source) => Probe::Fails(self.error(&path, source).into()),
+                Err(source) => Probe::Fails(self.error(&folder, source).into()),
             }
         })
     }

@@ -126,6 +126,26 @@ async fn a_container_holds_it_and_one_that_is_missing_is_named() {
     assert_eq!(numbers(&world.poll().await, ["delivered"]), [250]);
 }
 
+/// Each delivery looks first for what is there.
+#[tokio::test]
+async fn check_finds_a_signature_that_does_not_let_it_list() {
+    let azurite = Azurite::start().await;
+    let mut world = World::start_for(Sink::Archive).await;
+    world.keep_secret(Azurite::secrets());
+    let service = azurite.endpoint();
+    let service = service.trim_end_matches('/');
+    world.set("AzureWebJobsStorage", &azurite.connection_string());
+    world.set("ARCHIVE_URL", &format!("{service}/auth0-poller/logs"));
+    for (permissions, code) in [("rwcdl", 0), ("rwcd", 1)] {
+        let signature = azurite.sas_connection_string(permissions);
+        world.set("ARCHIVE_CONNECTION_STRING", &signature);
+        let check = world.command(&["check"]).await;
+        assert_eq!(check.code(), code, "{permissions}: {check:?}");
+        let told = "make one with the permissions r, w, c, d and l";
+        assert_eq!(check.stdout.contains(told), code == 1, "{check:?}");
+    }
+}
+
 /// Against moto, which verifies what is signed.
 #[tokio::test]
 async fn a_bucket_holds_it_and_one_that_is_missing_is_named() {

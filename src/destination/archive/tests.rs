@@ -199,6 +199,27 @@ async fn of_what_is_of_no_hour_only_what_may_hold_a_record_is_read() {
     assert_eq!(deliver(&["90"]).await, 1);
 }
 
+/// As a shared access signature without l does.
+#[tokio::test(start_paused = true)]
+async fn an_archive_that_may_not_be_listed_does_not_work() {
+    let probe_with = async |broken: Option<Operation>| {
+        let archive = with_faults(move |operation, path| {
+            assert!(path.starts_with("acme.eu.auth0.com/_check"), "{path}");
+            match broken {
+                Some(broken) if broken == operation => Fault::Fail,
+                _ => Fault::None,
+            }
+        });
+        archive.probe(Deadline::after(Duration::from_mins(1))).await
+    };
+    let works = probe_with(None).await;
+    assert!(matches!(works, Probe::Works(_)), "{works:?}");
+    for broken in [Operation::Read, Operation::Write, Operation::List] {
+        let fails = probe_with(Some(broken)).await;
+        assert!(matches!(fails, Probe::Fails(_)), "{broken:?}: {fails:?}");
+    }
+}
+
 #[tokio::test]
 async fn an_id_of_another_form_leads_nowhere_else() {
     let folder = Folder::new();
