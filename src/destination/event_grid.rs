@@ -192,10 +192,12 @@ impl Envelope {
         };
         put(&escape(&uri(&filled(&self.sources).unwrap_or_default())));
         put(r#"","type":""#);
-        put(&escape(&filled(&self.kinds).unwrap_or_default()));
+        put(&escape(&attribute(
+            &filled(&self.kinds).unwrap_or_default(),
+        )));
         if let Some(subject) = filled(&self.subjects) {
             put(r#"","subject":""#);
-            put(&escape(&subject));
+            put(&escape(&attribute(&subject)));
         }
         if let Some(time) = time(record, data) {
             put(r#"","time":""#);
@@ -206,6 +208,16 @@ impl Envelope {
         put("}");
         event
     }
+}
+
+/// A text as `CloudEvents` let an attribute have it: without control characters and noncharacters.
+fn attribute(text: &str) -> String {
+    let is_allowed = |letter: char| {
+        let number = u32::from(letter);
+        let is_noncharacter = (0xfdd0..=0xfdef).contains(&number) || number & 0xfffe == 0xfffe;
+        !letter.is_control() && !is_noncharacter
+    };
+    text.replace(|letter| !is_allowed(letter), "\u{fffd}")
 }
 
 /// The record's `date`, as it is written where that is the form that `CloudEvents` ask for.

@@ -55,6 +55,20 @@ fn the_subject_is_the_user_else_the_client_else_there_is_none() {
     assert_eq!(subject(client, &own), None);
 }
 
+/// `CloudEvents` allow neither in an attribute, and some consumers take no such event.
+#[test]
+fn an_attribute_has_no_control_character_and_no_noncharacter() {
+    let own = [("EVENT_GRID_TYPE", "{user_id}")];
+    let json = r#"{"user_id":"a\u0000b\nc\u007f\u009f\ufdd0\ufffe\udbff\udfff \u00a0é\ufffd😀"}"#;
+    let event: serde_json::Value = serde_json::from_str(&event(&own, json)).unwrap();
+    let shown = "a\u{fffd}b\u{fffd}c\u{fffd}\u{fffd}\u{fffd}\u{fffd}\u{fffd} \u{a0}é\u{fffd}😀";
+    assert_eq!(event["type"], shown);
+    assert_eq!(event["subject"], shown);
+    // The record itself is as it was.
+    let written = "a\0b\nc\u{7f}\u{9f}\u{fdd0}\u{fffe}\u{10ffff} \u{a0}é\u{fffd}😀";
+    assert_eq!(event["data"]["user_id"], written);
+}
+
 #[test]
 fn a_type_or_a_source_that_comes_out_empty_is_as_if_it_were_not_set() {
     let own = [
