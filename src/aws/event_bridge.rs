@@ -139,9 +139,17 @@ impl Bus {
             Err(error) => return Err(error),
         };
         match serde_json::from_slice::<Described>(&answer.body) {
-            Ok(described) => Ok(Standing::There(described.arn)),
-            Err(_) => Err(self.not_understood(action, &answer, &secrets)),
+            Ok(Described { arn }) if self.is_named_by(&arn) => Ok(Standing::There(arn)),
+            _ => Err(self.not_understood(action, &answer, &secrets)),
         }
+    }
+
+    /// Whether an ARN is that of this bus, as far as its settings tell.
+    fn is_named_by(&self, arn: &str) -> bool {
+        let name = self.name.rsplit_once(":event-bus/");
+        let name = name.map_or(&*self.name, |(_, name)| name);
+        arn.strip_suffix(name)
+            .is_some_and(|it| it.starts_with("arn:") && it.ends_with(":event-bus/"))
     }
 
     /// Puts at most ten entries, each the JSON of one. What the service could not take for now is tried

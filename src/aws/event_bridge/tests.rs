@@ -226,6 +226,33 @@ async fn what_is_said_of_an_entry_is_told_without_the_session_s_token() {
     }
 }
 
+#[tokio::test]
+async fn a_bus_is_there_where_the_answer_names_it() {
+    let deadline = Deadline::after(Duration::from_mins(1));
+    let of = async |answer: fn(&str) -> String| {
+        let described = in_place_of_the_bus(answer).await.verify(deadline).await;
+        match described {
+            Ok(Standing::There(arn)) => Ok(arn),
+            other => Err(format!("{other:?}")),
+        }
+    };
+    let arn = "arn:aws:events:eu-west-1:123456789012:event-bus/auth0";
+    assert_eq!(
+        of(|_| r#"{"Arn":"arn:aws:events:eu-west-1:123456789012:event-bus/auth0"}"#.into()).await,
+        Ok(arn.to_owned())
+    );
+    for answer in [
+        |_: &str| r#"{"Arn":""}"#.to_owned(),
+        |_: &str| r#"{"Arn":"welcome"}"#.to_owned(),
+        |_: &str| r#"{"Arn":"arn:aws:events:eu-west-1:123456789012:event-bus/other"}"#.to_owned(),
+        |token: &str| format!(r#"{{"Arn":"{token}"}}"#),
+    ] {
+        let told = of(answer).await.unwrap_err();
+        assert!(told.contains("NotUnderstood"), "{told}");
+        assert!(!told.contains(TOKEN), "{told}");
+    }
+}
+
 /// Asks, and answers with what is known: the answer to this question, or to an earlier one.
 async fn known(known: &Known, answer: Standing) -> String {
     let answer = known.get(async { Ok::<_, ()>(answer) }).await;
