@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use futures_util::{FutureExt as _, TryStreamExt as _};
-use object_store::aws::{AmazonS3, AmazonS3Builder, AwsCredential};
+use object_store::aws::{AmazonS3, AmazonS3Builder, AwsCredential, Checksum};
 use object_store::client::{HttpError, HttpRequest};
 use object_store::path::Path;
 use object_store::{
@@ -192,6 +192,9 @@ impl S3 {
             .with_bucket_name(&bucket.name)
             .with_region(bucket.region.name())
             .with_credentials(Arc::clone(&credentials) as _)
+            // A bucket with Object Lock takes nothing without one. What is signed is as good, and is
+            // not enough.
+            .with_checksum_algorithm(Checksum::SHA256)
             .with_http_connector(Wire::new(client, S3Refusals(Arc::clone(&credentials))))
             // The one retry policy is in retry.rs.
             .with_retry(RetryConfig {

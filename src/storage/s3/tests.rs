@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::Request;
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
 use object_store::signer::Signer as _;
@@ -184,30 +184,55 @@ async fn what_s3_says_of_the_moment_is_tried_again() {
     }
 }
 
-#[tokio::test]
-async fn a_bucket_is_at_the_hosts_of_its_partition() {
+/// A bucket in this region, opened by a key.
+fn with_key(region: &str, endpoint: Option<Url>) -> S3 {
     let keys = [
         ("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE"),
         ("AWS_SECRET_ACCESS_KEY", "hunter2"),
     ];
+    let settings: AppSettings = keys.into_iter().collect();
     let (http, clock) = (http::client(None).unwrap(), clock::system());
+    let region = Region::parse(region).unwrap();
+    let credentials = Reader::read(&settings, |reader| {
+        aws::settings::credentials(reader, "ARCHIVE_URL", &region, &http, &clock)
+    });
+    let bucket = Bucket {
+        name: "acme-logs".into(),
+        region,
+        endpoint,
+    };
+    S3::new(bucket, credentials.unwrap(), http).unwrap()
+}
+
+/// A bucket with Object Lock takes nothing without one.
+#[tokio::test]
+async fn what_is_written_has_a_checksum() {
+    let bucket = async |sent: HeaderMap| match sent.get("x-amz-checksum-sha256") {
+        // The SHA-256 of the letter x.
+        Some(sum) if sum == "LXEWQrcmsEQBYnyp+6wy9chTD7GQPMTbAiWHF5IaSIE=" => {
+            [("etag", "\"1\"")].into_response()
+        }
+        _ => refusal(400, "InvalidRequest"),
+    };
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let router = Router::new().fallback(bucket);
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    let bucket = with_key("eu-west-1", Some(Url::parse(&url).unwrap()));
+    let storage = Storage::s3(bucket, Jitter::seeded(1));
+    let written = storage.write("a", "x".into(), None, soon()).await;
+    assert_eq!(written.unwrap(), Version::new("\"1\""));
+}
+
+#[tokio::test]
+async fn a_bucket_is_at_the_hosts_of_its_partition() {
     for (region, host) in [
         ("eu-west-1", "s3.eu-west-1.amazonaws.com"),
         ("us-gov-west-1", "s3.us-gov-west-1.amazonaws.com"),
         ("cn-north-1", "s3.cn-north-1.amazonaws.com.cn"),
         ("eusc-de-east-1", "s3.eusc-de-east-1.amazonaws.eu"),
     ] {
-        let region = Region::parse(region).unwrap();
-        let settings: AppSettings = keys.into_iter().collect();
-        let credentials = Reader::read(&settings, |reader| {
-            aws::settings::credentials(reader, "ARCHIVE_URL", &region, &http, &clock)
-        });
-        let bucket = Bucket {
-            name: "acme-logs".into(),
-            region,
-            endpoint: None,
-        };
-        let bucket = S3::new(bucket, credentials.unwrap(), http.clone()).unwrap();
+        let bucket = with_key(region, None);
         bucket.prepare(soon()).await.unwrap();
         let (path, life) = (Path::from("a"), Duration::from_mins(1));
         let url = bucket.objects.signed_url(Method::GET, &path, life);
