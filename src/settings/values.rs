@@ -22,10 +22,11 @@ pub(crate) fn origin(text: &str) -> Option<Url> {
     (is_bare && url.has_host()).then_some(url)
 }
 
-/// A duration.
+/// A duration. `M` would be months, and who writes `5M` means minutes.
 pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     humantime::parse_duration(text)
         .ok()
+        .filter(|_| !text.contains('M'))
         .filter(|duration| *duration <= LONGEST_DURATION)
         .ok_or_else(|| "is not a duration such as 30s, 5m, 1h or 7d".into())
 }
@@ -98,6 +99,18 @@ mod tests {
         for text in ["yesterday", "-1h", "100000y", "2026-11-21", "1"] {
             let problem = start_from(text).unwrap_err();
             assert!(problem.starts_with("is neither a duration"), "{text}");
+        }
+    }
+
+    #[test]
+    fn no_capital_letter_makes_months_of_minutes() {
+        for text in ["5M", "5 M", "1h 30M"] {
+            let problem = "is not a duration such as 30s, 5m, 1h or 7d";
+            assert_eq!(duration(text), Err(problem.into()), "{text}");
+            assert!(start_from(text).is_err(), "{text}");
+        }
+        for (text, seconds) in [("5m", 300), ("1h 30m", 5_400), ("1month", 2_630_016)] {
+            assert_eq!(duration(text), Ok(Duration::from_secs(seconds)), "{text}");
         }
     }
 
