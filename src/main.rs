@@ -16,7 +16,13 @@ fn main() -> ExitCode {
     reason = "the one place that reads the environment"
 )]
 fn environment() -> HashMap<String, String> {
+    // What is not UTF-8 in a value stays to be seen: it would pass for one that is not set.
     std::env::vars_os()
-        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .filter_map(|(name, value)| {
+            Some((
+                name.into_string().ok()?,
+                value.to_string_lossy().into_owned(),
+            ))
+        })
         .collect()
 }

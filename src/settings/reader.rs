@@ -95,7 +95,8 @@ impl<'a> Reader<'a> {
 
     /// A setting's value. One that the platform was to take from a Key Vault and could not, and so
     /// handed out as the reference itself, is a problem. So is one in quotes: `docker --env-file` hands
-    /// them out too, and no setting can mean them.
+    /// them out too, and no setting can mean them. What was no UTF-8 in the environment is here as the
+    /// character that stands for it.
     pub fn get(&mut self, setting: &'static str) -> Option<&'a str> {
         let value = self.settings.get(setting)?;
         if is_reference(value) {
@@ -111,6 +112,9 @@ impl<'a> Reader<'a> {
         }
         if is_in_quotes(value) {
             return self.problem(setting, "is in quotes; leave them out");
+        }
+        if value.contains(char::REPLACEMENT_CHARACTER) {
+            return self.problem(setting, "is not UTF-8 text");
         }
         Some(value)
     }

@@ -1,11 +1,14 @@
 //! Settings that are bad, missing, misspelt or in a file: what goes on all the same, and what is said.
 
+use std::ffi::OsStr;
 use std::fs;
+use std::os::unix::ffi::OsStrExt as _;
 
 use serde_json::json;
 use simulator::host::Level;
+use tokio::process::Command;
 
-use crate::world::{FUNCTION, Sink, World, minutes_ago, now, numbers};
+use crate::world::{FUNCTION, Sink, World, binary, minutes_ago, now, numbers};
 
 /// All that a person can call, but for the help.
 const COMMANDS: [&[&str]; 7] = [
@@ -319,6 +322,27 @@ async fn a_local_settings_json_that_is_of_no_use_is_said_to_be_so_by_every_comma
     assert_eq!((ran.code(), &*ran.stdout), (2, ""), "{ran:?}");
     let told = "local.settings.json is in this folder and cannot be read (";
     assert!(ran.stderr.starts_with(told), "{ran:?}");
+}
+
+#[tokio::test]
+async fn a_variable_that_is_not_utf_8_is_not_taken_for_an_unset_one() {
+    let world = World::start().await;
+    for setting in ["PII", "CLIENT_SECRET", "CHECKPOINT_DIR"] {
+        let mut poll = Command::new(binary());
+        poll.arg("poll")
+            .current_dir(world.folder.path())
+            .env_clear();
+        poll.envs(world.settings.iter().cloned());
+        poll.env(setting, OsStr::from_bytes(b"caf\xe9"));
+        let ran = poll.output().await.unwrap();
+        let told = String::from_utf8(ran.stderr).unwrap();
+        assert_eq!(ran.status.code(), Some(2), "{setting}: {told}");
+        assert!(
+            told.contains(&format!("  {setting} is not UTF-8 text\n")),
+            "{told}"
+        );
+    }
+    assert_eq!(world.tenant.token_requests(), 0);
 }
 
 #[tokio::test]
