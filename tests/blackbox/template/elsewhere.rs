@@ -245,6 +245,18 @@ fn a_secret_that_is_not_given_again_stays_the_one_that_is_there() {
 }
 
 #[test]
+fn a_workspace_key_that_is_not_given_again_stays_the_one_that_is_there() {
+    let deployed = deployed(&answers(&[("AzureSentinelSharedKey", "")]));
+    let made = deployed.all(SECRET).into_iter();
+    let made: Vec<_> = made.map(|it| it.id.rsplit_once('/').unwrap().1).collect();
+    assert!(!made.contains(&"AzureSentinelSharedKey"), "{made:?}");
+    let settings = &deployed.one(super::SETTINGS).body["properties"];
+    let reference = settings["WorkspaceKey"].as_str().unwrap();
+    let end = ".vault.azure.net/secrets/AzureSentinelSharedKey/)";
+    assert!(reference.ends_with(end), "{reference}");
+}
+
+#[test]
 fn secrets_and_roles_are_there_before_the_settings_that_need_them() {
     let deployed = deployed(&elsewhere());
     let settings = deployed.one(super::SETTINGS);
