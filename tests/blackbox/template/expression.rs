@@ -142,6 +142,7 @@ fn function(name: &str, arguments: &[Value]) -> Option<Value> {
             .to_lowercase()
             .starts_with(&start.to_lowercase())
             .into(),
+        ("string", [Value::Object(fields)]) => json!(fields).to_string().into(),
         ("toLower", [Value::String(text)]) => text.to_lowercase().into(),
         ("uniqueString", texts) => hash(texts, "abcdefghijklmnopqrstuvwxyz234567", 13)?.into(),
         // Of one level: nothing here has more.
@@ -320,6 +321,7 @@ fn expressions_are_worked_out_and_what_is_unknown_is_an_error() {
             "[union(createObject('a', 1, 'b', 2), createObject('b', 3))]",
             json!({"a": 1, "b": 3}),
         ),
+        ("[string(createObject('a', 1))]", json!("{\"a\":1}")),
     ] {
         assert_eq!(scope.value(&json!(text)), Ok(expected), "{text}");
     }

@@ -206,6 +206,23 @@ fn the_key_of_pseudonyms_is_a_secret_where_one_is_given_or_asked_for() {
     }
 }
 
+#[test]
+fn the_key_of_pseudonyms_that_only_an_added_setting_asks_for_stays_in_use() {
+    for (policy, setting) in [("email:pseudonym", Some("PiiKey")), ("email:mask", None)] {
+        // As at a second deployment, which leaves the key in the vault as it is.
+        let answers = [
+            ("PII", json!("")),
+            ("PII_KEY", json!("")),
+            ("AdditionalSettings", json!({"PII_TINYBIRD": policy})),
+        ];
+        let deployed = deployed_of(&template(), &Azure::default(), &answers).unwrap();
+        let settings = unresolved(&deployed);
+        let secret = settings["PII_KEY"].strip_suffix("/)");
+        let secret = secret.and_then(|it| Some(it.rsplit_once("/secrets/")?.1));
+        assert_eq!(secret, setting, "{policy}");
+    }
+}
+
 /// `docs/deploy.md` explains those in which the program's own differ.
 #[test]
 fn without_answers_the_settings_are_those_that_the_page_on_deploying_says() {
