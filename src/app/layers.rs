@@ -401,8 +401,6 @@ fn proxy(reader: &mut Reader) -> Option<Proxy> {
     let mut either = |name, other| reader.get(name).or_else(|| reader.get(other));
     let no_proxy = either("NO_PROXY", "no_proxy");
     let proxy = either("HTTPS_PROXY", "https_proxy")?;
-    match Proxy::new(proxy, no_proxy) {
-        Ok(proxy) => Some(proxy),
-        Err(_) => reader.problem("HTTPS_PROXY", "is not the URL of a proxy"),
-    }
+    Proxy::new(proxy, no_proxy)
+        .or_else(|| reader.problem("HTTPS_PROXY", "is not the URL of a proxy"))
 }

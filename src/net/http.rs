@@ -45,12 +45,21 @@ const ENCODINGS: [&str; 6] = ["br", "compress", "deflate", "gzip", "x-gzip", "zs
 pub(crate) struct Proxy(reqwest::Proxy);
 
 impl Proxy {
-    /// Reads `HTTPS_PROXY` and `NO_PROXY`.
-    pub fn new(https_proxy: &str, no_proxy: Option<&str>) -> Result<Self, reqwest::Error> {
+    /// Reads `HTTPS_PROXY` and `NO_PROXY`; `None` where the first is no address of an HTTP proxy. With
+    /// another scheme requests would go without the proxy, and nobody would notice.
+    pub fn new(https_proxy: &str, no_proxy: Option<&str>) -> Option<Self> {
+        let scheme = https_proxy.split_once("://").map(|(scheme, _)| scheme);
+        let is_http = |it: &str| {
+            ["http", "https"]
+                .iter()
+                .any(|http| it.eq_ignore_ascii_case(http))
+        };
+        if !scheme.is_none_or(is_http) {
+            return None;
+        }
         let exceptions = no_proxy.and_then(NoProxy::from_string);
-        Ok(Self(
-            reqwest::Proxy::https(https_proxy)?.no_proxy(exceptions),
-        ))
+        let proxy = reqwest::Proxy::https(https_proxy).ok()?;
+        Some(Self(proxy.no_proxy(exceptions)))
     }
 }
 
@@ -321,6 +330,22 @@ mod tests {
     use reqwest::header::HeaderValue;
 
     use super::*;
+
+    #[test]
+    fn a_proxy_of_a_scheme_that_would_be_passed_by_is_refused() {
+        for proxy in ["htp://proxy:8080", "ftp://proxy", "socks5://proxy:1080"] {
+            assert!(Proxy::new(proxy, None).is_none(), "{proxy}");
+        }
+        for proxy in [
+            "http://proxy:8080",
+            "HTTP://proxy",
+            "https://user:secret@proxy",
+            "proxy:8080",
+            "proxy",
+        ] {
+            assert!(Proxy::new(proxy, None).is_some(), "{proxy}");
+        }
+    }
 
     fn answer(status: u16, headers: &[(&'static str, &str)], body: &'static str) -> Answer {
         Answer {
