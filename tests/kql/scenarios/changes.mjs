@@ -73,6 +73,8 @@ export default {
         call("11:40", "POST", "/api/v2/actions/actions/Act1/Deploy/"), call("11:41", "DELETE", "/api/v2/actions/actions/Act1"),
       ], ["Medium: Auth0 - an Action deployed (Act1) by admin@example.com",
         "High: Auth0 - an Action deleted (Act1) by admin@example.com"]),
+      fires("an earlier version deployed", [call("11:40", "POST", "/api/v2/actions/actions/Act1/versions/Ver1/deploy", {})],
+        ["Medium: Auth0 - an Action deployed (Act1) by admin@example.com"]),
       ...["rules", "hooks", "flows", "forms"].map((kind) => fires(`of the ${kind}`, [
         call("11:40", "DELETE", `/api/v2/${kind}/Id1`), call("11:41", "POST", `/api/v2/${kind}`, { name: "Force MFA" }),
         call("11:42", "Patch", `/api/v2/${kind}/Id1`, {}), call("11:43", "PUT", `/api/v2/${kind}/Id1/`, {}),
@@ -84,6 +86,7 @@ export default {
         call("11:40", "get", "/api/v2/rules"), call("11:40", "get", "/api/v2/actions/triggers/post-login/bindings"),
         call("11:40", "post", "/api/v2/actions/actions", {}), call("11:40", "post", "/api/v2/actions/actions/Act1/test", {}),
         call("11:40", "get", "/api/v2/actions/actions/Act1/deploy"), call("11:40", "patch", "/api/v2/actions/actions/Act1", {}),
+        call("11:40", "get", "/api/v2/actions/actions/Act1/versions/Ver1/deploy"), call("11:40", "get", "/api/v2/actions/actions/Act1/versions/Ver1"),
         call("11:40", "delete", "/api/v2/rules-configs/x"), call("11:40", "patch", "/api/v2/hooks/1/secrets", {}),
         call("11:40", "delete", "/api/v2/hooks/1/secrets"), call("11:40", "post", "/api/v2/roles", {}), call("11:40", "delete", "/api/v2/roles/r"),
       ]),
