@@ -11,6 +11,7 @@ const UNIVERSAL = "/api/v2/branding/templates/universal-login";
 const TAGS = "<html>{%- auth0:head -%}{% auth0:widget %}</html>";
 const page = (path, body, method = "put") => call("11:40", method, path, body);
 const scripted = page(UNIVERSAL, { template: `${TAGS}<script src=x></script>` });
+const advanced = (tag) => ({ rendering_mode: "advanced", head_tags: [{ tag, attributes: { src: "https://evil.example/a.js" } }] });
 const put = (code, path = UNIVERSAL) => [`Medium: Auth0 - admin@example.com put ${code} into ${path}`];
 
 export default {
@@ -115,9 +116,12 @@ export default {
         ["/api/v2/tenants/settings", { change_password: { enabled: true, html: "<script>" } }, "patch"],
         ["/api/v2/tenants/settings", { guardian_mfa_page: { enabled: true, html: "<script>" } }, "patch"],
         ["/api/v2/prompts/login/partials", { login: { "form-content-start": "<script>" } }, "PUT"],
+        ["/api/v2/prompts/login/screen/login/rendering", advanced("Script"), "PATCH"],
+        ["/api/v2/prompts/rendering", { configs: [{ prompt: "login", screen: "login", ...advanced("script") }] }, "PATCH"],
       ].map(([path, body, method]) => fires(`at ${path}`, [page(path, body, method)], put("a script", path))),
       quiet("none", [page(UNIVERSAL, { template: `${TAGS}<p>Come on = now</p>` }), page(UNIVERSAL, { template: TAGS }),
         page("/api/v2/clients/Cl1", { name: "Portal", description: "the one = best" }, "patch"),
+        page("/api/v2/prompts/login/screen/login/rendering", advanced("link"), "patch"),
         page("/api/v2/email-templates/welcome_email", { body: "Hello {{ user.name }} {% if x %}" }, "patch")]),
       quiet("looked at, or something else", [page(UNIVERSAL, { template: "<script>" }, "get"),
         page("/api/v2/actions/actions/Act1", { code: "<script>" }, "patch"),
