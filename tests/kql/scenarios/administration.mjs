@@ -1,6 +1,6 @@
 // What administrators and programs change by the Management API.
 
-import { byProgram, call, changed, fires, managed, quiet } from "../records.mjs";
+import { byProgram, call, changed, fires, managed, quiet, times } from "../records.mjs";
 
 const MANAGEMENT = "https://acme.eu.auth0.com/api/v2/";
 
@@ -36,9 +36,20 @@ export default {
         { title: "Auth0 - old may use the Management API", details: { Scopes: '["read:things"]' } }]),
       fires("the request counts, and not the answer", [call("11:41", "patch", "/api/v2/client-grants/cgr_1", { scope: ["read:logs"] }, {
         client_id: "old", audience: MANAGEMENT, scope: ["update:logs"] })], [{ severity: "Medium", details: { Scopes: '["read:logs"]' } }]),
+      fires("all scopes", [call("11:40", "post", "/api/v2/client-grants", { client_id: "new", audience: MANAGEMENT, allow_all_scopes: true })], [
+        { severity: "High", details: { GrantedClient: "new", Scopes: "all" } }]),
+      fires("widened to all scopes, with an answer or without", [
+        call("11:41", "patch", "/api/v2/client-grants/cgr_1", { allow_all_scopes: true }, { client_id: "old", audience: MANAGEMENT, scope: [] }),
+        call("11:42", "patch", "/api/v2/client-grants/cgr_2", { scope: [], allow_all_scopes: true }),
+        call("11:43", "patch", "/api/v2/client-grants/cgr_3", null, { client_id: "old", audience: MANAGEMENT, allow_all_scopes: true }),
+      ], times(3, () => ({ severity: "High", details: { Scopes: "all" } }))),
+      fires("no more all", [call("11:41", "patch", "/api/v2/client-grants/cgr_1", { scope: ["read:logs"], allow_all_scopes: false }, {
+        client_id: "old", audience: MANAGEMENT, scope: ["read:logs"], allow_all_scopes: true })], [{ severity: "Medium", details: { Scopes: '["read:logs"]' } }]),
+      quiet("all scopes of another API", [call("11:40", "post", "/api/v2/client-grants", {
+        client_id: "new", audience: "https://orders.example.com/", allow_all_scopes: true })]),
       quiet("another API", [
         call("11:40", "post", "/api/v2/client-grants", { client_id: "new", audience: "https://orders.example.com/", scope: ["read:orders"] }),
-        call("11:41", "patch", "/api/v2/client-grants/cgr_1", { scope: ["read:orders"] }),
+        call("11:41", "patch", "/api/v2/client-grants/cgr_1", { scope: ["read:orders", "read:all"] }),
         call("11:42", "post", "/api/v2/client-grants", { client_id: "new", audience: "https://orders.example.com/", scope: ["read:users"] }),
       ]),
       quiet("taken away, or something else", [call("11:41", "delete", "/api/v2/client-grants/cgr_1", null, { audience: MANAGEMENT }),

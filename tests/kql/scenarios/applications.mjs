@@ -87,6 +87,13 @@ export default {
         { title: "Auth0 - robot got more scopes: a:b c:d", details: { Count: "2" } }]),
       fires("by the answer alone", [...before, call("11:40", "patch", "/api/v2/client-grants/cgr_Ab", null,
         { scope: ["read:users", "read:logs"] })], ["Medium: Auth0 - robot got more scopes: read:logs"]),
+      fires("to all there are", [...before, call("11:40", "patch", "/api/v2/client-grants/cgr_Ab", { allow_all_scopes: true },
+        { scope: ["read:users"], allow_all_scopes: true })], ["Medium: Auth0 - robot got more scopes: all"]),
+      fires("to all there are, by the answer alone", [...before, call("11:40", "patch", "/api/v2/client-grants/cgr_Ab", null,
+        { allow_all_scopes: true })], ["Medium: Auth0 - robot got more scopes: all"]),
+      quiet("of no scope", [...before, call("11:40", "patch", "/api/v2/client-grants/cgr_Ab", { organization_usage: "allow" })]),
+      quiet("all from the beginning", [...earlier(300, [granted("11:00", [], { allow_all_scopes: true })]),
+        call("11:40", "patch", "/api/v2/client-grants/cgr_Ab", { allow_all_scopes: true })]),
       fires("the request counts", [...before, call("11:40", "patch", "/api/v2/client-grants/cgr_Ab", { scope: ["read:logs"] },
         { scope: ["x:y"] })], ["Medium: Auth0 - robot got more scopes: read:logs"]),
       fires("the application is not known", [...earlier(300, [regranted("11:00", ["read:users"])]), regranted("11:40", ["read:logs"])], [
