@@ -137,6 +137,8 @@ export default {
         title: "Auth0 - 3 phone numbers were enrolled by the address 192.0.2.9", entities: ["IP 192.0.2.9"], details: { Accounts: "3" } }]),
       fires("without a name", times(3, (n) => enrolled(n, { user_name: "" })), [
         "Medium: Auth0 - 3 phone numbers were enrolled by the account auth0|1"]),
+      fires("known by the enrolment", times(3, (n) => enrolled(n, { details: { enrollment: { _id: `dev_${n}`, phone_number: `+1555000${n}` } } })), [
+        { details: { Numbers: "3" } }]),
       quiet("two, one without a number", [enrolled(1), enrolled(2), enrolled(2), event("11:10", "gd_enrollment_complete")]),
       quiet("of two accounts", [enrolled(1), enrolled(2), enrolled(3, user("joe@example.com"))]),
       quiet("of nobody, nowhere", times(3, (n) => enrolled(n, { user_id: "", user_name: "", ip: "" }))),
@@ -156,6 +158,9 @@ export default {
       }]),
       ...["identifier", "device_id", "id"].map((name) => fires(`an app by its ${name}`, times(3, (n) => device(n, { [name]: "dev_1" },
         { type: "gd_update_device_account", user_name: "" })), [{ entities: ["Account auth0|user0@example.com", "IP 198.51.100.7"], details: { Device: "dev_1" } }])),
+      ...["phone_number", "identifier"].map((name) => fires(`by the ${name} of the enrolment`, times(3, (n) => device(n, { id: `push|dev_${n}` },
+        { details: { authenticator: { id: `push|dev_${n}`, type: "push" }, enrollment: { _id: `dev_${n}`, [name]: "one" } } })), [
+        { details: { Device: "one", Users: "3" } }])),
       quiet("two users", [device(1, { id: "d" }), device(2, { id: "d" }), device(2, { id: "d" })]),
       quiet("two phones, none, and nobody's", [device(1, { id: "d" }), device(2, { id: "d" }), device(3, { id: "e" }),
         ...times(3, (n) => device(n, { phone_number: "" })), ...times(3, () => device(1, { id: "f" }, { user_id: "" })), device(4, { id: "d" }, { user_id: "" })]),
