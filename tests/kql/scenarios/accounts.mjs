@@ -199,6 +199,8 @@ export default {
       }]),
       ...DOMAINS.map((domain) => fires(`of ${domain}`, thrown(3, domain.toUpperCase()), [{ details: { Domains: `["${domain}"]` } }])),
       fires("known by their mail", times(3, (n) => event("11:10", "ss", { user_name: "", details: { body: { email: `M${n}@YopMail.com` } } })), 1),
+      fires("known by their mail beside a name", times(3, (n) => event("11:10", "ss", {
+        ...user(`joe${n}`), details: { body: { email: `M${n}@yopmail.com` } } })), [{ details: { Domains: '["yopmail.com"]' } }]),
       quiet("two", [...thrown(2), ...thrown(2)]),
       quiet("of other domains", [...thrown(3, "example.com"), ...thrown(3, "mailinator.com.example.com"), ...thrown(3, "notmailinator.com")]),
       quiet("of two applications", [...thrown(2), ...times(2, (n) => thrown(1, "yopmail.com", { client_id: "forum", ...user(`x${n}@yopmail.com`) })[0])]),
@@ -219,6 +221,8 @@ export default {
       quiet("one is verified", [...signedUp(50), ...verified(user("user7@example.com"), 1)]),
       quiet("one is verified, by its mail", [...signedUp(50), ...verified({}, 20, { email: "User7@Example.com" })]),
       quiet("one is verified, by the address in the link", [...signedUp(50), ...verified({}, 20, { query: { email: "User7@Example.com" } })]),
+      quiet("one with a name is verified, by its mail", [...signedUp(49), ...signedUp(1).map((it) => ({
+        ...it, user_name: "joe", details: { body: { email: "Joe@Example.com" } } })), ...verified({}, 20, { email: "joe@example.com" })]),
       fires("another one is verified", [...signedUp(50), ...verified({}, 20, { email: "joe@example.com" })], 1),
       quiet("one is verified before, just within two days", [...signedUp(50), ...verified(user("user7@example.com"), 47.9)]),
       fires("one was asked to", [...signedUp(50), ...verified(user("user7@example.com"), 1).map((it) => ({ ...it, type: "svr" }))], 1),
