@@ -52,6 +52,10 @@ export default {
   "hunting/new-log-streams": {
     cases: [
       fires("made", [stream], entity("Account admin@example.com", "IP 203.0.113.9")),
+      ...[["post", "/api/v2/actions/actions"], ["patch", "/api/v2/actions/actions/Act1"]].map(([method, path]) => fires("an Action's secret", [
+        call("11:40", method, path, { name: "Enrich", secrets: [{ name: "URL", value: "x" }] })], 1)),
+      quiet("an Action without secrets", [call("11:40", "patch", "/api/v2/actions/actions/Act1", { code: "x" }),
+        call("11:40", "patch", "/api/v2/actions/actions/Act1", { secrets: [] })]),
       quiet("deleted, or something else", [call("11:40", "delete", "/api/v2/log-streams/l1"), call("11:40", "post", "/api/v2/roles")]),
     ],
   },
