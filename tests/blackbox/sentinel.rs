@@ -274,6 +274,25 @@ async fn the_filtering_parser_lets_through_what_it_is_asked_for() {
     }
 }
 
+/// An application without a name goes by its id.
+#[tokio::test]
+async fn an_application_is_found_by_the_name_that_the_row_shows() {
+    let world = World::start().await;
+    for name in [json!(null), json!(""), json!("Shop")] {
+        let date = minutes_ago(5);
+        let record = json!({"date": date, "type": "s", "client_id": "aBc1", "client_name": name});
+        world.tenant.add(record, date);
+    }
+    world.poll().await;
+    let kql = Kql::over(&world.workspace.table("Auth0AM_CL"));
+    for (name, count) in [("aBc1", 2), ("Shop", 1), ("aBc2", 0)] {
+        let query = format!("vimAuthenticationAuth0(targetappname_has_any=dynamic(['{name}']))");
+        let rows = kql.result(&query, &now().to_rfc3339());
+        assert_eq!(rows.len(), count, "{name}");
+        assert!(rows.iter().all(|it| it["TargetAppName"] == name), "{name}");
+    }
+}
+
 #[tokio::test]
 async fn addresses_are_filtered_by_prefix_in_ipv4_and_in_ipv6() {
     let world = World::start().await;
