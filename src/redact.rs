@@ -89,6 +89,8 @@ enum Place {
     Record,
     /// `details`
     Details,
+    /// `details.qs` or `details.query`: the parameters of a request
+    Query,
     /// `details.request` or `details.response`
     Call,
     /// `details.request.body` or `details.response.body`
@@ -101,6 +103,7 @@ impl Place {
     fn below(self, name: &str) -> Self {
         match (self, name) {
             (Self::Record, "details") => Self::Details,
+            (Self::Details, "qs" | "query") => Self::Query,
             (Self::Details, "request" | "response") => Self::Call,
             (Self::Call, "body") => Self::Body,
             _ => Self::Elsewhere,
@@ -188,6 +191,9 @@ impl Masker {
         let kind = match kind {
             _ if self.masks_bodies && place == Place::Body => NameKind::Whole,
             NameKind::Sentence if parent.place != Place::Record => NameKind::Open,
+            NameKind::Open if parent.place == Place::Query && names::is_secret_parameter(name) => {
+                NameKind::Secret
+            }
             kind => kind,
         };
         Judgement { kind, place }

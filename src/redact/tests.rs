@@ -252,6 +252,22 @@ fn parameters_are_known_however_they_are_encoded() {
 }
 
 #[test]
+fn parameters_are_known_in_a_query_that_is_an_object() {
+    let record = r#"{"details":{"qs":{"code":"a","state":"b","Sig":["c"],"nested":{"code":"d"}},"query":{"jwt":"e","email":"f"},"code":"g","body":{"key":"h"}}}"#;
+    let masked = r#"{"details":{"qs":{"code":"***","state":"b","Sig":["***"],"nested":{"code":"d"}},"query":{"jwt":"***","email":"f"},"code":"g","body":{"key":"h"}}}"#;
+    assert_masked(record, masked);
+    assert_masked(
+        &format!(r#"{{"details":{}}}"#, quoted(r#"{"qs":{"code":"a"}}"#)),
+        &format!(r#"{{"details":{}}}"#, quoted(r#"{"qs":{"code":"***"}}"#)),
+    );
+    let row = row(record, Api::LogsIngestion, Redaction::On).unwrap();
+    let rest = r#"{"details":{"qs":{"code":"***","state":"b","Sig":["***"],"nested":{"code":"d"}},"query":{"jwt":"***"},"body":{"key":"h"}}}"#;
+    assert!(row.contains(&quoted(rest)), "{row}");
+    // Nowhere else is a name of these one of a secret.
+    assert_left(r#"{"qs":{"code":"a"},"details":{"request":{"body":{"qs":{"code":"a"}}}}}"#);
+}
+
+#[test]
 fn secrets_of_several_kinds_may_stand_in_one_text() {
     assert_masked(
         r#"{"a":"https://u:p@h/?token=eyJh.b.c then eyJh.b.c","b":"(/x?token=t, [?otp=1","c":"/a/https%3A%2F%2Fh%3Ftoken%3Dt","d":"/cb%3Ftoken%3Dt"}"#,
