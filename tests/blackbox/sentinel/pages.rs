@@ -133,6 +133,64 @@ fn every_query_of_the_workbook_answers() {
     assert_eq!(column("parameter Tenant", "TenantName"), ["(none)", "acme"]);
 }
 
+/// Not those of programs (`seccft`), and not a second factor by itself.
+#[test]
+fn the_workbook_counts_every_kind_of_sign_in_that_the_asim_parser_has() {
+    let of = |kinds: &[&str]| -> Vec<Value> {
+        let event = |kind: &&str| event("11:10:00", kind, json!({}));
+        kinds.iter().map(event).collect()
+    };
+    let succeeded = of(&[
+        "s",
+        "scoa",
+        "sens",
+        "sepft",
+        "seotpft",
+        "seoobft",
+        "sercft",
+        "sepkotpft",
+        "sepkoobft",
+        "sepkrcft",
+        "sede",
+        "secte",
+        "ciba_exchange_succeeded",
+        "sdel",
+    ]);
+    let failed = of(&[
+        "f",
+        "fp",
+        "fu",
+        "fc",
+        "fcoa",
+        "fens",
+        "fepft",
+        "fepotpft",
+        "feotpft",
+        "feoobft",
+        "fercft",
+        "fede",
+        "fecte",
+        "ciba_exchange_failed",
+        "passkey_challenge_failed",
+    ]);
+    let others = of(&["seccft", "feccft", "gd_auth_failed", "seacft", "fsa"]);
+    let records = [succeeded, failed, others].concat();
+    let kql = Kql::over(&table(Api::DataCollector, &arrived(&records)));
+    let results = kql.results_of_page("sentinel/workbook.json", NOW, &DAY);
+    for (query, row, column, count) in [
+        ("totals", 0, "Count", 14),
+        ("totals", 1, "Count", 15),
+        ("who fails", 0, "Failures", 15),
+        ("from where", 0, "Failures", 15),
+        ("against which application", 0, "Failures", 15),
+        ("users", 0, "Succeeded", 14),
+        ("addresses", 0, "Failed", 15),
+        ("applications", 0, "SignIns", 14),
+    ] {
+        assert_eq!(results[query][row][column], count, "{query}");
+    }
+}
+
 #[test]
 fn a_tenant_that_is_chosen_is_the_only_one_shown() {
     let kql = Kql::over(&table(Api::DataCollector, &arrived(&records())));
