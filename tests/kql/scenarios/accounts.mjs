@@ -229,6 +229,9 @@ export default {
       quiet("verified at once", signedUp(50, 25, { details: { body: { email_verified: true } } })),
       fires("one was verified more than two days before", [...signedUp(50), ...verified(user("user7@example.com"), 48.1)], 1),
       quiet("forty-nine, and one without a name", [...signedUp(49), ...signedUp(1).map((it) => ({ ...it, user_name: "" }))]),
+      fires("of a database that is named so", signedUp(50, 25, { strategy: "auth0", strategy_type: "database" }), 1),
+      quiet("of connections that send no mail", ["social", "Enterprise", "passwordless"].flatMap((kind) =>
+        signedUp(50, 25, { connection: kind, strategy_type: kind }))),
       quiet("signed in", signedUp(50, 25, { type: "s" })),
       quiet("of two tenants", [...signedUp(25), ...signedUp(25, 25, { tenant_name: "other" })]),
       fires("just a day ago", signedUp(50, 24.1), 1),
