@@ -139,6 +139,9 @@ export default {
         "Low: Auth0 - admin@example.com read the secret of Cl1, 1 in all"]),
       fires("by two", [secret("11:40", "/api/v2/clients/Cl1"), byProgram(secret("11:41", "/api/v2/clients/Cl1"))], [
         { entities: ["Account admin@example.com", "IP 203.0.113.9"] }, { entities: ["Account robot", "IP 192.0.2.44"] }]),
+      fires("of a connection", [changed(secret("11:40", "/api/v2/connections/con_1?fields=options"), (copy) => (
+        copy.details.accessedSecrets = ["options.client_secret"]))], [
+        "Low: Auth0 - admin@example.com read the secret of connections/con_1, 1 in all"]),
       quiet("another secret, or none", [
         changed(secret("11:40", "/api/v2/connections/con_1"), (copy) => (copy.details.accessedSecrets = ["options.bind_password"])),
         changed(secret("11:40", "/api/v2/clients/Cl1"), (copy) => (copy.details.accessedSecrets = [])),
