@@ -40,6 +40,8 @@ export default {
       }]),
       fires("both forms of the password", [client({ grant_types: ["password", "http://auth0.com/oauth/grant-type/password-realm"] })], [
         "Medium: Auth0 - Cl1 may use the grants password, http://auth0.com/oauth/grant-type/password-realm"]),
+      fires("the password by its endpoint of old", [client({ grant_types: ["http://auth0.com/oauth/legacy/grant-type/ro"] })], [
+        { details: { Grants: "http://auth0.com/oauth/legacy/grant-type/ro" } }]),
       fires("of a new application, in other spellings", [
         client({ grant_types: ["password"] }, { method: "POST", path: "/api/v2/Clients/", answer: { name: "New" } }),
         client({ grant_types: ["password"] }, { method: "PATCH", path: "/api/v2//clients//Cl2/" }),
