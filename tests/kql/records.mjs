@@ -147,6 +147,8 @@ export function windowed(split, alerts) {
     fires("within a window, far apart", split("10:31", "11:28"), alerts),
     fires("before and after the full hour", split("10:59", "11:01"), alerts),
     quiet("in no window together", split("10:06", "11:06")),
+    // The service then takes the time of arrival for that of the event.
+    quiet("in no window together, and arrived at once days later", arriving(30, earlier(72, split("10:06", "11:06")))),
     ...framed(split("11:05", "11:25"), alerts),
   ];
 }

@@ -103,6 +103,7 @@ export default {
       fires("an hour between", [berlin("10:40"), sydney("11:40")], 1),
       quiet("more than an hour", [berlin("10:40"), sydney("11:41")]),
       quiet("long before", [berlin("08:10"), sydney("11:40")]),
+      quiet("long before, and arrived at once days later", arriving(30, earlier(72, [berlin("08:10"), sydney("11:40")]))),
       fires("at the same time", [berlin("11:40"), sydney("11:40")], 1),
       fires("in the same quarter of an hour, the later place first by address", [berlin("11:44"), sydney("11:31")], [
         "Medium: Auth0 - jane@example.com signed in from Sydney, X and from Berlin, X"]),
