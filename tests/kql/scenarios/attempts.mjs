@@ -152,6 +152,8 @@ export default {
       }]),
       fires("each kind alone", ["s", "scoa", "f", "fp", "fu", "fcoa", "ss", "fs"].flatMap((type, n) =>
         came(10, { type, ip: `192.0.2.1${n}` })).concat(custom(20)), 8),
+      fires("each kind of attack that names its host", ["fepft", "fepotpft", "pla", "pwd_leak", "limit_wc", "limit_mu", "limit_sul"].flatMap((type, n) =>
+        came(10, { type, ip: `192.0.2.1${n}` })).concat(custom(20)), 7),
       fires("in capitals", [...custom(20), ...came(10, { hostname: "ACME.EU.AUTH0.COM" })], 1),
       quiet("nine times", [...custom(20), ...came(9)]),
       quiet("the tenant has no domain of its own", [...custom(19), ...came(10)]),
