@@ -106,6 +106,13 @@ export default {
       fires("as a text", [page(UNIVERSAL, `<html>${TAGS}<SCRIPT>x</SCRIPT>`)], put("a script")),
       fires("an address that is one", [page(UNIVERSAL, { template: `${TAGS}<a href='JavaScript:x'>` })], put("a script")),
       fires("an event handler", [page(UNIVERSAL, { template: `${TAGS}<img OnError = x>` })], put("an event handler")),
+      ...[
+        [UNIVERSAL, { template: `${TAGS}<img src=x\nonerror\n=a()>` }, "put"],
+        ["/api/v2/clients/Cl1", { custom_login_page: "<body\nonload=a()>" }, "patch"],
+        ["/api/v2/tenants/settings", { error_page: { html: "<body\tonload\t=a()>" } }, "patch"],
+        ["/api/v2/prompts/login/partials", { login: { "form-content-start": "<img src=x\r\nOnError=a()>" } }, "put"],
+      ].map(([path, body, method]) => fires(`an event handler on a line of its own at ${path}`, [page(path, body, method)], put("an event handler", path))),
+      quiet("a word like one on a line of its own", [page("/api/v2/clients/Cl1", { custom_login_page: "<p>1\non =a()</p><b\nicon=a>" }, "patch")]),
       fires("an expression", [page(UNIVERSAL, { template: `${TAGS}{{ user.name }}` })], put("an expression")),
       fires("a tag", [page(UNIVERSAL, { template: `${TAGS}{%- if x -%}` })], put("an expression")),
       ...[
