@@ -113,6 +113,16 @@ export default {
         ["/api/v2/prompts/login/partials", { login: { "form-content-start": "<img src=x\r\nOnError=a()>" } }, "put"],
       ].map(([path, body, method]) => fires(`an event handler on a line of its own at ${path}`, [page(path, body, method)], put("an event handler", path))),
       quiet("a word like one on a line of its own", [page("/api/v2/clients/Cl1", { custom_login_page: "<p>1\non =a()</p><b\nicon=a>" }, "patch")]),
+      // What is masked to the end of a text, and a script after it.
+      ...["<!-- -----BEGIN PRIVATE KEY----- -->", '<!-- {"password":" -->', "key="].flatMap((veil) => [
+        [UNIVERSAL, (html) => ({ template: html }), "put"],
+        ["/api/v2/clients/Cl1", (html) => ({ custom_login_page: html }), "patch"],
+        ["/api/v2/tenants/settings", (html) => ({ error_page: { html } }), "patch"],
+        ["/api/v2/tenants/settings", (html) => ({ change_password: { enabled: true, html } }), "patch"],
+        ["/api/v2/prompts/login/partials", (html) => ({ login: { "form-content-start": html } }), "put"],
+        ["/api/v2/email-templates/verify_email", (html) => ({ body: html }), "patch"],
+      ].map(([path, body, method]) => fires(`behind ${veil} at ${path}`, [page(path, body(`${veil}<script>a=1</script>&amp;`), method)], put("what looks like a secret", path)))),
+      quiet("a secret beside a page", [page("/api/v2/clients/Cl1", { custom_login_page: "<p>Hello</p>", client_secret: "x" }, "patch")]),
       fires("an expression", [page(UNIVERSAL, { template: `${TAGS}{{ user.name }}` })], put("an expression")),
       fires("a tag", [page(UNIVERSAL, { template: `${TAGS}{%- if x -%}` })], put("an expression")),
       ...[
