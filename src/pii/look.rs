@@ -101,8 +101,8 @@ impl Look {
         let Some(value) = looked_for(value) else {
             return false;
         };
-        self.shortest = self.shortest.min(value.len()).min(LONG);
-        let value = &value.as_bytes()[..value.len().min(LONG)];
+        let value = &value.as_bytes()[..value.floor_char_boundary(LONG)];
+        self.shortest = self.shortest.min(value.len());
         let (beginning, tail) = value.split_at(value.len().min(BEGINNING));
         for (distance, group) in beginning.windows(GROUP).enumerate() {
             self.groups[place_of(letters_of(group[0], group[1], group[2]))] |= 1 << distance;

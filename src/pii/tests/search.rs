@@ -303,6 +303,12 @@ fn a_long_value_is_found_in_time_as_far_as_a_text_goes_on_like_it() {
         ),
         r#"{"user_name":["***","***"],"error":"***, ***"}"#,
     );
+    let cut = format!("a{}", "é".repeat(499));
+    assert_becomes(
+        "username:mask",
+        &format!(r#"{{"user_name":"{cut}éé","error":"{cut}"}}"#),
+        r#"{"user_name":"***","error":"***"}"#,
+    );
     // However many begin alike.
     for (begin, text) in [
         ("é".repeat(500), format!("x{}", "é".repeat(100_000))),
