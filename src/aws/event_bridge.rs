@@ -144,7 +144,7 @@ impl Bus {
         }
     }
 
-    /// Whether an ARN is that of this bus, as far as its settings tell.
+    /// Whether an ARN is that of this bus, by its name.
     fn is_named_by(&self, arn: &str) -> bool {
         let name = self.name.rsplit_once(":event-bus/");
         let name = name.map_or(&*self.name, |(_, name)| name);

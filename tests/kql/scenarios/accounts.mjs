@@ -223,6 +223,8 @@ export default {
       quiet("one is verified, by the address in the link", [...signedUp(50), ...verified({}, 20, { query: { email: "User7@Example.com" } })]),
       quiet("one with a name is verified, by its mail", [...signedUp(49), ...signedUp(1).map((it) => ({
         ...it, user_name: "joe", details: { body: { email: "Joe@Example.com" } } })), ...verified({}, 20, { email: "joe@example.com" })]),
+      quiet("one with a name is verified, by that", [...signedUp(49), ...signedUp(1).map((it) => ({
+        ...it, user_name: "joe", details: { body: { email: "Joe@Example.com" } } })), ...verified(user("joe"), 20)]),
       fires("another one is verified", [...signedUp(50), ...verified({}, 20, { email: "joe@example.com" })], 1),
       quiet("one is verified before, just within two days", [...signedUp(50), ...verified(user("user7@example.com"), 47.9)]),
       fires("one was asked to", [...signedUp(50), ...verified(user("user7@example.com"), 1).map((it) => ({ ...it, type: "svr" }))], 1),

@@ -156,6 +156,7 @@ export default {
         came(10, { type, ip: `192.0.2.1${n}` })).concat(custom(20)), 7),
       fires("in capitals", [...custom(20), ...came(10, { hostname: "ACME.EU.AUTH0.COM" })], 1),
       quiet("nine times", [...custom(20), ...came(9)]),
+      quiet("nine times, each told of before it", [...custom(20), ...came(9), ...came(9, { type: "pla" })]),
       quiet("the tenant has no domain of its own", [...custom(19), ...came(10)]),
       quiet("another tenant has", [...custom(20, { tenant_name: "other" }), ...came(10)]),
       quiet("its own host is no domain", [...custom(20, { hostname: "acme.eu.AUTH0.com", ip: "192.0.2.6" }).map((it, n) => ({ ...it, ip: `192.0.2.${n}` })),

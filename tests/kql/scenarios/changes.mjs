@@ -122,6 +122,8 @@ export default {
         ["/api/v2/prompts/login/partials", (html) => ({ login: { "form-content-start": html } }), "put"],
         ["/api/v2/email-templates/verify_email", (html) => ({ body: html }), "patch"],
       ].map(([path, body, method]) => fires(`behind ${veil} at ${path}`, [page(path, body(`${veil}<script>a=1</script>&amp;`), method)], put("what looks like a secret", path)))),
+      fires("behind a key in a text", [page(UNIVERSAL, "<style>{}</style>-----BEGIN PRIVATE KEY-----<script>a=1</script>")], put("what looks like a secret")),
+      fires("behind a key at the beginning of a text", [page(UNIVERSAL, "-----BEGIN PRIVATE KEY-----<script>a=1</script>")], put("what looks like a secret")),
       quiet("a secret beside a page", [page("/api/v2/clients/Cl1", { custom_login_page: "<p>Hello</p>", client_secret: "x" }, "patch")]),
       fires("an expression", [page(UNIVERSAL, { template: `${TAGS}{{ user.name }}` })], put("an expression")),
       fires("a tag", [page(UNIVERSAL, { template: `${TAGS}{%- if x -%}` })], put("an expression")),
