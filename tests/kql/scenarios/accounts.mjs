@@ -217,6 +217,8 @@ export default {
         details: { Count: "50", Addresses: "1", Accounts: JSON.stringify(times(20, (n) => `user${n}@example.com`)) },
       }]),
       fires("known by their mail", signedUp(50).map((it, n) => ({ ...it, user_name: "", details: { body: { email: `M${n}@example.com`, email_verified: false } } })), 1),
+      fires("known by their mail, and one of no name is verified", [...signedUp(50).map((it, n) => ({
+        ...it, user_name: "", details: { body: { email: `M${n}@example.com` } } })), ...verified({}, 20, { email: "joe@example.com" })], 1),
       quiet("forty-nine", signedUp(49)),
       quiet("one is verified", [...signedUp(50), ...verified(user("user7@example.com"), 1)]),
       quiet("one is verified, by its mail", [...signedUp(50), ...verified({}, 20, { email: "User7@Example.com" })]),
