@@ -152,3 +152,15 @@ export function windowed(split, alerts) {
     ...framed(split("11:05", "11:25"), alerts),
   ];
 }
+
+/**
+ * What a rule does that counts within a day, wherever that day begins. Of records that arrive days late the
+ * service takes the time of arrival for that of the event: they count by the day on which they happened.
+ */
+export function daily(records, alerts, { minutes = 30 } = {}) {
+  const [first, ...others] = records;
+  return [
+    fires("before and after midnight", [...earlier(22, [first]), ...others], alerts),
+    quiet("of two days, and arrived at once days later", arriving(minutes, [...earlier(96, [first]), ...earlier(72, others)])),
+  ];
+}

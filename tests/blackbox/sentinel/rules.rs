@@ -141,6 +141,51 @@ fn each_rule_says_of_its_scenario_what_is_written_there_by_either_way_in() {
     }
 }
 
+/// The HTTP Data Collector API takes the time of arrival for that of an event of more than two days
+/// before.
+#[test]
+fn what_arrives_days_late_counts_with_what_happened_when_it_did() {
+    let arrival = "2026-11-21T11:30:00Z".parse().unwrap();
+    let results = |name: &str, records: Vec<Value>| {
+        let records = records.into_iter().enumerate().map(|(n, mut record)| {
+            let clock = record["date"].as_str().unwrap()["2026-11-21".len()..].to_owned();
+            record["date"] = json!(format!("2026-11-18{clock}"));
+            record["log_id"] = json!(format!("900{n:053}"));
+            (record, arrival)
+        });
+        let records: Vec<_> = records.collect();
+        Kql::over(&table(Api::DataCollector, &records)).result_of(&rule(name), NOW)
+    };
+    let enrolled = |n: u32| {
+        let details = json!({"authenticator": {"phone_number": 1_000_000 + n}});
+        let clock = format!("1{n}:10:00");
+        event(
+            &clock,
+            "gd_enrollment_complete",
+            json!({"details": details}),
+        )
+    };
+    assert_eq!(
+        results("many-phone-numbers", (0..3).map(enrolled).collect()).len(),
+        2,
+        "of the account and of the address"
+    );
+    let read = |n: u32| {
+        let clock = if n < 3 { "10:50:00" } else { "11:05:00" };
+        let mut read = call(clock, "get", &format!("/api/v2/clients/Cl{n}"), json!({}));
+        read["type"] = json!("mgmt_api_read");
+        read["details"]["accessedSecrets"] = json!(["client_secret"]);
+        read
+    };
+    let severities = |records: Vec<Value>| {
+        let results = results("client-secret-read", records);
+        let severities = results.iter().map(|it| it["AlertSeverity"].clone());
+        severities.collect::<Vec<_>>()
+    };
+    assert_eq!(severities((0..5).map(read).collect()), ["Low", "Low"]);
+    assert_eq!(severities((3..8).map(read).collect()), ["High"]);
+}
+
 /// A twelfth of them, for the sake of time. The whole is the next test.
 #[test]
 fn mutants_of_each_rule_are_noticed_by_its_scenario() {

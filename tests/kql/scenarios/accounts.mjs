@@ -1,6 +1,6 @@
 // Accounts that come in great numbers, and what they are known by.
 
-import { arriving, earlier, event, fires, framed, quiet, set, times, user, windowed } from "../records.mjs";
+import { arriving, daily, earlier, event, fires, framed, quiet, set, times, user, windowed } from "../records.mjs";
 
 const of = (count, type, { clock = "11:10", from = 0, ...fields } = {}) =>
   times(count, (n) => event(clock, type, { ...user(`user${n + from}@example.com`), ...fields }));
@@ -54,6 +54,7 @@ export default {
       quiet("of two", [...leaked(2), ...leaked(2), entered]),
       quiet("of two, and a block elsewhere", [...leaked(2), { ...blocked, ip: "192.0.2.1" }, entered]),
       fires("a name at a block is none of a leak", [...leaked(2), { ...blocked, ip: "198.51.100.7" }, entered], [{ details: { LeakedAccounts: "2" } }]),
+      quiet("before, and both arrived days later, first the block", [...arriving(31, earlier(72, [blocked])), ...arriving(30, earlier(73, [entered]))]),
       quiet("before, or at the same time", [blocked, { ...entered, date: blocked.date }, event("10:59", "s")]),
       quiet("from elsewhere, from nowhere", [blocked, { ...entered, ip: "192.0.2.1" }, { ...blocked, ip: "" }, { ...entered, ip: null }]),
       quiet("failed, or a token", [blocked, { ...entered, type: "fp" }, { ...entered, type: "sertft" }]),
@@ -144,6 +145,7 @@ export default {
       quiet("of nobody, nowhere", times(3, (n) => enrolled(n, { user_id: "", user_name: "", ip: "" }))),
       quiet("begun", times(3, (n) => enrolled(n, { type: "gd_start_enroll" }))),
       ...framed(times(3, (n) => enrolled(n)), 1),
+      ...daily(times(3, (n) => enrolled(n)), 1),
     ],
   },
   "authenticator-of-many-users": {
@@ -206,6 +208,7 @@ export default {
       quiet("of two applications", [...thrown(2), ...times(2, (n) => thrown(1, "yopmail.com", { client_id: "forum", ...user(`x${n}@yopmail.com`) })[0])]),
       quiet("refused", thrown(3, "mailinator.com", { type: "fs" })),
       ...framed(thrown(3), 1),
+      ...daily(thrown(3), 1),
     ],
   },
   "unverified-accounts": {
@@ -243,6 +246,7 @@ export default {
       fires("not yet two days ago", signedUp(50, 47.9), 1),
       quiet("two days ago", signedUp(50, 48)),
       quiet("in three days", signedUp(50, 71)),
+      ...daily(signedUp(50), 1, { minutes: 25 * 60 }),
     ],
   },
   "log-gap": {
@@ -270,6 +274,7 @@ export default {
         ...hours(1, "09:30", 30), ...now]),
       set("late", "150m", fires("in the midst of an hour", [...busy(), ...now], [{ details: { GapBegin: "2026-11-21T09:00:00Z" } }])),
       fires("its ends", [...hours(1, "09:59", 30), ...hours(7, "09:00", 30), ...now], [{ details: { DayBefore: "30", WeekBefore: "30" } }]),
+      fires("what arrived in it is of days before", [...busy(), ...now, ...arriving(150, earlier(72, now))], 1),
       quiet("of two tenants", [...busy(), ...now.map((it) => ({ ...it, tenant_name: "other" }))]),
     ],
   },

@@ -1,7 +1,8 @@
 // What applications may do, and who gets hold of what they are known by.
 
-import { byProgram, call, changed, earlier, event, fires, framed, managed, quiet, set, times, two, windowed } from "../records.mjs";
+import { arriving, byProgram, call, changed, earlier, event, fires, framed, managed, quiet, set, times, two, windowed } from "../records.mjs";
 
+const OWN_TIME = "with the Logs Ingestion API, over which the mutants run, TimeGenerated is the time of the event";
 const MANAGEMENT = "https://acme.eu.auth0.com/api/v2/";
 
 const client = (body, { method = "patch", path = "/api/v2/clients/Cl1", answer } = {}) => call("11:40", method, path, body, answer);
@@ -107,6 +108,7 @@ export default {
       quiet("beyond two weeks", [...earlier(336, [granted("11:40", ["read:users"])]), regranted("11:40", ["read:logs"])]),
       quiet("beyond two weeks and five days", [...earlier(456, [granted("11:40", ["read:users"])]), regranted("11:40", ["read:logs"])]),
       quiet("seen by the run before", [...before, ...framed([regranted("11:40", ["read:logs"])], 0)[1].records]),
+      fires("both arrived at once days later", arriving(30, earlier(72, [granted("11:00", ["read:users"]), regranted("11:40", ["read:logs"])])), 1),
       quiet("begun, or no more than it had, or had before", [granted("11:40", ["read:users", "read:logs"]),
         ...earlier(100, [granted("11:00", ["a:b", "c:d"], {})].map((it) => changed(it, (copy) => (copy.details.response.body.id = "cgr_2")))),
         regranted("11:41", ["a:b"], "cgr_2")]),
@@ -124,6 +126,10 @@ export default {
     ],
   },
   "client-secret-read": {
+    survivors: {
+      "| extend Hour = iff(Happened > ago(lookback), ago(lookback), bin(Happened, 1h)) [1h -> 2h]": OWN_TIME,
+      "| extend Hour = iff(Happened > ago(lookback), ago(lookback), bin(Happened, 1h)) [1h -> 0.5h]": OWN_TIME,
+    },
     cases: [
       set("expectedClients", "dynamic(['shop'])", quiet("by a program that is expected", [rotated])),
       fires("one", [secret("11:40", "/api/v2/clients/Cl1")], [{
@@ -135,6 +141,8 @@ export default {
       fires("four, one twice", [1, 2, 3, 4, 4].map((n) => secret("11:40", `/api/v2/Clients//Cl${n}/`)), [
         { severity: "Low", title: "Auth0 - admin@example.com read the secret of Cl1, 4 in all", details: { Reads: "5", Count: "4" } }]),
       fires("five", [1, 2, 3, 4, 5].map((n) => secret("11:40", `/api/v2/clients/Cl${n}`)), [{ severity: "High", details: { Count: "5" } }]),
+      fires("five, before and after the full hour", [1, 2, 3, 4, 5].map((n) => secret(n < 3 ? "11:15" : "10:58", `/api/v2/clients/Cl${n}`)), [
+        { severity: "High", details: { Count: "5" } }]),
       fires("all", [secret("11:40", "/api/v2/clients?page=0")], [
         "High: Auth0 - admin@example.com read the secret of all applications, 1 in all"]),
       fires("a new one", [call("11:40", "POST", "/api/v2/clients/Cl1/rotate-secret/")], [

@@ -1,6 +1,6 @@
 // Many failures: over accounts, addresses, applications and origins.
 
-import { earlier, event, fires, framed, quiet, times, user, windowed } from "../records.mjs";
+import { arriving, daily, earlier, event, fires, framed, quiet, times, user, windowed } from "../records.mjs";
 
 /** An event of each of these users, from as many addresses as are given. */
 const stuffed = (count, { clock = "11:10", from = 0, addresses = 20, type = "fp", ...fields } = {}) =>
@@ -139,6 +139,7 @@ export default {
       quiet("signed in", every(10, "s", JA4)),
       quiet("of two fingerprints", [...shaken(5), ...every(5, "fp", { from: 5, security_context: { ja4: "b4" } })]),
       ...framed(shaken(10), 1),
+      ...daily(shaken(10), 1),
     ],
   },
   "tenant-host-used": {
@@ -163,11 +164,13 @@ export default {
         ...custom(20, { hostname: "" }), ...came(10)]),
       quiet("the tenant had a domain of its own more than a day before", [...earlier(24, custom(20)), ...came(10)]),
       quiet("more than a day before", [...custom(20), ...earlier(24, came(9)), ...came(1)]),
+      quiet("more than a day late", [...custom(20), ...arriving(1, earlier(24, came(10)))]),
       quiet("by its domain", custom(40)),
       quiet("of many addresses, or of none", [...custom(20), ...came(5), ...came(5, { ip: "192.0.2.9" }), ...came(10, { ip: "" })]),
       quiet("tokens", [...custom(20), ...came(10, { type: "sertft" })]),
       quiet("by its domain's tokens", [...custom(20, { type: "seacft" }), ...came(10)]),
       ...framed([...custom(20), ...came(10)], 1),
+      ...daily(came(10), 1).map((it) => ({ ...it, records: [...custom(20), ...it.records] })),
     ],
   },
 };

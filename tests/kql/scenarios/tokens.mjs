@@ -1,6 +1,6 @@
 // Refresh tokens that are used by more than those who got them.
 
-import { event, fires, framed, quiet, windowed } from "../records.mjs";
+import { daily, event, fires, framed, quiet, windowed } from "../records.mjs";
 
 const FAMILY = { details: { familyId: "fam1" } };
 const exchanged = (clock, user_agent, fields = {}) => event(clock, "sertft", { user_agent, ...FAMILY, ...fields });
@@ -29,6 +29,7 @@ export default {
         exchanged("11:10", "Firefox/1", { details: {} }), exchanged("11:40", "curl/8", { details: {} })]),
       quiet("others", two.map((it) => ({ ...it, type: "seacft" }))),
       ...framed(two, 1),
+      ...daily(two, 1),
     ],
   },
   "refresh-token-far-places": {
