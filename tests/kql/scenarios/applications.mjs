@@ -145,6 +145,9 @@ export default {
         { severity: "High", details: { Count: "5" } }]),
       fires("all", [secret("11:40", "/api/v2/clients?page=0")], [
         "High: Auth0 - admin@example.com read the secret of all applications, 1 in all"]),
+      fires("all of connections", [changed(secret("11:40", "/api/v2/connections?strategy=oidc"), (copy) => (
+        copy.details.accessedSecrets = ["options.client_secret"]))], [
+        "High: Auth0 - admin@example.com read the secret of all connections, 1 in all"]),
       fires("a new one", [call("11:40", "POST", "/api/v2/clients/Cl1/rotate-secret/")], [
         "Low: Auth0 - admin@example.com read the secret of Cl1, 1 in all"]),
       fires("by two", [secret("11:40", "/api/v2/clients/Cl1"), byProgram(secret("11:41", "/api/v2/clients/Cl1"))], [
