@@ -92,6 +92,19 @@ fn the_form_s_other_destinations_are_added_to_the_one_in_the_workspace() {
     assert_eq!(given, "[parse(steps('program').additionalSettings)]");
 }
 
+/// Another destination or tenant may have pseudonyms by an added setting.
+#[test]
+fn the_form_asks_for_the_key_wherever_pseudonyms_are_asked_for() {
+    let form = parsed("createUiDefinition.json");
+    let mut elements = elements(&form);
+    let key = elements.remove("[steps('program').piiKey]").unwrap();
+    assert_eq!(
+        key["visible"],
+        "[or(contains(steps('auth0').pii, 'pseudonym'), \
+         contains(steps('program').additionalSettings, 'pseudonym'))]"
+    );
+}
+
 #[test]
 fn the_form_asks_for_every_parameter_in_the_way_that_fits_it() {
     let template = template();
