@@ -1,7 +1,7 @@
 //! What a value or a text is by its looks, wherever it stands.
 
 use super::Kind;
-use super::key::{CLIENTS, mail_domain, trimmed};
+use super::key::{CLIENTS, ip, mail_domain, trimmed};
 
 /// Digits of a phone number by which it is known without its other signs.
 pub(super) const SHORTEST_PHONE: usize = 7;
@@ -42,7 +42,15 @@ pub(super) fn is_word(value: &str) -> bool {
         .as_bytes()
         .windows(4)
         .any(|it| it.iter().all(is_digit));
-    !has_number && !value.contains(['@', '|', '%', '"'])
+    let is_of_address = |it: char| it.is_ascii_hexdigit() || matches!(it, '.' | ':');
+    let has_address = || {
+        let parts = value.split(|it| !is_of_address(it));
+        let parts = parts.map(|it| it.trim_end_matches(['.', ':']));
+        // After a word and a colon, or beginning with colons itself.
+        let mut parts = parts.flat_map(|it| [it, it.trim_start_matches(':')]);
+        parts.any(|it| ip(it).is_some())
+    };
+    !has_number && !value.contains(['@', '|', '%', '"']) && !has_address()
 }
 
 /// The e-mail addresses in a text that is more than one: `Ada <ada@example.com>, bo@example.com`.

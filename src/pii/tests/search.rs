@@ -244,6 +244,21 @@ fn nobody_who_takes_a_word_of_auth0_s_hides_it() {
         r#"{"email":"ada@example.com","user_id":"auth0|5f1abcdef","state":"for ada@example.com","scope":"read:5f1abcdef1 u:5f1abcdef"}"#,
         r#"{"email":"***","user_id":"***","state":"for ***","scope":"read:5f1abcdef1 u:5f1abcdef"}"#,
     );
+    for (ip, host, masked) in [
+        ("203.0.113.7", "203.0.113.7", "***"),
+        ("fd00::7", "[fd00::7]", "[***]"),
+        ("::ffff:1.2.3.4", "1.2.3.4", "***"),
+    ] {
+        assert_becomes(
+            "ip:mask",
+            &format!(
+                r#"{{"ip":"{ip}","scope":"at:{host} {ip}.","audience":["https://{host}:443/a.b","urn:203"]}}"#
+            ),
+            &format!(
+                r#"{{"ip":"***","scope":"at:{masked} ***.","audience":["https://{masked}:443/a.b","urn:203"]}}"#
+            ),
+        );
+    }
     assert_becomes(
         "user_id:mask",
         r#"{"user_id":"auth0|5f1234abc","by":{"5f1234abc":1,"auth0|5f1234abc":2}}"#,
