@@ -12,6 +12,7 @@ const crossOrigin = client({ name: "Portal", cross_origin_authentication: true }
 const granted = (clock, scope, more) => call(clock, "post", "/api/v2/client-grants",
   { client_id: "robot", audience: MANAGEMENT, scope, ...more }, { id: "cgr_Ab", client_id: "robot" });
 const regranted = (clock, scope, id = "cgr_Ab") => call(clock, "patch", `/api/v2/client-grants/${id}`, { scope });
+const fromAll = (clock, scope) => call(clock, "patch", "/api/v2/client-grants/cgr_Ab", { scope, allow_all_scopes: false });
 const before = earlier(300, [granted("11:00", ["read:users"])]);
 
 const secret = (clock, path, fields = {}) => changed(call(clock, "get", path), (copy) => {
@@ -97,6 +98,19 @@ export default {
       quiet("of no scope", [...before, call("11:40", "patch", "/api/v2/client-grants/cgr_Ab", { organization_usage: "allow" })]),
       quiet("all from the beginning", [...earlier(300, [granted("11:00", [], { allow_all_scopes: true })]),
         call("11:40", "patch", "/api/v2/client-grants/cgr_Ab", { allow_all_scopes: true })]),
+      quiet("from all there are to a list", [...earlier(300, [granted("11:00", [], { allow_all_scopes: true })]), fromAll("11:40", ["read:users", "read:logs"])]),
+      quiet("from all there are to a list, and something else between", [...earlier(300, [granted("11:00", [], { allow_all_scopes: true })]),
+        call("11:20", "patch", "/api/v2/client-grants/cgr_Ab", { organization_usage: "allow" }), fromAll("11:40", ["read:users"])]),
+      fires("from all there are to none, and to a list", [...earlier(300, [granted("11:00", [], { allow_all_scopes: true })]),
+        fromAll("11:20", []), regranted("11:40", ["read:users"])], ["Medium: Auth0 - robot got more scopes: read:users"]),
+      fires("a list that had been all grows", [...earlier(300, [granted("11:00", [], { allow_all_scopes: true })]),
+        fromAll("11:20", ["read:users"]), regranted("11:40", ["read:users", "read:logs"])], ["Medium: Auth0 - robot got more scopes: read:logs"]),
+      quiet("from all there are to a list, by the answer alone", [...earlier(300, [granted("11:00", [], { allow_all_scopes: true })]),
+        call("11:40", "patch", "/api/v2/client-grants/cgr_Ab", null, { scope: ["read:users"], allow_all_scopes: false })]),
+      fires("of all there are, and another grant to a list", [...earlier(300, [granted("11:00", [], { allow_all_scopes: true })]),
+        ...earlier(200, [regranted("11:00", ["a:b"], "cgr_2")]), regranted("11:40", ["c:d"], "cgr_2")], ["Medium: Auth0 - cgr_2 got more scopes: c:d"]),
+      fires("all there are after a list, and a list at last", [...before, call("11:20", "patch", "/api/v2/client-grants/cgr_Ab", { allow_all_scopes: true }),
+        fromAll("11:40", ["read:users", "read:logs"])], ["Medium: Auth0 - robot got more scopes: all"]),
       fires("the request counts", [...before, call("11:40", "patch", "/api/v2/client-grants/cgr_Ab", { scope: ["read:logs"] },
         { scope: ["x:y"] })], ["Medium: Auth0 - robot got more scopes: read:logs"]),
       fires("the application is not known", [...earlier(300, [regranted("11:00", ["read:users"])]), regranted("11:40", ["read:logs"])], [
