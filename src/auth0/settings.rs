@@ -35,14 +35,14 @@ impl Domain {
 
     /// Its host, the same however it is written, with its port where it has one of its own.
     pub fn host(&self) -> String {
-        let host = without_root(self.url.host_str().unwrap_or_default());
+        let host = self.url.host_str().unwrap_or_default();
         let port = self.url.port().map(|port| format!(":{port}"));
         format!("{host}{}", port.unwrap_or_default())
     }
 
     /// Of a custom domain, the tenant's own host, as `AUDIENCE` has it.
     pub fn own_host(&self, reader: &mut Reader) -> Option<String> {
-        let host = without_root(self.url.host_str().unwrap_or_default());
+        let host = self.url.host_str().unwrap_or_default();
         let audience = reader.get("AUDIENCE").filter(|_| !is_of_auth0(host))?;
         let audience = Url::parse(audience).ok()?;
         Some(without_root(audience.host_str()?).to_owned())
@@ -73,7 +73,7 @@ pub(crate) struct ForeignDomain {
 impl ForeignDomain {
     /// Whether a domain is one. An audience at another host says that it is a custom domain.
     fn of(domain: &Url, audience: Option<&str>) -> Option<Self> {
-        let host = without_root(domain.host_str().unwrap_or_default());
+        let host = domain.host_str().unwrap_or_default();
         let is_custom = audience.is_some_and(|audience| {
             let audience = Url::parse(audience).ok();
             let elsewhere = audience.as_ref().and_then(Url::host_str).map(without_root);
@@ -127,7 +127,8 @@ impl TenantSettings {
     }
 }
 
-/// The tenant's address.
+/// The tenant's address. The dot that may end a host is left out: it makes no other tenant, and
+/// Auth0 knows no audience with it.
 fn domain(text: &str) -> Result<Url, String> {
     if text.contains(['"', '\'', '`']) {
         return Err("is in quotes; leave them out".into());
@@ -137,13 +138,16 @@ fn domain(text: &str) -> Result<Url, String> {
     } else {
         format!("https://{text}")
     };
-    let url = values::origin(&with_scheme).ok_or_else(|| match Url::parse(&with_scheme) {
+    let neither = "is neither a host such as acme.eu.auth0.com nor a URL of one";
+    let mut url = values::origin(&with_scheme).ok_or_else(|| match Url::parse(&with_scheme) {
         Ok(url) if url.path() != "/" || url.query().is_some() => {
             "has a path after the host; give the host alone, such as acme.eu.auth0.com"
         }
-        _ => "is neither a host such as acme.eu.auth0.com nor a URL of one",
+        _ => neither,
     })?;
-    if DASHBOARDS.contains(&without_root(url.host_str().unwrap_or_default())) {
+    let host = without_root(url.host_str().unwrap_or_default()).to_owned();
+    url.set_host(Some(&host)).map_err(|_| neither)?;
+    if DASHBOARDS.contains(&&*host) {
         return Err(
             "is the address of the Auth0 dashboard; the tenant's is in the application's settings \
              there, under Domain"
@@ -242,6 +246,26 @@ mod tests {
              correct DOMAIN if it is mistyped, or set AUDIENCE to https://<the tenant's own \
              domain>/api/v2/ if it is a custom domain"
         );
+    }
+
+    #[test]
+    fn the_dot_that_may_end_a_host_is_no_part_of_it() {
+        for text in [
+            "acme.eu.auth0.com.",
+            "https://acme.eu.auth0.com./",
+            "https://ACME.eu.auth0.com.:443",
+        ] {
+            let settings = read(&[("DOMAIN", text)]).unwrap();
+            assert_eq!(settings.domain.name, "acme.eu.auth0.com", "{text}");
+            assert_eq!(settings.domain.host(), "acme.eu.auth0.com", "{text}");
+            assert_eq!(settings.domain.url.as_str(), "https://acme.eu.auth0.com/");
+            let audience = settings.credentials.audience;
+            assert_eq!(audience, "https://acme.eu.auth0.com/api/v2/", "{text}");
+        }
+        let port = read(&[("DOMAIN", "acme.eu.auth0.com.:8443")]).unwrap();
+        assert_eq!(port.domain.name, "acme.eu.auth0.com_8443");
+        let dot = read(&[("DOMAIN", "https://./")]).unwrap_err().to_string();
+        assert!(dot.contains("is neither a host"), "{dot}");
     }
 
     #[test]
