@@ -215,6 +215,15 @@ struct Given {
     tenant: Option<String>,
 }
 
+/// What is in the file of settings. Anything else of its name is not opened: a pipe would be waited
+/// for, and a device may have no end.
+fn local_settings() -> std::io::Result<Vec<u8>> {
+    if !std::fs::metadata(LOCAL_SETTINGS)?.is_file() {
+        return Err(std::io::Error::other("it is not a file"));
+    }
+    std::fs::read(LOCAL_SETTINGS)
+}
+
 /// The settings of a command, or why it cannot have them.
 fn tenants(given: Given, destination: Option<String>) -> Result<Tenants, ExitCode> {
     let mut settings: AppSettings = given.environment.into_iter().collect();
@@ -222,13 +231,13 @@ fn tenants(given: Given, destination: Option<String>) -> Result<Tenants, ExitCod
         note(format_args!("{error}"));
         ExitCode::from(UNUSABLE)
     };
-    match std::fs::read(LOCAL_SETTINGS) {
+    match local_settings() {
         Ok(file) => settings = settings.or_local(&file).map_err(|error| unusable(&error))?,
         Err(error) if error.kind() == ErrorKind::NotFound => {}
         Err(error) => {
             return Err(unusable(&format_args!(
-                "{LOCAL_SETTINGS} is in this folder and cannot be read ({error}); let this user \
-                 read it, or run the command in another folder"
+                "{LOCAL_SETTINGS} is in this folder and cannot be read ({error}); put a file in its \
+                 place that this user may read, or run the command in another folder"
             )));
         }
     }

@@ -3,10 +3,12 @@
 use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::ffi::OsStrExt as _;
+use std::time::Duration;
 
 use serde_json::json;
 use simulator::host::Level;
 use tokio::process::Command;
+use tokio::time::timeout;
 
 use crate::world::{FUNCTION, Sink, World, binary, minutes_ago, now, numbers};
 
@@ -322,6 +324,31 @@ async fn a_local_settings_json_that_is_of_no_use_is_said_to_be_so_by_every_comma
     assert_eq!((ran.code(), &*ran.stdout), (2, ""), "{ran:?}");
     let told = "local.settings.json is in this folder and cannot be read (";
     assert!(ran.stderr.starts_with(told), "{ran:?}");
+}
+
+/// One that nobody writes to would be waited for, and a device may have no end.
+#[cfg(unix)]
+#[tokio::test]
+async fn what_is_no_file_in_the_place_of_local_settings_json_is_not_waited_for() {
+    use rustix::fs::{CWD, Mode, mkfifoat};
+
+    let world = World::start().await;
+    let file = world.folder.path().join("local.settings.json");
+    let is_refused = async |what: &str| {
+        for command in COMMANDS {
+            let ran = timeout(Duration::from_secs(20), world.command(command));
+            let ran = ran.await.unwrap_or_else(|_| panic!("{what}: {command:?}"));
+            assert_eq!((ran.code(), &*ran.stdout), (2, ""), "{command:?}: {ran:?}");
+            let told =
+                "local.settings.json is in this folder and cannot be read (it is not a file)";
+            assert!(ran.stderr.starts_with(told), "{command:?}: {ran:?}");
+        }
+    };
+    mkfifoat(CWD, &file, Mode::RUSR | Mode::WUSR).unwrap();
+    is_refused("a pipe").await;
+    fs::remove_file(&file).unwrap();
+    std::os::unix::fs::symlink("/dev/null", &file).unwrap();
+    is_refused("a device").await;
 }
 
 #[tokio::test]
