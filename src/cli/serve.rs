@@ -1,13 +1,15 @@
 //! `serve`: answers the Azure Functions host.
 
 use std::net::Ipv4Addr;
+use std::num::NonZeroU16;
 use std::process::ExitCode;
 
 use tokio::net::TcpListener;
 use tracing::info;
 
 use super::print::{UNUSABLE, fail, note};
-use super::{Exit, Given, signals};
+use super::replay::misused;
+use super::{Environment, Exit, Given, signals};
 use crate::app::{Layers, LazyApp, Purpose};
 use crate::clock;
 use crate::host::{Functions, HEALTH, Health, TIMER, Timer};
@@ -20,19 +22,7 @@ const PORT_VARIABLES: [&str; 2] = ["FUNCTIONS_CUSTOMHANDLER_PORT", "FUNCTIONS_HT
 const START_AGAIN: u8 = 200;
 
 pub(super) async fn serve(given: Given) -> Exit {
-    let port = PORT_VARIABLES
-        .iter()
-        .find_map(|name| given.environment.get(*name))
-        .and_then(|port| port.parse::<u16>().ok());
-    let Some(port) = port else {
-        note(format_args!(
-            "`auth0-poller serve` is started by the Azure Functions host, which sets \
-             {}. Use `func start` for that, or `auth0-poller poll` to make one run without it; \
-             `auth0-poller --help` tells more.",
-            PORT_VARIABLES[0]
-        ));
-        return Err(ExitCode::from(UNUSABLE));
-    };
+    let port = port(&given.environment)?.get();
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await;
     let listener =
         listener.map_err(|error| fail(&format!("listening on 127.0.0.1:{port}"), &error))?;
@@ -53,4 +43,27 @@ pub(super) async fn serve(given: Given) -> Exit {
         Ok(()) => Ok(ExitCode::from(START_AGAIN)),
         Err(error) => Err(fail("serving", &error)),
     }
+}
+
+/// The port that the host wants to be answered at.
+fn port(environment: &Environment) -> Result<NonZeroU16, ExitCode> {
+    let mut set = PORT_VARIABLES.iter().filter_map(|name| {
+        let port = environment.get(*name)?.trim();
+        (!port.is_empty()).then_some((name, port))
+    });
+    let Some((name, port)) = set.next() else {
+        note(format_args!(
+            "`auth0-poller serve` is started by the Azure Functions host, which sets \
+             {}. Use `func start` for that, or `auth0-poller poll` to make one run without it; \
+             `auth0-poller --help` tells more.",
+            PORT_VARIABLES[0]
+        ));
+        return Err(ExitCode::from(UNUSABLE));
+    };
+    port.parse().map_err(|_| {
+        misused(format_args!(
+            "{name} is not a port from 1 to 65535; the Azure Functions host sets it, so remove it \
+             from the settings"
+        ))
+    })
 }

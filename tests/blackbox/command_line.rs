@@ -2,10 +2,12 @@
 
 use std::fs;
 use std::process::Stdio;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use simulator::{Fault, Gate};
 use tokio::process::Command;
+use tokio::time::timeout;
 
 use crate::world::{FUNCTION, Sink, World, binary, minutes_ago, numbers};
 
@@ -334,6 +336,27 @@ async fn serve_by_hand_says_what_to_do_instead() {
                 .contains("Use `func start` for that, or `auth0-poller poll`"),
             "{ran:?}"
         );
+    }
+}
+
+#[tokio::test]
+async fn a_port_that_is_none_is_said_to_be_so() {
+    for (name, value) in [
+        ("FUNCTIONS_CUSTOMHANDLER_PORT", "http"),
+        ("FUNCTIONS_CUSTOMHANDLER_PORT", "65536"),
+        ("FUNCTIONS_CUSTOMHANDLER_PORT", "-1"),
+        // Any port would do, and the host would not find it.
+        ("FUNCTIONS_CUSTOMHANDLER_PORT", "0"),
+        ("FUNCTIONS_HTTPWORKER_PORT", "http"),
+    ] {
+        let mut world = World::start().await;
+        world.set(name, value);
+        let serve = world.command(&["serve"]);
+        let ran = timeout(Duration::from_secs(20), serve).await;
+        let ran = ran.unwrap_or_else(|_| panic!("it serves at {value}"));
+        assert_eq!((ran.code(), &*ran.stdout), (2, ""), "{ran:?}");
+        let told = format!("{name} is not a port from 1 to 65535");
+        assert!(ran.stderr.starts_with(&told), "{ran:?}");
     }
 }
 
