@@ -39,7 +39,7 @@ pub type Environment = HashMap<String, String>;
 struct Cli {
     #[command(subcommand)]
     command: Option<Command>,
-    /// Only for this tenant of TENANTS
+    /// Only for this tenant of TENANTS; not with `serve`
     #[arg(long, value_name = "NAME", global = true)]
     tenant: Option<String>,
 }

@@ -22,6 +22,11 @@ const PORT_VARIABLES: [&str; 2] = ["FUNCTIONS_CUSTOMHANDLER_PORT", "FUNCTIONS_HT
 const START_AGAIN: u8 = 200;
 
 pub(super) async fn serve(given: Given) -> Exit {
+    if given.tenant.is_some() {
+        return Err(misused(format_args!(
+            "--tenant is not for `serve`, which answers for all of TENANTS"
+        )));
+    }
     let port = port(&given.environment)?.get();
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await;
     let listener =

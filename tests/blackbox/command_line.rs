@@ -361,6 +361,20 @@ async fn a_port_that_is_none_is_said_to_be_so() {
 }
 
 #[tokio::test]
+async fn serve_takes_no_tenant() {
+    let mut world = World::start().await;
+    // Nobody may listen there, so what goes on would fail in another way.
+    world.set("FUNCTIONS_CUSTOMHANDLER_PORT", "0");
+    for command in [&["serve", "--tenant", "acme"][..], &["--tenant", "acme"]] {
+        let ran = timeout(Duration::from_secs(20), world.command(command)).await;
+        let ran = ran.unwrap_or_else(|_| panic!("it serves: {command:?}"));
+        assert_eq!((ran.code(), &*ran.stdout), (2, ""), "{ran:?}");
+        let told = "--tenant is not for `serve`";
+        assert!(ran.stderr.starts_with(told), "{ran:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_poll_that_is_interrupted_saves_what_it_delivered_and_prints_its_report() {
     let world = World::start().await;
     world
