@@ -1,10 +1,14 @@
 //! `serve`: answers the Azure Functions host.
 
+use std::io;
 use std::net::Ipv4Addr;
 use std::num::NonZeroU16;
+use std::pin::pin;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use tokio::net::TcpListener;
+use tokio::time::timeout;
 use tracing::info;
 
 use super::print::{UNUSABLE, fail, note};
@@ -12,7 +16,7 @@ use super::replay::misused;
 use super::{Environment, Exit, Given, signals};
 use crate::app::{Layers, LazyApp, Purpose};
 use crate::clock;
-use crate::host::{Functions, HEALTH, Health, TIMER, Timer};
+use crate::host::{Functions, HEALTH, Health, TIMER, Timer, Work};
 use crate::net::retry::Jitter;
 
 /// The names under which the host passes its port, the present one first.
@@ -20,6 +24,9 @@ const PORT_VARIABLES: [&str; 2] = ["FUNCTIONS_CUSTOMHANDLER_PORT", "FUNCTIONS_HT
 /// Exit status with which the host starts the program again, and does not count it as a failure.
 /// After 0 it never would.
 const START_AGAIN: u8 = 200;
+/// Time for an answer to be written, and for what is left of a request to arrive, once the program is
+/// asked to end: the host is on the same machine.
+const REST: Duration = Duration::from_secs(1);
 
 pub(super) async fn serve(given: Given) -> Exit {
     if given.tenant.is_some() {
@@ -40,13 +47,43 @@ pub(super) async fn serve(given: Given) -> Exit {
     let functions = Functions::default()
         .with(TIMER, Timer::new(app.clone()))
         .with(HEALTH, Health(app));
+    let work = functions.work();
     let serve = axum::serve(listener, functions.router());
-    let serve = serve.with_graceful_shutdown(async move {
-        let _ = stopping.wait_for(|it| *it).await;
+    let serve = serve.with_graceful_shutdown({
+        let mut stopping = stopping.clone();
+        async move {
+            let _ = stopping.wait_for(|it| *it).await;
+        }
     });
-    match serve.await {
+    let mut serve = pin!(serve.into_future());
+    let served = tokio::select! {
+        served = &mut serve => served,
+        _ = stopping.wait_for(|it| *it) => rest(serve, &work).await,
+    };
+    // The host may be gone, and its invocation still at work.
+    work.done().await;
+    match served {
         Ok(()) => Ok(ExitCode::from(START_AGAIN)),
         Err(error) => Err(fail("serving", &error)),
+    }
+}
+
+/// Serves until nobody is connected or, with no invocation at work, what is left are requests that do
+/// not arrive.
+async fn rest(
+    mut serve: impl Future<Output = io::Result<()>> + Unpin,
+    work: &Work,
+) -> io::Result<()> {
+    loop {
+        tokio::select! {
+            served = &mut serve => return served,
+            () = work.done() => {}
+        }
+        match timeout(REST, &mut serve).await {
+            Ok(served) => return served,
+            Err(_) if work.is_done() => return Ok(()),
+            Err(_) => {}
+        }
     }
 }
 

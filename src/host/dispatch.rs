@@ -13,6 +13,7 @@ use axum::routing::{get, post};
 use axum::{Json, Router};
 use futures_util::StreamExt as _;
 use serde_json::Map;
+use tokio::sync::watch;
 use tokio::time::timeout;
 use tracing::{Instrument as _, error, error_span};
 
@@ -30,7 +31,27 @@ const BODY_LIMIT: Duration = Duration::from_secs(30);
 
 /// The functions that there are, by name.
 #[derive(Default)]
-pub(crate) struct Functions(HashMap<&'static str, Arc<dyn Function>>);
+pub(crate) struct Functions {
+    by_name: HashMap<&'static str, Arc<dyn Function>>,
+    /// Each invocation has a receiver of it while it is at work.
+    at_work: watch::Sender<()>,
+}
+
+/// Tells whether invocations are at work, however many, and whether anybody waits for their answers.
+#[derive(Clone)]
+pub(crate) struct Work(watch::Sender<()>);
+
+impl Work {
+    /// Waits until none is at work.
+    pub async fn done(&self) {
+        self.0.closed().await;
+    }
+
+    /// Whether none is at work.
+    pub fn is_done(&self) -> bool {
+        self.0.is_closed()
+    }
+}
 
 /// Why there is no body.
 #[derive(Clone, Copy, Debug)]
@@ -43,8 +64,13 @@ enum Unread {
 impl Functions {
     /// These, and one more by the name of the folder that its `function.json` stands in.
     pub fn with(mut self, name: &'static str, function: impl Function) -> Self {
-        self.0.insert(name, Arc::new(function));
+        self.by_name.insert(name, Arc::new(function));
         self
+    }
+
+    /// What tells whether they are at work.
+    pub fn work(&self) -> Work {
+        Work(self.at_work.clone())
     }
 
     /// The routes that the host calls.
@@ -67,7 +93,7 @@ async fn handle(
         Ok(body) => body,
         Err(_) => Err(Unread::TooSlow),
     };
-    let Some(function) = functions.0.get(&*name) else {
+    let Some(function) = functions.by_name.get(&*name) else {
         return refuse(StatusCode::NOT_FOUND, "there is no such function");
     };
     let body = match body {
@@ -79,10 +105,15 @@ async fn handle(
         return refuse(StatusCode::BAD_REQUEST, problem);
     };
     drop(body);
-    invoke(Arc::clone(function), invocation).await
+    let at_work = functions.at_work.subscribe();
+    invoke(Arc::clone(function), invocation, at_work).await
 }
 
-async fn invoke(function: Arc<dyn Function>, invocation: Invocation) -> Response {
+async fn invoke(
+    function: Arc<dyn Function>,
+    invocation: Invocation,
+    at_work: watch::Receiver<()>,
+) -> Response {
     let name = match &invocation.trace {
         Some(trace) => format!("invocation {} trace {trace}", invocation.id),
         None => format!("invocation {}", invocation.id),
@@ -90,7 +121,10 @@ async fn invoke(function: Arc<dyn Function>, invocation: Invocation) -> Response
     // Every line of it begins with this. As an error, so that no level leaves it out.
     let span = error_span!("invocation", message = %name);
     // A task of its own, so that a panic ends with it, and a host that goes away ends nothing.
-    let work = async move { function.invoke(invocation).await };
+    let work = async move {
+        let _at_work = at_work;
+        function.invoke(invocation).await
+    };
     let done = tokio::spawn(work.instrument(span.clone())).await;
     let failure = match done {
         Ok(Ok(answer)) if answer.failures.is_empty() => return respond(StatusCode::OK, answer),

@@ -17,7 +17,7 @@ mod protocol;
 mod reason;
 mod timer;
 
-pub(crate) use self::dispatch::Functions;
+pub(crate) use self::dispatch::{Functions, Work};
 pub(crate) use self::health::{HEALTH, Health, Views, Webpage};
 #[cfg(test)]
 use self::protocol::{Completion, Function, Invocation};

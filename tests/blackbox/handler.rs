@@ -1,10 +1,15 @@
 //! The program as the Functions host sees it.
 
 use std::fs;
+use std::time::Duration;
 
 use serde_json::json;
 use simulator::host::{Level, Outcome, State};
 use simulator::{Fault, Gate};
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::process::{Child, Command};
+use tokio::time::timeout;
 
 use crate::world::{FUNCTION, Sink, World, for_each_destination, minutes_ago, now, numbers};
 
@@ -335,6 +340,84 @@ async fn a_program_that_is_asked_to_end_finishes_its_run_first_and_is_started_ag
     assert_eq!(report["errors"], json!([]));
     host.wait_for_start(2).await;
     host.fire(FUNCTION).await.report();
+    world.assert_all_landed_once();
+}
+
+/// The program without a host, listening, and its port.
+async fn serve(world: &mut World) -> (Child, u16) {
+    let free = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = free.local_addr().unwrap().port();
+    drop(free);
+    world.set("FUNCTIONS_CUSTOMHANDLER_PORT", &port.to_string());
+    let mut program = world.start_command(&["serve"]);
+    let lines = program.stdout.take().unwrap();
+    let line = BufReader::new(lines).lines().next_line().await.unwrap();
+    assert!(line.unwrap().ends_with("is listening"));
+    (program, port)
+}
+
+/// A connection on which this was sent, and what came back so far, once that is something.
+async fn sent(port: u16, text: &str, is_answered: bool) -> (TcpStream, String) {
+    let mut connection = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+    connection.write_all(text.as_bytes()).await.unwrap();
+    let mut answer = [0; 1_000];
+    let length = if is_answered {
+        connection.read(&mut answer).await.unwrap()
+    } else {
+        0
+    };
+    let answer = String::from_utf8_lossy(&answer[..length]).into_owned();
+    (connection, answer)
+}
+
+/// Asks the program to end; it is to be started again.
+async fn ends_when_asked(world: &World, program: Child) {
+    let process = program.id().unwrap().to_string();
+    let kill = Command::new("kill").args(["-TERM", &process]).status();
+    assert!(kill.await.unwrap().success());
+    let ran = timeout(Duration::from_secs(15), world.end_of(program)).await;
+    assert_eq!(ran.expect("it goes on").code(), 200);
+}
+
+#[tokio::test]
+async fn half_a_request_keeps_no_program_from_ending() {
+    let mut world = World::start().await;
+    let (program, port) = serve(&mut world).await;
+    let head = format!("POST /{FUNCTION} HTTP/1.1\r\nHost: x\r\n");
+    let body = format!("{head}Expect: 100-continue\r\nContent-Length: 100\r\n\r\n");
+    let _line = sent(port, "PO", false).await;
+    let _head = sent(port, &head, false).await;
+    let (mut body, answer) = sent(port, &body, true).await;
+    assert!(answer.starts_with("HTTP/1.1 100 "), "{answer}");
+    body.write_all(b"{\"Data\"").await.unwrap();
+    // Once this is answered, what came before it was read.
+    let (_, answer) = sent(port, "GET / HTTP/1.1\r\nHost: x\r\n\r\n", true).await;
+    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+    ends_when_asked(&world, program).await;
+}
+
+#[tokio::test]
+async fn a_run_is_finished_although_nobody_waits_for_its_answer() {
+    let mut world = World::start().await;
+    world.tenant.generate(10, minutes_ago(50), minutes_ago(5));
+    let (mut program, port) = serve(&mut world).await;
+    let mut told = BufReader::new(program.stderr.take().unwrap()).lines();
+    let gate = Gate::closed();
+    world.workspace.fail([Fault::Wait(gate.clone())]);
+    let body = timer_body("timer", &json!({}));
+    let length = body.len();
+    let request =
+        format!("POST /{FUNCTION} HTTP/1.1\r\nHost: x\r\nContent-Length: {length}\r\n\r\n{body}");
+    let (host, _) = sent(port, &request, false).await;
+    world.workspace.wait_for_post(1).await;
+    drop(host);
+    let opened = async {
+        let line = told.next_line().await.unwrap();
+        assert!(line.unwrap().contains("asked to end"));
+        gate.open();
+    };
+    tokio::join!(ends_when_asked(&world, program), opened);
+    assert_eq!(numbers(&world.poll().await, ["delivered"]), [0]);
     world.assert_all_landed_once();
 }
 
