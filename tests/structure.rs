@@ -167,3 +167,35 @@ fn a_destination_is_named_in_its_own_file_and_in_the_list_and_nowhere_else() {
         }
     }
 }
+
+/// The texts of all Rust files below these folders.
+fn code_below(folders: &[&str]) -> String {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut folders: Vec<_> = folders.iter().map(|it| root.join(it)).collect();
+    let mut code = String::new();
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|it| it == "rs") {
+                code.push_str(&fs::read_to_string(&path).unwrap());
+            }
+        }
+    }
+    code
+}
+
+#[test]
+fn every_test_that_the_security_page_names_is_there() {
+    let page = include_str!("../SECURITY.md");
+    let is_letter = |it: u8| it.is_ascii_lowercase() || it.is_ascii_digit() || it == b'_';
+    // Names of fields have fewer words.
+    let is_test = |it: &&str| it.bytes().all(is_letter) && it.matches('_').count() > 3;
+    let named: Vec<_> = page.split('`').skip(1).step_by(2).filter(is_test).collect();
+    assert!(named.len() > 40, "{named:?}");
+    let code = code_below(&["src", "tests/blackbox", "xtask"]);
+    let is_there = |name: &&str| code.contains(&format!("fn {name}("));
+    let gone: Vec<_> = named.iter().filter(|it| !is_there(it)).collect();
+    assert!(gone.is_empty(), "no such test: {gone:#?}");
+}
