@@ -70,8 +70,9 @@ enum Command {
     },
     /// Tell how it stands with each destination, by what its runs have left in the storage
     ///
-    /// The exit status is 1 if a run failed, none has ended for a quarter of an hour, or records may
-    /// be missing; 2 if settings are missing or bad and no run can begin.
+    /// The exit status is 1 if the newest run failed, or ended a quarter of an hour ago or earlier, or
+    /// if records may be missing; 2 if settings are missing or bad and no run can begin. Where no run
+    /// has ended yet, it is 0.
     Status {
         /// Print it as JSON, as the function `Auth0Health` answers
         #[arg(long)]
