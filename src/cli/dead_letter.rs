@@ -31,21 +31,43 @@ pub(super) enum Command {
 pub(super) async fn run(given: Given, destination: Option<String>, command: &Command) -> Exit {
     let tenants = tenants(given, destination)?;
     let (shelves, unusable) = shelves(&tenants)?;
-    let done = match command {
+    let is_good = match command {
         Command::List => list(&shelves).await,
         Command::Show { name } => print(&shelves, name).await,
         Command::Retry { names } => retry(&shelves, names).await,
     };
-    let is_good = done.map_err(|error| fail("dead-letter", &*error))?;
     Ok(unusable.unwrap_or(exit_code(is_good)))
 }
 
+/// Tells why what is kept for one destination could not be looked at, which hides no other's.
+fn tell(books: &Books, error: &dyn std::error::Error) {
+    fail(&format!("{}: dead-letter", books.label), error);
+}
+
+/// The names of what is kept; nothing where that could not be looked at, which is told.
+async fn names(books: &Books) -> Option<Vec<String>> {
+    match books.dead_letters.names(deadline()).await {
+        Ok(names) => {
+            if names.is_empty() {
+                note(format_args!("{}: no record is set aside", books.label));
+            }
+            Some(names)
+        }
+        Err(error) => {
+            tell(books, &error);
+            None
+        }
+    }
+}
+
 /// Prints a line for each. One that cannot be read hides no other.
-async fn list(shelves: &[Shelf<'_>]) -> Result<bool, BoxError> {
+async fn list(shelves: &[Shelf<'_>]) -> bool {
     let mut is_good = true;
     for (_, books) in shelves {
-        let names = books.dead_letters.names(deadline()).await?;
-        note_if_none(books, &names);
+        let Some(names) = names(books).await else {
+            is_good = false;
+            continue;
+        };
         for name in names {
             match books.dead_letters.read(&name, deadline()).await {
                 Ok(Some(letter)) => {
@@ -60,38 +82,45 @@ async fn list(shelves: &[Shelf<'_>]) -> Result<bool, BoxError> {
             }
         }
     }
-    Ok(is_good)
-}
-
-fn note_if_none(books: &Books, names: &[String]) {
-    if names.is_empty() {
-        note(format_args!("{}: no record is set aside", books.label));
-    }
+    is_good
 }
 
 /// Prints the dead letter of this name of each destination that has one.
-async fn print(shelves: &[Shelf<'_>], name: &str) -> Result<bool, BoxError> {
-    let mut is_found = false;
+async fn print(shelves: &[Shelf<'_>], name: &str) -> bool {
+    let (mut is_found, mut is_good) = (false, true);
     for (_, books) in shelves {
-        if let Some(letter) = books.dead_letters.read(name, deadline()).await? {
-            is_found = true;
-            show(format_args!("{}", serde_json::to_string_pretty(&letter)?));
+        let printed = match books.dead_letters.read(name, deadline()).await {
+            Ok(None) => continue,
+            Ok(Some(letter)) => serde_json::to_string_pretty(&letter).map_err(BoxError::from),
+            Err(error) => Err(error.into()),
+        };
+        match printed {
+            Ok(json) => {
+                is_found = true;
+                show(format_args!("{json}"));
+            }
+            Err(error) => {
+                is_good = false;
+                tell(books, &*error);
+            }
         }
     }
-    if !is_found {
+    if is_good && !is_found {
         note(format_args!("there is no dead letter {name}"));
     }
-    Ok(is_found)
+    is_good && is_found
 }
 
-async fn retry(shelves: &[Shelf<'_>], names: &[String]) -> Result<bool, BoxError> {
-    let mut is_good = true;
-    let mut missing = names.to_vec();
+async fn retry(shelves: &[Shelf<'_>], wanted: &[String]) -> bool {
+    let (mut is_good, mut is_all_seen) = (true, true);
+    let mut missing = wanted.to_vec();
     for (layers, books) in shelves {
-        let mut kept = books.dead_letters.names(deadline()).await?;
-        note_if_none(books, &kept);
-        if !names.is_empty() {
-            kept.retain(|name| names.contains(name));
+        let Some(mut kept) = names(books).await else {
+            is_all_seen = false;
+            continue;
+        };
+        if !wanted.is_empty() {
+            kept.retain(|name| wanted.contains(name));
             missing.retain(|name| !kept.contains(name));
         }
         if kept.is_empty() {
@@ -118,12 +147,13 @@ async fn retry(shelves: &[Shelf<'_>], names: &[String]) -> Result<bool, BoxError
             }
         }
     }
-    for name in &missing {
+    // What is missing may be where nobody could look.
+    for name in missing.iter().filter(|_| is_all_seen) {
         show(format_args!(
             "{name}  not delivered: there is no such dead letter"
         ));
     }
-    Ok(is_good && missing.is_empty())
+    is_good && is_all_seen && missing.is_empty()
 }
 
 /// Delivers a dead letter, and removes it once it is taken.

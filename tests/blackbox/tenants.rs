@@ -143,6 +143,46 @@ async fn one_that_is_broken_stops_no_other_and_is_named_with_its_remedy() {
 }
 
 #[tokio::test]
+async fn a_storage_that_cannot_be_read_hides_nobody_else_s_dead_letters() {
+    let (mut world, globex) = two().await;
+    let mut ids = globex.generate(50, minutes_ago(50), minutes_ago(5));
+    ids.sort();
+    world.workspace.refuse(&ids[10]);
+    world.command(&["poll"]).await;
+    world.workspace.relent();
+    world.set("ACME__CHECKPOINT_DIR", "/dev/null");
+    let of_acme = "acme/log-analytics: dead-letter: reading /dev/null/dead-letter/";
+    let list = world.command(&["dead-letter", "list"]).await;
+    assert_eq!(
+        (list.code(), list.stdout.lines().count()),
+        (1, 1),
+        "{list:?}"
+    );
+    assert!(list.stdout.starts_with(&ids[10]), "{list:?}");
+    assert!(list.stderr.starts_with(of_acme), "{list:?}");
+
+    let show = world.command(&["dead-letter", "show", &ids[10]]).await;
+    assert_eq!(
+        (show.code(), &show.report()["log_id"]),
+        (1, &ids[10].clone().into())
+    );
+    assert!(show.stderr.starts_with(of_acme), "{show:?}");
+    // It may be where nobody could look.
+    for command in [["dead-letter", "show", "9"], ["dead-letter", "retry", "9"]] {
+        let unknown = world.command(&command).await;
+        assert_eq!((unknown.code(), &*unknown.stdout), (1, ""), "{unknown:?}");
+        assert!(unknown.stderr.starts_with(of_acme), "{unknown:?}");
+        assert!(!unknown.stderr.contains("there is no"), "{unknown:?}");
+    }
+
+    let retry = world.command(&["dead-letter", "retry"]).await;
+    let delivered = format!("{}  delivered (globex/log-analytics)\n", ids[10]);
+    assert_eq!((retry.code(), retry.stdout), (1, delivered));
+    assert!(retry.stderr.starts_with(of_acme), "{}", retry.stderr);
+    assert_eq!(landed(&world, &globex), 50);
+}
+
+#[tokio::test]
 async fn what_is_misspelt_for_one_of_them_is_told_and_what_is_read_is_not() {
     let (mut world, _globex) = two().await;
     let short = quiet().await;
