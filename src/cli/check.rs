@@ -32,7 +32,7 @@ enum Verdict {
 }
 
 pub(super) async fn check(given: Given, destination: Option<String>) -> Exit {
-    let only = destination.clone();
+    let only = only(given.tenant.as_deref(), destination.as_deref());
     let tenants = tenants(given, destination)?;
     let apps = Apps::new(&tenants, &watch::channel(false).1).map_err(|error| unusable(&error))?;
     let mut verdicts = Vec::new();
@@ -49,14 +49,13 @@ pub(super) async fn check(given: Given, destination: Option<String>) -> Exit {
     let is_good = !verdicts.contains(&Verdict::Fails);
     if !is_good {
         show(format_args!(
-            "Fix what failed, and run `auth0-poller check` again."
+            "Fix what failed, and run `auth0-poller check{only}` again."
         ));
     } else if verdicts.contains(&Verdict::NotTried) {
         show(format_args!(
             "Nothing failed; what was not tried, the first run tells."
         ));
     } else {
-        let only = only.map_or(String::new(), |name| format!(" --destination {name}"));
         show(format_args!(
             "Nothing is in the way of `auth0-poller poll{only}`."
         ));
@@ -65,6 +64,13 @@ pub(super) async fn check(given: Given, destination: Option<String>) -> Exit {
         return Ok(ExitCode::from(UNUSABLE));
     }
     Ok(exit_code(is_good))
+}
+
+/// The options with which another command is about the same.
+fn only(tenant: Option<&str>, destination: Option<&str>) -> String {
+    let tenant = tenant.map(|name| format!(" --tenant {name}"));
+    let destination = destination.map(|name| format!(" --destination {name}"));
+    tenant.into_iter().chain(destination).collect()
 }
 
 /// Prints a finding about a tenant.

@@ -183,6 +183,22 @@ async fn a_storage_that_cannot_be_read_hides_nobody_else_s_dead_letters() {
 }
 
 #[tokio::test]
+async fn check_names_the_tenant_that_it_was_asked_for() {
+    let (mut world, _globex) = two().await;
+    world.set("GLOBEX__CLIENT_SECRET", "");
+    let acme = world.command(&["check", "--tenant", "acme"]).await;
+    let told = "Nothing is in the way of `auth0-poller poll --tenant acme`.\n";
+    assert!(acme.stdout.ends_with(told), "{acme:?}");
+    let globex = world.command(&["check", "--tenant", "globex"]).await;
+    assert_eq!(globex.code(), 2, "{globex:?}");
+    world.set("GLOBEX__CLIENT_SECRET", "wrong");
+    let globex = ["check", "--destination", "stdout", "--tenant", "globex"];
+    let globex = world.command(&globex).await;
+    let again = "run `auth0-poller check --tenant globex --destination stdout` again.\n";
+    assert!(globex.stdout.ends_with(again), "{globex:?}");
+}
+
+#[tokio::test]
 async fn what_is_misspelt_for_one_of_them_is_told_and_what_is_read_is_not() {
     let (mut world, _globex) = two().await;
     let short = quiet().await;
