@@ -114,7 +114,8 @@ impl App {
         }
         if let Some(way) = targets.first().map(|it| it.way) {
             let _reading = way.source.begin();
-            note_witness(&mut targets).await;
+            self.unless_asked_to_end(Box::pin(note_witness(&mut targets)))
+                .await;
             self.audit_all(audit, (way, layers), &mut targets).await;
         } else {
             for audited in &mut done {
@@ -171,13 +172,19 @@ impl App {
     ) {
         let now = (self.clock)();
         let stretch = audit.stretch;
-        let mut kept = match kept(way, stretch, now).await {
-            Ok(kept) => kept,
-            Err(error) => return fail_all(targets, &error),
+        let mut kept = match self
+            .unless_asked_to_end(Box::pin(kept(way, stretch, now)))
+            .await
+        {
+            Some(Ok(kept)) => kept,
+            Some(Err(error)) => return fail_all(targets, &error),
+            None => return interrupt_all(targets),
         };
         note_gap(targets, &kept);
         let filters: Vec<_> = targets.iter().map(|it| &it.way.filter).collect();
-        let mut names = names(way, layers).await;
+        let Some(mut names) = self.unless_asked_to_end(Box::pin(names(way, layers))).await else {
+            return interrupt_all(targets);
+        };
         let mut next = hour(kept.begin);
         while kept.begin.max(next) < kept.end {
             let of_hour = OfHour {
@@ -205,10 +212,7 @@ impl App {
             }
             let is_asked_to_end = *self.stopping.borrow();
             if is_asked_to_end {
-                for target in targets {
-                    target.audited.is_interrupted = true;
-                }
-                return;
+                return interrupt_all(targets);
             }
             if targets.iter().all(|it| it.audited.error.is_some()) {
                 return;
@@ -264,7 +268,7 @@ impl App {
     }
 
     /// Compares an hour with what each destination has of it. One that cannot be asked is asked no
-    /// more.
+    /// more. Where the process is asked to end before all have answered, nothing is compared.
     async fn compare(
         &self,
         audit: &Audit<'_>,
@@ -280,7 +284,10 @@ impl App {
                 found.push(None);
                 continue;
             }
-            let there = target.place.there(of_hour, at_auth0, number).await;
+            let there = target.place.there(of_hour, at_auth0, number);
+            let Some(there) = self.unless_asked_to_end(Box::pin(there)).await else {
+                return;
+            };
             found.push(Some(there.map(|(there, ids)| {
                 late = late.take().or(ids);
                 there
@@ -386,6 +393,12 @@ async fn names(way: &Way, layers: &Layers) -> BTreeSet<String> {
 fn note_gap(targets: &mut [Target<'_>], kept: &Kept) {
     for target in targets {
         target.audited.gap = kept.gap;
+    }
+}
+
+fn interrupt_all(targets: &mut [Target<'_>]) {
+    for target in targets {
+        target.audited.is_interrupted = true;
     }
 }
 

@@ -267,6 +267,17 @@ impl App {
         })
     }
 
+    /// What comes of this; nothing where the process is asked to end before.
+    async fn unless_asked_to_end<T>(&self, work: impl Future<Output = T>) -> Option<T> {
+        let mut stopping = self.stopping.clone();
+        tokio::select! {
+            // In order, so that what is done counts.
+            biased;
+            done = work => Some(done),
+            Ok(_) = stopping.wait_for(|it| *it) => None,
+        }
+    }
+
     /// Makes runs for each destination, side by side. Where they stand at the same place, a page is
     /// fetched once: none of them reads before all have begun, since a run reads its checkpoint
     /// first.

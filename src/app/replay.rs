@@ -64,7 +64,8 @@ impl App {
             return Ok(report);
         }
         let _reading = way.source.begin_until(replay.stretch.read_until());
-        let gap = dropped(&way.source, &replay.stretch).await;
+        let gap = dropped(&way.source, &replay.stretch);
+        let gap = self.unless_asked_to_end(Box::pin(gap)).await.flatten();
         let source = Until {
             source: &way.source,
             stretch: &replay.stretch,

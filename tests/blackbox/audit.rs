@@ -2,10 +2,13 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::time::Duration;
 
 use chrono::{DateTime, DurationRound as _, TimeDelta, Utc};
 use serde_json::{Value, json};
 use simulator::{Fault, QueryApi, Tenant, tenant};
+use tokio::process::{Child, Command};
+use tokio::time::timeout;
 
 use crate::kql::Kql;
 use crate::world::{Ran, Sink, World, for_each_table, minutes_ago, now};
@@ -581,6 +584,42 @@ async fn an_audit_that_is_asked_to_end_says_so_and_the_next_one_is_whole() {
     assert_eq!(world.checkpoint().await, before);
     assert_eq!(audit(&world, &["--mend"]).await.code(), 0);
     world.assert_all_landed_once();
+}
+
+/// Asks a command to end, which it does well before the answer that it waits for is given up.
+async fn ends_when_asked(world: &World, command: Child) -> Ran {
+    let process = command.id().unwrap().to_string();
+    let kill = Command::new("kill").args(["-INT", &process]).status();
+    assert!(kill.await.unwrap().success());
+    let ran = timeout(Duration::from_secs(15), world.end_of(command)).await;
+    let ran = ran.expect("it goes on");
+    assert_eq!(ran.code(), 130, "{ran:?}");
+    ran
+}
+
+#[tokio::test]
+async fn an_audit_or_a_replay_that_waits_for_an_answer_ends_when_it_is_asked_to() {
+    let (world, api) = world(Sink::LogAnalytics).await;
+    world.tenant.generate(30, minutes_ago(50), minutes_ago(5));
+    world.poll().await;
+    let stretch = ["--from", "58m", "--to", "1s"];
+    let replay = ["replay", "--destination", "log-analytics"];
+    for command in [&["audit"][..], &replay] {
+        let asked = world.tenant.log_requests();
+        world.tenant.fail_logs([Fault::Hang]);
+        let command = world.start_command(&[command, &stretch].concat());
+        world.tenant.wait_for_log_request(asked + 1).await;
+        ends_when_asked(&world, command).await;
+    }
+
+    let asked = api.requests();
+    api.fail([Fault::Hang]);
+    let command = world.start_command(&[&["audit", "--json"], &stretch[..]].concat());
+    api.wait_for_request(asked + 1).await;
+    let ran = ends_when_asked(&world, command).await;
+    // What was not compared is not told as missing.
+    assert_eq!(total(&audited(&ran)), [0, 0, 0, 0, 0].map(Some), "{ran:?}");
+    assert!(ran.stderr.contains("was asked to end"), "{ran:?}");
 }
 
 /// So many days before now.

@@ -82,6 +82,11 @@ impl QueryApi {
         self.inner.requests.get()
     }
 
+    /// Waits for the `least`th query.
+    pub async fn wait_for_request(&self, least: u64) {
+        self.inner.requests.wait_for(least).await;
+    }
+
     /// The queries that were answered.
     pub fn queries(&self) -> Vec<String> {
         let queries = self.inner.queries.lock();
