@@ -291,6 +291,10 @@ fn bad_settings(problems: &SettingsError) -> ExitCode {
     for line in problems.lines() {
         note(format_args!("  {line}"));
     }
+    // An option of the command line is set nowhere else.
+    if problems.lines().all(|line| line.starts_with("--")) {
+        return ExitCode::from(UNUSABLE);
+    }
     let is_missing = if std::path::Path::new(LOCAL_SETTINGS).exists() {
         ""
     } else {

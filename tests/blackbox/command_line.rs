@@ -63,6 +63,23 @@ async fn poll_without_settings_names_them_all_and_exits_with_2() {
 }
 
 #[tokio::test]
+async fn an_option_is_not_said_to_be_a_setting() {
+    let mut world = World::start().await;
+    let told = "  --destination names an unknown destination; it takes log-analytics, ";
+    for command in ["poll", "check"] {
+        let ran = world.command(&[command, "--destination", "sentinel"]).await;
+        assert_eq!((ran.code(), &*ran.stdout), (2, ""), "{ran:?}");
+        assert!(ran.stderr.contains(told), "{ran:?}");
+        assert_eq!(ran.stderr.lines().count(), 2, "{ran:?}");
+    }
+    world.set("CLIENT_ID", "");
+    let ran = world.command(&["poll", "--destination", "sentinel"]).await;
+    let set = "Set them in the environment or in local.settings.json, which is not in this folder.";
+    assert!(ran.stderr.contains(told), "{ran:?}");
+    assert_eq!(ran.stderr.lines().last(), Some(set));
+}
+
+#[tokio::test]
 async fn the_sample_settings_are_complete_but_for_what_only_the_user_knows() {
     let mut world = World::start().await;
     world.settings.clear();
