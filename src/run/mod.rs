@@ -206,7 +206,12 @@ fn lag(report: &Report, oldest_left: Option<DateTime<Utc>>, now: DateTime<Utc>) 
 impl<S: Source, A: DeadLetters> Course<'_, S, A> {
     /// Answers with the time of the oldest record that was read and is not handled.
     async fn take(&self, ledger: &mut impl Ledger) -> Option<DateTime<Utc>> {
-        let opening = self.note(self.open(ledger).await)?;
+        let opening = tokio::select! {
+            // In order, so that a run is the same each time.
+            biased;
+            opening = self.open(ledger) => self.note(opening)?,
+            () = self.asked_to_stop() => return None,
+        };
         let (out, incoming) = mpsc::channel(PAGES_AHEAD);
         let mut delivering = Delivering::new(self, ledger);
         let (read, delivered) =

@@ -200,7 +200,8 @@ impl<S: Source, A: DeadLetters> Course<'_, S, A> {
         }
     }
 
-    async fn asked_to_stop(&self) {
+    /// Waits until the process is asked to end.
+    pub(super) async fn asked_to_stop(&self) {
         let mut stopping = self.run.stopping.clone();
         if stopping.wait_for(|it| *it).await.is_err() {
             // Nobody is there any more who could ask.

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use simulator::{Fault, Gate};
+use tokio::net::TcpListener;
 use tokio::process::Command;
 use tokio::time::timeout;
 
@@ -417,6 +418,27 @@ async fn a_poll_that_is_interrupted_saves_what_it_delivered_and_prints_its_repor
     assert!(numbers(&ran.report(), ["delivered"]) >= [1_000]);
     world.poll().await;
     world.assert_all_landed_once();
+}
+
+#[tokio::test]
+async fn a_poll_that_waits_for_its_storage_ends_when_it_is_asked_to() {
+    let mut world = World::start().await;
+    // It takes connections, and answers nothing.
+    let storage = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = storage.local_addr().unwrap();
+    let account =
+        format!("BlobEndpoint=http://{address}/acme;AccountName=acme;AccountKey=c2VjcmV0");
+    world.set("AzureWebJobsStorage", &account);
+    let poll = world.start_command(&["poll"]);
+    let (_asked, _) = storage.accept().await.unwrap();
+    let process = poll.id().unwrap().to_string();
+    let kill = Command::new("kill").args(["-TERM", &process]).status();
+    assert!(kill.await.unwrap().success());
+    let ran = timeout(Duration::from_secs(20), world.end_of(poll)).await;
+    let ran = ran.expect("it goes on");
+    assert_eq!(ran.code(), 130, "{ran:?}");
+    assert_eq!(ran.report()["errors"], json!([]));
+    assert_eq!(world.tenant.token_requests(), 0);
 }
 
 /// What a full disk does to a file, `/dev/full` does.
