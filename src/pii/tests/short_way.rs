@@ -124,3 +124,15 @@ fn most_records_go_the_short_way() {
     let policy = policy("email:pseudonym,username:pseudonym,user_id:pseudonym,ip:pseudonym");
     assert!(policy.plain(Redaction::On, record, &mut None).is_some());
 }
+
+#[test]
+fn what_may_be_a_secret_in_part_is_masked_before_it_is_replaced() {
+    let record = r#"{"details":{"phone":"Bearer abcdefghijklmnopqrstuvwxyz"}}"#;
+    let policy = policy("phone:pseudonym");
+    assert!(policy.plain(Redaction::On, record, &mut None).is_none());
+    assert!(policy.plain(Redaction::Off, record, &mut None).is_some());
+    // Whatever the secret was.
+    let other = r#"{"details":{"phone":"Bearer zyxwvutsrqponmlkjihgfedcba"}}"#;
+    let privacy = Privacy::new(Redaction::On, policy);
+    assert_eq!(privacy.line(record), privacy.line(other));
+}
