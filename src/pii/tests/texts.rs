@@ -238,3 +238,11 @@ fn json_in_a_text_is_read_also_where_it_was_cut() {
         r#"{"text":"[{\"email\":\"x@y.z\"},{\"a\"","body":{"name":"Shop"},"user":{"name":"***"}}"#,
     );
 }
+
+#[test]
+fn json_in_what_is_auth0_s_own_names_nobody() {
+    assert_stays(
+        "email:mask",
+        r#"{"connection":"{\"email\":\"shop@example.com\"}","description":"of shop@example.com"}"#,
+    );
+}
