@@ -180,7 +180,8 @@ impl Arrivals {
         is_news
     }
 
-    /// Forgets what was told long enough, and what is too much: first what is done.
+    /// Forgets what was told long enough, and what is too much: first what is all there, as of it there
+    /// is nothing left to say.
     fn forget(&mut self, now: DateTime<Utc>) {
         self.format = FORMAT;
         self.hours.retain(|_, hour| {
@@ -189,8 +190,8 @@ impl Arrivals {
         });
         let all = |hours: &BTreeMap<_, Hour>| hours.values().map(|it| it.accepted).sum::<u64>();
         while all(&self.hours) > MOST_IDS {
-            let done = self.hours.iter().find(|(_, it)| it.is_done());
-            let oldest = done.or(self.hours.iter().next()).map(|(hour, _)| *hour);
+            let whole = self.hours.iter().find(|(_, it)| it.stage == Stage::Whole);
+            let oldest = whole.or(self.hours.iter().next()).map(|(hour, _)| *hour);
             let Some(oldest) = oldest else { break };
             self.hours.remove(&oldest);
         }

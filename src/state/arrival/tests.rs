@@ -185,6 +185,39 @@ fn what_is_kept_is_bounded_in_time_and_number() {
     assert_eq!(kept, [at("03:00:00"), at("04:00:00"), at("05:00:00")]);
 }
 
+/// A tenant with so many records that not all hours of a day are kept.
+#[test]
+fn what_is_missing_for_good_is_told_as_long_as_there_is_room_for_it() {
+    let begin = at("03:00:00");
+    let many = |hours: i64, count: i64| -> BTreeSet<LogId> {
+        let hour = begin + TimeDelta::hours(hours);
+        (0..count)
+            .map(|n| LogId::synthetic("900", hour + TimeDelta::microseconds(n)))
+            .collect()
+    };
+    let mut arrivals = Arrivals::default();
+    arrivals.accept(&many(0, 50_000), at("04:00:00"));
+    let missing = ids(3, [0]);
+    for clock in ["04:20:00", "05:20:00"] {
+        arrivals.find(&[found(3, 50_000, &missing)], at(clock));
+    }
+    arrivals.send_again(&missing, at("05:20:00"));
+    let verdict = arrivals.find(&[found(3, 50_000, &missing)], at("05:40:00"));
+    assert_eq!((verdict.lost.len(), arrivals.lost()), (1, 1));
+    for hour in 1..=3 {
+        let begin = begin + TimeDelta::hours(hour);
+        arrivals.accept(&many(hour, 50_000), begin + TimeDelta::hours(1));
+        let whole = Found {
+            hour: begin,
+            accepted: 50_000,
+            landed: 50_000,
+            missing: BTreeSet::new(),
+        };
+        arrivals.find(&[whole], begin + TimeDelta::minutes(80));
+        assert_eq!(arrivals.lost(), 1, "{hour}");
+    }
+}
+
 #[tokio::test]
 async fn two_processes_add_to_the_same_and_what_is_no_change_is_not_written() {
     let storage = Arc::new(Storage::over(Memory::default(), Jitter::seeded(1)));
