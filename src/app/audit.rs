@@ -65,8 +65,16 @@ enum AuditError {
          compared"
     )]
     Undated { undated: u64 },
-    #[error("missing records could not be delivered again: {0}")]
-    Mending(String),
+    #[error(
+        "what is there of the hour from {hour} is not known, so neither it nor what follows is compared: \
+         {why}"
+    )]
+    Asking { hour: String, why: String },
+    #[error(
+        "missing records of the hour from {hour} could not be delivered again, so what follows it is not \
+         compared: {why}"
+    )]
+    Mending { hour: String, why: String },
 }
 
 /// A destination under audit.
@@ -297,7 +305,10 @@ impl App {
             let there = match there {
                 Some(Ok(there)) => there,
                 Some(Err(error)) => {
-                    target.audited.fail(with_causes(&*error));
+                    let (hour, why) = (to_seconds(of_hour.hour), with_causes(&*error));
+                    target
+                        .audited
+                        .fail(AuditError::Asking { hour, why }.to_string());
                     continue;
                 }
                 None => continue,
@@ -314,8 +325,10 @@ impl App {
                 let report = self.deliver_again(again, &missing, NO_END).await;
                 counts.delivered = report.delivered;
                 if !report.is_success() {
-                    let why = report.errors.join("; ");
-                    target.audited.fail(AuditError::Mending(why).to_string());
+                    let (hour, why) = (to_seconds(of_hour.hour), report.errors.join("; "));
+                    target
+                        .audited
+                        .fail(AuditError::Mending { hour, why }.to_string());
                 }
             }
             target.audited.undated += at_auth0.undated;

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::time::Duration;
 
-use chrono::{DateTime, DurationRound as _, TimeDelta, Utc};
+use chrono::{DateTime, DurationRound as _, SecondsFormat, TimeDelta, Utc};
 use serde_json::{Value, json};
 use simulator::{Fault, QueryApi, Tenant, tenant};
 use tokio::process::{Child, Command};
@@ -457,6 +457,54 @@ async fn what_cannot_be_asked_is_said_and_proves_nothing() {
     let error = found["error"].as_str().unwrap();
     assert!(error.contains("audit needs a managed identity"), "{error}");
     world.assert_all_landed_once();
+}
+
+#[tokio::test]
+async fn an_audit_that_cannot_go_on_says_from_which_hour_on_nothing_is_compared() {
+    let (mut world, api) = world(Sink::LogAnalytics).await;
+    world.set("START_FROM", "6h");
+    let this_hour = now().duration_trunc(TimeDelta::hours(1)).unwrap();
+    let [third, second, first] = [1, 2, 3].map(|back| this_hour - TimeDelta::hours(back));
+    for hour in [first, second, third] {
+        add(&world, hour + TimeDelta::minutes(5));
+    }
+    world.arrivals().drop_one_of(1);
+    world.poll().await;
+    world.arrivals().drop_one_of(0);
+    let text = |time: DateTime<Utc>| time.to_rfc3339_opts(SecondsFormat::Secs, true);
+    let (from, to) = (text(first), text(this_hour));
+    let audit = ["audit", "--from", &from, "--to", &to];
+    let total = |ran: &Ran| {
+        let total = ran.stdout.lines().find(|it| it.starts_with("total"));
+        let words = total.unwrap().split_whitespace().map(str::to_owned);
+        words.skip(1).take(3).collect::<Vec<_>>()
+    };
+    // Of each hour it is asked what there is, and then for what is missing.
+    api.fail([Fault::None, Fault::None, Fault::answer(200, "")]);
+    let ran = world.command(&audit).await;
+    assert_eq!(
+        (ran.code(), total(&ran)),
+        (1, ["1", "0", "1"].map(str::to_owned).to_vec())
+    );
+    let telling = format!(
+        "log-analytics: what is there of the hour from {} is not known, so neither it nor what follows \
+         is compared: ",
+        text(second)
+    );
+    assert!(ran.stderr.contains(&telling), "{ran:?}");
+
+    let refused = Fault::answer(403, "");
+    world.workspace.fail([refused.clone(), refused]);
+    let ran = world.command(&[&audit[..], &["--mend"]].concat()).await;
+    assert_eq!(
+        (ran.code(), total(&ran)),
+        (1, ["1", "0", "1"].map(str::to_owned).to_vec())
+    );
+    let telling = format!(
+        "log-analytics: missing records of the hour from {from} could not be delivered again, so what \
+         follows it is not compared: "
+    );
+    assert!(ran.stderr.contains(&telling), "{ran:?}");
 }
 
 #[tokio::test]
