@@ -1,5 +1,6 @@
 //! `stdout`: records on standard output, one JSON object a line, for a look before sending.
 
+use std::fmt::Write as _;
 use std::io;
 
 use bytes::Bytes;
@@ -57,7 +58,7 @@ impl Destination for Stdout {
     }
 
     fn encode(&self, record: &Record) -> Result<Bytes, BoxError> {
-        Ok(self.privacy.line(record.text()).into())
+        Ok(harmless(self.privacy.line(record.text())).into())
     }
 
     fn deliver<'a>(&'a self, rows: &'a [Bytes], deadline: Deadline) -> BoxFuture<'a, Delivery> {
@@ -79,5 +80,46 @@ impl Destination for Stdout {
 
     fn probe(&self, _: Deadline) -> BoxFuture<'_, Probe> {
         Box::pin(async { Probe::Works("needs nothing".into()) })
+    }
+}
+
+/// The same JSON, in which nothing is a command to a terminal, or makes it show something else than is
+/// there: whoever signs in chooses much of what a record says. JSON needs no escape for all of that.
+fn harmless(line: String) -> String {
+    let is_command = |it: char| {
+        it.is_control()
+            || matches!(it, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
+    if !line.contains(is_command) {
+        return line;
+    }
+    let mut harmless = String::with_capacity(line.len() + 16);
+    for letter in line.chars() {
+        if is_command(letter) {
+            // invariant: writing to a String does not fail
+            let _ = write!(harmless, "\\u{:04x}", u32::from(letter));
+        } else {
+            harmless.push(letter);
+        }
+    }
+    harmless
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_terminal_would_obey_is_escaped_and_says_the_same() {
+        let line = "{\"user_name\":\"Zo\u{eb} \u{9b}2J\u{7f} \u{202e}moc\u{2066}\u{2028}\"}";
+        let shown = harmless(line.to_owned());
+        assert_eq!(
+            shown,
+            r#"{"user_name":"Zoë \u009b2J\u007f \u202emoc\u2066\u2028"}"#
+        );
+        let value = |json: &str| serde_json::from_str::<serde_json::Value>(json).unwrap();
+        assert_eq!(value(&shown), value(line));
+        let plain = r#"{"user_name":"Zoë \u001b[31m 😀"}"#;
+        assert_eq!(harmless(plain.to_owned()), plain);
     }
 }

@@ -155,6 +155,25 @@ async fn records_can_be_looked_at_before_any_is_sent() {
     world.assert_all_landed_once();
 }
 
+/// Somebody signs in under a name that clears a screen and turns the text round. JSON may hold it as it
+/// is.
+#[tokio::test]
+async fn a_look_at_the_records_is_no_command_to_the_terminal() {
+    let world = World::start().await;
+    let name = "\u{9b}2J\u{7f}\u{202e}nimda\u{2066}\u{2028}";
+    let date = minutes_ago(5);
+    let record = json!({"date": date, "type": "fu", "user_name": name});
+    world.tenant.add(record, date);
+    let ran = world.command(&["poll", "--destination", "stdout"]).await;
+    let line = ran.stdout.strip_suffix('\n').unwrap();
+    assert!(
+        line.contains(r#""user_name":"\u009b2J\u007f\u202enimda\u2066\u2028""#),
+        "{line:?}"
+    );
+    let record: Value = serde_json::from_str(line).unwrap();
+    assert_eq!(record["user_name"], name);
+}
+
 #[tokio::test]
 async fn check_finds_everything_in_order_and_sends_nothing() {
     let world = World::start().await;
