@@ -1,6 +1,7 @@
 //! Health as Prometheus reads it:
 //! <https://prometheus.io/docs/instrumenting/exposition_formats/#text-based-format>.
 
+use std::collections::BTreeSet;
 use std::fmt::{Display, Write as _};
 
 use super::{Health, Pipeline, State};
@@ -53,6 +54,10 @@ const METRICS: [(&str, &str, &str, Value); 7] = [
 
 /// All metrics as text.
 pub(crate) fn metrics(health: &Health) -> String {
+    // What cannot be named is called alike, and a series may be there once.
+    let mut series = BTreeSet::new();
+    let pipelines = health.pipelines.iter();
+    let pipelines: Vec<_> = pipelines.filter(|it| series.insert(labels(it))).collect();
     let mut text = String::new();
     head(
         &mut text,
@@ -60,7 +65,7 @@ pub(crate) fn metrics(health: &Health) -> String {
         "gauge",
         "1 for the state, 0 for the others.",
     );
-    for pipeline in &health.pipelines {
+    for pipeline in &pipelines {
         for state in State::ALL {
             let labels = format!("{},state=\"{}\"", labels(pipeline), state.name());
             sample(
@@ -73,7 +78,7 @@ pub(crate) fn metrics(health: &Health) -> String {
     }
     for (name, kind, help, value) in METRICS {
         head(&mut text, name, kind, help);
-        for pipeline in &health.pipelines {
+        for pipeline in &pipelines {
             if let Some(value) = value(pipeline) {
                 sample(&mut text, name, &labels(pipeline), value);
             }

@@ -215,6 +215,30 @@ fn metrics_are_in_the_form_of_prometheus() {
     assert!(text.ends_with('\n'));
 }
 
+/// Two names of destinations that are none are both called unknown.
+#[test]
+fn each_series_is_among_the_metrics_once() {
+    let misspelt = || Known {
+        destination: "unknown".into(),
+        obstacle: Some("DESTINATIONS names an unknown destination".into()),
+        ..known(Ok(None))
+    };
+    let good = known(Ok(Some(history(&serde_json::json!({})))));
+    let text = metrics(&Health::judge(
+        vec![misspelt(), good, misspelt()],
+        at("08:00:30"),
+    ));
+    let series = |line: &str| line.rsplit_once(' ').unwrap().0.to_owned();
+    let samples = text.lines().filter(|it| !it.starts_with('#'));
+    let mut known: Vec<_> = samples.map(series).collect();
+    let failing = r#"auth0_poller_state{tenant="acme",destination="unknown",state="failing"} 1"#;
+    assert!(text.lines().any(|it| it == failing), "{text}");
+    let count = known.len();
+    known.sort();
+    known.dedup();
+    assert_eq!(known.len(), count, "{text}");
+}
+
 #[test]
 fn the_page_escapes_what_it_shows_and_needs_nothing_from_elsewhere() {
     let script = "<script>alert(1)</script>\"'&";
