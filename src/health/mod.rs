@@ -54,9 +54,9 @@ impl State {
         Self::Ok,
     ];
 
-    /// How it stands by one run alone. A gap is told beside it.
+    /// How it stands by what one run tells. A gap is told beside it.
     pub fn after(report: &Report) -> Self {
-        match (report.is_success(), report.caught_up) {
+        match (report.is_success() && report.lost == 0, report.caught_up) {
             (false, _) => Self::Failing,
             (true, false) => Self::CatchingUp,
             (true, true) => Self::Ok,

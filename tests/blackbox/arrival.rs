@@ -190,6 +190,29 @@ async fn what_is_asked_is_kql_and_has_the_same_answers_there(sink: Sink) {
 }
 
 #[tokio::test]
+async fn a_heartbeat_tells_of_what_is_missing_for_good_as_long_as_status_does() {
+    let (mut world, _api) = world(Sink::LogsIngestion).await;
+    world.set("HEARTBEAT", "on");
+    let date = minutes_ago(10);
+    world.tenant.add(json!({"date": date, "type": "s"}), date);
+    run(&world).await;
+    world.arrivals().drop_one_of(1);
+    let later = minutes_ago(9);
+    world.tenant.add(json!({"date": later, "type": "s"}), later);
+    let mut codes = Vec::new();
+    for _ in 0..4 {
+        codes.push(run(&world).await.0.code());
+    }
+    assert_eq!(codes, [0, 0, 0, 1]);
+    // That is said by one run. Those that follow do what they should, and the row is missing still.
+    world.arrivals().drop_one_of(0);
+    assert_eq!(run(&world).await.0.code(), 0);
+    assert_eq!(state(&world).await["state"], "failing");
+    let beats = world.arrivals().table("Auth0AMHealth_CL").rows;
+    assert_eq!(beats.last().unwrap()["State_s"], "failing", "{beats:?}");
+}
+
+#[tokio::test]
 async fn what_cannot_be_asked_is_said_and_turns_nothing_red() {
     let (mut world, api) = world(Sink::LogAnalytics).await;
     world.tenant.generate(10, minutes_ago(50), minutes_ago(5));
