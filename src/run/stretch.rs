@@ -10,7 +10,9 @@ use chrono::{DateTime, TimeDelta, Utc};
 use super::{Comparison, Handled, Ledger, Newest, Opening};
 use crate::error::BoxError;
 use crate::net::retry::Deadline;
-use crate::record::{LogId, Page, Position, Reach, Record, Source, SourceError, Start};
+use crate::record::{
+    LogId, Page, Position, Reach, Record, STORING_DELAY, Source, SourceError, Start,
+};
 
 /// How long after the end of a stretch a record of it may be stored, by its id. The longest delay
 /// seen in real records is some seconds.
@@ -70,11 +72,12 @@ pub(crate) struct Stretch {
 }
 
 impl Stretch {
-    /// From the first to the last of these.
+    /// In which all of these were stored that tell when.
     pub fn of(ids: &BTreeSet<LogId>) -> Option<Self> {
+        let stored = || ids.iter().filter_map(LogId::stored_at);
         Some(Self {
-            from: Some(Mark::Id(ids.first()?.clone())),
-            to: Mark::Id(ids.last()?.clone()),
+            from: Some(Mark::Stored(stored().min()?)),
+            to: Mark::Stored(stored().max()? + TimeDelta::microseconds(1)),
         })
     }
 
@@ -94,6 +97,27 @@ impl Stretch {
                 .time()
                 .map_or(Start::Oldest, |time| Start::At(time - STORED_BY)),
         })
+    }
+
+    /// Before this none of its records was stored, whatever its prefix; `None` where its first record
+    /// tells which prefixes are below it.
+    fn begins_at(&self) -> Option<DateTime<Utc>> {
+        match (&self.from, self.position()) {
+            (Some(Mark::Id(_)), _) => None,
+            (_, Position::Start(Start::At(time))) => Some(time - STORING_DELAY),
+            _ => Some(DateTime::UNIX_EPOCH),
+        }
+    }
+
+    /// The id after which it goes on where this record, and those after it, are not of it; `None` where
+    /// that is the next record.
+    fn way_past(&self, record: &Record) -> Option<LogId> {
+        let prefix = record.log_id.prefix()?;
+        if self.ends_before(record) {
+            return Some(LogId::end_of(prefix));
+        }
+        let begin = self.begins_at()?;
+        (record.log_id.stored_at()? < begin).then(|| LogId::synthetic(prefix, begin))
     }
 
     /// When everything of it is stored, if its end tells a time.
@@ -126,16 +150,40 @@ pub(crate) struct Until<'a, S> {
 }
 
 impl<S: Source> Until<'_, S> {
+    /// The first page of a stretch, of whatever prefixes its records are. The source begins with those
+    /// that it meets first: where those fill a page, one below them may come later.
+    async fn begin(&self, start: Start, deadline: Deadline) -> Result<Page, SourceError> {
+        let page = self.source.first(start, deadline).await?;
+        let prefixes = page.records.iter().filter_map(|it| it.log_id.prefix());
+        let (Some(begin), Some(met)) = (self.stretch.begins_at(), prefixes.min()) else {
+            return Ok(page);
+        };
+        let below_all = LogId::synthetic("000", begin);
+        let head = match self.source.next(&below_all, deadline).await {
+            Ok(head) => head.map(|it| it.log_id).filter(|it| *it > below_all),
+            // Where such an id is not taken, nobody finds it.
+            Err(SourceError::Rejected(_)) => None,
+            Err(error) => return Err(error),
+        };
+        let lowest = head.as_ref().and_then(LogId::prefix);
+        match lowest.filter(|it| *it < met) {
+            Some(prefix) => {
+                let below = LogId::synthetic(prefix, begin);
+                self.source.after(&below, deadline).await
+            }
+            None => Ok(page),
+        }
+    }
+
     /// A page, and after it, where its last record is past the stretch, the beginning of the next
-    /// prefix instead of more of this one.
+    /// prefix instead of more of this one; and where it is before the stretch, the beginning of that.
     async fn skip(&self, mut page: Page, deadline: Deadline) -> Result<Page, SourceError> {
         while !page.is_last {
             let last = page.records.iter().max_by_key(|it| &it.log_id);
-            let past = last.filter(|it| self.stretch.ends_before(it));
-            let Some(prefix) = past.and_then(|it| it.log_id.prefix()) else {
+            let Some(after) = last.and_then(|it| self.stretch.way_past(it)) else {
                 break;
             };
-            match self.source.after(&LogId::end_of(prefix), deadline).await {
+            match self.source.after(&after, deadline).await {
                 Ok(next) => {
                     page.is_last = next.is_last || next.records.is_empty();
                     page.records.extend(next.records);
@@ -152,7 +200,7 @@ impl<S: Source> Until<'_, S> {
 
 impl<S: Source> Source for Until<'_, S> {
     async fn first(&self, start: Start, deadline: Deadline) -> Result<Page, SourceError> {
-        let page = self.source.first(start, deadline).await?;
+        let page = self.begin(start, deadline).await?;
         self.skip(page, deadline).await
     }
 
@@ -422,7 +470,11 @@ mod tests {
 
     /// Of the records that a stretch until nine o'clock holds, when each was stored.
     async fn read(log: &Log) -> Vec<String> {
-        let stretch = stretch(None, Mark::At(at("09:00:00")));
+        read_from(log, None).await
+    }
+
+    async fn read_from(log: &Log, from: Option<Mark>) -> Vec<String> {
+        let stretch = stretch(from, Mark::At(at("09:00:00")));
         let until = Until {
             source: log,
             stretch: &stretch,
@@ -468,6 +520,24 @@ mod tests {
             2,
             "the page, and whether there is another prefix"
         );
+    }
+
+    #[tokio::test]
+    async fn what_comes_before_a_stretch_is_not_read_of_any_prefix() {
+        let stored: Vec<_> = (0..60).map(|minute| format!("01:{minute:02}:00")).collect();
+        let mut stored: Vec<_> = stored.iter().map(|it| &**it).collect();
+        stored.push("08:20:00");
+        let log = Log::of(&[("800", &["08:10:00"]), ("900", &stored)]);
+        let from = Some(Mark::At(at("08:00:00")));
+        assert_eq!(read_from(&log, from).await, ["08:10", "08:20"]);
+        assert_eq!(
+            log.requests(),
+            2,
+            "the page, and what there is of the stretch"
+        );
+        // Ids are in the order of the texts, whatever their time.
+        let from = Mark::Id(LogId::synthetic("800", at("08:00:00")));
+        assert_eq!(read_from(&log, Some(from)).await.len(), 62);
     }
 
     /// A record that was given a time to come.

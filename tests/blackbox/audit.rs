@@ -507,6 +507,47 @@ async fn an_audit_that_cannot_go_on_says_from_which_hour_on_nothing_is_compared(
     assert!(ran.stderr.contains(&telling), "{ran:?}");
 }
 
+/// The prefix of an id outweighs its time, and more records than a page has come before the first of
+/// another prefix.
+#[tokio::test]
+async fn records_of_every_prefix_are_compared_and_delivered_again() {
+    let (mut world, _api) = world(Sink::LogAnalytics).await;
+    world.set("START_FROM", "6h");
+    let this_hour = now().duration_trunc(TimeDelta::hours(1)).unwrap();
+    let hour = this_hour - TimeDelta::hours(2);
+    let put = |prefix: &str, seconds: i64| {
+        let date = hour + TimeDelta::seconds(seconds);
+        let id = format!("{prefix}{}{:033}", date.format("%Y%m%d%H%M%S%6f"), 1);
+        let record = json!({"date": date, "type": "s", "tenant_name": "acme"});
+        world.tenant.add_as(&id, record);
+        id
+    };
+    for prefix in ["800", "900", "950"] {
+        put(prefix, -3_600);
+    }
+    world.poll().await;
+    let mut missing: BTreeSet<_> = (2_450..2_600).map(|second| put("900", second)).collect();
+    missing.extend([put("800", 3_000), put("900", 100), put("950", 100)]);
+    let text = |time: DateTime<Utc>| time.to_rfc3339_opts(SecondsFormat::Secs, true);
+    let (from, to) = (text(hour), text(this_hour));
+    for [from, to] in [[&*from, &to], ["oldest", &to]] {
+        let audit = ["audit", "--from", from, "--to", to, "--json"];
+        let found = audited(&world.command(&audit).await);
+        assert_eq!(total(&found)[2], Some(153), "{found}");
+        assert_eq!(ids(&found), missing);
+    }
+    let audit = ["audit", "--from", &from, "--to", &to, "--json"];
+    let mended = world.command(&[&audit[..], &["--mend"]].concat()).await;
+    let found = audited(&mended);
+    assert_eq!(found["total"]["delivered"], 153, "{mended:?}");
+    let ran = world.command(&audit).await;
+    assert_eq!(
+        total(&audited(&ran))[..4],
+        [153, 153, 0, 0].map(Some),
+        "{ran:?}"
+    );
+}
+
 #[tokio::test]
 async fn a_destination_that_keeps_nothing_to_ask_for_is_left_to_another() {
     let (mut world, _api) = world(Sink::LogAnalytics).await;

@@ -141,6 +141,30 @@ async fn an_archive_of_two_prefixes_is_read_whole() {
     world.assert_all_landed_once_at(Sink::LogAnalytics);
 }
 
+/// The prefix of an id outweighs its time, and more records than a page has come before the first of
+/// another prefix.
+#[tokio::test]
+async fn a_stretch_is_read_whole_although_a_page_of_another_prefix_comes_first() {
+    let world = World::start().await;
+    let put = |prefix: &str, minutes: i64, second: i64| {
+        let date = minutes_ago(minutes) + chrono::Duration::seconds(second);
+        let record = json!({"date": date, "type": "s"});
+        world.tenant.add_as(&id(prefix, date), record);
+    };
+    for second in 0..150 {
+        put("900", 90, second);
+    }
+    for prefix in ["800", "850", "950"] {
+        for minutes in [300, 70, 20] {
+            put(prefix, minutes, 0);
+        }
+    }
+    let ran = replay(&world, &["--from", "2h", "--to", "1h"]).await;
+    assert_eq!(ran.code(), 0, "{ran:?}");
+    assert_eq!(numbers(&ran.report(), ["delivered"]), [153], "{ran:?}");
+    assert_eq!(ran.report()["caught_up"], true);
+}
+
 #[tokio::test]
 async fn records_whose_ids_tell_no_time_are_replayed_from_the_archive_too() {
     let mut dates = vec![minutes_ago(100); 2];
