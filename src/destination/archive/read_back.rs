@@ -4,7 +4,7 @@ use std::io::Read as _;
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
-use flate2::read::GzDecoder;
+use flate2::read::MultiGzDecoder;
 use futures_util::future::BoxFuture;
 
 use super::object::{UNDATED, ends_of};
@@ -82,7 +82,7 @@ impl Archive {
 
 pub(super) fn unpacked(content: &Bytes) -> std::io::Result<String> {
     let mut lines = String::new();
-    GzDecoder::new(&**content)
+    MultiGzDecoder::new(&**content)
         .take(LONGEST_OBJECT)
         .read_to_string(&mut lines)?;
     Ok(lines)

@@ -158,6 +158,44 @@ async fn an_object_that_is_damaged_holds_nothing() {
 }
 
 /// As S3 says of two writes at a time, of which neither need come to anything.
+/// Gzip lets files be put together as they are, which makes fewer objects of many.
+#[tokio::test]
+async fn of_an_object_that_somebody_put_together_of_others_every_record_is_there() {
+    let folder = Folder::new();
+    let ids = [id("080001", 1), id("080002", 2), id("080003", 3)];
+    let content: Vec<u8> = ids
+        .iter()
+        .flat_map(|id| Object::of(&[row(id)]).content)
+        .collect();
+    let hour = folder
+        .0
+        .path()
+        .join("archive/acme.eu.auth0.com/2026/11/21/08");
+    std::fs::create_dir_all(&hour).unwrap();
+    let path = hour.join(format!("{}-{}.ndjson.gz", ids[0], ids[2]));
+    std::fs::write(&path, &content).unwrap();
+
+    let read = async || {
+        let archive = folder.archive();
+        let archived = archive.archived().unwrap();
+        let deadline = Deadline::after(Duration::from_mins(1));
+        let hour = "2026-11-21T08:00:00Z".parse().unwrap();
+        let groups = archived.groups(hour, deadline).await.unwrap();
+        let read = archived.read(&groups[0], deadline).await;
+        read.map(|it| {
+            it.iter()
+                .map(|it| it.log_id.to_string())
+                .collect::<Vec<_>>()
+        })
+    };
+    assert_eq!(read().await.unwrap(), ids);
+    folder.deliver(&[&ids[1], &ids[2]]).await;
+    assert_eq!(std::fs::read_dir(&hour).unwrap().count(), 1);
+    // What comes after them and is none is not passed over.
+    std::fs::write(&path, [&content[..], b"{}"].concat()).unwrap();
+    assert!(read().await.is_err());
+}
+
 #[tokio::test]
 async fn what_is_said_to_be_there_and_is_not_is_not_in_the_archive() {
     let archive = with_faults(|operation, _| match operation {
