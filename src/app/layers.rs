@@ -4,6 +4,7 @@
 //! once.
 
 use std::collections::HashMap;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use chrono::{DateTime, Utc};
@@ -149,7 +150,14 @@ impl Layers {
         make: impl FnOnce() -> Result<T, E>,
     ) -> Result<T, E> {
         let value = |name: &&str| self.settings.get(name).map(str::to_owned);
-        let values = settings.iter().map(value).collect();
+        Self::shared_by(memo, settings.iter().map(value).collect(), make)
+    }
+
+    fn shared_by<T: Clone, E>(
+        memo: &Memo<T>,
+        values: Vec<Option<String>>,
+        make: impl FnOnce() -> Result<T, E>,
+    ) -> Result<T, E> {
         let mut known = memo.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(it) = known.get(&values) {
             return Ok(it.clone());
@@ -284,15 +292,19 @@ impl Layers {
         let is_under_host = matches!(self.purpose, Purpose::Host);
         self.judge_storage_names()?;
         let settings = self.read(|reader| StorageSettings::read(reader, is_under_host))?;
+        let storages = &self.shared.storages;
+        if let StorageSettings::Folder(path) = &settings {
+            // However it is written, and whatever else differs, one process locks it once.
+            let folder = vec![Some(spelt_out(path))];
+            return Self::shared_by(storages, folder, || self.make_storage(settings, tools));
+        }
         let names = [
             &storage::settings::SETTINGS[..],
             &principal::SETTINGS,
             &PROXY,
         ]
         .concat();
-        self.shared(&self.shared.storages, &names, || {
-            self.make_storage(settings, tools)
-        })
+        self.shared(storages, &names, || self.make_storage(settings, tools))
     }
 
     fn make_storage(
@@ -395,6 +407,13 @@ impl Layers {
     ) -> Result<T, SettingsError> {
         Reader::read(&self.settings, layer)
     }
+}
+
+/// A folder's path from the root on, in the one form that it has so.
+fn spelt_out(folder: &Path) -> String {
+    let path = std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned());
+    let parts: PathBuf = path.components().collect();
+    parts.display().to_string()
 }
 
 fn proxy(reader: &mut Reader) -> Option<Proxy> {

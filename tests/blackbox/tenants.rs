@@ -285,3 +285,27 @@ async fn three_hundred_quiet_ones_fit_in_a_run() {
         assert_eq!(landed(&world, tenant), 1);
     }
 }
+
+#[tokio::test]
+async fn tenants_share_a_folder_whatever_else_each_has_of_its_own() {
+    let (mut world, globex) = two().await;
+    world.tenant.generate(10, minutes_ago(50), minutes_ago(5));
+    globex.generate(20, minutes_ago(50), minutes_ago(5));
+    let folder = world.setting("CHECKPOINT_DIR").to_owned();
+    for (name, value) in [
+        (
+            "GLOBEX__AZURE_CLIENT_ID",
+            "6d2b5c1e-0f3a-4f0e-9a55-0c5f7d2f8b11",
+        ),
+        ("GLOBEX__HTTPS_PROXY", "http://127.0.0.1:9"),
+        ("GLOBEX__CHECKPOINT_DIR", &format!("{folder}/./")),
+    ] {
+        world.set(name, value);
+        let ran = world.command(&["poll"]).await;
+        assert_eq!(ran.code(), 0, "{name}: {ran:?}");
+    }
+    assert_eq!(
+        [landed(&world, &world.tenant), landed(&world, &globex)],
+        [10, 20]
+    );
+}
