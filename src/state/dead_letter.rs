@@ -143,8 +143,12 @@ impl DeadLetterStore {
         format!("{}/{name}.json", self.folder())
     }
 
+    /// Whether it is there. One that is too large to be read back is.
     async fn is_kept(&self, path: &str, deadline: Deadline) -> bool {
-        matches!(self.storage.read(path, deadline).await, Ok(Some(_)))
+        match self.storage.read(path, deadline).await {
+            Ok(object) => object.is_some(),
+            Err(error) => error.is_too_large(),
+        }
     }
 }
 
@@ -165,6 +169,10 @@ impl DeadLetters for DeadLetterStore {
             }),
             // It was read again, or an earlier run could not save its checkpoint.
             Err(StorageError::Conflict) if self.is_kept(&path, deadline).await => Ok(Kept {
+                place,
+                is_new: false,
+            }),
+            Err(error) if error.is_too_large() => Ok(Kept {
                 place,
                 is_new: false,
             }),
@@ -252,6 +260,7 @@ mod tests {
     use super::*;
     use crate::net::retry::Jitter;
     use crate::redact::Redaction;
+    use crate::storage::faulty::{Fault, Faulty, Operation};
     use crate::storage::folder::Folder;
     use crate::storage::memory::Memory;
 
@@ -309,6 +318,39 @@ mod tests {
                     "record": {"log_id": id, "client_secret": "***", "n": 1},
                 })
             );
+        }
+    }
+
+    #[tokio::test]
+    async fn one_that_is_too_large_to_be_read_back_is_kept_and_stops_no_run() {
+        let temp = tempfile::tempdir().unwrap();
+        let folder = Folder::new(temp.path().into(), "CHECKPOINT_DIR");
+        let log_id = LogId::new("9001");
+        let letter = DeadLetter {
+            log_id: Some(&log_id),
+            json: r#"{"log_id": "9001"}"#,
+            reason: "too large",
+        };
+        let deadline = Deadline::after(Duration::from_mins(1));
+        let now = "2026-11-21T08:00:00Z".parse().unwrap();
+        let set_aside = async |fault| {
+            let objects = Faulty::over(folder.clone(), move |operation, _| match operation {
+                Operation::Write => fault,
+                _ => Fault::None,
+            });
+            let storage = Arc::new(Storage::over(objects, Jitter::seeded(1)));
+            let letters = DeadLetterStore::new(storage, "acme", "memory", Redaction::On.into());
+            letters.set_aside(letter, now, deadline).await
+        };
+        let first = set_aside(Fault::None).await.unwrap();
+        assert!(first.is_new);
+        let file = std::fs::File::options().write(true).open(&first.place);
+        file.unwrap().set_len(32 * 1024 * 1024 + 1).unwrap();
+        // A folder sees that at once, and a storage account when it is asked what is there.
+        for fault in [Fault::None, Fault::Conflict] {
+            let again = set_aside(fault).await.unwrap();
+            assert!(!again.is_new, "{fault:?}");
+            assert_eq!(again.place, first.place);
         }
     }
 

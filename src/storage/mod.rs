@@ -84,6 +84,15 @@ pub(crate) enum StorageError {
 }
 
 impl StorageError {
+    /// Whether there is an object, which is too large to be read.
+    pub fn is_too_large(&self) -> bool {
+        match self {
+            Self::TooLarge(_) => true,
+            Self::GaveUp(gave_up) => gave_up.error.is_too_large(),
+            _ => false,
+        }
+    }
+
     /// Whether nothing can be kept there now, whatever it is.
     pub fn is_away(&self) -> bool {
         match self {
