@@ -18,7 +18,7 @@ use tokio::time::Instant;
 use super::refill::{Level, Refill};
 use crate::clock::{Clock, to_seconds};
 use crate::net::http::Answer;
-use crate::net::retry::Deadline;
+use crate::net::retry::{Deadline, LONGEST_ASKED};
 
 /// The share of the bucket that is left alone: one in so many requests.
 const RESERVE: u64 = 10;
@@ -26,9 +26,9 @@ const RESERVE: u64 = 10;
 const LONGEST_WINDOW: Duration = Duration::from_mins(2);
 /// No bucket takes so long to fill, wherever the clocks are: it is a quota, or somebody is locked out.
 const LONGEST_REFILL: Duration = Duration::from_secs(90);
-/// Whatever a `Retry-After` says, after so long it is tried again: Auth0's quotas count by the hour
-/// and by the day, and one answer must not stop the reading for longer than it has to.
-const LONGEST_WAIT: Duration = Duration::from_hours(1);
+/// After so long it is tried again: Auth0's quotas count by the hour and by the day, and one answer
+/// must not stop the reading for longer than it has to.
+const LONGEST_WAIT: Duration = LONGEST_ASKED;
 /// The wait where nothing is to be had and the time that is named is now, has passed or is missing:
 /// a reset is named in whole seconds, and clocks differ.
 const SHORTEST_WAIT: Duration = Duration::from_secs(1);

@@ -18,6 +18,9 @@ const MAX_ATTEMPTS: u32 = 6;
 const FIRST_WAIT: Duration = Duration::from_millis(500);
 /// No wait of our own choosing is longer.
 const LONGEST_WAIT: Duration = Duration::from_secs(10);
+/// Whatever a service asks for, after so long it is tried again: what has no budget, such as a replay,
+/// would wait for days, or for good.
+pub(crate) const LONGEST_ASKED: Duration = Duration::from_hours(1);
 /// How long after the end of its budget a run still waits for an answer to a request that is
 /// already out: a post may have been stored, and only its answer tells.
 const ANSWER_GRACE: Duration = Duration::from_secs(5);
@@ -165,7 +168,7 @@ where
         .when(|error: &E| error.again() != Again::Never)
         .adjust(|error, wait| {
             let wait = match error.again() {
-                Again::NotBefore(least) => least.max(wait?),
+                Again::NotBefore(least) => least.min(LONGEST_ASKED).max(wait?),
                 Again::Soon | Again::Never => wait?,
             };
             (wait < deadline.remaining()).then_some(wait)
@@ -269,6 +272,16 @@ mod tests {
         let (result, took) = run(&[Again::NotBefore(wait)], Duration::from_mins(1)).await;
         assert!(result.is_ok());
         assert!(took >= wait);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whatever_a_service_asks_for_it_is_tried_again_after_an_hour() {
+        let year = Duration::from_hours(24 * 365);
+        for wait in [Duration::from_hours(24), year / 2] {
+            let (result, took) = run(&[Again::NotBefore(wait)], year).await;
+            assert!(result.is_ok());
+            assert_eq!(took, Duration::from_hours(1), "{wait:?}");
+        }
     }
 
     #[tokio::test(start_paused = true)]
