@@ -107,14 +107,14 @@ async fn print(books: &Books) -> Result<(), BoxError> {
         checkpoints,
         ..
     } = books;
-    let location = checkpoints.location();
     match checkpoints.text(deadline()).await? {
-        Some(text) => {
+        Some((text, location)) => {
             note(format_args!("{name}: {location}"));
             show(format_args!("{text}"));
         }
         None => note(format_args!(
-            "{name}: there is no checkpoint yet at {location}; a run makes one"
+            "{name}: there is no checkpoint yet at {}; a run makes one",
+            checkpoints.location()
         )),
     }
     Ok(())

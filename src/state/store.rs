@@ -117,10 +117,19 @@ impl CheckpointStore {
         }
     }
 
-    /// The stored text, for people.
-    pub async fn text(&self, deadline: Deadline) -> Result<Option<String>, CheckpointError> {
-        let object = self.read(&self.newest(), deadline).await?;
-        Ok(object.map(|(bytes, _)| String::from_utf8_lossy(&bytes).into_owned()))
+    /// The stored text, and where it is, for people: where the newest generation is gone, that of the
+    /// one before it, which the next run uses.
+    pub async fn text(
+        &self,
+        deadline: Deadline,
+    ) -> Result<Option<(String, String)>, CheckpointError> {
+        for path in [self.newest(), self.previous()] {
+            if let Some((bytes, _)) = self.read(&path, deadline).await? {
+                let text = String::from_utf8_lossy(&bytes).into_owned();
+                return Ok(Some((text, self.storage.location(&path))));
+            }
+        }
+        Ok(None)
     }
 
     /// The checkpoint that the next run uses, for people: nothing is claimed or set aside.
@@ -158,6 +167,11 @@ impl CheckpointStore {
         // Kept as the generation before this one, if it is of any use.
         let is_readable = |json: &Bytes| format::read(json).is_ok();
         *self.unkept() = stored.clone().filter(is_readable);
+        // It may have been removed by hand, and the one before it would have been used.
+        let stored = match stored {
+            None => self.read(&self.previous(), deadline).await?.unzip().0,
+            stored => stored,
+        };
         self.save(checkpoint, version.as_ref(), now, deadline)
             .await?;
         Ok(match stored.map(|json| format::read(&json)) {

@@ -233,3 +233,28 @@ async fn a_checkpoint_of_a_newer_version_is_an_error_that_names_the_way_out() {
     world.command(&["checkpoint", "set", "--from", "1h"]).await;
     assert_eq!(numbers(&world.poll().await, ["delivered"]), [10]);
 }
+
+#[tokio::test]
+async fn one_that_was_removed_by_hand_is_not_said_to_be_none_where_the_one_before_it_is_used() {
+    let world = World::start().await;
+    let ids = world.tenant.generate(10, minutes_ago(50), minutes_ago(5));
+    world.poll().await;
+    world.tenant.generate(1, minutes_ago(4), minutes_ago(3));
+    world.poll().await;
+    let file = world.checkpoint_file(Sink::LogAnalytics);
+    let previous = file.with_file_name("log-analytics.previous.json");
+    fs::remove_file(&file).unwrap();
+
+    let stored = fs::read_to_string(&previous).unwrap();
+    let json = world.command(&["checkpoint", "show", "--json"]).await;
+    assert_eq!(json.stdout, format!("{stored}\n"), "{json:?}");
+    let place = format!("log-analytics: {}\n", previous.display());
+    assert_eq!(json.stderr, place);
+
+    let set = world
+        .command(&["checkpoint", "set", "--from", "oldest"])
+        .await;
+    let newest = ids.iter().max().unwrap();
+    let replaced = format!("It would have begun after the record {newest}.\n");
+    assert!(set.stdout.ends_with(&replaced), "{set:?}");
+}
