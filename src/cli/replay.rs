@@ -81,7 +81,12 @@ pub(super) async fn run(given: Given, command: Command) -> Exit {
     }
     let able: Vec<_> = apps.iter().map(|(app, _)| app).collect();
     let told = tell(&able, &reports, *stopping.borrow())?;
-    Ok(end.unwrap_or(told))
+    // As of `poll`: settings are the reason only where nothing could run.
+    Ok(match end {
+        Some(end) if apps.is_empty() => end,
+        Some(_) if told == ExitCode::SUCCESS => ExitCode::FAILURE,
+        _ => told,
+    })
 }
 
 /// What one tenant's stretch is sent with: the app, and where records are read if not from Auth0.

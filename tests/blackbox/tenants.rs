@@ -309,3 +309,23 @@ async fn tenants_share_a_folder_whatever_else_each_has_of_its_own() {
         [10, 20]
     );
 }
+
+#[tokio::test]
+async fn a_replay_for_all_but_one_that_is_badly_set_ends_as_a_poll_does() {
+    let (mut world, globex) = two().await;
+    globex.generate(20, minutes_ago(50), minutes_ago(5));
+    let name = "--destination=log-analytics";
+    let replay = ["replay", name, "--from", "1h", "--to", "1s"];
+    world.set("ACME__CLIENT_ID", "");
+    for command in [&["poll"][..], &replay] {
+        let ran = world.command(command).await;
+        assert_eq!(ran.code(), 1, "{ran:?}");
+        assert!(ran.stderr.contains("ACME__CLIENT_ID is missing"), "{ran:?}");
+        let reports = reports(&ran);
+        assert_eq!(numbers(of(&reports, "globex"), ["delivered"]), [20]);
+    }
+    world.set("GLOBEX__CLIENT_ID", "");
+    for command in [&["poll"][..], &replay] {
+        assert_eq!(world.command(command).await.code(), 2);
+    }
+}
