@@ -51,13 +51,13 @@ impl CheckpointError {
 /// What a store holds.
 #[derive(Debug)]
 pub(crate) enum Stored {
-    /// There has never been a checkpoint.
+    /// There has never been a checkpoint, as far as this process knows.
     Nothing,
     /// A checkpoint.
     Newest(Checkpoint),
     /// The one before it, since the newest cannot be read.
     Previous(Checkpoint),
-    /// There was a checkpoint, and no generation of it can be read.
+    /// There was a checkpoint, and no generation of it is there or can be read.
     Lost,
 }
 
@@ -102,6 +102,9 @@ pub(crate) struct CheckpointStore {
     unkept: Mutex<Option<Bytes>>,
     /// Whether nothing could be kept in the storage when it was last loaded.
     is_away: AtomicBool,
+    /// Whether this process has met a checkpoint here, which nothing but this remembers where both
+    /// generations are removed.
+    was_there: AtomicBool,
 }
 
 impl CheckpointStore {
@@ -114,6 +117,7 @@ impl CheckpointStore {
             path: format!("checkpoints/{tenant}/{destination}"),
             unkept: Mutex::default(),
             is_away: AtomicBool::default(),
+            was_there: AtomicBool::default(),
         }
     }
 
@@ -308,6 +312,10 @@ impl CheckpointStore {
         deadline: Deadline,
     ) -> Result<Loaded, CheckpointError> {
         let loaded = self.load_now(now, deadline).await;
+        if let Ok(Loaded { found, .. }) = &loaded {
+            let is_there = !matches!(found, Stored::Nothing);
+            self.was_there.fetch_or(is_there, Ordering::Relaxed);
+        }
         let is_away = loaded.as_ref().is_err_and(|error| is_storage_away(error));
         self.is_away.store(is_away, Ordering::Relaxed);
         loaded
@@ -337,6 +345,13 @@ impl CheckpointStore {
             None => "it is not there".to_owned(),
         };
         let found = match (self.load_previous(now, deadline).await?, json) {
+            (Err(None), None) if self.was_there.load(Ordering::Relaxed) => {
+                warn!(
+                    "the checkpoint {} is gone, and so is the one before it",
+                    self.location()
+                );
+                Stored::Lost
+            }
             (Err(None), None) => Stored::Nothing,
             (Ok(checkpoint), json) => {
                 if let Some(content) = json {
@@ -373,7 +388,9 @@ impl CheckpointStore {
     ) -> Result<Version, CheckpointError> {
         self.keep_previous(deadline).await?;
         let json = format::write(checkpoint, now, &self.writer);
-        self.put(&self.newest(), json, version, deadline).await
+        let saved = self.put(&self.newest(), json, version, deadline).await?;
+        self.was_there.store(true, Ordering::Relaxed);
+        Ok(saved)
     }
 }
 

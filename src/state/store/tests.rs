@@ -190,6 +190,36 @@ async fn where_no_generation_is_readable_both_are_set_aside_and_a_new_one_can_be
 }
 
 #[tokio::test]
+async fn what_this_process_has_met_and_is_gone_was_lost_and_never_was_for_another() {
+    let deadline = Deadline::after(Duration::from_mins(1));
+    let found = async |store: &CheckpointStore| {
+        let loaded = store.load(at("12:00:00"), deadline).await;
+        loaded.unwrap().found
+    };
+    let first = cursor_at("08:00:00");
+    for was_saved in [true, false] {
+        let stores = Stores::new();
+        if !was_saved {
+            stores.save(&[cursor_at("08:00:00")]).await;
+        }
+        let store = stores.open();
+        if was_saved {
+            assert!(matches!(found(&store).await, Stored::Nothing));
+            let saved = store.save(&first, None, at("08:00:00"), deadline);
+            saved.await.unwrap();
+        } else {
+            assert!(matches!(found(&store).await, Stored::Newest(_)));
+        }
+        std::fs::remove_dir_all(stores.0.path().join("checkpoints")).unwrap();
+        for _ in 0..2 {
+            assert!(matches!(found(&store).await, Stored::Lost), "{was_saved}");
+        }
+        drop(store);
+        assert!(matches!(stores.load().await.unwrap(), Stored::Nothing));
+    }
+}
+
+#[tokio::test]
 async fn what_a_newer_version_has_written_is_not_touched() {
     let stores = Stores::new();
     stores.save(&[cursor_at("08:00:00")]).await;
