@@ -38,6 +38,10 @@ fn a_name_is_personal_within_a_user_s_object_only() {
             r#"{"response":{"body":{"users":[{"name":"Ada"}],"members":[{"name":"Bo"}]}}}"#,
             r#"{"response":{"body":{"users":[{"name":"***"}],"members":[{"name":"***"}]}}}"#,
         ),
+        (
+            r#"{"user":{"name":1234,"logins":42},"app":{"name":1234}}"#,
+            r#"{"user":{"name":"***","logins":42},"app":{"name":1234}}"#,
+        ),
         // SCIM
         (
             r#"{"body":{"userName":"a","displayName":"Ada L","name":{"givenName":"Ada","familyName":"L"}}}"#,
