@@ -15,6 +15,7 @@ mod oldest;
 mod replay;
 mod rounds;
 mod tenants;
+mod turn;
 
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -35,6 +36,7 @@ pub(crate) use self::lazy::LazyApp;
 pub(crate) use self::replay::Replay;
 use self::rounds::Rounds;
 pub(crate) use self::tenants::{Apps, Tenants};
+use self::turn::Turns;
 use crate::arrival::{Noting, Proof};
 use crate::auth0::{ForeignDomain, LogReader, Reading, Tenant};
 use crate::clock::{self, Clock};
@@ -170,6 +172,7 @@ pub(crate) struct App {
     policy: Policy,
     /// What all runs of the process have in memory.
     in_flight: InFlight,
+    turns: Turns,
     clock: Clock,
     stopping: watch::Receiver<bool>,
 }
@@ -262,6 +265,7 @@ impl App {
             storage,
             policy,
             in_flight: layers.shared.in_flight.clone(),
+            turns: Turns::default(),
             clock: layers.clock.clone(),
             stopping,
         })
@@ -284,6 +288,7 @@ impl App {
     ///
     /// Nothing begins before the answer is polled, but all of the app is at work from now on.
     fn runs(&self, rounds: &Rounds) -> impl Future<Output = Vec<Report>> {
+        self.turns.begin();
         // All of them, before the first one reads.
         let begun: Vec<_> = self
             .pipelines
@@ -294,10 +299,12 @@ impl App {
             })
             .collect();
         let runs = begun.into_iter().map(|(pipeline, round, reading)| {
-            let mut reading = reading;
+            let (mut reading, mut is_first) = (reading, true);
             round.repeat(self.policy.budget, &self.stopping, move |budget| {
                 let reading = reading.take();
-                self.run_or_panic(pipeline, reading, budget).boxed()
+                let is_first = std::mem::take(&mut is_first);
+                self.run_or_panic(pipeline, reading, budget, is_first)
+                    .boxed()
             })
         });
         let runs: Vec<_> = runs.collect();
@@ -305,7 +312,8 @@ impl App {
             if let Some(doubt) = self.doubt_to_tell() {
                 warn!("{doubt}");
             }
-            join_all(runs).await.into_iter().flatten().collect()
+            let reports = join_all(runs).await.into_iter().flatten();
+            reports.filter(|it| !it.busy).collect()
         }
     }
 
@@ -315,9 +323,10 @@ impl App {
         pipeline: &Pipeline,
         reading: Option<Reading>,
         budget: Duration,
+        is_first: bool,
     ) -> Report {
         let deadline = Deadline::after(budget);
-        let run = AssertUnwindSafe(self.run_one(pipeline, budget, deadline)).catch_unwind();
+        let run = AssertUnwindSafe(self.run_one(pipeline, deadline, is_first)).catch_unwind();
         let report = run.await.unwrap_or_else(|_| {
             let mut report = Report::default();
             report.fail(&Panicked);
@@ -325,6 +334,9 @@ impl App {
         });
         // Nobody waits for its pages while it is told of.
         drop(reading);
+        if report.busy {
+            return report;
+        }
         let report = Report {
             rate_limit: self.tenant.rate_limit(),
             ..self.signed(report, pipeline)
@@ -364,7 +376,7 @@ impl App {
         })
     }
 
-    async fn run_one(&self, pipeline: &Pipeline, budget: Duration, deadline: Deadline) -> Report {
+    async fn run_one(&self, pipeline: &Pipeline, deadline: Deadline, is_first: bool) -> Report {
         let way = match &pipeline.way {
             Ok(way) => way,
             Err(problem) => {
@@ -381,7 +393,11 @@ impl App {
             overlap,
             ..
         } = self.policy;
-        let share = self.in_flight.enter_in_turn().await;
+        let turn = self.turns.wait(&self.in_flight, deadline, is_first).await;
+        let share = match turn {
+            Ok(share) => share,
+            Err(report) => return *report,
+        };
         let run = Run {
             name: &pipeline.label,
             source: &way.source,
@@ -391,7 +407,7 @@ impl App {
             share: &share,
             clock: &self.clock,
             stopping: &self.stopping,
-            budget,
+            budget: deadline.remaining(),
         };
         let checkpoints = &way.books.checkpoints;
         let ledger = CheckpointLedger::new(checkpoints, start_from, overlap, &self.clock);

@@ -255,6 +255,9 @@ impl Apps {
     }
 
     async fn run(&self, rounds: &Rounds) -> Vec<Report> {
+        let has_missed = |it: &Member| it.app.as_ref().is_ok_and(|app| app.turns.has_missed());
+        let first = self.members.iter().position(has_missed);
+        let first = first.unwrap_or_default();
         let runs = self.members.iter().map(|member| match &member.app {
             Ok(app) => {
                 let runs = app.runs(rounds);
@@ -269,8 +272,12 @@ impl Apps {
             }
             Err(error) => member.fail(error).right_future(),
         });
-        let runs: Vec<_> = runs.collect();
-        join_all(runs).await.into_iter().flatten().collect()
+        let mut runs: Vec<_> = runs.collect();
+        // Whoever had no turn the last time is the first to have one.
+        runs.rotate_left(first);
+        let mut reports = join_all(runs).await;
+        reports.rotate_right(first);
+        reports.into_iter().flatten().collect()
     }
 }
 

@@ -11,6 +11,7 @@ use super::*;
 use crate::destination::{Delivery, KINDS, Limits, Probe};
 use crate::net::retry::{Deadline, Jitter};
 use crate::record::Record;
+use crate::run::Share;
 use crate::settings::AppSettings;
 
 /// The settings of the connector that this program replaces.
@@ -462,6 +463,89 @@ async fn a_tenant_that_is_badly_set_stops_no_other_and_is_named_with_its_own_set
     }
     let unable: Vec<_> = apps.unable().into_iter().map(|(label, _)| label).collect();
     assert_eq!(unable, ["globex", "initech", "hooli/event-grid"]);
+}
+
+/// Tenants acme and globex at these addresses, where all turns but so many are taken.
+async fn with_turns(
+    count: usize,
+    state: &std::path::Path,
+    [acme, globex]: [&str; 2],
+) -> (Apps, Vec<Share>) {
+    let apps = apps(&[
+        ("CHECKPOINT_DIR", state.to_str().unwrap()),
+        ("RUN_BUDGET", "175s"),
+        ("TENANTS", "acme,globex"),
+        ("ACME__DOMAIN", acme),
+        ("GLOBEX__DOMAIN", globex),
+    ])
+    .unwrap();
+    let in_flight = apps.able().next().unwrap().in_flight.clone();
+    let mut taken = Vec::new();
+    for _ in count..64 {
+        taken.push(in_flight.enter_in_turn().await);
+    }
+    (apps, taken)
+}
+
+/// An address at which nobody ever answers, as long as it is kept.
+fn silent() -> (std::net::TcpListener, String) {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("http://{}", listener.local_addr().unwrap());
+    (listener, address)
+}
+
+/// Of each report, whether its run had a turn.
+fn had_turns(reports: &[Report]) -> Vec<bool> {
+    let missed = "the time of the run was over before its turn came";
+    let had = |it: &Report| !it.errors.join(" ").contains(missed);
+    reports.iter().map(had).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_that_waits_for_its_turn_ends_in_time_and_is_first_in_the_next() {
+    let state = tempfile::tempdir().unwrap();
+    let (_acme, acme) = silent();
+    let (_globex, globex) = silent();
+    let (apps, _taken) = with_turns(1, state.path(), [&acme, &globex]).await;
+    for turns in [[true, false], [false, true], [true, false]] {
+        let began = tokio::time::Instant::now();
+        let reports = apps.run_once().await;
+        assert_eq!(had_turns(&reports), turns, "{reports:?}");
+        let names: Vec<_> = reports.iter().map(Report::name).collect();
+        assert_eq!(names, ["acme/log-analytics", "globex/log-analytics"]);
+        assert!(began.elapsed() < Duration::from_secs(185));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_waited_for_is_no_more_of_the_run_s_time() {
+    let state = tempfile::tempdir().unwrap();
+    let (_silent, acme) = silent();
+    let (apps, taken) = with_turns(0, state.path(), [&acme, "http://127.0.0.1:1"]).await;
+    let began = tokio::time::Instant::now();
+    let free = async {
+        tokio::time::sleep(Duration::from_secs(70)).await;
+        drop(taken);
+    };
+    let (reports, ()) = tokio::join!(apps.run_once(), free);
+    assert_eq!(had_turns(&reports), [true, true], "{reports:?}");
+    assert!(began.elapsed() < Duration::from_secs(185));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_that_was_only_to_be_one_more_says_nothing_of_a_turn_that_never_came() {
+    let state = tempfile::tempdir().unwrap();
+    let (_silent, globex) = silent();
+    let (apps, mut taken) = with_turns(2, state.path(), ["http://127.0.0.1:1", &globex]).await;
+    let in_flight = apps.able().next().unwrap().in_flight.clone();
+    let take = async {
+        // The first run of acme is over, and that of globex is not.
+        tokio::time::sleep(Duration::from_secs(30)).await;
+        taken.push(in_flight.enter_in_turn().await);
+    };
+    let (reports, ()) = tokio::join!(apps.run_in_rounds(), take);
+    assert!(had_turns(&reports).iter().all(|it| *it), "{reports:?}");
+    assert!(reports.iter().all(|it| !it.busy), "{reports:?}");
 }
 
 #[test]
