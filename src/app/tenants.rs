@@ -206,14 +206,16 @@ impl Apps {
 
     /// Why none can work; `None` where one can.
     pub(super) fn problem(&self) -> Option<AppError> {
+        if self.able().next().is_some() {
+            return None;
+        }
         let mut problems = SettingsError::default();
-        for member in &self.members {
-            match &member.app {
-                Err(AppError::Settings(problem)) => problems.add(problem.clone()),
-                Err(AppError::Other(error)) => {
+        for error in self.members.iter().filter_map(|it| it.app.as_ref().err()) {
+            match error {
+                AppError::Settings(problem) => problems.add(problem.clone()),
+                AppError::Other(error) => {
                     return Some(AppError::Other(with_causes(&**error).into()));
                 }
-                Ok(_) => return None,
             }
         }
         Some(problems.into())

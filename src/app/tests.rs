@@ -465,6 +465,24 @@ async fn a_tenant_that_is_badly_set_stops_no_other_and_is_named_with_its_own_set
     assert_eq!(unable, ["globex", "initech", "hooli/event-grid"]);
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_tenant_whose_storage_cannot_even_be_prepared_stops_no_other() {
+    let state = tempfile::tempdir().unwrap();
+    // The address that it allows is no text.
+    let storage = "AccountName=acme;SharedAccessSignature=sv=2024-11-04&sip=%FF&sig=a2V5";
+    let apps = apps(&[
+        ("CHECKPOINT_DIR", state.path().to_str().unwrap()),
+        ("TENANTS", "acme,globex"),
+        ("ACME__DOMAIN", "acme.eu.auth0.com"),
+        ("ACME__AzureWebJobsStorage", storage),
+        ("GLOBEX__DOMAIN", "http://127.0.0.1:1"),
+    ]);
+    let reports = apps.unwrap().run_once().await;
+    let errors: Vec<_> = reports.iter().map(|it| it.errors.join(" ")).collect();
+    assert!(errors[0].contains("preparing https://acme."), "{errors:?}");
+    assert!(errors[1].contains("127.0.0.1:1"), "{errors:?}");
+}
+
 /// Tenants acme and globex at these addresses, where all turns but so many are taken.
 async fn with_turns(
     count: usize,
