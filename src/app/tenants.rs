@@ -1,6 +1,7 @@
 //! The tenants of an app, side by side: what one of them does or lacks is nothing to another.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
@@ -157,6 +158,8 @@ pub(crate) struct Member {
 /// All tenants, ready to work or not.
 pub(crate) struct Apps {
     pub members: Vec<Member>,
+    /// The place of the one that was the first to have a turn the last time.
+    first: AtomicUsize,
 }
 
 impl Apps {
@@ -201,6 +204,7 @@ impl Apps {
         });
         Self {
             members: members.collect(),
+            first: AtomicUsize::new(0),
         }
     }
 
@@ -257,9 +261,7 @@ impl Apps {
     }
 
     async fn run(&self, rounds: &Rounds) -> Vec<Report> {
-        let has_missed = |it: &Member| it.app.as_ref().is_ok_and(|app| app.turns.has_missed());
-        let first = self.members.iter().position(has_missed);
-        let first = first.unwrap_or_default();
+        let first = self.first_to_have_a_turn();
         let runs = self.members.iter().map(|member| match &member.app {
             Ok(app) => {
                 let runs = app.runs(rounds);
@@ -275,11 +277,22 @@ impl Apps {
             Err(error) => member.fail(error).right_future(),
         });
         let mut runs: Vec<_> = runs.collect();
-        // Whoever had no turn the last time is the first to have one.
         runs.rotate_left(first);
         let mut reports = join_all(runs).await;
         reports.rotate_right(first);
         reports.into_iter().flatten().collect()
+    }
+
+    /// The place of the next after the last time's that had no turn then: where there are never enough
+    /// for all, each has one in its time.
+    fn first_to_have_a_turn(&self) -> usize {
+        let has_missed = |it: &Member| it.app.as_ref().is_ok_and(|app| app.turns.has_missed());
+        let (count, last) = (self.members.len(), self.first.load(Ordering::Relaxed));
+        let mut others = (1..count).map(|it| (last + it) % count);
+        let first = others.find(|at| has_missed(&self.members[*at]));
+        let first = first.unwrap_or_default();
+        self.first.store(first, Ordering::Relaxed);
+        first
     }
 }
 

@@ -483,18 +483,19 @@ async fn a_tenant_whose_storage_cannot_even_be_prepared_stops_no_other() {
     assert!(errors[1].contains("127.0.0.1:1"), "{errors:?}");
 }
 
-/// Tenants acme and globex at these addresses, where all turns but so many are taken.
+/// Tenants acme, globex and initech at these addresses, where all turns but so many are taken.
 async fn with_turns(
     count: usize,
     state: &std::path::Path,
-    [acme, globex]: [&str; 2],
+    [acme, globex, initech]: [&str; 3],
 ) -> (Apps, Vec<Share>) {
     let apps = apps(&[
         ("CHECKPOINT_DIR", state.to_str().unwrap()),
         ("RUN_BUDGET", "175s"),
-        ("TENANTS", "acme,globex"),
+        ("TENANTS", "acme,globex,initech"),
         ("ACME__DOMAIN", acme),
         ("GLOBEX__DOMAIN", globex),
+        ("INITECH__DOMAIN", initech),
     ])
     .unwrap();
     let in_flight = apps.able().next().unwrap().in_flight.clone();
@@ -524,13 +525,23 @@ async fn a_run_that_waits_for_its_turn_ends_in_time_and_is_first_in_the_next() {
     let state = tempfile::tempdir().unwrap();
     let (_acme, acme) = silent();
     let (_globex, globex) = silent();
-    let (apps, _taken) = with_turns(1, state.path(), [&acme, &globex]).await;
-    for turns in [[true, false], [false, true], [true, false]] {
+    let (_initech, initech) = silent();
+    let (apps, _taken) = with_turns(1, state.path(), [&acme, &globex, &initech]).await;
+    // One after the other, and not always the first of those that had none.
+    for at in [0, 1, 2, 0, 1] {
+        let turns = [0, 1, 2].map(|it| it == at);
         let began = tokio::time::Instant::now();
         let reports = apps.run_once().await;
         assert_eq!(had_turns(&reports), turns, "{reports:?}");
         let names: Vec<_> = reports.iter().map(Report::name).collect();
-        assert_eq!(names, ["acme/log-analytics", "globex/log-analytics"]);
+        assert_eq!(
+            names,
+            [
+                "acme/log-analytics",
+                "globex/log-analytics",
+                "initech/log-analytics"
+            ]
+        );
         assert!(began.elapsed() < Duration::from_secs(185));
     }
 }
@@ -539,14 +550,15 @@ async fn a_run_that_waits_for_its_turn_ends_in_time_and_is_first_in_the_next() {
 async fn what_was_waited_for_is_no_more_of_the_run_s_time() {
     let state = tempfile::tempdir().unwrap();
     let (_silent, acme) = silent();
-    let (apps, taken) = with_turns(0, state.path(), [&acme, "http://127.0.0.1:1"]).await;
+    let away = ["http://127.0.0.1:1", "http://127.0.0.1:2"];
+    let (apps, taken) = with_turns(0, state.path(), [&acme, away[0], away[1]]).await;
     let began = tokio::time::Instant::now();
     let free = async {
         tokio::time::sleep(Duration::from_secs(70)).await;
         drop(taken);
     };
     let (reports, ()) = tokio::join!(apps.run_once(), free);
-    assert_eq!(had_turns(&reports), [true, true], "{reports:?}");
+    assert_eq!(had_turns(&reports), [true; 3], "{reports:?}");
     assert!(began.elapsed() < Duration::from_secs(185));
 }
 
@@ -554,7 +566,8 @@ async fn what_was_waited_for_is_no_more_of_the_run_s_time() {
 async fn a_run_that_was_only_to_be_one_more_says_nothing_of_a_turn_that_never_came() {
     let state = tempfile::tempdir().unwrap();
     let (_silent, globex) = silent();
-    let (apps, mut taken) = with_turns(2, state.path(), ["http://127.0.0.1:1", &globex]).await;
+    let away = ["http://127.0.0.1:1", "http://127.0.0.1:2"];
+    let (apps, mut taken) = with_turns(3, state.path(), [away[0], &globex, away[1]]).await;
     let in_flight = apps.able().next().unwrap().in_flight.clone();
     let take = async {
         // The first run of acme is over, and that of globex is not.
