@@ -48,6 +48,14 @@ pub(super) enum Beginning {
 }
 
 impl Beginning {
+    /// Tells of one that no run can use now, and how the command ends.
+    pub(super) fn see(&self, now: DateTime<Utc>) -> Result<(), ExitCode> {
+        self.judge(now).map_err(|problem| {
+            note(format_args!("--from {problem}"));
+            ExitCode::from(UNUSABLE)
+        })
+    }
+
     /// Whether it is one that a run can use now.
     fn judge(&self, now: DateTime<Utc>) -> Result<(), &'static str> {
         let time = match self {
@@ -76,11 +84,8 @@ pub(super) fn parse(text: &str) -> Result<Beginning, String> {
 }
 
 pub(super) async fn run(given: Given, command: Command) -> Exit {
-    if let Command::Set { from, .. } = &command
-        && let Err(problem) = from.judge(clock::system()())
-    {
-        note(format_args!("--from {problem}"));
-        return Err(ExitCode::from(UNUSABLE));
+    if let Command::Set { from, .. } = &command {
+        from.see(clock::system()())?;
     }
     let (Command::Show { destination, .. } | Command::Set { destination, .. }) = &command;
     let tenants = tenants(given, destination.clone())?;

@@ -48,7 +48,9 @@ pub(super) fn misused(problem: std::fmt::Arguments) -> ExitCode {
 }
 
 pub(super) async fn run(given: Given, command: Command) -> Exit {
-    let stretch = stretch(&command.from, &command.to, clock::system()())?;
+    let now = clock::system()();
+    let stretch = stretch(&command.from, &command.to, now)?;
+    command.from.see(now)?;
     let stopping = signals::stopping();
     let tenants = tenants(given, Some(command.destination.clone()))?;
     let (mut reports, mut apps, mut end) = (Vec::new(), Vec::new(), None);

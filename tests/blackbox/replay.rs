@@ -262,6 +262,8 @@ async fn what_makes_no_sense_is_refused_before_anything_is_asked() {
     world.set_all(world.archive.settings());
     let timeless = "9".repeat(56);
     let ahead = written(now() + Duration::from_hours(1));
+    let further = written(now() + Duration::from_hours(2));
+    let id_ahead = id("900", now() + Duration::from_hours(1));
     for (more, telling) in [
         (
             &["--from", "1h", "--to", "oldest"][..],
@@ -273,6 +275,16 @@ async fn what_makes_no_sense_is_refused_before_anything_is_asked() {
             "--from is not before --to",
         ),
         (&["--from", "x", "--to", "1s"], "is neither a duration"),
+        // What is said of a run in the future would lead to the checkpoint.
+        (
+            &["--from", &ahead, "--to", &further],
+            "--from is in the future",
+        ),
+        (
+            &["--from", &id_ahead, "--to", &further],
+            "--from is in the future",
+        ),
+        (&["--from", &timeless, "--to", "1s"], "holds no time"),
         (
             &["--from", "2h", "--to", "1h", "--filter", "typo"],
             "neither a category nor a type",
