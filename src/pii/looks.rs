@@ -1,5 +1,7 @@
 //! What a value or a text is by its looks, wherever it stands.
 
+use std::iter;
+
 use super::Kind;
 use super::key::{CLIENTS, ip, mail_domain, trimmed};
 
@@ -45,10 +47,15 @@ pub(super) fn is_word(value: &str) -> bool {
     let is_of_address = |it: char| it.is_ascii_hexdigit() || matches!(it, '.' | ':');
     let has_address = || {
         let parts = value.split(|it| !is_of_address(it));
-        let parts = parts.map(|it| it.trim_end_matches(['.', ':']));
-        // After a word and a colon, or beginning with colons itself.
-        let mut parts = parts.flat_map(|it| [it, it.trim_start_matches(':')]);
-        parts.any(|it| ip(it).is_some())
+        // A word before it may end in such letters: `read:203.0.113.7`.
+        let mut candidates = parts.flat_map(|part| {
+            let part = part.trim_end_matches(['.', ':']);
+            let after_colons = part.match_indices(':').map(|(at, _)| at + 1);
+            iter::once(0)
+                .chain(after_colons)
+                .map(|begin| &part[begin..])
+        });
+        candidates.any(|it| ip(it).is_some() && it.contains(|it: char| it.is_ascii_digit()))
     };
     !has_number && !value.contains(['@', '|', '%', '"']) && !has_address()
 }

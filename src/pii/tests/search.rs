@@ -244,6 +244,11 @@ fn nobody_who_takes_a_word_of_auth0_s_hides_it() {
         r#"{"email":"ada@example.com","user_id":"auth0|5f1abcdef","state":"for ada@example.com","scope":"read:5f1abcdef1 u:5f1abcdef"}"#,
         r#"{"email":"***","user_id":"***","state":"for ***","scope":"read:5f1abcdef1 u:5f1abcdef"}"#,
     );
+    assert_becomes(
+        "first_name:mask",
+        r#"{"given_name":"beef","scope":"cafe::beef"}"#,
+        r#"{"given_name":"***","scope":"cafe::beef"}"#,
+    );
     for (ip, host, masked) in [
         ("203.0.113.7", "203.0.113.7", "***"),
         ("fd00::7", "[fd00::7]", "[***]"),
@@ -252,10 +257,10 @@ fn nobody_who_takes_a_word_of_auth0_s_hides_it() {
         assert_becomes(
             "ip:mask",
             &format!(
-                r#"{{"ip":"{ip}","scope":"at:{host} {ip}.","audience":["https://{host}:443/a.b","urn:203"]}}"#
+                r#"{{"ip":"{ip}","scope":"at:{host} read:{host} create:{ip} {ip}.","audience":["https://{host}:443/a.b","urn:203"]}}"#
             ),
             &format!(
-                r#"{{"ip":"***","scope":"at:{masked} ***.","audience":["https://{masked}:443/a.b","urn:203"]}}"#
+                r#"{{"ip":"***","scope":"at:{masked} read:{masked} create:*** ***.","audience":["https://{masked}:443/a.b","urn:203"]}}"#
             ),
         );
     }
