@@ -83,8 +83,13 @@ impl Archive {
 pub(super) fn unpacked(content: &Bytes) -> std::io::Result<String> {
     let mut lines = String::new();
     MultiGzDecoder::new(&**content)
-        .take(LONGEST_OBJECT)
+        .take(LONGEST_OBJECT + 1)
         .read_to_string(&mut lines)?;
+    if lines.len() as u64 > LONGEST_OBJECT {
+        return Err(std::io::Error::other(
+            "it is longer than 64 MiB when it is unpacked",
+        ));
+    }
     Ok(lines)
 }
 

@@ -157,7 +157,6 @@ async fn an_object_that_is_damaged_holds_nothing() {
     assert!(objects[0].0.starts_with(&stem), "{objects:?}");
 }
 
-/// As S3 says of two writes at a time, of which neither need come to anything.
 /// Gzip lets files be put together as they are, which makes fewer objects of many.
 #[tokio::test]
 async fn of_an_object_that_somebody_put_together_of_others_every_record_is_there() {
@@ -196,6 +195,7 @@ async fn of_an_object_that_somebody_put_together_of_others_every_record_is_there
     assert!(read().await.is_err());
 }
 
+/// As S3 says of two writes at a time, of which neither need come to anything.
 #[tokio::test]
 async fn what_is_said_to_be_there_and_is_not_is_not_in_the_archive() {
     let archive = with_faults(|operation, _| match operation {
