@@ -20,6 +20,14 @@ pub(crate) fn with_causes(error: &dyn Error) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
+/// Whether a terminal takes a letter for a command, or shows something else than is there after it:
+/// records, names and answers are other people's.
+pub(crate) fn is_command(letter: char) -> bool {
+    letter.is_control()
+        || matches!(letter,
+            '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::error::with_causes;
+use crate::error::{is_command, with_causes};
 
 /// Exit status for settings that cannot be used; clap's for a command line that cannot.
 pub(super) const UNUSABLE: u8 = 2;
@@ -68,14 +68,10 @@ pub(super) fn note(line: Arguments) {
     let _ = writeln!(io::stderr(), "{}", harmless(&line.to_string()));
 }
 
-/// A text in which nothing is a command to a terminal, or makes it show something else than is
-/// there: records, names and answers are other people's.
+/// A text in which nothing is a command to a terminal.
 fn harmless(text: &str) -> String {
-    let is_command = |it: char| {
-        (it.is_control() && !matches!(it, '\n' | '\t'))
-            || matches!(it, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-    };
-    text.replace(is_command, "\u{fffd}")
+    let is_other = |it: char| is_command(it) && !matches!(it, '\n' | '\t');
+    text.replace(is_other, "\u{fffd}")
 }
 
 pub(super) fn exit_code(is_good: bool) -> ExitCode {
@@ -101,6 +97,7 @@ mod tests {
         assert_eq!(harmless(text), text);
         for command in [
             "\u{1b}", "\r", "\u{8}", "\u{9b}", "\u{202e}", "\u{2066}", "\u{2028}", "\u{200f}",
+            "\u{61c}",
         ] {
             assert_eq!(harmless(&format!("a{command}[31mb")), "a\u{fffd}[31mb");
         }

@@ -8,7 +8,7 @@ use futures_util::future::BoxFuture;
 use tokio::io::AsyncWriteExt as _;
 
 use super::{Delivery, Destination, Kind, Limits, Probe, Tools};
-use crate::error::BoxError;
+use crate::error::{BoxError, is_command};
 use crate::net::retry::Deadline;
 use crate::pii::Privacy;
 use crate::record::Record;
@@ -83,13 +83,8 @@ impl Destination for Stdout {
     }
 }
 
-/// The same JSON, in which nothing is a command to a terminal, or makes it show something else than is
-/// there: whoever signs in chooses much of what a record says. JSON needs no escape for all of that.
+/// The same JSON, in which nothing is a command to a terminal: whoever signs in chooses much of what a record says. JSON needs no escape for all of that.
 fn harmless(line: String) -> String {
-    let is_command = |it: char| {
-        it.is_control()
-            || matches!(it, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-    };
     if !line.contains(is_command) {
         return line;
     }
@@ -111,11 +106,11 @@ mod tests {
 
     #[test]
     fn what_a_terminal_would_obey_is_escaped_and_says_the_same() {
-        let line = "{\"user_name\":\"Zo\u{eb} \u{9b}2J\u{7f} \u{202e}moc\u{2066}\u{2028}\"}";
+        let line = "{\"user_name\":\"Zo\u{eb} \u{9b}2J\u{7f} \u{202e}moc\u{2066}\u{2028}\u{61c}\"}";
         let shown = harmless(line.to_owned());
         assert_eq!(
             shown,
-            r#"{"user_name":"Zoë \u009b2J\u007f \u202emoc\u2066\u2028"}"#
+            r#"{"user_name":"Zoë \u009b2J\u007f \u202emoc\u2066\u2028\u061c"}"#
         );
         let value = |json: &str| serde_json::from_str::<serde_json::Value>(json).unwrap();
         assert_eq!(value(&shown), value(line));

@@ -8,6 +8,7 @@ use std::collections::HashSet;
 use secrecy::{ExposeSecret as _, SecretString};
 
 use super::decode::{base64, hex, unescape};
+use crate::error::is_command;
 
 /// Characters of an unexpected answer that an error quotes.
 pub(super) const EXCERPT: usize = 300;
@@ -50,10 +51,8 @@ fn one_line(text: &str) -> String {
 }
 
 fn is_unsafe(letter: char) -> bool {
-    letter.is_control()
-        || matches!(letter,
-            '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}'
-            | '\u{2060}'..='\u{206f}' | '\u{feff}')
+    is_command(letter)
+        || matches!(letter, '\u{200b}'..='\u{200d}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
 }
 
 enum Found {
