@@ -26,9 +26,6 @@ const RESERVE: u64 = 10;
 const LONGEST_WINDOW: Duration = Duration::from_mins(2);
 /// No bucket takes so long to fill, wherever the clocks are: it is a quota, or somebody is locked out.
 const LONGEST_REFILL: Duration = Duration::from_secs(90);
-/// After so long it is tried again: Auth0's quotas count by the hour and by the day, and one answer
-/// must not stop the reading for longer than it has to.
-const LONGEST_WAIT: Duration = LONGEST_ASKED;
 /// The wait where nothing is to be had and the time that is named is now, has passed or is missing:
 /// a reset is named in whole seconds, and clocks differ.
 const SHORTEST_WAIT: Duration = Duration::from_secs(1);
@@ -270,7 +267,8 @@ impl Permit<'_> {
         }
         if is_refused {
             let spent = told.as_ref().filter(|bucket| bucket.lacks().is_some());
-            let wait = answer.retry_after().map(|wait| wait.min(LONGEST_WAIT));
+            // Auth0's quotas count by the hour and by the day.
+            let wait = answer.retry_after().map(|wait| wait.min(LONGEST_ASKED));
             let until = wait
                 .map(|wait| now + wait)
                 .or(spent.map(|bucket| bucket.filled_at))

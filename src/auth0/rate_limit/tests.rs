@@ -460,7 +460,7 @@ proptest! {
             permit.map(|_| started.elapsed()).unwrap()
         });
         let is_told = is_refused && answer.retry_after().is_some();
-        let longest = if is_told { LONGEST_WAIT } else { LONGEST_WINDOW };
+        let longest = if is_told { LONGEST_ASKED } else { LONGEST_WINDOW };
         prop_assert!(wait <= longest, "{wait:?}");
     }
 }
