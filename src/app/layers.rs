@@ -409,9 +409,10 @@ impl Layers {
     }
 }
 
-/// A folder's path from the root on, in the one form that it has so.
+/// A folder's path in the one form that it has; as far as that can be told before the folder is there.
 fn spelt_out(folder: &Path) -> String {
-    let path = std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned());
+    let path = std::fs::canonicalize(folder).or_else(|_| std::path::absolute(folder));
+    let path = path.unwrap_or_else(|_| folder.to_owned());
     let parts: PathBuf = path.components().collect();
     parts.display().to_string()
 }

@@ -292,6 +292,7 @@ async fn tenants_share_a_folder_whatever_else_each_has_of_its_own() {
     world.tenant.generate(10, minutes_ago(50), minutes_ago(5));
     globex.generate(20, minutes_ago(50), minutes_ago(5));
     let folder = world.setting("CHECKPOINT_DIR").to_owned();
+    let name = folder.rsplit('/').next().unwrap();
     for (name, value) in [
         (
             "GLOBEX__AZURE_CLIENT_ID",
@@ -299,6 +300,7 @@ async fn tenants_share_a_folder_whatever_else_each_has_of_its_own() {
         ),
         ("GLOBEX__HTTPS_PROXY", "http://127.0.0.1:9"),
         ("GLOBEX__CHECKPOINT_DIR", &format!("{folder}/./")),
+        ("GLOBEX__CHECKPOINT_DIR", &format!("{folder}/../{name}")),
     ] {
         world.set(name, value);
         let ran = world.command(&["poll"]).await;
