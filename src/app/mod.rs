@@ -383,7 +383,8 @@ impl App {
                 let mut report = Report::default();
                 report.fail(problem);
                 if let Some(checkpoints) = &pipeline.checkpoints {
-                    anchor(checkpoints, self.policy, &self.clock, deadline).await;
+                    let anchor = anchor(checkpoints, self.policy, &self.clock, deadline);
+                    self.unless_asked_to_end(anchor).await;
                 }
                 return report;
             }
@@ -418,7 +419,9 @@ impl App {
         let Some(proof) = &way.proof else {
             return run.await;
         };
-        let (report, found) = tokio::join!(run, proof.look(deadline));
+        let look = self.unless_asked_to_end(proof.look(deadline));
+        let (report, found) = tokio::join!(run, look);
+        let found = found.unwrap_or_default();
         Box::pin(self.prove((pipeline, way, proof), report, &found, deadline)).await
     }
 }

@@ -43,6 +43,8 @@ const DEFAULT_AFTER: Duration = Duration::from_mins(20);
 const DEFAULT_AGAIN: Duration = Duration::from_hours(1);
 /// Time for a look, of whatever many queries.
 const LOOKING: Duration = Duration::from_mins(1);
+/// Time to read how it stands, once the run is over.
+const TELLING: Duration = Duration::from_secs(5);
 /// Ids in a query: a few hundred kilobytes of text.
 const AT_ONCE: usize = 5_000;
 /// How long nothing is asked after a query that had no answer.
@@ -287,6 +289,7 @@ impl Proof {
 
     /// Puts into a report how it stands.
     pub async fn tell(&self, report: &mut Report, deadline: Deadline) {
+        let deadline = deadline.for_saving().within(TELLING);
         let told = self.store.see(deadline, |it| (it.told(), it.lost())).await;
         if let Some((arrival, lost)) = self.note(told) {
             report.arrival = Some(arrival);

@@ -311,6 +311,8 @@ impl CheckpointStore {
         now: DateTime<Utc>,
         deadline: Deadline,
     ) -> Result<Loaded, CheckpointError> {
+        // Until there is an answer, which a process that is asked to end does not wait for.
+        self.is_away.store(true, Ordering::Relaxed);
         let loaded = self.load_now(now, deadline).await;
         if let Ok(Loaded { found, .. }) = &loaded {
             let is_there = !matches!(found, Stored::Nothing);

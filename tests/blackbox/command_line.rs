@@ -458,6 +458,8 @@ async fn a_poll_that_waits_for_its_storage_ends_when_it_is_asked_to() {
     assert_eq!(ran.code(), 130, "{ran:?}");
     assert_eq!(ran.report()["errors"], json!([]));
     assert_eq!(world.tenant.token_requests(), 0);
+    let another = timeout(Duration::ZERO, storage.accept()).await;
+    assert!(another.is_err(), "it was asked for the history too");
 }
 
 /// What a full disk does to a file, `/dev/full` does.
