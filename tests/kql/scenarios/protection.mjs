@@ -1,6 +1,6 @@
 // Attack protection: how it is switched off or weakened, and what it says itself.
 
-import { byProgram, call, event, fires, framed, managed, quiet, times, two, user } from "../records.mjs";
+import { arriving, byProgram, call, daily, earlier, event, fires, framed, managed, quiet, times, two, user } from "../records.mjs";
 
 const BRUTE_FORCE = "/api/v2/attack-protection/brute-force-protection";
 const THROTTLING = "/api/v2/attack-protection/suspicious-ip-throttling";
@@ -130,6 +130,8 @@ export default {
         times(3, () => "Medium: Auth0 - an unknown address was blocked")),
       quiet("accounts of no address in common", blocked(3, "limit_wc").map((it) => ({ ...it, ip: null }))),
       quiet("two accounts", blocked(2, "limit_wc")),
+      fires("before and after midnight, and arrived at once", arriving(30, [...earlier(22, blocked(1, "limit_wc")), ...blocked(2, "limit_wc", 1)]), 1),
+      daily(blocked(3, "limit_wc"), 1).at(-1),
       quiet("an account thrice", times(3, () => event("11:40", "limit_wc"))),
       quiet("two accounts, and one without a name", [...blocked(2, "limit_wc"), event("11:40", "limit_wc", { user_name: "" })]),
       quiet("wrong passwords", blocked(3, "fp")),
