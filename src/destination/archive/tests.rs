@@ -1,13 +1,16 @@
-use std::io::Read as _;
+use std::io::{Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use flate2::Compression;
 use flate2::read::GzDecoder;
+use flate2::write::GzEncoder;
 use url::Url;
 
 use super::place::{Address, address};
+use super::read_back::unpacked;
 use super::*;
 use crate::destination::{DeliveryError, Outcome};
 use crate::net::retry::Jitter;
@@ -393,4 +396,16 @@ fn every_bad_setting_is_named() {
         ("ARCHIVE_CONNECTION_STRING", &*opened),
     ];
     assert!(build_with(&both).is_ok());
+}
+
+#[test]
+fn what_is_longer_than_is_read_is_refused_and_not_cut() {
+    let mut gzip = GzEncoder::new(Vec::new(), Compression::fast());
+    gzip.write_all(&vec![b'\n'; 64 * 1024 * 1024]).unwrap();
+    let whole = Bytes::from(gzip.finish().unwrap());
+    assert_eq!(unpacked(&whole).unwrap().len(), 64 * 1024 * 1024);
+    let mut gzip = GzEncoder::new(whole.to_vec(), Compression::fast());
+    gzip.write_all(b"\n").unwrap();
+    let longer = Bytes::from(gzip.finish().unwrap());
+    assert!(unpacked(&longer).is_err());
 }
