@@ -188,3 +188,17 @@ fn names_of_fields_are_known_as_auth0_writes_them() {
         r#"{"location_info":{"country_code":"GB","country_code3":"GBR","country_name":"United Kingdom"}}"#,
     );
 }
+
+#[test]
+fn what_is_no_text_is_left_out_also_where_nothing_else_is_personal() {
+    assert_becomes(
+        "location:mask",
+        r#"{"location_info":{"latitude":51.5,"longitude":-0.1}}"#,
+        r#"{"location_info":{}}"#,
+    );
+    assert_becomes(
+        "phone:drop",
+        r#"{"phone_number":null,"type":"s"}"#,
+        r#"{"type":"s"}"#,
+    );
+}
