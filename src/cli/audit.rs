@@ -8,8 +8,8 @@ use serde::Serialize;
 
 use super::checkpoint::{Beginning, parse};
 use super::poll::with_progress;
-use super::print::{INTERRUPTED, exit_code, fail, note, show};
-use super::replay::{misused, note_gap, stretch};
+use super::print::{INTERRUPTED, ended, exit_code, fail, misused, note, show};
+use super::replay::{note_gap, stretch};
 use super::{Exit, Given, bad_settings, signals, tenants, unusable};
 use crate::app::{App, Audit};
 use crate::audit::{Audited, Counts};
@@ -111,7 +111,7 @@ pub(super) async fn run(given: Given, command: Command) -> Exit {
         return Ok(ExitCode::from(INTERRUPTED));
     }
     let is_good = !audits.is_empty() && audits.iter().all(Audited::is_good);
-    Ok(end.unwrap_or(exit_code(is_good)))
+    Ok(ended(end, !audits.is_empty(), exit_code(is_good)))
 }
 
 /// Says what the table of hours does not.

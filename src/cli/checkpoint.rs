@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use chrono::{DateTime, Utc};
 use clap::Subcommand;
 
-use super::print::{UNUSABLE, exit_code, fail, note, show};
+use super::print::{ended, exit_code, fail, misused, note, show};
 use super::{Exit, Given, deadline, shelves, tenants};
 use crate::app::{Books, Layers};
 use crate::clock::{self, to_seconds};
@@ -50,10 +50,8 @@ pub(super) enum Beginning {
 impl Beginning {
     /// Tells of one that no run can use now, and how the command ends.
     pub(super) fn see(&self, now: DateTime<Utc>) -> Result<(), ExitCode> {
-        self.judge(now).map_err(|problem| {
-            note(format_args!("--from {problem}"));
-            ExitCode::from(UNUSABLE)
-        })
+        let judged = self.judge(now);
+        judged.map_err(|problem| misused(format_args!("--from {problem}")))
     }
 
     /// Whether it is one that a run can use now.
@@ -102,7 +100,7 @@ pub(super) async fn run(given: Given, command: Command) -> Exit {
             is_good = false;
         }
     }
-    Ok(unusable.unwrap_or(exit_code(is_good)))
+    Ok(ended(unusable, true, exit_code(is_good)))
 }
 
 /// Prints the checkpoint to standard output, and where it is kept to standard error.

@@ -2,7 +2,7 @@
 
 use clap::Subcommand;
 
-use super::print::{exit_code, fail, note, show};
+use super::print::{ended, exit_code, fail, note, show};
 use super::{Exit, Given, Shelf, deadline, shelves, tenants};
 use crate::app::Books;
 use crate::clock::to_seconds;
@@ -36,7 +36,7 @@ pub(super) async fn run(given: Given, destination: Option<String>, command: &Com
         Command::Show { name } => print(&shelves, name).await,
         Command::Retry { names } => retry(&shelves, names).await,
     };
-    Ok(unusable.unwrap_or(exit_code(is_good)))
+    Ok(ended(unusable, true, exit_code(is_good)))
 }
 
 /// Tells why what is kept for one destination could not be looked at, which hides no other's.

@@ -82,6 +82,22 @@ pub(super) fn exit_code(is_good: bool) -> ExitCode {
     }
 }
 
+/// A way to use a command that makes no sense, and how it ends.
+pub(super) fn misused(problem: Arguments) -> ExitCode {
+    note(problem);
+    ExitCode::from(UNUSABLE)
+}
+
+/// How a command ends that is for several tenants, of which `bad` may be how one with bad settings
+/// would: they are the reason only where nothing else was left to do.
+pub(super) fn ended(bad: Option<ExitCode>, is_any: bool, told: ExitCode) -> ExitCode {
+    match bad {
+        Some(bad) if !is_any => bad,
+        Some(_) if told == ExitCode::SUCCESS => ExitCode::FAILURE,
+        _ => told,
+    }
+}
+
 pub(super) fn fail(doing: &str, error: &dyn std::error::Error) -> ExitCode {
     note(format_args!("{doing}: {}", with_causes(error)));
     ExitCode::FAILURE

@@ -8,7 +8,7 @@ use tokio::sync::watch;
 
 use super::checkpoint::{Beginning, parse};
 use super::poll::{tell, with_progress};
-use super::print::{UNUSABLE, note};
+use super::print::{ended, misused, note};
 use super::{Exit, Given, bad_settings, signals, tenants, unusable};
 use crate::app::{App, Layers, Replay};
 use crate::clock;
@@ -39,12 +39,6 @@ pub(super) struct Command {
     /// Send nothing, and report what would be sent
     #[arg(long)]
     dry_run: bool,
-}
-
-/// A way to use the command that makes no sense.
-pub(super) fn misused(problem: std::fmt::Arguments) -> ExitCode {
-    note(problem);
-    ExitCode::from(UNUSABLE)
 }
 
 pub(super) async fn run(given: Given, command: Command) -> Exit {
@@ -83,12 +77,7 @@ pub(super) async fn run(given: Given, command: Command) -> Exit {
     }
     let able: Vec<_> = apps.iter().map(|(app, _)| app).collect();
     let told = tell(&able, &reports, *stopping.borrow())?;
-    // As of `poll`: settings are the reason only where nothing could run.
-    Ok(match end {
-        Some(end) if apps.is_empty() => end,
-        Some(_) if told == ExitCode::SUCCESS => ExitCode::FAILURE,
-        _ => told,
-    })
+    Ok(ended(end, !apps.is_empty(), told))
 }
 
 /// What one tenant's stretch is sent with: the app, and where records are read if not from Auth0.

@@ -11,8 +11,7 @@ use tokio::net::TcpListener;
 use tokio::time::timeout;
 use tracing::info;
 
-use super::print::{UNUSABLE, fail, note};
-use super::replay::misused;
+use super::print::{fail, misused};
 use super::{Environment, Exit, Given, signals};
 use crate::app::{Layers, LazyApp, Purpose};
 use crate::clock;
@@ -94,13 +93,12 @@ fn port(environment: &Environment) -> Result<NonZeroU16, ExitCode> {
         (!port.is_empty()).then_some((name, port))
     });
     let Some((name, port)) = set.next() else {
-        note(format_args!(
+        return Err(misused(format_args!(
             "`auth0-poller serve` is started by the Azure Functions host, which sets \
              {}. Use `func start` for that, or `auth0-poller poll` to make one run without it; \
              `auth0-poller --help` tells more.",
             PORT_VARIABLES[0]
-        ));
-        return Err(ExitCode::from(UNUSABLE));
+        )));
     };
     port.parse().map_err(|_| {
         misused(format_args!(

@@ -331,3 +331,22 @@ async fn a_replay_for_all_but_one_that_is_badly_set_ends_as_a_poll_does() {
         assert_eq!(world.command(command).await.code(), 2);
     }
 }
+
+#[tokio::test]
+async fn settings_are_how_a_command_ends_only_where_no_tenant_could_be_asked() {
+    let (mut world, _globex) = two().await;
+    world.command(&["poll"]).await;
+    let commands = [
+        &["checkpoint", "show"][..],
+        &["dead-letter", "list"],
+        &["audit", "--from", "1h", "--to", "1s"],
+    ];
+    for (name, code) in [("ACME__DOMAIN", 1), ("GLOBEX__DOMAIN", 2)] {
+        world.set(name, "");
+        for command in commands {
+            let ran = world.command(command).await;
+            assert_eq!(ran.code(), code, "{command:?}: {ran:?}");
+            assert!(ran.stderr.contains(name), "{ran:?}");
+        }
+    }
+}
