@@ -312,34 +312,32 @@ impl App {
             if let Some(doubt) = self.doubt_to_tell() {
                 warn!("{doubt}");
             }
-            let reports = join_all(runs).await.into_iter().flatten();
-            reports.filter(|it| !it.busy).collect()
+            let runs = join_all(runs).await.into_iter().flatten();
+            runs.flatten().collect()
         }
     }
 
-    /// A panic ends the run of one destination, and not those of the others.
+    /// A panic ends the run of one destination, and not those of the others. Nothing comes of a run that
+    /// was not the `is_first` of the invocation and had no turn.
     async fn run_or_panic(
         &self,
         pipeline: &Pipeline,
         reading: Option<Reading>,
         budget: Duration,
         is_first: bool,
-    ) -> Report {
+    ) -> Option<Report> {
         let deadline = Deadline::after(budget);
         let run = AssertUnwindSafe(self.run_one(pipeline, deadline, is_first)).catch_unwind();
         let report = run.await.unwrap_or_else(|_| {
             let mut report = Report::default();
             report.fail(&Panicked);
-            report
+            Some(report)
         });
         // Nobody waits for its pages while it is told of.
         drop(reading);
-        if report.busy {
-            return report;
-        }
         let report = Report {
             rate_limit: self.tenant.rate_limit(),
-            ..self.signed(report, pipeline)
+            ..self.signed(report?, pipeline)
         };
         // Where the checkpoint could not be read, nothing else is asked of the storage.
         let checkpoints = match &pipeline.way {
@@ -352,7 +350,7 @@ impl App {
         // Whoever looks at records is no part of what has to be watched.
         let pulse = self.pulse().filter(|_| !pipeline.is_for_a_look);
         tell(history, pulse, &report, now, deadline).await;
-        report
+        Some(report)
     }
 
     /// A report with whose it is.
@@ -376,7 +374,12 @@ impl App {
         })
     }
 
-    async fn run_one(&self, pipeline: &Pipeline, deadline: Deadline, is_first: bool) -> Report {
+    async fn run_one(
+        &self,
+        pipeline: &Pipeline,
+        deadline: Deadline,
+        is_first: bool,
+    ) -> Option<Report> {
         let way = match &pipeline.way {
             Ok(way) => way,
             Err(problem) => {
@@ -386,7 +389,7 @@ impl App {
                     let anchor = anchor(checkpoints, self.policy, &self.clock, deadline);
                     self.unless_asked_to_end(anchor).await;
                 }
-                return report;
+                return Some(report);
             }
         };
         let Policy {
@@ -394,10 +397,16 @@ impl App {
             overlap,
             ..
         } = self.policy;
-        let turn = self.turns.wait(&self.in_flight, deadline, is_first).await;
-        let share = match turn {
+        let share = match self.turns.wait(&self.in_flight, deadline).await {
             Ok(share) => share,
-            Err(report) => return *report,
+            Err(error) => {
+                return is_first.then(|| {
+                    self.turns.miss();
+                    let mut report = Report::default();
+                    report.fail(&error);
+                    report
+                });
+            }
         };
         let run = Run {
             name: &pipeline.label,
@@ -417,12 +426,13 @@ impl App {
         let mut ledger = Watched::new(ledger, Noting::new(way.proof.as_ref()));
         let run = Box::pin(run.make(&mut ledger, &pipeline.progress));
         let Some(proof) = &way.proof else {
-            return run.await;
+            return Some(run.await);
         };
         let look = self.unless_asked_to_end(proof.look(deadline));
         let (report, found) = tokio::join!(run, look);
         let found = found.unwrap_or_default();
-        Box::pin(self.prove((pipeline, way, proof), report, &found, deadline)).await
+        let proved = self.prove((pipeline, way, proof), report, &found, deadline);
+        Some(Box::pin(proved).await)
     }
 }
 

@@ -10,8 +10,6 @@ use futures_util::future::BoxFuture;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
-use crate::report::Report;
-
 /// How often a pipeline begins anew while others are still in their first run: the timer's interval.
 const EVERY: Duration = Duration::from_mins(1);
 /// The least time in which it is worth to begin once more.
@@ -69,33 +67,33 @@ pub(super) struct Round {
 
 impl Round {
     /// Runs once with this budget, and then each minute as long as another is in its first run and
-    /// there is time. Answers with all reports.
-    pub async fn repeat<'a>(
+    /// there is time. Answers with what came of each.
+    pub async fn repeat<'a, T>(
         self,
         budget: Duration,
         stopping: &watch::Receiver<bool>,
-        mut run: impl FnMut(Duration) -> BoxFuture<'a, Report>,
-    ) -> Vec<Report> {
+        mut run: impl FnMut(Duration) -> BoxFuture<'a, T>,
+    ) -> Vec<T> {
         let mut began = Instant::now();
-        let mut reports = vec![run(budget).await];
+        let mut done = vec![run(budget).await];
         let mut first = self.first.0.subscribe();
         drop(self.first);
         let Some(end) = self.end else {
-            return reports;
+            return done;
         };
         loop {
             let next = (began + EVERY).max(Instant::now());
             tokio::select! {
                 biased;
-                _ = first.wait_for(|it| *it == 0) => return reports,
+                _ = first.wait_for(|it| *it == 0) => return done,
                 () = sleep_until(next) => {}
             }
             began = Instant::now();
             let left = end.saturating_duration_since(began);
             if left < SHORTEST || *stopping.borrow() {
-                return reports;
+                return done;
             }
-            reports.push(run(left.min(budget)).await);
+            done.push(run(left.min(budget)).await);
         }
     }
 }
@@ -106,6 +104,7 @@ mod tests {
     use futures_util::future::join_all;
 
     use super::*;
+    use crate::report::Report;
 
     /// Plays an invocation whose runs take so many seconds each; answers with when each of them
     /// began, in seconds.
