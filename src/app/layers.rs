@@ -409,11 +409,15 @@ impl Layers {
     }
 }
 
-/// A folder's path in the one form that it has; as far as that can be told before the folder is there.
+/// A folder's path in the one form that it has, also before the folder is there.
 fn spelt_out(folder: &Path) -> String {
-    let path = std::fs::canonicalize(folder).or_else(|_| std::path::absolute(folder));
-    let path = path.unwrap_or_else(|_| folder.to_owned());
-    let parts: PathBuf = path.components().collect();
+    let path = std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned());
+    // What is not there yet has no links in it.
+    let real = path.ancestors().find_map(|it| {
+        let rest = path.strip_prefix(it).ok()?;
+        Some(it.canonicalize().ok()?.join(rest))
+    });
+    let parts: PathBuf = real.as_ref().unwrap_or(&path).components().collect();
     parts.display().to_string()
 }
 
@@ -423,4 +427,27 @@ fn proxy(reader: &mut Reader) -> Option<Proxy> {
     let proxy = either("HTTPS_PROXY", "https_proxy")?;
     Proxy::new(proxy, no_proxy)
         .or_else(|| reader.problem("HTTPS_PROXY", "is not the URL of a proxy"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[cfg(unix)]
+    #[test]
+    fn a_folder_has_one_path_however_it_is_written_and_before_it_is_there() {
+        let temp = tempfile::tempdir().unwrap();
+        let real = temp.path().canonicalize().unwrap();
+        std::fs::create_dir(real.join("a")).unwrap();
+        std::os::unix::fs::symlink(real.join("a"), real.join("link")).unwrap();
+        let spelt = |text: &str| spelt_out(&real.join(text));
+        for is_there in [false, true] {
+            let plain = real.join("a/state").display().to_string();
+            for text in ["a/state", "a/./state/", "link/state", "link/../a//state"] {
+                assert_eq!(spelt(text), plain, "{text}, {is_there}");
+            }
+            assert_ne!(spelt("state"), plain);
+            std::fs::create_dir_all(real.join("a/state")).unwrap();
+        }
+    }
 }

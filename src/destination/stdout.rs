@@ -83,7 +83,8 @@ impl Destination for Stdout {
     }
 }
 
-/// The same JSON, in which nothing is a command to a terminal: whoever signs in chooses much of what a record says. JSON needs no escape for all of that.
+/// The same JSON, in which nothing is a command to a terminal: whoever signs in chooses much of what a
+/// record says, and JSON may hold most of it as it is.
 fn harmless(line: String) -> String {
     if !line.contains(is_command) {
         return line;
