@@ -2,13 +2,10 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::time::Duration;
 
 use chrono::{DateTime, DurationRound as _, SecondsFormat, TimeDelta, Utc};
 use serde_json::{Value, json};
 use simulator::{Fault, QueryApi, Tenant, tenant};
-use tokio::process::{Child, Command};
-use tokio::time::timeout;
 
 use crate::kql::Kql;
 use crate::world::{Ran, Sink, World, for_each_table, minutes_ago, now};
@@ -663,27 +660,12 @@ async fn an_audit_that_is_asked_to_end_says_so_and_the_next_one_is_whole() {
     world.tenant.fail_logs([Fault::None, Fault::Hang]);
     let command = world.start_command(&["audit", "--from", "58m", "--to", "1s", "--mend"]);
     world.tenant.wait_for_log_request(asked + 2).await;
-    let process = command.id().unwrap().to_string();
-    let mut kill = tokio::process::Command::new("kill");
-    let killed = kill.args(["-INT", &process]).status().await;
-    assert!(killed.unwrap().success());
-    let ran = world.end_of(command).await;
+    let ran = world.end("INT", command).await;
     assert_eq!(ran.code(), 130, "{ran:?}");
     assert!(ran.stderr.contains("was asked to end"), "{ran:?}");
     assert_eq!(world.checkpoint().await, before);
     assert_eq!(audit(&world, &["--mend"]).await.code(), 0);
     world.assert_all_landed_once();
-}
-
-/// Asks a command to end, which it does well before the answer that it waits for is given up.
-async fn ends_when_asked(world: &World, command: Child) -> Ran {
-    let process = command.id().unwrap().to_string();
-    let kill = Command::new("kill").args(["-INT", &process]).status();
-    assert!(kill.await.unwrap().success());
-    let ran = timeout(Duration::from_secs(15), world.end_of(command)).await;
-    let ran = ran.expect("it goes on");
-    assert_eq!(ran.code(), 130, "{ran:?}");
-    ran
 }
 
 #[tokio::test]
@@ -698,14 +680,16 @@ async fn an_audit_or_a_replay_that_waits_for_an_answer_ends_when_it_is_asked_to(
         world.tenant.fail_logs([Fault::Hang]);
         let command = world.start_command(&[command, &stretch].concat());
         world.tenant.wait_for_log_request(asked + 1).await;
-        ends_when_asked(&world, command).await;
+        let ran = world.end("INT", command).await;
+        assert_eq!(ran.code(), 130, "{ran:?}");
     }
 
     let asked = api.requests();
     api.fail([Fault::Hang]);
     let command = world.start_command(&[&["audit", "--json"], &stretch[..]].concat());
     api.wait_for_request(asked + 1).await;
-    let ran = ends_when_asked(&world, command).await;
+    let ran = world.end("INT", command).await;
+    assert_eq!(ran.code(), 130, "{ran:?}");
     // What was not compared is not told as missing.
     assert_eq!(total(&audited(&ran)), [0, 0, 0, 0, 0].map(Some), "{ran:?}");
     assert!(ran.stderr.contains("was asked to end"), "{ran:?}");

@@ -420,16 +420,8 @@ async fn a_poll_that_is_interrupted_saves_what_it_delivered_and_prints_its_repor
     let gate = Gate::closed();
     world.workspace.fail([Fault::Wait(gate.clone())]);
     let poll = world.start_command(&["poll"]);
-    let process = poll.id().unwrap().to_string();
     world.workspace.wait_for_post(1).await;
-    let mut kill = tokio::process::Command::new("kill");
-    assert!(
-        kill.args(["-INT", &process])
-            .status()
-            .await
-            .unwrap()
-            .success()
-    );
+    world.ask_to_end("INT", &poll).await;
     gate.open();
     let ran = world.end_of(poll).await;
     assert_eq!(ran.code(), 130, "{ran:?}");
@@ -450,11 +442,7 @@ async fn a_poll_that_waits_for_its_storage_ends_when_it_is_asked_to() {
     world.set("AzureWebJobsStorage", &account);
     let poll = world.start_command(&["poll"]);
     let (_asked, _) = storage.accept().await.unwrap();
-    let process = poll.id().unwrap().to_string();
-    let kill = Command::new("kill").args(["-TERM", &process]).status();
-    assert!(kill.await.unwrap().success());
-    let ran = timeout(Duration::from_secs(20), world.end_of(poll)).await;
-    let ran = ran.expect("it goes on");
+    let ran = world.end("TERM", poll).await;
     assert_eq!(ran.code(), 130, "{ran:?}");
     assert_eq!(ran.report()["errors"], json!([]));
     assert_eq!(world.tenant.token_requests(), 0);

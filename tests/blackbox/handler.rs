@@ -1,15 +1,13 @@
 //! The program as the Functions host sees it.
 
 use std::fs;
-use std::time::Duration;
 
 use serde_json::json;
 use simulator::host::{Level, Outcome, State};
 use simulator::{Fault, Gate};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::process::{Child, Command};
-use tokio::time::timeout;
+use tokio::process::Child;
 
 use crate::world::{FUNCTION, Sink, World, for_each_destination, minutes_ago, now, numbers};
 
@@ -372,11 +370,7 @@ async fn sent(port: u16, text: &str, is_answered: bool) -> (TcpStream, String) {
 
 /// Asks the program to end; it is to be started again.
 async fn ends_when_asked(world: &World, program: Child) {
-    let process = program.id().unwrap().to_string();
-    let kill = Command::new("kill").args(["-TERM", &process]).status();
-    assert!(kill.await.unwrap().success());
-    let ran = timeout(Duration::from_secs(15), world.end_of(program)).await;
-    assert_eq!(ran.expect("it goes on").code(), 200);
+    assert_eq!(world.end("TERM", program).await.code(), 200);
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::sync::Mutex;
+use std::time::Duration;
 
 use auth0_poller::table::{Api, schema};
 use chrono::{DateTime, SubsecRound as _, Utc};
@@ -17,6 +18,7 @@ use simulator::{
 };
 use tempfile::TempDir;
 use tokio::process::{Child, Command};
+use tokio::time::timeout;
 
 /// The function, by the name of its folder.
 pub const FUNCTION: &str = "Auth0Poller";
@@ -421,6 +423,22 @@ impl World {
             .kill_on_drop(true)
             .spawn()
             .unwrap()
+    }
+
+    /// Asks a command to end by this signal, `INT` or `TERM`, and waits for that: which is well before
+    /// whatever it waits for would have been given up.
+    pub async fn end(&self, signal: &str, command: Child) -> Ran {
+        self.ask_to_end(signal, &command).await;
+        let ran = timeout(Duration::from_secs(15), self.end_of(command));
+        ran.await.expect("it goes on")
+    }
+
+    /// The same without waiting.
+    pub async fn ask_to_end(&self, signal: &str, command: &Child) {
+        let process = command.id().unwrap().to_string();
+        let mut kill = Command::new("kill");
+        kill.arg(format!("-{signal}")).arg(process);
+        assert!(kill.status().await.unwrap().success());
     }
 
     /// Waits for the end of a command.
