@@ -94,9 +94,9 @@ fn port(environment: &Environment) -> Result<NonZeroU16, ExitCode> {
     });
     let Some((name, port)) = set.next() else {
         return Err(misused(format_args!(
-            "`auth0-poller serve` is started by the Azure Functions host, which sets \
-             {}. Use `func start` for that, or `auth0-poller poll` to make one run without it; \
-             `auth0-poller --help` tells more.",
+            "serve is started by the Azure Functions host, which sets {}. Use `func start` \
+             for that, or `auth0-poller poll` to make one run without it; `auth0-poller --help` \
+             tells more.",
             PORT_VARIABLES[0]
         )));
     };
