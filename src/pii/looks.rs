@@ -85,3 +85,39 @@ pub(super) fn may_name_somebody(raw: &str) -> bool {
     let raw = raw.as_bytes();
     memchr::memchr3(b'{', b'[', b'\\', raw).is_some() || memchr::memchr(b'=', raw).is_some()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_is_what_it_looks_like_as_a_whole() {
+        for (value, kind) in [
+            ("auth0|5f1", Some(Kind::UserId)),
+            ("google-oauth2|1", Some(Kind::UserId)),
+            (" auth0|5f1 ", Some(Kind::UserId)),
+            ("auth0|", None),
+            ("|5f1", None),
+            ("either this|or that", None),
+            ("a.b|c", None),
+            ("shop@clients", Some(Kind::UserId)),
+            ("of shop@clients", None),
+            ("shop", None),
+            ("ada@example.com", Some(Kind::Email)),
+            ("Ada ada@example.com", None),
+            ("ada@example.com or so", None),
+            ("+1 (555) 010-0200", Some(Kind::Phone)),
+            ("15550100200", None),
+            ("+155501", None),
+            ("+1555010 or later", None),
+        ] {
+            assert_eq!(kind_by_looks(value), kind, "{value:?}");
+        }
+    }
+
+    #[test]
+    fn a_phone_number_has_digits_enough_and_nothing_else_but_its_signs() {
+        assert!(is_phone("1555010") && is_phone("+1 (555) 010.0200"));
+        assert!(!is_phone("155501") && !is_phone("1555010x") && !is_phone("()-"));
+    }
+}

@@ -249,20 +249,27 @@ fn nobody_who_takes_a_word_of_auth0_s_hides_it() {
         r#"{"given_name":"beef","scope":"cafe::beef"}"#,
         r#"{"given_name":"***","scope":"cafe::beef"}"#,
     );
-    for (ip, host, masked) in [
-        ("203.0.113.7", "203.0.113.7", "***"),
-        ("fd00::7", "[fd00::7]", "[***]"),
-        ("::ffff:1.2.3.4", "1.2.3.4", "***"),
+    // Each by itself, since one that is no word makes a whole text none.
+    let ways = ["{}", "(of {}.)", "at:{}", "read:{}", "create:{}"];
+    let urls = ["https://{}/a.b", "https://{}:443/a.b"];
+    for (ip, host, ways) in [
+        ("203.0.113.7", "203.0.113.7", [&ways[..], &urls].concat()),
+        ("::ffff:1.2.3.4", "1.2.3.4", [&ways[..], &urls].concat()),
+        ("fd00::7", "fd00::7", ways.to_vec()),
+        ("fd00::7", "[fd00::7]", urls.to_vec()),
     ] {
-        assert_becomes(
-            "ip:mask",
-            &format!(
-                r#"{{"ip":"{ip}","scope":"at:{host} read:{host} create:{ip} {ip}.","audience":["https://{host}:443/a.b","urn:203"]}}"#
-            ),
-            &format!(
-                r#"{{"ip":"***","scope":"at:{masked} read:{masked} create:*** ***.","audience":["https://{masked}:443/a.b","urn:203"]}}"#
-            ),
-        );
+        let masked = if host.starts_with('[') {
+            "[***]"
+        } else {
+            "***"
+        };
+        for way in ways {
+            let record = |ip: &str, host: &str| {
+                let text = way.replace("{}", host);
+                format!(r#"{{"ip":"{ip}","scope":"{text}","audience":["{text}","urn:203"]}}"#)
+            };
+            assert_becomes("ip:mask", &record(ip, host), &record("***", masked));
+        }
     }
     assert_becomes(
         "user_id:mask",
