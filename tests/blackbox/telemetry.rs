@@ -386,27 +386,38 @@ fn what_was_lost_or_set_aside_is_told_whether_the_run_failed_or_not() {
         item["data"]["baseData"]["message"] = json!(message);
         items.push(item);
     }
-    for (dead_lettered, gap, time) in [
-        (0, "null", "08:04:00"),
-        (3, "null", "08:04:10"),
-        (0, gap, "08:04:20"),
+    let is_missing = "are not in the table, and no more is done about it: 900";
+    for (quarantined, dead_lettered, gap, error, time) in [
+        (0, 0, "null", "x | y".to_owned(), "08:04:00"),
+        (0, 3, "null", "x | y".to_owned(), "08:04:10"),
+        (0, 0, gap, "x | y".to_owned(), "08:04:20"),
+        (5, 0, "null", "x | y".to_owned(), "08:04:30"),
+        (
+            0,
+            0,
+            "null",
+            format!("7 records that the destination acknowledged {is_missing}"),
+            "08:04:40",
+        ),
     ] {
         let mut item = items[0].clone();
         item["time"] = json!(format!("2026-11-26T{time}Z"));
         item["data"]["baseData"]["message"] = json!(format!(
-            "INFO invocation 1 trace 2: report {{\"destination\":\"a\",\"dead_lettered\":{dead_lettered},\
-             \"gap\":{gap},\"errors\":[\"x | y\"]}}"
+            "INFO invocation 1 trace 2: report {{\"destination\":\"a\",\"quarantined\":{quarantined},\
+             \"dead_lettered\":{dead_lettered},\"gap\":{gap},\"errors\":[\"{error}\"]}}"
         ));
         items.push(item);
     }
     let rows = result(&items, &query, NOW);
     assert_eq!(
-        values(&rows, ["SetAside", "Gap"]),
+        values(&rows, ["SetAside", "Quarantined", "Missing", "Gap"]),
         json!([
-            [0, gap],
-            [3, ""],
-            [null, "before 2026-11-20T00:00:00Z"],
-            [2, ""]
+            [0, 0, 7, ""],
+            [0, 5, null, ""],
+            [0, 0, null, gap],
+            [3, 0, null, ""],
+            [null, null, null, "before 2026-11-20T00:00:00Z"],
+            [2, null, null, ""]
         ])
     );
 }
