@@ -3,6 +3,7 @@
 //! An hour at a time, by the time in the log id, so that no more than the ids of one are in memory.
 
 mod kept;
+mod mend;
 mod place;
 
 use std::borrow::Cow;
@@ -13,6 +14,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use tracing::warn;
 
 use self::kept::Kept;
+use self::mend::note_set_aside;
 use self::place::{OfHour, Place};
 use super::oldest::Oldest;
 use super::replay::NO_END;
@@ -84,6 +86,8 @@ struct Target<'a> {
     place: Place<'a>,
     /// What the runs counted, where that tells what was late.
     history: Option<History>,
+    /// The names of its dead letters.
+    set_aside: BTreeSet<String>,
     audited: Audited,
 }
 
@@ -124,6 +128,10 @@ impl App {
             let _reading = way.source.begin();
             self.unless_asked_to_end(Box::pin(note_witness(&mut targets)))
                 .await;
+            if audit.mends {
+                self.unless_asked_to_end(Box::pin(note_set_aside(&mut targets)))
+                    .await;
+            }
             self.audit_all(audit, (way, layers), &mut targets).await;
         } else {
             for audited in &mut done {
@@ -168,6 +176,7 @@ impl App {
             way,
             place,
             history: None,
+            set_aside: BTreeSet::new(),
             audited,
         })
     }
@@ -321,11 +330,10 @@ impl App {
             };
             let is_asked_to_end = *self.stopping.borrow();
             if audit.mends && !missing.is_empty() && !is_asked_to_end {
-                let again = (target.pipeline, target.way);
-                let report = self.deliver_again(again, &missing, NO_END).await;
-                counts.delivered = report.delivered;
-                if !report.is_success() {
-                    let (hour, why) = (to_seconds(of_hour.hour), report.errors.join("; "));
+                let (delivered, problem) = self.mend(target, &missing).await;
+                counts.delivered = delivered;
+                if let Some(why) = problem {
+                    let hour = to_seconds(of_hour.hour);
                     target
                         .audited
                         .fail(AuditError::Mending { hour, why }.to_string());

@@ -504,6 +504,45 @@ async fn an_audit_that_cannot_go_on_says_from_which_hour_on_nothing_is_compared(
     assert!(ran.stderr.contains(&telling), "{ran:?}");
 }
 
+#[tokio::test]
+async fn a_dead_letter_keeps_nothing_after_it_from_being_compared_and_delivered_again() {
+    let (mut world, _api) = world(Sink::LogAnalytics).await;
+    world.set("START_FROM", "6h");
+    let this_hour = now().duration_trunc(TimeDelta::hours(1)).unwrap();
+    let [later, earlier] = [1, 2].map(|back| this_hour - TimeDelta::hours(back));
+    for hour in [earlier, later] {
+        for minute in 1..=5 {
+            add(&world, hour + TimeDelta::minutes(minute));
+        }
+    }
+    let mut ids = world.tenant.log_ids();
+    ids.sort();
+    world.workspace.refuse(&ids[2]);
+    world.arrivals().drop_one_of(8);
+    world.poll().await;
+    world.arrivals().drop_one_of(0);
+    assert_eq!(world.workspace.stored(), 8);
+
+    let text = |time: DateTime<Utc>| time.to_rfc3339_opts(SecondsFormat::Secs, true);
+    let (from, to) = (text(earlier), text(this_hour));
+    let audit = ["audit", "--from", &from, "--to", &to, "--json", "--mend"];
+    let ran = world.command(&audit).await;
+    assert_eq!(ran.code(), 1, "{ran:?}");
+    let found = audited(&ran);
+    assert_eq!(total(&found)[..3], [10, 8, 2].map(Some), "{found}");
+    assert_eq!(found["total"]["delivered"], 1, "{found}");
+    assert_eq!(found["error"], Value::Null);
+    assert!(
+        ran.stderr
+            .contains("1 records are missing and were not delivered again, 1 were"),
+        "{ran:?}"
+    );
+    // It may be taken some day.
+    world.workspace.relent();
+    assert_eq!(world.command(&audit).await.code(), 0);
+    world.assert_all_landed_once();
+}
+
 /// The prefix of an id outweighs its time, and more records than a page has come before the first of
 /// another prefix.
 #[tokio::test]
