@@ -21,7 +21,7 @@ use crate::record::{Elements, LogId, Misfit, Page, Record, STORING_DELAY};
 
 /// A page is asked for that is likely to have no more bytes than this: several are in memory at once.
 pub(super) const COMFORTABLE: usize = 16 * 1024 * 1024;
-/// A short page ends the log if a record of it was stored so recently. A tenant may return fewer
+/// A short page ends the log if its last record was stored so recently. A tenant may return fewer
 /// records than it was asked for, so that a short page alone proves nothing; and where a run falls
 /// short of the end by no more than this, the next one reads on in time. It is more than the usual
 /// overlap and the minute between two runs together, so that a quiet run stays one request.
@@ -146,10 +146,13 @@ async fn pass_misfits(
     })
 }
 
+/// The last record tells: what is fresh before it may be of another prefix, of which the page shows the
+/// end.
 fn is_end(found: &Elements, asked: usize, now: DateTime<Utc>) -> bool {
     let is_fresh = |stored: DateTime<Utc>| (now - stored).abs() <= FRESH;
-    let mut stored = found.records.iter().filter_map(|it| it.log_id.stored_at());
-    found.count() == 0 || found.count() < asked && stored.any(is_fresh)
+    let last = found.records.iter().map(|it| &it.log_id).max();
+    let stored = last.and_then(LogId::stored_at);
+    found.count() == 0 || found.count() < asked && stored.is_some_and(is_fresh)
 }
 
 fn bytes(found: &Elements) -> usize {
@@ -249,6 +252,21 @@ mod tests {
         // By a clock that is slow; and of no time that can be meant.
         assert!(is_end(&["08:03:00"], 100));
         assert!(!is_end(&["08:03:01"], 100));
+    }
+
+    #[test]
+    fn what_is_fresh_ends_no_log_where_another_prefix_follows() {
+        let now = at("08:00:00");
+        let of = |[first, last]: [(&str, &str); 2]| {
+            let ids = [first, last].map(|(prefix, clock)| LogId::synthetic(prefix, at(clock)));
+            let mut found = found(&["07:00:00", "07:00:00"]);
+            for (record, log_id) in found.records.iter_mut().zip(ids) {
+                record.log_id = log_id;
+            }
+            is_end(&found, 100, now)
+        };
+        assert!(!of([("800", "07:59:00"), ("900", "07:00:00")]));
+        assert!(of([("800", "07:00:00"), ("900", "07:59:00")]));
     }
 
     #[test]

@@ -172,6 +172,27 @@ async fn the_first_window_may_hold_several_prefixes() {
     }
 }
 
+#[tokio::test]
+async fn a_short_page_that_ends_amid_another_prefix_is_not_the_end_of_the_log() {
+    let world = World::with(Options {
+        largest_page: 20,
+        ..towards(SyntheticIds::Taken)
+    })
+    .await;
+    add(&world, "800", 5, 2);
+    add(&world, "900", 60, 50);
+    poll(&world).await;
+    world.assert_all_landed_once();
+    // Of the smaller prefix the newest are of now, and come before what the other one has.
+    for minutes in [40, 30] {
+        add(&world, "800", 1, 1);
+        add(&world, "900", 10, minutes);
+        poll(&world).await;
+        world.assert_all_landed_once();
+    }
+    assert_quiet(&world).await;
+}
+
 /// How a tenant behaves towards ids that are none of records.
 fn towards(synthetic_ids: SyntheticIds) -> Options {
     Options {
