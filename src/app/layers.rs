@@ -422,11 +422,11 @@ fn spelt_out(folder: &Path) -> String {
 }
 
 fn proxy(reader: &mut Reader) -> Option<Proxy> {
-    let mut either = |name, other| reader.get(name).or_else(|| reader.get(other));
-    let no_proxy = either("NO_PROXY", "no_proxy");
-    let proxy = either("HTTPS_PROXY", "https_proxy")?;
-    Proxy::new(proxy, no_proxy)
-        .or_else(|| reader.problem("HTTPS_PROXY", "is not the URL of a proxy"))
+    let no_proxy = reader.first_set(&["NO_PROXY", "no_proxy"]);
+    let no_proxy = no_proxy.and_then(|it| reader.get(it));
+    let setting = reader.first_set(&["HTTPS_PROXY", "https_proxy"])?;
+    let proxy = reader.get(setting)?;
+    Proxy::new(proxy, no_proxy).or_else(|| reader.problem(setting, "is not the URL of a proxy"))
 }
 
 #[cfg(test)]

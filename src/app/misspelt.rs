@@ -36,18 +36,19 @@ impl Layers {
     pub(super) fn judge_storage_names(&self) -> Result<(), SettingsError> {
         let is_any = |names: &[&str], is: &dyn Fn(&str) -> bool| names.iter().any(|name| is(name));
         let is_set = |name: &str| self.settings.get(name).is_some();
-        let chosen = PLACES.iter().position(|names| is_any(names, &is_set));
+        // What is a tenant's own takes the place of what counts for all.
+        let is_own = |name: &str| self.settings.is_own(name);
+        let own = PLACES.iter().position(|names| is_any(names, &is_own));
+        let chosen = own.or_else(|| PLACES.iter().position(|names| is_any(names, &is_set)));
         for misspelt in self.settings.misspelt(&setting_names()) {
             let has_it = |names: &&[&str]| names.contains(&misspelt.setting);
             let Some(rank) = PLACES.iter().position(has_it) else {
                 continue;
             };
-            // What is a tenant's own takes the place of what counts for all.
-            let is_own = |name: &str| self.settings.is_own(name);
             let would_replace = misspelt.is_own && !is_any(PLACES[rank], &is_own);
             let would_count =
                 chosen.is_none_or(|chosen| rank < chosen || rank == chosen && would_replace);
-            if would_count {
+            if would_count && (misspelt.is_own || own.is_none()) {
                 return Err(not_read(&misspelt));
             }
         }

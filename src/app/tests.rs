@@ -691,6 +691,69 @@ fn tenants_share_what_is_made_of_the_same_settings() {
 }
 
 #[test]
+fn what_a_tenant_has_of_its_own_comes_before_whatever_else_counts_for_all() {
+    let account =
+        "BlobEndpoint=https://acme.blob.core.windows.net;AccountName=acme;AccountKey=a2V5";
+    let bucket = [
+        ("DESTINATIONS", "archive"),
+        ("ARCHIVE_URL", "s3://logs"),
+        ("AWS_REGION", "eu-west-1"),
+    ];
+    let role = "arn:aws:iam::123456789012:role/auth0-logs";
+    let of_b = |settings: &[(&str, &str)]| {
+        let tenants = [("TENANTS", "a,b"), ("B__DOMAIN", "b.eu.auth0.com")];
+        apps(&[&tenants[..], settings].concat()).unwrap()
+    };
+    let places = |settings: &[(&str, &str)]| {
+        let apps = of_b(settings);
+        let places = apps.able().map(|it| it.storage.location("x"));
+        places.collect::<Vec<_>>()
+    };
+    let in_account = "https://acme.blob.core.windows.net/auth0-poller/x";
+    for plain in [
+        ("AzureWebJobsStorage", account),
+        ("AzureWebJobsStorage__accountName", "acme"),
+        (
+            "AzureWebJobsStorage__blobServiceUri",
+            "https://acme.blob.core.windows.net",
+        ),
+    ] {
+        for (own, value, place) in [
+            ("B__CHECKPOINT_DIR", "/data", "/data/x"),
+            (
+                "B__AzureWebJobsStorage__accountName",
+                "other",
+                "https://other.blob.core.windows.net/auth0-poller/x",
+            ),
+        ] {
+            let set = [&RULE[2..], &[plain, (own, value)]].concat();
+            assert_eq!(places(&set), [in_account, place], "{plain:?} {own}");
+        }
+    }
+    // The role is that of an identity, which is not there: so it was asked for.
+    let keys = [
+        ("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE"),
+        ("AWS_SECRET_ACCESS_KEY", "secret"),
+    ];
+    let apps = of_b(&[&bucket[..], &keys, &[("B__AWS_ROLE_ARN", role)]].concat());
+    let unable = apps.unable();
+    let [(name, problem)] = &unable[..] else {
+        panic!("{unable:?}");
+    };
+    assert_eq!(name, "b");
+    assert!(
+        problem.contains("B__AWS_ROLE_ARN needs a managed identity"),
+        "{problem}"
+    );
+    let plain = [("AWS_ROLE_ARN", role)];
+    let own = keys.map(|(name, value)| (format!("B__{name}"), value));
+    let own: Vec<_> = own.iter().map(|(n, v)| (n.as_str(), *v)).collect();
+    let apps = of_b(&[&bucket[..], &plain, &own].concat());
+    let unable: Vec<_> = apps.unable().into_iter().map(|(name, _)| name).collect();
+    assert_eq!(unable, ["a"]);
+}
+
+#[test]
 fn one_tenant_can_be_chosen_by_its_name() {
     let settings = [
         ("TENANTS", "acme,globex"),

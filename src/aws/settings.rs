@@ -43,18 +43,17 @@ pub(crate) fn credentials(
     http: &reqwest::Client,
     clock: &Clock,
 ) -> Option<Credentials> {
-    let has_keys = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"]
-        .iter()
-        .any(|name| reader.get(name).is_some());
-    if has_keys {
-        return Some(Credentials::new(Origin::Keys(Arc::new(keys(reader)?))));
-    }
-    if reader.get("AWS_ROLE_ARN").is_none() {
-        return reader.problem(
-            setting,
-            "needs credentials of AWS, and there are none: set AWS_ROLE_ARN, a role that trusts the \
-             app's Azure identity, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
-        );
+    let ways = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_ROLE_ARN"];
+    match reader.first_set(&ways) {
+        Some("AWS_ROLE_ARN") => {}
+        Some(_) => return Some(Credentials::new(Origin::Keys(Arc::new(keys(reader)?)))),
+        None => {
+            return reader.problem(
+                setting,
+                "needs credentials of AWS, and there are none: set AWS_ROLE_ARN, a role that trusts \
+                 the app's Azure identity, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
+            );
+        }
     }
     let arn = reader.optional("AWS_ROLE_ARN", role_arn);
     let has_endpoint = reader.get("AWS_STS_ENDPOINT").is_some();

@@ -119,6 +119,15 @@ impl<'a> Reader<'a> {
         Some(value)
     }
 
+    /// Which of settings that stand in for each other counts: the first that is set, and of those of a
+    /// tenant the first that is its own, if one is.
+    pub fn first_set(&self, alternatives: &[&'static str]) -> Option<&'static str> {
+        let is_set = |name: &&&str| self.settings.get(name).is_some();
+        let is_own = |name: &&&str| self.settings.is_own(name);
+        let own = alternatives.iter().find(is_own);
+        own.or_else(|| alternatives.iter().find(is_set)).copied()
+    }
+
     /// A setting that has to be there. `what` says what it is, where it is missing.
     pub fn required<T>(
         &mut self,

@@ -9,12 +9,16 @@ use crate::settings::Reader;
 
 /// The settings that are read here.
 pub(crate) const SETTINGS: [&str; 5] = [
-    "AzureWebJobsStorage",
-    "AzureWebJobsStorage__accountName",
-    "AzureWebJobsStorage__blobServiceUri",
+    STRING,
+    NAME,
+    SERVICE,
     "AzureWebJobsStorage__clientId",
     FOLDER,
 ];
+
+const STRING: &str = "AzureWebJobsStorage";
+const NAME: &str = "AzureWebJobsStorage__accountName";
+const SERVICE: &str = "AzureWebJobsStorage__blobServiceUri";
 
 /// The setting that names a folder.
 pub(crate) const FOLDER: &str = "CHECKPOINT_DIR";
@@ -33,29 +37,24 @@ impl StorageSettings {
     /// Reads the settings of the storage. Under the host a folder has to be chosen: the file system
     /// there goes with the instance, and the next one would begin anew.
     pub fn read(reader: &mut Reader, is_under_host: bool) -> Option<Self> {
-        let (setting, account) = if let Some(text) = reader.get("AzureWebJobsStorage") {
-            ("AzureWebJobsStorage", Account::from_connection_string(text))
-        } else if let Some(text) = reader.get("AzureWebJobsStorage__blobServiceUri") {
-            let setting = "AzureWebJobsStorage__blobServiceUri";
-            let identity = identity(reader, setting)?;
-            (setting, Account::from_blob_service(text, identity))
-        } else if let Some(text) = reader.get("AzureWebJobsStorage__accountName") {
-            let setting = "AzureWebJobsStorage__accountName";
-            let identity = identity(reader, setting)?;
-            (setting, Account::from_name(text, identity))
-        } else {
-            let folder = reader.get(FOLDER);
-            if folder.is_none() && is_under_host {
+        let Some(setting) = reader.first_set(&[STRING, SERVICE, NAME, FOLDER]) else {
+            if is_under_host {
                 return reader.problem(
-                    "AzureWebJobsStorage",
+                    STRING,
                     "is missing, and so are AzureWebJobsStorage__blobServiceUri and \
                      AzureWebJobsStorage__accountName (names are case-sensitive): without one of \
                      them checkpoints would go with the instance; set the one that the Function \
                      App's storage is known by, or CHECKPOINT_DIR to a folder that lasts",
                 );
             }
-            let folder = folder.unwrap_or(DEFAULT_FOLDER);
-            return Some(Self::Folder(folder.into()));
+            return Some(Self::Folder(DEFAULT_FOLDER.into()));
+        };
+        let text = reader.get(setting)?;
+        let account = match setting {
+            STRING => Account::from_connection_string(text),
+            SERVICE => Account::from_blob_service(text, identity(reader, setting)?),
+            NAME => Account::from_name(text, identity(reader, setting)?),
+            _ => return Some(Self::Folder(text.into())),
         };
         match account {
             Ok(account) => Some(Self::Azure(account)),
