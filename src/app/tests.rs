@@ -754,6 +754,19 @@ fn what_a_tenant_has_of_its_own_comes_before_whatever_else_counts_for_all() {
 }
 
 #[test]
+fn every_setting_that_a_tenant_lacks_is_told_as_its_own() {
+    let settings = REFERENCE.into_iter().chain([("TENANTS", "a")]).collect();
+    let purpose = Purpose::CommandLine { destination: None };
+    let tenants = layers(settings, purpose).by_tenant();
+    let settings = tenants[0].settings.as_ref().ok().unwrap();
+    for name in setting_names() {
+        if settings.get(name).is_none() {
+            assert_eq!(settings.told(name), format!("A__{name}"));
+        }
+    }
+}
+
+#[test]
 fn one_tenant_can_be_chosen_by_its_name() {
     let settings = [
         ("TENANTS", "acme,globex"),

@@ -37,10 +37,14 @@ impl AppSettings {
         self.owner.as_ref().is_some_and(|owner| owner.is_own(name))
     }
 
-    /// The name under which a person finds a setting, or would set it.
+    /// The name under which a person finds a setting, or would set it. Options and commands, which are
+    /// told of as well, are nobody's own.
     pub fn told(&self, name: &str) -> String {
+        let is_setting = name.contains(|it: char| it == '_' || it.is_ascii_uppercase());
         match &self.owner {
-            Some(owner) if owner.is_own(name) || self.get(name).is_none() => owner.own(name),
+            Some(owner) if owner.is_own(name) || is_setting && self.get(name).is_none() => {
+                owner.own(name)
+            }
             _ => name.to_owned(),
         }
     }

@@ -350,3 +350,28 @@ async fn settings_are_how_a_command_ends_only_where_no_tenant_could_be_asked() {
         }
     }
 }
+
+#[tokio::test]
+async fn options_and_commands_are_called_the_same_for_each_tenant() {
+    let (world, _globex) = two().await;
+    for (command, told) in [
+        (
+            &["poll", "--destination=nowhere"][..],
+            "attention:\n  --destination names an unknown destination; ",
+        ),
+        (
+            &["status", "--destination=nowhere"],
+            "attention: --destination names an unknown destination; ",
+        ),
+        (
+            &["audit", "--from=2h", "--to=1h"],
+            "attention: audit needs a managed identity",
+        ),
+    ] {
+        let ran = world.command(command).await;
+        let output = format!("{}{}", ran.stdout, ran.stderr);
+        assert!(output.contains(told), "{command:?}: {ran:?}");
+        // It is not set there.
+        assert!(!output.contains("local.settings.json"), "{ran:?}");
+    }
+}
