@@ -4,10 +4,10 @@ use std::process::ExitCode;
 
 use clap::Args;
 
-use super::print::show;
+use super::print::{misused, show};
 use super::{Exit, Given, bad_settings, tenants};
 use crate::app::Layers;
-use crate::pii::{Group, Keys, Kind};
+use crate::pii::{Group, Keys, Kind, is_pseudonym};
 
 #[derive(Args)]
 pub(super) struct Command {
@@ -17,6 +17,18 @@ pub(super) struct Command {
 }
 
 pub(super) fn run(given: Given, command: &Command) -> Exit {
+    let values: Vec<_> = command.values.iter().map(|it| it.trim()).collect();
+    // Of neither is there a pseudonym anywhere, so a query for one would find nothing.
+    if values.contains(&"") {
+        return Err(misused(format_args!(
+            "a value is blank, and nothing blank has a pseudonym"
+        )));
+    }
+    if values.iter().any(|it| is_pseudonym(it)) {
+        return Err(misused(format_args!(
+            "a value is a pseudonym already, and stays as it is; search for it itself"
+        )));
+    }
     let tenants = tenants(given, None)?;
     let (mut keys, mut end) = (Vec::new(), None);
     for layers in tenants.each() {
@@ -28,7 +40,7 @@ pub(super) fn run(given: Given, command: &Command) -> Exit {
     if let (true, Some(end)) = (keys.is_empty(), end) {
         return Err(end);
     }
-    for value in &command.values {
+    for value in values {
         show(format_args!("{value}"));
         // Tenants may have the same key.
         let mut told = Vec::new();

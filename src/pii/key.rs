@@ -58,6 +58,7 @@ impl Group {
 
     /// The groups that a value may belong to, by its looks.
     pub fn candidates(value: &str) -> Vec<Self> {
+        let value = trimmed(value);
         let is_ip = ip(value).is_some();
         let is_mail = mail_domain(value).is_some();
         let has_letters = value.chars().any(char::is_alphabetic);
@@ -236,7 +237,7 @@ fn lower(text: &str) -> Cow<'_, str> {
 
 /// Whether a value is a pseudonym already: a dead letter that is delivered after all has them, and
 /// so may an archive. Another pseudonym of it would name nobody.
-pub(super) fn is_pseudonym(value: &str) -> bool {
+pub(crate) fn is_pseudonym(value: &str) -> bool {
     // Between the id of the key and the letters.
     if memchr::memchr(b'_', value.as_bytes()).is_none() {
         return false;

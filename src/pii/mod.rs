@@ -29,7 +29,7 @@ mod settings;
 mod view;
 mod walk;
 
-pub(crate) use self::key::{Group, Key};
+pub(crate) use self::key::{Group, Key, is_pseudonym};
 pub(crate) use self::method::Policy;
 pub use self::privacy::Privacy;
 pub(crate) use self::settings::{Keys, SETTINGS};

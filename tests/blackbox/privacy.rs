@@ -162,6 +162,39 @@ async fn a_pseudonym_is_told_to_who_has_the_key_and_nothing_else() {
 }
 
 #[tokio::test]
+async fn a_value_is_looked_up_whatever_space_is_around_it_and_one_that_has_no_pseudonym_is_refused()
+{
+    let mut world = World::start().await;
+    world.set("PII_KEY", KEY);
+    world.keep_secret(vec![KEY.to_owned()]);
+    for value in ["auth0|5f1abc", "alice", "203.0.113.7", "ada@example.com"] {
+        let plain = world.command(&["pseudonym", value]).await;
+        let query = plain.stdout.lines().last().unwrap();
+        for spaced in [
+            format!(" {value}"),
+            format!("{value}\n"),
+            format!("\u{a0}{value}\t"),
+        ] {
+            let told = world.command(&["pseudonym", &spaced]).await;
+            assert_eq!(told.stdout.lines().last(), Some(query), "{spaced:?}");
+        }
+    }
+    let pseudonym = format!("{ADA}@example.com");
+    for (value, why) in [
+        ("", "a value is blank"),
+        (" \t", "a value is blank"),
+        (&*pseudonym, "a value is a pseudonym already"),
+        (&*format!("auth0|{ADA} "), "a value is a pseudonym already"),
+    ] {
+        let told = world
+            .command(&["pseudonym", "ada@example.com", value])
+            .await;
+        assert_eq!((told.code(), &*told.stdout), (2, ""), "{told:?}");
+        assert!(told.stderr.contains(why), "{told:?}");
+    }
+}
+
+#[tokio::test]
 async fn of_several_tenants_one_without_a_key_keeps_nobody_from_the_other_s_pseudonyms() {
     let mut world = World::start().await;
     world.set("DOMAIN", "");
