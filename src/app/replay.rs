@@ -215,6 +215,32 @@ impl Source for Hours<'_> {
         self.page(deadline).await
     }
 
+    /// What comes after a record by its id, from its hour on.
+    async fn look(&self, id: &LogId, deadline: Deadline) -> Result<Page, SourceError> {
+        let stored = id.stored_at().filter(|_| !id.is_synthetic());
+        let Some(stored) = stored else {
+            let why = "an archive has no place for an id that is none of a record";
+            return Err(SourceError::Rejected(why.into()));
+        };
+        let mut hour = hour(stored);
+        while hour <= self.last {
+            let groups = self.archived.groups(hour, deadline).await;
+            for group in groups.map_err(SourceError::Failed)? {
+                let records = self.archived.read(&group, deadline).await;
+                let mut records = records.map_err(SourceError::Failed)?;
+                records.retain(|it| it.log_id > *id);
+                if !records.is_empty() {
+                    return Ok(Page {
+                        is_last: false,
+                        ..Page::last(records)
+                    });
+                }
+            }
+            hour += TimeDelta::hours(1);
+        }
+        Ok(Page::last(Vec::new()))
+    }
+
     async fn has_dropped(&self, _: &LogId, _: Deadline) -> Result<bool, SourceError> {
         Ok(false)
     }

@@ -44,6 +44,15 @@ pub(crate) trait Source: Send + Sync {
         deadline: Deadline,
     ) -> impl Future<Output = Result<Page, SourceError>> + Send;
 
+    /// The same for a look at what comes, of which the reading that goes on misses nothing.
+    fn look(
+        &self,
+        id: &LogId,
+        deadline: Deadline,
+    ) -> impl Future<Output = Result<Page, SourceError>> + Send {
+        self.after(id, deadline)
+    }
+
     /// The first record after an id, which need not be that of a record, if the source takes it.
     fn next(
         &self,

@@ -123,7 +123,7 @@ impl<S: Source, A: DeadLetters, L: Ledger> Delivering<'_, S, A, L> {
     }
 
     async fn page_after(&mut self, id: &LogId) -> Result<Page, SourceError> {
-        self.course.run.source.after(id, self.course.reading).await
+        self.course.run.source.look(id, self.course.reading).await
     }
 
     /// Tries one of a page that was not tried yet: not the same in each run. Where it is not taken,

@@ -229,6 +229,8 @@ pub(crate) struct StretchLedger<'a> {
     only: Option<&'a BTreeSet<LogId>>,
     now: DateTime<Utc>,
     newest: Option<Newest>,
+    /// What this run has handled and not passed yet.
+    handled: BTreeSet<LogId>,
 }
 
 impl<'a> StretchLedger<'a> {
@@ -239,6 +241,7 @@ impl<'a> StretchLedger<'a> {
             only: None,
             now,
             newest: None,
+            handled: BTreeSet::new(),
         }
     }
 
@@ -274,11 +277,14 @@ impl Ledger for StretchLedger<'_> {
         }
     }
 
-    fn has_handled(&self, _: &LogId) -> bool {
-        false
+    fn has_handled(&self, id: &LogId) -> bool {
+        self.handled.contains(id)
     }
 
     fn note(&mut self, record: &Record, handled: Handled) {
+        if handled != Handled::LeftOut {
+            self.handled.insert(record.log_id.clone());
+        }
         let newest = self.newest.as_ref();
         if handled != Handled::LeftOut && newest.is_none_or(|it| it.log_id < record.log_id) {
             self.newest = Some(Newest {
@@ -310,7 +316,10 @@ impl Ledger for StretchLedger<'_> {
         self.newest.as_ref()
     }
 
-    fn reach(&mut self, _: &Reach) {}
+    fn reach(&mut self, read: &Reach) {
+        let is_ahead = |id: &LogId| read.of(id.series()).is_none_or(|end| end < id);
+        self.handled.retain(is_ahead);
+    }
 
     async fn save(&mut self, _: Deadline) -> Result<(), BoxError> {
         Ok(())

@@ -115,6 +115,39 @@ async fn archived(add: impl FnOnce(&World)) -> World {
     world
 }
 
+/// Where all of a batch is refused, others from after it are tried.
+#[tokio::test]
+async fn what_is_tried_for_the_sake_of_a_refused_record_is_delivered_once_and_hides_no_other() {
+    let mut world = World::start_for(Sink::Archive).await;
+    // An object for each minute, and more of them than are read ahead.
+    for minutes in (10..30).rev() {
+        for number in 0..2 {
+            let date = minutes_ago(minutes) + chrono::Duration::seconds(number);
+            // It has no row of its own, so that what comes before it is delivered alone.
+            let length = if minutes == 28 { 10_000_000 } else { 1 };
+            let record = json!({"date": date, "type": "s", "padding": "x".repeat(length)});
+            world.tenant.add(record, date);
+        }
+        world.poll().await;
+    }
+    world.deliver_to(&[Sink::LogAnalytics]);
+    world.set_all(world.archive.settings());
+    let mut ids = world.tenant.log_ids();
+    ids.sort();
+    ids[..2].iter().for_each(|id| world.workspace.refuse(id));
+    let replays: [&[&str]; 2] = [&["--source", "archive"], &[]];
+    for (n, source) in replays.into_iter().enumerate() {
+        let stretch = ["--from", "1h", "--to", "1s"];
+        let ran = replay(&world, &[&stretch, source].concat()).await;
+        assert_eq!(numbers(&ran.report(), ["delivered"]), [38], "{ran:?}");
+        assert_eq!(ran.code(), 0, "{ran:?}");
+        let mut landed = world.workspace.landed();
+        landed.sort();
+        let expected = ids[2..].iter().flat_map(|id| vec![id; n + 1]);
+        assert!(landed.iter().eq(expected), "{source:?}");
+    }
+}
+
 /// An id of this prefix that was stored then.
 fn id(prefix: &str, stored: DateTime<Utc>) -> String {
     format!("{prefix}{}{:033}", stored.format("%Y%m%d%H%M%S%6f"), 1)

@@ -75,6 +75,10 @@ impl<S: Source> Source for Pieces<'_, S> {
         Ok(self.pass(self.source.after(id, deadline).await?))
     }
 
+    async fn look(&self, id: &LogId, deadline: Deadline) -> Result<Page, SourceError> {
+        self.source.look(id, deadline).await
+    }
+
     async fn has_dropped(&self, id: &LogId, deadline: Deadline) -> Result<bool, SourceError> {
         self.source.has_dropped(id, deadline).await
     }

@@ -104,3 +104,36 @@ async fn no_record_is_dropped_for_a_prefix_that_is_smaller_than_the_one_before()
     ];
     assert_eq!(pages(&objects, 7, 9).await, expected);
 }
+
+#[tokio::test]
+async fn a_look_at_what_comes_takes_nothing_from_who_reads_on() {
+    let of = |hour| {
+        let ids = [1, 2, 3].map(|minute| id("900", hour, minute));
+        let [first, second, third] =
+            ids.map(|it| LogId::new(it.as_str().replace("000000", "000001")));
+        (hour, vec![vec![first, second], vec![third]])
+    };
+    let objects = Objects(vec![of(7), of(9)]);
+    let all: Vec<_> = objects.0.iter().flat_map(|(_, it)| it.concat()).collect();
+    let stretch = Stretch {
+        from: Some(Mark::At(at(7))),
+        to: Mark::At(at(9)),
+    };
+    let hours = Hours::new(&objects, &stretch);
+    let deadline = Deadline::after(Duration::from_mins(1));
+    hours.first(Start::Oldest, deadline).await.unwrap();
+    let mut looked = Vec::new();
+    for id in &all {
+        let page = hours.look(id, deadline).await.unwrap();
+        looked.push(page.records.first().map(|it| it.log_id.clone()));
+        assert_eq!(page.is_last, page.records.is_empty());
+    }
+    let next: Vec<_> = all[1..].iter().cloned().map(Some).chain([None]).collect();
+    assert_eq!(looked, next);
+    for odd in [id("900", 8, 0), LogId::new("odd")] {
+        let look = hours.look(&odd, deadline).await;
+        assert!(matches!(look, Err(SourceError::Rejected(_))), "{odd}");
+    }
+    let page = hours.after(&all[1], deadline).await.unwrap();
+    assert_eq!(page.records[0].log_id, all[2]);
+}
