@@ -144,6 +144,12 @@ impl Hour {
     fn is_done(&self) -> bool {
         matches!(self.stage, Stage::Whole | Stage::Lost)
     }
+
+    /// Whether what was missing at the last look is missing for good, also where more came since.
+    fn has_lost(&self) -> bool {
+        let last = self.sent_again_at.zip(self.seen);
+        self.stage == Stage::Lost || last.is_some_and(|(sent_again, seen)| sent_again < seen.at)
+    }
 }
 
 impl Arrivals {
@@ -278,7 +284,7 @@ impl Arrivals {
 
     /// How many records are missing for good.
     pub fn lost(&self) -> u64 {
-        let lost = self.hours.values().filter(|it| it.stage == Stage::Lost);
+        let lost = self.hours.values().filter(|it| it.has_lost());
         let seen = lost.filter_map(|it| it.seen);
         seen.map(|it| it.accepted.saturating_sub(it.landed)).sum()
     }

@@ -123,6 +123,30 @@ fn an_hour_whose_missing_records_were_delivered_again_has_had_its_turn() {
     assert_eq!((verdict.missing.len(), verdict.lost), (0, missing));
 }
 
+/// As where a destination was away in the middle of an hour.
+#[test]
+fn what_is_missing_for_good_is_told_of_although_more_comes_to_its_hour() {
+    let mut arrivals = delivered();
+    let missing = ids(8, [30]);
+    let still = [found(8, 3, &missing)];
+    for clock in ["09:30:00", "10:30:00"] {
+        arrivals.find(&still, at(clock));
+    }
+    arrivals.send_again(&missing, at("10:30:00"));
+    // Until it is looked for, what was sent again may be there.
+    assert_eq!(arrivals.lost(), 0);
+    arrivals.find(&still, at("10:50:00"));
+    assert_eq!(arrivals.lost(), 1);
+    arrivals.accept(&ids(8, [31]), at("13:00:00"));
+    assert_eq!(arrivals.lost(), 1);
+    arrivals.find(&[found(8, 4, &missing)], at("13:20:00"));
+    assert_eq!(arrivals.lost(), 1);
+    arrivals.find(&[found(8, 4, &BTreeSet::new())], at("14:20:00"));
+    assert_eq!(arrivals.lost(), 0);
+    arrivals.accept(&ids(8, [32]), at("14:30:00"));
+    assert_eq!(arrivals.lost(), 0);
+}
+
 #[test]
 fn where_nothing_ever_landed_nothing_is_delivered_again() {
     let mut arrivals = delivered();
