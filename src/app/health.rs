@@ -69,7 +69,7 @@ impl Layers {
         let of_kind = kind.and_then(|kind| {
             let read = self.read(|reader| {
                 let policy = PiiPolicy::read(reader, kind.pii);
-                reader.optional(kind.filter, Filter::parse);
+                reader.optional(kind.filter, Filter::read);
                 policy
             });
             let named = [kind.filter, kind.pii, pii::SETTINGS[0]];

@@ -343,7 +343,7 @@ impl Layers {
             };
             let destination = (kind.build)(reader, &tools);
             let filter = match reader.get(kind.filter) {
-                Some(_) => reader.optional(kind.filter, Filter::parse),
+                Some(_) => reader.optional(kind.filter, Filter::read),
                 None => Some(Filter::default()),
             };
             policy?;

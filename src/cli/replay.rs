@@ -31,7 +31,7 @@ pub(super) struct Command {
     #[arg(long, value_name = "WHERE", value_parser = parse, allow_hyphen_values = true)]
     to: Beginning,
     /// Send these records instead of those that the destination's filter takes
-    #[arg(long, value_name = "LIST", value_parser = Filter::parse)]
+    #[arg(long, value_name = "LIST", value_parser = Filter::read)]
     filter: Option<Filter>,
     /// Read from this destination, which keeps records, instead of from Auth0
     #[arg(long, value_name = "NAME")]

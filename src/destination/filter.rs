@@ -56,17 +56,32 @@ impl Filter {
         Ok(filter)
     }
 
+    /// Reads a list that is to be used: one that takes away all that it names would keep every record
+    /// from a destination, and nothing would ever fail.
+    pub fn read(text: &str) -> Result<Self, String> {
+        let filter = Self::parse(text)?;
+        let of_types = types().map(|code| (code, category(code)));
+        // Of types that are not known yet.
+        let of_categories = categories().map(|it| ("", Some(it)));
+        let mut all = of_types.chain(of_categories).chain([("", None)]);
+        if all.any(|(code, category)| filter.takes(code, category)) {
+            return Ok(filter);
+        }
+        Err("names nothing that is left: what stands after ! takes all of it away".into())
+    }
+
     /// Whether the destination gets no such record.
     pub fn leaves_out(&self, record: &Record) -> bool {
         if self.wanted.is_empty() && self.unwanted.is_empty() {
             return false;
         }
         let [code] = texts(record.text(), ["type"]);
-        !self.takes(code.as_deref().unwrap_or_default())
+        let code = code.as_deref().unwrap_or_default();
+        !self.takes(code, category(code))
     }
 
-    fn takes(&self, code: &str) -> bool {
-        let matches = |term: &Term| term.matches(code);
+    fn takes(&self, code: &str, category: Option<&str>) -> bool {
+        let matches = |term: &Term| term.matches(code, category);
         (self.wanted.is_empty() || self.wanted.iter().any(matches))
             && !self.unwanted.iter().any(matches)
     }
@@ -91,8 +106,7 @@ impl Term {
         }
     }
 
-    fn matches(&self, code: &str) -> bool {
-        let category = category(code);
+    fn matches(&self, code: &str, category: Option<&str>) -> bool {
         match self {
             Self::Type(wanted) => code == wanted,
             Self::Category(wanted) => category == Some(wanted),
@@ -125,7 +139,8 @@ mod tests {
 
     fn taken(filter: &str, codes: &str) -> String {
         let filter = Filter::parse(filter).unwrap();
-        let taken = codes.split(' ').filter(|it| filter.takes(it));
+        let taken = codes.split(' ');
+        let taken = taken.filter(|it| filter.takes(it, category(it)));
         taken.collect::<Vec<_>>().join(" ")
     }
 
@@ -179,7 +194,7 @@ mod tests {
         for code in kept.split_ascii_whitespace() {
             assert_eq!(taken("security", code), code);
         }
-        assert!(Filter::parse("security").unwrap().takes(""));
+        assert!(Filter::parse("security").unwrap().takes("", None));
         assert_eq!(taken("security,s", "s slo"), "s");
     }
 
@@ -206,6 +221,32 @@ mod tests {
                     .unwrap_err()
                     .starts_with("names nothing")
             );
+        }
+    }
+
+    #[test]
+    fn a_list_that_takes_away_all_that_it_names_is_refused() {
+        for text in [
+            "fp,!fp",
+            "!*",
+            "*,!*",
+            "auth.login.fail,!auth.*",
+            "security,!security",
+            "pwd_leak,fp,!other,!auth.*",
+        ] {
+            let problem = Filter::read(text).unwrap_err();
+            assert!(problem.starts_with("names nothing that is left"), "{text}");
+        }
+        for text in [
+            "fp,s,!fp",
+            "!fp",
+            "!auth.*,!user.*,!management.*",
+            "management.fail",
+            "management.fail,!fp",
+            "management.*,!management.success",
+            "security,!other",
+        ] {
+            assert_eq!(Filter::read(text), Filter::parse(text), "{text}");
         }
     }
 
