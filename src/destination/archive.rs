@@ -53,12 +53,19 @@ struct Archive {
     privacy: Privacy,
 }
 
-/// A batch was not written.
+/// The storage did not do what the archive asked of it.
 #[derive(Debug, thiserror::Error)]
-#[error("writing {location}")]
-struct ArchiveError {
-    location: String,
-    source: StorageError,
+enum ArchiveError {
+    #[error("writing {location}")]
+    Writing {
+        location: String,
+        source: StorageError,
+    },
+    #[error("reading {location}")]
+    Reading {
+        location: String,
+        source: StorageError,
+    },
 }
 
 fn build(reader: &mut Reader, tools: &Tools) -> Option<Box<dyn Destination>> {
@@ -97,7 +104,7 @@ impl Archive {
             return Ok(());
         }
         // What the digest names can be nothing else, so it is not there, or is damaged.
-        Err(self.error(&path, StorageError::Conflict))
+        Err(self.unwritten(&path, StorageError::Conflict))
     }
 
     /// Writes an object, unless something has its name. Answers with whether its records are there
@@ -114,7 +121,7 @@ impl Archive {
             Err(StorageError::Conflict) => self.holds(path, object, deadline).await,
             written => written.map(|()| true),
         };
-        kept.map_err(|source| self.error(path, source))
+        kept.map_err(|source| self.unwritten(path, source))
     }
 
     /// The ids in those objects of the same hour that may hold some of these.
@@ -126,10 +133,10 @@ impl Archive {
         let folder = format!("{}/{}", self.folder, object.folder());
         let paths = self.storage.list(&folder, deadline).await;
         let mut ids = BTreeSet::new();
-        for path in paths.map_err(|source| self.error(&folder, source))? {
+        for path in paths.map_err(|source| self.unread(&folder, source))? {
             if object.may_share_with(&path) {
                 let stored = self.storage.read(&path, deadline).await;
-                let stored = stored.map_err(|source| self.error(&path, source))?;
+                let stored = stored.map_err(|source| self.unread(&path, source))?;
                 ids.extend(stored.iter().flat_map(|(content, _)| ids_in(content)));
             }
         }
@@ -160,11 +167,14 @@ impl Archive {
         Ok(stored == object.content || object.ids.is_subset(&ids_in(&stored)))
     }
 
-    fn error(&self, path: &str, source: StorageError) -> ArchiveError {
-        ArchiveError {
-            location: self.storage.location(path),
-            source,
-        }
+    fn unwritten(&self, path: &str, source: StorageError) -> ArchiveError {
+        let location = self.storage.location(path);
+        ArchiveError::Writing { location, source }
+    }
+
+    fn unread(&self, path: &str, source: StorageError) -> ArchiveError {
+        let location = self.storage.location(path);
+        ArchiveError::Reading { location, source }
     }
 }
 
@@ -208,7 +218,7 @@ impl Destination for Archive {
             let path = format!("{}/_check.txt", self.folder);
             let text = "auth0-poller check\n".into();
             if let Err(source) = self.storage.probe(&path, text, deadline).await {
-                return Probe::Fails(self.error(&path, source).into());
+                return Probe::Fails(self.unwritten(&path, source).into());
             }
             let folder = format!("{}/_check", self.folder);
             match self.storage.list(&folder, deadline).await {
@@ -216,7 +226,7 @@ impl Destination for Archive {
                     "{} was read and written",
                     self.storage.location(&path)
                 )),
-                Err(source) => Probe::Fails(self.error(&folder, source).into()),
+                Err(source) => Probe::Fails(self.unread(&folder, source).into()),
             }
         })
     }

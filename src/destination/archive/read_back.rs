@@ -52,7 +52,7 @@ impl Archived for Archive {
             let mut records = Vec::new();
             for path in group {
                 let stored = self.storage.read(path, deadline).await;
-                let Some((content, _)) = stored.map_err(|source| self.error(path, source))? else {
+                let Some((content, _)) = stored.map_err(|source| self.unread(path, source))? else {
                     continue;
                 };
                 let lines = unpacked(&content).map_err(|source| NotAnObject {
@@ -76,7 +76,7 @@ impl Archive {
     async fn paths(&self, folder: &str, deadline: Deadline) -> Result<Vec<String>, BoxError> {
         let folder = format!("{}/{folder}", self.folder);
         let paths = self.storage.list(&folder, deadline).await;
-        Ok(paths.map_err(|source| self.error(&folder, source))?)
+        Ok(paths.map_err(|source| self.unread(&folder, source))?)
     }
 }
 

@@ -261,6 +261,22 @@ async fn an_archive_that_may_not_be_listed_does_not_work() {
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn what_cannot_be_read_is_not_told_as_if_something_were_written() {
+    let archive = with_faults(|_, _| Fault::Fail);
+    let soon = || Deadline::after(Duration::from_mins(1));
+    let hour = "2026-11-21T08:00:00Z".parse().unwrap();
+    let listed = archive.groups(hour, soon()).await.unwrap_err();
+    let paths = ["t/2026/11/21/08/1-2.ndjson.gz".to_owned()];
+    let read = archive.read(&paths, soon()).await.unwrap_err();
+    for error in [listed, read] {
+        assert!(error.to_string().starts_with("reading "), "{error}");
+    }
+    let rows = [row(&id("080000", 1))];
+    let told = format!("{:?}", archive.deliver(&rows, soon()).await);
+    assert!(told.contains("Reading {"), "{told}");
+}
+
 #[tokio::test]
 async fn an_id_of_another_form_leads_nowhere_else() {
     let folder = Folder::new();
