@@ -132,6 +132,9 @@ export default {
       quiet("two accounts", blocked(2, "limit_wc")),
       fires("before and after midnight, and arrived at once", arriving(30, [...earlier(22, blocked(1, "limit_wc")), ...blocked(2, "limit_wc", 1)]), 1),
       daily(blocked(3, "limit_wc"), 1).at(-1),
+      fires("slower than the runs", [...arriving(130, blocked(2, "limit_wc")), ...arriving(5, blocked(1, "limit_wc", 2))], [
+        { details: { BlockedAccounts: "3" } }]),
+      quiet("slower, and seen by the run before", arriving(66, blocked(3, "limit_wc"))),
       quiet("an account thrice", times(3, () => event("11:40", "limit_wc"))),
       quiet("two accounts, and one without a name", [...blocked(2, "limit_wc"), event("11:40", "limit_wc", { user_name: "" })]),
       quiet("wrong passwords", blocked(3, "fp")),
