@@ -90,6 +90,12 @@ export default {
       fires("filtered down while it is active", [call("11:40", "patch", "/api/v2/log-streams/lst_1", {
         status: "active", filters: [{ type: "category", name: "other" }],
       })], 1),
+      fires("sent elsewhere", [call("11:40", "PATCH", "/api/v2/log-streams/lst_1", {
+        sink: { httpEndpoint: "https://evil.example" },
+      })], ["High: Auth0 - Log stream lst_1 sent elsewhere by admin@example.com"]),
+      quiet("looked at, and its sink made", [call("11:40", "get", "/api/v2/log-streams/lst_1", { sink: { httpEndpoint: "x" } }),
+        call("11:40", "post", "/api/v2/log-streams/lst_1", { sink: { httpEndpoint: "x" } }),
+        call("11:40", "patch", "/api/v2/log-streams/lst_1", { sink: {} })]),
       quiet("a filter taken away", [call("11:40", "patch", "/api/v2/log-streams/lst_1", { filters: [] })]),
       quiet("made with a filter", [call("11:40", "post", "/api/v2/log-streams/", { filters: [{ name: "other" }], status: "paused" })]),
       quiet("another name, and going again", [call("11:40", "patch", "/api/v2/log-streams/lst_1", { name: "new" }),
