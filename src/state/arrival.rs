@@ -13,6 +13,7 @@ use bytes::Bytes;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 use tokio::sync::Mutex;
+use tracing::warn;
 
 use super::packed::{pack, unpack};
 use crate::clock::hour;
@@ -320,7 +321,7 @@ impl ArrivalStore {
         }
     }
 
-    /// What is stored. What is nothing of this version is nothing.
+    /// What is stored. What is nothing of this version is nothing, which is said.
     async fn load(&self, deadline: Deadline) -> Result<Known, ArrivalsError> {
         let read = self.storage.read(&self.path, deadline).await;
         let object = read.map_err(|source| ArrivalsError::Read {
@@ -328,10 +329,20 @@ impl ArrivalStore {
             source,
         })?;
         let (json, version) = object.unzip();
-        let arrivals = json.and_then(|json| serde_json::from_slice::<Arrivals>(&json).ok());
-        let arrivals = arrivals
-            .filter(|it| it.format == FORMAT)
-            .unwrap_or_default();
+        let Some(json) = json else {
+            let arrivals = Arrivals::default();
+            return Ok(Known { arrivals, version });
+        };
+        let arrivals = serde_json::from_slice::<Arrivals>(&json).ok();
+        let arrivals = arrivals.filter(|it| it.format == FORMAT);
+        if arrivals.is_none() {
+            warn!(
+                "what was accepted lately, {}, cannot be used, so it is begun anew: of what was \
+                 delivered before, it is not told whether it arrived",
+                self.storage.location(&self.path)
+            );
+        }
+        let arrivals = arrivals.unwrap_or_default();
         Ok(Known { arrivals, version })
     }
 

@@ -351,6 +351,30 @@ async fn what_is_delivered_twice_counts_once_and_other_rows_do_not_count() {
 }
 
 #[tokio::test]
+async fn what_is_kept_of_it_is_begun_anew_where_it_is_of_no_use_and_that_is_said() {
+    let (world, _api) = world(Sink::LogAnalytics).await;
+    world.tenant.generate(30, minutes_ago(10), minutes_ago(5));
+    world.arrivals().drop_one_of(10);
+    run(&world).await;
+    let file = world.arrival_file(Sink::LogAnalytics);
+    let stored = fs::read_to_string(&file).unwrap();
+    let newer = stored.replacen(r#""format":1"#, r#""format":99"#, 1);
+    assert_ne!(newer, stored);
+    let telling = format!(
+        "what was accepted lately, {}, cannot be used, so it is begun anew",
+        file.display()
+    );
+    for text in ["{", &newer] {
+        fs::write(&file, text).unwrap();
+        for count in [1, 0] {
+            let ran = world.command(&["poll"]).await;
+            assert_eq!(ran.code(), 0, "{ran:?}");
+            assert_eq!(ran.stderr.matches(&telling).count(), count, "{ran:?}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn without_the_setting_nothing_is_asked_or_kept() {
     let (mut world, api) = world(Sink::LogAnalytics).await;
     world.set("ARRIVAL", "");

@@ -386,6 +386,11 @@ impl World {
         self.kept("history", &format!("{}.json", sink.name()))
     }
 
+    /// Where it is kept what a destination acknowledged lately.
+    pub fn arrival_file(&self, sink: Sink) -> PathBuf {
+        self.kept("arrival", &format!("{}.json", sink.name()))
+    }
+
     /// Where the dead letter of this name is.
     pub fn dead_letter_file(&self, sink: Sink, name: &str) -> PathBuf {
         self.kept("dead-letter", &format!("{}/{name}.json", sink.name()))
