@@ -65,6 +65,12 @@ pub(crate) struct DeadLetterStore {
     privacy: Privacy,
 }
 
+/// What each format has.
+#[derive(Deserialize)]
+struct Head {
+    format: u32,
+}
+
 /// A dead letter as it is stored.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct StoredLetter {
@@ -183,10 +189,12 @@ impl DeadLetters for DeadLetterStore {
 
 /// Reads a dead letter as what it is: input from a place that others may write to.
 fn judge(name: &str, whose: &str, json: &[u8]) -> Result<StoredLetter, NoLetter> {
-    let letter: StoredLetter = serde_json::from_slice(json).map_err(NoLetter::Json)?;
-    if letter.format != FORMAT {
-        return Err(NoLetter::Format(letter.format));
+    // First of all: what else is there depends on it.
+    let Head { format } = serde_json::from_slice(json).map_err(NoLetter::Json)?;
+    if format != FORMAT {
+        return Err(NoLetter::Format(format));
     }
+    let letter: StoredLetter = serde_json::from_slice(json).map_err(NoLetter::Json)?;
     if let Some(other) = letter.whose.as_ref().filter(|it| *it != whose) {
         let other = other.chars().take(LONGEST_NAME).collect();
         return Err(NoLetter::Elsewhere(other));
@@ -387,6 +395,11 @@ mod tests {
             (
                 letter(99, "9001", right.clone()),
                 "it has format 99, and this version reads format 1",
+            ),
+            // The form may be another there.
+            (
+                json!({"format": 2, "why": "r", "letter": {}}),
+                "it has format 2, and this version reads format 1",
             ),
             (
                 letter(1, "9001", json!([right])),
