@@ -71,7 +71,12 @@ impl App {
             stretch: &replay.stretch,
         };
         let report = self.replay_from(&source, replay, pipeline, way).await;
-        Ok(Report { gap, ..report })
+        let rate_limit = self.tenant.rate_limit();
+        Ok(Report {
+            gap,
+            rate_limit,
+            ..report
+        })
     }
 
     async fn replay_from(

@@ -62,6 +62,8 @@ async fn a_dry_run_sends_nothing_and_tells_what_it_would() {
     let ran = replay(&world, &["--from", "oldest", "--to", "1s", "--dry-run"]).await;
     assert_eq!(ran.code(), 0, "{ran:?}");
     assert_eq!(numbers(&ran.report(), ["delivered", "filtered"]), [27, 28]);
+    // It asks Auth0 all the same.
+    assert_eq!(ran.report()["rate_limit"]["limit"], 1_000);
     assert!(ran.stderr.contains("nothing was sent"), "{ran:?}");
     assert_eq!(world.workspace.requests(), 0);
     // Another filter in place of its own.
