@@ -157,7 +157,10 @@ fn deliver_here() -> String {
 pub fn main(environment: Environment) -> ExitCode {
     #[cfg(unix)]
     leave_no_core();
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(told) => return print::told(&told),
+    };
     let command = cli.command.unwrap_or(Command::Serve);
     let given = Given {
         environment,

@@ -57,6 +57,21 @@ pub(super) fn show(line: Arguments) {
     }
 }
 
+/// Prints what is told in place of doing anything: the help, the version, or what is wrong with the
+/// command line. Answers with how the command ends.
+pub(super) fn told(text: &clap::Error) -> ExitCode {
+    let printed = text.print();
+    if text.use_stderr() {
+        return ExitCode::from(UNUSABLE);
+    }
+    match printed {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            fail("writing to standard output", &error)
+        }
+        _ => ExitCode::SUCCESS,
+    }
+}
+
 /// Whether something that was to be shown could not be written.
 pub(super) fn has_failed() -> bool {
     HAS_FAILED.load(Ordering::Relaxed)

@@ -457,7 +457,13 @@ async fn output_that_cannot_be_written_is_a_failure() {
     let world = World::start().await;
     world.tenant.generate(10, minutes_ago(50), minutes_ago(5));
     world.poll().await;
-    for command in [&["poll"][..], &["checkpoint", "show"], &["check"]] {
+    for command in [
+        &["poll"][..],
+        &["checkpoint", "show"],
+        &["check"],
+        &["--version"],
+        &["help", "poll"],
+    ] {
         let full = fs::File::create("/dev/full").unwrap();
         let mut program = Command::new(binary());
         program
