@@ -26,6 +26,8 @@ enum Verdict {
     Works,
     /// It may be wrong, and the text says why.
     Doubtful,
+    /// It works, and is another process's for now.
+    InUse,
     /// It could not be tried, and the text says why.
     NotTried,
     Fails,
@@ -55,6 +57,10 @@ pub(super) async fn check(given: Given, destination: Option<String>) -> Exit {
         show(format_args!(
             "Nothing failed; what was not tried, the first run tells."
         ));
+    } else if verdicts.contains(&Verdict::InUse) {
+        show(format_args!(
+            "Nothing failed; `auth0-poller poll{only}` works again once the other one has ended."
+        ));
     } else {
         show(format_args!(
             "Nothing is in the way of `auth0-poller poll{only}`."
@@ -78,7 +84,7 @@ fn told(tenant: Option<&str>, subject: &str, verdict: Verdict, text: &str) -> Ve
     let subject = label(tenant, subject);
     let it = match verdict {
         Verdict::Works => "ok       ",
-        Verdict::Doubtful => "warning  ",
+        Verdict::Doubtful | Verdict::InUse => "warning  ",
         Verdict::NotTried => "not tried",
         Verdict::Fails => "FAILED   ",
     };
@@ -203,8 +209,19 @@ async fn storage(app: &App, layers: &Layers) -> (Verdict, String) {
     let deadline = deadline();
     let location = app.storage.location(PROBE);
     let text = format!("auth0-poller check, {}\n", to_seconds(layers.now()));
-    match app.storage.probe(PROBE, text.into(), deadline).await {
-        Ok(()) => (Verdict::Works, format!("{location} was read and written")),
+    let tried = async {
+        app.storage.probe(PROBE, text.into(), deadline).await?;
+        app.storage.is_claimed_elsewhere(deadline).await
+    };
+    match tried.await {
+        Ok(false) => (Verdict::Works, format!("{location} was read and written")),
+        Ok(true) => (
+            Verdict::InUse,
+            format!(
+                "{location} was read and written; the folder is in use by another auth0-poller, which \
+                 makes the runs until it ends"
+            ),
+        ),
         Err(error) => (
             Verdict::Fails,
             format!("{location}: {}", with_causes(&error)),

@@ -61,6 +61,20 @@ impl Folder {
         }
     }
 
+    /// Whether another process has the lock. It is let go at once, so that nobody finds it taken.
+    fn is_locked_elsewhere(&self) -> Result<bool, StorageError> {
+        let held = self.lock.lock().unwrap_or_else(PoisonError::into_inner);
+        let path = self.root.join(LOCK);
+        if held.is_some() || !path.exists() {
+            return Ok(false);
+        }
+        match file::open_to_lock(&path)?.try_lock() {
+            Ok(()) => Ok(false),
+            Err(TryLockError::WouldBlock) => Ok(true),
+            Err(TryLockError::Error(error)) => Err(failed("locking", &path, error)),
+        }
+    }
+
     fn replace(
         &self,
         path: &str,
@@ -110,6 +124,10 @@ impl Folder {
 impl Objects for Folder {
     fn claim(&self) -> Attempt<'_, ()> {
         self.blocking(LOCK, |folder, _| folder.lock())
+    }
+
+    fn is_claimed_elsewhere(&self) -> Attempt<'_, bool> {
+        self.blocking(LOCK, |folder, _| folder.is_locked_elsewhere())
     }
 
     fn read<'a>(&'a self, path: &'a str) -> Attempt<'a, Option<Object>> {

@@ -169,6 +169,11 @@ pub(crate) trait Objects: Send + Sync {
         ready(Ok(())).boxed()
     }
 
+    /// Whether another process has made sure of that. Nothing is kept from anybody.
+    fn is_claimed_elsewhere(&self) -> Attempt<'_, bool> {
+        ready(Ok(false)).boxed()
+    }
+
     /// An object; `None` if there is none of this name.
     fn read<'a>(&'a self, path: &'a str) -> Attempt<'a, Option<Object>>;
 
@@ -226,6 +231,12 @@ impl Storage {
     /// In a storage account nobody can be kept from writing; there the versions tell.
     pub async fn claim(&self, deadline: Deadline) -> Result<(), StorageError> {
         self.attempt(deadline, || self.objects.claim()).await
+    }
+
+    /// Whether a claim would be refused, since another process has one.
+    pub async fn is_claimed_elsewhere(&self, deadline: Deadline) -> Result<bool, StorageError> {
+        self.attempt(deadline, || self.objects.is_claimed_elsewhere())
+            .await
     }
 
     /// An object's content and version; `None` if there is no such object.

@@ -359,7 +359,21 @@ async fn a_second_process_on_the_same_folder_is_turned_away() {
     }
     let show = world.command(&["checkpoint", "show"]).await;
     assert_eq!(show.code(), 0, "looking is free");
-    drop(host);
+    let check = world.command(&["check"]).await;
+    assert_eq!(check.code(), 0, "{check:?}");
+    for told in [
+        "warning    storage: ",
+        "the folder is in use by another auth0-poller, which makes the runs until it ends\n",
+        "\nNothing failed; `auth0-poller poll` works again once the other one has ended.\n",
+    ] {
+        assert!(check.stdout.contains(told), "{check:?}");
+    }
+    // It keeps nobody from anything.
+    host.fire(FUNCTION).await.report();
+    host.stop().await;
+    let check = world.command(&["check"]).await;
+    let nothing = "Nothing is in the way of `auth0-poller poll`.\n";
+    assert!(check.stdout.ends_with(nothing), "{check:?}");
 }
 
 #[tokio::test]
