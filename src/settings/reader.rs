@@ -4,8 +4,9 @@ use std::fmt;
 
 use super::AppSettings;
 
-/// How a reference begins that the platform replaces by a secret, in lower case.
+/// How references begin that the platform replaces by what they name, in lower case.
 const KEY_VAULT_REFERENCE: &str = "@microsoft.keyvault(";
+const APP_CONFIGURATION_REFERENCE: &str = "@microsoft.appconfiguration(";
 
 /// A setting that is missing or cannot be used.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -93,13 +94,13 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// A setting's value. One that the platform was to take from a Key Vault and could not, and so
-    /// handed out as the reference itself, is a problem. So is one in quotes: `docker --env-file` hands
+    /// A setting's value. One that the platform was to take from a Key Vault or an App Configuration and
+    /// could not, and so handed out as the reference itself, is a problem. So is one in quotes: `docker --env-file` hands
     /// them out too, and no setting can mean them. What was no UTF-8 in the environment is here as the
     /// character that stands for it.
     pub fn get(&mut self, setting: &'static str) -> Option<&'a str> {
         let value = self.settings.get(setting)?;
-        if is_reference(value) {
+        if is_reference(value, KEY_VAULT_REFERENCE) {
             return self.problem(
                 setting,
                 "is a Key Vault reference that was not resolved: see that it is written \
@@ -108,6 +109,16 @@ impl<'a> Reader<'a> {
                  name and enabled, and that the vault's firewall lets the app in (Function App, \
                  Environment variables, shows why it failed); then let the platform fetch it again \
                  and restart the app (docs/operate.md, Keys)",
+            );
+        }
+        if is_reference(value, APP_CONFIGURATION_REFERENCE) {
+            return self.problem(
+                setting,
+                "is an App Configuration reference that was not resolved: see that it is written \
+                 @Microsoft.AppConfiguration(Endpoint=…; Key=…), without quotes; give the app's \
+                 identity the role App Configuration Data Reader on the store, and, where the store \
+                 has a Key Vault reference under that key, Key Vault Secrets User on the vault; then \
+                 restart the app",
             );
         }
         if is_in_quotes(value) {
@@ -161,11 +172,11 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// Whether a value is a reference to a secret, also as people mistype it.
-fn is_reference(value: &str) -> bool {
+/// Whether a value is such a reference, also as people mistype it.
+fn is_reference(value: &str, begin: &str) -> bool {
     let value = value.trim_start_matches(['"', '\'', ' ']);
-    let begin = value.get(..KEY_VAULT_REFERENCE.len());
-    begin.is_some_and(|it| it.eq_ignore_ascii_case(KEY_VAULT_REFERENCE))
+    let begins = value.get(..begin.len());
+    begins.is_some_and(|it| it.eq_ignore_ascii_case(begin))
 }
 
 fn is_in_quotes(value: &str) -> bool {

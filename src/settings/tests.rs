@@ -15,11 +15,27 @@ fn a_blank_setting_is_an_unset_one_and_white_space_around_a_value_is_none_of_it(
 }
 
 #[test]
-fn a_key_vault_reference_that_was_not_resolved_is_told_once_with_its_remedy() {
-    for reference in [
-        "@Microsoft.KeyVault(SecretUri=https://acme.vault.azure.net/secrets/s/)",
-        "@microsoft.keyvault(VaultName=acme;SecretName=s)",
-        "\"@Microsoft.KeyVault(SecretUri=https://acme.vault.azure.net/secrets/s/)\"",
+fn a_reference_that_was_not_resolved_is_told_once_with_its_remedy() {
+    let vault = "A is a Key Vault reference that was not resolved: see that it is written";
+    let store = "A is an App Configuration reference that was not resolved: see that it is written";
+    for (reference, told) in [
+        (
+            "@Microsoft.KeyVault(SecretUri=https://acme.vault.azure.net/secrets/s/)",
+            vault,
+        ),
+        ("@microsoft.keyvault(VaultName=acme;SecretName=s)", vault),
+        (
+            "\"@Microsoft.KeyVault(SecretUri=https://acme.vault.azure.net/secrets/s/)\"",
+            vault,
+        ),
+        (
+            "@Microsoft.AppConfiguration(Endpoint=https://acme.azconfig.io; Key=secret; Label=a)",
+            store,
+        ),
+        (
+            "'@microsoft.appconfiguration(Endpoint=https://acme.azconfig.io;Key=s)'",
+            store,
+        ),
     ] {
         let settings: AppSettings = [("A", reference)].into_iter().collect();
         let error = Reader::read(&settings, |reader| {
@@ -29,7 +45,6 @@ fn a_key_vault_reference_that_was_not_resolved_is_told_once_with_its_remedy() {
         let error = error.unwrap_err();
         let lines: Vec<_> = error.lines().collect();
         assert_eq!(lines.len(), 1, "{lines:?}");
-        let told = "A is a Key Vault reference that was not resolved: see that it is written";
         assert!(lines[0].starts_with(told), "{lines:?}");
     }
 }
