@@ -35,12 +35,20 @@ enum Verdict {
 
 pub(super) async fn check(given: Given, destination: Option<String>) -> Exit {
     let only = only(given.tenant.as_deref(), destination.as_deref());
+    let is_configured = destination.is_none();
     let tenants = tenants(given, destination)?;
     let apps = Apps::new(&tenants, &watch::channel(false).1).map_err(|error| unusable(&error))?;
     let mut verdicts = Vec::new();
     for (layers, member) in tenants.each().zip(&apps.members) {
         verdicts.extend(match (layers, &member.app) {
-            (Ok(layers), Ok(app)) => try_all(app, layers).await,
+            (Ok(layers), Ok(app)) => {
+                let mut verdicts = try_all(app, layers).await;
+                if is_configured && let Err(doubt) = has_table_to_ask(app, layers) {
+                    let name = app.name.as_deref();
+                    verdicts.push(told(name, "arrival", Verdict::Doubtful, doubt));
+                }
+                verdicts
+            }
             (_, Err(error)) => {
                 let name = member.name.as_deref();
                 vec![told(name, "settings", Verdict::Fails, &error.to_string())]
@@ -258,6 +266,18 @@ async fn arrival(pipeline: &Pipeline, layers: &Layers) -> Option<(Verdict, Strin
             )
         }
     })
+}
+
+/// Whether there is a table to ask, where arrival is to be proved.
+fn has_table_to_ask(app: &App, layers: &Layers) -> Result<(), &'static str> {
+    let is_table = |it: &Pipeline| {
+        let way = it.way.as_ref();
+        // Of one that is badly set it is not known.
+        way.map_or(true, |way| way.destination.table().is_some())
+    };
+    (!layers.proves_arrival() || app.pipelines.iter().any(is_table))
+        .then_some(())
+        .ok_or("ARRIVAL is on, and none of DESTINATIONS is a table to ask: nothing is proved")
 }
 
 async fn destination(pipeline: &Pipeline) -> (Verdict, String) {

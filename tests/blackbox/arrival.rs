@@ -301,6 +301,16 @@ async fn check_says_whether_it_can_be_asked_and_turns_nothing_red() {
     let told = world.command(&["check"]).await.stdout;
     let line = "ok         arrival: the table of the workspace can be asked\n";
     assert!(told.contains(line), "{told}");
+    // Where nothing can be asked, whoever set it learns that nothing is proved.
+    world.set("DESTINATIONS", "stdout");
+    let told = world.command(&["check"]).await;
+    let line = "warning    arrival: ARRIVAL is on, and none of DESTINATIONS is a table to ask: ";
+    assert_eq!(told.code(), 0, "{told:?}");
+    assert!(told.stdout.contains(line), "{told:?}");
+    world.set("DESTINATIONS", "log-analytics");
+    // This names others for a look.
+    let look = world.command(&["check", "--destination", "stdout"]).await;
+    assert!(!look.stdout.contains("arrival"), "{look:?}");
     world.set("ARRIVAL", "off");
     let asked = api.requests();
     let told = world.command(&["check"]).await.stdout;
