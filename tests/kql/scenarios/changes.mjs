@@ -83,6 +83,20 @@ export default {
         `Medium: Auth0 - one of the ${kind} changed (Force MFA) by admin@example.com`,
         `Medium: Auth0 - one of the ${kind} changed (Id1) by admin@example.com`,
         `Medium: Auth0 - one of the ${kind} changed (Id1) by admin@example.com`])),
+      fires("of a connection, which gets the passwords", [
+        call("11:40", "PATCH", "/api/v2/Connections//con_1/", { options: { customScripts: { login: "function login() {}" } } }),
+        call("11:41", "post", "/api/v2/connections", { name: "Users", options: { enabledDatabaseCustomization: true, customScripts: { login: "function login() {}" } } }),
+        call("11:42", "patch", "/api/v2/connections/con_2", { options: { scripts: { fetchUserProfile: "function () {}" } } }),
+      ], ["Medium: Auth0 - scripts of a connection changed (con_1) by admin@example.com",
+        "Medium: Auth0 - scripts of a connection changed (Users) by admin@example.com",
+        "Medium: Auth0 - scripts of a connection changed (con_2) by admin@example.com"]),
+      quiet("of a connection without scripts", [
+        call("11:40", "patch", "/api/v2/connections/con_1", { options: { customScripts: {}, brute_force_protection: true } }),
+        call("11:41", "patch", "/api/v2/connections/con_1", { options: { customScripts: null, scripts: {} } }),
+        call("11:42", "get", "/api/v2/connections/con_1", { options: { customScripts: { login: "x" } } }),
+        call("11:42", "patch", "/api/v2/connections/con_1", { options: { customScripts: { login: "x" }, enabledDatabaseCustomization: false } }),
+        call("11:43", "patch", "/api/v2/connections/con_1/clients", { options: { customScripts: { login: "x" } } }),
+      ]),
       quiet("looked at, drafted, or something else", [
         call("11:40", "get", "/api/v2/rules"), call("11:40", "get", "/api/v2/actions/triggers/post-login/bindings"),
         call("11:40", "post", "/api/v2/actions/actions", {}), call("11:40", "post", "/api/v2/actions/actions/Act1/test", {}),
