@@ -32,7 +32,7 @@ export default {
       fires("across origins", ofUsers(15, "fcoa"), 1),
       fires("and got in", [...ofUsers(15, "fp"), event("11:20", "s", user("user3@example.com"))], [
         { severity: "High", details: { AccountsEntered: "1" } }]),
-      ...["sepft", "scoa"].map((type) => fires(`and got in (${type})`, [...ofUsers(15, "fp"), event("11:20", type)], [
+      ...["sepft", "scoa", "seotpft", "seoobft", "sercft"].map((type) => fires(`and got in (${type})`, [...ofUsers(15, "fp"), event("11:20", type)], [
         { severity: "High" }])),
       fires("somebody signed in before", [...ofUsers(15, "fp"), event("11:09", "s")], [{ severity: "Medium" }]),
       fires("signed in at the first failure", [...ofUsers(15, "fp"), event("11:10:00", "s")], [{ severity: "High" }]),
