@@ -97,6 +97,15 @@ export default {
         "Medium: Auth0 - jane@example.com entered 10 wrong codes"]),
       fires("without a name", wrong(10, { user_name: "" }), ["Medium: Auth0 - auth0|1 entered 10 wrong codes"]),
       fires("without an id", wrong(10, { user_id: "" }), 1),
+      ...["feotpft", "fercft"].map((type) => fires(`by the API (${type})`, wrong(10, { type }), [{ details: { Failures: "10" } }])),
+      fires("by the API, codes of texts", wrong(10, { type: "feoobft", description: "Invalid Binding_Code." }), 1),
+      quiet("by the API, before the user has answered", wrong(10, { type: "feoobft", description: "Authorization pending" })),
+      fires("by the API, one after the other", [...wrong(5, { type: "feotpft" }), ...wrong(5, { type: "feotpft", clock: "11:20" })], [
+        { severity: "Medium", details: { GotIn: "false" } }]),
+      quiet("each told twice", [...wrong(9), ...wrong(9, { type: "feotpft" })]),
+      fires("each told twice, once by the API alone", [...wrong(9), ...wrong(10, { type: "feotpft" })], [{ details: { Failures: "10" } }]),
+      ...["seotpft", "seoobft", "sercft"].map((type) => fires(`by the API, and then ${type}`, [...wrong(10, { type: "feotpft" }), right("11:20", type)], [
+        { severity: "High", details: { GotIn: "true" } }])),
       quiet("nine", wrong(9)),
       quiet("of two tenants", [...wrong(5, { tenant_name: "acme" }), ...wrong(5, { tenant_name: "globex" })]),
       quiet("of two users, or of nobody", [...wrong(5), ...wrong(5, user("joe@example.com")), ...wrong(10, { user_id: "", user_name: "" })]),
