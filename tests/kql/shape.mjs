@@ -84,6 +84,7 @@ function scheduled(rule) {
     [rule.requiredDataConnectors?.[0]?.connectorId === "Auth0Poller", "the connector is named"],
     [entityMappings?.length > 0, "there is an entity"],
     [Object.keys(customDetails).length > 0 && Object.keys(customDetails).length <= MOST.customDetails, "there are details, not too many"],
+    [!/\bTenantName\b/.test(rule.query) || "Tenant" in customDetails, "an alert names the tenant where its query does"],
     [Object.keys(customDetails).every((it) => it.length <= MOST.detailName && /^[A-Za-z0-9]+$/.test(it)), "details have short names"],
     [format.length <= LENGTHS.name && format.split("{{").length - 1 <= MOST.placeholders, "a title has at most three columns"],
     [rule.incidentConfiguration?.createIncident === true, "an alert makes an incident"],

@@ -48,6 +48,7 @@ for (const [what, change] of Object.entries({
   "the connector is named": { requiredDataConnectors: [] },
   "there is an entity": { entityMappings: undefined },
   "there are details, not too many": { customDetails: {} },
+  "an alert names the tenant where its query does": { query: `${query}| summarize count() by TenantName` },
   "details have short names": { customDetails: { "A-Count": "Count" } },
   "a title has at most three columns": { alertDetailsOverride: { alertDisplayNameFormat: "{{a}}{{b}}{{c}}{{d}}" } },
   "an alert makes an incident": { incidentConfiguration: { createIncident: false } },
