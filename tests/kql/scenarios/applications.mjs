@@ -164,6 +164,10 @@ export default {
         "High: Auth0 - admin@example.com read the secret of all connections, 1 in all"]),
       fires("a new one", [call("11:40", "POST", "/api/v2/clients/Cl1/rotate-secret/")], [
         "Low: Auth0 - admin@example.com read the secret of Cl1, 1 in all"]),
+      fires("one of somebody's choice", [call("11:40", "PATCH", "/api/v2/clients/Cl1", { client_secret: "one-that-i-know" })], [
+        "Low: Auth0 - admin@example.com read the secret of Cl1, 1 in all"]),
+      fires("a key beside it", [call("11:40", "POST", "/api/v2/Clients//Cl1/credentials/", { credential_type: "public_key", pem: "x" })], [
+        "Low: Auth0 - admin@example.com read the secret of Cl1, 1 in all"]),
       fires("by two", [secret("11:40", "/api/v2/clients/Cl1"), byProgram(secret("11:41", "/api/v2/clients/Cl1"))], [
         { entities: ["Account admin@example.com", "IP 203.0.113.9"] }, { entities: ["Account robot", "IP 192.0.2.44"] }]),
       fires("of a connection", [changed(secret("11:40", "/api/v2/connections/con_1?fields=options"), (copy) => (
@@ -176,6 +180,11 @@ export default {
         call("11:40", "get", "/api/v2/clients/Cl1/rotate-secret"),
         call("11:40", "post", "/api/v2/clients/Cl1"),
         changed(rotated, (copy) => (copy.type = "mgmt_api_read")),
+        call("11:40", "patch", "/api/v2/clients/Cl1", { name: "x" }),
+        call("11:40", "patch", "/api/v2/clients/Cl1/credentials/cred_1", { client_secret: "x" }),
+        call("11:40", "put", "/api/v2/clients/Cl1", { client_secret: "x" }),
+        call("11:40", "get", "/api/v2/clients/Cl1/credentials"),
+        { ...call("11:40", "patch", "/api/v2/clients/Cl1", { client_secret: "x" }), type: "mgmt_api_read" },
       ]),
       ...managed(rotated, 1).filter(({ what }) => !what.startsWith("another kind")),
     ],
