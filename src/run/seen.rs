@@ -200,16 +200,16 @@ impl<'a> Seen<'a> {
         ended.extend(self.current.clone());
         let mut shown = page.records.iter().rev().map(|it| &it.log_id);
         self.shown = shown.find(|it| it.prefix().is_some()).cloned();
-        if page.is_last {
+        let is_empty = page.records.is_empty() && page.misfits.is_empty();
+        let goes_on = self.shown.as_ref().map(LogId::series);
+        let goes_on = goes_on.or(self.current.as_deref());
+        // One that has records may be the last for ending near the present, which ends its series and none
+        // above it.
+        if page.is_last && is_empty {
             let current = self.current.as_deref().unwrap_or_default();
             let above = self.to_read.keys().filter(|it| it.as_str() > current);
             ended.extend(above.cloned());
-        } else if let Some(goes_on) = self
-            .shown
-            .as_ref()
-            .map(LogId::series)
-            .or(self.current.as_deref())
-        {
+        } else if let Some(goes_on) = goes_on.filter(|_| !page.is_last) {
             ended.remove(goes_on);
         }
         page.records.retain(|it| !self.was_taken(&it.log_id));

@@ -177,20 +177,33 @@ impl<S: Source> Until<'_, S> {
 
     /// A page, and after it, where its last record is past the stretch, the beginning of the next
     /// prefix instead of more of this one; and where it is before the stretch, the beginning of that.
+    ///
+    /// One that ends past the stretch may be called the last for ending near the present, which says
+    /// nothing of the prefixes above it.
     async fn skip(&self, mut page: Page, deadline: Deadline) -> Result<Page, SourceError> {
-        while !page.is_last {
+        loop {
             let last = page.records.iter().max_by_key(|it| &it.log_id);
-            let Some(after) = last.and_then(|it| self.stretch.way_past(it)) else {
+            let Some(last) = last.filter(|it| !page.is_last || self.stretch.ends_before(it)) else {
+                break;
+            };
+            let Some(after) = self.stretch.way_past(last) else {
                 break;
             };
             match self.source.after(&after, deadline).await {
                 Ok(next) => {
-                    page.is_last = next.is_last || next.records.is_empty();
+                    let is_empty = next.records.is_empty();
+                    page.is_last = next.is_last || is_empty;
                     page.records.extend(next.records);
                     page.misfits.extend(next.misfits);
+                    if is_empty {
+                        break;
+                    }
                 }
                 // Then everything is read, to the end of the log.
-                Err(SourceError::Rejected(_)) => break,
+                Err(SourceError::Rejected(_)) => {
+                    page.is_last = false;
+                    break;
+                }
                 Err(error) => return Err(error),
             }
         }

@@ -193,6 +193,34 @@ async fn a_short_page_that_ends_amid_another_prefix_is_not_the_end_of_the_log() 
     assert_quiet(&world).await;
 }
 
+#[tokio::test]
+async fn a_short_page_of_now_is_not_the_end_of_what_other_prefixes_have() {
+    let world = World::with(Options {
+        largest_page: 7,
+        ..towards(SyntheticIds::Taken)
+    })
+    .await;
+    add(&world, "800", 60, 2);
+    add(&world, "900", 60, 50);
+    for _ in 0..2 {
+        poll(&world).await;
+    }
+    let of_900 = || {
+        let mut of_900 = world.workspace.landed();
+        of_900.retain(|it| it.starts_with("900"));
+        of_900.len()
+    };
+    assert_eq!(of_900(), 60);
+    add(&world, "900", 10, 40);
+    poll(&world).await;
+    assert_eq!(of_900(), 70);
+    // A replay knows of no prefix but those that it meets.
+    let from = ["--from", "55m", "--to", "20m"];
+    let replay = ["replay", "--destination", "log-analytics"];
+    let ran = world.command(&[&replay[..], &from].concat()).await;
+    assert_eq!(numbers(&ran.report(), ["delivered"]), [70], "{ran:?}");
+}
+
 /// How a tenant behaves towards ids that are none of records.
 fn towards(synthetic_ids: SyntheticIds) -> Options {
     Options {
