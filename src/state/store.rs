@@ -14,6 +14,9 @@ use crate::error::with_causes;
 use crate::net::retry::Deadline;
 use crate::storage::{Storage, StorageError, Version, digest};
 
+/// What is said of the newest generation where only the one before it is there.
+const NOT_THERE: &str = "it is not there";
+
 /// Why a checkpoint was not loaded or saved.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum CheckpointError {
@@ -142,20 +145,37 @@ impl CheckpointStore {
         now: DateTime<Utc>,
         deadline: Deadline,
     ) -> Result<Option<Checkpoint>, CheckpointError> {
-        let Some((json, _)) = self.read(&self.newest(), deadline).await? else {
-            return Ok(self.load_previous(now, deadline).await?.ok());
+        let newest = self.read(&self.newest(), deadline).await?;
+        let problem = match newest.map(|(json, _)| read(&json, now)) {
+            Some(Ok(checkpoint)) => return Ok(Some(checkpoint)),
+            Some(Err(problem)) => Some(self.unless_newer(problem)?),
+            None => None,
         };
-        let problem = match read(&json, now) {
-            Ok(checkpoint) => return Ok(Some(checkpoint)),
-            Err(problem) => self.unless_newer(problem)?,
-        };
-        match self.load_previous(now, deadline).await? {
-            Ok(checkpoint) => Ok(Some(checkpoint)),
-            Err(_) => Err(CheckpointError::Unreadable {
+        match (self.load_previous(now, deadline).await?, problem) {
+            (Ok(checkpoint), problem) => {
+                self.warn_of_newest(&problem.map_or(NOT_THERE.into(), |it| with_causes(&it)));
+                Ok(Some(checkpoint))
+            }
+            (Err(None), None) => Ok(None),
+            // The next run would not begin as a first one.
+            (Err(Some(json)), None) => {
+                let path = self.storage.location(&self.previous());
+                let unreadable = |source| CheckpointError::Unreadable { path, source };
+                read(&json, now).map(Some).map_err(unreadable)
+            }
+            (Err(_), Some(source)) => Err(CheckpointError::Unreadable {
                 path: self.location(),
-                source: problem,
+                source,
             }),
         }
+    }
+
+    /// Tells that the newest generation is of no use.
+    fn warn_of_newest(&self, problem: &str) {
+        warn!(
+            "the checkpoint {} cannot be used ({problem}), so the one before it is",
+            self.location()
+        );
     }
 
     /// Puts `checkpoint` in the place of whatever is stored, readable or not. Answers with what
@@ -344,7 +364,7 @@ impl CheckpointStore {
                 return Ok(Loaded { found, version });
             }
             Some(Err(problem)) => with_causes(&self.unless_newer(problem)?),
-            None => "it is not there".to_owned(),
+            None => NOT_THERE.to_owned(),
         };
         let found = match (self.load_previous(now, deadline).await?, json) {
             (Err(None), None) if self.was_there.load(Ordering::Relaxed) => {
@@ -359,10 +379,7 @@ impl CheckpointStore {
                 if let Some(content) = json {
                     self.set_aside(content, deadline).await?;
                 }
-                warn!(
-                    "the checkpoint {} cannot be used ({problem}), so the one before it is",
-                    self.location()
-                );
+                self.warn_of_newest(&problem);
                 Stored::Previous(checkpoint)
             }
             (Err(previous), json) => {

@@ -258,3 +258,42 @@ async fn one_that_was_removed_by_hand_is_not_said_to_be_none_where_the_one_befor
     let replaced = format!("It would have begun after the record {newest}.\n");
     assert!(set.stdout.ends_with(&replaced), "{set:?}");
 }
+
+#[tokio::test]
+async fn of_one_that_is_damaged_it_is_said_that_the_one_before_it_is_shown() {
+    let world = World::start().await;
+    let ids = world.tenant.generate(10, minutes_ago(50), minutes_ago(5));
+    world.poll().await;
+    world.tenant.generate(1, minutes_ago(4), minutes_ago(3));
+    world.poll().await;
+    let file = world.checkpoint_file(Sink::LogAnalytics);
+    let newest = ids.iter().max().unwrap();
+    let shown = format!("  The next run begins after the record {newest}.\n");
+    for (damage, why) in [
+        (Some("{"), "it is not a checkpoint: "),
+        (None, "it is not there"),
+    ] {
+        match damage {
+            Some(content) => fs::write(&file, content).unwrap(),
+            None => fs::remove_file(&file).unwrap(),
+        }
+        let told = format!("the checkpoint {} cannot be used ({why}", file.display());
+        for command in [&["checkpoint", "show"][..], &["check"]] {
+            let ran = world.command(command).await;
+            assert_eq!(ran.code(), 0, "{ran:?}");
+            assert!(ran.stderr.contains(&told), "{command:?}: {ran:?}");
+            let end = "), so the one before it is\n";
+            assert!(ran.stderr.ends_with(end), "{command:?}: {ran:?}");
+        }
+        let show = world.command(&["checkpoint", "show"]).await;
+        assert!(show.stdout.contains(&shown), "{show:?}");
+    }
+    // Where neither can be read it is not as if there had been none.
+    fs::write(file.with_file_name("log-analytics.previous.json"), "{").unwrap();
+    for command in [&["checkpoint", "show"][..], &["check"]] {
+        let ran = world.command(command).await;
+        let output = format!("{}{}", ran.stdout, ran.stderr);
+        assert_eq!(ran.code(), 1, "{ran:?}");
+        assert!(output.contains("it is not a checkpoint"), "{ran:?}");
+    }
+}
