@@ -64,6 +64,17 @@ const switchedOff = [
     [title("brute-force-protection of a connection")]),
   nothing("a connection's own switch", CONNECTION, { options: { brute_force_protection: true }, enabled: false }),
   nothing("what belongs to a connection", `${CONNECTION}/users`, { options: { brute_force_protection: false } }),
+  fires("the access control list, each way", [
+    call("11:40", "DELETE", "/api/v2/Network-Acls//acl_1/"), call("11:41", "patch", "/api/v2/network-acls/acl_1", { active: false }),
+    call("11:42", "put", "/api/v2/network-acls/acl_1", { active: true, rule: { action: { log: true }, scope: "tenant" } }),
+  ], ["deleted", "off", "watches only"].map((Change) => ({ details: { Protection: "access control list", Change } }))),
+  nothing("an access control list that blocks", "/api/v2/network-acls/acl_1", { active: true, rule: { action: { block: true } } }),
+  quiet("a new access control list, other things deleted", [
+    call("11:40", "post", "/api/v2/network-acls", { active: false, rule: { action: { log: true } } }),
+    call("11:40", "get", "/api/v2/network-acls/acl_1", { active: false }),
+    call("11:40", "delete", BRUTE_FORCE), call("11:40", "delete", CONNECTION), call("11:40", "patch", BRUTE_FORCE, { active: false }),
+    call("11:40", "patch", CONNECTION, { rule: { action: { log: true, allow: true } } }),
+  ]),
   nothing("a client", "/api/v2/clients/c", { enabled: false, policy: "off", shields: [] }),
   // Only the answer tells.
   says("the answer", BRUTE_FORCE, null, "off", { enabled: false }),
