@@ -139,6 +139,12 @@ export default {
       fires("behind a key in a text", [page(UNIVERSAL, "<style>{}</style>-----BEGIN PRIVATE KEY-----<script>a=1</script>")], put("what looks like a secret")),
       fires("behind a key at the beginning of a text", [page(UNIVERSAL, "-----BEGIN PRIVATE KEY-----<script>a=1</script>")], put("what looks like a secret")),
       quiet("a secret beside a page", [page("/api/v2/clients/Cl1", { custom_login_page: "<p>Hello</p>", client_secret: "x" }, "patch")]),
+      // What catches a password without a script.
+      ...["<iframe src='https://evil.example'>", "<FORM\naction='https://evil.example'>", "<base href='https://evil.example'>",
+        "<embed src=x>", "<object data=x>", "<frame src=x>", "<button FormAction = 'https://evil.example'>",
+        '<meta http-equiv="Refresh" content="0;url=https://evil.example">', "<meta content=x http-equiv=refresh>",
+      ].map((tag) => fires(tag.replace("\n", " "), [page(UNIVERSAL, { template: `${TAGS}${tag}` })], put("a frame, a form or another address"))),
+      quiet("words like those", [page(UNIVERSAL, { template: `${TAGS}<formula><basefont><p>form: formaction, refresh</p><meta name="refresh">` })]),
       fires("an expression", [page(UNIVERSAL, { template: `${TAGS}{{ user.name }}` })], put("an expression")),
       fires("a tag", [page(UNIVERSAL, { template: `${TAGS}{%- if x -%}` })], put("an expression")),
       ...[
