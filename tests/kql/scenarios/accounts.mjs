@@ -107,7 +107,6 @@ export default {
       ...["seotpft", "seoobft", "sercft"].map((type) => fires(`by the API, and then ${type}`, [...wrong(10, { type: "feotpft" }), right("11:20", type)], [
         { severity: "High", details: { GotIn: "true" } }])),
       quiet("nine", wrong(9)),
-      quiet("of two tenants", [...wrong(5, { tenant_name: "acme" }), ...wrong(5, { tenant_name: "globex" })]),
       quiet("of two users, or of nobody", [...wrong(5), ...wrong(5, user("joe@example.com")), ...wrong(10, { user_id: "", user_name: "" })]),
       quiet("right ones, pushes", [...times(10, () => right("11:10")), ...wrong(10, { type: "gd_send_pn" })]),
       ...windowed((first, second) => [...wrong(5, { clock: first }), ...wrong(5, { clock: second })], 1),
@@ -130,11 +129,6 @@ export default {
       fires("the fuller window", [...sent(15, { clock: "10:40" }), ...sent(2, { from: 20 })], [{ details: { Messages: "17" } }]),
       fires("the window with more limits", [...sent(15, { clock: "10:40" }), event("11:10", "limit_phone")], [{ details: { Messages: "15", Limits: "1" } }]),
       quiet("fourteen", sent(14)),
-      fires("half of them without the name", [...sent(8), ...sent(7, { from: 8, user_name: "" })], [
-        "Medium: Auth0 - 15 messages or calls for the account jane@example.com"]),
-      quiet("of two tenants", [...sent(8, { tenant_name: "acme" }), ...sent(7, { from: 8, tenant_name: "globex" })]),
-      fires("at the wish of one address, in two tenants", times(16, (n) => sent(1, {
-        ip: "192.0.2.9", tenant_name: n % 2 ? "acme" : "globex", ...user(`u${n}@example.com`) })[0]), [{ details: { Messages: "16", Tenant: "" } }]),
       quiet("of two accounts, or nobody's", [...sent(7), ...sent(7, { from: 7, ...user("joe@example.com") }), ...sent(15, { user_name: "", user_id: "" })]),
       quiet("nobody's from nowhere", sent(15, { user_name: "", user_id: "", ip: "" })),
       quiet("mails and pushes", [...of(15, "cls", user("a@example.com")), ...of(15, "gd_send_pn", user("a@example.com"))]),
@@ -156,10 +150,7 @@ export default {
       fires("known by the enrolment", times(3, (n) => enrolled(n, { details: { enrollment: { _id: `dev_${n}`, phone_number: `+1555000${n}` } } })), [
         { details: { Numbers: "3" } }]),
       quiet("two, one without a number", [enrolled(1), enrolled(2), enrolled(2), event("11:10", "gd_enrollment_complete")]),
-      fires("one of them without the name", [enrolled(1), enrolled(2), enrolled(3, { user_name: "" })], [
-        "Medium: Auth0 - 3 phone numbers were enrolled by the account jane@example.com"]),
       quiet("of two accounts", [enrolled(1), enrolled(2), enrolled(3, user("joe@example.com"))]),
-      quiet("of two tenants", [enrolled(1, { tenant_name: "acme" }), enrolled(2, { tenant_name: "acme" }), enrolled(3, { tenant_name: "globex" })]),
       quiet("of nobody, nowhere", times(3, (n) => enrolled(n, { user_id: "", user_name: "", ip: "" }))),
       quiet("begun", times(3, (n) => enrolled(n, { type: "gd_start_enroll" }))),
       ...framed(times(3, (n) => enrolled(n)), 1),
@@ -181,7 +172,6 @@ export default {
       ...["phone_number", "identifier"].map((name) => fires(`by the ${name} of the enrolment`, times(3, (n) => device(n, { id: `push|dev_${n}` },
         { details: { authenticator: { id: `push|dev_${n}`, type: "push" }, enrollment: { _id: `dev_${n}`, [name]: "one" } } })), [
         { details: { Device: "one", Users: "3" } }])),
-      quiet("of users of three tenants", times(3, (n) => device(n, { id: "d" }, { tenant_name: `acme${n}` }))),
       quiet("two users", [device(1, { id: "d" }), device(2, { id: "d" }), device(2, { id: "d" })]),
       quiet("two phones, none, and nobody's", [device(1, { id: "d" }), device(2, { id: "d" }), device(3, { id: "e" }),
         ...times(3, (n) => device(n, { phone_number: "" })), ...times(3, () => device(1, { id: "f" }, { user_id: "" })), device(4, { id: "d" }, { user_id: "" })]),

@@ -27,8 +27,6 @@ export default {
         entity("Account jane@example.com", "IP 198.51.100.7")),
       quiet("usual, or of a new user", [...earlier(48, [event("11:00", "s", from("A"))]), event("11:10", "s", from("A")),
         event("11:10", "s", from("B", user("joe@example.com")))]),
-      fires("usual for a user of another tenant", [...earlier(48, [event("11:00", "s", from("A", { tenant_name: "acme" })),
-        event("11:00", "s", from("B", { tenant_name: "globex" }))]), event("11:10", "s", from("B", { tenant_name: "acme" }))], 1),
       quiet("failed, or nowhere", [...earlier(48, [event("11:00", "s", from("A"))]), event("11:10", "fp", from("B")), event("11:10", "s")]),
     ],
   },
@@ -65,8 +63,6 @@ export default {
     cases: [
       fires("replaced", [event("11:10", "gd_unenroll"), event("11:20", "gd_enrollment_complete")],
         entity("Account jane@example.com", "IP 198.51.100.7")),
-      quiet("of users of two tenants", [event("11:10", "gd_unenroll", { tenant_name: "acme" }),
-        event("11:20", "gd_enrollment_complete", { tenant_name: "globex" })]),
       quiet("the other way round, of two users, much later", [event("11:20", "gd_unenroll"), event("11:10", "gd_enrollment_complete"),
         event("11:30", "gd_enrollment_complete", user("joe@example.com")),
         ...earlier(24, [event("11:09", "gd_unenroll", user("joe@example.com"))])]),

@@ -34,8 +34,6 @@ export default {
       ], 2),
       fires("twice of one user", [reset, call("11:45", "delete", "/api/v2/users/auth0%7C7Ab/multifactor/duo")], [
         { details: { Calls: "2" } }]),
-      fires("of users of two tenants", ["acme", "globex"].map((tenant_name) => ({ ...reset, tenant_name })), [
-        { details: { Tenant: "acme" } }, { details: { Tenant: "globex" } }]),
       quiet("another change, a look, another name", [
         call("11:40", "patch", "/api/v2/users/auth0%7C7", { blocked: true }),
         call("11:41", "get", "/api/v2/users/auth0%7C7/authenticators"),
@@ -127,7 +125,6 @@ export default {
         "Medium: Auth0 - ann@example.com got 0 push notifications and rejected 4"]),
       quiet("two rejected, seven sent", [...pushed(["11:10", "11:11"], REJECTED), ...pushed(times(7, (n) => `11:2${n}`), "gd_send_pn")]),
       quiet("not within an hour", pushed(["10:20", "11:05", "11:50"], REJECTED)),
-      quiet("of two tenants", pushed(["11:10", "11:11", "11:12"], REJECTED).map((it, n) => ({ ...it, tenant_name: n ? "acme" : "globex" }))),
       quiet("of two users", [...pushed(["11:10", "11:11"], REJECTED), ...pushed(["11:12"], REJECTED, "joe@example.com")]),
       quiet("of nobody", times(3, (n) => event(`11:1${n}`, REJECTED, { user_id: "", user_name: null }))),
       quiet("wrong codes", pushed(["11:10", "11:11", "11:12"], "gd_auth_failed")),
