@@ -39,8 +39,9 @@ export default {
       fires("each account thrice", [0, 1, 2].flatMap(() => stuffed(50)), [{ details: { Attempts: "150" } }]),
       quiet("more than thrice", [...[0, 1, 2].flatMap(() => stuffed(50)), ...stuffed(1)]),
       fires("beside a program that has an old password", [...stuffed(50), ...times(200, () => event("11:10", "fp", user("robot@example.com")))], [
-        { details: { Accounts: "50", Attempts: "50" } }]),
-      quiet("forty-nine, and one that was tried more often", [...stuffed(49), ...times(4, () => stuffed(1, { from: 49 })[0])]),
+        { details: { Accounts: "51", Attempts: "250" } }]),
+      fires("some of them more often", [...stuffed(60), ...[0, 1, 2].flatMap(() => stuffed(20))], [{ details: { Accounts: "60", Attempts: "120" } }]),
+      quiet("each four times", [0, 1, 2, 3].flatMap(() => stuffed(60))),
       quiet("forty-nine accounts", stuffed(49)),
       quiet("nineteen addresses", stuffed(50, { addresses: 19 })),
       quiet("no names or no addresses", [...stuffed(49), ...stuffed(1, { user_name: "" }), ...stuffed(1, { from: 49, ip: null })]),

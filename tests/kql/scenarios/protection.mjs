@@ -145,6 +145,7 @@ export default {
       daily(blocked(3, "limit_wc"), 1).at(-1),
       fires("slower than the runs", [...arriving(130, blocked(2, "limit_wc")), ...arriving(5, blocked(1, "limit_wc", 2))], [
         { details: { BlockedAccounts: "3" } }]),
+      quiet("an account, hours after the address was blocked", [...arriving(300, blocked(1, "limit_mu")), ...arriving(5, blocked(1, "limit_wc", 1))]),
       quiet("slower, and seen by the run before", arriving(66, blocked(3, "limit_wc"))),
       quiet("an account thrice", times(3, () => event("11:40", "limit_wc"))),
       quiet("two accounts, and one without a name", [...blocked(2, "limit_wc"), event("11:40", "limit_wc", { user_name: "" })]),
