@@ -74,6 +74,9 @@ struct Hour {
     seen: Option<Seen>,
     /// When those that were missing were delivered again.
     sent_again_at: Option<DateTime<Utc>>,
+    /// How many are missing for good, as long as they are not found: also where more came since.
+    #[serde(default)]
+    lost: u64,
 }
 
 /// How it stands with an hour.
@@ -145,12 +148,6 @@ impl Hour {
     fn is_done(&self) -> bool {
         matches!(self.stage, Stage::Whole | Stage::Lost)
     }
-
-    /// Whether what was missing at the last look is missing for good, also where more came since.
-    fn has_lost(&self) -> bool {
-        let last = self.sent_again_at.zip(self.seen);
-        self.stage == Stage::Lost || last.is_some_and(|(sent_again, seen)| sent_again < seen.at)
-    }
 }
 
 impl Arrivals {
@@ -180,6 +177,7 @@ impl Arrivals {
                 stage: Stage::Delivered,
                 seen: known.and_then(|it| it.seen),
                 sent_again_at: known.and_then(|it| it.sent_again_at),
+                lost: known.map_or(0, |it| it.lost),
             };
             self.hours.insert(hour, changed);
         }
@@ -248,6 +246,12 @@ impl Arrivals {
                     Stage::Lost
                 }
             };
+            let missing = found.accepted.saturating_sub(found.landed);
+            hour.lost = match hour.stage {
+                Stage::Lost => missing,
+                // What came since may be on its way.
+                _ => hour.lost.min(missing),
+            };
             hour.seen = Some(Seen {
                 at: now,
                 accepted: found.accepted,
@@ -285,9 +289,7 @@ impl Arrivals {
 
     /// How many records are missing for good.
     pub fn lost(&self) -> u64 {
-        let lost = self.hours.values().filter(|it| it.has_lost());
-        let seen = lost.filter_map(|it| it.seen);
-        seen.map(|it| it.accepted.saturating_sub(it.landed)).sum()
+        self.hours.values().map(|it| it.lost).sum()
     }
 }
 

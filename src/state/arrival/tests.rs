@@ -148,6 +148,44 @@ fn what_is_missing_for_good_is_told_of_although_more_comes_to_its_hour() {
 }
 
 #[test]
+fn what_is_only_on_its_way_is_not_missing_for_good() {
+    let mut arrivals = delivered();
+    let missing = ids(8, [30]);
+    let still = [found(8, 3, &missing)];
+    for clock in ["09:30:00", "10:30:00"] {
+        arrivals.find(&still, at(clock));
+    }
+    arrivals.send_again(&missing, at("10:30:00"));
+    arrivals.find(&[found(8, 3, &BTreeSet::new())], at("10:50:00"));
+    arrivals.accept(&ids(8, [31]), at("11:00:00"));
+    arrivals.find(&[found(8, 4, &ids(8, [31]))], at("11:20:00"));
+    assert_eq!(arrivals.lost(), 0);
+
+    // Of an hour in which others are, those alone count.
+    let mut arrivals = delivered();
+    for clock in ["09:30:00", "10:30:00"] {
+        arrivals.find(&still, at(clock));
+    }
+    arrivals.send_again(&missing, at("10:30:00"));
+    arrivals.find(&still, at("10:50:00"));
+    arrivals.accept(&ids(8, [31, 32, 33]), at("11:00:00"));
+    arrivals.find(&[found(8, 6, &ids(8, [30, 31, 32, 33]))], at("11:20:00"));
+    assert_eq!(arrivals.lost(), 1);
+}
+
+#[test]
+fn where_nothing_ever_landed_what_is_missing_stays_so_when_more_comes() {
+    let mut arrivals = delivered();
+    let of_8 = ids(8, [0, 30, 59]);
+    for clock in ["09:30:00", "10:30:00"] {
+        arrivals.find(&[found(8, 3, &of_8)], at(clock));
+    }
+    assert_eq!(arrivals.lost(), 3);
+    arrivals.accept(&ids(8, [31]), at("11:00:00"));
+    assert_eq!(arrivals.lost(), 3);
+}
+
+#[test]
 fn where_nothing_ever_landed_nothing_is_delivered_again() {
     let mut arrivals = delivered();
     let (of_8, of_9) = (ids(8, [0, 30, 59]), ids(9, [0, 1]));
