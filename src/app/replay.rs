@@ -50,13 +50,19 @@ impl App {
             return Err(NotOne);
         };
         let way = pipeline.way.as_ref().map_err(|_| NotOne)?;
+        // Of all pieces, as what is tried beyond a refused batch may be of a later one.
+        let mut ledger = StretchLedger::new(&replay.stretch, (self.clock)());
         let archived = replay.source.and_then(|it| it.archived());
         if let Some(archived) = archived {
             let hours = Hours::new(archived, &replay.stretch);
             let source = Pieces::of(&hours);
-            let mut report = self.replay_from(&source, replay, pipeline, way).await;
+            let mut report = self
+                .replay_from(&source, replay, (pipeline, way), &mut ledger)
+                .await;
             while report.caught_up && source.goes_on() {
-                let next = self.replay_from(&source, replay, pipeline, way).await;
+                let next = self
+                    .replay_from(&source, replay, (pipeline, way), &mut ledger)
+                    .await;
                 report.go_on_with(next);
             }
             let has_none = report.caught_up && report.fetched == report.before_start;
@@ -70,7 +76,9 @@ impl App {
             source: &way.source,
             stretch: &replay.stretch,
         };
-        let report = self.replay_from(&source, replay, pipeline, way).await;
+        let report = self
+            .replay_from(&source, replay, (pipeline, way), &mut ledger)
+            .await;
         let rate_limit = self.tenant.rate_limit();
         Ok(Report {
             gap,
@@ -83,12 +91,11 @@ impl App {
         &self,
         source: &impl Source,
         replay: &Replay<'_>,
-        pipeline: &Pipeline,
-        way: &Way,
+        (pipeline, way): (&Pipeline, &Way),
+        ledger: &mut StretchLedger<'_>,
     ) -> Report {
         let destination: &dyn Destination = &*way.destination;
         let dry = Dry(destination);
-        let mut ledger = StretchLedger::new(&replay.stretch, (self.clock)());
         let letters = Letters {
             kept: &way.books.dead_letters,
             is_dry: replay.is_dry,
@@ -104,7 +111,7 @@ impl App {
             stopping: &self.stopping,
             budget: NO_END,
         };
-        let report = Box::pin(run.make(&mut ledger, &pipeline.progress)).await;
+        let report = Box::pin(run.make(ledger, &pipeline.progress)).await;
         self.signed(report, pipeline)
     }
 }
