@@ -38,6 +38,13 @@ impl App {
             return (report.delivered, Some(report.errors.join("; ")));
         }
         let last = self.deliver_again(again, &set_aside, NO_END).await;
+        if !last.is_success() {
+            let why = last.errors.join("; ");
+            warn!(
+                "{}: what was set aside was not delivered: {why}",
+                target.audited.name()
+            );
+        }
         (report.delivered + last.delivered, None)
     }
 }
