@@ -39,16 +39,18 @@ impl Layers {
         // What is a tenant's own takes the place of what counts for all.
         let is_own = |name: &str| self.settings.is_own(name);
         let own = PLACES.iter().position(|names| is_any(names, &is_own));
-        let chosen = own.or_else(|| PLACES.iter().position(|names| is_any(names, &is_set)));
+        let chosen = PLACES.iter().position(|names| is_any(names, &is_set));
         for misspelt in self.settings.misspelt(&setting_names()) {
             let has_it = |names: &&[&str]| names.contains(&misspelt.setting);
             let Some(rank) = PLACES.iter().position(has_it) else {
                 continue;
             };
-            let would_replace = misspelt.is_own && !is_any(PLACES[rank], &is_own);
-            let would_count =
-                chosen.is_none_or(|chosen| rank < chosen || rank == chosen && would_replace);
-            if would_count && (misspelt.is_own || own.is_none()) {
+            let would_count = if misspelt.is_own {
+                own.is_none_or(|own| rank < own)
+            } else {
+                own.is_none() && chosen.is_none_or(|chosen| rank < chosen)
+            };
+            if would_count {
                 return Err(not_read(&misspelt));
             }
         }
