@@ -99,7 +99,7 @@ impl App {
         let Some(stretch) = Stretch::of(ids) else {
             return Report::of(&pipeline.label);
         };
-        let _reading = way.source.begin();
+        let _reading = way.source.begin_until(stretch.read_until());
         let source = Until {
             source: &way.source,
             stretch: &stretch,

@@ -125,7 +125,7 @@ impl App {
             }
         }
         if let Some(way) = targets.first().map(|it| it.way) {
-            let _reading = way.source.begin();
+            let _reading = way.source.begin_until(audit.stretch.read_until());
             self.unless_asked_to_end(Box::pin(note_witness(&mut targets)))
                 .await;
             if audit.mends {

@@ -136,6 +136,16 @@ struct InRun {
     session: Session,
 }
 
+impl InRun {
+    /// Takes note of a page that it has read. That one ends near the present is its end only where
+    /// another run goes on from there.
+    fn take(&self, mut page: Page) -> Page {
+        self.session.note(&page);
+        page.is_last &= page.records.is_empty() || !self.session.is_bounded();
+        page
+    }
+}
+
 /// A run of a reader, for as long as it is kept: until then the reader gets the pages that other
 /// runs fetch, and they get its own.
 pub(crate) struct Reading {
@@ -230,10 +240,10 @@ impl Source for LogReader {
     async fn first(&self, start: Start, deadline: Deadline) -> Result<Page, SourceError> {
         let page = start::first_page(&self.log, start, deadline).await;
         let page = page.map_err(source_error)?;
-        if let Some(run) = self.run() {
-            run.session.note(&page);
-        }
-        Ok(page)
+        Ok(match self.run() {
+            Some(run) => run.take(page),
+            None => page,
+        })
     }
 
     async fn after(&self, id: &LogId, deadline: Deadline) -> Result<Page, SourceError> {
@@ -241,7 +251,7 @@ impl Source for LogReader {
             Some(run) => {
                 let fetch = self.ahead.after(&self.log, &run.session, id, deadline);
                 let found = run.shared.after(id, fetch.boxed()).await;
-                found.inspect(|page| run.session.note(page))
+                found.map(|page| run.take(page))
             }
             None => self.log.after(id, deadline).await,
         };

@@ -85,6 +85,11 @@ impl Session {
         }
     }
 
+    /// Whether it wants nothing later than a time, so that no run goes on where it ends.
+    pub fn is_bounded(&self) -> bool {
+        self.until.is_some()
+    }
+
     /// Notes what it has read.
     pub fn note(&self, page: &Page) {
         let last = page.records.iter().map(|it| &it.log_id).max();
