@@ -2,8 +2,9 @@
 //! comments, trailing commas and values that are no texts are allowed.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 
-use jsonc_parser::{ParseOptions, parse_to_serde_value};
+use jsonc_parser::{CollectOptions, ParseOptions, ast, parse_to_ast, parse_to_serde_value};
 use serde_json::{Map, Value};
 
 use super::AppSettings;
@@ -48,6 +49,9 @@ pub(crate) enum LocalSettingsError {
         /// As it is read.
         meant: &'static str,
     },
+    /// Which of the two is meant cannot be known.
+    #[error("local.settings.json has {0} twice; leave out the one that is not meant")]
+    Twice(String),
     /// A value that cannot be a setting's.
     #[error("local.settings.json gives {0} a list or an object, and a setting is text")]
     Value(String),
@@ -135,8 +139,25 @@ fn parse(text: &str) -> Result<Value, LocalSettingsError> {
         allow_missing_commas: false,
         ..ParseOptions::default()
     };
+    if let Some(name) = twice(text, &options) {
+        return Err(LocalSettingsError::Twice(name));
+    }
     parse_to_serde_value(text, &options).map_err(|error| LocalSettingsError::Json {
         line: error.line_display(),
         column: error.column_display(),
+    })
+}
+
+/// A name that stands twice in the file itself or among its values.
+fn twice(text: &str, options: &ParseOptions) -> Option<String> {
+    let parsed = parse_to_ast(text, &CollectOptions::default(), options).ok()?;
+    let Some(ast::Value::Object(file)) = parsed.value else {
+        return None;
+    };
+    let members = [Some(&file), file.get_object(VALUES)];
+    members.into_iter().flatten().find_map(|it| {
+        let mut met = BTreeSet::new();
+        let mut names = it.properties.iter().map(|it| it.name.as_str());
+        names.find(|name| !met.insert(*name)).map(str::to_owned)
     })
 }

@@ -172,6 +172,14 @@ fn of_a_local_file_that_is_of_no_use_the_fault_is_named_and_nothing_quoted() {
             b"{\"Encrypted\": false, \"isEncrypted\": true, \"Values\": {}}",
             "has isEncrypted in place of IsEncrypted",
         ),
+        (
+            b"{\"Values\": {\"PII\": \"hunter2\", /* no */ \"PII\": \"none\"}}",
+            "has PII twice; leave out the one that is not meant",
+        ),
+        (
+            b"{\"Values\": {\"PII\": \"hunter2\"}, \"Values\": {}}",
+            "has Values twice",
+        ),
         (b"{\"PII\": \"hunter2\"}", "is not of the form"),
         (
             b"{\"IsEncrypted\": true, \"Values\": {}}",
