@@ -129,6 +129,8 @@ export default {
       fires("the fuller window", [...sent(15, { clock: "10:40" }), ...sent(2, { from: 20 })], [{ details: { Messages: "17" } }]),
       fires("the window with more limits", [...sent(15, { clock: "10:40" }), event("11:10", "limit_phone")], [{ details: { Messages: "15", Limits: "1" } }]),
       quiet("fourteen", sent(14)),
+      fires("half of them without the name", [...sent(8), ...sent(7, { from: 8, user_name: "" })], [
+        "Medium: Auth0 - 15 messages or calls for the account jane@example.com"]),
       quiet("of two accounts, or nobody's", [...sent(7), ...sent(7, { from: 7, ...user("joe@example.com") }), ...sent(15, { user_name: "", user_id: "" })]),
       quiet("nobody's from nowhere", sent(15, { user_name: "", user_id: "", ip: "" })),
       quiet("mails and pushes", [...of(15, "cls", user("a@example.com")), ...of(15, "gd_send_pn", user("a@example.com"))]),
@@ -150,6 +152,8 @@ export default {
       fires("known by the enrolment", times(3, (n) => enrolled(n, { details: { enrollment: { _id: `dev_${n}`, phone_number: `+1555000${n}` } } })), [
         { details: { Numbers: "3" } }]),
       quiet("two, one without a number", [enrolled(1), enrolled(2), enrolled(2), event("11:10", "gd_enrollment_complete")]),
+      fires("one of them without the name", [enrolled(1), enrolled(2), enrolled(3, { user_name: "" })], [
+        "Medium: Auth0 - 3 phone numbers were enrolled by the account jane@example.com"]),
       quiet("of two accounts", [enrolled(1), enrolled(2), enrolled(3, user("joe@example.com"))]),
       quiet("of nobody, nowhere", times(3, (n) => enrolled(n, { user_id: "", user_name: "", ip: "" }))),
       quiet("begun", times(3, (n) => enrolled(n, { type: "gd_start_enroll" }))),
