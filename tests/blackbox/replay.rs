@@ -176,6 +176,39 @@ async fn an_archive_of_two_prefixes_is_read_whole() {
     world.assert_all_landed_once_at(Sink::LogAnalytics);
 }
 
+/// It is tried where all before it is refused, and comes up again in the hours of its own prefix.
+#[tokio::test]
+async fn a_record_of_another_prefix_that_was_tried_early_is_delivered_once() {
+    let mut refused = Vec::new();
+    let world = archived(|world| {
+        for (minutes, prefixes) in [
+            (190, &["900"][..]),
+            (130, &["800", "900"]),
+            (70, &["800", "900"]),
+        ] {
+            for (prefix, second) in prefixes.iter().flat_map(|it| [(it, 0), (it, 1)]) {
+                let date = minutes_ago(minutes) + chrono::Duration::seconds(second);
+                let id = id(prefix, date);
+                if minutes == 190 {
+                    refused.push(id.clone());
+                }
+                world.tenant.add_as(&id, json!({"date": date, "type": "s"}));
+            }
+        }
+    })
+    .await;
+    for id in &refused {
+        world.workspace.refuse(id);
+    }
+    let stretch = ["--from", "5h", "--to", "1h", "--source", "archive"];
+    let ran = replay(&world, &stretch).await;
+    assert_eq!(numbers(&ran.report(), ["delivered"]), [8], "{ran:?}");
+    let mut landed = world.workspace.landed();
+    landed.sort();
+    landed.dedup();
+    assert_eq!((landed.len(), world.workspace.stored()), (8, 8), "{ran:?}");
+}
+
 /// The prefix of an id outweighs its time, and more records than a page has come before the first of
 /// another prefix.
 #[tokio::test]
