@@ -41,6 +41,8 @@ export default {
       fires("beside a program that has an old password", [...stuffed(50), ...times(200, () => event("11:10", "fp", user("robot@example.com")))], [
         { details: { Accounts: "51", Attempts: "250" } }]),
       fires("some of them more often", [...stuffed(60), ...[0, 1, 2].flatMap(() => stuffed(20))], [{ details: { Accounts: "60", Attempts: "120" } }]),
+      fires("half of them five times, the others twice", [...[0, 1].flatMap(() => stuffed(50)), ...[0, 1, 2].flatMap(() => stuffed(25))], [
+        { details: { Accounts: "50", Attempts: "175" } }]),
       quiet("each four times", [0, 1, 2, 3].flatMap(() => stuffed(60))),
       quiet("forty-nine accounts", stuffed(49)),
       quiet("nineteen addresses", stuffed(50, { addresses: 19 })),
