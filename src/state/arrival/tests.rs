@@ -123,19 +123,24 @@ fn an_hour_whose_missing_records_were_delivered_again_has_had_its_turn() {
     assert_eq!((verdict.missing.len(), verdict.lost), (0, missing));
 }
 
+/// Of these the missing one was delivered again, and is to be looked for.
+fn sent_again(missing: &BTreeSet<LogId>) -> Arrivals {
+    let mut arrivals = delivered();
+    for clock in ["09:30:00", "10:30:00"] {
+        arrivals.find(&[found(8, 3, missing)], at(clock));
+    }
+    arrivals.send_again(missing, at("10:30:00"));
+    arrivals
+}
+
 /// As where a destination was away in the middle of an hour.
 #[test]
 fn what_is_missing_for_good_is_told_of_although_more_comes_to_its_hour() {
-    let mut arrivals = delivered();
     let missing = ids(8, [30]);
-    let still = [found(8, 3, &missing)];
-    for clock in ["09:30:00", "10:30:00"] {
-        arrivals.find(&still, at(clock));
-    }
-    arrivals.send_again(&missing, at("10:30:00"));
+    let mut arrivals = sent_again(&missing);
     // Until it is looked for, what was sent again may be there.
     assert_eq!(arrivals.lost(), 0);
-    arrivals.find(&still, at("10:50:00"));
+    arrivals.find(&[found(8, 3, &missing)], at("10:50:00"));
     assert_eq!(arrivals.lost(), 1);
     arrivals.accept(&ids(8, [31]), at("13:00:00"));
     assert_eq!(arrivals.lost(), 1);
@@ -149,25 +154,16 @@ fn what_is_missing_for_good_is_told_of_although_more_comes_to_its_hour() {
 
 #[test]
 fn what_is_only_on_its_way_is_not_missing_for_good() {
-    let mut arrivals = delivered();
     let missing = ids(8, [30]);
-    let still = [found(8, 3, &missing)];
-    for clock in ["09:30:00", "10:30:00"] {
-        arrivals.find(&still, at(clock));
-    }
-    arrivals.send_again(&missing, at("10:30:00"));
+    let mut arrivals = sent_again(&missing);
     arrivals.find(&[found(8, 3, &BTreeSet::new())], at("10:50:00"));
     arrivals.accept(&ids(8, [31]), at("11:00:00"));
     arrivals.find(&[found(8, 4, &ids(8, [31]))], at("11:20:00"));
     assert_eq!(arrivals.lost(), 0);
 
     // Of an hour in which others are, those alone count.
-    let mut arrivals = delivered();
-    for clock in ["09:30:00", "10:30:00"] {
-        arrivals.find(&still, at(clock));
-    }
-    arrivals.send_again(&missing, at("10:30:00"));
-    arrivals.find(&still, at("10:50:00"));
+    let mut arrivals = sent_again(&missing);
+    arrivals.find(&[found(8, 3, &missing)], at("10:50:00"));
     arrivals.accept(&ids(8, [31, 32, 33]), at("11:00:00"));
     arrivals.find(&[found(8, 6, &ids(8, [30, 31, 32, 33]))], at("11:20:00"));
     assert_eq!(arrivals.lost(), 1);
