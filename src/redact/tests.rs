@@ -276,6 +276,15 @@ fn secrets_of_several_kinds_may_stand_in_one_text() {
 }
 
 #[test]
+fn what_a_mask_leaves_is_looked_at_once_more() {
+    // The first word is one of several, until the mask has taken the others.
+    assert_masked(
+        r#"{"a":"Bearer [-----BEGIN PRIVATE KEY-----\nMII","b":"Bearer ://:,@"}"#,
+        r#"{"a":"Bearer ***","b":"Bearer ***"}"#,
+    );
+}
+
+#[test]
 fn what_only_looks_like_a_parameter_is_left() {
     assert_left(
         r#"{"a":"a?token=b","b":"a#password=b@evil.example","c":"why? token=b","d":"a=1;token=2","e":"https://h/?token=&a=b","f":"https://h/token=a/b","g":"%zz%2","h":"x&password=y","i":"https://h/a&token=b"}"#,

@@ -7,6 +7,9 @@ use super::names::NameKind;
 use super::{Judgement, Masker, nested, url, values};
 use crate::json;
 
+/// How often a text is looked at, at the most. More than two are not known to be needed.
+const MOST_PASSES: usize = 4;
+
 /// Signs of secrets, a bit for each. A text that lacks one of those of a kind has no such secret.
 mod sign {
     pub const PAIR: u16 = 1;
@@ -104,8 +107,22 @@ pub fn masked(masker: Masker, verdict: Judgement, text: &str) -> Cow<'_, str> {
     }
 }
 
-/// A text that is no JSON, masked.
+/// A text that is no JSON, masked. What a mask leaves may look like a secret for the first time, as
+/// `[***` does alone after `Bearer `. So masking goes on until nothing changes, and a record that
+/// comes back from an archive is the record that was sent.
 pub fn plain(kind: NameKind, text: &str) -> Cow<'_, str> {
+    let mut result = once(kind, text);
+    for _ in 1..MOST_PASSES {
+        let Cow::Owned(masked) = &result else { break };
+        match once(kind, masked) {
+            Cow::Owned(again) if again != *masked => result = Cow::Owned(again),
+            _ => break,
+        }
+    }
+    result
+}
+
+fn once(kind: NameKind, text: &str) -> Cow<'_, str> {
     // The rest of a path names what was called.
     let begin = match kind {
         NameKind::Path => text.find('?').unwrap_or(text.len()),
