@@ -63,6 +63,9 @@ pub(crate) struct Report {
     /// Why that could not be asked.
     #[serde(skip)]
     pub unasked: Option<String>,
+    /// Whether it ended since the destination refused whatever it was sent.
+    #[serde(skip)]
+    pub refuses_all: bool,
     /// Duration of the run in milliseconds.
     pub elapsed_ms: u64,
     /// What went wrong. A run with errors has failed, even if it delivered records.

@@ -330,7 +330,7 @@ impl App {
             };
             let is_asked_to_end = *self.stopping.borrow();
             if audit.mends && !missing.is_empty() && !is_asked_to_end {
-                let (delivered, problem) = self.mend(target, &missing).await;
+                let (delivered, problem) = self.mend(target, of_hour.hour, &missing).await;
                 counts.delivered = delivered;
                 if let Some(why) = problem {
                     let hour = to_seconds(of_hour.hour);

@@ -345,7 +345,10 @@ impl<S: Source, A: DeadLetters> Course<'_, S, A> {
             Ok(()) => true,
             Err(Stop::OutOfTime) => false,
             Err(Stop::Failed(error)) => {
-                self.report(|report| report.fail(&error));
+                self.report(|report| {
+                    report.refuses_all |= matches!(error, RunError::AllRefused(_));
+                    report.fail(&error);
+                });
                 false
             }
         }

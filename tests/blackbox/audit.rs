@@ -543,6 +543,44 @@ async fn a_dead_letter_keeps_nothing_after_it_from_being_compared_and_delivered_
     world.assert_all_landed_once();
 }
 
+#[tokio::test]
+async fn what_is_refused_by_now_keeps_nothing_after_it_from_being_delivered_again() {
+    let (mut world, _api) = world(Sink::LogAnalytics).await;
+    world.set("START_FROM", "6h");
+    let this_hour = now().duration_trunc(TimeDelta::hours(1)).unwrap();
+    let hours = [3, 2, 1].map(|back| this_hour - TimeDelta::hours(back));
+    for (hour, records) in hours.into_iter().zip([5, 10, 5]) {
+        for minute in 1..=records {
+            add(&world, hour + TimeDelta::minutes(minute));
+        }
+    }
+    let mut ids = world.tenant.log_ids();
+    ids.sort();
+    world.arrivals().drop_one_of(5);
+    world.poll().await;
+    world.arrivals().drop_one_of(0);
+    // Of the first hour all that is missing, and of the second one of two.
+    world.workspace.refuse(&ids[4]);
+    world.workspace.refuse(&ids[9]);
+
+    let text = |time: DateTime<Utc>| time.to_rfc3339_opts(SecondsFormat::Secs, true);
+    let (from, to) = (text(hours[0]), text(this_hour));
+    let audit = ["audit", "--from", &from, "--to", &to, "--json", "--mend"];
+    let ran = world.command(&audit).await;
+    assert_eq!(ran.code(), 1, "{ran:?}");
+    let found = audited(&ran);
+    assert_eq!(total(&found)[..3], [20, 16, 4].map(Some), "{found}");
+    assert_eq!(found["total"]["delivered"], 2, "{found}");
+    assert_eq!(found["error"], Value::Null);
+    assert!(
+        ran.stderr.contains("log-analytics: of the hour from"),
+        "{ran:?}"
+    );
+    world.workspace.relent();
+    assert_eq!(world.command(&audit).await.code(), 0);
+    world.assert_all_landed_once();
+}
+
 /// The prefix of an id outweighs its time, and more records than a page has come before the first of
 /// another prefix.
 #[tokio::test]

@@ -2,11 +2,13 @@
 
 use std::collections::BTreeSet;
 
+use chrono::{DateTime, Utc};
 use tracing::warn;
 
 use super::{ASKING, Target};
 use crate::app::App;
 use crate::app::replay::NO_END;
+use crate::clock::to_seconds;
 use crate::error::with_causes;
 use crate::net::retry::Deadline;
 use crate::record::LogId;
@@ -23,27 +25,32 @@ pub(super) async fn note_set_aside(targets: &mut [Target<'_>]) {
 }
 
 impl App {
-    /// Delivers what is missing again. Answers with how much was acknowledged, and with why no more can
-    /// be delivered. What was set aside comes last: that it is refused as ever says nothing of the rest.
+    /// Delivers what is missing of an hour again. Answers with how much was acknowledged, and with why
+    /// no more can be delivered. What the destination refuses is no such reason: of an hour, that may be
+    /// all that is missing, and it says nothing of the rest. What was set aside comes last.
     pub(super) async fn mend(
         &self,
         target: &Target<'_>,
+        hour: DateTime<Utc>,
         missing: &BTreeSet<LogId>,
     ) -> (u64, Option<String>) {
         let is_set_aside = |id: &LogId| target.set_aside.contains(id.as_str());
         let (set_aside, others) = missing.iter().cloned().partition(is_set_aside);
         let again = (target.pipeline, target.way);
+        let name = target.audited.name();
         let report = self.deliver_again(again, &others, NO_END).await;
         if !report.is_success() {
-            return (report.delivered, Some(report.errors.join("; ")));
+            let why = report.errors.join("; ");
+            if !report.caught_up && !report.refuses_all {
+                return (report.delivered, Some(why));
+            }
+            let hour = to_seconds(hour);
+            warn!("{name}: of the hour from {hour}, not all was delivered again: {why}");
         }
         let last = self.deliver_again(again, &set_aside, NO_END).await;
         if !last.is_success() {
             let why = last.errors.join("; ");
-            warn!(
-                "{}: what was set aside was not delivered: {why}",
-                target.audited.name()
-            );
+            warn!("{name}: what was set aside was not delivered: {why}");
         }
         (report.delivered + last.delivered, None)
     }
