@@ -89,13 +89,14 @@ const WITHOUT_ROW: [(&str, &str); 21] = [
 const CONNECTION: &str = "follows `… cannot be used: `, and says what is to be written";
 
 /// What the tables quote besides messages: what other programs say, and parts of a message.
-const OF_OTHERS: [&str; 10] = [
+const OF_OTHERS: [&str; 11] = [
     "an earlier run is still at work, so this invocation did nothing", // a report's line
     "it is a symbolic link,",
     "not tried",
     "there is no such function",
     "the body",
     "the address is wrong, or",
+    "this is a page,",
     "dead-letter retry",
     "Waiting for HttpWorker to be initialized",
     "Timeout value of … exceeded by function",

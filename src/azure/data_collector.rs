@@ -74,7 +74,7 @@ pub(crate) enum DataCollectorError {
         /// What is wrong with this machine's clock, if anything is.
         clock: String,
     },
-    /// Any other answer than 200.
+    /// Any other answer than 200, or that of something in the place of the service.
     #[error("{host} answered {status}: {excerpt}{hint}")]
     Status {
         host: String,
@@ -203,6 +203,10 @@ impl DataCollector {
         let signature = authorization.expose_secret().rsplit(':').next();
         let excerpt = answer.excerpt(&[&signature.unwrap_or_default().into()]);
         let hint = match answer.status {
+            StatusCode::OK if answer.is_page() => {
+                " (this is a page, which the service never sends: see what answers in its place, \
+                 such as a proxy)"
+            }
             StatusCode::OK => return Ok(()),
             StatusCode::FORBIDDEN => {
                 return Err(DataCollectorError::Forbidden {

@@ -94,6 +94,12 @@ pub(crate) enum EventGridError {
          EVENT_GRID_ENDPOINT"
     )]
     InputSchema { host: String, said: String },
+    /// 200 from something else than the service.
+    #[error(
+        "{host} answered 200, but with a page, which the service never sends: {said}; see what \
+         answers in its place, such as a proxy, and check EVENT_GRID_ENDPOINT"
+    )]
+    Page { host: String, said: String },
     /// Any other answer than 200.
     #[error("{host} answered {status}: {said}")]
     Status {
@@ -121,7 +127,8 @@ impl Transient for EventGridError {
             Self::Unauthorized { .. }
             | Self::Forbidden { .. }
             | Self::UnknownTopic { .. }
-            | Self::InputSchema { .. } => Again::Never,
+            | Self::InputSchema { .. }
+            | Self::Page { .. } => Again::Never,
         }
     }
 }
@@ -233,6 +240,7 @@ impl Topic {
         let host = self.host();
         let (said, names_other_schema) = explanation(answer, credential);
         match answer.status {
+            StatusCode::OK if answer.is_page() => Err(EventGridError::Page { host, said }),
             StatusCode::OK => Ok(()),
             StatusCode::UNAUTHORIZED => {
                 let (credential, remedy) = match self.publisher {

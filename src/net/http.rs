@@ -273,6 +273,14 @@ impl Answer {
         }
     }
 
+    /// Whether this is a page for people, as a proxy may answer with in the place of a service that
+    /// answers with nothing or with JSON.
+    pub fn is_page(&self) -> bool {
+        let text = self.body.strip_prefix("\u{feff}".as_bytes());
+        let text = text.unwrap_or(&self.body).trim_ascii_start();
+        text.first() == Some(&b'<')
+    }
+
     /// Where a redirect points, without its query and without `secrets`; `None` where the answer is
     /// none.
     pub fn redirect(&self, secrets: &[&SecretString]) -> Option<String> {

@@ -175,6 +175,22 @@ async fn an_accepted_post_is_not_repeated_because_its_answer_breaks_off() {
 }
 
 #[tokio::test]
+async fn a_page_of_a_proxy_is_no_acknowledgement() {
+    let world = World::start_for(Sink::LogAnalytics).await;
+    world.tenant.generate(10, minutes_ago(50), minutes_ago(5));
+    let page = " <html>Blocked by policy</html>";
+    world.arrivals().fail([Fault::answer(200, page)]);
+    let ran = world.command(&["poll"]).await;
+    assert_eq!(ran.code(), 1, "{ran:?}");
+    let report = ran.report();
+    assert_eq!(numbers(&report, ["delivered", "dead_lettered"]), [0, 0]);
+    let error = report["errors"][0].as_str().unwrap();
+    assert!(error.contains("such as a proxy"), "{error}");
+    world.poll().await;
+    world.assert_all_landed_once();
+}
+
+#[tokio::test]
 async fn a_post_holds_at_most_eight_megabytes_unless_one_record_is_larger() {
     let world = World::start().await;
     let mut stored = minutes_ago(30);

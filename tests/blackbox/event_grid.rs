@@ -80,6 +80,10 @@ async fn what_is_wrong_with_the_topic_sets_no_record_aside_and_has_its_remedy() 
             "the role EventGrid Data Sender",
         ),
         (Some(Fault::answer(404, "")), "check EVENT_GRID_ENDPOINT"),
+        (
+            Some(Fault::answer(200, "\u{feff}\n<!doctype html>welcome")),
+            "such as a proxy",
+        ),
         (None, "--input-schema cloudeventschemav1_0"),
     ] {
         let world = world().await;
