@@ -101,7 +101,7 @@ impl Tenant {
             }),
             pages: Arc::clone(&self.pages),
             ahead: Arc::clone(&self.ahead),
-            run: Mutex::default(),
+            runs: Mutex::default(),
         }
     }
 
@@ -127,7 +127,8 @@ pub(crate) struct LogReader {
     log: Arc<Forward>,
     pages: Arc<Pages>,
     ahead: Arc<Ahead>,
-    run: Mutex<Weak<InRun>>,
+    /// The runs that it is in. What an audit finds missing is read in a run within that of the audit.
+    runs: Mutex<Vec<Weak<InRun>>>,
 }
 
 /// What a reader has while it is in a run.
@@ -179,7 +180,10 @@ impl LogReader {
             shared: self.pages.enter(),
             session: Session::begin(until),
         });
-        *self.run.lock().unwrap_or_else(PoisonError::into_inner) = Arc::downgrade(&run);
+        let mut runs = self.runs.lock().unwrap_or_else(PoisonError::into_inner);
+        runs.retain(|it| it.strong_count() > 0);
+        runs.push(Arc::downgrade(&run));
+        drop(runs);
         Reading {
             run: Some(run),
             pages: Arc::clone(&self.pages),
@@ -187,9 +191,10 @@ impl LogReader {
         }
     }
 
+    /// The innermost run that has not ended.
     fn run(&self) -> Option<Arc<InRun>> {
-        let run = self.run.lock().unwrap_or_else(PoisonError::into_inner);
-        run.upgrade()
+        let runs = self.runs.lock().unwrap_or_else(PoisonError::into_inner);
+        runs.iter().rev().find_map(Weak::upgrade)
     }
 
     /// The newest record of the tenant, if it has any: its id, its date and its type.

@@ -12,7 +12,12 @@ use crate::world::{Ran, Sink, World, for_each_table, minutes_ago, now};
 
 /// A world whose workspace can be asked.
 async fn world(sink: Sink) -> (World, QueryApi) {
-    let mut world = World::start_for(sink).await;
+    let world = World::start_for(sink).await;
+    asked(world, sink).await
+}
+
+/// Lets the workspace of a world be asked.
+async fn asked(mut world: World, sink: Sink) -> (World, QueryApi) {
     let arrivals = match sink {
         Sink::LogsIngestion => world.rule.arrivals(),
         _ => world.workspace.arrivals(),
@@ -540,6 +545,36 @@ async fn a_dead_letter_keeps_nothing_after_it_from_being_compared_and_delivered_
     // It may be taken some day.
     world.workspace.relent();
     assert_eq!(world.command(&audit).await.code(), 0);
+    world.assert_all_landed_once();
+}
+
+/// Also after what is missing was read and delivered once more.
+#[tokio::test]
+async fn an_hour_is_compared_to_its_end_where_pages_have_few_records() {
+    let world = World::with(tenant::Options {
+        largest_page: 5,
+        token_events: false,
+        ..tenant::Options::default()
+    });
+    let (world, _api) = asked(world.await, Sink::LogAnalytics).await;
+    for minutes in [70, 69] {
+        add(&world, minutes_ago(minutes));
+    }
+    for seconds in 60..90 {
+        add(&world, now() - TimeDelta::seconds(seconds));
+    }
+    world.arrivals().drop_one_of(2);
+    world.poll().await;
+    world.poll().await;
+    world.arrivals().drop_one_of(0);
+    let poll = world.poll().await;
+    assert_eq!(poll["caught_up"], true, "{poll}");
+
+    let audit = ["audit", "--from", "2h", "--to", "1s", "--json", "--mend"];
+    let ran = world.command(&audit).await;
+    let found = audited(&ran);
+    assert_eq!(found["total"]["at_auth0"], 32, "{found}");
+    assert_eq!(ran.code(), 0, "{ran:?}");
     world.assert_all_landed_once();
 }
 
