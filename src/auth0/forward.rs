@@ -21,11 +21,15 @@ use crate::record::{Elements, LogId, Misfit, Page, Record, STORING_DELAY};
 
 /// A page is asked for that is likely to have no more bytes than this: several are in memory at once.
 pub(super) const COMFORTABLE: usize = 16 * 1024 * 1024;
-/// A short page ends the log if its last record was stored so recently. A tenant may return fewer
-/// records than it was asked for, so that a short page alone proves nothing; and where a run falls
-/// short of the end by no more than this, the next one reads on in time. It is more than the usual
-/// overlap and the minute between two runs together, so that a quiet run stays one request.
+/// A short page ends the log if its last record was stored so recently, and it has fewer records than
+/// [`FEW`]. A tenant may return fewer records than it was asked for, so that a short page alone proves
+/// nothing; and where a run falls short of the end by no more than this, the next one reads on in
+/// time. It is more than the usual overlap and the minute between two runs together, so that a quiet
+/// run stays one request.
 const FRESH: TimeDelta = TimeDelta::minutes(3);
+/// So many records may be what a tenant returns at a time, where Auth0's own default is 50: one more
+/// request tells. Fewer are taken for all there is.
+const FEW: usize = 32;
 
 /// How many records to ask for at once. All readers of a tenant share it.
 pub(crate) struct Take(AtomicUsize);
@@ -152,7 +156,8 @@ fn is_end(found: &Elements, asked: usize, now: DateTime<Utc>) -> bool {
     let is_fresh = |stored: DateTime<Utc>| (now - stored).abs() <= FRESH;
     let last = found.records.iter().map(|it| &it.log_id).max();
     let stored = last.and_then(LogId::stored_at);
-    found.count() == 0 || found.count() < asked && stored.is_some_and(is_fresh)
+    let count = found.count();
+    count == 0 || count < asked.min(FEW) && stored.is_some_and(is_fresh)
 }
 
 fn bytes(found: &Elements) -> usize {
@@ -251,6 +256,9 @@ mod tests {
         assert!(!is_end(&["07:59:00", "07:59:59"], 2));
         // By a clock that is slow; and of no time that can be meant.
         assert!(is_end(&["08:03:00"], 100));
+        // What may be all that a tenant returns at a time.
+        assert!(is_end(&["07:59:00"; 31], 100));
+        assert!(!is_end(&["07:59:00"; 32], 100));
         assert!(!is_end(&["08:03:01"], 100));
     }
 

@@ -520,6 +520,21 @@ async fn a_tenant_that_returns_fewer_records_than_were_asked_for_is_read_to_its_
 }
 
 #[tokio::test]
+async fn what_is_of_this_minute_is_read_to_its_end_in_one_run() {
+    for largest_page in [32, 50] {
+        let mut process = Process::with(Options {
+            largest_page,
+            token_events: false,
+            ..Options::default()
+        })
+        .await;
+        process.next = 150;
+        process.add(850);
+        process.good_run(850).await;
+    }
+}
+
+#[tokio::test]
 async fn a_search_that_returns_fewer_records_than_were_asked_for_finds_the_smallest_id() {
     let world = World::with(Options {
         largest_page: 2,
