@@ -1,0 +1,177 @@
+//! An audit that comes to no end: refused, failed or asked to end.
+
+use chrono::{DateTime, DurationRound as _, SecondsFormat, TimeDelta, Utc};
+use serde_json::json;
+use simulator::Fault;
+
+use super::{add, audit, audited, total, world};
+use crate::world::{Ran, Sink, minutes_ago, now};
+
+#[tokio::test]
+async fn what_cannot_be_asked_is_said_and_proves_nothing() {
+    let (mut world, api) = world(Sink::LogAnalytics).await;
+    world.tenant.generate(10, minutes_ago(50), minutes_ago(5));
+    let partial = r#"{"tables":[{"name":"PrimaryResult","columns":[],"rows":[]}],"error":{"code":"PartialError","message":"x"}}"#;
+    // There is no table yet.
+    let ran = audit(&world, &["--mend"]).await;
+    assert_eq!((ran.code(), world.arrivals().stored()), (1, 0), "{ran:?}");
+    assert!(
+        ran.stderr.contains("the workspace has no table Auth0AM_CL"),
+        "{ran:?}"
+    );
+    world.poll().await;
+    for (fault, telling) in [
+        (
+            Fault::answer(204, ""),
+            "the workspace has no table Auth0AM_CL",
+        ),
+        (
+            Fault::answer(200, ""),
+            "answered the query with something else: 0 bytes",
+        ),
+        (
+            Fault::answer(200, partial),
+            "answered the query only in part: PartialError",
+        ),
+        (
+            Fault::answer(200, r#"{"tables":[{"columns":[],"rows":[]}]}"#),
+            "in a form that is not known",
+        ),
+        (
+            Fault::answer(
+                400,
+                r#"{"error":{"code":"BadArgumentError","message":"x"}}"#,
+            ),
+            "answered the query with 400",
+        ),
+    ] {
+        api.fail([fault]);
+        let ran = audit(&world, &["--mend"]).await;
+        assert_eq!(ran.code(), 1, "{telling}: {ran:?}");
+        assert!(ran.stderr.contains(telling), "{telling}: {ran:?}");
+    }
+    world.set("IDENTITY_ENDPOINT", "");
+    let ran = audit(&world, &["--json"]).await;
+    assert_eq!(ran.code(), 1, "{ran:?}");
+    let found = audited(&ran);
+    assert_eq!(found["hours"], json!([]));
+    let error = found["error"].as_str().unwrap();
+    assert!(error.contains("audit needs a managed identity"), "{error}");
+    world.assert_all_landed_once();
+}
+
+#[tokio::test]
+async fn an_audit_that_cannot_go_on_says_from_which_hour_on_nothing_is_compared() {
+    let (mut world, api) = world(Sink::LogAnalytics).await;
+    world.set("START_FROM", "6h");
+    let this_hour = now().duration_trunc(TimeDelta::hours(1)).unwrap();
+    let [third, second, first] = [1, 2, 3].map(|back| this_hour - TimeDelta::hours(back));
+    for hour in [first, second, third] {
+        add(&world, hour + TimeDelta::minutes(5));
+    }
+    world.arrivals().drop_one_of(1);
+    world.poll().await;
+    world.arrivals().drop_one_of(0);
+    let text = |time: DateTime<Utc>| time.to_rfc3339_opts(SecondsFormat::Secs, true);
+    let (from, to) = (text(first), text(this_hour));
+    let audit = ["audit", "--from", &from, "--to", &to];
+    let total = |ran: &Ran| {
+        let total = ran.stdout.lines().find(|it| it.starts_with("total"));
+        let words = total.unwrap().split_whitespace().map(str::to_owned);
+        words.skip(1).take(3).collect::<Vec<_>>()
+    };
+    // Of each hour it is asked what there is, and then for what is missing.
+    api.fail([Fault::None, Fault::None, Fault::answer(200, "")]);
+    let ran = world.command(&audit).await;
+    assert_eq!(
+        (ran.code(), total(&ran)),
+        (1, ["1", "0", "1"].map(str::to_owned).to_vec())
+    );
+    let telling = format!(
+        "log-analytics: what is there of the hour from {} is not known, so neither it nor what follows \
+         is compared: ",
+        text(second)
+    );
+    assert!(ran.stderr.contains(&telling), "{ran:?}");
+
+    let refused = Fault::answer(403, "");
+    world.workspace.fail([refused.clone(), refused]);
+    let ran = world.command(&[&audit[..], &["--mend"]].concat()).await;
+    assert_eq!(
+        (ran.code(), total(&ran)),
+        (1, ["1", "0", "1"].map(str::to_owned).to_vec())
+    );
+    let telling = format!(
+        "log-analytics: missing records of the hour from {from} could not be delivered again, so what \
+         follows it is not compared: "
+    );
+    assert!(ran.stderr.contains(&telling), "{ran:?}");
+}
+
+#[tokio::test]
+async fn what_makes_no_sense_is_refused_before_anything_is_asked() {
+    let (world, api) = world(Sink::LogAnalytics).await;
+    for (from, to, telling) in [
+        ("1h", "2h", "--from is not before --to"),
+        ("1h", "oldest", "cannot be the oldest record"),
+        ("XXX", "1h", "is neither a duration"),
+        (
+            &"9".repeat(56),
+            "1h",
+            "have to be times, durations or log ids",
+        ),
+    ] {
+        let ran = world.command(&["audit", "--from", from, "--to", to]).await;
+        assert_eq!((ran.code(), &*ran.stdout), (2, ""), "{ran:?}");
+        assert!(ran.stderr.contains(telling), "{from}: {ran:?}");
+    }
+    assert_eq!(world.command(&["audit", "--from", "1h"]).await.code(), 2);
+    assert_eq!((world.tenant.log_requests(), api.requests()), (0, 0));
+}
+
+#[tokio::test]
+async fn an_audit_that_is_asked_to_end_says_so_and_the_next_one_is_whole() {
+    let (world, _api) = world(Sink::LogAnalytics).await;
+    world.tenant.generate(30, minutes_ago(50), minutes_ago(5));
+    world.arrivals().drop_one_of(10);
+    world.poll().await;
+    world.arrivals().drop_one_of(0);
+    let before = world.checkpoint().await;
+    let asked = world.tenant.log_requests();
+    world.tenant.fail_logs([Fault::None, Fault::Hang]);
+    let command = world.start_command(&["audit", "--from", "58m", "--to", "1s", "--mend"]);
+    world.tenant.wait_for_log_request(asked + 2).await;
+    let ran = world.end("INT", command).await;
+    assert_eq!(ran.code(), 130, "{ran:?}");
+    assert!(ran.stderr.contains("was asked to end"), "{ran:?}");
+    assert_eq!(world.checkpoint().await, before);
+    assert_eq!(audit(&world, &["--mend"]).await.code(), 0);
+    world.assert_all_landed_once();
+}
+
+#[tokio::test]
+async fn an_audit_or_a_replay_that_waits_for_an_answer_ends_when_it_is_asked_to() {
+    let (world, api) = world(Sink::LogAnalytics).await;
+    world.tenant.generate(30, minutes_ago(50), minutes_ago(5));
+    world.poll().await;
+    let stretch = ["--from", "58m", "--to", "1s"];
+    let replay = ["replay", "--destination", "log-analytics"];
+    for command in [&["audit"][..], &replay] {
+        let asked = world.tenant.log_requests();
+        world.tenant.fail_logs([Fault::Hang]);
+        let command = world.start_command(&[command, &stretch].concat());
+        world.tenant.wait_for_log_request(asked + 1).await;
+        let ran = world.end("INT", command).await;
+        assert_eq!(ran.code(), 130, "{ran:?}");
+    }
+
+    let asked = api.requests();
+    api.fail([Fault::Hang]);
+    let command = world.start_command(&[&["audit", "--json"], &stretch[..]].concat());
+    api.wait_for_request(asked + 1).await;
+    let ran = world.end("INT", command).await;
+    assert_eq!(ran.code(), 130, "{ran:?}");
+    // What was not compared is not told as missing.
+    assert_eq!(total(&audited(&ran)), [0, 0, 0, 0, 0].map(Some), "{ran:?}");
+    assert!(ran.stderr.contains("was asked to end"), "{ran:?}");
+}

@@ -1,0 +1,184 @@
+//! What an audit delivers again.
+
+use std::collections::BTreeSet;
+
+use chrono::{DateTime, DurationRound as _, SecondsFormat, TimeDelta, Utc};
+use serde_json::{Value, json};
+use simulator::{Fault, tenant};
+
+use super::{add, asked, audit, audited, ids, total, world};
+use crate::world::{Sink, World, minutes_ago, now};
+
+#[tokio::test]
+async fn what_cannot_be_delivered_again_stays_missing_and_fails() {
+    let (world, _api) = world(Sink::LogAnalytics).await;
+    world.tenant.generate(30, minutes_ago(50), minutes_ago(5));
+    world.arrivals().drop_one_of(10);
+    world.poll().await;
+    let refused = Fault::answer(403, "");
+    world.workspace.fail([refused.clone(), refused]);
+    let ran = audit(&world, &["--mend"]).await;
+    assert_eq!(ran.code(), 1, "{ran:?}");
+    assert!(
+        ran.stderr.contains("could not be delivered again"),
+        "{ran:?}"
+    );
+    assert!(
+        ran.stderr
+            .contains("are missing and were not delivered again"),
+        "{ran:?}"
+    );
+
+    // The service acknowledges it and drops it again: that is for another audit.
+    world.arrivals().drop_one_of(1);
+    assert_eq!(audit(&world, &["--mend"]).await.code(), 0);
+    assert_eq!(audit(&world, &[]).await.code(), 1);
+}
+
+#[tokio::test]
+async fn a_dead_letter_keeps_nothing_after_it_from_being_compared_and_delivered_again() {
+    let (mut world, _api) = world(Sink::LogAnalytics).await;
+    world.set("START_FROM", "6h");
+    let this_hour = now().duration_trunc(TimeDelta::hours(1)).unwrap();
+    let [later, earlier] = [1, 2].map(|back| this_hour - TimeDelta::hours(back));
+    for hour in [earlier, later] {
+        for minute in 1..=5 {
+            add(&world, hour + TimeDelta::minutes(minute));
+        }
+    }
+    let mut ids = world.tenant.log_ids();
+    ids.sort();
+    world.workspace.refuse(&ids[2]);
+    world.arrivals().drop_one_of(8);
+    world.poll().await;
+    world.arrivals().drop_one_of(0);
+    assert_eq!(world.workspace.stored(), 8);
+
+    let text = |time: DateTime<Utc>| time.to_rfc3339_opts(SecondsFormat::Secs, true);
+    let (from, to) = (text(earlier), text(this_hour));
+    let audit = ["audit", "--from", &from, "--to", &to, "--json", "--mend"];
+    let ran = world.command(&audit).await;
+    assert_eq!(ran.code(), 1, "{ran:?}");
+    let found = audited(&ran);
+    assert_eq!(total(&found)[..3], [10, 8, 2].map(Some), "{found}");
+    assert_eq!(found["total"]["delivered"], 1, "{found}");
+    assert_eq!(found["error"], Value::Null);
+    assert!(
+        ran.stderr
+            .contains("1 records are missing and were not delivered again, 1 were"),
+        "{ran:?}"
+    );
+    // It may be taken some day.
+    world.workspace.relent();
+    assert_eq!(world.command(&audit).await.code(), 0);
+    world.assert_all_landed_once();
+}
+
+/// Also after what is missing was read and delivered once more.
+#[tokio::test]
+async fn an_hour_is_compared_to_its_end_where_pages_have_few_records() {
+    let world = World::with(tenant::Options {
+        largest_page: 5,
+        token_events: false,
+        ..tenant::Options::default()
+    });
+    let (world, _api) = asked(world.await, Sink::LogAnalytics).await;
+    for minutes in [70, 69] {
+        add(&world, minutes_ago(minutes));
+    }
+    for seconds in 60..90 {
+        add(&world, now() - TimeDelta::seconds(seconds));
+    }
+    world.arrivals().drop_one_of(2);
+    world.poll().await;
+    world.poll().await;
+    world.arrivals().drop_one_of(0);
+    let poll = world.poll().await;
+    assert_eq!(poll["caught_up"], true, "{poll}");
+
+    let audit = ["audit", "--from", "2h", "--to", "1s", "--json", "--mend"];
+    let ran = world.command(&audit).await;
+    let found = audited(&ran);
+    assert_eq!(found["total"]["at_auth0"], 32, "{found}");
+    assert_eq!(ran.code(), 0, "{ran:?}");
+    world.assert_all_landed_once();
+}
+
+#[tokio::test]
+async fn what_is_refused_by_now_keeps_nothing_after_it_from_being_delivered_again() {
+    let (mut world, _api) = world(Sink::LogAnalytics).await;
+    world.set("START_FROM", "6h");
+    let this_hour = now().duration_trunc(TimeDelta::hours(1)).unwrap();
+    let hours = [3, 2, 1].map(|back| this_hour - TimeDelta::hours(back));
+    for (hour, records) in hours.into_iter().zip([5, 10, 5]) {
+        for minute in 1..=records {
+            add(&world, hour + TimeDelta::minutes(minute));
+        }
+    }
+    let mut ids = world.tenant.log_ids();
+    ids.sort();
+    world.arrivals().drop_one_of(5);
+    world.poll().await;
+    world.arrivals().drop_one_of(0);
+    // Of the first hour all that is missing, and of the second one of two.
+    world.workspace.refuse(&ids[4]);
+    world.workspace.refuse(&ids[9]);
+
+    let text = |time: DateTime<Utc>| time.to_rfc3339_opts(SecondsFormat::Secs, true);
+    let (from, to) = (text(hours[0]), text(this_hour));
+    let audit = ["audit", "--from", &from, "--to", &to, "--json", "--mend"];
+    let ran = world.command(&audit).await;
+    assert_eq!(ran.code(), 1, "{ran:?}");
+    let found = audited(&ran);
+    assert_eq!(total(&found)[..3], [20, 16, 4].map(Some), "{found}");
+    assert_eq!(found["total"]["delivered"], 2, "{found}");
+    assert_eq!(found["error"], Value::Null);
+    assert!(
+        ran.stderr.contains("log-analytics: of the hour from"),
+        "{ran:?}"
+    );
+    world.workspace.relent();
+    assert_eq!(world.command(&audit).await.code(), 0);
+    world.assert_all_landed_once();
+}
+
+/// The prefix of an id outweighs its time, and more records than a page has come before the first of
+/// another prefix.
+#[tokio::test]
+async fn records_of_every_prefix_are_compared_and_delivered_again() {
+    let (mut world, _api) = world(Sink::LogAnalytics).await;
+    world.set("START_FROM", "6h");
+    let this_hour = now().duration_trunc(TimeDelta::hours(1)).unwrap();
+    let hour = this_hour - TimeDelta::hours(2);
+    let put = |prefix: &str, seconds: i64| {
+        let date = hour + TimeDelta::seconds(seconds);
+        let id = format!("{prefix}{}{:033}", date.format("%Y%m%d%H%M%S%6f"), 1);
+        let record = json!({"date": date, "type": "s", "tenant_name": "acme"});
+        world.tenant.add_as(&id, record);
+        id
+    };
+    for prefix in ["800", "900", "950"] {
+        put(prefix, -3_600);
+    }
+    world.poll().await;
+    let mut missing: BTreeSet<_> = (2_450..2_600).map(|second| put("900", second)).collect();
+    missing.extend([put("800", 3_000), put("900", 100), put("950", 100)]);
+    let text = |time: DateTime<Utc>| time.to_rfc3339_opts(SecondsFormat::Secs, true);
+    let (from, to) = (text(hour), text(this_hour));
+    for [from, to] in [[&*from, &to], ["oldest", &to]] {
+        let audit = ["audit", "--from", from, "--to", to, "--json"];
+        let found = audited(&world.command(&audit).await);
+        assert_eq!(total(&found)[2], Some(153), "{found}");
+        assert_eq!(ids(&found), missing);
+    }
+    let audit = ["audit", "--from", &from, "--to", &to, "--json"];
+    let mended = world.command(&[&audit[..], &["--mend"]].concat()).await;
+    let found = audited(&mended);
+    assert_eq!(found["total"]["delivered"], 153, "{mended:?}");
+    let ran = world.command(&audit).await;
+    assert_eq!(
+        total(&audited(&ran))[..4],
+        [153, 153, 0, 0].map(Some),
+        "{ran:?}"
+    );
+}
