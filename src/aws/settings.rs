@@ -83,12 +83,15 @@ fn keys(reader: &mut Reader) -> Option<AwsCredential> {
         "the secret of the access key in AWS_ACCESS_KEY_ID",
         secret,
     );
-    let has_token = reader.get("AWS_SESSION_TOKEN").is_some();
-    let token = reader.optional("AWS_SESSION_TOKEN", secret);
-    if has_token && token.is_none() {
-        return None;
-    }
     let key_id = key_id?;
+    // With one that is set for all AWS would refuse a tenant's own key that is no session's.
+    let first = reader.first_set(&["AWS_SESSION_TOKEN", "AWS_ACCESS_KEY_ID"]);
+    let is_of_key = first == Some("AWS_SESSION_TOKEN") || key_id.starts_with("ASIA");
+    let token = if is_of_key && reader.get("AWS_SESSION_TOKEN").is_some() {
+        Some(reader.optional("AWS_SESSION_TOKEN", secret)?)
+    } else {
+        None
+    };
     if token.is_none() && key_id.starts_with("ASIA") {
         return reader.problem(
             "AWS_SESSION_TOKEN",

@@ -11,11 +11,14 @@ const ROLE: (&str, &str) = (
 );
 
 fn read(settings: &[(&str, &str)]) -> Result<Credentials, SettingsError> {
-    let settings: AppSettings = settings.iter().copied().collect();
+    read_of(&settings.iter().copied().collect())
+}
+
+fn read_of(settings: &AppSettings) -> Result<Credentials, SettingsError> {
     let region = Region::parse("eu-west-1").unwrap();
     let http = http::client(None).unwrap();
     let clock: Clock = Arc::new(|| "2026-11-21T08:00:00Z".parse().unwrap());
-    Reader::read(&settings, |reader| {
+    Reader::read(settings, |reader| {
         credentials(reader, "EVENT_BRIDGE_BUS", &region, &http, &clock)
     })
 }
@@ -46,6 +49,30 @@ async fn keys_come_before_a_role() {
     assert_eq!(credential.token.as_deref(), Some(token.1));
     let role = read(&[ROLE, IDENTITY[0], IDENTITY[1]]).unwrap();
     assert!(role.are_renewed());
+}
+
+#[tokio::test]
+async fn a_token_that_is_set_for_all_is_none_of_a_tenant_s_own_key() {
+    let token_beside = async |settings: &[(&str, &str)]| {
+        let of_all = [
+            ("TENANTS", "b"),
+            KEY,
+            SECRET,
+            ("AWS_SESSION_TOKEN", "plain"),
+        ];
+        let settings: AppSettings = of_all.iter().chain(settings).copied().collect();
+        let mut tenants = settings.by_tenant(&[&SETTINGS[..], &["TENANTS"]].concat());
+        let credentials = read_of(&tenants.remove(0).settings.ok().unwrap()).unwrap();
+        let deadline = Deadline::after(std::time::Duration::from_secs(1));
+        credentials.get(deadline).await.unwrap().token.clone()
+    };
+    let key = ("B__AWS_ACCESS_KEY_ID", "AKIAI44QH8DHBEXAMPLE");
+    let own = ("B__AWS_SESSION_TOKEN", "own");
+    let of_session = ("B__AWS_ACCESS_KEY_ID", "ASIAI44QH8DHBEXAMPLE");
+    assert_eq!(token_beside(&[key]).await, None);
+    assert_eq!(token_beside(&[key, own]).await.as_deref(), Some("own"));
+    assert_eq!(token_beside(&[of_session]).await.as_deref(), Some("plain"));
+    assert_eq!(token_beside(&[]).await.as_deref(), Some("plain"));
 }
 
 #[test]
