@@ -89,7 +89,7 @@ enum Place {
     Record,
     /// `details`
     Details,
-    /// `details.qs` or `details.query`: the parameters of a request
+    /// `details.qs`, `details.query`, `details.request.query`: the parameters of a request
     Query,
     /// `details.request` or `details.response`
     Call,
@@ -106,6 +106,7 @@ impl Place {
             (Self::Details, "qs" | "query") => Self::Query,
             (Self::Details, "request" | "response") => Self::Call,
             (Self::Call, "body") => Self::Body,
+            (Self::Call, "qs" | "query") => Self::Query,
             _ => Self::Elsewhere,
         }
     }
@@ -275,7 +276,7 @@ struct Walk {
     /// Everything below this depth is a secret.
     masked_from: Option<usize>,
     /// What is known of the objects that the walk is in, down to the last one that has a place.
-    parents: [Judgement; 3],
+    parents: [Judgement; 4],
     /// Whether the value has ended.
     is_over: bool,
 }
@@ -287,7 +288,7 @@ impl Walk {
             next: verdict,
             depth: 0,
             masked_from: None,
-            parents: [Judgement::NOTHING; 3],
+            parents: [Judgement::NOTHING; 4],
             is_over: false,
         }
     }

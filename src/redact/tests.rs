@@ -260,6 +260,18 @@ fn parameters_are_known_in_a_query_that_is_an_object() {
         &format!(r#"{{"details":{}}}"#, quoted(r#"{"qs":{"code":"a"}}"#)),
         &format!(r#"{{"details":{}}}"#, quoted(r#"{"qs":{"code":"***"}}"#)),
     );
+    assert_masked(
+        r#"{"details":{"request":{"path":"/api/v2/x","query":{"code":"a","page":"1","q":{"key":"b"}},"body":{"key":"c"}}}}"#,
+        r#"{"details":{"request":{"path":"/api/v2/x","query":{"code":"***","page":"1","q":{"key":"b"}},"body":{"key":"c"}}}}"#,
+    );
+    let call = r#"{"details":{"request":{"query":{"page":2,"code":"a"}}}}"#;
+    let of_call = row(call, Api::LogsIngestion, Redaction::On).unwrap();
+    assert!(
+        of_call.contains(&quoted(
+            r#"{"details":{"request":{"query":{"code":"***"}}}}"#
+        )),
+        "{of_call}"
+    );
     let row = row(record, Api::LogsIngestion, Redaction::On).unwrap();
     let rest = r#"{"details":{"qs":{"code":"***","state":"b","Sig":["***"],"nested":{"code":"d"}},"query":{"jwt":"***"},"body":{"key":"h"}}}"#;
     assert!(row.contains(&quoted(rest)), "{row}");
