@@ -164,3 +164,24 @@ export function daily(records, alerts, { minutes = 30 } = {}) {
     quiet("of two days, and arrived at once days later", arriving(minutes, [...earlier(96, [first]), ...earlier(72, others)])),
   ];
 }
+
+/**
+ * What a rule does that counts by tenants: what names none counts for each, by whatever host it came. `make`
+ * gives so many records, from a number on, with these fields.
+ */
+export function unnamed(count, make) {
+  const [own, canonical] = [{ hostname: "login.example.com" }, { hostname: "acme.eu.auth0.com" }];
+  const half = Math.ceil(count / 2);
+  return [
+    fires("by two hosts in turn", [...make(half, 0, own), ...make(count - half, half, canonical)], [
+      { details: { Tenant: "login.example.com, acme.eu.auth0.com" } }]),
+    fires("half of which name the tenant", [...make(half, 0, { ...own, tenant_name: "acme" }), ...make(count - half, half, own)], [
+      { details: { Tenant: "acme" } }]),
+    fires("one of which names the tenant", [...make(count, 0, own), ...make(1, count, { tenant_name: "acme" })], [
+      { details: { Tenant: "acme" } }]),
+    fires("of one of two tenants", [...make(count, 0, { tenant_name: "a" }), ...make(1, count, { tenant_name: "b" })], [
+      { details: { Tenant: "a" } }]),
+    quiet("of two tenants, and of none that is named", [...make(half, 0, { tenant_name: "a" }), ...make(half, half, { tenant_name: "b" }),
+      ...make(count - half - 1, 2 * half, own)]),
+  ];
+}

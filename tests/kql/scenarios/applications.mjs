@@ -1,6 +1,6 @@
 // What applications may do, and who gets hold of what they are known by.
 
-import { arriving, byProgram, call, changed, earlier, event, fires, framed, managed, quiet, set, times, two, windowed } from "../records.mjs";
+import { arriving, byProgram, call, changed, earlier, event, fires, framed, managed, quiet, set, times, two, unnamed, windowed } from "../records.mjs";
 
 const OWN_TIME = "with the Logs Ingestion API, over which the mutants run, TimeGenerated is the time of the event";
 const MANAGEMENT = "https://acme.eu.auth0.com/api/v2/";
@@ -229,6 +229,7 @@ export default {
       fires("in capitals", many(10, (clock, n) => changed(made(clock, n), (copy) => (copy.details.request.method = "POST"))), 1),
       quiet("nine", many(9, made)),
       quiet("of two tenants", [...many(5, made), ...many(5, (clock, n) => made(clock, n, { tenant_name: "other" }))]),
+      ...unnamed(10, (count, from, fields) => many(count, (clock, n) => made(clock, n + from, { tenant_name: null, ...fields }))),
       quiet("changed, or something else", many(10, (clock, n) => call(clock, "patch", `/api/v2/clients/c${n}`, {}))
         .concat(many(10, (clock) => call(clock, "post", "/api/v2/roles", {})), many(10, (clock) => call(clock, "get", "/api/v2/clients")))),
       quiet("refused", many(10, (clock, n) => changed(made(clock, n), (copy) => (copy.details.response.statusCode = 400)))),

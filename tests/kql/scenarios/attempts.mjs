@@ -1,6 +1,6 @@
 // Many failures: over accounts, addresses, applications and origins.
 
-import { arriving, daily, earlier, event, fires, framed, quiet, times, user, windowed } from "../records.mjs";
+import { arriving, daily, earlier, event, fires, framed, quiet, times, unnamed, user, windowed } from "../records.mjs";
 
 /** An event of each of these users, from as many addresses as are given. */
 const stuffed = (count, { clock = "11:10", from = 0, addresses = 20, type = "fp", ...fields } = {}) =>
@@ -48,6 +48,7 @@ export default {
       quiet("nineteen addresses", stuffed(50, { addresses: 19 })),
       quiet("no names or no addresses", [...stuffed(49), ...stuffed(1, { user_name: "" }), ...stuffed(1, { from: 49, ip: null })]),
       quiet("of two tenants", [...stuffed(25, { tenant_name: "a" }), ...stuffed(25, { from: 25, tenant_name: "b" })]),
+      ...unnamed(50, (count, from, fields) => stuffed(count, { from, ...fields })),
       quiet("second factors", stuffed(50, { type: "gd_auth_failed" })),
       fires("the fuller window", [...stuffed(50, { clock: "10:40" }), ...stuffed(2, { clock: "11:10", from: 50 })], [{ details: { Accounts: "52" } }]),
       ...windowed(halves(50, (count, clock, from) => stuffed(count, { clock, from })), 1),
@@ -82,6 +83,7 @@ export default {
       fires("of a tenant that is not named", stuffed(20, { type: "pwd_leak" }), [{ entities: ["CloudApplication Auth0"] }]),
       quiet("nineteen", stuffed(19, { type: "pwd_leak" })),
       quiet("of two tenants", [...stuffed(10, { type: "pwd_leak", tenant_name: "a" }), ...stuffed(10, { type: "pwd_leak", tenant_name: "b" })]),
+      ...unnamed(20, (count, from, fields) => stuffed(count, { type: "pwd_leak", from, ...fields })),
       quiet("wrong passwords", stuffed(20)),
       fires("the fuller window", [...stuffed(20, { type: "pwd_leak", clock: "10:40" }), ...stuffed(2, { type: "pwd_leak" })], [{ details: { Records: "22" } }]),
       ...windowed(halves(20, (count, clock, from) => stuffed(count, { type: "pwd_leak", clock, from })), 1),
