@@ -1,6 +1,6 @@
 // Accounts that come in great numbers, and what they are known by.
 
-import { arriving, daily, earlier, event, fires, framed, quiet, set, times, user, windowed } from "../records.mjs";
+import { arriving, daily, earlier, event, fires, framed, quiet, set, times, unnamed, user, windowed } from "../records.mjs";
 
 const of = (count, type, { clock = "11:10", from = 0, ...fields } = {}) =>
   times(count, (n) => event(clock, type, { ...user(`user${n + from}@example.com`), ...fields }));
@@ -254,6 +254,15 @@ export default {
         signedUp(50, 25, { connection: kind, strategy_type: kind }))),
       quiet("signed in", signedUp(50, 25, { type: "s" })),
       quiet("of two tenants", [...signedUp(25), ...signedUp(25, 25, { tenant_name: "other" })]),
+      ...unnamed(50, (count, from, fields) => signedUp(count, 25, { from, tenant_name: null, ...fields })),
+      fires("of no tenant that is named, beside what is no sign-up", [...signedUp(50, 25, { tenant_name: null }), ...signedUp(1, 25, { type: "s" })], [
+        { details: { Tenant: "" } }]),
+      fires("one is verified in another tenant", [...signedUp(50), ...verified(user("user7@example.com"), 1).map((it) => ({ ...it, tenant_name: "other" }))], 1),
+      fires("one is verified in another tenant, by its mail beside a name", [...signedUp(49), ...signedUp(1).map((it) => ({ ...it, user_name: "joe" })),
+        ...verified(user("joe"), 1).map((it) => ({ ...it, tenant_name: "other" }))], 1),
+      quiet("one is verified in the same tenant", [...signedUp(50), ...verified(user("user7@example.com"), 1).map((it) => ({ ...it, tenant_name: "acme" }))]),
+      quiet("one of no tenant that is named is verified in one", [...signedUp(50, 25, { tenant_name: null, hostname: "acme.eu.auth0.com" }),
+        ...verified(user("user7@example.com"), 1).map((it) => ({ ...it, tenant_name: "acme" }))]),
       fires("just a day ago", signedUp(50, 24.1), 1),
       quiet("not yet a day ago", signedUp(50, 23.9)),
       fires("not yet two days ago", signedUp(50, 47.9), 1),

@@ -114,6 +114,8 @@ export default {
         { entities: ["Account ann@example.com", "IP 198.51.100.7"] },
       ]),
       fires("twice", [breached, event("11:55", "pwd_leak")], [{ details: { Records: "2" } }]),
+      fires("in two tenants", [{ ...breached, tenant_name: "acme" }, { ...breached, tenant_name: "other" }], [
+        { details: { Records: "2", Tenant: '["acme","other"]' } }]),
       fires("from two addresses", [breached, event("11:50", "pwd_leak", { ip: "198.51.100.8" })], 2),
       fires("at more applications than an alert shows", times(21, (n) => event("11:50", "pwd_leak", { client_name: two(n) })), [{ details: {
         Records: "21",
