@@ -4,7 +4,7 @@
 
 import { createHash } from "node:crypto";
 import {
-  compare, DAY, equals, floorTicks, isInt, isTicks, key, Moment, parseMoment, parseSpan, safeInteger, Span, text, toDynamic,
+  compare, DAY, equals, floorTicks, isInt, isLong, isTicks, key, Moment, parseMoment, parseSpan, safeInteger, Span, text, toDynamic,
   Unsupported,
 } from "./values.mjs";
 
@@ -110,7 +110,7 @@ function toLong([value]) {
     return null;
   }
   const number = toReal([value]);
-  return number === null || !Number.isFinite(number) ? null : safeInteger(Math.trunc(number));
+  return number === null || !isLong(number) ? null : safeInteger(Math.trunc(number));
 }
 
 function toInt(args) {
@@ -131,7 +131,7 @@ function parseJson([value], [type]) {
   if (value === "") return null;
   if (value.trim() === "") throw new Unsupported("parse_json of a blank text");
   try {
-    return JSON.parse(value, (_, item) => (Number.isInteger(item) ? safeInteger(item) : item));
+    return JSON.parse(value, (_, item) => (Number.isInteger(item) && isLong(item) ? safeInteger(item) : item));
   } catch (error) {
     if (error instanceof Unsupported) throw error;
     return value; // documented: text that is not JSON becomes a dynamic string

@@ -135,6 +135,9 @@ export function safeInteger(number) {
   return number;
 }
 
+/** Whether a long holds it; a number in JSON that is larger is a real one. */
+export const isLong = (number) => number >= -(2 ** 63) && number < 2 ** 63;
+
 export const isInt = (number) => number >= -(2 ** 31) && number < 2 ** 31;
 
 /** Order of two values that are not null: negative, zero or positive. */

@@ -25,6 +25,11 @@ export default {
       says("more sign-ups than fit", THROTTLING, stage("pre-user-registration", { max_attempts: 3_000_000_000 }),
         "more sign-ups from an address are let through"),
       says("more failures at an account than fit", BRUTE_FORCE, { max_attempts: 3_000_000_000 }, "more failures at an account are let through"),
+      ...[["more than 64 bits hold", 1e19], ["beyond all bounds", 1e300]].map(([what, most]) => fires(what, [
+        call("11:40", "patch", BRUTE_FORCE, { max_attempts: most }),
+        call("11:40", "patch", THROTTLING, stage("pre-login", { max_attempts: most })),
+        call("11:40", "patch", THROTTLING, stage("pre-user-registration", { max_attempts: most }))], 3)),
+      says("a pause of no whole milliseconds", THROTTLING, stage("pre-login", { rate: 0.5 }), "a throttled address may sign in sooner"),
       says("more failures from an address", THROTTLING, stage("pre-login", { max_attempts: 101 }),
         "more failures from an address are let through"),
       says("more sign-ups", THROTTLING, stage("pre-user-registration", { max_attempts: 51 }),

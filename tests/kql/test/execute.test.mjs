@@ -237,6 +237,7 @@ test("the limits of the types, at both ends", () => {
 test("what is dynamic already is not parsed again", () => {
   shows("parse_json(dynamic('[1]')), parse_json(dynamic({'a': '1'})).a, parse_json(dynamic(' '))", "[1]", "1", " ");
   shows("parse_json('')", null);
+  shows("parse_json('1e19') > 100, toreal(parse_json('1e19')) > 100, tolong(parse_json('1e19')) > 100", true, true, null);
   assert.throws(() => print("parse_json(' ')"), /not supported/);
 });
 
