@@ -1,12 +1,22 @@
 // The connector itself, and what else carries the log away.
 
-import { ago, arriving, beating, call, diagnosed, earlier, event, fires, framed, managed, quiet, set, byProgram } from "../records.mjs";
+import { ago, arriving, beating, call, changed, diagnosed, earlier, event, fires, framed, managed, quiet, set, byProgram } from "../records.mjs";
 
 /** Too much for a row, by either way in. */
 const filler = "x".repeat(4_200_000);
 const hidden = call("11:40", "post", "/api/v2/client-grants", { filler });
 
+const silentFor = (hours, tenant) => earlier(hours, [event("12:00", "s", { tenant_name: tenant })]);
+
 const deleted = call("11:40", "delete", "/api/v2/log-streams/lst_1Ab");
+
+/** Where a sink leads, of all kinds at once. */
+const SINK = Object.fromEntries(["httpEndpoint", "awsAccountId", "awsRegion", "azureSubscriptionId", "azureResourceGroup", "azureRegion",
+  "datadogRegion", "splunkDomain", "splunkPort", "mixpanelRegion", "mixpanelProjectId"].map((name) => [name, `its ${name}`]));
+const sunk = (clock, method, sink, id = "lst_1") => call(clock, method, `/api/v2/log-streams/${id}`, { sink });
+const made = call("11:30", "POST", "/api/v2/Log-Streams/", { type: "http", sink: SINK }, { id: "lst_1" });
+// A key may be new, which the record does not show.
+const resent = sunk("11:40", "patch", { ...SINK, httpAuthorization: "new" });
 
 export default {
   "connector-silent": {
@@ -37,6 +47,24 @@ export default {
         "Medium: Auth0 - Connector for globex went silent, last arrival: 2026-11-21T10:30:00.0000000Z"])),
       beating({ acme: [47 * 60 + 59] }, fires("nearly two days ago", [event("11:59", "s")], 1)),
       beating({ acme: [48 * 60 + 1] }, quiet("no more heartbeats, and records arrive", [event("11:59", "s")])),
+      fires("one of two tenants, for more than a day", [...silentFor(25.1, "acme"), event("11:59", "s", { tenant_name: "globex" })], [{
+        title: "Auth0 - Connector for acme went silent, last arrival: 2026-11-20T10:54:00.0000000Z",
+        details: { Tenant: "acme" },
+      }]),
+      quiet("one of two tenants, not yet for that long", [...silentFor(24.9, "acme"), event("11:59", "s", { tenant_name: "globex" })]),
+      quiet("one of two tenants, for two days", [...silentFor(48.1, "acme"), event("11:59", "s", { tenant_name: "globex" })]),
+      quiet("a host that is none any more", [...earlier(26, [event("12:00", "s", { hostname: "old.example.com" })]), event("11:59", "s", { tenant_name: "globex" })]),
+      quiet("old records of a tenant arrive", [...arriving(230, silentFor(26, "acme")), event("11:59", "s", { tenant_name: "globex" })]),
+      fires("all tenants, one of them for long", [...silentFor(26, "acme"), ...silentFor(5, "globex")], [
+        "Medium: Auth0 - Connector went silent, last arrival: 2026-11-21T07:00:00.0000000Z"]),
+      beating({ globex: [5] }, fires("a tenant without heartbeats beside one that has some", [...silentFor(26, "acme"), event("11:59", "s", { tenant_name: "globex" })], [
+        "Medium: Auth0 - Connector for acme went silent, last arrival: 2026-11-20T10:00:00.0000000Z"])),
+      beating({ globex: [5] }, fires("a tenant without heartbeats beside one in which nothing happens", silentFor(26, "acme"), [
+        "Medium: Auth0 - Connector for acme went silent, last arrival: 2026-11-20T10:00:00.0000000Z"])),
+      beating({ ACME: [5], "globex.eu.auth0.com": [5] }, quiet("nothing happens in tenants that have heartbeats", [
+        ...silentFor(26, "acme"), ...silentFor(27, "Globex")])),
+      beating({ acme: [31] }, fires("a tenant that had heartbeats, once", [...silentFor(26, "acme"), event("11:59", "s", { tenant_name: "globex" })], [
+        { details: { Tenant: "acme", LastArrival: "2026-11-21T11:29:00.0000000Z" } }])),
       beating({ acme: [48 * 60 + 1] }, fires("no more heartbeats, nor records", [], [
         "Medium: Auth0 - Connector went silent, last arrival: more than two days ago, or never"])),
     ],
@@ -93,6 +121,29 @@ export default {
       fires("sent elsewhere", [call("11:40", "PATCH", "/api/v2/log-streams/lst_1", {
         sink: { httpEndpoint: "https://evil.example" },
       })], ["High: Auth0 - Log stream lst_1 sent elsewhere by admin@example.com"]),
+      fires("given the sink that it was made with", [made, resent], [{
+        title: "Auth0 - Log stream lst_1 given its sink again by admin@example.com", severity: "Low", details: { Change: "given its sink again" } }]),
+      ...Object.keys(SINK).map((name) => fires(`to another place, by its ${name}`, [made, sunk("11:40", "patch", { ...SINK, [name]: "x" })], [
+        { severity: "High", details: { Change: "sent elsewhere" } }])),
+      fires("given the sink that an edit told", [call("11:30", "patch", "/api/v2/log-streams/lst_1", { name: "new" }, { id: "lst_1", sink: SINK }), resent], [
+        { severity: "Low" }]),
+      fires("given the sink of before once more", [made, sunk("11:35", "patch", { httpEndpoint: "https://evil.example" }), resent], [
+        { severity: "High" }, { severity: "High" }]),
+      fires("given it twice", [made, sunk("11:35", "patch", SINK), resent], [{ severity: "Low" }, { severity: "Low" }]),
+      fires("given it at one time with another", [made, sunk("11:40", "patch", { httpEndpoint: "https://evil.example" }), resent], [
+        { severity: "High" }, { severity: "Low" }]),
+      fires("given it before it was made", [resent, { ...made, date: "2026-11-21T11:41:00.000Z" }], [{ severity: "High" }]),
+      fires("given that of another stream", [made, sunk("11:40", "patch", SINK, "lst_2")], [{ severity: "High" }]),
+      fires("given what was refused, what was looked at, and of what the record hides a part", [
+        changed(made, (copy) => (copy.details.response = { statusCode: 400, body: { id: "lst_1" } })), { ...sunk("11:30", "patch", SINK), type: "mgmt_api_read" },
+        resent, sunk("11:41", "patch", { httpEndpoint: "https://a.example/in?***" }), sunk("11:42", "patch", { httpEndpoint: "https://a.example/in?***" }),
+      ], 3),
+      fires("given what hides a part", [sunk("11:41", "patch", { httpEndpoint: "https://a.example/***" }),
+        sunk("11:42", "patch", { httpEndpoint: "https://a.example/***" })], [{ severity: "High" }, { severity: "High" }]),
+      fires("given twice what has no address that is known", [sunk("11:41", "patch", { port: 1 }), sunk("11:42", "patch", { port: 1 })], [
+        { severity: "High" }, { severity: "High" }]),
+      fires("just within two weeks", [...earlier(335.4, [made]), resent], [{ severity: "Low" }]),
+      fires("beyond two weeks", [...earlier(335.6, [made]), resent], [{ severity: "High" }]),
       quiet("looked at, and its sink made", [call("11:40", "get", "/api/v2/log-streams/lst_1", { sink: { httpEndpoint: "x" } }),
         call("11:40", "post", "/api/v2/log-streams/lst_1", { sink: { httpEndpoint: "x" } }),
         call("11:40", "patch", "/api/v2/log-streams/lst_1", { sink: {} })]),
