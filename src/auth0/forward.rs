@@ -21,28 +21,37 @@ use crate::record::{Elements, LogId, Misfit, Page, Record, STORING_DELAY};
 
 /// A page is asked for that is likely to have no more bytes than this: several are in memory at once.
 pub(super) const COMFORTABLE: usize = 16 * 1024 * 1024;
-/// A short page ends the log if its last record was stored so recently, and it has fewer records than
-/// [`FEW`]. A tenant may return fewer records than it was asked for, so that a short page alone proves
-/// nothing; and where a run falls short of the end by no more than this, the next one reads on in
-/// time. It is more than the usual overlap and the minute between two runs together, so that a quiet
-/// run stays one request.
+/// A short page may end the log if its last record was stored so recently: where a run falls short of
+/// the end by no more than this, the next one reads on in time. It is more than the usual overlap and
+/// the minute between two runs together, so that a quiet run stays one request.
 const FRESH: TimeDelta = TimeDelta::minutes(3);
-/// So many records may be what a tenant returns at a time, where Auth0's own default is 50: one more
-/// request tells. Fewer are taken for all there is.
-const FEW: usize = 32;
 
-/// How many records to ask for at once. All readers of a tenant share it.
-pub(crate) struct Take(AtomicUsize);
+/// How many records to ask for at once, and how many there may be. All readers of a tenant share it.
+pub(crate) struct Take {
+    asked: AtomicUsize,
+    /// The most records that an answer had. A tenant may return fewer than it was asked for, so that a
+    /// short page alone proves nothing; but where one has returned more before, it holds none back.
+    most: AtomicUsize,
+}
 
 impl Default for Take {
     fn default() -> Self {
-        Self(AtomicUsize::new(PAGE))
+        Self {
+            asked: AtomicUsize::new(PAGE),
+            most: AtomicUsize::new(0),
+        }
     }
 }
 
 impl Take {
     fn get(&self) -> usize {
-        self.0.load(Ordering::Relaxed)
+        self.asked.load(Ordering::Relaxed)
+    }
+
+    /// Whether an answer of so many records has all there were, where so many were asked for.
+    fn is_short(&self, asked: usize, count: usize) -> bool {
+        let most = self.most.fetch_max(count, Ordering::Relaxed);
+        count < asked.min(most)
     }
 
     /// Takes note of how many bytes so many records had.
@@ -56,7 +65,7 @@ impl Take {
         };
         // Another reader may have learnt something meanwhile.
         let _ = self
-            .0
+            .asked
             .compare_exchange(asked, next, Ordering::Relaxed, Ordering::Relaxed);
     }
 }
@@ -116,7 +125,8 @@ async fn after(
         if found.records.is_empty() && !found.misfits.is_empty() {
             return pass_misfits(logs, id, found.misfits, deadline).await;
         }
-        let is_last = is_end(&found, asked, clock());
+        let is_short = take.is_short(asked, found.count());
+        let is_last = found.count() == 0 || is_short && is_fresh(&found, clock());
         let mut records = found.records;
         // What Auth0 repeats of earlier pages was handled with them.
         records.retain(|record| record.log_id > *id);
@@ -152,12 +162,10 @@ async fn pass_misfits(
 
 /// The last record tells: what is fresh before it may be of another prefix, of which the page shows the
 /// end.
-fn is_end(found: &Elements, asked: usize, now: DateTime<Utc>) -> bool {
-    let is_fresh = |stored: DateTime<Utc>| (now - stored).abs() <= FRESH;
+fn is_fresh(found: &Elements, now: DateTime<Utc>) -> bool {
     let last = found.records.iter().map(|it| &it.log_id).max();
     let stored = last.and_then(LogId::stored_at);
-    let count = found.count();
-    count == 0 || count < asked.min(FEW) && stored.is_some_and(is_fresh)
+    stored.is_some_and(|it| (now - it).abs() <= FRESH)
 }
 
 fn bytes(found: &Elements) -> usize {
@@ -247,19 +255,30 @@ mod tests {
     }
 
     #[test]
-    fn a_log_ends_with_nothing_or_with_a_short_page_of_now() {
-        let is_end = |stored: &[&str], asked| is_end(&found(stored), asked, at("08:00:00"));
-        assert!(is_end(&[], 100));
-        assert!(is_end(&["07:00:00", "07:57:00"], 100));
-        assert!(is_end(&["07:57:00"], 2));
-        assert!(!is_end(&["07:56:59"], 100));
-        assert!(!is_end(&["07:59:00", "07:59:59"], 2));
+    fn a_page_is_fresh_by_its_last_record() {
+        let is_fresh = |stored: &[&str]| is_fresh(&found(stored), at("08:00:00"));
+        assert!(!is_fresh(&[]));
+        assert!(is_fresh(&["07:00:00", "07:57:00"]));
+        assert!(is_fresh(&["07:57:00"]));
+        assert!(!is_fresh(&["07:56:59"]));
         // By a clock that is slow; and of no time that can be meant.
-        assert!(is_end(&["08:03:00"], 100));
-        // What may be all that a tenant returns at a time.
-        assert!(is_end(&["07:59:00"; 31], 100));
-        assert!(!is_end(&["07:59:00"; 32], 100));
-        assert!(!is_end(&["08:03:01"], 100));
+        assert!(is_fresh(&["08:03:00"]));
+        assert!(!is_fresh(&["08:03:01"]));
+    }
+
+    #[test]
+    fn fewer_records_than_were_asked_for_and_than_there_were_before_are_all_there_are() {
+        let take = Take::default();
+        // Nothing is known of the tenant yet: it may return no more.
+        assert!(!take.is_short(100, 30));
+        assert!(!take.is_short(100, 30));
+        assert!(take.is_short(100, 29));
+        assert!(!take.is_short(100, 31));
+        assert!(take.is_short(100, 30));
+        assert!(!take.is_short(25, 25));
+        assert!(!take.is_short(100, 100));
+        assert!(!take.is_short(100, 100));
+        assert!(take.is_short(100, 99));
     }
 
     #[test]
@@ -271,7 +290,7 @@ mod tests {
             for (record, log_id) in found.records.iter_mut().zip(ids) {
                 record.log_id = log_id;
             }
-            is_end(&found, 100, now)
+            is_fresh(&found, now)
         };
         assert!(!of([("800", "07:59:00"), ("900", "07:00:00")]));
         assert!(of([("800", "07:00:00"), ("900", "07:59:00")]));
@@ -281,7 +300,7 @@ mod tests {
     fn an_id_without_a_time_ends_nothing() {
         let mut found = found(&["07:00:00"]);
         found.records[0].log_id = LogId::new("9001");
-        assert!(!is_end(&found, 100, at("08:00:00")));
+        assert!(!is_fresh(&found, at("08:00:00")));
     }
 
     #[test]

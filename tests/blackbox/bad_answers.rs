@@ -521,7 +521,7 @@ async fn a_tenant_that_returns_fewer_records_than_were_asked_for_is_read_to_its_
 
 #[tokio::test]
 async fn what_is_of_this_minute_is_read_to_its_end_in_one_run() {
-    for largest_page in [32, 50] {
+    for largest_page in [7, 50] {
         let mut process = Process::with(Options {
             largest_page,
             token_events: false,

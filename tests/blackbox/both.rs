@@ -54,7 +54,8 @@ async fn a_page_is_fetched_once_for_both() {
 #[tokio::test]
 async fn runs_of_one_process_share_no_page_with_those_before_them() {
     let world = world().await;
-    world.tenant.generate(10, minutes_ago(50), minutes_ago(5));
+    // So many that the tenant is known to hold none back.
+    world.tenant.generate(100, minutes_ago(50), minutes_ago(5));
     let host = world.host().await;
     host.fire(FUNCTION).await.reports();
     for _ in 0..3 {
