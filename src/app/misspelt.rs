@@ -5,6 +5,7 @@ use tracing::warn;
 use super::Layers;
 use super::layers::setting_names;
 use crate::pii;
+use crate::settings::tenants::OfStranger;
 use crate::settings::{Misspelt, SettingsError};
 
 /// The settings that name a place for checkpoints: those of one list as good as each other, and
@@ -18,6 +19,9 @@ const PLACES: [&[&str]; 3] = [
     &["CHECKPOINT_DIR"],
 ];
 
+/// The setting that no tenant is without.
+const HOST: &str = "DOMAIN";
+
 impl Layers {
     /// Warns of names that are set and not read, but look like one that is. Those of the storage are
     /// an error, where the storage is asked for.
@@ -26,7 +30,7 @@ impl Layers {
         for Misspelt { given, meant, .. } in self.settings.misspelt(&known) {
             warn!("the setting {given} is not read; {meant} is (names are case-sensitive)");
         }
-        for (given, tenant) in self.settings.of_strangers(&known) {
+        for OfStranger { given, tenant, .. } in self.settings.of_strangers(&known) {
             warn!("the setting {given} is not read: TENANTS does not name {tenant}");
         }
     }
@@ -67,15 +71,35 @@ impl Layers {
             let is_short = it.setting == policy;
             it.setting.starts_with(policy) && (!is_short || it.is_same_but_for_case())
         };
-        let is_missing = |it: &&Misspelt| self.settings.get(it.setting).is_none();
+        // One of its own would count, whatever is set for all.
+        let is_missing = |it: &&Misspelt| {
+            let is_own = self.settings.is_own(it.setting);
+            !is_own && (it.is_own || self.settings.get(it.setting).is_none())
+        };
         let misspelt = self.settings.misspelt(&known);
         let mut wrong = misspelt.iter().filter(is_of_privacy).filter(is_missing);
         if let Some(misspelt) = wrong.next() {
             return Err(not_read(misspelt));
         }
-        match self.settings.named_like(policy, &known).first() {
+        // One that has a host is a tenant that is not in the list; another name is mistyped there.
+        let strangers = self.settings.of_strangers(&known);
+        let is_tenant = |tenant: &str| {
+            let of_it = |it: &&OfStranger| it.tenant.eq_ignore_ascii_case(tenant);
+            strangers.iter().filter(of_it).any(|it| it.setting == HOST)
+        };
+        let mistyped = strangers.iter().find(|it| {
+            let is_of_privacy = it.setting.starts_with(policy);
+            is_of_privacy && !is_tenant(&it.tenant) && !self.settings.is_own(it.setting)
+        });
+        if let Some(OfStranger { given, tenant, .. }) = mistyped {
+            let problem = format!("is not read: TENANTS does not name {tenant}");
+            return Err(SettingsError::new(given.clone(), &problem));
+        }
+        let named = self.settings.named_like(policy, &known);
+        let is_of_tenant = |name: &str| name.split_once("__").is_some_and(|it| is_tenant(it.0));
+        match named.into_iter().find(|it| !is_of_tenant(it)) {
             Some(given) => Err(SettingsError::new(
-                (*given).to_owned(),
+                given.to_owned(),
                 "is not read; what becomes of personal data is said by PII, and for one destination \
                  by PII_ and its name, such as PII_LOG_ANALYTICS",
             )),

@@ -344,12 +344,85 @@ fn a_storage_that_is_misspelt_for_one_tenant_is_refused_to_that_one_alone() {
     let told = "b: a setting needs attention: B__PII is not set, but B_PII is, which is not read \
                 (names are case-sensitive)";
     assert_eq!(problems(&[("B_PII", "email:mask")]), [told]);
+    // Its own would count, whatever counts for all.
+    assert_eq!(
+        problems(&[("B_PII", "ip:mask"), ("PII", "email:mask")]),
+        [told]
+    );
     let told = "b: a setting needs attention: B__PII_SENTINEL is not read; ";
     let problem = problems(&[("B__PII_SENTINEL", "email:mask")]);
     assert!(
         problem.len() == 1 && problem[0].starts_with(told),
         "{problem:?}"
     );
+}
+
+#[test]
+fn a_policy_that_is_set_where_nobody_reads_it_is_refused() {
+    let refused = |settings: &[(&str, &str)]| match apps(settings) {
+        Ok(apps) => apps.unable(),
+        Err(problem) => vec![(String::new(), problem.to_string())],
+    };
+    let list = [
+        ("TENANTS", "a,globex"),
+        ("GLOBEX__DOMAIN", "b.eu.auth0.com"),
+    ];
+    let told = "a setting needs attention: GLOBX__PII is not read: TENANTS does not name GLOBX";
+    for setting in ["GLOBX__PII", "GLOBX__PII_ARCHIVE", "globx__PII_KEY"] {
+        let given = [&list[..], &[(setting, "email:mask")]].concat();
+        assert_eq!(refused(&given).len(), 1, "{setting}");
+        // Where it is a whole tenant, it is one that was left out of the list.
+        let whole = [&given[..], &[("Globx__DOMAIN", "c.eu.auth0.com")]].concat();
+        assert_eq!(refused(&whole), [], "{setting}");
+        // Whoever has one of its own has not mistyped it.
+        let own = setting.to_ascii_uppercase().replace("GLOBX", "GLOBEX");
+        let value = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=";
+        let value = if own.ends_with("KEY") {
+            value
+        } else {
+            "email:mask"
+        };
+        let both = [&given[..], &[(&own, value)]].concat();
+        assert!(
+            !refused(&both).iter().any(|it| it.0 == "globex"),
+            "{setting}"
+        );
+    }
+    let mistyped = refused(&[&list[..], &[("GLOBX__PII", "email:mask")]].concat());
+    assert_eq!(mistyped[0].1, told);
+    // Nobody reads a tenant's settings where there is no list.
+    let alone = refused(&[("ACME__PII", "email:mask")]);
+    assert!(
+        alone[0]
+            .1
+            .contains("ACME__PII is not read: TENANTS does not name ACME"),
+        "{alone:?}"
+    );
+    // With the words in another order, or with too few signs between them.
+    for (setting, whose) in [
+        ("ARCHIVE_PII", vec!["a", "globex"]),
+        ("PII_SENTINEL", vec!["a", "globex"]),
+        ("INITECH_PII", vec!["a", "globex"]),
+        ("GLOBEX_PII_SENTINEL", vec!["globex"]),
+        ("GLOBEX__ARCHIVE_PII", vec!["globex"]),
+        ("globex.pii.sentinel", vec!["globex"]),
+        ("MY_PII_SCANNER", vec![]),
+        ("PIIX", vec![]),
+        ("MYPII", vec![]),
+    ] {
+        let problems = refused(&[&list[..], &[(setting, "email:mask")]].concat());
+        let told = format!("{setting} is not read");
+        assert!(
+            problems.iter().all(|it| it.1.contains(&told)),
+            "{problems:?}"
+        );
+        if whose.len() == 2 {
+            assert_eq!(problems.len(), 1, "{setting}");
+        } else {
+            let names: Vec<_> = problems.iter().map(|it| &*it.0).collect();
+            assert_eq!(names, whose, "{setting}");
+        }
+    }
 }
 
 /// A destination with a bug.

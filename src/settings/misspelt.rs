@@ -69,26 +69,38 @@ impl AppSettings {
         found
     }
 
-    /// The names that are set and not read, and begin like this one, in any case: with or without the
-    /// tenant in front whose settings these are.
-    pub fn named_like(&self, begin: &str, known: &[&'static str]) -> Vec<&str> {
-        let is_like = |name: &str| {
-            let (same, rest) = name.split_at_checked(begin.len()).unwrap_or((name, ""));
-            let is_tenant_s = rest.starts_with(tenants::BETWEEN);
-            let is_end = !rest.starts_with(|it: char| it.is_ascii_alphanumeric()) && !is_tenant_s;
-            same.eq_ignore_ascii_case(begin) && is_end && !known.contains(&name)
+    /// The names that are set and not read, and begin with this word or end with it, in any case: with
+    /// or without a tenant in front, unless that is another one.
+    pub fn named_like(&self, word: &str, known: &[&'static str]) -> Vec<&str> {
+        let tenants = self.named_tenants();
+        let is_named = |it: &str| tenants.contains(&it.to_ascii_uppercase());
+        let is_other = |it: &str| {
+            let owner = self.owner.as_ref();
+            is_named(it) && owner.is_some_and(|owner| !owner.is(it))
         };
-        let is_own = |tenant: &str| self.owner.as_ref().is_none_or(|owner| owner.is(tenant));
-        let of_tenant = |name: &str| {
-            let split = tenants::split(name);
-            split.is_some_and(|(tenant, it)| is_own(tenant) && is_like(it))
+        let is_it = |it: &str| it.eq_ignore_ascii_case(word);
+        let is_like = |name: &str| {
+            let words = name.split(|it: char| !it.is_ascii_alphanumeric());
+            let mut words = words.filter(|it| !it.is_empty());
+            let Some(mut first) = words.next() else {
+                return false;
+            };
+            let last = words.clone().next_back();
+            if tenants::split(name).is_some() || is_named(first) && !is_it(first) {
+                if is_other(first) {
+                    return false;
+                }
+                first = words.next().unwrap_or_default();
+            }
+            is_it(first) || last.is_some_and(is_it)
+        };
+        let is_read = |name: &str| {
+            let own = tenants::split(name).map(|(_, setting)| setting);
+            known.contains(&name) || own.is_some_and(|it| known.contains(&it))
         };
         let names = self.values.keys().map(String::as_str);
-        let is_set = |name: &&str| self.get(name).is_some();
-        names
-            .filter(is_set)
-            .filter(|it| is_like(it) || of_tenant(it))
-            .collect()
+        let is_set = |name: &&str| self.get(name).is_some() && !is_read(name);
+        names.filter(is_set).filter(|it| is_like(it)).collect()
     }
 }
 

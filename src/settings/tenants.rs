@@ -56,6 +56,17 @@ impl OfTenant {
     }
 }
 
+/// What is set for a tenant that is none.
+#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub(crate) struct OfStranger {
+    /// As it is set.
+    pub given: String,
+    /// What it names a tenant.
+    pub tenant: String,
+    /// The setting itself.
+    pub setting: &'static str,
+}
+
 /// The name of a tenant, and of its setting.
 pub(super) fn split(given: &str) -> Option<(&str, &str)> {
     given
@@ -122,14 +133,18 @@ impl AppSettings {
     }
 
     /// The names that are set for a tenant which `TENANTS` does not name.
-    pub fn of_strangers(&self, known: &[&str]) -> Vec<(String, String)> {
+    pub fn of_strangers(&self, known: &[&'static str]) -> Vec<OfStranger> {
         let named = self.named_tenants();
         let strange = self.values.keys().filter_map(|given| {
             let (tenant, setting) = split(given)?;
-            let is_setting = known.contains(&setting) && !known.contains(&&**given);
-            let is_strange = is_setting && self.get(given).is_some();
+            let setting = *known.iter().find(|it| **it == setting)?;
+            let is_strange = !known.contains(&&**given) && self.get(given).is_some();
             let is_strange = is_strange && !named.contains(&tenant.to_ascii_uppercase());
-            is_strange.then(|| (given.clone(), tenant.to_owned()))
+            is_strange.then(|| OfStranger {
+                given: given.clone(),
+                tenant: tenant.to_owned(),
+                setting,
+            })
         });
         let strange: BTreeSet<_> = strange.collect();
         strange.into_iter().collect()
@@ -351,7 +366,7 @@ mod tests {
             .into_iter()
             .collect();
             let found = settings.of_strangers(&KNOWN).into_iter();
-            found.map(|(given, _)| given).collect::<Vec<_>>()
+            found.map(|it| it.given).collect::<Vec<_>>()
         };
         assert_eq!(strangers("Acme,globex"), ["GLOBX__DOMAIN"]);
         assert_eq!(strangers(""), ["ACME__DOMAIN", "GLOBX__DOMAIN"]);
