@@ -4,6 +4,7 @@ use tracing::warn;
 
 use super::Layers;
 use super::layers::setting_names;
+use crate::destination::KINDS;
 use crate::pii;
 use crate::settings::tenants::OfStranger;
 use crate::settings::{Misspelt, SettingsError};
@@ -105,6 +106,18 @@ impl Layers {
             )),
             None => Ok(()),
         }
+    }
+}
+
+impl Layers {
+    /// The setting for all tenants that says what becomes of personal data on the way to this
+    /// destination, where the tenant's own says something else of all of them.
+    pub fn policy_before_own(&self, destination: &str) -> Option<&'static str> {
+        let [policy, ..] = pii::SETTINGS;
+        let setting = KINDS.iter().find(|it| it.name == destination)?.pii;
+        let is_plain = !self.settings.is_own(setting) && self.settings.is_own(policy);
+        let differs = || self.settings.get(setting) != self.settings.get(policy);
+        (is_plain && self.settings.get(setting).is_some() && differs()).then_some(setting)
     }
 }
 

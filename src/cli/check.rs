@@ -124,6 +124,13 @@ async fn try_all(app: &App, layers: &Layers) -> Vec<Verdict> {
     note("storage", storage(app, layers).await);
     for pipeline in &app.pipelines {
         note(pipeline.name, destination(pipeline).await);
+        if let Some(setting) = layers.policy_before_own(pipeline.name) {
+            let why = format!(
+                "what becomes of personal data is said by {setting}, which is set for all tenants, and \
+                 not by this one's PII; give it a {setting} of its own"
+            );
+            note(pipeline.name, (Verdict::Doubtful, why));
+        }
         if let Some(arrival) = arrival(pipeline, layers).await {
             note("arrival", arrival);
         }

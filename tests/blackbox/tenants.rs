@@ -220,6 +220,33 @@ async fn what_is_misspelt_for_one_of_them_is_told_and_what_is_read_is_not() {
 }
 
 #[tokio::test]
+async fn check_tells_where_a_policy_for_all_tenants_comes_before_one_of_their_own() {
+    let (mut world, _globex) = two().await;
+    world.set("GLOBEX__PII", "email:mask");
+    world.set("PII_LOG_ANALYTICS", "none");
+    let told = "warning    globex/log-analytics: what becomes of personal data is said by \
+                PII_LOG_ANALYTICS, which is set for all tenants";
+    let ran = world.command(&["check"]).await;
+    assert_eq!(ran.code(), 0, "{ran:?}");
+    assert_eq!(ran.stdout.matches("what becomes of").count(), 1, "{ran:?}");
+    assert!(ran.stdout.contains(told), "{ran:?}");
+    for setting in ["GLOBEX__PII_LOG_ANALYTICS", "PII_LOG_ANALYTICS"] {
+        world.set(setting, "email:mask");
+        let ran = world.command(&["check"]).await;
+        assert!(!ran.stdout.contains("what becomes of"), "{ran:?}");
+        world.set(setting, "");
+        world.set("PII_LOG_ANALYTICS", "none");
+    }
+    // Nobody reads it, and what it is to keep back would go out.
+    world.set("GLOBX__PII", "email:mask");
+    let ran = world.command(&["poll"]).await;
+    assert_eq!(ran.code(), 1, "{ran:?}");
+    let told = "GLOBX__PII is not read: TENANTS does not name GLOBX";
+    assert!(ran.stderr.contains(told), "{ran:?}");
+    assert_eq!(landed(&world, &world.tenant), 0);
+}
+
+#[tokio::test]
 async fn a_single_tenant_moves_into_the_list_without_losing_its_place() {
     let mut world = World::start().await;
     world.tenant.generate(120, minutes_ago(50), minutes_ago(5));
