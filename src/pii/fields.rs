@@ -44,6 +44,8 @@ pub(super) enum Field {
     Body,
     /// The path of a request.
     Path,
+    /// What is looked for.
+    Search,
     /// What SCIM calls the value in a list of objects.
     Value,
     /// A word of Auth0's own, such as a method or a scope.
@@ -51,16 +53,17 @@ pub(super) enum Field {
 }
 
 use Field::{
-    Body, Coordinate, Country, Id, LooksLike, Name, Of, Open, Path, Place, Somebody, Thing, Town,
-    User, Value, Word,
+    Body, Coordinate, Country, Id, LooksLike, Name, Of, Open, Path, Place, Search, Somebody, Thing,
+    Town, User, Value, Word,
 };
 
 impl Field {
     /// Judges a name, as it was written but without escapes.
     fn named(name: &str) -> Self {
         match Self::of_word(name) {
-            // Who has a namespace, as claims do, says at the end what it is.
-            Open => match name.rsplit(['/', ':', '#']).next().map(Self::of_word) {
+            // Who has a namespace, as claims do, or the names of objects before, says at the end what
+            // it is, unless that is what SCIM calls the value: `emails[type eq "work"].value`.
+            Open => match last_part(name).map(Self::of_word) {
                 Some(it @ (Of(_) | LooksLike(_) | Somebody)) => it,
                 _ => Open,
             },
@@ -74,6 +77,12 @@ impl Field {
             field => field,
         }
     }
+}
+
+fn last_part(name: &str) -> Option<&str> {
+    let name = name.strip_suffix(".value").unwrap_or(name);
+    let name = name.split('[').next()?;
+    name.rsplit(['/', ':', '#', '.']).next()
 }
 
 /// The letters and digits of a name in lower case, the last ones if there are more than known names
@@ -241,6 +250,7 @@ fn known(word: &str) -> Field {
             "firstname" => Of(Kind::FirstName),
             "familyname" => Of(Kind::LastName),
             "fullname" | "formatted" => Name,
+            "filter" => Search,
             "from" => Somebody,
             "flow" | "flows" | "form" | "forms" => Thing,
             _ => Open,
@@ -304,6 +314,10 @@ fn known(word: &str) -> Field {
             "provider" => Word,
             _ => Open,
         },
+        b'q' => match word {
+            "q" => Search,
+            _ => Open,
+        },
         b'r' => match word {
             "remoteaddress" | "remoteaddr" => Of(Kind::Ip),
             "recipient" | "recipients" | "replyto" => Somebody,
@@ -313,6 +327,7 @@ fn known(word: &str) -> Field {
         b's' => match word {
             "sub" => Of(Kind::UserId),
             "sender" | "subject" => Somebody,
+            "search" => Search,
             "surname" => Of(Kind::LastName),
             "samaccountname" => Of(Kind::Username),
             "streetaddress" => Of(Kind::Address),

@@ -12,12 +12,15 @@ use super::looks::{
 use super::method::{Method, Policy};
 use super::nested::{self, Part};
 use super::pieces::{Piece, Reading, pieces, tokens};
-use super::queries::{by_looks, decoded, of_form, of_path};
+use super::queries::{by_looks, decoded, of_decoded_search, of_form, of_path};
 use super::walk::{Left, Role, Walk};
 use crate::json::{Token, unescape_lossy};
 
 /// The number of the first object in JSON that is not written anew: there are fewer than that.
 const FIRST_SET_ASIDE: u32 = u32::MAX / 2;
+
+/// Stands in place of the number of an object where a search is about one.
+const SEARCH: u32 = u32::MAX;
 
 /// Values before a value among which it is looked for, so as not to be treated twice.
 const REMEMBERED: usize = 16;
@@ -234,8 +237,11 @@ impl<'p> Finder<'p> {
             }
             Role::Path => {
                 self.is_call_about_users |= is_call_about_users(value);
-                of_path(self.policy, value, |kind, value| {
-                    self.note(kind, value);
+                of_path(self.policy, value, |kind, value| self.searched(kind, value));
+            }
+            Role::Search => {
+                of_decoded_search(self.policy, &decoded(value), &mut |kind, value| {
+                    self.searched(kind, value);
                 });
             }
             _ => {}
@@ -249,9 +255,7 @@ impl<'p> Finder<'p> {
             }
         }
         if role == Role::Open && value.contains('=') {
-            of_form(self.policy, value, |kind, value| {
-                self.note(kind, value);
-            });
+            of_form(self.policy, value, |kind, value| self.searched(kind, value));
         }
         if !nested::may_have_json(value) || !is_read_on(self.policy, role, value) {
             return Reading::Open;
@@ -281,6 +285,16 @@ impl<'p> Finder<'p> {
                 value,
                 piece,
             });
+        }
+    }
+
+    /// Notes whom a search names. A name is a user's if the call is about users.
+    fn searched(&mut self, kind: Option<Kind>, value: &str) {
+        match kind {
+            Some(kind) => {
+                self.note(kind, value);
+            }
+            None => self.name(SEARCH, self.policy.kind_of_name(), value, None),
         }
     }
 
@@ -321,6 +335,7 @@ impl<'p> Finder<'p> {
     pub fn finish(mut self, mut tell: impl FnMut(usize, Reading)) -> Option<Found<'p>> {
         if self.is_call_about_users {
             self.users.append(&mut self.bodies);
+            self.users.push(SEARCH);
         }
         self.users.sort_unstable();
         for name in std::mem::take(&mut self.names) {

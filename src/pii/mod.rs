@@ -26,6 +26,7 @@ mod queries;
 mod rewrite;
 mod search;
 mod settings;
+mod terms;
 mod view;
 mod walk;
 

@@ -8,28 +8,27 @@ use super::find::kind;
 use super::key::ip;
 use super::looks::kind_by_looks;
 use super::method::Policy;
+use super::terms::{has_name, of_search, spaced};
 use super::view::{ROUNDS, View};
 use super::walk::{Role, role};
 
 /// What stands two places before the id of an identity in a path.
 const IDENTITIES: &str = "identities";
 
-/// What stands between a name and a value in a filter of SCIM, and between the parts of a query.
-const OPERATORS: [&str; 10] = ["eq", "ne", "co", "sw", "ew", "gt", "ge", "lt", "le", "not"];
-
-/// Calls for each whom a path names: `/api/v2/users/auth0%7C1`, `?email=a%40b.c`, `?q=username:adalove`.
-pub(super) fn of_path(policy: &Policy, path: &str, mut note: impl FnMut(Kind, &str)) {
+/// Calls for each whom a path names: `/api/v2/users/auth0%7C1`, `?email=a%40b.c`, `?q=username:adalove`;
+/// without a kind for the name of whatever is looked for.
+pub(super) fn of_path(policy: &Policy, path: &str, mut note: impl FnMut(Option<Kind>, &str)) {
     let mut before = ["", ""];
     for part in path.split(['/', '?', '&', '=', '#']) {
         let value = decoded(part);
         if before[0] == IDENTITIES {
-            note(Kind::UserId, &value);
+            note(Some(Kind::UserId), &value);
         }
         // An address of the sixth version may begin like a name.
         let looks = || kind_by_looks(&value).filter(|_| !has_name(&value));
         match ip(&value).map(|_| Kind::Ip).or_else(looks) {
-            Some(kind) => note(kind, &value),
-            None => of_query(policy, &value, &mut note),
+            Some(kind) => note(Some(kind), &value),
+            None => of_decoded_search(policy, &value, &mut note),
         }
         before = [before[1], part];
     }
@@ -38,29 +37,21 @@ pub(super) fn of_path(policy: &Policy, path: &str, mut note: impl FnMut(Kind, &s
     }
 }
 
-/// The same for a query in the syntax of Lucene or of SCIM: `email:"a@b.c"`, `userName eq "ada"`.
-fn of_query(policy: &Policy, query: &str, mut note: impl FnMut(Kind, &str)) {
-    let mut name = "";
-    let is_between = |it: char| it.is_whitespace() || "\"'()[]{},<>".contains(it);
-    for word in query.split(is_between).filter(|it| !it.is_empty()) {
-        if OPERATORS.contains(&word.to_ascii_lowercase().as_str()) {
-            continue;
-        }
-        let (before, value) = match word.split_once(':') {
-            Some((before, value)) if has_name(word) => (before, value),
-            _ => (name, word),
-        };
-        let kind = kind(policy, role(fields::name(before).field), value);
-        if let Some(kind) = kind.or_else(|| by_looks(value)) {
-            note(kind, value);
-        }
-        name = if value.is_empty() { before } else { word };
+/// The same for a search, in which a plus sign may be a space.
+pub(super) fn of_decoded_search(
+    policy: &Policy,
+    search: &str,
+    note: &mut impl FnMut(Option<Kind>, &str),
+) {
+    of_search(policy, &spaced(search), note);
+    if search.contains('+') {
+        of_search(policy, &search.replace('+', " "), note);
     }
 }
 
 /// The same for what a form or a query says under personal names:
 /// `email=a%40b.c&user_id=auth0%7C1`.
-pub(super) fn of_form(policy: &Policy, text: &str, mut note: impl FnMut(Kind, &str)) {
+pub(super) fn of_form(policy: &Policy, text: &str, mut note: impl FnMut(Option<Kind>, &str)) {
     let is_between = |it: char| it.is_whitespace() || "&?#;".contains(it);
     let mut view = View::of(text);
     for _ in 0..ROUNDS {
@@ -69,12 +60,16 @@ pub(super) fn of_form(policy: &Policy, text: &str, mut note: impl FnMut(Kind, &s
                 continue;
             };
             let role = role(fields::name(name).field);
+            if role == Role::Search {
+                of_decoded_search(policy, &decoded(value), &mut note);
+                continue;
+            }
             // Where there are several, each of them is one.
             for value in value_alone(value).split(',') {
                 let value = decoded(trimmed_of_signs(role, value));
                 for value in [&*value, &value.replace('+', " ")] {
                     if let Some(kind) = kind(policy, role, value) {
-                        note(kind, value);
+                        note(Some(kind), value);
                     }
                 }
             }
@@ -89,13 +84,6 @@ pub(super) fn of_form(policy: &Policy, text: &str, mut note: impl FnMut(Kind, &s
 /// What a value is by its looks, where addresses may stand too.
 pub(super) fn by_looks(value: &str) -> Option<Kind> {
     kind_by_looks(value).or_else(|| ip(value).map(|_| Kind::Ip))
-}
-
-/// Whether a text begins with a name and a colon.
-fn has_name(text: &str) -> bool {
-    let name = text.split_once(':').map_or("", |(name, _)| name);
-    let is_letter = |it: u8| it.is_ascii_alphanumeric() || matches!(it, b'_' | b'.');
-    name.starts_with(|it: char| it.is_ascii_alphabetic()) && name.bytes().all(is_letter)
 }
 
 /// The value of a pair in a form, up to the next sign of the text that the form is in: a quote, a

@@ -30,6 +30,8 @@ pub(super) enum Role {
     Place,
     /// The path of a request.
     Path,
+    /// What is looked for.
+    Search,
     /// A word of Auth0's own, if it looks like one.
     Word,
 }
@@ -228,6 +230,7 @@ pub(super) fn role(field: Field) -> Role {
         Field::Coordinate => Role::Coordinate,
         Field::Place => Role::Place,
         Field::Path => Role::Path,
+        Field::Search => Role::Search,
         Field::Word => Role::Word,
     }
 }

@@ -246,3 +246,89 @@ fn json_in_what_is_auth0_s_own_names_nobody() {
         r#"{"connection":"{\"email\":\"shop@example.com\"}","description":"of shop@example.com"}"#,
     );
 }
+
+#[test]
+fn whom_a_search_names_is_found_wherever_the_search_stands() {
+    let persons = "email:mask,username:mask,first_name:mask,last_name:mask,user_id:mask,ip:mask";
+    for (search, expected) in [
+        ("email:ada@example.com", "email:***"),
+        (
+            "username:adalove AND blocked:true",
+            "username:*** AND blocked:true",
+        ),
+        ("-username:(adalove OR bolove)", "-username:(*** OR ***)"),
+        (
+            "given_name:'Mary Ann' family_name:O'Brien",
+            "given_name:'***' family_name:***",
+        ),
+        ("family_name:(Lovelace)", "family_name:(***)"),
+        ("name:adalove", "name:***"),
+        (
+            "user_id:(auth0|5f1abc OR auth0|5f1abd)",
+            "user_id:(*** OR ***)",
+        ),
+        ("identities.user_id:5f1abc", "identities.user_id:***"),
+        ("last_ip:2001:db8::1 ip:fe80::1", "last_ip:*** ip:***"),
+        (
+            "userName eq 'adalove' and active eq true",
+            "userName eq '***' and active eq true",
+        ),
+        (
+            "name.familyName eq 'van der Berg'",
+            "name.familyName eq '***'",
+        ),
+        // Nothing but a sign makes a value of the word after a name.
+        (
+            "emails[type eq 'work'].value",
+            "emails[type eq 'work'].value",
+        ),
+        ("email domain", "email domain"),
+        (
+            "connection:acme AND email_verified:true",
+            "connection:acme AND email_verified:true",
+        ),
+    ] {
+        let encoded = |text: &str| text.replace(' ', "+").replace('|', "%7C");
+        let (in_path, left) = (encoded(search), encoded(expected));
+        for (record, expected) in [
+            (
+                format!(r#""query":{{"q":"{search}"}}"#),
+                format!(r#""query":{{"q":"{expected}"}}"#),
+            ),
+            (
+                format!(r#""query":{{"search":["{search}"]}}"#),
+                format!(r#""query":{{"search":["{expected}"]}}"#),
+            ),
+            (
+                format!(r#""query":"q={in_path}&page=1""#),
+                format!(r#""query":"q={left}&page=1""#),
+            ),
+        ] {
+            let of_users = |query: &str| {
+                format!(
+                    r#"{{"request":{{"path":"/api/v2/users",{query}}},"description":"a type of domain"}}"#
+                )
+            };
+            assert_becomes(persons, &of_users(&record), &of_users(&expected));
+        }
+        assert_becomes(
+            persons,
+            &format!(r#"{{"request":{{"path":"/api/v2/users?q={in_path}"}}}}"#),
+            &format!(r#"{{"request":{{"path":"/api/v2/users?q={left}"}}}}"#),
+        );
+    }
+    // The name is that of an application there.
+    assert_stays(
+        persons,
+        r#"{"request":{"path":"/api/v2/clients","query":{"q":"name:\"Shop\""}}}"#,
+    );
+}
+
+#[test]
+fn names_of_objects_may_stand_before_that_of_a_field() {
+    assert_becomes(
+        "email:mask,username:mask,first_name:mask,last_name:mask",
+        r#"{"value":{"name.familyName":"Lovelace","emails[type eq \"work\"].value":"ada@example.com","profile.user_name":"adalove","roles[primary eq \"True\"].value":"admin"},"body":"profile.first_name=Augusta"}"#,
+        r#"{"value":{"name.familyName":"***","emails[type eq \"work\"].value":"***","profile.user_name":"***","roles[primary eq \"True\"].value":"admin"},"body":"profile.first_name=***"}"#,
+    );
+}

@@ -1,0 +1,147 @@
+//! Whom a search names, in the syntax of Lucene or of SCIM: `email:"a@b.c"`, `username:(ada OR bo)`,
+//! `userName eq "ada"`.
+
+use std::borrow::Cow;
+
+use super::Kind;
+use super::fields::{self, Field};
+use super::find::kind;
+use super::method::Policy;
+use super::queries::by_looks;
+use super::walk::role;
+
+/// What stands between a name and a value in a filter of SCIM.
+const OPERATORS: [&str; 9] = ["eq", "ne", "co", "sw", "ew", "gt", "ge", "lt", "le"];
+/// What stands between the parts of a search.
+const BETWEEN: [&str; 4] = ["and", "or", "not", "to"];
+
+/// Calls for each whom a search names; without a kind for the name of whatever is looked for.
+pub(super) fn of_search(policy: &Policy, text: &str, note: &mut impl FnMut(Option<Kind>, &str)) {
+    let mut terms = Terms::default();
+    let mut ahead = text;
+    while let Some(first) = ahead.chars().next() {
+        let after = &ahead[first.len_utf8()..];
+        ahead = match first {
+            '(' | '[' | '{' => {
+                terms.group = std::mem::take(&mut terms.name);
+                after
+            }
+            ')' | ']' | '}' => {
+                terms.group = "";
+                after
+            }
+            '"' | '\'' => match after.split_once(first) {
+                Some((phrase, rest)) => {
+                    if !terms.value(policy, phrase, note) {
+                        of_search(policy, phrase, note);
+                    }
+                    rest
+                }
+                None => after,
+            },
+            _ if is_between(first) => after,
+            _ => {
+                let end = ahead.find(|it| is_between(it) || "\"()[]{}".contains(it));
+                let (word, rest) = ahead.split_at(end.unwrap_or(ahead.len()));
+                let bare = word.trim_start_matches(['+', '-', '!']);
+                match bare.split_once(':') {
+                    // An address of the sixth version is no name.
+                    Some((name, value)) if !terms.is_value && has_name(bare) => {
+                        terms.name = name;
+                        let rest = &ahead[word.len() - value.len()..];
+                        terms.is_value = !rest.starts_with(is_between);
+                        rest
+                    }
+                    _ => {
+                        terms.word(policy, word.trim_end_matches('\''), note);
+                        rest
+                    }
+                }
+            }
+        };
+    }
+}
+
+/// A search with spaces around what stands between its parts, also where they were plus signs.
+pub(super) fn spaced(search: &str) -> Cow<'_, str> {
+    if !search.contains('+') {
+        return search.into();
+    }
+    let is_sign = |word: &str| {
+        let mut signs = OPERATORS.iter().chain(&BETWEEN);
+        signs.any(|it| it.eq_ignore_ascii_case(word))
+    };
+    let mut words = search.split('+');
+    let mut before = words.next().unwrap_or_default();
+    let mut spaced = before.to_owned();
+    for word in words {
+        let last = before.rsplit(' ').next().unwrap_or_default();
+        let first = word.split(' ').next().unwrap_or_default();
+        let is_space = is_sign(last) || is_sign(first) || has_name(word);
+        spaced.push(if is_space { ' ' } else { '+' });
+        spaced.push_str(word);
+        before = word;
+    }
+    spaced.into()
+}
+
+fn is_between(letter: char) -> bool {
+    letter.is_whitespace() || ",<>".contains(letter)
+}
+
+/// Whether a text begins with a name and a colon.
+pub(super) fn has_name(text: &str) -> bool {
+    let name = text.split_once(':').map_or("", |(name, _)| name);
+    let is_letter = |it: u8| it.is_ascii_alphanumeric() || matches!(it, b'_' | b'.');
+    name.starts_with(|it: char| it.is_ascii_alphabetic()) && name.bytes().all(is_letter)
+}
+
+/// How far a search was read.
+#[derive(Default)]
+struct Terms<'a> {
+    /// The name under which the next value stands.
+    name: &'a str,
+    /// That of all values in the brackets.
+    group: &'a str,
+    /// The last word that is a value, or the name before an operator.
+    last: &'a str,
+    /// Whether a value follows at once.
+    is_value: bool,
+}
+
+impl<'a> Terms<'a> {
+    fn word(&mut self, policy: &Policy, word: &'a str, note: &mut impl FnMut(Option<Kind>, &str)) {
+        let is_any = |of: &[&str]| of.iter().any(|it| it.eq_ignore_ascii_case(word));
+        if !self.is_value && is_any(&OPERATORS) {
+            self.name = self.last;
+        } else if self.is_value || !is_any(&BETWEEN) {
+            self.value(policy, word, note);
+            self.last = word;
+        }
+    }
+
+    /// Whether a value says anything of somebody.
+    fn value(
+        &mut self,
+        policy: &Policy,
+        value: &str,
+        note: &mut impl FnMut(Option<Kind>, &str),
+    ) -> bool {
+        let name = std::mem::take(&mut self.name);
+        let name = if name.is_empty() { self.group } else { name };
+        self.is_value = false;
+        let field = match fields::name(name).field {
+            Field::Open => fields::name(name.rsplit('.').next().unwrap_or(name)).field,
+            field => field,
+        };
+        if field == Field::Name {
+            note(None, value);
+            return true;
+        }
+        let kind = kind(policy, role(field), value).or_else(|| by_looks(value));
+        if kind.is_some() {
+            note(kind, value);
+        }
+        kind.is_some()
+    }
+}
