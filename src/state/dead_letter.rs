@@ -107,7 +107,8 @@ impl DeadLetterStore {
             source,
         })?;
         let name = |path: &String| Some(path.rsplit('/').next()?.strip_suffix(".json")?.to_owned());
-        Ok(paths.iter().filter_map(name).collect())
+        let names = paths.iter().filter_map(name);
+        Ok(names.filter(|it| is_name(it)).collect())
     }
 
     /// The dead letter of this name, if there is one.
@@ -149,13 +150,51 @@ impl DeadLetterStore {
         format!("{}/{name}.json", self.folder())
     }
 
-    /// Whether it is there. One that is too large to be read back is.
-    async fn is_kept(&self, path: &str, deadline: Deadline) -> bool {
-        match self.storage.read(path, deadline).await {
-            Ok(object) => object.is_some(),
-            Err(error) => error.is_too_large(),
+    /// Whether it is there. One that is too large to be read back is. What has its name and is none is
+    /// kept beside it, and it is written in that one's place.
+    async fn is_kept(
+        &self,
+        name: &str,
+        log_id: Option<&LogId>,
+        json: &Bytes,
+        deadline: Deadline,
+    ) -> Result<bool, StorageError> {
+        let path = self.path(name);
+        let (content, version) = match self.storage.read(&path, deadline).await {
+            Ok(Some(object)) => object,
+            // It was removed meanwhile, and so it is nowhere.
+            Ok(None) => return Err(StorageError::Conflict),
+            Err(error) if error.is_too_large() => return Ok(true),
+            Err(error) => return Err(error),
+        };
+        if is_of(log_id, &self.whose, &content) {
+            return Ok(true);
         }
+        let aside = format!(
+            "{}/{name}.unreadable-{}.json",
+            self.folder(),
+            &digest(&content)[..8]
+        );
+        match self.storage.write(&aside, content, None, deadline).await {
+            Ok(_) | Err(StorageError::Conflict) => {}
+            Err(error) => return Err(error),
+        }
+        let write = self
+            .storage
+            .write(&path, json.clone(), Some(&version), deadline);
+        write.await.map(|_| false)
     }
+}
+
+/// Whether an object is the dead letter of this record, or may be one of a newer version.
+fn is_of(log_id: Option<&LogId>, whose: &str, json: &[u8]) -> bool {
+    match serde_json::from_slice(json) {
+        Ok(Head { format }) if format > FORMAT => return true,
+        Ok(Head { format: FORMAT }) => {}
+        _ => return false,
+    }
+    serde_json::from_slice::<StoredLetter>(json)
+        .is_ok_and(|it| it.log_id.as_ref() == log_id && it.whose.is_none_or(|other| other == whose))
 }
 
 impl DeadLetters for DeadLetterStore {
@@ -165,22 +204,27 @@ impl DeadLetters for DeadLetterStore {
         now: DateTime<Utc>,
         deadline: Deadline,
     ) -> Result<Kept, BoxError> {
-        let path = self.path(&file_name(letter));
-        let json = stored(letter, &self.whose, now, &self.privacy);
+        let name = file_name(letter);
+        let path = self.path(&name);
+        let json = Bytes::from(stored(letter, &self.whose, now, &self.privacy));
         let place = self.storage.location(&path);
-        match self.storage.write(&path, json.into(), None, deadline).await {
-            Ok(_) => Ok(Kept {
-                place,
-                is_new: true,
-            }),
+        let written = self
+            .storage
+            .write(&path, json.clone(), None, deadline)
+            .await;
+        let is_kept = match written {
+            Ok(_) => Ok(false),
             // It was read again, or an earlier run could not save its checkpoint.
-            Err(StorageError::Conflict) if self.is_kept(&path, deadline).await => Ok(Kept {
+            Err(StorageError::Conflict) => {
+                self.is_kept(&name, letter.log_id, &json, deadline).await
+            }
+            Err(error) if error.is_too_large() => Ok(true),
+            Err(error) => Err(error),
+        };
+        match is_kept {
+            Ok(is_kept) => Ok(Kept {
                 place,
-                is_new: false,
-            }),
-            Err(error) if error.is_too_large() => Ok(Kept {
-                place,
-                is_new: false,
+                is_new: !is_kept,
             }),
             Err(source) => Err(DeadLetterError::Keep { place, source }.into()),
         }
@@ -268,6 +312,7 @@ mod tests {
     use super::*;
     use crate::net::retry::Jitter;
     use crate::redact::Redaction;
+    use crate::storage::Objects as _;
     use crate::storage::faulty::{Fault, Faulty, Operation};
     use crate::storage::folder::Folder;
     use crate::storage::memory::Memory;
@@ -436,6 +481,57 @@ mod tests {
             let deadline = Deadline::after(Duration::from_mins(1));
             assert!(letters.read("9001", deadline).await.unwrap().is_some());
         }
+    }
+
+    #[tokio::test]
+    async fn what_others_put_under_its_name_keeps_no_record_from_being_set_aside() {
+        let path = "dead-letter/acme/memory/9001.json";
+        let content =
+            async |memory: &Memory, path: &str| memory.read(path).await.unwrap().unwrap().0;
+        let log_id = LogId::new("9001");
+        let letter = DeadLetter {
+            log_id: Some(&log_id),
+            json: r#"{"log_id": "9001"}"#,
+            reason: "too large",
+        };
+        let now = "2026-11-21T08:00:00Z".parse().unwrap();
+        let deadline = Deadline::after(Duration::from_mins(1));
+        let without_id = json!({"format": 1, "log_id": null, "reason": "r",
+                                "set_aside_at": now, "record": {"a": 1}});
+        for foreign in [
+            "",
+            "{",
+            "notes",
+            r#"{"format": 0}"#,
+            &without_id.to_string(),
+        ] {
+            let memory = Memory::default();
+            let storage = Arc::new(Storage::over(memory.clone(), Jitter::seeded(1)));
+            let letters = DeadLetterStore::new(storage, "acme", "memory", Redaction::On.into());
+            memory.put(path, foreign.to_owned().into());
+            for is_new in [true, false] {
+                let kept = letters.set_aside(letter, now, deadline).await.unwrap();
+                assert_eq!(kept.is_new, is_new, "{foreign}");
+            }
+            let read = letters.read("9001", deadline).await.unwrap().unwrap();
+            assert_eq!(read.reason, "too large");
+            // What was there is beside it, and is no dead letter.
+            let aside = format!(
+                "dead-letter/acme/memory/9001.unreadable-{}.json",
+                &digest(foreign.as_bytes())[..8]
+            );
+            assert_eq!(content(&memory, &aside).await, foreign);
+            assert_eq!(letters.names(deadline).await.unwrap(), ["9001"]);
+        }
+        // A newer version may keep the record there.
+        let memory = Memory::default();
+        let storage = Arc::new(Storage::over(memory.clone(), Jitter::seeded(1)));
+        let letters = DeadLetterStore::new(storage, "acme", "memory", Redaction::On.into());
+        let newer = r#"{"format": 2}"#;
+        memory.put(path, newer.into());
+        let kept = letters.set_aside(letter, now, deadline).await.unwrap();
+        assert!(!kept.is_new);
+        assert_eq!(content(&memory, path).await, newer);
     }
 
     #[test]
