@@ -104,10 +104,11 @@ impl AppSettings {
             if is_twice && tenants.iter().any(|it| it.name.as_ref() == Some(name)) {
                 continue;
             }
-            let (name, settings) = if !is_name(name) || is_of_platform(name, known) {
+            let is_taken = name == UNKNOWN || is_of_platform(name, known);
+            let (name, settings) = if !is_name(name) || is_taken {
                 let problem = format!(
                     "names a tenant that cannot be called so; a name has letters and digits, at \
-                     most {LONGEST}, and is not AzureWebJobsStorage"
+                     most {LONGEST}, and is neither AzureWebJobsStorage nor {UNKNOWN}"
                 );
                 (UNKNOWN, Err(bad(&problem)))
             } else if is_twice {
@@ -333,6 +334,19 @@ mod tests {
                 .unwrap()
                 .ends_with("TENANTS names no tenant")
         );
+    }
+
+    #[test]
+    fn no_tenant_is_called_as_those_are_whose_name_is_bad() {
+        let found = problems(&[("TENANTS", "Unknown,globex")]);
+        assert!(
+            found[0]
+                .1
+                .as_ref()
+                .is_some_and(|it| it.contains("cannot be called so")),
+            "{found:?}"
+        );
+        assert_eq!(found[1], (Some("globex".into()), None));
     }
 
     #[test]
