@@ -258,6 +258,9 @@ fn every_setting_that_is_named_is_read_and_not_with_quotes_around_it() {
         for (value, fault) in [
             (reference, "is a Key Vault reference that was not resolved"),
             ("\"a2V5\"", "is in quotes; leave them out"),
+            ("\u{201c}a2V5\u{201d}", "is in quotes; leave them out"),
+            ("a2V5\u{200b}", "has a letter that cannot be seen"),
+            ("\u{feff}a2V5", "has a letter that cannot be seen"),
         ] {
             let destination = destination_of(name).unwrap_or("logs-ingestion");
             let destination = if name == "DESTINATIONS" {

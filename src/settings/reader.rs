@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::AppSettings;
+use crate::error::is_command;
 
 /// How references begin that the platform replaces by what they name, in lower case.
 const KEY_VAULT_REFERENCE: &str = "@microsoft.keyvault(";
@@ -96,8 +97,9 @@ impl<'a> Reader<'a> {
 
     /// A setting's value. One that the platform was to take from a Key Vault or an App Configuration and
     /// could not, and so handed out as the reference itself, is a problem. So is one in quotes: `docker --env-file` hands
-    /// them out too, and no setting can mean them. What was no UTF-8 in the environment is here as the
-    /// character that stands for it.
+    /// them out too, and no setting can mean them; nor can one mean what cannot be seen, which comes along
+    /// where a value is copied out of a page. What was no UTF-8 in the environment is here as the character
+    /// that stands for it.
     pub fn get(&mut self, setting: &'static str) -> Option<&'a str> {
         let value = self.settings.get(setting)?;
         if is_reference(value, KEY_VAULT_REFERENCE) {
@@ -126,6 +128,13 @@ impl<'a> Reader<'a> {
         }
         if value.contains(char::REPLACEMENT_CHARACTER) {
             return self.problem(setting, "is not UTF-8 text");
+        }
+        if let Some(hidden) = value.chars().find(|it| is_hidden(*it)) {
+            let problem = format!(
+                "has a letter that cannot be seen (U+{:04X}); type it, or copy it as plain text",
+                u32::from(hidden)
+            );
+            return self.problem(setting, &problem);
         }
         Some(value)
     }
@@ -180,8 +189,19 @@ fn is_reference(value: &str, begin: &str) -> bool {
 }
 
 fn is_in_quotes(value: &str) -> bool {
-    let quotes = ['"', '\'', '`'];
-    quotes
-        .iter()
-        .any(|it| value.starts_with(*it) && value.ends_with(*it))
+    const QUOTES: [(char, char); 5] = [
+        ('"', '"'),
+        ('\'', '\''),
+        ('`', '`'),
+        ('\u{201c}', '\u{201d}'),
+        ('\u{2018}', '\u{2019}'),
+    ];
+    let mut quotes = QUOTES.iter();
+    quotes.any(|(begin, end)| value.starts_with(*begin) && value.ends_with(*end))
+}
+
+/// Whether nobody would see a letter, and nobody means it.
+fn is_hidden(letter: char) -> bool {
+    is_command(letter) && !letter.is_whitespace()
+        || matches!(letter, '\u{ad}' | '\u{200b}'..='\u{200d}' | '\u{2060}'..='\u{2064}' | '\u{feff}')
 }
