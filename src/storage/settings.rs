@@ -54,13 +54,25 @@ impl StorageSettings {
             STRING => Account::from_connection_string(text),
             SERVICE => Account::from_blob_service(text, identity(reader, setting)?),
             NAME => Account::from_name(text, identity(reader, setting)?),
-            _ => return Some(Self::Folder(text.into())),
+            _ => return folder(reader, text),
         };
         match account {
             Ok(account) => Some(Self::Azure(account)),
             Err(Invalid(problem)) => reader.problem(setting, &format!("cannot be used: {problem}")),
         }
     }
+}
+
+/// The folder of this name, which no shell has worked out.
+fn folder(reader: &mut Reader, text: &str) -> Option<StorageSettings> {
+    if let Some(begin) = ["~", "$", "%"].into_iter().find(|it| text.starts_with(it)) {
+        let problem = format!(
+            "names a folder by {begin}, which only a shell works out; write it out, or with ./ before \
+             it where it is called so"
+        );
+        return reader.problem(FOLDER, &problem);
+    }
+    Some(StorageSettings::Folder(text.into()))
 }
 
 fn identity(reader: &mut Reader, setting: &'static str) -> Option<Principal> {

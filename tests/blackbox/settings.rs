@@ -392,3 +392,26 @@ async fn the_problems_of_all_layers_are_told_at_once_under_the_host_too() {
         assert!(line.contains(problem), "{problem} is not in {line}");
     }
 }
+
+#[tokio::test]
+async fn a_folder_that_only_a_shell_would_find_is_refused_and_not_made() {
+    let mut world = World::start().await;
+    for folder in [
+        "~",
+        "~/state",
+        "~root/state",
+        "$HOME/state",
+        "${HOME}/state",
+        "%TEMP%/state",
+    ] {
+        world.set("CHECKPOINT_DIR", folder);
+        let ran = world.command(&["poll"]).await;
+        assert_eq!(ran.code(), 2, "{folder}: {ran:?}");
+        assert!(
+            ran.stderr.contains("CHECKPOINT_DIR names a folder by"),
+            "{ran:?}"
+        );
+    }
+    world.set("CHECKPOINT_DIR", "./~");
+    world.poll().await;
+}
