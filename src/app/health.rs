@@ -1,8 +1,9 @@
 //! What is stored of the runs of all tenants, for those who look.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use futures_util::FutureExt as _;
 use futures_util::stream::{self, StreamExt as _};
 use tokio::sync::Mutex;
@@ -121,18 +122,29 @@ async fn look(
 
 /// Health that is looked at again only after a while.
 #[derive(Default)]
-pub(crate) struct Seen(Mutex<Option<(Instant, Arc<Health>)>>);
+pub(crate) struct Seen {
+    last: Mutex<Option<(Instant, Arc<Health>)>>,
+    /// Since when runs are waited for.
+    since: OnceLock<DateTime<Utc>>,
+}
 
 impl Seen {
+    /// Waits for runs from now on.
+    pub fn begin(&self, now: DateTime<Utc>) {
+        let _ = self.since.set(now);
+    }
+
     /// How it stands now or stood a moment ago. Those who ask meanwhile wait for the same answer.
     pub async fn health(&self, tenants: &Tenants, clock: &Clock) -> Arc<Health> {
-        let mut seen = self.0.lock().await;
+        let mut seen = self.last.lock().await;
         if let Some((at, health)) = &*seen
             && at.elapsed() < FRESH
         {
             return Arc::clone(health);
         }
-        let health = Arc::new(tenants.health(clock).await);
+        let since = *self.since.get_or_init(|| clock());
+        let health = tenants.health(clock).await;
+        let health = Arc::new(health.waited_since(since));
         *seen = Some((Instant::now(), Arc::clone(&health)));
         health
     }
@@ -142,7 +154,33 @@ impl Seen {
 mod tests {
     use super::*;
     use crate::app::Purpose;
+    use crate::health::State;
     use crate::net::retry::Jitter;
+
+    #[tokio::test]
+    async fn what_has_not_run_a_quarter_of_an_hour_after_the_start_needs_somebody_to_look() {
+        let folder = tempfile::tempdir().unwrap();
+        let settings = [
+            ("DOMAIN", "acme.eu.auth0.com"),
+            ("CHECKPOINT_DIR", folder.path().to_str().unwrap()),
+        ];
+        let at = |minute: u32| format!("2026-11-21T08:{minute:02}:00Z").parse().unwrap();
+        let clock = |minute| -> Clock { Arc::new(move || at(minute)) };
+        let layers = Layers::new(
+            settings.into_iter().collect(),
+            Purpose::Host,
+            clock(0),
+            Jitter::seeded(1),
+        );
+        let tenants = Tenants::read(&layers);
+        for (minute, state) in [(14, State::NeverRan), (15, State::Stale)] {
+            let seen = Seen::default();
+            seen.begin(at(0));
+            let health = seen.health(&tenants, &clock(minute)).await;
+            assert_eq!(health.state, state);
+            assert_eq!(health.pipelines[0].state, state);
+        }
+    }
 
     #[tokio::test(start_paused = true)]
     async fn however_often_somebody_looks_the_storage_is_asked_once_in_five_seconds() {

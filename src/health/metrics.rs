@@ -18,13 +18,13 @@ const METRICS: [(&str, &str, &str, Value); 7] = [
         |it| Some(it.lag_seconds?.to_string()),
     ),
     ("records_total", "counter", "Records delivered.", |it| {
-        Some(it.total.records.to_string())
+        Some(it.total?.records.to_string())
     }),
     (
         "bytes_total",
         "counter",
         "Bytes delivered, before compression.",
-        |it| Some(it.total.bytes.to_string()),
+        |it| Some(it.total?.bytes.to_string()),
     ),
     ("dead_letters", "gauge", "Records set aside.", |it| {
         Some(it.dead_letters?.to_string())

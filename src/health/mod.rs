@@ -6,7 +6,7 @@ mod page;
 mod text;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 pub(crate) use self::metrics::metrics;
 pub(crate) use self::page::{STYLE_HASH, page};
@@ -108,7 +108,9 @@ pub(crate) struct Pipeline {
     pub newest_record: Option<DateTime<Utc>>,
     pub lag_seconds: Option<u64>,
     pub caught_up: bool,
+    #[serde(serialize_with = "unless_unread")]
     pub records: Spans,
+    #[serde(serialize_with = "unless_unread")]
     pub bytes: Spans,
     pub rate_limit: Option<RateLimit>,
     /// How many records are set aside; `None` where that could not be counted.
@@ -126,8 +128,9 @@ pub(crate) struct Pipeline {
     /// Why it could not be asked what has arrived.
     #[serde(skip)]
     pub unasked: Option<String>,
+    /// What was ever delivered; `None` where that could not be read.
     #[serde(skip)]
-    pub total: Sum,
+    pub total: Option<Sum>,
     /// What was delivered in each of the last 24 hours, the oldest first.
     #[serde(skip)]
     pub hours: Vec<(DateTime<Utc>, Sum)>,
@@ -140,6 +143,13 @@ pub(crate) struct Spans {
     pub hour: u64,
     /// In the last 24 hours.
     pub day: u64,
+    /// Whether that could not be read, so that nothing is known.
+    #[serde(skip)]
+    pub is_unread: bool,
+}
+
+fn unless_unread<S: Serializer>(spans: &Spans, serializer: S) -> Result<S::Ok, S::Error> {
+    Some(spans).filter(|it| !it.is_unread).serialize(serializer)
 }
 
 /// What is known of a tenant and destination.
@@ -173,12 +183,30 @@ impl Health {
     }
 }
 
+impl Health {
+    /// Judges what has never run as well, where runs were to begin then: what has not ended one for so
+    /// long has stopped before it began.
+    pub fn waited_since(mut self, begin: DateTime<Utc>) -> Self {
+        if self.at - begin < STALE_AFTER {
+            return self;
+        }
+        for pipeline in &mut self.pipelines {
+            if pipeline.state == State::NeverRan {
+                pipeline.state = State::Stale;
+                self.state = self.state.min(State::Stale);
+            }
+        }
+        self
+    }
+}
+
 impl Pipeline {
     fn judge(known: Known, runs: usize, at: DateTime<Utc>) -> Self {
         let (history, unread) = match known.history {
             Ok(history) => (history, None),
             Err(problem) => (None, Some(problem)),
         };
+        let is_unread = unread.is_some();
         let problems: Vec<_> = known.obstacle.into_iter().chain(unread).collect();
         let has_run = history.is_some();
         let history = history.unwrap_or_default();
@@ -215,10 +243,12 @@ impl Pipeline {
             records: Spans {
                 hour: hour.records,
                 day: day.records,
+                is_unread,
             },
             bytes: Spans {
                 hour: hour.bytes,
                 day: day.bytes,
+                is_unread,
             },
             rate_limit: history.rate_limit,
             dead_letters: known.dead_letters,
@@ -228,7 +258,7 @@ impl Pipeline {
             error: errors.first().cloned(),
             runs: history.runs.iter().rev().take(runs).cloned().collect(),
             errors,
-            total: history.total,
+            total: (!is_unread).then_some(history.total),
             hours: history.by_hour(24, at),
         }
     }

@@ -308,3 +308,34 @@ async fn a_browser_shows_each_state_and_runs_nothing_that_an_error_says() {
         );
     }
 }
+
+#[tokio::test]
+async fn of_a_history_that_cannot_be_read_nothing_is_said_to_be_never_or_none() {
+    let world = World::start().await;
+    world.tenant.generate(10, minutes_ago(50), minutes_ago(5));
+    world.poll().await;
+    fs::write(world.history_file(Sink::LogAnalytics), "garbage").unwrap();
+    let text = world.command(&["status"]).await.stdout;
+    for name in [
+        "last run",
+        "last success",
+        "newest record",
+        "behind",
+        "records",
+        "bytes",
+    ] {
+        let line = format!("  {name:<14} unknown");
+        assert!(text.lines().any(|it| it == line), "{name}: {text}");
+    }
+    let pipeline = status(&world).await.1["pipelines"][0].clone();
+    assert_eq!(
+        [&pipeline["records"], &pipeline["bytes"]],
+        [&Value::Null; 2]
+    );
+    let metrics = world.host().await.call(get("/metrics")).await.body;
+    let mut lines = metrics.lines();
+    assert!(
+        !lines.any(|it| it.starts_with("auth0_poller_records_total{")),
+        "{metrics}"
+    );
+}
