@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
-use tokio::sync::{OnceCell, watch};
+use tokio::sync::{Mutex, watch};
 use tracing::error;
 
 use super::health::Seen;
@@ -22,17 +22,22 @@ pub(crate) struct LazyApp(Arc<Parts>);
 
 struct Parts {
     layers: Layers,
-    apps: OnceCell<(Tenants, Apps)>,
+    /// What was made, once that can be used or the settings are what is wrong with it.
+    made: Mutex<Option<Arc<Made>>>,
     seen: Seen,
     stopping: watch::Receiver<bool>,
 }
 
+type Made = (Tenants, Apps);
+
 impl LazyApp {
     pub fn new(layers: Layers, stopping: watch::Receiver<bool>) -> Self {
+        let seen = Seen::default();
+        seen.begin(layers.now());
         Self(Arc::new(Parts {
             layers,
-            apps: OnceCell::new(),
-            seen: Seen::default(),
+            made: Mutex::default(),
+            seen,
             stopping,
         }))
     }
@@ -40,7 +45,8 @@ impl LazyApp {
     /// Makes the app, and tells of settings that are of no use before the first invocation does.
     pub async fn prepare(self) {
         self.0.layers.warn_of_misspelt();
-        let (_, apps) = self.made().await;
+        let made = self.made().await;
+        let (_, apps) = &*made;
         if let Some(problem) = apps.problem() {
             error!("every invocation will fail: {problem}");
             return;
@@ -50,23 +56,32 @@ impl LazyApp {
         }
     }
 
-    async fn made(&self) -> &(Tenants, Apps) {
+    /// What is wrong with settings stays so. Anything else may pass, such as certificates that could not
+    /// be read: it is made again for who asks next.
+    async fn made(&self) -> Arc<Made> {
         let Parts {
             layers,
-            apps,
+            made,
             stopping,
             ..
         } = &*self.0;
-        let make = async || {
-            let tenants = Tenants::read(layers);
-            let apps = Apps::of(&tenants, stopping);
-            (tenants, apps)
-        };
-        apps.get_or_init(make).await
+        let mut made = made.lock().await;
+        if let Some(made) = &*made {
+            return Arc::clone(made);
+        }
+        let tenants = Tenants::read(layers);
+        let apps = Apps::of(&tenants, stopping);
+        let may_pass = matches!(apps.problem(), Some(AppError::Other(_)));
+        let new = Arc::new((tenants, apps));
+        if !may_pass {
+            *made = Some(Arc::clone(&new));
+        }
+        new
     }
 
     async fn run_all(&self) -> Result<Vec<Report>, AppError> {
-        let (_, apps) = self.made().await;
+        let made = self.made().await;
+        let (_, apps) = &*made;
         let reports = apps.run_in_rounds().await;
         match apps.problem() {
             None => Ok(reports),
@@ -87,7 +102,8 @@ impl Views for LazyApp {
             if !["", "metrics", "page"].contains(&name) {
                 return Ok(None);
             }
-            let (tenants, _) = self.made().await;
+            let made = self.made().await;
+            let (tenants, _) = &*made;
             let health = self.0.seen.health(tenants, &self.0.layers.clock).await;
             let status = if health.state.is_alarming() { 503 } else { 200 };
             let json = "application/json; charset=utf-8";

@@ -71,7 +71,7 @@ impl fmt::Debug for Proxy {
 }
 
 /// Builds the client that all requests share.
-pub(crate) fn client(proxy: Option<&Proxy>) -> Result<reqwest::Client, reqwest::Error> {
+pub(crate) fn client(proxy: Option<&Proxy>) -> Result<reqwest::Client, ClientError> {
     // Fails only if a provider is installed already, and that one will do.
     let _ = rustls::crypto::ring::default_provider().install_default();
     #[allow(
@@ -89,8 +89,16 @@ pub(crate) fn client(proxy: Option<&Proxy>) -> Result<reqwest::Client, reqwest::
     if let Some(Proxy(proxy)) = proxy {
         client = client.proxy(proxy.clone());
     }
-    client.build()
+    client.build().map_err(ClientError)
 }
+
+/// There is no client.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "making what all requests go by; see that the certificates which this machine trusts are there and \
+     can be read, in /etc/ssl/certs or where SSL_CERT_FILE says"
+)]
+pub(crate) struct ClientError(#[source] reqwest::Error);
 
 /// An answer, with its body.
 pub(crate) struct Answer {

@@ -427,3 +427,33 @@ async fn a_crash_leaves_no_memory_with_secrets_in_it() {
     let core: Vec<_> = core.unwrap().split_whitespace().skip(4).collect();
     assert_eq!(core, ["0", "0", "bytes"], "soft and hard");
 }
+
+/// A certificate to whose key nobody has the other half.
+const NOBODY: &str = "\
+-----BEGIN CERTIFICATE-----
+MIIBeTCCAR+gAwIBAgIUceDAhVFhape+ua31/lKXl370hO0wCgYIKoZIzj0EAwIw
+ETEPMA0GA1UEAwwGbm9ib2R5MCAXDTI2MTEyODEwMDE0MVoYDzIxMjYxMTA0MTAw
+MTQxWjARMQ8wDQYDVQQDDAZub2JvZHkwWTATBgcqhkjOPQIBBggqhkjOPQMBBwNC
+AASDqWJvp4JoH4LwKblzenkFmktMNnXhmvDfpi+bY7BTS3RQ05xuaRH1kKzqv+rI
+s8eAtaWOzDGaH1iaK3b5ayjHo1MwUTAdBgNVHQ4EFgQUpUdb5LzLo74hYUkCdyD8
+QxRApOwwHwYDVR0jBBgwFoAUpUdb5LzLo74hYUkCdyD8QxRApOwwDwYDVR0TAQH/
+BAUwAwEB/zAKBggqhkjOPQQDAgNIADBFAiEA3avaZ+ZLJNo0tNgUwHfl9Pafi+bT
+1wFEO0OJsB4I8yoCICM0iljnXnp+vPcVxREukt8otlKRXohquIIhjuaT8xKA
+-----END CERTIFICATE-----
+";
+
+#[tokio::test]
+async fn what_cannot_be_made_at_the_start_is_made_once_it_can() {
+    let mut world = World::start().await;
+    world.tenant.generate(10, minutes_ago(50), minutes_ago(5));
+    let file = world.folder.path().join("certificates.pem");
+    fs::write(&file, "").unwrap();
+    world.set("SSL_CERT_FILE", file.to_str().unwrap());
+    world.set("SSL_CERT_DIR", "/nowhere");
+    let host = world.host().await;
+    let why = host.fire(FUNCTION).await.failure();
+    assert!(why.contains("No CA certificates"), "{why}");
+    fs::write(&file, NOBODY).unwrap();
+    host.fire(FUNCTION).await.reports();
+    world.assert_all_landed_once();
+}
