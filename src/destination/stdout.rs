@@ -43,6 +43,8 @@ enum StdoutError {
     Write(#[source] io::Error),
     #[error("standard output took no more records before the run's time was over")]
     OutOfTime,
+    #[error("standard output is closed, so nobody would see the records; let it lead somewhere")]
+    Closed,
 }
 
 #[allow(clippy::unnecessary_wraps, reason = "the form of every kind")]
@@ -63,6 +65,9 @@ impl Destination for Stdout {
 
     fn deliver<'a>(&'a self, rows: &'a [Bytes], deadline: Deadline) -> BoxFuture<'a, Delivery> {
         Box::pin(async move {
+            if is_closed() {
+                return Delivery::failed(rows.len(), StdoutError::Closed.into());
+            }
             let mut lines = rows.join(&b'\n');
             lines.push(b'\n');
             let write = async {
@@ -79,8 +84,33 @@ impl Destination for Stdout {
     }
 
     fn probe(&self, _: Deadline) -> BoxFuture<'_, Probe> {
-        Box::pin(async { Probe::Works("needs nothing".into()) })
+        Box::pin(async {
+            if is_closed() {
+                return Probe::Fails(StdoutError::Closed.into());
+            }
+            Probe::Works("needs nothing".into())
+        })
     }
+}
+
+/// Whether the process was started with a closed standard output. The null device stands there then,
+/// opened to be read as well, in which every record would be lost; who names it opens it to write.
+#[cfg(unix)]
+fn is_closed() -> bool {
+    use rustix::fs::{FileType, OFlags, fcntl_getfl, fstat, stat};
+    let stdout = io::stdout();
+    let (Ok(flags), Ok(there), Ok(null)) =
+        (fcntl_getfl(&stdout), fstat(&stdout), stat("/dev/null"))
+    else {
+        return false;
+    };
+    let is_device = FileType::from_raw_mode(there.st_mode) == FileType::CharacterDevice;
+    is_device && there.st_rdev == null.st_rdev && flags.contains(OFlags::RDWR)
+}
+
+#[cfg(not(unix))]
+fn is_closed() -> bool {
+    false
 }
 
 /// The same JSON, in which nothing is a command to a terminal: whoever signs in chooses much of what a

@@ -493,3 +493,23 @@ async fn output_that_cannot_be_written_is_a_failure() {
         assert!(said.contains("writing to standard output: "), "{said}");
     }
 }
+
+#[tokio::test]
+async fn a_standard_output_that_is_closed_takes_no_record() {
+    let world = World::start().await;
+    world.tenant.generate(10, minutes_ago(50), minutes_ago(5));
+    for command in ["poll", "check"] {
+        let mut closed = Command::new("sh");
+        closed.args(["-c", "exec \"$0\" \"$@\" >&-"]).arg(binary());
+        closed.args([command, "--destination", "stdout"]);
+        let closed = closed
+            .current_dir(world.folder.path())
+            .env_clear()
+            .envs(world.settings.iter().cloned())
+            .output();
+        let closed = closed.await.unwrap();
+        assert_eq!(closed.status.code(), Some(1), "{command}: {closed:?}");
+    }
+    let ran = world.command(&["poll", "--destination", "stdout"]).await;
+    assert_eq!(ran.stdout.lines().count(), 10, "{ran:?}");
+}
