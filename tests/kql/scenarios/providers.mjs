@@ -1,0 +1,146 @@
+// Who else gets what the tenant sends, or is believed: providers, exports, identity providers, addresses.
+
+import { arriving, byProgram, call, changed, earlier, fires, managed, quiet, set } from "../records.mjs";
+
+const provided = call("11:40", "patch", "/api/v2/emails/provider", { name: "smtp", credentials: { smtp_host: "mail.evil.example" } });
+const sets = (what, method, path, body, title) => fires(what, [call("11:40", method, path, body)], [`High: Auth0 - admin@example.com set ${title}`]);
+const exported = call("11:40", "post", "/api/v2/jobs/users-exports", { connection_id: "con_1", format: "csv" }, { id: "job_1", type: "users_export" });
+const added = call("11:40", "post", "/api/v2/connections", { name: "evil", strategy: "samlp", options: { signInEndpoint: "https://idp.evil.example" } });
+const told = (options, path = "/api/v2/connections/con_Ab", method = "patch") => call("11:40", method, path, { options });
+const TOLD = ["signInEndpoint", "signingCert", "cert", "thumbprints", "metadataUrl", "metadataXml", "fedMetadataXml", "adfs_server", "issuer",
+  "authorization_endpoint", "token_endpoint", "jwks_uri", "discovery_url", "oidc_metadata", "authorizationURL", "tokenURL", "domain",
+  "tenant_domain", "domain_aliases"];
+
+const urls = (clock, body, answer, path = "/api/v2/clients/Cl1", method = "patch") => call(clock, method, path, body, answer);
+const [had] = earlier(5, [urls("11:00", { callbacks: ["https://app.example.com/cb"] })]);
+const led = urls("11:40", { callbacks: ["https://app.example.com/cb", "https://evil.example/cb"] });
+const leads = (what, records, severity, origins) => fires(what, records, [{ severity, details: { Origins: JSON.stringify(origins) } }]);
+
+export default {
+  "message-provider-set": {
+    cases: [
+      set("expectedClients", "dynamic(['shop'])", quiet("by a program that is expected", [provided])),
+      fires("of e-mail", [provided], [{
+        title: "Auth0 - admin@example.com set the provider of e-mail: smtp",
+        severity: "High",
+        entities: ["Account admin@example.com", "IP 203.0.113.9"],
+        details: { What: "the provider of e-mail", Provider: "smtp" },
+      }]),
+      sets("of e-mail, a new one", "POST", "/api/v2/Emails//Provider/", {}, "the provider of e-mail: provider"),
+      sets("of texts, a new one", "post", "/api/v2/branding/phone/providers", { name: "twilio" }, "a provider of texts and calls: twilio"),
+      sets("of texts", "PATCH", "/api/v2/branding/phone/providers/pro_1", { configuration: {} }, "a provider of texts and calls: pro_1"),
+      sets("of texts for second factors", "put", "/api/v2/guardian/factors/sms/providers/twilio", { sid: "AC1" },
+        "the provider of texts and calls for second factors: twilio"),
+      sets("chosen for second factors", "PUT", "/api/v2/guardian/factors/phone/selected-provider", { provider: "phone-message-hook" },
+        "the provider of texts and calls for second factors: phone-message-hook"),
+      sets("of push notifications", "put", "/api/v2/guardian/factors/push-notification/providers/sns", {}, "the provider of push notifications: sns"),
+      sets("chosen for push notifications", "put", "/api/v2/guardian/factors/push-notification/selected-provider", { provider: "direct" },
+        "the provider of push notifications: direct"),
+      sets("a gateway", "patch", "/api/v2/connections/con_1", { options: { gateway_url: "https://evil.example" } }, "the gateway of a connection: con_1"),
+      sets("another account", "post", "/api/v2/connections", { name: "sms", options: { twilio_sid: "AC1" } }, "the gateway of a connection: sms"),
+      fires("named by the answer", [call("11:40", "patch", "/api/v2/branding/phone/providers/pro_1", {}, { name: "custom" })], [{ details: { Provider: "custom" } }]),
+      quiet("looked at, tried, taken out, or another thing", [
+        call("11:40", "get", "/api/v2/emails/provider"), call("11:40", "delete", "/api/v2/emails/provider"),
+        call("11:40", "post", "/api/v2/branding/phone/providers/pro_1/try"), call("11:40", "put", "/api/v2/guardian/factors/sms", { enabled: true }),
+        call("11:40", "put", "/api/v2/guardian/factors/sms/templates", { enrollment_message: "x" }), told({ brute_force_protection: true }),
+        told({ gateway_url: "x", twilio_sid: "x" }, "/api/v2/connections/con_1/users"), told({ gateway_url: "" }),
+      ]),
+      fires("by a program", [byProgram(provided)], [{ entities: ["Account robot", "IP 192.0.2.44"] }]),
+      ...managed(provided, 1),
+    ],
+  },
+  "users-exported": {
+    cases: [
+      set("expectedClients", "dynamic(['shop'])", quiet("by a program that is expected", [exported])),
+      fires("of a connection", [exported], [{
+        title: "Auth0 - admin@example.com exported users of con_1",
+        severity: "Medium",
+        entities: ["Account admin@example.com", "IP 203.0.113.9"],
+        details: { Change: "exported", Connection: "con_1" },
+      }]),
+      fires("of all, in another spelling", [call("11:40", "POST", "/api/v2/Jobs//Users-Exports/", { format: "json" })], [
+        "Medium: Auth0 - admin@example.com exported users of all connections"]),
+      fires("imported", [call("11:40", "post", "/api/v2/jobs/users-imports", null, { connection_id: "con_2" })], [
+        "Medium: Auth0 - admin@example.com imported users of con_2"]),
+      quiet("looked at, or another job", [call("11:40", "get", "/api/v2/jobs/users-exports"), call("11:40", "post", "/api/v2/jobs/verification-email"),
+        call("11:40", "post", "/api/v2/jobs/users-exports/job_1")]),
+      fires("by a program", [byProgram(exported)], [{ entities: ["Account robot", "IP 192.0.2.44"] }]),
+      ...managed(exported, 1),
+    ],
+  },
+  "identity-provider-set": {
+    cases: [
+      set("expectedClients", "dynamic(['shop'])", quiet("by a program that is expected", [added])),
+      fires("added", [added], [{
+        title: "Auth0 - admin@example.com added the identity provider evil",
+        severity: "Medium",
+        entities: ["Account admin@example.com", "IP 203.0.113.9"],
+        details: { Change: "added the identity provider", Connection: "evil", Kind: "samlp" },
+      }]),
+      fires("of a kind that nobody knows, or is not told", [call("11:40", "POST", "/api/v2/Connections/", { strategy: "next" }),
+        call("11:40", "post", "/api/v2/connections", null, { name: "told" })], 2),
+      ...TOLD.map((name) => fires(`changed (${name})`, [told({ [name]: "***" })], ["Medium: Auth0 - admin@example.com changed the identity provider con_Ab"])),
+      fires("changed, in capitals", [told({ issuer: "x" }, "/api/v2/Connections//con_Ab/", "PATCH")], 1),
+      fires("a ticket", [call("11:40", "POST", "/api/v2/self-service-profiles/ssp_1/sso-ticket", {})], [
+        "Medium: Auth0 - admin@example.com gave a ticket to set up an identity provider with ssp_1"]),
+      fires("a token", [call("11:40", "POST", "/api/v2/connections/con_1/scim-configuration/tokens", {})], [
+        "Medium: Auth0 - admin@example.com made a token that brings users into con_1"]),
+      quiet("where Auth0 itself sees the password or sends the code", ["auth0", "SMS", "email"].map((strategy) =>
+        call("11:40", "post", "/api/v2/connections", { strategy, options: { issuer: "x" } }))),
+      quiet("another change, looked at, or another thing", [told({ brute_force_protection: true, name: 'the "issuer" : x' }), call("11:40", "get", "/api/v2/connections"),
+        told({ issuer: "x" }, "/api/v2/connections/con_1", "get"), told({ issuer: "x" }, "/api/v2/connections/con_1/clients"),
+        told({ issuer: "x" }, "/api/v2/clients/con_1"), call("11:40", "post", "/api/v2/clients", { strategy: "samlp" }),
+        call("11:40", "get", "/api/v2/self-service-profiles/ssp_1/sso-ticket"), call("11:40", "post", "/api/v2/self-service-profiles"),
+        call("11:40", "get", "/api/v2/connections/con_1/scim-configuration/tokens"), call("11:40", "post", "/api/v2/connections/con_1/scim-configuration")]),
+      fires("by a program", [byProgram(added)], [{ entities: ["Account robot", "IP 192.0.2.44"] }]),
+      ...managed(added, 1),
+    ],
+  },
+  "application-urls-set": {
+    cases: [
+      set("known", "dynamic(['https://evil.example'])", quiet("a known one", [had, led])),
+      fires("a new host", [had, changed(led, (copy) => (copy.details.request.body.name = "Portal"))], [{
+        title: "Auth0 - Portal may lead users to https://evil.example",
+        severity: "Medium",
+        entities: ["Account admin@example.com", "IP 203.0.113.9", "CloudApplication Portal"],
+        details: { Origins: '["https://evil.example"]', Count: "1" },
+      }]),
+      leads("in each list, and spelling", [had, urls("11:40", {
+        callbacks: ["HTTPS://a.example/cb?x", "com.example.app+1.x-y://b.example"], allowed_origins: ["https://c.example#x"], web_origins: ["https://d.example"],
+        initiate_login_uri: "https://e.example/in" }, null, "/api/v2/Clients//Cl1/", "PATCH")], "Medium",
+        ["https://a.example", "com.example.app+1.x-y://b.example", "https://c.example", "https://d.example", "https://e.example"]),
+      fires("two", [had, urls("11:40", { callbacks: ["https://one.example", "https://two.example"] })], [
+        "Medium: Auth0 - Cl1 may lead users to https://one.example"]),
+      leads("which begins as a known one does", [had, urls("11:40", { callbacks: ["https://app.example.com@evil.example/cb", "https://app.example.com:8443/cb"] })], "Medium",
+        ["https://app.example.com@evil.example", "https://app.example.com:8443"]),
+      leads("of which a part is given", [had, urls("11:40", { callbacks: ["https://*.example.net/cb"] })], "High", ["https://*.example.net"]),
+      leads("by a way that anybody can listen to", [had, urls("11:40", { callbacks: ["http://shop.example.net/cb"] })], "High", ["http://shop.example.net"]),
+      leads("which seems the user's own machine", [had, urls("11:40", { callbacks: ["https://localhost.evil.example", "https://127.0.0.1.evil.example",
+        "https://[::1].evil.example", "app://localhost"] })], "Medium",
+        ["https://localhost.evil.example", "https://127.0.0.1.evil.example", "https://[::1].evil.example", "app://localhost"]),
+      quiet("the user's own machine", [had, urls("11:40", { callbacks: ["http://localhost/cb", "https://LOCALHOST:3000", "http://127.0.0.1:80/", "http://[::1]:80"] })]),
+      leads("of an application that no earlier record tells of", [led], "Low", ["https://app.example.com", "https://evil.example"]),
+      leads("of one of which earlier records tell no address", [...earlier(5, [urls("11:00", { name: "x" })]), led], "Low",
+        ["https://app.example.com", "https://evil.example"]),
+      leads("of a new one", [urls("11:40", { name: "New", callbacks: ["http://new.example"] }, { client_id: "Cl9" }, "/api/v2/clients", "POST")], "Low", ["http://new.example"]),
+      leads("of another one", [...earlier(5, [urls("11:00", { callbacks: ["https://evil.example"] }, null, "/api/v2/clients/Cl2")]), had, led], "Medium", ["https://evil.example"]),
+      quiet("what it was made with", [...earlier(5, [urls("11:00", { callbacks: ["https://app.example.com", "https://evil.example"] }, { client_id: "Cl1" }, "/api/v2/clients", "post")]), led]),
+      quiet("what an answer told", [...earlier(5, [urls("11:00", { name: "x" }, { callbacks: ["https://app.example.com/"], web_origins: ["https://evil.example"] })]), led]),
+      ...["allowed_origins", "web_origins"].map((name) => quiet(`what an answer told (${name})`, [had,
+        ...earlier(4, [urls("11:00", {}, { [name]: ["https://evil.example"] })]), led])),
+      quiet("what an answer told (initiate_login_uri)", [had, ...earlier(4, [urls("11:00", {}, { initiate_login_uri: "https://evil.example/x" })]), led]),
+      leads("what an answer told afterwards", [had, led, urls("11:41", {}, { callbacks: ["https://evil.example"] })], "Medium", ["https://evil.example"]),
+      leads("twice, and the second is no news", [had, led, urls("11:50", { callbacks: ["https://evil.example/other"] })], "Medium", ["https://evil.example"]),
+      quiet("only the answer has it", [had, urls("11:40", { name: "x" }, { callbacks: ["https://evil.example"] })]),
+      quiet("no address, another field, looked at, another thing", [had, urls("11:40", { callbacks: ["evil", "//evil.example", ""], allowed_logout_urls: ["https://evil.example"] }),
+        urls("11:40", led.details.request.body, null, "/api/v2/clients/Cl1", "get"), urls("11:40", led.details.request.body, null, "/api/v2/clients/Cl1/credentials"),
+        urls("11:40", led.details.request.body, null, "/api/v2/tenants/settings")]),
+      leads("just within two weeks", [...earlier(334.9, [urls("11:00", { callbacks: ["https://app.example.com"] })]), led], "Medium", ["https://evil.example"]),
+      leads("beyond two weeks", [...earlier(335.1, [urls("11:00", { callbacks: ["https://app.example.com"] })]), led], "Low", ["https://app.example.com", "https://evil.example"]),
+      fires("both arrived at once hours later", arriving(30, [...earlier(20, [urls("11:00", { callbacks: ["https://app.example.com"] })]), ...earlier(19, [led])]), [
+        { severity: "Low" }, { severity: "Medium", details: { Origins: '["https://evil.example"]' } }]),
+      fires("by a program", [had, byProgram(led)], [{ entities: ["Account robot", "IP 192.0.2.44", "CloudApplication Cl1"] }]),
+      ...managed(led, 1),
+    ],
+  },
+};
