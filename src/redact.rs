@@ -103,10 +103,9 @@ impl Place {
     fn below(self, name: &str) -> Self {
         match (self, name) {
             (Self::Record, "details") => Self::Details,
-            (Self::Details, "qs" | "query") => Self::Query,
+            (Self::Details | Self::Call, "qs" | "query") => Self::Query,
             (Self::Details, "request" | "response") => Self::Call,
             (Self::Call, "body") => Self::Body,
-            (Self::Call, "qs" | "query") => Self::Query,
             _ => Self::Elsewhere,
         }
     }
