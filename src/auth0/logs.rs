@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 use chrono::{DateTime, SecondsFormat, Utc};
+use memchr::memmem;
 use reqwest::StatusCode;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
@@ -30,6 +31,8 @@ pub(crate) const SEARCH_LIMIT: usize = 1_000;
 /// Elements of a page that are taken, however few were asked for. A page of numbers alone would
 /// have millions, each of which takes more memory than it has letters.
 pub(super) const MOST: usize = 1_000;
+/// Bytes before a list of records in whatever stands around it.
+const LONGEST_AROUND: usize = 64;
 /// The fields of a brief search.
 const BRIEF: &str = "log_id,date,type";
 
@@ -333,16 +336,49 @@ fn is_about_token(answer: &Answer) -> bool {
         || answer.status == StatusCode::BAD_REQUEST && says_so()
 }
 
+/// What an answer says of itself.
 fn said(body: &Bytes, secrets: &[&SecretString]) -> String {
     match serde_json::from_slice::<ApiError>(body) {
         Ok(error) => http::excerpt(&error.message, secrets),
-        Err(_) => http::excerpt(&String::from_utf8_lossy(body), secrets),
+        Err(_) => http::excerpt(&String::from_utf8_lossy(before_records(body)), secrets),
     }
+}
+
+/// An answer up to where its records begin, if it has any: no error quotes one.
+fn before_records(body: &[u8]) -> &[u8] {
+    if memmem::find(body, b"\"log_id\"").is_none() {
+        return body;
+    }
+    let around = &body[..body.len().min(LONGEST_AROUND)];
+    let mut braces = memchr::memchr_iter(b'{', around);
+    let first = braces.clone().next();
+    let of_list = braces.find(|at| body[..*at].trim_ascii_end().ends_with(b"["));
+    of_list.or(first).map_or(body, |at| &body[..=at])
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_error_quotes_a_record() {
+        let record = r#"{"date":"2026-11-21T08:00:00Z","user_name":"ada","log_id":"9001"}"#;
+        for (body, expected) in [
+            (format!("\u{feff}[{record}]"), "\u{fffd}[{"),
+            (
+                format!(r#"{{"start": 0, "logs": [ {record}]}}"#),
+                r#"{"start": 0, "logs": [ {"#,
+            ),
+            (record.to_owned(), "{"),
+            (
+                "<p id=\"log_id\">Sorry</p>".to_owned(),
+                "<p id=\"log_id\">Sorry</p>",
+            ),
+            (r#"{"error":"[{"}"#.to_owned(), r#"{"error":"[{"}"#),
+        ] {
+            assert_eq!(said(&body.into(), &[]), expected);
+        }
+    }
 
     #[test]
     fn a_page_that_begins_with_its_newest_record_is_none_after_an_id() {
