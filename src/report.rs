@@ -80,6 +80,16 @@ pub(crate) fn label(tenant: Option<&str>, destination: &str) -> String {
     }
 }
 
+/// The options that make a command be for what has this label alone.
+pub(crate) fn alone(label: &str) -> String {
+    match label.split_once('/') {
+        Some((tenant, destination)) => {
+            format!("for this alone with --tenant {tenant} --destination {destination}")
+        }
+        None => format!("for this alone with --destination {label}"),
+    }
+}
+
 /// How many requests a tenant takes in its window, and how many of these are left.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
 pub(crate) struct RateLimit {

@@ -233,10 +233,12 @@ impl Layers {
     ) -> Books {
         let (name, tenant, writer) = (kind.name, &*domain.name, self.jitter.name());
         let storage = || Arc::clone(storage);
+        let label = label(self.tenant.as_deref(), name);
+        let checkpoints = CheckpointStore::new(storage(), tenant, name, writer);
         Books {
             name,
-            label: label(self.tenant.as_deref(), name),
-            checkpoints: CheckpointStore::new(storage(), tenant, name, writer),
+            checkpoints: checkpoints.labelled(&label),
+            label,
             dead_letters: DeadLetterStore::new(storage(), tenant, name, privacy.clone()),
             history: HistoryStore::new(storage(), tenant, name),
         }

@@ -13,7 +13,7 @@ use crate::clock::to_seconds;
 use crate::destination::Probe;
 use crate::error::{BoxError, with_causes};
 use crate::record::{LogId, Position, Record, SourceError};
-use crate::report::label;
+use crate::report::{alone, label};
 
 /// The object that is read and written to try the storage.
 const PROBE: &str = "check.txt";
@@ -152,7 +152,11 @@ async fn cursor_ahead(
 ) -> Option<String> {
     let way = pipeline.way.as_ref().ok()?;
     let checkpoint = match way.books.checkpoints.peek(now, deadline()).await {
-        Ok(checkpoint) => checkpoint?,
+        Ok(peeked) => {
+            let peeked = peeked?;
+            way.books.checkpoints.warn_of(&peeked);
+            peeked.checkpoint
+        }
         Err(error) => return Some(with_causes(&error)),
     };
     let Position::After(cursor) = checkpoint.position() else {
@@ -167,8 +171,9 @@ async fn cursor_ahead(
     Some(format!(
         "its cursor, {cursor}, is newer than the tenant's newest record, {}: nothing is delivered \
          until there is a newer one; `auth0-poller checkpoint set --from …` lets reading begin \
-         earlier",
-        newest.log_id
+         earlier ({})",
+        newest.log_id,
+        alone(&pipeline.label)
     ))
 }
 

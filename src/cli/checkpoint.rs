@@ -11,8 +11,9 @@ use crate::app::{Books, Layers};
 use crate::clock::{self, to_seconds};
 use crate::error::BoxError;
 use crate::record::{LogId, Position, StartFrom, is_future};
+use crate::report::alone;
 use crate::settings::values::start_from;
-use crate::state::{Checkpoint, Replaced};
+use crate::state::{Checkpoint, Peeked, Replaced};
 
 #[derive(Subcommand)]
 pub(super) enum Command {
@@ -91,7 +92,7 @@ pub(super) async fn run(given: Given, command: Command) -> Exit {
     let mut is_good = true;
     for (layers, books) in &shelves {
         let done = match &command {
-            Command::Show { json: true, .. } => print(books).await,
+            Command::Show { json: true, .. } => print(layers, books).await,
             Command::Show { .. } => summarize(layers, books).await,
             Command::Set { from, .. } => set(layers, books, from).await,
         };
@@ -104,38 +105,46 @@ pub(super) async fn run(given: Given, command: Command) -> Exit {
 }
 
 /// Prints the checkpoint to standard output, and where it is kept to standard error.
-async fn print(books: &Books) -> Result<(), BoxError> {
-    let Books {
-        label: name,
-        checkpoints,
-        ..
-    } = books;
-    match checkpoints.text(deadline()).await? {
-        Some((text, location)) => {
-            note(format_args!("{name}: {location}"));
-            show(format_args!("{text}"));
+async fn print(layers: &Layers, books: &Books) -> Result<(), BoxError> {
+    if let Some(peeked) = peek(layers, books).await? {
+        // Where it is only gone, the place tells.
+        if peeked.damage.is_some() {
+            books.checkpoints.warn_of(&peeked);
         }
-        None => note(format_args!(
-            "{name}: there is no checkpoint yet at {}; a run makes one",
-            checkpoints.location()
-        )),
+        note(format_args!("{}: {}", books.label, peeked.location));
+        show(format_args!("{}", peeked.text));
     }
     Ok(())
 }
 
-async fn summarize(layers: &Layers, books: &Books) -> Result<(), BoxError> {
+/// The checkpoint that the next run uses; that there is none is told.
+async fn peek(layers: &Layers, books: &Books) -> Result<Option<Peeked>, BoxError> {
     let Books {
         label: name,
         checkpoints,
         ..
     } = books;
-    let location = checkpoints.location();
-    let Some(checkpoint) = checkpoints.peek(layers.now(), deadline()).await? else {
+    let peeked = checkpoints.peek(layers.now(), deadline()).await?;
+    if peeked.is_none() {
         note(format_args!(
-            "{name}: there is no checkpoint yet at {location}; a run makes one"
+            "{name}: there is no checkpoint yet at {}; a run makes one",
+            checkpoints.location()
         ));
+    }
+    Ok(peeked)
+}
+
+async fn summarize(layers: &Layers, books: &Books) -> Result<(), BoxError> {
+    let name = &books.label;
+    let Some(peeked) = peek(layers, books).await? else {
         return Ok(());
     };
+    books.checkpoints.warn_of(&peeked);
+    let Peeked {
+        checkpoint,
+        location,
+        ..
+    } = peeked;
     show(format_args!("{name}: {location}"));
     for line in checkpoint.summary() {
         show(format_args!("  {line}"));
@@ -148,8 +157,9 @@ async fn summarize(layers: &Layers, books: &Books) -> Result<(), BoxError> {
     {
         note(format_args!(
             "{name}: that is in the future, so nothing is delivered until {}; `auth0-poller \
-             checkpoint set --from …` lets reading begin earlier",
-            to_seconds(time)
+             checkpoint set --from …` lets reading begin earlier ({})",
+            to_seconds(time),
+            alone(name)
         ));
     }
     Ok(())

@@ -69,7 +69,10 @@ impl<S: Source, A: DeadLetters> Course<'_, S, A> {
                 page => return Ok(first(None, page?)),
             }
         };
-        warn!("the source does not read on after {cursor}, so it is read by time: {why}");
+        warn!(
+            "{}: the source does not read on after {cursor}, so it is read by time: {why}",
+            self.run.name
+        );
         let start = restart_of(cursor);
         let page = source.first(start, self.reading).await?;
         Ok(first(Some(start), page))
@@ -149,8 +152,9 @@ impl<S: Source, A: DeadLetters> Course<'_, S, A> {
         {
             let left = (newest - oldest).max(TimeDelta::zero());
             warn!(
-                "{} hours behind, and the oldest record that Auth0 still has was written at {}: in \
-                 {} hours records will be lost that were not read",
+                "{}: {} hours behind, and the oldest record that Auth0 still has was written at {}: \
+                 in {} hours records will be lost that were not read",
+                self.run.name,
                 (now - newest).num_hours(),
                 to_seconds(oldest),
                 left.num_hours()

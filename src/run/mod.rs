@@ -45,7 +45,7 @@ use crate::destination::{Destination, Filter};
 use crate::error::BoxError;
 use crate::net::retry::Deadline;
 use crate::record::{LogId, Source, SourceError, is_future};
-use crate::report::{Gap, Report};
+use crate::report::{Gap, Report, alone};
 
 /// Pages of 100 records that are read before the batch is delivered for which they are: one batch.
 const PAGES_AHEAD: usize = 10;
@@ -84,9 +84,9 @@ enum RunError {
     #[error(
         "reading makes no progress: no record of a whole page has a log_id, and a search finds none \
          after them that has one; `auth0-poller checkpoint set --from …` with a time after those \
-         that were set aside lets reading go on"
+         that were set aside lets reading go on ({only})"
     )]
-    NoId,
+    NoId { only: String },
     #[error("reading makes no progress: the page after {after} ends with {last}")]
     NoProgress { after: LogId, last: LogId },
     #[error(transparent)]
@@ -132,9 +132,9 @@ enum RunError {
     Quarantined { rows: u64, advice: String },
     #[error(
         "reading begins in the future, {}, so nothing is delivered until then; \
-         `auth0-poller checkpoint set --from …` lets it begin earlier", to_seconds(*.0)
+         `auth0-poller checkpoint set --from …` lets it begin earlier ({only})", to_seconds(*.time)
     )]
-    Future(DateTime<Utc>),
+    Future { time: DateTime<Utc>, only: String },
     #[error(transparent)]
     Ledger(BoxError),
     #[error(transparent)]
@@ -259,12 +259,15 @@ impl<S: Source, A: DeadLetters> Course<'_, S, A> {
         self.report_newest(ledger.newest());
         let begins = opening.position.time();
         if let Some(time) = begins.filter(|time| is_future(*time, self.began)) {
-            self.report(|report| report.fail(&RunError::Future(time)));
+            let only = alone(self.run.name);
+            self.report(|report| report.fail(&RunError::Future { time, only }));
         }
         if let Some(gap) = opening.loss {
             warn!(
-                "the checkpoint was lost, so records {gap} may not have been delivered; \
-                 `auth0-poller checkpoint set --from …` delivers them"
+                "{}: the checkpoint was lost, so records {gap} may not have been delivered; \
+                 `auth0-poller checkpoint set --from …` delivers them ({})",
+                self.run.name,
+                alone(self.run.name)
             );
             self.report(|report| report.gap = Some(gap));
         }
@@ -300,7 +303,8 @@ impl<S: Source, A: DeadLetters> Course<'_, S, A> {
             self.report(|report| report.fail(&RunError::NoTime));
         } else {
             warn!(
-                "the time of the run is over: what was read and not delivered is left to the next"
+                "{}: the time of the run is over: what was read and not delivered is left to the next",
+                self.run.name
             );
         }
     }
@@ -364,7 +368,10 @@ impl<S: Source, A: DeadLetters> Course<'_, S, A> {
     }
 
     fn report_gap(&self, gap: Gap) {
-        warn!("records {gap} may have been dropped by Auth0 before they were delivered");
+        warn!(
+            "{}: records {gap} may have been dropped by Auth0 before they were delivered",
+            self.run.name
+        );
         self.report(|report| {
             report.gap = Some(match report.gap {
                 Some(other) => Gap {

@@ -8,11 +8,11 @@ use tracing::warn;
 
 use super::in_flight::Held;
 use super::next::{Instead, Next};
-use super::seen::Seen;
+use super::seen::{NoId, Seen};
 use super::{Comparison, Course, DeadLetters, Opening, RunError, Stop};
 use crate::error::{BoxError, with_causes};
 use crate::record::{LogId, Page, Position, Source, SourceError, Start};
-use crate::report::Gap;
+use crate::report::{Gap, alone};
 
 /// What the reading half hands to the delivering half.
 #[derive(Debug)]
@@ -113,7 +113,9 @@ impl<S: Source, A: DeadLetters> Course<'_, S, A> {
                 {
                     return Err(RunError::NoProgress { after, last }.into());
                 }
-                seen.next(last, is_last)?
+                seen.next(last, is_last).map_err(|NoId| RunError::NoId {
+                    only: alone(self.run.name),
+                })?
             } else {
                 seen.end_series();
                 seen.next_series()

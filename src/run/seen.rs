@@ -20,8 +20,12 @@ use tracing::warn;
 
 use super::gap::time_of;
 use super::next::{Instead, Next};
-use super::{Comparison, Opening, RunError};
+use super::{Comparison, Opening};
 use crate::record::{LogId, Page, Position, Reach, Record, STORING_DELAY, Start, is_future};
+
+/// A page ends with no record that has an id.
+#[derive(Debug)]
+pub(super) struct NoId;
 
 /// A record that was stored so long ago should have been met by a reading that has just come to its
 /// end.
@@ -264,11 +268,11 @@ impl<'a> Seen<'a> {
         &mut self,
         last: Option<LogId>,
         is_last: bool,
-    ) -> Result<Option<Next>, RunError> {
+    ) -> Result<Option<Next>, NoId> {
         if is_last {
             return Ok(self.next_series());
         }
-        let last = last.ok_or(RunError::NoId)?;
+        let last = last.ok_or(NoId)?;
         let shown = self
             .shown
             .take()

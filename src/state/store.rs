@@ -1,5 +1,7 @@
 //! Checkpoints in the storage that the settings name, in two generations.
 
+mod peek;
+
 use std::error::Error;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -8,10 +10,12 @@ use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use tracing::warn;
 
+pub(crate) use self::peek::Peeked;
 use super::checkpoint::Checkpoint;
 use super::format::{self, Unreadable};
 use crate::error::with_causes;
 use crate::net::retry::Deadline;
+use crate::report::alone;
 use crate::storage::{Storage, StorageError, Version, digest};
 
 /// What is said of the newest generation where only the one before it is there.
@@ -26,9 +30,14 @@ pub(crate) enum CheckpointError {
     /// What is stored there is of no use.
     #[error(
         "the checkpoint {path} cannot be used; \
-         `auth0-poller checkpoint set --from …` writes a new one"
+         `auth0-poller checkpoint set --from …` writes a new one ({only})"
     )]
-    Unreadable { path: String, source: Unreadable },
+    Unreadable {
+        path: String,
+        /// What makes a command be for this checkpoint alone.
+        only: String,
+        source: Unreadable,
+    },
     /// The storage could not be written.
     #[error("saving the checkpoint {path}")]
     Write { path: String, source: StorageError },
@@ -100,6 +109,8 @@ pub(crate) struct Loaded {
 pub(crate) struct CheckpointStore {
     storage: Arc<Storage>,
     path: String,
+    /// What makes a command be for this checkpoint alone.
+    only: String,
     writer: String,
     /// What was loaded, until it is kept.
     unkept: Mutex<Option<Bytes>>,
@@ -118,55 +129,24 @@ impl CheckpointStore {
             storage,
             writer,
             path: format!("checkpoints/{tenant}/{destination}"),
+            only: alone(destination),
             unkept: Mutex::default(),
             is_away: AtomicBool::default(),
             was_there: AtomicBool::default(),
         }
     }
 
-    /// The stored text, and where it is, for people: where the newest generation is gone, that of the
-    /// one before it, which the next run uses.
-    pub async fn text(
-        &self,
-        deadline: Deadline,
-    ) -> Result<Option<(String, String)>, CheckpointError> {
-        for path in [self.newest(), self.previous()] {
-            if let Some((bytes, _)) = self.read(&path, deadline).await? {
-                let text = String::from_utf8_lossy(&bytes).into_owned();
-                return Ok(Some((text, self.storage.location(&path))));
-            }
-        }
-        Ok(None)
+    /// The same under the label by which a command can be for it alone.
+    pub fn labelled(self, label: &str) -> Self {
+        let only = alone(label);
+        Self { only, ..self }
     }
 
-    /// The checkpoint that the next run uses, for people: nothing is claimed or set aside.
-    pub async fn peek(
-        &self,
-        now: DateTime<Utc>,
-        deadline: Deadline,
-    ) -> Result<Option<Checkpoint>, CheckpointError> {
-        let newest = self.read(&self.newest(), deadline).await?;
-        let problem = match newest.map(|(json, _)| read(&json, now)) {
-            Some(Ok(checkpoint)) => return Ok(Some(checkpoint)),
-            Some(Err(problem)) => Some(self.unless_newer(problem)?),
-            None => None,
-        };
-        match (self.load_previous(now, deadline).await?, problem) {
-            (Ok(checkpoint), problem) => {
-                self.warn_of_newest(&problem.map_or(NOT_THERE.into(), |it| with_causes(&it)));
-                Ok(Some(checkpoint))
-            }
-            (Err(None), None) => Ok(None),
-            // The next run would not begin as a first one.
-            (Err(Some(json)), None) => {
-                let path = self.storage.location(&self.previous());
-                let unreadable = |source| CheckpointError::Unreadable { path, source };
-                read(&json, now).map(Some).map_err(unreadable)
-            }
-            (Err(_), Some(source)) => Err(CheckpointError::Unreadable {
-                path: self.location(),
-                source,
-            }),
+    fn unreadable(&self, path: &str, source: Unreadable) -> CheckpointError {
+        CheckpointError::Unreadable {
+            path: self.storage.location(path),
+            only: self.only.clone(),
+            source,
         }
     }
 
@@ -190,7 +170,14 @@ impl CheckpointStore {
         let (stored, version) = self.read(&self.newest(), deadline).await?.unzip();
         // Kept as the generation before this one, if it is of any use.
         let is_readable = |json: &Bytes| format::read(json).is_ok();
-        *self.unkept() = stored.clone().filter(is_readable);
+        let (kept, unreadable) = match stored.clone() {
+            Some(json) if is_readable(&json) => (Some(json), None),
+            json => (None, json),
+        };
+        *self.unkept() = kept;
+        if let Some(content) = unreadable {
+            self.set_aside(content, deadline).await?;
+        }
         // It may have been removed by hand, and the one before it would have been used.
         let stored = match stored {
             None => self.read(&self.previous(), deadline).await?.unzip().0,
@@ -258,10 +245,7 @@ impl CheckpointStore {
     /// What another version of this program has written is not lost.
     fn unless_newer(&self, problem: Unreadable) -> Result<Unreadable, CheckpointError> {
         match problem {
-            Unreadable::Newer(_) => Err(CheckpointError::Unreadable {
-                path: self.location(),
-                source: problem,
-            }),
+            Unreadable::Newer(_) => Err(self.unreadable(&self.newest(), problem)),
             _ => Ok(problem),
         }
     }

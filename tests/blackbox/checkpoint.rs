@@ -297,3 +297,106 @@ async fn of_one_that_is_damaged_it_is_said_that_the_one_before_it_is_shown() {
         assert!(output.contains("it is not a checkpoint"), "{ran:?}");
     }
 }
+
+#[tokio::test]
+async fn a_program_is_shown_the_checkpoint_that_the_next_run_uses_or_none() {
+    let world = World::start().await;
+    world.tenant.generate(10, minutes_ago(50), minutes_ago(5));
+    world.poll().await;
+    world.tenant.generate(1, minutes_ago(4), minutes_ago(3));
+    world.poll().await;
+    let file = world.checkpoint_file(Sink::LogAnalytics);
+    let previous = file.with_file_name("log-analytics.previous.json");
+    let (newest, before) = (fs::read(&file).unwrap(), fs::read(&previous).unwrap());
+    let show = ["checkpoint", "show", "--json"];
+    for damage in ["{", "", "[]"] {
+        fs::write(&file, damage).unwrap();
+        let shown = world.command(&show).await;
+        assert_eq!(shown.code(), 0, "{damage}: {shown:?}");
+        assert_eq!(shown.stdout.trim_end().as_bytes(), before, "{damage}");
+        assert!(
+            shown.stderr.contains("so the one before it is"),
+            "{shown:?}"
+        );
+        let place = format!("log-analytics: {}\n", previous.display());
+        assert!(shown.stderr.ends_with(&place), "{shown:?}");
+        // What is told to a person is of the same.
+        let text = world.command(&["checkpoint", "show"]).await.stdout;
+        assert!(text.starts_with(&place), "{text}");
+    }
+    fs::write(&previous, "{").unwrap();
+    let newer = String::from_utf8(newest).unwrap();
+    let newer = newer.replace("\"format\": 2", "\"format\": 3");
+    for content in ["{", &newer] {
+        fs::write(&file, content).unwrap();
+        let shown = world.command(&show).await;
+        assert_eq!((shown.code(), &*shown.stdout), (1, ""), "{shown:?}");
+        assert!(shown.stderr.contains("cannot be used"), "{shown:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_set_takes_the_place_of_is_kept_where_it_is_no_checkpoint() {
+    let world = World::start().await;
+    world.poll().await;
+    let file = world.checkpoint_file(Sink::LogAnalytics);
+    fs::write(&file, "{").unwrap();
+    world.command(&["checkpoint", "set", "--from", "1h"]).await;
+    let beside = fs::read_dir(file.parent().unwrap()).unwrap();
+    let mut beside = beside.map(|it| it.unwrap().path());
+    let kept = beside.find(|it| it.display().to_string().contains(".unreadable-"));
+    assert_eq!(fs::read(kept.unwrap()).unwrap(), b"{");
+}
+
+#[tokio::test]
+async fn advice_to_set_a_checkpoint_is_for_the_one_that_needs_it() {
+    let mut world = World::start().await;
+    world.tenant.generate(10, minutes_ago(50), minutes_ago(5));
+    let domain = world.tenant.settings()[0].1.clone();
+    world.set("TENANTS", "acme");
+    world.set("ACME__DOMAIN", &domain);
+    world.deliver_to(&[Sink::LogAnalytics, Sink::Archive]);
+    world.command(&["poll"]).await;
+    let files = [Sink::LogAnalytics, Sink::Archive].map(|it| world.checkpoint_file(it));
+    let stored = fs::read_to_string(&files[1]).unwrap();
+    let options = "--tenant acme --destination archive";
+    for (damaged, command) in [
+        (stored.replace("\"format\": 2", "\"format\": 3"), "poll"),
+        (stored.replace("\"format\": 2", "\"format\": 3"), "check"),
+        ("{".to_owned(), "poll"),
+    ] {
+        fs::write(&files[1], &damaged).unwrap();
+        let previous = files[1].with_file_name("archive.previous.json");
+        fs::write(previous, "{").unwrap();
+        let ran = world.command(&[command]).await;
+        let output = format!("{}{}", ran.stdout, ran.stderr);
+        let line = output
+            .lines()
+            .find(|it| it.contains("checkpoint set --from"));
+        assert!(line.is_some_and(|it| it.contains(options)), "{output}");
+    }
+    let good = fs::read(&files[0]).unwrap();
+    let mut set: Vec<_> = "checkpoint set --from 1h".split(' ').collect();
+    set.extend(options.split(' '));
+    assert_eq!(world.command(&set).await.code(), 0);
+    assert_eq!(fs::read(&files[0]).unwrap(), good);
+}
+
+#[tokio::test]
+async fn what_may_be_missing_is_told_with_the_destination() {
+    let mut world = World::start().await;
+    world.tenant.generate(10, minutes_ago(50), minutes_ago(5));
+    world.deliver_to(&[Sink::LogAnalytics, Sink::Archive]);
+    world.command(&["poll"]).await;
+    for name in ["archive.json", "archive.previous.json"] {
+        fs::write(
+            world.checkpoint_file(Sink::Archive).with_file_name(name),
+            "{",
+        )
+        .unwrap();
+    }
+    let ran = world.command(&["poll"]).await;
+    let line = ran.stderr.lines().find(|it| it.contains("was lost"));
+    let begins = "WARN archive: the checkpoint was lost, ";
+    assert!(line.is_some_and(|it| it.starts_with(begins)), "{ran:?}");
+}

@@ -1,0 +1,78 @@
+//! A look at the checkpoint that the next run uses, for people: nothing is claimed or set aside.
+
+use bytes::Bytes;
+use chrono::{DateTime, Utc};
+
+use super::{CheckpointError, CheckpointStore, NOT_THERE, read};
+use crate::error::with_causes;
+use crate::net::retry::Deadline;
+use crate::state::checkpoint::Checkpoint;
+use crate::state::format::Unreadable;
+
+/// The checkpoint that the next run uses, as it is shown.
+#[derive(Debug)]
+pub(crate) struct Peeked {
+    pub checkpoint: Checkpoint,
+    /// As it is stored.
+    pub text: String,
+    /// Where it is, for people.
+    pub location: String,
+    /// What is wrong with the newest, where this is the one before it.
+    pub damage: Option<Unreadable>,
+    is_previous: bool,
+}
+
+impl CheckpointStore {
+    /// The checkpoint that the next run uses, for people: nothing is claimed or set aside.
+    pub async fn peek(
+        &self,
+        now: DateTime<Utc>,
+        deadline: Deadline,
+    ) -> Result<Option<Peeked>, CheckpointError> {
+        let shown = |path: &str, json: &Bytes, checkpoint| Peeked {
+            checkpoint,
+            text: String::from_utf8_lossy(json).into_owned(),
+            location: self.storage.location(path),
+            damage: None,
+            is_previous: false,
+        };
+        let newest = self.newest();
+        let problem = match self.read(&newest, deadline).await? {
+            Some((json, _)) => match read(&json, now) {
+                Ok(checkpoint) => return Ok(Some(shown(&newest, &json, checkpoint))),
+                Err(problem) => Some(self.unless_newer(problem)?),
+            },
+            None => None,
+        };
+        let previous = self.previous();
+        let Some((json, _)) = self.read(&previous, deadline).await? else {
+            return match problem {
+                Some(source) => Err(self.unreadable(&newest, source)),
+                None => Ok(None),
+            };
+        };
+        match read(&json, now) {
+            Ok(checkpoint) => Ok(Some(Peeked {
+                damage: problem,
+                is_previous: true,
+                ..shown(&previous, &json, checkpoint)
+            })),
+            Err(source) => {
+                let source = self.unless_newer(source)?;
+                // Even where the newest is gone, the next run would not begin as a first one.
+                Err(match problem {
+                    Some(problem) => self.unreadable(&newest, problem),
+                    None => self.unreadable(&previous, source),
+                })
+            }
+        }
+    }
+
+    /// Tells that the newest generation is of no use, where this is the one before it.
+    pub fn warn_of(&self, peeked: &Peeked) {
+        if peeked.is_previous {
+            let damage = peeked.damage.as_ref().map(|it| with_causes(it));
+            self.warn_of_newest(damage.as_deref().unwrap_or(NOT_THERE));
+        }
+    }
+}
