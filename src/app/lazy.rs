@@ -47,12 +47,16 @@ impl LazyApp {
         self.0.layers.warn_of_misspelt();
         let made = self.made().await;
         let (_, apps) = &*made;
-        if let Some(problem) = apps.problem() {
-            error!("every invocation will fail: {problem}");
-            return;
-        }
-        for (label, problem) in apps.unable() {
-            error!("{label} will fail at every invocation: {problem}");
+        match apps.problem() {
+            Some(AppError::Settings(problem)) => error!("every invocation will fail: {problem}"),
+            Some(AppError::Other(problem)) => {
+                error!("invocations fail until this passes: {problem}");
+            }
+            None => {
+                for (label, problem) in apps.unable() {
+                    error!("{label} will fail at every invocation: {problem}");
+                }
+            }
         }
     }
 
