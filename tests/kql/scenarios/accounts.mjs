@@ -46,7 +46,7 @@ export default {
         entities: ["IP 198.51.100.7", "Account jane@example.com"],
         details: { SignIns: "1", SignUps: "0", Blocks: "1", LeakedAccounts: "0", Accounts: '["jane@example.com"]' },
       }]),
-      ...["scoa", "sens", "sepft", "seotpft", "seoobft", "sercft"].map((type) => fires(`signed in (${type})`, [blocked, { ...entered, type }], [{ details: { SignIns: "1" } }])),
+      ...["scoa", "sens", "sepft", "seotpft", "seoobft", "sercft", "sepkotpft", "sepkoobft", "sepkrcft"].map((type) => fires(`signed in (${type})`, [blocked, { ...entered, type }], [{ details: { SignIns: "1" } }])),
       fires("signed up, without a name", [blocked, { ...entered, type: "ss", user_name: "" }], [
         { title: "Auth0 - auth0|1 came in from 198.51.100.7, which was flagged before", details: { SignIns: "0", SignUps: "1" } }]),
       fires("leaked passwords of three, of each kind", [...leaked(1), ...of(1, "signup_pwd_leak", { from: 1 }), ...of(1, "reset_pwd_leak", { from: 2 }), entered], [
@@ -97,14 +97,14 @@ export default {
         "Medium: Auth0 - jane@example.com entered 10 wrong codes"]),
       fires("without a name", wrong(10, { user_name: "" }), ["Medium: Auth0 - auth0|1 entered 10 wrong codes"]),
       fires("without an id", wrong(10, { user_id: "" }), 1),
-      ...["feotpft", "fercft"].map((type) => fires(`by the API (${type})`, wrong(10, { type }), [{ details: { Failures: "10" } }])),
+      ...["feotpft", "fercft", "fepotpft"].map((type) => fires(`by the API (${type})`, wrong(10, { type }), [{ details: { Failures: "10" } }])),
       fires("by the API, codes of texts", wrong(10, { type: "feoobft", description: "Invalid Binding_Code." }), 1),
       quiet("by the API, before the user has answered", wrong(10, { type: "feoobft", description: "Authorization pending" })),
       fires("by the API, one after the other", [...wrong(5, { type: "feotpft" }), ...wrong(5, { type: "feotpft", clock: "11:20" })], [
         { severity: "Medium", details: { GotIn: "false" } }]),
       quiet("each told twice", [...wrong(9), ...wrong(9, { type: "feotpft" })]),
       fires("each told twice, once by the API alone", [...wrong(9), ...wrong(10, { type: "feotpft" })], [{ details: { Failures: "10" } }]),
-      ...["seotpft", "seoobft", "sercft"].map((type) => fires(`by the API, and then ${type}`, [...wrong(10, { type: "feotpft" }), right("11:20", type)], [
+      ...["seotpft", "seoobft", "sercft", "sepkotpft", "sepkoobft", "sepkrcft"].map((type) => fires(`by the API, and then ${type}`, [...wrong(10, { type: "feotpft" }), right("11:20", type)], [
         { severity: "High", details: { GotIn: "true" } }])),
       quiet("nine", wrong(9)),
       quiet("of two users, or of nobody", [...wrong(5), ...wrong(5, user("joe@example.com")), ...wrong(10, { user_id: "", user_name: "" })]),

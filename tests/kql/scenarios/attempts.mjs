@@ -134,7 +134,7 @@ export default {
       }]),
       fires("the older kind of fingerprint, each kind of failure", FAILURES.flatMap((type, n) =>
         every(2, type, { from: n * 2, security_context: { ja3: "a3" } })), [{ details: { Fingerprint: "a3" } }]),
-      ...["s", "scoa", "sens", "sepft", "seotpft", "seoobft", "sercft"].map((type) => quiet(`usual (${type})`, [...shaken(10), ...usual(48, JA4, type)])),
+      ...["s", "scoa", "sens", "sepft", "seotpft", "seoobft", "sercft", "sepkotpft", "sepkoobft", "sepkrcft"].map((type) => quiet(`usual (${type})`, [...shaken(10), ...usual(48, JA4, type)])),
       quiet("usual just within two weeks", [...shaken(10), ...usual(335.9)]),
       fires("usual before that", [...shaken(10), ...usual(336)], 1),
       fires("usual long before that", [...shaken(10), ...usual(359)], 1),
