@@ -7,7 +7,7 @@ use super::layers::setting_names;
 use crate::destination::KINDS;
 use crate::pii;
 use crate::settings::tenants::OfStranger;
-use crate::settings::{Misspelt, SettingsError};
+use crate::settings::{Misspelt, SettingsError, as_seen};
 
 /// The settings that name a place for checkpoints: those of one list as good as each other, and
 /// before those of the next.
@@ -29,9 +29,11 @@ impl Layers {
     pub fn warn_of_misspelt(&self) {
         let known = setting_names();
         for Misspelt { given, meant, .. } in self.settings.misspelt(&known) {
+            let given = as_seen(&given);
             warn!("the setting {given} is not read; {meant} is (names are case-sensitive)");
         }
         for OfStranger { given, tenant, .. } in self.settings.of_strangers(&known) {
+            let given = as_seen(&given);
             warn!("the setting {given} is not read: TENANTS does not name {tenant}");
         }
     }
@@ -94,13 +96,13 @@ impl Layers {
         });
         if let Some(OfStranger { given, tenant, .. }) = mistyped {
             let problem = format!("is not read: TENANTS does not name {tenant}");
-            return Err(SettingsError::new(given.clone(), &problem));
+            return Err(SettingsError::new(as_seen(given), &problem));
         }
         let named = self.settings.named_like(policy, &known);
         let is_of_tenant = |name: &str| name.split_once("__").is_some_and(|it| is_tenant(it.0));
         match named.into_iter().find(|it| !is_of_tenant(it)) {
             Some(given) => Err(SettingsError::new(
-                given.to_owned(),
+                as_seen(given),
                 "is not read; what becomes of personal data is said by PII, and for one destination \
                  by PII_ and its name, such as PII_LOG_ANALYTICS",
             )),
@@ -122,6 +124,7 @@ impl Layers {
 }
 
 fn not_read(Misspelt { given, meant, .. }: &Misspelt) -> SettingsError {
+    let given = as_seen(given);
     let problem = format!("is not set, but {given} is, which is not read");
     let problem = format!("{problem} (names are case-sensitive)");
     SettingsError::new(meant.clone(), &problem)

@@ -162,6 +162,14 @@ fn meant(given: &str, known: &[&'static str]) -> Option<(&'static str, usize)> {
     nearest.filter(|(_, distance)| *distance <= 1)
 }
 
+/// A name by which it can be told from another that looks alike.
+pub(crate) fn as_seen(name: &str) -> String {
+    if name.chars().all(|it| it.is_ascii_graphic()) {
+        return name.to_owned();
+    }
+    format!("{name:?}")
+}
+
 /// In how many letters two names differ, whatever their case and separators.
 pub(super) fn distance(given: &str, name: &str) -> usize {
     strsim::osa_distance(&letters(given), &letters(name))

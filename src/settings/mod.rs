@@ -14,7 +14,7 @@ pub(crate) mod values;
 
 use std::collections::HashMap;
 
-pub(crate) use self::misspelt::Misspelt;
+pub(crate) use self::misspelt::{Misspelt, as_seen};
 pub(crate) use self::reader::{Reader, SettingsError};
 use self::tenants::Owner;
 

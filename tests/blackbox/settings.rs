@@ -394,6 +394,27 @@ async fn the_problems_of_all_layers_are_told_at_once_under_the_host_too() {
 }
 
 #[tokio::test]
+async fn a_name_that_looks_like_another_is_told_as_it_is() {
+    let mut world = World::start().await;
+    let folder = world.setting("CHECKPOINT_DIR").to_owned();
+    world.set("CHECKPOINT_DIR", "");
+    for (given, told) in [
+        ("\u{feff}CHECKPOINT_DIR", r#""\u{feff}CHECKPOINT_DIR""#),
+        ("CHECKPOINT_DIR ", r#""CHECKPOINT_DIR ""#),
+        ("CHECKPOINT_DIR\r", r#""CHECKPOINT_DIR\r""#),
+        ("checkpoint_dir", "checkpoint_dir"),
+    ] {
+        world.set(given, &folder);
+        let ran = world.command(&["status"]).await;
+        let warning = format!("the setting {told} is not read; CHECKPOINT_DIR is ");
+        assert!(ran.stderr.contains(&warning), "{ran:?}");
+        let error = format!("CHECKPOINT_DIR is not set, but {told} is, which is not read");
+        assert!(ran.stdout.contains(&error), "{ran:?}");
+        world.set(given, "");
+    }
+}
+
+#[tokio::test]
 async fn a_folder_that_only_a_shell_would_find_is_refused_and_not_made() {
     let mut world = World::start().await;
     for folder in [
