@@ -12,7 +12,7 @@ use super::looks::{
 use super::method::{Method, Policy};
 use super::nested::{self, Part};
 use super::pieces::{Piece, Reading, pieces, tokens};
-use super::queries::{by_looks, decoded, of_decoded_search, of_form, of_path};
+use super::queries::{begins_a_form, by_looks, decoded, of_decoded_search, of_form, of_path};
 use super::walk::{Left, Role, Walk};
 use crate::json::{Token, unescape_lossy};
 
@@ -239,7 +239,7 @@ impl<'p> Finder<'p> {
                 self.is_call_about_users |= is_call_about_users(value);
                 of_path(self.policy, value, |kind, value| self.searched(kind, value));
             }
-            Role::Search => {
+            Role::Search if !begins_a_form(value) => {
                 of_decoded_search(self.policy, &decoded(value), &mut |kind, value| {
                     self.searched(kind, value);
                 });
@@ -254,7 +254,7 @@ impl<'p> Finder<'p> {
                 self.note(Kind::Email, address);
             }
         }
-        if role == Role::Open && value.contains('=') {
+        if matches!(role, Role::Open | Role::Search) && value.contains('=') {
             of_form(self.policy, value, |kind, value| self.searched(kind, value));
         }
         if !nested::may_have_json(value) || !is_read_on(self.policy, role, value) {

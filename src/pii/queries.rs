@@ -81,6 +81,12 @@ pub(super) fn of_form(policy: &Policy, text: &str, mut note: impl FnMut(Option<K
     }
 }
 
+/// Whether a text begins as a form or a query does: with a name and an equals sign.
+pub(super) fn begins_a_form(text: &str) -> bool {
+    let text = text.strip_prefix('?').unwrap_or(text);
+    !text.starts_with('=') && begins_a_pair(text)
+}
+
 /// What a value is by its looks, where addresses may stand too.
 pub(super) fn by_looks(value: &str) -> Option<Kind> {
     kind_by_looks(value).or_else(|| ip(value).map(|_| Kind::Ip))

@@ -325,6 +325,25 @@ fn whom_a_search_names_is_found_wherever_the_search_stands() {
 }
 
 #[test]
+fn a_form_under_the_name_of_a_search_is_read_as_one() {
+    let persons = "email:mask,username:mask,ip:mask";
+    for name in ["q", "search", "filter", "other"] {
+        for (form, expected) in [
+            ("username=adalove&page=1", "username=***&page=1"),
+            ("?ip=203.0.113.9", "?ip=***"),
+            ("?email=ada@example.com", "?email=***"),
+            ("a=b;username=adalove", "a=b;username=***"),
+        ] {
+            assert_becomes(
+                persons,
+                &format!(r#"{{"request":{{"query":{{"{name}":"{form}"}}}}}}"#),
+                &format!(r#"{{"request":{{"query":{{"{name}":"{expected}"}}}}}}"#),
+            );
+        }
+    }
+}
+
+#[test]
 fn names_of_objects_may_stand_before_that_of_a_field() {
     assert_becomes(
         "email:mask,username:mask,first_name:mask,last_name:mask",
