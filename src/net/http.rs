@@ -281,12 +281,9 @@ impl Answer {
         }
     }
 
-    /// Whether this is a page for people, as a proxy may answer with in the place of a service that
-    /// answers with nothing or with JSON.
+    /// Whether the body is one, see [`is_page`].
     pub fn is_page(&self) -> bool {
-        let text = self.body.strip_prefix("\u{feff}".as_bytes());
-        let text = text.unwrap_or(&self.body).trim_ascii_start();
-        text.first() == Some(&b'<')
+        is_page(&self.body)
     }
 
     /// Where a redirect points, without its query and without `secrets`; `None` where the answer is
@@ -303,6 +300,13 @@ impl Answer {
     pub fn excerpt(&self, secrets: &[&SecretString]) -> String {
         excerpt(&String::from_utf8_lossy(&self.body), secrets)
     }
+}
+
+/// Whether a body is a page for people, as a proxy may answer with in the place of a service that
+/// answers with nothing or with JSON.
+pub(crate) fn is_page(body: &[u8]) -> bool {
+    let text = body.strip_prefix("\u{feff}".as_bytes()).unwrap_or(body);
+    text.trim_ascii_start().first() == Some(&b'<')
 }
 
 /// What is wrong with a clock that is so much ahead of the service's, to follow other advice.

@@ -14,10 +14,11 @@ use object_store::client::{
     ClientOptions, HttpClient, HttpConnector, HttpError, HttpErrorKind, HttpRequest, HttpResponse,
     HttpResponseBody, HttpService,
 };
+use reqwest::Method;
 use reqwest::header::CONTENT_LENGTH;
 
 use super::LARGEST;
-use crate::net::http::Answer;
+use crate::net::http::{Answer, is_page};
 
 /// Bytes of a failure that are read: an error of a storage service has some hundred.
 const LARGEST_REFUSAL: usize = 64 * 1024;
@@ -46,6 +47,11 @@ pub(super) struct Wire<R> {
 #[error("the answer is too large")]
 pub(super) struct AnswerTooLarge;
 
+/// A page in the place of what a service says of a write or a removal, which is nothing.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("it answered with a page, as a proxy may in its place")]
+pub(super) struct AnswerIsPage;
+
 impl<R: Refusals> Wire<R> {
     pub(super) fn new(client: reqwest::Client, refusals: R) -> Self {
         Self {
@@ -57,6 +63,7 @@ impl<R: Refusals> Wire<R> {
     /// Sends a request; an answer is a success with its whole body.
     pub(super) async fn send(&self, request: HttpRequest) -> Result<HttpResponse, HttpError> {
         let secrets = self.refusals.secrets(&request);
+        let is_change = matches!(*request.method(), Method::PUT | Method::DELETE);
         let (head, body) = self.http.execute(request).await?.into_parts();
         if head.status.is_success() {
             let told = head.headers.get(CONTENT_LENGTH);
@@ -65,6 +72,9 @@ impl<R: Refusals> Wire<R> {
                 Some(length) if length > LARGEST => return Err(too_large()),
                 _ => read(body, LARGEST).await?.ok_or_else(too_large)?,
             };
+            if is_change && is_page(&body) {
+                return Err(HttpError::new(HttpErrorKind::Unknown, AnswerIsPage));
+            }
             return Ok(HttpResponse::from_parts(head, body.into()));
         }
         // Of a failure the status is enough, and its beginning will do.

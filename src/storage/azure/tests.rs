@@ -422,3 +422,22 @@ async fn an_answer_that_is_too_large_is_refused_before_it_is_read() {
         assert_eq!(error.again(), Again::Never);
     }
 }
+
+#[tokio::test]
+async fn a_page_of_a_proxy_is_no_write_and_no_removal() {
+    let page = |_| {
+        let headers = [
+            ("etag", "\"1\""),
+            ("last-modified", "Sat, 21 Nov 2026 08:00:00 GMT"),
+        ];
+        (headers, "<!doctype html>welcome").into_response()
+    };
+    let account = Double::start(page).await;
+    let container = account.container(By::Key);
+    let written = container.write("a", "b".into(), None).await;
+    let error = with_causes(&written.unwrap_err());
+    assert!(error.contains("it answered with a page"), "{error}");
+    let removed = container.remove("a").await;
+    let error = with_causes(&removed.unwrap_err());
+    assert!(error.contains("it answered with a page"), "{error}");
+}

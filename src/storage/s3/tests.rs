@@ -57,6 +57,10 @@ impl Double {
     }
 
     fn storage(&self) -> Storage {
+        Storage::s3(self.bucket(), Jitter::seeded(1))
+    }
+
+    fn bucket(&self) -> S3 {
         let url = format!("http://{}", self.address);
         let token = format!("{url}/token");
         let settings: AppSettings = [
@@ -77,8 +81,7 @@ impl Double {
             region,
             endpoint: Some(Url::parse(&url).unwrap()),
         };
-        let bucket = S3::new(bucket, credentials.unwrap(), http).unwrap();
-        Storage::s3(bucket, Jitter::seeded(1))
+        S3::new(bucket, credentials.unwrap(), http).unwrap()
     }
 
     fn sessions(&self) -> usize {
@@ -240,4 +243,14 @@ async fn a_bucket_is_at_the_hosts_of_its_partition() {
         assert_eq!(url.host_str(), Some(host));
         assert_eq!(url.path(), "/acme-logs/a");
     }
+}
+
+#[tokio::test]
+async fn a_page_of_a_proxy_is_no_write() {
+    let page = |_: &str| ([("etag", "\"1\"")], "<!doctype html>welcome").into_response();
+    let bucket = Double::start(page).await.bucket();
+    Objects::prepare(&bucket, soon()).await.unwrap();
+    let written = bucket.write("a", "b".into(), None).await;
+    let error = crate::error::with_causes(&written.unwrap_err());
+    assert!(error.contains("it answered with a page"), "{error}");
 }
