@@ -167,7 +167,7 @@ impl DeadLetterStore {
             Err(error) if error.is_too_large() => return Ok(true),
             Err(error) => return Err(error),
         };
-        if is_of(log_id, &self.whose, &content) {
+        if is_of(log_id, name, &self.whose, &content) {
             return Ok(true);
         }
         let aside = format!(
@@ -187,14 +187,12 @@ impl DeadLetterStore {
 }
 
 /// Whether an object is the dead letter of this record, or may be one of a newer version.
-fn is_of(log_id: Option<&LogId>, whose: &str, json: &[u8]) -> bool {
-    match serde_json::from_slice(json) {
-        Ok(Head { format }) if format > FORMAT => return true,
-        Ok(Head { format: FORMAT }) => {}
-        _ => return false,
+fn is_of(log_id: Option<&LogId>, name: &str, whose: &str, json: &[u8]) -> bool {
+    match judge(name, whose, json) {
+        Ok(letter) => letter.log_id.as_ref() == log_id,
+        Err(NoLetter::Format(format)) => format > FORMAT,
+        Err(_) => false,
     }
-    serde_json::from_slice::<StoredLetter>(json)
-        .is_ok_and(|it| it.log_id.as_ref() == log_id && it.whose.is_none_or(|other| other == whose))
 }
 
 impl DeadLetters for DeadLetterStore {
@@ -498,7 +496,13 @@ mod tests {
         let deadline = Deadline::after(Duration::from_mins(1));
         let without_id = json!({"format": 1, "log_id": null, "reason": "r",
                                 "set_aside_at": now, "record": {"a": 1}});
+        let holding = |record: Value| {
+            json!({"format": 1, "log_id": "9001", "reason": "r", "set_aside_at": now, "record": record})
+                .to_string()
+        };
         for foreign in [
+            &holding(Value::Null),
+            &holding(json!({"log_id": "9002"})),
             "",
             "{",
             "notes",
