@@ -26,11 +26,15 @@ pub(super) const COMFORTABLE: usize = 16 * 1024 * 1024;
 /// the minute between two runs together, so that a quiet run stays one request.
 const FRESH: TimeDelta = TimeDelta::minutes(3);
 
+/// So many records may be what a tenant returns at a time, whatever it has returned before: Auth0's
+/// own default is 50. One more request tells.
+const MANY: usize = 32;
+
 /// How many records to ask for at once, and how many there may be. All readers of a tenant share it.
 pub(crate) struct Take {
     asked: AtomicUsize,
     /// The most records that an answer had. A tenant may return fewer than it was asked for, so that a
-    /// short page alone proves nothing; but where one has returned more before, it holds none back.
+    /// short page alone proves nothing; but one that has returned more before is not held to so few.
     most: AtomicUsize,
 }
 
@@ -51,7 +55,7 @@ impl Take {
     /// Whether an answer of so many records has all there were, where so many were asked for.
     fn is_short(&self, asked: usize, count: usize) -> bool {
         let most = self.most.fetch_max(count, Ordering::Relaxed);
-        count < asked.min(most)
+        count < asked.min(most).min(MANY)
     }
 
     /// Takes note of how many bytes so many records had.
@@ -277,8 +281,10 @@ mod tests {
         assert!(take.is_short(100, 30));
         assert!(!take.is_short(25, 25));
         assert!(!take.is_short(100, 100));
-        assert!(!take.is_short(100, 100));
-        assert!(take.is_short(100, 99));
+        // So many may be all it returns by now.
+        assert!(!take.is_short(100, 99));
+        assert!(!take.is_short(100, 32));
+        assert!(take.is_short(100, 31));
     }
 
     #[test]
