@@ -294,6 +294,11 @@ fn what_a_mask_leaves_is_looked_at_once_more() {
         r#"{"a":"Bearer [-----BEGIN PRIVATE KEY-----\nMII","b":"Bearer ://:,@"}"#,
         r#"{"a":"Bearer ***","b":"Bearer ***"}"#,
     );
+    // And so it is beside JSON within a text.
+    assert_masked(
+        r#"{"a":"Bearer -----BEGIN PRIVATE KEY-----:\"[[eyJhbGciOi.eyJh.b"}"#,
+        r#"{"a":"Bearer ***"}"#,
+    );
 }
 
 #[test]

@@ -94,32 +94,40 @@ pub fn masked(masker: Masker, verdict: Judgement, text: &str) -> Cow<'_, str> {
     if !signs.has(sign::BACKSLASH) {
         return plain(verdict.kind, text);
     }
+    let is_read_whole = matches!(verdict.kind, NameKind::Sentence | NameKind::Path);
     let unescaped = json::unescape_lossy(text);
-    let has_names = unescaped.contains('"');
-    let result = if has_names && !matches!(verdict.kind, NameKind::Sentence | NameKind::Path) {
-        nested::masked(masker, verdict, &unescaped)
-    } else {
-        plain(verdict.kind, &unescaped)
-    };
+    let result = to_the_end(&unescaped, |text| {
+        if is_read_whole || !text.contains('"') {
+            plain(verdict.kind, text)
+        } else {
+            nested::masked(masker, verdict, text)
+        }
+    });
     match result {
         Cow::Borrowed(_) => Cow::Borrowed(text),
         Cow::Owned(plain) => Cow::Owned(json::escape(&plain)),
     }
 }
 
-/// A text that is no JSON, masked. What a mask leaves may look like a secret for the first time, as
-/// `[***` does alone after `Bearer `. So masking goes on until nothing changes, and a record that
-/// comes back from an archive is the record that was sent.
+/// A text that is no JSON, masked.
 pub fn plain(kind: NameKind, text: &str) -> Cow<'_, str> {
-    let mut result = once(kind, text);
+    to_the_end(text, |it| once(kind, it))
+}
+
+/// What a mask leaves may look like a secret for the first time, as `[***` does alone after
+/// `Bearer `. So masking goes on until nothing changes, and a record that comes back from an archive
+/// is the record that was sent.
+fn to_the_end(text: &str, mask: impl Fn(&str) -> Cow<'_, str>) -> Cow<'_, str> {
+    let Cow::Owned(mut masked) = mask(text) else {
+        return Cow::Borrowed(text);
+    };
     for _ in 1..MOST_PASSES {
-        let Cow::Owned(masked) = &result else { break };
-        match once(kind, masked) {
-            Cow::Owned(again) if again != *masked => result = Cow::Owned(again),
+        match mask(&masked) {
+            Cow::Owned(again) if again != masked => masked = again,
             _ => break,
         }
     }
-    result
+    Cow::Owned(masked)
 }
 
 fn once(kind: NameKind, text: &str) -> Cow<'_, str> {
