@@ -31,8 +31,6 @@ pub(crate) const SEARCH_LIMIT: usize = 1_000;
 /// Elements of a page that are taken, however few were asked for. A page of numbers alone would
 /// have millions, each of which takes more memory than it has letters.
 pub(super) const MOST: usize = 1_000;
-/// Bytes before a list of records in whatever stands around it.
-const LONGEST_AROUND: usize = 64;
 /// The fields of a brief search.
 const BRIEF: &str = "log_id,date,type";
 
@@ -344,16 +342,35 @@ fn said(body: &Bytes, secrets: &[&SecretString]) -> String {
     }
 }
 
-/// An answer up to where its records begin, if it has any: no error quotes one.
+/// An answer up to where its records begin, if it has any: no error quotes one. Of what stands before
+/// them no text is quoted that is the value of something.
 fn before_records(body: &[u8]) -> &[u8] {
-    if memmem::find(body, b"\"log_id\"").is_none() {
+    let Some(log_id) = memmem::find(body, b"log_id") else {
         return body;
-    }
-    let around = &body[..body.len().min(LONGEST_AROUND)];
-    let mut braces = memchr::memchr_iter(b'{', around);
-    let first = braces.clone().next();
-    let of_list = braces.find(|at| body[..*at].trim_ascii_end().ends_with(b"["));
-    of_list.or(first).map_or(body, |at| &body[..=at])
+    };
+    let before = &body[..log_id];
+    let mut at = 0;
+    let end = loop {
+        let Some(quote) = memchr::memchr(b'"', &before[at..]).map(|it| at + it) else {
+            break before.len();
+        };
+        match name_at(&before[quote..]) {
+            Some(length) => at = quote + length,
+            None => break quote,
+        }
+    };
+    let last = before[..end]
+        .iter()
+        .rposition(|it| matches!(it, b'{' | b'['));
+    &body[..last.map_or(end, |it| it + 1).max(1)]
+}
+
+/// The length of a name with its colon, before anything but a text.
+fn name_at(text: &[u8]) -> Option<usize> {
+    let name = 1 + memchr::memchr(b'"', text.get(1..)?)?;
+    let after = text[name + 1..].trim_ascii_start().strip_prefix(b":")?;
+    let value = after.trim_ascii_start().first()?;
+    (*value != b'"').then(|| text.len() - after.len())
 }
 
 #[cfg(test)]
@@ -363,6 +380,8 @@ mod tests {
     #[test]
     fn no_error_quotes_a_record() {
         let record = r#"{"date":"2026-11-21T08:00:00Z","user_name":"ada","log_id":"9001"}"#;
+        let sorry = format!("{}[{{", "Sorry! ".repeat(12));
+        let quoted = serde_json::Value::from(format!("[{record}]")).to_string();
         for (body, expected) in [
             (format!("\u{feff}[{record}]"), "\u{fffd}[{"),
             (
@@ -370,10 +389,15 @@ mod tests {
                 r#"{"start": 0, "logs": [ {"#,
             ),
             (record.to_owned(), "{"),
+            ("<p id=\"log_id\">Sorry</p>".to_owned(), "<p id="),
+            (format!("{}\n[{record}]", "Sorry! ".repeat(12)), &sorry),
+            (quoted, "\""),
             (
-                "<p id=\"log_id\">Sorry</p>".to_owned(),
-                "<p id=\"log_id\">Sorry</p>",
+                r#"{"user_name":"ada","phone":5,"details":[{"log_id":"9001"}]}"#.to_owned(),
+                "{",
             ),
+            (r#"[["ada",{"log_id":"9001"}]]"#.to_owned(), "[["),
+            ("user_name;log_id\nada;9001".to_owned(), "user_name;"),
             (r#"{"error":"[{"}"#.to_owned(), r#"{"error":"[{"}"#),
         ] {
             assert_eq!(said(&body.into(), &[]), expected);
