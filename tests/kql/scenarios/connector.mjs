@@ -18,6 +18,14 @@ const made = call("11:30", "POST", "/api/v2/Log-Streams/", { type: "http", sink:
 // A key may be new, which the record does not show.
 const resent = sunk("11:40", "patch", { ...SINK, httpAuthorization: "new" });
 
+const filters = (...names) => names.map((name) => ({ type: "category", name }));
+const filtered = (clock, names, answer, { method = "patch", id = "lst_1", ...more } = {}) =>
+  call(clock, method, `/api/v2/log-streams/${id}`, { filters: filters(...names), ...more }, answer);
+const [FAIL, OTHER] = ["auth.login.fail", "other"];
+const refiltered = filtered("11:40", [FAIL, OTHER]);
+const keeps = (what, records) => fires(what, records, [{ severity: "Low", details: { Change: "given its filters again" } }]);
+const loses = (what, records) => fires(what, records, [{ severity: "High", details: { Change: "filtered down" } }]);
+
 export default {
   "connector-silent": {
     cases: [
@@ -118,6 +126,31 @@ export default {
       fires("filtered down while it is active", [call("11:40", "patch", "/api/v2/log-streams/lst_1", {
         status: "active", filters: [{ type: "category", name: "other" }],
       })], 1),
+      fires("given the filters that it was made with", [filtered("11:30", [FAIL, OTHER], { id: "lst_1" }, { method: "POST", id: "" }), refiltered], [{
+        title: "Auth0 - Log stream lst_1 given its filters again by admin@example.com", severity: "Low", details: { Change: "given its filters again" } }]),
+      keeps("given them in another order", [call("11:30", "patch", "/api/v2/log-streams/lst_1", { name: "new" }, { id: "lst_1", filters: filters(OTHER, FAIL) }), refiltered]),
+      keeps("given more than it had", [...earlier(5, [filtered("11:30", [OTHER])]), refiltered]),
+      loses("given fewer", [...earlier(5, [filtered("11:30", [FAIL, "other.x", "auth", OTHER])]), refiltered]),
+      loses("given some where all passed", [...earlier(5, [filtered("11:30", [FAIL, OTHER])]), filtered("11:35", []), refiltered]),
+      loses("given others, as the last edit that tells some says", [...earlier(5, [filtered("11:30", [FAIL, OTHER])]),
+        ...earlier(4, [filtered("11:30", ["scim.event"])]), call("11:35", "patch", "/api/v2/log-streams/lst_1", { name: "new" }), refiltered]),
+      keeps("given them once more, with another edit between", [...earlier(5, [filtered("11:30", [FAIL, OTHER])]),
+        call("11:35", "patch", "/api/v2/log-streams/lst_1", { name: "new" }, { id: "lst_1", sink: SINK }), refiltered]),
+      fires("given them twice", [filtered("11:35", [FAIL, OTHER]), refiltered], [{ severity: "High" }, { severity: "Low" }]),
+      fires("given them at one time with others", [...earlier(5, [filtered("11:30", [FAIL, OTHER])]), filtered("11:40", [OTHER]), refiltered], [
+        { severity: "High" }, { severity: "Low" }]),
+      loses("given them before it had them", [refiltered, { ...filtered("11:41", [FAIL, OTHER], { id: "lst_1" }, { method: "POST", id: "" }) }]),
+      loses("given those of another stream", [...earlier(5, [filtered("11:30", [FAIL, OTHER], null, { id: "lst_2" })]), refiltered]),
+      loses("given what was refused", [...earlier(5, [changed(refiltered, (copy) => (copy.details.response = { statusCode: 400 }))]), refiltered]),
+      keeps("given its filters within two weeks", [...earlier(335.4, [filtered("11:30", [FAIL, OTHER])]), refiltered]),
+      loses("given its filters beyond two weeks", [...earlier(335.6, [filtered("11:30", [FAIL, OTHER])]), refiltered]),
+      fires("given its filters and its sink", [made, ...earlier(5, [filtered("11:30", [FAIL, OTHER])]), filtered("11:40", [FAIL, OTHER], null, { sink: SINK })], [
+        { severity: "Low", details: { Change: "given its sink again" } }]),
+      fires("given its filters and another sink", [made, ...earlier(5, [filtered("11:30", [FAIL, OTHER])]),
+        filtered("11:40", [FAIL, OTHER], null, { sink: { httpEndpoint: "https://evil.example" } })], [{ severity: "High", details: { Change: "sent elsewhere" } }]),
+      loses("given fewer and its sink", [made, ...earlier(5, [filtered("11:30", [FAIL, OTHER])]), filtered("11:40", [FAIL], null, { sink: SINK })]),
+      fires("given its filters and stopped", [...earlier(5, [filtered("11:30", [FAIL, OTHER])]), filtered("11:40", [FAIL, OTHER], null, { status: "paused" })], [
+        { severity: "High", details: { Change: "paused" } }]),
       fires("sent elsewhere", [call("11:40", "PATCH", "/api/v2/log-streams/lst_1", {
         sink: { httpEndpoint: "https://evil.example" },
       })], ["High: Auth0 - Log stream lst_1 sent elsewhere by admin@example.com"]),
