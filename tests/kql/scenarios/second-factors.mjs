@@ -1,12 +1,15 @@
 // Second factors: weakened for the tenant, reset for a user, guessed, or asked for until the user gives in.
 
-import { arriving, byProgram, call, earlier, event, fires, framed, managed, quiet, set, times, user, windowed } from "../records.mjs";
+import { arriving, byProgram, call, earlier, event, fires, framed, managed, quiet, refused, set, times, user, windowed } from "../records.mjs";
 
 const pushed = (minutes, type, name = "ann@example.com") => minutes.map((minute) => event(minute, type, user(name)));
 const REJECTED = "gd_auth_rejected";
 
 const noPolicy = call("11:40", "put", "/api/v2/guardian/policies", []);
 const reset = call("11:40", "delete", "/api/v2/users/auth0%7C7Ab/authenticators");
+const policies = (clock, names) => call(clock, "put", "/api/v2/guardian/policies", names);
+const adaptive = policies("11:40", ["confidence-score"]);
+const ADAPTIVE = "only a login of low confidence asks for a second factor";
 const weakened = (what) => [`High: Auth0 - ${what}, by admin@example.com`];
 
 export default {
@@ -66,6 +69,20 @@ export default {
       fires("no Action", [call("11:42", "patch", "/api/v2/actions/triggers/post-login/bindings", { bindings: [] })],
         weakened("no Action runs after a login")),
       fires("in capitals", [call("11:40", "PUT", "/api/v2/Guardian/Policies/", [])], 1),
+      fires("only on low confidence, and before for all", [...earlier(5, [policies("11:30", ["all-applications"])]), adaptive], weakened(ADAPTIVE)),
+      fires("only on low confidence, and nobody knows what before", [adaptive], [{ title: `Auth0 - ${ADAPTIVE}, by admin@example.com`, severity: "Medium" }]),
+      quiet("only on low confidence, as before", [...earlier(6, [policies("11:30", ["all-applications"])]), ...earlier(5, [adaptive]), adaptive]),
+      quiet("on low confidence, and before for nobody", [...earlier(5, [noPolicy]), adaptive]),
+      fires("only on low confidence, at one time with what is for all", [policies("11:40", ["all-applications"]), adaptive], [{ severity: "Medium" }]),
+      fires("only on low confidence, and afterwards for all", [policies("11:41", ["all-applications"]), adaptive], [{ severity: "Medium" }]),
+      fires("only on low confidence, and for all in another tenant", [...earlier(5, [{ ...policies("11:30", ["all-applications"]), tenant_name: "globex" }]),
+        { ...adaptive, tenant_name: "acme" }], [{ severity: "Medium", details: { Tenant: "acme" } }]),
+      fires("only on low confidence, after what was refused, looked at, or is of another thing", [
+        ...earlier(5, [refused(adaptive), { ...adaptive, type: "mgmt_api_read" }, call("11:40", "put", "/api/v2/guardian/policies/x", []),
+          call("11:40", "get", "/api/v2/guardian/policies", [])]), adaptive], [{ severity: "Medium" }]),
+      fires("only on low confidence, and for all just within two weeks", [...earlier(335.4, [policies("11:30", ["all-applications"])]), adaptive], [{ severity: "High" }]),
+      fires("only on low confidence, and for all beyond two weeks", [...earlier(335.8, [policies("11:30", ["all-applications"])]), adaptive], [{ severity: "Medium" }]),
+      quiet("on low confidence, and for all", [policies("11:40", ["confidence-score", "all-applications"])]),
       quiet("the other way round", [
         call("11:40", "put", "/api/v2/guardian/policies", ["all-applications"]),
         call("11:41", "put", "/api/v2/guardian/factors/otp", { enabled: true }),
