@@ -55,6 +55,10 @@ export default {
       sets("a ticket for a second factor", "POST", "/api/v2/guardian/enrollments/ticket", { user_id: "auth0|Cd" }, "auth0|Cd"),
       fires("known by the mail address alone", [call("11:40", "post", "/api/v2/tickets/password-change", { email: "joe@example.com", connection_id: "con_1" })], [
         { details: { Users: '["joe@example.com"]' } }]),
+      fires("by one program, from several addresses and from none", times(3, (n) => ({ ...byProgram(call(`11:4${n}`, "patch", `/api/v2/users/u${n}`, { password: "x" })), ip: ["", "192.0.2.1", "192.0.2.2"][n] })), [{
+        title: "Auth0 - robot set a password of 3 users", entities: ["Account robot", "IP 192.0.2.1", "Account u0"],
+        details: { Calls: "3", Addresses: '["192.0.2.1","192.0.2.2"]' } }]),
+      fires("by two programs, and in two tenants", [byProgram(passworded), { ...byProgram(passworded), client_id: "other" }, { ...byProgram(passworded), tenant_name: "acme" }], 3),
       fires("two things", [passworded, call("11:40", "patch", USER, { email: "x@example.com" })], 2),
       quiet("another change, made, looked at, another thing", [call("11:40", "patch", USER, { name: "x", blocked: false, app_metadata: { password: "x" } }),
         call("11:40", "post", USER, { password: "x", email: "x@example.com", phone_number: "x" }), call("11:40", "post", "/api/v2/users", { password: "x", email: "x@example.com" }),
