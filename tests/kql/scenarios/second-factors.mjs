@@ -41,6 +41,8 @@ export default {
         call("11:40", "patch", "/api/v2/users/auth0%7C7", { blocked: true }),
         call("11:41", "get", "/api/v2/users/auth0%7C7/authenticators"),
         call("11:42", "patch", "/api/v2/users/auth0%7C7/authentication-methods/totp%7Cdev_1", { name: "new" }),
+        // All else that the API takes of a factor by its id. Its number is changed by replacing them all.
+        call("11:42", "patch", "/api/v2/users/auth0%7C7/authentication-methods/phone%7Cdev_1", { preferred_authentication_method: "voice" }),
         call("11:43", "post", "/api/v2/users/auth0%7C7/authentication-methods", {}),
         call("11:44", "put", "/api/v2/users/auth0%7C7/authentication-methods/totp%7Cdev_1", {}),
         call("11:45", "delete", "/api/v2/users/auth0%7C7"),
