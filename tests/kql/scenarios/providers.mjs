@@ -81,6 +81,14 @@ export default {
         call("11:40", "post", "/api/v2/connections", null, { name: "told" })], 2),
       ...TOLD.map((name) => fires(`changed (${name})`, [told({ [name]: "***" })], ["Medium: Auth0 - admin@example.com changed the identity provider con_Ab"])),
       fires("changed, in capitals", [told({ issuer: "x" }, "/api/v2/Connections//con_Ab/", "PATCH")], 1),
+      fires("three by one deployment, one of them twice, from two addresses and from none", ["b", "a", "c", "a"].map((id, n) => ({
+        ...byProgram(told({ issuer: "x" }, `/api/v2/connections/con_${id}`)), ip: ["", "192.0.2.1", "192.0.2.2", "192.0.2.1"][n] })), [{
+        title: "Auth0 - robot changed the identity provider con_b and 2 more", entities: ["Account robot", "IP 192.0.2.1"],
+        details: { Calls: "4", Connections: '["con_b","con_a","con_c"]', Addresses: '["192.0.2.1","192.0.2.2"]' } }]),
+      fires("two", ["a", "b"].map((id) => told({ issuer: "x" }, `/api/v2/connections/con_${id}`)), [
+        "Medium: Auth0 - admin@example.com changed the identity provider con_a and 1 more"]),
+      fires("by two programs, and in two tenants", [byProgram(added), { ...byProgram(added), client_id: "other" }, { ...byProgram(added), tenant_name: "acme" }], 3),
+      fires("added and changed", [added, told({ issuer: "x" })], 2),
       fires("a ticket", [call("11:40", "POST", "/api/v2/self-service-profiles/ssp_1/sso-ticket", {})], [
         "Medium: Auth0 - admin@example.com gave a ticket to set up an identity provider with ssp_1"]),
       fires("a token", [call("11:40", "POST", "/api/v2/connections/con_1/scim-configuration/tokens", {})], [
