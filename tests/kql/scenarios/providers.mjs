@@ -39,6 +39,9 @@ export default {
       sets("a gateway", "patch", "/api/v2/connections/con_1", { options: { gateway_url: "https://evil.example" } }, "the gateway of a connection: con_1"),
       sets("another account", "post", "/api/v2/connections", { name: "sms", options: { twilio_sid: "AC1" } }, "the gateway of a connection: sms"),
       fires("named by the answer", [call("11:40", "patch", "/api/v2/branding/phone/providers/pro_1", {}, { name: "custom" })], [{ details: { Provider: "custom" } }]),
+      quiet("Auth0's own chosen", [["phone", "Auth0"], ["sms", "auth0"], ["push-notification", "guardian"]].map(([factor, provider]) =>
+        call("11:40", "put", `/api/v2/guardian/factors/${factor}/selected-provider`, { provider }))),
+      sets("with a name like Auth0's own", "post", "/api/v2/branding/phone/providers", { name: "auth0", provider: "auth0" }, "a provider of texts and calls: auth0"),
       quiet("looked at, tried, taken out, or another thing", [
         call("11:40", "get", "/api/v2/emails/provider"), call("11:40", "delete", "/api/v2/emails/provider"),
         call("11:40", "post", "/api/v2/branding/phone/providers/pro_1/try"), call("11:40", "put", "/api/v2/guardian/factors/sms", { enabled: true }),
