@@ -1,6 +1,6 @@
 // What is done to accounts by the API or by many machines: blocked, taken over, deleted; and to the keys behind all tokens.
 
-import { byProgram, call, event, fires, managed, quiet, set, times, unnamed, user, windowed } from "../records.mjs";
+import { byProgram, call, changed, event, fires, managed, quiet, set, times, unnamed, user, windowed } from "../records.mjs";
 
 const blocked = (count, { clock = "11:10", from = 0, ...fields } = {}) => times(count, (n) =>
   event(clock, n % 2 ? "limit_wc" : "limit_sul", { ...user(`user${n + from}@example.com`), ip: `203.0.113.${n + from}`, ...fields }));
@@ -15,6 +15,8 @@ const signing = call("11:40", "put", "/api/v2/keys/custom-signing", { keys: [{ k
 const keyed = (what, method, path) => fires(what, [call("11:40", method, path)], [`Medium: Auth0 - admin@example.com ${what}`]);
 
 const deleted = (count, clock = "11:10", from = 0) => times(count, (n) => call(clock, "delete", `/api/v2/users/auth0%7CU${n + from}`));
+const mailed = (count, from, path) => times(count, (n) => call("11:10", "delete", `/api/v2/connections/con_Ab/users${path(`joe+${n + from}@example.com`)}`));
+const inPath = (mail) => `?email=${encodeURIComponent(mail)}`;
 const connection = call("11:40", "delete", "/api/v2/connections/con_Ab");
 
 export default {
@@ -105,7 +107,23 @@ export default {
       }]),
       fires("a connection", [connection], [{ title: "Auth0 - admin@example.com deleted 0 users and 1 connections", details: { Deleted: '["con_Ab"]' } }]),
       fires("in other spellings", [...times(20, (n) => call("11:10", "DELETE", `/api/v2/Users//a%7c${n}/`))], [{ details: { Users: "20" } }]),
+      fires("by their e-mail addresses", mailed(20, 0, inPath), [{
+        title: "Auth0 - admin@example.com deleted 20 users and 0 connections", severity: "High",
+        details: { Users: "20", Connections: "0", Deleted: JSON.stringify(times(20, (n) => `joe+${n}@example.com`)) } }]),
+      fires("by their e-mail addresses, in other spellings", [...mailed(10, 0, (mail) => `/?x=1&email=${mail}&y=2`), ...mailed(10, 10, (mail) => `?email=${mail}#x`)].map((it) =>
+        changed(it, (copy) => {
+          copy.details.request.method = "DELETE";
+          copy.details.request.path = copy.details.request.path.replace("connections/con_Ab/users", "Connections//con_Ab/Users");
+        })), [{ details: { Users: "20", Connections: "0", Deleted: JSON.stringify(times(20, (n) => `joe+${n}@example.com`)) } }]),
+      fires("by their e-mail addresses, beside the path", mailed(20, 0, () => "").map((it, n) =>
+        changed(it, (copy) => (copy.details.request.query = { email: `Joe${n}@example.com` }))), [
+        { details: { Users: "20", Deleted: JSON.stringify(times(20, (n) => `joe${n}@example.com`)) } }]),
+      fires("by e-mail addresses that are not told", mailed(20, 0, () => ""), [{ details: { Users: "20", Connections: "0" } }]),
+      fires("in either way", [...deleted(10), ...mailed(10, 0, inPath)], [{ details: { Users: "20", Connections: "0" } }]),
       quiet("nineteen, one twice", [...deleted(19), ...deleted(1)]),
+      quiet("nineteen by their e-mail addresses, one twice", [...mailed(19, 0, inPath), ...mailed(1, 0, (mail) => inPath(mail.toUpperCase()))]),
+      quiet("nineteen by their e-mail addresses, one twice, beside the path", [...mailed(20, 0, () => "")].map((it, n) =>
+        changed(it, (copy) => (copy.details.request.query = { email: n ? `joe${n}@example.com` : "JOE1@example.com" })))),
       quiet("by two, from two addresses", [...deleted(10), ...deleted(10, "11:10", 10).map(byProgram)]),
       fires("by one, from two addresses and from none", [...deleted(10), ...deleted(10, "11:10", 10).map((it, n) => ({ ...it, ip: "", details: {
         ...it.details, request: { ...it.details.request, ip: n ? "192.0.2.1" : "" } } }))], [{ entities: ["Account admin@example.com", "IP 203.0.113.9"] }]),
@@ -113,7 +131,9 @@ export default {
       fires("the window with the connection", [...deleted(20, "10:40"), { ...connection, date: "2026-11-21T11:10:00.000Z" }], [{ details: { Users: "20", Connections: "1" } }]),
       quiet("looked at, what is a user's, another thing", [...times(20, (n) => call("11:10", "get", `/api/v2/users/u${n}`)),
         ...times(20, (n) => call("11:10", "delete", `/api/v2/users/u${n}/sessions`)), ...times(20, (n) => call("11:10", "delete", `/api/v2/clients/u${n}`)),
-        call("11:10", "delete", "/api/v2/connections/con_1/users"), call("11:10", "delete", "/api/v2/roles/con_1")]),
+        ...times(20, (n) => call("11:10", "delete", `/api/v2/connections/con_1/clients?email=u${n}`)),
+        ...times(20, (n) => call("11:10", "get", `/api/v2/connections/con_1/users?email=u${n}`)),
+        ...times(20, (n) => call("11:10", "delete", `/api/v2/connections/con_1/users/u${n}`)), call("11:10", "delete", "/api/v2/roles/con_1")]),
       ...windowed(halves(20, (count, clock, from) => deleted(count, clock, from)), 1),
       ...managed(connection, 1),
     ],
