@@ -1,6 +1,6 @@
 // Who else gets what the tenant sends, or is believed: providers, exports, identity providers, addresses.
 
-import { arriving, byProgram, call, changed, earlier, fires, managed, quiet, set } from "../records.mjs";
+import { arriving, byProgram, call, changed, earlier, fires, managed, quiet, refused, set } from "../records.mjs";
 
 const provided = call("11:40", "patch", "/api/v2/emails/provider", { name: "smtp", credentials: { smtp_host: "mail.evil.example" } });
 const sets = (what, method, path, body, title) => fires(what, [call("11:40", method, path, body)], [`High: Auth0 - admin@example.com set ${title}`]);
@@ -10,6 +10,38 @@ const told = (options, path = "/api/v2/connections/con_Ab", method = "patch") =>
 const TOLD = ["signInEndpoint", "signingCert", "cert", "thumbprints", "metadataUrl", "metadataXml", "fedMetadataXml", "adfs_server", "issuer",
   "authorization_endpoint", "token_endpoint", "jwks_uri", "discovery_url", "oidc_metadata", "authorizationURL", "tokenURL", "domain",
   "tenant_domain", "domain_aliases"];
+
+/** An edit of a connection, with these options; or another call of one, with an answer. */
+const edited = (clock, options, answer, { path = "/api/v2/connections/con_Ab", method = "patch" } = {}) => call(clock, method, path, options && { options }, answer);
+/** What a rule does that knows again what a connection was told last, by an edit that sends all options, and that something else is another. */
+const known = (options, other) => {
+  const again = edited("11:40", { ...options, template: "new" });
+  const before = (...records) => [...earlier(5, records), again];
+  const made = { path: "/api/v2/connections", method: "post" };
+  return [
+    quiet("as it was before", before(edited("11:00", options))),
+    quiet("as it was before, in another spelling", before(edited("11:00", options, undefined, { path: "/api/v2/Connections//con_Ab/", method: "PATCH" }))),
+    quiet("as it was made", before(edited("11:00", options, { id: "con_Ab" }, made))),
+    quiet("as an answer told it", before(edited("11:00", null, { id: "con_Ab", options }))),
+    quiet("as the answer to an edit of something else told it", before(edited("11:00", { template: "old" }, { options }))),
+    set("expectedClients", "dynamic(['robot'])", quiet("as a program told it that is expected", before(byProgram(edited("11:00", options))))),
+    quiet("as it was last, and not before that", before(edited("11:00", other), edited("11:01", options))),
+    quiet("as it was, with a call between that says nothing of it", before(edited("11:00", options), edited("11:01", { template: "old" }))),
+    quiet("as it was just within two weeks", [...earlier(334.9, [edited("11:00", options)]), again]),
+    fires("as the first of two was that arrived at once hours later", arriving(30, [...earlier(20, [edited("11:00", options)]), ...earlier(19, [again])]), 1),
+    fires("as it was beyond two weeks", [...earlier(335.1, [edited("11:00", options)]), again], 1),
+    fires("as it was, but not last", before(edited("11:00", options), edited("11:01", other)), 1),
+    fires("as it is afterwards", [again, edited("11:50", { template: "old" }, { options })], 1),
+    fires("as another connection was told", before(edited("11:00", options, undefined, { path: "/api/v2/connections/con_ab" })), 1),
+    fires("as something else was told", before(edited("11:00", options, undefined, { path: "/api/v2/connections/con_Ab/clients" })), 1),
+    fires("as was refused", before(refused(edited("11:00", options))), 1),
+    fires("as was looked at", before(edited("11:00", options, undefined, { method: "get" })), 1),
+    fires("as another kind of record told", before({ ...edited("11:00", options), type: "mgmt_api_read" }), 1),
+    fires("as the call itself is answered", [edited("11:40", options, { options })], 1),
+    fires("another than before", before(edited("11:00", other)), 1),
+    fires("another than an answer told", before(edited("11:00", null, { options: other })), 1),
+  ];
+};
 
 const urls = (clock, body, answer, path = "/api/v2/clients/Cl1", method = "patch") => call(clock, method, path, body, answer);
 const [had] = earlier(5, [urls("11:00", { callbacks: ["https://app.example.com/cb"] })]);
@@ -38,6 +70,14 @@ export default {
         "the provider of push notifications: direct"),
       sets("a gateway", "patch", "/api/v2/connections/con_1", { options: { gateway_url: "https://evil.example" } }, "the gateway of a connection: con_1"),
       sets("another account", "post", "/api/v2/connections", { name: "sms", options: { twilio_sid: "AC1" } }, "the gateway of a connection: sms"),
+      ...known({ gateway_url: "https://sms.example.com" }, { gateway_url: "https://evil.example" }),
+      ...known({ provider: "twilio", twilio_sid: "AC1", gateway_url: "AC2" }, { provider: "twilio", twilio_sid: "AC2", gateway_url: "AC1" }),
+      fires("who of two carries them", [...earlier(5, [edited("11:00", { provider: "sms_gateway", twilio_sid: "AC1", gateway_url: "https://sms.example.com" })]),
+        edited("11:40", { provider: "twilio", twilio_sid: "AC1", gateway_url: "https://sms.example.com" })], 1),
+      fires("a gateway of which a part is masked", ["11:00", "11:40"].map((clock) => edited(clock, { gateway_url: "https://sms.example.com/?key=***" })), 2),
+      fires("made twice, without an id", ["11:00", "11:40"].map((clock) =>
+        edited(clock, { twilio_sid: "AC1" }, undefined, { path: "/api/v2/connections", method: "post" })), 2),
+      fires("another provider that is set twice", [...earlier(5, [provided]), provided], 1),
       fires("named by the answer", [call("11:40", "patch", "/api/v2/branding/phone/providers/pro_1", {}, { name: "custom" })], [{ details: { Provider: "custom" } }]),
       quiet("Auth0's own chosen", [["phone", "Auth0"], ["sms", "auth0"], ["push-notification", "guardian"]].map(([factor, provider]) =>
         call("11:40", "put", `/api/v2/guardian/factors/${factor}/selected-provider`, { provider }))),
@@ -92,6 +132,12 @@ export default {
         "Medium: Auth0 - admin@example.com changed the identity provider con_a and 1 more"]),
       fires("by two programs, and in two tenants", [byProgram(added), { ...byProgram(added), client_id: "other" }, { ...byProgram(added), tenant_name: "acme" }], 3),
       fires("added and changed", [added, told({ issuer: "x" })], 2),
+      ...known({ issuer: "https://idp.example.com", signingCert: "MII" }, { issuer: "https://evil.example", signingCert: "MII" }),
+      ...TOLD.map((name) => quiet(`as it was (${name})`, [...earlier(5, [told({ [name]: ["x"] })]), told({ [name]: ["x"], template: "new" })])),
+      ...TOLD.map((name) => fires(`another (${name})`, [...earlier(5, [told({ [name]: ["x"], a: "x" })]), told({ [name]: ["y"], a: "x" })], 1)),
+      fires("what is masked", [...earlier(5, [told({ issuer: "x", signingCert: "***" })]), told({ issuer: "x", signingCert: "***" })], 1),
+      fires("what was told of something below, and nothing else", [...earlier(5, [told({ own: { issuer: "x" } })]), told({ own: { issuer: "y" } })], 1),
+      fires("the name of another place", [...earlier(5, [told({ domain: "x" })]), told({ tenant_domain: "x" })], 1),
       fires("a ticket", [call("11:40", "POST", "/api/v2/self-service-profiles/ssp_1/sso-ticket", {})], [
         "Medium: Auth0 - admin@example.com gave a ticket to set up an identity provider with ssp_1"]),
       fires("a token", [call("11:40", "POST", "/api/v2/connections/con_1/scim-configuration/tokens", {})], [
