@@ -6,7 +6,7 @@ use super::Layers;
 use super::layers::setting_names;
 use crate::destination::KINDS;
 use crate::pii;
-use crate::settings::tenants::OfStranger;
+use crate::settings::tenants::{self, OfStranger};
 use crate::settings::{Misspelt, SettingsError, as_seen};
 
 /// The settings that name a place for checkpoints: those of one list as good as each other, and
@@ -68,11 +68,24 @@ impl Layers {
     /// keep back would go out.
     pub(super) fn judge_privacy_names(&self) -> Result<(), SettingsError> {
         let known = setting_names();
-        let [policy, ..] = pii::SETTINGS;
-        // So short a name has others beside it that are no mistake, such as `PID`.
+        let [policy, key, ..] = pii::SETTINGS;
+        let destinations = known.iter().filter_map(|it| it.strip_prefix("PII_"));
+        let about: Vec<_> = destinations.chain(pii::kinds()).collect();
+        // Without a list nobody is left out of it: there a policy is told by its form.
+        let is_meant = |given: &str, tenant: &str| {
+            if self.settings.get(tenants::SETTING).is_some() {
+                self.settings.is_about(tenant, &about)
+            } else {
+                self.settings.get(given).is_some_and(|it| it.contains(':'))
+            }
+        };
+        // So short a name has others beside it that are no mistake, such as `PID` and `PKI_KEY`.
         let is_of_privacy = |it: &&Misspelt| {
-            let is_short = it.setting == policy;
-            it.setting.starts_with(policy) && (!is_short || it.is_same_but_for_case())
+            let is_short = [policy, key].contains(&it.setting);
+            let tenant = it.meant.split_once("__").map(|(tenant, _)| tenant);
+            it.setting.starts_with(policy)
+                && (!is_short || it.is_same_but_for_case())
+                && tenant.is_none_or(|tenant| is_meant(&it.given, tenant))
         };
         // One of its own would count, whatever is set for all.
         let is_missing = |it: &&Misspelt| {
@@ -91,14 +104,14 @@ impl Layers {
             strangers.iter().filter(of_it).any(|it| it.setting == HOST)
         };
         let mistyped = strangers.iter().find(|it| {
-            let is_of_privacy = it.setting.starts_with(policy);
+            let is_of_privacy = it.setting.starts_with(policy) && is_meant(&it.given, &it.tenant);
             is_of_privacy && !is_tenant(&it.tenant) && !self.settings.is_own(it.setting)
         });
         if let Some(OfStranger { given, tenant, .. }) = mistyped {
             let problem = format!("is not read: TENANTS does not name {tenant}");
             return Err(SettingsError::new(as_seen(given), &problem));
         }
-        let named = self.settings.named_like(policy, &known);
+        let named = self.settings.named_like(policy, &about, &known);
         let is_of_tenant = |name: &str| name.split_once("__").is_some_and(|it| is_tenant(it.0));
         match named.into_iter().find(|it| !is_of_tenant(it)) {
             Some(given) => Err(SettingsError::new(

@@ -401,17 +401,45 @@ fn a_policy_that_is_set_where_nobody_reads_it_is_refused() {
             .contains("ACME__PII is not read: TENANTS does not name ACME"),
         "{alone:?}"
     );
+    for (name, value) in [
+        ("Serilog__PII", "false"),
+        ("Serilog__Pii", "false"),
+        ("Serilog__PII_KEY", "x"),
+    ] {
+        assert_eq!(refused(&[(name, value)]), [], "{name}");
+    }
     // With the words in another order, or with too few signs between them.
     for (setting, whose) in [
         ("ARCHIVE_PII", vec!["a", "globex"]),
         ("PII_SENTINEL", vec!["a", "globex"]),
-        ("INITECH_PII", vec!["a", "globex"]),
+        ("LOGANALYTICS_PII", vec!["a", "globex"]),
+        ("EMAIL_PII", vec!["a", "globex"]),
+        ("KEY_PII", vec!["a", "globex"]),
+        ("ARCHIVE__PII", vec!["a", "globex"]),
+        ("GLOBX_PII", vec!["a", "globex"]),
+        ("Globx__Pii", vec!["a", "globex"]),
+        ("GLOBX__PII_SENTINEL", vec!["a", "globex"]),
+        ("Globx__Archiv__PII", vec!["a", "globex"]),
         ("GLOBEX_PII_SENTINEL", vec!["globex"]),
         ("GLOBEX__ARCHIVE_PII", vec!["globex"]),
         ("globex.pii.sentinel", vec!["globex"]),
         ("MY_PII_SCANNER", vec![]),
         ("PIIX", vec![]),
         ("MYPII", vec![]),
+        // Of another program, or of a tenant that is no longer in the list.
+        ("INITECH_PII", vec![]),
+        ("COMPANY_PII", vec![]),
+        ("LOG_PII", vec![]),
+        ("OTEL_REDACT_PII", vec![]),
+        ("Serilog__Enrich__PII", vec![]),
+        ("Serilog__PII", vec![]),
+        ("Serilog__Pii", vec![]),
+        ("Serilog__PII__Enabled", vec![]),
+        ("B__PII", vec![]),
+        ("VIP_PII", vec![]),
+        ("PKI_KEY", vec![]),
+        ("OLD__PII_ARCHIVE", vec![]),
+        ("OLD__PII_KEY", vec![]),
     ] {
         let problems = refused(&[&list[..], &[(setting, "email:mask")]].concat());
         let told = format!("{setting} is not read");

@@ -81,5 +81,10 @@ impl Kind {
     }
 }
 
+/// The kinds, as settings have them.
+pub(crate) fn kinds() -> impl Iterator<Item = &'static str> {
+    Kind::ALL.into_iter().map(Kind::name)
+}
+
 #[cfg(test)]
 mod tests;

@@ -69,30 +69,33 @@ impl AppSettings {
         found
     }
 
-    /// The names that are set and not read, and begin with this word or end with it, in any case: with
-    /// or without a tenant in front, unless that is another one.
-    pub fn named_like(&self, word: &str, known: &[&'static str]) -> Vec<&str> {
+    /// The names that are set and not read, and begin with this word in any case, or end with it after
+    /// what it may be about: with or without a tenant in front, unless that is another one.
+    pub fn named_like(&self, word: &str, about: &[&str], known: &[&'static str]) -> Vec<&str> {
         let tenants = self.named_tenants();
-        let is_named = |it: &str| tenants.contains(&it.to_ascii_uppercase());
         let is_other = |it: &str| {
-            let owner = self.owner.as_ref();
-            is_named(it) && owner.is_some_and(|owner| !owner.is(it))
+            let owner = self.owner.as_ref().filter(|owner| !owner.is(it));
+            owner.is_some() && tenants.contains(&it.to_ascii_uppercase())
         };
         let is_it = |it: &str| it.eq_ignore_ascii_case(word);
         let is_like = |name: &str| {
             let words = name.split(|it: char| !it.is_ascii_alphanumeric());
-            let mut words = words.filter(|it| !it.is_empty());
-            let Some(mut first) = words.next() else {
-                return false;
-            };
-            let last = words.clone().next_back();
-            if tenants::split(name).is_some() || is_named(first) && !is_it(first) {
-                if is_other(first) {
-                    return false;
+            let mut words: Vec<_> = words.filter(|it| !it.is_empty()).collect();
+            let is_tenant = words.first().is_some_and(|it| {
+                if is_it(it) {
+                    tenants::split(name).is_some()
+                } else {
+                    self.is_about(it, &[])
                 }
-                first = words.next().unwrap_or_default();
+            });
+            if is_tenant && is_other(words.remove(0)) {
+                return false;
             }
-            is_it(first) || last.is_some_and(is_it)
+            match &words[..] {
+                [first, ..] if is_it(first) => true,
+                [before @ .., last] => is_it(last) && self.is_about(&before.concat(), about),
+                [] => false,
+            }
         };
         let is_read = |name: &str| {
             let own = tenants::split(name).map(|(_, setting)| setting);
@@ -101,6 +104,18 @@ impl AppSettings {
         let names = self.values.keys().map(String::as_str);
         let is_set = |name: &&str| self.get(name).is_some() && !is_read(name);
         names.filter(is_set).filter(|it| is_like(it)).collect()
+    }
+
+    /// Whether a word is one of these or a tenant that `TENANTS` names, or nearly so. Other programs
+    /// have names too, and a tenant that was removed may have left some.
+    pub fn is_about(&self, word: &str, about: &[&str]) -> bool {
+        let is_near = |name: &str| match distance(word, name) {
+            0 => true,
+            // A shorter one is one letter away from too much.
+            1 => name.len() > 2,
+            _ => false,
+        };
+        about.iter().any(|it| is_near(it)) || self.named_tenants().iter().any(|it| is_near(it))
     }
 }
 

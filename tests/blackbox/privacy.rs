@@ -246,7 +246,16 @@ async fn a_policy_under_a_name_that_is_not_read_lets_nothing_out() {
     }
     // What is no more than near stops nothing.
     let mut world = World::start().await;
-    for (name, value) in [("PID", "7"), ("PIN", "8"), ("PII", "email:mask")] {
+    for (name, value) in [
+        ("PID", "7"),
+        ("PIN", "8"),
+        ("COMPANY_PII", "on"),
+        ("LOG_PII", "false"),
+        ("OTEL_REDACT_PII", "1"),
+        ("Serilog__Enrich__PII", "false"),
+        ("PKI_KEY", "/etc/pki"),
+        ("PII", "email:mask"),
+    ] {
         world.set(name, value);
     }
     add_records(&world);
