@@ -189,19 +189,29 @@ fn is_reference(value: &str, begin: &str) -> bool {
 }
 
 fn is_in_quotes(value: &str) -> bool {
-    const QUOTES: [(char, char); 5] = [
-        ('"', '"'),
-        ('\'', '\''),
-        ('`', '`'),
-        ('\u{201c}', '\u{201d}'),
-        ('\u{2018}', '\u{2019}'),
-    ];
-    let mut quotes = QUOTES.iter();
-    quotes.any(|(begin, end)| value.starts_with(*begin) && value.ends_with(*end))
+    // Languages pair them as they like.
+    let typographic = |it| {
+        matches!(
+            it,
+            '\u{2018}'..='\u{201f}' | '\u{2039}' | '\u{203a}' | '\u{ab}' | '\u{bb}'
+        )
+    };
+    let mut plain = ['"', '\'', '`'].iter();
+    plain.any(|it| value.starts_with(*it) && value.ends_with(*it))
+        || value.starts_with(typographic) && value.ends_with(typographic)
 }
 
-/// Whether nobody would see a letter, and nobody means it.
+/// Whether nobody would see a letter, and nobody means it: what Unicode lets programs not show, and
+/// spaces other than the plain one. The wide one is typed on purpose, in the name of a folder.
 fn is_hidden(letter: char) -> bool {
-    is_command(letter) && !letter.is_whitespace()
-        || matches!(letter, '\u{ad}' | '\u{200b}'..='\u{200d}' | '\u{2060}'..='\u{2064}' | '\u{feff}')
+    if letter.is_whitespace() {
+        return !letter.is_ascii() && letter != '\u{3000}';
+    }
+    is_command(letter)
+        || matches!(letter,
+            '\u{ad}' | '\u{34f}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}'
+            | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}' | '\u{2060}'..='\u{206f}'
+            | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}'
+            | '\u{fff0}'..='\u{fff8}' | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}'
+            | '\u{e0000}'..='\u{e0fff}')
 }

@@ -58,11 +58,72 @@ fn a_value_in_quotes_is_told_and_quotes_within_one_are_the_setting_s_own_affair(
         " \"/data\" ",
         "\"\"",
         "\"",
+        "„a2V5“",
+        "”a2V5”",
+        "‚a2V5‛",
+        "‟a2V5„",
+        "«a2V5»",
+        "»a2V5«",
+        "‹a2V5›",
     ] {
         let told = "a setting needs attention: A is in quotes; leave them out";
         assert_eq!(get(&[("A", value)], "A"), Err(told.into()), "{value}");
     }
-    for value in ["/data/o'neill", "it's 'so' here", "'a' and \"b\"", "\"a"] {
+    for value in [
+        "/data/o'neill",
+        "it's 'so' here",
+        "'a' and \"b\"",
+        "\"a",
+        "«a",
+        "a “b”",
+    ] {
+        assert_eq!(get(&[("A", value)], "A"), Ok(Some(value.into())));
+    }
+}
+
+#[test]
+fn what_nobody_sees_in_a_value_is_told_and_what_is_typed_on_purpose_is_not() {
+    for letter in [
+        '\u{85}',
+        '\u{a0}',
+        '\u{ad}',
+        '\u{34f}',
+        '\u{61c}',
+        '\u{115f}',
+        '\u{1160}',
+        '\u{1680}',
+        '\u{17b4}',
+        '\u{180e}',
+        '\u{2000}',
+        '\u{200a}',
+        '\u{200b}',
+        '\u{200f}',
+        '\u{2028}',
+        '\u{202e}',
+        '\u{202f}',
+        '\u{205f}',
+        '\u{2060}',
+        '\u{2065}',
+        '\u{206f}',
+        '\u{3164}',
+        '\u{fe00}',
+        '\u{fe0f}',
+        '\u{feff}',
+        '\u{ffa0}',
+        '\u{fff0}',
+        '\u{1bca0}',
+        '\u{1d173}',
+        '\u{e0001}',
+        '\u{e0fff}',
+    ] {
+        let told = format!(
+            "a setting needs attention: A has a letter that cannot be seen (U+{:04X}); type it, or copy \
+             it as plain text",
+            u32::from(letter)
+        );
+        assert_eq!(get(&[("A", &format!("a2{letter}V5"))], "A"), Err(told));
+    }
+    for value in ["a b", "a\tb", "Zoë/日本\u{3000}語", "a – b", "😀"] {
         assert_eq!(get(&[("A", value)], "A"), Ok(Some(value.into())));
     }
 }
