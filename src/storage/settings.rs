@@ -65,14 +65,29 @@ impl StorageSettings {
 
 /// The folder of this name, which no shell has worked out.
 fn folder(reader: &mut Reader, text: &str) -> Option<StorageSettings> {
-    if let Some(begin) = ["~", "$", "%"].into_iter().find(|it| text.starts_with(it)) {
-        let problem = format!(
-            "names a folder by {begin}, which only a shell works out; write it out, or with ./ before \
-             it where it is called so"
-        );
+    if let Some((sign, hint)) = left_to_a_shell(text) {
+        let problem =
+            format!("names a folder by {sign}, which only a shell works out; write it out{hint}");
         return reader.problem(FOLDER, &problem);
     }
     Some(StorageSettings::Folder(text.into()))
+}
+
+/// By which sign a shell would know that something is to be put in its place: a home at the beginning,
+/// and `$NAME`, `${NAME}`, `$(command)` and `%NAME%` anywhere. With a hint for who means the sign.
+fn left_to_a_shell(text: &str) -> Option<(&'static str, &'static str)> {
+    let begins = |it: &str| it.starts_with(|it: char| it.is_ascii_alphabetic() || it == '_');
+    if text.starts_with('~') {
+        return Some(("~", ", or with ./ before it where it is called so"));
+    }
+    let mut after_dollar = text.split('$').skip(1);
+    if after_dollar.any(|it| begins(it) || it.starts_with(['{', '('])) {
+        return Some(("$", ""));
+    }
+    let parts: Vec<_> = text.split('%').collect();
+    let mut between = parts.iter().skip(1).take(parts.len().saturating_sub(2));
+    let is_name = |it: &&str| begins(it) && !it.contains(['/', '\\']);
+    between.any(is_name).then_some(("%", ""))
 }
 
 fn identity(reader: &mut Reader, setting: &'static str) -> Option<Principal> {

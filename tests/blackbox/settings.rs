@@ -424,6 +424,11 @@ async fn a_folder_that_only_a_shell_would_find_is_refused_and_not_made() {
         "$HOME/state",
         "${HOME}/state",
         "%TEMP%/state",
+        "./a/$USER/state",
+        "./a/x-${USER}",
+        "./a/$(hostname)/state",
+        "./a/%TEMP%/state",
+        "a%/%ProgramFiles(x86)%",
     ] {
         world.set("CHECKPOINT_DIR", folder);
         let ran = world.command(&["poll"]).await;
@@ -433,6 +438,16 @@ async fn a_folder_that_only_a_shell_would_find_is_refused_and_not_made() {
             "{ran:?}"
         );
     }
-    world.set("CHECKPOINT_DIR", "./~");
-    world.poll().await;
+    assert!(!world.folder.path().join("a").exists());
+    for folder in [
+        "./~",
+        "./b/~/c",
+        "./b/5$/c",
+        "./b/100%25 or 50%/c",
+        "./b/5%/c/6%",
+    ] {
+        world.set("CHECKPOINT_DIR", folder);
+        world.poll().await;
+        assert!(world.folder.path().join(folder).exists(), "{folder}");
+    }
 }
