@@ -43,8 +43,11 @@ enum StdoutError {
     Write(#[source] io::Error),
     #[error("standard output took no more records before the run's time was over")]
     OutOfTime,
-    #[error("standard output is closed, so nobody would see the records; let it lead somewhere")]
-    Closed,
+    #[error(
+        "standard output is closed or the null device, so nobody would see the records; let it lead \
+         somewhere"
+    )]
+    Nowhere,
 }
 
 #[allow(clippy::unnecessary_wraps, reason = "the form of every kind")]
@@ -65,8 +68,8 @@ impl Destination for Stdout {
 
     fn deliver<'a>(&'a self, rows: &'a [Bytes], deadline: Deadline) -> BoxFuture<'a, Delivery> {
         Box::pin(async move {
-            if is_closed() {
-                return Delivery::failed(rows.len(), StdoutError::Closed.into());
+            if leads_nowhere() {
+                return Delivery::failed(rows.len(), StdoutError::Nowhere.into());
             }
             let mut lines = rows.join(&b'\n');
             lines.push(b'\n');
@@ -85,18 +88,19 @@ impl Destination for Stdout {
 
     fn probe(&self, _: Deadline) -> BoxFuture<'_, Probe> {
         Box::pin(async {
-            if is_closed() {
-                return Probe::Fails(StdoutError::Closed.into());
+            if leads_nowhere() {
+                return Probe::Fails(StdoutError::Nowhere.into());
             }
             Probe::Works("needs nothing".into())
         })
     }
 }
 
-/// Whether the process was started with a closed standard output. The null device stands there then,
-/// opened to be read as well, in which every record would be lost; who names it opens it to write.
+/// Whether standard output is the null device, opened to be read as well. So the runtime opens it where
+/// the process was started with a closed one, and so do programs that discard the output of others:
+/// nobody can tell the two apart. Whoever names it in a shell opens it to write alone, and means it.
 #[cfg(unix)]
-fn is_closed() -> bool {
+fn leads_nowhere() -> bool {
     use rustix::fs::{FileType, OFlags, fcntl_getfl, fstat, stat};
     let stdout = io::stdout();
     let (Ok(flags), Ok(there), Ok(null)) =
@@ -109,7 +113,7 @@ fn is_closed() -> bool {
 }
 
 #[cfg(not(unix))]
-fn is_closed() -> bool {
+fn leads_nowhere() -> bool {
     false
 }
 

@@ -498,9 +498,15 @@ async fn output_that_cannot_be_written_is_a_failure() {
 async fn a_standard_output_that_is_closed_takes_no_record() {
     let world = World::start().await;
     world.tenant.generate(10, minutes_ago(50), minutes_ago(5));
-    for command in ["poll", "check"] {
+    for (command, to) in [
+        ("poll", ">&-"),
+        ("check", ">&-"),
+        ("poll", "1<>/dev/null"),
+        ("check", "1<>/dev/null"),
+    ] {
         let mut closed = Command::new("sh");
-        closed.args(["-c", "exec \"$0\" \"$@\" >&-"]).arg(binary());
+        let line = format!("exec \"$0\" \"$@\" {to}");
+        closed.args(["-c", &line]).arg(binary());
         closed.args([command, "--destination", "stdout"]);
         let closed = closed
             .current_dir(world.folder.path())
@@ -509,6 +515,12 @@ async fn a_standard_output_that_is_closed_takes_no_record() {
             .output();
         let closed = closed.await.unwrap();
         assert_eq!(closed.status.code(), Some(1), "{command}: {closed:?}");
+        let told = "standard output is closed or the null device, so nobody would see the records";
+        let stderr = String::from_utf8_lossy(&closed.stderr);
+        assert!(
+            command == "check" || stderr.contains(told),
+            "{to}: {stderr}"
+        );
     }
     let ran = world.command(&["poll", "--destination", "stdout"]).await;
     assert_eq!(ran.stdout.lines().count(), 10, "{ran:?}");
