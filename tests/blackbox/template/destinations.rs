@@ -300,7 +300,7 @@ fn sentinel_gets_the_rules_of_the_files_after_the_functions() {
     );
     assert_eq!(
         properties["customDetails"],
-        json!({"LastArrival": "LastArrival"})
+        json!({"LastArrival": "LastArrival", "Tenant": "Tenant"})
     );
     assert_eq!(
         properties["incidentConfiguration"]["groupingConfiguration"]["lookbackDuration"],
