@@ -166,15 +166,28 @@ export function daily(records, alerts, { minutes = 30 } = {}) {
 }
 
 /**
- * What a rule does that counts by tenants: what names none counts for each, by whatever host it came. `make`
- * gives so many records, from a number on, with these fields.
+ * What a rule does that counts by tenants: a host of Auth0's begins with the tenant's name, and what names
+ * none counts for each, by whatever other host it came. `make` gives so many records, from a number on, with
+ * these fields.
  */
 export function unnamed(count, make) {
-  const [own, canonical] = [{ hostname: "login.example.com" }, { hostname: "acme.eu.auth0.com" }];
+  const [own, other] = [{ hostname: "login.example.com" }, { hostname: "sso.example.com" }];
+  const canonical = (tenant, below = ".eu.auth0.com") => ({ hostname: `${tenant}${below}` });
   const half = Math.ceil(count / 2);
   return [
-    fires("by two hosts in turn", [...make(half, 0, own), ...make(count - half, half, canonical)], [
-      { details: { Tenant: "login.example.com, acme.eu.auth0.com" } }]),
+    fires("by two hosts in turn", [...make(half, 0, own), ...make(count - half, half, canonical("acme"))], [
+      { details: { Tenant: "acme" } }]),
+    fires("by two hosts in turn, neither of Auth0's", [...make(half, 0, own), ...make(count - half, half, other)], [
+      { details: { Tenant: "login.example.com, sso.example.com" } }]),
+    fires("by a host of Auth0's, beside other tenants", [...make(count, 0, canonical("c")), ...make(1, count, { tenant_name: "a" }),
+      ...make(1, count + 1, { tenant_name: "b" })], [{ details: { Tenant: "c" } }]),
+    fires("by a host of Auth0's, and named", [...make(1, 0, canonical("C", ".AUTH0.COM")), ...make(count - 1, 1, { tenant_name: "c" })], [
+      { details: { Tenant: "c" } }]),
+    quiet("of two tenants, by hosts of Auth0's", [...make(half, 0, canonical("a")), ...make(half, half, canonical("b"))]),
+    quiet("of two tenants, by hosts of Auth0's in other spellings", [...make(half, 0, canonical("A", ".AUTH0.COM")), ...make(half, half, canonical("b", ".x.y.auth0.com"))]),
+    fires("by a host that only looks like one of Auth0's, of either of two tenants", [
+      ...make(half, 0, canonical("c", ".notauth0.com")), ...make(count - half, half, canonical("c", ".auth0.com.example")),
+      ...make(1, count, { tenant_name: "a" }), ...make(1, count + 1, { tenant_name: "b" })], [{ details: { Tenant: "a" } }, { details: { Tenant: "b" } }]),
     fires("half of which name the tenant", [...make(half, 0, { ...own, tenant_name: "acme" }), ...make(count - half, half, own)], [
       { details: { Tenant: "acme" } }]),
     fires("one of which names the tenant", [...make(count, 0, own), ...make(1, count, { tenant_name: "acme" })], [
