@@ -75,7 +75,7 @@ fn folder(reader: &mut Reader, text: &str) -> Option<StorageSettings> {
 
 /// By which sign a shell would know that something is to be put in its place: a home at the beginning,
 /// and `$NAME`, `${NAME}`, `$(command)` and `%NAME%` anywhere. With a hint for who means the sign.
-fn left_to_a_shell(text: &str) -> Option<(&'static str, &'static str)> {
+pub(crate) fn left_to_a_shell(text: &str) -> Option<(&'static str, &'static str)> {
     let begins = |it: &str| it.starts_with(|it: char| it.is_ascii_alphabetic() || it == '_');
     if text.starts_with('~') {
         return Some(("~", ", or with ./ before it where it is called so"));

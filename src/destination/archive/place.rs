@@ -15,6 +15,7 @@ use crate::storage::Storage;
 use crate::storage::azure::{Container, Missing};
 use crate::storage::folder::Folder;
 use crate::storage::s3::{Bucket, S3};
+use crate::storage::settings::left_to_a_shell;
 
 /// How the address of a folder begins.
 const ROOT: &str = "file:///";
@@ -135,6 +136,14 @@ fn account(reader: &mut Reader, service: &Url) -> Option<Account> {
 
 /// Reads `ARCHIVE_URL`.
 pub(super) fn address(text: &str) -> Result<Address, String> {
+    // A percent sign is an address's own.
+    if let Some(("$", _)) = left_to_a_shell(text).filter(|_| has_root(text)) {
+        return Err(
+            "names a folder by $, which only a shell works out; write it out, and a dollar sign as \
+             %24"
+                .into(),
+        );
+    }
     let address = Url::parse(text).ok().and_then(|url| match url.scheme() {
         // The parser takes a path from here for one from the root.
         "file" if has_root(text) => folder(&url),

@@ -339,6 +339,10 @@ fn an_archive_is_a_container_or_a_folder() {
             Address::Folder(PathBuf::from("/var/lib/auth0")),
         ),
         (
+            "file:///var/%C3%A9t%C3%A9/%24USER".into(),
+            Address::Folder(PathBuf::from("/var/été/$USER")),
+        ),
+        (
             "FILE:///var/lib/auth0".into(),
             Address::Folder(PathBuf::from("/var/lib/auth0")),
         ),
@@ -361,6 +365,8 @@ fn an_archive_is_a_container_or_a_folder() {
         "s3:///acme-logs".into(),
         "ftp://acme/logs".into(),
         "file:///".into(),
+        "file:///$HOME/logs".into(),
+        "file:///data/${USER}".into(),
         "file:arch".into(),
         "file:./arch".into(),
         "file:/arch".into(),
