@@ -167,7 +167,7 @@ impl DeadLetterStore {
             Err(error) if error.is_too_large() => return Ok(true),
             Err(error) => return Err(error),
         };
-        if is_of(log_id, name, &self.whose, &content) {
+        if is_of(log_id, name, &self.whose, &content) || is_again(json, &content) {
             return Ok(true);
         }
         let aside = format!(
@@ -193,6 +193,19 @@ fn is_of(log_id: Option<&LogId>, name: &str, whose: &str, json: &[u8]) -> bool {
         Err(NoLetter::Format(format)) => format > FORMAT,
         Err(_) => false,
     }
+}
+
+/// Whether one letter is the other, set aside once more.
+fn is_again(letter: &[u8], other: &[u8]) -> bool {
+    let read = |json| serde_json::from_slice::<StoredLetter>(json).ok();
+    read(letter)
+        .zip(read(other))
+        .is_some_and(|(letter, other)| {
+            letter.format == other.format
+                && letter.whose == other.whose
+                && letter.log_id == other.log_id
+                && letter.record.get() == other.record.get()
+        })
 }
 
 impl DeadLetters for DeadLetterStore {
