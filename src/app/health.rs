@@ -1,6 +1,6 @@
 //! What is stored of the runs of all tenants, for those who look.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -121,17 +121,19 @@ async fn look(
 }
 
 /// Health that is looked at again only after a while.
-#[derive(Default)]
 pub(crate) struct Seen {
     last: Mutex<Option<(Instant, Arc<Health>)>>,
     /// Since when runs are waited for.
-    since: OnceLock<DateTime<Utc>>,
+    since: DateTime<Utc>,
 }
 
 impl Seen {
-    /// Waits for runs from now on.
-    pub fn begin(&self, now: DateTime<Utc>) {
-        let _ = self.since.set(now);
+    /// Waits for runs since then.
+    pub fn since(since: DateTime<Utc>) -> Self {
+        Self {
+            last: Mutex::default(),
+            since,
+        }
     }
 
     /// How it stands now or stood a moment ago. Those who ask meanwhile wait for the same answer.
@@ -142,9 +144,8 @@ impl Seen {
         {
             return Arc::clone(health);
         }
-        let since = *self.since.get_or_init(|| clock());
         let health = tenants.health(clock).await;
-        let health = Arc::new(health.waited_since(since));
+        let health = Arc::new(health.waited_since(self.since));
         *seen = Some((Instant::now(), Arc::clone(&health)));
         health
     }
@@ -174,8 +175,7 @@ mod tests {
         );
         let tenants = Tenants::read(&layers);
         for (minute, state) in [(14, State::NeverRan), (15, State::Stale)] {
-            let seen = Seen::default();
-            seen.begin(at(0));
+            let seen = Seen::since(at(0));
             let health = seen.health(&tenants, &clock(minute)).await;
             assert_eq!(health.state, state);
             assert_eq!(health.pipelines[0].state, state);
@@ -197,7 +197,7 @@ mod tests {
             Jitter::seeded(1),
         );
         let tenants = Tenants::read(&layers);
-        let seen = Seen::default();
+        let seen = Seen::since(clock());
         let mut last = None;
         let mut asked_at = Vec::new();
         for second in 0..=11 {

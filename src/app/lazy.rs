@@ -32,12 +32,10 @@ type Made = (Tenants, Apps);
 
 impl LazyApp {
     pub fn new(layers: Layers, stopping: watch::Receiver<bool>) -> Self {
-        let seen = Seen::default();
-        seen.begin(layers.now());
         Self(Arc::new(Parts {
+            seen: Seen::since(layers.now()),
             layers,
             made: Mutex::default(),
-            seen,
             stopping,
         }))
     }

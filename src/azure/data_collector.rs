@@ -203,7 +203,7 @@ impl DataCollector {
         let signature = authorization.expose_secret().rsplit(':').next();
         let excerpt = answer.excerpt(&[&signature.unwrap_or_default().into()]);
         let hint = match answer.status {
-            StatusCode::OK if answer.is_page() => {
+            StatusCode::OK if answer.is_webpage() => {
                 " (this is a page, which the service never sends: see what answers in its place, \
                  such as a proxy)"
             }

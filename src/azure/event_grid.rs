@@ -99,7 +99,7 @@ pub(crate) enum EventGridError {
         "{host} answered 200, but with a page, which the service never sends: {said}; see what \
          answers in its place, such as a proxy, and check EVENT_GRID_ENDPOINT"
     )]
-    Page { host: String, said: String },
+    Webpage { host: String, said: String },
     /// Any other answer than 200.
     #[error("{host} answered {status}: {said}")]
     Status {
@@ -128,7 +128,7 @@ impl Transient for EventGridError {
             | Self::Forbidden { .. }
             | Self::UnknownTopic { .. }
             | Self::InputSchema { .. }
-            | Self::Page { .. } => Again::Never,
+            | Self::Webpage { .. } => Again::Never,
         }
     }
 }
@@ -240,7 +240,7 @@ impl Topic {
         let host = self.host();
         let (said, names_other_schema) = explanation(answer, credential);
         match answer.status {
-            StatusCode::OK if answer.is_page() => Err(EventGridError::Page { host, said }),
+            StatusCode::OK if answer.is_webpage() => Err(EventGridError::Webpage { host, said }),
             StatusCode::OK => Ok(()),
             StatusCode::UNAUTHORIZED => {
                 let (credential, remedy) = match self.publisher {

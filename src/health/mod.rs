@@ -6,7 +6,7 @@ mod page;
 mod text;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 
 pub(crate) use self::metrics::metrics;
 pub(crate) use self::page::{STYLE_HASH, page};
@@ -108,10 +108,9 @@ pub(crate) struct Pipeline {
     pub newest_record: Option<DateTime<Utc>>,
     pub lag_seconds: Option<u64>,
     pub caught_up: bool,
-    #[serde(serialize_with = "unless_unread")]
-    pub records: Spans,
-    #[serde(serialize_with = "unless_unread")]
-    pub bytes: Spans,
+    /// Of records and of bytes, what was delivered lately; `None` where that could not be read.
+    pub records: Option<Spans>,
+    pub bytes: Option<Spans>,
     pub rate_limit: Option<RateLimit>,
     /// How many records are set aside; `None` where that could not be counted.
     pub dead_letters: Option<usize>,
@@ -143,13 +142,6 @@ pub(crate) struct Spans {
     pub hour: u64,
     /// In the last 24 hours.
     pub day: u64,
-    /// Whether that could not be read, so that nothing is known.
-    #[serde(skip)]
-    pub is_unread: bool,
-}
-
-fn unless_unread<S: Serializer>(spans: &Spans, serializer: S) -> Result<S::Ok, S::Error> {
-    Some(spans).filter(|it| !it.is_unread).serialize(serializer)
 }
 
 /// What is known of a tenant and destination.
@@ -181,9 +173,7 @@ impl Health {
             is_unusable,
         }
     }
-}
 
-impl Health {
     /// Judges what has never run as well, where runs were to begin then: what has not ended one for so
     /// long has stopped before it began.
     pub fn waited_since(mut self, begin: DateTime<Utc>) -> Self {
@@ -206,7 +196,7 @@ impl Pipeline {
             Ok(history) => (history, None),
             Err(problem) => (None, Some(problem)),
         };
-        let is_unread = unread.is_some();
+        let is_read = unread.is_none();
         let problems: Vec<_> = known.obstacle.into_iter().chain(unread).collect();
         let has_run = history.is_some();
         let history = history.unwrap_or_default();
@@ -240,16 +230,14 @@ impl Pipeline {
             newest_record: history.newest_record,
             lag_seconds: history.lag_seconds,
             caught_up: history.caught_up,
-            records: Spans {
+            records: is_read.then_some(Spans {
                 hour: hour.records,
                 day: day.records,
-                is_unread,
-            },
-            bytes: Spans {
+            }),
+            bytes: is_read.then_some(Spans {
                 hour: hour.bytes,
                 day: day.bytes,
-                is_unread,
-            },
+            }),
             rate_limit: history.rate_limit,
             dead_letters: known.dead_letters,
             gap: gap.map(|it| it.gap),
@@ -258,7 +246,7 @@ impl Pipeline {
             error: errors.first().cloned(),
             runs: history.runs.iter().rev().take(runs).cloned().collect(),
             errors,
-            total: (!is_unread).then_some(history.total),
+            total: is_read.then_some(history.total),
             hours: history.by_hour(24, at),
         }
     }

@@ -155,7 +155,13 @@ fn where_no_run_can_begin_that_is_failing_whatever_the_last_ones_said() {
         assert_eq!(error.text, "START_FROM is in the future");
     }
     // What its runs did before is told all the same.
-    assert_eq!(judge(vec![blocked(healthy())]).pipelines[0].records.day, 12);
+    assert_eq!(
+        judge(vec![blocked(healthy())]).pipelines[0]
+            .records
+            .unwrap()
+            .day,
+        12
+    );
     let one = judge(vec![blocked(Ok(None)), known(healthy())]);
     assert_eq!((one.state, one.is_unusable), (State::Failing, false));
     assert!(!judge(vec![known(Err("the storage is away"))]).is_unusable);

@@ -47,14 +47,12 @@ pub(super) fn facts(pipeline: &Pipeline, at: DateTime<Utc>) -> Vec<(&'static str
             to_seconds(time),
             span((at - time).num_seconds())
         ),
-        None if pipeline.records.is_unread => "unknown".to_owned(),
+        None if pipeline.records.is_none() => "unknown".to_owned(),
         None => "never".to_owned(),
     };
-    let spans = |spans: super::Spans| {
-        if spans.is_unread {
-            return "unknown".to_owned();
-        }
-        format!("{} in the last hour, {} in a day", spans.hour, spans.day)
+    let spans = |spans: Option<super::Spans>| match spans {
+        Some(spans) => format!("{} in the last hour, {} in a day", spans.hour, spans.day),
+        None => "unknown".to_owned(),
     };
     let lag = match (pipeline.caught_up, pipeline.lag_seconds) {
         (true, _) => "none".to_owned(),

@@ -281,9 +281,9 @@ impl Answer {
         }
     }
 
-    /// Whether the body is one, see [`is_page`].
-    pub fn is_page(&self) -> bool {
-        is_page(&self.body)
+    /// Whether the body is one, see [`is_webpage`].
+    pub fn is_webpage(&self) -> bool {
+        is_webpage(&self.body)
     }
 
     /// Where a redirect points, without its query and without `secrets`; `None` where the answer is
@@ -304,7 +304,7 @@ impl Answer {
 
 /// Whether a body is a page for people, as a proxy may answer with in the place of a service that
 /// answers with nothing or with JSON.
-pub(crate) fn is_page(body: &[u8]) -> bool {
+pub(crate) fn is_webpage(body: &[u8]) -> bool {
     let text = body.strip_prefix("\u{feff}".as_bytes()).unwrap_or(body);
     text.trim_ascii_start().first() == Some(&b'<')
 }

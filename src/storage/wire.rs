@@ -18,7 +18,7 @@ use reqwest::Method;
 use reqwest::header::CONTENT_LENGTH;
 
 use super::LARGEST;
-use crate::net::http::{Answer, is_page};
+use crate::net::http::{Answer, is_webpage};
 
 /// Bytes of a failure that are read: an error of a storage service has some hundred.
 const LARGEST_REFUSAL: usize = 64 * 1024;
@@ -50,7 +50,7 @@ pub(super) struct AnswerTooLarge;
 /// A page in the place of what a service says of a write or a removal, which is nothing.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
 #[error("it answered with a page, as a proxy may in its place")]
-pub(super) struct AnswerIsPage;
+pub(super) struct AnswerIsWebpage;
 
 impl<R: Refusals> Wire<R> {
     pub(super) fn new(client: reqwest::Client, refusals: R) -> Self {
@@ -72,8 +72,8 @@ impl<R: Refusals> Wire<R> {
                 Some(length) if length > LARGEST => return Err(too_large()),
                 _ => read(body, LARGEST).await?.ok_or_else(too_large)?,
             };
-            if is_change && is_page(&body) {
-                return Err(HttpError::new(HttpErrorKind::Unknown, AnswerIsPage));
+            if is_change && is_webpage(&body) {
+                return Err(HttpError::new(HttpErrorKind::Unknown, AnswerIsWebpage));
             }
             return Ok(HttpResponse::from_parts(head, body.into()));
         }
