@@ -158,6 +158,8 @@ export default {
         title: "Auth0 - Log stream lst_1 given its sink again by admin@example.com", severity: "Low", details: { Change: "given its sink again" } }]),
       ...Object.keys(SINK).map((name) => fires(`to another place, by its ${name}`, [made, sunk("11:40", "patch", { ...SINK, [name]: "x" })], [
         { severity: "High", details: { Change: "sent elsewhere" } }])),
+      fires("to a place of which the parts run together alike", [sunk("11:10", "patch", { awsAccountId: "12", awsRegion: "3x" }), sunk("11:40", "patch", { awsAccountId: "123", awsRegion: "x" })], [
+        { severity: "High" }, { severity: "High" }]),
       fires("given the sink that an edit told", [call("11:30", "patch", "/api/v2/log-streams/lst_1", { name: "new" }, { id: "lst_1", sink: SINK }), resent], [
         { severity: "Low" }]),
       fires("given the sink of before once more", [made, sunk("11:35", "patch", { httpEndpoint: "https://evil.example" }), resent], [
