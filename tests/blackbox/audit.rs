@@ -7,7 +7,7 @@ mod mend;
 use std::collections::BTreeSet;
 use std::fs;
 
-use chrono::{DateTime, DurationRound as _, TimeDelta, Utc};
+use chrono::{DateTime, DurationRound as _, SecondsFormat, TimeDelta, Utc};
 use serde_json::{Value, json};
 use simulator::{QueryApi, Tenant, tenant};
 
@@ -35,6 +35,15 @@ async fn asked(mut world: World, sink: Sink) -> (World, QueryApi) {
 async fn audit(world: &World, more: &[&str]) -> Ran {
     let stretch = ["audit", "--from", "58m", "--to", "1s"];
     world.command(&[&stretch[..], more].concat()).await
+}
+
+fn this_hour() -> DateTime<Utc> {
+    now().duration_trunc(TimeDelta::hours(1)).unwrap()
+}
+
+/// A time as `--from` and `--to` take it.
+fn as_argument(time: DateTime<Utc>) -> String {
+    time.to_rfc3339_opts(SecondsFormat::Secs, true)
 }
 
 /// Of the only destination.

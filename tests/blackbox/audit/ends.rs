@@ -1,11 +1,11 @@
 //! An audit that comes to no end: refused, failed or asked to end.
 
-use chrono::{DateTime, DurationRound as _, SecondsFormat, TimeDelta, Utc};
+use chrono::TimeDelta;
 use serde_json::json;
 use simulator::Fault;
 
-use super::{add, audit, audited, total, world};
-use crate::world::{Ran, Sink, minutes_ago, now};
+use super::{add, as_argument, audit, audited, this_hour, total, world};
+use crate::world::{Ran, Sink, minutes_ago};
 
 #[tokio::test]
 async fn what_cannot_be_asked_is_said_and_proves_nothing() {
@@ -64,7 +64,7 @@ async fn what_cannot_be_asked_is_said_and_proves_nothing() {
 async fn an_audit_that_cannot_go_on_says_from_which_hour_on_nothing_is_compared() {
     let (mut world, api) = world(Sink::LogAnalytics).await;
     world.set("START_FROM", "6h");
-    let this_hour = now().duration_trunc(TimeDelta::hours(1)).unwrap();
+    let this_hour = this_hour();
     let [third, second, first] = [1, 2, 3].map(|back| this_hour - TimeDelta::hours(back));
     for hour in [first, second, third] {
         add(&world, hour + TimeDelta::minutes(5));
@@ -72,8 +72,7 @@ async fn an_audit_that_cannot_go_on_says_from_which_hour_on_nothing_is_compared(
     world.arrivals().drop_one_of(1);
     world.poll().await;
     world.arrivals().drop_one_of(0);
-    let text = |time: DateTime<Utc>| time.to_rfc3339_opts(SecondsFormat::Secs, true);
-    let (from, to) = (text(first), text(this_hour));
+    let (from, to) = (as_argument(first), as_argument(this_hour));
     let audit = ["audit", "--from", &from, "--to", &to];
     let total = |ran: &Ran| {
         let total = ran.stdout.lines().find(|it| it.starts_with("total"));
@@ -90,7 +89,7 @@ async fn an_audit_that_cannot_go_on_says_from_which_hour_on_nothing_is_compared(
     let telling = format!(
         "log-analytics: what is there of the hour from {} is not known, so neither it nor what follows \
          is compared: ",
-        text(second)
+        as_argument(second)
     );
     assert!(ran.stderr.contains(&telling), "{ran:?}");
 

@@ -1,11 +1,11 @@
 //! An audit of what Auth0 may not have any more.
 
-use chrono::{DateTime, DurationRound as _, TimeDelta, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::json;
 use simulator::tenant;
 
-use super::{add, audit, audited, total, world};
-use crate::world::{Ran, Sink, World, minutes_ago, now};
+use super::{add, audit, audited, this_hour, total, world};
+use crate::world::{Ran, Sink, World, minutes_ago};
 
 #[tokio::test]
 async fn what_auth0_has_no_more_is_surplus_and_no_proof_of_anything() {
@@ -170,7 +170,7 @@ async fn where_all_ids_tell_no_time_nothing_is_proved() {
 #[tokio::test]
 async fn what_was_stored_late_in_the_last_hour_that_is_read_is_compared_and_later_ones_are_not() {
     let world = archived().await;
-    let hour = now().duration_trunc(TimeDelta::hours(1)).unwrap() - TimeDelta::hours(5);
+    let hour = this_hour() - TimeDelta::hours(5);
     let at = |minutes| hour + TimeDelta::minutes(minutes);
     for stored in [5, 45, 65] {
         let record = json!({"date": at(5), "type": "s"});

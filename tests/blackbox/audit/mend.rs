@@ -2,11 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use chrono::{DateTime, DurationRound as _, SecondsFormat, TimeDelta, Utc};
+use chrono::TimeDelta;
 use serde_json::{Value, json};
 use simulator::{Fault, tenant};
 
-use super::{add, asked, audit, audited, ids, total, world};
+use super::{add, as_argument, asked, audit, audited, ids, this_hour, total, world};
 use crate::world::{Sink, World, minutes_ago, now};
 
 #[tokio::test]
@@ -39,7 +39,7 @@ async fn what_cannot_be_delivered_again_stays_missing_and_fails() {
 async fn a_dead_letter_keeps_nothing_after_it_from_being_compared_and_delivered_again() {
     let (mut world, _api) = world(Sink::LogAnalytics).await;
     world.set("START_FROM", "6h");
-    let this_hour = now().duration_trunc(TimeDelta::hours(1)).unwrap();
+    let this_hour = this_hour();
     let [later, earlier] = [1, 2].map(|back| this_hour - TimeDelta::hours(back));
     for hour in [earlier, later] {
         for minute in 1..=5 {
@@ -54,8 +54,7 @@ async fn a_dead_letter_keeps_nothing_after_it_from_being_compared_and_delivered_
     world.arrivals().drop_one_of(0);
     assert_eq!(world.workspace.stored(), 8);
 
-    let text = |time: DateTime<Utc>| time.to_rfc3339_opts(SecondsFormat::Secs, true);
-    let (from, to) = (text(earlier), text(this_hour));
+    let (from, to) = (as_argument(earlier), as_argument(this_hour));
     let audit = ["audit", "--from", &from, "--to", &to, "--json", "--mend"];
     let ran = world.command(&audit).await;
     assert_eq!(ran.code(), 1, "{ran:?}");
@@ -108,7 +107,7 @@ async fn an_hour_is_compared_to_its_end_where_pages_have_few_records() {
 async fn what_is_refused_by_now_keeps_nothing_after_it_from_being_delivered_again() {
     let (mut world, _api) = world(Sink::LogAnalytics).await;
     world.set("START_FROM", "6h");
-    let this_hour = now().duration_trunc(TimeDelta::hours(1)).unwrap();
+    let this_hour = this_hour();
     let hours = [3, 2, 1].map(|back| this_hour - TimeDelta::hours(back));
     for (hour, records) in hours.into_iter().zip([5, 10, 5]) {
         for minute in 1..=records {
@@ -124,8 +123,7 @@ async fn what_is_refused_by_now_keeps_nothing_after_it_from_being_delivered_agai
     world.workspace.refuse(&ids[4]);
     world.workspace.refuse(&ids[9]);
 
-    let text = |time: DateTime<Utc>| time.to_rfc3339_opts(SecondsFormat::Secs, true);
-    let (from, to) = (text(hours[0]), text(this_hour));
+    let (from, to) = (as_argument(hours[0]), as_argument(this_hour));
     let audit = ["audit", "--from", &from, "--to", &to, "--json", "--mend"];
     let ran = world.command(&audit).await;
     assert_eq!(ran.code(), 1, "{ran:?}");
@@ -148,7 +146,7 @@ async fn what_is_refused_by_now_keeps_nothing_after_it_from_being_delivered_agai
 async fn records_of_every_prefix_are_compared_and_delivered_again() {
     let (mut world, _api) = world(Sink::LogAnalytics).await;
     world.set("START_FROM", "6h");
-    let this_hour = now().duration_trunc(TimeDelta::hours(1)).unwrap();
+    let this_hour = this_hour();
     let hour = this_hour - TimeDelta::hours(2);
     let put = |prefix: &str, seconds: i64| {
         let date = hour + TimeDelta::seconds(seconds);
@@ -163,8 +161,7 @@ async fn records_of_every_prefix_are_compared_and_delivered_again() {
     world.poll().await;
     let mut missing: BTreeSet<_> = (2_450..2_600).map(|second| put("900", second)).collect();
     missing.extend([put("800", 3_000), put("900", 100), put("950", 100)]);
-    let text = |time: DateTime<Utc>| time.to_rfc3339_opts(SecondsFormat::Secs, true);
-    let (from, to) = (text(hour), text(this_hour));
+    let (from, to) = (as_argument(hour), as_argument(this_hour));
     for [from, to] in [[&*from, &to], ["oldest", &to]] {
         let audit = ["audit", "--from", from, "--to", to, "--json"];
         let found = audited(&world.command(&audit).await);
