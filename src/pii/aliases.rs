@@ -38,8 +38,11 @@ pub(super) fn for_each_alias<'v>(kind: Kind, value: &'v str, mut add: impl FnMut
                 if part != value {
                     add(part, Whole::Part(part));
                 }
-                for form in ip(part).map(forms).into_iter().flatten() {
-                    add(&form, Whole::Part(part));
+                // As `Forwarded` has it: `for="[2001:db8::1]:80";proto=https`.
+                for address in part.split([';', '=']).map(|it| it.trim_matches('"')) {
+                    for form in ip(address).map(forms).into_iter().flatten() {
+                        add(&form, Whole::Part(address));
+                    }
                 }
             }
         }

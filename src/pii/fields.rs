@@ -6,6 +6,7 @@
 use std::sync::LazyLock;
 
 use super::Kind;
+use super::names::{ends_with_ip, is_claim, is_fixed, known, tells_a_thing, tells_a_user};
 use crate::json::unescape_lossy;
 use crate::table::catalogue::catalogue;
 
@@ -46,16 +47,16 @@ pub(super) enum Field {
     Path,
     /// What is looked for.
     Search,
-    /// What SCIM calls the value in a list of objects.
+    /// The value of what the object is named after: SCIM has lists of such objects, and changes have
+    /// what it was and what it is.
     Value,
+    /// The name of a field, whose value stands beside it.
+    Label,
     /// A word of Auth0's own, such as a method or a scope.
     Word,
 }
 
-use Field::{
-    Body, Coordinate, Country, Id, LooksLike, Name, Of, Open, Path, Place, Search, Somebody, Thing,
-    Town, User, Value, Word,
-};
+use Field::{Coordinate, Country, LooksLike, Name, Of, Open, Somebody, Town};
 
 impl Field {
     /// Judges a name, as it was written but without escapes.
@@ -65,10 +66,25 @@ impl Field {
             // it is, unless that is what SCIM calls the value: `emails[type eq "work"].value`.
             Open => match last_part(name).map(Self::of_word) {
                 Some(it @ (Of(_) | LooksLike(_) | Somebody)) => it,
+                Some(Name) if is_claim(name) => Name,
                 _ => Open,
             },
             field => field,
         }
+    }
+
+    /// Whether a text under such a name may be the name of the value beside it.
+    pub fn may_be_a_label(self) -> bool {
+        matches!(
+            self,
+            Self::Path | Name | Self::Id | Self::Word | Self::Label
+        )
+    }
+
+    /// Whether a value beside such a name is known by it.
+    pub fn says_what_a_value_is(self) -> bool {
+        let is_about_a_user = matches!(self, Of(_) | LooksLike(_) | Somebody | Name | Self::User);
+        is_about_a_user || matches!(self, Self::Place | Country | Town | Coordinate)
     }
 
     fn of_word(name: &str) -> Self {
@@ -126,7 +142,7 @@ impl Verdict {
         let letters = Letters::of(name);
         Self {
             field: Field::named(name),
-            tells_a_user: letters.with(tells_a_user),
+            tells_a_user: letters.with(tells_a_user) || is_claim(name),
             tells_a_thing: letters.with(tells_a_thing),
             is_fixed: is_fixed(name),
             is_common: false,
@@ -201,180 +217,6 @@ impl Common {
 /// An odd number whose bits have no order.
 const MIX: u64 = 0x9e37_79b9_7f4a_7c15;
 
-/// Whether the last word of a name is `ip`: `client_ip` and `lastIp`, but not `membership`.
-fn ends_with_ip(name: &str) -> bool {
-    let before = |end| name.strip_suffix(end).and_then(|it| it.chars().next_back());
-    before("ip").is_some_and(|it| !it.is_alphanumeric())
-        || ["Ip", "IP"]
-            .into_iter()
-            .filter_map(before)
-            .any(|it| !it.is_uppercase())
-}
-
-/// The known names by their first letter, and the ends that others have in common.
-#[rustfmt::skip]
-#[allow(clippy::too_many_lines, reason = "a list")]
-fn known(word: &str) -> Field {
-    let first = word.bytes().next().unwrap_or_default();
-    let found = match first {
-        b'a' => match word {
-            "address" | "addresses" => Of(Kind::Address),
-            "accessedsecrets" | "audience" => Word,
-            "action" | "actions" | "api" | "app" | "application" | "applications" => Thing,
-            "actor" | "assignees" => Somebody,
-            _ => Open,
-        },
-        b'b' => match word {
-            "body" => Body,
-            "bcc" => Somebody,
-            "bindings" | "branding" => Thing,
-            _ => Open,
-        },
-        b'c' => match word {
-            "cc" => Somebody,
-            "cityname" | "continentcode" => Town,
-            "clientid" => Word,
-            "countryname" | "countrycode" | "countrycode3" => Country,
-            "client" | "clients" | "connection" | "connections" => Thing,
-            _ => Open,
-        },
-        b'd' => match word {
-            "displayname" => Name,
-            _ => Open,
-        },
-        b'e' => match word {
-            "email" | "emails" | "emailaddress" | "emailaddresses" => Of(Kind::Email),
-            _ => Open,
-        },
-        b'f' => match word {
-            "firstname" => Of(Kind::FirstName),
-            "familyname" => Of(Kind::LastName),
-            "fullname" | "formatted" => Name,
-            "filter" => Search,
-            "from" => Somebody,
-            "flow" | "flows" | "form" | "forms" => Thing,
-            _ => Open,
-        },
-        b'g' => match word {
-            "givenname" => Of(Kind::FirstName),
-            "geoip" | "geo" | "geolocation" => Place,
-            "grant" | "grants" => Thing,
-            "granttype" | "granttypes" => Word,
-            _ => Open,
-        },
-        b'h' => match word {
-            "hook" | "hooks" => Thing,
-            _ => Open,
-        },
-        b'i' => match word {
-            "id" => Id,
-            "ip" | "ips" => Of(Kind::Ip),
-            "inviter" | "invitee" | "invitees" | "identities" => User,
-            "identifier" => Somebody,
-            // In the steps of a log-in: the user's id without the connection.
-            "identity" => Of(Kind::UserId),
-            "integration" | "integrations" => Thing,
-            _ => Open,
-        },
-        b'l' => match word {
-            "lastname" => Of(Kind::LastName),
-            "locationinfo" | "location" => Place,
-            "latitude" | "longitude" => Coordinate,
-            "login" | "loginhint" => Somebody,
-            "logstream" | "logstreams" => Thing,
-            _ => Open,
-        },
-        b'm' => match word {
-            "middlename" => Of(Kind::FirstName),
-            "member" | "members" => Somebody,
-            "mail" => LooksLike(Kind::Email),
-            "mobile" => LooksLike(Kind::Phone),
-            "method" => Word,
-            _ => Open,
-        },
-        b'n' => match word {
-            "name" => Name,
-            // The second as Auth0 misspells it.
-            "nickname" | "newuername" => Of(Kind::Username),
-            _ => Open,
-        },
-        b'o' => match word {
-            "owner" | "owners" => Somebody,
-            "originalprofile" => User,
-            "organization" | "organizations" => Thing,
-            _ => Open,
-        },
-        b'p' => match word {
-            "path" => Path,
-            "phone" | "phones" | "phonenumber" | "phonenumbers" => Of(Kind::Phone),
-            "preferredusername" => Of(Kind::Username),
-            "profile" | "profiledata" => User,
-            "postaladdress" => Of(Kind::Address),
-            "prompt" | "prompts" | "permission" | "permissions" => Thing,
-            "provider" => Word,
-            _ => Open,
-        },
-        b'q' => match word {
-            "q" => Search,
-            _ => Open,
-        },
-        b'r' => match word {
-            "remoteaddress" | "remoteaddr" => Of(Kind::Ip),
-            "recipient" | "recipients" | "replyto" => Somebody,
-            "role" | "roles" | "rule" | "rules" | "resourceserver" | "resourceservers" => Thing,
-            _ => Open,
-        },
-        b's' => match word {
-            "sub" => Of(Kind::UserId),
-            "sender" | "subject" => Somebody,
-            "search" => Search,
-            "surname" => Of(Kind::LastName),
-            "samaccountname" => Of(Kind::Username),
-            "streetaddress" => Of(Kind::Address),
-            "scope" | "scopes" | "stage" | "state" | "status" | "strategy" | "strategytype" => Word,
-            "sink" | "stats" => Thing,
-            _ => Open,
-        },
-        b't' => match word {
-            "template" | "tenant" => Thing,
-            "telephone" | "telephonenumber" => Of(Kind::Phone),
-            "to" => Somebody,
-            "type" => Word,
-            _ => Open,
-        },
-        b'u' => match word {
-            "user" | "users" => Somebody,
-            "userid" | "userids" => Of(Kind::UserId),
-            "username" | "userprincipalname" | "upn" => Of(Kind::Username),
-            "userinfo" | "usermetadata" | "userprofile" => User,
-            _ => Open,
-        },
-        b'v' => match word {
-            "value" => Value,
-            _ => Open,
-        },
-        b'x' => match word {
-            "xforwardedfor" => Of(Kind::Ip),
-            _ => Open,
-        },
-        _ => Open,
-    };
-    if found != Open {
-        return found;
-    }
-    match word.bytes().next_back().unwrap_or_default() {
-        b'l' if word.ends_with("email") => LooksLike(Kind::Email),
-        b's' if word.ends_with("emailaddress") => LooksLike(Kind::Email),
-        b's' if word.ends_with("ipaddress") || word.ends_with("ipaddresses") => Of(Kind::Ip),
-        b'r' if word.ends_with("phonenumber") => Of(Kind::Phone),
-        b'd' if word.ends_with("userid") => Of(Kind::UserId),
-        b'e' if word.ends_with("username") => Of(Kind::Username),
-        b'e' if word.ends_with("phone") => LooksLike(Kind::Phone),
-        b't' if word.ends_with("useragent") => Of(Kind::UserAgent),
-        _ => Open,
-    }
-}
-
 /// What a name says within an object about a place.
 pub(super) fn in_place(raw: &str) -> Field {
     let name = unescape_lossy(raw);
@@ -386,49 +228,4 @@ pub(super) fn in_place(raw: &str) -> Field {
             _ => Town,
         },
     }
-}
-
-/// Whether an object that has a field of this name, without signs, is about a user.
-fn tells_a_user(word: &str) -> bool {
-    matches!(
-        word,
-        "email"
-            | "emails"
-            | "emailverified"
-            | "familyname"
-            | "givenname"
-            | "identities"
-            | "nickname"
-            | "phonenumber"
-            | "username"
-    )
-}
-
-/// Whether an object that has a field of this name, without signs, is about something else.
-fn tells_a_thing(word: &str) -> bool {
-    matches!(
-        word,
-        "apptype" | "callbacks" | "enabledclients" | "granttypes" | "strategy"
-    )
-}
-
-/// Whether a field of a record itself is Auth0's own and tells what happened by which means: no part
-/// of it is ever replaced, or whoever chose a name could hide what they did.
-fn is_fixed(name: &str) -> bool {
-    matches!(
-        name,
-        "_id"
-            | "client_id"
-            | "connection"
-            | "connection_id"
-            | "date"
-            | "environment_name"
-            | "hostname"
-            | "log_id"
-            | "organization_id"
-            | "strategy"
-            | "strategy_type"
-            | "tenant_name"
-            | "type"
-    )
 }

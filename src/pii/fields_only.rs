@@ -134,7 +134,8 @@ fn read<'t>(
             },
             Token::Bool(_) | Token::Null => {}
         }
-        if walk.is_over() {
+        // What a value is may be said after it.
+        if walk.is_over() || walk.has_values() {
             return None;
         }
         tokens.push(token);

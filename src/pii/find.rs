@@ -5,9 +5,9 @@ use std::cell::OnceCell;
 use super::Kind;
 use super::fields::Field;
 use super::found::{Found, Value, is_personal};
-use super::key::Group;
+use super::key::{Group, ip};
 use super::looks::{
-    addresses, is_call_about_users, is_phone, is_word, kind_by_looks, may_name_somebody,
+    addresses, is_call_about_users, is_link, is_phone, is_word, kind_by_looks, may_name_somebody,
 };
 use super::method::{Method, Policy};
 use super::nested::{self, Part};
@@ -41,9 +41,17 @@ pub(super) fn kind(policy: &Policy, role: Role, value: &str) -> Option<Kind> {
     let kind = match role {
         Role::Personal(kind) => Some(kind),
         Role::LooksLike(kind @ Kind::Phone) => is_phone(value).then_some(kind),
-        Role::LooksLike(kind) => kind_by_looks(value).filter(|it| *it == kind),
+        Role::LooksLike(kind @ Kind::Ip) => ip(value).map(|_| kind),
+        Role::LooksLike(kind) => kind_by_looks(value)
+            .filter(|it| Group::of(*it) == Group::of(kind))
+            .map(|_| kind),
         Role::Somebody => kind_by_looks(value),
         Role::Town => Some(Kind::Location),
+        // As text it may be JSON, or where an answer leads to.
+        Role::Place => {
+            let is_place = !nested::may_have_json(value) && !is_link(value);
+            is_place.then_some(Kind::Location)
+        }
         Role::Country => {
             let is_kept = policy.method(Kind::Location) == Some(Method::Truncate);
             (!is_kept).then_some(Kind::Location)
@@ -221,7 +229,7 @@ impl<'p> Finder<'p> {
         match role {
             Role::Fixed => return Reading::Open,
             // Most texts.
-            Role::Open | Role::Word | Role::Place if !may_name_somebody(raw) => {
+            Role::Open | Role::Word if !may_name_somebody(raw) => {
                 return Reading::Open;
             }
             _ => {}

@@ -8,8 +8,8 @@ use super::key::{CLIENTS, ip, mail_domain, trimmed};
 /// Digits of a phone number by which it is known without its other signs.
 pub(super) const SHORTEST_PHONE: usize = 7;
 /// How the paths of calls begin in which nothing but a user is a user's choice: of the Management API,
-/// and of the registration of applications.
-pub(super) const CALLS: [&str; 3] = ["/api/v2/", "/v2/", "/oidc/"];
+/// of the registration of applications, and of SCIM.
+pub(super) const CALLS: [&str; 4] = ["/api/v2/", "/v2/", "/oidc/", "/scim/v2/"];
 
 /// What a value is, by its looks.
 pub(super) fn kind_by_looks(value: &str) -> Option<Kind> {
@@ -76,8 +76,17 @@ pub(super) fn is_call_about_users(path: &str) -> bool {
     let segments: Vec<&str> = path.split('/').filter(|it| !it.is_empty()).collect();
     matches!(
         segments[..],
-        ["users" | "users-by-email"] | ["users", _] | ["organizations", _, "members"]
+        ["users" | "users-by-email"]
+            | ["users", _]
+            | ["organizations", _, "members"]
+            | ["connections", _, "Users"]
+            | ["connections", _, "Users", _]
     )
+}
+
+/// Whether a text is a URL or a path.
+pub(super) fn is_link(value: &str) -> bool {
+    value.starts_with('/') || value.contains("://")
 }
 
 /// Whether there may be JSON or a form in a text as it is written.

@@ -19,6 +19,7 @@ mod key;
 mod look;
 mod looks;
 mod method;
+mod names;
 mod nested;
 mod pieces;
 mod privacy;

@@ -1,7 +1,7 @@
 //! A record token by token, with what is known of each by its place. Both readings go by it.
 
-use super::fields::Field;
-use super::walk::{Left, Role, Walk};
+use super::fields::{self, Field};
+use super::walk::{Labels, Left, Role, Walk};
 use crate::json::{self, Scanner, Token};
 
 /// Bytes of a record for each of its pieces, or fewer.
@@ -44,16 +44,30 @@ pub(super) enum Reading {
 impl<'a> Piece<'a> {
     /// The next token of a walk.
     pub fn of(token: Token<'a>, walk: &Walk) -> Self {
-        let is_value = !matches!(token, Token::Key(_) | Token::EndObject | Token::EndArray);
-        Self {
+        let mut piece = Self {
             token,
             text: None,
             is_gone: false,
-            is_in_list: is_value && walk.is_in_list(),
-            role: if is_value { walk.role() } else { Role::Open },
-            field: if is_value { walk.field() } else { Field::Open },
-            object: walk.object(),
+            is_in_list: false,
+            role: Role::Open,
+            field: Field::Open,
+            object: 0,
             reading: Reading::None,
+        };
+        piece.place(walk);
+        piece
+    }
+
+    /// Says what is known of it by its place.
+    fn place(&mut self, walk: &Walk) {
+        self.object = walk.object();
+        if !matches!(
+            self.token,
+            Token::Key(_) | Token::EndObject | Token::EndArray
+        ) {
+            self.is_in_list = walk.is_in_list();
+            self.role = walk.role();
+            self.field = walk.field();
         }
     }
 
@@ -85,23 +99,12 @@ pub(super) fn pieces<'a>(
     objects: &mut u32,
     mut leave: impl FnMut(Left),
 ) -> Vec<Piece<'a>> {
+    let first = *objects;
     let mut pieces = Vec::with_capacity(length / BYTES_OF_ONE + 1);
     for (token, text) in tokens {
         let mut piece = Piece::of(token, &walk);
         piece.text = text.map(Into::into);
-        match token {
-            Token::Key(key) => {
-                walk.key(key);
-            }
-            Token::EndObject | Token::EndArray => {
-                walk.end().map(&mut leave);
-            }
-            _ => {}
-        }
-        if piece.begins() {
-            walk.begin(token == Token::BeginArray, *objects);
-            *objects += 1;
-        }
+        step(&mut walk, token, objects, &mut leave);
         pieces.push(piece);
         if walk.is_over() && !matches!(token, Token::Key(_)) {
             break;
@@ -110,7 +113,53 @@ pub(super) fn pieces<'a>(
     while !walk.is_over() {
         walk.end().map(&mut leave);
     }
+    if walk.has_values() {
+        let labels = labels(&pieces);
+        if !labels.is_empty() {
+            let mut walk = walk.again(labels);
+            let mut objects = first;
+            for piece in &mut pieces {
+                piece.place(&walk);
+                step(&mut walk, piece.token, &mut objects, |_| {});
+            }
+        }
+    }
     pieces
+}
+
+/// Takes a walk over a token.
+fn step(walk: &mut Walk, token: Token, objects: &mut u32, leave: impl FnMut(Left)) {
+    match token {
+        Token::Key(key) => {
+            walk.key(key);
+        }
+        Token::EndObject | Token::EndArray => {
+            walk.end().map(leave);
+        }
+        Token::BeginObject | Token::BeginArray => {
+            walk.begin(token == Token::BeginArray, *objects);
+            *objects += 1;
+        }
+        _ => {}
+    }
+}
+
+/// What names of fields say that stand beside values: `{"path": "userName", "value": "ada"}`. Of
+/// several in one object the first is the one that counts.
+fn labels(pieces: &[Piece]) -> Labels {
+    let mut labels = Labels::new();
+    for piece in pieces {
+        if let Token::Text(raw) = piece.token
+            && !piece.is_in_list
+            && piece.field.may_be_a_label()
+        {
+            let field = fields::name(raw).field;
+            if field.says_what_a_value_is() {
+                labels.push((piece.object, field));
+            }
+        }
+    }
+    labels
 }
 
 /// The tokens of JSON in which secrets are masked already.

@@ -27,7 +27,7 @@ pub(super) fn rewrite(policy: &Policy, found: &Found, pieces: &mut [Piece]) {
 }
 
 /// What stands in a path before somebody.
-const USERS: [&str; 3] = ["users/", "users-by-email/", "members/"];
+const USERS: [&str; 4] = ["users/", "users-by-email/", "members/", "Users/"];
 
 struct Writer<'f> {
     policy: &'f Policy,
@@ -119,16 +119,15 @@ impl Writer<'_> {
         let kind = match role {
             Role::Coordinate => return method(Kind::Location).is_some(),
             Role::Town if method(Kind::Location) == Some(Method::Truncate) => return true,
-            Role::Place if form == Form::Scalar => return false,
-            Role::Place | Role::Town | Role::Country => Kind::Location,
-            Role::Personal(Kind::Address) => Kind::Address,
-            Role::Personal(kind) if form != Form::Object => kind,
-            Role::LooksLike(_) | Role::Somebody => {
+            Role::LooksLike(_) | Role::Somebody | Role::Place if form == Form::Scalar => {
                 match find::kind(self.policy, role, &unescape_lossy(raw)) {
                     Some(kind) => kind,
                     None => return false,
                 }
             }
+            Role::Place | Role::Town | Role::Country => Kind::Location,
+            Role::Personal(Kind::Address) => Kind::Address,
+            Role::Personal(kind) if form != Form::Object => kind,
             Role::Name if is_user_s() && form == Form::Scalar => self.policy.kind_of_name(),
             Role::Id if is_user_s() && is_user_id(&unescape_lossy(raw)) => Kind::UserId,
             _ => return false,

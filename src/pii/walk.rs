@@ -64,6 +64,8 @@ struct Frame {
     subject: Subject,
     /// Its number, from the beginning of the record.
     number: u32,
+    /// The number of the object that a name in it belongs to: not its own, if it is about a name.
+    owner: u32,
     has_user_s_fields: bool,
     has_other_fields: bool,
 }
@@ -88,9 +90,17 @@ pub(super) struct Walk {
     frames: Vec<Frame>,
     /// The name of the next value.
     next: Field,
+    /// The name under which all of it stands.
+    first: Field,
     role: Role,
     is_record: bool,
+    /// Whether there is a value that a name beside it may tell of.
+    has_values: bool,
+    labels: Labels,
 }
+
+/// What names beside values say of them, by the numbers of the objects that they are in.
+pub(super) type Labels = Vec<(u32, Field)>;
 
 impl Walk {
     /// Over a record.
@@ -106,8 +116,25 @@ impl Walk {
         Self {
             frames: Vec::with_capacity(8),
             next: field,
+            first: field,
             role: Role::Open,
             is_record: false,
+            has_values: false,
+            labels: Labels::new(),
+        }
+    }
+
+    /// Whether there is a value that a name beside it may tell of.
+    pub fn has_values(&self) -> bool {
+        self.has_values
+    }
+
+    /// The same walk from its beginning, where it is known what names say of values beside them.
+    pub fn again(&self, labels: Labels) -> Self {
+        Self {
+            is_record: self.is_record,
+            labels,
+            ..Self::within(self.first)
         }
     }
 
@@ -137,8 +164,22 @@ impl Walk {
         frame.has_other_fields |= name.tells_a_thing;
         self.next = match (frame.subject, name.field) {
             (Subject::Place, _) => fields::in_place(raw),
-            // What SCIM calls the value, in a list of such values.
-            (_, Field::Value) if frame.field != Field::Value => frame.field,
+            (_, Field::Value) => match (frame.field, frame.container) {
+                (Field::Value, _) => Field::Value,
+                (field @ (Field::Of(_) | Field::LooksLike(_)), _) => field,
+                (field, Container::Object) => {
+                    self.has_values = true;
+                    let mut labels = self.labels.iter();
+                    let label = labels.find(|(number, _)| *number == frame.number);
+                    label.map_or(field, |(_, field)| *field)
+                }
+                (field, _) => field,
+            },
+            // Below a personal name whatever looks like such a value is one.
+            (_, Field::Open) => match frame.field {
+                Field::Of(kind) | Field::LooksLike(kind) => Field::LooksLike(kind),
+                _ => Field::Open,
+            },
             (_, field) => field,
         };
         self.role = match frame.subject {
@@ -164,9 +205,9 @@ impl Walk {
         }
     }
 
-    /// The number of the object or list that the next value is in.
+    /// The number of the object or list that the next value is in, or says something of.
     pub fn object(&self) -> u32 {
-        self.frames.last().map_or(0, |it| it.number)
+        self.frames.last().map_or(0, |it| it.owner)
     }
 
     /// Goes into an object or a list, which is the object of this number.
@@ -177,6 +218,10 @@ impl Walk {
             (true, _) => Container::List,
             (false, true) => Container::Record,
             (false, false) => Container::Object,
+        };
+        let owner = match field {
+            Field::Name => self.object(),
+            _ => number,
         };
         let subject = match (above, field) {
             (Some(subject @ (Subject::All(_) | Subject::Place)), _) => subject,
@@ -192,6 +237,7 @@ impl Walk {
             field,
             subject,
             number,
+            owner,
             has_user_s_fields: false,
             has_other_fields: false,
         });
@@ -219,7 +265,9 @@ impl Walk {
 /// What a value under such a name is.
 pub(super) fn role(field: Field) -> Role {
     match field {
-        Field::Open | Field::User | Field::Thing | Field::Body | Field::Value => Role::Open,
+        Field::Open | Field::User | Field::Thing | Field::Body | Field::Value | Field::Label => {
+            Role::Open
+        }
         Field::Of(kind) => Role::Personal(kind),
         Field::LooksLike(kind) => Role::LooksLike(kind),
         Field::Somebody => Role::Somebody,

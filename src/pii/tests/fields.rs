@@ -157,6 +157,25 @@ fn a_country_stays_whatever_has_its_name() {
 }
 
 #[test]
+fn a_place_may_be_a_text() {
+    assert_becomes(
+        "location:mask",
+        r#"{"location_info":"London, GB","geoip":"{\"city_name\":\"London\"}","profile":{"location":"Paris"},"headers":{"location":"https://acme.example/Paris"},"next":{"location":"/callback"}}"#,
+        r#"{"location_info":"***","geoip":"{\"city_name\":\"***\"}","profile":{"location":"***"},"headers":{"location":"https://acme.example/***"},"next":{"location":"/callback"}}"#,
+    );
+    assert_becomes(
+        "location:drop",
+        r#"{"location_info":"London, GB","headers":{"location":"/callback"}}"#,
+        r#"{"headers":{"location":"/callback"}}"#,
+    );
+    assert_becomes(
+        "location:truncate",
+        r#"{"location_info":"London, GB"}"#,
+        r#"{"location_info":"***"}"#,
+    );
+}
+
+#[test]
 fn addresses_of_all_kinds_are_known() {
     assert_becomes(
         "ip:truncate",
@@ -201,4 +220,135 @@ fn what_is_no_text_is_left_out_also_where_nothing_else_is_personal() {
         r#"{"phone_number":null,"type":"s"}"#,
         r#"{"type":"s"}"#,
     );
+}
+
+#[test]
+fn names_with_more_before_them_say_at_the_end_what_they_are() {
+    let masks = "email:mask,phone:mask,username:mask,first_name:mask,last_name:mask,address:mask,\
+                 user_id:mask,ip:mask";
+    for name in [
+        "recipientEmails",
+        "auth0-forwarded-for",
+        "X-Original-Forwarded-For",
+        "x_forwarded",
+        "Forwarded",
+        "clientip",
+        "sourceip",
+        "ipAddr",
+        "ipv4",
+        "client_ipv6",
+        "sourceIPv6Address",
+        "customer_first_name",
+        "phoneticLastName",
+        "contact-given-name",
+        "forename",
+        "userFamilyName",
+        "maiden_name",
+        "home_phone_numbers",
+        "mobileNumber",
+        "screen_name",
+        "login_name",
+        "billing_address",
+        "postalCode",
+        "nameid",
+        "http://schemas.xmlsoap.org/ws/2005/05/identity/claims/nameidentifier",
+        "http://schemas.xmlsoap.org/ws/2005/05/identity/claims/givenname",
+        "http://schemas.microsoft.com/identity/claims/objectidentifier",
+        "objectGUID",
+        "externalId",
+    ] {
+        // What looks like an address of every kind that is known by its looks.
+        let value = match name {
+            "recipientEmails" => "ada@example.com",
+            _ => "15550100200",
+        };
+        assert_becomes(
+            masks,
+            &format!(r#"{{"details":{{"a":{{"{name}":"{value}"}}}}}}"#),
+            &format!(r#"{{"details":{{"a":{{"{name}":"***"}}}}}}"#),
+        );
+    }
+    for name in [
+        "client_name",
+        "roleName",
+        "tenant",
+        "ship",
+        "zip",
+        "mac_address",
+        "callback_address",
+        "forwarded_count",
+        "screen",
+        "object_id",
+    ] {
+        assert_stays(
+            masks,
+            &format!(r#"{{"details":{{"a":{{"{name}":"15550100200"}}}}}}"#),
+        );
+    }
+}
+
+#[test]
+fn the_claims_of_a_directory_are_a_user_s() {
+    assert_becomes(
+        "first_name:mask",
+        r#"{"details":{"attributes":{"http://schemas.xmlsoap.org/ws/2005/05/identity/claims/name":"Ada","http://schemas.microsoft.com/identity/claims/displayname":"Ada L","http://acme.example/role/name":"boss"},"role":{"name":"boss"}}}"#,
+        r#"{"details":{"attributes":{"http://schemas.xmlsoap.org/ws/2005/05/identity/claims/name":"***","http://schemas.microsoft.com/identity/claims/displayname":"***","http://acme.example/role/name":"boss"},"role":{"name":"boss"}}}"#,
+    );
+}
+
+#[test]
+fn what_a_personal_value_was_and_is_are_both_personal() {
+    assert_becomes(
+        "email:mask,username:mask,phone:mask,ip:mask,user_id:mask,last_name:mask",
+        r#"{"details":{"changes":{"email":{"old":"a@b.c","new":"d@e.f","verified":true,"provider":"sendgrid"},"username":{"before":"ada","after":"bo"},"family_name":{"previous":"Lovelace","current":"King"},"ip":{"first":"203.0.113.7","country":"GB"},"user_id":[{"seen":{"as":"auth0|1"}}],"phone_number":{"sms":{"to_be":"+1 555 010 0200"},"attempts":3,"type":"sms"}}}}"#,
+        r#"{"details":{"changes":{"email":{"old":"***","new":"***","verified":true,"provider":"sendgrid"},"username":{"before":"***","after":"***"},"family_name":{"previous":"***","current":"***"},"ip":{"first":"***","country":"GB"},"user_id":[{"seen":{"as":"***"}}],"phone_number":{"sms":{"to_be":"***"},"attempts":3,"type":"sms"}}}}"#,
+    );
+    // The settings of a connection are nobody's.
+    assert_stays(
+        "email:mask,username:mask,phone:mask",
+        r#"{"details":{"options":{"attributes":{"email":{"identifier":{"active":true},"signup":{"status":"required"}},"username":{"validation":{"min_length":1,"max_length":15}}}}}}"#,
+    );
+}
+
+#[test]
+fn a_value_is_what_the_name_beside_it_says() {
+    let masks = "email:mask,username:mask,first_name:mask,last_name:mask,ip:mask,location:truncate";
+    for (record, expected) in [
+        (
+            r#"{"body":{"Operations":[{"op":"replace","path":"userName","value":"adalove"},{"op":"Replace","path":"name.familyName","value":"Lovelace"},{"op":"add","path":"emails[type eq \"work\"].value","value":"ada@x.y"},{"op":"replace","path":"emails","value":[{"type":"work","value":"bo@x.y"}]},{"op":"replace","path":"active","value":"true"}]},"error":"no Lovelace"}"#,
+            r#"{"body":{"Operations":[{"op":"replace","path":"userName","value":"***"},{"op":"Replace","path":"name.familyName","value":"***"},{"op":"add","path":"emails[type eq \"work\"].value","value":"***"},{"op":"replace","path":"emails","value":[{"type":"work","value":"***"}]},{"op":"replace","path":"active","value":"true"}]},"error":"no ***"}"#,
+        ),
+        (
+            r#"{"headers":[{"name":"X-Forwarded-For","value":"203.0.113.7"},{"value":"203.0.113.8","name":"x-real-ip"},{"name":"Accept","value":"text/html"}]}"#,
+            r#"{"headers":[{"name":"X-Forwarded-For","value":"***"},{"value":"***","name":"x-real-ip"},{"name":"Accept","value":"text/html"}]}"#,
+        ),
+        (
+            r#"{"fields":[{"key":"given_name","value":"Ada"},{"value":["Ada","Bo"],"field":"given_name"},{"attribute":"country_name","values":["France"]},{"claim":"email","value":{"a":"a@b.c","n":1}}],"x":{"value":"plain"}}"#,
+            r#"{"fields":[{"key":"given_name","value":"***"},{"value":["***","***"],"field":"given_name"},{"attribute":"country_name","values":["France"]},{"claim":"email","value":{"a":"***","n":1}}],"x":{"value":"plain"}}"#,
+        ),
+        // In a text too, whichever comes first.
+        (
+            r#"{"body":"[{\"value\": \"203.0.113.7\", \"name\": \"client_ip\"}]"}"#,
+            r#"{"body":"[{\"value\":\"***\",\"name\":\"client_ip\"}]"}"#,
+        ),
+    ] {
+        assert_becomes(masks, record, expected);
+    }
+    assert_becomes(
+        "username:drop,email:mask",
+        r#"{"a":{"path":"userName","value":"adalove","op":"add"},"b":{"value":"ada@x.y","path":"email"}}"#,
+        r#"{"a":{"path":"userName","op":"add"},"b":{"value":"***","path":"email"}}"#,
+    );
+}
+
+#[test]
+fn an_operation_of_scim_about_a_user_names_the_user() {
+    let record = |what: &str, name: &str| {
+        format!(
+            r#"{{"details":{{"request":{{"body":{{"Operations":[{{"op":"replace","path":"displayName","value":"{name}"}},{{"op":"replace","value":{{"displayName":"{name}"}}}}]}},"path":"/scim/v2/connections/con_1/{what}/1"}}}}}}"#
+        )
+    };
+    let kinds = "first_name:mask";
+    assert_becomes(kinds, &record("Users", "Ada L"), &record("Users", "***"));
+    assert_stays(kinds, &record("Groups", "Admins"));
 }

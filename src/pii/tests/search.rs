@@ -156,6 +156,15 @@ fn each_address_of_a_list_is_found() {
 }
 
 #[test]
+fn each_address_of_a_forwarded_header_is_found() {
+    assert_becomes(
+        "ip:mask",
+        r#"{"details":{"headers":{"forwarded":"for=203.0.113.7;proto=https, for=\"[2001:db8::1]:80\""},"error":"https from 203.0.113.7 and 2001:db8::1"}}"#,
+        r#"{"details":{"headers":{"forwarded":"***"},"error":"https from *** and ***"}}"#,
+    );
+}
+
+#[test]
 fn a_user_of_a_connection_for_text_messages_is_found_by_the_number() {
     assert_becomes(
         "username:mask",

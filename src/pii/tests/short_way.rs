@@ -38,6 +38,9 @@ fn beside() -> impl proptest::strategy::Strategy<Value = String> {
         r#""country_code":"ada@example.com""#,
         r#""identities":[{"user_id":"5f1abc","connection":"{"}]"#,
         r#""email":"\"Bo\" <bo@example.com>""#,
+        r#""headers":[{"name":"client_ip","value":"203.0.113.9"}]"#,
+        r#""op":{"value":"bobby","path":"userName"}"#,
+        r#""changes":{"email":{"old":"bo@example.com","is":"ada@example.com"},"n":{"new":1}}"#,
     ];
     let parts = proptest::sample::subsequence(parts.to_vec(), 0..6);
     parts.prop_map(|it| it.join(" , "))

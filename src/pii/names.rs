@@ -1,0 +1,274 @@
+//! The names of fields that say something of a person. They are compared in lower case and without
+//! signs.
+
+use super::Kind;
+use super::fields::Field::{
+    self, Body, Coordinate, Country, Id, Label, LooksLike, Name, Of, Open, Path, Place, Search,
+    Somebody, Thing, Town, User, Value, Word,
+};
+
+/// The known names by their first letter, and the ends that others have in common.
+#[rustfmt::skip]
+#[allow(clippy::too_many_lines, reason = "a list")]
+pub(super) fn known(word: &str) -> Field {
+    let first = word.bytes().next().unwrap_or_default();
+    let found = match first {
+        b'a' => match word {
+            "address" | "addresses" => Of(Kind::Address),
+            "accessedsecrets" | "audience" => Word,
+            "action" | "actions" | "api" | "app" | "application" | "applications" => Thing,
+            "actor" | "assignees" => Somebody,
+            "attribute" => Label,
+            "after" => Value,
+            _ => Open,
+        },
+        b'b' => match word {
+            "body" => Body,
+            "bcc" => Somebody,
+            "before" => Value,
+            "bindings" | "branding" => Thing,
+            _ => Open,
+        },
+        b'c' => match word {
+            "cc" => Somebody,
+            "cityname" | "continentcode" => Town,
+            "clientid" => Word,
+            "clientip" => Of(Kind::Ip),
+            "claim" => Label,
+            "current" => Value,
+            "countryname" | "countrycode" | "countrycode3" => Country,
+            "client" | "clients" | "connection" | "connections" => Thing,
+            _ => Open,
+        },
+        b'd' => match word {
+            "displayname" => Name,
+            _ => Open,
+        },
+        b'e' => match word {
+            "email" | "emails" | "emailaddress" | "emailaddresses" => Of(Kind::Email),
+            "externalid" => Of(Kind::UserId),
+            _ => Open,
+        },
+        b'f' => match word {
+            "field" => Label,
+            "fullname" | "formatted" => Name,
+            "filter" => Search,
+            "forwarded" => Of(Kind::Ip),
+            "from" => Somebody,
+            "flow" | "flows" | "form" | "forms" => Thing,
+            _ => Open,
+        },
+        b'g' => match word {
+            "geoip" | "geo" | "geolocation" => Place,
+            "grant" | "grants" => Thing,
+            "granttype" | "granttypes" => Word,
+            _ => Open,
+        },
+        b'h' => match word {
+            "header" => Label,
+            "hook" | "hooks" => Thing,
+            _ => Open,
+        },
+        b'i' => match word {
+            "id" => Id,
+            "ip" | "ips" => Of(Kind::Ip),
+            "inviter" | "invitee" | "invitees" | "identities" => User,
+            "identifier" => Somebody,
+            // In the steps of a log-in: the user's id without the connection.
+            "identity" => Of(Kind::UserId),
+            "integration" | "integrations" => Thing,
+            _ => Open,
+        },
+        b'k' => match word {
+            "key" => Label,
+            _ => Open,
+        },
+        b'l' => match word {
+            "locationinfo" | "location" => Place,
+            "latitude" | "longitude" => Coordinate,
+            "login" | "loginhint" => Somebody,
+            "logstream" | "logstreams" => Thing,
+            _ => Open,
+        },
+        b'm' => match word {
+            "member" | "members" => Somebody,
+            "mail" => LooksLike(Kind::Email),
+            "mobile" => LooksLike(Kind::Phone),
+            "method" => Word,
+            _ => Open,
+        },
+        b'n' => match word {
+            "name" => Name,
+            "nameid" | "nameidentifier" => Of(Kind::UserId),
+            "new" => Value,
+            // The second as Auth0 misspells it.
+            "nickname" | "newuername" => Of(Kind::Username),
+            _ => Open,
+        },
+        b'o' => match word {
+            "objectguid" | "objectidentifier" => Of(Kind::UserId),
+            "old" => Value,
+            "operations" => Body,
+            "owner" | "owners" => Somebody,
+            "originalprofile" => User,
+            "organization" | "organizations" => Thing,
+            _ => Open,
+        },
+        b'p' => match word {
+            "path" => Path,
+            "phone" | "phones" => Of(Kind::Phone),
+            "preferredusername" => Of(Kind::Username),
+            "profile" | "profiledata" => User,
+            "postalcode" | "postcode" => Of(Kind::Address),
+            "previous" => Value,
+            "prompt" | "prompts" | "permission" | "permissions" => Thing,
+            "provider" => Word,
+            _ => Open,
+        },
+        b'q' => match word {
+            "q" => Search,
+            _ => Open,
+        },
+        b'r' => match word {
+            "remoteaddress" | "remoteaddr" | "remoteip" => Of(Kind::Ip),
+            "recipient" | "recipients" | "replyto" => Somebody,
+            "role" | "roles" | "rule" | "rules" | "resourceserver" | "resourceservers" => Thing,
+            _ => Open,
+        },
+        b's' => match word {
+            "sub" => Of(Kind::UserId),
+            "sender" | "subject" => Somebody,
+            "search" => Search,
+            "samaccountname" => Of(Kind::Username),
+            "sourceip" | "srcip" => Of(Kind::Ip),
+            "scope" | "scopes" | "stage" | "state" | "status" | "strategy" | "strategytype" => Word,
+            "sink" | "stats" => Thing,
+            _ => Open,
+        },
+        b't' => match word {
+            "template" | "tenant" => Thing,
+            "telephone" => Of(Kind::Phone),
+            "to" => Somebody,
+            "type" => Word,
+            _ => Open,
+        },
+        b'u' => match word {
+            "user" | "users" => Somebody,
+            "userid" | "userids" => Of(Kind::UserId),
+            "username" | "userprincipalname" | "upn" => Of(Kind::Username),
+            "userinfo" | "usermetadata" | "userprofile" => User,
+            _ => Open,
+        },
+        b'v' => match word {
+            "value" | "values" => Value,
+            _ => Open,
+        },
+        b'x' => match word {
+            "xforwarded" => Of(Kind::Ip),
+            _ => Open,
+        },
+        b'z' => match word {
+            "zipcode" => Of(Kind::Address),
+            _ => Open,
+        },
+        _ => Open,
+    };
+    if found != Open {
+        return found;
+    }
+    let ends_with = |ends: &[&str]| ends.iter().any(|it| word.ends_with(it));
+    match word.bytes().next_back().unwrap_or_default() {
+        b'4' | b'6' if ends_with(&["ipv4", "ipv6"]) => Of(Kind::Ip),
+        b'd' if ends_with(&["userid"]) => Of(Kind::UserId),
+        b'e' => match () {
+            () if ends_with(&["username", "screenname", "loginname"]) => Of(Kind::Username),
+            () if ends_with(&["firstname", "givenname", "middlename", "forename"]) => Of(Kind::FirstName),
+            () if ends_with(&["lastname", "familyname", "surname", "maidenname"]) => Of(Kind::LastName),
+            () if ends_with(&["phone"]) => LooksLike(Kind::Phone),
+            () => Open,
+        },
+        b'l' if ends_with(&["email"]) => LooksLike(Kind::Email),
+        b'r' if ends_with(&["phonenumber", "mobilenumber"]) => Of(Kind::Phone),
+        b'r' if ends_with(&["forwardedfor", "ipaddr"]) => Of(Kind::Ip),
+        b's' => match () {
+            () if ends_with(&["emails", "emailaddress"]) => LooksLike(Kind::Email),
+            () if ends_with(&IP_ADDRESSES) => Of(Kind::Ip),
+            () if ends_with(&POSTAL_ADDRESSES) => Of(Kind::Address),
+            () if ends_with(&["phonenumbers"]) => Of(Kind::Phone),
+            () => Open,
+        },
+        b't' if ends_with(&["useragent"]) => Of(Kind::UserAgent),
+        _ => Open,
+    }
+}
+
+const IP_ADDRESSES: [&str; 4] = ["ipaddress", "ipaddresses", "ipv4address", "ipv6address"];
+const POSTAL_ADDRESSES: [&str; 7] = [
+    "billingaddress",
+    "homeaddress",
+    "mailingaddress",
+    "postaladdress",
+    "shippingaddress",
+    "streetaddress",
+    "workaddress",
+];
+
+/// Whether the last word of a name is `ip`: `client_ip` and `lastIp`, but not `membership`.
+pub(super) fn ends_with_ip(name: &str) -> bool {
+    let before = |end| name.strip_suffix(end).and_then(|it| it.chars().next_back());
+    before("ip").is_some_and(|it| !it.is_alphanumeric())
+        || ["Ip", "IP"]
+            .into_iter()
+            .filter_map(before)
+            .any(|it| !it.is_uppercase())
+}
+
+/// Whether a name is that of what a directory says of a user: `…/identity/claims/name`.
+pub(super) fn is_claim(name: &str) -> bool {
+    name.contains("/identity/claims/")
+}
+
+/// Whether an object that has a field of this name, without signs, is about a user.
+pub(super) fn tells_a_user(word: &str) -> bool {
+    matches!(
+        word,
+        "email"
+            | "emails"
+            | "emailverified"
+            | "familyname"
+            | "givenname"
+            | "identities"
+            | "nickname"
+            | "phonenumber"
+            | "username"
+    )
+}
+
+/// Whether an object that has a field of this name, without signs, is about something else.
+pub(super) fn tells_a_thing(word: &str) -> bool {
+    matches!(
+        word,
+        "apptype" | "callbacks" | "enabledclients" | "granttypes" | "strategy"
+    )
+}
+
+/// Whether a field of a record itself is Auth0's own and tells what happened by which means: no part
+/// of it is ever replaced, or whoever chose a name could hide what they did.
+pub(super) fn is_fixed(name: &str) -> bool {
+    matches!(
+        name,
+        "_id"
+            | "client_id"
+            | "connection"
+            | "connection_id"
+            | "date"
+            | "environment_name"
+            | "hostname"
+            | "log_id"
+            | "organization_id"
+            | "strategy"
+            | "strategy_type"
+            | "tenant_name"
+            | "type"
+    )
+}
