@@ -1,0 +1,156 @@
+//! What a text says by itself, whatever its name.
+
+use super::*;
+
+#[test]
+fn a_token_is_known_by_its_form_wherever_it_stands() {
+    assert_masked(
+        r#"{"a":"eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJ4In0.c2ln","b":["eyJh.eyJz.c2ln"],"c":"no eyJh.eyJz.c2ln. Next"}"#,
+        r#"{"a":"***","b":["***"],"c":"no ***. Next"}"#,
+    );
+    // Without a signature, encrypted (five parts), with detached content, in a URL.
+    assert_masked(
+        r#"{"a":"eyJh.eyJz.","b":"eyJh.k.iv.text.tag","c":"eyJh..c2ln","d":"https://a/v/eyJh.eyJz.c2ln/x?y=eyJh.eyJz.c2ln"}"#,
+        r#"{"a":"***","b":"***","c":"***","d":"https://a/v/***/x?y=***"}"#,
+    );
+    // No token: a header alone, one that was cut, dots of another kind.
+    assert_left(
+        r#"{"auth0Client":"eyJuYW1lIjoibG9jay5qcyJ9","a":"eyJh.eyJz","b":"eyJh... was refused","c":"eyj.a.b","d":"a.b.c","e":"eyJeyJ.!.b"}"#,
+    );
+}
+
+#[test]
+fn the_value_of_an_authorization_is_known_by_itself() {
+    assert_masked(
+        r#"{"a":"Bearer x","b":"basic dXNlcjpwYXNz","c":["Authorization: Bearer abc123, q"],"d":"x-auth: BASIC YTpi=; e","f":"Bearer Basic YTpiYTpi"}"#,
+        r#"{"a":"Bearer ***","b":"basic ***","c":["Authorization: Bearer ***, q"],"d":"x-auth: BASIC ***; e","f":"Bearer Basic ***"}"#,
+    );
+    assert_left(
+        r#"{"token_type":"Bearer","a":"Basic plan","b":"the bearer token was refused","c":"basic","d":"Bearer ","e":"a Basic AUTH"}"#,
+    );
+}
+
+#[test]
+fn a_password_within_a_url_is_masked_and_its_host_stays() {
+    assert_masked(
+        r#"{"httpEndpoint":"https://collector:a@c.example.com/in","x":"mongodb+srv://u:p%40q@h1:1,h2:2/db?w=1"}"#,
+        r#"{"httpEndpoint":"https://collector:***@c.example.com/in","x":"mongodb+srv://u:***@h1:1,h2:2/db?w=1"}"#,
+    );
+    // Written carelessly, twice, without a user, in a text, in a parameter.
+    assert_masked(
+        r#"{"a":"amqp://u:p#q/r@host/v","b":"ldap://u:a@b@host","c":"redis://:p@host","d":"cannot reach https://u:p@host/, retry","e":"/x?to=https%3A%2F%2Fu%3Ap%40host%2Fy"}"#,
+        r#"{"a":"amqp://u:***@host/v","b":"ldap://u:***@host","c":"redis://:***@host","d":"cannot reach https://u:***@host/, retry","e":"/x?to=https%3A%2F%2Fu%3A***%40host%2Fy"}"#,
+    );
+    assert_left(
+        r#"{"a":"https://user@host/","b":"https://host:8080/a@b","c":"a:b@example.com","d":"https://[::1]:80/a@b","e":"https://h/a:b@c","f":"https://user:@host/","g":"/x?to=https%3A%2F%2Fh&u=a:b@c"}"#,
+    );
+}
+
+#[test]
+fn a_private_key_is_masked_and_what_is_around_it_stays() {
+    assert_masked(
+        r#"{"a":"x -----BEGIN PRIVATE KEY-----\nMII\n-----END PRIVATE KEY----- y","b":"-----BEGIN+EC+PRIVATE+KEY-----%0AMII","c":"-----BEGIN CERTIFICATE-----\nA\n-----END CERTIFICATE-----\n-----BEGIN RSA PRIVATE KEY-----\nB"}"#,
+        r#"{"a":"x *** y","b":"***","c":"-----BEGIN CERTIFICATE-----\nA\n-----END CERTIFICATE-----\n***"}"#,
+    );
+    assert_left(r#"{"a":"a PRIVATE KEY-----","b":"-----BEGIN PUBLIC KEY-----","c":"-----BEGIN "}"#);
+}
+
+#[test]
+fn parameters_are_known_however_they_are_encoded() {
+    assert_masked(
+        r#"{"a":"https://h/cb?x=1\u0026client_secret=s\u0026y=2","b":"https://h/?to=%2Fcb%3Fx%3D1%26client_secret%3Ds%26y%3D2&z=3","c":"https://h/?to=%252Fcb%253Fclient_secret%253Ds%2526y&z=3"}"#,
+        r#"{"a":"https://h/cb?x=1&client_secret=***&y=2","b":"https://h/?to=%2Fcb%3Fx%3D1%26client_secret%3D***%26y%3D2&z=3","c":"https://h/?to=%252Fcb%253Fclient_secret%253D***%2526y&z=3"}"#,
+    );
+    // Encoded names, an encoded delimiter within a value, entities, brackets, a URL that is encoded as a whole.
+    assert_masked(
+        r#"{"a":"/x?client%5F%73ecret=s","b":"/x?password=a%26b%3Dc&d=e","c":"/x?a=b&amp;otp=1&amp;c=d","d":"/x?user[password]=p;token=t","e":"https%3A%2F%2Fh%2F%3Ftoken%3Ds","f":"failed: \"https://h/?a=b\\u0026token=s\""}"#,
+        r#"{"a":"/x?client%5F%73ecret=***","b":"/x?password=***&d=e","c":"/x?a=b&amp;otp=***&amp;c=d","d":"/x?user[password]=***","e":"https%3A%2F%2Fh%2F%3Ftoken%3D***","f":"failed: \"https://h/?a=b\\u0026token=***\""}"#,
+    );
+    // A form, and fields of which it is known what they hold.
+    assert_masked(
+        r#"{"x":"grant_type=password&username=u&password=p%20q","y":"grant_type%3Dx%26client_secret%3Ds","body":"client_secret=s","query":"a&token=b","redirect_uri":"h/cb?code=c&state=d","z":"https://h/f?sig=a&key=b"}"#,
+        r#"{"x":"grant_type=password&username=u&password=***","y":"grant_type%3Dx%26client_secret%3D***","body":"client_secret=***","query":"a&token=***","redirect_uri":"h/cb?code=***&state=d","z":"https://h/f?sig=***&key=***"}"#,
+    );
+}
+
+#[test]
+fn parameters_are_known_in_a_query_that_is_an_object() {
+    let record = r#"{"details":{"qs":{"code":"a","state":"b","Sig":["c"],"nested":{"code":"d"}},"query":{"jwt":"e","email":"f"},"code":"g","body":{"key":"h"}}}"#;
+    let masked = r#"{"details":{"qs":{"code":"***","state":"b","Sig":["***"],"nested":{"code":"d"}},"query":{"jwt":"***","email":"f"},"code":"g","body":{"key":"h"}}}"#;
+    assert_masked(record, masked);
+    assert_masked(
+        &format!(r#"{{"details":{}}}"#, quoted(r#"{"qs":{"code":"a"}}"#)),
+        &format!(r#"{{"details":{}}}"#, quoted(r#"{"qs":{"code":"***"}}"#)),
+    );
+    assert_masked(
+        r#"{"details":{"request":{"path":"/api/v2/x","query":{"code":"a","page":"1","q":{"key":"b"}},"body":{"key":"c"}}}}"#,
+        r#"{"details":{"request":{"path":"/api/v2/x","query":{"code":"***","page":"1","q":{"key":"b"}},"body":{"key":"c"}}}}"#,
+    );
+    let call = r#"{"details":{"request":{"query":{"page":2,"code":"a"}}}}"#;
+    let of_call = row(call, Api::LogsIngestion, Redaction::On).unwrap();
+    assert!(
+        of_call.contains(&quoted(
+            r#"{"details":{"request":{"query":{"code":"***"}}}}"#
+        )),
+        "{of_call}"
+    );
+    let row = row(record, Api::LogsIngestion, Redaction::On).unwrap();
+    let rest = r#"{"details":{"qs":{"code":"***","state":"b","Sig":["***"],"nested":{"code":"d"}},"query":{"jwt":"***"},"body":{"key":"h"}}}"#;
+    assert!(row.contains(&quoted(rest)), "{row}");
+    // Nowhere else is a name of these one of a secret.
+    assert_left(r#"{"qs":{"code":"a"},"details":{"request":{"body":{"qs":{"code":"a"}}}}}"#);
+}
+
+#[test]
+fn secrets_of_several_kinds_may_stand_in_one_text() {
+    assert_masked(
+        r#"{"a":"https://u:p@h/?token=eyJh.b.c then eyJh.b.c","b":"(/x?token=t, [?otp=1","c":"/a/https%3A%2F%2Fh%3Ftoken%3Dt","d":"/cb%3Ftoken%3Dt"}"#,
+        r#"{"a":"https://u:***@h/?token=*** then ***","b":"(/x?token=*** [?otp=***","c":"/a/https%3A%2F%2Fh%3Ftoken%3D***","d":"/cb%3Ftoken%3D***"}"#,
+    );
+}
+
+#[test]
+fn what_a_mask_leaves_is_looked_at_once_more() {
+    // The first word is one of several, until the mask has taken the others.
+    assert_masked(
+        r#"{"a":"Bearer [-----BEGIN PRIVATE KEY-----\nMII","b":"Bearer ://:,@"}"#,
+        r#"{"a":"Bearer ***","b":"Bearer ***"}"#,
+    );
+    // And so it is beside JSON within a text.
+    assert_masked(
+        r#"{"a":"Bearer -----BEGIN PRIVATE KEY-----:\"[[eyJhbGciOi.eyJh.b"}"#,
+        r#"{"a":"Bearer ***"}"#,
+    );
+}
+
+#[test]
+fn what_only_looks_like_a_parameter_is_left() {
+    assert_left(
+        r#"{"a":"a?token=b","b":"a#password=b@evil.example","c":"why? token=b","d":"a=1;token=2","e":"https://h/?token=&a=b","f":"https://h/token=a/b","g":"%zz%2","h":"x&password=y","i":"https://h/a&token=b"}"#,
+    );
+}
+
+#[test]
+fn json_within_a_text_is_masked_as_json() {
+    assert_masked(
+        r#"{"details":"{\"request\": {\"body\":{\"passw\\u006frd\":\"a\\\"b\",\"n\":1},\"n\":[\"x\"]}}","otp_settings":"[1]"}"#,
+        r#"{"details":"{\"request\": {\"body\":{\"passw\\u006frd\":\"***\",\"n\":1},\"n\":[\"x\"]}}","otp_settings":"[1]"}"#,
+    );
+    // Twice, in a sentence, cut, with a number, in a list.
+    assert_masked(
+        r#"{"a":"{\"b\":\"{\\\"token\\\":\\\"t\\\"}\"}","c":"sent {\"secret\": \"s\"} to https://u:p@h/","d":"{\"user\":\"u\",\"password\":\"pq","e":["[{\"otp\": 12, \"x\":1}]"]}"#,
+        r#"{"a":"{\"b\":\"{\\\"token\\\":\\\"***\\\"}\"}","c":"sent {\"secret\": \"***\"} to https://u:***@h/","d":"{\"user\":\"u\",\"password\":\"***","e":["[{\"otp\": \"***\", \"x\":1}]"]}"#,
+    );
+    // Settings are none, names stay names, and what is no JSON is left.
+    assert_left(
+        r#"{"a":"{\"refresh_token\": {\"leeway\":0}}","b":"{\"user_name\":\"https://u:p@h\"}","c":"function() { return [\"password\"] }","d":"{\"a\":tru","e":"[[[","f":"{\"password\"","g":"a\\\\"}"#,
+    );
+}
+
+#[test]
+fn half_a_surrogate_pair_hides_nothing() {
+    assert_masked(
+        r#"{"a":"\ud800 https://h/?token=t","b":"\ud800 x"}"#,
+        r#"{"a":"� https://h/?token=***","b":"\ud800 x"}"#,
+    );
+}
