@@ -176,42 +176,45 @@ pub(super) fn known(word: &str) -> Field {
     if found != Open {
         return found;
     }
-    let ends_with = |ends: &[&str]| ends.iter().any(|it| word.ends_with(it));
-    match word.bytes().next_back().unwrap_or_default() {
-        b'4' | b'6' if ends_with(&["ipv4", "ipv6"]) => Of(Kind::Ip),
-        b'd' if ends_with(&["userid"]) => Of(Kind::UserId),
-        b'e' => match () {
-            () if ends_with(&["username", "screenname", "loginname"]) => Of(Kind::Username),
-            () if ends_with(&["firstname", "givenname", "middlename", "forename"]) => Of(Kind::FirstName),
-            () if ends_with(&["lastname", "familyname", "surname", "maidenname"]) => Of(Kind::LastName),
-            () if ends_with(&["phone"]) => LooksLike(Kind::Phone),
-            () => Open,
-        },
-        b'l' if ends_with(&["email"]) => LooksLike(Kind::Email),
-        b'r' if ends_with(&["phonenumber", "mobilenumber"]) => Of(Kind::Phone),
-        b'r' if ends_with(&["forwardedfor", "ipaddr"]) => Of(Kind::Ip),
-        b's' => match () {
-            () if ends_with(&["emails", "emailaddress"]) => LooksLike(Kind::Email),
-            () if ends_with(&IP_ADDRESSES) => Of(Kind::Ip),
-            () if ends_with(&POSTAL_ADDRESSES) => Of(Kind::Address),
-            () if ends_with(&["phonenumbers"]) => Of(Kind::Phone),
-            () => Open,
-        },
-        b't' if ends_with(&["useragent"]) => Of(Kind::UserAgent),
-        _ => Open,
-    }
+    let mut ends = ends(word.bytes().next_back().unwrap_or_default()).iter();
+    ends.find(|(end, _)| word.ends_with(end))
+        .map_or(Open, |(_, field)| *field)
 }
 
-const IP_ADDRESSES: [&str; 4] = ["ipaddress", "ipaddresses", "ipv4address", "ipv6address"];
-const POSTAL_ADDRESSES: [&str; 7] = [
-    "billingaddress",
-    "homeaddress",
-    "mailingaddress",
-    "postaladdress",
-    "shippingaddress",
-    "streetaddress",
-    "workaddress",
-];
+/// What names have in common that end like this, by their last letter.
+#[rustfmt::skip]
+fn ends(last: u8) -> &'static [(&'static str, Field)] {
+    match last {
+        b'4' => &[("ipv4", Of(Kind::Ip))],
+        b'6' => &[("ipv6", Of(Kind::Ip))],
+        b'd' => &[("userid", Of(Kind::UserId))],
+        b'e' => &[
+            ("username", Of(Kind::Username)), ("loginname", Of(Kind::Username)), ("screenname", Of(Kind::Username)),
+            ("firstname", Of(Kind::FirstName)), ("givenname", Of(Kind::FirstName)),
+            ("middlename", Of(Kind::FirstName)), ("forename", Of(Kind::FirstName)),
+            ("lastname", Of(Kind::LastName)), ("familyname", Of(Kind::LastName)),
+            ("surname", Of(Kind::LastName)), ("maidenname", Of(Kind::LastName)),
+            ("phone", LooksLike(Kind::Phone)),
+        ],
+        b'l' => &[("email", LooksLike(Kind::Email))],
+        b'r' => &[
+            ("phonenumber", Of(Kind::Phone)), ("mobilenumber", Of(Kind::Phone)),
+            ("forwardedfor", Of(Kind::Ip)), ("ipaddr", Of(Kind::Ip)),
+        ],
+        b's' => &[
+            ("emails", LooksLike(Kind::Email)), ("emailaddress", LooksLike(Kind::Email)),
+            ("ipaddress", Of(Kind::Ip)), ("ipaddresses", Of(Kind::Ip)),
+            ("ipv4address", Of(Kind::Ip)), ("ipv6address", Of(Kind::Ip)),
+            ("billingaddress", Of(Kind::Address)), ("homeaddress", Of(Kind::Address)),
+            ("mailingaddress", Of(Kind::Address)), ("postaladdress", Of(Kind::Address)),
+            ("shippingaddress", Of(Kind::Address)), ("streetaddress", Of(Kind::Address)),
+            ("workaddress", Of(Kind::Address)),
+            ("phonenumbers", Of(Kind::Phone)),
+        ],
+        b't' => &[("useragent", Of(Kind::UserAgent))],
+        _ => &[],
+    }
+}
 
 /// Whether the last word of a name is `ip`: `client_ip` and `lastIp`, but not `membership`.
 pub(super) fn ends_with_ip(name: &str) -> bool {

@@ -155,7 +155,7 @@ fn labels(pieces: &[Piece]) -> Labels {
         {
             let field = fields::name(raw).field;
             if field.says_what_a_value_is() {
-                labels.push((piece.object, field));
+                labels.entry(piece.object).or_insert(field);
             }
         }
     }

@@ -1,5 +1,7 @@
 //! A walk over the tokens of a record, which knows of each value whom it may name.
 
+use std::collections::HashMap;
+
 use super::Kind;
 use super::fields::{self, Field};
 
@@ -100,7 +102,7 @@ pub(super) struct Walk {
 }
 
 /// What names beside values say of them, by the numbers of the objects that they are in.
-pub(super) type Labels = Vec<(u32, Field)>;
+pub(super) type Labels = HashMap<u32, Field>;
 
 impl Walk {
     /// Over a record.
@@ -169,9 +171,7 @@ impl Walk {
                 (field @ (Field::Of(_) | Field::LooksLike(_)), _) => field,
                 (field, Container::Object) => {
                     self.has_values = true;
-                    let mut labels = self.labels.iter();
-                    let label = labels.find(|(number, _)| *number == frame.number);
-                    label.map_or(field, |(_, field)| *field)
+                    self.labels.get(&frame.number).copied().unwrap_or(field)
                 }
                 (field, _) => field,
             },

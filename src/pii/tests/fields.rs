@@ -352,3 +352,10 @@ fn an_operation_of_scim_about_a_user_names_the_user() {
     assert_becomes(kinds, &record("Users", "Ada L"), &record("Users", "***"));
     assert_stays(kinds, &record("Groups", "Admins"));
 }
+
+#[test]
+fn names_beside_many_values_are_found_in_time() {
+    let pair = |value: &str| format!(r#"{{"key":"email","value":"{value}"}}"#);
+    let record = |value: &str| format!("{{\"a\":[{}]}}", vec![pair(value); 50_000].join(","));
+    assert_becomes("email:mask", &record("a@b.c"), &record("***"));
+}
