@@ -30,6 +30,11 @@ const SIDE_BY_SIDE: usize = 16;
 impl Tenants {
     /// How it stands with each tenant and destination.
     pub async fn health(&self, clock: &Clock) -> Health {
+        self.health_for(clock, None).await
+    }
+
+    /// The same for who waits for runs since then, if anybody does.
+    async fn health_for(&self, clock: &Clock, since: Option<DateTime<Utc>>) -> Health {
         let deadline = Deadline::after(LOOKING);
         let mut wanted = Vec::new();
         for (name, layers) in self.named() {
@@ -51,7 +56,7 @@ impl Tenants {
         let looked: Vec<_> = wanted
             .into_iter()
             .map(|(tenant, destination, books, obstacles)| {
-                look((tenant, destination), books, obstacles, deadline).boxed()
+                look((tenant, destination), books, obstacles, since, deadline).boxed()
             })
             .collect();
         let known = stream::iter(looked).buffered(SIDE_BY_SIDE).collect().await;
@@ -94,11 +99,16 @@ async fn look(
     (tenant, destination): (String, &'static str),
     books: Result<Books, Arc<AppError>>,
     mut obstacles: SettingsError,
+    since: Option<DateTime<Utc>>,
     deadline: Deadline,
 ) -> Known {
     let (history, dead_letters) = match books {
         Ok(books) => {
-            let history = books.history.look(deadline).await;
+            let history = match since {
+                // No run is waited for that cannot begin.
+                Some(since) if obstacles.is_empty() => books.history.wait(since, deadline).await,
+                _ => books.history.look(deadline).await,
+            };
             let letters = books.dead_letters.names(deadline).await;
             let history = history.map_err(|error| with_causes(&error));
             (history, letters.ok().map(|names| names.len()))
@@ -144,8 +154,7 @@ impl Seen {
         {
             return Arc::clone(health);
         }
-        let health = tenants.health(clock).await;
-        let health = Arc::new(health.waited_since(self.since));
+        let health = Arc::new(tenants.health_for(clock, Some(self.since)).await);
         *seen = Some((Instant::now(), Arc::clone(&health)));
         health
     }
@@ -153,9 +162,15 @@ impl Seen {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicI64, Ordering};
+
+    use chrono::TimeDelta;
+    use tokio::sync::watch;
+
     use super::*;
-    use crate::app::Purpose;
+    use crate::app::{LazyApp, Purpose};
     use crate::health::State;
+    use crate::host::Views as _;
     use crate::net::retry::Jitter;
 
     #[tokio::test]
@@ -180,6 +195,62 @@ mod tests {
             assert_eq!(health.state, state);
             assert_eq!(health.pipelines[0].state, state);
         }
+    }
+
+    /// Where nobody looks for a while, the platform ends the process, and the next look starts another.
+    #[tokio::test]
+    async fn what_has_not_run_is_told_however_young_the_process_that_looks_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let settings = [
+            ("DOMAIN", "acme.eu.auth0.com"),
+            ("CHECKPOINT_DIR", folder.path().to_str().unwrap()),
+        ];
+        for (minute, state, status) in [
+            (0, State::NeverRan, 200),
+            (14, State::NeverRan, 200),
+            (15, State::Stale, 503),
+        ] {
+            let now = format!("2026-11-21T08:{minute:02}:00Z").parse().unwrap();
+            let clock: Clock = Arc::new(move || now);
+            let layers = Layers::new(
+                settings.into_iter().collect(),
+                Purpose::Host,
+                clock.clone(),
+                Jitter::seeded(1),
+            );
+            let app = LazyApp::new(layers.clone(), watch::channel(false).1);
+            let page = app.view("").await.unwrap().unwrap();
+            assert_eq!(page.status, status, "{minute}: {}", page.body);
+            // And so by who only looks at what is stored.
+            let health = Tenants::read(&layers).health(&clock).await;
+            assert_eq!(health.state, state, "{minute}");
+        }
+    }
+
+    /// The same process, which is older than what is stored.
+    #[tokio::test]
+    async fn a_process_waits_since_it_was_started_and_not_since_somebody_looked() {
+        let folder = tempfile::tempdir().unwrap();
+        let settings = [
+            ("DOMAIN", "acme.eu.auth0.com"),
+            ("CHECKPOINT_DIR", folder.path().to_str().unwrap()),
+        ];
+        let minute = Arc::new(AtomicI64::new(0));
+        let begin: DateTime<Utc> = "2026-11-21T08:00:00Z".parse().unwrap();
+        let clock: Clock = Arc::new({
+            let minute = Arc::clone(&minute);
+            move || begin + TimeDelta::minutes(minute.load(Ordering::Relaxed))
+        });
+        let layers = Layers::new(
+            settings.into_iter().collect(),
+            Purpose::Host,
+            clock,
+            Jitter::seeded(1),
+        );
+        let app = LazyApp::new(layers, watch::channel(false).1);
+        minute.store(15, Ordering::Relaxed);
+        let page = app.view("").await.unwrap().unwrap();
+        assert_eq!(page.status, 503, "{}", page.body);
     }
 
     #[tokio::test(start_paused = true)]

@@ -31,7 +31,8 @@ pub(crate) enum State {
     /// The newest run had errors, or none can begin, or what is stored of them cannot be read, or
     /// records are missing for good that the destination acknowledged.
     Failing,
-    /// There was no sign of life for a quarter of an hour, or the newest is of the future.
+    /// There was no sign of life for a quarter of an hour, also of a first run that is waited for, or the
+    /// newest is of the future.
     Stale,
     /// Within the last day a run told that records may be missing.
     Gap,
@@ -148,7 +149,8 @@ pub(crate) struct Spans {
 pub(crate) struct Known {
     pub tenant: String,
     pub destination: String,
-    /// What is stored of its runs; nothing where none has ended, or why that is not known.
+    /// What is stored of its runs; nothing where none has ended and nobody waits for one, or why that is
+    /// not known.
     pub history: Result<Option<History>, String>,
     /// What is wrong with the settings, so that no run can begin.
     pub obstacle: Option<String>,
@@ -173,21 +175,6 @@ impl Health {
             is_unusable,
         }
     }
-
-    /// Judges what has never run as well, where runs were to begin then: what has not ended one for so
-    /// long has stopped before it began.
-    pub fn waited_since(mut self, begin: DateTime<Utc>) -> Self {
-        if self.at - begin < STALE_AFTER {
-            return self;
-        }
-        for pipeline in &mut self.pipelines {
-            if pipeline.state == State::NeverRan {
-                pipeline.state = State::Stale;
-                self.state = self.state.min(State::Stale);
-            }
-        }
-        self
-    }
 }
 
 impl Pipeline {
@@ -198,19 +185,19 @@ impl Pipeline {
         };
         let is_read = unread.is_none();
         let problems: Vec<_> = known.obstacle.into_iter().chain(unread).collect();
-        let has_run = history.is_some();
         let history = history.unwrap_or_default();
         let gap = history.gaps.back().filter(|it| at - it.at < GAP_SHOWN);
         // What is of the future says nothing of now.
         let is_old = |it| at - it >= STALE_AFTER || is_future(it, at);
-        let is_stale = history.last_run.is_some_and(is_old);
+        let sign_of_life = history.last_run.or(history.waited_since);
+        let is_stale = sign_of_life.is_some_and(is_old);
         let state = if !problems.is_empty() || history.is_failing || history.lost > 0 {
             State::Failing
         } else if is_stale {
             State::Stale
         } else if gap.is_some() {
             State::Gap
-        } else if !has_run {
+        } else if history.last_run.is_none() {
             State::NeverRan
         } else if !history.caught_up {
             State::CatchingUp

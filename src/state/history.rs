@@ -72,6 +72,9 @@ struct Head {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct History {
     format: u32,
+    /// Since when somebody waits for a first run to end; `None` once one has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waited_since: Option<DateTime<Utc>>,
     /// When the newest run ended, or the last that left a sign of life.
     pub last_run: Option<DateTime<Utc>>,
     /// When the newest run ended that had no error.
@@ -172,6 +175,7 @@ impl History {
             return false;
         }
         self.format = FORMAT;
+        self.waited_since = None;
         self.last_run = Some(now);
         if is_success {
             self.last_success = Some(now);
@@ -333,6 +337,46 @@ impl HistoryStore {
         })
     }
 
+    /// The same, where somebody waits for runs since then: that is kept where there is nothing yet,
+    /// for those who look later and in another process.
+    pub async fn wait(
+        &self,
+        since: DateTime<Utc>,
+        deadline: Deadline,
+    ) -> Result<Option<History>, HistoryError> {
+        if let Some(history) = self.look(deadline).await? {
+            return Ok(Some(history));
+        }
+        let history = History {
+            format: FORMAT,
+            waited_since: Some(since.trunc_subsecs(3)),
+            ..History::default()
+        };
+        match self.put(&history, None, deadline).await {
+            Ok(_) => Ok(Some(history)),
+            // A run has ended meanwhile, or somebody else waits.
+            Err(StorageError::Conflict) => self.look(deadline).await,
+            Err(source) => Err(self.unwritten(source)),
+        }
+    }
+
+    async fn put(
+        &self,
+        history: &History,
+        over: Option<&Version>,
+        deadline: Deadline,
+    ) -> Result<Version, StorageError> {
+        let json = Bytes::from(serde_json::to_vec(history).unwrap_or_default());
+        self.storage.write(&self.path, json, over, deadline).await
+    }
+
+    fn unwritten(&self, source: StorageError) -> HistoryError {
+        HistoryError::Write {
+            place: self.place(),
+            source,
+        }
+    }
+
     async fn load(&self, deadline: Deadline) -> Result<Loaded, HistoryError> {
         let read = self.storage.read(&self.path, deadline).await;
         let object = read.map_err(|source| HistoryError::Read {
@@ -374,9 +418,8 @@ impl HistoryStore {
                 return Ok(false);
             }
             latest.history.counted.keep(&self.uncounted.get());
-            let json = Bytes::from(serde_json::to_vec(&latest.history).unwrap_or_default());
             let over = latest.version.as_ref();
-            match self.storage.write(&self.path, json, over, deadline).await {
+            match self.put(&latest.history, over, deadline).await {
                 Ok(version) => {
                     latest.version = Some(version);
                     *known = Some(latest);
@@ -385,12 +428,7 @@ impl HistoryStore {
                 }
                 // What is there is read before the next attempt.
                 Err(StorageError::Conflict) => {}
-                Err(source) => {
-                    return Err(HistoryError::Write {
-                        place: self.place(),
-                        source,
-                    });
-                }
+                Err(source) => return Err(self.unwritten(source)),
             }
         }
         Ok(true)

@@ -242,3 +242,28 @@ async fn what_is_no_history_is_told_to_who_judges_by_it_and_in_the_next_one() {
         assert!(!history.is_failing);
     }
 }
+
+#[tokio::test]
+async fn who_waits_for_a_first_run_is_known_until_it_has_ended_and_hides_no_run() {
+    let storage = Arc::new(Storage::over(Memory::default(), Jitter::seeded(1)));
+    let store = || HistoryStore::new(Arc::clone(&storage), "acme", "log-analytics");
+    let deadline = || Deadline::after(Duration::from_secs(60));
+    for (clock, since) in [("08:00:00", "08:00:00"), ("08:14:00", "08:00:00")] {
+        let history = store().wait(at(clock), deadline()).await.unwrap().unwrap();
+        assert_eq!(history.waited_since, Some(at(since)));
+        assert_eq!(history.last_run, None);
+    }
+    assert!(
+        store()
+            .add(&delivered(3), at("08:15:00"), deadline())
+            .await
+            .unwrap()
+    );
+    let stored = store().look(deadline()).await.unwrap().unwrap();
+    assert_eq!(stored.waited_since, None);
+    assert_eq!(stored.last_run, Some(at("08:15:00")));
+    assert_eq!(
+        store().wait(at("08:16:00"), deadline()).await.unwrap(),
+        Some(stored)
+    );
+}
