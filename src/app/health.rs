@@ -110,15 +110,15 @@ async fn look(
                 _ => books.history.look(deadline).await,
             };
             let letters = books.dead_letters.names(deadline).await;
-            let history = history.map_err(|error| with_causes(&error));
+            let history = history.map_err(|error| Some(with_causes(&error)));
             (history, letters.ok().map(|names| names.len()))
         }
         Err(error) => match &*error {
             AppError::Settings(problem) => {
                 obstacles.add(problem.clone());
-                (Ok(None), None)
+                (Err(None), None)
             }
-            AppError::Other(error) => (Err(with_causes(&**error)), None),
+            AppError::Other(error) => (Err(Some(with_causes(&**error))), None),
         },
     };
     Known {

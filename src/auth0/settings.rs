@@ -139,14 +139,9 @@ fn domain(text: &str) -> Result<Url, String> {
         format!("https://{text}")
     };
     let neither = "is neither a host such as acme.eu.auth0.com nor a URL of one";
-    let mut url = values::origin(&with_scheme).ok_or_else(|| match Url::parse(&with_scheme) {
-        Ok(url) if url.path() != "/" || url.query().is_some() => {
-            "has a path after the host; give the host alone, such as acme.eu.auth0.com"
-        }
-        _ => neither,
-    })?;
-    let host = without_root(url.host_str().unwrap_or_default()).to_owned();
-    url.set_host(Some(&host)).map_err(|_| neither)?;
+    let parsed = Url::parse(&with_scheme).ok();
+    let host = parsed.as_ref().and_then(Url::host_str).unwrap_or_default();
+    let host = without_root(host).to_owned();
     if DASHBOARDS.contains(&&*host) {
         return Err(
             "is the address of the Auth0 dashboard; the tenant's is in the application's settings \
@@ -154,6 +149,13 @@ fn domain(text: &str) -> Result<Url, String> {
                 .into(),
         );
     }
+    let mut url = values::origin(&with_scheme).ok_or_else(|| match parsed {
+        Some(url) if url.path() != "/" || url.query().is_some() => {
+            "has a path after the host; give the host alone, such as acme.eu.auth0.com"
+        }
+        _ => neither,
+    })?;
+    url.set_host(Some(&host)).map_err(|_| neither)?;
     if is_secure(&url) {
         Ok(url)
     } else {
@@ -306,6 +308,10 @@ mod tests {
             ("\"acme.eu.auth0.com\"", "is in quotes"),
             (
                 "https://manage.auth0.com/",
+                "is the address of the Auth0 dashboard",
+            ),
+            (
+                "https://manage.auth0.com/dashboard/eu/acme/applications",
                 "is the address of the Auth0 dashboard",
             ),
             ("Auth0.com", "is the address of the Auth0 dashboard"),

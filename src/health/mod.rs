@@ -149,9 +149,9 @@ pub(crate) struct Spans {
 pub(crate) struct Known {
     pub tenant: String,
     pub destination: String,
-    /// What is stored of its runs; nothing where none has ended and nobody waits for one, or why that is
-    /// not known.
-    pub history: Result<Option<History>, String>,
+    /// What is stored of its runs; nothing where none has ended and nobody waits for one. Where that is
+    /// not known, why, unless it is the obstacle.
+    pub history: Result<Option<History>, Option<String>>,
     /// What is wrong with the settings, so that no run can begin.
     pub obstacle: Option<String>,
     pub dead_letters: Option<usize>,
@@ -179,11 +179,11 @@ impl Health {
 
 impl Pipeline {
     fn judge(known: Known, runs: usize, at: DateTime<Utc>) -> Self {
+        let is_read = known.history.is_ok();
         let (history, unread) = match known.history {
             Ok(history) => (history, None),
-            Err(problem) => (None, Some(problem)),
+            Err(problem) => (None, problem),
         };
-        let is_read = unread.is_none();
         let problems: Vec<_> = known.obstacle.into_iter().chain(unread).collect();
         let history = history.unwrap_or_default();
         let gap = history.gaps.back().filter(|it| at - it.at < GAP_SHOWN);

@@ -27,7 +27,7 @@ fn known(history: Result<Option<History>, &str>) -> Known {
     Known {
         tenant: "acme".into(),
         destination: "log-analytics".into(),
-        history: history.map_err(str::to_owned),
+        history: history.map_err(|why| Some(why.to_owned())),
         obstacle: None,
         dead_letters: Some(3),
     }

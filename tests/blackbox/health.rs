@@ -309,12 +309,7 @@ async fn a_browser_shows_each_state_and_runs_nothing_that_an_error_says() {
     }
 }
 
-#[tokio::test]
-async fn of_a_history_that_cannot_be_read_nothing_is_said_to_be_never_or_none() {
-    let world = World::start().await;
-    world.tenant.generate(10, minutes_ago(50), minutes_ago(5));
-    world.poll().await;
-    fs::write(world.history_file(Sink::LogAnalytics), "garbage").unwrap();
+async fn all_is_unknown(world: &World) {
     let text = world.command(&["status"]).await.stdout;
     for name in [
         "last run",
@@ -327,6 +322,28 @@ async fn of_a_history_that_cannot_be_read_nothing_is_said_to_be_never_or_none() 
         let line = format!("  {name:<14} unknown");
         assert!(text.lines().any(|it| it == line), "{name}: {text}");
     }
+}
+
+/// Where settings do not say where it is, nobody has looked at it.
+#[tokio::test]
+async fn what_nobody_has_looked_at_is_not_said_to_be_never_or_none() {
+    for (setting, value) in [("DOMAIN", ""), ("DESTINATIONS", "bogus")] {
+        let mut world = World::start().await;
+        world.poll().await;
+        world.set(setting, value);
+        all_is_unknown(&world).await;
+        let text = world.command(&["status"]).await.stdout;
+        assert_eq!(text.matches("error at").count(), 1, "{text}");
+    }
+}
+
+#[tokio::test]
+async fn of_a_history_that_cannot_be_read_nothing_is_said_to_be_never_or_none() {
+    let world = World::start().await;
+    world.tenant.generate(10, minutes_ago(50), minutes_ago(5));
+    world.poll().await;
+    fs::write(world.history_file(Sink::LogAnalytics), "garbage").unwrap();
+    all_is_unknown(&world).await;
     let pipeline = status(&world).await.1["pipelines"][0].clone();
     assert_eq!(
         [&pipeline["records"], &pipeline["bytes"]],
