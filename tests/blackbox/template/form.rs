@@ -192,6 +192,8 @@ const EXAMPLES: [Example; 24] = [
             r#" {"OVERLAP": "2m"} "#,
             "{\"OVERLAP\": \"2m\",\n  \"REDACT\": \"\"}",
             r#"{"A": "\"b\""}"#,
+            // What the page on pausing names.
+            r#"{"AzureWebJobs.Auth0Poller.Disabled": "true", "ACME__DOMAIN": "acme.eu.auth0.com"}"#,
         ],
         refused: &[
             "",
