@@ -247,7 +247,7 @@ async fn what_is_no_history_is_told_to_who_judges_by_it_and_in_the_next_one() {
 async fn who_waits_for_a_first_run_is_known_until_it_has_ended_and_hides_no_run() {
     let storage = Arc::new(Storage::over(Memory::default(), Jitter::seeded(1)));
     let store = || HistoryStore::new(Arc::clone(&storage), "acme", "log-analytics");
-    let deadline = || Deadline::after(Duration::from_secs(60));
+    let deadline = || Deadline::after(Duration::from_mins(1));
     for (clock, since) in [("08:00:00", "08:00:00"), ("08:14:00", "08:00:00")] {
         let history = store().wait(at(clock), deadline()).await.unwrap().unwrap();
         assert_eq!(history.waited_since, Some(at(since)));
