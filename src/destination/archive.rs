@@ -118,7 +118,11 @@ impl Archive {
         let kept = match self.create(path, object, deadline).await {
             // By an attempt whose answer was lost, or by somebody else since; or there was only a
             // write at the same time, which came to nothing.
-            Err(StorageError::Conflict) => self.holds(path, object, deadline).await,
+            Err(error)
+                if matches!(error, StorageError::Conflict) || error.forbids_overwriting() =>
+            {
+                self.holds(path, object, deadline).await
+            }
             written => written.map(|()| true),
         };
         kept.map_err(|source| self.unwritten(path, source))
@@ -213,19 +217,23 @@ impl Destination for Archive {
 
     /// Reads and writes an object that is no record, and whose name readers of the archive pass over;
     /// and lists a folder, as each delivery does, in which there is nothing.
+    ///
+    /// Where an earlier probe has written it, that it may not be written over is no fault: nothing
+    /// else of the archive is.
     fn probe(&self, deadline: Deadline) -> BoxFuture<'_, Probe> {
         Box::pin(async move {
             let path = format!("{}/_check.txt", self.folder);
             let text = "auth0-poller check\n".into();
-            if let Err(source) = self.storage.probe(&path, text, deadline).await {
-                return Probe::Fails(self.unwritten(&path, source).into());
-            }
+            let done = match self.storage.probe(&path, text, deadline).await {
+                Ok(()) => "read and written",
+                Err(source) if source.forbids_overwriting() => {
+                    "read; it may not be written over, which no delivery does"
+                }
+                Err(source) => return Probe::Fails(self.unwritten(&path, source).into()),
+            };
             let folder = format!("{}/_check", self.folder);
             match self.storage.list(&folder, deadline).await {
-                Ok(_) => Probe::Works(format!(
-                    "{} was read and written",
-                    self.storage.location(&path)
-                )),
+                Ok(_) => Probe::Works(format!("{} was {done}", self.storage.location(&path))),
                 Err(source) => Probe::Fails(self.unread(&folder, source).into()),
             }
         })

@@ -93,6 +93,17 @@ impl StorageError {
         }
     }
 
+    /// Whether there is an object, which nobody may write over.
+    pub fn forbids_overwriting(&self) -> bool {
+        match self {
+            Self::Denied(_, source) => source
+                .downcast_ref()
+                .is_some_and(azure::Refusal::forbids_overwriting),
+            Self::GaveUp(gave_up) => gave_up.error.forbids_overwriting(),
+            _ => false,
+        }
+    }
+
     /// Whether nothing can be kept there now, whatever it is.
     pub fn is_away(&self) -> bool {
         match self {

@@ -4,9 +4,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use axum::Router;
+use axum::extract::Request;
+use axum::http::Method;
+use axum::response::IntoResponse as _;
 use flate2::Compression;
 use flate2::read::GzDecoder;
 use flate2::write::GzEncoder;
+use tokio::net::TcpListener;
 use url::Url;
 
 use super::place::{Address, address};
@@ -258,6 +263,57 @@ async fn an_archive_that_may_not_be_listed_does_not_work() {
     for broken in [Operation::Read, Operation::Write, Operation::List] {
         let fails = probe_with(Some(broken)).await;
         assert!(matches!(fails, Probe::Fails(_)), "{broken:?}: {fails:?}");
+    }
+}
+
+/// A container that lets nobody change what is there, by an immutability policy or since what opens it
+/// may only create: it is written to as ever.
+#[tokio::test]
+async fn an_archive_whose_objects_nobody_may_change_works() {
+    for (status, code, works) in [
+        (409, "BlobImmutableDueToPolicy", true),
+        (409, "BlobImmutableDueToLegalHold", true),
+        (403, "UnauthorizedBlobOverwrite", true),
+        (403, "AuthorizationPermissionMismatch", false),
+    ] {
+        let stored = Object::of(&[row(&id("075958", 1))]).content;
+        let answer = move |request: Request| {
+            let stored = stored.clone();
+            async move {
+                let is_list = request
+                    .uri()
+                    .query()
+                    .is_some_and(|it| it.contains("comp=list"));
+                let status = axum::http::StatusCode::from_u16(status).unwrap();
+                match *request.method() {
+                    Method::PUT => (status, [("x-ms-error-code", code)]).into_response(),
+                    _ if is_list => {
+                        "<EnumerationResults><Blobs/></EnumerationResults>".into_response()
+                    }
+                    _ => {
+                        let modified = "Sat, 21 Nov 2026 08:00:00 GMT";
+                        let headers = [("etag", "\"1\""), ("last-modified", modified)];
+                        (headers, stored).into_response()
+                    }
+                }
+            }
+        };
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let account = format!("http://{}/acme", listener.local_addr().unwrap());
+        let server = Router::new().fallback(answer);
+        tokio::spawn(async move { axum::serve(listener, server).await });
+        let opened = format!("AccountName=acme;AccountKey=a2V5;BlobEndpoint={account}");
+        let archive = build_with(&[
+            ("ARCHIVE_URL", &format!("{account}/auth0-logs")),
+            ("ARCHIVE_CONNECTION_STRING", &opened),
+        ])
+        .unwrap();
+        let soon = || Deadline::after(Duration::from_secs(20));
+        let probe = archive.probe(soon()).await;
+        assert_eq!(matches!(probe, Probe::Works(_)), works, "{code}: {probe:?}");
+        // As after a write whose answer was lost.
+        let delivery = archive.deliver(&[row(&id("075958", 1))], soon()).await;
+        assert_eq!(delivery.error.is_none(), works, "{code}: {delivery:?}");
     }
 }
 

@@ -112,6 +112,12 @@ impl Refusal {
         self.code.as_deref() == Some("ContainerAlreadyExists")
     }
 
+    /// Whether the blob is there, and nothing but that it is there is in the way.
+    pub(crate) fn forbids_overwriting(&self) -> bool {
+        let code = self.code.as_deref().unwrap_or_default();
+        code.starts_with("BlobImmutable") || code == "UnauthorizedBlobOverwrite"
+    }
+
     pub(super) fn verdict(&self, by: Opener) -> Meaning {
         let by_code = self.code.as_deref().and_then(|code| by_code(code, by));
         by_code.unwrap_or_else(|| self.by_status(by))
