@@ -182,10 +182,13 @@ impl Archive {
     }
 }
 
-/// The ids of the records in an object; none where it is no such object.
+/// The ids of the records in an object; none where it is no such object, nor of a line that is none.
 fn ids_in(content: &Bytes) -> BTreeSet<String> {
     let lines = read_back::unpacked(content).unwrap_or_default();
-    lines.lines().map(id_of).collect()
+    let records = lines
+        .lines()
+        .filter(|line| read_back::record_on(line).is_some());
+    records.map(id_of).collect()
 }
 
 impl Destination for Archive {

@@ -55,14 +55,11 @@ impl Archived for Archive {
                 let Some((content, _)) = stored.map_err(|source| self.unread(path, source))? else {
                     continue;
                 };
-                let lines = unpacked(&content).map_err(|source| NotAnObject {
+                let read = unpacked(&content).and_then(|lines| records_in(&lines));
+                records.extend(read.map_err(|source| NotAnObject {
                     location: self.storage.location(path),
                     source,
-                })?;
-                let lines = lines
-                    .lines()
-                    .map(|line| Bytes::copy_from_slice(line.as_bytes()));
-                records.extend(lines.filter_map(|line| record_of(&line)));
+                })?);
             }
             records.sort_by(|a, b| a.log_id.cmp(&b.log_id));
             records.dedup_by(|a, b| a.log_id == b.log_id);
@@ -91,6 +88,17 @@ pub(super) fn unpacked(content: &Bytes) -> std::io::Result<String> {
         ));
     }
     Ok(lines)
+}
+
+pub(super) fn record_on(line: &str) -> Option<Record> {
+    record_of(&Bytes::copy_from_slice(line.as_bytes()))
+}
+
+/// A record for each line.
+fn records_in(lines: &str) -> std::io::Result<Vec<Record>> {
+    let lines = lines.lines().filter(|line| !line.is_empty());
+    let records: Option<_> = lines.map(record_on).collect();
+    records.ok_or_else(|| std::io::Error::other("a line of it is no record"))
 }
 
 /// Objects by their first ids, those together that overlap: what follows is after all of them.

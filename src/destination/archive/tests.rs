@@ -203,6 +203,41 @@ async fn of_an_object_that_somebody_put_together_of_others_every_record_is_there
     assert!(read().await.is_err());
 }
 
+/// Somebody may have changed it and compressed it again: then nothing else shows it.
+#[tokio::test]
+async fn a_line_that_is_no_record_is_not_passed_over() {
+    let folder = Folder::new();
+    folder.deliver(&[&id("080001", 1)]).await;
+    let (name, _) = &folder.objects()[0];
+    let path = folder.0.path().join("archive/acme.eu.auth0.com").join(name);
+    let good = String::from_utf8(row(&id("080001", 1)).to_vec()).unwrap();
+    for (lines, is_read) in [
+        (format!("{good}\n"), true),
+        (format!("{good}\n\n{good}"), true),
+        (format!("{good}\n{}\n", &good[..good.len() - 1]), false),
+        (format!("{good}\n{{\"type\":\"s\"}}\n"), false),
+        (format!("[{good}]"), false),
+        (good.replace(',', ",\n"), false),
+    ] {
+        let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+        encoder.write_all(lines.as_bytes()).unwrap();
+        std::fs::write(&path, encoder.finish().unwrap()).unwrap();
+        let archive = folder.archive();
+        let archived = archive.archived().unwrap();
+        let deadline = Deadline::after(Duration::from_mins(1));
+        let hour = "2026-11-21T08:00:00Z".parse().unwrap();
+        let groups = archived.groups(hour, deadline).await.unwrap();
+        let read = archived.read(&groups[0], deadline).await;
+        assert_eq!(read.is_ok(), is_read, "{lines}: {read:?}");
+    }
+    // Nor is it taken for one that is there.
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+    writeln!(encoder, "{}", &good[..good.len() - 1]).unwrap();
+    std::fs::write(&path, encoder.finish().unwrap()).unwrap();
+    folder.deliver(&[&id("080001", 1)]).await;
+    assert_eq!(folder.objects().len(), 2);
+}
+
 /// As S3 says of two writes at a time, of which neither need come to anything.
 #[tokio::test]
 async fn what_is_said_to_be_there_and_is_not_is_not_in_the_archive() {
