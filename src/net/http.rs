@@ -263,10 +263,14 @@ impl Answer {
         (!is_none).then(|| known().unwrap_or("in a way of its own"))
     }
 
-    /// `Retry-After` in seconds. Its other form, a date, is not used by these services.
+    /// `Retry-After`, in seconds or as a date, which is one by the service's clock.
     pub fn retry_after(&self) -> Option<Duration> {
-        let seconds = self.header(RETRY_AFTER.as_str())?.trim().parse().ok()?;
-        Some(Duration::from_secs(seconds))
+        let told = self.header(RETRY_AFTER.as_str())?.trim();
+        if let Ok(seconds) = told.parse() {
+            return Some(Duration::from_secs(seconds));
+        }
+        let until = DateTime::parse_from_rfc2822(told).ok()?;
+        self.skew(until.to_utc())?.to_std().ok()
     }
 
     /// Whether a service that answers so may answer otherwise soon.
@@ -419,6 +423,26 @@ mod tests {
         assert_eq!(busy.again(), Again::NotBefore(Duration::from_secs(7)));
         let unreadable = answer(429, &[("retry-after", "soon")], "");
         assert_eq!(unreadable.again(), Again::Soon);
+    }
+
+    #[test]
+    fn a_wait_until_a_date_is_reckoned_by_the_service_s_own_clock() {
+        let busy = |until: &str, date: Option<&str>| {
+            let date = date.map(|it| ("date", it));
+            let headers: Vec<_> = [("retry-after", until)].into_iter().chain(date).collect();
+            answer(503, &headers, "").again()
+        };
+        let now = Some("Sat, 21 Nov 2026 08:00:00 GMT");
+        let seconds = |it| Again::NotBefore(Duration::from_secs(it));
+        assert_eq!(busy(" Sat, 21 Nov 2026 08:01:30 GMT", now), seconds(90));
+        assert_eq!(busy("Sat, 21 Nov 2026 08:00:00 GMT", now), seconds(0));
+        // Over already, or nobody knows how long it is.
+        assert_eq!(busy("Sat, 21 Nov 2026 07:59:59 GMT", now), Again::Soon);
+        assert_eq!(busy("Sat, 21 Nov 2026 08:01:30 GMT", None), Again::Soon);
+        assert_eq!(
+            busy("Sat, 21 Nov 2026 08:01:30 GMT", Some("x")),
+            Again::Soon
+        );
     }
 
     #[test]
