@@ -151,7 +151,14 @@ pub(super) fn stretch(
     };
     let from = mark(from, now);
     let times = from.as_ref().and_then(Mark::time).zip(to.time());
-    if times.is_some_and(|(from, to)| from >= to) {
+    let is_empty = match (&from, &to) {
+        // The prefix outweighs the time, and two of one moment are not the same.
+        (Some(Mark::Id(from)), Mark::Id(to)) => {
+            from >= to || times.is_some_and(|(from, to)| from > to)
+        }
+        _ => times.is_some_and(|(from, to)| from >= to),
+    };
+    if is_empty {
         return Err(misused(format_args!(
             "--from is not before --to, so there is nothing between"
         )));

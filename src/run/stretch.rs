@@ -155,10 +155,18 @@ impl<S: Source> Until<'_, S> {
     async fn begin(&self, start: Start, deadline: Deadline) -> Result<Page, SourceError> {
         let page = self.source.first(start, deadline).await?;
         let prefixes = page.records.iter().filter_map(|it| it.log_id.prefix());
-        let (Some(begin), Some(met)) = (self.stretch.begins_at(), prefixes.min()) else {
+        let begins_at = self.stretch.begins_at();
+        let below_all = match (&self.stretch.from, begins_at) {
+            // Of the prefixes below that of its first record nothing is of it.
+            (Some(Mark::Id(id)), _) => id
+                .prefix()
+                .zip(id.stored_at())
+                .map(|(prefix, stored)| LogId::synthetic(prefix, stored)),
+            (_, begin) => begin.map(|begin| LogId::synthetic("000", begin)),
+        };
+        let (Some(below_all), Some(met)) = (below_all, prefixes.min()) else {
             return Ok(page);
         };
-        let below_all = LogId::synthetic("000", begin);
         let head = match self.source.next(&below_all, deadline).await {
             Ok(head) => head.map(|it| it.log_id).filter(|it| *it > below_all),
             // Where such an id is not taken, nobody finds it.
@@ -168,7 +176,8 @@ impl<S: Source> Until<'_, S> {
         let lowest = head.as_ref().and_then(LogId::prefix);
         match lowest.filter(|it| *it < met) {
             Some(prefix) => {
-                let below = LogId::synthetic(prefix, begin);
+                let below = begins_at.map(|begin| LogId::synthetic(prefix, begin));
+                let below = below.unwrap_or(below_all);
                 self.source.after(&below, deadline).await
             }
             None => Ok(page),

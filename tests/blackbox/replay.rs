@@ -233,6 +233,34 @@ async fn a_stretch_is_read_whole_although_a_page_of_another_prefix_comes_first()
     assert_eq!(ran.report()["caught_up"], true);
 }
 
+/// What is read first is of the larger prefix, as its records were stored before.
+#[tokio::test]
+async fn a_stretch_between_two_ids_is_read_although_a_page_of_a_larger_prefix_comes_first() {
+    let world = World::start().await;
+    let put = |prefix: &str, minutes: i64, second: i64| {
+        let date = minutes_ago(minutes) + chrono::Duration::seconds(second);
+        let id = id(prefix, date);
+        let record = json!({"date": date, "type": "s"});
+        world.tenant.add_as(&id, record);
+        id
+    };
+    for second in 0..150 {
+        put("900", 75, second);
+    }
+    put("700", 70, 0);
+    put("800", 100, 0);
+    let ids = [70, 60, 50].map(|minutes| put("800", minutes, 0));
+    let ran = replay(&world, &["--from", &ids[0], "--to", &ids[2]]).await;
+    assert_eq!(ran.code(), 0, "{ran:?}");
+    assert_eq!(world.workspace.landed(), ids[..2], "{ran:?}");
+
+    // Of the same moment is not the same.
+    let next = format!("{}2", &ids[1][..ids[1].len() - 1]);
+    let ran = replay(&world, &["--from", &ids[1], "--to", &next]).await;
+    assert_eq!(ran.code(), 0, "{ran:?}");
+    assert_eq!(world.workspace.landed()[2..], ids[1..2], "{ran:?}");
+}
+
 #[tokio::test]
 async fn records_whose_ids_tell_no_time_are_replayed_from_the_archive_too() {
     let mut dates = vec![minutes_ago(100); 2];
@@ -332,12 +360,18 @@ async fn what_makes_no_sense_is_refused_before_anything_is_asked() {
     let ahead = written(now() + Duration::from_hours(1));
     let further = written(now() + Duration::from_hours(2));
     let id_ahead = id("900", now() + Duration::from_hours(1));
+    let (earlier, later) = (id("900", minutes_ago(60)), id("800", minutes_ago(50)));
     for (more, telling) in [
         (
             &["--from", "1h", "--to", "oldest"][..],
             "cannot be the oldest record",
         ),
         (&["--from", "1h", "--to", "2h"], "--from is not before --to"),
+        // The prefix outweighs the time.
+        (
+            &["--from", &earlier, "--to", &later],
+            "--from is not before --to",
+        ),
         (
             &["--from", &ahead, "--to", "1s"],
             "--from is not before --to",
