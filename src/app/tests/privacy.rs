@@ -1,7 +1,12 @@
 //! No destination gets what its policy keeps back, whichever form it gives to records.
 
+use bytes::Bytes;
+use serde_json::Value;
+
 use super::*;
 use crate::app::layers::Problems;
+use crate::destination::KINDS;
+use crate::record::Record;
 
 const KEY: &str = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=";
 const OTHER_KEY: &str = "YW5vdGhlciBrZXkgb2YgdGhpcnR5LXR3byBieXRlcyE=";

@@ -1,0 +1,170 @@
+//! Settings that nobody reads.
+
+use super::*;
+
+#[test]
+fn a_storage_that_is_named_by_a_setting_that_nobody_reads_is_refused() {
+    for (given, setting) in [
+        (
+            "AzureWebJobsStorage__AccountName",
+            "AzureWebJobsStorage__accountName",
+        ),
+        (
+            "AzureWebJobsStorage__serviceUri",
+            "AzureWebJobsStorage__blobServiceUri",
+        ),
+        ("azureWebJobsStorage", "AzureWebJobsStorage"),
+        ("CheckpointDir", "CHECKPOINT_DIR"),
+    ] {
+        let told = format!(
+            "a setting needs attention: {setting} is not set, but {given} is, which is not read \
+             (names are case-sensitive)"
+        );
+        assert_eq!(problem(&[(given, "x")]), told);
+    }
+    let account =
+        "BlobEndpoint=https://acme.blob.core.windows.net;AccountName=acme;AccountKey=a2V5";
+    assert!(app(&[("CheckpointDir", "x"), ("AzureWebJobsStorage", account)]).is_ok());
+    // Here it is no more than a leftover.
+    assert!(app(&[("CheckpointDir", "x"), ("CHECKPOINT_DIR", "y")]).is_ok());
+    assert!(app(&[("DESTINATION", "x")]).is_ok());
+}
+
+#[test]
+fn a_storage_that_is_misspelt_for_one_tenant_is_refused_to_that_one_alone() {
+    let problems = |settings: &[(&str, &str)]| {
+        let of_b = [("TENANTS", "a,b"), ("B__DOMAIN", "b.eu.auth0.com")];
+        let apps = apps(&[&of_b[..], settings].concat()).unwrap();
+        let problems = apps.unable().into_iter();
+        problems
+            .map(|(name, problem)| format!("{name}: {problem}"))
+            .collect::<Vec<_>>()
+    };
+    let told = "b: a setting needs attention: B__CHECKPOINT_DIR is not set, but B_CHECKPOINT_DIR is, \
+                which is not read (names are case-sensitive)";
+    assert_eq!(problems(&[("B_CHECKPOINT_DIR", "x")]), [told]);
+    let own = ("B_CHECKPOINT_DIR", "x");
+    // Its own would take the place of the plain one, whichever that is.
+    assert_eq!(problems(&[own, ("CHECKPOINT_DIR", "y")]), [told]);
+    let account =
+        "BlobEndpoint=https://acme.blob.core.windows.net;AccountName=acme;AccountKey=a2V5";
+    assert_eq!(problems(&[own, ("AzureWebJobsStorage", account)]), [told]);
+    let none = [""; 0];
+    assert_eq!(problems(&[own, ("B__CHECKPOINT_DIR", "y")]), none);
+    assert_eq!(problems(&[own, ("B__AzureWebJobsStorage", account)]), none);
+    // What was to be kept back would go out.
+    let told = "b: a setting needs attention: B__PII is not set, but B_PII is, which is not read \
+                (names are case-sensitive)";
+    assert_eq!(problems(&[("B_PII", "email:mask")]), [told]);
+    // Its own would count, whatever counts for all.
+    assert_eq!(
+        problems(&[("B_PII", "ip:mask"), ("PII", "email:mask")]),
+        [told]
+    );
+    let told = "b: a setting needs attention: B__PII_SENTINEL is not read; ";
+    let problem = problems(&[("B__PII_SENTINEL", "email:mask")]);
+    assert!(
+        problem.len() == 1 && problem[0].starts_with(told),
+        "{problem:?}"
+    );
+}
+
+#[test]
+fn a_policy_that_is_set_where_nobody_reads_it_is_refused() {
+    let refused = |settings: &[(&str, &str)]| match apps(settings) {
+        Ok(apps) => apps.unable(),
+        Err(problem) => vec![(String::new(), problem.to_string())],
+    };
+    let list = [
+        ("TENANTS", "a,globex"),
+        ("GLOBEX__DOMAIN", "b.eu.auth0.com"),
+    ];
+    let told = "a setting needs attention: GLOBX__PII is not read: TENANTS does not name GLOBX";
+    for setting in ["GLOBX__PII", "GLOBX__PII_ARCHIVE", "globx__PII_KEY"] {
+        let given = [&list[..], &[(setting, "email:mask")]].concat();
+        assert_eq!(refused(&given).len(), 1, "{setting}");
+        // Where it is a whole tenant, it is one that was left out of the list.
+        let whole = [&given[..], &[("Globx__DOMAIN", "c.eu.auth0.com")]].concat();
+        assert_eq!(refused(&whole), [], "{setting}");
+        // Whoever has one of its own has not mistyped it.
+        let own = setting.to_ascii_uppercase().replace("GLOBX", "GLOBEX");
+        let value = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=";
+        let value = if own.ends_with("KEY") {
+            value
+        } else {
+            "email:mask"
+        };
+        let both = [&given[..], &[(&own, value)]].concat();
+        assert!(
+            !refused(&both).iter().any(|it| it.0 == "globex"),
+            "{setting}"
+        );
+    }
+    let mistyped = refused(&[&list[..], &[("GLOBX__PII", "email:mask")]].concat());
+    assert_eq!(mistyped[0].1, told);
+    let mistyped = refused(&[&list[..], &[("Globx__Pii", "email:mask")]].concat());
+    assert!(
+        mistyped[0].1.contains("Globx__Pii is, which is not read"),
+        "{mistyped:?}"
+    );
+    // Nobody reads a tenant's settings where there is no list.
+    let alone = refused(&[("ACME__PII", "email:mask")]);
+    assert!(
+        alone[0]
+            .1
+            .contains("ACME__PII is not read: TENANTS does not name ACME"),
+        "{alone:?}"
+    );
+    for (name, value) in [
+        ("Serilog__PII", "false"),
+        ("Serilog__Pii", "false"),
+        ("Serilog__PII_KEY", "x"),
+    ] {
+        assert_eq!(refused(&[(name, value)]), [], "{name}");
+    }
+    // With the words in another order, or with too few signs between them.
+    for (setting, whose) in [
+        ("ARCHIVE_PII", vec!["a", "globex"]),
+        ("PII_SENTINEL", vec!["a", "globex"]),
+        ("LOGANALYTICS_PII", vec!["a", "globex"]),
+        ("EMAIL_PII", vec!["a", "globex"]),
+        ("KEY_PII", vec!["a", "globex"]),
+        ("ARCHIVE__PII", vec!["a", "globex"]),
+        ("GLOBX_PII", vec!["a", "globex"]),
+        ("GLOBX__PII_SENTINEL", vec!["a", "globex"]),
+        ("Globx__Archiv__PII", vec!["a", "globex"]),
+        ("GLOBEX_PII_SENTINEL", vec!["globex"]),
+        ("GLOBEX__ARCHIVE_PII", vec!["globex"]),
+        ("globex.pii.sentinel", vec!["globex"]),
+        ("MY_PII_SCANNER", vec![]),
+        ("PIIX", vec![]),
+        ("MYPII", vec![]),
+        // Of another program, or of a tenant that is no longer in the list.
+        ("INITECH_PII", vec![]),
+        ("COMPANY_PII", vec![]),
+        ("LOG_PII", vec![]),
+        ("OTEL_REDACT_PII", vec![]),
+        ("Serilog__Enrich__PII", vec![]),
+        ("Serilog__PII", vec![]),
+        ("Serilog__Pii", vec![]),
+        ("Serilog__PII__Enabled", vec![]),
+        ("B__PII", vec![]),
+        ("VIP_PII", vec![]),
+        ("PKI_KEY", vec![]),
+        ("OLD__PII_ARCHIVE", vec![]),
+        ("OLD__PII_KEY", vec![]),
+    ] {
+        let problems = refused(&[&list[..], &[(setting, "email:mask")]].concat());
+        let told = format!("{setting} is not read");
+        assert!(
+            problems.iter().all(|it| it.1.contains(&told)),
+            "{problems:?}"
+        );
+        if whose.len() == 2 {
+            assert_eq!(problems.len(), 1, "{setting}");
+        } else {
+            let names: Vec<_> = problems.iter().map(|it| &*it.0).collect();
+            assert_eq!(names, whose, "{setting}");
+        }
+    }
+}
