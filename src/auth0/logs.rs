@@ -123,14 +123,15 @@ impl Logs {
         let query = [("from", id.to_string()), ("take", take.to_string())];
         retry::retry(&self.jitter, deadline, || async {
             let found = self.page(&query, most_bytes(take), deadline).await?;
-            if id.is_synthetic() && are_newest_first(&found.records) {
+            let gets_on = found.records.iter().any(|it| it.log_id > *id);
+            let is_heeded = gets_on || found.records.is_empty();
+            if id.is_synthetic() && are_newest_first(&found.records) || id.is_end() && !is_heeded {
                 return Err(LogsError::NotHeeded {
                     host: self.host(),
                     after: id.clone(),
                 });
             }
-            let gets_on = found.records.iter().any(|it| it.log_id > *id);
-            if gets_on || found.records.is_empty() {
+            if is_heeded {
                 return Ok(found);
             }
             Err(LogsError::NoProgress {

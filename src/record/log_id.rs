@@ -74,6 +74,12 @@ impl LogId {
         Self::new(format!("{prefix:9<LENGTH$}"))
     }
 
+    /// Whether it is such an id, by its looks.
+    pub fn is_end(&self) -> bool {
+        let prefix = self.text.get(..PREFIX);
+        prefix.is_some_and(|prefix| Self::end_of(prefix) == *self)
+    }
+
     /// Whether the text has the shape that Auth0's ids have.
     pub fn is_well_formed(&self) -> bool {
         is_well_formed(&self.text)
@@ -183,6 +189,10 @@ mod tests {
         assert_eq!(end.as_str().len(), 56);
         assert!(LogId::synthetic("900", time("9999-12-31T23:59:59Z")) < end);
         assert!(end < LogId::synthetic("901", time("1970-01-01T00:00:00Z")));
+        assert!(end.is_end());
+        for other in [REAL, "", "90", "9é", "900"] {
+            assert!(!LogId::new(other).is_end(), "{other}");
+        }
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::time::Duration;
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::json;
 use simulator::Fault;
+use simulator::tenant::{Options, SyntheticIds};
 
 use crate::world::{Ran, Sink, World, minutes_ago, now, numbers};
 
@@ -259,6 +260,35 @@ async fn a_stretch_between_two_ids_is_read_although_a_page_of_a_larger_prefix_co
     let ran = replay(&world, &["--from", &ids[1], "--to", &next]).await;
     assert_eq!(ran.code(), 0, "{ran:?}");
     assert_eq!(world.workspace.landed()[2..], ids[1..2], "{ran:?}");
+}
+
+/// After the stretch, reading goes on at the end of the prefix, by an id that is none of a record.
+#[tokio::test]
+async fn a_stretch_ends_as_well_where_no_made_up_id_is_heeded() {
+    for after in [1, 5] {
+        for synthetic_ids in [
+            SyntheticIds::Unheeded,
+            SyntheticIds::Ignored,
+            SyntheticIds::Rejected,
+        ] {
+            let options = Options {
+                synthetic_ids,
+                token_events: false,
+                ..Options::default()
+            };
+            let world = World::with(options).await;
+            for prefix in ["800", "900"] {
+                let minutes = [90, 70].into_iter().chain(40 - after..40);
+                for date in minutes.map(minutes_ago) {
+                    let record = json!({"date": date, "type": "s"});
+                    world.tenant.add_as(&id(prefix, date), record);
+                }
+            }
+            let ran = replay(&world, &["--from", "80m", "--to", "60m"]).await;
+            assert_eq!(ran.code(), 0, "{synthetic_ids:?}: {ran:?}");
+            assert_eq!(numbers(&ran.report(), ["delivered"]), [2], "{ran:?}");
+        }
+    }
 }
 
 #[tokio::test]
