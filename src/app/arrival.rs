@@ -100,10 +100,7 @@ impl App {
             return Report::of(&pipeline.label);
         };
         let _reading = way.source.begin_until(stretch.read_until());
-        let source = Until {
-            source: &way.source,
-            stretch: &stretch,
-        };
+        let source = Until::of(&way.source, &stretch);
         let mut ledger = StretchLedger::new(&stretch, (self.clock)()).only(ids);
         let run = Run {
             name: &pipeline.label,

@@ -252,10 +252,7 @@ impl App {
             from: Some(Mark::Stored(of_hour.hour)),
             to: Mark::Stored(of_hour.hour + HOUR),
         };
-        let source = Until {
-            source: &way.source,
-            stretch: &stretch,
-        };
+        let source = Until::of(&way.source, &stretch);
         let mut reading = Reading::new(&stretch, asked, filters, (self.clock)());
         let run = Run {
             name: &pipeline.label,

@@ -72,10 +72,7 @@ impl App {
         let _reading = way.source.begin_until(replay.stretch.read_until());
         let gap = dropped(&way.source, &replay.stretch);
         let gap = self.unless_asked_to_end(Box::pin(gap)).await.flatten();
-        let source = Until {
-            source: &way.source,
-            stretch: &replay.stretch,
-        };
+        let source = Until::of(&way.source, &replay.stretch);
         let report = self
             .replay_from(&source, replay, (pipeline, way), &mut ledger)
             .await;

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -145,8 +146,22 @@ impl Stretch {
 
 /// A source that ends with a stretch: where the ids of a prefix are past it, those of the next come.
 pub(crate) struct Until<'a, S> {
-    pub source: &'a S,
-    pub stretch: &'a Stretch,
+    source: &'a S,
+    stretch: &'a Stretch,
+    /// Whether the source was seen to read on after an id that is none of a record. One that does not may
+    /// take it for the end of its log.
+    takes_any_id: AtomicBool,
+}
+
+impl<'a, S> Until<'a, S> {
+    /// What of this source is of this stretch.
+    pub fn of(source: &'a S, stretch: &'a Stretch) -> Self {
+        Self {
+            source,
+            stretch,
+            takes_any_id: AtomicBool::new(false),
+        }
+    }
 }
 
 impl<S: Source> Until<'_, S> {
@@ -173,6 +188,7 @@ impl<S: Source> Until<'_, S> {
             Err(SourceError::Rejected(_)) => None,
             Err(error) => return Err(error),
         };
+        self.takes_any_id.store(head.is_some(), Ordering::Relaxed);
         let lowest = head.as_ref().and_then(LogId::prefix);
         match lowest.filter(|it| *it < met) {
             Some(prefix) => {
@@ -205,6 +221,8 @@ impl<S: Source> Until<'_, S> {
                     page.records.extend(next.records);
                     page.misfits.extend(next.misfits);
                     if is_empty {
+                        // Or else, as where the id is rejected.
+                        page.is_last = self.takes_any_id.load(Ordering::Relaxed);
                         break;
                     }
                 }
@@ -354,7 +372,7 @@ impl Ledger for StretchLedger<'_> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicU64, Ordering};
+    use std::sync::atomic::AtomicU64;
 
     use bytes::Bytes;
 
@@ -486,6 +504,11 @@ mod tests {
             })
         }
 
+        async fn next(&self, id: &LogId, _: Deadline) -> Result<Option<Record>, SourceError> {
+            let next = self.records.iter().find(|it| it.log_id > *id);
+            Ok(next.cloned().filter(|_| !self.is_strict))
+        }
+
         async fn has_dropped(&self, _: &LogId, _: Deadline) -> Result<bool, SourceError> {
             Ok(false)
         }
@@ -506,10 +529,7 @@ mod tests {
 
     async fn read_from(log: &Log, from: Option<Mark>) -> Vec<String> {
         let stretch = stretch(from, Mark::At(at("09:00:00")));
-        let until = Until {
-            source: log,
-            stretch: &stretch,
-        };
+        let until = Until::of(log, &stretch);
         let deadline = Deadline::after(Duration::from_mins(1));
         let mut page = until.first(Start::Oldest, deadline).await.unwrap();
         let mut read = Vec::new();

@@ -291,6 +291,38 @@ async fn a_stretch_ends_as_well_where_no_made_up_id_is_heeded() {
     }
 }
 
+/// An empty page after an id that was made up is no end.
+#[tokio::test]
+async fn what_is_above_a_stretch_of_a_prefix_is_read_where_no_made_up_id_is_heeded() {
+    for synthetic_ids in [
+        SyntheticIds::Unheeded,
+        SyntheticIds::Ignored,
+        SyntheticIds::Rejected,
+        SyntheticIds::Taken,
+    ] {
+        let options = Options {
+            synthetic_ids,
+            token_events: false,
+            ..Options::default()
+        };
+        let world = World::with(options).await;
+        let put = |id: &str, date| world.tenant.add_as(id, json!({"date": date, "type": "s"}));
+        let dates = || (0..150).map(|second| minutes_ago(75) + chrono::Duration::seconds(second));
+        for date in dates() {
+            put(&id("800", date), date);
+        }
+        for date in dates().map(|it| it + chrono::Duration::minutes(40)) {
+            put(&id("800", date), date);
+        }
+        put(&id("900", minutes_ago(70)), minutes_ago(70));
+        put("odd", minutes_ago(70));
+        let ran = replay(&world, &["--from", "80m", "--to", "60m"]).await;
+        assert_eq!(ran.code(), 0, "{synthetic_ids:?}: {ran:?}");
+        let delivered = numbers(&ran.report(), ["delivered"]);
+        assert_eq!(delivered, [152], "{synthetic_ids:?}: {ran:?}");
+    }
+}
+
 #[tokio::test]
 async fn records_whose_ids_tell_no_time_are_replayed_from_the_archive_too() {
     let mut dates = vec![minutes_ago(100); 2];
