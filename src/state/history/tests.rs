@@ -1,5 +1,6 @@
 use super::*;
 use crate::net::retry::Jitter;
+use crate::storage::faulty::{Fault, Faulty, Operation};
 use crate::storage::memory::Memory;
 
 fn at(clock: &str) -> DateTime<Utc> {
@@ -266,4 +267,32 @@ async fn who_waits_for_a_first_run_is_known_until_it_has_ended_and_hides_no_run(
         store().wait(at("08:16:00"), deadline()).await.unwrap(),
         Some(stored)
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_waits_and_can_keep_nothing_is_told_so_and_is_not_told_that_all_is_well() {
+    for (fault, is_kept) in [
+        (Fault::LoseAnswer, true),
+        (Fault::Fail, false),
+        (Fault::Hang, false),
+    ] {
+        let objects = Faulty::over(Memory::default(), move |operation, _| match operation {
+            Operation::Write => fault,
+            _ => Fault::None,
+        });
+        let storage = Arc::new(Storage::over(objects, Jitter::seeded(1)));
+        let store = HistoryStore::new(storage, "acme", "log-analytics");
+        let deadline = Deadline::after(Duration::from_secs(10));
+        match store.wait(at("08:00:00"), deadline).await {
+            Ok(history) => {
+                assert!(is_kept, "{fault:?}");
+                assert_eq!(history.unwrap().waited_since, Some(at("08:00:00")));
+            }
+            Err(error) => {
+                assert!(!is_kept, "{fault:?}: {error:?}");
+                let told = "writing the history memory:history/acme/log-analytics.json";
+                assert_eq!(error.to_string(), told);
+            }
+        }
+    }
 }
