@@ -136,7 +136,7 @@ impl Ledger for Reading<'_> {
 
     fn compared(&mut self, _: Comparison) {}
 
-    fn refuses_all(&mut self) -> DateTime<Utc> {
+    fn refuses_all(&mut self) -> Option<DateTime<Utc>> {
         self.hour.refuses_all()
     }
 

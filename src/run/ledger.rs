@@ -109,8 +109,9 @@ pub(crate) trait Ledger: Send {
     /// Notes when the newest records were compared with those read.
     fn compared(&mut self, comparison: Comparison);
 
-    /// Notes that the destination refuses whatever it is sent. Answers since when it does.
-    fn refuses_all(&mut self) -> DateTime<Utc>;
+    /// Notes that the destination refuses whatever it is sent. Answers since when it does; nothing where
+    /// this run has seen it take records, and none comes later that could see more.
+    fn refuses_all(&mut self) -> Option<DateTime<Utc>>;
 
     /// Since when the destination has refused whatever it was sent.
     fn refused_since(&self) -> Option<DateTime<Utc>>;

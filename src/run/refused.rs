@@ -3,7 +3,8 @@
 //!
 //! Where every record is refused, also those that are tried from after the batch, the fault is not in
 //! the records, but in an address, a table or a schema; then nothing is set aside and the run fails.
-//! Only a few records that are all there is for an hour are set aside all the same.
+//! Only a few records that are all there is for an hour are set aside all the same, or all that is left
+//! of a replay which has delivered others.
 
 use std::time::Duration;
 
@@ -144,9 +145,11 @@ impl<S: Source, A: DeadLetters, L: Ledger> Delivering<'_, S, A, L> {
 
     /// Whether the fault is not in the records, since none is taken.
     fn refuses_all(&mut self, there_are_more: bool) -> bool {
-        let since = self.ledger.refuses_all();
-        let waited = (self.course.began - since).to_std().unwrap_or_default();
-        there_are_more || waited < PATIENCE
+        let is_patient = self.ledger.refuses_all().is_some_and(|since| {
+            let waited = (self.course.began - since).to_std().unwrap_or_default();
+            waited < PATIENCE
+        });
+        there_are_more || is_patient
     }
 
     async fn set_aside_all(&mut self, culprits: Vec<Culprit>) -> Result<(), Stop> {

@@ -269,6 +269,8 @@ pub(crate) struct StretchLedger<'a> {
     only: Option<&'a BTreeSet<LogId>>,
     now: DateTime<Utc>,
     newest: Option<Newest>,
+    /// Whether the destination took any of it.
+    is_taken: bool,
     /// What this run has handled and not passed yet.
     handled: BTreeSet<LogId>,
 }
@@ -281,6 +283,7 @@ impl<'a> StretchLedger<'a> {
             only: None,
             now,
             newest: None,
+            is_taken: false,
             handled: BTreeSet::new(),
         }
     }
@@ -322,6 +325,7 @@ impl Ledger for StretchLedger<'_> {
     }
 
     fn note(&mut self, record: &Record, handled: Handled) {
+        self.is_taken |= handled == Handled::Accepted;
         if handled != Handled::LeftOut {
             self.handled.insert(record.log_id.clone());
         }
@@ -342,10 +346,10 @@ impl Ledger for StretchLedger<'_> {
 
     fn compared(&mut self, _: Comparison) {}
 
-    /// Since now: patience, after which records are set aside all the same, is for a run that comes
-    /// again each minute.
-    fn refuses_all(&mut self) -> DateTime<Utc> {
-        self.now
+    /// Since now, unless it was seen to take some: patience, after which records are set aside all the
+    /// same, is for a run that comes again each minute.
+    fn refuses_all(&mut self) -> Option<DateTime<Utc>> {
+        (!self.is_taken).then_some(self.now)
     }
 
     fn refused_since(&self) -> Option<DateTime<Utc>> {

@@ -74,7 +74,7 @@ impl<L: Ledger, W: Watch> Ledger for Watched<L, W> {
         self.ledger.compared(comparison);
     }
 
-    fn refuses_all(&mut self) -> DateTime<Utc> {
+    fn refuses_all(&mut self) -> Option<DateTime<Utc>> {
         self.ledger.refuses_all()
     }
 

@@ -165,8 +165,8 @@ impl Ledger for CheckpointLedger<'_> {
         self.checkpoint.comparison = Some(comparison);
     }
 
-    fn refuses_all(&mut self) -> DateTime<Utc> {
-        self.checkpoint.refused(self.began)
+    fn refuses_all(&mut self) -> Option<DateTime<Utc>> {
+        Some(self.checkpoint.refused(self.began))
     }
 
     fn refused_since(&self) -> Option<DateTime<Utc>> {

@@ -151,6 +151,27 @@ async fn what_is_tried_for_the_sake_of_a_refused_record_is_delivered_once_and_hi
     }
 }
 
+/// A replay comes once, so that there is no hour to wait for. What it delivered before tells that the
+/// destination takes records.
+#[tokio::test]
+async fn a_record_that_is_refused_at_the_end_of_a_replay_is_set_aside() {
+    let world = World::start().await;
+    world
+        .tenant
+        .generate(1_000, minutes_ago(80), minutes_ago(70));
+    let date = minutes_ago(60);
+    let last = world.tenant.add(json!({"date": date, "type": "s"}), date);
+    world.workspace.refuse(&last);
+    let ran = replay(&world, &["--from", "65m", "--to", "50m"]).await;
+    // Nothing tells whose fault it is.
+    assert_eq!(numbers(&ran.report(), ["dead_lettered"]), [0], "{ran:?}");
+    assert_eq!(ran.code(), 1, "{ran:?}");
+    let ran = replay(&world, &["--from", "90m", "--to", "50m"]).await;
+    let counted = numbers(&ran.report(), ["delivered", "dead_lettered"]);
+    assert_eq!(counted, [1_000, 1], "{ran:?}");
+    assert_eq!(ran.report()["caught_up"], true, "{ran:?}");
+}
+
 /// An id of this prefix that was stored then.
 fn id(prefix: &str, stored: DateTime<Utc>) -> String {
     format!("{prefix}{}{:033}", stored.format("%Y%m%d%H%M%S%6f"), 1)
