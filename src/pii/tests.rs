@@ -1,4 +1,5 @@
 mod fields;
+mod labels;
 mod methods;
 mod search;
 mod settings;
