@@ -84,7 +84,11 @@ impl Field {
     /// Whether a value beside such a name is known by it.
     pub fn says_what_a_value_is(self) -> bool {
         let is_about_a_user = matches!(self, Of(_) | LooksLike(_) | Somebody | Name | Self::User);
-        is_about_a_user || matches!(self, Self::Place | Country | Town | Coordinate)
+        is_about_a_user
+            || matches!(
+                self,
+                Self::Place | Country | Town | Coordinate | Self::Search
+            )
     }
 
     fn of_word(name: &str) -> Self {

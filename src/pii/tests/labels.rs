@@ -19,3 +19,12 @@ fn where_a_name_tells_of_a_value_all_else_is_what_it_was() {
         r#"{"tenant_name":"acme1","user_name":"***","details":{"prompts":[{"name":"login","user_name":"***"}],"a":[{"key":"email","value":"***"}]}}"#,
     );
 }
+
+#[test]
+fn a_search_is_one_wherever_its_name_stands() {
+    assert_becomes(
+        "username:mask",
+        r#"{"details":{"query":[{"name":"q","value":"username:adalove"},{"value":"userName eq \"countess\"","key":"filter"}]}}"#,
+        r#"{"details":{"query":[{"name":"q","value":"username:***"},{"value":"userName eq \"***\"","key":"filter"}]}}"#,
+    );
+}
