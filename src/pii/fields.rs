@@ -43,6 +43,8 @@ pub(super) enum Field {
     Coordinate,
     /// The body of a request or of an answer.
     Body,
+    /// What a record says of the call.
+    Details,
     /// The path of a request.
     Path,
     /// What is looked for.

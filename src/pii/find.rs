@@ -244,7 +244,7 @@ impl<'p> Finder<'p> {
                 self.name(object, Kind::UserId, value, piece);
             }
             Role::Path => {
-                self.is_call_about_users |= is_call_about_users(value);
+                self.is_call_about_users |= place.is_of_call && is_call_about_users(value);
                 of_path(self.policy, value, |kind, value| self.searched(kind, value));
             }
             Role::Search if !begins_a_form(value) => {

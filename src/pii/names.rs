@@ -3,8 +3,8 @@
 
 use super::Kind;
 use super::fields::Field::{
-    self, Body, Coordinate, Country, Id, Label, LooksLike, Name, Of, Open, Path, Place, Search,
-    Somebody, Thing, Town, User, Value, Word,
+    self, Body, Coordinate, Country, Details, Id, Label, LooksLike, Name, Of, Open, Path, Place,
+    Search, Somebody, Thing, Town, User, Value, Word,
 };
 
 /// The known names by their first letter, and the ends that others have in common.
@@ -42,6 +42,7 @@ pub(super) fn known(word: &str) -> Field {
         },
         b'd' => match word {
             "displayname" => Name,
+            "details" => Details,
             _ => Open,
         },
         b'e' => match word {

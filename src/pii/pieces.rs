@@ -16,6 +16,8 @@ pub(super) struct Piece<'a> {
     /// Whether it is left out.
     pub is_gone: bool,
     pub is_in_list: bool,
+    /// Whether it may tell what was called.
+    pub is_of_call: bool,
     /// What a value is.
     pub role: Role,
     /// The name under which it stands.
@@ -49,6 +51,7 @@ impl<'a> Piece<'a> {
             text: None,
             is_gone: false,
             is_in_list: false,
+            is_of_call: false,
             role: Role::Open,
             field: Field::Open,
             object: 0,
@@ -66,6 +69,7 @@ impl<'a> Piece<'a> {
             Token::Key(_) | Token::EndObject | Token::EndArray
         ) {
             self.is_in_list = walk.is_in_list();
+            self.is_of_call = walk.is_of_call();
             self.role = walk.role();
             self.field = walk.field();
         }

@@ -5,6 +5,9 @@ use std::collections::HashMap;
 use super::Kind;
 use super::fields::{self, Field};
 
+/// Objects around the path of a call: the record, its details and the request.
+const DEPTH_OF_CALL: usize = 3;
+
 /// What a value is.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Role {
@@ -144,6 +147,15 @@ impl Walk {
         self.frames.last().is_some_and(Frame::is_list)
     }
 
+    /// Whether the next value may tell what was called: it is not a part of what the caller sent.
+    pub fn is_of_call(&self) -> bool {
+        let around = match self.first {
+            Field::Details => 1,
+            _ => 0,
+        };
+        (self.is_record || around > 0) && around + self.frames.len() <= DEPTH_OF_CALL
+    }
+
     /// The name under which the next value stands.
     pub fn field(&self) -> Field {
         match self.frames.last() {
@@ -164,7 +176,11 @@ impl Walk {
         }
         frame.has_user_s_fields |= name.tells_a_user;
         frame.has_other_fields |= name.tells_a_thing;
-        self.next = match (frame.subject, name.field) {
+        let field = match name.field {
+            Field::Details if frame.container != Container::Record => Field::Open,
+            field => field,
+        };
+        self.next = match (frame.subject, field) {
             (Subject::Place, _) => fields::in_place(raw),
             (_, Field::Value) => match (frame.field, frame.container) {
                 (Field::Value, _) => Field::Value,
@@ -265,9 +281,13 @@ impl Walk {
 /// What a value under such a name is.
 pub(super) fn role(field: Field) -> Role {
     match field {
-        Field::Open | Field::User | Field::Thing | Field::Body | Field::Value | Field::Label => {
-            Role::Open
-        }
+        Field::Open
+        | Field::User
+        | Field::Thing
+        | Field::Body
+        | Field::Details
+        | Field::Value
+        | Field::Label => Role::Open,
         Field::Of(kind) => Role::Personal(kind),
         Field::LooksLike(kind) => Role::LooksLike(kind),
         Field::Somebody => Role::Somebody,

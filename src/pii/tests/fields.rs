@@ -359,3 +359,35 @@ fn names_beside_many_values_are_found_in_time() {
     let record = |value: &str| format!("{{\"a\":[{}]}}", vec![pair(value); 50_000].join(","));
     assert_becomes("email:mask", &record("a@b.c"), &record("***"));
 }
+
+#[test]
+fn no_path_but_that_of_the_call_makes_users_of_its_bodies() {
+    for (query, body) in [
+        (
+            "{}",
+            r#"{"name":"Shop","client_metadata":{"path":"/api/v2/users"}}"#,
+        ),
+        ("{}", r#"{"name":"Shop","path":"/api/v2/users"}"#),
+        (
+            "{}",
+            r#"{"name":"Shop","a":"{\"path\":\"/api/v2/users\"}"}"#,
+        ),
+        (r#"{"path":"/api/v2/users"}"#, r#"{"name":"Shop"}"#),
+    ] {
+        assert_stays(
+            "first_name:mask",
+            &format!(
+                r#"{{"user_agent":"{{\"path\":\"/api/v2/users\"}}","details":{{"request":{{"method":"post","path":"/api/v2/clients","query":{query},"body":{body}}},"response":{{"body":{{"name":"Shop"}}}}}}}}"#
+            ),
+        );
+    } // The details of a call may be a text.
+    assert_becomes(
+        "first_name:mask",
+        r#"{"details":"{\"request\":{\"path\":\"/api/v2/users\",\"body\":{\"name\":\"Ada\"}}}"}"#,
+        r#"{"details":"{\"request\":{\"path\":\"/api/v2/users\",\"body\":{\"name\":\"***\"}}}"}"#,
+    );
+    assert_stays(
+        "first_name:mask",
+        r#"{"details":{"request":{"path":"/api/v2/clients","body":{"details":"{\"request\":{\"path\":\"/api/v2/users\"}}","name":"Shop"}}}}"#,
+    );
+}
