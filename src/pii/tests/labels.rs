@@ -28,3 +28,12 @@ fn a_search_is_one_wherever_its_name_stands() {
         r#"{"details":{"query":[{"name":"q","value":"username:***"},{"value":"userName eq \"***\"","key":"filter"}]}}"#,
     );
 }
+
+#[test]
+fn what_a_name_was_and_is_belongs_to_whom_it_names() {
+    assert_becomes(
+        "first_name:mask",
+        r#"{"details":{"user":{"name":{"old":"Ada","new":"Bo"}},"client":{"name":{"old":"Shop","new":"Store"}}}}"#,
+        r#"{"details":{"user":{"name":{"old":"***","new":"***"}},"client":{"name":{"old":"Shop","new":"Store"}}}}"#,
+    );
+}

@@ -156,6 +156,15 @@ fn each_address_of_a_list_is_found() {
 }
 
 #[test]
+fn a_host_in_a_list_of_addresses_is_found_too() {
+    assert_becomes(
+        "ip:mask",
+        r#"{"details":{"headers":{"x-forwarded-for":"laptop-7, 203.0.113.7"},"error":"laptop-7 is away"}}"#,
+        r#"{"details":{"headers":{"x-forwarded-for":"***"},"error":"*** is away"}}"#,
+    );
+}
+
+#[test]
 fn each_address_of_a_forwarded_header_is_found() {
     assert_becomes(
         "ip:mask",
