@@ -206,7 +206,13 @@ impl Writer<'_> {
         let (called, query) = path.split_at(path.find(['?', '#']).unwrap_or(path.len()));
         let query = index.replaced(query);
         let Some(begin) = CALLS.iter().find(|it| called.starts_with(**it)) else {
-            return format!("{}{query}", index.replaced(called));
+            let (name, filter) = called.split_at(called.find('[').unwrap_or(called.len()));
+            let name = if is_attribute(name) {
+                index.replaced_in_name(name)
+            } else {
+                index.replaced(name)
+            };
+            return format!("{name}{}{query}", index.replaced(filter));
         };
         let (begin, rest) = called.split_at(begin.len());
         let mut new = begin.to_owned();
@@ -258,6 +264,12 @@ impl Writer<'_> {
         self.is_changed = is_changed;
         new
     }
+}
+
+/// Whether a path may be that of an attribute, as changes by SCIM name what they change.
+fn is_attribute(path: &str) -> bool {
+    let is_part = |it: u8| it.is_ascii_alphanumeric() || matches!(it, b'.' | b':' | b'_' | b'-');
+    path.bytes().all(is_part)
 }
 
 fn is_user_id(value: &str) -> bool {

@@ -391,3 +391,18 @@ fn no_path_but_that_of_the_call_makes_users_of_its_bodies() {
         r#"{"details":{"request":{"path":"/api/v2/clients","body":{"details":"{\"request\":{\"path\":\"/api/v2/users\"}}","name":"Shop"}}}}"#,
     );
 }
+
+#[test]
+fn nobody_hides_what_scim_changed_by_a_name() {
+    assert_becomes(
+        "username:mask",
+        r#"{"details":{"request":{"path":"/scim/v2/connections/con_1/Users/1","body":{"Operations":[{"op":"replace","path":"userName","value":"active"},{"op":"replace","path":"active","value":false},{"op":"replace","path":"urn:ietf:params:scim:schemas:core:2.0:User:active","value":false},{"op":"add","path":"active[value eq \"active\"].value","value":"x"}]}}}}"#,
+        r#"{"details":{"request":{"path":"/scim/v2/connections/con_1/Users/1","body":{"Operations":[{"op":"replace","path":"userName","value":"***"},{"op":"replace","path":"active","value":false},{"op":"replace","path":"urn:ietf:params:scim:schemas:core:2.0:User:active","value":false},{"op":"add","path":"active[value eq \"***\"].value","value":"x"}]}}}}"#,
+    );
+    // A value that is no name of a field is one there too.
+    assert_becomes(
+        "username:mask,email:mask",
+        r#"{"user_name":"ada.love","a":{"path":"ada.love"},"email":"adal@x.y","b":{"path":"adal@x.y"},"user":{"nickname":"adalove"},"c":{"path":"{\"x\":\"adalove\"}"},"d":{"path":"adalove/x"}}"#,
+        r#"{"user_name":"***","a":{"path":"***"},"email":"***","b":{"path":"***"},"user":{"nickname":"***"},"c":{"path":"{\"x\":\"***\"}"},"d":{"path":"***/x"}}"#,
+    );
+}
