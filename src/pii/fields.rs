@@ -65,11 +65,16 @@ impl Field {
     fn named(name: &str) -> Self {
         match Self::of_word(name) {
             // Who has a namespace, as claims do, or the names of objects before, says at the end what
-            // it is, unless that is what SCIM calls the value: `emails[type eq "work"].value`.
-            Open => match last_part(name).map(Self::of_word) {
-                Some(it @ (Of(_) | LooksLike(_) | Somebody)) => it,
-                Some(Name) if is_claim(name) => Name,
-                _ => Open,
+            // it is, unless that is what SCIM calls the value, `emails[type eq "work"].value`, or a place in
+            // a list: `/emails/0`.
+            Open => match last_part(name) {
+                Some(part) => match Self::of_word(part) {
+                    it @ (Of(_) | LooksLike(_) | Somebody) => it,
+                    // Roles and the like have names too, but not in as many words.
+                    Name if is_claim(name) || !part.eq_ignore_ascii_case("name") => Name,
+                    _ => Open,
+                },
+                None => Open,
             },
             field => field,
         }
@@ -101,10 +106,13 @@ impl Field {
     }
 }
 
+/// The last part of a name that is more than a place in a list.
 fn last_part(name: &str) -> Option<&str> {
-    let name = name.strip_suffix(".value").unwrap_or(name);
     let name = name.split('[').next()?;
-    name.rsplit(['/', ':', '#', '.']).next()
+    let is_place =
+        |it: &str| it == "value" || it.bytes().all(|it| it.is_ascii_digit() || it == b'-');
+    let mut parts = name.rsplit(['/', ':', '#', '.']);
+    parts.find(|it| !is_place(it))
 }
 
 /// The letters and digits of a name in lower case, the last ones if there are more than known names

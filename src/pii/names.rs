@@ -92,7 +92,7 @@ pub(super) fn known(word: &str) -> Field {
             _ => Open,
         },
         b'm' => match word {
-            "member" | "members" => Somebody,
+            "manager" | "member" | "members" => Somebody,
             "mail" => LooksLike(Kind::Email),
             "mobile" => LooksLike(Kind::Phone),
             "method" => Word,

@@ -406,3 +406,30 @@ fn nobody_hides_what_scim_changed_by_a_name() {
         r#"{"user_name":"***","a":{"path":"***"},"email":"***","b":{"path":"***"},"user":{"nickname":"***"},"c":{"path":"{\"x\":\"***\"}"},"d":{"path":"***/x"}}"#,
     );
 }
+
+#[test]
+fn names_in_scim_are_known_with_a_schema_or_an_object_before_them() {
+    let record = |name: &str| {
+        let body = r#"{"Operations":[{"op":"add","path":"name.formatted","value":"NAME"},{"op":"add","path":"urn:ietf:params:scim:schemas:core:2.0:User:displayName","value":"NAME"},{"op":"add","path":"urn:ietf:params:scim:schemas:core:2.0:User:name.formatted","value":"NAME"},{"op":"add","value":{"name.formatted":"NAME","urn:ietf:params:scim:schemas:core:2.0:User:displayName":"NAME","urn:ietf:params:scim:schemas:extension:enterprise:2.0:User":{"manager":{"value":"26","displayName":"NAME"}}}},{"op":"add","path":"emails[type eq \"work\"].display","value":"NAME"}]}"#;
+        let of_users =
+            r#"{"details":{"request":{"path":"/scim/v2/connections/con_1/Users/1","body":BODY}}}"#;
+        of_users.replace("BODY", &body.replace("NAME", name))
+    };
+    // What is below an address is taken for one.
+    let kinds = "first_name:mask,email:mask";
+    assert_becomes(kinds, &record("Ada"), &record("***"));
+    // Groups have names too.
+    assert_stays(
+        "first_name:mask",
+        r#"{"request":{"path":"/scim/v2/connections/con_1/Groups/1","body":{"Operations":[{"op":"add","path":"urn:ietf:params:scim:schemas:core:2.0:Group:displayName","value":"Admins"}]}}}"#,
+    );
+}
+
+#[test]
+fn a_name_may_have_places_in_lists_after_it() {
+    assert_becomes(
+        "email:mask",
+        r#"{"a":[{"path":"/emails/0/value","value":"ada"},{"path":"/emails/-","value":"ada"},{"path":"/emails/0","value":{"value":"ada"}}],"emails.1":"ada","roles.1":"ada","/roles/0/value":"ada"}"#,
+        r#"{"a":[{"path":"/emails/0/value","value":"***"},{"path":"/emails/-","value":"***"},{"path":"/emails/0","value":{"value":"***"}}],"emails.1":"***","roles.1":"ada","/roles/0/value":"ada"}"#,
+    );
+}
