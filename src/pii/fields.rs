@@ -90,12 +90,15 @@ impl Field {
 
     /// Whether a value beside such a name is known by it.
     pub fn says_what_a_value_is(self) -> bool {
-        let is_about_a_user = matches!(self, Of(_) | LooksLike(_) | Somebody | Name | Self::User);
-        is_about_a_user
-            || matches!(
-                self,
-                Self::Place | Country | Town | Coordinate | Self::Search
-            )
+        let is_about_a_user = matches!(self, Somebody | Name | Self::User);
+        let is_about_a_place = matches!(self, Self::Place | Country | Town | Coordinate);
+        let may_name_somebody = matches!(self, Self::Path | Self::Search);
+        self.tells_a_kind() || is_about_a_user || is_about_a_place || may_name_somebody
+    }
+
+    /// Whether what stands under such a name is of one kind.
+    pub fn tells_a_kind(self) -> bool {
+        matches!(self, Of(_) | LooksLike(_))
     }
 
     fn of_word(name: &str) -> Self {

@@ -118,13 +118,16 @@ pub(super) fn pieces<'a>(
         walk.end().map(&mut leave);
     }
     if walk.has_values() {
-        let labels = labels(&pieces);
+        let labels = labels(&pieces, first);
         if !labels.is_empty() {
             let mut walk = walk.again(labels);
             let mut objects = first;
             for piece in &mut pieces {
                 piece.place(&walk);
-                step(&mut walk, piece.token, &mut objects, |_| {});
+                step(&mut walk, piece.token, &mut objects, &mut leave);
+            }
+            while !walk.is_over() {
+                walk.end().map(&mut leave);
             }
         }
     }
@@ -149,18 +152,32 @@ fn step(walk: &mut Walk, token: Token, objects: &mut u32, leave: impl FnMut(Left
 }
 
 /// What names of fields say that stand beside values: `{"path": "userName", "value": "ada"}`. Of
-/// several in one object the first is the one that counts.
-fn labels(pieces: &[Piece]) -> Labels {
+/// several in one object the first is the one that counts, or the first that tells a kind. `number` is
+/// that of the first object.
+fn labels(pieces: &[Piece], mut number: u32) -> Labels {
     let mut labels = Labels::new();
+    let mut objects = Vec::with_capacity(8);
     for piece in pieces {
-        if let Token::Text(raw) = piece.token
-            && !piece.is_in_list
-            && piece.field.may_be_a_label()
-        {
-            let field = fields::name(raw).field;
-            if field.says_what_a_value_is() {
-                labels.entry(piece.object).or_insert(field);
+        match piece.token {
+            Token::BeginObject | Token::BeginArray => {
+                objects.push(number);
+                number += 1;
             }
+            Token::EndObject | Token::EndArray => {
+                objects.pop();
+            }
+            Token::Text(raw) if !piece.is_in_list && piece.field.may_be_a_label() => {
+                let field = fields::name(raw).field;
+                if let Some(object) = objects.last()
+                    && field.says_what_a_value_is()
+                {
+                    let label = labels.entry(*object).or_insert(field);
+                    if field.tells_a_kind() && !label.tells_a_kind() {
+                        *label = field;
+                    }
+                }
+            }
+            _ => {}
         }
     }
     labels

@@ -433,3 +433,30 @@ fn a_name_may_have_places_in_lists_after_it() {
         r#"{"a":[{"path":"/emails/0/value","value":"***"},{"path":"/emails/-","value":"***"},{"path":"/emails/0","value":{"value":"***"}}],"emails.1":"***","roles.1":"ada","/roles/0/value":"ada"}"#,
     );
 }
+
+#[test]
+fn names_beside_values_are_known_wherever_the_object_stands() {
+    let kinds = "email:mask,username:mask,first_name:mask,user_id:mask,ip:mask";
+    for (record, expected) in [
+        (
+            r#"{"a":{"name":{"key":"email","value":"ada"},"value":"x"},"b":{"name":[{"value":"bo","key":"email"}]},"c":{"name":{"name":"email"},"value":"plain"}}"#,
+            r#"{"a":{"name":{"key":"email","value":"***"},"value":"x"},"b":{"name":[{"value":"***","key":"email"}]},"c":{"name":{"name":"email"},"value":"plain"}}"#,
+        ),
+        // An object that is said to be about a user.
+        (
+            r#"{"a":[{"key":"profile","value":{"name":"Ada"}},{"value":[{"display_name":"Bo"}],"path":"members"},{"key":"role","value":{"name":"boss"}}],"b":"[{\"key\":\"user\",\"value\":{\"name\":\"Cy\"}}]"}"#,
+            r#"{"a":[{"key":"profile","value":{"name":"***"}},{"value":[{"display_name":"***"}],"path":"members"},{"key":"role","value":{"name":"boss"}}],"b":"[{\"key\":\"user\",\"value\":{\"name\":\"***\"}}]"}"#,
+        ),
+        // Which kind it is counts before what it is about.
+        (
+            r#"{"a":[{"type":"user","key":"given_name","value":"Ada"},{"id":"location","name":"email","value":"ada"},{"name":"name","type":"username","value":"bo"}]}"#,
+            r#"{"a":[{"type":"user","key":"given_name","value":"***"},{"id":"location","name":"email","value":"***"},{"name":"name","type":"username","value":"***"}]}"#,
+        ),
+        (
+            r#"{"a":[{"name":"q","value":"username:adalove"},{"name":":path","value":"/api/v2/users/auth0%7C5f1abc"}],"b":"adalove"}"#,
+            r#"{"a":[{"name":"q","value":"username:***"},{"name":":path","value":"/api/v2/users/***"}],"b":"***"}"#,
+        ),
+    ] {
+        assert_becomes(kinds, record, expected);
+    }
+}
