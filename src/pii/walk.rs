@@ -192,15 +192,16 @@ impl Walk {
                 (field, _) => field,
             },
             // Below a personal name whatever looks like such a value is one.
-            (_, Field::Open) => match frame.field {
+            (_, Field::Open | Field::Label) => match frame.field {
                 Field::Of(kind) | Field::LooksLike(kind) => Field::LooksLike(kind),
-                _ => Field::Open,
+                _ => field,
             },
             (_, field) => field,
         };
-        self.role = match frame.subject {
-            Subject::All(kind) => Role::Personal(kind),
-            _ => role(self.next),
+        self.role = match (frame.subject, role(self.next), frame.field) {
+            (Subject::All(kind), _, _) => Role::Personal(kind),
+            (_, Role::Open, Field::Of(kind) | Field::LooksLike(kind)) => Role::LooksLike(kind),
+            (_, role, _) => role,
         };
         name.is_common
     }

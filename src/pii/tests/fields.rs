@@ -460,3 +460,34 @@ fn names_beside_values_are_known_wherever_the_object_stands() {
         assert_becomes(kinds, record, expected);
     }
 }
+
+#[test]
+fn below_a_personal_name_a_value_is_known_whatever_its_own_name_is() {
+    let names = [
+        "key",
+        "field",
+        "header",
+        "claim",
+        "attribute",
+        "details",
+        "to_be",
+    ];
+    for name in names {
+        assert_becomes(
+            "email:mask",
+            &format!(
+                r#"{{"a":{{"email":{{"{name}":"ada@x.y"}},"work_email":{{"{name}":["ada@x.y"]}}}}}}"#
+            ),
+            &format!(r#"{{"a":{{"email":{{"{name}":"***"}},"work_email":{{"{name}":["***"]}}}}}}"#),
+        );
+        assert_stays(
+            "email:mask,username:mask",
+            &format!(r#"{{"a":{{"email":{{"{name}":"sms"}},"user_name":{{"{name}":["a"]}}}}}}"#),
+        );
+    }
+    assert_becomes(
+        "email:mask",
+        r#"{"a":{"email":{"client":"ada@x.y","body":"ada@x.y","app":{"name":"Shop","email":"ada@x.y"}}}}"#,
+        r#"{"a":{"email":{"client":"***","body":"***","app":{"name":"Shop","email":"***"}}}}"#,
+    );
+}
