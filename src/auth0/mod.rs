@@ -139,10 +139,10 @@ struct InRun {
 
 impl InRun {
     /// Takes note of a page that it has read. That one ends near the present is its end only where
-    /// another run goes on from there.
+    /// another run goes on from there, or where it ends after all that is wanted.
     fn take(&self, mut page: Page) -> Page {
         self.session.note(&page);
-        page.is_last &= page.records.is_empty() || !self.session.is_bounded();
+        page.is_last &= page.records.is_empty() || self.session.ends_with(&page);
         page
     }
 }

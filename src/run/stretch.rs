@@ -215,22 +215,19 @@ impl<S: Source> Until<'_, S> {
                 break;
             };
             match self.source.after(&after, deadline).await {
-                Ok(next) => {
-                    let is_empty = next.records.is_empty();
-                    page.is_last = next.is_last || is_empty;
+                Ok(next) if !next.records.is_empty() => {
+                    page.is_last = next.is_last;
                     page.records.extend(next.records);
                     page.misfits.extend(next.misfits);
-                    if is_empty {
-                        // Or else, as where the id is rejected.
-                        page.is_last = self.takes_any_id.load(Ordering::Relaxed);
-                        break;
-                    }
                 }
-                // Then everything is read, to the end of the log.
-                Err(SourceError::Rejected(_)) => {
-                    page.is_last = false;
+                // Where such an id may be taken for the end of the log, as where it is rejected,
+                // everything is read, to the end of the log.
+                Ok(next) => {
+                    page.is_last |= self.takes_any_id.load(Ordering::Relaxed);
+                    page.misfits.extend(next.misfits);
                     break;
                 }
+                Err(SourceError::Rejected(_)) => break,
                 Err(error) => return Err(error),
             }
         }

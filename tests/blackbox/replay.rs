@@ -344,6 +344,41 @@ async fn what_is_above_a_stretch_of_a_prefix_is_read_where_no_made_up_id_is_heed
     }
 }
 
+/// In a busy tenant no answer is empty: each request meets a record that was not there before.
+#[tokio::test]
+async fn a_replay_ends_although_records_come_all_the_time() {
+    for synthetic_ids in [
+        SyntheticIds::Unheeded,
+        SyntheticIds::Ignored,
+        SyntheticIds::Rejected,
+        SyntheticIds::Taken,
+    ] {
+        let options = Options {
+            synthetic_ids,
+            token_events: false,
+            ..Options::default()
+        };
+        let world = World::with(options).await;
+        world.tenant.generate(150, minutes_ago(80), minutes_ago(70));
+        world.tenant.generate(150, minutes_ago(40), minutes_ago(1));
+        let busy = async {
+            for requests in 1..40 {
+                world.tenant.wait_for_log_request(requests).await;
+                let now = now();
+                world.tenant.add(json!({"date": now, "type": "s"}), now);
+            }
+        };
+        let stretch = ["--from", "85m", "--to", "60m"];
+        tokio::select! {
+            ran = replay(&world, &stretch) => {
+                assert_eq!(ran.code(), 0, "{synthetic_ids:?}: {ran:?}");
+                assert_eq!(numbers(&ran.report(), ["delivered"]), [150], "{ran:?}");
+            }
+            () = busy => panic!("{synthetic_ids:?}: it goes on and on"),
+        }
+    }
+}
+
 #[tokio::test]
 async fn records_whose_ids_tell_no_time_are_replayed_from_the_archive_too() {
     let mut dates = vec![minutes_ago(100); 2];

@@ -85,9 +85,13 @@ impl Session {
         }
     }
 
-    /// Whether it wants nothing later than a time, so that no run goes on where it ends.
-    pub fn is_bounded(&self) -> bool {
-        self.until.is_some()
+    /// Whether all that it wants has been read with a page that ends near the present: it is the next
+    /// run's to go on from there, or what comes is later than what is wanted.
+    pub fn ends_with(&self, page: &Page) -> bool {
+        let last = page.records.iter().map(|it| &it.log_id).max();
+        let stored = last.and_then(LogId::stored_at);
+        self.until
+            .is_none_or(|until| stored.is_some_and(|it| it > until))
     }
 
     /// Notes what it has read.
