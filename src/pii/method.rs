@@ -88,9 +88,9 @@ impl Policy {
     pub(super) fn replacement(&self, kind: Kind, value: &str) -> String {
         let each = |one: &dyn Fn(&str) -> String| match kind {
             // What proxies have added.
-            Kind::Ip if value.contains(',') => value
+            Kind::Ip if value.contains([',', '=']) => value
                 .split(',')
-                .map(|it| one(it.trim()))
+                .map(|it| forwarded(it.trim(), one))
                 .collect::<Vec<_>>()
                 .join(", "),
             _ => one(value),
@@ -114,6 +114,21 @@ fn pseudonym(key: &Key, kind: Kind, value: &str) -> String {
         _ => kind,
     };
     key.pseudonym(Group::of(kind), value)
+}
+
+/// What stands in place of what a proxy has added: an address, or, in the header `Forwarded`, the pairs
+/// that have one. No other pair is kept.
+fn forwarded(element: &str, one: &dyn Fn(&str) -> String) -> String {
+    let pairs = element.split(';').filter_map(|pair| {
+        let (name, address) = pair.split_once('=')?;
+        let is_name = |it: &&str| it.eq_ignore_ascii_case(name.trim());
+        let name = ["for", "by"].into_iter().find(is_name)?;
+        Some(format!("{name}={}", one(address.trim().trim_matches('"'))))
+    });
+    match pairs.collect::<Vec<_>>() {
+        pairs if pairs.is_empty() => one(element),
+        pairs => pairs.join(";"),
+    }
 }
 
 /// The network that an address is in. What is no address is masked.

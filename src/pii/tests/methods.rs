@@ -230,3 +230,34 @@ fn a_value_may_belong_to_the_groups_that_it_looks_like() {
         assert_eq!(groups(value), expected, "{value}");
     }
 }
+
+#[test]
+fn an_address_that_was_forwarded_is_the_same_one() {
+    for (header, by_name, truncated) in [
+        (
+            r"for=203.0.113.7;proto=https;host=x.y",
+            format!("for={ADA_S_IP}"),
+            "for=203.0.113.0",
+        ),
+        (
+            r#"For=\"203.0.113.7:443\";by=203.0.113.7, for=203.0.113.7"#,
+            format!("for={ADA_S_IP};by={ADA_S_IP}, for={ADA_S_IP}"),
+            "for=203.0.113.0;by=203.0.113.0, for=203.0.113.0",
+        ),
+        (
+            r#"for=\"[2001:db8:1:2::9]:80\""#,
+            String::new(),
+            "for=2001:db8:1::",
+        ),
+        ("for=***;for=_x", String::new(), "for=***;for=***"),
+    ] {
+        let record = |it: &str| format!(r#"{{"headers":{{"Forwarded":"{it}"}},"user":{{"a":1}}}}"#);
+        assert_becomes("ip:truncate", &record(header), &record(truncated));
+        assert_becomes("ip:mask", &record(header), &record("***"));
+        if header.contains("203.0") {
+            assert_becomes("ip:pseudonym", &record(header), &record(&by_name));
+            // Again, as from an archive.
+            assert_stays("ip:pseudonym", &record(&by_name));
+        }
+    }
+}
