@@ -262,21 +262,24 @@ impl<'p> Finder<'p> {
                 self.note(Kind::Email, address);
             }
         }
-        if matches!(role, Role::Open | Role::Search) && value.contains('=') {
+        // What may be a name as a whole is not written anew in parts.
+        let is_aside = matches!(role, Role::Path | Role::Name | Role::Id);
+        let may_be_form = matches!(role, Role::Open | Role::Search | Role::Name | Role::Id);
+        if may_be_form && value.contains('=') {
             of_form(self.policy, value, |kind, value| self.searched(kind, value));
         }
-        if !nested::may_have_json(value) || !is_read_on(self.policy, role, value) {
+        let is_read_on = is_aside || is_read_on(self.policy, role, value);
+        if !nested::may_have_json(value) || !is_read_on {
             return Reading::Open;
         }
-        let is_path = role == Role::Path;
         for part in nested::parts(value) {
             match part {
                 Part::Plain(_) => {}
-                Part::Json(json) if !is_path => self.nested(json, field),
+                Part::Json(json) if !is_aside => self.nested(json, field),
                 Part::Json(json) | Part::Cut(json) => self.set_aside(json, field),
             }
         }
-        if is_path {
+        if is_aside {
             Reading::Open
         } else {
             Reading::HasJson

@@ -351,3 +351,18 @@ fn names_of_objects_may_stand_before_that_of_a_field() {
         r#"{"value":{"name.familyName":"***","emails[type eq \"work\"].value":"***","profile.user_name":"***","roles[primary eq \"True\"].value":"admin"},"body":"profile.first_name=***"}"#,
     );
 }
+
+#[test]
+fn what_has_a_name_or_an_id_may_have_json_or_a_form_there() {
+    assert_becomes(
+        "email:mask,first_name:mask",
+        r#"{"a":{"id":"{\"email\":\"ada@x.y\"}","b":{"name":"[{\"value\":\"bo@x.y\",\"key\":\"email\"}]"}},"c":{"name":"given_name=Augusta&x=1"},"client":{"name":"a {\"email\":\"cy@x.y\",\"b\":{"},"d":"[{\"email\":\"x@y.z\",\"name\":\"Ada\"},{\"name\":\"Shop\"}]","e":"Augusta"}"#,
+        r#"{"a":{"id":"{\"email\":\"***\"}","b":{"name":"[{\"value\":\"***\",\"key\":\"email\"}]"}},"c":{"name":"given_name=***&x=1"},"client":{"name":"a {\"email\":\"***\",\"b\":{"},"d":"[{\"email\":\"***\",\"name\":\"***\"},{\"name\":\"Shop\"}]","e":"***"}"#,
+    );
+    // A user's name is one as a whole.
+    assert_becomes(
+        "first_name:mask",
+        r#"{"user":{"name":"{\"a\":[]}"},"b":"[{\"email\":\"x@y.z\",\"name\":\"Ada\"},{\"name\":\"Shop\"}]"}"#,
+        r#"{"user":{"name":"***"},"b":"[{\"email\":\"x@y.z\",\"name\":\"***\"},{\"name\":\"Shop\"}]"}"#,
+    );
+}
