@@ -18,7 +18,7 @@ pub(super) fn known(word: &str) -> Field {
             "accessedsecrets" | "audience" => Word,
             "action" | "actions" | "api" | "app" | "application" | "applications" => Thing,
             "actor" | "assignees" => Somebody,
-            "attribute" => Label,
+            "attribute" | "attributename" => Label,
             "after" => Value,
             _ => Open,
         },
@@ -51,7 +51,7 @@ pub(super) fn known(word: &str) -> Field {
             _ => Open,
         },
         b'f' => match word {
-            "field" => Label,
+            "field" | "fieldname" => Label,
             "fullname" | "formatted" => Name,
             "filter" => Search,
             "forwarded" => Of(Kind::Ip),
@@ -86,6 +86,7 @@ pub(super) fn known(word: &str) -> Field {
         },
         b'l' => match word {
             "locationinfo" | "location" => Place,
+            "label" => Label,
             "latitude" | "longitude" => Coordinate,
             "login" | "loginhint" => Somebody,
             "logstream" | "logstreams" => Thing,
@@ -101,14 +102,14 @@ pub(super) fn known(word: &str) -> Field {
         b'n' => match word {
             "name" => Name,
             "nameid" | "nameidentifier" => Of(Kind::UserId),
-            "new" => Value,
+            "new" | "newvalue" => Value,
             // The second as Auth0 misspells it.
             "nickname" | "newuername" => Of(Kind::Username),
             _ => Open,
         },
         b'o' => match word {
             "objectguid" | "objectidentifier" => Of(Kind::UserId),
-            "old" => Value,
+            "old" | "oldvalue" => Value,
             "operations" => Body,
             "owner" | "owners" => Somebody,
             "originalprofile" => User,
@@ -117,6 +118,7 @@ pub(super) fn known(word: &str) -> Field {
         },
         b'p' => match word {
             "path" => Path,
+            "param" | "parameter" | "property" => Label,
             "phone" | "phones" => Of(Kind::Phone),
             "preferredusername" => Of(Kind::Username),
             "profile" | "profiledata" => User,

@@ -381,3 +381,27 @@ fn below_a_personal_name_a_value_is_known_whatever_its_own_name_is() {
         r#"{"a":{"email":{"client":"***","body":"***","app":{"name":"Shop","email":"***"}}}}"#,
     );
 }
+
+#[test]
+fn a_name_beside_a_value_and_the_value_have_other_names_too() {
+    for name in [
+        "label",
+        "param",
+        "parameter",
+        "property",
+        "attribute_name",
+        "fieldName",
+    ] {
+        for value in ["value", "oldValue", "new_value"] {
+            assert_becomes(
+                "email:mask",
+                &format!(
+                    r#"{{"a":[{{"{name}":"email","{value}":"ada"}},{{"{name}":"color","{value}":"red"}}]}}"#
+                ),
+                &format!(
+                    r#"{{"a":[{{"{name}":"email","{value}":"***"}},{{"{name}":"color","{value}":"red"}}]}}"#
+                ),
+            );
+        }
+    }
+}
