@@ -101,6 +101,14 @@ impl Field {
         matches!(self, Of(_) | LooksLike(_))
     }
 
+    /// Which of several names beside a value counts: of those that tell a kind, one under a name of a
+    /// name before a type, and one that is sure before one that may be.
+    pub fn rank_as_label(self, under: Self) -> u8 {
+        let is_name = matches!(under, Name | Self::Label | Self::Path);
+        let is_sure = matches!(self, Of(_));
+        4 * u8::from(self.tells_a_kind()) + 2 * u8::from(is_name) + u8::from(is_sure)
+    }
+
     fn of_word(name: &str) -> Self {
         match Letters::of(name).with(known) {
             Open if ends_with_ip(name) => Of(Kind::Ip),

@@ -38,18 +38,26 @@ pub(super) fn is_read_on(policy: &Policy, role: Role, value: &str) -> bool {
 
 /// The kind of data that a value is, if the policy is about it and its place tells.
 pub(super) fn kind(policy: &Policy, role: Role, value: &str) -> Option<Kind> {
+    let is_wanted = |kind: &Kind| policy.method(*kind).is_some();
     let kind = match role {
         Role::Personal(kind) => Some(kind),
-        Role::LooksLike(kind @ Kind::Phone) => is_phone(value).then_some(kind),
-        Role::LooksLike(kind @ Kind::Ip) => ip(value).map(|_| kind),
-        Role::LooksLike(kind) => kind_by_looks(value)
-            .filter(|it| Group::of(*it) == Group::of(kind))
-            .map(|_| kind),
+        Role::LooksLike(kind) => looks_like(kind, value),
         Role::Somebody => kind_by_looks(value),
+        Role::SomebodyBelow(kind) => kind_by_looks(value)
+            .filter(is_wanted)
+            .or_else(|| looks_like(kind, value)),
+        Role::Below(kind, own) => Some(own)
+            .filter(is_wanted)
+            .or_else(|| looks_like(kind, value)),
         Role::Town => Some(Kind::Location),
         // As text it may be JSON, or where an answer leads to.
         Role::Place => {
-            let is_place = !nested::may_have_json(value) && !is_link(value);
+            let has_json = || {
+                nested::parts(value)
+                    .iter()
+                    .any(|it| matches!(it, Part::Json(_)))
+            };
+            let is_place = !is_link(value) && !(nested::may_have_json(value) && has_json());
             is_place.then_some(Kind::Location)
         }
         Role::Country => {
@@ -58,7 +66,17 @@ pub(super) fn kind(policy: &Policy, role: Role, value: &str) -> Option<Kind> {
         }
         _ => None,
     };
-    kind.filter(|kind| policy.method(*kind).is_some())
+    kind.filter(is_wanted)
+}
+
+/// This kind, if a value looks like one of it.
+fn looks_like(kind: Kind, value: &str) -> Option<Kind> {
+    let is_like = match kind {
+        Kind::Phone => is_phone(value),
+        Kind::Ip => ip(value).is_some(),
+        _ => kind_by_looks(value).is_some_and(|it| Group::of(it) == Group::of(kind)),
+    };
+    is_like.then_some(kind)
 }
 
 /// Finds what the policy is about, and gives back the pieces of the record. `None` if there is
@@ -257,7 +275,10 @@ impl<'p> Finder<'p> {
         if let Some(kind) = kind(self.policy, role, value) {
             return self.noted(kind, value);
         }
-        if matches!(role, Role::Somebody | Role::LooksLike(Kind::Email)) {
+        if matches!(
+            role,
+            Role::Somebody | Role::SomebodyBelow(_) | Role::LooksLike(Kind::Email)
+        ) {
             for address in addresses(value) {
                 self.note(Kind::Email, address);
             }

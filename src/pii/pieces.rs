@@ -1,5 +1,7 @@
 //! A record token by token, with what is known of each by its place. Both readings go by it.
 
+use std::collections::HashMap;
+
 use super::fields::{self, Field};
 use super::walk::{Labels, Left, Role, Walk};
 use crate::json::{self, Scanner, Token};
@@ -152,10 +154,9 @@ fn step(walk: &mut Walk, token: Token, objects: &mut u32, leave: impl FnMut(Left
 }
 
 /// What names of fields say that stand beside values: `{"path": "userName", "value": "ada"}`. Of
-/// several in one object the first is the one that counts, or the first that tells a kind. `number` is
-/// that of the first object.
+/// several in one object the first of the highest rank counts. `number` is that of the first object.
 fn labels(pieces: &[Piece], mut number: u32) -> Labels {
-    let mut labels = Labels::new();
+    let mut labels: HashMap<u32, (u8, Field)> = HashMap::new();
     let mut objects = Vec::with_capacity(8);
     for piece in pieces {
         match piece.token {
@@ -171,16 +172,18 @@ fn labels(pieces: &[Piece], mut number: u32) -> Labels {
                 if let Some(object) = objects.last()
                     && field.says_what_a_value_is()
                 {
-                    let label = labels.entry(*object).or_insert(field);
-                    if field.tells_a_kind() && !label.tells_a_kind() {
-                        *label = field;
+                    let new = (field.rank_as_label(piece.field), field);
+                    let label = labels.entry(*object).or_insert(new);
+                    if new.0 > label.0 {
+                        *label = new;
                     }
                 }
             }
             _ => {}
         }
     }
-    labels
+    let labels = labels.into_iter();
+    labels.map(|(object, (_, field))| (object, field)).collect()
 }
 
 /// The tokens of JSON in which secrets are masked already.

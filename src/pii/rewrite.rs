@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::Kind;
-use super::fields::Field;
+use super::fields::{self, Field};
 use super::find::{self, is_read_on};
 use super::found::Found;
 use super::look::Look;
@@ -119,7 +119,13 @@ impl Writer<'_> {
         let kind = match role {
             Role::Coordinate => return method(Kind::Location).is_some(),
             Role::Town if method(Kind::Location) == Some(Method::Truncate) => return true,
-            Role::LooksLike(_) | Role::Somebody | Role::Place if form == Form::Scalar => {
+            Role::LooksLike(_)
+            | Role::Somebody
+            | Role::SomebodyBelow(_)
+            | Role::Below(..)
+            | Role::Place
+                if form == Form::Scalar =>
+            {
                 match find::kind(self.policy, role, &unescape_lossy(raw)) {
                     Some(kind) => kind,
                     None => return false,
@@ -266,11 +272,37 @@ impl Writer<'_> {
     }
 }
 
-/// Whether a path may be that of an attribute, as changes by SCIM name what they change.
+/// Whether a path is that of an attribute, as changes by SCIM name what they change (RFC 7643, 4.1 and
+/// 4.3).
 fn is_attribute(path: &str) -> bool {
-    let is_part = |it: u8| it.is_ascii_alphanumeric() || matches!(it, b'.' | b':' | b'_' | b'-');
-    path.bytes().all(is_part)
+    let last = path.rsplit([':', '.']).next().unwrap_or(path);
+    ATTRIBUTES.iter().any(|it| it.eq_ignore_ascii_case(last))
+        || fields::name(path).field != Field::Open
 }
+
+/// Those that say nothing of a person.
+const ATTRIBUTES: [&str; 20] = [
+    "active",
+    "addresses",
+    "costCenter",
+    "department",
+    "division",
+    "employeeNumber",
+    "entitlements",
+    "groups",
+    "ims",
+    "locale",
+    "organization",
+    "password",
+    "photos",
+    "preferredLanguage",
+    "profileUrl",
+    "roles",
+    "timezone",
+    "title",
+    "userType",
+    "x509Certificates",
+];
 
 fn is_user_id(value: &str) -> bool {
     kind_by_looks(value) == Some(Kind::UserId)

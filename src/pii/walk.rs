@@ -21,6 +21,10 @@ pub(super) enum Role {
     LooksLike(Kind),
     /// Somebody, if it looks like it.
     Somebody,
+    /// The same below a name of this kind: of that kind, if it looks like it.
+    SomebodyBelow(Kind),
+    /// Personal, and below a name of the first kind: of that, if the second is kept and it looks like it.
+    Below(Kind, Kind),
     /// The name of the object that it is in: personal if that is a user.
     Name,
     /// The id of the object that it is in.
@@ -200,8 +204,14 @@ impl Walk {
         };
         self.role = match (frame.subject, role(self.next), frame.field) {
             (Subject::All(kind), _, _) => Role::Personal(kind),
-            (_, Role::Open, Field::Of(kind) | Field::LooksLike(kind)) => Role::LooksLike(kind),
-            (_, role, _) => role,
+            (_, own, Field::Of(kind) | Field::LooksLike(kind)) => match own {
+                Role::Open => Role::LooksLike(kind),
+                Role::Somebody => Role::SomebodyBelow(kind),
+                Role::Personal(own) if own != kind => Role::Below(kind, own),
+                Role::Place => Role::Below(kind, Kind::Location),
+                own => own,
+            },
+            (_, own, _) => own,
         };
         name.is_common
     }

@@ -157,6 +157,30 @@ fn a_country_stays_whatever_has_its_name() {
 }
 
 #[test]
+fn what_is_the_address_or_the_place_of_an_address_is_the_address() {
+    for (kind, value) in [
+        ("email", "ada@example.com"),
+        ("ip", "203.0.113.7"),
+        ("phone", "+4915112345672"),
+    ] {
+        for name in ["address", "location", "from", "to", "owner"] {
+            let record = |value: &str| {
+                format!(
+                    r#"{{"a":{{"{kind}":{{"{name}":"{value}"}},"{kind}s":[{{"{name}":"{value}"}}]}}}}"#
+                )
+            };
+            assert_becomes(&format!("{kind}:mask"), &record(value), &record("***"));
+        }
+    }
+    // And what is not kept is not for having another name.
+    assert_becomes(
+        "address:mask,location:mask",
+        r#"{"email":{"address":"12 High Street","geo":{"city":"London"}}}"#,
+        r#"{"email":{"address":"***","geo":{"city":"***"}}}"#,
+    );
+}
+
+#[test]
 fn a_place_may_be_a_text() {
     assert_becomes(
         "location:mask",
@@ -165,13 +189,13 @@ fn a_place_may_be_a_text() {
     );
     assert_becomes(
         "location:drop",
-        r#"{"location_info":"London, GB","headers":{"location":"/callback"}}"#,
+        r#"{"location_info":"London, GB","geo":"Paris {FR}","headers":{"location":"/callback"}}"#,
         r#"{"headers":{"location":"/callback"}}"#,
     );
     assert_becomes(
         "location:truncate",
-        r#"{"location_info":"London, GB"}"#,
-        r#"{"location_info":"***"}"#,
+        r#"{"location_info":"London, GB","geo":"Berlin [HQ]"}"#,
+        r#"{"location_info":"***","geo":"***"}"#,
     );
 }
 

@@ -147,3 +147,26 @@ fn names_beside_values_are_known_wherever_the_object_stands() {
         assert_becomes(kinds, record, expected);
     }
 }
+
+#[test]
+fn the_name_of_a_field_counts_before_its_type() {
+    assert_becomes(
+        "first_name:mask,username:mask",
+        r#"{"a":[{"type":"email","name":"given_name","value":"Ada"},{"type":"phone","key":"given_name","value":"Ada"},{"provider":"email","attribute":"given_name","value":"Ada"},{"name":"name","type":"username","value":"bo"}]}"#,
+        r#"{"a":[{"type":"email","name":"given_name","value":"***"},{"type":"phone","key":"given_name","value":"***"},{"provider":"email","attribute":"given_name","value":"***"},{"name":"name","type":"username","value":"***"}]}"#,
+    );
+}
+
+#[test]
+fn a_path_without_an_attribute_of_scim_is_a_text() {
+    assert_becomes(
+        "username:mask",
+        r#"{"user_name":"adalove","details":{"a":{"path":"adalove"},"b":{"path":"ada.adalove"},"c":{"path":"urn:x:User:adalove"}}}"#,
+        r#"{"user_name":"***","details":{"a":{"path":"***"},"b":{"path":"ada.***"},"c":{"path":"urn:x:User:***"}}}"#,
+    );
+    assert_becomes(
+        "username:mask",
+        r#"{"user_name":"department","details":{"a":{"path":"urn:ietf:params:scim:schemas:extension:enterprise:2.0:User:department"},"b":{"path":"department"},"x":"department"}}"#,
+        r#"{"user_name":"***","details":{"a":{"path":"urn:ietf:params:scim:schemas:extension:enterprise:2.0:User:department"},"b":{"path":"department"},"x":"***"}}"#,
+    );
+}
