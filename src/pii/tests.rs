@@ -1,6 +1,7 @@
 mod fields;
 mod labels;
 mod methods;
+mod readings;
 mod search;
 mod settings;
 mod short_way;
