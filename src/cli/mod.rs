@@ -72,7 +72,8 @@ enum Command {
     ///
     /// The exit status is 1 if the newest run failed, or ended a quarter of an hour ago or earlier, or
     /// if records may be missing; 2 if settings are missing or bad and no run can begin. Where no run
-    /// has ended yet, it is 0, or 1 if the function `Auth0Health` was asked so long ago.
+    /// has ended yet, it is 0, or 1 if the program was started so long ago that first answered as the
+    /// function `Auth0Health`.
     Status {
         /// Print it as JSON, as the function `Auth0Health` answers
         #[arg(long)]

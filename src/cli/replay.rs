@@ -160,7 +160,7 @@ pub(super) fn stretch(
     };
     if is_empty {
         return Err(misused(format_args!(
-            "--from is not before --to, so there is nothing between"
+            "--from is not before --to, by id and by time, so there is nothing between"
         )));
     }
     Ok(Stretch { from, to })

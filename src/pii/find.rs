@@ -57,8 +57,8 @@ pub(super) fn kind(policy: &Policy, role: Role, value: &str) -> Option<Kind> {
                     .iter()
                     .any(|it| matches!(it, Part::Json(_)))
             };
-            let is_place = !is_link(value) && !(nested::may_have_json(value) && has_json());
-            is_place.then_some(Kind::Location)
+            let is_other = is_link(value) || nested::may_have_json(value) && has_json();
+            (!is_other).then_some(Kind::Location)
         }
         Role::Country => {
             let is_kept = policy.method(Kind::Location) == Some(Method::Truncate);

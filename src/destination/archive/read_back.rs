@@ -96,9 +96,14 @@ pub(super) fn record_on(line: &str) -> Option<Record> {
 
 /// A record for each line.
 fn records_in(lines: &str) -> std::io::Result<Vec<Record>> {
-    let lines = lines.lines().filter(|line| !line.is_empty());
-    let records: Option<_> = lines.map(record_on).collect();
-    records.ok_or_else(|| std::io::Error::other("a line of it is no record"))
+    let lines = (1..).zip(lines.lines());
+    let lines = lines.filter(|(_, line)| !line.is_empty());
+    lines
+        .map(|(number, line): (u32, _)| {
+            record_on(line)
+                .ok_or_else(|| std::io::Error::other(format!("line {number} of it is no record")))
+        })
+        .collect()
 }
 
 /// Objects by their first ids, those together that overlap: what follows is after all of them.

@@ -18,6 +18,7 @@ use super::place::{Address, address};
 use super::read_back::unpacked;
 use super::*;
 use crate::destination::{DeliveryError, Outcome};
+use crate::error::with_causes;
 use crate::net::retry::Jitter;
 use crate::settings::{AppSettings, SettingsError};
 use crate::storage::faulty::{Fault, Faulty, Operation};
@@ -229,6 +230,10 @@ async fn a_line_that_is_no_record_is_not_passed_over() {
         let groups = archived.groups(hour, deadline).await.unwrap();
         let read = archived.read(&groups[0], deadline).await;
         assert_eq!(read.is_ok(), is_read, "{lines}: {read:?}");
+        if lines.starts_with(&good) && !is_read {
+            let told = with_causes(&*read.unwrap_err());
+            assert!(told.contains("line 2 of it is no record"), "{told}");
+        }
     }
     // Nor is it taken for one that is there.
     let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
