@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use super::Kind;
-use super::key::{ip, mail_domain, user_id_prefix};
+use super::key::{ip, mail_domain, unquoted, user_id_prefix};
 use super::looks::{SHORTEST_PHONE, addresses, is_phone};
 
 /// What an alias stands for.
@@ -39,7 +39,7 @@ pub(super) fn for_each_alias<'v>(kind: Kind, value: &'v str, mut add: impl FnMut
                     add(part, Whole::Part(part));
                 }
                 // As `Forwarded` has it: `for="[2001:db8::1]:80";proto=https`.
-                for address in part.split([';', '=']).map(|it| it.trim_matches('"')) {
+                for address in part.split([';', '=']).map(unquoted) {
                     for form in ip(address).map(forms).into_iter().flatten() {
                         add(&form, Whole::Part(address));
                     }

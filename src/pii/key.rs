@@ -220,6 +220,11 @@ pub(super) fn trimmed(text: &str) -> &str {
     }
 }
 
+/// A value of a pair in a header without quotes.
+pub(super) fn unquoted(text: &str) -> &str {
+    text.trim().trim_matches('"')
+}
+
 /// What stands before and after an ASCII character.
 fn split_once(text: &str, at: u8) -> Option<(&str, &str)> {
     let place = memchr::memchr(at, text.as_bytes())?;

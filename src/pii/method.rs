@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::found::Found;
-use super::key::{Group, Key, ip, is_pseudonym, mail_domain, trimmed};
+use super::key::{Group, Key, ip, is_pseudonym, mail_domain, trimmed, unquoted};
 use super::pieces::Piece;
 use super::{Kind, fields_only, find, rewrite};
 use crate::json::Token;
@@ -123,7 +123,7 @@ fn forwarded(element: &str, one: &dyn Fn(&str) -> String) -> String {
         let (name, address) = pair.split_once('=')?;
         let is_name = |it: &&str| it.eq_ignore_ascii_case(name.trim());
         let name = ["for", "by"].into_iter().find(is_name)?;
-        Some(format!("{name}={}", one(address.trim().trim_matches('"'))))
+        Some(format!("{name}={}", one(unquoted(address))))
     });
     match pairs.collect::<Vec<_>>() {
         pairs if pairs.is_empty() => one(element),

@@ -168,7 +168,7 @@ fn a_host_in_a_list_of_addresses_is_found_too() {
 fn each_address_of_a_forwarded_header_is_found() {
     assert_becomes(
         "ip:mask",
-        r#"{"details":{"headers":{"forwarded":"for=203.0.113.7;proto=https, for=\"[2001:db8::1]:80\""},"error":"https from 203.0.113.7 and 2001:db8::1"}}"#,
+        r#"{"details":{"headers":{"forwarded":"for = \"203.0.113.7\";proto=https, for=\"[2001:db8::1]:80\""},"error":"https from 203.0.113.7 and 2001:db8::1"}}"#,
         r#"{"details":{"headers":{"forwarded":"***"},"error":"https from *** and ***"}}"#,
     );
 }
