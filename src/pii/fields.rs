@@ -67,15 +67,12 @@ impl Field {
             // Who has a namespace, as claims do, or the names of objects before, says at the end what
             // it is, unless that is what SCIM calls the value, `emails[type eq "work"].value`, or a place in
             // a list: `/emails/0`.
-            Open => match last_part(name) {
-                Some(part) => match Self::of_word(part) {
-                    it @ (Of(_) | LooksLike(_) | Somebody) => it,
-                    // Roles and the like have names too, but not in as many words.
-                    Name if is_claim(name) || !part.eq_ignore_ascii_case("name") => Name,
-                    _ => Open,
-                },
-                None => Open,
-            },
+            Open => last_part(name).map_or(Open, |part| match Self::of_word(part) {
+                it @ (Of(_) | LooksLike(_) | Somebody) => it,
+                // Roles and the like have names too, but not in as many words.
+                Name if is_claim(name) || !part.eq_ignore_ascii_case("name") => Name,
+                _ => Open,
+            }),
             field => field,
         }
     }

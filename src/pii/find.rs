@@ -74,6 +74,7 @@ fn looks_like(kind: Kind, value: &str) -> Option<Kind> {
     let is_like = match kind {
         Kind::Phone => is_phone(value),
         Kind::Ip => ip(value).is_some(),
+        Kind::Location => true,
         _ => kind_by_looks(value).is_some_and(|it| Group::of(it) == Group::of(kind)),
     };
     is_like.then_some(kind)

@@ -119,6 +119,12 @@ impl Writer<'_> {
         let kind = match role {
             Role::Coordinate => return method(Kind::Location).is_some(),
             Role::Town if method(Kind::Location) == Some(Method::Truncate) => return true,
+            Role::Below(Kind::Location, own) if method(own).is_none() => {
+                return matches!(
+                    method(Kind::Location),
+                    Some(Method::Drop | Method::Truncate)
+                );
+            }
             Role::LooksLike(_)
             | Role::Somebody
             | Role::SomebodyBelow(_)

@@ -23,7 +23,8 @@ pub(super) enum Role {
     Somebody,
     /// The same below a name of this kind: of that kind, if it looks like it.
     SomebodyBelow(Kind),
-    /// Personal, and below a name of the first kind: of that, if the second is kept and it looks like it.
+    /// Personal, and below a name of the first kind: of that, if the second is kept and it looks like it,
+    /// as everything does below that of a place.
     Below(Kind, Kind),
     /// The name of the object that it is in: personal if that is a user.
     Name,
@@ -71,6 +72,8 @@ struct Frame {
     /// The name under which it stands.
     field: Field,
     subject: Subject,
+    /// The kind that a name around it tells: whatever looks like such a value is one.
+    below: Option<Kind>,
     /// Its number, from the beginning of the record.
     number: u32,
     /// The number of the object that a name in it belongs to: not its own, if it is about a name.
@@ -195,24 +198,16 @@ impl Walk {
                 }
                 (field, _) => field,
             },
-            // Below a personal name whatever looks like such a value is one.
-            (_, Field::Open | Field::Label) => match frame.field {
-                Field::Of(kind) | Field::LooksLike(kind) => Field::LooksLike(kind),
-                _ => field,
-            },
             (_, field) => field,
         };
-        self.role = match (frame.subject, role(self.next), frame.field) {
-            (Subject::All(kind), _, _) => Role::Personal(kind),
-            (_, own, Field::Of(kind) | Field::LooksLike(kind)) => match own {
-                Role::Open => Role::LooksLike(kind),
-                Role::Somebody => Role::SomebodyBelow(kind),
-                Role::Personal(own) if own != kind => Role::Below(kind, own),
-                Role::Place => Role::Below(kind, Kind::Location),
-                own => own,
-            },
-            (_, own, _) => own,
+        let own = match (frame.subject, field) {
+            (Subject::All(kind), _) => Role::Personal(kind),
+            (Subject::Place, Field::Of(kind) | Field::LooksLike(kind)) => {
+                Role::Below(Kind::Location, kind)
+            }
+            _ => role(self.next),
         };
+        self.role = below(frame.below, own);
         name.is_common
     }
 
@@ -220,11 +215,11 @@ impl Walk {
     pub fn role(&self) -> Role {
         match self.frames.last() {
             Some(list) if list.is_list() => match list.subject {
-                Subject::All(kind) => Role::Personal(kind),
-                Subject::Place => role_in_place(list.field),
+                Subject::All(kind) => below(list.below, Role::Personal(kind)),
+                Subject::Place => below(list.below, role_in_place(list.field)),
                 _ => match role(list.field) {
                     Role::Name | Role::Id => Role::Open,
-                    role => role,
+                    role => below(list.below, role),
                 },
             },
             Some(_) => self.role,
@@ -241,6 +236,7 @@ impl Walk {
     pub fn begin(&mut self, is_list: bool, number: u32) {
         let field = self.field();
         let above = self.frames.last().map(|it| it.subject);
+        let around = self.frames.last().and_then(|it| it.below);
         let container = match (is_list, self.is_record && self.frames.is_empty()) {
             (true, _) => Container::List,
             (false, true) => Container::Record,
@@ -263,6 +259,12 @@ impl Walk {
             container,
             field,
             subject,
+            below: match field {
+                // That of an e-mail address is no street.
+                Field::Of(Kind::Address) => around.or(Some(Kind::Address)),
+                Field::Of(kind) | Field::LooksLike(kind) => Some(kind),
+                _ => around,
+            },
             number,
             owner,
             has_user_s_fields: false,
@@ -286,6 +288,20 @@ impl Walk {
     /// Whether the value has ended that it began with.
     pub fn is_over(&self) -> bool {
         self.frames.is_empty()
+    }
+}
+
+/// What a value is below a name that tells a kind, if it is.
+fn below(kind: Option<Kind>, own: Role) -> Role {
+    let Some(kind) = kind else {
+        return own;
+    };
+    match own {
+        Role::Open => Role::LooksLike(kind),
+        Role::Somebody => Role::SomebodyBelow(kind),
+        Role::Personal(own) if own != kind => Role::Below(kind, own),
+        Role::Place | Role::Town => Role::Below(kind, Kind::Location),
+        own => own,
     }
 }
 

@@ -172,12 +172,40 @@ fn what_is_the_address_or_the_place_of_an_address_is_the_address() {
             assert_becomes(&format!("{kind}:mask"), &record(value), &record("***"));
         }
     }
+    assert_becomes(
+        "ip:mask",
+        r#"{"ip":{"from":["203.0.113.7"],"owner":{"host":"203.0.113.8"},"address":["203.0.113.9",{"v4":"203.0.113.10"}],"geo":["203.0.113.11"],"name":["x"]}}"#,
+        r#"{"ip":{"from":["***"],"owner":{"host":"***"},"address":["***",{"v4":"***"}],"geo":["***"],"name":["x"]}}"#,
+    );
     // And what is not kept is not for having another name.
     assert_becomes(
         "address:mask,location:mask",
         r#"{"email":{"address":"12 High Street","geo":{"city":"London"}}}"#,
         r#"{"email":{"address":"***","geo":{"city":"***"}}}"#,
     );
+}
+
+#[test]
+fn who_stands_in_a_place_is_there_too() {
+    let record =
+        r#"{"location_info":{"city_name":"London","ip":"203.0.113.7","postal_code":"N1"}}"#;
+    for (pii, expected) in [
+        (
+            "ip:mask",
+            r#"{"location_info":{"city_name":"London","ip":"***","postal_code":"N1"}}"#,
+        ),
+        (
+            "location:mask",
+            r#"{"location_info":{"city_name":"***","ip":"***","postal_code":"***"}}"#,
+        ),
+        ("location:truncate", r#"{"location_info":{}}"#),
+        (
+            "location:truncate,ip:truncate",
+            r#"{"location_info":{"ip":"203.0.113.0"}}"#,
+        ),
+    ] {
+        assert_becomes(pii, record, expected);
+    }
 }
 
 #[test]
@@ -401,7 +429,7 @@ fn below_a_personal_name_a_value_is_known_whatever_its_own_name_is() {
     }
     assert_becomes(
         "email:mask",
-        r#"{"a":{"email":{"client":"ada@x.y","body":"ada@x.y","app":{"name":"Shop","email":"ada@x.y"}}}}"#,
+        r#"{"a":{"email":{"client":"ada@x.y","body":"bo@x.y","app":{"name":"Shop","email":"cy@x.y"}}}}"#,
         r#"{"a":{"email":{"client":"***","body":"***","app":{"name":"Shop","email":"***"}}}}"#,
     );
 }
