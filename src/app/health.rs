@@ -173,21 +173,22 @@ mod tests {
     use crate::host::Views as _;
     use crate::net::retry::Jitter;
 
-    #[tokio::test]
-    async fn what_has_not_run_a_quarter_of_an_hour_after_the_start_needs_somebody_to_look() {
-        let folder = tempfile::tempdir().unwrap();
+    /// A tenant whose state is kept in this folder, with these settings as well.
+    fn layers(folder: &tempfile::TempDir, more: &[(&str, &str)], clock: Clock) -> Layers {
         let settings = [
             ("DOMAIN", "acme.eu.auth0.com"),
             ("CHECKPOINT_DIR", folder.path().to_str().unwrap()),
         ];
+        let settings = settings.iter().chain(more).copied().collect();
+        Layers::new(settings, Purpose::Host, clock, Jitter::seeded(1))
+    }
+
+    #[tokio::test]
+    async fn what_has_not_run_a_quarter_of_an_hour_after_the_start_needs_somebody_to_look() {
+        let folder = tempfile::tempdir().unwrap();
         let at = |minute: u32| format!("2026-11-21T08:{minute:02}:00Z").parse().unwrap();
         let clock = |minute| -> Clock { Arc::new(move || at(minute)) };
-        let layers = Layers::new(
-            settings.into_iter().collect(),
-            Purpose::Host,
-            clock(0),
-            Jitter::seeded(1),
-        );
+        let layers = layers(&folder, &[], clock(0));
         let tenants = Tenants::read(&layers);
         for (minute, state) in [(14, State::NeverRan), (15, State::Stale)] {
             let seen = Seen::since(at(0));
@@ -201,10 +202,6 @@ mod tests {
     #[tokio::test]
     async fn what_has_not_run_is_told_however_young_the_process_that_looks_is() {
         let folder = tempfile::tempdir().unwrap();
-        let settings = [
-            ("DOMAIN", "acme.eu.auth0.com"),
-            ("CHECKPOINT_DIR", folder.path().to_str().unwrap()),
-        ];
         for (minute, state, status) in [
             (0, State::NeverRan, 200),
             (14, State::NeverRan, 200),
@@ -212,12 +209,7 @@ mod tests {
         ] {
             let now = format!("2026-11-21T08:{minute:02}:00Z").parse().unwrap();
             let clock: Clock = Arc::new(move || now);
-            let layers = Layers::new(
-                settings.into_iter().collect(),
-                Purpose::Host,
-                clock.clone(),
-                Jitter::seeded(1),
-            );
+            let layers = layers(&folder, &[], clock.clone());
             let app = LazyApp::new(layers.clone(), watch::channel(false).1);
             let page = app.view("").await.unwrap().unwrap();
             assert_eq!(page.status, status, "{minute}: {}", page.body);
@@ -231,42 +223,38 @@ mod tests {
     #[tokio::test]
     async fn a_process_waits_since_it_was_started_and_not_since_somebody_looked() {
         let folder = tempfile::tempdir().unwrap();
-        let settings = [
-            ("DOMAIN", "acme.eu.auth0.com"),
-            ("CHECKPOINT_DIR", folder.path().to_str().unwrap()),
-        ];
         let minute = Arc::new(AtomicI64::new(0));
         let begin: DateTime<Utc> = "2026-11-21T08:00:00Z".parse().unwrap();
         let clock: Clock = Arc::new({
             let minute = Arc::clone(&minute);
             move || begin + TimeDelta::minutes(minute.load(Ordering::Relaxed))
         });
-        let layers = Layers::new(
-            settings.into_iter().collect(),
-            Purpose::Host,
-            clock,
-            Jitter::seeded(1),
-        );
+        let layers = layers(&folder, &[], clock);
         let app = LazyApp::new(layers, watch::channel(false).1);
         minute.store(15, Ordering::Relaxed);
         let page = app.view("").await.unwrap().unwrap();
         assert_eq!(page.status, 503, "{}", page.body);
     }
 
+    /// It is not the run's fault that it has not begun, and once the settings are good it has its time.
+    #[tokio::test]
+    async fn no_run_is_waited_for_that_cannot_begin() {
+        let folder = tempfile::tempdir().unwrap();
+        let health = async |minute: u32, more: &[(&str, &str)]| {
+            let now = format!("2026-11-21T08:{minute:02}:00Z").parse().unwrap();
+            let clock: Clock = Arc::new(move || now);
+            let tenants = Tenants::read(&layers(&folder, more, clock.clone()));
+            Seen::since(now).health(&tenants, &clock).await.state
+        };
+        assert_eq!(health(0, &[("OVERLAP", "long")]).await, State::Failing);
+        assert_eq!(health(20, &[]).await, State::NeverRan);
+    }
+
     #[tokio::test(start_paused = true)]
     async fn however_often_somebody_looks_the_storage_is_asked_once_in_five_seconds() {
         let folder = tempfile::tempdir().unwrap();
-        let settings = [
-            ("DOMAIN", "acme.eu.auth0.com"),
-            ("CHECKPOINT_DIR", folder.path().to_str().unwrap()),
-        ];
         let clock: Clock = Arc::new(|| "2026-11-21T08:00:00Z".parse().unwrap());
-        let layers = Layers::new(
-            settings.into_iter().collect(),
-            Purpose::Host,
-            clock.clone(),
-            Jitter::seeded(1),
-        );
+        let layers = layers(&folder, &[], clock.clone());
         let tenants = Tenants::read(&layers);
         let seen = Seen::since(clock());
         let mut last = None;

@@ -538,6 +538,39 @@ async fn two_who_ask_for_the_same_page_both_get_it() {
     assert!(log.most() > 4, "nothing was read ahead");
 }
 
+/// Nobody goes on where a run ends that wants all up to a time: a page near the present ends it only
+/// after that.
+#[test]
+fn a_page_near_the_present_ends_a_run_that_wants_nothing_later() {
+    let record = |log_id| Record {
+        log_id,
+        date: None,
+        json: Bytes::new(),
+    };
+    let page = |ids: Vec<LogId>| Page {
+        records: ids.into_iter().map(record).collect(),
+        misfits: Vec::new(),
+        is_last: true,
+    };
+    let until = at("2026-11-21T11:59:00Z");
+    let stored = |second| id(until + TimeDelta::seconds(second));
+    for (ids, ends) in [
+        (vec![stored(-1)], false),
+        (vec![stored(0)], false),
+        (vec![stored(1), stored(-1)], true),
+        (vec![LogId::new("odd")], false),
+        (vec![], false),
+    ] {
+        let page = page(ids);
+        assert_eq!(
+            Session::begin(Some(until)).ends_with(&page),
+            ends,
+            "{page:?}"
+        );
+        assert!(Session::begin(None).ends_with(&page));
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn what_is_read_ahead_is_bounded_by_its_bytes() {
     let log = Arc::new(Slow::new(vec![500; 200_000], TimeDelta::hours(1)));
