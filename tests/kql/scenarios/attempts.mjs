@@ -10,7 +10,9 @@ const every = (count, type, { clock = "11:10", from = 0, ...fields } = {}) =>
 /** So many at each of two times. */
 const halves = (count, make) => (first, second) => [...make(Math.ceil(count / 2), first, 0), ...make(Math.floor(count / 2), second, Math.ceil(count / 2))];
 
-const FAILURES = ["f", "fp", "fu", "fepft", "fcoa"];
+const FAILURES = ["f", "fp", "fu", "fepft", "fepotpft", "fcoa"];
+/** So many failures, of each kind in turn. */
+const ofEachKind = (count, make) => times(count, (n) => make(FAILURES[n % FAILURES.length], n)).flat();
 const origin = (n) => ({ details: { origin: `https://evil${n}.example` } });
 const crossed = (count, clock = "11:10", fields = {}) => times(count, (n) => event(clock, n % 2 ? "fcoa" : "fco", { ...origin(n % 2), ...fields }));
 const requests = (count, clock = "11:10", fields = {}) =>
@@ -35,7 +37,7 @@ export default {
         entities: ["CloudApplication Shop"],
         details: { Accounts: "50", Addresses: "20", Attempts: "50", UnknownAccounts: "0", Tenant: "acme" },
       }]),
-      fires("each kind of failure", FAILURES.flatMap((type, n) => stuffed(10, { type, from: n * 10 })), [{ details: { UnknownAccounts: "10" } }]),
+      fires("each kind of failure", ofEachKind(50, (type, from) => stuffed(1, { type, from })), [{ details: { UnknownAccounts: "8" } }]),
       fires("each account thrice", [0, 1, 2].flatMap(() => stuffed(50)), [{ details: { Attempts: "150" } }]),
       quiet("more than thrice", [...[0, 1, 2].flatMap(() => stuffed(50)), ...stuffed(1)]),
       fires("beside a program that has an old password", [...stuffed(50), ...times(200, () => event("11:10", "fp", user("robot@example.com")))], [
@@ -56,12 +58,13 @@ export default {
   },
   "failures-at-many-applications": {
     cases: [
-      fires("five, each kind of failure", FAILURES.map((type, n) => every(1, type, { from: n })[0]), [{
+      fires("five", every(5, "fp"), [{
         title: "Auth0 - 198.51.100.7 failed at 5 applications",
         severity: "Medium",
         entities: ["IP 198.51.100.7"],
         details: { Count: "5", Attempts: "5", Accounts: "5" },
       }]),
+      ...FAILURES.map((type) => fires(`five (${type})`, every(5, type), 1)),
       quiet("four", [...every(4, "fp"), ...every(4, "fp")]),
       quiet("without an application, or from another address", [...every(4, "fp"), event("11:10", "fp", { client_id: "" }),
         ...every(1, "fp", { from: 5, ip: "192.0.2.1" })]),
@@ -132,8 +135,8 @@ export default {
         entities: ["IP 198.51.100.7"],
         details: { Fingerprint: "a4", Accounts: "10", Attempts: "10", UserAgents: '[""]' },
       }]),
-      fires("the older kind of fingerprint, each kind of failure", FAILURES.flatMap((type, n) =>
-        every(2, type, { from: n * 2, security_context: { ja3: "a3" } })), [{ details: { Fingerprint: "a3" } }]),
+      fires("the older kind of fingerprint, each kind of failure", ofEachKind(10, (type, from) =>
+        every(1, type, { from, security_context: { ja3: "a3" } })), [{ details: { Fingerprint: "a3" } }]),
       ...["s", "scoa", "sens", "sepft", "seotpft", "seoobft", "sercft", "sepkotpft", "sepkoobft", "sepkrcft"].map((type) => quiet(`usual (${type})`, [...shaken(10), ...usual(48, JA4, type)])),
       quiet("usual just within two weeks", [...shaken(10), ...usual(335.9)]),
       fires("usual before that", [...shaken(10), ...usual(336)], 1),

@@ -28,7 +28,7 @@ export default {
       fires("before and after the full hour, some unknown",
         [...ofUsers(8, "fp", { minute: "10:59" }), ...ofUsers(7, "fu", { minute: "11:00", from: 8 })],
         [{ details: { Accounts: "15", UnknownAccounts: "7" } }]),
-      fires("by a backend", ofUsers(15, "fepft"), 1),
+      ...["fepft", "fepotpft"].map((type) => fires(`by a backend (${type})`, ofUsers(15, type), 1)),
       fires("across origins", ofUsers(15, "fcoa"), 1),
       fires("and got in", [...ofUsers(15, "fp"), event("11:20", "s", user("user3@example.com"))], [
         { severity: "High", details: { AccountsEntered: "1" } }]),
