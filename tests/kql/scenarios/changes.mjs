@@ -83,6 +83,11 @@ export default {
         `Medium: Auth0 - one of the ${kind} changed (Force MFA) by admin@example.com`,
         `Medium: Auth0 - one of the ${kind} changed (Id1) by admin@example.com`,
         `Medium: Auth0 - one of the ${kind} changed (Id1) by admin@example.com`])),
+      fires("tokens of another issuer exchanged as an Action says", [
+        call("11:40", "POST", "/api/v2/token-exchange-profiles", { name: "Legacy", action_id: "Act1" }),
+        call("11:41", "patch", "/api/v2/Token-Exchange-Profiles//Tep1/", { subject_token_type: "urn:acme:legacy" }),
+      ], ["Medium: Auth0 - a token exchange set (Legacy) by admin@example.com",
+        "Medium: Auth0 - a token exchange set (Tep1) by admin@example.com"]),
       fires("of a connection, which gets the passwords", [
         call("11:40", "PATCH", "/api/v2/Connections//con_1/", { options: { customScripts: { login: "function login() {}" } } }),
         call("11:41", "post", "/api/v2/connections", { name: "Users", options: { enabledDatabaseCustomization: true, customScripts: { login: "function login() {}" } } }),
@@ -103,6 +108,7 @@ export default {
         call("11:40", "get", "/api/v2/actions/actions/Act1/deploy"), call("11:40", "patch", "/api/v2/actions/actions/Act1", {}),
         call("11:40", "get", "/api/v2/actions/actions/Act1/versions/Ver1/deploy"), call("11:40", "get", "/api/v2/actions/actions/Act1/versions/Ver1"),
         call("11:40", "delete", "/api/v2/rules-configs/x"), call("11:40", "patch", "/api/v2/hooks/1/secrets", {}),
+        call("11:40", "get", "/api/v2/token-exchange-profiles/Tep1"), call("11:40", "delete", "/api/v2/token-exchange-profiles/Tep1"),
         call("11:40", "delete", "/api/v2/hooks/1/secrets"), call("11:40", "post", "/api/v2/roles", {}), call("11:40", "delete", "/api/v2/roles/r"),
       ]),
       fires("by a program", [byProgram(deployed)], [{ entities: ["Account robot", "IP 192.0.2.44"] }]),
