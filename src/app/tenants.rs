@@ -128,7 +128,9 @@ fn twins(members: &[Named]) -> Vec<(String, Vec<String>)> {
         names.push(name.clone());
     }
     for (name, _, own) in &hosts {
-        if let Some((names, what)) = own.as_deref().and_then(|own| names.get_mut(own)) {
+        if let Some(own) = own.as_deref() {
+            // It may be that each has a custom domain of the tenant, and none its own.
+            let (names, what) = names.entry(own).or_default();
             names.push(name.clone());
             *what = "are one tenant by DOMAIN and AUDIENCE";
         }

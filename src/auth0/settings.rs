@@ -43,7 +43,8 @@ impl Domain {
     /// Of a custom domain, the tenant's own host, as `AUDIENCE` has it.
     pub fn own_host(&self, reader: &mut Reader) -> Option<String> {
         let host = self.url.host_str().unwrap_or_default();
-        let audience = reader.get("AUDIENCE").filter(|_| !is_of_auth0(host))?;
+        let is_custom = !is_of_auth0(host) && !is_loopback(&self.url);
+        let audience = reader.get("AUDIENCE").filter(|_| is_custom)?;
         let audience = Url::parse(audience).ok()?;
         Some(without_root(audience.host_str()?).to_owned())
     }

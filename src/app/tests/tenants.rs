@@ -134,6 +134,15 @@ fn one_tenant_under_two_names_is_found_however_it_is_written() {
         let told = "TENANTS names acme and globex, which are one tenant by DOMAIN and AUDIENCE";
         assert!(found[0].1.contains(told), "{own}: {found:?}");
     }
+    let another = [("ACME__DOMAIN", "auth.acme.com"), custom];
+    let audience = |setting| (setting, "https://acme.eu.auth0.com/api/v2/");
+    let [acme, globex] = ["ACME__AUDIENCE", "GLOBEX__AUDIENCE"].map(audience);
+    let found = problems(&[&another[..], &[acme, globex]].concat());
+    let told = "TENANTS names acme and globex, which are one tenant by DOMAIN and AUDIENCE";
+    assert!(found[0].1.contains(told), "{found:?}");
+    // What is set for all may have been forgotten for one.
+    let shared = [&another[..], &[audience("AUDIENCE")]].concat();
+    assert_eq!(problems(&shared), []);
     for different in [
         ("GLOBEX__DOMAIN", "acme.eu.auth0.com:8443"),
         ("GLOBEX__DOMAIN", "acme.us.auth0.com"),
