@@ -82,8 +82,10 @@ pub(super) async fn check(given: Given, destination: Option<String>) -> Exit {
 
 /// The options with which another command is about the same.
 fn only(tenant: Option<&str>, destination: Option<&str>) -> String {
-    let tenant = tenant.map(|name| format!(" --tenant {name}"));
-    let destination = destination.map(|name| format!(" --destination {name}"));
+    let tenant = tenant.map(|name| format!(" --tenant {}", name.trim()));
+    // A space would make an argument of its own of what follows.
+    let names = |list: &str| list.split(',').map(str::trim).collect::<Vec<_>>().join(",");
+    let destination = destination.map(|list| format!(" --destination {}", names(list)));
     tenant.into_iter().chain(destination).collect()
 }
 

@@ -196,6 +196,17 @@ async fn check_names_the_tenant_that_it_was_asked_for() {
     let globex = world.command(&globex).await;
     let again = "run `auth0-poller check --tenant globex --destination stdout` again.\n";
     assert!(globex.stdout.ends_with(again), "{globex:?}");
+    // Its words are to be typed as they stand.
+    let spaced = [
+        "check",
+        "--destination",
+        "log-analytics, stdout ",
+        "--tenant",
+        " acme",
+    ];
+    let spaced = world.command(&spaced).await;
+    let told = "`auth0-poller poll --tenant acme --destination log-analytics,stdout`.\n";
+    assert!(spaced.stdout.ends_with(told), "{spaced:?}");
 }
 
 #[tokio::test]
