@@ -83,7 +83,7 @@ impl AppSettings {
             let mut words: Vec<_> = words.filter(|it| !it.is_empty()).collect();
             let is_tenant = words.first().is_some_and(|it| {
                 if is_it(it) {
-                    tenants::split(name).is_some()
+                    tenants::split(name).is_some() && tenants.contains(&it.to_ascii_uppercase())
                 } else {
                     self.is_about(it, &[])
                 }

@@ -126,6 +126,8 @@ fn a_policy_that_is_set_where_nobody_reads_it_is_refused() {
     for (setting, whose) in [
         ("ARCHIVE_PII", vec!["a", "globex"]),
         ("PII_SENTINEL", vec!["a", "globex"]),
+        ("PII__GLOBEX", vec!["a", "globex"]),
+        ("pii__Globex__Archive", vec!["a", "globex"]),
         ("LOGANALYTICS_PII", vec!["a", "globex"]),
         ("EMAIL_PII", vec!["a", "globex"]),
         ("KEY_PII", vec!["a", "globex"]),
