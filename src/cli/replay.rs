@@ -12,7 +12,7 @@ use super::print::{ended, misused, note};
 use super::{Exit, Given, bad_settings, signals, tenants, unusable};
 use crate::app::{App, Layers, Replay};
 use crate::clock;
-use crate::destination::{Destination, Filter};
+use crate::destination::{Destination, Filter, Kind};
 use crate::record::{Start, StartFrom};
 use crate::report::Gap;
 use crate::run::{Mark, Stretch};
@@ -34,11 +34,17 @@ pub(super) struct Command {
     #[arg(long, value_name = "LIST", value_parser = Filter::read)]
     filter: Option<Filter>,
     /// Read from this destination, which keeps records, instead of from Auth0
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = known)]
     source: Option<String>,
     /// Send nothing, and report what would be sent
     #[arg(long)]
     dry_run: bool,
+}
+
+/// The name of a destination that there is.
+fn known(name: &str) -> Result<String, String> {
+    let known = Kind::named(name).map(|kind| kind.name.to_owned());
+    known.ok_or_else(|| format!("names an unknown destination; it takes {}", Kind::names()))
 }
 
 pub(super) async fn run(given: Given, command: Command) -> Exit {

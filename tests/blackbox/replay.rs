@@ -505,6 +505,10 @@ async fn what_makes_no_sense_is_refused_before_anything_is_asked() {
             "EVENT_GRID_ENDPOINT is missing",
         ),
         (
+            &["--from", "2h", "--to", "1h", "--source", "archiv"],
+            "'--source <NAME>': names an unknown destination; it takes log-analytics, ",
+        ),
+        (
             &["--from", "2h", "--to", "1h", "--source", "stdout"],
             "--source stdout keeps no records",
         ),
