@@ -199,3 +199,35 @@ fn every_test_that_the_security_page_names_is_there() {
     let gone: Vec<_> = named.iter().filter(|it| !is_there(it)).collect();
     assert!(gone.is_empty(), "no such test: {gone:#?}");
 }
+
+/// A page shows the code of a list without the list's indentation and four spaces. With a space that is
+/// left before its end, a shell would read on for ever.
+#[test]
+fn a_here_document_ends_where_the_shell_looks_for_it() {
+    let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs");
+    let mut ends = 0;
+    for page in fs::read_dir(docs).unwrap() {
+        let path = page.unwrap().path();
+        if path.extension().is_none_or(|it| it != "md") {
+            continue;
+        }
+        let mut list = 0;
+        for line in fs::read_to_string(&path).unwrap().lines() {
+            let indent = line.len() - line.trim_start().len();
+            if indent == 0 && !line.is_empty() {
+                let text = line.trim_start_matches(|it: char| it.is_ascii_digit());
+                let is_list = text.len() < line.len() && text.starts_with(". ");
+                list = if is_list {
+                    line.len() - text.len() + 2
+                } else {
+                    0
+                };
+            }
+            if line.trim_start() == "END" {
+                assert_eq!(indent, list + 4, "{}", path.display());
+                ends += 1;
+            }
+        }
+    }
+    assert!(ends > 0);
+}
