@@ -52,6 +52,9 @@ pub(crate) enum LocalSettingsError {
     /// Which of the two is meant cannot be known.
     #[error("local.settings.json has {0} twice; leave out the one that is not meant")]
     Twice(String),
+    /// A setting where none is read.
+    #[error("local.settings.json has {0} beside Values, where it is not read; move it into Values")]
+    Beside(String),
     /// A value that cannot be a setting's.
     #[error("local.settings.json gives {0} a list or an object, and a setting is text")]
     Value(String),
@@ -73,9 +76,13 @@ impl AppSettings {
         if file.remove(IS_ENCRYPTED).as_ref().is_some_and(is_true) {
             return Err(LocalSettingsError::Encrypted);
         }
-        let values: Map<String, Value> = match file.remove(VALUES) {
+        let values = file.remove(VALUES);
+        if let (Some(_), Some(name)) = (&values, texts(&file).find(|it| is_setting(it))) {
+            return Err(LocalSettingsError::Beside(name.to_owned()));
+        }
+        let values: Map<String, Value> = match values {
             Some(Value::Object(values)) => values,
-            None if is_flat(&file) => return Err(LocalSettingsError::Form),
+            None if texts(&file).next().is_some() => return Err(LocalSettingsError::Form),
             Some(Value::Null) | None => Map::new(),
             Some(_) => return Err(LocalSettingsError::Form),
         };
@@ -105,10 +112,16 @@ fn misspelt(file: &Map<String, Value>) -> Option<(&str, &'static str)> {
     names.find_map(|given| Some((&**given, alike(given)?)))
 }
 
-/// Whether settings stand in the file itself, without the member that they belong in.
-fn is_flat(file: &Map<String, Value>) -> bool {
-    let mut members = file.iter();
-    members.any(|(name, value)| value.is_string() && !name.starts_with('$'))
+/// The texts of the file itself, which are settings outside of the member that they belong in.
+fn texts(file: &Map<String, Value>) -> impl Iterator<Item = &str> {
+    let texts = file.iter().filter(|(_, value)| value.is_string());
+    let names = texts.map(|(name, _)| name.as_str());
+    names.filter(|name| !name.starts_with('$'))
+}
+
+/// Whether a name may be a setting's, and is no remark.
+fn is_setting(name: &str) -> bool {
+    name.contains(|it: char| it.is_ascii_uppercase())
 }
 
 fn is_true(value: &Value) -> bool {

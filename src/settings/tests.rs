@@ -192,6 +192,7 @@ fn the_local_file_may_hold_what_the_tools_that_share_it_take() {
         "{}",
         r#"{"IsEncrypted": "false", "Values": null}"#,
         r#"{"IsEncrypted": "false", "$schema": "x", "Host": {"CORS": "*"}}"#,
+        r#"{"$schema": "x", "_comment": "y", "Values": {}, "Host": {"CORS": "*"}}"#,
     ] {
         assert!(with_local(empty).is_ok(), "{empty}");
     }
@@ -242,6 +243,10 @@ fn of_a_local_file_that_is_of_no_use_the_fault_is_named_and_nothing_quoted() {
             "has Values twice",
         ),
         (b"{\"PII\": \"hunter2\"}", "is not of the form"),
+        (
+            b"{\"Values\": null, \"$schema\": \"x\", \"PII\": \"hunter2\"}",
+            "has PII beside Values, where it is not read; move it into Values",
+        ),
         (
             b"{\"IsEncrypted\": true, \"Values\": {}}",
             "is encrypted; `func settings decrypt`",
