@@ -31,10 +31,11 @@ pub(super) enum Command {
 pub(super) async fn run(given: Given, destination: Option<String>, command: &Command) -> Exit {
     let tenants = tenants(given, destination)?;
     let (shelves, unusable) = shelves(&tenants)?;
+    let is_all = unusable.is_none();
     let is_good = match command {
         Command::List => list(&shelves).await,
-        Command::Show { name } => print(&shelves, name).await,
-        Command::Retry { names } => retry(&shelves, names).await,
+        Command::Show { name } => print(&shelves, is_all, name).await,
+        Command::Retry { names } => retry(&shelves, is_all, names).await,
     };
     Ok(ended(unusable, true, exit_code(is_good)))
 }
@@ -85,9 +86,10 @@ async fn list(shelves: &[Shelf<'_>]) -> bool {
     is_good
 }
 
-/// Prints the dead letter of this name of each destination that has one.
-async fn print(shelves: &[Shelf<'_>], name: &str) -> bool {
-    let (mut is_found, mut is_good) = (false, true);
+/// Prints the dead letter of this name of each destination that has one. Where these are not all
+/// shelves, it may be on another.
+async fn print(shelves: &[Shelf<'_>], is_all: bool, name: &str) -> bool {
+    let (mut is_found, mut is_good) = (false, is_all);
     for (_, books) in shelves {
         let printed = match books.dead_letters.read(name, deadline()).await {
             Ok(None) => continue,
@@ -111,8 +113,8 @@ async fn print(shelves: &[Shelf<'_>], name: &str) -> bool {
     is_good && is_found
 }
 
-async fn retry(shelves: &[Shelf<'_>], wanted: &[String]) -> bool {
-    let (mut is_good, mut is_all_seen) = (true, true);
+async fn retry(shelves: &[Shelf<'_>], is_all: bool, wanted: &[String]) -> bool {
+    let (mut is_good, mut is_all_seen) = (true, is_all);
     let mut missing = wanted.to_vec();
     for (layers, books) in shelves {
         let Some(mut kept) = names(books).await else {

@@ -180,6 +180,14 @@ async fn a_storage_that_cannot_be_read_hides_nobody_else_s_dead_letters() {
     assert_eq!((retry.code(), retry.stdout), (1, delivered));
     assert!(retry.stderr.starts_with(of_acme), "{}", retry.stderr);
     assert_eq!(landed(&world, &globex), 50);
+
+    world.set("ACME__DOMAIN", "'acme.eu.auth0.com'");
+    for command in [["dead-letter", "show", "9"], ["dead-letter", "retry", "9"]] {
+        let unknown = world.command(&command).await;
+        assert_eq!((unknown.code(), &*unknown.stdout), (1, ""), "{unknown:?}");
+        assert!(unknown.stderr.contains("ACME__DOMAIN is in"), "{unknown:?}");
+        assert!(!unknown.stderr.contains("there is no"), "{unknown:?}");
+    }
 }
 
 #[tokio::test]
