@@ -35,10 +35,11 @@ type Named = (Option<String>, Result<Layers, SettingsError>);
 
 /// No tenant has the name that was asked for.
 #[derive(Debug, thiserror::Error)]
-#[error("there is no tenant {asked}: TENANTS names {named}")]
+#[error("there is no tenant {asked}: {told}")]
 pub(crate) struct NoSuchTenant {
     asked: String,
-    named: String,
+    /// Those that there are, and what keeps others from being known.
+    told: String,
 }
 
 impl Tenants {
@@ -72,15 +73,24 @@ impl Tenants {
             members.partition(|(name, _)| is_asked(name))
         };
         if members.is_empty() {
-            let names = others.into_iter().filter_map(|(name, _)| name);
-            let names = names.collect::<Vec<_>>().join(", ");
+            let (mut names, mut told) = (Vec::new(), Vec::new());
+            for (name, layers) in others {
+                match layers {
+                    Err(problem) if name.as_deref() == Some(UNKNOWN) => {
+                        told.extend(problem.lines());
+                    }
+                    _ => names.extend(name),
+                }
+            }
+            if names.is_empty() && told.is_empty() {
+                names.push("none".into());
+            }
+            if !names.is_empty() {
+                told.insert(0, format!("{SETTING} names {}", names.join(", ")));
+            }
             return Err(NoSuchTenant {
                 asked: asked.to_owned(),
-                named: if names.is_empty() {
-                    "none".into()
-                } else {
-                    names
-                },
+                told: told.join("; "),
             });
         }
         Ok(Self { members })

@@ -273,4 +273,13 @@ fn one_tenant_can_be_chosen_by_its_name() {
         "there is no tenant initech: TENANTS names acme, globex"
     );
     assert_eq!(none(&[]), "there is no tenant initech: TENANTS names none");
+    // It may be among what cannot be read.
+    assert_eq!(
+        none(&[("TENANTS", "'initech'")]),
+        "there is no tenant initech: TENANTS is in quotes; leave them out"
+    );
+    let of_two = none(&[("TENANTS", "acme,ini-tech")]);
+    let told =
+        "there is no tenant initech: TENANTS names acme; TENANTS names a tenant that cannot be ";
+    assert!(of_two.starts_with(told), "{of_two}");
 }
