@@ -191,6 +191,8 @@ fn an_archive_is_in_the_account_that_is_named_or_in_the_app_s_own() {
         (with_path, ACCOUNT, with_path, Some("auth0")),
         (with_path, "", with_path, None),
         ("s3://logs/a", "", "s3://logs/a", None),
+        // A bucket is in no account, whichever is named.
+        ("s3://logs", ACCOUNT, "s3://logs", None),
     ] {
         let answers = answers(&[
             ("Destinations", "archive"),
