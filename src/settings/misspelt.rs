@@ -93,8 +93,11 @@ impl AppSettings {
             }
             match &words[..] {
                 [first, ..] if is_it(first) => true,
-                [before @ .., last] => is_it(last) && self.is_about(&before.concat(), about),
-                [] => false,
+                [before @ .., last] if is_it(last) => {
+                    let mut beside = (0..before.len()).map(|from| before[from..].concat());
+                    beside.any(|it| self.is_about(&it, about))
+                }
+                _ => false,
             }
         };
         let is_read = |name: &str| {

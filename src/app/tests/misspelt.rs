@@ -127,6 +127,8 @@ fn a_policy_that_is_set_where_nobody_reads_it_is_refused() {
         ("ARCHIVE_PII", vec!["a", "globex"]),
         ("PII_SENTINEL", vec!["a", "globex"]),
         ("PII__GLOBEX", vec!["a", "globex"]),
+        ("LOG_ANALYTICS__GLOBEX__PII", vec!["a", "globex"]),
+        ("ARCHIVE_EMAIL_PII", vec!["a", "globex"]),
         ("pii__Globex__Archive", vec!["a", "globex"]),
         ("LOGANALYTICS_PII", vec!["a", "globex"]),
         ("EMAIL_PII", vec!["a", "globex"]),
