@@ -113,6 +113,10 @@ impl Transient for DataCollectorError {
             Self::Status { again, .. } => *again,
         }
     }
+
+    fn is_late(&self) -> bool {
+        matches!(self, Self::Send { source, .. } if source.is_time_out())
+    }
 }
 
 impl DataCollector {

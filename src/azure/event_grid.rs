@@ -131,6 +131,10 @@ impl Transient for EventGridError {
             | Self::Webpage { .. } => Again::Never,
         }
     }
+
+    fn is_late(&self) -> bool {
+        matches!(self, Self::Send { source, .. } if source.is_time_out())
+    }
 }
 
 /// The form of the service's errors.

@@ -120,6 +120,10 @@ impl Transient for LogsIngestionError {
             | Self::UnknownStream { .. } => Again::Never,
         }
     }
+
+    fn is_late(&self) -> bool {
+        matches!(self, Self::Send { source, .. } if source.is_time_out())
+    }
 }
 
 /// The form of the service's errors.

@@ -160,6 +160,10 @@ pub(crate) enum DeliveryError {
     /// There is a row among them that the service will never take, and it did not say which.
     #[error(transparent)]
     Refused(BoxError),
+    /// There are several, and no answer came in time, so that nobody knows whether they were taken. Of
+    /// fewer it may.
+    #[error(transparent)]
+    Late(BoxError),
     /// Anything else. Passing failures have been tried again already.
     #[error(transparent)]
     Failed(BoxError),
@@ -216,6 +220,14 @@ impl Delivery {
     /// Of so many rows nothing is known.
     pub fn failed(rows: usize, error: BoxError) -> Self {
         Self::open(rows, DeliveryError::Failed(error))
+    }
+
+    /// Of so many rows nothing is known, since no answer came in time.
+    pub fn late(rows: usize, error: BoxError) -> Self {
+        if rows == 1 {
+            return Self::failed(rows, error);
+        }
+        Self::open(rows, DeliveryError::Late(error))
     }
 
     fn open(rows: usize, error: DeliveryError) -> Self {
@@ -315,7 +327,48 @@ pub(crate) trait Archived: Send + Sync {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
+    use crate::settings::AppSettings;
+
+    #[tokio::test(start_paused = true)]
+    async fn of_several_rows_that_are_not_answered_in_time_fewer_may_be() {
+        // Nobody takes what comes here.
+        let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let host = format!("http://{}", silent.local_addr().unwrap());
+        let topic = format!("{host}/api/events");
+        let id = "01234567-89ab-cdef-0123-456789abcdef";
+        for (name, settings) in [
+            (
+                "log-analytics",
+                &[
+                    ("WorkspaceID", id),
+                    ("WorkspaceKey", "a2V5"),
+                    ("logAnalyticsUri", &host),
+                ][..],
+            ),
+            (
+                "event-grid",
+                &[("EVENT_GRID_ENDPOINT", &topic), ("EVENT_GRID_KEY", "key")],
+            ),
+            (
+                "tinybird",
+                &[("TINYBIRD_HOST", &host), ("TINYBIRD_TOKEN", "token")],
+            ),
+        ] {
+            let settings: AppSettings = settings.iter().copied().collect();
+            let build = Kind::named(name).unwrap().build;
+            let destination = Reader::read(&settings, |it| build(it, &Tools::for_test())).unwrap();
+            for (rows, is_late) in [(2, true), (1, false)] {
+                let rows = vec![Bytes::from_static(b"{}"); rows];
+                let deadline = Deadline::after(Duration::ZERO);
+                let error = destination.deliver(&rows, deadline).await.error.unwrap();
+                let found = matches!(error, DeliveryError::Late(_));
+                assert_eq!(found, is_late, "{name}: {error:?}");
+            }
+        }
+    }
 
     #[test]
     fn a_filter_and_what_becomes_of_personal_data_are_named_after_their_destination() {

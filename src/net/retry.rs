@@ -14,6 +14,9 @@ use tokio::time::Instant;
 
 /// Attempts at one request, the first included.
 const MAX_ATTEMPTS: u32 = 6;
+/// Attempts whose answers are late, after which what is late is given up: of the first it may have been
+/// the connection.
+const MOST_LATE: usize = 2;
 /// The first wait is random between nothing and this; each further one may be twice as long.
 const FIRST_WAIT: Duration = Duration::from_millis(500);
 /// No wait of our own choosing is longer.
@@ -85,6 +88,11 @@ pub(crate) enum Again {
 pub(crate) trait Transient {
     /// What the failure says about another attempt.
     fn again(&self) -> Again;
+
+    /// Whether what is missing is an answer in time, to a request that is faster where it is smaller.
+    fn is_late(&self) -> bool {
+        false
+    }
 }
 
 /// The source of everything random; cheap to clone.
@@ -147,7 +155,7 @@ impl<E: std::error::Error> std::error::Error for GaveUp<E> {
     }
 }
 
-/// Makes attempts until one succeeds, one fails for good, or there is no time for another.
+/// Makes attempts until one succeeds, one fails for good, some are late, or there is no time for another.
 pub(crate) async fn retry<T, E, F>(
     jitter: &Jitter,
     deadline: Deadline,
@@ -158,14 +166,17 @@ where
     F: Future<Output = Result<T, E>>,
 {
     let started = Instant::now();
-    let mut attempts = 0;
+    let (mut attempts, mut late) = (0, 0);
     let counted = || {
         attempts += 1;
         attempt()
     };
     let result = counted
         .retry(FullJitter::new(jitter.fork()))
-        .when(|error: &E| error.again() != Again::Never)
+        .when(move |error: &E| {
+            late += usize::from(error.is_late());
+            error.again() != Again::Never && late < MOST_LATE
+        })
         .adjust(|error, wait| {
             let wait = match error.again() {
                 Again::NotBefore(least) => least.min(LONGEST_ASKED).max(wait?),
@@ -217,9 +228,16 @@ mod tests {
     #[derive(Debug)]
     struct Failure(Again);
 
+    /// After which a failure of the tests is one that was late.
+    const LATE: Again = Again::NotBefore(Duration::from_millis(1));
+
     impl Transient for Failure {
         fn again(&self) -> Again {
             self.0
+        }
+
+        fn is_late(&self) -> bool {
+            self.0 == LATE
         }
     }
 
@@ -257,6 +275,16 @@ mod tests {
             message.starts_with("failed (tried 6 times in "),
             "{message}"
         );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_late_is_tried_once_more() {
+        let minute = Duration::from_mins(1);
+        let (result, _) = run(&[LATE, Again::Soon, Again::Soon], minute).await;
+        assert!(result.is_ok());
+        let (result, _) = run(&[Again::Soon, LATE, Again::Soon, LATE], minute).await;
+        let message = result.unwrap_err().to_string();
+        assert!(message.starts_with("failed (tried 4 times"), "{message}");
     }
 
     #[tokio::test(start_paused = true)]

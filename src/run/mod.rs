@@ -14,6 +14,7 @@ mod compare;
 mod deliver;
 mod gap;
 mod in_flight;
+mod late;
 mod ledger;
 mod next;
 mod policy;

@@ -24,7 +24,7 @@ pub(super) const SAMPLE: usize = 10;
 const PATIENCE: Duration = Duration::from_hours(1);
 
 /// Records of the batch, by their places in it.
-type Part = Vec<usize>;
+pub(super) type Part = Vec<usize>;
 
 /// A record of the batch that was refused, and why.
 type Culprit = (usize, BoxError);
@@ -34,7 +34,9 @@ type Culprit = (usize, BoxError);
 pub(super) struct Leftover {
     culprits: Vec<Culprit>,
     /// Records of which some are refused, nobody knows which.
-    suspects: Part,
+    pub(super) suspects: Part,
+    /// Why nothing is known of several, of fewer of which it may be.
+    pub(super) late: Option<BoxError>,
     /// Why it cannot be found out now.
     error: Option<BoxError>,
     /// Whether anything was accepted.
@@ -61,7 +63,14 @@ impl<S: Source, A: DeadLetters, L: Ledger> Delivering<'_, S, A, L> {
     /// What was found out is kept, also where there is no time to find out the rest: the next run goes
     /// on from there.
     pub(super) async fn sort_out_batch(&mut self, leftover: Leftover) -> Result<(), Stop> {
-        let sorted = self.sort_out(leftover).await;
+        let sorted = match leftover {
+            Leftover {
+                late: Some(error),
+                suspects,
+                ..
+            } => self.deliver_in_parts(suspects, error).await,
+            leftover => self.sort_out(leftover).await,
+        };
         let Err(stop) = sorted else {
             return Ok(());
         };
@@ -77,7 +86,7 @@ impl<S: Source, A: DeadLetters, L: Ledger> Delivering<'_, S, A, L> {
         }
     }
 
-    async fn sort_out(&mut self, leftover: Leftover) -> Result<(), Stop> {
+    pub(super) async fn sort_out(&mut self, leftover: Leftover) -> Result<(), Stop> {
         let Leftover {
             mut culprits,
             suspects,
@@ -105,7 +114,11 @@ impl<S: Source, A: DeadLetters, L: Ledger> Delivering<'_, S, A, L> {
                 open.extend(culprits.drain(..).map(|(index, _)| index));
                 open.sort_unstable();
             } else {
-                let is_few = |others| culprits.len() + others <= SAMPLE;
+                // Where this is a part of the batch, the rest of it is not tried yet.
+                let records = self.batch.records.iter();
+                let left = records.filter(|it| !self.ledger.has_handled(&it.log_id));
+                let left = left.count();
+                let is_few = |others| left + others <= SAMPLE;
                 let is_all =
                     open.is_empty() && matches!(beyond, Beyond::Few(others) if is_few(others));
                 if let Some((_, reason)) = culprits.pop_if(|_| self.refuses_all(!is_all)) {
@@ -169,7 +182,7 @@ impl<S: Source, A: DeadLetters, L: Ledger> Delivering<'_, S, A, L> {
     }
 
     /// Delivers a part of the batch. What is accepted of it is kept at once.
-    async fn try_part(&mut self, part: &[usize]) -> Result<Leftover, Stop> {
+    pub(super) async fn try_part(&mut self, part: &[usize]) -> Result<Leftover, Stop> {
         let course = self.course;
         if course.deadline.is_over() {
             return Err(Stop::OutOfTime);
@@ -219,13 +232,15 @@ impl<S: Source, A: DeadLetters, L: Ledger> Delivering<'_, S, A, L> {
             self.report_taken(accepted, bytes, quarantine);
             self.is_unsaved = true;
         }
-        found.error = match error {
-            Some(DeliveryError::Failed(error)) => Some(error),
+        match error {
+            Some(DeliveryError::Failed(error)) => found.error = Some(error),
+            Some(DeliveryError::Late(error)) => found.late = Some(error),
             None if !found.suspects.is_empty() => {
-                Some("the destination did not say what became of a record".into())
+                let error = "the destination did not say what became of a record";
+                found.error = Some(error.into());
             }
-            Some(DeliveryError::Refused(_)) | None => None,
-        };
+            Some(DeliveryError::Refused(_)) | None => {}
+        }
         found
     }
 
@@ -259,7 +274,7 @@ fn sample(part: &[usize], shift: usize) -> Part {
         .collect()
 }
 
-fn halves(part: &[usize]) -> Vec<Part> {
+pub(super) fn halves(part: &[usize]) -> Vec<Part> {
     let (first, second) = part.split_at(part.len() / 2);
     // The first is to be taken first.
     let halves = [second, first].into_iter().filter(|it| !it.is_empty());

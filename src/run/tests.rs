@@ -8,6 +8,7 @@ mod ending;
 mod gap;
 mod ids;
 mod large;
+mod late;
 mod left_out;
 mod refused;
 mod set_aside;

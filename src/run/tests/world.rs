@@ -64,6 +64,8 @@ pub struct State {
     pub post_takes: Duration,
     /// Within which time an answer has to be taken, so as not to count as none.
     pub answers_keep: Option<Duration>,
+    /// More rows than these get no answer in time, and so they land in vain.
+    pub rows_in_time: Option<usize>,
     /// Whether a post that takes longer than the run's time is cut off before it lands.
     pub cuts_posts: bool,
     /// How long a save takes.
@@ -433,6 +435,15 @@ impl Destination for World {
                     self.state().under_way.0 -= 1;
                     return Delivery::failed(rows.len(), "it is too late".into());
                 }
+            }
+            let most = self.state().rows_in_time;
+            if most.is_some_and(|most| rows.len() > most) {
+                let waits = tokio::time::sleep(Duration::from_mins(1));
+                let _ = tokio::time::timeout_at(deadline.for_answers(), waits).await;
+                let mut state = self.state();
+                state.posts += 1;
+                state.under_way.0 -= 1;
+                return Delivery::late(rows.len(), "no answer in time".into());
             }
             let keep = self.state().answers_keep;
             let is_gone = keep.is_some_and(|keep| Instant::now() - came > keep);

@@ -1,0 +1,44 @@
+//! What becomes of a batch that is not answered in time: it is delivered in parts, since of fewer records
+//! the destination, or the way to it, may be fast enough. As a whole it would be sent again and again.
+
+use super::deliver::Delivering;
+use super::refused::{Part, halves};
+use super::{DeadLetters, Ledger, RunError, Stop};
+use crate::error::BoxError;
+use crate::record::Source;
+
+impl<S: Source, A: DeadLetters, L: Ledger> Delivering<'_, S, A, L> {
+    /// Delivers halves of some records of the batch, and halves of a half that is late too. What is
+    /// refused of a part is found in it. What comes after it in this run has no more records.
+    pub(super) async fn deliver_in_parts(
+        &mut self,
+        late: Part,
+        mut error: BoxError,
+    ) -> Result<(), Stop> {
+        let mut parts = vec![late];
+        self.shorten(&parts[0]);
+        while let Some(part) = parts.pop() {
+            if part.len() > self.most_rows {
+                parts.extend(halves(&part));
+                continue;
+            }
+            let mut leftover = match self.try_part(&part).await {
+                Err(Stop::OutOfTime) => return Err(RunError::Destination(error).into()),
+                tried => tried?,
+            };
+            if let Some(again) = leftover.late.take() {
+                error = again;
+                self.shorten(&part);
+                parts.push(part);
+            } else {
+                self.sort_out(leftover).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// So many records were late.
+    fn shorten(&mut self, late: &[usize]) {
+        self.most_rows = late.len().div_ceil(2).min(self.most_rows);
+    }
+}
