@@ -9,7 +9,9 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use chrono::{DateTime, TimeDelta, Utc};
-use reqwest::header::{CONTENT_ENCODING, DATE, HeaderMap, LOCATION, RETRY_AFTER};
+use reqwest::header::{
+    CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, DATE, HeaderMap, LOCATION, RETRY_AFTER,
+};
 use reqwest::{NoProxy, RequestBuilder, Response, StatusCode};
 use secrecy::SecretString;
 use tokio::time::{Instant, timeout_at};
@@ -285,9 +287,9 @@ impl Answer {
         }
     }
 
-    /// Whether the body is one, see [`is_webpage`].
+    /// Whether it is one, see [`is_webpage`].
     pub fn is_webpage(&self) -> bool {
-        is_webpage(&self.body)
+        is_webpage(&self.headers, &self.body)
     }
 
     /// Where a redirect points, without its query and without `secrets`; `None` where the answer is
@@ -306,11 +308,18 @@ impl Answer {
     }
 }
 
-/// Whether a body is a page for people, as a proxy may answer with in the place of a service that
-/// answers with nothing or with JSON.
-pub(crate) fn is_webpage(body: &[u8]) -> bool {
+/// Whether an answer is a page for people, as a proxy may send in the place of a service that answers
+/// with nothing or with JSON: by what it looks like, or where that is compressed, not in UTF-8 or not read,
+/// by what is said of it.
+pub(crate) fn is_webpage(headers: &HeaderMap, body: &[u8]) -> bool {
     let text = body.strip_prefix("\u{feff}".as_bytes()).unwrap_or(body);
-    text.trim_ascii_start().first() == Some(&b'<')
+    let header = |name| headers.get(name).map_or("", |it| it.to_str().unwrap_or(""));
+    let length = header(CONTENT_LENGTH).parse().unwrap_or(0);
+    let kind = header(CONTENT_TYPE).to_ascii_lowercase();
+    let is_html = ["text/html", "application/xhtml"]
+        .iter()
+        .any(|it| kind.trim_start().starts_with(it));
+    text.trim_ascii_start().first() == Some(&b'<') || is_html && body.len().max(length) > 0
 }
 
 /// What is wrong with a clock that is so much ahead of the service's, to follow other advice.
@@ -510,6 +519,26 @@ mod tests {
         }
         assert_eq!(encoding("identity"), None);
         assert_eq!(answer(200, &[], "").encoding(), None);
+    }
+
+    #[test]
+    fn a_page_is_told_by_its_looks_or_by_what_is_said_of_it() {
+        let html = ("content-type", "text/html; charset=utf-8");
+        for (headers, body, is_page) in [
+            (&[][..], "\u{feff}\n<html>", true),
+            (&[html], "You are not signed in", true),
+            (&[("content-type", "Application/XHTML+xml")], "\0<", true),
+            // Its body was not read.
+            (&[html, ("content-length", "9")], "", true),
+            (&[html, ("content-length", "0")], "", false),
+            (&[html], "", false),
+            (&[("content-type", "text/plain")], "OK", false),
+            (&[("content-type", "application/json")], "{}", false),
+            (&[], "", false),
+        ] {
+            let answer = answer(200, headers, body);
+            assert_eq!(answer.is_webpage(), is_page, "{headers:?} {body:?}");
+        }
     }
 
     #[test]

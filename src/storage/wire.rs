@@ -72,7 +72,7 @@ impl<R: Refusals> Wire<R> {
                 Some(length) if length > LARGEST => return Err(too_large()),
                 _ => read(body, LARGEST).await?.ok_or_else(too_large)?,
             };
-            if is_change && is_webpage(&body) {
+            if is_change && is_webpage(&head.headers, &body) {
                 return Err(HttpError::new(HttpErrorKind::Unknown, AnswerIsWebpage));
             }
             return Ok(HttpResponse::from_parts(head, body.into()));

@@ -1,5 +1,6 @@
 //! What lands in the workspace: every record, once.
 
+use bytes::Bytes;
 use serde_json::json;
 use simulator::Fault;
 use simulator::host::Level;
@@ -178,14 +179,25 @@ async fn an_accepted_post_is_not_repeated_because_its_answer_breaks_off() {
 async fn a_page_of_a_proxy_is_no_acknowledgement() {
     let world = World::start_for(Sink::LogAnalytics).await;
     world.tenant.generate(10, minutes_ago(50), minutes_ago(5));
-    let page = " <html>Blocked by policy</html>";
-    world.arrivals().fail([Fault::answer(200, page)]);
-    let ran = world.command(&["poll"]).await;
-    assert_eq!(ran.code(), 1, "{ran:?}");
-    let report = ran.report();
-    assert_eq!(numbers(&report, ["delivered", "dead_lettered"]), [0, 0]);
-    let error = report["errors"][0].as_str().unwrap();
-    assert!(error.contains("such as a proxy"), "{error}");
+    let told = |headers: &[(&'static str, &str)], body| Fault::Answer {
+        status: 200,
+        headers: headers.iter().map(|it| (it.0, it.1.to_owned())).collect(),
+        body: Bytes::from_static(body),
+    };
+    let html = ("content-type", "Text/HTML; charset=utf-16");
+    for fault in [
+        told(&[], b" <html>Blocked by policy</html>"),
+        told(&[html], b"\xff\xfe<\0h\0t\0m\0l\0>\0"),
+        told(&[html, ("content-encoding", "gzip")], b"\x1f\x8b\x08\0"),
+    ] {
+        world.arrivals().fail([fault]);
+        let ran = world.command(&["poll"]).await;
+        assert_eq!(ran.code(), 1, "{ran:?}");
+        let report = ran.report();
+        assert_eq!(numbers(&report, ["delivered", "dead_lettered"]), [0, 0]);
+        let error = report["errors"][0].as_str().unwrap();
+        assert!(error.contains("such as a proxy"), "{error}");
+    }
     world.poll().await;
     world.assert_all_landed_once();
 }
