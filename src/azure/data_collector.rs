@@ -74,7 +74,7 @@ pub(crate) enum DataCollectorError {
         /// What is wrong with this machine's clock, if anything is.
         clock: String,
     },
-    /// Any other answer than 200, or that of something in the place of the service.
+    /// Any other answer than 200, or a 200 with an error or of something in the place of the service.
     #[error("{host} answered {status}: {excerpt}{hint}")]
     Status {
         host: String,
@@ -211,7 +211,7 @@ impl DataCollector {
                 " (this is a page, which the service never sends: see what answers in its place, \
                  such as a proxy)"
             }
-            StatusCode::OK => return Ok(()),
+            StatusCode::OK if !answer.names_error() => return Ok(()),
             StatusCode::FORBIDDEN => {
                 return Err(DataCollectorError::Forbidden {
                     host,

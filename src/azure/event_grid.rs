@@ -100,7 +100,7 @@ pub(crate) enum EventGridError {
          answers in its place, such as a proxy, and check EVENT_GRID_ENDPOINT"
     )]
     Webpage { host: String, said: String },
-    /// Any other answer than 200.
+    /// Any other answer than 200, or a 200 with an error.
     #[error("{host} answered {status}: {said}")]
     Status {
         host: String,
@@ -245,7 +245,7 @@ impl Topic {
         let (said, names_other_schema) = explanation(answer, credential);
         match answer.status {
             StatusCode::OK if answer.is_webpage() => Err(EventGridError::Webpage { host, said }),
-            StatusCode::OK => Ok(()),
+            StatusCode::OK if !answer.names_error() => Ok(()),
             StatusCode::UNAUTHORIZED => {
                 let (credential, remedy) = match self.publisher {
                     Publisher::Key(_) => (

@@ -14,6 +14,8 @@ use reqwest::header::{
 };
 use reqwest::{NoProxy, RequestBuilder, Response, StatusCode};
 use secrecy::SecretString;
+use serde::Deserialize;
+use serde_json::Value;
 use tokio::time::{Instant, timeout_at};
 use url::{Host, Url};
 
@@ -107,6 +109,15 @@ pub(crate) struct Answer {
     pub status: StatusCode,
     pub headers: HeaderMap,
     pub body: Bytes,
+}
+
+/// The error in an answer that is JSON, as far as it matters.
+#[derive(Deserialize)]
+struct Named {
+    #[serde(alias = "Error")]
+    error: Option<Value>,
+    #[serde(alias = "Errors")]
+    errors: Option<Value>,
 }
 
 /// A request that was not answered, or not whole.
@@ -290,6 +301,19 @@ impl Answer {
     /// Whether it is one, see [`is_webpage`].
     pub fn is_webpage(&self) -> bool {
         is_webpage(&self.headers, &self.body)
+    }
+
+    /// Whether it names an error, whatever its status: a service, or what answers in its place, may not
+    /// tell it otherwise.
+    pub fn names_error(&self) -> bool {
+        let is_one = |it: &Value| match it {
+            Value::Null | Value::Bool(false) => false,
+            Value::String(text) => !text.is_empty(),
+            Value::Array(list) => !list.is_empty(),
+            _ => true,
+        };
+        let named = |Named { error, errors }| [error, errors].iter().flatten().any(is_one);
+        serde_json::from_slice(&self.body).is_ok_and(named)
     }
 
     /// Where a redirect points, without its query and without `secrets`; `None` where the answer is

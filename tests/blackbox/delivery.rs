@@ -203,6 +203,33 @@ async fn a_page_of_a_proxy_is_no_acknowledgement() {
 }
 
 #[tokio::test]
+async fn an_error_that_says_200_is_no_acknowledgement() {
+    for sink in [Sink::LogAnalytics, Sink::EventGrid] {
+        let world = World::start_for(sink).await;
+        world.tenant.generate(10, minutes_ago(50), minutes_ago(5));
+        for body in [
+            r#"{"Error":"InvalidAuthorization","Message":"no"}"#,
+            r#"{"error":{"code":"InvalidAuthorization"}}"#,
+            r#"{"errors":["InvalidAuthorization"]}"#,
+        ] {
+            world.arrivals().fail([Fault::answer(200, body)]);
+            let ran = world.command(&["poll"]).await;
+            assert_eq!(ran.code(), 1, "{ran:?}");
+            let report = ran.report();
+            assert_eq!(numbers(&report, ["delivered", "dead_lettered"]), [0, 0]);
+            let error = report["errors"][0].as_str().unwrap();
+            let telling = ["answered 200 OK: ", "InvalidAuthorization"];
+            assert!(telling.iter().all(|it| error.contains(it)), "{error}");
+        }
+        for body in ["{}", r#"{"error":null,"errors":[]}"#, "accepted"] {
+            world.tenant.generate(1, minutes_ago(4), minutes_ago(3));
+            world.arrivals().fail([Fault::answer(200, body)]);
+            assert_eq!(world.command(&["poll"]).await.code(), 0, "{body}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_post_holds_at_most_eight_megabytes_unless_one_record_is_larger() {
     let world = World::start().await;
     let mut stored = minutes_ago(30);
