@@ -8,6 +8,10 @@ use std::borrow::Cow;
 
 use memchr::memchr2;
 
+/// JSON is read in a text, in a text in that, and so on for so many. Each may have as many backslashes
+/// as all around it: those of one that is deeper would fill the memory.
+pub(crate) const MOST_TEXTS: usize = 6;
+
 /// A piece of JSON text. Texts are as they were written: without quotes, but with escapes.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Token<'a> {

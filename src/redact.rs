@@ -43,6 +43,7 @@ impl Redaction {
         Masker {
             is_on,
             masks_bodies: is_on && call::sets_secrets(record),
+            texts: 0,
         }
     }
 
@@ -167,9 +168,17 @@ impl Judgement {
 pub(crate) struct Masker {
     is_on: bool,
     masks_bodies: bool,
+    /// Texts that it is in, each within another one.
+    texts: usize,
 }
 
 impl Masker {
+    /// What masks JSON in a text; `None` where that is too deep.
+    fn within(self) -> Option<Self> {
+        let texts = self.texts + 1;
+        (texts <= json::MOST_TEXTS).then_some(Self { texts, ..self })
+    }
+
     /// Judges a member by its name, as it was written, and the object that it is in.
     #[must_use]
     pub fn judge(self, parent: Judgement, key: &str) -> Judgement {

@@ -14,7 +14,7 @@ use super::nested::{self, Part};
 use super::pieces::{Piece, Reading, pieces, tokens};
 use super::queries::{begins_a_form, by_looks, decoded, of_decoded_search, of_form, of_path};
 use super::walk::{Left, Role, Walk};
-use crate::json::{Token, unescape_lossy};
+use crate::json::{MOST_TEXTS, Token, unescape_lossy};
 
 /// The number of the first object in JSON that is not written anew: there are fewer than that.
 const FIRST_SET_ASIDE: u32 = u32::MAX / 2;
@@ -116,6 +116,8 @@ pub(super) struct Finder<'p> {
     /// The same in JSON that is not written anew: it was cut, or stands in a path.
     objects_set_aside: u32,
     is_set_aside: bool,
+    /// Texts that it is in, each within another one.
+    texts: usize,
     is_call_about_users: bool,
     is_any: bool,
 }
@@ -131,6 +133,7 @@ impl<'p> Finder<'p> {
             objects: 0,
             objects_set_aside: FIRST_SET_ASIDE,
             is_set_aside: false,
+            texts: 0,
             is_call_about_users: false,
             is_any: false,
         }
@@ -216,9 +219,11 @@ impl<'p> Finder<'p> {
 
     fn nested(&mut self, json: &str, field: Field) {
         let pieces = self.pieces(tokens(json), json.len(), Walk::within(field));
+        self.texts += 1;
         for piece in &pieces {
             self.piece(piece, None);
         }
+        self.texts -= 1;
     }
 
     /// Reads JSON that is not written anew: its objects are counted by themselves.
@@ -291,7 +296,7 @@ impl<'p> Finder<'p> {
             of_form(self.policy, value, |kind, value| self.searched(kind, value));
         }
         let is_read_on = is_aside || is_read_on(self.policy, role, value);
-        if !nested::may_have_json(value) || !is_read_on {
+        if !nested::may_have_json(value) || !is_read_on || self.texts == MOST_TEXTS {
             return Reading::Open;
         }
         for part in nested::parts(value) {

@@ -12,7 +12,7 @@ use super::method::{Method, Policy};
 use super::nested::{self, Part};
 use super::pieces::{Piece, Reading, pieces, tokens, written};
 use super::walk::{Role, Walk};
-use crate::json::{Token, unescape_lossy};
+use crate::json::{MOST_TEXTS, Token, unescape_lossy};
 
 /// Takes out of a record what was found in it.
 pub(super) fn rewrite(policy: &Policy, found: &Found, pieces: &mut [Piece]) {
@@ -21,6 +21,7 @@ pub(super) fn rewrite(policy: &Policy, found: &Found, pieces: &mut [Piece]) {
         found,
         look: found.look(),
         objects: pieces.iter().map(|it| u32::from(it.begins())).sum(),
+        texts: 0,
         is_changed: false,
     };
     writer.write(pieces);
@@ -35,6 +36,8 @@ struct Writer<'f> {
     look: Look,
     /// Objects and lists so far: as many as at the first reading.
     objects: u32,
+    /// Texts that it is in, each within another one.
+    texts: usize,
     is_changed: bool,
 }
 
@@ -190,6 +193,7 @@ impl Writer<'_> {
         let new = match self.kind(piece, &value) {
             Some(kind) => self.found.replacement(kind, &value),
             None if role != Role::Path
+                && self.texts < MOST_TEXTS
                 && nested::may_have_json(&value)
                 && is_read_on(self.policy, role, &value) =>
             {
@@ -252,6 +256,7 @@ impl Writer<'_> {
         let mut new = String::with_capacity(text.len());
         let was_changed = std::mem::take(&mut self.is_changed);
         let mut is_changed = was_changed;
+        self.texts += 1;
         for part in nested::parts(text) {
             match part {
                 Part::Plain(part) | Part::Cut(part) => {
@@ -273,6 +278,7 @@ impl Writer<'_> {
                 }
             }
         }
+        self.texts -= 1;
         self.is_changed = is_changed;
         new
     }

@@ -7,7 +7,8 @@ use std::ops::Range;
 use super::{Judgement, MASK, Masker, Walk, text};
 use crate::json::{Scanner, Token};
 
-/// Masks the secrets of JSON in a text, and what else is a secret in it.
+/// Masks the secrets of JSON in a text, and what else is a secret in it. JSON that is too deep to be
+/// read is one.
 pub fn masked(masker: Masker, verdict: Judgement, plain: &str) -> Cow<'_, str> {
     let mut output = Masked {
         plain,
@@ -17,6 +18,10 @@ pub fn masked(masker: Masker, verdict: Judgement, plain: &str) -> Cow<'_, str> {
     let mut at = 0;
     while let Some(begin) = json_in(plain, at) {
         output.put(at..begin, text::plain(verdict.kind, &plain[at..begin]));
+        let Some(masker) = masker.within() else {
+            output.put(begin..plain.len(), Cow::Owned(MASK.to_owned()));
+            return output.done();
+        };
         let mut walk = Walk::new(masker, verdict.of_json());
         let mut tokens = Scanner::new(&plain[begin..]);
         // What follows is no JSON, or this is not.

@@ -1,4 +1,5 @@
 mod detections;
+mod hostile;
 mod properties;
 mod texts;
 

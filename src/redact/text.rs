@@ -118,8 +118,10 @@ pub fn plain(kind: NameKind, text: &str) -> Cow<'_, str> {
 /// `Bearer `. So masking goes on until nothing changes, and a record that comes back from an archive
 /// is the record that was sent.
 fn to_the_end(text: &str, mask: impl Fn(&str) -> Cow<'_, str>) -> Cow<'_, str> {
-    let Cow::Owned(mut masked) = mask(text) else {
-        return Cow::Borrowed(text);
+    // What is masked already is read once. Else it would be read twice in each text around it.
+    let mut masked = match mask(text) {
+        Cow::Owned(masked) if masked != text => masked,
+        _ => return Cow::Borrowed(text),
     };
     for _ in 1..MOST_PASSES {
         match mask(&masked) {

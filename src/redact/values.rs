@@ -52,6 +52,9 @@ pub fn tokens(text: &str, found: &mut Vec<Range<usize>>) {
 /// Finds what follows `Bearer` or `Basic`.
 pub fn authorizations(text: &str, found: &mut Vec<Range<usize>>) {
     let bytes = text.as_bytes();
+    let around = text.trim_start();
+    let first = text.len() - around.len();
+    let last = first + around.trim_end().len();
     let mut at = 0;
     while let Some(begin) = memchr::memchr2(b'b', b'B', &bytes[at..]).map(|it| at + it) {
         at = begin + 1;
@@ -72,7 +75,7 @@ pub fn authorizations(text: &str, found: &mut Vec<Range<usize>>) {
         let is_end = |it: &u8| it.is_ascii_whitespace() || b"\"'<>,;&\\".contains(it);
         let length = bytes[word..].iter().position(is_end);
         let end = length.map_or(bytes.len(), |it| word + it);
-        let is_alone = text[..begin].trim().is_empty() && text[end..].trim().is_empty();
+        let is_alone = begin == first && end >= last;
         at = word;
         if word < end && ((is_bearer && is_alone) || is_credential(&bytes[word..end])) {
             found.push(word..end);

@@ -1,0 +1,48 @@
+//! What is made to take time or memory.
+
+use super::*;
+
+/// A secret in JSON that stands in a text, in a text in that, and so on. A backslash is written as
+/// `\u005c`, which takes five bytes more for each text around it, where `\\` takes twice as many.
+fn nested(depth: usize) -> String {
+    let quote = |level| match level {
+        0 => "\"".to_owned(),
+        _ => format!("\\u{}0022", "005cu".repeat(level - 1)),
+    };
+    let opening: String = (0..depth)
+        .map(|level| format!("[{}", quote(level)))
+        .collect();
+    let closing: String = (0..depth)
+        .rev()
+        .map(|level| format!("{}]", quote(level)))
+        .collect();
+    let quote = quote(depth);
+    format!(r#"{{"a":{opening}{{{quote}token{quote}:{quote}INVENTED{quote}}}{closing}}}"#)
+}
+
+#[test]
+fn what_is_deep_in_texts_within_texts_takes_no_more_than_others() {
+    for depth in [1, 3, 6, 7, 12, 200] {
+        let record = nested(depth);
+        let line = Redaction::On.line(&record);
+        assert!(!line.contains("INVENTED"), "{line}");
+        assert!(line.len() < 2 * record.len(), "{depth}");
+        assert!(line.contains("***"), "{line}");
+        assert_eq!(line.contains("token"), depth <= 6, "{line}");
+        serde_json::from_str::<serde_json::Value>(&line).unwrap();
+        assert_left(&line);
+    }
+}
+
+#[test]
+fn many_words_and_blanks_before_or_after_them_are_looked_at_once() {
+    let words = "Bearer x ".repeat(60_000);
+    let blanks = " ".repeat(500_000);
+    assert_left(&format!(
+        r#"{{"a":"{blanks}{words}","b":"{words}{blanks}"}}"#
+    ));
+    assert_masked(
+        &format!(r#"{{"a":"{blanks}Bearer x{blanks}"}}"#),
+        &format!(r#"{{"a":"{blanks}Bearer ***{blanks}"}}"#),
+    );
+}
