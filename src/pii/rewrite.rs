@@ -85,11 +85,13 @@ impl Writer<'_> {
         let mut member = None;
         // Of each object and list, where what is left out with it begins.
         let mut marks: Vec<Option<usize>> = Vec::with_capacity(8);
+        // What is in one that is left out goes with it, and is not left out again by itself.
+        let mut is_within = false;
         for at in 0..pieces.len() {
             let piece = &pieces[at];
             let token = piece.token();
             // An element of a list is never left out: it would be another list.
-            let mark = member.filter(|_| !piece.is_in_list);
+            let mark = member.filter(|_| !piece.is_in_list && !is_within);
             let gone = match token {
                 Token::Key(_) => {
                     member = Some(at);
@@ -98,7 +100,9 @@ impl Writer<'_> {
                 Token::BeginObject | Token::BeginArray => {
                     let is_list = token == Token::BeginArray;
                     let form = if is_list { Form::List } else { Form::Object };
-                    marks.push(mark.filter(|_| self.is_dropped(piece, form, "")));
+                    let mark = mark.filter(|_| self.is_dropped(piece, form, ""));
+                    is_within |= mark.is_some();
+                    marks.push(mark);
                     None
                 }
                 Token::EndObject | Token::EndArray => marks.pop().flatten(),
@@ -106,6 +110,7 @@ impl Writer<'_> {
                 _ => mark.filter(|_| self.is_dropped(piece, Form::Scalar, "")),
             };
             if let Some(begin) = gone {
+                is_within = false;
                 pieces[begin..=at]
                     .iter_mut()
                     .for_each(|it| it.is_gone = true);

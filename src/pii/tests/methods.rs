@@ -261,3 +261,19 @@ fn an_address_that_was_forwarded_is_the_same_one() {
         }
     }
 }
+
+/// Each of the objects is one that is left out.
+#[test]
+fn what_is_deep_in_what_is_left_out_is_left_out_once() {
+    let depth = 60_000;
+    let (opening, closing) = (r#"{"a":"#.repeat(depth), "}".repeat(depth));
+    for name in ["address", "location_info"] {
+        assert_becomes(
+            "address:drop,location:drop",
+            &format!(
+                r#"{{"details":{{"{name}":{opening}1{closing},"b":[{{"address":2,"d":4}}],"c":3}}}}"#
+            ),
+            r#"{"details":{"b":[{"d":4}],"c":3}}"#,
+        );
+    }
+}
