@@ -52,6 +52,7 @@ fn known(last: u8) -> &'static [(Part, &'static str, NameKind)] {
             (All, "organizationid", Identity), (All, "payload", Form), (All, "sessionid", Identity),
             (All, "userid", Identity), (End, "passwd", Secret), (End, "password", Secret),
             (End, "pwd", Secret), (End, "ticketid", Secret),
+            (End, "authreqid", Secret),
         ],
         b'e' => &[
             (All, "audience", Identity), (All, "clientname", Identity), (All, "date", Identity),
@@ -60,7 +61,7 @@ fn known(last: u8) -> &'static [(Part, &'static str, NameKind)] {
             (All, "organizationname", Identity), (All, "scope", Identity), (All, "strategytype", Identity),
             (All, "tenantname", Identity), (All, "type", Identity), (All, "username", Identity),
             (End, "backupcode", Secret), (End, "bindingcode", Secret), (End, "connectcode", Secret), (End, "cookie", Secret),
-            (End, "devicecode", Secret), (End, "headervalue", Secret), (End, "oobcode", Secret),
+            (End, "devicecode", Secret), (End, "headervalue", Secret), (End, "oobcode", Secret), (End, "otpcode", Secret),
             (End, "passcode", Secret), (End, "passphrase", Secret), (End, "recoverycode", Secret),
             (End, "samlresponse", Secret), (End, "secretvalue", Secret), (End, "tokenvalue", Secret),
             (End, "verificationcode", Secret),
@@ -95,7 +96,7 @@ fn known(last: u8) -> &'static [(Part, &'static str, NameKind)] {
             (All, "roles", Identity), (All, "scopes", Identity), (All, "secrets", Whole), (All, "users", Identity),
             (End, "clientsecrets", Whole), (End, "customheaders", Whole), (End, "servercredentials", Whole),
             (End, "signingkeys", Whole), (End, "backupcodes", Secret), (End, "passwords", Secret), (End, "recoverycodes", Secret),
-            (End, "smtppass", Secret), (End, "sumosourceaddress", Secret), (End, "tokens", Secret),
+            (End, "apikeys", Secret), (End, "smtppass", Secret), (End, "sumosourceaddress", Secret), (End, "tokens", Secret),
         ],
         b't' => &[
             (All, "subject", Identity), (All, "useragent", Identity), (End, "idtokenhint", Secret),
@@ -113,7 +114,15 @@ fn known(last: u8) -> &'static [(Part, &'static str, NameKind)] {
 }
 
 /// Names that tell a secret among the parameters of a URL, and nothing anywhere else.
-const PARAMETERS: [&str; 6] = ["code", "jwt", "key", "pass", "sig", "signature"];
+const PARAMETERS: [&str; 7] = [
+    "code",
+    "invitation",
+    "jwt",
+    "key",
+    "pass",
+    "sig",
+    "signature",
+];
 
 /// Judges a name. One that is numbered is the secret that it is without its number.
 pub fn judge(name: &str) -> NameKind {

@@ -199,6 +199,9 @@ fn names_of_the_management_api_are_known() {
         "backup_codes",
         "password2",
         "client_secret_10",
+        "auth_req_id",
+        "otpCode",
+        "api_keys",
     ] {
         assert_masked(
             &format!(r#"{{"{name}":"hidden"}}"#),

@@ -97,6 +97,12 @@ fn parameters_are_known_in_a_query_that_is_an_object() {
     let row = row(record, Api::LogsIngestion, Redaction::On).unwrap();
     let rest = r#"{"details":{"qs":{"code":"***","state":"b","Sig":["***"],"nested":{"code":"d"}},"query":{"jwt":"***"},"body":{"key":"h"}}}"#;
     assert!(row.contains(&quoted(rest)), "{row}");
+    // The ticket of an invitation, as the address that is sent has it.
+    assert_masked(
+        r#"{"details":{"qs":{"invitation":"a","organization":"b"},"originalUrl":"/authorize?invitation=a&organization=b"}}"#,
+        r#"{"details":{"qs":{"invitation":"***","organization":"b"},"originalUrl":"/authorize?invitation=***&organization=b"}}"#,
+    );
+    assert_left(r#"{"details":{"request":{"body":{"invitation":"a"}}}}"#);
     // Nowhere else is a name of these one of a secret.
     assert_left(r#"{"qs":{"code":"a"},"details":{"request":{"body":{"qs":{"code":"a"}}}}}"#);
 }
