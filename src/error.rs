@@ -5,7 +5,8 @@ use std::error::Error;
 /// An error of any kind that can cross threads.
 pub(crate) type BoxError = Box<dyn Error + Send + Sync>;
 
-/// An error and its causes on one line.
+/// An error and its causes on one line, in which nothing is a command to a terminal: an id in it may be
+/// somebody else's.
 pub(crate) fn with_causes(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
@@ -17,7 +18,8 @@ pub(crate) fn with_causes(error: &dyn Error) -> String {
         }
         cause = error.source();
     }
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
+    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    line.replace(is_command, "\u{fffd}")
 }
 
 /// Whether a terminal takes a letter for a command, or shows something else than is there after it:
@@ -37,6 +39,10 @@ mod tests {
     struct Outer(#[source] Inner);
 
     #[derive(Debug, thiserror::Error)]
+    #[error("after {0}")]
+    struct Named(&'static str);
+
+    #[derive(Debug, thiserror::Error)]
     #[error("disk full")]
     struct Inner;
 
@@ -44,5 +50,11 @@ mod tests {
     fn an_error_is_told_with_its_causes_on_one_line() {
         let told = with_causes(&Outer(Inner));
         assert_eq!(told, "saving the checkpoint: disk full");
+    }
+
+    #[test]
+    fn an_error_that_names_what_others_chose_commands_no_terminal() {
+        let told = with_causes(&Named("9\u{1b}[31m\u{9b}m\r\nERROR \u{202e}1"));
+        assert_eq!(told, "after 9\u{fffd}[31m\u{fffd}m ERROR \u{fffd}1");
     }
 }

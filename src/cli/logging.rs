@@ -12,6 +12,7 @@ use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
 use super::print;
+use crate::error::is_command;
 
 /// One line an event: warnings and errors to standard error, the rest to standard output, which
 /// under a command belongs to its results. Of other crates' events none is shown, since what is in
@@ -43,7 +44,8 @@ pub(super) fn start(under_host: bool) {
     }));
 }
 
-/// Begins with the level and, within an invocation, with what tells that one from others.
+/// Begins with the level and, within an invocation, with what tells that one from others. It is one line,
+/// and no command to a terminal, whatever it names: an id may be from whoever answers in Auth0's place.
 struct Line;
 
 impl<S, N> FormatEvent<S, N> for Line
@@ -54,9 +56,11 @@ where
     fn format_event(
         &self,
         context: &FmtContext<'_, S, N>,
-        mut line: Writer<'_>,
+        mut out: Writer<'_>,
         event: &Event<'_>,
     ) -> fmt::Result {
+        let mut text = String::new();
+        let mut line = Writer::new(&mut text);
         write!(line, "{} ", event.metadata().level())?;
         for span in context
             .event_scope()
@@ -68,6 +72,50 @@ where
             }
         }
         context.field_format().format_fields(line.by_ref(), event)?;
-        writeln!(line)
+        writeln!(out, "{}", text.replace(is_command, "\u{fffd}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{self, Write};
+    use std::sync::{Arc, Mutex};
+
+    use tracing::{error_span, warn};
+
+    use super::*;
+
+    /// What was written.
+    #[derive(Clone, Default)]
+    struct Written(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Written {
+        fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().write(line)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn an_event_is_one_line_that_commands_no_terminal_whatever_it_names() {
+        let written = Written::default();
+        let writer = written.clone();
+        let lines = tracing_subscriber::fmt::layer()
+            .with_writer(move || writer.clone())
+            .with_ansi(false)
+            .event_format(Line);
+        tracing::subscriber::with_default(tracing_subscriber::registry().with(lines), || {
+            error_span!("invocation", message = %"invocation 7").in_scope(|| {
+                warn!("the record {} is too large", "9\nERROR \u{202e}\u{9b}m\r1");
+            });
+        });
+        let written = String::from_utf8(written.0.lock().unwrap().clone()).unwrap();
+        let (line, rest) = written.split_once('\n').unwrap();
+        assert_eq!(rest, "");
+        assert!(line.starts_with("WARN invocation 7: the record 9\u{fffd}ERROR \u{fffd}"));
+        assert!(!line.contains(is_command), "{line:?}");
     }
 }
