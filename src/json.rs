@@ -12,6 +12,24 @@ use memchr::memchr2;
 /// as all around it: those of one that is deeper would fill the memory.
 pub(crate) const MOST_TEXTS: usize = 6;
 
+/// Where JSON is not what was to be read. What stands there is not repeated: it may be a record, or of any
+/// length.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("line {line}, column {column}")]
+pub(crate) struct Mistake {
+    line: usize,
+    column: usize,
+}
+
+impl From<serde_json::Error> for Mistake {
+    fn from(error: serde_json::Error) -> Self {
+        Self {
+            line: error.line(),
+            column: error.column(),
+        }
+    }
+}
+
 /// A piece of JSON text. Texts are as they were written: without quotes, but with escapes.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Token<'a> {

@@ -57,11 +57,12 @@ const PROBLEM: &str = ".problem(";
 const SHORTEST: usize = 6;
 
 /// Messages without a row of their own, by their beginning, and why they need none.
-const WITHOUT_ROW: [(&str, &str); 21] = [
+const WITHOUT_ROW: [(&str, &str); 22] = [
     (
         "… (names are case-sensitive)",
         "ends a message that has a row",
     ),
+    ("line …, column …", "ends a message that has a row"),
     ("using …", "what follows is a message"),
     ("preparing …", "what follows is a message"),
     ("--from …", "what follows is a message"),

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use crate::error::BoxError;
+use crate::json::Mistake;
 use crate::net::retry::Deadline;
 use crate::pii::Privacy;
 use crate::record::{LogId, parse_page};
@@ -41,7 +42,7 @@ pub(crate) enum DeadLetterError {
 pub(crate) enum NoLetter {
     /// Not the JSON that this program writes.
     #[error("it is not of the form of one")]
-    Json(#[source] serde_json::Error),
+    Json(#[from] Mistake),
     /// Another version's, or nobody's.
     #[error("it has format {0}, and this version reads format {FORMAT}")]
     Format(u32),
@@ -245,11 +246,11 @@ impl DeadLetters for DeadLetterStore {
 /// Reads a dead letter as what it is: input from a place that others may write to.
 fn judge(name: &str, whose: &str, json: &[u8]) -> Result<StoredLetter, NoLetter> {
     // First of all: what else is there depends on it.
-    let Head { format } = serde_json::from_slice(json).map_err(NoLetter::Json)?;
+    let Head { format } = serde_json::from_slice(json).map_err(Mistake::from)?;
     if format != FORMAT {
         return Err(NoLetter::Format(format));
     }
-    let letter: StoredLetter = serde_json::from_slice(json).map_err(NoLetter::Json)?;
+    let letter: StoredLetter = serde_json::from_slice(json).map_err(Mistake::from)?;
     if let Some(other) = letter.whose.as_ref().filter(|it| *it != whose) {
         let other = other.chars().take(LONGEST_NAME).collect();
         return Err(NoLetter::Elsewhere(other));
@@ -442,7 +443,12 @@ mod tests {
                 of("globex/memory"),
                 "it was set aside for another tenant or destination: globex/memory",
             ),
-            (json!({}), "it is not of the form of one"),
+            (json!({}), "it is not of the form of one: line 1, column 2"),
+            // What stands there may be a record, or of any length.
+            (
+                json!({"format": "ada@example.com"}),
+                "it is not of the form of one: line 1, column",
+            ),
             (
                 letter(1, "9001", json!({"id": "9001"})),
                 "what is set aside there is no record",

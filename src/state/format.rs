@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::advance::MAX_HANDLED_BYTES;
 use super::checkpoint::{Checkpoint, Loss};
 use super::packed;
+use crate::json::Mistake;
 use crate::record::{LONGEST_ID, LogId, Start};
 use crate::run::{Comparison, Newest};
 
@@ -30,7 +31,7 @@ const MAX_CURSORS: usize = 1_001;
 pub(crate) enum Unreadable {
     /// Not the JSON that this program writes.
     #[error("it is not a checkpoint")]
-    Json(#[source] serde_json::Error),
+    Json(#[from] Mistake),
     /// Written by a newer version of this program.
     #[error("it has format {0}, and this version reads formats 1 and {FORMAT}")]
     Newer(u32),
@@ -196,13 +197,13 @@ pub(crate) fn read(json: &[u8]) -> Result<Checkpoint, Unreadable> {
     if json.len() > MAX_BYTES {
         return Err(Unreadable::TooLarge);
     }
-    let Head { format } = serde_json::from_slice(json).map_err(Unreadable::Json)?;
+    let Head { format } = serde_json::from_slice(json).map_err(Mistake::from)?;
     let written: Format2 = match format {
         ..FORMAT => {
             let old: Result<Format1, _> = serde_json::from_slice(json);
-            old.map_err(Unreadable::Json)?.into()
+            old.map_err(Mistake::from)?.into()
         }
-        FORMAT => serde_json::from_slice(json).map_err(Unreadable::Json)?,
+        FORMAT => serde_json::from_slice(json).map_err(Mistake::from)?,
         newer => return Err(Unreadable::Newer(newer)),
     };
     if written.cursor.is_none() && written.start.is_none() {

@@ -1,6 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::error::with_causes;
 use crate::record::{Position, Record};
 use crate::run::Handled;
 
@@ -147,6 +148,20 @@ fn what_cannot_be_a_checkpoint_is_refused_with_its_reason() {
     );
     assert_eq!(refusal(br#"{"format": 2}"#), "it is not a checkpoint");
     assert_eq!(refusal(br#"{"format": 0}"#), "it is not a checkpoint");
+}
+
+#[test]
+fn no_refusal_repeats_what_is_stored() {
+    for stored in [
+        r#"{"format": "CANARY"}"#.to_owned(),
+        r#""CANARY""#.to_owned(),
+        r#"{"format": 2, "cursor": null, "left_out_before": "CANARY"}"#.to_owned(),
+        format_1(r#""resume_from": null, "start": null, "delivered": "CANARY","#),
+    ] {
+        let told = with_causes(&read(stored.as_bytes()).unwrap_err());
+        assert!(told.starts_with("it is not a checkpoint: line "), "{told}");
+        assert!(!told.contains("CANARY"), "{told}");
+    }
 }
 
 /// A time that a record can have.
