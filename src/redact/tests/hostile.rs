@@ -9,15 +9,11 @@ fn nested(depth: usize) -> String {
         0 => "\"".to_owned(),
         _ => format!("\\u{}0022", "005cu".repeat(level - 1)),
     };
-    let opening: String = (0..depth)
-        .map(|level| format!("[{}", quote(level)))
-        .collect();
-    let closing: String = (0..depth)
-        .rev()
-        .map(|level| format!("{}]", quote(level)))
-        .collect();
-    let quote = quote(depth);
-    format!(r#"{{"a":{opening}{{{quote}token{quote}:{quote}INVENTED{quote}}}{closing}}}"#)
+    let mut text = format!("{{{0}token{0}:{0}INVENTED{0}}}", quote(depth));
+    for level in (0..depth).rev() {
+        text = format!("[{0}{text}{0}]", quote(level));
+    }
+    format!(r#"{{"a":{text}}}"#)
 }
 
 #[test]
