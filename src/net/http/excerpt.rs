@@ -67,7 +67,8 @@ fn search(said: &str, secrets: &[&SecretString]) -> Found {
     if wanted.whole.is_empty() {
         return Found::Nothing;
     }
-    let mut text = said.as_bytes().to_vec();
+    // Between letters of two bytes there are zeros.
+    let mut text: Vec<u8> = said.bytes().filter(|byte| *byte != 0).collect();
     for _ in 0..LEVELS {
         if wanted.is_in_any_reading(&text) {
             return Found::Credential;
@@ -210,6 +211,20 @@ mod tests {
             "S3cr+t/v\n&l\"ü=~x9",
         ] {
             assert_eq!(of(&format!("You sent {form}."), SECRET), WITHHELD, "{form}");
+        }
+    }
+
+    /// What is no text to this program is one to whoever sees it without the bytes between its letters.
+    #[test]
+    fn a_credential_in_two_bytes_a_letter_withholds_too() {
+        for sent in ["hunter2", "%68unter2", "aHVudGVyMg=="] {
+            let letters = format!("<p>You sent {sent}</p>");
+            let echoed: [Vec<u8>; 2] = [u16::to_le_bytes, u16::to_be_bytes]
+                .map(|bytes| letters.encode_utf16().flat_map(bytes).collect());
+            for echoed in echoed {
+                let echoed = String::from_utf8_lossy(&echoed);
+                assert_eq!(of(&echoed, "hunter2"), WITHHELD, "{sent}");
+            }
         }
     }
 
