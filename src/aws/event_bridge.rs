@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use url::Url;
 
 use super::credentials::Credentials;
-use super::refusal::{About, Refusal, said, secrets};
+use super::refusal::{About, Refusal, repeats, said, secrets};
 use super::region::Region;
 use super::sign::sign;
 use crate::clock::Clock;
@@ -139,7 +139,10 @@ impl Bus {
             Err(error) => return Err(error),
         };
         match serde_json::from_slice::<Described>(&answer.body) {
-            Ok(Described { arn }) if self.is_named_by(&arn) => Ok(Standing::There(arn)),
+            // It is shown, and whoever answers chooses a part of it.
+            Ok(Described { arn }) if self.is_named_by(&arn) && !repeats(&arn, &secrets) => {
+                Ok(Standing::There(arn))
+            }
             _ => Err(self.not_understood(action, &answer, &secrets)),
         }
     }

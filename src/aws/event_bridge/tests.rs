@@ -246,6 +246,8 @@ async fn a_bus_is_there_where_the_answer_names_it() {
         |_: &str| r#"{"Arn":"welcome"}"#.to_owned(),
         |_: &str| r#"{"Arn":"arn:aws:events:eu-west-1:123456789012:event-bus/other"}"#.to_owned(),
         |token: &str| format!(r#"{{"Arn":"{token}"}}"#),
+        // What is shown of the bus is its ARN.
+        |token: &str| format!(r#"{{"Arn":"arn:aws:events:{token}:event-bus/auth0"}}"#),
     ] {
         let told = of(answer).await.unwrap_err();
         assert!(told.contains("NotUnderstood"), "{told}");
