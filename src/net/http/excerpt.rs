@@ -67,8 +67,9 @@ fn search(said: &str, secrets: &[&SecretString]) -> Found {
     if wanted.whole.is_empty() {
         return Found::Nothing;
     }
-    // Between letters of two bytes there are zeros.
-    let mut text: Vec<u8> = said.bytes().filter(|byte| *byte != 0).collect();
+    // What stands between letters and is none, as the zeros of letters of two bytes do.
+    let is_none = |it: char| it == '\u{fffd}' || is_unsafe(it) && !it.is_whitespace();
+    let mut text = said.replace(is_none, "").into_bytes();
     for _ in 0..LEVELS {
         if wanted.is_in_any_reading(&text) {
             return Found::Credential;
@@ -211,6 +212,21 @@ mod tests {
             "S3cr+t/v\n&l\"ü=~x9",
         ] {
             assert_eq!(of(&format!("You sent {form}."), SECRET), WITHHELD, "{form}");
+        }
+    }
+
+    #[test]
+    fn what_nobody_sees_between_its_letters_hides_no_credential() {
+        for between in [
+            "\u{200b}", "\u{feff}", "\u{202e}", "\u{1b}", "\u{fffd}", "\u{0}",
+        ] {
+            let letters = "hunter2".chars().map(String::from);
+            let echoed = letters.collect::<Vec<_>>().join(between);
+            assert_eq!(
+                of(&format!("You sent {echoed}"), "hunter2"),
+                WITHHELD,
+                "{between:?}"
+            );
         }
     }
 
