@@ -237,6 +237,7 @@ impl Proof {
             }
             let question = Question {
                 hour: wanted.hour,
+                since: wanted.hour.min(wanted.delivered_at),
                 ids,
                 by_name: wanted.by_name,
             };

@@ -14,7 +14,8 @@ use crate::record::LogId;
 /// Where rows land.
 pub(super) const TABLE: &str = "Auth0AM_CL";
 /// The time of a row is that of the event where it is not more than two days before the arrival, else
-/// that of the arrival. Both lie no earlier than this before the hour of the id.
+/// that of the arrival. Both lie no earlier than this before the hour of the id, or where that was still
+/// to come, before the delivery.
 const BEFORE: TimeDelta = TimeDelta::days(2);
 /// It may lie so far ahead.
 const AHEAD: TimeDelta = TimeDelta::days(1);
@@ -22,6 +23,8 @@ const AHEAD: TimeDelta = TimeDelta::days(1);
 /// Which of these ids, all of one hour, are in the table?
 pub(super) struct Question<'a> {
     pub hour: DateTime<Utc>,
+    /// That, or when they were delivered, which may be before.
+    pub since: DateTime<Utc>,
     pub ids: &'a [&'a LogId],
     /// Or only how many?
     pub by_name: bool,
@@ -38,7 +41,7 @@ pub(super) struct Answer {
 impl Question<'_> {
     /// The query. Ids that belong to an hour have digits only.
     pub fn query(&self) -> String {
-        let from = seconds(self.hour - BEFORE);
+        let from = seconds(self.since - BEFORE);
         let mut ids = String::with_capacity(self.ids.len() * 60);
         for id in self.ids {
             let comma = if ids.is_empty() { "" } else { ", " };
@@ -62,7 +65,7 @@ impl Question<'_> {
     /// Of what time rows are asked for: of all that could be meant. Without it the service would
     /// choose.
     pub fn timespan(&self, now: DateTime<Utc>) -> String {
-        let from = seconds(self.hour - BEFORE);
+        let from = seconds(self.since - BEFORE);
         let to = seconds(now.max(self.hour) + AHEAD);
         format!("{from}/{to}")
     }
@@ -113,6 +116,7 @@ mod tests {
         let ids: Vec<_> = ids.iter().collect();
         ask(&Question {
             hour,
+            since: hour,
             ids: &ids,
             by_name,
         })

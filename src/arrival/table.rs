@@ -91,6 +91,7 @@ impl Table {
         for ids in ids.chunks(AT_ONCE) {
             let question = Question {
                 hour: hour(first),
+                since: hour(first),
                 ids,
                 by_name: true,
             };

@@ -108,6 +108,8 @@ struct Seen {
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Wanted {
     pub hour: DateTime<Utc>,
+    /// When the newest of them was delivered.
+    pub delivered_at: DateTime<Utc>,
     pub ids: BTreeSet<LogId>,
     /// Whether it has to be told which of them are missing.
     pub by_name: bool,
@@ -207,6 +209,7 @@ impl Arrivals {
         let due = self.hours.iter().filter(|(_, it)| it.is_due(timing, now));
         let wanted = due.map(|(hour, it)| Wanted {
             hour: *hour,
+            delivered_at: it.delivered_at,
             ids: ids_of(&it.ids),
             by_name: it.stage != Stage::Delivered,
         });

@@ -360,6 +360,23 @@ async fn what_is_delivered_twice_counts_once_and_other_rows_do_not_count() {
     assert_eq!(world.arrivals().stored(), 60);
 }
 
+/// Its row has the time of the event, which is long before that in its id.
+#[tokio::test]
+async fn a_record_with_an_id_of_a_time_to_come_is_found_like_any_other() {
+    let (world, _api) = world(Sink::LogAnalytics).await;
+    world.tenant.generate(3, minutes_ago(50), minutes_ago(5));
+    let later = now() + chrono::Duration::days(400);
+    let id = format!("900{}{}", later.format("%Y%m%d%H%M%S"), "1".repeat(39));
+    let record = json!({"date": minutes_ago(4), "type": "s"});
+    world.tenant.add_as(&id, record);
+    run(&world).await;
+    for _ in 0..4 {
+        let (ran, report) = run(&world).await;
+        assert_eq!((ran.code(), counts(&report)), (0, [4, 4, 0]), "{ran:?}");
+    }
+    world.assert_all_landed_once();
+}
+
 #[tokio::test]
 async fn what_is_kept_of_it_is_begun_anew_where_it_is_of_no_use_and_that_is_said() {
     let (world, _api) = world(Sink::LogAnalytics).await;
