@@ -103,9 +103,14 @@ pub(super) async fn tell(
     let Some(Pulse { tenant, way }) = pulse.filter(|_| is_told) else {
         return;
     };
+    // What is missing stays so where the run could not read it.
+    let lost = match history {
+        Some(history) => history.lost().await,
+        None => report.lost,
+    };
     let heartbeat = Heartbeat {
         tenant,
-        state: State::after(report).name(),
+        state: State::after(report, lost).name(),
         report,
         at: now,
     };

@@ -292,12 +292,13 @@ impl Proof {
     pub async fn tell(&self, report: &mut Report, deadline: Deadline) {
         let deadline = deadline.for_saving().within(TELLING);
         let told = self.store.see(deadline, |it| (it.told(), it.lost())).await;
+        let unread = told.as_ref().err().map(|error| with_causes(error));
         if let Some((arrival, lost)) = self.note(told) {
             report.arrival = Some(arrival);
             report.lost = lost;
         }
         let unasked = self.unasked.lock().unwrap_or_else(PoisonError::into_inner);
-        report.unasked = unasked.as_ref().map(|(_, why)| why.clone());
+        report.unasked = unread.or_else(|| Some(unasked.as_ref()?.1.clone()));
     }
 
     /// Says what is wrong with the book-keeping, which is no reason to deliver nothing.

@@ -55,9 +55,10 @@ impl State {
         Self::Ok,
     ];
 
-    /// How it stands by what one run tells. A gap is told beside it.
-    pub fn after(report: &Report) -> Self {
-        match (report.is_success() && report.lost == 0, report.caught_up) {
+    /// How it stands by what one run tells, with so many records missing for good. A gap is told beside
+    /// it.
+    pub fn after(report: &Report, lost: u64) -> Self {
+        match (report.is_success() && lost == 0, report.caught_up) {
             (false, _) => Self::Failing,
             (true, false) => Self::CatchingUp,
             (true, true) => Self::Ok,

@@ -163,10 +163,12 @@ impl History {
     fn add(&mut self, report: &Report, now: DateTime<Utc>) -> bool {
         let now = now.trunc_subsecs(3);
         let is_success = report.is_success();
+        // A run that could not begin says nothing of it, nor one that could not read it.
+        let tells_arrival = report.arrival.is_some() || is_success && report.unasked.is_none();
         let is_news = !report.is_quiet()
             || self.is_failing
             || !self.caught_up
-            || self.arrival != report.arrival
+            || tells_arrival && self.arrival != report.arrival
             || self.unasked.is_some() != report.unasked.is_some()
             || self
                 .last_run
@@ -184,10 +186,11 @@ impl History {
         self.lag_seconds = report.lag_seconds;
         self.caught_up = report.caught_up;
         self.rate_limit = report.rate_limit.or(self.rate_limit);
-        // A run that could not begin says nothing of it.
-        if is_success || report.arrival.is_some() {
+        if tells_arrival {
             self.arrival = report.arrival;
             self.lost = report.lost;
+        }
+        if tells_arrival || report.unasked.is_some() {
             let unasked = report.unasked.as_ref();
             self.unasked = unasked.map(|it| it.chars().take(LONGEST_ERROR).collect());
         }
@@ -432,6 +435,12 @@ impl HistoryStore {
             }
         }
         Ok(true)
+    }
+
+    /// How many records are missing for good, as far as this process knows.
+    pub async fn lost(&self) -> u64 {
+        let known = self.known.lock().await;
+        known.as_ref().map_or(0, |it| it.history.lost)
     }
 
     /// The history after one that is of no use, in which it is told of that.

@@ -377,6 +377,44 @@ async fn a_record_with_an_id_of_a_time_to_come_is_found_like_any_other() {
     world.assert_all_landed_once();
 }
 
+/// Nobody has found the rows, only because it cannot be read that they are missing.
+#[tokio::test]
+async fn what_is_missing_for_good_stays_told_while_what_is_kept_of_it_cannot_be_read() {
+    let (mut world, _api) = world(Sink::LogAnalytics).await;
+    world.set("HEARTBEAT", "on");
+    world.tenant.generate(3, minutes_ago(50), minutes_ago(5));
+    world.arrivals().drop_one_of(3);
+    for code in [0, 0, 0, 1] {
+        assert_eq!(run(&world).await.0.code(), code);
+        world.arrivals().drop_one_of(1);
+    }
+    let before = state(&world).await;
+    assert_eq!(before["arrival"]["missing"], 1);
+
+    let file = world.arrival_file(Sink::LogAnalytics);
+    let elsewhere = file.with_extension("elsewhere");
+    fs::rename(&file, &elsewhere).unwrap();
+    fs::create_dir(&file).unwrap();
+    world.arrivals().drop_one_of(0);
+    let (ran, _) = run(&world).await;
+    assert_eq!(ran.code(), 0, "{ran:?}");
+    let told = world.command(&["status"]).await;
+    assert_eq!(told.code(), 1, "{told:?}");
+    assert!(told.stdout.contains("not asked"), "{told:?}");
+    let pipeline = state(&world).await;
+    assert_eq!(pipeline["state"], "failing");
+    assert_eq!(pipeline["arrival"], before["arrival"]);
+    let beats = world.arrivals().table("Auth0AMHealth_CL").rows;
+    assert_eq!(beats.last().unwrap()["State_s"], "failing", "{beats:?}");
+
+    fs::remove_dir(&file).unwrap();
+    fs::rename(&elsewhere, &file).unwrap();
+    run(&world).await;
+    let told = world.command(&["status"]).await;
+    assert_eq!(told.code(), 1, "{told:?}");
+    assert!(!told.stdout.contains("not asked"), "{told:?}");
+}
+
 #[tokio::test]
 async fn what_is_kept_of_it_is_begun_anew_where_it_is_of_no_use_and_that_is_said() {
     let (world, _api) = world(Sink::LogAnalytics).await;
