@@ -74,7 +74,7 @@ impl Counted {
     }
 
     /// Adds what was counted since. What comes first says since when all is counted.
-    fn add(&mut self, other: &Self) {
+    pub(super) fn add(&mut self, other: &Self) {
         self.since = self.since.or(other.since);
         for (hour, count) in &other.hours {
             self.hours.entry(*hour).or_default().add(*count);
@@ -119,13 +119,9 @@ impl Counted {
 pub(super) struct Uncounted(Mutex<Counted>);
 
 impl Uncounted {
-    pub(super) fn get(&self) -> Counted {
-        self.lock().clone()
-    }
-
-    /// Notes that this is written.
-    pub(super) fn clear(&self) {
-        *self.lock() = Counted::default();
+    /// Hands it to who writes it.
+    pub(super) fn take(&self) -> Counted {
+        std::mem::take(&mut *self.lock())
     }
 
     fn add(&self, counted: &Counted) {

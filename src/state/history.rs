@@ -4,6 +4,8 @@
 //! A run that did something, or that ended otherwise than the one before, is written at once; one
 //! that found nothing new is a sign of life, which is written every ten minutes.
 
+mod unwritten;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::Mutex;
 use tracing::warn;
 
+use self::unwritten::Unwritten;
 use super::counted::{Counted, Uncounted};
 use crate::clock::hour;
 use crate::net::retry::Deadline;
@@ -301,9 +304,15 @@ type Loaded = (Result<Option<History>, NoHistory>, Option<Version>);
 pub(crate) struct HistoryStore {
     storage: Arc<Storage>,
     path: String,
-    /// What this process read or wrote last; `None` where it has not, or does not know what is there.
-    known: Mutex<Option<Known>>,
+    books: Mutex<Books>,
     uncounted: Uncounted,
+}
+
+#[derive(Default)]
+struct Books {
+    /// What this process read or wrote last; `None` where it has not, or does not know what is there.
+    known: Option<Known>,
+    unwritten: Unwritten,
 }
 
 struct Known {
@@ -316,7 +325,7 @@ impl HistoryStore {
         Self {
             storage,
             path: format!("history/{tenant}/{destination}.json"),
-            known: Mutex::default(),
+            books: Mutex::default(),
             uncounted: Uncounted::default(),
         }
     }
@@ -395,7 +404,8 @@ impl HistoryStore {
     }
 
     /// Adds a run that has ended now. Where another process wrote meanwhile, it is added to what that
-    /// one wrote. Answers with whether it was worth telling.
+    /// one wrote; and where it cannot be written, it is with the next. Answers with whether it was worth
+    /// telling.
     pub async fn add(
         &self,
         report: &Report,
@@ -403,7 +413,9 @@ impl HistoryStore {
         deadline: Deadline,
     ) -> Result<bool, HistoryError> {
         let deadline = deadline.for_saving().within(SAVING);
-        let mut known = self.known.lock().await;
+        let mut books = self.books.lock().await;
+        let Books { known, unwritten } = &mut *books;
+        unwritten.hold(report, now);
         for _ in 0..2 {
             let mut latest = match known.take() {
                 Some(latest) => latest,
@@ -416,18 +428,21 @@ impl HistoryStore {
                     Known { history, version }
                 }
             };
-            if !latest.history.add(report, now) {
+            if unwritten.meet(&latest.history) {
+                *known = Some(latest);
+                return Ok(true);
+            }
+            let Some(is_told) = unwritten.add_to(&mut latest.history, &self.uncounted) else {
                 *known = Some(latest);
                 return Ok(false);
-            }
-            latest.history.counted.keep(&self.uncounted.get());
+            };
             let over = latest.version.as_ref();
             match self.put(&latest.history, over, deadline).await {
                 Ok(version) => {
                     latest.version = Some(version);
                     *known = Some(latest);
-                    self.uncounted.clear();
-                    return Ok(true);
+                    *unwritten = Unwritten::default();
+                    return Ok(is_told);
                 }
                 // What is there is read before the next attempt.
                 Err(StorageError::Conflict) => {}
@@ -439,8 +454,8 @@ impl HistoryStore {
 
     /// How many records are missing for good, as far as this process knows.
     pub async fn lost(&self) -> u64 {
-        let known = self.known.lock().await;
-        known.as_ref().map_or(0, |it| it.history.lost)
+        let books = self.books.lock().await;
+        books.known.as_ref().map_or(0, |it| it.history.lost)
     }
 
     /// The history after one that is of no use, in which it is told of that.

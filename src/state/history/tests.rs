@@ -1,3 +1,5 @@
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use super::*;
 use crate::net::retry::Jitter;
 use crate::storage::faulty::{Fault, Faulty, Operation};
@@ -198,6 +200,40 @@ async fn two_processes_add_to_one_history_and_what_is_none_is_begun_anew() {
         .unwrap();
     let history = store(&storage).read(deadline).await.unwrap().unwrap();
     assert_eq!(history.total.records, 8);
+}
+
+/// A run tells of a gap once, and the next one finds nothing new.
+#[tokio::test(start_paused = true)]
+async fn what_could_not_be_written_is_told_with_the_next_run() {
+    for fault in [Fault::LoseAnswer, Fault::Fail, Fault::Hang, Fault::Conflict] {
+        let is_faulty = Arc::new(AtomicBool::new(true));
+        let objects = Faulty::over(Memory::default(), {
+            let is_faulty = Arc::clone(&is_faulty);
+            move |operation, _| match operation {
+                Operation::Write if is_faulty.load(Ordering::Relaxed) => fault,
+                _ => Fault::None,
+            }
+        });
+        let storage = Arc::new(Storage::over(objects, Jitter::seeded(1)));
+        let store = store(&storage);
+        let deadline = || Deadline::after(Duration::from_mins(1));
+        let gap = Gap {
+            from: None,
+            to: at("07:00:00"),
+        };
+        let report = Report {
+            gap: Some(gap),
+            ..delivered(3)
+        };
+        let _ = store.add(&report, at("08:00:00"), deadline()).await;
+        is_faulty.store(false, Ordering::Relaxed);
+        let later = store.add(&quiet(), at("08:01:00"), deadline()).await;
+        assert!(!later.unwrap(), "{fault:?}");
+        let history = store.read(deadline()).await.unwrap().unwrap();
+        let gaps: Vec<_> = history.gaps.iter().map(|it| (it.at, it.gap)).collect();
+        assert_eq!(gaps, [(at("08:00:00"), gap)], "{fault:?}");
+        assert_eq!(history.total.records, 3, "{fault:?}");
+    }
 }
 
 #[tokio::test]
