@@ -14,7 +14,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::history::HistoryStore;
 use crate::clock::{Clock, hour};
-use crate::record::{LogId, Position, Record, Start};
+use crate::record::{LogId, Position, Record, Start, is_future};
 use crate::run::{Handled, Opening, Watch};
 
 /// How far back hours are kept, from the newest.
@@ -166,7 +166,10 @@ impl Watch for Counting<'_> {
 
     fn noted(&mut self, record: &Record, _: Handled) {
         let id = &record.log_id;
-        if self.floor.is_none_or(|floor| id.stored_at() >= Some(floor)) {
+        let stored = id.stored_at();
+        // Up to one of a time to come, nothing is passed.
+        let is_wrong = stored.is_some_and(|it| is_future(it, (self.clock)()));
+        if !is_wrong && self.floor.is_none_or(|floor| stored >= Some(floor)) {
             self.unsaved.count(id);
         }
     }

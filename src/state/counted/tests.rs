@@ -201,6 +201,23 @@ async fn what_a_run_saved_is_counted_whatever_became_of_it_and_what_it_did_not_i
     assert!(has_counted(&history, "08:00:00", &all).await);
 }
 
+/// Otherwise nothing would be known of any hour until that time.
+#[tokio::test]
+async fn an_id_of_a_time_to_come_is_not_counted_and_lets_no_hour_be_forgotten() {
+    let world = World::at("09:00:00");
+    let (checkpoints, history) = (world.checkpoints("ours"), world.history());
+    let mut ledger = world.open(&checkpoints, &history).await;
+    ledger.note(&record("08:10:00"), Handled::Accepted);
+    let later = LogId::synthetic("900", at("08:20:00") + TimeDelta::days(30));
+    let strange = Record {
+        log_id: later,
+        ..record("08:20:00")
+    };
+    ledger.note(&strange, Handled::Accepted);
+    ledger.save(deadline()).await.unwrap();
+    assert!(has_counted(&history, "08:00:00", &["08:10:00"]).await);
+}
+
 #[tokio::test]
 async fn where_runs_were_made_before_anything_was_counted_it_begins_with_the_next_hour() {
     let world = World::at("09:20:00");
