@@ -10,7 +10,7 @@ mod question;
 mod table;
 
 use std::collections::BTreeSet;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use chrono::{DateTime, SubsecRound as _, TimeDelta, Utc};
@@ -145,8 +145,15 @@ pub(crate) struct Proof {
     /// Whom to ask, or why nobody can be asked.
     table: Result<LogQuery, SettingsError>,
     clock: Clock,
-    /// When a query had no answer, and why.
-    unasked: Mutex<Option<(DateTime<Utc>, String)>>,
+    unasked: Mutex<Option<Unasked>>,
+}
+
+/// A query that had no answer.
+struct Unasked {
+    at: DateTime<Utc>,
+    why: String,
+    /// Of which hour it was.
+    hour: Option<DateTime<Utc>>,
 }
 
 impl Proof {
@@ -182,17 +189,23 @@ impl Proof {
     pub async fn look(&self, deadline: Deadline) -> Vec<Found> {
         let deadline = deadline.within(LOOKING);
         let now = self.now();
-        let is_pause = {
-            let unasked = self.unasked.lock();
-            let unasked = unasked.unwrap_or_else(PoisonError::into_inner);
-            unasked.as_ref().is_some_and(|(at, _)| now - *at < PAUSE)
+        let (is_pause, last) = {
+            let unasked = self.unasked();
+            let last = unasked.as_ref();
+            (
+                last.is_some_and(|it| now - it.at < PAUSE),
+                last.and_then(|it| it.hour),
+            )
         };
         if is_pause {
             return Vec::new();
         }
         let due = self.store.see(deadline, |it| it.due(self.timing, now));
-        let due = self.note(due.await).unwrap_or_default();
-        let mut found = Vec::new();
+        let mut due = self.note(due.await).unwrap_or_default();
+        // It may be that hour alone of which nothing is answered: those after it come first.
+        let after = due.iter().position(|it| Some(it.hour) > last);
+        due.rotate_left(after.filter(|_| last.is_some()).unwrap_or_default());
+        let (mut found, mut hour) = (Vec::new(), None);
         let mut failure = match &self.table {
             Err(problem) => Some(problem.clone().into()),
             Ok(_) => None,
@@ -202,6 +215,7 @@ impl Proof {
                 Ok(it) => found.push(it),
                 Err(error) => {
                     failure = Some(error);
+                    hour = Some(wanted.hour);
                     break;
                 }
             }
@@ -215,8 +229,7 @@ impl Proof {
                     self.label
                 );
             }
-            let mut unasked = self.unasked.lock().unwrap_or_else(PoisonError::into_inner);
-            *unasked = why.map(|why| (now, why));
+            *self.unasked() = why.map(|why| Unasked { at: now, why, hour });
         }
         found
     }
@@ -297,8 +310,11 @@ impl Proof {
             report.arrival = Some(arrival);
             report.lost = lost;
         }
-        let unasked = self.unasked.lock().unwrap_or_else(PoisonError::into_inner);
-        report.unasked = unread.or_else(|| Some(unasked.as_ref()?.1.clone()));
+        report.unasked = unread.or_else(|| Some(self.unasked().as_ref()?.why.clone()));
+    }
+
+    fn unasked(&self) -> MutexGuard<'_, Option<Unasked>> {
+        self.unasked.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Says what is wrong with the book-keeping, which is no reason to deliver nothing.
@@ -328,10 +344,18 @@ fn names(ids: &BTreeSet<LogId>) -> String {
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
+    use std::sync::atomic::{AtomicI64, Ordering};
+
+    use axum::Router;
+    use axum::http::StatusCode;
+    use axum::routing::{get, post};
+    use tokio::net::TcpListener;
 
     use super::*;
     use crate::net::http;
     use crate::settings::AppSettings;
+    use crate::storage::Storage;
+    use crate::storage::memory::Memory;
 
     const GOOD: [(&str, &str); 3] = [
         ("WorkspaceID", "01234567-89AB-cdef-0123-456789abcdef"),
@@ -423,6 +447,67 @@ mod tests {
         ] {
             assert!(read(&[bad]).is_err(), "{bad:?}");
         }
+    }
+
+    /// The address of a workspace that answers no question about an hour, and says of another one that
+    /// its record is there.
+    async fn workspace(silent: &'static str, other: &'static str) -> String {
+        let token = || async { r#"{"access_token":"token","expires_on":"4102444800"}"# };
+        let answer = move |question: String| async move {
+            if question.contains(&format!("'900{silent}")) {
+                let error = r#"{"error":{"code":"BadArgumentError","message":"no"}}"#;
+                return (StatusCode::BAD_REQUEST, error.to_owned());
+            }
+            let columns = r#"[{"name":"Hour"},{"name":"Landed"}]"#;
+            let table = format!(r#"{{"columns":{columns},"rows":[["{other}",1]]}}"#);
+            (StatusCode::OK, format!(r#"{{"tables":[{table}]}}"#))
+        };
+        let router = Router::new()
+            .route("/msi/token", get(token))
+            .route("/v1/workspaces/{workspace}/query", post(answer));
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        format!("http://{address}")
+    }
+
+    #[tokio::test]
+    async fn an_hour_of_which_nothing_is_answered_keeps_no_other_from_its_turn() {
+        let address = workspace("2026112108", "2026112109").await;
+        let begin: DateTime<Utc> = "2026-11-21T09:30:00Z".parse().unwrap();
+        let minutes = Arc::new(AtomicI64::new(0));
+        let clock: Clock = Arc::new({
+            let minutes = Arc::clone(&minutes);
+            move || begin + TimeDelta::minutes(minutes.load(Ordering::Relaxed))
+        });
+        let token = format!("{address}/msi/token");
+        let changes = [(SETTINGS[3], &*address), ("IDENTITY_ENDPOINT", &token)];
+        let jitter = Jitter::seeded(1);
+        let storage = Arc::new(Storage::over(Memory::default(), jitter.clone()));
+        let timing = Timing {
+            after: TimeDelta::minutes(20),
+            again: TimeDelta::hours(1),
+        };
+        let proof = Proof::new(
+            "log-analytics".into(),
+            ArrivalStore::new(storage, "acme", "log-analytics"),
+            timing,
+            read("https://x.ods.opinsights.azure.com", &changes),
+            (&http::client(None).unwrap(), &jitter, &clock),
+        );
+        let deadline = || Deadline::after(Duration::from_mins(1));
+        let ids = [90, 30].map(|it| LogId::synthetic("900", begin - TimeDelta::minutes(it)));
+        proof.accept(&ids.into(), deadline()).await;
+        let mut found = Vec::new();
+        for minute in [20, 31, 42] {
+            minutes.store(minute, Ordering::Relaxed);
+            let hours = proof.look(deadline()).await;
+            proof
+                .settle(&hours, &mut Report::default(), deadline())
+                .await;
+            found.push(hours.iter().map(|it| it.landed).collect::<Vec<_>>());
+        }
+        assert_eq!(found, [vec![], vec![1], vec![]]);
     }
 
     #[test]
