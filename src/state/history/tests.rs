@@ -1,7 +1,12 @@
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
 
 use super::*;
-use crate::net::retry::Jitter;
+use crate::net::retry::{Deadline, Jitter};
+use crate::storage::Storage;
 use crate::storage::faulty::{Fault, Faulty, Operation};
 use crate::storage::memory::Memory;
 

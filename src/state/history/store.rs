@@ -1,0 +1,235 @@
+//! The history as it is stored, and how runs are added to it.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use chrono::{DateTime, SubsecRound as _, Utc};
+use serde::Deserialize;
+use tokio::sync::Mutex;
+use tracing::warn;
+
+use super::unwritten::Unwritten;
+use super::{FORMAT, History, PastError};
+use crate::net::retry::Deadline;
+use crate::report::Report;
+use crate::state::counted::Uncounted;
+use crate::storage::{Storage, StorageError, Version};
+
+/// Time for writing it; a run does not wait longer for it.
+const SAVING: Duration = Duration::from_secs(5);
+
+/// Why a history was not read or written.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum HistoryError {
+    /// The storage could not be read.
+    #[error("reading the history {place}")]
+    Read { place: String, source: StorageError },
+    /// It could not be written.
+    #[error("writing the history {place}")]
+    Write { place: String, source: StorageError },
+    /// What is stored is of no use.
+    #[error("the history {place} cannot be used; the next run begins it anew")]
+    Unusable { place: String, source: NoHistory },
+}
+
+/// Why what is stored is no history.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+pub(crate) enum NoHistory {
+    /// Not the JSON that this program writes.
+    #[error("it is not a history")]
+    Form,
+    /// Written by a newer version of this program.
+    #[error("it has format {0}, and this version reads format {FORMAT}")]
+    Newer(u32),
+}
+
+#[derive(Deserialize)]
+struct Head {
+    format: u32,
+}
+fn parse(json: &[u8]) -> Result<History, NoHistory> {
+    let Head { format } = serde_json::from_slice(json).map_err(|_| NoHistory::Form)?;
+    match format {
+        FORMAT => serde_json::from_slice(json).map_err(|_| NoHistory::Form),
+        newer if newer > FORMAT => Err(NoHistory::Newer(newer)),
+        _ => Err(NoHistory::Form),
+    }
+}
+
+/// What was found, and its version: a history, nothing, or what is none.
+type Loaded = (Result<Option<History>, NoHistory>, Option<Version>);
+
+/// The history of one destination of one tenant, in `history/<tenant>/<destination>.json`.
+pub(crate) struct HistoryStore {
+    storage: Arc<Storage>,
+    path: String,
+    books: Mutex<Books>,
+    uncounted: Uncounted,
+}
+
+#[derive(Default)]
+struct Books {
+    /// What this process read or wrote last; `None` where it has not, or does not know what is there.
+    known: Option<Known>,
+    unwritten: Unwritten,
+}
+
+struct Known {
+    history: History,
+    version: Option<Version>,
+}
+
+impl HistoryStore {
+    pub fn new(storage: Arc<Storage>, tenant: &str, destination: &str) -> Self {
+        Self {
+            storage,
+            path: format!("history/{tenant}/{destination}.json"),
+            books: Mutex::default(),
+            uncounted: Uncounted::default(),
+        }
+    }
+
+    /// What was counted and is to be written with the next run that is worth it.
+    pub(in crate::state) fn uncounted(&self) -> &Uncounted {
+        &self.uncounted
+    }
+
+    /// What is stored. What is no history of this version is none.
+    pub async fn read(&self, deadline: Deadline) -> Result<Option<History>, HistoryError> {
+        Ok(self.load(deadline).await?.0.unwrap_or_default())
+    }
+
+    /// What is stored, for who is to judge by it. What is no history of this version is an error.
+    pub async fn look(&self, deadline: Deadline) -> Result<Option<History>, HistoryError> {
+        let (history, _) = self.load(deadline).await?;
+        history.map_err(|source| HistoryError::Unusable {
+            place: self.place(),
+            source,
+        })
+    }
+
+    /// The same, where somebody waits for runs since then: that is kept where there is nothing yet,
+    /// for those who look later and in another process.
+    pub async fn wait(
+        &self,
+        since: DateTime<Utc>,
+        deadline: Deadline,
+    ) -> Result<Option<History>, HistoryError> {
+        if let Some(history) = self.look(deadline).await? {
+            return Ok(Some(history));
+        }
+        let history = History {
+            format: FORMAT,
+            waited_since: Some(since.trunc_subsecs(3)),
+            ..History::default()
+        };
+        match self.put(&history, None, deadline).await {
+            Ok(_) => Ok(Some(history)),
+            // A run has ended meanwhile, or somebody else waits.
+            Err(StorageError::Conflict) => self.look(deadline).await,
+            Err(source) => Err(self.unwritten(source)),
+        }
+    }
+
+    async fn put(
+        &self,
+        history: &History,
+        over: Option<&Version>,
+        deadline: Deadline,
+    ) -> Result<Version, StorageError> {
+        let json = Bytes::from(serde_json::to_vec(history).unwrap_or_default());
+        self.storage.write(&self.path, json, over, deadline).await
+    }
+
+    fn unwritten(&self, source: StorageError) -> HistoryError {
+        HistoryError::Write {
+            place: self.place(),
+            source,
+        }
+    }
+
+    async fn load(&self, deadline: Deadline) -> Result<Loaded, HistoryError> {
+        let read = self.storage.read(&self.path, deadline).await;
+        let object = read.map_err(|source| HistoryError::Read {
+            place: self.place(),
+            source,
+        })?;
+        let (json, version) = object.unzip();
+        Ok((json.map(|json| parse(&json)).transpose(), version))
+    }
+
+    fn place(&self) -> String {
+        self.storage.location(&self.path)
+    }
+
+    /// Adds a run that has ended now. Where another process wrote meanwhile, it is added to what that
+    /// one wrote; and where it cannot be written, it is with the next. Answers with whether it was worth
+    /// telling.
+    pub async fn add(
+        &self,
+        report: &Report,
+        now: DateTime<Utc>,
+        deadline: Deadline,
+    ) -> Result<bool, HistoryError> {
+        let deadline = deadline.for_saving().within(SAVING);
+        let mut books = self.books.lock().await;
+        let Books { known, unwritten } = &mut *books;
+        unwritten.hold(report, now);
+        for _ in 0..2 {
+            let mut latest = match known.take() {
+                Some(latest) => latest,
+                None => {
+                    let (history, version) = self.load(deadline).await?;
+                    let history = match history {
+                        Ok(history) => history.unwrap_or_default(),
+                        Err(why) => self.anew(why, now),
+                    };
+                    Known { history, version }
+                }
+            };
+            if unwritten.meet(&latest.history) {
+                *known = Some(latest);
+                return Ok(true);
+            }
+            let Some(is_told) = unwritten.add_to(&mut latest.history, &self.uncounted) else {
+                *known = Some(latest);
+                return Ok(false);
+            };
+            let over = latest.version.as_ref();
+            match self.put(&latest.history, over, deadline).await {
+                Ok(version) => {
+                    latest.version = Some(version);
+                    *known = Some(latest);
+                    *unwritten = Unwritten::default();
+                    return Ok(is_told);
+                }
+                // What is there is read before the next attempt.
+                Err(StorageError::Conflict) => {}
+                Err(source) => return Err(self.unwritten(source)),
+            }
+        }
+        Ok(true)
+    }
+
+    /// How many records are missing for good, as far as this process knows.
+    pub async fn lost(&self) -> u64 {
+        let books = self.books.lock().await;
+        books.known.as_ref().map_or(0, |it| it.history.lost)
+    }
+
+    /// The history after one that is of no use, in which it is told of that.
+    fn anew(&self, why: NoHistory, now: DateTime<Utc>) -> History {
+        let place = self.place();
+        let problem = format!("the history {place} cannot be used ({why}), so it is begun anew");
+        warn!("{problem}");
+        History {
+            errors: VecDeque::from([PastError {
+                at: now,
+                text: problem,
+            }]),
+            ..History::default()
+        }
+    }
+}
