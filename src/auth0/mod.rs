@@ -285,10 +285,8 @@ impl Source for LogReader {
         };
         let found = self.log.logs.search(as_old, 0, AS_OLD, deadline).await;
         let found = found.map_err(source_error)?;
-        let tells_nothing = |it: &Record| {
-            let times = it.log_id.stored_at().zip(it.date);
-            times.is_some_and(|(at, date)| stored < at && at - date > LONG_BEFORE)
-        };
+        let tells_nothing =
+            |it: &Record| it.log_id.stored_at().is_some_and(|at| stored < at) && is_imported(it);
         Ok(found.misfits.is_empty() && found.records.iter().all(tells_nothing))
     }
 
@@ -332,9 +330,26 @@ impl Source for LogReader {
             is_brief: true,
             ..Search::OLDEST
         };
-        let found = self.log.logs.search(oldest_first, 0, 1, deadline).await;
+        let found = self
+            .log
+            .logs
+            .search(oldest_first, 0, AS_OLD, deadline)
+            .await;
         let found = found.map_err(source_error)?;
-        Ok(found.records.first().and_then(|record| record.date))
+        let mut oldest: Option<DateTime<Utc>> = None;
+        for record in &found.records {
+            // Of one that was imported, when it was stored says since when it has been there.
+            let stored = record.log_id.stored_at().filter(|_| is_imported(record));
+            let Some(time) = stored.or(record.date) else {
+                break;
+            };
+            oldest = Some(oldest.map_or(time, |it| it.min(time)));
+            if stored.is_none() {
+                return Ok(oldest);
+            }
+        }
+        // Others may have been there before those.
+        Ok(None)
     }
 
     fn requests(&self) -> u64 {
@@ -353,6 +368,12 @@ const AS_OLD: usize = 50;
 const LONG_BEFORE: TimeDelta = TimeDelta::minutes(10);
 
 /// What went wrong in reading after an id, which the log may not take.
+/// Whether its date says nothing of since when it has been in the log.
+fn is_imported(record: &Record) -> bool {
+    let times = record.log_id.stored_at().zip(record.date);
+    times.is_some_and(|(stored, date)| stored - date > LONG_BEFORE)
+}
+
 fn error_after(error: GaveUp<LogsError>) -> SourceError {
     if Forward::is_rejected(&error) {
         SourceError::Rejected(error.into())

@@ -86,6 +86,26 @@ async fn what_is_older_than_auth0_keeps_anything_is_not_compared_and_that_is_sai
     assert!(!ran.stderr.contains(telling), "{ran:?}");
 }
 
+/// It may tell of any time, and be stored just now.
+#[tokio::test]
+async fn a_record_of_long_before_says_nothing_of_what_auth0_has_dropped() {
+    let world = archived().await;
+    for minutes in [90, 85] {
+        let record = json!({"date": days_ago(20), "type": "s"});
+        world.tenant.add(record, minutes_ago(minutes));
+    }
+    add(&world, minutes_ago(80));
+    world.poll().await;
+    let ran = audit_of(&world, "4d", "2d").await;
+    assert_eq!(ran.code(), 1, "{ran:?}");
+    let telling = "Auth0 has no records of this time, or none any more";
+    assert!(ran.stderr.contains(telling), "{ran:?}");
+    let ran = audit_of(&world, "4d", "1h").await;
+    assert_eq!(ran.code(), 0, "{ran:?}");
+    let found = audited(&ran);
+    assert_eq!(found["gap"]["from"], ran.report()["from"], "{found}");
+}
+
 #[tokio::test]
 async fn where_auth0_may_have_dropped_all_of_a_stretch_nothing_is_proved() {
     let world = archived().await;
