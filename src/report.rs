@@ -63,6 +63,9 @@ pub(crate) struct Report {
     /// Why that could not be asked.
     #[serde(skip)]
     pub unasked: Option<String>,
+    /// Since when the destination has refused every record, also if this run had none for it.
+    #[serde(skip)]
+    pub refused_since: Option<DateTime<Utc>>,
     /// Whether it ended since the destination refused whatever it was sent.
     #[serde(skip)]
     pub refuses_all: bool,

@@ -28,8 +28,9 @@ const FEWEST_RUNS: usize = 10;
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum State {
-    /// The newest run had errors, or none can begin, or what is stored of them cannot be read, or
-    /// records are missing for good that the destination acknowledged.
+    /// The newest run had errors, or none can begin, or what is stored of them cannot be read, or the
+    /// destination has refused every record since a while, or records are missing for good that it
+    /// acknowledged.
     Failing,
     /// There was no sign of life for a quarter of an hour, also of a first run that is waited for, or the
     /// newest is of the future.
@@ -58,7 +59,8 @@ impl State {
     /// How it stands by what one run tells, with so many records missing for good. A gap is told beside
     /// it.
     pub fn after(report: &Report, lost: u64) -> Self {
-        match (report.is_success() && lost == 0, report.caught_up) {
+        let is_good = report.is_success() && lost == 0 && report.refused_since.is_none();
+        match (is_good, report.caught_up) {
             (false, _) => Self::Failing,
             (true, false) => Self::CatchingUp,
             (true, true) => Self::Ok,
@@ -192,7 +194,8 @@ impl Pipeline {
         let is_old = |it| at - it >= STALE_AFTER || is_future(it, at);
         let sign_of_life = history.last_run.or(history.waited_since);
         let is_stale = sign_of_life.is_some_and(is_old);
-        let state = if !problems.is_empty() || history.is_failing || history.lost > 0 {
+        let is_failing = history.is_failing || history.lost > 0 || history.refused_since.is_some();
+        let state = if !problems.is_empty() || is_failing {
             State::Failing
         } else if is_stale {
             State::Stale

@@ -285,6 +285,7 @@ impl<S: Source, A: DeadLetters> Course<'_, S, A> {
             }
             return;
         };
+        self.report(|report| report.refused_since = Some(since));
         let error = RunError::StillRefusing(since);
         if was_sent {
             self.report(|report| report.fail(&error));

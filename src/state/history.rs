@@ -61,6 +61,9 @@ pub(crate) struct History {
     /// Why it could not be asked what has arrived.
     #[serde(default)]
     pub unasked: Option<String>,
+    /// Since when the destination has refused every record.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refused_since: Option<DateTime<Utc>>,
     /// Whether the newest run had errors.
     pub is_failing: bool,
     /// Records and bytes that were ever delivered.
@@ -135,6 +138,7 @@ impl History {
             || !self.caught_up
             || tells_arrival && self.arrival != report.arrival
             || self.unasked.is_some() != report.unasked.is_some()
+            || self.refused_since != report.refused_since
             || self
                 .last_run
                 .is_none_or(|it| now - it >= SIGN_OF_LIFE || is_future(it, now));
@@ -158,6 +162,9 @@ impl History {
         if tells_arrival || report.unasked.is_some() {
             let unasked = report.unasked.as_ref();
             self.unasked = unasked.map(|it| it.chars().take(LONGEST_ERROR).collect());
+        }
+        if is_success || report.refused_since.is_some() {
+            self.refused_since = report.refused_since;
         }
         self.is_failing = !is_success;
         let sum = Sum {

@@ -60,6 +60,12 @@ async fn a_destination_that_refuses_everything_fails_every_run_that_had_somethin
         assert_eq!(told(&idle), (0, [0, 0], false), "{idle:?}");
         let warning = format!("{}: {REFUSES}", sink.name());
         assert!(idle.stderr.contains(&warning), "{idle:?}");
+        let status = world.command(&["status", "--json"]).await;
+        assert_eq!(
+            (status.code(), &status.report()["state"]),
+            (1, &json!("failing")),
+            "{status:?}"
+        );
     }
     let show = world.command(&["checkpoint", "show"]).await;
     let told_so = "The destination has refused every record since ";
@@ -71,6 +77,7 @@ async fn a_destination_that_refuses_everything_fails_every_run_that_had_somethin
     assert_eq!(told(&ran), (0, [1, 0], false), "{ran:?}");
     assert_eq!(ran.stderr, "");
     assert!(world.checkpoint().await["refused_since"].is_null());
+    assert_eq!(world.command(&["status"]).await.code(), 0);
     assert_eq!(world.command(&["dead-letter", "retry"]).await.code(), 0);
     world.assert_all_landed_once();
 }
