@@ -139,6 +139,16 @@ pub(crate) struct Gap {
     pub to: DateTime<Utc>,
 }
 
+impl Gap {
+    /// From the beginning of both to the end of both.
+    pub fn and(self, other: Self) -> Self {
+        Self {
+            from: self.from.min(other.from),
+            to: self.to.max(other.to),
+        }
+    }
+}
+
 /// To follow "records".
 impl fmt::Display for Gap {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

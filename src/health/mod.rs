@@ -18,8 +18,6 @@ use crate::state::{History, PastError, PastRun, Sum};
 /// Without a sign of life for so long, runs are taken to have stopped. Quiet ones leave one every ten
 /// minutes.
 const STALE_AFTER: TimeDelta = TimeDelta::minutes(15);
-/// How long a gap is told of.
-const GAP_SHOWN: TimeDelta = TimeDelta::days(1);
 /// Runs that are told of, of all tenants and destinations together. Of each there are ten at least.
 const RUNS: usize = 5_000;
 const FEWEST_RUNS: usize = 10;
@@ -189,7 +187,7 @@ impl Pipeline {
         };
         let problems: Vec<_> = known.obstacle.into_iter().chain(unread).collect();
         let history = history.unwrap_or_default();
-        let gap = history.gaps.back().filter(|it| at - it.at < GAP_SHOWN);
+        let gap = history.gap(at);
         // What is of the future says nothing of now.
         let is_old = |it| at - it >= STALE_AFTER || is_future(it, at);
         let sign_of_life = history.last_run.or(history.waited_since);
@@ -231,7 +229,7 @@ impl Pipeline {
             }),
             rate_limit: history.rate_limit,
             dead_letters: known.dead_letters,
-            gap: gap.map(|it| it.gap),
+            gap,
             arrival: history.arrival,
             unasked: history.unasked.clone(),
             error: errors.first().cloned(),

@@ -375,13 +375,7 @@ impl<S: Source, A: DeadLetters> Course<'_, S, A> {
             self.run.name
         );
         self.report(|report| {
-            report.gap = Some(match report.gap {
-                Some(other) => Gap {
-                    from: other.from.min(gap.from),
-                    to: other.to.max(gap.to),
-                },
-                None => gap,
-            });
+            report.gap = Some(report.gap.map_or(gap, |other| other.and(gap)));
         });
     }
 }

@@ -26,6 +26,8 @@ const RUNS: usize = 500;
 const ERRORS: usize = 50;
 /// Gaps that are kept.
 const GAPS: usize = 20;
+/// How long a gap is told of.
+const GAP_TOLD: TimeDelta = TimeDelta::days(1);
 /// Hours of which the sums are kept.
 const HOURS: usize = 49;
 /// Characters of an error that are kept.
@@ -194,7 +196,16 @@ impl History {
             push(&mut self.errors, ERRORS, PastError { at: now, text });
         }
         if let Some(gap) = report.gap {
-            push(&mut self.gaps, GAPS, PastGap { at: now, gap });
+            self.gaps.push_back(PastGap { at: now, gap });
+        }
+        if self.gaps.len() > GAPS {
+            // That of a lost checkpoint is told again in each run of a day.
+            let gaps = self.gaps.iter().enumerate();
+            let is_again = |place, of: Gap| self.gaps.range(place + 1..).any(|it| it.gap == of);
+            let again = gaps
+                .map(|(place, it)| is_again(place, it.gap))
+                .position(|it| it);
+            self.gaps.remove(again.unwrap_or_default());
         }
         true
     }
@@ -209,6 +220,12 @@ impl History {
         // Until a run has read everything, it is not known what it would have met.
         let is_read = self.caught_up && !self.is_failing;
         is_read.then(|| self.counted.missed(begin, ids))?
+    }
+
+    /// Of what time records may be missing, by all that was told within a day.
+    pub fn gap(&self, now: DateTime<Utc>) -> Option<Gap> {
+        let told = self.gaps.iter().filter(|it| now - it.at < GAP_TOLD);
+        told.map(|it| it.gap).reduce(Gap::and)
     }
 
     /// What was delivered within this time before now: to the run where all runs of it are kept, else

@@ -132,6 +132,30 @@ fn what_is_kept_is_bounded() {
     assert_eq!(history.total.records, 4_000);
 }
 
+/// The loss of a checkpoint is told of by each run of a day.
+#[test]
+fn a_gap_that_is_told_again_and_again_leaves_room_for_another() {
+    let mut history = History::default();
+    let gap = |to| Gap {
+        from: None,
+        to: at(to),
+    };
+    for minute in 0..60 {
+        let gap = gap(if minute == 0 { "07:00:00" } else { "06:00:00" });
+        let report = Report {
+            gap: Some(gap),
+            ..quiet()
+        };
+        history.add(&report, at("08:00:00") + TimeDelta::minutes(minute));
+    }
+    let told = history.gap(at("08:59:00"));
+    assert_eq!(told, Some(gap("07:00:00")));
+    // Each for a day.
+    let later = at("08:30:00") + TimeDelta::days(1);
+    assert_eq!(history.gap(later), Some(gap("06:00:00")));
+    assert_eq!(history.gap(later + TimeDelta::hours(1)), None);
+}
+
 #[test]
 fn what_came_lately_is_counted_by_runs_and_where_they_are_too_many_by_hours() {
     let mut history = History::default();
