@@ -367,13 +367,13 @@ const AS_OLD: usize = 50;
 /// What was dated so long before it was stored was not written when it happened, but imported.
 const LONG_BEFORE: TimeDelta = TimeDelta::minutes(10);
 
-/// What went wrong in reading after an id, which the log may not take.
 /// Whether its date says nothing of since when it has been in the log.
 fn is_imported(record: &Record) -> bool {
     let times = record.log_id.stored_at().zip(record.date);
     times.is_some_and(|(stored, date)| stored - date > LONG_BEFORE)
 }
 
+/// What went wrong in reading after an id, which the log may not take.
 fn error_after(error: GaveUp<LogsError>) -> SourceError {
     if Forward::is_rejected(&error) {
         SourceError::Rejected(error.into())
