@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use url::Url;
 
 use super::credentials::Credentials;
-use super::refusal::{About, Refusal, repeats, said, secrets};
+use super::refusal::{About, Refusal, said, secrets};
 use super::region::Region;
 use super::sign::sign;
 use crate::clock::Clock;
@@ -33,6 +33,8 @@ pub(crate) const MOST_ENTRIES: usize = 10;
 pub(crate) const FRAMING: usize = r#"{"Entries":[]}"#.len();
 /// As signatures name the service.
 const SERVICE: &str = "events";
+/// Letters of a partition's name after `aws`, as in `aws-us-gov`.
+const LONGEST_PARTITION: usize = 10;
 const JSON: HeaderValue = HeaderValue::from_static("application/x-amz-json-1.1");
 const TARGET: HeaderName = HeaderName::from_static("x-amz-target");
 /// A bus that was there is there for so long: a run asks once.
@@ -139,20 +141,27 @@ impl Bus {
             Err(error) => return Err(error),
         };
         match serde_json::from_slice::<Described>(&answer.body) {
-            // It is shown, and whoever answers chooses a part of it.
-            Ok(Described { arn }) if self.is_named_by(&arn) && !repeats(&arn, &secrets) => {
-                Ok(Standing::There(arn))
-            }
+            Ok(Described { arn }) if self.is_named_by(&arn) => Ok(Standing::There(arn)),
             _ => Err(self.not_understood(action, &answer, &secrets)),
         }
     }
 
-    /// Whether an ARN is that of this bus, by its name.
+    /// Whether an ARN is that of this bus, by its name. It is shown, so that whoever answers may choose
+    /// nothing of it but a region and an account.
     fn is_named_by(&self, arn: &str) -> bool {
         let name = self.name.rsplit_once(":event-bus/");
         let name = name.map_or(&*self.name, |(_, name)| name);
-        arn.strip_suffix(name)
-            .is_some_and(|it| it.starts_with("arn:") && it.ends_with(":event-bus/"))
+        let place = arn.strip_suffix(name).unwrap_or_default();
+        let place: Vec<_> = place.split(':').collect();
+        let ["arn", partition, "events", region, account, "event-bus/"] = place[..] else {
+            return false;
+        };
+        let is_letter = |it: u8| it.is_ascii_lowercase() || it == b'-';
+        let rest = partition.strip_prefix("aws");
+        rest.is_some_and(|it| it.len() <= LONGEST_PARTITION && it.bytes().all(is_letter))
+            && Region::parse(region).is_ok()
+            && account.len() == 12
+            && account.bytes().all(|it| it.is_ascii_digit())
     }
 
     /// Puts at most ten entries, each the JSON of one. What the service could not take for now is tried

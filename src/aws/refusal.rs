@@ -154,12 +154,6 @@ pub(crate) fn said(code: &str, message: &str, secrets: &[SecretString]) -> Strin
     http::excerpt(&text, &secrets)
 }
 
-/// Whether a text repeats one of these, in whatever form.
-pub(crate) fn repeats(text: &str, secrets: &[SecretString]) -> bool {
-    let secrets: Vec<_> = secrets.iter().collect();
-    http::repeats(text, &secrets)
-}
-
 /// What is secret of a credential.
 pub(crate) fn secrets(credential: &AwsCredential) -> Vec<SecretString> {
     let secrets = [Some(&credential.secret_key), credential.token.as_ref()];
