@@ -7,7 +7,10 @@ use simulator::host::State;
 use simulator::tenant::{Options, SyntheticIds};
 use simulator::{Fault, FunctionsHost};
 
+use self::cases::{Comes, json, large_headers, odd_answers, odd_pages, token_answers};
 use crate::world::{FUNCTION, Sink, World, for_each_destination, now, numbers};
+
+mod cases;
 
 for_each_destination![
     whatever_comes_in_the_place_of_a_page_the_run_says_so_and_the_next_one_makes_up_for_it,
@@ -17,245 +20,6 @@ for_each_destination![
 /// The run's time, and what it may take beyond that to save.
 const BUDGET_MS: u64 = 5_000;
 const GRACE_MS: u64 = 9_000;
-/// `[]`, compressed.
-const GZIP: [u8; 22] = [
-    31, 139, 8, 0, 0, 0, 0, 0, 2, 3, 139, 142, 5, 0, 41, 187, 76, 13, 2, 0, 0, 0,
-];
-
-/// What has to come of a bad answer.
-enum Comes {
-    /// The run fails with an error that says this.
-    Error(&'static str),
-    /// The run succeeds, and this many of the three records after the answer were in it.
-    Delivery(u64),
-    /// The run succeeds, and sets aside what has no id.
-    DeadLetter,
-}
-
-use Comes::{DeadLetter, Delivery, Error};
-
-/// The answer in the place of a page with these three records.
-type Answer = fn(&[Value]) -> Fault;
-
-/// With its name and what comes of it.
-type Case = (&'static str, Answer, Comes);
-
-fn answer(body: impl Into<Bytes>, headers: &[(&'static str, &str)]) -> Fault {
-    let headers = headers.iter();
-    Fault::Answer {
-        status: 200,
-        headers: headers
-            .map(|(name, value)| (*name, (*value).into()))
-            .collect(),
-        body: body.into(),
-    }
-}
-
-fn json(body: &Value) -> Fault {
-    let headers = [("content-type", "application/json; charset=utf-8")];
-    answer(body.to_string(), &headers)
-}
-
-/// A page of these records, each changed in this way.
-fn changed(records: &[Value], change: impl Fn(&mut serde_json::Map<String, Value>)) -> Fault {
-    let mut records = records.to_vec();
-    for record in &mut records {
-        change(record.as_object_mut().unwrap());
-    }
-    json(&records.into())
-}
-
-fn large_headers(page: &[Value]) -> Fault {
-    let header = "x".repeat(10_000_000);
-    answer(json!(page).to_string(), &[("x-large", &header)])
-}
-
-/// What is no page, or comes in no way in which a page comes.
-fn odd_answers() -> Vec<Case> {
-    vec![
-        (
-            "HTML",
-            |_| answer("<html>\n<h1>Sorry</h1>", &[("content-type", "text/html")]),
-            Error("cannot be read (<html> <h1>Sorry</h1>): the answer is not a JSON list"),
-        ),
-        (
-            "JSON that breaks off",
-            |page| {
-                let page = json!(page).to_string();
-                answer(page[..page.len() / 2].to_owned(), &[])
-            },
-            Error("cannot be read: the answer is not a JSON list of records (line 1, column "),
-        ),
-        (
-            "an object around the list",
-            |page| json(&json!({"start": 0, "logs": page})),
-            Error(r#"cannot be read ({"logs":[{"#),
-        ),
-        (
-            "null",
-            |_| json(&Value::Null),
-            Error("cannot be read (null): the answer is not a JSON list"),
-        ),
-        (
-            "an error, with success",
-            |_| {
-                json(&json!({"statusCode": 400, "error": "Bad Request",
-                             "message": "The query is invalid", "errorCode": "invalid_query"}))
-            },
-            Error("cannot be read (The query is invalid): "),
-        ),
-        (
-            "gzip",
-            |_| answer(GZIP.to_vec(), &[("content-encoding", "gzip")]),
-            Error("is compressed (gzip)"),
-        ),
-        (
-            "headers of 10 MB",
-            large_headers,
-            // It is tried again.
-            Delivery(3),
-        ),
-        (
-            "an error with a body of 70 MB",
-            |_| Fault::answer(503, &"x".repeat(70_000_000)),
-            // Of which the beginning is enough; it is tried again.
-            Delivery(3),
-        ),
-        (
-            "more elements than were asked for",
-            |_| answer(format!("[0{}]", ",0".repeat(1_000_000)), &[]),
-            Error("sent more than 1000 records at once, where 100 were asked for"),
-        ),
-        (
-            "an error about the token",
-            |_| {
-                let error = json!({"statusCode": 400, "error": "Bad Request",
-                                   "message": "Bad HTTP authentication header format",
-                                   "errorCode": "Bearer"});
-                Fault::answer(400, &error.to_string())
-            },
-            // With another one.
-            Delivery(3),
-        ),
-        (
-            "nothing",
-            |_| answer("", &[]),
-            Error("cannot be read (an empty body): "),
-        ),
-        (
-            "another content type",
-            |page| {
-                let headers = [("content-type", "image/png")];
-                answer(json!(page).to_string(), &headers)
-            },
-            Delivery(3),
-        ),
-        (
-            "what is no UTF-8",
-            |page| {
-                let page = json!(page).to_string().into_bytes();
-                let page = page.into_iter();
-                let page = page.map(|byte| if byte == b's' { 0xff } else { byte });
-                answer(page.collect::<Vec<_>>(), &[])
-            },
-            Delivery(3),
-        ),
-    ]
-}
-
-/// Pages of what records are not.
-fn odd_pages() -> Vec<Case> {
-    vec![
-        (
-            "a list of other things",
-            |page| {
-                json(&json!([
-                    page[0],
-                    1,
-                    "text",
-                    null,
-                    [page[0]["date"]],
-                    page[1]
-                ]))
-            },
-            DeadLetter,
-        ),
-        (
-            "records without an id",
-            |page| {
-                changed(page, |record| {
-                    record.remove("log_id");
-                })
-            },
-            // The tenant has more, which a search finds.
-            DeadLetter,
-        ),
-        (
-            "records without a date",
-            |page| {
-                changed(page, |record| {
-                    record.remove("date");
-                })
-            },
-            Delivery(3),
-        ),
-        (
-            "each record twice",
-            |page| {
-                json(&json!([
-                    page[0], page[1], page[0], page[1], page[2], page[2]
-                ]))
-            },
-            Delivery(3),
-        ),
-        (
-            "ids that go backwards",
-            |page| json(&json!([page[2], page[1], page[0]])),
-            Delivery(3),
-        ),
-        (
-            "a record of long ago",
-            |_| {
-                let id = format!("90020010101{:045}", 0);
-                json(&json!([{"log_id": id, "date": "2001-01-01T00:00:00Z"}]))
-            },
-            Error("reading makes no progress: of the records after 900"),
-        ),
-    ]
-}
-
-/// What the token endpoint may answer, and what the error says.
-fn token_answers() -> Vec<(Fault, &'static str)> {
-    let something_else = "answered the request for a token with something else: ";
-    vec![
-        (answer("<html>", &[]), something_else),
-        (answer("", &[]), something_else),
-        (answer(r#"{"access_token":"a"#, &[]), something_else),
-        (answer([0xff; 9].to_vec(), &[]), something_else),
-        (json(&json!([])), something_else),
-        (
-            json(&json!({"access_token": "a\r\nb", "expires_in": 2_592_000})),
-            "something else: an access_token that cannot be a bearer token",
-        ),
-        (
-            json(&json!({"access_token": "a".repeat(16_385)})),
-            "something else: an access_token that cannot be a bearer token",
-        ),
-        (
-            answer(
-                format!(r#"{{"access_token":"{}"}}"#, "a".repeat(65_536)),
-                &[],
-            ),
-            "the answer is over 65536 bytes",
-        ),
-        (json(&json!({"access_token": null})), something_else),
-        (json(&json!({"error": "invalid_request"})), something_else),
-        (
-            answer(GZIP.to_vec(), &[("content-encoding", "gzip")]),
-            "is compressed (gzip)",
-        ),
-    ]
-}
 
 /// A process that is asked for one run after the other, all of which it has to survive.
 struct Process {
@@ -373,15 +137,15 @@ async fn whatever_comes_in_the_place_of_a_page_the_run_says_so_and_the_next_one_
             let [delivered, set_aside] = numbers(&report, ["delivered", "dead_lettered"]);
             let before = before as u64;
             match comes {
-                Error(telling) => {
+                Comes::Error(telling) => {
                     assert_error(&report, name, telling);
                     assert_eq!(delivered, before, "{name}");
                 }
-                Delivery(count) => {
+                Comes::Delivery(count) => {
                     assert_eq!(report["errors"], json!([]), "{name}");
                     assert_eq!(delivered, before + count, "{name}");
                 }
-                DeadLetter => {
+                Comes::DeadLetter => {
                     assert_eq!(report["errors"], json!([]), "{name}");
                     assert!(set_aside > 0, "{name}: {report}");
                 }

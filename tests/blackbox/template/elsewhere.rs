@@ -4,11 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
+use super::access::rights;
 use super::resource_manager::{ACCOUNT, Azure, NAMESPACE_TOPIC, TOPIC};
 use super::settings::{app_settings, read};
 use super::{
     ANALYTIC_RULE, ASSIGNMENT, CONTAINER, FUNCTION, RULE, SECRET, TABLE, WORKBOOK, deployed,
-    elsewhere, rights,
+    elsewhere,
 };
 
 const EVENT_GRID_DATA_SENDER: &str = "d5a91429-5739-47e2-a06b-3470a27159e7";
