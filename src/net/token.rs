@@ -19,6 +19,8 @@ const UNKNOWN_LIFE: Duration = Duration::from_hours(1);
 /// A token that was issued just now and is said to be over is used for so long, rather than one for
 /// each request. If it is no good, the service says so.
 const SHORTEST_USE: Duration = Duration::from_mins(1);
+/// Where a token could not be renewed, the next attempt is made after this, as long as it lives.
+const RENEW_AGAIN: Duration = Duration::from_mins(1);
 /// Bytes of a token: more than any header that is taken.
 const LONGEST_TOKEN: usize = 16 * 1024;
 
@@ -30,6 +32,7 @@ pub(crate) struct AccessToken {
     /// The scopes it carries, as the issuer lists them; empty if it does not.
     pub scope: String,
     renew_at: Instant,
+    ends_at: Instant,
 }
 
 impl AccessToken {
@@ -40,10 +43,12 @@ impl AccessToken {
         asked_at: Instant,
         life: Option<Duration>,
     ) -> Self {
+        let renew_at = asked_at + use_for(life);
         Self {
             value,
             scope,
-            renew_at: asked_at + use_for(life),
+            renew_at,
+            ends_at: renew_at.max(asked_at + known(life)),
         }
     }
 }
@@ -53,8 +58,8 @@ impl AccessToken {
 pub(crate) struct TokenCache(Mutex<Option<AccessToken>>);
 
 impl TokenCache {
-    /// The token in use, or a new one where there is none or its end is near. Callers at the same
-    /// time share one request.
+    /// The token in use, or a new one where there is none or its end is near. One that cannot be renewed
+    /// is used to its end. Callers at the same time share one request.
     pub async fn get<E>(
         &self,
         request: impl Future<Output = Result<AccessToken, E>>,
@@ -63,9 +68,17 @@ impl TokenCache {
         if let Some(token) = current.as_ref().filter(|it| Instant::now() < it.renew_at) {
             return Ok(token.clone());
         }
-        let token = request.await?;
-        *current = Some(token.clone());
-        Ok(token)
+        match (request.await, &mut *current) {
+            (Ok(token), current) => {
+                *current = Some(token.clone());
+                Ok(token)
+            }
+            (Err(_), Some(token)) if Instant::now() < token.ends_at => {
+                token.renew_at = token.ends_at.min(Instant::now() + RENEW_AGAIN);
+                Ok(token.clone())
+            }
+            (Err(error), _) => Err(error),
+        }
     }
 
     /// Forgets a token that a service refused, unless another has taken its place already.
@@ -96,15 +109,22 @@ pub(crate) fn seconds(json: &RawValue) -> Option<Duration> {
 
 /// How long what has this life is used: a token, or other credentials.
 pub(crate) fn use_for(life: Option<Duration>) -> Duration {
-    let life = life.unwrap_or(UNKNOWN_LIFE).min(LONGEST_LIFE);
+    let life = known(life);
     if life.is_zero() {
         return SHORTEST_USE;
     }
     life.saturating_sub(RENEW_AHEAD.min(life / 10))
 }
 
+/// The life of what has this one, or tells none.
+fn known(life: Option<Duration>) -> Duration {
+    life.unwrap_or(UNKNOWN_LIFE).min(LONGEST_LIFE)
+}
+
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicU64, Ordering};
+
     use super::*;
 
     fn token(value: &str, seconds: u64) -> AccessToken {
@@ -192,6 +212,36 @@ mod tests {
         tokio::time::advance(Duration::from_secs(899)).await;
         assert_eq!(get(&cache, "second").await, "first");
         tokio::time::advance(Duration::from_secs(1)).await;
+        assert_eq!(get(&cache, "second").await, "second");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_token_that_cannot_be_renewed_is_used_to_its_end() {
+        let cache = TokenCache::default();
+        get(&cache, "first").await;
+        let requests = AtomicU64::new(0);
+        let fails = async || {
+            let request = async {
+                requests.fetch_add(1, Ordering::Relaxed);
+                Err("refused")
+            };
+            let token = cache.get(request).await;
+            token.map(|it| it.value.expose_secret().to_owned())
+        };
+        // Of its 1,000 seconds a hundred are left.
+        for (seconds, token, asked) in [
+            (899, Ok("first".to_owned()), 0),
+            (1, Ok("first".to_owned()), 1),
+            (59, Ok("first".to_owned()), 1),
+            (1, Ok("first".to_owned()), 2),
+            (39, Ok("first".to_owned()), 2),
+            (1, Err("refused"), 3),
+            (1, Err("refused"), 4),
+        ] {
+            tokio::time::advance(Duration::from_secs(seconds)).await;
+            assert_eq!(fails().await, token, "{seconds}");
+            assert_eq!(requests.load(Ordering::Relaxed), asked, "{seconds}");
+        }
         assert_eq!(get(&cache, "second").await, "second");
     }
 
