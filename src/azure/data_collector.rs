@@ -117,6 +117,10 @@ impl Transient for DataCollectorError {
     fn is_late(&self) -> bool {
         matches!(self, Self::Send { source, .. } if source.is_time_out())
     }
+
+    fn is_internal(&self) -> bool {
+        matches!(self, Self::Status { status, .. } if http::is_internal(*status))
+    }
 }
 
 impl DataCollector {

@@ -15,7 +15,7 @@ use crate::azure::principal::principal;
 use crate::error::BoxError;
 use crate::json::escape;
 use crate::net::json_list;
-use crate::net::retry::{Deadline, Transient as _};
+use crate::net::retry::Deadline;
 use crate::pii::Privacy;
 use crate::record::{Record, texts};
 use crate::settings::Reader;
@@ -262,10 +262,7 @@ impl Destination for EventGrid {
                 Err(gave_up) if gave_up.error.is_about_content() => {
                     Delivery::refused(rows.len(), gave_up.into())
                 }
-                Err(gave_up) if gave_up.error.is_late() => {
-                    Delivery::late(rows.len(), gave_up.into())
-                }
-                Err(gave_up) => Delivery::failed(rows.len(), gave_up.into()),
+                Err(gave_up) => Delivery::given_up(rows.len(), gave_up),
             }
         })
     }

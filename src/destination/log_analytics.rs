@@ -11,7 +11,7 @@ use crate::azure::cloud::{self, Cloud};
 use crate::azure::data_collector::{DataCollector, Table, Workspace};
 use crate::error::BoxError;
 use crate::net::json_list::JsonList;
-use crate::net::retry::{Deadline, Transient as _};
+use crate::net::retry::Deadline;
 use crate::pii::Privacy;
 use crate::record::Record;
 use crate::redact::Redaction;
@@ -123,10 +123,7 @@ impl Destination for LogAnalytics {
                 Err(gave_up) if gave_up.error.refuses(list.bytes()) => {
                     Delivery::refused(rows.len(), gave_up.into())
                 }
-                Err(gave_up) if gave_up.error.is_late() => {
-                    Delivery::late(rows.len(), gave_up.into())
-                }
-                Err(gave_up) => Delivery::failed(rows.len(), gave_up.into()),
+                Err(gave_up) => Delivery::given_up(rows.len(), gave_up),
             }
         })
     }

@@ -14,6 +14,8 @@ mod pattern;
 mod stdout;
 mod tinybird;
 
+use std::error::Error;
+
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use futures_util::future::BoxFuture;
@@ -22,7 +24,7 @@ pub(crate) use self::filter::Filter;
 use crate::azure::cloud::Cloud;
 use crate::clock::Clock;
 use crate::error::BoxError;
-use crate::net::retry::{Deadline, Jitter};
+use crate::net::retry::{Deadline, GaveUp, Jitter, Transient};
 use crate::pii::Privacy;
 use crate::record::{LogId, Record};
 use crate::settings::Reader;
@@ -164,6 +166,9 @@ pub(crate) enum DeliveryError {
     /// fewer it may.
     #[error(transparent)]
     Late(BoxError),
+    /// The service failed inside, each time. It may do so for one of the rows.
+    #[error(transparent)]
+    Internal(BoxError),
     /// Anything else. Passing failures have been tried again already.
     #[error(transparent)]
     Failed(BoxError),
@@ -222,12 +227,17 @@ impl Delivery {
         Self::open(rows, DeliveryError::Failed(error))
     }
 
-    /// Of so many rows nothing is known, since no answer came in time.
-    pub fn late(rows: usize, error: BoxError) -> Self {
-        if rows == 1 {
-            return Self::failed(rows, error);
-        }
-        Self::open(rows, DeliveryError::Late(error))
+    /// Of so many rows nothing is known, since this came of all attempts.
+    pub fn given_up<E>(rows: usize, gave_up: GaveUp<E>) -> Self
+    where
+        E: Transient + Error + Send + Sync + 'static,
+    {
+        let error = match &gave_up.error {
+            error if error.is_late() && rows > 1 => DeliveryError::Late,
+            error if error.is_internal() => DeliveryError::Internal,
+            _ => DeliveryError::Failed,
+        };
+        Self::open(rows, error(gave_up.into()))
     }
 
     fn open(rows: usize, error: DeliveryError) -> Self {
@@ -329,23 +339,22 @@ pub(crate) trait Archived: Send + Sync {
 mod tests {
     use std::time::Duration;
 
+    use reqwest::StatusCode;
+
     use super::*;
     use crate::settings::AppSettings;
 
-    #[tokio::test(start_paused = true)]
-    async fn of_several_rows_that_are_not_answered_in_time_fewer_may_be() {
-        // Nobody takes what comes here.
-        let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let host = format!("http://{}", silent.local_addr().unwrap());
+    /// Destinations whose service is this host.
+    fn served_by(host: &str) -> [(&'static str, Box<dyn Destination>); 3] {
         let topic = format!("{host}/api/events");
         let id = "01234567-89ab-cdef-0123-456789abcdef";
-        for (name, settings) in [
+        let settings = [
             (
                 "log-analytics",
                 &[
                     ("WorkspaceID", id),
                     ("WorkspaceKey", "a2V5"),
-                    ("logAnalyticsUri", &host),
+                    ("logAnalyticsUri", host),
                 ][..],
             ),
             (
@@ -354,18 +363,51 @@ mod tests {
             ),
             (
                 "tinybird",
-                &[("TINYBIRD_HOST", &host), ("TINYBIRD_TOKEN", "token")],
+                &[("TINYBIRD_HOST", host), ("TINYBIRD_TOKEN", "token")],
             ),
-        ] {
+        ];
+        settings.map(|(name, settings)| {
             let settings: AppSettings = settings.iter().copied().collect();
             let build = Kind::named(name).unwrap().build;
-            let destination = Reader::read(&settings, |it| build(it, &Tools::for_test())).unwrap();
+            let destination = Reader::read(&settings, |it| build(it, &Tools::for_test()));
+            (name, destination.unwrap())
+        })
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn of_several_rows_that_are_not_answered_in_time_fewer_may_be() {
+        // Nobody takes what comes here.
+        let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let host = format!("http://{}", silent.local_addr().unwrap());
+        for (name, destination) in served_by(&host) {
             for (rows, is_late) in [(2, true), (1, false)] {
                 let rows = vec![Bytes::from_static(b"{}"); rows];
                 let deadline = Deadline::after(Duration::ZERO);
                 let error = destination.deliver(&rows, deadline).await.error.unwrap();
                 let found = matches!(error, DeliveryError::Late(_));
                 assert_eq!(found, is_late, "{name}: {error:?}");
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_service_that_fails_inside_may_do_so_for_a_row() {
+        for (status, is_internal) in [(500, true), (502, true), (504, true), (503, false)] {
+            let status = StatusCode::from_u16(status).unwrap();
+            // Nothing is tried again within so long.
+            let answer = (status, [("retry-after", "3600")]);
+            let router = axum::Router::new().fallback(async move || answer);
+            let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let host = format!("http://{}", listener.local_addr().unwrap());
+            tokio::spawn(async move { axum::serve(listener, router).await });
+            for (name, destination) in served_by(&host) {
+                for rows in [1, 2] {
+                    let rows = vec![Bytes::from_static(b"{}"); rows];
+                    let deadline = Deadline::after(Duration::from_secs(20));
+                    let error = destination.deliver(&rows, deadline).await.error.unwrap();
+                    let found = matches!(error, DeliveryError::Internal(_));
+                    assert_eq!(found, is_internal, "{name}, {status}: {error:?}");
+                }
             }
         }
     }

@@ -12,7 +12,7 @@ use self::events::{Acknowledgement, DataSource, Events};
 use super::{Delivery, Destination, Kind, Limits, Probe, Quarantine, Tools};
 use crate::error::BoxError;
 use crate::net::http;
-use crate::net::retry::{Deadline, Transient as _};
+use crate::net::retry::Deadline;
 use crate::net::token;
 use crate::pii::Privacy;
 use crate::record::Record;
@@ -170,10 +170,7 @@ impl Destination for Tinybird {
                 Err(gave_up) if gave_up.error.is_about_content() => {
                     Delivery::refused(rows.len(), gave_up.into())
                 }
-                Err(gave_up) if gave_up.error.is_late() => {
-                    Delivery::late(rows.len(), gave_up.into())
-                }
-                Err(gave_up) => Delivery::failed(rows.len(), gave_up.into()),
+                Err(gave_up) => Delivery::given_up(rows.len(), gave_up),
             }
         })
     }

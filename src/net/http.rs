@@ -332,6 +332,11 @@ impl Answer {
     }
 }
 
+/// Whether a service says so that it failed inside. With 503 it says that it has too much to do.
+pub(crate) fn is_internal(status: StatusCode) -> bool {
+    matches!(status.as_u16(), 500 | 502 | 504)
+}
+
 /// Whether an answer is a page for people, as a proxy may send in the place of a service that answers
 /// with nothing or with JSON: by what it looks like, or where that is compressed, not in UTF-8 or not read,
 /// by what is said of it.

@@ -93,6 +93,11 @@ pub(crate) trait Transient {
     fn is_late(&self) -> bool {
         false
     }
+
+    /// Whether the service failed inside, which may be for what it was sent.
+    fn is_internal(&self) -> bool {
+        false
+    }
 }
 
 /// The source of everything random; cheap to clone.

@@ -179,7 +179,14 @@ impl<S: Source, A: DeadLetters, L: Ledger> Delivering<'_, S, A, L> {
         } = delivery;
         match (outcomes.into_iter().next(), error) {
             (Some(Outcome::Accepted), _) => {}
-            (_, Some(DeliveryError::Failed(error) | DeliveryError::Late(error))) => {
+            (
+                _,
+                Some(
+                    DeliveryError::Failed(error)
+                    | DeliveryError::Late(error)
+                    | DeliveryError::Internal(error),
+                ),
+            ) => {
                 return Err(RunError::Destination(error).into());
             }
             _ => return Ok(false),

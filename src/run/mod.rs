@@ -14,6 +14,7 @@ mod compare;
 mod deliver;
 mod gap;
 mod in_flight;
+mod internal;
 mod late;
 mod ledger;
 mod next;

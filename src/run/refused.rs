@@ -27,7 +27,7 @@ const PATIENCE: Duration = Duration::from_hours(1);
 pub(super) type Part = Vec<usize>;
 
 /// A record of the batch that was refused, and why.
-type Culprit = (usize, BoxError);
+pub(super) type Culprit = (usize, BoxError);
 
 /// What a delivery left to be found out.
 #[derive(Default)]
@@ -37,10 +37,12 @@ pub(super) struct Leftover {
     pub(super) suspects: Part,
     /// Why nothing is known of several, of fewer of which it may be.
     pub(super) late: Option<BoxError>,
+    /// Why nothing is known of records, at one of which the service may fail.
+    pub(super) internal: Option<BoxError>,
     /// Why it cannot be found out now.
     error: Option<BoxError>,
     /// Whether anything was accepted.
-    is_taken: bool,
+    pub(super) is_taken: bool,
 }
 
 impl Leftover {
@@ -50,7 +52,7 @@ impl Leftover {
     }
 
     fn or_error(mut self) -> Result<Self, Stop> {
-        match self.error.take() {
+        match self.error.take().or(self.internal.take()) {
             Some(error) => Err(RunError::Destination(error).into()),
             None => Ok(self),
         }
@@ -65,11 +67,11 @@ impl<S: Source, A: DeadLetters, L: Ledger> Delivering<'_, S, A, L> {
     pub(super) async fn sort_out_batch(&mut self, leftover: Leftover) -> Result<(), Stop> {
         let sorted = match leftover {
             Leftover {
-                late: Some(error),
+                internal: Some(error),
                 suspects,
                 ..
-            } => self.deliver_in_parts(suspects, error).await,
-            leftover => self.sort_out(leftover).await,
+            } if self.has_waited() => self.find_stumbling_block(suspects, error).await,
+            leftover => self.sort_out_part(leftover).await,
         };
         let Err(stop) = sorted else {
             return Ok(());
@@ -83,6 +85,18 @@ impl<S: Source, A: DeadLetters, L: Ledger> Delivering<'_, S, A, L> {
                 Err(RunError::NotSortedOut { left }.into())
             }
             failed @ Stop::Failed(_) => Err(failed),
+        }
+    }
+
+    /// The same for a part of the batch.
+    pub(super) async fn sort_out_part(&mut self, leftover: Leftover) -> Result<(), Stop> {
+        match leftover {
+            Leftover {
+                late: Some(error),
+                suspects,
+                ..
+            } => self.deliver_in_parts(suspects, error).await,
+            leftover => self.sort_out(leftover).await,
         }
     }
 
@@ -165,7 +179,7 @@ impl<S: Source, A: DeadLetters, L: Ledger> Delivering<'_, S, A, L> {
         there_are_more || is_patient
     }
 
-    async fn set_aside_all(&mut self, culprits: Vec<Culprit>) -> Result<(), Stop> {
+    pub(super) async fn set_aside_all(&mut self, culprits: Vec<Culprit>) -> Result<(), Stop> {
         for (index, reason) in culprits {
             let record = self.batch.records[index].clone();
             self.keep_dead_letter(&record, &*reason).await?;
@@ -183,6 +197,11 @@ impl<S: Source, A: DeadLetters, L: Ledger> Delivering<'_, S, A, L> {
 
     /// Delivers a part of the batch. What is accepted of it is kept at once.
     pub(super) async fn try_part(&mut self, part: &[usize]) -> Result<Leftover, Stop> {
+        self.attempt_part(part).await?.or_error()
+    }
+
+    /// The same, whatever comes of it.
+    pub(super) async fn attempt_part(&mut self, part: &[usize]) -> Result<Leftover, Stop> {
         let course = self.course;
         if course.deadline.is_over() {
             return Err(Stop::OutOfTime);
@@ -199,7 +218,7 @@ impl<S: Source, A: DeadLetters, L: Ledger> Delivering<'_, S, A, L> {
         if self.is_unsaved {
             self.save().await?;
         }
-        leftover.or_error()
+        Ok(leftover)
     }
 
     /// Notes what the destination accepted of some records, and answers with the rest.
@@ -235,6 +254,7 @@ impl<S: Source, A: DeadLetters, L: Ledger> Delivering<'_, S, A, L> {
         match error {
             Some(DeliveryError::Failed(error)) => found.error = Some(error),
             Some(DeliveryError::Late(error)) => found.late = Some(error),
+            Some(DeliveryError::Internal(error)) => found.internal = Some(error),
             None if !found.suspects.is_empty() => {
                 let error = "the destination did not say what became of a record";
                 found.error = Some(error.into());
@@ -265,7 +285,7 @@ impl<S: Source, A: DeadLetters, L: Ledger> Delivering<'_, S, A, L> {
 }
 
 /// Some of these, as far from each other as they can be, from a place on that is not always the same.
-fn sample(part: &[usize], shift: usize) -> Part {
+pub(super) fn sample(part: &[usize], shift: usize) -> Part {
     let count = part.len();
     let tried = count.min(SAMPLE);
     let place = |n| n * (count - 1) / (tried - 1).max(1);

@@ -7,6 +7,7 @@ mod beginning;
 mod ending;
 mod gap;
 mod ids;
+mod internal;
 mod large;
 mod late;
 mod left_out;

@@ -151,6 +151,10 @@ impl Transient for TinybirdError {
     fn is_late(&self) -> bool {
         matches!(self, Self::Send { source, .. } if source.is_time_out())
     }
+
+    fn is_internal(&self) -> bool {
+        matches!(self, Self::Status { status, .. } if http::is_internal(*status))
+    }
 }
 
 /// The form of the service's errors.

@@ -66,6 +66,10 @@ pub struct State {
     pub answers_keep: Option<Duration>,
     /// More rows than these get no answer in time, and so they land in vain.
     pub rows_in_time: Option<usize>,
+    /// Records at which the destination fails inside.
+    pub stumbling_blocks: BTreeSet<LogId>,
+    /// So many posts fail inside whatever is in them.
+    pub fails_inside: usize,
     /// Whether a post that takes longer than the run's time is cut off before it lands.
     pub cuts_posts: bool,
     /// How long a save takes.
@@ -443,7 +447,7 @@ impl Destination for World {
                 let mut state = self.state();
                 state.posts += 1;
                 state.under_way.0 -= 1;
-                return Delivery::late(rows.len(), "no answer in time".into());
+                return unknown(rows, DeliveryError::Late("no answer in time".into()));
             }
             let keep = self.state().answers_keep;
             let is_gone = keep.is_some_and(|keep| Instant::now() - came > keep);
@@ -458,6 +462,9 @@ impl Destination for World {
                 if state.refuses_first > 0 && state.posts > state.refuses_first {
                     state.refuses_all = false;
                 }
+            }
+            if self.stumbles(rows) {
+                return unknown(rows, DeliveryError::Internal("answered 500".into()));
             }
             if self.state().tells_each {
                 return self.deliver_each(rows, refuses);
@@ -505,6 +512,20 @@ impl World {
     }
 
     /// Takes the rows that it does not refuse. A fault leaves the second half of them open.
+    /// Whether the destination fails inside at these rows.
+    fn stumbles(&self, rows: &[Bytes]) -> bool {
+        let mut state = self.state();
+        if state.fails_inside > 0 {
+            state.fails_inside -= 1;
+            return true;
+        }
+        let is_block = |row: &Bytes| {
+            let mut blocks = state.stumbling_blocks.iter();
+            blocks.any(|id| id.as_str().as_bytes() == row)
+        };
+        rows.iter().any(is_block)
+    }
+
     pub fn deliver_each(&self, rows: &[Bytes], refuses: impl Fn(&Bytes) -> bool) -> Delivery {
         let is_cut = self
             .state()
@@ -529,6 +550,14 @@ impl World {
 }
 
 /// The memory, with this world's faults. Anybody may write there: it is the versions that tell.
+/// Of these rows nothing is known.
+fn unknown(rows: &[Bytes], error: DeliveryError) -> Delivery {
+    Delivery {
+        error: Some(error),
+        ..Delivery::failed(rows.len(), "".into())
+    }
+}
+
 impl Objects for World {
     fn read<'a>(&'a self, path: &'a str) -> Attempt<'a, Option<Object>> {
         Box::pin(async move {

@@ -1,0 +1,98 @@
+//! What becomes of a batch at which the service fails inside, run after run. Most often it fails so
+//! whatever it is sent, until that has passed, and nothing is to be done. But it may stumble over one of the
+//! records, and would for ever. Once the batch has waited for an hour, that one is looked for, and set aside
+//! where others are taken before and after it.
+
+use std::time::Duration;
+
+use super::beyond::Beyond;
+use super::deliver::Delivering;
+use super::refused::{Culprit, Part, halves, sample};
+use super::{DeadLetters, Ledger, RunError, Stop};
+use crate::error::BoxError;
+use crate::record::Source;
+
+/// How long records have waited before the fault is looked for in one of them.
+const PATIENCE: Duration = Duration::from_hours(1);
+/// Records that are tried alone, to see whether the service takes anything.
+const TRIED: usize = 2;
+
+impl<S: Source, A: DeadLetters, L: Ledger> Delivering<'_, S, A, L> {
+    /// Whether the oldest record of the batch that is left has waited for so long.
+    pub(super) fn has_waited(&self) -> bool {
+        let began = self.course.began;
+        let times = self.batch.records.iter().filter_map(|it| {
+            let is_left = !self.ledger.has_handled(&it.log_id);
+            it.log_id.stored_at().or(it.date).filter(|_| is_left)
+        });
+        let waited = times.min().map(|oldest| (began - oldest).to_std());
+        waited.is_some_and(|it| it.is_ok_and(|it| it >= PATIENCE))
+    }
+
+    /// Delivers what the service takes of some records of the batch, and sets aside those over which it
+    /// stumbles. Where it takes nothing, it is not the records.
+    pub(super) async fn find_stumbling_block(
+        &mut self,
+        suspects: Part,
+        error: BoxError,
+    ) -> Result<(), Stop> {
+        let tried = sample(&suspects, self.shift()).into_iter().take(TRIED);
+        let (mut open, mut blocks, mut is_up) = (suspects, Vec::new(), false);
+        for index in tried {
+            open.retain(|it| *it != index);
+            is_up |= self
+                .try_piece(vec![index], &mut Vec::new(), &mut blocks)
+                .await?;
+            if is_up {
+                break;
+            }
+        }
+        if !is_up {
+            return Err(RunError::Destination(error).into());
+        }
+        self.confirm(&mut blocks).await?;
+        let mut parts = halves(&open);
+        while let Some(part) = parts.pop() {
+            if self.try_piece(part, &mut parts, &mut blocks).await? {
+                self.confirm(&mut blocks).await?;
+            }
+        }
+        if !blocks.is_empty() && self.try_beyond().await? == Beyond::Taken {
+            self.confirm(&mut blocks).await?;
+        }
+        match blocks.pop() {
+            Some((_, error)) => Err(RunError::Destination(error).into()),
+            None => Ok(()),
+        }
+    }
+
+    /// Delivers a part, of which `parts` gets the halves if the service stumbles over it, and `blocks` the
+    /// record if it is alone. Answers whether any was taken.
+    async fn try_piece(
+        &mut self,
+        part: Part,
+        parts: &mut Vec<Part>,
+        blocks: &mut Vec<Culprit>,
+    ) -> Result<bool, Stop> {
+        let mut leftover = self.attempt_part(&part).await?;
+        let is_taken = leftover.is_taken;
+        match (leftover.internal.take(), &part[..]) {
+            (Some(error), [index]) => blocks.push((*index, error)),
+            (Some(_), _) => parts.extend(halves(&leftover.suspects)),
+            (None, _) => self.sort_out_part(leftover).await?,
+        }
+        Ok(is_taken)
+    }
+
+    /// Tries those once more over which the service stumbled, now that it has taken others since.
+    async fn confirm(&mut self, blocks: &mut Vec<Culprit>) -> Result<(), Stop> {
+        for (index, _) in std::mem::take(blocks) {
+            let mut leftover = self.attempt_part(&[index]).await?;
+            match leftover.internal.take() {
+                Some(error) => self.set_aside_all(vec![(index, error)]).await?,
+                None => self.sort_out_part(leftover).await?,
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,103 @@
+//! Deliveries at which the destination fails inside.
+
+use super::*;
+
+/// More than an hour after the records were stored.
+async fn later() {
+    tokio::time::advance(Duration::from_mins(90)).await;
+}
+
+/// A world with so many records, over these of which the destination stumbles.
+fn world(count: i64, blocks: &[usize]) -> World {
+    let world = World::with_records(count);
+    let mut state = world.state();
+    let ids: Vec<_> = state.records.keys().cloned().collect();
+    state.stumbling_blocks = blocks.iter().map(|it| ids[*it].clone()).collect();
+    drop(state);
+    world
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_record_over_which_the_destination_stumbles_is_found_after_an_hour_and_set_aside() {
+    for blocks in [&[0][..], &[700], &[999], &[0, 1, 500, 998, 999]] {
+        let world = world(1_000, blocks);
+        let report = world.run().await;
+        assert_eq!(report.errors, ["answered 500"], "{blocks:?}");
+        assert_eq!((report.delivered, report.dead_lettered), (0, 0));
+
+        later().await;
+        // What shows that others are taken again may come after the batch.
+        world.add(at("09:29:00"), at("09:29:00"));
+        let report = world.run().await;
+        let (good, bad) = (1_001 - blocks.len(), blocks.len());
+        let numbers = (report.delivered, report.dead_lettered);
+        assert_eq!(numbers, (good as u64, bad as u64), "{blocks:?}");
+        assert!(report.is_success(), "{:?}", report.errors);
+        assert!(report.caught_up);
+        let quiet = world.run().await;
+        assert_eq!((quiet.delivered, quiet.dead_lettered), (0, 0));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_destination_that_fails_at_everything_finds_no_fault_with_records() {
+    for (count, all) in [(1, 1), (2, 2), (1_000, 1_000)] {
+        let world = World::with_records(count);
+        later().await;
+        world.state().fails_inside = usize::MAX;
+        for _ in 0..3 {
+            let posts = world.state().posts;
+            let report = world.run().await;
+            assert_eq!(report.errors, ["answered 500"], "{count}");
+            assert_eq!((report.delivered, report.dead_lettered), (0, 0));
+            assert!(world.state().posts - posts <= 3, "{count}");
+            later().await;
+        }
+        world.state().fails_inside = 0;
+        let report = world.run().await;
+        assert_eq!((report.delivered, report.dead_lettered), (all, 0));
+        world.assert_all_landed_once();
+    }
+}
+
+/// It may fail at whatever comes while others are looked for.
+#[tokio::test(start_paused = true)]
+async fn what_fails_once_while_others_are_taken_is_not_set_aside() {
+    for fails in 1..30 {
+        let world = world(64, &[40]);
+        later().await;
+        world.add(at("09:29:00"), at("09:29:00"));
+        world.state().fails_inside = fails;
+        let mut dead_lettered = 0;
+        for _ in 0..40 {
+            dead_lettered += world.run().await.dead_lettered;
+            tokio::time::advance(Duration::from_mins(1)).await;
+        }
+        assert_eq!(dead_lettered, 1, "{fails}");
+        let landed = world.landed().len();
+        assert_eq!(landed, 64, "{fails}");
+    }
+}
+
+/// Nothing is there that would show that the destination takes others.
+#[tokio::test(start_paused = true)]
+async fn a_record_that_is_alone_waits_for_another() {
+    let world = world(1, &[0]);
+    later().await;
+    for _ in 0..3 {
+        let report = world.run().await;
+        assert_eq!(report.errors, ["answered 500"]);
+        assert_eq!(report.dead_lettered, 0);
+        tokio::time::advance(Duration::from_mins(1)).await;
+    }
+    let mut dead_lettered = 0;
+    for minute in 0..10 {
+        let time = at("09:33:00") + chrono::Duration::minutes(minute);
+        world.add(time, time);
+        dead_lettered += world.run().await.dead_lettered;
+        tokio::time::advance(Duration::from_mins(1)).await;
+    }
+    assert_eq!(dead_lettered, 1);
+    assert!(world.run().await.is_success());
+    assert_eq!(world.landed().len(), 10);
+}
