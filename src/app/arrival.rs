@@ -109,6 +109,7 @@ impl App {
             filter: &way.filter,
             dead_letters: &way.books.dead_letters,
             share: &self.in_flight.enter(),
+            pace: &way.pace,
             clock: &self.clock,
             stopping: &self.stopping,
             budget,

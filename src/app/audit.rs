@@ -261,6 +261,7 @@ impl App {
             filter: &Filter::default(),
             dead_letters: &Nowhere,
             share: &self.in_flight.enter(),
+            pace: &way.pace,
             clock: &self.clock,
             stopping: &self.stopping,
             budget: NO_END,

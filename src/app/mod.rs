@@ -44,7 +44,7 @@ use crate::destination::{Destination, Filter, Kind};
 use crate::error::BoxError;
 use crate::net::retry::{Deadline, Jitter};
 use crate::report::{Report, label};
-use crate::run::{InFlight, Ledger as _, Policy, Run, Watched};
+use crate::run::{InFlight, Ledger as _, Pace, Policy, Run, Watched};
 use crate::settings::SettingsError;
 use crate::state::{
     ArrivalStore, CheckpointLedger, CheckpointStore, Counting, DeadLetterStore, HistoryStore,
@@ -138,6 +138,7 @@ pub(crate) struct Way {
     pub destination: Box<dyn Destination>,
     filter: Filter,
     source: LogReader,
+    pace: Pace,
     /// What proves that records arrive, where that is asked for.
     proof: Option<Proof>,
     pub books: Books,
@@ -251,6 +252,7 @@ impl App {
                     filter,
                     proof,
                     source: tenant.reader(),
+                    pace: Pace::default(),
                     books: layers.books_of(kind, &settings.domain, &storage, &privacy),
                 })
             }),
@@ -415,6 +417,7 @@ impl App {
             filter: &way.filter,
             dead_letters: &way.books.dead_letters,
             share: &share,
+            pace: &way.pace,
             clock: &self.clock,
             stopping: &self.stopping,
             budget: deadline.remaining(),

@@ -104,6 +104,7 @@ impl App {
             filter: replay.filter.as_ref().unwrap_or(&way.filter),
             dead_letters: &letters,
             share: &self.in_flight.enter(),
+            pace: &way.pace,
             clock: &self.clock,
             stopping: &self.stopping,
             budget: NO_END,

@@ -28,8 +28,6 @@ pub(super) struct Delivering<'c, S, A, L> {
     pub(super) ledger: &'c mut L,
     /// What is delivered next, or what became of which is found out.
     pub(super) batch: Batch,
-    /// Rows of a batch at the most, where more were not answered in time.
-    pub(super) most_rows: usize,
     /// What is being delivered, in order.
     pub(super) sent: Sent<'c>,
     /// The ids met in this run, handled or still in the batch.
@@ -62,7 +60,6 @@ impl<'c, S: Source, A: DeadLetters, L: Ledger> Delivering<'c, S, A, L> {
             course,
             ledger,
             batch: Batch::new(course.run.destination.limits(), course.run.share.hold(0)),
-            most_rows: usize::MAX,
             sent: Sent::default(),
             met: Reach::default(),
             comparison: None,
@@ -148,7 +145,7 @@ impl<'c, S: Source, A: DeadLetters, L: Ledger> Delivering<'c, S, A, L> {
         } else {
             match self.course.run.destination.encode(&record) {
                 Ok(row) => {
-                    let is_full = self.batch.rows.len() >= self.most_rows;
+                    let is_full = self.batch.rows.len() >= self.course.run.pace.most();
                     if self.is_closed_to(&id) || is_full || !self.batch.has_room_for(&row) {
                         self.flush().await?;
                     }

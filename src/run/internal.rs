@@ -16,15 +16,17 @@ use crate::record::Source;
 const PATIENCE: Duration = Duration::from_hours(1);
 /// Records that are tried alone, to see whether the service takes anything.
 const TRIED: usize = 2;
+/// Times that a record is tried once others were taken: a service may fail now and then whatever it is
+/// sent.
+const CONFIRMED: usize = 3;
 
 impl<S: Source, A: DeadLetters, L: Ledger> Delivering<'_, S, A, L> {
     /// Whether the oldest record of the batch that is left has waited for so long.
     pub(super) fn has_waited(&self) -> bool {
         let began = self.course.began;
-        let times = self.batch.records.iter().filter_map(|it| {
-            let is_left = !self.ledger.has_handled(&it.log_id);
-            it.log_id.stored_at().or(it.date).filter(|_| is_left)
-        });
+        let left = self.batch.records.iter().enumerate();
+        let left = left.filter(|(index, _)| self.is_left(*index));
+        let times = left.filter_map(|(_, it)| it.log_id.stored_at().or(it.date));
         let waited = times.min().map(|oldest| (began - oldest).to_std());
         waited.is_some_and(|it| it.is_ok_and(|it| it >= PATIENCE))
     }
@@ -84,14 +86,19 @@ impl<S: Source, A: DeadLetters, L: Ledger> Delivering<'_, S, A, L> {
         Ok(is_taken)
     }
 
-    /// Tries those once more over which the service stumbled, now that it has taken others since.
+    /// Tries those again over which the service stumbled, now that it has taken others since, and sets
+    /// aside what it still stumbles over.
     async fn confirm(&mut self, blocks: &mut Vec<Culprit>) -> Result<(), Stop> {
-        for (index, _) in std::mem::take(blocks) {
-            let mut leftover = self.attempt_part(&[index]).await?;
-            match leftover.internal.take() {
-                Some(error) => self.set_aside_all(vec![(index, error)]).await?,
-                None => self.sort_out_part(leftover).await?,
+        'blocks: for (index, mut reason) in std::mem::take(blocks) {
+            for _ in 0..CONFIRMED {
+                let mut leftover = self.attempt_part(&[index]).await?;
+                let Some(again) = leftover.internal.take() else {
+                    self.sort_out_part(leftover).await?;
+                    continue 'blocks;
+                };
+                reason = again;
             }
+            self.set_aside_all(vec![(index, reason)]).await?;
         }
         Ok(())
     }

@@ -9,16 +9,22 @@ use crate::record::Source;
 
 impl<S: Source, A: DeadLetters, L: Ledger> Delivering<'_, S, A, L> {
     /// Delivers halves of some records of the batch, and halves of a half that is late too. What is
-    /// refused of a part is found in it. What comes after it in this run has no more records.
+    /// refused of a part is found in it. What comes after it has no more records.
     pub(super) async fn deliver_in_parts(
         &mut self,
         late: Part,
         mut error: BoxError,
     ) -> Result<(), Stop> {
+        let pace = self.course.run.pace;
+        pace.late(late.len());
         let mut parts = vec![late];
-        self.shorten(&parts[0]);
-        while let Some(part) = parts.pop() {
-            if part.len() > self.most_rows {
+        while let Some(mut part) = parts.pop() {
+            // One of it may have been tried for the sake of those before it.
+            part.retain(|it| self.is_left(*it));
+            if part.is_empty() {
+                continue;
+            }
+            if part.len() > pace.most() {
                 parts.extend(halves(&part));
                 continue;
             }
@@ -28,17 +34,12 @@ impl<S: Source, A: DeadLetters, L: Ledger> Delivering<'_, S, A, L> {
             };
             if let Some(again) = leftover.late.take() {
                 error = again;
-                self.shorten(&part);
+                pace.late(part.len());
                 parts.push(part);
             } else {
                 self.sort_out(leftover).await?;
             }
         }
         Ok(())
-    }
-
-    /// So many records were late.
-    fn shorten(&mut self, late: &[usize]) {
-        self.most_rows = late.len().div_ceil(2).min(self.most_rows);
     }
 }

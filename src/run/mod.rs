@@ -18,6 +18,7 @@ mod internal;
 mod late;
 mod ledger;
 mod next;
+mod pace;
 mod policy;
 mod read;
 mod refused;
@@ -38,6 +39,7 @@ pub(crate) use self::compare::Comparison;
 use self::deliver::Delivering;
 pub(crate) use self::in_flight::{InFlight, Share};
 pub(crate) use self::ledger::{Handled, Ledger, Newest, Opening};
+pub(crate) use self::pace::Pace;
 pub(crate) use self::policy::{Policy, SETTINGS};
 pub(crate) use self::set_aside::{DeadLetter, DeadLetters, Kept};
 pub(crate) use self::stretch::{Mark, Stretch, StretchLedger, Until};
@@ -69,6 +71,8 @@ pub(crate) struct Run<'a, S, A> {
     pub dead_letters: &'a A,
     /// How much of what was read it may keep in memory.
     pub share: &'a Share,
+    /// How many records go at once.
+    pub pace: &'a Pace,
     /// What time it is.
     pub clock: &'a Clock,
     /// Whether the process is asked to end. A run then reads no more, delivers what it has read,

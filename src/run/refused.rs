@@ -122,16 +122,18 @@ impl<S: Source, A: DeadLetters, L: Ledger> Delivering<'_, S, A, L> {
             }
         }
         if !self.is_taken && !culprits.is_empty() {
-            let beyond = self.try_beyond().await?;
+            let beyond = if self.try_others(&open, &culprits).await? {
+                Beyond::Taken
+            } else {
+                self.try_beyond().await?
+            };
             if beyond == Beyond::Taken {
                 // What was refused before proves nothing, so all of it is sorted out.
                 open.extend(culprits.drain(..).map(|(index, _)| index));
                 open.sort_unstable();
             } else {
                 // Where this is a part of the batch, the rest of it is not tried yet.
-                let records = self.batch.records.iter();
-                let left = records.filter(|it| !self.ledger.has_handled(&it.log_id));
-                let left = left.count();
+                let left = self.all_left().len();
                 let is_few = |others| left + others <= SAMPLE;
                 let is_all =
                     open.is_empty() && matches!(beyond, Beyond::Few(others) if is_few(others));
@@ -145,8 +147,14 @@ impl<S: Source, A: DeadLetters, L: Ledger> Delivering<'_, S, A, L> {
         let mut parts = halves(&open);
         while let Some(part) = parts.pop() {
             let Leftover {
-                culprits, suspects, ..
+                culprits,
+                suspects,
+                late,
+                ..
             } = self.try_part(&part).await?;
+            if late.is_some() {
+                self.course.run.pace.late(part.len());
+            }
             self.set_aside_all(culprits).await?;
             parts.extend(halves(&suspects));
         }
@@ -168,6 +176,30 @@ impl<S: Source, A: DeadLetters, L: Ledger> Delivering<'_, S, A, L> {
             culprits.extend(self.try_part(&[index]).await?.culprits);
         }
         Ok(culprits)
+    }
+
+    /// Tries others of the batch, where this is a part of it. Answers whether one is taken.
+    async fn try_others(&mut self, open: &[usize], culprits: &[Culprit]) -> Result<bool, Stop> {
+        let mut others = self.all_left();
+        others.retain(|it| !open.contains(it) && culprits.iter().all(|(index, _)| index != it));
+        for index in sample(&others, self.shift()) {
+            self.try_part(&[index]).await?;
+            if self.is_taken {
+                break;
+            }
+        }
+        Ok(self.is_taken)
+    }
+
+    /// The records of the batch that are not handled.
+    fn all_left(&self) -> Part {
+        let records = 0..self.batch.records.len();
+        records.filter(|it| self.is_left(*it)).collect()
+    }
+
+    /// Whether a record of the batch is not handled.
+    pub(super) fn is_left(&self, index: usize) -> bool {
+        !self.ledger.has_handled(&self.batch.records[index].log_id)
     }
 
     /// Whether the fault is not in the records, since none is taken.
@@ -247,6 +279,9 @@ impl<S: Source, A: DeadLetters, L: Ledger> Delivering<'_, S, A, L> {
             }
         }
         found.is_taken = accepted > 0;
+        if accepted == part.len() as u64 {
+            self.course.run.pace.taken(part.len());
+        }
         if accepted > 0 {
             self.report_taken(accepted, bytes, quarantine);
             self.is_unsaved = true;
@@ -288,7 +323,7 @@ impl<S: Source, A: DeadLetters, L: Ledger> Delivering<'_, S, A, L> {
 pub(super) fn sample(part: &[usize], shift: usize) -> Part {
     let count = part.len();
     let tried = count.min(SAMPLE);
-    let place = |n| n * (count - 1) / (tried - 1).max(1);
+    let place = |n| n * count.saturating_sub(1) / tried.saturating_sub(1).max(1);
     (0..tried)
         .map(|n| part[(place(n) + shift) % count])
         .collect()

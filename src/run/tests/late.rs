@@ -24,9 +24,9 @@ async fn what_comes_after_it_in_the_run_is_delivered_in_smaller_parts_at_once() 
     world.state().rows_in_time = Some(300);
     assert_eq!(world.run().await.delivered, 3_000);
     world.assert_all_landed_once();
-    // The whole is late and a half of it, and nothing else is.
+    // The whole is late and a half of it, and, after ten that were not, twice as many.
     let landed = world.state().landed.len();
-    assert_eq!(world.state().posts - landed, 2);
+    assert_eq!(world.state().posts - landed, 3);
 }
 
 #[tokio::test(start_paused = true)]
@@ -65,4 +65,64 @@ async fn a_record_that_is_refused_is_found_in_a_part() {
     let report = world.run().await;
     assert_eq!((report.delivered, report.dead_lettered), (999, 1));
     assert!(report.is_success(), "{:?}", report.errors);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_needs_a_small_part_of_a_batch_is_found_over_several_runs() {
+    let world = World::with_records(1_000);
+    world.state().rows_in_time = Some(3);
+    let mut delivered = Vec::new();
+    for _ in 0..5 {
+        delivered.push(world.run().await.delivered);
+    }
+    assert_eq!(delivered[..2], [0, 0], "{delivered:?}");
+    assert_eq!(delivered.iter().sum::<u64>(), 1_000, "{delivered:?}");
+    world.assert_all_landed_once();
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_an_outage_deliveries_grow_again() {
+    let world = World::with_records(1_000);
+    world.state().rows_in_time = Some(0);
+    for _ in 0..3 {
+        assert_eq!(world.run().await.delivered, 0);
+    }
+    world.state().rows_in_time = None;
+    let posts = world.state().posts;
+    assert_eq!(world.run().await.delivered, 1_000);
+    let posts = world.state().posts - posts;
+    assert!((50..100).contains(&posts), "{posts}");
+    world.assert_all_landed_once();
+}
+
+/// Nothing is there after the batch that would show that others are taken.
+#[tokio::test(start_paused = true)]
+async fn a_part_of_which_all_is_refused_stops_nothing_that_comes_after_it() {
+    for bad in [250, 400, 900] {
+        let world = World::with_records(1_000);
+        let poison: Vec<_> = world.state().records.keys().take(bad).cloned().collect();
+        world.state().poison.extend(poison);
+        world.state().rows_in_time = Some(300);
+        let (mut delivered, mut set_aside) = (0, 0);
+        for _ in 0..5 {
+            let report = world.run().await;
+            delivered += report.delivered;
+            set_aside += report.dead_lettered;
+        }
+        let bad = bad as u64;
+        assert_eq!((delivered, set_aside), (1_000 - bad, bad));
+        assert_eq!(world.landed().len() as u64, 1_000 - bad);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_destination_that_refuses_all_is_not_asked_for_each_record_where_it_is_late_too() {
+    let world = World::with_records(1_000);
+    world.state().rows_in_time = Some(300);
+    world.state().refuses_all = true;
+    let report = world.run().await;
+    let told = "the destination refuses every record";
+    assert!(report.errors[0].starts_with(told), "{:?}", report.errors);
+    assert_eq!((report.delivered, report.dead_lettered), (0, 0));
+    assert!(world.state().posts < 30, "{}", world.state().posts);
 }

@@ -92,6 +92,7 @@ pub struct World {
     pub memory: Memory,
     pub clock: Clock,
     pub stopping: watch::Sender<bool>,
+    pub pace: Arc<Pace>,
     pub filter: Filter,
 }
 
@@ -104,6 +105,7 @@ impl World {
             state: Arc::default(),
             memory: Memory::default(),
             stopping: watch::Sender::new(false),
+            pace: Arc::default(),
             filter: Filter::default(),
             clock: Arc::new(move || at("08:00:00") + began.elapsed()),
         };
@@ -158,6 +160,7 @@ impl World {
             filter: &self.filter,
             dead_letters: &DeadLetterStore::new(storage, "acme", "memory", Redaction::Off.into()),
             share: &InFlight::default().enter(),
+            pace: &self.pace,
             clock: &self.clock,
             stopping: &self.stopping.subscribe(),
             budget,

@@ -1,0 +1,124 @@
+//! How many records one destination gets at once, where more were not answered in time.
+
+use std::sync::{Mutex, PoisonError};
+
+/// Deliveries of so many records, all taken in time, after which twice as many are tried: one that is late
+/// takes about as long as ten that are not. Each time in vain it takes twice as many deliveries.
+const TAKEN: u32 = 10;
+/// Deliveries after which twice as many are tried, however often that was in vain.
+const MOST_TAKEN: u32 = 1_000;
+
+/// The most records of a delivery. It outlasts a run, or each would find it out anew.
+#[derive(Debug, Default)]
+pub(crate) struct Pace(Mutex<Known>);
+
+#[derive(Debug)]
+struct Known {
+    /// `None` where nothing was late.
+    most: Option<usize>,
+    /// Deliveries of so many that were taken since.
+    taken: u32,
+    /// After which twice as many are tried.
+    needed: u32,
+    /// Whether twice as many were tried, and none of those deliveries has been taken yet.
+    is_trial: bool,
+}
+
+impl Default for Known {
+    fn default() -> Self {
+        Self {
+            most: None,
+            taken: 0,
+            needed: TAKEN,
+            is_trial: false,
+        }
+    }
+}
+
+impl Pace {
+    /// Records of a delivery at the most.
+    pub(super) fn most(&self) -> usize {
+        self.known(|it| it.most.unwrap_or(usize::MAX))
+    }
+
+    /// So many were not answered in time.
+    pub(super) fn late(&self, rows: usize) {
+        self.known(|it| {
+            let half = rows.div_ceil(2);
+            it.most = Some(it.most.map_or(half, |most| most.min(half)));
+            it.taken = 0;
+            if std::mem::take(&mut it.is_trial) {
+                it.needed = (2 * it.needed).min(MOST_TAKEN);
+            }
+        });
+    }
+
+    /// So many were taken in time.
+    pub(super) fn taken(&self, rows: usize) {
+        self.known(|it| {
+            let Some(most) = it.most.filter(|most| rows >= *most) else {
+                return;
+            };
+            it.taken += 1;
+            it.is_trial = false;
+            if it.taken >= it.needed {
+                it.taken = 0;
+                it.most = most.checked_mul(2);
+                it.is_trial = true;
+            }
+        });
+    }
+
+    fn known<T>(&self, of: impl FnOnce(&mut Known) -> T) -> T {
+        of(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_late_is_halved_and_what_is_taken_ten_times_doubled() {
+        let pace = Pace::default();
+        assert_eq!(pace.most(), usize::MAX);
+        pace.late(1_000);
+        pace.late(600);
+        assert_eq!(pace.most(), 300);
+        pace.late(1_000);
+        assert_eq!(pace.most(), 300, "it was sent before");
+        for _ in 0..9 {
+            pace.taken(300);
+        }
+        // Fewer prove nothing.
+        pace.taken(299);
+        assert_eq!(pace.most(), 300);
+        pace.taken(300);
+        assert_eq!(pace.most(), 600);
+        for _ in 0..9 {
+            pace.taken(600);
+        }
+        pace.late(600);
+        pace.taken(300);
+        assert_eq!(pace.most(), 300, "counted anew");
+        pace.late(1);
+        assert_eq!(pace.most(), 1);
+    }
+
+    #[test]
+    fn what_was_doubled_in_vain_is_doubled_later_and_later() {
+        let pace = Pace::default();
+        pace.late(200);
+        let mut needed = Vec::new();
+        for _ in 0..9 {
+            let mut taken = 0;
+            while pace.most() == 100 {
+                pace.taken(100);
+                taken += 1;
+            }
+            needed.push(taken);
+            pace.late(200);
+        }
+        assert_eq!(needed, [10, 20, 40, 80, 160, 320, 640, 1_000, 1_000]);
+    }
+}
