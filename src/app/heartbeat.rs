@@ -105,7 +105,7 @@ pub(super) async fn tell(
     };
     // What is missing stays so where the run could not read it.
     let lost = match history {
-        Some(history) => history.lost().await,
+        Some(history) => history.lost().await.max(report.lost),
         None => report.lost,
     };
     let heartbeat = Heartbeat {

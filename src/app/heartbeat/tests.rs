@@ -9,6 +9,7 @@ use crate::error::BoxError;
 use crate::net::retry::Jitter;
 use crate::settings::AppSettings;
 use crate::storage::Storage;
+use crate::storage::faulty::{Fault, Faulty, Operation};
 use crate::storage::memory::Memory;
 
 const SETTINGS: [(&str, &str); 9] = [
@@ -253,4 +254,28 @@ async fn a_failure_is_told_even_where_no_history_can_be_kept() {
     let beats = sent.beats.lock().unwrap();
     let states: Vec<_> = beats.iter().map(|it| &*it.1).collect();
     assert_eq!(states, ["failing"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn rows_that_are_missing_for_good_are_told_although_the_history_cannot_be_written() {
+    let objects = Faulty::over(Memory::default(), |operation, _| match operation {
+        Operation::Write => Fault::Fail,
+        _ => Fault::None,
+    });
+    let storage = Storage::over(objects, Jitter::seeded(1));
+    let history = HistoryStore::new(Arc::new(storage), "acme.eu.auth0.com", "log-analytics");
+    let now = "2026-11-21T08:00:00Z".parse().unwrap();
+    let deadline = Deadline::after(Duration::from_mins(4));
+    let sent = Sent::default();
+    let pulse = Pulse {
+        tenant: "acme",
+        way: &sent,
+    };
+    let report = Report {
+        delivered: 1,
+        lost: 5,
+        ..quiet()
+    };
+    tell(Some(&history), Some(pulse), &report, now, deadline).await;
+    assert_eq!(sent.beats.lock().unwrap()[0].1, "failing");
 }

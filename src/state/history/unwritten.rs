@@ -27,16 +27,16 @@ struct Held {
 
 impl Unwritten {
     pub fn hold(&mut self, report: &Report, at: DateTime<Utc>) {
+        if self.runs.len() == MOST {
+            let tells_of_none = |it: &Held| it.report.gap.is_none();
+            let least = self.runs.iter().position(tells_of_none).unwrap_or(0);
+            self.runs.remove(least);
+        }
         self.runs.push(Held {
             report: report.clone(),
             at,
             is_tried: false,
         });
-        if self.runs.len() > MOST {
-            let tells_of_none = |it: &Held| it.report.gap.is_none();
-            let least = self.runs.iter().position(tells_of_none).unwrap_or(0);
-            self.runs.remove(least);
-        }
     }
 
     /// Lets go of what is there after all. Answers with whether that is everything.
