@@ -119,9 +119,9 @@ fn texts(file: &Map<String, Value>) -> impl Iterator<Item = &str> {
     names.filter(|name| !name.starts_with('$'))
 }
 
-/// Whether a name may be a setting's, and is no remark.
+/// Whether a name may be a setting's, `PII` or `logAnalyticsUri`, and is no `Comment`.
 fn is_setting(name: &str) -> bool {
-    name.contains(|it: char| it.is_ascii_uppercase())
+    name.bytes().filter(u8::is_ascii_uppercase).count() > 1
 }
 
 fn is_true(value: &Value) -> bool {

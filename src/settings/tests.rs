@@ -192,7 +192,7 @@ fn the_local_file_may_hold_what_the_tools_that_share_it_take() {
         "{}",
         r#"{"IsEncrypted": "false", "Values": null}"#,
         r#"{"IsEncrypted": "false", "$schema": "x", "Host": {"CORS": "*"}}"#,
-        r#"{"$schema": "x", "_comment": "y", "Values": {}, "Host": {"CORS": "*"}}"#,
+        r#"{"$schema": "x", "_comment": "y", "Comment": "z", "Values": {}, "Host": {"CORS": "*"}}"#,
     ] {
         assert!(with_local(empty).is_ok(), "{empty}");
     }

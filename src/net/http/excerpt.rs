@@ -67,9 +67,7 @@ fn search(said: &str, secrets: &[&SecretString]) -> Found {
     if wanted.whole.is_empty() {
         return Found::Nothing;
     }
-    // What stands between letters and is none, as the zeros of letters of two bytes do.
-    let is_none = |it: char| it == '\u{fffd}' || is_unsafe(it) && !it.is_whitespace();
-    let mut text = said.replace(is_none, "").into_bytes();
+    let mut text = letters(said).into_bytes();
     for _ in 0..LEVELS {
         if wanted.is_in_any_reading(&text) {
             return Found::Credential;
@@ -81,6 +79,14 @@ fn search(said: &str, secrets: &[&SecretString]) -> Found {
         text = plain;
     }
     Found::TooManyLevels
+}
+
+/// A text without what stands between letters and is none, as the zeros of letters of two bytes do.
+fn letters(text: &str) -> String {
+    text.replace(
+        |it| it == '\u{fffd}' || is_unsafe(it) && !it.is_whitespace(),
+        "",
+    )
 }
 
 /// What to look for: the secrets as they are, and as they look where a decoding has gone too far.
@@ -98,7 +104,7 @@ impl Wanted {
             parts: HashSet::new(),
         };
         for secret in secrets {
-            let mut form = secret.as_bytes().to_vec();
+            let mut form = letters(secret).into_bytes();
             for _ in 0..LEVELS {
                 wanted.add(&form);
                 wanted.add(&without_plus(&form));
@@ -227,6 +233,8 @@ mod tests {
                 WITHHELD,
                 "{between:?}"
             );
+            let secret = format!("hunter{between}2");
+            assert_eq!(of(&format!("You sent {secret}"), &secret), WITHHELD);
         }
     }
 
