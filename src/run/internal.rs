@@ -72,10 +72,15 @@ impl<S: Source, A: DeadLetters, L: Ledger> Delivering<'_, S, A, L> {
     /// record if it is alone. Answers whether any was taken.
     async fn try_piece(
         &mut self,
-        part: Part,
+        mut part: Part,
         parts: &mut Vec<Part>,
         blocks: &mut Vec<Culprit>,
     ) -> Result<bool, Stop> {
+        // One of it may have been tried for the sake of those before it.
+        part.retain(|it| self.is_left(*it));
+        if part.is_empty() {
+            return Ok(false);
+        }
         let mut leftover = self.attempt_part(&part).await?;
         let is_taken = leftover.is_taken;
         match (leftover.internal.take(), &part[..]) {
@@ -91,6 +96,9 @@ impl<S: Source, A: DeadLetters, L: Ledger> Delivering<'_, S, A, L> {
     async fn confirm(&mut self, blocks: &mut Vec<Culprit>) -> Result<(), Stop> {
         'blocks: for (index, mut reason) in std::mem::take(blocks) {
             for _ in 0..CONFIRMED {
+                if !self.is_left(index) {
+                    continue 'blocks;
+                }
                 let mut leftover = self.attempt_part(&[index]).await?;
                 let Some(again) = leftover.internal.take() else {
                     self.sort_out_part(leftover).await?;

@@ -101,3 +101,18 @@ async fn a_record_that_is_alone_waits_for_another() {
     assert!(world.run().await.is_success());
     assert_eq!(world.landed().len(), 10);
 }
+
+/// To see whether others are taken, one of a later part may have been delivered.
+#[tokio::test(start_paused = true)]
+async fn what_was_tried_for_the_sake_of_a_part_that_is_refused_is_not_delivered_again() {
+    let world = world(1_000, &[700]);
+    let poison: Vec<_> = world.state().records.keys().take(500).cloned().collect();
+    world.state().poison.extend(poison);
+    later().await;
+    let report = world.run().await;
+    assert_eq!((report.delivered, report.dead_lettered), (499, 501));
+    let mut landed = world.landed();
+    landed.sort_unstable();
+    landed.dedup();
+    assert_eq!(landed.len(), world.landed().len());
+}
