@@ -116,3 +116,21 @@ async fn what_was_tried_for_the_sake_of_a_part_that_is_refused_is_not_delivered_
     landed.dedup();
     assert_eq!(landed.len(), world.landed().len());
 }
+
+/// Which of the two is tried first depends on the minute. Where it is the good one, nothing shows that
+/// others are taken after the bad one too.
+#[tokio::test(start_paused = true)]
+async fn a_record_that_comes_last_waits_for_another() {
+    let mut dead_lettered = Vec::new();
+    for minute in 0..2 {
+        let world = world(2, &[1]);
+        later().await;
+        tokio::time::advance(Duration::from_mins(minute)).await;
+        let report = world.run().await;
+        assert_eq!(report.delivered, 1);
+        assert_ne!(report.is_success(), report.dead_lettered == 0);
+        dead_lettered.push(report.dead_lettered);
+    }
+    dead_lettered.sort_unstable();
+    assert_eq!(dead_lettered, [0, 1]);
+}
