@@ -43,7 +43,7 @@ impl<S: Source, A: DeadLetters, L: Ledger> Delivering<'_, S, A, L> {
         for index in tried {
             open.retain(|it| *it != index);
             is_up |= self
-                .try_piece(vec![index], &mut Vec::new(), &mut blocks)
+                .try_piece(vec![index], false, &mut Vec::new(), &mut blocks)
                 .await?;
             if is_up {
                 break;
@@ -55,7 +55,7 @@ impl<S: Source, A: DeadLetters, L: Ledger> Delivering<'_, S, A, L> {
         self.confirm(&mut blocks).await?;
         let mut parts = halves(&open);
         while let Some(part) = parts.pop() {
-            if self.try_piece(part, &mut parts, &mut blocks).await? {
+            if self.try_piece(part, true, &mut parts, &mut blocks).await? {
                 self.confirm(&mut blocks).await?;
             }
         }
@@ -69,10 +69,11 @@ impl<S: Source, A: DeadLetters, L: Ledger> Delivering<'_, S, A, L> {
     }
 
     /// Delivers a part, of which `parts` gets the halves if the service stumbles over it, and `blocks` the
-    /// record if it is alone. Answers whether any was taken.
+    /// record if it is alone. Others of the batch were taken before, or not. Answers whether any was now.
     async fn try_piece(
         &mut self,
         mut part: Part,
+        are_taken: bool,
         parts: &mut Vec<Part>,
         blocks: &mut Vec<Culprit>,
     ) -> Result<bool, Stop> {
@@ -86,7 +87,7 @@ impl<S: Source, A: DeadLetters, L: Ledger> Delivering<'_, S, A, L> {
         match (leftover.internal.take(), &part[..]) {
             (Some(error), [index]) => blocks.push((*index, error)),
             (Some(_), _) => parts.extend(halves(&leftover.suspects)),
-            (None, _) => self.sort_out_part(leftover).await?,
+            (None, _) => self.sort_out_part(leftover.after(are_taken)).await?,
         }
         Ok(is_taken)
     }
@@ -101,7 +102,7 @@ impl<S: Source, A: DeadLetters, L: Ledger> Delivering<'_, S, A, L> {
                 }
                 let mut leftover = self.attempt_part(&[index]).await?;
                 let Some(again) = leftover.internal.take() else {
-                    self.sort_out_part(leftover).await?;
+                    self.sort_out_part(leftover.after(true)).await?;
                     continue 'blocks;
                 };
                 reason = again;

@@ -17,7 +17,7 @@ impl<S: Source, A: DeadLetters, L: Ledger> Delivering<'_, S, A, L> {
     ) -> Result<(), Stop> {
         let pace = self.course.run.pace;
         pace.late(late.len());
-        let mut parts = vec![late];
+        let (mut parts, mut are_taken) = (vec![late], false);
         while let Some(mut part) = parts.pop() {
             // One of it may have been tried for the sake of those before it.
             part.retain(|it| self.is_left(*it));
@@ -37,7 +37,8 @@ impl<S: Source, A: DeadLetters, L: Ledger> Delivering<'_, S, A, L> {
                 pace.late(part.len());
                 parts.push(part);
             } else {
-                self.sort_out(leftover).await?;
+                self.sort_out(leftover.after(are_taken)).await?;
+                are_taken |= self.is_taken;
             }
         }
         Ok(())

@@ -51,6 +51,12 @@ impl Leftover {
         self.culprits.is_empty() && self.suspects.is_empty() && self.error.is_none()
     }
 
+    /// The same after others of the batch were taken, or not: what is refused is then at fault itself.
+    pub(super) fn after(self, are_taken: bool) -> Self {
+        let is_taken = self.is_taken || are_taken;
+        Self { is_taken, ..self }
+    }
+
     fn or_error(mut self) -> Result<Self, Stop> {
         match self.error.take().or(self.internal.take()) {
             Some(error) => Err(RunError::Destination(error).into()),
@@ -100,6 +106,7 @@ impl<S: Source, A: DeadLetters, L: Ledger> Delivering<'_, S, A, L> {
         }
     }
 
+    /// The same for what was answered in time.
     pub(super) async fn sort_out(&mut self, leftover: Leftover) -> Result<(), Stop> {
         let Leftover {
             mut culprits,
@@ -183,7 +190,10 @@ impl<S: Source, A: DeadLetters, L: Ledger> Delivering<'_, S, A, L> {
         let mut others = self.all_left();
         others.retain(|it| !open.contains(it) && culprits.iter().all(|(index, _)| index != it));
         for index in sample(&others, self.shift()) {
-            self.try_part(&[index]).await?;
+            let mut leftover = self.attempt_part(&[index]).await?;
+            // Over this one it may stumble, and still take others.
+            leftover.internal = None;
+            leftover.or_error()?;
             if self.is_taken {
                 break;
             }

@@ -134,3 +134,47 @@ async fn a_record_that_comes_last_waits_for_another() {
     dead_lettered.sort_unstable();
     assert_eq!(dead_lettered, [0, 1]);
 }
+
+/// A record that is refused is not the one over which the destination stumbles.
+#[tokio::test(start_paused = true)]
+async fn beside_records_that_are_refused_it_is_found_too() {
+    for refused in [&[0][..], &[999], &[300, 301, 302], &[998, 999]] {
+        let world = world(1_000, &[500]);
+        let ids: Vec<_> = world.state().records.keys().cloned().collect();
+        let poison = refused.iter().map(|it| ids[*it].clone());
+        world.state().poison.extend(poison);
+        later().await;
+        let report = world.run().await;
+        let bad = refused.len() as u64 + 1;
+        let numbers = (report.delivered, report.dead_lettered);
+        assert_eq!(
+            numbers,
+            (1_000 - bad, bad),
+            "{refused:?} {:?}",
+            report.errors
+        );
+    }
+}
+
+/// Where the last ones are all refused, what was taken before them shows that it is they.
+#[tokio::test(start_paused = true)]
+async fn a_part_that_is_refused_as_a_whole_is_set_aside_beside_it() {
+    let world = world(1_000, &[200]);
+    let poison: Vec<_> = world
+        .state()
+        .records
+        .keys()
+        .rev()
+        .take(500)
+        .cloned()
+        .collect();
+    world.state().poison.extend(poison);
+    later().await;
+    let (mut delivered, mut set_aside) = (0, 0);
+    for _ in 0..3 {
+        let report = world.run().await;
+        delivered += report.delivered;
+        set_aside += report.dead_lettered;
+    }
+    assert_eq!((delivered, set_aside), (499, 501));
+}

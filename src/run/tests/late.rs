@@ -126,3 +126,30 @@ async fn a_destination_that_refuses_all_is_not_asked_for_each_record_where_it_is
     assert_eq!((report.delivered, report.dead_lettered), (0, 0));
     assert!(world.state().posts < 30, "{}", world.state().posts);
 }
+
+/// What was taken of the batch before shows it, where nothing comes after it.
+#[tokio::test(start_paused = true)]
+async fn a_part_of_which_all_is_refused_is_set_aside_after_others_that_were_taken() {
+    for bad in [100, 250, 400] {
+        let world = World::with_records(1_000);
+        let poison: Vec<_> = world
+            .state()
+            .records
+            .keys()
+            .rev()
+            .take(bad)
+            .cloned()
+            .collect();
+        world.state().poison.extend(poison);
+        world.state().rows_in_time = Some(300);
+        let (mut delivered, mut set_aside) = (0, 0);
+        for _ in 0..3 {
+            let report = world.run().await;
+            delivered += report.delivered;
+            set_aside += report.dead_lettered;
+        }
+        let bad = bad as u64;
+        assert_eq!((delivered, set_aside), (1_000 - bad, bad));
+        assert_eq!(world.landed().len() as u64, 1_000 - bad);
+    }
+}
