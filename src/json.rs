@@ -292,6 +292,21 @@ fn quote(out: &mut String, text: &str) {
     out.push('"');
 }
 
+/// A member of an object in a text, in a text in that, and so on, so deep. A backslash is written as
+/// `\u005c`, which takes five bytes more for each text around it, where `\\` takes twice as many.
+#[cfg(test)]
+pub(crate) fn deep_in_texts(depth: usize, name: &str, value: &str) -> String {
+    let quote = |level| match level {
+        0 => "\"".to_owned(),
+        _ => format!("\\u{}0022", "005cu".repeat(level - 1)),
+    };
+    let mut text = format!("{{{0}{name}{0}:{0}{value}{0}}}", quote(depth));
+    for level in (0..depth).rev() {
+        text = format!("[{0}{text}{0}]", quote(level));
+    }
+    text
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,6 +1,7 @@
 //! JSON, forms and paths within texts.
 
 use super::*;
+use crate::json;
 
 #[test]
 fn forms_and_queries_tell_by_their_names() {
@@ -367,19 +368,10 @@ fn what_has_a_name_or_an_id_may_have_json_or_a_form_there() {
     );
 }
 
-/// A backslash is written as `\u005c`, which takes five bytes more for each text around it, where `\\`
-/// takes twice as many.
 #[test]
 fn what_is_deep_in_texts_within_texts_takes_no_more_than_others() {
     for (depth, is_found) in [(1, true), (6, true), (7, false), (12, false), (200, false)] {
-        let quote = |level| match level {
-            0 => "\"".to_owned(),
-            _ => format!("\\u{}0022", "005cu".repeat(level - 1)),
-        };
-        let mut text = format!("{{{0}email{0}:{0}ada{0}}}", quote(depth));
-        for level in (0..depth).rev() {
-            text = format!("[{0}{text}{0}]", quote(level));
-        }
+        let text = json::deep_in_texts(depth, "email", "ada");
         let record = format!(r#"{{"details":{{"a":{text},"email":"ada"}}}}"#);
         let line = applied("email:mask", &record);
         assert!(line.len() < 2 * record.len(), "{depth}");

@@ -2,17 +2,9 @@
 
 use super::*;
 
-/// A secret in JSON that stands in a text, in a text in that, and so on. A backslash is written as
-/// `\u005c`, which takes five bytes more for each text around it, where `\\` takes twice as many.
+/// A secret so deep in texts.
 fn nested(depth: usize) -> String {
-    let quote = |level| match level {
-        0 => "\"".to_owned(),
-        _ => format!("\\u{}0022", "005cu".repeat(level - 1)),
-    };
-    let mut text = format!("{{{0}token{0}:{0}INVENTED{0}}}", quote(depth));
-    for level in (0..depth).rev() {
-        text = format!("[{0}{text}{0}]", quote(level));
-    }
+    let text = json::deep_in_texts(depth, "token", "INVENTED");
     format!(r#"{{"a":{text}}}"#)
 }
 

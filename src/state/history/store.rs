@@ -49,6 +49,7 @@ pub(crate) enum NoHistory {
 struct Head {
     format: u32,
 }
+
 fn parse(json: &[u8]) -> Result<History, NoHistory> {
     let Head { format } = serde_json::from_slice(json).map_err(|_| NoHistory::Form)?;
     match format {

@@ -1,0 +1,164 @@
+//! The destination of a world: what it takes, refuses, stumbles over and answers too late.
+
+use super::*;
+
+impl Destination for World {
+    fn limits(&self) -> Limits {
+        let state = self.state();
+        Limits {
+            rows: state.rows_at_once.unwrap_or(1_000),
+            bytes: state.bytes_at_once.unwrap_or(60_000),
+            per_row: 1,
+            per_delivery: 1,
+            side_by_side: state.side_by_side.max(1),
+        }
+    }
+
+    fn encode(&self, record: &Record) -> Result<Bytes, BoxError> {
+        if self.state().unfit.contains(&record.log_id) {
+            return Err("it does not fit".into());
+        }
+        Ok(record.json.clone())
+    }
+
+    fn shortened(&self, record: &Record, why: &str) -> Option<Bytes> {
+        assert_eq!(why, "it does not fit");
+        let has_one = self.state().cut.contains(&record.log_id);
+        has_one.then(|| record.json.clone())
+    }
+
+    fn deliver<'a>(&'a self, rows: &'a [Bytes], deadline: Deadline) -> BoxFuture<'a, Delivery> {
+        Box::pin(async move {
+            let takes = {
+                let mut state = self.state();
+                state.under_way.0 += 1;
+                state.under_way.1 = state.under_way.1.max(state.under_way.0);
+                state.post_takes
+            };
+            let came = Instant::now() + takes;
+            if !takes.is_zero() {
+                let until = deadline.for_answers();
+                let passes = tokio::time::sleep(takes);
+                if !self.state().cuts_posts {
+                    passes.await;
+                } else if tokio::time::timeout_at(until, passes).await.is_err() {
+                    self.state().under_way.0 -= 1;
+                    return Delivery::failed(rows.len(), "it is too late".into());
+                }
+            }
+            let most = self.state().rows_in_time;
+            if most.is_some_and(|most| rows.len() > most) {
+                let waits = tokio::time::sleep(Duration::from_mins(1));
+                let _ = tokio::time::timeout_at(deadline.for_answers(), waits).await;
+                let mut state = self.state();
+                state.posts += 1;
+                state.under_way.0 -= 1;
+                return unknown(rows, DeliveryError::Late("no answer in time".into()));
+            }
+            let keep = self.state().answers_keep;
+            let is_gone = keep.is_some_and(|keep| Instant::now() - came > keep);
+            self.state().under_way.0 -= 1;
+            let refuses = |row: &Bytes| {
+                let state = self.state();
+                state.refuses_all || state.poison.iter().any(|id| id.as_str().as_bytes() == row)
+            };
+            {
+                let mut state = self.state();
+                state.posts += 1;
+                if state.refuses_first > 0 && state.posts > state.refuses_first {
+                    state.refuses_all = false;
+                }
+            }
+            if self.stumbles(rows) {
+                return unknown(rows, DeliveryError::Internal("answered 500".into()));
+            }
+            if self.state().tells_each {
+                return self.deliver_each(rows, refuses);
+            }
+            if rows.iter().any(refuses) {
+                return Delivery::refused(rows.len(), "it is poison".into());
+            }
+            let fault = self.state().destination_faults.pop_front().flatten();
+            let lands = matches!(fault, None | Some(Fault::LosesAnswer | Fault::Delays));
+            if lands {
+                self.land(rows);
+            }
+            match Self::suffer(fault).await {
+                Ok(()) if is_gone => Delivery::failed(rows.len(), "nobody took it".into()),
+                Ok(()) => Delivery {
+                    quarantine: self.quarantine(),
+                    ..Delivery::accepted(rows.len(), rows.iter().map(Bytes::len).sum())
+                },
+                Err(error) => Delivery::failed(rows.len(), error.into()),
+            }
+        })
+    }
+
+    fn probe(&self, _: Deadline) -> BoxFuture<'_, Probe> {
+        unreachable!("no run probes")
+    }
+}
+
+impl World {
+    pub fn land<'a>(&self, rows: impl IntoIterator<Item = &'a Bytes>) {
+        let rows = rows.into_iter();
+        // Without what makes it large.
+        let ids = rows.map(|row| std::str::from_utf8(row).unwrap().trim_end().to_owned());
+        let ids: Vec<_> = ids.collect();
+        self.state().landed.push(ids);
+    }
+
+    /// What it quarantines of the next delivery that it takes.
+    pub fn quarantine(&self) -> Option<Quarantine> {
+        let rows = self.state().quarantined.pop_front()?;
+        (rows > 0).then(|| Quarantine {
+            rows,
+            advice: "look there".into(),
+        })
+    }
+
+    /// Whether the destination fails inside at these rows.
+    fn stumbles(&self, rows: &[Bytes]) -> bool {
+        let mut state = self.state();
+        if state.fails_inside > 0 {
+            state.fails_inside -= 1;
+            return true;
+        }
+        let is_block = |row: &Bytes| {
+            let mut blocks = state.stumbling_blocks.iter();
+            blocks.any(|id| id.as_str().as_bytes() == row)
+        };
+        rows.iter().any(is_block)
+    }
+
+    /// Takes the rows that it does not refuse. A fault leaves the second half of them open.
+    pub fn deliver_each(&self, rows: &[Bytes], refuses: impl Fn(&Bytes) -> bool) -> Delivery {
+        let is_cut = self
+            .state()
+            .destination_faults
+            .pop_front()
+            .flatten()
+            .is_some();
+        let told = if is_cut { rows.len() / 2 } else { rows.len() };
+        self.land(rows[..told].iter().filter(|row| !refuses(row)));
+        let outcome = |(index, row): (usize, &Bytes)| match refuses(row) {
+            _ if index >= told => Outcome::Open,
+            true => Outcome::Refused("it is poison".into()),
+            false => Outcome::Accepted,
+        };
+        Delivery {
+            outcomes: rows.iter().enumerate().map(outcome).collect(),
+            bytes: 1,
+            error: is_cut.then(|| DeliveryError::Failed(failure())),
+            quarantine: None,
+        }
+    }
+}
+
+/// Of these rows nothing is known.
+fn unknown(rows: &[Bytes], error: DeliveryError) -> Delivery {
+    Delivery {
+        error: Some(error),
+        ..Delivery::failed(rows.len(), "".into())
+    }
+}
