@@ -195,16 +195,19 @@ impl Bus {
             return Err(self.not_understood(action, &answer, &secrets));
         };
         let mut fates = lock();
-        let mut busy = None;
+        let (mut busy, mut failed, mut closed) = (None, None, None);
         let mut count = 0;
-        let mut closed = None;
         for (index, entry) in open.into_iter().zip(results) {
             match entry {
                 Entry::Accepted => fates[index] = Fate::Accepted,
                 Entry::Refused(said) => fates[index] = Fate::Refused(EntryError { said }),
                 Entry::Busy(said) => {
                     count += 1;
-                    busy = Some(EventBridgeError::Busy { count, said });
+                    busy = Some(said);
+                }
+                Entry::Failed(said) => {
+                    count += 1;
+                    failed = Some(said);
                 }
                 Entry::Closed(said, remedy) => {
                     let bus = self.name.clone();
@@ -212,7 +215,13 @@ impl Bus {
                 }
             }
         }
-        closed.or(busy).map_or(Ok(()), Err)
+        let is_internal = busy.is_none();
+        let open = busy.or(failed).map(|said| EventBridgeError::Busy {
+            count,
+            said,
+            is_internal,
+        });
+        closed.or(open).map_or(Ok(()), Err)
     }
 
     /// One call, in which credentials that are refused are replaced once. With the answer comes what

@@ -11,13 +11,15 @@ use futures_util::stream;
 use url::Url;
 
 use super::{Delivery, DeliveryError, Destination, Kind, Limits, Outcome, Probe, Tools};
-use crate::aws::event_bridge::{Bus, FRAMING, Fate, Known, MOST_ENTRIES, Put, Standing};
+use crate::aws::event_bridge::{
+    Bus, EventBridgeError, FRAMING, Fate, Known, MOST_ENTRIES, Put, Standing,
+};
 use crate::aws::region::Region;
 use crate::aws::settings::{credentials, region};
 use crate::error::BoxError;
 use crate::json::escape;
 use crate::net::http::is_secure;
-use crate::net::retry::Deadline;
+use crate::net::retry::{Deadline, GaveUp, Transient as _};
 use crate::pii::Privacy;
 use crate::record::Record;
 use crate::settings::Reader;
@@ -242,14 +244,40 @@ impl EventBridge {
             return None;
         }
         let put = self.bus.put(rows, deadline).await;
-        let is_failure = |put: &Put| {
-            let error = put.error.as_ref();
-            error.is_some_and(|it| !it.error.is_about_content())
-        };
-        if is_failure(&put) {
+        if failed_for_all(&put) {
             has_failed.store(true, Ordering::Relaxed);
         }
         Some(put)
+    }
+}
+
+/// Whether a request failed for what it has in common with others.
+fn failed_for_all(put: &Put) -> bool {
+    let Some(GaveUp { error, .. }) = &put.error else {
+        return false;
+    };
+    let is_any_accepted = put.fates.iter().any(|it| matches!(it, Fate::Accepted));
+    let is_of_some = error.is_about_content() || error.is_internal() && is_any_accepted;
+    !is_of_some
+}
+
+/// Why rows of a request are open.
+fn reason(error: GaveUp<EventBridgeError>) -> DeliveryError {
+    let kind = match &error.error {
+        it if it.is_about_content() => DeliveryError::Refused,
+        it if it.is_internal() => DeliveryError::Internal,
+        _ => DeliveryError::Failed,
+    };
+    kind(error.into())
+}
+
+/// How much less is known of what is open for this reason.
+fn gravity(error: &DeliveryError) -> u8 {
+    match error {
+        DeliveryError::Refused(_) => 0,
+        DeliveryError::Late(_) => 1,
+        DeliveryError::Internal(_) => 2,
+        DeliveryError::Failed(_) => 3,
     }
 }
 
@@ -260,16 +288,14 @@ fn add(delivery: &mut Delivery, rows: &[Bytes], put: Option<Put>) {
         return;
     };
     if let Some(error) = error {
-        let is_about_content = error.error.is_about_content();
-        if is_about_content && rows.len() == 1 {
+        if error.error.is_about_content() && rows.len() == 1 {
             delivery.outcomes.push(Outcome::Refused(error.into()));
             return;
         }
-        let is_failed = matches!(delivery.error, Some(DeliveryError::Failed(_)));
-        if !is_about_content && !is_failed {
-            delivery.error = Some(DeliveryError::Failed(error.into()));
-        } else if delivery.error.is_none() {
-            delivery.error = Some(DeliveryError::Refused(error.into()));
+        let reason = reason(error);
+        let known = delivery.error.as_ref();
+        if known.is_none_or(|known| gravity(&reason) > gravity(known)) {
+            delivery.error = Some(reason);
         }
     }
     let (mut accepted, mut bytes) = (0, 0);

@@ -137,6 +137,16 @@ pub(crate) struct GaveUp<E> {
 }
 
 impl<E> GaveUp<E> {
+    /// After one attempt.
+    #[cfg(test)]
+    pub fn at_once(error: E) -> Self {
+        Self {
+            error,
+            attempts: 1,
+            elapsed: Duration::ZERO,
+        }
+    }
+
     /// How often it was tried.
     pub fn attempts(&self) -> u32 {
         self.attempts

@@ -32,22 +32,23 @@ impl<S: Source, A: DeadLetters, L: Ledger> Delivering<'_, S, A, L> {
     }
 
     /// Delivers what the service takes of some records of the batch, and sets aside those over which it
-    /// stumbles. Where it takes nothing, it is not the records.
+    /// stumbles. Where it takes nothing, as it has not of the others of the batch, it is not the records.
     pub(super) async fn find_stumbling_block(
         &mut self,
         suspects: Part,
+        are_taken: bool,
         error: BoxError,
     ) -> Result<(), Stop> {
         let tried = sample(&suspects, self.shift()).into_iter().take(TRIED);
-        let (mut open, mut blocks, mut is_up) = (suspects, Vec::new(), false);
+        let (mut open, mut blocks, mut is_up) = (suspects, Vec::new(), are_taken);
         for index in tried {
-            open.retain(|it| *it != index);
-            is_up |= self
-                .try_piece(vec![index], false, &mut Vec::new(), &mut blocks)
-                .await?;
             if is_up {
                 break;
             }
+            open.retain(|it| *it != index);
+            is_up = self
+                .try_piece(vec![index], false, &mut Vec::new(), &mut blocks)
+                .await?;
         }
         if !is_up {
             return Err(RunError::Destination(error).into());

@@ -75,8 +75,9 @@ impl<S: Source, A: DeadLetters, L: Ledger> Delivering<'_, S, A, L> {
             Leftover {
                 internal: Some(error),
                 suspects,
+                is_taken,
                 ..
-            } if self.has_waited() => self.find_stumbling_block(suspects, error).await,
+            } if self.has_waited() => self.find_stumbling_block(suspects, is_taken, error).await,
             leftover => self.sort_out_part(leftover).await,
         };
         let Err(stop) = sorted else {
@@ -305,6 +306,12 @@ impl<S: Source, A: DeadLetters, L: Ledger> Delivering<'_, S, A, L> {
                 found.error = Some(error.into());
             }
             Some(DeliveryError::Refused(_)) | None => {}
+        }
+        if found.late.is_some() || found.internal.is_some() {
+            // What was refused beside them is refused again.
+            let culprits = std::mem::take(&mut found.culprits).into_iter();
+            found.suspects.extend(culprits.map(|(index, _)| index));
+            found.suspects.sort_unstable();
         }
         found
     }

@@ -13,8 +13,10 @@ pub(super) enum Entry {
     Accepted,
     /// For a fault of its own.
     Refused(String),
-    /// For now.
+    /// For now, since the service has too much to do.
     Busy(String),
+    /// For now, since it failed inside.
+    Failed(String),
     /// For what it has in common with all others: the account, the bus, the source. With the remedy.
     Closed(String, &'static str),
 }
@@ -76,7 +78,8 @@ fn entry(result: EntryResult, secrets: &[SecretString]) -> Option<Entry> {
     };
     let said = said(&code, &result.error_message.unwrap_or_default(), secrets);
     Some(match &*code {
-        "InternalFailure" | "InternalException" | "ThrottlingException" => Entry::Busy(said),
+        "ThrottlingException" => Entry::Busy(said),
+        "InternalFailure" | "InternalException" => Entry::Failed(said),
         code if code.starts_with("NotAuthorizedForSource") => Entry::Closed(
             said,
             "set EVENT_BRIDGE_SOURCE to a source that is yours: those that begin with aws. are \
@@ -121,9 +124,13 @@ mod tests {
             judged(r#"{"EventId":"1","ErrorCode":null}"#),
             Some(Entry::Accepted)
         );
-        for code in ["InternalFailure", "ThrottlingException"] {
-            let entry = judged(&format!(r#"{{"ErrorCode":"{code}","ErrorMessage":"m"}}"#));
-            assert_eq!(entry, Some(Entry::Busy(format!("{code}: m"))));
+        let with_message = |code| format!(r#"{{"ErrorCode":"{code}","ErrorMessage":"m"}}"#);
+        let throttled = judged(&with_message("ThrottlingException"));
+        let said = "ThrottlingException: m".to_owned();
+        assert_eq!(throttled, Some(Entry::Busy(said)));
+        for code in ["InternalFailure", "InternalException"] {
+            let entry = judged(&with_message(code));
+            assert_eq!(entry, Some(Entry::Failed(format!("{code}: m"))));
         }
         for code in [
             "MalformedDetail",

@@ -4,7 +4,7 @@ use reqwest::StatusCode;
 
 use crate::aws::credentials::RoleError;
 use crate::aws::sign::SignError;
-use crate::net::http::SendError;
+use crate::net::http::{self, SendError};
 use crate::net::retry::{Again, Transient};
 
 /// An entry that the service will never take.
@@ -64,9 +64,13 @@ pub(crate) enum EventBridgeError {
         said: String,
         remedy: &'static str,
     },
-    /// Entries were not taken for now.
+    /// Entries were not taken for now. All of them may be those over which the service fails inside.
     #[error("EventBridge did not take {count} of the entries for now: {said}")]
-    Busy { count: usize, said: String },
+    Busy {
+        count: usize,
+        said: String,
+        is_internal: bool,
+    },
     /// Another service is there.
     #[error("{host} is not EventBridge: {said}; check AWS_REGION and EVENT_BRIDGE_ENDPOINT")]
     OtherService { host: String, said: String },
@@ -112,6 +116,14 @@ impl Transient for EventBridgeError {
             | Self::Closed { .. }
             | Self::OtherService { .. }
             | Self::NotUnderstood { .. } => Again::Never,
+        }
+    }
+
+    fn is_internal(&self) -> bool {
+        match self {
+            Self::Busy { is_internal, .. } => *is_internal,
+            Self::Status { status, .. } => http::is_internal(*status),
+            _ => false,
         }
     }
 }

@@ -142,6 +142,7 @@ fn what_passes_is_tried_again_and_what_is_about_the_entries_is_not() {
         let error = refused(&with_keys(), status, &json(code, ""));
         assert_eq!(error.again(), Again::Soon, "{error}");
         assert!(!error.is_about_content(), "{error}");
+        assert_eq!(error.is_internal(), status == 500, "{error}");
     }
     for (status, code) in [(400, "ValidationException"), (413, ""), (400, "")] {
         let error = refused(&with_keys(), status, &json(code, ""));
@@ -183,7 +184,9 @@ fn what_is_said_is_told_without_the_secret_and_the_session_s_token() {
 }
 
 /// The bus, where this answers in its place to whatever it is sent.
-async fn in_place_of_the_bus(answer: fn(&str) -> String) -> Bus {
+async fn in_place_of_the_bus(
+    answer: impl Fn(&str) -> String + Clone + Send + Sync + 'static,
+) -> Bus {
     let service = move |sent: HeaderMap| async move {
         let token = sent["x-amz-security-token"].to_str().unwrap();
         answer(token)
@@ -285,4 +288,26 @@ async fn who_may_not_ask_asks_again_after_an_hour() {
     assert_eq!(known(&bus, denied("second")).await, "first");
     tokio::time::advance(Duration::from_secs(1)).await;
     assert_eq!(known(&bus, denied("third")).await, "third");
+}
+
+#[tokio::test]
+async fn an_entry_over_which_the_service_fails_inside_is_told_from_one_that_has_to_wait() {
+    for (codes, expected) in [
+        (&["InternalFailure"][..], true),
+        (&["InternalException", "InternalFailure"], true),
+        (&["ThrottlingException"], false),
+        (&["ThrottlingException", "InternalFailure"], false),
+        (&["InternalFailure", "ThrottlingException"], false),
+        (&["InternalFailure", "NotAuthorizedForSource"], false),
+    ] {
+        let entry = |code: &&str| format!(r#"{{"ErrorCode":"{code}"}}"#);
+        let answer: Vec<_> = codes.iter().map(entry).collect();
+        let answer = format!(r#"{{"Entries":[{}]}}"#, answer.join(","));
+        let bus = in_place_of_the_bus(move |_| answer.clone()).await;
+        let entries = vec![Bytes::from_static(b"{}"); codes.len()];
+        let fates = Mutex::new(codes.iter().map(|_| Fate::Open).collect());
+        let deadline = Deadline::after(Duration::from_mins(1));
+        let error = bus.attempt(&entries, &fates, deadline).await.unwrap_err();
+        assert_eq!(error.is_internal(), expected, "{codes:?}: {error}");
+    }
 }

@@ -1,4 +1,5 @@
 use super::*;
+use crate::net::retry::Again;
 use crate::record::LogId;
 use crate::settings::{AppSettings, SettingsError};
 
@@ -173,5 +174,58 @@ fn every_bad_setting_is_named() {
     }
     for endpoint in ["http://127.0.0.1:8080", "https://vpce-1.events.example"] {
         assert!(built(&[("EVENT_BRIDGE_ENDPOINT", endpoint)]).is_ok());
+    }
+}
+
+#[test]
+fn why_rows_are_open_is_the_gravest_reason_and_what_some_took_is_not_for_all() {
+    let status = |status: u16, again| EventBridgeError::Status {
+        host: "events.eu-west-1.amazonaws.com".into(),
+        status: reqwest::StatusCode::from_u16(status).unwrap(),
+        said: String::new(),
+        again,
+    };
+    let content = || status(400, Again::Never);
+    let inside = || status(500, Again::Soon);
+    let busy = || status(503, Again::Soon);
+    let rows = [Bytes::from_static(b"{}"), Bytes::from_static(b"{}")];
+    let put = |is_taken: bool, error| Put {
+        fates: vec![
+            if is_taken { Fate::Accepted } else { Fate::Open },
+            Fate::Open,
+        ],
+        error: Some(GaveUp::at_once(error)),
+    };
+    for (error, is_taken, is_for_all) in [
+        (content(), false, false),
+        (inside(), false, true),
+        (inside(), true, false),
+        (busy(), false, true),
+        (busy(), true, true),
+    ] {
+        let put = put(is_taken, error);
+        assert_eq!(
+            failed_for_all(&put),
+            is_for_all,
+            "{is_taken}, {:?}",
+            put.error
+        );
+    }
+    for (errors, expected) in [
+        ([content(), content()], "Refused"),
+        ([content(), inside()], "Internal"),
+        ([inside(), content()], "Internal"),
+        ([inside(), busy()], "Failed"),
+        ([busy(), inside()], "Failed"),
+    ] {
+        let mut delivery = Delivery::accepted(0, 0);
+        for error in errors {
+            add(&mut delivery, &rows, Some(put(true, error)));
+        }
+        let error = format!("{:?}", delivery.error.unwrap());
+        assert!(error.starts_with(expected), "{error}");
+        let accepted = delivery.outcomes.iter();
+        let accepted = accepted.filter(|it| matches!(it, Outcome::Accepted));
+        assert_eq!((delivery.outcomes.len(), accepted.count()), (4, 2));
     }
 }

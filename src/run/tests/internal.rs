@@ -178,3 +178,19 @@ async fn a_part_that_is_refused_as_a_whole_is_set_aside_beside_it() {
     }
     assert_eq!((delivered, set_aside), (499, 501));
 }
+
+/// As a destination may that tells of each what became of it.
+#[tokio::test(start_paused = true)]
+async fn what_is_refused_beside_a_record_over_which_the_destination_stumbles_is_set_aside_too() {
+    let world = world(100, &[40]);
+    let refused = world.state().records.keys().nth(60).cloned();
+    world.state().poison.extend(refused);
+    world.state().tells_each = true;
+    world.state().rows_at_once = Some(100);
+    later().await;
+    world.add(at("09:29:00"), at("09:29:00"));
+    let report = world.run().await;
+    assert!(report.is_success(), "{:?}", report.errors);
+    assert_eq!((report.delivered, report.dead_lettered), (99, 2));
+    assert_eq!(world.landed().len(), 99);
+}

@@ -69,11 +69,11 @@ impl Destination for World {
                     state.refuses_all = false;
                 }
             }
-            if self.stumbles(rows) {
-                return unknown(rows, DeliveryError::Internal("answered 500".into()));
-            }
             if self.state().tells_each {
                 return self.deliver_each(rows, refuses);
+            }
+            if self.stumbles(rows) {
+                return unknown(rows, DeliveryError::Internal("answered 500".into()));
             }
             if rows.iter().any(refuses) {
                 return Delivery::refused(rows.len(), "it is poison".into());
@@ -140,16 +140,26 @@ impl World {
             .flatten()
             .is_some();
         let told = if is_cut { rows.len() / 2 } else { rows.len() };
-        self.land(rows[..told].iter().filter(|row| !refuses(row)));
-        let outcome = |(index, row): (usize, &Bytes)| match refuses(row) {
+        let mut is_internal = false;
+        let mut outcome = |(index, row): (usize, &Bytes)| match refuses(row) {
             _ if index >= told => Outcome::Open,
             true => Outcome::Refused("it is poison".into()),
-            false => Outcome::Accepted,
+            false if self.stumbles(std::slice::from_ref(row)) => {
+                is_internal = true;
+                Outcome::Open
+            }
+            false => {
+                self.land([row]);
+                Outcome::Accepted
+            }
         };
+        let outcomes = rows.iter().enumerate().map(&mut outcome).collect();
+        let internal = || DeliveryError::Internal("answered 500".into());
+        let cut = is_cut.then(|| DeliveryError::Failed(failure()));
         Delivery {
-            outcomes: rows.iter().enumerate().map(outcome).collect(),
+            outcomes,
             bytes: 1,
-            error: is_cut.then(|| DeliveryError::Failed(failure())),
+            error: cut.or_else(|| is_internal.then(internal)),
             quarantine: None,
         }
     }
