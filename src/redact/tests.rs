@@ -202,12 +202,20 @@ fn names_of_the_management_api_are_known() {
         "auth_req_id",
         "otpCode",
         "api_keys",
+        "user_code",
+        "authorization_code",
+        "authCode",
+        "mfa_code",
+        "sms_code",
+        "one_time_code",
+        "magic_link",
     ] {
         assert_masked(
             &format!(r#"{{"{name}":"hidden"}}"#),
             &format!(r#"{{"{name}":"***"}}"#),
         );
     }
+    assert_left(r#"{"country_code":"a","error_code":"b","status_code":"c","postal_code":"d"}"#);
     assert_masked(
         r#"{"signing_keys":[{"cert":"a","pkcs7":"b"}]}"#,
         r#"{"signing_keys":[{"cert":"***","pkcs7":"***"}]}"#,
