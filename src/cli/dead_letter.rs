@@ -6,9 +6,12 @@ use super::print::{ended, exit_code, fail, note, show};
 use super::{Exit, Given, Shelf, deadline, shelves, tenants};
 use crate::app::Books;
 use crate::clock::to_seconds;
-use crate::destination::{Destination, Outcome, Quarantine};
+use crate::destination::{DeliveryError, Destination, Outcome, Quarantine};
 use crate::error::{BoxError, with_causes};
 use crate::record::{Record, record_of};
+
+/// Times in a row that a destination may fail until no more is tried: each may take half a minute.
+const FAILURES: usize = 3;
 
 #[derive(Subcommand)]
 pub(super) enum Command {
@@ -134,16 +137,23 @@ async fn retry(shelves: &[Shelf<'_>], is_all: bool, wanted: &[String]) -> bool {
             _ => format!(" ({})", books.label),
         };
         let destination = layers.destination(books.name);
+        let mut failures = 0;
         for name in kept {
             let delivered = match &destination {
+                Ok(_) if failures == FAILURES => Err(NotDelivered::NotTried),
                 Ok(destination) => deliver_again(books, &**destination, &name).await,
                 Err(error) => Err(error.to_string().into()),
+            };
+            failures = match &delivered {
+                Err(NotDelivered::NotTried) => FAILURES,
+                Err(NotDelivered::Failed(_)) => failures + 1,
+                Ok(()) | Err(NotDelivered::Other(_)) => 0,
             };
             match delivered {
                 Ok(()) => show(format_args!("{name}  delivered{whose}")),
                 Err(error) => {
                     is_good = false;
-                    let error = with_causes(&*error);
+                    let error = with_causes(&error);
                     show(format_args!("{name}  not delivered{whose}: {error}"));
                 }
             }
@@ -158,13 +168,40 @@ async fn retry(shelves: &[Shelf<'_>], is_all: bool, wanted: &[String]) -> bool {
     is_good && is_all_seen && missing.is_empty()
 }
 
+/// Why a dead letter was not delivered.
+#[derive(Debug, thiserror::Error)]
+enum NotDelivered {
+    /// The destination failed, which it may do at any other.
+    #[error(transparent)]
+    Failed(BoxError),
+    /// It failed at those before.
+    #[error("not tried, since the destination failed {FAILURES} times in a row")]
+    NotTried,
+    /// Anything else.
+    #[error(transparent)]
+    Other(#[from] BoxError),
+}
+
+impl From<&str> for NotDelivered {
+    fn from(why: &str) -> Self {
+        BoxError::from(why).into()
+    }
+}
+
+impl From<String> for NotDelivered {
+    fn from(why: String) -> Self {
+        BoxError::from(why).into()
+    }
+}
+
 /// Delivers a dead letter, and removes it once it is taken.
 async fn deliver_again(
     books: &Books,
     destination: &dyn Destination,
     name: &str,
-) -> Result<(), BoxError> {
-    let letter = books.dead_letters.read(name, deadline()).await?;
+) -> Result<(), NotDelivered> {
+    let letter = books.dead_letters.read(name, deadline()).await;
+    let letter = letter.map_err(BoxError::from)?;
     let letter = letter.ok_or("it is not there any more")?;
     let Some(log_id) = letter.log_id else {
         return Err("it has no log_id, so no query could tell it from others".into());
@@ -176,8 +213,10 @@ async fn deliver_again(
     let delivery = destination.deliver(&[row], deadline()).await;
     match (delivery.outcomes.into_iter().next(), delivery.error) {
         (Some(Outcome::Accepted), _) => {}
-        (Some(Outcome::Refused(reason)), _) => return Err(reason),
-        (_, Some(error)) => return Err(error.into()),
+        (Some(Outcome::Refused(reason)), _) => return Err(reason.into()),
+        // It may be the record over which the service stumbles.
+        (_, Some(error @ DeliveryError::Internal(_))) => return Err(BoxError::from(error).into()),
+        (_, Some(error)) => return Err(NotDelivered::Failed(error.into())),
         (_, None) => return Err("the destination did not say what became of it".into()),
     }
     let removed = books.dead_letters.remove(name, deadline()).await;
