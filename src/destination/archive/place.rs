@@ -136,13 +136,18 @@ fn account(reader: &mut Reader, service: &Url) -> Option<Account> {
 
 /// Reads `ARCHIVE_URL`.
 pub(super) fn address(text: &str) -> Result<Address, String> {
-    // A percent sign is an address's own.
-    if let Some(("$", _)) = left_to_a_shell(text).filter(|_| has_root(text)) {
-        return Err(
-            "names a folder by $, which only a shell works out; write it out, and a dollar sign as \
-             %24"
-                .into(),
-        );
+    let path = text.get(ROOT.len()..).filter(|_| has_root(text));
+    let encoded = match path.and_then(left_to_a_shell) {
+        Some((sign @ "$", _)) => Some((sign, "%24")),
+        Some((sign @ "~", _)) => Some((sign, "%7E")),
+        // A percent sign is an address's own.
+        _ => None,
+    };
+    if let Some((sign, encoded)) = encoded {
+        return Err(format!(
+            "names a folder by {sign}, which only a shell works out; write it out, and the sign itself \
+             as {encoded}"
+        ));
     }
     let address = Url::parse(text).ok().and_then(|url| match url.scheme() {
         // The parser takes a path from here for one from the root.

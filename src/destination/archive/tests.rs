@@ -439,6 +439,10 @@ fn an_archive_is_a_container_or_a_folder() {
             Address::Folder(PathBuf::from("/var/été/$USER")),
         ),
         (
+            "file:///%7E/~logs".into(),
+            Address::Folder(PathBuf::from("/~/~logs")),
+        ),
+        (
             "FILE:///var/lib/auth0".into(),
             Address::Folder(PathBuf::from("/var/lib/auth0")),
         ),
@@ -463,6 +467,8 @@ fn an_archive_is_a_container_or_a_folder() {
         "file:///".into(),
         "file:///$HOME/logs".into(),
         "file:///data/${USER}".into(),
+        "file:///~/logs".into(),
+        "file:///~ada/logs".into(),
         "file:arch".into(),
         "file:./arch".into(),
         "file:/arch".into(),
