@@ -20,7 +20,7 @@ const HEIGHT: u64 = 64;
 
 const STYLE: &str = include_str!("page.css");
 /// What the page's only style is known by in its security policy: its SHA-256 in base64.
-pub(crate) const STYLE_HASH: &str = "pbmIVqyuyXyWtW4hG29SgqxQo6pFehnBZE05QCoUMeE=";
+pub(crate) const STYLE_HASH: &str = "UB6NmtQ9/zx2pCNnbSEEK+pmpzpu7T527G0ZDiALrMc=";
 
 /// A document under way. What is not written here, letter by letter, is escaped.
 #[derive(Default)]
@@ -146,13 +146,13 @@ fn runs(html: &mut Html, pipeline: &Pipeline) {
     html.tag("</tbody></table></details>");
 }
 
+/// What a bar is called, and its value if that is known.
+type Bar = (String, Option<u64>);
+
 /// A chart of values by their names, with what they are and the largest of them.
-fn figure(html: &mut Html, what: &str, bars: &[(String, u64)]) {
-    let most = bars
-        .iter()
-        .map(|(_, value)| *value)
-        .max()
-        .unwrap_or_default();
+fn figure(html: &mut Html, what: &str, bars: &[Bar]) {
+    let known = bars.iter().filter_map(|(_, value)| *value);
+    let most = known.max().unwrap_or_default();
     let count = u64::try_from(bars.len()).unwrap_or_default().max(1);
     let width = WIDTH / count;
     html.element("<figure><figcaption>", what, " (at most ")
@@ -164,12 +164,15 @@ fn figure(html: &mut Html, what: &str, bars: &[(String, u64)]) {
         .element("", WIDTH, "\" y2=\"")
         .element("", HEIGHT, "\"></line>");
     for (index, (name, value)) in (0_u64..).zip(bars) {
-        let height = share(*value, most);
+        let height = value.map_or(HEIGHT, |value| share(value, most));
+        let class = value.map_or(" class=\"unknown\"", |_| "");
+        let value = value.map_or("unknown".to_owned(), |value| value.to_string());
         html.element("<rect x=\"", index * width, "\" y=\"")
             .element("", HEIGHT - height, "\" width=\"")
             .element("", width.saturating_sub(1).max(1), "\" height=\"")
-            .element("", height, "\"><title>")
-            .element("", name, ": ")
+            .element("", height, "\"")
+            .tag(class)
+            .element("><title>", name, ": ")
             .element("", value, "</title></rect>");
     }
     html.tag("</svg></figure>");
@@ -182,20 +185,20 @@ fn share(value: u64, most: u64) -> u64 {
     height.max(u64::from(value > 0))
 }
 
-fn hours(hours: &[(DateTime<Utc>, Sum)]) -> Vec<(String, u64)> {
-    let bar = |(hour, sum): &(DateTime<Utc>, Sum)| (to_seconds(*hour), sum.records);
+fn hours(hours: &[(DateTime<Utc>, Sum)]) -> Vec<Bar> {
+    let bar = |(hour, sum): &(DateTime<Utc>, Sum)| (to_seconds(*hour), Some(sum.records));
     hours.iter().map(bar).collect()
 }
 
-fn lags(runs: &[PastRun]) -> Vec<(String, u64)> {
-    by_run(runs, |run| run.lag_seconds.unwrap_or_default())
+fn lags(runs: &[PastRun]) -> Vec<Bar> {
+    by_run(runs, |run| run.lag_seconds)
 }
 
-fn failures(runs: &[PastRun]) -> Vec<(String, u64)> {
-    by_run(runs, |run| u64::from(run.failed))
+fn failures(runs: &[PastRun]) -> Vec<Bar> {
+    by_run(runs, |run| Some(u64::from(run.failed)))
 }
 
-fn by_run(runs: &[PastRun], value: impl Fn(&PastRun) -> u64) -> Vec<(String, u64)> {
+fn by_run(runs: &[PastRun], value: impl Fn(&PastRun) -> Option<u64>) -> Vec<Bar> {
     let newest = runs.iter().take(CHARTED).rev();
     newest.map(|run| (to_seconds(run.at), value(run))).collect()
 }

@@ -278,6 +278,25 @@ fn the_page_escapes_what_it_shows_and_needs_nothing_from_elsewhere() {
 }
 
 #[test]
+fn of_a_run_of_which_nobody_knows_how_far_it_was_behind_the_page_says_so() {
+    let run = |at: &str, lag: Option<u64>| {
+        serde_json::json!({"at": at, "elapsed_ms": 310, "delivered": 0, "bytes": 0,
+            "lag_seconds": lag, "caught_up": false, "failed": true})
+    };
+    let runs = [
+        run("2026-11-21T08:00:00Z", None),
+        run("2026-11-21T07:55:00Z", Some(90)),
+    ];
+    let page = page(&health(&serde_json::json!({"runs": runs}), "08:00:30"));
+    for bar in [
+        r#"y="0" width="239" height="64"><title>2026-11-21T07:55:00Z: 90</title>"#,
+        r#"y="0" width="239" height="64" class="unknown"><title>2026-11-21T08:00:00Z: unknown</title>"#,
+    ] {
+        assert!(page.contains(bar), "{page}");
+    }
+}
+
+#[test]
 fn the_text_says_what_matters() {
     let changes = serde_json::json!({
         "caught_up": false, "lag_seconds": 7_300,
