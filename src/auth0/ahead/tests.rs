@@ -5,9 +5,12 @@ use bytes::Bytes;
 use fastrand::Rng;
 
 use super::*;
-use crate::record::{Misfit, Record};
+use crate::record::Record;
 
 mod pace;
+mod slow;
+
+use self::slow::{MadeUp, Slow};
 
 /// No clock shows a time that an id tells precisely.
 const NOW: &str = "2026-11-21T12:00:00.123456789Z";
@@ -18,146 +21,6 @@ fn at(time: &str) -> DateTime<Utc> {
 
 fn id(stored: DateTime<Utc>) -> LogId {
     LogId::synthetic("900", stored)
-}
-
-/// What the log makes of ids that it never issued.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum MadeUp {
-    Taken,
-    Rejected,
-    /// As if it were the end.
-    Ignored,
-    /// For what comes some seconds later.
-    Misread,
-}
-
-/// A log whose answers take some time each.
-struct Slow {
-    ids: Mutex<BTreeSet<LogId>>,
-    made_up: MadeUp,
-    page: usize,
-    latency: u64,
-    rng: Mutex<Rng>,
-    requests: AtomicU64,
-    /// Bytes of a record.
-    bytes: usize,
-    fails_after: Option<u64>,
-    /// Whether each page has something that is no record.
-    has_misfits: bool,
-    /// The request of this number panics.
-    panics_at: Option<u64>,
-    /// Those from this number on are never answered.
-    hangs_from: Option<u64>,
-    /// Requests under way, and the most there were.
-    active: Mutex<(usize, usize)>,
-    is_crowded: bool,
-}
-
-impl Slow {
-    /// Records whose distances in milliseconds these are, the last one so long before now.
-    fn new(distances: impl IntoIterator<Item = u64>, last: TimeDelta) -> Self {
-        let mut time = at(NOW) - last;
-        let distances: Vec<_> = distances.into_iter().collect();
-        let ids = distances
-            .into_iter()
-            .enumerate()
-            .rev()
-            .map(|(number, distance)| {
-                time -= Duration::from_millis(distance);
-                // As an id of a record is.
-                LogId::new(format!("{}{number:09}7", &id(time).as_str()[..46]))
-            });
-        Self {
-            ids: Mutex::new(ids.collect()),
-            made_up: MadeUp::Taken,
-            page: 100,
-            latency: 200,
-            rng: Mutex::new(Rng::with_seed(7)),
-            requests: AtomicU64::new(0),
-            bytes: 2,
-            fails_after: None,
-            has_misfits: false,
-            panics_at: None,
-            hangs_from: None,
-            active: Mutex::default(),
-            is_crowded: false,
-        }
-    }
-
-    fn requests(&self) -> u64 {
-        self.requests.load(Ordering::Relaxed)
-    }
-
-    fn most(&self) -> usize {
-        self.active.lock().unwrap().1
-    }
-
-    fn page_after(&self, id: &LogId) -> Result<Page, &'static str> {
-        let ids = self.ids.lock().unwrap();
-        let is_made_up = !ids.contains(id) && id.stored_at() != Some(DateTime::UNIX_EPOCH);
-        let from = match self.made_up {
-            MadeUp::Rejected if is_made_up => return Err("rejected"),
-            MadeUp::Ignored if is_made_up => return Ok(Page::last(Vec::new())),
-            MadeUp::Misread if is_made_up => {
-                let stored = id.stored_at().unwrap();
-                LogId::synthetic("900", stored + TimeDelta::seconds(90))
-            }
-            _ => id.clone(),
-        };
-        let after = ids.range(from.clone()..).filter(|it| **it > from);
-        let json = Bytes::from(vec![b'x'; self.bytes]);
-        let records = after.take(self.page).map(|log_id| Record {
-            log_id: log_id.clone(),
-            date: None,
-            json: json.clone(),
-        });
-        let records: Vec<_> = records.collect();
-        let misfit = Misfit {
-            json: Bytes::from_static(b"null"),
-            date: None,
-            reason: "it has no log_id",
-        };
-        Ok(Page {
-            is_last: records.is_empty(),
-            misfits: self.has_misfits.then_some(misfit).into_iter().collect(),
-            ..Page::last(records)
-        })
-    }
-}
-
-impl Log for Slow {
-    type Error = &'static str;
-
-    async fn after(&self, id: &LogId, _: Deadline) -> Result<Page, &'static str> {
-        let number = self.requests.fetch_add(1, Ordering::Relaxed);
-        {
-            let mut active = self.active.lock().unwrap();
-            *active = (active.0 + 1, active.1.max(active.0 + 1));
-        }
-        let latency = self
-            .rng
-            .lock()
-            .unwrap()
-            .u64(self.latency / 2..=self.latency);
-        tokio::time::sleep(Duration::from_millis(latency)).await;
-        self.active.lock().unwrap().0 -= 1;
-        assert!(self.panics_at != Some(number), "a bug");
-        if self.hangs_from.is_some_and(|it| number >= it) {
-            pending::<()>().await;
-        }
-        if self.fails_after.is_some_and(|it| number >= it) {
-            return Err("failed");
-        }
-        self.page_after(id)
-    }
-
-    fn is_rejected(error: &&'static str) -> bool {
-        *error == "rejected"
-    }
-
-    fn is_crowded(&self) -> bool {
-        self.is_crowded
-    }
 }
 
 fn ahead() -> Ahead {
