@@ -10,6 +10,7 @@ use hmac::{Hmac, KeyInit as _, Mac as _};
 use reqwest::StatusCode;
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE};
 use secrecy::{ExposeSecret as _, SecretSlice, SecretString};
+use serde::Deserialize;
 use sha2::Sha256;
 use url::Url;
 
@@ -82,16 +83,24 @@ pub(crate) enum DataCollectorError {
         excerpt: String,
         /// What it may mean.
         hint: &'static str,
+        /// Whether it names the workspace as what is wrong.
+        blames_workspace: bool,
         again: Again,
     },
 }
 
+/// The form of the service's errors. What else they say may quote a row.
+#[derive(Deserialize)]
+struct ApiError {
+    #[serde(rename = "Error")]
+    code: String,
+}
+
 impl DataCollectorError {
-    /// Whether the workspace found fault with what was posted rather than with who posted it
-    /// (`InactiveCustomer` and `InvalidCustomerId` are the codes for the latter).
+    /// Whether the workspace found fault with what was posted rather than with who posted it.
     fn is_about_content(&self) -> bool {
-        matches!(self, Self::Status { status, excerpt, .. }
-            if *status == StatusCode::BAD_REQUEST && !excerpt.contains("Customer"))
+        matches!(self, Self::Status { status, blames_workspace: false, .. }
+            if *status == StatusCode::BAD_REQUEST)
     }
 
     /// Whether a post of this many bytes would be taken if it held something else, or less.
@@ -231,11 +240,15 @@ impl DataCollector {
             }
             _ => "",
         };
+        let code = serde_json::from_slice(&answer.body);
+        let code = code.map_or_else(|_| excerpt.clone(), |ApiError { code }| code);
         Err(DataCollectorError::Status {
             host,
             status: answer.status,
             excerpt,
             hint,
+            // `InactiveCustomer` and `InvalidCustomerId` are the codes for that.
+            blames_workspace: code.contains("Customer"),
             again: answer.again(),
         })
     }
@@ -289,5 +302,43 @@ mod tests {
     fn the_date_is_written_as_http_writes_it() {
         let time = "2016-04-04T08:00:00.999Z".parse().unwrap();
         assert_eq!(rfc1123(time), "Mon, 04 Apr 2016 08:00:00 GMT");
+    }
+
+    #[test]
+    fn whose_fault_a_400_is_its_code_tells_and_not_what_it_quotes_of_a_row() {
+        let key: Vec<u8> = vec![1];
+        let workspace = Workspace {
+            id: "00000000-0000-0000-0000-000000000000".into(),
+            key: key.into(),
+            endpoint: Url::parse("https://x.ods.opinsights.azure.com").unwrap(),
+        };
+        let table = Table {
+            log_type: "Auth0AM",
+            time_field: "date",
+        };
+        let clock: Clock = std::sync::Arc::new(|| "2026-11-21T08:00:00Z".parse().unwrap());
+        let http = http::client(None).unwrap();
+        let collector = DataCollector::new(workspace, table, http, clock, Jitter::seeded(1));
+        for (body, is_about_content) in [
+            (
+                r#"{"Error":"InvalidDataFormat","Message":"near \"Customer Portal\""}"#,
+                true,
+            ),
+            (r#"{"Error":"InvalidDataFormat"}"#, true),
+            (r#"{"Error":"InactiveCustomer","Message":"closed"}"#, false),
+            (r#"{"Error":"InvalidCustomerId"}"#, false),
+            ("InactiveCustomer", false),
+            ("", true),
+        ] {
+            let answer = Answer {
+                status: StatusCode::BAD_REQUEST,
+                headers: reqwest::header::HeaderMap::new(),
+                body: bytes::Bytes::from_static(body.as_bytes()),
+            };
+            let error = collector
+                .judge(&answer, &"SharedKey x:s3cret".into())
+                .unwrap_err();
+            assert_eq!(error.refuses(10), is_about_content, "{body}");
+        }
     }
 }
