@@ -1,7 +1,7 @@
 //! `event-grid`: `CloudEvents` for a topic of Azure Event Grid.
 
 use bytes::Bytes;
-use chrono::{DateTime, SecondsFormat};
+use chrono::{DateTime, SecondsFormat, Timelike as _};
 use futures_util::future::BoxFuture;
 use secrecy::SecretString;
 use url::Url;
@@ -47,6 +47,8 @@ const DEFAULT_SOURCE: &str = "urn:auth0:{tenant}";
 const DEFAULT_SUBJECTS: [&str; 2] = ["{user_id}", "{client_id}"];
 /// A request may have 1 MB, and an event as much.
 const LONGEST: usize = 1_000_000;
+/// Of a second. In a leap second chrono counts on.
+const LAST_NANOSECOND: u32 = 999_999_999;
 
 struct EventGrid {
     topic: Topic,
@@ -220,15 +222,21 @@ fn attribute(text: &str) -> String {
     text.replace(|letter| !is_allowed(letter), "\u{fffd}")
 }
 
-/// The record's `date`, as it is written where that is the form that `CloudEvents` ask for.
+/// The record's `date`, as it is written where that is the form that `CloudEvents` ask for. A leap
+/// second is not for everybody: in its place is the last moment before it.
 fn time(record: &Record, data: &str) -> Option<String> {
     let happened = record.date?;
     let [written] = texts(data, ["date"]);
+    let is_leap = happened.nanosecond() > LAST_NANOSECOND;
     let is_rfc_3339 =
         |it: &str| it.as_bytes().get(10) == Some(&b'T') && DateTime::parse_from_rfc3339(it).is_ok();
-    Some(match written.filter(|it| is_rfc_3339(it)) {
+    Some(match written.filter(|it| !is_leap && is_rfc_3339(it)) {
         Some(written) => written.into_owned(),
-        None => happened.to_rfc3339_opts(SecondsFormat::Millis, true),
+        None => {
+            let nanosecond = happened.nanosecond().min(LAST_NANOSECOND);
+            let happened = happened.with_nanosecond(nanosecond)?;
+            happened.to_rfc3339_opts(SecondsFormat::Millis, true)
+        }
     })
 }
 

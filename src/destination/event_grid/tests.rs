@@ -106,6 +106,13 @@ fn the_time_is_the_date_in_the_form_that_events_have() {
     ] {
         assert_eq!(time(&format!(r#"{{"date":"{written}"}}"#)), expected);
     }
+    // RFC 3339 has leap seconds; who reads events may know none.
+    let mut leap = record(r#"{"date":"2026-12-31T23:59:60.5Z"}"#);
+    leap.date = Some("2026-12-31T23:59:60.5Z".parse().unwrap());
+    let row = built(&[]).unwrap().encode(&leap).unwrap();
+    let event: serde_json::Value = serde_json::from_slice(&row).unwrap();
+    assert_eq!(event["time"], "2026-12-31T23:59:59.999Z");
+    assert_eq!(event["data"]["date"], "2026-12-31T23:59:60.5Z");
     let mut undated = record("{}");
     undated.date = None;
     let row = built(&[]).unwrap().encode(&undated).unwrap();
