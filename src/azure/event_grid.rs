@@ -137,7 +137,11 @@ impl Transient for EventGridError {
     }
 
     fn is_internal(&self) -> bool {
-        matches!(self, Self::Status { status, .. } if http::is_internal(*status))
+        match self {
+            Self::Send { source, .. } => source.is_broken_off(),
+            Self::Status { status, .. } => http::is_internal(*status),
+            _ => false,
+        }
     }
 }
 

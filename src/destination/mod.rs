@@ -390,6 +390,34 @@ mod tests {
         }
     }
 
+    /// A service that comes down over a row gives no answer at all, and so does a firewall that lets one
+    /// not through.
+    #[tokio::test]
+    async fn a_connection_that_ends_without_an_answer_may_do_so_for_a_row() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let host = format!("http://{}", listener.local_addr().unwrap());
+        tokio::spawn(async move {
+            loop {
+                drop(listener.accept().await);
+            }
+        });
+        let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let nobody = format!("http://{}", closed.local_addr().unwrap());
+        drop(closed);
+        for (host, expected) in [(host, true), (nobody, false)] {
+            for (name, destination) in served_by(&host) {
+                for rows in [1, 2] {
+                    let rows = vec![Bytes::from_static(b"{}"); rows];
+                    // Nothing is tried again within so long.
+                    let deadline = Deadline::after(Duration::ZERO);
+                    let error = destination.deliver(&rows, deadline).await.error.unwrap();
+                    let found = matches!(error, DeliveryError::Internal(_));
+                    assert_eq!(found, expected, "{name}: {error:?}");
+                }
+            }
+        }
+    }
+
     #[tokio::test]
     async fn a_service_that_fails_inside_may_do_so_for_a_row() {
         for (status, is_internal) in [(500, true), (502, true), (504, true), (503, false)] {

@@ -150,6 +150,12 @@ impl SendError {
         }
     }
 
+    /// Whether the connection ended without an answer, as where a service comes down over what it was
+    /// sent, or something on the way does not let it through.
+    pub fn is_broken_off(&self) -> bool {
+        matches!(self, Self::NoAnswer(error) if !error.is_timeout())
+    }
+
     /// A request that may have arrived is sent again too: reading twice is harmless, and a
     /// duplicate is better than a loss.
     pub fn again(&self) -> Again {

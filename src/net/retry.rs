@@ -94,7 +94,7 @@ pub(crate) trait Transient {
         false
     }
 
-    /// Whether the service failed inside, which may be for what it was sent.
+    /// Whether the service failed inside, or gave no answer at all, which may be for what it was sent.
     fn is_internal(&self) -> bool {
         false
     }
