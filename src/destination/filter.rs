@@ -133,9 +133,15 @@ fn what_it_takes() -> String {
 #[cfg(test)]
 mod tests {
     use bytes::Bytes;
+    use chrono::DateTime;
+    use serde_json::Value;
+    use simulator::records::Generator;
 
     use super::*;
     use crate::record::LogId;
+    use crate::redact::Redaction;
+    use crate::table::Api;
+    use crate::table::row::row;
 
     fn taken(filter: &str, codes: &str) -> String {
         let filter = Filter::parse(filter).unwrap();
@@ -271,5 +277,31 @@ mod tests {
             json: Bytes::from_static(b"{}"),
         };
         assert!(!everything.leaves_out(&record));
+    }
+
+    /// The figures of docs/destinations.md: of a tenant whose records come in the simulator's
+    /// proportions.
+    #[test]
+    fn the_preset_leaves_out_the_share_of_a_tenant_s_volume_that_is_documented() {
+        let security = Filter::parse("security").unwrap();
+        let mut generator = Generator::seeded(1);
+        let (mut all, mut left_out) = ((0, 0), (0, 0));
+        for _ in 0..20_000 {
+            let record = generator.record(DateTime::UNIX_EPOCH);
+            let json = Value::Object(record).to_string();
+            let row = row(&json, Api::DataCollector, Redaction::On).unwrap().len();
+            all = (all.0 + 1, all.1 + row);
+            let record = Record {
+                log_id: LogId::new("1"),
+                date: None,
+                json: json.into(),
+            };
+            if security.leaves_out(&record) {
+                left_out = (left_out.0 + 1, left_out.1 + row);
+            }
+        }
+        let percent = |part: usize, all: usize| (100 * part + all / 2) / all;
+        let shares = (percent(left_out.0, all.0), percent(left_out.1, all.1));
+        assert_eq!(shares, (66, 67));
     }
 }
