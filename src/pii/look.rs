@@ -20,6 +20,8 @@ const PLACES: usize = 1 << PLACES_BITS;
 const PLACES_BITS: u32 = 10;
 /// Values that are held against a text, at the most: whoever calls the API chooses how many there are.
 const MOST: usize = 32;
+/// Bytes of a value that are held against a text, as many may begin alike: what goes on so is searched.
+const COMPARED: usize = 40;
 /// An odd number whose bits have no order.
 const MIX: u32 = 0x9e37_79b1;
 
@@ -33,7 +35,7 @@ pub(super) struct Look {
     groups: [u8; PLACES],
     /// The values; one more than `MOST` where there are too many to be held against a text.
     values: Vec<Value>,
-    /// What follows the beginnings of the values.
+    /// What follows the beginnings of the values, as far as it is compared.
     tails: Vec<u8>,
 }
 
@@ -117,6 +119,7 @@ impl Look {
         }
         let mask = u64::MAX >> (u64::BITS as usize - 8 * beginning.len());
         let begin = self.tails.len();
+        let tail = &tail[..tail.len().min(COMPARED - BEGINNING)];
         self.tails.extend_from_slice(tail);
         self.values.push(Value {
             letters: first_letters(beginning) & mask,

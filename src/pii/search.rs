@@ -321,10 +321,13 @@ impl Index {
         // with each of those.
         let after = self.needles.partition_point(|it| it.text.as_str() <= ahead);
         let mut candidate = after.checked_sub(1);
+        // How far the text is like the first of them, and so like those that it begins with.
+        let mut alike = None;
         while let Some(index) = candidate {
             let needle = &self.needles[index];
-            if let Some(rest) = ahead.strip_prefix(needle.text.as_str())
-                && needle.is_alone(is_after_word, rest)
+            let alike = *alike.get_or_insert_with(|| common_bytes(&needle.text, ahead));
+            if needle.text.len() <= alike
+                && needle.is_alone(is_after_word, &ahead[needle.text.len()..])
                 && counts(needle)
             {
                 return Some(needle);
@@ -383,6 +386,15 @@ fn common_prefix(one: &str, other: &str) -> usize {
     let letters = one.chars().zip(other.chars());
     let same = letters.take_while(|(one, other)| one == other);
     same.map(|(letter, _)| letter.len_utf8()).sum()
+}
+
+/// The same in bytes.
+fn common_bytes(one: &str, other: &str) -> usize {
+    if other.starts_with(one) {
+        return one.len();
+    }
+    let bytes = one.bytes().zip(other.bytes());
+    bytes.take_while(|(one, other)| one == other).count()
 }
 
 fn percent_encode(text: &str, out: &mut String) {

@@ -364,6 +364,15 @@ fn a_long_value_is_found_in_time_as_far_as_a_text_goes_on_like_it() {
         let record = format!(r#"{{"user_name":[{names}],"error":"{text}","x-{text}$1":1}}"#);
         assert!(!applied("username:mask", &record).contains("b0"));
     }
+    // As few as are held against each text, which goes on in another way.
+    let begin = "b".repeat(990);
+    let names: Vec<_> = (0..30).map(|n| format!(r#""{begin}x{n}""#)).collect();
+    let (names, masks) = (names.join(","), [r#""***""#; 30].join(","));
+    let record = |names: &str| {
+        let text = "b".repeat(2_000_000);
+        format!(r#"{{"user_name":[{names}],"error":"{text}"}}"#)
+    };
+    assert_becomes("username:mask", &record(&names), &record(&masks));
     // Of several that begin alike the one that goes on for the longest.
     let (one, other) = (format!("{long}Lovelace"), format!("{long}King"));
     let record = format!(
