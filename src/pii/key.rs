@@ -16,6 +16,8 @@ use super::looks::SHORTEST_PHONE;
 
 /// Bytes that a key has at least.
 const SHORTEST_KEY: usize = 32;
+/// Digits of a code of the post.
+const LONGEST_POST_CODE: usize = 9;
 /// Letters of a key's id at most.
 const LONGEST_ID: usize = 16;
 const ALPHABET: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
@@ -74,6 +76,10 @@ impl Group {
             Kind::Phone => is_number || digits >= 4 && !has_letters,
             Kind::Ip => is_ip,
             Kind::Username => false,
+            // A code of the post has no letters in most countries.
+            Kind::Address | Kind::Location => {
+                is_words || !is_mail && !is_ip && !has_letters && digits <= LONGEST_POST_CODE
+            }
             _ => is_words,
         };
         let kinds = Kind::ALL.into_iter().filter(|it| may_be(*it));

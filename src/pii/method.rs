@@ -4,6 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::found::Found;
 use super::key::{Group, Key, ip, is_pseudonym, mail_domain, trimmed, unquoted};
+use super::looks::{is_phone, kind_by_looks};
 use super::pieces::Piece;
 use super::{Kind, fields_only, find, rewrite};
 use crate::json::Token;
@@ -104,13 +105,16 @@ impl Policy {
     }
 }
 
-/// The pseudonym of a value. A name that is an e-mail address, as Auth0 makes it by default, is one.
+/// The pseudonym of a value. A name that is an e-mail address or a phone number, as Auth0 makes it by
+/// default, is one, and so is the address by which a directory knows its user.
 fn pseudonym(key: &Key, kind: Kind, value: &str) -> String {
     if is_pseudonym(trimmed(value)) {
         return value.to_owned();
     }
     let kind = match kind {
         Kind::FirstName | Kind::LastName if mail_domain(value).is_some() => Kind::Email,
+        Kind::FirstName | Kind::LastName if is_phone(value) => Kind::Phone,
+        Kind::UserId if kind_by_looks(value) == Some(Kind::Email) => Kind::Email,
         _ => kind,
     };
     key.pseudonym(Group::of(kind), value)

@@ -29,6 +29,16 @@ fn what_is_the_same_to_people_has_one_pseudonym() {
             "ada@example.com",
             format!("{ADA}@example.com"),
         ),
+        // And the number of who gets text messages.
+        ("given_name", "+15550100200", ADA_S_PHONE.to_owned()),
+        ("surname", "15550100200", ADA_S_PHONE.to_owned()),
+        // Directories know their users by it.
+        (
+            "external_id",
+            "Ada@example.com",
+            format!("{ADA}@example.com"),
+        ),
+        ("sub", "ada@example.com", format!("{ADA}@example.com")),
         ("userId", "auth0|5F1ABC", format!("auth0|{ADA_S_ID}")),
     ] {
         let record = format!(r#"{{"details":{{"{field}":"{value}"}}}}"#);
@@ -222,6 +232,8 @@ fn a_value_may_belong_to_the_groups_that_it_looks_like() {
             "90210",
             "email user_id phone first_name last_name address location user_agent",
         ),
+        ("12345-6789", "email user_id phone address location"),
+        ("+1 555 0100", "email phone address location"),
         (
             "+1 555 010 0200 ext. 5",
             "email phone first_name last_name address location user_agent",
