@@ -25,6 +25,8 @@ pub(super) enum Field {
     /// Somebody, in one way or another: an e-mail address, a user id, a phone number; or an object
     /// about a user.
     Somebody,
+    /// Somebody, by a user name where it looks like nothing else.
+    Login,
     /// The name of whatever the object is about.
     Name,
     /// The id of whatever the object is about.
@@ -58,7 +60,7 @@ pub(super) enum Field {
     Word,
 }
 
-use Field::{Coordinate, Country, LooksLike, Name, Of, Open, Somebody, Town};
+use Field::{Coordinate, Country, Login, LooksLike, Name, Of, Open, Somebody, Town};
 
 impl Field {
     /// Judges a name, as it was written but without escapes.
@@ -68,7 +70,7 @@ impl Field {
             // it is, unless that is what SCIM calls the value, `emails[type eq "work"].value`, or a place in
             // a list: `/emails/0`.
             Open => last_part(name).map_or(Open, |part| match Self::of_word(part) {
-                it @ (Of(_) | LooksLike(_) | Somebody) => it,
+                it @ (Of(_) | LooksLike(_) | Somebody | Login) => it,
                 // Roles and the like have names too, but not in as many words.
                 Name if is_claim(name) || !part.eq_ignore_ascii_case("name") => Name,
                 _ => Open,
@@ -87,7 +89,7 @@ impl Field {
 
     /// Whether a value beside such a name is known by it.
     pub fn says_what_a_value_is(self) -> bool {
-        let is_about_a_user = matches!(self, Somebody | Name | Self::User);
+        let is_about_a_user = matches!(self, Somebody | Login | Name | Self::User);
         let is_about_a_place = matches!(self, Self::Place | Country | Town | Coordinate);
         let may_name_somebody = matches!(self, Self::Path | Self::Search);
         self.tells_a_kind() || is_about_a_user || is_about_a_place || may_name_somebody

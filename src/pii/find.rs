@@ -7,7 +7,8 @@ use super::fields::Field;
 use super::found::{Found, Value, is_personal};
 use super::key::{Group, ip};
 use super::looks::{
-    addresses, is_call_about_users, is_link, is_phone, is_word, kind_by_looks, may_name_somebody,
+    addresses, is_call_about_blocked, is_call_about_users, is_link, is_phone, is_word,
+    kind_by_looks, may_name_somebody,
 };
 use super::method::{Method, Policy};
 use super::nested::{self, Part};
@@ -21,6 +22,8 @@ const FIRST_SET_ASIDE: u32 = u32::MAX / 2;
 
 /// Stands in place of the number of an object where a search is about one.
 const SEARCH: u32 = u32::MAX;
+/// The same where a user is who is blocked, if anybody is.
+const BLOCKED: u32 = u32::MAX - 1;
 
 /// Values before a value among which it is looked for, so as not to be treated twice.
 const REMEMBERED: usize = 16;
@@ -43,6 +46,10 @@ pub(super) fn kind(policy: &Policy, role: Role, value: &str) -> Option<Kind> {
         Role::Personal(kind) => Some(kind),
         Role::LooksLike(kind) => looks_like(kind, value),
         Role::Somebody => kind_by_looks(value),
+        // A user name may look like an address.
+        Role::Login => kind_by_looks(value)
+            .filter(|it| *it != Kind::Email || is_wanted(it))
+            .or(Some(Kind::Username)),
         Role::SomebodyBelow(kind) => kind_by_looks(value)
             .filter(is_wanted)
             .or_else(|| looks_like(kind, value)),
@@ -119,6 +126,7 @@ pub(super) struct Finder<'p> {
     /// Texts that it is in, each within another one.
     texts: usize,
     is_call_about_users: bool,
+    is_call_about_blocked: bool,
     is_any: bool,
 }
 
@@ -135,6 +143,7 @@ impl<'p> Finder<'p> {
             is_set_aside: false,
             texts: 0,
             is_call_about_users: false,
+            is_call_about_blocked: false,
             is_any: false,
         }
     }
@@ -269,6 +278,7 @@ impl<'p> Finder<'p> {
             }
             Role::Path => {
                 self.is_call_about_users |= place.is_of_call && is_call_about_users(value);
+                self.is_call_about_blocked |= place.is_of_call && is_call_about_blocked(value);
                 of_path(self.policy, value, |kind, value| self.searched(kind, value));
             }
             Role::Search if !begins_a_form(value) => {
@@ -280,6 +290,9 @@ impl<'p> Finder<'p> {
         }
         if let Some(kind) = kind(self.policy, role, value) {
             return self.noted(kind, value);
+        }
+        if role == Role::Somebody && kind_by_looks(value).is_none() {
+            self.name(BLOCKED, Kind::Username, value, piece);
         }
         if matches!(
             role,
@@ -374,6 +387,9 @@ impl<'p> Finder<'p> {
         if self.is_call_about_users {
             self.users.append(&mut self.bodies);
             self.users.push(SEARCH);
+        }
+        if self.is_call_about_blocked {
+            self.users.push(BLOCKED);
         }
         self.users.sort_unstable();
         for name in std::mem::take(&mut self.names) {

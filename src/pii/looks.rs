@@ -67,15 +67,23 @@ pub(super) fn addresses(text: &str) -> impl Iterator<Item = &str> {
         .filter(|it| mail_domain(it).is_some())
 }
 
+/// What is called, by its path.
+fn called(path: &str) -> Vec<&str> {
+    let path = path.split(['?', '#']).next().unwrap_or_default();
+    let called = CALLS.iter().find_map(|it| path.strip_prefix(it));
+    let segments = called.unwrap_or_default().split('/');
+    segments.filter(|it| !it.is_empty()).collect()
+}
+
+/// Whether a call is about users who are blocked, by whatever they are named.
+pub(super) fn is_call_about_blocked(path: &str) -> bool {
+    called(path)[..] == ["user-blocks"]
+}
+
 /// Whether the bodies of a call are users, by its path.
 pub(super) fn is_call_about_users(path: &str) -> bool {
-    let path = path.split(['?', '#']).next().unwrap_or_default();
-    let Some(path) = CALLS.iter().find_map(|it| path.strip_prefix(it)) else {
-        return false;
-    };
-    let segments: Vec<&str> = path.split('/').filter(|it| !it.is_empty()).collect();
     matches!(
-        segments[..],
+        called(path)[..],
         ["users" | "users-by-email"]
             | ["users", _]
             | ["organizations", _, "members"]

@@ -3,8 +3,8 @@
 
 use super::Kind;
 use super::fields::Field::{
-    self, Body, Coordinate, Country, Details, Id, Label, LooksLike, Name, Of, Open, Path, Place,
-    Search, Somebody, Thing, Town, User, Value, Word,
+    self, Body, Coordinate, Country, Details, Id, Label, Login, LooksLike, Name, Of, Open, Path,
+    Place, Search, Somebody, Thing, Town, User, Value, Word,
 };
 
 /// The known names by their first letter, and the ends that others have in common.
@@ -88,7 +88,8 @@ pub(super) fn known(word: &str) -> Field {
             "locationinfo" | "location" => Place,
             "label" => Label,
             "latitude" | "longitude" => Coordinate,
-            "login" | "loginhint" => Somebody,
+            "login" => Somebody,
+            "loginhint" => Login,
             "logstream" | "logstreams" => Thing,
             _ => Open,
         },
@@ -157,7 +158,7 @@ pub(super) fn known(word: &str) -> Field {
         },
         b'u' => match word {
             "user" | "users" => Somebody,
-            "userid" | "userids" => Of(Kind::UserId),
+            "userid" => Of(Kind::UserId),
             "username" | "userprincipalname" | "upn" => Of(Kind::Username),
             "userinfo" | "usermetadata" | "userprofile" => User,
             _ => Open,
@@ -213,6 +214,10 @@ fn ends(last: u8) -> &'static [(&'static str, Field)] {
             ("shippingaddress", Of(Kind::Address)), ("streetaddress", Of(Kind::Address)),
             ("workaddress", Of(Kind::Address)),
             ("phonenumbers", Of(Kind::Phone)),
+            ("usernames", Of(Kind::Username)), ("loginnames", Of(Kind::Username)),
+            ("firstnames", Of(Kind::FirstName)), ("givennames", Of(Kind::FirstName)),
+            ("lastnames", Of(Kind::LastName)), ("familynames", Of(Kind::LastName)),
+            ("userids", Of(Kind::UserId)), ("useragents", Of(Kind::UserAgent)),
         ],
         b't' => &[("useragent", Of(Kind::UserAgent))],
         _ => &[],

@@ -6,7 +6,7 @@ use super::Kind;
 use super::fields;
 use super::find::kind;
 use super::key::ip;
-use super::looks::kind_by_looks;
+use super::looks::{is_call_about_blocked, kind_by_looks};
 use super::method::Policy;
 use super::terms::{has_name, of_search, spaced};
 use super::view::{ROUNDS, View};
@@ -14,6 +14,8 @@ use super::walk::{Role, role};
 
 /// What stands two places before the id of an identity in a path.
 const IDENTITIES: &str = "identities";
+/// The parameter that names a user who is blocked.
+const IDENTIFIER: &str = "identifier";
 
 /// Calls for each whom a path names: `/api/v2/users/auth0%7C1`, `?email=a%40b.c`, `?q=username:adalove`;
 /// without a kind for the name of whatever is looked for.
@@ -28,6 +30,9 @@ pub(super) fn of_path(policy: &Policy, path: &str, mut note: impl FnMut(Option<K
         let looks = || kind_by_looks(&value).filter(|_| !has_name(&value));
         match ip(&value).map(|_| Kind::Ip).or_else(looks) {
             Some(kind) => note(Some(kind), &value),
+            None if before[1] == IDENTIFIER && is_call_about_blocked(path) => {
+                note(Some(Kind::Username), &value);
+            }
             None => of_decoded_search(policy, &value, &mut note),
         }
         before = [before[1], part];

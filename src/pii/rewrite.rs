@@ -135,6 +135,7 @@ impl Writer<'_> {
             }
             Role::LooksLike(_)
             | Role::Somebody
+            | Role::Login
             | Role::SomebodyBelow(_)
             | Role::Below(..)
             | Role::Place

@@ -21,7 +21,9 @@ pub(super) enum Role {
     LooksLike(Kind),
     /// Somebody, if it looks like it.
     Somebody,
-    /// The same below a name of this kind: of that kind, if it looks like it.
+    /// Somebody, by a user name where it looks like nothing else.
+    Login,
+    /// The same as `Somebody` below a name of this kind: of that kind, if it looks like it.
     SomebodyBelow(Kind),
     /// Personal, and below a name of the first kind: of that, if the second is kept and it looks like it,
     /// as everything does below that of a place.
@@ -318,6 +320,7 @@ pub(super) fn role(field: Field) -> Role {
         Field::Of(kind) => Role::Personal(kind),
         Field::LooksLike(kind) => Role::LooksLike(kind),
         Field::Somebody => Role::Somebody,
+        Field::Login => Role::Login,
         Field::Name => Role::Name,
         Field::Id => Role::Id,
         Field::Country => Role::Country,

@@ -457,3 +457,67 @@ fn a_name_beside_a_value_and_the_value_have_other_names_too() {
         }
     }
 }
+
+#[test]
+fn a_user_name_is_known_where_auth0_takes_one_of_several_ways_to_name_a_user() {
+    const PII: &str = "username:mask,user_id:mask,phone:mask";
+    for name in ["adalove", "ada@example.com", "auth0|5f1abc", "+15550100200"] {
+        let record = |it: &str| {
+            format!(
+                r#"{{"details":{{"qs":{{"login_hint":"{it}"}},"url":"/authorize?login_hint={it}&a=b","error":"no {it}"}}}}"#
+            )
+        };
+        assert_becomes(PII, &record(name), &record("***"));
+    }
+    assert_becomes(
+        "username:drop",
+        r#"{"details":{"qs":{"login_hint":"adalove","state":"x"},"error":"no adalove"}}"#,
+        r#"{"details":{"qs":{"state":"x"},"error":"no ***"}}"#,
+    );
+    assert_becomes(
+        "username:pseudonym",
+        r#"{"details":{"qs":{"login_hint":"Countess"}}}"#,
+        &format!(r#"{{"details":{{"qs":{{"login_hint":"{COUNTESS}"}}}}}}"#),
+    );
+    // An e-mail address is no user id, where that alone is kept back, and the other way round.
+    for (pii, name) in [
+        ("user_id:mask", "ada@example.com"),
+        ("email:mask", "auth0|5f1abc"),
+        ("username:mask", "auth0|5f1abc"),
+        ("email:mask", "adalove"),
+    ] {
+        let record = format!(r#"{{"details":{{"qs":{{"login_hint":"{name}"}}}}}}"#);
+        assert_stays(pii, &record);
+    }
+    // Of a call about blocked users. An API has an identifier too.
+    for (request, expected) in [
+        (
+            r#""path":"/api/v2/user-blocks","query":{"identifier":"adalove"}"#,
+            r#""path":"/api/v2/user-blocks","query":{"identifier":"***"}"#,
+        ),
+        (
+            r#""query":{"identifier":"adalove"},"path":"/v2/user-blocks/""#,
+            r#""query":{"identifier":"***"},"path":"/v2/user-blocks/""#,
+        ),
+        (
+            r#""path":"/api/v2/user-blocks?identifier=adalove""#,
+            r#""path":"/api/v2/user-blocks?identifier=***""#,
+        ),
+        (
+            r#""path":"/api/v2/resource-servers","body":{"identifier":"my-api"}"#,
+            r#""path":"/api/v2/resource-servers","body":{"identifier":"my-api"}"#,
+        ),
+    ] {
+        let record = |it: &str| format!(r#"{{"details":{{"request":{{{it}}}}}}}"#);
+        assert_becomes(PII, &record(request), &record(expected));
+    }
+}
+
+#[test]
+fn names_of_several_values_are_known_as_those_of_one_are() {
+    assert_becomes(
+        "username:mask,first_name:mask,last_name:mask,user_id:mask,user_agent:mask",
+        r#"{"details":{"usernames":["ada"],"user_names":["ada"],"givenNames":["Ada"],"lastNames":["L"],"member_user_ids":["x"],"userAgents":["curl"],"membernames":["x"]}}"#,
+        r#"{"details":{"usernames":["***"],"user_names":["***"],"givenNames":["***"],"lastNames":["***"],"member_user_ids":["***"],"userAgents":["***"],"membernames":["x"]}}"#,
+    );
+}
