@@ -68,7 +68,7 @@ impl Group {
         let is_user_s = !user_id_prefix(value).is_empty();
         let digits = value.chars().filter(char::is_ascii_digit).count();
         let is_number = digits >= SHORTEST_PHONE;
-        let is_words = (has_letters || !is_number) && !is_mail && !is_ip && !value.contains('|');
+        let is_words = (has_letters || !is_number) && !is_mail && !is_ip && !is_user_s;
         let may_be = |kind| match kind {
             Kind::Email => true,
             Kind::UserId => is_user_s || is_word && (!is_mail || value.ends_with(CLIENTS)),

@@ -229,6 +229,10 @@ fn a_value_may_belong_to_the_groups_that_it_looks_like() {
         ("samlp|acme|ada@example.com", "email user_id"),
         ("auth0|ada lovelace", "email user_id"),
         (
+            "Acme App|2 (X11)",
+            "email first_name last_name address location user_agent",
+        ),
+        (
             "90210",
             "email user_id phone first_name last_name address location user_agent",
         ),
