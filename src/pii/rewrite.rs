@@ -29,6 +29,8 @@ pub(super) fn rewrite(policy: &Policy, found: &Found, pieces: &mut [Piece]) {
 
 /// What stands in a path before somebody.
 const USERS: [&str; 4] = ["users/", "users-by-email/", "members/", "Users/"];
+/// What stands there two places before.
+const IDENTITIES: &str = "identities/";
 
 struct Writer<'f> {
     policy: &'f Policy,
@@ -238,10 +240,10 @@ impl Writer<'_> {
         };
         let (begin, rest) = called.split_at(begin.len());
         let mut new = begin.to_owned();
-        let mut before = "";
+        let mut before = ["", ""];
         for segment in rest.split_inclusive('/') {
-            let is_user = USERS.contains(&before);
-            before = segment;
+            let is_user = USERS.contains(&before[1]) || before[0] == IDENTITIES;
+            before = [before[1], segment];
             // A value that ends in a slash is not two segments of a path.
             let (name, slash) = match segment.strip_suffix('/') {
                 Some(name) => (name, "/"),

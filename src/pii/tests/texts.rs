@@ -113,6 +113,14 @@ fn whom_a_path_names_is_known_by_its_looks() {
             "/api/v2/users/***/identities/google-oauth2/***",
         ),
         (
+            "/api/v2/users/auth0%7C5f1abc/identities/ad/adalove",
+            "/api/v2/users/***/identities/ad/***",
+        ),
+        (
+            "/api/v2/users/auth0%7C5f1abc/identities/adfs/CORP%5CAda%2FL?x=1",
+            "/api/v2/users/***/identities/adfs/***?x=1",
+        ),
+        (
             "/api/v2/anomaly/blocks/ips/203.0.113.7",
             "/api/v2/anomaly/blocks/ips/***",
         ),
