@@ -191,6 +191,7 @@ export default {
         entities: ["IP 198.51.100.7"],
         details: { Count: "10", Made: "6" },
       }]),
+      fires("some with leaked passwords", [...of(6, "ss"), ...of(4, "signup_pwd_leak", { from: 6 })], [{ details: { Count: "10", Made: "6" } }]),
       fires("known by their mail, their ids or not at all", [
         ...times(5, (n) => event("11:10", "ss", { user_name: "", user_id: "", details: { body: { email: `M${n % 4}@example.com` } } })),
         ...times(5, (n) => event("11:10", "ss", { user_name: "", user_id: `auth0|${n}` })), event("11:10", "fs", { user_name: "", user_id: "" })], [

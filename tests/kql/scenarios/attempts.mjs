@@ -137,6 +137,7 @@ export default {
       }]),
       fires("the older kind of fingerprint, each kind of failure", ofEachKind(10, (type, from) =>
         every(1, type, { from, security_context: { ja3: "a3" } })), [{ details: { Fingerprint: "a3" } }]),
+      ...["pwd_leak", "reset_pwd_leak", "limit_wc", "limit_sul", "limit_mu"].map((type) => fires(`stopped by attack protection (${type})`, every(10, type, JA4), 1)),
       ...["s", "scoa", "sens", "sepft", "seotpft", "seoobft", "sercft", "sepkotpft", "sepkoobft", "sepkrcft"].map((type) => quiet(`usual (${type})`, [...shaken(10), ...usual(48, JA4, type)])),
       quiet("usual just within two weeks", [...shaken(10), ...usual(335.9)]),
       fires("usual before that", [...shaken(10), ...usual(336)], 1),
@@ -165,8 +166,8 @@ export default {
       }]),
       fires("each kind alone", ["s", "scoa", "f", "fp", "fu", "fcoa", "ss", "fs"].flatMap((type, n) =>
         came(10, { type, ip: `192.0.2.1${n}` })).concat(custom(20)), 8),
-      fires("each kind of attack that names its host", ["fepft", "fepotpft", "pla", "pwd_leak", "limit_wc", "limit_mu", "limit_sul"].flatMap((type, n) =>
-        came(10, { type, ip: `192.0.2.1${n}` })).concat(custom(20)), 7),
+      fires("each kind of attack that names its host", ["fepft", "fepotpft", "pla", "pwd_leak", "reset_pwd_leak", "limit_wc", "limit_mu", "limit_sul"].flatMap((type, n) =>
+        came(10, { type, ip: `192.0.2.1${n}` })).concat(custom(20)), 8),
       fires("in capitals", [...custom(20), ...came(10, { hostname: "ACME.EU.AUTH0.COM" })], 1),
       quiet("nine times", [...custom(20), ...came(9)]),
       quiet("nine times, each told of before it", [...custom(20), ...came(9), ...came(9, { type: "pla" })]),

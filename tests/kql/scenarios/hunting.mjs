@@ -17,7 +17,8 @@ export default {
   "hunting/rare-tls-fingerprints": {
     cases: [
       fires("of three users", times(3, (n) => event("11:10", "fp", JA4("a", user(`u${n}`)))), entity("IP 198.51.100.7")),
-      fires("of codes for a sign-in without a password", [event("11:10", "fepotpft", JA4("a"))], entity("IP 198.51.100.7")),
+      ...["fepotpft", "pwd_leak", "reset_pwd_leak", "limit_wc", "limit_sul", "limit_mu"].map((type) =>
+        fires(`of one user (${type})`, [event("11:10", type, JA4("a"))], entity("IP 198.51.100.7"))),
       quiet("of four, of none", [...times(4, (n) => event("11:10", "s", JA4("a", user(`u${n}`)))), event("11:10", "s")]),
       quiet("other events, and old ones", [event("11:10", "sertft", JA4("a")), ...old(event("11:10", "s", JA4("a")))]),
     ],
