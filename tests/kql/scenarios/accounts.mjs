@@ -46,7 +46,7 @@ export default {
         entities: ["IP 198.51.100.7", "Account jane@example.com"],
         details: { SignIns: "1", SignUps: "0", Blocks: "1", LeakedAccounts: "0", Accounts: '["jane@example.com"]' },
       }]),
-      ...["scoa", "sens", "sepft", "seotpft", "seoobft", "sercft", "sepkotpft", "sepkoobft", "sepkrcft"].map((type) => fires(`signed in (${type})`, [blocked, { ...entered, type }], [{ details: { SignIns: "1" } }])),
+      ...["scoa", "sens", "sepft", "seotpft", "seoobft", "sercft", "sepkotpft", "sepkoobft", "sepkrcft", "sede"].map((type) => fires(`signed in (${type})`, [blocked, { ...entered, type }], [{ details: { SignIns: "1" } }])),
       fires("signed up, without a name", [blocked, { ...entered, type: "ss", user_name: "" }], [
         { title: "Auth0 - auth0|1 came in from 198.51.100.7, which was flagged before", details: { SignIns: "0", SignUps: "1" } }]),
       fires("leaked passwords of three, of each kind", [...leaked(1), ...of(1, "signup_pwd_leak", { from: 1 }), ...of(1, "reset_pwd_leak", { from: 2 }), entered], [
