@@ -50,6 +50,12 @@ export default {
       ], ["Medium: Auth0 - New may use the grants password", "Medium: Auth0 - Cl2 may use the grants password"]),
       quiet("others", [client({ grant_types: ["authorization_code", "refresh_token", "http://auth0.com/oauth/grant-type/passwordless/otp"] }),
         client({ name: "implicit" }), client({ grant_types: [] })]),
+      fires("what a new application has unasked", [
+        client({ name: "New" }, { method: "post", path: "/api/v2/clients", answer: { grant_types: ["authorization_code", "implicit"] } }),
+        client(null, { method: "POST", path: "/api/v2/clients/", answer: { name: "Own", grant_types: ["password"] } }),
+      ], ["Medium: Auth0 - New may use the grants implicit", "Medium: Auth0 - Own may use the grants password"]),
+      quiet("a new application asks for others", [client({ grant_types: ["authorization_code"] },
+        { method: "post", path: "/api/v2/clients", answer: { grant_types: ["implicit"] } })]),
       quiet("only the answer has it", [client({ name: "x" }, { answer: { grant_types: ["implicit"] } })]),
       quiet("looked at, or something else", [client({ grant_types: ["implicit"] }, { method: "get" }),
         client({ grant_types: ["implicit"] }, { path: "/api/v2/clients/Cl1/credentials" }),
