@@ -4,6 +4,7 @@
 use std::fs;
 use std::path::PathBuf;
 
+use auth0_poller::table::Api;
 use auth0_poller::table::catalogue::catalogue;
 use chrono::{DateTime, SubsecRound as _, Utc};
 use serde_json::{Map, Value, json};
@@ -272,6 +273,18 @@ async fn the_filtering_parser_lets_through_what_it_is_asked_for() {
         kinds.sort_unstable();
         assert_eq!(kinds, *expected, "{filter}");
     }
+}
+
+#[test]
+fn a_sign_out_that_fails_at_the_identity_provider_is_one() {
+    let failed = rules::event("11:00:00", "federated_logout_failed", json!({}));
+    let table = rules::table(Api::DataCollector, &rules::arrived(&[failed]));
+    let query = "union (ASimAuthenticationAuth0), \
+        (vimAuthenticationAuth0(eventtype_in=dynamic(['Logoff']), eventresult='Failure'))";
+    let rows = Kql::over(&table).result(query, "2026-11-21T12:00:00Z");
+    let told = rows.iter().map(|it| (&it["EventType"], &it["EventResult"]));
+    let expected = (&json!("Logoff"), &json!("Failure"));
+    assert!(told.eq([expected; 2]), "{rows:?}");
 }
 
 /// An application without a name goes by its id.
