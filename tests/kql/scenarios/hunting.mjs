@@ -12,6 +12,9 @@ const read = changed(call("11:40", "get", "/api/v2/clients/Cl1"), (copy) => {
   copy.details.accessedSecrets = ["client_secret"];
 });
 const stream = call("11:40", "post", "/api/v2/log-streams", { name: "out", sink: { httpEndpoint: "https://x.example" } });
+// A call by which a user adds or removes a factor.
+const mine = (clock, method, type = "my_account_authentication_method_succeeded") => event(clock, type, {
+  details: { operation: "x", request: { method, path: "/me/v1/authentication-methods/passkey|1" } } });
 
 export default {
   "hunting/rare-tls-fingerprints": {
@@ -65,6 +68,10 @@ export default {
     cases: [
       fires("replaced", [event("11:10", "gd_unenroll"), event("11:20", "gd_enrollment_complete")],
         entity("Account jane@example.com", "IP 198.51.100.7")),
+      fires("replaced by the user's own API", [mine("11:10", "DELETE"), mine("11:20", "POST")],
+        entity("Account jane@example.com", "IP 198.51.100.7")),
+      quiet("looked at, or refused", [mine("11:10", "GET"), mine("11:20", "POST"), mine("11:30", "DELETE"), mine("11:40", "PATCH"),
+        mine("11:50", "POST", "my_account_authentication_method_failed")]),
       quiet("the other way round, of two users, much later", [event("11:20", "gd_unenroll"), event("11:10", "gd_enrollment_complete"),
         event("11:30", "gd_enrollment_complete", user("joe@example.com")),
         ...earlier(24, [event("11:09", "gd_unenroll", user("joe@example.com"))])]),
