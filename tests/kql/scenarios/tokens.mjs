@@ -6,6 +6,8 @@ const FAMILY = { details: { familyId: "fam1" } };
 const exchanged = (clock, user_agent, fields = {}) => event(clock, "sertft", { user_agent, ...FAMILY, ...fields });
 const at = (clock, latitude, longitude, fields = {}) =>
   event(clock, "sertft", { ...FAMILY, location_info: { country_name: `C${latitude}`, latitude, longitude }, ...fields });
+// Of tokens that are not replaced at each use, a record names the session alone.
+const session = (session_id) => ({ details: { refresh_token: { access: "offline", session_id } } });
 const two = [exchanged("11:10", "Firefox/1"), exchanged("11:40", "curl/8")];
 
 const NEAR = "what is seen from behind decides near the date line only, and there no longitude is near 0";
@@ -23,6 +25,8 @@ export default {
       }]),
       fires("one of them is refused, and no name", [exchanged("11:10", "Firefox/1", { user_name: "" }),
         exchanged("11:40", "curl/8", { type: "ferrt", user_name: "" })], ["Medium: Auth0 - 2 programs used the refresh token of auth0|1"]),
+      fires("of a session, without rotation", two.map((it) => ({ ...it, ...session("s1") })), 1),
+      quiet("of two sessions", two.map((it, n) => ({ ...it, ...session(`s${n}`) }))),
       quiet("an update", [exchanged("11:10", "Firefox/1.0"), exchanged("11:40", "Firefox/12.3")]),
       quiet("without a user agent", [exchanged("11:10", "Firefox/1"), exchanged("11:40", "")]),
       quiet("of two sign-ins, or of none", [exchanged("11:10", "Firefox/1"), exchanged("11:40", "curl/8", { details: { familyId: "fam2" } }),
@@ -45,6 +49,8 @@ export default {
         details: { Countries: '["C50","C60"]', Addresses: '["198.51.100.7","192.0.2.1"]' },
       }]),
       fires("to the east, refused", [at("11:10", 50, 10), at("11:40", 50, 20, { type: "ferrt", user_name: "" })], 1),
+      fires("of a session, without rotation", [at("11:10", 50, 10, session("s1")), at("11:40", 60, 10, session("s1"))], 1),
+      quiet("of two sessions", [at("11:10", 50, 10, session("s1")), at("11:40", 60, 10, session("s2"))]),
       fires("across the date line", [at("11:10", 0, 175), at("11:40", 0, -175)], 1),
       fires("across Greenwich", [at("11:10", 0, 5), at("11:40", 0, -5)], 1),
       quiet("near, across the date line", [at("11:10", 0, 176), at("11:40", 0, -175)]),
