@@ -31,6 +31,7 @@ pub(super) struct Described {
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct Results {
+    failed_entry_count: Option<usize>,
     entries: Vec<EntryResult>,
 }
 
@@ -61,14 +62,17 @@ pub(super) fn request<'a>(entries: impl Iterator<Item = &'a Bytes>) -> Bytes {
 }
 
 /// What an answer to `PutEvents` says of each of so many entries. `None` where it does not say that of
-/// each. No `secrets` are in it.
+/// each, or counts more failures than it names. No `secrets` are in it.
 pub(super) fn entries(answer: &[u8], count: usize, secrets: &[SecretString]) -> Option<Vec<Entry>> {
     let results: Results = serde_json::from_slice(answer).ok()?;
     if results.entries.len() != count {
         return None;
     }
+    let failures = results.failed_entry_count.unwrap_or_default();
     let results = results.entries.into_iter();
-    results.map(|it| entry(it, secrets)).collect()
+    let entries: Option<Vec<_>> = results.map(|it| entry(it, secrets)).collect();
+    let is_failure = |it: &&Entry| !matches!(it, Entry::Accepted);
+    entries.filter(|it| it.iter().filter(is_failure).count() >= failures)
 }
 
 fn entry(result: EntryResult, secrets: &[SecretString]) -> Option<Entry> {
@@ -116,7 +120,8 @@ mod tests {
     #[test]
     fn each_entry_is_judged_by_its_own_code() {
         let judged = |result: &str| {
-            let answer = format!(r#"{{"FailedEntryCount":1,"Entries":[{result}]}}"#);
+            let failures = u8::from(result.contains(r#""ErrorCode":""#));
+            let answer = format!(r#"{{"FailedEntryCount":{failures},"Entries":[{result}]}}"#);
             entries(answer.as_bytes(), 1, &[]).map(|mut it| it.remove(0))
         };
         assert_eq!(judged(r#"{"EventId":"1"}"#), Some(Entry::Accepted));
@@ -166,6 +171,7 @@ mod tests {
             of("{}"),
             of(r#"{"EventId":""}"#),
             of("null"),
+            format!(r#"{{"FailedEntryCount":1,"Entries":[{ok}]}}"#),
             r#"{"FailedEntryCount":0}"#.to_owned(),
             "{}".to_owned(),
             String::new(),

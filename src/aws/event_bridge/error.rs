@@ -122,6 +122,7 @@ impl Transient for EventBridgeError {
     fn is_internal(&self) -> bool {
         match self {
             Self::Busy { is_internal, .. } => *is_internal,
+            Self::Send { source, .. } => source.is_broken_off(),
             Self::Status { status, .. } => http::is_internal(*status),
             _ => false,
         }

@@ -311,3 +311,23 @@ async fn an_entry_over_which_the_service_fails_inside_is_told_from_one_that_has_
         assert_eq!(error.is_internal(), expected, "{codes:?}: {error}");
     }
 }
+
+#[tokio::test]
+async fn a_connection_that_ends_without_an_answer_may_do_so_for_an_entry() {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        loop {
+            drop(listener.accept().await);
+        }
+    });
+    let bus = Bus {
+        url: Url::parse(&url).unwrap(),
+        ..with_keys()
+    };
+    let fates = Mutex::new(vec![Fate::Open]);
+    let deadline = Deadline::after(Duration::from_mins(1));
+    let error = bus.attempt(&["{}".into()], &fates, deadline).await;
+    let error = error.unwrap_err();
+    assert!(error.is_internal(), "{error:?}");
+}
