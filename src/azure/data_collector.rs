@@ -131,7 +131,7 @@ impl Transient for DataCollectorError {
         match self {
             Self::Send { source, .. } => source.is_broken_off(),
             Self::Status { status, .. } => http::is_internal(*status),
-            _ => false,
+            Self::Forbidden { .. } => false,
         }
     }
 }

@@ -126,7 +126,6 @@ pub(super) struct Finder<'p> {
     /// Texts that it is in, each within another one.
     texts: usize,
     is_call_about_users: bool,
-    is_call_about_blocked: bool,
     is_any: bool,
 }
 
@@ -143,7 +142,6 @@ impl<'p> Finder<'p> {
             is_set_aside: false,
             texts: 0,
             is_call_about_users: false,
-            is_call_about_blocked: false,
             is_any: false,
         }
     }
@@ -278,7 +276,9 @@ impl<'p> Finder<'p> {
             }
             Role::Path => {
                 self.is_call_about_users |= place.is_of_call && is_call_about_users(value);
-                self.is_call_about_blocked |= place.is_of_call && is_call_about_blocked(value);
+                if place.is_of_call && is_call_about_blocked(value) {
+                    self.users.push(BLOCKED);
+                }
                 of_path(self.policy, value, |kind, value| self.searched(kind, value));
             }
             Role::Search if !begins_a_form(value) => {
@@ -387,9 +387,6 @@ impl<'p> Finder<'p> {
         if self.is_call_about_users {
             self.users.append(&mut self.bodies);
             self.users.push(SEARCH);
-        }
-        if self.is_call_about_blocked {
-            self.users.push(BLOCKED);
         }
         self.users.sort_unstable();
         for name in std::mem::take(&mut self.names) {
