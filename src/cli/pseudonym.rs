@@ -7,7 +7,7 @@ use clap::Args;
 use super::print::{misused, show};
 use super::{Exit, Given, bad_settings, tenants};
 use crate::app::Layers;
-use crate::pii::{Group, Keys, Kind, is_pseudonym};
+use crate::pii::{Group, Keys, is_pseudonym};
 
 #[derive(Args)]
 pub(super) struct Command {
@@ -65,13 +65,8 @@ fn lines(keys: &Keys, value: &str) -> Vec<String> {
         for group in Group::candidates(value) {
             let (name, pseudonym) = (group.name(), key.pseudonym(group, value));
             lines.push(format!("{name:<11} {pseudonym}{note}"));
-            let code = key.code(group, value);
-            // In a path `%7C` stands before it, so that no word begins there.
-            codes.push(if group == Group::of(Kind::UserId) {
-                format!("\"*{code}*\"")
-            } else {
-                format!("\"{code}\"")
-            });
+            // In a path `%7C` or `%22` may stand before it, so that no word begins there.
+            codes.push(format!("\"*{}*\"", key.code(group, value)));
         }
     }
     lines.push(format!("search in (Auth0AM_CL) {}", codes.join(" or ")));
