@@ -8,6 +8,9 @@ use hyper::ext::ReasonPhrase;
 
 /// Bytes of a phrase. The host was seen to take 3,000; people read one line.
 const LONGEST: usize = 512;
+/// The least room for one failure, where there are more of them than one line can tell of: less has no
+/// place for what can be done about it.
+const LEAST: usize = 120;
 const BETWEEN: &str = " | ";
 const CUT: &str = "...";
 
@@ -20,7 +23,8 @@ pub(super) fn reason(failures: &[String]) -> Option<ReasonPhrase> {
         .filter(|phrase| !phrase.as_bytes().is_empty())
 }
 
-/// Each failure once, with its count, in what room there is for all of them.
+/// Each failure once, with its count, in what room there is for all of them; where that is too little,
+/// the first, and how many more there are.
 fn phrase(failures: &[String]) -> String {
     let mut counted: Vec<(String, usize)> = Vec::new();
     for failure in failures {
@@ -38,10 +42,21 @@ fn phrase(failures: &[String]) -> String {
             count => format!("{text} ({count} times)"),
         })
         .collect();
-    let between = BETWEEN.len() * parts.len().saturating_sub(1);
-    let room = share(&parts, LONGEST.saturating_sub(between));
-    let parts: Vec<_> = parts.iter().map(|part| cut(part, room)).collect();
-    cut(&parts.join(BETWEEN), LONGEST)
+    let mut told = parts.len();
+    let (rest, room) = loop {
+        let rest = match parts.len() - told {
+            0 => String::new(),
+            more => format!("{BETWEEN}and {more} more"),
+        };
+        let between = BETWEEN.len() * told.saturating_sub(1);
+        let room = share(&parts[..told], LONGEST.saturating_sub(between + rest.len()));
+        if room >= LEAST || told < 2 {
+            break (rest, room);
+        }
+        told -= 1;
+    };
+    let parts: Vec<_> = parts[..told].iter().map(|part| cut(part, room)).collect();
+    parts.join(BETWEEN) + &rest
 }
 
 /// The largest room for each part with which all of them have no more than `room` together: what a
@@ -140,5 +155,26 @@ mod tests {
         assert_eq!(text, format!("{} | short | {}", part("a"), part("b")));
         let many: Vec<String> = (0..400).map(|n| format!("failure {n}")).collect();
         assert!(phrase(&many).len() <= 512);
+    }
+
+    #[test]
+    fn of_more_than_there_is_room_for_the_first_are_told_and_how_many_more_there_are() {
+        let failure = |n| format!("tenant{n}/log-analytics: {}", "word ".repeat(40).trim_end());
+        let all: Vec<_> = (1..=10).map(failure).collect();
+        let text = phrase(&all);
+        assert!(text.len() <= 512, "{text}");
+        let parts: Vec<_> = text.split(BETWEEN).collect();
+        assert_eq!(parts.len(), 5, "{text}");
+        for (part, n) in parts.iter().zip(1..=4) {
+            assert!(part.starts_with(&format!("tenant{n}/")), "{text}");
+            assert!(part.len() > LEAST - 10, "{text}");
+        }
+        assert_eq!(parts[4], "and 6 more");
+        // All that are short enough are told.
+        let many: Vec<String> = (0..400).map(|n| format!("failure {n}")).collect();
+        let text = phrase(&many);
+        assert!(text.starts_with("failure 0 | failure 1 | "), "{text}");
+        assert!(text.ends_with("more") && text.len() > 480, "{text}");
+        assert!(!text.contains(CUT), "{text}");
     }
 }

@@ -75,16 +75,40 @@ fn log(reports: &[Report]) {
 
 /// The list of the reports, however many there are.
 fn answer(reports: &[Report]) -> Result<Completion, BoxError> {
-    let failures = reports.iter().flat_map(|report| {
-        let of = |error| format!("{}: {error}", report.name());
-        report.errors.iter().map(of)
-    });
     Ok(Completion {
-        failures: failures.collect(),
+        failures: failures(reports),
         outputs: Map::new(),
         logs: lines(reports),
         return_value: serde_json::to_value(reports)?,
     })
+}
+
+/// What went wrong, with whom it is about. What is said of several is said once.
+fn failures(reports: &[Report]) -> Vec<String> {
+    let mut told: Vec<(&str, Vec<String>)> = Vec::new();
+    for report in reports {
+        for error in &report.errors {
+            match told.iter_mut().find(|(it, _)| it == error) {
+                Some((_, names)) => names.push(report.name()),
+                None => told.push((error, vec![report.name()])),
+            }
+        }
+    }
+    let of = |(error, names): (&str, Vec<String>)| {
+        let mut whose = names.clone();
+        whose.sort_unstable();
+        whose.dedup();
+        match &whose[..] {
+            // The same one again and again is counted where it is told.
+            [name] => names.iter().map(|_| format!("{name}: {error}")).collect(),
+            [name, other] => vec![format!("{name} and {other}: {error}")],
+            _ => {
+                let more = whose.len() - 1;
+                vec![format!("{} and {more} more: {error}", names[0])]
+            }
+        }
+    };
+    told.into_iter().flat_map(of).collect::<Vec<String>>()
 }
 
 /// A line for each report, or where none has anything to tell, one for all of them. Of several tenants
@@ -106,4 +130,38 @@ fn lines(reports: &[Report]) -> Vec<String> {
 /// Whether a report is of one of several tenants and has nothing to tell: there may be hundreds.
 fn is_one_of_many(report: &Report) -> bool {
     report.tenant.is_some() && report.is_quiet()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_wrong_with_several_is_said_once() {
+        let report = |tenant: &str, destination: &str, errors: &[&str]| Report {
+            tenant: Some(tenant.to_owned()),
+            errors: errors.iter().map(|it| (*it).to_owned()).collect(),
+            ..Report::of(destination)
+        };
+        let told = failures(&[
+            report("b", "archive", &["storage", "key"]),
+            report("c", "archive", &["key"]),
+            report("a", "archive", &["key"]),
+            report("a", "tinybird", &["quota"]),
+            report("a", "tinybird", &["quota"]),
+            report("d", "archive", &["token"]),
+            report("d", "tinybird", &["token"]),
+            report("d", "tinybird", &[]),
+        ]);
+        assert_eq!(
+            told,
+            [
+                "b/archive: storage",
+                "b/archive and 2 more: key",
+                "a/tinybird: quota",
+                "a/tinybird: quota",
+                "d/archive and d/tinybird: token",
+            ]
+        );
+    }
 }

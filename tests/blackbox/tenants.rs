@@ -143,6 +143,38 @@ async fn one_that_is_broken_stops_no_other_and_is_named_with_its_remedy() {
 }
 
 #[tokio::test]
+async fn what_is_wrong_with_all_of_them_is_told_once_and_with_what_to_do() {
+    let (mut world, globex) = two().await;
+    let more = [quiet().await, quiet().await, quiet().await, quiet().await];
+    for (number, tenant) in more.iter().enumerate() {
+        join(&mut world, &format!("more{number}"), tenant);
+    }
+    for tenant in more.iter().chain([&world.tenant, &globex]) {
+        tenant.generate(5, minutes_ago(50), minutes_ago(5));
+    }
+    let forbidden = Fault::answer(403, r#"{"Error":"InvalidAuthorization"}"#);
+    world.workspace.fail(vec![forbidden; 12]);
+    let host = world.host().await;
+    let reason = host.fire(FUNCTION).await.failure();
+    for told in [
+        "acme/log-analytics and 5 more: ",
+        "check that WorkspaceKey ",
+    ] {
+        assert!(reason.contains(told), "{told}: {reason}");
+    }
+
+    // Of each it is another secret that is wrong, so all of it has no place in one line.
+    for tenant in more.iter().chain([&world.tenant, &globex]) {
+        tenant.revoke_tokens();
+        tenant.fail_tokens([Fault::answer(401, r#"{"error":"access_denied"}"#)]);
+    }
+    let reason = host.fire(FUNCTION).await.failure();
+    for told in ["acme/log-analytics: ", "check CLIENT_ID", " | and 2 more)"] {
+        assert!(reason.contains(told), "{told}: {reason}");
+    }
+}
+
+#[tokio::test]
 async fn a_storage_that_cannot_be_read_hides_nobody_else_s_dead_letters() {
     let (mut world, globex) = two().await;
     let mut ids = globex.generate(50, minutes_ago(50), minutes_ago(5));
