@@ -18,7 +18,7 @@ use tracing::warn;
 use super::packed::{pack, unpack};
 use crate::clock::hour;
 use crate::net::retry::Deadline;
-use crate::record::LogId;
+use crate::record::{LogId, is_future};
 use crate::report::Arrival;
 use crate::storage::{Storage, StorageError, Version};
 
@@ -191,6 +191,7 @@ impl Arrivals {
     /// is nothing left to say.
     fn forget(&mut self, now: DateTime<Utc>) {
         self.format = FORMAT;
+        self.bring_back(now);
         self.hours.retain(|_, hour| {
             let told_since = hour.sent_again_at.unwrap_or(hour.delivered_at);
             !hour.is_done() || now - told_since < TOLD
@@ -201,6 +202,24 @@ impl Arrivals {
             let oldest = whole.or(self.hours.iter().next()).map(|(hour, _)| *hour);
             let Some(oldest) = oldest else { break };
             self.hours.remove(&oldest);
+        }
+    }
+
+    /// What was noted while a clock was ahead counts as noted now: otherwise nobody would look for it, nor
+    /// forget it, until then.
+    fn bring_back(&mut self, now: DateTime<Utc>) {
+        for hour in self.hours.values_mut() {
+            let seen_at = hour.seen.as_mut().map(|it| &mut it.at);
+            let times = [
+                Some(&mut hour.delivered_at),
+                hour.sent_again_at.as_mut(),
+                seen_at,
+            ];
+            for at in times.into_iter().flatten() {
+                if is_future(*at, now) {
+                    *at = now;
+                }
+            }
         }
     }
 

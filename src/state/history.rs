@@ -148,6 +148,7 @@ impl History {
             return false;
         }
         self.format = FORMAT;
+        self.bring_back(now);
         self.waited_since = None;
         self.last_run = Some(now);
         if is_success {
@@ -208,6 +209,25 @@ impl History {
             self.gaps.remove(again.unwrap_or_default());
         }
         true
+    }
+
+    /// What was noted while a clock was ahead counts as noted now: otherwise it would be told of until then.
+    fn bring_back(&mut self, now: DateTime<Utc>) {
+        let runs = self.runs.iter_mut().map(|it| &mut it.at);
+        let errors = self.errors.iter_mut().map(|it| &mut it.at);
+        let gaps = self.gaps.iter_mut().map(|it| &mut it.at);
+        for at in runs.chain(errors).chain(gaps) {
+            if is_future(*at, now) {
+                *at = now;
+            }
+        }
+        let next = hour(now) + TimeDelta::hours(1);
+        let ahead = self.hours.range(next..).map(|(begin, _)| *begin);
+        let ahead: Vec<_> = ahead.filter(|it| is_future(*it, now)).collect();
+        for begin in ahead {
+            let sum = self.hours.remove(&begin).unwrap_or_default();
+            self.hours.entry(hour(now)).or_default().add(sum);
+        }
     }
 
     /// How many of these ids, which are all that there are now of the hour that begins then, were not

@@ -64,6 +64,16 @@ fn records_count_in_the_hour_of_their_ids_and_those_delivered_again_count_once()
 }
 
 #[test]
+fn what_was_delivered_while_a_clock_was_ahead_is_looked_for_once_it_is_right_again() {
+    let mut arrivals = Arrivals::default();
+    arrivals.accept(&ids(8, [0, 30]), at("09:10:00") + TimeDelta::days(300));
+    assert_eq!(due(&arrivals, "10:00:00"), []);
+    arrivals.accept(&ids(9, [1]), at("09:10:00"));
+    let all = [(at("08:00:00"), 2, false), (at("09:00:00"), 1, false)];
+    assert_eq!(due(&arrivals, "09:30:00"), all);
+}
+
+#[test]
 fn what_is_all_there_is_looked_at_once() {
     let mut arrivals = delivered();
     assert_eq!(told(&arrivals), [0, 0, 0, 0]);

@@ -73,6 +73,32 @@ fn a_sign_of_life_of_the_future_is_replaced_at_once() {
 }
 
 #[test]
+fn what_was_told_while_a_clock_was_ahead_counts_from_when_it_was_right_again() {
+    let mut history = History::default();
+    let gap = Gap {
+        from: None,
+        to: at("07:00:00"),
+    };
+    let ahead = Report {
+        gap: Some(gap),
+        errors: vec!["no token".into()],
+        ..delivered(5)
+    };
+    history.add(&ahead, at("08:00:00") + TimeDelta::days(300));
+    history.add(&quiet(), at("08:00:00"));
+    assert_eq!(history.gap(at("08:00:01")), Some(gap));
+    let told = [history.runs[0].at, history.errors[0].at];
+    assert_eq!(told, [at("08:00:00"); 2]);
+    assert_eq!(history.by_hour(1, at("08:59:59"))[0].1.records, 5);
+    let later = at("08:00:00") + TimeDelta::days(1);
+    assert_eq!(history.gap(later), None);
+    let day = history.delivered(TimeDelta::hours(24), later);
+    assert_eq!(day.records, 0);
+    // The hour of then takes no place for good.
+    assert_eq!(history.hours.len(), 1);
+}
+
+#[test]
 fn what_was_found_in_the_table_is_told_at_once_and_kept() {
     let mut history = History::default();
     history.add(&quiet(), at("08:00:00"));
