@@ -117,6 +117,13 @@ impl<S: Source, A: DeadLetters> Course<'_, S, A> {
         let is_first = known(opening).is_none() && opening.cursors.ends().next().is_none();
         match wanted_since(opening).max(settled(opening)) {
             Some(reached) if !is_first && self.is_lost(reached, opening).await? => {
+                // A first reading may begin long before the oldest record, and take several runs: then what
+                // was read now is not the oldest that is left.
+                let left = match begun(opening) {
+                    Some(_) => self.run.source.oldest(self.reading).await?,
+                    None => None,
+                };
+                let oldest = left.into_iter().chain(oldest).min();
                 Ok(Some(gap(opening, reached, oldest, self.began)))
             }
             _ => Ok(None),

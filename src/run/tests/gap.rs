@@ -142,6 +142,25 @@ async fn what_was_dropped_before_the_first_delivery_is_missing_though_there_is_n
 }
 
 #[tokio::test(start_paused = true)]
+async fn of_a_first_reading_that_takes_several_runs_no_more_is_missing_than_at_its_beginning() {
+    let world = World::with_records(250);
+    let days = Duration::from_hours(48);
+    let run = || world.run_with(|policy| policy.start_from = StartFrom::Ago(days));
+    // It is asked how far back the log goes, and a hundred are read.
+    world.state().source_faults = [None, None, Some(Fault::Fails)].into();
+    let report = run().await;
+    let gap = Gap {
+        from: Some(at("08:00:00") - chrono::Duration::days(2)),
+        to: at("07:53:51"),
+    };
+    assert_eq!((report.caught_up, report.gap), (false, Some(gap)));
+    let report = run().await;
+    assert_eq!((report.delivered, report.caught_up), (150, true));
+    assert_eq!(report.gap, Some(gap));
+    assert_eq!(run().await.gap, None);
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_outage_after_a_restart_is_a_gap_like_any_other() {
     for rejects_unknown in EITHER_WAY {
         let world = delivered(rejects_unknown).await;
