@@ -83,6 +83,9 @@ pub(crate) enum LogsError {
         said: String,
         source: PageError,
     },
+    /// 200 with something else than the record that was asked for by its id.
+    #[error("{host} sent something else than the record {id}")]
+    OtherRecord { host: String, id: LogId },
     /// The tenant's rate limit leaves nothing for this run.
     #[error(transparent)]
     ResetTooLate(#[from] ResetTooLate),
@@ -104,6 +107,7 @@ impl Transient for LogsError {
             | Self::NotHeeded { .. }
             | Self::RecordTooLarge { .. }
             | Self::Page { .. }
+            | Self::OtherRecord { .. }
             | Self::ResetTooLate(_) => Again::Never,
         }
     }

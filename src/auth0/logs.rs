@@ -178,27 +178,30 @@ impl Logs {
         retry::retry(&self.jitter, deadline, || self.page(&query, most, deadline)).await
     }
 
-    /// One record, if there is one with this id.
-    pub async fn one(
-        &self,
-        id: &LogId,
-        deadline: Deadline,
-    ) -> Result<Option<Record>, GaveUp<LogsError>> {
+    /// The record with this id. Whatever else comes in its place is an error: the record is known of, and
+    /// would be passed over.
+    pub async fn one(&self, id: &LogId, deadline: Deadline) -> Result<Record, GaveUp<LogsError>> {
         let mut url = self.url.clone();
         if let Ok(mut path) = url.path_segments_mut() {
             path.push(id.as_str());
         }
-        let found = retry::retry(&self.jitter, deadline, || async {
+        retry::retry(&self.jitter, deadline, || async {
             let (body, _) = self.body(&url, &[], MAX_PAGE, deadline).await?;
             // As a page with one record.
             let body = [b"[", &body[..], b"]"].concat().into();
-            parse_page(&body).map_err(|source| LogsError::Page {
+            let page = parse_page(&body).map_err(|source| LogsError::Page {
                 host: self.host(),
                 said: String::new(),
                 source,
+            })?;
+            let record = page.records.into_iter().next();
+            let record = record.filter(|it| it.log_id == *id);
+            record.ok_or_else(|| LogsError::OtherRecord {
+                host: self.host(),
+                id: id.clone(),
             })
-        });
-        Ok(found.await?.records.into_iter().next())
+        })
+        .await
     }
 
     async fn page(

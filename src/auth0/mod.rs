@@ -231,7 +231,7 @@ impl LogReader {
     /// Whether the tenant has a record with this id.
     pub async fn has(&self, id: &LogId, deadline: Deadline) -> Result<bool, SourceError> {
         match self.log.logs.one(id, deadline).await {
-            Ok(found) => Ok(found.is_some()),
+            Ok(_) => Ok(true),
             Err(error) if error.error.is_too_large() => Ok(true),
             Err(error) => match error.error {
                 LogsError::BadRequest { .. } | LogsError::NotFound { .. } => Ok(false),
@@ -320,8 +320,11 @@ impl Source for LogReader {
 
     async fn one(&self, id: &LogId, deadline: Deadline) -> Result<Option<Record>, SourceError> {
         match self.log.logs.one(id, deadline).await {
-            Err(error) if matches!(error.error, LogsError::NotFound { .. }) => Ok(None),
-            found => found.map_err(source_error),
+            Err(error) => match error.error {
+                LogsError::NotFound { .. } | LogsError::OtherRecord { .. } => Ok(None),
+                _ => Err(source_error(error)),
+            },
+            Ok(found) => Ok(Some(found)),
         }
     }
 

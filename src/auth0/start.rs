@@ -131,7 +131,7 @@ pub(crate) async fn smallest_id(
         window.from = reached;
     }
     match smallest {
-        Some(head) if window.is_brief && !is_brief => whole(logs, head, deadline).await,
+        Some(head) if window.is_brief && !is_brief => whole(logs, head, deadline).await.map(Some),
         smallest => Ok(smallest),
     }
 }
@@ -146,13 +146,9 @@ fn stored_at(record: &Record) -> Option<DateTime<Utc>> {
 }
 
 /// The whole record, of which only the head is known.
-async fn whole(
-    logs: &Logs,
-    head: Record,
-    deadline: Deadline,
-) -> Result<Option<Record>, GaveUp<LogsError>> {
+async fn whole(logs: &Logs, head: Record, deadline: Deadline) -> Result<Record, GaveUp<LogsError>> {
     match logs.one(&head.log_id, deadline).await {
-        Err(error) if error.error.is_too_large() => Ok(Some(forward::marker(head))),
+        Err(error) if error.error.is_too_large() => Ok(forward::marker(head)),
         found => found,
     }
 }

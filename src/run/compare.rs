@@ -274,6 +274,11 @@ impl<S: Source, A: DeadLetters> Course<'_, S, A> {
             // Where others of its kind would be is not known: it is read alone, and then on.
             let one = self.unless_asked_to_stop(out, self.run.source.one(id, self.reading));
             let Some(record) = later(one.await?)? else {
+                warn!(
+                    "{}: the record {id} was found by a search, and could not be had by its id, so it \
+                     is not delivered; it is looked for again in ten minutes",
+                    self.run.name
+                );
                 return Ok(());
             };
             let page = Page {

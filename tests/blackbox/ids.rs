@@ -5,6 +5,7 @@ use std::fs;
 
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
+use simulator::Fault;
 use simulator::tenant::{Options, SyntheticIds};
 
 use crate::world::{Ran, Sink, World, minutes_ago, now, numbers};
@@ -79,6 +80,34 @@ async fn an_id_that_cannot_be_is_delivered_once_and_stands_in_nobody_s_way() {
         world.assert_all_landed_once();
         let cursor = world.checkpoint().await["cursor"].clone();
         assert_ne!(cursor, odd);
+    }
+}
+
+#[tokio::test]
+async fn a_record_that_auth0_shows_and_does_not_send_is_told_of_and_delivered_when_it_is() {
+    let odd = "0b9c7a3ex";
+    for said in [
+        r#"{"error":"Internal","message":"try again"}"#.to_owned(),
+        "[]".to_owned(),
+        record(minutes_ago(10)).to_string(),
+    ] {
+        let world = world().await;
+        add(&world, "900", 20, 20);
+        world.tenant.add_as(odd, record(minutes_ago(10)));
+        // It is the last that is asked for.
+        let before = [const { Fault::None }; 4];
+        let answer = Fault::answer(200, &said);
+        world.tenant.fail_logs(before.into_iter().chain([answer]));
+        let ran = poll(&world).await;
+        assert_eq!(numbers(&ran.report(), ["delivered"]), [20], "{ran:?}");
+        let told =
+            format!("the record {odd} was found by a search, and could not be had by its id");
+        assert!(ran.stderr.contains(&told), "{ran:?}");
+        // In the second run that finds nothing new, the newest are looked at once more.
+        for _ in 0..2 {
+            poll(&world).await;
+        }
+        world.assert_all_landed_once();
     }
 }
 

@@ -258,6 +258,9 @@ pub(super) async fn one(
     headers: HeaderMap,
 ) -> Response {
     tenant.log_requests.count();
+    if let Some(answer) = tenant.log_faults.answer().await {
+        return answer;
+    }
     let log = tenant.log();
     if let Some(refusal) = Inner::refusal(&log, &headers) {
         return refusal;
