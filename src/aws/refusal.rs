@@ -78,7 +78,7 @@ struct XmlError {
 impl Refusal {
     /// What an answer says that is no success.
     pub fn of(answer: &Answer) -> Self {
-        let text = String::from_utf8_lossy(&answer.body);
+        let text = answer.text();
         let named = answer.header("x-amzn-errortype").unwrap_or_default();
         let (code, message) = if let Ok(json) = serde_json::from_str::<Json>(&text) {
             (json.kind, json.message.unwrap_or_default())

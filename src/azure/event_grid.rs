@@ -316,7 +316,7 @@ fn explanation(answer: &Answer, credential: &SecretString) -> (String, bool) {
             }
             text
         }
-        Err(_) => String::from_utf8_lossy(&answer.body).into_owned(),
+        Err(_) => answer.text().into_owned(),
     };
     let letters = |it: &char| it.is_ascii_alphanumeric();
     let plain: String = text.to_lowercase().chars().filter(letters).collect();

@@ -4,6 +4,7 @@
 //! ends: connecting, answering and reading the body share one time limit. An answer is read
 //! whole, up to a limit, so that what follows needs no network.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::time::Duration;
 
@@ -325,16 +326,26 @@ impl Answer {
     /// Where a redirect points, without its query and without `secrets`; `None` where the answer is
     /// none.
     pub fn redirect(&self, secrets: &[&SecretString]) -> Option<String> {
-        let location = String::from_utf8_lossy(self.headers.get(LOCATION)?.as_bytes());
-        let target = location.split(['?', '#']).next().unwrap_or_default();
-        self.status
-            .is_redirection()
-            .then(|| excerpt(target, secrets))
+        self.target().map(|target| excerpt(&target, secrets))
     }
 
-    /// The [`excerpt()`] of the body.
+    fn target(&self) -> Option<String> {
+        let location = String::from_utf8_lossy(self.headers.get(LOCATION)?.as_bytes());
+        let target = location.split(['?', '#']).next().unwrap_or_default();
+        self.status.is_redirection().then(|| target.to_owned())
+    }
+
+    /// What it says: its body, or where a redirect points.
+    pub fn text(&self) -> Cow<'_, str> {
+        match self.target() {
+            Some(target) => format!("it redirects to {target}, which is not followed").into(),
+            None => String::from_utf8_lossy(&self.body),
+        }
+    }
+
+    /// The [`excerpt()`] of what it says.
     pub fn excerpt(&self, secrets: &[&SecretString]) -> String {
-        excerpt(&String::from_utf8_lossy(&self.body), secrets)
+        excerpt(&self.text(), secrets)
     }
 }
 

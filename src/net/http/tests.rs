@@ -192,6 +192,14 @@ fn a_redirect_is_named_without_its_query_and_without_a_credential() {
     assert_eq!(moved("\u{9b}31m").unwrap(), "\u{fffd}31m");
     let no_redirect = answer(200, &[("location", "https://x/")], "");
     assert_eq!(no_redirect.redirect(&[]), None);
+    // So it is told of whatever service answers so.
+    let said = |to| answer(307, &[("location", to)], "moved").excerpt(&[&"hunter2".into()]);
+    assert_eq!(
+        said("https://elsewhere/login?code=c"),
+        "it redirects to https://elsewhere/login, which is not followed"
+    );
+    assert_eq!(said("https://elsewhere/hunter2"), withheld);
+    assert_eq!(answer(307, &[], "moved").excerpt(&[]), "moved");
 }
 
 proptest! {
