@@ -23,7 +23,7 @@ const FIRST_SET_ASIDE: u32 = u32::MAX / 2;
 /// Stands in place of the number of an object where a search is about one.
 const SEARCH: u32 = u32::MAX;
 /// The same where a user is who is blocked, if anybody is.
-const BLOCKED: u32 = u32::MAX - 1;
+pub(super) const BLOCKED: u32 = u32::MAX - 1;
 
 /// Values before a value among which it is looked for, so as not to be treated twice.
 const REMEMBERED: usize = 16;
@@ -42,14 +42,18 @@ pub(super) fn is_read_on(policy: &Policy, role: Role, value: &str) -> bool {
 /// The kind of data that a value is, if the policy is about it and its place tells.
 pub(super) fn kind(policy: &Policy, role: Role, value: &str) -> Option<Kind> {
     let is_wanted = |kind: &Kind| policy.method(*kind).is_some();
+    let has_json = || {
+        let mut parts = nested::parts(value).into_iter();
+        nested::may_have_json(value) && parts.any(|it| matches!(it, Part::Json(_)))
+    };
     let kind = match role {
         Role::Personal(kind) => Some(kind),
         Role::LooksLike(kind) => looks_like(kind, value),
         Role::Somebody => kind_by_looks(value),
-        // A user name may look like an address.
+        // A user name may look like an address. As text it may be JSON, which names somebody.
         Role::Login => kind_by_looks(value)
             .filter(|it| *it != Kind::Email || is_wanted(it))
-            .or(Some(Kind::Username)),
+            .or_else(|| (!has_json()).then_some(Kind::Username)),
         Role::SomebodyBelow(kind) => kind_by_looks(value)
             .filter(is_wanted)
             .or_else(|| looks_like(kind, value)),
@@ -59,12 +63,7 @@ pub(super) fn kind(policy: &Policy, role: Role, value: &str) -> Option<Kind> {
         Role::Town => Some(Kind::Location),
         // As text it may be JSON, or where an answer leads to.
         Role::Place => {
-            let has_json = || {
-                nested::parts(value)
-                    .iter()
-                    .any(|it| matches!(it, Part::Json(_)))
-            };
-            let is_other = is_link(value) || nested::may_have_json(value) && has_json();
+            let is_other = is_link(value) || has_json();
             (!is_other).then_some(Kind::Location)
         }
         Role::Country => {
@@ -74,6 +73,11 @@ pub(super) fn kind(policy: &Policy, role: Role, value: &str) -> Option<Kind> {
         _ => None,
     };
     kind.filter(is_wanted)
+}
+
+/// Whether a value is the name of a user who is blocked, where somebody is and it says who.
+pub(super) fn may_be_blocked(value: &str) -> bool {
+    kind_by_looks(value).is_none() && !nested::may_have_json(value)
 }
 
 /// This kind, if a value looks like one of it.
@@ -288,19 +292,25 @@ impl<'p> Finder<'p> {
             }
             _ => {}
         }
-        if let Some(kind) = kind(self.policy, role, value) {
-            return self.noted(kind, value);
-        }
-        if role == Role::Somebody && kind_by_looks(value).is_none() {
-            self.name(BLOCKED, Kind::Username, value, piece);
-        }
-        if matches!(
-            role,
-            Role::Somebody | Role::SomebodyBelow(_) | Role::LooksLike(Kind::Email)
-        ) {
+        let kind = kind(self.policy, role, value);
+        let may_have_addresses = match role {
+            // Also where all of it is a user name.
+            Role::Login => kind_by_looks(value).is_none(),
+            Role::Somebody | Role::SomebodyBelow(_) | Role::LooksLike(Kind::Email) => {
+                kind.is_none()
+            }
+            _ => false,
+        };
+        if may_have_addresses {
             for address in addresses(value) {
                 self.note(Kind::Email, address);
             }
+        }
+        if let Some(kind) = kind {
+            return self.noted(kind, value);
+        }
+        if role == Role::Somebody && may_be_blocked(value) {
+            self.name(BLOCKED, Kind::Username, value, piece);
         }
         // What may be a name as a whole is not written anew in parts.
         let is_aside = matches!(role, Role::Path | Role::Name | Role::Id);

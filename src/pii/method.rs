@@ -114,6 +114,8 @@ fn pseudonym(key: &Key, kind: Kind, value: &str) -> String {
     let kind = match kind {
         Kind::FirstName | Kind::LastName if mail_domain(value).is_some() => Kind::Email,
         Kind::FirstName | Kind::LastName if is_phone(value) => Kind::Phone,
+        // Without a plus it may be any number.
+        Kind::Email | Kind::Username if kind_by_looks(value) == Some(Kind::Phone) => Kind::Phone,
         Kind::UserId if kind_by_looks(value) == Some(Kind::Email) => Kind::Email,
         _ => kind,
     };

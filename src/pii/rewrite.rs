@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use super::Kind;
 use super::fields::{self, Field};
-use super::find::{self, is_read_on};
+use super::find::{self, BLOCKED, is_read_on, may_be_blocked};
 use super::found::Found;
 use super::look::Look;
 use super::looks::{CALLS, is_word, kind_by_looks};
@@ -135,6 +135,9 @@ impl Writer<'_> {
                     Some(Method::Drop | Method::Truncate)
                 );
             }
+            Role::Somebody if form == Form::Scalar && self.is_blocked(&unescape_lossy(raw)) => {
+                Kind::Username
+            }
             Role::LooksLike(_)
             | Role::Somebody
             | Role::Login
@@ -156,6 +159,11 @@ impl Writer<'_> {
             _ => return false,
         };
         method(kind) == Some(Method::Drop)
+    }
+
+    /// Whether a value names a user who is blocked.
+    fn is_blocked(&self, value: &str) -> bool {
+        self.found.is_user_s(BLOCKED) && may_be_blocked(value)
     }
 
     /// What stands in place of the name of a field, if anything does.
@@ -218,6 +226,7 @@ impl Writer<'_> {
         let kind = match piece.role {
             Role::Name if is_user_s() => self.policy.kind_of_name(),
             Role::Id if is_user_s() && is_user_id(value) => Kind::UserId,
+            Role::Somebody if self.is_blocked(value) => Kind::Username,
             role => return find::kind(self.policy, role, value),
         };
         self.policy.method(kind).map(|_| kind)

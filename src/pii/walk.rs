@@ -252,7 +252,7 @@ impl Walk {
             (Some(subject @ (Subject::All(_) | Subject::Place)), _) => subject,
             (_, Field::Of(kind @ Kind::Address)) => Subject::All(kind),
             (_, Field::Place) => Subject::Place,
-            (_, Field::Somebody | Field::User) => Subject::User,
+            (_, Field::Somebody | Field::Login | Field::User) => Subject::User,
             (_, Field::Thing) => Subject::Thing,
             _ if container == Container::Record => Subject::Thing,
             _ => Subject::Unknown,
@@ -300,7 +300,7 @@ fn below(kind: Option<Kind>, own: Role) -> Role {
     };
     match own {
         Role::Open => Role::LooksLike(kind),
-        Role::Somebody => Role::SomebodyBelow(kind),
+        Role::Somebody | Role::Login => Role::SomebodyBelow(kind),
         Role::Personal(own) if own != kind => Role::Below(kind, own),
         Role::Place | Role::Town => Role::Below(kind, Kind::Location),
         own => own,

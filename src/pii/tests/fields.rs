@@ -489,6 +489,24 @@ fn a_user_name_is_known_where_auth0_takes_one_of_several_ways_to_name_a_user() {
         let record = format!(r#"{{"details":{{"qs":{{"login_hint":"{name}"}}}}}}"#);
         assert_stays(pii, &record);
     }
+    // Several in one, JSON as of a sign-in by another device, and an object.
+    for pii in ["email:mask", "email:mask,username:mask"] {
+        let becomes = applied(
+            pii,
+            r#"{"details":{"qs":{"login_hint":"Ada <ada@example.com>, bo@example.com"},"error":"no ada@example.com, bo@example.com"}}"#,
+        );
+        assert!(!becomes.contains("example"), "{becomes}");
+    }
+    assert_becomes(
+        "username:pseudonym,user_id:mask",
+        r#"{"details":{"login_hint":"{\"format\":\"iss_sub\",\"sub\":\"auth0|5f1abc\"}","error":"no auth0|5f1abc"}}"#,
+        r#"{"details":{"login_hint":"{\"format\":\"iss_sub\",\"sub\":\"***\"}","error":"no ***"}}"#,
+    );
+    assert_becomes(
+        "first_name:mask",
+        r#"{"details":{"login_hint":{"name":"Ada"}}}"#,
+        r#"{"details":{"login_hint":{"name":"***"}}}"#,
+    );
     // Of a call about blocked users. An API has an identifier too.
     for (request, expected) in [
         (
@@ -511,6 +529,17 @@ fn a_user_name_is_known_where_auth0_takes_one_of_several_ways_to_name_a_user() {
         let record = |it: &str| format!(r#"{{"details":{{"request":{{{it}}}}}}}"#);
         assert_becomes(PII, &record(request), &record(expected));
     }
+    assert_becomes(
+        "username:drop",
+        r#"{"details":{"request":{"path":"/api/v2/user-blocks","query":{"identifier":"adalove","a":1}}}}"#,
+        r#"{"details":{"request":{"path":"/api/v2/user-blocks","query":{"a":1}}}}"#,
+    );
+    // In JSON within a text, and beside JSON, whose objects are counted.
+    assert_becomes(
+        "username:mask,first_name:mask",
+        r#"{"details":{"request":{"path":"/api/v2/user-blocks","query":{"identifier":"{\"a\":{}}"},"body":"{\"identifier\":\"ada\",\"user\":{\"name\":\"Bo\"},\"client\":{\"name\":\"Di\"}}"}}}"#,
+        r#"{"details":{"request":{"path":"/api/v2/user-blocks","query":{"identifier":"{\"a\":{}}"},"body":"{\"identifier\":\"***\",\"user\":{\"name\":\"***\"},\"client\":{\"name\":\"Di\"}}"}}}"#,
+    );
 }
 
 #[test]

@@ -32,6 +32,8 @@ fn what_is_the_same_to_people_has_one_pseudonym() {
         // And the number of who gets text messages.
         ("given_name", "+15550100200", ADA_S_PHONE.to_owned()),
         ("surname", "15550100200", ADA_S_PHONE.to_owned()),
+        ("user_name", "+15550100200", ADA_S_PHONE.to_owned()),
+        ("email", "+15550100200", ADA_S_PHONE.to_owned()),
         // Directories know their users by it.
         (
             "external_id",
