@@ -206,19 +206,21 @@ impl Arrivals {
     }
 
     /// What was noted while a clock was ahead counts as noted now: otherwise nobody would look for it, nor
-    /// forget it, until then.
+    /// forget it, until then. Where records are of a later time, it is this clock that is behind, and
+    /// nothing is brought back.
     fn bring_back(&mut self, now: DateTime<Utc>) {
-        for hour in self.hours.values_mut() {
+        let newest = self.hours.keys().next_back();
+        if newest.is_some_and(|it| is_future(*it, now)) {
+            return;
+        }
+        let of_hours = self.hours.values_mut().flat_map(|hour| {
             let seen_at = hour.seen.as_mut().map(|it| &mut it.at);
-            let times = [
-                Some(&mut hour.delivered_at),
-                hour.sent_again_at.as_mut(),
-                seen_at,
-            ];
-            for at in times.into_iter().flatten() {
-                if is_future(*at, now) {
-                    *at = now;
-                }
+            let sent_again_at = hour.sent_again_at.as_mut();
+            [Some(&mut hour.delivered_at), sent_again_at, seen_at]
+        });
+        for at in of_hours.flatten().chain(self.looked_at.as_mut()) {
+            if is_future(*at, now) {
+                *at = now;
             }
         }
     }

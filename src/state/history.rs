@@ -212,11 +212,16 @@ impl History {
     }
 
     /// What was noted while a clock was ahead counts as noted now: otherwise it would be told of until then.
+    /// Where records are of a later time, it is this clock that is behind, and nothing is brought back.
     fn bring_back(&mut self, now: DateTime<Utc>) {
+        if self.newest_record.is_some_and(|it| is_future(it, now)) {
+            return;
+        }
         let runs = self.runs.iter_mut().map(|it| &mut it.at);
         let errors = self.errors.iter_mut().map(|it| &mut it.at);
         let gaps = self.gaps.iter_mut().map(|it| &mut it.at);
-        for at in runs.chain(errors).chain(gaps) {
+        let times = runs.chain(errors).chain(gaps);
+        for at in times.chain(self.last_success.as_mut()) {
             if is_future(*at, now) {
                 *at = now;
             }

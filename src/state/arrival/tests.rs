@@ -71,6 +71,13 @@ fn what_was_delivered_while_a_clock_was_ahead_is_looked_for_once_it_is_right_aga
     arrivals.accept(&ids(9, [1]), at("09:10:00"));
     let all = [(at("08:00:00"), 2, false), (at("09:00:00"), 1, false)];
     assert_eq!(due(&arrivals, "09:30:00"), all);
+
+    // A clock that is behind for a run changes nothing of what was noted before.
+    let mut arrivals = Arrivals::default();
+    arrivals.accept(&ids(8, [0, 30]), at("09:10:00"));
+    arrivals.accept(&ids(7, [1]), at("09:10:00") - TimeDelta::days(1));
+    let other = [(at("07:00:00"), 1, false)];
+    assert_eq!(due(&arrivals, "09:11:00"), other);
 }
 
 #[test]

@@ -96,6 +96,25 @@ fn what_was_told_while_a_clock_was_ahead_counts_from_when_it_was_right_again() {
     assert_eq!(day.records, 0);
     // The hour of then takes no place for good.
     assert_eq!(history.hours.len(), 1);
+    assert_eq!(history.last_success, Some(at("08:00:00")));
+}
+
+#[test]
+fn a_clock_that_is_behind_for_a_run_changes_nothing_of_what_was_told() {
+    let mut history = History::default();
+    let gap = Gap {
+        from: None,
+        to: at("07:00:00"),
+    };
+    let told = Report {
+        gap: Some(gap),
+        ..delivered(5)
+    };
+    history.add(&told, at("08:00:00"));
+    history.newest_record = Some(at("07:59:00"));
+    history.add(&quiet(), at("08:00:00") - TimeDelta::days(1));
+    assert_eq!(history.gap(at("08:05:00")), Some(gap));
+    assert_eq!(history.by_hour(1, at("08:59:59"))[0].1.records, 5);
 }
 
 #[test]
