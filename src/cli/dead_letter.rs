@@ -6,12 +6,13 @@ use super::print::{ended, exit_code, fail, note, show};
 use super::{Exit, Given, Shelf, deadline, shelves, tenants};
 use crate::app::Books;
 use crate::clock::to_seconds;
-use crate::destination::{DeliveryError, Destination, Outcome, Quarantine};
+use crate::destination::{Destination, Outcome, Quarantine};
 use crate::error::{BoxError, with_causes};
 use crate::record::{Record, record_of};
 
-/// Times in a row that a destination may fail until no more is tried: each may take half a minute.
-const FAILURES: usize = 3;
+/// Times in a row that a destination may fail until no more is tried: each may take half a minute. It may
+/// be the records over which it stumbles, so that a few tell nothing.
+const FAILURES: usize = 10;
 
 #[derive(Subcommand)]
 pub(super) enum Command {
@@ -145,9 +146,9 @@ async fn retry(shelves: &[Shelf<'_>], is_all: bool, wanted: &[String]) -> bool {
                 Err(error) => Err(error.to_string().into()),
             };
             failures = match &delivered {
-                Err(NotDelivered::NotTried) => FAILURES,
+                Ok(()) | Err(NotDelivered::Refused(_)) => 0,
                 Err(NotDelivered::Failed(_)) => failures + 1,
-                Ok(()) | Err(NotDelivered::Other(_)) => 0,
+                Err(NotDelivered::NotTried | NotDelivered::Other(_)) => failures,
             };
             match delivered {
                 Ok(()) => show(format_args!("{name}  delivered{whose}")),
@@ -171,6 +172,9 @@ async fn retry(shelves: &[Shelf<'_>], is_all: bool, wanted: &[String]) -> bool {
 /// Why a dead letter was not delivered.
 #[derive(Debug, thiserror::Error)]
 enum NotDelivered {
+    /// The destination refuses it.
+    #[error(transparent)]
+    Refused(BoxError),
     /// The destination failed, which it may do at any other.
     #[error(transparent)]
     Failed(BoxError),
@@ -213,9 +217,7 @@ async fn deliver_again(
     let delivery = destination.deliver(&[row], deadline()).await;
     match (delivery.outcomes.into_iter().next(), delivery.error) {
         (Some(Outcome::Accepted), _) => {}
-        (Some(Outcome::Refused(reason)), _) => return Err(reason.into()),
-        // It may be the record over which the service stumbles.
-        (_, Some(error @ DeliveryError::Internal(_))) => return Err(BoxError::from(error).into()),
+        (Some(Outcome::Refused(reason)), _) => return Err(NotDelivered::Refused(reason)),
         (_, Some(error)) => return Err(NotDelivered::Failed(error.into())),
         (_, None) => return Err("the destination did not say what became of it".into()),
     }
