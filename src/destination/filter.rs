@@ -286,6 +286,7 @@ mod tests {
         let security = Filter::parse("security").unwrap();
         let mut generator = Generator::seeded(1);
         let (mut all, mut left_out) = ((0, 0), (0, 0));
+        let mut of_kinds = [0; 3];
         for _ in 0..20_000 {
             let record = generator.record(DateTime::UNIX_EPOCH);
             let json = Value::Object(record).to_string();
@@ -296,6 +297,13 @@ mod tests {
                 date: None,
                 json: json.into(),
             };
+            let [code] = texts(record.text(), ["type"]);
+            match code.as_deref() {
+                Some("s") => of_kinds[0] += 1,
+                Some("seacft" | "sertft") => of_kinds[1] += 1,
+                Some("slo") => of_kinds[2] += 1,
+                _ => {}
+            }
             if security.leaves_out(&record) {
                 left_out = (left_out.0 + 1, left_out.1 + row);
             }
@@ -303,5 +311,6 @@ mod tests {
         let percent = |part: usize, all: usize| (100 * part + all / 2) / all;
         let shares = (percent(left_out.0, all.0), percent(left_out.1, all.1));
         assert_eq!(shares, (66, 67));
+        assert_eq!(of_kinds.map(|it| percent(it, all.0)), [25, 34, 6]);
     }
 }

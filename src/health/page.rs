@@ -151,12 +151,13 @@ type Bar = (String, Option<u64>);
 
 /// A chart of values by their names, with what they are and the largest of them.
 fn figure(html: &mut Html, what: &str, bars: &[Bar]) {
-    let known = bars.iter().filter_map(|(_, value)| *value);
-    let most = known.max().unwrap_or_default();
+    let most = bars.iter().filter_map(|(_, value)| *value).max();
+    let at_most = most.map_or(String::new(), |most| format!(" (at most {most})"));
+    let most = most.unwrap_or_default();
     let count = u64::try_from(bars.len()).unwrap_or_default().max(1);
     let width = WIDTH / count;
-    html.element("<figure><figcaption>", what, " (at most ")
-        .element("", most, ")</figcaption><svg viewBox=\"0 0 ")
+    html.element("<figure><figcaption>", what, "")
+        .element("", at_most, "</figcaption><svg viewBox=\"0 0 ")
         .element("", WIDTH, " ")
         .element("", HEIGHT, "\" role=\"img\" aria-label=\"")
         .element("", what, "\"><line x1=\"0\" y1=\"")

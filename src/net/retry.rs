@@ -94,7 +94,8 @@ pub(crate) trait Transient {
         false
     }
 
-    /// Whether the service failed inside, or gave no answer at all, which may be for what it was sent.
+    /// Whether the service failed inside, or the connection ended without an answer, which may be for what
+    /// was sent.
     fn is_internal(&self) -> bool {
         false
     }

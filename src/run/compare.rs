@@ -276,7 +276,7 @@ impl<S: Source, A: DeadLetters> Course<'_, S, A> {
             let Some(record) = later(one.await?)? else {
                 warn!(
                     "{}: the record {id} was found by a search, and could not be had by its id, so it \
-                     is not delivered; it is looked for again in ten minutes",
+                     is not delivered; it is looked for again while it is among the newest",
                     self.run.name
                 );
                 return Ok(());
