@@ -243,13 +243,16 @@ const MIX: u64 = 0x9e37_79b9_7f4a_7c15;
 
 /// What a name says within an object about a place.
 pub(super) fn in_place(raw: &str) -> Field {
-    let name = unescape_lossy(raw);
-    match self::name(raw).field {
-        it @ (Country | Coordinate) => it,
-        _ => match name.to_ascii_lowercase().as_str() {
-            "country" => Country,
-            "lat" | "lon" | "lng" | "coordinates" => Coordinate,
-            _ => Town,
-        },
+    let field = self::name(raw).field;
+    if matches!(field, Country | Coordinate) {
+        return field;
+    }
+    let mut name = unescape_lossy(raw).to_ascii_lowercase();
+    name.retain(|it| it.is_ascii_alphanumeric());
+    match &*name {
+        "country" => Country,
+        "lat" | "lon" | "lng" | "long" | "latlng" | "latlon" | "latlong" | "coord" | "coords"
+        | "coordinates" | "geopoint" | "point" => Coordinate,
+        _ => Town,
     }
 }

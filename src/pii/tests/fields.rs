@@ -267,6 +267,12 @@ fn what_is_no_text_is_left_out_also_where_nothing_else_is_personal() {
         r#"{"location_info":{"latitude":51.5,"longitude":-0.1}}"#,
         r#"{"location_info":{}}"#,
     );
+    // By whatever name.
+    assert_becomes(
+        "location:pseudonym",
+        r#"{"geoip":{"lat":51.5,"Long":-0.1,"lat_lng":"51.5,-0.1","coords":[51.5,-0.1],"geo_point":{"x":51.5}}}"#,
+        r#"{"geoip":{}}"#,
+    );
     assert_becomes(
         "phone:drop",
         r#"{"phone_number":null,"type":"s"}"#,
