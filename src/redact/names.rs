@@ -80,11 +80,12 @@ fn known(last: u8) -> &'static [(Part, &'static str, NameKind)] {
             (End, "invitationurl", Secret), (End, "reseturl", Secret), (End, "ticketurl", Secret),
             (End, "verificationurl", Secret), (End, "webhookurl", Secret), (End, "url", Url),
         ],
-        b'm' => &[(All, "form", Form)],
+        b'm' => &[(All, "form", Form), (End, "passwordconfirm", Secret)],
         b'n' => &[
             (All, "connection", Identity), (All, "description", Sentence), (All, "sessionconnection", Identity),
             (All, "bareconfiguration", Whole), (All, "configuration", Whole), (End, "assertion", Secret),
-            (End, "authorization", Secret), (End, "authsession", Secret), (End, "passwordconfirmation", Secret),
+            (End, "authorization", Secret), (End, "authsession", Secret), (End, "passwordagain", Secret),
+            (End, "passwordconfirmation", Secret),
             (End, "token", Secret),
         ],
         b'p' => &[
@@ -103,7 +104,7 @@ fn known(last: u8) -> &'static [(Part, &'static str, NameKind)] {
         ],
         b't' => &[
             (All, "subject", Identity), (All, "useragent", Identity), (End, "idtokenhint", Secret),
-            (End, "secret", Secret), (End, "ticket", Secret), (End, "wresult", Secret), (End, "endpoint", Url),
+            (End, "passwordrepeat", Secret), (End, "secret", Secret), (End, "ticket", Secret), (End, "wresult", Secret), (End, "endpoint", Url),
         ],
         b'y' => &[
             (All, "body", Form), (All, "query", Form), (All, "strategy", Identity), (All, "signingkey", Whole),
