@@ -32,7 +32,8 @@ impl<S: Source, A: DeadLetters, L: Ledger> Delivering<'_, S, A, L> {
     }
 
     /// Delivers what the service takes of some records of the batch, and sets aside those over which it
-    /// stumbles. Where it takes nothing, as it has not of the others of the batch, it is not the records.
+    /// stumbles. Where it takes none of them, and took none of the others of the batch (`are_taken`), it is
+    /// not the records.
     pub(super) async fn find_stumbling_block(
         &mut self,
         suspects: Part,

@@ -95,6 +95,18 @@ async fn after_an_outage_deliveries_grow_again() {
     world.assert_all_landed_once();
 }
 
+/// Runs so often, after which so many of a thousand records are set aside and all others delivered.
+async fn assert_sorted_out(world: &World, bad: u64, runs: usize) {
+    let (mut delivered, mut set_aside) = (0, 0);
+    for _ in 0..runs {
+        let report = world.run().await;
+        delivered += report.delivered;
+        set_aside += report.dead_lettered;
+    }
+    assert_eq!((delivered, set_aside), (1_000 - bad, bad));
+    assert_eq!(world.landed().len() as u64, 1_000 - bad);
+}
+
 /// Nothing is there after the batch that would show that others are taken.
 #[tokio::test(start_paused = true)]
 async fn a_part_of_which_all_is_refused_stops_nothing_that_comes_after_it() {
@@ -103,15 +115,7 @@ async fn a_part_of_which_all_is_refused_stops_nothing_that_comes_after_it() {
         let poison: Vec<_> = world.state().records.keys().take(bad).cloned().collect();
         world.state().poison.extend(poison);
         world.state().rows_in_time = Some(300);
-        let (mut delivered, mut set_aside) = (0, 0);
-        for _ in 0..5 {
-            let report = world.run().await;
-            delivered += report.delivered;
-            set_aside += report.dead_lettered;
-        }
-        let bad = bad as u64;
-        assert_eq!((delivered, set_aside), (1_000 - bad, bad));
-        assert_eq!(world.landed().len() as u64, 1_000 - bad);
+        assert_sorted_out(&world, bad as u64, 5).await;
     }
 }
 
@@ -142,14 +146,6 @@ async fn a_part_of_which_all_is_refused_is_set_aside_after_others_that_were_take
             .collect();
         world.state().poison.extend(poison);
         world.state().rows_in_time = Some(300);
-        let (mut delivered, mut set_aside) = (0, 0);
-        for _ in 0..3 {
-            let report = world.run().await;
-            delivered += report.delivered;
-            set_aside += report.dead_lettered;
-        }
-        let bad = bad as u64;
-        assert_eq!((delivered, set_aside), (1_000 - bad, bad));
-        assert_eq!(world.landed().len() as u64, 1_000 - bad);
+        assert_sorted_out(&world, bad as u64, 3).await;
     }
 }
