@@ -154,8 +154,11 @@ impl<'a> Scanner<'a> {
 impl<'a> Iterator for Scanner<'a> {
     type Item = Token<'a>;
 
-    // Where it is inlined, tokens stay in registers: whoever reads one from memory waits for it.
-    #[inline]
+    #[allow(
+        clippy::inline_always,
+        reason = "tokens stay in registers so: whoever reads one from memory waits for it"
+    )]
+    #[inline(always)]
     fn next(&mut self) -> Option<Token<'a>> {
         let (length, token) = match self.peek()? {
             b'"' => {

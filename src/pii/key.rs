@@ -210,12 +210,18 @@ impl Key {
 
 /// Bits five by five, the last ones filled up with zeros.
 fn base32(bytes: [u8; BYTES]) -> [u8; LETTERS] {
-    let mut bits = u128::from_be_bytes(bytes);
-    std::array::from_fn(|_| {
-        let letter = ALPHABET[(bits >> (u128::BITS - 5)) as usize];
-        bits <<= 5;
-        letter
-    })
+    let mut letters = [0; LETTERS];
+    // Five bytes make eight letters.
+    for (bytes, letters) in bytes.chunks(5).zip(letters.chunks_mut(8)) {
+        let mut five = [0; 8];
+        five[3..3 + bytes.len()].copy_from_slice(bytes);
+        let bits = u64::from_be_bytes(five);
+        for (at, letter) in letters.iter_mut().enumerate() {
+            let [lowest, ..] = (bits >> (35 - 5 * at)).to_le_bytes();
+            *letter = ALPHABET[usize::from(lowest) % ALPHABET.len()];
+        }
+    }
+    letters
 }
 
 /// A text without white space around it, which most have none of.

@@ -14,20 +14,26 @@ pub(super) const CALLS: [&str; 4] = ["/api/v2/", "/v2/", "/oidc/", "/scim/v2/"];
 /// What a value is, by its looks.
 pub(super) fn kind_by_looks(value: &str) -> Option<Kind> {
     let value = trimmed(value);
-    let has_space = value.contains(char::is_whitespace);
+    let has_space = || value.contains(char::is_whitespace);
     let (connection, id) = value.split_once('|').unwrap_or_default();
     let is_connection = |it: u8| it.is_ascii_alphanumeric() || matches!(it, b'-' | b'_');
     let is_user_s = !id.is_empty() && connection.bytes().all(is_connection);
-    let is_application_s = value.ends_with(CLIENTS) && !has_space;
+    let is_application_s = value.ends_with(CLIENTS) && !has_space();
     if is_user_s && !connection.is_empty() || is_application_s {
         Some(Kind::UserId)
-    } else if mail_domain(value).is_some() && !has_space {
+    } else if mail_domain(value).is_some() && !has_space() {
         Some(Kind::Email)
-    } else if value.starts_with('+') && is_phone(value) {
+    } else if is_international_phone(value) {
         Some(Kind::Phone)
     } else {
         None
     }
+}
+
+/// Whether a value is a phone number for certain: without a plus it may be any number.
+pub(super) fn is_international_phone(value: &str) -> bool {
+    let value = trimmed(value);
+    value.starts_with('+') && is_phone(value)
 }
 
 /// Whether a value may be a phone number.

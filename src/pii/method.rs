@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::found::Found;
 use super::key::{Group, Key, ip, is_pseudonym, mail_domain, trimmed, unquoted};
-use super::looks::{is_phone, kind_by_looks};
+use super::looks::{is_international_phone, is_phone, kind_by_looks};
 use super::pieces::Piece;
 use super::{Kind, fields_only, find, rewrite};
 use crate::json::Token;
@@ -89,7 +89,7 @@ impl Policy {
     pub(super) fn replacement(&self, kind: Kind, value: &str) -> String {
         let each = |one: &dyn Fn(&str) -> String| match kind {
             // What proxies have added.
-            Kind::Ip if value.contains([',', '=']) => value
+            Kind::Ip if memchr::memchr2(b',', b'=', value.as_bytes()).is_some() => value
                 .split(',')
                 .map(|it| forwarded(it.trim(), one))
                 .collect::<Vec<_>>()
@@ -114,9 +114,10 @@ fn pseudonym(key: &Key, kind: Kind, value: &str) -> String {
     let kind = match kind {
         Kind::FirstName | Kind::LastName if mail_domain(value).is_some() => Kind::Email,
         Kind::FirstName | Kind::LastName if is_phone(value) => Kind::Phone,
-        // Without a plus it may be any number.
-        Kind::Email | Kind::Username if kind_by_looks(value) == Some(Kind::Phone) => Kind::Phone,
-        Kind::UserId if kind_by_looks(value) == Some(Kind::Email) => Kind::Email,
+        Kind::Email | Kind::Username if is_international_phone(value) => Kind::Phone,
+        Kind::UserId if value.contains('@') && kind_by_looks(value) == Some(Kind::Email) => {
+            Kind::Email
+        }
         _ => kind,
     };
     key.pseudonym(Group::of(kind), value)
