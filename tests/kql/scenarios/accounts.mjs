@@ -60,6 +60,12 @@ export default {
       quiet("failed, or a token", [blocked, { ...entered, type: "fp" }, { ...entered, type: "sertft" }]),
       quiet("other flags", [event("11:00", "limit_wc"), event("11:00", "limit_sul"), entered]),
       fires("six days after", [...earlier(24 * 6.9, [event("12:00", "limit_mu")]), entered], 1),
+      quiet("who had signed in there more than a day before", [...earlier(24.6, [entered]), blocked, entered]),
+      fires("others had, or from elsewhere", [
+        ...earlier(27, [{ ...entered, ...user("joe@example.com") }, { ...entered, ip: "192.0.2.1" }]), { ...blocked, ip: "192.0.2.1" }, blocked, entered], 1),
+      fires("who had, more than a week before", [...earlier(24 * 8, [entered]), blocked, entered], 1),
+      fires("less than a day before", [...earlier(24.4, [entered]), blocked, entered], 1),
+      ...["", "***"].map((it) => fires(`somebody who is not known (${it})`, [...earlier(27, [{ ...entered, user_name: it, user_id: it }]), blocked, { ...entered, user_name: it, user_id: it }], 1)),
       quiet("more than a week after", [...earlier(24 * 7, [event("12:00", "limit_mu")]), entered]),
       quiet("nearly two weeks after", [...earlier(24 * 13, [event("12:00", "limit_mu")]), entered]),
       ...framed([entered], 1).map((it) => ({ ...it, records: [...earlier(48, [blocked]), ...it.records] })),
