@@ -111,7 +111,7 @@ impl TenantSettings {
             "the client secret of that application",
             |text| Ok(SecretString::from(text)),
         );
-        let audience = reader.get("AUDIENCE").map(str::to_owned);
+        let audience = reader.optional("AUDIENCE", audience);
         let domain = domain?;
         let doubt = ForeignDomain::of(&domain.url, audience.as_deref());
         let host = domain.url.host_str().unwrap_or_default();
@@ -128,6 +128,20 @@ impl TenantSettings {
     }
 }
 
+/// The identifier of a tenant's Management API. Auth0 compares it as text.
+fn audience(text: &str) -> Result<String, String> {
+    let url = Url::parse(text).ok();
+    let host = url.as_ref().and_then(Url::host_str).unwrap_or_default();
+    let identifier = format!("https://{host}/api/v2/");
+    match url {
+        Some(url) if url.as_str() == identifier => Ok(identifier),
+        _ => Err(
+            "is not the identifier of the Management API, https://<the tenant's own domain>/api/v2/"
+                .into(),
+        ),
+    }
+}
+
 /// The tenant's address. The dot that may end a host is left out: it makes no other tenant, and
 /// Auth0 knows no audience with it.
 fn domain(text: &str) -> Result<Url, String> {
@@ -139,7 +153,7 @@ fn domain(text: &str) -> Result<Url, String> {
     } else {
         format!("https://{text}")
     };
-    let neither = "is neither a host such as acme.eu.auth0.com nor a URL of one";
+    let neither = || Err("is neither a host such as acme.eu.auth0.com nor a URL of one".into());
     let parsed = Url::parse(&with_scheme).ok();
     let host = parsed.as_ref().and_then(Url::host_str).unwrap_or_default();
     let host = without_root(host).to_owned();
@@ -150,13 +164,23 @@ fn domain(text: &str) -> Result<Url, String> {
                 .into(),
         );
     }
-    let mut url = values::origin(&with_scheme).ok_or_else(|| match parsed {
-        Some(url) if url.path() != "/" || url.query().is_some() => {
-            "has a path after the host; give the host alone, such as acme.eu.auth0.com"
-        }
-        _ => neither,
-    })?;
-    url.set_host(Some(&host)).map_err(|_| neither)?;
+    // A list of hosts would pass for one, and a placeholder too.
+    let is_of_name = |it: char| it.is_ascii_alphanumeric() || matches!(it, '-' | '.' | '_');
+    let name = parsed.as_ref().and_then(Url::domain);
+    if name.is_some_and(|it| !it.chars().all(is_of_name)) {
+        return neither();
+    }
+    let Some(mut url) = values::origin(&with_scheme) else {
+        return match parsed {
+            Some(url) if url.path() != "/" || url.query().is_some() => Err(
+                "has a path after the host; give the host alone, such as acme.eu.auth0.com".into(),
+            ),
+            _ => neither(),
+        };
+    };
+    if url.set_host(Some(&host)).is_err() {
+        return neither();
+    }
     if is_secure(&url) {
         Ok(url)
     } else {
@@ -196,6 +220,38 @@ mod tests {
         assert_eq!(
             audience(&[("AUDIENCE", "https://x/api/v2/")]),
             "https://x/api/v2/"
+        );
+    }
+
+    #[test]
+    fn an_audience_is_the_identifier_of_the_management_api_and_nothing_that_looks_like_it() {
+        for text in [
+            "acme.eu.auth0.com",
+            "acme",
+            "https://acme.eu.auth0.com",
+            "https://acme.eu.auth0.com/",
+            "https://acme.eu.auth0.com/api/v2",
+            "https://acme.eu.auth0.com/api/v2//",
+            "https://acme.eu.auth0.com/api/v2/logs",
+            "https://acme.eu.auth0.com/api/v2/?x=1",
+            "https://acme.eu.auth0.com/api/v2/#x",
+            "https://me:pw@acme.eu.auth0.com/api/v2/",
+            "http://acme.eu.auth0.com/api/v2/",
+            "//acme.eu.auth0.com/api/v2/",
+            "https://<the tenant's own domain>/api/v2/",
+        ] {
+            // None of them says that a foreign domain is meant.
+            for domain in ["acme.eu.auth0.com", "login.acme.com"] {
+                let refused = read(&[("DOMAIN", domain), ("AUDIENCE", text)]).unwrap_err();
+                let told = "AUDIENCE is not the identifier of the Management API, \
+                            https://<the tenant's own domain>/api/v2/";
+                assert!(refused.to_string().ends_with(told), "{text}: {refused}");
+            }
+        }
+        let audience = |text| read(&[("AUDIENCE", text)]).unwrap().credentials.audience;
+        assert_eq!(
+            audience("https://ACME.EU.auth0.com/api/v2/"),
+            "https://acme.eu.auth0.com/api/v2/"
         );
     }
 
@@ -320,7 +376,18 @@ mod tests {
         ] {
             assert!(problem(text).contains(&format!("DOMAIN {fault}")), "{text}");
         }
-        for text in ["https://user:pw@acme", "https://", "a b", "ftp://"] {
+        for text in [
+            "https://user:pw@acme",
+            "https://",
+            "a b",
+            "ftp://",
+            // Several are named otherwise.
+            "acme.eu.auth0.com,globex.eu.auth0.com",
+            "acme.eu.auth0.com;globex.eu.auth0.com",
+            "(acme.eu.auth0.com)",
+            "{tenant}.eu.auth0.com",
+            "*.auth0.com",
+        ] {
             assert!(problem(text).contains("is neither a host"), "{text}");
         }
         for text in ["http://acme.eu.auth0.com", "ftp://acme.eu.auth0.com"] {
