@@ -428,7 +428,12 @@ fn proxy(reader: &mut Reader) -> Option<Proxy> {
     let no_proxy = no_proxy.and_then(|it| reader.get(it));
     let setting = reader.first_set(&["HTTPS_PROXY", "https_proxy"])?;
     let proxy = reader.get(setting)?;
-    Proxy::new(proxy, no_proxy).or_else(|| reader.problem(setting, "is not the URL of a proxy"))
+    Proxy::new(proxy, no_proxy).or_else(|| {
+        reader.problem(
+            setting,
+            "is not the URL of a proxy such as http://proxy:8080; one of SOCKS is not used",
+        )
+    })
 }
 
 #[cfg(test)]
