@@ -76,7 +76,7 @@ pub(super) async fn run(given: Given, command: Command) -> Exit {
             Some(source) => note_nothing(&report.name(), source, report.gap),
         }
     }
-    if command.dry_run {
+    if command.dry_run && !reports.is_empty() {
         note(format_args!(
             "nothing was sent: `delivered` is what would have been"
         ));

@@ -71,6 +71,11 @@ async fn a_dry_run_sends_nothing_and_tells_what_it_would() {
     let all = ["--from", "oldest", "--to", "1s", "--filter", "fp,s"];
     let ran = replay(&world, &all).await;
     assert_eq!(numbers(&ran.report(), ["delivered", "filtered"]), [55, 0]);
+    // Where nothing was read, there is nothing to tell of.
+    world.set("WorkspaceID", "");
+    let ran = replay(&world, &["--from", "oldest", "--to", "1s", "--dry-run"]).await;
+    assert_eq!(ran.code(), 2, "{ran:?}");
+    assert!(!ran.stderr.contains("would have been"), "{ran:?}");
 }
 
 #[tokio::test]
