@@ -141,7 +141,17 @@ impl Checkpoint {
                     "The newest record delivered or set aside is {log_id}{dated}."
                 ));
             }
-            None => lines.push("Nothing was delivered yet.".into()),
+            // Another checkpoint may have been there before.
+            None => lines.push(match self.loss {
+                Some(Loss { noticed_at, .. }) => format!(
+                    "Nothing was delivered since {}, when the checkpoint was lost.",
+                    to_seconds(noticed_at)
+                ),
+                None if self.set_by_hand => {
+                    "Nothing was delivered since `checkpoint set` chose that.".into()
+                }
+                None => "Nothing was delivered yet.".into(),
+            }),
         }
         if let Some(time) = self.caught_up_at {
             lines.push(format!(

@@ -263,6 +263,19 @@ fn what_nobody_can_know_yet_is_of_the_future() {
 }
 
 #[test]
+fn what_an_earlier_checkpoint_has_delivered_is_not_denied() {
+    let told = |checkpoint: &Checkpoint| checkpoint.summary().last().cloned().unwrap();
+    let first = Checkpoint::first(Start::Oldest);
+    assert_eq!(told(&first), "Nothing was delivered yet.");
+    let set = Checkpoint::set(after("08:00:00"));
+    let since = "Nothing was delivered since `checkpoint set` chose that.";
+    assert_eq!(told(&set), since);
+    let anew = Checkpoint::anew(Start::Oldest, at("09:00:00"));
+    let since = "Nothing was delivered since 2026-11-21T09:00:00Z, when the checkpoint was lost.";
+    assert_eq!(told(&anew), since);
+}
+
+#[test]
 fn a_late_record_moves_nothing_back() {
     let mut checkpoint = Checkpoint::first(Start::Oldest);
     accept(&mut checkpoint, &[record("08:00:20")]);
