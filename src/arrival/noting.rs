@@ -51,6 +51,8 @@ mod tests {
     use bytes::Bytes;
     use chrono::{DateTime, TimeDelta, Utc};
 
+    use tokio::time::Instant;
+
     use super::*;
     use crate::clock::Clock;
     use crate::net::retry::Jitter;
@@ -59,6 +61,7 @@ mod tests {
     use crate::settings::SettingsError;
     use crate::state::{ArrivalStore, CheckpointLedger, CheckpointStore, Timing};
     use crate::storage::Storage;
+    use crate::storage::faulty::{Fault, Faulty};
     use crate::storage::memory::Memory;
 
     fn record(minute: i64) -> Record {
@@ -111,5 +114,44 @@ mod tests {
         let due = proof.store.see(deadline, |it| it.due(timing, now)).await;
         let noted: Vec<_> = due.unwrap().remove(0).ids.into_iter().collect();
         assert_eq!(noted, [record(1).log_id, record(4).log_id]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_note_that_hangs_leaves_the_checkpoint_time_to_be_saved() {
+        let now = "2026-11-21T08:30:00Z".parse::<DateTime<Utc>>().unwrap();
+        let clock: Clock = Arc::new(move || now);
+        let jitter = Jitter::seeded(1);
+        let hangs = |_, path: &str| match path.starts_with("arrival/") {
+            true => Fault::Hang,
+            false => Fault::None,
+        };
+        let storage = Faulty::over(Memory::default(), hangs);
+        let storage = Arc::new(Storage::over(storage, jitter.clone()));
+        let timing = Timing {
+            after: TimeDelta::zero(),
+            again: TimeDelta::zero(),
+        };
+        let http = crate::net::http::client(None).unwrap();
+        let proof = Proof::new(
+            "log-analytics".into(),
+            ArrivalStore::new(storage, "acme", "log-analytics"),
+            timing,
+            Err(SettingsError::default()),
+            (&http, &jitter, &clock),
+        );
+        for (budget, passed) in [(1, 0), (60, 0), (60, 58), (60, 60), (60, 64)] {
+            let deadline = Deadline::after(Duration::from_secs(budget));
+            tokio::time::advance(Duration::from_secs(passed)).await;
+            let mut noting = Noting::new(Some(&proof));
+            noting.noted(&record(1), Handled::Accepted);
+            let last = deadline.for_saving().for_answers();
+            let before = last - Instant::now();
+            noting.before_save(deadline).await;
+            let left = last.saturating_duration_since(Instant::now());
+            assert!(
+                left >= before / 2,
+                "{budget} {passed}: {left:?} of {before:?}"
+            );
+        }
     }
 }

@@ -13,6 +13,7 @@ use bytes::Bytes;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 use tokio::sync::Mutex;
+use tokio::time::{Instant, timeout};
 use tracing::warn;
 
 use super::packed::{pack, unpack};
@@ -30,7 +31,8 @@ const MOST_IDS: u64 = 150_000;
 const MOST_BYTES: usize = 16 * 1024 * 1024;
 /// How long it is told of an hour.
 const TOLD: TimeDelta = TimeDelta::days(1);
-/// Time for writing it; a run does not wait longer for it.
+/// Time for writing it; a run does not wait longer for it, and no longer than half of the time that is
+/// left for saving: the checkpoint comes after it.
 const SAVING: Duration = Duration::from_secs(5);
 
 /// Why it was not read or written.
@@ -393,9 +395,26 @@ impl ArrivalStore {
     pub async fn change<T>(
         &self,
         deadline: Deadline,
+        change: impl FnMut(&mut Arrivals) -> T,
+    ) -> Result<T, ArrivalsError> {
+        let deadline = deadline.for_saving();
+        let last = deadline.for_answers();
+        let left = last.saturating_duration_since(Instant::now());
+        let changed = self.change_within(deadline.within(SAVING), change);
+        let changed = timeout(SAVING.min(left / 2), changed).await;
+        changed.unwrap_or_else(|_| {
+            Err(ArrivalsError::Write {
+                place: self.storage.location(&self.path),
+                source: StorageError::OutOfTime,
+            })
+        })
+    }
+
+    async fn change_within<T>(
+        &self,
+        deadline: Deadline,
         mut change: impl FnMut(&mut Arrivals) -> T,
     ) -> Result<T, ArrivalsError> {
-        let deadline = deadline.for_saving().within(SAVING);
         let mut known = self.known.lock().await;
         let mut is_second = false;
         loop {
