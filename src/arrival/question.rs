@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
-use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
+use chrono::{DateTime, Datelike as _, SecondsFormat, TimeDelta, Utc};
 
 use crate::azure::log_query::Rows;
 use crate::record::LogId;
@@ -95,8 +95,14 @@ impl Question<'_> {
     }
 }
 
+/// A time as the service takes it, of which a year has four digits and is not none: an id may tell of
+/// any.
 pub(super) fn seconds(time: DateTime<Utc>) -> String {
-    time.to_rfc3339_opts(SecondsFormat::Secs, true)
+    match time.year() {
+        ..1 => "0001-01-01T00:00:00Z".to_owned(),
+        1..=9999 => time.to_rfc3339_opts(SecondsFormat::Secs, true),
+        _ => "9999-12-31T23:59:59Z".to_owned(),
+    }
 }
 
 #[cfg(test)]
@@ -142,6 +148,36 @@ mod tests {
         let now = "2026-11-21T09:20:00Z".parse().unwrap();
         let timespan = ask(false, |it| it.timespan(now));
         assert_eq!(timespan, "2026-11-19T08:00:00Z/2026-11-22T09:20:00Z");
+    }
+
+    /// One id that cannot be right would keep its hour from ever being asked for.
+    #[test]
+    fn times_that_the_service_does_not_know_are_not_named() {
+        let now = "2026-11-21T09:20:00Z".parse().unwrap();
+        for (hour, from, to) in [
+            (
+                "9999-12-31T23:00:00Z",
+                "2026-11-19T08:00:00Z",
+                "9999-12-31T23:59:59Z",
+            ),
+            (
+                "0000-01-01T00:00:00Z",
+                "0001-01-01T00:00:00Z",
+                "2026-11-22T09:20:00Z",
+            ),
+        ] {
+            let hour: DateTime<Utc> = hour.parse().unwrap();
+            let delivered_at = "2026-11-21T08:00:00Z".parse().unwrap();
+            let question = Question {
+                hour,
+                since: hour.min(delivered_at),
+                ids: &[],
+                by_name: true,
+            };
+            assert_eq!(question.timespan(now), format!("{from}/{to}"));
+            let since = format!("datetime({from})");
+            assert!(question.query().contains(&since), "{}", question.query());
+        }
     }
 
     #[test]
