@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
-use chrono::{DateTime, SecondsFormat, Utc};
+use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use memchr::memmem;
 use reqwest::StatusCode;
 use secrecy::{ExposeSecret as _, SecretString};
@@ -106,6 +106,11 @@ impl Logs {
     /// Requests made so far, those for tokens included.
     pub fn requests(&self) -> u64 {
         self.requests.load(Ordering::Relaxed)
+    }
+
+    /// By how much this machine's clock is ahead of Auth0's.
+    pub fn clock_ahead(&self) -> TimeDelta {
+        self.rate_limit.clock_ahead()
     }
 
     /// Whether requests wait already to be made.

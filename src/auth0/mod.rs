@@ -356,6 +356,10 @@ impl Source for LogReader {
         Ok(oldest.filter(|_| are_all))
     }
 
+    fn clock_ahead(&self) -> TimeDelta {
+        self.log.logs.clock_ahead()
+    }
+
     fn requests(&self) -> u64 {
         self.log.logs.requests()
     }

@@ -10,7 +10,7 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use reqwest::StatusCode;
 use tokio::sync::Notify;
 use tokio::time::Instant;
@@ -31,6 +31,11 @@ const LONGEST_REFILL: Duration = Duration::from_secs(90);
 const SHORTEST_WAIT: Duration = Duration::from_secs(1);
 /// The shortest wait for a bucket that is filled drop by drop.
 const DROP: Duration = Duration::from_millis(1);
+
+/// A clock that is less ahead is right: a `Date` has whole seconds, and its answer takes some time.
+const LEAST_AHEAD: TimeDelta = TimeDelta::seconds(5);
+/// No more is believed: the answer may come from a cache.
+const MOST_AHEAD: TimeDelta = TimeDelta::hours(1);
 
 /// When the next request to the tenant may be made.
 pub(crate) struct RateLimit {
@@ -53,6 +58,8 @@ struct State {
     under_way: u64,
     /// Requests that wait to be made.
     waiting: usize,
+    /// By how much this machine's clock is ahead.
+    ahead: TimeDelta,
 }
 
 struct Bucket {
@@ -134,6 +141,15 @@ impl RateLimit {
     /// Whether requests wait already, so that one more would only wait as well.
     pub fn is_crowded(&self) -> bool {
         self.lock().waiting > 1
+    }
+
+    /// By how much this machine's clock is ahead of Auth0's, as the newest answer has it.
+    pub fn clock_ahead(&self) -> TimeDelta {
+        let ahead = self.lock().ahead.min(MOST_AHEAD);
+        if ahead < LEAST_AHEAD {
+            return TimeDelta::zero();
+        }
+        ahead
     }
 
     /// What the newest answer told of the bucket.
@@ -255,7 +271,9 @@ impl Permit<'_> {
     pub fn learn(self, answer: &Answer) {
         let now = Instant::now();
         let told = self.0.bucket(answer);
+        let ahead = answer.skew((self.0.clock)());
         let mut state = self.0.lock();
+        state.ahead = ahead.unwrap_or(state.ahead);
         let is_refused = answer.status == StatusCode::TOO_MANY_REQUESTS;
         if let Some(told) = &told {
             let level = Level {

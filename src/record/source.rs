@@ -5,7 +5,7 @@
 
 use std::future::{Future, ready};
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 
 use super::{LogId, Page, Record, Start};
 use crate::error::BoxError;
@@ -111,6 +111,11 @@ pub(crate) trait Source: Send + Sync {
         &self,
         deadline: Deadline,
     ) -> impl Future<Output = Result<Option<DateTime<Utc>>, SourceError>> + Send;
+
+    /// By how much this machine's clock is ahead of the source's, as far as its answers tell.
+    fn clock_ahead(&self) -> TimeDelta {
+        TimeDelta::zero()
+    }
 
     /// Requests made so far.
     fn requests(&self) -> u64;

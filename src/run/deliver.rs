@@ -109,6 +109,8 @@ impl<'c, S: Source, A: DeadLetters, L: Ledger> Delivering<'c, S, A, L> {
             };
             match next {
                 Some(Read::Page(page, held)) => {
+                    let ahead = self.course.run.source.clock_ahead();
+                    self.ledger.clock_is_ahead(ahead);
                     for misfit in page.misfits {
                         self.set_misfit_aside(&misfit).await?;
                     }

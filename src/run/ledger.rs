@@ -7,7 +7,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::Comparison;
@@ -118,6 +118,10 @@ pub(crate) trait Ledger: Send {
 
     /// The newest record that was acknowledged or set aside, by this run or an earlier one.
     fn newest(&self) -> Option<&Newest>;
+
+    /// Notes by how much the clock by which the run began is ahead of the source's, by which it is judged
+    /// what may still become visible.
+    fn clock_is_ahead(&mut self, _by: TimeDelta) {}
 
     /// Moves the cursors, since this run has read everything of each prefix up to there, and handled
     /// it all.

@@ -20,6 +20,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
+use chrono::TimeDelta;
 use futures_util::future::BoxFuture;
 
 use self::world::{Fault, World};
@@ -104,6 +105,21 @@ async fn a_record_that_becomes_visible_below_ids_already_read_is_delivered() {
     let report = world.run().await;
     assert_eq!((report.delivered, report.skipped), (1, 1));
     assert_eq!(world.landed().last().unwrap(), id(at("07:59:10")).as_str());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_may_become_visible_late_is_judged_by_the_clock_of_the_source() {
+    let ahead = TimeDelta::minutes(3);
+    let mut world = World::with_records(10);
+    world.state().clock_ahead = ahead;
+    let right = world.clock.clone();
+    world.clock = Arc::new(move || right() + ahead);
+    world.add(at("07:59:50"), at("07:59:50"));
+    assert_eq!(world.run().await.delivered, 11);
+    // Shown ten seconds after it was stored, within the overlap.
+    world.add(at("07:59:45"), at("07:59:45"));
+    assert_eq!(world.run().await.delivered, 1);
+    world.assert_all_landed_once();
 }
 
 #[tokio::test(start_paused = true)]

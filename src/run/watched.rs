@@ -2,7 +2,7 @@
 
 use std::future::{Future, ready};
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 
 use super::{Comparison, Handled, Ledger, Newest, Opening};
 use crate::error::BoxError;
@@ -84,6 +84,10 @@ impl<L: Ledger, W: Watch> Ledger for Watched<L, W> {
 
     fn newest(&self) -> Option<&Newest> {
         self.ledger.newest()
+    }
+
+    fn clock_is_ahead(&mut self, by: TimeDelta) {
+        self.ledger.clock_is_ahead(by);
     }
 
     fn reach(&mut self, read: &Reach) {

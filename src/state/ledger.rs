@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use tracing::warn;
 
 use super::checkpoint::{Checkpoint, Loss};
@@ -42,6 +42,8 @@ pub(crate) struct CheckpointLedger<'a> {
     is_owing: bool,
     /// Whether the overlap was cut short in this run.
     is_cut: bool,
+    /// By how much the clock is ahead of the source's.
+    ahead: TimeDelta,
 }
 
 impl<'a> CheckpointLedger<'a> {
@@ -67,6 +69,7 @@ impl<'a> CheckpointLedger<'a> {
             version: None,
             is_owing: false,
             is_cut: false,
+            ahead: TimeDelta::zero(),
         }
     }
 
@@ -177,8 +180,12 @@ impl Ledger for CheckpointLedger<'_> {
         self.checkpoint.newest.as_ref()
     }
 
+    fn clock_is_ahead(&mut self, by: TimeDelta) {
+        self.ahead = self.ahead.max(by);
+    }
+
     fn reach(&mut self, read: &Reach) {
-        let settled = self.began - self.overlap;
+        let settled = self.began - self.ahead - self.overlap;
         let is_cut = self.checkpoint.advance(read, settled, self.began);
         if is_cut && !self.is_cut {
             warn!(

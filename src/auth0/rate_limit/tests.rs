@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use chrono::Utc;
+use chrono::{TimeDelta, Utc};
 use proptest::prelude::*;
 use reqwest::header::{HeaderMap, HeaderValue};
 
@@ -463,4 +463,26 @@ proptest! {
         let longest = if is_told { LONGEST_ASKED } else { LONGEST_WINDOW };
         prop_assert!(wait <= longest, "{wait:?}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_newest_answer_tells_by_how_much_the_clock_is_ahead() {
+    let limit = limit();
+    assert_eq!(limit.clock_ahead(), TimeDelta::zero());
+    for (date, seconds) in [
+        ("Sat, 21 Nov 2026 07:57:00 GMT", 180),
+        // Answers take some seconds, and a clock that is behind only waits longer.
+        ("Sat, 21 Nov 2026 07:59:56 GMT", 0),
+        ("Sat, 21 Nov 2026 08:03:00 GMT", 0),
+        // No clock is so wrong without more trouble; it is the answer that is old.
+        ("Sat, 21 Nov 2020 08:00:00 GMT", 3_600),
+    ] {
+        request(&limit, &answer(200, &[("date", date)]))
+            .await
+            .unwrap();
+        assert_eq!(limit.clock_ahead().num_seconds(), seconds, "{date}");
+    }
+    // One without a date tells nothing.
+    request(&limit, &answer(200, &[])).await.unwrap();
+    assert_eq!(limit.clock_ahead().num_seconds(), 3_600);
 }

@@ -31,6 +31,8 @@ pub struct State {
     /// Records of a page, where they are fewer than were asked for.
     pub short_pages: Option<usize>,
     pub requests: u64,
+    /// What the source tells of this world's clock.
+    pub clock_ahead: TimeDelta,
     pub asked_for_oldest: usize,
     pub asked_if_dropped: usize,
     pub comparisons: usize,
@@ -394,6 +396,10 @@ impl Source for World {
         let mut state = self.state();
         state.asked_for_oldest += 1;
         Ok(state.records.values().next().and_then(|record| record.date))
+    }
+
+    fn clock_ahead(&self) -> TimeDelta {
+        self.state().clock_ahead
     }
 
     fn requests(&self) -> u64 {
