@@ -50,6 +50,10 @@ const NAMES: [(&[u8], u8); 34] = [
     (b"rbrace", b'}'),
     (b"vert", b'|'),
 ];
+/// HTML's names of what nobody sees in a word.
+const UNSEEN: [&[u8]; 6] = [b"shy", b"zwj", b"zwnj", b"lrm", b"rlm", b"ZeroWidthSpace"];
+/// One of them.
+const NOTHING_SEEN: char = '\u{200b}';
 
 /// Undoes one level of percent encoding, of JSON's escapes and of HTML's.
 pub(super) fn unescape(text: &[u8]) -> Vec<u8> {
@@ -60,6 +64,7 @@ pub(super) fn unescape(text: &[u8]) -> Vec<u8> {
             b'%' => percent(after),
             b'\\' => json(after),
             b'&' => html(after),
+            b'<' => tag(after),
             _ => None,
         };
         match decoded {
@@ -168,7 +173,10 @@ fn json(after: &[u8]) -> Decoded {
 
 fn html(after: &[u8]) -> Decoded {
     let Some(number_of) = after.strip_prefix(b"#") else {
-        let end = after.iter().take(8).position(|it| *it == b';')?;
+        let end = after.iter().take(16).position(|it| *it == b';')?;
+        if UNSEEN.contains(&&after[..end]) {
+            return Some((Character::Letter(NOTHING_SEEN), end + 1));
+        }
         let (_, byte) = NAMES.iter().find(|(name, _)| *name == &after[..end])?;
         return Some((Character::Byte(*byte), end + 1));
     };
@@ -181,6 +189,16 @@ fn html(after: &[u8]) -> Decoded {
     let letter = char::from_u32(number(&digits[..length], radix)?)?;
     let end = usize::from(digits.get(length) == Some(&b';'));
     Some((Character::Letter(letter), before + length + end))
+}
+
+/// The place where a browser may break a word.
+fn tag(after: &[u8]) -> Decoded {
+    let name = after
+        .get(..3)
+        .filter(|it| it.eq_ignore_ascii_case(b"wbr"))?;
+    let end = after.iter().take(8).position(|it| *it == b'>')?;
+    let is_alone = after[name.len()..end].iter().all(|it| b" /".contains(it));
+    is_alone.then_some((Character::Letter(NOTHING_SEEN), end + 1))
 }
 
 fn byte(digits: &[u8], radix: u32) -> Option<u8> {

@@ -50,9 +50,14 @@ fn one_line(text: &str) -> String {
     line.replace(is_unsafe, "\u{fffd}")
 }
 
+/// Besides commands, what Unicode lets programs show nothing for (`Default_Ignorable_Code_Point`).
 fn is_unsafe(letter: char) -> bool {
     is_command(letter)
-        || matches!(letter, '\u{200b}'..='\u{200d}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+        || matches!(letter,
+            '\u{ad}' | '\u{34f}' | '\u{115f}'..='\u{1160}' | '\u{17b4}'..='\u{17b5}'
+            | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200d}' | '\u{2060}'..='\u{206f}' | '\u{3164}'
+            | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}' | '\u{fff0}'..='\u{fff8}'
+            | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}')
 }
 
 enum Found {
@@ -87,6 +92,11 @@ fn letters(text: &str) -> String {
         |it| it == '\u{fffd}' || is_unsafe(it) && !it.is_whitespace(),
         "",
     )
+}
+
+/// The same of what a decoding made.
+fn seen(text: &[u8]) -> Vec<u8> {
+    letters(&String::from_utf8_lossy(text)).into_bytes()
 }
 
 /// What to look for: the secrets as they are, and as they look where a decoding has gone too far.
@@ -126,18 +136,24 @@ impl Wanted {
         }
     }
 
-    /// Whether it is in the text as it is, in one line, as a form, in base64 or in hexadecimal.
+    /// Whether it is in the text in any encoding, with what nobody sees or without.
     fn is_in_any_reading(&self, text: &[u8]) -> bool {
+        let seen = seen(text);
+        self.is_in_any_encoding(text) || seen != text && self.is_in_any_encoding(&seen)
+    }
+
+    /// Whether it is in the text as it is, in one line, as a form, in base64 or in hexadecimal.
+    fn is_in_any_encoding(&self, text: &[u8]) -> bool {
         let joined = without_space(text);
         self.is_in(text)
             || self.is_in(&joined)
             || self.is_in(&without_plus(text))
-            || hex(&joined).iter().any(|it| self.is_in(it))
+            || hex(&joined).iter().any(|it| self.is_in(it) || self.is_in(&seen(it)))
             // A client may have escaped it before.
             || [base64(text), base64(&joined)]
                 .iter()
                 .flatten()
-                .any(|it| self.is_in(it) || self.is_in(&unescape(it)))
+                .any(|it| [it, &seen(it), &unescape(it)].iter().any(|it| self.is_in(it)))
     }
 
     fn is_in(&self, text: &[u8]) -> bool {
@@ -249,6 +265,40 @@ mod tests {
                 let echoed = String::from_utf8_lossy(&echoed);
                 assert_eq!(of(&echoed, "hunter2"), WITHHELD, "{sent}");
             }
+        }
+    }
+
+    #[test]
+    fn what_nobody_sees_hides_no_credential_where_it_is_encoded_or_seldom_used_either() {
+        for between in [
+            "&#8203;",
+            "&#x200B;",
+            "\\u200b",
+            "\\u0000",
+            "%00",
+            "%E2%80%8B",
+            "%25e2%2580%258b",
+            "\u{ad}",
+            "&#173;",
+            "&shy;",
+            "&ZeroWidthSpace;",
+            "<wbr>",
+            "<WBR />",
+            "\\u003cwbr\\u003e",
+            "\u{34f}",
+            "\u{180e}",
+            "\u{3164}",
+            "\u{fe0f}",
+            "\u{e0041}",
+        ] {
+            let letters = "hunter2".chars().map(String::from);
+            let echoed = letters.collect::<Vec<_>>().join(between);
+            let said = format!("You sent {echoed}");
+            assert_eq!(of(&said, "hunter2"), WITHHELD, "{between:?}");
+        }
+        // Base64 and hexadecimal of two bytes a letter.
+        for echoed in ["aAB1AG4AdABlAHIAMgA=", "680075006e007400650072003200"] {
+            assert_eq!(of(echoed, "hunter2"), WITHHELD, "{echoed}");
         }
     }
 
