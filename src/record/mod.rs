@@ -18,7 +18,7 @@ pub(crate) use self::category::{categories, category, types};
 pub(crate) use self::fields::texts;
 pub(crate) use self::log_id::{LONGEST_ID, LogId, STORING_DELAY};
 pub(crate) use self::page::{
-    Elements, Misfit, Page, PageError, parse_date, parse_page, parse_page_of, record_of,
+    Elements, Misfit, Page, PageError, id_of, parse_date, parse_page, parse_page_of, record_of,
 };
 pub(crate) use self::position::{Position, Start, StartFrom, is_future};
 pub(crate) use self::reach::Reach;

@@ -200,20 +200,20 @@ pub(crate) fn record_of(json: &Bytes) -> Option<Record> {
     record_with(head(text)?, json, text).ok()
 }
 
+/// The id of a record by its JSON text, which a parser has taken; `None` where it has no id.
+pub(crate) fn id_of(json: &str) -> Option<Cow<'_, str>> {
+    head(json)?.id()
+}
+
 /// Makes a record of JSON text that a parser has taken, a part of a page.
 fn record_with(head: Head, page: &Bytes, json: &str) -> Result<Record, Misfit> {
     let date = head.date.and_then(text).and_then(|it| parse_date(&it));
     let json = page.slice_ref(json.as_bytes());
-    let log_id = head.log_id.and_then(text);
-    let log_id = log_id
-        .or_else(|| head.underscore_id.and_then(text))
-        .filter(|id| !id.is_empty())
-        .ok_or(NO_ID)
-        .and_then(|id| {
-            // A character has a byte at least.
-            let is_long = id.len() > LONGEST_ID && id.chars().nth(LONGEST_ID).is_some();
-            (!is_long).then(|| LogId::new(id)).ok_or(LONG_ID)
-        });
+    let log_id = head.id().ok_or(NO_ID).and_then(|id| {
+        // A character has a byte at least.
+        let is_long = id.len() > LONGEST_ID && id.chars().nth(LONGEST_ID).is_some();
+        (!is_long).then(|| LogId::new(id)).ok_or(LONG_ID)
+    });
     match log_id {
         Ok(log_id) => Ok(Record { log_id, date, json }),
         Err(reason) => Err(Misfit { json, date, reason }),
@@ -227,6 +227,14 @@ struct Head<'a> {
     log_id: Option<Token<'a>>,
     underscore_id: Option<Token<'a>>,
     date: Option<Token<'a>>,
+}
+
+impl<'a> Head<'a> {
+    fn id(self) -> Option<Cow<'a, str>> {
+        let id = self.log_id.and_then(text);
+        let id = id.or_else(|| self.underscore_id.and_then(text));
+        id.filter(|id| !id.is_empty())
+    }
 }
 
 /// The same as a parser takes it of an object that has none of them twice.

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
-use crate::record::{LogId, texts};
+use crate::record::{self, LogId};
 use crate::storage::digest;
 
 const EXTENSION: &str = "ndjson.gz";
@@ -89,10 +89,9 @@ pub(super) fn ends_of(path: &str) -> Option<(LogId, LogId)> {
     Some((ends.next()?, ends.next()?))
 }
 
-/// The id that a record on a line has.
+/// The id that a record on a line has, as it was read.
 pub(super) fn id_of(line: &str) -> String {
-    let [log_id, underscore_id] = texts(line, ["log_id", "_id"]);
-    let id = log_id.or(underscore_id);
+    let id = record::id_of(line);
     id.map(Cow::into_owned).unwrap_or_default()
 }
 

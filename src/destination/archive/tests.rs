@@ -383,6 +383,22 @@ async fn an_id_of_another_form_leads_nowhere_else() {
 }
 
 #[tokio::test]
+async fn a_record_has_the_id_here_that_it_was_read_by() {
+    let folder = Folder::new();
+    let deadline = || Deadline::after(Duration::from_mins(1));
+    let ids = [id("075959", 1), id("075959", 2)];
+    for id in &ids {
+        // Half a character is no text, so the other name tells the id.
+        let record = format!(r#"{{"log_id":"\ud800","_id":"{id}"}}"#);
+        let row = Bytes::from(record);
+        let delivery = folder.archive().deliver(&[row], deadline()).await;
+        assert!(matches!(delivery.outcomes[..], [Outcome::Accepted]));
+    }
+    let held = folder.objects().into_iter().flat_map(|(_, ids)| ids);
+    assert_eq!(held.collect::<Vec<_>>(), ids);
+}
+
+#[tokio::test]
 async fn a_folder_that_cannot_be_written_is_told_with_the_setting_that_names_it() {
     let folder = Folder::new();
     std::fs::write(folder.0.path().join("archive"), "").unwrap();
