@@ -121,9 +121,12 @@ mod tests {
         let now = "2026-11-21T08:30:00Z".parse::<DateTime<Utc>>().unwrap();
         let clock: Clock = Arc::new(move || now);
         let jitter = Jitter::seeded(1);
-        let hangs = |_, path: &str| match path.starts_with("arrival/") {
-            true => Fault::Hang,
-            false => Fault::None,
+        let hangs = |_, path: &str| {
+            if path.starts_with("arrival/") {
+                Fault::Hang
+            } else {
+                Fault::None
+            }
         };
         let storage = Faulty::over(Memory::default(), hangs);
         let storage = Arc::new(Storage::over(storage, jitter.clone()));
