@@ -20,6 +20,9 @@ const PLACES: [&[&str]; 3] = [
     &["CHECKPOINT_DIR"],
 ];
 
+/// How the filters of the destinations begin.
+const FILTERS: &str = "FILTER_";
+
 /// The setting that no tenant is without.
 const HOST: &str = "DOMAIN";
 
@@ -28,13 +31,27 @@ impl Layers {
     /// an error, where the storage is asked for.
     pub fn warn_of_misspelt(&self) {
         let known = setting_names();
-        for Misspelt { given, meant, .. } in self.settings.misspelt(&known) {
-            let given = as_seen(&given);
+        let misspelt = self.settings.misspelt(&known);
+        for Misspelt { given, meant, .. } in &misspelt {
+            let given = as_seen(given);
             warn!("the setting {given} is not read; {meant} is (names are case-sensitive)");
         }
         for OfStranger { given, tenant, .. } in self.settings.of_strangers(&known) {
             let given = as_seen(&given);
             warn!("the setting {given} is not read: TENANTS does not name {tenant}");
+        }
+        let filters = known.iter().filter_map(|it| it.strip_prefix(FILTERS));
+        let about: Vec<_> = filters.collect();
+        let word = FILTERS.trim_end_matches('_');
+        for given in self.settings.named_like(word, &about, &known) {
+            if misspelt.iter().any(|it| it.given == given) {
+                continue;
+            }
+            let given = as_seen(given);
+            warn!(
+                "the setting {given} is not read; each destination has a filter of its own, such as \
+                 FILTER_LOG_ANALYTICS, and without it gets everything"
+            );
         }
     }
 

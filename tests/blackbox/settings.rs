@@ -192,6 +192,35 @@ async fn every_command_warns_of_a_misspelt_setting() {
 }
 
 #[tokio::test]
+async fn a_filter_that_is_of_no_destination_is_warned_of_since_everything_is_sent() {
+    let mut world = World::start().await;
+    let warned = async |world: &World| {
+        let ran = world.command(&["status"]).await;
+        assert_eq!(ran.code(), 0, "{ran:?}");
+        ran.stderr
+    };
+    world.set("FILTER_STDOUT", "security");
+    assert_eq!(warned(&world).await, "");
+    for given in [
+        "FILTER",
+        "filter",
+        "FILTER_SENTINEL",
+        "EVENT_GRID_FILTER",
+        "FILTER_LOGANALYTICS",
+    ] {
+        world.set(given, "security");
+        let told = format!("the setting {given} is not read; ");
+        let stderr = warned(&world).await;
+        assert_eq!(stderr.matches(&told).count(), 1, "{stderr}");
+        assert!(stderr.contains("FILTER_LOG_ANALYTICS"), "{stderr}");
+        world.set(given, "");
+    }
+    // Other programs have filters too.
+    world.set("LOG_FILTER", "debug");
+    assert_eq!(warned(&world).await, "");
+}
+
+#[tokio::test]
 async fn no_command_keeps_anything_elsewhere_because_the_storage_is_misspelt() {
     for (given, meant) in [
         (
