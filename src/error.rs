@@ -18,6 +18,11 @@ pub(crate) fn with_causes(error: &dyn Error) -> String {
         }
         cause = error.source();
     }
+    one_line(&text)
+}
+
+/// A text on one line, in which nothing is a command to a terminal.
+pub(crate) fn one_line(text: &str) -> String {
     let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
     line.replace(is_command, "\u{fffd}")
 }

@@ -7,7 +7,7 @@ use super::{Exit, Given, Shelf, deadline, shelves, tenants};
 use crate::app::Books;
 use crate::clock::to_seconds;
 use crate::destination::{Destination, Outcome, Quarantine};
-use crate::error::{BoxError, with_causes};
+use crate::error::{BoxError, one_line, with_causes};
 use crate::record::{Record, record_of};
 
 /// Times in a row that a destination may fail until no more is tried: each may take half a minute. It may
@@ -77,7 +77,9 @@ async fn list(shelves: &[Shelf<'_>]) -> bool {
             match books.dead_letters.read(&name, deadline()).await {
                 Ok(Some(letter)) => {
                     let (time, whose) = (to_seconds(letter.set_aside_at), &books.label);
-                    show(format_args!("{name}  {time}  {whose}: {}", letter.reason));
+                    // Others may be able to write it.
+                    let reason = one_line(&letter.reason);
+                    show(format_args!("{name}  {time}  {whose}: {reason}"));
                 }
                 Ok(None) => {}
                 Err(error) => {

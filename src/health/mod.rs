@@ -11,6 +11,7 @@ use serde::Serialize;
 pub(crate) use self::metrics::metrics;
 pub(crate) use self::page::{STYLE_HASH, page};
 pub(crate) use self::text::text;
+use crate::error::one_line;
 use crate::record::is_future;
 use crate::report::{Arrival, Gap, RateLimit, Report};
 use crate::state::{History, PastError, PastRun, Sum};
@@ -206,7 +207,12 @@ impl Pipeline {
         } else {
             State::Ok
         };
-        let mut errors: Vec<_> = history.errors.iter().rev().cloned().collect();
+        // Others may be able to write what is stored.
+        let harmless = |error: &PastError| PastError {
+            text: one_line(&error.text),
+            ..*error
+        };
+        let mut errors: Vec<_> = history.errors.iter().rev().map(harmless).collect();
         let problems = problems.into_iter().map(|text| PastError { at, text });
         errors.splice(0..0, problems);
         let [hour, day] = [1, 24].map(|hours| history.delivered(TimeDelta::hours(hours), at));
@@ -231,7 +237,7 @@ impl Pipeline {
             dead_letters: known.dead_letters,
             gap,
             arrival: history.arrival,
-            unasked: history.unasked.clone(),
+            unasked: history.unasked.as_deref().map(one_line),
             error: errors.first().cloned(),
             runs: history.runs.iter().rev().take(runs).cloned().collect(),
             errors,

@@ -318,3 +318,24 @@ fn the_text_says_what_matters() {
         assert!(text.lines().any(|it| it == line), "{line}\n{text}");
     }
 }
+
+#[test]
+fn what_somebody_wrote_into_a_history_forges_no_line_and_turns_no_text_round() {
+    let forged = "refused\n\nacme/archive  ok\r\n  last run \u{202e}now\u{2028}x";
+    let changes = serde_json::json!({
+        "unasked": forged,
+        "is_failing": true,
+        "errors": [{"at": "2026-11-21T07:00:00Z", "text": forged}]
+    });
+    let health = health(&changes, "08:01:00");
+    let told = "refused acme/archive ok last run \u{fffd}now x";
+    for line in [
+        format!("  not asked      {told}"),
+        format!("  error at 2026-11-21T07:00:00Z: {told}"),
+    ] {
+        let text = text(&health);
+        assert!(text.lines().any(|it| it == line), "{text}");
+    }
+    assert_eq!(page(&health).matches(told).count(), 3);
+    assert!(!page(&health).contains('\u{202e}'));
+}

@@ -136,6 +136,24 @@ async fn one_that_cannot_be_read_hides_no_other_and_stays_where_it_is() {
 }
 
 #[tokio::test]
+async fn a_reason_that_somebody_wrote_forges_no_line() {
+    let world = World::start().await;
+    let ids = world.tenant.generate(5, minutes_ago(50), minutes_ago(5));
+    world.workspace.refuse(&ids[2]);
+    world.poll().await;
+    let file = world.dead_letter_file(Sink::LogAnalytics, &ids[2]);
+    let letter = fs::read_to_string(&file).unwrap();
+    let mut letter: Value = serde_json::from_str(&letter).unwrap();
+    letter["reason"] = "refused\r\n9001  2026-11-21T08:00:00Z  archive: \u{202e}x".into();
+    fs::write(&file, letter.to_string()).unwrap();
+
+    let list = world.command(&["dead-letter", "list"]).await;
+    assert_eq!(list.stdout.lines().count(), 1, "{list:?}");
+    let told = ": refused 9001 2026-11-21T08:00:00Z archive: \u{fffd}x\n";
+    assert!(list.stdout.ends_with(told), "{list:?}");
+}
+
+#[tokio::test]
 async fn of_two_destinations_each_is_named_and_one_that_lacks_a_dead_letter_is_no_failure() {
     let mut world = World::start().await;
     world.deliver_to(Sink::ALL);
