@@ -9,7 +9,7 @@ use super::print::{ended, exit_code, fail, misused, note, show};
 use super::{Exit, Given, deadline, shelves, tenants};
 use crate::app::{Books, Layers};
 use crate::clock::{self, to_seconds};
-use crate::error::BoxError;
+use crate::error::{BoxError, one_line};
 use crate::record::{LogId, Position, StartFrom, is_future};
 use crate::report::alone;
 use crate::settings::values::start_from;
@@ -187,7 +187,8 @@ async fn set(layers: &Layers, books: &Books, from: &Beginning) -> Result<(), Box
         Replaced::Nothing => show(format_args!("There was no checkpoint before.")),
         Replaced::Unreadable => show(format_args!("What was there was no checkpoint.")),
         Replaced::Checkpoint(replaced) => {
-            show(format_args!("It would have begun {}.", replaced.position()));
+            let begin = one_line(&replaced.position().to_string());
+            show(format_args!("It would have begun {begin}."));
         }
     }
     Ok(())

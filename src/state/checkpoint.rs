@@ -18,6 +18,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::clock::to_seconds;
+use crate::error::one_line;
 use crate::record::{LogId, Position, Record, Start, is_future};
 use crate::run::{Comparison, Handled, Newest};
 
@@ -165,7 +166,8 @@ impl Checkpoint {
                 to_seconds(time)
             ));
         }
-        lines
+        // An id may be any text.
+        lines.iter().map(|it| one_line(it)).collect()
     }
 
     /// Where reading resumes.

@@ -429,3 +429,11 @@ fn a_reading_that_began_anew_by_time_is_not_taken_back_to_the_first_start() {
     checkpoint.begin_by(start);
     assert_eq!(checkpoint, before);
 }
+
+#[test]
+fn an_id_forges_no_line_of_the_summary() {
+    let id = LogId::new("9001.\nNothing was delivered yet.\u{202e}");
+    let summary = Checkpoint::set(Position::After(id)).summary();
+    let told = "The next run begins after the record 9001. Nothing was delivered yet.\u{fffd}.";
+    assert_eq!(summary[0], told);
+}
