@@ -9,7 +9,9 @@ use tracing::warn;
 use super::{Course, DeadLetters, Opening};
 use crate::clock::to_seconds;
 use crate::error::with_causes;
-use crate::record::{LogId, Page, Position, Record, STORING_DELAY, Source, SourceError, Start};
+use crate::record::{
+    LogId, Page, Position, Record, STORING_DELAY, Source, SourceError, Start, is_future,
+};
 use crate::report::Gap;
 
 /// The shortest retention of any Auth0 plan: what was read to its end within it has lost nothing.
@@ -219,6 +221,17 @@ fn gap(
         from: from.map(|it| if it < to { it } else { reached }),
         to,
     }
+}
+
+/// When a record of this id and date happened, or was stored, if it has no date or one of a time to
+/// come.
+pub(super) fn time_before(
+    now: DateTime<Utc>,
+    id: &LogId,
+    date: Option<DateTime<Utc>>,
+) -> Option<DateTime<Utc>> {
+    let mut times = [date, id.stored_at()].into_iter().flatten();
+    times.find(|it| !is_future(*it, now))
 }
 
 /// When a record happened, or if it tells of long before, when it was stored. An id that is older than

@@ -37,6 +37,7 @@ use tracing::warn;
 
 pub(crate) use self::compare::Comparison;
 use self::deliver::Delivering;
+use self::gap::time_before;
 pub(crate) use self::in_flight::{InFlight, Share};
 pub(crate) use self::ledger::{Handled, Ledger, Newest, Opening};
 pub(crate) use self::pace::Pace;
@@ -205,7 +206,9 @@ fn lag(report: &Report, oldest_left: Option<DateTime<Utc>>, now: DateTime<Utc>) 
     if report.caught_up {
         return Some(0);
     }
-    let behind = now - oldest_left.or(report.last_date)?;
+    let newest = report.last_log_id.as_ref();
+    let newest = newest.and_then(|id| time_before(now, id, report.last_date));
+    let behind = now - oldest_left.or(newest)?;
     Some(u64::try_from(behind.num_seconds()).unwrap_or(0))
 }
 
@@ -255,7 +258,8 @@ impl<S: Source, A: DeadLetters> Course<'_, S, A> {
     }
 
     async fn warn_if_behind(&self, ledger: &impl Ledger, oldest_left: Option<DateTime<Utc>>) {
-        let newest = ledger.newest().and_then(|newest| newest.date);
+        let newest = ledger.newest();
+        let newest = newest.and_then(|it| time_before(self.now(), &it.log_id, it.date));
         self.warn_of_retention(oldest_left.or(newest)).await;
     }
 

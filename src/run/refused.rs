@@ -13,6 +13,7 @@ use chrono::{DateTime, Utc};
 
 use super::beyond::Beyond;
 use super::deliver::Delivering;
+use super::gap::time_before;
 use super::{DeadLetters, Handled, Ledger, RunError, Stop};
 use crate::destination::{Delivery, DeliveryError, Outcome, Quarantine};
 use crate::error::BoxError;
@@ -234,7 +235,8 @@ impl<S: Source, A: DeadLetters, L: Ledger> Delivering<'_, S, A, L> {
 
     /// When the oldest record of the batch happened that is not handled.
     pub(super) fn oldest_left(&self) -> Option<DateTime<Utc>> {
-        let times = self.left().map(|it| it.date.or(it.log_id.stored_at()));
+        let now = self.course.now();
+        let times = self.left().map(|it| time_before(now, &it.log_id, it.date));
         times.flatten().min()
     }
 

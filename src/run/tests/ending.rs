@@ -165,3 +165,26 @@ async fn a_source_too_slow_for_the_run_is_a_failure_only_where_nothing_was_read(
         world.assert_all_landed_once();
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_record_dated_in_the_future_does_not_hide_how_far_behind_a_run_is() {
+    let world = World::with_records(9);
+    world.add(
+        at("07:58:30"),
+        at("08:00:00") + chrono::Duration::days(9_999),
+    );
+    let report = world.run().await;
+    assert_eq!((report.delivered, report.lag_seconds), (10, Some(0)));
+    // Nothing is read.
+    tokio::time::advance(Duration::from_hours(1)).await;
+    world.state().source_faults = [Some(Fault::Fails)].into();
+    assert_eq!(world.run().await.lag_seconds, Some(3_690));
+    // Nothing is taken of what is.
+    world.add(
+        at("08:30:00"),
+        at("08:00:00") + chrono::Duration::days(9_999),
+    );
+    world.state().destination_faults = [Some(Fault::Fails)].into();
+    let report = world.run().await;
+    assert_eq!((report.errors.len(), report.lag_seconds), (1, Some(1_800)));
+}
