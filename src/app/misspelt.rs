@@ -4,6 +4,7 @@ use tracing::warn;
 
 use super::Layers;
 use super::layers::setting_names;
+use crate::destination::Filter;
 use crate::destination::KINDS;
 use crate::pii;
 use crate::settings::tenants::{self, OfStranger};
@@ -44,7 +45,9 @@ impl Layers {
         let about: Vec<_> = filters.collect();
         let word = FILTERS.trim_end_matches('_');
         for given in self.settings.named_like(word, &about, &known) {
-            if misspelt.iter().any(|it| it.given == given) {
+            // Other programs have settings that begin so: `FILTER_BRANCH_SQUELCH_WARNING=1`.
+            let value = self.settings.get(given).unwrap_or_default();
+            if misspelt.iter().any(|it| it.given == given) || Filter::parse(value).is_err() {
                 continue;
             }
             let given = as_seen(given);
