@@ -50,7 +50,6 @@ mod tests {
 
     use bytes::Bytes;
     use chrono::{DateTime, TimeDelta, Utc};
-
     use tokio::time::Instant;
 
     use super::*;
@@ -63,6 +62,22 @@ mod tests {
     use crate::storage::Storage;
     use crate::storage::faulty::{Fault, Faulty};
     use crate::storage::memory::Memory;
+
+    const AT_ONCE: Timing = Timing {
+        after: TimeDelta::zero(),
+        again: TimeDelta::zero(),
+    };
+
+    fn proof(storage: &Arc<Storage>, jitter: &Jitter, clock: &Clock) -> Proof {
+        let http = crate::net::http::client(None).unwrap();
+        Proof::new(
+            "log-analytics".into(),
+            ArrivalStore::new(Arc::clone(storage), "acme", "log-analytics"),
+            AT_ONCE,
+            Err(SettingsError::default()),
+            (&http, jitter, clock),
+        )
+    }
 
     fn record(minute: i64) -> Record {
         let stored = "2026-11-21T08:00:00Z".parse::<DateTime<Utc>>().unwrap();
@@ -83,18 +98,7 @@ mod tests {
             let storage = Arc::clone(&storage);
             CheckpointStore::new(storage, "acme", "log-analytics", writer.to_owned())
         };
-        let timing = Timing {
-            after: TimeDelta::zero(),
-            again: TimeDelta::zero(),
-        };
-        let http = crate::net::http::client(None).unwrap();
-        let proof = Proof::new(
-            "log-analytics".into(),
-            ArrivalStore::new(Arc::clone(&storage), "acme", "log-analytics"),
-            timing,
-            Err(SettingsError::default()),
-            (&http, &jitter, &clock),
-        );
+        let proof = proof(&storage, &jitter, &clock);
         let deadline = Deadline::after(Duration::from_mins(1));
         let start = StartFrom::Ago(Duration::from_hours(1));
         let (ours, theirs) = (store("ours"), store("theirs"));
@@ -111,7 +115,7 @@ mod tests {
         other.note(&record(9), Handled::Accepted);
         other.save(deadline).await.unwrap();
         assert!(noting.save(deadline).await.is_err());
-        let due = proof.store.see(deadline, |it| it.due(timing, now)).await;
+        let due = proof.store.see(deadline, |it| it.due(AT_ONCE, now)).await;
         let noted: Vec<_> = due.unwrap().remove(0).ids.into_iter().collect();
         assert_eq!(noted, [record(1).log_id, record(4).log_id]);
     }
@@ -130,18 +134,7 @@ mod tests {
         };
         let storage = Faulty::over(Memory::default(), hangs);
         let storage = Arc::new(Storage::over(storage, jitter.clone()));
-        let timing = Timing {
-            after: TimeDelta::zero(),
-            again: TimeDelta::zero(),
-        };
-        let http = crate::net::http::client(None).unwrap();
-        let proof = Proof::new(
-            "log-analytics".into(),
-            ArrivalStore::new(storage, "acme", "log-analytics"),
-            timing,
-            Err(SettingsError::default()),
-            (&http, &jitter, &clock),
-        );
+        let proof = proof(&storage, &jitter, &clock);
         for (budget, passed) in [(1, 0), (60, 0), (60, 58), (60, 60), (60, 64)] {
             let deadline = Deadline::after(Duration::from_secs(budget));
             tokio::time::advance(Duration::from_secs(passed)).await;

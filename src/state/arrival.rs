@@ -400,8 +400,8 @@ impl ArrivalStore {
         let deadline = deadline.for_saving();
         let last = deadline.for_answers();
         let left = last.saturating_duration_since(Instant::now());
-        let changed = self.change_within(deadline.within(SAVING), change);
-        let changed = timeout(SAVING.min(left / 2), changed).await;
+        let most = SAVING.min(left / 2);
+        let changed = timeout(most, self.change_within(deadline.within(most), change)).await;
         changed.unwrap_or_else(|_| {
             Err(ArrivalsError::Write {
                 place: self.storage.location(&self.path),
