@@ -63,7 +63,9 @@ export default {
       quiet("who had signed in there more than a day before", [...earlier(24.6, [entered]), blocked, entered]),
       fires("others had, or from elsewhere", [
         ...earlier(27, [{ ...entered, ...user("joe@example.com") }, { ...entered, ip: "192.0.2.1" }]), { ...blocked, ip: "192.0.2.1" }, blocked, entered], 1),
-      fires("who had, more than a week before", [...earlier(24 * 8, [entered]), blocked, entered], 1),
+      quiet("who had, nearly two weeks before", [...earlier(24 * 14 - 1, [entered]), blocked, entered]),
+      fires("who had, more than two weeks before", [...earlier(24 * 14, [entered]), blocked, entered], 1),
+      quiet("who had, and it has been flagged for six days", [...earlier(24 * 8, [entered]), ...earlier(24 * 6.9, [blocked]), blocked, entered]),
       fires("less than a day before", [...earlier(24.4, [entered]), blocked, entered], 1),
       ...["", "***"].map((it) => fires(`somebody who is not known (${it})`, [...earlier(27, [{ ...entered, user_name: it, user_id: it }]), blocked, { ...entered, user_name: it, user_id: it }], 1)),
       quiet("more than a week after", [...earlier(24 * 7, [event("12:00", "limit_mu")]), entered]),
