@@ -11,7 +11,7 @@ use super::{Exit, Given, deadline, tenants, unusable};
 use crate::app::{App, Apps, Layers, Pipeline};
 use crate::clock::to_seconds;
 use crate::destination::Probe;
-use crate::error::{BoxError, with_causes};
+use crate::error::{BoxError, one_line, with_causes};
 use crate::record::{LogId, Position, Record, SourceError};
 use crate::report::{alone, label};
 
@@ -107,6 +107,8 @@ fn told(tenant: Option<&str>, subject: &str, verdict: Verdict, text: &str) -> Ve
 async fn try_all(app: &App, layers: &Layers) -> Vec<Verdict> {
     let mut verdicts = Vec::new();
     let mut note = |subject: &str, (verdict, text): (Verdict, String)| {
+        // An id may be any text.
+        let text = one_line(&text);
         verdicts.push(told(app.name.as_deref(), subject, verdict, &text));
     };
     if let Some(doubt) = &app.doubt {

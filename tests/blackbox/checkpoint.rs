@@ -156,6 +156,25 @@ async fn check_finds_a_cursor_that_is_newer_than_the_newest_record() {
 }
 
 #[tokio::test]
+async fn an_id_adds_no_line_to_what_check_finds() {
+    let world = World::start().await;
+    let forged = "1\nok         log-analytics: takes what it is sent";
+    let record = json!({"date": minutes_ago(5), "type": "s"});
+    world.tenant.add_as(forged, record);
+    let cursor = id(minutes_ago(2));
+    world
+        .command(&["checkpoint", "set", "--from", &cursor])
+        .await;
+    let ran = world.command(&["check"]).await;
+    assert_eq!(ran.code(), 1, "{ran:?}");
+    let told = ran.stdout.lines().filter(|it| it.contains("takes what it"));
+    let told: Vec<_> = told.collect();
+    let begin = format!("FAILED     log-analytics: its cursor, {cursor}, is newer than");
+    assert!(!told.is_empty(), "{ran:?}");
+    assert!(told.iter().all(|it| it.starts_with(&begin)), "{ran:?}");
+}
+
+#[tokio::test]
 async fn check_finds_nothing_wrong_with_a_cursor_that_is_a_record_whatever_its_date() {
     let world = World::start().await;
     let seconds = chrono::Duration::seconds;
