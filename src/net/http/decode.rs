@@ -51,7 +51,27 @@ const NAMES: [(&[u8], u8); 34] = [
     (b"vert", b'|'),
 ];
 /// HTML's names of what nobody sees in a word.
-const UNSEEN: [&[u8]; 6] = [b"shy", b"zwj", b"zwnj", b"lrm", b"rlm", b"ZeroWidthSpace"];
+const UNSEEN: [&[u8]; 17] = [
+    b"shy",
+    b"zwj",
+    b"zwnj",
+    b"lrm",
+    b"rlm",
+    b"af",
+    b"it",
+    b"ic",
+    b"ApplyFunction",
+    b"InvisibleTimes",
+    b"InvisibleComma",
+    b"NoBreak",
+    b"ZeroWidthSpace",
+    b"NegativeVeryThinSpace",
+    b"NegativeThinSpace",
+    b"NegativeMediumSpace",
+    b"NegativeThickSpace",
+];
+/// Bytes of the longest name, and of the sign after it.
+const LONGEST_NAME: usize = 22;
 /// One of them.
 const NOTHING_SEEN: char = '\u{200b}';
 
@@ -173,7 +193,7 @@ fn json(after: &[u8]) -> Decoded {
 
 fn html(after: &[u8]) -> Decoded {
     let Some(number_of) = after.strip_prefix(b"#") else {
-        let end = after.iter().take(16).position(|it| *it == b';')?;
+        let end = after.iter().take(LONGEST_NAME).position(|it| *it == b';')?;
         if UNSEEN.contains(&&after[..end]) {
             return Some((Character::Letter(NOTHING_SEEN), end + 1));
         }
