@@ -39,7 +39,8 @@ pub(super) fn read(path: &Path) -> Result<Option<Vec<u8>>, StorageError> {
 
 /// Writes beside the file and renames, so that at every moment one whole version is there.
 pub(super) fn replace(path: &Path, content: &[u8]) -> Result<(), StorageError> {
-    make_folder(path.parent().unwrap_or(Path::new(".")))?;
+    let folder = path.parent().unwrap_or(Path::new("."));
+    make_folder(folder)?;
     let beside = unfinished(path);
     // A process with this number has died here.
     remove(&beside)?;
@@ -47,13 +48,24 @@ pub(super) fn replace(path: &Path, content: &[u8]) -> Result<(), StorageError> {
         let mut new = options().write(true).create_new(true).open(&beside)?;
         new.write_all(content)?;
         new.sync_all()?;
-        fs::rename(&beside, path)
+        fs::rename(&beside, path)?;
+        sync_names(folder);
+        Ok(())
     };
     write().map_err(|error| {
         // What is half written takes up the room that may be lacking.
         let _ = fs::remove_file(&beside);
         failed("writing", path, error)
     })
+}
+
+/// Lets a new name outlast a loss of power, as the content of its file does already. Not every file
+/// system can do that; the file is there all the same.
+fn sync_names(folder: &Path) {
+    #[cfg(unix)]
+    let _ = File::open(folder).and_then(|it| it.sync_all());
+    #[cfg(not(unix))]
+    let _ = folder;
 }
 
 /// Removes a file, or what else has its name but a folder. It need not be there.
