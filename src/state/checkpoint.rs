@@ -324,6 +324,21 @@ impl Checkpoint {
         times.any(|it| is_future(it, now))
     }
 
+    /// What was noted while a clock was ahead counts as noted now. The cursors are of Auth0's time, and
+    /// stay. When the log was read to its end is not known then.
+    pub fn bring_back(&mut self, now: DateTime<Utc>) {
+        let refused = self.refused_since.as_mut();
+        let lost = self.loss.as_mut().map(|it| &mut it.noticed_at);
+        let compared = self.comparison.as_mut().map(|it| &mut it.at);
+        for at in [refused, lost, compared].into_iter().flatten() {
+            if is_future(*at, now) {
+                *at = now;
+            }
+        }
+        self.caught_up_at = self.caught_up_at.filter(|it| !is_future(*it, now));
+        self.oldest_found = self.oldest_found.filter(|it| !is_future(*it, now));
+    }
+
     /// Begins a new reading at `start`, because Auth0 no longer takes the cursor. What was
     /// handled up to the cursor still counts as handled.
     pub fn restart(&mut self, start: Start) {

@@ -309,7 +309,7 @@ impl CheckpointStore {
 }
 
 impl CheckpointStore {
-    /// Reads the checkpoint. One that says what cannot be known by `now` is not believed.
+    /// Reads the checkpoint. One whose position cannot be known by `now` is not believed.
     pub async fn load(
         &self,
         now: DateTime<Utc>,
@@ -410,9 +410,12 @@ fn is_storage_away(error: &(dyn Error + 'static)) -> bool {
 }
 
 fn read(json: &Bytes, now: DateTime<Utc>) -> Result<Checkpoint, Unreadable> {
-    let checkpoint = format::read(json)?;
+    let mut checkpoint = format::read(json)?;
     if checkpoint.is_of_the_future(now) {
-        return Err(Unreadable::Future);
+        checkpoint.bring_back(now);
+        if checkpoint.is_of_the_future(now) {
+            return Err(Unreadable::Future);
+        }
     }
     Ok(checkpoint)
 }

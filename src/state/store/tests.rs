@@ -3,6 +3,8 @@ use std::time::Duration;
 use super::*;
 use crate::net::retry::Jitter;
 use crate::record::{LogId, Position, Start};
+use crate::run::Comparison;
+use crate::state::checkpoint::Loss;
 use crate::storage::faulty::{Fault, Faulty, Operation};
 use crate::storage::folder::Folder;
 use crate::storage::memory::Memory;
@@ -249,4 +251,35 @@ async fn a_checkpoint_of_a_time_to_come_is_not_believed_and_the_one_before_it_is
         stores.load().await.unwrap(),
         Stored::Previous(it) if it == cursor_at("08:00:00")
     ));
+}
+
+#[tokio::test]
+async fn what_a_clock_that_was_ahead_has_noted_does_not_make_the_cursors_of_a_time_to_come() {
+    let sound = Checkpoint {
+        set_by_hand: false,
+        ..cursor_at("08:00:00")
+    };
+    let (now, late) = (at("12:00:00"), at("13:00:00"));
+    let noted = |at, noticed_at| Checkpoint {
+        refused_since: Some(at),
+        loss: Some(Loss {
+            noticed_at,
+            began_at: None,
+        }),
+        comparison: Some(Comparison::none_since(at)),
+        ..sound.clone()
+    };
+    let ahead = Checkpoint {
+        caught_up_at: Some(late),
+        oldest_found: Some(late),
+        ..noted(late, late)
+    };
+    let stores = Stores::new();
+    // Twice, so that no generation is without it.
+    stores.save(&[ahead.clone()]).await;
+    stores.save(&[ahead]).await;
+    let Stored::Newest(found) = stores.load().await.unwrap() else {
+        panic!("its cursor is one that Auth0 gave");
+    };
+    assert_eq!(found, noted(now, now));
 }
