@@ -10,6 +10,7 @@ mod question;
 mod table;
 
 use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -30,7 +31,7 @@ use crate::net::retry::{Deadline, GaveUp, Jitter};
 use crate::record::LogId;
 use crate::report::Report;
 use crate::settings::{Reader, SettingsError, values};
-use crate::state::{ArrivalStore, Found, Timing, Verdict, Wanted};
+use crate::state::{ArrivalStore, Found, MOST_IDS, Timing, Verdict, Wanted};
 
 /// The settings that are read here, and no destination's.
 pub(crate) const SETTINGS: [&str; 4] = [
@@ -70,6 +71,11 @@ pub(crate) enum AskError {
     Nothing,
     #[error("the table has more than {most} rows of one second, {}, which are not told apart", to_seconds(*second))]
     Crowded { second: DateTime<Utc>, most: usize },
+    #[error(
+        "{count} acknowledged records will not be looked for, as no more than {MOST_IDS} are kept until \
+         then; `auth0-poller audit` looks for all of an hour"
+    )]
+    TooMany { count: u64 },
 }
 
 /// Records are missing for good.
@@ -146,6 +152,8 @@ pub(crate) struct Proof {
     table: Result<LogQuery, SettingsError>,
     clock: Clock,
     unasked: Mutex<Option<Unasked>>,
+    /// Records that nobody will look for, until that is told.
+    given_up: AtomicU64,
 }
 
 /// A query that had no answer.
@@ -175,14 +183,21 @@ impl Proof {
             table,
             clock: clock.clone(),
             unasked: Mutex::default(),
+            given_up: AtomicU64::default(),
         }
     }
 
     /// Takes note of what the destination has acknowledged. Answers with whether that is kept.
     async fn accept(&self, ids: &BTreeSet<LogId>, deadline: Deadline) -> bool {
         let now = self.now();
-        let changed = self.store.change(deadline, |it| it.accept(ids, now)).await;
-        self.note(changed).is_some()
+        let changed = self.store.change(deadline, |it| {
+            it.accept(ids, now);
+            it.take_given_up()
+        });
+        let given_up = self.note(changed.await);
+        self.given_up
+            .fetch_add(given_up.unwrap_or_default(), Ordering::Relaxed);
+        given_up.is_some()
     }
 
     /// Looks for what it is time to look for. What cannot be asked is said, and is no failure.
@@ -311,6 +326,12 @@ impl Proof {
             report.lost = lost;
         }
         report.unasked = unread.or_else(|| Some(self.unasked().as_ref()?.why.clone()));
+        let count = self.given_up.swap(0, Ordering::Relaxed);
+        if count > 0 {
+            let why = AskError::TooMany { count }.to_string();
+            warn!("{}: {why}", self.label);
+            report.unasked.get_or_insert(why);
+        }
     }
 
     fn unasked(&self) -> MutexGuard<'_, Option<Unasked>> {
@@ -344,7 +365,7 @@ fn names(ids: &BTreeSet<LogId>) -> String {
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
-    use std::sync::atomic::{AtomicI64, Ordering};
+    use std::sync::atomic::AtomicI64;
 
     use axum::Router;
     use axum::http::StatusCode;
@@ -471,6 +492,51 @@ mod tests {
         format!("http://{address}")
     }
 
+    /// A proof by the workspace at this address.
+    fn proof(address: &str, clock: &Clock) -> Proof {
+        let token = format!("{address}/msi/token");
+        let changes = [(SETTINGS[3], address), ("IDENTITY_ENDPOINT", &token)];
+        let jitter = Jitter::seeded(1);
+        let storage = Arc::new(Storage::over(Memory::default(), jitter.clone()));
+        let timing = Timing {
+            after: TimeDelta::minutes(20),
+            again: TimeDelta::hours(1),
+        };
+        Proof::new(
+            "log-analytics".into(),
+            ArrivalStore::new(storage, "acme", "log-analytics"),
+            timing,
+            read("https://x.ods.opinsights.azure.com", &changes),
+            (&http::client(None).unwrap(), &jitter, clock),
+        )
+    }
+
+    #[tokio::test]
+    async fn what_is_given_up_before_anybody_looked_for_it_is_told_once() {
+        let begin: DateTime<Utc> = "2026-11-21T09:00:00Z".parse().unwrap();
+        let clock: Clock = Arc::new(move || begin);
+        let proof = proof("http://127.0.0.1:9", &clock);
+        let deadline = || Deadline::after(Duration::from_mins(1));
+        for (hour, count) in [(1, 100_000), (2, 50_001)] {
+            let hour = begin - TimeDelta::hours(hour);
+            let id = |n| LogId::synthetic("900", hour + TimeDelta::microseconds(n));
+            assert!(
+                proof
+                    .accept(&(0..count).map(id).collect(), deadline())
+                    .await
+            );
+        }
+        let mut told = Vec::new();
+        for _ in 0..2 {
+            let mut report = Report::default();
+            proof.tell(&mut report, deadline()).await;
+            told.push(report.unasked);
+        }
+        let why = "50001 acknowledged records will not be looked for, as no more than 150000 are \
+                   kept until then; `auth0-poller audit` looks for all of an hour";
+        assert_eq!(told, [Some(why.to_owned()), None]);
+    }
+
     #[tokio::test]
     async fn an_hour_of_which_nothing_is_answered_keeps_no_other_from_its_turn() {
         let address = workspace("2026112108", "2026112109").await;
@@ -480,21 +546,7 @@ mod tests {
             let minutes = Arc::clone(&minutes);
             move || begin + TimeDelta::minutes(minutes.load(Ordering::Relaxed))
         });
-        let token = format!("{address}/msi/token");
-        let changes = [(SETTINGS[3], &*address), ("IDENTITY_ENDPOINT", &token)];
-        let jitter = Jitter::seeded(1);
-        let storage = Arc::new(Storage::over(Memory::default(), jitter.clone()));
-        let timing = Timing {
-            after: TimeDelta::minutes(20),
-            again: TimeDelta::hours(1),
-        };
-        let proof = Proof::new(
-            "log-analytics".into(),
-            ArrivalStore::new(storage, "acme", "log-analytics"),
-            timing,
-            read("https://x.ods.opinsights.azure.com", &changes),
-            (&http::client(None).unwrap(), &jitter, &clock),
-        );
+        let proof = proof(&address, &clock);
         let deadline = || Deadline::after(Duration::from_mins(1));
         let ids = [90, 30].map(|it| LogId::synthetic("900", begin - TimeDelta::minutes(it)));
         proof.accept(&ids.into(), deadline()).await;

@@ -1,5 +1,9 @@
+use std::sync::Arc;
+use std::time::Duration;
+
 use super::*;
-use crate::net::retry::Jitter;
+use crate::net::retry::{Deadline, Jitter};
+use crate::storage::Storage;
 use crate::storage::memory::Memory;
 
 const TIMING: Timing = Timing {
@@ -255,7 +259,10 @@ fn what_is_kept_is_bounded_in_time_and_number() {
     arrivals.accept(&many(4, 1), at("04:20:00"));
     let kept: Vec<_> = arrivals.hours.keys().copied().collect();
     assert_eq!(kept, [at("01:00:00"), at("03:00:00"), at("04:00:00")]);
+    assert_eq!(arrivals.take_given_up(), 0);
     arrivals.accept(&many(5, 50_000), at("05:20:00"));
+    assert_eq!(arrivals.take_given_up(), 50_000);
+    assert_eq!(arrivals.take_given_up(), 0);
     let kept: Vec<_> = arrivals.hours.keys().copied().collect();
     assert_eq!(kept, [at("03:00:00"), at("04:00:00"), at("05:00:00")]);
 }
