@@ -106,7 +106,8 @@ pub(crate) trait Source: Send + Sync {
         ready(Ok(None))
     }
 
-    /// The date of the oldest record that the source still has, if it can tell.
+    /// Since when the oldest record that the source still has is there, if it can tell: its date, or of
+    /// one that was imported, when it was stored.
     fn oldest(
         &self,
         deadline: Deadline,

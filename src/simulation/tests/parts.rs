@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use fastrand::Rng;
 use futures_util::future::BoxFuture;
 
@@ -324,8 +324,8 @@ impl Source for Simulated {
 
     async fn oldest(&self, deadline: Deadline) -> Result<Option<DateTime<Utc>>, SourceError> {
         let oldest = self.ask(deadline, |state| {
-            let page = state.page_after(None);
-            page.records.first().and_then(|record| record.date)
+            let there = state.by_date(DateTime::UNIX_EPOCH);
+            there.iter().filter_map(written_at).min()
         });
         oldest.await
     }
@@ -333,6 +333,13 @@ impl Source for Simulated {
     fn requests(&self) -> u64 {
         0
     }
+}
+
+/// Since when a record is in the log: of one that was imported, its date does not say that.
+fn written_at(record: &Record) -> Option<DateTime<Utc>> {
+    let stored = record.log_id.stored_at();
+    let is_imported = |stored: &DateTime<Utc>| Some(*stored - TimeDelta::minutes(10)) > record.date;
+    stored.filter(is_imported).or(record.date)
 }
 
 impl Destination for Simulated {
