@@ -1,5 +1,6 @@
 //! `dead-letter`: the records that were set aside.
 
+use chrono::{DateTime, Utc};
 use clap::Subcommand;
 
 use super::print::{ended, exit_code, fail, note, show};
@@ -140,7 +141,7 @@ async fn retry(shelves: &[Shelf<'_>], is_all: bool, wanted: &[String]) -> bool {
             _ => format!(" ({})", books.label),
         };
         let destination = layers.destination(books.name);
-        let mut failures = 0;
+        let (mut failures, mut is_any_taken) = (0, false);
         for name in kept {
             let delivered = match &destination {
                 Ok(_) if failures == FAILURES => Err(NotDelivered::NotTried),
@@ -153,13 +154,19 @@ async fn retry(shelves: &[Shelf<'_>], is_all: bool, wanted: &[String]) -> bool {
                 Err(NotDelivered::NotTried | NotDelivered::Other(_)) => failures,
             };
             match delivered {
-                Ok(()) => show(format_args!("{name}  delivered{whose}")),
+                Ok(()) => {
+                    is_any_taken = true;
+                    show(format_args!("{name}  delivered{whose}"));
+                }
                 Err(error) => {
                     is_good = false;
                     let error = with_causes(&error);
                     show(format_args!("{name}  not delivered{whose}: {error}"));
                 }
             }
+        }
+        if is_any_taken {
+            end_refusal(books, layers.now()).await;
         }
     }
     // What is missing may be where nobody could look.
@@ -169,6 +176,18 @@ async fn retry(shelves: &[Shelf<'_>], is_all: bool, wanted: &[String]) -> bool {
         ));
     }
     is_good && is_all_seen && missing.is_empty()
+}
+
+/// Notes that the destination no longer refuses every record, for which a quiet tenant has none. What
+/// cannot be noted, the next record shows.
+async fn end_refusal(books: &Books, now: DateTime<Utc>) {
+    if let Err(error) = books.checkpoints.end_refusal(now, deadline()).await {
+        note(format_args!(
+            "{}: that the destination takes records again is not noted until a run delivers one: {}",
+            books.label,
+            with_causes(&error)
+        ));
+    }
 }
 
 /// Why a dead letter was not delivered.

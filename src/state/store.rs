@@ -192,6 +192,26 @@ impl CheckpointStore {
         })
     }
 
+    /// Notes that the destination has taken a record, if it refused every one before.
+    pub async fn end_refusal(
+        &self,
+        now: DateTime<Utc>,
+        deadline: Deadline,
+    ) -> Result<(), CheckpointError> {
+        // Nothing is claimed or set aside where there is nothing to note.
+        let peeked = self.peek(now, deadline).await?;
+        if !peeked.is_some_and(|it| it.checkpoint.refused_since.is_some()) {
+            return Ok(());
+        }
+        let Loaded { found, version } = self.load(now, deadline).await?;
+        if let Stored::Newest(mut checkpoint) = found {
+            checkpoint.refused_since = None;
+            self.save(&checkpoint, version.as_ref(), now, deadline)
+                .await?;
+        }
+        Ok(())
+    }
+
     /// Where it is kept, for people.
     pub fn location(&self) -> String {
         self.storage.location(&self.newest())

@@ -8,6 +8,7 @@ use crate::world::{Ran, Sink, World, for_each_judge, minutes_ago, now, numbers};
 
 for_each_judge![
     a_destination_that_refuses_everything_fails_every_run_that_had_something_for_it,
+    a_dead_letter_that_is_taken_ends_the_refusal_of_everything,
     a_record_that_the_workspace_refuses_is_set_aside_and_the_others_land,
     a_destination_that_refuses_more_than_a_tenth_of_a_run_fails_it,
 ];
@@ -79,6 +80,30 @@ async fn a_destination_that_refuses_everything_fails_every_run_that_had_somethin
     assert!(world.checkpoint().await["refused_since"].is_null());
     assert_eq!(world.command(&["status"]).await.code(), 0);
     assert_eq!(world.command(&["dead-letter", "retry"]).await.code(), 0);
+    world.assert_all_landed_once();
+}
+
+async fn a_dead_letter_that_is_taken_ends_the_refusal_of_everything(sink: Sink) {
+    let world = World::start_for(sink).await;
+    world.arrivals().refuse("\"log_id");
+    world.tenant.generate(3, minutes_ago(50), minutes_ago(40));
+    world.command(&["poll"]).await;
+    age_refusals(&world, sink);
+    let ran = world.command(&["poll"]).await;
+    assert_eq!(told(&ran), (1, [0, 3], true), "{ran:?}");
+
+    // As long as none is taken, all are refused.
+    assert_eq!(world.command(&["dead-letter", "retry"]).await.code(), 1);
+    assert!(world.checkpoint().await["refused_since"].is_string());
+
+    world.arrivals().relent();
+    let retry = world.command(&["dead-letter", "retry"]).await;
+    assert_eq!((retry.code(), &*retry.stderr), (0, ""), "{retry:?}");
+    assert!(world.checkpoint().await["refused_since"].is_null());
+    let idle = world.command(&["poll"]).await;
+    assert_eq!(told(&idle), (0, [0, 0], false), "{idle:?}");
+    assert_eq!(idle.stderr, "");
+    assert_eq!(world.command(&["status"]).await.code(), 0);
     world.assert_all_landed_once();
 }
 
