@@ -212,8 +212,9 @@ impl State {
             }
             if let Some(lacks) = bucket.lacks() {
                 let filled = Duration::try_from_secs_f64(lacks / refill);
-                let filled = filled.map_or(bucket.filled_at, |wait| now + wait.max(DROP));
-                return Some(filled.min(bucket.filled_at));
+                // A refill may be so small that no clock tells when.
+                let filled = filled.ok().and_then(|it| now.checked_add(it.max(DROP)));
+                return Some(filled.map_or(bucket.filled_at, |it| it.min(bucket.filled_at)));
             }
             let until = self.refill.held_back_until(to_float(self.under_way));
             if let Some(until) = until.filter(|it| now < *it && bucket.is_last()) {

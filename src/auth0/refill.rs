@@ -81,6 +81,15 @@ struct Mean {
 }
 
 impl Refill {
+    /// One of which this is known.
+    #[cfg(test)]
+    pub(super) fn known(per_second: f64) -> Self {
+        Self {
+            per_second,
+            watch: None,
+        }
+    }
+
     /// Requests that come into it each second, beside what others take; 0 where nothing is known.
     pub fn per_second(&self) -> f64 {
         self.with_newest() * TRUSTED

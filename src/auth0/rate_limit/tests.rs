@@ -486,3 +486,24 @@ async fn the_newest_answer_tells_by_how_much_the_clock_is_ahead() {
     request(&limit, &answer(200, &[])).await.unwrap();
     assert_eq!(limit.clock_ahead().num_seconds(), 3_600);
 }
+
+/// After many comparisons in which nothing came in.
+#[tokio::test(start_paused = true)]
+async fn a_refill_that_is_next_to_nothing_waits_until_the_bucket_is_full() {
+    let now = Instant::now();
+    let filled_at = now + Duration::from_secs(60);
+    for per_second in [1e-3, 1e-9, 8.4e-19, 1e-30, f64::MIN_POSITIVE] {
+        let mut state = State {
+            bucket: Some(Bucket {
+                size: 100,
+                remaining: 0.0,
+                at: now,
+                reset: 0,
+                filled_at,
+            }),
+            refill: Refill::known(per_second),
+            ..State::default()
+        };
+        assert_eq!(state.begin(now), Some(filled_at), "{per_second}");
+    }
+}
