@@ -261,11 +261,12 @@ fn failed_for_all(put: &Put) -> bool {
     !is_of_some
 }
 
-/// Why rows of a request are open.
-fn reason(error: GaveUp<EventBridgeError>) -> DeliveryError {
+/// Why so many rows of a request are open.
+fn reason(error: GaveUp<EventBridgeError>, rows: usize) -> DeliveryError {
     let kind = match &error.error {
         it if it.is_about_content() => DeliveryError::Refused,
-        it if it.is_internal() => DeliveryError::Internal,
+        it if it.is_late() && rows > 1 => DeliveryError::Late,
+        it if it.is_late() || it.is_internal() => DeliveryError::Internal,
         _ => DeliveryError::Failed,
     };
     kind(error.into())
@@ -292,7 +293,7 @@ fn add(delivery: &mut Delivery, rows: &[Bytes], put: Option<Put>) {
             delivery.outcomes.push(Outcome::Refused(error.into()));
             return;
         }
-        let reason = reason(error);
+        let reason = reason(error, rows.len());
         let known = delivery.error.as_ref();
         if known.is_none_or(|known| gravity(&reason) > gravity(known)) {
             delivery.error = Some(reason);

@@ -119,6 +119,10 @@ impl Transient for EventBridgeError {
         }
     }
 
+    fn is_late(&self) -> bool {
+        matches!(self, Self::Send { source, .. } if source.is_time_out())
+    }
+
     fn is_internal(&self) -> bool {
         match self {
             Self::Busy { is_internal, .. } => *is_internal,

@@ -1,4 +1,5 @@
 use super::*;
+use crate::net::http::SendError;
 use crate::net::retry::Again;
 use crate::record::LogId;
 use crate::settings::{AppSettings, SettingsError};
@@ -188,6 +189,10 @@ fn why_rows_are_open_is_the_gravest_reason_and_what_some_took_is_not_for_all() {
     let content = || status(400, Again::Never);
     let inside = || status(500, Again::Soon);
     let busy = || status(503, Again::Soon);
+    let late = || EventBridgeError::Send {
+        host: "events.eu-west-1.amazonaws.com".into(),
+        source: SendError::OutOfTime,
+    };
     let rows = [Bytes::from_static(b"{}"), Bytes::from_static(b"{}")];
     let put = |is_taken: bool, error| Put {
         fates: vec![
@@ -217,6 +222,8 @@ fn why_rows_are_open_is_the_gravest_reason_and_what_some_took_is_not_for_all() {
         ([inside(), content()], "Internal"),
         ([inside(), busy()], "Failed"),
         ([busy(), inside()], "Failed"),
+        ([content(), late()], "Late"),
+        ([late(), inside()], "Internal"),
     ] {
         let mut delivery = Delivery::accepted(0, 0);
         for error in errors {
