@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use bytes::Bytes;
+use tokio::time::Instant;
 
 use super::in_flight::Held;
 use crate::destination::Limits;
@@ -15,6 +16,8 @@ pub(super) struct Batch {
     pub(super) rows: Vec<Bytes>,
     ids: HashSet<LogId>,
     bytes: usize,
+    /// When the first of them came.
+    pub(super) began: Instant,
     /// What the records and rows take in memory.
     held: Held,
 }
@@ -27,6 +30,7 @@ impl Batch {
             rows: Vec::new(),
             ids: HashSet::new(),
             bytes: limits.per_delivery,
+            began: Instant::now(),
             held,
         }
     }
@@ -46,6 +50,9 @@ impl Batch {
     }
 
     pub(super) fn push(&mut self, record: Record, row: Bytes) {
+        if self.is_empty() {
+            self.began = Instant::now();
+        }
         self.bytes += row.len() + self.limits.per_row;
         self.held.add_row(record.json.len(), row.len());
         self.ids.insert(record.log_id.clone());

@@ -93,7 +93,7 @@ impl<'c, S: Source, A: DeadLetters, L: Ledger> Delivering<'c, S, A, L> {
 
     async fn deliver_all(&mut self, mut incoming: mpsc::Receiver<Read>) -> Result<(), Stop> {
         loop {
-            let linger = tokio::time::sleep(LINGER);
+            let linger = self.batch.began + LINGER;
             let next = tokio::select! {
                 // In order, so that a run is the same each time.
                 biased;
@@ -102,7 +102,7 @@ impl<'c, S: Source, A: DeadLetters, L: Ledger> Delivering<'c, S, A, L> {
                     continue;
                 }
                 next = incoming.recv() => next,
-                () = linger, if !self.batch.is_empty() => {
+                () = tokio::time::sleep_until(linger), if !self.batch.is_empty() => {
                     self.flush().await?;
                     continue;
                 }

@@ -56,6 +56,15 @@ fn record(stored: DateTime<Utc>, date: DateTime<Utc>) -> Record {
     }
 }
 
+/// Each page comes before the one before it has waited for so long.
+#[tokio::test(start_paused = true)]
+async fn no_record_waits_for_others_for_longer_than_five_seconds_however_many_come() {
+    let world = World::with_records(1_000);
+    world.state().source_faults = vec![Some(Fault::TakesLong); 10].into();
+    let report = world.run().await;
+    assert_eq!((report.delivered, report.batches), (1_000, 5));
+}
+
 #[tokio::test(start_paused = true)]
 async fn every_record_lands_once_and_a_second_run_delivers_nothing() {
     let world = World::with_records(2_500);

@@ -17,6 +17,8 @@ pub enum Fault {
     /// As a tenant whose answer does not come in what time is left.
     IsSlow,
     Delays,
+    /// Takes four seconds.
+    TakesLong,
     LosesAnswer,
 }
 
@@ -248,6 +250,10 @@ impl World {
             Some(Fault::IsSlow) => Err(SourceError::Slow("no answer in time".into())),
             Some(Fault::Delays) => {
                 tokio::time::sleep(Duration::from_secs(20)).await;
+                Ok(())
+            }
+            Some(Fault::TakesLong) => {
+                tokio::time::sleep(Duration::from_secs(4)).await;
                 Ok(())
             }
             Some(Fault::Fails | Fault::IsAway | Fault::LosesAnswer) => {
