@@ -48,7 +48,9 @@ pub(super) struct Delivering<'c, S, A, L> {
     pub(super) refused: u64,
     /// Records that do not fit the destination, not even in part.
     pub(super) unfit: u64,
-    /// Whether one of those is noted, and not saved.
+    /// Records without an id that were set aside.
+    pub(super) nameless: u64,
+    /// Whether something is noted that is not saved.
     pub(super) is_unsaved: bool,
     /// What to do about rows that the destination quarantined.
     pub(super) advice: Option<String>,
@@ -70,6 +72,7 @@ impl<'c, S: Source, A: DeadLetters, L: Ledger> Delivering<'c, S, A, L> {
             batches: 0,
             refused: 0,
             unfit: 0,
+            nameless: 0,
             is_unsaved: false,
             advice: None,
         }
@@ -215,7 +218,9 @@ impl<'c, S: Source, A: DeadLetters, L: Ledger> Delivering<'c, S, A, L> {
             json: std::str::from_utf8(&misfit.json).unwrap_or("null"),
             reason: misfit.reason,
         };
-        if !self.set_aside(letter).await? {
+        if self.set_aside(letter).await? {
+            self.nameless += 1;
+        } else {
             self.course.report(|report| report.skipped += 1);
         }
         Ok(())

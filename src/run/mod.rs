@@ -127,6 +127,12 @@ enum RunError {
     )]
     ManyUnfit { unfit: u64, all: u64 },
     #[error(
+        "{nameless} of the {all} records of this run have no log_id, and are set aside; that is more than \
+         a tenth, so it is not these records: look at some with `auth0-poller dead-letter show …`, see \
+         whether another program answers for Auth0, and else open an issue"
+    )]
+    ManyNameless { nameless: u64, all: u64 },
+    #[error(
         "the time of the run was over before it was clear which records the destination refuses; \
          {left} records of the batch are neither delivered nor set aside, and the next run goes on \
          with them; a longer RUN_BUDGET helps"
@@ -227,6 +233,7 @@ impl<S: Source, A: DeadLetters> Course<'_, S, A> {
             tokio::join!(self.read(&opening, out), delivering.deliver(incoming),);
         let was_sent = delivering.has_sent();
         let (refused, unfit) = (delivering.refused, delivering.unfit);
+        let nameless = delivering.nameless;
         let oldest_left = delivering.oldest_left();
         let advice = delivering.advice.take();
         drop(delivering);
@@ -242,8 +249,13 @@ impl<S: Source, A: DeadLetters> Course<'_, S, A> {
             self.warn_if_behind(ledger, oldest_left).await;
             return oldest_left;
         }
-        self.judge_refusals(ledger, was_sent, refused);
-        self.judge_unfit(unfit);
+        let all = {
+            let report = self.progress.borrow();
+            report.delivered + report.quarantined + refused + unfit + nameless
+        };
+        self.judge_refusals(ledger, was_sent, refused, all);
+        self.judge(unfit, RunError::ManyUnfit { unfit, all });
+        self.judge(nameless, RunError::ManyNameless { nameless, all });
         self.note(
             ledger
                 .close(caught_up, self.deadline)
@@ -286,13 +298,9 @@ impl<S: Source, A: DeadLetters> Course<'_, S, A> {
 
     /// A run that had something to deliver to a destination that takes nothing has failed, even if
     /// all of it was set aside; and so has one of which more than a tenth was refused.
-    fn judge_refusals(&self, ledger: &impl Ledger, was_sent: bool, refused: u64) {
+    fn judge_refusals(&self, ledger: &impl Ledger, was_sent: bool, refused: u64, all: u64) {
         let Some(since) = ledger.refused_since() else {
-            let all = self.progress.borrow().delivered + refused;
-            if is_too_much(refused, all) {
-                self.report(|report| report.fail(&RunError::ManyRefused { refused, all }));
-            }
-            return;
+            return self.judge(refused, RunError::ManyRefused { refused, all });
         };
         self.report(|report| report.refused_since = Some(since));
         let error = RunError::StillRefusing(since);
@@ -320,11 +328,12 @@ impl<S: Source, A: DeadLetters> Course<'_, S, A> {
         }
     }
 
-    /// So has one of which more than a tenth was not even sent.
-    fn judge_unfit(&self, unfit: u64) {
-        let all = self.progress.borrow().delivered + unfit;
-        if is_too_much(unfit, all) {
-            self.report(|report| report.fail(&RunError::ManyUnfit { unfit, all }));
+    /// A run has failed of which so many were set aside for one reason that the fault is not in them: more
+    /// than a tenth. Of the few of a quiet tenant one proves nothing.
+    fn judge(&self, set_aside: u64, error: RunError) {
+        let others = self.progress.borrow().delivered;
+        if set_aside > 1 && set_aside * 10 > others + set_aside {
+            self.report(|report| report.fail(&error));
         }
     }
 
@@ -387,12 +396,6 @@ impl<S: Source, A: DeadLetters> Course<'_, S, A> {
             report.gap = Some(report.gap.map_or(gap, |other| other.and(gap)));
         });
     }
-}
-
-/// Whether so many records of a run are too many for the fault to be in them. Of the few of a quiet
-/// tenant one proves nothing.
-fn is_too_much(set_aside: u64, all: u64) -> bool {
-    set_aside > 1 && set_aside * 10 > all
 }
 
 #[cfg(test)]
