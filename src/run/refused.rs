@@ -6,6 +6,7 @@
 //! Only a few records that are all there is for an hour are set aside all the same, or all that is left
 //! of a replay which has delivered others.
 
+use std::iter;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -281,6 +282,10 @@ impl<S: Source, A: DeadLetters, L: Ledger> Delivering<'_, S, A, L> {
         } = delivery;
         let mut found = Leftover::default();
         let mut accepted = 0;
+        // What is not told of is not known.
+        let outcomes = outcomes
+            .into_iter()
+            .chain(iter::repeat_with(|| Outcome::Open));
         for (index, outcome) in part.iter().zip(outcomes) {
             match outcome {
                 Outcome::Accepted => {

@@ -486,3 +486,16 @@ async fn a_run_of_which_more_than_a_tenth_is_refused_fails_and_sets_it_aside_all
         }
     }
 }
+
+/// A destination that answers with fewer outcomes than it was sent rows.
+#[tokio::test(start_paused = true)]
+async fn a_record_of_which_nothing_is_told_is_not_passed() {
+    let world = World::with_records(100);
+    world.state().untold = 1;
+    let report = world.run().await;
+    let told = "the destination did not say what became of a record";
+    assert_eq!(report.errors, [told]);
+    assert_eq!((report.delivered, report.caught_up), (99, false));
+    let again = world.run().await;
+    assert_eq!((again.delivered, again.caught_up), (1, true));
+}

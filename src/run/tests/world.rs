@@ -72,6 +72,10 @@ pub struct State {
     pub answers_keep: Option<Duration>,
     /// More rows than these get no answer in time, and so they land in vain.
     pub rows_in_time: Option<usize>,
+    /// Of so many rows of the next delivery that is taken, nothing is told.
+    pub untold: usize,
+    /// Records with which no delivery is answered in time.
+    pub unanswered: BTreeSet<LogId>,
     /// Records at which the destination fails inside.
     pub stumbling_blocks: BTreeSet<LogId>,
     /// So many posts fail inside whatever is in them.

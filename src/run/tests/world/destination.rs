@@ -46,14 +46,20 @@ impl Destination for World {
                     return Delivery::failed(rows.len(), "it is too late".into());
                 }
             }
-            let most = self.state().rows_in_time;
-            if most.is_some_and(|most| rows.len() > most) {
+            if self.is_late(rows) {
                 let waits = tokio::time::sleep(Duration::from_mins(1));
                 let _ = tokio::time::timeout_at(deadline.for_answers(), waits).await;
                 let mut state = self.state();
                 state.posts += 1;
                 state.under_way.0 -= 1;
-                return unknown(rows, DeliveryError::Late("no answer in time".into()));
+                let error = "no answer in time".into();
+                return unknown(
+                    rows,
+                    match rows {
+                        [_] => DeliveryError::Internal(error),
+                        _ => DeliveryError::Late(error),
+                    },
+                );
             }
             let keep = self.state().answers_keep;
             let is_gone = keep.is_some_and(|keep| Instant::now() - came > keep);
@@ -85,10 +91,13 @@ impl Destination for World {
             }
             match Self::suffer(fault).await {
                 Ok(()) if is_gone => Delivery::failed(rows.len(), "nobody took it".into()),
-                Ok(()) => Delivery {
-                    quarantine: self.quarantine(),
-                    ..Delivery::accepted(rows.len(), rows.iter().map(Bytes::len).sum())
-                },
+                Ok(()) => {
+                    let told = rows.len() - std::mem::take(&mut self.state().untold);
+                    Delivery {
+                        quarantine: self.quarantine(),
+                        ..Delivery::accepted(told, rows.iter().map(Bytes::len).sum())
+                    }
+                }
                 Err(error) => Delivery::failed(rows.len(), error.into()),
             }
         })
@@ -115,6 +124,16 @@ impl World {
             rows,
             advice: "look there".into(),
         })
+    }
+
+    /// Whether these rows get no answer in time.
+    fn is_late(&self, rows: &[Bytes]) -> bool {
+        let state = self.state();
+        let is_unanswered = |row: &Bytes| {
+            let mut unanswered = state.unanswered.iter();
+            unanswered.any(|id| id.as_str().as_bytes() == row)
+        };
+        state.rows_in_time.is_some_and(|most| rows.len() > most) || rows.iter().any(is_unanswered)
     }
 
     /// Whether the destination fails inside at these rows.
