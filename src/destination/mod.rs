@@ -234,7 +234,7 @@ impl Delivery {
     {
         let error = match &gave_up.error {
             error if error.is_late() && rows > 1 => DeliveryError::Late,
-            error if error.is_internal() => DeliveryError::Internal,
+            error if error.is_late() || error.is_internal() => DeliveryError::Internal,
             _ => DeliveryError::Failed,
         };
         Self::open(rows, error(gave_up.into()))
@@ -386,6 +386,9 @@ mod tests {
                 let error = destination.deliver(&rows, deadline).await.error.unwrap();
                 let found = matches!(error, DeliveryError::Late(_));
                 assert_eq!(found, is_late, "{name}: {error:?}");
+                // It may be for this one, as where a service fails inside.
+                let is_alone = matches!(error, DeliveryError::Internal(_));
+                assert_eq!(is_alone, !is_late, "{name}: {error:?}");
             }
         }
     }

@@ -14,10 +14,13 @@ use super::deliver::Delivering;
 use super::refused::SAMPLE;
 use super::{DeadLetters, Handled, Ledger, RunError, Stop};
 use crate::destination::{Delivery, DeliveryError, Outcome};
+use crate::error::BoxError;
 use crate::record::{LogId, Page, Record, Source, SourceError};
 
 /// Pages of which a record is tried.
 const PAGES: u32 = 10;
+/// Records at which the service may fail inside, until it is taken to fail at all.
+const STUMBLES: usize = 2;
 
 /// What came of trying records from after the batch.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -28,6 +31,22 @@ pub(super) enum Beyond {
     NotTaken,
     /// None was taken, and there are no more than these.
     Few(usize),
+}
+
+/// What was tried from after the batch.
+#[derive(Default)]
+struct Tried {
+    ids: BTreeSet<LogId>,
+    /// At so many of them the service failed inside.
+    stumbles: usize,
+}
+
+/// What became of a record that was tried alone.
+enum Alone {
+    Taken,
+    Refused,
+    /// The service failed inside, or did not answer.
+    Stumbled(BoxError),
 }
 
 /// Where to look for records after a batch.
@@ -67,7 +86,7 @@ impl<S: Source, A: DeadLetters, L: Ledger> Delivering<'_, S, A, L> {
             return Ok(Beyond::Few(0));
         };
         // First where one was taken the last time.
-        let mut tried = BTreeSet::new();
+        let mut tried = Tried::default();
         if let Some(place) = self.taken_at.take().filter(|it| *it > batch)
             && let Ok(page) = self.page_after(&place).await
             && self.try_one_of(page, &batch, &mut tried).await? == Beyond::Taken
@@ -108,14 +127,15 @@ impl<S: Source, A: DeadLetters, L: Ledger> Delivering<'_, S, A, L> {
             places.page = last.or(places.page);
             match self.try_one_of(page, &places.batch, &mut tried).await? {
                 Beyond::Few(more) => open += more,
-                found => return Ok(found),
+                Beyond::NotTaken => is_whole = false,
+                Beyond::Taken => return Ok(Beyond::Taken),
             }
             if is_end {
                 break;
             }
             is_whole &= number + 1 < PAGES;
         }
-        Ok(if is_whole || open == 0 {
+        Ok(if is_whole || open == 0 && tried.stumbles == 0 {
             Beyond::Few(open)
         } else {
             Beyond::NotTaken
@@ -126,20 +146,20 @@ impl<S: Source, A: DeadLetters, L: Ledger> Delivering<'_, S, A, L> {
         self.course.run.source.look(id, self.course.reading).await
     }
 
-    /// Tries one of a page that was not tried yet: not the same in each run. Where it is not taken,
-    /// answers with how many of the page may not be.
+    /// Tries one of a page that was not tried yet: not the same in each run. Where it is refused,
+    /// answers with how many of the page may be.
     async fn try_one_of(
         &mut self,
         page: Page,
         batch: &LogId,
-        tried: &mut BTreeSet<LogId>,
+        tried: &mut Tried,
     ) -> Result<Beyond, Stop> {
         let _held = self.course.run.share.hold(page.bytes());
         let is_open = |record: &Record| {
             let met = self.met.of(record.log_id.series());
             record.log_id > *batch
                 && met.is_none_or(|met| record.log_id > *met)
-                && !tried.contains(&record.log_id)
+                && !tried.ids.contains(&record.log_id)
                 && !self.ledger.has_handled(&record.log_id)
                 && !self.ledger.leaves_out(record)
                 && !self.course.run.filter.leaves_out(record)
@@ -148,23 +168,26 @@ impl<S: Source, A: DeadLetters, L: Ledger> Delivering<'_, S, A, L> {
         while !open.is_empty() {
             let count = open.len();
             let record = open.swap_remove(self.shift() % count);
-            tried.insert(record.log_id.clone());
+            tried.ids.insert(record.log_id.clone());
             // One that has no form proves nothing.
             if let Ok(row) = self.course.run.destination.encode(&record) {
-                let is_taken = self.try_alone(&record, row).await?;
-                return Ok(if is_taken {
-                    Beyond::Taken
-                } else {
-                    Beyond::Few(count)
+                return Ok(match self.try_alone(&record, row).await? {
+                    Alone::Taken => Beyond::Taken,
+                    Alone::Refused => Beyond::Few(count),
+                    Alone::Stumbled(_) if tried.stumbles + 1 < STUMBLES => {
+                        tried.stumbles += 1;
+                        Beyond::NotTaken
+                    }
+                    Alone::Stumbled(error) => return Err(RunError::Destination(error).into()),
                 });
             }
         }
         Ok(Beyond::Few(0))
     }
 
-    /// Delivers a record before its turn, and answers whether it was taken. It is handled then, and is
-    /// passed when its turn comes.
-    async fn try_alone(&mut self, record: &Record, row: Bytes) -> Result<bool, Stop> {
+    /// Delivers a record before its turn. Where it is taken, it is handled, and is passed when its turn
+    /// comes.
+    async fn try_alone(&mut self, record: &Record, row: Bytes) -> Result<Alone, Stop> {
         let course = self.course;
         if course.deadline.is_over() {
             return Err(Stop::OutOfTime);
@@ -179,17 +202,11 @@ impl<S: Source, A: DeadLetters, L: Ledger> Delivering<'_, S, A, L> {
         } = delivery;
         match (outcomes.into_iter().next(), error) {
             (Some(Outcome::Accepted), _) => {}
-            (
-                _,
-                Some(
-                    DeliveryError::Failed(error)
-                    | DeliveryError::Late(error)
-                    | DeliveryError::Internal(error),
-                ),
-            ) => {
+            (_, Some(DeliveryError::Failed(error) | DeliveryError::Late(error))) => {
                 return Err(RunError::Destination(error).into());
             }
-            _ => return Ok(false),
+            (_, Some(DeliveryError::Internal(error))) => return Ok(Alone::Stumbled(error)),
+            _ => return Ok(Alone::Refused),
         }
         self.ledger.note(record, Handled::Accepted);
         self.taken_at = Some(record.log_id.clone());
@@ -197,6 +214,6 @@ impl<S: Source, A: DeadLetters, L: Ledger> Delivering<'_, S, A, L> {
         course.report(|report| report.fetched += 1);
         self.report_taken(1, bytes, quarantine);
         self.save().await?;
-        Ok(true)
+        Ok(Alone::Taken)
     }
 }

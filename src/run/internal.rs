@@ -1,9 +1,11 @@
-//! What becomes of a batch at which the service fails inside, run after run. Most often it fails so
-//! whatever it is sent, until that has passed, and nothing is to be done. But it may stumble over one of the
-//! records, and would for ever. Once the batch has waited for an hour, that one is looked for, and set aside
+//! What becomes of a batch at which the service fails inside, or of a record that it does not answer alone,
+//! run after run. Most often it fails so whatever it is sent, until that has passed, and nothing is to be
+//! done. But it may stumble over one of the records, and would for ever. Once the batch has waited for an hour, that one is looked for, and set aside
 //! where others are taken before and after it.
 
 use std::time::Duration;
+
+use tokio::time::Instant;
 
 use super::beyond::Beyond;
 use super::deliver::Delivering;
@@ -19,6 +21,8 @@ const TRIED: usize = 2;
 /// Times that a record is tried once others were taken: a service may fail now and then whatever it is
 /// sent.
 const CONFIRMED: usize = 3;
+/// After so long it is not tried again: what is not answered takes a minute each time.
+const CONFIRMING: Duration = Duration::from_secs(45);
 
 impl<S: Source, A: DeadLetters, L: Ledger> Delivering<'_, S, A, L> {
     /// Whether the oldest record of the batch that is left has waited for so long.
@@ -64,10 +68,16 @@ impl<S: Source, A: DeadLetters, L: Ledger> Delivering<'_, S, A, L> {
         if !blocks.is_empty() && self.try_beyond().await? == Beyond::Taken {
             self.confirm(&mut blocks).await?;
         }
-        match blocks.pop() {
-            Some((_, error)) => Err(RunError::Destination(error).into()),
-            None => Ok(()),
+        stumbles(blocks)
+    }
+
+    /// The same for a record that makes up the batch, and was tried alone just now.
+    pub(super) async fn judge_alone(&mut self, index: usize, error: BoxError) -> Result<(), Stop> {
+        let mut blocks = vec![(index, error)];
+        if self.try_beyond().await? == Beyond::Taken {
+            self.confirm(&mut blocks).await?;
         }
+        stumbles(blocks)
     }
 
     /// Delivers a part, of which `parts` gets the halves if the service stumbles over it, and `blocks` the
@@ -96,15 +106,19 @@ impl<S: Source, A: DeadLetters, L: Ledger> Delivering<'_, S, A, L> {
 
     /// Tries those again over which the service stumbled, now that it has taken others since, and sets
     /// aside what it still stumbles over.
-    async fn confirm(&mut self, blocks: &mut Vec<Culprit>) -> Result<(), Stop> {
+    pub(super) async fn confirm(&mut self, blocks: &mut Vec<Culprit>) -> Result<(), Stop> {
         'blocks: for (index, mut reason) in std::mem::take(blocks) {
+            let began = Instant::now();
             for _ in 0..CONFIRMED {
                 if !self.is_left(index) {
                     continue 'blocks;
                 }
+                if began.elapsed() >= CONFIRMING {
+                    break;
+                }
                 let mut leftover = self.attempt_part(&[index]).await?;
                 let Some(again) = leftover.internal.take() else {
-                    self.sort_out_part(leftover.after(true)).await?;
+                    self.sort_out(leftover.after(true)).await?;
                     continue 'blocks;
                 };
                 reason = again;
@@ -112,5 +126,13 @@ impl<S: Source, A: DeadLetters, L: Ledger> Delivering<'_, S, A, L> {
             self.set_aside_all(vec![(index, reason)]).await?;
         }
         Ok(())
+    }
+}
+
+/// A run fails over what is left of these.
+pub(super) fn stumbles(mut blocks: Vec<Culprit>) -> Result<(), Stop> {
+    match blocks.pop() {
+        Some((_, error)) => Err(RunError::Destination(error).into()),
+        None => Ok(()),
     }
 }

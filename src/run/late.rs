@@ -1,7 +1,11 @@
 //! What becomes of a batch that is not answered in time: it is delivered in parts, since of fewer records
 //! the destination, or the way to it, may be fast enough. As a whole it would be sent again and again.
+//!
+//! Over a record that is not answered alone either the destination stumbles, or what is on the way to it.
 
+use super::beyond::Beyond;
 use super::deliver::Delivering;
+use super::internal::stumbles;
 use super::refused::{Part, halves};
 use super::{DeadLetters, Ledger, RunError, Stop};
 use crate::error::BoxError;
@@ -17,7 +21,7 @@ impl<S: Source, A: DeadLetters, L: Ledger> Delivering<'_, S, A, L> {
     ) -> Result<(), Stop> {
         let pace = self.course.run.pace;
         pace.late(late.len());
-        let (mut parts, mut are_taken) = (vec![late], false);
+        let (mut parts, mut are_taken, mut blocks) = (vec![late], false, Vec::new());
         while let Some(mut part) = parts.pop() {
             // One of it may have been tried for the sake of those before it.
             part.retain(|it| self.is_left(*it));
@@ -28,7 +32,7 @@ impl<S: Source, A: DeadLetters, L: Ledger> Delivering<'_, S, A, L> {
                 parts.extend(halves(&part));
                 continue;
             }
-            let mut leftover = match self.try_part(&part).await {
+            let mut leftover = match self.attempt_part(&part).await {
                 Err(Stop::OutOfTime) => return Err(RunError::Destination(error).into()),
                 tried => tried?,
             };
@@ -36,11 +40,29 @@ impl<S: Source, A: DeadLetters, L: Ledger> Delivering<'_, S, A, L> {
                 error = again;
                 pace.late(part.len());
                 parts.push(part);
-            } else {
-                self.sort_out(leftover.after(are_taken)).await?;
-                are_taken |= self.is_taken;
+                continue;
+            }
+            let mut is_taken = leftover.is_taken;
+            match leftover.internal.take() {
+                Some(again) if !self.has_waited() => {
+                    return Err(RunError::Destination(again).into());
+                }
+                Some(again) => match part[..] {
+                    [index] => {
+                        blocks.push((index, again));
+                        is_taken = self.try_beyond().await? == Beyond::Taken;
+                    }
+                    _ => parts.extend(halves(&part)),
+                },
+                None => {
+                    self.sort_out(leftover.after(are_taken)).await?;
+                    are_taken |= self.is_taken;
+                }
+            }
+            if is_taken {
+                self.confirm(&mut blocks).await?;
             }
         }
-        Ok(())
+        stumbles(blocks)
     }
 }

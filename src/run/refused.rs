@@ -79,7 +79,10 @@ impl<S: Source, A: DeadLetters, L: Ledger> Delivering<'_, S, A, L> {
                 suspects,
                 is_taken,
                 ..
-            } if self.has_waited() => self.find_stumbling_block(suspects, is_taken, error).await,
+            } if self.has_waited() => match suspects[..] {
+                [index] if !is_taken => self.judge_alone(index, error).await,
+                _ => self.find_stumbling_block(suspects, is_taken, error).await,
+            },
             leftover => self.sort_out_part(leftover).await,
         };
         let Err(stop) = sorted else {

@@ -149,3 +149,72 @@ async fn a_part_of_which_all_is_refused_is_set_aside_after_others_that_were_take
         assert_sorted_out(&world, bad as u64, 3).await;
     }
 }
+
+/// More than an hour after a thousand records were stored, of which these are never answered.
+async fn world_without_answer_to(bad: &[usize]) -> World {
+    let world = World::with_records(1_000);
+    let mut state = world.state();
+    let ids: Vec<_> = state.records.keys().cloned().collect();
+    state.unanswered = bad.iter().map(|it| ids[*it].clone()).collect();
+    drop(state);
+    tokio::time::advance(Duration::from_mins(90)).await;
+    world
+}
+
+/// As where something on the way lets no post pass that has a certain text in it.
+#[tokio::test(start_paused = true)]
+async fn a_record_that_is_never_answered_is_set_aside_where_others_are_taken_and_stops_nothing() {
+    for bad in [&[0][..], &[700], &[999], &[0, 1, 2, 3], &[10, 500, 501]] {
+        let world = world_without_answer_to(bad).await;
+        let (mut delivered, mut set_aside, mut is_done) = (0, 0, false);
+        for run in 0..40 {
+            if run % 10 == 0 {
+                // What shows that others are taken may come later.
+                let time = at("09:29:00") + chrono::Duration::minutes(run);
+                world.add(time, time);
+            }
+            let report = world.run().await;
+            delivered += report.delivered;
+            set_aside += report.dead_lettered;
+            is_done = report.is_success() && report.caught_up;
+        }
+        let count = bad.len() as u64;
+        let expected = (1_004 - count, count, true);
+        assert_eq!((delivered, set_aside, is_done), expected, "{bad:?}");
+        assert_eq!(world.landed().len() as u64, 1_004 - count);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_record_that_is_not_answered_is_left_as_it_is_for_an_hour() {
+    let world = World::with_records(3);
+    let bad = world.state().records.keys().next().cloned();
+    world.state().unanswered.extend(bad);
+    for _ in 0..10 {
+        let report = world.run().await;
+        assert_eq!(report.errors, ["no answer in time"]);
+        assert_eq!((report.delivered, report.dead_lettered), (0, 0));
+    }
+}
+
+/// Where nothing is answered, it is not the records.
+#[tokio::test(start_paused = true)]
+async fn of_a_destination_that_answers_nothing_nothing_is_set_aside_however_long() {
+    for count in [1, 2, 1_000] {
+        let world = World::with_records(count);
+        world.state().rows_in_time = Some(0);
+        for minute in 0..40 {
+            let time = at("09:29:00") + chrono::Duration::minutes(minute);
+            world.add(time, time);
+            tokio::time::advance(Duration::from_mins(10)).await;
+            let report = world.run().await;
+            assert_eq!((report.delivered, report.dead_lettered), (0, 0), "{count}");
+            assert!(!report.is_success());
+        }
+        world.state().rows_in_time = None;
+        for _ in 0..3 {
+            world.run().await;
+        }
+        world.assert_all_landed_once();
+    }
+}
