@@ -10,31 +10,52 @@ use super::print::INTERRUPTED;
 pub(super) fn stopping() -> watch::Receiver<bool> {
     let (stop, stopping) = watch::channel(false);
     tokio::spawn(async move {
-        signal().await;
+        // Once: between two streams, a signal would go to neither.
+        let mut signals = Signals::listen();
+        signals.next().await;
         warn!("asked to end: what has been read is delivered and saved first");
         stop.send_replace(true);
-        signal().await;
+        signals.next().await;
         std::process::exit(i32::from(INTERRUPTED));
     });
     stopping
 }
 
+/// What asks the process to end. Where the system lets one not be listened to, it is not.
 #[cfg(unix)]
-async fn signal() {
-    use tokio::signal::unix::{SignalKind, signal};
-    let terminated = async {
-        match signal(SignalKind::terminate()) {
-            Ok(mut signal) => signal.recv().await,
-            Err(_) => std::future::pending().await,
+struct Signals([std::io::Result<tokio::signal::unix::Signal>; 2]);
+
+#[cfg(unix)]
+impl Signals {
+    fn listen() -> Self {
+        use tokio::signal::unix::{SignalKind, signal};
+        Self([SignalKind::interrupt(), SignalKind::terminate()].map(signal))
+    }
+
+    async fn next(&mut self) {
+        let [interrupted, terminated] = self.0.each_mut().map(|signal| async move {
+            match signal {
+                Ok(signal) => signal.recv().await,
+                Err(_) => std::future::pending().await,
+            }
+        });
+        tokio::select! {
+            _ = interrupted => {}
+            _ = terminated => {}
         }
-    };
-    tokio::select! {
-        _ = tokio::signal::ctrl_c() => {}
-        _ = terminated => {}
     }
 }
 
 #[cfg(not(unix))]
-async fn signal() {
-    let _ = tokio::signal::ctrl_c().await;
+struct Signals;
+
+#[cfg(not(unix))]
+impl Signals {
+    fn listen() -> Self {
+        Self
+    }
+
+    async fn next(&mut self) {
+        let _ = tokio::signal::ctrl_c().await;
+    }
 }
