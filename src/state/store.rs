@@ -200,7 +200,7 @@ impl CheckpointStore {
     ) -> Result<(), CheckpointError> {
         // Nothing is claimed or set aside where there is nothing to note.
         let peeked = self.peek(now, deadline).await?;
-        if !peeked.is_some_and(|it| it.checkpoint.refused_since.is_some()) {
+        if peeked.is_none_or(|it| it.checkpoint.refused_since.is_none()) {
             return Ok(());
         }
         let Loaded { found, version } = self.load(now, deadline).await?;

@@ -491,7 +491,7 @@ async fn the_newest_answer_tells_by_how_much_the_clock_is_ahead() {
 #[tokio::test(start_paused = true)]
 async fn a_refill_that_is_next_to_nothing_waits_until_the_bucket_is_full() {
     let now = Instant::now();
-    let filled_at = now + Duration::from_secs(60);
+    let filled_at = now + MINUTE;
     for per_second in [1e-3, 1e-9, 8.4e-19, 1e-30, f64::MIN_POSITIVE] {
         let mut state = State {
             bucket: Some(Bucket {

@@ -153,10 +153,11 @@ async fn a_part_of_which_all_is_refused_is_set_aside_after_others_that_were_take
 /// More than an hour after a thousand records were stored, of which these are never answered.
 async fn world_without_answer_to(bad: &[usize]) -> World {
     let world = World::with_records(1_000);
-    let mut state = world.state();
-    let ids: Vec<_> = state.records.keys().cloned().collect();
-    state.unanswered = bad.iter().map(|it| ids[*it].clone()).collect();
-    drop(state);
+    {
+        let mut state = world.state();
+        let ids: Vec<_> = state.records.keys().cloned().collect();
+        state.unanswered = bad.iter().map(|it| ids[*it].clone()).collect();
+    }
     tokio::time::advance(Duration::from_mins(90)).await;
     world
 }

@@ -276,8 +276,9 @@ async fn what_a_clock_that_was_ahead_has_noted_does_not_make_the_cursors_of_a_ti
     };
     let stores = Stores::new();
     // Twice, so that no generation is without it.
-    stores.save(&[ahead.clone()]).await;
-    stores.save(&[ahead]).await;
+    for _ in 0..2 {
+        stores.save(std::slice::from_ref(&ahead)).await;
+    }
     let Stored::Newest(found) = stores.load().await.unwrap() else {
         panic!("its cursor is one that Auth0 gave");
     };
