@@ -49,7 +49,8 @@ pub(crate) struct Report {
     pub last_log_id: Option<LogId>,
     /// The date of that record.
     pub last_date: Option<DateTime<Utc>>,
-    /// Age of that record in seconds; 0 if the run caught up, null if nothing was ever delivered.
+    /// Age in seconds of the oldest record that was read and is not handled, else of that newest one; 0
+    /// if the run caught up, null if neither is known.
     pub lag_seconds: Option<u64>,
     /// A stretch of time whose records Auth0 may have dropped before they were delivered.
     pub gap: Option<Gap>,
@@ -187,21 +188,8 @@ impl Report {
 
     /// Adds what a run did that went on where this one had ended.
     pub fn go_on_with(&mut self, next: Self) {
-        for (count, more) in [
-            (&mut self.fetched, next.fetched),
-            (&mut self.delivered, next.delivered),
-            (&mut self.quarantined, next.quarantined),
-            (&mut self.skipped, next.skipped),
-            (&mut self.before_start, next.before_start),
-            (&mut self.filtered, next.filtered),
-            (&mut self.dead_lettered, next.dead_lettered),
-            (&mut self.requests, next.requests),
-            (&mut self.batches, next.batches),
-            (&mut self.bytes, next.bytes),
-            (&mut self.elapsed_ms, next.elapsed_ms),
-        ] {
-            *count += more;
-        }
+        self.count_in(&next);
+        self.elapsed_ms += next.elapsed_ms;
         if self.last_date < next.last_date || self.last_log_id.is_none() {
             self.last_log_id = next.last_log_id;
             self.last_date = next.last_date;
@@ -209,6 +197,24 @@ impl Report {
         self.caught_up = next.caught_up;
         self.lag_seconds = next.lag_seconds;
         self.errors.extend(next.errors);
+    }
+
+    /// Adds how much another run did.
+    pub fn count_in(&mut self, other: &Self) {
+        for (count, more) in [
+            (&mut self.fetched, other.fetched),
+            (&mut self.delivered, other.delivered),
+            (&mut self.quarantined, other.quarantined),
+            (&mut self.skipped, other.skipped),
+            (&mut self.before_start, other.before_start),
+            (&mut self.filtered, other.filtered),
+            (&mut self.dead_lettered, other.dead_lettered),
+            (&mut self.requests, other.requests),
+            (&mut self.batches, other.batches),
+            (&mut self.bytes, other.bytes),
+        ] {
+            *count += more;
+        }
     }
 
     /// Notes an error with all its causes.

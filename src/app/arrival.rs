@@ -70,14 +70,10 @@ impl App {
     ) {
         let again = self.deliver_again((pipeline, way), missing, deadline.remaining());
         let again = again.await;
-        report.fetched += again.fetched;
-        report.delivered += again.delivered;
-        report.skipped += again.before_start + again.skipped;
-        report.filtered += again.filtered;
-        report.dead_lettered += again.dead_lettered;
-        report.requests += again.requests;
-        report.batches += again.batches;
-        report.bytes += again.bytes;
+        report.count_in(&again);
+        // What comes in between is older than the start of that reading, and no start of anything else.
+        report.before_start -= again.before_start;
+        report.skipped += again.before_start;
         for error in &again.errors {
             warn!(
                 "{}: delivering missing records again: {error}",
