@@ -21,7 +21,7 @@ pub(crate) trait Runs: Send + Sync + 'static {
 
 /// The function of the timer.
 ///
-/// The host fires a timer once at a time, but *Runs now* of the portal comes beside it: an invocation
+/// The host fires a timer once at a time, but *Run now* of the portal comes beside it: an invocation
 /// during a run does nothing and says so.
 pub(crate) struct Timer<R> {
     run: R,

@@ -28,9 +28,9 @@ use crate::azure::identity::IdentityError;
 use crate::error::BoxError;
 use crate::net::retry::{self, Again, Deadline, GaveUp, Jitter, Transient};
 
-/// Bytes of an object that are read. A checkpoint has some 70 kB and a dead letter one record, of
-/// which Auth0 sends a hundred in an answer: what is larger is none of ours, and is kept out of
-/// the process's memory.
+/// Bytes of an object that are read. A checkpoint has some 70 kB, and 16 MB at the most; a dead letter
+/// has one record, of which Auth0 sends a hundred in an answer. What is larger is none of ours, and is
+/// kept out of the process's memory.
 const LARGEST: usize = 32 * 1024 * 1024;
 /// Paths that a list holds: some 10 MB of them.
 const LONGEST_LIST: usize = 100_000;
