@@ -5,6 +5,7 @@
 
 mod category;
 mod fields;
+mod head;
 mod log_id;
 mod page;
 mod position;
@@ -16,10 +17,9 @@ use chrono::{DateTime, Utc};
 
 pub(crate) use self::category::{categories, category, types};
 pub(crate) use self::fields::texts;
+pub(crate) use self::head::{id_of, parse_date, record_of};
 pub(crate) use self::log_id::{LONGEST_ID, LogId, STORING_DELAY};
-pub(crate) use self::page::{
-    Elements, Misfit, Page, PageError, id_of, parse_date, parse_page, parse_page_of, record_of,
-};
+pub(crate) use self::page::{Elements, Misfit, Page, PageError, parse_page, parse_page_of};
 pub(crate) use self::position::{Position, Start, StartFrom, is_future};
 pub(crate) use self::reach::Reach;
 pub(crate) use self::source::{Source, SourceError};
