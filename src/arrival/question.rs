@@ -8,8 +8,12 @@ use std::fmt::Write as _;
 
 use chrono::{DateTime, Datelike as _, SecondsFormat, TimeDelta, Utc};
 
-use crate::azure::log_query::Rows;
+use crate::azure::log_query::{LogQueryError, Rows};
+use crate::clock::to_seconds;
+use crate::net::retry::GaveUp;
 use crate::record::LogId;
+use crate::settings::SettingsError;
+use crate::state::MOST_IDS;
 
 /// Where rows land.
 pub(super) const TABLE: &str = "Auth0AM_CL";
@@ -19,6 +23,34 @@ pub(super) const TABLE: &str = "Auth0AM_CL";
 const BEFORE: TimeDelta = TimeDelta::days(2);
 /// It may lie so far ahead.
 const AHEAD: TimeDelta = TimeDelta::days(1);
+
+/// Ids in a query: a few hundred kilobytes of text.
+pub(super) const AT_ONCE: usize = 5_000;
+
+/// Why it is not known what has arrived.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum AskError {
+    #[error(transparent)]
+    Settings(#[from] SettingsError),
+    #[error(transparent)]
+    Query(#[from] GaveUp<LogQueryError>),
+    #[error("the workspace answered the query in a form that is not known")]
+    Form,
+    #[error("the time of the run was over before the workspace had told what has arrived")]
+    OutOfTime,
+    #[error(
+        "the workspace has no table {TABLE}, or nothing in it, which is so before its first row and up \
+         to half an hour after; check WorkspaceID, and ask again later"
+    )]
+    Nothing,
+    #[error("the table has more than {most} rows of one second, {}, which are not told apart", to_seconds(*second))]
+    Crowded { second: DateTime<Utc>, most: usize },
+    #[error(
+        "{count} acknowledged records will not be looked for, as no more than {MOST_IDS} are kept until \
+         then; `auth0-poller audit` looks for all of an hour"
+    )]
+    TooMany { count: u64 },
+}
 
 /// Which of these ids, all of one hour, are in the table?
 pub(super) struct Question<'a> {

@@ -7,8 +7,8 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 
 use super::listing::{Listing, MOST};
-use super::question::{Question, TABLE};
-use super::{AT_ONCE, AskError, Asking};
+use super::question::{AT_ONCE, AskError, Question, TABLE};
+use super::settings::Asking;
 use crate::azure::log_query::{LogQuery, Rows};
 use crate::clock::{Clock, hour};
 use crate::net::retry::{Deadline, Jitter};

@@ -1,0 +1,392 @@
+//! What is noted of deliveries, looked for in the table, and told.
+
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use chrono::{DateTime, SubsecRound as _, TimeDelta, Utc};
+use tracing::{info, warn};
+
+use super::question::{AT_ONCE, AskError, Question, TABLE};
+use super::settings::Asking;
+use crate::azure::log_query::LogQuery;
+use crate::clock::Clock;
+use crate::error::with_causes;
+use crate::net::retry::{Deadline, Jitter};
+use crate::record::LogId;
+use crate::report::Report;
+use crate::settings::SettingsError;
+use crate::state::{ArrivalStore, Found, Timing, Verdict, Wanted};
+
+/// Time for a look, of whatever many queries.
+const LOOKING: Duration = Duration::from_mins(1);
+/// Time to read how it stands, once the run is over.
+const TELLING: Duration = Duration::from_secs(5);
+/// How long nothing is asked after a query that had no answer.
+const PAUSE: TimeDelta = TimeDelta::minutes(10);
+/// Log ids that a message names.
+const NAMED: usize = 20;
+
+/// Records are missing for good.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "{count} records that the destination acknowledged are not in the table, and no more is done \
+     about it: {names}; see that the workspace of WorkspaceID is the one that is delivered to, look \
+     at its ingestion errors, and deliver them by `auth0-poller replay` when the cause is gone"
+)]
+struct Lost {
+    count: usize,
+    names: String,
+}
+
+/// The proof for one destination of one tenant.
+pub(crate) struct Proof {
+    /// What tells the destination from the others.
+    label: String,
+    pub(super) store: ArrivalStore,
+    timing: Timing,
+    /// Whom to ask, or why nobody can be asked.
+    table: Result<LogQuery, SettingsError>,
+    clock: Clock,
+    unasked: Mutex<Option<Unasked>>,
+    /// Records that nobody will look for, until that is told.
+    given_up: AtomicU64,
+}
+
+/// A query that had no answer.
+struct Unasked {
+    at: DateTime<Utc>,
+    why: String,
+    /// Of which hour it was.
+    hour: Option<DateTime<Utc>>,
+}
+
+impl Proof {
+    pub fn new(
+        label: String,
+        store: ArrivalStore,
+        timing: Timing,
+        asking: Result<Asking, SettingsError>,
+        (http, jitter, clock): (&reqwest::Client, &Jitter, &Clock),
+    ) -> Self {
+        let table = asking.map(|it| {
+            let (http, jitter) = (http.clone(), jitter.clone());
+            LogQuery::new(&it.address, &it.workspace, it.identity, http, jitter)
+        });
+        Self {
+            label,
+            store,
+            timing,
+            table,
+            clock: clock.clone(),
+            unasked: Mutex::default(),
+            given_up: AtomicU64::default(),
+        }
+    }
+
+    /// Takes note of what the destination has acknowledged. Answers with whether that is kept.
+    pub(super) async fn accept(&self, ids: &BTreeSet<LogId>, deadline: Deadline) -> bool {
+        let now = self.now();
+        let changed = self.store.change(deadline, |it| {
+            it.accept(ids, now);
+            it.take_given_up()
+        });
+        let given_up = self.note(changed.await);
+        self.given_up
+            .fetch_add(given_up.unwrap_or_default(), Ordering::Relaxed);
+        given_up.is_some()
+    }
+
+    /// Looks for what it is time to look for. What cannot be asked is said, and is no failure.
+    pub async fn look(&self, deadline: Deadline) -> Vec<Found> {
+        let deadline = deadline.within(LOOKING);
+        let now = self.now();
+        let (is_pause, last) = {
+            let unasked = self.unasked();
+            let last = unasked.as_ref();
+            (
+                last.is_some_and(|it| now - it.at < PAUSE),
+                last.and_then(|it| it.hour),
+            )
+        };
+        if is_pause {
+            return Vec::new();
+        }
+        let due = self.store.see(deadline, |it| it.due(self.timing, now));
+        let mut due = self.note(due.await).unwrap_or_default();
+        // It may be that hour alone of which nothing is answered: those after it come first.
+        let after = due.iter().position(|it| Some(it.hour) > last);
+        due.rotate_left(after.filter(|_| last.is_some()).unwrap_or_default());
+        let (mut found, mut hour) = (Vec::new(), None);
+        let mut failure = match &self.table {
+            Err(problem) => Some(problem.clone().into()),
+            Ok(_) => None,
+        };
+        for wanted in &due {
+            match self.find(wanted, deadline).await {
+                Ok(it) => found.push(it),
+                Err(error) => {
+                    failure = Some(error);
+                    hour = Some(wanted.hour);
+                    break;
+                }
+            }
+        }
+        let is_over = !due.is_empty() || failure.is_some();
+        if is_over {
+            let why = failure.map(|error: AskError| with_causes(&error));
+            if let Some(why) = &why {
+                warn!(
+                    "{}: it could not be asked what has arrived: {why}",
+                    self.label
+                );
+            }
+            *self.unasked() = why.map(|why| Unasked { at: now, why, hour });
+        }
+        found
+    }
+
+    /// What of an hour is there.
+    async fn find(&self, wanted: &Wanted, deadline: Deadline) -> Result<Found, AskError> {
+        let table = self.table.as_ref().map_err(Clone::clone)?;
+        let ids: Vec<_> = wanted.ids.iter().collect();
+        let mut found = Found {
+            hour: wanted.hour,
+            accepted: u64::try_from(ids.len()).unwrap_or(u64::MAX),
+            landed: 0,
+            missing: BTreeSet::new(),
+        };
+        for ids in ids.chunks(AT_ONCE) {
+            if deadline.is_over() {
+                return Err(AskError::OutOfTime);
+            }
+            let question = Question {
+                hour: wanted.hour,
+                since: wanted.hour.min(wanted.delivered_at),
+                ids,
+                by_name: wanted.by_name,
+            };
+            let timespan = question.timespan(self.now());
+            let query = question.query();
+            let rows = table.ask(&query, TABLE, &timespan, deadline).await?;
+            let answer = question.answer(rows.as_ref()).ok_or(AskError::Form)?;
+            found.landed += answer.landed;
+            found.missing.extend(answer.missing);
+        }
+        Ok(found)
+    }
+
+    /// Takes note of what was found, and says what is missing. Answers with what is to be delivered
+    /// again; what is missing for good fails the run.
+    pub async fn settle(
+        &self,
+        found: &[Found],
+        report: &mut Report,
+        deadline: Deadline,
+    ) -> BTreeSet<LogId> {
+        let now = self.now();
+        let settled = self.store.change(deadline, |it| it.find(found, now)).await;
+        let Verdict { missing, lost } = self.note(settled).unwrap_or_default();
+        if !missing.is_empty() {
+            let (count, names) = (missing.len(), names(&missing));
+            warn!(
+                "{}: {count} records that the destination acknowledged are not in the table, and are \
+                 delivered again: {names}",
+                self.label
+            );
+        }
+        if !lost.is_empty() {
+            let (count, names) = (lost.len(), names(&lost));
+            report.fail(&Lost { count, names });
+        }
+        missing
+    }
+
+    /// Takes note that what was missing was delivered again.
+    pub async fn send_again(&self, ids: &BTreeSet<LogId>, count: u64, deadline: Deadline) {
+        info!(
+            "{}: {count} missing records were delivered again",
+            self.label
+        );
+        let now = self.now();
+        let noted = self.store.change(deadline, |it| it.send_again(ids, now));
+        self.note(noted.await);
+    }
+
+    /// Puts into a report how it stands.
+    pub async fn tell(&self, report: &mut Report, deadline: Deadline) {
+        let deadline = deadline.for_saving().within(TELLING);
+        let told = self.store.see(deadline, |it| (it.told(), it.lost())).await;
+        let unread = told.as_ref().err().map(|error| with_causes(error));
+        if let Some((arrival, lost)) = self.note(told) {
+            report.arrival = Some(arrival);
+            report.lost = lost;
+        }
+        report.unasked = unread.or_else(|| Some(self.unasked().as_ref()?.why.clone()));
+        let count = self.given_up.swap(0, Ordering::Relaxed);
+        if count > 0 {
+            let why = AskError::TooMany { count }.to_string();
+            warn!("{}: {why}", self.label);
+            report.unasked.get_or_insert(why);
+        }
+    }
+
+    fn unasked(&self) -> MutexGuard<'_, Option<Unasked>> {
+        self.unasked.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Says what is wrong with the book-keeping, which is no reason to deliver nothing.
+    fn note<T, E: std::error::Error>(&self, result: Result<T, E>) -> Option<T> {
+        result
+            .map_err(|error| warn!("{}: {}", self.label, with_causes(&error)))
+            .ok()
+    }
+
+    fn now(&self) -> DateTime<Utc> {
+        (self.clock)().trunc_subsecs(3)
+    }
+}
+
+/// The first of these ids, and how many more there are.
+fn names(ids: &BTreeSet<LogId>) -> String {
+    let named: Vec<_> = ids.iter().take(NAMED).map(LogId::as_str).collect();
+    let more = ids.len() - named.len();
+    let named = named.join(", ");
+    if more == 0 {
+        named
+    } else {
+        format!("{named} and {more} more")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::AtomicI64;
+
+    use axum::Router;
+    use axum::http::StatusCode;
+    use axum::routing::{get, post};
+    use tokio::net::TcpListener;
+
+    use super::*;
+    use crate::arrival::asking;
+    use crate::azure::cloud;
+    use crate::net::http;
+    use crate::settings::{AppSettings, Reader};
+    use crate::storage::Storage;
+    use crate::storage::memory::Memory;
+
+    /// The address of a workspace that answers no question about an hour, and says of another one that
+    /// its record is there.
+    async fn workspace(silent: &'static str, other: &'static str) -> String {
+        let token = || async { r#"{"access_token":"token","expires_on":"4102444800"}"# };
+        let answer = move |question: String| async move {
+            if question.contains(&format!("'900{silent}")) {
+                let error = r#"{"error":{"code":"BadArgumentError","message":"no"}}"#;
+                return (StatusCode::BAD_REQUEST, error.to_owned());
+            }
+            let columns = r#"[{"name":"Hour"},{"name":"Landed"}]"#;
+            let table = format!(r#"{{"columns":{columns},"rows":[["{other}",1]]}}"#);
+            (StatusCode::OK, format!(r#"{{"tables":[{table}]}}"#))
+        };
+        let router = Router::new()
+            .route("/msi/token", get(token))
+            .route("/v1/workspaces/{workspace}/query", post(answer));
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        format!("http://{address}")
+    }
+
+    /// A proof by the workspace at this address.
+    fn proof(address: &str, clock: &Clock) -> Proof {
+        let token = format!("{address}/msi/token");
+        let settings = [
+            ("WorkspaceID", "01234567-89ab-cdef-0123-456789abcdef"),
+            ("LOG_ANALYTICS_QUERY_URI", address),
+            ("IDENTITY_ENDPOINT", &token),
+            ("IDENTITY_HEADER", "header"),
+        ];
+        let settings: AppSettings = settings.into_iter().collect();
+        let (http, cloud) = (http::client(None).unwrap(), &cloud::PUBLIC);
+        let asking = Reader::read(&settings, |it| asking(it, "ARRIVAL", cloud, &http, clock));
+        let jitter = Jitter::seeded(1);
+        let storage = Arc::new(Storage::over(Memory::default(), jitter.clone()));
+        let timing = Timing {
+            after: TimeDelta::minutes(20),
+            again: TimeDelta::hours(1),
+        };
+        Proof::new(
+            "log-analytics".into(),
+            ArrivalStore::new(storage, "acme", "log-analytics"),
+            timing,
+            asking,
+            (&http, &jitter, clock),
+        )
+    }
+
+    #[tokio::test]
+    async fn what_is_given_up_before_anybody_looked_for_it_is_told_once() {
+        let begin: DateTime<Utc> = "2026-11-21T09:00:00Z".parse().unwrap();
+        let clock: Clock = Arc::new(move || begin);
+        let proof = proof("http://127.0.0.1:9", &clock);
+        let deadline = || Deadline::after(Duration::from_mins(1));
+        for (hour, count) in [(1, 100_000), (2, 50_001)] {
+            let hour = begin - TimeDelta::hours(hour);
+            let id = |n| LogId::synthetic("900", hour + TimeDelta::microseconds(n));
+            assert!(
+                proof
+                    .accept(&(0..count).map(id).collect(), deadline())
+                    .await
+            );
+        }
+        let mut told = Vec::new();
+        for _ in 0..2 {
+            let mut report = Report::default();
+            proof.tell(&mut report, deadline()).await;
+            told.push(report.unasked);
+        }
+        let why = "50001 acknowledged records will not be looked for, as no more than 150000 are \
+                   kept until then; `auth0-poller audit` looks for all of an hour";
+        assert_eq!(told, [Some(why.to_owned()), None]);
+    }
+
+    #[tokio::test]
+    async fn an_hour_of_which_nothing_is_answered_keeps_no_other_from_its_turn() {
+        let address = workspace("2026112108", "2026112109").await;
+        let begin: DateTime<Utc> = "2026-11-21T09:30:00Z".parse().unwrap();
+        let minutes = Arc::new(AtomicI64::new(0));
+        let clock: Clock = Arc::new({
+            let minutes = Arc::clone(&minutes);
+            move || begin + TimeDelta::minutes(minutes.load(Ordering::Relaxed))
+        });
+        let proof = proof(&address, &clock);
+        let deadline = || Deadline::after(Duration::from_mins(1));
+        let ids = [90, 30].map(|it| LogId::synthetic("900", begin - TimeDelta::minutes(it)));
+        proof.accept(&ids.into(), deadline()).await;
+        let mut found = Vec::new();
+        for minute in [20, 31, 42] {
+            minutes.store(minute, Ordering::Relaxed);
+            let hours = proof.look(deadline()).await;
+            proof
+                .settle(&hours, &mut Report::default(), deadline())
+                .await;
+            found.push(hours.iter().map(|it| it.landed).collect::<Vec<_>>());
+        }
+        assert_eq!(found, [vec![], vec![1], vec![]]);
+    }
+
+    #[test]
+    fn of_many_ids_the_first_are_named() {
+        let ids = |count: usize| {
+            (10..10 + count)
+                .map(|n| LogId::new(n.to_string()))
+                .collect()
+        };
+        assert_eq!(names(&ids(2)), "10, 11");
+        assert!(names(&ids(20)).ends_with(", 28, 29"));
+        assert!(names(&ids(23)).ends_with(", 28, 29 and 3 more"));
+    }
+}
