@@ -363,6 +363,7 @@ mod tests {
             "aHVudGVyMg==",
             "YTpodW50ZXIy",
             "68756e74657232",
+            "hun\r\n ter2",
         ] {
             assert_eq!(of(&format!("sent {form}"), "hunter2"), WITHHELD, "{form}");
         }
@@ -417,6 +418,8 @@ mod tests {
             "Bad HTTP authentication header format",
             "AADSTS7000215: Invalid client secret provided.",
             "Path '/api/v2/logs?from=900%2B1&take=100' &amp; C:\\temp\\u00zz 100%",
+            // What nobody sees, and what is no text.
+            "Log&shy;in is not possible%E2%80%8B here: %FF",
         ] {
             assert_eq!(of(said, secret), said);
         }
