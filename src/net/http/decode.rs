@@ -248,6 +248,7 @@ mod tests {
             ("%2541", "%41"),
             ("100% %4 %+1 %zz%", "100% %4 %+1 %zz%"),
             (r#"\u0041\/\"\\n\t\x41"#, "A/\"\\n\tA"),
+            (r"\b\f\n\r\t", "\u{8}\u{c}\n\r\t"),
             (r"\ud83d\ude00", "😀"),
             (
                 r"\ud83d \ud83d\u0041 \u+041 \u00 \q \",
@@ -278,6 +279,8 @@ mod tests {
             "xxaGVsbG8",
             "xxxaGVsbG8=",
             "? aGVsbG8 ?",
+            // A letter more than there are bytes.
+            "aGVsbG8xx",
         ] {
             assert!(has(text, "hello"), "{text}");
         }
