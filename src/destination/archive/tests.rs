@@ -14,6 +14,7 @@ use flate2::write::GzEncoder;
 use tokio::net::TcpListener;
 use url::Url;
 
+use super::object::Object;
 use super::place::{Address, address};
 use super::read_back::unpacked;
 use super::*;
@@ -380,6 +381,34 @@ async fn an_id_of_another_form_leads_nowhere_else() {
     let (name, ids) = &folder.objects()[0];
     assert!(name.starts_with("undated/sha256_"), "{name}");
     assert_eq!(ids, &["../../etc/passwd"]);
+}
+
+#[tokio::test]
+async fn a_name_is_no_longer_than_any_place_takes() {
+    for (length, begins) in [(64, "undated/aaa"), (65, "undated/sha256_")] {
+        let folder = Folder::new();
+        folder.deliver(&[&"a".repeat(length)]).await;
+        let (name, _) = &folder.objects()[0];
+        assert!(name.starts_with(begins), "{name}");
+    }
+}
+
+#[test]
+fn an_object_is_looked_into_unless_its_name_tells_that_it_shares_nothing() {
+    let (dated, undated) = ([row(&id("080000", 5))], [row("m")]);
+    let (dated, undated) = (Object::of(&dated), Object::of(&undated));
+    let digest = format!("sha256_{}", "0".repeat(32));
+    for (object, first, last, may_share) in [
+        (&dated, &*id("080000", 1), &*id("080000", 5), true),
+        (&dated, &id("080000", 6), &id("080000", 9), false),
+        (&dated, "a", "b", true),
+        (&undated, "a", "m", true),
+        (&undated, "a", "b", false),
+        (&undated, &digest, &digest, true),
+    ] {
+        let path = format!("t/{}/{first}-{last}.ndjson.gz", object.folder());
+        assert_eq!(object.may_share_with(&path), may_share, "{path}");
+    }
 }
 
 #[tokio::test]
