@@ -378,7 +378,17 @@ mod tests {
             json!({"format": 1, "log_id": "9001", "reason": "r", "set_aside_at": now, "record": record})
                 .to_string()
         };
+        // As much of it is the same as can be.
+        let almost = |format: u32, whose: &str, record: &str| {
+            format!(
+                r#"{{"format": {format}, "for": "acme/{whose}", "log_id": "9001", "reason": "r",
+                     "set_aside_at": "2026-11-21T08:00:00Z", "record": {record}}}"#
+            )
+        };
         for foreign in [
+            &almost(0, "memory", letter.json),
+            &almost(1, "other", letter.json),
+            &almost(1, "memory", r#"{"log_id": "9002"}"#),
             &holding(Value::Null),
             &holding(json!({"log_id": "9002"})),
             "",
@@ -414,6 +424,27 @@ mod tests {
         let kept = letters.set_aside(letter, now, deadline).await.unwrap();
         assert!(!kept.is_new);
         assert_eq!(content(&memory, path).await, newer);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_there_and_cannot_be_read_is_not_taken_for_the_record() {
+        let memory = Memory::default();
+        memory.put("dead-letter/acme/memory/9001.json", "notes".into());
+        let objects = Faulty::over(memory, |operation, _| match operation {
+            Operation::Read => Fault::Fail,
+            _ => Fault::None,
+        });
+        let storage = Arc::new(Storage::over(objects, Jitter::seeded(1)));
+        let letters = DeadLetterStore::new(storage, "acme", "memory", Redaction::On.into());
+        let log_id = LogId::new("9001");
+        let letter = DeadLetter {
+            log_id: Some(&log_id),
+            json: r#"{"log_id": "9001"}"#,
+            reason: "too large",
+        };
+        let now = "2026-11-21T08:00:00Z".parse().unwrap();
+        let deadline = Deadline::after(Duration::from_mins(1));
+        assert!(letters.set_aside(letter, now, deadline).await.is_err());
     }
 
     #[test]
