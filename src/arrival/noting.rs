@@ -121,6 +121,30 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn what_cannot_be_kept_is_held_as_long_as_there_is_room() {
+        let now = "2026-11-21T08:30:00Z".parse::<DateTime<Utc>>().unwrap();
+        let clock: Clock = Arc::new(move || now);
+        let jitter = Jitter::seeded(1);
+        for (fault, number, held) in [
+            (Fault::None, 1, 0),
+            (Fault::Fail, 1, 1),
+            (Fault::Fail, 10_000, 10_000),
+            (Fault::Fail, 10_001, 0),
+        ] {
+            let storage = Faulty::over(Memory::default(), move |_, _| fault);
+            let storage = Arc::new(Storage::over(storage, jitter.clone()));
+            let proof = proof(&storage, &jitter, &clock);
+            let mut noting = Noting::new(Some(&proof));
+            for minute in 0..number {
+                noting.noted(&record(minute), Handled::Accepted);
+            }
+            let deadline = Deadline::after(Duration::from_mins(1));
+            noting.before_save(deadline).await;
+            assert_eq!(noting.accepted.len(), held, "{fault:?} {number}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn a_note_that_hangs_leaves_the_checkpoint_time_to_be_saved() {
         let now = "2026-11-21T08:30:00Z".parse::<DateTime<Utc>>().unwrap();
         let clock: Clock = Arc::new(move || now);
