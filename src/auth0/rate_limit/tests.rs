@@ -471,6 +471,7 @@ async fn the_newest_answer_tells_by_how_much_the_clock_is_ahead() {
     assert_eq!(limit.clock_ahead(), TimeDelta::zero());
     for (date, seconds) in [
         ("Sat, 21 Nov 2026 07:57:00 GMT", 180),
+        ("Sat, 21 Nov 2026 07:59:55 GMT", 5),
         // Answers take some seconds, and a clock that is behind only waits longer.
         ("Sat, 21 Nov 2026 07:59:56 GMT", 0),
         ("Sat, 21 Nov 2026 08:03:00 GMT", 0),
