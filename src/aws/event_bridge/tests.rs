@@ -258,6 +258,26 @@ async fn a_bus_is_there_where_the_answer_names_it() {
     }
 }
 
+#[test]
+fn of_an_arn_only_the_region_and_the_account_are_another_s_to_choose() {
+    let bus = with_keys();
+    let long = format!("aws-{}", "a".repeat(40));
+    for (partition, region, account, name, is_its) in [
+        ("aws", "eu-west-1", "123456789012", "auth0", true),
+        ("aws-cn", "cn-north-1", "210987654321", "auth0", true),
+        ("aws", "eu-west-1", "123456789012", "auth1", false),
+        ("gcp", "eu-west-1", "123456789012", "auth0", false),
+        ("aws-CN", "cn-north-1", "123456789012", "auth0", false),
+        (&long, "eu-west-1", "123456789012", "auth0", false),
+        ("aws", "Ireland", "123456789012", "auth0", false),
+        ("aws", "eu-west-1", "1234", "auth0", false),
+        ("aws", "eu-west-1", "12345678901a", "auth0", false),
+    ] {
+        let arn = format!("arn:{partition}:events:{region}:{account}:event-bus/{name}");
+        assert_eq!(bus.is_named_by(&arn), is_its, "{arn}");
+    }
+}
+
 /// Asks, and answers with what is known: the answer to this question, or to an earlier one.
 async fn known(known: &Known, answer: Standing) -> String {
     let answer = known.get(async { Ok::<_, ()>(answer) }).await;
