@@ -120,6 +120,8 @@ fn a_bus_s_arn_tells_its_region() {
     assert!(built(&[("EVENT_BRIDGE_BUS", ARN)]).is_ok());
     let other = problem(&[("EVENT_BRIDGE_BUS", ARN), ("AWS_REGION", "us-east-1")]);
     assert!(other.contains("EVENT_BRIDGE_BUS is the ARN of a bus in another region"));
+    let wrong = problem(&[("AWS_REGION", "Ireland")]);
+    assert!(!wrong.contains("is missing"), "{wrong}");
 }
 
 #[test]
@@ -235,4 +237,18 @@ fn why_rows_are_open_is_the_gravest_reason_and_what_some_took_is_not_for_all() {
         let accepted = accepted.filter(|it| matches!(it, Outcome::Accepted));
         assert_eq!((delivery.outcomes.len(), accepted.count()), (4, 2));
     }
+}
+
+#[test]
+fn what_was_sent_is_what_was_accepted_in_its_frame() {
+    let rows = ["aaaaa", "bb", "ccccccc"].map(Bytes::from);
+    let put = |fates| Put { fates, error: None };
+    let mut delivery = Delivery::accepted(0, 0);
+    let open = || vec![Fate::Open, Fate::Open, Fate::Open];
+    add(&mut delivery, &rows, Some(put(open())));
+    assert_eq!(delivery.bytes, 0);
+    let fates = vec![Fate::Accepted, Fate::Open, Fate::Accepted];
+    add(&mut delivery, &rows, Some(put(fates)));
+    // {"Entries":[aaaaa,ccccccc]}
+    assert_eq!(delivery.bytes, 27);
 }
