@@ -1,6 +1,7 @@
 //! A cursor that Auth0 no longer takes, and what may be missing then.
 
 use super::*;
+use crate::run::gap::time_of;
 
 /// A source may reject an id whose record it has dropped, or take it as a bound without a word.
 const EITHER_WAY: [bool; 2] = [true, false];
@@ -217,4 +218,29 @@ async fn only_a_run_that_ends_far_behind_asks_how_long_the_source_will_wait() {
         assert!(world.run().await.caught_up);
         assert_eq!(world.state().asked_for_oldest, asked);
     }
+}
+
+#[test]
+fn a_record_is_of_its_date_unless_that_and_its_id_cannot_both_be_right() {
+    let stored = at("08:00:00");
+    let dated = |log_id, date: Option<&str>| {
+        time_of(&Record {
+            log_id,
+            date: date.map(at),
+            json: Bytes::new(),
+        })
+    };
+    for (date, time) in [
+        (None, Some("08:00:00")),
+        (Some("07:59:55"), Some("07:59:55")),
+        (Some("07:59:50"), Some("07:59:50")),
+        (Some("07:59:49"), Some("08:00:00")),
+        (Some("08:00:00"), Some("08:00:00")),
+        (Some("08:00:01"), None),
+    ] {
+        assert_eq!(dated(id(stored), date), time.map(at), "{date:?}");
+    }
+    let odd = || LogId::new("12345");
+    assert_eq!(dated(odd(), Some("07:00:00")), Some(at("07:00:00")));
+    assert_eq!(dated(odd(), None), None);
 }
