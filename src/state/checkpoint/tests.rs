@@ -267,6 +267,10 @@ fn what_an_earlier_checkpoint_has_delivered_is_not_denied() {
     let told = |checkpoint: &Checkpoint| checkpoint.summary().last().cloned().unwrap();
     let first = Checkpoint::first(Start::Oldest);
     assert_eq!(told(&first), "Nothing was delivered yet.");
+    assert_eq!(first.summary().len(), 2);
+    let mut begun = first;
+    accept(&mut begun, &["08:00:00", "08:00:10"].map(record));
+    assert_eq!(begun.summary()[1], "2 records after that are handled.");
     let set = Checkpoint::set(after("08:00:00"));
     let since = "Nothing was delivered since `checkpoint set` chose that.";
     assert_eq!(told(&set), since);
