@@ -85,7 +85,6 @@ fn build(reader: &mut Reader, tools: &Tools) -> Option<Box<dyn Destination>> {
         "the name or the ARN of the event bus",
         bus_name,
     );
-    let has_region = reader.get("AWS_REGION").is_some();
     let region = region(reader);
     let source = match reader.get("EVENT_BRIDGE_SOURCE") {
         Some(_) => reader.optional("EVENT_BRIDGE_SOURCE", source),
@@ -104,10 +103,8 @@ fn build(reader: &mut Reader, tools: &Tools) -> Option<Box<dyn Destination>> {
                  bus in its own region only",
             );
         }
-        (Some(region), _) => region,
-        (None, Some(region)) if !has_region => region,
-        (None, _) if has_region => return None,
-        (None, _) => return reader.problem("AWS_REGION", "is missing: the region of the bus"),
+        (Some(region), _) | (None, Some(region)) => region,
+        (None, None) => return reader.problem("AWS_REGION", "is missing: the region of the bus"),
     };
     let credentials = credentials(
         reader,

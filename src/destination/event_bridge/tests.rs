@@ -120,8 +120,11 @@ fn a_bus_s_arn_tells_its_region() {
     assert!(built(&[("EVENT_BRIDGE_BUS", ARN)]).is_ok());
     let other = problem(&[("EVENT_BRIDGE_BUS", ARN), ("AWS_REGION", "us-east-1")]);
     assert!(other.contains("EVENT_BRIDGE_BUS is the ARN of a bus in another region"));
-    let wrong = problem(&[("AWS_REGION", "Ireland")]);
-    assert!(!wrong.contains("is missing"), "{wrong}");
+    for bus in ["auth0", ARN] {
+        let wrong = problem(&[("EVENT_BRIDGE_BUS", bus), ("AWS_REGION", "Ireland")]);
+        assert!(wrong.contains("is not the name of a region"), "{wrong}");
+        assert!(!wrong.contains("is missing"), "{wrong}");
+    }
 }
 
 #[test]
