@@ -401,6 +401,7 @@ fn an_object_is_looked_into_unless_its_name_tells_that_it_shares_nothing() {
     for (object, first, last, may_share) in [
         (&dated, &*id("080000", 1), &*id("080000", 5), true),
         (&dated, &id("080000", 6), &id("080000", 9), false),
+        (&dated, &id("080000", 6), "b", true),
         (&dated, "a", "b", true),
         (&undated, "a", "m", true),
         (&undated, "a", "b", false),
