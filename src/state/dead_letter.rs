@@ -367,7 +367,7 @@ mod tests {
         let log_id = LogId::new("9001");
         let letter = DeadLetter {
             log_id: Some(&log_id),
-            json: r#"{"log_id": "9001"}"#,
+            json: r#"{"log_id":"9001"}"#,
             reason: "too large",
         };
         let now = "2026-11-21T08:00:00Z".parse().unwrap();
