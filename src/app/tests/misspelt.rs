@@ -172,3 +172,21 @@ fn a_policy_that_is_set_where_nobody_reads_it_is_refused() {
         }
     }
 }
+
+#[test]
+fn a_policy_that_is_set_is_not_told_to_be_missing_where_it_is_there_in_another_case_too() {
+    for (right, wrong) in [("PII", "Pii"), ("GLOBEX__PII", "Globex__Pii")] {
+        let told = apps(&[
+            ("TENANTS", "a,globex"),
+            ("GLOBEX__DOMAIN", "b.eu.auth0.com"),
+            (right, "email:mask"),
+            (wrong, "email:mask"),
+        ]);
+        let told = match told {
+            Ok(apps) => apps.unable(),
+            Err(problem) => vec![(String::new(), problem.to_string())],
+        };
+        let denies = |it: &(String, String)| it.1.contains("is not set");
+        assert!(!told.iter().any(denies), "{told:?}");
+    }
+}
