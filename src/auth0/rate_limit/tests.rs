@@ -271,6 +271,18 @@ async fn a_reset_after_the_deadline_is_not_waited_for() {
         "Auth0 takes no further requests for another 90 s, until 2026-11-21T08:01:30Z (rate \
          limit or quota)"
     );
+    // So long a bucket may take to fill; what takes longer is none.
+    assert!(!error.is_long());
+    assert!(wait_after(10, 0, 91).await.unwrap_err().is_long());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_newest_answer_says_of_the_bucket_is_told() {
+    let limit = limit();
+    assert!(limit.told().is_none());
+    request(&limit, &bucket(200, 50, 6, 7)).await.unwrap();
+    let told = limit.told().unwrap();
+    assert_eq!((told.limit, told.remaining), (50, 6));
 }
 
 #[allow(
