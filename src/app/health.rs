@@ -1,10 +1,12 @@
 //! What is stored of the runs of all tenants, for those who look.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use futures_util::FutureExt as _;
+use futures_util::future::join_all;
 use futures_util::stream::{self, StreamExt as _};
 use tokio::sync::Mutex;
 use tokio::time::Instant;
@@ -24,7 +26,7 @@ use crate::settings::SettingsError;
 const LOOKING: Duration = Duration::from_secs(10);
 /// How long what was seen is told again: whoever looks more often costs nothing.
 const FRESH: Duration = Duration::from_secs(5);
-/// Objects that are read at a time.
+/// Objects that are read at a time, of one storage: another may hang.
 const SIDE_BY_SIDE: usize = 16;
 
 impl Tenants {
@@ -53,14 +55,19 @@ impl Tenants {
                 }
             }
         }
-        let looked: Vec<_> = wanted
-            .into_iter()
-            .map(|(tenant, destination, books, obstacles)| {
-                look((tenant, destination), books, obstacles, since, deadline).boxed()
-            })
-            .collect();
-        let known = stream::iter(looked).buffered(SIDE_BY_SIDE).collect().await;
-        Health::judge(known, clock())
+        let mut by_storage: BTreeMap<_, Vec<_>> = BTreeMap::new();
+        for (place, (tenant, destination, books, obstacles)) in wanted.into_iter().enumerate() {
+            let storage = books.as_ref().ok().map(|it| it.history.storage());
+            let looked = look((tenant, destination), books, obstacles, since, deadline);
+            let looked = looked.map(move |it| (place, it)).boxed();
+            by_storage.entry(storage).or_default().push(looked);
+        }
+        let each = by_storage.into_values().map(|looked| {
+            let looked = stream::iter(looked).buffered(SIDE_BY_SIDE);
+            looked.collect::<Vec<_>>()
+        });
+        let known: BTreeMap<_, _> = join_all(each).await.into_iter().flatten().collect();
+        Health::judge(known.into_values().collect(), clock())
     }
 }
 
@@ -269,5 +276,35 @@ mod tests {
             tokio::time::advance(Duration::from_secs(1)).await;
         }
         assert_eq!(asked_at, [0, 5, 10]);
+    }
+
+    /// One tenant's storage may be another's than that of the rest.
+    #[tokio::test(start_paused = true)]
+    async fn a_storage_that_hangs_hides_the_state_of_no_other_tenant() {
+        let folder = tempfile::tempdir().unwrap();
+        let hangs = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let account = format!(
+            "AccountName=a;AccountKey=a2V5;BlobEndpoint=http://{}/a;",
+            hangs.local_addr().unwrap()
+        );
+        let names: Vec<_> = (0..2 * SIDE_BY_SIDE).map(|it| format!("t{it}")).collect();
+        let hosts: Vec<_> = names
+            .iter()
+            .map(|it| (format!("{it}__DOMAIN"), format!("{it}.eu.auth0.com")))
+            .collect();
+        let list = names.join(",");
+        let mut more = vec![("TENANTS", &*list), ("t0__AzureWebJobsStorage", &account)];
+        more.extend(hosts.iter().map(|(name, host)| (&**name, &**host)));
+        let clock = crate::clock::system();
+        let health = Tenants::read(&layers(&folder, &more, clock.clone()))
+            .health(&clock)
+            .await;
+        let states = health.pipelines.iter().map(|it| (&*it.tenant, it.state));
+        let told: Vec<_> = states.collect();
+        let expected = names.iter().enumerate().map(|(n, name)| match n {
+            0 => (&**name, State::Failing),
+            _ => (&**name, State::NeverRan),
+        });
+        assert_eq!(told, expected.collect::<Vec<_>>());
     }
 }

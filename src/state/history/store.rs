@@ -92,6 +92,11 @@ impl HistoryStore {
         }
     }
 
+    /// What tells the storage from others.
+    pub fn storage(&self) -> usize {
+        Arc::as_ptr(&self.storage).addr()
+    }
+
     /// What was counted and is to be written with the next run that is worth it.
     pub(in crate::state) fn uncounted(&self) -> &Uncounted {
         &self.uncounted
