@@ -127,3 +127,18 @@ async fn after_a_loss_nothing_is_missing_where_all_there_is_is_read_again() {
     let report = world.run().await;
     assert_eq!((report.delivered, report.gap), (100, None));
 }
+
+/// What one finds first that begins elsewhere is not the oldest that there is.
+#[tokio::test(start_paused = true)]
+async fn only_a_reading_from_the_oldest_record_on_notes_which_that_is() {
+    let an_hour = StartFrom::Ago(Duration::from_hours(1));
+    for (start_from, is_noted) in [(StartFrom::Oldest, true), (an_hour, false)] {
+        let world = World::with_records(10);
+        world.state().destination_faults = [Some(Fault::Fails)].into();
+        let run = world.run_with(|policy| policy.start_from = start_from);
+        assert_eq!(run.await.fetched, 10);
+        let (json, _) = world.memory.read(CHECKPOINT).await.unwrap().unwrap();
+        let json = String::from_utf8(json.to_vec()).unwrap();
+        assert_eq!(json.contains("\"oldest_found\""), is_noted, "{json}");
+    }
+}
