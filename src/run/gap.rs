@@ -6,11 +6,11 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 use tracing::warn;
 
-use super::{Course, DeadLetters, Opening};
+use super::{Course, DeadLetters, Newest, Opening};
 use crate::clock::to_seconds;
 use crate::error::with_causes;
 use crate::record::{
-    LogId, Page, Position, Record, STORING_DELAY, Source, SourceError, Start, is_future,
+    LogId, Page, Position, Reach, Record, STORING_DELAY, Source, SourceError, Start, is_future,
 };
 use crate::report::Gap;
 
@@ -149,22 +149,41 @@ impl<S: Source, A: DeadLetters> Course<'_, S, A> {
             && is_older(opening.caught_up_at, ASK_AGAIN)
     }
 
-    /// Warns if the source is about to drop what comes next: where less than a quarter of its
-    /// retention is left. Only one that is far behind is asked how far back it goes.
-    pub(super) async fn warn_of_retention(&self, newest: Option<DateTime<Utc>>) {
+    /// Up to when the log was read, by this run or an earlier one, whatever became of the records. The
+    /// newest that was delivered may be from long before.
+    pub(super) fn read_to(
+        &self,
+        opening: &Opening,
+        met: &Reach,
+        newest: Option<&Newest>,
+    ) -> Option<DateTime<Utc>> {
         let now = self.now();
-        let Some(newest) = newest.filter(|newest| now - *newest >= FAR_BEHIND) else {
+        let newest = newest.and_then(|it| time_before(now, &it.log_id, it.date));
+        let cursor = match &opening.position {
+            Position::After(cursor) => Some(cursor),
+            Position::Start(_) => None,
+        };
+        let stored = cursor.into_iter().chain(met.ends());
+        let stored = stored.filter_map(|it| time_before(now, it, None));
+        stored.chain(newest).chain(opening.caught_up_at).max()
+    }
+
+    /// Warns if the source is about to drop what comes next, after what was read: where less than a
+    /// quarter of its retention is left. Only one that is far behind is asked how far back it goes.
+    pub(super) async fn warn_of_retention(&self, read_to: Option<DateTime<Utc>>) {
+        let now = self.now();
+        let Some(read_to) = read_to.filter(|read_to| now - *read_to >= FAR_BEHIND) else {
             return;
         };
         if let Ok(Some(oldest)) = self.run.source.oldest(self.deadline).await
-            && (newest - oldest) * 4 < now - oldest
+            && (read_to - oldest) * 4 < now - oldest
         {
-            let left = (newest - oldest).max(TimeDelta::zero());
+            let left = (read_to - oldest).max(TimeDelta::zero());
             warn!(
                 "{}: {} hours behind, and the oldest record that Auth0 still has was written at {}: \
                  in {} hours records will be lost that were not read",
                 self.run.name,
-                (now - newest).num_hours(),
+                (now - read_to).num_hours(),
                 to_seconds(oldest),
                 left.num_hours()
             );

@@ -49,7 +49,7 @@ use crate::clock::{Clock, to_seconds};
 use crate::destination::{Destination, Filter};
 use crate::error::BoxError;
 use crate::net::retry::Deadline;
-use crate::record::{LogId, Source, SourceError, is_future};
+use crate::record::{LogId, Reach, Source, SourceError, is_future};
 use crate::report::{Gap, Report, alone};
 
 /// Pages of 100 records that are read before the batch is delivered for which they are: one batch.
@@ -235,6 +235,7 @@ impl<S: Source, A: DeadLetters> Course<'_, S, A> {
         let (refused, unfit) = (delivering.refused, delivering.unfit);
         let nameless = delivering.nameless;
         let oldest_left = delivering.oldest_left();
+        let met = std::mem::take(&mut delivering.met);
         let advice = delivering.advice.take();
         drop(delivering);
         let has_failed = matches!(delivered, Err(Stop::Failed(_)));
@@ -246,7 +247,8 @@ impl<S: Source, A: DeadLetters> Course<'_, S, A> {
         self.judge_quarantine(advice);
         if has_failed {
             // What may be saved has been, after each batch; the rest was not acknowledged.
-            self.warn_if_behind(ledger, oldest_left).await;
+            self.warn_if_behind((&opening, &met), ledger, oldest_left)
+                .await;
             return oldest_left;
         }
         let all = {
@@ -264,15 +266,23 @@ impl<S: Source, A: DeadLetters> Course<'_, S, A> {
         );
         self.report(|report| report.caught_up = caught_up);
         if !caught_up {
-            self.warn_if_behind(ledger, oldest_left).await;
+            self.warn_if_behind((&opening, &met), ledger, oldest_left)
+                .await;
         }
         oldest_left
     }
 
-    async fn warn_if_behind(&self, ledger: &impl Ledger, oldest_left: Option<DateTime<Utc>>) {
-        let newest = ledger.newest();
-        let newest = newest.and_then(|it| time_before(self.now(), &it.log_id, it.date));
-        self.warn_of_retention(oldest_left.or(newest)).await;
+    async fn warn_if_behind(
+        &self,
+        (opening, met): (&Opening, &Reach),
+        ledger: &impl Ledger,
+        oldest_left: Option<DateTime<Utc>>,
+    ) {
+        // What is read once more is no place at which anything stands.
+        if opening.comparison.is_some() {
+            let read_to = self.read_to(opening, met, ledger.newest());
+            self.warn_of_retention(oldest_left.or(read_to)).await;
+        }
     }
 
     /// Opens the ledger. So the storage answers before anything is asked of the source.

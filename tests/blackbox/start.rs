@@ -294,3 +294,55 @@ async fn a_slow_tenant_with_many_records_from_before_the_start_is_read_on_from_r
     assert_eq!(fetched, 1_501, "nothing is read twice");
     assert_eq!(world.workspace.landed(), [wanted]);
 }
+
+/// What is left out is handled, and so is what an earlier run has read to the end.
+#[tokio::test]
+async fn a_run_that_fails_is_as_far_behind_as_the_log_was_read_whatever_was_delivered_of_it() {
+    let mut world = world(SyntheticIds::Taken).await;
+    world.set("START_FROM", "3d");
+    world.set("FILTER_LOG_ANALYTICS", "fp");
+    let add = |kind: &str, hours: i64| {
+        for second in 0..100 {
+            let date = minutes_ago(hours * 60) + chrono::Duration::seconds(second);
+            world.tenant.add(json!({"date": date, "type": kind}), date);
+        }
+    };
+    add("s", 50);
+    add("s", 40);
+    let refusal = || Fault::answer(405, "{}");
+    world
+        .tenant
+        .fail_logs([Fault::None, Fault::None, Fault::None, refusal()]);
+    let behind = world.command(&["poll"]).await;
+    assert_eq!(behind.code(), 1, "{behind:?}");
+    assert_eq!(numbers(&behind.report(), ["filtered"]), [100], "{behind:?}");
+    assert!(behind.stderr.contains(" hours behind, "), "{behind:?}");
+
+    add("fp", 30);
+    add("s", 1);
+    assert_eq!(world.command(&["poll"]).await.code(), 0);
+    world.tenant.expire_before(minutes_ago(31 * 60));
+    world.tenant.fail_logs([refusal()]);
+    let current = world.command(&["poll"]).await;
+    assert_eq!(current.code(), 1, "{current:?}");
+    assert!(!current.stderr.contains(" hours behind, "), "{current:?}");
+
+    // What is sent again has been read before.
+    let mut faults = vec![Fault::None; 5];
+    faults.push(refusal());
+    world.tenant.fail_logs(faults);
+    let replay = [
+        "replay",
+        "--destination=log-analytics",
+        "--from=32h",
+        "--to=10h",
+    ];
+    let replay = world.command(&replay).await;
+    assert_eq!(replay.code(), 1, "{replay:?}");
+    assert_eq!(
+        numbers(&replay.report(), ["delivered"]),
+        [100],
+        "{replay:?}"
+    );
+    assert!(!replay.stderr.contains(" hours behind, "), "{replay:?}");
+}
