@@ -322,9 +322,9 @@ impl App {
             };
             let missing = at_auth0.missing(number, &there);
             let mut counts = at_auth0.compare(number, &there, &missing, names);
-            counts.late = match &late {
-                Some(late) => Some(at_auth0.count(late)),
-                None => target.missed(of_hour.hour, at_auth0),
+            counts.late = match (&late, target.audited.late_by) {
+                (Some(late), Some(Witness::Archive)) => Some(at_auth0.count(late)),
+                _ => target.missed(of_hour.hour, at_auth0),
             };
             let is_asked_to_end = *self.stopping.borrow();
             if audit.mends && !missing.is_empty() && !is_asked_to_end {
@@ -366,11 +366,13 @@ async fn kept(way: &Way, stretch: &Stretch, now: DateTime<Utc>) -> Result<Kept, 
     }
 }
 
-/// Finds out what tells which records came late: an archive if there is one, else the history.
+/// Finds out what tells which records came late: an archive if there is one that gets all, else the
+/// history.
 async fn note_witness(targets: &mut [Target<'_>]) {
+    let gets_all = |it: &Target| it.way.filter == Filter::default();
     let has_archive = targets
         .iter()
-        .any(|it| matches!(it.place, Place::Archive(_)));
+        .any(|it| matches!(it.place, Place::Archive(_)) && gets_all(it));
     for target in targets {
         target.audited.late_by = Some(if has_archive {
             Witness::Archive

@@ -298,6 +298,28 @@ async fn an_archive_is_compared_as_well_and_tells_by_its_objects_what_came_late(
     assert_eq!(totals.last().unwrap()[1..], ["4", "4", "0", "0", "1"]);
 }
 
+/// Of what its filter leaves out, its objects tell nothing.
+#[tokio::test]
+async fn an_archive_that_does_not_have_all_is_no_witness_of_what_came_late() {
+    let (mut world, _api) = world(Sink::LogAnalytics).await;
+    world.deliver_to(&[Sink::LogAnalytics, Sink::Archive]);
+    world.set("FILTER_ARCHIVE", "fp");
+    let minute = whole_minute_ago(30);
+    for seconds in [0, 20, 40] {
+        let date = minute + TimeDelta::seconds(seconds);
+        world.tenant.add(json!({"date": date, "type": "fp"}), date);
+    }
+    assert_eq!(world.command(&["poll"]).await.code(), 0);
+    add(&world, minute + TimeDelta::seconds(10));
+    assert_eq!(world.command(&["poll"]).await.code(), 0);
+    let ran = audit(&world, &["--json"]).await;
+    let audits = &ran.report()["audits"];
+    for found in [&audits[0], &audits[1]] {
+        assert_eq!(found["late_by"], "history", "{found}");
+        assert_eq!(found["total"]["late"], 1, "{found}");
+    }
+}
+
 #[tokio::test]
 async fn what_a_filter_leaves_out_is_not_missing_and_is_told() {
     let (mut world, _api) = world(Sink::LogAnalytics).await;
