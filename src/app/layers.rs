@@ -97,6 +97,8 @@ pub(crate) struct Layers {
     pub(super) settings: AppSettings,
     /// The tenant's name, where there are several.
     pub(super) tenant: Option<String>,
+    /// Whether anything is read at Auth0.
+    pub(super) is_auth0_read: bool,
     pub(super) purpose: Purpose,
     pub(super) clock: Clock,
     pub(super) jitter: Jitter,
@@ -121,6 +123,7 @@ impl Layers {
         Self {
             settings,
             tenant: None,
+            is_auth0_read: true,
             purpose,
             clock,
             jitter,
@@ -283,7 +286,11 @@ impl Layers {
     }
 
     pub(super) fn tenant(&self) -> Result<TenantSettings, SettingsError> {
-        self.read(TenantSettings::read)
+        if self.is_auth0_read {
+            self.read(TenantSettings::read)
+        } else {
+            self.read(Domain::read).map(TenantSettings::unread)
+        }
     }
 
     pub(super) fn policy(&self) -> Result<Policy, SettingsError> {

@@ -12,7 +12,7 @@ use futures_util::future::BoxFuture;
 
 use self::pieces::Pieces;
 use super::oldest::Oldest;
-use super::{App, Pipeline, Way};
+use super::{App, Layers, Pipeline, Way};
 use crate::auth0::LogReader;
 use crate::clock::hour;
 use crate::destination::{Archived, Delivery, Destination, Filter, Limits, Probe};
@@ -42,6 +42,16 @@ pub(crate) struct Replay<'a> {
 #[derive(Debug, thiserror::Error)]
 #[error("a replay is for one destination, whose settings are good")]
 pub(crate) struct NotOne;
+
+impl Layers {
+    /// The same where nothing is read at Auth0.
+    pub fn without_auth0(&self) -> Self {
+        Self {
+            is_auth0_read: false,
+            ..self.clone()
+        }
+    }
+}
 
 impl App {
     /// Sends a stretch again to the one destination that there is.

@@ -101,7 +101,11 @@ fn prepare(
         Ok(layers) => layers,
         Err(error) => return Ok(Err(bad_settings(&error))),
     };
-    let app = match App::new(layers, stopping.clone()) {
+    let made = match &command.source {
+        Some(_) => App::new(&layers.without_auth0(), stopping.clone()),
+        None => App::new(layers, stopping.clone()),
+    };
+    let app = match made {
         Ok(app) => app,
         Err(error) => return Ok(Err(unusable(&error))),
     };

@@ -123,6 +123,22 @@ async fn archived(add: impl FnOnce(&World)) -> World {
     world
 }
 
+/// As of a tenant that is gone, or on a machine that has no key to it.
+#[tokio::test]
+async fn what_comes_from_the_archive_needs_nothing_that_opens_auth0() {
+    let mut world = archived(|world| drop(records(world))).await;
+    let stretch = ["--from", "2h", "--to", "1s"];
+    for secret in ["", "@Microsoft.KeyVault(SecretUri=x)"] {
+        world.set("CLIENT_ID", secret);
+        world.set("CLIENT_SECRET", secret);
+        let ran = replay(&world, &[&stretch[..], &["--source", "archive"]].concat()).await;
+        assert_eq!(ran.code(), 0, "{ran:?}");
+        assert_eq!(numbers(&ran.report(), ["delivered", "requests"]), [55, 0]);
+        let ran = replay(&world, &stretch).await;
+        assert_eq!(ran.code(), 2, "{ran:?}");
+    }
+}
+
 /// Where all of a batch is refused, others from after it are tried.
 #[tokio::test]
 async fn what_is_tried_for_the_sake_of_a_refused_record_is_delivered_once_and_hides_no_other() {
