@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use chrono::{DateTime, SecondsFormat, Timelike as _, Utc};
+use chrono::{DateTime, Datelike as _, SecondsFormat, Timelike as _, Utc};
 
 /// Answers with the present time.
 pub(crate) type Clock = Arc<dyn Fn() -> DateTime<Utc> + Send + Sync>;
@@ -23,6 +23,12 @@ pub(crate) fn system() -> Clock {
 pub(crate) fn hour(time: DateTime<Utc>) -> DateTime<Utc> {
     let whole = time.with_minute(0).and_then(|it| it.with_second(0));
     whole.and_then(|it| it.with_nanosecond(0)).unwrap_or(time)
+}
+
+/// Whether a time is so far from where times end that it can be reckoned with. What is stored, others may
+/// have written.
+pub(crate) fn is_reckonable(time: DateTime<Utc>) -> bool {
+    (-9_999..=99_999).contains(&time.year())
 }
 
 /// A time as it is written for people: UTC, whole seconds.

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 pub(crate) use self::store::ArrivalStore;
 use super::packed::{pack, unpack};
-use crate::clock::hour;
+use crate::clock::{hour, is_reckonable};
 use crate::record::{LogId, is_future};
 use crate::report::Arrival;
 
@@ -135,9 +135,21 @@ impl Hour {
     fn is_done(&self) -> bool {
         matches!(self.stage, Stage::Whole | Stage::Lost)
     }
+
+    /// Whether it is one that this program may have written.
+    fn is_sound(&self) -> bool {
+        let seen_at = self.seen.map(|it| it.at);
+        let times = [Some(self.delivered_at), self.sent_again_at, seen_at];
+        times.into_iter().flatten().all(is_reckonable) && count(&ids_of(&self.ids)) == self.accepted
+    }
 }
 
 impl Arrivals {
+    fn is_sound(&self) -> bool {
+        let mut hours = self.hours.iter();
+        hours.all(|(begin, hour)| is_reckonable(*begin) && hour.is_sound())
+    }
+
     /// Takes note of records that were acknowledged. Ids that tell no time are left out, as they
     /// belong to no hour. Answers with whether any of them is new.
     pub fn accept(&mut self, ids: &BTreeSet<LogId>, now: DateTime<Utc>) -> bool {
@@ -235,15 +247,11 @@ impl Arrivals {
     /// Takes note of what was found. What came to an hour meanwhile is looked for later.
     pub fn find(&mut self, found: &[Found], now: DateTime<Utc>) -> Verdict {
         let mut verdict = Verdict::default();
-        let before: u64 = self
-            .hours
-            .values()
-            .filter_map(|it| it.seen)
-            .map(|it| it.landed)
-            .sum();
+        let seen = self.hours.values().filter_map(|it| it.seen);
+        let before = sum(seen.map(|it| it.landed));
         // Where nothing ever landed, it is not rows that are missing: it is another workspace, and to
         // deliver all again would help nobody.
-        let is_the_place = before + found.iter().map(|it| it.landed).sum::<u64>() > 0;
+        let is_the_place = before > 0 || found.iter().any(|it| it.landed > 0);
         for found in found {
             let Some(hour) = self.hours.get_mut(&found.hour) else {
                 continue;
@@ -296,8 +304,8 @@ impl Arrivals {
     /// What is told of all hours that were looked for.
     pub fn told(&self) -> Arrival {
         let seen = || self.hours.values().filter_map(|it| it.seen);
-        let accepted = seen().map(|it| it.accepted).sum::<u64>();
-        let landed = seen().map(|it| it.landed).sum::<u64>();
+        let accepted = sum(seen().map(|it| it.accepted));
+        let landed = sum(seen().map(|it| it.landed));
         Arrival {
             accepted,
             landed,
@@ -308,8 +316,13 @@ impl Arrivals {
 
     /// How many records are missing for good.
     pub fn lost(&self) -> u64 {
-        self.hours.values().map(|it| it.lost).sum()
+        sum(self.hours.values().map(|it| it.lost))
     }
+}
+
+/// What is stored, others may have written.
+fn sum(counts: impl Iterator<Item = u64>) -> u64 {
+    counts.fold(0, u64::saturating_add)
 }
 
 fn ids_of(packed: &str) -> BTreeSet<LogId> {

@@ -312,7 +312,7 @@ impl Checkpoint {
     /// wrong, and is not passed over.
     pub fn is_of_the_future(&self, now: DateTime<Utc>) -> bool {
         let chosen = self.start.and_then(time_of);
-        let chosen = [chosen, self.left_out_before];
+        let chosen = [chosen, self.left_out_before, self.wanted_since];
         let chosen = chosen.into_iter().flatten();
         let cursors = self.cursors().into_iter().filter_map(LogId::stored_at);
         let position = chosen.chain(cursors).filter(|_| !self.set_by_hand);

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use super::history::HistoryStore;
-use crate::clock::{Clock, hour};
+use crate::clock::{Clock, hour, is_reckonable};
 use crate::record::{LogId, Position, Record, Start, is_future};
 use crate::run::{Handled, Opening, Watch};
 
@@ -71,6 +71,11 @@ impl Counted {
             let count = self.hours.entry(hour(stored)).or_default();
             count.add(Count::of(id));
         }
+    }
+
+    /// Whether its newest time can be reckoned with.
+    pub(super) fn is_reckonable(&self) -> bool {
+        self.newest.is_none_or(is_reckonable)
     }
 
     /// Adds what was counted since. What comes first says since when all is counted.

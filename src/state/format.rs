@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::advance::MAX_HANDLED_BYTES;
 use super::checkpoint::{Checkpoint, Loss};
 use super::packed;
+use crate::clock::is_reckonable;
 use crate::json::Mistake;
 use crate::record::{LONGEST_ID, LogId, Start};
 use crate::run::{Comparison, Newest};
@@ -41,6 +42,9 @@ pub(crate) enum Unreadable {
     /// A start that nothing can be asked for.
     #[error("its start is in no year from 1 to 9999")]
     Start,
+    /// A time that cannot be reckoned with.
+    #[error("a time in it is one that no clock tells")]
+    Time,
     /// More than this program writes, in all or in one place.
     #[error("it is larger than any that this program writes")]
     TooLarge,
@@ -217,6 +221,18 @@ pub(crate) fn read(json: &[u8]) -> Result<Checkpoint, Unreadable> {
         .any(|it| !it.is_usable())
     {
         return Err(Unreadable::Start);
+    }
+    let times = [
+        written.refused_since,
+        written.caught_up_at,
+        written.wanted_since,
+        written.oldest_found,
+        written.comparison.map(|it| it.at),
+        written.loss.map(|it| it.noticed_at),
+        written.loss.and_then(|it| it.began_at),
+    ];
+    if !times.into_iter().flatten().all(is_reckonable) {
+        return Err(Unreadable::Time);
     }
     if written.other_cursors.len() > MAX_CURSORS {
         return Err(Unreadable::TooLarge);

@@ -419,3 +419,53 @@ async fn what_may_be_missing_is_told_with_the_destination() {
     let begins = "WARN archive: the checkpoint was lost, ";
     assert!(line.is_some_and(|it| it.starts_with(begins)), "{ran:?}");
 }
+
+/// Others may be able to write what is stored.
+#[tokio::test]
+async fn a_time_that_nobody_can_reckon_with_stops_no_run_wherever_it_is_stored() {
+    let world = World::start().await;
+    let deliver = async || {
+        world.tenant.add(json!({"date": now(), "type": "s"}), now());
+        let ran = world.command(&["poll"]).await;
+        assert_eq!(ran.code(), 0, "{ran:?}");
+        ran
+    };
+    let mut delivered = 0;
+    for time in ["-262143-01-01T00:00:00Z", "+262142-12-31T23:59:59.9Z"] {
+        for field in [
+            "refused_since",
+            "caught_up_at",
+            "wanted_since",
+            "oldest_found",
+            "comparison",
+            "loss",
+            "newest",
+            "counted",
+        ] {
+            deliver().await;
+            let file = match field {
+                "counted" => world.history_file(Sink::LogAnalytics),
+                _ => world.checkpoint_file(Sink::LogAnalytics),
+            };
+            let mut stored: serde_json::Value =
+                serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
+            match field {
+                "comparison" => stored[field]["at"] = json!(time),
+                "loss" => stored[field] = json!({"noticed_at": time, "began_at": time}),
+                "newest" => stored[field]["date"] = json!(time),
+                "counted" => stored[field]["newest"] = json!(time),
+                _ => stored[field] = json!(time),
+            }
+            fs::write(&file, stored.to_string()).unwrap();
+            let ran = deliver().await;
+            assert!(!ran.stderr.contains("bug"), "{field}: {ran:?}");
+            let told = ran.stderr.contains("cannot be used");
+            assert_eq!(told, field != "newest", "{field} {time}: {ran:?}");
+            delivered += 2;
+        }
+    }
+    let mut landed = world.workspace.landed();
+    landed.sort();
+    landed.dedup();
+    assert_eq!(landed.len(), delivered);
+}

@@ -62,7 +62,7 @@ impl ArrivalStore {
             return Ok(Known { arrivals, version });
         };
         let arrivals = serde_json::from_slice::<Arrivals>(&json).ok();
-        let arrivals = arrivals.filter(|it| it.format == FORMAT);
+        let arrivals = arrivals.filter(|it| it.format == FORMAT && it.is_sound());
         if arrivals.is_none() {
             warn!(
                 "what was accepted lately, {}, cannot be used, so it is begun anew: of what was \

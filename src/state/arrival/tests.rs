@@ -319,3 +319,38 @@ async fn two_processes_add_to_the_same_and_what_is_no_change_is_not_written() {
     let seen = store().see(deadline, due).await.unwrap();
     assert_eq!(seen[0].ids, ids(8, [1, 2, 3]));
 }
+
+/// Others may be able to write it.
+#[tokio::test]
+async fn what_cannot_be_reckoned_with_is_begun_anew() {
+    let whole = |counts: u64, begin: &str, time: &str| {
+        let hour = format!(
+            r#"{{"ids":"{}","accepted":{counts},"delivered_at":"{time}","stage":"lost","lost":{max},
+            "seen":{{"at":"{time}","accepted":{max},"landed":{max}}},"sent_again_at":"{time}"}}"#,
+            pack(&BTreeSet::new()),
+            max = u64::MAX,
+        );
+        let other = "2026-11-21T09:00:00Z";
+        format!(r#"{{"format":1,"hours":{{"{begin}":{hour},"{other}":{hour}}},"looked_at":null}}"#)
+    };
+    let (usual, far) = ("2026-11-21T08:00:00Z", "+262142-12-31T23:00:00Z");
+    for (counts, begin, time, is_used) in [
+        (0, usual, usual, true),
+        (1, usual, usual, false),
+        (0, far, usual, false),
+        (0, usual, far, false),
+        (0, "-262143-01-01T00:00:00Z", usual, false),
+    ] {
+        let storage = Arc::new(Storage::over(Memory::default(), Jitter::seeded(1)));
+        let deadline = Deadline::after(Duration::from_secs(60));
+        let json = bytes::Bytes::from(whole(counts, begin, time));
+        let path = "arrival/acme/log-analytics.json";
+        storage.write(path, json, None, deadline).await.unwrap();
+        let store = ArrivalStore::new(storage, "acme", "log-analytics");
+        let seen = store.see(deadline, |it| {
+            let _ = (it.due(TIMING, at("12:00:00")), it.lost());
+            it.told().accepted
+        });
+        assert_eq!(seen.await.unwrap() > 0, is_used, "{counts} {begin} {time}");
+    }
+}

@@ -53,7 +53,11 @@ struct Head {
 fn parse(json: &[u8]) -> Result<History, NoHistory> {
     let Head { format } = serde_json::from_slice(json).map_err(|_| NoHistory::Form)?;
     match format {
-        FORMAT => serde_json::from_slice(json).map_err(|_| NoHistory::Form),
+        FORMAT => {
+            let history: Option<History> = serde_json::from_slice(json).ok();
+            let history = history.filter(|it| it.counted.is_reckonable());
+            history.ok_or(NoHistory::Form)
+        }
         newer if newer > FORMAT => Err(NoHistory::Newer(newer)),
         _ => Err(NoHistory::Form),
     }
