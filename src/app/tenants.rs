@@ -275,17 +275,7 @@ impl Apps {
     async fn run(&self, rounds: &Rounds) -> Vec<Report> {
         let first = self.first_to_have_a_turn();
         let runs = self.members.iter().map(|member| match &member.app {
-            Ok(app) => {
-                let runs = app.runs(rounds);
-                match &app.name {
-                    // Every line of it begins with this.
-                    Some(name) => runs
-                        .instrument(error_span!("tenant", message = %name))
-                        .left_future(),
-                    None => runs.right_future(),
-                }
-                .left_future()
-            }
+            Ok(app) => app.labelled(app.runs(rounds)).left_future(),
             Err(error) => member.fail(error).right_future(),
         });
         let mut runs: Vec<_> = runs.collect();
@@ -305,6 +295,18 @@ impl Apps {
         let first = first.unwrap_or_default();
         self.first.store(first, Ordering::Relaxed);
         first
+    }
+}
+
+impl App {
+    /// Work of which every line begins with the tenant's name, where there are several.
+    pub fn labelled<F: Future>(&self, work: F) -> impl Future<Output = F::Output> {
+        match &self.name {
+            Some(name) => work
+                .instrument(error_span!("tenant", message = %name))
+                .left_future(),
+            None => work.right_future(),
+        }
     }
 }
 

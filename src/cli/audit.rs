@@ -10,7 +10,7 @@ use super::checkpoint::{Beginning, parse};
 use super::poll::with_progress;
 use super::print::{INTERRUPTED, ended, exit_code, fail, misused, note, show};
 use super::replay::{note_gap, stretch};
-use super::{Exit, Given, bad_settings, signals, tenants, unusable};
+use super::{Exit, Given, bad_settings, side_by_side, signals, tenants, unusable};
 use crate::app::{App, Audit};
 use crate::audit::{Audited, Counts};
 use crate::clock::{self, to_seconds};
@@ -60,7 +60,7 @@ pub(super) async fn run(given: Given, command: Command) -> Exit {
     }
     let stopping = signals::stopping();
     let tenants = tenants(given, None)?;
-    let (mut audits, mut end) = (Vec::new(), None);
+    let (mut apps, mut end) = (Vec::new(), None);
     for layers in tenants.each() {
         let layers = match layers {
             Ok(layers) => layers,
@@ -69,19 +69,20 @@ pub(super) async fn run(given: Given, command: Command) -> Exit {
                 continue;
             }
         };
-        let app = match App::new(layers, stopping.clone()) {
-            Ok(app) => app,
-            Err(error) => {
-                end = Some(unusable(&error));
-                continue;
-            }
-        };
-        let audit = Audit {
-            stretch: &stretch,
-            mends: command.mend,
-        };
-        audits.extend(with_progress(&[&app], app.audit(&audit, layers)).await);
+        match App::new(layers, stopping.clone()) {
+            Ok(app) => apps.push((app, layers)),
+            Err(error) => end = Some(unusable(&error)),
+        }
     }
+    let audit = Audit {
+        stretch: &stretch,
+        mends: command.mend,
+    };
+    let able: Vec<_> = apps.iter().map(|(app, _)| app).collect();
+    let each = apps.iter();
+    let each = each.map(async |(app, layers)| app.labelled(app.audit(&audit, layers)).await);
+    let audits = with_progress(&able, side_by_side(each)).await;
+    let audits: Vec<_> = audits.into_iter().flatten().collect();
     if to.is_some_and(|to| now - to < ON_ITS_WAY) {
         note(format_args!(
             "--to is less than {} minutes ago: what is missing of the end may be on its way still",

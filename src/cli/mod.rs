@@ -13,11 +13,12 @@ mod serve;
 mod signals;
 mod status;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::io::ErrorKind;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
+use futures_util::stream::{self, StreamExt as _};
 
 use self::print::{UNUSABLE, fail, note};
 use crate::app::{AppError, Books, Layers, Purpose, Tenants};
@@ -29,6 +30,8 @@ use crate::settings::{AppSettings, SettingsError};
 const LOCAL_SETTINGS: &str = "local.settings.json";
 /// Time for a step of a command that makes no run: it is a request or two.
 const COMMAND_BUDGET: std::time::Duration = std::time::Duration::from_secs(30);
+/// Tenants for which a command that makes no run is at work at a time.
+const AT_WORK: usize = 16;
 
 /// Names and values of the environment.
 pub type Environment = HashMap<String, String>;
@@ -308,6 +311,15 @@ fn bad_settings(problems: &SettingsError) -> ExitCode {
         "Set them in the environment or in {LOCAL_SETTINGS}{is_missing}."
     ));
     ExitCode::from(UNUSABLE)
+}
+
+/// Does work for several tenants: what hangs for one delays no other. Answers in their order.
+async fn side_by_side<F: Future>(works: impl Iterator<Item = F>) -> Vec<F::Output> {
+    let numbered = works.enumerate();
+    let numbered = numbered.map(async |(number, work)| (number, work.await));
+    let done = stream::iter(numbered).buffer_unordered(AT_WORK);
+    let done: BTreeMap<_, _> = done.collect().await;
+    done.into_values().collect()
 }
 
 /// The end of a step that starts now.

@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use super::checkpoint::{Beginning, parse};
 use super::poll::{tell, with_progress};
 use super::print::{ended, misused, note};
-use super::{Exit, Given, bad_settings, signals, tenants, unusable};
+use super::{Exit, Given, bad_settings, side_by_side, signals, tenants, unusable};
 use crate::app::{App, Layers, Replay};
 use crate::clock;
 use crate::destination::{Destination, Filter, Kind};
@@ -60,14 +60,17 @@ pub(super) async fn run(given: Given, command: Command) -> Exit {
             Err(unusable) => end = Some(unusable),
         }
     }
-    for (app, source) in &apps {
+    let able: Vec<_> = apps.iter().map(|(app, _)| app).collect();
+    let replays = apps.iter().map(async |(app, source)| {
         let replay = Replay {
             stretch: stretch.clone(),
             filter: command.filter.clone(),
             source: source.as_deref(),
             is_dry: command.dry_run,
         };
-        let report = with_progress(&[app], app.replay(&replay)).await;
+        app.labelled(app.replay(&replay)).await
+    });
+    for report in with_progress(&able, side_by_side(replays)).await {
         reports.push(report.map_err(|error| misused(format_args!("{error}")))?);
     }
     for report in &reports {
@@ -81,7 +84,6 @@ pub(super) async fn run(given: Given, command: Command) -> Exit {
             "nothing was sent: `delivered` is what would have been"
         ));
     }
-    let able: Vec<_> = apps.iter().map(|(app, _)| app).collect();
     let told = tell(&able, &reports, *stopping.borrow())?;
     Ok(ended(end, !apps.is_empty(), told))
 }

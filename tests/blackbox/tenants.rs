@@ -334,6 +334,23 @@ async fn one_that_hangs_keeps_no_other_from_being_delivered() {
 }
 
 #[tokio::test]
+async fn one_that_hangs_keeps_no_other_from_being_sent_again() {
+    let (world, globex) = two().await;
+    world.tenant.generate(10, minutes_ago(50), minutes_ago(5));
+    globex.generate(20, minutes_ago(50), minutes_ago(5));
+    world.tenant.fail_logs(vec![Fault::Hang; 100]);
+    let name = "--destination=log-analytics";
+    let command = world.start_command(&["replay", name, "--from", "1h", "--to", "1s"]);
+    world.workspace.wait_for_rows(20).await;
+    let ran = world.end("INT", command).await;
+    assert_eq!(landed(&world, &globex), 20);
+    assert_eq!(ran.code(), 130, "{ran:?}");
+    let reports = reports(&ran);
+    let order: Vec<_> = reports.iter().map(|it| &it["tenant"]).collect();
+    assert_eq!(order, ["acme", "globex"]);
+}
+
+#[tokio::test]
 async fn three_hundred_quiet_ones_fit_in_a_run() {
     let mut world = World::start().await;
     let options = tenant::Options {

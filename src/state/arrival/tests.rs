@@ -342,7 +342,7 @@ async fn what_cannot_be_reckoned_with_is_begun_anew() {
         (0, "-262143-01-01T00:00:00Z", usual, false),
     ] {
         let storage = Arc::new(Storage::over(Memory::default(), Jitter::seeded(1)));
-        let deadline = Deadline::after(Duration::from_secs(60));
+        let deadline = Deadline::after(Duration::from_mins(1));
         let json = bytes::Bytes::from(whole(counts, begin, time));
         let path = "arrival/acme/log-analytics.json";
         storage.write(path, json, None, deadline).await.unwrap();
