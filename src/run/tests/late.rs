@@ -219,3 +219,20 @@ async fn of_a_destination_that_answers_nothing_nothing_is_set_aside_however_long
         world.assert_all_landed_once();
     }
 }
+
+/// As where somebody has tried many times with what is never let through.
+#[tokio::test(start_paused = true)]
+async fn many_that_are_never_answered_are_passed_for_the_sake_of_those_long_after_them() {
+    let bad: Vec<_> = (0..1_000).collect();
+    let world = world_without_answer_to(&bad).await;
+    for minute in 0..20 {
+        let time = at("09:00:00") + chrono::Duration::minutes(minute);
+        world.add(time, time);
+    }
+    let mut set_aside = Vec::new();
+    for _ in 0..20 {
+        set_aside.push(world.run().await.dead_lettered);
+    }
+    // The first runs find out that one at a time is as many as may be.
+    assert!(set_aside[10..].iter().all(|it| *it > 0), "{set_aside:?}");
+}
