@@ -58,6 +58,10 @@ const PAGES_AHEAD: usize = 10;
 /// less. Without it a source so slow that a run never fills a batch would never get one through.
 const DELIVERY_RESERVE: Duration = Duration::from_secs(30);
 
+/// So many elements without an id may be among the records of a run: what else a list has is no form of
+/// the log.
+const STRAY: u64 = 10;
+
 /// What a run works with.
 pub(crate) struct Run<'a, S, A> {
     /// The destination's name, for the report.
@@ -257,7 +261,9 @@ impl<S: Source, A: DeadLetters> Course<'_, S, A> {
         };
         self.judge_refusals(ledger, was_sent, refused, all);
         self.judge(unfit, &RunError::ManyUnfit { unfit, all });
-        self.judge(nameless, &RunError::ManyNameless { nameless, all });
+        if nameless > STRAY {
+            self.judge(nameless, &RunError::ManyNameless { nameless, all });
+        }
         self.note(
             ledger
                 .close(caught_up, self.deadline)
