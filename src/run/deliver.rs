@@ -48,8 +48,6 @@ pub(super) struct Delivering<'c, S, A, L> {
     pub(super) refused: u64,
     /// Records that do not fit the destination, not even in part.
     pub(super) unfit: u64,
-    /// Records without an id that were set aside.
-    pub(super) nameless: u64,
     /// Whether something is noted that is not saved.
     pub(super) is_unsaved: bool,
     /// What to do about rows that the destination quarantined.
@@ -72,7 +70,6 @@ impl<'c, S: Source, A: DeadLetters, L: Ledger> Delivering<'c, S, A, L> {
             batches: 0,
             refused: 0,
             unfit: 0,
-            nameless: 0,
             is_unsaved: false,
             advice: None,
         }
@@ -218,9 +215,7 @@ impl<'c, S: Source, A: DeadLetters, L: Ledger> Delivering<'c, S, A, L> {
             json: std::str::from_utf8(&misfit.json).unwrap_or("null"),
             reason: misfit.reason,
         };
-        if self.set_aside(letter).await? {
-            self.nameless += 1;
-        } else {
+        if !self.set_aside(letter).await? {
             self.course.report(|report| report.skipped += 1);
         }
         Ok(())

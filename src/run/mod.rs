@@ -58,10 +58,6 @@ const PAGES_AHEAD: usize = 10;
 /// less. Without it a source so slow that a run never fills a batch would never get one through.
 const DELIVERY_RESERVE: Duration = Duration::from_secs(30);
 
-/// So many elements without an id may be among the records of a run: what else a list has is no form of
-/// the log.
-const STRAY: u64 = 10;
-
 /// What a run works with.
 pub(crate) struct Run<'a, S, A> {
     /// The destination's name, for the report.
@@ -130,12 +126,6 @@ enum RunError {
          `auth0-poller dead-letter retry` delivers what was set aside"
     )]
     ManyUnfit { unfit: u64, all: u64 },
-    #[error(
-        "{nameless} of the {all} records of this run have no log_id, and are set aside; that is more than \
-         a tenth, so it is not these records: look at some with `auth0-poller dead-letter show …`, see \
-         whether another program answers for Auth0, and else open an issue"
-    )]
-    ManyNameless { nameless: u64, all: u64 },
     #[error(
         "the time of the run was over before it was clear which records the destination refuses; \
          {left} records of the batch are neither delivered nor set aside, and the next run goes on \
@@ -237,7 +227,6 @@ impl<S: Source, A: DeadLetters> Course<'_, S, A> {
             tokio::join!(self.read(&opening, out), delivering.deliver(incoming),);
         let was_sent = delivering.has_sent();
         let (refused, unfit) = (delivering.refused, delivering.unfit);
-        let nameless = delivering.nameless;
         let oldest_left = delivering.oldest_left();
         let met = std::mem::take(&mut delivering.met);
         let advice = delivering.advice.take();
@@ -257,13 +246,10 @@ impl<S: Source, A: DeadLetters> Course<'_, S, A> {
         }
         let all = {
             let report = self.progress.borrow();
-            report.delivered + report.quarantined + refused + unfit + nameless
+            report.delivered + report.quarantined + refused + unfit
         };
         self.judge_refusals(ledger, was_sent, refused, all);
         self.judge(unfit, &RunError::ManyUnfit { unfit, all });
-        if nameless > STRAY {
-            self.judge(nameless, &RunError::ManyNameless { nameless, all });
-        }
         self.note(
             ledger
                 .close(caught_up, self.deadline)

@@ -156,26 +156,6 @@ async fn what_has_no_id_is_set_aside_once_and_told_of_once() {
     assert_eq!(world.dead_letters().await, letters);
 }
 
-/// As where the log has changed its form.
-#[tokio::test(start_paused = true)]
-async fn a_run_of_which_more_than_a_tenth_has_no_id_fails_once() {
-    let world = World::with_records(50);
-    let misfit = |n: usize| Bytes::from(format!("{{\"n\":{n}}}"));
-    world.state().misfits = (0..10).map(misfit).collect();
-    assert!(world.run().await.is_success(), "a few");
-    world.state().misfits = (10..21).map(misfit).collect();
-    for minute in 0..50 {
-        let time = at("08:01:00") + chrono::Duration::seconds(minute);
-        world.add(time, time);
-    }
-    let report = world.run().await;
-    assert_eq!((report.delivered, report.dead_lettered), (50, 11));
-    let told = "11 of the 61 records of this run have no log_id";
-    assert!(report.errors[0].starts_with(told), "{:?}", report.errors);
-    assert_eq!(report.errors.len(), 1);
-    assert!(world.run().await.is_success());
-}
-
 #[tokio::test(start_paused = true)]
 async fn a_misfit_that_cannot_be_kept_holds_the_cursor() {
     let world = World::with_records(50);
