@@ -1,7 +1,7 @@
 //! What becomes of a batch at which the service fails inside, or of a record that it does not answer alone,
 //! run after run. Most often it fails so whatever it is sent, until that has passed, and nothing is to be
-//! done. But it may stumble over one of the records, and would for ever. Once the batch has waited for an hour, that one is looked for, and set aside
-//! where others are taken before and after it.
+//! done. But it may stumble over one of the records, and would for ever. Once the batch has waited for an
+//! hour, that one is looked for, and set aside where others are taken before and after it.
 
 use std::time::Duration;
 

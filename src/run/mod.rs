@@ -270,7 +270,7 @@ impl<S: Source, A: DeadLetters> Course<'_, S, A> {
         ledger: &impl Ledger,
         oldest_left: Option<DateTime<Utc>>,
     ) {
-        // What is read once more is no place at which anything stands.
+        // A replay compares nothing, and is behind nothing.
         if opening.comparison.is_some() {
             let read_to = self.read_to(opening, met, ledger.newest());
             self.warn_of_retention(oldest_left.or(read_to)).await;

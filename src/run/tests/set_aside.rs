@@ -156,6 +156,30 @@ async fn what_has_no_id_is_set_aside_once_and_told_of_once() {
     assert_eq!(world.dead_letters().await, letters);
 }
 
+/// Each kind is judged beside what was delivered, and told of beside all that was read.
+#[tokio::test(start_paused = true)]
+async fn of_how_many_records_so_many_were_set_aside_counts_those_of_every_kind() {
+    let world = World::with_records(100);
+    {
+        let mut state = world.state();
+        let ids: Vec<_> = state.records.keys().cloned().collect();
+        state.poison = ids[..12].iter().cloned().collect();
+        state.unfit = ids[20..33].iter().cloned().collect();
+    }
+    let report = world.run().await;
+    assert_eq!((report.delivered, report.dead_lettered), (75, 25));
+    let told = [
+        "the destination refused 12 of the 100 records of this run",
+        "13 of the 100 records of this run do not fit",
+    ];
+    for told in told {
+        assert!(
+            report.errors.iter().any(|it| it.starts_with(told)),
+            "{report:?}"
+        );
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_misfit_that_cannot_be_kept_holds_the_cursor() {
     let world = World::with_records(50);
