@@ -20,6 +20,10 @@ impl<S: Source, A: DeadLetters, L: Ledger> Delivering<'_, S, A, L> {
         mut error: BoxError,
     ) -> Result<(), Stop> {
         let pace = self.course.run.pace;
+        // What the end of a run cuts off is the first thing in the next run, which has more time for it.
+        if self.course.deadline.is_over() && self.batches > 1 {
+            return Err(RunError::Destination(error).into());
+        }
         pace.late(late.len());
         let (mut parts, mut are_taken, mut blocks) = (vec![late], false, Vec::new());
         while let Some(mut part) = parts.pop() {
@@ -38,6 +42,9 @@ impl<S: Source, A: DeadLetters, L: Ledger> Delivering<'_, S, A, L> {
             };
             if let Some(again) = leftover.late.take() {
                 error = again;
+                if self.course.deadline.is_over() {
+                    return Err(RunError::Destination(error).into());
+                }
                 pace.late(part.len());
                 parts.push(part);
                 continue;

@@ -95,6 +95,41 @@ async fn after_an_outage_deliveries_grow_again() {
     world.assert_all_landed_once();
 }
 
+/// The next run begins with it, and has all its time for it.
+#[tokio::test(start_paused = true)]
+async fn a_post_that_the_end_of_a_run_cuts_off_is_sent_whole_again() {
+    for (seconds, before, after) in [(50, 4, 3), (37, 6, 1)] {
+        let world = World::with_records(6_000);
+        world.state().rows_at_once = Some(900);
+        world.state().post_takes = Duration::from_secs(seconds);
+        world.state().cuts_posts = true;
+        let first = world.run().await;
+        assert_eq!(first.errors, ["no answer in time"], "{seconds}");
+        assert_eq!(world.state().landed.len(), before, "{seconds}");
+        world.state().post_takes = Duration::ZERO;
+        world.run().await;
+        assert_eq!(world.state().landed.len(), before + after, "{seconds}");
+        world.assert_all_landed_once();
+    }
+}
+
+/// Whatever it is sent, it has no more time for it.
+#[tokio::test(start_paused = true)]
+async fn the_first_post_of_a_run_is_halved_where_its_end_cuts_it_off() {
+    let world = World::with_records(1_000);
+    let brief = |policy: &mut Policy| policy.budget = Duration::from_secs(10);
+    world.state().rows_in_time = Some(300);
+    for _ in 0..2 {
+        let report = world.run_with(brief).await;
+        assert_eq!(
+            (report.delivered, &report.errors[..]),
+            (0, &["no answer in time".to_owned()][..])
+        );
+    }
+    assert_eq!(world.run_with(brief).await.delivered, 1_000);
+    world.assert_all_landed_once();
+}
+
 /// Runs so often, after which so many of a thousand records are set aside and all others delivered.
 async fn assert_sorted_out(world: &World, bad: u64, runs: usize) {
     let (mut delivered, mut set_aside) = (0, 0);

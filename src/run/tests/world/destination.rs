@@ -43,7 +43,7 @@ impl Destination for World {
                     passes.await;
                 } else if tokio::time::timeout_at(until, passes).await.is_err() {
                     self.state().under_way.0 -= 1;
-                    return Delivery::failed(rows.len(), "it is too late".into());
+                    return unanswered(rows);
                 }
             }
             if self.is_late(rows) {
@@ -52,14 +52,7 @@ impl Destination for World {
                 let mut state = self.state();
                 state.posts += 1;
                 state.under_way.0 -= 1;
-                let error = "no answer in time".into();
-                return unknown(
-                    rows,
-                    match rows {
-                        [_] => DeliveryError::Internal(error),
-                        _ => DeliveryError::Late(error),
-                    },
-                );
+                return unanswered(rows);
             }
             let keep = self.state().answers_keep;
             let is_gone = keep.is_some_and(|keep| Instant::now() - came > keep);
@@ -182,6 +175,18 @@ impl World {
             quarantine: None,
         }
     }
+}
+
+/// These rows got no answer in time.
+fn unanswered(rows: &[Bytes]) -> Delivery {
+    let error = "no answer in time".into();
+    unknown(
+        rows,
+        match rows {
+            [_] => DeliveryError::Internal(error),
+            _ => DeliveryError::Late(error),
+        },
+    )
 }
 
 /// Of these rows nothing is known.
