@@ -15,7 +15,6 @@ use object_store::{
     RetryConfig, UpdateVersion,
 };
 use reqwest::StatusCode;
-use secrecy::SecretString;
 use tokio::time::Instant;
 use url::Url;
 
@@ -119,9 +118,13 @@ impl Current {
         Ok(())
     }
 
-    /// Notes that the bucket refused the credentials in use. Answers whether others may be taken.
-    fn refuse(&self) -> Again {
+    /// Notes that the bucket refused these credentials. Answers whether others may be taken.
+    fn refuse(&self, refused: &AwsCredential) -> Again {
         let mut state = self.state();
+        if state.in_use.as_deref() != Some(refused) {
+            // Others have taken their place already.
+            return Again::Soon;
+        }
         let is_resting = state.replaced_at.is_some_and(|it| it.elapsed() < REST);
         if !self.origin.are_renewed() || is_resting {
             return Again::Never;
@@ -153,23 +156,24 @@ struct S3Refusals(Arc<Current>);
 
 impl Refusals for S3Refusals {
     type Refusal = Refusal;
-    type Secrets = Vec<SecretString>;
+    type Secrets = Option<Arc<AwsCredential>>;
 
-    fn secrets(&self, _: &HttpRequest) -> Vec<SecretString> {
-        self.0.in_use().map(|it| secrets(&it)).unwrap_or_default()
+    fn secrets(&self, _: &HttpRequest) -> Option<Arc<AwsCredential>> {
+        self.0.in_use()
     }
 
-    fn read(&self, answer: &Answer, secrets: &Vec<SecretString>) -> Refusal {
+    fn read(&self, answer: &Answer, sent: &Option<Arc<AwsCredential>>) -> Refusal {
         let said = Said::of(answer);
         let about = said.about();
-        let again = match answer.again() {
-            Again::Never if about == About::Moment => Again::Soon,
-            Again::Never if about.is_credential() => self.0.refuse(),
-            again => again,
+        let again = match (answer.again(), sent) {
+            (Again::Never, _) if about == About::Moment => Again::Soon,
+            (Again::Never, Some(sent)) if about.is_credential() => self.0.refuse(sent),
+            (again, _) => again,
         };
+        let secrets = sent.as_deref().map(secrets).unwrap_or_default();
         Refusal {
             status: answer.status,
-            said: said.said(secrets),
+            said: said.said(&secrets),
             code: said.code,
             about,
             again,

@@ -6,6 +6,7 @@ use axum::extract::Request;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
+use object_store::client::HttpRequestBody;
 use object_store::signer::Signer as _;
 use reqwest::Method;
 use tokio::net::TcpListener;
@@ -115,6 +116,26 @@ async fn a_session_that_is_refused_is_replaced_by_another() {
     assert!(storage.read("a", soon()).await.unwrap().is_none());
     assert!(storage.read("b", soon()).await.unwrap().is_none());
     assert_eq!(bucket.sessions(), 2);
+}
+
+#[tokio::test]
+async fn a_late_refusal_of_a_session_spoils_none_that_took_its_place() {
+    let bucket = Double::start(|_| refusal(404, "NoSuchKey")).await.bucket();
+    let refusals = S3Refusals(Arc::clone(&bucket.credentials));
+    let request = HttpRequest::new(HttpRequestBody::empty());
+    let answer = Answer {
+        status: StatusCode::BAD_REQUEST,
+        headers: HeaderMap::new(),
+        body: "<Error><Code>ExpiredToken</Code></Error>".into(),
+    };
+    bucket.prepare(soon()).await.unwrap();
+    let [first, other] = [(); 2].map(|()| refusals.secrets(&request));
+    assert_eq!(refusals.read(&answer, &first).again(), Again::Soon);
+    bucket.prepare(soon()).await.unwrap();
+    assert_eq!(refusals.read(&answer, &other).again(), Again::Soon);
+    // One of the new session is.
+    let new = refusals.secrets(&request);
+    assert_eq!(refusals.read(&answer, &new).again(), Again::Never);
 }
 
 #[tokio::test]
