@@ -1,8 +1,7 @@
 //! Objects in a bucket of S3, or of a service that speaks as S3 does; a version is an `ETag`.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
@@ -15,9 +14,9 @@ use object_store::{
     RetryConfig, UpdateVersion,
 };
 use reqwest::StatusCode;
-use tokio::time::Instant;
 use url::Url;
 
+use super::in_use::InUse;
 use super::wire::{AnswerTooLarge, Refusals, Wire, cause};
 use super::{Attempt, LONGEST_LIST, Object, Objects, StorageError, Version};
 use crate::aws::credentials::{Credentials, RoleError};
@@ -66,22 +65,10 @@ impl Refusal {
     }
 }
 
-/// Credentials that were refused are replaced at most this often: one new session shows whether the
-/// fault was the old one's.
-const REST: Duration = Duration::from_secs(50);
-
 /// The credentials in use, for `object_store`, which cannot wait for others.
 struct Current {
     origin: Credentials,
-    state: Mutex<State>,
-}
-
-#[derive(Default)]
-struct State {
-    in_use: Option<Arc<AwsCredential>>,
-    /// They are to be forgotten before the next attempt.
-    are_refused: bool,
-    replaced_at: Option<Instant>,
+    in_use: InUse<Arc<AwsCredential>>,
 }
 
 impl fmt::Debug for Current {
@@ -91,46 +78,19 @@ impl fmt::Debug for Current {
 }
 
 impl Current {
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn in_use(&self) -> Option<Arc<AwsCredential>> {
-        self.state().in_use.clone()
-    }
-
     /// Puts credentials in place that no refusal has spoiled.
     async fn prepare(&self, deadline: Deadline) -> Result<(), RoleError> {
-        let refused = {
-            let state = self.state();
-            state.in_use.clone().filter(|_| state.are_refused)
-        };
-        if let Some(refused) = &refused {
-            self.origin.forget(refused).await;
-        }
-        let credential = self.origin.get(deadline).await?;
-        let mut state = self.state();
-        if refused.is_some() {
-            state.are_refused = false;
-            state.replaced_at = Some(Instant::now());
-        }
-        state.in_use = Some(credential);
-        Ok(())
+        let issued = || self.origin.get(deadline);
+        let forget = async |refused: Arc<AwsCredential>| self.origin.forget(&refused).await;
+        self.in_use.prepare(issued, forget).await
     }
 
     /// Notes that the bucket refused these credentials. Answers whether others may be taken.
-    fn refuse(&self, refused: &AwsCredential) -> Again {
-        let mut state = self.state();
-        if state.in_use.as_deref() != Some(refused) {
-            // Others have taken their place already.
-            return Again::Soon;
-        }
-        let is_resting = state.replaced_at.is_some_and(|it| it.elapsed() < REST);
-        if !self.origin.are_renewed() || is_resting {
+    fn refuse(&self, refused: &Arc<AwsCredential>) -> Again {
+        if !self.origin.are_renewed() {
             return Again::Never;
         }
-        state.are_refused = true;
-        Again::Soon
+        self.in_use.refuse(refused)
     }
 }
 
@@ -142,7 +102,7 @@ impl CredentialProvider for Current {
         'a: 'b,
     {
         Box::pin(async {
-            self.in_use().ok_or(Error::Generic {
+            self.in_use.get().ok_or(Error::Generic {
                 store: "S3",
                 source: "there are no credentials yet".into(),
             })
@@ -159,7 +119,7 @@ impl Refusals for S3Refusals {
     type Secrets = Option<Arc<AwsCredential>>;
 
     fn secrets(&self, _: &HttpRequest) -> Option<Arc<AwsCredential>> {
-        self.0.in_use()
+        self.0.in_use.get()
     }
 
     fn read(&self, answer: &Answer, sent: &Option<Arc<AwsCredential>>) -> Refusal {
@@ -190,7 +150,7 @@ impl S3 {
     ) -> Result<Self, StorageError> {
         let credentials = Arc::new(Current {
             origin: credentials,
-            state: Mutex::default(),
+            in_use: InUse::default(),
         });
         let mut builder = AmazonS3Builder::new()
             .with_bucket_name(&bucket.name)
