@@ -173,17 +173,11 @@ impl Role {
 
     /// Assumes the role. One attempt, in which a token that has ended is replaced once.
     pub async fn assume(&self, deadline: Deadline) -> Result<Granted, RoleError> {
-        let token = self.token(deadline).await?;
-        let answer = self.ask(&token, deadline).await?;
-        if answer.status == StatusCode::OK {
-            return self.read(&answer);
-        }
-        if Refusal::of(&answer).about() != About::End {
-            return Err(self.refusal(&answer, &token));
-        }
-        self.identity.forget(&token).await;
-        let token = self.token(deadline).await?;
-        let answer = self.ask(&token, deadline).await?;
+        let has_ended =
+            |it: &Answer| it.status != StatusCode::OK && Refusal::of(it).about() == About::End;
+        let ask = |token| self.ask(token, deadline);
+        let asked = self.identity.with_token(deadline, has_ended, ask);
+        let (answer, token) = asked.await?;
         match answer.status {
             StatusCode::OK => self.read(&answer),
             _ => Err(self.refusal(&answer, &token)),
@@ -195,12 +189,7 @@ impl Role {
         self.unsent(SendError::OutOfTime)
     }
 
-    async fn token(&self, deadline: Deadline) -> Result<SecretString, RoleError> {
-        let token = self.identity.token(deadline).await;
-        token.map_err(|error| Box::new(error).into())
-    }
-
-    async fn ask(&self, token: &SecretString, deadline: Deadline) -> Result<Answer, RoleError> {
+    async fn ask(&self, token: SecretString, deadline: Deadline) -> Result<Answer, RoleError> {
         let form = Form {
             action: "AssumeRoleWithWebIdentity",
             version: VERSION,

@@ -9,7 +9,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 use url::Url;
 
-use super::identity::{Identity, IdentityError};
+use super::identity::{Identity, IdentityError, is_unauthorized};
 use crate::net::http::{self, Answer, SendError};
 use crate::net::retry::{self, Again, Deadline, GaveUp, Jitter, Transient};
 
@@ -209,14 +209,9 @@ impl Topic {
             }
             Publisher::Identity(identity) => identity,
         };
-        let token = token(identity, deadline).await?;
-        let answer = self.send(list, self.request_as(&token), deadline).await?;
-        if answer.status != StatusCode::UNAUTHORIZED {
-            return self.judge(&answer, &token);
-        }
-        identity.forget(&token).await;
-        let token = self::token(identity, deadline).await?;
-        let answer = self.send(list, self.request_as(&token), deadline).await?;
+        let publish = |token: SecretString| self.send(list, self.request_as(&token), deadline);
+        let published = identity.with_token(deadline, is_unauthorized, publish);
+        let (answer, token) = published.await?;
         self.judge(&answer, &token)
     }
 
@@ -296,11 +291,6 @@ impl Topic {
     fn host(&self) -> String {
         self.url.authority().to_owned()
     }
-}
-
-async fn token(identity: &Identity, deadline: Deadline) -> Result<SecretString, EventGridError> {
-    let token = identity.token(deadline).await;
-    token.map_err(|error| Box::new(error).into())
 }
 
 /// What the topic said, and whether that names a schema of events which is not `CloudEvents`.

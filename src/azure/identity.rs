@@ -181,6 +181,28 @@ impl Identity {
         }
     }
 
+    /// What `send` brings with a token, and the token. One that is refused is replaced once.
+    pub async fn with_token<E, Sent>(
+        &self,
+        deadline: Deadline,
+        is_refused: impl Fn(&Answer) -> bool,
+        send: impl Fn(SecretString) -> Sent,
+    ) -> Result<(Answer, SecretString), E>
+    where
+        E: From<Box<IdentityError>>,
+        Sent: Future<Output = Result<Answer, E>>,
+    {
+        let token = self.token(deadline).await.map_err(Box::new)?;
+        let answer = send(token.clone()).await?;
+        if !is_refused(&answer) {
+            return Ok((answer, token));
+        }
+        self.forget(&token).await;
+        let token = self.token(deadline).await.map_err(Box::new)?;
+        let answer = send(token.clone()).await?;
+        Ok((answer, token))
+    }
+
     /// Forgets a token that the service refused.
     pub async fn forget(&self, refused: &SecretString) {
         self.cache.forget(refused).await;
@@ -309,6 +331,11 @@ impl Granted {
         let left = end.saturating_sub(now.timestamp());
         Some(Duration::from_secs(u64::try_from(left).unwrap_or_default()))
     }
+}
+
+/// Whether an answer refuses the token, as most services do it.
+pub(crate) fn is_unauthorized(answer: &Answer) -> bool {
+    answer.status == StatusCode::UNAUTHORIZED
 }
 
 /// What to do about an error of Entra ID.

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use url::Url;
 
-use super::identity::{Identity, IdentityError};
+use super::identity::{Identity, IdentityError, is_unauthorized};
 use crate::net::http::{self, Answer, SendError};
 use crate::net::retry::{self, Again, Deadline, GaveUp, Jitter, Transient};
 
@@ -198,27 +198,17 @@ impl LogQuery {
         table: &str,
         deadline: Deadline,
     ) -> Result<Option<Rows>, LogQueryError> {
-        let token = self.token(deadline).await?;
-        let answer = self.ask_once(url, body, &token, deadline).await?;
-        if answer.status != StatusCode::UNAUTHORIZED {
-            return self.judge(&answer, table, &token);
-        }
-        self.identity.forget(&token).await;
-        let token = self.token(deadline).await?;
-        let answer = self.ask_once(url, body, &token, deadline).await?;
+        let ask = |token| self.ask_once(url, body, token, deadline);
+        let asked = self.identity.with_token(deadline, is_unauthorized, ask);
+        let (answer, token) = asked.await?;
         self.judge(&answer, table, &token)
-    }
-
-    async fn token(&self, deadline: Deadline) -> Result<SecretString, LogQueryError> {
-        let token = self.identity.token(deadline).await;
-        token.map_err(|error| Box::new(error).into())
     }
 
     async fn ask_once(
         &self,
         url: &Url,
         body: &[u8],
-        token: &SecretString,
+        token: SecretString,
         deadline: Deadline,
     ) -> Result<Answer, LogQueryError> {
         // Without a type of the content the service answers 200, and nothing.

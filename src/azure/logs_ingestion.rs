@@ -11,7 +11,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 use url::Url;
 
-use super::identity::{Identity, IdentityError};
+use super::identity::{Identity, IdentityError, is_unauthorized};
 use crate::net::gzip::gzip;
 use crate::net::http::{self, Answer, SendError};
 use crate::net::retry::{self, Again, Deadline, GaveUp, Jitter, Transient};
@@ -197,26 +197,16 @@ impl RuleClient {
         body: &Bytes,
         deadline: Deadline,
     ) -> Result<(), LogsIngestionError> {
-        let token = self.token(deadline).await?;
-        let answer = self.post_once(body, &token, deadline).await?;
-        if answer.status != StatusCode::UNAUTHORIZED {
-            return self.judge(&answer, &token);
-        }
-        self.identity.forget(&token).await;
-        let token = self.token(deadline).await?;
-        let answer = self.post_once(body, &token, deadline).await?;
+        let post = |token| self.post_once(body, token, deadline);
+        let posted = self.identity.with_token(deadline, is_unauthorized, post);
+        let (answer, token) = posted.await?;
         self.judge(&answer, &token)
-    }
-
-    async fn token(&self, deadline: Deadline) -> Result<SecretString, LogsIngestionError> {
-        let token = self.identity.token(deadline).await;
-        token.map_err(|error| Box::new(error).into())
     }
 
     async fn post_once(
         &self,
         body: &Bytes,
-        token: &SecretString,
+        token: SecretString,
         deadline: Deadline,
     ) -> Result<Answer, LogsIngestionError> {
         let request = self
