@@ -12,7 +12,7 @@ use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 use super::layers::Problems;
-use super::{AppError, Books, Layers, Tenants, UNKNOWN};
+use super::{AppError, Books, Layers, Tenants};
 use crate::arrival;
 use crate::clock::Clock;
 use crate::destination::{Filter, Kind};
@@ -20,7 +20,7 @@ use crate::error::with_causes;
 use crate::health::{Health, Known};
 use crate::net::retry::Deadline;
 use crate::pii::{self, Policy as PiiPolicy};
-use crate::settings::SettingsError;
+use crate::settings::{SettingsError, UNKNOWN};
 
 /// Time for looking at what is stored.
 const LOOKING: Duration = Duration::from_secs(10);

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use chrono::{DateTime, Utc};
 
-use super::{AppError, Books, Purpose, UNKNOWN, heartbeat};
+use super::{AppError, Books, Purpose, heartbeat};
 use crate::arrival;
 use crate::auth0::{self, Domain, TenantSettings};
 use crate::aws;
@@ -24,7 +24,7 @@ use crate::redact::Redaction;
 use crate::report::label;
 use crate::run::{self, InFlight, Policy};
 use crate::settings::tenants::OfTenant;
-use crate::settings::{AppSettings, Reader, SettingsError, tenants, values};
+use crate::settings::{AppSettings, Reader, SettingsError, UNKNOWN, tenants, values};
 use crate::state::{CheckpointStore, DeadLetterStore, HistoryStore};
 use crate::storage::{self, Storage, azure, folder, settings::StorageSettings};
 

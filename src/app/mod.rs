@@ -45,7 +45,7 @@ use crate::error::BoxError;
 use crate::net::retry::{Deadline, Jitter};
 use crate::report::{Report, label};
 use crate::run::{InFlight, Ledger as _, Pace, Policy, Run, Watched};
-use crate::settings::SettingsError;
+use crate::settings::{SettingsError, UNKNOWN};
 use crate::state::{
     ArrivalStore, CheckpointLedger, CheckpointStore, Counting, DeadLetterStore, HistoryStore,
 };
@@ -77,10 +77,6 @@ pub fn judge_settings(
      work again"
 )]
 struct Panicked;
-
-/// Stands in a report for a name that is no destination's. It is not quoted: it may be a secret in
-/// the wrong place.
-const UNKNOWN: &str = "unknown";
 
 /// Whom the settings are for, which decides what they may be.
 #[derive(Clone, Debug)]

@@ -11,7 +11,7 @@ use tracing::{Instrument as _, error_span};
 
 use super::heartbeat::{Pulse, tell};
 use super::rounds::Rounds;
-use super::{App, AppError, Books, Layers, UNKNOWN, anchor};
+use super::{App, AppError, Books, Layers, anchor};
 use crate::auth0::Domain;
 use crate::clock::Clock;
 use crate::destination::Destination;
@@ -19,8 +19,8 @@ use crate::error::with_causes;
 use crate::net::retry::Deadline;
 use crate::report::Report;
 use crate::run::Policy;
-use crate::settings::SettingsError;
 use crate::settings::tenants::{OfTenant, SETTING};
+use crate::settings::{SettingsError, UNKNOWN};
 
 /// Time for telling that a tenant cannot work.
 const TELLING: Duration = Duration::from_secs(5);

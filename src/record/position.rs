@@ -18,7 +18,7 @@ pub(crate) enum Start {
 }
 
 /// By how much a clock may be wrong: what lies later than that is in the future.
-const CLOCK_ERROR: TimeDelta = TimeDelta::minutes(5);
+pub(crate) const CLOCK_ERROR: TimeDelta = TimeDelta::minutes(5);
 
 /// Whether a time is in the future, whatever the clock's error.
 pub(crate) fn is_future(time: DateTime<Utc>, now: DateTime<Utc>) -> bool {

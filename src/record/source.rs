@@ -11,6 +11,12 @@ use super::{LogId, Page, Record, Start};
 use crate::error::BoxError;
 use crate::net::retry::Deadline;
 
+/// For how long Auth0 keeps records on every plan: what was read to its end within it has lost
+/// nothing.
+pub(crate) const SHORTEST_RETENTION: TimeDelta = TimeDelta::days(1);
+/// The same on the plan that keeps them longest.
+pub(crate) const LONGEST_RETENTION: TimeDelta = TimeDelta::days(30);
+
 /// Why a page was not read.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum SourceError {

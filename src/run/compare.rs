@@ -30,12 +30,11 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 use tracing::warn;
 
-use super::gap::LONGEST_RETENTION;
 use super::read::{Read, hand_over, later};
 use super::seen::Seen;
 use super::{Course, DeadLetters, Stop};
 use crate::error::with_causes;
-use crate::record::{LogId, Page, Record, Source, SourceError};
+use crate::record::{LONGEST_RETENTION, LogId, Page, Record, Source, SourceError};
 
 /// How often the newest records are compared with those read.
 const AGAIN: TimeDelta = TimeDelta::minutes(10);

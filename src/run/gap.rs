@@ -10,19 +10,16 @@ use super::{Course, DeadLetters, Newest, Opening};
 use crate::clock::to_seconds;
 use crate::error::with_causes;
 use crate::record::{
-    LogId, Page, Position, Reach, Record, STORING_DELAY, Source, SourceError, Start, is_future,
+    LONGEST_RETENTION, LogId, Page, Position, Reach, Record, SHORTEST_RETENTION, STORING_DELAY,
+    Source, SourceError, Start, is_future,
 };
 use crate::report::Gap;
 
-/// The shortest retention of any Auth0 plan: what was read to its end within it has lost nothing.
-const SHORTEST_RETENTION: Duration = Duration::from_hours(24);
-/// The longest one.
-pub(super) const LONGEST_RETENTION: TimeDelta = TimeDelta::days(30);
 /// After so long a record is taken to be visible, however long the overlap is.
 const LATEST: Duration = Duration::from_hours(1);
 /// How often a source is asked whether it has dropped the record of the cursor, in a tenant where
 /// nothing happens.
-const ASK_AGAIN: Duration = Duration::from_hours(1);
+const ASK_AGAIN: TimeDelta = TimeDelta::hours(1);
 /// How far behind a run may end without asking how long the source will wait: three quarters of
 /// the shortest retention.
 const FAR_BEHIND: TimeDelta = TimeDelta::hours(18);
@@ -142,9 +139,8 @@ impl<S: Source, A: DeadLetters> Course<'_, S, A> {
     /// Whether the record at which reading resumes may be older than the source's retention. That
     /// is asked only after an outage, and once an hour in a tenant where nothing happens.
     fn may_be_dropped(&self, cursor: &LogId, opening: &Opening) -> bool {
-        let is_older = |time: Option<DateTime<Utc>>, age| {
-            time.is_none_or(|time| (self.began - time).to_std().is_ok_and(|it| it >= age))
-        };
+        let is_older =
+            |time: Option<DateTime<Utc>>, age| time.is_none_or(|time| self.began - time >= age);
         is_older(cursor.stored_at(), SHORTEST_RETENTION)
             && is_older(opening.caught_up_at, ASK_AGAIN)
     }

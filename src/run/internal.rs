@@ -15,7 +15,7 @@ use crate::error::BoxError;
 use crate::record::Source;
 
 /// How long records have waited before the fault is looked for in one of them.
-const PATIENCE: Duration = Duration::from_hours(1);
+const LONG_WAIT: Duration = Duration::from_hours(1);
 /// Records that are tried alone, to see whether the service takes anything.
 const TRIED: usize = 2;
 /// Times that a record is tried once others were taken: a service may fail now and then whatever it is
@@ -32,7 +32,7 @@ impl<S: Source, A: DeadLetters, L: Ledger> Delivering<'_, S, A, L> {
         let left = left.filter(|(index, _)| self.is_left(*index));
         let times = left.filter_map(|(_, it)| it.log_id.stored_at().or(it.date));
         let waited = times.min().map(|oldest| (began - oldest).to_std());
-        waited.is_some_and(|it| it.is_ok_and(|it| it >= PATIENCE))
+        waited.is_some_and(|it| it.is_ok_and(|it| it >= LONG_WAIT))
     }
 
     /// Delivers what the service takes of some records of the batch, and sets aside those over which it

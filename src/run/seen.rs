@@ -21,7 +21,9 @@ use tracing::warn;
 use super::gap::time_of;
 use super::next::{Instead, Next};
 use super::{Comparison, Opening};
-use crate::record::{LogId, Page, Position, Reach, Record, STORING_DELAY, Start, is_future};
+use crate::record::{
+    CLOCK_ERROR, LogId, Page, Position, Reach, Record, STORING_DELAY, Start, is_future,
+};
 
 /// A page ends with no record that has an id.
 #[derive(Debug)]
@@ -34,8 +36,6 @@ const LONG_SHOWN: TimeDelta = TimeDelta::minutes(3);
 const STALE: TimeDelta = TimeDelta::days(1);
 /// How far below the end of a reading another one begins at the most, if it begins by time.
 const READ_TWICE: Duration = Duration::from_secs(2 * STORING_DELAY.as_secs());
-/// By how much the time in an id may precede the record's date: by nothing, but for clocks.
-const CLOCK_ERROR: TimeDelta = TimeDelta::minutes(5);
 /// So many records that are compared may hide others: Auth0's default for a page.
 const MANY: usize = 50;
 /// Ids of a run that are told of. More say nothing more.

@@ -18,6 +18,10 @@ pub(crate) use self::misspelt::{Misspelt, as_seen};
 pub(crate) use self::reader::{Reader, SettingsError};
 use self::tenants::Owner;
 
+/// Stands in place of a name that is none of a tenant or a destination. That is not quoted: it may be
+/// a secret in the wrong place.
+pub(crate) const UNKNOWN: &str = "unknown";
+
 /// Names and values, as the platform or a file provides them, or those that count for one tenant.
 #[derive(Clone, Default)]
 pub(crate) struct AppSettings {

@@ -4,13 +4,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{AppSettings, Reader, SettingsError};
+use super::{AppSettings, Reader, SettingsError, UNKNOWN};
 
 /// The setting that names the tenants.
 pub(crate) const SETTING: &str = "TENANTS";
-/// Stands in place of a name that cannot be one. It is not quoted: it may be a secret in the wrong
-/// place.
-const UNKNOWN: &str = "unknown";
 /// What stands between the name of a tenant and that of a setting.
 pub(super) const BETWEEN: &str = "__";
 /// Letters of the name of a tenant.

@@ -14,17 +14,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::clock::to_seconds;
 use crate::error::one_line;
-use crate::record::{LogId, Position, Record, Start, is_future};
+use crate::record::{LONGEST_RETENTION, LogId, Position, Record, Start, is_future};
 use crate::run::{Comparison, Handled, Newest};
-
-/// For how long Auth0 keeps records, on the plan with the longest retention. Whatever it has stored
-/// since a start cannot have happened so long before.
-const LONGEST_RETENTION: TimeDelta = TimeDelta::days(30);
 
 /// The state of one destination.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -219,8 +215,9 @@ impl Checkpoint {
         self.handled.iter()
     }
 
-    /// Whether a record is not wanted: it is dated before the start. A date far before that is none
-    /// to go by, and the record is wanted.
+    /// Whether a record is not wanted: it is dated before the start. What Auth0 has stored since then
+    /// cannot have happened longer before than it keeps records: such a date is none to go by, and the
+    /// record is wanted.
     pub fn leaves_out(&self, record: &Record) -> bool {
         let date = record.date.zip(self.left_out_before);
         date.is_some_and(|(date, start)| date < start && start - date <= LONGEST_RETENTION)

@@ -5,13 +5,13 @@ use chrono::{DateTime, TimeDelta, Utc};
 use super::AuditError;
 use crate::app::oldest::Oldest;
 use crate::audit::Audited;
+use crate::record::SHORTEST_RETENTION;
 use crate::report::Gap;
 use crate::run::{Mark, Stretch};
 
-/// Auth0 keeps no records longer than this: 31 days, and an hour for those who ask for just these.
-const LONGEST_RETENTION: TimeDelta = TimeDelta::hours(31 * 24 + 1);
-/// Whatever the plan, it keeps them so long.
-const SHORTEST_RETENTION: TimeDelta = TimeDelta::days(1);
+/// No record is looked for that is older, since no plan keeps any so long: 31 days, and an hour for
+/// those who ask for just these.
+const OLDEST_LOOKED_FOR: TimeDelta = TimeDelta::hours(31 * 24 + 1);
 
 /// What is compared of a stretch, and what of it is not.
 #[derive(Debug, PartialEq)]
@@ -33,7 +33,7 @@ impl Kept {
             Oldest::At(date) => Some(date),
             Oldest::None | Oldest::Later | Oldest::NotLater => None,
         };
-        let first = date.unwrap_or(now).min(now - LONGEST_RETENTION);
+        let first = date.unwrap_or(now).min(now - OLDEST_LOOKED_FOR);
         let from = stretch.from.as_ref().and_then(Mark::time);
         let to = stretch.to.time().unwrap_or(now).min(now);
         let until = |end: DateTime<Utc>| {
