@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::AppSettings;
-use crate::error::is_command;
+use crate::error::is_command_or_unseen;
 
 /// How references begin that the platform replaces by what they name, in lower case.
 const KEY_VAULT_REFERENCE: &str = "@microsoft.keyvault(";
@@ -207,11 +207,5 @@ fn is_hidden(letter: char) -> bool {
     if letter.is_whitespace() {
         return !letter.is_ascii() && letter != '\u{3000}';
     }
-    is_command(letter)
-        || matches!(letter,
-            '\u{ad}' | '\u{34f}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}'
-            | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}' | '\u{2060}'..='\u{206f}'
-            | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}'
-            | '\u{fff0}'..='\u{fff8}' | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}'
-            | '\u{e0000}'..='\u{e0fff}')
+    is_command_or_unseen(letter)
 }

@@ -8,7 +8,7 @@ use std::collections::HashSet;
 use secrecy::{ExposeSecret as _, SecretString};
 
 use super::decode::{base64, hex, unescape};
-use crate::error::is_command;
+use crate::error::{is_command_or_unseen, one_line};
 
 /// Characters of an unexpected answer that an error quotes.
 pub(super) const EXCERPT: usize = 300;
@@ -28,7 +28,8 @@ pub(crate) fn excerpt(said: &str, secrets: &[&SecretString]) -> String {
         Found::Credential => return "(withheld: it repeats a credential)".to_owned(),
         Found::TooManyLevels => return "(withheld: it is encoded too many times)".to_owned(),
     }
-    let line = one_line(said);
+    // What nobody sees could split a word that somebody looks for.
+    let line = one_line(said).replace(is_command_or_unseen, "\u{fffd}");
     if line.is_empty() {
         return "an empty body".to_owned();
     }
@@ -41,23 +42,6 @@ pub(crate) fn excerpt(said: &str, secrets: &[&SecretString]) -> String {
 /// Whether a text repeats a credential, in whatever form, or may do so.
 pub(crate) fn repeats(said: &str, secrets: &[&SecretString]) -> bool {
     !matches!(search(said, secrets), Found::Nothing)
-}
-
-/// A text on one line, without anything that a terminal takes for a command, that turns the
-/// direction of writing or that nobody sees.
-fn one_line(text: &str) -> String {
-    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    line.replace(is_unsafe, "\u{fffd}")
-}
-
-/// Besides commands, what Unicode lets programs show nothing for (`Default_Ignorable_Code_Point`).
-fn is_unsafe(letter: char) -> bool {
-    is_command(letter)
-        || matches!(letter,
-            '\u{ad}' | '\u{34f}' | '\u{115f}'..='\u{1160}' | '\u{17b4}'..='\u{17b5}'
-            | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200d}' | '\u{2060}'..='\u{206f}' | '\u{3164}'
-            | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}' | '\u{fff0}'..='\u{fff8}'
-            | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}')
 }
 
 enum Found {
@@ -89,7 +73,7 @@ fn search(said: &str, secrets: &[&SecretString]) -> Found {
 /// A text without what stands between letters and is none, as the zeros of letters of two bytes do.
 fn letters(text: &str) -> String {
     text.replace(
-        |it| it == '\u{fffd}' || is_unsafe(it) && !it.is_whitespace(),
+        |it| it == '\u{fffd}' || is_command_or_unseen(it) && !it.is_whitespace(),
         "",
     )
 }
