@@ -14,11 +14,9 @@ use crate::net::json_list::JsonList;
 use crate::net::retry::Deadline;
 use crate::pii::Privacy;
 use crate::record::Record;
-use crate::redact::Redaction;
 use crate::settings::{Reader, values};
 use crate::table::Api;
 use crate::table::health::{self, Heartbeat};
-use crate::table::shortened::shortened;
 
 pub(super) const KIND: Kind = Kind {
     name: "log-analytics",
@@ -111,8 +109,10 @@ impl Destination for LogAnalytics {
     }
 
     fn shortened(&self, record: &Record, why: &str) -> Option<Bytes> {
-        let line = self.privacy.line(record.text());
-        shortened(&line, Api::DataCollector, Redaction::Off, why).map(Bytes::from)
+        let row = self
+            .privacy
+            .shortened(record.text(), Api::DataCollector, why);
+        row.map(Bytes::from)
     }
 
     fn deliver<'a>(&'a self, rows: &'a [Bytes], deadline: Deadline) -> BoxFuture<'a, Delivery> {

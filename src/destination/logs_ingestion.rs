@@ -13,11 +13,9 @@ use crate::net::json_list;
 use crate::net::retry::Deadline;
 use crate::pii::Privacy;
 use crate::record::Record;
-use crate::redact::Redaction;
 use crate::settings::Reader;
 use crate::table::Api;
 use crate::table::health::{self, Heartbeat};
-use crate::table::shortened::shortened;
 
 pub(super) const KIND: Kind = Kind {
     name: "logs-ingestion",
@@ -126,8 +124,10 @@ impl Destination for LogsIngestion {
     }
 
     fn shortened(&self, record: &Record, why: &str) -> Option<Bytes> {
-        let line = self.privacy.line(record.text());
-        shortened(&line, Api::LogsIngestion, Redaction::Off, why).map(Bytes::from)
+        let row = self
+            .privacy
+            .shortened(record.text(), Api::LogsIngestion, why);
+        row.map(Bytes::from)
     }
 
     fn deliver<'a>(&'a self, rows: &'a [Bytes], deadline: Deadline) -> BoxFuture<'a, Delivery> {

@@ -12,6 +12,7 @@ use crate::redact::Redaction;
 use crate::settings::{AppSettings, Reader};
 use crate::table::Api;
 use crate::table::row::{TooLarge, row, row_of};
+use crate::table::shortened::shortened;
 
 /// What one destination may see.
 #[derive(Clone, Debug)]
@@ -75,5 +76,12 @@ impl Privacy {
         }
         let pieces = policy.apply(self.redaction, record);
         row_of(&mut left(&pieces), record, api, Redaction::Off)
+    }
+
+    /// The row of a record that [has none](Self::row), and why. It is shortened as it may be seen, since a
+    /// secret that was cut may not look like one.
+    #[must_use]
+    pub fn shortened(&self, record: &str, api: Api, why: &str) -> Option<String> {
+        shortened(&self.line(record), api, why)
     }
 }

@@ -11,7 +11,7 @@ pub mod catalogue;
 pub mod health;
 pub mod row;
 pub mod schema;
-pub mod shortened;
+pub(crate) mod shortened;
 
 /// The two ways into a table, which take rows in slightly different forms.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

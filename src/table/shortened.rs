@@ -4,8 +4,6 @@
 //! Whoever signs in or calls the API chooses much of what a record holds. If what is too large had no
 //! row, no rule would see it. So nothing that is too large, too many or too deep takes the place of
 //! anything else: each value is shortened by itself, and what has a column is no part of the count.
-//!
-//! A record is masked before it is shortened, since a secret that was cut may not look like one.
 
 use std::borrow::Cow;
 
@@ -65,8 +63,7 @@ const MEASURES: [Measure; 4] = [
 ///
 /// `None` would mean that even so there is none.
 #[must_use]
-pub fn shortened(record: &str, api: Api, redaction: Redaction, why: &str) -> Option<String> {
-    let whole = redaction.line(record);
+pub(crate) fn shortened(record: &str, api: Api, why: &str) -> Option<String> {
     let mut marker = String::from("{");
     let name = match api {
         Api::DataCollector => SHORTENED.to_owned(),
@@ -79,7 +76,7 @@ pub fn shortened(record: &str, api: Api, redaction: Redaction, why: &str) -> Opt
             column: measure.column.min(api.longest_field()),
             ..measure
         };
-        let row = row(&record_within(&whole, measure), api, Redaction::Off).ok()?;
+        let row = row(&record_within(record, measure), api, Redaction::Off).ok()?;
         let row = match row.strip_prefix('{') {
             Some("}") | None => format!("{marker}}}"),
             Some(columns) => format!("{marker},{columns}"),

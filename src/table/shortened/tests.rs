@@ -4,6 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::super::catalogue::{additional_fields, additional_fields_column, custom_columns};
 use super::*;
+use crate::pii::Privacy;
 
 const BOTH: [Api; 2] = [Api::DataCollector, Api::LogsIngestion];
 /// Bytes that no row of the Logs Ingestion API holds.
@@ -14,7 +15,9 @@ const LARGER: usize = 4_200_000;
 /// A row as it is in the table, by the names without suffixes.
 fn row_of(record: &str, api: Api) -> Map<String, Value> {
     let why = row(record, api, Redaction::On).unwrap_err().to_string();
-    let row = shortened(record, api, Redaction::On, &why).unwrap();
+    let row = Privacy::from(Redaction::On)
+        .shortened(record, api, &why)
+        .unwrap();
     let row: Map<String, Value> = serde_json::from_str(&row).unwrap();
     for value in row.values() {
         let length = value.as_str().map_or(0, str::len);
@@ -37,7 +40,7 @@ fn row_of(record: &str, api: Api) -> Map<String, Value> {
 /// What is in no column, as KQL reads it.
 fn rest(record: &str, api: Api) -> Value {
     let why = "why";
-    let row = shortened(record, api, Redaction::On, why).unwrap();
+    let row = shortened(record, api, why).unwrap();
     let row: Map<String, Value> = serde_json::from_str(&row).unwrap();
     let name = |number| match api {
         Api::DataCollector => additional_fields(number),
@@ -186,9 +189,10 @@ fn a_secret_is_masked_before_it_is_cut() {
         "",
     );
     for api in BOTH {
-        let row = shortened(&record, api, Redaction::On, "why").unwrap();
+        let seen = |by: Redaction| Privacy::from(by).shortened(&record, api, "why").unwrap();
+        let row = seen(Redaction::On);
         assert!(!row.contains("hush"), "{row}");
-        let open = shortened(&record, api, Redaction::Off, "why").unwrap();
+        let open = seen(Redaction::Off);
         assert!(open.contains("jane:hush"), "{open}");
     }
 }

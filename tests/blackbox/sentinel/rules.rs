@@ -11,8 +11,6 @@ use std::path::{Path, PathBuf};
 use auth0_poller::pii::Privacy;
 use auth0_poller::redact::Redaction;
 use auth0_poller::table::Api;
-use auth0_poller::table::row::row;
-use auth0_poller::table::shortened::shortened;
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value, json};
 use simulator::workspace::Table;
@@ -69,10 +67,9 @@ fn at_place(city: &str, ip: &str, latitude: f64, longitude: f64) -> Value {
 
 /// The row that is delivered of a record.
 fn row_of(record: &str, api: Api, privacy: &Privacy) -> String {
-    let record = privacy.line(record);
-    row(&record, api, Redaction::Off).unwrap_or_else(|why| {
+    privacy.row(record, api).unwrap_or_else(|why| {
         let why = why.to_string();
-        shortened(&record, api, Redaction::Off, &why).unwrap()
+        privacy.shortened(record, api, &why).unwrap()
     })
 }
 
