@@ -12,7 +12,7 @@ use std::collections::BTreeSet;
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 
-use self::object::{Object, hour, id_of};
+use self::object::{Ends, Lines, Object, hour, id_of};
 use super::{Archived, Delivery, Destination, Kind, Limits, Probe, Tools};
 use crate::error::BoxError;
 use crate::net::retry::Deadline;
@@ -84,17 +84,13 @@ impl Archive {
     /// delivers the same records again, and perhaps more. So what objects of that hour hold already
     /// is looked up first: the archive has every record once, and no object is written over.
     async fn write(&self, rows: &[Bytes], deadline: Deadline) -> Result<(), ArchiveError> {
-        let whole = Object::of(rows);
-        let is_there = self.known(&whole, deadline).await?;
-        let missing: Vec<Bytes> = rows
-            .iter()
-            .filter(|row| !is_there.contains(&id_of(&String::from_utf8_lossy(row))))
-            .cloned()
-            .collect();
+        let lines = Lines::of(rows);
+        let is_there = self.known(&lines.ends(), deadline).await?;
+        let missing = lines.without(&is_there);
         if missing.is_empty() {
             return Ok(());
         }
-        let object = Object::of(&missing);
+        let object = missing.object();
         let path = format!("{}/{}", self.folder, object.name());
         if self.keep(&path, &object, deadline).await? {
             return Ok(());
@@ -128,17 +124,17 @@ impl Archive {
         kept.map_err(|source| self.unwritten(path, source))
     }
 
-    /// The ids in those objects of the same hour that may hold some of these.
+    /// The ids in those objects of the same hour that may hold some between these ends.
     async fn known(
         &self,
-        object: &Object,
+        ends: &Ends,
         deadline: Deadline,
     ) -> Result<BTreeSet<String>, ArchiveError> {
-        let folder = format!("{}/{}", self.folder, object.folder());
+        let folder = format!("{}/{}", self.folder, ends.folder());
         let paths = self.storage.list(&folder, deadline).await;
         let mut ids = BTreeSet::new();
         for path in paths.map_err(|source| self.unread(&folder, source))? {
-            if object.may_share_with(&path) {
+            if ends.may_share_with(&path) {
                 let stored = self.storage.read(&path, deadline).await;
                 let stored = stored.map_err(|source| self.unread(&path, source))?;
                 ids.extend(stored.iter().flat_map(|(content, _)| ids_in(content)));

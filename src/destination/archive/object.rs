@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::io::Write as _;
 
 use bytes::Bytes;
+use chrono::{DateTime, Utc};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
@@ -21,41 +22,72 @@ const DIGESTED: &str = "sha256_";
 /// Letters of a digest that tell two objects with the same ends apart.
 const DIGEST: usize = 12;
 
+/// Records, each the text of one on a line, with their ids.
+pub(super) struct Lines<'a>(Vec<(LogId, &'a Bytes)>);
+
+impl<'a> Lines<'a> {
+    pub fn of(rows: &'a [Bytes]) -> Self {
+        let id = |row| LogId::new(id_of(&String::from_utf8_lossy(row)));
+        Self(rows.iter().map(|row| (id(row), row)).collect())
+    }
+
+    /// Those that have none of these ids.
+    pub fn without(mut self, ids: &BTreeSet<String>) -> Self {
+        self.0.retain(|(id, _)| !ids.contains(id.as_str()));
+        self
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub fn ends(&self) -> Ends {
+        let ids = || self.0.iter().map(|(id, _)| id);
+        let none = || LogId::new(String::new());
+        Ends {
+            first: ids().min().cloned().unwrap_or_else(none),
+            last: ids().max().cloned().unwrap_or_else(none),
+        }
+    }
+
+    pub fn object(&self) -> Object {
+        Object {
+            content: gzip(self.0.iter().map(|(_, row)| *row)),
+            ids: self.0.iter().map(|(id, _)| id.to_string()).collect(),
+            ends: self.ends(),
+        }
+    }
+}
+
 /// Records as one object.
 pub(super) struct Object {
     /// Lines of JSON, compressed. The same records make the same bytes.
     pub content: Bytes,
     pub ids: BTreeSet<String>,
-    first: LogId,
-    last: LogId,
+    ends: Ends,
 }
 
 impl Object {
-    /// The object of these rows, each the text of a record on one line.
-    pub fn of(rows: &[Bytes]) -> Self {
-        let texts = || rows.iter().map(|row| String::from_utf8_lossy(row));
-        let ids: Vec<_> = texts().map(|row| LogId::new(id_of(&row))).collect();
-        let none = || LogId::new(String::new());
-        Self {
-            content: gzip(rows),
-            first: ids.iter().min().cloned().unwrap_or_else(none),
-            last: ids.iter().max().cloned().unwrap_or_else(none),
-            ids: ids.iter().map(ToString::to_string).collect(),
-        }
-    }
-
     /// Where it is below the tenant's folder: by the hour of its first id, and called after its
     /// first and last.
     pub fn name(&self) -> String {
-        format!("{}.{EXTENSION}", self.stem())
+        format!("{}.{EXTENSION}", self.ends.stem())
     }
 
     /// A name that no object with other content has.
     pub fn name_with_digest(&self) -> String {
         let digest = digest(&self.content);
-        format!("{}-{}.{EXTENSION}", self.stem(), &digest[..DIGEST])
+        format!("{}-{}.{EXTENSION}", self.ends.stem(), &digest[..DIGEST])
     }
+}
 
+/// The first and the last id of an object, which tell where it is.
+pub(super) struct Ends {
+    first: LogId,
+    last: LogId,
+}
+
+impl Ends {
     /// The folder of its hour, below the tenant's.
     pub fn folder(&self) -> String {
         hour(&self.first).unwrap_or_else(|| UNDATED.to_owned())
@@ -66,7 +98,7 @@ impl Object {
         format!("{}/{first}-{last}", self.folder())
     }
 
-    /// Whether an object at this path may hold records of this one, by the ends in its name.
+    /// Whether an object at this path may hold records of one with these ends, by those in its name.
     pub fn may_share_with(&self, path: &str) -> bool {
         let Some((first, last)) = ends_of(path) else {
             return false;
@@ -97,8 +129,12 @@ pub(super) fn id_of(line: &str) -> String {
 
 /// The folder of the hour in which Auth0 stored a record, as far as the id tells.
 pub(super) fn hour(id: &LogId) -> Option<String> {
-    let stored = id.stored_at()?;
-    Some(stored.format("%Y/%m/%d/%H").to_string())
+    id.stored_at().map(folder_of)
+}
+
+/// The folder of an hour.
+pub(super) fn folder_of(hour: DateTime<Utc>) -> String {
+    hour.format("%Y/%m/%d/%H").to_string()
 }
 
 /// An id as a part of a name: itself, or where it could lead elsewhere, a digest of it.
@@ -112,9 +148,9 @@ fn part(id: &LogId) -> String {
 }
 
 /// Lines, compressed. No time and no name goes in, so that the same lines make the same bytes.
-fn gzip(rows: &[Bytes]) -> Bytes {
+fn gzip<'a>(rows: impl Iterator<Item = &'a Bytes>) -> Bytes {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
-    let mut write = || {
+    let write = || {
         for row in rows {
             encoder.write_all(row)?;
             encoder.write_all(b"\n")?;

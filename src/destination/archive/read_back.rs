@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use flate2::read::MultiGzDecoder;
 use futures_util::future::BoxFuture;
 
-use super::object::{UNDATED, ends_of};
+use super::object::{UNDATED, ends_of, folder_of};
 use super::{Archive, LONGEST_OBJECT};
 use crate::destination::Archived;
 use crate::error::BoxError;
@@ -29,8 +29,8 @@ impl Archived for Archive {
         deadline: Deadline,
     ) -> BoxFuture<'_, Result<Vec<Vec<String>>, BoxError>> {
         Box::pin(async move {
-            let hour = hour.format("%Y/%m/%d/%H").to_string();
-            Ok(grouped(self.paths(&hour, deadline).await?))
+            let paths = self.paths(&folder_of(hour), deadline).await?;
+            Ok(grouped(paths))
         })
     }
 

@@ -14,7 +14,6 @@ use flate2::write::GzEncoder;
 use tokio::net::TcpListener;
 use url::Url;
 
-use super::object::Object;
 use super::place::{Address, address};
 use super::read_back::unpacked;
 use super::*;
@@ -174,7 +173,7 @@ async fn of_an_object_that_somebody_put_together_of_others_every_record_is_there
     let ids = [id("080001", 1), id("080002", 2), id("080003", 3)];
     let content: Vec<u8> = ids
         .iter()
-        .flat_map(|id| Object::of(&[row(id)]).content)
+        .flat_map(|id| Lines::of(&[row(id)]).object().content)
         .collect();
     let hour = folder
         .0
@@ -317,7 +316,7 @@ async fn an_archive_whose_objects_nobody_may_change_works() {
         (403, "UnauthorizedBlobOverwrite", true),
         (403, "AuthorizationPermissionMismatch", false),
     ] {
-        let stored = Object::of(&[row(&id("075958", 1))]).content;
+        let stored = Lines::of(&[row(&id("075958", 1))]).object().content;
         let answer = move |request: Request| {
             let stored = stored.clone();
             async move {
@@ -396,9 +395,9 @@ async fn a_name_is_no_longer_than_any_place_takes() {
 #[test]
 fn an_object_is_looked_into_unless_its_name_tells_that_it_shares_nothing() {
     let (dated, undated) = ([row(&id("080000", 5))], [row("m")]);
-    let (dated, undated) = (Object::of(&dated), Object::of(&undated));
+    let (dated, undated) = (Lines::of(&dated).ends(), Lines::of(&undated).ends());
     let digest = format!("sha256_{}", "0".repeat(32));
-    for (object, first, last, may_share) in [
+    for (ends, first, last, may_share) in [
         (&dated, &*id("080000", 1), &*id("080000", 5), true),
         (&dated, &id("080000", 6), &id("080000", 9), false),
         (&dated, &id("080000", 6), "b", true),
@@ -407,8 +406,8 @@ fn an_object_is_looked_into_unless_its_name_tells_that_it_shares_nothing() {
         (&undated, "a", "b", false),
         (&undated, &digest, &digest, true),
     ] {
-        let path = format!("t/{}/{first}-{last}.ndjson.gz", object.folder());
-        assert_eq!(object.may_share_with(&path), may_share, "{path}");
+        let path = format!("t/{}/{first}-{last}.ndjson.gz", ends.folder());
+        assert_eq!(ends.may_share_with(&path), may_share, "{path}");
     }
 }
 
