@@ -351,10 +351,7 @@ impl Layers {
                 ..tools.clone()
             };
             let destination = (kind.build)(reader, &tools);
-            let filter = match reader.get(kind.filter) {
-                Some(_) => reader.optional(kind.filter, Filter::read),
-                None => Some(Filter::default()),
-            };
+            let filter = reader.or_default(kind.filter, Filter::default(), Filter::read);
             policy?;
             Some(Built {
                 destination: destination?,

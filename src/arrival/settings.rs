@@ -28,10 +28,7 @@ const DEFAULT_AGAIN: Duration = Duration::from_hours(1);
     reason = "the form of every layer, of something optional"
 )]
 pub(crate) fn timing(reader: &mut Reader) -> Option<Option<Timing>> {
-    let is_on = match reader.get(SETTINGS[0]) {
-        Some(_) => reader.optional(SETTINGS[0], values::switch)?,
-        None => false,
-    };
+    let is_on = reader.or_default(SETTINGS[0], false, values::switch)?;
     let mut time = |setting, default: Duration| {
         let time = reader.optional(setting, values::duration);
         TimeDelta::from_std(time.unwrap_or(default)).unwrap_or(TimeDelta::MAX)

@@ -62,10 +62,7 @@ pub(crate) fn credentials(
     } else {
         region.endpoint("sts")
     };
-    let audience = match reader.get("AWS_WEB_IDENTITY_AUDIENCE") {
-        Some(_) => reader.optional("AWS_WEB_IDENTITY_AUDIENCE", audience),
-        None => Some(DEFAULT_AUDIENCE.to_owned()),
-    };
+    let audience = reader.or_default("AWS_WEB_IDENTITY_AUDIENCE", DEFAULT_AUDIENCE, audience);
     let principal = principal(reader, "AWS_ROLE_ARN", &cloud::PUBLIC)?;
     let identity = Identity::new(http.clone(), principal, audience?, clock.clone());
     let role = Role::new(arn?, endpoint?, identity, http.clone(), clock.clone());

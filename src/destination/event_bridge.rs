@@ -86,10 +86,7 @@ fn build(reader: &mut Reader, tools: &Tools) -> Option<Box<dyn Destination>> {
         bus_name,
     );
     let region = region(reader);
-    let source = match reader.get("EVENT_BRIDGE_SOURCE") {
-        Some(_) => reader.optional("EVENT_BRIDGE_SOURCE", source),
-        None => Some(DEFAULT_SOURCE.to_owned()),
-    };
+    let source = reader.or_default("EVENT_BRIDGE_SOURCE", DEFAULT_SOURCE, source);
     let has_endpoint = reader.get("EVENT_BRIDGE_ENDPOINT").is_some();
     let endpoint = reader.optional("EVENT_BRIDGE_ENDPOINT", endpoint);
     let has_size = reader.get("EVENT_BRIDGE_MAX_BYTES").is_some();

@@ -81,14 +81,14 @@ fn settings(reader: &mut Reader) -> Option<RuleSettings> {
         "the immutable id of the data collection rule",
         dcr_immutable_id,
     );
-    let name = reader.optional("DCR_STREAM", dcr_stream);
+    let name = reader.or_default("DCR_STREAM", DEFAULT_STREAM, dcr_stream);
     let (endpoint, cloud) = endpoint?;
     let principal = principal(reader, "DCR_ENDPOINT", cloud);
     Some(RuleSettings {
         stream: Stream {
             endpoint,
             rule: rule?,
-            name: name.unwrap_or_else(|| DEFAULT_STREAM.into()),
+            name: name?,
             advice: "check DCR_STREAM against the rule's stream declarations",
         },
         cloud,

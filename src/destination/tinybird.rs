@@ -64,10 +64,7 @@ fn build(reader: &mut Reader, tools: &Tools) -> Option<Box<dyn Destination>> {
         "a token of the workspace with the scope DATASOURCE:APPEND",
         bearer,
     );
-    let name = match reader.get("TINYBIRD_DATASOURCE") {
-        Some(_) => reader.optional("TINYBIRD_DATASOURCE", datasource),
-        None => Some(DEFAULT_DATASOURCE.to_owned()),
-    };
+    let name = reader.or_default("TINYBIRD_DATASOURCE", DEFAULT_DATASOURCE, datasource);
     let source = DataSource {
         host: host?,
         name: name?,

@@ -27,10 +27,7 @@ impl Keys {
     /// Reads both; the first has to be there.
     pub fn read(reader: &mut Reader) -> Option<Self> {
         let bytes = reader.required(PII_KEY, WHAT_A_KEY_IS, Key::parse_bytes);
-        let id = match reader.get(PII_KEY_ID) {
-            Some(_) => reader.optional(PII_KEY_ID, Key::parse_id),
-            None => Some(DEFAULT_KEY_ID.to_owned()),
-        };
+        let id = reader.or_default(PII_KEY_ID, DEFAULT_KEY_ID, Key::parse_id);
         let previous = reader.optional(PII_KEY_PREVIOUS, previous);
         let current = Key::new(id?, &bytes?);
         if previous.as_ref().is_some_and(|it| it.id() == current.id()) {
@@ -64,10 +61,7 @@ impl Policy {
             Some(_) => setting,
             None => PII,
         };
-        let methods = match reader.get(setting) {
-            Some(_) => reader.optional(setting, method::parse),
-            None => Some(Methods::default()),
-        };
+        let methods = reader.or_default(setting, Methods::default(), method::parse);
         let needs_key = methods.is_some_and(|it| it.contains(&Some(Method::Pseudonym)));
         // A key that is there is judged, also where it is not needed yet.
         let has_key = reader.get(PII_KEY).is_some();

@@ -173,6 +173,19 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// A setting that is this where it is missing.
+    pub fn or_default<T>(
+        &mut self,
+        setting: &'static str,
+        default: impl Into<T>,
+        parse: impl Fn(&str) -> Result<T, String>,
+    ) -> Option<T> {
+        match self.get(setting) {
+            Some(_) => self.optional(setting, parse),
+            None => Some(default.into()),
+        }
+    }
+
     /// Notes what is wrong with a setting, unless something was noted before: one is enough.
     pub fn problem<T>(&mut self, setting: &'static str, text: &str) -> Option<T> {
         let setting = self.settings.told(setting);
