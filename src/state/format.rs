@@ -138,7 +138,7 @@ impl From<Format1> for Format2 {
     }
 }
 
-#[derive(Serialize, Deserialize)]
+#[derive(Clone, Copy, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum WrittenStart {
     Oldest,
@@ -198,72 +198,19 @@ pub(super) fn write(checkpoint: &Checkpoint, saved_at: DateTime<Utc>, writer: &s
 
 /// Reads what this version or an earlier one has written.
 pub(crate) fn read(json: &[u8]) -> Result<Checkpoint, Unreadable> {
-    if json.len() > MAX_BYTES {
-        return Err(Unreadable::TooLarge);
-    }
-    let Head { format } = serde_json::from_slice(json).map_err(Mistake::from)?;
-    let written: Format2 = match format {
-        ..FORMAT => {
-            let old: Result<Format1, _> = serde_json::from_slice(json);
-            old.map_err(Mistake::from)?.into()
-        }
-        FORMAT => serde_json::from_slice(json).map_err(Mistake::from)?,
-        newer => return Err(Unreadable::Newer(newer)),
-    };
-    if written.cursor.is_none() && written.start.is_none() {
-        return Err(Unreadable::Position);
-    }
-    let start = written.start.map(Start::from);
-    let floor = written.left_out_before.map(Start::At);
-    if [start, floor]
-        .into_iter()
-        .flatten()
-        .any(|it| !it.is_usable())
-    {
-        return Err(Unreadable::Start);
-    }
-    let times = [
-        written.refused_since,
-        written.caught_up_at,
-        written.wanted_since,
-        written.oldest_found,
-        written.comparison.map(|it| it.at),
-        written.loss.map(|it| it.noticed_at),
-        written.loss.and_then(|it| it.began_at),
-    ];
-    if !times.into_iter().flatten().all(is_reckonable) {
-        return Err(Unreadable::Time);
-    }
-    if written.other_cursors.len() > MAX_CURSORS {
-        return Err(Unreadable::TooLarge);
-    }
-    let mut handled: BTreeSet<LogId> = written.handled.into_iter().collect();
-    if let Some(packed) = &written.handled_packed {
-        handled.extend(packed::unpack(packed, MAX_HANDLED_BYTES).ok_or(Unreadable::TooLarge)?);
-    }
-    let mut others: BTreeMap<String, LogId> = BTreeMap::new();
-    let main = written.cursor.as_ref().map(|it| it.series().to_owned());
-    for cursor in written.other_cursors {
-        let series = cursor.series().to_owned();
-        // Of two the smaller: what is not known to be handled is delivered.
-        let known = others.entry(series).or_insert_with(|| cursor.clone());
-        *known = cursor.min(known.clone());
-    }
-    others.retain(|series, _| Some(series) != main.as_ref());
+    let written = parse(json)?;
+    written.check()?;
+    let handled = handled(written.handled, written.handled_packed.as_deref())?;
+    let others = by_series(written.other_cursors, written.cursor.as_ref());
     let newest = written.newest.as_ref().map(|it| &it.log_id);
-    let mut ids = written.cursor.iter().chain(others.values());
-    let is_long = |id: &LogId| id.as_str().chars().nth(LONGEST_ID).is_some();
-    let bytes: usize = handled.iter().map(|it| it.as_str().len()).sum();
-    if bytes > MAX_HANDLED_BYTES || ids.any(is_long) || newest.is_some_and(is_long) {
-        return Err(Unreadable::TooLarge);
-    }
-    if handled.iter().any(is_long) {
+    let mut ids = written.cursor.iter().chain(others.values()).chain(newest);
+    if ids.any(is_long) {
         return Err(Unreadable::TooLarge);
     }
     Ok(Checkpoint {
         cursor: written.cursor,
         others,
-        start,
+        start: written.start.map(Start::from),
         left_out_before: written.left_out_before,
         handled,
         newest: written.newest,
@@ -275,6 +222,83 @@ pub(crate) fn read(json: &[u8]) -> Result<Checkpoint, Unreadable> {
         set_by_hand: written.set_by_hand,
         loss: written.loss,
     })
+}
+
+fn parse(json: &[u8]) -> Result<Format2, Unreadable> {
+    if json.len() > MAX_BYTES {
+        return Err(Unreadable::TooLarge);
+    }
+    let Head { format } = serde_json::from_slice(json).map_err(Mistake::from)?;
+    match format {
+        ..FORMAT => {
+            let old: Result<Format1, _> = serde_json::from_slice(json);
+            Ok(old.map_err(Mistake::from)?.into())
+        }
+        FORMAT => Ok(serde_json::from_slice(json).map_err(Mistake::from)?),
+        newer => Err(Unreadable::Newer(newer)),
+    }
+}
+
+impl Format2 {
+    /// Whether there is a place to read on from, and every time is one to reckon with.
+    fn check(&self) -> Result<(), Unreadable> {
+        if self.cursor.is_none() && self.start.is_none() {
+            return Err(Unreadable::Position);
+        }
+        let starts = [
+            self.start.map(Start::from),
+            self.left_out_before.map(Start::At),
+        ];
+        if !starts.into_iter().flatten().all(Start::is_usable) {
+            return Err(Unreadable::Start);
+        }
+        let times = [
+            self.refused_since,
+            self.caught_up_at,
+            self.wanted_since,
+            self.oldest_found,
+            self.comparison.map(|it| it.at),
+            self.loss.map(|it| it.noticed_at),
+            self.loss.and_then(|it| it.began_at),
+        ];
+        if !times.into_iter().flatten().all(is_reckonable) {
+            return Err(Unreadable::Time);
+        }
+        if self.other_cursors.len() > MAX_CURSORS {
+            return Err(Unreadable::TooLarge);
+        }
+        Ok(())
+    }
+}
+
+/// The ids that are handled, as they are and packed.
+fn handled(plain: Vec<LogId>, packed: Option<&str>) -> Result<BTreeSet<LogId>, Unreadable> {
+    let mut ids: BTreeSet<LogId> = plain.into_iter().collect();
+    if let Some(packed) = packed {
+        ids.extend(packed::unpack(packed, MAX_HANDLED_BYTES).ok_or(Unreadable::TooLarge)?);
+    }
+    let bytes: usize = ids.iter().map(|it| it.as_str().len()).sum();
+    if bytes > MAX_HANDLED_BYTES || ids.iter().any(is_long) {
+        return Err(Unreadable::TooLarge);
+    }
+    Ok(ids)
+}
+
+/// The cursors of other series than that of the main one.
+fn by_series(cursors: Vec<LogId>, main: Option<&LogId>) -> BTreeMap<String, LogId> {
+    let mut others: BTreeMap<String, LogId> = BTreeMap::new();
+    for cursor in cursors {
+        let series = cursor.series().to_owned();
+        // Of two the smaller: what is not known to be handled is delivered.
+        let known = others.entry(series).or_insert_with(|| cursor.clone());
+        *known = cursor.min(known.clone());
+    }
+    others.retain(|series, _| main.is_none_or(|main| main.series() != series));
+    others
+}
+
+fn is_long(id: &LogId) -> bool {
+    id.as_str().chars().nth(LONGEST_ID).is_some()
 }
 
 #[cfg(test)]
