@@ -128,27 +128,50 @@ fn is_zero(number: &u64) -> bool {
     *number == 0
 }
 
+/// Whether a run tells what arrived: one that could not begin says nothing of it, nor one that could not
+/// read it.
+fn tells_arrival(report: &Report) -> bool {
+    report.arrival.is_some() || report.is_success() && report.unasked.is_none()
+}
+
 impl History {
     /// Takes note of a run that has ended now. Answers with whether that is worth writing at once.
     fn add(&mut self, report: &Report, now: DateTime<Utc>) -> bool {
         let now = now.trunc_subsecs(3);
-        let is_success = report.is_success();
-        // A run that could not begin says nothing of it, nor one that could not read it.
-        let tells_arrival = report.arrival.is_some() || is_success && report.unasked.is_none();
-        let is_news = !report.is_quiet()
-            || self.is_failing
-            || !self.caught_up
-            || tells_arrival && self.arrival != report.arrival
-            || self.unasked.is_some() != report.unasked.is_some()
-            || self.refused_since != report.refused_since
-            || self
-                .last_run
-                .is_none_or(|it| now - it >= SIGN_OF_LIFE || is_future(it, now));
-        if !is_news {
+        if !self.is_news(report, now) {
             return false;
         }
         self.format = FORMAT;
         self.bring_back(now);
+        self.take_over(report, now);
+        self.count(report, now);
+        for text in &report.errors {
+            let text = text.chars().take(LONGEST_ERROR).collect();
+            push(&mut self.errors, ERRORS, PastError { at: now, text });
+        }
+        if let Some(gap) = report.gap {
+            self.add_gap(PastGap { at: now, gap });
+        }
+        true
+    }
+
+    /// Whether a run was more than one of those that find nothing, or the last sign of life is old.
+    fn is_news(&self, report: &Report, now: DateTime<Utc>) -> bool {
+        !report.is_quiet()
+            || self.is_failing
+            || !self.caught_up
+            || tells_arrival(report) && self.arrival != report.arrival
+            || self.unasked.is_some() != report.unasked.is_some()
+            || self.refused_since != report.refused_since
+            || self
+                .last_run
+                .is_none_or(|it| now - it >= SIGN_OF_LIFE || is_future(it, now))
+    }
+
+    /// Takes over how it stands after a run.
+    fn take_over(&mut self, report: &Report, now: DateTime<Utc>) {
+        let is_success = report.is_success();
+        let tells_arrival = tells_arrival(report);
         self.waited_since = None;
         self.last_run = Some(now);
         if is_success {
@@ -170,6 +193,10 @@ impl History {
             self.refused_since = report.refused_since;
         }
         self.is_failing = !is_success;
+    }
+
+    /// Adds what a run delivered, and the run itself if it did anything.
+    fn count(&mut self, report: &Report, now: DateTime<Utc>) {
         let sum = Sum {
             records: report.delivered,
             bytes: report.bytes,
@@ -188,17 +215,14 @@ impl History {
                 dead_lettered: report.dead_lettered,
                 lag_seconds: report.lag_seconds,
                 caught_up: report.caught_up,
-                failed: !is_success,
+                failed: !report.is_success(),
             };
             push(&mut self.runs, RUNS, run);
         }
-        for text in &report.errors {
-            let text = text.chars().take(LONGEST_ERROR).collect();
-            push(&mut self.errors, ERRORS, PastError { at: now, text });
-        }
-        if let Some(gap) = report.gap {
-            self.gaps.push_back(PastGap { at: now, gap });
-        }
+    }
+
+    fn add_gap(&mut self, gap: PastGap) {
+        self.gaps.push_back(gap);
         if self.gaps.len() > GAPS {
             // That of a lost checkpoint is told again in each run of a day.
             let gaps = self.gaps.iter().enumerate();
@@ -208,7 +232,6 @@ impl History {
                 .position(|it| it);
             self.gaps.remove(again.unwrap_or_default());
         }
-        true
     }
 
     /// What was noted while a clock was ahead counts as noted now: otherwise it would be told of until then.
