@@ -260,7 +260,7 @@ impl<'p> Finder<'p> {
     }
 
     fn text(&mut self, place: &Piece, raw: &str, piece: Option<usize>) -> Reading {
-        let (role, field, object) = (place.role, place.field, place.object);
+        let (role, object) = (place.role, place.object);
         match role {
             Role::Fixed => return Reading::Open,
             // Most texts.
@@ -312,6 +312,11 @@ impl<'p> Finder<'p> {
         if role == Role::Somebody && may_be_blocked(value) {
             self.name(BLOCKED, Kind::Username, value, piece);
         }
+        self.parts(role, place.field, value)
+    }
+
+    /// Reads the form or the JSON within a text that is nothing as a whole.
+    fn parts(&mut self, role: Role, field: Field, value: &str) -> Reading {
         // What may be a name as a whole is not written anew in parts.
         let is_aside = matches!(role, Role::Path | Role::Name | Role::Id);
         let may_be_form = matches!(role, Role::Open | Role::Search | Role::Name | Role::Id);
