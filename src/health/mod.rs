@@ -66,6 +66,26 @@ impl State {
         }
     }
 
+    /// How it stands by what is remembered.
+    fn by(history: &History, at: DateTime<Utc>) -> Self {
+        // What is of the future says nothing of now.
+        let is_old = |it| at - it >= STALE_AFTER || is_future(it, at);
+        let sign_of_life = history.last_run.or(history.waited_since);
+        if history.is_failing || history.lost > 0 || history.refused_since.is_some() {
+            Self::Failing
+        } else if sign_of_life.is_some_and(is_old) {
+            Self::Stale
+        } else if history.gap(at).is_some() {
+            Self::Gap
+        } else if history.last_run.is_none() {
+            Self::NeverRan
+        } else if !history.caught_up {
+            Self::CatchingUp
+        } else {
+            Self::Ok
+        }
+    }
+
     /// As it stands in JSON and in metrics.
     pub fn name(self) -> &'static str {
         match self {
@@ -188,24 +208,10 @@ impl Pipeline {
         };
         let problems: Vec<_> = known.obstacle.into_iter().chain(unread).collect();
         let history = history.unwrap_or_default();
-        let gap = history.gap(at);
-        // What is of the future says nothing of now.
-        let is_old = |it| at - it >= STALE_AFTER || is_future(it, at);
-        let sign_of_life = history.last_run.or(history.waited_since);
-        let is_stale = sign_of_life.is_some_and(is_old);
-        let is_failing = history.is_failing || history.lost > 0 || history.refused_since.is_some();
-        let state = if !problems.is_empty() || is_failing {
-            State::Failing
-        } else if is_stale {
-            State::Stale
-        } else if gap.is_some() {
-            State::Gap
-        } else if history.last_run.is_none() {
-            State::NeverRan
-        } else if !history.caught_up {
-            State::CatchingUp
+        let state = if problems.is_empty() {
+            State::by(&history, at)
         } else {
-            State::Ok
+            State::Failing
         };
         // Others may be able to write what is stored.
         let harmless = |error: &PastError| PastError {
@@ -235,7 +241,7 @@ impl Pipeline {
             }),
             rate_limit: history.rate_limit,
             dead_letters: known.dead_letters,
-            gap,
+            gap: history.gap(at),
             arrival: history.arrival,
             unasked: history.unasked.as_deref().map(one_line),
             error: errors.first().cloned(),
