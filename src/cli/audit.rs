@@ -10,8 +10,8 @@ use super::checkpoint::{Beginning, parse};
 use super::poll::with_progress;
 use super::print::{INTERRUPTED, ended, exit_code, fail, misused, note, show};
 use super::replay::{note_gap, stretch};
-use super::{Exit, Given, bad_settings, side_by_side, signals, tenants, unusable};
-use crate::app::{App, Audit};
+use super::{Exit, Given, side_by_side, signals, tenants, unusable};
+use crate::app::{App, AppError, Audit};
 use crate::audit::{Audited, Counts};
 use crate::clock::{self, to_seconds};
 use crate::run::Mark;
@@ -62,15 +62,12 @@ pub(super) async fn run(given: Given, command: Command) -> Exit {
     let tenants = tenants(given, None)?;
     let (mut apps, mut end) = (Vec::new(), None);
     for layers in tenants.each() {
-        let layers = match layers {
-            Ok(layers) => layers,
-            Err(error) => {
-                end = Some(bad_settings(&error));
-                continue;
-            }
-        };
-        match App::new(layers, stopping.clone()) {
-            Ok(app) => apps.push((app, layers)),
+        let app = layers.map_err(AppError::from).and_then(|layers| {
+            let app = App::new(layers, stopping.clone())?;
+            Ok((app, layers))
+        });
+        match app {
+            Ok(app) => apps.push(app),
             Err(error) => end = Some(unusable(&error)),
         }
     }
@@ -92,27 +89,31 @@ pub(super) async fn run(given: Given, command: Command) -> Exit {
     for audited in &audits {
         comment(audited, command.mend);
     }
-    if command.json {
-        let printed = Printed {
-            from,
-            to,
-            audits: &audits,
-        };
-        match serde_json::to_string_pretty(&printed) {
-            Ok(json) => show(format_args!("{json}")),
-            Err(error) => return Err(fail("printing the audit", &error)),
-        }
-    } else {
-        let tables: Vec<_> = audits.iter().filter_map(table).collect();
-        if !tables.is_empty() {
-            show(format_args!("{}", tables.join("\n\n")));
-        }
-    }
+    let printed = Printed {
+        from,
+        to,
+        audits: &audits,
+    };
+    print(&printed, command.json)?;
     if audits.iter().any(|it| it.is_interrupted) {
         return Ok(ExitCode::from(INTERRUPTED));
     }
     let is_good = !audits.is_empty() && audits.iter().all(Audited::is_good);
     Ok(ended(end, !audits.is_empty(), exit_code(is_good)))
+}
+
+fn print(printed: &Printed<'_>, as_json: bool) -> Result<(), ExitCode> {
+    if as_json {
+        let json = serde_json::to_string_pretty(printed);
+        let json = json.map_err(|error| fail("printing the audit", &error))?;
+        show(format_args!("{json}"));
+        return Ok(());
+    }
+    let tables: Vec<_> = printed.audits.iter().filter_map(table).collect();
+    if !tables.is_empty() {
+        show(format_args!("{}", tables.join("\n\n")));
+    }
+    Ok(())
 }
 
 /// Says what the table of hours does not.
