@@ -12,6 +12,7 @@ mod layers;
 mod lazy;
 mod misspelt;
 mod oldest;
+mod pipeline;
 mod replay;
 mod rounds;
 mod tenants;
@@ -30,25 +31,24 @@ use tracing::warn;
 pub(crate) use self::audit::Audit;
 use self::heartbeat::tell;
 pub(crate) use self::layers::Layers;
+use self::layers::Problems;
 pub use self::layers::setting_names;
-use self::layers::{Built, Problems};
 pub(crate) use self::lazy::LazyApp;
+use self::pipeline::{Configured, Maker};
+pub(crate) use self::pipeline::{Pipeline, Way};
 pub(crate) use self::replay::Replay;
 use self::rounds::Rounds;
 pub(crate) use self::tenants::{Apps, Tenants};
 use self::turn::Turns;
-use crate::arrival::{Noting, Proof};
-use crate::auth0::{ForeignDomain, LogReader, Reading, Tenant};
+use crate::arrival::Noting;
+use crate::auth0::{ForeignDomain, Reading, Tenant};
 use crate::clock::{self, Clock};
-use crate::destination::{Destination, Filter, Kind};
 use crate::error::BoxError;
 use crate::net::retry::{Deadline, Jitter};
-use crate::report::{Report, label};
-use crate::run::{InFlight, Ledger as _, Pace, Policy, Run, Watched};
-use crate::settings::{SettingsError, UNKNOWN};
-use crate::state::{
-    ArrivalStore, CheckpointLedger, CheckpointStore, Counting, DeadLetterStore, HistoryStore,
-};
+use crate::report::Report;
+use crate::run::{InFlight, Ledger as _, Policy, Run, Watched};
+use crate::settings::SettingsError;
+use crate::state::{CheckpointLedger, CheckpointStore, Counting, DeadLetterStore, HistoryStore};
 use crate::storage::Storage;
 
 /// Judges app settings as under the Functions host. Answers with the destinations, or with all that is
@@ -111,44 +111,6 @@ pub(crate) struct Books {
     pub dead_letters: DeadLetterStore,
     pub history: HistoryStore,
 }
-
-/// What reaches one destination.
-pub(crate) struct Pipeline {
-    /// The destination's name.
-    pub name: &'static str,
-    /// What tells it from the others: its name, and the tenant's where there are several.
-    pub label: String,
-    /// Whether it writes records to standard output.
-    pub is_for_a_look: bool,
-    /// The destination, or why there is none.
-    pub way: Result<Way, SettingsError>,
-    /// What is remembered of its runs, if it has a place.
-    history: Option<HistoryStore>,
-    /// Where its checkpoint is, if its settings are bad.
-    checkpoints: Option<CheckpointStore>,
-    progress: watch::Sender<Report>,
-}
-
-/// The way of records to one destination.
-pub(crate) struct Way {
-    pub destination: Box<dyn Destination>,
-    filter: Filter,
-    source: LogReader,
-    pace: Pace,
-    /// What proves that records arrive, where that is asked for.
-    proof: Option<Proof>,
-    pub books: Books,
-}
-
-impl Pipeline {
-    /// The report of the run under way, as it grows.
-    pub fn progress(&self) -> watch::Receiver<Report> {
-        self.progress.subscribe()
-    }
-}
-
-/// A destination that is configured: its kind, if the name is one's, and what its settings made.
-type Configured = (Option<&'static Kind>, Result<Built, SettingsError>);
 
 /// One tenant, ready to work. Making it speaks to nobody.
 pub(crate) struct App {
@@ -219,40 +181,15 @@ impl App {
             layers.clock.clone(),
             layers.jitter.clone(),
         );
-        let label = |name| label(layers.tenant.as_deref(), name);
-        let name = |kind: Option<&Kind>| kind.map_or(UNKNOWN, |kind| kind.name);
-        let pipelines = configured.into_iter().map(|(kind, built)| Pipeline {
-            name: name(kind),
-            label: label(name(kind)),
-            is_for_a_look: kind.is_some_and(|kind| kind.is_for_a_look),
-            progress: watch::Sender::new(Report::of(&label(name(kind)))),
-            history: kind.map(|kind| {
-                HistoryStore::new(Arc::clone(&storage), &settings.domain.name, kind.name)
-            }),
-            checkpoints: kind.filter(|_| built.is_err()).map(|kind| {
-                let books = layers.books_of(kind, &settings.domain, &storage, &tools.privacy);
-                books.checkpoints
-            }),
-            way: built.and_then(|built| {
-                let kind = kind.ok_or_else(SettingsError::default)?;
-                let arrivals =
-                    ArrivalStore::new(Arc::clone(&storage), &settings.domain.name, kind.name);
-                let proof = layers.proof(kind, &built, timing, (&tools, arrivals));
-                let Built {
-                    destination,
-                    filter,
-                    privacy,
-                } = built;
-                Ok(Way {
-                    destination,
-                    filter,
-                    proof,
-                    source: tenant.reader(),
-                    pace: Pace::default(),
-                    books: layers.books_of(kind, &settings.domain, &storage, &privacy),
-                })
-            }),
-        });
+        let maker = Maker {
+            layers,
+            tools: &tools,
+            domain: &settings.domain,
+            storage: &storage,
+            tenant: &tenant,
+            timing,
+        };
+        let pipelines = configured.into_iter().map(|it| maker.pipeline(it));
         Ok(Self {
             name: layers.tenant.clone(),
             pipelines: pipelines.collect(),

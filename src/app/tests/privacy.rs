@@ -4,8 +4,8 @@ use bytes::Bytes;
 use serde_json::Value;
 
 use super::*;
-use crate::app::layers::Problems;
-use crate::destination::KINDS;
+use crate::app::layers::{Built, Problems};
+use crate::destination::{KINDS, Kind};
 use crate::record::Record;
 
 const KEY: &str = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=";

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use futures_util::future::BoxFuture;
 
 use super::*;
-use crate::destination::{Delivery, Limits, Probe};
+use crate::destination::{Delivery, Destination, Limits, Probe};
 use crate::net::retry::Deadline;
 use crate::record::Record;
 use crate::run::Share;

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::app::layers::setting_names;
-use crate::destination::KINDS;
+use crate::destination::{KINDS, Kind};
 
 #[test]
 fn the_settings_of_the_reference_connector_are_enough() {
