@@ -22,11 +22,12 @@ pub(crate) fn principal(
     setting: &'static str,
     cloud: &Cloud,
 ) -> Option<Principal> {
-    let Some(client_secret) = reader.get("AZURE_CLIENT_SECRET") else {
+    if !reader.is_set("AZURE_CLIENT_SECRET") {
         let client_id = reader.get("AZURE_CLIENT_ID").map(str::to_owned);
         let elsewhere = "AZURE_TENANT_ID, AZURE_CLIENT_ID and AZURE_CLIENT_SECRET";
         return managed_identity(reader, setting, client_id, elsewhere);
-    };
+    }
+    let client_secret = reader.get("AZURE_CLIENT_SECRET");
     let tenant = reader.required(
         "AZURE_TENANT_ID",
         "the tenant of Entra ID in which the application is registered",
@@ -40,7 +41,7 @@ pub(crate) fn principal(
         authority: authority.or_else(|| Url::parse(cloud.authority).ok())?,
         tenant: tenant?,
         client_id: client_id?,
-        client_secret: client_secret.into(),
+        client_secret: client_secret?.into(),
     })
 }
 

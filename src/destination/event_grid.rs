@@ -84,7 +84,7 @@ fn build(reader: &mut Reader, tools: &Tools) -> Option<Box<dyn Destination>> {
         "the endpoint of the topic, https://…/api/events or https://…/topics/<topic>",
         endpoint,
     );
-    let has_key = reader.get("EVENT_GRID_KEY").is_some();
+    let has_key = reader.is_set("EVENT_GRID_KEY");
     let key = reader.optional("EVENT_GRID_KEY", key);
     // Every event has to have both.
     let mut patterns = |setting, default| {

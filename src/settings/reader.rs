@@ -139,6 +139,12 @@ impl<'a> Reader<'a> {
         Some(value)
     }
 
+    /// Whether a setting is there, also where [`Self::get`] finds fault with it. What is to stand in for
+    /// it is asked for only where it is not: to miss that too would lead astray.
+    pub fn is_set(&self, setting: &str) -> bool {
+        self.settings.get(setting).is_some()
+    }
+
     /// Which of settings that stand in for each other counts: the first that is set, and of those of a
     /// tenant the first that is its own, if one is.
     pub fn first_set(&self, alternatives: &[&'static str]) -> Option<&'static str> {

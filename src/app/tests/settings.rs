@@ -71,6 +71,33 @@ fn destinations_are_named_once_each_and_known() {
 }
 
 #[test]
+fn where_what_opens_a_service_cannot_be_read_no_identity_is_missed() {
+    let topic = "https://acme.westeurope-1.eventgrid.azure.net/api/events";
+    let topic = [("EVENT_GRID_ENDPOINT", topic)];
+    let container = [(
+        "ARCHIVE_URL",
+        "https://acme.blob.core.windows.net/auth0-logs",
+    )];
+    let application = [("AZURE_TENANT_ID", "acme.com"), ("AZURE_CLIENT_ID", "id")];
+    for (destination, place, secret) in [
+        ("logs-ingestion", &RULE[..2], "AZURE_CLIENT_SECRET"),
+        ("event-grid", &topic[..], "EVENT_GRID_KEY"),
+        ("event-grid", &topic[..], "AZURE_CLIENT_SECRET"),
+        ("archive", &container[..], "ARCHIVE_CONNECTION_STRING"),
+    ] {
+        for (value, fault) in [
+            ("@Microsoft.KeyVault(SecretUri=https://x)", "is a Key Vault"),
+            ("'x'", "is in quotes"),
+        ] {
+            let set = [("DESTINATIONS", destination), (secret, value)];
+            let told = problem(&[&set[..], place, &application].concat());
+            let only = format!("a setting needs attention: {secret} {fault}");
+            assert!(told.starts_with(&only), "{destination}: {told}");
+        }
+    }
+}
+
+#[test]
 fn under_the_host_nothing_goes_to_standard_output() {
     let settings = REFERENCE
         .into_iter()

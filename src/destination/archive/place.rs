@@ -112,7 +112,7 @@ fn endpoint(text: &str) -> Result<Url, String> {
 /// The account that `service` is of: opened by a connection string, or else by the identity.
 fn account(reader: &mut Reader, service: &Url) -> Option<Account> {
     let setting = "ARCHIVE_CONNECTION_STRING";
-    let Some(text) = reader.get(setting) else {
+    if !reader.is_set(setting) {
         let principal = principal(reader, "ARCHIVE_URL", cloud::blob_service(service))?;
         return match Account::from_blob_service(service.as_str(), principal) {
             Ok(account) => Some(account),
@@ -120,8 +120,8 @@ fn account(reader: &mut Reader, service: &Url) -> Option<Account> {
                 reader.problem("ARCHIVE_URL", &format!("cannot be used: {problem}"))
             }
         };
-    };
-    let account = match Account::from_connection_string(text) {
+    }
+    let account = match Account::from_connection_string(reader.get(setting)?) {
         Ok(account) => account,
         Err(Invalid(problem)) => {
             return reader.problem(setting, &format!("cannot be used: {problem}"));
