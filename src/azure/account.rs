@@ -9,6 +9,7 @@ use std::fmt;
 use secrecy::SecretString;
 use url::Url;
 
+use crate::azure::cloud::is_blob_service;
 use crate::azure::identity::Principal;
 use crate::net::http::is_secure;
 
@@ -74,6 +75,13 @@ impl Account {
                         "its AccountName or EndpointSuffix cannot be part of a host's name".into(),
                     ));
                 }
+                if name.contains('.') {
+                    return Err(Invalid(
+                        "its AccountName has a dot, and the name of an account has none; give \
+                         what stands before .blob in its address"
+                            .into(),
+                    ));
+                }
                 format!("{protocol}://{name}.blob.{suffix}")
             }
             (None, None) => {
@@ -107,8 +115,22 @@ impl Account {
 
     /// The account of this name in the public cloud, opened by an identity.
     pub fn from_name(name: &str, identity: Principal) -> Result<Self, Invalid> {
+        if name.contains("://") {
+            return Err(Invalid(
+                "it is a URL; give the account's name alone, or the URL as \
+                 AzureWebJobsStorage__blobServiceUri"
+                    .into(),
+            ));
+        }
         if !is_of_host(name) {
             return Err(Invalid("it cannot be part of a host's name".into()));
+        }
+        if name.contains('.') {
+            return Err(Invalid(
+                "it cannot be part of a host's name with a dot in it; give what stands before \
+                 .blob in the account's address"
+                    .into(),
+            ));
         }
         let endpoint = blob_endpoint(&format!("https://{name}.blob.{PUBLIC_SUFFIX}"))?;
         Ok(Self {
@@ -167,6 +189,14 @@ fn blob_endpoint(text: &str) -> Result<Url, Invalid> {
     if !is_secure(&url) {
         return Err(Invalid(
             "its blob endpoint must be https (http only on loopback)".into(),
+        ));
+    }
+    // What follows would be taken for a container.
+    if is_blob_service(&url) && url.path() != "/" {
+        return Err(Invalid(
+            "its blob endpoint has a path, and that of an account in Azure has none; leave out what \
+             follows the host"
+                .into(),
         ));
     }
     Ok(url)

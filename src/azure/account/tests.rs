@@ -82,6 +82,16 @@ fn what_is_wrong_is_named_and_no_value_is_quoted() {
             "its AccountName or EndpointSuffix cannot be part of a host's name",
         ),
         (
+            "AccountName=hunter2.blob.core.windows.net;AccountKey=a2V5",
+            "its AccountName has a dot, and the name of an account has none; give what stands \
+             before .blob in its address",
+        ),
+        (
+            "BlobEndpoint=https://acme.blob.core.windows.net/hunter2;AccountKey=a2V5",
+            "its blob endpoint has a path, and that of an account in Azure has none; leave out \
+             what follows the host",
+        ),
+        (
             "AccountName=acme;AccountKey=hunter2!",
             "its AccountKey is not base64",
         ),
@@ -210,11 +220,28 @@ fn a_blob_service_tells_its_account() {
         let account = Account::from_blob_service(uri, identity.clone()).unwrap();
         assert_eq!(account.name, name);
     }
-    let elsewhere = Account::from_name("evil.example/acme", identity);
+    let elsewhere = Account::from_name("evil.example/acme", identity.clone());
     assert_eq!(
         elsewhere.unwrap_err(),
         Invalid("it cannot be part of a host's name".into())
     );
+    for (name, problem) in [
+        (
+            "https://acme.blob.core.windows.net",
+            "it is a URL; give the account's name alone, or the URL as \
+             AzureWebJobsStorage__blobServiceUri",
+        ),
+        (
+            "acme.blob.core.windows.net",
+            "it cannot be part of a host's name with a dot in it; give what stands before .blob in \
+             the account's address",
+        ),
+    ] {
+        let refused = Account::from_name(name, identity.clone()).unwrap_err();
+        assert_eq!(refused, Invalid(problem.into()), "{name}");
+    }
+    let container = "https://acme.blob.core.windows.net/auth0-poller";
+    assert!(Account::from_blob_service(container, identity).is_err());
 }
 
 /// A field of a connection string, likely or not.
