@@ -3,7 +3,7 @@
 use url::Url;
 
 use crate::net::http::{is_loopback, is_secure};
-use crate::settings::values::origin;
+use crate::settings::values::{guid, origin};
 
 /// A cloud of Microsoft's, by the names that its services have there.
 pub(crate) struct Cloud {
@@ -60,6 +60,21 @@ const CLOUDS: [Cloud; 3] = [
 /// Where a workspace of the public cloud takes posts.
 pub(crate) fn public_workspace(id: &str) -> Result<Url, String> {
     log_analytics_uri(&format!("https://{id}{}", PUBLIC.workspace))
+}
+
+/// Where a workspace takes posts, by an address in its cloud. Of one that begins with the id of another
+/// workspace, such as the one that counts for other tenants, the cloud is taken.
+pub(crate) fn workspace_beside(address: Url, id: &str) -> Url {
+    let host = address.host_str().unwrap_or_default();
+    let own = match host.split_once('.') {
+        Some((other, cloud)) if guid(other).is_ok() => format!("{id}.{cloud}"),
+        _ => return address,
+    };
+    let mut beside = address.clone();
+    match beside.set_host(Some(&own)) {
+        Ok(()) => beside,
+        Err(_) => address,
+    }
 }
 
 /// The cloud of a workspace, by where it takes posts. This machine passes for the public one.

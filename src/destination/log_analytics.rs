@@ -84,6 +84,7 @@ fn workspace(reader: &mut Reader) -> Option<Workspace> {
     );
     let endpoint = reader.optional("logAnalyticsUri", cloud::log_analytics_uri);
     let id = id?;
+    let endpoint = endpoint.map(|it| cloud::workspace_beside(it, &id));
     Some(Workspace {
         endpoint: endpoint.or_else(|| cloud::public_workspace(&id).ok())?,
         id,
@@ -190,6 +191,23 @@ mod tests {
             "https://01234567-89ab-cdef-0123-456789abcdef.ods.opinsights.azure.com/"
         );
         assert_eq!(workspace.key.expose_secret(), b"key");
+    }
+
+    #[test]
+    fn an_address_of_another_workspace_tells_the_cloud() {
+        let other = "https://aaaaaaaa-89ab-cdef-0123-456789abcdef.ods.opinsights.azure.us/";
+        let workspace = read(&[("logAnalyticsUri", other)]).unwrap();
+        assert_eq!(
+            workspace.endpoint.as_str(),
+            "https://01234567-89ab-cdef-0123-456789abcdef.ods.opinsights.azure.us/"
+        );
+        for host in [
+            "https://x.ods.opinsights.azure.us/",
+            "http://localhost:9000/",
+        ] {
+            let workspace = read(&[("logAnalyticsUri", host)]).unwrap();
+            assert_eq!(workspace.endpoint.as_str(), host);
+        }
     }
 
     #[test]
