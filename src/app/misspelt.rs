@@ -67,9 +67,10 @@ impl Layers {
         let is_own = |name: &str| self.settings.is_own(name);
         let own = PLACES.iter().position(|names| is_any(names, &is_own));
         let chosen = PLACES.iter().position(|names| is_any(names, &is_set));
-        for misspelt in self.settings.misspelt(&setting_names()) {
-            let has_it = |names: &&[&str]| names.contains(&misspelt.setting);
-            let Some(rank) = PLACES.iter().position(has_it) else {
+        let known = setting_names();
+        let rank = |setting: &str| PLACES.iter().position(|names| names.contains(&setting));
+        for misspelt in self.settings.misspelt(&known) {
+            let Some(rank) = rank(misspelt.setting) else {
                 continue;
             };
             let would_count = if misspelt.is_own {
@@ -81,7 +82,14 @@ impl Layers {
                 return Err(not_read(&misspelt));
             }
         }
-        Ok(())
+        let strangers = self.settings.of_strangers(&known);
+        let mistyped = strangers.iter().find(|it| {
+            let would_count = |rank| own.is_none_or(|own| rank < own);
+            rank(it.setting).is_some_and(would_count)
+                && self.settings.is_about_owner(&it.tenant)
+                && !is_whole(&it.tenant, &strangers)
+        });
+        mistyped.map_or(Ok(()), |it| Err(of_nobody(it)))
     }
 
     /// Refuses a policy for personal data that is named by a setting that is not read: what it is to
@@ -117,19 +125,14 @@ impl Layers {
         if let Some(misspelt) = wrong.next() {
             return Err(not_read(misspelt));
         }
-        // One that has a host is a tenant that is not in the list; another name is mistyped there.
         let strangers = self.settings.of_strangers(&known);
-        let is_tenant = |tenant: &str| {
-            let of_it = |it: &&OfStranger| it.tenant.eq_ignore_ascii_case(tenant);
-            strangers.iter().filter(of_it).any(|it| it.setting == HOST)
-        };
+        let is_tenant = |tenant: &str| is_whole(tenant, &strangers);
         let mistyped = strangers.iter().find(|it| {
             let is_of_privacy = it.setting.starts_with(policy) && is_meant(&it.given, &it.tenant);
             is_of_privacy && !is_tenant(&it.tenant) && !self.settings.is_own(it.setting)
         });
-        if let Some(OfStranger { given, tenant, .. }) = mistyped {
-            let problem = format!("is not read: TENANTS does not name {tenant}");
-            return Err(SettingsError::new(as_seen(given), &problem));
+        if let Some(mistyped) = mistyped {
+            return Err(of_nobody(mistyped));
         }
         let named = self.settings.named_like(policy, &about, &known);
         let is_of_tenant = |name: &str| name.split_once("__").is_some_and(|it| is_tenant(it.0));
@@ -154,6 +157,19 @@ impl Layers {
         let differs = || self.settings.get(setting) != self.settings.get(policy);
         (is_plain && self.settings.get(setting).is_some() && differs()).then_some(setting)
     }
+}
+
+/// Whether a name that is not in the list is that of a tenant, which has a host. Another is mistyped.
+fn is_whole(tenant: &str, strangers: &[OfStranger]) -> bool {
+    let mut of_it = strangers
+        .iter()
+        .filter(|it| it.tenant.eq_ignore_ascii_case(tenant));
+    of_it.any(|it| it.setting == HOST)
+}
+
+fn of_nobody(OfStranger { given, tenant, .. }: &OfStranger) -> SettingsError {
+    let problem = format!("is not read: TENANTS does not name {tenant}");
+    SettingsError::new(as_seen(given), &problem)
 }
 
 fn not_read(Misspelt { given, meant, .. }: &Misspelt) -> SettingsError {

@@ -112,13 +112,23 @@ impl AppSettings {
     /// Whether a word is one of these or a tenant that `TENANTS` names, or nearly so. Other programs
     /// have names too, and a tenant that was removed may have left some.
     pub fn is_about(&self, word: &str, about: &[&str]) -> bool {
-        let is_near = |name: &str| match distance(word, name) {
-            0 => true,
-            // A shorter one is one letter away from too much.
-            1 => name.len() > 2,
-            _ => false,
-        };
-        about.iter().any(|it| is_near(it)) || self.named_tenants().iter().any(|it| is_near(it))
+        let mut tenants = self.named_tenants().into_iter();
+        about.iter().any(|it| is_near(word, it)) || tenants.any(|it| is_near(word, &it))
+    }
+
+    /// Whether a word is the name of the tenant whose settings these are, or nearly so.
+    pub fn is_about_owner(&self, word: &str) -> bool {
+        let owner = self.owner.as_ref();
+        owner.is_some_and(|it| is_near(word, it.name()))
+    }
+}
+
+fn is_near(word: &str, name: &str) -> bool {
+    match distance(word, name) {
+        0 => true,
+        // A shorter one is one letter away from too much.
+        1 => name.len() > 2,
+        _ => false,
     }
 }
 

@@ -22,6 +22,10 @@ pub(super) struct Owner {
 }
 
 impl Owner {
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
     /// Whether a tenant's name is this one's.
     pub fn is(&self, tenant: &str) -> bool {
         self.name.eq_ignore_ascii_case(tenant)

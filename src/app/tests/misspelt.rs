@@ -70,6 +70,38 @@ fn a_storage_that_is_misspelt_for_one_tenant_is_refused_to_that_one_alone() {
 }
 
 #[test]
+fn a_storage_of_a_tenant_whose_name_is_mistyped_is_refused_to_the_one_that_is_meant() {
+    let unable = |settings: &[(&str, &str)]| {
+        let list = [
+            ("TENANTS", "acme,globex"),
+            ("GLOBEX__DOMAIN", "globex.eu.auth0.com"),
+        ];
+        apps(&[&list[..], settings].concat()).unwrap().unable()
+    };
+    for given in [
+        "GLOBX__CHECKPOINT_DIR",
+        "globx__AzureWebJobsStorage",
+        "GLOBX__AzureWebJobsStorage__accountName",
+    ] {
+        let setting = [(given, "x")];
+        let found = unable(&setting);
+        let told = format!(
+            "a setting needs attention: {given} is not read: TENANTS does not name {}",
+            &given[..5]
+        );
+        assert_eq!(found, [("globex".to_owned(), told)]);
+        // One that has a host was left out of the list, and is no mistake in a name.
+        let whole = [setting[0], ("Globx__DOMAIN", "x.eu.auth0.com")];
+        assert_eq!(unable(&whole), [], "{given}");
+        let plain = [setting[0], ("CHECKPOINT_DIR", "y")];
+        assert_eq!(unable(&plain).len(), 1, "{given}");
+    }
+    let own = ("GLOBEX__CHECKPOINT_DIR", "y");
+    assert_eq!(unable(&[("GLOBX__CHECKPOINT_DIR", "x"), own]), []);
+    assert_eq!(unable(&[("INITECH__CHECKPOINT_DIR", "x")]), []);
+}
+
+#[test]
 fn a_policy_that_is_set_where_nobody_reads_it_is_refused() {
     let refused = |settings: &[(&str, &str)]| match apps(settings) {
         Ok(apps) => apps.unable(),
