@@ -345,7 +345,7 @@ mod tests {
             let domain = read(&[("DOMAIN", text)]).unwrap().domain;
             assert_eq!((domain.url.as_str(), &*domain.name), (url, name));
         }
-        let problem = |text| read(&[("DOMAIN", text)]).unwrap_err().to_string();
+        let problem = |text: &str| read(&[("DOMAIN", text)]).unwrap_err().to_string();
         for (text, fault) in [
             ("acme.eu.auth0.com/api/v2", "has a path after the host"),
             (
@@ -379,6 +379,13 @@ mod tests {
             "*.auth0.com",
         ] {
             assert!(problem(text).contains("is neither a host"), "{text}");
+        }
+        // A client secret that was put there has so many letters, and what is taken for a host is shown.
+        for end in ["", ".eu.auth0.com"] {
+            let secret = format!("{}{end}", "hunter2-".repeat(8));
+            assert!(problem(&secret).contains("is neither a host"), "{secret}");
+            let label = format!("{}{end}", "a".repeat(63));
+            assert!(read(&[("DOMAIN", &label)]).is_ok(), "{label}");
         }
         for text in ["http://acme.eu.auth0.com", "ftp://acme.eu.auth0.com"] {
             assert!(problem(text).contains("must be https"), "{text}");

@@ -12,6 +12,7 @@ use url::Url;
 use crate::azure::cloud::is_blob_service;
 use crate::azure::identity::Principal;
 use crate::net::http::is_secure;
+use crate::settings::values::is_host_name;
 
 /// The account of the storage emulator (Azurite), the same on every machine.
 const EMULATOR_ACCOUNT: &str = "devstoreaccount1";
@@ -167,7 +168,7 @@ impl Account {
 /// host, and what opens the account would go there.
 fn is_of_host(text: &str) -> bool {
     let is_of_host = |it: char| it.is_ascii_alphanumeric() || matches!(it, '-' | '.');
-    text.chars().all(is_of_host)
+    text.chars().all(is_of_host) && is_host_name(text)
 }
 
 fn blob_endpoint(text: &str) -> Result<Url, Invalid> {

@@ -17,6 +17,7 @@ use crate::net::token;
 use crate::pii::Privacy;
 use crate::record::Record;
 use crate::settings::Reader;
+use crate::settings::values::is_host_name;
 
 pub(super) const KIND: Kind = Kind {
     name: "tinybird",
@@ -107,7 +108,9 @@ fn is_host(url: &Url) -> bool {
         is_tinybird && ["app", "cloud", "tinybird", "www"].contains(&label(host))
     };
     http::is_secure(url)
-        && url.host_str().is_some_and(|host| !is_page(host))
+        && url
+            .host_str()
+            .is_some_and(|it| is_host_name(it) && !is_page(it))
         && url.username().is_empty()
         && url.password().is_none()
         && url.fragment().is_none()

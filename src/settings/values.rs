@@ -11,6 +11,10 @@ use crate::redact::Redaction;
 /// Far beyond any retention; what is longer is a slip.
 pub(crate) const LONGEST_DURATION: Duration = Duration::from_hours(24 * 3650);
 
+/// What DNS has room for: letters of a name, and between two dots of it.
+const LONGEST_HOST: usize = 253;
+const LONGEST_LABEL: usize = 63;
+
 /// A URL of a scheme and a host, and nothing after it.
 pub(crate) fn origin(text: &str) -> Option<Url> {
     let url = Url::parse(text).ok()?;
@@ -19,7 +23,13 @@ pub(crate) fn origin(text: &str) -> Option<Url> {
         && url.fragment().is_none()
         && url.username().is_empty()
         && url.password().is_none();
-    (is_bare && url.has_host()).then_some(url)
+    (is_bare && url.host_str().is_some_and(is_host_name)).then_some(url)
+}
+
+/// Whether a host may have such a name. A secret that was put in its place is mostly too long for one,
+/// and what is taken for a host is shown.
+pub(crate) fn is_host_name(text: &str) -> bool {
+    text.len() <= LONGEST_HOST && text.split('.').all(|label| label.len() <= LONGEST_LABEL)
 }
 
 /// A duration. `M` would be months, and who writes `5M` means minutes.

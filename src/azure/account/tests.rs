@@ -82,6 +82,10 @@ fn what_is_wrong_is_named_and_no_value_is_quoted() {
             "its AccountName or EndpointSuffix cannot be part of a host's name",
         ),
         (
+            &format!("AccountName={};AccountKey=a2V5", "hunter2-".repeat(8)),
+            "its AccountName or EndpointSuffix cannot be part of a host's name",
+        ),
+        (
             "AccountName=hunter2.blob.core.windows.net;AccountKey=a2V5",
             "its AccountName has a dot, and the name of an account has none; give what stands \
              before .blob in its address",

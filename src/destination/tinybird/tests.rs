@@ -56,6 +56,9 @@ fn a_token_goes_to_an_api_host_over_tls_and_nowhere_else() {
         let problem = host(text).unwrap_err();
         assert!(problem.starts_with("must be the API host"), "{text}");
     }
+    // What is taken for a host is shown, and this is the form of a token.
+    let token = format!("p.{}.{}", "hush".repeat(20), "x".repeat(43));
+    assert!(host(&token).is_err());
     let problem = host("https://api.tinybird.co/v0/events?name=auth0&token=hush").unwrap_err();
     assert!(problem.contains("the token belongs in TINYBIRD_TOKEN"));
     assert!(!problem.contains("hush"));
