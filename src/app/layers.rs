@@ -115,8 +115,11 @@ pub(super) struct Shared {
     storages: Memo<Arc<Storage>>,
 }
 
-/// What was made, by the values of the settings that it was made of.
-type Memo<T> = Mutex<HashMap<Vec<Option<String>>, T>>;
+/// What was made, by the settings that it was made of.
+type Memo<T> = Mutex<HashMap<Vec<Option<Value>>, T>>;
+
+/// A setting's value, and whether it is a tenant's own, which comes before what is set for all.
+type Value = (String, bool);
 
 impl Layers {
     pub fn new(settings: AppSettings, purpose: Purpose, clock: Clock, jitter: Jitter) -> Self {
@@ -152,13 +155,16 @@ impl Layers {
         settings: &[&str],
         make: impl FnOnce() -> Result<T, E>,
     ) -> Result<T, E> {
-        let value = |name: &&str| self.settings.get(name).map(str::to_owned);
+        let value = |name: &&str| {
+            let value = self.settings.get(name)?;
+            Some((value.to_owned(), self.settings.is_own(name)))
+        };
         Self::shared_by(memo, settings.iter().map(value).collect(), make)
     }
 
     fn shared_by<T: Clone, E>(
         memo: &Memo<T>,
-        values: Vec<Option<String>>,
+        values: Vec<Option<Value>>,
         make: impl FnOnce() -> Result<T, E>,
     ) -> Result<T, E> {
         let mut known = memo.lock().unwrap_or_else(PoisonError::into_inner);
@@ -304,7 +310,7 @@ impl Layers {
         let storages = &self.shared.storages;
         if let StorageSettings::Folder(path) = &settings {
             // However it is written, and whatever else differs, one process locks it once.
-            let folder = vec![Some(spelt_out(path))];
+            let folder = vec![Some((spelt_out(path), false))];
             return Self::shared_by(storages, folder, || self.make_storage(settings, tools));
         }
         let names = [

@@ -240,6 +240,47 @@ fn what_a_tenant_has_of_its_own_comes_before_whatever_else_counts_for_all() {
 }
 
 #[test]
+fn tenants_share_a_storage_where_the_same_setting_names_it() {
+    let service = "https://template.blob.core.windows.net";
+    let account =
+        "BlobEndpoint=https://acme.blob.core.windows.net;AccountName=acme;AccountKey=a2V5";
+    let set = [
+        ("B__DOMAIN", "b.eu.auth0.com"),
+        ("AzureWebJobsStorage", account),
+        ("AzureWebJobsStorage__blobServiceUri", service),
+        // As the plain one, which does not count beside the connection string.
+        ("B__AzureWebJobsStorage__blobServiceUri", service),
+    ];
+    for list in ["a,b", "b,a"] {
+        let apps = apps(&[&set[..], &RULE[2..], &[("TENANTS", list)]].concat()).unwrap();
+        for app in apps.able() {
+            let place = app.storage.location("x");
+            let is_own = app.name.as_deref() == Some("b");
+            assert_eq!(place.starts_with(service), is_own, "{list}: {place}");
+        }
+    }
+}
+
+#[test]
+fn tenants_share_a_client_where_the_same_setting_names_the_proxy() {
+    let settings = REFERENCE.into_iter().chain([
+        ("TENANTS", "a,b"),
+        ("HTTPS_PROXY", "http://a:1"),
+        ("https_proxy", "http://b:1"),
+        ("B__https_proxy", "http://b:1"),
+    ]);
+    let purpose = Purpose::CommandLine { destination: None };
+    let all = layers(settings.collect(), purpose);
+    let clients = all.by_tenant().into_iter().map(|it| {
+        let layers = all.of_tenant(it.name, it.settings.ok().unwrap());
+        let tools = layers.tools(&mut Problems::default()).unwrap();
+        format!("{:?}", tools.http)
+    });
+    let clients: Vec<_> = clients.collect();
+    assert_ne!(clients[0], clients[1]);
+}
+
+#[test]
 fn every_setting_that_a_tenant_lacks_is_told_as_its_own() {
     let settings = REFERENCE.into_iter().chain([("TENANTS", "a")]).collect();
     let purpose = Purpose::CommandLine { destination: None };
