@@ -6,7 +6,8 @@ use regex_lite::Regex;
 use serde_json::{Value, json};
 
 use super::settings::read;
-use super::{SECRETS, names, parsed, template};
+use super::{SECRETS, names, parsed, template, texts};
+use crate::kql;
 
 /// The elements of the form, by the expressions that the outputs name them with.
 fn elements(form: &Value) -> BTreeMap<String, Value> {
@@ -166,6 +167,25 @@ fn the_form_asks_for_every_parameter_in_the_way_that_fits_it() {
         }
     }
     assert!(elements.is_empty(), "nothing takes {elements:?}");
+}
+
+/// The branch `release`, where the portal reads the form, has no pages.
+#[test]
+fn the_form_links_to_a_page_of_this_version() {
+    let form = parsed("createUiDefinition.json");
+    let links = texts(&form).into_iter();
+    let links = links.filter(|(place, it)| place.ends_with("/uri") && *it != "uri");
+    let links: Vec<_> = links.map(|(_, link)| link).collect();
+    assert!(!links.is_empty());
+    let pages = concat!(
+        "https://github.com/auth0-poller/auth0-poller/blob/v",
+        env!("CARGO_PKG_VERSION"),
+        "/"
+    );
+    for link in links {
+        let page = link.strip_prefix(pages).unwrap_or_else(|| panic!("{link}"));
+        assert!(kql::project().join(page).is_file(), "{link}");
+    }
 }
 
 /// Answers to one question of the form.
