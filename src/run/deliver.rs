@@ -205,6 +205,7 @@ impl<'c, S: Source, A: DeadLetters, L: Ledger> Delivering<'c, S, A, L> {
             self.course.report(|report| report.skipped += 1);
         }
         self.ledger.note(record, Handled::SetAside);
+        self.course.report_newest(self.ledger.newest());
         Ok(())
     }
 

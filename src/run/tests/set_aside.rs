@@ -223,3 +223,21 @@ async fn a_run_that_fails_for_something_else_tells_of_the_quarantine_too() {
     assert_eq!(report.errors.len(), 2, "{report:?}");
     assert!(report.errors[1].contains("quarantined 2 of"), "{report:?}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn the_newest_record_of_a_run_is_told_although_it_was_set_aside() {
+    for is_refused in [false, true] {
+        let world = World::with_records(50);
+        let newest = world.state().records.keys().next_back().unwrap().clone();
+        let bad = [newest.clone()].into();
+        if is_refused {
+            world.state().poison = bad;
+        } else {
+            world.state().unfit = bad;
+        }
+        let report = world.run().await;
+        assert_eq!((report.delivered, report.dead_lettered), (49, 1));
+        assert_eq!(report.last_log_id, Some(newest), "{is_refused}");
+        assert_eq!(report.last_date, Some(at("07:58:00")), "{is_refused}");
+    }
+}
