@@ -249,7 +249,7 @@ impl<S: Source, A: DeadLetters> Course<'_, S, A> {
             report.delivered + report.quarantined + refused + unfit
         };
         self.judge_refusals(ledger, was_sent, refused, all);
-        self.judge(unfit, &RunError::ManyUnfit { unfit, all });
+        self.judge(unfit, all, &RunError::ManyUnfit { unfit, all });
         self.note(
             ledger
                 .close(caught_up, self.deadline)
@@ -302,7 +302,7 @@ impl<S: Source, A: DeadLetters> Course<'_, S, A> {
     /// all of it was set aside; and so has one of which more than a tenth was refused.
     fn judge_refusals(&self, ledger: &impl Ledger, was_sent: bool, refused: u64, all: u64) {
         let Some(since) = ledger.refused_since() else {
-            return self.judge(refused, &RunError::ManyRefused { refused, all });
+            return self.judge(refused, all, &RunError::ManyRefused { refused, all });
         };
         self.report(|report| report.refused_since = Some(since));
         let error = RunError::StillRefusing(since);
@@ -331,10 +331,9 @@ impl<S: Source, A: DeadLetters> Course<'_, S, A> {
     }
 
     /// A run has failed of which so many were set aside for one reason that the fault is not in them: more
-    /// than a tenth. Of the few of a quiet tenant one proves nothing.
-    fn judge(&self, set_aside: u64, error: &RunError) {
-        let others = self.progress.borrow().delivered;
-        if set_aside > 1 && set_aside * 10 > others + set_aside {
+    /// than a tenth of all. Of the few of a quiet tenant one proves nothing.
+    fn judge(&self, set_aside: u64, all: u64, error: &RunError) {
+        if set_aside > 1 && set_aside * 10 > all {
             self.report(|report| report.fail(error));
         }
     }

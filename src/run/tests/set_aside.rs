@@ -241,3 +241,16 @@ async fn the_newest_record_of_a_run_is_told_although_it_was_set_aside() {
         assert_eq!(report.last_date, Some(at("07:58:00")), "{is_refused}");
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_tenth_is_one_of_all_records_of_the_run_whatever_became_of_the_others() {
+    for (unfit, refused, fails) in [(2, 1, false), (1, 2, false), (3, 1, true), (1, 3, true)] {
+        let world = World::with_records(20);
+        let ids: Vec<_> = world.state().records.keys().cloned().collect();
+        world.state().unfit = ids[..unfit].iter().cloned().collect();
+        world.state().poison = ids[10..10 + refused].iter().cloned().collect();
+        let report = world.run().await;
+        assert_eq!(report.dead_lettered, (unfit + refused) as u64);
+        assert_eq!(report.errors.len(), usize::from(fails), "{report:?}");
+    }
+}
