@@ -96,7 +96,7 @@ fn section(html: &mut Html, pipeline: &Pipeline, at: DateTime<Utc>) {
     figure(
         html,
         "Records in each of the last 24 hours",
-        &hours(&pipeline.hours),
+        &hours(pipeline),
     );
     figure(html, "Seconds behind, run by run", &lags(&pipeline.runs));
     figure(
@@ -186,9 +186,11 @@ fn share(value: u64, most: u64) -> u64 {
     height.max(u64::from(value > 0))
 }
 
-fn hours(hours: &[(DateTime<Utc>, Sum)]) -> Vec<Bar> {
-    let bar = |(hour, sum): &(DateTime<Utc>, Sum)| (to_seconds(*hour), Some(sum.records));
-    hours.iter().map(bar).collect()
+fn hours(pipeline: &Pipeline) -> Vec<Bar> {
+    let is_known = pipeline.records.is_some();
+    let records = |sum: &Sum| is_known.then_some(sum.records);
+    let bar = |(hour, sum): &(DateTime<Utc>, Sum)| (to_seconds(*hour), records(sum));
+    pipeline.hours.iter().map(bar).collect()
 }
 
 fn lags(runs: &[PastRun]) -> Vec<Bar> {

@@ -297,6 +297,18 @@ fn of_a_run_of_which_nobody_knows_how_far_it_was_behind_the_page_says_so() {
 }
 
 #[test]
+fn of_a_history_that_cannot_be_read_the_page_tells_no_number() {
+    let page = page(&Health::judge(
+        vec![known(Err("the storage is away"))],
+        at("08:00:30"),
+    ));
+    assert!(!page.contains("(at most 0)"), "{page}");
+    for hour in ["2026-11-20T09:00:00Z", "2026-11-21T08:00:00Z"] {
+        let bar = format!("<title>{hour}: unknown</title>");
+        assert!(page.contains(&bar), "{page}");
+    }
+}
+#[test]
 fn the_text_says_what_matters() {
     let changes = serde_json::json!({
         "caught_up": false, "lag_seconds": 7_300,
