@@ -94,6 +94,15 @@ pub(crate) fn alone(label: &str) -> String {
     }
 }
 
+/// A destination has taken nothing for a while.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error(
+    "the destination has refused every record since {}, so the fault is most likely not in \
+     them; look at its settings, and when it takes records again, `auth0-poller dead-letter \
+     retry` delivers what was set aside meanwhile", to_seconds(*.0)
+)]
+pub(crate) struct StillRefusing(pub DateTime<Utc>);
+
 /// How many requests a tenant takes in its window, and how many of these are left.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
 pub(crate) struct RateLimit {

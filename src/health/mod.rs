@@ -13,7 +13,7 @@ pub(crate) use self::page::{STYLE_HASH, page};
 pub(crate) use self::text::text;
 use crate::error::one_line;
 use crate::record::is_future;
-use crate::report::{Arrival, Gap, RateLimit, Report};
+use crate::report::{Arrival, Gap, RateLimit, Report, StillRefusing};
 use crate::state::{History, PastError, PastRun, Sum};
 
 /// Without a sign of life for so long, runs are taken to have stopped. Quiet ones leave one every ten
@@ -22,6 +22,8 @@ const STALE_AFTER: TimeDelta = TimeDelta::minutes(15);
 /// Runs that are told of, of all tenants and destinations together. Of each there are ten at least.
 const RUNS: usize = 5_000;
 const FEWEST_RUNS: usize = 10;
+/// What is said of records that are missing for good, by the run that finds it and here.
+const MISSING: &str = "records that the destination acknowledged are not in the table";
 
 /// How it stands with a tenant and destination: of several that apply, the first.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd, Serialize)]
@@ -140,7 +142,7 @@ pub(crate) struct Pipeline {
     pub gap: Option<Gap>,
     /// What of that which was accepted lately is where it should be.
     pub arrival: Option<Arrival>,
-    /// The newest error, if there was one.
+    /// What is wrong, else the newest error, if there was one.
     pub error: Option<PastError>,
     /// Runs that did something, the newest first.
     pub runs: Vec<PastRun>,
@@ -219,6 +221,7 @@ impl Pipeline {
             ..*error
         };
         let mut errors: Vec<_> = history.errors.iter().rev().map(harmless).collect();
+        errors.splice(0..0, standing(&history, at));
         let problems = problems.into_iter().map(|text| PastError { at, text });
         errors.splice(0..0, problems);
         let [hour, day] = [1, 24].map(|hours| history.delivered(TimeDelta::hours(hours), at));
@@ -251,6 +254,21 @@ impl Pipeline {
             hours: history.by_hour(24, at),
         }
     }
+}
+
+/// What is wrong although the newest run had no error, unless it is the newest that there was.
+fn standing(history: &History, at: DateTime<Utc>) -> Option<PastError> {
+    let newest = history.errors.back().map_or("", |it| &it.text);
+    let refusing = history
+        .refused_since
+        .map(|it| StillRefusing(it).to_string());
+    let refusing = refusing.filter(|it| newest != it);
+    let is_told = newest.contains(MISSING);
+    let lost = (history.lost > 0 && !is_told).then(|| format!("{} {MISSING}", history.lost));
+    Some(PastError {
+        at: history.last_run.unwrap_or(at),
+        text: refusing.or(lost).filter(|_| !history.is_failing)?,
+    })
 }
 
 #[cfg(test)]

@@ -308,6 +308,33 @@ fn of_a_history_that_cannot_be_read_the_page_tells_no_number() {
         assert!(page.contains(&bar), "{page}");
     }
 }
+
+#[test]
+fn what_is_wrong_now_is_told_although_another_error_came_after_it() {
+    use serde_json::json;
+    let errors = json!([
+        {"at": "2026-11-21T06:00:00Z", "text": "why it is failing"},
+        {"at": "2026-11-21T07:00:00Z", "text": "Auth0 did not answer"}
+    ]);
+    for (changes, told) in [
+        (
+            json!({"refused_since": "2026-11-21T05:00:00Z"}),
+            "the destination has refused every record since 2026-11-21T05:00:00Z, so",
+        ),
+        (
+            json!({"lost": 2, "arrival": arrival(2)}),
+            "2 records that the destination acknowledged are not in the table",
+        ),
+    ] {
+        let mut changes = changes;
+        changes["errors"] = errors.clone();
+        let health = health(&changes, "08:01:00");
+        assert_eq!(health.state, State::Failing);
+        let error = health.pipelines[0].error.as_ref().unwrap();
+        assert!(error.text.starts_with(told), "{error:?}");
+    }
+}
+
 #[test]
 fn the_text_says_what_matters() {
     let changes = serde_json::json!({

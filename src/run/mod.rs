@@ -50,7 +50,7 @@ use crate::destination::{Destination, Filter};
 use crate::error::BoxError;
 use crate::net::retry::Deadline;
 use crate::record::{LogId, Reach, Source, SourceError, is_future};
-use crate::report::{Gap, Report, alone};
+use crate::report::{Gap, Report, StillRefusing, alone};
 
 /// Pages of 100 records that are read before the batch is delivered for which they are: one batch.
 const PAGES_AHEAD: usize = 10;
@@ -103,12 +103,6 @@ enum RunError {
          was set aside: {0}"
     )]
     AllRefused(BoxError),
-    #[error(
-        "the destination has refused every record since {}, so the fault is most likely not in \
-         them; look at its settings, and when it takes records again, `auth0-poller dead-letter \
-         retry` delivers what was set aside meanwhile", to_seconds(*.0)
-    )]
-    StillRefusing(DateTime<Utc>),
     #[error(
         "the destination refused {refused} of the {all} records of this run, which are set aside; that \
          is more than a tenth, so the fault may not be in them; look at its settings, and when it \
@@ -305,7 +299,7 @@ impl<S: Source, A: DeadLetters> Course<'_, S, A> {
             return self.judge(refused, all, &RunError::ManyRefused { refused, all });
         };
         self.report(|report| report.refused_since = Some(since));
-        let error = RunError::StillRefusing(since);
+        let error = StillRefusing(since);
         if was_sent {
             self.report(|report| report.fail(&error));
         } else {
