@@ -129,12 +129,14 @@ fn lines(reports: &[Report]) -> Vec<String> {
 
 /// Whether a report is of one of several tenants and has nothing to tell: there may be hundreds.
 fn is_one_of_many(report: &Report) -> bool {
-    report.tenant.is_some() && report.is_quiet()
+    let is_all_there = report.arrival.is_none_or(|it| it.missing == 0);
+    report.tenant.is_some() && report.is_quiet() && is_all_there
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::report::Arrival;
 
     #[test]
     fn what_is_wrong_with_several_is_said_once() {
@@ -161,6 +163,30 @@ mod tests {
                 "a/tinybird: quota",
                 "a/tinybird: quota",
                 "d/archive and d/tinybird: token",
+            ]
+        );
+    }
+
+    #[test]
+    fn of_several_tenants_one_whose_rows_are_missing_has_a_line_although_nothing_is_new() {
+        let quiet = |tenant: &str, missing| Report {
+            tenant: Some(tenant.to_owned()),
+            caught_up: true,
+            arrival: Some(Arrival {
+                accepted: 40,
+                landed: 40 - missing,
+                missing,
+                looked_at: Some("2026-11-21T07:30:00Z".parse().unwrap()),
+            }),
+            ..Report::of("log-analytics")
+        };
+        let reports = [quiet("a", 0), quiet("b", 2), quiet("c", 0)];
+        assert_eq!(
+            lines(&reports),
+            [
+                "b/log-analytics: 0 records delivered; caught up; 38 of 40 landed, 2 missing at \
+                 2026-11-21T07:30:00Z",
+                "nothing new in 2 runs; caught up",
             ]
         );
     }
