@@ -5,6 +5,7 @@ use std::fmt;
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
 
 use crate::clock::to_seconds;
 use crate::error::with_causes;
@@ -70,7 +71,7 @@ pub(crate) struct Report {
     /// Whether it ended since the destination refused whatever it was sent.
     #[serde(skip)]
     pub refuses_all: bool,
-    /// Duration of the run in milliseconds.
+    /// Duration of the run in milliseconds, in which it may have waited for its turn.
     pub elapsed_ms: u64,
     /// What went wrong. A run with errors has failed, even if it delivered records.
     pub errors: Vec<String>,
@@ -224,6 +225,11 @@ impl Report {
         ] {
             *count += more;
         }
+    }
+
+    /// Notes how long the run took that began then.
+    pub fn took_since(&mut self, began: Instant) {
+        self.elapsed_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
     }
 
     /// Notes an error with all its causes.

@@ -26,6 +26,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use futures_util::FutureExt as _;
 use futures_util::future::join_all;
 use tokio::sync::watch;
+use tokio::time::Instant;
 use tracing::warn;
 
 pub(crate) use self::audit::Audit;
@@ -261,7 +262,7 @@ impl App {
         budget: Duration,
         is_first: bool,
     ) -> Option<Report> {
-        let deadline = Deadline::after(budget);
+        let (began, deadline) = (Instant::now(), Deadline::after(budget));
         let run = AssertUnwindSafe(self.run_one(pipeline, deadline, is_first)).catch_unwind();
         let report = run.await.unwrap_or_else(|_| {
             let mut report = Report::default();
@@ -270,10 +271,9 @@ impl App {
         });
         // Nobody waits for its pages while it is told of.
         drop(reading);
-        let report = Report {
-            rate_limit: self.tenant.rate_limit(),
-            ..self.signed(report?, pipeline)
-        };
+        let mut report = self.signed(report?, pipeline);
+        report.rate_limit = self.tenant.rate_limit();
+        report.took_since(began);
         // Where the checkpoint could not be read, nothing else is asked of the storage.
         let checkpoints = match &pipeline.way {
             Ok(way) => Some(&way.books.checkpoints),

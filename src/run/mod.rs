@@ -188,7 +188,7 @@ impl<S: Source, A: DeadLetters> Run<'_, S, A> {
         progress.send_modify(|report| {
             report.requests = self.source.requests() - requests_before;
             report.lag_seconds = lag(report, oldest_left, (self.clock)());
-            report.elapsed_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+            report.took_since(started);
         });
         progress.borrow().clone()
     }

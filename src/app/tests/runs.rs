@@ -136,6 +136,10 @@ async fn a_run_that_waits_for_its_turn_ends_in_time_and_is_first_in_the_next() {
             ]
         );
         assert!(began.elapsed() < Duration::from_secs(185));
+        // Of three quarters of its time.
+        let waited = reports.iter().zip(turns).filter(|(_, had)| !had);
+        let waited: Vec<_> = waited.map(|(it, _)| it.elapsed_ms / 1_000).collect();
+        assert_eq!(waited, [131, 131]);
     }
 }
 
