@@ -14,6 +14,7 @@ use crate::destination::Probe;
 use crate::error::{BoxError, one_line, with_causes};
 use crate::record::{LogId, Position, Record, SourceError};
 use crate::report::{alone, label};
+use crate::run::BeginsLater;
 
 /// The object that is read and written to try the storage.
 const PROBE: &str = "check.txt";
@@ -145,8 +146,8 @@ async fn try_all(app: &App, layers: &Layers) -> Vec<Verdict> {
     verdicts
 }
 
-/// What is wrong with a cursor that is newer than the tenant's newest record: nothing is delivered
-/// until there is a newer one. The newest by date may have a smaller id than another, so a cursor
+/// What is wrong with a beginning in the future, or a cursor that is newer than the tenant's newest
+/// record: nothing is delivered until then, or until there is a newer one. The newest by date may have a smaller id than another, so a cursor
 /// that is a record is none of these.
 async fn cursor_ahead(
     app: &App,
@@ -163,7 +164,11 @@ async fn cursor_ahead(
         }
         Err(error) => return Some(with_causes(&error)),
     };
-    let Position::After(cursor) = checkpoint.position() else {
+    let begin = checkpoint.position();
+    if let Some(future) = BeginsLater::find(&begin, &pipeline.label, now) {
+        return Some(future.to_string());
+    }
+    let Position::After(cursor) = begin else {
         return None;
     };
     // By time: the prefix of one may be larger than that of the other.

@@ -49,7 +49,7 @@ use crate::clock::{Clock, to_seconds};
 use crate::destination::{Destination, Filter};
 use crate::error::BoxError;
 use crate::net::retry::Deadline;
-use crate::record::{LogId, Reach, Source, SourceError, is_future};
+use crate::record::{LogId, Position, Reach, Source, SourceError, is_future};
 use crate::report::{Gap, Report, StillRefusing, alone};
 
 /// Pages of 100 records that are read before the batch is delivered for which they are: one batch.
@@ -131,15 +131,30 @@ enum RunError {
          again: {advice}"
     )]
     Quarantined { rows: u64, advice: String },
-    #[error(
-        "reading begins in the future, {}, so nothing is delivered until then; \
-         `auth0-poller checkpoint set --from …` lets it begin earlier ({only})", to_seconds(*.time)
-    )]
-    Future { time: DateTime<Utc>, only: String },
     #[error(transparent)]
     Ledger(BoxError),
     #[error(transparent)]
     DeadLetter(BoxError),
+}
+
+/// There is nothing to read yet.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "reading begins in the future, {}, so nothing is delivered until then; \
+     `auth0-poller checkpoint set --from …` lets it begin earlier ({only})", to_seconds(*.time)
+)]
+pub(crate) struct BeginsLater {
+    time: DateTime<Utc>,
+    only: String,
+}
+
+impl BeginsLater {
+    /// What is wrong with where reading begins of what has this label, if that is in the future.
+    pub fn find(begin: &Position, label: &str, now: DateTime<Utc>) -> Option<Self> {
+        let time = begin.time().filter(|it| is_future(*it, now))?;
+        let only = alone(label);
+        Some(Self { time, only })
+    }
 }
 
 /// Why one half of a run stops before its end.
@@ -275,10 +290,8 @@ impl<S: Source, A: DeadLetters> Course<'_, S, A> {
     async fn open(&self, ledger: &mut impl Ledger) -> Result<Opening, RunError> {
         let opening = ledger.open(self.deadline).await.map_err(RunError::Ledger)?;
         self.report_newest(ledger.newest());
-        let begins = opening.position.time();
-        if let Some(time) = begins.filter(|time| is_future(*time, self.began)) {
-            let only = alone(self.run.name);
-            self.report(|report| report.fail(&RunError::Future { time, only }));
+        if let Some(future) = BeginsLater::find(&opening.position, self.run.name, self.began) {
+            self.report(|report| report.fail(&future));
         }
         if let Some(gap) = opening.loss {
             warn!(

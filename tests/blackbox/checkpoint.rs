@@ -155,6 +155,37 @@ async fn check_finds_a_cursor_that_is_newer_than_the_newest_record() {
     assert!(ran.stdout.contains(&line), "{ran:?}");
 }
 
+/// `checkpoint set` refuses that, unless its clock is wrong.
+#[tokio::test]
+async fn check_finds_that_reading_begins_in_the_future_as_a_run_does() {
+    let world = World::start().await;
+    for tenant in ["without records", "with one"] {
+        let tomorrow = now() + chrono::Duration::days(1);
+        let time = tomorrow.to_rfc3339_opts(SecondsFormat::Secs, true);
+        for from in ["1h", &id(minutes_ago(60))] {
+            let set = world.command(&["checkpoint", "set", "--from", from]).await;
+            assert_eq!(set.code(), 0, "{set:?}");
+            let mut checkpoint = world.checkpoint().await;
+            if checkpoint["cursor"].is_null() {
+                checkpoint["start"] = json!(time);
+                checkpoint["left_out_before"] = json!(time);
+            } else {
+                checkpoint["cursor"] = json!(id(tomorrow));
+            }
+            let file = world.checkpoint_file(Sink::LogAnalytics);
+            fs::write(file, checkpoint.to_string()).unwrap();
+            let told = format!("reading begins in the future, {time}, so nothing is delivered");
+            let check = world.command(&["check"]).await;
+            assert!(check.stdout.contains(&told), "{tenant} {from}: {check:?}");
+            assert_eq!(check.code(), 1, "{tenant} {from}: {check:?}");
+            let poll = world.command(&["poll"]).await;
+            assert!(poll.stderr.contains(&told), "{tenant} {from}: {poll:?}");
+        }
+        let date = minutes_ago(5);
+        world.tenant.add(json!({"date": date, "type": "s"}), date);
+    }
+}
+
 #[tokio::test]
 async fn an_id_adds_no_line_to_what_check_finds() {
     let world = World::start().await;
