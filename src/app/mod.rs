@@ -4,6 +4,7 @@
 //! each for what it uses. [`App`] is the whole of one tenant, and [`Apps`] are all of them; where the
 //! settings of one tenant or destination are bad, only that one fails.
 
+mod anchor;
 mod arrival;
 mod audit;
 mod health;
@@ -29,6 +30,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 use tracing::warn;
 
+use self::anchor::anchor;
 pub(crate) use self::audit::Audit;
 use self::heartbeat::tell;
 pub(crate) use self::layers::Layers;
@@ -47,7 +49,7 @@ use crate::clock::{self, Clock};
 use crate::error::BoxError;
 use crate::net::retry::{Deadline, Jitter};
 use crate::report::Report;
-use crate::run::{InFlight, Ledger as _, Policy, Run, Watched};
+use crate::run::{InFlight, Policy, Run, Watched};
 use crate::settings::SettingsError;
 use crate::state::{CheckpointLedger, CheckpointStore, Counting, DeadLetterStore, HistoryStore};
 use crate::storage::Storage;
@@ -322,7 +324,7 @@ impl App {
                 report.fail(problem);
                 if let Some(checkpoints) = &pipeline.checkpoints {
                     let anchor = anchor(checkpoints, self.policy, &self.clock, deadline);
-                    self.unless_asked_to_end(anchor).await;
+                    report.gap = self.unless_asked_to_end(anchor).await.flatten();
                 }
                 return Some(report);
             }
@@ -370,15 +372,6 @@ impl App {
         let proved = self.prove((pipeline, way, proof), report, &found, deadline);
         Some(Box::pin(proved).await)
     }
-}
-
-/// Keeps from when on records are wanted, where no run can begin for now: otherwise the first one that
-/// does would begin later, and what was stored meanwhile would be lost. Where it cannot be kept, the
-/// report says what is wrong all the same.
-async fn anchor(checkpoints: &CheckpointStore, policy: Policy, clock: &Clock, deadline: Deadline) {
-    let (start_from, overlap) = (policy.start_from, policy.overlap);
-    let mut ledger = CheckpointLedger::new(checkpoints, start_from, overlap, clock);
-    let _ = ledger.open(deadline).await;
 }
 
 #[cfg(test)]

@@ -9,9 +9,10 @@ use futures_util::future::join_all;
 use tokio::sync::watch;
 use tracing::{Instrument as _, error_span};
 
+use super::anchor::anchor;
 use super::heartbeat::{Pulse, tell};
 use super::rounds::Rounds;
-use super::{App, AppError, Books, Layers, anchor};
+use super::{App, AppError, Books, Layers};
 use crate::auth0::Domain;
 use crate::clock::Clock;
 use crate::destination::Destination;
@@ -326,7 +327,7 @@ impl Member {
                 });
                 let deadline = Deadline::after(TELLING);
                 if let Some((books, policy)) = books.as_ref().zip(self.policy) {
-                    anchor(&books.checkpoints, policy, clock, deadline).await;
+                    report.gap = anchor(&books.checkpoints, policy, clock, deadline).await;
                 }
                 tell(history, pulse, &report, clock(), deadline).await;
             }

@@ -45,6 +45,39 @@ async fn a_tenant_that_is_badly_set_stops_no_other_and_is_named_with_its_own_set
     assert_eq!(unable, ["globex", "initech", "hooli/event-grid"]);
 }
 
+/// It is told of for a day, which may be over when one can.
+#[tokio::test(start_paused = true)]
+async fn that_a_checkpoint_is_lost_is_told_although_no_run_can_begin() {
+    let state = tempfile::tempdir().unwrap();
+    let apps = apps(&[
+        ("CHECKPOINT_DIR", state.path().to_str().unwrap()),
+        ("TENANTS", "acme,globex"),
+        ("CLIENT_SECRET", ""),
+        ("GLOBEX__CLIENT_SECRET", "secret"),
+        ("GLOBEX__DOMAIN", "http://127.0.0.1:1"),
+        ("GLOBEX__DESTINATIONS", "event-grid,log-analytics"),
+    ])
+    .unwrap();
+    let gaps = |reports: Vec<Report>| -> Vec<_> {
+        let gap = |it: Report| (it.name(), it.gap.map(|gap| gap.to.to_rfc3339()));
+        reports.into_iter().map(gap).collect()
+    };
+    let names = [
+        "acme/log-analytics",
+        "globex/event-grid",
+        "globex/log-analytics",
+    ];
+    let told = |to: Option<&str>| names.map(|it| (it.to_owned(), to.map(str::to_owned)));
+    assert_eq!(gaps(apps.run_once().await), told(None));
+    for tenant in std::fs::read_dir(state.path().join("checkpoints")).unwrap() {
+        for file in std::fs::read_dir(tenant.unwrap().path()).unwrap() {
+            std::fs::write(file.unwrap().path(), "{").unwrap();
+        }
+    }
+    let start = Some("2026-11-21T07:00:00+00:00");
+    assert_eq!(gaps(apps.run_once().await), told(start));
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_tenant_whose_storage_cannot_even_be_prepared_stops_no_other() {
     let state = tempfile::tempdir().unwrap();
