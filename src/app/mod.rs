@@ -265,9 +265,11 @@ impl App {
         is_first: bool,
     ) -> Option<Report> {
         let (began, deadline) = (Instant::now(), Deadline::after(budget));
+        // What was told of another run is nothing that this one has done.
+        pipeline.progress.send_replace(Report::of(&pipeline.label));
         let run = AssertUnwindSafe(self.run_one(pipeline, deadline, is_first)).catch_unwind();
         let report = run.await.unwrap_or_else(|_| {
-            let mut report = Report::default();
+            let mut report = pipeline.progress.borrow().clone();
             report.fail(&Panicked);
             Some(report)
         });

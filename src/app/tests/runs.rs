@@ -54,6 +54,26 @@ async fn a_panic_ends_the_run_of_one_destination_and_not_that_of_another() {
     assert!(reports[1].errors[0].contains("127.0.0.1:1"), "{reports:?}");
 }
 
+#[tokio::test(start_paused = true)]
+async fn what_a_run_has_done_before_it_ends_in_a_panic_is_told() {
+    let state = tempfile::tempdir().unwrap();
+    let changes = [
+        ("DOMAIN", "http://127.0.0.1:1"),
+        ("CHECKPOINT_DIR", state.path().to_str().unwrap()),
+    ];
+    let mut app = app(&changes).unwrap();
+    assert_eq!(app.runs(&Rounds::one()).await[0].gap, None);
+    let tenant = std::fs::read_dir(state.path().join("checkpoints")).unwrap();
+    for file in std::fs::read_dir(tenant.last().unwrap().unwrap().path()).unwrap() {
+        std::fs::write(file.unwrap().path(), "{").unwrap();
+    }
+    app.pipelines[0].way.as_mut().ok().unwrap().destination = Box::new(Buggy);
+    let reports = app.runs(&Rounds::one()).await;
+    assert!(reports[0].errors[0].contains("a panic"), "{reports:?}");
+    // The checkpoint was lost, which is noticed before anything else.
+    assert!(reports[0].gap.is_some(), "{reports:?}");
+}
+
 #[test]
 fn a_domain_that_may_be_mistyped_is_told_of_once_a_day() {
     let now: DateTime<Utc> = "2026-11-21T08:00:00Z".parse().unwrap();
