@@ -80,6 +80,7 @@ impl App {
             return Ok(report);
         }
         let _reading = way.source.begin_until(replay.stretch.read_until());
+        let asked_before = way.source.requests();
         let gap = dropped(&way.source, &replay.stretch);
         let gap = self.unless_asked_to_end(Box::pin(gap)).await.flatten();
         let source = Until::of(&way.source, &replay.stretch);
@@ -90,6 +91,7 @@ impl App {
         Ok(Report {
             gap,
             rate_limit,
+            requests: way.source.requests() - asked_before,
             ..report
         })
     }

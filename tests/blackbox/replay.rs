@@ -56,6 +56,16 @@ async fn a_stretch_is_sent_again_by_date_from_inclusive_and_to_not_and_no_checkp
 }
 
 #[tokio::test]
+async fn a_replay_counts_each_request_that_it_makes() {
+    let world = World::start().await;
+    records(&world);
+    let ran = replay(&world, &["--from", "1h", "--to", "1s"]).await;
+    assert_eq!(ran.code(), 0, "{ran:?}");
+    let asked = world.tenant.log_requests() + world.tenant.token_requests();
+    assert_eq!(ran.report()["requests"], json!(asked), "{ran:?}");
+}
+
+#[tokio::test]
 async fn a_dry_run_sends_nothing_and_tells_what_it_would() {
     let mut world = World::start().await;
     records(&world);
