@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Value, json};
 
 use super::access::rights;
-use super::resource_manager::{ACCOUNT, Azure, NAMESPACE_TOPIC, TOPIC};
+use super::resource_manager::{ACCOUNT, Azure, NAMESPACE_TOPIC, TOPIC, TOPIC_ELSEWHERE};
 use super::settings::{app_settings, read};
 use super::{
     ANALYTIC_RULE, ASSIGNMENT, CONTAINER, FUNCTION, RULE, SECRET, TABLE, WORKBOOK, deployed,
@@ -179,6 +179,22 @@ fn a_topic_gives_its_endpoint_and_takes_the_app_s_identity() {
     assert_eq!(read(&answers).unwrap(), ["event-grid"]);
     let roles = rights(&deployed(&answers)).len();
     assert_eq!(roles, 4);
+}
+
+/// The name of an assignment is its own in all of the directory, and its scope cannot change: with the
+/// name of the one before, a deployment for another topic fails.
+#[test]
+fn the_right_to_a_topic_is_called_otherwise_for_one_of_the_same_name_elsewhere() {
+    let name = |topic: &str| {
+        let deployed = deployed(&answers(&[
+            ("Destinations", "event-grid"),
+            ("EventGridTopicResourceId", topic),
+        ]));
+        let rights = deployed.all(ASSIGNMENT).into_iter();
+        let mut names = rights.filter_map(|it| it.id.strip_prefix(topic));
+        names.next().unwrap().to_owned()
+    };
+    assert_ne!(name(TOPIC), name(TOPIC_ELSEWHERE));
 }
 
 #[test]

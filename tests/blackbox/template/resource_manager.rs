@@ -30,10 +30,12 @@ pub struct Azure {
 /// The workspace, which is there before, in another subscription.
 pub const WORKSPACE: &str = "/subscriptions/22222222-2222-2222-2222-222222222222/resourceGroups/\
     security/providers/Microsoft.OperationalInsights/workspaces/sentinel";
-/// Topics of Event Grid, which are there before in still another subscription: one by itself, and
-/// one of a namespace.
+/// Topics of Event Grid, which are there before in still another subscription: one by itself, one of
+/// the same name in another group, and one of a namespace.
 pub const TOPIC: &str = "/subscriptions/66666666-6666-6666-6666-666666666666/resourceGroups/\
     events/providers/Microsoft.EventGrid/topics/logs";
+pub const TOPIC_ELSEWHERE: &str = "/subscriptions/66666666-6666-6666-6666-666666666666/\
+    resourceGroups/other/providers/Microsoft.EventGrid/topics/logs";
 pub const NAMESPACE_TOPIC: &str = "/subscriptions/66666666-6666-6666-6666-666666666666/\
     resourceGroups/events/providers/Microsoft.EventGrid/namespaces/acme/topics/logs";
 /// A storage account that is there before, in the same one.
@@ -195,6 +197,10 @@ impl View<'_> {
             (
                 TOPIC,
                 json!({"endpoint": "https://logs.uksouth-1.eventgrid.azure.net/api/events"}),
+            ),
+            (
+                TOPIC_ELSEWHERE,
+                json!({"endpoint": "https://logs.ukwest-1.eventgrid.azure.net/api/events"}),
             ),
             (
                 namespace(),
@@ -454,7 +460,7 @@ impl Deployed {
         });
         if let Some(scope) = scopes.next()
             && !self.resources.iter().any(|it| it.id == scope)
-            && ![TOPIC, NAMESPACE_TOPIC].contains(&scope)
+            && ![TOPIC, TOPIC_ELSEWHERE, NAMESPACE_TOPIC].contains(&scope)
         {
             return Err(format!("{scope} is not there"));
         }
