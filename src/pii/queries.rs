@@ -1,6 +1,7 @@
 //! Whom a path, a query or a form names: by the looks of its parts, or by the names of parameters.
 
 use std::borrow::Cow;
+use std::cell::LazyCell;
 
 use super::Kind;
 use super::fields;
@@ -20,6 +21,7 @@ const IDENTIFIER: &str = "identifier";
 /// Calls for each whom a path names: `/api/v2/users/auth0%7C1`, `?email=a%40b.c`, `?q=username:adalove`;
 /// without a kind for the name of whatever is looked for.
 pub(super) fn of_path(policy: &Policy, path: &str, mut note: impl FnMut(Option<Kind>, &str)) {
+    let is_about_blocked = LazyCell::new(|| is_call_about_blocked(path));
     let mut before = ["", ""];
     for part in path.split(['/', '?', '&', '=', '#']) {
         let value = decoded(part);
@@ -30,7 +32,7 @@ pub(super) fn of_path(policy: &Policy, path: &str, mut note: impl FnMut(Option<K
         let looks = || kind_by_looks(&value).filter(|_| !has_name(&value));
         match ip(&value).map(|_| Kind::Ip).or_else(looks) {
             Some(kind) => note(Some(kind), &value),
-            None if before[1] == IDENTIFIER && is_call_about_blocked(path) => {
+            None if before[1] == IDENTIFIER && *is_about_blocked => {
                 note(Some(Kind::Username), &value);
             }
             None => of_decoded_search(policy, &value, &mut note),

@@ -78,6 +78,9 @@ fn a_text_of_brackets_and_mistakes_is_read_in_time() {
         let text = text.repeat(200_000 / text.len());
         assert_stays("email:mask", &format!(r#"{{"body":"{text}"}}"#));
     }
+    // In a path, names of the parameter that counts for one call alone.
+    let path = format!("/api/v2/{}", "identifier/x/".repeat(40_000));
+    assert_stays("email:mask", &format!(r#"{{"path":"{path}"}}"#));
     // In a form too: bars before no pair, and brackets that were opened late.
     let bars = "|".repeat(1_000_000);
     let brackets = format!("{}[{}", "x".repeat(500_000), "]".repeat(500_000));
