@@ -10,6 +10,9 @@ use super::names::{self, NameKind};
 /// Bytes of a password that was written without encoding what ends the host of a URL.
 const LONGEST_CARELESS: usize = 256;
 
+/// Levels of encoding that are told apart. Each is looked through for its own hosts.
+const MOST_LEVELS: u8 = 16;
+
 /// A character, as it may be encoded: `&`, `%26`, `%2526`, `\u0026`.
 #[derive(Clone, Copy)]
 struct Unit {
@@ -39,7 +42,7 @@ fn unit(bytes: &[u8]) -> Option<Unit> {
             let mut level = 1_u8;
             while let [b'2', b'5', deeper @ ..] = digits {
                 digits = deeper;
-                level = level.saturating_add(1);
+                level = MOST_LEVELS.min(level + 1);
             }
             match digits {
                 [high, low, ..] => hex(*high, *low).map_or(plain(b'%'), |byte| Unit {

@@ -34,3 +34,15 @@ fn many_words_and_blanks_before_or_after_them_are_looked_at_once() {
         &format!(r#"{{"a":"{blanks}Bearer ***{blanks}"}}"#),
     );
 }
+
+#[test]
+fn hosts_that_are_encoded_ever_more_often_are_looked_for_in_time() {
+    let schemes: String = (0..255)
+        .map(|level| {
+            let percent = format!("%{}", "25".repeat(level));
+            format!("{percent}3A{percent}2F{percent}2F")
+        })
+        .collect();
+    let text = format!("{schemes}{}", "a".repeat(300_000));
+    assert_left(&format!(r#"{{"a":"{text}"}}"#));
+}
