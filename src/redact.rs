@@ -146,14 +146,6 @@ impl Judgement {
         self.kind == NameKind::Whole
     }
 
-    /// What is known of JSON that stands in a text.
-    fn of_json(self) -> Self {
-        Self {
-            kind: NameKind::Open,
-            ..self
-        }
-    }
-
     /// What is known of the elements of a list.
     fn of_elements(self) -> Self {
         Self {

@@ -22,7 +22,7 @@ pub fn masked(masker: Masker, verdict: Judgement, plain: &str) -> Cow<'_, str> {
             output.put(begin..plain.len(), Cow::Owned(MASK.to_owned()));
             return output.done();
         };
-        let mut walk = Walk::new(masker, verdict.of_json());
+        let mut walk = Walk::new(masker, verdict);
         let mut tokens = Scanner::new(&plain[begin..]);
         // What follows is no JSON, or this is not.
         at = begin + 1;

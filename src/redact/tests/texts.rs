@@ -160,3 +160,17 @@ fn half_a_surrogate_pair_hides_nothing() {
         r#"{"a":"� https://h/?token=***","b":"\ud800 x"}"#,
     );
 }
+
+#[test]
+fn a_text_in_a_text_is_what_its_name_says() {
+    assert_masked(
+        r#"{"redirect_uri":"\"h/cb?code=c\"","body":"\"client_secret=s\"","callback_url":"[\"h/cb?code=c\",[\"h/cb?code=c\"]]"}"#,
+        r#"{"redirect_uri":"\"h/cb?code=***\"","body":"\"client_secret=***\"","callback_url":"[\"h/cb?code=***\",[\"h/cb?code=***\"]]"}"#,
+    );
+    // As a list that is no text. A member of an object has a name of its own.
+    assert_masked(
+        r#"{"callback_url":["h/cb?code=c",["h/cb?code=c"]]}"#,
+        r#"{"callback_url":["h/cb?code=***",["h/cb?code=***"]]}"#,
+    );
+    assert_left(r#"{"redirect_uri":"{\"a\":\"h/cb?code=c\"}"}"#);
+}
