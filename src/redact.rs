@@ -177,8 +177,7 @@ impl Masker {
         if !self.is_on {
             return Judgement::NOTHING;
         }
-        // What cannot be read is judged as it stands.
-        let name = json::unescape(key).unwrap_or(Cow::Borrowed(key));
+        let name = json::unescape_lossy(key);
         self.judge_as(parent, &name, names::judge(&name))
     }
 

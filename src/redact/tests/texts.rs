@@ -174,3 +174,23 @@ fn a_text_in_a_text_is_what_its_name_says() {
     );
     assert_left(r#"{"redirect_uri":"{\"a\":\"h/cb?code=c\"}"}"#);
 }
+
+#[test]
+fn half_a_surrogate_pair_hides_no_name() {
+    for name in [
+        r"t\u006fken\ud800",
+        r"\ud800set\u0075p",
+        r"\udc00Client\u005fSecret",
+    ] {
+        assert_masked(
+            &format!(
+                r#"{{"{name}":"hidden","a":"{{\"{}\":\"hidden\"}}"}}"#,
+                name.replace('\\', r"\\")
+            ),
+            &format!(
+                r#"{{"{name}":"***","a":"{{\"{}\":\"***\"}}"}}"#,
+                name.replace('\\', r"\\")
+            ),
+        );
+    }
+}
