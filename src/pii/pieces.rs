@@ -85,6 +85,11 @@ impl<'a> Piece<'a> {
         }
     }
 
+    /// The text in place of the token's, if there is one.
+    pub fn replacement(&self) -> Option<&str> {
+        self.text.as_deref()
+    }
+
     /// Puts a text in place of the token's.
     pub fn replace(&mut self, text: &str) {
         self.text = Some(json::escape(text).into());

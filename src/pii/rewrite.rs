@@ -12,7 +12,8 @@ use super::method::{Method, Policy};
 use super::nested::{self, Part};
 use super::pieces::{Piece, Reading, pieces, tokens, written};
 use super::walk::{Role, Walk};
-use crate::json::{MOST_TEXTS, Token, unescape_lossy};
+use crate::json::{MOST_TEXTS, Scanner, Token, unescape_lossy};
+use crate::redact::MASK;
 
 /// Takes out of a record what was found in it.
 pub(super) fn rewrite(policy: &Policy, found: &Found, pieces: &mut [Piece]) {
@@ -31,6 +32,10 @@ pub(super) fn rewrite(policy: &Policy, found: &Found, pieces: &mut [Piece]) {
 const USERS: [&str; 4] = ["users/", "users-by-email/", "members/", "Users/"];
 /// What stands there two places before.
 const IDENTITIES: &str = "identities/";
+
+/// The number of the first object in JSON that was cut. No user has it: whose object it is, if it is
+/// anybody's, is not known.
+const FIRST_OF_NOBODY: u32 = u32::MAX / 4 * 3;
 
 struct Writer<'f> {
     policy: &'f Policy,
@@ -56,6 +61,10 @@ impl Writer<'_> {
         if self.policy.leaves_out() {
             self.leave_out(pieces);
         }
+        self.replace(pieces);
+    }
+
+    fn replace(&mut self, pieces: &mut [Piece]) {
         for piece in pieces {
             let new = match (piece.token(), piece.reading) {
                 (Token::Key(raw), _) => self.key(raw),
@@ -276,8 +285,10 @@ impl Writer<'_> {
         self.texts += 1;
         for part in nested::parts(text) {
             match part {
-                Part::Plain(part) | Part::Cut(part) => {
-                    new.push_str(&self.found.index().replaced(part));
+                Part::Plain(part) => new.push_str(&self.found.index().replaced(part)),
+                Part::Cut(json) => {
+                    self.cut(field, json, &mut new);
+                    is_changed |= std::mem::take(&mut self.is_changed);
                 }
                 Part::Json(json) => {
                     let walk = Walk::within(field);
@@ -298,6 +309,35 @@ impl Writer<'_> {
         self.texts -= 1;
         self.is_changed = is_changed;
         new
+    }
+
+    /// JSON that was cut. It stays as it was written, but for what is replaced where it stands.
+    fn cut(&mut self, field: Field, json: &str, new: &mut String) {
+        let objects = std::mem::replace(&mut self.objects, FIRST_OF_NOBODY);
+        let walk = Walk::within(field);
+        let mut pieces = pieces(tokens(json), json.len(), walk, &mut self.objects, |_| {});
+        self.replace(&mut pieces);
+        self.objects = objects;
+        let is_place = self.policy.method(Kind::Location).is_some();
+        let mut copied = 0;
+        let mut tokens = Scanner::new(json);
+        for piece in &pieces {
+            let (raw, quote) = match tokens.next() {
+                Some(Token::Key(raw) | Token::Text(raw)) => (raw, ""),
+                Some(Token::Number(raw)) => (raw, "\""),
+                _ => continue,
+            };
+            let text = match piece.replacement() {
+                // There is no member to be left out as a whole.
+                _ if piece.role == Role::Coordinate && is_place => MASK,
+                Some(text) => text,
+                None => continue,
+            };
+            new.push_str(&json[copied..tokens.begin()]);
+            new.extend([quote, text, quote]);
+            copied = tokens.begin() + raw.len();
+        }
+        new.push_str(&json[copied..]);
     }
 }
 

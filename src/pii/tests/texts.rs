@@ -394,3 +394,28 @@ fn what_is_deep_in_texts_within_texts_takes_no_more_than_others() {
         serde_json::from_str::<serde_json::Value>(&line).unwrap();
     }
 }
+
+#[test]
+fn what_is_short_or_a_number_is_replaced_in_json_that_was_cut() {
+    for (text, expected) in [
+        (
+            r#"cut {\"given_name\": \"Ada\", \"n\" : [1,{\"username\":\"al\",\"b\":\"Ada"#,
+            r#"cut {\"given_name\": \"***\", \"n\" : [1,{\"username\":\"***\",\"b\":\"Ada"#,
+        ),
+        (
+            r#"{\"city_name\":\"Ulm\",\"latitude\":48.4,\"longitude\":\"10.0\",\"country_code\":\"DE\",\"x\":"#,
+            r#"{\"city_name\":\"***\",\"latitude\":\"***\",\"longitude\":\"***\",\"country_code\":\"DE\",\"x\":"#,
+        ),
+        // Within a text, and under a name beside the value.
+        (
+            r#"[{\"body\":\"{\\\"given_name\\\":\\\"Al\\\"}\"},{\"path\":\"username\",\"value\":\"bo\"},"#,
+            r#"[{\"body\":\"{\\\"given_name\\\":\\\"***\\\"}\"},{\"path\":\"username\",\"value\":\"***\"},"#,
+        ),
+    ] {
+        assert_becomes(
+            "first_name:mask,username:mask,location:truncate",
+            &format!(r#"{{"body":"{text}"}}"#),
+            &format!(r#"{{"body":"{expected}"}}"#),
+        );
+    }
+}
