@@ -1,8 +1,8 @@
 //! JSON text, token by token, borrowed: for code that reorders or masks text without building a
 //! tree of it.
 //!
-//! The text has been validated before (a record is a `RawValue`), so nothing is checked again. On
-//! text that is not JSON the tokens are of no use, but nothing panics.
+//! A record has been validated before (it is a `RawValue`), so nothing is checked again. Of a text that
+//! is no JSON, or was cut, the tokens go as far as what is next can be one.
 
 use std::borrow::Cow;
 
@@ -132,11 +132,29 @@ impl<'a> Scanner<'a> {
         &self.text[begin..]
     }
 
-    /// Whether the string that was just read is the name of a member.
+    /// Whether the string or the word that was just read is the name of a member.
     fn is_key(&self) -> bool {
         let rest = &self.text.as_bytes()[self.at..];
         let next = rest.iter().find(|it| !it.is_ascii_whitespace());
         next == Some(&b':')
+    }
+
+    /// Steps over a word. One that JSON does not have, as `undefined` and `NaN`, says as much as `null`,
+    /// or is the name of a member.
+    fn word(&mut self) -> Token<'a> {
+        let begin = self.at;
+        self.begin = begin;
+        let bytes = &self.text.as_bytes()[begin..];
+        let is_part = |it: &u8| it.is_ascii_alphanumeric() || *it == b'_';
+        let length = bytes.iter().position(|it| !is_part(it));
+        self.at += length.unwrap_or(bytes.len());
+        match &self.text[begin..self.at] {
+            "true" => Token::Bool(true),
+            "false" => Token::Bool(false),
+            "null" => Token::Null,
+            name if self.is_key() => Token::Key(name),
+            _ => Token::Null,
+        }
     }
 
     fn number(&mut self) -> &'a str {
@@ -173,10 +191,8 @@ impl<'a> Iterator for Scanner<'a> {
             b'}' => (1, Token::EndObject),
             b'[' => (1, Token::BeginArray),
             b']' => (1, Token::EndArray),
-            b't' => (4, Token::Bool(true)),
-            b'f' => (5, Token::Bool(false)),
-            b'n' => (4, Token::Null),
             b'-' | b'0'..=b'9' => return Some(Token::Number(self.number())),
+            b'a'..=b'z' | b'A'..=b'Z' | b'_' => return Some(self.word()),
             _ => return None,
         };
         self.at += length;
@@ -377,6 +393,30 @@ mod tests {
         ] {
             assert!(Scanner::new(text).count() < 3, "{text}");
         }
+    }
+
+    #[test]
+    fn words_that_json_does_not_have_are_stepped_over() {
+        let text = r#"{"a":NaN,"b":tru{"c":undefined},_d2 : nulls}, none"#;
+        let tokens: Vec<_> = Scanner::new(text).collect();
+        assert_eq!(
+            tokens,
+            [
+                Token::BeginObject,
+                Token::Key("a"),
+                Token::Null,
+                Token::Key("b"),
+                Token::Null,
+                Token::BeginObject,
+                Token::Key("c"),
+                Token::Null,
+                Token::EndObject,
+                Token::Key("_d2"),
+                Token::Null,
+                Token::EndObject,
+                Token::Null,
+            ]
+        );
     }
 
     #[test]

@@ -33,9 +33,9 @@ pub(super) fn parts(text: &str) -> Vec<Part<'_>> {
             parts.push(Part::Plain(plain));
         }
         ahead = match values.next() {
-            Some(Err(error)) => {
+            Some(Err(_)) => {
                 // What was read is not read again: a text of brackets would be for each of them.
-                let (json, rest) = json.split_at(place_of(&error, json).max(end_of(json)));
+                let (json, rest) = json.split_at(end_of(json));
                 parts.push(Part::Cut(json));
                 rest
             }
@@ -50,18 +50,6 @@ pub(super) fn parts(text: &str) -> Vec<Part<'_>> {
         parts.push(Part::Plain(ahead));
     }
     parts
-}
-
-/// How far a text is JSON: to the mistake, which is past its first byte, or to the end.
-fn place_of(error: &serde_json::Error, json: &str) -> usize {
-    if error.is_eof() {
-        return json.len();
-    }
-    let lines = json
-        .split_inclusive('\n')
-        .take(error.line().saturating_sub(1));
-    let line: usize = lines.map(str::len).sum();
-    json.ceil_char_boundary(line + error.column().max(1))
 }
 
 /// How far a value goes for who passes over mistakes.

@@ -29,9 +29,6 @@ pub fn masked(masker: Masker, verdict: Judgement, plain: &str) -> Cow<'_, str> {
         while !walk.is_over
             && let Some(token) = tokens.next()
         {
-            if !is_written(token, &plain[at..]) {
-                break;
-            }
             at = begin + tokens.at();
             let begin = begin + tokens.begin();
             let verdict = walk.step(token);
@@ -72,18 +69,6 @@ fn json_in(text: &str, from: usize) -> Option<usize> {
         }
         at += 1;
     }
-}
-
-/// Whether a token for which one letter spoke stands in the text, after what separates it.
-fn is_written(token: Token, text: &str) -> bool {
-    let word = match token {
-        Token::Bool(true) => "true",
-        Token::Bool(false) => "false",
-        Token::Null => "null",
-        _ => return true,
-    };
-    let separators = [' ', '\n', '\r', '\t', ',', ':'];
-    text.trim_start_matches(separators).starts_with(word)
 }
 
 /// A text of which parts are replaced, from its beginning to its end.

@@ -396,6 +396,30 @@ fn what_is_deep_in_texts_within_texts_takes_no_more_than_others() {
 }
 
 #[test]
+fn a_word_that_json_does_not_have_hides_nothing_after_it() {
+    for (text, expected) in [
+        (
+            r#"{\"a\":t{\"email\":\"ada@example.com\"}}"#,
+            r#"{\"a\":t{\"email\":\"***\"}}"#,
+        ),
+        (
+            r#"[nul[\"email=ada@example.com\"],fals{\"email\":\"bo@example.com\"}]"#,
+            r#"[nul[\"email=***\"],fals{\"email\":\"***\"}]"#,
+        ),
+        (
+            r#"{\"score\": NaN, \"email\":\"ada@example.com\"}"#,
+            r#"{\"score\": NaN, \"email\":\"***\"}"#,
+        ),
+    ] {
+        assert_becomes(
+            "email:mask",
+            &format!(r#"{{"body":"{text}"}}"#),
+            &format!(r#"{{"body":"{expected}"}}"#),
+        );
+    }
+}
+
+#[test]
 fn what_is_short_or_a_number_is_replaced_in_json_that_was_cut() {
     for (text, expected) in [
         (

@@ -194,3 +194,11 @@ fn half_a_surrogate_pair_hides_no_name() {
         );
     }
 }
+
+#[test]
+fn a_word_that_json_does_not_have_hides_nothing_after_it() {
+    assert_masked(
+        r#"{"a":"{\"score\": NaN, \"password\":\"x\"}","b":"{\"a\":tru,\"otp\":1}","c":"[{\"a\":undefined{\"token\":\"t\"}}]","d":"{\"a\":None, password: \"x\", b: \"y\"}"}"#,
+        r#"{"a":"{\"score\": NaN, \"password\":\"***\"}","b":"{\"a\":tru,\"otp\":\"***\"}","c":"[{\"a\":undefined{\"token\":\"***\"}}]","d":"{\"a\":None, password: \"***\", b: \"y\"}"}"#,
+    );
+}
