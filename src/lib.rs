@@ -6,7 +6,7 @@
 //!
 //! The rooms, from the ground up; none imports from those below it in this list:
 //!
-//! - `clock`, `error`, `json`: time, errors and JSON text, for all.
+//! - `clock`, `encoded`, `error`, `json`: time, encoded characters, errors and JSON text, for all.
 //! - `record` is what is read: a record, its id, a page, a place to begin, and the trait of a source.
 //! - `report` is what a run says of itself.
 //! - `net` sends requests; `settings` judges app settings; [`redact`] masks secrets; [`table`] makes a
@@ -37,6 +37,7 @@ mod azure;
 pub mod cli;
 mod clock;
 mod destination;
+mod encoded;
 mod error;
 #[cfg(test)]
 mod fuzz;

@@ -6,6 +6,8 @@ use base64::Engine as _;
 use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 
+use crate::encoded::{self, Character, NOTHING_SEEN};
+
 /// Base64 of which the end may be missing.
 const LENIENT: GeneralPurpose = GeneralPurpose::new(
     &alphabet::STANDARD,
@@ -13,84 +15,15 @@ const LENIENT: GeneralPurpose = GeneralPurpose::new(
         .with_decode_allow_trailing_bits(true)
         .with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
-/// HTML's names of what keyboards have.
-const NAMES: [(&[u8], u8); 34] = [
-    (b"amp", b'&'),
-    (b"lt", b'<'),
-    (b"gt", b'>'),
-    (b"quot", b'"'),
-    (b"apos", b'\''),
-    (b"plus", b'+'),
-    (b"sol", b'/'),
-    (b"bsol", b'\\'),
-    (b"equals", b'='),
-    (b"percnt", b'%'),
-    (b"num", b'#'),
-    (b"excl", b'!'),
-    (b"dollar", b'$'),
-    (b"lpar", b'('),
-    (b"rpar", b')'),
-    (b"ast", b'*'),
-    (b"comma", b','),
-    (b"period", b'.'),
-    (b"colon", b':'),
-    (b"semi", b';'),
-    (b"quest", b'?'),
-    (b"commat", b'@'),
-    (b"lsqb", b'['),
-    (b"lbrack", b'['),
-    (b"rsqb", b']'),
-    (b"rbrack", b']'),
-    (b"Hat", b'^'),
-    (b"lowbar", b'_'),
-    (b"grave", b'`'),
-    (b"lcub", b'{'),
-    (b"lbrace", b'{'),
-    (b"rcub", b'}'),
-    (b"rbrace", b'}'),
-    (b"vert", b'|'),
-];
-/// HTML's names of what nobody sees in a word.
-const UNSEEN: [&[u8]; 17] = [
-    b"shy",
-    b"zwj",
-    b"zwnj",
-    b"lrm",
-    b"rlm",
-    b"af",
-    b"it",
-    b"ic",
-    b"ApplyFunction",
-    b"InvisibleTimes",
-    b"InvisibleComma",
-    b"NoBreak",
-    b"ZeroWidthSpace",
-    b"NegativeVeryThinSpace",
-    b"NegativeThinSpace",
-    b"NegativeMediumSpace",
-    b"NegativeThickSpace",
-];
-/// Bytes of the longest name, and of the sign after it.
-const LONGEST_NAME: usize = 22;
-/// One of them.
-const NOTHING_SEEN: char = '\u{200b}';
-
 /// Undoes one level of percent encoding, of JSON's escapes and of HTML's.
 pub(super) fn unescape(text: &[u8]) -> Vec<u8> {
     let mut plain = Vec::with_capacity(text.len());
     let mut rest = text;
     while let Some((&first, after)) = rest.split_first() {
-        let decoded = match first {
-            b'%' => percent(after),
-            b'\\' => json(after),
-            b'&' => html(after),
-            b'<' => tag(after),
-            _ => None,
-        };
-        match decoded {
+        match encoded::first_for_browsers(rest).or_else(|| tag(rest)) {
             Some((character, length)) => {
                 character.write(&mut plain);
-                rest = &after[length..];
+                rest = &rest[length..];
             }
             None => {
                 plain.push(first);
@@ -134,7 +67,7 @@ pub(super) fn hex(text: &[u8]) -> [Vec<u8>; 2] {
         runs.flat_map(|run| {
             let run = run.get(skipped..).unwrap_or_default();
             let pairs = run.chunks_exact(2);
-            let mut plain: Vec<_> = pairs.filter_map(|it| byte(it, 16)).collect();
+            let mut plain: Vec<_> = pairs.filter_map(|it| encoded::hex(it[0], it[1])).collect();
             plain.push(b' ');
             plain
         })
@@ -142,95 +75,14 @@ pub(super) fn hex(text: &[u8]) -> [Vec<u8>; 2] {
     })
 }
 
-enum Character {
-    Byte(u8),
-    Letter(char),
-}
-
-impl Character {
-    fn write(self, text: &mut Vec<u8>) {
-        match self {
-            Self::Byte(byte) => text.push(byte),
-            Self::Letter(letter) => {
-                text.extend_from_slice(letter.encode_utf8(&mut [0; 4]).as_bytes());
-            }
-        }
-    }
-}
-
-/// A character, and how many bytes after the first one stood for it.
-type Decoded = Option<(Character, usize)>;
-
-fn percent(after: &[u8]) -> Decoded {
-    Some((Character::Byte(byte(after.get(..2)?, 16)?), 2))
-}
-
-fn json(after: &[u8]) -> Decoded {
-    let simple = |byte| Some((Character::Byte(byte), 1));
-    match after.first()? {
-        byte @ (b'/' | b'"' | b'\\' | b'\'') => simple(*byte),
-        b'b' => simple(8),
-        b'f' => simple(12),
-        b'n' => simple(b'\n'),
-        b'r' => simple(b'\r'),
-        b't' => simple(b'\t'),
-        b'x' => Some((Character::Byte(byte(after.get(1..3)?, 16)?), 3)),
-        b'u' => {
-            let unit = |at: usize| number(after.get(at..at + 4)?, 16);
-            let first = unit(1)?;
-            if let Some(letter) = char::from_u32(first) {
-                return Some((Character::Letter(letter), 5));
-            }
-            // Half of a letter; the other half has the same form.
-            let second = after.get(5..7).filter(|it| *it == b"\\u").and(unit(7))?;
-            let units = [first, second].map(|it| u16::try_from(it).unwrap_or_default());
-            let letter = char::decode_utf16(units).next()?.ok()?;
-            Some((Character::Letter(letter), 11))
-        }
-        _ => None,
-    }
-}
-
-fn html(after: &[u8]) -> Decoded {
-    let Some(number_of) = after.strip_prefix(b"#") else {
-        let end = after.iter().take(LONGEST_NAME).position(|it| *it == b';')?;
-        if UNSEEN.contains(&&after[..end]) {
-            return Some((Character::Letter(NOTHING_SEEN), end + 1));
-        }
-        let (_, byte) = NAMES.iter().find(|(name, _)| *name == &after[..end])?;
-        return Some((Character::Byte(*byte), end + 1));
-    };
-    let (digits, radix, before) = match number_of {
-        [b'x' | b'X', digits @ ..] => (digits, 16, 2),
-        digits => (digits, 10, 1),
-    };
-    let is_digit = |byte: &&u8| char::from(**byte).is_digit(radix);
-    let length = digits.iter().take(9).take_while(is_digit).count();
-    let letter = char::from_u32(number(&digits[..length], radix)?)?;
-    let end = usize::from(digits.get(length) == Some(&b';'));
-    Some((Character::Letter(letter), before + length + end))
-}
-
 /// The place where a browser may break a word.
-fn tag(after: &[u8]) -> Decoded {
-    let name = after
-        .get(..3)
-        .filter(|it| it.eq_ignore_ascii_case(b"wbr"))?;
-    let end = after.iter().take(8).position(|it| *it == b'>')?;
-    let is_alone = after[name.len()..end].iter().all(|it| b" /".contains(it));
+fn tag(text: &[u8]) -> Option<(Character, usize)> {
+    let name = b"<wbr";
+    text.get(..name.len())
+        .filter(|it| it.eq_ignore_ascii_case(name))?;
+    let end = text.iter().take(9).position(|it| *it == b'>')?;
+    let is_alone = text[name.len()..end].iter().all(|it| b" /".contains(it));
     is_alone.then_some((Character::Letter(NOTHING_SEEN), end + 1))
-}
-
-fn byte(digits: &[u8], radix: u32) -> Option<u8> {
-    u8::try_from(number(digits, radix)?).ok()
-}
-
-/// A number without a sign, which Rust would take.
-fn number(digits: &[u8], radix: u32) -> Option<u32> {
-    let is_digit = |byte: &u8| char::from(*byte).is_digit(radix);
-    let digits = std::str::from_utf8(digits).ok()?;
-    let all = digits.bytes().all(|byte| is_digit(&byte));
-    all.then(|| u32::from_str_radix(digits, radix).ok())?
 }
 
 #[cfg(test)]

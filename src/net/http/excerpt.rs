@@ -290,6 +290,20 @@ mod tests {
     }
 
     #[test]
+    fn zeros_before_the_numbers_of_its_letters_hide_no_credential() {
+        let numbered = |number: &dyn Fn(u32) -> String| -> String {
+            SECRET.chars().map(|it| number(it.into())).collect()
+        };
+        for echoed in [
+            numbered(&|it| format!("&#{it:020};")),
+            numbered(&|it| format!("&#x{it:020X};")),
+            numbered(&|it| format!("&#{it:020} ")),
+        ] {
+            assert_eq!(of(&echoed, SECRET), WITHHELD, "{echoed}");
+        }
+    }
+
+    #[test]
     fn a_secret_with_a_space_or_a_plus_is_found_in_a_form() {
         assert_eq!(of("client_secret=open+se%73ame", "open sesame"), WITHHELD);
         assert_eq!(of("client_secret=a+b%2Bc+d+e+f", "a b+c d e f"), WITHHELD);

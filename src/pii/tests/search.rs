@@ -430,3 +430,34 @@ fn many_values_that_begin_alike_are_found_in_time() {
     );
     assert!(!applied("username:mask", &record).contains("aaaa"));
 }
+
+#[test]
+fn what_is_written_in_any_escape_of_html_or_code_is_found() {
+    for (name, text) in [
+        ("𠮷田太郎", r"no \\ud842\\udfb7\\u7530\\u592a\\u90ce"),
+        ("𠮷田太郎", r"no &#134071;&#x7530;&#x592A;&#000000037070;"),
+        ("𠮷田太郎", "no %F0%A0%AE%B7%E7%94%B0%E5%A4%AA%E9%83%8E"),
+        (
+            "ada_l+x@example.com",
+            "no ada&lowbar;l&plus;x&commat;example&period;com",
+        ),
+        (
+            "ada_l+x@example.com",
+            "no ada&#0000000000095;l+x@example.com",
+        ),
+        ("ada_l+x@example.com", r"no \\fada_l+x@example.com"),
+        ("ada_l+x@example.com", r"no \\bada_l+x@example.com"),
+    ] {
+        let line = applied(
+            "username:mask",
+            &format!(r#"{{"user_name":"{name}","error":"{text}"}}"#),
+        );
+        assert_eq!(line.matches("***").count(), 2, "{line}");
+    }
+    // Half of a pair makes no letter of another one.
+    assert_becomes(
+        "username:mask",
+        r#"{"user_name":"𠮷田太郎","error":"\\ud842\\u7530 adalove"}"#,
+        r#"{"user_name":"***","error":"\\ud842\\u7530 adalove"}"#,
+    );
+}
