@@ -8,6 +8,30 @@ use std::borrow::Cow;
 
 use memchr::memchr2;
 
+/// Where JSON begins in a text, from a place on, that may have names in it. Braces alone are no sign: code
+/// has them too. At its start the text may be a string of JSON.
+pub(crate) fn begin_in(text: &str, from: usize) -> Option<usize> {
+    let trimmed = text.trim_ascii_start();
+    if from == 0 && trimmed.starts_with('"') {
+        return Some(text.len() - trimmed.len());
+    }
+    let bytes = text.as_bytes();
+    let mut at = from;
+    loop {
+        at += memchr2(b'{', b'[', &bytes[at..])?;
+        let next = bytes[at + 1..].trim_ascii_start().first();
+        let is_begin = match next {
+            Some(b'"') => true,
+            Some(b'{' | b'[') => bytes[at] == b'[',
+            _ => false,
+        };
+        if is_begin {
+            return Some(at);
+        }
+        at += 1;
+    }
+}
+
 /// JSON is read in a text, in a text in that, and so on for so many. Each may have as many backslashes
 /// as all around it: those of one that is deeper would fill the memory.
 pub(crate) const MOST_TEXTS: usize = 6;

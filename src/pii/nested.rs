@@ -3,7 +3,7 @@
 
 use serde::de::IgnoredAny;
 
-use crate::json::{Scanner, Token};
+use crate::json::{self, Scanner, Token};
 
 /// A part of a text.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -25,31 +25,48 @@ pub(super) fn may_have_json(text: &str) -> bool {
 /// The parts of a text, in order.
 pub(super) fn parts(text: &str) -> Vec<Part<'_>> {
     let mut parts = Vec::new();
-    let mut ahead = text;
-    while let Some(begin) = begin_of_json(ahead, ahead.len() == text.len()) {
-        let (plain, json) = ahead.split_at(begin);
-        let mut values = serde_json::Deserializer::from_str(json).into_iter::<IgnoredAny>();
-        if !plain.is_empty() {
-            parts.push(Part::Plain(plain));
+    let mut at = 0;
+    while let Some(begin) = begin_of_json(text, at) {
+        if at < begin {
+            parts.push(Part::Plain(&text[at..begin]));
         }
-        ahead = match values.next() {
-            Some(Err(_)) => {
-                // What was read is not read again: a text of brackets would be for each of them.
-                let (json, rest) = json.split_at(end_of(json));
-                parts.push(Part::Cut(json));
-                rest
-            }
-            _ => {
-                let (json, rest) = json.split_at(values.byte_offset());
-                parts.push(Part::Json(json));
-                rest
-            }
+        let json = &text[begin..];
+        let mut values = serde_json::Deserializer::from_str(json).into_iter::<IgnoredAny>();
+        let is_whole = matches!(values.next(), Some(Ok(_)));
+        // What was read is not read again: a text of brackets would be for each of them.
+        let end = if is_whole {
+            values.byte_offset()
+        } else {
+            end_of(json)
         };
+        let json = &json[..end];
+        at = begin + end;
+        parts.push(if is_whole {
+            Part::Json(json)
+        } else {
+            Part::Cut(json)
+        });
     }
-    if !ahead.is_empty() {
-        parts.push(Part::Plain(ahead));
+    if at < text.len() {
+        parts.push(Part::Plain(&text[at..]));
     }
     parts
+}
+
+/// Where JSON begins, from a place on.
+fn begin_of_json(text: &str, from: usize) -> Option<usize> {
+    let begin = json::begin_in(text, from)?;
+    if is_word_in_quotes(&text[begin..]) {
+        // It may be the beginning of a name.
+        return json::begin_in(text, begin + 1);
+    }
+    Some(begin)
+}
+
+/// Whether a text begins with a string without escapes, and goes on after it.
+fn is_word_in_quotes(text: &str) -> bool {
+    let word = text.strip_prefix('"').and_then(|it| it.split_once('"'));
+    word.is_some_and(|(word, rest)| !json::has_escapes(word) && !rest.trim_ascii_end().is_empty())
 }
 
 /// How far a value goes for who passes over mistakes.
@@ -67,25 +84,4 @@ fn end_of(json: &str) -> usize {
         }
     }
     json.ceil_char_boundary(tokens.at().min(json.len()))
-}
-
-/// Where JSON begins that may have names in it. Braces alone are no sign: code has them too.
-fn begin_of_json(text: &str, is_start: bool) -> Option<usize> {
-    let trimmed = text.trim_ascii_start();
-    if is_start && trimmed.starts_with('"') && trimmed.trim_ascii_end().ends_with('"') {
-        return Some(text.len() - trimmed.len());
-    }
-    let mut at = 0;
-    loop {
-        at += text.get(at..)?.find(['{', '['])?;
-        let next = text[at + 1..].trim_ascii_start().bytes().next();
-        let is_object = text.as_bytes()[at] == b'{';
-        if matches!(
-            (is_object, next),
-            (_, Some(b'"')) | (false, Some(b'{' | b'['))
-        ) {
-            return Some(at);
-        }
-        at += 1;
-    }
 }

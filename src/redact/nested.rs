@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use std::ops::Range;
 
 use super::{Judgement, MASK, Masker, Walk, text};
-use crate::json::{Scanner, Token};
+use crate::json::{self, Scanner, Token};
 
 /// Masks the secrets of JSON in a text, and what else is a secret in it. JSON that is too deep to be
 /// read is one.
@@ -16,7 +16,7 @@ pub fn masked(masker: Masker, verdict: Judgement, plain: &str) -> Cow<'_, str> {
         copied: 0,
     };
     let mut at = 0;
-    while let Some(begin) = json_in(plain, at) {
+    while let Some(begin) = json::begin_in(plain, at) {
         output.put(at..begin, text::plain(verdict.kind, &plain[at..begin]));
         let Some(masker) = masker.within() else {
             output.put(begin..plain.len(), Cow::Owned(MASK.to_owned()));
@@ -49,26 +49,6 @@ pub fn masked(masker: Masker, verdict: Judgement, plain: &str) -> Cow<'_, str> {
     }
     output.put(at..plain.len(), text::plain(verdict.kind, &plain[at..]));
     output.done()
-}
-
-/// Where JSON begins that may have a secret in it. Braces alone are no sign: code has them too.
-fn json_in(text: &str, from: usize) -> Option<usize> {
-    let is_quoted = from == 0 && text.trim_ascii_start().starts_with('"');
-    if is_quoted {
-        return Some(text.len() - text.trim_ascii_start().len());
-    }
-    let mut at = from;
-    loop {
-        at += memchr::memchr2(b'{', b'[', &text.as_bytes()[at..])?;
-        let next = text[at + 1..].trim_ascii_start().bytes().next();
-        if matches!(
-            (text.as_bytes()[at], next),
-            (_, Some(b'"')) | (b'[', Some(b'{' | b'['))
-        ) {
-            return Some(at);
-        }
-        at += 1;
-    }
 }
 
 /// A text of which parts are replaced, from its beginning to its end.

@@ -443,3 +443,33 @@ fn what_is_short_or_a_number_is_replaced_in_json_that_was_cut() {
         );
     }
 }
+
+#[test]
+fn json_in_quotes_is_read_also_where_more_follows_or_it_was_cut() {
+    for (text, expected) in [
+        (
+            r#"\"{\\\"email\\\":\\\"ada@example.com\\\",\\\"b\\\":\\\"c"#,
+            r#"\"{\\\"email\\\":\\\"***\\\",\\\"b\\\":\\\"c"#,
+        ),
+        (
+            r#" \"{\\\"email\\\":\\\"ada@example.com\\\"}\" was sent"#,
+            r#" \"{\\\"email\\\":\\\"***\\\"}\" was sent"#,
+        ),
+        (
+            r#"\"a\" {\"email\":\"ada@example.com\"}"#,
+            r#"\"a\" {\"email\":\"***\"}"#,
+        ),
+    ] {
+        assert_becomes(
+            "email:mask",
+            &format!(r#"{{"body":"{text}"}}"#),
+            &format!(r#"{{"body":"{expected}"}}"#),
+        );
+    }
+    // A word in quotes may be a part of a name.
+    assert_becomes(
+        "username:mask",
+        r#"{"username":"\"Bob\" Smith","error":"\"Bob\" Smith is blocked"}"#,
+        r#"{"username":"***","error":"*** is blocked"}"#,
+    );
+}
