@@ -35,9 +35,12 @@ struct Glance {
 
 impl Glance {
     fn at(record: &str) -> Self {
+        let is_simple = is_simple(record);
+        let record = record.as_bytes();
         Self {
-            has_signs: memchr::memchr2(b'=', b'\\', record.as_bytes()).is_some(),
-            is_simple: is_simple(record),
+            has_signs: memchr::memchr2(b'=', b'\\', record).is_some()
+                || memchr::memchr2(b'%', b'&', record).is_some(),
+            is_simple,
         }
     }
 }

@@ -8,7 +8,7 @@ use super::found::{Found, Value, is_personal};
 use super::key::{Group, ip};
 use super::looks::{
     addresses, is_call_about_blocked, is_call_about_users, is_link, is_phone, is_word,
-    kind_by_looks, may_name_somebody,
+    kind_by_looks, may_have_form, may_name_somebody,
 };
 use super::method::{Method, Policy};
 use super::nested::{self, Part};
@@ -320,7 +320,7 @@ impl<'p> Finder<'p> {
         // What may be a name as a whole is not written anew in parts.
         let is_aside = matches!(role, Role::Path | Role::Name | Role::Id);
         let may_be_form = matches!(role, Role::Open | Role::Search | Role::Name | Role::Id);
-        if may_be_form && value.contains('=') {
+        if may_be_form && may_have_form(value) {
             of_form(self.policy, value, |kind, value| self.searched(kind, value));
         }
         let is_read_on = is_aside || is_read_on(self.policy, role, value);

@@ -106,7 +106,18 @@ pub(super) fn is_link(value: &str) -> bool {
 /// Whether there may be JSON or a form in a text as it is written.
 pub(super) fn may_name_somebody(raw: &str) -> bool {
     let raw = raw.as_bytes();
-    memchr::memchr3(b'{', b'[', b'\\', raw).is_some() || memchr::memchr(b'=', raw).is_some()
+    memchr::memchr3(b'{', b'[', b'\\', raw).is_some() || has_sign_of_form(raw)
+}
+
+/// Whether there may be a form in a text.
+pub(super) fn may_have_form(text: &str) -> bool {
+    let text = text.as_bytes();
+    has_sign_of_form(text) || memchr::memchr(b'\\', text).is_some()
+}
+
+/// Whether a text has the sign between a name and a value, or what begins an encoded one.
+fn has_sign_of_form(text: &[u8]) -> bool {
+    memchr::memchr3(b'=', b'%', b'&', text).is_some()
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use super::Kind;
 use super::fields;
 use super::find::kind;
 use super::key::ip;
-use super::looks::{is_call_about_blocked, kind_by_looks};
+use super::looks::{is_call_about_blocked, kind_by_looks, may_have_form};
 use super::method::Policy;
 use super::terms::{has_name, of_search, spaced};
 use super::view::{ROUNDS, View};
@@ -39,7 +39,7 @@ pub(super) fn of_path(policy: &Policy, path: &str, mut note: impl FnMut(Option<K
         }
         before = [before[1], part];
     }
-    if path.contains('=') {
+    if may_have_form(path) {
         of_form(policy, path, note);
     }
 }

@@ -473,3 +473,34 @@ fn json_in_quotes_is_read_also_where_more_follows_or_it_was_cut() {
         r#"{"username":"***","error":"*** is blocked"}"#,
     );
 }
+
+#[test]
+fn a_form_is_known_however_its_signs_are_encoded() {
+    for (text, expected) in [
+        ("username%3Dadalove", "username%3D***"),
+        (
+            "https%3A%2F%2Fh%2F%3Fusername%3Dadalove%26a%3Db",
+            "https%3A%2F%2Fh%2F%3Fusername%3D***%26a%3Db",
+        ),
+        ("username%253Dadalove", "username%253D***"),
+        (
+            "username&#x3D;adalove&amp;a&#61;b",
+            "username&#x3D;***&amp;a&#61;b",
+        ),
+        ("username&equals;adalove", "username&equals;***"),
+        (r"username\\u003dadalove", r"username\\u003d***"),
+    ] {
+        for name in ["target", "query", "name"] {
+            assert_becomes(
+                "username:mask",
+                &format!(r#"{{"details":{{"{name}":"{text}"}}}}"#),
+                &format!(r#"{{"details":{{"{name}":"{expected}"}}}}"#),
+            );
+        }
+        assert_becomes(
+            "username:mask",
+            &format!(r#"{{"request":{{"path":"/x?{text}"}}}}"#),
+            &format!(r#"{{"request":{{"path":"/x?{expected}"}}}}"#),
+        );
+    }
+}
