@@ -204,10 +204,8 @@ impl<'p> Finder<'p> {
 
     /// Notes whom a name of a member names, by its looks: who chooses names has lists by user.
     pub fn key(&mut self, raw: &str) {
-        let bytes = raw.as_bytes();
-        if memchr::memchr3(b'@', b'|', b'%', bytes).is_none()
-            && memchr::memchr3(b'.', b':', b'+', bytes).is_none()
-        {
+        let is_sign = |it: u8| matches!(it, b'@' | b'|' | b'.' | b':' | b'+' | b'%' | b'\\' | b'&');
+        if !raw.bytes().any(is_sign) {
             return;
         }
         let name = unescape_lossy(raw);

@@ -461,3 +461,19 @@ fn what_is_written_in_any_escape_of_html_or_code_is_found() {
         r#"{"user_name":"***","error":"\\ud842\\u7530 adalove"}"#,
     );
 }
+
+#[test]
+fn a_name_of_a_field_is_known_by_its_looks_also_where_it_is_escaped() {
+    for name in [
+        r"\u002b15550100200",
+        r"ada\u0040example\u002ecom",
+        r"auth0\u007c5f1abc",
+        "ada&#64;example&#46;com",
+    ] {
+        assert_becomes(
+            "email:mask,phone:mask,user_id:mask",
+            &format!(r#"{{"details":{{"{name}":1}}}}"#),
+            r#"{"details":{"***":1}}"#,
+        );
+    }
+}
