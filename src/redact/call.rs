@@ -3,6 +3,7 @@
 //! That is told by `details.request.path`, which is where Auth0 says what was called. Where a record
 //! has it twice the first counts, as it does for the columns.
 
+use crate::encoded;
 use crate::json::{self, Scanner, Token};
 
 /// Where a record has the path of a call.
@@ -78,7 +79,7 @@ fn decoded(path: &[u8]) -> Vec<u8> {
     let mut ahead = path;
     while let Some((first, rest)) = ahead.split_first() {
         let escaped = match rest {
-            [high, low, ..] if *first == b'%' => super::url::hex(*high, *low),
+            [high, low, ..] if *first == b'%' => encoded::hex(*high, *low),
             _ => None,
         };
         bytes.push(escaped.unwrap_or(*first));

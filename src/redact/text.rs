@@ -23,6 +23,7 @@ mod sign {
     pub const DASH: u16 = 1 << 8;
     pub const CAPITAL_K: u16 = 1 << 9;
     pub const BACKSLASH: u16 = 1 << 10;
+    pub const AMPERSAND: u16 = 1 << 11;
 
     pub const OF_BYTE: [u16; 256] = {
         let mut signs = [0; 256];
@@ -39,7 +40,8 @@ mod sign {
         signs[b'\t' as usize] = GAP;
         signs[b'-' as usize] = DASH;
         signs[b'K' as usize] = CAPITAL_K;
-        signs[b'\\' as usize] = BACKSLASH;
+        signs[b'\\' as usize] = BACKSLASH | GAP;
+        signs[b'&' as usize] = AMPERSAND | GAP;
         signs
     };
 }
@@ -71,8 +73,8 @@ impl Signs {
     }
 
     fn may_be_url(self) -> bool {
-        let is_any = self.0 & (sign::PAIR | sign::PERCENT | sign::BACKSLASH) != 0;
-        is_any || self.has(sign::AT | sign::COLON)
+        let encoded = sign::PERCENT | sign::BACKSLASH | sign::AMPERSAND;
+        self.0 & (sign::PAIR | encoded) != 0 || self.has(sign::AT | sign::COLON)
     }
 
     fn may_be_any(self) -> bool {

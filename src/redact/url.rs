@@ -6,6 +6,7 @@
 use std::ops::Range;
 
 use super::names::{self, NameKind};
+use crate::encoded;
 
 /// Bytes of a password that was written without encoding what ends the host of a URL.
 const LONGEST_CARELESS: usize = 256;
@@ -13,60 +14,49 @@ const LONGEST_CARELESS: usize = 256;
 /// Levels of encoding that are told apart. Each is looked through for its own hosts.
 const MOST_LEVELS: u8 = 16;
 
-/// A character, as it may be encoded: `&`, `%26`, `%2526`, `\u0026`.
+/// A character, as it may be encoded: `&`, `%26`, `%2526`, `\u0026`, `&amp;`.
 #[derive(Clone, Copy)]
-struct Unit {
-    byte: u8,
-    /// How often it was encoded.
+pub struct Unit {
+    pub byte: u8,
+    /// How often it was encoded with percent signs.
     level: u8,
     /// Bytes that it takes.
-    length: usize,
+    pub length: usize,
 }
 
-/// The byte that two hexadecimal digits stand for.
-pub fn hex(high: u8, low: u8) -> Option<u8> {
-    let digit = |it: u8| char::from(it).to_digit(16);
-    u8::try_from(digit(high)? * 16 + digit(low)?).ok()
-}
-
-fn unit(bytes: &[u8]) -> Option<Unit> {
-    let plain = |byte| Unit {
+/// The character that a text begins with, if it has any.
+pub fn unit(bytes: &[u8]) -> Option<Unit> {
+    let encoded = match bytes {
+        // What else code escapes ends a value, as a quote does.
+        [b'\\', b'/' | b'u' | b'x', ..] | [b'&', ..] => encoded::first(bytes),
+        _ => None,
+    };
+    let encoded = encoded.and_then(|(it, length)| Some((it.ascii()?, length)));
+    let (byte, length) = encoded.or(bytes.first().map(|it| (*it, 1)))?;
+    let plain = Unit {
         byte,
         level: 0,
-        length: 1,
+        length,
     };
-    Some(match bytes {
-        [] => return None,
-        [b'%', rest @ ..] => {
-            let mut digits = rest;
-            let mut level = 1_u8;
-            while let [b'2', b'5', deeper @ ..] = digits {
-                digits = deeper;
-                level = MOST_LEVELS.min(level + 1);
-            }
-            match digits {
-                [high, low, ..] => hex(*high, *low).map_or(plain(b'%'), |byte| Unit {
-                    byte,
-                    level,
-                    length: bytes.len() - digits.len() + 2,
-                }),
-                _ => plain(b'%'),
-            }
-        }
-        [b'\\', b'/', ..] => Unit {
-            byte: b'/',
-            level: 0,
-            length: 2,
-        },
-        [b'\\', b'u', b'0', b'0', high, low, ..] => {
-            hex(*high, *low).map_or(plain(b'\\'), |byte| Unit {
-                byte,
-                level: 0,
-                length: 6,
-            })
-        }
-        [byte, ..] => plain(*byte),
-    })
+    if byte != b'%' {
+        return Some(plain);
+    }
+    // The sign may be encoded itself, in both ways.
+    let mut digits = &bytes[length..];
+    let mut level = 1_u8;
+    while let [b'2', b'5', deeper @ ..] = digits {
+        digits = deeper;
+        level = MOST_LEVELS.min(level + 1);
+    }
+    let byte = match digits {
+        [high, low, ..] => encoded::hex(*high, *low),
+        _ => None,
+    };
+    Some(byte.map_or(plain, |byte| Unit {
+        byte,
+        level,
+        length: bytes.len() - digits.len() + 2,
+    }))
 }
 
 /// Finds the secrets of all URLs in a text, and of the text itself if it is a form.
@@ -93,7 +83,7 @@ fn is_form(kind: NameKind, text: &[u8]) -> bool {
         match unit.byte {
             b'=' if at > 0 && is_expected => return true,
             b'=' if at > 0 => has_pair = true,
-            b'&' => return has_pair || (at > 0 && is_expected),
+            it if it == b'&' || text[at] == b'&' => return has_pair || (at > 0 && is_expected),
             it if has_pair || it.is_ascii_alphanumeric() || b"-._[]".contains(&it) => {}
             _ => return false,
         }
@@ -142,6 +132,7 @@ impl<'a> Reading<'a> {
 
     fn run(&mut self, found: &mut Vec<Range<usize>>) {
         while let Some(unit) = unit(&self.text[self.at..]) {
+            let is_of_html = self.text[self.at] == b'&';
             self.at += unit.length;
             match unit.byte {
                 b':' => self.scheme(unit.level, found),
@@ -161,6 +152,8 @@ impl<'a> Reading<'a> {
                         }
                     }
                 }
+                // Who knows no HTML goes on with another parameter.
+                _ if is_of_html && self.is_in_query => self.name = Some(self.at),
                 _ => {}
             }
         }
@@ -170,7 +163,9 @@ impl<'a> Reading<'a> {
     fn value(&mut self, level: u8) {
         while let Some(unit) = unit(&self.text[self.at..]) {
             let is_end = unit.level <= level && matches!(unit.byte, b'&' | b'#');
-            if is_end || (unit.byte == b'\\' && unit.level == 0) {
+            // As what HTML writes as a name would end the word.
+            let is_around = self.text[self.at] == b'&' && b"\"<>".contains(&unit.byte);
+            if is_end || is_around || (unit.byte == b'\\' && unit.level == 0) {
                 break;
             }
             self.at += unit.length;

@@ -202,3 +202,45 @@ fn a_word_that_json_does_not_have_hides_nothing_after_it() {
         r#"{"a":"{\"score\": NaN, \"password\":\"***\"}","b":"{\"a\":tru,\"otp\":\"***\"}","c":"[{\"a\":undefined{\"token\":\"***\"}}]","d":"{\"a\":None, password: \"***\", b: \"y\"}"}"#,
     );
 }
+
+#[test]
+fn parameters_and_passwords_are_known_in_html_and_in_code() {
+    for (text, expected) in [
+        // As Handlebars and Mustache write a link.
+        (
+            "https:&#x2F;&#x2F;h&#x2F;?a&#x3D;b&amp;ticket&#x3D;s&amp;c&#x3D;d",
+            "https:&#x2F;&#x2F;h&#x2F;?a&#x3D;b&amp;ticket&#x3D;***&amp;c&#x3D;d",
+        ),
+        (
+            "&lt;a href=&quot;https://h/?token&#x3d;s&#x3D;&#x3D;&quot;&gt;x",
+            "&lt;a href=&quot;https://h/?token&#x3d;***&quot;&gt;x",
+        ),
+        ("/x?ticket&#61;s&#38;a=b", "/x?ticket&#61;***&#38;a=b"),
+        ("/x?ticket&equals;s", "/x?ticket&equals;***"),
+        ("/x?token=it&#39;s&amp;a=b", "/x?token=***&amp;a=b"),
+        ("a&#x3D;b&amp;token&#x3D;s", "a&#x3D;b&amp;token&#x3D;***"),
+        (
+            "https&colon;&sol;&sol;u&#58;p&commat;h/",
+            "https&colon;&sol;&sol;u&#58;***&commat;h/",
+        ),
+        ("https://u:p&#64;h/", "https://u:***&#64;h/"),
+        (r"/x?ticket\x3Ds\x26a=b", r"/x?ticket\x3D***\x26a=b"),
+        // The sign of percent-encoding may be encoded itself.
+        (
+            r"/x?ticket\u00253Ds\u002526a=b",
+            r"/x?ticket\u00253D***\u002526a=b",
+        ),
+        ("/x?ticket&#37;253ds", "/x?ticket&#37;253d***"),
+        // Another parameter, and no more than one of HTML's names.
+        ("/x?a&token=s", "/x?a&token=***"),
+        ("/x?a=b&lt;token=s", "/x?a=b&lt;token=***"),
+        ("/x?token=s&lt=5", "/x?token=***&lt=5"),
+    ] {
+        let quoted = |text: &str| quoted(text);
+        assert_masked(
+            &format!(r#"{{"a":{}}}"#, quoted(text)),
+            &format!(r#"{{"a":{}}}"#, quoted(expected)),
+        );
+    }
+    assert_left(r#"{"a":"R&D: a&#x3D;b","b":"/x?a&#x3D;b&copy;=c&#8364;&#x3D;d"}"#);
+}
