@@ -8,6 +8,8 @@ use std::ops::Range;
 
 use memchr::memmem;
 
+use super::url;
+
 /// Letters from which on a word after `Bearer` or `Basic` is no word of a language.
 const LONG: usize = 16;
 /// Letters of a label such as `BEGIN RSA PRIVATE KEY`, at the most.
@@ -84,16 +86,15 @@ pub fn authorizations(text: &str, found: &mut Vec<Range<usize>>) {
     }
 }
 
-/// Steps over white space, also as it is encoded in a URL.
+/// Steps over white space, also as it is encoded.
 fn skip_gap(bytes: &[u8], from: usize) -> usize {
     let mut at = from;
-    loop {
-        at += match &bytes[at..] {
-            [b' ' | b'\t' | b'+', ..] => 1,
-            [b'%', b'2', b'0', ..] => 3,
-            _ => return at,
-        };
+    while let Some(unit) = url::unit(&bytes[at..])
+        && (matches!(unit.byte, b' ' | b'\t') || bytes[at] == b'+')
+    {
+        at += unit.length;
     }
+    at
 }
 
 /// Whether a word is rather a credential than a word of a language.

@@ -244,3 +244,23 @@ fn parameters_and_passwords_are_known_in_html_and_in_code() {
     }
     assert_left(r#"{"a":"R&D: a&#x3D;b","b":"/x?a&#x3D;b&copy;=c&#8364;&#x3D;d"}"#);
 }
+
+#[test]
+fn an_authorization_is_known_however_its_space_is_encoded() {
+    for (text, expected) in [
+        (
+            "Authorization%253A%2520Bearer%2520abc123",
+            "Authorization%253A%2520Bearer%2520***",
+        ),
+        ("Bearer%09abc123", "Bearer%09***"),
+        (r"Basic\\u0020YTpiYTpi", r"Basic\\u0020***"),
+        ("Bearer&#32;abc123", "Bearer&#32;***"),
+        ("Basic+YTpiYTpi", "Basic+***"),
+    ] {
+        assert_masked(
+            &format!(r#"{{"a":"{text}"}}"#),
+            &format!(r#"{{"a":"{expected}"}}"#),
+        );
+    }
+    assert_left(r#"{"a":"Bearer%2Babc123","b":"Basic&amp;YTpiYTpi"}"#);
+}
