@@ -1,13 +1,13 @@
 //! The wall clock, as an argument.
 //!
-//! Nothing else in the library asks the operating system for the time: what depends on it
-//! takes a [`Clock`], so that a test decides what time it is.
+//! Nothing else in the library asks the operating system for the time: code that depends on it takes a
+//! [`Clock`], so a test decides what time it is.
 
 use std::sync::Arc;
 
 use chrono::{DateTime, Datelike as _, SecondsFormat, Timelike as _, Utc};
 
-/// Answers with the present time.
+/// Returns the current time.
 pub(crate) type Clock = Arc<dyn Fn() -> DateTime<Utc> + Send + Sync>;
 
 /// The operating system's clock.
@@ -19,14 +19,14 @@ pub(crate) fn system() -> Clock {
     Arc::new(Utc::now)
 }
 
-/// The beginning of the hour in which a time lies.
+/// The beginning of the hour that contains `time`.
 pub(crate) fn hour(time: DateTime<Utc>) -> DateTime<Utc> {
     let whole = time.with_minute(0).and_then(|it| it.with_second(0));
     whole.and_then(|it| it.with_nanosecond(0)).unwrap_or(time)
 }
 
-/// Whether a time is so far from where times end that it can be reckoned with. What is stored, others may
-/// have written.
+/// Whether a time is far enough from chrono's limits for arithmetic on it. A stored time may have been
+/// written by someone else.
 pub(crate) fn is_reckonable(time: DateTime<Utc>) -> bool {
     (-9_999..=99_999).contains(&time.year())
 }

@@ -1,12 +1,12 @@
-//! Errors of any kind, and how they are told on one line.
+//! Errors of any kind, and how they are printed on one line.
 
 use std::error::Error;
 
 /// An error of any kind that can cross threads.
 pub(crate) type BoxError = Box<dyn Error + Send + Sync>;
 
-/// An error and its causes on one line, in which nothing is a command to a terminal: an id in it may be
-/// somebody else's.
+/// An error and its causes on one line, without terminal control characters: an id in it may come from
+/// someone else.
 pub(crate) fn with_causes(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
@@ -21,14 +21,14 @@ pub(crate) fn with_causes(error: &dyn Error) -> String {
     one_line(&text)
 }
 
-/// A text on one line, in which nothing is a command to a terminal.
+/// A text on one line, without terminal control characters.
 pub(crate) fn one_line(text: &str) -> String {
     let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
     line.replace(is_command, "\u{fffd}")
 }
 
-/// Whether a terminal takes a letter for a command, or shows something else than is there after it:
-/// records, names and answers are other people's.
+/// Whether a terminal treats this character as a control, or displays what follows it in another order
+/// than it is written. Records, names and responses are untrusted.
 pub(crate) fn is_command(letter: char) -> bool {
     letter.is_control()
         || matches!(letter,

@@ -1,5 +1,5 @@
-//! JSON text, token by token, borrowed: for code that reorders or masks text without building a
-//! tree of it.
+//! A scanner that borrows its tokens from JSON text, for code that reorders or masks text without
+//! building a tree.
 //!
 //! A record has been validated before (it is a `RawValue`), so nothing is checked again. Of a text that
 //! is no JSON, or was cut, the tokens go as far as what is next can be one.
@@ -36,7 +36,7 @@ pub(crate) fn begin_in(text: &str, from: usize) -> Option<usize> {
 /// as all around it: those of one that is deeper would fill the memory.
 pub(crate) const MOST_TEXTS: usize = 6;
 
-/// Where JSON is not what was to be read. What stands there is not repeated: it may be a record, or of any
+/// Where parsing of JSON failed. It does not quote the text, which may be a record, or be of any
 /// length.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
 #[error("line {line}, column {column}")]
@@ -54,7 +54,7 @@ impl From<serde_json::Error> for Mistake {
     }
 }
 
-/// A piece of JSON text. Texts are as they were written: without quotes, but with escapes.
+/// A JSON token. Strings and keys are as written: without quotes, with escapes unresolved.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Token<'a> {
     /// `{`
@@ -69,7 +69,7 @@ pub(crate) enum Token<'a> {
     Key(&'a str),
     /// A string.
     Text(&'a str),
-    /// A number, digit by digit.
+    /// A number, as written.
     Number(&'a str),
     /// `true` or `false`.
     Bool(bool),
@@ -77,12 +77,12 @@ pub(crate) enum Token<'a> {
     Null,
 }
 
-/// Reads tokens from a text.
+/// Splits a text into tokens.
 #[derive(Clone, Debug)]
 pub(crate) struct Scanner<'a> {
     text: &'a str,
     at: usize,
-    /// Where the last text, key or number begins.
+    /// Byte offset at which the last string, key or number begins.
     begin: usize,
 }
 
@@ -96,17 +96,18 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// How far the tokens so far reach.
+    /// Byte offset up to which the text has been read.
     pub fn at(&self) -> usize {
         self.at
     }
 
-    /// Where the last text, key or number begins: after its quote, if it has one.
+    /// Byte offset at which the last string, key or number begins: after its opening quote, if it has
+    /// one.
     pub fn begin(&self) -> usize {
         self.begin
     }
 
-    /// Steps over the rest of the object or the list that was just begun.
+    /// Skips the rest of the object or array that was just begun.
     pub fn skip_rest(&mut self) {
         let bytes = self.text.as_bytes();
         let mut depth = 1_usize;
@@ -137,8 +138,8 @@ impl<'a> Scanner<'a> {
         None
     }
 
-    /// Steps over a string, whose opening quote is next, and answers with what is between the
-    /// quotes, or with all that there is.
+    /// Reads a string whose opening quote is next. Returns what is between the quotes, or the rest of
+    /// the text if the closing quote is missing.
     fn string(&mut self) -> &'a str {
         let begin = self.at + 1;
         self.begin = begin;
@@ -224,18 +225,18 @@ impl<'a> Iterator for Scanner<'a> {
     }
 }
 
-/// Most names and values end within so many words of eight bytes. For those a call of `memchr` takes
-/// longer than to look at the words.
+/// How many 8-byte words are examined before `memchr` is called. Most names and values end within them,
+/// and for these the call takes longer.
 const WORDS: usize = 4;
 
-/// Whether a byte of a word is this one. The lowest bit that is set is in the first such byte.
+/// Not zero if `word` contains `byte`. The lowest bit set is then in the first byte that matches.
 fn equal(word: [u8; 8], byte: u8) -> u64 {
     const ONES: u64 = u64::from_le_bytes([1; 8]);
     let differing = u64::from_le_bytes(word) ^ u64::from_le_bytes([byte; 8]);
     differing.wrapping_sub(ONES) & !differing & ONES << 7
 }
 
-/// Where the first quote or backslash is.
+/// Position of the first quote or backslash.
 fn quote_or_backslash(bytes: &[u8]) -> Option<usize> {
     let (words, _) = bytes.as_chunks();
     let words = &words[..words.len().min(WORDS)];
@@ -249,7 +250,7 @@ fn quote_or_backslash(bytes: &[u8]) -> Option<usize> {
     memchr2(b'"', b'\\', &bytes[at..]).map(|it| at + it)
 }
 
-/// Whether a text has escapes, as it is written.
+/// Whether a string, as written, contains escapes.
 pub(crate) fn has_escapes(text: &str) -> bool {
     let bytes = text.as_bytes();
     let (words, rest) = bytes.as_chunks();
@@ -263,8 +264,8 @@ pub(crate) fn has_escapes(text: &str) -> bool {
     }
 }
 
-/// What a text or key says once its escapes are resolved; `None` if they make no Unicode text, as
-/// half a surrogate pair does not.
+/// A string or key with its escapes resolved; `None` if the result is not valid Unicode, for example
+/// half a surrogate pair.
 pub(crate) fn unescape(text: &str) -> Option<Cow<'_, str>> {
     if !has_escapes(text) {
         return Some(Cow::Borrowed(text));
@@ -272,7 +273,7 @@ pub(crate) fn unescape(text: &str) -> Option<Cow<'_, str>> {
     serde_json::from_str(&format!("\"{text}\"")).ok()
 }
 
-/// The same, but that each escape which makes no Unicode text becomes U+FFFD.
+/// Like [`unescape`], but replaces each escape that is not valid Unicode with U+FFFD.
 pub(crate) fn unescape_lossy(text: &str) -> Cow<'_, str> {
     unescape(text).unwrap_or_else(|| {
         let mut plain = String::with_capacity(text.len());
@@ -280,7 +281,7 @@ pub(crate) fn unescape_lossy(text: &str) -> Cow<'_, str> {
         while let Some(at) = ahead.find('\\') {
             plain.push_str(&ahead[..at]);
             ahead = &ahead[at..];
-            // An escape has up to 12 bytes. It does no harm if others are resolved with it.
+            // An escape is at most 12 bytes long. Resolving further escapes with it does no harm.
             let resolve = |length| Some((length, unescape(ahead.get(..length)?)?));
             let (length, resolved) =
                 [12, 6, 2].into_iter().find_map(resolve).unwrap_or_else(|| {
@@ -295,7 +296,7 @@ pub(crate) fn unescape_lossy(text: &str) -> Cow<'_, str> {
     })
 }
 
-/// A text as it stands between the quotes of a JSON string.
+/// Escapes a text for use between the quotes of a JSON string.
 pub(crate) fn escape(text: &str) -> String {
     let is_plain = |it: u8| it >= b' ' && it != b'"' && it != b'\\';
     if text.bytes().all(is_plain) {
@@ -305,7 +306,7 @@ pub(crate) fn escape(text: &str) -> String {
     quoted[1..quoted.len() - 1].to_owned()
 }
 
-/// Writes a token after others, with the comma that it needs and no white space.
+/// Appends a token to others, with a comma before it where one is needed and no whitespace.
 pub(crate) fn write(out: &mut String, token: Token) {
     if !matches!(token, Token::EndObject | Token::EndArray)
         && !matches!(out.as_bytes().last(), None | Some(b'{' | b'[' | b':'))
@@ -335,8 +336,8 @@ fn quote(out: &mut String, text: &str) {
     out.push('"');
 }
 
-/// A member of an object in a text, in a text in that, and so on, so deep. A backslash is written as
-/// `\u005c`, which takes five bytes more for each text around it, where `\\` takes twice as many.
+/// An object with one member, inside `depth` levels of arrays and JSON strings. A backslash is written
+/// as `\u005c`, which adds five bytes for each level around it; `\\` would double at each level.
 #[cfg(test)]
 pub(crate) fn deep_in_texts(depth: usize, name: &str, value: &str) -> String {
     let quote = |level| match level {
@@ -445,7 +446,7 @@ mod tests {
 
     #[test]
     fn a_quote_and_an_escape_are_found_wherever_they_stand() {
-        // What differs from either by one, or in its highest bit, is neither.
+        // These differ from a quote or a backslash by one, or only in the highest bit.
         let others = "!#[]\u{a2}\u{dc}x";
         for length in 0..100 {
             let filling: String = others.chars().cycle().take(length).collect();

@@ -16,7 +16,7 @@ fn main() -> ExitCode {
     reason = "the one place that reads the environment"
 )]
 fn environment() -> HashMap<String, String> {
-    // What is not UTF-8 in a value stays to be seen: it would pass for one that is not set.
+    // Invalid UTF-8 in a value is replaced, not dropped: the setting would look unset.
     std::env::vars_os()
         .filter_map(|(name, value)| {
             Some((

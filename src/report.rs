@@ -13,62 +13,63 @@ use crate::record::LogId;
 
 /// The result of one run for one destination.
 ///
-/// Of a run that caught up, `fetched` is the sum of `delivered`, `quarantined`, `skipped`,
-/// `before_start`, `filtered` and `dead_lettered`, except that a record which is too large for a row
-/// is among those delivered, by what fits, and among those set aside, whole.
+/// If the run caught up, `fetched` is the sum of `delivered`, `quarantined`, `skipped`, `before_start`,
+/// `filtered` and `dead_lettered`. The exception: a record that is too large for a row counts as
+/// delivered, for the part that fits, and as dead-lettered, as a whole.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub(crate) struct Report {
-    /// Whose records they are, as in the setting `TENANTS`; null where there is only one tenant.
+    /// The tenant's name, as in the setting `TENANTS`; null if there is only one tenant.
     pub tenant: Option<String>,
-    /// Where records went, as in the setting `DESTINATIONS`.
+    /// The destination's name, as in the setting `DESTINATIONS`.
     pub destination: String,
-    /// Whether this invocation did nothing because an earlier one was still at work.
+    /// Whether this invocation did nothing because an earlier one was still running.
     pub busy: bool,
-    /// Records read from Auth0, those read again included.
+    /// Records read from Auth0, including those read again.
     pub fetched: u64,
     /// Records that the destination acknowledged.
     pub delivered: u64,
-    /// Records that the destination acknowledged and put aside, since they do not fit.
+    /// Records that the destination acknowledged but quarantined, because they do not fit.
     pub quarantined: u64,
     /// Records that had been handled before: delivered, set aside or left out.
     pub skipped: u64,
-    /// Records that are left out, since they are dated before the start.
+    /// Records left out because they are dated before the start.
     pub before_start: u64,
     /// Records that the destination's filter leaves out.
     pub filtered: u64,
     /// Records set aside because the destination cannot take them.
     pub dead_lettered: u64,
-    /// Requests to Auth0, those for tokens and those tried again included.
+    /// Requests to Auth0, including retries and requests for tokens.
     pub requests: u64,
-    /// Posts that the destination acknowledged.
+    /// Posts of which the destination acknowledged at least one record.
     pub batches: u64,
-    /// Bytes in those posts.
+    /// Bytes of the acknowledged rows in those posts.
     pub bytes: u64,
     /// Whether the end of the tenant's log was reached.
     pub caught_up: bool,
-    /// The newest record delivered or set aside, by this run or an earlier one.
+    /// The newest record that was delivered or set aside, by this run or an earlier one.
     pub last_log_id: Option<LogId>,
     /// The date of that record.
     pub last_date: Option<DateTime<Utc>>,
-    /// Age in seconds of the oldest record that was read and is not handled, else of that newest one; 0
-    /// if the run caught up, null if neither is known.
+    /// Age in seconds of the oldest record that was read but not handled; if there is none, of the
+    /// record in `last_log_id`. 0 if the run caught up, null if neither age is known.
     pub lag_seconds: Option<u64>,
     /// A stretch of time whose records Auth0 may have dropped before they were delivered.
     pub gap: Option<Gap>,
-    /// What Auth0 told last of the tenant's rate limit.
+    /// The tenant's rate limit, as Auth0 last reported it.
     pub rate_limit: Option<RateLimit>,
-    /// What of that which was accepted lately is where it should be; null where that is not asked.
+    /// How many of the recently accepted records have arrived in the table; null if that is not
+    /// checked.
     pub arrival: Option<Arrival>,
-    /// How many records are missing there for good.
+    /// How many records are missing from the table for good.
     #[serde(skip)]
     pub lost: u64,
-    /// Why that could not be asked.
+    /// Why arrival could not be checked.
     #[serde(skip)]
     pub unasked: Option<String>,
-    /// Since when the destination has refused every record, also if this run had none for it.
+    /// Since when the destination has refused every record, even if this run had none to deliver.
     #[serde(skip)]
     pub refused_since: Option<DateTime<Utc>>,
-    /// Whether it ended since the destination refused whatever it was sent.
+    /// Whether the run ended because the destination refused every record.
     #[serde(skip)]
     pub refuses_all: bool,
     /// Duration of the run in milliseconds, in which it may have waited for its turn.
@@ -77,7 +78,7 @@ pub(crate) struct Report {
     pub errors: Vec<String>,
 }
 
-/// What tells a destination from others of an app.
+/// The label of a destination: `tenant/destination`, or only `destination` if there is one tenant.
 pub(crate) fn label(tenant: Option<&str>, destination: &str) -> String {
     match tenant {
         Some(tenant) => format!("{tenant}/{destination}"),
@@ -85,7 +86,7 @@ pub(crate) fn label(tenant: Option<&str>, destination: &str) -> String {
     }
 }
 
-/// The options that make a command be for what has this label alone.
+/// Text that tells a user how to run a command only for the destination with this label.
 pub(crate) fn alone(label: &str) -> String {
     match label.split_once('/') {
         Some((tenant, destination)) => {
@@ -111,17 +112,17 @@ pub(crate) struct RateLimit {
     pub remaining: u64,
 }
 
-/// Records that a destination acknowledged within about a day, and that were looked for there.
+/// Records that a destination acknowledged within about a day, and how many of them were found there.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Arrival {
     pub accepted: u64,
     pub landed: u64,
     pub missing: u64,
-    /// When it was looked at last; null before the first time.
+    /// When the table was last queried; null before the first time.
     pub looked_at: Option<DateTime<Utc>>,
 }
 
-/// To follow "arrival".
+/// To be printed after "arrival".
 impl fmt::Display for Arrival {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self {
@@ -141,17 +142,17 @@ impl fmt::Display for Arrival {
     }
 }
 
-/// A stretch of time.
+/// A stretch of time whose records may be missing.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Gap {
-    /// Its beginning, if it is known.
+    /// Its beginning, if known.
     pub from: Option<DateTime<Utc>>,
     /// Its end.
     pub to: DateTime<Utc>,
 }
 
 impl Gap {
-    /// From the beginning of both to the end of both.
+    /// The stretch from the earlier beginning to the later end.
     pub fn and(self, other: Self) -> Self {
         Self {
             from: self.from.min(other.from),
@@ -160,7 +161,7 @@ impl Gap {
     }
 }
 
-/// To follow "records".
+/// To be printed after "records".
 impl fmt::Display for Gap {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let to = to_seconds(self.to);
@@ -180,23 +181,23 @@ impl Report {
         }
     }
 
-    /// What tells it from the others: the destination, and the tenant where there are several.
+    /// The label of the destination; see [`label`].
     pub fn name(&self) -> String {
         label(self.tenant.as_deref(), &self.destination)
     }
 
-    /// Whether the run did what it should.
+    /// Whether the run finished without errors.
     pub fn is_success(&self) -> bool {
         self.errors.is_empty()
     }
 
-    /// Whether the run did what it should, and that was nothing: there was nothing new.
+    /// Whether the run succeeded, caught up, and found nothing new.
     pub fn is_quiet(&self) -> bool {
         let did = self.delivered + self.dead_lettered + self.before_start + self.filtered;
         self.is_success() && self.caught_up && self.gap.is_none() && did == 0
     }
 
-    /// Adds what a run did that went on where this one had ended.
+    /// Adds the report of a run that continued where this one ended.
     pub fn go_on_with(&mut self, next: Self) {
         self.count_in(&next);
         self.elapsed_ms += next.elapsed_ms;
@@ -209,7 +210,7 @@ impl Report {
         self.errors.extend(next.errors);
     }
 
-    /// Adds how much another run did.
+    /// Adds the counts of another run.
     pub fn count_in(&mut self, other: &Self) {
         for (count, more) in [
             (&mut self.fetched, other.fetched),
