@@ -9,16 +9,16 @@ use super::in_flight::Held;
 use crate::destination::Limits;
 use crate::record::{LogId, Record};
 
-/// Rows on their way, and the records they were made of.
+/// Rows to deliver, and the records they were made from.
 pub(super) struct Batch {
     limits: Limits,
     pub(super) records: Vec<Record>,
     pub(super) rows: Vec<Bytes>,
     ids: HashSet<LogId>,
     bytes: usize,
-    /// When the first of them came.
+    /// When the first record was added.
     pub(super) began: Instant,
-    /// What the records and rows take in memory.
+    /// The memory held for the records and rows.
     held: Held,
 }
 
@@ -60,7 +60,7 @@ impl Batch {
         self.rows.push(row);
     }
 
-    /// Holds what its records were read with, for as long as they are here.
+    /// Takes over the memory held for a page, for as long as its records are in the batch.
     pub(super) fn hold(&mut self, page: Held) {
         self.held.take(page);
     }

@@ -1,9 +1,9 @@
-//! Records from after a batch of which none is taken: is the fault in these records, or does the
-//! destination refuse whatever it is sent?
+//! Tries records from after a batch of which no record is accepted: is the fault in these records, or
+//! does the destination refuse everything?
 //!
-//! The records right after the batch may be as bad as those in it, and thousands may come before a
-//! good one. So one is tried of each of some pages: the next one, and others that lie half as far from
-//! the present each as the one before.
+//! The records right after the batch may be as bad as those in it, and thousands may come before a good
+//! one. So one record is tried from each of several pages: the next page, and pages that each lie half
+//! as far from the present as the one before.
 
 use std::collections::BTreeSet;
 
@@ -17,35 +17,36 @@ use crate::destination::{Delivery, DeliveryError, Outcome};
 use crate::error::BoxError;
 use crate::record::{LogId, Page, Record, Source, SourceError};
 
-/// Pages of which a record is tried.
+/// Pages from which one record each is tried.
 const PAGES: u32 = 10;
-/// Records at which the service may fail inside, until it is taken to fail at all.
+/// Internal failures of the service, over one record each, after which it is taken to fail over
+/// everything.
 const STUMBLES: usize = 2;
 
-/// What came of trying records from after the batch.
+/// The result of trying records from after the batch.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Beyond {
-    /// One was taken.
+    /// One was accepted.
     Taken,
-    /// None was taken; or it could not be read what there is.
+    /// None was accepted, or the log could not be read.
     NotTaken,
-    /// None was taken, and there are no more than these.
+    /// None was accepted, and there are no more than this many.
     Few(usize),
 }
 
-/// What was tried from after the batch.
+/// Records tried from after the batch.
 #[derive(Default)]
 struct Tried {
     ids: BTreeSet<LogId>,
-    /// At so many of them the service failed inside.
+    /// How many of them the service failed over internally.
     stumbles: usize,
 }
 
-/// What became of a record that was tried alone.
+/// The result of trying a record alone.
 enum Alone {
     Taken,
     Refused,
-    /// The service failed inside, or did not answer.
+    /// The service failed internally, or did not answer.
     Stumbled(BoxError),
 }
 
@@ -53,15 +54,15 @@ enum Alone {
 struct Places {
     /// The last record of the batch.
     batch: LogId,
-    /// The end of the page that was read last.
+    /// The end of the page read last.
     page: Option<LogId>,
     now: DateTime<Utc>,
-    /// Whether the source reads on after an id that was made of a time.
+    /// Whether the source reads on after a synthetic id.
     takes_times: bool,
 }
 
 impl Places {
-    /// The place of this number: by time, or where that is not to be had, the next page.
+    /// The place with this number: by time or, if that is not possible, the next page.
     fn number(&self, number: u32) -> Option<LogId> {
         if number == 0 {
             return Some(self.batch.clone());
@@ -71,7 +72,7 @@ impl Places {
             let left = (self.now - stored).checked_div(1 << number)?;
             Some(LogId::synthetic(prefix, self.now - left))
         };
-        // What a page has shown already may be of a series above, where times begin anew.
+        // A page may already reach into a higher series, where times start over.
         let is_shown = |it: &LogId| self.page.as_ref().is_some_and(|page| it <= page);
         let place = by_time().filter(|it| self.takes_times && *it > self.batch && !is_shown(it));
         place.or_else(|| self.page.clone())
@@ -79,13 +80,13 @@ impl Places {
 }
 
 impl<S: Source, A: DeadLetters, L: Ledger> Delivering<'_, S, A, L> {
-    /// Tries records from after the batch, until one is taken.
+    /// Tries records from after the batch, until one is accepted.
     pub(super) async fn try_beyond(&mut self) -> Result<Beyond, Stop> {
         let ids = self.batch.records.iter().map(|it| &it.log_id);
         let Some(batch) = ids.max().cloned() else {
             return Ok(Beyond::Few(0));
         };
-        // First where one was taken the last time.
+        // Begins where one was accepted the last time.
         let mut tried = Tried::default();
         if let Some(place) = self.taken_at.take().filter(|it| *it > batch)
             && let Ok(page) = self.page_after(&place).await
@@ -99,7 +100,8 @@ impl<S: Source, A: DeadLetters, L: Ledger> Delivering<'_, S, A, L> {
             now: self.course.began,
             takes_times: true,
         };
-        // So many are open of what was read, and whether that is all there is up to there.
+        // `open`: records read that may be tried. `is_whole`: these are all that there are up to this
+        // place.
         let (mut open, mut is_whole) = (0, true);
         for number in 0..PAGES {
             let is_time_up = self.course.reading.is_over() || *self.course.run.stopping.borrow();
@@ -122,7 +124,7 @@ impl<S: Source, A: DeadLetters, L: Ledger> Delivering<'_, S, A, L> {
             };
             is_whole &= number == 0 || places.page.as_ref() == Some(&place);
             let last = page.records.iter().map(|it| &it.log_id).max().cloned();
-            // Nothing is newer.
+            // There are no newer records.
             let is_end = page.is_last || last.is_none() && page.misfits.is_empty();
             places.page = last.or(places.page);
             match self.try_one_of(page, &places.batch, &mut tried).await? {
@@ -146,8 +148,8 @@ impl<S: Source, A: DeadLetters, L: Ledger> Delivering<'_, S, A, L> {
         self.course.run.source.look(id, self.course.reading).await
     }
 
-    /// Tries one of a page that was not tried yet: not the same in each run. Where it is refused,
-    /// answers with how many of the page may be.
+    /// Tries a record of a page that was not tried yet, a different one in each run. If it is refused,
+    /// returns how many records of the page may be tried.
     async fn try_one_of(
         &mut self,
         page: Page,
@@ -169,7 +171,7 @@ impl<S: Source, A: DeadLetters, L: Ledger> Delivering<'_, S, A, L> {
             let count = open.len();
             let record = open.swap_remove(self.shift() % count);
             tried.ids.insert(record.log_id.clone());
-            // One that has no form proves nothing.
+            // A record that cannot be encoded proves nothing.
             if let Ok(row) = self.course.run.destination.encode(&record) {
                 return Ok(match self.try_alone(&record, row).await? {
                     Alone::Taken => Beyond::Taken,
@@ -185,8 +187,8 @@ impl<S: Source, A: DeadLetters, L: Ledger> Delivering<'_, S, A, L> {
         Ok(Beyond::Few(0))
     }
 
-    /// Delivers a record before its turn. Where it is taken, it is handled, and is passed when its turn
-    /// comes.
+    /// Delivers a record ahead of its batch. If it is accepted, it is handled, and is skipped when
+    /// reading comes to it.
     async fn try_alone(&mut self, record: &Record, row: Bytes) -> Result<Alone, Stop> {
         let course = self.course;
         if course.deadline.is_over() {
@@ -210,7 +212,7 @@ impl<S: Source, A: DeadLetters, L: Ledger> Delivering<'_, S, A, L> {
         }
         self.ledger.note(record, Handled::Accepted);
         self.taken_at = Some(record.log_id.clone());
-        // The reading half may come to it, or not in this run.
+        // Counted here, because the reading half may not come to it in this run.
         course.report(|report| report.fetched += 1);
         self.report_taken(1, bytes, quarantine);
         self.save().await?;

@@ -1,26 +1,27 @@
-//! Looking for records that no reading after a cursor meets.
+//! Finds records that are not reached by reading after any cursor.
 //!
-//! What is done about log ids that are not as they should be, all in one place:
+//! This is how unusual log ids are treated, all in one place:
 //!
-//! - Auth0 orders ids as text, so ids tell what is later only within one prefix. Each prefix has a
-//!   cursor, which speaks for that prefix alone, and a run reads after the cursor of each prefix that
-//!   is in use (`state/advance.rs` says which those are), and every ten minutes after all.
-//! - Every record is delivered, whatever its id. An id that cannot be right is told of
-//!   ([`Seen`] judges that). Its time never makes a cursor the first, and no cursor passes an id of a
-//!   time to come.
-//! - Records of a prefix that was never met, and is below the others, come after no cursor. So now and
-//!   then the newest records, found by search, are compared with those read, and what is not known of
-//!   them is read as well. A hundred newer records may hide one there, so the log is asked for its
-//!   first record then too. Where Auth0 does not take an id that is none of a record, the newest
-//!   thousand are compared, and nobody finds what is hidden then.
+//! - Auth0 orders ids as text, so an id tells what is later only within one prefix. Each prefix has its
+//!   own cursor. A run reads after the cursor of each prefix in use (`state/advance.rs` says which
+//!   those are), and every ten minutes after all cursors.
+//! - Every record is delivered, whatever its id. An id that cannot be right is logged ([`Seen`] judges
+//!   that). Its time never makes a cursor the main one, and no cursor passes an id with a time in the
+//!   future.
+//! - Records of a prefix that was never met, and is below the others, follow no cursor. So from time to
+//!   time the newest records, found by search, are compared with those read, and the unknown ones are
+//!   read as well. A hundred newer records may hide such a record, so the log is then also asked for
+//!   its first record. If Auth0 rejects ids that are not a record's, the newest thousand records are
+//!   compared instead; what these hide is not found.
 //!
-//! A run in which nothing happens is to be one request, so that search is made at these times: by the
-//! first run that reads to the end, as records may have been there before it; once more in the second
-//! run in a row that finds nothing new, as it may be that the tenant has moved to another prefix; every
-//! ten minutes; and at once where an id cannot be right, or a cursor may not lead to what comes. Where
-//! the first of these runs reads many records, the first record of the log tells more than the newest:
-//! a run that has met its prefix has met those above it. Then only that one is asked for, and what has no
-//! prefix and comes before all that is read is left to the next search.
+//! A run without activity should cost one request, so the search is made only at these times: by the
+//! first run that reads to the end, as there may have been records before it; once more by the second
+//! run in a row that finds nothing new, as the tenant may have moved to another prefix; every ten
+//! minutes; and at once if an id cannot be right, or a cursor may not lead to new records.
+//!
+//! If the first of these runs reads many records, the first record of the log tells more than the
+//! newest ones: if its prefix was met, so were those above it. Then only that record is asked for.
+//! Records that have no prefix and come before all that is read are left to the next search.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -39,33 +40,33 @@ use crate::record::{LONGEST_RETENTION, LogId, Page, Record, Source, SourceError}
 /// How often the newest records are compared with those read.
 const AGAIN: TimeDelta = TimeDelta::minutes(10);
 
-/// How long an answer may take when the log is asked for its first record, and how long the search for
-/// what else is hidden.
+/// Timeout for a request for the log's first record, and for the whole further search for hidden
+/// records.
 const LOOK: Duration = Duration::from_secs(10);
-/// How often it is asked then: what is not wanted may come first.
+/// How many times the first record is asked for: unwanted records may come first.
 const STEPS: usize = 4;
-/// So many of the newest records are compared where the first one cannot be asked for.
+/// How many of the newest records are compared if the first record cannot be asked for.
 const FURTHER: usize = 1_000;
-/// How often is searched for them at the most: a search may show few at once.
+/// The most searches for these: a search may return only a few records at a time.
 const SEARCHES: usize = 20;
 
-/// What is kept of when the newest records were compared with those read.
+/// What is stored about the last comparison of the newest records with those read.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Comparison {
-    /// When the run began that did so, or before the first time, the first run.
+    /// When the run began that made it; before the first comparison, when the first run began.
     pub at: DateTime<Utc>,
-    /// Whether that was done at all.
+    /// Whether any comparison was made.
     pub was_made: bool,
-    /// Whether the next run does it, if it finds nothing new.
+    /// Whether the next run makes one, if it finds nothing new.
     #[serde(default)]
     pub is_next: bool,
-    /// Whether that was ever done where nothing new was found.
+    /// Whether a run that found nothing new has ever made one.
     #[serde(default)]
     pub was_quiet: bool,
 }
 
 impl Comparison {
-    /// What is kept from the first run on, which began at `now`, until one is made.
+    /// What is stored from the first run on, which began at `now`, until a comparison is made.
     pub(crate) fn none_since(now: DateTime<Utc>) -> Self {
         Self {
             at: now,
@@ -75,18 +76,18 @@ impl Comparison {
         }
     }
 
-    /// Whether a run that began at `now` makes one.
+    /// Whether a run that began at `now` makes a comparison.
     pub(super) fn is_due(last: Option<Self>, has_news: bool, now: DateTime<Utc>) -> bool {
         let is_first_or_next = |it: Self| !it.was_made || it.is_next && !has_news;
         last.is_some_and(is_first_or_next) || Self::is_due_again(last, now)
     }
 
-    /// Whether the last one is so long ago that it is made again, whatever is read.
+    /// Whether the last comparison is so old that another is made, whatever is read.
     pub(super) fn is_due_again(last: Option<Self>, now: DateTime<Utc>) -> bool {
         last.is_some_and(|it| it.was_made && now - it.at >= AGAIN)
     }
 
-    /// What is kept after a run that began at `now` and made one, or none.
+    /// What is stored after a run that began at `now`, with or without a comparison.
     pub(super) fn after(
         last: Option<Self>,
         is_made: bool,
@@ -104,19 +105,19 @@ impl Comparison {
     }
 }
 
-/// What came of the look at the beginning of the log.
+/// The result of looking at the beginning of the log.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Bottom {
-    /// The prefix with which it begins is read, and so are those above it.
+    /// The prefix at the beginning has been read, and so have those above it.
     Read,
-    /// The source does not take an id that is none of a record, or its log ends there.
+    /// The source rejects an id that is not a record's, or returns nothing after it.
     NotTaken,
-    /// There was no answer, or what is not wanted came first.
+    /// There was no answer, or only unwanted records came first.
     Unknown,
 }
 
 impl<S: Source, A: DeadLetters> Course<'_, S, A> {
-    /// Compares the newest records with those read, and reads what is among them and was not met.
+    /// Compares the newest records with those read, and reads those that were not met.
     pub(super) async fn compare(
         &self,
         seen: &mut Seen<'_>,
@@ -150,14 +151,14 @@ impl<S: Source, A: DeadLetters> Course<'_, S, A> {
         Ok(())
     }
 
-    /// Reads what is not known of records that were found by search.
+    /// Reads the unknown ones among records that were found by search.
     async fn read_unknown(
         &self,
         found: Vec<Record>,
         seen: &mut Seen<'_>,
         out: &mpsc::Sender<Read>,
     ) -> Result<(), Stop> {
-        // Of each series that with the smallest id: the others come after it.
+        // Of each series the record with the smallest id: the others follow it.
         let mut unknown: BTreeMap<String, Record> = BTreeMap::new();
         for head in found.into_iter().filter(|it| !seen.is_known(&it.log_id)) {
             match unknown.get_mut(head.log_id.series()) {
@@ -169,7 +170,7 @@ impl<S: Source, A: DeadLetters> Course<'_, S, A> {
             }
         }
         for head in unknown.into_values() {
-            // It may have come after one of another series.
+            // It may have been read after one of another series.
             if !seen.is_known(&head.log_id) {
                 self.read_from(&head, seen, out).await?;
             }
@@ -177,8 +178,8 @@ impl<S: Source, A: DeadLetters> Course<'_, S, A> {
         Ok(())
     }
 
-    /// Reads the prefix with which the log begins, if it was never met. Where no answer comes, the log
-    /// is looked at ten minutes later.
+    /// Reads the prefix at the beginning of the log, if it was never met. If no answer comes, the log
+    /// is looked at again ten minutes later.
     async fn read_below(
         &self,
         seen: &mut Seen<'_>,
@@ -191,7 +192,7 @@ impl<S: Source, A: DeadLetters> Course<'_, S, A> {
             let next = self.run.source.next(&after, deadline);
             let head = match self.unless_asked_to_stop(out, next).await? {
                 Ok(Some(head)) if head.log_id > after => head,
-                // A source may take such an id for the end of its log.
+                // A source may treat such an id as the end of its log.
                 Ok(_) | Err(SourceError::Rejected(_)) => return Ok(Bottom::NotTaken),
                 Err(error) => {
                     tell_unseen(&error);
@@ -207,16 +208,16 @@ impl<S: Source, A: DeadLetters> Course<'_, S, A> {
                 self.read_from(&head, seen, out).await?;
                 return Ok(Bottom::Read);
             }
-            // There may be others above those that are all from before the first reading began.
+            // All records up to here may be from before the first reading began; newer ones may follow.
             let above_old = id.prefix().map(|it| LogId::synthetic(it, begin));
             after = above_old.filter(|it| it > id).unwrap_or(head.log_id);
         }
         Ok(Bottom::Unknown)
     }
 
-    /// Compares more of the newest records, of which so many have been compared, down to this date. It
-    /// goes by date, as a page of a search may have fewer records than there are. Where no answer
-    /// comes, that is done again ten minutes later.
+    /// Compares more of the newest records. This many have been compared already, down to this date.
+    /// The search goes by date, because a page of results may be short. If no answer comes, it is
+    /// repeated ten minutes later.
     async fn search_further(
         &self,
         mut compared: usize,
@@ -237,8 +238,8 @@ impl<S: Source, A: DeadLetters> Course<'_, S, A> {
                     break;
                 }
             };
-            // Those of this date may have been found before, and of a whole page of one date there may
-            // be more.
+            // Records of this date may have been counted before. There may be a whole page of them, so
+            // the next search begins before this date in any case.
             compared += found.iter().filter(|it| it.date < to).count();
             let oldest = found.iter().filter_map(|it| it.date).min();
             to = oldest.map(|it| it.min(date - TimeDelta::milliseconds(1)));
@@ -247,7 +248,7 @@ impl<S: Source, A: DeadLetters> Course<'_, S, A> {
         Ok(())
     }
 
-    /// Says that records of another prefix are read from now on, of which this is one.
+    /// Announces that records of another prefix, that of `id`, are read from now on.
     async fn begin_prefix(
         &self,
         id: &LogId,
@@ -270,7 +271,8 @@ impl<S: Source, A: DeadLetters> Course<'_, S, A> {
     ) -> Result<(), Stop> {
         let id = &head.log_id;
         if id.prefix().is_none() {
-            // Where others of its kind would be is not known: it is read alone, and then on.
+            // It is not known where to find other such ids: this record is read alone, and then those
+            // after it.
             let one = self.unless_asked_to_stop(out, self.run.source.one(id, self.reading));
             let Some(record) = later(one.await?)? else {
                 warn!(
@@ -295,13 +297,13 @@ impl<S: Source, A: DeadLetters> Course<'_, S, A> {
         }
         let page = self.fetch(&next, out).await?;
         seen.begin(next.after.series());
-        // What is read instead may begin below it.
+        // The page read instead may begin below `next.after`.
         let after = next.instead.is_none().then_some(next.after);
         self.read_on(page, after, seen, out).await
     }
 }
 
-/// Says that it was not seen to the end whether there is something hidden.
+/// Warns that the search for hidden records was not completed.
 fn tell_unseen(error: &SourceError) {
     warn!(
         "it was not seen whether newer records hide some of another prefix, which is looked for again \
@@ -318,8 +320,8 @@ mod tests {
         DateTime::UNIX_EPOCH + TimeDelta::minutes(minute)
     }
 
-    /// In which of these runs, a minute apart, the newest records are compared. Of each is given
-    /// whether it finds something new.
+    /// In which of these runs, a minute apart, the newest records are compared. `finds` says of each
+    /// run whether it finds anything new.
     fn compared(finds: &[bool]) -> Vec<i64> {
         let (mut last, mut compared) = (Comparison::none_since(at(0)), Vec::new());
         for (minute, has_news) in (0..).zip(finds) {

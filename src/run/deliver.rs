@@ -1,5 +1,5 @@
-//! The delivering half: what is read and was not handled before goes into batches, and each batch to
-//! the destination; what is handled is settled in the ledger, in order.
+//! The delivering half: records that were read and not handled before go into batches, and each batch
+//! to the destination. What is handled is settled in the ledger, in order.
 
 use std::error::Error;
 use std::time::Duration;
@@ -14,41 +14,41 @@ use super::{Comparison, Course, DeadLetter, DeadLetters, Handled, Kept, Ledger, 
 use crate::error::with_causes;
 use crate::record::{LogId, Misfit, Reach, Record, Source};
 
-/// How long records wait for others to share a batch with.
+/// How long records wait for others to fill a batch.
 const LINGER: Duration = Duration::from_secs(5);
-/// Batches of a run after which one more may be under way at a time.
+/// Answered batches after which a run may have one more batch in flight at a time.
 const BATCHES_EACH: usize = 4;
-/// Records after which it is kept that they were left out, if there is nothing to deliver meanwhile.
-/// A run that is killed then does not begin again before them.
+/// Records left out after which the cursor is saved, if nothing is being delivered meanwhile. A run
+/// that is killed later is not followed by one that reads them again.
 const LEFT_OUT_AT_ONCE: usize = 1_000;
 
 /// The delivering half of a run.
 pub(super) struct Delivering<'c, S, A, L> {
     pub(super) course: &'c Course<'c, S, A>,
     pub(super) ledger: &'c mut L,
-    /// What is delivered next, or what became of which is found out.
+    /// The batch that is being filled, or that is being sorted out.
     pub(super) batch: Batch,
-    /// What is being delivered, in order.
+    /// The batches being delivered, in order.
     pub(super) sent: Sent<'c>,
-    /// The ids met in this run, handled or still in the batch.
+    /// The largest id of each series met in this run, whether handled or still in the batch.
     pub(super) met: Reach,
-    /// To be kept once all that was read is handled: what was found by it is found by nothing else.
+    /// The comparison to save once everything read is handled: only it leads to the records it found.
     comparison: Option<Comparison>,
-    /// Records left out since the ledger was settled.
+    /// Records left out since the last settlement or delivery.
     left_out: usize,
-    /// Whether this run has made sure that it may save.
+    /// Whether the run has saved before its first delivery, which shows that it may.
     is_claimed: bool,
-    /// Whether the destination has accepted anything of the batch that is being delivered.
+    /// Whether the destination has accepted anything since the batch was to be sorted out.
     pub(super) is_taken: bool,
-    /// The last record that was delivered before its turn came.
+    /// The last record that was delivered ahead of its batch.
     pub(super) taken_at: Option<LogId>,
-    /// Batches of which is known what became of them.
+    /// Batches that were answered.
     pub(super) batches: usize,
     /// Records that the destination refused, and that were set aside.
     pub(super) refused: u64,
     /// Records that do not fit the destination, not even in part.
     pub(super) unfit: u64,
-    /// Whether something is noted that is not saved.
+    /// Whether the ledger holds notes that are not saved.
     pub(super) is_unsaved: bool,
     /// What to do about rows that the destination quarantined.
     pub(super) advice: Option<String>,
@@ -80,7 +80,7 @@ impl<'c, S: Source, A: DeadLetters, L: Ledger> Delivering<'c, S, A, L> {
         self.is_claimed
     }
 
-    /// Delivers what is read and was not handled before, and settles after each batch.
+    /// Delivers the records read that were not handled before, and settles after each batch.
     pub(super) async fn deliver(&mut self, incoming: mpsc::Receiver<Read>) -> Result<(), Stop> {
         let delivered = self.deliver_all(incoming).await;
         if let Err(stop) = &delivered {
@@ -95,7 +95,7 @@ impl<'c, S: Source, A: DeadLetters, L: Ledger> Delivering<'c, S, A, L> {
         loop {
             let linger = self.batch.began + LINGER;
             let next = tokio::select! {
-                // In order, so that a run is the same each time.
+                // Polled in order, so that a run is deterministic.
                 biased;
                 Some(answer) = self.sent.next() => {
                     self.settle_sent(answer).await?;
@@ -151,7 +151,7 @@ impl<'c, S: Source, A: DeadLetters, L: Ledger> Delivering<'c, S, A, L> {
                     if self.is_closed_to(&id) || is_full || !self.batch.has_room_for(&row) {
                         self.flush().await?;
                     }
-                    // It may have been tried for the sake of those before it.
+                    // It may have been delivered meanwhile, to sort out the records before it.
                     if self.ledger.has_handled(&id) {
                         self.course.report(|report| report.skipped += 1);
                     } else {
@@ -167,8 +167,8 @@ impl<'c, S: Source, A: DeadLetters, L: Ledger> Delivering<'c, S, A, L> {
                         self.met.meet(&id);
                         return Ok(self.settle().await?);
                     };
-                    // The whole is set aside first, but the record is handled once its row is: that
-                    // an earlier run came so far says nothing of the row.
+                    // The whole record is set aside first, but it is handled only once its row is
+                    // delivered: an earlier run may have set it aside and got no further.
                     self.set_aside(DeadLetter::of(&record, &why)).await?;
                     self.batch.push(record, row);
                 }
@@ -182,7 +182,7 @@ impl<'c, S: Source, A: DeadLetters, L: Ledger> Delivering<'c, S, A, L> {
         Ok(())
     }
 
-    /// Whether the destination wants no record of this id in the batch.
+    /// Whether the destination wants the batch closed before this id.
     fn is_closed_to(&self, id: &LogId) -> bool {
         let last = self.batch.records.last();
         let destination = self.course.run.destination;
@@ -194,7 +194,7 @@ impl<'c, S: Source, A: DeadLetters, L: Ledger> Delivering<'c, S, A, L> {
         self.left_out += 1;
     }
 
-    /// Puts a record among the dead letters. It counts as handled from then on.
+    /// Stores a record as a dead letter, and notes it as handled.
     pub(super) async fn keep_dead_letter(
         &mut self,
         record: &Record,
@@ -209,7 +209,7 @@ impl<'c, S: Source, A: DeadLetters, L: Ledger> Delivering<'c, S, A, L> {
         Ok(())
     }
 
-    /// Puts what has no id among the dead letters. As long as it is read again it is met there.
+    /// Stores an element without an id as a dead letter. When it is read again, it is recognised there.
     async fn set_misfit_aside(&mut self, misfit: &Misfit) -> Result<(), Stop> {
         let letter = DeadLetter {
             log_id: None,
@@ -222,7 +222,7 @@ impl<'c, S: Source, A: DeadLetters, L: Ledger> Delivering<'c, S, A, L> {
         Ok(())
     }
 
-    /// Keeps a dead letter. Answers with whether it was not there before.
+    /// Stores a dead letter. Returns whether it is new.
     async fn set_aside(&mut self, letter: DeadLetter<'_>) -> Result<bool, Stop> {
         let course = self.course;
         if course.deadline.is_over() {
@@ -239,8 +239,8 @@ impl<'c, S: Source, A: DeadLetters, L: Ledger> Delivering<'c, S, A, L> {
         Ok(is_new)
     }
 
-    /// Delivers the batch, if there is anything in it. It is settled once that is done; until then others
-    /// may be delivered, if the run has much to do: a kill then costs all that is under way.
+    /// Sends the batch, unless it is empty, and settles it once it is answered. A run with many batches
+    /// may send others meanwhile; if it is killed, all batches in flight are sent again.
     async fn flush(&mut self) -> Result<(), Stop> {
         if self.batch.is_empty() {
             return Ok(());
@@ -249,8 +249,8 @@ impl<'c, S: Source, A: DeadLetters, L: Ledger> Delivering<'c, S, A, L> {
             return Err(Stop::OutOfTime);
         }
         if !self.is_claimed {
-            // Before the first delivery: a run that cannot save would repeat it for ever, and of two
-            // pollers only one should make it.
+            // Saved before the first delivery: a run that cannot save would repeat the delivery
+            // forever, and of two pollers only one should make it.
             self.save().await?;
             self.is_claimed = true;
         }
@@ -268,7 +268,7 @@ impl<'c, S: Source, A: DeadLetters, L: Ledger> Delivering<'c, S, A, L> {
         Ok(())
     }
 
-    /// Delivers the batch, and waits until everything that was sent is settled.
+    /// Sends the batch, and waits until every batch that was sent is settled.
     async fn flush_all(&mut self) -> Result<(), Stop> {
         self.flush().await?;
         while !self.sent.is_empty() {
@@ -284,8 +284,8 @@ impl<'c, S: Source, A: DeadLetters, L: Ledger> Delivering<'c, S, A, L> {
         }
     }
 
-    /// Delivers what is left. Nothing is in the batch after that, so that all that was met is handled,
-    /// and the ledger may be closed on it.
+    /// Delivers what is left. The batch is then empty, so everything met is handled, and the ledger may
+    /// be closed.
     async fn finish(&mut self) -> Result<(), Stop> {
         self.flush_all().await?;
         self.ledger.reach(&self.met);
@@ -295,7 +295,7 @@ impl<'c, S: Source, A: DeadLetters, L: Ledger> Delivering<'c, S, A, L> {
         Ok(())
     }
 
-    /// Moves the cursor over all that was met, all of which is handled.
+    /// Moves the cursor past everything met, all of which is handled, and saves.
     async fn settle(&mut self) -> Result<(), RunError> {
         self.left_out = 0;
         self.ledger.reach(&self.met);

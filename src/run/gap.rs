@@ -1,5 +1,5 @@
-//! What may be missing: where reading resumes if the source has dropped the record of the cursor,
-//! which stretch of time is reported then, and warnings before it comes to that.
+//! What may be missing: where reading resumes if the source has dropped the cursor's record, which gap
+//! is reported then, and a warning before that happens.
 
 use std::time::Duration;
 
@@ -24,19 +24,19 @@ const ASK_AGAIN: TimeDelta = TimeDelta::hours(1);
 /// the shortest retention.
 const FAR_BEHIND: TimeDelta = TimeDelta::hours(18);
 
-/// The page with which a run begins, and what is known of the records before it.
+/// The first page of a run, and what is known of the records before it.
 pub(super) struct First {
-    /// Where reading began anew, if the source does not take the cursor.
+    /// Where reading starts over, if the source rejects the cursor.
     pub anew: Option<Start>,
     pub gap: Option<Gap>,
-    /// When its oldest record was stored, if it begins with the oldest that there is.
+    /// When the oldest record of the page was stored, if reading begins with the oldest that there is.
     pub oldest: Option<DateTime<Utc>>,
     pub page: Page,
 }
 
 impl<S: Source, A: DeadLetters> Course<'_, S, A> {
-    /// Reads the page after the cursor, or if the source no longer has that record, the page with
-    /// which a new reading begins.
+    /// Reads the page after the cursor. If the source no longer has the cursor's record, reads the
+    /// first page of a new reading instead.
     pub(super) async fn first_page(&self, opening: &Opening) -> Result<First, SourceError> {
         let source = self.run.source;
         let lost_since = self.lost_since(opening).await?;
@@ -79,45 +79,46 @@ impl<S: Source, A: DeadLetters> Course<'_, S, A> {
 
     /// The time up to which everything is handled, if the source may have dropped records since then.
     ///
-    /// That is the overlap before the log was last read to its end, but of a series that was read further
-    /// since, its cursor. The newest record delivered tells nothing: others below it may have become
-    /// visible late, or have been in a part of its batch that failed.
+    /// This is one overlap before the log was last read to its end or, for a series that was read
+    /// further since, its cursor. The newest delivered record does not count: others below it may have
+    /// become visible late, or have been in a part of its batch that failed.
     async fn lost_since(&self, opening: &Opening) -> Result<Option<DateTime<Utc>>, SourceError> {
         let settled = settled(opening);
         let wanted = wanted_since(opening);
         let is_in_time = |time: &DateTime<Utc>| self.began - *time <= LONGEST_RETENTION;
-        // An id of long before was not read then.
+        // An id with a time older than the longest retention does not tell when it was read.
         let ahead = opening.ahead.iter().filter_map(LogId::stored_at);
         let places = ahead.filter(is_in_time).chain(opening.position.time());
-        // Where reading is only to begin, nothing is handled.
+        // Before the beginning of a reading, nothing is handled.
         let is_begun = |time: &DateTime<Utc>| opening.since.is_none_or(|since| since < *time);
         let places = places.map(|it| Some(it).filter(is_begun).or(wanted));
         let is_nowhere = opening.position == Position::Start(Start::Oldest);
         let places = places.chain(is_nowhere.then_some(wanted));
-        // So it is of a prefix whose cursor is at the beginning.
+        // The same applies to a prefix whose cursor is still at its beginning.
         let is_untouched = is_nowhere || opening.cursors.ends().any(|it| opening.begins_after(it));
         let places = places.chain(is_untouched.then_some(opening.oldest_found));
         let reached = places.flatten().min();
-        // Without any, there is nothing that would be missing.
+        // Without any such time, nothing can be missing.
         match reached.map(|it| settled.map_or(it, |settled| it.max(settled))) {
             Some(reached) if self.is_lost(reached, opening).await? => Ok(Some(reached)),
             _ => Ok(None),
         }
     }
 
-    /// What may be missing of prefixes that were never met, once the log was read to its end: all of one
-    /// may have been dropped since it was last read to there. `oldest` was read now.
+    /// What may be missing of prefixes that were never met, after the log was read to its end: all
+    /// records of such a prefix may have been dropped since the log was last read to its end. `oldest`
+    /// is the time of the oldest record read in this run.
     pub(super) async fn gap_of_unmet(
         &self,
         opening: &Opening,
         oldest: Option<DateTime<Utc>>,
     ) -> Result<Option<Gap>, SourceError> {
-        // In a first reading, that was asked at its beginning.
+        // A first reading has checked this at its beginning.
         let is_first = known(opening).is_none() && opening.cursors.ends().next().is_none();
         match wanted_since(opening).max(settled(opening)) {
             Some(reached) if !is_first && self.is_lost(reached, opening).await? => {
-                // A first reading may begin long before the oldest record, and take several runs: then what
-                // was read now is not the oldest that is left.
+                // A first reading may begin long before the oldest record, and take several runs. Then
+                // the oldest record read in this run is not the oldest that is left.
                 let left = match begun(opening) {
                     Some(_) => self.run.source.oldest(self.reading).await?,
                     None => None,
@@ -129,15 +130,15 @@ impl<S: Source, A: DeadLetters> Course<'_, S, A> {
         }
     }
 
-    /// Whether the source may have dropped records since then.
+    /// Whether the source may have dropped records stored after this time.
     async fn is_lost(&self, since: DateTime<Utc>, opening: &Opening) -> Result<bool, SourceError> {
         let id = LogId::synthetic("900", since);
         Ok(self.may_be_dropped(&id, opening)
             && self.run.source.has_dropped(&id, self.reading).await?)
     }
 
-    /// Whether the record at which reading resumes may be older than the source's retention. That
-    /// is asked only after an outage, and once an hour in a tenant where nothing happens.
+    /// Whether the record at which reading resumes may be older than the source's retention. The source
+    /// is asked only after an outage, and once an hour in a tenant without activity.
     fn may_be_dropped(&self, cursor: &LogId, opening: &Opening) -> bool {
         let is_older =
             |time: Option<DateTime<Utc>>, age| time.is_none_or(|time| self.began - time >= age);
@@ -146,7 +147,7 @@ impl<S: Source, A: DeadLetters> Course<'_, S, A> {
     }
 
     /// Up to when the log was read, by this run or an earlier one, whatever became of the records. The
-    /// newest that was delivered may be from long before.
+    /// newest delivered record may be much older.
     pub(super) fn read_to(
         &self,
         opening: &Opening,
@@ -164,8 +165,8 @@ impl<S: Source, A: DeadLetters> Course<'_, S, A> {
         stored.chain(newest).chain(opening.caught_up_at).max()
     }
 
-    /// Warns if the source is about to drop what comes next, after what was read: where less than a
-    /// quarter of its retention is left. Only one that is far behind is asked how far back it goes.
+    /// Warns if the source will soon drop records that were not read yet: if less than a quarter of its
+    /// retention is left. Only if the run is far behind is the source asked how far back it goes.
     pub(super) async fn warn_of_retention(&self, read_to: Option<DateTime<Utc>>) {
         let now = self.now();
         let Some(read_to) = read_to.filter(|read_to| now - *read_to >= FAR_BEHIND) else {
@@ -187,43 +188,43 @@ impl<S: Source, A: DeadLetters> Course<'_, S, A> {
     }
 }
 
-/// Where to begin when the cursor is of no use any more: where it was, by time. If the source has
-/// dropped those records, that is with the oldest record left.
+/// Where to resume when the cursor can no longer be used: at its time. If the source has dropped the
+/// records from then, reading begins with the oldest record left.
 fn restart_of(cursor: &LogId) -> Start {
     cursor
         .stored_at()
         .map_or(Start::Oldest, |stored| Start::At(stored - STORING_DELAY))
 }
 
-/// When a run began that read the log to its end, whatever the prefix. Before the first comparison,
-/// there may be any number of records that come after no cursor.
+/// When the last run began that read the log to its end, in every prefix. Unknown before the first
+/// comparison, as there may be any number of records that follow no cursor.
 fn known(opening: &Opening) -> Option<DateTime<Utc>> {
     let compared = opening.comparison.filter(|it| it.was_made)?;
     opening.caught_up_at.map(|time| time.min(compared.at))
 }
 
-/// Up to when everything is handled: what was stored later may have become visible after that run.
+/// Up to when everything is handled: records stored later may have become visible after that run.
 fn settled(opening: &Opening) -> Option<DateTime<Utc>> {
     Some(known(opening)? - opening.overlap.min(LATEST))
 }
 
-/// From when on all records are wanted, whatever their prefix. Where reading was to begin with the
-/// oldest record, that is the first run: what there was before it of a prefix that was never met,
-/// nobody knows.
+/// The time since when all records are wanted, whatever their prefix. If reading was to begin with the
+/// oldest record, this is the time of the first run: nothing is known of earlier records with a prefix
+/// that was never met.
 fn wanted_since(opening: &Opening) -> Option<DateTime<Utc>> {
     let first_run = opening.comparison.filter(|it| !it.was_made);
     begun(opening).or(first_run.map(|it| it.at))
 }
 
-/// When reading was to begin, unless that was with the oldest record.
+/// When reading was to begin; `None` if with the oldest record.
 fn begun(opening: &Opening) -> Option<DateTime<Utc>> {
     opening.since.filter(|it| *it > DateTime::UNIX_EPOCH)
 }
 
-/// The time between what is known to be handled and the oldest record that can be read now: what was
-/// dropped was stored before any that was not. Where that one is older than the last reading to the end,
-/// only what became visible after that can be missing. Of what was handled since, of one series or the
-/// other, nothing is known of prefixes that were never met.
+/// The time between what is known to be handled and the oldest record that can still be read: the
+/// source drops the oldest records first. If that record is older than the last reading to the end,
+/// only records that became visible after that reading can be missing. What was handled since then, in
+/// one series or another, tells nothing about prefixes that were never met.
 fn gap(
     opening: &Opening,
     reached: DateTime<Utc>,
@@ -238,8 +239,8 @@ fn gap(
     }
 }
 
-/// When a record of this id and date happened, or was stored, if it has no date or one of a time to
-/// come.
+/// When a record with this id and date happened. If it has no date, or one in the future, when it was
+/// stored.
 pub(super) fn time_before(
     now: DateTime<Utc>,
     id: &LogId,
@@ -249,8 +250,8 @@ pub(super) fn time_before(
     times.find(|it| !is_future(*it, now))
 }
 
-/// When a record happened, or if it tells of long before, when it was stored. An id that is older than
-/// its record says neither.
+/// When a record happened or, if its date is much earlier than that, when it was stored. `None` if the
+/// id is older than the date, because then neither can be trusted.
 pub(super) fn time_of(record: &Record) -> Option<DateTime<Utc>> {
     match (record.log_id.stored_at(), record.date) {
         (Some(stored), Some(date)) if stored < date => None,

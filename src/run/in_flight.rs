@@ -1,8 +1,8 @@
-//! What is in memory on its way from the source to a destination, in bytes, for the whole process.
+//! Memory for records on their way from the source to a destination, in bytes, for the whole process.
 //!
-//! What was read is held until it is handled, and a run reads on only while there is room. The room
-//! is shared out among the runs under way, so that a destination that is slow, and holds what it has,
-//! takes none of another's. A run that holds nothing may always read a page, however large that is:
+//! Memory is held for a record until it is handled, and a run reads on only while there is room. All
+//! runs in progress have an equal share of the room, so that a destination that is slow, and holds what
+//! it has, takes none of another's. A run that holds nothing may always read a page, however large:
 //! otherwise one record could stop it for good.
 
 use std::pin::pin;
@@ -11,24 +11,24 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
-/// Bytes in memory on their way: part of those of an instance that has 512 MB and shares them with
-/// the Functions host. What readers share comes on top (`auth0/pages.rs`).
+/// Bytes of memory for records in flight, in an instance that has 512 MB and shares them with the
+/// Functions host. The memory that readers share is not included (`auth0/pages.rs`).
 const ROOM: usize = 48 * 1024 * 1024;
-/// How often what was read is in memory: as it came, as a row, and in the body of a request.
+/// Copies of a record in memory: as received, as a row, and in the body of a request.
 const COPIES: usize = 3;
-/// Runs that are at work at a time: each may hold a page, whatever room there is.
+/// Runs that may be in progress at a time: each may hold a page, however little room there is.
 const RUNS: usize = 64;
 
-/// What is on its way in this process. Cheap to clone.
+/// The memory for records in flight in this process. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct InFlight(Arc<Process>);
 
 #[derive(Debug)]
 struct Process {
     room: usize,
-    /// Runs under way.
+    /// Number of runs in progress.
     runs: AtomicUsize,
-    /// Whether more room is free than before.
+    /// Notified when room is freed.
     freed: Notify,
     turns: Arc<Semaphore>,
 }
@@ -49,7 +49,7 @@ impl InFlight {
         }))
     }
 
-    /// Lets a run in. It has its share until that is dropped.
+    /// Admits a run, until its share is dropped.
     pub fn enter(&self) -> Share {
         self.0.runs.fetch_add(1, Ordering::SeqCst);
         Share {
@@ -59,7 +59,7 @@ impl InFlight {
         }
     }
 
-    /// Lets a run in when it is its turn.
+    /// Waits until it is the run's turn, and admits it.
     pub async fn enter_in_turn(&self) -> Share {
         let turn = Arc::clone(&self.0.turns).acquire_owned().await.ok();
         let mut share = self.enter();
@@ -68,16 +68,16 @@ impl InFlight {
     }
 }
 
-/// The part of the room that one run may use: as much as any other.
+/// The part of the room that one run may use. All parts are equal.
 pub(crate) struct Share {
     process: Arc<Process>,
     held: Arc<AtomicUsize>,
-    /// It ends with the run.
+    /// Released when the run ends.
     turn: Option<OwnedSemaphorePermit>,
 }
 
 impl Share {
-    /// Whether so many bytes may be read now.
+    /// Whether this many bytes may be read now.
     pub fn has_room_for(&self, bytes: usize) -> bool {
         let held = self.held.load(Ordering::SeqCst);
         let runs = self.process.runs.load(Ordering::SeqCst).max(1);
@@ -85,11 +85,11 @@ impl Share {
         held == 0 || held.saturating_add(wanted) <= self.process.room / runs
     }
 
-    /// Waits until so many bytes may be read.
+    /// Waits until this many bytes may be read.
     pub async fn room_for(&self, bytes: usize) {
         loop {
             let mut freed = pin!(self.process.freed.notified());
-            // What is freed from here on is noticed.
+            // From here on no notification is missed.
             freed.as_mut().enable();
             if self.has_room_for(bytes) {
                 return;
@@ -98,7 +98,7 @@ impl Share {
         }
     }
 
-    /// Holds so many bytes that were read, and what will be made of them.
+    /// Holds memory for this many bytes that were read, and for what is made of them.
     pub fn hold(&self, bytes: usize) -> Held {
         let mut held = Held {
             process: Arc::clone(&self.process),
@@ -117,7 +117,7 @@ impl Drop for Share {
     }
 }
 
-/// Bytes on their way. They are handled when this is dropped.
+/// Bytes held for records in flight. They are freed when this is dropped.
 #[derive(Debug)]
 pub(crate) struct Held {
     process: Arc<Process>,
@@ -131,9 +131,9 @@ impl Held {
         self.share.fetch_add(bytes, Ordering::SeqCst);
     }
 
-    /// Adds a row, in so far as it is larger than the record that it was made of.
+    /// Adds the bytes by which a row is larger than the record it was made from.
     pub fn add_row(&mut self, record: usize, row: usize) {
-        // The row, and its place in the body of a request.
+        // Once for the row, and once for its place in the body of a request.
         self.add(row.saturating_sub(record) * (COPIES - 1));
     }
 
@@ -186,7 +186,7 @@ mod tests {
         let mut held = share.hold(10);
         held.add_row(10, 9);
         assert!(share.has_room_for(10));
-        // Two bytes, in the row and in the request.
+        // Two bytes more, once in the row and once in the request.
         held.add_row(10, 12);
         assert!(!share.has_room_for(9));
         assert!(share.has_room_for(8));
@@ -214,7 +214,7 @@ mod tests {
         assert!(fast.has_room_for(10));
         assert!(!fast.has_room_for(11));
         drop(held);
-        // And once it has ended, there is more for those that are left.
+        // Once a run has ended, the others have more room.
         drop(slow);
         let _held = fast.hold(10);
         assert!(fast.has_room_for(30));

@@ -1,7 +1,8 @@
-//! What becomes of a batch at which the service fails inside, or of a record that it does not answer alone,
-//! run after run. Most often it fails so whatever it is sent, until that has passed, and nothing is to be
-//! done. But it may stumble over one of the records, and would for ever. Once the batch has waited for an
-//! hour, that one is looked for, and set aside where others are taken before and after it.
+//! What becomes of a batch over which the service fails internally run after run, or of a record that
+//! gets no answer even alone. Usually the service fails whatever it is sent, until its fault has
+//! passed, and there is nothing to do. But it may fail over one of the records, and would do so
+//! forever. Once the batch has waited for an hour, that record is looked for, and set aside if others
+//! are accepted before and after it.
 
 use std::time::Duration;
 
@@ -18,14 +19,14 @@ use crate::record::Source;
 const LONG_WAIT: Duration = Duration::from_hours(1);
 /// Records that are tried alone, to see whether the service takes anything.
 const TRIED: usize = 2;
-/// Times that a record is tried once others were taken: a service may fail now and then whatever it is
-/// sent.
+/// How often a record is retried once others were accepted: a service may fail now and then whatever it
+/// is sent.
 const CONFIRMED: usize = 3;
-/// After so long it is not tried again: what is not answered takes a minute each time.
+/// Time after which a record is not retried: if it gets no answer, each attempt takes a minute.
 const CONFIRMING: Duration = Duration::from_secs(45);
 
 impl<S: Source, A: DeadLetters, L: Ledger> Delivering<'_, S, A, L> {
-    /// Whether the oldest record of the batch that is left has waited for so long.
+    /// Whether the oldest unhandled record of the batch has waited for [`PATIENCE`].
     pub(super) fn has_waited(&self) -> bool {
         let began = self.course.began;
         let left = self.batch.records.iter().enumerate();
@@ -35,9 +36,9 @@ impl<S: Source, A: DeadLetters, L: Ledger> Delivering<'_, S, A, L> {
         waited.is_some_and(|it| it.is_ok_and(|it| it >= LONG_WAIT))
     }
 
-    /// Delivers what the service takes of some records of the batch, and sets aside those over which it
-    /// stumbles. Where it takes none of them, and took none of the others of the batch (`are_taken`), it is
-    /// not the records.
+    /// Delivers what the service accepts of some records of the batch, and sets aside those over which
+    /// it fails. If it accepts none of them, and accepted none of the others in the batch
+    /// (`are_taken`), the fault is not in the records.
     pub(super) async fn find_stumbling_block(
         &mut self,
         suspects: Part,
@@ -71,7 +72,7 @@ impl<S: Source, A: DeadLetters, L: Ledger> Delivering<'_, S, A, L> {
         stumbles(blocks)
     }
 
-    /// The same for a record that makes up the batch, and was tried alone just now.
+    /// The same for a batch of one record, which was just tried alone.
     pub(super) async fn judge_alone(&mut self, index: usize, error: BoxError) -> Result<(), Stop> {
         let mut blocks = vec![(index, error)];
         if self.try_beyond().await? == Beyond::Taken {
@@ -80,8 +81,9 @@ impl<S: Source, A: DeadLetters, L: Ledger> Delivering<'_, S, A, L> {
         stumbles(blocks)
     }
 
-    /// Delivers a part, of which `parts` gets the halves if the service stumbles over it, and `blocks` the
-    /// record if it is alone. Others of the batch were taken before, or not. Answers whether any was now.
+    /// Delivers a part. If the service fails over it, adds its halves to `parts`, or a single record to
+    /// `blocks`. `are_taken` says whether other records of the batch were accepted before. Returns
+    /// whether any was accepted now.
     async fn try_piece(
         &mut self,
         mut part: Part,
@@ -89,7 +91,7 @@ impl<S: Source, A: DeadLetters, L: Ledger> Delivering<'_, S, A, L> {
         parts: &mut Vec<Part>,
         blocks: &mut Vec<Culprit>,
     ) -> Result<bool, Stop> {
-        // One of it may have been tried for the sake of those before it.
+        // Some of them may have been delivered meanwhile, to sort out the records before them.
         part.retain(|it| self.is_left(*it));
         if part.is_empty() {
             return Ok(false);
@@ -104,8 +106,8 @@ impl<S: Source, A: DeadLetters, L: Ledger> Delivering<'_, S, A, L> {
         Ok(is_taken)
     }
 
-    /// Tries those again over which the service stumbled, now that it has taken others since, and sets
-    /// aside what it still stumbles over.
+    /// Retries the records over which the service failed, now that it has accepted others since, and
+    /// sets aside those over which it still fails.
     pub(super) async fn confirm(&mut self, blocks: &mut Vec<Culprit>) -> Result<(), Stop> {
         'blocks: for (index, mut reason) in std::mem::take(blocks) {
             let began = Instant::now();
@@ -129,7 +131,7 @@ impl<S: Source, A: DeadLetters, L: Ledger> Delivering<'_, S, A, L> {
     }
 }
 
-/// A run fails over what is left of these.
+/// Fails the run if any of these records are left.
 pub(super) fn stumbles(mut blocks: Vec<Culprit>) -> Result<(), Stop> {
     match blocks.pop() {
         Some((_, error)) => Err(RunError::Destination(error).into()),

@@ -1,7 +1,9 @@
-//! What becomes of a batch that is not answered in time: it is delivered in parts, since of fewer records
-//! the destination, or the way to it, may be fast enough. As a whole it would be sent again and again.
+//! What becomes of a batch that is not answered in time: it is delivered in parts, because the
+//! destination, or the network path to it, may be fast enough for fewer records. As a whole it would be
+//! sent again and again.
 //!
-//! Over a record that is not answered alone either the destination stumbles, or what is on the way to it.
+//! If a single record gets no answer, either the destination or something on the path to it fails over
+//! that record.
 
 use super::beyond::Beyond;
 use super::deliver::Delivering;
@@ -12,22 +14,23 @@ use crate::error::BoxError;
 use crate::record::Source;
 
 impl<S: Source, A: DeadLetters, L: Ledger> Delivering<'_, S, A, L> {
-    /// Delivers halves of some records of the batch, and halves of a half that is late too. What is
-    /// refused of a part is found in it. What comes after it has no more records.
+    /// Delivers some records of the batch in halves, and halves a part again if it is late too. Refused
+    /// records are looked for within their part. Later deliveries have no more records than the parts.
     pub(super) async fn deliver_in_parts(
         &mut self,
         late: Part,
         mut error: BoxError,
     ) -> Result<(), Stop> {
         let pace = self.course.run.pace;
-        // What the end of a run cuts off is the first thing in the next run, which has more time for it.
+        // A post that the end of a run cuts off comes first in the next run, which has more time for
+        // it.
         if self.course.deadline.is_over() && self.batches > 1 {
             return Err(RunError::Destination(error).into());
         }
         pace.late(late.len());
         let (mut parts, mut are_taken, mut blocks) = (vec![late], false, Vec::new());
         while let Some(mut part) = parts.pop() {
-            // One of it may have been tried for the sake of those before it.
+            // Some of them may have been delivered meanwhile, to sort out the records before them.
             part.retain(|it| self.is_left(*it));
             if part.is_empty() {
                 continue;

@@ -1,8 +1,8 @@
-//! What a run asks of the book-keeping: where to begin, what is handled already, and to keep what it
-//! has handled.
+//! What a run needs from its ledger: where to begin, which records are handled already, and a place to
+//! save what the run has handled.
 //!
-//! A record is *handled* once it was acknowledged, set aside or left out. The cursor follows what is
-//! handled, however that came about, and never passes a record that is not.
+//! A record is *handled* once it was acknowledged, set aside or left out. The cursor follows handled
+//! records, whichever way they were handled, and never passes an unhandled one.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,7 +19,7 @@ use crate::report::Gap;
 /// The newest record that was acknowledged or set aside.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Newest {
-    /// Its id, the largest of all.
+    /// Its id, the largest of these records.
     pub log_id: LogId,
     /// Its date, where it had a readable one.
     pub date: Option<DateTime<Utc>>,
@@ -28,37 +28,38 @@ pub(crate) struct Newest {
 /// Whether a record was handled before this run.
 pub(crate) type WasHandled = Arc<dyn Fn(&LogId) -> bool + Send + Sync>;
 
-/// What a ledger says when a run opens it.
+/// What a run learns when it opens a ledger.
 #[derive(Clone)]
 pub(crate) struct Opening {
     /// Where reading resumes.
     pub position: Position,
-    /// After these records it resumes as well: the cursors of other prefixes that are in use.
+    /// The cursors of the other prefixes in use, after which reading resumes as well.
     pub ahead: Vec<LogId>,
     /// The cursors of all prefixes.
     pub cursors: Reach,
-    /// What Auth0 stored before this with a prefix that was never met is not wanted.
+    /// When reading was to begin. Of a prefix that was never met, no earlier records are wanted.
     pub since: Option<DateTime<Utc>>,
-    /// When the oldest record was stored that a first reading found, where it began with that.
+    /// When the oldest record found was stored, if the first reading began with the oldest record.
     pub oldest_found: Option<DateTime<Utc>>,
-    /// When the newest records were compared with those read.
+    /// When the newest records were last compared with those read.
     pub comparison: Option<Comparison>,
     pub was_handled: WasHandled,
-    /// When a run began that read the log to its end.
+    /// When the last run began that read the log to its end.
     pub caught_up_at: Option<DateTime<Utc>>,
-    /// What was stored so long before that may have become visible since.
+    /// Records stored up to this long before `caught_up_at` may have become visible only after it.
     pub overlap: Duration,
-    /// Records that may be missing, because what was known of them was lost.
+    /// Records that may be missing because the checkpoint was lost.
     pub loss: Option<Gap>,
 }
 
 impl Opening {
-    /// From when on a prefix is read that was never met.
+    /// The stored time from which a prefix that was never met is read.
     pub fn beginning(&self) -> Option<DateTime<Utc>> {
         self.since.map(|since| since - STORING_DELAY)
     }
 
-    /// Whether this cursor is none of a record, but where reading of its prefix begins.
+    /// Whether this cursor is not a record's id, but the synthetic id at which its prefix begins to be
+    /// read.
     pub fn begins_after(&self, cursor: &LogId) -> bool {
         let beginning = cursor.prefix().zip(self.beginning());
         beginning.is_some_and(|(prefix, time)| *cursor == LogId::synthetic(prefix, time))
@@ -70,16 +71,16 @@ impl Opening {
 pub(crate) enum Handled {
     /// The destination acknowledged it.
     Accepted,
-    /// It is among the dead letters.
+    /// It is stored as a dead letter.
     SetAside,
-    /// It is not wanted.
+    /// It is not wanted: filtered out, or dated before the start.
     LeftOut,
 }
 
-/// Keeps the account of one destination's records.
+/// Tracks the records of one destination.
 ///
-/// What is noted is kept at the next save, in order: a run that is killed before it does again what
-/// it had done since. A save fails where somebody else has saved meanwhile.
+/// Notes are stored by the next save, in order. If a run is killed before that, the next run repeats
+/// what was done since the last save. A save fails if someone else has saved meanwhile.
 pub(crate) trait Ledger: Send {
     /// Opens the ledger for a run that begins now.
     fn open(
@@ -96,41 +97,40 @@ pub(crate) trait Ledger: Send {
     /// Notes that a record is handled.
     fn note(&mut self, record: &Record, handled: Handled);
 
-    /// Notes that the source no longer takes the cursor, so that reading begins anew at `start`.
+    /// Notes that the source rejects the cursor, so that reading starts over at `start`.
     fn begin_anew(&mut self, start: Start);
 
-    /// Notes that reading of a prefix begins after this id: what is below is not wanted.
+    /// Notes that reading of a prefix begins after this id; records up to it are not wanted.
     fn begin_series(&mut self, below: &LogId);
 
-    /// Notes when the oldest record was stored that a reading found, which begins with that. The first
-    /// such time is kept.
+    /// Notes when the oldest record was stored, as found by a reading that begins with the oldest
+    /// record. Only the first such time is kept.
     fn begin_with(&mut self, oldest: DateTime<Utc>);
 
     /// Notes when the newest records were compared with those read.
     fn compared(&mut self, comparison: Comparison);
 
-    /// Notes that the destination refuses whatever it is sent. Answers since when it does; nothing where
-    /// this run has seen it take records, and none comes later that could see more.
+    /// Notes that the destination refuses every record. Returns since when it does; `None` if it has
+    /// accepted records in this run, and no later run can learn more.
     fn refuses_all(&mut self) -> Option<DateTime<Utc>>;
 
-    /// Since when the destination has refused whatever it was sent.
+    /// Since when the destination has refused every record.
     fn refused_since(&self) -> Option<DateTime<Utc>>;
 
     /// The newest record that was acknowledged or set aside, by this run or an earlier one.
     fn newest(&self) -> Option<&Newest>;
 
-    /// Notes by how much the clock by which the run began is ahead of the source's, by which it is judged
-    /// what may still become visible.
+    /// Notes by how much the local clock, which says when the run began, is ahead of the source's. The
+    /// source's clock decides which records may still become visible.
     fn clock_is_ahead(&mut self, _by: TimeDelta) {}
 
-    /// Moves the cursors, since this run has read everything of each prefix up to there, and handled
-    /// it all.
+    /// Moves the cursors: this run has read and handled everything of each prefix up to `read`.
     fn reach(&mut self, read: &Reach);
 
-    /// Keeps what was noted and reached.
+    /// Saves what was noted and reached.
     fn save(&mut self, deadline: Deadline) -> impl Future<Output = Result<(), BoxError>> + Send;
 
-    /// Ends the run, which has read the log to its end or not. Keeps what is news.
+    /// Ends the run; `caught_up` says whether it read the log to its end. Saves whatever is new.
     fn close(
         &mut self,
         caught_up: bool,

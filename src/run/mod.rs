@@ -1,12 +1,12 @@
-//! The run: read what is new, deliver it in batches, settle what is handled.
+//! The run: reads what is new, delivers it in batches, and settles what is handled.
 //!
-//! There is one path. The first run, the run of every minute and the catch-up after an outage are
-//! the same two halves, [reading](read) and [delivering](deliver), which go on side by side until the
-//! log is read to its end or the time budget is spent. A run takes no input but the ledger and may be
-//! killed at any instant: what it has not saved the next one does again.
+//! There is one path. The first run, the run of every minute and the catch-up after an outage consist
+//! of the same two halves, [reading](read) and [delivering](deliver), which work concurrently until the
+//! log is read to its end or the time budget is spent. A run takes no input but the ledger, and may be
+//! killed at any instant: the next run repeats what was not saved.
 //!
-//! The run knows a source of records, a destination, a ledger, and a place for what cannot be
-//! delivered. Of none of them does it know where or how they keep what they have.
+//! A run knows a source, a destination, a ledger, and a place for what cannot be delivered. It does not
+//! know where or how any of them stores its data.
 
 mod batch;
 mod beyond;
@@ -52,10 +52,10 @@ use crate::net::retry::Deadline;
 use crate::record::{LogId, Position, Reach, Source, SourceError, is_future};
 use crate::report::{Gap, Report, StillRefusing, alone};
 
-/// Pages of 100 records that are read before the batch is delivered for which they are: one batch.
+/// Pages that may be read ahead of delivery. At 100 records a page, that is one batch.
 const PAGES_AHEAD: usize = 10;
-/// Time kept at the end of a run for delivering what was read, unless a quarter of the budget is
-/// less. Without it a source so slow that a run never fills a batch would never get one through.
+/// Time at the end of a run that is kept for delivery, at most a quarter of the budget. Without it, a
+/// source so slow that no run fills a batch would never get a record delivered.
 const DELIVERY_RESERVE: Duration = Duration::from_secs(30);
 
 /// What a run works with.
@@ -64,26 +64,26 @@ pub(crate) struct Run<'a, S, A> {
     pub name: &'a str,
     /// Where records come from.
     pub source: &'a S,
-    /// Where they go.
+    /// Where records are delivered.
     pub destination: &'a dyn Destination,
-    /// Which records it gets.
+    /// Which records the destination gets.
     pub filter: &'a Filter,
-    /// Where a record goes that the destination cannot take.
+    /// Where records go that the destination cannot take.
     pub dead_letters: &'a A,
-    /// How much of what was read it may keep in memory.
+    /// How many bytes of records the run may hold in memory.
     pub share: &'a Share,
-    /// How many records go at once.
+    /// How many records a delivery may have.
     pub pace: &'a Pace,
     /// What time it is.
     pub clock: &'a Clock,
-    /// Whether the process is asked to end. A run then reads no more, delivers what it has read,
-    /// and saves.
+    /// Whether the process is asked to end. The run then reads no more, delivers what it has read, and
+    /// saves.
     pub stopping: &'a watch::Receiver<bool>,
     /// `RUN_BUDGET`: time for the run.
     pub budget: Duration,
 }
 
-/// Why a run stopped.
+/// Why a run failed.
 #[derive(Debug, thiserror::Error)]
 enum RunError {
     #[error(transparent)]
@@ -160,7 +160,8 @@ impl BeginsLater {
 /// Why one half of a run stops before its end.
 #[derive(Debug)]
 enum Stop {
-    /// There is no time left, or nobody to read for. The next run goes on from here.
+    /// There is no time left, the process is asked to end, or the other half has stopped. The next run
+    /// continues from here.
     OutOfTime,
     Failed(RunError),
 }
@@ -171,20 +172,20 @@ impl<E: Into<RunError>> From<E> for Stop {
     }
 }
 
-/// A run under way: its times, and the report as it grows.
+/// A run in progress: its deadlines, and its report so far.
 struct Course<'a, S, A> {
     run: &'a Run<'a, S, A>,
-    /// When it began: everything it reads, it reads later.
+    /// When the run began, before it read anything.
     began: DateTime<Utc>,
-    /// For reading.
+    /// The deadline for reading.
     reading: Deadline,
-    /// For everything.
+    /// The deadline for the whole run.
     deadline: Deadline,
     progress: &'a watch::Sender<Report>,
 }
 
 impl<S: Source, A: DeadLetters> Run<'_, S, A> {
-    /// Makes one run. Its report is kept up to date in `progress`, and is the result.
+    /// Makes one run. Keeps its report up to date in `progress`, and returns it.
     pub async fn make(&self, ledger: &mut impl Ledger, progress: &watch::Sender<Report>) -> Report {
         let started = Instant::now();
         let requests_before = self.source.requests();
@@ -209,8 +210,8 @@ impl<S: Source, A: DeadLetters> Run<'_, S, A> {
     }
 }
 
-/// The age of the oldest record that is not handled. Where none such was read, it is no greater than
-/// that of the newest one that is.
+/// The age of the oldest record that was read but not handled. If there is none, the age of the newest
+/// handled record, which is an upper bound.
 fn lag(report: &Report, oldest_left: Option<DateTime<Utc>>, now: DateTime<Utc>) -> Option<u64> {
     if report.caught_up {
         return Some(0);
@@ -222,10 +223,10 @@ fn lag(report: &Report, oldest_left: Option<DateTime<Utc>>, now: DateTime<Utc>) 
 }
 
 impl<S: Source, A: DeadLetters> Course<'_, S, A> {
-    /// Answers with the time of the oldest record that was read and is not handled.
+    /// Returns the time of the oldest record that was read but not handled.
     async fn take(&self, ledger: &mut impl Ledger) -> Option<DateTime<Utc>> {
         let opening = tokio::select! {
-            // In order, so that a run is the same each time.
+            // Polled in order, so that a run is deterministic.
             biased;
             opening = self.open(ledger) => self.note(opening)?,
             () = self.asked_to_stop() => return None,
@@ -248,7 +249,7 @@ impl<S: Source, A: DeadLetters> Course<'_, S, A> {
         let caught_up = self.note_stop(delivered) && is_read;
         self.judge_quarantine(advice);
         if has_failed {
-            // What may be saved has been, after each batch; the rest was not acknowledged.
+            // What may be saved was saved after each batch; the rest was not acknowledged.
             self.warn_if_behind((&opening, &met), ledger, oldest_left)
                 .await;
             return oldest_left;
@@ -279,14 +280,14 @@ impl<S: Source, A: DeadLetters> Course<'_, S, A> {
         ledger: &impl Ledger,
         oldest_left: Option<DateTime<Utc>>,
     ) {
-        // A replay compares nothing, and is behind nothing.
+        // A replay has no comparison, and cannot be behind.
         if opening.comparison.is_some() {
             let read_to = self.read_to(opening, met, ledger.newest());
             self.warn_of_retention(oldest_left.or(read_to)).await;
         }
     }
 
-    /// Opens the ledger. So the storage answers before anything is asked of the source.
+    /// Opens the ledger first, so that the storage answers before anything is asked of the source.
     async fn open(&self, ledger: &mut impl Ledger) -> Result<Opening, RunError> {
         let opening = ledger.open(self.deadline).await.map_err(RunError::Ledger)?;
         self.report_newest(ledger.newest());
@@ -305,8 +306,8 @@ impl<S: Source, A: DeadLetters> Course<'_, S, A> {
         Ok(opening)
     }
 
-    /// A run that had something to deliver to a destination that takes nothing has failed, even if
-    /// all of it was set aside; and so has one of which more than a tenth was refused.
+    /// Fails a run that sent records to a destination that refuses every record, even if all of them
+    /// were set aside. Also fails a run of which more than a tenth of the records was refused.
     fn judge_refusals(&self, ledger: &impl Ledger, was_sent: bool, refused: u64, all: u64) {
         let Some(since) = ledger.refused_since() else {
             return self.judge(refused, all, &RunError::ManyRefused { refused, all });
@@ -320,8 +321,8 @@ impl<S: Source, A: DeadLetters> Course<'_, S, A> {
         }
     }
 
-    /// What was not delivered in time is the next run's, unless there was no time for anything: then
-    /// that one would end so too, and so on.
+    /// Leaves what was not delivered in time to the next run. Fails the run if it had no time to
+    /// deliver anything, because then every run would end the same way.
     fn judge_time(&self, was_sent: bool) {
         let is_idle = {
             let report = self.progress.borrow();
@@ -345,7 +346,7 @@ impl<S: Source, A: DeadLetters> Course<'_, S, A> {
         }
     }
 
-    /// A run has failed of which records are not where they should be.
+    /// Fails a run with quarantined records.
     fn judge_quarantine(&self, advice: Option<String>) {
         let Some(advice) = advice else {
             return;
@@ -364,14 +365,14 @@ impl<S: Source, A: DeadLetters> Course<'_, S, A> {
         self.progress.send_modify(change);
     }
 
-    /// Notes an error in the report; the rest of the run goes on without the result.
+    /// Adds an error to the report; the rest of the run continues without the result.
     fn note<T>(&self, result: Result<T, RunError>) -> Option<T> {
         result
             .map_err(|error| self.report(|report| report.fail(&error)))
             .ok()
     }
 
-    /// Notes how one half of the run stopped. Answers whether it reached its end.
+    /// Notes how one half of the run stopped. Returns whether it reached its end.
     fn note_stop(&self, result: Result<(), Stop>) -> bool {
         match result {
             Ok(()) => true,

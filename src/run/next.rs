@@ -4,27 +4,27 @@ use chrono::{DateTime, Utc};
 
 use crate::record::{LogId, STORING_DELAY};
 
-/// Where reading goes on.
+/// Where reading continues.
 #[derive(Debug)]
 pub(super) struct Next {
     pub after: LogId,
-    /// Whether that id is none of a record.
+    /// Whether that id is synthetic, not a record's.
     pub is_made_up: bool,
-    /// Where to read if the source does not take it.
+    /// Where to read if the source rejects the id.
     pub instead: Option<Instead>,
 }
 
-/// Where to read if the source does not take an id.
+/// Where to read if the source rejects an id.
 #[derive(Debug)]
 pub(super) enum Instead {
     After(LogId),
-    /// From that time on in the same series: after an id made of it, or else from the smallest id of
-    /// records dated so or later.
+    /// From this time on in the same series: after a synthetic id or, if that is rejected too, from the
+    /// smallest id of the records dated then or later.
     Smallest(DateTime<Utc>),
 }
 
 impl Next {
-    /// After the record that was read last.
+    /// After the last record that was read.
     pub fn on(last: LogId) -> Self {
         Self {
             after: last,
@@ -33,7 +33,7 @@ impl Next {
         }
     }
 
-    /// After a cursor; where the source no longer has its record, by time.
+    /// After a cursor or, if the source no longer has its record, by time.
     pub fn after_cursor(cursor: LogId) -> Self {
         let stored = cursor.stored_at();
         Self {

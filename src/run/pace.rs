@@ -1,26 +1,28 @@
-//! How many records one destination gets at once, where more were not answered in time.
+//! How many records a destination gets per delivery, if larger deliveries were not answered in time.
 
 use std::sync::{Mutex, PoisonError};
 
-/// Deliveries of so many records, all taken in time, after which twice as many are tried: one that is late
-/// takes about as long as ten that are not. Each time in vain it takes twice as many deliveries.
+/// Deliveries of the largest size, all accepted in time, after which the size is doubled: one late
+/// delivery takes about as long as ten that are not. Each time that doubling fails, twice as many are
+/// needed.
 const TAKEN: u32 = 10;
-/// Deliveries after which twice as many are tried, however often that was in vain.
+/// The most deliveries needed before the size is doubled, however often doubling failed.
 const MOST_TAKEN: u32 = 1_000;
 
-/// The most records of a delivery. It outlasts a run, or each would find it out anew.
+/// The largest size of a delivery, in records. It outlives a run, or each run would have to find it out
+/// anew.
 #[derive(Debug, Default)]
 pub(crate) struct Pace(Mutex<Known>);
 
 #[derive(Debug)]
 struct Known {
-    /// `None` where nothing was late.
+    /// `None` if no delivery was late.
     most: Option<usize>,
-    /// Deliveries of so many that were taken since.
+    /// Deliveries of that size accepted since.
     taken: u32,
-    /// After which twice as many are tried.
+    /// Deliveries after which the size is doubled.
     needed: u32,
-    /// Whether twice as many were tried, and none of those deliveries has been taken yet.
+    /// Whether the size was doubled, and no delivery of the new size has been accepted yet.
     is_trial: bool,
 }
 
@@ -36,12 +38,12 @@ impl Default for Known {
 }
 
 impl Pace {
-    /// Records of a delivery at the most.
+    /// The most records of a delivery.
     pub(super) fn most(&self) -> usize {
         self.known(|it| it.most.unwrap_or(usize::MAX))
     }
 
-    /// So many were not answered in time.
+    /// Notes that a delivery of this many rows was not answered in time.
     pub(super) fn late(&self, rows: usize) {
         self.known(|it| {
             let half = rows.div_ceil(2);
@@ -53,7 +55,7 @@ impl Pace {
         });
     }
 
-    /// So many were taken in time.
+    /// Notes that a delivery of this many rows was accepted in time.
     pub(super) fn taken(&self, rows: usize) {
         self.known(|it| {
             let Some(most) = it.most.filter(|most| rows >= *most) else {
@@ -90,7 +92,7 @@ mod tests {
         for _ in 0..9 {
             pace.taken(300);
         }
-        // Fewer prove nothing.
+        // A smaller delivery proves nothing.
         pace.taken(299);
         assert_eq!(pace.most(), 300);
         pace.taken(300);

@@ -17,7 +17,7 @@ const DEFAULT_BUDGET: Duration = Duration::from_mins(4);
 /// The settings of a run.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Policy {
-    /// `START_FROM`: where the first run begins, seen from now.
+    /// `START_FROM`: where the first run begins, relative to now.
     pub start_from: StartFrom,
     /// `OVERLAP`: how far back each run reads again.
     pub overlap: Duration,
@@ -79,7 +79,7 @@ mod tests {
         let timeout = host["functionTimeout"].as_str().unwrap();
         let parts = timeout.split(':').map(|part| part.parse::<u64>().unwrap());
         let timeout = Duration::from_secs(parts.fold(0, |seconds, part| seconds * 60 + part));
-        // The documentation promises ten seconds.
+        // The documentation promises that a run ends within ten seconds after its budget.
         let longest = read(&[]).unwrap().budget + Duration::from_secs(10);
         assert!(longest < timeout, "{longest:?} is not below {timeout:?}");
     }

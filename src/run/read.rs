@@ -1,6 +1,6 @@
-//! The reading half: from where the ledger stands, page after page, to the end of the log.
+//! The reading half: page after page, from where the ledger stands to the end of the log.
 //!
-//! In which order, and what of a page is taken, says `seen.rs`.
+//! `seen.rs` decides the order of reading, and which records of a page are used.
 
 use chrono::{DateTime, Utc};
 use tokio::sync::mpsc;
@@ -17,24 +17,24 @@ use crate::report::{Gap, alone};
 /// What the reading half hands to the delivering half.
 #[derive(Debug)]
 pub(super) enum Read {
-    /// The source no longer takes the cursor; what follows is read from this start.
+    /// The source rejects the cursor; what follows is read from this start.
     Anew(Start),
-    /// When the oldest record was stored, with which a first reading begins.
+    /// When the oldest record was stored, if a first reading begins with it.
     Oldest(DateTime<Utc>),
-    /// Records that may be missing before what follows.
+    /// Records that may be missing before those that follow.
     Gap(Gap),
-    /// A page, and the room that it takes.
+    /// A page, and the memory held for it.
     Page(Page, Held),
-    /// Nothing more is read before what was read is handled.
+    /// There is no room for another page until records read before are handled.
     NoRoom,
     /// Reading of another prefix begins after this id.
     Series(LogId),
-    /// Everything was read; what is kept of the last comparison.
+    /// Everything was read; this comparison is to be saved.
     End(Comparison),
 }
 
 impl<S: Source, A: DeadLetters> Course<'_, S, A> {
-    /// Reads all that is new.
+    /// Reads everything that is new.
     pub(super) async fn read(
         &self,
         opening: &Opening,
@@ -72,7 +72,7 @@ impl<S: Source, A: DeadLetters> Course<'_, S, A> {
         self.read_on(page, after, &mut seen, &out).await?;
         let is_compared = seen.is_comparison_due();
         if is_compared {
-            // That it is may have shown only now.
+            // A comparison may have become due only by what was read.
             seen.read_quiet();
             self.read_on(None, None, &mut seen, &out).await?;
             self.compare(&mut seen, &out).await?;
@@ -86,8 +86,8 @@ impl<S: Source, A: DeadLetters> Course<'_, S, A> {
         hand_over(&out, Read::End(seen.comparison(is_compared))).await
     }
 
-    /// Reads page after page, and where one series ends, goes on with the next. Without a page there is
-    /// nothing of the series with which this begins.
+    /// Reads page after page, and goes on with the next series where one ends. `page` is `None` if the
+    /// current series has no records to read.
     pub(super) async fn read_on(
         &self,
         mut page: Option<Page>,
@@ -139,13 +139,13 @@ impl<S: Source, A: DeadLetters> Course<'_, S, A> {
             if next.is_made_up && seen.is_first(&next.after) {
                 hand_over(out, Read::Series(next.after.clone())).await?;
             }
-            // What is read instead may begin below it.
+            // The page read instead may begin below `next.after`.
             after = next.instead.is_none().then_some(next.after);
         }
     }
 
-    /// The page after an id, or what is read instead where the source does not take that; nothing if
-    /// there is nothing of that series.
+    /// The page after an id, or the page to read instead if the source rejects the id; `None` if the
+    /// series has no such records.
     pub(super) async fn fetch(
         &self,
         next: &Next,
@@ -157,7 +157,7 @@ impl<S: Source, A: DeadLetters> Course<'_, S, A> {
             let page = source.after(&next.after, self.reading).await;
             let is_untaken = match &page {
                 Err(SourceError::Rejected(_)) => true,
-                // A source may take an id that it never issued for the end of its log.
+                // The source may treat an id that it never issued as the end of its log.
                 Ok(page) => next.is_made_up && is_empty(page),
                 Err(_) => false,
             };
@@ -187,14 +187,14 @@ impl<S: Source, A: DeadLetters> Course<'_, S, A> {
         later(self.unless_asked_to_stop(out, fetch).await?)
     }
 
-    /// What a request comes to, unless there is nobody any more for whom it is made.
+    /// The result of a request, unless delivery has stopped or the process is asked to end.
     pub(super) async fn unless_asked_to_stop<T>(
         &self,
         out: &mpsc::Sender<Read>,
         request: impl Future<Output = T>,
     ) -> Result<T, Stop> {
         tokio::select! {
-            // In order, so that a run is the same each time.
+            // Polled in order, so that a run is deterministic.
             biased;
             answer = request => Ok(answer),
             () = out.closed() => Err(Stop::OutOfTime),
@@ -206,13 +206,13 @@ impl<S: Source, A: DeadLetters> Course<'_, S, A> {
     pub(super) async fn asked_to_stop(&self) {
         let mut stopping = self.run.stopping.clone();
         if stopping.wait_for(|it| *it).await.is_err() {
-            // Nobody is there any more who could ask.
+            // The sender is gone, so nobody can ask any more.
             std::future::pending::<()>().await;
         }
     }
 }
 
-/// What was read, unless there is no time for it in this run.
+/// What was read; stops reading without an error if the source had no time for this run.
 fn in_time<T>(read: Result<T, SourceError>) -> Result<T, Stop> {
     match read {
         Err(SourceError::OutOfTime(why)) => {
@@ -223,7 +223,8 @@ fn in_time<T>(read: Result<T, SourceError>) -> Result<T, Stop> {
     }
 }
 
-/// The same, once something was read: the next run asks first for what did not come in time.
+/// Like [`in_time`], but once something was read: a slow response stops reading without an error too,
+/// because the next run asks for that page first.
 pub(super) fn later<T>(read: Result<T, SourceError>) -> Result<T, Stop> {
     match read {
         Err(SourceError::Slow(why)) => {
@@ -238,7 +239,7 @@ fn leave_to_the_next_run(why: &BoxError) {
     warn!("the rest is left to the next run: {}", with_causes(&**why));
 }
 
-/// Hands what was read to the delivering half, which may have stopped.
+/// Hands what was read to the delivering half. Stops reading if that half has stopped.
 pub(super) async fn hand_over(out: &mpsc::Sender<Read>, read: Read) -> Result<(), Stop> {
     out.send(read).await.map_err(|_| Stop::OutOfTime)
 }

@@ -1,10 +1,10 @@
-//! What becomes of a batch that the destination does not take whole: what it accepts is noted, the
-//! records at fault are found and set aside, and the others are delivered.
+//! What becomes of a batch that the destination does not accept as a whole: accepted records are noted,
+//! the records at fault are found and set aside, and the rest are delivered.
 //!
-//! Where every record is refused, also those that are tried from after the batch, the fault is not in
-//! the records, but in an address, a table or a schema; then nothing is set aside and the run fails.
-//! Only a few records that are all there is for an hour are set aside all the same, or all that is left
-//! of a replay which has delivered others.
+//! If every record is refused, including those tried from after the batch, the fault is not in the
+//! records but in an address, a table or a schema. Then nothing is set aside, and the run fails. There
+//! are two exceptions: a few records that have been all there is for an hour are set aside all the
+//! same, and so is all that is left of a replay that has delivered other records.
 
 use std::iter;
 use std::time::Duration;
@@ -20,28 +20,29 @@ use crate::destination::{Delivery, DeliveryError, Outcome, Quarantine};
 use crate::error::BoxError;
 use crate::record::{Record, Source};
 
-/// Records that are tried alone before it is said that every record is refused.
+/// Records tried alone before a run concludes that every record is refused.
 pub(super) const SAMPLE: usize = 10;
-/// How long so few records, those of the batch and those after it, may be all there is, and be refused.
+/// How long a few refused records may be all there is, in the batch and after it, before they are set
+/// aside.
 const PATIENCE: Duration = Duration::from_hours(1);
 
-/// Records of the batch, by their places in it.
+/// Records of the batch, as indices.
 pub(super) type Part = Vec<usize>;
 
-/// A record of the batch that was refused, and why.
+/// A refused record of the batch, as its index, and the reason.
 pub(super) type Culprit = (usize, BoxError);
 
-/// What a delivery left to be found out.
+/// What a delivery left unresolved.
 #[derive(Default)]
 pub(super) struct Leftover {
     culprits: Vec<Culprit>,
-    /// Records of which some are refused, nobody knows which.
+    /// Records whose outcome is not known.
     pub(super) suspects: Part,
-    /// Why nothing is known of several, of fewer of which it may be.
+    /// Set if several records got no answer in time. Fewer at a time may get one.
     pub(super) late: Option<BoxError>,
-    /// Why nothing is known of records, at one of which the service may fail.
+    /// Set if the service failed internally, which may be because of one of the records.
     pub(super) internal: Option<BoxError>,
-    /// Why it cannot be found out now.
+    /// Set if the outcome cannot be found out now.
     error: Option<BoxError>,
     /// Whether anything was accepted.
     pub(super) is_taken: bool,
@@ -53,7 +54,8 @@ impl Leftover {
         self.culprits.is_empty() && self.suspects.is_empty() && self.error.is_none()
     }
 
-    /// The same after others of the batch were taken, or not: what is refused is then at fault itself.
+    /// Takes into account whether other records of the batch were accepted. If so, a refused record is
+    /// itself at fault.
     pub(super) fn after(self, are_taken: bool) -> Self {
         let is_taken = self.is_taken || are_taken;
         Self { is_taken, ..self }
@@ -70,8 +72,8 @@ impl Leftover {
 impl<S: Source, A: DeadLetters, L: Ledger> Delivering<'_, S, A, L> {
     /// Sets aside what the destination refuses of the batch, and delivers the rest.
     ///
-    /// What was found out is kept, also where there is no time to find out the rest: the next run goes
-    /// on from there.
+    /// Saves what was found out, even if there is no time to find out the rest: the next run continues
+    /// from there.
     pub(super) async fn sort_out_batch(&mut self, leftover: Leftover) -> Result<(), Stop> {
         let sorted = match leftover {
             Leftover {
@@ -100,7 +102,7 @@ impl<S: Source, A: DeadLetters, L: Ledger> Delivering<'_, S, A, L> {
         }
     }
 
-    /// The same for a part of the batch.
+    /// Like [`sort_out_batch`](Self::sort_out_batch), for a part of the batch.
     pub(super) async fn sort_out_part(&mut self, leftover: Leftover) -> Result<(), Stop> {
         match leftover {
             Leftover {
@@ -112,7 +114,7 @@ impl<S: Source, A: DeadLetters, L: Ledger> Delivering<'_, S, A, L> {
         }
     }
 
-    /// The same for what was answered in time.
+    /// Like [`sort_out_part`](Self::sort_out_part), for a part that was answered in time.
     pub(super) async fn sort_out(&mut self, leftover: Leftover) -> Result<(), Stop> {
         let Leftover {
             mut culprits,
@@ -120,7 +122,7 @@ impl<S: Source, A: DeadLetters, L: Ledger> Delivering<'_, S, A, L> {
             is_taken,
             ..
         } = leftover.or_error()?;
-        // What it took before or of other batches, it may refuse by now like everything else.
+        // That it accepted other batches before proves nothing: it may refuse everything by now.
         self.is_taken = is_taken;
         let mut open = suspects;
         if !self.is_taken {
@@ -141,11 +143,11 @@ impl<S: Source, A: DeadLetters, L: Ledger> Delivering<'_, S, A, L> {
                 self.try_beyond().await?
             };
             if beyond == Beyond::Taken {
-                // What was refused before proves nothing, so all of it is sorted out.
+                // Earlier refusals prove nothing, so these records are sorted out again.
                 open.extend(culprits.drain(..).map(|(index, _)| index));
                 open.sort_unstable();
             } else {
-                // Where this is a part of the batch, the rest of it is not tried yet.
+                // If this is a part of the batch, the rest of it is not tried yet.
                 let left = self.all_left().len();
                 let is_few = |others| left + others <= SAMPLE;
                 let is_all =
@@ -174,15 +176,15 @@ impl<S: Source, A: DeadLetters, L: Ledger> Delivering<'_, S, A, L> {
         Ok(())
     }
 
-    /// Where a sample begins: elsewhere in each run, since the batch is the same until one of it is
-    /// taken.
+    /// Where a sample begins. This differs from run to run, because the batch stays the same until one
+    /// of its records is accepted.
     pub(super) fn shift(&self) -> usize {
         let minutes = self.course.began.timestamp() / 60;
         usize::try_from(minutes).unwrap_or_default()
     }
 
-    /// Tries records alone that were refused before anything was taken, which proves nothing: until
-    /// then, the destination may have refused whatever it was sent.
+    /// Tries records alone again that were refused before anything was accepted. Such a refusal proves
+    /// nothing: the destination may have refused everything until then.
     async fn try_again(&mut self, refused: Vec<Culprit>) -> Result<Vec<Culprit>, Stop> {
         let mut culprits = Vec::new();
         for (index, _) in refused {
@@ -191,13 +193,13 @@ impl<S: Source, A: DeadLetters, L: Ledger> Delivering<'_, S, A, L> {
         Ok(culprits)
     }
 
-    /// Tries others of the batch, where this is a part of it. Answers whether one is taken.
+    /// If this is a part of the batch, tries records of the rest. Returns whether one is accepted.
     async fn try_others(&mut self, open: &[usize], culprits: &[Culprit]) -> Result<bool, Stop> {
         let mut others = self.all_left();
         others.retain(|it| !open.contains(it) && culprits.iter().all(|(index, _)| index != it));
         for index in sample(&others, self.shift()) {
             let mut leftover = self.attempt_part(&[index]).await?;
-            // Over this one it may stumble, and still take others.
+            // The service may fail internally because of this record, and still accept others.
             leftover.internal = None;
             leftover.or_error()?;
             if self.is_taken {
@@ -207,18 +209,18 @@ impl<S: Source, A: DeadLetters, L: Ledger> Delivering<'_, S, A, L> {
         Ok(self.is_taken)
     }
 
-    /// The records of the batch that are not handled.
+    /// The unhandled records of the batch.
     fn all_left(&self) -> Part {
         let records = 0..self.batch.records.len();
         records.filter(|it| self.is_left(*it)).collect()
     }
 
-    /// Whether a record of the batch is not handled.
+    /// Whether a record of the batch is unhandled.
     pub(super) fn is_left(&self, index: usize) -> bool {
         !self.ledger.has_handled(&self.batch.records[index].log_id)
     }
 
-    /// Whether the fault is not in the records, since none is taken.
+    /// Whether the fault is in the destination, after none of the records was accepted.
     fn refuses_all(&mut self, there_are_more: bool) -> bool {
         let is_patient = self.ledger.refuses_all().is_some_and(|since| {
             let waited = (self.course.began - since).to_std().unwrap_or_default();
@@ -237,19 +239,19 @@ impl<S: Source, A: DeadLetters, L: Ledger> Delivering<'_, S, A, L> {
         Ok(())
     }
 
-    /// When the oldest record of the batch happened that is not handled.
+    /// The time of the oldest unhandled record of the batch and of the batches in flight.
     pub(super) fn oldest_left(&self) -> Option<DateTime<Utc>> {
         let now = self.course.now();
         let times = self.left().map(|it| time_before(now, &it.log_id, it.date));
         times.flatten().min()
     }
 
-    /// Delivers a part of the batch. What is accepted of it is kept at once.
+    /// Delivers a part of the batch. Saves accepted records at once.
     pub(super) async fn try_part(&mut self, part: &[usize]) -> Result<Leftover, Stop> {
         self.attempt_part(part).await?.or_error()
     }
 
-    /// The same, whatever comes of it.
+    /// Like [`try_part`](Self::try_part), but a failed delivery is no error.
     pub(super) async fn attempt_part(&mut self, part: &[usize]) -> Result<Leftover, Stop> {
         let course = self.course;
         if course.deadline.is_over() {
@@ -270,7 +272,7 @@ impl<S: Source, A: DeadLetters, L: Ledger> Delivering<'_, S, A, L> {
         Ok(leftover)
     }
 
-    /// Notes what the destination accepted of some records, and answers with the rest.
+    /// Notes which of these records the destination accepted, and returns what is left.
     pub(super) fn acknowledge(
         &mut self,
         records: &[Record],
@@ -285,7 +287,7 @@ impl<S: Source, A: DeadLetters, L: Ledger> Delivering<'_, S, A, L> {
         } = delivery;
         let mut found = Leftover::default();
         let mut accepted = 0;
-        // What is not told of is not known.
+        // A row without an outcome counts as open.
         let outcomes = outcomes
             .into_iter()
             .chain(iter::repeat_with(|| Outcome::Open));
@@ -318,7 +320,7 @@ impl<S: Source, A: DeadLetters, L: Ledger> Delivering<'_, S, A, L> {
             Some(DeliveryError::Refused(_)) | None => {}
         }
         if found.late.is_some() || found.internal.is_some() {
-            // What was refused beside them is refused again.
+            // Records refused in the same delivery will be refused again.
             let culprits = std::mem::take(&mut found.culprits).into_iter();
             found.suspects.extend(culprits.map(|(index, _)| index));
             found.suspects.sort_unstable();
@@ -326,7 +328,8 @@ impl<S: Source, A: DeadLetters, L: Ledger> Delivering<'_, S, A, L> {
         found
     }
 
-    /// Reports a post of which the destination took so many records, some of them into quarantine.
+    /// Reports a post of which the destination accepted this many records, some of them into
+    /// quarantine.
     pub(super) fn report_taken(
         &mut self,
         accepted: u64,
@@ -346,7 +349,8 @@ impl<S: Source, A: DeadLetters, L: Ledger> Delivering<'_, S, A, L> {
     }
 }
 
-/// Some of these, as far from each other as they can be, from a place on that is not always the same.
+/// Up to [`SAMPLE`] records of a part, spread evenly over it, and shifted so that they vary from run to
+/// run.
 pub(super) fn sample(part: &[usize], shift: usize) -> Part {
     let count = part.len();
     let tried = count.min(SAMPLE);
@@ -358,7 +362,7 @@ pub(super) fn sample(part: &[usize], shift: usize) -> Part {
 
 pub(super) fn halves(part: &[usize]) -> Vec<Part> {
     let (first, second) = part.split_at(part.len() / 2);
-    // The first is to be taken first.
+    // The caller pops the last, so the first half comes last.
     let halves = [second, first].into_iter().filter(|it| !it.is_empty());
     halves.map(<[usize]>::to_vec).collect()
 }

@@ -1,16 +1,16 @@
 //! What a run reads of the log, and in which order.
 //!
-//! Auth0 hands records out in the order of their ids as text, so one series after the other, whatever
-//! their time. One rule holds for all reading: **in a run, each series is read once, in one piece, from
-//! its place to its end.** Its place is its cursor, or where it has none, the time since when records
-//! are wanted. So what was read of a series never has a hole above its cursor, which may follow what
-//! is handled of it, and nothing is handed over twice.
+//! Auth0 returns records in the order of their ids as text: one series after the other, whatever their
+//! time. One rule holds for all reading: **in a run, each series is read once, in one piece, from its
+//! place to its end.** Its place is its cursor or, if it has none, the time since when records are
+//! wanted. So what was read of a series never has a hole above its cursor, the cursor may follow what
+//! is handled, and no record is handed over twice.
 //!
-//! A page after an id of one series may show others above it. Those it shows from their beginning, and
-//! so from their place; what it does not show to its end is read on, if it is to be read at all. Of a
-//! series that was read already, it is dropped.
+//! A page after an id of one series may also show series above it. It shows each of these from its
+//! beginning, and so from its place. A series that it does not show to its end is read further, if it
+//! is to be read at all. The records of a series that was read before are dropped.
 //!
-//! Which series are read at all is said in `compare.rs`.
+//! `compare.rs` says which series are read at all.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::time::Duration;
@@ -25,20 +25,20 @@ use crate::record::{
     CLOCK_ERROR, LogId, Page, Position, Reach, Record, STORING_DELAY, Start, is_future,
 };
 
-/// A page ends with no record that has an id.
+/// A page has no record with an id after which to read on.
 #[derive(Debug)]
 pub(super) struct NoId;
 
-/// A record that was stored so long ago should have been met by a reading that has just come to its
-/// end.
+/// A record that was stored longer ago than this should have been met by a reading that has just
+/// reached its end.
 const LONG_SHOWN: TimeDelta = TimeDelta::minutes(3);
-/// So much older than the newest record, a cursor may not lead to it.
+/// A cursor that is older than the newest record by more than this may not lead to it.
 const STALE: TimeDelta = TimeDelta::days(1);
-/// How far below the end of a reading another one begins at the most, if it begins by time.
+/// How far below the end of one reading another may begin, if it begins by time.
 const READ_TWICE: Duration = Duration::from_secs(2 * STORING_DELAY.as_secs());
 /// So many records that are compared may hide others: Auth0's default for a page.
 const MANY: usize = 50;
-/// Ids of a run that are told of. More say nothing more.
+/// The most strange ids that a run logs. More would tell nothing new.
 const MOST_TOLD: usize = 10;
 
 /// What a run has seen.
@@ -46,24 +46,24 @@ pub(super) struct Seen<'a> {
     opening: &'a Opening,
     /// The date of the newest record that was handled before.
     newest: Option<DateTime<Utc>>,
-    /// When the oldest one was stored that was read.
+    /// The time of the oldest record that was read.
     pub(super) oldest: Option<DateTime<Utc>>,
     began: DateTime<Utc>,
-    /// The series that are still to be read, and where.
+    /// The series still to be read, and where.
     to_read: BTreeMap<String, Next>,
-    /// Those that were read to their end.
+    /// The series that were read to their end.
     done: BTreeSet<String>,
-    /// That which is being read; none before the first record of a reading by time.
+    /// The series being read; `None` before the first record of a reading by time.
     current: Option<String>,
-    /// The last record of the page that has a prefix.
+    /// The last id of the page that has a prefix.
     shown: Option<LogId>,
-    /// What was read, beyond the cursors.
+    /// The largest id of each series that was read.
     read: Reach,
-    /// What was read at the ends of these, so far back as it may be read twice.
+    /// The ids at the ends of these series, as far back as they may be read twice.
     recent: BTreeSet<LogId>,
-    /// Whether that may happen from now on.
+    /// Whether a series may be read twice from now on.
     is_again: bool,
-    /// Ids of no known shape that were read.
+    /// Ids without a prefix that were read.
     odd: HashSet<LogId>,
     /// How many records were read.
     taken: usize,
@@ -109,8 +109,8 @@ impl<'a> Seen<'a> {
         seen
     }
 
-    /// Lets the series be read that are not in use: they are looked at whenever the newest records are
-    /// compared, among which a record of theirs need not be.
+    /// Also reads the series that are not in use. They are read whenever the newest records are
+    /// compared, because a record of theirs need not be among the newest.
     pub(super) fn read_quiet(&mut self) {
         for cursor in self.opening.cursors.ends() {
             let is_done = self.done.contains(cursor.series());
@@ -123,15 +123,15 @@ impl<'a> Seen<'a> {
         }
     }
 
-    /// Notes that the next page is one of this series.
+    /// Notes that the next page belongs to this series.
     pub(super) fn begin(&mut self, series: &str) {
         let is_read = self.done.contains(series);
         debug_assert!(self.is_again || !is_read, "{series} is read twice");
         self.current = Some(series.to_owned());
     }
 
-    /// Notes that the next page is the first of a reading by time. Answers whether it shows a series
-    /// from its place on; otherwise nothing is taken of it but which series there are.
+    /// Notes that the next page is the first of a reading by time. Returns whether it shows a series
+    /// from its place on; if not, it only tells which series there are.
     pub(super) fn begin_at(&mut self, start: Start, page: &Page) -> bool {
         let prefixes = page.records.iter().filter_map(|it| it.log_id.prefix());
         match prefixes.min() {
@@ -142,7 +142,7 @@ impl<'a> Seen<'a> {
                 false
             }
             None if page.is_last && !self.covers(start, "") => {
-                // There is nothing that is dated so or later.
+                // No record is dated then or later.
                 let ends = self.opening.cursors.ends().map(LogId::series);
                 let read: Vec<_> = ends.filter(|it| self.covers(start, it)).collect();
                 for series in read {
@@ -155,7 +155,8 @@ impl<'a> Seen<'a> {
         }
     }
 
-    /// Whether a reading from `start` meets all that is wanted of a series and not passed by its cursor.
+    /// Whether a reading from `start` meets every wanted record of a series that its cursor has not
+    /// passed.
     fn covers(&self, start: Start, series: &str) -> bool {
         let Start::At(time) = start else {
             return true;
@@ -165,7 +166,7 @@ impl<'a> Seen<'a> {
             || cursor.is_some_and(|cursor| time + STORING_DELAY <= cursor)
     }
 
-    /// Lets a series be read of which there is something new.
+    /// Adds the series of an id to those to be read, if the id is new.
     fn hear_of(&mut self, id: &LogId) {
         let Some(prefix) = id.prefix() else {
             return;
@@ -178,19 +179,19 @@ impl<'a> Seen<'a> {
         self.to_read.entry(prefix.to_owned()).or_insert(next);
     }
 
-    /// From when on records of the series of this id are wanted that was never met.
+    /// The time from which records of this id's series are wanted, if the series was never met.
     fn wanted_since(&self, id: &LogId) -> DateTime<Utc> {
         let since = self.opening.beginning();
         let since = since.unwrap_or(DateTime::UNIX_EPOCH);
         id.stored_at().map_or(since, |stored| since.min(stored))
     }
 
-    /// Up to where a series was read before, in this run or an earlier one.
+    /// Up to where a series was read, in this run or an earlier one.
     fn floor(&self, series: &str) -> Option<&LogId> {
         self.opening.cursors.of(series).max(self.read.of(series))
     }
 
-    /// Takes note of a page, and takes out of it what was read before by this run.
+    /// Takes note of a page, and removes the records that this run has read before.
     pub(super) fn take(&mut self, page: &mut Page) {
         let ids = page.records.iter().map(|it| &it.log_id);
         let mut ended: BTreeSet<String> = ids
@@ -198,7 +199,7 @@ impl<'a> Seen<'a> {
             .map(str::to_owned)
             .collect();
         if self.current.is_none() {
-            // It was asked for by time, so that it begins within a series.
+            // The page was requested by time, so it begins within a series.
             self.current = ended.first().cloned();
         }
         ended.extend(self.current.clone());
@@ -207,8 +208,8 @@ impl<'a> Seen<'a> {
         let is_empty = page.records.is_empty() && page.misfits.is_empty();
         let goes_on = self.shown.as_ref().map(LogId::series);
         let goes_on = goes_on.or(self.current.as_deref());
-        // One that has records may be the last for ending near the present, which ends its series and none
-        // above it.
+        // A page with records may be the last because it ends near the present. That ends its series,
+        // but none above it.
         if page.is_last && is_empty {
             let current = self.current.as_deref().unwrap_or_default();
             let above = self.to_read.keys().filter(|it| it.as_str() > current);
@@ -246,7 +247,7 @@ impl<'a> Seen<'a> {
         if series.is_empty() {
             self.odd.contains(id)
         } else if self.current.as_deref() == Some(series) {
-            // Others below the end may have become visible since.
+            // Records below the end may have become visible since.
             self.is_again && self.recent.contains(id)
         } else {
             self.done.contains(series)
@@ -263,7 +264,7 @@ impl<'a> Seen<'a> {
         }
     }
 
-    /// Where to read on after a page that ends with this record; nowhere if everything was read.
+    /// Where to read on after a page that ends with this record; `None` if everything was read.
     pub(super) fn next(
         &mut self,
         last: Option<LogId>,
@@ -294,31 +295,31 @@ impl<'a> Seen<'a> {
         if place.after <= last {
             return Ok(Some(Next::on(last)));
         }
-        // Where the source does not take that, it is read from its beginning.
+        // If the source rejects that place, the series is read from its beginning.
         Ok(Some(Next {
             instead: Some(Instead::After(last)),
             ..place
         }))
     }
 
-    /// Where to read the next series; nowhere if all were read.
+    /// Where to read the next series; `None` if all were read.
     pub(super) fn next_series(&mut self) -> Option<Next> {
         let (series, next) = self.to_read.pop_first()?;
         self.begin(&series);
         Some(next)
     }
 
-    /// Notes that there is nothing of the series that is to be read.
+    /// Notes that the current series has no more records.
     pub(super) fn end_series(&mut self) {
         self.done.extend(self.current.take());
     }
 
-    /// Notes that from now on, a series may be read that was read before in this run.
+    /// Notes that from now on, series may be read that this run has read before.
     pub(super) fn read_again(&mut self) {
         self.is_again = true;
     }
 
-    /// Says so where an id cannot be right. Its record is one like any other.
+    /// Warns of an id that cannot be right. Its record is treated like any other.
     fn judge(&mut self, record: &Record) {
         let id = &record.log_id;
         let why = match id.stored_at() {
@@ -347,8 +348,8 @@ impl<'a> Seen<'a> {
         ends.any(|it| it.prefix().is_some())
     }
 
-    /// Whether an id of a prefix that was never met is older than those of a smaller prefix, after
-    /// which it comes.
+    /// Whether an id of a prefix that was never met is older than ids of a smaller prefix, although it
+    /// sorts after them.
     fn is_out_of_order(&self, id: &LogId, stored: DateTime<Utc>) -> bool {
         let newest = |reach: &Reach| {
             let smaller = reach.ends().filter(|it| it.series() < id.series());
@@ -359,29 +360,30 @@ impl<'a> Seen<'a> {
             && before.is_some_and(|before| before - stored > CLOCK_ERROR)
     }
 
-    /// Whether no earlier run has read of this id's series.
+    /// Whether no earlier run has read this id's series.
     pub(super) fn is_first(&self, id: &LogId) -> bool {
         self.opening.cursors.of(id.series()).is_none()
     }
 
-    /// Whether this record was met, now or by an earlier run.
+    /// Whether this record was met, by this run or an earlier one.
     pub(super) fn is_known(&self, id: &LogId) -> bool {
         let is_read = self.read.of(id.series()).is_some_and(|end| id <= end);
         is_read || self.odd.contains(id) || (self.opening.was_handled)(id)
     }
 
-    /// Where to read so as to meet a record that was found by search and is not known; nowhere, if
-    /// the next run will meet it where it reads anyway.
+    /// Where to read to meet an unknown record that was found by search; `None` if the next run will
+    /// meet it anyway.
     pub(super) fn way_to(&self, head: &Record, now: DateTime<Utc>) -> Option<Next> {
         let id = &head.log_id;
         let stored = id.stored_at()?;
         let is_done = self.done.contains(id.series());
         if is_done && now - stored <= LONG_SHOWN {
-            // It came meanwhile.
+            // It became visible during this run.
             return None;
         }
         Some(match self.floor(id.series()) {
-            // If it was read, the source does not take its cursor for what it is.
+            // If the series was read without meeting the record, the source does not recognise its
+            // cursor.
             Some(floor) => Next {
                 is_made_up: is_done,
                 ..Next::after_cursor(floor.clone())
@@ -390,32 +392,33 @@ impl<'a> Seen<'a> {
         })
     }
 
-    /// Whether anything of a prefix was read, now or by an earlier run.
+    /// Whether anything of a prefix was read, by this run or an earlier one.
     pub(super) fn has_met(&self, prefix: &str) -> bool {
         self.floor(prefix).is_some() || self.done.contains(prefix)
     }
 
-    /// From when on records of a prefix are wanted that was never met; not from before a time.
+    /// The time from which records of a prefix that was never met are wanted, but not before `oldest`.
     pub(super) fn wanted_below(&self, oldest: DateTime<Utc>) -> DateTime<Utc> {
         self.opening.beginning().map_or(oldest, |it| it.max(oldest))
     }
 
-    /// Whether the newest records have to be compared with those read.
+    /// Whether the newest records must be compared with those read.
     pub(super) fn is_comparison_due(&self) -> bool {
         let is_due = Comparison::is_due(self.opening.comparison, self.has_news, self.began);
         self.has_strange || is_due || self.is_cursor_stale()
     }
 
-    /// Whether the beginning of the log is looked at before the newest records are compared, and instead
-    /// if it tells which prefix is there: by the first run, if it reads so many that they hide others. One
-    /// that finds nothing new is the quiet run that searches.
+    /// Whether to look at the beginning of the log before the newest records are compared, and instead
+    /// of that if it tells which prefix is there. The first run does so if it reads so many records
+    /// that they hide others. If the first run finds nothing new, it counts as the quiet run that
+    /// searches.
     pub(super) fn looks_first(&self) -> bool {
         let is_first = self.opening.comparison.is_some_and(|it| !it.was_made);
         is_first && self.has_news && !self.has_strange && self.taken >= MANY
     }
 
-    /// Whether to look which prefix the log begins with, where so many records were compared. If they are
-    /// few, and no more were read, they are most likely all that there are.
+    /// Whether to look which prefix the log begins with, after this many records were compared. If they
+    /// are few, and no more were read, they are most likely all that there are.
     pub(super) fn is_bottom_due(&self, compared: usize) -> bool {
         let last = self.opening.comparison;
         let is_due = Comparison::is_due_again(last, self.began);
@@ -423,8 +426,8 @@ impl<'a> Seen<'a> {
         last.is_some() && compared > 0 && (are_many || self.has_strange || is_due)
     }
 
-    /// Whether the cursor may be above the records that come: of an id that cannot be right and was the
-    /// first that was met, or of an earlier version that followed whatever id was the largest.
+    /// Whether the cursor may be above new records. It may come from an id that cannot be right and was
+    /// the first one met, or from an earlier version, which followed whatever id was the largest.
     fn is_cursor_stale(&self) -> bool {
         let Position::After(cursor) = &self.opening.position else {
             return false;
@@ -433,9 +436,9 @@ impl<'a> Seen<'a> {
         cursor.stored_at().is_some_and(|it| newest - it > STALE)
     }
 
-    /// What is kept of the last comparison after this run, which made one or none.
+    /// What is stored about the last comparison after this run, which made one or not.
     pub(super) fn comparison(&self, is_made: bool) -> Comparison {
-        // Of an empty log nothing can be missing.
+        // Nothing can be missing from an empty log.
         let is_quiet = !self.has_news && self.newest.is_some();
         Comparison::after(self.opening.comparison, is_made, is_quiet, self.began)
     }

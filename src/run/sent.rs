@@ -1,4 +1,4 @@
-//! Batches that are being delivered, and the settling of them.
+//! Batches that are being delivered, and how they are settled.
 
 use std::collections::VecDeque;
 use std::pin::pin;
@@ -16,31 +16,31 @@ use crate::destination::{Delivery, Destination};
 use crate::net::retry::Deadline;
 use crate::record::{LogId, Reach, Record, Source};
 
-/// What became of a batch of this number, and its rows.
+/// The result of delivering the batch with this number, and the batch's rows.
 pub(super) struct Answer {
     number: u64,
     rows: Vec<Bytes>,
     delivery: Delivery,
 }
 
-/// What is being delivered.
+/// The batches being delivered.
 #[derive(Default)]
 pub(super) struct Sent<'c> {
     answers: FuturesUnordered<BoxFuture<'c, Answer>>,
-    /// Those that came while something else was waited for.
+    /// Answers that came while the run waited for something else.
     came: VecDeque<Answer>,
-    /// In order.
+    /// The batches, in the order in which they were sent.
     batches: VecDeque<UnderWay>,
     numbers: u64,
 }
 
-/// A batch that is under way, or comes after one that is.
+/// A batch that is in flight, or is answered and comes after one that is in flight.
 struct UnderWay {
     number: u64,
     batch: Batch,
-    /// What was met up to its end.
+    /// The largest ids met up to its end.
     met: Reach,
-    /// What is left of it to be found out, once it is answered.
+    /// What its answer left unresolved; `None` until it is answered.
     leftover: Option<Leftover>,
 }
 
@@ -57,7 +57,7 @@ impl<'c> Sent<'c> {
         self.batches.iter().any(|it| it.batch.has(id))
     }
 
-    /// Delivers a batch. Once it and those before are handled, all of `met` is.
+    /// Sends a batch. Once it and the batches before it are handled, everything up to `met` is.
     pub fn send(
         &mut self,
         destination: &'c dyn Destination,
@@ -84,7 +84,7 @@ impl<'c> Sent<'c> {
         }));
     }
 
-    /// What became of the next one that is answered.
+    /// The next answer to a batch.
     pub async fn next(&mut self) -> Option<Answer> {
         match self.came.pop_front() {
             None => self.answers.next().await,
@@ -92,8 +92,8 @@ impl<'c> Sent<'c> {
         }
     }
 
-    /// Waits for something else. Answers are taken meanwhile: one that nobody takes for as long as a
-    /// request may last counts as none, and the batch is posted again.
+    /// Waits for `other`, and receives answers meanwhile: an answer that is not received within the
+    /// request timeout counts as missing, and the batch is posted again.
     pub async fn meanwhile<T>(&mut self, other: impl Future<Output = T>) -> T {
         let mut other = pin!(other);
         loop {
@@ -105,7 +105,7 @@ impl<'c> Sent<'c> {
         }
     }
 
-    /// Those at the beginning that are answered, in order.
+    /// Removes the first batch, if it is answered.
     fn pop_answered(&mut self) -> Option<UnderWay> {
         self.batches.front()?.leftover.as_ref()?;
         self.batches.pop_front()
@@ -113,9 +113,9 @@ impl<'c> Sent<'c> {
 }
 
 impl<S: Source, A: DeadLetters, L: Ledger> Delivering<'_, S, A, L> {
-    /// Takes note of what became of a batch. The cursor passes it once those before it are answered;
-    /// what is accepted is kept at once. Where it was not taken whole, what else is under way is waited
-    /// for, and then the records at fault are found.
+    /// Processes the answer to a batch. Saves accepted records at once; the cursor passes the batch
+    /// once all batches before it are answered. If the batch was not accepted as a whole, waits for the
+    /// other batches in flight, and then finds the records at fault.
     pub(super) async fn settle_sent(&mut self, answer: Answer) -> Result<(), Stop> {
         let is_whole = self.acknowledge_sent(answer);
         if !(self.acknowledge_those_that_came() && is_whole) {
@@ -134,8 +134,8 @@ impl<S: Source, A: DeadLetters, L: Ledger> Delivering<'_, S, A, L> {
         Ok(self.save().await?)
     }
 
-    /// Notes what else is answered by now, so that one save keeps all of it. Answers whether everything
-    /// was accepted.
+    /// Processes the other answers that have come by now, so that one save covers them all. Returns
+    /// whether all their rows were accepted.
     fn acknowledge_those_that_came(&mut self) -> bool {
         let mut are_whole = true;
         while let Some(Some(answer)) = self.sent.next().now_or_never() {
@@ -144,7 +144,7 @@ impl<S: Source, A: DeadLetters, L: Ledger> Delivering<'_, S, A, L> {
         are_whole
     }
 
-    /// Notes what was accepted of a batch. Answers whether that is all of it.
+    /// Notes which records of a batch were accepted. Returns whether all were.
     fn acknowledge_sent(&mut self, answer: Answer) -> bool {
         let Answer {
             number,
@@ -167,9 +167,9 @@ impl<S: Source, A: DeadLetters, L: Ledger> Delivering<'_, S, A, L> {
         is_whole
     }
 
-    /// Waits for what is under way, and keeps what is accepted as soon as that is known: the slowest
-    /// answer may be long in coming, and until then another poller would send it again. In the last
-    /// seconds of a run there is time for one save, after all answers.
+    /// Waits for all batches in flight, and saves accepted records as soon as their answer comes: the
+    /// slowest answer may take long, and until the save another poller would send the records again. In
+    /// the last seconds of a run there is time for only one save, after all answers.
     pub(super) async fn wait_for_all(&mut self, may_save: bool) -> Result<(), Stop> {
         let mut is_kept_at_once = may_save;
         loop {
@@ -195,7 +195,7 @@ impl<S: Source, A: DeadLetters, L: Ledger> Delivering<'_, S, A, L> {
         Ok(())
     }
 
-    /// Records of the batch, and of those under way, that are not handled.
+    /// The unhandled records of the batch and of the batches in flight.
     pub(super) fn left(&self) -> impl Iterator<Item = &Record> {
         let under_way = self.sent.batches.iter().map(|it| &it.batch);
         let records = under_way.chain([&self.batch]).flat_map(|it| &it.records);

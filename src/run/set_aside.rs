@@ -18,7 +18,7 @@ pub(crate) struct DeadLetter<'a> {
 }
 
 impl<'a> DeadLetter<'a> {
-    /// A record, for this reason.
+    /// A record that is set aside for this reason.
     pub fn of(record: &'a Record, reason: &'a str) -> Self {
         Self {
             log_id: Some(&record.log_id),
@@ -28,18 +28,18 @@ impl<'a> DeadLetter<'a> {
     }
 }
 
-/// Where a dead letter is.
+/// A dead letter that is stored.
 #[derive(Debug)]
 pub(crate) struct Kept {
-    /// For people.
+    /// Where it is, for people.
     pub place: String,
     /// Whether it was not there before.
     pub is_new: bool,
 }
 
-/// Keeps what one destination cannot take.
+/// Stores the dead letters of one destination.
 pub(crate) trait DeadLetters: Send + Sync {
-    /// Keeps a record. To keep it twice is the same as once.
+    /// Stores a dead letter. Storing it twice has the same effect as once.
     fn set_aside(
         &self,
         letter: DeadLetter<'_>,

@@ -1,5 +1,5 @@
-//! A part of the log that is sent again, and the ledger of doing that: it keeps nothing, so that the
-//! checkpoint stays where it is, and what was sent again once may be sent again.
+//! A stretch of the log that is sent again, and the ledger for that. The ledger stores nothing: the
+//! checkpoint stays where it is, and a stretch may be sent again any number of times.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -15,23 +15,23 @@ use crate::record::{
     LogId, Page, Position, Reach, Record, STORING_DELAY, Source, SourceError, Start,
 };
 
-/// How long after the end of a stretch a record of it may be stored, by its id. The longest delay
-/// seen in real records is some seconds.
+/// How long after the end of a stretch a record of it may still be stored, by the time in its id. The
+/// longest delay seen in real records is a few seconds.
 const STORED_BY: Duration = Duration::from_mins(10);
 
-/// An end of a stretch.
+/// A boundary of a stretch.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) enum Mark {
     /// By the record's date.
     At(DateTime<Utc>),
     /// By its id.
     Id(LogId),
-    /// By when it was stored, whatever the prefix of its id.
+    /// By when the record was stored, whatever the prefix of its id.
     Stored(DateTime<Utc>),
 }
 
 impl Mark {
-    /// When it is; `None` for an id that tells no time.
+    /// The time of the boundary; `None` for an id that contains no time.
     pub fn time(&self) -> Option<DateTime<Utc>> {
         match self {
             Self::At(time) | Self::Stored(time) => Some(*time),
@@ -39,7 +39,7 @@ impl Mark {
         }
     }
 
-    /// From when on nothing is stored any more that comes before it; `None` for an id that tells no
+    /// The time by which every record before the boundary is stored; `None` for an id that contains no
     /// time.
     pub fn stored_by(&self) -> Option<DateTime<Utc>> {
         match self {
@@ -48,7 +48,8 @@ impl Mark {
         }
     }
 
-    /// Whether a record comes before it. One without a date goes by when it was stored.
+    /// Whether the boundary lies after a record. If the record lacks the time to compare, the other of
+    /// its date and its stored time is used.
     fn is_after(&self, record: &Record) -> bool {
         match self {
             Self::At(time) => {
@@ -67,13 +68,13 @@ impl Mark {
 /// A part of the log: from its beginning, inclusive, to its end, exclusive.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct Stretch {
-    /// `None` for the oldest record that there is.
+    /// `None` to begin with the oldest record that there is.
     pub from: Option<Mark>,
     pub to: Mark,
 }
 
 impl Stretch {
-    /// In which all of these were stored that tell when.
+    /// The stretch in which these records were stored, as far as their ids contain a time.
     pub fn of(ids: &BTreeSet<LogId>) -> Option<Self> {
         let stored = || ids.iter().filter_map(LogId::stored_at);
         Some(Self {
@@ -82,26 +83,26 @@ impl Stretch {
         })
     }
 
-    /// Whether it holds a record.
+    /// Whether a record is in the stretch.
     fn holds(&self, record: &Record) -> bool {
         let is_before = self.from.as_ref().is_some_and(|from| from.is_after(record));
         !is_before && self.to.is_after(record)
     }
 
-    /// Where reading begins: no later than its first record.
+    /// Where reading begins: no later than the first record of the stretch.
     fn position(&self) -> Position {
         Position::Start(match &self.from {
             None => Start::Oldest,
             Some(Mark::At(time)) => Start::At(*time),
-            // Of a record its date is known no better than that it is not after this.
+            // The date of a record is not known from its id: it may be earlier than the time stored.
             Some(mark @ (Mark::Id(_) | Mark::Stored(_))) => mark
                 .time()
                 .map_or(Start::Oldest, |time| Start::At(time - STORED_BY)),
         })
     }
 
-    /// Before this none of its records was stored, whatever its prefix; `None` where its first record
-    /// tells which prefixes are below it.
+    /// No record of the stretch was stored before this, whatever its prefix; `None` if the stretch
+    /// begins with an id, which tells the prefixes below it.
     fn begins_at(&self) -> Option<DateTime<Utc>> {
         match (&self.from, self.position()) {
             (Some(Mark::Id(_)), _) => None,
@@ -110,8 +111,8 @@ impl Stretch {
         }
     }
 
-    /// The id after which it goes on where this record, and those after it, are not of it; `None` where
-    /// that is the next record.
+    /// The id after which the stretch continues, if this record and those after it are not in it;
+    /// `None` if there is nothing to skip.
     fn way_past(&self, record: &Record) -> Option<LogId> {
         let prefix = record.log_id.prefix()?;
         if self.ends_before(record) {
@@ -121,14 +122,14 @@ impl Stretch {
         (record.log_id.stored_at()? < begin).then(|| LogId::synthetic(prefix, begin))
     }
 
-    /// When everything of it is stored, if its end tells a time.
+    /// When every record of the stretch is stored, if its end contains a time.
     pub fn read_until(&self) -> Option<DateTime<Utc>> {
         self.to
             .time()?
             .checked_add_signed(TimeDelta::from_std(STORED_BY).ok()?)
     }
 
-    /// Whether no record that is stored after this one is of the stretch.
+    /// Whether no record that is stored after this one is in the stretch.
     fn ends_before(&self, record: &Record) -> bool {
         match &self.to {
             Mark::At(time) => {
@@ -144,17 +145,18 @@ impl Stretch {
     }
 }
 
-/// A source that ends with a stretch: where the ids of a prefix are past it, those of the next come.
+/// A source limited to a stretch: where the ids of one prefix are past its end, those of the next
+/// prefix follow.
 pub(crate) struct Until<'a, S> {
     source: &'a S,
     stretch: &'a Stretch,
-    /// Whether the source was seen to read on after an id that is none of a record. One that does not may
-    /// take it for the end of its log.
+    /// Whether the source was seen to read on after an id that is not a record's. If it was not, it may
+    /// treat such an id as the end of its log.
     takes_any_id: AtomicBool,
 }
 
 impl<'a, S> Until<'a, S> {
-    /// What of this source is of this stretch.
+    /// Limits this source to this stretch.
     pub fn of(source: &'a S, stretch: &'a Stretch) -> Self {
         Self {
             source,
@@ -165,14 +167,14 @@ impl<'a, S> Until<'a, S> {
 }
 
 impl<S: Source> Until<'_, S> {
-    /// The first page of a stretch, of whatever prefixes its records are. The source begins with those
-    /// that it meets first: where those fill a page, one below them may come later.
+    /// The first page of a stretch, from the lowest prefix on. The page that the source begins with may
+    /// be full of records of higher prefixes.
     async fn begin(&self, start: Start, deadline: Deadline) -> Result<Page, SourceError> {
         let page = self.source.first(start, deadline).await?;
         let prefixes = page.records.iter().filter_map(|it| it.log_id.prefix());
         let begins_at = self.stretch.begins_at();
         let below_all = match (&self.stretch.from, begins_at) {
-            // Of the prefixes below that of its first record nothing is of it.
+            // Prefixes below that of the first record are not in the stretch.
             (Some(Mark::Id(id)), _) => id
                 .prefix()
                 .zip(id.stored_at())
@@ -184,7 +186,7 @@ impl<S: Source> Until<'_, S> {
         };
         let head = match self.source.next(&below_all, deadline).await {
             Ok(head) => head.map(|it| it.log_id).filter(|it| *it > below_all),
-            // Where such an id is not taken, nobody finds it.
+            // If the source rejects such an id, there is no way to find a lower prefix.
             Err(SourceError::Rejected(_)) => None,
             Err(error) => return Err(error),
         };
@@ -200,11 +202,12 @@ impl<S: Source> Until<'_, S> {
         }
     }
 
-    /// A page, and after it, where its last record is past the stretch, the beginning of the next
-    /// prefix instead of more of this one; and where it is before the stretch, the beginning of that.
+    /// Extends a page that ends outside the stretch. If its last record is past the stretch, the
+    /// beginning of the next prefix follows; if it is before the stretch, the beginning of the stretch
+    /// follows.
     ///
-    /// One that ends past the stretch may be called the last for ending near the present, which says
-    /// nothing of the prefixes above it.
+    /// A page that ends past the stretch may be called the last because it ends near the present. That
+    /// says nothing about the prefixes above it.
     async fn skip(&self, mut page: Page, deadline: Deadline) -> Result<Page, SourceError> {
         loop {
             let last = page.records.iter().max_by_key(|it| &it.log_id);
@@ -220,8 +223,8 @@ impl<S: Source> Until<'_, S> {
                     page.records.extend(next.records);
                     page.misfits.extend(next.misfits);
                 }
-                // Where such an id may be taken for the end of the log, as where it is rejected,
-                // everything is read, to the end of the log.
+                // If the source may treat such an id as the end of the log, or rejects it, everything
+                // is read, to the end of the log.
                 Ok(next) => {
                     page.is_last |= self.takes_any_id.load(Ordering::Relaxed);
                     page.misfits.extend(next.misfits);
@@ -259,21 +262,21 @@ impl<S: Source> Source for Until<'_, S> {
     }
 }
 
-/// The ledger of a stretch. What lies outside is left out, and nothing is handled before.
+/// The ledger of a stretch. Records outside it are left out, and no record counts as handled before.
 pub(crate) struct StretchLedger<'a> {
     stretch: &'a Stretch,
-    /// If not all of it: these.
+    /// The only records wanted; `None` for all of the stretch.
     only: Option<&'a BTreeSet<LogId>>,
     now: DateTime<Utc>,
     newest: Option<Newest>,
-    /// Whether the destination took any of it.
+    /// Whether the destination accepted any record.
     is_taken: bool,
-    /// What this run has handled and not passed yet.
+    /// Records that this run has handled and reading has not passed yet.
     handled: BTreeSet<LogId>,
 }
 
 impl<'a> StretchLedger<'a> {
-    /// For a stretch that is sent again now.
+    /// The ledger for a stretch that is sent again now.
     pub fn new(stretch: &'a Stretch, now: DateTime<Utc>) -> Self {
         Self {
             stretch,
@@ -285,7 +288,7 @@ impl<'a> StretchLedger<'a> {
         }
     }
 
-    /// For these records of it only.
+    /// Limits the ledger to these records of the stretch.
     pub fn only(self, ids: &'a BTreeSet<LogId>) -> Self {
         Self {
             only: Some(ids),
@@ -343,8 +346,8 @@ impl Ledger for StretchLedger<'_> {
 
     fn compared(&mut self, _: Comparison) {}
 
-    /// Since now, unless it was seen to take some: patience, after which records are set aside all the
-    /// same, is for a run that comes again each minute.
+    /// Now, unless the destination was seen to accept records. So records are not set aside for having
+    /// waited: only a run that is repeated every minute can wait.
     fn refuses_all(&mut self) -> Option<DateTime<Utc>> {
         (!self.is_taken).then_some(self.now)
     }

@@ -1,4 +1,4 @@
-//! A ledger, and somebody who is told of what it notes and keeps.
+//! A ledger with an observer, which is told what the ledger notes and saves.
 
 use std::future::{Future, ready};
 
@@ -9,7 +9,7 @@ use crate::error::BoxError;
 use crate::net::retry::Deadline;
 use crate::record::{LogId, Reach, Record, Start};
 
-/// Who is told. None of it changes what the ledger does.
+/// The observer of a ledger. It does not change what the ledger does.
 pub(crate) trait Watch: Send {
     /// The ledger was opened.
     fn opened(&mut self, _: &Opening) {}
@@ -17,16 +17,16 @@ pub(crate) trait Watch: Send {
     /// A record is handled.
     fn noted(&mut self, record: &Record, handled: Handled);
 
-    /// What was noted is about to be kept.
+    /// What was noted is about to be saved.
     fn before_save(&mut self, _: Deadline) -> impl Future<Output = ()> + Send {
         ready(())
     }
 
-    /// What was noted is kept.
+    /// What was noted is saved.
     fn saved(&mut self) {}
 }
 
-/// A ledger that is watched.
+/// A ledger with an observer.
 pub(crate) struct Watched<L, W> {
     ledger: L,
     watch: W,
