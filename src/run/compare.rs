@@ -47,7 +47,7 @@ const LOOK: Duration = Duration::from_secs(10);
 const STEPS: usize = 4;
 /// How many of the newest records are compared if the first record cannot be asked for.
 const FURTHER: usize = 1_000;
-/// The most searches for these: a search may return only a few records at a time.
+/// Maximum number of searches for these: one may return only a few records.
 const SEARCHES: usize = 20;
 
 /// What is stored about the last comparison of the newest records with those read.

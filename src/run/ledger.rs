@@ -19,7 +19,6 @@ use crate::report::Gap;
 /// The newest record that was acknowledged or set aside.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Newest {
-    /// Its id, the largest of these records.
     pub log_id: LogId,
     /// Its date, where it had a readable one.
     pub date: Option<DateTime<Utc>>,

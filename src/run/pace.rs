@@ -6,10 +6,10 @@ use std::sync::{Mutex, PoisonError};
 /// delivery takes about as long as ten that are not. Each time that doubling fails, twice as many are
 /// needed.
 const TAKEN: u32 = 10;
-/// The most deliveries needed before the size is doubled, however often doubling failed.
+/// Maximum number of deliveries needed before the size is doubled, however often doubling failed.
 const MOST_TAKEN: u32 = 1_000;
 
-/// The largest size of a delivery, in records. It outlives a run, or each run would have to find it out
+/// The maximum size of a delivery, in records. It outlives a run, or each run would have to find it out
 /// anew.
 #[derive(Debug, Default)]
 pub(crate) struct Pace(Mutex<Known>);
@@ -38,7 +38,7 @@ impl Default for Known {
 }
 
 impl Pace {
-    /// The most records of a delivery.
+    /// Maximum number of records per delivery.
     pub(super) fn most(&self) -> usize {
         self.known(|it| it.most.unwrap_or(usize::MAX))
     }

@@ -38,7 +38,7 @@ const STALE: TimeDelta = TimeDelta::days(1);
 const READ_TWICE: Duration = Duration::from_secs(2 * STORING_DELAY.as_secs());
 /// So many records that are compared may hide others: Auth0's default for a page.
 const MANY: usize = 50;
-/// The most strange ids that a run logs. More would tell nothing new.
+/// Maximum number of strange ids that a run logs. More would tell nothing new.
 const MOST_TOLD: usize = 10;
 
 /// What a run has seen.

@@ -1,4 +1,4 @@
-//! How the cursors follow what is handled, and which of them a run reads after.
+//! How the cursors follow the handled records, and after which cursors a run reads.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound::{Excluded, Included, Unbounded};
@@ -8,25 +8,26 @@ use chrono::{DateTime, TimeDelta, Utc};
 use super::checkpoint::Checkpoint;
 use crate::record::{LogId, Position, Reach, STORING_DELAY, Start, is_future};
 
-/// Bytes of the ids that are remembered after the cursors, and so of the records that a run reads
-/// again: 150,000 ids of the usual length.
+/// Maximum size of the ids remembered after the cursors, in bytes. This also limits how many records a
+/// run reads again: 150,000 ids of the usual length.
 pub(super) const MAX_HANDLED_BYTES: usize = 8 * 1024 * 1024;
-/// Ids without a time that are remembered: of them nothing tells when they are settled.
+/// Maximum number of remembered ids without a time: nothing tells when they are settled.
 const MAX_TIMELESS: usize = 1_000;
-/// A prefix is read in each run until one that began so long after its newest record has read the log
-/// to its end. After that it is looked at as often as the newest records are compared.
+/// A prefix is in use, and read in each run, until a run that began this long after its newest record
+/// has read the log to its end. After that it is read when the newest records are compared.
 const IN_USE: TimeDelta = TimeDelta::hours(1);
-/// By how much later the records of another prefix have to be for its cursor to become the first.
+/// How much newer the records of another prefix must be for its cursor to become the main one.
 const IN_TURNS: TimeDelta = TimeDelta::minutes(10);
 
 impl Checkpoint {
-    /// Moves each cursor to the newest handled record of its prefix that is settled, and further if
-    /// more would be remembered than may be; but never beyond what was read. Answers whether it had
-    /// to go further.
+    /// Moves each cursor to the newest handled record of its prefix that is settled. Moves it further
+    /// if too many ids would be remembered, but never beyond what was read. Returns whether it had to
+    /// go further.
     ///
-    /// A record is settled if Auth0 stored it before `settled`: no other can become visible below
-    /// it any more. That has to be judged by when this stretch of the log was *read*, not by when
-    /// the cursor moves, and holds only as far as it was read: what appeared since is not known.
+    /// A record is settled if Auth0 stored it before `settled`: no other record can become visible
+    /// below it any more. This depends on when this stretch of the log was *read*, not on when the
+    /// cursor moves. It holds only as far as the log was read, because it is not known what has
+    /// appeared since.
     pub fn advance(&mut self, read: &Reach, settled: DateTime<Utc>, now: DateTime<Utc>) -> bool {
         for read_to in read.ends() {
             if let Some(cursor) = self.settled_up_to(read_to, settled) {
@@ -46,7 +47,7 @@ impl Checkpoint {
         }
     }
 
-    /// Where a run reads: where it begins, and after which cursors else.
+    /// Where a run begins to read, and the other cursors after which it reads.
     pub fn plan(&self, now: DateTime<Utc>) -> (Position, Vec<LogId>) {
         let newest = self.newest_of_each(now);
         let is_in_use = |id: &LogId| {
@@ -64,8 +65,8 @@ impl Checkpoint {
         if matches!(position, Position::Start(_)) {
             return (position, in_use);
         }
-        // From the smallest on, since those above it come by themselves after it; but not from one of
-        // which there is no record.
+        // After the smallest cursor, because the prefixes above it follow by themselves; but not after
+        // one that is not a record's id.
         let first = in_use.iter().position(|it| !self.is_beginning(it));
         (Position::After(in_use.remove(first.unwrap_or(0))), in_use)
     }
@@ -74,14 +75,15 @@ impl Checkpoint {
     pub fn caught_up(&mut self, time: DateTime<Utc>) {
         self.caught_up_at = Some(time);
         self.oldest_found = None;
-        // Of a prefix of which there is nothing any more, nothing needs to be known.
+        // A prefix without any records left needs no cursor.
         let handled: BTreeSet<_> = self.handled.iter().map(LogId::series).collect();
         let mut others = std::mem::take(&mut self.others);
         others.retain(|series, it| handled.contains(&**series) || !self.is_beginning(it));
         self.others = others;
     }
 
-    /// Whether this cursor is none of a record, but where reading of its prefix begins.
+    /// Whether this cursor is not a record's id, but the synthetic id at which its prefix begins to be
+    /// read.
     fn is_beginning(&self, cursor: &LogId) -> bool {
         cursor
             .prefix()
@@ -106,7 +108,7 @@ impl Checkpoint {
         below.find(|it| it.series() == prefix).cloned()
     }
 
-    /// Moves the cursor of an id's series there, and forgets what is remembered below it.
+    /// Moves the cursor of an id's series to that id, and forgets what is remembered up to it.
     fn pass(&mut self, cursor: LogId) {
         let series = cursor.series().to_owned();
         let first = LogId::new(&*series);
@@ -142,7 +144,8 @@ impl Checkpoint {
         }
     }
 
-    /// Lets the cursors pass what is too much, the oldest first.
+    /// If too many ids are remembered, moves the cursors past the oldest of them. Returns whether it
+    /// had to.
     fn bound(&mut self, read: &Reach, now: DateTime<Utc>) -> bool {
         let bytes: usize = self.handled.iter().map(|it| it.as_str().len()).sum();
         let mut surplus = bytes.saturating_sub(MAX_HANDLED_BYTES);
@@ -165,7 +168,7 @@ impl Checkpoint {
         for id in passed.ends() {
             self.pass(id.clone());
         }
-        // What is left are ids of a time to come, which no cursor may pass.
+        // Those left are mostly ids with a time in the future, which no cursor may pass.
         while surplus > 0 {
             let forgotten = self.handled.pop_last();
             surplus = surplus.saturating_sub(forgotten.map_or(surplus, |it| it.as_str().len()));
@@ -173,7 +176,7 @@ impl Checkpoint {
         true
     }
 
-    /// Makes that cursor the first whose prefix has the newest records.
+    /// Makes the cursor of the prefix with the newest records the main one.
     fn follow(&mut self, now: DateTime<Utc>) {
         let newest = self.newest_of_each(now);
         let Some((&series, &time)) = newest.iter().max_by_key(|(_, time)| **time) else {
@@ -187,7 +190,7 @@ impl Checkpoint {
             }
             None => true,
         };
-        // Below a made-up one nothing is handled, so that it is no place to begin after.
+        // Below a synthetic cursor nothing is handled, so it is no place to begin after.
         let begun = match (&self.cursor, self.start) {
             (Some(main), _) => main.stored_at(),
             (None, Some(Start::At(time))) => Some(time),
@@ -208,8 +211,9 @@ impl Checkpoint {
         self.begin_all();
     }
 
-    /// Lets each prefix have a cursor of which records are handled, now that reading no longer begins
-    /// at a start: there, since below those that are handled others may be that are not.
+    /// Gives a cursor to each prefix with handled records, now that reading no longer begins at a
+    /// start. The cursor is at the beginning of the prefix, because records below the handled ones may
+    /// be unhandled.
     fn begin_all(&mut self) {
         let prefixes = self.handled.iter().filter_map(LogId::prefix);
         let prefixes: BTreeSet<String> = prefixes.map(str::to_owned).collect();
@@ -218,7 +222,7 @@ impl Checkpoint {
         }
     }
 
-    /// For each series, when its newest record was stored that is handled.
+    /// For each series, when its newest handled record was stored.
     fn newest_of_each(&self, now: DateTime<Utc>) -> BTreeMap<&str, DateTime<Utc>> {
         let mut newest = BTreeMap::new();
         for cursor in self.cursors() {
@@ -231,7 +235,7 @@ impl Checkpoint {
                 next = self.handled.range((Excluded(first), Unbounded)).next();
                 continue;
             };
-            // A letter above all digits, so that this lies above all ids of the prefix.
+            // `~` sorts after all digits, so this lies above all ids of the prefix.
             let end = LogId::new(format!("{prefix}~"));
             let ids = self.handled.range((Included(first), Excluded(&end)));
             let mut times = ids.rev().filter_map(LogId::stored_at);

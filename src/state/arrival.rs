@@ -1,9 +1,9 @@
-//! What a destination has acknowledged lately, hour by hour of the log id's own time, and how much of it
-//! was found where it should be.
+//! What a destination has acknowledged lately, hour by hour of the time in the log ids, and how much of
+//! it was found in the table.
 //!
-//! The ids of an hour are kept as long as the hour is, so that a record which is delivered again does
-//! not count twice. They are written before the checkpoint is: a run that is killed in between
-//! delivers them again.
+//! The ids of an hour are kept as long as the hour is, so a record that is delivered again does not
+//! count twice. They are written before the checkpoint: a run that is killed in between delivers them
+//! again.
 
 mod store;
 
@@ -20,18 +20,18 @@ use crate::report::Arrival;
 
 /// Version of the stored form.
 const FORMAT: u32 = 1;
-/// Ids that are kept, of all hours: two or three megabytes.
+/// Maximum number of ids kept, over all hours: two or three megabytes.
 pub(crate) const MOST_IDS: u64 = 150_000;
-/// Bytes of the ids of an hour.
+/// Maximum size of the ids of an hour, in bytes.
 const MOST_BYTES: usize = 16 * 1024 * 1024;
-/// How long it is told of an hour.
+/// How long an hour is reported.
 const TOLD: TimeDelta = TimeDelta::days(1);
-/// When it is time to look.
+/// When to look for records.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Timing {
-    /// After the delivery.
+    /// Time after the delivery.
     pub after: TimeDelta,
-    /// After the look before.
+    /// Time after the previous look.
     pub again: TimeDelta,
 }
 
@@ -39,44 +39,45 @@ pub(crate) struct Timing {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Arrivals {
     format: u32,
-    /// By its beginning.
+    /// By the hour's beginning.
     hours: BTreeMap<DateTime<Utc>, Hour>,
     looked_at: Option<DateTime<Utc>>,
-    /// Records that were given up although it is not known what became of them.
+    /// Records that were given up although it is not known whether they arrived.
     #[serde(skip)]
     given_up: u64,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct Hour {
-    /// Packed.
+    /// Packed ids.
     ids: String,
-    /// How many these are.
+    /// How many ids these are.
     accepted: u64,
     /// When the newest of them was noted.
     delivered_at: DateTime<Utc>,
     stage: Stage,
     seen: Option<Seen>,
-    /// When those that were missing were delivered again.
+    /// When the missing records were delivered again.
     sent_again_at: Option<DateTime<Utc>>,
-    /// How many are missing for good, as long as they are not found: also where more came since.
+    /// How many are missing for good, as long as they are not found. Stays if more records come to the
+    /// hour.
     #[serde(default)]
     lost: u64,
 }
 
-/// How it stands with an hour.
+/// The state of an hour.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum Stage {
-    /// Something was delivered that was not looked for.
+    /// Records were delivered that were not looked for yet.
     Delivered,
-    /// At the first look something was missing.
+    /// Some were missing at the first look.
     Short,
-    /// That was delivered again.
+    /// The missing ones were delivered again.
     SentAgain,
-    /// Something is missing, and nothing is done about it any more.
+    /// Some are missing, and nothing more is done about it.
     Lost,
-    /// All of it is there.
+    /// All were found.
     Whole,
 }
 
@@ -84,30 +85,30 @@ enum Stage {
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 struct Seen {
     at: DateTime<Utc>,
-    /// Of so many.
+    /// Out of this many.
     accepted: u64,
     landed: u64,
 }
 
-/// What is to be looked for.
+/// What to look for.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Wanted {
     pub hour: DateTime<Utc>,
-    /// When the newest of them was delivered.
+    /// When the newest of these records was delivered.
     pub delivered_at: DateTime<Utc>,
     pub ids: BTreeSet<LogId>,
-    /// Whether it has to be told which of them are missing.
+    /// Whether the answer must say which of them are missing.
     pub by_name: bool,
 }
 
-/// What was found of that.
+/// What was found of a [`Wanted`].
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Found {
     pub hour: DateTime<Utc>,
-    /// Of so many.
+    /// Out of this many.
     pub accepted: u64,
     pub landed: u64,
-    /// Those that are not there, where they were asked for by name.
+    /// The missing ones, if they were asked for by name.
     pub missing: BTreeSet<LogId>,
 }
 
@@ -136,7 +137,7 @@ impl Hour {
         matches!(self.stage, Stage::Whole | Stage::Lost)
     }
 
-    /// Whether it is one that this program may have written.
+    /// Whether this program may have written it.
     fn is_sound(&self) -> bool {
         let seen_at = self.seen.map(|it| it.at);
         let times = [Some(self.delivered_at), self.sent_again_at, seen_at];
@@ -150,8 +151,8 @@ impl Arrivals {
         hours.all(|(begin, hour)| is_reckonable(*begin) && hour.is_sound())
     }
 
-    /// Takes note of records that were acknowledged. Ids that tell no time are left out, as they
-    /// belong to no hour. Answers with whether any of them is new.
+    /// Adds records that were acknowledged. Ids without a time are left out, because they belong to no
+    /// hour. Returns whether any record is new.
     pub fn accept(&mut self, ids: &BTreeSet<LogId>, now: DateTime<Utc>) -> bool {
         let mut by_hour: BTreeMap<_, BTreeSet<LogId>> = BTreeMap::new();
         for id in ids {
@@ -184,8 +185,8 @@ impl Arrivals {
         is_news
     }
 
-    /// Forgets what was told long enough, and what is too much: first what is all there, as of it there
-    /// is nothing left to say.
+    /// Forgets hours that were reported long enough. If too many ids are left, forgets more hours:
+    /// first those of which all records were found, because there is nothing left to report.
     fn forget(&mut self, now: DateTime<Utc>) {
         self.format = FORMAT;
         self.bring_back(now);
@@ -206,15 +207,15 @@ impl Arrivals {
         }
     }
 
-    /// How many records were given up since this was asked last, although it is not known what became
-    /// of them.
+    /// How many records were given up since the last call, although it is not known whether they
+    /// arrived.
     pub fn take_given_up(&mut self) -> u64 {
         std::mem::take(&mut self.given_up)
     }
 
-    /// What was noted while a clock was ahead counts as noted now: otherwise nobody would look for it, nor
-    /// forget it, until then. Where records are of a later time, it is this clock that is behind, and
-    /// nothing is brought back.
+    /// Replaces times noted while the clock was ahead with the present; otherwise nobody would look for
+    /// the records, or forget them, until then. If there are records of a later time, this clock is
+    /// behind, and nothing is changed.
     fn bring_back(&mut self, now: DateTime<Utc>) {
         let newest = self.hours.keys().next_back();
         if newest.is_some_and(|it| is_future(*it, now)) {
@@ -232,7 +233,7 @@ impl Arrivals {
         }
     }
 
-    /// The hours that it is time to look for, the oldest first.
+    /// The hours that are due to be looked for, the oldest first.
     pub fn due(&self, timing: Timing, now: DateTime<Utc>) -> Vec<Wanted> {
         let due = self.hours.iter().filter(|(_, it)| it.is_due(timing, now));
         let wanted = due.map(|(hour, it)| Wanted {
@@ -244,13 +245,13 @@ impl Arrivals {
         wanted.collect()
     }
 
-    /// Takes note of what was found. What came to an hour meanwhile is looked for later.
+    /// Notes what was found. Records that came to an hour meanwhile are looked for later.
     pub fn find(&mut self, found: &[Found], now: DateTime<Utc>) -> Verdict {
         let mut verdict = Verdict::default();
         let seen = self.hours.values().filter_map(|it| it.seen);
         let before = sum(seen.map(|it| it.landed));
-        // Where nothing ever landed, it is not rows that are missing: it is another workspace, and to
-        // deliver all again would help nobody.
+        // If nothing was ever found, the workspace asked is not the one that receives the records, and
+        // delivering them all again would not help.
         let is_the_place = before > 0 || found.iter().any(|it| it.landed > 0);
         for found in found {
             let Some(hour) = self.hours.get_mut(&found.hour) else {
@@ -276,7 +277,7 @@ impl Arrivals {
             let missing = found.accepted.saturating_sub(found.landed);
             hour.lost = match hour.stage {
                 Stage::Lost => missing,
-                // What came since may be on its way.
+                // Records that came since may be on their way.
                 _ => hour.lost.min(missing),
             };
             hour.seen = Some(Seen {
@@ -290,7 +291,7 @@ impl Arrivals {
         verdict
     }
 
-    /// Takes note that what was missing was delivered again.
+    /// Notes that the missing records were delivered again.
     pub fn send_again(&mut self, ids: &BTreeSet<LogId>, now: DateTime<Utc>) {
         let hours: BTreeSet<_> = ids.iter().filter_map(LogId::stored_at).map(hour).collect();
         for (begin, hour) in &mut self.hours {
@@ -301,7 +302,7 @@ impl Arrivals {
         }
     }
 
-    /// What is told of all hours that were looked for.
+    /// The totals of all hours that were looked for.
     pub fn told(&self) -> Arrival {
         let seen = || self.hours.values().filter_map(|it| it.seen);
         let accepted = sum(seen().map(|it| it.accepted));
@@ -320,7 +321,7 @@ impl Arrivals {
     }
 }
 
-/// What is stored, others may have written.
+/// Saturating, because someone else may have written what is stored.
 fn sum(counts: impl Iterator<Item = u64>) -> u64 {
     counts.fold(0, u64::saturating_add)
 }

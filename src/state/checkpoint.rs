@@ -1,15 +1,14 @@
-//! Where reading resumes, what has been handled beyond that point, and what may not be forgotten
+//! Where reading resumes, which records beyond that point are handled, and what else must be remembered
 //! between two runs.
 //!
-//! Auth0 orders ids as text, so that their prefix outweighs their time. A cursor therefore speaks for
-//! the ids of its own prefix alone, and there is one for each prefix that was met.
+//! Auth0 orders ids as text, so their prefix outweighs their time. A cursor therefore covers only the
+//! ids of its own prefix, and there is one cursor for each prefix that was met.
 //!
-//! The cursor is not the newest record but the newest that is *settled*: it was read when it was at
-//! least the overlap old. Auth0 may make a record visible late, below ids that were read already, so
-//! what lies after the cursor is read again in each run, and what was handled of it is recognised by
-//! its id.
+//! The cursor is not the newest record but the newest that is *settled*: it was at least the overlap
+//! old when it was read. Auth0 may make a record visible late, below ids that were read already. So
+//! each run reads again what lies after the cursor, and recognises handled records by their ids.
 //!
-//! How a checkpoint is written down is in `format.rs`, and how it is kept in `store.rs`.
+//! `format.rs` defines the form in which a checkpoint is stored, and `store.rs` stores it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -25,39 +24,40 @@ use crate::run::{Comparison, Handled, Newest};
 /// The state of one destination.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct Checkpoint {
-    /// Everything of its prefix up to this record is handled.
+    /// Every record of its prefix up to this one is handled. This is the main cursor.
     pub(super) cursor: Option<LogId>,
-    /// The same of other prefixes, by prefix.
+    /// The cursors of the other prefixes, by prefix.
     pub(super) others: BTreeMap<String, LogId>,
-    /// Where reading begins instead of after the cursor.
+    /// Where reading begins, if not after the cursor.
     pub(super) start: Option<Start>,
-    /// What is dated before this is left out, since a first reading was to begin there.
+    /// Records dated before this are left out, because the first reading was to begin here.
     pub(super) left_out_before: Option<DateTime<Utc>>,
-    /// Ids that are handled and that no cursor speaks for.
+    /// Handled ids that no cursor covers.
     pub(super) handled: BTreeSet<LogId>,
     pub(super) newest: Option<Newest>,
-    /// Since then, the destination has refused every record that it was sent.
+    /// Since when the destination has refused every record that it was sent.
     pub(super) refused_since: Option<DateTime<Utc>>,
-    /// A run that began then reached the end of the tenant's log.
+    /// When the last run began that reached the end of the tenant's log.
     pub(super) caught_up_at: Option<DateTime<Utc>>,
-    /// Of a prefix that was never met, what Auth0 stored before this is not wanted.
+    /// From when on records of a prefix that was never met are wanted.
     pub(super) wanted_since: Option<DateTime<Utc>>,
-    /// When the oldest record was stored that the first reading found, if it began with that.
+    /// When the oldest record found was stored, if the first reading began with the oldest record.
+    /// `None` again once the log was read to its end.
     pub(super) oldest_found: Option<DateTime<Utc>>,
-    /// When the newest records were compared with those read.
+    /// When the newest records were last compared with those read.
     pub(super) comparison: Option<Comparison>,
     /// Whether a person has chosen the position.
     pub(super) set_by_hand: bool,
-    /// What came before this checkpoint was lost.
+    /// Set if an earlier checkpoint was lost.
     pub(super) loss: Option<Loss>,
 }
 
-/// The loss of a checkpoint, with which the knowledge of what was handled is lost too.
+/// The loss of a checkpoint, and so of the knowledge of what was handled.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Loss {
     /// When it was noticed.
     pub noticed_at: DateTime<Utc>,
-    /// Where reading began anew; `None` for the oldest record that there was.
+    /// Where reading started over; `None` for the oldest record that there was.
     pub began_at: Option<DateTime<Utc>>,
 }
 
@@ -70,7 +70,7 @@ impl Checkpoint {
         }
     }
 
-    /// The state after all that was stored was lost: everything begins anew.
+    /// The state after everything stored was lost: reading starts over.
     pub fn anew(start: Start, now: DateTime<Utc>) -> Self {
         Self {
             loss: Some(Loss {
@@ -81,7 +81,7 @@ impl Checkpoint {
         }
     }
 
-    /// The state in which a person wants the next run to begin at `position`.
+    /// The state if a person wants the next run to begin at `position`.
     pub fn set(position: Position) -> Self {
         let (cursor, start) = match position {
             Position::After(id) => (Some(id), None),
@@ -104,7 +104,7 @@ impl Checkpoint {
         }
     }
 
-    /// What it says, line by line, for a person.
+    /// Describes the checkpoint line by line, for a person.
     pub fn summary(&self) -> Vec<String> {
         let mut lines = vec![format!("The next run begins {}.", self.position())];
         if let Some(time) = self.cursor.as_ref().and_then(LogId::stored_at) {
@@ -138,7 +138,7 @@ impl Checkpoint {
                     "The newest record delivered or set aside is {log_id}{dated}."
                 ));
             }
-            // Another checkpoint may have been there before.
+            // There may have been another checkpoint before.
             None => lines.push(match self.loss {
                 Some(Loss { noticed_at, .. }) => format!(
                     "Nothing was delivered since {}, when the checkpoint was lost.",
@@ -162,7 +162,7 @@ impl Checkpoint {
                 to_seconds(time)
             ));
         }
-        // An id may be any text.
+        // An id may contain any text.
         lines.iter().map(|it| one_line(it)).collect()
     }
 
@@ -180,7 +180,7 @@ impl Checkpoint {
         self.comparison.is_some_and(|it| it.was_made)
     }
 
-    /// Where the first reading begins, while nothing is delivered or set aside yet.
+    /// Where the first reading begins, if nothing was delivered or set aside yet.
     #[cfg(test)]
     pub fn first_start(&self) -> Option<Start> {
         let start = self.left_out_before.map_or(Start::Oldest, Start::At);
@@ -204,12 +204,12 @@ impl Checkpoint {
         self.cursor.iter().chain(self.others.values()).collect()
     }
 
-    /// Whether this record is among those handled after the cursor.
+    /// Whether this record is among those handled after the cursors.
     pub fn remembers(&self, id: &LogId) -> bool {
         self.handled.contains(id)
     }
 
-    /// The records handled after the cursor.
+    /// The records handled after the cursors.
     #[cfg(test)]
     pub(crate) fn remembered(&self) -> impl Iterator<Item = &LogId> {
         self.handled.iter()
@@ -223,10 +223,10 @@ impl Checkpoint {
         date.is_some_and(|(date, start)| date < start && start - date <= LONGEST_RETENTION)
     }
 
-    /// Lets a first run begin earlier, because the setting was changed before anything was
-    /// delivered. It never begins later, which would leave records out.
+    /// Lets a first run begin earlier, if the setting was changed before anything was delivered. It
+    /// never begins later, because that would leave records out.
     pub fn begin_by(&mut self, start: Start) {
-        // A reading that began anew by time, later on, is no first one.
+        // `start` does not tell this, because a later reading may have started over by time.
         let begun = self.left_out_before.map_or(Start::Oldest, Start::At);
         let is_open = !self.set_by_hand && self.newest.is_none();
         if is_open && start < begun {
@@ -237,7 +237,7 @@ impl Checkpoint {
             self.left_out_before = time_of(start);
             self.wanted_since = None;
             self.oldest_found = None;
-            // It is another log that was read to its end and compared.
+            // The log that was read to its end and compared was a shorter one.
             self.caught_up_at = None;
             self.comparison = None;
         }
@@ -249,7 +249,8 @@ impl Checkpoint {
         if handled == Handled::Accepted {
             self.refused_since = None;
         }
-        // By time: an id may be larger only because of its prefix. One of a time to come is of none.
+        // Compared by time: an id may be larger only because of its prefix. A time in the future does
+        // not count.
         let age = |log_id: &LogId, date: Option<DateTime<Utc>>| {
             let time = log_id.stored_at().or(date);
             (time.filter(|it| !is_future(*it, now)), log_id.clone())
@@ -265,14 +266,14 @@ impl Checkpoint {
         }
     }
 
-    /// Notes that the destination refuses whatever it is sent, and answers since when.
+    /// Notes that the destination refuses every record, and returns since when.
     pub fn refused(&mut self, now: DateTime<Utc>) -> DateTime<Utc> {
         *self.refused_since.get_or_insert(now)
     }
 
-    /// Whether it says more than the stored state of before. That the end was reached once more
-    /// counts only if the stored time of that is older than `heartbeat`, and the time of a comparison
-    /// does not.
+    /// Whether this checkpoint says more than the stored one. That the end was reached once more counts
+    /// only if the stored time of that is older than `heartbeat`. The time of a comparison does not
+    /// count.
     pub fn is_news_after(&self, stored: &Self, heartbeat: Duration) -> bool {
         let is_stale = match (self.caught_up_at, stored.caught_up_at) {
             (Some(now), Some(then)) => (now - then).to_std().is_ok_and(|age| age >= heartbeat),
@@ -286,9 +287,9 @@ impl Checkpoint {
         is_stale || but_for_times(self) != but_for_times(stored)
     }
 
-    /// Sets once from when on records of a prefix are wanted that was never met: from where reading
-    /// first began, and where that is not known any more, from the cursor. What is below one that a
-    /// person has set is left out by their choice.
+    /// Sets, only once, from when on records of a prefix that was never met are wanted: from where
+    /// reading first began or, if that is no longer known, from the cursor. If a person has set the
+    /// cursor, records below it are left out by their choice.
     pub fn begin_prefixes(&mut self, overlap: Duration) {
         let is_chosen = self.set_by_hand && self.newest.is_none();
         let overlap = if is_chosen { Duration::ZERO } else { overlap };
@@ -299,14 +300,14 @@ impl Checkpoint {
         self.wanted_since = self.wanted_since.or(begin);
     }
 
-    /// Notes once when a run began over this checkpoint for the first time.
+    /// Notes, only once, when a run first began with this checkpoint.
     pub fn begin_comparing(&mut self, now: DateTime<Utc>) {
         self.comparison
             .get_or_insert_with(|| Comparison::none_since(now));
     }
 
-    /// Whether it says what it cannot know yet. What a person has set may be so by a clock that was
-    /// wrong, and is not passed over.
+    /// Whether the checkpoint contains a time that cannot be known yet. A position that a person has
+    /// set does not count: it may come from a wrong clock, and is not discarded.
     pub fn is_of_the_future(&self, now: DateTime<Utc>) -> bool {
         let chosen = self.start.and_then(time_of);
         let chosen = [chosen, self.left_out_before, self.wanted_since];
@@ -321,8 +322,8 @@ impl Checkpoint {
         times.any(|it| is_future(it, now))
     }
 
-    /// What was noted while a clock was ahead counts as noted now. The cursors are of Auth0's time, and
-    /// stay. When the log was read to its end is not known then.
+    /// Replaces times noted while the clock was ahead with the present. The cursors are in Auth0's time,
+    /// and stay. When the log was read to its end is then no longer known.
     pub fn bring_back(&mut self, now: DateTime<Utc>) {
         let refused = self.refused_since.as_mut();
         let lost = self.loss.as_mut().map(|it| &mut it.noticed_at);
@@ -336,8 +337,8 @@ impl Checkpoint {
         self.oldest_found = self.oldest_found.filter(|it| !is_future(*it, now));
     }
 
-    /// Begins a new reading at `start`, because Auth0 no longer takes the cursor. What was
-    /// handled up to the cursor still counts as handled.
+    /// Begins a new reading at `start`, because Auth0 rejects the cursor. Records handled up to the
+    /// cursor still count as handled.
     pub fn restart(&mut self, start: Start) {
         self.start = Some(start);
     }

@@ -1,9 +1,9 @@
-//! How many records the runs have read of each hour, by the log id's own time, and a digest of which
-//! these are: what was not there yet when they passed is found by it later.
+//! How many records the runs have read of each hour, by the time in the log ids, and a digest of their
+//! ids. This reveals later that a record was not there yet when the runs read its hour.
 //!
-//! A record counts when the checkpoint is saved that takes it as new, so that it counts once, however
-//! often it is read and by however many pollers. It counts whatever became of it: that it was read is
-//! what matters.
+//! A record counts when a checkpoint is saved that takes it as new. So it counts once, however often it
+//! is read and by however many pollers. It counts whatever became of it, because all that matters is
+//! that it was read.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
@@ -17,21 +17,21 @@ use crate::clock::{Clock, hour, is_reckonable};
 use crate::record::{LogId, Position, Record, Start, is_future};
 use crate::run::{Handled, Opening, Watch};
 
-/// How far back hours are kept, from the newest.
+/// How far back hours are kept, counted from the newest.
 const KEPT: TimeDelta = TimeDelta::days(14);
 
 /// What was read of each hour.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Counted {
-    /// Of what was stored since then everything that was read is counted; `None` before the first.
+    /// Since when every record that was read is counted, by stored time; `None` before the first.
     since: Option<DateTime<Utc>>,
-    /// When the newest record was stored that is counted.
+    /// When the newest counted record was stored.
     newest: Option<DateTime<Utc>>,
-    /// By its beginning.
+    /// By the hour's beginning.
     hours: BTreeMap<DateTime<Utc>, Count>,
 }
 
-/// So many log ids, and which: the sum of what is made of each, in any order.
+/// The number of log ids, and the sum of their hashes, whatever their order.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Count {
     records: u64,
@@ -53,8 +53,8 @@ impl Count {
         }
     }
 
-    /// How many of these ids, which are all that there are now, were not there when this was counted.
-    /// `None` where it cannot be told: some of them are gone, or were counted twice.
+    /// How many of these ids, which are all that exist now, were not there when this was counted.
+    /// `None` if it cannot be told: some of them are gone, or were counted twice.
     fn lacks<'a>(self, ids: impl Iterator<Item = &'a LogId>) -> Option<u64> {
         let mut now = Self::default();
         ids.for_each(|id| now.add(Self::of(id)));
@@ -64,7 +64,7 @@ impl Count {
 }
 
 impl Counted {
-    /// Counts a record that was read. One that cannot be placed is not counted.
+    /// Counts a record that was read. An id without a time is not counted.
     fn count(&mut self, id: &LogId) {
         if let Some(stored) = id.stored_at() {
             self.newest = self.newest.max(Some(stored));
@@ -73,12 +73,12 @@ impl Counted {
         }
     }
 
-    /// Whether its newest time can be reckoned with.
+    /// Whether its newest time is in range for arithmetic.
     pub(super) fn is_reckonable(&self) -> bool {
         self.newest.is_none_or(is_reckonable)
     }
 
-    /// Adds what was counted since. What comes first says since when all is counted.
+    /// Adds later counts. The first ones added say since when everything is counted.
     pub(super) fn add(&mut self, other: &Self) {
         self.since = self.since.or(other.since);
         for (hour, count) in &other.hours {
@@ -87,8 +87,7 @@ impl Counted {
         self.newest = self.newest.max(other.newest);
     }
 
-    /// Keeps what was counted since, and forgets what is too old, and what is from before everything
-    /// was counted.
+    /// Adds later counts, and forgets hours that are too old, or from before everything was counted.
     pub(super) fn keep(&mut self, since: &Self) {
         self.add(since);
         self.forget();
@@ -102,8 +101,8 @@ impl Counted {
         }
     }
 
-    /// How many of these ids, which are all that there are now of the hour that begins then, were not
-    /// there when the runs passed. `None` where that is not known.
+    /// How many of these ids were not there when the runs read their hour. `ids` are all that exist now
+    /// in the hour that begins at `begin`. `None` if this is not known.
     pub fn missed<'a>(
         &self,
         begin: DateTime<Utc>,
@@ -119,12 +118,12 @@ impl Counted {
     }
 }
 
-/// What was counted since the history was written last.
+/// What was counted since the history was last written.
 #[derive(Debug, Default)]
 pub(super) struct Uncounted(Mutex<Counted>);
 
 impl Uncounted {
-    /// Hands it to who writes it.
+    /// Hands the counts to the caller that writes them.
     pub(super) fn take(&self) -> Counted {
         std::mem::take(&mut *self.lock())
     }
@@ -138,13 +137,13 @@ impl Uncounted {
     }
 }
 
-/// Counts what a run's ledger takes as new.
+/// Counts the records that a run's ledger takes as new.
 pub(crate) struct Counting<'a> {
     history: Option<&'a HistoryStore>,
     clock: &'a Clock,
-    /// What was stored before is not counted, since not all of it is read.
+    /// Records stored before this are not counted, because not all of them are read.
     floor: Option<DateTime<Utc>>,
-    /// What is noted and not saved.
+    /// What was noted and is not saved.
     unsaved: Counted,
 }
 
@@ -164,7 +163,7 @@ impl Watch for Counting<'_> {
         (self.floor, self.unsaved.since) = match opening.position {
             Position::Start(Start::At(time)) => (Some(time), Some(time)),
             Position::Start(Start::Oldest) => (None, Some(DateTime::UNIX_EPOCH)),
-            // Should this be the first time that anything is counted, the present hour has more.
+            // If nothing was counted before, the current hour has records that are not counted.
             Position::After(_) => (None, Some(hour((self.clock)()) + TimeDelta::hours(1))),
         };
     }
@@ -172,7 +171,7 @@ impl Watch for Counting<'_> {
     fn noted(&mut self, record: &Record, _: Handled) {
         let id = &record.log_id;
         let stored = id.stored_at();
-        // Up to one of a time to come, nothing is passed.
+        // An id with a time in the future says nothing about how far the log was read.
         let is_wrong = stored.is_some_and(|it| is_future(it, (self.clock)()));
         if !is_wrong && self.floor.is_none_or(|floor| stored >= Some(floor)) {
             self.unsaved.count(id);

@@ -16,7 +16,7 @@ use crate::record::LogId;
 use crate::run::{DeadLetter, DeadLetters, Kept};
 use crate::storage::{Storage, StorageError, digest};
 
-/// Why a dead letter was not kept, read or removed.
+/// Why a dead letter was not stored, read or removed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum DeadLetterError {
     /// It could not be written.
@@ -25,7 +25,7 @@ pub(crate) enum DeadLetterError {
     /// The storage could not be read.
     #[error("reading {place}")]
     Read { place: String, source: StorageError },
-    /// What is there is no dead letter.
+    /// What is there is not a dead letter.
     #[error("{place} is not a dead letter")]
     Unreadable { place: String, source: NoLetter },
     /// It could not be removed.
@@ -104,8 +104,8 @@ impl DeadLetterStore {
         format!("{}/{name}.json", self.folder())
     }
 
-    /// Whether it is there. One that is too large to be read back is. What has its name and is none is
-    /// kept beside it, and it is written in that one's place.
+    /// Whether the letter is stored already. It counts as stored if it is too large to be read back.
+    /// Any other object with its name is moved aside, and the letter is written in its place.
     async fn is_kept(
         &self,
         name: &str,
@@ -116,7 +116,7 @@ impl DeadLetterStore {
         let path = self.path(name);
         let (content, version) = match self.storage.read(&path, deadline).await {
             Ok(Some(object)) => object,
-            // It was removed meanwhile, and so it is nowhere.
+            // The object was removed meanwhile, so the letter is not stored.
             Ok(None) => return Err(StorageError::Conflict),
             Err(error) if error.is_too_large() => return Ok(true),
             Err(error) => return Err(error),
@@ -157,7 +157,7 @@ impl DeadLetters for DeadLetterStore {
             .await;
         let is_kept = match written {
             Ok(_) => Ok(false),
-            // It was read again, or an earlier run could not save its checkpoint.
+            // The record was read again, or an earlier run could not save its checkpoint.
             Err(StorageError::Conflict) => {
                 self.is_kept(&name, letter.log_id, &json, deadline).await
             }
@@ -270,7 +270,7 @@ mod tests {
         assert!(first.is_new);
         let file = std::fs::File::options().write(true).open(&first.place);
         file.unwrap().set_len(32 * 1024 * 1024 + 1).unwrap();
-        // A folder sees that at once, and a storage account when it is asked what is there.
+        // A folder reports the size at once; a storage account only when it is asked what is there.
         for fault in [Fault::None, Fault::Conflict] {
             let again = set_aside(fault).await.unwrap();
             assert!(!again.is_new, "{fault:?}");
@@ -303,7 +303,7 @@ mod tests {
                 "it was set aside for another tenant or destination: globex/memory",
             ),
             (json!({}), "it is not of the form of one: line 1, column 2"),
-            // What stands there may be a record, or of any length.
+            // The content is not quoted: it may be a record, or of any length.
             (
                 json!({"format": "ada@example.com"}),
                 "it is not of the form of one: line 1, column",
@@ -317,7 +317,7 @@ mod tests {
                 letter(99, "9001", right.clone()),
                 "it has format 99, and this version reads format 1",
             ),
-            // The form may be another there.
+            // A newer format may have another form.
             (
                 json!({"format": 2, "why": "r", "letter": {}}),
                 "it has format 2, and this version reads format 1",
@@ -348,7 +348,7 @@ mod tests {
             let error = crate::error::with_causes(&error);
             assert!(error.contains(told), "{error}");
         }
-        // One of before says not whose it is.
+        // An older letter does not say whose it is.
         for content in [letter(1, "9001", right.clone()), of("acme/memory")] {
             memory.put(
                 "dead-letter/acme/memory/9001.json",
@@ -378,7 +378,7 @@ mod tests {
             json!({"format": 1, "log_id": "9001", "reason": "r", "set_aside_at": now, "record": record})
                 .to_string()
         };
-        // As much of it is the same as can be.
+        // As similar to the letter as possible.
         let almost = |format: u32, whose: &str, record: &str| {
             format!(
                 r#"{{"format": {format}, "for": "acme/{whose}", "log_id": "9001", "reason": "r",
@@ -407,7 +407,7 @@ mod tests {
             }
             let read = letters.read("9001", deadline).await.unwrap().unwrap();
             assert_eq!(read.reason, "too large");
-            // What was there is beside it, and is no dead letter.
+            // What was there is stored beside it, and is not a dead letter.
             let aside = format!(
                 "dead-letter/acme/memory/9001.unreadable-{}.json",
                 &digest(foreign.as_bytes())[..8]

@@ -1,8 +1,8 @@
-//! A checkpoint as it is written down: JSON for people and programs.
+//! The stored form of a checkpoint: JSON for people and programs.
 //!
-//! Format 2 is written. Format 1, that of version 0.1, is read: there `start` meant both where reading
-//! begins and what is left out, `delivered` was the name of `handled`, and `resume_from` that of
-//! `cursor`.
+//! Format 2 is written. Format 1, that of version 0.1, can be read: its `start` meant both where
+//! reading begins and what is left out, `handled` was called `delivered`, and `cursor` was called
+//! `resume_from`.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -18,13 +18,13 @@ use crate::json::Mistake;
 use crate::record::{LONGEST_ID, LogId, Start};
 use crate::run::{Comparison, Newest};
 
-/// The version of the form that is written.
+/// The version of the format that is written.
 const FORMAT: u32 = 2;
-/// Bytes that are read of what is stored: twice what can be written.
+/// Maximum size of a stored checkpoint that is read, in bytes: twice what can be written.
 const MAX_BYTES: usize = 16 * 1024 * 1024;
-/// Ids that are written as they are. More are packed.
+/// Up to this many ids are written as they are; more are packed.
 const PLAIN: usize = 1_000;
-/// Cursors that are read. Auth0 is known to use two prefixes.
+/// Maximum number of other cursors that are read. Auth0 is known to use two prefixes.
 const MAX_CURSORS: usize = 1_001;
 
 /// Why a stored checkpoint cannot be used.
@@ -39,16 +39,16 @@ pub(crate) enum Unreadable {
     /// Neither a cursor nor a start.
     #[error("it has neither a cursor nor a start")]
     Position,
-    /// A start that nothing can be asked for.
+    /// A start that Auth0 cannot be asked for.
     #[error("its start is in no year from 1 to 9999")]
     Start,
-    /// A time that cannot be reckoned with.
+    /// A time out of range for arithmetic.
     #[error("a time in it is one that no clock tells")]
     Time,
-    /// More than this program writes, in all or in one place.
+    /// More than this program writes, in all or in one field.
     #[error("it is larger than any that this program writes")]
     TooLarge,
-    /// It says what nobody can know yet.
+    /// A time in the future.
     #[error("it is of a time to come")]
     Future,
 }
@@ -61,24 +61,24 @@ struct Head {
 #[derive(Serialize, Deserialize)]
 struct Format2 {
     format: u32,
-    /// Everything up to here is handled. Null until there is such a record.
+    /// Every record up to this one is handled. Null until there is such a record.
     cursor: Option<LogId>,
-    /// The same of ids with other prefixes.
+    /// The cursors of other prefixes.
     #[serde(default)]
     other_cursors: Vec<LogId>,
-    /// Where reading begins if not after the cursor.
+    /// Where reading begins, if not after the cursor.
     start: Option<WrittenStart>,
-    /// What is dated before this is left out.
+    /// Records dated before this are left out.
     left_out_before: Option<DateTime<Utc>>,
-    /// Ids after the cursors that are handled.
+    /// Handled ids after the cursors.
     handled: Vec<LogId>,
-    /// The same, where there are many.
+    /// The same, packed, if there are many.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     handled_packed: Option<String>,
     newest: Option<Newest>,
     refused_since: Option<DateTime<Utc>>,
     caught_up_at: Option<DateTime<Utc>>,
-    /// Of a prefix that was never met, what Auth0 stored before this is not wanted.
+    /// From when on records of a prefix that was never met are wanted.
     #[serde(default)]
     wanted_since: Option<DateTime<Utc>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -88,7 +88,7 @@ struct Format2 {
     set_by_hand: bool,
     loss: Option<Loss>,
     saved_at: DateTime<Utc>,
-    /// Tells the processes apart.
+    /// Identifies the process that saved it.
     saved_by: String,
 }
 
@@ -111,8 +111,8 @@ struct Format1 {
 impl From<Format1> for Format2 {
     fn from(old: Format1) -> Self {
         let left_out_before = match (&old.resume_from, &old.start) {
-            // A first reading. After a cursor, it was one that began anew by time: what it reads
-            // again is recognised by its id.
+            // A first reading. A start with a cursor is a reading that started over by time: what it
+            // reads again is recognised by its id.
             (None, Some(WrittenStart::At(time))) => Some(*time),
             _ => None,
         };
@@ -164,7 +164,7 @@ impl From<WrittenStart> for Start {
     }
 }
 
-/// Writes a checkpoint down. `writer` tells the processes apart.
+/// Writes a checkpoint as JSON. `writer` identifies the process.
 pub(super) fn write(checkpoint: &Checkpoint, saved_at: DateTime<Utc>, writer: &str) -> Bytes {
     let (handled, handled_packed) = if checkpoint.handled.len() > PLAIN {
         (Vec::new(), Some(packed::pack(&checkpoint.handled)))

@@ -1,8 +1,8 @@
 //! The history of one destination of one tenant: its newest runs and errors, and what was delivered in
-//! the last hours. It is what `status` and the health page read, in another process if need be.
+//! the last hours. `status` and the health page read it, perhaps in another process.
 //!
-//! A run that did something, or that ended otherwise than the one before, is written at once; one
-//! that found nothing new is a sign of life, which is written every ten minutes.
+//! A run that did something, or that ended differently from the one before, is written at once. A run
+//! that found nothing new is only a sign of life, which is written every ten minutes.
 
 mod store;
 mod unwritten;
@@ -26,25 +26,25 @@ const RUNS: usize = 500;
 const ERRORS: usize = 50;
 /// Gaps that are kept.
 const GAPS: usize = 20;
-/// How long a gap is told of.
+/// How long a gap is reported.
 const GAP_TOLD: TimeDelta = TimeDelta::days(1);
-/// Hours of which the sums are kept.
+/// Hours for which sums are kept.
 const HOURS: usize = 49;
 /// Characters of an error that are kept.
 const LONGEST_ERROR: usize = 2_000;
-/// How often a run that found nothing new leaves a sign of life.
+/// How often a run that found nothing new is written.
 const SIGN_OF_LIFE: TimeDelta = TimeDelta::minutes(10);
 
 /// What is known of the runs of one destination.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct History {
     format: u32,
-    /// Since when somebody waits for a first run to end; `None` once one has.
+    /// Since when someone waits for a first run to end; `None` once one has.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub waited_since: Option<DateTime<Utc>>,
-    /// When the newest run ended, or the last that left a sign of life.
+    /// When the newest run that was written ended.
     pub last_run: Option<DateTime<Utc>>,
-    /// When the newest run ended that had no error.
+    /// When the newest run without errors that was written ended.
     pub last_success: Option<DateTime<Utc>>,
     /// The date of the newest record that was delivered or set aside.
     pub newest_record: Option<DateTime<Utc>>,
@@ -52,15 +52,15 @@ pub(crate) struct History {
     pub lag_seconds: Option<u64>,
     /// As the newest run reports it.
     pub caught_up: bool,
-    /// What Auth0 told last of the rate limit.
+    /// The rate limit that Auth0 last reported.
     pub rate_limit: Option<RateLimit>,
     /// As the newest run reports it.
     #[serde(default)]
     pub arrival: Option<Arrival>,
-    /// How many records are missing for good where they should have arrived.
+    /// How many records are missing from the table for good.
     #[serde(default)]
     pub lost: u64,
-    /// Why it could not be asked what has arrived.
+    /// Why arrival could not be checked.
     #[serde(default)]
     pub unasked: Option<String>,
     /// Since when the destination has refused every record.
@@ -68,18 +68,18 @@ pub(crate) struct History {
     pub refused_since: Option<DateTime<Utc>>,
     /// Whether the newest run had errors.
     pub is_failing: bool,
-    /// Records and bytes that were ever delivered.
+    /// All records and bytes ever delivered.
     pub total: Sum,
-    /// What was delivered in each hour, by its beginning.
+    /// What was delivered in each hour, by the hour's beginning.
     hours: BTreeMap<DateTime<Utc>, Sum>,
-    /// What was read of each hour of log ids.
+    /// What was read of each hour, by the time in the log ids.
     #[serde(default)]
     counted: Counted,
     /// Runs that did something, the oldest first.
     pub runs: VecDeque<PastRun>,
-    /// The oldest first.
+    /// Errors, the oldest first.
     pub errors: VecDeque<PastError>,
-    /// Where records may be missing, the oldest first.
+    /// Gaps in which records may be missing, the oldest first.
     pub gaps: VecDeque<PastGap>,
 }
 
@@ -90,7 +90,7 @@ pub(crate) struct Sum {
     pub bytes: u64,
 }
 
-/// A run.
+/// A run that has ended.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct PastRun {
     /// When it ended.
@@ -112,7 +112,7 @@ pub(crate) struct PastError {
     pub text: String,
 }
 
-/// A gap, and when a run told of it.
+/// A gap, and when a run reported it.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct PastGap {
     pub at: DateTime<Utc>,
@@ -135,7 +135,7 @@ fn tells_arrival(report: &Report) -> bool {
 }
 
 impl History {
-    /// Takes note of a run that has ended now. Answers with whether that is worth writing at once.
+    /// Adds a run that has just ended. Returns whether it is worth writing at once.
     fn add(&mut self, report: &Report, now: DateTime<Utc>) -> bool {
         let now = now.trunc_subsecs(3);
         if !self.is_news(report, now) {
@@ -224,7 +224,7 @@ impl History {
     fn add_gap(&mut self, gap: PastGap) {
         self.gaps.push_back(gap);
         if self.gaps.len() > GAPS {
-            // That of a lost checkpoint is told again in each run of a day.
+            // The gap of a lost checkpoint is reported by each run for a day.
             let gaps = self.gaps.iter().enumerate();
             let is_again = |place, of: Gap| self.gaps.range(place + 1..).any(|it| it.gap == of);
             let again = gaps
@@ -234,8 +234,8 @@ impl History {
         }
     }
 
-    /// What was noted while a clock was ahead counts as noted now: otherwise it would be told of until then.
-    /// Where records are of a later time, it is this clock that is behind, and nothing is brought back.
+    /// Replaces times noted while the clock was ahead with the present; otherwise they would be reported
+    /// until then. If there are records of a later time, this clock is behind, and nothing is changed.
     fn bring_back(&mut self, now: DateTime<Utc>) {
         if self.newest_record.is_some_and(|it| is_future(it, now)) {
             return;
@@ -258,26 +258,26 @@ impl History {
         }
     }
 
-    /// How many of these ids, which are all that there are now of the hour that begins then, were not
-    /// there when the runs read it. `None` where that is not known.
+    /// How many of these ids were not there when the runs read their hour. `ids` are all that exist now
+    /// in the hour that begins at `begin`. `None` if this is not known.
     pub fn missed<'a>(
         &self,
         begin: DateTime<Utc>,
         ids: impl Iterator<Item = &'a LogId>,
     ) -> Option<u64> {
-        // Until a run has read everything, it is not known what it would have met.
+        // Until a run has read everything, it is not known what runs would have met.
         let is_read = self.caught_up && !self.is_failing;
         is_read.then(|| self.counted.missed(begin, ids))?
     }
 
-    /// Of what time records may be missing, by all that was told within a day.
+    /// The time in which records may be missing, from all gaps reported within a day.
     pub fn gap(&self, now: DateTime<Utc>) -> Option<Gap> {
         let told = self.gaps.iter().filter(|it| now - it.at < GAP_TOLD);
         told.map(|it| it.gap).reduce(Gap::and)
     }
 
-    /// What was delivered within this time before now: to the run where all runs of it are kept, else
-    /// to the hour.
+    /// What was delivered within this time before now. Counted by run if all runs of that time are
+    /// kept, otherwise by hour.
     pub fn delivered(&self, within: TimeDelta, now: DateTime<Utc>) -> Sum {
         let begin = now - within;
         let mut sum = Sum::default();
@@ -296,7 +296,8 @@ impl History {
         sum
     }
 
-    /// What was delivered in each of the last hours, the oldest first, those without included.
+    /// What was delivered in each of the last hours, the oldest first, including hours without
+    /// deliveries.
     pub fn by_hour(&self, hours: i64, now: DateTime<Utc>) -> Vec<(DateTime<Utc>, Sum)> {
         let last = hour(now);
         let hours = (0..hours).rev().map(|back| {

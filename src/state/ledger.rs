@@ -16,18 +16,18 @@ use crate::report::Gap;
 use crate::run::{Comparison, Handled, Ledger, Newest, Opening};
 use crate::storage::Version;
 
-/// How long the loss of a checkpoint is reported, unless a person sets another one.
+/// How long the loss of a checkpoint is reported, unless a person sets a new checkpoint.
 const LOSS_REPORTED: Duration = Duration::from_hours(24);
-/// How old the stored time of having caught up may grow while there is nothing else to save.
+/// How old the stored time of having caught up may become, if there is nothing else to save.
 const HEARTBEAT: Duration = Duration::from_hours(1);
-/// Between two attempts to save what was acknowledged in a storage that is away.
+/// Pause between attempts to save what was acknowledged, while the storage is unavailable.
 const STORE_PAUSE: Duration = Duration::from_secs(1);
 
 /// The ledger of one run.
 pub(crate) struct CheckpointLedger<'a> {
     store: &'a CheckpointStore,
     clock: &'a Clock,
-    /// When the run began: what it reads, it reads later.
+    /// When the run began, before it read anything.
     began: DateTime<Utc>,
     start: Start,
     overlap: Duration,
@@ -37,8 +37,7 @@ pub(crate) struct CheckpointLedger<'a> {
     /// The checkpoint as it is stored.
     stored: Checkpoint,
     version: Option<Version>,
-    /// Whether something was acknowledged that is not saved. It would be sent again if it were
-    /// forgotten.
+    /// Whether something was acknowledged that is not saved. If it is never saved, it is sent again.
     is_owing: bool,
     /// Whether the overlap was cut short in this run.
     is_cut: bool,
@@ -91,7 +90,7 @@ impl<'a> CheckpointLedger<'a> {
         Ok(())
     }
 
-    /// The gap that the loss of a checkpoint may have left, for a day.
+    /// The gap that the loss of a checkpoint may have left; `None` after a day.
     fn loss(&self) -> Option<Gap> {
         let Loss {
             noticed_at,
@@ -104,7 +103,7 @@ impl<'a> CheckpointLedger<'a> {
 }
 
 impl Ledger for CheckpointLedger<'_> {
-    /// Loads the checkpoint, or makes the first one.
+    /// Loads the checkpoint, or creates the first one.
     async fn open(&mut self, deadline: Deadline) -> Result<Opening, BoxError> {
         let Loaded { found, version } = self.store.load(self.began, deadline).await?;
         self.version = version;
@@ -143,7 +142,7 @@ impl Ledger for CheckpointLedger<'_> {
     }
 
     fn has_handled(&self, id: &LogId) -> bool {
-        // The cursor of now may have passed ids that became visible since.
+        // The present cursor may have passed ids that became visible since.
         self.before.has_handled(id) || self.checkpoint.remembers(id)
     }
 
@@ -205,7 +204,8 @@ impl Ledger for CheckpointLedger<'_> {
             self.checkpoint.caught_up(self.began);
         }
         if !self.checkpoint.is_news_after(&self.stored, HEARTBEAT) {
-            // As old as it is stored, or nobody would ever ask whether the cursor was dropped.
+            // Keeps the stored time, even if something else is saved. If it were always recent, the
+            // source would never be asked whether it has dropped the cursor's record.
             self.checkpoint.caught_up_at = self.stored.caught_up_at;
         }
         if self.checkpoint != self.stored {

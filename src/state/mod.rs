@@ -1,5 +1,5 @@
-//! What is kept between runs: the checkpoint of each destination, which is its ledger, its dead
-//! letters, its history, and what it accepted lately. Over any storage, and for any destination.
+//! What is stored between runs: the checkpoint of each destination, which is its ledger, its dead
+//! letters, its history, and its recent deliveries. Works with any storage, and for any destination.
 
 mod advance;
 mod arrival;

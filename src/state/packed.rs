@@ -1,5 +1,5 @@
-//! Many ids in little room: sorted, each without what it shares with the one before it, compressed,
-//! as base64.
+//! A compact form of many ids: sorted, each without the prefix that it shares with the one before,
+//! compressed, and encoded as base64.
 
 use std::collections::BTreeSet;
 use std::io::{Read as _, Write as _};
@@ -12,7 +12,7 @@ use flate2::write::ZlibEncoder;
 
 use crate::record::{LONGEST_ID, LogId};
 
-/// Puts ids in little room.
+/// Packs ids.
 pub(super) fn pack(ids: &BTreeSet<LogId>) -> String {
     let mut plain = Vec::new();
     let mut before: &str = "";
@@ -36,12 +36,12 @@ pub(super) fn pack(ids: &BTreeSet<LogId>) -> String {
     STANDARD.encode(compressed)
 }
 
-/// The ids again, of so many bytes at the most; nothing, if that is not what was packed.
+/// Unpacks ids, of at most this many bytes in all; `None` if it is not what was packed.
 pub(super) fn unpack(packed: &str, most: usize) -> Option<BTreeSet<LogId>> {
     let compressed = STANDARD.decode(packed).ok()?;
     let mut plain = Vec::new();
     let decoder = ZlibDecoder::new(&compressed[..]);
-    // Each id has four bytes of lengths, and shares something with the one before.
+    // Each id has four bytes of lengths, but omits what it shares with the one before.
     let limit = u64::try_from(most).ok()? + 1;
     decoder.take(limit).read_to_end(&mut plain).ok()?;
     if plain.len() > most {
@@ -105,7 +105,7 @@ mod tests {
         for other in ["", "%", "AAAA", &packed[..packed.len() - 4]] {
             assert_eq!(unpack(other, 1_000), None, "{other}");
         }
-        // A few bytes that become many.
+        // A few bytes that expand to many.
         let mut encoder = ZlibEncoder::new(Vec::new(), Compression::fast());
         encoder.write_all(&vec![0; 10_000_000]).unwrap();
         let bomb = STANDARD.encode(encoder.finish().unwrap());

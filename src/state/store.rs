@@ -18,7 +18,7 @@ use crate::net::retry::Deadline;
 use crate::report::alone;
 use crate::storage::{Storage, StorageError, Version, digest};
 
-/// What is said of the newest generation where only the one before it is there.
+/// What is said of the newest generation if only the previous one exists.
 const NOT_THERE: &str = "it is not there";
 
 /// Why a checkpoint was not loaded or saved.
@@ -27,21 +27,21 @@ pub(crate) enum CheckpointError {
     /// The storage could not be read.
     #[error("reading the checkpoint {path}")]
     Read { path: String, source: StorageError },
-    /// What is stored there is of no use.
+    /// What is stored there cannot be used.
     #[error(
         "the checkpoint {path} cannot be used; \
          `auth0-poller checkpoint set --from …` writes a new one ({only})"
     )]
     Unreadable {
         path: String,
-        /// What makes a command be for this checkpoint alone.
+        /// How to run a command only for this checkpoint.
         only: String,
         source: Unreadable,
     },
     /// The storage could not be written.
     #[error("saving the checkpoint {path}")]
     Write { path: String, source: StorageError },
-    /// It is not as this run has left it.
+    /// It was changed by something else since this run read or saved it.
     #[error(
         "the checkpoint {path} was changed or removed by something else during this run, so the \
          run gives way: by `checkpoint set`, or by a second poller, of which there must be none \
@@ -51,7 +51,7 @@ pub(crate) enum CheckpointError {
 }
 
 impl CheckpointError {
-    /// Whether the storage may be there again later.
+    /// Whether the storage may be available again later.
     pub fn may_pass(&self) -> bool {
         match self {
             Self::Read { source, .. } | Self::Write { source, .. } => source.may_pass(),
@@ -65,65 +65,65 @@ impl CheckpointError {
 pub(crate) enum Stored {
     /// There has never been a checkpoint, as far as this process knows.
     Nothing,
-    /// A checkpoint.
+    /// The newest generation.
     Newest(Checkpoint),
-    /// The one before it, since the newest cannot be read.
+    /// The previous generation, because the newest is missing or cannot be read.
     Previous(Checkpoint),
-    /// There was a checkpoint, and no generation of it is there or can be read.
+    /// There was a checkpoint, but no generation of it can be read.
     Lost,
 }
 
-/// What a checkpoint has taken the place of.
+/// What a new checkpoint has replaced.
 #[derive(Debug)]
 #[allow(
     clippy::large_enum_variant,
     reason = "there is one of them in a command"
 )]
 pub(crate) enum Replaced {
-    /// There was none.
+    /// There was nothing.
     Nothing,
-    /// Another one.
+    /// Another checkpoint.
     Checkpoint(Checkpoint),
-    /// Something that was none.
+    /// Something that cannot be read as a checkpoint.
     Unreadable,
 }
 
-/// What a store holds, and the version under which it does.
+/// What a store holds, and its version.
 #[derive(Debug)]
 pub(crate) struct Loaded {
     /// What is stored.
     pub found: Stored,
-    /// What the next save has to name; `None` if there is nothing to replace.
+    /// The version that the next save must name; `None` if there is nothing to replace.
     pub version: Option<Version>,
 }
 
 /// The checkpoint of one destination of one tenant.
 ///
-/// A save succeeds only over the version that was read or saved last, so that of two pollers one
-/// notices the other. It may be repeated until the deadline, but never turns a version it wrote
-/// itself into a conflict.
+/// A save succeeds only over the version that was last read or saved, so one of two pollers notices the
+/// other. A save may be repeated until the deadline, but never reports a conflict with a version that
+/// it wrote itself.
 ///
-/// The first save after a load keeps what was loaded under another name. Should the newest
-/// generation turn out unreadable, the one before it is used: some records come twice then, and
+/// The first save after a load stores what was loaded as the previous generation. If the newest
+/// generation turns out to be unreadable, the previous one is used: then some records come twice, and
 /// none is lost.
 pub(crate) struct CheckpointStore {
     storage: Arc<Storage>,
     path: String,
-    /// What makes a command be for this checkpoint alone.
+    /// How to run a command only for this checkpoint.
     only: String,
     writer: String,
-    /// What was loaded, until it is kept.
+    /// What was loaded, until it is stored as the previous generation.
     unkept: Mutex<Option<Bytes>>,
-    /// Whether nothing could be kept in the storage when it was last loaded.
+    /// Whether the storage was unavailable when the checkpoint was last loaded.
     is_away: AtomicBool,
-    /// Whether this process has met a checkpoint here, which nothing but this remembers where both
-    /// generations are removed.
+    /// Whether this process has seen a checkpoint here. If both generations are removed, nothing else
+    /// remembers it.
     was_there: AtomicBool,
 }
 
 impl CheckpointStore {
     /// The checkpoint of one destination of one tenant: `checkpoints/<tenant>/<destination>.json`.
-    /// `writer` stands in what this process writes, and in nothing that another one writes.
+    /// `writer` identifies this process in what it writes.
     pub fn new(storage: Arc<Storage>, tenant: &str, destination: &str, writer: String) -> Self {
         Self {
             storage,
@@ -136,7 +136,7 @@ impl CheckpointStore {
         }
     }
 
-    /// The same under the label by which a command can be for it alone.
+    /// The same, with the label that a command needs to be run only for this checkpoint.
     pub fn labelled(self, label: &str) -> Self {
         let only = alone(label);
         Self { only, ..self }
@@ -150,7 +150,7 @@ impl CheckpointStore {
         }
     }
 
-    /// Tells that the newest generation is of no use.
+    /// Warns that the newest generation cannot be used.
     fn warn_of_newest(&self, problem: &str) {
         warn!(
             "the checkpoint {} cannot be used ({problem}), so the one before it is",
@@ -158,8 +158,7 @@ impl CheckpointStore {
         );
     }
 
-    /// Puts `checkpoint` in the place of whatever is stored, readable or not. Answers with what
-    /// was stored.
+    /// Replaces whatever is stored, readable or not, with `checkpoint`. Returns what was stored.
     pub async fn replace(
         &self,
         checkpoint: &Checkpoint,
@@ -168,7 +167,7 @@ impl CheckpointStore {
     ) -> Result<Replaced, CheckpointError> {
         self.claim(deadline).await?;
         let (stored, version) = self.read(&self.newest(), deadline).await?.unzip();
-        // Kept as the generation before this one, if it is of any use.
+        // Kept as the previous generation, if it is readable.
         let is_readable = |json: &Bytes| format::read(json).is_ok();
         let (kept, unreadable) = match stored.clone() {
             Some(json) if is_readable(&json) => (Some(json), None),
@@ -178,7 +177,7 @@ impl CheckpointStore {
         if let Some(content) = unreadable {
             self.set_aside(content, deadline).await?;
         }
-        // It may have been removed by hand, and the one before it would have been used.
+        // If the newest was removed by hand, the previous one would have been used.
         let stored = match stored {
             None => self.read(&self.previous(), deadline).await?.unzip().0,
             stored => stored,
@@ -192,13 +191,13 @@ impl CheckpointStore {
         })
     }
 
-    /// Notes that the destination has taken a record, if it refused every one before.
+    /// Notes that the destination has accepted a record, if it refused every record before.
     pub async fn end_refusal(
         &self,
         now: DateTime<Utc>,
         deadline: Deadline,
     ) -> Result<(), CheckpointError> {
-        // Nothing is claimed or set aside where there is nothing to note.
+        // Looks first: if there is nothing to note, nothing is to be claimed or set aside.
         let peeked = self.peek(now, deadline).await?;
         if peeked.is_none_or(|it| it.checkpoint.refused_since.is_none()) {
             return Ok(());
@@ -212,7 +211,7 @@ impl CheckpointStore {
         Ok(())
     }
 
-    /// Where it is kept, for people.
+    /// Where the checkpoint is stored, for people.
     pub fn location(&self) -> String {
         self.storage.location(&self.newest())
     }
@@ -246,8 +245,7 @@ impl CheckpointStore {
         }
     }
 
-    /// The generation before the newest, and where there is none that can be read, what is stored
-    /// instead of it.
+    /// The previous generation or, if it cannot be read, its content, if any.
     async fn load_previous(
         &self,
         now: DateTime<Utc>,
@@ -262,7 +260,7 @@ impl CheckpointStore {
         }
     }
 
-    /// What another version of this program has written is not lost.
+    /// Fails if a newer version of this program wrote the checkpoint, which then is not lost.
     fn unless_newer(&self, problem: Unreadable) -> Result<Unreadable, CheckpointError> {
         match problem {
             Unreadable::Newer(_) => Err(self.unreadable(&self.newest(), problem)),
@@ -270,7 +268,7 @@ impl CheckpointStore {
         }
     }
 
-    /// Keeps what cannot be read for whoever wants to see it, under a name made of its content.
+    /// Stores unreadable content under a name derived from it, for whoever wants to see it.
     async fn set_aside(&self, content: Bytes, deadline: Deadline) -> Result<(), CheckpointError> {
         let digest = digest(&content);
         let path = format!("{}.unreadable-{}.json", self.path, &digest[..8]);
@@ -298,7 +296,7 @@ impl CheckpointStore {
         let written = self.storage.write(path, json.clone(), version, deadline);
         match written.await {
             Ok(version) => Ok(version),
-            // A write whose answer was lost, and which was then repeated, meets itself.
+            // If the response to a write was lost, the repeated write conflicts with its own result.
             Err(StorageError::Conflict) => match self.read(path, deadline).await? {
                 Some((stored, version)) if stored == json => Ok(version),
                 _ => Err(CheckpointError::Conflict {
@@ -309,7 +307,7 @@ impl CheckpointStore {
         }
     }
 
-    /// Keeps what was loaded as the generation before the one that is about to be saved.
+    /// Stores what was loaded as the previous generation, before a new one is saved.
     async fn keep_previous(&self, deadline: Deadline) -> Result<(), CheckpointError> {
         let Some(json) = self.unkept().clone() else {
             return Ok(());
@@ -329,13 +327,13 @@ impl CheckpointStore {
 }
 
 impl CheckpointStore {
-    /// Reads the checkpoint. One whose position cannot be known by `now` is not believed.
+    /// Reads the checkpoint. One with a position later than `now` is not believed.
     pub async fn load(
         &self,
         now: DateTime<Utc>,
         deadline: Deadline,
     ) -> Result<Loaded, CheckpointError> {
-        // Until there is an answer, which a process that is asked to end does not wait for.
+        // Until there is an answer: a process that is asked to end does not wait for it.
         self.is_away.store(true, Ordering::Relaxed);
         let loaded = self.load_now(now, deadline).await;
         if let Ok(Loaded { found, .. }) = &loaded {
@@ -347,7 +345,7 @@ impl CheckpointStore {
         loaded
     }
 
-    /// Whether nothing could be kept in the storage when the checkpoint was last loaded.
+    /// Whether the storage was unavailable when the checkpoint was last loaded.
     pub fn is_away(&self) -> bool {
         self.is_away.load(Ordering::Relaxed)
     }
@@ -417,7 +415,7 @@ impl CheckpointStore {
     }
 }
 
-/// Whether an error comes of a storage in which nothing can be kept now.
+/// Whether an error comes from a storage that is unavailable now.
 fn is_storage_away(error: &(dyn Error + 'static)) -> bool {
     let mut cause = Some(error);
     while let Some(error) = cause {

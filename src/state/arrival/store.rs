@@ -12,11 +12,11 @@ use super::{Arrivals, FORMAT};
 use crate::net::retry::Deadline;
 use crate::storage::{Storage, StorageError, Version};
 
-/// Time for writing it; a run does not wait longer for it, and no longer than half of the time that is
-/// left for saving: the checkpoint comes after it.
+/// Time limit for writing; a run does not wait longer. It is also limited to half of the time left for
+/// saving, because the checkpoint is saved afterwards.
 const SAVING: Duration = Duration::from_secs(5);
 
-/// Why it was not read or written.
+/// Why it could not be read or written.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ArrivalsError {
     /// The storage could not be read.
@@ -49,7 +49,7 @@ impl ArrivalStore {
         }
     }
 
-    /// What is stored. What is nothing of this version is nothing, which is said.
+    /// Loads what is stored. If it cannot be used, warns, and begins with nothing.
     async fn load(&self, deadline: Deadline) -> Result<Known, ArrivalsError> {
         let read = self.storage.read(&self.path, deadline).await;
         let object = read.map_err(|source| ArrivalsError::Read {
@@ -74,7 +74,7 @@ impl ArrivalStore {
         Ok(Known { arrivals, version })
     }
 
-    /// Looks at it.
+    /// Reads from what is stored.
     pub async fn see<T>(
         &self,
         deadline: Deadline,
@@ -90,8 +90,8 @@ impl ArrivalStore {
         Ok(seen)
     }
 
-    /// Changes it, and writes it where that is different. Where another process wrote meanwhile, what
-    /// that one wrote is changed.
+    /// Changes what is stored, and writes it if it is different. If another process has written
+    /// meanwhile, changes what that process wrote.
     pub async fn change<T>(
         &self,
         deadline: Deadline,
@@ -136,7 +136,7 @@ impl ArrivalStore {
                     *known = Some(latest);
                     return Ok(changed);
                 }
-                // What is there is read before the next attempt.
+                // The next attempt reads again first.
                 Err(StorageError::Conflict) if !is_second => is_second = true,
                 Err(source) => {
                     return Err(ArrivalsError::Write {

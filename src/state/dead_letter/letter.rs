@@ -1,5 +1,5 @@
-//! A dead letter as it is stored: a record that could not be delivered, and the reason. What it is called,
-//! and whether an object is one.
+//! The stored form of a dead letter, which is a record that could not be delivered, and the reason; its
+//! name; and the check whether an object is a dead letter.
 
 use bytes::Bytes;
 use chrono::{DateTime, SubsecRound as _, Utc};
@@ -14,30 +14,30 @@ use crate::storage::digest;
 
 /// Version of the stored form.
 const FORMAT: u32 = 1;
-/// Letters of an id that may stand in a path.
+/// The longest id that may be used as a file name.
 const LONGEST_NAME: usize = 100;
 
-/// Why an object is no dead letter that this program wrote.
+/// Why an object is not a dead letter that this program wrote.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum NoLetter {
     /// Not the JSON that this program writes.
     #[error("it is not of the form of one")]
     Json(#[from] Mistake),
-    /// Another version's, or nobody's.
+    /// Written by another version, or by another program.
     #[error("it has format {0}, and this version reads format {FORMAT}")]
     Format(u32),
-    /// The record is no object.
+    /// It does not contain a record.
     #[error("what is set aside there is no record")]
     Record,
-    /// The record is another than the letter and its name say.
+    /// The record's id does not match the letter or its name.
     #[error("the record in it has another log_id than the letter")]
     Id,
-    /// It was moved here.
+    /// It belongs to another tenant or destination.
     #[error("it was set aside for another tenant or destination: {0}")]
     Elsewhere(String),
 }
 
-/// What each format has.
+/// What every format contains.
 #[derive(Deserialize)]
 struct Head {
     format: u32,
@@ -47,22 +47,22 @@ struct Head {
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct StoredLetter {
     format: u32,
-    /// For which tenant and destination, as in its path. Letters of before have it not.
+    /// The tenant and destination, as in its path. Older letters do not have it.
     #[serde(default, rename = "for", skip_serializing_if = "Option::is_none")]
     whose: Option<String>,
     /// The record's id, if it has one.
     pub log_id: Option<LogId>,
     /// Why it was set aside.
     pub reason: String,
-    /// When.
+    /// When it was set aside.
     pub set_aside_at: DateTime<Utc>,
     /// The record, as its destination may see it.
     pub record: Box<RawValue>,
 }
 
-/// Reads a dead letter as what it is: input from a place that others may write to.
+/// Reads a dead letter as untrusted input, because others may be able to write to the storage.
 pub(super) fn judge(name: &str, whose: &str, json: &[u8]) -> Result<StoredLetter, NoLetter> {
-    // First of all: what else is there depends on it.
+    // Checked first, because the meaning of the other fields depends on it.
     let Head { format } = serde_json::from_slice(json).map_err(Mistake::from)?;
     if format != FORMAT {
         return Err(NoLetter::Format(format));
@@ -110,16 +110,16 @@ pub(super) fn stored(
     json
 }
 
-/// The record's id as a file name, or where there is none, a name made of the record.
+/// The file name: the record's id or, if it has none, a name derived from the record.
 pub(super) fn file_name(letter: DeadLetter) -> String {
     letter.log_id.map_or_else(
-        // Always a digest: its text could be the id of another.
+        // Always a digest, because the text could be another record's id.
         || digest_name(letter.json),
         |log_id| object_name(log_id.as_str()),
     )
 }
 
-/// A text as a file name: itself, or where it could lead elsewhere, a digest of it.
+/// A text as a file name: the text itself or, if it could lead elsewhere, its digest.
 fn object_name(text: &str) -> String {
     if is_name(text) {
         return text.to_owned();
@@ -131,7 +131,7 @@ fn digest_name(text: &str) -> String {
     format!("sha256-{}", digest(text.as_bytes()))
 }
 
-/// Whether a text can be the name of a dead letter, and names no other place.
+/// Whether a text can be the name of a dead letter, and leads to no other place.
 pub(super) fn is_name(text: &str) -> bool {
     let is_part = |it: u8| it.is_ascii_alphanumeric() || it == b'-';
     (1..=LONGEST_NAME).contains(&text.len()) && text.bytes().all(is_part)
@@ -146,7 +146,7 @@ pub(super) fn is_of(log_id: Option<&LogId>, name: &str, whose: &str, json: &[u8]
     }
 }
 
-/// Whether one letter is the other, set aside once more.
+/// Whether the letters are the same, except that one was set aside again.
 pub(super) fn is_again(letter: &[u8], other: &[u8]) -> bool {
     let read = |json| serde_json::from_slice::<StoredLetter>(json).ok();
     read(letter)

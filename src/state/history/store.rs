@@ -17,7 +17,7 @@ use crate::report::Report;
 use crate::state::counted::Uncounted;
 use crate::storage::{Storage, StorageError, Version};
 
-/// Time for writing it; a run does not wait longer for it.
+/// Time limit for writing the history; a run does not wait longer.
 const SAVING: Duration = Duration::from_secs(5);
 
 /// Why a history was not read or written.
@@ -29,12 +29,12 @@ pub(crate) enum HistoryError {
     /// It could not be written.
     #[error("writing the history {place}")]
     Write { place: String, source: StorageError },
-    /// What is stored is of no use.
+    /// What is stored cannot be used.
     #[error("the history {place} cannot be used; the next run begins it anew")]
     Unusable { place: String, source: NoHistory },
 }
 
-/// Why what is stored is no history.
+/// Why what is stored is not a history.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub(crate) enum NoHistory {
     /// Not the JSON that this program writes.
@@ -63,7 +63,7 @@ fn parse(json: &[u8]) -> Result<History, NoHistory> {
     }
 }
 
-/// What was found, and its version: a history, nothing, or what is none.
+/// What was found, with its version: a history, nothing, or something that is not a history.
 type Loaded = (Result<Option<History>, NoHistory>, Option<Version>);
 
 /// The history of one destination of one tenant, in `history/<tenant>/<destination>.json`.
@@ -76,7 +76,7 @@ pub(crate) struct HistoryStore {
 
 #[derive(Default)]
 struct Books {
-    /// What this process read or wrote last; `None` where it has not, or does not know what is there.
+    /// What this process last read or wrote; `None` if it has not, or does not know what is stored now.
     known: Option<Known>,
     unwritten: Unwritten,
 }
@@ -96,22 +96,22 @@ impl HistoryStore {
         }
     }
 
-    /// What tells the storage from others.
+    /// A number that tells this storage from others.
     pub fn storage(&self) -> usize {
         Arc::as_ptr(&self.storage).addr()
     }
 
-    /// What was counted and is to be written with the next run that is worth it.
+    /// What was counted, to be written with the next run that is worth writing.
     pub(in crate::state) fn uncounted(&self) -> &Uncounted {
         &self.uncounted
     }
 
-    /// What is stored. What is no history of this version is none.
+    /// The stored history; `None` if there is none of this version.
     pub async fn read(&self, deadline: Deadline) -> Result<Option<History>, HistoryError> {
         Ok(self.load(deadline).await?.0.unwrap_or_default())
     }
 
-    /// What is stored, for who is to judge by it. What is no history of this version is an error.
+    /// The stored history, for those who judge by it: if it is not of this version, that is an error.
     pub async fn look(&self, deadline: Deadline) -> Result<Option<History>, HistoryError> {
         let (history, _) = self.load(deadline).await?;
         history.map_err(|source| HistoryError::Unusable {
@@ -120,8 +120,8 @@ impl HistoryStore {
         })
     }
 
-    /// The same, where somebody waits for runs since then: that is kept where there is nothing yet,
-    /// for those who look later and in another process.
+    /// Like [`look`](Self::look), for someone who waits for runs since then. If nothing is stored yet,
+    /// stores that time, for those who look later or in another process.
     pub async fn wait(
         &self,
         since: DateTime<Utc>,
@@ -137,7 +137,7 @@ impl HistoryStore {
         };
         match self.put(&history, None, deadline).await {
             Ok(_) => Ok(Some(history)),
-            // A run has ended meanwhile, or somebody else waits.
+            // A run has ended meanwhile, or someone else waits too.
             Err(StorageError::Conflict) => self.look(deadline).await,
             Err(source) => Err(self.unwritten(source)),
         }
@@ -174,9 +174,9 @@ impl HistoryStore {
         self.storage.location(&self.path)
     }
 
-    /// Adds a run that has ended now. Where another process wrote meanwhile, it is added to what that
-    /// one wrote; and where it cannot be written, it is with the next. Answers with whether it was worth
-    /// telling.
+    /// Adds a run that has just ended. If another process has written meanwhile, adds it to what that
+    /// process wrote. If it cannot be written, it is written with the next run. Returns whether it was
+    /// worth writing.
     pub async fn add(
         &self,
         report: &Report,
@@ -215,7 +215,7 @@ impl HistoryStore {
                     *unwritten = Unwritten::default();
                     return Ok(is_told);
                 }
-                // What is there is read before the next attempt.
+                // The next attempt reads again first.
                 Err(StorageError::Conflict) => {}
                 Err(source) => return Err(self.unwritten(source)),
             }
@@ -223,13 +223,13 @@ impl HistoryStore {
         Ok(true)
     }
 
-    /// How many records are missing for good, as far as this process knows.
+    /// How many records are missing from the table for good, as far as this process knows.
     pub async fn lost(&self) -> u64 {
         let books = self.books.lock().await;
         books.known.as_ref().map_or(0, |it| it.history.lost)
     }
 
-    /// The history after one that is of no use, in which it is told of that.
+    /// A new history to replace an unusable one, with an error that says so.
     fn anew(&self, why: NoHistory, now: DateTime<Utc>) -> History {
         let place = self.place();
         let problem = format!("the history {place} cannot be used ({why}), so it is begun anew");

@@ -1,4 +1,5 @@
-//! Runs that are not written yet: a gap, for one, is told of by one run, and by none after it.
+//! Runs that are not written yet. They are kept because a gap, for example, is reported by one run
+//! only.
 
 use chrono::{DateTime, Utc};
 
@@ -6,16 +7,16 @@ use super::History;
 use crate::report::Report;
 use crate::state::counted::{Counted, Uncounted};
 
-/// Runs that are held. Of more, those go first that tell of no gap.
+/// Maximum number of runs held. If there are more, runs without a gap are dropped first.
 const MOST: usize = 50;
 
 /// Runs that are not written, as far as this process knows.
 #[derive(Default)]
 pub(super) struct Unwritten {
     runs: Vec<Held>,
-    /// What was counted in those that were to be written.
+    /// What was counted up to the last attempt to write them.
     counted: Counted,
-    /// What was to be written last. Where only its answer was lost, it is there.
+    /// The history of the last attempt. If only the response was lost, this is what is stored.
     tried: Option<History>,
 }
 
@@ -39,7 +40,7 @@ impl Unwritten {
         });
     }
 
-    /// Lets go of what is there after all. Answers with whether that is everything.
+    /// Drops runs that turn out to be stored. Returns whether none are left.
     pub fn meet(&mut self, stored: &History) -> bool {
         if self.tried.take().is_some_and(|it| it == *stored) {
             self.runs.retain(|it| !it.is_tried);
@@ -48,8 +49,8 @@ impl Unwritten {
         self.runs.is_empty()
     }
 
-    /// Adds all of them to what is stored, which is then to be written. Answers with whether the newest
-    /// is worth telling; `None` where none of them is.
+    /// Adds all runs to the stored history, which is then to be written. Returns whether the newest run
+    /// is worth writing; `None` if no run is.
     pub fn add_to(&mut self, history: &mut History, uncounted: &Uncounted) -> Option<bool> {
         let told = self.runs.iter().map(|it| history.add(&it.report, it.at));
         let told: Vec<_> = told.collect();

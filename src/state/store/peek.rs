@@ -1,4 +1,4 @@
-//! A look at the checkpoint that the next run uses, for people: nothing is claimed or set aside.
+//! Shows people the checkpoint that the next run uses. Nothing is claimed or set aside.
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
@@ -13,17 +13,17 @@ use crate::state::format::Unreadable;
 #[derive(Debug)]
 pub(crate) struct Peeked {
     pub checkpoint: Checkpoint,
-    /// As it is stored.
+    /// The stored text.
     pub text: String,
     /// Where it is, for people.
     pub location: String,
-    /// What is wrong with the newest, where this is the one before it.
+    /// What is wrong with the newest generation, if this is the previous one.
     pub damage: Option<Unreadable>,
     is_previous: bool,
 }
 
 impl CheckpointStore {
-    /// The checkpoint that the next run uses, for people: nothing is claimed or set aside.
+    /// The checkpoint that the next run uses, for people. Nothing is claimed or set aside.
     pub async fn peek(
         &self,
         now: DateTime<Utc>,
@@ -59,7 +59,8 @@ impl CheckpointStore {
             })),
             Err(source) => {
                 let source = self.unless_newer(source)?;
-                // Even where the newest is gone, the next run would not begin as a first one.
+                // Even if the newest generation is missing, the next run would not begin as a first
+                // one.
                 Err(match problem {
                     Some(problem) => self.unreadable(&newest, problem),
                     None => self.unreadable(&previous, source),
@@ -68,7 +69,7 @@ impl CheckpointStore {
         }
     }
 
-    /// Tells that the newest generation is of no use, where this is the one before it.
+    /// Warns that the newest generation cannot be used, if this is the previous one.
     pub fn warn_of(&self, peeked: &Peeked) {
         if peeked.is_previous {
             let damage = peeked.damage.as_ref().map(|it| with_causes(it));
