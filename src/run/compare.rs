@@ -2,8 +2,8 @@
 //!
 //! This is how unusual log ids are treated, all in one place:
 //!
-//! - Auth0 orders ids as text, so an id tells what is later only within one prefix. Each prefix has its
-//!   own cursor. A run reads after the cursor of each prefix in use (`state/advance.rs` says which
+//! - Auth0 orders ids as text, so ids tell which record is later only within one prefix. Each prefix has
+//!   its own cursor. A run reads after the cursor of each prefix in use (`state/advance.rs` says which
 //!   those are), and every ten minutes after all cursors.
 //! - Every record is delivered, whatever its id. An id that cannot be right is logged ([`Seen`] judges
 //!   that). Its time never makes a cursor the main one, and no cursor passes an id with a time in the

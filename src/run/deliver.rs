@@ -16,10 +16,10 @@ use crate::record::{LogId, Misfit, Reach, Record, Source};
 
 /// How long records wait for others to fill a batch.
 const LINGER: Duration = Duration::from_secs(5);
-/// Answered batches after which a run may have one more batch in flight at a time.
+/// Number of answered batches after which a run may have one more batch in flight.
 const BATCHES_EACH: usize = 4;
-/// Records left out after which the cursor is saved, if nothing is being delivered meanwhile. A run
-/// that is killed later is not followed by one that reads them again.
+/// Records left out after which the cursor is saved, if nothing is being delivered meanwhile. If the
+/// run is killed later, the next one does not read them again.
 const LEFT_OUT_AT_ONCE: usize = 1_000;
 
 /// The delivering half of a run.
@@ -38,7 +38,7 @@ pub(super) struct Delivering<'c, S, A, L> {
     left_out: usize,
     /// Whether the run has saved before its first delivery, which shows that it may.
     is_claimed: bool,
-    /// Whether the destination has accepted anything since the batch was to be sorted out.
+    /// Whether the destination has accepted anything while the batch is being sorted out.
     pub(super) is_taken: bool,
     /// The last record that was delivered ahead of its batch.
     pub(super) taken_at: Option<LogId>,

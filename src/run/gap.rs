@@ -250,8 +250,8 @@ pub(super) fn time_before(
     times.find(|it| !is_future(*it, now))
 }
 
-/// When a record happened or, if its date is much earlier than that, when it was stored. `None` if the
-/// id is older than the date, because then neither can be trusted.
+/// When a record happened. If its date is more than [`STORING_DELAY`] before the time in its id, when it
+/// was stored. `None` if the id is older than the date, because then neither can be trusted.
 pub(super) fn time_of(record: &Record) -> Option<DateTime<Utc>> {
     match (record.log_id.stored_at(), record.date) {
         (Some(stored), Some(date)) if stored < date => None,

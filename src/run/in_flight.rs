@@ -11,8 +11,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
-/// Bytes of memory for records in flight, in an instance that has 512 MB and shares them with the
-/// Functions host. The memory that readers share is not included (`auth0/pages.rs`).
+/// Bytes of memory for records in flight: a part of the 512 MB of an instance, which the Functions host
+/// uses too. The memory that readers share is not included (`auth0/room.rs`).
 const ROOM: usize = 48 * 1024 * 1024;
 /// Copies of a record in memory: as received, as a row, and in the body of a request.
 const COPIES: usize = 3;

@@ -36,7 +36,7 @@ pub(crate) struct Opening {
     pub ahead: Vec<LogId>,
     /// The cursors of all prefixes.
     pub cursors: Reach,
-    /// When reading was to begin. Of a prefix that was never met, no earlier records are wanted.
+    /// From when on records of a prefix that was never met are wanted.
     pub since: Option<DateTime<Utc>>,
     /// When the oldest record found was stored, if the first reading began with the oldest record.
     pub oldest_found: Option<DateTime<Utc>>,
@@ -109,8 +109,8 @@ pub(crate) trait Ledger: Send {
     /// Notes when the newest records were compared with those read.
     fn compared(&mut self, comparison: Comparison);
 
-    /// Notes that the destination refuses every record. Returns since when it does; `None` if it has
-    /// accepted records in this run, and no later run can learn more.
+    /// Notes that the destination refuses every record, and returns since when. `None` for a replay in
+    /// which it has accepted records: no later run will learn more.
     fn refuses_all(&mut self) -> Option<DateTime<Utc>>;
 
     /// Since when the destination has refused every record.

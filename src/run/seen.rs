@@ -436,7 +436,7 @@ impl<'a> Seen<'a> {
         cursor.stored_at().is_some_and(|it| newest - it > STALE)
     }
 
-    /// What is stored about the last comparison after this run, which made one or not.
+    /// What is stored about the last comparison after this run, whether or not it made one.
     pub(super) fn comparison(&self, is_made: bool) -> Comparison {
         // Nothing can be missing from an empty log.
         let is_quiet = !self.has_news && self.newest.is_some();

@@ -102,7 +102,7 @@ impl Stretch {
     }
 
     /// No record of the stretch was stored before this, whatever its prefix; `None` if the stretch
-    /// begins with an id, which tells the prefixes below it.
+    /// begins with an id, which excludes the prefixes below its own.
     fn begins_at(&self) -> Option<DateTime<Utc>> {
         match (&self.from, self.position()) {
             (Some(Mark::Id(_)), _) => None,

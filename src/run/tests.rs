@@ -1,7 +1,8 @@
-//! The run against a world in memory, under paused time, over the real checkpoints and dead letters.
+//! The run against a world in memory, under paused time, with the real checkpoints and dead letters.
 //!
-//! The world's source behaves as Auth0's documentation says: ascending by id, strictly after the
-//! given one, a page at most 100 long. Ids are made of the time of storing, dates are as told.
+//! The world's source behaves as Auth0's documentation says: it returns records in ascending order of
+//! ids, strictly after the given id, at most 100 per page. Ids are made from the stored time; the test
+//! chooses the dates.
 
 mod beginning;
 mod ending;
@@ -56,7 +57,7 @@ fn record(stored: DateTime<Utc>, date: DateTime<Utc>) -> Record {
     }
 }
 
-/// Each page comes before the one before it has waited for so long.
+/// Each page comes before the previous one has waited for five seconds.
 #[tokio::test(start_paused = true)]
 async fn no_record_waits_for_others_for_longer_than_five_seconds_however_many_come() {
     let world = World::with_records(1_000);
@@ -125,7 +126,7 @@ async fn what_may_become_visible_late_is_judged_by_the_clock_of_the_source() {
     world.clock = Arc::new(move || right() + ahead);
     world.add(at("07:59:50"), at("07:59:50"));
     assert_eq!(world.run().await.delivered, 11);
-    // Shown ten seconds after it was stored, within the overlap.
+    // It becomes visible ten seconds after it was stored, within the overlap.
     world.add(at("07:59:45"), at("07:59:45"));
     assert_eq!(world.run().await.delivered, 1);
     world.assert_all_landed_once();
@@ -146,7 +147,8 @@ async fn a_late_record_lands_although_the_run_that_should_have_read_it_failed() 
 
 #[tokio::test(start_paused = true)]
 async fn a_late_record_lands_although_its_stretch_was_read_before_and_settled_since() {
-    // Read 50 s after it was stored; the post takes 20 s, and with it the record is old enough.
+    // Read 50 s after it was stored. The post takes 20 s, after which the record is older than the
+    // overlap.
     let world = World::with_records(10);
     world.add(at("07:59:10"), at("07:59:10"));
     world.state().destination_faults = [Some(Fault::Delays)].into();
@@ -167,8 +169,8 @@ async fn a_late_record_lands_although_the_run_ended_before_its_page() {
         world.add(time, time);
     }
     world.run().await;
-    // One late record for the first page, one for the sixth; reading fails in between, and so
-    // late that all of them are settled.
+    // One late record belongs to the first page, one to the sixth. Reading fails in between, so late
+    // that all of them are settled.
     world.add(at("07:59:30.005"), at("07:59:30"));
     world.add(at("07:59:35.555"), at("07:59:35"));
     tokio::time::advance(Duration::from_secs(50)).await;
@@ -186,7 +188,7 @@ async fn a_failed_delivery_moves_nothing_and_the_next_run_delivers_it_all() {
     let report = world.run().await;
     assert_eq!(report.errors, ["it failed"]);
     assert_eq!((report.delivered, report.caught_up), (1_000, false));
-    // The oldest record that is not is 1,499 s older than the newest there is, and that 120 s.
+    // The oldest unhandled record is 1,499 s older than the newest record, which is 120 s old.
     assert_eq!(report.lag_seconds, Some(1_619));
 
     assert_eq!(world.run().await.delivered, 1_500);
@@ -233,8 +235,8 @@ async fn a_batch_keeps_to_the_bytes_that_the_destination_takes() {
         .iter()
         .map(|batch| batch.iter().map(String::len).collect())
         .collect();
-    // 30,000 and 29,996 and three separators are one below the limit; the row that is over it by
-    // itself travels alone.
+    // 30,000, 29,996 and three separators are one byte below the limit. The row that exceeds the limit
+    // travels alone.
     assert_eq!(
         sizes,
         [vec![30_000, 29_996], vec![1], vec![100_000], vec![1]]
@@ -253,7 +255,7 @@ async fn a_record_that_comes_again_in_a_later_batch_is_not_delivered_again() {
         world.state().records.insert(record.log_id.clone(), record);
     }
     let records: Vec<_> = world.state().records.values().cloned().collect();
-    // Each is a batch by itself, and too young for the cursor to pass it.
+    // Each record is a batch of its own, and too young for the cursor to pass it.
     let source = Stuck([records.clone(), records].concat());
     let policy = Policy {
         overlap: Duration::from_hours(24),
@@ -268,7 +270,8 @@ async fn a_record_that_comes_again_in_a_later_batch_is_not_delivered_again() {
 #[tokio::test(start_paused = true)]
 async fn an_idle_run_is_one_request_and_saves_nothing_but_every_ten_minutes_that_it_compared() {
     let world = World::with_records(10);
-    // What was there before it, the first run looks for, and once the second that finds nothing.
+    // The first run looks for earlier records, and so does, once, the second run that finds nothing
+    // new.
     world.run().await;
     assert_eq!(world.state().comparisons, 1);
     world.run().await;

@@ -48,7 +48,7 @@ fn ids_mean_the_id() {
         Mark::Id(last.log_id.clone()),
     );
     assert!(ids.holds(&first) && !ids.holds(&last));
-    // Whatever its date.
+    // Whatever its date is.
     assert!(ids.holds(&record("08:30:00", Some("01:00:00"))));
     assert!(ids.ends_before(&last) && !ids.ends_before(&first));
     assert_eq!(ids.position(), Position::Start(Start::At(at("07:50:00"))));
@@ -85,10 +85,10 @@ fn reading_goes_on_until_nothing_of_the_stretch_can_be_stored_any_more() {
     assert!(!hour.ends_before(&odd));
 }
 
-/// Hands out two records a page, as Auth0 orders them.
+/// Returns two records per page, in Auth0's order.
 struct Log {
     records: Vec<Record>,
-    /// Whether only ids of records are taken.
+    /// Whether it accepts only ids of records.
     is_strict: bool,
     requests: AtomicU64,
 }
@@ -148,7 +148,7 @@ impl Source for Log {
     }
 }
 
-/// Of the records that a stretch until nine o'clock holds, when each was stored.
+/// Reads a stretch that ends at nine o'clock. Returns when each record in it was stored.
 async fn read(log: &Log) -> Vec<String> {
     read_from(log, None).await
 }
@@ -180,7 +180,7 @@ async fn the_end_of_a_stretch_is_that_of_each_prefix() {
         ("900", &["08:10:00", "08:20:00", "08:30:00"]),
     ]);
     assert_eq!(read(&log).await, ["08:00", "08:10", "08:20", "08:30"]);
-    // Where a time is not taken for a place, everything is read.
+    // If an id made from a time is rejected, everything is read.
     log.is_strict = true;
     assert_eq!(read(&log).await, ["08:00", "08:10", "08:20", "08:30"]);
 }
@@ -212,12 +212,12 @@ async fn what_comes_before_a_stretch_is_not_read_of_any_prefix() {
         2,
         "the page, and what there is of the stretch"
     );
-    // Ids are in the order of the texts, whatever their time.
+    // Ids are ordered as text, whatever their time.
     let from = Mark::Id(LogId::synthetic("800", at("08:00:00")));
     assert_eq!(read_from(&log, Some(from)).await.len(), 62);
 }
 
-/// A record that was given a time to come.
+/// A record whose id has a time in the future.
 #[tokio::test]
 async fn one_strange_id_ends_no_stretch() {
     let log = Log::of(&[

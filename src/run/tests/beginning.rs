@@ -1,4 +1,4 @@
-//! Where a run begins: the first one, and one whose checkpoint is away or was lost.
+//! Where a run begins: the first run, and one whose checkpoint is unavailable or lost.
 
 use super::*;
 
@@ -102,7 +102,7 @@ async fn after_the_loss_of_the_checkpoint_the_run_begins_anew_and_says_so_for_a_
     let world = World::with_records(100);
     world.run().await;
     world.lose_checkpoint();
-    // The records are of the last two minutes before 07:58.
+    // The records are from the last two minutes before 07:58.
     let run =
         || world.run_with(|policy| policy.start_from = StartFrom::Ago(Duration::from_secs(150)));
     let report = run().await;
@@ -128,7 +128,7 @@ async fn after_a_loss_nothing_is_missing_where_all_there_is_is_read_again() {
     assert_eq!((report.delivered, report.gap), (100, None));
 }
 
-/// What one finds first that begins elsewhere is not the oldest that there is.
+/// The first record of a reading that begins elsewhere is not the oldest that there is.
 #[tokio::test(start_paused = true)]
 async fn only_a_reading_from_the_oldest_record_on_notes_which_that_is() {
     let an_hour = StartFrom::Ago(Duration::from_hours(1));

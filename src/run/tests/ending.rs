@@ -1,4 +1,4 @@
-//! How a run ends: on time, when it is asked to, or because somebody else is there.
+//! How a run ends: on time, when it is asked to, or because another poller is there.
 
 use super::*;
 
@@ -82,7 +82,7 @@ async fn after_its_budget_a_run_begins_nothing_and_is_no_failure() {
 #[tokio::test(start_paused = true)]
 async fn a_run_that_is_asked_to_end_delivers_what_it_has_read_and_saves() {
     let world = World::with_records(1_000);
-    // 20 seconds a page; the third is under way when the signal comes.
+    // A page takes 20 seconds; the third is in progress when the signal comes.
     world.state().source_faults = vec![Some(Fault::Delays); 10].into();
     let ask = async {
         tokio::time::sleep(Duration::from_secs(50)).await;
@@ -104,7 +104,7 @@ async fn a_run_that_is_asked_to_end_delivers_what_it_has_read_and_saves() {
 #[tokio::test(start_paused = true)]
 async fn what_was_acknowledged_is_not_forgotten_if_the_store_comes_back_within_the_run() {
     let world = World::with_records(100);
-    // The first checkpoint, the save before the batch, and then the one after it.
+    // The first checkpoint and the save before the batch succeed; the save after it does not.
     let away = vec![Some(Fault::IsAway); 60];
     world.state().save_faults = [vec![None; 2], away.clone()].concat().into();
     let report = world.run().await;
@@ -117,7 +117,7 @@ async fn what_was_acknowledged_is_not_forgotten_if_the_store_comes_back_within_t
     world.state().save_faults = away.into();
     let began = Instant::now();
     assert_eq!(world.run().await.errors.len(), 1);
-    // No longer than the attempts at one request take.
+    // Not longer than the attempts of one request take.
     assert!(began.elapsed() < Duration::from_secs(16));
     assert_eq!(world.landed().len(), 100);
 }
@@ -179,7 +179,7 @@ async fn a_record_dated_in_the_future_does_not_hide_how_far_behind_a_run_is() {
     tokio::time::advance(Duration::from_hours(1)).await;
     world.state().source_faults = [Some(Fault::Fails)].into();
     assert_eq!(world.run().await.lag_seconds, Some(3_690));
-    // Nothing is taken of what is.
+    // Something is read, but nothing is accepted.
     world.add(
         at("08:30:00"),
         at("08:00:00") + chrono::Duration::days(9_999),

@@ -1,12 +1,12 @@
-//! A cursor that Auth0 no longer takes, and what may be missing then.
+//! A cursor that Auth0 no longer accepts, and what may be missing then.
 
 use super::*;
 use crate::run::gap::time_of;
 
-/// A source may reject an id whose record it has dropped, or take it as a bound without a word.
+/// A source may reject an id whose record it has dropped, or silently take it as a lower bound.
 const EITHER_WAY: [bool; 2] = [true, false];
 
-/// A world of which all ten records were delivered.
+/// A world in which ten records were delivered.
 async fn delivered(rejects_unknown: bool) -> World {
     let world = World::with_records(10);
     world.state().rejects_unknown = rejects_unknown;
@@ -14,8 +14,8 @@ async fn delivered(rejects_unknown: bool) -> World {
     world
 }
 
-/// Two days without a run, after which the source has nothing but one new record. Answers with when that
-/// was stored.
+/// Two days without a run, after which the source has only one new record. Returns when that was
+/// stored.
 async fn two_days_later(world: &World) -> DateTime<Utc> {
     tokio::time::advance(Duration::from_hours(48)).await;
     world.state().records.clear();
@@ -59,7 +59,7 @@ async fn a_cursor_dropped_in_a_silent_tenant_is_no_gap_and_costs_no_record() {
             );
             tokio::time::advance(Duration::from_mins(61)).await;
         }
-        // By now reading begins by time, so that nothing depends on the record that is gone.
+        // Reading now begins by time, so nothing depends on the record that is gone.
         assert!(matches!(
             world.position().await,
             Position::Start(Start::At(_))
@@ -100,7 +100,7 @@ async fn after_an_outage_in_a_silent_tenant_the_possible_gap_is_reported_once() 
 #[tokio::test(start_paused = true)]
 async fn what_became_visible_late_and_was_dropped_is_missing_even_where_all_later_ones_are_there() {
     let world = delivered(false).await;
-    // Of the last minute before that run (the overlap), the source has the end.
+    // Of the last minute before that run (the overlap), the source still has the end.
     tokio::time::advance(Duration::from_hours(24)).await;
     world.state().records.clear();
     world.add(at("07:59:30"), at("07:59:30"));
@@ -135,7 +135,7 @@ async fn what_was_dropped_before_the_first_delivery_is_missing_though_there_is_n
         }
         let gap = gap_to.map(|to| Gap { from: None, to });
         assert_eq!(world.run().await.gap, gap);
-        // Whatever is delivered now, it is told as long as nothing was.
+        // Whatever is delivered now, the gap is reported as long as nothing was delivered before.
         let report = world.run().await;
         assert_eq!((report.gap, report.delivered), (gap, 11 - drops));
         assert_eq!(world.run().await.gap, None);
@@ -147,7 +147,7 @@ async fn of_a_first_reading_that_takes_several_runs_no_more_is_missing_than_at_i
     let world = World::with_records(250);
     let days = Duration::from_hours(48);
     let run = || world.run_with(|policy| policy.start_from = StartFrom::Ago(days));
-    // It is asked how far back the log goes, and a hundred are read.
+    // The source is asked how far back the log goes, and a hundred records are read.
     world.state().source_faults = [None, None, Some(Fault::Fails)].into();
     let report = run().await;
     let gap = Gap {
@@ -189,7 +189,7 @@ async fn a_cursor_rejected_for_no_reason_is_no_gap_and_no_flood() {
     world.state().source_faults = [Some(Fault::Rejects)].into();
     let report = world.run().await;
     assert_eq!((report.delivered, report.gap), (1, None));
-    // The new one, and what was stored in the 20 s before the cursor.
+    // The new record, and those stored in the 20 s before the cursor.
     assert_eq!(report.fetched, 21);
     world.run().await;
     world.assert_all_landed_once();
@@ -209,7 +209,7 @@ async fn only_a_run_that_ends_far_behind_asks_how_long_the_source_will_wait() {
     for (hours, asked) in [(17, 0), (19, 1)] {
         let world = World::with_records(2_000);
         tokio::time::advance(Duration::from_hours(hours)).await;
-        // 20 seconds a page, and reading may take 210.
+        // A page takes 20 seconds, and reading may take 210.
         world.state().source_faults = vec![Some(Fault::Delays); 20].into();
         let report = world.run().await;
         assert_eq!((report.caught_up, report.errors.len()), (false, 0));

@@ -58,13 +58,13 @@ async fn a_prefix_that_appears_in_a_busy_tenant_is_found_within_ten_minutes() {
         world.run().await;
     }
     world.assert_all_landed_once();
-    // From then on each is read in each run.
+    // From then on each prefix is read in each run.
     tokio::time::advance(Duration::from_mins(1)).await;
     world.add_named("800", (world.clock)() - chrono::Duration::seconds(5));
     assert_eq!(world.run().await.delivered, 1);
 }
 
-/// Lets a record of this prefix come that is dated long before it is stored.
+/// Adds a record of this prefix that is dated long before it is stored.
 fn add_hidden(world: &World, prefix: &str) {
     let late = Record {
         date: Some(at("07:30:00")),
@@ -73,7 +73,7 @@ fn add_hidden(world: &World, prefix: &str) {
     world.state().records.insert(late.log_id.clone(), late);
 }
 
-/// Lets 150 records come, and below them one of another prefix that is dated before them.
+/// Adds 150 records, and below them one of another prefix that is dated before them.
 async fn hide_one(world: &World, prefix: &str) {
     tokio::time::advance(Duration::from_mins(11)).await;
     for n in 0..150 {
@@ -82,7 +82,7 @@ async fn hide_one(world: &World, prefix: &str) {
     add_hidden(world, prefix);
 }
 
-/// A world that has caught up, in which such a record came then.
+/// A world that has caught up, in which such a record was added afterwards.
 async fn with_hidden(prefix: &str) -> World {
     let world = World::with_records(10);
     world.run().await;
@@ -96,7 +96,7 @@ async fn a_prefix_below_all_others_is_found_although_a_hundred_newer_records_hid
         let world = with_hidden(prefix).await;
         assert_eq!(world.run().await.delivered, 151);
         world.assert_all_landed_once();
-        // From then on it is read like any other.
+        // From then on the prefix is read like any other.
         world.add_named(prefix, at("08:10:30"));
         assert_eq!(world.run().await.delivered, 1);
     }
@@ -134,14 +134,15 @@ async fn it_is_found_however_few_records_a_search_shows_at_once() {
         world.state().short_pages = Some(short);
         assert_eq!(world.run().await.delivered, 151);
         world.assert_all_landed_once();
-        // Each goes down to where the next begins. The last two show the last record, and nothing.
+        // Each search goes down to where the next begins. The last two show the last record, and
+        // nothing.
         assert_eq!(world.state().searches_further, searches, "{short}");
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn the_first_run_searches_further_where_it_read_more_than_a_search_shows_at_once() {
-    // Of ten at once, no more than twenty are shown.
+    // If a search shows ten at a time, no more than twenty searches are made.
     for (short, records, searches) in [(40, 60, 3), (60, 60, 2), (10, 300, 20)] {
         let world = World::with_records(records);
         world.state().rejects_unknown = true;
@@ -230,7 +231,7 @@ async fn nor_are_they_hidden_themselves_nor_an_id_of_long_ago() {
 
 #[tokio::test(start_paused = true)]
 async fn of_a_prefix_below_all_others_nothing_is_read_from_before_the_first_reading_began() {
-    // So many that the first comparison does not show what was there before.
+    // So many that the first comparison does not show the earlier records.
     let world = World::with_records(110);
     for prefix in ["600", "700", "800"] {
         world.add_named(prefix, at("06:59:00"));
@@ -250,7 +251,7 @@ async fn an_id_of_long_ago_above_all_others_never_becomes_the_cursor() {
     let odd = named("901", "2020-01-01T00:00:00Z".parse().unwrap());
     world.state().records.insert(odd.log_id.clone(), odd);
     world.run().await;
-    // As long as nothing else is settled there is no cursor.
+    // There is no cursor as long as nothing else is settled.
     assert_eq!(world.position().await, Position::Start(Start::Oldest));
     world.add(at("07:59:45"), at("07:59:45"));
     world.run().await;
@@ -289,13 +290,13 @@ async fn the_first_run_that_says_that_it_caught_up_has_met_every_prefix() {
     let world = World::with_records(300);
     world.state().source_faults = [None, Some(Fault::Fails)].into();
     assert!(!world.run().await.caught_up);
-    // Below the cursor, after which the next run reads.
+    // Below the cursor after which the next run reads.
     world.add_named("800", at("07:59:00"));
     assert!(world.run().await.caught_up);
     world.assert_all_landed_once();
 }
 
-/// How often the newest records were searched for, and the first of the log asked for.
+/// How often the newest records were searched for, and the log was asked for its first record.
 fn asked(world: &World) -> (usize, usize) {
     let state = world.state();
     (state.comparisons, state.looks)
@@ -321,7 +322,7 @@ async fn it_asks_for_both_where_the_first_tells_nothing_or_an_id_is_strange() {
     assert_eq!(asked(&world), (1, 1));
 
     let world = World::with_records(60);
-    // What has no prefix may come before all that have one.
+    // Records without a prefix may come before all that have one.
     add_odd(&world, "000-odd", at("07:00:00"));
     add_odd(&world, "951-odd", at("07:59:59"));
     assert_eq!(world.run().await.delivered, 62);
@@ -332,7 +333,7 @@ async fn it_asks_for_both_where_the_first_tells_nothing_or_an_id_is_strange() {
 #[tokio::test(start_paused = true)]
 async fn it_searches_where_it_finds_nothing_new_since_then_no_quiet_run_does() {
     let world = World::with_records(60);
-    // The page comes, but no time is left in which to compare.
+    // The page comes, but there is no time left to compare.
     world.state().source_faults = [Some(Fault::Delays)].into();
     let first = world.run_with(|policy| {
         policy.budget = Duration::from_secs(22);
@@ -365,7 +366,7 @@ async fn where_only_an_id_of_long_ago_was_met_what_comes_below_it_is_found_at_on
     world.assert_all_landed_once();
 }
 
-/// Of a prefix that was never met nobody can tell whether there was any: a gap says that there may
+/// Nobody can tell whether there were records of a prefix that was never met: a gap says that there may
 /// have been.
 #[tokio::test(start_paused = true)]
 async fn where_the_log_was_never_read_to_its_end_since_the_first_run_a_gap_is_reported() {
@@ -374,7 +375,7 @@ async fn where_the_log_was_never_read_to_its_end_since_the_first_run_a_gap_is_re
         for n in 0..150 {
             world.add_named("900", at(begin) + chrono::Duration::seconds(n));
         }
-        // Of each, a hundred are read.
+        // A hundred records of each are read.
         world.state().source_faults = [None, Some(Fault::Fails)].into();
         let report = world.run().await;
         assert_eq!((report.caught_up, report.gap), (false, None));
@@ -446,11 +447,11 @@ async fn nor_does_it_matter_that_the_record_of_its_cursor_has_expired() {
             let stored = at("08:34:00") + chrono::Duration::milliseconds(n);
             world.add_named("900", stored);
         }
-        // So short before the run that the next one could meet it.
+        // Added so shortly before the run that the next one could meet it.
         world.add_named("800", at("08:33:50"));
         let report = world.run().await;
         assert_eq!((report.delivered, report.caught_up), (151, true));
-        // Those before it were two.
+        // Two records had landed before.
         assert_eq!(world.landed().len(), 153);
     }
 }
@@ -463,7 +464,7 @@ async fn a_prefix_out_of_use_is_read_also_by_the_comparison_that_the_second_quie
     tokio::time::advance(Duration::from_mins(2)).await;
     assert_eq!(world.run().await.delivered, 0);
     assert_eq!(asked(&world), (0, 1));
-    // There are a hundred newer ones.
+    // There are a hundred newer records.
     world.add_named("800", at("06:55:00"));
     assert_eq!(world.run().await.delivered, 1);
     assert_eq!(asked(&world), (1, 2));
@@ -477,7 +478,7 @@ async fn a_prefix_that_is_behind_is_read_on_although_its_records_are_old() {
         world.add_named("900", at("05:00:00") + chrono::Duration::seconds(n));
     }
     world.add_named("800", at("07:58:00"));
-    // The second page of the larger one is not read.
+    // The second page of the larger prefix is not read.
     world.state().source_faults = [None, None, Some(Fault::Fails)].into();
     assert!(!world.run().await.caught_up);
     assert!(world.run().await.caught_up);
@@ -491,7 +492,7 @@ async fn what_is_read_anew_for_one_prefix_moves_no_cursor_of_another_over_what_w
     world.run().await;
     tokio::time::advance(Duration::from_mins(2)).await;
     world.run().await;
-    // Below the cursor's prefix, and before the time from which that is read anew.
+    // Below the cursor's prefix, and before the time from which that prefix is read anew.
     world.add_named("800", at("07:20:00"));
     world.add_named("800", at("07:58:00"));
     world.state().source_faults = [Some(Fault::Rejects)].into();
@@ -510,7 +511,7 @@ async fn a_gap_is_reported_of_a_prefix_that_is_further_behind_than_the_first() {
     assert!(!world.run().await.caught_up);
     tokio::time::advance(Duration::from_hours(29)).await;
     world.add_named("800", (world.clock)() - chrono::Duration::minutes(5));
-    // Of the larger one, no more is read than before.
+    // No more than before is read of the larger prefix.
     world.state().source_faults = [None, None, None, Some(Fault::Fails)].into();
     let report = world.run().await;
     assert_eq!((report.delivered, report.gap), (1, None));

@@ -1,4 +1,4 @@
-//! Deliveries at which the destination fails inside.
+//! Deliveries over which the destination fails internally.
 
 use super::*;
 
@@ -7,7 +7,7 @@ async fn later() {
     tokio::time::advance(Duration::from_mins(90)).await;
 }
 
-/// A world with so many records, over these of which the destination stumbles.
+/// A world with this many records, over these of which the destination fails.
 fn world(count: i64, blocks: &[usize]) -> World {
     let world = World::with_records(count);
     let mut state = world.state();
@@ -26,7 +26,7 @@ async fn a_record_over_which_the_destination_stumbles_is_found_after_an_hour_and
         assert_eq!((report.delivered, report.dead_lettered), (0, 0));
 
         later().await;
-        // What shows that others are taken again may come after the batch.
+        // The record that shows that others are accepted again may come after the batch.
         world.add(at("09:29:00"), at("09:29:00"));
         let report = world.run().await;
         let (good, bad) = (1_001 - blocks.len(), blocks.len());
@@ -60,7 +60,7 @@ async fn a_destination_that_fails_at_everything_finds_no_fault_with_records() {
     }
 }
 
-/// It may fail at whatever comes while others are looked for.
+/// The destination may fail over any record while others are looked for.
 #[tokio::test(start_paused = true)]
 async fn what_fails_once_while_others_are_taken_is_not_set_aside() {
     for fails in 1..30 {
@@ -79,7 +79,7 @@ async fn what_fails_once_while_others_are_taken_is_not_set_aside() {
     }
 }
 
-/// Nothing is there that would show that the destination takes others.
+/// There is no record to show that the destination accepts others.
 #[tokio::test(start_paused = true)]
 async fn a_record_that_is_alone_waits_for_another() {
     let world = world(1, &[0]);
@@ -102,7 +102,7 @@ async fn a_record_that_is_alone_waits_for_another() {
     assert_eq!(world.landed().len(), 10);
 }
 
-/// To see whether others are taken, one of a later part may have been delivered.
+/// To see whether others are accepted, a record of a later part may have been delivered.
 #[tokio::test(start_paused = true)]
 async fn what_was_tried_for_the_sake_of_a_part_that_is_refused_is_not_delivered_again() {
     let world = world(1_000, &[700]);
@@ -117,8 +117,8 @@ async fn what_was_tried_for_the_sake_of_a_part_that_is_refused_is_not_delivered_
     assert_eq!(landed.len(), world.landed().len());
 }
 
-/// Which of the two is tried first depends on the minute. Where it is the good one, nothing shows that
-/// others are taken after the bad one too.
+/// Which of the two is tried first depends on the minute. If it is the good one, nothing shows that
+/// others are accepted after the bad one too.
 #[tokio::test(start_paused = true)]
 async fn a_record_that_comes_last_waits_for_another() {
     let mut dead_lettered = Vec::new();
@@ -135,7 +135,7 @@ async fn a_record_that_comes_last_waits_for_another() {
     assert_eq!(dead_lettered, [0, 1]);
 }
 
-/// A record that is refused is not the one over which the destination stumbles.
+/// A refused record is not the one over which the destination fails.
 #[tokio::test(start_paused = true)]
 async fn beside_records_that_are_refused_it_is_found_too() {
     for refused in [&[0][..], &[999], &[300, 301, 302], &[998, 999]] {
@@ -156,7 +156,7 @@ async fn beside_records_that_are_refused_it_is_found_too() {
     }
 }
 
-/// Where the last ones are all refused, what was taken before them shows that it is they.
+/// If the last records are all refused, those accepted before them show that the records are at fault.
 #[tokio::test(start_paused = true)]
 async fn a_part_that_is_refused_as_a_whole_is_set_aside_beside_it() {
     let world = world(1_000, &[200]);
@@ -179,7 +179,7 @@ async fn a_part_that_is_refused_as_a_whole_is_set_aside_beside_it() {
     assert_eq!((delivered, set_aside), (499, 501));
 }
 
-/// As a destination may that tells of each what became of it.
+/// Like a destination that tells the outcome of each record.
 #[tokio::test(start_paused = true)]
 async fn what_is_refused_beside_a_record_over_which_the_destination_stumbles_is_set_aside_too() {
     let world = world(100, &[40]);

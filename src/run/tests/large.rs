@@ -9,9 +9,9 @@ struct Large<'a> {
     world: &'a World,
     /// Bytes of a record.
     bytes: usize,
-    /// Records that were read.
+    /// Number of records read.
     read: AtomicUsize,
-    /// The most that were read and not delivered, when a page was asked for.
+    /// Maximum number of records that were read and not delivered when a page was requested.
     most: AtomicUsize,
 }
 
@@ -61,15 +61,15 @@ impl Source for Large<'_> {
 
 #[tokio::test(start_paused = true)]
 async fn of_large_pages_no_more_is_held_than_there_is_room_for() {
-    // Records; how many of them a delivery has; bytes of each; how many may be held when another
-    // page is read.
+    // Number of records; records per delivery; bytes per record; how many records may be held when
+    // another page is read.
     for (count, batch, bytes, most) in [
         (1_500, 1_000, 100, 1_500),
-        // Each page has 10 MB: a second one finds no room, however it is delivered.
+        // Each page has 10 MB: there is no room for a second one, however it is delivered.
         (400, 1_000, 100_000, 0),
         (250, 1, 100_000, 0),
         (400, 30, 100_000, 0),
-        // 2 MB: there is room for seven, three times each.
+        // Each page has 2 MB: there is room for seven, held three times each.
         (1_200, 1_000, 20_000, 700),
     ] {
         let world = World::with_records(count);
@@ -86,7 +86,7 @@ async fn of_large_pages_no_more_is_held_than_there_is_room_for() {
         world.assert_all_landed_once();
         let found = source.most.load(Ordering::Relaxed);
         assert!(found <= most, "{batch} {bytes}: {found}");
-        // Nobody waits for more records where there is no room for them.
+        // A batch does not wait for more records if there is no room for them.
         assert!(began.elapsed() < Duration::from_secs(5), "{batch} {bytes}");
     }
 }

@@ -24,7 +24,7 @@ async fn what_comes_after_it_in_the_run_is_delivered_in_smaller_parts_at_once() 
     world.state().rows_in_time = Some(300);
     assert_eq!(world.run().await.delivered, 3_000);
     world.assert_all_landed_once();
-    // The whole is late and a half of it, and, after ten that were not, twice as many.
+    // Late are the whole, one half of it, and, after ten deliveries in time, one of the doubled size.
     let landed = world.state().landed.len();
     assert_eq!(world.state().posts - landed, 3);
 }
@@ -95,7 +95,7 @@ async fn after_an_outage_deliveries_grow_again() {
     world.assert_all_landed_once();
 }
 
-/// The next run begins with it, and has all its time for it.
+/// The next run begins with that batch, and has all its time for it.
 #[tokio::test(start_paused = true)]
 async fn a_post_that_the_end_of_a_run_cuts_off_is_sent_whole_again() {
     for (seconds, before, after) in [(50, 4, 3), (37, 6, 1)] {
@@ -113,7 +113,7 @@ async fn a_post_that_the_end_of_a_run_cuts_off_is_sent_whole_again() {
     }
 }
 
-/// Whatever it is sent, it has no more time for it.
+/// The run has no more time for it, whatever it sends.
 #[tokio::test(start_paused = true)]
 async fn the_first_post_of_a_run_is_halved_where_its_end_cuts_it_off() {
     let world = World::with_records(1_000);
@@ -130,7 +130,8 @@ async fn the_first_post_of_a_run_is_halved_where_its_end_cuts_it_off() {
     world.assert_all_landed_once();
 }
 
-/// Runs so often, after which so many of a thousand records are set aside and all others delivered.
+/// Makes this many runs, after which `bad` of a thousand records are set aside and all others
+/// delivered.
 async fn assert_sorted_out(world: &World, bad: u64, runs: usize) {
     let (mut delivered, mut set_aside) = (0, 0);
     for _ in 0..runs {
@@ -142,7 +143,7 @@ async fn assert_sorted_out(world: &World, bad: u64, runs: usize) {
     assert_eq!(world.landed().len() as u64, 1_000 - bad);
 }
 
-/// Nothing is there after the batch that would show that others are taken.
+/// There is nothing after the batch to show that others are accepted.
 #[tokio::test(start_paused = true)]
 async fn a_part_of_which_all_is_refused_stops_nothing_that_comes_after_it() {
     for bad in [250, 400, 900] {
@@ -166,7 +167,7 @@ async fn a_destination_that_refuses_all_is_not_asked_for_each_record_where_it_is
     assert!(world.state().posts < 30, "{}", world.state().posts);
 }
 
-/// What was taken of the batch before shows it, where nothing comes after it.
+/// If nothing comes after the batch, what was accepted of it before shows this.
 #[tokio::test(start_paused = true)]
 async fn a_part_of_which_all_is_refused_is_set_aside_after_others_that_were_taken() {
     for bad in [100, 250, 400] {
@@ -197,7 +198,7 @@ async fn world_without_answer_to(bad: &[usize]) -> World {
     world
 }
 
-/// As where something on the way lets no post pass that has a certain text in it.
+/// As if something on the path blocked every post that contains a certain text.
 #[tokio::test(start_paused = true)]
 async fn a_record_that_is_never_answered_is_set_aside_where_others_are_taken_and_stops_nothing() {
     for bad in [&[0][..], &[700], &[999], &[0, 1, 2, 3], &[10, 500, 501]] {
@@ -205,7 +206,7 @@ async fn a_record_that_is_never_answered_is_set_aside_where_others_are_taken_and
         let (mut delivered, mut set_aside, mut is_done) = (0, 0, false);
         for run in 0..40 {
             if run % 10 == 0 {
-                // What shows that others are taken may come later.
+                // The record that shows that others are accepted may come later.
                 let time = at("09:29:00") + chrono::Duration::minutes(run);
                 world.add(time, time);
             }
@@ -233,7 +234,7 @@ async fn a_record_that_is_not_answered_is_left_as_it_is_for_an_hour() {
     }
 }
 
-/// Where nothing is answered, it is not the records.
+/// If nothing is answered, the fault is not in the records.
 #[tokio::test(start_paused = true)]
 async fn of_a_destination_that_answers_nothing_nothing_is_set_aside_however_long() {
     for count in [1, 2, 1_000] {
@@ -255,7 +256,7 @@ async fn of_a_destination_that_answers_nothing_nothing_is_set_aside_however_long
     }
 }
 
-/// As where somebody has tried many times with what is never let through.
+/// As if someone had tried many times with a text that is always blocked.
 #[tokio::test(start_paused = true)]
 async fn many_that_are_never_answered_are_passed_for_the_sake_of_those_long_after_them() {
     let bad: Vec<_> = (0..1_000).collect();
@@ -268,6 +269,6 @@ async fn many_that_are_never_answered_are_passed_for_the_sake_of_those_long_afte
     for _ in 0..20 {
         set_aside.push(world.run().await.dead_lettered);
     }
-    // The first runs find out that one at a time is as many as may be.
+    // The first runs find out that only one record at a time gets through.
     assert!(set_aside[10..].iter().all(|it| *it > 0), "{set_aside:?}");
 }

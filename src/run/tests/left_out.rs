@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// As `Source`s do whose records were stored lately and happened long ago.
+/// Records that were stored recently and happened long ago.
 fn world_of_old_records(count: i64, first: &str) -> World {
     let world = World::with_records(0);
     for n in 0..count {
@@ -21,7 +21,7 @@ async fn a_run_that_only_leaves_records_out_goes_on_where_the_one_before_stopped
     }
     let mut runs = Vec::new();
     for _ in 0..5 {
-        // Twenty seconds a page, of which there is time for fifteen.
+        // A page takes 20 seconds, so there is time for fifteen pages.
         world.state().source_faults = vec![Some(Fault::Delays); 100].into();
         let report = world
             .run_with(|policy| {
@@ -51,7 +51,7 @@ async fn a_run_that_only_leaves_records_out_goes_on_where_the_one_before_stopped
 #[tokio::test(start_paused = true)]
 async fn that_records_were_left_out_is_kept_before_the_run_ends() {
     let world = world_of_old_records(3_000, "07:30:00");
-    // The run stops short, as one that is killed does.
+    // The run stops abruptly, as if it were killed.
     world.state().source_faults = [vec![None; 25], vec![Some(Fault::Delays)]].concat().into();
     let stopped = tokio::time::timeout(
         Duration::from_secs(10),
@@ -74,11 +74,11 @@ async fn records_that_are_filtered_out_move_the_cursor_although_nothing_is_deliv
         (2_500, 0, 0)
     );
     assert!(report.caught_up && report.errors.is_empty());
-    // All of them but those that are younger than the overlap.
+    // All but those that are younger than the overlap were passed.
     let again = world.run().await;
     assert_eq!((again.fetched, again.filtered), (0, 0));
 
-    // A run that is killed does not begin again before them.
+    // After a run that is killed, the next one does not begin before them again.
     let mut world = World::with_records(2_500);
     world.filter = Filter::parse("fp").unwrap();
     world.state().source_faults = [vec![None; 15], vec![Some(Fault::Fails)]].concat().into();
@@ -114,7 +114,7 @@ async fn a_record_that_is_filtered_out_is_not_sent_before_its_turn_either() {
     for n in 0..212 {
         let time = at("07:50:00") + chrono::Duration::seconds(n);
         let mut record = record(time, time);
-        // Nine of those that are refused fill a batch, and the tenth finds no room in it.
+        // Nine of the filtered records would fill a batch, and the tenth would not fit.
         let (kind, padding) = if n < 9 || n == 30 {
             ("fp", 6_000)
         } else {

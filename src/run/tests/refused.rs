@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// Makes the records at these places poison.
+/// Makes the destination refuse the records at these indices.
 fn poison(world: &World, places: impl IntoIterator<Item = usize>) -> Vec<String> {
     let ids: Vec<LogId> = world.state().records.keys().cloned().collect();
     let poison: BTreeSet<LogId> = places.into_iter().map(|place| ids[place].clone()).collect();
@@ -14,7 +14,7 @@ fn poison(world: &World, places: impl IntoIterator<Item = usize>) -> Vec<String>
     letters
 }
 
-/// Asserts that all but these landed, each once.
+/// Asserts that all records but these landed, each once.
 async fn assert_landed_but(world: &World, letters: &[String]) {
     assert_eq!(world.dead_letters().await, letters);
     let mut landed = world.landed();
@@ -37,7 +37,7 @@ async fn a_refused_record_is_found_and_set_aside_and_all_others_land_once() {
         assert_eq!((report.delivered, report.dead_lettered), (2_499, 1));
         assert!(report.caught_up);
         assert_landed_but(&world, &letters).await;
-        // Three batches; ten tried alone and two for each halving where one is refused.
+        // Three batches, ten records alone, and two posts for each halving of a refused part.
         let posts = world.state().posts;
         assert!(posts <= 3 + 10 + 2 * 10, "{posts}");
         assert_eq!(world.run().await.fetched, 0);
@@ -79,7 +79,7 @@ async fn where_every_record_is_refused_nothing_is_set_aside_and_the_run_fails() 
         assert_eq!((report.delivered, report.dead_lettered), (0, 0));
         tokio::time::advance(Duration::from_hours(2)).await;
     }
-    // The batch, ten of its records, and up to ten from after it, in each run.
+    // In each run: the batch, ten of its records alone, and up to ten from after it.
     let posts = world.state().posts;
     assert!((3 * 12..=3 * 21).contains(&posts), "{posts}");
     assert!(world.dead_letters().await.is_empty());
@@ -150,7 +150,7 @@ async fn a_record_that_stood_alone_is_set_aside_once_another_is_taken() {
         (1, 1, 0)
     );
     assert_landed_but(&world, &letters).await;
-    // The hour counts anew.
+    // The hour starts again.
     world.add(at("08:30:00"), at("08:30:00"));
     poison(&world, [0, 2]);
     tokio::time::advance(Duration::from_mins(61)).await;
@@ -161,7 +161,7 @@ async fn a_record_that_stood_alone_is_set_aside_once_another_is_taken() {
 async fn what_was_taken_before_the_search_broke_off_is_not_sent_again() {
     let world = World::with_records(900);
     let letters = poison(&world, [450]);
-    // After one that was tried alone the first half, and later a smaller part.
+    // First one record alone and then the first half, and later a smaller part.
     for failing in [1, 3] {
         let mut faults = vec![None; failing];
         faults.push(Some(Fault::Fails));
@@ -188,7 +188,7 @@ async fn while_the_destination_takes_nothing_no_run_that_had_something_for_it_su
             "{report:?}"
         );
         assert!(report.errors[0].contains("has refused every record since 2026-11-21T08:00:00Z"));
-        // One that has nothing to deliver has not failed.
+        // A run without anything to deliver has not failed.
         assert_eq!(world.run().await.errors.len(), 0);
         let new = (world.clock)() + chrono::Duration::seconds(minute);
         world.add(new, new);
@@ -261,7 +261,7 @@ async fn where_each_of_more_records_than_a_sample_is_refused_no_patience_ends_it
 async fn what_was_refused_before_the_destination_took_anything_is_tried_again() {
     let world = World::with_records(20);
     world.state().refuses_all = true;
-    // The batch and four records alone; then it takes what it is sent.
+    // The batch and four records alone are refused; then everything is accepted.
     world.state().refuses_first = 5;
     let report = world.run().await;
     assert_eq!(
@@ -275,7 +275,7 @@ async fn what_was_refused_before_the_destination_took_anything_is_tried_again() 
 #[tokio::test(start_paused = true)]
 async fn a_few_good_records_among_many_bad_ones_are_found_in_one_run_or_the_next() {
     let world = World::with_records(500);
-    // Every place that one sample of ten looks at, and nearly all others.
+    // Every place of a sample of ten, and nearly all others.
     poison(&world, (0..500).filter(|place| place % 20 != 7));
     let mut delivered = 0;
     for _ in 0..60 {
@@ -285,7 +285,7 @@ async fn a_few_good_records_among_many_bad_ones_are_found_in_one_run_or_the_next
     assert_eq!(delivered, 25);
 }
 
-/// Runs, a minute apart, until the end of the log is reached, and answers with the number of runs.
+/// Makes a run each minute until one reaches the end of the log. Returns the number of runs.
 async fn run_to_the_end(world: &World) -> usize {
     for count in 1..100 {
         let report = world.run().await;
@@ -310,7 +310,7 @@ async fn a_batch_full_of_refused_records_holds_nothing_up_that_comes_after_it() 
             assert!(report.caught_up);
             let (delivered, set_aside) = (report.delivered, report.dead_lettered);
             assert_eq!((delivered, set_aside), (3_000 - count as u64, count as u64));
-            // What was tried before its turn is read twice, and delivered once.
+            // A record delivered ahead of its batch is read twice and delivered once.
             assert!(report.skipped > 0);
             assert_eq!(report.fetched, 3_000 + report.skipped);
             assert_landed_but(&world, &letters).await;
@@ -324,7 +324,7 @@ async fn thousands_of_refused_records_are_passed_for_the_sake_of_a_few_after_the
     let world = World::with_records(3_030);
     world.state().rows_at_once = Some(500);
     let letters = poison(&world, 0..3_000);
-    // Ten minutes later than the last of them.
+    // Ten minutes after the last of them.
     let late: Vec<_> = world
         .state()
         .records
@@ -425,7 +425,8 @@ async fn a_run_that_cannot_sort_out_a_batch_in_its_time_says_so_and_the_next_one
             it.starts_with("the time of the run was over before it was clear which records")
         });
         assert!(told, "{report:?}");
-        // A record a second up to 120 s ago: the oldest that is left tells how far behind it is.
+        // There was a record each second until 120 s ago, so the age of the oldest unhandled one is the
+        // lag.
         let oldest = 599 - set_aside + 120;
         let lag = report.lag_seconds.unwrap();
         assert!(
@@ -440,7 +441,8 @@ async fn a_run_that_cannot_sort_out_a_batch_in_its_time_says_so_and_the_next_one
 async fn what_was_set_aside_before_the_search_broke_off_is_not_tried_again() {
     let world = World::with_records(900);
     let letters = poison(&world, 0..100);
-    // One of the sample is taken, and a part of the batch; by then some are found.
+    // One record of the sample and a part of the batch are accepted; by then some records at fault are
+    // found.
     world.state().destination_faults = [None, None, Some(Fault::Fails)].into();
     let report = world.run().await;
     assert_eq!(report.errors, ["it failed"]);
@@ -461,7 +463,7 @@ async fn a_run_of_which_more_than_a_tenth_is_refused_fails_and_sets_it_aside_all
         (100, 11, true),
         (100, 10, false),
         (3, 2, true),
-        // Of a quiet tenant's few, one alone proves nothing.
+        // A single record of a quiet tenant proves nothing.
         (3, 1, false),
         (2, 1, false),
     ] {
@@ -481,13 +483,13 @@ async fn a_run_of_which_more_than_a_tenth_is_refused_fails_and_sets_it_aside_all
                 "{report:?}"
             );
             assert_landed_but(&world, &letters).await;
-            // The next one has nothing to complain of.
+            // The next run has no error to report.
             assert!(world.run().await.is_success());
         }
     }
 }
 
-/// A destination that answers with fewer outcomes than it was sent rows.
+/// A destination that returns fewer outcomes than rows.
 #[tokio::test(start_paused = true)]
 async fn a_record_of_which_nothing_is_told_is_not_passed() {
     let world = World::with_records(100);

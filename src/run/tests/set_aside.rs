@@ -48,7 +48,7 @@ async fn what_was_set_aside_but_not_delivered_is_delivered_by_the_next_run() {
     let unfit = world.state().records.keys().nth(120).unwrap().clone();
     world.state().unfit = [unfit.clone()].into();
     world.state().cut = [unfit].into();
-    // The first 120 are taken; those that follow are not.
+    // The first 120 are accepted, the following ones are not.
     world.state().destination_faults = [None, Some(Fault::Fails)].into();
     let report = world.run().await;
     assert_eq!((report.delivered, report.dead_lettered), (120, 1));
@@ -131,7 +131,7 @@ async fn dead_letters_that_take_long_are_not_begun_anew_in_each_run() {
     let world = World::with_records(30);
     let all = world.state().records.keys().cloned().collect();
     world.state().unfit = all;
-    // 20 seconds each, of a budget of 240.
+    // 20 seconds each, with a budget of 240.
     world.state().dead_letter_faults = vec![Some(Fault::Delays); 30].into();
     let mut counts = Vec::new();
     for _ in 0..3 {
@@ -156,7 +156,7 @@ async fn what_has_no_id_is_set_aside_once_and_told_of_once() {
     assert_eq!(world.dead_letters().await, letters);
 }
 
-/// Each kind is judged beside what was delivered, and told of beside all that was read.
+/// Each kind is judged against what was delivered, and reported against all that was read.
 #[tokio::test(start_paused = true)]
 async fn of_how_many_records_so_many_were_set_aside_counts_those_of_every_kind() {
     let world = World::with_records(100);
@@ -193,7 +193,7 @@ async fn a_misfit_that_cannot_be_kept_holds_the_cursor() {
 #[tokio::test(start_paused = true)]
 async fn what_is_quarantined_counts_as_handled_and_fails_the_run() {
     let world = World::with_records(2_500);
-    // Of the first batch and of the last.
+    // In the first batch and in the last.
     world.state().quarantined = [3, 0, 1].into();
     let report = world.run().await;
     assert_eq!(

@@ -1,9 +1,8 @@
-//! Deliveries that are under way at the same time.
+//! Deliveries that are in flight at the same time.
 
 use super::*;
 
-/// A world in which much is to be delivered, four batches of it at a time, each of which takes a
-/// second.
+/// A world with much to deliver, in up to four batches at a time, each of which takes a second.
 fn world(records: i64) -> World {
     let world = World::with_records(records);
     {
@@ -15,7 +14,7 @@ fn world(records: i64) -> World {
     world
 }
 
-/// The ids that landed more than once.
+/// How many ids landed more than once.
 fn twice(world: &World) -> usize {
     let landed = world.landed();
     let distinct: BTreeSet<_> = landed.iter().collect();
@@ -88,12 +87,12 @@ async fn nor_is_it_if_the_run_is_killed_while_the_answer_to_another_is_long_in_c
         }
         let report = world.run().await;
         assert!(report.caught_up && report.is_success(), "{report:?}");
-        // That answer never came.
+        // The answer to that batch never came.
         assert_eq!(twice(&world), 100, "{failing}");
     }
 }
 
-/// The answer of a request counts as none after some time, and the batch is posted again.
+/// The answer to a request counts as missing after some time, and the batch is posted again.
 #[tokio::test(start_paused = true)]
 async fn answers_are_taken_while_the_run_waits_for_the_storage() {
     let slow = || {
@@ -215,7 +214,7 @@ async fn a_destination_that_begins_to_refuse_everything_loses_nothing() {
     world.assert_all_landed_once();
 }
 
-/// Whenever it is killed: what was under way may come twice, and nothing else.
+/// Whenever the run is killed, only records in flight may land twice.
 #[tokio::test(start_paused = true)]
 async fn a_kill_costs_what_was_under_way() {
     for millis in (500..16_000).step_by(900) {
@@ -231,7 +230,7 @@ async fn a_kill_costs_what_was_under_way() {
     }
 }
 
-/// Of posts that take so long that there is no time for another.
+/// Posts take so long that there is no time for another.
 #[tokio::test(start_paused = true)]
 async fn what_was_under_way_when_the_time_was_over_is_not_sent_again() {
     let world = world(6_000);
@@ -249,7 +248,7 @@ async fn what_was_under_way_when_the_time_was_over_is_not_sent_again() {
 async fn a_record_that_comes_again_while_it_is_under_way_is_not_sent_again() {
     let world = world(1_000);
     let records: Vec<_> = world.state().records.values().cloned().collect();
-    // By then four batches are delivered, and two may be under way.
+    // By then four batches are delivered, so two may be in flight.
     let source = Stuck([&records[..600], &records[500..600], &records[600..]].concat());
     let policy = Policy {
         overlap: Duration::from_hours(24),

@@ -1,20 +1,20 @@
-//! A world in memory: a source, a destination and a storage, with the faults that a test wants.
+//! A world in memory: a source, a destination and a storage, with the faults that a test asks for.
 
 use super::*;
 
 mod destination;
 
-/// What a request to a part of the world comes to, instead of succeeding.
+/// What a request to a part of the world results in, instead of succeeding.
 #[derive(Clone, Debug)]
 pub enum Fault {
-    /// For good: it is not tried again.
+    /// Permanently: it is not retried.
     Fails,
-    /// As a storage that does not answer for a while.
+    /// Like a storage that is unavailable for a while.
     IsAway,
     Rejects,
-    /// As a tenant whose rate limit leaves nothing for this run.
+    /// Like a tenant whose rate limit leaves nothing for this run.
     IsTooLate,
-    /// As a tenant whose answer does not come in what time is left.
+    /// Like a tenant that does not answer within the time left.
     IsSlow,
     Delays,
     /// Takes four seconds.
@@ -26,72 +26,72 @@ pub enum Fault {
 #[allow(clippy::struct_excessive_bools, reason = "each says something else")]
 pub struct State {
     pub records: BTreeMap<LogId, Record>,
-    /// Whether reading after an id that is not there is rejected, or taken as a bound.
+    /// Whether reading after an unknown id is rejected, or the id is taken as a lower bound.
     pub rejects_unknown: bool,
-    /// For each coming request to the source, one fault or none.
+    /// For each coming request to the source, a fault or none.
     pub source_faults: VecDeque<Option<Fault>>,
-    /// Records of a page, where they are fewer than were asked for.
+    /// Records per page, if fewer than were requested.
     pub short_pages: Option<usize>,
     pub requests: u64,
-    /// What the source tells of this world's clock.
+    /// By how much the source says that this world's clock is ahead.
     pub clock_ahead: TimeDelta,
     pub asked_for_oldest: usize,
     pub asked_if_dropped: usize,
     pub comparisons: usize,
-    /// For each coming search further than the newest records.
+    /// For each coming further search.
     pub search_faults: VecDeque<Option<Fault>>,
     pub searches_further: usize,
     pub looks: usize,
     pub landed: Vec<Vec<String>>,
-    /// Of each coming delivery, so many are quarantined.
+    /// How many rows of each coming delivery are quarantined.
     pub quarantined: VecDeque<u64>,
     pub destination_faults: VecDeque<Option<Fault>>,
-    /// For each coming reading of the checkpoint.
+    /// For each coming read of the checkpoint.
     pub load_faults: VecDeque<Option<Fault>>,
     pub saves: u64,
     /// When each save began.
     pub saves_begun: Vec<Instant>,
     /// For each coming save.
     pub save_faults: VecDeque<Option<Fault>>,
-    /// What is in every page beside its records.
+    /// Added to every page, beside its records.
     pub misfits: Vec<Bytes>,
-    /// Records that the destination refuses when it is sent them.
+    /// Records that the destination refuses.
     pub poison: BTreeSet<LogId>,
     pub refuses_all: bool,
-    /// So many posts are refused whatever is in them, if that is not all.
+    /// If only the first posts are refused whatever is in them, how many.
     pub refuses_first: usize,
-    /// Whether the destination says of each record by itself what became of it.
+    /// Whether the destination tells the outcome of each record separately.
     pub tells_each: bool,
-    /// Rows of a delivery, where they are fewer than usual.
+    /// Rows per delivery, if fewer than usual.
     pub rows_at_once: Option<usize>,
-    /// Bytes of a delivery, where they are not the usual ones.
+    /// Bytes per delivery, if not the usual number.
     pub bytes_at_once: Option<usize>,
     /// How long a post takes.
     pub post_takes: Duration,
-    /// Within which time an answer has to be taken, so as not to count as none.
+    /// An answer that is not received within this time counts as missing.
     pub answers_keep: Option<Duration>,
-    /// More rows than these get no answer in time, and so they land in vain.
+    /// A delivery of more rows gets no answer in time; its rows land all the same.
     pub rows_in_time: Option<usize>,
-    /// Of so many rows of the next delivery that is taken, nothing is told.
+    /// For this many rows of the next accepted delivery, no outcome is told.
     pub untold: usize,
-    /// Records with which no delivery is answered in time.
+    /// A delivery with any of these records gets no answer in time.
     pub unanswered: BTreeSet<LogId>,
-    /// Records at which the destination fails inside.
+    /// Records over which the destination fails internally.
     pub stumbling_blocks: BTreeSet<LogId>,
-    /// So many posts fail inside whatever is in them.
+    /// This many posts fail internally, whatever is in them.
     pub fails_inside: usize,
-    /// Whether a post that takes longer than the run's time is cut off before it lands.
+    /// Whether a post that lasts longer than the run is cut off before it lands.
     pub cuts_posts: bool,
     /// How long a save takes.
     pub save_takes: Duration,
-    /// Deliveries that may be under way at a time, where it is more than one.
+    /// Deliveries that may be in flight at a time, if more than one.
     pub side_by_side: usize,
-    /// Those that are, and the most there were.
+    /// Deliveries in flight now, and the most that were in flight at a time.
     pub under_way: (usize, usize),
     pub posts: usize,
-    /// Records that the destination has no form for.
+    /// Records that the destination cannot encode.
     pub unfit: BTreeSet<LogId>,
-    /// Those of them of which it has one for what fits.
+    /// Those of them that it can encode shortened.
     pub cut: BTreeSet<LogId>,
     pub dead_letter_faults: VecDeque<Option<Fault>>,
 }
@@ -107,8 +107,8 @@ pub struct World {
 }
 
 impl World {
-    /// A world in which it is 08:00:00, with these many records, one a second, the last one
-    /// stored and dated 07:58:00.
+    /// A world in which it is 08:00:00, with this many records, one a second. The last is stored and
+    /// dated 07:58:00.
     pub fn with_records(count: i64) -> Self {
         let began = Instant::now();
         let world = Self {
@@ -143,7 +143,7 @@ impl World {
         }
     }
 
-    /// What a process keeps in this world's memory.
+    /// The checkpoint store of a process in this world.
     pub fn checkpoints(&self) -> CheckpointStore {
         let storage = Arc::new(Storage::over(self.clone(), Jitter::seeded(1)));
         CheckpointStore::new(storage, "acme", "memory", "me".into())
@@ -188,7 +188,7 @@ impl World {
         self.run_of(self, policy, &watch::Sender::default()).await
     }
 
-    /// Ids that landed, in order.
+    /// Ids that landed, in the order of landing.
     pub fn landed(&self) -> Vec<String> {
         self.state().landed.concat()
     }
@@ -217,14 +217,14 @@ impl World {
         }
     }
 
-    /// What is stored is no checkpoint any more, nor is what was stored before.
+    /// Makes both generations of the checkpoint unreadable.
     pub fn lose_checkpoint(&self) {
         for path in [CHECKPOINT, "checkpoints/acme/memory.previous.json"] {
             self.memory.put(path, Bytes::from_static(&[0; 9]));
         }
     }
 
-    /// Of each dead letter its id, or where it has none its text, and the reason.
+    /// For each dead letter, its id (or its text if it has none) and the reason.
     pub async fn dead_letters(&self) -> Vec<String> {
         let paths = self.memory.list(DEAD_LETTERS).await.unwrap();
         let mut letters = Vec::new();
@@ -349,7 +349,7 @@ impl Source for World {
     }
 
     async fn next(&self, after: &LogId, _: Deadline) -> Result<Option<Record>, SourceError> {
-        // Like a search, it is none of the pages that are counted.
+        // Like a search, it does not count among the pages.
         let fault = {
             let mut state = self.state();
             state.looks += 1;
@@ -417,7 +417,7 @@ impl Source for World {
     }
 }
 
-/// The memory, with this world's faults. Anybody may write there: it is the versions that tell.
+/// The memory, with this world's faults. Anyone may write to it: conflicts are detected by version.
 impl Objects for World {
     fn read<'a>(&'a self, path: &'a str) -> Attempt<'a, Option<Object>> {
         Box::pin(async move {

@@ -1,4 +1,4 @@
-//! The destination of a world: what it takes, refuses, stumbles over and answers too late.
+//! The destination of a world: what it accepts, refuses, fails over and answers too late.
 
 use super::*;
 
@@ -104,13 +104,13 @@ impl Destination for World {
 impl World {
     pub fn land<'a>(&self, rows: impl IntoIterator<Item = &'a Bytes>) {
         let rows = rows.into_iter();
-        // Without what makes it large.
+        // Without the padding that makes the row large.
         let ids = rows.map(|row| std::str::from_utf8(row).unwrap().trim_end().to_owned());
         let ids: Vec<_> = ids.collect();
         self.state().landed.push(ids);
     }
 
-    /// What it quarantines of the next delivery that it takes.
+    /// How many rows of the next accepted delivery it quarantines.
     pub fn quarantine(&self) -> Option<Quarantine> {
         let rows = self.state().quarantined.pop_front()?;
         (rows > 0).then(|| Quarantine {
@@ -129,7 +129,7 @@ impl World {
         state.rows_in_time.is_some_and(|most| rows.len() > most) || rows.iter().any(is_unanswered)
     }
 
-    /// Whether the destination fails inside at these rows.
+    /// Whether the destination fails internally over these rows.
     fn stumbles(&self, rows: &[Bytes]) -> bool {
         let mut state = self.state();
         if state.fails_inside > 0 {
@@ -143,7 +143,7 @@ impl World {
         rows.iter().any(is_block)
     }
 
-    /// Takes the rows that it does not refuse. A fault leaves the second half of them open.
+    /// Accepts the rows that it does not refuse. A fault leaves the second half of them open.
     pub fn deliver_each(&self, rows: &[Bytes], refuses: impl Fn(&Bytes) -> bool) -> Delivery {
         let is_cut = self
             .state()
@@ -189,7 +189,7 @@ fn unanswered(rows: &[Bytes]) -> Delivery {
     )
 }
 
-/// Of these rows nothing is known.
+/// The outcome of these rows is not known.
 fn unknown(rows: &[Bytes], error: DeliveryError) -> Delivery {
     Delivery {
         error: Some(error),
