@@ -104,7 +104,7 @@ async fn a_run_that_is_asked_to_end_delivers_what_it_has_read_and_saves() {
 #[tokio::test(start_paused = true)]
 async fn what_was_acknowledged_is_not_forgotten_if_the_store_comes_back_within_the_run() {
     let world = World::with_records(100);
-    // The first checkpoint and the save before the batch succeed; the save after it does not.
+    // The first checkpoint and the save before the batch succeed; the save after it is delayed.
     let away = vec![Some(Fault::IsAway); 60];
     world.state().save_faults = [vec![None; 2], away.clone()].concat().into();
     let report = world.run().await;

@@ -114,7 +114,7 @@ async fn a_record_that_is_filtered_out_is_not_sent_before_its_turn_either() {
     for n in 0..212 {
         let time = at("07:50:00") + chrono::Duration::seconds(n);
         let mut record = record(time, time);
-        // Nine of the filtered records would fill a batch, and the tenth would not fit.
+        // Nine of the refused records fill a batch, and the tenth does not fit.
         let (kind, padding) = if n < 9 || n == 30 {
             ("fp", 6_000)
         } else {

@@ -161,7 +161,7 @@ async fn a_record_that_stood_alone_is_set_aside_once_another_is_taken() {
 async fn what_was_taken_before_the_search_broke_off_is_not_sent_again() {
     let world = World::with_records(900);
     let letters = poison(&world, [450]);
-    // First one record alone and then the first half, and later a smaller part.
+    // The post of the first half fails, after one record alone; in the second run, a smaller part.
     for failing in [1, 3] {
         let mut faults = vec![None; failing];
         faults.push(Some(Fault::Fails));

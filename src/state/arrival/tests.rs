@@ -58,7 +58,7 @@ fn records_count_in_the_hour_of_their_ids_and_those_delivered_again_count_once()
     assert_eq!(due(&arrivals, "09:29:59"), []);
     let all = [(at("08:00:00"), 3, false), (at("09:00:00"), 2, false)];
     assert_eq!(due(&arrivals, "09:30:00"), all);
-    // A record that comes late lets its hour wait again, and only that one.
+    // A late record makes its hour due again, and no other.
     assert!(arrivals.accept(&ids(8, [30, 31]), at("09:40:00")));
     assert_eq!(due(&arrivals, "09:40:00"), all[1..]);
     assert_eq!(
@@ -76,7 +76,7 @@ fn what_was_delivered_while_a_clock_was_ahead_is_looked_for_once_it_is_right_aga
     let all = [(at("08:00:00"), 2, false), (at("09:00:00"), 1, false)];
     assert_eq!(due(&arrivals, "09:30:00"), all);
 
-    // A clock that is behind for a run changes nothing of what was noted before.
+    // A clock that is behind for one run changes nothing that was noted before.
     let mut arrivals = Arrivals::default();
     arrivals.accept(&ids(8, [0, 30]), at("09:10:00"));
     arrivals.accept(&ids(7, [1]), at("09:10:00") - TimeDelta::days(1));
@@ -112,7 +112,7 @@ fn what_is_missing_after_the_second_look_is_delivered_again_once_and_then_lost()
     let still = [found(8, 3, &missing)];
     let verdict = arrivals.find(&still, at("10:30:00"));
     assert_eq!((&verdict.missing, verdict.lost.len()), (&missing, 0));
-    // Where it could not be delivered again, that is tried after the next look.
+    // If they could not be delivered again, this is tried after the next look.
     assert_eq!(due(&arrivals, "11:30:00").len(), 1);
     assert_eq!(arrivals.find(&still, at("11:30:00")).missing, missing);
 
@@ -122,7 +122,7 @@ fn what_is_missing_after_the_second_look_is_delivered_again_once_and_then_lost()
     let verdict = arrivals.find(&still, at("11:51:00"));
     assert_eq!((verdict.missing.len(), &verdict.lost), (0, &missing));
     assert_eq!(told(&arrivals), [5, 4, 1, 1]);
-    // Told once, looked for all the same.
+    // Reported once, but still looked for.
     assert_eq!(due(&arrivals, "12:51:00").len(), 1);
     assert_eq!(arrivals.find(&still, at("12:51:00")), Verdict::default());
     arrivals.find(&[found(8, 3, &BTreeSet::new())], at("13:51:00"));
@@ -144,7 +144,7 @@ fn an_hour_whose_missing_records_were_delivered_again_has_had_its_turn() {
     assert_eq!((verdict.missing.len(), verdict.lost), (0, missing));
 }
 
-/// Of these the missing one was delivered again, and is to be looked for.
+/// The missing one of these was delivered again, and is still to be looked for.
 fn sent_again(missing: &BTreeSet<LogId>) -> Arrivals {
     let mut arrivals = delivered();
     for clock in ["09:30:00", "10:30:00"] {
@@ -154,12 +154,12 @@ fn sent_again(missing: &BTreeSet<LogId>) -> Arrivals {
     arrivals
 }
 
-/// As where a destination was away in the middle of an hour.
+/// As if a destination had been down in the middle of an hour.
 #[test]
 fn what_is_missing_for_good_is_told_of_although_more_comes_to_its_hour() {
     let missing = ids(8, [30]);
     let mut arrivals = sent_again(&missing);
-    // Until it is looked for, what was sent again may be there.
+    // Until it is looked for, the record sent again may have arrived.
     assert_eq!(arrivals.lost(), 0);
     arrivals.find(&[found(8, 3, &missing)], at("10:50:00"));
     assert_eq!(arrivals.lost(), 1);
@@ -182,7 +182,7 @@ fn what_is_only_on_its_way_is_not_missing_for_good() {
     arrivals.find(&[found(8, 4, &ids(8, [31]))], at("11:20:00"));
     assert_eq!(arrivals.lost(), 0);
 
-    // Of an hour in which others are, those alone count.
+    // If newer records of the hour are missing too, only those lost earlier count.
     let mut arrivals = sent_again(&missing);
     arrivals.find(&[found(8, 3, &missing)], at("10:50:00"));
     arrivals.accept(&ids(8, [31, 32, 33]), at("11:00:00"));
@@ -210,7 +210,7 @@ fn where_nothing_ever_landed_nothing_is_delivered_again() {
     arrivals.find(&nothing, at("09:30:00"));
     let verdict = arrivals.find(&nothing, at("10:30:00"));
     assert_eq!((verdict.missing.len(), verdict.lost.len()), (0, 5));
-    // A whole hour is missing, and another one is there.
+    // All of one hour is missing, and another hour has arrived.
     let mut arrivals = delivered();
     arrivals.find(
         &[found(8, 3, &of_8), found(9, 2, &BTreeSet::new())],
@@ -239,7 +239,7 @@ fn what_is_kept_is_bounded_in_time_and_number() {
     arrivals.accept(&ids(10, [0]), later - TimeDelta::seconds(1));
     assert_eq!(arrivals.hours.len(), 3);
     arrivals.accept(&ids(10, [1]), later);
-    // What nobody could ask is kept.
+    // An hour that was never looked for is kept.
     let kept: Vec<_> = arrivals.hours.keys().copied().collect();
     assert_eq!(kept, [at("09:00:00"), at("10:00:00")]);
 
@@ -255,7 +255,7 @@ fn what_is_kept_is_bounded_in_time_and_number() {
     }
     assert_eq!(arrivals.hours.len(), 3);
     arrivals.find(&[found(2, 50_000, &BTreeSet::new())], at("04:20:00"));
-    // First goes what is done, then the oldest.
+    // The finished hour goes first, then the oldest.
     arrivals.accept(&many(4, 1), at("04:20:00"));
     let kept: Vec<_> = arrivals.hours.keys().copied().collect();
     assert_eq!(kept, [at("01:00:00"), at("03:00:00"), at("04:00:00")]);
@@ -320,7 +320,7 @@ async fn two_processes_add_to_the_same_and_what_is_no_change_is_not_written() {
     assert_eq!(seen[0].ids, ids(8, [1, 2, 3]));
 }
 
-/// Others may be able to write it.
+/// Someone else may be able to write it.
 #[tokio::test]
 async fn what_cannot_be_reckoned_with_is_begun_anew() {
     let whole = |counts: u64, begin: &str, time: &str| {

@@ -21,7 +21,7 @@ fn record(clock: &str) -> Record {
     }
 }
 
-/// At noon, everything of this prefix is read and handled up to there.
+/// Moves the cursors at noon, after everything of this prefix up to `read_to` was read and handled.
 fn advance(checkpoint: &mut Checkpoint, read_to: &LogId, settled: DateTime<Utc>) {
     let read = [read_to].into_iter().collect();
     assert!(!checkpoint.advance(&read, settled, at("12:00:00")));
@@ -150,7 +150,7 @@ fn a_cursor_speaks_for_its_own_prefix_alone() {
     let records = [named("800", "08:10:00"), named("800", "08:20:00")];
     accept(&mut checkpoint, &records);
     advance(&mut checkpoint, &records[1].log_id, at("08:15:00"));
-    // It is by the newest records that a cursor is the first.
+    // The prefix with the newest records has the main cursor.
     assert_eq!(
         checkpoint.position(),
         Position::After(records[0].log_id.clone())
@@ -165,7 +165,7 @@ fn a_cursor_speaks_for_its_own_prefix_alone() {
 fn where_one_prefix_ends_the_first_reading_the_others_still_begin_at_its_start() {
     let mut checkpoint = Checkpoint::first(Start::At(at("07:00:00")));
     checkpoint.begin_prefixes(Duration::from_mins(1));
-    // It was set aside before its turn; what lies below it was not read.
+    // It was set aside ahead of its turn; the records below it were not read.
     accept(&mut checkpoint, &[record("08:10:00")]);
     let other = named("800", "08:20:00");
     accept(&mut checkpoint, std::slice::from_ref(&other));
@@ -197,7 +197,7 @@ fn below_a_cursor_that_a_person_chose_nothing_is_wanted_of_any_prefix() {
     };
     let mut checkpoint = Checkpoint::set(after("08:00:00"));
     assert_eq!(begun(&checkpoint), Some(at("08:00:00")));
-    // As an earlier version left one: set once, and read on from since.
+    // As an earlier version left it: set by hand once, and read on from since.
     let next = record("08:10:00");
     accept(&mut checkpoint, std::slice::from_ref(&next));
     advance(&mut checkpoint, &next.log_id, at("08:30:00"));
@@ -321,7 +321,7 @@ fn a_restart_reads_from_its_start_and_forgets_nothing() {
     for clock in ["08:00:10", "08:00:20"] {
         assert!(checkpoint.has_handled(&id(clock)));
     }
-    // The record of the cursor is gone; only a newer one takes its place.
+    // The cursor's record is gone; only a newer record takes its place.
     advance(&mut checkpoint, &id("08:00:15"), at("09:00:00"));
     assert!(matches!(checkpoint.position(), Position::Start(_)));
     advance(&mut checkpoint, &id("08:00:20"), at("09:00:00"));
@@ -336,7 +336,7 @@ fn a_first_run_may_be_told_to_begin_earlier_until_it_has_handled() {
     assert_eq!(first.position(), Position::Start(early));
     first.begin_by(late);
     assert_eq!(first.position(), Position::Start(early));
-    // What was said of the end is said of what was read from the later start.
+    // What was noted about the end applies only to what was read from the later start.
     first.begin_comparing(at("09:00:00"));
     first.caught_up(at("09:00:00"));
     first.begin_by(Start::Oldest);

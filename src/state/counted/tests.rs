@@ -43,7 +43,7 @@ fn what_was_not_there_is_what_there_is_more_of_now() {
         (&["08:10:00", "08:20:00"][..], Some(0)),
         (&["08:20:00", "08:10:00"], Some(0)),
         (&["08:10:00", "08:15:00", "08:20:00"], Some(1)),
-        // As many, but others; and fewer.
+        // The same number with other ids; and fewer.
         (&["08:10:00", "08:15:00"], None),
         (&["08:10:00"], None),
     ] {
@@ -55,12 +55,12 @@ fn what_was_not_there_is_what_there_is_more_of_now() {
 fn an_hour_without_a_count_had_nothing_where_the_runs_have_passed_it() {
     let counted = counted(Some("07:30:00"), &["09:30:00"]);
     assert_eq!(missed(&counted, "08:00:00", &["08:10:00"]), Some(1));
-    // What is newer than all that was read, the runs will still meet.
+    // The runs will still meet records that are newer than everything read.
     assert_eq!(
         missed(&counted, "09:00:00", &["09:30:00", "09:31:00"]),
         Some(0)
     );
-    // What is older than all that is counted, nobody knows of.
+    // Nothing is known of records that are older than everything counted.
     assert_eq!(missed(&counted, "06:00:00", &["06:10:00"]), None);
     assert_eq!(missed(&counted, "07:00:00", &["07:10:00"]), Some(0));
     assert_eq!(missed(&Counted::default(), "08:00:00", &[]), None);
@@ -124,7 +124,7 @@ impl World {
         HistoryStore::new(Arc::clone(&self.storage), "acme", "log-analytics")
     }
 
-    /// A ledger that has begun.
+    /// A ledger that was opened.
     async fn open<'a>(
         &'a self,
         checkpoints: &'a CheckpointStore,
@@ -152,7 +152,7 @@ fn record(clock: &str) -> Record {
     }
 }
 
-/// Whether the runs have counted just these.
+/// Whether the runs have counted exactly these.
 async fn has_counted(history: &HistoryStore, hour: &str, clocks: &[&str]) -> bool {
     let report = Report {
         caught_up: true,
@@ -177,7 +177,7 @@ async fn what_a_run_saved_is_counted_whatever_became_of_it_and_what_it_did_not_i
         world.history(),
     );
     let mut ledger = world.open(&checkpoints, &history).await;
-    // Before the start, of which not all is read.
+    // Before the start, where not everything is read.
     ledger.note(&record("07:59:59"), Handled::LeftOut);
     ledger.note(&record("08:10:00"), Handled::Accepted);
     ledger.note(&record("08:20:00"), Handled::LeftOut);
@@ -188,7 +188,7 @@ async fn what_a_run_saved_is_counted_whatever_became_of_it_and_what_it_did_not_i
     let mut other = world.open(&others, &elsewhere).await;
     other.note(&record("08:40:00"), Handled::Accepted);
     other.save(deadline()).await.unwrap();
-    // The other has saved meanwhile, so that this is read again.
+    // The other poller has saved meanwhile, so this record is read again.
     ledger.note(&record("08:40:00"), Handled::Accepted);
     assert!(ledger.save(deadline()).await.is_err());
 
@@ -201,7 +201,7 @@ async fn what_a_run_saved_is_counted_whatever_became_of_it_and_what_it_did_not_i
     assert!(has_counted(&history, "08:00:00", &all).await);
 }
 
-/// Otherwise nothing would be known of any hour until that time.
+/// Otherwise no hour up to that time could be judged.
 #[tokio::test]
 async fn an_id_of_a_time_to_come_is_not_counted_and_lets_no_hour_be_forgotten() {
     let world = World::at("09:00:00");
@@ -261,7 +261,7 @@ async fn a_run_that_found_nothing_new_writes_nothing_more_and_what_was_counted_w
             .unwrap()
     );
     assert!(has_counted(&history, "08:00:00", &["08:10:00"]).await);
-    // Once.
+    // It is counted only once.
     assert!(has_counted(&history, "08:00:00", &["08:10:00"]).await);
 }
 

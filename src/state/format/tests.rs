@@ -14,7 +14,7 @@ fn at(clock: &str) -> DateTime<Utc> {
     time(&format!("2026-11-21T{clock}Z"))
 }
 
-/// At noon, everything of this prefix is read and handled up to there.
+/// Moves the cursors at noon, after everything of this prefix up to `read_to` was read and handled.
 fn advance(checkpoint: &mut Checkpoint, read_to: &LogId, settled: DateTime<Utc>) {
     let read = [read_to].into_iter().collect();
     assert!(!checkpoint.advance(&read, settled, at("12:00:00")));
@@ -75,7 +75,7 @@ fn a_stored_form_of_this_format_stays_readable() {
     assert_eq!(checkpoint.caught_up_at, Some(at("08:00:20")));
 }
 
-/// As version 0.1 wrote it.
+/// A checkpoint as version 0.1 wrote it.
 fn format_1(fields: &str) -> String {
     format!(
         r#"{{
@@ -265,7 +265,7 @@ proptest! {
         json.splice(from..(from + length).min(json.len()), piece.bytes());
         if let Ok(taken) = read(&json) {
             if let Position::Start(Start::At(time)) = taken.position() {
-                // What a reading subtracts from its beginning.
+                // A reading subtracts from its beginning, which must stay in range.
                 prop_assert!(time.checked_sub_signed(chrono::Duration::days(1)).is_some());
             }
             let json = write(&taken, at("08:00:00"), "me");

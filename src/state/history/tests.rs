@@ -57,7 +57,7 @@ fn a_quiet_run_is_a_sign_of_life_every_ten_minutes_and_a_change_is_told_at_once(
     }
     assert_eq!(history.last_run, Some(at("08:15:00")));
     assert_eq!(history.last_success, Some(at("08:15:00")));
-    // Two failed and one delivered; quiet ones are none.
+    // Two failed and one delivered; quiet runs do not count.
     assert_eq!(history.runs.len(), 3);
     assert_eq!(history.errors.len(), 2);
 }
@@ -66,7 +66,7 @@ fn a_quiet_run_is_a_sign_of_life_every_ten_minutes_and_a_change_is_told_at_once(
 fn a_sign_of_life_of_the_future_is_replaced_at_once() {
     let mut history = History::default();
     history.add(&quiet(), at("08:06:00"));
-    // Within the error of a clock.
+    // Within a clock's error.
     assert!(!history.add(&quiet(), at("08:01:00")));
     assert!(history.add(&quiet(), at("08:00:59")));
     assert_eq!(history.last_run, Some(at("08:00:59")));
@@ -94,7 +94,7 @@ fn what_was_told_while_a_clock_was_ahead_counts_from_when_it_was_right_again() {
     assert_eq!(history.gap(later), None);
     let day = history.delivered(TimeDelta::hours(24), later);
     assert_eq!(day.records, 0);
-    // The hour of then takes no place for good.
+    // The hour in the future does not stay in the list.
     assert_eq!(history.hours.len(), 1);
     assert_eq!(history.last_success, Some(at("08:00:00")));
 }
@@ -148,7 +148,7 @@ fn what_was_found_in_the_table_is_told_at_once_and_kept() {
     assert!(!history.add(&unasked, at("08:05:00")));
     assert!(history.add(&found(3), at("08:06:00")));
     assert_eq!(history.unasked, None);
-    // It is switched off.
+    // The arrival check is switched off.
     assert!(history.add(&quiet(), at("08:07:00")));
     assert_eq!(history.arrival, None);
 }
@@ -177,7 +177,7 @@ fn what_is_kept_is_bounded() {
     assert_eq!(history.total.records, 4_000);
 }
 
-/// The loss of a checkpoint is told of by each run of a day.
+/// The loss of a checkpoint is reported by each run for a day.
 #[test]
 fn a_gap_that_is_told_again_and_again_leaves_room_for_another() {
     let mut history = History::default();
@@ -195,7 +195,7 @@ fn a_gap_that_is_told_again_and_again_leaves_room_for_another() {
     }
     let told = history.gap(at("08:59:00"));
     assert_eq!(told, Some(gap("07:00:00")));
-    // Each for a day.
+    // Each gap is reported for a day.
     let later = at("08:30:00") + TimeDelta::days(1);
     assert_eq!(history.gap(later), Some(gap("06:00:00")));
     assert_eq!(history.gap(later + TimeDelta::hours(1)), None);
@@ -227,7 +227,7 @@ fn what_came_lately_is_counted_by_runs_and_where_they_are_too_many_by_hours() {
         .collect();
     assert_eq!(hours, [1, 6, 8]);
 
-    // A run each ten seconds: five hundred are less than an hour and a half.
+    // A run every ten seconds: five hundred runs take less than an hour and a half.
     let mut history = History::default();
     for second in (0..28_800).step_by(10) {
         history.add(&delivered(1), at("00:00:00") + TimeDelta::seconds(second));
@@ -276,7 +276,7 @@ async fn two_processes_add_to_one_history_and_what_is_none_is_begun_anew() {
     assert_eq!(history.total.records, 8);
 }
 
-/// A run tells of a gap once, and the next one finds nothing new.
+/// A gap is reported by one run, and the next one finds nothing new.
 #[tokio::test(start_paused = true)]
 async fn what_could_not_be_written_is_told_with_the_next_run() {
     for fault in [Fault::LoseAnswer, Fault::Fail, Fault::Hang, Fault::Conflict] {

@@ -82,7 +82,7 @@ async fn a_generation_that_somebody_else_keeps_is_a_conflict() {
     assert!(matches!(error, CheckpointError::Conflict { .. }), "{error}");
 }
 
-/// A store in a folder, as each process makes one.
+/// A folder in which each process opens its own store.
 struct Stores(tempfile::TempDir);
 
 impl Stores {
@@ -90,7 +90,7 @@ impl Stores {
         Self(tempfile::tempdir().unwrap())
     }
 
-    /// The store of one more process.
+    /// The store of another process.
     fn open(&self) -> CheckpointStore {
         let folder = Folder::new(self.0.path().into(), "CHECKPOINT_DIR");
         let storage = Arc::new(Storage::folder(folder, Jitter::seeded(1)));
@@ -154,7 +154,7 @@ async fn the_state_before_the_run_is_used_where_the_newest_is_unreadable_or_gone
             panic!("the one before it is fine");
         };
         assert_eq!(previous, cursor_at("08:00:00"));
-        // It goes on from there.
+        // The next run continues from there.
         stores.save(&[cursor_at("08:03:00")]).await;
         assert!(
             matches!(stores.load().await.unwrap(), Stored::Newest(it) if it == cursor_at("08:03:00"))
@@ -275,7 +275,7 @@ async fn what_a_clock_that_was_ahead_has_noted_does_not_make_the_cursors_of_a_ti
         ..noted(late, late)
     };
     let stores = Stores::new();
-    // Twice, so that no generation is without it.
+    // Saved twice, so that both generations contain it.
     for _ in 0..2 {
         stores.save(std::slice::from_ref(&ahead)).await;
     }
