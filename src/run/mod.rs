@@ -307,7 +307,7 @@ impl<S: Source, A: DeadLetters> Course<'_, S, A> {
     }
 
     /// Fails a run that sent records to a destination that refuses every record, even if all of them
-    /// were set aside. Also fails a run of which more than a tenth of the records was refused.
+    /// were set aside. Also fails a run in which more than a tenth of the records was refused.
     fn judge_refusals(&self, ledger: &impl Ledger, was_sent: bool, refused: u64, all: u64) {
         let Some(since) = ledger.refused_since() else {
             return self.judge(refused, all, &RunError::ManyRefused { refused, all });

@@ -25,7 +25,7 @@ use crate::record::{
     CLOCK_ERROR, LogId, Page, Position, Reach, Record, STORING_DELAY, Start, is_future,
 };
 
-/// A page has no record with an id after which to read on.
+/// The page has no record with an id, so it is not known where to read on.
 #[derive(Debug)]
 pub(super) struct NoId;
 

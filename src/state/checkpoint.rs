@@ -24,7 +24,7 @@ use crate::run::{Comparison, Handled, Newest};
 /// The state of one destination.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct Checkpoint {
-    /// Every record of its prefix up to this one is handled. This is the main cursor.
+    /// The main cursor: every record of its prefix up to this one is handled.
     pub(super) cursor: Option<LogId>,
     /// The cursors of the other prefixes, by prefix.
     pub(super) others: BTreeMap<String, LogId>,

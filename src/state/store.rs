@@ -327,7 +327,7 @@ impl CheckpointStore {
 }
 
 impl CheckpointStore {
-    /// Reads the checkpoint. One with a position later than `now` is not believed.
+    /// Loads the checkpoint. One with a position later than `now` counts as unreadable.
     pub async fn load(
         &self,
         now: DateTime<Utc>,

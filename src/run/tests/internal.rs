@@ -7,7 +7,7 @@ async fn later() {
     tokio::time::advance(Duration::from_mins(90)).await;
 }
 
-/// A world with this many records, over these of which the destination fails.
+/// A world with this many records. The destination fails over those at `blocks`.
 fn world(count: i64, blocks: &[usize]) -> World {
     let world = World::with_records(count);
     let mut state = world.state();

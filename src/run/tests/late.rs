@@ -24,7 +24,8 @@ async fn what_comes_after_it_in_the_run_is_delivered_in_smaller_parts_at_once() 
     world.state().rows_in_time = Some(300);
     assert_eq!(world.run().await.delivered, 3_000);
     world.assert_all_landed_once();
-    // Late are the whole, one half of it, and, after ten deliveries in time, one of the doubled size.
+    // Three posts are late: the whole batch, one half of it, and, after ten in time, one of twice the
+    // size.
     let landed = world.state().landed.len();
     assert_eq!(world.state().posts - landed, 3);
 }
@@ -167,7 +168,7 @@ async fn a_destination_that_refuses_all_is_not_asked_for_each_record_where_it_is
     assert!(world.state().posts < 30, "{}", world.state().posts);
 }
 
-/// If nothing comes after the batch, what was accepted of it before shows this.
+/// If nothing comes after the batch, records of it that were accepted before show this.
 #[tokio::test(start_paused = true)]
 async fn a_part_of_which_all_is_refused_is_set_aside_after_others_that_were_taken() {
     for bad in [100, 250, 400] {
@@ -186,7 +187,7 @@ async fn a_part_of_which_all_is_refused_is_set_aside_after_others_that_were_take
     }
 }
 
-/// More than an hour after a thousand records were stored, of which these are never answered.
+/// A thousand records, stored more than an hour ago, of which those at `bad` never get an answer.
 async fn world_without_answer_to(bad: &[usize]) -> World {
     let world = World::with_records(1_000);
     {

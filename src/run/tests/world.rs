@@ -58,7 +58,7 @@ pub struct State {
     /// Records that the destination refuses.
     pub poison: BTreeSet<LogId>,
     pub refuses_all: bool,
-    /// If only the first posts are refused whatever is in them, how many.
+    /// How many of the first posts are refused, whatever is in them, if not all are.
     pub refuses_first: usize,
     /// Whether the destination tells the outcome of each record separately.
     pub tells_each: bool,

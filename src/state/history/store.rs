@@ -111,7 +111,7 @@ impl HistoryStore {
         Ok(self.load(deadline).await?.0.unwrap_or_default())
     }
 
-    /// The stored history, for those who judge by it: if it is not of this version, that is an error.
+    /// The stored history, for callers that judge by it: one that is not of this version is an error.
     pub async fn look(&self, deadline: Deadline) -> Result<Option<History>, HistoryError> {
         let (history, _) = self.load(deadline).await?;
         history.map_err(|source| HistoryError::Unusable {
