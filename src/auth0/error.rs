@@ -15,13 +15,13 @@ pub(crate) enum LogsError {
     /// There is no token to read with.
     #[error(transparent)]
     Token(#[from] TokenError),
-    /// No answer.
+    /// The request failed, or its answer was not read.
     #[error("reading the log of {host}")]
     Send { host: String, source: SendError },
-    /// A page of more than was asked for, and more than is taken.
+    /// A page of more records than requested, and more than [`MOST`].
     #[error("{host} sent more than {MOST} records at once, where {PAGE} were asked for")]
     TooManyRecords { host: String },
-    /// The next record alone is more than is read, and cannot be passed.
+    /// The next record alone exceeds the size limit, and cannot be skipped because its id is unknown.
     #[error(
         "the record after {after} is larger than {} bytes, which are all that is read, and {host} \
          does not tell its id, without which it cannot be passed",
@@ -29,11 +29,11 @@ pub(crate) enum LogsError {
     )]
     RecordTooLarge {
         host: String,
-        /// The id before it.
+        /// The id that precedes the record.
         after: LogId,
     },
-    /// A page of what was not asked for. To read on after its last record would repeat everything
-    /// since then.
+    /// A page with nothing but records up to the requested id. Reading on from it would repeat
+    /// everything since.
     #[error(
         "reading makes no progress: of the records after {after}, {host} sent none but earlier ones"
     )]
@@ -42,7 +42,7 @@ pub(crate) enum LogsError {
         /// The id after which records were asked for.
         after: LogId,
     },
-    /// The newest records, as where no id is given.
+    /// Auth0 ignored an id that is no record's, and answered as if no id had been given.
     #[error("{host} does not heed the id {after}, which is none of a record")]
     NotHeeded {
         host: String,
@@ -52,7 +52,7 @@ pub(crate) enum LogsError {
     /// 400: Auth0 cannot do what was asked, such as reading after an id it no longer has.
     #[error("{host} rejected the request: {said}")]
     BadRequest { host: String, said: String },
-    /// 401, or a 400 about the token, with one made for this request.
+    /// 401, or a 400 about the token, although the token is new.
     #[error("{host} refused a new token: {said}; check that AUDIENCE and DOMAIN belong together")]
     Unauthorized { host: String, said: String },
     /// 403: the token has no permission to read logs.
@@ -75,18 +75,18 @@ pub(crate) enum LogsError {
         said: String,
         again: Again,
     },
-    /// 200 with something else than a page.
+    /// 200 with a body that is not a page of records.
     #[error("{host} sent a page that cannot be read{said}")]
     Page {
         host: String,
-        /// What it said, in parentheses, if those are no records.
+        /// An excerpt of the body in parentheses, or nothing if the body is a list, which may hold records.
         said: String,
         source: PageError,
     },
-    /// 200 with something else than the record that was asked for by its id.
+    /// 200 with something other than the record requested by its id.
     #[error("{host} sent something else than the record {id}")]
     OtherRecord { host: String, id: LogId },
-    /// The tenant's rate limit leaves nothing for this run.
+    /// The tenant's rate limit allows no further request in this run.
     #[error(transparent)]
     ResetTooLate(#[from] ResetTooLate),
 }
@@ -114,7 +114,7 @@ impl Transient for LogsError {
 }
 
 impl LogsError {
-    /// Whether the answer was larger than a page can be.
+    /// Whether the answer exceeded the size limit of its request.
     pub fn is_too_large(&self) -> bool {
         matches!(
             self,

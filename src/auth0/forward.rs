@@ -1,5 +1,5 @@
-//! Reading on after an id: how many records to ask for, when the log has ended, and how to pass a
-//! record that is too large to be read.
+//! Reading on after an id: how many records to request, when the log has ended, and how to skip a
+//! record that is too large to read.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -19,22 +19,24 @@ use crate::net::http::MAX_PAGE;
 use crate::net::retry::{Deadline, GaveUp};
 use crate::record::{Elements, LogId, Misfit, Page, Record, STORING_DELAY};
 
-/// A page is asked for that is likely to have no more bytes than this: several are in memory at once.
+/// The most bytes of a page with several records: several pages are in memory at once. A larger
+/// page is requested again with fewer records.
 pub(super) const COMFORTABLE: usize = 16 * 1024 * 1024;
-/// A short page may end the log if its last record was stored so recently: where a run falls short of
-/// the end by no more than this, the next one reads on in time. It is more than the usual overlap and
-/// the minute between two runs together, so that a quiet run stays one request.
+/// A short page counts as the end of the log only if its last record was stored this recently. If
+/// it is not the end, the next run reads the rest in time. This is longer than the usual overlap
+/// plus the minute between two runs, so that a quiet run stays one request.
 const FRESH: TimeDelta = TimeDelta::minutes(3);
 
-/// So many records may be what a tenant returns at a time, whatever it has returned before: Auth0's
-/// own default is 50. One more request tells.
+/// A page with this many records is never a short one: that may be all a tenant returns at once,
+/// whatever it returned before. Auth0's own default is 50. One more request tells.
 const MANY: usize = 32;
 
-/// How many records to ask for at once, and how many there may be. All readers of a tenant share it.
+/// How many records to request at once, and how many a tenant returns. All readers of the tenant
+/// share this.
 pub(crate) struct Take {
     asked: AtomicUsize,
-    /// The most records that an answer had. A tenant may return fewer than it was asked for, so that a
-    /// short page alone proves nothing; but one that has returned more before is not held to so few.
+    /// The most records in any answer. A tenant may always return fewer than requested, so a short
+    /// page proves nothing unless an earlier answer had more.
     most: AtomicUsize,
 }
 
@@ -52,13 +54,13 @@ impl Take {
         self.asked.load(Ordering::Relaxed)
     }
 
-    /// Whether an answer of so many records has all there were, where so many were asked for.
+    /// Whether `count` records, where `asked` were requested, are all there were.
     fn is_short(&self, asked: usize, count: usize) -> bool {
         let most = self.most.fetch_max(count, Ordering::Relaxed);
         count < asked.min(most).min(MANY)
     }
 
-    /// Takes note of how many bytes so many records had.
+    /// Adapts the number to request to the bytes of an answer to `asked` records.
     fn learn(&self, asked: usize, bytes: usize) {
         let next = if bytes > COMFORTABLE {
             (asked / 2).max(1)
@@ -67,7 +69,7 @@ impl Take {
         } else {
             asked
         };
-        // Another reader may have learnt something meanwhile.
+        // If another reader has changed the number meanwhile, its number stands.
         let _ = self
             .asked
             .compare_exchange(asked, next, Ordering::Relaxed, Ordering::Relaxed);
@@ -88,7 +90,7 @@ impl Log for Forward {
         after(self, id, deadline).await
     }
 
-    /// What Auth0 answers for an id that it no longer has is not documented.
+    /// Auth0 does not document its answer for an id that it no longer has.
     fn is_rejected(error: &Self::Error) -> bool {
         matches!(
             error.error,
@@ -132,7 +134,7 @@ async fn after(
         let is_short = take.is_short(asked, found.count());
         let is_last = found.count() == 0 || is_short && is_fresh(&found, clock());
         let mut records = found.records;
-        // What Auth0 repeats of earlier pages was handled with them.
+        // Records that Auth0 repeats from earlier pages were handled with those.
         records.retain(|record| record.log_id > *id);
         return Ok(Page {
             is_last,
@@ -142,8 +144,8 @@ async fn after(
     }
 }
 
-/// After a page of nothing but what has no id there is nothing to read on after. The next record is
-/// found by its date; what has no id is met on the way.
+/// Reads on after a page of misfits only, which has no id to read on after. A search by date finds
+/// the next record, and the misfits on the way to it.
 async fn pass_misfits(
     logs: &Logs,
     id: &LogId,
@@ -164,8 +166,8 @@ async fn pass_misfits(
     })
 }
 
-/// The last record tells: what is fresh before it may be of another prefix, of which the page shows the
-/// end.
+/// Whether the last record was stored recently. A recent record before it may have another prefix,
+/// whose end is within the page.
 fn is_fresh(found: &Elements, now: DateTime<Utc>) -> bool {
     let last = found.records.iter().map(|it| &it.log_id).max();
     let stored = last.and_then(LogId::stored_at);
@@ -178,11 +180,11 @@ fn bytes(found: &Elements) -> usize {
     records.chain(misfits).map(Bytes::len).sum()
 }
 
-/// In the place of the next record, which is too large to be read, one that says so.
+/// Skips the next record, which is too large to read, and returns a marker in its place.
 ///
-/// A page that is not read does not tell the ids in it, but a search for nothing but ids does. That
-/// the record found is the one meant is proved by asking for it alone: were it another, passing it
-/// would lose the one meant.
+/// A page that was not read does not show its ids, but a search for ids only does. A request for
+/// the record that it finds proves that this is the large one: if it were another, skipping it
+/// would lose the large one.
 async fn pass(
     logs: &Logs,
     id: &LogId,
@@ -265,7 +267,7 @@ mod tests {
         assert!(is_fresh(&["07:00:00", "07:57:00"]));
         assert!(is_fresh(&["07:57:00"]));
         assert!(!is_fresh(&["07:56:59"]));
-        // By a clock that is slow; and of no time that can be meant.
+        // This machine's clock may be slow, but not by more than that.
         assert!(is_fresh(&["08:03:00"]));
         assert!(!is_fresh(&["08:03:01"]));
     }
@@ -273,7 +275,7 @@ mod tests {
     #[test]
     fn fewer_records_than_were_asked_for_and_than_there_were_before_are_all_there_are() {
         let take = Take::default();
-        // Nothing is known of the tenant yet: it may return no more.
+        // Nothing is known of the tenant yet: it may return no more at once.
         assert!(!take.is_short(100, 30));
         assert!(!take.is_short(100, 30));
         assert!(take.is_short(100, 29));
@@ -281,7 +283,7 @@ mod tests {
         assert!(take.is_short(100, 30));
         assert!(!take.is_short(25, 25));
         assert!(!take.is_short(100, 100));
-        // So many may be all it returns by now.
+        // This may be all that it returns at once by now.
         assert!(!take.is_short(100, 99));
         assert!(!take.is_short(100, 32));
         assert!(take.is_short(100, 31));
@@ -322,7 +324,7 @@ mod tests {
         assert_eq!(learn(25, 16_777_217), 12);
         assert_eq!(learn(12, 8_388_609), 12);
         assert_eq!(learn(12, 8_388_608), 24);
-        // What another reader learnt of another number is old.
+        // An answer to another number than the current one does not count.
         assert_eq!(learn(100, usize::MAX), 24);
         assert_eq!(learn(24, 0), 48);
         assert_eq!(learn(48, 0), 96);

@@ -1,7 +1,7 @@
-//! `GET /api/v2/logs` in its two modes, within the tenant's rate limit.
+//! `GET /api/v2/logs` in its two modes, by checkpoint and by search, within the tenant's rate limit.
 //!
-//! Addresses are made here. The `Link` header is input from outside and is not looked at: the
-//! token goes to the tenant's host and to no other.
+//! URLs are built here. The `Link` header is untrusted input and is ignored: the token goes to the
+//! tenant's host and to no other.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -23,13 +23,13 @@ use crate::net::retry::{self, Deadline, GaveUp, Jitter};
 use crate::net::token::AccessToken;
 use crate::record::{Elements, LogId, Record, parse_page, parse_page_of};
 
-/// Records of a page, the most that Auth0 returns at once.
+/// Records per page: the most that Auth0 returns at once.
 pub(crate) const PAGE: usize = 100;
-/// Records that a search can reach, in pages of [`PAGE`].
+/// The most records that a search can reach, in pages of [`PAGE`].
 pub(crate) const SEARCH_LIMIT: usize = 1_000;
 
-/// Elements of a page that are taken, however few were asked for. A page of numbers alone would
-/// have millions, each of which takes more memory than it has letters.
+/// The most elements accepted in a page, however few were requested. A page of mere numbers could
+/// have millions, each of which takes more memory than its text.
 pub(super) const MOST: usize = 1_000;
 /// The fields of a brief search.
 const BRIEF: &str = "log_id,date,type";
@@ -44,16 +44,16 @@ pub(crate) struct Logs {
     requests: AtomicU64,
 }
 
-/// What a search looks for, oldest or newest first.
+/// The parameters of a search.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Search {
-    /// Dated so or later.
+    /// Only records dated at or after this time.
     pub from: Option<DateTime<Utc>>,
-    /// Dated so or earlier.
+    /// Only records dated at or before this time.
     pub to: Option<DateTime<Utc>>,
     /// Newest first.
     pub descending: bool,
-    /// Only the fields by which a record is recognised, so that none is too large.
+    /// Only the fields in [`BRIEF`], so that no record is too large.
     pub is_brief: bool,
 }
 
@@ -65,7 +65,7 @@ impl Search {
         descending: false,
         is_brief: false,
     };
-    /// All records, newest first, recognisable.
+    /// All records, newest first, with the fields in [`BRIEF`] only.
     pub const NEWEST: Self = Self {
         from: None,
         to: None,
@@ -74,7 +74,7 @@ impl Search {
     };
 }
 
-/// The form of the Management API's errors.
+/// An error body of the Management API.
 #[derive(Deserialize)]
 struct ApiError {
     message: String,
@@ -113,12 +113,12 @@ impl Logs {
         self.rate_limit.clock_ahead()
     }
 
-    /// Whether requests wait already to be made.
+    /// Whether requests are already queued for the rate limit.
     pub fn is_crowded(&self) -> bool {
         self.rate_limit.is_crowded()
     }
 
-    /// By checkpoint: at most `take` records after this id, ascending.
+    /// Reads by checkpoint: at most `take` records after this id, in ascending order.
     pub async fn after(
         &self,
         id: &LogId,
@@ -147,7 +147,7 @@ impl Logs {
         .await
     }
 
-    /// By search: at most `per_page` records by date. `page` counts from 0; only [`SEARCH_LIMIT`]
+    /// Searches: at most `per_page` records by date. `page` counts from 0; only [`SEARCH_LIMIT`]
     /// records can be reached.
     pub async fn search(
         &self,
@@ -183,8 +183,8 @@ impl Logs {
         retry::retry(&self.jitter, deadline, || self.page(&query, most, deadline)).await
     }
 
-    /// The record with this id. Whatever else comes in its place is an error: the record is known of, and
-    /// would be passed over.
+    /// The record with this id. Any other content is an error: the record is known to exist, and
+    /// would be skipped.
     pub async fn one(&self, id: &LogId, deadline: Deadline) -> Result<Record, GaveUp<LogsError>> {
         let mut url = self.url.clone();
         if let Ok(mut path) = url.path_segments_mut() {
@@ -192,7 +192,7 @@ impl Logs {
         }
         retry::retry(&self.jitter, deadline, || async {
             let (body, _) = self.body(&url, &[], MAX_PAGE, deadline).await?;
-            // As a page with one record.
+            // Parsed as a page of one record.
             let body = [b"[", &body[..], b"]"].concat().into();
             let page = parse_page(&body).map_err(|source| LogsError::Page {
                 host: self.host(),
@@ -219,7 +219,7 @@ impl Logs {
         self.parse(&body, &token)
     }
 
-    /// One attempt, in which a refused token is replaced once.
+    /// Makes one attempt, in which a refused token is replaced once.
     async fn body(
         &self,
         url: &Url,
@@ -231,7 +231,7 @@ impl Logs {
         let answer = self.request(url, query, most, &token, deadline).await?;
         if !is_about_token(&answer) {
             if answer.status == StatusCode::FORBIDDEN {
-                // Only another token has the permission that somebody grants meanwhile.
+                // A permission that is granted meanwhile shows only in a new token.
                 self.tokens.forget(&token).await;
             }
             return self.judge(answer, token);
@@ -307,7 +307,7 @@ impl Logs {
         }
     }
 
-    /// What no error may repeat: the token, and what it was got with, which the same host knows.
+    /// The secrets that no error may repeat, although this host knows both.
     fn secrets<'a>(&'a self, token: &'a AccessToken) -> [&'a SecretString; 2] {
         [&token.value, self.tokens.client_secret()]
     }
@@ -318,20 +318,19 @@ impl Logs {
     }
 }
 
-/// Bytes of a page of so many records that are read. Where it has more, fewer records are asked for:
-/// no more than is comfortable is ever in memory, unless a record alone is larger.
+/// The size limit, in bytes, of a page of this many records. A larger page is requested again with fewer
+/// records, so that a page in memory is never larger than [`COMFORTABLE`], unless a single record is.
 fn most_bytes(records: usize) -> usize {
     if records > 1 { COMFORTABLE } else { MAX_PAGE }
 }
 
-/// Whether records come in the order of a search that says nothing of order: by checkpoint, the oldest
-/// of the page comes first.
+/// Whether records come newest first, which is the default order of a search. By checkpoint, the
+/// oldest record comes first.
 fn are_newest_first(records: &[Record]) -> bool {
     records.len() > 1 && records.is_sorted_by(|a, b| a.log_id > b.log_id)
 }
 
-/// Whether another token may be answered otherwise: 401, and what Auth0 says with 400 of a token
-/// that it cannot read.
+/// Whether a new token may help: 401, or the 400 with which Auth0 answers a token it cannot read.
 fn is_about_token(answer: &Answer) -> bool {
     let says_so = || {
         serde_json::from_slice::<ApiError>(&answer.body).is_ok_and(|error| {
@@ -343,7 +342,7 @@ fn is_about_token(answer: &Answer) -> bool {
         || answer.status == StatusCode::BAD_REQUEST && says_so()
 }
 
-/// What an answer says of itself.
+/// The error message of an answer, or an excerpt of its body.
 fn said(body: &Bytes, secrets: &[&SecretString]) -> String {
     match serde_json::from_slice::<ApiError>(body) {
         Ok(error) => http::excerpt(&error.message, secrets),
@@ -351,8 +350,8 @@ fn said(body: &Bytes, secrets: &[&SecretString]) -> String {
     }
 }
 
-/// An answer up to where its records begin, if it has any: no error quotes one. Of what stands before
-/// them no text is quoted that is the value of something.
+/// The part of a body that an error may quote: what comes before the first record, and before the
+/// first string that is a value, cut after the last opening bracket.
 fn before_records(body: &[u8]) -> &[u8] {
     let Some(log_id) = memmem::find(body, b"log_id") else {
         return body;
@@ -374,7 +373,7 @@ fn before_records(body: &[u8]) -> &[u8] {
     &body[..last.map_or(end, |it| it + 1).max(1)]
 }
 
-/// The length of a name with its colon, before anything but a text.
+/// The length of a member's name and its colon, unless the value that follows is a string.
 fn name_at(text: &[u8]) -> Option<usize> {
     let name = 1 + memchr::memchr(b'"', text.get(1..)?)?;
     let after = text[name + 1..].trim_ascii_start().strip_prefix(b":")?;

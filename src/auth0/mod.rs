@@ -1,8 +1,8 @@
 //! The Auth0 tenant as a source of records.
 //!
 //! Auth0 describes its side at <https://auth0.com/docs/deploy-monitor/logs> and
-//! <https://auth0.com/docs/api/management/v2/logs/get-logs>. What these modules rely on beyond
-//! that is said where it is relied on.
+//! <https://auth0.com/docs/api/management/v2/logs/get-logs>. Where a module relies on undocumented
+//! behaviour, a comment there says so.
 
 mod ahead;
 mod error;
@@ -42,7 +42,7 @@ use crate::record::{LogId, Page, Record, Source, SourceError, Start};
 
 /// An Auth0 tenant, as one application sees it.
 ///
-/// Cheap to clone: the clones share the token, the pages and what is known of the tenant's limits.
+/// Cheap to clone: the clones share the token, the cached pages and the known rate limit.
 #[derive(Clone)]
 pub(crate) struct Tenant {
     http: reqwest::Client,
@@ -105,12 +105,12 @@ impl Tenant {
         }
     }
 
-    /// What Auth0 told last of the tenant's rate limit.
+    /// The tenant's rate limit, as Auth0 last reported it.
     pub fn rate_limit(&self) -> Option<crate::report::RateLimit> {
         self.rate_limit.told()
     }
 
-    /// Gets a token and answers with the scopes it carries.
+    /// Gets a token and returns its scopes.
     pub async fn scope(&self, deadline: Deadline) -> Result<String, SourceError> {
         let requests = std::sync::atomic::AtomicU64::new(0);
         retry(&self.jitter, deadline, || {
@@ -127,19 +127,19 @@ pub(crate) struct LogReader {
     log: Arc<Forward>,
     pages: Arc<Pages>,
     ahead: Arc<Ahead>,
-    /// The runs that it is in. What an audit finds missing is read in a run within that of the audit.
+    /// The runs of this reader. They nest: an audit reads the records it finds missing in an inner run.
     runs: Mutex<Vec<Weak<InRun>>>,
 }
 
-/// What a reader has while it is in a run.
+/// The state of a reader in one run.
 struct InRun {
     shared: Handle,
     session: Session,
 }
 
 impl InRun {
-    /// Takes note of a page that it has read. That one ends near the present is its end only where
-    /// another run goes on from there, or where it ends after all that is wanted.
+    /// Notes a page that the reader has read. A page that merely ends near the present stays the last one
+    /// only if a later run continues from there, or if it reaches past what this run needs.
     fn take(&self, mut page: Page) -> Page {
         self.session.note(&page);
         page.is_last &= page.records.is_empty() || self.session.ends_with(&page);
@@ -147,8 +147,7 @@ impl InRun {
     }
 }
 
-/// A run of a reader, for as long as it is kept: until then the reader gets the pages that other
-/// runs fetch, and they get its own.
+/// A reader's run, until it is dropped. Meanwhile the reader and the other runs share the pages they fetch.
 pub(crate) struct Reading {
     run: Option<Arc<InRun>>,
     pages: Arc<Pages>,
@@ -165,15 +164,15 @@ impl Drop for Reading {
 }
 
 impl LogReader {
-    /// To be called when a run begins, and the answer to be dropped when the run has ended. Runs
-    /// share what is fetched after both have begun, so those that are to read side by side begin
-    /// before any of them reads. A reader that reads without it shares nothing.
+    /// Begins a run, which ends when the returned value is dropped. Two runs share the pages that
+    /// are fetched after both have begun, so runs that read in parallel all begin before any of
+    /// them reads. A reader outside a run shares nothing.
     #[must_use = "the run ends when it is dropped"]
     pub fn begin(&self) -> Reading {
         self.begin_until(None)
     }
 
-    /// The same, for a run that wants nothing later than a time.
+    /// Like [`begin`](Self::begin), for a run that needs no records stored after `until`.
     #[must_use = "the run ends when it is dropped"]
     pub fn begin_until(&self, until: Option<DateTime<Utc>>) -> Reading {
         let run = Arc::new(InRun {
@@ -197,13 +196,13 @@ impl LogReader {
         runs.iter().rev().find_map(Weak::upgrade)
     }
 
-    /// The newest record of the tenant, if it has any: its id, its date and its type.
+    /// The tenant's newest record, if there is one, with its id, date and type only.
     pub async fn newest(&self, deadline: Deadline) -> Result<Option<Record>, SourceError> {
         let found = self.log.logs.search(Search::NEWEST, 0, 1, deadline).await;
         Ok(found.map_err(source_error)?.records.into_iter().next())
     }
 
-    /// The newest records, or the newest of those dated `to` or earlier, as a search shows them.
+    /// The newest records, or the newest of those dated `to` or earlier, with their ids and dates only.
     async fn newest_to(
         &self,
         to: Option<DateTime<Utc>>,
@@ -215,7 +214,7 @@ impl LogReader {
             ..Search::NEWEST
         };
         let search = self.log.logs.search(brief, 0, PAGE, deadline);
-        // What else there is of them is not wanted, and would be kept for others.
+        // The JSON is not needed, and would be cached for other readers.
         let bare = |it: Record| Record {
             json: Bytes::new(),
             ..it
@@ -265,7 +264,7 @@ impl Source for LogReader {
 
     async fn next(&self, after: &LogId, deadline: Deadline) -> Result<Option<Record>, SourceError> {
         let logs = &self.log.logs;
-        // Two, as one does not tell whether the id was heeded.
+        // Two records: a single one does not show whether Auth0 honoured the id.
         let found = match logs.after(after, 2, deadline).await {
             Err(error) if error.error.is_too_large() => logs.after(after, 1, deadline).await,
             found => found,
@@ -273,8 +272,8 @@ impl Source for LogReader {
         Ok(found.map_err(error_after)?.records.into_iter().next())
     }
 
-    /// Looks for any record dated so early that it was stored before this one or is this one. One that
-    /// was dated long before it was stored tells nothing of what there was then.
+    /// Looks for a record dated no later than this one was stored: this record itself or an older
+    /// one. An imported record that was stored later proves nothing: it was not in the log then.
     async fn has_dropped(&self, id: &LogId, deadline: Deadline) -> Result<bool, SourceError> {
         let Some(stored) = id.stored_at() else {
             return Ok(false);
@@ -341,7 +340,7 @@ impl Source for LogReader {
         let found = found.map_err(source_error)?;
         let mut oldest: Option<DateTime<Utc>> = None;
         for record in &found.records {
-            // Of one that was imported, when it was stored says since when it has been there.
+            // An imported record has been in the log only since it was stored, whatever its date.
             let stored = record.log_id.stored_at().filter(|_| is_imported(record));
             let Some(time) = stored.or(record.date) else {
                 break;
@@ -351,7 +350,7 @@ impl Source for LogReader {
                 return Ok(oldest);
             }
         }
-        // Others may have been there before those, unless these are all.
+        // All of these were imported. Unless they are the whole log, an older record may exist.
         let are_all = found.records.len() + found.misfits.len() < AS_OLD;
         Ok(oldest.filter(|_| are_all))
     }
@@ -365,23 +364,24 @@ impl Source for LogReader {
     }
 }
 
-/// Attempts of which the last is not made for want of time, and one may have failed: where there were
-/// more, the limit was waited for, or Auth0 answers in no way.
+/// Up to this many attempts, a rate limit that resets too late counts as lack of time: one attempt
+/// may have failed, and the last was not made. After more attempts, the limit had been waited for
+/// already, or Auth0 does not answer.
 const ATTEMPTS_AT_A_LIMIT: u32 = 2;
 
-/// Records that are asked for to see whether one of them is as old as another.
+/// Records requested in a search for the oldest record, or for one as old as another.
 const AS_OLD: usize = 50;
 
-/// What was dated so long before it was stored was not written when it happened, but imported.
+/// A record stored this long after its date was imported, not written when the event happened.
 const LONG_BEFORE: TimeDelta = TimeDelta::minutes(10);
 
-/// Whether its date says nothing of since when it has been in the log.
+/// Whether a record was imported, so that its date does not tell since when it has been in the log.
 fn is_imported(record: &Record) -> bool {
     let times = record.log_id.stored_at().zip(record.date);
     times.is_some_and(|(stored, date)| stored - date > LONG_BEFORE)
 }
 
-/// What went wrong in reading after an id, which the log may not take.
+/// Classifies a failure to read after an id, which Auth0 may have rejected.
 fn error_after(error: GaveUp<LogsError>) -> SourceError {
     if Forward::is_rejected(&error) {
         SourceError::Rejected(error.into())
@@ -390,8 +390,8 @@ fn error_after(error: GaveUp<LogsError>) -> SourceError {
     }
 }
 
-/// A limit that leaves nothing for now is nobody's failure. One that leaves nothing for longer, or
-/// again after it was waited for, is as if Auth0 did not answer.
+/// Classifies a failure. An exhausted rate limit that resets soon is nobody's fault. A longer
+/// lockout, or a limit that is exhausted again after a wait, counts as no answer from Auth0.
 fn source_error(error: GaveUp<LogsError>) -> SourceError {
     match &error.error {
         LogsError::ResetTooLate(it) if !it.is_long() && error.attempts() <= ATTEMPTS_AT_A_LIMIT => {

@@ -1,9 +1,9 @@
-//! Pages that several readers want: runs that stand at the same place fetch each of them once.
+//! A cache of pages for parallel runs: runs at the same position fetch each page once.
 //!
-//! A run is here by its [`Handle`], from before its first reading to its end. A page is kept until
-//! every run that was here when its fetching began has had it, has gone past it, or has ended. What
-//! is kept is bounded: of what the first reader fetches beyond that, one that comes later fetches
-//! its own copy. In the same way they share searches for the newest records.
+//! A run takes part by its [`Handle`], from before its first read to its end. A page is kept until
+//! every run that took part when its fetch began has received it, has read past it, or has ended.
+//! The cache is bounded: a slower run fetches pages that did not fit once more. Runs share searches
+//! for the newest records in the same way.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -15,48 +15,48 @@ use tokio::sync::OnceCell;
 use super::room::{KEPT_BYTES, Room, Weight};
 use crate::record::{LogId, Page, Record};
 
-/// Pages that are kept for readers that come later: those that the others read while one destination
-/// is away for as long as its retries last. Small pages cost more than their bytes, hence this limit.
+/// The most pages kept for slower readers: enough for what the others read while one destination is down
+/// for as long as its retries last. Small pages take more memory than their bytes, hence this limit.
 const KEPT: usize = 200;
 
-/// The pages after log ids.
+/// The shared pages of a tenant's log.
 pub(crate) struct Pages(Mutex<State>);
 
 struct State {
     room: Room,
-    /// The runs that are here, and the id after which each asked last.
+    /// The current runs, and the id after which each last requested a page.
     readers: BTreeMap<u64, Option<LogId>>,
-    /// How many there ever were.
+    /// The number of runs so far.
     entered: u64,
     kept: Vec<Shared>,
-    /// By up to which date they were searched for.
+    /// The results of searches, by their latest date.
     newest: BTreeMap<Option<DateTime<Utc>>, Newest>,
 }
 
-/// The newest records, of all or up to a date.
+/// The newest records, overall or up to a date.
 struct Newest {
     found: Arc<OnceCell<Vec<Record>>>,
-    /// Who was here when they were searched for, and has not had them.
+    /// The runs that took part when the search began, and have not received its result.
     wanted_by: BTreeSet<u64>,
 }
 
 struct Shared {
     after: LogId,
     page: Arc<OnceCell<Page>>,
-    /// As far as is known yet.
+    /// Zero until the page has arrived.
     weight: Weight,
-    /// Who may still want it.
+    /// The runs that may still want the page.
     wanted_by: BTreeSet<u64>,
 }
 
-/// A run among those that share pages. It ends when this is dropped.
+/// A run that shares pages with others. It ends when this is dropped.
 pub(crate) struct Handle {
     pages: Arc<Pages>,
     number: u64,
 }
 
 impl Pages {
-    /// Of one tenant: nobody is here yet.
+    /// The pages of one tenant, with no run yet.
     pub fn new(room: Room) -> Self {
         Self(Mutex::new(State {
             room,
@@ -67,8 +67,8 @@ impl Pages {
         }))
     }
 
-    /// Lets a run in. It shares what is fetched from now on, and nothing of before: a page is as
-    /// old as its fetching, and a run may rely on nothing that was fetched before it began.
+    /// Adds a run. It shares what is fetched from now on, and nothing fetched earlier: a page is as
+    /// old as its fetch, and a run may rely on nothing that was fetched before it began.
     pub fn enter(self: &Arc<Self>) -> Handle {
         let mut state = self.lock();
         state.entered += 1;
@@ -80,7 +80,7 @@ impl Pages {
         }
     }
 
-    /// Whether no run is here.
+    /// Whether no run is left.
     pub fn is_left(&self) -> bool {
         self.lock().readers.is_empty()
     }
@@ -91,8 +91,8 @@ impl Pages {
 }
 
 impl Handle {
-    /// The page after a record: that of another reader, or the one that `fetch` gets. Where
-    /// another reader's fetching fails, this one's is tried.
+    /// The page after a record: another reader's, or the one that `fetch` returns. If another
+    /// reader's fetch fails, this reader's is tried.
     pub async fn after<E>(
         &self,
         id: &LogId,
@@ -104,7 +104,7 @@ impl Handle {
         Ok(page)
     }
 
-    /// The newest records, or those up to a date: what another reader found, or what `search` finds.
+    /// The newest records, or those up to a date: another reader's result, or that of `search`.
     pub async fn newest<E>(
         &self,
         to: Option<DateTime<Utc>>,
@@ -172,7 +172,7 @@ impl State {
         found
     }
 
-    /// Takes a reader's name off the pages after these ids.
+    /// Drops a reader's claim on the pages where `is_past` holds, and pages that nobody wants.
     fn release(&mut self, reader: u64, is_past: impl Fn(&LogId) -> bool) {
         self.kept.retain_mut(|shared| {
             if is_past(&shared.after) {
@@ -182,7 +182,7 @@ impl State {
         });
     }
 
-    /// Notes how large a page is that is here now.
+    /// Records the size of a page that has arrived.
     fn weigh(&mut self, page: &Arc<OnceCell<Page>>, bytes: usize) {
         let mut kept = self.kept.iter_mut();
         if let Some(shared) = kept.find(|it| Arc::ptr_eq(&it.page, page)) {
@@ -191,8 +191,9 @@ impl State {
         }
     }
 
-    /// Forgets what is too much: pages that the fewest want, so that one run that hangs makes no
-    /// other fetch twice, and of those the last ones, since the next ones are wanted sooner.
+    /// Drops pages beyond the limits. First go the pages that the fewest runs want, so that one
+    /// hanging run makes no other run fetch a page twice; of those, the last ones, since earlier
+    /// pages are wanted sooner.
     fn bound(&mut self) {
         loop {
             let own: usize = self.kept.iter().map(|it| it.weight.bytes).sum();
@@ -236,7 +237,7 @@ mod tests {
         }])
     }
 
-    /// Asks for a page of so many bytes, and tells whether it had to be fetched.
+    /// Requests a page of `bytes` bytes, and returns whether it had to be fetched.
     async fn is_fetched_of(reader: &Handle, number: usize, bytes: usize) -> bool {
         let is_fetched = AtomicBool::new(false);
         let fetch = async {
@@ -278,7 +279,7 @@ mod tests {
 
     #[tokio::test]
     async fn nothing_is_kept_for_a_run_that_has_ended_or_never_began() {
-        // As many pages as a reader that is down would fill the store with, and more.
+        // A reader that is down, but still takes part, would keep every one of these pages.
         let (pages, [first, second, down]) = enter();
         assert!(is_fetched(&first, 1).await);
         drop(down);
@@ -309,7 +310,7 @@ mod tests {
         assert!(is_fetched(&first, 1).await);
         let later = pages.enter();
         assert!(is_fetched(&later, 1).await);
-        // But the one before it does, and neither gets it twice.
+        // The run that began earlier does get it, and neither run gets it twice.
         assert!(!is_fetched(&second, 1).await);
         assert!(is_fetched(&second, 1).await);
         assert!(is_fetched(&first, 2).await);
@@ -329,7 +330,7 @@ mod tests {
         for number in 300..310 {
             assert!(is_fetched(&last, number).await, "{number}");
         }
-        // Nobody will ask for those again, so that there is room for what the first reads now.
+        // Nobody will ask for these pages again, so there is room for what the first reader reads now.
         assert!(pages.lock().kept.is_empty());
         assert!(is_fetched(&first, 310).await);
         assert!(!is_fetched(&last, 310).await);
@@ -345,7 +346,7 @@ mod tests {
         for number in 100..105 {
             assert!(!is_fetched(&last, number).await, "{number}");
         }
-        // One that is too large alone is not kept at all.
+        // A page that alone exceeds the limit is not kept at all.
         assert!(is_fetched_of(&first, 106, KEPT_BYTES + 1).await);
         assert!(pages.lock().kept.is_empty());
         assert!(is_fetched(&last, 106).await);
@@ -394,7 +395,7 @@ mod tests {
         let wanted = id(1);
         let first = first.after(&wanted, answered.boxed());
         let second = async {
-            // The first has asked by now.
+            // By now the first reader has asked.
             answer.send(page(1)).unwrap();
             is_fetched(&second, 1).await
         };
@@ -434,7 +435,7 @@ mod tests {
         assert!(is_searched(&first).await);
         let late = pages.enter();
         assert!(!is_searched(&second).await);
-        // What was found before it began is too old for one, and what it had for another.
+        // A result is too old for a run that began after the search, and for one that has had it already.
         assert!(is_searched(&late).await);
         assert!(!is_searched(&first).await);
         assert!(is_searched(&first).await);
@@ -443,7 +444,7 @@ mod tests {
         assert!(failed.is_ok(), "the first has searched meanwhile");
         assert!(failing(&second).await.is_err());
         assert!(is_searched(&first).await);
-        // One up to a date is another.
+        // A search up to another date is a separate search.
         let [to, other] = [1, 2].map(|it| DateTime::from_timestamp(it, 0));
         assert!(is_searched_to(to, &first).await);
         assert!(is_searched_to(other, &second).await);

@@ -1,11 +1,11 @@
-//! The tenant's rate limit, of which this program leaves a share to others.
+//! The tenant's rate limit, a share of which this program leaves to others.
 //!
-//! Auth0 tells with every answer how many requests are left in the tenant's bucket and when it is
-//! filled again. The bucket belongs to all of the customer's tools.
+//! Every answer of Auth0 says how many requests are left in the tenant's bucket and when the bucket
+//! will be full again. All of the customer's tools share the bucket.
 //!
-//! A bucket that is filled drop by drop has requests to spare long before it is full. How fast it fills,
-//! beside what the other tools take, is seen in what the answers tell ([`Refill`]); a bucket that is
-//! filled at once shows nothing of that, and then its reset is waited for.
+//! A bucket that is refilled gradually has requests to spare long before it is full. [`Refill`]
+//! estimates from the answers how fast it is refilled beyond what the other tools take. A bucket
+//! that is refilled all at once shows no such rate; then the program waits for its reset.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -20,30 +20,30 @@ use crate::clock::{Clock, to_seconds};
 use crate::net::http::Answer;
 use crate::net::retry::{Deadline, LONGEST_ASKED};
 
-/// The share of the bucket that is left alone: one in so many requests.
+/// One in this many requests of the bucket is left to others.
 const RESERVE: u64 = 10;
-/// No named reset is believed to be further away. The longest of Auth0's windows is a minute.
+/// A reset is never taken to be further away than this. The longest of Auth0's windows is a minute.
 const LONGEST_WINDOW: Duration = Duration::from_mins(2);
-/// No bucket takes so long to fill, wherever the clocks are: it is a quota, or somebody is locked out.
+/// No bucket takes longer to fill, whatever the clock skew: a longer wait is for a quota or a lockout.
 const LONGEST_REFILL: Duration = Duration::from_secs(90);
-/// The wait where nothing is to be had and the time that is named is now, has passed or is missing:
-/// a reset is named in whole seconds, and clocks differ.
+/// The wait for an empty bucket whose reset is now, past or missing: resets are given in whole
+/// seconds, and clocks differ.
 const SHORTEST_WAIT: Duration = Duration::from_secs(1);
-/// The shortest wait for a bucket that is filled drop by drop.
+/// The shortest wait for a bucket that is refilled gradually.
 const DROP: Duration = Duration::from_millis(1);
 
-/// A clock that is less ahead is right: a `Date` has whole seconds, and its answer takes some time.
+/// A smaller difference counts as none: `Date` has whole seconds, and an answer takes some time.
 const LEAST_AHEAD: TimeDelta = TimeDelta::seconds(5);
-/// No more is believed: the answer may come from a cache.
+/// A larger difference counts as this much: the answer may come from a cache.
 const MOST_AHEAD: TimeDelta = TimeDelta::hours(1);
 
 /// When the next request to the tenant may be made.
 pub(crate) struct RateLimit {
     clock: Clock,
     state: Mutex<State>,
-    /// Who may wait for the next request.
+    /// Held by the caller whose request is next; the others queue for it.
     turn: tokio::sync::Mutex<()>,
-    /// Whoever has the turn looks again whenever more may be known.
+    /// Wakes the caller that holds `turn` when a request has ended.
     answered: Notify,
 }
 
@@ -51,28 +51,28 @@ pub(crate) struct RateLimit {
 struct State {
     /// When a request may be made again after one was refused.
     refused_until: Option<Instant>,
-    /// The bucket as the newest answer tells of it.
+    /// The bucket, by the newest answer.
     bucket: Option<Bucket>,
     refill: Refill,
     /// Requests that are not answered yet.
     under_way: u64,
     /// Requests that wait to be made.
     waiting: usize,
-    /// By how much this machine's clock is ahead.
+    /// By how much this machine's clock is ahead of Auth0's.
     ahead: TimeDelta,
 }
 
 struct Bucket {
     size: u64,
-    /// Requests that were left at that time, without those that were begun since.
+    /// Requests left at `at`, minus those begun since.
     remaining: f64,
     at: Instant,
-    /// When it is filled again, in Auth0's seconds: what tells a newer answer from an older one.
+    /// When it will be full again, in seconds by Auth0's clock. Tells a newer answer from an older one.
     reset: u64,
     filled_at: Instant,
 }
 
-/// The bucket is filled again only after the run's time is over.
+/// The bucket is refilled only after the run's deadline.
 #[derive(Debug, thiserror::Error)]
 #[error(
     "Auth0 takes no further requests for another {} s, until {} (rate limit or quota)",
@@ -85,20 +85,20 @@ pub(crate) struct ResetTooLate {
 }
 
 impl ResetTooLate {
-    /// Whether it is no bucket that is waited for.
+    /// Whether the wait is longer than any for a bucket.
     pub fn is_long(&self) -> bool {
         self.wait > LONGEST_REFILL
     }
 }
 
-/// Leave to make one request. As long as it is there, the request is under way.
+/// Permission for one request, which counts as under way until this is dropped.
 pub(crate) struct Permit<'a>(&'a RateLimit);
 
-/// A request that waits to be made.
+/// A request that counts as waiting until this is dropped.
 struct Waiting<'a>(&'a RateLimit);
 
 impl RateLimit {
-    /// Knows of no limit yet. The clock tells how far away a reset is where the answer does not.
+    /// A limit about which nothing is known yet. `clock` serves where an answer has no `Date`.
     pub fn new(clock: Clock) -> Self {
         Self {
             clock,
@@ -108,8 +108,8 @@ impl RateLimit {
         }
     }
 
-    /// Waits until the tenant has a request to spare, unless that is too late. Whoever came first is
-    /// first.
+    /// Waits until the tenant has a request to spare, or fails if that is after the deadline.
+    /// Callers are served in order.
     pub async fn wait(&self, deadline: Deadline) -> Result<Permit<'_>, ResetTooLate> {
         self.lock().waiting += 1;
         let _waiting = Waiting(self);
@@ -138,12 +138,12 @@ impl RateLimit {
         ResetTooLate { wait, until }
     }
 
-    /// Whether requests wait already, so that one more would only wait as well.
+    /// Whether several requests wait already, so that one more would only join the queue.
     pub fn is_crowded(&self) -> bool {
         self.lock().waiting > 1
     }
 
-    /// By how much this machine's clock is ahead of Auth0's, as the newest answer has it.
+    /// By how much this machine's clock is ahead of Auth0's, by the newest answer.
     pub fn clock_ahead(&self) -> TimeDelta {
         let ahead = self.lock().ahead.min(MOST_AHEAD);
         if ahead < LEAST_AHEAD {
@@ -152,7 +152,7 @@ impl RateLimit {
         ahead
     }
 
-    /// What the newest answer told of the bucket.
+    /// The state of the bucket, for the report.
     pub fn told(&self) -> Option<crate::report::RateLimit> {
         let state = self.lock();
         let bucket = state.bucket.as_ref()?;
@@ -162,12 +162,12 @@ impl RateLimit {
         })
     }
 
-    /// The bucket that an answer tells of.
+    /// The bucket that an answer describes.
     fn bucket(&self, answer: &Answer) -> Option<Bucket> {
         let number = |name| answer.header(name)?.trim().parse::<u64>().ok();
         let reset = number("x-ratelimit-reset");
         let here = (self.clock)();
-        // By the clock of the service that names the time: this machine's may be wrong.
+        // By Auth0's clock, which set the reset: this machine's may be wrong.
         let there = answer.skew(here).map_or(here, |skew| here - skew);
         let wait = reset
             .and_then(|reset| DateTime::from_timestamp(i64::try_from(reset).ok()?, 0))
@@ -190,7 +190,7 @@ impl RateLimit {
 }
 
 impl State {
-    /// Begins a request, or tells when it may be tried to begin one.
+    /// Begins a request, or returns when to try again.
     fn begin(&mut self, now: Instant) -> Option<Instant> {
         if let Some(until) = self.refused_until.filter(|until| now < *until) {
             return Some(until);
@@ -199,8 +199,9 @@ impl State {
         if let Some(bucket) = &mut self.bucket {
             bucket.fill(refill, now);
             if bucket.filled_at <= now {
-                // Until an answer tells of it, it has no more than it can hold, and one at least. Of one
-                // that is filled drop by drop nobody but others may have taken as much as came in.
+                // Until the next answer, a reset bucket counts as full, with at least one request.
+                // One that is refilled gradually keeps its estimate, with at least one request to
+                // spare, since others may have taken the refill.
                 let drops = bucket.remaining.max(to_float(bucket.size / RESERVE) + 1.0);
                 let filled = to_float(bucket.size.max(1));
                 bucket.remaining = if refill > 0.0 { drops } else { filled };
@@ -212,7 +213,7 @@ impl State {
             }
             if let Some(lacks) = bucket.lacks() {
                 let filled = Duration::try_from_secs_f64(lacks / refill);
-                // A refill may be so small that no clock tells when.
+                // The refill may be so small that the time overflows.
                 let filled = filled.ok().and_then(|it| now.checked_add(it.max(DROP)));
                 return Some(filled.map_or(bucket.filled_at, |it| it.min(bucket.filled_at)));
             }
@@ -228,22 +229,22 @@ impl State {
 }
 
 impl Bucket {
-    /// Lets it be filled by what comes in until now.
+    /// Adds what has been refilled by now.
     fn fill(&mut self, per_second: f64, now: Instant) {
         let filled = self.remaining + per_second * (now - self.at).as_secs_f64();
-        // An answer may tell of more than it can hold.
+        // An answer may report more than the bucket can hold.
         self.remaining = filled.min(to_float(self.size)).max(self.remaining);
         self.at = now;
     }
 
-    /// What is missing for a request that leaves the rest to others.
+    /// What is missing for a request that leaves the reserve to others.
     fn lacks(&self) -> Option<f64> {
         let lacks = to_float(self.size / RESERVE) + 1.0 - self.remaining;
-        // Less than that is an error of the arithmetic.
+        // A smaller difference is a rounding error.
         (lacks > 1e-6).then_some(lacks)
     }
 
-    /// Whether only one more request leaves the rest to others, where that is more than none.
+    /// Whether only one more request leaves the reserve to others, if there is a reserve.
     fn is_last(&self) -> bool {
         let rest = self.size / RESERVE;
         rest > 0 && self.remaining < to_float(rest) + 2.0
@@ -268,7 +269,7 @@ fn to_float(requests: u64) -> f64 {
 }
 
 impl Permit<'_> {
-    /// Takes note of what the answer to this request says of the bucket.
+    /// Takes the answer to this request into account.
     pub fn learn(self, answer: &Answer) {
         let now = Instant::now();
         let told = self.0.bucket(answer);
@@ -286,7 +287,7 @@ impl Permit<'_> {
         }
         if is_refused {
             let spent = told.as_ref().filter(|bucket| bucket.lacks().is_some());
-            // Auth0's quotas count by the hour and by the day.
+            // The wait may be long: Auth0 has quotas by the hour and by the day.
             let wait = answer.retry_after().map(|wait| wait.min(LONGEST_ASKED));
             let until = wait
                 .map(|wait| now + wait)
@@ -297,14 +298,14 @@ impl Permit<'_> {
         let Some(mut told) = told else {
             return;
         };
-        // The others under way may reach Auth0 after this answer was written.
+        // Other requests under way may reach Auth0 after it wrote this answer.
         told.remaining = (told.remaining - to_float(state.under_way - 1)).max(0.0);
         let refill = state.refill.per_second();
         if let Some(known) = &mut state.bucket
             && now < known.filled_at
             && told.reset <= known.reset
         {
-            // The answers may have come in another order than they were written.
+            // Answers may arrive out of order.
             known.fill(refill, now);
             known.remaining = known.remaining.min(told.remaining);
         } else {

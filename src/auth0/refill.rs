@@ -1,87 +1,87 @@
-//! How fast the tenant's bucket fills, as far as the answers show it.
+//! Estimates from Auth0's answers how fast the tenant's bucket is refilled.
 //!
-//! What was left in the bucket at one answer and is left at a later one differs by what this program
-//! took, what others took, and what came in. The first of these is known, so the rest is what this
-//! program may take without anybody noticing: where the others take half of what comes in, it is the
-//! other half.
+//! Between two answers, the number of requests left changes by what this program took, what other
+//! clients took, and what was refilled. Only the first is known. The rest, the refill minus what
+//! others took, is what this program may take without anybody noticing: if the others take half of
+//! the refill, it is the other half.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// Answers of so long are taken together, and compared with others that came so much later: they come in
-/// another order than they were written, and on the average of some that makes no difference.
+/// Answers within this time are averaged, and compared with an average that is this much later.
+/// Answers arrive out of order, which an average makes up for.
 const APART: Duration = Duration::from_millis(250);
-/// Or of so many answers, as none tells less than a whole request; but of no longer than this.
+/// The fewest answers in an average, since each counts whole requests only. After [`LONG`], fewer will do.
 const FEW: f64 = 4.0;
 const LONG: Duration = Duration::from_secs(2);
-/// How long after the first of many requests the last one is held back as long as nothing is known: a
-/// bucket that is emptied at once and then left alone until it is full shows nothing.
+/// While the refill is unknown, the last request above the reserve waits this long after the first
+/// of many. A bucket that is emptied at once and left alone until it is full shows no refill.
 const HELD_BACK: Duration = Duration::from_millis(500);
-/// How many those are.
+/// How many requests are many.
 const MANY: f64 = 5.0;
-/// How much a comparison counts beside those before it.
+/// The weight of a new comparison against the average of those before it.
 const WEIGHT: f64 = 0.3;
-/// The part of what was seen that is relied on.
+/// The fraction of the estimate that is relied on.
 const TRUSTED: f64 = 0.97;
-/// The part of a bucket from which on it may have been full, and drops may have been lost.
+/// The fill level from which a bucket may have been full, and refill may have been lost.
 const FULL: f64 = 0.9;
-/// The part by which there is more in one that was filled, if that tells anything.
+/// A rise to that level by more than this fraction of the bucket means that it was filled up.
 const JUMP: f64 = 0.25;
 
-/// A bucket, as an answer tells of it.
+/// The state of a bucket that an answer reports.
 pub(super) struct Level {
-    /// Requests that it holds.
+    /// Requests that it can hold.
     pub size: f64,
     /// Requests that are left.
     pub remaining: f64,
-    /// When it is full.
+    /// When it will be full.
     pub filled_at: Instant,
 }
 
-/// What is known of it.
+/// The estimate of a bucket's refill.
 #[derive(Default)]
 pub(super) struct Refill {
-    /// What the comparisons so far came to.
+    /// The average of the comparisons so far.
     per_second: f64,
-    /// What was not full since its first answer, as far as the answers tell.
+    /// The current watch. Since it began, the bucket was not filled up, as far as the answers tell.
     watch: Option<Watch>,
 }
 
-/// A bucket as it was seen for some time.
+/// A bucket, observed over some time.
 struct Watch {
     began: Instant,
-    /// When it is full, by the newest answer.
+    /// When it will be full: the latest time that an answer named.
     filled_at: Instant,
-    /// What was left, by the newest answer.
+    /// Requests left, by the newest answer.
     remaining: f64,
-    /// Requests that were taken out of it.
+    /// Requests that this program took.
     taken: f64,
     before: Option<Mean>,
     newest: Mean,
 }
 
-/// What came in.
+/// The refill that was observed.
 struct Seen {
     per_second: f64,
-    /// Whether none was lost.
+    /// Whether none was lost to a full bucket.
     is_all: bool,
 }
 
-/// Some answers.
+/// The average of some answers.
 struct Mean {
     began: Instant,
     count: f64,
     /// The sum of their times, in seconds since the watch began.
     seconds: f64,
-    /// The sum of what each said was left, and of what had been taken out before it.
+    /// The sum of the requests left and the requests taken by then, at each answer.
     came: f64,
     /// Whether the bucket may have been full.
     was_full: bool,
 }
 
 impl Refill {
-    /// One of which this is known.
+    /// An estimate that is known already.
     #[cfg(test)]
     pub(super) fn known(per_second: f64) -> Self {
         Self {
@@ -90,33 +90,33 @@ impl Refill {
         }
     }
 
-    /// Requests that come into it each second, beside what others take; 0 where nothing is known.
+    /// Requests that are refilled each second, minus what others take; 0 if unknown.
     pub fn per_second(&self) -> f64 {
         self.with_newest() * TRUSTED
     }
 
-    /// Until when the last of many requests is held back, if it is. So many are not answered yet.
+    /// Until when the last of many requests is held back, if it is. `under_way` requests are unanswered.
     pub fn held_back_until(&self, under_way: f64) -> Option<Instant> {
         let watch = self.watch.as_ref()?;
         let is_held_back = self.with_newest() == 0.0 && watch.taken + under_way >= MANY;
         is_held_back.then(|| watch.began + HELD_BACK)
     }
 
-    /// Takes note that it is full now, and again at a time if nobody takes much.
+    /// Begins a new watch at a full bucket, which will be full again at `filled_at` if nobody takes much.
     pub fn note_full(&mut self, now: Instant, filled_at: Instant) {
         self.per_second = self.with_newest();
         self.watch = Some(Watch::begin(now, filled_at));
     }
 
-    /// Takes note of an answer, to a request that was taken out of the bucket or refused.
+    /// Takes an answer into account. `is_taken` is false if its request was refused, and so took nothing.
     pub fn learn(&mut self, now: Instant, level: &Level, is_taken: bool) {
         let Level {
             remaining,
             filled_at,
             ..
         } = *level;
-        // A bucket that was filled in between, by drops or at once, shows less than came in or more. That
-        // may be sooner than it was said to be, which is in whole seconds.
+        // If the bucket was filled up in between, gradually or at once, the comparison would be wrong, so a
+        // new watch begins. That may be before the reset, which is given in whole seconds.
         let is_full = remaining >= FULL * level.size;
         let is_filled = |since: f64| is_full && remaining - since > JUMP * level.size;
         self.watch
@@ -138,7 +138,7 @@ impl Refill {
         watch.newest.was_full |= is_full;
     }
 
-    /// What is known with the answers that came last.
+    /// The estimate, with the newest answers included.
     fn with_newest(&self) -> f64 {
         let seen = self.watch.as_ref().and_then(Watch::seen);
         match seen {
@@ -160,7 +160,7 @@ impl Watch {
         Self {
             began: now,
             filled_at,
-            // Until an answer tells, there is no less than there will be.
+            // Before the first answer nothing counts as a rise.
             remaining: f64::INFINITY,
             taken: 0.0,
             before: None,
@@ -168,7 +168,7 @@ impl Watch {
         }
     }
 
-    /// What came in each second from the answers before to those that came last.
+    /// The refill from the previous answers to the newest ones.
     fn seen(&self) -> Option<Seen> {
         let first = self.before.as_ref()?;
         let (then, before) = first.average()?;
@@ -180,7 +180,7 @@ impl Watch {
         })
     }
 
-    /// Goes on to the next answers.
+    /// Begins a new average.
     fn next(&mut self, now: Instant) {
         self.before = Some(std::mem::replace(&mut self.newest, Mean::begin(now)));
     }
@@ -221,8 +221,8 @@ mod tests {
         }
     }
 
-    /// What is known after answers at these times, in milliseconds, which tell what is left, all of
-    /// them of a bucket that is full a minute later.
+    /// The estimate after answers at these times, in milliseconds, with these numbers of requests
+    /// left, from a bucket that will be full a minute later.
     fn known(answers: &[(u64, f64)]) -> f64 {
         let began = Instant::now();
         let mut refill = Refill::default();
@@ -239,10 +239,10 @@ mod tests {
 
     #[test]
     fn what_came_in_is_what_is_left_and_was_taken_against_what_was_left() {
-        // One taken, and as much is left: one came in within half a second.
+        // One request was taken and as many are left, so one was refilled within half a second.
         let seen = known(&[(0, 50.0), (1, 49.0), (2, 48.0), (3, 47.0), (502, 47.0)]);
         assert!(is_about(seen, 2.0 * 0.97), "{seen}");
-        // Answers that came in the opposite order.
+        // Answers that arrived in reverse order.
         let waves = [
             (0, 49.0),
             (0, 48.0),
@@ -262,7 +262,7 @@ mod tests {
     fn a_bucket_that_is_filled_at_once_shows_nothing() {
         let falling: Vec<_> = (0..100).map(|it| (it * 500, 100.0 - it as f64)).collect();
         assert!(is_about(known(&falling), 0.0));
-        // Nor when it is filled.
+        // Neither do its resets.
         let began = Instant::now();
         let mut refill = Refill::default();
         for at in 0..100 {
@@ -278,20 +278,20 @@ mod tests {
     fn while_it_is_full_it_shows_at_least_how_much_comes_in() {
         let began = Instant::now();
         let mut refill = Refill::default();
-        // Ten taken each second, and as much is left.
+        // Ten requests a second are taken, and as many are left.
         for at in 0..40 {
             let now = began + Duration::from_millis(at * 100);
             refill.learn(now, &level(800.0, now + Duration::from_secs(1)), true);
         }
         assert!(is_about(refill.per_second(), 10.0 * 0.97));
-        // Two taken each second, as there is nothing to do, of twelve that might be.
+        // Two requests a second are taken, for lack of work: the rest of the refill is lost.
         for at in 0..40 {
             let now = began + Duration::from_millis(6_000 + at * 500);
             refill.learn(now, &level(999.0, now + Duration::from_secs(1)), true);
         }
         let seen = refill.per_second();
         assert!(is_about(seen, 10.0 * 0.97), "{seen}");
-        // Nor is what was lost counted where it is not full any more.
+        // Nor is the lost refill counted once the bucket is not full any more.
         for at in 0..4 {
             let now = began + Duration::from_millis(26_000 + at * 100);
             let left = 899.0 - at as f64;
@@ -307,7 +307,8 @@ mod tests {
         let mut refill = Refill::default();
         for at in 0..120 {
             let now = began + Duration::from_millis(at * 500);
-            // A hundred each ten seconds, of which it takes twenty. Seconds are rounded up.
+            // Every ten seconds the bucket is filled up. Of 400 requests taken until then, 20 are
+            // this program's. Seconds are rounded up.
             let left = 1_000.0 - (at % 20) as f64 * 20.0;
             let filled_at = began + Duration::from_secs(10 * (at / 20) + 11);
             refill.learn(now, &level(left, filled_at), true);

@@ -1,34 +1,34 @@
-//! The memory that the tenants of a process share for pages that they have read and not handed out.
+//! The memory budget that the tenants of a process share for pages that were read and not yet handed out.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// Bytes of pages that were read ahead.
+/// The most bytes of pages that are read ahead.
 pub(super) const AHEAD_BYTES: usize = 40 * 1024 * 1024;
-/// Bytes of records of pages that are kept for other readers: they can be large, and this is part of the
-/// memory of an instance that has 512 MB. A tenant may keep one page whatever the others keep.
+/// The most bytes of pages that are kept for other readers: records can be large, and an instance may have
+/// only 512 MB of memory. Each tenant may keep one page of up to this size, whatever the others keep.
 pub(super) const KEPT_BYTES: usize = 24 * 1024 * 1024;
 
-/// What of it is in use. Cheap to clone.
+/// How much of the budget is in use. Cheap to clone.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Room(Arc<Used>);
 
 #[derive(Debug, Default)]
 struct Used {
-    /// Parts of the log that are read ahead.
+    /// Courses: parts of the log that are being read ahead.
     courses: AtomicUsize,
     /// Bytes of pages that are kept for other readers.
     kept: AtomicUsize,
 }
 
 impl Room {
-    /// Makes room for one more part of the log that is read ahead.
+    /// Registers one more course, which makes the shares of the others smaller.
     pub(super) fn share(&self) -> Share {
         self.0.courses.fetch_add(1, Ordering::SeqCst);
         Share(self.clone())
     }
 
-    /// Room for a page that is kept, which takes nothing as long as nobody knows how large it is.
+    /// Registers a kept page, with zero bytes until its size is known.
     pub(super) fn weight(&self) -> Weight {
         Weight {
             room: self.clone(),
@@ -42,11 +42,11 @@ impl Room {
     }
 }
 
-/// The room of a part of the log that is read ahead, as long as this is.
+/// A course's share of the budget, returned when this is dropped.
 pub(super) struct Share(Room);
 
 impl Share {
-    /// As many as each has.
+    /// Its size: an equal part of [`AHEAD_BYTES`] for each course.
     pub fn bytes(&self) -> usize {
         AHEAD_BYTES / self.0.0.courses.load(Ordering::SeqCst).max(1)
     }
@@ -58,14 +58,14 @@ impl Drop for Share {
     }
 }
 
-/// The room of a page that is kept, as long as this is.
+/// A kept page's part of the budget, returned when this is dropped.
 pub(super) struct Weight {
     room: Room,
     pub bytes: usize,
 }
 
 impl Weight {
-    /// Takes note of how large the page is.
+    /// Sets the size of the page.
     pub fn set(&mut self, bytes: usize) {
         let kept = &self.room.0.kept;
         kept.fetch_add(bytes, Ordering::SeqCst);

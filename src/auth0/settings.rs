@@ -1,4 +1,4 @@
-//! The tenant, by its settings.
+//! The settings of a tenant: its host and its credentials.
 
 use secrecy::SecretString;
 use url::Url;
@@ -10,15 +10,15 @@ use crate::settings::{Reader, values};
 /// The settings that are read here.
 pub(crate) const SETTINGS: [&str; 4] = ["DOMAIN", "CLIENT_ID", "CLIENT_SECRET", "AUDIENCE"];
 
-/// Hosts of Auth0's that are no tenant's.
+/// Hosts of Auth0 itself, which belong to no tenant.
 const DASHBOARDS: [&str; 3] = ["manage.auth0.com", "auth0.com", "www.auth0.com"];
 
-/// Where a tenant is. It needs no secret.
+/// The address of a tenant, which is known without a secret.
 #[derive(Clone, Debug)]
 pub(crate) struct Domain {
     /// `DOMAIN` as a URL without a path.
     pub url: Url,
-    /// The tenant's name in paths: its host, with its port where it has one of its own.
+    /// The tenant's name in paths: its host, and the port if it is not the default.
     pub name: String,
 }
 
@@ -33,14 +33,14 @@ impl Domain {
         })
     }
 
-    /// Its host, the same however it is written, with its port where it has one of its own.
+    /// The normalised host, with the port if it is not the default.
     pub fn host(&self) -> String {
         let host = self.url.host_str().unwrap_or_default();
         let port = self.url.port().map(|port| format!(":{port}"));
         format!("{host}{}", port.unwrap_or_default())
     }
 
-    /// Of a custom domain, the tenant's own host, as `AUDIENCE` has it.
+    /// For a custom domain, the tenant's own host, taken from `AUDIENCE`.
     pub fn own_host(&self, reader: &mut Reader) -> Option<String> {
         let host = self.url.host_str().unwrap_or_default();
         let is_custom = !is_of_auth0(host) && !is_loopback(&self.url);
@@ -57,11 +57,11 @@ pub(crate) struct TenantSettings {
     pub domain: Domain,
     /// `CLIENT_ID`, `CLIENT_SECRET`, `AUDIENCE`
     pub credentials: Credentials,
-    /// Why `DOMAIN` may be mistyped, if it may.
+    /// Set if `DOMAIN` may be mistyped.
     pub doubt: Option<ForeignDomain>,
 }
 
-/// A domain that is not one of Auth0's, with nothing to say that it is meant.
+/// A domain outside auth0.com that no setting confirms as a custom domain.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[error(
     "{host}, which gets CLIENT_ID and CLIENT_SECRET, is not under auth0.com; correct DOMAIN if it is \
@@ -72,7 +72,7 @@ pub(crate) struct ForeignDomain {
 }
 
 impl ForeignDomain {
-    /// Whether a domain is one. The Management API of another host says that it is a custom domain.
+    /// `Some` if a domain is foreign. An audience on another host confirms that it is a custom domain.
     fn of(domain: &Url, audience: Option<&str>) -> Option<Self> {
         let host = domain.host_str().unwrap_or_default();
         let elsewhere = audience.and_then(host_of_identifier);
@@ -89,13 +89,13 @@ fn is_of_auth0(host: &str) -> bool {
     tenant.is_some_and(|it| !it.is_empty())
 }
 
-/// A host without the dot that may end it.
+/// A host without its trailing dot, if it has one.
 fn without_root(host: &str) -> &str {
     host.strip_suffix('.').unwrap_or(host)
 }
 
 impl TenantSettings {
-    /// Those of a tenant at which nothing is read, so that nothing has to open it.
+    /// The settings of a tenant that is not read from, which needs no credentials.
     pub fn unread(domain: Domain) -> Self {
         Self {
             domain,
@@ -138,16 +138,16 @@ impl TenantSettings {
     }
 }
 
-/// The host of the tenant whose Management API an audience names. Auth0 compares it as text, so whether
-/// there is such an API it says itself.
+/// The host in an audience of exactly the form `https://<host>/api/v2/`: Auth0 compares audiences
+/// as text. Whether that API exists is for Auth0 to say.
 fn host_of_identifier(audience: &str) -> Option<String> {
     let url = Url::parse(audience).ok()?;
     let host = url.host_str()?;
     (audience == format!("https://{host}/api/v2/")).then(|| without_root(host).to_owned())
 }
 
-/// The tenant's address. The dot that may end a host is left out: it makes no other tenant, and
-/// Auth0 knows no audience with it.
+/// Parses `DOMAIN`. A trailing dot is removed: it names the same tenant, and Auth0 knows no
+/// audience with it.
 fn domain(text: &str) -> Result<Url, String> {
     if text.contains(['"', '\'', '`']) {
         return Err("is in quotes; leave them out".into());
@@ -168,7 +168,7 @@ fn domain(text: &str) -> Result<Url, String> {
                 .into(),
         );
     }
-    // A list of hosts would pass for one, and a placeholder too.
+    // Otherwise a list of hosts or a placeholder would pass for a host.
     let is_of_name = |it: char| it.is_ascii_alphanumeric() || matches!(it, '-' | '.' | '_');
     let name = parsed.as_ref().and_then(Url::domain);
     if name.is_some_and(|it| !it.chars().all(is_of_name)) {
@@ -192,7 +192,7 @@ fn domain(text: &str) -> Result<Url, String> {
     }
 }
 
-/// The tenant's name in paths: its host, with its port where it has one of its own.
+/// The tenant's name in paths: its host, and the port if it is not the default.
 fn tenant_name(domain: &Url) -> String {
     let host = domain.host_str().unwrap_or_default();
     let host = host.trim_matches(['[', ']']).replace(':', "_");
@@ -371,7 +371,7 @@ mod tests {
             "https://",
             "a b",
             "ftp://",
-            // Several are named otherwise.
+            // Several tenants are configured in another way.
             "acme.eu.auth0.com,globex.eu.auth0.com",
             "acme.eu.auth0.com;globex.eu.auth0.com",
             "(acme.eu.auth0.com)",

@@ -1,12 +1,12 @@
-//! The first page of a reading that has no id to resume from.
+//! The first page of a read that has no id to resume from.
 //!
-//! Reading by checkpoint needs an id, and a start is a time. The obvious way, to search for
-//! the first record of that time and to read on after its id, loses that record and every other
-//! of the window whose id is smaller, because ids follow the time of storing and not the date.
-//! So the reading begins below the window:
+//! Reading by checkpoint needs an id, but a start is a time. The obvious way is to search for the
+//! first record of that time and to read on after its id. That loses this record and every other
+//! record of the window with a smaller id, because ids follow the storage time and not the date. So
+//! the read begins below the window:
 //!
-//! 1. after a [synthetic id](LogId::synthetic) made of the time, which Auth0 takes although it
-//!    does not say so; and where it does not:
+//! 1. after a [synthetic id](LogId::synthetic) made from the time, which Auth0 accepts although it
+//!    is undocumented; or, if Auth0 does not accept it:
 //! 2. with the window's record of the smallest id, found by search, which is delivered itself.
 
 use chrono::{DateTime, Utc};
@@ -18,8 +18,7 @@ use super::logs::{Logs, PAGE, SEARCH_LIMIT, Search};
 use crate::net::retry::{Deadline, GaveUp};
 use crate::record::{LogId, Misfit, Page, Record, STORING_DELAY, Start};
 
-/// Reads the page with which a reading from `start` begins. It may hold records from shortly
-/// before, never from after a record that it leaves out.
+/// Reads the first page from `start`. It may include records from shortly before, and never skips a record.
 pub(crate) async fn first_page(
     log: &Forward,
     start: Start,
@@ -42,14 +41,14 @@ pub(crate) async fn first_page(
         return Ok(Page::last(Vec::new()));
     }
     let date = earliest.records.iter().find_map(|it| it.date);
-    // The smallest of the prefixes: of another one, the bound would lie above most of the records.
+    // The smallest prefix: with a larger one, the bound would lie above the records of the smaller ones.
     let prefixes = earliest.records.iter().filter_map(|it| it.log_id.prefix());
     let bound = window.from.or(date).zip(prefixes.min());
     if let Some((begin, prefix)) = bound {
         let bound = LogId::synthetic(prefix, begin - STORING_DELAY);
         match log.after(&bound, deadline).await {
-            // The search has found a record, so an empty page means that the id was not taken
-            // for what it is.
+            // The search found a record, so an empty page means that Auth0 did not treat the id as
+            // a lower bound.
             Ok(found) if found.records.is_empty() && found.misfits.is_empty() => {}
             Err(error)
                 if matches!(
@@ -65,22 +64,22 @@ pub(crate) async fn first_page(
     let mut misfits = Vec::new();
     let first = smallest_id(logs, window, |_| true, &mut misfits, deadline).await?;
     Ok(Page {
-        // Misfits alone are not the end: there is nothing to read on after.
+        // Misfits alone do not mean the end of the log: they only leave no id to read on after.
         is_last: first.is_none() && misfits.is_empty(),
         records: first.into_iter().collect(),
         misfits,
     })
 }
 
-/// The record of the smallest id in the window, of those that are wanted.
+/// The record with the smallest id among those in the window that `is_wanted` accepts.
 ///
-/// Searching goes by date, so it goes on until the dates are past the time of the smallest id so
-/// far: a record is never stored before its date, so no smaller id can follow. Where the search's
-/// limit comes first, the search begins anew at the date reached; so it does after a short page,
-/// which is not the end where a tenant returns fewer records than it was asked for.
+/// Results come by date, so the search continues until the dates pass the storage time of the
+/// smallest id so far: a record is never stored before its date, so no smaller id can follow. When
+/// the search reaches its limit first, a new search begins at the last date. The same happens after
+/// a short page, which is not the end if the tenant returns fewer records than requested.
 ///
-/// Where records are too large to be searched a page at a time, only their ids are, and the record
-/// is asked for alone.
+/// If the records are too large to be searched a page at a time, only their ids are searched for,
+/// and the record is then fetched alone.
 pub(crate) async fn smallest_id(
     logs: &Logs,
     mut window: Search,
@@ -125,7 +124,7 @@ pub(crate) async fn smallest_id(
             }
         }
         if reached <= window.from {
-            // A whole search of records of one millisecond: nothing tells them apart by date.
+            // All records found are of one millisecond, so a new search by date gets no further.
             break;
         }
         window.from = reached;
@@ -136,7 +135,7 @@ pub(crate) async fn smallest_id(
     }
 }
 
-/// When a record was stored, if that is not before its date: an id that says so has another shape.
+/// When a record was stored; `None` if its id says before its date, and so has another format.
 fn stored_at(record: &Record) -> Option<DateTime<Utc>> {
     let stored = record.log_id.stored_at()?;
     record
@@ -145,7 +144,7 @@ fn stored_at(record: &Record) -> Option<DateTime<Utc>> {
         .then_some(stored)
 }
 
-/// The whole record, of which only the head is known.
+/// Fetches the full record of a `head`, or its marker if the record is too large.
 async fn whole(logs: &Logs, head: Record, deadline: Deadline) -> Result<Record, GaveUp<LogsError>> {
     match logs.one(&head.log_id, deadline).await {
         Err(error) if error.error.is_too_large() => Ok(forward::marker(head)),

@@ -1,7 +1,6 @@
-//! The access token for the Management API, by client credentials.
+//! The access token for the Management API, from the client credentials grant.
 //!
-//! Every exchange leaves an event in the tenant's own log, so the token is shared by all that reads
-//! the tenant.
+//! Every exchange leaves an event in the tenant's own log, so all readers of the tenant share one token.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -22,12 +21,12 @@ use crate::net::http::{self, Answer, SendError};
 use crate::net::retry::{Again, Deadline, Transient};
 use crate::net::token::{self, AccessToken, TokenCache, is_bearer};
 
-/// What to do where the tenant issues no more tokens.
+/// Advice for when the tenant issues no more tokens.
 const QUOTA: &str = "the next run after that goes on; if it stays, see in the Auth0 dashboard which \
                      applications use up the tenant's quota of tokens and limits of its \
                      Authentication API";
 
-/// What the token endpoint is asked with.
+/// What a token request is made from.
 #[derive(Clone, Debug)]
 pub(crate) struct Credentials {
     /// `CLIENT_ID`
@@ -51,34 +50,34 @@ pub(crate) struct TokenSource {
 /// Why there is no token.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum TokenError {
-    /// No answer.
+    /// The request failed, or its answer was not read.
     #[error("cannot get a token from {host}; check DOMAIN, and that this machine reaches it")]
     Send { host: String, source: SendError },
-    /// 429 of earlier, with a wait that is not over.
+    /// No request was made: the wait after an earlier 429 is not over.
     #[error("{host} issues no token: {wait}; {QUOTA}")]
     ResetTooLate {
         host: String,
-        /// Until when.
+        /// How long, and until when.
         wait: ResetTooLate,
     },
     /// 429: the tenant issues no more tokens for now.
     #[error("{host} issues no token{until} ({said}); {QUOTA}")]
     TooMany {
         host: String,
-        /// Until when, if it said so.
+        /// ` before <time>`, or empty if the answer names no time.
         until: String,
         said: String,
-        /// When it is tried again.
+        /// When to try again.
         again: Again,
     },
-    /// 401: unknown application, wrong secret, or one that is to come in another way.
+    /// 401: unknown application, wrong secret, or a secret sent by the wrong authentication method.
     #[error(
         "{host} refused the application ({said}); check CLIENT_ID and CLIENT_SECRET, that DOMAIN is \
          the tenant they belong to, and that the authentication method in the Credentials tab of \
          the application is Client Secret (Post)"
     )]
     Refused { host: String, said: String },
-    /// 403: the application may not use the API, or the API is not known by that name.
+    /// 403: the application may not use the API, or no API has this identifier.
     #[error(
         "{host} refuses this application a token for the Management API ({said}); in the Auth0 \
          dashboard authorize the application for the Auth0 Management API with the permission \
@@ -88,7 +87,7 @@ pub(crate) enum TokenError {
     NoGrant {
         host: String,
         said: String,
-        /// The audience that was asked for.
+        /// The requested audience.
         audience: String,
     },
     /// 404: this is no Auth0 tenant.
@@ -148,7 +147,7 @@ struct Denied {
 }
 
 impl TokenSource {
-    /// Asks `domain` for tokens, in the name of an application.
+    /// Gets tokens from `domain` for an application.
     pub fn new(
         http: reqwest::Client,
         domain: &Url,
@@ -168,9 +167,9 @@ impl TokenSource {
         }
     }
 
-    /// The token in use, or a new one where there is none or its end is near.
+    /// The current token, or a new one if there is none or the current one expires soon.
     ///
-    /// Makes one attempt; callers at the same time share it. A request adds 1 to `requests`.
+    /// Makes at most one attempt, which concurrent callers share. A request adds 1 to `requests`.
     pub async fn token(
         &self,
         requests: &AtomicU64,
@@ -188,7 +187,7 @@ impl TokenSource {
         self.cache.get(request).await
     }
 
-    /// The secret that tokens are got with.
+    /// The secret in every token request.
     pub fn client_secret(&self) -> &SecretString {
         &self.credentials.client_secret
     }
@@ -254,7 +253,7 @@ impl TokenSource {
         }
     }
 
-    /// The token of a success. It may hold one in a form that was not understood, and is not quoted.
+    /// The token in a successful answer. An answer that cannot be read is not quoted: it may hold a token.
     fn token_in(&self, body: &Bytes, asked_at: Instant) -> Result<AccessToken, String> {
         let granted: Option<Granted> = serde_json::from_slice(body).ok();
         let granted = granted.ok_or_else(|| format!("{} bytes", body.len()))?;
@@ -271,7 +270,7 @@ impl TokenSource {
         ))
     }
 
-    /// The scopes of a token, fit for a terminal, and none where they repeat a credential.
+    /// The scopes of a token, safe to print; empty if they repeat a credential.
     fn scope(&self, said: Option<&Value>, token: &SecretString) -> String {
         let text = match said {
             Some(Value::String(text)) => text.clone(),
@@ -288,7 +287,7 @@ impl TokenSource {
         scopes.collect::<Vec<_>>().join(" ")
     }
 
-    /// Until when a refusal lasts, if it says so.
+    /// ` before <time>` if a refusal says how long it lasts, and empty otherwise.
     fn until(&self, answer: &Answer) -> String {
         let wait = answer.retry_after();
         let until = wait.and_then(|wait| {
@@ -317,7 +316,7 @@ impl TokenSource {
     }
 }
 
-/// Whether this is a scope as OAuth has it: RFC 6749, section 3.3.
+/// Whether this is a valid OAuth scope (RFC 6749, section 3.3).
 fn is_scope(text: &str) -> bool {
     text.bytes()
         .all(|byte| matches!(byte, 0x21 | 0x23..=0x5b | 0x5d..=0x7e))
@@ -331,7 +330,7 @@ mod tests {
 
     use super::*;
 
-    /// What comes of an answer at 08:00:00.
+    /// The outcome of an answer at 08:00:00.
     fn judge(
         status: u16,
         headers: &[(&'static str, &'static str)],
@@ -371,7 +370,7 @@ mod tests {
         assert_eq!(scope(hostile), "read:logs ok storage:");
         assert_eq!(scope(r#""read:logs token-1234567""#), "");
         assert_eq!(scope(r#""read:logs client%2Dsecret-7h3""#), "");
-        // In another form than the documented one, or in none.
+        // In an undocumented form, or missing.
         assert_eq!(
             scope(r#"["read:logs","read:users",1]"#),
             "read:logs read:users"

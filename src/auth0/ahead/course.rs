@@ -1,14 +1,14 @@
-//! A part of the log that is far behind, cut at made-up ids into ranges that are read side by side and
-//! handed out in order.
+//! A part of the log that is far behind, cut at made-up ids into ranges that are read in parallel
+//! and handed out in order.
 //!
-//! How many records a range has nobody knows before it is read. So a range that turns out long is cut
-//! again, one that nobody has begun is joined to the one before it once that has read into it, and how
-//! long a new one is made follows the pages that came last.
+//! Nobody knows how many records a range has before it is read. So a range that turns out long is
+//! cut again. A range that nobody has begun is joined to the one before it once that one has been
+//! read beyond its own end. The length of a new range follows from the latest pages.
 //!
-//! Whoever reads on gets what a reading of one page after the other would get, or is sent back to do
-//! that: a range ends with a page that shows the next record after it, and the next range has to begin
-//! with that very record. Where it does not, the ids that were made up are not taken for what they are,
-//! or something has appeared there; then the rest of what was read is thrown away.
+//! The reader gets the records that it would get by reading sequentially, or is sent back to do
+//! that. The last page of a range shows the first record after the range, and the next range has to
+//! begin with that very record. If it does not, the log does not honour made-up ids, or a record
+//! has appeared there; then the rest of what was read is discarded.
 
 mod plan;
 
@@ -20,36 +20,36 @@ use self::plan::Next;
 use super::density::{Density, weight};
 use crate::record::{LogId, Misfit, Page};
 
-/// Ranges that are read side by side at first. There are more as long as whoever reads on has to wait
-/// and no request does, and fewer where requests wait.
+/// Ranges that are read in parallel at first. There are more while the reader waits for pages and
+/// no request is queued, and fewer while requests are queued.
 const FIRST_LANES: usize = 4;
 const LEAST_LANES: usize = 2;
 const MOST_LANES: usize = 64;
 
 /// A part of the log that is read ahead.
 pub(super) struct Course {
-    /// What was handed out last: whoever reads on asks for what comes after it.
+    /// The last id handed out: the reader asks for the page after it.
     pub next: LogId,
     prefix: String,
-    /// In order. The first one is handed out.
+    /// In order. Pages are handed out from the first one.
     ranges: VecDeque<Range>,
     /// Where the next range begins.
     frontier: LogId,
-    /// Where the last one ends.
+    /// Where the last range ends.
     end: DateTime<Utc>,
-    /// Ranges that may be read side by side.
+    /// Ranges that may be read in parallel.
     lanes: usize,
     /// Requests under way.
     active: usize,
-    /// Bytes that were read and are not handed out.
+    /// Bytes that were read and not yet handed out.
     bytes: usize,
-    /// Whether somebody waits for a page.
+    /// Whether the reader waits for a page.
     pub is_starved: bool,
-    /// What the pages have been like lately.
+    /// The density of the latest page.
     density: Density,
-    /// Of a page of which all else was read twice.
+    /// Misfits of a page whose records are all in the next range as well.
     misfits: Vec<Misfit>,
-    /// Whether the ids that were made up are not taken for what they are.
+    /// Whether the log does not honour made-up ids.
     pub is_untaken: bool,
     numbers: u64,
     /// Pages that were read.
@@ -58,15 +58,15 @@ pub(super) struct Course {
 
 struct Range {
     number: u64,
-    /// Where it is read on.
+    /// The id after which it is read on.
     after: LogId,
-    /// Whether that is no record's.
+    /// Whether `after` is made up, and no record's id.
     is_made_up: bool,
-    /// The records of it are below.
+    /// Its records have smaller ids.
     to: LogId,
-    /// What was read, and is not handed out.
+    /// Pages that were read and not yet handed out.
     pages: VecDeque<Page>,
-    /// That of its last page; `None` until one has come since it was made or cut.
+    /// The density of its last page; `None` until a page has arrived since it was made or cut.
     density: Option<Density>,
     is_begun: bool,
     is_being_read: bool,
@@ -75,18 +75,18 @@ struct Range {
 
 /// How the reading of a range ended.
 enum End {
-    /// Its last page shows what comes after it.
+    /// Its last page shows the first record after it.
     Whole,
-    /// The next one begins after its last record.
+    /// It was the last one. The next one to be made begins after its last record.
     Joined,
-    /// Nothing that makes sense came. Whoever reads on asks for itself: much depends on the answer.
+    /// No page came that makes sense. The reader requests it itself: much depends on that answer.
     Nothing {
-        /// Whether that is because the id was made up, most likely.
+        /// Whether the likely reason is that the id was made up.
         is_untaken: bool,
     },
 }
 
-/// What is to be read.
+/// A page to read.
 pub(super) struct Job {
     pub range: u64,
     pub after: LogId,
@@ -94,21 +94,21 @@ pub(super) struct Job {
 
 /// Why a page was not read.
 pub(super) struct NotRead {
-    /// Whether the log does not take the id after which it was asked.
+    /// Whether the log rejected the id after which the page was requested.
     pub is_rejected: bool,
 }
 
-/// What whoever reads on gets.
+/// What the reader gets.
 pub(super) enum Taken {
     Page(Page),
-    /// It is not here yet.
+    /// The page has not arrived yet.
     Wait,
-    /// From here on one page is read after the other.
+    /// From here on the reader reads sequentially.
     Over,
 }
 
 impl Course {
-    /// What comes after a page up to a time, if it is likely to be so many pages at least.
+    /// The course from a page up to `end`, if that is likely to be at least `pages` pages.
     pub fn after(page: &Page, end: DateTime<Utc>, pages: usize) -> Option<Self> {
         let last = &page.records.last()?.log_id;
         let left = end - last.stored_at()?;
@@ -119,7 +119,7 @@ impl Course {
             prefix: last.series().to_owned(),
             ranges: VecDeque::new(),
             frontier: last.clone(),
-            // As precisely as an id tells it.
+            // To the microsecond, like the time in an id.
             end: end.trunc_subsecs(6),
             lanes: FIRST_LANES,
             active: 0,
@@ -133,13 +133,13 @@ impl Course {
         })
     }
 
-    /// Pages that are likely to be left.
+    /// The number of pages that are likely to be left for new ranges.
     pub fn pages_left(&self) -> usize {
         let stored = self.frontier.stored_at();
         stored.map_or(0, |it| self.density.pages(self.end - it))
     }
 
-    /// What is to be read next, if so many bytes may be here.
+    /// The page to read next, while up to `room` bytes may be held.
     pub fn job(&mut self, room: usize) -> Option<Job> {
         let place = self.choose(room)?;
         let range = self.ranges.get_mut(place)?;
@@ -152,14 +152,14 @@ impl Course {
         })
     }
 
-    /// The place of the range that is to be read on. It may be a new one.
+    /// The index of the range to read next, which may be a new one.
     fn choose(&mut self, room: usize) -> Option<usize> {
         match self.plan(room)? {
             Next::Open(place) => Some(place),
             Next::Cut(place, half) => {
                 let range = &mut self.ranges[place];
                 let to = std::mem::replace(&mut range.to, half.clone());
-                // It is cut again if its next page says so too: this one may have been a burst.
+                // It is cut again only if its next page is as dense: this one may have been a burst.
                 range.density = None;
                 self.insert(place + 1, half, to);
                 Some(place + 1)
@@ -172,7 +172,7 @@ impl Course {
         }
     }
 
-    /// Whether there are more ranges than were begun.
+    /// Whether the part between the frontier and the end needs another range.
     fn may_begin(&self) -> bool {
         let stored = self.frontier.stored_at();
         self.frontier.series() == self.prefix && stored.is_some_and(|it| it < self.end)
@@ -182,7 +182,7 @@ impl Course {
         self.numbers += 1;
         let range = Range {
             number: self.numbers,
-            // What was handed out last is a record's, and so is where a range was read to.
+            // The id of the last record, or of the last one that a range has read, is not made up.
             is_made_up: after
                 == LogId::synthetic(&self.prefix, after.stored_at().unwrap_or_default()),
             after,
@@ -196,12 +196,13 @@ impl Course {
         self.ranges.insert(place, range);
     }
 
-    /// Bytes that a page is likely to take.
+    /// The likely size of a page, in bytes.
     pub fn page_bytes(&self) -> usize {
         self.density.bytes
     }
 
-    /// Lets one range more be read, if somebody waits for a page; or one less, where requests wait.
+    /// Allows one more range in parallel if the reader waits for a page, or one fewer if requests
+    /// are queued.
     pub fn adapt(&mut self, is_crowded: bool) {
         if is_crowded {
             self.lanes = (self.lanes - 1).max(LEAST_LANES);
@@ -210,19 +211,18 @@ impl Course {
         }
     }
 
-    /// Whether nothing comes unless something is asked for.
+    /// Whether no request is under way.
     pub fn is_idle(&self) -> bool {
         self.active == 0
     }
 
-    /// Whether nothing can be handed out before a request that is not made yet.
+    /// Whether the page to hand out next has not been requested yet.
     pub fn is_first_wanted(&self) -> bool {
         let first = self.ranges.front();
         first.is_none_or(|it| it.end.is_none() && !it.is_being_read && it.pages.is_empty())
     }
 
-    /// Takes note of what was read, or that it could not be, and whether since the log does not take the
-    /// id.
+    /// Stores a page that was read for a range, or ends the range if the page was not read.
     pub fn settle(&mut self, number: u64, read: Result<Page, NotRead>) {
         self.active -= 1;
         let Some(place) = self.ranges.iter().position(|it| it.number == number) else {
@@ -260,7 +260,7 @@ impl Course {
         }
     }
 
-    /// Ends a range before its end, and throws away what was read after it.
+    /// Ends a range early, and discards the ranges after it.
     fn stop_at(&mut self, place: usize, end: End) {
         self.ranges[place].end = Some(end);
         self.ranges.truncate(place + 1);
@@ -269,7 +269,7 @@ impl Course {
         self.bytes = pages.map(weight).sum();
     }
 
-    /// Joins to a range those after it into which it has read, as long as nobody has begun them. Answers
+    /// Joins to a range those after it that it has reached, unless they have been begun. Returns
     /// how the range ends, if it does.
     fn join(&mut self, place: usize) -> Option<End> {
         while self.ranges[place].after >= self.ranges[place].to {
@@ -296,7 +296,7 @@ impl Course {
                 return if may_begin { Taken::Wait } else { Taken::Over };
             };
             let is_whole = matches!(range.end, Some(End::Whole));
-            // The last page of a range is held against the first one of the next.
+            // The last page of a range has to be compared with the first page of the next.
             if (!is_whole || range.pages.len() > 1)
                 && let Some(page) = range.pages.pop_front()
             {
@@ -320,8 +320,8 @@ impl Course {
         }
     }
 
-    /// Hands out the last page of the first range, without what is in the next range as well; nothing,
-    /// if that is all of it.
+    /// Hands out the last page of the first range, without the records that are also in the next
+    /// range; `None` if that leaves no record.
     fn take_last(&mut self) -> Option<Taken> {
         let (range, next) = (self.ranges.front()?, self.ranges.get(1)?);
         let shown = range.pages.front()?.records.iter();
@@ -347,7 +347,7 @@ impl Course {
                 return None;
             }
         } else {
-            // It is read anew, one page after the other.
+            // The rest is read again, sequentially.
             self.is_untaken |= is_untaken;
             self.ranges.clear();
             self.end = DateTime::UNIX_EPOCH;

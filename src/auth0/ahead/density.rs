@@ -1,14 +1,14 @@
-//! How records lie in the log, as far as a page shows it.
+//! How densely records lie in the log, as far as a page shows it.
 
 use chrono::TimeDelta;
 
 use crate::record::{LogId, Page};
 
-/// Two records of a page are taken to be so far apart at least.
+/// The span of a page counts as at least this.
 const NEAREST: TimeDelta = TimeDelta::milliseconds(1);
-/// A page whose records were written within less tells nothing of how many come after it.
+/// The records of a page with a shorter span do not show how many follow.
 const AT_ONCE: TimeDelta = TimeDelta::milliseconds(10);
-/// Bytes of a record beside those of its text.
+/// Memory that a record takes besides its text, in bytes.
 const OVERHEAD: usize = 256;
 
 /// Bytes that a page takes in memory.
@@ -16,10 +16,10 @@ pub(super) fn weight(page: &Page) -> usize {
     page.bytes() + page.records.len() * OVERHEAD
 }
 
-/// How records lie in the log, by the page that was read last.
+/// How densely records lie in the log, by one page.
 #[derive(Clone, Copy)]
 pub(super) struct Density {
-    /// Time from the first to the last of them.
+    /// Time from the first record to the last.
     span: TimeDelta,
     pub bytes: usize,
 }
@@ -35,18 +35,18 @@ impl Density {
         })
     }
 
-    /// Whether it tells anything of what comes after the page.
+    /// Whether it can tell how much follows the page.
     pub fn tells_of_more(&self) -> bool {
         self.span >= AT_ONCE
     }
 
-    /// Pages that are likely to cover so much time.
+    /// The number of pages that are likely to cover `time`.
     pub fn pages(&self, time: TimeDelta) -> usize {
         let pages = time.num_milliseconds() / self.span.num_milliseconds().max(1);
         usize::try_from(pages).unwrap_or_default()
     }
 
-    /// Time that so many pages are likely to cover.
+    /// The time that `pages` pages are likely to cover.
     pub fn time(&self, pages: usize) -> TimeDelta {
         let pages = i32::try_from(pages).unwrap_or(i32::MAX);
         self.span.checked_mul(pages).unwrap_or(TimeDelta::MAX)

@@ -1,8 +1,8 @@
-//! Reading ahead: where whoever reads is far behind, the pages that come next are fetched side by side.
+//! Reading ahead: while a reader is far behind, the pages that come next are fetched in parallel.
 //!
-//! It is a matter of speed alone. Pages are handed out in order, and are those that a reading of one
-//! page after the other would get; whatever is odd ends the reading ahead, and that goes on. So what
-//! is kept of a run, and what it claims, does not depend on it.
+//! This is a matter of speed only. Pages are handed out in order, with the records that a
+//! sequential read would return. Anything odd ends the reading ahead, and the reader goes on
+//! sequentially. So what a run stores and what it reports do not depend on it.
 
 mod course;
 mod density;
@@ -25,7 +25,7 @@ use crate::clock::Clock;
 use crate::net::retry::Deadline;
 use crate::record::{LogId, Page};
 
-/// When it is worth it to read ahead.
+/// When reading ahead is worthwhile.
 const WORTH: Worth = Worth {
     recent: TimeDelta::minutes(10),
     pages: 40,
@@ -33,18 +33,18 @@ const WORTH: Worth = Worth {
     latency: Duration::from_millis(10),
     transfer: Duration::from_millis(40),
 };
-/// Pages of which the average tells whether they are slow.
+/// The latest pages, whose average tells whether pages are slow.
 const LAST_PAGES: f64 = 8.0;
-/// How long nothing is read ahead after ids that were made up were not taken for what they are.
+/// How long nothing is read ahead after the log did not honour made-up ids.
 const PAUSE: Duration = Duration::from_mins(2);
-/// Pages for which there has to be room.
+/// The fewest pages for which there has to be room.
 const FEWEST: usize = 16;
-/// Readers that stand at different places, and for whom something is read ahead.
+/// The most courses: one for each position at which a reader is.
 const COURSES: usize = 4;
-/// What nobody has asked for in so long is thrown away.
+/// A course is discarded after no reader has asked for its next page for this long.
 const FORGOTTEN: Duration = Duration::from_mins(1);
 
-/// A log that is read one page after the other.
+/// A log that can be read sequentially.
 pub(crate) trait Log: Send + Sync + 'static {
     type Error: Send;
 
@@ -55,27 +55,27 @@ pub(crate) trait Log: Send + Sync + 'static {
         deadline: Deadline,
     ) -> impl Future<Output = Result<Page, Self::Error>> + Send;
 
-    /// Whether an error is that it does not take the id.
+    /// Whether an error means that the log rejected the id.
     fn is_rejected(error: &Self::Error) -> bool;
 
-    /// Whether requests wait already to be made.
+    /// Whether requests are already queued.
     fn is_crowded(&self) -> bool;
 }
 
-/// A run, as far as reading ahead goes. What was fetched before it began is not for it.
+/// A run, as far as reading ahead is concerned. It gets nothing that was fetched before it began.
 #[derive(Debug)]
 pub(crate) struct Session {
     began: Instant,
-    /// Nothing later is wanted.
+    /// The run needs nothing later.
     until: Option<DateTime<Utc>>,
-    /// What it read last.
+    /// The last id that it read.
     last: Mutex<Option<LogId>>,
-    /// How much longer than at once its pages took lately; 1 is at once.
+    /// The average time that its latest pages took, relative to pages that come at once.
     pace: Mutex<Option<f64>>,
 }
 
 impl Session {
-    /// A run that begins now, and reads up to a time at least.
+    /// A run that begins now, and reads up to `until` at least.
     pub fn begin(until: Option<DateTime<Utc>>) -> Self {
         Self {
             began: Instant::now(),
@@ -85,8 +85,8 @@ impl Session {
         }
     }
 
-    /// Whether all that it wants has been read with a page that ends near the present: it is the next
-    /// run's to go on from there, or what comes is later than what is wanted.
+    /// Whether a page that ends near the present completes the run: the next run goes on from
+    /// there, or the page reaches past what this run needs.
     pub fn ends_with(&self, page: &Page) -> bool {
         let last = page.records.iter().map(|it| &it.log_id).max();
         let stored = last.and_then(LogId::stored_at);
@@ -94,14 +94,14 @@ impl Session {
             .is_none_or(|until| stored.is_some_and(|it| it > until))
     }
 
-    /// Notes what it has read.
+    /// Notes the page that it has read.
     pub fn note(&self, page: &Page) {
         let last = page.records.iter().map(|it| &it.log_id).max();
         *self.last() = last.cloned();
     }
 
-    /// Notes that a page took so long. Answers whether the last few were slow, on average: one of them is
-    /// now and then, where the machine has something else to do, and counts double at the most.
+    /// Notes how long a page took. Returns whether the latest pages were slow on average. Each
+    /// counts double at most: now and then one is slow, when the machine is busy.
     fn is_slow(&self, took: Duration, at_once: Duration) -> bool {
         let pace = (took.as_secs_f64() / at_once.as_secs_f64()).min(2.0);
         let mut known = self.pace.lock().unwrap_or_else(PoisonError::into_inner);
@@ -115,30 +115,30 @@ impl Session {
     }
 }
 
-/// When it is worth it to read ahead.
+/// When reading ahead is worthwhile.
 #[derive(Clone, Copy, Debug)]
 struct Worth {
-    /// What Auth0 stored so recently is read one page after the other: there the log may still change.
+    /// Records stored this recently are read sequentially: there the log may still change.
     recent: TimeDelta,
-    /// Pages that have to be left.
+    /// The fewest pages that have to be left.
     pages: usize,
-    /// Time that they would take one after the other.
+    /// The least time that reading them sequentially would take.
     time: Duration,
-    /// What takes less comes at once, on average: there is nothing to wait for.
+    /// Pages that take less on average come at once: there is nothing to wait for.
     latency: Duration,
-    /// Time besides for each MiB of a page, which it takes to be sent and parsed.
+    /// The additional time for each MiB of a page, to send and parse it.
     transfer: Duration,
 }
 
 impl Worth {
-    /// How long a page of so many bytes takes where there is nothing to wait for.
+    /// How long a page of this size takes if it comes at once.
     fn at_once(&self, bytes: usize) -> Duration {
         let kib = u32::try_from(bytes / 1024).unwrap_or(u32::MAX);
         self.latency + self.transfer.saturating_mul(kib) / 1024
     }
 }
 
-/// What is read ahead of one tenant's log.
+/// Reads ahead in one tenant's log.
 pub(crate) struct Ahead {
     worth: Worth,
     room: Room,
@@ -150,7 +150,7 @@ pub(crate) struct Ahead {
 struct State {
     courses: Vec<Open>,
     numbers: u64,
-    /// Nothing is read ahead until then.
+    /// Nothing is read ahead before this time.
     paused_until: Option<Instant>,
 }
 
@@ -164,16 +164,16 @@ struct Open {
     asked_at: Instant,
     /// Until when requests may be made.
     deadline: Deadline,
-    /// Whenever a page has come.
+    /// Notified whenever a page has arrived.
     came: Arc<Notify>,
-    /// They end with it.
+    /// The requests under way, which are aborted when this is dropped.
     requests: JoinSet<()>,
     share: Share,
 }
 
 impl Drop for Open {
     fn drop(&mut self) {
-        // Whoever waits for it reads on alone.
+        // A reader that waits for a page reads on sequentially.
         self.came.notify_waiters();
     }
 }
@@ -189,7 +189,7 @@ impl Ahead {
         }
     }
 
-    /// Also where it is hardly worth it.
+    /// One that reads ahead even where that is hardly worthwhile.
     #[cfg(test)]
     pub fn eager(clock: Clock) -> Self {
         let mut ahead = Self::new(Room::default(), clock);
@@ -203,7 +203,7 @@ impl Ahead {
         ahead
     }
 
-    /// The page after an id: what was read ahead, or what the log answers.
+    /// The page after an id: one that was read ahead, or the answer of the log.
     pub async fn after<L: Log>(
         &self,
         log: &Arc<L>,
@@ -216,7 +216,7 @@ impl Ahead {
             let (taken, came) = {
                 let mut state = lock(&self.state);
                 staff(&self.state, &mut state, number, log);
-                // Somebody else may have got what comes after it, while this one waited.
+                // Another reader may have taken the page while this one waited.
                 let open = state.open(number).filter(|it| it.course.next == *id);
                 let Some(open) = open else {
                     break;
@@ -250,12 +250,12 @@ impl Ahead {
         Ok(page)
     }
 
-    /// Throws everything away: nobody reads any more.
+    /// Discards everything: no reader is left.
     pub fn clear(&self) {
         lock(&self.state).courses.clear();
     }
 
-    /// Begins to read ahead after a page that took so long, if that is worth it.
+    /// Begins to read ahead after a page that took this long, if that is worthwhile.
     fn consider<L: Log>(
         &self,
         log: &Arc<L>,
@@ -282,7 +282,7 @@ impl Ahead {
         };
         let pages = u32::try_from(course.pages_left()).unwrap_or(u32::MAX);
         let is_long = took.saturating_mul(pages) >= self.worth.time;
-        // Large pages take all the memory that there is one by one.
+        // Of pages this large, too few fit into the memory.
         if !is_slow || !is_long || course.page_bytes() > AHEAD_BYTES / FEWEST {
             return;
         }
@@ -302,7 +302,8 @@ impl Ahead {
     }
 }
 
-/// One page, in a task of its own: another processor reads it while this one makes rows of those before.
+/// Fetches one page in a task of its own, so that another processor parses it while this one makes
+/// rows of the pages before.
 async fn fetch<L: Log>(log: &Arc<L>, id: &LogId, deadline: Deadline) -> Result<Page, L::Error> {
     let (log, id) = (Arc::clone(log), id.clone());
     let mut task = JoinSet::new();
@@ -310,12 +311,12 @@ async fn fetch<L: Log>(log: &Arc<L>, id: &LogId, deadline: Deadline) -> Result<P
     match task.join_next().await {
         Some(Ok(read)) => read,
         Some(Err(error)) if error.is_panic() => resume_unwind(error.into_panic()),
-        // The runtime ends, and with it whoever waits.
+        // The runtime is shutting down, and the caller with it.
         _ => pending().await,
     }
 }
 
-/// Makes the requests that may be made now.
+/// Begins the requests that may be made now.
 fn staff<L: Log>(shared: &Shared, state: &mut State, number: u64, log: &Arc<L>) {
     let Some(open) = state.open(number) else {
         return;
@@ -329,7 +330,7 @@ fn staff<L: Log>(shared: &Shared, state: &mut State, number: u64, log: &Arc<L>) 
         let (log, shared, deadline) = (Arc::clone(log), Arc::clone(shared), open.deadline);
         open.requests.spawn(async move {
             let read = AssertUnwindSafe(log.after(&after, deadline)).catch_unwind();
-            // Whatever it was, whoever reads on meets it alone.
+            // The error itself is dropped: the reader meets it again in its own request.
             let read = match read.await {
                 Ok(read) => read.map_err(|error| L::is_rejected(&error)),
                 Err(_panicked) => Err(false),
@@ -349,7 +350,7 @@ fn staff<L: Log>(shared: &Shared, state: &mut State, number: u64, log: &Arc<L>) 
 
 impl Drop for Ahead {
     fn drop(&mut self) {
-        // Requests under way hold the state.
+        // The requests under way hold a reference to the state.
         lock(&self.state).courses.clear();
     }
 }
@@ -359,7 +360,7 @@ impl State {
         self.courses.iter_mut().find(|it| it.number == number)
     }
 
-    /// The course of which the next page is the one after an id, unless it began before a run.
+    /// The course whose next page is the one after an id, unless it began before the run.
     fn find(&self, id: &LogId, session: &Session) -> Option<u64> {
         let mut courses = self.courses.iter();
         let found = courses.find(|it| it.course.next == *id && it.began >= session.began);

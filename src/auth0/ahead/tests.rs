@@ -12,7 +12,7 @@ mod slow;
 
 use self::slow::{MadeUp, Slow};
 
-/// No clock shows a time that an id tells precisely.
+/// A clock is more precise than the time in an id.
 const NOW: &str = "2026-11-21T12:00:00.123456789Z";
 
 fn at(time: &str) -> DateTime<Utc> {
@@ -32,7 +32,7 @@ fn deadline() -> Deadline {
     Deadline::after(Duration::from_hours(1))
 }
 
-/// Reads all there is, and answers with the ids as they came.
+/// Reads the whole log, and returns the ids in the order in which they came.
 async fn read_all(ahead: &Ahead, log: &Arc<Slow>) -> Result<Vec<LogId>, String> {
     let session = Session::begin(None);
     let mut after = id(DateTime::UNIX_EPOCH);
@@ -48,7 +48,7 @@ async fn read_all(ahead: &Ahead, log: &Arc<Slow>) -> Result<Vec<LogId>, String> 
     }
 }
 
-/// Reads three pages, after which the others are read ahead, and answers with where they end.
+/// Reads three pages, after which the rest is read ahead, and returns the last id.
 async fn read_three(ahead: &Ahead, log: &Arc<Slow>, session: &Session) -> LogId {
     let mut after = id(DateTime::UNIX_EPOCH);
     for _ in 0..3 {
@@ -73,7 +73,7 @@ async fn assert_read_once(log: Slow) -> (Arc<Slow>, Duration) {
 #[tokio::test(start_paused = true)]
 async fn a_long_way_is_read_side_by_side_and_handed_out_in_order() {
     let (log, took) = assert_read_once(Slow::new(vec![500; 50_000], TimeDelta::hours(1))).await;
-    // One after the other it would be 75 s and 500 requests.
+    // Sequentially it would be 75 s and 500 requests.
     assert!(took < Duration::from_secs(12), "{took:?}");
     assert!(log.requests() < 560, "{}", log.requests());
 }
@@ -129,7 +129,7 @@ async fn a_short_way_a_quick_log_what_is_recent_and_large_pages_are_read_one_by_
         ..Slow::new(vec![500; 20_000], TimeDelta::hours(1))
     };
     let recent = Slow::new(vec![2; 20_000], TimeDelta::zero());
-    // They would fill what memory there is.
+    // A few of these pages fill the memory.
     let large = Slow {
         bytes: 30_000,
         ..Slow::new(vec![500; 2_000], TimeDelta::hours(1))
@@ -143,12 +143,12 @@ async fn a_short_way_a_quick_log_what_is_recent_and_large_pages_are_read_one_by_
 
 #[tokio::test(start_paused = true)]
 async fn of_many_records_of_one_moment_nothing_is_asked_for_in_vain() {
-    // Fewer than a page in the time that an id tells.
+    // A page spans too little time to show how many records follow.
     let mut distances = vec![0; 6_000];
     distances.iter_mut().step_by(60).for_each(|it| *it = 1);
     let (log, _) = assert_read_once(Slow::new(distances, TimeDelta::days(1))).await;
     assert_eq!(log.requests(), 61);
-    // And of a burst, little.
+    // In a burst, little is requested in vain.
     let (log, _) = assert_read_once(Slow::new(vec![1; 6_000], TimeDelta::days(1))).await;
     assert!(log.requests() <= 61 + 12, "{}", log.requests());
 }
@@ -169,7 +169,7 @@ async fn an_error_comes_after_what_was_read_before_it() {
     let ahead = ahead();
     let error = read_all(&ahead, &log).await.unwrap_err();
     assert_eq!(error, "failed");
-    // And nothing goes on after it.
+    // And reading ahead has stopped.
     let requests = log.requests();
     tokio::time::sleep(Duration::from_mins(1)).await;
     assert!(log.requests() <= requests + 64, "{}", log.requests());
@@ -198,7 +198,7 @@ async fn nor_does_one_that_another_reader_throws_away() {
         let before = log.requests();
         ahead.clear();
         tokio::time::sleep(Duration::from_secs(1)).await;
-        // It asks for itself.
+        // The reader makes its own request.
         assert_eq!(log.requests(), before + 1);
     };
     tokio::select! {
@@ -236,7 +236,7 @@ async fn what_nobody_wants_is_not_read_ahead() {
         session.note(&page);
         after = page.records.last().unwrap().log_id.clone();
     }
-    // 56 minutes of it, and the rest of 500 pages not.
+    // 56 minutes of it are read, but not the rest of the 500 pages.
     let requests = log.requests();
     assert!((67..80).contains(&requests), "{requests}");
     assert!(log.most() > 1);
@@ -264,7 +264,7 @@ async fn what_has_no_id_is_handed_out_with_what_it_came_with() {
         after = page.records.last().unwrap().log_id.clone();
     }
     assert!(log.most() > 1);
-    // What was thrown away by the end of the log came from nowhere near.
+    // Each answer has one misfit. Those of the 200 pages with records are handed out, and none twice.
     assert!(
         (200..=log.requests()).contains(&misfits),
         "{misfits} of {}",
@@ -369,10 +369,10 @@ fn one_page_that_took_long_among_many_is_not_what_they_all_take() {
     assert!((0..20).all(|_| !is_slow(2)));
     assert!(!is_slow(1_000));
     assert!((0..20).all(|_| !is_slow(2)));
-    // Several in a row are: 0.2, then 2 - 1.8 * (7 / 8)^n.
+    // Several slow ones in a row are: the average is 0.2 at first, then 2 - 1.8 * (7 / 8)^n.
     assert_eq!((0..10).position(|_| is_slow(20)), Some(4));
     assert_eq!((0..10).position(|_| !is_slow(2)), Some(0));
-    // At the beginning it is all that there is to go by.
+    // The first page is all that there is to go by.
     assert!(Session::begin(None).is_slow(WORTH.latency, WORTH.latency));
 }
 
@@ -401,8 +401,8 @@ async fn two_who_ask_for_the_same_page_both_get_it() {
     assert!(log.most() > 4, "nothing was read ahead");
 }
 
-/// Nobody goes on where a run ends that wants all up to a time: a page near the present ends it only
-/// after that.
+/// No other run goes on from where a run with an end time stops. So a page near the present
+/// completes such a run only if it reaches past that time.
 #[test]
 fn a_page_near_the_present_ends_a_run_that_wants_nothing_later() {
     let record = |log_id| Record {
@@ -440,7 +440,7 @@ async fn what_is_read_ahead_is_bounded_by_its_bytes() {
     let ahead = ahead();
     let session = Session::begin(None);
     read_three(&ahead, &log, &session).await;
-    // Nobody reads on.
+    // No reader asks for more.
     tokio::time::sleep(Duration::from_mins(10)).await;
     let requests = log.requests();
     assert!(requests < 1_700, "{requests}");
@@ -455,7 +455,7 @@ async fn pages_that_fill_the_room_are_read_side_by_side_as_well() {
         ..Slow::new(vec![17_000; 60_000], TimeDelta::minutes(15))
     };
     let (log, took) = assert_read_once(log).await;
-    // With ranges that wait for one another it was 70 a second.
+    // When ranges waited for one another, it was 70 pages a second.
     let a_second = 600.0 / took.as_secs_f64();
     assert!(
         a_second > 100.0,

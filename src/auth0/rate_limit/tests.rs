@@ -1,4 +1,4 @@
-//! What the limit makes of a tenant's answers, in paused time.
+//! How the limit reacts to a tenant's answers, in paused time.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use super::*;
 const NOW: i64 = 1_795_248_000;
 const MINUTE: Duration = Duration::from_mins(1);
 
-/// A limit at 08:00:00 sharp, which it stays.
+/// A limit whose clock stands at 08:00:00.
 fn limit() -> RateLimit {
     limit_at("2026-11-21T08:00:00Z")
 }
@@ -33,8 +33,7 @@ fn answer(status: u16, headers: &[(&'static str, &str)]) -> Answer {
     }
 }
 
-/// An answer that tells of a bucket of this size, what is left in it and the seconds from 08:00:00
-/// until it is filled.
+/// An answer that reports a bucket's size, the requests left and the reset, in seconds after 08:00:00.
 fn bucket(status: u16, limit: u64, remaining: u64, reset: i64) -> Answer {
     let mut answer = answer(status, &[]);
     let headers = &mut answer.headers;
@@ -44,7 +43,7 @@ fn bucket(status: u16, limit: u64, remaining: u64, reset: i64) -> Answer {
     answer
 }
 
-/// Makes a request that is answered so.
+/// Makes a request that gets this answer, and returns how long it waited.
 async fn request(limit: &RateLimit, answer: &Answer) -> Result<Duration, ResetTooLate> {
     let started = Instant::now();
     let permit = limit.wait(Deadline::after(MINUTE)).await?;
@@ -57,7 +56,7 @@ async fn wait(limit: &RateLimit) -> Result<Duration, ResetTooLate> {
     request(limit, &answer(200, &[])).await
 }
 
-/// How long the next request waits after an answer with these headers.
+/// How long the next request waits after an answer about such a bucket.
 async fn wait_after(size: u64, remaining: u64, reset: i64) -> Result<Duration, ResetTooLate> {
     let limit = limit();
     request(&limit, &bucket(200, size, remaining, reset)).await?;
@@ -99,7 +98,7 @@ async fn requests_side_by_side_leave_the_last_tenth_as_well() {
     request(&limit, &bucket(200, 20, 5, 7)).await.unwrap();
     let started = Instant::now();
     let asked = || limit.wait(Deadline::after(MINUTE));
-    // None of them is answered, and two of the bucket are left.
+    // None of them is answered yet, and two requests are left in the bucket.
     let three = [asked().await, asked().await, asked().await];
     assert_eq!(started.elapsed(), Duration::ZERO);
     let fourth = asked().await.unwrap();
@@ -112,7 +111,7 @@ async fn an_answer_does_not_count_requests_that_are_still_under_way() {
     let limit = limit();
     let asked = || limit.wait(Deadline::after(MINUTE));
     let (first, second) = (asked().await.unwrap(), asked().await.unwrap());
-    // Three are left, one of which the second will take.
+    // Three requests are left, one of which the second will take.
     first.learn(&bucket(200, 20, 3, 7));
     assert_eq!(wait(&limit).await.unwrap(), Duration::from_secs(7));
     drop(second);
@@ -135,7 +134,7 @@ async fn a_filled_bucket_is_not_emptied_before_anything_is_heard_of_it() {
     let started = Instant::now();
     let asked = || limit.wait(Deadline::after(MINUTE));
     let (_first, _second, _third) = tokio::join!(asked(), asked(), asked());
-    // Two of them after 7 s, and the third a second later.
+    // Two of them begin after 7 s, and the third a second later.
     assert_eq!(started.elapsed(), Duration::from_secs(8));
 }
 
@@ -271,7 +270,7 @@ async fn a_reset_after_the_deadline_is_not_waited_for() {
         "Auth0 takes no further requests for another 90 s, until 2026-11-21T08:01:30Z (rate \
          limit or quota)"
     );
-    // So long a bucket may take to fill; what takes longer is none.
+    // A bucket may take 90 s to fill; a longer wait is for something else.
     assert!(!error.is_long());
     assert!(wait_after(10, 0, 91).await.unwrap_err().is_long());
 }
@@ -294,7 +293,7 @@ async fn what_the_newest_answer_says_of_the_bucket_is_told() {
 mod dripping {
     use super::*;
 
-    /// A tenant whose bucket is filled drop by drop, as it is after so many seconds.
+    /// A tenant whose bucket is refilled gradually.
     struct Dripping {
         size: f64,
         per_second: f64,
@@ -312,7 +311,7 @@ mod dripping {
             }
         }
 
-        /// Takes a request out; answers with the status, and what is told of the bucket.
+        /// Takes a request. Returns the status, the requests left and the seconds until the bucket is full.
         fn take(&self) -> (u16, u64, i64) {
             let mut left = self.left.lock().unwrap();
             let now = Instant::now();
@@ -328,8 +327,9 @@ mod dripping {
             (status, left.0 as u64, until_full.ceil() as i64)
         }
 
-        /// Requests that so many lanes get through within a time, each of which takes so long; how
-        /// many were refused; and how many of another client that makes so many each second.
+        /// Runs `lanes` lanes for 100 s, whose requests take `latency` ms each, beside another
+        /// client that makes `others` requests a second. Returns how many requests of the lanes
+        /// succeeded, how many were refused, and how many of the other client were refused.
         async fn share(&self, lanes: usize, latency: u64, others: f64) -> (u64, u64, u64) {
             let began = Instant::now();
             let (end, clock) = (
@@ -403,7 +403,7 @@ mod dripping {
                 let (done, refused, _) = tenant.share(lanes, 50, 0.0).await;
                 let share = done as f64 / (per_second * 100.0 + left);
                 assert!(share > 0.98, "{size} {per_second} {left}: {share:.3}");
-                // Those that are made before anything is known of the bucket.
+                // Requests made before anything is known of the bucket.
                 let most = u64::from(left < size) * lanes as u64;
                 assert!(refused <= most, "{size} {per_second} {left}: {refused}");
             }
@@ -427,12 +427,12 @@ mod dripping {
     }
 }
 
-/// A number as a header may hold it, likely or not.
+/// A header value that is a number, likely or not, or something else.
 fn number() -> impl Strategy<Value = String> {
     prop_oneof![
         (0..100_u64).prop_map(|it| it.to_string()),
         any::<u64>().prop_map(|it| it.to_string()),
-        // About now.
+        // Times near the present.
         (1_795_000_000..1_796_000_000_u64).prop_map(|it| it.to_string()),
         "[ -~]{0,9}",
     ]
@@ -487,7 +487,7 @@ async fn the_newest_answer_tells_by_how_much_the_clock_is_ahead() {
         // Answers take some seconds, and a clock that is behind only waits longer.
         ("Sat, 21 Nov 2026 07:59:56 GMT", 0),
         ("Sat, 21 Nov 2026 08:03:00 GMT", 0),
-        // No clock is so wrong without more trouble; it is the answer that is old.
+        // A clock that wrong would have caused other trouble: it is the answer that is old.
         ("Sat, 21 Nov 2020 08:00:00 GMT", 3_600),
     ] {
         request(&limit, &answer(200, &[("date", date)]))
@@ -495,12 +495,12 @@ async fn the_newest_answer_tells_by_how_much_the_clock_is_ahead() {
             .unwrap();
         assert_eq!(limit.clock_ahead().num_seconds(), seconds, "{date}");
     }
-    // One without a date tells nothing.
+    // An answer without a date tells nothing.
     request(&limit, &answer(200, &[])).await.unwrap();
     assert_eq!(limit.clock_ahead().num_seconds(), 3_600);
 }
 
-/// After many comparisons in which nothing came in.
+/// Many comparisons without any refill bring the average this close to zero.
 #[tokio::test(start_paused = true)]
 async fn a_refill_that_is_next_to_nothing_waits_until_the_bucket_is_full() {
     let now = Instant::now();

@@ -1,49 +1,50 @@
-//! Which range is read next, and how long a new one is.
+//! Decides which range is read next, and how long a new one is.
 //!
-//! Pages are handed out in order, and those of a range come one after the other. So while one range is
-//! read, each of the others brings as many pages as it does, and they have to go somewhere: those that
-//! come before the end of that range are handed out by then, the others take room. A range of which
-//! more is left than there is room for makes all others wait, and is cut in two.
+//! Pages are handed out in order, and the pages of a range are read one after the other. So while
+//! one range is read, each of the others brings as many pages as it does. Those that come before it
+//! in the log are handed out meanwhile; the others take up room. A range with more pages left than
+//! there is room for makes all others wait, and is cut in two.
 
 use super::{Course, Range};
 use crate::auth0::ahead::density::Density;
 use crate::record::LogId;
 
-/// Pages of a range at the most. Of the last page of each about half is read twice, so that a longer
-/// one would save nothing that counts.
+/// The most pages of a range. About half of its last page is read twice, so a longer range would
+/// save nothing that counts.
 const LONGEST: usize = 64;
-/// Pages of a range at the least.
+/// The fewest pages of a range.
 const SHORTEST: usize = 4;
-/// Pages of the first one, with the end of which shows whether made-up ids are taken for what they are.
+/// Pages of the first range. Its end shows whether the log honours made-up ids.
 const FIRST: usize = 2;
-/// One in so many pages of the room is left to ranges that are longer than they were taken for. Half of
-/// those may wait for one before it is cut.
+/// One in this many pages of the room is left to ranges that are longer than estimated. Half of
+/// those may wait for a range before it is cut.
 const SPARE: usize = 8;
-/// Pages of either part of a range that is cut since the others would wait for it.
+/// The fewest pages of each part, if a range is cut because the others would wait for it.
 const PART: usize = 3;
-/// Pages of either part at the end, of a way of fewer pages than this: some requests more are many there.
-/// On a longer one nobody idles while another has pages left.
+/// The fewest pages of each part, if a range is cut near the end of a course with fewer than
+/// [`LONG_WAY`] pages, where a few more requests are many. In a longer course no lane idles while
+/// another has pages left.
 const LAST_PART: usize = 12;
 const LONG_WAY: usize = 400;
 
-/// What is to be done next.
+/// The next step.
 pub(super) enum Next {
-    /// A range that is there is read.
+    /// Read on in the range at this index.
     Open(usize),
-    /// One is cut in two there, and the second part is read.
+    /// Cut the range at this index in two at this id, and read the second part.
     Cut(usize, LogId),
-    /// Another one is begun that ends there.
+    /// Begin a new range that ends at this id.
     New(LogId),
 }
 
 impl Range {
-    /// Whether nobody reads it, and it is not at its end.
+    /// Whether it has not ended and no request reads it.
     fn is_open(&self) -> bool {
         self.end.is_none() && !self.is_being_read
     }
 
-    /// Pages that are likely to be left of it. Before its first one is here it is taken to be like those
-    /// near it.
+    /// The pages that are likely to be left. Until its first page has arrived, the density `near`
+    /// it counts.
     fn pages_left(&self, near: Density) -> usize {
         let stored = self.after.stored_at().zip(self.to.stored_at());
         let stored = stored.filter(|_| self.end.is_none());
@@ -53,9 +54,9 @@ impl Range {
 }
 
 impl Course {
-    /// What is to be done next, if so many bytes may be here.
+    /// The next step, while up to `room` bytes may be held.
     pub(super) fn plan(&self, room: usize) -> Option<Next> {
-        // Whatever the room: the others are handed out after it.
+        // Whatever the room: nothing else is handed out before it.
         if !self.ranges.is_empty() && self.is_first_wanted() {
             return Some(Next::Open(0));
         }
@@ -86,7 +87,7 @@ impl Course {
         }
     }
 
-    /// Another range of so many pages, if they are like those before it.
+    /// A new range of likely `pages` pages, at the density `near` it.
     fn another(&self, near: Density, pages: usize) -> Option<Next> {
         let from = self.frontier.stored_at()?;
         let pages = if self.numbers == 0 { FIRST } else { pages };
@@ -95,7 +96,7 @@ impl Course {
         Some(Next::New(LogId::synthetic(&self.prefix, to)))
     }
 
-    /// Where there are no more to begin, the longest is cut.
+    /// Cuts the longest range, where no new one can be begun.
     fn cut_longest(&self) -> Option<Next> {
         let ranges = self.ranges.iter().enumerate();
         let lengths = ranges.filter_map(|(place, it)| Some((it.pages_left(it.density?), place)));
@@ -104,8 +105,8 @@ impl Course {
         Some(Next::Cut(place, self.half(&self.ranges[place], part)?))
     }
 
-    /// The middle of what is left of a range, if either part is likely to have so many pages. How many
-    /// there are is known from its own.
+    /// The middle of what is left of a range, if each part is likely to have at least `part` pages.
+    /// Only the range's own density counts.
     fn half(&self, range: &Range, part: usize) -> Option<LogId> {
         if range.pages_left(range.density?) < 2 * part {
             return None;
@@ -116,7 +117,7 @@ impl Course {
     }
 }
 
-/// As much of the room as is used where each range is as long as it was taken to be.
+/// The part of the room that is used if each range is as long as estimated.
 fn usual(room: usize) -> usize {
     room - room / SPARE
 }

@@ -6,15 +6,14 @@ use super::*;
 use crate::record::Record;
 
 const BEGIN: &str = "2026-11-21T08:00:00Z";
-/// Bytes of a page of these.
+/// Bytes of a page as [`page`] makes it.
 const PAGE: usize = 100 * (256 + 2);
 
 fn begin() -> DateTime<Utc> {
     BEGIN.parse().unwrap()
 }
 
-/// A page whose records were written at these distances, the first one so many seconds after the
-/// beginning.
+/// A page whose records lie `apart` from each other, the first one `seconds` after the beginning.
 fn page(seconds: u64, apart: Duration) -> Page {
     let first = begin() + Duration::from_secs(seconds);
     let records = (0..100).map(|number| Record {
@@ -28,7 +27,7 @@ fn page(seconds: u64, apart: Duration) -> Page {
     }
 }
 
-/// Seconds after the beginning after which a job reads.
+/// The position after which a job reads, in seconds after the beginning.
 fn seconds(job: &Job) -> i64 {
     (job.after.stored_at().unwrap() - begin()).num_seconds()
 }
@@ -38,17 +37,17 @@ fn a_range_is_cut_again_only_once_another_page_says_that_it_is_long() {
     let room = 40 * PAGE;
     let end = begin() + Duration::from_hours(24);
     let mut course = Course::after(&page(0, Duration::from_secs(1)), end, 10).unwrap();
-    // Two pages of 99 seconds, as it seems, up to 297.
+    // Two pages of 99 s, as it seems, up to 297 s.
     let first = course.job(room).unwrap();
     assert_eq!(seconds(&first), 99);
     let burst = Duration::from_millis(10);
     course.settle(first.range, Ok(page(100, burst)));
     let first = course.job(room).unwrap();
     assert_eq!(seconds(&first), 100);
-    // Up to there it would be 198 more like the last one.
+    // If they were like this page, there would be 198 more up to there.
     let half = course.job(room).unwrap();
     assert_eq!(seconds(&half), 198);
-    // Whether either part is long nobody knows.
+    // Nobody knows yet whether either part is long.
     let next = course.job(room).unwrap();
     assert_eq!(seconds(&next), 297);
     course.settle(first.range, Ok(page(101, burst)));

@@ -1,13 +1,13 @@
-//! How near to a tenant's rate limit a reading ahead comes.
+//! How close reading ahead comes to a tenant's rate limit.
 
 use chrono::Timelike as _;
 
 use super::*;
 
-/// Requests that may be made at once, where there were fewer before.
+/// Requests that may be made at once after a time with fewer of them.
 const BURST: u32 = 5;
 
-/// A log that takes so many requests a second, in the order in which they come.
+/// A log that serves one request per `interval`, in the order in which they arrive.
 struct Limited {
     log: Slow,
     interval: Duration,
@@ -40,7 +40,7 @@ impl Log for Limited {
     }
 }
 
-/// So many pages of 29 days, four times as many by day as by night.
+/// Pages over 29 days, with four times as many records by day as by night.
 fn by_day_and_night(pages: u64) -> Slow {
     let half_days = 29 * 43_200_000;
     let by_day = half_days * 5 / 4 / (pages * 100);
@@ -60,7 +60,7 @@ fn by_day_and_night(pages: u64) -> Slow {
     }
 }
 
-/// The share of the limit, in percent, that a reading of so many pages uses for what it hands out.
+/// The share of the limit, in percent, that reading `pages` pages uses for what it hands out.
 async fn share(rate: u32, latency: u64, pages: u32) -> u128 {
     let log = Arc::new(Limited {
         log: Slow {
@@ -96,7 +96,7 @@ async fn share(rate: u32, latency: u64, pages: u32) -> u128 {
 
 #[tokio::test(start_paused = true)]
 async fn most_of_a_limit_is_used_whatever_an_answer_takes() {
-    // Half a minute each, of which the first second is spent with finding out how many to ask for.
+    // Half a minute each, the first second of which is spent on finding the number of lanes.
     for (rate, latency, pages, least) in [
         (16, 66, 480, 97),
         (50, 266, 1_500, 94),

@@ -9,14 +9,14 @@ use fastrand::Rng;
 use super::*;
 use crate::record::Misfit;
 
-/// What the log makes of ids that it never issued.
+/// How the log treats ids that it never issued.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum MadeUp {
     Taken,
     Rejected,
-    /// As if it were the end.
+    /// As the end of the log.
     Ignored,
-    /// For what comes some seconds later.
+    /// As an id of 90 s later.
     Misread,
 }
 
@@ -31,11 +31,11 @@ pub(super) struct Slow {
     /// Bytes of a record.
     pub bytes: usize,
     pub fails_after: Option<u64>,
-    /// Whether each page has something that is no record.
+    /// Whether each page has a misfit.
     pub has_misfits: bool,
     /// The request of this number panics.
     pub panics_at: Option<u64>,
-    /// Those from this number on are never answered.
+    /// Requests from this number on are never answered.
     pub hangs_from: Option<u64>,
     /// Requests under way, and the most there were.
     pub active: Mutex<(usize, usize)>,
@@ -43,7 +43,7 @@ pub(super) struct Slow {
 }
 
 impl Slow {
-    /// Records whose distances in milliseconds these are, the last one so long before now.
+    /// Records at these distances in milliseconds, the last one stored `last` before now.
     pub fn new(distances: impl IntoIterator<Item = u64>, last: TimeDelta) -> Self {
         let mut time = at(NOW) - last;
         let distances: Vec<_> = distances.into_iter().collect();
@@ -53,7 +53,7 @@ impl Slow {
             .rev()
             .map(|(number, distance)| {
                 time -= Duration::from_millis(distance);
-                // As an id of a record is.
+                // In the form of a record's id.
                 LogId::new(format!("{}{number:09}7", &id(time).as_str()[..46]))
             });
         Self {
