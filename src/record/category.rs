@@ -1,9 +1,9 @@
-//! What types of events Auth0's catalogue knows, and the category of each.
+//! The types of log events in Auth0's catalogue, and the category of each.
 //!
 //! The catalogue is Auth0's list of log event types as of November 2026. Log streams filter by
-//! these categories; that a stream sorts as the catalogue does is inferred.
+//! these categories; that a stream sorts types as the catalogue does is inferred.
 
-/// The twenty categories, and the types that the catalogue files under each. It has none for
+/// The twenty categories, and the types that the catalogue lists under each. It lists none under
 /// `management.fail` today.
 const CATALOGUE: [(&str, &str); 20] = [
     ("auth.login.fail", "f fcoa fens fp fu"),
@@ -76,7 +76,7 @@ const CATALOGUE: [(&str, &str); 20] = [
          rich_consents_access_error si signup_pwd_leak wn wum",
     ),
 ];
-/// Types that once were and are in no category.
+/// Types that existed once and have no category.
 const UNFILED: &str = "admin_update_launch coff con fc gd_auth_fail_email_verification \
      gd_recovery_rate_limit_exceed gd_send_email_verification_failure sys_os_update_end \
      sys_os_update_start sys_update_end sys_update_start too_many_records";

@@ -1,11 +1,11 @@
-//! Some fields of a record, for code that has no use for the others.
+//! Single fields of a record, for code that has no use for the others.
 
 use std::borrow::Cow;
 
 use crate::json::{Scanner, Token, unescape_lossy};
 
-/// The texts of these members of a record: of its own, and of none that is nested in one. What is
-/// missing, empty or no text is `None`; of members of one name the last counts.
+/// The string values of these members of a record, nested members excluded. A member that is
+/// missing, empty or no string is `None`; of several members with one name the last counts.
 pub(crate) fn texts<'a, const N: usize>(
     record: &'a str,
     names: [&str; N],

@@ -1,4 +1,4 @@
-//! What reading needs of a record: its id and its date. The rest is kept byte for byte.
+//! The part of a record that reading needs: its id and its date. The rest is kept byte for byte.
 
 use std::borrow::Cow;
 
@@ -15,19 +15,19 @@ use crate::json::{self, Scanner, Token};
 const NO_ID: &str = "it has no log_id";
 const LONG_ID: &str = "its log_id is longer than 256 characters";
 
-/// A record by its JSON text alone; `None` where it has no id.
+/// Parses a record from its JSON text; `None` if the text is not JSON or has no usable id.
 pub(crate) fn record_of(json: &Bytes) -> Option<Record> {
     let text = std::str::from_utf8(json).ok()?;
     serde_json::from_str::<IgnoredAny>(text).ok()?;
     record_with(head(text)?, json, text).ok()
 }
 
-/// The id of a record by its JSON text, which a parser has taken; `None` where it has no id.
+/// The id in a record's JSON text, which must be valid; `None` if it has no id.
 pub(crate) fn id_of(json: &str) -> Option<Cow<'_, str>> {
     head(json)?.id()
 }
 
-/// Makes a record of JSON text that a parser has taken, a part of a page.
+/// Makes a record from valid JSON text, which is a slice of `page`.
 pub(super) fn record_with(head: Head, page: &Bytes, json: &str) -> Result<Record, Misfit> {
     let date = head.date.and_then(text).and_then(|it| parse_date(&it));
     let json = page.slice_ref(json.as_bytes());
@@ -42,8 +42,8 @@ pub(super) fn record_with(head: Head, page: &Bytes, json: &str) -> Result<Record
     }
 }
 
-/// The fields that reading needs. Anything may be null or of an unexpected type in a record, so they
-/// are taken as they come and judged afterwards.
+/// The fields that reading needs. Any field of a record may be null or of an unexpected type, so
+/// they are stored as they come and judged afterwards.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Head<'a> {
     log_id: Option<Token<'a>>,
@@ -59,7 +59,7 @@ impl<'a> Head<'a> {
     }
 }
 
-/// The same as a parser takes it of an object that has none of them twice.
+/// The same fields, as `serde_json` reads them from an object in which none of them occurs twice.
 #[derive(Deserialize)]
 pub(super) struct PlainHead<'a> {
     #[serde(borrow, default)]
@@ -88,8 +88,8 @@ fn text(value: Token<'_>) -> Option<Cow<'_, str>> {
     }
 }
 
-/// The head of a record; `None` if this is no object, has one of those fields twice, or a name that
-/// is no text.
+/// The head of a record; `None` if the text is no object, has one of these fields twice, or has a
+/// name that is no valid text.
 pub(super) fn head(json: &str) -> Option<Head<'_>> {
     let mut tokens = Scanner::new(json);
     if tokens.next() != Some(Token::BeginObject) {
@@ -114,9 +114,9 @@ pub(super) fn head(json: &str) -> Option<Head<'_>> {
     Some(head)
 }
 
-/// Reads a date; one that no event can have is as good as none, and arithmetic stays in range.
+/// Parses a date. A year before 1970 or after 9999 counts as no date, so that arithmetic stays in range.
 pub(crate) fn parse_date(text: &str) -> Option<DateTime<Utc>> {
-    // Much faster, and what nearly all are.
+    // The format of nearly all dates, and much faster to parse.
     let date = match DateTime::parse_from_rfc3339(text) {
         Ok(date) => date.to_utc(),
         Err(_) => text.parse().ok()?,

@@ -18,26 +18,26 @@ const TIME: usize = 14 + 6;
 /// records is 5.43 s; this leaves room.
 pub(crate) const STORING_DELAY: Duration = Duration::from_secs(10);
 
-/// Characters of an id that is taken for one. Real ones have 56; a longer one than this would fill
-/// checkpoints, names and lines of the log.
+/// The most characters of an id. Real ids have 56; longer ones than this would fill checkpoints,
+/// names and log lines.
 pub(crate) const LONGEST_ID: usize = 256;
 
 /// The identity of a log record, ordered as Auth0 orders them: as text.
 ///
 /// An id is 56 decimal digits: a prefix of three (`900`; `800` exists), the time at which Auth0
 /// *stored* the record (`YYYYMMDDHHMMSS` and six digits of a second, UTC), and 33 more. The stored
-/// time trails the record's `date` by some seconds and is never before it; so records that are
-/// ascending by id are not in the order of their dates.
+/// time trails the record's `date` by some seconds and is never before it; so records in the order
+/// of their ids are not in the order of their dates.
 ///
-/// In that order the prefix outweighs the time. So ids tell what is later only among those of one
-/// prefix, and each prefix is read and remembered by itself.
+/// In this order the prefix outweighs the time. So ids show which record is later only within a
+/// prefix, and each prefix is read and remembered separately.
 ///
-/// An id is text. It does not fit a number, and nothing here makes it one. Many copies of it are
-/// kept, which share the text. Its time is asked for so often that it is read once.
+/// An id is text: it does not fit a number. Many copies of an id are kept, so they share the text.
+/// Its time is needed so often that it is parsed once.
 #[derive(Clone, Debug, Eq, PartialEq, Ord, PartialOrd, Hash)]
 pub(crate) struct LogId {
     text: Arc<str>,
-    /// What the text says, and so of no weight in the order.
+    /// Follows from the text, and so does not change the order.
     stored_at: Option<DateTime<Utc>>,
 }
 
@@ -63,18 +63,18 @@ impl LogId {
         Self::new(format!("{:0<LENGTH$}", format!("{prefix}{time}")))
     }
 
-    /// Whether it is such an id, by its looks.
+    /// Whether it looks like a [synthetic](Self::synthetic) id.
     pub fn is_synthetic(&self) -> bool {
         let stored = self.prefix().zip(self.stored_at());
         stored.is_some_and(|(prefix, time)| Self::synthetic(prefix, time) == *self)
     }
 
-    /// An id of the known length that no real id of the prefix lies above.
+    /// An id of the known length that lies above every real id of the prefix.
     pub fn end_of(prefix: &str) -> Self {
         Self::new(format!("{prefix:9<LENGTH$}"))
     }
 
-    /// Whether it is such an id, by its looks.
+    /// Whether it looks like the [end](Self::end_of) of a prefix.
     pub fn is_end(&self) -> bool {
         let prefix = self.text.get(..PREFIX);
         prefix.is_some_and(|prefix| Self::end_of(prefix) == *self)
@@ -90,8 +90,8 @@ impl LogId {
         self.stored_at.map(|_| &self.text[..PREFIX])
     }
 
-    /// The prefix, or nothing for an id of any other shape. All ids of the same one have an order
-    /// that says something.
+    /// The prefix, or an empty text for an id of any other shape. Only within a series does the
+    /// order of ids mean anything.
     pub fn series(&self) -> &str {
         self.prefix().unwrap_or_default()
     }

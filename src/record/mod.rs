@@ -1,7 +1,7 @@
-//! What is read: a record of the tenant's log, its id, the page it comes in, the place where reading
-//! begins, and the one trait of whoever hands pages out.
+//! What is read: the records of a tenant's log, their ids, the pages they come in, the position
+//! where reading begins, and the trait of everything that returns pages.
 //!
-//! This room knows what Auth0 writes, and nothing of how it is fetched or where it goes.
+//! This module knows what Auth0 writes, but not how it is fetched or where it goes.
 
 mod category;
 mod fields;

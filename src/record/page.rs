@@ -13,17 +13,18 @@ use super::head::{Head, PlainHead, head, record_with};
 /// Why an answer is not a page of records.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum PageError {
-    /// The answer is not a JSON list. What it is instead is not quoted here: it may be anything.
+    /// The answer is not a JSON list. It is not quoted, since it may be anything.
     #[error("the answer is not a JSON list of records (line {line}, column {column})")]
     NotAList {
-        /// Where that shows.
+        /// The line of the error.
         line: usize,
-        /// Where in that line.
+        /// The column in that line.
         column: usize,
     },
 }
 
-/// What stands among records and could be neither resumed from nor recognised when it comes again.
+/// An element of a page without a usable id. Reading cannot resume from it, nor recognise it when
+/// it comes again.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct Misfit {
     /// Its JSON text.
@@ -39,12 +40,12 @@ pub(crate) struct Misfit {
 pub(crate) struct Elements {
     /// Records, in Auth0's order.
     pub records: Vec<Record>,
-    /// What is no record.
+    /// Elements that are no records.
     pub misfits: Vec<Misfit>,
 }
 
 impl Elements {
-    /// All of them.
+    /// The number of elements.
     pub fn count(&self) -> usize {
         self.records.len() + self.misfits.len()
     }
@@ -62,7 +63,7 @@ impl Elements {
 pub(crate) struct Page {
     /// The records.
     pub records: Vec<Record>,
-    /// What was among them and cannot be told apart from others, since it has no id.
+    /// Elements among them that have no usable id.
     pub misfits: Vec<Misfit>,
     /// Whether the source had no more at that moment.
     pub is_last: bool,
@@ -88,16 +89,16 @@ impl Page {
 
 /// Reads the body of `GET /api/v2/logs`: a JSON list of records.
 ///
-/// Bytes that are no Unicode, which JSON cannot have, are replaced: better a letter that is wrong
-/// than a page that stands in the way for ever.
+/// Invalid UTF-8, which JSON cannot have, is replaced: better a wrong character than a page that
+/// blocks reading for ever.
 pub(crate) fn parse_page(body: &Bytes) -> Result<Elements, PageError> {
     let page = parse_page_of(usize::MAX, body)?;
     Ok(page.unwrap_or_default())
 }
 
-/// The same; `None` if the list has more elements than this.
+/// Like [`parse_page`]; `None` if the list has more than `most` elements.
 pub(crate) fn parse_page_of(most: usize, body: &Bytes) -> Result<Option<Elements>, PageError> {
-    // Much faster than to repair what needs no repair.
+    // Much faster than replacing, and nearly always enough.
     if let Ok(text) = std::str::from_utf8(body) {
         return parse(most, body, text);
     }
@@ -112,8 +113,8 @@ fn parse(most: usize, body: &Bytes, text: &str) -> Result<Option<Elements>, Page
     }
 }
 
-/// The same of a list of at least one object, in none of which anything is odd: the parser takes of each
-/// what is needed while it steps over it. `None` where it cannot, whatever the reason.
+/// The fast path, for a list of at least one object with nothing odd in any of them: the parser takes what
+/// is needed from each object as it steps over it. `None` if that fails, whatever the reason.
 fn parse_plain(most: usize, body: &Bytes, text: &str) -> Option<Elements> {
     const BLANKS: [char; 4] = [' ', '\n', '\r', '\t'];
     let mut elements = Elements::default();
@@ -156,11 +157,11 @@ fn parse_any(most: usize, body: &Bytes, text: &str) -> Result<Option<Elements>, 
     }
 }
 
-/// A page of which so much was parsed. Each element is scanned once more for what is needed of it.
+/// A page during parsing. Each element is scanned once more for what is needed of it.
 struct Parsed<'a> {
     body: &'a Bytes,
     most: usize,
-    /// Whether there are more.
+    /// Whether there are more than `most` elements.
     is_passed: bool,
     elements: Elements,
 }
@@ -240,7 +241,7 @@ mod tests {
         let parse = |json: &str| parse_page_of(3, &Bytes::copy_from_slice(json.as_bytes()));
         let page = parse(r#"[{"log_id":"9001"},2,{"log_id":"9003"}]"#).unwrap();
         assert_eq!(page.unwrap().count(), 3);
-        // What follows is not looked at.
+        // What follows the limit is not parsed.
         for json in ["[1,2,3,4]", r#"[1,{"log_id":"9002"},3,4"#, "[1,2,3,4,@"] {
             assert!(parse(json).unwrap().is_none(), "{json}");
         }
@@ -360,12 +361,12 @@ mod tests {
             let error = page(body).unwrap_err();
             assert!(matches!(error, PageError::NotAList { .. }), "{body}");
         }
-        // What serde_json says of a type quotes the value.
+        // An error of serde_json about a type quotes the value.
         let error = page(r#""Authorization: Bearer abc""#).unwrap_err();
         assert!(!error.to_string().contains("abc"));
     }
 
-    /// Values as they may stand in a record, as JSON text.
+    /// Values that a record may have, as JSON text.
     fn value() -> impl Strategy<Value = String> {
         let odd = [
             "null",
@@ -405,7 +406,7 @@ mod tests {
         })
     }
 
-    /// A page as JSON text, and in some of its places other bytes.
+    /// A page as JSON text, with other bytes in some places.
     fn damaged_page() -> impl Strategy<Value = Vec<u8>> {
         let pieces: [&[u8]; 9] = [b"", b"[", b"]", b"{", b"}", b"\"", b",", b"\xff", b"null"];
         let damage = (

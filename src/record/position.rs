@@ -8,26 +8,26 @@ use chrono::{DateTime, Datelike as _, TimeDelta, Utc};
 use super::LogId;
 use crate::clock::to_seconds;
 
-/// Where a reading begins that has no record to begin after.
+/// Where reading begins if there is no record to begin after.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub(crate) enum Start {
     /// With the oldest record that the source still has.
     Oldest,
-    /// With the first record dated so or later.
+    /// With the first record dated at or after this time.
     At(DateTime<Utc>),
 }
 
 /// By how much a clock may be wrong: what lies later than that is in the future.
 pub(crate) const CLOCK_ERROR: TimeDelta = TimeDelta::minutes(5);
 
-/// Whether a time is in the future, whatever the clock's error.
+/// Whether a time is in the future, even if the clock is wrong.
 pub(crate) fn is_future(time: DateTime<Utc>, now: DateTime<Utc>) -> bool {
     time > now + CLOCK_ERROR
 }
 
 impl Start {
-    /// Whether a service can be asked for it: a year has four digits, and what is subtracted from
-    /// it stays in range.
+    /// Whether a request can name it: the year has at most four digits, so that the time can be
+    /// written, and a span can be subtracted from it.
     pub fn is_usable(self) -> bool {
         match self {
             Self::Oldest => true,
@@ -39,7 +39,7 @@ impl Start {
 /// A start as a person states it: the setting `START_FROM`.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum StartFrom {
-    /// So long ago.
+    /// This long ago.
     Ago(Duration),
     /// At this time.
     At(DateTime<Utc>),
@@ -48,7 +48,7 @@ pub(crate) enum StartFrom {
 }
 
 impl StartFrom {
-    /// The start that is meant at this moment.
+    /// The start that this means at the time `now`.
     pub fn resolve(self, now: DateTime<Utc>) -> Start {
         match self {
             Self::Ago(duration) => Start::At(now - duration),
@@ -61,7 +61,7 @@ impl StartFrom {
 /// Where reading resumes.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) enum Position {
-    /// From a start: there is no record yet to resume after, or none that Auth0 takes.
+    /// From a start: there is no record yet to resume after, or none that Auth0 accepts.
     Start(Start),
     /// After this record, which Auth0 has or had.
     After(LogId),
@@ -78,7 +78,7 @@ impl Position {
     }
 }
 
-/// For a person, to follow "reading begins".
+/// For people, to follow "reading begins".
 impl fmt::Display for Position {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -1,18 +1,17 @@
-//! How far a reading has come: of the ids of each series, the largest that was met.
+//! How far reading has come: the largest id seen in each series.
 //!
-//! A [series](LogId::series) is read by itself, as ids of two series tell nothing about each other's
-//! time.
+//! Each [series](LogId::series) is read separately, since ids of two series are not in the order of time.
 
 use std::collections::BTreeMap;
 
 use super::LogId;
 
-/// For each series the largest id that was met.
+/// The largest id seen in each series.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Reach(BTreeMap<String, LogId>);
 
 impl Reach {
-    /// Takes note of an id.
+    /// Notes an id that was seen.
     pub fn meet(&mut self, id: &LogId) {
         match self.0.get_mut(id.series()) {
             Some(largest) if *largest >= *id => {}

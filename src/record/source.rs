@@ -26,17 +26,18 @@ pub(crate) enum SourceError {
     /// There was no time for it in this run.
     #[error(transparent)]
     OutOfTime(BoxError),
-    /// It did not answer before the time for reading was over.
+    /// The source did not answer before the time for reading was over, or takes no requests for
+    /// longer than that.
     #[error(transparent)]
     Slow(BoxError),
-    /// Anything else. Passing failures have been tried again already.
+    /// Any other failure. Transient ones have been retried already.
     #[error(transparent)]
     Failed(BoxError),
 }
 
 /// Where records come from.
 pub(crate) trait Source: Send + Sync {
-    /// The page with which a reading from `start` begins.
+    /// The first page from `start`.
     fn first(
         &self,
         start: Start,
@@ -50,7 +51,7 @@ pub(crate) trait Source: Send + Sync {
         deadline: Deadline,
     ) -> impl Future<Output = Result<Page, SourceError>> + Send;
 
-    /// The same for a look at what comes, of which the reading that goes on misses nothing.
+    /// Like [`after`](Self::after), but as a look ahead, which does not change what reading returns next.
     fn look(
         &self,
         id: &LogId,
@@ -59,7 +60,7 @@ pub(crate) trait Source: Send + Sync {
         self.after(id, deadline)
     }
 
-    /// The first record after an id, which need not be that of a record, if the source takes it.
+    /// The first record after an id. The id need not be a record's, if the source accepts it.
     fn next(
         &self,
         _after: &LogId,
@@ -68,22 +69,22 @@ pub(crate) trait Source: Send + Sync {
         ready(Ok(None))
     }
 
-    /// Whether the source has dropped this record, so that `after` it something may be missing
-    /// even though a page comes.
+    /// Whether the source has dropped this record, so that records may be missing after it although
+    /// [`after`](Self::after) returns a page.
     fn has_dropped(
         &self,
         id: &LogId,
         deadline: Deadline,
     ) -> impl Future<Output = Result<bool, SourceError>> + Send;
 
-    /// The newest records by date, of any prefix: of each at least its id and its date. A source of a
-    /// part of the log has none.
+    /// The newest records by date, of any prefix, each with at least its id and its date. Empty for
+    /// a source that has only a part of the log.
     fn latest(&self, _: Deadline) -> impl Future<Output = Result<Vec<Record>, SourceError>> + Send {
         ready(Ok(Vec::new()))
     }
 
-    /// The newest of the records dated `to` or earlier, told like the newest of all: none, where there are
-    /// no more.
+    /// The newest of the records dated `to` or earlier, in the form of [`latest`](Self::latest);
+    /// empty if there are no more.
     fn earlier(
         &self,
         _to: DateTime<Utc>,
@@ -92,8 +93,8 @@ pub(crate) trait Source: Send + Sync {
         ready(Ok(Vec::new()))
     }
 
-    /// The record with the smallest id of a prefix, of those dated so or later. It is asked for only
-    /// where there is such a record.
+    /// The record with the smallest id of a prefix, among those dated `from` or later. Called only
+    /// if there is such a record.
     fn smallest(
         &self,
         _prefix: &str,
@@ -103,7 +104,7 @@ pub(crate) trait Source: Send + Sync {
         ready(Ok(None))
     }
 
-    /// The record with this id, if there is one. It is asked for only where it is one of the newest.
+    /// The record with this id, if there is one. Called only for one of the newest records.
     fn one(
         &self,
         _id: &LogId,
@@ -112,8 +113,8 @@ pub(crate) trait Source: Send + Sync {
         ready(Ok(None))
     }
 
-    /// Since when the oldest record that the source still has is there, if it can tell: its date, or of
-    /// one that was imported, when it was stored.
+    /// The time of the oldest record that the source still has, if it can tell: its date, or the
+    /// storage time of an imported record.
     fn oldest(
         &self,
         deadline: Deadline,
