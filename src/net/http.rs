@@ -1,8 +1,8 @@
 //! The one way in which this program speaks HTTP to a service.
 //!
-//! Redirects are refused, because a credential goes only to the host it is for. Every request
-//! ends: connecting, answering and reading the body share one time limit. An answer is read
-//! whole, up to a limit, so that what follows needs no network.
+//! Redirects are refused, because a credential goes only to the host it is for. Every request ends:
+//! connecting, waiting and reading the body share one timeout. An answer is read whole, up to a
+//! size limit, so that later steps need no network.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -28,30 +28,30 @@ mod excerpt;
 
 /// Time for a TCP connection and its TLS handshake.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// Time in which nothing of an answer arrives.
+/// The longest time in which nothing of an answer arrives.
 const READ_TIMEOUT: Duration = Duration::from_secs(30);
 /// Time for a request and its whole answer.
 const REQUEST_TIMEOUT: Duration = Duration::from_mins(1);
-/// Bytes of a record alone that are read.
+/// The size limit, in bytes, of an answer with a single record, or with brief ones.
 pub(crate) const MAX_PAGE: usize = 64 * 1024 * 1024;
-/// Bytes of any other answer that are read: a token, an acknowledgement, an error.
+/// The size limit, in bytes, of any other answer: a token, an acknowledgement, an error.
 const MAX_ANSWER: usize = 64 * 1024;
-/// Bytes of an answer for which there is room from the beginning: as many as a page commonly has.
+/// The most bytes allocated before an answer is read: the common size of a page.
 const LIKELY: usize = 1024 * 1024;
-/// A difference of clocks that may be the reason of a refusal. Services allow for 5 or 15 minutes.
+/// A clock skew that may be the reason of a refusal. Services allow for 5 or 15 minutes.
 const WORTH_TELLING: TimeDelta = TimeDelta::minutes(10);
-/// Encodings by name; another one is not repeated, as nobody knows what is in it.
+/// The encodings that an error names. Any other is not quoted, since its text may be anything.
 const ENCODINGS: [&str; 6] = ["br", "compress", "deflate", "gzip", "x-gzip", "zstd"];
 
 /// A proxy for `https`, as the environment names it.
 ///
-/// Plain `http` is never sent through one: it is used on this machine only, and is to stay there.
+/// Plain `http` never goes through a proxy: it is used on this machine only, and must not leave it.
 #[derive(Clone)]
 pub(crate) struct Proxy(reqwest::Proxy);
 
 impl Proxy {
-    /// Reads `HTTPS_PROXY` and `NO_PROXY`; `None` where the first is no address of an HTTP proxy. With
-    /// another scheme requests would go without the proxy, and nobody would notice.
+    /// Reads `HTTPS_PROXY` and `NO_PROXY`; `None` if the first is not the address of an HTTP proxy.
+    /// With another scheme, requests would silently bypass the proxy.
     pub fn new(https_proxy: &str, no_proxy: Option<&str>) -> Option<Self> {
         let scheme = https_proxy.split_once("://").map(|(scheme, _)| scheme);
         let is_http = |it: &str| {
@@ -89,7 +89,7 @@ pub(crate) fn client(proxy: Option<&Proxy>) -> Result<reqwest::Client, ClientErr
         .connect_timeout(CONNECT_TIMEOUT)
         .read_timeout(READ_TIMEOUT)
         .timeout(REQUEST_TIMEOUT)
-        // Or it would read the environment.
+        // Otherwise the client would read the environment itself.
         .no_proxy();
     if let Some(Proxy(proxy)) = proxy {
         client = client.proxy(proxy.clone());
@@ -97,7 +97,7 @@ pub(crate) fn client(proxy: Option<&Proxy>) -> Result<reqwest::Client, ClientErr
     client.build().map_err(ClientError)
 }
 
-/// There is no client.
+/// The client was not built.
 #[derive(Debug, thiserror::Error)]
 #[error(
     "making what all requests go by; see that the certificates which this machine trusts are there and \
@@ -112,7 +112,7 @@ pub(crate) struct Answer {
     pub body: Bytes,
 }
 
-/// The error in an answer that is JSON, as far as it matters.
+/// The members of a JSON answer that name an error.
 #[derive(Deserialize)]
 struct Named {
     #[serde(alias = "Error")]
@@ -121,7 +121,7 @@ struct Named {
     errors: Option<Value>,
 }
 
-/// A request that was not answered, or not whole.
+/// Why a request has no usable answer.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum SendError {
     /// No connection was made, so that nothing was sent.
@@ -133,16 +133,16 @@ pub(crate) enum SendError {
     /// The run's time was over before the answer came.
     #[error("no answer before the run's time was over")]
     OutOfTime,
-    /// The answer is a success, and larger than this many bytes, which are all that is read.
+    /// The answer is a success, but larger than this size limit in bytes.
     #[error("the answer is over {0} bytes")]
     TooLarge(usize),
-    /// The answer is a success, but nothing that can be read.
+    /// The answer is a success, but in this encoding, which is not read.
     #[error("the answer is compressed ({0}), which was not asked for")]
     Compressed(&'static str),
 }
 
 impl SendError {
-    /// Whether time was what was missing: a smaller answer may come.
+    /// Whether time ran out: a smaller answer may come in time.
     pub fn is_time_out(&self) -> bool {
         match self {
             Self::NoAnswer(error) => error.is_timeout(),
@@ -151,14 +151,14 @@ impl SendError {
         }
     }
 
-    /// Whether the connection ended without an answer, as where a service comes down over what it was
-    /// sent, or something on the way does not let it through.
+    /// Whether the connection ended without an answer: the service may have crashed over the
+    /// request, or something on the way may block it.
     pub fn is_broken_off(&self) -> bool {
         matches!(self, Self::NoAnswer(error) if !error.is_timeout())
     }
 
-    /// A request that may have arrived is sent again too: reading twice is harmless, and a
-    /// duplicate is better than a loss.
+    /// A request that may have arrived is retried too: reading twice is harmless, and a duplicate
+    /// is better than a loss.
     pub fn again(&self) -> Again {
         match self {
             Self::Connect(_) | Self::NoAnswer(_) => Again::Soon,
@@ -167,13 +167,13 @@ impl SendError {
     }
 }
 
-/// Sends a request and reads the whole answer, whatever its status, if it is a small one. Of an
-/// error only the beginning is read: the status says most of it.
+/// Sends a request and reads the whole answer, which has to be a small one, whatever its status. Of
+/// an error only the beginning is read: the status says most of it.
 pub(crate) async fn send(request: RequestBuilder, deadline: Deadline) -> Result<Answer, SendError> {
     send_for_at_most(MAX_ANSWER, request, deadline).await
 }
 
-/// The same, where the answer may have as many bytes as this.
+/// Like [`send`], but a success may have up to `limit` bytes.
 pub(crate) async fn send_for_at_most(
     limit: usize,
     request: RequestBuilder,
@@ -190,8 +190,8 @@ pub(crate) async fn send_for_at_most(
     }
 }
 
-/// Sends a request whose answer is the status, and the body no more than its explanation: where
-/// the body breaks off or is too long, what came of it will do.
+/// Sends a request of which the status matters, and the body only explains it. A body that breaks
+/// off or is too long is kept as far as it was read.
 pub(crate) async fn send_for_status(
     request: RequestBuilder,
     deadline: Deadline,
@@ -214,7 +214,7 @@ async fn bounded(
     Ok(read(response.map_err(classify)?, limit, until).await)
 }
 
-/// Reads so many bytes of an answer, and of an error no more than [`MAX_ANSWER`].
+/// Reads up to `limit` bytes of an answer, but no more than [`MAX_ANSWER`] of an error.
 async fn read(mut response: Response, limit: usize, until: Instant) -> Exchanged {
     let status = response.status();
     let limit = if status.is_success() {
@@ -222,11 +222,11 @@ async fn read(mut response: Response, limit: usize, until: Instant) -> Exchanged
     } else {
         limit.min(MAX_ANSWER)
     };
-    // What the service says of its length is believed as far as it is to be read.
+    // The announced length is trusted up to the limit only.
     let told = response.content_length().unwrap_or(0);
     let told = usize::try_from(told).unwrap_or(usize::MAX).min(limit);
     let mut body = BytesMut::with_capacity(told.min(LIKELY));
-    // What had arrived by then counts: the status may be all that is wanted.
+    // What has arrived by then is kept: the status may be all that the caller needs.
     let body_read = timeout_at(until, read_body(&mut response, &mut body, limit)).await;
     let body_read = body_read.unwrap_or(Err(SendError::OutOfTime));
     let answer = Answer {
@@ -262,7 +262,7 @@ fn classify(error: reqwest::Error) -> SendError {
 }
 
 impl Answer {
-    /// By how much this machine's clock is ahead of the service's, as its `Date` has it.
+    /// By how much this machine's clock is ahead of the service's, by the header `Date`.
     pub fn skew(&self, now: DateTime<Utc>) -> Option<TimeDelta> {
         let date = DateTime::parse_from_rfc2822(self.header(DATE.as_str())?).ok()?;
         Some(now - date.with_timezone(&Utc))
@@ -283,7 +283,7 @@ impl Answer {
         (!is_none).then(|| known().unwrap_or("in a way of its own"))
     }
 
-    /// `Retry-After`, in seconds or as a date, which is one by the service's clock.
+    /// The wait in `Retry-After`: seconds, or a date, which counts from the service's own `Date`.
     pub fn retry_after(&self) -> Option<Duration> {
         let told = self.header(RETRY_AFTER.as_str())?.trim();
         if let Ok(seconds) = told.parse() {
@@ -293,7 +293,7 @@ impl Answer {
         self.skew(until.to_utc())?.to_std().ok()
     }
 
-    /// Whether a service that answers so may answer otherwise soon.
+    /// Whether a retry may get another answer.
     pub fn again(&self) -> Again {
         let passing = self.status.is_server_error()
             || self.status == StatusCode::TOO_MANY_REQUESTS
@@ -305,13 +305,13 @@ impl Answer {
         }
     }
 
-    /// Whether it is one, see [`is_webpage`].
+    /// Whether the answer is a web page: see [`is_webpage`].
     pub fn is_webpage(&self) -> bool {
         is_webpage(&self.headers, &self.body)
     }
 
-    /// Whether it names an error, whatever its status: a service, or what answers in its place, may not
-    /// tell it otherwise.
+    /// Whether the body names an error, whatever the status: a service, or something in its place,
+    /// may report an error in no other way.
     pub fn names_error(&self) -> bool {
         let is_one = |it: &Value| match it {
             Value::Null | Value::Bool(false) => false,
@@ -323,8 +323,8 @@ impl Answer {
         serde_json::from_slice(&self.body).is_ok_and(named)
     }
 
-    /// Where a redirect points, without its query and without `secrets`; `None` where the answer is
-    /// none.
+    /// Where a redirect points, without its query and without `secrets`; `None` if the answer is no
+    /// redirect.
     pub fn redirect(&self, secrets: &[&SecretString]) -> Option<String> {
         self.target().map(|target| excerpt(&target, secrets))
     }
@@ -335,7 +335,7 @@ impl Answer {
         self.status.is_redirection().then(|| target.to_owned())
     }
 
-    /// What it says: its body, or where a redirect points.
+    /// The body, or where a redirect points.
     pub fn text(&self) -> Cow<'_, str> {
         match self.target() {
             Some(target) => format!("it redirects to {target}, which is not followed").into(),
@@ -343,20 +343,20 @@ impl Answer {
         }
     }
 
-    /// The [`excerpt()`] of what it says.
+    /// An [`excerpt()`] of [`text`](Self::text).
     pub fn excerpt(&self, secrets: &[&SecretString]) -> String {
         excerpt(&self.text(), secrets)
     }
 }
 
-/// Whether a service says so that it failed inside. With 503 it says that it has too much to do.
+/// Whether a status says that the service failed internally. 503 says that it is overloaded.
 pub(crate) fn is_internal(status: StatusCode) -> bool {
     matches!(status.as_u16(), 500 | 502 | 504)
 }
 
-/// Whether an answer is a page for people, as a proxy may send in the place of a service that answers
-/// with nothing or with JSON: by what it looks like, or where that is compressed, not in UTF-8 or not read,
-/// by what is said of it.
+/// Whether an answer is a web page, as a proxy may send it in place of a service that answers with
+/// nothing or with JSON. The body shows it, or the headers if the body is compressed, not in UTF-8,
+/// or was not read.
 pub(crate) fn is_webpage(headers: &HeaderMap, body: &[u8]) -> bool {
     let text = body.strip_prefix("\u{feff}".as_bytes()).unwrap_or(body);
     let header = |name| headers.get(name).map_or("", |it| it.to_str().unwrap_or(""));
@@ -368,7 +368,7 @@ pub(crate) fn is_webpage(headers: &HeaderMap, body: &[u8]) -> bool {
     text.trim_ascii_start().first() == Some(&b'<') || is_html && body.len().max(length) > 0
 }
 
-/// What is wrong with a clock that is so much ahead of the service's, to follow other advice.
+/// A note on this machine's clock, to follow other advice; empty if the skew is small or unknown.
 pub(crate) fn clock_problem(skew: Option<TimeDelta>) -> String {
     match skew {
         Some(skew) if skew.abs() >= WORTH_TELLING => {
@@ -384,7 +384,7 @@ pub(crate) fn clock_problem(skew: Option<TimeDelta>) -> String {
     }
 }
 
-/// Whether a credential may be sent there: over TLS, or not leaving this machine.
+/// Whether a credential may be sent to this URL: over TLS, or within this machine.
 pub(crate) fn is_secure(url: &Url) -> bool {
     match url.scheme() {
         "https" => true,

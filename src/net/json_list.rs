@@ -1,4 +1,4 @@
-//! A JSON list as the body of a request: as a whole, or in pieces, so that it is never whole in memory.
+//! A JSON list as the body of a request: as a whole, or in pieces, so that the whole is never in memory.
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -8,10 +8,10 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use hyper::body::{Body, Frame, SizeHint};
 
-/// Bytes of a piece, unless one row is larger.
+/// The most bytes of a piece, unless a row alone is larger.
 const PIECE: usize = 256 * 1024;
 
-/// A list of rows that are JSON already, as a whole.
+/// A list, as a whole, of rows that are JSON already.
 pub(crate) fn whole(rows: &[Bytes]) -> Bytes {
     let mut list = Vec::with_capacity(length(rows));
     append(&mut list, rows, 0, usize::MAX);
@@ -25,11 +25,11 @@ fn length(rows: &[Bytes]) -> usize {
     bytes + commas + "[]".len()
 }
 
-/// Such a list, to be sent in pieces.
+/// Such a list, which is sent in pieces.
 pub(crate) struct JsonList(Arc<[Bytes]>);
 
 impl JsonList {
-    /// A list of these.
+    /// A list of these rows.
     pub fn of(rows: &[Bytes]) -> Self {
         Self(rows.into())
     }
@@ -39,7 +39,7 @@ impl JsonList {
         length(&self.0)
     }
 
-    /// A body that is sent piece by piece, and whose length is known before.
+    /// A body that is sent piece by piece, and whose length is known in advance.
     pub fn body(&self) -> reqwest::Body {
         reqwest::Body::wrap(Pieces {
             rows: Arc::clone(&self.0),
@@ -53,7 +53,7 @@ impl JsonList {
 struct Pieces {
     rows: Arc<[Bytes]>,
     next: usize,
-    /// Bytes.
+    /// Bytes that are still to be sent.
     left: usize,
 }
 
@@ -154,7 +154,7 @@ mod tests {
         let list = JsonList::of(&rows);
         let pieces = pieces(&list);
         assert_eq!(pieces.concat(), whole(&rows));
-        // A piece has at most 262,144, and with a, b and c it would have one more.
+        // A piece has at most 262,144 bytes, and a, b and c together would take one more.
         let sizes: Vec<usize> = pieces.iter().map(Bytes::len).collect();
         assert_eq!(sizes, [200_002, 62_142, 300_001, 262_142, 3]);
         assert_eq!(list.bytes(), 824_290);

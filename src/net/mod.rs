@@ -1,5 +1,5 @@
-//! What every request to a service has in common: how it is sent, when it is tried again, and how
-//! long a token is kept. Of no service in particular.
+//! What requests to all services have in common: how they are sent, when they are retried, and how
+//! long a token is kept.
 
 pub(crate) mod gzip;
 pub(crate) mod http;

@@ -1,8 +1,7 @@
-//! When to try again: one policy for every request that leaves the process.
+//! When to retry: one policy for every request that leaves the process.
 //!
-//! A failure says about itself whether trying again can help ([`Transient`]); the waits are
-//! decided here. They are short: a run that has to wait long ends, and the next minute's run
-//! starts where it stopped.
+//! A failure says about itself whether a retry can help ([`Transient`]); the waits are decided here. They
+//! are short: a run that would have to wait long ends, and the next minute's run starts where it stopped.
 
 use std::fmt;
 use std::future::Future;
@@ -14,18 +13,17 @@ use tokio::time::Instant;
 
 /// Attempts at one request, the first included.
 const MAX_ATTEMPTS: u32 = 6;
-/// Attempts whose answers are late, after which what is late is given up: of the first it may have been
-/// the connection.
+/// Late answers after which a request is given up. The first one may have been the connection's fault.
 const MOST_LATE: usize = 2;
-/// The first wait is random between nothing and this; each further one may be twice as long.
+/// The bound of the first wait, which is random from zero. The bound doubles with each further wait.
 const FIRST_WAIT: Duration = Duration::from_millis(500);
-/// No wait of our own choosing is longer.
+/// The longest wait, unless a service asks for a longer one.
 const LONGEST_WAIT: Duration = Duration::from_secs(10);
-/// Whatever a service asks for, after so long it is tried again: what has no budget, such as a replay,
-/// would wait for days, or for good.
+/// The longest wait that a service can ask for. Otherwise work without a time budget, such as a
+/// replay, might wait for days, or for good.
 pub(crate) const LONGEST_ASKED: Duration = Duration::from_hours(1);
-/// How long after the end of its budget a run still waits for an answer to a request that is
-/// already out: a post may have been stored, and only its answer tells.
+/// How long after the end of its budget a run still waits for the answer to a request that is under
+/// way: a post may have been stored, and only its answer tells.
 const ANSWER_GRACE: Duration = Duration::from_secs(5);
 /// How long after the end of its budget a run may still be saving what was acknowledged.
 const SAVE_GRACE: Duration = Duration::from_secs(9);
@@ -46,8 +44,8 @@ impl Deadline {
         Self(Instant::now() + budget)
     }
 
-    /// The same, or what is this much away from now if that is earlier. With the grace for answers it
-    /// is so much later.
+    /// This deadline, or the end of `time` from now if that is earlier. The grace for answers comes
+    /// after either.
     pub fn within(self, time: Duration) -> Self {
         Self(self.0.min(Instant::now() + time))
     }
@@ -62,12 +60,12 @@ impl Deadline {
         self.0.saturating_duration_since(Instant::now())
     }
 
-    /// The last moment to wait for the answer to a request that is out.
+    /// The last moment to wait for the answer to a request that is under way.
     pub fn for_answers(self) -> Instant {
         self.0 + ANSWER_GRACE
     }
 
-    /// The same budget for the work that must not be cut off: saving what was acknowledged.
+    /// A later deadline, for work that must not be cut off: saving what was acknowledged.
     pub fn for_saving(self) -> Self {
         Self(self.0 + SAVE_GRACE - ANSWER_GRACE)
     }
@@ -78,9 +76,9 @@ impl Deadline {
 pub(crate) enum Again {
     /// The same request would be answered the same way.
     Never,
-    /// After a wait of our choosing.
+    /// A retry may help, after a wait of our choosing.
     Soon,
-    /// Not before this much time has passed, said the service.
+    /// A retry may help, but the service asked to wait at least this long.
     NotBefore(Duration),
 }
 
@@ -89,13 +87,13 @@ pub(crate) trait Transient {
     /// What the failure says about another attempt.
     fn again(&self) -> Again;
 
-    /// Whether what is missing is an answer in time, to a request that is faster where it is smaller.
+    /// Whether the answer did not come in time, to a request that takes less time if it is smaller.
     fn is_late(&self) -> bool {
         false
     }
 
-    /// Whether the service failed inside, or the connection ended without an answer, which may be for what
-    /// was sent.
+    /// Whether the service failed internally, or the connection ended without an answer. What was
+    /// sent may be the cause.
     fn is_internal(&self) -> bool {
         false
     }
@@ -103,7 +101,7 @@ pub(crate) trait Transient {
 
 /// The source of everything random; cheap to clone.
 ///
-/// It is passed in, so that a test repeats itself.
+/// It is passed in, so that a test can repeat itself.
 #[derive(Clone, Debug)]
 pub(crate) struct Jitter(Arc<Mutex<fastrand::Rng>>);
 
@@ -129,7 +127,7 @@ impl Jitter {
     }
 }
 
-/// The failure that remained, and what was tried.
+/// The last failure, and how often and how long it was tried.
 #[derive(Debug)]
 pub(crate) struct GaveUp<E> {
     pub error: E,
@@ -148,7 +146,7 @@ impl<E> GaveUp<E> {
         }
     }
 
-    /// How often it was tried.
+    /// The number of attempts.
     pub fn attempts(&self) -> u32 {
         self.attempts
     }
@@ -171,7 +169,8 @@ impl<E: std::error::Error> std::error::Error for GaveUp<E> {
     }
 }
 
-/// Makes attempts until one succeeds, one fails for good, some are late, or there is no time for another.
+/// Makes attempts until one succeeds, one fails for good, too many were made or were late, or there
+/// is no time for another.
 pub(crate) async fn retry<T, E, F>(
     jitter: &Jitter,
     deadline: Deadline,
@@ -244,7 +243,7 @@ mod tests {
     #[derive(Debug)]
     struct Failure(Again);
 
-    /// After which a failure of the tests is one that was late.
+    /// Marks a failure in the tests as late.
     const LATE: Again = Again::NotBefore(Duration::from_millis(1));
 
     impl Transient for Failure {
@@ -263,7 +262,7 @@ mod tests {
         }
     }
 
-    /// Fails as told, attempt after attempt, then succeeds; answers with the time it all took.
+    /// Fails in these ways, attempt after attempt, then succeeds. Also returns the time it all took.
     async fn run(failures: &[Again], budget: Duration) -> (Result<(), GaveUp<Failure>>, Duration) {
         let started = Instant::now();
         let mut failures = failures.iter();

@@ -1,7 +1,7 @@
-//! Bearer tokens, kept for their life.
+//! Bearer tokens, cached for their lifetime.
 //!
-//! A token costs a request, and at Auth0 an event in the tenant's own log, so it is shared by all
-//! that need it and replaced only when its end is near or a service refuses it.
+//! A token costs a request, and at Auth0 an event in the tenant's own log. So all that need it
+//! share it, and it is replaced only when it expires soon or a service refuses it.
 
 use std::time::Duration;
 
@@ -10,18 +10,18 @@ use serde_json::value::RawValue;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
-/// A token is renewed when a tenth of its life is left, but no earlier than this before its end.
+/// A token is renewed when a tenth of its lifetime is left, but no earlier than this before its end.
 const RENEW_AHEAD: Duration = Duration::from_mins(10);
-/// No token is used for longer, whatever is said of it: what Auth0 and Microsoft issue by default.
+/// The longest use of a token, whatever its issuer says: what Auth0 and Microsoft issue by default.
 const LONGEST_LIFE: Duration = Duration::from_hours(24);
-/// The life of a token that does not tell: shorter than any that is issued by default.
+/// The assumed lifetime of a token that names none: shorter than any that is issued by default.
 const UNKNOWN_LIFE: Duration = Duration::from_hours(1);
-/// A token that was issued just now and is said to be over is used for so long, rather than one for
-/// each request. If it is no good, the service says so.
+/// A new token that is said to have expired is used for this long, instead of one for each request.
+/// If it is invalid, the service says so.
 const SHORTEST_USE: Duration = Duration::from_mins(1);
-/// Where a token could not be renewed, the next attempt is made after this, as long as it lives.
+/// The wait between attempts to renew a token that has not expired yet.
 const RENEW_AGAIN: Duration = Duration::from_mins(1);
-/// Bytes of a token: more than any header that is taken.
+/// The most bytes of a token: more than services accept in a header.
 const LONGEST_TOKEN: usize = 16 * 1024;
 
 /// A token and what its issuer said of it.
@@ -29,14 +29,14 @@ const LONGEST_TOKEN: usize = 16 * 1024;
 pub(crate) struct AccessToken {
     /// The bearer token.
     pub value: SecretString,
-    /// The scopes it carries, as the issuer lists them; empty if it does not.
+    /// Its scopes, as the issuer lists them; empty if it does not.
     pub scope: String,
     renew_at: Instant,
     ends_at: Instant,
 }
 
 impl AccessToken {
-    /// A token that was asked for at this moment and lives so long from then, if that is known.
+    /// A token that was requested at `asked_at`, and expires after `life` from then, if that is known.
     pub fn new(
         value: SecretString,
         scope: String,
@@ -53,13 +53,13 @@ impl AccessToken {
     }
 }
 
-/// The token in use, if there is one.
+/// The current token, if there is one.
 #[derive(Debug, Default)]
 pub(crate) struct TokenCache(Mutex<Option<AccessToken>>);
 
 impl TokenCache {
-    /// The token in use, or a new one where there is none or its end is near. One that cannot be renewed
-    /// is used to its end. Callers at the same time share one request.
+    /// The current token, or a new one if there is none or the current one expires soon. A token
+    /// that cannot be renewed is used until it expires. Concurrent callers share one request.
     pub async fn get<E>(
         &self,
         request: impl Future<Output = Result<AccessToken, E>>,
@@ -91,7 +91,7 @@ impl TokenCache {
     }
 }
 
-/// Whether a text can stand in a header as a bearer token: RFC 6750, section 2.1.
+/// Whether a text is valid as a bearer token in a header (RFC 6750, section 2.1).
 pub(crate) fn is_bearer(token: &SecretString) -> bool {
     let token = token.expose_secret();
     let letters = token.trim_end_matches('=');
@@ -99,15 +99,15 @@ pub(crate) fn is_bearer(token: &SecretString) -> bool {
     !letters.is_empty() && token.len() <= LONGEST_TOKEN && letters.bytes().all(is_letter)
 }
 
-/// Seconds as an issuer writes them: a number, or one in a text. Less than none is none, and more
-/// than ten thousand years are as many.
+/// Seconds as an issuer writes them: a number, or a string with one. A negative number counts as 0,
+/// and more than ten thousand years count as that long.
 pub(crate) fn seconds(json: &RawValue) -> Option<Duration> {
     let text = json.get().trim_matches('"').trim();
     let seconds: f64 = text.parse().ok()?;
     Duration::try_from_secs_f64(seconds.clamp(0.0, 3.2e11)).ok()
 }
 
-/// How long what has this life is used: a token, or other credentials.
+/// How long a token, or other credentials, with this lifetime are used.
 pub(crate) fn use_for(life: Option<Duration>) -> Duration {
     let life = known(life);
     if life.is_zero() {
@@ -116,7 +116,7 @@ pub(crate) fn use_for(life: Option<Duration>) -> Duration {
     life.saturating_sub(RENEW_AHEAD.min(life / 10))
 }
 
-/// The life of what has this one, or tells none.
+/// The lifetime, within [`LONGEST_LIFE`], or [`UNKNOWN_LIFE`] if there is none.
 fn known(life: Option<Duration>) -> Duration {
     life.unwrap_or(UNKNOWN_LIFE).min(LONGEST_LIFE)
 }
@@ -145,7 +145,7 @@ mod tests {
             (Some(100), 90),
             (None, 3_600 - 360),
             (Some(10), 9),
-            // What is over at once is used for a minute, and nothing for more than a day.
+            // A token that expires at once is used for a minute, and none for more than a day.
             (Some(0), 60),
             (Some(86_401), 86_400 - 600),
             (Some(u64::MAX), 86_400 - 600),
@@ -228,7 +228,7 @@ mod tests {
             let token = cache.get(request).await;
             token.map(|it| it.value.expose_secret().to_owned())
         };
-        // Of its 1,000 seconds a hundred are left.
+        // It is renewed when 100 of its 1,000 seconds are left.
         for (seconds, token, asked) in [
             (899, Ok("first".to_owned()), 0),
             (1, Ok("first".to_owned()), 1),

@@ -1,6 +1,6 @@
-//! The ways in which text is encoded on its way through services and proxies, undone.
+//! Undoes the encodings that text gets on its way through services and proxies.
 //!
-//! Works on bytes: what comes out need not be Unicode. Nothing here knows what is looked for.
+//! Works on bytes, since the result need not be Unicode. Nothing here knows what is searched for.
 
 use base64::Engine as _;
 use base64::alphabet;
@@ -34,7 +34,7 @@ pub(super) fn unescape(text: &[u8]) -> Vec<u8> {
     plain
 }
 
-/// What the runs of base64 letters in a text stand for, wherever in them it begins: four readings.
+/// Decodes each run of base64 characters in a text, from each of four offsets.
 pub(super) fn base64(text: &[u8]) -> [Vec<u8>; 4] {
     let text: Vec<_> = text
         .iter()
@@ -49,10 +49,10 @@ pub(super) fn base64(text: &[u8]) -> [Vec<u8>; 4] {
         let runs = text.split(|byte| !is_letter(byte));
         runs.flat_map(|run| {
             let run = run.get(skipped..).unwrap_or_default();
-            // A last letter alone stands for less than a byte.
+            // A last character alone encodes less than a byte.
             let run = &run[..run.len() - usize::from(run.len() % 4 == 1)];
             let mut plain = LENIENT.decode(run).unwrap_or_default();
-            // So that two runs do not make one.
+            // Keeps two runs apart.
             plain.push(b' ');
             plain
         })
@@ -60,7 +60,7 @@ pub(super) fn base64(text: &[u8]) -> [Vec<u8>; 4] {
     })
 }
 
-/// What the runs of hexadecimal digits in a text stand for: two readings.
+/// Decodes each run of hexadecimal digits in a text, from both offsets.
 pub(super) fn hex(text: &[u8]) -> [Vec<u8>; 2] {
     [0, 1].map(|skipped| {
         let runs = text.split(|byte| !byte.is_ascii_hexdigit());
@@ -131,7 +131,7 @@ mod tests {
             "xxaGVsbG8",
             "xxxaGVsbG8=",
             "? aGVsbG8 ?",
-            // A letter more than there are bytes.
+            // With a character too many.
             "aGVsbG8xx",
         ] {
             assert!(has(text, "hello"), "{text}");

@@ -1,7 +1,7 @@
-//! What a service said, made fit for an error, a log line and a terminal.
+//! Makes what a service said fit for an error, a log line and a terminal.
 //!
-//! A proxy may answer with the request that it was sent, and in whatever form it likes. So the text
-//! is decoded again and again, and where a credential shows in any of the forms, nothing is quoted.
+//! A proxy may answer with the request that it received, in any encoding. So the text is decoded
+//! again and again, and nothing is quoted if a credential shows in any of its forms.
 
 use std::collections::HashSet;
 
@@ -10,17 +10,17 @@ use secrecy::{ExposeSecret as _, SecretString};
 use super::decode::{base64, hex, unescape};
 use crate::error::{is_command_or_unseen, one_line};
 
-/// Characters of an unexpected answer that an error quotes.
+/// The most characters of an answer that an error quotes.
 pub(super) const EXCERPT: usize = 300;
-/// So many bytes of a credential, one after the other, are as bad as all of it.
+/// This many consecutive bytes of a credential are as bad as all of it.
 const PART: usize = 8;
-/// Bytes of what was said that are looked at: more than are quoted, in whatever encoding.
+/// The most bytes of a text that are examined: more than are quoted, in any encoding.
 const LONGEST: usize = 4 * 1024;
-/// No honest service encodes a text so many times.
+/// The most levels of encoding that are undone. No honest service uses that many.
 const LEVELS: usize = 8;
 
-/// The beginning of what a service said on one line, for an error. Withheld where it repeats one
-/// of the `secrets`, or [`PART`] bytes of it, in whatever form.
+/// The beginning of what a service said, on one line, for an error. Withheld if the text repeats
+/// one of the `secrets`, or [`PART`] bytes of it, in any encoding.
 pub(crate) fn excerpt(said: &str, secrets: &[&SecretString]) -> String {
     let said = &said[..said.floor_char_boundary(LONGEST)];
     match search(said, secrets) {
@@ -39,7 +39,7 @@ pub(crate) fn excerpt(said: &str, secrets: &[&SecretString]) -> String {
     }
 }
 
-/// Whether a text repeats a credential, in whatever form, or may do so.
+/// Whether a text repeats a credential, in any encoding, or may do so.
 pub(crate) fn repeats(said: &str, secrets: &[&SecretString]) -> bool {
     !matches!(search(said, secrets), Found::Nothing)
 }
@@ -70,7 +70,7 @@ fn search(said: &str, secrets: &[&SecretString]) -> Found {
     Found::TooManyLevels
 }
 
-/// A text without what stands between letters and is none, as the zeros of letters of two bytes do.
+/// A text without the invisible and invalid characters between its letters, such as the zeros in UTF-16.
 fn letters(text: &str) -> String {
     text.replace(
         |it| it == '\u{fffd}' || is_command_or_unseen(it) && !it.is_whitespace(),
@@ -78,16 +78,16 @@ fn letters(text: &str) -> String {
     )
 }
 
-/// The same of what a decoding made.
+/// The same for the result of a decoding.
 fn seen(text: &[u8]) -> Vec<u8> {
     letters(&String::from_utf8_lossy(text)).into_bytes()
 }
 
-/// What to look for: the secrets as they are, and as they look where a decoding has gone too far.
+/// What to search for: the secrets as they are, and as they look after a decoding too many.
 struct Wanted {
-    /// All of each, in lower case.
+    /// The whole of each, in lower case.
     whole: HashSet<Vec<u8>>,
-    /// Every part of each. In their own case only: a secret may have a word in it.
+    /// Every part of [`PART`] bytes of each. In the original case only: a secret may contain a word.
     parts: HashSet<[u8; PART]>,
 }
 
@@ -120,20 +120,21 @@ impl Wanted {
         }
     }
 
-    /// Whether it is in the text in any encoding, with what nobody sees or without.
+    /// Whether a secret is in the text in any encoding, with or without the text's invisible characters.
     fn is_in_any_reading(&self, text: &[u8]) -> bool {
         let seen = seen(text);
         self.is_in_any_encoding(text) || seen != text && self.is_in_any_encoding(&seen)
     }
 
-    /// Whether it is in the text as it is, in one line, as a form, in base64 or in hexadecimal.
+    /// Whether a secret is in the text as it is, over several lines, form-encoded, in base64 or in
+    /// hexadecimal.
     fn is_in_any_encoding(&self, text: &[u8]) -> bool {
         let joined = without_space(text);
         self.is_in(text)
             || self.is_in(&joined)
             || self.is_in(&without_plus(text))
             || hex(&joined).iter().any(|it| self.is_in(it) || self.is_in(&seen(it)))
-            // A client may have escaped it before.
+            // A client may have escaped the secret before encoding it.
             || [base64(text), base64(&joined)]
                 .iter()
                 .flatten()
@@ -156,7 +157,7 @@ fn without_space(text: &[u8]) -> Vec<u8> {
     letters.copied().collect()
 }
 
-/// In a form a space is a plus.
+/// Form encoding writes a space as a plus.
 fn without_plus(text: &[u8]) -> Vec<u8> {
     let letters = text.iter();
     letters
@@ -170,7 +171,7 @@ mod tests {
 
     use super::*;
 
-    /// A secret with what every encoding treats in its own way.
+    /// A secret with characters that each encoding treats in its own way.
     const SECRET: &str = "S3cr+t/v&l\"ü=~x9";
     const WITHHELD: &str = "(withheld: it repeats a credential)";
 
@@ -198,23 +199,23 @@ mod tests {
             "S3cr&#43;t&#47;v&#38;l&#34;&#252;=~x9",
             "&#x53;&#X33;cr&#x2b;t&#x2F;v&#x26;l&#x22;&#xfc;&#x3D;~x9",
             "S3cr&plus;t&sol;v&amp;l&quot;ü&equals;~x9",
-            // What a client does before base64, as OAuth has it.
+            // Escaped before base64, as OAuth prescribes.
             "YWJjOlMzY3IlMkJ0JTJGdiUyNmwlMjIlQzMlQkMlM0R+eDk=",
             // Percent in HTML in JSON.
             r"\u0026#x25;53\u0026#x25;33cr%2Bt%2Fv%26amp;l%22ü%3D~x9",
-            // Base64 alone and after a user of one, two and three letters.
+            // Base64 alone, and after a user name of one, two and three letters.
             "UzNjcit0L3YmbCLDvD1+eDk=",
             "YTpTM2NyK3QvdiZsIsO8PX54OQ==",
             "YWI6UzNjcit0L3YmbCLDvD1+eDk=",
             "YWJjOlMzY3IrdC92Jmwiw7w9fng5",
-            // Base64 for addresses, percent-encoded, and in lines.
+            // Base64 for URLs, percent-encoded, and on several lines.
             "UzNjcit0L3YmbCLDvD1-eDk",
             "UzNjcit0L3YmbCLDvD1%2BeDk%3D",
             "UzNjcit0\r\n L3YmbCLD\r\n vD1+eDk=",
             // Hexadecimal.
             "533363722b742f76266c22c3bc3d7e7839",
             "533363722B742F76266C22C3BC3D7E7839",
-            // In lines.
+            // On several lines.
             "S3cr+t/v\n&l\"ü=~x9",
         ] {
             assert_eq!(of(&format!("You sent {form}."), SECRET), WITHHELD, "{form}");
@@ -238,7 +239,7 @@ mod tests {
         }
     }
 
-    /// What is no text to this program is one to whoever sees it without the bytes between its letters.
+    /// UTF-16 is no text to this program, but it is to whoever does not see the bytes between its letters.
     #[test]
     fn a_credential_in_two_bytes_a_letter_withholds_too() {
         for sent in ["hunter2", "%68unter2", "aHVudGVyMg=="] {
@@ -283,7 +284,7 @@ mod tests {
             let said = format!("You sent {echoed}");
             assert_eq!(of(&said, "hunter2"), WITHHELD, "{between:?}");
         }
-        // Base64 and hexadecimal of two bytes a letter.
+        // Base64 and hexadecimal of UTF-16.
         for echoed in ["aAB1AG4AdABlAHIAMgA=", "680075006e007400650072003200"] {
             assert_eq!(of(echoed, "hunter2"), WITHHELD, "{echoed}");
         }
@@ -331,7 +332,7 @@ mod tests {
             "… Q2mZ7pL4",
             "3nY6jD1\" and \"B3nY6jD1",
             "k%588v%512mZ",
-            // Base64, wherever it begins, and hexadecimal.
+            // Base64 from each offset, and hexadecimal.
             "dlEybVo3cEw0d1",
             "OHZRMm1aN3BMNHd",
             "Dh2UTJtWjdwTDR3",
@@ -403,7 +404,7 @@ mod tests {
         let shown = "a\u{fffd}[31m\u{fffd}b\u{fffd}\u{fffd}\u{fffd}\u{fffd}\u{fffd}\u{fffd}\u{fffd}c\u{fffd}d";
         assert_eq!(of(said, SECRET), shown);
         assert_eq!(of("a\u{2028}b\u{2029}c\u{85}d", SECRET), "a b c d");
-        // What nobody sees could split a word that somebody looks for.
+        // An invisible character could split a word that somebody searches for.
         assert_eq!(of("a\u{200b}b\u{feff}c", SECRET), "a\u{fffd}b\u{fffd}c");
     }
 
@@ -416,7 +417,7 @@ mod tests {
             "Bad HTTP authentication header format",
             "AADSTS7000215: Invalid client secret provided.",
             "Path '/api/v2/logs?from=900%2B1&take=100' &amp; C:\\temp\\u00zz 100%",
-            // What nobody sees, and what is no text.
+            // Invisible characters, and invalid UTF-8.
             "Log&shy;in is not possible%E2%80%8B here: %FF",
         ] {
             assert_eq!(of(said, secret), said);

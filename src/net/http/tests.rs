@@ -84,7 +84,7 @@ fn a_wait_until_a_date_is_reckoned_by_the_service_s_own_clock() {
     let seconds = |it| Again::NotBefore(Duration::from_secs(it));
     assert_eq!(busy(" Sat, 21 Nov 2026 08:01:30 GMT", now), seconds(90));
     assert_eq!(busy("Sat, 21 Nov 2026 08:00:00 GMT", now), seconds(0));
-    // Over already, or nobody knows how long it is.
+    // The wait is over already, or of unknown length.
     assert_eq!(busy("Sat, 21 Nov 2026 07:59:59 GMT", now), Again::Soon);
     assert_eq!(busy("Sat, 21 Nov 2026 08:01:30 GMT", None), Again::Soon);
     assert_eq!(
@@ -124,7 +124,7 @@ async fn of_an_answer_whose_body_hangs_the_status_and_what_had_arrived_count() {
     assert!(matches!(body_read, Err(SendError::OutOfTime)));
 }
 
-/// What is read of an answer with so many bytes.
+/// How many bytes are read of an answer of this size, and why no more.
 async fn read_of(status: u16, bytes: usize, limit: usize) -> Result<usize, String> {
     let response = axum::http::Response::builder().status(status);
     let response = response.body("x".repeat(bytes)).unwrap();
@@ -140,7 +140,7 @@ async fn no_more_is_read_of_an_answer_than_it_can_need() {
     assert_eq!(read_of(200, 5, 5).await, Ok(5));
     let too_large = Err("5 read: the answer is over 5 bytes".to_owned());
     assert_eq!(read_of(200, 6, 5).await, too_large);
-    // Of an error 64 KB, also where a page was asked for.
+    // Of an error 64 KiB are read, even if a page was requested.
     assert_eq!(read_of(200, 65_537, MAX_PAGE).await, Ok(65_537));
     assert_eq!(read_of(503, 65_536, MAX_PAGE).await, Ok(65_536));
     let cut = Err("65536 read: the answer is over 65536 bytes".to_owned());
@@ -152,7 +152,7 @@ async fn no_more_is_read_of_an_answer_than_it_can_need() {
 fn a_compressed_answer_is_told_from_a_plain_one() {
     let encoding = |value| answer(200, &[("content-encoding", value)], "").encoding();
     assert_eq!(encoding(" GZip "), Some("gzip"));
-    // It could be anything, a credential or a command for a terminal.
+    // Its name could be anything, such as a credential or a terminal command.
     for value in ["gzip, br", "Bearer secret", "\u{fc}"] {
         assert_eq!(encoding(value), Some("in a way of its own"), "{value}");
     }
@@ -167,7 +167,7 @@ fn a_page_is_told_by_its_looks_or_by_what_is_said_of_it() {
         (&[][..], "\u{feff}\n<html>", true),
         (&[html], "You are not signed in", true),
         (&[("content-type", "Application/XHTML+xml")], "\0<", true),
-        // Its body was not read.
+        // The body was not read.
         (&[html, ("content-length", "9")], "", true),
         (&[html, ("content-length", "0")], "", false),
         (&[html], "", false),
@@ -192,7 +192,7 @@ fn a_redirect_is_named_without_its_query_and_without_a_credential() {
     assert_eq!(moved("\u{9b}31m").unwrap(), "\u{fffd}31m");
     let no_redirect = answer(200, &[("location", "https://x/")], "");
     assert_eq!(no_redirect.redirect(&[]), None);
-    // So it is told of whatever service answers so.
+    // An excerpt of a redirect says where it points, whatever the service.
     let said = |to| answer(307, &[("location", to)], "moved").excerpt(&[&"hunter2".into()]);
     assert_eq!(
         said("https://elsewhere/login?code=c"),
