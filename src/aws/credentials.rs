@@ -1,5 +1,5 @@
-//! The credentials that requests to AWS are signed with: keys as they were set, or those of a role,
-//! kept for their life and renewed before its end.
+//! The credentials that requests to AWS are signed with: keys from the settings, or those of a
+//! role, which are cached for their lifetime and renewed before its end.
 
 use std::sync::Arc;
 
@@ -14,13 +14,13 @@ use crate::net::token;
 
 /// Where credentials come from.
 pub(super) enum Origin {
-    /// Settings.
+    /// Keys from the settings.
     Keys(Arc<AwsCredential>),
-    /// A role, assumed again and again.
+    /// A role, which is assumed anew before its credentials expire.
     Role(Box<Role>),
 }
 
-/// Credentials in use.
+/// Hands out credentials.
 pub(crate) struct Credentials {
     origin: Origin,
     current: Mutex<Option<Session>>,
@@ -39,13 +39,13 @@ impl Credentials {
         }
     }
 
-    /// Whether there are others after these: whoever signs may forget those that were refused.
+    /// Whether new ones can replace these: then a caller may forget credentials that were refused.
     pub fn are_renewed(&self) -> bool {
         matches!(self.origin, Origin::Role(_))
     }
 
-    /// The credentials in use, or new ones where their end is near. Makes one attempt, which callers
-    /// at the same time share, and waits no longer for another's than for its own.
+    /// The current credentials, or new ones if they expire soon. Makes one attempt, which
+    /// concurrent callers share, and waits no longer for another caller's than for its own.
     pub async fn get(&self, deadline: Deadline) -> Result<Arc<AwsCredential>, RoleError> {
         let role = match &self.origin {
             Origin::Keys(credential) => return Ok(Arc::clone(credential)),
@@ -56,7 +56,7 @@ impl Credentials {
         session.unwrap_or_else(|_| Err(role.out_of_time()))
     }
 
-    /// The session in use, or another one where there is none or its end is near.
+    /// The current credentials, or new ones if there are none or they expire soon.
     async fn session(
         &self,
         assume: impl Future<Output = Result<Granted, RoleError>>,

@@ -1,4 +1,4 @@
-//! Amazon EventBridge: puts entries onto one bus, and asks whether the bus is there.
+//! Amazon EventBridge: puts entries onto one bus, and checks whether the bus exists.
 //!
 //! <https://docs.aws.amazon.com/eventbridge/latest/APIReference/API_PutEvents.html>
 
@@ -27,19 +27,19 @@ mod error;
 use self::answer::{Described, Entry};
 pub(crate) use self::error::{EntryError, EventBridgeError};
 
-/// Entries that a request may have.
+/// The most entries that a request may have.
 pub(crate) const MOST_ENTRIES: usize = 10;
 /// Bytes of a request besides its entries and the comma after each.
 pub(crate) const FRAMING: usize = r#"{"Entries":[]}"#.len();
-/// As signatures name the service.
+/// The name of the service in signatures.
 const SERVICE: &str = "events";
-/// Letters of a partition's name after `aws`, as in `aws-us-gov`.
+/// The most characters of a partition's name after `aws`, as in `aws-us-gov`.
 const LONGEST_PARTITION: usize = 10;
 const JSON: HeaderValue = HeaderValue::from_static("application/x-amz-json-1.1");
 const TARGET: HeaderName = HeaderName::from_static("x-amz-target");
-/// A bus that was there is there for so long: a run asks once.
+/// How long a bus that was found counts as there: a run checks once.
 const BELIEVED: Duration = Duration::from_mins(1);
-/// Who may not ask is told so again only after so long.
+/// How long no check is made after one that was not allowed.
 const NOT_ASKED: Duration = Duration::from_hours(1);
 
 /// A call of the service, as policies name it.
@@ -58,12 +58,12 @@ impl Action {
     }
 }
 
-/// What is known of whether the bus is there.
+/// The result of a check of the bus.
 #[derive(Clone, Debug)]
 pub(crate) enum Standing {
-    /// It is, under this name.
+    /// The bus exists, with this ARN.
     There(String),
-    /// These credentials may not ask, and this is what was said.
+    /// The credentials may not check, and this is what AWS said.
     NotAllowed(String),
 }
 
@@ -72,21 +72,21 @@ pub(crate) enum Standing {
 pub(crate) enum Fate {
     /// It is on the bus.
     Accepted,
-    /// It will never be, for this reason.
+    /// It will never be accepted, for this reason.
     Refused(EntryError),
-    /// Neither.
+    /// Neither is known yet.
     Open,
 }
 
 /// What became of a request.
 pub(crate) struct Put {
-    /// Of each entry.
+    /// What became of each entry.
     pub fates: Vec<Fate>,
-    /// Why some are open; `None` where none is.
+    /// Why some entries are open; `None` if none is.
     pub error: Option<GaveUp<EventBridgeError>>,
 }
 
-/// A bus, and who puts entries onto it.
+/// A bus, and what is needed to put entries onto it.
 pub(crate) struct Bus {
     pub name: String,
     pub region: Region,
@@ -98,12 +98,12 @@ pub(crate) struct Bus {
     pub known: Known,
 }
 
-/// What was found out of the bus, and how long that is believed.
+/// The result of the last check of the bus, and how long it is valid.
 #[derive(Default)]
 pub(crate) struct Known(tokio::sync::Mutex<Option<(Standing, Instant)>>);
 
 impl Known {
-    /// What is known, or what comes of asking where that is nothing or too old.
+    /// The last result, or that of `ask` if there is none or it is too old.
     async fn get<E>(&self, ask: impl Future<Output = Result<Standing, E>>) -> Result<Standing, E> {
         let mut known = self.0.lock().await;
         if let Some((standing, until)) = known.as_ref()
@@ -122,8 +122,8 @@ impl Known {
 }
 
 impl Bus {
-    /// Finds out whether the bus is there, unless that was found out just now. Without the permission
-    /// to ask nobody knows; that it is not there is an error.
+    /// Checks whether the bus exists, unless it was checked just now. A missing permission to check
+    /// is no error; a missing bus is.
     pub async fn verify(&self, deadline: Deadline) -> Result<Standing, GaveUp<EventBridgeError>> {
         let attempt = || self.describe(deadline);
         let ask = retry::retry(&self.jitter, deadline, attempt);
@@ -146,8 +146,8 @@ impl Bus {
         }
     }
 
-    /// Whether an ARN is that of this bus, by its name. It is shown, so that whoever answers may choose
-    /// nothing of it but a region and an account.
+    /// Whether an ARN names this bus. It is shown to people, so the answer may choose nothing in it
+    /// but a partition, a region and an account.
     fn is_named_by(&self, arn: &str) -> bool {
         let name = self.name.rsplit_once(":event-bus/");
         let name = name.map_or(&*self.name, |(_, name)| name);
@@ -164,8 +164,8 @@ impl Bus {
             && account.bytes().all(|it| it.is_ascii_digit())
     }
 
-    /// Puts at most ten entries, each the JSON of one. What the service could not take for now is tried
-    /// again, and nothing else is.
+    /// Puts at most ten entries, each of them JSON. Entries that the service did not accept for now
+    /// are retried, and no others.
     pub async fn put(&self, entries: &[Bytes], deadline: Deadline) -> Put {
         let fates = Mutex::new(entries.iter().map(|_| Fate::Open).collect());
         let attempt = || self.attempt(entries, &fates, deadline);
@@ -224,8 +224,8 @@ impl Bus {
         closed.or(open).map_or(Ok(()), Err)
     }
 
-    /// One call, in which credentials that are refused are replaced once. With the answer comes what
-    /// is secret of those that it is an answer to.
+    /// Makes one call, in which refused credentials are replaced once. Returns the answer, and the
+    /// secrets of the credentials that the request was signed with.
     async fn call(
         &self,
         action: Action,
@@ -355,7 +355,7 @@ impl Bus {
         }
     }
 
-    /// The bus as policies name it.
+    /// The bus, as policies name it.
     pub fn resource(&self) -> String {
         if self.name.starts_with("arn:") {
             return self.name.clone();

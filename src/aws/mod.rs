@@ -1,8 +1,8 @@
-//! Amazon's side: its regions, who this program is to AWS, how a request is signed and refused, and
-//! the way onto a bus of `EventBridge`, as a client that puts entries.
+//! The AWS side: its regions, this program's credentials, how a request is signed and refused, and
+//! a client that puts entries onto a bus of `EventBridge`.
 //!
-//! Nothing here knows what a record, a row or a checkpoint is. Credentials are handed out in the form
-//! that `object_store` signs with, so that requests to S3 can be made with the same.
+//! Nothing here knows what a record, a row or a checkpoint is. Credentials come in the form that
+//! `object_store` signs with, so that requests to S3 can use the same ones.
 
 pub(crate) mod credentials;
 pub(crate) mod event_bridge;

@@ -1,7 +1,7 @@
-//! What a service of AWS says when it refuses, in whichever of its protocols.
+//! What a service of AWS says when it refuses a request, in any of its protocols.
 //!
-//! <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_troubleshoot.html> and the list of common
-//! errors of each service.
+//! <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_troubleshoot.html> and the list of
+//! common errors of each service.
 
 use object_store::aws::AwsCredential;
 use secrecy::SecretString;
@@ -12,19 +12,19 @@ use crate::net::http::{self, Answer};
 /// What a refusal is about.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum About {
-    /// The access key: nobody has it, or not any more.
+    /// The access key: AWS does not know it, or no longer.
     Key,
-    /// The signature: another secret, or what was signed is not what arrived.
+    /// The signature: the secret is wrong, or the request was changed on its way.
     Signature,
     /// The time of the signature.
     Clock,
     /// The region that the signature is for.
     Region,
-    /// The session, which has ended.
+    /// The session, which has expired.
     End,
-    /// What the credentials may do.
+    /// The permissions of the credentials.
     Access,
-    /// The moment: later it may be otherwise.
+    /// The moment: a later attempt may succeed.
     Moment,
     /// Something else.
     Other,
@@ -37,7 +37,7 @@ impl About {
     }
 }
 
-/// A refusal, by its code and what it explains.
+/// A refusal: its code and its explanation.
 #[derive(Debug)]
 pub(crate) struct Refusal {
     pub code: String,
@@ -52,7 +52,7 @@ struct Json {
     message: Option<String>,
 }
 
-/// Both forms in XML: the error by itself, and within another element.
+/// The two ways in which XML wraps an error. One that is not wrapped is an [`XmlError`].
 #[derive(Deserialize)]
 struct Xml {
     #[serde(rename = "Error")]
@@ -76,7 +76,7 @@ struct XmlError {
 }
 
 impl Refusal {
-    /// What an answer says that is no success.
+    /// Reads the refusal in an answer that is no success.
     pub fn of(answer: &Answer) -> Self {
         let text = answer.text();
         let named = answer.header("x-amzn-errortype").unwrap_or_default();
@@ -137,7 +137,7 @@ impl Refusal {
         }
     }
 
-    /// The code and the explanation, without what is secret of the credential.
+    /// The code and the explanation, withheld if they repeat one of the `secrets`.
     pub fn said(&self, secrets: &[SecretString]) -> String {
         said(&self.code, &self.message, secrets)
     }
@@ -154,14 +154,14 @@ pub(crate) fn said(code: &str, message: &str, secrets: &[SecretString]) -> Strin
     http::excerpt(&text, &secrets)
 }
 
-/// What is secret of a credential.
+/// The secret parts of a credential.
 pub(crate) fn secrets(credential: &AwsCredential) -> Vec<SecretString> {
     let secrets = [Some(&credential.secret_key), credential.token.as_ref()];
     let secrets = secrets.into_iter().flatten();
     secrets.map(|it| it.as_str().into()).collect()
 }
 
-/// A code without the name space before it, or the address after it.
+/// A code without the namespace before it, or the URL after it.
 fn short(code: &str) -> &str {
     let code = code.rsplit('#').next().unwrap_or_default();
     code.split(':').next().unwrap_or_default().trim()

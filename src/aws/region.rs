@@ -1,8 +1,8 @@
-//! Regions of AWS, and how the hosts of its services are named in each.
+//! Regions of AWS, and the host names of its services in each.
 
 use url::Url;
 
-/// How the hosts of AWS end: everywhere, in China, and in the European Sovereign Cloud.
+/// The domains of AWS: the usual one, China's, and that of the European Sovereign Cloud.
 const DOMAINS: [&str; 3] = ["amazonaws.com", "amazonaws.com.cn", "amazonaws.eu"];
 
 /// A region, by its name.
@@ -34,12 +34,12 @@ impl Region {
         &self.0
     }
 
-    /// Whether it is in China, where other limits count.
+    /// Whether it is in China, where other limits apply.
     pub fn is_in_china(&self) -> bool {
         self.0.starts_with("cn-")
     }
 
-    /// The partition that it belongs to, as the names of resources begin.
+    /// Its partition, the part of an ARN after `arn:`.
     pub fn partition(&self) -> &'static str {
         match self.0.split('-').next() {
             Some("cn") => "aws-cn",
@@ -49,7 +49,7 @@ impl Region {
         }
     }
 
-    /// Where a service answers in it.
+    /// The endpoint of a service in this region.
     pub fn endpoint(&self, service: &str) -> Option<Url> {
         let domain = match self.partition() {
             "aws-cn" => DOMAINS[1],
@@ -60,7 +60,7 @@ impl Region {
     }
 }
 
-/// Whether a host is of AWS, an endpoint of one's own network there included.
+/// Whether a host belongs to AWS. Endpoints in the user's own network there (VPC) do.
 pub(super) fn is_of_aws(url: &Url) -> bool {
     let host = url.host_str().unwrap_or_default();
     let is_below = |domain: &str| {

@@ -1,4 +1,4 @@
-//! A role of AWS, assumed by a token of this program's Azure identity, so that no secret of AWS is
+//! A role of AWS, assumed with a token of this program's Azure identity, so that no AWS secret is
 //! stored anywhere.
 //!
 //! <https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRoleWithWebIdentity.html>
@@ -22,12 +22,12 @@ use crate::net::http::{self, Answer, SendError};
 use crate::net::retry::{Again, Deadline, Transient};
 
 const VERSION: &str = "2011-06-15";
-/// What AWS's own log calls whoever assumed the role.
+/// The name of the session in AWS's own log.
 const SESSION: &str = "auth0-poller";
-/// Seconds that credentials live: what every role allows.
+/// The lifetime of credentials, in seconds, which every role allows.
 const LIFE: &str = "3600";
 
-/// A role, and who assumes it.
+/// A role, and the identity that assumes it.
 pub(super) struct Role {
     arn: String,
     endpoint: Url,
@@ -36,10 +36,10 @@ pub(super) struct Role {
     clock: Clock,
 }
 
-/// What the role gave.
+/// What assuming a role returns.
 pub(super) struct Granted {
     pub credential: AwsCredential,
-    /// How long it lives, from when it was asked for.
+    /// The credential's lifetime, if it is known.
     pub life: Option<Duration>,
 }
 
@@ -49,14 +49,14 @@ pub(crate) enum RoleError {
     /// There is no token to assume it with.
     #[error(transparent)]
     Identity(#[from] Box<IdentityError>),
-    /// No answer.
+    /// The request failed, or its answer was not read.
     #[error("assuming the role {role} at {host}; check AWS_REGION")]
     Send {
         role: String,
         host: String,
         source: SendError,
     },
-    /// The account does not know who issued the token, or for whom.
+    /// The AWS account does not know the token's issuer or audience.
     #[error(
         "AWS does not take the Azure identity's token for the role {role}: {said}; in IAM make an \
          identity provider (OpenID Connect) whose URL is the token's iss and whose audience is its \
@@ -67,7 +67,7 @@ pub(crate) enum RoleError {
         said: String,
         claims: String,
     },
-    /// The role does not trust whoever has this token, or is not there.
+    /// The role does not trust the identity in this token, or does not exist.
     #[error(
         "AWS does not let this Azure identity assume the role {role}: {said}; check AWS_ROLE_ARN, \
          and that the role's trust policy allows sts:AssumeRoleWithWebIdentity with conditions that \
@@ -145,7 +145,7 @@ struct Keys {
     expiration: Option<String>,
 }
 
-/// What a token says of whom it is for, as far as AWS asks.
+/// The claims of a token that AWS checks.
 #[derive(Deserialize)]
 struct Claims {
     iss: String,
@@ -171,7 +171,7 @@ impl Role {
         }
     }
 
-    /// Assumes the role. One attempt, in which a token that has ended is replaced once.
+    /// Assumes the role. Makes one attempt, in which an expired token is replaced once.
     pub async fn assume(&self, deadline: Deadline) -> Result<Granted, RoleError> {
         let has_ended =
             |it: &Answer| it.status != StatusCode::OK && Refusal::of(it).about() == About::End;
@@ -184,7 +184,7 @@ impl Role {
         }
     }
 
-    /// The error of whoever waited too long for another's attempt.
+    /// The error of a caller that waited too long for another caller's attempt.
     pub fn out_of_time(&self) -> RoleError {
         self.unsent(SendError::OutOfTime)
     }
@@ -258,7 +258,7 @@ impl Role {
                     claims: claims(token),
                 }
             }
-            // AWS did not reach whoever issued the token.
+            // With `IDPCommunicationError`, AWS did not reach the token's issuer.
             code => {
                 let is_passing =
                     code == "IDPCommunicationError" || refusal.about() == About::Moment;
@@ -278,14 +278,14 @@ impl Role {
     }
 }
 
-/// How long credentials live that end at this time.
+/// The remaining lifetime of credentials that expire at this time.
 fn life(expiration: &str, now: DateTime<Utc>) -> Option<Duration> {
     let end = DateTime::parse_from_rfc3339(expiration).ok()?;
     Some((end.to_utc() - now).to_std().unwrap_or_default())
 }
 
-/// What the token says of itself, to follow a remedy; nothing where it is no JWT. Neither of these is
-/// secret: it is the signature that makes a token.
+/// The token's claims, to follow a remedy; empty if it is no JWT. They are no secret: the signature
+/// is what makes a token.
 fn claims(token: &SecretString) -> String {
     let payload = token.expose_secret().split('.').nth(1);
     let payload = payload.and_then(|it| BASE64_URL_SAFE_NO_PAD.decode(it).ok());

@@ -1,4 +1,4 @@
-//! Who this program is to AWS, by its settings.
+//! This program's credentials for AWS, from its settings.
 
 use std::sync::Arc;
 
@@ -27,15 +27,15 @@ pub(crate) const SETTINGS: [&str; 7] = [
     "AWS_STS_ENDPOINT",
 ];
 
-/// The audience that Entra ID has for tokens which another cloud is to exchange.
+/// Entra ID's audience for tokens that another cloud exchanges.
 const DEFAULT_AUDIENCE: &str = "api://AzureADTokenExchange";
 
-/// The region, where it is set.
+/// The region, if it is set.
 pub(crate) fn region(reader: &mut Reader) -> Option<Region> {
     reader.optional("AWS_REGION", Region::parse)
 }
 
-/// The credentials, which `setting` needs: keys where they are set, else those of a role.
+/// The credentials that `setting` needs: keys if they are set, and otherwise those of a role.
 pub(crate) fn credentials(
     reader: &mut Reader,
     setting: &'static str,
@@ -81,7 +81,7 @@ fn keys(reader: &mut Reader) -> Option<AwsCredential> {
         secret,
     );
     let key_id = key_id?;
-    // With one that is set for all AWS would refuse a tenant's own key that is no session's.
+    // With a session token that is set for all tenants, AWS would refuse a tenant's own long-term key.
     let first = reader.first_set(&["AWS_SESSION_TOKEN", "AWS_ACCESS_KEY_ID"]);
     let is_of_key = first == Some("AWS_SESSION_TOKEN") || key_id.starts_with("ASIA");
     let token = if is_of_key && reader.get("AWS_SESSION_TOKEN").is_some() {
@@ -103,7 +103,7 @@ fn keys(reader: &mut Reader) -> Option<AwsCredential> {
     })
 }
 
-/// Whether a text can stand in a header: no space, no line break, nothing but ASCII.
+/// Whether a text is usable in a header: no space, no line break, nothing but ASCII.
 pub(super) fn is_header_text(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|it| it.is_ascii_graphic())
 }
@@ -128,7 +128,7 @@ fn audience(text: &str) -> Result<String, String> {
         .ok_or_else(|| "is not an audience such as api://AzureADTokenExchange".into())
 }
 
-/// The name of a role, `arn:aws:iam::123456789012:role/name`.
+/// The ARN of a role, `arn:aws:iam::123456789012:role/name`.
 fn role_arn(text: &str) -> Result<String, String> {
     let parts: Vec<_> = text.splitn(6, ':').collect();
     let is_account = |it: &str| it.len() == 12 && it.bytes().all(|it| it.is_ascii_digit());
@@ -141,7 +141,7 @@ fn role_arn(text: &str) -> Result<String, String> {
         .ok_or_else(|| "is not the ARN of a role, arn:aws:iam::<account>:role/<name>".into())
 }
 
-/// Where tokens are exchanged: they go to nobody but AWS.
+/// The endpoint where tokens are exchanged: they go to AWS or to this machine only.
 fn sts_endpoint(text: &str) -> Result<Url, String> {
     let is_known = |url: &Url| is_secure(url) && (is_loopback(url) || is_of_aws(url));
     let endpoint = origin(text).filter(is_known);

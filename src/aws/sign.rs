@@ -1,7 +1,6 @@
-//! Signature Version 4, by `object_store`, which signs its own requests to S3 so.
+//! Signature Version 4, by `object_store`, which signs its own requests to S3 in this way.
 //!
-//! It reads the wall clock itself: what it signs is a header of now, so nothing here can be asked to
-//! sign for another time.
+//! It reads the wall clock itself, so the time of a signature cannot be passed in.
 //! <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv.html>
 
 use bytes::Bytes;
@@ -18,8 +17,8 @@ use super::region::Region;
 #[error("a request to AWS cannot be signed")]
 pub(crate) struct SignError(#[from] object_store::Error);
 
-/// The headers of a signed post: those given, and what the signature adds. All of them are signed, so
-/// they are to be sent as they are.
+/// The headers of a signed POST request: those given, and those that the signature adds. All are
+/// signed, so they must be sent unchanged.
 pub(super) fn sign(
     url: &Url,
     headers: HeaderMap,

@@ -1,4 +1,4 @@
-//! What is asked of the service and what it answers, as JSON.
+//! The JSON of requests to the service and of its answers.
 
 use bytes::Bytes;
 use secrecy::SecretString;
@@ -11,13 +11,13 @@ use crate::json::escape;
 #[derive(Debug, Eq, PartialEq)]
 pub(super) enum Entry {
     Accepted,
-    /// For a fault of its own.
+    /// Refused for a fault of the entry.
     Refused(String),
-    /// For now, since the service has too much to do.
+    /// Refused for now: the service is overloaded.
     Busy(String),
-    /// For now, since it failed inside.
+    /// Refused for now: the service failed internally.
     Failed(String),
-    /// For what it has in common with all others: the account, the bus, the source. With the remedy.
+    /// Refused for what all entries have in common: the account, the bus, the source. With the remedy.
     Closed(String, &'static str),
 }
 
@@ -61,8 +61,8 @@ pub(super) fn request<'a>(entries: impl Iterator<Item = &'a Bytes>) -> Bytes {
     body.into()
 }
 
-/// What an answer to `PutEvents` says of each of so many entries. `None` where it does not say that of
-/// each, or counts more failures than it names. No `secrets` are in it.
+/// What an answer to `PutEvents` says of each of `count` entries. `None` if it leaves one out, or
+/// counts more failures than it names. A text that repeats one of the `secrets` is withheld.
 pub(super) fn entries(answer: &[u8], count: usize, secrets: &[SecretString]) -> Option<Vec<Entry>> {
     let results: Results = serde_json::from_slice(answer).ok()?;
     if results.entries.len() != count {

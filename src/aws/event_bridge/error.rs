@@ -7,14 +7,14 @@ use crate::aws::sign::SignError;
 use crate::net::http::{self, SendError};
 use crate::net::retry::{Again, Transient};
 
-/// An entry that the service will never take.
+/// An entry that the service will never accept.
 #[derive(Debug, thiserror::Error)]
 #[error("EventBridge refused the entry: {said}")]
 pub(crate) struct EntryError {
     pub(super) said: String,
 }
 
-/// Why the service did not do what it was asked.
+/// Why a call to the service failed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum EventBridgeError {
     /// There are no credentials to sign with.
@@ -23,10 +23,10 @@ pub(crate) enum EventBridgeError {
     /// The request was not signed.
     #[error(transparent)]
     Sign(#[from] SignError),
-    /// No answer.
+    /// The request failed, or its answer was not read.
     #[error("calling {host}; check AWS_REGION and EVENT_BRIDGE_ENDPOINT")]
     Send { host: String, source: SendError },
-    /// The credentials, or the signature that was made with them.
+    /// The service refused the credentials, or the signature made with them.
     #[error("{host} refused the credentials: {said}; {remedy}{clock}")]
     Credentials {
         host: String,
@@ -34,7 +34,7 @@ pub(crate) enum EventBridgeError {
         remedy: &'static str,
         clock: String,
     },
-    /// The credentials are good, and not for this.
+    /// The credentials are valid, but not allowed to do this.
     #[error(
         "{host} does not allow these credentials {action}: {said}; in the policy of the user or role \
          allow {action} on {resource}, and see that the bus's own policy and the organization's do \
@@ -46,7 +46,7 @@ pub(crate) enum EventBridgeError {
         resource: String,
         said: String,
     },
-    /// There is no such bus. AWS would acknowledge entries for it all the same, and drop them.
+    /// There is no such bus. AWS would acknowledge entries for it nevertheless, and drop them.
     #[error(
         "there is no bus {bus} at {host}, where AWS would drop what it acknowledges, so nothing was \
          sent: {said}; make it (aws events create-event-bus --name …), or correct EVENT_BRIDGE_BUS \
@@ -57,24 +57,25 @@ pub(crate) enum EventBridgeError {
         host: String,
         said: String,
     },
-    /// Entries are refused for what all of them have in common.
+    /// Entries are refused for something that they all have in common.
     #[error("the bus {bus} takes no entry of this program: {said}; {remedy}")]
     Closed {
         bus: String,
         said: String,
         remedy: &'static str,
     },
-    /// Entries were not taken for now. All of them may be those over which the service fails inside.
+    /// Entries were not accepted for now. `is_internal` is set if the service failed internally at
+    /// all of them.
     #[error("EventBridge did not take {count} of the entries for now: {said}")]
     Busy {
         count: usize,
         said: String,
         is_internal: bool,
     },
-    /// Another service is there.
+    /// Another service answers at this address.
     #[error("{host} is not EventBridge: {said}; check AWS_REGION and EVENT_BRIDGE_ENDPOINT")]
     OtherService { host: String, said: String },
-    /// A success that does not say what became of each entry.
+    /// A success without what AWS answers, such as the outcome of each entry.
     #[error(
         "{host} answered {action} with success and something else than what AWS answers: {said}; \
          check EVENT_BRIDGE_ENDPOINT, and that no proxy answers in its place"
@@ -95,7 +96,7 @@ pub(crate) enum EventBridgeError {
 }
 
 impl EventBridgeError {
-    /// Whether the service found fault with what was sent rather than with who sent it where.
+    /// Whether the service refused what was sent, and not its sender or the address.
     pub fn is_about_content(&self) -> bool {
         matches!(self, Self::Status { status, again: Again::Never, .. }
             if matches!(*status, StatusCode::BAD_REQUEST | StatusCode::PAYLOAD_TOO_LARGE))

@@ -183,7 +183,7 @@ fn what_is_said_is_told_without_the_secret_and_the_session_s_token() {
     }
 }
 
-/// The bus, where this answers in its place to whatever it is sent.
+/// A bus whose place is taken by a server that answers every request in this way.
 async fn in_place_of_the_bus(
     answer: impl Fn(&str) -> String + Clone + Send + Sync + 'static,
 ) -> Bus {
@@ -249,7 +249,7 @@ async fn a_bus_is_there_where_the_answer_names_it() {
         |_: &str| r#"{"Arn":"welcome"}"#.to_owned(),
         |_: &str| r#"{"Arn":"arn:aws:events:eu-west-1:123456789012:event-bus/other"}"#.to_owned(),
         |token: &str| format!(r#"{{"Arn":"{token}"}}"#),
-        // What is shown of the bus is its ARN.
+        // The ARN of a bus is shown.
         |token: &str| format!(r#"{{"Arn":"arn:aws:events:{token}:event-bus/auth0"}}"#),
     ] {
         let told = of(answer).await.unwrap_err();
@@ -278,7 +278,7 @@ fn of_an_arn_only_the_region_and_the_account_are_another_s_to_choose() {
     }
 }
 
-/// Asks, and answers with what is known: the answer to this question, or to an earlier one.
+/// Asks, and returns what is known: this answer, or an earlier one.
 async fn known(known: &Known, answer: Standing) -> String {
     let answer = known.get(async { Ok::<_, ()>(answer) }).await;
     match answer.unwrap() {

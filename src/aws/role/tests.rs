@@ -41,7 +41,7 @@ fn answer(status: u16, body: &str) -> Answer {
     }
 }
 
-/// A token that says `{"iss":"https://sts.windows.net/t/","aud":"api://x","sub":"me"}`.
+/// A token with the claims `{"iss":"https://sts.windows.net/t/","aud":"api://x","sub":"me"}`.
 fn token() -> SecretString {
     "aGVhZGVy.eyJpc3MiOiJodHRwczovL3N0cy53aW5kb3dzLm5ldC90LyIsImF1ZCI6ImFwaTovL3giLCJzdWIiOiJtZSJ9.c2ln".into()
 }
