@@ -23,26 +23,26 @@ const EMULATOR_KEY: &str =
 const EMULATOR_HOST: &str = "http://127.0.0.1";
 /// The emulator's port for blobs.
 const EMULATOR_BLOB_PORT: u16 = 10_000;
-/// Where blobs of the public cloud are.
+/// The domain of the public cloud's storage accounts.
 const PUBLIC_SUFFIX: &str = "core.windows.net";
 
-/// A storage account and what opens it.
+/// A storage account and the credential for it.
 #[derive(Clone, Debug)]
 pub(crate) struct Account {
     /// The account's name.
     pub name: String,
     /// Its blob service, without a trailing slash in the path.
     pub endpoint: Url,
-    /// What opens it.
+    /// The credential for the account.
     pub credential: Credential,
 }
 
-/// What opens a storage account.
+/// A credential for a storage account.
 #[derive(Clone, Debug)]
 pub(crate) enum Credential {
     /// The account's key, base64.
     Key(SecretString),
-    /// A shared access signature, as it stands after the `?` of a URL.
+    /// A shared access signature, the part of a URL after the `?`.
     Sas(SecretString),
     /// The identity of this program.
     Identity(Box<Principal>),
@@ -114,7 +114,7 @@ impl Account {
         })
     }
 
-    /// The account of this name in the public cloud, opened by an identity.
+    /// The account of this name in the public cloud, with an identity as the credential.
     pub fn from_name(name: &str, identity: Principal) -> Result<Self, Invalid> {
         if name.contains("://") {
             return Err(Invalid(
@@ -141,7 +141,7 @@ impl Account {
         })
     }
 
-    /// The account with this blob service, opened by an identity.
+    /// The account with this blob service, with an identity as the credential.
     pub fn from_blob_service(uri: &str, identity: Principal) -> Result<Self, Invalid> {
         let endpoint = blob_endpoint(uri)?;
         Ok(Self {
@@ -165,7 +165,7 @@ impl Account {
 }
 
 /// Whether a text can be part of a host's name. Anything else might make the address of another
-/// host, and what opens the account would go there.
+/// host, and the credential would go there.
 fn is_of_host(text: &str) -> bool {
     let is_of_host = |it: char| it.is_ascii_alphanumeric() || matches!(it, '-' | '.');
     text.chars().all(is_of_host) && is_host_name(text)
@@ -205,7 +205,7 @@ fn blob_endpoint(text: &str) -> Result<Url, Invalid> {
 
 const QUOTES: [char; 6] = ['"', '\'', '“', '”', '‘', '’'];
 
-/// Finds in a value what people and tools do to it on its way here. `what` is its name.
+/// Rejects a value that was quoted or escaped on its way here. `what` is its name.
 fn unbroken<'a>(what: &str, text: &'a str) -> Result<&'a str, Invalid> {
     for (entity, meant) in [("&amp;", '&'), ("&quot;", '"')] {
         if text.contains(entity) {
@@ -220,7 +220,7 @@ fn unbroken<'a>(what: &str, text: &'a str) -> Result<&'a str, Invalid> {
     Ok(text)
 }
 
-/// A value that opens the account, which has no white space in it.
+/// A credential, which has no white space in it.
 fn secret<'a>(what: &str, text: &'a str) -> Result<&'a str, Invalid> {
     let text = unbroken(what, text)?;
     if text.contains(char::is_whitespace) {
@@ -238,7 +238,7 @@ fn account_key(text: &str) -> Result<SecretString, Invalid> {
         .map_err(|_| Invalid("its AccountKey is not base64".into()))
 }
 
-/// `https://NAME.blob.…`, or `http://127.0.0.1:10000/NAME` as the emulator has it.
+/// The account in `https://NAME.blob.…`, or in the emulator's `http://127.0.0.1:10000/NAME`.
 fn account_of(endpoint: &Url) -> String {
     let in_path = endpoint.path().trim_matches('/');
     let name = match endpoint.host() {

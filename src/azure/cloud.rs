@@ -1,29 +1,29 @@
-//! Microsoft's clouds: how the hosts of its services are named in each.
+//! Microsoft's clouds, and the host names of its services in each.
 
 use url::Url;
 
 use crate::net::http::{is_loopback, is_secure};
 use crate::settings::values::{guid, origin};
 
-/// A cloud of Microsoft's, by the names that its services have there.
+/// One of Microsoft's clouds: the names that its services have there.
 pub(crate) struct Cloud {
-    /// How the hosts end at which workspaces take posts.
+    /// The suffix of the hosts at which workspaces take posts.
     workspace: &'static str,
-    /// How the hosts of logs ingestion endpoints end.
+    /// The suffix of the hosts of logs ingestion endpoints.
     ingestion: &'static str,
-    /// How the hosts of blob services end.
+    /// The suffix of the hosts of blob services.
     blobs: &'static str,
-    /// How the hosts of topics end.
+    /// The suffix of the hosts of Event Grid topics.
     event_grid: &'static str,
-    /// What a token for those is for.
+    /// The resource of a token for logs ingestion.
     pub monitor: &'static str,
     /// Where Entra ID issues tokens.
     pub authority: &'static str,
-    /// Where workspaces are queried, which is also what a token for that is for.
+    /// Where workspaces are queried, which is also the resource of a token for queries.
     pub query: &'static str,
 }
 
-/// The cloud of all who have not moved to another one.
+/// The public cloud, which is the default.
 pub(crate) const PUBLIC: Cloud = Cloud {
     workspace: ".ods.opinsights.azure.com",
     ingestion: ".ingest.monitor.azure.com",
@@ -33,7 +33,7 @@ pub(crate) const PUBLIC: Cloud = Cloud {
     authority: "https://login.microsoftonline.com",
     query: "https://api.loganalytics.io",
 };
-/// Another address of [`PUBLIC`]'s, to which the same tokens go.
+/// A newer address for queries in [`PUBLIC`], which takes the same tokens.
 const NEWER_QUERY: &str = "https://api.loganalytics.azure.com";
 const CLOUDS: [Cloud; 3] = [
     PUBLIC,
@@ -84,7 +84,8 @@ pub(crate) fn of_workspace(url: &Url) -> &'static Cloud {
     named.unwrap_or(&CLOUDS[0])
 }
 
-/// Where workspaces are queried: a cloud's address, the public one's newer one, or this machine.
+/// Where workspaces are queried: the address of a cloud, the newer one of the public cloud, or this
+/// machine.
 pub(crate) fn query_uri(text: &str) -> Result<Url, String> {
     let is_known = |url: &Url| {
         let origin = url.as_str().trim_end_matches('/');
@@ -107,7 +108,8 @@ pub(crate) fn log_analytics_uri(text: &str) -> Result<Url, String> {
     })
 }
 
-/// An endpoint that takes rows for a rule, and its cloud. This machine passes for the public one.
+/// An endpoint that takes rows for a data collection rule, and its cloud. This machine counts as in
+/// the public cloud.
 pub(crate) fn dcr_endpoint(text: &str) -> Result<(Url, &'static Cloud), String> {
     let cloud_of = |url: &Url| {
         let host = url.host_str().unwrap_or_default();
@@ -121,7 +123,7 @@ pub(crate) fn dcr_endpoint(text: &str) -> Result<(Url, &'static Cloud), String> 
     })
 }
 
-/// The cloud of a topic of Event Grid, by its address. This machine passes for the public one.
+/// The cloud of a topic of Event Grid, by its address. This machine counts as in the public cloud.
 pub(crate) fn event_grid(url: &Url) -> Option<&'static Cloud> {
     let host = url.host_str().unwrap_or_default();
     let is_plain =
@@ -131,13 +133,13 @@ pub(crate) fn event_grid(url: &Url) -> Option<&'static Cloud> {
     (is_secure(url) && is_plain).then_some(cloud)
 }
 
-/// Whether a URL is of a storage account's blob service.
+/// Whether a URL is that of a storage account's blob service.
 pub(crate) fn is_blob_service(url: &Url) -> bool {
     let host = url.host_str().unwrap_or_default();
     CLOUDS.iter().any(|it| host.ends_with(it.blobs))
 }
 
-/// The cloud of a blob service; that of another host passes for the public one.
+/// The cloud of a blob service. An unknown host counts as in the public cloud.
 pub(crate) fn blob_service(url: &Url) -> &'static Cloud {
     let host = url.host_str().unwrap_or_default();
     let named = CLOUDS.iter().find(|it| host.ends_with(it.blobs));

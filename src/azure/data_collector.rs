@@ -19,15 +19,15 @@ use crate::net::http::{self, Answer, SendError, clock_problem};
 use crate::net::json_list::JsonList;
 use crate::net::retry::{self, Again, Deadline, GaveUp, Jitter, Transient};
 
-/// The service knows this exact text only, without a character set.
+/// The service accepts this exact text only, without a character set.
 const JSON: &str = "application/json";
 const RESOURCE: &str = "/api/logs";
 const API_VERSION: &str = "2016-04-01";
-/// Bytes of a post of which a 404 may say that it is too large, rather than that the address is
-/// wrong.
+/// The size, in bytes, from which on a 404 may mean that a post is too large rather than that the
+/// address is wrong.
 const LARGE: usize = 1_000_000;
 
-/// A workspace and the key that opens it.
+/// A workspace and its key.
 #[derive(Clone)]
 pub(crate) struct Workspace {
     /// Its id, a GUID.
@@ -38,7 +38,7 @@ pub(crate) struct Workspace {
     pub endpoint: Url,
 }
 
-/// What a post is to become.
+/// The table that a post goes to.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Table {
     /// The table's name, to which the service appends `_CL`.
@@ -61,7 +61,7 @@ pub(crate) struct DataCollector {
 /// Why a post was not acknowledged.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum DataCollectorError {
-    /// No answer.
+    /// The request failed without an answer.
     #[error("posting to {host}")]
     Send { host: String, source: SendError },
     /// 403.
@@ -75,7 +75,7 @@ pub(crate) enum DataCollectorError {
         /// What is wrong with this machine's clock, if anything is.
         clock: String,
     },
-    /// Any other answer than 200, or a 200 with an error or of something in the place of the service.
+    /// Any other answer than 200, a 200 with an error, or a 200 from something in place of the service.
     #[error("{host} answered {status}: {excerpt}{hint}")]
     Status {
         host: String,
@@ -83,13 +83,13 @@ pub(crate) enum DataCollectorError {
         excerpt: String,
         /// What it may mean.
         hint: &'static str,
-        /// Whether it names the workspace as what is wrong.
+        /// Whether the error blames the workspace.
         blames_workspace: bool,
         again: Again,
     },
 }
 
-/// The form of the service's errors. What else they say may quote a row.
+/// An error body of the service. Its other members are not read: they may quote a row.
 #[derive(Deserialize)]
 struct ApiError {
     #[serde(rename = "Error")]
@@ -97,13 +97,13 @@ struct ApiError {
 }
 
 impl DataCollectorError {
-    /// Whether the workspace found fault with what was posted rather than with who posted it.
+    /// Whether the workspace refused what was posted, and not its sender.
     fn is_about_content(&self) -> bool {
         matches!(self, Self::Status { status, blames_workspace: false, .. }
             if *status == StatusCode::BAD_REQUEST)
     }
 
-    /// Whether a post of this many bytes would be taken if it held something else, or less.
+    /// Whether a post of this many bytes was refused for its content or its size.
     pub fn refuses(&self, bytes: usize) -> bool {
         let is_too_large = |status| {
             status == StatusCode::PAYLOAD_TOO_LARGE
@@ -137,7 +137,7 @@ impl Transient for DataCollectorError {
 }
 
 impl DataCollector {
-    /// The table of this workspace.
+    /// A client for this table of the workspace.
     pub fn new(
         workspace: Workspace,
         table: Table,
@@ -158,7 +158,7 @@ impl DataCollector {
         }
     }
 
-    /// Another table of the same workspace.
+    /// A client for another table of the same workspace.
     pub fn beside(&self, table: Table) -> Self {
         Self {
             table,
@@ -176,8 +176,8 @@ impl DataCollector {
         retry::retry(&self.jitter, deadline, post).await
     }
 
-    /// Posts; where the signature is refused, signs once more, since the clock or the connection
-    /// may have been at fault.
+    /// Posts. If the signature is refused, signs once more, since the clock or the connection may
+    /// have been at fault.
     async fn post_signed_anew(
         &self,
         list: &JsonList,
@@ -220,7 +220,7 @@ impl DataCollector {
         authorization: &SecretString,
     ) -> Result<(), DataCollectorError> {
         let host = self.host();
-        // The workspace's id before it is no secret, and the service's errors may name it.
+        // The workspace's id before the signature is no secret, and the service's errors may name it.
         let signature = authorization.expose_secret().rsplit(':').next();
         let excerpt = answer.excerpt(&[&signature.unwrap_or_default().into()]);
         let hint = match answer.status {

@@ -13,12 +13,11 @@ use super::identity::{Identity, IdentityError, is_unauthorized};
 use crate::net::http::{self, Answer, SendError};
 use crate::net::retry::{self, Again, Deadline, GaveUp, Jitter, Transient};
 
-/// A batch of events, in the structured form of the HTTP protocol binding.
+/// The content type of a batch of events, in the HTTP protocol binding.
 const BATCH: &str = "application/cloudevents-batch+json; charset=utf-8";
 /// The header of a custom topic's key.
 const KEY_HEADER: &str = "aeg-sas-key";
-/// What a topic calls a schema of events that is not `CloudEvents`, where it names the one that it
-/// was created with.
+/// The names that a topic may give its input schema if that is not `CloudEvents`.
 const OTHER_SCHEMAS: [&str; 5] = [
     "eventgridevent",
     "eventgridschema",
@@ -30,17 +29,17 @@ const OTHER_SCHEMAS: [&str; 5] = [
 /// The two kinds of topics, which differ in addresses, headers and limits.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum TopicKind {
-    /// A topic by itself.
+    /// A custom topic.
     Custom,
     /// A topic of a namespace.
     Namespace,
 }
 
-/// Who publishes.
+/// The credential to publish with.
 pub(crate) enum Publisher {
-    /// Whoever has the topic's key.
+    /// The topic's key.
     Key(SecretString),
-    /// An identity with the role.
+    /// An identity that has the role for it.
     Identity(Box<Identity>),
 }
 
@@ -59,7 +58,7 @@ pub(crate) enum EventGridError {
     /// There is no token to publish with.
     #[error(transparent)]
     Identity(#[from] Box<IdentityError>),
-    /// No answer.
+    /// The request failed, or its answer was not read.
     #[error("publishing to {host}; check EVENT_GRID_ENDPOINT")]
     Send { host: String, source: SendError },
     /// 401.
@@ -87,14 +86,14 @@ pub(crate) enum EventGridError {
         path: String,
         said: String,
     },
-    /// 400 for whatever is sent, since the topic takes events of another form.
+    /// 400 for any content: the topic takes events of another schema.
     #[error(
         "the topic at {host} does not take CloudEvents: {said}; a topic's input schema is fixed \
          when it is created, so make one with --input-schema cloudeventschemav1_0 and name it in \
          EVENT_GRID_ENDPOINT"
     )]
     InputSchema { host: String, said: String },
-    /// 200 from something else than the service.
+    /// 200 from something other than the service.
     #[error(
         "{host} answered 200, but with a page, which the service never sends: {said}; see what \
          answers in its place, such as a proxy, and check EVENT_GRID_ENDPOINT"
@@ -111,7 +110,7 @@ pub(crate) enum EventGridError {
 }
 
 impl EventGridError {
-    /// Whether the topic found fault with what was sent rather than with who sent it where.
+    /// Whether the topic refused what was sent, and not its sender or the address.
     pub fn is_about_content(&self) -> bool {
         matches!(self, Self::Status { status, .. }
             if matches!(*status, StatusCode::BAD_REQUEST | StatusCode::PAYLOAD_TOO_LARGE))
@@ -145,7 +144,7 @@ impl Transient for EventGridError {
     }
 }
 
-/// The form of the service's errors.
+/// An error body of the service.
 #[derive(Deserialize)]
 struct ApiError {
     error: ApiErrorBody,
@@ -168,7 +167,7 @@ struct ApiErrorDetail {
 }
 
 impl Topic {
-    /// The topic at this address, which is whole.
+    /// The topic at this address, which is the full URL of a post.
     pub fn new(
         url: Url,
         kind: TopicKind,
@@ -185,12 +184,12 @@ impl Topic {
         }
     }
 
-    /// What kind of a topic it is.
+    /// The kind of the topic.
     pub fn kind(&self) -> TopicKind {
         self.kind
     }
 
-    /// Publishes a JSON list of events. Only 200 is an acknowledgement, of all of them.
+    /// Publishes a JSON list of events. Only 200 is an acknowledgement, and it covers all of them.
     pub async fn publish(
         &self,
         list: &Bytes,
@@ -200,7 +199,7 @@ impl Topic {
         retry::retry(&self.jitter, deadline, attempt).await
     }
 
-    /// One attempt, in which a refused token is replaced once.
+    /// Makes one attempt, in which a refused token is replaced once.
     async fn attempt(&self, list: &Bytes, deadline: Deadline) -> Result<(), EventGridError> {
         let identity = match &self.publisher {
             Publisher::Key(key) => {
@@ -295,8 +294,8 @@ impl Topic {
 
 /// What the topic said, and whether that names a schema of events which is not `CloudEvents`.
 ///
-/// The word alone does not tell: a topic that takes `CloudEvents` says of a bad one that it does not
-/// conform to their schema.
+/// The word "schema" alone is no proof: a topic that takes `CloudEvents` says of an invalid event
+/// that it does not conform to their schema.
 fn explanation(answer: &Answer, credential: &SecretString) -> (String, bool) {
     let text = match serde_json::from_slice::<ApiError>(&answer.body) {
         Ok(ApiError { error }) => {

@@ -1,9 +1,9 @@
-//! Tokens of Microsoft Entra ID, by which Azure services know this program.
+//! Tokens of Microsoft Entra ID, by which Azure services recognise this program.
 //!
 //! Two kinds of principal can get them: the managed identity of a Function App, from the platform's
 //! own endpoint and without any secret of ours, and outside Azure an application with a client
-//! secret. Made by hand because it is two requests: `azure_identity` would add 36 crates, an HTTP
-//! pipeline with time-outs and retries of its own among them.
+//! secret. This is written by hand because it is two requests: `azure_identity` would add 36
+//! crates, among them an HTTP pipeline with timeouts and retries of its own.
 //!
 //! <https://learn.microsoft.com/azure/app-service/overview-managed-identity#rest-endpoint-reference>
 //! and <https://learn.microsoft.com/entra/identity-platform/v2-oauth2-client-creds-grant-flow>
@@ -23,10 +23,10 @@ use crate::net::http::{self, Answer, SendError};
 use crate::net::retry::{Again, Deadline, Transient};
 use crate::net::token::{self, AccessToken, TokenCache};
 
-/// Version of the platform's endpoint.
+/// The API version of the platform's endpoint.
 const ENDPOINT_VERSION: &str = "2019-08-01";
 
-/// Who this program is.
+/// The identity of this program.
 #[derive(Clone, Debug)]
 pub(crate) enum Principal {
     /// The managed identity that the platform gives to a Function App.
@@ -63,7 +63,7 @@ pub(crate) struct Identity {
 /// Why there is no token.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum IdentityError {
-    /// No answer.
+    /// The request failed, or its answer was not read.
     #[error("{host}, which issues tokens for {resource}, cannot be reached")]
     Send {
         host: String,
@@ -77,7 +77,7 @@ pub(crate) enum IdentityError {
          restart the app"
     )]
     NoIdentity { said: String },
-    /// The platform cannot tell yet.
+    /// The platform refuses a token, perhaps because the identity is new.
     #[error(
         "the platform refuses the app's identity a token for {resource} ({status}: {said}); an \
          identity that was turned on just now is ready some minutes later"
@@ -88,7 +88,7 @@ pub(crate) enum IdentityError {
         said: String,
         again: Again,
     },
-    /// Entra ID does not know the application, or not by this secret.
+    /// Entra ID refuses the application a token: it may not know the application, or not by this secret.
     #[error("{host} refuses the application a token for {resource} ({status}: {said}){hint}")]
     Refused {
         host: String,
@@ -150,7 +150,7 @@ struct Denied {
 }
 
 impl Identity {
-    /// The principal before the service that is known as `resource`.
+    /// A principal that needs tokens for the service known as `resource`.
     pub fn new(
         http: reqwest::Client,
         principal: Principal,
@@ -171,8 +171,8 @@ impl Identity {
         &self.resource
     }
 
-    /// The token in use, or a new one where there is none or its end is near. Makes one attempt,
-    /// and waits no longer for another caller's than for its own.
+    /// The current token, or a new one if there is none or the current one expires soon. Makes one
+    /// attempt, and waits no longer for another caller's than for its own.
     pub async fn token(&self, deadline: Deadline) -> Result<SecretString, IdentityError> {
         let token = self.cache.get(self.request(deadline));
         match tokio::time::timeout_at(deadline.for_answers(), token).await {
@@ -353,7 +353,7 @@ fn hint(codes: &[u32]) -> &'static str {
     }
 }
 
-/// Trace ids and times follow it.
+/// The first sentence: trace ids and times follow it.
 fn first_sentence(description: &str) -> &str {
     let end = description
         .find(". ")
@@ -383,7 +383,7 @@ mod tests {
             life(r#"{"access_token":"t","expires_in":"3599"}"#),
             Some(3_599)
         );
-        // Whatever the machine's clock has of it.
+        // Expired by this machine's clock, which may be wrong.
         assert_eq!(life(r#"{"access_token":"t","expires_on":"1"}"#), Some(0));
         assert_eq!(life(r#"{"access_token":"t","expires_on":"soon"}"#), None);
         assert_eq!(life(r#"{"access_token":"t"}"#), None);

@@ -13,14 +13,14 @@ use super::identity::{Identity, IdentityError, is_unauthorized};
 use crate::net::http::{self, Answer, SendError};
 use crate::net::retry::{self, Again, Deadline, GaveUp, Jitter, Transient};
 
-/// Bytes of an answer that are read.
+/// The size limit of an answer, in bytes.
 const LARGEST: usize = 4 * 1024 * 1024;
-/// How long the service may work at a query. It would take three minutes.
+/// How long the service may work at a query, in seconds. By default it takes up to three minutes.
 const WAIT: &str = "wait=25";
-/// What the service calls a query that names something that is not there.
+/// The service's code for a query that names something that does not exist.
 const SEMANTIC: &str = "SemanticError";
 
-/// Queries one workspace, as an identity that may.
+/// Queries one workspace, with an identity that may do so.
 pub(crate) struct LogQuery {
     url: Url,
     identity: Identity,
@@ -34,10 +34,10 @@ pub(crate) enum LogQueryError {
     /// There is no token to ask with.
     #[error(transparent)]
     Identity(#[from] Box<IdentityError>),
-    /// No answer.
+    /// The request failed, or its answer was not read.
     #[error("querying the workspace at {host}")]
     Send { host: String, source: SendError },
-    /// 401, with a token made for this query.
+    /// 401, although the token is new.
     #[error(
         "{host} refused a new token for {resource}: {said}; check that the workspace is in the \
          cloud of the destination, and that LOG_ANALYTICS_QUERY_URI is blank or of that cloud"
@@ -57,10 +57,10 @@ pub(crate) enum LogQueryError {
     /// 404.
     #[error("{host} knows no such workspace: {said}; check WorkspaceID")]
     UnknownWorkspace { host: String, said: String },
-    /// 200, with an error beside the rows.
+    /// 200, with an error in addition to the rows.
     #[error("{host} answered the query only in part: {said}")]
     Partial { host: String, said: String },
-    /// 200, with anything else.
+    /// 200, without a table.
     #[error("{host} answered the query with something else: {bytes} bytes that are no table")]
     NoTable { host: String, bytes: usize },
     /// Any other answer.
@@ -127,7 +127,7 @@ struct ApiErrorBody {
 }
 
 impl ApiErrorBody {
-    /// Itself and what lies within it.
+    /// The error itself and those nested in it.
     fn chain(&self) -> impl Iterator<Item = &Self> {
         std::iter::successors(Some(self), |it| it.innererror.as_deref())
     }
@@ -141,7 +141,7 @@ impl ApiErrorBody {
 }
 
 impl Rows {
-    /// The values of these columns, row by row; `None` where one of them is not there.
+    /// The values of these columns, row by row; `None` if a column, or a value of a row, is missing.
     pub fn values<const N: usize>(&self, names: [&str; N]) -> Option<Vec<[&Value; N]>> {
         let mut places = [0; N];
         for (place, name) in places.iter_mut().zip(names) {
@@ -156,7 +156,7 @@ impl Rows {
 }
 
 impl LogQuery {
-    /// For the workspace of this id.
+    /// A client for the workspace with this id.
     pub fn new(
         address: &Url,
         workspace: &str,
@@ -174,8 +174,8 @@ impl LogQuery {
         }
     }
 
-    /// What a query answers for rows of this time: from when to when, as ISO 8601 has it. `None` where
-    /// the workspace has no data, or no table of this name, which is so before the first row.
+    /// The answer to a query about rows within `timespan`, an interval in ISO 8601. `None` if the
+    /// workspace has no data, or no table of this name, as before its first row.
     pub async fn ask(
         &self,
         query: &str,
@@ -190,7 +190,7 @@ impl LogQuery {
         retry::retry(&self.jitter, deadline, ask).await
     }
 
-    /// One attempt, in which a refused token is replaced once.
+    /// Makes one attempt, in which a refused token is replaced once.
     async fn ask_with_token(
         &self,
         url: &Url,
@@ -211,7 +211,7 @@ impl LogQuery {
         token: SecretString,
         deadline: Deadline,
     ) -> Result<Answer, LogQueryError> {
-        // Without a type of the content the service answers 200, and nothing.
+        // Without a content type, the service answers 200 without content.
         let request = self
             .http
             .post(url.clone())

@@ -17,10 +17,10 @@ use crate::net::http::{self, Answer, SendError};
 use crate::net::retry::{self, Again, Deadline, GaveUp, Jitter, Transient};
 
 const API_VERSION: &str = "2023-01-01";
-/// Where the service names an error.
+/// The header with the service's error code.
 const ERROR_CODE: &str = "x-ms-error-code";
 
-/// A stream of a rule.
+/// A stream of a data collection rule.
 #[derive(Clone, Debug)]
 pub(crate) struct Stream {
     /// Where the rule takes posts.
@@ -29,11 +29,11 @@ pub(crate) struct Stream {
     pub rule: String,
     /// The stream's name.
     pub name: String,
-    /// What to do where the rule has none of this name.
+    /// What to do if the rule has no stream of this name.
     pub advice: &'static str,
 }
 
-/// Posts to a stream, as an identity that may publish to it.
+/// Posts to a stream, with an identity that may publish to it.
 pub(crate) struct RuleClient {
     stream: Stream,
     url: Url,
@@ -48,10 +48,10 @@ pub(crate) enum LogsIngestionError {
     /// There is no token to post with.
     #[error(transparent)]
     Identity(#[from] Box<IdentityError>),
-    /// No answer.
+    /// The request failed, or its answer was not read.
     #[error("posting to {host}")]
     Send { host: String, source: SendError },
-    /// 401, with a token made for this post.
+    /// 401, although the token is new.
     #[error(
         "{host} refused a new token for {resource}: {said}; check that DCR_ENDPOINT is in the \
          same cloud as the identity, and that both belong to the same tenant of Entra ID"
@@ -82,7 +82,7 @@ pub(crate) enum LogsIngestionError {
         rule: String,
         said: String,
     },
-    /// 400, by a code that names the stream or the rule.
+    /// 400, with a code that names the stream or the rule.
     #[error("the rule {rule} has no stream {stream}: {said}; {advice}")]
     UnknownStream {
         rule: String,
@@ -101,7 +101,7 @@ pub(crate) enum LogsIngestionError {
 }
 
 impl LogsIngestionError {
-    /// Whether the service found fault with what was posted rather than with who posted it where.
+    /// Whether the service refused what was posted, and not its sender or the address.
     pub fn is_about_content(&self) -> bool {
         matches!(self, Self::Status { status, .. }
             if matches!(*status, StatusCode::BAD_REQUEST | StatusCode::PAYLOAD_TOO_LARGE))
@@ -134,7 +134,7 @@ impl Transient for LogsIngestionError {
     }
 }
 
-/// The form of the service's errors.
+/// An error body of the service.
 #[derive(Deserialize)]
 struct ApiError {
     error: ApiErrorBody,
@@ -148,12 +148,12 @@ struct ApiErrorBody {
 }
 
 impl RuleClient {
-    /// The stream, and who publishes to it.
+    /// A client for the stream, with this identity.
     pub fn new(stream: Stream, identity: Identity, http: reqwest::Client, jitter: Jitter) -> Self {
         Self::of(stream, Arc::new(identity), http, jitter)
     }
 
-    /// Another stream of the same rule, by the same identity.
+    /// A client for another stream of the same rule, with the same identity.
     pub fn beside(&self, name: &str, advice: &'static str) -> Self {
         let stream = Stream {
             name: name.to_owned(),
@@ -191,7 +191,7 @@ impl RuleClient {
         retry::retry(&self.jitter, deadline, post).await
     }
 
-    /// One attempt, in which a refused token is replaced once.
+    /// Makes one attempt, in which a refused token is replaced once.
     async fn post_with_token(
         &self,
         body: &Bytes,
@@ -258,10 +258,10 @@ impl RuleClient {
     }
 }
 
-/// Whether a 400 finds fault with where the rows went rather than with the rows.
+/// Whether a 400 is about where the rows were sent, and not about the rows.
 ///
-/// The service documents no list of its codes. A code of that kind which is not known here counts
-/// as a refusal of the rows; where all are refused, the run fails as well.
+/// The service does not document its codes. An unknown code about the address counts as a refusal
+/// of the rows; if all rows are refused, the run fails as well.
 fn names_stream(code: &str) -> bool {
     ["Stream", "DataCollectionRule"]
         .iter()

@@ -1,6 +1,5 @@
-//! Azure's side: its clouds, who this program is to it, a storage account by its description, and the two
-//! ways into a Log Analytics workspace, the one out of it and the one into Event Grid, as clients that
-//! post bytes.
+//! The Azure side: its clouds, this program's identity, storage accounts, and clients: two that
+//! post bytes to a Log Analytics workspace, one that queries it, and one that posts to Event Grid.
 //!
 //! Nothing here knows what a record, a row or a checkpoint is.
 

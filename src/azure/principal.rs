@@ -1,4 +1,4 @@
-//! Who this program is to Azure, by its settings.
+//! This program's identity in Azure, from its settings.
 
 use url::Url;
 
@@ -6,7 +6,7 @@ use super::cloud::{self, Cloud};
 use super::identity::Principal;
 use crate::settings::Reader;
 
-/// The settings that are read here. The platform sets those of the identity, people the rest.
+/// The settings that are read here. The platform sets those that begin with `IDENTITY`, people the rest.
 pub(crate) const SETTINGS: [&str; 6] = [
     "AZURE_TENANT_ID",
     "AZURE_CLIENT_ID",
@@ -16,7 +16,8 @@ pub(crate) const SETTINGS: [&str; 6] = [
     "IDENTITY_HEADER",
 ];
 
-/// An application where its secret is set, else the managed identity, which `setting` needs.
+/// The identity that `setting` needs: an application if its secret is set, and otherwise the
+/// managed identity.
 pub(crate) fn principal(
     reader: &mut Reader,
     setting: &'static str,
@@ -45,7 +46,7 @@ pub(crate) fn principal(
     })
 }
 
-/// The managed identity, which `setting` needs. `elsewhere` names the settings that do without.
+/// The managed identity that `setting` needs. `elsewhere` names the settings that make it unnecessary.
 pub(crate) fn managed_identity(
     reader: &mut Reader,
     setting: &'static str,

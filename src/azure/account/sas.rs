@@ -1,5 +1,5 @@
-//! A shared access signature, judged by what is always in one. Whether it opens the account, only
-//! the account can tell.
+//! A shared access signature, checked for what every one contains. Only the account can tell
+//! whether it is valid.
 //!
 //! <https://learn.microsoft.com/rest/api/storageservices/create-service-sas>
 
@@ -7,7 +7,7 @@ use super::{Invalid, secret};
 
 const NAME: &str = "its SharedAccessSignature";
 
-/// What stands after the `?` of a URL.
+/// Reads the part of a URL after the `?`.
 pub(super) fn read(text: &str) -> Result<&str, Invalid> {
     let sas = secret(NAME, text)?.trim_start_matches('?');
     if sas.contains("://") {
