@@ -183,7 +183,7 @@ fn bytes(found: &Elements) -> usize {
 /// Skips the next record, which is too large to read, and returns a marker in its place.
 ///
 /// A page that was not read does not show its ids, but a search for ids only does. A request for
-/// the record that it finds proves that this is the large one: if it were another, skipping it
+/// the record found by that search proves that it is the large one: if it were another, skipping it
 /// would lose the large one.
 async fn pass(
     logs: &Logs,
@@ -324,7 +324,7 @@ mod tests {
         assert_eq!(learn(25, 16_777_217), 12);
         assert_eq!(learn(12, 8_388_609), 12);
         assert_eq!(learn(12, 8_388_608), 24);
-        // An answer to another number than the current one does not count.
+        // An answer does not count if the number has changed since its request.
         assert_eq!(learn(100, usize::MAX), 24);
         assert_eq!(learn(24, 0), 48);
         assert_eq!(learn(48, 0), 96);

@@ -184,7 +184,7 @@ impl Logs {
     }
 
     /// The record with this id. Any other content is an error: the record is known to exist, and
-    /// would be skipped.
+    /// would otherwise be skipped.
     pub async fn one(&self, id: &LogId, deadline: Deadline) -> Result<Record, GaveUp<LogsError>> {
         let mut url = self.url.clone();
         if let Ok(mut path) = url.path_segments_mut() {

@@ -138,8 +138,8 @@ struct InRun {
 }
 
 impl InRun {
-    /// Notes a page that the reader has read. A page that merely ends near the present stays the last one
-    /// only if a later run continues from there, or if it reaches past what this run needs.
+    /// Notes a page that the reader has read. A page that merely ends near the present counts as the last
+    /// one only if a later run continues from there, or if it reaches past what this run needs.
     fn take(&self, mut page: Page) -> Page {
         self.session.note(&page);
         page.is_last &= page.records.is_empty() || self.session.ends_with(&page);

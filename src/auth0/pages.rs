@@ -2,8 +2,8 @@
 //!
 //! A run takes part by its [`Handle`], from before its first read to its end. A page is kept until
 //! every run that took part when its fetch began has received it, has read past it, or has ended.
-//! The cache is bounded: a slower run fetches pages that did not fit once more. Runs share searches
-//! for the newest records in the same way.
+//! The cache is bounded: a slower run fetches the pages that did not fit itself. Runs share
+//! searches for the newest records in the same way.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -29,7 +29,7 @@ struct State {
     /// The number of runs so far.
     entered: u64,
     kept: Vec<Shared>,
-    /// The results of searches, by their latest date.
+    /// The results of searches, by the date up to which they searched.
     newest: BTreeMap<Option<DateTime<Utc>>, Newest>,
 }
 

@@ -18,7 +18,7 @@ const LONG: Duration = Duration::from_secs(2);
 /// While the refill is unknown, the last request above the reserve waits this long after the first
 /// of many. A bucket that is emptied at once and left alone until it is full shows no refill.
 const HELD_BACK: Duration = Duration::from_millis(500);
-/// How many requests are many.
+/// This many requests are many.
 const MANY: f64 = 5.0;
 /// The weight of a new comparison against the average of those before it.
 const WEIGHT: f64 = 0.3;
@@ -262,7 +262,7 @@ mod tests {
     fn a_bucket_that_is_filled_at_once_shows_nothing() {
         let falling: Vec<_> = (0..100).map(|it| (it * 500, 100.0 - it as f64)).collect();
         assert!(is_about(known(&falling), 0.0));
-        // Neither do its resets.
+        // Its resets show nothing either.
         let began = Instant::now();
         let mut refill = Refill::default();
         for at in 0..100 {

@@ -6,8 +6,9 @@
 //! the read begins below the window:
 //!
 //! 1. after a [synthetic id](LogId::synthetic) made from the time, which Auth0 accepts although it
-//!    is undocumented; or, if Auth0 does not accept it:
-//! 2. with the window's record of the smallest id, found by search, which is delivered itself.
+//!    is undocumented;
+//! 2. if Auth0 does not accept it, with the window's record of the smallest id, which is found by
+//!    search and itself delivered.
 
 use chrono::{DateTime, Utc};
 
@@ -135,7 +136,7 @@ pub(crate) async fn smallest_id(
     }
 }
 
-/// When a record was stored; `None` if its id says before its date, and so has another format.
+/// When a record was stored. `None` if that would be before its date: the id then has another format.
 fn stored_at(record: &Record) -> Option<DateTime<Utc>> {
     let stored = record.log_id.stored_at()?;
     record

@@ -187,7 +187,7 @@ impl TokenSource {
         self.cache.get(request).await
     }
 
-    /// The secret in every token request.
+    /// The client secret, which every token request contains.
     pub fn client_secret(&self) -> &SecretString {
         &self.credentials.client_secret
     }

@@ -37,7 +37,7 @@ const SERVICE: &str = "events";
 const LONGEST_PARTITION: usize = 10;
 const JSON: HeaderValue = HeaderValue::from_static("application/x-amz-json-1.1");
 const TARGET: HeaderName = HeaderName::from_static("x-amz-target");
-/// How long a bus that was found counts as there: a run checks once.
+/// How long a bus that was found is not checked again: a run checks once.
 const BELIEVED: Duration = Duration::from_mins(1);
 /// How long no check is made after one that was not allowed.
 const NOT_ASKED: Duration = Duration::from_hours(1);

@@ -12,7 +12,7 @@ use crate::net::http::{self, Answer};
 /// What a refusal is about.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum About {
-    /// The access key: AWS does not know it, or no longer.
+    /// The access key: AWS does not know it, or no longer accepts it.
     Key,
     /// The signature: the secret is wrong, or the request was changed on its way.
     Signature,

@@ -60,7 +60,7 @@ impl Region {
     }
 }
 
-/// Whether a host belongs to AWS. Endpoints in the user's own network there (VPC) do.
+/// Whether a host belongs to AWS, as do endpoints in the user's own network there (VPC).
 pub(super) fn is_of_aws(url: &Url) -> bool {
     let host = url.host_str().unwrap_or_default();
     let is_below = |domain: &str| {

@@ -48,7 +48,7 @@ pub(crate) enum Credential {
     Identity(Box<Principal>),
 }
 
-/// What is wrong with a description. It quotes no value, since any may be a secret.
+/// What is wrong with an account's description. It quotes no value, since any may be a secret.
 #[derive(Debug, Eq, PartialEq)]
 pub(crate) struct Invalid(pub String);
 

@@ -2,8 +2,8 @@
 //!
 //! Two kinds of principal can get them: the managed identity of a Function App, from the platform's
 //! own endpoint and without any secret of ours, and outside Azure an application with a client
-//! secret. This is written by hand because it is two requests: `azure_identity` would add 36
-//! crates, among them an HTTP pipeline with timeouts and retries of its own.
+//! secret. This is written by hand because it takes only two requests: `azure_identity` would add
+//! 36 crates, among them an HTTP pipeline with timeouts and retries of its own.
 //!
 //! <https://learn.microsoft.com/azure/app-service/overview-managed-identity#rest-endpoint-reference>
 //! and <https://learn.microsoft.com/entra/identity-platform/v2-oauth2-client-creds-grant-flow>

@@ -349,7 +349,7 @@ impl Answer {
     }
 }
 
-/// Whether a status says that the service failed internally. 503 says that it is overloaded.
+/// Whether a status says that the service failed internally. 503 says only that it is overloaded.
 pub(crate) fn is_internal(status: StatusCode) -> bool {
     matches!(status.as_u16(), 500 | 502 | 504)
 }

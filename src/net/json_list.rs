@@ -11,7 +11,7 @@ use hyper::body::{Body, Frame, SizeHint};
 /// The most bytes of a piece, unless a row alone is larger.
 const PIECE: usize = 256 * 1024;
 
-/// A list, as a whole, of rows that are JSON already.
+/// One list of rows that are JSON already.
 pub(crate) fn whole(rows: &[Bytes]) -> Bytes {
     let mut list = Vec::with_capacity(length(rows));
     append(&mut list, rows, 0, usize::MAX);
@@ -25,7 +25,7 @@ fn length(rows: &[Bytes]) -> usize {
     bytes + commas + "[]".len()
 }
 
-/// Such a list, which is sent in pieces.
+/// Such a list, sent in pieces.
 pub(crate) struct JsonList(Arc<[Bytes]>);
 
 impl JsonList {

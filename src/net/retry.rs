@@ -15,7 +15,7 @@ use tokio::time::Instant;
 const MAX_ATTEMPTS: u32 = 6;
 /// Late answers after which a request is given up. The first one may have been the connection's fault.
 const MOST_LATE: usize = 2;
-/// The bound of the first wait, which is random from zero. The bound doubles with each further wait.
+/// The first wait is random, between zero and this. The bound doubles with each further wait.
 const FIRST_WAIT: Duration = Duration::from_millis(500);
 /// The longest wait, unless a service asks for a longer one.
 const LONGEST_WAIT: Duration = Duration::from_secs(10);
@@ -44,8 +44,7 @@ impl Deadline {
         Self(Instant::now() + budget)
     }
 
-    /// This deadline, or the end of `time` from now if that is earlier. The grace for answers comes
-    /// after either.
+    /// This deadline, or `time` from now if that is earlier. The grace for answers comes after either.
     pub fn within(self, time: Duration) -> Self {
         Self(self.0.min(Instant::now() + time))
     }

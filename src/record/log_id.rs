@@ -1,4 +1,4 @@
-//! Auth0's log id: the key of a record, and the only thing that a reading resumes from.
+//! Auth0's log id: the key of a record, and the only thing that reading resumes from.
 
 use std::fmt;
 use std::sync::Arc;

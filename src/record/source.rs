@@ -23,7 +23,7 @@ pub(crate) enum SourceError {
     /// The source does not read on after this id, most likely because it no longer has the record.
     #[error(transparent)]
     Rejected(BoxError),
-    /// There was no time for it in this run.
+    /// This run had no time left for the request.
     #[error(transparent)]
     OutOfTime(BoxError),
     /// The source did not answer before the time for reading was over, or takes no requests for

@@ -1,5 +1,5 @@
-//! A part of the log that is far behind, cut at made-up ids into ranges that are read in parallel
-//! and handed out in order.
+//! A part of the log that is far behind, cut at made-up ids ([`LogId::synthetic`]) into ranges that
+//! are read in parallel and handed out in order.
 //!
 //! Nobody knows how many records a range has before it is read. So a range that turns out long is
 //! cut again. A range that nobody has begun is joined to the one before it once that one has been

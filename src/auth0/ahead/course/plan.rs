@@ -16,8 +16,8 @@ const LONGEST: usize = 64;
 const SHORTEST: usize = 4;
 /// Pages of the first range. Its end shows whether the log honours made-up ids.
 const FIRST: usize = 2;
-/// One in this many pages of the room is left to ranges that are longer than estimated. Half of
-/// those may wait for a range before it is cut.
+/// One in this many pages of the room is spare, for ranges that are longer than estimated. A range
+/// for which the others would need more than half of the spare pages is cut.
 const SPARE: usize = 8;
 /// The fewest pages of each part, if a range is cut because the others would wait for it.
 const PART: usize = 3;
@@ -87,7 +87,7 @@ impl Course {
         }
     }
 
-    /// A new range of likely `pages` pages, at the density `near` it.
+    /// A new range that is likely to have `pages` pages, at the density `near` it.
     fn another(&self, near: Density, pages: usize) -> Option<Next> {
         let from = self.frontier.stored_at()?;
         let pages = if self.numbers == 0 { FIRST } else { pages };
