@@ -1,7 +1,7 @@
-//! `archive`: records as compressed lines of JSON, one immutable object a batch.
+//! `archive`: records as compressed lines of JSON, one immutable object per batch.
 //!
-//! Where objects are is read in [`place`], what is in one and how it is called in [`object`], and how
-//! they are read again in [`read_back`].
+//! [`place`] reads where the objects are, [`object`] defines their content and names, and
+//! [`read_back`] reads them again.
 
 mod object;
 mod place;
@@ -39,21 +39,21 @@ pub(super) const KIND: Kind = Kind {
 const LIMITS: Limits = Limits {
     rows: 1_000,
     bytes: 8_000_000,
-    // So that after a kill a batch ends where it ended before, and is the same object again.
+    // Serial, so that a batch after a kill ends at the same record and yields the same object.
     side_by_side: 1,
     ..Limits::LINES
 };
-/// Bytes of an object that are unpacked to compare it: what this program writes is smaller.
+/// Maximum unpacked size of an object read for comparison. This program writes smaller ones.
 const LONGEST_OBJECT: u64 = 64 * 1024 * 1024;
 
 struct Archive {
     storage: Storage,
-    /// The folder of the tenant's objects.
+    /// The folder that holds the tenant's objects.
     folder: String,
     privacy: Privacy,
 }
 
-/// The storage did not do what the archive asked of it.
+/// The storage did not carry out an operation.
 #[derive(Debug, thiserror::Error)]
 enum ArchiveError {
     #[error("writing {location}")]
@@ -78,11 +78,11 @@ fn build(reader: &mut Reader, tools: &Tools) -> Option<Box<dyn Destination>> {
 }
 
 impl Archive {
-    /// Writes what is not there yet of these rows, as one object.
+    /// Writes those of these rows that the archive does not hold yet, as one object.
     ///
-    /// A run that was killed after it wrote, and before that was kept, is followed by one that
-    /// delivers the same records again, and perhaps more. So what objects of that hour hold already
-    /// is looked up first: the archive has every record once, and no object is written over.
+    /// A run that is killed after this write, but before the checkpoint is saved, is followed by a
+    /// run that delivers the same records again, and perhaps more. So the ids in the stored objects
+    /// of that hour are read first: each record is stored once, and no object is overwritten.
     async fn write(&self, rows: &[Bytes], deadline: Deadline) -> Result<(), ArchiveError> {
         let lines = Lines::of(rows);
         let is_there = self.known(&lines.ends(), deadline).await?;
@@ -99,12 +99,12 @@ impl Archive {
         if self.keep(&path, &object, deadline).await? {
             return Ok(());
         }
-        // What the digest names can be nothing else, so it is not there, or is damaged.
+        // The name holds the content's digest, so the object is missing or damaged.
         Err(self.unwritten(&path, StorageError::Conflict))
     }
 
-    /// Writes an object, unless something has its name. Answers with whether its records are there
-    /// after that.
+    /// Creates an object unless the name is taken. Returns whether its records are stored
+    /// afterwards.
     async fn keep(
         &self,
         path: &str,
@@ -112,8 +112,8 @@ impl Archive {
         deadline: Deadline,
     ) -> Result<bool, ArchiveError> {
         let kept = match self.create(path, object, deadline).await {
-            // By an attempt whose answer was lost, or by somebody else since; or there was only a
-            // write at the same time, which came to nothing.
+            // The name is taken by an attempt whose response was lost or by another writer, or a
+            // concurrent write caused the conflict and then failed.
             Err(error)
                 if matches!(error, StorageError::Conflict) || error.forbids_overwriting() =>
             {
@@ -124,7 +124,7 @@ impl Archive {
         kept.map_err(|source| self.unwritten(path, source))
     }
 
-    /// The ids in those objects of the same hour that may hold some between these ends.
+    /// The ids in the stored objects of the same hour that may overlap the range of these ends.
     async fn known(
         &self,
         ends: &Ends,
@@ -154,7 +154,7 @@ impl Archive {
         written.map(drop)
     }
 
-    /// Whether every record of this object is in the one that is stored.
+    /// Whether the stored object holds every record of this one.
     async fn holds(
         &self,
         path: &str,
@@ -178,7 +178,8 @@ impl Archive {
     }
 }
 
-/// The ids of the records in an object; none where it is no such object, nor of a line that is none.
+/// The ids of the records in an object. An unreadable object has none; lines that are not records
+/// are skipped.
 fn ids_in(content: &Bytes) -> BTreeSet<String> {
     let lines = read_back::unpacked(content).unwrap_or_default();
     let records = lines
@@ -214,11 +215,11 @@ impl Destination for Archive {
         Some(self)
     }
 
-    /// Reads and writes an object that is no record, and whose name readers of the archive pass over;
-    /// and lists a folder, as each delivery does, in which there is nothing.
+    /// Reads and writes an object that is not a record, under a name that readers of the archive
+    /// skip, and lists an empty folder, as each delivery lists one.
     ///
-    /// Where an earlier probe has written it, that it may not be written over is no fault: nothing
-    /// else of the archive is.
+    /// It is no fault if the object of an earlier probe may not be overwritten: the archive
+    /// overwrites nothing else.
     fn probe(&self, deadline: Deadline) -> BoxFuture<'_, Probe> {
         Box::pin(async move {
             let path = format!("{}/_check.txt", self.folder);

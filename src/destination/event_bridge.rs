@@ -42,20 +42,20 @@ pub(super) const KIND: Kind = Kind {
 };
 
 const DEFAULT_SOURCE: &str = "auth0.logs";
-/// As in the events of Auth0's own stream.
+/// The detail type that Auth0's own event stream uses.
 const DETAIL_TYPE: &str = "Auth0 log";
-/// A request must be under 1 MB, and so an entry. In China that is 256 KB.
+/// A request, and so an entry, must be under 1 MB; in China, 256 KB.
 const MAX_BYTES: usize = 1_000_000;
 const MAX_BYTES_IN_CHINA: usize = 256_000;
-/// What `EVENT_BRIDGE_MAX_BYTES` may be. Less has no room for any record.
+/// Allowed values of `EVENT_BRIDGE_MAX_BYTES`. A smaller limit has no room for any record.
 const RANGE: Range<usize> = 1_000..10_000_001;
-/// What the service counts for the time of an entry.
+/// Bytes that the service counts for an entry's time.
 const TIME_BYTES: usize = 14;
-/// Rows of a delivery, which a kill repeats at most.
+/// Rows per delivery: the most that are repeated after a kill.
 const ROWS: usize = 1_000;
-/// Bytes of a delivery: some requests of the largest size.
+/// Bytes per delivery: several requests of the largest size.
 const BYTES: usize = 4_000_000;
-/// Requests side by side: ten thousand records take 1,000 of them, and each some 30 ms.
+/// Concurrent requests. Ten thousand records take 1,000 requests of about 30 ms each.
 const SIDE_BY_SIDE: usize = 16;
 
 struct EventBridge {
@@ -65,7 +65,7 @@ struct EventBridge {
     privacy: Privacy,
 }
 
-/// An entry has no place in any request.
+/// An entry that is too large for any request.
 #[derive(Debug, thiserror::Error)]
 #[error("its entry has {bytes} bytes; EventBridge takes at most {most} (EVENT_BRIDGE_MAX_BYTES)")]
 struct TooLarge {
@@ -73,7 +73,7 @@ struct TooLarge {
     most: usize,
 }
 
-/// The name of a bus, and the region that it tells if it is an ARN.
+/// The name of a bus, and its region if the setting is an ARN.
 struct BusName {
     name: String,
     region: Option<Region>,
@@ -142,7 +142,7 @@ fn build(reader: &mut Reader, tools: &Tools) -> Option<Box<dyn Destination>> {
     }))
 }
 
-/// A bus by its name, or by `arn:aws:events:<region>:<account>:event-bus/<name>`.
+/// Parses a bus name, or `arn:aws:events:<region>:<account>:event-bus/<name>`.
 fn bus_name(text: &str) -> Result<BusName, String> {
     let is_letter = |it: u8| it.is_ascii_alphanumeric() || b"/._-".contains(&it);
     let is_name = |it: &str| (1..=256).contains(&it.len()) && it.bytes().all(is_letter);
@@ -172,7 +172,7 @@ fn bus_name(text: &str) -> Result<BusName, String> {
     })
 }
 
-/// What events say they come from.
+/// Parses the source that the events name.
 fn source(text: &str) -> Result<String, String> {
     let is_of_aws = text.to_ascii_lowercase().starts_with("aws.");
     if is_of_aws {
@@ -184,7 +184,7 @@ fn source(text: &str) -> Result<String, String> {
         .ok_or_else(|| "is not a source such as auth0.logs: 256 letters, without spaces".into())
 }
 
-/// Where entries are put instead of the region's own address: of one's own network, or this machine.
+/// The address to send entries to instead of the region's public one: a VPC endpoint, or loopback.
 fn endpoint(text: &str) -> Result<Url, String> {
     let endpoint = origin(text).filter(is_secure);
     endpoint.ok_or_else(|| {
@@ -198,7 +198,7 @@ fn max_bytes(text: &str) -> Result<usize, String> {
     bytes.ok_or_else(|| "is not a number of bytes from 1000 to 10000000".into())
 }
 
-/// A time as AWS's JSON has it: seconds since 1970. An earlier one has none.
+/// A time in AWS's JSON: seconds since 1970. `None` for an earlier time.
 fn time(date: DateTime<Utc>) -> Option<String> {
     let milliseconds = u64::try_from(date.timestamp_millis()).ok()?;
     let (seconds, rest) = (milliseconds / 1_000, milliseconds % 1_000);
@@ -208,7 +208,7 @@ fn time(date: DateTime<Utc>) -> Option<String> {
     })
 }
 
-/// The requests that a delivery takes: of each the rows in it. A row larger than a request is alone.
+/// Splits a delivery into requests, each a range of rows. A row larger than a request is sent alone.
 fn requests(rows: &[Bytes], most: usize) -> Vec<Range<usize>> {
     let mut requests = Vec::new();
     let (mut begin, mut bytes) = (0, FRAMING);
@@ -227,7 +227,7 @@ fn requests(rows: &[Bytes], most: usize) -> Vec<Range<usize>> {
 }
 
 impl EventBridge {
-    /// Puts the rows of one request, unless another has failed for what all have in common.
+    /// Puts the rows of one request, unless another request failed for a reason common to all.
     async fn put(
         &self,
         rows: &[Bytes],
@@ -245,7 +245,7 @@ impl EventBridge {
     }
 }
 
-/// Whether a request failed for what it has in common with others.
+/// Whether a request failed for a reason that applies to every request.
 fn failed_for_all(put: &Put) -> bool {
     let Some(GaveUp { error, .. }) = &put.error else {
         return false;
@@ -255,7 +255,7 @@ fn failed_for_all(put: &Put) -> bool {
     !is_of_some
 }
 
-/// Why so many rows of a request are open.
+/// Why a request with this many rows left some of them open.
 fn reason(error: GaveUp<EventBridgeError>, rows: usize) -> DeliveryError {
     let kind = match &error.error {
         it if it.is_about_content() => DeliveryError::Refused,
@@ -266,7 +266,7 @@ fn reason(error: GaveUp<EventBridgeError>, rows: usize) -> DeliveryError {
     kind(error.into())
 }
 
-/// How much less is known of what is open for this reason.
+/// Ranks the reasons: the higher, the less is known about the open rows.
 fn gravity(error: &DeliveryError) -> u8 {
     match error {
         DeliveryError::Refused(_) => 0,
@@ -276,7 +276,7 @@ fn gravity(error: &DeliveryError) -> u8 {
     }
 }
 
-/// Adds what came of a request with these rows.
+/// Adds the result of one request, which held these rows.
 fn add(delivery: &mut Delivery, rows: &[Bytes], put: Option<Put>) {
     let Some(Put { fates, error }) = put else {
         delivery.outcomes.extend(rows.iter().map(|_| Outcome::Open));
@@ -315,7 +315,7 @@ impl Destination for EventBridge {
         Limits {
             rows: ROWS,
             bytes: BYTES,
-            // Its requests stand side by side already.
+            // A delivery sends its own requests concurrently.
             side_by_side: 1,
             ..Limits::LINES
         }
@@ -343,7 +343,7 @@ impl Destination for EventBridge {
 
     fn deliver<'a>(&'a self, rows: &'a [Bytes], deadline: Deadline) -> BoxFuture<'a, Delivery> {
         Box::pin(async move {
-            // AWS acknowledges what is for a bus that is not there, and drops it.
+            // AWS acknowledges entries for a bus that does not exist, and drops them.
             if let Err(error) = self.bus.verify(deadline).await {
                 return Delivery::failed(rows.len(), error.into());
             }
@@ -363,7 +363,7 @@ impl Destination for EventBridge {
         })
     }
 
-    /// Asks for the bus, and puts nothing onto it.
+    /// Looks up the bus without putting an event on it.
     fn probe(&self, deadline: Deadline) -> BoxFuture<'_, Probe> {
         Box::pin(async move {
             match self.bus.verify(deadline).await {

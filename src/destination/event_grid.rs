@@ -1,4 +1,4 @@
-//! `event-grid`: `CloudEvents` for a topic of Azure Event Grid.
+//! `event-grid`: publishes `CloudEvents` to a topic of Azure Event Grid.
 
 use bytes::Bytes;
 use chrono::{DateTime, SecondsFormat, Timelike as _};
@@ -37,17 +37,17 @@ pub(super) const KIND: Kind = Kind {
     build,
 };
 
-/// What a token for any topic is for, in every cloud.
+/// The audience of a token for any topic, in every cloud.
 const RESOURCE: &str = "https://eventgrid.azure.net";
-/// The name of the version in an endpoint's query.
+/// The query parameter with the API version in an endpoint.
 const VERSION: &str = "api-version";
 const DEFAULT_TYPE: &str = "auth0.log.{type}";
 const DEFAULT_SOURCE: &str = "urn:auth0:{tenant}";
-/// The first of these that is not empty.
+/// The first one that is not empty when filled in is the subject.
 const DEFAULT_SUBJECTS: [&str; 2] = ["{user_id}", "{client_id}"];
-/// A request may have 1 MB, and an event as much.
+/// Maximum size of a request, and of an event: 1 MB.
 const LONGEST: usize = 1_000_000;
-/// Of a second. In a leap second chrono counts on.
+/// The last nanosecond of a second. In a leap second, chrono counts beyond it.
 const LAST_NANOSECOND: u32 = 999_999_999;
 
 struct EventGrid {
@@ -56,9 +56,9 @@ struct EventGrid {
     privacy: Privacy,
 }
 
-/// What an event says besides the record.
+/// The attributes of an event besides the record.
 ///
-/// Of several patterns the first counts that does not come out empty.
+/// Of several patterns, the first that is not empty when filled in is used.
 struct Envelope {
     kinds: Vec<Pattern>,
     sources: Vec<Pattern>,
@@ -66,7 +66,7 @@ struct Envelope {
     tenant: String,
 }
 
-/// An event has no place in any request.
+/// An event that is too large for any request.
 #[derive(Debug, thiserror::Error)]
 #[error("its event has {0} bytes; Event Grid takes at most {LONGEST}")]
 struct TooLarge(usize);
@@ -86,7 +86,7 @@ fn build(reader: &mut Reader, tools: &Tools) -> Option<Box<dyn Destination>> {
     );
     let has_key = reader.is_set("EVENT_GRID_KEY");
     let key = reader.optional("EVENT_GRID_KEY", key);
-    // Every event has to have both.
+    // A source and a type are mandatory in every event, so the defaults follow the configured ones.
     let mut patterns = |setting, default| {
         let own = match reader.get(setting) {
             Some(_) => Some(reader.optional(setting, Pattern::parse)?),
@@ -130,7 +130,7 @@ fn build(reader: &mut Reader, tools: &Tools) -> Option<Box<dyn Destination>> {
     }))
 }
 
-/// The endpoint of a topic, completed to where events are published.
+/// Completes a topic's endpoint to the address to which events are published.
 fn endpoint(text: &str) -> Result<Endpoint, String> {
     let has_other_query = |url: &Url| url.query_pairs().any(|(name, _)| name != VERSION);
     if Url::parse(text).is_ok_and(|url| has_other_query(&url)) {
@@ -168,7 +168,7 @@ fn topic(text: &str) -> Option<Endpoint> {
     Some(Endpoint { url, kind, cloud })
 }
 
-/// A topic's key, which goes into a header.
+/// A topic's key, checked to be valid in a header.
 fn key(text: &str) -> Result<SecretString, String> {
     let is_letter = |it: u8| it.is_ascii_graphic();
     text.bytes()
@@ -180,7 +180,7 @@ fn key(text: &str) -> Result<SecretString, String> {
 }
 
 impl Envelope {
-    /// The event of a record, whose text is masked already.
+    /// The event of a record. `data` is the record's text, already masked.
     fn event(&self, record: &Record, data: &str) -> String {
         let filling = Filling::of(data, &record.log_id, &self.tenant);
         let mut event = String::with_capacity(data.len() + 512);
@@ -212,7 +212,7 @@ impl Envelope {
     }
 }
 
-/// A text as `CloudEvents` let an attribute have it: without control characters and noncharacters.
+/// Replaces what `CloudEvents` forbid in an attribute: control characters and noncharacters.
 fn attribute(text: &str) -> String {
     let is_allowed = |letter: char| {
         let number = u32::from(letter);
@@ -222,8 +222,8 @@ fn attribute(text: &str) -> String {
     text.replace(|letter| !is_allowed(letter), "\u{fffd}")
 }
 
-/// The record's `date`, as it is written where that is the form that `CloudEvents` ask for. A leap
-/// second is not for everybody: in its place is the last moment before it.
+/// The record's `date`, unchanged if it is in RFC 3339 form, as `CloudEvents` require. Some
+/// consumers reject leap seconds, so a leap second becomes the last moment before it.
 fn time(record: &Record, data: &str) -> Option<String> {
     let happened = record.date?;
     let [written] = texts(data, ["date"]);
@@ -255,7 +255,7 @@ impl Destination for EventGrid {
     fn encode(&self, record: &Record) -> Result<Bytes, BoxError> {
         let data = self.privacy.line(record.text());
         let event = self.envelope.event(record, &data);
-        // With the brackets of the list.
+        // Counts the list's brackets.
         if event.len() + 2 > LONGEST {
             return Err(TooLarge(event.len()).into());
         }
@@ -275,8 +275,8 @@ impl Destination for EventGrid {
         })
     }
 
-    /// Publishes an empty list, which holds no event. The documentation does not say how the service
-    /// answers it.
+    /// Publishes an empty list, which holds no event. How the service responds to it is not
+    /// documented.
     fn probe(&self, deadline: Deadline) -> BoxFuture<'_, Probe> {
         Box::pin(async move {
             match self.topic.publish(&json_list::whole(&[]), deadline).await {

@@ -1,13 +1,13 @@
 //! Which records a destination gets: the settings `FILTER_<DESTINATION>`.
 //!
-//! A filter is a list of types, Auth0's categories, prefixes of either with a star, and the preset
-//! `security`; what stands after `!` is taken away, whatever the order. It looks at nothing of a
-//! record but its type.
+//! A filter is a list of types, Auth0 categories, prefixes of either (with a star), and the preset
+//! `security`. A term after `!` excludes, wherever it stands in the list. Only the record's type is
+//! considered.
 
 use crate::record::{Record, categories, category, texts, types};
 
-/// What the preset `security` leaves out: categories in which nothing fails and nothing changes,
-/// and which make most of a tenant's log, and a few types that tell of routine.
+/// What the preset `security` leaves out: the categories that make up most of a tenant's log, in
+/// which nothing fails and nothing changes, and a few types of routine events.
 const ROUTINE_CATEGORIES: [&str; 4] = [
     "auth.login.success",
     "auth.logout.success",
@@ -26,7 +26,7 @@ const PRESET: &str = "security";
 enum Term {
     Type(String),
     Category(String),
-    /// Of types and categories.
+    /// Matches types and categories.
     Prefix(String),
     Security,
 }
@@ -34,14 +34,14 @@ enum Term {
 /// Which records a destination gets. The default is all of them.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub(crate) struct Filter {
-    /// One of these has to match, if there are any.
+    /// A record has to match one of these, if there are any.
     wanted: Vec<Term>,
-    /// None of these may.
+    /// A record must match none of these.
     unwanted: Vec<Term>,
 }
 
 impl Filter {
-    /// Reads a list. An error says what it takes.
+    /// Parses a list. An error says what a list may hold.
     pub fn parse(text: &str) -> Result<Self, String> {
         let mut filter = Self::default();
         for term in text.split(',').map(str::trim).filter(|it| !it.is_empty()) {
@@ -56,12 +56,12 @@ impl Filter {
         Ok(filter)
     }
 
-    /// Reads a list that is to be used: one that takes away all that it names would keep every record
-    /// from a destination, and nothing would ever fail.
+    /// Parses a list for use. Refuses one whose exclusions remove everything that it names: the
+    /// destination would get no record, and nothing would ever fail.
     pub fn read(text: &str) -> Result<Self, String> {
         let filter = Self::parse(text)?;
         let of_types = types().map(|code| (code, category(code)));
-        // Of types that are not known yet.
+        // Also types that are not known yet.
         let of_categories = categories().map(|it| ("", Some(it)));
         let mut all = of_types.chain(of_categories).chain([("", None)]);
         if all.any(|(code, category)| filter.takes(code, category)) {
@@ -70,7 +70,7 @@ impl Filter {
         Err("names nothing that is left: what stands after ! takes all of it away".into())
     }
 
-    /// Whether the destination gets no such record.
+    /// Whether this record is kept from the destination.
     pub fn leaves_out(&self, record: &Record) -> bool {
         if self.wanted.is_empty() && self.unwanted.is_empty() {
             return false;
@@ -279,8 +279,8 @@ mod tests {
         assert!(!everything.leaves_out(&record));
     }
 
-    /// The figures of docs/destinations.md: of a tenant whose records come in the simulator's
-    /// proportions.
+    /// The figures in docs/destinations.md, for a tenant whose record types occur in the
+    /// simulator's proportions.
     #[test]
     fn the_preset_leaves_out_the_share_of_a_tenant_s_volume_that_is_documented() {
         let security = Filter::parse("security").unwrap();

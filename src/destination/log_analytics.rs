@@ -1,4 +1,4 @@
-//! `log-analytics`: the table `Auth0AM_CL` of a Log Analytics workspace, by the workspace's key.
+//! `log-analytics`: the table `Auth0AM_CL` of a Log Analytics workspace, by the workspace key.
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
@@ -38,7 +38,7 @@ const HEALTH: Table = Table {
     log_type: health::LOG_TYPE,
     time_field: health::ENDED_AT,
 };
-/// Far below the service's 30 MB, so that a post that fails is cheap to repeat.
+/// Far below the service's limit of 30 MB, so that a failed post is cheap to repeat.
 const LIMITS: Limits = Limits {
     rows: 1_000,
     bytes: 8_000_000,
@@ -92,7 +92,7 @@ fn workspace(reader: &mut Reader) -> Option<Workspace> {
     })
 }
 
-/// The key of a workspace.
+/// Decodes a workspace key.
 fn workspace_key(text: &str) -> Result<SecretSlice<u8>, String> {
     BASE64_STANDARD
         .decode(text)
@@ -137,8 +137,8 @@ impl Destination for LogAnalytics {
         Some(self)
     }
 
-    /// Posts an empty list, which holds nothing that could be stored. The documentation does not say
-    /// how the service answers it. Only 200 proves the signature right, and only 403 proves it wrong.
+    /// Posts an empty list, which stores nothing. How the service responds to it is not documented.
+    /// Only 200 proves that the signature is right, and only 403 that it is wrong.
     fn probe(&self, deadline: Deadline) -> BoxFuture<'_, Probe> {
         Box::pin(async move {
             match self.table.post(&JsonList::of(&[]), deadline).await {

@@ -29,10 +29,10 @@ pub(super) const KIND: Kind = Kind {
 };
 
 const DEFAULT_STREAM: &str = "Custom-Auth0AM_CL";
-/// What to do where the rule has no stream of heartbeats.
+/// What to do if the rule has no stream for heartbeats.
 const NO_HEALTH: &str =
     "deploy the template again, which adds it to the rule, or set HEARTBEAT to off";
-/// The service takes 1 MB, and its documentation says that this counts before compression too.
+/// The service takes 1 MB, which according to its documentation applies before compression too.
 const LIMITS: Limits = Limits {
     rows: 1_000,
     bytes: 1_000_000,
@@ -46,7 +46,7 @@ struct LogsIngestion {
     privacy: Privacy,
 }
 
-/// A rule's stream, and who publishes to it.
+/// A rule's stream, and the identity that publishes to it.
 struct RuleSettings {
     stream: Stream,
     cloud: &'static Cloud,
@@ -151,8 +151,7 @@ impl Destination for LogsIngestion {
         Some(self)
     }
 
-    /// Posts an empty list, which holds nothing that could be stored. The documentation does not say
-    /// how the service answers it.
+    /// Posts an empty list, which stores nothing. How the service responds to it is not documented.
     fn probe(&self, deadline: Deadline) -> BoxFuture<'_, Probe> {
         Box::pin(async move {
             match self.stream.post(&json_list::whole(&[]), deadline).await {

@@ -1,8 +1,8 @@
-//! Where records go: one file for each service, which holds its settings, construction, wire form,
-//! limits, errors and probe; and [`KINDS`], the list of them.
+//! Where records go. Each service has one file with its settings, construction, wire format,
+//! limits, errors and probe. [`KINDS`] lists them.
 //!
-//! A destination knows nothing of checkpoints or of where records come from: what is delivered when,
-//! and what that means for the cursor, is the run's business.
+//! A destination knows nothing of checkpoints or of where records come from. The run decides what
+//! to deliver and when, and what an outcome means for the cursor.
 
 mod archive;
 mod event_bridge;
@@ -31,7 +31,7 @@ use crate::settings::Reader;
 use crate::table::health::Heartbeat;
 
 /// The destinations that the setting `DESTINATIONS` can name, the default first. Everything that
-/// lists them is made of this.
+/// lists destinations uses this list.
 pub(crate) const KINDS: [&Kind; 7] = [
     &log_analytics::KIND,
     &logs_ingestion::KIND,
@@ -42,24 +42,24 @@ pub(crate) const KINDS: [&Kind; 7] = [
     &stdout::KIND,
 ];
 
-/// A kind of destination, and how one is made.
+/// A kind of destination, and how to build one.
 pub(crate) struct Kind {
     /// Its name in `DESTINATIONS`, in paths and in reports.
     pub name: &'static str,
-    /// What it is, for a line of help.
+    /// A short description for the help text.
     pub about: &'static str,
-    /// The names of the settings that only it reads.
+    /// The names of the settings that only this kind reads.
     pub settings: &'static [&'static str],
-    /// The setting that says which records it gets: `FILTER_` and its name.
+    /// The setting that selects its records: `FILTER_` and its name.
     pub filter: &'static str,
-    /// The setting that says what it may not see of a person: `PII_` and its name.
+    /// The setting that restricts the personal data it gets: `PII_` and its name.
     pub pii: &'static str,
-    /// Whether it writes records to standard output: for a person who looks, never under the
-    /// Functions host, to which standard output is a log.
+    /// Whether it writes records to standard output, for a person to look at. It is not allowed
+    /// under the Functions host, where standard output is a log.
     pub is_for_a_look: bool,
-    /// Whether what it makes has [`Heartbeats`].
+    /// Whether the destinations that it builds have [`Heartbeats`].
     pub takes_heartbeats: bool,
-    /// Makes one of its settings. `None` stands for a problem that the reader has noted.
+    /// Builds a destination from its settings. `None` means that the reader has noted a problem.
     pub build: fn(&mut Reader, &Tools) -> Option<Box<dyn Destination>>,
 }
 
@@ -69,7 +69,7 @@ impl Kind {
         KINDS.into_iter().find(|kind| kind.name == name)
     }
 
-    /// All names, for a sentence: `a, b or c`.
+    /// All names as part of a sentence: `a, b or c`.
     pub fn names() -> String {
         let mut names = KINDS.map(|kind| kind.name).join(", ");
         if let Some(last) = names.rfind(", ") {
@@ -79,25 +79,25 @@ impl Kind {
     }
 }
 
-/// What destinations are made with, besides their settings.
+/// What every destination is built with, besides its settings.
 #[derive(Clone)]
 pub(crate) struct Tools {
-    /// Sends every request.
+    /// The HTTP client for every request.
     pub http: reqwest::Client,
-    /// The tenant's name in paths and events: its host. Empty where `DOMAIN` is bad, which is told
+    /// The tenant's host, used in paths and events. Empty if `DOMAIN` is invalid, which is reported
     /// elsewhere.
     pub tenant: String,
     /// What the destination may see of a record.
     pub privacy: Privacy,
-    /// What time it is.
+    /// The current time.
     pub clock: Clock,
-    /// The source of everything random.
+    /// The source of randomness.
     pub jitter: Jitter,
 }
 
 #[cfg(test)]
 impl Tools {
-    /// For the tests of a destination, at a time of their own.
+    /// For a destination's tests, with a fixed time.
     fn for_test() -> Self {
         Self {
             http: crate::net::http::client(None).unwrap(),
@@ -109,28 +109,28 @@ impl Tools {
     }
 }
 
-/// What one delivery may hold. The room that a delivery takes is `per_delivery`, and for each row its
-/// bytes and `per_row`.
+/// What one delivery may hold. Its size is `per_delivery` plus, for each row, the row's bytes and
+/// `per_row`.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limits {
-    /// Rows.
+    /// Maximum rows.
     pub rows: usize,
-    /// Bytes. A single row may be larger.
+    /// Maximum bytes. A single row may be larger.
     pub bytes: usize,
-    /// Bytes that come with each row.
+    /// Framing bytes per row.
     pub per_row: usize,
-    /// Bytes that come with each delivery.
+    /// Framing bytes per delivery.
     pub per_delivery: usize,
-    /// Deliveries that may be under way at a time; 1 where one has to follow the other.
+    /// Concurrent deliveries; 1 if each has to wait for the one before.
     pub side_by_side: usize,
 }
 
-/// Enough for 25 batches a second where a destination takes 100 ms for each.
+/// Enough for 25 batches a second if the destination takes 100 ms for each.
 const SIDE_BY_SIDE: usize = 4;
 
 impl Limits {
-    /// The framing of a JSON list: a bracket at its beginning, and after each row a comma or the
-    /// other bracket.
+    /// The framing of a JSON list: an opening bracket, and after each row a comma or the closing
+    /// bracket.
     const JSON_LIST: Self = Self {
         rows: usize::MAX,
         bytes: usize::MAX,
@@ -138,67 +138,67 @@ impl Limits {
         per_delivery: 1,
         side_by_side: SIDE_BY_SIDE,
     };
-    /// The framing of lines: after each row its end.
+    /// The framing of lines: a line break after each row.
     const LINES: Self = Self {
         per_delivery: 0,
         ..Self::JSON_LIST
     };
 }
 
-/// What became of one row of a delivery.
+/// The result for one row of a delivery.
 #[derive(Debug)]
 pub(crate) enum Outcome {
-    /// The service acknowledged it: it is never sent again.
+    /// The service acknowledged the row. It is never sent again.
     Accepted,
-    /// The service will never take it, for this reason, whatever stands beside it.
+    /// The service will never take the row, for this reason, whatever it is sent with.
     Refused(BoxError),
-    /// Neither. It may be missing, so it is to be delivered again some time.
+    /// Neither. The row may not have been stored, so it has to be delivered again.
     Open,
 }
 
 /// Why rows of a delivery are open.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum DeliveryError {
-    /// There is a row among them that the service will never take, and it did not say which.
+    /// The service will never take one of the rows, but did not say which.
     #[error(transparent)]
     Refused(BoxError),
-    /// There are several, and no answer came in time, so that nobody knows whether they were taken. Of
-    /// fewer it may.
+    /// No response came in time for several rows, so it is unknown whether they were stored. Fewer
+    /// rows might be answered in time.
     #[error(transparent)]
     Late(BoxError),
-    /// The service failed inside, each time. It may do so for one of the rows.
+    /// The service failed internally at every attempt. One of the rows may be the cause.
     #[error(transparent)]
     Internal(BoxError),
-    /// Anything else. Passing failures have been tried again already.
+    /// Anything else. Transient failures have been retried already.
     #[error(transparent)]
     Failed(BoxError),
 }
 
-/// What became of a delivery.
+/// The result of a delivery.
 #[derive(Debug)]
 pub(crate) struct Delivery {
-    /// One for each row, in order.
+    /// One outcome per row, in order.
     pub outcomes: Vec<Outcome>,
-    /// Bytes of what was accepted, as they were sent.
+    /// Bytes sent for the accepted rows.
     pub bytes: usize,
-    /// Why rows are open; `None` where none is.
+    /// Why rows are open; `None` if none are.
     pub error: Option<DeliveryError>,
-    /// What of the accepted rows is not where it should be.
+    /// Accepted rows that the service put aside.
     pub quarantine: Option<Quarantine>,
 }
 
-/// Rows that the service acknowledged and put aside, since they do not fit. They are never sent
-/// again, but somebody has to look after them.
+/// Rows that the service acknowledged but put aside because they do not fit. They are never sent
+/// again, and somebody has to look at them.
 #[derive(Debug)]
 pub(crate) struct Quarantine {
-    /// How many.
+    /// The number of rows.
     pub rows: u64,
-    /// Where they are, and what to do.
+    /// Where they are, and what to do about them.
     pub advice: String,
 }
 
 impl Delivery {
-    /// So many rows were accepted.
+    /// All rows were accepted.
     pub fn accepted(rows: usize, bytes: usize) -> Self {
         Self {
             outcomes: (0..rows).map(|_| Outcome::Accepted).collect(),
@@ -208,8 +208,8 @@ impl Delivery {
         }
     }
 
-    /// So many rows were refused as a whole. Of a single row that is a verdict; of several nobody
-    /// knows which is at fault.
+    /// The delivery was refused as a whole. For a single row that is final; with several, it is
+    /// unknown which one is at fault.
     pub fn refused(rows: usize, reason: BoxError) -> Self {
         if rows == 1 {
             return Self {
@@ -222,12 +222,12 @@ impl Delivery {
         Self::open(rows, DeliveryError::Refused(reason))
     }
 
-    /// Of so many rows nothing is known.
+    /// The delivery failed, and the state of its rows is unknown.
     pub fn failed(rows: usize, error: BoxError) -> Self {
         Self::open(rows, DeliveryError::Failed(error))
     }
 
-    /// Of so many rows nothing is known, since this came of all attempts.
+    /// All attempts failed with this error, and the state of the rows is unknown.
     pub fn given_up<E>(rows: usize, gave_up: GaveUp<E>) -> Self
     where
         E: Transient + Error + Send + Sync + 'static,
@@ -250,12 +250,12 @@ impl Delivery {
     }
 }
 
-/// What came of trying a destination without delivering anything.
+/// The result of testing a destination without delivering anything.
 #[derive(Debug)]
 pub(crate) enum Probe {
-    /// It works, and the text says how that shows.
+    /// It works. The text says what shows that.
     Works(String),
-    /// It could not be tried, and the text says why.
+    /// It could not be tested. The text says why.
     NotTried(String),
     /// It does not work.
     Fails(BoxError),
@@ -266,46 +266,46 @@ pub(crate) trait Destination: Send + Sync {
     /// What one delivery may hold.
     fn limits(&self) -> Limits;
 
-    /// Whether these two, one after the other, must not be in one delivery.
+    /// Whether records with these ids, one after the other, must be in separate deliveries.
     fn closes_between(&self, _last: &LogId, _next: &LogId) -> bool {
         false
     }
 
-    /// The form in which the service takes a record. An error says why it has none: the service
+    /// Encodes a record in the service's format. An error says why that is impossible: the service
     /// will never take this record.
     fn encode(&self, record: &Record) -> Result<Bytes, BoxError>;
 
-    /// What can be delivered, beside the dead letter, of a record that has no such form for this
-    /// reason. The row says that it is not the whole.
+    /// A shortened row for a record that cannot be encoded for this reason, delivered in addition
+    /// to the dead letter. The row says that it is incomplete.
     fn shortened(&self, _record: &Record, _why: &str) -> Option<Bytes> {
         None
     }
 
-    /// Hands rows over, in order, as one delivery, which may be accepted in part.
+    /// Delivers rows in order as one delivery, which may be accepted in part.
     fn deliver<'a>(&'a self, rows: &'a [Bytes], deadline: Deadline) -> BoxFuture<'a, Delivery>;
 
-    /// What it took, where that can be read again.
+    /// The stored records, if they can be read back.
     fn archived(&self) -> Option<&dyn Archived> {
         None
     }
 
-    /// Where it fills the table `Auth0AM_CL`: the cloud of its workspace.
+    /// The cloud of the workspace, if this destination fills the table `Auth0AM_CL`.
     fn table(&self) -> Option<&'static Cloud> {
         None
     }
 
-    /// The way of heartbeats into the workspace that records go to, where they go to one.
+    /// Sends heartbeats to the workspace that gets the records, if there is one.
     fn heartbeats(&self) -> Option<&dyn Heartbeats> {
         None
     }
 
-    /// Tries whether a delivery would work, without delivering anything.
+    /// Tests whether a delivery would work, without delivering anything.
     fn probe(&self, deadline: Deadline) -> BoxFuture<'_, Probe>;
 }
 
-/// A table of heartbeats beside that of the records, by the same client.
+/// The table of heartbeats beside the table of records, written by the same client.
 pub(crate) trait Heartbeats: Send + Sync {
-    /// Sends one. Passing failures are tried again until the deadline.
+    /// Sends a heartbeat. Transient failures are retried until the deadline.
     fn send<'a>(
         &'a self,
         heartbeat: &Heartbeat,
@@ -313,21 +313,20 @@ pub(crate) trait Heartbeats: Send + Sync {
     ) -> BoxFuture<'a, Result<(), BoxError>>;
 }
 
-/// Records that a destination keeps so that they can be read again, hour by hour of when Auth0
-/// stored them, and those by themselves whose ids do not tell that.
+/// Records that a destination stored and can read back, by the hour in which Auth0 stored them.
+/// Records whose ids hold no time are kept apart.
 pub(crate) trait Archived: Send + Sync {
-    /// The names of an hour's objects, in the order of the records in them. Those of one group
-    /// overlap.
+    /// The names of an hour's objects, in the order of their records. Objects in one group overlap.
     fn groups(
         &self,
         hour: DateTime<Utc>,
         deadline: Deadline,
     ) -> BoxFuture<'_, Result<Vec<Vec<String>>, BoxError>>;
 
-    /// The names of the objects of records whose ids tell no time, in no order, each as a group.
+    /// The names of the objects of undated records, in no particular order, each in a group of its own.
     fn undated(&self, deadline: Deadline) -> BoxFuture<'_, Result<Vec<Vec<String>>, BoxError>>;
 
-    /// The records of a group, ascending by id, each once.
+    /// The records of a group without duplicates, in ascending order of id.
     fn read<'a>(
         &'a self,
         group: &'a [String],
@@ -344,7 +343,7 @@ mod tests {
     use super::*;
     use crate::settings::AppSettings;
 
-    /// Destinations whose service is this host.
+    /// Destinations whose service is at this host.
     fn served_by(host: &str) -> [(&'static str, Box<dyn Destination>); 3] {
         let topic = format!("{host}/api/events");
         let id = "01234567-89ab-cdef-0123-456789abcdef";
@@ -376,7 +375,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn of_several_rows_that_are_not_answered_in_time_fewer_may_be() {
-        // Nobody takes what comes here.
+        // Nobody accepts connections here.
         let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let host = format!("http://{}", silent.local_addr().unwrap());
         for (name, destination) in served_by(&host) {
@@ -386,15 +385,15 @@ mod tests {
                 let error = destination.deliver(&rows, deadline).await.error.unwrap();
                 let found = matches!(error, DeliveryError::Late(_));
                 assert_eq!(found, is_late, "{name}: {error:?}");
-                // It may be for this one, as where a service fails inside.
+                // With one row, the row may be the cause, as with an internal failure.
                 let is_alone = matches!(error, DeliveryError::Internal(_));
                 assert_eq!(is_alone, !is_late, "{name}: {error:?}");
             }
         }
     }
 
-    /// A service that comes down over a row gives no answer at all, and so does a firewall that lets one
-    /// not through.
+    /// A service that crashes on a row sends no response, and neither does a firewall that blocks
+    /// one.
     #[tokio::test]
     async fn a_connection_that_ends_without_an_answer_may_do_so_for_a_row() {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -411,7 +410,7 @@ mod tests {
             for (name, destination) in served_by(&host) {
                 for rows in [1, 2] {
                     let rows = vec![Bytes::from_static(b"{}"); rows];
-                    // Nothing is tried again within so long.
+                    // The deadline allows no retry.
                     let deadline = Deadline::after(Duration::ZERO);
                     let error = destination.deliver(&rows, deadline).await.error.unwrap();
                     let found = matches!(error, DeliveryError::Internal(_));
@@ -425,7 +424,7 @@ mod tests {
     async fn a_service_that_fails_inside_may_do_so_for_a_row() {
         for (status, is_internal) in [(500, true), (502, true), (504, true), (503, false)] {
             let status = StatusCode::from_u16(status).unwrap();
-            // Nothing is tried again within so long.
+            // The deadline allows no retry.
             let answer = (status, [("retry-after", "3600")]);
             let router = axum::Router::new().fallback(async move || answer);
             let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();

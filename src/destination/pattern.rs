@@ -1,11 +1,11 @@
-//! Texts with placeholders that a record fills in, such as `auth0.log.{type}`.
+//! Texts with placeholders that are filled in from a record, such as `auth0.log.{type}`.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
 use crate::record::{LogId, category, texts};
 
-/// The placeholders, and what stands for each.
+/// The placeholders and their fields.
 const FIELDS: [(&str, Field); 6] = [
     ("{type}", Field::Type),
     ("{category}", Field::Category),
@@ -18,7 +18,7 @@ const FIELDS: [(&str, Field); 6] = [
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Field {
     Type,
-    /// Auth0's category of that type.
+    /// Auth0's category for the type.
     Category,
     /// The tenant's host.
     Tenant,
@@ -37,7 +37,7 @@ enum Piece {
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(super) struct Pattern(Vec<Piece>);
 
-/// What a record fills placeholders with.
+/// The values for the placeholders.
 pub(super) struct Filling<'a> {
     kind: Option<Cow<'a, str>>,
     user_id: Option<Cow<'a, str>>,
@@ -47,7 +47,7 @@ pub(super) struct Filling<'a> {
 }
 
 impl<'a> Filling<'a> {
-    /// From the text of a record, which is masked where secrets are.
+    /// From a record's text, in which secrets are already masked.
     pub fn of(record: &'a str, log_id: &'a LogId, tenant: &'a str) -> Self {
         let [kind, user_id, client_id] = texts(record, ["type", "user_id", "client_id"]);
         Self {
@@ -74,7 +74,7 @@ impl<'a> Filling<'a> {
 }
 
 impl Pattern {
-    /// Reads a pattern. An error says which placeholders there are.
+    /// Parses a pattern. An error lists the placeholders.
     pub fn parse(text: &str) -> Result<Self, String> {
         let mut pieces = Vec::new();
         let mut rest = text;
@@ -98,7 +98,7 @@ impl Pattern {
         Ok(Self(pieces))
     }
 
-    /// The text for a record. What the record lacks is left out.
+    /// Fills in the placeholders. A field that the record lacks becomes empty.
     pub fn fill(&self, filling: &Filling) -> String {
         let pieces = self.0.iter().map(|piece| match piece {
             Piece::Text(text) => text,
@@ -108,7 +108,7 @@ impl Pattern {
     }
 }
 
-/// A text in which everything that a URI cannot hold is percent-encoded.
+/// Percent-encodes everything that a URI cannot hold.
 pub(super) fn uri(text: &str) -> String {
     let mut uri = String::with_capacity(text.len());
     let fragment = text.find('#');
@@ -118,7 +118,7 @@ pub(super) fn uri(text: &str) -> String {
             b'%' => after
                 .get(..2)
                 .is_some_and(|it| it.iter().all(u8::is_ascii_hexdigit)),
-            // It begins the fragment, in which there is no other.
+            // The first # begins the fragment, which cannot hold another one.
             b'#' => fragment == Some(at),
             byte => byte.is_ascii_alphanumeric() || b"-._~:/?[]@!$&'()*+,;=".contains(&byte),
         };
@@ -191,7 +191,7 @@ mod tests {
     fn a_uri_holds_only_what_a_uri_may() {
         assert_eq!(uri("urn:auth0:a.b/c?d=%20"), "urn:auth0:a.b/c?d=%20");
         assert_eq!(uri("auth0|1 \"é\u{1}"), "auth0%7C1%20%22%C3%A9%01");
-        // A sign that begins no byte, and a second one that begins a fragment.
+        // A percent sign without two hex digits, and a second #.
         assert_eq!(uri("50%-off%2G%4%"), "50%25-off%252G%254%25");
         assert_eq!(uri("a#b#c"), "a#b%23c");
     }

@@ -1,4 +1,4 @@
-//! `stdout`: records on standard output, one JSON object a line, for a look before sending.
+//! `stdout`: records on standard output, one JSON object per line, for a look before sending.
 
 use std::fmt::Write as _;
 use std::io;
@@ -96,9 +96,9 @@ impl Destination for Stdout {
     }
 }
 
-/// Whether standard output is the null device, opened to be read as well. So the runtime opens it where
-/// the process was started with a closed one, and so do programs that discard the output of others:
-/// nobody can tell the two apart. Whoever names it in a shell opens it to write alone, and means it.
+/// Whether standard output is the null device, opened for reading and writing. The runtime opens it so if
+/// the process was started with standard output closed. Programs that discard a child's output do the same,
+/// and the two cases cannot be told apart. A shell redirection opens it only for writing, and is intended.
 #[cfg(unix)]
 fn leads_nowhere() -> bool {
     use rustix::fs::{FileType, OFlags, fcntl_getfl, fstat, stat};
@@ -117,8 +117,8 @@ fn leads_nowhere() -> bool {
     false
 }
 
-/// The same JSON, in which nothing is a command to a terminal: whoever signs in chooses much of what a
-/// record says, and JSON may hold most of it as it is.
+/// The same JSON without terminal control characters. Whoever signs in chooses much of a record's
+/// content, and JSON may hold most of these characters unescaped.
 fn harmless(line: String) -> String {
     if !line.contains(is_command) {
         return line;

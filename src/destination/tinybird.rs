@@ -1,4 +1,4 @@
-//! `tinybird`: rows for a data source of Tinybird, by its Events API.
+//! `tinybird`: rows for a Tinybird data source, sent by the Events API.
 
 mod events;
 mod row;
@@ -31,13 +31,13 @@ pub(super) const KIND: Kind = Kind {
 };
 
 const DEFAULT_DATASOURCE: &str = "auth0";
-/// Where every host takes events.
+/// The path of the Events API on every host.
 const PATH: &str = "/v0/events";
-/// A request may have 10 MB before compression, on the smallest plan.
+/// Maximum size of a request before compression on the smallest plan: 10 MB.
 const LONGEST: usize = 10_000_000;
 
 const LIMITS: Limits = Limits {
-    // What a kill repeats at the most.
+    // The most that is repeated after a kill.
     rows: 1_000,
     bytes: LONGEST,
     ..Limits::LINES
@@ -48,7 +48,7 @@ struct Tinybird {
     privacy: Privacy,
 }
 
-/// A row has no place in any request.
+/// A row that is too large for any request.
 #[derive(Debug, thiserror::Error)]
 #[error("its row has {0} bytes; Tinybird takes at most {LONGEST}")]
 struct TooLarge(usize);
@@ -77,7 +77,7 @@ fn build(reader: &mut Reader, tools: &Tools) -> Option<Box<dyn Destination>> {
     }))
 }
 
-/// The API's host, with or without a scheme, or the whole address of the Events API.
+/// Parses the API's host, with or without a scheme, or the full address of the Events API.
 fn host(text: &str) -> Result<Url, String> {
     let address = if text.contains("://") {
         text.to_owned()
@@ -117,7 +117,7 @@ fn is_host(url: &Url) -> bool {
         && (path.is_empty() || path == PATH)
 }
 
-/// What a host's name begins with.
+/// The first label of a host name.
 fn label(host: &str) -> &str {
     host.split('.').next().unwrap_or_default()
 }
@@ -129,7 +129,7 @@ fn bearer(text: &str) -> Result<SecretString, String> {
     })
 }
 
-/// A data source's name or id.
+/// Checks a data source's name or id.
 fn datasource(text: &str) -> Result<String, String> {
     let is_letter = |it: char| it.is_ascii_alphanumeric() || it == '_';
     text.chars()
@@ -146,7 +146,7 @@ impl Destination for Tinybird {
     fn encode(&self, record: &Record) -> Result<Bytes, BoxError> {
         let data = self.privacy.line(record.text());
         let row = row::row(&record.log_id, &data);
-        // With the end of its line.
+        // Counts the line break.
         if row.len() + 1 > LONGEST {
             return Err(TooLarge(row.len()).into());
         }
@@ -175,7 +175,7 @@ impl Destination for Tinybird {
         })
     }
 
-    /// Posts no row. The documentation does not say how the service answers that.
+    /// Posts a request without rows. How the service responds to it is not documented.
     fn probe(&self, deadline: Deadline) -> BoxFuture<'_, Probe> {
         Box::pin(async move {
             match self.events.post(&[], 0, deadline).await {

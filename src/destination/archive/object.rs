@@ -1,4 +1,4 @@
-//! An object of the archive: what is in it, and how it is called.
+//! An object of the archive: its content and its name.
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -13,16 +13,16 @@ use crate::record::{self, LogId};
 use crate::storage::digest;
 
 const EXTENSION: &str = "ndjson.gz";
-/// The folder of records whose ids tell no time.
+/// The folder for records whose ids hold no time.
 pub(super) const UNDATED: &str = "undated";
-/// Letters of an id that stand in a name as they are.
+/// The longest id, in bytes, that is used in a name as it is.
 const LONGEST_ID: usize = 64;
-/// How the digest of an id begins that could be no name.
+/// Prefix of an id's digest, for an id that cannot be used in a name.
 const DIGESTED: &str = "sha256_";
-/// Letters of a digest that tell two objects with the same ends apart.
+/// Hex digits of the content digest that distinguish two objects with the same first and last id.
 const DIGEST: usize = 12;
 
-/// Records, each the text of one on a line, with their ids.
+/// The rows of a batch with their ids. Each row is a record's text on one line.
 pub(super) struct Lines<'a>(Vec<(LogId, &'a Bytes)>);
 
 impl<'a> Lines<'a> {
@@ -31,7 +31,7 @@ impl<'a> Lines<'a> {
         Self(rows.iter().map(|row| (id(row), row)).collect())
     }
 
-    /// Those that have none of these ids.
+    /// The rows without those that have one of these ids.
     pub fn without(mut self, ids: &BTreeSet<String>) -> Self {
         self.0.retain(|(id, _)| !ids.contains(id.as_str()));
         self
@@ -59,36 +59,35 @@ impl<'a> Lines<'a> {
     }
 }
 
-/// Records as one object.
+/// A batch of records as one object.
 pub(super) struct Object {
-    /// Lines of JSON, compressed. The same records make the same bytes.
+    /// JSON lines, compressed. The same records always give the same bytes.
     pub content: Bytes,
     pub ids: BTreeSet<String>,
     ends: Ends,
 }
 
 impl Object {
-    /// Where it is below the tenant's folder: by the hour of its first id, and called after its
-    /// first and last.
+    /// Path below the tenant's folder: the hour of the first id, then the first and last ids.
     pub fn name(&self) -> String {
         format!("{}.{EXTENSION}", self.ends.stem())
     }
 
-    /// A name that no object with other content has.
+    /// The name with a digest of the content, so that no other content has it.
     pub fn name_with_digest(&self) -> String {
         let digest = digest(&self.content);
         format!("{}-{}.{EXTENSION}", self.ends.stem(), &digest[..DIGEST])
     }
 }
 
-/// The first and the last id of an object, which tell where it is.
+/// The first and last id of an object, which determine its path.
 pub(super) struct Ends {
     first: LogId,
     last: LogId,
 }
 
 impl Ends {
-    /// The folder of its hour, below the tenant's.
+    /// The folder of the hour, below the tenant's folder.
     pub fn folder(&self) -> String {
         hour(&self.first).unwrap_or_else(|| UNDATED.to_owned())
     }
@@ -98,13 +97,14 @@ impl Ends {
         format!("{}/{first}-{last}", self.folder())
     }
 
-    /// Whether an object at this path may hold records of one with these ends, by those in its name.
+    /// Whether an object at this path may share records with this range, judging by the ids in its name.
     pub fn may_share_with(&self, path: &str) -> bool {
         let Some((first, last)) = ends_of(path) else {
             return false;
         };
-        // What the name does not tell, the content does. In an hour all ids have one form; where they
-        // have any, an object more would be read for each that is there.
+        // Where the name does not tell, the object has to be read. Within an hour all ids have one
+        // form. Undated ids have any form, so they are compared too unless they are digests:
+        // otherwise every delivery would read every undated object.
         let is_undated = hour(&self.first).is_none();
         let is_told =
             |end: &LogId| end.is_well_formed() || is_undated && !end.as_str().starts_with(DIGESTED);
@@ -113,7 +113,7 @@ impl Ends {
     }
 }
 
-/// The first and the last id, as the name of an object tells them; `None` where it is none.
+/// The first and last id in an object's name; `None` if the name has another form.
 pub(super) fn ends_of(path: &str) -> Option<(LogId, LogId)> {
     let name = path.rsplit('/').next()?;
     let ends = name.strip_suffix(&format!(".{EXTENSION}"))?;
@@ -121,23 +121,23 @@ pub(super) fn ends_of(path: &str) -> Option<(LogId, LogId)> {
     Some((ends.next()?, ends.next()?))
 }
 
-/// The id that a record on a line has, as it was read.
+/// The id of the record on a line, as it was read from Auth0.
 pub(super) fn id_of(line: &str) -> String {
     let id = record::id_of(line);
     id.map(Cow::into_owned).unwrap_or_default()
 }
 
-/// The folder of the hour in which Auth0 stored a record, as far as the id tells.
+/// The folder of the hour in which Auth0 stored the record, if the id holds a time.
 pub(super) fn hour(id: &LogId) -> Option<String> {
     id.stored_at().map(folder_of)
 }
 
-/// The folder of an hour.
+/// The folder of an hour, below the tenant's folder.
 pub(super) fn folder_of(hour: DateTime<Utc>) -> String {
     hour.format("%Y/%m/%d/%H").to_string()
 }
 
-/// An id as a part of a name: itself, or where it could lead elsewhere, a digest of it.
+/// An id as part of a name: the id itself, or a digest if it is unsafe in a path or too long.
 fn part(id: &LogId) -> String {
     let id = id.as_str();
     let is_letter = |it: u8| it.is_ascii_alphanumeric() || it == b'_';
@@ -147,7 +147,7 @@ fn part(id: &LogId) -> String {
     format!("{DIGESTED}{}", &digest(id.as_bytes())[..32])
 }
 
-/// Lines, compressed. No time and no name goes in, so that the same lines make the same bytes.
+/// Compresses the lines. The header holds no time and no name, so the same lines give the same bytes.
 fn gzip<'a>(rows: impl Iterator<Item = &'a Bytes>) -> Bytes {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
     let write = || {

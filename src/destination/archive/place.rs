@@ -1,4 +1,4 @@
-//! Where an archive is, by the settings.
+//! Where the archive is, according to the settings.
 
 use std::path::PathBuf;
 
@@ -17,21 +17,21 @@ use crate::storage::folder::Folder;
 use crate::storage::s3::{Bucket, S3};
 use crate::storage::settings::left_to_a_shell;
 
-/// How the address of a folder begins.
+/// Prefix of a folder's address.
 const ROOT: &str = "file:///";
 
-/// Where objects are.
+/// Where objects are stored.
 pub(super) struct Place {
     pub storage: Storage,
-    /// What stands before every name: empty, or folders with a slash at the end.
+    /// Prefix of every object name: empty, or folders with a slash at the end.
     pub prefix: String,
 }
 
-/// What `ARCHIVE_URL` names.
+/// The place that `ARCHIVE_URL` names.
 #[derive(Debug, Eq, PartialEq)]
 pub(super) enum Address {
     Azure {
-        /// The blob service, with the account in its path where the emulator has it there.
+        /// The blob service. With the emulator its path holds the account.
         service: Url,
         container: String,
         prefix: String,
@@ -103,13 +103,13 @@ fn bucket_of(reader: &mut Reader, tools: &Tools, name: String) -> Option<Storage
     }
 }
 
-/// Where a service answers that speaks as S3 does.
+/// The address of an S3-compatible service.
 fn endpoint(text: &str) -> Result<Url, String> {
     let url = values::origin(text).filter(is_secure);
     url.ok_or_else(|| "must be https and a host (http only on loopback)".into())
 }
 
-/// The account that `service` is of: opened by a connection string, or else by the identity.
+/// The account of `service`, accessed by a connection string if there is one, else by the app's identity.
 fn account(reader: &mut Reader, service: &Url) -> Option<Account> {
     let setting = "ARCHIVE_CONNECTION_STRING";
     if !reader.is_set(setting) {
@@ -140,7 +140,7 @@ pub(super) fn address(text: &str) -> Result<Address, String> {
     let encoded = match path.and_then(left_to_a_shell) {
         Some((sign @ "$", _)) => Some((sign, "%24")),
         Some((sign @ "~", _)) => Some((sign, "%7E")),
-        // A percent sign is an address's own.
+        // A percent sign is valid in an address.
         _ => None,
     };
     if let Some((sign, encoded)) = encoded {
@@ -150,7 +150,7 @@ pub(super) fn address(text: &str) -> Result<Address, String> {
         ));
     }
     let address = Url::parse(text).ok().and_then(|url| match url.scheme() {
-        // The parser takes a path from here for one from the root.
+        // The parser would read a relative path as one from the root.
         "file" if has_root(text) => folder(&url),
         "https" | "http" => blobs(&url),
         "s3" => objects(&url),
@@ -163,7 +163,7 @@ pub(super) fn address(text: &str) -> Result<Address, String> {
     })
 }
 
-/// Whether the address of a file is written with its root, and without a host.
+/// Whether a file address is absolute and has no host.
 fn has_root(text: &str) -> bool {
     let begin = text.get(..ROOT.len());
     begin.is_some_and(|it| it.eq_ignore_ascii_case(ROOT))
@@ -186,7 +186,7 @@ fn blobs(url: &Url) -> Option<Address> {
     }
     let mut segments = url.path().split('/').filter(|it| !it.is_empty());
     let mut service = url.clone();
-    // The emulator has the account's name in the path.
+    // The emulator's addresses have the account name in the path.
     let in_path = if is_of_azure { "" } else { segments.next()? };
     service.set_path(in_path);
     let container = segments.next()?.to_owned();
@@ -215,7 +215,7 @@ fn objects(url: &Url) -> Option<Address> {
     (is_plain && is_name).then_some(Address::S3 { bucket, prefix })
 }
 
-/// Folders, with a slash at the end. A name that would have to be written otherwise is none.
+/// The prefix made of these segments, with a slash at the end. `None` if a segment would need encoding.
 fn prefix<'a>(segments: impl Iterator<Item = &'a str>) -> Option<String> {
     let is_letter = |it: u8| it.is_ascii_alphanumeric() || b"-_.=".contains(&it);
     let mut prefix = String::new();

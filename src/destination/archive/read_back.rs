@@ -1,4 +1,4 @@
-//! Reading an archive: its objects hour by hour, in order.
+//! Reads an archive back: its objects hour by hour, in order.
 
 use std::io::Read as _;
 
@@ -38,7 +38,7 @@ impl Archived for Archive {
         Box::pin(async move {
             let paths = self.paths(UNDATED, deadline).await?.into_iter();
             let objects = paths.filter(|path| ends_of(path).is_some());
-            // What the ends in a name are tells nothing of whether two overlap: they may be digests.
+            // The ids in these names may be digests, so they do not show whether objects overlap.
             Ok(objects.map(|path| vec![path]).collect())
         })
     }
@@ -69,7 +69,7 @@ impl Archived for Archive {
 }
 
 impl Archive {
-    /// What is in a folder of the tenant's.
+    /// The paths in one of the tenant's folders.
     async fn paths(&self, folder: &str, deadline: Deadline) -> Result<Vec<String>, BoxError> {
         let folder = format!("{}/{folder}", self.folder);
         let paths = self.storage.list(&folder, deadline).await;
@@ -94,7 +94,7 @@ pub(super) fn record_on(line: &str) -> Option<Record> {
     record_of(&Bytes::copy_from_slice(line.as_bytes()))
 }
 
-/// A record for each line.
+/// The record on each line.
 fn records_in(lines: &str) -> std::io::Result<Vec<Record>> {
     let lines = (1..).zip(lines.lines());
     let lines = lines.filter(|(_, line)| !line.is_empty());
@@ -106,7 +106,7 @@ fn records_in(lines: &str) -> std::io::Result<Vec<Record>> {
         .collect()
 }
 
-/// Objects by their first ids, those together that overlap: what follows is after all of them.
+/// Sorts objects by first id and groups those that overlap. Each group is entirely after the one before.
 fn grouped(paths: Vec<String>) -> Vec<Vec<String>> {
     let mut known: Vec<_> = paths
         .into_iter()

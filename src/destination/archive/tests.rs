@@ -24,7 +24,7 @@ use crate::settings::{AppSettings, SettingsError};
 use crate::storage::faulty::{Fault, Faulty, Operation};
 use crate::storage::memory::Memory;
 
-/// Ids of Auth0's form, stored at these times of the 21st of November 2026, and of this number.
+/// An id of Auth0's form, stored at this time on 21 November 2026, with this sequence number.
 fn id(clock: &str, number: u32) -> String {
     format!("90020261121{clock}000000{number:033}")
 }
@@ -38,7 +38,7 @@ fn build_with(settings: &[(&str, &str)]) -> Result<Box<dyn Destination>, Setting
     Reader::read(&settings, |reader| build(reader, &Tools::for_test()))
 }
 
-/// An archive in memory, over which faults come.
+/// An archive in memory with injected faults.
 fn with_faults(decide: impl FnMut(Operation, &str) -> Fault + Send + 'static) -> Archive {
     let tools = Tools::for_test();
     let objects = Faulty::over(Memory::default(), decide);
@@ -61,7 +61,7 @@ impl Folder {
         build_with(&[("ARCHIVE_URL", url.as_str())]).unwrap()
     }
 
-    /// Delivers records with these ids; all of them are accepted.
+    /// Delivers records with these ids and checks that all are accepted.
     async fn deliver(&self, ids: &[&str]) {
         let rows: Vec<_> = ids.iter().map(|id| row(id)).collect();
         let deadline = Deadline::after(Duration::from_mins(1));
@@ -128,7 +128,7 @@ async fn whatever_the_ends_of_a_batch_no_record_is_there_twice() {
         id("080000", 1),
     ];
     folder.deliver(&[&ids[1], &ids[3]]).await;
-    // As after a kill: the same, one that became visible late, and what is new.
+    // As after a kill: the same records, one that became visible late, and new ones.
     folder.deliver(&[&ids[1], &ids[2], &ids[3]]).await;
     folder.deliver(&[&ids[0], &ids[1], &ids[2], &ids[3]]).await;
     folder.deliver(&[&ids[4]]).await;
@@ -161,12 +161,12 @@ async fn an_object_that_is_damaged_holds_nothing() {
     std::fs::remove_file(path).unwrap();
     let objects = folder.objects();
     assert_eq!(objects[0].1, ids);
-    // Its name tells it apart.
+    // The digest in its name distinguishes it.
     let stem = format!("2026/11/21/07/{}-{}-", ids[0], ids[1]);
     assert!(objects[0].0.starts_with(&stem), "{objects:?}");
 }
 
-/// Gzip lets files be put together as they are, which makes fewer objects of many.
+/// Gzip files can be concatenated, which turns many objects into fewer.
 #[tokio::test]
 async fn of_an_object_that_somebody_put_together_of_others_every_record_is_there() {
     let folder = Folder::new();
@@ -199,12 +199,12 @@ async fn of_an_object_that_somebody_put_together_of_others_every_record_is_there
     assert_eq!(read().await.unwrap(), ids);
     folder.deliver(&[&ids[1], &ids[2]]).await;
     assert_eq!(std::fs::read_dir(&hour).unwrap().count(), 1);
-    // What comes after them and is none is not passed over.
+    // Trailing bytes that are not gzip are not ignored.
     std::fs::write(&path, [&content[..], b"{}"].concat()).unwrap();
     assert!(read().await.is_err());
 }
 
-/// Somebody may have changed it and compressed it again: then nothing else shows it.
+/// Somebody may have changed an object and compressed it again: only its lines show that.
 #[tokio::test]
 async fn a_line_that_is_no_record_is_not_passed_over() {
     let folder = Folder::new();
@@ -235,7 +235,7 @@ async fn a_line_that_is_no_record_is_not_passed_over() {
             assert!(told.contains("line 2 of it is no record"), "{told}");
         }
     }
-    // Nor is it taken for one that is there.
+    // Nor does a damaged line count as a stored record.
     let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
     writeln!(encoder, "{}", &good[..good.len() - 1]).unwrap();
     std::fs::write(&path, encoder.finish().unwrap()).unwrap();
@@ -243,7 +243,7 @@ async fn a_line_that_is_no_record_is_not_passed_over() {
     assert_eq!(folder.objects().len(), 2);
 }
 
-/// As S3 says of two writes at a time, of which neither need come to anything.
+/// S3 reports such a conflict for two concurrent writes, and both may fail.
 #[tokio::test]
 async fn what_is_said_to_be_there_and_is_not_is_not_in_the_archive() {
     let archive = with_faults(|operation, _| match operation {
@@ -281,11 +281,11 @@ async fn of_what_is_of_no_hour_only_what_may_hold_a_record_is_read() {
     }
     assert_eq!(deliver(&["25", "40"]).await, 2);
     assert_eq!(deliver(&["a/b"]).await, 0);
-    // A digest does not tell what is between it and another.
+    // A digest does not show which ids lie between it and another one.
     assert_eq!(deliver(&["90"]).await, 1);
 }
 
-/// As a shared access signature without l does.
+/// As with a shared access signature without the list permission (`l`).
 #[tokio::test(start_paused = true)]
 async fn an_archive_that_may_not_be_listed_does_not_work() {
     let probe_with = async |broken: Option<Operation>| {
@@ -306,8 +306,8 @@ async fn an_archive_that_may_not_be_listed_does_not_work() {
     }
 }
 
-/// A container that lets nobody change what is there, by an immutability policy or since what opens it
-/// may only create: it is written to as ever.
+/// The container forbids overwriting, by an immutability policy or because the credentials may only
+/// create. The archive still writes to it.
 #[tokio::test]
 async fn an_archive_whose_objects_nobody_may_change_works() {
     for (status, code, works) in [
@@ -351,7 +351,7 @@ async fn an_archive_whose_objects_nobody_may_change_works() {
         let soon = || Deadline::after(Duration::from_secs(20));
         let probe = archive.probe(soon()).await;
         assert_eq!(matches!(probe, Probe::Works(_)), works, "{code}: {probe:?}");
-        // As after a write whose answer was lost.
+        // As after a write whose response was lost.
         let delivery = archive.deliver(&[row(&id("075958", 1))], soon()).await;
         assert_eq!(delivery.error.is_none(), works, "{code}: {delivery:?}");
     }
@@ -417,7 +417,7 @@ async fn a_record_has_the_id_here_that_it_was_read_by() {
     let deadline = || Deadline::after(Duration::from_mins(1));
     let ids = [id("075959", 1), id("075959", 2)];
     for id in &ids {
-        // Half a character is no text, so the other name tells the id.
+        // Half a surrogate pair is not text, so `_id` supplies the id.
         let record = format!(r#"{{"log_id":"\ud800","_id":"{id}"}}"#);
         let row = Bytes::from(record);
         let delivery = folder.archive().deliver(&[row], deadline()).await;

@@ -81,7 +81,7 @@ fn the_time_is_the_date_in_seconds() {
 #[test]
 fn an_entry_has_at_most_the_size_that_is_set() {
     let of = |length: usize| record(&format!(r#"{{"a":"{}"}}"#, "x".repeat(length)));
-    // 14 for the time, 10 and 9 for source and type, and of the detail besides the letters 33.
+    // Time 14, source 10, detail type 9, and 33 for the detail apart from the letters.
     let most = 1_000_000 - 14 - 10 - 9 - 33;
     let destination = built(&[]).unwrap();
     assert!(destination.encode(&of(most)).is_ok());
@@ -106,7 +106,7 @@ fn a_request_has_at_most_ten_entries_and_so_many_bytes() {
         lengths.iter().map(|it| vec![b'x'; *it].into()).collect()
     };
     assert_eq!(requests(&rows(&[1; 23]), 1_000), [0..10, 10..20, 20..23]);
-    // 14 bytes around the list, and one after each.
+    // 14 bytes around the list, and one after each entry.
     assert_eq!(requests(&rows(&[42, 42, 42]), 100), [0..2, 2..3]);
     assert_eq!(requests(&rows(&[43, 42, 42]), 100), [0..1, 1..3]);
     assert_eq!(requests(&rows(&[1, 500, 1]), 100), [0..1, 1..2, 2..3]);

@@ -55,7 +55,7 @@ fn the_subject_is_the_user_else_the_client_else_there_is_none() {
     assert_eq!(subject(client, &own), None);
 }
 
-/// `CloudEvents` allow neither in an attribute, and some consumers take no such event.
+/// `CloudEvents` forbid both in an attribute, and some consumers reject such an event.
 #[test]
 fn an_attribute_has_no_control_character_and_no_noncharacter() {
     let own = [("EVENT_GRID_TYPE", "{user_id}")];
@@ -64,7 +64,7 @@ fn an_attribute_has_no_control_character_and_no_noncharacter() {
     let shown = "a\u{fffd}b\u{fffd}c\u{fffd}\u{fffd}\u{fffd}\u{fffd}\u{fffd} \u{a0}é\u{fffd}😀";
     assert_eq!(event["type"], shown);
     assert_eq!(event["subject"], shown);
-    // The record itself is as it was.
+    // The record itself is unchanged.
     let written = "a\0b\nc\u{7f}\u{9f}\u{fdd0}\u{fffe}\u{10ffff} \u{a0}é\u{fffd}😀";
     assert_eq!(event["data"]["user_id"], written);
 }
@@ -106,7 +106,7 @@ fn the_time_is_the_date_in_the_form_that_events_have() {
     ] {
         assert_eq!(time(&format!(r#"{{"date":"{written}"}}"#)), expected);
     }
-    // RFC 3339 has leap seconds; who reads events may know none.
+    // RFC 3339 allows leap seconds; consumers of events may not.
     let mut leap = record(r#"{"date":"2026-12-31T23:59:60.5Z"}"#);
     leap.date = Some("2026-12-31T23:59:60.5Z".parse().unwrap());
     let row = built(&[]).unwrap().encode(&leap).unwrap();

@@ -1,5 +1,5 @@
-//! Tinybird's Events API: posts rows to a data source, and reads what became of them. It knows
-//! nothing of what is in a row.
+//! Client of Tinybird's Events API: posts rows to a data source and reads the acknowledgement. It
+//! does not look into the rows.
 //!
 //! <https://www.tinybird.co/docs/api-reference/events-api>
 
@@ -16,24 +16,24 @@ use crate::net::gzip::gzip;
 use crate::net::http::{self, Answer, SendError};
 use crate::net::retry::{self, Again, Deadline, GaveUp, Jitter, Transient};
 
-/// When the next window of the rate limit begins, in seconds from now.
+/// Seconds until the next window of the rate limit begins.
 const RESET: &str = "x-ratelimit-reset";
-/// What is said to begin later is no such number.
+/// A larger value is not a number of seconds until the next window.
 const LONGEST_WINDOW: Duration = Duration::from_hours(1);
-/// What says, in a 400, that there is no data source of that name.
+/// Phrases in a 400 response that mean that the data source does not exist.
 const MISSING: [&str; 4] = ["not found", "not exist", "doesn't exist", "unknown"];
 
-/// A data source, and who may append to it.
+/// A data source, and the token to append to it.
 pub(super) struct DataSource {
-    /// Where its region takes events.
+    /// The events address of its region.
     pub host: Url,
     /// Its name or id.
     pub name: String,
-    /// A token with the scope for it.
+    /// A token with the append scope for the data source.
     pub token: SecretString,
 }
 
-/// Posts to one data source.
+/// Posts rows to one data source.
 pub(super) struct Events {
     source: DataSource,
     url: Url,
@@ -41,19 +41,19 @@ pub(super) struct Events {
     jitter: Jitter,
 }
 
-/// What became of the rows of a request.
+/// What happened to the rows of a request.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq)]
 pub(super) struct Acknowledgement {
-    /// They are in the data source.
+    /// Rows stored in the data source.
     pub successful_rows: u64,
-    /// They are in its quarantine.
+    /// Rows put into its quarantine.
     pub quarantined_rows: u64,
 }
 
 /// Why rows were not acknowledged.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum TinybirdError {
-    /// No answer.
+    /// No response.
     #[error("posting to {host}; check TINYBIRD_HOST")]
     Send { host: String, source: SendError },
     /// 401 or 403.
@@ -67,7 +67,7 @@ pub(super) enum TinybirdError {
         name: String,
         said: String,
     },
-    /// 404, or a 400 that says so.
+    /// 404, or a 400 that names a missing data source.
     #[error(
         "{host} has no data source {name} for this token: {said}; TINYBIRD_HOST must be the API \
          host of the region in which the token's workspace is, and TINYBIRD_DATASOURCE a data \
@@ -100,13 +100,13 @@ pub(super) enum TinybirdError {
         name: String,
         said: String,
     },
-    /// 200 with something else than an acknowledgement.
+    /// 200 with a body that is not an acknowledgement.
     #[error(
         "{host} answered 200, but not what became of the rows: {said}; check that TINYBIRD_HOST \
          is Tinybird's own API host"
     )]
     Unreadable { host: String, said: String },
-    /// 200 that does not account for all rows.
+    /// 200, but the acknowledgement does not account for all rows.
     #[error(
         "{host} accounts for {} of {sent} rows ({} stored, {} quarantined), so the next run sends \
          them again; look at the log of the data source {name}",
@@ -118,7 +118,7 @@ pub(super) enum TinybirdError {
         sent: u64,
         told: Acknowledgement,
     },
-    /// Any other answer.
+    /// Any other status.
     #[error("{host} answered {status}: {said}")]
     Status {
         host: String,
@@ -129,7 +129,7 @@ pub(super) enum TinybirdError {
 }
 
 impl TinybirdError {
-    /// Whether Tinybird found fault with what was sent rather than with who sent it where.
+    /// Whether Tinybird rejected the content of the request, rather than the token or the address.
     pub fn is_about_content(&self) -> bool {
         match self {
             Self::Invalid { .. } => true,
@@ -161,21 +161,21 @@ impl Transient for TinybirdError {
     }
 }
 
-/// The form of the service's errors.
+/// The body of an error response.
 #[derive(Deserialize)]
 struct ApiError {
     error: String,
 }
 
 impl Acknowledgement {
-    /// Rows of which it is known what became of them.
+    /// The rows that the acknowledgement accounts for.
     fn sum(self) -> u64 {
         self.successful_rows.saturating_add(self.quarantined_rows)
     }
 }
 
 impl Events {
-    /// The data source.
+    /// A client for this data source.
     pub fn new(source: DataSource, http: reqwest::Client, jitter: Jitter) -> Self {
         let mut url = source.host.clone();
         url.query_pairs_mut()
@@ -189,8 +189,8 @@ impl Events {
         }
     }
 
-    /// Posts so many rows, one a line, compressed. Only a 200 that accounts for each of them is an
-    /// acknowledgement.
+    /// Posts rows, one per line, compressed. `rows` is their number: only a 200 that accounts for
+    /// all of them is an acknowledgement.
     pub async fn post(
         &self,
         lines: &[u8],
@@ -202,7 +202,7 @@ impl Events {
         retry::retry(&self.jitter, deadline, attempt).await
     }
 
-    /// Where rows are that were quarantined, and what to do.
+    /// Where quarantined rows are, and what to do about them.
     pub fn quarantine(&self) -> String {
         let name = &self.source.name;
         format!(
@@ -280,14 +280,14 @@ impl Events {
     }
 }
 
-/// Whether a 400 finds fault with where the rows went rather than with the rows.
+/// Whether a 400 rejects the data source rather than the rows.
 fn names_missing_source(said: &str) -> bool {
     let said = said.to_lowercase();
     let names_source = said.replace(' ', "").contains("datasource");
     names_source && MISSING.iter().any(|it| said.contains(it))
 }
 
-/// Whether trying again can help: the API's reference says that after a 500 it cannot.
+/// Whether a retry can help. According to the API reference, it cannot after a 500.
 fn again(answer: &Answer) -> Again {
     match answer.status {
         StatusCode::INTERNAL_SERVER_ERROR => Again::Never,

@@ -1,17 +1,17 @@
-//! The row of a record: `{"log_id":…,"data":{record}}`, which every data source for Auth0's logs
-//! takes, whatever a record holds.
+//! The row of a record: `{"log_id":…,"data":{record}}`. Every data source for Auth0's logs takes it,
+//! whatever the record holds.
 //!
-//! Two kinds of data sources are documented: one with a column for each field, and one with a single
-//! column of `ClickHouse`'s type JSON. A row that does not fit is quarantined, so what a record has in
-//! another shape is put into shape here, and keeps its value:
+//! Two kinds of data source are documented: one with a column for each field, and one with a single
+//! column of `ClickHouse`'s type JSON. A row that does not fit is quarantined, so values of another
+//! shape are converted here, without loss:
 //!
-//! - `scope` is a list of texts, `auth0_client` and `details` are objects (something else is in their
-//!   `value`), other columns are texts (of something else its JSON);
-//! - `date` is in `ClickHouse`'s own form; one that is none is in `date_value`;
-//! - of members of one name the last has it, and the others are called `name#1`, `name#2`;
-//! - where names with dots would make two paths equal, their dots become `%2E`, as `ClickHouse`'s own
-//!   setting for that writes them;
-//! - numbers of more than 64 bits, nulls in lists of lists, and what is nested too deep, are texts.
+//! - `scope` becomes a list of texts, `auth0_client` and `details` become objects (any other value goes
+//!   into their member `value`), and the other columns become texts (the JSON of any other value);
+//! - `date` becomes `ClickHouse`'s own date format; an unreadable one goes into `date_value`;
+//! - of members with the same name the last keeps it; the others become `name#1`, `name#2`;
+//! - where dots in names would make two paths equal, they become `%2E`, as `ClickHouse`'s own setting
+//!   for this writes them;
+//! - numbers of more than 64 bits, nulls in lists of lists, and values nested too deep, become texts.
 
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
@@ -21,10 +21,10 @@ use chrono::{DateTime, Utc};
 use crate::json::{self, Scanner, Token, escape, unescape, unescape_lossy};
 use crate::record::{LogId, parse_date};
 
-/// Objects and lists within each other that are kept as such; Auth0's have some ten. `ClickHouse`'s
-/// parser takes about a thousand, and a type of a column grows with each list.
+/// The deepest nesting of objects and lists that is kept; Auth0's records have some ten levels.
+/// `ClickHouse`'s parser takes about a thousand, but a column's type grows with each list.
 const DEEPEST: usize = 32;
-/// The columns that hold a text.
+/// The columns that hold text.
 const TEXTS: [&str; 20] = [
     "audience",
     "client_id",
@@ -47,16 +47,16 @@ const TEXTS: [&str; 20] = [
     "user_id",
     "user_name",
 ];
-/// The columns that are always there.
+/// The columns that every row has.
 const ALWAYS: [&str; 4] = ["auth0_client", "date", "details", "scope"];
-/// The name of a value that is no object, within the object in its place.
+/// The member that holds a value that is not an object, in a column that takes objects.
 const VALUE: &str = "value";
-/// The name of a date that is none.
+/// The member that holds an unreadable date.
 const DATE_VALUE: &str = "date_value";
-/// A time as `ClickHouse` writes it, always UTC.
+/// `ClickHouse`'s format for a time, always UTC.
 const DATE_FORMAT: &str = "%Y-%m-%d %H:%M:%S%.3f";
 
-/// A value. Texts are as they stand in JSON, with escapes, and are Unicode.
+/// A JSON value. Texts keep their JSON escapes and are valid Unicode.
 #[derive(Clone, Debug)]
 enum Value<'a> {
     Null,
@@ -67,10 +67,10 @@ enum Value<'a> {
     Object(Vec<Member<'a>>),
 }
 
-/// A name, without escapes, and its value.
+/// An unescaped name and its value.
 type Member<'a> = (Cow<'a, str>, Value<'a>);
 
-/// The row of a record, whose text is masked already.
+/// The row of a record. `data` is the record's text, already masked.
 pub(super) fn row(log_id: &LogId, data: &str) -> String {
     let mut row = String::with_capacity(data.len() + 256);
     row.push_str(r#"{"log_id":""#);
@@ -81,7 +81,7 @@ pub(super) fn row(log_id: &LogId, data: &str) -> String {
     row
 }
 
-/// The members of a record, in shape.
+/// The members of a record, converted to the columns' shapes.
 fn record<'a>(log_id: &LogId, data: &'a str) -> Vec<Member<'a>> {
     let mut tokens = Scanner::new(data);
     tokens.next();
@@ -101,7 +101,7 @@ fn record<'a>(log_id: &LogId, data: &'a str) -> Vec<Member<'a>> {
         }
     }
     distinguish(&mut members);
-    // Without one that can be read, the time at which Auth0 stored it.
+    // If the record has no readable date, the time at which Auth0 stored it.
     let happened = happened.or_else(|| log_id.stored_at());
     let in_shape = |(name, value): Member<'a>| {
         let value = shape(&name, value, happened)?;
@@ -110,7 +110,7 @@ fn record<'a>(log_id: &LogId, data: &'a str) -> Vec<Member<'a>> {
     members.into_iter().filter_map(in_shape).collect()
 }
 
-/// A value in the shape of its column; `None` leaves it out, for the column's default.
+/// Converts a value to its column's shape. `None` leaves it out, so that the column gets its default.
 fn shape<'a>(name: &str, value: Value<'a>, happened: Option<DateTime<Utc>>) -> Option<Value<'a>> {
     match name {
         "date" => {
@@ -139,7 +139,7 @@ fn shape<'a>(name: &str, value: Value<'a>, happened: Option<DateTime<Utc>>) -> O
     }
 }
 
-/// Reads members up to the end of their object, whose beginning was read.
+/// Reads an object's members up to its end. Its opening brace has been read.
 fn members<'a>(tokens: &mut Scanner<'a>, text: &'a str, depth: usize) -> Vec<Member<'a>> {
     let mut members = Vec::new();
     while let Some(Token::Key(name)) = tokens.next() {
@@ -152,11 +152,11 @@ fn members<'a>(tokens: &mut Scanner<'a>, text: &'a str, depth: usize) -> Vec<Mem
     members
 }
 
-/// Gives each member of an object a name of its own, and sees to it that no two of them, or of what
-/// is in them, have the same path. A path is the names with dots between them.
+/// Gives each member of an object a unique name, and makes the paths of the members and their
+/// descendants unique. A path is the names joined by dots.
 ///
-/// Where no name has a dot, paths are different if names are. So are they where no name is the
-/// beginning of another one up to a dot.
+/// If the names differ, the paths differ too, provided that no name has a dot or that no name is
+/// another one's prefix up to a dot.
 fn distinguish(members: &mut [Member]) {
     let names: HashSet<&str> = members.iter().map(|(name, _)| &**name).collect();
     if names.len() == members.len() && !has_prefix(&names) {
@@ -185,13 +185,13 @@ fn distinguish(members: &mut [Member]) {
     }
 }
 
-/// Whether what stands before a dot in one of the names is another one.
+/// Whether one of the names is another one's prefix up to a dot.
 fn has_prefix(names: &HashSet<&str>) -> bool {
     let dotted: Vec<_> = names.iter().filter(|it| it.contains('.')).collect();
     if dotted.is_empty() {
         return false;
     }
-    // Or a long name of nothing but dots would take an hour.
+    // Without this filter, a long name of nothing but dots would take an hour.
     let lengths: HashSet<usize> = names.iter().map(|it| it.len()).collect();
     dotted.iter().any(|name| {
         let dots = name.match_indices('.').map(|(dot, _)| dot);
@@ -201,7 +201,7 @@ fn has_prefix(names: &HashSet<&str>) -> bool {
 }
 
 impl<'a> Value<'a> {
-    /// Reads a value, of which `first` was read.
+    /// Reads a value whose first token, `first`, has been read.
     fn read(
         first: Token<'a>,
         tokens: &mut Scanner<'a>,
@@ -224,7 +224,8 @@ impl<'a> Value<'a> {
                     list.push(Self::read(first, tokens, text, depth + 1, true));
                 }
                 if is_element || list.iter().any(|it| matches!(it, Self::List(_))) {
-                    // All elements get one type. If that is a list, null is refused, or becomes one.
+                    // `ClickHouse` gives all elements one type. If that is a list, it refuses null
+                    // or turns it into a list.
                     let nulls = list.iter_mut().filter(|it| matches!(it, Self::Null));
                     nulls.for_each(|it| *it = Self::Text("null".into()));
                 }
@@ -241,7 +242,7 @@ impl<'a> Value<'a> {
         }
     }
 
-    /// The time that it says, if it is one that the column `date` takes.
+    /// The time in this value, if the column `date` can hold it.
     fn date(&self) -> Option<DateTime<Utc>> {
         match self {
             Self::Text(text) => parse_date(&unescape_lossy(text)),
@@ -249,7 +250,7 @@ impl<'a> Value<'a> {
         }
     }
 
-    /// The same as a text: itself, or its JSON. Nothing for null.
+    /// The value as a text: the text itself, or the value's JSON. `None` for null.
     fn into_text(self) -> Option<Self> {
         match self {
             Self::Null => None,
@@ -262,8 +263,8 @@ impl<'a> Value<'a> {
         }
     }
 
-    /// The same as a list of texts: the words of a text, the elements of a list, or what else there
-    /// is as the only one.
+    /// The value as a list of texts: the words of a text, the elements of a list, or any other
+    /// value as the only element.
     fn into_texts(self) -> Vec<Self> {
         match self {
             Self::List(list) => list.into_iter().filter_map(Self::into_text).collect(),
@@ -301,7 +302,7 @@ impl<'a> Value<'a> {
     }
 }
 
-/// The JSON of an object or a list, whose beginning was read.
+/// The JSON text of an object or a list whose opening bracket has been read.
 fn rest<'a>(tokens: &mut Scanner<'a>, text: &'a str) -> &'a str {
     let begin = tokens.at() - 1;
     let mut open = 1_usize;
@@ -316,7 +317,7 @@ fn rest<'a>(tokens: &mut Scanner<'a>, text: &'a str) -> &'a str {
     &text[begin..tokens.at()]
 }
 
-/// Whether a number is one of 64 bits, signed, unsigned or floating: others do not parse.
+/// Whether a number is a 64-bit integer, signed or unsigned, or a finite 64-bit float. Others do not parse.
 fn fits(digits: &str) -> bool {
     if digits.contains(['.', 'e', 'E']) {
         return digits.parse::<f64>().is_ok_and(f64::is_finite);

@@ -56,7 +56,7 @@ fn a_token_goes_to_an_api_host_over_tls_and_nowhere_else() {
         let problem = host(text).unwrap_err();
         assert!(problem.starts_with("must be the API host"), "{text}");
     }
-    // What is taken for a host is shown, and this is the form of a token.
+    // Messages show the host, so a text in the form of a token must not pass as one.
     let token = format!("p.{}.{}", "hush".repeat(20), "x".repeat(43));
     assert!(host(&token).is_err());
     let problem = host("https://api.tinybird.co/v0/events?name=auth0&token=hush").unwrap_err();
@@ -106,7 +106,7 @@ fn a_row_is_the_masked_record_with_its_id() {
 fn what_is_too_large_for_a_request_has_no_row() {
     let of = |length: usize| record(&format!(r#"{{"a":"{}"}}"#, "x".repeat(length)));
     let destination = built(&[]).unwrap();
-    // With the end of the line.
+    // Counts the line break.
     let overhead = destination.encode(&of(0)).unwrap().len() + 1;
     assert!(destination.encode(&of(10_000_000 - overhead)).is_ok());
     let refused = destination.encode(&of(10_000_001 - overhead)).unwrap_err();

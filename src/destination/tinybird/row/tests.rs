@@ -9,7 +9,7 @@ fn data(record: &str) -> String {
     data.unwrap_or_else(|| panic!("{row}")).to_owned()
 }
 
-/// Without what is always there.
+/// The members of the row without those that every row has.
 fn of(record: &str) -> String {
     let data = data(record);
     let always = r#""auth0_client":{},"date":"2026-11-21 08:00:00.123","details":{},"scope":[]}"#;
@@ -120,7 +120,7 @@ fn a_date_is_one_that_every_parser_reads_and_what_is_none_is_kept_beside_it() {
             "2026-11-21 08:00:00.123",
             "-",
         ),
-        // That of the id.
+        // The date of the id.
         (
             r#""yesterday""#,
             "2026-11-21 08:00:00.123",
@@ -144,7 +144,7 @@ fn a_date_is_one_that_every_parser_reads_and_what_is_none_is_kept_beside_it() {
         assert_eq!(field(&record, "date"), format!("\"{date}\""));
         assert_eq!(field(&record, "date_value"), other);
     }
-    // Neither has a time.
+    // Neither the id nor the record has a time.
     let row = row(&LogId::new("odd"), r#"{"date":null}"#);
     let expected = r#"{"log_id":"odd","data":{"auth0_client":{},"details":{},"scope":[]}}"#;
     assert_eq!(row, expected);
@@ -169,12 +169,12 @@ fn no_two_paths_are_equal() {
         ),
         (r#"{"a":{"":1},"a.":2}"#, r#"{"a":{"":1},"a%2E":2}"#),
         (r#"{".a":1,"":{"a":2}}"#, r#"{"%2Ea":1,"":{"a":2}}"#),
-        // Nothing equal: as they are.
+        // No equal paths: unchanged.
         (
             r#"{"a.b":1,"ab":2,"a-b":{"c.d":3}}"#,
             r#"{"a.b":1,"ab":2,"a-b":{"c.d":3}}"#,
         ),
-        // Within others too.
+        // Also within other values.
         (
             r#"{"x":[{"y":{"a.b":1,"a":{"b":2}}},{"z":1,"z":2}]}"#,
             r#"{"x":[{"y":{"a%2Eb":1,"a":{"b":2}}},{"z#1":1,"z":2}]}"#,
@@ -182,7 +182,7 @@ fn no_two_paths_are_equal() {
     ] {
         assert_eq!(of(record), expected, "{record}");
     }
-    // With what is always there.
+    // Also with the members that every row has.
     let added = of(r#"{"details.a":1,"ip":"1","ip":"2"}"#);
     assert_eq!(added, r#"{"details%2Ea":1,"ip#1":"1","ip":"2"}"#);
 }
@@ -233,7 +233,7 @@ fn numbers_and_texts_that_no_parser_takes_become_ones_that_it_does() {
 fn what_is_nested_too_deep_is_its_text() {
     let nested = |depth: usize| format!(r#"{}"x"{}"#, r#"{"a":"#.repeat(depth), "}".repeat(depth));
     let record = |depth| format!(r#"{{"deep":{},"after":[1]}}"#, nested(depth));
-    // The record itself is the first.
+    // The record itself is the first level.
     assert_eq!(of(&record(31)), record(31));
     let outer = r#"{"a":"#.repeat(31);
     let expected = format!(
@@ -241,7 +241,7 @@ fn what_is_nested_too_deep_is_its_text() {
         "}".repeat(31)
     );
     assert_eq!(of(&record(32)), expected);
-    // As deep as may be, in lists as well.
+    // Nested far beyond the limit, also in lists.
     let lists = format!(
         r#"{{"deep":{}{}}}"#,
         "[".repeat(100_000),
