@@ -5,12 +5,11 @@ use std::sync::LazyLock;
 use super::Api;
 use crate::redact::{NameKind, judge_name};
 
-/// Letters of a column's name that the Logs Ingestion API allows. The first must be one of the
-/// alphabet.
+/// Maximum length of a column name in the Logs Ingestion API. The first character must be a letter.
 const LONGEST_DECLARED: usize = 45;
 
-/// The column of a row that lacks a part of its record: why it does. No path leads to it, so that no
-/// record can fill it.
+/// The column that says why a row lacks a part of its record. It has no path in the catalogue, so
+/// no record can fill it.
 pub const SHORTENED: &str = "Shortened";
 
 /// What a column holds.
@@ -57,24 +56,24 @@ impl Type {
 /// A column.
 #[derive(Clone, Debug)]
 pub struct Column {
-    /// The names that lead to its value in a record.
+    /// The path to its value in a record, name by name.
     pub path: Vec<&'static str>,
-    /// Its name, without the suffix.
+    /// Its name without the suffix.
     pub name: String,
     /// Its name in the table.
     pub full_name: String,
     /// What it holds.
     pub kind: Type,
-    /// Whether a record may have its value as text.
+    /// Whether records may hold the value as text.
     pub from_text: bool,
     /// What the value means.
     pub meaning: &'static str,
-    /// By `Api`, how rows name it: its name, in quotes, and a colon.
+    /// Per `Api`, the key in rows: the column's name in quotes, and a colon.
     keys: [Option<String>; 2],
 }
 
 impl Column {
-    /// The name under which rows have it; `None` where this way into the table has no room for it.
+    /// The column's name in rows; `None` if this API cannot take the column.
     #[must_use]
     pub fn name_for(&self, api: Api) -> Option<&str> {
         match api {
@@ -85,22 +84,22 @@ impl Column {
         }
     }
 
-    /// That name as it stands in JSON, in quotes and with a colon.
+    /// That name as a JSON key: in quotes, with a colon.
     pub(super) fn key_for(&self, api: Api) -> Option<&str> {
         self.keys[api as usize].as_deref()
     }
 }
 
-/// Where a path may lead.
+/// A node in the tree of column paths.
 #[derive(Debug)]
 pub struct Node {
-    /// The column whose path ends here, by its place in the catalogue.
+    /// The index in the catalogue of the column whose path ends here.
     pub column: Option<usize>,
-    /// What its name says of secrets.
+    /// What the node's name implies for masking.
     pub(super) kind: NameKind,
-    /// By the length of their names.
+    /// Ordered by the length of their names.
     children: Vec<(&'static str, Node)>,
-    /// Of each length and the one after the longest, how many names are shorter.
+    /// For each length up to the longest plus one, the number of children with a shorter name.
     shorter: Vec<usize>,
 }
 
@@ -114,24 +113,24 @@ impl Node {
         }
     }
 
-    /// The node below this one by that name.
+    /// The child with this name.
     #[must_use]
     pub fn child(&self, name: &str) -> Option<&Node> {
         let (first, length) = (name.as_bytes().first(), name.len());
         let range = *self.shorter.get(length)?..*self.shorter.get(length + 1)?;
-        // Few names are as long, and hardly any of those begins alike.
+        // Few names have this length, and hardly any of those start with the same letter.
         let mut children = self.children[range].iter();
         let found = children.find(|(it, _)| it.as_bytes().first() == first && *it == name);
         found.map(|(_, node)| node)
     }
 
-    /// Whether there is anything below this node.
+    /// Whether the node has children.
     #[must_use]
     pub fn is_inner(&self) -> bool {
         !self.children.is_empty()
     }
 
-    /// What is directly below this node, by name.
+    /// The node's children, with their names.
     #[cfg(test)]
     pub(crate) fn names(&self) -> impl Iterator<Item = (&'static str, &Node)> {
         self.children.iter().map(|(name, node)| (*name, node))
@@ -150,7 +149,7 @@ impl Node {
         self.children[index].1.insert(path, column);
     }
 
-    /// Puts what is below in order, once it is complete.
+    /// Sorts and indexes the children, once the tree is complete.
     fn sort(&mut self) {
         self.children.sort_by_key(|(name, _)| name.len());
         let lengths: Vec<usize> = self.children.iter().map(|(name, _)| name.len()).collect();
@@ -163,7 +162,7 @@ impl Node {
     }
 }
 
-/// The columns, and how to find one.
+/// The columns, and the tree of their paths.
 #[derive(Debug)]
 pub struct Catalogue {
     /// In the order of the file.
@@ -172,14 +171,14 @@ pub struct Catalogue {
     pub root: Node,
 }
 
-/// The catalogue. It is the same for all, so it is read once.
+/// The catalogue. It is constant, so it is read once.
 #[must_use]
 pub fn catalogue() -> &'static Catalogue {
     static CATALOGUE: LazyLock<Catalogue> = LazyLock::new(|| read(include_str!("catalogue.csv")));
     &CATALOGUE
 }
 
-/// The name of the `number`th part of `AdditionalFields`, from 0.
+/// The name of the `number`th part of `AdditionalFields`, counting from 0.
 #[must_use]
 pub fn additional_fields(number: usize) -> String {
     match number {
@@ -188,13 +187,13 @@ pub fn additional_fields(number: usize) -> String {
     }
 }
 
-/// The name in the table of the `number`th part of `AdditionalFields`, from 0.
+/// The name in the table of the `number`th part of `AdditionalFields`, counting from 0.
 #[must_use]
 pub fn additional_fields_column(number: usize) -> String {
     additional_fields(number) + Type::String.suffix()
 }
 
-/// Every column of the table that rows can fill, beside `TimeGenerated`.
+/// Every column that rows can fill, except `TimeGenerated`.
 pub fn custom_columns(api: Api) -> impl Iterator<Item = (String, Type)> {
     let columns = catalogue().columns.iter();
     let columns = columns.filter(move |column| column.name_for(api).is_some());
@@ -204,7 +203,7 @@ pub fn custom_columns(api: Api) -> impl Iterator<Item = (String, Type)> {
     columns.chain(parts).chain([(shortened, Type::String)])
 }
 
-/// Lines that are no column are left out; a test sees to it that there are none but comments.
+/// Parses the catalogue. Other lines are skipped; a test ensures that they are blank or comments.
 fn read(csv: &'static str) -> Catalogue {
     let columns: Vec<Column> = csv.lines().filter_map(read_line).collect();
     let mut root = Node::new("");
@@ -342,14 +341,14 @@ mod tests {
         assert!(!columns.contains("AdditionalFields_129_s"));
 
         assert!(declared.is_subset(&columns));
-        // 45 letters, and 46.
+        // Names of 45 and of 46 characters.
         assert!(declared.contains("details_response_body_flags_universal_login_b"));
         assert!(columns.contains("details_response_body_providers_recaptcha_v2_s"));
         assert!(!declared.contains("details_response_body_providers_recaptcha_v2_s"));
         assert!(declared.contains("AdditionalFields_16_s"));
         assert!(!declared.contains("AdditionalFields_17_s"));
         assert!(declared.contains("Shortened_s"));
-        // Neither the 31 long ones nor `_id_s`; the parts, and the mark of a shortened row.
+        // All columns but the 31 with long names and `_id_s`, plus the parts and the mark of a shortened row.
         assert_eq!(declared.len(), 243 - 31 - 1 + 16 + 1);
     }
 }

@@ -1,8 +1,8 @@
-//! The table `Auth0AMHealth_CL`, a row for each run that is told of: its columns, and how a report
+//! The table `Auth0AMHealth_CL`, with a row for each reported run: its columns, and how a report
 //! becomes a row.
 //!
-//! Both ways in make the same columns: the one appends suffixes for the types that it sees, the other
-//! takes names with the suffix spelled out.
+//! Both APIs fill the same columns. The Data Collector API appends suffixes for the types that it
+//! sees; the Logs Ingestion API takes names that include the suffix.
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::{Map, Value, json};
@@ -11,33 +11,33 @@ use super::Api;
 use super::catalogue::Type;
 use crate::report::Report;
 
-/// The name to which the HTTP Data Collector API appends `_CL`.
+/// The table's name, without the `_CL` that the HTTP Data Collector API appends.
 pub(crate) const LOG_TYPE: &str = "Auth0AMHealth";
-/// The stream of the rule that the template makes.
+/// The stream in the rule that the template creates.
 pub(crate) const STREAM: &str = "Custom-Auth0AMHealth_CL";
-/// The field that says when the run ended. It becomes `TimeGenerated` too.
+/// The field that holds the end of the run. `TimeGenerated` has the same value.
 pub(crate) const ENDED_AT: &str = "EndedAt";
-/// Characters of an error that are sent.
+/// Maximum characters of an error in a row.
 const LONGEST_ERROR: usize = 2_000;
 
-/// What a row is made of.
+/// The content of a row.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Heartbeat<'a> {
-    /// The tenant's name, or its host where there is only one.
+    /// The tenant's name, or its host if there is only one tenant.
     pub tenant: &'a str,
-    /// How it stands after the run.
+    /// The tenant's state after the run.
     pub state: &'a str,
-    /// What the run says of itself.
+    /// The run's report.
     pub report: &'a Report,
-    /// When it ended.
+    /// When the run ended.
     pub at: DateTime<Utc>,
 }
 
 struct Column {
-    /// Without the suffix.
+    /// The name without the suffix.
     name: &'static str,
     kind: Type,
-    /// Null where there is nothing to tell.
+    /// Null if there is nothing to report.
     value: fn(&Heartbeat) -> Value,
 }
 
@@ -45,7 +45,7 @@ const fn column(name: &'static str, kind: Type, value: fn(&Heartbeat) -> Value) 
     Column { name, kind, value }
 }
 
-/// `Tenant` would be one of the names that the HTTP Data Collector API keeps for itself.
+/// The HTTP Data Collector API reserves the name `Tenant`.
 const COLUMNS: [Column; 17] = [
     column(ENDED_AT, Type::DateTime, |it| time(Some(it.at))),
     column("TenantName", Type::String, |it| json!(it.tenant)),
@@ -87,7 +87,7 @@ fn error(errors: &[String]) -> Value {
     json!(Some(text).filter(|it| !it.is_empty()))
 }
 
-/// The columns that a row may fill, `TimeGenerated` aside.
+/// The columns that a row may fill, except `TimeGenerated`.
 pub(super) fn columns() -> impl Iterator<Item = (String, Type)> {
     COLUMNS.iter().map(|it| (full_name(it), it.kind))
 }
@@ -96,7 +96,7 @@ fn full_name(column: &Column) -> String {
     [column.name, column.kind.suffix()].concat()
 }
 
-/// A row.
+/// Builds a row.
 pub(crate) fn row(heartbeat: &Heartbeat, api: Api) -> Vec<u8> {
     let mut row = Map::new();
     if api == Api::LogsIngestion {

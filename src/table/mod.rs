@@ -1,11 +1,11 @@
 //! The table `Auth0AM_CL`: which columns it has, and how a record becomes one of its rows.
 //!
-//! The service makes a column of whatever it is sent, up to 500, and then drops rows although it answers 200.
-//! So the set of columns is fixed here, by [`catalogue`]; and [`row`] puts what has no column of
-//! its own, or does not fit the one it has, into `AdditionalFields`, with its structure. Of a record
-//! that is too large even so, [`shortened`] makes a row that says so.
+//! The service creates a column for every new field, up to 500. After that it drops rows, although
+//! it answers 200. So [`catalogue`] fixes the set of columns. [`row`] puts everything that has no
+//! column, or does not fit its column, into `AdditionalFields`, with its structure. For a record
+//! that is still too large, [`shortened`] builds a row that says so.
 //!
-//! Beside it is the table `Auth0AMHealth_CL`, in [`health`].
+//! The table `Auth0AMHealth_CL` is in [`health`].
 
 pub mod catalogue;
 pub mod health;
@@ -13,20 +13,19 @@ pub mod row;
 pub mod schema;
 pub(crate) mod shortened;
 
-/// The two ways into a table, which take rows in slightly different forms.
+/// The two APIs that fill a table, which take rows in slightly different forms.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Api {
-    /// The HTTP Data Collector API: it flattens what it is sent and appends a suffix for the type
-    /// that it sees in the value.
+    /// The HTTP Data Collector API: it flattens the JSON, and appends a suffix for the type that it
+    /// sees in the value.
     DataCollector,
-    /// The Logs Ingestion API: it takes what its rule declares, suffixes spelled out, and drops
-    /// the rest although it answers with success.
+    /// The Logs Ingestion API: it takes the columns that its rule declares, named with their
+    /// suffixes. It drops all others, although it answers with success.
     LogsIngestion,
 }
 
 impl Api {
-    /// Bytes of one field. Of what is longer the services keep the beginning: 32,766 bytes and
-    /// 64 KiB.
+    /// Maximum bytes of a field. The services truncate longer ones, to 32,766 bytes and to 64 KiB.
     #[must_use]
     pub fn longest_field(self) -> usize {
         match self {
@@ -35,7 +34,7 @@ impl Api {
         }
     }
 
-    /// Parts of `AdditionalFields` that there are at most.
+    /// Maximum number of parts of `AdditionalFields`.
     #[must_use]
     pub fn parts(self) -> usize {
         match self {
@@ -44,7 +43,7 @@ impl Api {
         }
     }
 
-    /// Bytes of a row, if a delivery limits them: 1 MB with the brackets of a list around it.
+    /// Maximum bytes of a row: 1 MB less the brackets of a list, if the API limits a delivery.
     #[must_use]
     pub fn longest_row(self) -> usize {
         match self {

@@ -1,9 +1,9 @@
-//! A record becomes a row.
+//! Turns a record into a row.
 //!
-//! A leaf that stands at the path of a column, and whose value the service would store under that
-//! column's suffix, goes into the column. Everything else keeps its place in a JSON object, the
-//! rest, which travels as text in `AdditionalFields` and as many numbered parts as it takes.
-//! Joined in order and parsed, the parts are that object.
+//! A leaf goes into a column if it is at the column's path and the service would store its value
+//! under the column's suffix. Everything else stays in place in a JSON object, the rest, which is
+//! sent as text in `AdditionalFields` and as many numbered parts as it needs. Joined in order and
+//! parsed, the parts give that object.
 //!
 //! This is the hot path: a record is scanned once and written once, without a tree in between.
 
@@ -19,21 +19,21 @@ use super::catalogue::{Node, Type, additional_fields, additional_fields_column, 
 use crate::json::{self, Scanner, Token};
 use crate::redact::{Judgement, MASK, Masker, Redaction};
 
-/// Where a record says when the event happened.
+/// The path of the time at which the event happened.
 const TIME: &[&str] = &["date"];
-/// The column by which tables are ordered. The HTTP Data Collector API is told by a header which
-/// field it is.
+/// The column by which tables are ordered. For the HTTP Data Collector API, a header names the
+/// field for it.
 const TIME_GENERATED: &str = "TimeGenerated";
-/// Bytes of the last part of `AdditionalFields`, if there are several: too many for the service to
+/// Minimum bytes of the last of several parts of `AdditionalFields`: too long for the service to
 /// take it for anything but text.
 const SHORTEST_PART: usize = 100;
-/// Words of the set of columns that a row has used.
+/// Words in the bit set of the columns that a row has used.
 const WORDS: usize = 8;
 
-/// Why a record has no row.
+/// Why a record cannot become a row.
 #[derive(Debug, Eq, PartialEq, thiserror::Error)]
 pub enum TooLarge {
-    /// Its columns could not hold it.
+    /// The rest does not fit into the parts of `AdditionalFields`.
     #[error(
         "what has no column of its own takes {bytes} bytes, and {parts} parts of AdditionalFields \
          hold {longest} each"
@@ -41,28 +41,28 @@ pub enum TooLarge {
     Rest {
         /// Bytes of the rest.
         bytes: usize,
-        /// Parts that there are.
+        /// The number of parts.
         parts: usize,
-        /// Bytes of one part.
+        /// Maximum bytes of a part.
         longest: usize,
     },
-    /// No delivery could hold it.
+    /// The row does not fit into a delivery.
     #[error("its row takes {bytes} bytes, and a delivery {longest}")]
     Row {
         /// Bytes of the row.
         bytes: usize,
-        /// Bytes of a row that there may be.
+        /// Maximum bytes of a row.
         longest: usize,
     },
 }
 
-/// Makes a row of the JSON text of a record.
+/// Turns the JSON text of a record into a row.
 pub fn row(record: &str, api: Api, redaction: Redaction) -> Result<String, TooLarge> {
     row_of(&mut Scanner::new(record), record, api, redaction)
 }
 
-/// Makes a row of what is left of a record, token by token. What the record says of a call decides
-/// whether bodies are secret.
+/// Turns a record's tokens into a row. What `record` says about an API call decides whether request
+/// and response bodies are secret.
 pub(crate) fn row_of<'a>(
     tokens: &mut (impl Iterator<Item = Token<'a>> + Clone),
     record: &str,
@@ -88,13 +88,13 @@ pub(crate) fn row_of<'a>(
     Ok(row)
 }
 
-/// An object of the record that the scan is in.
+/// An object of the record that the scan is inside of.
 struct Level<'a> {
     key: &'a str,
     verdict: Judgement,
     node: &'static Node,
     is_empty: bool,
-    /// Whether the rest has it open too.
+    /// Whether this object is open in the rest too.
     is_in_rest: bool,
 }
 
@@ -102,20 +102,20 @@ struct Encoder<'a> {
     api: Api,
     masker: Masker,
     row: String,
-    /// JSON of what has no column.
+    /// JSON of everything without a column.
     rest: String,
-    /// The objects that the scan is in, from the record down. The rest is inside those of them that
-    /// something had to be kept of.
+    /// The open objects, from the record down. In the rest, only those are open from which a value
+    /// had to be kept.
     levels: Vec<Level<'a>>,
-    /// The columns that have a value, a bit for each. A second value under the same path stays in
-    /// the rest.
+    /// One bit for each column that has a value. A second value at the same path goes into the
+    /// rest.
     used: [u64; WORDS],
 }
 
 impl<'a> Encoder<'a> {
     fn record(&mut self, tokens: &mut (impl Iterator<Item = Token<'a>> + Clone)) {
         self.row.push('{');
-        // The record's own brace.
+        // The record's opening brace.
         tokens.next();
         self.enter("", Judgement::RECORD, &catalogue().root);
         while let Some(token) = tokens.next() {
@@ -187,7 +187,7 @@ impl<'a> Encoder<'a> {
         }
     }
 
-    /// Makes sure that the rest is inside the same object as the scan.
+    /// Opens in the rest every object that the scan is inside of.
     fn open_in_rest(&mut self) {
         for level in self.levels.iter_mut().filter(|level| !level.is_in_rest) {
             if !self.rest.is_empty() {
@@ -257,8 +257,8 @@ impl<'a> Encoder<'a> {
         fits
     }
 
-    /// Writes a list, if it stays what it is as text. The HTTP Data Collector API makes JSON text of
-    /// it; the other wants text.
+    /// Writes a list if it loses nothing as text. The HTTP Data Collector API turns a list into
+    /// JSON text itself; the Logs Ingestion API needs text.
     fn list(
         &mut self,
         verdict: Judgement,
@@ -282,7 +282,7 @@ impl<'a> Encoder<'a> {
     }
 }
 
-/// Adds the rest to a row, as text, in parts.
+/// Appends the rest to a row, as text, in parts.
 fn append_rest(row: &mut String, rest: &str, api: Api) -> Result<(), TooLarge> {
     let longest = api.longest_field();
     let mut ahead = rest;
@@ -314,7 +314,7 @@ fn append_rest(row: &mut String, rest: &str, api: Api) -> Result<(), TooLarge> {
     }
 }
 
-/// Writes JSON text as the content of a JSON string. There are no control characters in it.
+/// Writes JSON text as the content of a JSON string. The text must have no control characters.
 fn escape(out: &mut String, text: &str) {
     let mut ahead = text;
     while let Some(at) = memchr2(b'"', b'\\', ahead.as_bytes()) {

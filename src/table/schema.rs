@@ -1,8 +1,8 @@
-//! What Azure is told of the table and of the data collection rule that fills it.
+//! What Azure is told about the table and about the data collection rule that fills it.
 //!
-//! A column that is sent but not declared is dropped although the answer is a success. So the table, the rule and the
-//! rows come from one [`catalogue`](super::catalogue). The deployment template carries what stands
-//! here; a test holds the two together.
+//! The service drops a column that is sent but not declared, although it answers with success. So
+//! the table, the rule and the rows come from one [`catalogue`](super::catalogue). The deployment
+//! template repeats what is defined here; a test compares the two.
 //!
 //! <https://learn.microsoft.com/azure/azure-monitor/data-collection/data-collection-rule-structure>
 
@@ -21,13 +21,13 @@ pub struct Declared {
     pub kind: &'static str,
 }
 
-/// The columns of what is sent, `streamDeclarations` in the rule.
+/// The columns of the stream: `streamDeclarations` in the rule.
 #[must_use]
 pub fn stream() -> Vec<Declared> {
     declare_stream(custom_columns(Api::LogsIngestion))
 }
 
-/// The columns of what is sent to the table of heartbeats.
+/// The columns of the stream for heartbeats.
 #[must_use]
 pub fn health_stream() -> Vec<Declared> {
     declare_stream(health::columns())
@@ -35,7 +35,7 @@ pub fn health_stream() -> Vec<Declared> {
 
 fn declare_stream(columns: impl Iterator<Item = (String, Type)>) -> Vec<Declared> {
     declare(columns, "datetime", |kind| match kind {
-        // A stream knows no GUID; the transformation makes one.
+        // A stream has no GUID type; the transformation converts to it.
         Type::String | Type::Guid => "string",
         Type::Real => "real",
         Type::Boolean => "boolean",
@@ -65,8 +65,8 @@ fn declare_table(columns: impl Iterator<Item = (String, Type)>) -> Vec<Declared>
     })
 }
 
-/// The rule's transformation from the one to the other, `transformKql`. What has no readable date
-/// gets the time of its arrival, without which it would be dropped.
+/// The rule's transformation from the stream to the table, `transformKql`. A row without a readable
+/// date gets its arrival time, because the service would drop it otherwise.
 #[must_use]
 pub fn transform() -> String {
     let columns = custom_columns(Api::LogsIngestion);
@@ -126,8 +126,8 @@ mod tests {
         assert_eq!(names(&stream), names(&table));
     }
 
-    /// Names begin with a letter and have at most 45 letters, digits and underscores; some are the
-    /// service's own.
+    /// Names begin with a letter and have at most 45 letters, digits and underscores; some are
+    /// reserved.
     #[test]
     fn every_name_is_one_that_the_service_takes() {
         let reserved = [

@@ -1,9 +1,10 @@
-//! A row of a record that is too large for one: every column that fits, the rest shortened, and in a
-//! column of its own the reason.
+//! A row for a record that is too large: every column that fits, the rest shortened, and the reason
+//! in a column of its own.
 //!
-//! Whoever signs in or calls the API chooses much of what a record holds. If what is too large had no
-//! row, no rule would see it. So nothing that is too large, too many or too deep takes the place of
-//! anything else: each value is shortened by itself, and what has a column is no part of the count.
+//! Whoever signs in or calls the API chooses much of a record's content. If an oversized record had
+//! no row, no rule would see it. So nothing that is too long, too numerous or too deep displaces
+//! anything else: each value is shortened by itself, and members with a column do not count towards
+//! the limit.
 
 use std::borrow::Cow;
 
@@ -13,25 +14,25 @@ use super::row::row;
 use crate::json::{self, Scanner, Token};
 use crate::redact::Redaction;
 
-/// What stands where something was left out. No name in the catalogue ends so.
+/// Marks a place where something was cut off. No name in the catalogue ends with it.
 const CUT: char = '…';
-/// Levels that are kept of a value without a column. KQL's `parse_json` takes several times that.
+/// Nesting levels kept of a value without a column. KQL's `parse_json` takes several times as many.
 const DEEPEST: usize = 16;
 
-/// How much is kept.
+/// How much of a record to keep.
 #[derive(Clone, Copy)]
 struct Measure {
-    /// Bytes of a text that may have a column.
+    /// Maximum bytes of a text that may have a column.
     column: usize,
-    /// Bytes of another text, and of a name.
+    /// Maximum bytes of any other text, and of a name.
     text: usize,
-    /// Bytes of a value without a column, its last text not counted.
+    /// Maximum bytes of a value without a column, not counting its last text.
     value: usize,
-    /// Members of an object that have no column, and elements of a list.
+    /// Maximum members of an object without a column, and maximum elements of a list.
     members: usize,
 }
 
-/// From the largest to one that always fits: the tests have a record that fills everything.
+/// From the largest to one that always fits: a test fills everything.
 const MEASURES: [Measure; 4] = [
     Measure {
         column: usize::MAX,
@@ -59,9 +60,9 @@ const MEASURES: [Measure; 4] = [
     },
 ];
 
-/// Makes a row of the JSON text of a record that [has none](row()), and says in it why.
+/// Builds a row for a record that [has none](row()), and stores the reason in it.
 ///
-/// `None` would mean that even so there is none.
+/// Returns `None` only if even the smallest row does not fit.
 #[must_use]
 pub(crate) fn shortened(record: &str, api: Api, why: &str) -> Option<String> {
     let mut marker = String::from("{");
@@ -85,14 +86,14 @@ pub(crate) fn shortened(record: &str, api: Api, why: &str) -> Option<String> {
     })
 }
 
-/// A record, shortened.
+/// The record, shortened to this measure.
 fn record_within(record: &str, measure: Measure) -> String {
     let mut shortening = Shortening {
         tokens: Scanner::new(record),
         out: String::new(),
         measure,
     };
-    // The record's own brace.
+    // The record's opening brace.
     shortening.tokens.next();
     shortening.object(&catalogue().root);
     shortening.out
@@ -105,10 +106,10 @@ struct Shortening<'a> {
 }
 
 impl<'a> Shortening<'a> {
-    /// Writes an object, whose brace was read, that columns are made of.
+    /// Writes an object at a node of the column tree. Its opening brace has been read.
     fn object(&mut self, node: &'static Node) {
         json::write(&mut self.out, Token::BeginObject);
-        // A second member of that name has no column.
+        // A second member with the same name has no column.
         let mut seen: Vec<&Node> = Vec::new();
         let mut members = 0;
         while let Some(Token::Key(key)) = self.tokens.next() {
@@ -138,10 +139,10 @@ impl<'a> Shortening<'a> {
         json::write(&mut self.out, Token::EndObject);
     }
 
-    /// Writes a value that has no column, or is a list, so far as it fits.
+    /// Writes a value without a column, or a list, as far as it fits.
     fn value(&mut self, first: Token<'a>) {
         let longest = self.out.len() + self.measure.value;
-        // Of each object or list that is open, how many members it has.
+        // The number of members or elements in each open object or list.
         let mut levels: Vec<usize> = Vec::new();
         let mut token = first;
         loop {
@@ -151,7 +152,7 @@ impl<'a> Shortening<'a> {
                     levels.pop();
                 }
                 Token::Key(key) => {
-                    // What a key leads to is counted, and the key with it.
+                    // A key and its value count as one member.
                     let Some(value) = self.tokens.next() else {
                         return;
                     };
@@ -177,7 +178,7 @@ impl<'a> Shortening<'a> {
         }
     }
 
-    /// Whether another member goes into the innermost object or list.
+    /// Counts another member, and returns whether it fits into the innermost object or list.
     fn has_room(&self, longest: usize, levels: &mut [usize]) -> bool {
         let is_shallow = levels.len() <= DEEPEST;
         let Some(members) = levels.last_mut() else {
@@ -187,7 +188,7 @@ impl<'a> Shortening<'a> {
         is_shallow && *members <= self.measure.members && self.out.len() < longest
     }
 
-    /// Writes a value, or the beginning of one.
+    /// Writes a scalar value, or the start of an object or list.
     fn begin(&mut self, value: Token<'a>, levels: &mut Vec<usize>) {
         match value {
             Token::Text(text) => self.text(text, self.measure.text),
@@ -211,7 +212,7 @@ impl<'a> Shortening<'a> {
         json::write(&mut self.out, Token::Text(&text));
     }
 
-    /// Steps over the rest of a value.
+    /// Skips the rest of a value.
     fn skip(&mut self, first: Token<'a>) {
         let mut depth = 0_usize;
         let mut token = Some(first);
@@ -229,8 +230,8 @@ impl<'a> Shortening<'a> {
     }
 }
 
-/// The beginning of a text, as it stands in JSON, that is longer than so many bytes. No escape is
-/// cut in two, nor the two that make one character.
+/// Truncates a JSON-escaped text to this many bytes. Neither an escape nor a surrogate pair is
+/// split.
 fn cut(text: &str, longest: usize) -> Cow<'_, str> {
     if text.len() <= longest {
         return text.into();

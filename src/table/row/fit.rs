@@ -1,4 +1,4 @@
-//! Whether the service keeps a value under a column's suffix as what it is.
+//! Whether the service stores a value unchanged under a column's suffix.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -9,12 +9,12 @@ use crate::json::{self, Token};
 use crate::table::Api;
 use crate::table::catalogue::{Column, Type};
 
-/// Significant digits that a `real` keeps for certain.
+/// Significant digits that a `real` keeps reliably.
 const EXACT_DIGITS: usize = 15;
-/// Digits of a GUID.
+/// Hexadecimal digits of a GUID.
 const GUID: usize = 32;
 
-/// The form in which a column takes a value, if it does.
+/// The form in which a column takes this value; `None` if the value does not fit.
 pub(super) fn fitting<'a>(column: &Column, value: Token<'a>, api: Api) -> Option<Token<'a>> {
     let fits = match (column.kind, value) {
         (Type::String, Token::Text(text)) => is_plain(text, api.longest_field()),
@@ -35,9 +35,9 @@ pub(super) fn fitting<'a>(column: &Column, value: Token<'a>, api: Api) -> Option
     fits.then_some(value)
 }
 
-/// Whether the service keeps a text as a text, whole.
+/// Whether the service keeps a text as text, untruncated.
 fn is_plain(text: &str, longest: usize) -> bool {
-    // Most texts, and neither a time nor a GUID.
+    // Fast path for most texts: they cannot be a time or a GUID.
     let begins_with_letter = text.as_bytes().first().is_some_and(u8::is_ascii_alphabetic);
     if begins_with_letter && text.len() < GUID && !json::has_escapes(text) {
         return text.len() <= longest;
@@ -49,19 +49,19 @@ fn is_plain(text: &str, longest: usize) -> bool {
         })
 }
 
-/// What a text says, unless it is one that not every program takes.
+/// The unescaped text; `None` if it is invalid or holds NUL, which not every program accepts.
 pub(super) fn unescaped(text: &str) -> Option<Cow<'_, str>> {
     json::unescape(text).filter(|text| matches!(text, Cow::Borrowed(_)) || !text.contains('\0'))
 }
 
-/// Whether a number is the same after it was a `real`, as decimals of so many digits are.
+/// Whether a number survives the conversion to `real`, as a decimal with few enough digits does.
 pub(super) fn is_exact(number: &str) -> bool {
     let is_decimal = |it: u8| it.is_ascii_digit() || matches!(it, b'-' | b'.');
     let digits = number.bytes().filter(u8::is_ascii_digit).count();
     digits <= EXACT_DIGITS && number.bytes().all(is_decimal)
 }
 
-/// Whether a text is a time that comes back as it was, to the service's 100 ns.
+/// Whether a text is a UTC time that the service, with its resolution of 100 ns, returns unchanged.
 fn is_utc(text: &str) -> bool {
     const FORM: &[u8] = b"0000-00-00T00:00:00";
     let (Some(seconds), Some(fraction)) = (text.get(..FORM.len()), text.get(FORM.len()..)) else {
@@ -78,12 +78,12 @@ fn is_utc(text: &str) -> bool {
         }),
         None => false,
     };
-    // Year 0 is not for everybody.
+    // Not every program accepts the year 0.
     let is_common = !seconds.starts_with("0000");
     has_form && is_short && is_common && is_there(seconds)
 }
 
-/// Whether there is such a time, of this form. A leap second is not for everybody.
+/// Whether this date and time exist. Leap seconds count as nonexistent: not every program accepts them.
 fn is_there(seconds: &str) -> bool {
     let number = |place: Range<usize>| seconds.get(place)?.parse().ok();
     let date = || {
@@ -94,8 +94,8 @@ fn is_there(seconds: &str) -> bool {
     date().is_some() && time().is_some()
 }
 
-/// Whether the service might take a text for a time. What it takes for one is documented for ISO
-/// 8601 only, so this is generous: no harm is done by what stays out of its column.
+/// Whether the service might take a text for a time. Its rules are documented for ISO 8601 only, so
+/// this check is generous: a value kept out of its column does no harm.
 fn resembles_time(text: &str) -> bool {
     let bytes = text.as_bytes();
     let separator = bytes.iter().position(|it| !it.is_ascii_digit());
@@ -113,7 +113,7 @@ fn resembles_guid(text: &str) -> bool {
     is_long && is_guid(text.trim_matches(['{', '}', '(', ')'])) || text.starts_with("{0x")
 }
 
-/// Whether a text is a GUID, with hyphens or without: the service takes both for one.
+/// Whether a text is a GUID, with or without hyphens: the service accepts both.
 fn is_guid(text: &str) -> bool {
     let is_hyphen = |at| matches!(at, 8 | 13 | 18 | 23);
     let mut bytes = text.bytes().enumerate();
@@ -127,8 +127,8 @@ fn is_guid(text: &str) -> bool {
     }
 }
 
-/// A GUID as the service takes it. The HTTP Data Collector API sees one with hyphens or without, and
-/// so does a rule's `toguid()`; with hyphens the stream has what the column will show.
+/// A GUID in the form to send. The HTTP Data Collector API recognises it with or without hyphens,
+/// and so does a rule's `toguid()`. The stream gets hyphens, as the column will show them.
 pub(super) fn guid_for(api: Api, guid: &str) -> Cow<'_, str> {
     if api == Api::DataCollector || guid.len() != GUID {
         return guid.into();

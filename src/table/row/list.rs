@@ -1,17 +1,17 @@
-//! Lists in a column, of which the services make text.
+//! Lists in a column, which the services convert to text.
 
 use super::fit::{is_exact, unescaped};
 use crate::json::{Scanner, Token};
 
-/// Bytes of a list in a column. The service makes text of it, and may write it in another way,
-/// such as with `\u` escapes, that takes up to six times the room.
+/// Maximum bytes of a list in a column. The service may write the list differently when it converts
+/// it to text, for example with `\u` escapes, which take up to six times the space.
 const LONGEST_LIST: usize = 5_000;
-/// Levels of a list in a column, far fewer than a parser could mind.
+/// Maximum nesting of a list in a column, far below any parser's limit.
 const DEEPEST_LIST: usize = 16;
 
-/// Whether the service, which parses a list and writes it again as text, keeps all that is in it.
+/// Whether a list loses nothing when the service parses it and writes it again as text.
 pub(super) fn is_plain_list(list: &str) -> bool {
-    // The names in each object that is open, and none for each list.
+    // The names in each open object. A list has an empty entry.
     let mut levels: Vec<Vec<&str>> = Vec::new();
     list.len() <= LONGEST_LIST
         && Scanner::new(list).all(|token| match token {
@@ -30,7 +30,7 @@ pub(super) fn is_plain_list(list: &str) -> bool {
                     names.push(key);
                     is_new
                 });
-                // Two spellings of one name could not be told from two names.
+                // Two spellings of one name would look like two names.
                 is_new && !key.contains('\\')
             }
             Token::Text(text) => unescaped(text).is_some(),

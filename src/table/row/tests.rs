@@ -21,7 +21,7 @@ fn joined(row: &Value) -> String {
     parts.collect()
 }
 
-/// A record again, from its row.
+/// Restores a record from its row.
 fn record_of(row: &Value) -> Value {
     let rest = joined(row);
     let mut record = match &*rest {
@@ -270,7 +270,7 @@ fn every_column_can_be_filled_while_secrets_are_masked() {
 
 #[test]
 fn the_last_part_of_several_is_never_so_short_that_it_could_be_taken_for_something_else() {
-    // `{"x":"…","n":…}`: the digits and the brace would have been a part of their own.
+    // `{"x":"…","n":…}`: without the minimum, the digits and the brace would be a part of their own.
     let digits = "1".repeat(32);
     let record = format!(r#"{{"x":"{}","n":{digits}}}"#, "p".repeat(31_988));
     let row = row_of(&record);
@@ -296,7 +296,7 @@ fn the_rest_is_cut_between_characters_into_parts_that_fit() {
 
 #[test]
 fn a_rest_that_needs_more_parts_than_there_are_is_an_error() {
-    // `{"a":"…"}` has 8 bytes beside the text.
+    // `{"a":"…"}` has 8 bytes besides the text.
     let record = |length: usize| format!(r#"{{"a":"{}"}}"#, "x".repeat(length - 8));
     let fits = row_of(&record(128 * 32_000));
     assert_eq!(fits.as_object().unwrap().len(), 128);

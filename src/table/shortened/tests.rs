@@ -7,12 +7,12 @@ use super::*;
 use crate::pii::Privacy;
 
 const BOTH: [Api; 2] = [Api::DataCollector, Api::LogsIngestion];
-/// Bytes that no row of the Logs Ingestion API holds.
+/// More bytes than a row of the Logs Ingestion API holds.
 const LARGE: usize = 1_100_000;
-/// Bytes that no row at all holds.
+/// More bytes than any row holds.
 const LARGER: usize = 4_200_000;
 
-/// A row as it is in the table, by the names without suffixes.
+/// A row as it is in the table, with the names without suffixes.
 fn row_of(record: &str, api: Api) -> Map<String, Value> {
     let why = row(record, api, Redaction::On).unwrap_err().to_string();
     let row = Privacy::from(Redaction::On)
@@ -37,7 +37,7 @@ fn row_of(record: &str, api: Api) -> Map<String, Value> {
     row
 }
 
-/// What is in no column, as KQL reads it.
+/// The part that is in no column, as KQL reads it.
 fn rest(record: &str, api: Api) -> Value {
     let why = "why";
     let row = shortened(record, api, why).unwrap();
@@ -50,8 +50,8 @@ fn rest(record: &str, api: Api) -> Value {
     serde_json::from_str(&parts.collect::<String>()).unwrap()
 }
 
-/// A call that a rule is for, with `body` as the first members of its body, and `more` as the first
-/// of the record.
+/// An API call that a detection looks for. `body` adds the first members of its body, and `more`
+/// the first of the record.
 fn call(body: &str, more: &str) -> String {
     format!(
         r#"{{{more}"date":"2026-11-21T08:00:00.000Z","type":"sapi","details":{{"request":{{"method":"post",
@@ -112,7 +112,7 @@ fn many_members_take_no_column_from_anything_else() {
     assert_call(&call(&many, ""));
     assert_call(&call("", &many));
     assert_call(&call(&format!(r#""filler":{{{many}"last":1}},"#), ""));
-    // One that has a column, over and over.
+    // A member that has a column, repeated.
     let same = r#""name":"a","#.repeat(100_000);
     assert_call(&call(&same, ""));
     let same = r#""auth":{"user":{"id":1}},"#.repeat(45_000);
@@ -176,7 +176,7 @@ fn many_long_texts_with_columns_are_cut_further_until_a_delivery_holds_them() {
 
 #[test]
 fn a_secret_is_masked_before_it_is_cut() {
-    // Without what follows the password, it is none.
+    // Without the text that follows it, the password would not be recognised.
     let link = format!(
         "{} https://jane:hush-{}@a.example/",
         "x".repeat(7_900),
@@ -197,15 +197,15 @@ fn a_secret_is_masked_before_it_is_cut() {
     }
 }
 
-/// At each place that columns lead to, as much as there may be of what is kept.
+/// At each place in the column tree, as much as is ever kept.
 fn of_everything(node: &Node) -> String {
-    // As far as it is kept in escapes, which take twice the room in a row.
+    // The part that is kept consists of escapes, which take twice the space in a row.
     let text = format!("{}{}", r"\\".repeat(130), "x".repeat(5_000));
     let mut members: Vec<String> = node
         .names()
         .map(|(it, child)| match child {
             inner if inner.is_inner() => format!(r#""{it}":{}"#, of_everything(inner)),
-            // A text that no column takes.
+            // A text that no column accepts.
             _ => format!(r#""{it}":"\u0000{text}""#),
         })
         .collect();
@@ -223,7 +223,7 @@ fn a_record_that_fills_everything_has_a_row() {
     let least = record_within(&record, least);
     for api in BOTH {
         let row = row(&least, api, Redaction::Off).unwrap();
-        // The reason has room, too.
+        // Leaves room for the reason.
         assert!(row.len() < 990_000, "{api:?}: {}", row.len());
     }
     row_of(&record, Api::LogsIngestion);

@@ -24,7 +24,7 @@ fn a_row_for_the_logs_ingestion_api_has_the_columns_as_they_are_declared() {
             "scope_s": r#"["a","b\""]"#,
             "details_response_statusCode_d": 200,
             "details_request_auth_credentials_jti_g": "01234567-89ab-cdef-0123-456789abcdef",
-            // The column's name would be too long.
+            // The column's name is too long.
             "AdditionalFields_s":
                 r#"{"details":{"response":{"body":{"providers":{"recaptcha_v2":"x"}}}}}"#,
         })
@@ -49,7 +49,7 @@ fn what_a_field_of_the_logs_ingestion_api_cannot_hold_goes_on_in_the_next() {
     let fits = declared_row_of(&format!(r#"{{"ip":"{longest}"}}"#)).unwrap();
     assert_eq!(fits, json!({"ip_s": longest}));
     let long = declared_row_of(&format!(r#"{{"ip":"{longest}x"}}"#)).unwrap();
-    // `{"ip":"` has 7 bytes. The last part is never so short that it could be a number.
+    // `{"ip":"` has 7 bytes. The last part is never short enough to be taken for a number.
     assert_eq!(
         long,
         json!({
@@ -61,8 +61,8 @@ fn what_a_field_of_the_logs_ingestion_api_cannot_hold_goes_on_in_the_next() {
 
 #[test]
 fn a_row_that_no_delivery_of_the_logs_ingestion_api_can_hold_is_an_error() {
-    // Beside the text: 8 bytes of the rest, whose 4 quotes take another 4 in the row, and the
-    // names of 16 parts.
+    // Besides the text: 8 bytes of the rest, 4 more to escape its quotes in the row, and the names
+    // of 16 parts.
     let names: usize = (1..=16)
         .map(|number| {
             let number = if number == 1 {

@@ -32,7 +32,7 @@ fn the_bodies_of_a_call_that_sets_secrets_are_masked_and_nothing_else_is() {
             "AdditionalFields":
                 r#"{"details":{"request":{"body":{"name":"***","b":{"c":"***"}},"query":{"body":"d"}}}}"#}),
     );
-    // The body of a list of calls is none.
+    // A body inside a list of calls does not count as the body.
     assert_row(
         r#"{"details":{"request":{"path":"/api/v2/hooks/1/secrets"},"requests":[{"body":{"name":"a"}}]}}"#,
         &json!({"details_request_path": "/api/v2/hooks/1/secrets",

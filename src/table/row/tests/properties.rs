@@ -1,4 +1,4 @@
-//! What holds for every record.
+//! Properties that hold for every record.
 
 use std::collections::BTreeMap;
 
@@ -8,8 +8,8 @@ use serde_json::value::RawValue;
 use super::*;
 use crate::table::catalogue::Column;
 
-/// Values as JSON text: what services take for something else, what not every parser takes, and
-/// others.
+/// Values as JSON text: some that services take for another type, some that not every parser
+/// accepts, and others.
 fn leaf() -> impl Strategy<Value = String> {
     let odd = [
         "null",
@@ -50,7 +50,7 @@ fn quoted(text: String) -> String {
     Value::from(text).to_string()
 }
 
-/// Names from paths of the catalogue, whole and in pieces, and others, as JSON text.
+/// Names as JSON text: whole paths from the catalogue, single segments, and others.
 fn name() -> impl Strategy<Value = String> {
     let columns = &catalogue().columns;
     let segments: BTreeSet<&str> = columns.iter().flat_map(|it| it.path.clone()).collect();
@@ -74,7 +74,7 @@ fn value() -> impl Strategy<Value = String> {
     })
 }
 
-/// Names may be there twice.
+/// An object whose names may repeat.
 fn object(value: impl Strategy<Value = String>) -> impl Strategy<Value = String> {
     let member = (name(), value).prop_map(|(name, value)| format!("{name} : {value}"));
     let members = proptest::collection::vec(member, 0..6);
@@ -94,8 +94,8 @@ fn at_a_column() -> impl Strategy<Value = String> {
     })
 }
 
-/// Every value with the names that lead to it, as it was written, but that what stands under a
-/// path whose column converts has no quotes.
+/// Every value, as it was written, with the names on its path. Where the column converts text, the
+/// value has no quotes.
 type Leaves = Vec<(Vec<String>, String)>;
 
 fn leaves_of(text: &str) -> Leaves {
@@ -179,7 +179,7 @@ fn check(record: &str) {
     for column in declared.keys() {
         assert!(known.contains(column), "{column}");
     }
-    // A list is a text here, and what text it is the other row tells.
+    // In this row a list is JSON; the other row holds the same list as text.
     for column in &catalogue().columns {
         let list = flattened
             .get(&column.name)
@@ -190,7 +190,7 @@ fn check(record: &str) {
             *text = list;
         }
     }
-    // A GUID has hyphens here.
+    // In this row a GUID has hyphens.
     for column in catalogue()
         .columns
         .iter()
@@ -206,7 +206,7 @@ fn check(record: &str) {
     assert_whole(record, Api::LogsIngestion, &declared);
 }
 
-/// Asserts that the columns of a row and its rest are the record, leaf by leaf.
+/// Asserts that a row's columns and its rest make up the record, leaf by leaf.
 fn assert_whole(record: &str, api: Api, columns: &Columns) {
     let parts = (0..api.parts()).map_while(|number| match api {
         Api::DataCollector => columns.get(&additional_fields(number)),
@@ -226,7 +226,7 @@ fn assert_whole(record: &str, api: Api, columns: &Columns) {
         }
     }
     let mut expected = leaves_of(record);
-    // Of an empty record there is nothing to keep.
+    // An empty record has nothing to keep.
     expected.retain(|(path, _)| !path.is_empty());
     expected.sort();
     leaves.sort();
