@@ -1,4 +1,4 @@
-//! The proof of arrival of a destination, and what follows from looking at the table: what is missing there is delivered again, once.
+//! The proof of arrival for a destination. Records missing from the table are delivered again, once.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -23,7 +23,7 @@ impl Layers {
         timing.is_ok_and(|it| it.is_some())
     }
 
-    /// What proves the arrival of what this destination takes; `None` where nothing does.
+    /// The proof of arrival for this destination; `None` if `ARRIVAL` is off or it fills no table.
     pub(super) fn proof(
         &self,
         kind: &Kind,
@@ -41,8 +41,8 @@ impl Layers {
 }
 
 impl App {
-    /// Settles what was found in the table, and tells it in the report of the run that was made
-    /// meanwhile.
+    /// Settles what the look at the table found, and adds it to the report of the run made at the
+    /// same time.
     pub(super) async fn prove(
         &self,
         (pipeline, way, proof): (&Pipeline, &Way, &Proof),
@@ -59,8 +59,8 @@ impl App {
         report
     }
 
-    /// Delivers these records again, as a replay does. What comes in between counts as skipped. Where
-    /// that does not come to its end, it is tried again after the next look.
+    /// Delivers these records again, as a replay does. Records read in between count as skipped. If
+    /// the replay does not finish, it is retried after the next look at the table.
     async fn send_again(
         &self,
         (pipeline, way, proof): (&Pipeline, &Way, &Proof),
@@ -71,7 +71,8 @@ impl App {
         let again = self.deliver_again((pipeline, way), missing, deadline.remaining());
         let again = again.await;
         report.count_in(&again);
-        // What comes in between is older than the start of that reading, and no start of anything else.
+        // `before_start` here counts the records between the missing ones, not records older than
+        // `START_FROM`.
         report.before_start -= again.before_start;
         report.skipped += again.before_start;
         for error in &again.errors {
@@ -85,7 +86,7 @@ impl App {
         }
     }
 
-    /// Reads these records again, and delivers them, as a replay does.
+    /// Reads these records again and delivers them, as a replay does.
     pub(super) async fn deliver_again(
         &self,
         (pipeline, way): (&Pipeline, &Way),

@@ -1,6 +1,6 @@
-//! An audit: a stretch read again at Auth0, and compared with what each destination has of it.
+//! An audit reads a stretch from Auth0 again and compares it with what each destination holds.
 //!
-//! An hour at a time, by the time in the log id, so that no more than the ids of one are in memory.
+//! It works hour by hour, by the time in the log id, so that only one hour's ids are in memory.
 
 mod kept;
 mod mend;
@@ -32,13 +32,13 @@ use crate::report::Gap;
 use crate::run::{Mark, Run, Stretch, Until};
 use crate::state::History;
 
-/// Time for an hour of an archive, and for the book-keeping.
+/// Time limit for reading an hour of an archive, and for bookkeeping.
 const ASKING: Duration = Duration::from_mins(10);
 const HOUR: TimeDelta = TimeDelta::hours(1);
-/// What settings are needed for.
+/// What the settings are needed for, as told in problems.
 const COMMAND: &str = "audit";
 
-/// Why a destination is not compared, or not to the end.
+/// Why a destination is not compared, or not completely.
 #[derive(Debug, thiserror::Error)]
 enum AuditError {
     #[error("what this destination took cannot be asked for, so it is not audited")]
@@ -84,22 +84,22 @@ struct Target<'a> {
     pipeline: &'a Pipeline,
     way: &'a Way,
     place: Place<'a>,
-    /// What the runs counted, where that tells what was late.
+    /// The runs' counts, if they are what tells which records were late.
     history: Option<History>,
     /// The names of its dead letters.
     set_aside: BTreeSet<String>,
     audited: Audited,
 }
 
-/// What is audited.
+/// What to audit.
 pub(crate) struct Audit<'a> {
     pub stretch: &'a Stretch,
-    /// Whether what is missing is delivered again.
+    /// Whether missing records are delivered again.
     pub mends: bool,
 }
 
 impl Layers {
-    /// The table in the workspace of `WorkspaceID`, in this cloud.
+    /// A client of the workspace that `WorkspaceID` names, in this cloud.
     pub fn table(&self, wanted_by: &'static str, cloud: &'static Cloud) -> Result<Table, AppError> {
         let mut problems = Problems::default();
         let tools = self.tools(&mut problems)?;
@@ -113,8 +113,7 @@ impl Layers {
 }
 
 impl App {
-    /// Audits each destination whose records can be asked for. Of the others it is said that they
-    /// cannot.
+    /// Audits each destination whose records can be queried. The result says which ones cannot.
     pub async fn audit(&self, audit: &Audit<'_>, layers: &Layers) -> Vec<Audited> {
         let mut done = Vec::new();
         let mut targets = Vec::new();
@@ -142,7 +141,7 @@ impl App {
         done
     }
 
-    /// A destination and where to ask for its records.
+    /// A destination, and the place to query for its records.
     fn target<'a>(
         &self,
         pipeline: &'a Pipeline,
@@ -240,7 +239,7 @@ impl App {
         }
     }
 
-    /// All that Auth0 has of an hour; `None` where it was asked to end meanwhile.
+    /// Reads all records of an hour from Auth0; `None` if the process is asked to stop meanwhile.
     async fn read_hour(
         &self,
         of_hour: &OfHour,
@@ -282,8 +281,8 @@ impl App {
         })
     }
 
-    /// Compares an hour with what each destination has of it. One that cannot be asked is asked no
-    /// more. Where the process is asked to end before all have answered, nothing is compared.
+    /// Compares an hour with what each destination holds of it. A destination whose query fails is not
+    /// queried again. If the process is asked to stop before all have responded, nothing is compared.
     async fn compare(
         &self,
         audit: &Audit<'_>,
@@ -344,7 +343,7 @@ impl App {
 }
 
 impl Target<'_> {
-    /// How many records of an hour came late, by what the runs counted.
+    /// How many records of an hour came late, according to the runs' counts.
     fn missed(&self, hour: DateTime<Utc>, at_auth0: &AtAuth0) -> Option<u64> {
         if at_auth0.ids().next().is_none() {
             return Some(0);
@@ -353,7 +352,7 @@ impl Target<'_> {
     }
 }
 
-/// Finds out what Auth0 has of a stretch.
+/// Determines which part of a stretch Auth0 still keeps.
 async fn kept(way: &Way, stretch: &Stretch, now: DateTime<Utc>) -> Result<Kept, AuditError> {
     let from = stretch.from.as_ref().and_then(Mark::time);
     match Oldest::ask(&way.source, from, Deadline::after(ASKING)).await {
@@ -366,8 +365,8 @@ async fn kept(way: &Way, stretch: &Stretch, now: DateTime<Utc>) -> Result<Kept, 
     }
 }
 
-/// Finds out what tells which records came late: an archive if there is one that gets all, else the
-/// history.
+/// Chooses the source that tells which records came late: an archive that gets all records, else
+/// the history.
 async fn note_witness(targets: &mut [Target<'_>]) {
     let gets_all = |it: &Target| it.way.filter == Filter::default();
     let has_archive = targets
@@ -387,7 +386,7 @@ async fn note_witness(targets: &mut [Target<'_>]) {
     }
 }
 
-/// What rows of this tenant may call it: what its newest record does, and what its host begins with.
+/// The names that this tenant's rows may have: that in its newest record, and the first label of its host.
 async fn names(way: &Way, layers: &Layers) -> BTreeSet<String> {
     let deadline = Deadline::after(ASKING);
     let host = layers.read(Domain::read).map(|it| it.name);

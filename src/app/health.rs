@@ -1,4 +1,4 @@
-//! What is stored of the runs of all tenants, for those who look.
+//! The stored state of all tenants' runs, for the health functions and commands.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -22,20 +22,20 @@ use crate::net::retry::Deadline;
 use crate::pii::{self, Policy as PiiPolicy};
 use crate::settings::{SettingsError, UNKNOWN};
 
-/// Time for looking at what is stored.
+/// Time limit for reading the stored state.
 const LOOKING: Duration = Duration::from_secs(10);
-/// How long what was seen is told again: whoever looks more often costs nothing.
+/// How long a result is reused, so that frequent requests cost nothing.
 const FRESH: Duration = Duration::from_secs(5);
-/// Objects that are read at a time, of one storage: another may hang.
+/// Objects read concurrently from one storage. Another storage may hang.
 const SIDE_BY_SIDE: usize = 16;
 
 impl Tenants {
-    /// How it stands with each tenant and destination.
+    /// The state of each tenant and destination.
     pub async fn health(&self, clock: &Clock) -> Health {
         self.health_for(clock, None).await
     }
 
-    /// The same for who waits for runs since then, if anybody does.
+    /// The same. If `since` is given, runs have been expected since then.
     async fn health_for(&self, clock: &Clock, since: Option<DateTime<Utc>>) -> Health {
         let deadline = Deadline::after(LOOKING);
         let mut wanted = Vec::new();
@@ -72,11 +72,11 @@ impl Tenants {
 }
 
 impl Layers {
-    /// What keeps the runs of a destination from beginning. Of secrets, and of what takes an identity
-    /// that may be elsewhere, nothing is said: who looks need not have them.
+    /// Problems that keep a destination's runs from beginning. Secrets, and settings for an identity
+    /// that may be available elsewhere, are not checked: a reader of the state need not have them.
     fn obstacles(&self, kind: Option<&Kind>) -> SettingsError {
         let mut problems = Problems::default();
-        // What is no setting's fault is told where the storage is opened.
+        // Other errors are reported when the storage is opened.
         let _ = self.tools(&mut problems);
         let mut problems = problems.0;
         let of_kind = kind.and_then(|kind| {
@@ -112,7 +112,7 @@ async fn look(
     let (history, dead_letters) = match books {
         Ok(books) => {
             let history = match since {
-                // No run is waited for that cannot begin.
+                // A run that cannot begin is not expected.
                 Some(since) if obstacles.is_empty() => books.history.wait(since, deadline).await,
                 _ => books.history.look(deadline).await,
             };
@@ -137,15 +137,15 @@ async fn look(
     }
 }
 
-/// Health that is looked at again only after a while.
+/// Health, cached for a short time.
 pub(crate) struct Seen {
     last: Mutex<Option<(Instant, Arc<Health>)>>,
-    /// Since when runs are waited for.
+    /// The time since which runs have been expected.
     since: DateTime<Utc>,
 }
 
 impl Seen {
-    /// Waits for runs since then.
+    /// An empty cache. Runs are expected since then.
     pub fn since(since: DateTime<Utc>) -> Self {
         Self {
             last: Mutex::default(),
@@ -153,7 +153,7 @@ impl Seen {
         }
     }
 
-    /// How it stands now or stood a moment ago. Those who ask meanwhile wait for the same answer.
+    /// The current health, or a recent one. Concurrent callers wait for the same result.
     pub async fn health(&self, tenants: &Tenants, clock: &Clock) -> Arc<Health> {
         let mut seen = self.last.lock().await;
         if let Some((at, health)) = &*seen
@@ -180,7 +180,7 @@ mod tests {
     use crate::host::Views as _;
     use crate::net::retry::Jitter;
 
-    /// A tenant whose state is kept in this folder, with these settings as well.
+    /// A tenant whose state is in this folder, with additional settings.
     fn layers(folder: &tempfile::TempDir, more: &[(&str, &str)], clock: Clock) -> Layers {
         let settings = [
             ("DOMAIN", "acme.eu.auth0.com"),
@@ -205,7 +205,7 @@ mod tests {
         }
     }
 
-    /// Where nobody looks for a while, the platform ends the process, and the next look starts another.
+    /// Without requests the platform ends the process, and the next request starts another one.
     #[tokio::test]
     async fn what_has_not_run_is_told_however_young_the_process_that_looks_is() {
         let folder = tempfile::tempdir().unwrap();
@@ -220,13 +220,13 @@ mod tests {
             let app = LazyApp::new(layers.clone(), watch::channel(false).1);
             let page = app.view("").await.unwrap().unwrap();
             assert_eq!(page.status, status, "{minute}: {}", page.body);
-            // And so by who only looks at what is stored.
+            // A process that only reads the stored state reports the same.
             let health = Tenants::read(&layers).health(&clock).await;
             assert_eq!(health.state, state, "{minute}");
         }
     }
 
-    /// The same process, which is older than what is stored.
+    /// The same process, older than the stored state.
     #[tokio::test]
     async fn a_process_waits_since_it_was_started_and_not_since_somebody_looked() {
         let folder = tempfile::tempdir().unwrap();
@@ -243,7 +243,7 @@ mod tests {
         assert_eq!(page.status, 503, "{}", page.body);
     }
 
-    /// It is not the run's fault that it has not begun, and once the settings are good it has its time.
+    /// The run is not to blame for not beginning. Once the settings are good, it gets its full time.
     #[tokio::test]
     async fn no_run_is_waited_for_that_cannot_begin() {
         let folder = tempfile::tempdir().unwrap();
@@ -268,7 +268,7 @@ mod tests {
         let mut asked_at = Vec::new();
         for second in 0..=11 {
             let answer = seen.health(&tenants, &clock).await;
-            // It was looked at again where it is another one.
+            // Another object means that the storage was read again.
             if last.as_ref().is_none_or(|it| !Arc::ptr_eq(it, &answer)) {
                 asked_at.push(second);
             }
@@ -278,7 +278,7 @@ mod tests {
         assert_eq!(asked_at, [0, 5, 10]);
     }
 
-    /// One tenant's storage may be another's than that of the rest.
+    /// One tenant may use a different storage than the others.
     #[tokio::test(start_paused = true)]
     async fn a_storage_that_hangs_hides_the_state_of_no_other_tenant() {
         let folder = tempfile::tempdir().unwrap();

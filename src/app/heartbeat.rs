@@ -1,7 +1,7 @@
-//! `HEARTBEAT`: a row for each run that is told of, in the workspace that the tenant's records go to.
+//! `HEARTBEAT`: writes a row for each reported run into the workspace that gets the tenant's records.
 //!
-//! Its history decides which runs these are: each that did something or failed, and one in ten minutes
-//! of those that found nothing new.
+//! The history decides which runs are reported: each run that did something or failed, and one in ten
+//! minutes of those that found nothing new.
 
 use std::time::Duration;
 
@@ -19,13 +19,13 @@ use crate::state::HistoryStore;
 use crate::table::health::Heartbeat;
 
 pub(super) const SETTING: &str = "HEARTBEAT";
-/// Time for sending one, to which the grace for its answer comes; a run does not wait longer for it.
+/// Time limit for sending a heartbeat, before the grace period for its response. A run waits no longer.
 const SENDING: Duration = Duration::from_secs(5);
 
-/// The way of a tenant's heartbeats.
+/// Where a tenant's heartbeats go.
 #[derive(Clone, Copy)]
 pub(super) struct Pulse<'a> {
-    /// What the tenant is called.
+    /// The tenant's name in heartbeats.
     pub tenant: &'a str,
     pub way: &'a dyn Heartbeats,
 }
@@ -37,7 +37,7 @@ impl Layers {
             let is_on = reader.optional(SETTING, values::switch);
             Some(is_on.unwrap_or(false))
         })?;
-        // A name that is none may have been meant for one of them. It is told of elsewhere.
+        // An unknown name may be a misspelt destination that takes heartbeats. It is reported elsewhere.
         let may_take =
             |named: &Result<&Kind, _>| named.as_ref().map_or(true, |it| it.takes_heartbeats);
         let is_chosen_for_once = matches!(
@@ -58,7 +58,7 @@ impl Layers {
         self.read(|reader| reader.problem(SETTING, &problem))
     }
 
-    /// Of a tenant that cannot work, the destination that takes its heartbeats, if one can.
+    /// For a tenant that cannot work, a destination that takes its heartbeats, if one can be built.
     pub(super) fn way_of_heartbeats(&self) -> Option<Box<dyn Destination>> {
         if !self.heartbeat().ok()? {
             return None;
@@ -71,8 +71,8 @@ impl Layers {
 }
 
 impl App {
-    /// The way of the tenant's heartbeats, if it has any: the first destination that takes them and
-    /// is well set.
+    /// Where the tenant's heartbeats go, if it sends any: the first destination that takes them and
+    /// has good settings.
     pub(super) fn pulse(&self) -> Option<Pulse<'_>> {
         let tenant = self.beats_as.as_deref()?;
         let ways = self.pipelines.iter();
@@ -84,8 +84,7 @@ impl App {
     }
 }
 
-/// Tells of a run that has ended, in its history and by a heartbeat. What people look at later must not
-/// fail the run.
+/// Records a finished run in its history and in a heartbeat. A failure here must not fail the run.
 pub(super) async fn tell(
     history: Option<&HistoryStore>,
     pulse: Option<Pulse<'_>>,
@@ -103,7 +102,7 @@ pub(super) async fn tell(
     let Some(Pulse { tenant, way }) = pulse.filter(|_| is_told) else {
         return;
     };
-    // What is missing stays so where the run could not read it.
+    // If the run could not read how many rows are lost, the history's number still holds.
     let lost = match history {
         Some(history) => history.lost().await.max(report.lost),
         None => report.lost,

@@ -1,7 +1,7 @@
-//! The settings, layer by layer: where state is kept, the tenant, each destination by itself.
+//! The settings, layer by layer: the storage for state, the tenant, and each destination
+//! separately.
 //!
-//! Reading a layer speaks to nobody. All that is wrong with the layers that were asked for is told at
-//! once.
+//! Reading a layer sends no request. All problems of the requested layers are reported together.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -28,7 +28,7 @@ use crate::settings::{AppSettings, Reader, SettingsError, UNKNOWN, tenants, valu
 use crate::state::{CheckpointStore, DeadLetterStore, HistoryStore};
 use crate::storage::{self, Storage, azure, folder, settings::StorageSettings};
 
-/// The settings that are read here.
+/// The settings that this module reads.
 const SETTINGS: [&str; 4] = [
     tenants::SETTING,
     "DESTINATIONS",
@@ -36,7 +36,7 @@ const SETTINGS: [&str; 4] = [
     heartbeat::SETTING,
 ];
 
-/// The settings of the proxy.
+/// The settings for the proxy.
 const PROXY: [&str; 4] = ["HTTPS_PROXY", "https_proxy", "NO_PROXY", "no_proxy"];
 
 /// The names of all settings.
@@ -62,12 +62,12 @@ pub fn setting_names() -> Vec<&'static str> {
         .collect()
 }
 
-/// Collects what is wrong with layers.
+/// Collects the problems of all layers.
 #[derive(Default)]
 pub(super) struct Problems(pub SettingsError);
 
 impl Problems {
-    /// A layer, unless its settings are bad, which is noted.
+    /// Returns the layer, or notes the problems of its settings.
     pub fn note<T, E: Into<AppError>>(
         &mut self,
         layer: Result<T, E>,
@@ -83,11 +83,11 @@ impl Problems {
     }
 }
 
-/// What is made of the settings of a destination.
+/// What the settings of a destination describe.
 pub(super) struct Built {
     pub destination: Box<dyn Destination>,
     pub filter: Filter,
-    /// What it may see, and so what may be set aside of what it does not take.
+    /// What the destination may see of a record, and so what its dead letters may hold.
     pub privacy: Privacy,
 }
 
@@ -95,9 +95,9 @@ pub(super) struct Built {
 #[derive(Clone)]
 pub(crate) struct Layers {
     pub(super) settings: AppSettings,
-    /// The tenant's name, where there are several.
+    /// The tenant's name, if there are several tenants.
     pub(super) tenant: Option<String>,
-    /// Whether anything is read at Auth0.
+    /// Whether records are read from Auth0.
     pub(super) is_auth0_read: bool,
     pub(super) purpose: Purpose,
     pub(super) clock: Clock,
@@ -105,10 +105,10 @@ pub(crate) struct Layers {
     pub(super) shared: Arc<Shared>,
 }
 
-/// What the tenants of an app share where their settings are the same.
+/// Objects that tenants of an app share if their settings are the same.
 #[derive(Default)]
 pub(super) struct Shared {
-    /// What all runs of the process have in memory.
+    /// Everything that the runs of the process hold in memory.
     pub in_flight: InFlight,
     pub ahead: auth0::Room,
     clients: Memo<reqwest::Client>,
@@ -134,7 +134,7 @@ impl Layers {
         }
     }
 
-    /// The same with the settings of a tenant.
+    /// The same layers with one tenant's settings.
     pub(super) fn of_tenant(&self, name: Option<String>, settings: AppSettings) -> Self {
         Self {
             settings,
@@ -143,12 +143,12 @@ impl Layers {
         }
     }
 
-    /// The tenants, each with its settings or what is wrong with its name.
+    /// The tenants, each with its settings or with the problem of its name.
     pub(super) fn by_tenant(&self) -> Vec<OfTenant> {
         self.settings.by_tenant(&setting_names())
     }
 
-    /// What was made of these settings for this tenant or another, or what `make` makes now.
+    /// Returns the object that was built from the same settings for any tenant, or builds it.
     fn shared<T: Clone, E>(
         &self,
         memo: &Memo<T>,
@@ -181,8 +181,8 @@ impl Layers {
         (self.clock)()
     }
 
-    /// What is kept for each destination. It takes neither the tenant's secret nor any setting of a
-    /// destination.
+    /// The stores of each destination. Needs neither the tenant's secret nor a destination's
+    /// settings.
     pub fn books(&self) -> Result<Vec<Books>, AppError> {
         let mut problems = Problems::default();
         let tools = self.tools(&mut problems)?;
@@ -196,12 +196,12 @@ impl Layers {
         let (Some(domain), Some(storage), true) = (domain, storage, problems.0.is_empty()) else {
             return Err(problems.0.into());
         };
-        // No run is made with these, so nothing is set aside.
+        // These stores are not used for runs, so no dead letter is written.
         let books = |kind: &Kind| self.books_of(kind, &domain, &storage, &tools.privacy);
         Ok(kinds.into_iter().map(books).collect())
     }
 
-    /// The same for each destination by itself; where that cannot be told, what is wrong.
+    /// The same per destination, each with its own problem.
     pub(super) fn books_of_each(&self) -> Vec<(&'static str, Result<Books, Arc<AppError>>)> {
         let kept = || -> Result<_, AppError> {
             let mut problems = Problems::default();
@@ -226,7 +226,7 @@ impl Layers {
         books.collect()
     }
 
-    /// What the tenant is called where it is told of: its name, or its host where there is no other.
+    /// The tenant's name in reports: its configured name, or else its host.
     pub(super) fn tenant_name(&self) -> String {
         let host = || self.read(Domain::read).ok().map(|it| it.name);
         let name = self.tenant.clone().or_else(host);
@@ -253,7 +253,7 @@ impl Layers {
         }
     }
 
-    /// The destination of this name.
+    /// Builds the destination of this name.
     pub fn destination(&self, name: &str) -> Result<Box<dyn Destination>, AppError> {
         let mut problems = Problems::default();
         let tools = self.tools(&mut problems)?;
@@ -265,8 +265,8 @@ impl Layers {
         destination.ok_or_else(|| problems.0.into())
     }
 
-    /// What everything is made with. Where one of its settings is bad, that is noted, and its default
-    /// stands in, so that the other layers can be judged.
+    /// The common tools. A bad setting is noted and replaced by its default, so that the other
+    /// layers can be checked too.
     pub(super) fn tools(&self, problems: &mut Problems) -> Result<Tools, BoxError> {
         let redaction = self.read(|reader| {
             let redaction = reader.optional("REDACT", values::redaction);
@@ -286,7 +286,7 @@ impl Layers {
         })
     }
 
-    /// The keys of pseudonyms, which need nothing else.
+    /// The keys of pseudonyms. Reading them needs no other layer.
     pub fn pseudonym_keys(&self) -> Result<Keys, SettingsError> {
         self.read(Keys::read)
     }
@@ -367,8 +367,8 @@ impl Layers {
         })
     }
 
-    /// The destinations that are configured, or named on the command line: of each its kind, or what
-    /// is wrong with its name.
+    /// The destinations that are configured or named on the command line: each one's kind, or the
+    /// problem of its name.
     pub(super) fn named(&self) -> Result<Vec<Result<&'static Kind, SettingsError>>, SettingsError> {
         let (setting, list) = match &self.purpose {
             Purpose::CommandLine {
@@ -421,10 +421,10 @@ impl Layers {
     }
 }
 
-/// A folder's path in the one form that it has, also before the folder is there.
+/// The canonical path of a folder, even if the folder does not exist yet.
 fn spelt_out(folder: &Path) -> String {
     let path = std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned());
-    // What is not there yet has no links in it.
+    // The part that does not exist yet has no links.
     let real = path.ancestors().find_map(|it| {
         let rest = path.strip_prefix(it).ok()?;
         Some(it.canonicalize().ok()?.join(rest))

@@ -1,7 +1,7 @@
-//! The app for the host's functions, made at the first invocation or before.
+//! The app for the host's functions, built at the first invocation or earlier.
 //!
-//! The host waits for the listener, so nothing slow may come before it, such as reading the system's
-//! certificates; and it has to be answered even where the settings are of no use.
+//! The host waits for the listener, so nothing slow, such as reading the system's certificates, may
+//! come before it. And invocations need a response even if the settings are unusable.
 
 use std::sync::Arc;
 
@@ -16,13 +16,13 @@ use crate::health::{STYLE_HASH, metrics, page};
 use crate::host::{Runs, Views, Webpage};
 use crate::report::Report;
 
-/// The app of these settings, good or bad.
+/// The app for these settings, whether they are good or bad.
 #[derive(Clone)]
 pub(crate) struct LazyApp(Arc<Parts>);
 
 struct Parts {
     layers: Layers,
-    /// What was made, once that can be used or the settings are what is wrong with it.
+    /// The app, once it works or only its settings are at fault.
     made: Mutex<Option<Arc<Made>>>,
     seen: Seen,
     stopping: watch::Receiver<bool>,
@@ -40,7 +40,7 @@ impl LazyApp {
         }))
     }
 
-    /// Makes the app, and tells of settings that are of no use before the first invocation does.
+    /// Builds the app, and logs unusable settings before the first invocation does.
     pub async fn prepare(self) {
         self.0.layers.warn_of_misspelt();
         let made = self.made().await;
@@ -58,8 +58,8 @@ impl LazyApp {
         }
     }
 
-    /// What is wrong with settings stays so. Anything else may pass, such as certificates that could not
-    /// be read: it is made again for who asks next.
+    /// Returns or builds the app. Problems of settings are permanent. Other problems, such as
+    /// unreadable certificates, may be transient, so the next caller builds it again.
     async fn made(&self) -> Arc<Made> {
         let Parts {
             layers,

@@ -1,4 +1,4 @@
-//! What is said of names that are set and not read.
+//! Warnings and errors for settings that are set but not read.
 
 use tracing::warn;
 
@@ -10,8 +10,8 @@ use crate::pii;
 use crate::settings::tenants::{self, OfStranger};
 use crate::settings::{Misspelt, SettingsError, as_seen};
 
-/// The settings that name a place for checkpoints: those of one list as good as each other, and
-/// before those of the next.
+/// The settings that name a place for checkpoints. Each list takes precedence over the next one;
+/// within a list all are equal.
 const PLACES: [&[&str]; 3] = [
     &["AzureWebJobsStorage"],
     &[
@@ -21,15 +21,15 @@ const PLACES: [&[&str]; 3] = [
     &["CHECKPOINT_DIR"],
 ];
 
-/// How the filters of the destinations begin.
+/// Prefix of the destinations' filter settings.
 const FILTERS: &str = "FILTER_";
 
-/// The setting that no tenant is without.
+/// The setting that every tenant has.
 const HOST: &str = "DOMAIN";
 
 impl Layers {
-    /// Warns of names that are set and not read, but look like one that is. Those of the storage are
-    /// an error, where the storage is asked for.
+    /// Warns of names that are set but not read and resemble a setting. For the storage they are an
+    /// error, raised where the storage is opened.
     pub fn warn_of_misspelt(&self) {
         let known = setting_names();
         let misspelt = self.settings.misspelt(&known);
@@ -45,7 +45,7 @@ impl Layers {
         let about: Vec<_> = filters.collect();
         let word = FILTERS.trim_end_matches('_');
         for given in self.settings.named_like(word, &about, &known) {
-            // Other programs have settings that begin so: `FILTER_BRANCH_SQUELCH_WARNING=1`.
+            // Other programs have settings with this prefix: `FILTER_BRANCH_SQUELCH_WARNING=1`.
             let value = self.settings.get(given).unwrap_or_default();
             if misspelt.iter().any(|it| it.given == given) || Filter::parse(value).is_err() {
                 continue;
@@ -58,12 +58,12 @@ impl Layers {
         }
     }
 
-    /// Refuses a storage that is named by a setting that is not read: checkpoints would be kept
-    /// elsewhere than is meant, and nobody would notice.
+    /// Refuses a misspelt setting for the storage: checkpoints would silently go to the wrong
+    /// place.
     pub(super) fn judge_storage_names(&self) -> Result<(), SettingsError> {
         let is_any = |names: &[&str], is: &dyn Fn(&str) -> bool| names.iter().any(|name| is(name));
         let is_set = |name: &str| self.settings.get(name).is_some();
-        // What is a tenant's own takes the place of what counts for all.
+        // A tenant's own setting takes precedence over one for all tenants.
         let is_own = |name: &str| self.settings.is_own(name);
         let own = PLACES.iter().position(|names| is_any(names, &is_own));
         let chosen = PLACES.iter().position(|names| is_any(names, &is_set));
@@ -92,14 +92,13 @@ impl Layers {
         mistyped.map_or(Ok(()), |it| Err(of_nobody(it)))
     }
 
-    /// Refuses a policy for personal data that is named by a setting that is not read: what it is to
-    /// keep back would go out.
+    /// Refuses a misspelt setting for personal data: the data that it withholds would be sent.
     pub(super) fn judge_privacy_names(&self) -> Result<(), SettingsError> {
         let known = setting_names();
         let [policy, key, ..] = pii::SETTINGS;
         let destinations = known.iter().filter_map(|it| it.strip_prefix("PII_"));
         let about: Vec<_> = destinations.chain(pii::kinds()).collect();
-        // Without a list nobody is left out of it: there a policy is told by its form.
+        // Without `TENANTS`, a prefix cannot be compared with a list, so a policy is recognised by its form.
         let is_meant = |given: &str, tenant: &str| {
             if self.settings.get(tenants::SETTING).is_some() {
                 self.settings.is_about(tenant, &about)
@@ -107,7 +106,7 @@ impl Layers {
                 self.settings.get(given).is_some_and(|it| it.contains(':'))
             }
         };
-        // So short a name has others beside it that are no mistake, such as `PID` and `PKI_KEY`.
+        // Short names resemble unrelated ones, such as `PID` and `PKI_KEY`.
         let is_of_privacy = |it: &&Misspelt| {
             let is_short = [policy, key].contains(&it.setting);
             let tenant = it.meant.split_once("__").map(|(tenant, _)| tenant);
@@ -115,7 +114,7 @@ impl Layers {
                 && (!is_short || it.is_same_but_for_case())
                 && tenant.is_none_or(|tenant| is_meant(&it.given, tenant))
         };
-        // One of its own would count, whatever is set for all.
+        // A tenant's own policy would take effect, whatever is set for all.
         let is_missing = |it: &&Misspelt| {
             let is_own = self.settings.is_own(it.setting);
             !is_own && (it.is_own || self.settings.get(it.setting).is_none())
@@ -148,8 +147,8 @@ impl Layers {
 }
 
 impl Layers {
-    /// The setting for all tenants that says what becomes of personal data on the way to this
-    /// destination, where the tenant's own says something else of all of them.
+    /// The personal-data setting of this destination for all tenants, if it takes precedence over
+    /// the tenant's own general setting and differs from it.
     pub fn policy_before_own(&self, destination: &str) -> Option<&'static str> {
         let [policy, ..] = pii::SETTINGS;
         let setting = KINDS.iter().find(|it| it.name == destination)?.pii;
@@ -159,7 +158,7 @@ impl Layers {
     }
 }
 
-/// Whether a name that is not in the list is that of a tenant, which has a host. Another is mistyped.
+/// Whether a name outside the list is a complete tenant, with a `DOMAIN`. Any other is a typing mistake.
 fn is_whole(tenant: &str, strangers: &[OfStranger]) -> bool {
     let mut of_it = strangers
         .iter()

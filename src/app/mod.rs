@@ -1,7 +1,7 @@
-//! The only wiring: from settings to what the commands and the host's functions work with.
+//! The only wiring: builds from the settings what the commands and the host's functions use.
 //!
-//! [`Tenants`] are the settings of each tenant. A command that makes no run asks the [`Layers`] of
-//! each for what it uses. [`App`] is the whole of one tenant, and [`Apps`] are all of them; where the
+//! [`Tenants`] holds the settings of each tenant. A command that makes no run takes what it needs
+//! from each tenant's [`Layers`]. [`App`] is one complete tenant, and [`Apps`] all of them. If the
 //! settings of one tenant or destination are bad, only that one fails.
 
 mod anchor;
@@ -54,8 +54,8 @@ use crate::settings::SettingsError;
 use crate::state::{CheckpointLedger, CheckpointStore, Counting, DeadLetterStore, HistoryStore};
 use crate::storage::Storage;
 
-/// Judges app settings as under the Functions host. Answers with the destinations, or with all that is
-/// wrong, in one sentence.
+/// Checks app settings as the Functions host would use them. Returns the destinations, or all
+/// problems in one sentence.
 pub fn judge_settings(
     settings: impl IntoIterator<Item = (String, String)>,
 ) -> Result<Vec<&'static str>, String> {
@@ -81,10 +81,10 @@ pub fn judge_settings(
 )]
 struct Panicked;
 
-/// Whom the settings are for, which decides what they may be.
+/// Who uses the settings, which decides which ones are allowed.
 #[derive(Clone, Debug)]
 pub(crate) enum Purpose {
-    /// The Functions host, whose log takes whatever is written to standard output.
+    /// The Functions host, which puts standard output into its log.
     Host,
     /// A person at a terminal, who may name one destination instead of the configured ones.
     CommandLine {
@@ -93,7 +93,7 @@ pub(crate) enum Purpose {
     },
 }
 
-/// Why there is nothing to work with.
+/// Why the app cannot be built.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum AppError {
     /// Settings are missing or bad.
@@ -104,35 +104,35 @@ pub(crate) enum AppError {
     Other(#[from] BoxError),
 }
 
-/// What is kept for one destination of a tenant.
+/// The stores of one destination of a tenant.
 pub(crate) struct Books {
     /// The destination's name.
     pub name: &'static str,
-    /// What tells it from the others: its name, and the tenant's where there are several.
+    /// Identifies it in messages: the destination's name, with the tenant's if there are several.
     pub label: String,
     pub checkpoints: CheckpointStore,
     pub dead_letters: DeadLetterStore,
     pub history: HistoryStore,
 }
 
-/// One tenant, ready to work. Making it speaks to nobody.
+/// One tenant, ready to work. Building it sends no request.
 pub(crate) struct App {
-    /// Its name, where there are several.
+    /// Its name, if there are several tenants.
     pub name: Option<String>,
-    /// The tenant that is read.
+    /// The tenant to read from.
     pub tenant: Tenant,
-    /// Where checkpoints and dead letters are kept.
+    /// The storage for checkpoints and dead letters.
     pub storage: Arc<Storage>,
-    /// One for each destination.
+    /// One pipeline per destination.
     pub pipelines: Vec<Pipeline>,
-    /// Why the tenant's domain may be mistyped, if it may.
+    /// Why the tenant's domain may be mistyped, if there is a reason.
     pub doubt: Option<ForeignDomain>,
-    /// When a run told of that.
+    /// When a run last reported that.
     told: Mutex<Option<DateTime<Utc>>>,
-    /// What it is called in heartbeats, where they are sent.
+    /// Its name in heartbeats, if they are sent.
     beats_as: Option<String>,
     policy: Policy,
-    /// What all runs of the process have in memory.
+    /// Everything that the runs of the process hold in memory.
     in_flight: InFlight,
     turns: Turns,
     clock: Clock,
@@ -140,10 +140,10 @@ pub(crate) struct App {
 }
 
 impl App {
-    /// Builds what the settings of a tenant describe. Runs end early once `stopping` is true.
+    /// Builds what a tenant's settings describe. Runs end early once `stopping` is true.
     ///
-    /// An error tells all that is wrong. Where only destinations are badly set, and not all of them,
-    /// there is none: each tells of itself.
+    /// An error reports all problems. If only some of the destinations have bad settings, there is
+    /// no error: their runs report the problems.
     pub fn new(layers: &Layers, stopping: watch::Receiver<bool>) -> Result<Self, AppError> {
         let mut problems = Problems::default();
         let tenant = problems.note(layers.tenant())?;
@@ -209,25 +209,25 @@ impl App {
         })
     }
 
-    /// What comes of this; nothing where the process is asked to end before.
+    /// Completes this work; `None` if the process is asked to stop before it is done.
     async fn unless_asked_to_end<T>(&self, work: impl Future<Output = T>) -> Option<T> {
         let mut stopping = self.stopping.clone();
         tokio::select! {
-            // In order, so that what is done counts.
+            // In this order, so that completed work counts.
             biased;
             done = work => Some(done),
             Ok(_) = stopping.wait_for(|it| *it) => None,
         }
     }
 
-    /// Makes runs for each destination, side by side. Where they stand at the same place, a page is
-    /// fetched once: none of them reads before all have begun, since a run reads its checkpoint
-    /// first.
+    /// Makes concurrent runs for each destination. Runs at the same position share each page that is
+    /// fetched: none of them reads before all have begun, because a run reads its checkpoint first.
     ///
-    /// Nothing begins before the answer is polled, but all of the app is at work from now on.
+    /// Nothing runs before the future is polled, but the whole app counts as working from this call
+    /// on.
     fn runs(&self, rounds: &Rounds) -> impl Future<Output = Vec<Report>> {
         self.turns.begin();
-        // All of them, before the first one reads.
+        // All pipelines, before the first one reads.
         let begun: Vec<_> = self
             .pipelines
             .iter()
@@ -255,8 +255,8 @@ impl App {
         }
     }
 
-    /// A panic ends the run of one destination, and not those of the others. Nothing comes of a run that
-    /// was not the `is_first` of the invocation and had no turn.
+    /// Runs one destination. A panic ends this run, but not those of other destinations. Returns
+    /// `None` for a run that is not the first of the invocation and had no turn.
     async fn run_or_panic(
         &self,
         pipeline: &Pipeline,
@@ -273,7 +273,7 @@ impl App {
             report.fail(&Panicked);
             Some(report)
         });
-        // Nobody waits for its pages while it is told of.
+        // Other runs need not wait for this reader while the result is stored.
         drop(reading);
         let mut report = self.signed(report?, pipeline);
         report.rate_limit = self.tenant.rate_limit();
@@ -286,13 +286,13 @@ impl App {
         let is_away = checkpoints.is_some_and(CheckpointStore::is_away);
         let history = pipeline.history.as_ref().filter(|_| !is_away);
         let now = (self.clock)();
-        // Whoever looks at records is no part of what has to be watched.
+        // Looking at records is not monitored.
         let pulse = self.pulse().filter(|_| !pipeline.is_for_a_look);
         tell(history, pulse, &report, now, deadline).await;
         Some(report)
     }
 
-    /// A report with whose it is.
+    /// The report with its tenant and destination.
     fn signed(&self, report: Report, pipeline: &Pipeline) -> Report {
         Report {
             tenant: self.name.clone(),
@@ -301,7 +301,7 @@ impl App {
         }
     }
 
-    /// What a run has to tell of the domain: the first one of the process, and then one a day.
+    /// The doubt about the domain, if it is due: in the first run of the process, and then once a day.
     fn doubt_to_tell(&self) -> Option<&ForeignDomain> {
         let doubt = self.doubt.as_ref()?;
         let now = (self.clock)();

@@ -1,4 +1,4 @@
-//! From when on Auth0 has records.
+//! How far back Auth0 has records.
 
 use chrono::{DateTime, Utc};
 
@@ -9,18 +9,18 @@ use crate::record::{LogId, Source as _, SourceError};
 /// The oldest record that Auth0 has.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Oldest {
-    /// It is dated so.
+    /// It has this date.
     At(DateTime<Utc>),
-    /// There is none.
+    /// Auth0 has no record.
     None,
-    /// It has no date, and whatever has one is later than what is asked for.
+    /// It has no date, and all dated records are later than the requested time.
     Later,
-    /// It has no date, and there is a record that is not later.
+    /// It has no date, and there is a record that is not later than the requested time.
     NotLater,
 }
 
 impl Oldest {
-    /// Asks for it, and where it has no date, whether there are records of this time or before.
+    /// Asks for the oldest record. If it has no date, asks whether there are records up to `from`.
     pub async fn ask(
         source: &LogReader,
         from: Option<DateTime<Utc>>,

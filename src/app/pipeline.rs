@@ -1,4 +1,4 @@
-//! What reaches one destination of a tenant, and how it is made of the settings.
+//! The pipeline to one destination of a tenant, and how it is built from the settings.
 
 use std::sync::Arc;
 
@@ -15,52 +15,52 @@ use crate::settings::{SettingsError, UNKNOWN};
 use crate::state::{ArrivalStore, CheckpointStore, HistoryStore, Timing};
 use crate::storage::Storage;
 
-/// What reaches one destination.
+/// A destination of a tenant, and all that its runs need.
 pub(crate) struct Pipeline {
     /// The destination's name.
     pub name: &'static str,
-    /// What tells it from the others: its name, and the tenant's where there are several.
+    /// Identifies it in messages: the destination's name, with the tenant's if there are several.
     pub label: String,
     /// Whether it writes records to standard output.
     pub is_for_a_look: bool,
-    /// The destination, or why there is none.
+    /// The destination and its path, or why there is none.
     pub way: Result<Way, SettingsError>,
-    /// What is remembered of its runs, if it has a place.
+    /// The history of its runs, unless the destination's name is unknown.
     pub(super) history: Option<HistoryStore>,
-    /// Where its checkpoint is, if its settings are bad.
+    /// Its checkpoint, if its settings are bad.
     pub(super) checkpoints: Option<CheckpointStore>,
     pub(super) progress: watch::Sender<Report>,
 }
 
-/// The way of records to one destination.
+/// The path of records to one destination.
 pub(crate) struct Way {
     pub destination: Box<dyn Destination>,
     pub(super) filter: Filter,
     pub(super) source: LogReader,
     pub(super) pace: Pace,
-    /// What proves that records arrive, where that is asked for.
+    /// The proof of arrival, if it is configured.
     pub(super) proof: Option<Proof>,
     pub books: Books,
 }
 
 impl Pipeline {
-    /// The report of the run under way, as it grows.
+    /// The report of the current run, as it grows.
     pub fn progress(&self) -> watch::Receiver<Report> {
         self.progress.subscribe()
     }
 }
 
-/// A destination that is configured: its kind, if the name is one's, and what its settings made.
+/// A configured destination: its kind, if the name is known, and what its settings describe.
 pub(super) type Configured = (Option<&'static Kind>, Result<Built, SettingsError>);
 
-/// What the pipelines of a tenant are made with.
+/// What the pipelines of a tenant are built from.
 pub(super) struct Maker<'a> {
     pub layers: &'a Layers,
     pub tools: &'a Tools,
     pub domain: &'a Domain,
     pub storage: &'a Arc<Storage>,
     pub tenant: &'a Tenant,
-    /// When it is looked at whether records arrived, where that is asked for.
+    /// When to look for arrivals, if arrival is to be proved.
     pub timing: Option<Timing>,
 }
 

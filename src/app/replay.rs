@@ -1,4 +1,4 @@
-//! Sending a stretch of the log again, from Auth0 or from where it is archived.
+//! Sends a stretch of the log again, from Auth0 or from an archive.
 
 mod pieces;
 
@@ -22,17 +22,17 @@ use crate::record::{LogId, Page, Record, Source, SourceError, Start};
 use crate::report::{Gap, Report};
 use crate::run::{DeadLetter, DeadLetters, Kept, Mark, Run, Stretch, StretchLedger, Until};
 
-/// A replay ends with its stretch, and not before; this is for the arithmetic.
+/// A replay ends only with its stretch. This limit keeps the arithmetic from overflowing.
 pub(super) const NO_END: Duration = Duration::from_hours(24 * 365);
-/// How long a record may be stored in an hour after that of its date.
+/// How long after the hour of its date a record may be stored.
 const HOURS_AFTER: TimeDelta = TimeDelta::hours(1);
 
-/// What is sent again, and how.
+/// What to send again, and how.
 pub(crate) struct Replay<'a> {
     pub stretch: Stretch,
-    /// In place of the destination's own.
+    /// Replaces the destination's own filter.
     pub filter: Option<Filter>,
-    /// Where records are read, if not from Auth0.
+    /// Where records are read from, if not from Auth0.
     pub source: Option<&'a dyn Destination>,
     /// Whether nothing is sent.
     pub is_dry: bool,
@@ -44,7 +44,7 @@ pub(crate) struct Replay<'a> {
 pub(crate) struct NotOne;
 
 impl Layers {
-    /// The same where nothing is read at Auth0.
+    /// The same layers, for commands that read nothing from Auth0.
     pub fn without_auth0(&self) -> Self {
         Self {
             is_auth0_read: false,
@@ -54,13 +54,13 @@ impl Layers {
 }
 
 impl App {
-    /// Sends a stretch again to the one destination that there is.
+    /// Sends a stretch again to the only destination.
     pub async fn replay(&self, replay: &Replay<'_>) -> Result<Report, NotOne> {
         let [pipeline] = &self.pipelines[..] else {
             return Err(NotOne);
         };
         let way = pipeline.way.as_ref().map_err(|_| NotOne)?;
-        // Of all pieces, as what is tried beyond a refused batch may be of a later one.
+        // Shared by all pieces, because records tried beyond a refused batch may belong to a later piece.
         let mut ledger = StretchLedger::new(&replay.stretch, (self.clock)());
         let archived = replay.source.and_then(|it| it.archived());
         if let Some(archived) = archived {
@@ -126,22 +126,22 @@ impl App {
     }
 }
 
-/// What of the beginning of a stretch Auth0 has no more, as far as that shows: there may have been
-/// nothing.
+/// The part at the beginning of a stretch that Auth0 has dropped, as far as is known: there may
+/// have been no records.
 async fn dropped(source: &LogReader, stretch: &Stretch) -> Option<Gap> {
     let from = stretch.from.as_ref().and_then(Mark::time);
     let deadline = Deadline::after(Duration::from_mins(1));
     let oldest = match Oldest::ask(source, from, deadline).await.ok()? {
         Oldest::At(date) => date,
         Oldest::None => return whole(stretch),
-        // Nothing tells how far it reaches.
+        // How far the gap reaches is unknown.
         Oldest::Later | Oldest::NotLater => return None,
     };
     let to = stretch.to.time().map_or(oldest, |to| oldest.min(to));
     (from? < to).then_some(Gap { from, to })
 }
 
-/// A stretch of which there is nothing, if its end tells a time.
+/// The gap if there are no records in the whole stretch; `None` if its end has no time.
 fn whole(stretch: &Stretch) -> Option<Gap> {
     Some(Gap {
         from: stretch.from.as_ref().and_then(Mark::time),
@@ -149,8 +149,8 @@ fn whole(stretch: &Stretch) -> Option<Gap> {
     })
 }
 
-/// Archived records, hour by hour, and at the end those of no hour: which of them are of the stretch,
-/// their dates tell.
+/// Reads archived records hour by hour, and then the undated ones, whose dates tell whether they
+/// belong to the stretch.
 struct Hours<'a> {
     archived: &'a dyn Archived,
     first: DateTime<Utc>,
@@ -158,14 +158,14 @@ struct Hours<'a> {
     place: Mutex<Place>,
 }
 
-/// How far an archive is read.
+/// How far the archive has been read.
 #[derive(Default)]
 struct Place {
-    /// The hour that is read next.
+    /// The hour to read next.
     hour: DateTime<Utc>,
-    /// Objects of the hour before that are not read yet.
+    /// Objects of the previous hour that are not read yet.
     groups: VecDeque<Vec<String>>,
-    /// Whether those are of no hour, and the last.
+    /// Whether those are the undated ones, which come last.
     is_undated: bool,
 }
 
@@ -181,7 +181,8 @@ impl<'a> Hours<'a> {
         }
     }
 
-    /// The next objects, or those of the next hour that has any, or of none; `None` at the end.
+    /// The next group of objects: of this hour, the next hour that has any, or the undated ones;
+    /// `None` at the end.
     async fn next(&self, deadline: Deadline) -> Result<Option<Vec<String>>, SourceError> {
         loop {
             let hour = {
@@ -232,12 +233,12 @@ impl Source for Hours<'_> {
         self.page(deadline).await
     }
 
-    /// What comes next, whatever its ids: a tenant may have moved to a smaller prefix.
+    /// The next page, whatever its ids: a tenant may have moved to a smaller prefix.
     async fn after(&self, _: &LogId, deadline: Deadline) -> Result<Page, SourceError> {
         self.page(deadline).await
     }
 
-    /// What comes after a record by its id, from its hour on.
+    /// The page after a record, looked up by its id from its hour on.
     async fn look(&self, id: &LogId, deadline: Deadline) -> Result<Page, SourceError> {
         let stored = id.stored_at().filter(|_| !id.is_synthetic());
         let Some(stored) = stored else {
@@ -276,7 +277,7 @@ impl Source for Hours<'_> {
     }
 }
 
-/// A destination that is spared: everything but the sending.
+/// A destination for a dry run: does everything but send.
 struct Dry<'a>(&'a dyn Destination);
 
 impl Destination for Dry<'_> {
@@ -306,7 +307,7 @@ impl Destination for Dry<'_> {
     }
 }
 
-/// Dead letters, none of which is kept where nothing is sent either.
+/// Dead letters, which are not stored in a dry run.
 struct Letters<'a, A> {
     kept: &'a A,
     is_dry: bool,

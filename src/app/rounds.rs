@@ -1,7 +1,7 @@
 //! How often each pipeline runs in one invocation of the timer.
 //!
-//! The timer fires again only when the invocation has ended, and that is when the slowest has. So
-//! that a slow one delays no other, those that have ended run again each minute meanwhile.
+//! The timer fires again only after the invocation, and so the slowest run, has ended. To keep a
+//! slow run from delaying the others, those that have ended run again each minute meanwhile.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,21 +10,21 @@ use futures_util::future::BoxFuture;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
-/// How often a pipeline begins anew while others are still in their first run: the timer's interval.
+/// The interval at which a pipeline runs again while others are in their first run: that of the timer.
 const EVERY: Duration = Duration::from_mins(1);
-/// The least time in which it is worth to begin once more.
+/// The minimum time left for which another run is worth starting.
 const SHORTEST: Duration = Duration::from_secs(20);
 
 /// The rounds of one invocation.
 pub(super) struct Rounds {
-    /// First runs that have not ended.
+    /// The number of first runs that have not ended.
     first: Arc<watch::Sender<usize>>,
-    /// When all has to be over; `None` where there is one round only.
+    /// When all runs have to end; `None` if there is only one round.
     end: Option<Instant>,
 }
 
 impl Rounds {
-    /// One run for each.
+    /// One run per pipeline.
     pub fn one() -> Self {
         Self {
             first: Arc::default(),
@@ -32,7 +32,7 @@ impl Rounds {
         }
     }
 
-    /// More for those that end early, within this time.
+    /// Repeated runs for pipelines that end early, within this time.
     pub fn within(longest: Duration) -> Self {
         Self {
             end: Some(Instant::now() + longest),
@@ -40,7 +40,7 @@ impl Rounds {
         }
     }
 
-    /// To be called for each before the first one runs.
+    /// Must be called for each pipeline before the first one runs.
     pub fn begin(&self) -> Round {
         self.first.send_modify(|it| *it += 1);
         Round {
@@ -66,8 +66,8 @@ pub(super) struct Round {
 }
 
 impl Round {
-    /// Runs once with this budget, and then each minute as long as another is in its first run and
-    /// there is time. Answers with what came of each.
+    /// Runs once with this budget, then each minute while another pipeline is in its first run and
+    /// time is left. Returns the result of each run.
     pub async fn repeat<'a, T>(
         self,
         budget: Duration,
@@ -106,8 +106,8 @@ mod tests {
     use super::*;
     use crate::report::Report;
 
-    /// Plays an invocation whose runs take so many seconds each; answers with when each of them
-    /// began, in seconds.
+    /// Simulates an invocation whose runs take this many seconds each. Returns the seconds at which
+    /// each one began.
     async fn play(rounds: &Rounds, budget: u64, runs: &[u64], is_stopping: bool) -> Vec<Vec<u64>> {
         let start = Instant::now();
         let stopping = watch::channel(is_stopping).1;
@@ -158,7 +158,7 @@ mod tests {
     async fn what_ran_again_ends_in_time_and_nothing_begins_at_the_end_or_when_asked_to_stop() {
         let start = Instant::now();
         let rounds = Rounds::within(Duration::from_secs(100));
-        // The second run of the first one has 40 s, and then there is no time for a third.
+        // The second run of the first pipeline has 40 s, which leaves no time for a third.
         assert_eq!(
             play(&rounds, 100, &[55, 100], false).await,
             [vec![0, 60], vec![0]]

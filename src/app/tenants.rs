@@ -1,4 +1,4 @@
-//! The tenants of an app, side by side: what one of them does or lacks is nothing to another.
+//! The tenants of an app, run concurrently and independently of each other.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -23,15 +23,15 @@ use crate::run::Policy;
 use crate::settings::tenants::{OfTenant, SETTING};
 use crate::settings::{SettingsError, UNKNOWN};
 
-/// Time for telling that a tenant cannot work.
+/// Time limit for recording that a tenant cannot work.
 const TELLING: Duration = Duration::from_secs(5);
 
-/// The settings of each tenant. There is one at least.
+/// The settings of each tenant. There is at least one.
 pub(crate) struct Tenants {
     members: Vec<Named>,
 }
 
-/// The name of a tenant, where there are several, and its settings.
+/// The tenant's name, if there are several, and its settings.
 type Named = (Option<String>, Result<Layers, SettingsError>);
 
 /// No tenant has the name that was asked for.
@@ -39,13 +39,13 @@ type Named = (Option<String>, Result<Layers, SettingsError>);
 #[error("there is no tenant {asked}: {told}")]
 pub(crate) struct NoSuchTenant {
     asked: String,
-    /// Those that there are, and what keeps others from being known.
+    /// The known names, and the problems that hide others.
     told: String,
 }
 
 impl Tenants {
-    /// The tenants of these settings. Two that are one would share their checkpoints, and so get in
-    /// each other's way, or deliver everything twice: both are bad.
+    /// The tenants in these settings. Two entries for one tenant would share checkpoints and
+    /// conflict, or deliver everything twice, so both become invalid.
     pub fn read(layers: &Layers) -> Self {
         let tenants = layers.by_tenant().into_iter();
         let members = tenants.map(|OfTenant { name, settings }| {
@@ -63,7 +63,7 @@ impl Tenants {
         Self { members }
     }
 
-    /// Keeps one of them only.
+    /// Keeps only the tenant of this name.
     pub fn only(self, asked: &str) -> Result<Self, NoSuchTenant> {
         let is_asked = |name: &Option<String>| {
             let name = name.as_deref();
@@ -97,7 +97,7 @@ impl Tenants {
         Ok(Self { members })
     }
 
-    /// The name of each, where there are several, and its settings.
+    /// Each tenant's name, if there are several, and its settings.
     pub(super) fn named(
         &self,
     ) -> impl Iterator<Item = (Option<&str>, Result<&Layers, &SettingsError>)> {
@@ -106,7 +106,7 @@ impl Tenants {
             .map(|(name, layers)| (name.as_deref(), layers.as_ref()))
     }
 
-    /// The settings of each, or what is wrong with its name.
+    /// Each tenant's settings, or the problem of its name.
     pub fn each(&self) -> impl Iterator<Item = Result<&Layers, SettingsError>> {
         self.members
             .iter()
@@ -114,13 +114,13 @@ impl Tenants {
     }
 }
 
-/// The names that stand for one tenant, and what is said of them.
+/// The names that mean the same tenant, with the problem to report.
 fn twins(members: &[Named]) -> Vec<(String, Vec<String>)> {
     let hosts_of = |layers: &Layers| {
         let hosts = layers.read(|reader| {
             let domain = Domain::read(reader)?;
             let host = domain.host();
-            // What is set for all may have been forgotten for one, which is that one's fault.
+            // A setting for all tenants may have been forgotten for one; that is this tenant's own fault.
             let own = domain.own_host(reader).filter(|it| *it != host);
             Some((host, own.filter(|_| layers.settings.is_own("AUDIENCE"))))
         });
@@ -140,7 +140,7 @@ fn twins(members: &[Named]) -> Vec<(String, Vec<String>)> {
     }
     for (name, _, own) in &hosts {
         if let Some(own) = own.as_deref() {
-            // It may be that each has a custom domain of the tenant, and none its own.
+            // Each may use a custom domain of the tenant, and neither its canonical one.
             let (names, what) = names.entry(own).or_default();
             names.push(name.clone());
             *what = "are one tenant by DOMAIN and AUDIENCE";
@@ -156,27 +156,26 @@ fn twins(members: &[Named]) -> Vec<(String, Vec<String>)> {
 
 /// One tenant, or why it cannot work.
 pub(crate) struct Member {
-    /// Its name, where there are several.
+    /// Its name, if there are several tenants.
     pub name: Option<String>,
     pub app: Result<App, AppError>,
-    /// Of one that cannot work, the destinations that it is to have, and what is kept for each, as far
-    /// as that can be told.
+    /// For a tenant that cannot work, its destinations and their stores, as far as they are known.
     destinations: Vec<(&'static str, Option<Books>)>,
     policy: Option<Policy>,
     clock: Option<Clock>,
-    /// What it is called in heartbeats, and the destination that takes them.
+    /// The tenant's name in heartbeats, and the destination that takes them.
     beats: Option<(String, Box<dyn Destination>)>,
 }
 
-/// All tenants, ready to work or not.
+/// All tenants, including those that cannot work.
 pub(crate) struct Apps {
     pub members: Vec<Member>,
-    /// The place of the one that was the first to have a turn the last time.
+    /// The index of the tenant that came first at the last invocation.
     first: AtomicUsize,
 }
 
 impl Apps {
-    /// Makes the app of each tenant. An error means that none can work.
+    /// Builds each tenant's app. An error means that none can work.
     pub fn new(tenants: &Tenants, stopping: &watch::Receiver<bool>) -> Result<Self, AppError> {
         let apps = Self::of(tenants, stopping);
         match apps.problem() {
@@ -185,7 +184,7 @@ impl Apps {
         }
     }
 
-    /// Makes the app of each tenant, as far as that can be.
+    /// Builds each tenant's app, as far as possible.
     pub(super) fn of(tenants: &Tenants, stopping: &watch::Receiver<bool>) -> Self {
         let members = tenants.members.iter().map(|(name, layers)| {
             let app = match layers {
@@ -221,7 +220,7 @@ impl Apps {
         }
     }
 
-    /// Why none can work; `None` where one can.
+    /// Why no tenant can work; `None` if one can.
     pub(super) fn problem(&self) -> Option<AppError> {
         if self.able().next().is_some() {
             return None;
@@ -243,7 +242,7 @@ impl Apps {
         self.members.iter().filter_map(|it| it.app.as_ref().ok())
     }
 
-    /// What cannot work, by tenant and destination, and why.
+    /// The tenants and destinations that cannot work, and why.
     pub fn unable(&self) -> Vec<(String, String)> {
         let mut unable = Vec::new();
         for member in &self.members {
@@ -261,12 +260,12 @@ impl Apps {
         unable
     }
 
-    /// Makes one run for each tenant and destination.
+    /// Makes one run per tenant and destination.
     pub async fn run_once(&self) -> Vec<Report> {
         self.run(&Rounds::one()).await
     }
 
-    /// Makes a run for each tenant and destination, and more for those that end early.
+    /// Makes a run per tenant and destination, and repeats those that end early.
     pub async fn run_in_rounds(&self) -> Vec<Report> {
         let budgets = self.able().map(|app| app.policy.budget);
         let longest = budgets.max().unwrap_or(Duration::ZERO);
@@ -286,8 +285,8 @@ impl Apps {
         reports.into_iter().flatten().collect()
     }
 
-    /// The place of the next after the last time's that had no turn then: where there are never enough
-    /// for all, each has one in its time.
+    /// The index of the next tenant, after the last first one, that missed its turn. So each gets a
+    /// turn eventually, even if there are never enough for all.
     fn first_to_have_a_turn(&self) -> usize {
         let has_missed = |it: &Member| it.app.as_ref().is_ok_and(|app| app.turns.has_missed());
         let (count, last) = (self.members.len(), self.first.load(Ordering::Relaxed));
@@ -300,7 +299,7 @@ impl Apps {
 }
 
 impl App {
-    /// Work of which every line begins with the tenant's name, where there are several.
+    /// Runs this work with the tenant's name in front of every log line, if there are several.
     pub fn labelled<F: Future>(&self, work: F) -> impl Future<Output = F::Output> {
         match &self.name {
             Some(name) => work
@@ -312,7 +311,7 @@ impl App {
 }
 
 impl Member {
-    /// The reports of one that cannot work.
+    /// The reports of a tenant that cannot work.
     async fn fail(&self, error: &AppError) -> Vec<Report> {
         let each = self.destinations.iter();
         let reports = each.map(async |(destination, books)| {

@@ -33,7 +33,7 @@ fn layers(settings: AppSettings, purpose: Purpose) -> Layers {
     Layers::new(settings, purpose, Arc::new(move || now), Jitter::seeded(1))
 }
 
-/// The app on a laptop with the reference settings and these changes; a blank value unsets.
+/// The app on a laptop with the reference settings and these changes. A blank value unsets a setting.
 fn app(changes: &[(&str, &str)]) -> Result<App, AppError> {
     let settings = REFERENCE.iter().chain(changes).copied().collect();
     let purpose = Purpose::CommandLine { destination: None };

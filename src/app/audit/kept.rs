@@ -1,4 +1,4 @@
-//! What Auth0 has of a stretch by the oldest record that it keeps, and what follows where it has none.
+//! Which part of a stretch Auth0 still keeps, judging by its oldest record.
 
 use chrono::{DateTime, TimeDelta, Utc};
 
@@ -9,25 +9,25 @@ use crate::record::SHORTEST_RETENTION;
 use crate::report::Gap;
 use crate::run::{Mark, Stretch};
 
-/// No record is looked for that is older, since no plan keeps any so long: 31 days, and an hour for
-/// those who ask for just these.
+/// The age beyond which no record is looked for: the longest retention of any plan, 31 days, and an
+/// hour for those who ask for exactly 31 days.
 const OLDEST_LOOKED_FOR: TimeDelta = TimeDelta::hours(31 * 24 + 1);
 
-/// What is compared of a stretch, and what of it is not.
+/// Which part of a stretch is compared, and which is not.
 #[derive(Debug, PartialEq)]
 pub(super) struct Kept {
     pub begin: DateTime<Utc>,
     pub end: DateTime<Utc>,
-    /// What of its beginning Auth0 has no records of.
+    /// The part at the beginning for which Auth0 has no records.
     pub gap: Option<Gap>,
-    /// What is so old that nobody needs to ask.
+    /// The part beyond the longest retention, which is not queried.
     beyond: Option<Gap>,
     oldest: Oldest,
     now: DateTime<Utc>,
 }
 
 impl Kept {
-    /// Of this stretch, where that is the oldest record at Auth0.
+    /// Divides this stretch, given the oldest record at Auth0.
     pub fn of(stretch: &Stretch, oldest: Oldest, now: DateTime<Utc>) -> Self {
         let date = match oldest {
             Oldest::At(date) => Some(date),
@@ -53,7 +53,7 @@ impl Kept {
         }
     }
 
-    /// Whether there may be records that were stored before this time.
+    /// Whether there may be records stored before this time.
     pub fn has_any_before(&self, time: DateTime<Utc>) -> bool {
         match self.oldest {
             Oldest::At(date) => date < time,
@@ -62,8 +62,7 @@ impl Kept {
         }
     }
 
-    /// Takes note of when the first record was stored that was read, where only that tells how far the
-    /// gap reaches.
+    /// Notes when the first record read was stored, if only that tells where the gap ends.
     pub fn meet(&mut self, first: Option<DateTime<Utc>>) {
         if let (Oldest::Later, Some(first)) = (self.oldest, first) {
             self.oldest = Oldest::At(first);
@@ -75,7 +74,7 @@ impl Kept {
         }
     }
 
-    /// Notes what keeps an audit that came to its end from proving anything.
+    /// Notes why an audit that read everything still proves nothing.
     pub fn judge(&self, audited: &mut Audited) {
         if let Some(beyond) = self.beyond {
             audited.fail(AuditError::Beyond(beyond).to_string());
@@ -96,7 +95,7 @@ impl Kept {
         }
     }
 
-    /// Whether Auth0 may have dropped the beginning, or has what cannot be found by its date.
+    /// Whether Auth0 may have dropped the beginning, or has records that cannot be found by date.
     fn may_be_dropped(&self) -> bool {
         let from = self.gap.and_then(|it| it.from);
         self.oldest == Oldest::Later

@@ -1,4 +1,4 @@
-//! Delivering again what an audit found missing.
+//! Delivers records again that an audit found missing.
 
 use std::collections::BTreeSet;
 
@@ -13,7 +13,7 @@ use crate::error::with_causes;
 use crate::net::retry::Deadline;
 use crate::record::LogId;
 
-/// Finds out what was set aside.
+/// Notes which records are dead letters.
 pub(super) async fn note_set_aside(targets: &mut [Target<'_>]) {
     for target in targets {
         let dead_letters = &target.way.books.dead_letters;
@@ -25,9 +25,9 @@ pub(super) async fn note_set_aside(targets: &mut [Target<'_>]) {
 }
 
 impl App {
-    /// Delivers what is missing of an hour again. Answers with how much was acknowledged, and with why
-    /// no more can be delivered. What the destination refuses is no such reason: of an hour, that may be
-    /// all that is missing, and it says nothing of the rest. What was set aside comes last.
+    /// Delivers the missing records of an hour again. Returns how many were acknowledged, and why no
+    /// more can be delivered. A record that the destination refuses is no such reason: it may be the
+    /// only one missing in this hour, and says nothing about the other hours. Dead letters come last.
     pub(super) async fn mend(
         &self,
         target: &Target<'_>,

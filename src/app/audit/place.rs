@@ -1,4 +1,4 @@
-//! Where a destination's records are, and what it has of an hour.
+//! Where a destination's records are, and which of an hour it holds.
 
 use std::collections::BTreeSet;
 
@@ -12,13 +12,13 @@ use crate::error::BoxError;
 use crate::net::retry::Deadline;
 use crate::record::LogId;
 
-/// Where a destination's records are, to be asked for.
+/// The place to query for a destination's records.
 pub(super) enum Place<'a> {
     Table(Box<Table>),
     Archive(&'a dyn Archived),
 }
 
-/// An hour, and what of it is asked for.
+/// An hour, and the part of it that is audited.
 pub(super) struct OfHour {
     pub hour: DateTime<Utc>,
     pub begin: DateTime<Utc>,
@@ -26,7 +26,7 @@ pub(super) struct OfHour {
 }
 
 impl Place<'_> {
-    /// What is there of an hour; with an archive, also which of it came late.
+    /// The records stored for an hour; for an archive, also which of them came late.
     pub async fn there(
         &self,
         of_hour: &OfHour,
@@ -36,7 +36,7 @@ impl Place<'_> {
         match self {
             Self::Table(table) => {
                 let mut there = table.list(of_hour.begin, of_hour.end).await?;
-                // Some of them may have arrived so late that they were listed under another time.
+                // Some may have arrived so late that the table lists them under another time.
                 let sought = at_auth0.missing(number, &there);
                 let missing = table.lacks(&sought).await?;
                 let found = sought.difference(&missing);
@@ -51,7 +51,7 @@ impl Place<'_> {
                     let stored = id.stored_at();
                     stored.is_some_and(|it| of_hour.begin <= it && it < of_hour.end)
                 };
-                // What is at Auth0 may be dated in the stretch, and have been stored after it.
+                // A record at Auth0 may be dated within the stretch but stored after its end.
                 there.retain(|id, _| is_within(id) || at_auth0.has(id));
                 Ok((there, Some(late)))
             }

@@ -41,7 +41,7 @@ fn app(changes: &[(&str, &str)], destination: Option<&str>) -> Result<App, Strin
     app.map_err(|error| error.to_string())
 }
 
-/// The name of the destination that takes the heartbeats of an app.
+/// The name of the destination that takes an app's heartbeats.
 fn way(changes: &[(&str, &str)], destination: Option<&str>) -> Option<&'static str> {
     let app = app(changes, destination).unwrap();
     let pulse = app.pulse()?;
@@ -67,10 +67,10 @@ fn heartbeats_go_by_the_first_destination_that_leads_to_a_workspace_and_is_well_
         way(&[on, three, ("DCR_IMMUTABLE_ID", "?")], None),
         Some("log-analytics")
     );
-    // Until the one way is set well, the others work without it.
+    // Until that destination's settings are good, the others work without heartbeats.
     let stdout = ("DESTINATIONS", "stdout,log-analytics");
     assert_eq!(way(&[on, stdout, ("WorkspaceKey", "?")], None), None);
-    // Nor does it matter to what a person asks for by name.
+    // A destination that a person chooses by name needs none either.
     assert_eq!(way(&[on], Some("stdout")), None);
     assert_eq!(way(&[on], Some("logs-ingestion")), Some("logs-ingestion"));
 }
@@ -89,7 +89,7 @@ fn a_heartbeat_without_a_way_and_one_that_is_neither_on_nor_off_are_bad_settings
         unclear,
         "a setting needs attention: HEARTBEAT is neither on nor off"
     );
-    // A destination whose name is misspelt may be the way that was meant.
+    // A misspelt name may be the destination for heartbeats.
     let misspelt = [
         ("HEARTBEAT", "on"),
         ("DESTINATIONS", "stdout,log-analitics"),
@@ -108,7 +108,7 @@ fn a_tenant_that_cannot_work_has_a_way_as_well() {
     assert!(has_way(&[on, broken, both, ("WorkspaceKey", "?")]));
 }
 
-/// Remembers what it was to send, and for how long it might try.
+/// Remembers the heartbeats and how long sending could take.
 #[derive(Default)]
 struct Sent {
     beats: Mutex<Vec<(String, String, u64)>>,
@@ -155,7 +155,7 @@ fn history() -> HistoryStore {
     HistoryStore::new(Arc::new(storage), "acme.eu.auth0.com", "log-analytics")
 }
 
-/// The states that are told of runs that end after so many seconds.
+/// The states in the heartbeats of runs that end after this many seconds.
 async fn told(sent: &Sent, runs: &[(i64, Report)]) -> Vec<String> {
     let history = history();
     let begin: DateTime<Utc> = "2026-11-21T08:00:00Z".parse().unwrap();
@@ -227,7 +227,7 @@ async fn one_that_cannot_be_sent_waits_for_the_next_row_and_has_five_seconds() {
     assert_eq!(told(&broken, &runs).await, ["ok", "ok"]);
     assert!(broken.beats.lock().unwrap().iter().all(|it| it.2 == 5));
 
-    // A run that took all of its time leaves less.
+    // A run that used all of its time leaves less.
     let sent = Sent::default();
     let pulse = Pulse {
         tenant: "acme",

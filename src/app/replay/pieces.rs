@@ -1,7 +1,7 @@
-//! A source whose ids do not ascend throughout, in pieces in which they do.
+//! Divides a source whose ids do not ascend throughout into pieces whose ids do.
 //!
-//! A run reads each series of ids once, in the order of the ids. An archive is read hour by hour, so
-//! that its ids begin anew with each hour where there are several prefixes, and where they tell no time.
+//! A run reads each ascending series of ids once, in order. An archive is read hour by hour, so its ids may
+//! start again from a smaller one: at each hour if there are several prefixes, and in undated objects.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -10,8 +10,8 @@ use chrono::{DateTime, Utc};
 use crate::net::retry::Deadline;
 use crate::record::{LogId, Page, Source, SourceError, Start};
 
-/// Ends where an id is not above those before it. What follows is read from [`first`](Source::first)
-/// on, by another run.
+/// A source that ends before the first id that is not above all earlier ones. Another run reads
+/// what follows, starting with [`first`](Source::first).
 pub(super) struct Pieces<'a, S> {
     source: &'a S,
     place: Mutex<Place>,
@@ -21,7 +21,7 @@ pub(super) struct Pieces<'a, S> {
 struct Place {
     /// The largest id of this piece.
     reached: Option<LogId>,
-    /// The first page of the next one.
+    /// The first page of the next piece.
     next: Option<Page>,
 }
 
@@ -39,7 +39,7 @@ impl<'a, S> Pieces<'a, S> {
         place.next.is_some()
     }
 
-    /// The page, or if it belongs to the next piece, the end of this one.
+    /// Returns the page, or the end of this piece if the page belongs to the next one.
     fn pass(&self, page: Page) -> Page {
         let mut place = self.place.lock().unwrap_or_else(PoisonError::into_inner);
         let ids = || page.records.iter().map(|it| &it.log_id);
@@ -68,7 +68,7 @@ impl<S: Source> Source for Pieces<'_, S> {
     }
 
     async fn after(&self, id: &LogId, deadline: Deadline) -> Result<Page, SourceError> {
-        // What was read of the next piece is not passed over.
+        // The page already read for the next piece must not be skipped.
         if self.goes_on() {
             return Ok(Page::last(Vec::new()));
         }

@@ -3,7 +3,7 @@ use chrono::Timelike as _;
 
 use super::*;
 
-/// Of each hour the ids of its objects.
+/// The ids in each object of each hour.
 struct Objects(Vec<(u32, Vec<Vec<LogId>>)>);
 
 fn at(hour: u32) -> DateTime<Utc> {
@@ -50,7 +50,7 @@ impl Archived for Objects {
     }
 }
 
-/// All that is handed out, page by page, as a run asks for it.
+/// All records handed out, page by page, in the way that a run reads them.
 async fn pages(objects: &Objects, from: u32, to: u32) -> Vec<Vec<LogId>> {
     let stretch = Stretch {
         from: Some(Mark::At(at(from) + TimeDelta::minutes(30))),

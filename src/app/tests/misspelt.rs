@@ -1,4 +1,4 @@
-//! Settings that nobody reads.
+//! Settings that are set but not read.
 
 use super::*;
 
@@ -25,7 +25,7 @@ fn a_storage_that_is_named_by_a_setting_that_nobody_reads_is_refused() {
     let account =
         "BlobEndpoint=https://acme.blob.core.windows.net;AccountName=acme;AccountKey=a2V5";
     assert!(app(&[("CheckpointDir", "x"), ("AzureWebJobsStorage", account)]).is_ok());
-    // Here it is no more than a leftover.
+    // Another place is chosen, so this one is only a leftover.
     assert!(app(&[("CheckpointDir", "x"), ("CHECKPOINT_DIR", "y")]).is_ok());
     assert!(app(&[("DESTINATION", "x")]).is_ok());
 }
@@ -44,7 +44,7 @@ fn a_storage_that_is_misspelt_for_one_tenant_is_refused_to_that_one_alone() {
                 which is not read (names are case-sensitive)";
     assert_eq!(problems(&[("B_CHECKPOINT_DIR", "x")]), [told]);
     let own = ("B_CHECKPOINT_DIR", "x");
-    // Its own would take the place of the plain one, whichever that is.
+    // The tenant's own place would take precedence over any for all tenants.
     assert_eq!(problems(&[own, ("CHECKPOINT_DIR", "y")]), [told]);
     let account =
         "BlobEndpoint=https://acme.blob.core.windows.net;AccountName=acme;AccountKey=a2V5";
@@ -52,11 +52,11 @@ fn a_storage_that_is_misspelt_for_one_tenant_is_refused_to_that_one_alone() {
     let none = [""; 0];
     assert_eq!(problems(&[own, ("B__CHECKPOINT_DIR", "y")]), none);
     assert_eq!(problems(&[own, ("B__AzureWebJobsStorage", account)]), none);
-    // What was to be kept back would go out.
+    // The data that the policy withholds would be sent.
     let told = "b: a setting needs attention: B__PII is not set, but B_PII is, which is not read \
                 (names are case-sensitive)";
     assert_eq!(problems(&[("B_PII", "email:mask")]), [told]);
-    // Its own would count, whatever counts for all.
+    // The tenant's own policy would take effect, whatever is set for all.
     assert_eq!(
         problems(&[("B_PII", "ip:mask"), ("PII", "email:mask")]),
         [told]
@@ -90,7 +90,7 @@ fn a_storage_of_a_tenant_whose_name_is_mistyped_is_refused_to_the_one_that_is_me
             &given[..5]
         );
         assert_eq!(found, [("globex".to_owned(), told)]);
-        // One that has a host was left out of the list, and is no mistake in a name.
+        // With a `DOMAIN`, it is a tenant that was left out of the list, and not a mistyped name.
         let whole = [setting[0], ("Globx__DOMAIN", "x.eu.auth0.com")];
         assert_eq!(unable(&whole), [], "{given}");
         let plain = [setting[0], ("CHECKPOINT_DIR", "y")];
@@ -115,10 +115,10 @@ fn a_policy_that_is_set_where_nobody_reads_it_is_refused() {
     for setting in ["GLOBX__PII", "GLOBX__PII_ARCHIVE", "globx__PII_KEY"] {
         let given = [&list[..], &[(setting, "email:mask")]].concat();
         assert_eq!(refused(&given).len(), 1, "{setting}");
-        // Where it is a whole tenant, it is one that was left out of the list.
+        // With a `DOMAIN`, the prefix is a complete tenant that was left out of the list.
         let whole = [&given[..], &[("Globx__DOMAIN", "c.eu.auth0.com")]].concat();
         assert_eq!(refused(&whole), [], "{setting}");
-        // Whoever has one of its own has not mistyped it.
+        // A tenant with a correct setting of its own has not mistyped this one.
         let own = setting.to_ascii_uppercase().replace("GLOBX", "GLOBEX");
         let value = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=";
         let value = if own.ends_with("KEY") {
@@ -139,7 +139,7 @@ fn a_policy_that_is_set_where_nobody_reads_it_is_refused() {
         mistyped[0].1.contains("Globx__Pii is, which is not read"),
         "{mistyped:?}"
     );
-    // Nobody reads a tenant's settings where there is no list.
+    // Without `TENANTS`, no prefixed setting is read.
     let alone = refused(&[("ACME__PII", "email:mask")]);
     assert!(
         alone[0]
@@ -154,7 +154,7 @@ fn a_policy_that_is_set_where_nobody_reads_it_is_refused() {
     ] {
         assert_eq!(refused(&[(name, value)]), [], "{name}");
     }
-    // With the words in another order, or with too few signs between them.
+    // With the words in another order, or with the wrong number of underscores.
     for (setting, whose) in [
         ("ARCHIVE_PII", vec!["a", "globex"]),
         ("PII_SENTINEL", vec!["a", "globex"]),
@@ -175,7 +175,7 @@ fn a_policy_that_is_set_where_nobody_reads_it_is_refused() {
         ("MY_PII_SCANNER", vec![]),
         ("PIIX", vec![]),
         ("MYPII", vec![]),
-        // Of another program, or of a tenant that is no longer in the list.
+        // Settings of another program, or of a tenant no longer in the list.
         ("INITECH_PII", vec![]),
         ("COMPANY_PII", vec![]),
         ("LOG_PII", vec![]),

@@ -1,4 +1,4 @@
-//! No destination gets what its policy keeps back, whichever form it gives to records.
+//! No destination gets data that its policy withholds, in any record format.
 
 use bytes::Bytes;
 use serde_json::Value;
@@ -13,7 +13,7 @@ const OTHER_KEY: &str = "YW5vdGhlciBrZXkgb2YgdGhpcnR5LXR3byBieXRlcyE=";
 const ALL: &str = "email:pseudonym,phone:pseudonym,username:pseudonym,first_name:pseudonym,\
                    last_name:pseudonym,address:pseudonym,user_id:pseudonym,ip:pseudonym,\
                    location:pseudonym,user_agent:pseudonym";
-/// What each destination needs besides the settings of the reference connector.
+/// Settings of the destinations besides those of the reference connector.
 const OF_EACH: [(&str, &str); 9] = [
     (
         "EVENT_GRID_ENDPOINT",
@@ -28,7 +28,7 @@ const OF_EACH: [(&str, &str); 9] = [
     ("TINYBIRD_TOKEN", "t0ken"),
     ("ARCHIVE_URL", "file:///var/lib/auth0"),
 ];
-/// What says who Ada is, in lower case.
+/// Values that identify Ada, in lower case.
 const PERSONAL: [&str; 14] = [
     "ada@example.com",
     "ada%40example.com",
@@ -50,13 +50,13 @@ const PERSONAL: [&str; 14] = [
 fn records() -> Vec<String> {
     let head = r#""date":"2026-11-21T08:00:00.000Z","log_id":"9001","_id":"9001","client_id":"c1","client_name":"Shop","connection":"Users","hostname":"acme.eu.auth0.com""#;
     [
-        // A log-in.
+        // A login.
         r#""type":"fp","description":"Wrong password for ada@example.com","user_name":"Ada@example.com","user_id":"auth0|5f1abcdef","ip":"203.0.113.7","client_ip":"203.0.113.7","user_agent":"Mozilla/5.0 (X11; Linux)","location_info":{"country_code":"GB","city_name":"Ockham","latitude":51.25,"longitude":-0.5,"time_zone":"Europe/Surrey"},"details":{"error":{"message":"no Ada@Example.com from 203.0.113.7"},"session_id":"s1","stats":{"loginsCount":7}}"#,
-        // A call of the Management API.
+        // A call to the Management API.
         r#""type":"sapi","description":"Update a user","user_id":"auth0|5f1abcdef","details":{"request":{"ip":"2001:db8:1::7","userAgent":"Mozilla/5.0 (X11; Linux)","path":"/api/v2/users/auth0%7C5f1abcdef","query":{"q":"email:\"ada@example.com\""},"auth":{"user":{"user_id":"auth0|5f1abcdef","name":"Ada Lovelace","email":"ada@example.com"}},"body":{"given_name":"Augusta","family_name":"Lovelace","name":"Augusta Ada Lovelace","nickname":"countess","phone_number":"+1 (555) 010-0200","address":{"locality":"Ockham","region":"Surrey"},"user_metadata":{"name":"Lovelace"}}},"response":{"body":{"identities":[{"user_id":"5f1abcdef","provider":"auth0","profileData":{"email":"ada@example.com","name":"Ada Lovelace"}}],"last_ip":"203.0.113.7"}}}"#,
-        // A text message.
+        // An SMS.
         r#""type":"gd_send_sms","user_id":"sms|5f1abcdef","user_name":"+15550100200","details":{"authenticator":{"phone_number":"+1 555-010-0200"},"text":"sent to +15550100200"}"#,
-        // Texts within texts, and a name that has no column.
+        // Texts nested in texts, and a name without a column.
         r#""type":"fcoa","user_name":"countess","user_agent":"Mozilla/5.0 (X11; Linux)","details":{"qs":"login_hint=ada%40example.com&state=x","body":"{\"email\":\"ada@example.com\",\"profile\":\"{\\\"family_name\\\":\\\"Lovelace\\\"}\"}","error":"at /u?login_hint=ada%2540example.com for Countess","by":{"ada@example.com":{"last_ip":"203.0.113.7"}}}"#,
         // Too large for a row.
         &format!(r#""type":"sapi","user_name":"ada@example.com","ip":"203.0.113.7","details":{{"request":{{"body":{{"owners":["ada@example.com"],"text":"ada@example.com {} Ada@example.com"}}}}}}"#, "- ".repeat(600_000)),
@@ -76,7 +76,7 @@ fn built(kind: &Kind, settings: &[(&str, &str)]) -> Built {
         .unwrap_or_else(|problems| panic!("{} needs settings in OF_EACH: {problems}", kind.name))
 }
 
-/// All that leaves the process of a record, on the way to a destination or beside it.
+/// Everything of a record that leaves the process, to a destination or elsewhere.
 fn sent(built: &Built, json: &str) -> String {
     let record = Record {
         log_id: crate::record::LogId::new("9001"),
@@ -92,7 +92,7 @@ fn sent(built: &Built, json: &str) -> String {
     format!("{}\n{letter}", String::from_utf8_lossy(&row))
 }
 
-/// Checks that none of these, which are in lower case, is in what leaves the process.
+/// Checks that none of these values, in lower case, leaves the process.
 #[track_caller]
 fn assert_gone<'a>(sent: &str, personal: impl IntoIterator<Item = &'a str>, whose: &str) {
     let sent = sent.to_lowercase();
@@ -123,8 +123,8 @@ fn no_record_of_any_type_tells_a_destination_of_a_person() {
     }
 }
 
-/// Events that others published. They are not part of the project: where they do not lie beside it,
-/// there is nothing to check.
+/// Events published by others. They are not part of the project; without the file there is nothing
+/// to check.
 #[test]
 fn no_published_event_tells_a_destination_of_a_person() {
     let file = concat!(
@@ -158,7 +158,7 @@ fn no_published_event_tells_a_destination_of_a_person() {
     }
 }
 
-/// Adds what stands in the fields that are personal by their names, in lower case.
+/// Collects, in lower case, the values of fields with personal names.
 fn add_personal(value: &Value, name: &str, found: &mut std::collections::BTreeSet<String>) {
     match value {
         Value::Object(members) => {
@@ -240,7 +240,7 @@ fn without_a_policy_each_destination_gets_it_all() {
 
 #[test]
 fn records_of_one_person_share_their_pseudonyms_and_those_of_another_key_do_not() {
-    // By Python's hmac, hashlib and base64, over `email\0ada@example.com` and the other key's.
+    // Computed with Python's hmac, hashlib and base64 over `email\0ada@example.com`, with each key.
     let by_key = [
         (KEY, "p1_2xedtbutyn3h3xjwcepxqb2mqa@example.com"),
         (OTHER_KEY, "p1_wkbi2ytapnytify2ftitvakrdi@example.com"),

@@ -1,4 +1,4 @@
-//! Runs of an app, side by side.
+//! Concurrent runs of an app.
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
@@ -50,7 +50,7 @@ async fn a_panic_ends_the_run_of_one_destination_and_not_that_of_another() {
              run does its work again"
         ]
     );
-    // The other has its own trouble: nothing listens there.
+    // The other run fails for its own reason: nothing listens at its address.
     assert!(reports[1].errors[0].contains("127.0.0.1:1"), "{reports:?}");
 }
 
@@ -93,7 +93,7 @@ fn a_domain_that_may_be_mistyped_is_told_of_once_a_day() {
     assert_eq!(told(&[], &[0, 24]), [false, false]);
 }
 
-/// Tenants acme, globex and initech at these addresses, where all turns but so many are taken.
+/// Tenants acme, globex and initech at these addresses. All turns but `count` are taken.
 async fn with_turns(
     count: usize,
     state: &std::path::Path,
@@ -116,17 +116,17 @@ async fn with_turns(
     (apps, taken)
 }
 
-/// Addresses at which nobody listens.
+/// Addresses at which nothing listens.
 const AWAY: [&str; 2] = ["http://127.0.0.1:1", "http://127.0.0.1:2"];
 
-/// An address at which nobody ever answers, as long as it is kept.
+/// An address that accepts connections but never responds, while the listener exists.
 fn silent() -> (std::net::TcpListener, String) {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = format!("http://{}", listener.local_addr().unwrap());
     (listener, address)
 }
 
-/// Of each report, whether its run had a turn.
+/// For each report, whether its run had a turn.
 fn had_turns(reports: &[Report]) -> Vec<bool> {
     let missed = "the time of the run was over before its turn came";
     let had = |it: &Report| !it.errors.join(" ").contains(missed);
@@ -140,7 +140,7 @@ async fn a_run_that_waits_for_its_turn_ends_in_time_and_is_first_in_the_next() {
     let (_globex, globex) = silent();
     let (_initech, initech) = silent();
     let (apps, _taken) = with_turns(1, state.path(), [&acme, &globex, &initech]).await;
-    // One after the other, and not always the first of those that had none.
+    // Each gets its turn, and not always the first of those that missed theirs.
     for at in [0, 1, 2, 0, 1] {
         let turns = [0, 1, 2].map(|it| it == at);
         let began = tokio::time::Instant::now();
@@ -185,7 +185,7 @@ async fn a_run_that_was_only_to_be_one_more_says_nothing_of_a_turn_that_never_ca
     let (apps, mut taken) = with_turns(3, state.path(), [AWAY[0], &globex, AWAY[1]]).await;
     let in_flight = apps.able().next().unwrap().in_flight.clone();
     let take = async {
-        // The first runs of acme and initech are over, and that of globex is not.
+        // By now the first runs of acme and initech have ended, and that of globex has not.
         tokio::time::sleep(Duration::from_secs(30)).await;
         for _ in 0..2 {
             taken.push(in_flight.enter_in_turn().await);
@@ -193,7 +193,7 @@ async fn a_run_that_was_only_to_be_one_more_says_nothing_of_a_turn_that_never_ca
     };
     let (reports, ()) = tokio::join!(apps.run_in_rounds(), take);
     assert!(had_turns(&reports).iter().all(|it| *it), "{reports:?}");
-    // Nor does it leave an empty report: those that there are could not reach their tenants.
+    // It leaves no empty report either: all reports say that the tenant could not be reached.
     assert!(
         reports.iter().all(|it| !it.errors.is_empty()),
         "{reports:?}"

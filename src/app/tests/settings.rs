@@ -1,4 +1,4 @@
-//! What an app is made of, and what is said of settings that are of no use.
+//! How an app is built, and how unusable settings are reported.
 
 use super::*;
 use crate::app::layers::setting_names;
@@ -33,8 +33,8 @@ fn the_sample_lacks_nothing_but_what_only_its_user_knows() {
 
 #[test]
 fn the_sample_names_every_documented_setting() {
-    // A managed identity takes the place of the sample's connection string, and a proxy is a
-    // matter of the machine.
+    // A managed identity replaces the sample's connection string, and a proxy depends on the
+    // machine.
     let elsewhere = [
         "AzureWebJobsStorage__accountName",
         "AzureWebJobsStorage__blobServiceUri",
@@ -47,7 +47,7 @@ fn the_sample_names_every_documented_setting() {
     let rows = section.lines().filter(|line| line.starts_with("| `"));
     let names = rows.flat_map(|row| row.split('|').nth(1).unwrap().split('`').skip(1).step_by(2));
     let mut expected: Vec<_> = names.filter(|name| !elsewhere.contains(name)).collect();
-    // What the Functions tools ask for, and the host.
+    // Required by the Functions tools and by the host.
     expected.push("FUNCTIONS_WORKER_RUNTIME");
     expected.push("AzureWebJobs.Auth0Health.Disabled");
     expected.sort_unstable();
@@ -199,7 +199,7 @@ fn destination_of(setting: &str) -> Option<&'static str> {
     own.or_else(|| setting.starts_with("AWS_").then_some("event-bridge"))
 }
 
-/// Otherwise a name that nobody reads would pass for a setting, and one that is read for none.
+/// Otherwise an unread name could be listed as a setting, or a read one could be missing.
 #[test]
 fn every_setting_that_is_named_is_read_and_not_with_quotes_around_it() {
     let reference = "@Microsoft.KeyVault(SecretUri=https://acme.vault.azure.net/secrets/s/)";

@@ -81,7 +81,7 @@ async fn that_a_checkpoint_is_lost_is_told_although_no_run_can_begin() {
 #[tokio::test(start_paused = true)]
 async fn a_tenant_whose_storage_cannot_even_be_prepared_stops_no_other() {
     let state = tempfile::tempdir().unwrap();
-    // The address that it allows is no text.
+    // The address in this signature is not valid text.
     let storage = "AccountName=acme;SharedAccessSignature=sv=2024-11-04&sip=%FF&sig=a2V5";
     let apps = apps(&[
         ("CHECKPOINT_DIR", state.path().to_str().unwrap()),
@@ -173,7 +173,7 @@ fn one_tenant_under_two_names_is_found_however_it_is_written() {
     let found = problems(&[&another[..], &[acme, globex]].concat());
     let told = "TENANTS names acme and globex, which are one tenant by DOMAIN and AUDIENCE";
     assert!(found[0].1.contains(told), "{found:?}");
-    // What is set for all may have been forgotten for one.
+    // A setting for all tenants may have been forgotten for one.
     let shared = [&another[..], &[audience("AUDIENCE")]].concat();
     assert_eq!(problems(&shared), []);
     for different in [
@@ -187,7 +187,7 @@ fn one_tenant_under_two_names_is_found_however_it_is_written() {
     assert_eq!(problems(&[custom, other]), []);
     let itself = ("GLOBEX__AUDIENCE", "https://login.acme.com/api/v2/");
     assert_eq!(problems(&[custom, itself]), []);
-    // The audience is wrong here, which Auth0 tells globex, and acme goes on.
+    // Here globex's audience is wrong. Auth0 reports that to globex, and acme continues.
     let wrong = ("GLOBEX__AUDIENCE", "https://acme.eu.auth0.com/api/v2/");
     assert_eq!(
         problems(&[("GLOBEX__DOMAIN", "globex.eu.auth0.com"), wrong]),
@@ -249,7 +249,7 @@ fn what_a_tenant_has_of_its_own_comes_before_whatever_else_counts_for_all() {
             assert_eq!(places(&set), [in_account, place], "{plain:?} {own}");
         }
     }
-    // The role is that of an identity, which is not there: so it was asked for.
+    // The role needs an identity, which is missing here. So the setting was read.
     let keys = [
         ("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE"),
         ("AWS_SECRET_ACCESS_KEY", "secret"),
@@ -347,7 +347,7 @@ fn one_tenant_can_be_chosen_by_its_name() {
         "there is no tenant initech: TENANTS names acme, globex"
     );
     assert_eq!(none(&[]), "there is no tenant initech: TENANTS names none");
-    // It may be among what cannot be read.
+    // The name may be part of an unreadable list.
     assert_eq!(
         none(&[("TENANTS", "'initech'")]),
         "there is no tenant initech: TENANTS is in quotes; leave them out"
