@@ -1,4 +1,4 @@
-//! Objects as blobs in one container of an Azure storage account; a version is an `ETag`.
+//! Stores objects as blobs in one container of an Azure storage account. A version is an `ETag`.
 
 mod refusal;
 mod secrets;
@@ -32,18 +32,18 @@ use crate::error::with_causes;
 use crate::net::http::is_loopback;
 use crate::net::retry::{Again, Deadline};
 
-/// The container that holds what this program keeps for itself.
+/// The container for this program's own state.
 pub(crate) const CONTAINER: &str = "auth0-poller";
 
-/// What a token for storage is for, in every cloud.
+/// The audience of a token for storage, in every cloud.
 const RESOURCE: &str = "https://storage.azure.com";
 
-/// What to do where the container is missing.
+/// What to do if the container is missing.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Missing {
-    /// Make it.
+    /// Create it.
     IsMade,
-    /// It is somebody else's, who is to be told.
+    /// Report an error: the container belongs to somebody else.
     IsAnError,
 }
 
@@ -60,7 +60,7 @@ pub(crate) struct Container {
 }
 
 impl Container {
-    /// Prepares the use of the account's container; speaks to nobody yet.
+    /// Prepares access to the account's container. Sends no request yet.
     pub fn new(
         account: &Account,
         name: &str,
@@ -88,7 +88,7 @@ impl Container {
             .with_container_name(name)
             .with_allow_http(true)
             .with_http_connector(wire.clone())
-            // The one retry policy is in retry.rs.
+            // Retries are left to retry.rs.
             .with_retry(RetryConfig {
                 max_retries: 0,
                 ..RetryConfig::default()
@@ -104,7 +104,7 @@ impl Container {
         if let Some(tokens) = tokens.clone() {
             builder = builder.with_credentials(tokens);
         }
-        // Its text may hold the credential that could not be used.
+        // The error is dropped: its text may hold the unusable credential.
         let blobs = builder.build().map_err(|_| {
             let problem = "what opens the account cannot be used";
             StorageError::Denied(format!("preparing {url}"), problem.into())
@@ -124,7 +124,7 @@ impl Container {
     async fn read(&self, path: &str) -> Result<Option<Object>, StorageError> {
         let blob = match self.blobs.get(&Path::from(path)).await {
             Ok(blob) => blob,
-            // The blob or the whole container: either way nothing has been kept yet.
+            // The blob or the whole container is missing: in both cases nothing has been stored yet.
             Err(error) if self.is_absent(&error) => return Ok(None),
             Err(error) => return Err(self.classify(path, &error)),
         };
@@ -134,7 +134,7 @@ impl Container {
         Ok(Some((content, version)))
     }
 
-    /// Makes the container where it is missing.
+    /// Writes a blob. Creates the container if it is missing.
     async fn write(
         &self,
         path: &str,
@@ -153,7 +153,7 @@ impl Container {
             result => result,
         };
         written.map_err(|error| match over {
-            // It was there when it was read, and is gone when it is to be replaced.
+            // The blob existed when it was read, and was removed before it could be replaced.
             Some(_) if self.is_absent(&error) => StorageError::Conflict,
             _ => self.classify(path, &error),
         })
@@ -178,7 +178,7 @@ impl Container {
         Ok(paths)
     }
 
-    /// `object_store` removes by a batch, of which it does not tell Azure's codes.
+    /// `object_store` deletes by a batch request, and does not report Azure's error codes for it.
     ///
     /// <https://learn.microsoft.com/rest/api/storageservices/delete-blob>
     async fn remove(&self, path: &str) -> Result<(), StorageError> {
@@ -213,7 +213,7 @@ impl Container {
         Ok(Version(put.e_tag.unwrap_or_default()))
     }
 
-    /// Makes the container, for which `object_store` has no call.
+    /// Creates the container. `object_store` has no call for this.
     ///
     /// <https://learn.microsoft.com/rest/api/storageservices/create-container>
     async fn create(&self) -> Result<(), StorageError> {
@@ -222,7 +222,7 @@ impl Container {
         let Err(error) = self.send(Method::PUT, &url).await else {
             return Ok(());
         };
-        // Somebody made it meanwhile, which is as good.
+        // It is just as well if somebody else created it meanwhile.
         if refusal_in(&error).is_some_and(Refusal::is_made_already) {
             return Ok(());
         }
@@ -239,13 +239,13 @@ impl Container {
         })
     }
 
-    /// Sends a request without a body, which `object_store` signs.
+    /// Sends a request without a body, signed by `object_store`.
     async fn send(&self, method: Method, url: &Url) -> Result<(), Error> {
         let credential = self.blobs.credentials().get_credential().await?;
         let mut request = HttpRequest::new(HttpRequestBody::empty());
         *request.method_mut() = method;
         *request.uri_mut() = url.as_str().parse().map_err(generic)?;
-        // Part of what is signed.
+        // The signature covers the length.
         let length = reqwest::header::CONTENT_LENGTH;
         request.headers_mut().insert(length, 0.into());
         AzureAuthorizer::new(&credential, &self.account).try_authorize(&mut request)?;
@@ -267,8 +267,8 @@ impl Container {
         }
     }
 
-    /// Takes nothing over from `error` but what [`Wire`] has let through: what `object_store` says
-    /// of an answer may quote it.
+    /// Takes nothing from `error` except what [`Wire`] has passed on: `object_store`'s own texts
+    /// may quote the response.
     fn classify(&self, path: &str, error: &Error) -> StorageError {
         if let Some(refusal) = refusal_in(error) {
             return self.judge(refusal);
@@ -294,7 +294,7 @@ impl Container {
                 StorageError::Unavailable(why.into(), source.into())
             }
             Meaning::Passes(why) => StorageError::Unavailable(why.into(), source),
-            // With another token it may be taken.
+            // Another token may be accepted.
             Meaning::Stays(why) if refusal.is_about_credential() && again != Again::Never => {
                 StorageError::Unavailable(why.into(), source)
             }
@@ -338,7 +338,7 @@ impl Objects for Container {
         self.remove(path).boxed()
     }
 
-    /// A blob's URL, without anything that opens it.
+    /// A blob's URL, without credentials.
     fn location(&self, path: &str) -> String {
         format!("{}/{path}", self.url)
     }

@@ -1,4 +1,4 @@
-//! A place whose calls go wrong, for tests: as often and in such ways as a closure decides.
+//! A place with injected faults, for tests. A closure decides which calls fail, and how.
 
 use std::future::{Future, pending};
 use std::sync::{Mutex, PoisonError};
@@ -9,18 +9,18 @@ use futures_util::FutureExt as _;
 use super::{Attempt, Object, Objects, StorageError, Version};
 use crate::net::retry::Deadline;
 
-/// What becomes of a call.
+/// What happens to a call.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Fault {
     /// It is made.
     None,
-    /// It fails and does nothing.
+    /// It does nothing and fails.
     Fail,
-    /// It does its work, and its answer is lost.
+    /// It does its work, but its response is lost.
     LoseAnswer,
-    /// It does nothing and never answers.
+    /// It does nothing and never returns.
     Hang,
-    /// It does nothing, and is told that somebody else has written.
+    /// It does nothing and reports that somebody else has written.
     Conflict,
 }
 
@@ -34,18 +34,18 @@ pub(crate) enum Operation {
     Remove,
 }
 
-/// Decides what becomes of a call, from the operation and the path.
+/// Decides what happens to a call, given the operation and the path.
 type Decide = dyn FnMut(Operation, &str) -> Fault + Send;
 
-/// Objects over which faults come.
+/// Objects with injected faults.
 pub(crate) struct Faulty<O> {
     objects: O,
     decide: Mutex<Box<Decide>>,
 }
 
 impl<O: Objects> Faulty<O> {
-    /// Asks `decide` at every call, the moment it begins: what it answers to the same calls must
-    /// depend on nothing but a seed, so that a test repeats itself.
+    /// Calls `decide` when each call begins. Its results must depend only on the calls and a seed,
+    /// so that tests are repeatable.
     pub(crate) fn over(
         objects: O,
         decide: impl FnMut(Operation, &str) -> Fault + Send + 'static,

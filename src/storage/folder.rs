@@ -1,7 +1,7 @@
-//! Objects as files below one folder, for a laptop; a version is a digest of the content.
+//! Stores objects as files below one folder, for a laptop. A version is a digest of the content.
 //!
-//! The folder belongs to the process that claimed it. The lock is the operating system's, so that
-//! a process that dies leaves none. Reading needs no claim: a file is replaced whole.
+//! The folder belongs to the process that claimed it. The lock is the operating system's, so a process
+//! that dies leaves none behind. Reading needs no claim, because a file is replaced atomically.
 
 mod file;
 
@@ -22,16 +22,16 @@ const LOCK: &str = "lock";
 #[derive(Clone, Debug)]
 pub(crate) struct Folder {
     root: PathBuf,
-    /// The setting that names it.
+    /// The setting that names the folder.
     setting: &'static str,
     /// The lock file, once it is locked.
     lock: Arc<Mutex<Option<File>>>,
-    /// Held from the look at a version until the file is replaced.
+    /// Held from the version check until the file is replaced.
     writing: Arc<Mutex<()>>,
 }
 
 impl Folder {
-    /// Prepares the use of the folder that a setting names; makes and locks nothing yet.
+    /// Prepares access to the folder that a setting names. Creates and locks nothing yet.
     pub fn new(root: PathBuf, setting: &'static str) -> Self {
         Self {
             root,
@@ -61,7 +61,7 @@ impl Folder {
         }
     }
 
-    /// Whether another process has the lock. It is let go at once, so that nobody finds it taken.
+    /// Whether another process holds the lock. Releases the lock at once, so that it blocks nobody.
     fn is_locked_elsewhere(&self) -> Result<bool, StorageError> {
         let held = self.lock.lock().unwrap_or_else(PoisonError::into_inner);
         let path = self.root.join(LOCK);
@@ -91,14 +91,14 @@ impl Folder {
         Ok(file::version(content))
     }
 
-    /// The file of this object, with no link on the way to it.
+    /// The file of this object, after a check that no folder on its path is a link.
     fn resolve(&self, path: &str) -> Result<PathBuf, StorageError> {
         let folders = Path::new(path).parent().unwrap_or(Path::new(""));
         file::see_folders(&self.root, folders)?;
         Ok(self.root.join(path))
     }
 
-    /// Does work that blocks where it may block.
+    /// Runs blocking work on a thread for it.
     fn blocking<'a, T: Send + 'static>(
         &'a self,
         path: &'a str,

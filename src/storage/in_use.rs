@@ -1,4 +1,4 @@
-//! What opens a storage for a time, as all that use the storage share it, a refusal of it included.
+//! The temporary credential of a storage and its last refusal, shared by all users of the storage.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -7,8 +7,8 @@ use tokio::time::Instant;
 
 use crate::net::retry::Again;
 
-/// A credential that was refused is replaced at most this often. One new one shows whether the fault
-/// was the old one's; another run, which begins a minute later at the earliest, may try another.
+/// A refused credential is replaced at most once in this time. One new credential shows whether the
+/// old one was at fault. Another run, at least a minute later, may try another one.
 const REST: Duration = Duration::from_secs(50);
 
 /// The credential in use.
@@ -22,7 +22,7 @@ struct State<C> {
 /// The credential that was refused last.
 struct Refused<C> {
     credential: C,
-    /// When another was asked for. The issuer may have issued the same again.
+    /// When a new one was requested. The issuer may have issued the same one again.
     replaced_at: Option<Instant>,
 }
 
@@ -36,13 +36,13 @@ impl<C> Default for InUse<C> {
 }
 
 impl<C: Clone + PartialEq> InUse<C> {
-    /// The one that was put in place last.
+    /// The credential in use; `None` before the first [`Self::prepare`].
     pub fn get(&self) -> Option<C> {
         self.state().current.clone()
     }
 
-    /// Puts one in place that no refusal has spoiled: what the issuer has, or another after it has been
-    /// told to forget that.
+    /// Obtains a credential to use. If the issuer returns a refused one, it is told to forget that
+    /// one, and asked once more.
     pub async fn prepare<E, Issued, Forgotten>(
         &self,
         issued: impl Fn() -> Issued,
@@ -64,11 +64,11 @@ impl<C: Clone + PartialEq> InUse<C> {
         Ok(())
     }
 
-    /// Notes that this one was refused. Answers whether another may be taken.
+    /// Notes that this credential was refused. Returns whether to try another one.
     pub fn refuse(&self, credential: &C) -> Again {
         let mut state = self.state();
         if state.current.as_ref() != Some(credential) {
-            // Another has taken its place already.
+            // Another credential has replaced it already.
             return Again::Soon;
         }
         match &state.refused {
@@ -96,7 +96,7 @@ impl<C: Clone + PartialEq> InUse<C> {
 }
 
 impl<C: PartialEq> Refused<C> {
-    /// Whether it is this one, and no other has been asked for.
+    /// Whether this credential was refused, and no new one has been requested yet.
     fn is_open(&self, credential: &C) -> bool {
         self.replaced_at.is_none() && self.credential == *credential
     }
@@ -108,7 +108,7 @@ mod tests {
 
     use super::*;
 
-    /// Issues the numbers from 1, each until it is told to forget it.
+    /// Issues the numbers from 1. It issues each one until told to forget it.
     struct Issuer {
         number: AtomicU32,
         step: u32,
@@ -136,7 +136,7 @@ mod tests {
         assert_eq!(in_use.get(), None);
         assert_eq!(issuer.prepare(&in_use).await, 1);
         assert_eq!(issuer.prepare(&in_use).await, 1);
-        // By all that had sent it.
+        // Refused for every request that had used it.
         assert_eq!(in_use.refuse(&1), Again::Soon);
         assert_eq!(in_use.refuse(&1), Again::Soon);
         assert_eq!(issuer.prepare(&in_use).await, 2);

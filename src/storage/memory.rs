@@ -1,7 +1,7 @@
-//! Objects in memory, for tests: with the versions of the real places, and without their waits.
+//! Objects in memory, for tests: with versions as in the real places, and without delays.
 //!
-//! A clone is what another process sees: the same objects, with a claim of its own. What is stored
-//! therefore survives the crash of the process that a handle stands for.
+//! A clone is another process's handle: it sees the same objects and has a claim of its own. So
+//! stored objects survive the crash of the process that a handle represents.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -36,7 +36,7 @@ impl Clone for Memory {
 }
 
 impl Memory {
-    /// Writes an object over whatever is there, as somebody else would.
+    /// Overwrites an object, as another process would.
     pub(crate) fn put(&self, path: &str, content: Bytes) -> Version {
         self.state().put(path, content)
     }
@@ -81,7 +81,7 @@ impl State {
     }
 }
 
-/// Each call does its work when it is first polled, and not when it is made.
+/// Each call does its work when it is first polled, not when it is created.
 impl Objects for Memory {
     fn claim(&self) -> Attempt<'_, ()> {
         async { self.state().claim(&self.handle) }.boxed()

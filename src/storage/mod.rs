@@ -1,8 +1,8 @@
 //! Small named objects that survive the process, each with a version.
 //!
-//! Three places can hold them: a container of an Azure storage account ([`azure`]), a bucket of S3
-//! ([`s3`]) and a folder ([`folder`]). A place makes one attempt at a time; when to make another, and when to stop, is
-//! decided here. What is kept, and under which names, is the callers' business.
+//! Three places can hold them: a container of an Azure storage account ([`azure`]), an S3 bucket
+//! ([`s3`]) and a folder ([`folder`]). A place makes one attempt per call; this module decides when
+//! to retry and when to stop. The callers decide what is stored, under which names.
 
 pub(crate) mod azure;
 pub(crate) mod folder;
@@ -29,19 +29,19 @@ use crate::azure::identity::IdentityError;
 use crate::error::BoxError;
 use crate::net::retry::{self, Again, Deadline, GaveUp, Jitter, Transient};
 
-/// Bytes of an object that are read. A checkpoint has some 70 kB, and 16 MB at the most; a dead letter
-/// has one record, of which Auth0 sends a hundred in an answer. What is larger is none of ours, and is
-/// kept out of the process's memory.
+/// Maximum bytes of an object that is read. A checkpoint has about 70 kB, and at most 16 MB; a dead
+/// letter has one record, and Auth0 sends a hundred in one response. Anything larger is not this
+/// program's, and is not loaded into memory.
 const LARGEST: usize = 32 * 1024 * 1024;
-/// Paths that a list holds: some 10 MB of them.
+/// Maximum paths in a list: about 10 MB of text.
 const LONGEST_LIST: usize = 100_000;
 
-/// What a storage calls this state of an object; another state is called otherwise.
+/// The storage's identifier for one state of an object. Every state has a different one.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct Version(String);
 
 impl Version {
-    /// A version by the name that the storage gives it.
+    /// A version with this identifier.
     #[cfg(test)]
     pub fn new(name: impl Into<String>) -> Self {
         Self(name.into())
@@ -51,28 +51,28 @@ impl Version {
 /// Why an object was not read or written.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum StorageError {
-    /// The object is not the one that the caller has seen: someone else wrote it.
+    /// Somebody else wrote the object after the caller read it.
     #[error("somebody else wrote it meanwhile")]
     Conflict,
-    /// The account refuses this program.
+    /// The storage refuses this program permanently.
     #[error("{0}")]
     Denied(String, #[source] BoxError),
-    /// There is no token to open the account with.
+    /// There is no token for the account.
     #[error(transparent)]
     NoToken(Box<IdentityError>),
-    /// The storage could not be used just now.
+    /// The storage is temporarily unusable.
     #[error("{0}")]
     Unavailable(String, #[source] BoxError),
-    /// It did not answer before the run's time was over.
+    /// The storage did not respond within the run's time.
     #[error("the storage did not answer before the run's time was over")]
     OutOfTime,
-    /// The folder is another process's.
+    /// Another process has locked the folder.
     #[error(
         "{0} is in use by another auth0-poller; stop that one first \
          (under `func start` it stays in use until Functions is stopped)"
     )]
     Locked(String),
-    /// The object is none of this program's: it is too large to be read.
+    /// The object is too large to read, and so not this program's.
     #[error(
         "{0} is larger than {mib} MiB, so auth0-poller did not write it; look at it, and \
          move it away",
@@ -85,7 +85,7 @@ pub(crate) enum StorageError {
 }
 
 impl StorageError {
-    /// Whether there is an object, which is too large to be read.
+    /// Whether the object exists but is too large to read.
     pub fn is_too_large(&self) -> bool {
         match self {
             Self::TooLarge(_) => true,
@@ -94,7 +94,7 @@ impl StorageError {
         }
     }
 
-    /// Whether there is an object, which nobody may write over.
+    /// Whether the object exists and must not be overwritten.
     pub fn forbids_overwriting(&self) -> bool {
         match self {
             Self::Denied(_, source) => source
@@ -105,7 +105,7 @@ impl StorageError {
         }
     }
 
-    /// Whether nothing can be kept there now, whatever it is.
+    /// Whether the storage can currently store nothing at all.
     pub fn is_away(&self) -> bool {
         match self {
             Self::Denied(..)
@@ -118,7 +118,7 @@ impl StorageError {
         }
     }
 
-    /// Whether the storage may be there again later, although it was tried for a while.
+    /// Whether the storage may work again later, although retries have failed.
     pub fn may_pass(&self) -> bool {
         match self {
             Self::Unavailable(..) => true,
@@ -153,7 +153,7 @@ impl Transient for StorageError {
     }
 }
 
-/// A name made of a content: its SHA-256 in hexadecimal.
+/// A name for a content: its SHA-256 in hexadecimal.
 pub(crate) fn digest(content: &[u8]) -> String {
     let mut name = String::with_capacity(64);
     for byte in Sha256::digest(content) {
@@ -165,31 +165,31 @@ pub(crate) fn digest(content: &[u8]) -> String {
 
 /// An object's content and version.
 pub(crate) type Object = (Bytes, Version);
-/// One attempt at something.
+/// One attempt at an operation.
 pub(crate) type Attempt<'a, T> = BoxFuture<'a, Result<T, StorageError>>;
 
-/// A place that holds objects. Each call is one attempt, which has no end of its own: it may be
-/// dropped at any moment, and what it was to do is then done or not.
+/// A place that holds objects. Each call is one attempt without a timeout of its own. It may be
+/// dropped at any moment, and its work is then done or not.
 pub(crate) trait Objects: Send + Sync {
-    /// Gets what every other call needs, by the deadline.
+    /// Obtains what all other calls need, by the deadline.
     fn prepare(&self, _deadline: Deadline) -> Attempt<'_, ()> {
         ready(Ok(())).boxed()
     }
 
-    /// Makes sure that no other process of this machine writes here.
+    /// Claims the place, so that no other process of this machine writes here.
     fn claim(&self) -> Attempt<'_, ()> {
         ready(Ok(())).boxed()
     }
 
-    /// Whether another process has made sure of that. Nothing is kept from anybody.
+    /// Whether another process has claimed the place. Blocks no other process.
     fn is_claimed_elsewhere(&self) -> Attempt<'_, bool> {
         ready(Ok(false)).boxed()
     }
 
-    /// An object; `None` if there is none of this name.
+    /// Reads an object; `None` if it does not exist.
     fn read<'a>(&'a self, path: &'a str) -> Attempt<'a, Option<Object>>;
 
-    /// Replaces the object whose version is `over`, or makes one that must not exist yet.
+    /// Replaces the object whose version is `over`, or creates one that must not exist yet.
     fn write<'a>(
         &'a self,
         path: &'a str,
@@ -197,40 +197,39 @@ pub(crate) trait Objects: Send + Sync {
         over: Option<&'a Version>,
     ) -> Attempt<'a, Version>;
 
-    /// The paths of the objects in a folder, in any order, but not of those in folders of that
-    /// one; at most [`LONGEST_LIST`].
+    /// The paths of the objects directly in a folder, in any order; at most [`LONGEST_LIST`].
     fn list<'a>(&'a self, folder: &'a str) -> Attempt<'a, Vec<String>>;
 
-    /// Removes an object. It need not be there.
+    /// Removes an object. It need not exist.
     fn remove<'a>(&'a self, path: &'a str) -> Attempt<'a, ()>;
 
-    /// Where an object is, for people.
+    /// An object's location, for messages.
     fn location(&self, path: &str) -> String;
 }
 
-/// The storage that the settings name.
+/// The configured storage.
 pub(crate) struct Storage {
     objects: Box<dyn Objects>,
     jitter: Jitter,
 }
 
 impl Storage {
-    /// Keeps objects in a container of an Azure storage account.
+    /// Stores objects in a container of an Azure storage account.
     pub fn azure(container: azure::Container, jitter: Jitter) -> Self {
         Self::over(container, jitter)
     }
 
-    /// Keeps objects in a bucket of S3.
+    /// Stores objects in an S3 bucket.
     pub fn s3(bucket: s3::S3, jitter: Jitter) -> Self {
         Self::over(bucket, jitter)
     }
 
-    /// Keeps objects in a folder.
+    /// Stores objects in a folder.
     pub fn folder(folder: folder::Folder, jitter: Jitter) -> Self {
         Self::over(folder, jitter)
     }
 
-    /// Keeps objects in this place.
+    /// Stores objects in this place.
     pub(crate) fn over(objects: impl Objects + 'static, jitter: Jitter) -> Self {
         Self {
             objects: Box::new(objects),
@@ -238,20 +237,20 @@ impl Storage {
         }
     }
 
-    /// Makes sure that no other process of this machine writes here.
+    /// Claims the storage, so that no other process of this machine writes here.
     ///
-    /// In a storage account nobody can be kept from writing; there the versions tell.
+    /// A storage account cannot be claimed: there, versions detect other writers.
     pub async fn claim(&self, deadline: Deadline) -> Result<(), StorageError> {
         self.attempt(deadline, || self.objects.claim()).await
     }
 
-    /// Whether a claim would be refused, since another process has one.
+    /// Whether a claim would be refused because another process has one.
     pub async fn is_claimed_elsewhere(&self, deadline: Deadline) -> Result<bool, StorageError> {
         self.attempt(deadline, || self.objects.is_claimed_elsewhere())
             .await
     }
 
-    /// An object's content and version; `None` if there is no such object.
+    /// Reads an object and its version; `None` if it does not exist.
     pub async fn read(
         &self,
         path: &str,
@@ -260,10 +259,10 @@ impl Storage {
         self.attempt(deadline, || self.objects.read(path)).await
     }
 
-    /// Replaces the object whose version is `over`, or makes one that must not exist yet.
+    /// Replaces the object whose version is `over`, or creates one that must not exist yet.
     ///
-    /// Where an answer is lost the write is repeated; [`StorageError::Conflict`] may therefore
-    /// mean that an earlier attempt of the same call succeeded.
+    /// If a response is lost, the write is retried. So [`StorageError::Conflict`] may mean that an
+    /// earlier attempt of the same call succeeded.
     pub async fn write(
         &self,
         path: &str,
@@ -275,10 +274,10 @@ impl Storage {
         self.attempt(deadline, write).await
     }
 
-    /// Reads and writes an object that is there for nothing else, to see whether that works.
+    /// Tests access by reading and writing an object that exists only for this.
     ///
-    /// It does where another probe, or an earlier attempt of this one, has written meanwhile: the
-    /// storage has then judged the write, and nothing but the version was in the way.
+    /// The test also passes if another probe, or an earlier attempt of this one, has written
+    /// meanwhile: the storage has then accepted the write except for its version.
     pub async fn probe(
         &self,
         path: &str,
@@ -301,7 +300,7 @@ impl Storage {
         Ok(object.map(|(_, version)| version))
     }
 
-    /// The paths of the objects in a folder, sorted. Of very many the rest is left out, with a
+    /// The paths of the objects in a folder, sorted. A list that is too long is truncated, with a
     /// warning.
     pub async fn list(
         &self,
@@ -318,12 +317,12 @@ impl Storage {
         Ok(paths)
     }
 
-    /// Removes an object. It need not be there.
+    /// Removes an object. It need not exist.
     pub async fn remove(&self, path: &str, deadline: Deadline) -> Result<(), StorageError> {
         self.attempt(deadline, || self.objects.remove(path)).await
     }
 
-    /// Where an object is, for people.
+    /// An object's location, for messages.
     pub fn location(&self, path: &str) -> String {
         self.objects.location(path)
     }

@@ -1,4 +1,4 @@
-//! Objects in a bucket of S3, or of a service that speaks as S3 does; a version is an `ETag`.
+//! Stores objects in a bucket of S3 or of an S3-compatible service. A version is an `ETag`.
 
 use std::fmt;
 use std::sync::Arc;
@@ -26,11 +26,11 @@ use crate::error::with_causes;
 use crate::net::http::Answer;
 use crate::net::retry::{Again, Deadline, Transient as _};
 
-/// A bucket, and where it is.
+/// A bucket and its location.
 pub(crate) struct Bucket {
     pub name: String,
     pub region: Region,
-    /// Another service than Amazon's.
+    /// The address of a service other than Amazon's.
     pub endpoint: Option<Url>,
 }
 
@@ -40,14 +40,14 @@ impl Bucket {
     }
 }
 
-/// The objects of a bucket.
+/// The objects in a bucket.
 pub(crate) struct S3 {
     objects: AmazonS3,
     bucket: Bucket,
     credentials: Arc<Current>,
 }
 
-/// The bucket, or what speaks for it, did not take a request.
+/// The bucket, or something in front of it, did not accept a request.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("{}: {said}", status.as_u16())]
 pub(crate) struct Refusal {
@@ -59,13 +59,12 @@ pub(crate) struct Refusal {
 }
 
 impl Refusal {
-    /// Whether another attempt can help.
     pub fn again(&self) -> Again {
         self.again
     }
 }
 
-/// The credentials in use, for `object_store`, which cannot wait for others.
+/// The credentials in use, for `object_store`, which cannot wait for new ones.
 struct Current {
     origin: Credentials,
     in_use: InUse<Arc<AwsCredential>>,
@@ -78,14 +77,14 @@ impl fmt::Debug for Current {
 }
 
 impl Current {
-    /// Puts credentials in place that no refusal has spoiled.
+    /// Obtains credentials to use. Refused ones are replaced first.
     async fn prepare(&self, deadline: Deadline) -> Result<(), RoleError> {
         let issued = || self.origin.get(deadline);
         let forget = async |refused: Arc<AwsCredential>| self.origin.forget(&refused).await;
         self.in_use.prepare(issued, forget).await
     }
 
-    /// Notes that the bucket refused these credentials. Answers whether others may be taken.
+    /// Notes that the bucket refused these credentials. Returns whether to try others.
     fn refuse(&self, refused: &Arc<AwsCredential>) -> Again {
         if !self.origin.are_renewed() {
             return Again::Never;
@@ -142,7 +141,7 @@ impl Refusals for S3Refusals {
 }
 
 impl S3 {
-    /// Prepares the use of a bucket; speaks to nobody yet. An error is a name that cannot be one.
+    /// Prepares access to a bucket. Sends no request yet. Fails if the name is not valid.
     pub fn new(
         bucket: Bucket,
         credentials: Credentials,
@@ -156,16 +155,16 @@ impl S3 {
             .with_bucket_name(&bucket.name)
             .with_region(bucket.region.name())
             .with_credentials(Arc::clone(&credentials) as _)
-            // A bucket with Object Lock takes nothing without one. What is signed is as good, and is
-            // not enough.
+            // A bucket with Object Lock accepts no write without a checksum. The signed hash would
+            // serve as one, but does not count.
             .with_checksum_algorithm(Checksum::SHA256)
             .with_http_connector(Wire::new(client, S3Refusals(Arc::clone(&credentials))))
-            // The one retry policy is in retry.rs.
+            // Retries are left to retry.rs.
             .with_retry(RetryConfig {
                 max_retries: 0,
                 ..RetryConfig::default()
             });
-        // By itself `object_store` knows no partition but the first.
+        // `object_store` itself knows only the hosts of the first AWS partition.
         let of_region = || bucket.region.endpoint("s3");
         if let Some(endpoint) = bucket.endpoint.clone().or_else(of_region) {
             let endpoint = endpoint.as_str().trim_end_matches('/');
@@ -243,8 +242,8 @@ impl S3 {
         }
     }
 
-    /// Takes nothing over from `error` but what the wire has let through: what `object_store` says of
-    /// an answer may quote it.
+    /// Takes nothing from `error` except what the wire has passed on: `object_store`'s own texts
+    /// may quote the response.
     fn classify(&self, path: &str, error: &Error) -> StorageError {
         if let Some(refusal) = cause::<Refusal>(error) {
             if refusal.is_conflict() {

@@ -1,4 +1,4 @@
-//! Where state is kept, by the settings that the Functions host uses for its own.
+//! Where state is stored, according to the settings that the Functions host uses for its own storage.
 
 use std::path::PathBuf;
 
@@ -7,7 +7,7 @@ use crate::azure::identity::Principal;
 use crate::azure::principal::managed_identity;
 use crate::settings::Reader;
 
-/// The settings that are read here.
+/// The settings that this module reads.
 pub(crate) const SETTINGS: [&str; 5] = [
     STRING,
     NAME,
@@ -24,18 +24,18 @@ const SERVICE: &str = "AzureWebJobsStorage__blobServiceUri";
 pub(crate) const FOLDER: &str = "CHECKPOINT_DIR";
 const DEFAULT_FOLDER: &str = ".auth0-poller";
 
-/// Where state is kept.
+/// Where state is stored.
 #[derive(Clone, Debug)]
 pub(crate) enum StorageSettings {
-    /// In a storage account.
+    /// A storage account.
     Azure(Account),
-    /// In a folder.
+    /// A folder.
     Folder(PathBuf),
 }
 
 impl StorageSettings {
-    /// Reads the settings of the storage. Under the host a folder has to be chosen: the file system
-    /// there goes with the instance, and the next one would begin anew.
+    /// Reads the settings of the storage. Under the host a folder must be configured explicitly: the
+    /// local file system is lost with the instance, and the next one would start from the beginning.
     pub fn read(reader: &mut Reader, is_under_host: bool) -> Option<Self> {
         let Some(setting) = reader.first_set(&[STRING, SERVICE, NAME, FOLDER]) else {
             if is_under_host {
@@ -63,7 +63,7 @@ impl StorageSettings {
     }
 }
 
-/// The folder of this name, which no shell has worked out.
+/// The folder with this path, unless the path still needs a shell to expand it.
 fn folder(reader: &mut Reader, text: &str) -> Option<StorageSettings> {
     if let Some((sign, hint)) = left_to_a_shell(text) {
         let problem =
@@ -73,8 +73,8 @@ fn folder(reader: &mut Reader, text: &str) -> Option<StorageSettings> {
     Some(StorageSettings::Folder(text.into()))
 }
 
-/// By which sign a shell would know that something is to be put in its place: a home at the beginning,
-/// and `$NAME`, `${NAME}`, `$(command)` and `%NAME%` anywhere. With a hint for who means the sign.
+/// Finds a sign that only a shell would expand: `~` at the beginning, and `$NAME`, `${NAME}`,
+/// `$(command)` and `%NAME%` anywhere. Adds a hint for names that really contain it.
 pub(crate) fn left_to_a_shell(text: &str) -> Option<(&'static str, &'static str)> {
     let begins = |it: &str| it.starts_with(|it: char| it.is_ascii_alphabetic() || it == '_');
     if text.starts_with('~') {

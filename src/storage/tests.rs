@@ -99,8 +99,8 @@ async fn a_second_owner_is_refused_until_the_first_is_gone(
     assert!(second.read("a").await.unwrap().is_some());
 }
 
-/// Makes a test of each of the above for every place that needs nothing but this process; the
-/// storage account is tried against Azurite, in `tests/blackbox/storage.rs`.
+/// Turns the functions above into tests for every place that needs only this process. The storage
+/// account is tested with Azurite, in `tests/blackbox/storage.rs`.
 macro_rules! in_every_place {
     ($($test:ident),* $(,)?) => {
         mod folder_place {
@@ -155,7 +155,7 @@ async fn a_storage_that_hangs_does_not_hold_up_the_end_of_a_run() {
 
     let read = storage.read("a", deadline).await.map(drop);
     assert_eq!(began.elapsed(), Duration::from_secs(245));
-    // A save may begin after the answers' grace is over, and still ends in time.
+    // A save may begin after the grace period for responses is over, and still ends in time.
     let save = storage.write("a", content("1"), None, deadline.for_saving());
     let save = save.await.map(drop);
     assert_eq!(began.elapsed(), Duration::from_secs(249));
@@ -212,7 +212,7 @@ async fn a_probe_works_where_another_probe_has_come_between() {
     let other = memory.clone();
     let meeting = Faulty::over(memory.clone(), move |operation, _| {
         if operation == Operation::Write {
-            // The other one writes after this one has read, and before it writes.
+            // The other probe writes after this one has read, and before this one writes.
             other.put("check.txt", content("the other"));
         }
         Fault::None

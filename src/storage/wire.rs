@@ -1,8 +1,8 @@
-//! What `object_store` and a service exchange, and what of it may go further.
+//! The HTTP exchange between `object_store` and a service, filtered.
 //!
-//! `object_store` puts the whole body of a failure into its errors, and reads a success to whatever
-//! end it has. So it gets neither: a failure reaches it as what the service's [`Refusals`] make of it,
-//! and a success is read here, up to a limit.
+//! `object_store` puts the whole body of a failure into its errors, and reads the body of a success
+//! without a limit. So this module reads both. A failure is passed on as the error that the
+//! service's [`Refusals`] makes of it, and a success is read up to a limit.
 
 use std::error::Error as StdError;
 
@@ -20,14 +20,14 @@ use reqwest::header::CONTENT_LENGTH;
 use super::LARGEST;
 use crate::net::http::{Answer, is_webpage};
 
-/// Bytes of a failure that are read: an error of a storage service has some hundred.
+/// Maximum bytes of a failure's body. A storage service's errors have some hundred.
 const LARGEST_REFUSAL: usize = 64 * 1024;
 
-/// What a service's answers mean that are no success.
+/// Interprets a service's unsuccessful responses.
 pub(super) trait Refusals: Clone + std::fmt::Debug + Send + Sync + 'static {
     /// A refusal. None of its text repeats a secret.
     type Refusal: StdError + Send + Sync + 'static;
-    /// What opens the service, as a request carries it.
+    /// The credentials in a request.
     type Secrets: Send + Sync;
 
     fn secrets(&self, request: &HttpRequest) -> Self::Secrets;
@@ -35,19 +35,19 @@ pub(super) trait Refusals: Clone + std::fmt::Debug + Send + Sync + 'static {
     fn read(&self, answer: &Answer, secrets: &Self::Secrets) -> Self::Refusal;
 }
 
-/// This program's own HTTP client, with its time-outs and without redirects.
+/// This program's own HTTP client, with its timeouts and without redirects.
 #[derive(Clone, Debug)]
 pub(super) struct Wire<R> {
     http: HttpClient,
     refusals: R,
 }
 
-/// An answer that is larger than any object of this program.
+/// A response that is larger than any object of this program.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
 #[error("the answer is too large")]
 pub(super) struct AnswerTooLarge;
 
-/// A page in the place of what a service says of a write or a removal, which is nothing.
+/// A web page in response to a write or a removal, which both have an empty response.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
 #[error("it answered with a page, as a proxy may in its place")]
 pub(super) struct AnswerIsWebpage;
@@ -60,7 +60,7 @@ impl<R: Refusals> Wire<R> {
         }
     }
 
-    /// Sends a request; an answer is a success with its whole body.
+    /// Sends a request. Returns a success with its whole body.
     pub(super) async fn send(&self, request: HttpRequest) -> Result<HttpResponse, HttpError> {
         let secrets = self.refusals.secrets(&request);
         let is_change = matches!(*request.method(), Method::PUT | Method::DELETE);
@@ -77,7 +77,7 @@ impl<R: Refusals> Wire<R> {
             }
             return Ok(HttpResponse::from_parts(head, body.into()));
         }
-        // Of a failure the status is enough, and its beginning will do.
+        // A failure's status is enough: a body that is unreadable or too long counts as empty.
         let body = read(body, LARGEST_REFUSAL).await.ok().flatten();
         let answer = Answer {
             status: head.status,
@@ -89,7 +89,7 @@ impl<R: Refusals> Wire<R> {
     }
 }
 
-/// Reads a body; `None` where it goes on after the limit.
+/// Reads a body; `None` if it is longer than the limit.
 async fn read(body: HttpResponseBody, limit: usize) -> Result<Option<Bytes>, HttpError> {
     let mut chunks = body.bytes_stream();
     let mut whole = BytesMut::new();
@@ -124,7 +124,7 @@ impl<R: Refusals> HttpConnector for Wire<R> {
     }
 }
 
-/// The cause of this type, if there is one among the causes.
+/// The first cause of this type, if there is one.
 pub(super) fn cause<T: StdError + 'static>(error: &Error) -> Option<&T> {
     let mut next = error.source();
     while let Some(cause) = next {

@@ -1,6 +1,6 @@
-//! What an answer of the account that is no success means, and what the operator can do about it.
+//! What an unsuccessful response of the storage account means, and what the operator can do about it.
 //!
-//! The code decides, and the status only where there is none: one status stands for many things.
+//! The error code decides. The status counts only if there is no code, because one status has many meanings.
 //!
 //! <https://learn.microsoft.com/rest/api/storageservices/blob-service-error-codes> and
 //! <https://learn.microsoft.com/rest/api/storageservices/common-rest-api-error-codes>
@@ -13,10 +13,10 @@ use secrecy::SecretString;
 use crate::net::http::{self, Answer};
 use crate::net::retry::Again;
 
-/// Letters that a code may have; the longest of Azure's has fewer than 50.
+/// Maximum length of an error code. Azure's longest one has fewer than 50 characters.
 const LONGEST_CODE: usize = 64;
 
-/// An answer of the account that is no success.
+/// An unsuccessful response of the storage account.
 #[derive(Clone, Debug, thiserror::Error)]
 pub(crate) struct Refusal {
     status: StatusCode,
@@ -27,7 +27,7 @@ pub(crate) struct Refusal {
     again: Again,
 }
 
-/// What opens the account.
+/// The kind of credential that the account is accessed with.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Opener {
     Key,
@@ -38,17 +38,17 @@ pub(super) enum Opener {
 /// What a refusal means.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Meaning {
-    /// There is no such blob, or no container.
+    /// There is no such blob or no container.
     Absent,
-    /// The blob is another than the caller has seen.
+    /// The blob has changed since the caller read it.
     Conflict,
-    /// It may be otherwise soon.
+    /// Transient.
     Passes(&'static str),
-    /// It stays so until somebody does something.
+    /// Permanent until somebody acts.
     Stays(&'static str),
 }
 
-/// To follow what it means: `403 AuthorizationFailure: This request is not authorized…`.
+/// Formatted to follow its meaning: `403 AuthorizationFailure: This request is not authorized…`.
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.status.as_u16())?;
@@ -60,7 +60,7 @@ impl fmt::Display for Refusal {
 }
 
 impl Refusal {
-    /// Reads an answer to a request that was opened by `secrets`, of which nothing is taken over.
+    /// Reads the response to a request authorized by `secrets`. The refusal repeats none of them.
     pub(super) fn read(answer: &Answer, secrets: &[&SecretString]) -> Self {
         let body = String::from_utf8_lossy(&answer.body);
         let code = answer.header("x-ms-error-code");
@@ -72,7 +72,7 @@ impl Refusal {
         let code = code.filter(is_code).map(str::to_owned);
         let said = match (answer.redirect(secrets), element(&body, "Message")) {
             (Some(target), _) => format!("it redirects to {target}"),
-            // The request's id and the time follow on lines of their own.
+            // The request id and the time follow on separate lines.
             (None, Some(message)) => message.lines().next().unwrap_or_default().to_owned(),
             (None, None) => body.into_owned(),
         };
@@ -84,17 +84,16 @@ impl Refusal {
         }
     }
 
-    /// Whether another attempt can help.
     pub(crate) fn again(&self) -> Again {
         self.again
     }
 
-    /// The same refusal where more is known of another attempt than the status tells.
+    /// The same refusal, if more is known about a retry than the status tells.
     pub(super) fn with_again(self, again: Again) -> Self {
         Self { again, ..self }
     }
 
-    /// Whether it is the token, the key or the signature that was not taken.
+    /// Whether the token, the key or the signature was rejected.
     pub(super) fn is_about_credential(&self) -> bool {
         match self.code.as_deref() {
             Some(code) => matches!(code, "AuthenticationFailed" | "InvalidAuthenticationInfo"),
@@ -107,12 +106,12 @@ impl Refusal {
         self.code.as_deref() == Some("ContainerNotFound")
     }
 
-    /// Whether the container that was to be made is there.
+    /// Whether the container to be created already exists.
     pub(super) fn is_made_already(&self) -> bool {
         self.code.as_deref() == Some("ContainerAlreadyExists")
     }
 
-    /// Whether the blob is there, and nothing but that it is there is in the way.
+    /// Whether the blob exists, and only for that reason cannot be written.
     pub(crate) fn forbids_overwriting(&self) -> bool {
         let code = self.code.as_deref().unwrap_or_default();
         code.starts_with("BlobImmutable") || code == "UnauthorizedBlobOverwrite"
@@ -126,7 +125,7 @@ impl Refusal {
     fn by_status(&self, by: Opener) -> Meaning {
         match self.status {
             StatusCode::PRECONDITION_FAILED if self.code.is_none() => Meaning::Conflict,
-            // A state that this program does not know; states change.
+            // A state that this program does not know, and so possibly a transient one.
             StatusCode::CONFLICT => Meaning::Passes("the storage account cannot do that now"),
             StatusCode::UNAUTHORIZED => credential(by),
             StatusCode::FORBIDDEN => {
@@ -244,7 +243,7 @@ fn permission(by: Opener) -> Meaning {
     })
 }
 
-/// The text of an element, where the answer is Azure's XML.
+/// The text of an element, if the response is Azure's XML.
 fn element<'a>(xml: &'a str, name: &str) -> Option<&'a str> {
     let (_, from) = xml.split_once(&format!("<{name}>"))?;
     let (text, _) = from.split_once(&format!("</{name}>"))?;

@@ -1,4 +1,4 @@
-//! What opens the account, as a request carries it, and what becomes of a token that was refused.
+//! The credentials in a request to the account, and the handling of a refused token.
 
 use std::sync::Arc;
 
@@ -33,7 +33,7 @@ impl Secrets {
         }
         let query = request.uri().query().unwrap_or_default();
         for pair in query.split('&') {
-            // As it is sent, and as whoever reads it decodes it, once or as a form.
+            // As it is sent, and as a receiver may decode it, with percent or form decoding.
             if let Some(signature) = pair.strip_prefix("sig=") {
                 signatures.push(signature.into());
                 let decoded = url::form_urlencoded::parse(pair.as_bytes()).next();

@@ -21,7 +21,7 @@ use crate::storage::Storage;
 const KEY: &str = "a2V5IG9mIHRoZSBhY2NvdW50";
 const SAS: &str = "sv=2022-11-02&ss=b&srt=sco&sp=rwdlac&sig=aHVudGVyMg%2Fzig%2BQ%3D";
 
-/// What opens the account in a test.
+/// The credential for the account in a test.
 #[derive(Clone, Copy, Debug)]
 enum By {
     Key,
@@ -29,12 +29,12 @@ enum By {
     Identity,
 }
 
-/// A storage account that answers as it is told, beside an identity endpoint that issues the
+/// A simulated storage account with scripted responses, and an identity endpoint that issues the
 /// tokens `token1`, `token2` and so on.
 struct Double {
     address: std::net::SocketAddr,
     tokens: Arc<AtomicUsize>,
-    /// Whether it is `token1` each time.
+    /// Whether the endpoint issues `token1` every time.
     issues_the_same: Arc<AtomicBool>,
 }
 
@@ -66,7 +66,7 @@ impl Double {
         }
     }
 
-    /// Answers everything with this status, code and message, as Azure words them.
+    /// Responds to every request with this status, code and message, in Azure's wording.
     async fn refusing(status: u16, code: &'static str) -> Self {
         Self::start(move |_| azure_error(status, code, "Told by the account.\nRequestId:0e3e"))
             .await
@@ -119,7 +119,7 @@ fn soon() -> Deadline {
     Deadline::after(Duration::from_secs(20))
 }
 
-/// What reading says where the account answers so.
+/// The error of a read if the account responds like this.
 async fn said(by: By, status: u16, code: &'static str) -> (String, Again) {
     let double = Double::refusing(status, code).await;
     let container = double.container(by);
@@ -260,7 +260,7 @@ async fn an_object_that_is_not_there_is_told_from_an_address_that_is_wrong() {
     assert!(container.remove("a").await.is_err());
 }
 
-/// Answers with everything that was sent, many times over.
+/// Responds with everything in the request, in several encodings.
 fn echo(status: u16) -> impl Fn(Request) -> Response + Clone {
     move |request: Request| {
         let uri: &Uri = request.uri();
@@ -387,7 +387,7 @@ async fn an_identity_endpoint_that_hangs_is_named() {
     let storage = Storage::azure(container, Jitter::seeded(1));
     tokio::time::pause();
     let deadline = Deadline::after(Duration::from_secs(5));
-    // Two, since the second waits for the first one's request.
+    // Two reads, because the second one waits for the request of the first.
     let (one, other) = tokio::join!(storage.read("a", deadline), storage.read("a", deadline));
     for outcome in [one, other] {
         assert_eq!(
@@ -402,13 +402,13 @@ async fn an_identity_endpoint_that_hangs_is_named() {
 
 #[tokio::test]
 async fn an_answer_that_is_too_large_is_refused_before_it_is_read() {
-    // The length is told, and the body never comes.
+    // The length is declared, and the body never comes.
     let told = |_| {
         let length = 32 * 1024 * 1024 + 1;
         let body = Body::from_stream(futures_util::stream::pending::<Result<Bytes, BoxError>>());
         ([("content-length", length.to_string())], body).into_response()
     };
-    // Nothing is told, and the body never ends.
+    // No length is declared, and the body never ends.
     let endless = |_| {
         let chunk = Bytes::from(vec![b'x'; 1024 * 1024]);
         let chunks = std::iter::repeat_with(move || Ok::<_, BoxError>(chunk.clone()));

@@ -1,4 +1,4 @@
-//! The identity's token, as all that use the account share it.
+//! The identity's token, shared by all users of the account.
 
 use std::fmt;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use crate::azure::identity::{Identity, IdentityError};
 use crate::net::retry::{Again, Deadline};
 use crate::storage::in_use::InUse;
 
-/// Gives `object_store` this program's own tokens.
+/// Provides this program's own tokens to `object_store`.
 pub(super) struct Tokens {
     identity: Identity,
     in_use: InUse<Token>,
@@ -35,28 +35,28 @@ impl Tokens {
         }
     }
 
-    /// Puts a token in place, which no refusal has spoiled.
+    /// Obtains a token to use. A refused one is replaced first, once.
     pub(super) async fn prepare(&self, deadline: Deadline) -> Result<(), IdentityError> {
         let issued = async || self.identity.token(deadline).await.map(Token);
         let forget = async |Token(refused)| self.identity.forget(&refused).await;
         self.in_use.prepare(issued, forget).await
     }
 
-    /// Notes that the account refused this token. Answers whether another may be taken.
+    /// Notes that the account refused this token. Returns whether to try another one.
     pub(super) fn refuse(&self, token: &SecretString) -> Again {
         self.in_use.refuse(&Token(token.clone()))
     }
 }
 
-/// Shows nothing of the identity.
+/// Does not show the identity.
 impl fmt::Debug for Tokens {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Tokens")
     }
 }
 
-/// Waits for nobody: `object_store` does not tell how long it may, and [`Tokens::prepare`] came
-/// before.
+/// Never waits, because `object_store` gives no deadline. [`Tokens::prepare`] has obtained the
+/// token before.
 impl CredentialProvider for Tokens {
     type Credential = AzureCredential;
 

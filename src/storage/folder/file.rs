@@ -1,8 +1,8 @@
 //! Single files of a folder that others may be able to write to.
 //!
-//! What stands where a file is expected is looked at before it is used: a link may lead to another
-//! user's file, and a pipe would never answer. Files are for their owner alone, as checkpoints and
-//! dead letters hold personal data.
+//! A path is checked before it is used: a link may lead to another user's file, and a pipe would
+//! block forever. Files are accessible to their owner only, because checkpoints and dead letters
+//! hold personal data.
 
 use std::fs::{self, DirBuilder, File, Metadata, OpenOptions};
 use std::io::{self, ErrorKind, Read as _, Write as _};
@@ -10,10 +10,10 @@ use std::path::{Path, PathBuf};
 
 use crate::storage::{LARGEST, LONGEST_LIST, StorageError, Version, digest};
 
-/// How the name of a file ends that is being written.
+/// Suffix of a file that is being written.
 const UNFINISHED: &str = ".new";
 
-/// The version of a content.
+/// The version of this content.
 pub(super) fn version(content: &[u8]) -> Version {
     Version(digest(content))
 }
@@ -37,12 +37,12 @@ pub(super) fn read(path: &Path) -> Result<Option<Vec<u8>>, StorageError> {
     Ok(Some(content))
 }
 
-/// Writes beside the file and renames, so that at every moment one whole version is there.
+/// Writes a temporary file and renames it, so that a complete version exists at every moment.
 pub(super) fn replace(path: &Path, content: &[u8]) -> Result<(), StorageError> {
     let folder = path.parent().unwrap_or(Path::new("."));
     make_folder(folder)?;
     let beside = unfinished(path);
-    // A process with this number has died here.
+    // A dead process with the same id may have left it behind.
     remove(&beside)?;
     let write = || {
         let mut new = options().write(true).create_new(true).open(&beside)?;
@@ -53,14 +53,14 @@ pub(super) fn replace(path: &Path, content: &[u8]) -> Result<(), StorageError> {
         Ok(())
     };
     write().map_err(|error| {
-        // What is half written takes up the room that may be lacking.
+        // A half-written file may take the space that is lacking.
         let _ = fs::remove_file(&beside);
         failed("writing", path, error)
     })
 }
 
-/// Lets a new name outlast a loss of power, as the content of its file does already. Not every file
-/// system can do that; the file is there all the same.
+/// Makes a new name survive a power failure, as the file's content already does. Not every file
+/// system supports that; the file exists all the same.
 fn sync_names(folder: &Path) {
     #[cfg(unix)]
     let _ = File::open(folder).and_then(|it| it.sync_all());
@@ -68,7 +68,7 @@ fn sync_names(folder: &Path) {
     let _ = folder;
 }
 
-/// Removes a file, or what else has its name but a folder. It need not be there.
+/// Removes whatever has this name, except a folder. It need not exist.
 pub(super) fn remove(path: &Path) -> Result<(), StorageError> {
     match fs::remove_file(path) {
         Err(error) if error.kind() != ErrorKind::NotFound => Err(unopened("removing", path, error)),
@@ -98,7 +98,7 @@ pub(super) fn list(folder: &Path) -> Result<Vec<String>, StorageError> {
     }
 }
 
-/// Opens a file to lock it, and makes it where there is none. What is in it stays.
+/// Opens a file for locking, and creates it if it is missing. Its content is kept.
 pub(super) fn open_to_lock(path: &Path) -> Result<File, StorageError> {
     let file = options()
         .read(true)
@@ -112,7 +112,7 @@ pub(super) fn open_to_lock(path: &Path) -> Result<File, StorageError> {
     Ok(file)
 }
 
-/// Makes a folder, and those that it is in, for the owner alone. One that is there stays as it is.
+/// Creates a folder and its parents, accessible to the owner only. An existing one is unchanged.
 pub(super) fn make_folder(path: &Path) -> Result<(), StorageError> {
     let mut builder = DirBuilder::new();
     builder.recursive(true);
@@ -123,8 +123,8 @@ pub(super) fn make_folder(path: &Path) -> Result<(), StorageError> {
         .map_err(|error| failed("creating", path, error))
 }
 
-/// Sees to it that what is there of these folders below `root` are folders. The root itself may be
-/// a link: whoever chose the folder chose that.
+/// Checks that these folders below `root`, as far as they exist, are folders and not links. The
+/// root itself may be a link, chosen by whoever configured it.
 pub(super) fn see_folders(root: &Path, folders: &Path) -> Result<(), StorageError> {
     let mut path = root.to_owned();
     for folder in folders {
@@ -142,8 +142,8 @@ pub(super) fn see_folders(root: &Path, folders: &Path) -> Result<(), StorageErro
 
 const IS_LINK: &str = "is a symbolic link, which is not followed here; remove it";
 
-/// Follows no link in the last part of a path, waits for nobody at the other end of a pipe, and
-/// makes files for their owner alone.
+/// Options that follow no link in the last part of a path, do not wait for the other end of a pipe,
+/// and create files accessible to the owner only.
 fn options() -> OpenOptions {
     #[cfg_attr(not(unix), allow(unused_mut, reason = "only Unix has these flags"))]
     let mut options = OpenOptions::new();
@@ -158,7 +158,7 @@ fn options() -> OpenOptions {
     options
 }
 
-/// Sees to it that an open file is one, of this user, and under this name only.
+/// Checks that an open file is a regular file, of this user, with no other name.
 fn see(path: &Path, file: &File) -> Result<(), StorageError> {
     let metadata = file.metadata();
     judge(
@@ -178,7 +178,7 @@ fn judge(path: &Path, metadata: &Metadata) -> Result<(), StorageError> {
     {
         use std::os::unix::fs::MetadataExt as _;
 
-        // What another user's file says is not to be trusted, and root makes no exception.
+        // The content of another user's file is not trusted, not even by root.
         let me = rustix::process::geteuid().as_raw();
         let owner = metadata.uid();
         if owner != me {
@@ -197,7 +197,7 @@ fn judge(path: &Path, metadata: &Metadata) -> Result<(), StorageError> {
     Ok(())
 }
 
-/// Takes from everybody else what they may do with a file.
+/// Removes other users' permissions on a file.
 fn tighten(file: &File) -> io::Result<()> {
     #[cfg(unix)]
     {
@@ -228,14 +228,14 @@ fn wrong(path: &Path, what: &str) -> StorageError {
     )
 }
 
-/// Why a file was not opened; what stands there instead tells more than the system does.
+/// Why a file could not be opened. What is at its path explains more than the system's error.
 fn unopened(doing: &str, path: &Path, error: io::Error) -> StorageError {
     let there = fs::symlink_metadata(path).ok();
     let problem = there.and_then(|there| judge(path, &there).err());
     problem.unwrap_or_else(|| failed(doing, path, error))
 }
 
-/// What does not pass by itself is not tried again.
+/// Classifies an error. Permanent ones are not retried.
 pub(super) fn failed(doing: &str, path: &Path, error: io::Error) -> StorageError {
     let what = format!("{doing} {}", path.display());
     match error.kind() {
@@ -253,7 +253,7 @@ pub(super) fn failed(doing: &str, path: &Path, error: io::Error) -> StorageError
     }
 }
 
-/// Adds what to do where the system denies something, for a folder that this setting names.
+/// Adds advice to an error of the system, for a folder that this setting names.
 pub(super) fn advise(error: StorageError, setting: &str) -> StorageError {
     let StorageError::Denied(what, source) = error else {
         return error;

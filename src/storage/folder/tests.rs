@@ -19,7 +19,7 @@ fn content() -> Bytes {
     Bytes::from_static(b"1")
 }
 
-/// A folder with one object, and a file of somebody else outside it.
+/// A folder with one object, and somebody else's file outside it.
 async fn folder() -> (tempfile::TempDir, Folder, PathBuf, Version) {
     let temp = tempfile::tempdir().unwrap();
     let victim = temp.path().join("victim");
@@ -86,7 +86,7 @@ async fn assert_no_link_is_followed(link: impl Fn(&Path, &Path), telling: &str) 
     assert_final(&folder.read("linked.json").await.unwrap_err(), telling);
     let over = folder.write("linked.json", content(), Some(&version)).await;
     assert_final(&over.unwrap_err(), telling);
-    // What was left beside an object is removed, and not followed.
+    // A temporary file left beside an object is removed, not followed.
     folder.write("a/c.json", content(), None).await.unwrap();
     assert_eq!(fs::read_to_string(&victim).unwrap(), VICTIM);
 }
@@ -106,7 +106,7 @@ async fn a_folder_that_is_a_link_is_not_entered() {
     assert_final(&folder.remove("link/c.json").await.unwrap_err(), telling);
     assert_final(&folder.list("link").await.unwrap_err(), telling);
     assert_eq!(fs::read_to_string(outside.join("c.json")).unwrap(), VICTIM);
-    // The folder that the setting names may be one: that is the operator's choice.
+    // The configured folder itself may be a link: that is the operator's choice.
     symlink(temp.path().join("root"), temp.path().join("chosen")).unwrap();
     let chosen = Folder::new(temp.path().join("chosen"), "CHECKPOINT_DIR");
     assert!(chosen.read("a/b.json").await.unwrap().is_some());
@@ -117,7 +117,7 @@ async fn what_is_no_file_is_named_at_once() {
     let (temp, folder, _, version) = folder().await;
     let root = temp.path().join("root");
     for name in ["fifo.json", "lock"] {
-        // Not by a program: until that is begun, it shares the locks of the tests beside this one.
+        // Made without a child process, which would share the locks of concurrent tests until it executes.
         mkfifoat(CWD, root.join(name), Mode::RUSR | Mode::WUSR).unwrap();
     }
     fs::create_dir(root.join("folder.json")).unwrap();
@@ -130,7 +130,7 @@ async fn what_is_no_file_is_named_at_once() {
     fs::remove_file(root.join("lock")).unwrap();
     fs::create_dir(root.join("lock")).unwrap();
     assert_final(&folder.claim().await.unwrap_err(), "is not a file");
-    // Where a folder is expected there is a file.
+    // A file is where a folder is expected.
     assert_final(&folder.read("a/b.json/c").await.unwrap_err(), "a/b.json");
     let written = folder.write("a/b.json/c", content(), None).await;
     assert_final(&written.unwrap_err(), "a/b.json");
@@ -167,7 +167,7 @@ fn another_user_s_file_is_not_read() {
     let temp = tempfile::tempdir().unwrap();
     let mine = temp.path().join("a");
     fs::write(&mine, "1").unwrap();
-    // Only root can give a file away; others find one of root's.
+    // Only root can give a file away; other users read one of root's files.
     let theirs = match std::os::unix::fs::chown(&mine, Some(4_321), None) {
         Ok(()) => mine,
         Err(_) => PathBuf::from("/etc/passwd"),

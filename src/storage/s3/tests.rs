@@ -19,8 +19,8 @@ use crate::net::retry::Jitter;
 use crate::settings::{AppSettings, Reader};
 use crate::storage::Storage;
 
-/// A bucket that answers as it is told, beside an STS that hands out the keys `ASIA1`, `ASIA2` and so
-/// on, and an identity.
+/// A simulated bucket with scripted responses, an identity, and an STS that issues the keys
+/// `ASIA1`, `ASIA2` and so on.
 struct Double {
     address: std::net::SocketAddr,
     sessions: Arc<AtomicUsize>,
@@ -133,7 +133,7 @@ async fn a_late_refusal_of_a_session_spoils_none_that_took_its_place() {
     assert_eq!(refusals.read(&answer, &first).again(), Again::Soon);
     bucket.prepare(soon()).await.unwrap();
     assert_eq!(refusals.read(&answer, &other).again(), Again::Soon);
-    // One of the new session is.
+    // A refusal of the new session counts, and comes too soon for another one.
     let new = refusals.secrets(&request);
     assert_eq!(refusals.read(&answer, &new).again(), Again::Never);
 }
@@ -208,7 +208,7 @@ async fn what_s3_says_of_the_moment_is_tried_again() {
     }
 }
 
-/// A bucket in this region, opened by a key.
+/// A bucket in this region, accessed by a key.
 fn with_key(region: &str, endpoint: Option<Url>) -> S3 {
     let keys = [
         ("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE"),
@@ -228,7 +228,7 @@ fn with_key(region: &str, endpoint: Option<Url>) -> S3 {
     S3::new(bucket, credentials.unwrap(), http).unwrap()
 }
 
-/// A bucket with Object Lock takes nothing without one.
+/// A bucket with Object Lock accepts no write without a checksum.
 #[tokio::test]
 async fn what_is_written_has_a_checksum() {
     let bucket = async |sent: HeaderMap| match sent.get("x-amz-checksum-sha256") {
