@@ -1,4 +1,4 @@
-//! What rows the table has, in KQL: those of a stretch of log ids, whoever's they are.
+//! Lists the table's rows in KQL: all rows in a stretch of log ids, of any tenant.
 
 use std::collections::BTreeMap;
 
@@ -8,26 +8,26 @@ use super::question::{TABLE, seconds};
 use crate::azure::log_query::Rows;
 use crate::record::LogId;
 
-/// Rows that an answer may have: some two megabytes.
+/// Maximum rows in a response: about two megabytes.
 pub(super) const MOST: usize = 20_000;
-/// By how much the time of a row may differ from that in its id. One that was delivered more than two
-/// days late has the time of its arrival, and is not found so.
+/// How far a row's time may differ from the time in its id. A row delivered more than two days late
+/// has its arrival time, so a listing misses it.
 const AROUND: TimeDelta = TimeDelta::hours(1);
 const SECOND: TimeDelta = TimeDelta::seconds(1);
 
-/// Which ids of this time are in the table? From a whole second on, and up to one.
+/// Which log ids of this stretch of time are in the table? Both ends are whole seconds.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Listing {
     begin: DateTime<Utc>,
     end: DateTime<Utc>,
 }
 
-/// What an answer says: of each id the tenant that its row names, or nothing. `None` where there are
-/// more than an answer may have.
+/// The listed ids, each with the tenant that its row names, or an empty text. `None` if there are
+/// more than a response can hold.
 pub(super) type Listed = Option<BTreeMap<LogId, String>>;
 
 impl Listing {
-    /// Of all seconds in which this time lies.
+    /// Covers all seconds that this stretch of time touches.
     pub fn of(begin: DateTime<Utc>, end: DateTime<Utc>) -> Self {
         let whole = end.trunc_subsecs(0);
         Self {
@@ -40,7 +40,7 @@ impl Listing {
         self.begin
     }
 
-    /// Both halves; `None` of a single second.
+    /// Both halves; `None` for a single second.
     pub fn halves(&self) -> Option<[Self; 2]> {
         let length = (self.end - self.begin).num_seconds();
         let middle = self.begin + TimeDelta::seconds(length / 2);
@@ -67,13 +67,13 @@ impl Listing {
         )
     }
 
-    /// Of what time rows are asked for.
+    /// The range of row times to query.
     pub fn timespan(&self) -> String {
         let (from, to) = (self.begin - AROUND, self.end + AROUND);
         format!("{}/{}", seconds(from), seconds(to))
     }
 
-    /// What an answer says; `None` where it says something else.
+    /// Reads a response; `None` if it has another form.
     pub fn answer(rows: &Rows) -> Option<Listed> {
         let rows = rows.values(["LogId", "Tenant"])?;
         if rows.len() > MOST {

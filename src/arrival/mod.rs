@@ -1,8 +1,8 @@
-//! Proof of arrival: an acknowledgement is not a row in the table, so some time after a delivery the
-//! table is asked.
+//! Proof of arrival. An acknowledgement does not prove that a row is in the table, so the table is
+//! queried some time after each delivery.
 //!
-//! What was accepted, and what follows from what was found, is book-keeping of [`state`](crate::state).
-//! This room asks. Nothing that it finds out or fails at keeps a record from being delivered.
+//! [`state`](crate::state) keeps what was accepted, and draws the conclusions from what was found. This
+//! module only queries. Neither its findings nor its failures keep a record from being delivered.
 
 mod listing;
 mod noting;

@@ -1,4 +1,4 @@
-//! A note of what the destination acknowledged, beside the ledger of a run.
+//! Notes what the destination acknowledges, beside a run's ledger.
 
 use std::collections::BTreeSet;
 
@@ -7,11 +7,11 @@ use crate::net::retry::Deadline;
 use crate::record::{LogId, Record};
 use crate::run::{Handled, Watch};
 
-/// Ids that are held where they cannot be kept; of more it is not told whether they arrived.
+/// Maximum ids held while they cannot be stored. Beyond that, their arrival is not proved.
 const HELD: usize = 10_000;
 
-/// Notes what is acknowledged, before the ledger saves it: of a run that is killed in between it is
-/// noted again, and that counts once.
+/// Notes acknowledged records before the ledger saves them. If a run is killed in between, they are
+/// noted again, and count once.
 pub(crate) struct Noting<'a> {
     proof: Option<&'a Proof>,
     accepted: BTreeSet<LogId>,

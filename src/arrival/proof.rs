@@ -1,4 +1,4 @@
-//! What is noted of deliveries, looked for in the table, and told.
+//! Looks for delivered records in the table, and reports the result.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -19,13 +19,13 @@ use crate::report::Report;
 use crate::settings::SettingsError;
 use crate::state::{ArrivalStore, Found, Timing, Verdict, Wanted};
 
-/// Time for a look, of whatever many queries.
+/// Time limit for a look, however many queries it takes.
 const LOOKING: Duration = Duration::from_mins(1);
-/// Time to read how it stands, once the run is over.
+/// Time limit for reading the result after the run.
 const TELLING: Duration = Duration::from_secs(5);
-/// How long nothing is asked after a query that had no answer.
+/// Pause after a failed query.
 const PAUSE: TimeDelta = TimeDelta::minutes(10);
-/// Log ids that a message names.
+/// Maximum log ids in a message.
 const NAMED: usize = 20;
 
 /// Records are missing for good.
@@ -42,23 +42,23 @@ struct Lost {
 
 /// The proof for one destination of one tenant.
 pub(crate) struct Proof {
-    /// What tells the destination from the others.
+    /// Identifies the destination in messages.
     label: String,
     pub(super) store: ArrivalStore,
     timing: Timing,
-    /// Whom to ask, or why nobody can be asked.
+    /// The workspace to query, or why it cannot be queried.
     table: Result<LogQuery, SettingsError>,
     clock: Clock,
     unasked: Mutex<Option<Unasked>>,
-    /// Records that nobody will look for, until that is told.
+    /// Records whose arrival will not be checked, until they are reported.
     given_up: AtomicU64,
 }
 
-/// A query that had no answer.
+/// A failed query.
 struct Unasked {
     at: DateTime<Utc>,
     why: String,
-    /// Of which hour it was.
+    /// The hour that the query was about.
     hour: Option<DateTime<Utc>>,
 }
 
@@ -85,7 +85,7 @@ impl Proof {
         }
     }
 
-    /// Takes note of what the destination has acknowledged. Answers with whether that is kept.
+    /// Notes what the destination has acknowledged. Returns whether the note is stored.
     pub(super) async fn accept(&self, ids: &BTreeSet<LogId>, deadline: Deadline) -> bool {
         let now = self.now();
         let changed = self.store.change(deadline, |it| {
@@ -98,7 +98,7 @@ impl Proof {
         given_up.is_some()
     }
 
-    /// Looks for what it is time to look for. What cannot be asked is said, and is no failure.
+    /// Looks for all hours that are due. A failed query is logged, and is no error.
     pub async fn look(&self, deadline: Deadline) -> Vec<Found> {
         let deadline = deadline.within(LOOKING);
         let now = self.now();
@@ -115,7 +115,7 @@ impl Proof {
         }
         let due = self.store.see(deadline, |it| it.due(self.timing, now));
         let mut due = self.note(due.await).unwrap_or_default();
-        // It may be that hour alone of which nothing is answered: those after it come first.
+        // The query may fail for that hour only, so the hours after it come first.
         let after = due.iter().position(|it| Some(it.hour) > last);
         due.rotate_left(after.filter(|_| last.is_some()).unwrap_or_default());
         let (mut found, mut hour) = (Vec::new(), None);
@@ -147,7 +147,7 @@ impl Proof {
         found
     }
 
-    /// What of an hour is there.
+    /// Which records of an hour are in the table.
     async fn find(&self, wanted: &Wanted, deadline: Deadline) -> Result<Found, AskError> {
         let table = self.table.as_ref().map_err(Clone::clone)?;
         let ids: Vec<_> = wanted.ids.iter().collect();
@@ -177,8 +177,8 @@ impl Proof {
         Ok(found)
     }
 
-    /// Takes note of what was found, and says what is missing. Answers with what is to be delivered
-    /// again; what is missing for good fails the run.
+    /// Stores what was found, and reports what is missing. Returns the records to deliver again.
+    /// Records missing for good fail the run.
     pub async fn settle(
         &self,
         found: &[Found],
@@ -203,7 +203,7 @@ impl Proof {
         missing
     }
 
-    /// Takes note that what was missing was delivered again.
+    /// Notes that missing records were delivered again.
     pub async fn send_again(&self, ids: &BTreeSet<LogId>, count: u64, deadline: Deadline) {
         info!(
             "{}: {count} missing records were delivered again",
@@ -214,7 +214,7 @@ impl Proof {
         self.note(noted.await);
     }
 
-    /// Puts into a report how it stands.
+    /// Adds the state of the proof to a report.
     pub async fn tell(&self, report: &mut Report, deadline: Deadline) {
         let deadline = deadline.for_saving().within(TELLING);
         let told = self.store.see(deadline, |it| (it.told(), it.lost())).await;
@@ -236,7 +236,7 @@ impl Proof {
         self.unasked.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Says what is wrong with the book-keeping, which is no reason to deliver nothing.
+    /// Logs an error of the bookkeeping, which must not prevent deliveries.
     fn note<T, E: std::error::Error>(&self, result: Result<T, E>) -> Option<T> {
         result
             .map_err(|error| warn!("{}: {}", self.label, with_causes(&error)))
@@ -248,7 +248,7 @@ impl Proof {
     }
 }
 
-/// The first of these ids, and how many more there are.
+/// The first of these ids, and the number of the others.
 fn names(ids: &BTreeSet<LogId>) -> String {
     let named: Vec<_> = ids.iter().take(NAMED).map(LogId::as_str).collect();
     let more = ids.len() - named.len();
@@ -278,8 +278,8 @@ mod tests {
     use crate::storage::Storage;
     use crate::storage::memory::Memory;
 
-    /// The address of a workspace that answers no question about an hour, and says of another one that
-    /// its record is there.
+    /// The address of a workspace that responds to queries about hour `silent` with an error, and to
+    /// all others with one record in hour `other`.
     async fn workspace(silent: &'static str, other: &'static str) -> String {
         let token = || async { r#"{"access_token":"token","expires_on":"4102444800"}"# };
         let answer = move |question: String| async move {
@@ -300,7 +300,7 @@ mod tests {
         format!("http://{address}")
     }
 
-    /// A proof by the workspace at this address.
+    /// A proof that queries the workspace at this address.
     fn proof(address: &str, clock: &Clock) -> Proof {
         let token = format!("{address}/msi/token");
         let settings = [

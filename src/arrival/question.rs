@@ -1,7 +1,7 @@
-//! What the table is asked, in KQL, and what its answer says.
+//! The questions to the table, in KQL, and its answers.
 //!
-//! Exactly: `dcount` would be an estimate. It is asked for the very ids that were accepted, so that
-//! the rows of other tenants in the same workspace make no difference.
+//! The count is exact; `dcount` would be an estimate. The query names exactly the accepted ids, so
+//! rows of other tenants in the same workspace do not count.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -15,19 +15,18 @@ use crate::record::LogId;
 use crate::settings::SettingsError;
 use crate::state::MOST_IDS;
 
-/// Where rows land.
+/// The table that gets the rows.
 pub(super) const TABLE: &str = "Auth0AM_CL";
-/// The time of a row is that of the event where it is not more than two days before the arrival, else
-/// that of the arrival. Both lie no earlier than this before the hour of the id, or where that was still
-/// to come, before the delivery.
+/// How long before its id's hour, or before the delivery if that is earlier, a row's time may be. A
+/// row has the event's time, or its arrival time if the event is more than two days older.
 const BEFORE: TimeDelta = TimeDelta::days(2);
-/// It may lie so far ahead.
+/// How far in the future a row's time may be.
 const AHEAD: TimeDelta = TimeDelta::days(1);
 
-/// Ids in a query: a few hundred kilobytes of text.
+/// Maximum ids in a query: a few hundred kilobytes of text.
 pub(super) const AT_ONCE: usize = 5_000;
 
-/// Why it is not known what has arrived.
+/// Why it is unknown what has arrived.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum AskError {
     #[error(transparent)]
@@ -55,23 +54,23 @@ pub(crate) enum AskError {
 /// Which of these ids, all of one hour, are in the table?
 pub(super) struct Question<'a> {
     pub hour: DateTime<Utc>,
-    /// That, or when they were delivered, which may be before.
+    /// The hour, or the time of delivery if that is earlier.
     pub since: DateTime<Utc>,
     pub ids: &'a [&'a LogId],
-    /// Or only how many?
+    /// Whether to ask which ids there are, not only how many.
     pub by_name: bool,
 }
 
-/// How many are.
+/// The ids found.
 #[derive(Debug, PartialEq)]
 pub(super) struct Answer {
     pub landed: u64,
-    /// Where it was asked by name.
+    /// The missing ids, if the question was by name.
     pub missing: BTreeSet<LogId>,
 }
 
 impl Question<'_> {
-    /// The query. Ids that belong to an hour have digits only.
+    /// The KQL query. Ids that belong to an hour consist of digits, so they need no escaping.
     pub fn query(&self) -> String {
         let from = seconds(self.since - BEFORE);
         let mut ids = String::with_capacity(self.ids.len() * 60);
@@ -94,15 +93,15 @@ impl Question<'_> {
         query
     }
 
-    /// Of what time rows are asked for: of all that could be meant. Without it the service would
-    /// choose.
+    /// The range of row times to query, wide enough for all of these ids. Without it, the service
+    /// would choose one.
     pub fn timespan(&self, now: DateTime<Utc>) -> String {
         let from = seconds(self.since - BEFORE);
         let to = seconds(now.max(self.hour) + AHEAD);
         format!("{from}/{to}")
     }
 
-    /// What an answer says; nothing in a table that is not there. `None` where it says something else.
+    /// Reads a response; a missing table has no rows. `None` if the response has another form.
     pub fn answer(&self, rows: Option<&Rows>) -> Option<Answer> {
         if self.by_name {
             let mut missing: BTreeSet<LogId> = self.ids.iter().map(|it| (*it).clone()).collect();
@@ -115,7 +114,7 @@ impl Question<'_> {
         let mut landed = 0;
         for [hour, count] in rows.map_or(Some(Vec::new()), |it| it.values(["Hour", "Landed"]))? {
             let is_asked = hour.as_str()? == self.hour.format("%Y%m%d%H").to_string();
-            // A number of 64 bits may come as text.
+            // A 64-bit number may come as text.
             let text = || count.as_str().and_then(|it| it.parse().ok());
             let count = count.as_u64().or_else(text)?;
             landed += if is_asked { count } else { 0 };
@@ -127,8 +126,8 @@ impl Question<'_> {
     }
 }
 
-/// A time as the service takes it, of which a year has four digits and is not none: an id may tell of
-/// any.
+/// Formats a time. The service takes years from 1 to 9999; the time in an id may be outside of
+/// that.
 pub(super) fn seconds(time: DateTime<Utc>) -> String {
     match time.year() {
         ..1 => "0001-01-01T00:00:00Z".to_owned(),
@@ -182,7 +181,7 @@ mod tests {
         assert_eq!(timespan, "2026-11-19T08:00:00Z/2026-11-22T09:20:00Z");
     }
 
-    /// One id that cannot be right would keep its hour from ever being asked for.
+    /// Otherwise one impossible id would prevent every query about its hour.
     #[test]
     fn times_that_the_service_does_not_know_are_not_named() {
         let now = "2026-11-21T09:20:00Z".parse().unwrap();

@@ -1,4 +1,4 @@
-//! Whether arrival is proved, when it is time to look, and whom to ask.
+//! Whether arrival is proved, when to look, and which workspace to query.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use crate::clock::Clock;
 use crate::settings::{Reader, values};
 use crate::state::Timing;
 
-/// The settings that are read here, and no destination's.
+/// The settings that this module reads, which belong to no destination.
 pub(crate) const SETTINGS: [&str; 4] = [
     "ARRIVAL",
     "ARRIVAL_AFTER",
@@ -22,7 +22,7 @@ pub(crate) const SETTINGS: [&str; 4] = [
 const DEFAULT_AFTER: Duration = Duration::from_mins(20);
 const DEFAULT_AGAIN: Duration = Duration::from_hours(1);
 
-/// Reads whether arrival is proved, and when it is time to look; `Some(None)` where it is not.
+/// Reads whether arrival is proved, and when to look; `Some(None)` if it is not.
 #[allow(
     clippy::option_option,
     reason = "the form of every layer, of something optional"
@@ -37,19 +37,19 @@ pub(crate) fn timing(reader: &mut Reader) -> Option<Option<Timing>> {
         after: time("ARRIVAL_AFTER", DEFAULT_AFTER),
         again: time("ARRIVAL_AGAIN", DEFAULT_AGAIN),
     };
-    // Judged here, where it fails: what is wrong with whom to ask is only said.
+    // Checked here, where a problem fails the run. The problems of `asking` are only reported.
     reader.optional("LOG_ANALYTICS_QUERY_URI", cloud::query_uri);
     Some(is_on.then_some(timing))
 }
 
-/// Whom a workspace is asked as, and where.
+/// The workspace to query, and the identity to use.
 pub(crate) struct Asking {
     pub(super) address: Url,
     pub(super) workspace: String,
     pub(super) identity: Identity,
 }
 
-/// Reads that, for a table in this cloud. `wanted_by` is what needs it.
+/// Reads how to query a table in this cloud. `wanted_by` is the setting or command that needs it.
 pub(crate) fn asking(
     reader: &mut Reader,
     wanted_by: &'static str,

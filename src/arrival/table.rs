@@ -1,5 +1,4 @@
-//! The table as somebody asks for it who wants to know all of an hour, and not only whether what was
-//! accepted is there.
+//! Queries the table for everything in an hour, not only for what was accepted.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -14,10 +13,10 @@ use crate::clock::{Clock, hour};
 use crate::net::retry::{Deadline, Jitter};
 use crate::record::LogId;
 
-/// Time for a query, with all attempts at it.
+/// Time limit for a query, including retries.
 const ASKING: Duration = Duration::from_mins(2);
 
-/// The table of a workspace.
+/// A workspace's table.
 pub(crate) struct Table {
     query: LogQuery,
     clock: Clock,
@@ -38,7 +37,7 @@ impl Table {
         }
     }
 
-    /// Asks one harmless question, and answers with whether there is a table.
+    /// Sends a harmless query. Returns whether the table exists.
     pub async fn probe(&self, deadline: Deadline) -> Result<bool, AskError> {
         let now = (self.clock)();
         let listing = Listing::of(now, now);
@@ -50,8 +49,8 @@ impl Table {
         }
     }
 
-    /// The ids in it that were stored within this time, and of each the tenant that its row names, or
-    /// nothing. A row that arrived more than two days after that is not among them.
+    /// The ids in the table that Auth0 stored in this time, each with the tenant that its row
+    /// names, or an empty text. Rows that arrived more than two days late are not listed.
     pub async fn list(
         &self,
         begin: DateTime<Utc>,
@@ -81,7 +80,7 @@ impl Table {
         Ok(all)
     }
 
-    /// Those of these ids, which are of one hour, that are not in it, whenever they arrived.
+    /// Which of these ids, all of one hour, are not in the table, whenever they arrived.
     pub async fn lacks(&self, ids: &BTreeSet<LogId>) -> Result<BTreeSet<LogId>, AskError> {
         let mut missing = BTreeSet::new();
         let Some(first) = ids.first().and_then(LogId::stored_at) else {
