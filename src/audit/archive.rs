@@ -1,11 +1,11 @@
-//! What an archive has of an hour, and what its objects tell of which records came late.
+//! What an archive holds of an hour, and which records came late, judging by its objects.
 //!
-//! The runs deliver in the order of the ids, a batch as an object. So a record that is not in an
-//! object, although its id lies between two of that, was not there when these were read: it is late.
-//! Of two objects that lie within each other like that, the one with the wider span was first, as
-//! most of a log is there in time, and else the one that ends earlier. What an archive cannot tell:
-//! of a record between the end of one object and the beginning of the next, whether it was there; and
-//! whether one was late at Auth0, or was delivered later for another reason, such as a replay.
+//! Runs deliver records in the order of their ids, one batch per object. So a record whose id lies
+//! within the span of an object that lacks it was not visible when that batch was read: it is late.
+//! If the spans of two objects overlap, the one that contains the other was written first, because
+//! most records are on time; otherwise the one that ends earlier. An archive cannot tell whether a
+//! record between the end of one object and the beginning of the next was late, nor whether a
+//! record was late at Auth0 or was delivered later for another reason, such as a replay.
 
 use std::collections::BTreeSet;
 
@@ -17,7 +17,7 @@ use crate::error::BoxError;
 use crate::net::retry::Deadline;
 use crate::record::LogId;
 
-/// What an archive has of an hour.
+/// What an archive holds of an hour.
 #[derive(Debug, Default, PartialEq)]
 pub(crate) struct Archive {
     pub there: There,
@@ -25,7 +25,7 @@ pub(crate) struct Archive {
 }
 
 impl Archive {
-    /// Reads it, an object at a time.
+    /// Reads the hour, one object at a time.
     pub async fn read(
         archived: &dyn Archived,
         hour: DateTime<Utc>,
@@ -48,7 +48,7 @@ impl Archive {
     }
 }
 
-/// The ids of an object that are of one series.
+/// The ids of an object that belong to one series.
 struct Span<'a> {
     ids: Vec<&'a LogId>,
     first: &'a LogId,
@@ -79,7 +79,7 @@ fn late(objects: &[BTreeSet<LogId>]) -> BTreeSet<LogId> {
     spans.sort_by_key(|it| it.first);
     let mut late = BTreeSet::new();
     for (n, span) in spans.iter().enumerate() {
-        // Those that begin after its end are no matter.
+        // Spans that begin after this one ends do not overlap it.
         let others = spans[n + 1..].iter();
         for other in others.take_while(|it| it.first < span.last) {
             let (before, after) = if span.was_before(other) {
@@ -94,7 +94,7 @@ fn late(objects: &[BTreeSet<LogId>]) -> BTreeSet<LogId> {
     late
 }
 
-/// The spans of an object, one for each series.
+/// The spans of an object, one per series.
 fn spans(object: &BTreeSet<LogId>) -> Vec<Span<'_>> {
     let mut spans: Vec<Span> = Vec::new();
     for id in object.iter().filter(|it| it.prefix().is_some()) {
@@ -122,7 +122,7 @@ mod tests {
         LogId::synthetic(prefix, time.parse().unwrap())
     }
 
-    /// The minutes of what is late of objects of these minutes.
+    /// The minutes of the late records, given objects with records at these minutes.
     fn late_of(objects: &[&[u32]]) -> Vec<String> {
         let objects: Vec<BTreeSet<_>> = objects
             .iter()
@@ -138,15 +138,15 @@ mod tests {
     fn what_lies_between_the_records_of_an_object_and_is_in_another_was_late() {
         for (objects, expected) in [
             (&[&[10, 11, 12][..], &[13, 14], &[15]][..], &[][..]),
-            // Alone, and with what was new when it came.
+            // Delivered alone, and together with records that were new at that time.
             (&[&[10, 12], &[11]], &["11"]),
             (&[&[11], &[10, 12]], &["11"]),
             (&[&[10, 12, 14], &[13, 15, 16]], &["13"]),
             (&[&[13, 15, 16], &[10, 12, 14]], &["13"]),
             (&[&[10, 12], &[11, 14], &[13, 16]], &["11", "13"]),
-            // The same ends are those of one record.
+            // Equal ends mean that the span is a single record.
             (&[&[10], &[20, 22], &[21], &[23, 30], &[25]], &["21", "25"]),
-            // Between two objects nobody knows.
+            // A record between two objects may have been on time.
             (&[&[10, 12], &[14, 16], &[13]], &[]),
         ] {
             assert_eq!(late_of(objects), expected, "{objects:?}");

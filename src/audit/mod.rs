@@ -1,6 +1,6 @@
-//! Compares what is at Auth0 with what is at a destination, id by id, an hour of log ids at a time.
+//! Compares the records at Auth0 with those at a destination, id by id, one hour of log ids at a time.
 //!
-//! This room counts. It knows neither how what is there is asked for nor what follows from it.
+//! This module only counts. It knows neither how a destination is queried nor what a result leads to.
 
 mod archive;
 mod outcome;
@@ -16,46 +16,47 @@ pub(crate) use self::outcome::{Audited, Witness};
 pub(crate) use self::reading::{AtAuth0, Nowhere, Reading};
 use crate::record::LogId;
 
-/// What a destination has of an hour: of each id the tenant that its row names, or nothing.
+/// The records that a destination holds of an hour: each id with the tenant that its row names, or
+/// an empty text.
 pub(crate) type There = BTreeMap<LogId, String>;
 
-/// An hour of log ids, compared.
+/// The comparison of one hour of log ids.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub(crate) struct Compared {
-    /// Its beginning.
+    /// The beginning of the hour.
     pub hour: DateTime<Utc>,
     #[serde(flatten)]
     pub counts: Counts,
-    /// Those that are missing, or the first of them.
+    /// The missing ids, or the first of them.
     pub missing_ids: BTreeSet<LogId>,
 }
 
-/// Distinct log ids.
+/// Numbers of distinct log ids.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize)]
 pub(crate) struct Counts {
-    /// At Auth0. They are there, or missing, or filtered.
+    /// Ids at Auth0: the sum of `there`, `missing` and `filtered`.
     pub at_auth0: u64,
-    /// Not there, and left out by the destination's filter.
+    /// Not at the destination, because its filter leaves them out.
     pub filtered: u64,
-    /// At the destination, of those at Auth0.
+    /// At Auth0 and at the destination.
     pub there: u64,
     /// Not at the destination, although it should have them.
     pub missing: u64,
-    /// At the destination, and not at Auth0.
+    /// At the destination but not at Auth0.
     pub surplus: u64,
-    /// At Auth0, and not there yet when the log was read first; `None` where that is not known.
+    /// At Auth0, but not yet visible when the log was first read; `None` if that is unknown.
     pub late: Option<u64>,
-    /// Delivered again, of those that were missing.
+    /// Missing ones that were delivered again.
     pub delivered: u64,
 }
 
 impl Counts {
-    /// Whether there is anything to tell.
+    /// Whether there is nothing to report.
     pub fn is_nothing(&self) -> bool {
         self.at_auth0 + self.surplus + self.late.unwrap_or(0) == 0
     }
 
-    /// The sum. What is not known of one is not known of the sum.
+    /// Adds counts. If `late` is unknown in one of them, it is unknown in the sum.
     pub fn add(&mut self, other: &Self) {
         self.at_auth0 += other.at_auth0;
         self.filtered += other.filtered;
@@ -68,12 +69,12 @@ impl Counts {
 }
 
 impl AtAuth0 {
-    /// The ids that are asked for.
+    /// The ids within the audited stretch.
     fn asked(&self) -> impl Iterator<Item = (&LogId, &reading::Sight)> {
         self.seen.iter().filter(|(_, sight)| sight.is_asked)
     }
 
-    /// The ids that this destination should have and `there` has not.
+    /// The ids that this destination should have but does not.
     pub fn missing(&self, destination: usize, there: &There) -> BTreeSet<LogId> {
         let wanted = self
             .asked()
@@ -82,16 +83,16 @@ impl AtAuth0 {
         ids.filter(|id| !there.contains_key(id)).cloned().collect()
     }
 
-    /// How many of these ids are asked for.
+    /// How many of these ids are within the audited stretch.
     pub fn count(&self, ids: &BTreeSet<LogId>) -> u64 {
         let is_asked = |id: &&LogId| self.seen.get(id).is_some_and(|it| it.is_asked);
         number(ids.iter().filter(is_asked).count())
     }
 
-    /// The counts of an hour, of whose ids these are missing.
+    /// The counts of an hour, given its missing ids.
     ///
-    /// Where several tenants share a table, rows that name another one are not surplus. Of one that
-    /// names none it is not known whose it is.
+    /// If several tenants share a table, rows that name another tenant are not surplus. A row
+    /// without a tenant may belong to any of them, and counts as surplus.
     pub fn compare(
         &self,
         destination: usize,

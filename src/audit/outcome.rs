@@ -1,4 +1,4 @@
-//! What came of an audit, as it is told.
+//! The result of an audit, as it is reported.
 
 use std::collections::BTreeSet;
 
@@ -9,33 +9,33 @@ use super::{Compared, Counts};
 use crate::record::LogId;
 use crate::report::{Gap, label};
 
-/// Missing ids that are named, of all hours.
+/// Maximum missing ids to name, for all hours together.
 const NAMED: usize = 1_000;
 
-/// What came of it for one destination.
+/// The result for one destination.
 #[derive(Debug, Serialize)]
 pub(crate) struct Audited {
     pub tenant: Option<String>,
     pub destination: &'static str,
-    /// Of what Auth0 has no more, or never had: that is not compared.
+    /// The part for which Auth0 has no records, dropped or never there. It is not compared.
     pub gap: Option<Gap>,
-    /// What `late` is told by.
+    /// The source of `late`.
     pub late_by: Option<Witness>,
-    /// Those with anything in them, the oldest first.
+    /// The hours with anything to report, oldest first.
     pub hours: Vec<Compared>,
     pub total: Counts,
-    /// Records whose ids are none, or tell no time. They are not compared.
+    /// Records whose ids are malformed or hold no time. They are not compared.
     pub undated: u64,
     /// Why hours are not compared, or missing records were not delivered again.
     pub error: Option<String>,
-    /// Whether it was asked to end before it was done.
+    /// Whether the audit was asked to stop before it was done.
     pub is_interrupted: bool,
-    /// Whether it cannot be audited by its nature, and another destination was.
+    /// Whether this kind of destination cannot be audited, but another destination was.
     #[serde(skip)]
     pub is_left_to_another: bool,
 }
 
-/// What knows which records came late.
+/// The source that tells which records came late.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Witness {
@@ -44,7 +44,7 @@ pub(crate) enum Witness {
 }
 
 impl Audited {
-    /// Of a destination of a tenant, before anything is compared.
+    /// A result for a tenant's destination, before anything is compared.
     pub fn of(tenant: Option<String>, destination: &'static str) -> Self {
         Self {
             tenant,
@@ -63,12 +63,12 @@ impl Audited {
         }
     }
 
-    /// What tells it from the others.
+    /// The name of the destination in messages.
     pub fn name(&self) -> String {
         label(self.tenant.as_deref(), self.destination)
     }
 
-    /// Whether nothing is missing, as far as was asked.
+    /// Whether nothing is missing in what was compared.
     pub fn is_good(&self) -> bool {
         self.is_left_to_another || self.error.is_none() && self.left() == 0
     }
@@ -78,12 +78,12 @@ impl Audited {
         self.total.missing.saturating_sub(self.total.delivered)
     }
 
-    /// Notes why it is not compared, or not to the end; the first reason counts.
+    /// Notes why the comparison is missing or incomplete. The first reason counts.
     pub fn fail(&mut self, error: String) {
         self.error.get_or_insert(error);
     }
 
-    /// Adds an hour, of which these are missing.
+    /// Adds an hour and its missing ids.
     pub fn add(&mut self, hour: DateTime<Utc>, counts: Counts, missing: BTreeSet<LogId>) {
         self.total.add(&counts);
         if !counts.is_nothing() {

@@ -1,4 +1,4 @@
-//! The ledger of a reading that delivers nothing: it wants no record, and takes note of each.
+//! A ledger for a reading that delivers nothing: it leaves out every record, and notes each one.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,22 +13,22 @@ use crate::run::{
     StretchLedger,
 };
 
-/// What Auth0 has of an hour.
+/// What Auth0 holds of an hour.
 #[derive(Debug, Default)]
 pub(crate) struct AtAuth0 {
     pub(super) seen: BTreeMap<LogId, Sight>,
-    /// What the records call their tenant.
+    /// The tenant names in the records.
     pub names: BTreeSet<String>,
-    /// Records that are asked for, whose ids tell no time: they are of no hour.
+    /// Records within the audited stretch whose ids hold no time, so that they belong to no hour.
     pub undated: u64,
 }
 
-/// What is known of a record.
+/// What is known about a record.
 #[derive(Debug, Default)]
 pub(super) struct Sight {
-    /// Whether it is of the stretch that is asked for: an hour may reach beyond.
+    /// Whether the record is within the audited stretch; an hour may extend beyond it.
     pub is_asked: bool,
-    /// A bit for each destination whose filter leaves it out.
+    /// One bit for each destination whose filter leaves the record out.
     left_out: u32,
 }
 
@@ -59,23 +59,23 @@ impl AtAuth0 {
         self.seen.keys()
     }
 
-    /// Whether this is one of them.
+    /// Whether this id is one of them.
     pub fn has(&self, id: &LogId) -> bool {
         self.seen.contains_key(id)
     }
 }
 
-/// The ledger of reading an hour.
+/// The ledger for reading an hour.
 pub(crate) struct Reading<'a> {
     hour: StretchLedger<'a>,
     asked: StretchLedger<'a>,
-    /// Those of the destinations.
+    /// The filters of the destinations.
     filters: &'a [&'a Filter],
     found: AtAuth0,
 }
 
 impl<'a> Reading<'a> {
-    /// Of an hour, of which that is asked for which lies in the other stretch too.
+    /// Reads `hour`. Records that are also in the stretch `asked` are audited.
     pub fn new(
         hour: &'a Stretch,
         asked: &'a Stretch,
@@ -159,7 +159,7 @@ impl Ledger for Reading<'_> {
     }
 }
 
-/// No place for records without an id: the runs have set them aside.
+/// Discards records without an id: the runs have made dead letters of them.
 #[derive(Debug)]
 pub(crate) struct Nowhere;
 

@@ -11,7 +11,7 @@ fn there(rows: &[(u32, &str)]) -> There {
         .collect()
 }
 
-/// Of an hour the first two are of another time than is asked for; of the rest the filter of the second
+/// An hour whose first two records are outside the audited stretch. The filter of the second
 /// destination leaves out the last two.
 fn at_auth0() -> AtAuth0 {
     let mut seen = BTreeMap::new();
@@ -47,7 +47,7 @@ fn what_is_at_auth0_is_there_or_missing_or_filtered() {
         ..Counts::default()
     };
     assert_eq!(all, expected);
-    // A record that is there although the filter would leave it out now is there.
+    // A record that is at the destination counts as there, even if the filter now leaves it out.
     let (missing, some) = counts(1, &rows);
     assert_eq!(missing, [id(5), id(6)]);
     let expected = Counts {
