@@ -1,4 +1,4 @@
-//! Health as Prometheus reads it:
+//! Health in the text format of Prometheus:
 //! <https://prometheus.io/docs/instrumenting/exposition_formats/#text-based-format>.
 
 use std::collections::BTreeSet;
@@ -6,10 +6,10 @@ use std::fmt::{Display, Write as _};
 
 use super::{Health, Pipeline, State};
 
-/// A metric of a pipeline; `None` where it is not known.
+/// A metric of a pipeline; `None` if it is unknown.
 type Value = fn(&Pipeline) -> Option<String>;
 
-/// The metrics with one value for each tenant and destination: name, kind, and what they say.
+/// The metrics with one value per tenant and destination: name, kind, help text, value.
 const METRICS: [(&str, &str, &str, Value); 7] = [
     (
         "lag_seconds",
@@ -54,7 +54,7 @@ const METRICS: [(&str, &str, &str, Value); 7] = [
 
 /// All metrics as text.
 pub(crate) fn metrics(health: &Health) -> String {
-    // What cannot be named is called alike, and a series may be there once.
+    // Unknown names share one label, and each series may occur only once.
     let mut series = BTreeSet::new();
     let pipelines = health.pipelines.iter();
     let pipelines: Vec<_> = pipelines.filter(|it| series.insert(labels(it))).collect();

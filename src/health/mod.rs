@@ -1,5 +1,5 @@
-//! Whether everything works, as far as stored state tells: the state of each tenant and destination, in
-//! the forms in which people and programs read it. It speaks to nobody.
+//! The state of each tenant and destination, judged from stored data alone, in formats for people
+//! and programs. This module sends no request.
 
 mod metrics;
 mod page;
@@ -16,38 +16,38 @@ use crate::record::is_future;
 use crate::report::{Arrival, Gap, RateLimit, Report, StillRefusing};
 use crate::state::{History, PastError, PastRun, Sum};
 
-/// Without a sign of life for so long, runs are taken to have stopped. Quiet ones leave one every ten
+/// Runs count as stopped after this time without a sign of life. Quiet runs leave one every ten
 /// minutes.
 const STALE_AFTER: TimeDelta = TimeDelta::minutes(15);
-/// Runs that are told of, of all tenants and destinations together. Of each there are ten at least.
+/// Maximum runs listed, for all tenants and destinations together; at least ten for each.
 const RUNS: usize = 5_000;
 const FEWEST_RUNS: usize = 10;
 /// What is said of records that are missing for good, by the run that finds it and here.
 const MISSING: &str = "records that the destination acknowledged are not in the table";
 
-/// How it stands with a tenant and destination: of several that apply, the first.
+/// The state of a tenant and destination. If several states apply, the first one counts.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum State {
-    /// The newest run had errors, or none can begin, or what is stored of them cannot be read, or the
-    /// destination has refused every record since a while, or records are missing for good that it
-    /// acknowledged.
+    /// The newest run had errors; or no run can begin; or the stored data cannot be read; or the
+    /// destination has been refusing every record; or records that it acknowledged are missing for
+    /// good.
     Failing,
-    /// There was no sign of life for a quarter of an hour, also of a first run that is waited for, or the
-    /// newest is of the future.
+    /// No sign of life for a quarter of an hour, counting from the start if no run has ended; or
+    /// the newest one is in the future.
     Stale,
-    /// Within the last day a run told that records may be missing.
+    /// A run reported within the last day that records may be missing.
     Gap,
     /// No run has ended yet.
     NeverRan,
     /// The newest run did not reach the end of the tenant's log.
     CatchingUp,
-    /// None of these.
+    /// None of the above.
     Ok,
 }
 
 impl State {
-    /// All of them, the worst first.
+    /// All states, the worst first.
     pub const ALL: [Self; 6] = [
         Self::Failing,
         Self::Stale,
@@ -57,8 +57,8 @@ impl State {
         Self::Ok,
     ];
 
-    /// How it stands by what one run tells, with so many records missing for good. A gap is told beside
-    /// it.
+    /// The state after one run, given how many records are missing for good. A gap is reported
+    /// separately.
     pub fn after(report: &Report, lost: u64) -> Self {
         let is_good = report.is_success() && lost == 0 && report.refused_since.is_none();
         match (is_good, report.caught_up) {
@@ -68,9 +68,9 @@ impl State {
         }
     }
 
-    /// How it stands by what is remembered.
+    /// The state according to the history.
     fn by(history: &History, at: DateTime<Utc>) -> Self {
-        // What is of the future says nothing of now.
+        // A time in the future says nothing about the present.
         let is_old = |it| at - it >= STALE_AFTER || is_future(it, at);
         let sign_of_life = history.last_run.or(history.waited_since);
         if history.is_failing || history.lost > 0 || history.refused_since.is_some() {
@@ -88,7 +88,7 @@ impl State {
         }
     }
 
-    /// As it stands in JSON and in metrics.
+    /// The name in JSON and metrics.
     pub fn name(self) -> &'static str {
         match self {
             Self::Failing => "failing",
@@ -100,28 +100,28 @@ impl State {
         }
     }
 
-    /// Whether somebody has to look after it.
+    /// Whether somebody has to act.
     pub fn is_alarming(self) -> bool {
         matches!(self, Self::Failing | Self::Stale | Self::Gap)
     }
 }
 
-/// How it stands with all of them.
+/// The state of all tenants and destinations.
 #[derive(Debug, Serialize)]
 pub(crate) struct Health {
-    /// Of the program that answers.
+    /// The version of this program.
     pub version: &'static str,
-    /// When it was looked at.
+    /// When the state was judged.
     pub at: DateTime<Utc>,
-    /// The worst of all.
+    /// The worst state of all.
     pub state: State,
     pub pipelines: Vec<Pipeline>,
-    /// Whether no run of any can begin, since settings are bad.
+    /// Whether bad settings keep every run from beginning.
     #[serde(skip)]
     pub is_unusable: bool,
 }
 
-/// How it stands with a tenant and destination.
+/// The state of a tenant and destination.
 #[derive(Debug, Serialize)]
 pub(crate) struct Pipeline {
     pub tenant: String,
@@ -133,14 +133,14 @@ pub(crate) struct Pipeline {
     pub newest_record: Option<DateTime<Utc>>,
     pub lag_seconds: Option<u64>,
     pub caught_up: bool,
-    /// Of records and of bytes, what was delivered lately; `None` where that could not be read.
+    /// Records and bytes delivered recently; `None` if the history could not be read.
     pub records: Option<Spans>,
     pub bytes: Option<Spans>,
     pub rate_limit: Option<RateLimit>,
-    /// How many records are set aside; `None` where that could not be counted.
+    /// The number of dead letters; `None` if they could not be counted.
     pub dead_letters: Option<usize>,
     pub gap: Option<Gap>,
-    /// What of that which was accepted lately is where it should be.
+    /// How much of what was accepted recently has arrived.
     pub arrival: Option<Arrival>,
     /// What is wrong, else the newest error, if there was one.
     pub error: Option<PastError>,
@@ -149,18 +149,18 @@ pub(crate) struct Pipeline {
     /// Errors, the newest first.
     #[serde(skip)]
     pub errors: Vec<PastError>,
-    /// Why it could not be asked what has arrived.
+    /// Why the table could not be queried for arrivals.
     #[serde(skip)]
     pub unasked: Option<String>,
-    /// What was ever delivered; `None` where that could not be read.
+    /// Everything ever delivered; `None` if the history could not be read.
     #[serde(skip)]
     pub total: Option<Sum>,
-    /// What was delivered in each of the last 24 hours, the oldest first.
+    /// Deliveries in each of the last 24 hours, oldest first.
     #[serde(skip)]
     pub hours: Vec<(DateTime<Utc>, Sum)>,
 }
 
-/// What came together lately.
+/// Sums over recent spans of time.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize)]
 pub(crate) struct Spans {
     /// In the last 60 minutes.
@@ -169,20 +169,20 @@ pub(crate) struct Spans {
     pub day: u64,
 }
 
-/// What is known of a tenant and destination.
+/// The stored data about a tenant and destination.
 pub(crate) struct Known {
     pub tenant: String,
     pub destination: String,
-    /// What is stored of its runs; nothing where none has ended and nobody waits for one. Where that is
-    /// not known, why, unless it is the obstacle.
+    /// The history; `Ok(None)` if no run has ended and none is expected. The error says why it is
+    /// unknown, unless `obstacle` does.
     pub history: Result<Option<History>, Option<String>>,
-    /// What is wrong with the settings, so that no run can begin.
+    /// Problems of the settings that keep runs from beginning.
     pub obstacle: Option<String>,
     pub dead_letters: Option<usize>,
 }
 
 impl Health {
-    /// Judges what is known at this time.
+    /// Judges the stored data at this time.
     pub fn judge(known: Vec<Known>, at: DateTime<Utc>) -> Self {
         let runs = (RUNS / known.len().max(1)).max(FEWEST_RUNS);
         let is_unusable = known.iter().all(|it| it.obstacle.is_some());
@@ -215,7 +215,7 @@ impl Pipeline {
         } else {
             State::Failing
         };
-        // Others may be able to write what is stored.
+        // The stored data may have been written by others.
         let harmless = |error: &PastError| PastError {
             text: one_line(&error.text),
             ..*error

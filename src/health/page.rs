@@ -1,4 +1,4 @@
-//! Health as a page: one file, nothing from elsewhere, and no script.
+//! Health as a web page: one file without external resources or scripts.
 
 use std::fmt::{Display, Write as _};
 
@@ -10,19 +10,19 @@ use super::{Health, Pipeline, State};
 use crate::clock::to_seconds;
 use crate::state::{PastRun, Sum};
 
-/// Errors and runs that are listed.
+/// Maximum errors and runs listed.
 const LISTED: usize = 10;
-/// Runs in the chart of the lag.
+/// Maximum runs in the chart of the lag.
 const CHARTED: usize = 120;
-/// The room of a chart.
+/// The size of a chart.
 const WIDTH: u64 = 480;
 const HEIGHT: u64 = 64;
 
 const STYLE: &str = include_str!("page.css");
-/// What the page's only style is known by in its security policy: its SHA-256 in base64.
+/// Identifies the page's only style in its content security policy: the style's SHA-256 in base64.
 pub(crate) const STYLE_HASH: &str = "UB6NmtQ9/zx2pCNnbSEEK+pmpzpu7T527G0ZDiALrMc=";
 
-/// A document under way. What is not written here, letter by letter, is escaped.
+/// A document being built. Everything except literal markup is escaped.
 #[derive(Default)]
 struct Html(String);
 
@@ -146,10 +146,10 @@ fn runs(html: &mut Html, pipeline: &Pipeline) {
     html.tag("</tbody></table></details>");
 }
 
-/// What a bar is called, and its value if that is known.
+/// The name of a bar, and its value if known.
 type Bar = (String, Option<u64>);
 
-/// A chart of values by their names, with what they are and the largest of them.
+/// A chart of named values. The caption says what they are, and gives the largest one.
 fn figure(html: &mut Html, what: &str, bars: &[Bar]) {
     let most = bars.iter().filter_map(|(_, value)| *value).max();
     let at_most = most.map_or(String::new(), |most| format!(" (at most {most})"));
@@ -179,7 +179,7 @@ fn figure(html: &mut Html, what: &str, bars: &[Bar]) {
     html.tag("</svg></figure>");
 }
 
-/// The height of a bar. What is not nothing is seen.
+/// The height of a bar. Any value above zero is visible.
 fn share(value: u64, most: u64) -> u64 {
     let height = u128::from(value) * u128::from(HEIGHT) / u128::from(most.max(1));
     let height = u64::try_from(height).unwrap_or(HEIGHT);

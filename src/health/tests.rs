@@ -6,7 +6,7 @@ fn at(clock: &str) -> DateTime<Utc> {
     format!("2026-11-21T{clock}Z").parse().unwrap()
 }
 
-/// The history that these JSON members make of a healthy one, as it is stored.
+/// A healthy history with these JSON members changed, in its stored form.
 fn history(changes: &serde_json::Value) -> History {
     let mut history = serde_json::json!({
         "format": 1,
@@ -37,7 +37,7 @@ fn health(changes: &serde_json::Value, clock: &str) -> Health {
     Health::judge(vec![known(Ok(Some(history(changes))))], at(clock))
 }
 
-/// As the history has it where so many of 40 are missing.
+/// The history's member `arrival`, with this many of 40 records missing.
 fn arrival(missing: u64) -> serde_json::Value {
     serde_json::json!({"accepted": 40, "landed": 40 - missing, "missing": missing,
         "looked_at": "2026-11-21T07:30:00Z"})
@@ -61,7 +61,7 @@ fn what_is_missing_is_shown_and_red_only_where_it_is_missing_for_good() {
     );
     assert!(page(&missing(0)).contains("38 of 40 landed, 2 missing"));
 
-    // Where nothing is asked, or not yet, there is no number.
+    // If nothing is asked, or not yet, there is no number.
     for arrival in [
         json!(null),
         json!({"accepted": 0, "landed": 0, "missing": 0, "looked_at": null}),
@@ -94,7 +94,7 @@ fn of_several_states_the_first_is_told() {
     ] {
         assert_eq!(health(changes, clock).state, state, "{changes} {clock}");
     }
-    // A clock was wrong, by more than clocks are.
+    // A clock that is wrong by more than the usual difference.
     let ahead = |time: &str| json!({"last_run": time});
     assert_eq!(
         health(&ahead("2026-11-21T08:05:00Z"), "08:00:00").state,
@@ -110,7 +110,7 @@ fn of_several_states_the_first_is_told() {
     let text = text(&health(&ahead("2026-12-21T08:00:00Z"), "08:00:00"));
     let told = "  last run       2026-12-21T08:00:00Z (in the future, by 30 days)";
     assert!(text.lines().any(|it| it == told), "{text}");
-    // Told for a day.
+    // A gap is reported for a day.
     let told = json!({"gaps": gap["gaps"], "last_run": "2026-11-21T09:00:00Z"});
     assert_eq!(health(&told, "08:59:59").state, State::Gap);
     assert_eq!(health(&told, "09:00:00").state, State::Ok);
@@ -154,7 +154,7 @@ fn where_no_run_can_begin_that_is_failing_whatever_the_last_ones_said() {
         let error = health.pipelines[0].error.as_ref().unwrap();
         assert_eq!(error.text, "START_FROM is in the future");
     }
-    // What its runs did before is told all the same.
+    // The counts of earlier runs are still shown.
     assert_eq!(
         judge(vec![blocked(healthy())]).pipelines[0]
             .records
@@ -221,7 +221,7 @@ fn metrics_are_in_the_form_of_prometheus() {
     assert!(text.ends_with('\n'));
 }
 
-/// Two names of destinations that are none are both called unknown.
+/// Two misspelt destinations are both called unknown.
 #[test]
 fn each_series_is_among_the_metrics_once() {
     let misspelt = || Known {

@@ -8,10 +8,10 @@ use super::{Health, Pipeline};
 use crate::clock::to_seconds;
 use crate::record::is_future;
 
-/// Errors that are shown.
+/// Maximum errors shown.
 const ERRORS: usize = 3;
 
-/// A paragraph for each tenant and destination.
+/// One paragraph per tenant and destination.
 pub(crate) fn text(health: &Health) -> String {
     let (version, at) = (health.version, to_seconds(health.at));
     let mut text = format!("{}  (auth0-poller {version}, {at})\n", health.state.name());
@@ -34,7 +34,7 @@ pub(crate) fn text(health: &Health) -> String {
     text
 }
 
-/// What is known of one, name by name, for people.
+/// The facts about a pipeline, with their names, for people.
 pub(super) fn facts(pipeline: &Pipeline, at: DateTime<Utc>) -> Vec<(&'static str, String)> {
     let time = |time: Option<DateTime<Utc>>| match time {
         Some(time) if is_future(time, at) => format!(
@@ -88,7 +88,7 @@ pub(super) fn facts(pipeline: &Pipeline, at: DateTime<Utc>) -> Vec<(&'static str
     facts
 }
 
-/// A time for people, in its largest unit.
+/// A span of time for people, in its largest unit.
 fn span(seconds: i64) -> String {
     match seconds.max(0) {
         seconds @ 0..120 => format!("{seconds} s"),
