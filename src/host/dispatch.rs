@@ -1,5 +1,5 @@
-//! Takes an invocation to its function, by name, and its answer back to the host. Knows no function:
-//! what one does beside itself and beside others is its own affair.
+//! Routes an invocation to its function by name, and returns the response to the host. Knows no
+//! particular function. Each function handles its own concurrency.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -22,38 +22,38 @@ use super::reason::reason;
 use crate::error::with_causes;
 use crate::report::Report;
 
-/// Bytes of a body that are taken. The largest that the host has reason to send are those of
-/// retries, with the exception of the attempt before and its stack traces: some kilobytes were
-/// seen, megabytes would be a long chain of causes.
+/// Maximum bytes of a request body. The largest bodies that the host has reason to send are those
+/// of retries, with the previous attempt's exception and stack traces: kilobytes in practice,
+/// megabytes only for a long chain of causes.
 const MOST_BODY: usize = 16 * 1024 * 1024;
-/// Time for a body to arrive. The host has it ready and sends it within one machine.
+/// Time limit for a body to arrive. The host has it ready, and is on the same machine.
 const BODY_LIMIT: Duration = Duration::from_secs(30);
 
-/// The functions that there are, by name.
+/// The functions of the app, by name.
 #[derive(Default)]
 pub(crate) struct Functions {
     by_name: HashMap<&'static str, Arc<dyn Function>>,
-    /// Each invocation has a receiver of it while it is at work.
+    /// Each running invocation holds a receiver.
     at_work: watch::Sender<()>,
 }
 
-/// Tells whether invocations are at work, however many, and whether anybody waits for their answers.
+/// Tells whether any invocation is running, even if its caller has gone.
 #[derive(Clone)]
 pub(crate) struct Work(watch::Sender<()>);
 
 impl Work {
-    /// Waits until none is at work.
+    /// Waits until no invocation is running.
     pub async fn done(&self) {
         self.0.closed().await;
     }
 
-    /// Whether none is at work.
+    /// Whether no invocation is running.
     pub fn is_done(&self) -> bool {
         self.0.is_closed()
     }
 }
 
-/// Why there is no body.
+/// Why the body could not be read.
 #[derive(Clone, Copy, Debug)]
 enum Unread {
     TooLarge,
@@ -62,13 +62,13 @@ enum Unread {
 }
 
 impl Functions {
-    /// These, and one more by the name of the folder that its `function.json` stands in.
+    /// Adds a function, under the name of the folder that holds its `function.json`.
     pub fn with(mut self, name: &'static str, function: impl Function) -> Self {
         self.by_name.insert(name, Arc::new(function));
         self
     }
 
-    /// What tells whether they are at work.
+    /// A handle that tells whether invocations are running.
     pub fn work(&self) -> Work {
         Work(self.at_work.clone())
     }
@@ -88,7 +88,7 @@ async fn handle(
     headers: HeaderMap,
     body: Body,
 ) -> Response {
-    // Always to its end, whatever the answer: the host does not expect to be interrupted.
+    // The body is always read to its end, because the host does not expect an early response.
     let body = match timeout(BODY_LIMIT, read(body)).await {
         Ok(body) => body,
         Err(_) => Err(Unread::TooSlow),
@@ -118,9 +118,9 @@ async fn invoke(
         Some(trace) => format!("invocation {} trace {trace}", invocation.id),
         None => format!("invocation {}", invocation.id),
     };
-    // Every line of it begins with this. As an error, so that no level leaves it out.
+    // The span prefixes every log line. It has the error level, so that no filter drops it.
     let span = error_span!("invocation", message = %name);
-    // A task of its own, so that a panic ends with it, and a host that goes away ends nothing.
+    // A separate task, so that a panic ends only this task, and a caller that disconnects ends nothing.
     let work = async move {
         let _at_work = at_work;
         function.invoke(invocation).await
@@ -138,7 +138,7 @@ async fn invoke(
     respond(StatusCode::INTERNAL_SERVER_ERROR, failed(failure))
 }
 
-/// Takes a body to its end. Of one that is too large nothing is kept.
+/// Reads a body to its end. If it is too large, nothing is kept.
 async fn read(body: Body) -> Result<Vec<u8>, Unread> {
     let mut pieces = body.into_data_stream();
     let mut taken = Vec::new();
@@ -182,8 +182,8 @@ fn refuse(status: StatusCode, problem: &str) -> Response {
     respond(status, failed(problem.to_owned()))
 }
 
-/// The answer where no function gives one. Its result has the form of the timer's, so that whoever
-/// reads a failure finds the reason in the same place.
+/// The response if no function provides one. It has the form of the timer's, so that the reason of
+/// a failure is always in the same place.
 fn failed(failure: String) -> Completion {
     let report = Report {
         errors: vec![failure.clone()],

@@ -1,4 +1,4 @@
-//! The function of the health page: answers an HTTP trigger with what it is given to show. What that is
+//! The function of the health page: responds to an HTTP trigger with a view. Where views come from
 //! is passed in.
 
 use std::collections::HashMap;
@@ -10,32 +10,32 @@ use serde_json::{Map, Value, json};
 use super::protocol::{Completion, Function, Invocation};
 use crate::error::BoxError;
 
-/// The function: the name of the folder that its `function.json` stands in.
+/// The function's name: the folder that holds its `function.json`.
 pub(crate) const HEALTH: &str = "Auth0Health";
-/// Its bindings and the parameter of its route, as that file names them.
+/// Its bindings and the parameter of its route, as named in that file.
 const REQUEST: &str = "req";
 const RESPONSE: &str = "res";
 const VIEW: &str = "view";
 
-/// What the function shows.
+/// Provides the views.
 pub(crate) trait Views: Send + Sync + 'static {
-    /// The view of this name, which is empty for the one without; `None` where there is none.
+    /// The view of this name, empty for the default view; `None` if there is no such view.
     fn view<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Option<Webpage>, BoxError>>;
 }
 
-/// What goes to a browser or another client.
+/// A response to a browser or another client.
 pub(crate) struct Webpage {
     pub status: u16,
     pub content_type: &'static str,
-    /// What a browser may load in spite of the strict policy that goes with every answer.
+    /// What a browser may load despite the strict policy of every response.
     pub policy: Option<String>,
     pub body: String,
 }
 
-/// The function of a health page.
+/// The function of the health page.
 pub(crate) struct Health<V>(pub V);
 
-/// The part of an HTTP trigger's data that matters. The rest holds the caller's key.
+/// The part of an HTTP trigger's data that is used. The rest holds the caller's key.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct Request {
@@ -58,7 +58,7 @@ impl<V: Views> Function for Health<V> {
     }
 }
 
-/// The name of the view that is asked for.
+/// The name of the requested view.
 fn view(invocation: &Invocation) -> String {
     let request = invocation.data.get(REQUEST);
     let request = request.and_then(|it| serde_json::from_str::<Request>(it.get()).ok());

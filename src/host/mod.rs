@@ -1,15 +1,15 @@
-//! The Azure Functions host's side of the program: a custom handler.
+//! The interface to the Azure Functions host: a custom handler.
 //!
-//! The host asks `GET /` whether the program is there, and posts to `/{function}` each time a
-//! function is triggered. What it understands as an answer, and what it does with one, is
-//! Microsoft's: <https://learn.microsoft.com/azure/azure-functions/functions-custom-handlers>.
-//! Two things shape this module: on any status but a success the host throws the answer's body
-//! away, so a failure is told in the status line and on standard error; and an empty success leaves
-//! the host waiting until its time-out, so no answer is empty.
+//! The host calls `GET /` to check whether the program is up, and posts to `/{function}` each time
+//! a function is triggered. Microsoft defines what the host accepts as a response and what it does
+//! with it: <https://learn.microsoft.com/azure/azure-functions/functions-custom-handlers>. Two
+//! rules shape this module. The host discards the body of an unsuccessful response, so a failure is
+//! reported in the status line and on standard error. And the host waits for its timeout after an
+//! empty success, so no response is empty.
 //!
-//! `protocol` holds what crosses between host and program, `dispatch` takes an invocation to its
-//! function, `reason` makes the status line of a failure, `timer` is the function that delivers, and
-//! `health` the one that tells how it stands. What a run is, is not known here.
+//! `protocol` holds the messages between host and program, `dispatch` routes an invocation to its
+//! function, `reason` builds the status line of a failure, `timer` is the function that delivers,
+//! and `health` is the one that shows the state. This module does not know what a run is.
 
 mod dispatch;
 mod health;

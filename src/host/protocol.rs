@@ -1,5 +1,5 @@
-//! What crosses between the host and a function: the wire forms, and the trait. Knows no function,
-//! and no HTTP.
+//! The messages between the host and a function: the wire formats, and the trait. Knows no
+//! particular function, and no HTTP except headers.
 
 use std::collections::HashMap;
 
@@ -11,49 +11,49 @@ use serde_json::{Map, Value};
 
 use crate::error::BoxError;
 
-/// One function of the app: a folder with a `function.json`.
+/// A function of the app: a folder with a `function.json`.
 pub(crate) trait Function: Send + Sync + 'static {
-    /// Does what it was called for. An error is a failure with nothing to add to its reason, which
-    /// is logged for the function; one with more to say is an [`Completion`], and logged by the
-    /// function itself.
+    /// Handles an invocation. An error is a failure without further output; its reason is logged
+    /// for the function. A failure with further output is a [`Completion`], which the function logs
+    /// itself.
     fn invoke(&self, invocation: Invocation) -> BoxFuture<'_, Result<Completion, BoxError>>;
 }
 
-/// What a function is called with.
+/// The input of a function.
 ///
 /// It has no `Debug`, and none of its JSON may be logged: the data of an HTTP trigger holds the
-/// caller's key, as a header, in the query and in the URL.
+/// caller's key in a header, in the query and in the URL.
 pub(crate) struct Invocation {
-    /// The host's name for it, which its own log lines carry.
+    /// The host's id for the invocation, as in the host's own log lines.
     pub id: String,
-    /// The trace that it belongs to, as Application Insights knows it; `None` where that is off.
+    /// The id of its trace in Application Insights; `None` if tracing is off.
     pub trace: Option<String>,
-    /// The trigger's and the input bindings' data by the binding's name, as the host wrote it.
+    /// The data of the trigger and the input bindings by binding name, as the host wrote it.
     pub data: HashMap<String, Box<RawValue>>,
 }
 
-/// What a function answers.
+/// The output of a function.
 pub(crate) struct Completion {
-    /// Why the invocation failed; nothing, if it succeeded. Of a failure the host keeps only this,
+    /// Why the invocation failed; empty if it succeeded. For a failure, the host keeps only this,
     /// as the status line.
     pub failures: Vec<String>,
-    /// What goes to the output bindings, by the binding's name.
+    /// The data for the output bindings, by binding name.
     pub outputs: Map<String, Value>,
     /// Lines that the host logs as part of the invocation.
     pub logs: Vec<String>,
-    /// The result.
+    /// The return value.
     pub return_value: Value,
 }
 
-/// The body of what the host posts. Members may be large or null, and what is in them is for the
-/// function to judge; a body without an object `Data` is not the host's.
+/// The body of the host's request. Members may be large or null, and only the function interprets
+/// them. A body without an object `Data` is not from the host.
 #[derive(Deserialize)]
 struct Request {
     #[serde(rename = "Data")]
     data: HashMap<String, Box<RawValue>>,
 }
 
-/// The body that the host expects.
+/// The body of the response.
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub(super) struct Response {
@@ -63,9 +63,9 @@ pub(super) struct Response {
 }
 
 impl Invocation {
-    /// Reads what the host posted; nothing if it is not what the host posts.
+    /// Reads the host's request; `None` if it is not one.
     pub(super) fn read(headers: &HeaderMap, body: &[u8]) -> Option<Self> {
-        // A list would pass for a struct.
+        // serde would accept a list as a struct.
         if !body.trim_ascii_start().starts_with(b"{") {
             return None;
         }
@@ -81,7 +81,7 @@ impl Invocation {
     }
 }
 
-/// Whether a text may stand in a line as it is.
+/// Whether an id can be logged as it is.
 fn is_plain(id: &str) -> bool {
     let is_letter = |it: u8| it.is_ascii_alphanumeric() || it == b'-';
     !id.is_empty() && id.len() <= 64 && id.bytes().all(is_letter)

@@ -1,30 +1,28 @@
 //! The reason phrase of a failed invocation.
 //!
-//! It is all that the host keeps of one: the function's *Invocations* page, the failed request in
-//! Application Insights and every alert on it show what stands in the status line, and throw the
-//! body away.
+//! The host keeps nothing else of a failure: the function's *Invocations* page, the failed request
+//! in Application Insights and every alert on it show the status line. The body is discarded.
 
 use hyper::ext::ReasonPhrase;
 
-/// Bytes of a phrase. The host was seen to take 3,000; people read one line.
+/// Maximum bytes of a phrase. The host was seen to accept 3,000; people read one line.
 const LONGEST: usize = 512;
-/// The least room for one failure, where there are more of them than one line can tell of: less has no
-/// place for what can be done about it.
+/// Minimum bytes for each failure if they do not all fit: fewer would leave no room for the remedy.
 const LEAST: usize = 120;
 const BETWEEN: &str = " | ";
 const CUT: &str = "...";
 
-/// The phrase for what went wrong; `None` where nothing is said.
+/// The phrase for these failures; `None` if they are empty.
 pub(super) fn reason(failures: &[String]) -> Option<ReasonPhrase> {
     let text = phrase(failures);
-    // Printable ASCII is always one.
+    // Printable ASCII is always a valid phrase.
     ReasonPhrase::try_from(text.into_bytes())
         .ok()
         .filter(|phrase| !phrase.as_bytes().is_empty())
 }
 
-/// Each failure once, with its count, in what room there is for all of them; where that is too little,
-/// the first, and how many more there are.
+/// Lists each distinct failure with its count, shortened so that all fit. If that leaves too little
+/// for each, lists the first ones and the number of the others.
 fn phrase(failures: &[String]) -> String {
     let mut counted: Vec<(String, usize)> = Vec::new();
     for failure in failures {
@@ -59,8 +57,8 @@ fn phrase(failures: &[String]) -> String {
     parts.join(BETWEEN) + &rest
 }
 
-/// The largest room for each part with which all of them have no more than `room` together: what a
-/// short one leaves, the longer ones get.
+/// The largest limit per part that keeps their sum within `room`. What short parts leave is given
+/// to the longer ones.
 fn share(parts: &[String], room: usize) -> usize {
     let mut lengths: Vec<_> = parts.iter().map(String::len).collect();
     lengths.sort_unstable();
@@ -75,7 +73,7 @@ fn share(parts: &[String], room: usize) -> usize {
     room
 }
 
-/// A text on one line, of printable ASCII.
+/// A text as one line of printable ASCII.
 fn printable(text: &str) -> String {
     let words = text.split_whitespace().map(|word| {
         let letters = word
@@ -86,7 +84,7 @@ fn printable(text: &str) -> String {
     words.collect::<Vec<_>>().join(" ")
 }
 
-/// The beginning of a text, cut after a word.
+/// Truncates a text after a word.
 fn cut(text: &str, room: usize) -> String {
     if text.len() <= room {
         return text.to_owned();
@@ -131,7 +129,7 @@ mod tests {
     fn a_long_one_is_cut_after_a_word() {
         let words = "word ".repeat(200);
         let text = of(&[&words]);
-        // 101 words and the spaces between them.
+        // 101 words with the spaces between them.
         assert_eq!(text.len(), 4 * 101 + 100 + 3);
         assert!(text.ends_with("word word..."), "{text}");
         assert_eq!(
@@ -149,7 +147,7 @@ mod tests {
     fn of_several_long_ones_each_has_its_share() {
         let (a, b) = ("a".repeat(1_000), "b".repeat(1_000));
         let text = of(&[&a, "short", &b]);
-        // 512 without two separators and the short one, by two.
+        // 512 less two separators and the short part, divided by two.
         let each = (512 - 6 - 5) / 2;
         let part = |letter: &str| format!("{}...", letter.repeat(each - 3));
         assert_eq!(text, format!("{} | short | {}", part("a"), part("b")));
@@ -170,7 +168,7 @@ mod tests {
             assert!(part.len() > LEAST - 10, "{text}");
         }
         assert_eq!(parts[4], "and 6 more");
-        // All that are short enough are told.
+        // Short failures are listed up to the limit.
         let many: Vec<String> = (0..400).map(|n| format!("failure {n}")).collect();
         let text = phrase(&many);
         assert!(text.starts_with("failure 0 | failure 1 | "), "{text}");

@@ -20,7 +20,7 @@ use super::*;
 use crate::error::BoxError;
 use crate::report::Report;
 
-/// What a test's function does with an invocation.
+/// A function that handles invocations with a closure.
 struct Does<F>(F);
 
 impl<F> Function for Does<F>
@@ -32,7 +32,7 @@ where
     }
 }
 
-/// A success with this result.
+/// A success with this return value.
 fn success(return_value: Value) -> Completion {
     Completion {
         failures: Vec::new(),
@@ -42,7 +42,7 @@ fn success(return_value: Value) -> Completion {
     }
 }
 
-/// Reports for these destinations, run after run, each begun when it may.
+/// Reports for these destinations. Each run signals that it has begun, and waits until it may end.
 struct Reports {
     of: &'static [&'static str],
     begun: Arc<Notify>,
@@ -70,14 +70,14 @@ fn timer(run: impl Fn() -> Result<Vec<Report>, BoxError> + Send + Sync + 'static
     Functions::default().with(TIMER, Timer::new(At(run)))
 }
 
-/// Posts to a function; answers with the status and the JSON.
+/// Posts to a function. Returns the status and the JSON body.
 async fn post(router: &Router, name: &str, body: impl Into<Body>) -> (u16, Value) {
     let request = Request::post(format!("/{name}")).body(body.into()).unwrap();
     send(router, request).await
 }
 
 async fn send(router: &Router, request: Request<Body>) -> (u16, Value) {
-    // Passes at once where the clock stands still and nobody works.
+    // With paused time, the timeout passes at once if no task can proceed.
     let answer = timeout(Duration::from_mins(1), router.clone().oneshot(request));
     let response = answer.await.expect("an answer").unwrap();
     let status = response.status().as_u16();
@@ -181,7 +181,7 @@ async fn while_the_timer_is_at_work_it_is_busy_and_the_others_answer() {
     assert_eq!(status, 200);
     assert_eq!(body["ReturnValue"][0]["destination"], "first");
     assert_eq!(body["ReturnValue"][0]["busy"], false);
-    // And then it is free again.
+    // Afterwards the timer is free again.
     may_end.notify_one();
     let (_, body) = post(&router, TIMER, INVOCATION).await;
     assert_eq!(body["ReturnValue"][0]["busy"], false);
@@ -208,7 +208,7 @@ async fn a_caller_that_goes_away_ends_no_run() {
 async fn a_function_gets_what_the_host_sent_as_it_sent_it_and_its_outputs_arrive() {
     let function = Does(|invocation: Invocation| {
         assert_eq!(invocation.id, "7e9c3e06-d1e5-40cc-bd58-44f99629567a");
-        // Numbers and spaces as they are, which a parsed value would not keep.
+        // Numbers and spaces are unchanged, which a parsed value would not preserve.
         let request = &invocation.data["req"];
         assert_eq!(
             request.get(),
@@ -267,7 +267,7 @@ async fn what_is_no_function_is_not_found_and_readiness_is_told_without_one() {
 
 static SPACES: [u8; 1_000_000] = [b' '; 1_000_000];
 
-/// A body that is so many bytes long and is never in memory, and how much of it was read.
+/// A body of this many pieces that is never in memory as a whole, and a counter of the bytes read.
 fn endless(pieces: usize, piece: &'static [u8]) -> (Body, Arc<AtomicU64>) {
     let read = Arc::new(AtomicU64::new(0));
     let counter = Arc::clone(&read);
@@ -298,7 +298,7 @@ async fn a_body_that_is_too_large_is_read_to_its_end_and_refused() {
     assert!(error.contains("more than 16 MB"), "{error}");
     assert_eq!(runs.load(Ordering::Relaxed), 0);
 
-    // The limit itself: 16 MiB are taken, a byte more is not.
+    // The exact limit: 16 MiB are accepted, one byte more is not.
     let padding = " ".repeat(16 * 1024 * 1024 - INVOCATION.len());
     let largest = format!("{padding}{INVOCATION}");
     assert_eq!(post(&router, TIMER, largest.clone()).await.0, 200);
@@ -326,7 +326,7 @@ async fn a_body_that_breaks_off_is_no_invocation() {
     assert_eq!(post(&router, TIMER, body).await.0, 400);
 }
 
-/// Posts a body; answers with the status, and whether there was a run.
+/// Posts a body. Returns the status, and whether there was a run.
 fn post_body(body: Vec<u8>) -> (StatusCode, bool) {
     let runs = Arc::new(AtomicU64::new(0));
     let counter = Arc::clone(&runs);
@@ -344,7 +344,7 @@ fn post_body(body: Vec<u8>) -> (StatusCode, bool) {
     (response.status(), runs.load(Ordering::Relaxed) == 1)
 }
 
-/// What may stand in the place of the body or of a part of it.
+/// JSON that may replace the body or a part of it.
 fn json() -> impl Strategy<Value = String> {
     let odd = [
         "null",

@@ -1,5 +1,5 @@
-//! The timer function: makes a run, and answers with its reports. Where runs come from is passed
-//! in; the binding's data is of no use to it, because a run takes its input from the checkpoint.
+//! The timer function: makes runs, and responds with their reports. Where runs come from is passed
+//! in. The binding's data is not used, because a run takes its input from the checkpoint.
 
 use futures_util::future::BoxFuture;
 use serde_json::Map;
@@ -10,22 +10,22 @@ use super::protocol::{Completion, Function, Invocation};
 use crate::error::BoxError;
 use crate::report::Report;
 
-/// The timer's function: the name of the folder that its `function.json` stands in.
+/// The function's name: the folder that holds its `function.json`.
 pub(crate) const TIMER: &str = "Auth0Poller";
 
-/// What the timer is for.
+/// Makes the timer's runs.
 pub(crate) trait Runs: Send + Sync + 'static {
     /// Makes one run for each destination. An error means that none could begin.
     fn run(&self) -> BoxFuture<'_, Result<Vec<Report>, BoxError>>;
 }
 
-/// The function of the timer.
+/// The timer function.
 ///
-/// The host fires a timer once at a time, but *Run now* of the portal comes beside it: an invocation
-/// during a run does nothing and says so.
+/// The host fires a timer only once at a time, but the portal's *Run now* may overlap: an
+/// invocation during a run does nothing, and says so.
 pub(crate) struct Timer<R> {
     run: R,
-    /// Held by the run under way.
+    /// Locked by the current run.
     at_work: Mutex<()>,
 }
 
@@ -58,8 +58,8 @@ impl<R: Runs> Function for Timer<R> {
     }
 }
 
-/// What the answer cannot tell: of a failure the host throws it away. Of a success it logs the
-/// answer's lines as part of the invocation, so nothing is said here.
+/// Logs the reports of a failure, because the host discards its response. For a success the host
+/// logs the response's lines itself.
 fn log(reports: &[Report]) {
     if reports.iter().all(Report::is_success) {
         return;
@@ -73,7 +73,7 @@ fn log(reports: &[Report]) {
     }
 }
 
-/// The list of the reports, however many there are.
+/// The response: always a list of reports.
 fn answer(reports: &[Report]) -> Result<Completion, BoxError> {
     Ok(Completion {
         failures: failures(reports),
@@ -83,7 +83,7 @@ fn answer(reports: &[Report]) -> Result<Completion, BoxError> {
     })
 }
 
-/// What went wrong, with whom it is about. What is said of several is said once.
+/// The errors, each with the names that it concerns. An error of several is listed once.
 fn failures(reports: &[Report]) -> Vec<String> {
     let mut told: Vec<(&str, Vec<String>)> = Vec::new();
     for report in reports {
@@ -99,7 +99,7 @@ fn failures(reports: &[Report]) -> Vec<String> {
         whose.sort_unstable();
         whose.dedup();
         match &whose[..] {
-            // The same one again and again is counted where it is told.
+            // An error repeated by one name is counted in the reason phrase.
             [name] => names.iter().map(|_| format!("{name}: {error}")).collect(),
             [name, other] => vec![format!("{name} and {other}: {error}")],
             _ => {
@@ -111,8 +111,8 @@ fn failures(reports: &[Report]) -> Vec<String> {
     told.into_iter().flat_map(of).collect::<Vec<String>>()
 }
 
-/// A line for each report, or where none has anything to tell, one for all of them. Of several tenants
-/// those that have nothing to tell are only counted.
+/// One line per report, or a single line if no report has news. Among several tenants, reports
+/// without news are only counted.
 fn lines(reports: &[Report]) -> Vec<String> {
     let (many, told): (Vec<_>, Vec<_>) = reports.iter().partition(|it| is_one_of_many(it));
     let mut lines: Vec<_> = told.iter().map(ToString::to_string).collect();
@@ -127,7 +127,7 @@ fn lines(reports: &[Report]) -> Vec<String> {
     lines
 }
 
-/// Whether a report is of one of several tenants and has nothing to tell: there may be hundreds.
+/// Whether this is one of several tenants, and its report has no news: there may be hundreds.
 fn is_one_of_many(report: &Report) -> bool {
     let is_all_there = report.arrival.is_none_or(|it| it.missing == 0);
     report.tenant.is_some() && report.is_quiet() && is_all_there
