@@ -1,4 +1,4 @@
-//! `audit`: what is at Auth0, compared with what is at the destinations.
+//! `audit`: compares the records at Auth0 with those at the destinations.
 
 use std::process::ExitCode;
 
@@ -16,9 +16,9 @@ use crate::audit::{Audited, Counts};
 use crate::clock::{self, to_seconds};
 use crate::run::Mark;
 
-/// What was delivered less than this ago may not be in the table yet.
+/// Records delivered more recently than this may not be in the table yet.
 const ON_ITS_WAY: TimeDelta = TimeDelta::minutes(20);
-/// Missing ids that are printed below a table.
+/// Maximum missing ids printed below a table.
 const NAMED: usize = 100;
 
 #[derive(Args)]
@@ -38,10 +38,10 @@ pub(super) struct Command {
     json: bool,
 }
 
-/// What `--json` prints.
+/// The output of `--json`.
 #[derive(Serialize)]
 struct Printed<'a> {
-    /// `null` for the oldest record, and for an id that tells no time.
+    /// `null` for the oldest record, and for an id that holds no time.
     from: Option<DateTime<Utc>>,
     to: Option<DateTime<Utc>>,
     audits: &'a [Audited],
@@ -116,7 +116,7 @@ fn print(printed: &Printed<'_>, as_json: bool) -> Result<(), ExitCode> {
     Ok(())
 }
 
-/// Says what the table of hours does not.
+/// Prints what the table of hours does not show.
 fn comment(audited: &Audited, mends: bool) {
     let name = audited.name();
     note_gap(&name, audited.gap);
@@ -167,7 +167,7 @@ fn left(audited: &Audited, mends: bool) -> Option<String> {
     }
 }
 
-/// The hours as a table, of a destination that was compared.
+/// The hours as a table, if the destination was compared.
 fn table(audited: &Audited) -> Option<String> {
     audited.late_by?;
     let has_filtered = audited.total.filtered > 0;

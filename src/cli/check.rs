@@ -1,5 +1,5 @@
-//! `check`: tries every connection that a run needs, one by one, and says what is wrong and how to fix
-//! it.
+//! `check`: tests every connection that a run needs, one by one, and says what is wrong and how to
+//! fix it.
 
 use std::process::ExitCode;
 
@@ -16,20 +16,20 @@ use crate::record::{LogId, Position, Record, SourceError};
 use crate::report::{alone, label};
 use crate::run::BeginsLater;
 
-/// The object that is read and written to try the storage.
+/// The object that is read and written to test the storage.
 const PROBE: &str = "check.txt";
-/// Either allows reading logs.
+/// Each of these allows reading logs.
 const SCOPES: [&str; 2] = ["read:logs", "read:logs_users"];
 
-/// What came of a trial.
+/// The result of a test.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Verdict {
     Works,
-    /// It may be wrong, and the text says why.
+    /// It may be wrong. The text says why.
     Doubtful,
-    /// It works, and is another process's for now.
+    /// It works, but another process is using it.
     InUse,
-    /// It could not be tried, and the text says why.
+    /// It could not be tested. The text says why.
     NotTried,
     Fails,
 }
@@ -81,10 +81,10 @@ pub(super) async fn check(given: Given, destination: Option<String>) -> Exit {
     Ok(exit_code(is_good))
 }
 
-/// The options with which another command is about the same.
+/// The options that make another command use the same tenant and destination.
 fn only(tenant: Option<&str>, destination: Option<&str>) -> String {
     let tenant = tenant.map(|name| format!(" --tenant {}", name.trim()));
-    // A space would make an argument of its own of what follows.
+    // A space would split the argument.
     let names = |list: &str| list.split(',').map(str::trim).collect::<Vec<_>>().join(",");
     let destination = destination.map(|list| format!(" --destination {}", names(list)));
     tenant.into_iter().chain(destination).collect()
@@ -103,12 +103,12 @@ fn told(tenant: Option<&str>, subject: &str, verdict: Verdict, text: &str) -> Ve
     verdict
 }
 
-/// Tries everything of a tenant, even after a failure, and prints each finding as it comes. Answers
-/// with what came of each.
+/// Tests everything of a tenant, even after a failure, and prints each finding as it comes. Returns
+/// all verdicts.
 async fn try_all(app: &App, layers: &Layers) -> Vec<Verdict> {
     let mut verdicts = Vec::new();
     let mut note = |subject: &str, (verdict, text): (Verdict, String)| {
-        // An id may be any text.
+        // A text may contain an id, which can be any text.
         let text = one_line(&text);
         verdicts.push(told(app.name.as_deref(), subject, verdict, &text));
     };
@@ -171,7 +171,7 @@ async fn cursor_ahead(
     let Position::After(cursor) = begin else {
         return None;
     };
-    // By time: the prefix of one may be larger than that of the other.
+    // Compared by time, because the prefixes may differ.
     let age = |id: &LogId| (id.stored_at(), id.clone());
     let newest = newest.filter(|newest| age(&newest.log_id) < age(&cursor))?;
     if app.tenant.reader().has(&cursor, deadline()).await.ok()? {
@@ -189,7 +189,7 @@ async fn cursor_ahead(
 fn token(scope: Result<String, SourceError>) -> (Verdict, String) {
     match scope {
         Err(error) => (Verdict::Fails, with_causes(&error)),
-        // A token need not tell its scopes; the log read does.
+        // A token response may omit its scopes; reading the log tests them.
         Ok(scope) if scope.is_empty() => (Verdict::Works, "Auth0 issued one".into()),
         Ok(scope) if scope.split(' ').any(|it| SCOPES.contains(&it)) => {
             let is_more = |it: &&str| !SCOPES.contains(it);
@@ -258,8 +258,8 @@ async fn storage(app: &App, layers: &Layers) -> (Verdict, String) {
     }
 }
 
-/// Whether the table can be asked what has arrived, where that is to be proved. What cannot be asked
-/// stands in the way of no delivery.
+/// Whether the table can be queried for arrivals, if arrival is to be proved. A failed query
+/// prevents no delivery.
 async fn arrival(pipeline: &Pipeline, layers: &Layers) -> Option<(Verdict, String)> {
     let way = pipeline.way.as_ref().ok()?;
     let cloud = way.destination.table()?;
@@ -289,11 +289,11 @@ async fn arrival(pipeline: &Pipeline, layers: &Layers) -> Option<(Verdict, Strin
     })
 }
 
-/// Whether there is a table to ask, where arrival is to be proved.
+/// Whether there is a table to query, if arrival is to be proved.
 fn has_table_to_ask(app: &App, layers: &Layers) -> Result<(), &'static str> {
     let is_table = |it: &Pipeline| {
         let way = it.way.as_ref();
-        // Of one that is badly set it is not known.
+        // With bad settings this is unknown.
         way.map_or(true, |way| way.destination.table().is_some())
     };
     (!layers.proves_arrival() || app.pipelines.iter().any(is_table))

@@ -41,7 +41,7 @@ pub(super) enum Command {
     },
 }
 
-/// Where a person wants reading to begin.
+/// Where reading is to begin.
 #[derive(Clone, Debug)]
 pub(super) enum Beginning {
     After(LogId),
@@ -49,13 +49,13 @@ pub(super) enum Beginning {
 }
 
 impl Beginning {
-    /// Tells of one that no run can use now, and how the command ends.
+    /// Rejects a beginning that no run can use now, with a message and an exit status.
     pub(super) fn see(&self, now: DateTime<Utc>) -> Result<(), ExitCode> {
         let judged = self.judge(now);
         judged.map_err(|problem| misused(format_args!("--from {problem}")))
     }
 
-    /// Whether it is one that a run can use now.
+    /// Whether a run can use this beginning now.
     fn judge(&self, now: DateTime<Utc>) -> Result<(), &'static str> {
         let time = match self {
             Self::At(StartFrom::At(time)) => Some(*time),
@@ -104,10 +104,10 @@ pub(super) async fn run(given: Given, command: Command) -> Exit {
     Ok(ended(unusable, true, exit_code(is_good)))
 }
 
-/// Prints the checkpoint to standard output, and where it is kept to standard error.
+/// Prints the checkpoint to standard output, and its location to standard error.
 async fn print(layers: &Layers, books: &Books) -> Result<(), BoxError> {
     if let Some(peeked) = peek(layers, books).await? {
-        // Where it is only gone, the place tells.
+        // If the checkpoint is only missing, and not damaged, its location is enough.
         if peeked.damage.is_some() {
             books.checkpoints.warn_of(&peeked);
         }
@@ -117,7 +117,7 @@ async fn print(layers: &Layers, books: &Books) -> Result<(), BoxError> {
     Ok(())
 }
 
-/// The checkpoint that the next run uses; that there is none is told.
+/// The checkpoint that the next run will use. Prints a note if there is none.
 async fn peek(layers: &Layers, books: &Books) -> Result<Option<Peeked>, BoxError> {
     let Books {
         label: name,

@@ -1,4 +1,4 @@
-//! `dead-letter`: the records that were set aside.
+//! `dead-letter`: lists, shows and retries dead letters.
 
 use chrono::{DateTime, Utc};
 use clap::Subcommand;
@@ -11,8 +11,8 @@ use crate::destination::{Destination, Outcome, Quarantine};
 use crate::error::{BoxError, one_line, with_causes};
 use crate::record::{Record, record_of};
 
-/// Times in a row that a destination may fail until no more is tried: each may take half a minute. It may
-/// be the records over which it stumbles, so that a few tell nothing.
+/// Consecutive failures of a destination after which nothing more is tried: each may take half a
+/// minute. The destination may fail because of particular records, so a few failures prove nothing.
 const FAILURES: usize = 10;
 
 #[derive(Subcommand)]
@@ -45,12 +45,12 @@ pub(super) async fn run(given: Given, destination: Option<String>, command: &Com
     Ok(ended(unusable, true, exit_code(is_good)))
 }
 
-/// Tells why what is kept for one destination could not be looked at, which hides no other's.
+/// Prints why the dead letters of one destination cannot be read. The others are still shown.
 fn tell(books: &Books, error: &dyn std::error::Error) {
     fail(&format!("{}: dead-letter", books.label), error);
 }
 
-/// The names of what is kept; nothing where that could not be looked at, which is told.
+/// The names of the dead letters; `None` if they cannot be listed, after printing why.
 async fn names(books: &Books) -> Option<Vec<String>> {
     match books.dead_letters.names(deadline()).await {
         Ok(names) => {
@@ -66,7 +66,7 @@ async fn names(books: &Books) -> Option<Vec<String>> {
     }
 }
 
-/// Prints a line for each. One that cannot be read hides no other.
+/// Prints a line for each dead letter. An unreadable one does not hide the others.
 async fn list(shelves: &[Shelf<'_>]) -> bool {
     let mut is_good = true;
     for (_, books) in shelves {
@@ -78,7 +78,7 @@ async fn list(shelves: &[Shelf<'_>]) -> bool {
             match books.dead_letters.read(&name, deadline()).await {
                 Ok(Some(letter)) => {
                     let (time, whose) = (to_seconds(letter.set_aside_at), &books.label);
-                    // Others may be able to write it.
+                    // The dead letter may have been written by others.
                     let reason = one_line(&letter.reason);
                     show(format_args!("{name}  {time}  {whose}: {reason}"));
                 }
@@ -93,8 +93,8 @@ async fn list(shelves: &[Shelf<'_>]) -> bool {
     is_good
 }
 
-/// Prints the dead letter of this name of each destination that has one. Where these are not all
-/// shelves, it may be on another.
+/// Prints the dead letter of this name for each destination that has one. Unless `is_all`, some
+/// destinations could not be searched.
 async fn print(shelves: &[Shelf<'_>], is_all: bool, name: &str) -> bool {
     let (mut is_found, mut is_good) = (false, is_all);
     for (_, books) in shelves {
@@ -135,7 +135,7 @@ async fn retry(shelves: &[Shelf<'_>], is_all: bool, wanted: &[String]) -> bool {
         if kept.is_empty() {
             continue;
         }
-        // Whose it was is plain where there is one destination only.
+        // With a single destination, its name need not be repeated.
         let whose = match shelves {
             [_] => String::new(),
             _ => format!(" ({})", books.label),
@@ -169,7 +169,7 @@ async fn retry(shelves: &[Shelf<'_>], is_all: bool, wanted: &[String]) -> bool {
             end_refusal(books, layers.now()).await;
         }
     }
-    // What is missing may be where nobody could look.
+    // A missing one may be where the search failed.
     for name in missing.iter().filter(|_| is_all_seen) {
         show(format_args!(
             "{name}  not delivered: there is no such dead letter"
@@ -178,8 +178,8 @@ async fn retry(shelves: &[Shelf<'_>], is_all: bool, wanted: &[String]) -> bool {
     is_good && is_all_seen && missing.is_empty()
 }
 
-/// Notes that the destination no longer refuses every record, for which a quiet tenant has none. What
-/// cannot be noted, the next record shows.
+/// Notes that the destination no longer refuses every record; a quiet tenant has no record to show
+/// it. If the note cannot be stored, the next delivered record will.
 async fn end_refusal(books: &Books, now: DateTime<Utc>) {
     if let Err(error) = books.checkpoints.end_refusal(now, deadline()).await {
         note(format_args!(
@@ -193,13 +193,13 @@ async fn end_refusal(books: &Books, now: DateTime<Utc>) {
 /// Why a dead letter was not delivered.
 #[derive(Debug, thiserror::Error)]
 enum NotDelivered {
-    /// The destination refuses it.
+    /// The destination refuses the record.
     #[error(transparent)]
     Refused(BoxError),
-    /// The destination failed, which it may do at any other.
+    /// The destination failed, and may fail for any record.
     #[error(transparent)]
     Failed(BoxError),
-    /// It failed at those before.
+    /// The destination failed for the records before it.
     #[error("not tried, since the destination failed {FAILURES} times in a row")]
     NotTried,
     /// Anything else.
@@ -219,7 +219,7 @@ impl From<String> for NotDelivered {
     }
 }
 
-/// Delivers a dead letter, and removes it once it is taken.
+/// Delivers a dead letter, and removes it once it is accepted.
 async fn deliver_again(
     books: &Books,
     destination: &dyn Destination,

@@ -1,4 +1,4 @@
-//! Lines about events, and where they go.
+//! The format of log lines, and where they go.
 
 use std::fmt;
 
@@ -14,9 +14,9 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 use super::print;
 use crate::error::is_command;
 
-/// One line an event: warnings and errors to standard error, the rest to standard output, which
-/// under a command belongs to its results. Of other crates' events none is shown, since what is in
-/// them was not chosen with secrets in mind.
+/// Starts logging, one line per event. Warnings and errors go to standard error, everything else to
+/// standard output. A command logs no more than those two, because its results go to standard output.
+/// Events of other crates are not shown, because they may contain secrets.
 pub(super) fn start(under_host: bool) {
     let level = if under_host {
         LevelFilter::INFO
@@ -34,7 +34,7 @@ pub(super) fn start(under_host: bool) {
         .with(Targets::new().with_target("auth0_poller", level))
         .with(lines)
         .init();
-    // The message of a panic may hold anything, so only its place is told.
+    // A panic's message may contain anything, so only its location is logged.
     std::panic::set_hook(Box::new(|panic| {
         let place = panic.location().map(ToString::to_string);
         error!(
@@ -44,8 +44,8 @@ pub(super) fn start(under_host: bool) {
     }));
 }
 
-/// Begins with the level and, within an invocation, with what tells that one from others. It is one line,
-/// and no command to a terminal, whatever it names: an id may be from whoever answers in Auth0's place.
+/// Formats a line: the level and, within an invocation, its id come first. The line has no line breaks
+/// or terminal control characters, because it may quote an id from a server that impersonates Auth0.
 struct Line;
 
 impl<S, N> FormatEvent<S, N> for Line
@@ -85,7 +85,7 @@ mod tests {
 
     use super::*;
 
-    /// What was written.
+    /// Collects what was written.
     #[derive(Clone, Default)]
     struct Written(Arc<Mutex<Vec<u8>>>);
 

@@ -1,4 +1,4 @@
-//! The command line: a file for each command. It prints; nobody imports it but `main`.
+//! The command line, with a file for each command. Commands print; only `main` uses this module.
 
 mod audit;
 mod check;
@@ -28,12 +28,12 @@ use crate::net::retry::{Deadline, Jitter};
 use crate::settings::{AppSettings, SettingsError};
 
 const LOCAL_SETTINGS: &str = "local.settings.json";
-/// Time for a step of a command that makes no run: it is a request or two.
+/// Time limit for a step of a command that makes no run: one or two requests.
 const COMMAND_BUDGET: std::time::Duration = std::time::Duration::from_secs(30);
-/// Tenants for which a command that makes no run is at work at a time.
+/// Number of tenants that a command without runs handles concurrently.
 const AT_WORK: usize = 16;
 
-/// Names and values of the environment.
+/// The environment variables.
 pub type Environment = HashMap<String, String>;
 
 /// Delivers every Auth0 tenant log to Microsoft Sentinel.
@@ -127,7 +127,7 @@ struct Only {
     destination: Option<String>,
 }
 
-/// The destination with which nothing leaves the machine.
+/// The destination that sends nothing to another machine.
 fn look() -> &'static str {
     let look = KINDS.iter().find(|kind| kind.is_for_a_look);
     look.map_or("", |kind| kind.name)
@@ -156,7 +156,7 @@ fn deliver_here() -> String {
     )
 }
 
-/// Does what the command line says.
+/// Runs the command line.
 #[must_use]
 pub fn main(environment: Environment) -> ExitCode {
     #[cfg(unix)]
@@ -204,8 +204,8 @@ pub fn main(environment: Environment) -> ExitCode {
     exit
 }
 
-/// A core dump would hold every secret. Where the limit cannot be lowered, none is set: the program
-/// works as well.
+/// Disables core dumps, which would hold every secret. If the limit cannot be set, the program
+/// continues without it.
 #[cfg(unix)]
 fn leave_no_core() {
     use rustix::process::{Resource, Rlimit, setrlimit};
@@ -213,18 +213,18 @@ fn leave_no_core() {
     let _ = setrlimit(Resource::Core, Rlimit { current, maximum });
 }
 
-/// How a command ends, early or not.
+/// How a command ends; `Err` if it ends early.
 type Exit = Result<ExitCode, ExitCode>;
 
-/// What all commands are given.
+/// The input of every command.
 struct Given {
     environment: Environment,
-    /// The only tenant that is meant.
+    /// The tenant that the command is limited to, if any.
     tenant: Option<String>,
 }
 
-/// What is in the file of settings. Anything else of its name is not opened: a pipe would be waited
-/// for, and a device may have no end.
+/// Reads the settings file, if it is a regular file: a pipe would block, and a device may be
+/// endless.
 fn local_settings() -> std::io::Result<Vec<u8>> {
     if !std::fs::metadata(LOCAL_SETTINGS)?.is_file() {
         return Err(std::io::Error::other("it is not a file"));
@@ -232,7 +232,7 @@ fn local_settings() -> std::io::Result<Vec<u8>> {
     std::fs::read(LOCAL_SETTINGS)
 }
 
-/// The settings of a command, or why it cannot have them.
+/// The settings for a command, or the exit status.
 fn tenants(given: Given, destination: Option<String>) -> Result<Tenants, ExitCode> {
     let mut settings: AppSettings = given.environment.into_iter().collect();
     let unusable = |error: &dyn std::fmt::Display| {
@@ -262,11 +262,11 @@ fn tenants(given: Given, destination: Option<String>) -> Result<Tenants, ExitCod
     }
 }
 
-/// What is kept for one destination, and the settings of its tenant.
+/// The stores of one destination, and the settings of its tenant.
 type Shelf<'a> = (&'a Layers, Books);
 
-/// What is kept for each tenant and destination. Where some of the tenants cannot be used, that is
-/// told, and how the command ends.
+/// The stores of each tenant and destination. If some tenants cannot be used, prints why and
+/// returns the exit status.
 fn shelves(tenants: &Tenants) -> Result<(Vec<Shelf<'_>>, Option<ExitCode>), ExitCode> {
     let (mut shelves, mut end) = (Vec::new(), None);
     for layers in tenants.each() {
@@ -285,7 +285,7 @@ fn shelves(tenants: &Tenants) -> Result<(Vec<Shelf<'_>>, Option<ExitCode>), Exit
     }
 }
 
-/// Tells why there is nothing to work with.
+/// Prints why there is nothing to work with.
 fn unusable(error: &AppError) -> ExitCode {
     match error {
         AppError::Settings(problems) => bad_settings(problems),
@@ -298,7 +298,7 @@ fn bad_settings(problems: &SettingsError) -> ExitCode {
     for line in problems.lines() {
         note(format_args!("  {line}"));
     }
-    // An option of the command line is set nowhere else.
+    // Command-line options are not settings, so the hint below does not apply.
     if problems.lines().all(|line| line.starts_with("--")) {
         return ExitCode::from(UNUSABLE);
     }
@@ -313,7 +313,7 @@ fn bad_settings(problems: &SettingsError) -> ExitCode {
     ExitCode::from(UNUSABLE)
 }
 
-/// Does work for several tenants: what hangs for one delays no other. Answers in their order.
+/// Handles several tenants concurrently, so that one that hangs delays no other. Keeps their order.
 async fn side_by_side<F: Future>(works: impl Iterator<Item = F>) -> Vec<F::Output> {
     let numbered = works.enumerate();
     let numbered = numbered.map(async |(number, work)| (number, work.await));
@@ -322,7 +322,7 @@ async fn side_by_side<F: Future>(works: impl Iterator<Item = F>) -> Vec<F::Outpu
     done.into_values().collect()
 }
 
-/// The end of a step that starts now.
+/// The deadline of a step that starts now.
 fn deadline() -> Deadline {
     Deadline::after(COMMAND_BUDGET)
 }

@@ -1,4 +1,4 @@
-//! `poll`: one run now.
+//! `poll`: makes one run now.
 
 use std::io::IsTerminal as _;
 use std::pin::pin;
@@ -13,7 +13,7 @@ use crate::app::{App, Apps, Pipeline};
 use crate::clock::to_seconds;
 use crate::report::Report;
 
-/// A run that takes longer than this shows its progress on a terminal, as often as that.
+/// A run that takes longer than this shows its progress on a terminal.
 const PROGRESS_AFTER: Duration = Duration::from_secs(2);
 const PROGRESS_EVERY: Duration = Duration::from_millis(500);
 
@@ -26,7 +26,7 @@ pub(super) async fn poll(given: Given, destination: Option<String>) -> Exit {
     tell(&able, &reports, *stopping.borrow())
 }
 
-/// Prints reports, and says of each that failed why. Answers with how the command ends.
+/// Prints the reports, and why runs failed. Returns the exit status.
 pub(super) fn tell(apps: &[&App], reports: &[Report], is_interrupted: bool) -> Exit {
     let is_stdout_taken = is_looking(apps);
     for report in reports {
@@ -52,10 +52,10 @@ fn is_looking(apps: &[&App]) -> bool {
     pipelines.any(|pipeline| pipeline.is_for_a_look)
 }
 
-/// Makes a run; if it is long and a person is looking, shows how far it is.
+/// Makes a run. If it takes long and standard error is a terminal, shows its progress.
 pub(super) async fn with_progress<T>(apps: &[&App], run: impl Future<Output = T>) -> T {
     let mut run = pin!(run);
-    // Among records on the same terminal, progress would be in the way.
+    // Progress lines would mix with records on the same terminal.
     let is_between = is_looking(apps) && std::io::stdout().is_terminal();
     if is_between || !std::io::stderr().is_terminal() {
         return run.await;

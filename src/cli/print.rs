@@ -1,4 +1,4 @@
-//! What commands print, and their exit statuses.
+//! The output of commands, and their exit statuses.
 
 use std::fmt::Arguments;
 use std::io::{self, Write};
@@ -7,32 +7,32 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::error::{is_command, with_causes};
 
-/// Exit status for settings that cannot be used; clap's for a command line that cannot.
+/// Exit status for unusable settings, the same as clap's for an unusable command line.
 pub(super) const UNUSABLE: u8 = 2;
-/// Exit status of a run that was asked to end before it was done: as shells have it for Ctrl-C.
+/// Exit status of an interrupted run, as shells use it for Ctrl-C.
 pub(super) const INTERRUPTED: u8 = 130;
 
-/// Whether the line on the terminal is one of progress, over which others write.
+/// Whether the terminal's current line shows progress, to be overwritten.
 static IS_PROGRESS_SHOWN: AtomicBool = AtomicBool::new(false);
-/// Whether standard output took something not, such as a file on a full disk.
+/// Whether a write to standard output has failed, for example on a full disk.
 static HAS_FAILED: AtomicBool = AtomicBool::new(false);
-/// Clears the line that the cursor is in.
+/// Clears the terminal's current line.
 const CLEAR: &str = "\r\x1b[K";
 
-/// Shows how far a run is, in place of what was shown of that before.
+/// Shows a run's progress, replacing what was shown before.
 pub(super) fn show_progress(line: &str) {
     IS_PROGRESS_SHOWN.store(true, Ordering::Relaxed);
     let _ = write!(io::stderr(), "{CLEAR}{}", harmless(line));
 }
 
-/// Takes the progress away again.
+/// Removes the progress line.
 pub(super) fn clear_progress() {
     if IS_PROGRESS_SHOWN.swap(false, Ordering::Relaxed) {
         let _ = write!(io::stderr(), "{CLEAR}");
     }
 }
 
-/// Standard error for lines of events, which come between two shows of progress.
+/// Standard error for log lines, which may interrupt the progress line.
 #[derive(Debug, Default)]
 pub(super) struct Errors;
 
@@ -47,7 +47,7 @@ impl Write for Errors {
     }
 }
 
-/// Writes a line to standard output. Where nobody reads it any more, nothing is to be done.
+/// Writes a line to standard output. A closed pipe is not an error.
 pub(super) fn show(line: Arguments) {
     if let Err(error) = writeln!(io::stdout(), "{}", harmless(&line.to_string()))
         && error.kind() != io::ErrorKind::BrokenPipe
@@ -57,8 +57,8 @@ pub(super) fn show(line: Arguments) {
     }
 }
 
-/// Prints what is told in place of doing anything: the help, the version, or what is wrong with the
-/// command line. Answers with how the command ends.
+/// Prints what clap shows instead of running a command: the help, the version, or a usage error.
+/// Returns the exit status.
 pub(super) fn told(text: &clap::Error) -> ExitCode {
     let printed = text.print();
     if text.use_stderr() {
@@ -72,7 +72,7 @@ pub(super) fn told(text: &clap::Error) -> ExitCode {
     }
 }
 
-/// Whether something that was to be shown could not be written.
+/// Whether some output could not be written.
 pub(super) fn has_failed() -> bool {
     HAS_FAILED.load(Ordering::Relaxed)
 }
@@ -83,7 +83,7 @@ pub(super) fn note(line: Arguments) {
     let _ = writeln!(io::stderr(), "{}", harmless(&line.to_string()));
 }
 
-/// A text in which nothing is a command to a terminal.
+/// Replaces terminal control characters.
 fn harmless(text: &str) -> String {
     let is_other = |it: char| is_command(it) && !matches!(it, '\n' | '\t');
     text.replace(is_other, "\u{fffd}")
@@ -97,14 +97,14 @@ pub(super) fn exit_code(is_good: bool) -> ExitCode {
     }
 }
 
-/// A way to use a command that makes no sense, and how it ends.
+/// Prints why a command cannot be used this way. Returns the exit status.
 pub(super) fn misused(problem: Arguments) -> ExitCode {
     note(problem);
     ExitCode::from(UNUSABLE)
 }
 
-/// How a command ends that is for several tenants, of which `bad` may be how one with bad settings
-/// would: they are the reason only where nothing else was left to do.
+/// The exit status of a command for several tenants. `bad` is the status of those with bad
+/// settings, and decides only if no tenant could be handled.
 pub(super) fn ended(bad: Option<ExitCode>, is_any: bool, told: ExitCode) -> ExitCode {
     match bad {
         Some(bad) if !is_any => bad,

@@ -1,4 +1,4 @@
-//! `pseudonym`: what stands in the table in place of a value, for who holds the key.
+//! `pseudonym`: shows the pseudonyms that replace a value in the table, for those who hold the key.
 
 use std::process::ExitCode;
 
@@ -18,7 +18,7 @@ pub(super) struct Command {
 
 pub(super) fn run(given: Given, command: &Command) -> Exit {
     let values: Vec<_> = command.values.iter().map(|it| it.trim()).collect();
-    // Of neither is there a pseudonym anywhere, so a query for one would find nothing.
+    // Neither blank values nor pseudonyms are replaced, so a query for one would find nothing.
     if values.contains(&"") {
         return Err(misused(format_args!(
             "a value is blank, and nothing blank has a pseudonym"
@@ -42,7 +42,7 @@ pub(super) fn run(given: Given, command: &Command) -> Exit {
     }
     for value in values {
         show(format_args!("{value}"));
-        // Tenants may have the same key.
+        // Tenants may share a key.
         let mut told = Vec::new();
         for line in keys.iter().flat_map(|keys| lines(keys, value)) {
             if !told.contains(&line) {
@@ -54,7 +54,7 @@ pub(super) fn run(given: Given, command: &Command) -> Exit {
     Ok(end.unwrap_or(ExitCode::SUCCESS))
 }
 
-/// A line for each pseudonym, and the query that finds them all.
+/// A line for each pseudonym, and the query that finds all of them.
 fn lines(keys: &Keys, value: &str) -> Vec<String> {
     let present = Some((&keys.current, ""));
     let previous = keys.previous.as_ref();
@@ -65,7 +65,7 @@ fn lines(keys: &Keys, value: &str) -> Vec<String> {
         for group in Group::candidates(value) {
             let (name, pseudonym) = (group.name(), key.pseudonym(group, value));
             lines.push(format!("{name:<11} {pseudonym}{note}"));
-            // In a path `%7C` or `%22` may stand before it, so that no word begins there.
+            // In a path, `%7C` or `%22` may precede the code, so that no word begins there.
             codes.push(format!("\"*{}*\"", key.code(group, value)));
         }
     }

@@ -1,4 +1,4 @@
-//! `replay`: a stretch of the log once more, for one destination.
+//! `replay`: sends a stretch of the log to one destination again.
 
 use std::process::ExitCode;
 
@@ -41,7 +41,7 @@ pub(super) struct Command {
     dry_run: bool,
 }
 
-/// The name of a destination that there is.
+/// Checks that a destination of this name exists.
 fn known(name: &str) -> Result<String, String> {
     let known = Kind::named(name).map(|kind| kind.name.to_owned());
     known.ok_or_else(|| format!("names an unknown destination; it takes {}", Kind::names()))
@@ -88,11 +88,11 @@ pub(super) async fn run(given: Given, command: Command) -> Exit {
     Ok(ended(end, !apps.is_empty(), told))
 }
 
-/// What one tenant's stretch is sent with: the app, and where records are read if not from Auth0.
+/// A tenant ready for a replay: its app, and the source if records are not read from Auth0.
 type Ready = (App, Option<Box<dyn Destination>>);
 
-/// Prepares one tenant; if its settings are bad, that is told and is how the command ends. The error
-/// is a command line that makes no sense.
+/// Prepares one tenant. The inner error is the exit status for bad settings, after printing why;
+/// the outer one is for a command line that makes no sense.
 fn prepare(
     layers: Result<&Layers, SettingsError>,
     command: &Command,
@@ -131,7 +131,7 @@ fn prepare(
     Ok(Ok((app, Some(source))))
 }
 
-/// Says what Auth0 has no records of.
+/// Prints for which time Auth0 has no records.
 pub(super) fn note_gap(name: &str, gap: Option<Gap>) {
     if let Some(gap) = gap {
         note(format_args!(
@@ -140,7 +140,7 @@ pub(super) fn note_gap(name: &str, gap: Option<Gap>) {
     }
 }
 
-/// Says what another source has no records of.
+/// Prints for which time another source has no records.
 fn note_nothing(name: &str, source: &str, gap: Option<Gap>) {
     if let Some(gap) = gap {
         note(format_args!(
@@ -164,7 +164,7 @@ pub(super) fn stretch(
     let from = mark(from, now);
     let times = from.as_ref().and_then(Mark::time).zip(to.time());
     let is_empty = match (&from, &to) {
-        // The prefix outweighs the time, and two of one moment are not the same.
+        // The prefix outweighs the time in an id, and two ids of one moment may differ.
         (Some(Mark::Id(from)), Mark::Id(to)) => {
             from >= to || times.is_some_and(|(from, to)| from > to)
         }
@@ -178,7 +178,7 @@ pub(super) fn stretch(
     Ok(Stretch { from, to })
 }
 
-/// An end of the stretch; `None` for the oldest record.
+/// One end of the stretch; `None` for the oldest record.
 fn mark(place: &Beginning, now: DateTime<Utc>) -> Option<Mark> {
     match place {
         Beginning::After(id) => Some(Mark::Id(id.clone())),

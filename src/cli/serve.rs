@@ -1,4 +1,4 @@
-//! `serve`: answers the Azure Functions host.
+//! `serve`: responds to the Azure Functions host.
 
 use std::io;
 use std::net::Ipv4Addr;
@@ -18,13 +18,13 @@ use crate::clock;
 use crate::host::{Functions, HEALTH, Health, TIMER, Timer, Work};
 use crate::net::retry::Jitter;
 
-/// The names under which the host passes its port, the present one first.
+/// The variables in which the host passes its port, the current name first.
 const PORT_VARIABLES: [&str; 2] = ["FUNCTIONS_CUSTOMHANDLER_PORT", "FUNCTIONS_HTTPWORKER_PORT"];
-/// Exit status with which the host starts the program again, and does not count it as a failure.
-/// After 0 it never would.
+/// Exit status after which the host restarts the program without counting a failure. After 0 it
+/// never restarts it.
 const START_AGAIN: u8 = 200;
-/// Time for an answer to be written, and for what is left of a request to arrive, once the program is
-/// asked to end: the host is on the same machine.
+/// Time limit, once the program is asked to stop, for writing a response and for receiving the rest
+/// of a request: the host is on the same machine.
 const REST: Duration = Duration::from_secs(1);
 
 pub(super) async fn serve(given: Given) -> Exit {
@@ -59,7 +59,7 @@ pub(super) async fn serve(given: Given) -> Exit {
         served = &mut serve => served,
         _ = stopping.wait_for(|it| *it) => rest(serve, &work).await,
     };
-    // The host may be gone, and its invocation still at work.
+    // The host may have disconnected while its invocation is still running.
     work.done().await;
     match served {
         Ok(()) => Ok(ExitCode::from(START_AGAIN)),
@@ -67,8 +67,8 @@ pub(super) async fn serve(given: Given) -> Exit {
     }
 }
 
-/// Serves until nobody is connected or, with no invocation at work, what is left are requests that do
-/// not arrive.
+/// Serves until no connection is left or, with no invocation running, only requests that never
+/// arrive completely.
 async fn rest(
     mut serve: impl Future<Output = io::Result<()>> + Unpin,
     work: &Work,
@@ -86,7 +86,7 @@ async fn rest(
     }
 }
 
-/// The port that the host wants to be answered at.
+/// The port that the host expects the program to listen on.
 fn port(environment: &Environment) -> Result<NonZeroU16, ExitCode> {
     let mut set = PORT_VARIABLES.iter().filter_map(|name| {
         let port = environment.get(*name)?.trim();

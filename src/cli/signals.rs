@@ -1,16 +1,16 @@
-//! The process is asked to end.
+//! Signals that ask the process to stop.
 
 use tokio::sync::watch;
 use tracing::warn;
 
 use super::print::INTERRUPTED;
 
-/// Becomes true when the process is asked to end, by SIGTERM or Ctrl-C. Who asks twice is not kept
-/// waiting.
+/// Becomes true when the process is asked to stop by SIGTERM or Ctrl-C. A second signal ends the
+/// process at once.
 pub(super) fn stopping() -> watch::Receiver<bool> {
     let (stop, stopping) = watch::channel(false);
     tokio::spawn(async move {
-        // Once: between two streams, a signal would go to neither.
+        // Listens only once: between two listeners, a signal would be lost.
         let mut signals = Signals::listen();
         signals.next().await;
         warn!("asked to end: what has been read is delivered and saved first");
@@ -21,7 +21,7 @@ pub(super) fn stopping() -> watch::Receiver<bool> {
     stopping
 }
 
-/// What asks the process to end. Where the system lets one not be listened to, it is not.
+/// The signals that ask the process to stop. One that cannot be listened to is ignored.
 #[cfg(unix)]
 struct Signals([std::io::Result<tokio::signal::unix::Signal>; 2]);
 

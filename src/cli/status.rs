@@ -1,4 +1,4 @@
-//! `status`: how it stands, by what is stored.
+//! `status`: shows the stored state.
 
 use std::process::ExitCode;
 
