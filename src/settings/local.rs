@@ -1,5 +1,5 @@
-//! `local.settings.json`, as the Functions tools use it on a laptop: JSON in UTF-8 or UTF-16, in which
-//! comments, trailing commas and values that are no texts are allowed.
+//! `local.settings.json`, as the Functions tools use it on a laptop: JSON in UTF-8 or UTF-16 that
+//! may hold comments, trailing commas and non-text values.
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -14,14 +14,14 @@ const VALUES: &str = "Values";
 const IS_ENCRYPTED: &str = "IsEncrypted";
 
 const UTF_8_MARK: &[u8] = &[0xEF, 0xBB, 0xBF];
-/// Makes a unit of UTF-16 of two bytes.
+/// Builds a UTF-16 code unit from two bytes.
 type Unit = fn([u8; 2]) -> u16;
 const UTF_16_MARKS: [([u8; 2], Unit); 2] = [
     ([0xFF, 0xFE], u16::from_le_bytes),
     ([0xFE, 0xFF], u16::from_be_bytes),
 ];
 
-/// Why `local.settings.json` is of no use. What is in it is not quoted: it holds secrets.
+/// Why `local.settings.json` cannot be used. Its content is not quoted, because it holds secrets.
 #[derive(Debug, Eq, PartialEq, thiserror::Error)]
 pub(crate) enum LocalSettingsError {
     /// Not text.
@@ -30,32 +30,32 @@ pub(crate) enum LocalSettingsError {
     /// Not JSON.
     #[error("local.settings.json is not JSON (line {line}, column {column})")]
     Json {
-        /// Where that shows.
+        /// The line of the error.
         line: usize,
-        /// Where in that line.
+        /// The column in that line.
         column: usize,
     },
-    /// Not what the Functions tools write.
+    /// Not the form that the Functions tools write.
     #[error("local.settings.json is not of the form {{\"Values\": {{\"NAME\": \"value\"}}}}")]
     Form,
-    /// A member that would be ignored, and looks like one that is read.
+    /// A member that would be ignored but resembles one that is read.
     #[error(
         "local.settings.json has {given} in place of {meant}, which is read (names are \
          case-sensitive)"
     )]
     Misspelt {
-        /// As it stands in the file.
+        /// The name in the file.
         given: String,
-        /// As it is read.
+        /// The name that is read.
         meant: &'static str,
     },
-    /// Which of the two is meant cannot be known.
+    /// A duplicate: it is unknown which one is meant.
     #[error("local.settings.json has {0} twice; leave out the one that is not meant")]
     Twice(String),
-    /// A setting where none is read.
+    /// A setting outside `Values`, where it is not read.
     #[error("local.settings.json has {0} beside Values, where it is not read; move it into Values")]
     Beside(String),
-    /// A value that cannot be a setting's.
+    /// A value that no setting can have.
     #[error("local.settings.json gives {0} a list or an object, and a setting is text")]
     Value(String),
     /// Only the Functions tools can read it.
@@ -64,7 +64,7 @@ pub(crate) enum LocalSettingsError {
 }
 
 impl AppSettings {
-    /// Adds the values of a `local.settings.json` where there is none of that name yet.
+    /// Adds the values of a `local.settings.json`. Settings that exist already take precedence.
     pub fn or_local(mut self, file: &[u8]) -> Result<Self, LocalSettingsError> {
         let Value::Object(mut file) = parse(&text(file)?)? else {
             return Err(LocalSettingsError::Form);
@@ -101,7 +101,7 @@ impl AppSettings {
     }
 }
 
-/// A member that looks like one that is read, and that one.
+/// A member that resembles one that is read, and the one that it resembles.
 fn misspelt(file: &Map<String, Value>) -> Option<(&str, &'static str)> {
     let alike = |given: &str| {
         let mut read = [VALUES, IS_ENCRYPTED].into_iter();
@@ -112,14 +112,14 @@ fn misspelt(file: &Map<String, Value>) -> Option<(&str, &'static str)> {
     names.find_map(|given| Some((&**given, alike(given)?)))
 }
 
-/// The texts of the file itself, which are settings outside of the member that they belong in.
+/// The names of top-level texts. If such a text is a setting, it belongs in `Values`.
 fn texts(file: &Map<String, Value>) -> impl Iterator<Item = &str> {
     let texts = file.iter().filter(|(_, value)| value.is_string());
     let names = texts.map(|(name, _)| name.as_str());
     names.filter(|name| !name.starts_with('$'))
 }
 
-/// Whether a name may be a setting's, `PII` or `logAnalyticsUri`, and is no `Comment`.
+/// Whether a name may be a setting's, as `PII` or `logAnalyticsUri`, unlike `Comment`.
 fn is_setting(name: &str) -> bool {
     name.bytes().filter(u8::is_ascii_uppercase).count() > 1
 }
@@ -131,7 +131,7 @@ fn is_true(value: &Value) -> bool {
     }
 }
 
-/// The text of a file, without its mark.
+/// The text of a file, without its byte order mark.
 fn text(file: &[u8]) -> Result<Cow<'_, str>, LocalSettingsError> {
     for (mark, unit) in UTF_16_MARKS {
         if let Some(rest) = file.strip_prefix(&mark) {
@@ -146,7 +146,7 @@ fn text(file: &[u8]) -> Result<Cow<'_, str>, LocalSettingsError> {
     Ok(Cow::Borrowed(text))
 }
 
-/// As lenient as the parser of the Functions tools.
+/// Parses JSON as leniently as the Functions tools.
 fn parse(text: &str) -> Result<Value, LocalSettingsError> {
     let options = ParseOptions {
         allow_missing_commas: false,
@@ -161,7 +161,7 @@ fn parse(text: &str) -> Result<Value, LocalSettingsError> {
     })
 }
 
-/// A name that stands twice in the file itself or among its values.
+/// A duplicate name at the top level or among the values.
 fn twice(text: &str, options: &ParseOptions) -> Option<String> {
     let parsed = parse_to_ast(text, &CollectOptions::default(), options).ok()?;
     let Some(ast::Value::Object(file)) = parsed.value else {

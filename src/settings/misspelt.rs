@@ -1,11 +1,11 @@
-//! Names that are set and that nothing reads, but that look like one that is read: app settings are
-//! case-sensitive on Linux, and what is misspelt would be ignored in silence.
+//! Names that are set but not read, and resemble a setting. App settings are case-sensitive on
+//! Linux, and a misspelt one would be silently ignored.
 
 use std::collections::BTreeSet;
 
 use super::{AppSettings, tenants};
 
-/// Names that other programs read, and that look like one of ours.
+/// Names that other programs read and that resemble one of this program's settings.
 const OF_OTHERS: [&str; 8] = [
     "HTTP_PROXY",
     "http_proxy",
@@ -20,26 +20,26 @@ const OF_OTHERS: [&str; 8] = [
 /// A name that is set, and the one that was most likely meant.
 #[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub(crate) struct Misspelt {
-    /// As it is set.
+    /// The name as it is set.
     pub given: String,
-    /// As it is read, with the tenant's name in front if the given one has it.
+    /// The name as it is read, with the tenant's prefix if the given name has one.
     pub meant: String,
-    /// The setting itself.
+    /// The setting without a prefix.
     pub setting: &'static str,
-    /// Whether it was meant for the one tenant whose settings these are.
+    /// Whether it was meant for the one tenant that these settings belong to.
     pub is_own: bool,
 }
 
 impl Misspelt {
-    /// Whether nothing but the case of letters and what stands between them is wrong.
+    /// Whether only the case or the separators are wrong.
     pub fn is_same_but_for_case(&self) -> bool {
         letters(&self.given) == letters(&self.meant)
     }
 }
 
 impl AppSettings {
-    /// The names that are set, not read, and look like one of those that are. What is another
-    /// tenant's is left out.
+    /// The names that are set but not read, and resemble one that is read. Names of other tenants
+    /// are left out.
     pub fn misspelt(&self, known: &[&'static str]) -> Vec<Misspelt> {
         let tenants = self.named_tenants();
         let owner = self.owner.as_ref();
@@ -69,8 +69,8 @@ impl AppSettings {
         found
     }
 
-    /// The names that are set and not read, and begin with this word in any case, or end with it after
-    /// what it may be about: with or without a tenant in front, unless that is another one.
+    /// The names that are set but not read, and either begin with this word, in any case, or end with
+    /// it after one of `about`. A tenant's prefix may precede them, unless it is another tenant's.
     pub fn named_like(&self, word: &str, about: &[&str], known: &[&'static str]) -> Vec<&str> {
         let tenants = self.named_tenants();
         let is_other = |it: &str| {
@@ -109,14 +109,14 @@ impl AppSettings {
         names.filter(is_set).filter(|it| is_like(it)).collect()
     }
 
-    /// Whether a word is one of these or a tenant that `TENANTS` names, or nearly so. Other programs
-    /// have names too, and a tenant that was removed may have left some.
+    /// Whether a word is one of these or a tenant in `TENANTS`, or nearly so. This excludes names
+    /// of other programs, and leftovers of removed tenants.
     pub fn is_about(&self, word: &str, about: &[&str]) -> bool {
         let mut tenants = self.named_tenants().into_iter();
         about.iter().any(|it| is_near(word, it)) || tenants.any(|it| is_near(word, &it))
     }
 
-    /// Whether a word is the name of the tenant whose settings these are, or nearly so.
+    /// Whether a word is the name of the tenant that these settings belong to, or nearly so.
     pub fn is_about_owner(&self, word: &str) -> bool {
         let owner = self.owner.as_ref();
         owner.is_some_and(|it| is_near(word, it.name()))
@@ -126,23 +126,24 @@ impl AppSettings {
 fn is_near(word: &str, name: &str) -> bool {
     match distance(word, name) {
         0 => true,
-        // A shorter one is one letter away from too much.
+        // A name of one or two letters has too many neighbours.
         1 => name.len() > 2,
         _ => false,
     }
 }
 
-/// What a name may have been meant for.
+/// A possible meaning of a name.
 #[derive(Clone, Copy)]
 struct Reading<'a> {
-    /// The tenant in front, if there is one.
+    /// The tenant's prefix, if there is one.
     tenant: Option<&'a str>,
     setting: &'static str,
-    /// How many letters are wrong.
+    /// The number of wrong letters.
     distance: usize,
 }
 
-/// What a name was most likely meant for, if it is misspelt. `tenants` are those that are read.
+/// The most likely meaning of a misspelt name; `None` if it is not misspelt. `tenants` are those
+/// that are read.
 fn judge<'a>(
     given: &'a str,
     known: &[&'static str],
@@ -165,12 +166,12 @@ fn judge<'a>(
     if let Some((tenant, name)) = split
         && is_fine(name)
     {
-        // A tenant that is none of them is told of elsewhere.
+        // An unknown tenant is reported elsewhere.
         let is_read = tenants.contains(&tenant.to_ascii_uppercase());
         return plain.filter(|_| !is_read);
     }
     let split = split.and_then(|(tenant, name)| read(Some(tenant), name));
-    // Where what is between tenant and setting is wrong, only the list tells the tenant.
+    // If the separator is wrong, only the list of tenants shows where the prefix ends.
     let letters = letters(given);
     let joined = (1..letters.len()).filter_map(|end| {
         let (tenant, name) = letters.split_at(end);
@@ -180,17 +181,17 @@ fn judge<'a>(
     readings.min_by_key(|it| it.distance)
 }
 
-/// The known name that is the same but for case and separators, or that is one letter away; and how
-/// many letters are wrong.
+/// The known name that differs only in case and separators, or in one letter, and the number of
+/// wrong letters.
 fn meant(given: &str, known: &[&'static str]) -> Option<(&'static str, usize)> {
-    // The usual name of a connection to blobs alone.
+    // The usual name for a connection to blobs only.
     let given = letters(given).replace("STORAGESERVICEURI", "STORAGEBLOBSERVICEURI");
     let distances = known.iter().map(|name| (*name, distance(&given, name)));
     let nearest = distances.min_by_key(|(_, distance)| *distance);
     nearest.filter(|(_, distance)| *distance <= 1)
 }
 
-/// A name by which it can be told from another that looks alike.
+/// The name as a message shows it: quoted if it has unusual characters.
 pub(crate) fn as_seen(name: &str) -> String {
     if name.chars().all(|it| it.is_ascii_graphic()) {
         return name.to_owned();
@@ -198,7 +199,7 @@ pub(crate) fn as_seen(name: &str) -> String {
     format!("{name:?}")
 }
 
-/// In how many letters two names differ, whatever their case and separators.
+/// The number of letters in which two names differ, ignoring case and separators.
 pub(super) fn distance(given: &str, name: &str) -> usize {
     strsim::osa_distance(&letters(given), &letters(name))
 }
@@ -291,7 +292,7 @@ mod tests {
                 "ACME_AzureWebJobsStorage__accountName",
                 "ACME__AzureWebJobsStorage__accountName",
             ),
-            // It is nearer to one that counts for all.
+            // The setting for all tenants is nearer.
             ("CLIENT-ID", "CLIENT_ID"),
         ] {
             let found = meant_beside("acme, globex,a,ab,client", given);

@@ -1,10 +1,10 @@
-//! App settings: names and values as the platform or a file provides them, the [`Reader`] that judges
-//! them, and what values of common forms say.
+//! App settings: names and values from the platform or a file, the [`Reader`] that checks them, and
+//! parsers for common forms of values.
 //!
-//! Each room reads its own settings with a reader: the storage, the tenant, the run, each destination.
-//! So a layer that is badly set stops only what needs it. This room knows none of their names.
+//! Each module reads its own settings with a reader: the storage, the tenant, the run, each destination.
+//! So bad settings of one layer affect only what needs that layer. This module does not know their names.
 //!
-//! No message quotes a value, since any may be a secret in the wrong place.
+//! No message quotes a value, because it may be a misplaced secret.
 
 mod local;
 mod misspelt;
@@ -18,31 +18,31 @@ pub(crate) use self::misspelt::{Misspelt, as_seen};
 pub(crate) use self::reader::{Reader, SettingsError};
 use self::tenants::Owner;
 
-/// Stands in place of a name that is none of a tenant or a destination. That is not quoted: it may be
-/// a secret in the wrong place.
+/// Replaces an invalid name of a tenant or destination. The name is not quoted, because it may be a
+/// misplaced secret.
 pub(crate) const UNKNOWN: &str = "unknown";
 
-/// Names and values, as the platform or a file provides them, or those that count for one tenant.
+/// Names and values from the platform or a file, or those that apply to one tenant.
 #[derive(Clone, Default)]
 pub(crate) struct AppSettings {
     values: HashMap<String, String>,
-    /// Whose they are, where an app has several tenants.
+    /// The tenant that they belong to, if an app has several.
     owner: Option<Owner>,
 }
 
 impl AppSettings {
-    /// A setting's value without white space around it. A blank setting is an unset one.
+    /// A setting's value, trimmed. A blank setting counts as unset.
     pub fn get(&self, name: &str) -> Option<&str> {
         Some(self.values.get(name)?.trim()).filter(|value| !value.is_empty())
     }
 
-    /// Whether a setting is one tenant's own, and not what counts for all.
+    /// Whether a setting is the tenant's own, and not one for all tenants.
     pub fn is_own(&self, name: &str) -> bool {
         self.owner.as_ref().is_some_and(|owner| owner.is_own(name))
     }
 
-    /// The name under which a person finds a setting, or would set it. Options and commands, which are
-    /// told of as well, are nobody's own.
+    /// The name under which a person finds a setting, or would set it. Options and commands, which
+    /// problems may also name, never have a tenant's prefix.
     pub fn told(&self, name: &str) -> String {
         let is_setting = name.contains(|it: char| it == '_' || it.is_ascii_uppercase());
         match &self.owner {

@@ -1,23 +1,23 @@
-//! Reads setting after setting and collects what is wrong, so that all of it is told at once.
+//! Reads settings one by one and collects all problems, so that they are reported together.
 
 use std::fmt;
 
 use super::AppSettings;
 use crate::error::is_command_or_unseen;
 
-/// How references begin that the platform replaces by what they name, in lower case.
+/// Prefixes, in lower case, of references that the platform replaces by the value that they name.
 const KEY_VAULT_REFERENCE: &str = "@microsoft.keyvault(";
 const APP_CONFIGURATION_REFERENCE: &str = "@microsoft.appconfiguration(";
 
 /// A setting that is missing or cannot be used.
 #[derive(Clone, Debug, Eq, PartialEq)]
 struct Problem {
-    /// As a person finds it.
+    /// The name under which a person finds it.
     setting: String,
     text: String,
 }
 
-/// All that is wrong with the settings of one layer, or of several.
+/// All problems with the settings of one layer, or of several.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub(crate) struct SettingsError(Vec<Problem>);
 
@@ -28,14 +28,14 @@ impl SettingsError {
         Self(vec![Problem { setting, text }])
     }
 
-    /// Each problem by itself, the setting's name first.
+    /// Each problem on a line, beginning with the setting's name.
     pub fn lines(&self) -> impl Iterator<Item = String> + '_ {
         self.0
             .iter()
             .map(|problem| format!("{} {}", problem.setting, problem.text))
     }
 
-    /// Adds what is wrong with another layer. Layers may share a setting: it is told of once.
+    /// Adds the problems of another layer. A setting that layers share is reported once.
     pub fn add(&mut self, other: Self) {
         for problem in other.0 {
             if !self.0.iter().any(|it| it.setting == problem.setting) {
@@ -44,13 +44,13 @@ impl SettingsError {
         }
     }
 
-    /// What is wrong with these settings alone.
+    /// Only the problems of these settings.
     pub fn about(mut self, settings: &[String]) -> Self {
         self.0.retain(|problem| settings.contains(&problem.setting));
         self
     }
 
-    /// Whether nothing is wrong.
+    /// Whether there are no problems.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -73,14 +73,14 @@ impl fmt::Display for SettingsError {
 
 impl std::error::Error for SettingsError {}
 
-/// Reads settings and collects what is wrong. A `None` of a required one stands for a problem noted.
+/// Reads settings and collects problems. `None` for a required setting means that a problem is noted.
 pub(crate) struct Reader<'a> {
     settings: &'a AppSettings,
     problems: SettingsError,
 }
 
 impl<'a> Reader<'a> {
-    /// Reads one layer, with what `read` makes of it.
+    /// Reads one layer with `read`.
     pub fn read<T>(
         settings: &'a AppSettings,
         read: impl FnOnce(&mut Self) -> Option<T>,
@@ -95,11 +95,12 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// A setting's value. One that the platform was to take from a Key Vault or an App Configuration and
-    /// could not, and so handed out as the reference itself, is a problem. So is one in quotes: `docker --env-file` hands
-    /// them out too, and no setting can mean them; nor can one mean what cannot be seen, which comes along
-    /// where a value is copied out of a page. What was no UTF-8 in the environment is here as the character
-    /// that stands for it.
+    /// A setting's value. These values are problems:
+    ///
+    /// - a Key Vault or App Configuration reference that the platform passed on unresolved;
+    /// - a value in quotes, as `docker --env-file` passes it on: no setting can mean them;
+    /// - invisible characters, which may be copied from a web page;
+    /// - the replacement character, which stands for invalid UTF-8 in the environment.
     pub fn get(&mut self, setting: &'static str) -> Option<&'a str> {
         let value = self.settings.get(setting)?;
         if is_reference(value, KEY_VAULT_REFERENCE) {
@@ -139,14 +140,14 @@ impl<'a> Reader<'a> {
         Some(value)
     }
 
-    /// Whether a setting is there, also where [`Self::get`] finds fault with it. What is to stand in for
-    /// it is asked for only where it is not: to miss that too would lead astray.
+    /// Whether a setting exists, even if [`Self::get`] reports a problem with it. Only if it does
+    /// not is its alternative required: to report that as missing too would be misleading.
     pub fn is_set(&self, setting: &str) -> bool {
         self.settings.get(setting).is_some()
     }
 
-    /// Which of settings that stand in for each other counts: the first that is set, and of those of a
-    /// tenant the first that is its own, if one is.
+    /// Which one of several alternative settings applies: the first one that is set, or for a
+    /// tenant the first one of its own, if there is any.
     pub fn first_set(&self, alternatives: &[&'static str]) -> Option<&'static str> {
         let is_set = |name: &&&str| self.settings.get(name).is_some();
         let is_own = |name: &&&str| self.settings.is_own(name);
@@ -154,7 +155,7 @@ impl<'a> Reader<'a> {
         own.or_else(|| alternatives.iter().find(is_set)).copied()
     }
 
-    /// A setting that has to be there. `what` says what it is, where it is missing.
+    /// A mandatory setting. If it is missing, `what` describes it in the problem.
     pub fn required<T>(
         &mut self,
         setting: &'static str,
@@ -167,7 +168,7 @@ impl<'a> Reader<'a> {
         self.optional(setting, parse)
     }
 
-    /// A setting that may be missing.
+    /// An optional setting.
     pub fn optional<T>(
         &mut self,
         setting: &'static str,
@@ -179,7 +180,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// A setting that is this where it is missing.
+    /// An optional setting with a default.
     pub fn or_default<T>(
         &mut self,
         setting: &'static str,
@@ -192,7 +193,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Notes what is wrong with a setting, unless something was noted before: one is enough.
+    /// Notes a problem with a setting, unless it has one already.
     pub fn problem<T>(&mut self, setting: &'static str, text: &str) -> Option<T> {
         let setting = self.settings.told(setting);
         self.problems.add(SettingsError::new(setting, text));
@@ -200,7 +201,7 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// Whether a value is such a reference, also as people mistype it.
+/// Whether a value is such a reference, possibly mistyped.
 fn is_reference(value: &str, begin: &str) -> bool {
     let value = value.trim_start_matches(['"', '\'', ' ']);
     let begins = value.get(..begin.len());
@@ -208,7 +209,7 @@ fn is_reference(value: &str, begin: &str) -> bool {
 }
 
 fn is_in_quotes(value: &str) -> bool {
-    // Languages pair them as they like.
+    // Languages pair these quotes differently.
     let typographic = |it| {
         matches!(
             it,
@@ -220,8 +221,8 @@ fn is_in_quotes(value: &str) -> bool {
         || value.starts_with(typographic) && value.ends_with(typographic)
 }
 
-/// Whether nobody would see a letter, and nobody means it: what Unicode lets programs not show, and
-/// spaces other than the plain one. The wide one is typed on purpose, in the name of a folder.
+/// Whether a character is invisible and hardly intended: those that Unicode lets programs hide, and
+/// all spaces but the plain one. The wide space is typed on purpose, in folder names.
 fn is_hidden(letter: char) -> bool {
     if letter.is_whitespace() {
         return !letter.is_ascii() && letter != '\u{3000}';

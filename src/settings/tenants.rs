@@ -1,6 +1,6 @@
-//! The tenants of one app: those that the setting `TENANTS` names, and the settings that count for
-//! each. `ACME__DOMAIN` is the `DOMAIN` of the tenant acme; of what a tenant has none of its own, the
-//! plain one counts.
+//! The tenants of one app: those in the setting `TENANTS`, and the settings of each. `ACME__DOMAIN`
+//! is the `DOMAIN` of the tenant acme. For a setting that a tenant does not have, the plain one
+//! applies.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,16 +8,16 @@ use super::{AppSettings, Reader, SettingsError, UNKNOWN};
 
 /// The setting that names the tenants.
 pub(crate) const SETTING: &str = "TENANTS";
-/// What stands between the name of a tenant and that of a setting.
+/// The separator between a tenant's name and a setting's.
 pub(super) const BETWEEN: &str = "__";
-/// Letters of the name of a tenant.
+/// Maximum length of a tenant's name.
 const LONGEST: usize = 20;
 
-/// Whose settings they are.
+/// The tenant that settings belong to.
 #[derive(Clone, Debug)]
 pub(super) struct Owner {
     name: String,
-    /// The settings that are its own.
+    /// The settings that the tenant has of its own.
     own: BTreeSet<String>,
 }
 
@@ -26,7 +26,7 @@ impl Owner {
         &self.name
     }
 
-    /// Whether a tenant's name is this one's.
+    /// Whether this is the tenant's name.
     pub fn is(&self, tenant: &str) -> bool {
         self.name.eq_ignore_ascii_case(tenant)
     }
@@ -35,15 +35,15 @@ impl Owner {
         self.own.contains(setting)
     }
 
-    /// The name of a setting as its own.
+    /// The name of a setting with the tenant's prefix.
     pub fn own(&self, setting: &str) -> String {
         joined(&self.name.to_ascii_uppercase(), setting)
     }
 }
 
-/// One tenant of an app, and its settings or what is wrong with its name.
+/// One tenant of an app, with its settings or the problem of its name.
 pub(crate) struct OfTenant {
-    /// In lower case; `None` where there are no others to tell it from.
+    /// In lower case; `None` if it is the only tenant.
     pub name: Option<String>,
     pub settings: Result<AppSettings, SettingsError>,
 }
@@ -57,25 +57,25 @@ impl OfTenant {
     }
 }
 
-/// What is set for a tenant that is none.
+/// A setting for a tenant that `TENANTS` does not name.
 #[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub(crate) struct OfStranger {
-    /// As it is set.
+    /// The name as it is set.
     pub given: String,
-    /// What it names a tenant.
+    /// The tenant's name in it.
     pub tenant: String,
-    /// The setting itself.
+    /// The setting without the prefix.
     pub setting: &'static str,
 }
 
-/// The name of a tenant, and of its setting.
+/// Splits a name into the tenant's and the setting's.
 pub(super) fn split(given: &str) -> Option<(&str, &str)> {
     given
         .split_once(BETWEEN)
         .filter(|(tenant, _)| is_name(tenant))
 }
 
-/// The name of a setting of a tenant.
+/// The name of a tenant's setting.
 pub(super) fn joined(tenant: &str, setting: &str) -> String {
     format!("{tenant}{BETWEEN}{setting}")
 }
@@ -86,8 +86,8 @@ fn is_name(name: &str) -> bool {
 }
 
 impl AppSettings {
-    /// The tenants, in their order: those that `TENANTS` names, or without that the only one. `known`
-    /// are the names of all settings.
+    /// The tenants in order: those that `TENANTS` names, or without it the only one. `known` are
+    /// the names of all settings.
     pub fn by_tenant(&self, known: &[&str]) -> Vec<OfTenant> {
         let list = match Reader::read(self, |reader| Some(reader.get(SETTING))) {
             Ok(Some(list)) => list,
@@ -127,14 +127,14 @@ impl AppSettings {
         tenants
     }
 
-    /// What `TENANTS` names, in upper case.
+    /// The names in `TENANTS`, in upper case.
     pub(super) fn named_tenants(&self) -> BTreeSet<String> {
         let names = self.get(SETTING).unwrap_or_default().split(',');
         let names = names.map(str::trim).filter(|it| is_name(it));
         names.map(str::to_ascii_uppercase).collect()
     }
 
-    /// The names that are set for a tenant which `TENANTS` does not name.
+    /// The settings for tenants that `TENANTS` does not name.
     pub fn of_strangers(&self, known: &[&'static str]) -> Vec<OfStranger> {
         let named = self.named_tenants();
         let strange = self.values.keys().filter_map(|given| {
@@ -152,7 +152,7 @@ impl AppSettings {
         strange.into_iter().collect()
     }
 
-    /// What counts for one tenant.
+    /// The settings that apply to one tenant.
     fn of(&self, name: &str, names: &[String], known: &[&str]) -> Result<Self, SettingsError> {
         let is_other = |tenant: &str| names.iter().any(|it| it.eq_ignore_ascii_case(tenant));
         let mut values = self.values.clone();
@@ -202,7 +202,7 @@ impl AppSettings {
     }
 }
 
-/// Whether the platform's own settings have this name in front.
+/// Whether this name is a prefix of the platform's own settings.
 fn is_of_platform(name: &str, known: &[&str]) -> bool {
     let mut begins = known.iter().filter_map(|it| split(it));
     begins.any(|(begin, _)| begin.eq_ignore_ascii_case(name))
@@ -229,7 +229,7 @@ mod tests {
         settings.by_tenant(&KNOWN)
     }
 
-    /// Each tenant with what is wrong with it.
+    /// Each tenant with its problem.
     fn problems(settings: &[(&str, &str)]) -> Vec<(Option<String>, Option<String>)> {
         let tenants = by_tenant(settings).into_iter();
         let tenants = tenants.map(|it| (it.name, it.settings.err().map(|it| it.to_string())));

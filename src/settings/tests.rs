@@ -225,7 +225,7 @@ fn of_a_local_file_that_is_of_no_use_the_fault_is_named_and_nothing_quoted() {
             "has values in place of Values, which is read (names are case-sensitive)",
         ),
         (b"{\"Value\": {}}", "has Value in place of Values"),
-        // Only one of the two would count.
+        // Only one of the two would take effect.
         (
             b"{\"Values\": {}, \"VALUES\": {}}",
             "has VALUES in place of Values",

@@ -1,4 +1,4 @@
-//! What values of common forms say. An error says what the value should be, and never quotes it.
+//! Parsers for common forms of values. An error says what the value should be, and never quotes it.
 
 use std::time::Duration;
 
@@ -8,14 +8,14 @@ use url::Url;
 use crate::record::{Start, StartFrom};
 use crate::redact::Redaction;
 
-/// Far beyond any retention; what is longer is a slip.
+/// Far beyond any retention; anything longer is a mistake.
 pub(crate) const LONGEST_DURATION: Duration = Duration::from_hours(24 * 3650);
 
-/// What DNS has room for: letters of a name, and between two dots of it.
+/// Maximum lengths in DNS: of a name, and of a label between two dots.
 const LONGEST_HOST: usize = 253;
 const LONGEST_LABEL: usize = 63;
 
-/// A URL of a scheme and a host, and nothing after it.
+/// A URL with a scheme and a host, and nothing after it.
 pub(crate) fn origin(text: &str) -> Option<Url> {
     let url = Url::parse(text).ok()?;
     let is_bare = matches!(url.path(), "" | "/")
@@ -26,13 +26,13 @@ pub(crate) fn origin(text: &str) -> Option<Url> {
     (is_bare && url.host_str().is_some_and(is_host_name)).then_some(url)
 }
 
-/// Whether a host may have such a name. A secret that was put in its place is mostly too long for one,
-/// and what is taken for a host is shown.
+/// Whether the lengths allow this text to be a host name. Messages show host names, and a misplaced
+/// secret is usually too long to be one.
 pub(crate) fn is_host_name(text: &str) -> bool {
     text.len() <= LONGEST_HOST && text.split('.').all(|label| label.len() <= LONGEST_LABEL)
 }
 
-/// A duration. `M` would be months, and who writes `5M` means minutes.
+/// Parses a duration. `M` is refused: it would mean months, but `5M` is meant as minutes.
 pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     humantime::parse_duration(text)
         .ok()
@@ -41,7 +41,7 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
         .ok_or_else(|| "is not a duration such as 30s, 5m, 1h or 7d".into())
 }
 
-/// Reads a start: a duration back, an RFC 3339 time, or `oldest`.
+/// Parses a start: a duration back, an RFC 3339 time, or `oldest`.
 pub(crate) fn start_from(text: &str) -> Result<StartFrom, String> {
     if text.eq_ignore_ascii_case("oldest") {
         return Ok(StartFrom::Oldest);
@@ -76,7 +76,7 @@ pub(crate) fn switch(text: &str) -> Result<bool, String> {
     }
 }
 
-/// A GUID with hyphens, in small letters.
+/// A GUID with hyphens, converted to lower case.
 pub(crate) fn guid(text: &str) -> Result<String, String> {
     is_guid(text)
         .then(|| text.to_ascii_lowercase())
@@ -149,7 +149,7 @@ mod tests {
             let time = DateTime::from_timestamp(time, 0).unwrap();
             let zone = chrono::FixedOffset::east_opt(offset * 3_600).unwrap();
             let local = time.with_timezone(&zone);
-            // RFC 3339 has four digits for a year.
+            // RFC 3339 has four-digit years.
             if (0..=9999).contains(&chrono::Datelike::year(&local)) {
                 prop_assert_eq!(start_from(&local.to_rfc3339()), Ok(StartFrom::At(time)));
             }
