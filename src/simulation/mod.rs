@@ -1,4 +1,4 @@
-//! The run in a world that goes wrong: see `tests.rs`. A room of its own, since it knows the run and
-//! what is kept between runs.
+//! Simulated runs with faults: see `tests.rs`. This is a module of its own because it uses both the
+//! run and the state between runs.
 
 mod tests;

@@ -1,9 +1,9 @@
-//! Runs in a world that goes wrong, thousands of times, each time otherwise and each time to be
-//! repeated: everything random comes from one seed.
+//! Thousands of simulated runs with faults, each different and each repeatable: one seed determines
+//! everything random.
 //!
-//! - `SIMULATION_SEEDS=1000000 cargo test --release --lib simulation -- --nocapture` plays more seeds,
-//!   and `SIMULATION_SEEDS=5000..6000` these.
-//! - `SIMULATION_SEED=123 cargo test simulation -- --nocapture` plays one, and tells what happens.
+//! - `SIMULATION_SEEDS=1000000 cargo test --release --lib simulation -- --nocapture` plays more seeds, and
+//!   `SIMULATION_SEEDS=5000..6000` plays this range.
+//! - `SIMULATION_SEED=123 cargo test simulation -- --nocapture` plays one seed, and prints what happens.
 
 use std::future::poll_fn;
 use std::ops::Range;
@@ -36,16 +36,16 @@ mod script;
 mod seeds;
 mod world;
 
-/// Seeds that are played unless somebody asks for more: half a minute in a debug build.
+/// Number of seeds to play by default: half a minute in a debug build.
 const SEEDS: u64 = 600;
-/// How long after the end of its budget a run may end.
+/// How long after its budget a run may end.
 const GRACE: Duration = Duration::from_secs(10);
-/// Runs after which, nothing going wrong any more, the end must be reached.
+/// Number of runs without faults in which the end must be reached.
 const ENOUGH_RUNS: usize = 12;
-/// After so long at the latest a run looks for records of another prefix.
+/// Maximum interval between a run's searches for records with other prefixes.
 const LOOKED_FOR: Duration = Duration::from_mins(11);
 
-/// Polls a run so many times, then drops it where it stands.
+/// Polls a run this many times, then drops it.
 async fn until_crash<T>(run: impl Future<Output = T>, mut polls: Option<u32>) -> Option<T> {
     let mut run = pin!(run);
     poll_fn(|context| {
@@ -92,7 +92,7 @@ impl Simulation {
         self.world.state().tally.clone()
     }
 
-    /// Makes a run, or two at the same time; any of them may crash.
+    /// Makes one run or two concurrent ones; any of them may crash.
     async fn step(&mut self) {
         let mut polls = || {
             let crashes = self.rng.f64() < self.script.crash_chance;
@@ -115,12 +115,12 @@ impl Simulation {
         }
     }
 
-    /// Makes a run, unless it crashes, and checks what it says. Answers with the gap it reports.
+    /// Makes a run that may crash, and checks its report. Returns the gap that it reports.
     async fn run(&self, polls: Option<u32>) -> Option<Gap> {
         self.run_and_report(polls).await?.gap
     }
 
-    /// Makes a run over the real checkpoint and dead letters.
+    /// Makes a run with the real checkpoint and dead-letter stores.
     async fn make(&self, process: &Simulated, number: usize) -> Report {
         let plan = &self.script.plan;
         let Policy {
@@ -137,7 +137,7 @@ impl Simulation {
         let checkpoints = CheckpointStore::new(Arc::clone(&storage), tenant, name, writer);
         let dead_letters = DeadLetterStore::new(storage, tenant, name, Redaction::Off.into());
         let mut ledger = CheckpointLedger::new(&checkpoints, start_from, overlap, &clock);
-        // In some seeds only, so that both ways are played.
+        // Only in some seeds, so that both variants are played.
         let is_ahead = plan.seed.is_multiple_of(4);
         let run = Run {
             name,
@@ -174,12 +174,12 @@ impl Simulation {
                 let (delivered, buried) = (told.delivered(), told.buried);
                 let said = (report.delivered, report.dead_lettered);
                 let counted = said.0 + said.1 + report.skipped + report.before_start;
-                // Of a dead letter the answer may be lost, and the next attempt finds it there.
+                // If the response for a dead letter is lost, the next attempt finds it stored.
                 state.expect(delivered == said.0 && said.1 <= buried, || {
                     format!("run {number} did {delivered} and {buried} and says {said:?}")
                 });
                 let now = state.now();
-                // Records of another prefix may be looked for a little later.
+                // The search for records of another prefix may be a little later.
                 let began_at = if state.plan.has_prefixes {
                     began_at - LOOKED_FOR
                 } else {
@@ -207,11 +207,11 @@ impl Simulation {
         report
     }
 
-    /// Nothing goes wrong any more: the end must be reached, and everything must be in its place.
+    /// Without further faults, the end must be reached, and every record must be in its place.
     async fn finish(&mut self) {
         let mut pauses = vec![Duration::from_mins(1); ENOUGH_RUNS];
-        // A few records that alone are new and refused are set aside after an hour, and then it
-        // may be the turn of the next few.
+        // If only a few records are new and all are refused, they become dead letters after an
+        // hour. Then the next few may follow.
         pauses.extend(vec![Duration::from_mins(61); ENOUGH_RUNS]);
         let mut last = None;
         for pause in pauses {
@@ -220,7 +220,7 @@ impl Simulation {
             self.gaps.extend(report.gap);
             let is_done = report.caught_up && report.is_success();
             last = Some(report);
-            // What was stored last may not be visible yet.
+            // The newest records may not be visible yet.
             let state = self.world.state();
             let now = state.now() - chrono::Duration::minutes(1);
             let mut open = state.open().filter(|fact| !fact.is_expired(now));
@@ -270,7 +270,7 @@ impl Simulation {
             let is_in = |gap: &Gap| {
                 gap.from.is_none_or(|from| from - slack <= stored) && stored <= gap.to + slack
             };
-            // With a crash, the report of a gap may have gone.
+            // A crash may lose the report of a gap.
             let is_told =
                 !state.is_missed(fact) || state.tally.crashes > 0 || self.gaps.iter().any(is_in);
             state.expect(is_told, || {
@@ -286,8 +286,8 @@ impl Simulation {
         let mut state = self.world.state();
         let tally = &state.tally;
         let lost = tally.posts - tally.acknowledged;
-        // With a crash goes what is known of all that is under way, and so it does where the state
-        // cannot be saved any more.
+        // A crash, or a state that can no longer be saved, loses what is known about all deliveries
+        // in flight.
         let unsaved = tally.saves - tally.saved + tally.crashes;
         let mishaps = lost + unsaved * self.script.plan.limits.side_by_side as u64;
         let most = mishaps * self.script.plan.batch_rows() as u64;
@@ -301,12 +301,12 @@ impl Simulation {
     }
 }
 
-/// Plays one seed from beginning to end; panics if anything is not as it should be.
+/// Plays one seed from beginning to end. Panics if an expectation fails.
 fn play(seed: u64) -> Tally {
     play_to(seed, None)
 }
 
-/// Plays one seed, and tells what happens if somebody wants to know.
+/// Plays one seed, and records what happens if `lines` is given.
 fn play_to(seed: u64, lines: Option<&mut Vec<String>>) -> Tally {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
@@ -333,7 +333,7 @@ fn asked(variable: &str) -> Option<String> {
     std::env::var(variable).ok()
 }
 
-/// The seeds that are played: `1000000` of them, or `1000..2000`.
+/// The seeds to play: `1000000` of them, or `1000..2000`.
 fn seeds() -> Range<u64> {
     let number = |text: &str| text.parse().expect("a number of seeds");
     match asked("SIMULATION_SEEDS") {
@@ -372,7 +372,7 @@ fn whatever_goes_wrong_nothing_is_lost_and_the_end_is_reached() {
             if seed >= seeds.end {
                 return tallies;
             }
-            // The others are played nevertheless.
+            // The other seeds are still played.
             match std::panic::catch_unwind(|| play(seed)) {
                 Ok(tally) => tallies.push(tally),
                 Err(_told) => failed.lock().unwrap().push(seed),
@@ -393,8 +393,8 @@ fn whatever_goes_wrong_nothing_is_lost_and_the_end_is_reached() {
 
 type Count = fn(&Tally) -> u64;
 
-/// Says how often each thing happened, and in how many seeds: a simulation in which nothing goes
-/// wrong proves nothing.
+/// Prints how often each event happened, and in how many seeds: a simulation without faults proves
+/// nothing.
 fn summarize(tallies: &[Tally]) {
     let counts: [(&str, Count); 18] = [
         ("runs", |it| it.runs),

@@ -1,4 +1,4 @@
-//! A source that reads ahead, as that of Auth0 does.
+//! A source that reads ahead, as Auth0's does.
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ pub(super) struct ReadingAhead {
     log: Arc<Simulated>,
     ahead: Ahead,
     session: Session,
-    /// Whether it does.
+    /// Whether it reads ahead.
     is_ahead: bool,
 }
 

@@ -1,4 +1,4 @@
-//! A tenant, a destination and a storage, all in memory, and all failing at the worst moment.
+//! A tenant, a destination and a storage in memory, all of which fail at the worst moments.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -16,7 +16,7 @@ use crate::net::retry::Deadline;
 use crate::record::{LogId, Page, Reach, Record, Source, SourceError, Start};
 use crate::storage::{Attempt, Object, Objects, StorageError, Version};
 
-/// How long an effect may come after whoever asked for it is gone.
+/// How long an effect may be delayed after its caller is gone, in milliseconds.
 const STRAYS_FOR: u64 = 60_000;
 
 /// Why a call has no result.
@@ -31,7 +31,7 @@ enum NoAnswer {
 pub(super) struct Simulated {
     state: Arc<Mutex<State>>,
     run: usize,
-    /// Whether what is asked for is read ahead, so that a refusal tells the run nothing.
+    /// Whether this call reads ahead, so that the run does not learn of a rejection.
     is_ahead: bool,
 }
 
@@ -45,7 +45,7 @@ impl Simulated {
     }
 
     pub fn state(&self) -> MutexGuard<'_, State> {
-        // What was found before a panic is still told.
+        // Findings before a panic are still reported.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -53,7 +53,7 @@ impl Simulated {
         self.state().trace(what);
     }
 
-    /// The world as a process sees it that is about to make a run, and the number of that run.
+    /// The world as seen by a process about to make a run, and the number of that run.
     pub fn process(&self) -> (Self, usize) {
         let mut state = self.state();
         let run = state.runs.len();
@@ -67,7 +67,7 @@ impl Simulated {
         (part, run)
     }
 
-    /// The same process, as it reads ahead.
+    /// The same process, for reading ahead.
     pub fn reading_ahead(&self) -> Self {
         Self {
             is_ahead: true,
@@ -75,9 +75,9 @@ impl Simulated {
         }
     }
 
-    /// What chance has in store for the next call.
+    /// The randomness for the next call.
     ///
-    /// It depends on the seed, the run and the number of the call alone.
+    /// It depends only on the seed, the run and the number of the call.
     fn chance(&self, part: Part) -> (Rng, Odds) {
         let mut state = self.state();
         let calls = &mut state.runs[self.run].calls[part as usize];
@@ -95,8 +95,8 @@ impl Simulated {
         (Rng::with_seed(hash), odds)
     }
 
-    /// Makes a call: some time passes, the effect happens, some time passes, the answer comes.
-    /// Any of it may fail to happen, and the effect may come although nobody waits any more.
+    /// Makes a call: time passes, the effect happens, time passes, the response comes. Each step
+    /// may fail, and the effect may happen after its caller is gone.
     async fn call<T: Send + 'static>(
         &self,
         part: Part,
@@ -177,13 +177,13 @@ impl Simulated {
         })
     }
 
-    /// Whether what is odd with the source is its rate limit, rather than the id that it got.
+    /// Whether an odd response of the source is about its rate limit rather than the id.
     fn is_late(&self) -> bool {
         let state = self.state();
         state.runs[self.run].calls[Part::Source as usize].is_multiple_of(2)
     }
 
-    /// Notes that the run is told that the source does not take an id.
+    /// Notes that the source has rejected an id for this run.
     pub fn note_rejected(&self) {
         let mut state = self.state();
         state.runs[self.run].is_cursor_gone = true;
@@ -198,7 +198,7 @@ impl Simulated {
     }
 }
 
-/// Lets time pass, and others have their turn in any case.
+/// Lets time pass, and in any case lets other tasks run.
 async fn pause(millis: u64) {
     match millis {
         0 => tokio::task::yield_now().await,
@@ -243,7 +243,7 @@ impl Source for Simulated {
             });
             next
         });
-        // That says nothing of a cursor.
+        // This rejection says nothing about a cursor.
         let rejected = || SourceError::Rejected("no such id".into());
         let next = next.await?.ok_or_else(rejected)?;
         Ok(next.records.into_iter().next())
@@ -335,7 +335,7 @@ impl Source for Simulated {
     }
 }
 
-/// Since when a record is in the log: of one that was imported, its date does not say that.
+/// Since when a record is in the log. The date of an imported record does not tell that.
 fn written_at(record: &Record) -> Option<DateTime<Utc>> {
     let stored = record.log_id.stored_at();
     let is_imported = |stored: &DateTime<Utc>| Some(*stored - TimeDelta::minutes(10)) > record.date;
@@ -386,7 +386,7 @@ impl Destination for Simulated {
 }
 
 impl Simulated {
-    /// One attempt at the storage, which has no end of its own.
+    /// One attempt at the storage, without a timeout of its own.
     async fn store<T: Send + 'static>(
         &self,
         path: &str,
@@ -454,7 +454,7 @@ impl Objects for Simulated {
     }
 }
 
-/// A page in a few words.
+/// A short description of a page.
 fn told(page: &Page) -> String {
     let id = |record: Option<&Record>| record.map_or("", |it| it.log_id.as_str()).to_owned();
     let (first, last) = (id(page.records.first()), id(page.records.last()));

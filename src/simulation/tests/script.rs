@@ -1,4 +1,4 @@
-//! What a seed decides before the first run: the settings, the tenant's life, what goes wrong.
+//! What a seed determines before the first run: the settings, the tenant's log, and the faults.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -12,14 +12,14 @@ use crate::destination::Limits;
 use crate::record::{LogId, Record, StartFrom};
 use crate::run::Policy;
 
-/// A stretch of the tenant's life.
+/// A phase of the tenant's life.
 pub(super) struct Phase {
-    /// How much time there is between two runs.
+    /// The time between two runs.
     pub pause: Duration,
     pub runs: u32,
 }
 
-/// Everything that a seed decides before the first run.
+/// Everything that a seed determines before the first run.
 pub(super) struct Script {
     pub plan: Plan,
     pub facts: BTreeMap<LogId, Fact>,
@@ -68,8 +68,8 @@ impl Script {
         let facts = facts(&mut rng, &phases, policy.overlap, has_bad_records);
         let (facts, has_prefixes) = with_other_ids(seed, facts);
         let refused_from = EIGHT + seconds(&mut rng, 0..900);
-        // Shorter than a few records that stand alone are waited for: then no good one may be set
-        // aside, unless bad ones have been refused before them.
+        // Shorter than the time for which a few isolated records are retried. So no good record may
+        // become a dead letter, unless bad ones were refused before it.
         let refused_for = match (has_bad_records, rng.u8(..4)) {
             (false, 0) => seconds(&mut rng, 60..3_000),
             _ => Duration::ZERO,
@@ -119,12 +119,12 @@ fn phases(rng: &mut Rng) -> Vec<Phase> {
             runs: rng.u32(3..12),
         });
         match rng.u8(..6) {
-            // A while without runs, which the retention may not outlast.
+            // A pause without runs, possibly longer than the retention.
             0 => phases.push(Phase {
                 pause: seconds(rng, 3_600..180_000),
                 runs: 1,
             }),
-            // A while in which little happens.
+            // A time with little activity.
             1 => phases.push(Phase {
                 pause: seconds(rng, 1_800..5_000),
                 runs: rng.u32(1..40),
@@ -153,7 +153,7 @@ fn facts(
     let is_lively = rng.bool();
     let has_old_dates = rng.u8(..4) == 0;
     for (from, length) in stretches {
-        // In a silent stretch a cursor can grow old.
+        // Without records, a cursor can grow old.
         let bursts = if rng.u8(..4) == 0 { 0 } else { rng.u32(1..12) };
         for _ in 0..bursts {
             let length = u64::try_from(length.as_micros()).unwrap();
@@ -168,7 +168,7 @@ fn facts(
         }
     }
     if has_bad_records {
-        // So few that they are never taken for a destination that refuses everything.
+        // So few that the destination never seems to refuse everything.
         for _ in 0..rng.usize(..8).min(facts.len()) {
             let bad = rng.usize(..facts.len());
             let fact = facts.values_mut().nth(bad).unwrap();
@@ -179,8 +179,8 @@ fn facts(
     facts
 }
 
-/// In some seeds the tenant moves to another prefix or uses two in turns, and in some there is an id
-/// that cannot be. All else is as it would be without.
+/// In some seeds the tenant changes its prefix or alternates between two, and in some there is an
+/// impossible id. Everything else is the same as without.
 fn with_other_ids(seed: u64, facts: BTreeMap<LogId, Fact>) -> (BTreeMap<LogId, Fact>, bool) {
     let mut rng = Rng::with_seed(seed ^ 0x1D5);
     let (moves, mixes) = (rng.u8(..8) == 0, rng.u8(..8) == 0);
@@ -212,7 +212,7 @@ fn fact(rng: &mut Rng, stored: DateTime<Utc>, overlap: Duration, has_old_dates: 
     let time = stored.format("%Y%m%d%H%M%S%6f");
     let log_id = LogId::new(format!("900{time}{:033}", rng.u64(..)));
     let date = stored - Duration::from_millis(rng.u64(..=5_000));
-    // Some records tell late of what happened long before.
+    // Some records are stored long after they happened.
     let date = if has_old_dates && rng.u8(..4) == 0 {
         date - seconds(rng, 60..36_000)
     } else {

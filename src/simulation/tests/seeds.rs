@@ -1,4 +1,4 @@
-//! Seeds in which a fault was seen once.
+//! Seeds that once revealed a fault.
 
 use super::play;
 

@@ -1,5 +1,5 @@
-//! The world of a simulation: what there is, what became of it, and whether a run may do to it
-//! what it does.
+//! The world of a simulation: its records, what happened to them, and whether a run's actions are
+//! allowed.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
@@ -15,7 +15,7 @@ use crate::run::Policy;
 use crate::state::{Checkpoint, read_checkpoint};
 use crate::storage::{Object, Version};
 
-/// Where the checkpoint is kept.
+/// The path of the checkpoint.
 pub(super) const CHECKPOINT: &str = "checkpoints/acme/simulated.json";
 pub(super) const DEAD_LETTERS: &str = "dead-letter/acme/simulated/";
 
@@ -27,9 +27,9 @@ pub(super) fn at(clock: &str) -> DateTime<Utc> {
     format!("2026-11-21T{clock}Z").parse().unwrap()
 }
 
-/// Longer than the shortest retention by a little: Auth0 does not drop a record to the second.
+/// Slightly longer than the shortest retention: Auth0 does not drop records to the second.
 pub(super) const RETENTION: Duration = Duration::from_mins(24 * 60 + 5);
-/// The parts that a run talks to.
+/// The parts that a run communicates with.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Part {
     Source,
@@ -38,19 +38,19 @@ pub(super) enum Part {
     DeadLetters,
 }
 
-/// How likely a call to one part takes a turn for the worse.
+/// The probabilities of each kind of fault in a call to one part.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Odds {
     pub fails: f64,
     pub loses_answer: f64,
     pub delays: f64,
     pub hangs: f64,
-    /// The source says that there is no such id, or that it takes no request; a post lands twice,
-    /// since its answer was lost and it was repeated within the call; the storage denies it.
+    /// The source rejects the id or a request; a post lands twice, because its response was lost
+    /// and it was repeated within the call; the storage denies access.
     pub oddity: f64,
 }
 
-/// Of one seed, what does not change.
+/// The constants of one seed.
 #[derive(Clone, Debug)]
 #[allow(
     clippy::struct_excessive_bools,
@@ -63,26 +63,26 @@ pub(super) struct Plan {
     pub odds: [Odds; 4],
     pub limits: Limits,
     pub page: usize,
-    /// Whether a page may hold fewer records than were asked for although there are more.
+    /// Whether a page may hold fewer records than requested although there are more.
     pub has_short_pages: bool,
-    /// Whether reading after an id that is not there is rejected, or taken as a bound.
+    /// Whether reading after an id that does not exist is rejected, or takes the id as a bound.
     pub rejects_unknown: bool,
-    /// Whether ids have several prefixes, so that some are found by search alone.
+    /// Whether ids have several prefixes, so that some records are found only by search.
     pub has_prefixes: bool,
-    /// A post of more rows is refused, as one that is too large.
+    /// Maximum rows of a post. Larger ones are refused.
     pub takes_at_most: usize,
-    /// While this lasts, the destination refuses everything.
+    /// The time during which the destination refuses everything.
     pub refuses_all: std::ops::Range<DateTime<Utc>>,
 }
 
 impl Plan {
-    /// Rows of a full batch; each is as long as an id, and there is a byte after it.
+    /// Rows of a full batch. Each row is as long as an id, plus one byte.
     pub fn batch_rows(&self) -> usize {
         self.limits.rows.min(self.limits.bytes / 57)
     }
 }
 
-/// A record, and what became of it.
+/// A record, and what happened to it.
 #[derive(Clone, Debug)]
 pub(super) struct Fact {
     pub record: Record,
@@ -116,15 +116,15 @@ pub(super) struct Tally {
     pub crashes: u64,
     /// Posts that landed.
     pub posts: u64,
-    /// Those of them that were acknowledged.
+    /// Acknowledged posts.
     pub acknowledged: u64,
     pub duplicates: u64,
     pub faults: [u64; 4],
     pub timed_out: u64,
     pub strays: u64,
-    /// Saves that were begun.
+    /// Saves that began.
     pub saves: u64,
-    /// Those of them that are known to be there.
+    /// Saves that are known to have succeeded.
     pub saved: u64,
     pub conflicts: u64,
     pub refused: u64,
@@ -137,18 +137,18 @@ pub(super) struct Tally {
     pub late: u64,
 }
 
-/// What one run was told.
+/// What one run has learnt and done.
 #[derive(Default)]
 pub(super) struct Told {
     pub calls: [u64; 4],
-    /// What it loaded.
+    /// The checkpoint that it loaded.
     pub loaded: Option<Checkpoint>,
-    /// Whether a save of its had an effect.
+    /// Whether one of its saves had an effect.
     pub has_saved: bool,
     pub acknowledged: BTreeSet<LogId>,
-    /// Dead letters that it wrote.
+    /// The number of dead letters that it wrote.
     pub buried: u64,
-    /// Whether the source told it that the cursor is of no use.
+    /// Whether the source has rejected its cursor.
     pub is_cursor_gone: bool,
 }
 
@@ -166,23 +166,23 @@ pub(super) struct State {
     pub objects: BTreeMap<String, Object>,
     writes: u64,
     highest_cursors: BTreeMap<String, LogId>,
-    /// When there was a checkpoint for the first time.
+    /// When the first checkpoint was saved.
     begun_at: Option<DateTime<Utc>>,
-    /// When there was a cursor of each prefix for the first time.
+    /// When each prefix first had a cursor.
     has_cursor_since: BTreeMap<String, DateTime<Utc>>,
-    /// When the log had been read to its end for the first time, whatever the prefix.
+    /// When the log was first read to its end, whatever the prefix.
     has_ended_since: Option<DateTime<Utc>>,
-    /// Where the first run began; earlier records need not be delivered.
+    /// Where the first run began. Earlier records need not be delivered.
     start: Option<Start>,
     /// Good records among the dead letters.
     good_dead: BTreeSet<LogId>,
     pub are_faults_on: bool,
     pub runs: Vec<Told>,
     pub tally: Tally,
-    /// The first thing that ought not to have happened. A task of its own may find it, whose panic
-    /// nobody would see.
+    /// The first violated expectation. It is stored because it may occur in a separate task, where
+    /// nobody would notice a panic.
     pub violation: Option<String>,
-    /// What happened, line by line, if that is wanted.
+    /// What happened, line by line, if tracing is on.
     pub lines: Vec<String>,
 }
 
@@ -213,7 +213,7 @@ impl State {
         EIGHT + self.began.elapsed()
     }
 
-    /// What is neither delivered nor set aside yet.
+    /// The records that are neither delivered nor dead letters yet.
     pub fn open(&self) -> impl Iterator<Item = &Fact> {
         self.open.iter().map(|id| &self.facts[id])
     }
@@ -231,7 +231,7 @@ impl State {
         }
     }
 
-    /// Whether this record has to be delivered or set aside.
+    /// Whether this record has to be delivered or become a dead letter.
     pub fn is_due(&self, fact: &Fact) -> bool {
         match self.start {
             Some(Start::At(start)) => fact.record.date.unwrap() >= start,
@@ -239,12 +239,12 @@ impl State {
         }
     }
 
-    /// Whether a record that was dropped before it was read has to be in a gap that was reported.
+    /// Whether a record that was dropped before it was read must lie in a reported gap.
     ///
-    /// With `START_FROM=oldest` that is one that was stored once there was a checkpoint. Of those from
-    /// before it, nobody knows what there was but of a prefix that was met, or once the log was read to
-    /// its end. An id that cannot be right has none of these prefixes: it is above or below all that
-    /// was read, wherever that has come to.
+    /// With `START_FROM=oldest`, that is the case only for records stored after the first
+    /// checkpoint. Of earlier ones nothing is known, except for prefixes already met, or once the
+    /// log was read to its end. An impossible id belongs to none of these prefixes: it is above or
+    /// below everything that was read, at any time.
     pub fn is_missed(&self, fact: &Fact) -> bool {
         let id = &fact.record.log_id;
         let is_right = id.stored_at() == Some(fact.stored_at);
@@ -264,7 +264,7 @@ impl State {
             .filter(|(_, fact)| fact.is_there(now))
             .map(|(_, fact)| fact.record.clone());
         let size = match (self.plan.has_short_pages, bound) {
-            // As much as it happens to be.
+            // A varying size.
             (true, Some(id)) => {
                 1 + id.as_str().bytes().map(usize::from).sum::<usize>() % self.plan.page
             }
@@ -294,7 +294,7 @@ impl State {
         !there.any(|fact| fact.stored_at <= stored)
     }
 
-    /// What is there and dated so or later, by date.
+    /// The existing records with this date or a later one, by date.
     pub fn by_date(&self, from: DateTime<Utc>) -> Vec<Record> {
         let now = self.now();
         let there = self.facts.values().filter(|fact| fact.is_there(now));
@@ -304,15 +304,15 @@ impl State {
         records
     }
 
-    /// A hundred of the newest by date, or of those dated so or earlier.
+    /// The hundred newest records by date, or the newest ones up to this date.
     pub fn newest(&self, to: Option<DateTime<Utc>>) -> Vec<Record> {
         let records = self.by_date(DateTime::UNIX_EPOCH).into_iter().rev();
         let newest = records.filter(|it| to.is_none() || it.date <= to);
         newest.take(100).collect()
     }
 
-    /// The page with which a reading from this time begins: below the smallest of the prefixes that a
-    /// search shows, and if there is nothing, with the smallest record that it shows.
+    /// The first page of a reading that begins at this time: from below the smallest prefix that a
+    /// search shows. If that page is empty, the smallest record in the search.
     pub fn page_from(&self, time: DateTime<Utc>) -> Page {
         let records = self.by_date(time);
         let prefixes = records.iter().take(100).filter_map(|it| it.log_id.prefix());
@@ -328,7 +328,7 @@ impl State {
         }
     }
 
-    /// Takes a post, or refuses it.
+    /// Accepts or refuses a post.
     pub fn land(&mut self, run: usize, ids: &[LogId], times: u64) -> bool {
         let is_poison = |id: &LogId| self.facts[id].is_poison;
         let refuses_all = self.are_faults_on && self.plan.refuses_all.contains(&self.now());
@@ -362,7 +362,7 @@ impl State {
         true
     }
 
-    /// Takes a dead letter.
+    /// Accepts a dead letter.
     pub fn bury(&mut self, id: &LogId) {
         self.trace(|| format!("  {id} is a dead letter"));
         let fact = self.facts.get_mut(id).unwrap();
@@ -371,8 +371,8 @@ impl State {
         if !(fact.is_poison || fact.is_unfit) {
             self.good_dead.insert(id.clone());
         }
-        // Where the destination begins to refuse everything while a batch is sorted out, the
-        // rest of this batch looks bad. It must not go on like that.
+        // If the destination begins to refuse everything while a batch is being split, the rest of
+        // this batch looks bad. That must not continue with later batches.
         let tolerated = if self.plan.refuses_all.is_empty() {
             0
         } else {
@@ -387,14 +387,15 @@ impl State {
         });
     }
 
-    /// What a run read of the checkpoint before it first saved is what it knows.
+    /// Notes the checkpoint that a run loaded, up to its first save.
     pub fn watch_load(&mut self, run: usize, object: Option<&Object>) {
         if !self.runs[run].has_saved {
             self.runs[run].loaded = object.map(|(json, _)| read_checkpoint(json).unwrap());
         }
     }
 
-    /// Writes an object; answers with its version, unless it is another than the writer has seen.
+    /// Writes an object. Returns its new version; `None` if the object is not the version that the
+    /// writer has seen.
     pub fn write(
         &mut self,
         run: usize,
@@ -428,7 +429,7 @@ impl State {
         Some(read_checkpoint(json).unwrap())
     }
 
-    /// The checkpoint may not say more than is true, nor less than it said.
+    /// The checkpoint must not claim more than is true, nor less than before.
     fn watch_save(&mut self, run: usize, checkpoint: &Checkpoint) {
         let position = checkpoint.position();
         self.trace(|| format!("  run {run} saves {checkpoint:?}"));
@@ -437,7 +438,7 @@ impl State {
         }
         let now = self.now();
         self.begun_at.get_or_insert(now);
-        // What it says is handled: up to a cursor, and what it remembers.
+        // What the checkpoint claims is handled: everything up to a cursor, and the ids that it remembers.
         let cursors = checkpoint.cursors().into_iter();
         let passed = cursors.flat_map(|it| self.open.range(LogId::new(it.series())..=it.clone()));
         let remembered = checkpoint.remembered().filter(|id| self.open.contains(*id));
