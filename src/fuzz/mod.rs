@@ -1,4 +1,4 @@
-//! What comes from outside, made up and damaged at random, at the places where it is read: see
-//! `tests.rs`. A room of its own, since it knows all that reads.
+//! Random and damaged input for every reader of external data: see `tests.rs`. This is a module of
+//! its own because it uses all of those readers.
 
 mod tests;

@@ -1,9 +1,9 @@
-//! Nothing that comes from outside makes the program panic, gets a credential into an error, or makes
-//! something that goes out of shape. Each target has a few cases in the usual run.
+//! No external input makes the program panic, gets a credential into an error, or leads to malformed output.
+//! The usual test run tries a few cases for each target.
 //!
-//! - `FUZZ_SECONDS=120 FUZZ_SEED=7 cargo test --release --lib fuzz -- --nocapture` tries each target
-//!   for so long, from that seed on.
-//! - What fails names the seed that makes it fail again, in the first round.
+//! - `FUZZ_SECONDS=120 FUZZ_SEED=7 cargo test --release --lib fuzz -- --nocapture` tries each target for
+//!   this long, starting with this seed.
+//! - A failure names its seed. With that seed, the first round fails again.
 
 use std::time::Duration;
 
@@ -30,9 +30,9 @@ use crate::storage::settings::StorageSettings;
 use crate::table::Api;
 use crate::table::row::row;
 
-/// Cases of a round. Each round has a seed of its own.
+/// Cases per round. Each round has a seed of its own.
 const CASES: u32 = 50;
-/// What no error may repeat.
+/// A text that no error may repeat.
 const CANARY: &str = "c4naryc4naryc4nary00";
 
 #[allow(
@@ -43,7 +43,7 @@ fn number(variable: &str) -> Option<u64> {
     std::env::var(variable).ok()?.parse().ok()
 }
 
-/// Tries one round of cases, or as many as there is time for.
+/// Tries one round of cases, or as many rounds as there is time for.
 fn fuzz<S: Strategy>(
     target: &str,
     strategy: &S,
@@ -73,7 +73,7 @@ fn fuzz<S: Strategy>(
     }
 }
 
-/// Other bytes in some places of a text.
+/// Replaces some parts of a text by other bytes.
 fn damaged(text: impl Strategy<Value = String>) -> impl Strategy<Value = Vec<u8>> {
     let pieces: [&[u8]; 16] = [
         b"", b"[", b"]", b"{", b"}", b"\"", b",", b":", b"\\", b"\xff", b"\0", b"null", b"0", b"=",
