@@ -114,7 +114,7 @@ async fn a_container_holds_it_and_one_that_is_missing_is_named() {
         let told = format!("{service}/missing does not exist; make it");
         assert!(ran.stdout.contains(&told), "{ran:?}");
     }
-    // The one that there is: checkpoints make it.
+    // This container exists: the checkpoints are stored in it.
     world.set("ARCHIVE_URL", &format!("{service}/auth0-poller/logs"));
     world.set("AzureWebJobsStorage", &azurite.connection_string());
     let check = world.command(&["check"]).await;
@@ -126,7 +126,7 @@ async fn a_container_holds_it_and_one_that_is_missing_is_named() {
     assert_eq!(numbers(&world.poll().await, ["delivered"]), [250]);
 }
 
-/// Each delivery looks first for what is there.
+/// Each delivery first lists what is there.
 #[tokio::test]
 async fn check_finds_a_signature_that_does_not_let_it_list() {
     let azurite = Azurite::start().await;
@@ -146,7 +146,7 @@ async fn check_finds_a_signature_that_does_not_let_it_list() {
     }
 }
 
-/// Against moto, which verifies what is signed.
+/// Runs against moto, which verifies signatures.
 #[tokio::test]
 async fn a_bucket_holds_it_and_one_that_is_missing_is_named() {
     let moto = Moto::start(Path::new(env!("CARGO_TARGET_TMPDIR"))).await;
@@ -210,13 +210,13 @@ async fn a_bucket_holds_it_and_one_that_is_missing_is_named() {
     );
 }
 
-/// The query of the page, as it stands there but for the folder.
+/// The query in docs/destinations.md, unchanged except for the folder.
 #[tokio::test]
 async fn duckdb_reads_it_as_it_is() {
     let (world, folder) = in_a_folder().await;
     for (n, kind) in (0..).zip(["s", "fp", "s", "sapi", "s"]) {
         let date = minutes_ago(50 - n);
-        // Not every record has the same fields, nor one field the same shape.
+        // Records differ in their fields, and a field differs in its shape.
         let details = if n % 2 == 0 {
             json!({"a": n})
         } else {
@@ -225,7 +225,7 @@ async fn duckdb_reads_it_as_it_is() {
         let record = json!({"date": date, "type": kind, "details": details});
         world.tenant.add(record, date);
     }
-    // Nor does every id tell a time.
+    // Not every id tells a time either.
     let record = json!({"date": minutes_ago(45), "type": "depnote"});
     world.tenant.add_as("odd", record);
     world.poll().await;

@@ -1,4 +1,5 @@
-//! Proof of arrival: what the workspace acknowledged and dropped is found, named and delivered again.
+//! Proof of arrival: rows that the workspace acknowledged and dropped are found, named and
+//! delivered again.
 
 use std::fs;
 
@@ -8,7 +9,8 @@ use simulator::{Fault, QueryApi};
 use crate::kql::Kql;
 use crate::world::{Ran, Sink, World, for_each_table, minutes_ago, now, numbers};
 
-/// A world that proves arrival: a look follows in the next run, and another one in the one after.
+/// A world that proves arrival without delays: each run is looked up in the next run and the one
+/// after it.
 async fn world(sink: Sink) -> (World, QueryApi) {
     let mut world = World::start_for(sink).await;
     let arrivals = match sink {
@@ -83,7 +85,7 @@ async fn rows_that_are_dropped_after_a_success_are_found_named_and_delivered_aga
     assert_eq!((ran.code(), counts(&report)), (0, [200, 200, 0]));
     assert_eq!(report["delivered"], 0);
     assert_eq!(state(&world).await["arrival"]["missing"], 0);
-    // Then there is nothing to ask any more.
+    // Once every row is found, no more queries are sent.
     let asked = api.requests();
     run(&world).await;
     assert_eq!(api.requests(), asked);
@@ -107,7 +109,7 @@ async fn what_is_dropped_again_is_missing_for_good_and_the_state_is_failing(sink
     let (ran, report) = run(&world).await;
     assert_eq!((ran.code(), counts(&report)), (1, [3, 2, 1]));
     let error = report["errors"][0].as_str().unwrap();
-    // What the alert of docs/operate.md looks for.
+    // The alert in docs/operate.md looks for this text.
     let told =
         "1 records that the destination acknowledged are not in the table, and no more is done";
     assert!(error.starts_with(told), "{error}");
@@ -116,7 +118,7 @@ async fn what_is_dropped_again_is_missing_for_good_and_the_state_is_failing(sink
         "{error}"
     );
 
-    // It is not delivered again and again, and stays red.
+    // Later runs do not deliver it again, and the state stays red.
     let (ran, report) = run(&world).await;
     assert_eq!(
         (ran.code(), &report["delivered"]),
@@ -128,7 +130,7 @@ async fn what_is_dropped_again_is_missing_for_good_and_the_state_is_failing(sink
     assert_eq!(pipeline["arrival"]["missing"], 1);
     assert_eq!(pipeline["error"]["text"], error);
 
-    // Whoever sends it after all makes it green.
+    // A replay that delivers the record turns the state green.
     world.arrivals().drop_one_of(0);
     let from = minutes_ago(20).to_rfc3339();
     let name = sink.name();
@@ -162,13 +164,13 @@ async fn what_is_asked_is_kql_and_has_the_same_answers_there(sink: Sink) {
         run(&world).await;
     }
     let queries = api.queries();
-    // The missing row is there since the third run.
+    // The third run delivered the missing row again.
     world.arrivals().drop_one_of(0);
     let kql = Kql::over_table_of(sink.api(), &world.table());
     let file = world.folder.path().join("query.kql");
     let answers = queries.iter().map(|query| {
         fs::write(&file, query).unwrap();
-        // Only where records come without a rule may one of them lack the first of the two columns.
+        // Rows that arrive without a data collection rule may lack the column `_id_s`.
         let problems = kql.problems(std::slice::from_ref(&file));
         let told = |it: &&str| !it.ends_with("no table has a column '_id_s'");
         assert_eq!(problems.lines().find(told), None);
@@ -204,7 +206,7 @@ async fn a_heartbeat_tells_of_what_is_missing_for_good_as_long_as_status_does() 
         codes.push(run(&world).await.0.code());
     }
     assert_eq!(codes, [0, 0, 0, 1]);
-    // That is said by one run. Those that follow do what they should, and the row is missing still.
+    // Only one run fails for this. Later runs succeed while the row is still missing.
     world.arrivals().drop_one_of(0);
     assert_eq!(run(&world).await.0.code(), 0);
     assert_eq!(state(&world).await["state"], "failing");
@@ -301,14 +303,14 @@ async fn check_says_whether_it_can_be_asked_and_turns_nothing_red() {
     let told = world.command(&["check"]).await.stdout;
     let line = "ok         arrival: the table of the workspace can be asked\n";
     assert!(told.contains(line), "{told}");
-    // Where nothing can be asked, whoever set it learns that nothing is proved.
+    // Without a destination that can be queried, `check` warns that nothing is proved.
     world.set("DESTINATIONS", "stdout");
     let told = world.command(&["check"]).await;
     let line = "warning    arrival: ARRIVAL is on, and none of DESTINATIONS is a table to ask: ";
     assert_eq!(told.code(), 0, "{told:?}");
     assert!(told.stdout.contains(line), "{told:?}");
     world.set("DESTINATIONS", "log-analytics");
-    // This names others for a look.
+    // This command names another destination, so `check` says nothing about arrival.
     let look = world.command(&["check", "--destination", "stdout"]).await;
     assert!(!look.stdout.contains("arrival"), "{look:?}");
     world.set("ARRIVAL", "off");
@@ -324,14 +326,14 @@ async fn check_says_whether_it_can_be_asked_and_turns_nothing_red() {
 async fn a_table_that_is_not_there_yet_and_no_data_are_nothing_landed() {
     let (world, api) = world(Sink::LogAnalytics).await;
     world.tenant.generate(3, minutes_ago(10), minutes_ago(5));
-    // It takes the post, and nothing of it.
+    // The workspace acknowledges the post and stores none of it.
     world.workspace.fail([Fault::answer(200, "")]);
     run(&world).await;
     let (ran, report) = run(&world).await;
     assert_eq!((ran.code(), counts(&report)), (0, [3, 0, 3]));
     api.fail([Fault::answer(204, ""), Fault::answer(204, "")]);
     let (ran, report) = run(&world).await;
-    // Where nothing ever landed it is another workspace, and nothing is delivered again.
+    // If nothing ever landed, WorkspaceID is taken to be wrong, and nothing is delivered again.
     assert_eq!((ran.code(), counts(&report)), (1, [3, 0, 3]));
     assert_eq!(report["delivered"], 0);
     assert!(
@@ -347,7 +349,8 @@ async fn what_is_delivered_twice_counts_once_and_other_rows_do_not_count() {
     let (world, _api) = world(Sink::LogAnalytics).await;
     world.tenant.generate(30, minutes_ago(50), minutes_ago(5));
     run(&world).await;
-    // Killed after the note and before the checkpoint, it delivers again.
+    // A process killed after it saved the batch's entry and before its checkpoint delivers it
+    // again.
     fs::remove_file(world.checkpoint_file(Sink::LogAnalytics)).unwrap();
     for entry in fs::read_dir(world.checkpoint_file(Sink::LogAnalytics).parent().unwrap()).unwrap()
     {
@@ -360,7 +363,7 @@ async fn what_is_delivered_twice_counts_once_and_other_rows_do_not_count() {
     assert_eq!(world.arrivals().stored(), 60);
 }
 
-/// Its row has the time of the event, which is long before that in its id.
+/// The row has the time of the event, which is long before the time in the id.
 #[tokio::test]
 async fn a_record_with_an_id_of_a_time_to_come_is_found_like_any_other() {
     let (world, _api) = world(Sink::LogAnalytics).await;
@@ -377,7 +380,7 @@ async fn a_record_with_an_id_of_a_time_to_come_is_found_like_any_other() {
     world.assert_all_landed_once();
 }
 
-/// Nobody has found the rows, only because it cannot be read that they are missing.
+/// A state file that cannot be read does not mean that the missing rows were found.
 #[tokio::test]
 async fn what_is_missing_for_good_stays_told_while_what_is_kept_of_it_cannot_be_read() {
     let (mut world, _api) = world(Sink::LogAnalytics).await;

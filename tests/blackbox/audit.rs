@@ -1,4 +1,4 @@
-//! An audit: what is at Auth0, compared with what arrived.
+//! An audit: records at Auth0, compared with rows that arrived.
 
 mod ends;
 mod kept;
@@ -14,13 +14,13 @@ use simulator::{QueryApi, Tenant, tenant};
 use crate::kql::Kql;
 use crate::world::{Ran, Sink, World, for_each_table, minutes_ago, now};
 
-/// A world whose workspace can be asked.
+/// A world whose workspace can be queried.
 async fn world(sink: Sink) -> (World, QueryApi) {
     let world = World::start_for(sink).await;
     asked(world, sink).await
 }
 
-/// Lets the workspace of a world be asked.
+/// Lets the workspace of a world be queried.
 async fn asked(mut world: World, sink: Sink) -> (World, QueryApi) {
     let arrivals = match sink {
         Sink::LogsIngestion => world.rule.arrivals(),
@@ -46,7 +46,7 @@ fn as_argument(time: DateTime<Utc>) -> String {
     time.to_rfc3339_opts(SecondsFormat::Secs, true)
 }
 
-/// Of the only destination.
+/// The audit of the only destination.
 fn audited(ran: &Ran) -> Value {
     let report = ran.report();
     assert_eq!(report["audits"].as_array().unwrap().len(), 1, "{report}");
@@ -58,7 +58,7 @@ fn total(audited: &Value) -> [Option<u64>; 5] {
     ["at_auth0", "there", "missing", "surplus", "late"].map(|it| total[it].as_u64())
 }
 
-/// What each hour says of a name, together.
+/// The missing ids of all hours.
 fn ids(audited: &Value) -> BTreeSet<String> {
     let hours = audited["hours"].as_array().unwrap().iter();
     let ids = hours.flat_map(|it| it["missing_ids"].as_array().unwrap());
@@ -161,7 +161,7 @@ async fn what_is_asked_is_kql_and_has_the_same_answers_there(sink: Sink) {
     let mut listed = BTreeSet::new();
     for query in api.queries() {
         fs::write(&file, &query).unwrap();
-        // Only where records come without a rule may one of them lack a column.
+        // Rows that arrive without a data collection rule may lack the column `_id_s`.
         let problems = kql.problems(std::slice::from_ref(&file));
         let told = |it: &&str| !it.ends_with("no table has a column '_id_s'");
         assert_eq!(problems.lines().find(told), None);
@@ -217,11 +217,11 @@ async fn what_the_runs_did_not_meet_came_late_by_their_count() {
         (ids(&found), &found["late_by"]),
         ([late].into(), &json!("history"))
     );
-    // That it was delivered after all makes it no less late.
+    // A record that is delivered afterwards still counts as late.
     let ran = audit(&world, &["--json"]).await;
     assert_eq!(total(&audited(&ran)), [61, 61, 0, 0, 1].map(Some));
 
-    // Without a history nobody knows.
+    // Without a history the number of late records is unknown.
     fs::remove_file(world.history_file(Sink::LogAnalytics)).unwrap();
     let ran = audit(&world, &[]).await;
     assert_eq!(ran.code(), 0, "{ran:?}");
@@ -233,7 +233,7 @@ async fn what_the_runs_did_not_meet_came_late_by_their_count() {
     assert!(last.ends_with(" -"), "{ran:?}");
 }
 
-/// A time of a minute that is all of one hour.
+/// The start of a minute, so that the whole minute is within one hour.
 fn whole_minute_ago(minutes: i64) -> DateTime<Utc> {
     minutes_ago(minutes)
         .duration_trunc(TimeDelta::minutes(1))
@@ -254,7 +254,7 @@ async fn an_archive_is_compared_as_well_and_tells_by_its_objects_what_came_late(
         add(&world, minute + TimeDelta::seconds(seconds));
     }
     world.poll().await;
-    // Of what was delivered before there was an archive, it has nothing.
+    // The archive lacks what was delivered before it was configured.
     world.deliver_to(&[Sink::LogAnalytics, Sink::Archive]);
     let ran = audit(&world, &["--json"]).await;
     assert_eq!(ran.code(), 1, "{ran:?}");
@@ -277,7 +277,7 @@ async fn an_archive_is_compared_as_well_and_tells_by_its_objects_what_came_late(
     assert_eq!(audit(&world, &["--mend"]).await.code(), 0);
     assert_eq!(audit(&world, &[]).await.code(), 0);
 
-    // What becomes visible later is in an object of its own.
+    // A record that becomes visible later is in an object of its own.
     assert_eq!(world.command(&["poll"]).await.code(), 0);
     add(&world, minute + TimeDelta::seconds(10));
     assert_eq!(world.command(&["poll"]).await.code(), 0);
@@ -287,7 +287,7 @@ async fn an_archive_is_compared_as_well_and_tells_by_its_objects_what_came_late(
         assert_eq!(total(&found), [4, 4, 0, 0, 1].map(Some));
     }
 
-    // Where the table cannot be asked, the archive is.
+    // If the table cannot be queried, the archive is still compared.
     api.give_role(false);
     let ran = audit(&world, &[]).await;
     assert_eq!(ran.code(), 1, "{ran:?}");
@@ -298,7 +298,7 @@ async fn an_archive_is_compared_as_well_and_tells_by_its_objects_what_came_late(
     assert_eq!(totals.last().unwrap()[1..], ["4", "4", "0", "0", "1"]);
 }
 
-/// Of what its filter leaves out, its objects tell nothing.
+/// The archive's objects say nothing about records that its filter leaves out.
 #[tokio::test]
 async fn an_archive_that_does_not_have_all_is_no_witness_of_what_came_late() {
     let (mut world, _api) = world(Sink::LogAnalytics).await;
@@ -339,7 +339,7 @@ async fn what_a_filter_leaves_out_is_not_missing_and_is_told() {
     assert_eq!(ran.code(), 0, "{ran:?}");
     assert!(ran.stdout.contains("filtered"), "{ran:?}");
     assert_eq!(world.arrivals().stored(), 5);
-    // One that is there although the filter leaves it out now is there.
+    // A row that the filter would leave out by now still counts as there.
     world.set("FILTER_LOG_ANALYTICS", "s");
     let ran = audit(&world, &["--json"]).await;
     let found = audited(&ran);
@@ -422,7 +422,7 @@ async fn only_what_is_of_the_stretch_is_compared() {
     let (world, _api) = world(Sink::LogAnalytics).await;
     let minute = whole_minute_ago(30);
     let ids = [0, 20, 40].map(|it| add(&world, minute + TimeDelta::seconds(it)));
-    // It was stored later than it is dated.
+    // This record is stored later than its date.
     let date = minute + TimeDelta::seconds(10);
     let record = json!({"date": date, "type": "s"});
     world.tenant.add(record, date + TimeDelta::seconds(5));

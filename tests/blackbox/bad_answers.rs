@@ -1,5 +1,5 @@
-//! Answers of Auth0 that are not what they should be: none ends the process, none is repeated for
-//! ever, and the run after each is as if nothing had been.
+//! Bad answers from Auth0: none ends the process, none is repeated for ever, and the run after each
+//! works as if nothing had happened.
 
 use bytes::Bytes;
 use serde_json::{Value, json};
@@ -17,15 +17,15 @@ for_each_destination![
     a_page_that_comes_again_and_again_ends_the_run,
 ];
 
-/// The run's time, and what it may take beyond that to save.
+/// The run's budget, and the time that saving may take beyond it.
 const BUDGET_MS: u64 = 5_000;
 const GRACE_MS: u64 = 9_000;
 
-/// A process that is asked for one run after the other, all of which it has to survive.
+/// A process that makes one run after another and has to survive all of them.
 struct Process {
     world: World,
     host: FunctionsHost,
-    /// Seconds ago that the last record was stored.
+    /// How many seconds ago the last record was stored.
     next: i64,
     budget_ms: u64,
 }
@@ -57,7 +57,7 @@ impl Process {
         process
     }
 
-    /// Adds some records after all others, and answers with them.
+    /// Adds `count` records after all others and returns them.
     fn add(&mut self, count: usize) -> Vec<Value> {
         self.next -= 10;
         let stored = now() - chrono::Duration::seconds(self.next);
@@ -69,7 +69,7 @@ impl Process {
         records.collect()
     }
 
-    /// Adds a record of so many bytes after all others, and answers with its id.
+    /// Adds a record of `bytes` bytes after all others and returns its id.
     fn add_large(&mut self, bytes: usize) -> String {
         self.next -= 1;
         let stored = now() - chrono::Duration::seconds(self.next);
@@ -77,7 +77,7 @@ impl Process {
         self.world.tenant.add_large(record, bytes, stored)
     }
 
-    /// Makes a run, and answers with its report, whether it failed or not.
+    /// Makes a run and returns its report, whether it failed or not.
     async fn run(&self, name: &str) -> Value {
         let timer = json!({"Data": {"timer": {}}, "Metadata": {}}).to_string();
         let simulator::host::Received { status, body, .. } =
@@ -92,7 +92,7 @@ impl Process {
         report
     }
 
-    /// Makes a run that is as it should be, and leaves nothing undone.
+    /// Makes a run that succeeds and leaves nothing undone.
     async fn good_run(&self, delivered: u64) {
         let report = self.run("the run after it").await;
         assert_eq!(report["errors"], json!([]));
@@ -113,7 +113,7 @@ impl Drop for Process {
     }
 }
 
-/// Asserts that a failed run says so.
+/// Asserts that the errors of a failed run say `telling`.
 fn assert_error(report: &Value, name: &str, telling: &str) {
     let errors = report["errors"].to_string().replace("\\\"", "\"");
     assert!(errors.contains(telling), "{name}: {errors}");
@@ -124,7 +124,7 @@ async fn whatever_comes_in_the_place_of_a_page_the_run_says_so_and_the_next_one_
 ) {
     let mut process = Process::start(sink).await;
     for (name, answer, comes) in odd_answers().into_iter().chain(odd_pages()) {
-        // As the first page of a run, and as the second.
+        // The bad answer replaces the first page of a run, then the second.
         for before in [0, 100] {
             process.add(before);
             let records = process.add(3);
@@ -169,7 +169,7 @@ async fn whatever_comes_in_the_place_of_a_token_the_run_says_so_and_the_next_one
     }
 }
 
-/// Takes no request, and says until when.
+/// A 429 whose header `header` says until when no request is taken.
 fn too_many_requests(header: &'static str, until: i64) -> Fault {
     let headers = [
         ("x-ratelimit-limit", 100),
@@ -269,14 +269,14 @@ async fn a_tenant_that_returns_fewer_records_than_were_asked_for_is_read_to_its_
     })
     .await;
     process.add(850);
-    // 17 pages and the empty one.
+    // 17 pages of records and an empty one.
     let before = process.world.tenant.log_requests();
     process.good_run(850).await;
     assert_eq!(process.world.tenant.log_requests() - before, 18);
     // A quiet run is one request.
     process.good_run(0).await;
     assert_eq!(process.world.tenant.log_requests() - before, 19);
-    // And so is one that reads to the present.
+    // A run that reads up to the present takes one request too.
     process.next = 20;
     process.add(3);
     process.good_run(3).await;
@@ -307,7 +307,7 @@ async fn a_search_that_returns_fewer_records_than_were_asked_for_finds_the_small
         ..Options::default()
     })
     .await;
-    // The last one by date is the first one by id.
+    // The record with the latest date has the smallest id.
     let at = |seconds: i64| now() - chrono::Duration::seconds(3_000 - seconds);
     for (dated, stored) in [(0, 9), (1, 8), (2, 7), (3, 6), (4, 5)] {
         world.tenant.add(json!({"date": at(dated)}), at(stored));
@@ -326,7 +326,7 @@ async fn an_id_of_another_prefix_hides_no_record_of_a_first_reading() {
             ..Options::default()
         })
         .await;
-        // It is the first one by date, and the last one by id.
+        // The first record by date and the last one by id.
         let stored = now() - chrono::Duration::seconds(3_000);
         let odd = format!("901{}{:033}", stored.format("%Y%m%d%H%M%S%6f"), 7);
         let record = json!({"date": stored, "type": "f"});

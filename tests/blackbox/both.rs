@@ -1,4 +1,4 @@
-//! Both destinations at once: each gets every record, and the tenant is asked once.
+//! Two destinations at once: each gets every record, and the tenant is asked once.
 
 use std::fs;
 
@@ -16,8 +16,8 @@ async fn world() -> World {
     world
 }
 
-/// Makes a run that succeeds for both, and answers with what each delivered and with the requests
-/// for records that it took.
+/// Makes a run that succeeds for both. Returns how many records each delivered, and how many
+/// requests for records the run made.
 async fn run(world: &World) -> ([u64; 2], u64) {
     let before = world.tenant.log_requests();
     let ran = world.command(&["poll"]).await;
@@ -54,7 +54,7 @@ async fn a_page_is_fetched_once_for_both() {
 #[tokio::test]
 async fn runs_of_one_process_share_no_page_with_those_before_them() {
     let world = world().await;
-    // So many that the tenant is known to hold none back.
+    // Enough records that the tenant is known to return full pages.
     world.tenant.generate(100, minutes_ago(50), minutes_ago(5));
     let host = world.host().await;
     host.fire(FUNCTION).await.reports();
@@ -75,7 +75,7 @@ async fn a_page_that_one_of_them_never_asked_for_is_not_taken_for_that_of_the_ne
     world.tenant.generate(10, minutes_ago(50), minutes_ago(5));
     let host = world.host().await;
     host.fire(FUNCTION).await.reports();
-    // One cannot begin. What the other reads is so young that it will be read again.
+    // One destination cannot begin. The other reads records so young that they are read again.
     let file = world.checkpoint_file(Sink::LogsIngestion);
     let good = fs::read_to_string(&file).unwrap();
     fs::write(&file, good.replace("\"format\": 2", "\"format\": 3")).unwrap();
@@ -112,7 +112,7 @@ async fn a_first_window_is_delivered_whole_to_both_whatever_the_tenant_makes_of_
     }
 }
 
-/// Asserts that of a run one destination's part fails and the other's does not.
+/// Asserts that a run fails for one destination and succeeds for the other.
 async fn assert_one_fails(world: &World, failing: Sink, telling: &str) {
     let ran = world.command(&["poll"]).await;
     assert_eq!(ran.code(), 1, "{ran:?}");
@@ -141,7 +141,7 @@ async fn while_one_destination_fails_the_other_goes_on_and_later_the_one_catches
                 .tenant
                 .generate(1_500, minutes_ago(from), minutes_ago(to));
             let (answers, telling) = match failing {
-                // The first one might be for the clock.
+                // The first 403 may be due to the clock, so the post is signed again.
                 Sink::LogAnalytics => (2, "refused the signature"),
                 _ => (1, "Monitoring Metrics Publisher"),
             };
@@ -171,13 +171,14 @@ async fn a_destination_that_answers_late_keeps_the_other_from_nothing() {
     let gate = Gate::closed();
     world.rule.fail([Fault::Wait(gate.clone())]);
     let others = async {
-        // One run is done with everything, further ahead than pages are kept for the other.
+        // The workspace gets everything, further ahead than pages are kept for the other
+        // destination.
         world.workspace.wait_for_post(8).await;
         gate.open();
     };
     let ((delivered, requests), ()) = tokio::join!(run(&world), others);
     assert_eq!(delivered, [8_000, 8_000]);
-    // The other may have to fetch for itself what was not kept.
+    // The other destination may have to fetch pages that were not kept.
     assert!((81..=162).contains(&requests), "{requests}");
     assert_all_landed_once(&world);
 }
@@ -222,7 +223,7 @@ async fn whoever_moves_from_one_to_the_other_misses_nothing_from_the_beginning_o
     world.poll().await;
     world.assert_all_landed_once();
 
-    // The new one begins where START_FROM says, in the midst of what the old one has.
+    // The new one begins at START_FROM, amid records that the old one already has.
     world.set("START_FROM", &minutes_ago(40).to_rfc3339());
     world.deliver_to(&BOTH);
     let both = world.tenant.generate(300, minutes_ago(20), minutes_ago(11));

@@ -1,5 +1,5 @@
-//! Far behind: the log is read side by side, and nothing that counts is another than where one page is
-//! read after the other.
+//! Catching up from far behind: pages are read in parallel, and the result is the same as when they
+//! are read one after another.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -10,9 +10,9 @@ use crate::world::{Sink, World, for_each_destination, minutes_ago, numbers};
 
 for_each_destination![a_kill_far_behind_loses_nothing_and_repeats_what_was_under_way];
 
-/// Records of the log, a page of which takes some time.
+/// Records in the log. Each page of it takes some time.
 const RECORDS: usize = 8_000;
-/// Rows of a post.
+/// Rows in a post.
 const BATCH: usize = 1_000;
 
 fn slow() -> Options {
@@ -55,7 +55,7 @@ async fn of_what_is_read_side_by_side_little_is_asked_for_twice() {
     let report = world.poll().await;
     assert_eq!(numbers(&report, ["delivered"]), [8_000]);
     assert!(world.tenant.most_at_once() > 2);
-    // 81 pages one after the other, and two searches.
+    // One after another it takes 81 pages, and two searches.
     let requests = world.tenant.log_requests();
     assert!(requests <= 83 + 12, "{requests}");
     world.assert_all_landed_once();
@@ -89,7 +89,7 @@ async fn a_replay_reads_side_by_side_and_little_beyond_its_end() {
         let date = row["date_t"].as_str().unwrap();
         assert!(from.as_str() <= date && date < to.as_str(), "{date}");
     }
-    // 300 of 585 minutes, so about half of 8,000.
+    // 300 of 585 minutes, so about half of 8,000 records.
     assert!((3_800..4_400).contains(&rows.len()), "{}", rows.len());
     let requests = world.tenant.log_requests();
     assert!(requests < 42 + 16, "{requests}");
@@ -118,7 +118,7 @@ async fn a_tenant_with_few_requests_a_second_is_asked_no_more_than_it_grants() {
     .await;
     let report = world.poll().await;
     assert_eq!(numbers(&report, ["delivered"]), [8_000]);
-    // None was refused and repeated.
+    // No request was refused and repeated.
     let requests = world.tenant.log_requests();
     assert_eq!(numbers(&report, ["requests"]), [requests + 1]);
     world.assert_all_landed_once();

@@ -1,4 +1,5 @@
-//! Everything at once: the process killed again and again, the storage away, calls failing.
+//! Everything at once: the process is killed again and again, the storage goes away, and calls
+//! fail.
 
 use std::collections::BTreeSet;
 
@@ -9,26 +10,26 @@ use crate::world::{FUNCTION, Sink, World, for_each_destination, minutes_ago};
 
 for_each_destination![kills_outages_and_failing_calls_lose_nothing_and_repeat_a_batch_each_at_most];
 
-/// Records of each interval between two kills, on the average.
+/// Average number of records between two kills.
 const RECORDS: usize = 667;
-/// Rows of a post.
+/// Rows in a post.
 const BATCH: usize = 1_000;
-/// The share of all calls to the tenant and the workspace that fail.
+/// The share of calls to the tenant and to the workspace that fail.
 const FAILING: f64 = 0.1;
 const SEED: u64 = 10;
 
 async fn kills_outages_and_failing_calls_lose_nothing_and_repeat_a_batch_each_at_most(sink: Sink) {
-    // What happens between the kills has little to do with the destination, and takes its time.
+    // What happens between kills hardly depends on the destination, and takes time.
     let kills = match sink {
         Sink::LogAnalytics => 30,
         _ => 10,
     };
-    // Before which of them the storage goes away.
+    // The kills before which the storage goes away.
     let [first, second, third] = [1, 2, 3].map(|quarter| quarter * (kills / 4));
     let mut azurite = Azurite::start().await;
     let mut world = World::start_for(sink).await;
     world.set("AzureWebJobsStorage", &azurite.connection_string());
-    // What cannot be saved is given up in seconds.
+    // With this budget a save that fails is given up within seconds.
     world.set("RUN_BUDGET", "4s");
     world.keep_secret(Azurite::secrets());
     world
@@ -40,29 +41,29 @@ async fn kills_outages_and_failing_calls_lose_nothing_and_repeat_a_batch_each_at
     let mut rng = fastrand::Rng::with_seed(SEED);
 
     let mut outages = 0;
-    // What a batch may be repeated for: a kill, an outage of the storage, a lost answer.
+    // What can repeat a batch: a kill, an outage of the storage, a lost answer.
     let excuses = |kills: usize, outages: usize| {
         kills + outages + usize::try_from(world.arrivals().answers_lost()).unwrap()
     };
-    // At each kill: the rows so far, and the excuses, this kill not yet among them.
+    // For each kill: the rows so far, and the excuses so far without this kill.
     let mut marks = vec![(0, 0)];
     for kill in 1..=kills {
         let moment = async {
             a_moment(&world, &mut rng).await;
             if kill == first {
-                // Away and back within one run.
+                // The storage goes away and comes back within one run.
                 azurite.stop().await;
                 azurite.start_again().await;
                 a_moment(&world, &mut rng).await;
             } else if kill == second {
-                // Away until runs end with an error.
+                // It stays away until runs end with an error.
                 azurite.stop().await;
                 let error = "the storage emulator cannot be used";
                 host.wait_for_line(Level::Error, error).await;
                 azurite.start_again().await;
                 a_moment(&world, &mut rng).await;
             } else if kill == third {
-                // Away when the process dies and when the next one starts.
+                // It is away when the process dies and when the next one starts.
                 azurite.stop().await;
             } else {
                 return;
@@ -112,24 +113,24 @@ async fn kills_outages_and_failing_calls_lose_nothing_and_repeat_a_batch_each_at
     assert!(panicked.is_none(), "seed {SEED}: {panicked:?}");
 }
 
-/// Lets a random number of requests pass: pages read, or a post.
+/// Waits for a random number of pages, or for a post.
 async fn a_moment(world: &World, rng: &mut fastrand::Rng) {
     let reads = world.tenant.log_requests();
     let posts = world.arrivals().requests();
-    // Seldom a post, or the drain would be over before the last kill.
+    // Seldom waits for a post, or everything would be delivered before the last kill.
     if rng.u8(0..3) > 0 {
         let more = rng.u64(1..12);
         world.tenant.wait_for_log_request(reads + more).await;
     } else {
         world.arrivals().wait_for_post(posts + 1).await;
     }
-    // From here to anywhere within the next request or two.
+    // Ends at a random moment within the next request or two.
     for _ in 0..rng.u32(0..100) {
         tokio::task::yield_now().await;
     }
 }
 
-/// Fires until a run reaches the end of the log.
+/// Fires the timer until a run reaches the end of the log.
 async fn run_after_run(host: &FunctionsHost) {
     loop {
         if let Outcome::Success { return_value, .. } = host.fire(FUNCTION).await

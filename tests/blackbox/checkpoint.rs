@@ -1,4 +1,4 @@
-//! The checkpoint, as a person looks at it and sets it, and what becomes of a run where it is lost.
+//! The checkpoint: how a person shows and sets it, and what a run does when it is lost.
 
 use std::fs;
 
@@ -7,7 +7,7 @@ use serde_json::json;
 
 use crate::world::{Sink, World, minutes_ago, now, numbers};
 
-/// An id of Auth0's form, as of a record that was stored then.
+/// An id in Auth0's form, of a record that was stored at `stored`.
 fn id(stored: DateTime<Utc>) -> String {
     format!("900{}{:033}", stored.format("%Y%m%d%H%M%S%6f"), 1)
 }
@@ -141,7 +141,7 @@ async fn check_finds_a_cursor_that_is_newer_than_the_newest_record() {
     let world = World::start().await;
     let date = minutes_ago(5);
     let newest = world.tenant.add(json!({"date": date, "type": "s"}), date);
-    // A typing error away from a record.
+    // An id of no record, as from a typing error.
     let cursor = id(minutes_ago(2));
     world
         .command(&["checkpoint", "set", "--from", &cursor])
@@ -210,7 +210,7 @@ async fn check_finds_nothing_wrong_with_a_cursor_that_is_a_record_whatever_its_d
     let world = World::start().await;
     let seconds = chrono::Duration::seconds;
     let start = minutes_ago(5);
-    // Of the last two, the one with the smaller id has the later date.
+    // The record with the smaller id has the later date.
     for (dated, stored) in [(1, 2), (0, 3)] {
         let record = json!({"date": start + seconds(dated), "type": "s"});
         world.tenant.add(record, start + seconds(stored));
@@ -246,7 +246,7 @@ async fn a_zeroed_checkpoint_stops_nothing_and_is_told_of_until_another_is_set()
     let ran = world.command(&["poll"]).await;
     assert_eq!(ran.code(), 0, "{ran:?}");
     assert!(ran.stderr.contains("the checkpoint was lost"), "{ran:?}");
-    // Nothing tells any more that these had been delivered.
+    // Nothing shows any more that these records were delivered.
     assert_eq!(numbers(&ran.report(), ["delivered"]), [10]);
     for _ in 0..2 {
         let report = world.poll().await;
@@ -256,7 +256,7 @@ async fn a_zeroed_checkpoint_stops_nothing_and_is_told_of_until_another_is_set()
     world.command(&["checkpoint", "set", "--from", "1h"]).await;
     assert!(world.poll().await["gap"].is_null());
 
-    // From here on there is a checkpoint to fall back on.
+    // From here on there is a previous checkpoint to fall back on.
     world.tenant.generate(5, minutes_ago(4), minutes_ago(3));
     world.poll().await;
     fs::write(world.checkpoint_file(Sink::LogAnalytics), "").unwrap();
@@ -338,7 +338,7 @@ async fn of_one_that_is_damaged_it_is_said_that_the_one_before_it_is_shown() {
         let show = world.command(&["checkpoint", "show"]).await;
         assert!(show.stdout.contains(&shown), "{show:?}");
     }
-    // Where neither can be read it is not as if there had been none.
+    // If neither can be read, the commands do not act as if there had been none.
     fs::write(file.with_file_name("log-analytics.previous.json"), "{").unwrap();
     for command in [&["checkpoint", "show"][..], &["check"]] {
         let ran = world.command(command).await;
@@ -370,7 +370,7 @@ async fn a_program_is_shown_the_checkpoint_that_the_next_run_uses_or_none() {
         );
         let place = format!("log-analytics: {}\n", previous.display());
         assert!(shown.stderr.ends_with(&place), "{shown:?}");
-        // What is told to a person is of the same.
+        // The text for a person shows the same checkpoint.
         let text = world.command(&["checkpoint", "show"]).await.stdout;
         assert!(text.starts_with(&place), "{text}");
     }
@@ -451,7 +451,7 @@ async fn what_may_be_missing_is_told_with_the_destination() {
     assert!(line.is_some_and(|it| it.starts_with(begins)), "{ran:?}");
 }
 
-/// Others may be able to write what is stored.
+/// Others may be able to write to the storage.
 #[tokio::test]
 async fn a_time_that_nobody_can_reckon_with_stops_no_run_wherever_it_is_stored() {
     let world = World::start().await;

@@ -1,4 +1,4 @@
-//! The commands, as a person at a terminal meets them.
+//! The commands as a person at a terminal uses them.
 
 use std::fs;
 use std::process::Stdio;
@@ -25,7 +25,7 @@ async fn every_destination_that_there_is_is_under_test() {
         .map(|(name, _)| name)
         .collect();
     let tested: Vec<_> = Sink::ALL.iter().map(|it| it.name()).collect();
-    // Of the one for a look, the tests are here.
+    // `stdout` has its tests in this file.
     assert_eq!(kinds, [&tested[..], &["stdout"]].concat());
 }
 
@@ -47,7 +47,7 @@ async fn poll_without_settings_names_them_all_and_exits_with_2() {
     for (command, needed) in [
         (&["poll"][..], &all[..]),
         (&["check"], &all),
-        // These speak to the storage alone.
+        // These commands use only the storage.
         (&["checkpoint", "show"], &["DOMAIN"]),
         (&["dead-letter", "list"], &["DOMAIN"]),
     ] {
@@ -155,8 +155,8 @@ async fn records_can_be_looked_at_before_any_is_sent() {
     world.assert_all_landed_once();
 }
 
-/// Somebody signs in under a name that clears a screen and turns the text round. JSON may hold it as it
-/// is.
+/// A user signs in with a name that clears the screen and reverses the text direction. JSON may
+/// hold such characters unescaped.
 #[tokio::test]
 async fn a_look_at_the_records_is_no_command_to_the_terminal() {
     let world = World::start().await;
@@ -368,7 +368,7 @@ async fn a_second_process_on_the_same_folder_is_turned_away() {
     ] {
         assert!(check.stdout.contains(told), "{check:?}");
     }
-    // It keeps nobody from anything.
+    // `check` does not block the running process.
     host.fire(FUNCTION).await.report();
     host.stop().await;
     let check = world.command(&["check"]).await;
@@ -396,7 +396,7 @@ async fn a_port_that_is_none_is_said_to_be_so() {
         ("FUNCTIONS_CUSTOMHANDLER_PORT", "http"),
         ("FUNCTIONS_CUSTOMHANDLER_PORT", "65536"),
         ("FUNCTIONS_CUSTOMHANDLER_PORT", "-1"),
-        // Any port would do, and the host would not find it.
+        // 0 means any free port, which the host would not find.
         ("FUNCTIONS_CUSTOMHANDLER_PORT", "0"),
         ("FUNCTIONS_HTTPWORKER_PORT", "http"),
     ] {
@@ -414,7 +414,7 @@ async fn a_port_that_is_none_is_said_to_be_so() {
 #[tokio::test]
 async fn serve_takes_no_tenant() {
     let mut world = World::start().await;
-    // Nobody may listen there, so what goes on would fail in another way.
+    // Port 0 is invalid, so a command that goes on would fail in another way.
     world.set("FUNCTIONS_CUSTOMHANDLER_PORT", "0");
     for command in [&["serve", "--tenant", "acme"][..], &["--tenant", "acme"]] {
         let ran = timeout(Duration::from_secs(20), world.command(command)).await;
@@ -448,7 +448,7 @@ async fn a_poll_that_is_interrupted_saves_what_it_delivered_and_prints_its_repor
 #[tokio::test]
 async fn a_poll_that_waits_for_its_storage_ends_when_it_is_asked_to() {
     let mut world = World::start().await;
-    // It takes connections, and answers nothing.
+    // This storage accepts connections and never answers.
     let storage = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = storage.local_addr().unwrap();
     let account =
@@ -464,7 +464,7 @@ async fn a_poll_that_waits_for_its_storage_ends_when_it_is_asked_to() {
     assert!(another.is_err(), "it was asked for the history too");
 }
 
-/// What a full disk does to a file, `/dev/full` does.
+/// Writes to `/dev/full` fail as on a full disk.
 #[cfg(target_os = "linux")]
 #[tokio::test]
 async fn output_that_cannot_be_written_is_a_failure() {

@@ -1,4 +1,4 @@
-//! The commands for what was set aside.
+//! The commands for dead letters.
 
 use std::fs;
 
@@ -13,7 +13,7 @@ for_each_judge![
     a_record_that_has_no_row_stays_where_it_is,
 ];
 
-/// Sets two records aside, looks at them and delivers them after all.
+/// Sets two records aside, lists them, and delivers them after all.
 async fn look_and_retry(world: World) {
     let none = world.command(&["dead-letter", "list"]).await;
     assert_eq!((none.code(), &*none.stdout), (0, ""), "{none:?}");

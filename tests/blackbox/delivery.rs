@@ -163,7 +163,7 @@ async fn a_token_that_is_over_at_once_fails_the_run_and_is_not_asked_for_again_a
     assert_eq!(world.tenant.token_requests(), 2);
 }
 
-/// The Logs Ingestion API's answer, a 204, has nothing that could break off.
+/// The Logs Ingestion API answers with a 204, which has no body that could break off.
 #[tokio::test]
 async fn an_accepted_post_is_not_repeated_because_its_answer_breaks_off() {
     let world = World::start().await;
@@ -309,7 +309,7 @@ async fn a_service_that_answers_with_what_it_was_sent_gives_nothing_away() {
     }
 
     host.fire(FUNCTION).await.report();
-    // The host that has the log has also had the secret.
+    // The host that serves the log has also received the secret.
     let withheld = "answered 405 Method Not Allowed: (withheld: it repeats a credential)";
     for secret in [1, 0].map(|it| world.tenant.secrets()[it].clone()) {
         let sent = format!("Authorization: Bearer {secret}");
@@ -365,7 +365,7 @@ async fn the_last_tenth_of_the_rate_limit_is_left_to_others() {
         .generate(3_000, minutes_ago(50), minutes_ago(5));
     let report = world.poll().await;
     assert_eq!(numbers(&report, ["delivered"]), [3_000]);
-    // 31 pages, two searches and a token: not one of them was refused and repeated.
+    // 31 pages, two searches and a token: no request was refused and repeated.
     assert_eq!(numbers(&report, ["requests"]), [34]);
 }
 

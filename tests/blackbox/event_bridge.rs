@@ -1,5 +1,5 @@
-//! What a bus of EventBridge is sent, whose credentials sign it, and what is said where it is not
-//! taken. The last tests are of moto, which is another party's idea of AWS.
+//! What an EventBridge bus receives, whose credentials sign the requests, and what is reported when
+//! the bus refuses. The last tests run against moto, an independent imitation of AWS.
 
 use std::path::Path;
 
@@ -66,7 +66,7 @@ async fn requests_of_ten_entries_stand_side_by_side() {
     assert_eq!(numbers(&world.poll().await, ["delivered"]), [2_000]);
     world.assert_all_landed_once();
     assert_eq!(world.bus.requests(), 200);
-    // Ten thousand records then take 63 times 30 ms.
+    // At this rate ten thousand records take 63 times 30 ms.
     assert_eq!(world.bus.most_in_flight(), 16);
 }
 
@@ -85,7 +85,7 @@ async fn only_entries_that_could_not_be_taken_are_sent_again() {
 async fn what_was_accepted_beside_a_failure_is_not_sent_again_by_the_next_run() {
     let world = world().await;
     world.tenant.generate(30, minutes_ago(50), minutes_ago(5));
-    // Seven times is once more than the run tries.
+    // Seven failures are one more than the run's attempts.
     let busy = [Some("ThrottlingException"); 7];
     world.bus.refuse_entries([None; 29]);
     world.bus.refuse_entries(busy);
@@ -272,7 +272,7 @@ async fn a_role_that_does_not_take_the_identity_says_what_the_token_says() {
         assert_eq!(check.code(), 1, "{check:?}");
         assert!(check.stdout.contains(telling), "{check:?}");
     }
-    // What passes is tried again.
+    // A passing failure is retried.
     let world = world_with_role().await;
     world.tenant.generate(5, minutes_ago(50), minutes_ago(5));
     let busy = "<ErrorResponse><Error><Code>Throttling</Code></Error></ErrorResponse>";
@@ -299,7 +299,7 @@ async fn moto() -> Moto {
     Moto::start(Path::new(env!("CARGO_TARGET_TMPDIR"))).await
 }
 
-/// A queue behind a rule of the bus that takes failures only.
+/// Makes a bus with a rule that sends only failures to a queue, and returns the queue.
 async fn prepare(moto: &Moto) -> String {
     let bus = json!({"Name": "auth0"});
     moto.json("events", "AWSEvents.CreateEventBus", &bus).await;
@@ -317,7 +317,7 @@ async fn prepare(moto: &Moto) -> String {
     queue["QueueUrl"].as_str().unwrap().to_owned()
 }
 
-/// All messages of a queue.
+/// Receives all messages of a queue.
 async fn received(moto: &Moto, queue: &str) -> Vec<Value> {
     let mut received = Vec::new();
     loop {
@@ -338,7 +338,7 @@ fn may(actions: &[&str]) -> Value {
 
 const BOTH: [&str; 2] = ["events:PutEvents", "events:DescribeEventBus"];
 
-/// A world whose bus is moto's.
+/// A world that delivers to moto's bus.
 async fn world_of(moto: &Moto) -> World {
     let mut world = world().await;
     world.set("EVENT_BRIDGE_ENDPOINT", moto.url());
@@ -413,7 +413,7 @@ async fn moto_takes_what_is_signed_by_a_role_that_the_identity_has_assumed() {
     world.set("AWS_ACCESS_KEY_ID", "");
     world.set("AWS_SECRET_ACCESS_KEY", "");
     world.set("AWS_ROLE_ARN", &role);
-    // The first is the request for the role, which nobody signs; moto would want that too.
+    // The first request asks for the role. AWS takes it unsigned, but moto would want a signature.
     moto.check_after(1).await;
     assert_eq!(numbers(&world.poll().await, ["delivered"]), [5]);
     moto.check_after(1_000).await;

@@ -1,4 +1,4 @@
-//! What a topic of Event Grid is sent, and what is said where it does not take it.
+//! What an Event Grid topic receives, and what is reported when the topic refuses.
 
 use std::path::Path;
 
@@ -61,7 +61,7 @@ async fn a_namespace_and_an_identity_do_as_well() {
             .generate(1_500, minutes_ago(50), minutes_ago(5));
         assert_eq!(numbers(&world.poll().await, ["delivered"]), [1_500]);
         world.assert_all_landed_once();
-        // A token that was refused is replaced.
+        // A refused token is replaced.
         world.issuer.revoke_tokens();
         world.tenant.generate(10, minutes_ago(4), minutes_ago(3));
         assert_eq!(numbers(&world.poll().await, ["delivered"]), [10]);
@@ -150,7 +150,7 @@ async fn a_filter_takes_what_matches_and_the_cursor_passes_the_rest() {
     assert!(ran.stderr.contains(told), "{ran:?}");
 }
 
-/// Publishes two events with Microsoft's client for Python, and answers with how that went.
+/// Publishes two events with Microsoft's client for Python, and returns the outcome.
 async fn publish(arguments: impl Iterator<Item = &str>) -> String {
     let client = ["azure-eventgrid==4.22.1"];
     let site = site(Path::new(env!("CARGO_TARGET_TMPDIR")), &client).await;
@@ -164,7 +164,7 @@ async fn publish(arguments: impl Iterator<Item = &str>) -> String {
     String::from_utf8(output.stdout).unwrap().trim().to_owned()
 }
 
-/// Or the stand-in would be something that only this program speaks to.
+/// Otherwise the simulated topic might be one that only this program can use.
 #[tokio::test]
 async fn microsoft_s_own_client_is_served_as_this_program_is() {
     let world = world().await;

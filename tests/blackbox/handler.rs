@@ -75,7 +75,7 @@ async fn a_timer_invocation_delivers_and_reports() {
     );
     world.assert_all_landed_once();
 
-    // The answer's line is all there is: the host logs it as part of the invocation.
+    // The program logs nothing: the host logs the line in the answer as part of the invocation.
     let ours = host.lines().into_iter().map(|line| line.text);
     let ours: Vec<_> = ours.filter(|it| !it.contains("is listening")).collect();
     assert_eq!(ours, Vec::<String>::new());
@@ -123,7 +123,7 @@ async fn whatever_the_timer_looks_like_it_is_an_invocation() {
 async fn what_is_no_invocation_of_this_function_is_refused_and_read_to_its_end() {
     let world = World::start().await;
     let host = world.host().await;
-    // More than fits between two ends of a connection, so that it is noticed if it is not read.
+    // More than a connection buffers, so that a body that is not read is noticed.
     let large = "x".repeat(15_000_000);
     let good = timer_body("timer", &json!({"padding": large}));
     let too_large = timer_body("timer", &json!({"padding": "x".repeat(50_000_000)}));
@@ -138,7 +138,7 @@ async fn what_is_no_invocation_of_this_function_is_refused_and_read_to_its_end()
         (FUNCTION, json!({"Data": "timer"}).to_string(), 400),
         (FUNCTION, good, 200),
     ] {
-        // The stand-in fails where an answer comes before it has sent everything.
+        // The simulated host fails if an answer comes before it has sent everything.
         let answer = host.send(function, body).await.unwrap();
         assert_eq!(answer.status, status);
     }
@@ -183,7 +183,7 @@ async fn a_second_invocation_during_a_run_does_nothing_and_says_so() {
 
     let second = async {
         world.tenant.wait_for_log_request(before + 1).await;
-        // The only way by which one comes beside another.
+        // Only *Run now* can invoke the function during a run.
         host.run_now(FUNCTION).await
     };
     let second = tokio::select! {
@@ -262,7 +262,7 @@ async fn a_killed_process_loses_nothing(sink: Sink) {
         .tenant
         .generate(2_500, minutes_ago(50), minutes_ago(5));
     let host = world.host().await;
-    // The first post is stored and the second hangs; the process dies with it.
+    // The first post is stored. The second hangs, and then the process is killed.
     world.arrivals().fail([Fault::None, Fault::Hang]);
     let killed = async {
         world.arrivals().wait_for_post(2).await;
@@ -276,7 +276,7 @@ async fn a_killed_process_loses_nothing(sink: Sink) {
     let report = host.fire(FUNCTION).await.report();
     let delivered = numbers(&report, ["delivered"]);
     if sink == Sink::EventBridge {
-        // A batch is many posts, and what it had stored by then comes again.
+        // A batch is many posts. Those that were stored are sent again.
         assert!((10..1_000).contains(&stored), "{stored}");
         assert_eq!(delivered, [2_500]);
         let mut landed = world.arrivals().landed();
@@ -286,7 +286,7 @@ async fn a_killed_process_loses_nothing(sink: Sink) {
         assert_eq!(world.arrivals().stored() as u64, 2_500 + stored);
         return;
     }
-    // One post: a thousand rows, or what makes a megabyte; of an archive what an hour has of them.
+    // One post: a thousand rows, or what makes a megabyte. An archive stores them by the hour.
     let least = if sink == Sink::Archive { 1 } else { 800 };
     assert!((least..=1_000).contains(&stored), "{stored}");
     assert_eq!(delivered, [2_500 - stored]);
@@ -341,7 +341,7 @@ async fn a_program_that_is_asked_to_end_finishes_its_run_first_and_is_started_ag
     world.assert_all_landed_once();
 }
 
-/// The program without a host, listening, and its port.
+/// Starts the program without a host. Returns it once it listens, and its port.
 async fn serve(world: &mut World) -> (Child, u16) {
     let free = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = free.local_addr().unwrap().port();
@@ -354,7 +354,7 @@ async fn serve(world: &mut World) -> (Child, u16) {
     (program, port)
 }
 
-/// A connection on which this was sent, and what came back so far, once that is something.
+/// Opens a connection and sends `text`. Returns it, and the start of an answer if one is due.
 async fn sent(port: u16, text: &str, is_answered: bool) -> (TcpStream, String) {
     let mut connection = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
     connection.write_all(text.as_bytes()).await.unwrap();
@@ -368,7 +368,7 @@ async fn sent(port: u16, text: &str, is_answered: bool) -> (TcpStream, String) {
     (connection, answer)
 }
 
-/// Asks the program to end; it is to be started again.
+/// Asks the program to end. It does so with the code that makes the host start it again.
 async fn ends_when_asked(world: &World, program: Child) {
     assert_eq!(world.end("TERM", program).await.code(), 200);
 }
@@ -384,7 +384,7 @@ async fn half_a_request_keeps_no_program_from_ending() {
     let (mut body, answer) = sent(port, &body, true).await;
     assert!(answer.starts_with("HTTP/1.1 100 "), "{answer}");
     body.write_all(b"{\"Data\"").await.unwrap();
-    // Once this is answered, what came before it was read.
+    // Once this is answered, the earlier requests were read.
     let (_, answer) = sent(port, "GET / HTTP/1.1\r\nHost: x\r\n\r\n", true).await;
     assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
     ends_when_asked(&world, program).await;
@@ -428,7 +428,7 @@ async fn a_crash_leaves_no_memory_with_secrets_in_it() {
     assert_eq!(core, ["0", "0", "bytes"], "soft and hard");
 }
 
-/// A certificate to whose key nobody has the other half.
+/// A certificate whose private key nobody has.
 const NOBODY: &str = "\
 -----BEGIN CERTIFICATE-----
 MIIBeTCCAR+gAwIBAgIUceDAhVFhape+ua31/lKXl370hO0wCgYIKoZIzj0EAwIw

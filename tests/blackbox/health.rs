@@ -1,4 +1,4 @@
-//! How it stands, as `status`, the function `Auth0Health` and its page tell it from what is stored.
+//! Health, as `status`, the function `Auth0Health` and its page derive it from what is stored.
 
 use std::fs;
 use std::net::Ipv4Addr;
@@ -19,7 +19,7 @@ async fn status(world: &World) -> (i32, Value) {
     (ran.code(), ran.report())
 }
 
-/// Changes the stored history of the destination.
+/// Changes fields in the stored history of the destination.
 fn rewrite(world: &World, changes: &Value) {
     let file = world.history_file(Sink::LogAnalytics);
     let mut history: Value = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
@@ -55,7 +55,7 @@ async fn status_tells_each_state_from_what_runs_have_left() {
     assert_eq!((code, &json["state"]), (1, &json!("failing")), "{json}");
     let error = json["pipelines"][0]["error"]["text"].as_str().unwrap();
     assert!(error.contains("CLIENT_SECRET"), "{error}");
-    // What is stored needs no secret to be looked at.
+    // `status` needs no secret to read what is stored.
     world.set("CLIENT_SECRET", "");
     world.set("WorkspaceKey", "");
     assert_eq!(state(status(&world).await), (1, "failing".into()));
@@ -104,12 +104,12 @@ async fn where_no_run_can_begin_status_says_so_and_ends_as_other_commands_do() {
     let mut world = World::start().await;
     let named = ["status", "--destination", "bogus"];
     assert_eq!(world.command(&named).await.code(), 2);
-    // Who looks need not have a secret.
+    // `status` needs no secret, even where runs need one for pseudonyms.
     world.set("PII", "email:pseudonym");
     world.set("CLIENT_SECRET", "");
     world.set("WorkspaceKey", "");
     assert_eq!(status(&world).await.0, 0);
-    // One of two that can begin is told of, and so is what is wrong with the other.
+    // Of two destinations, one can begin and is shown, and so is the error of the other.
     world.set("DESTINATIONS", "log-analytics,archive");
     world.set("FILTER_ARCHIVE", "bogus");
     let (code, json) = status(&world).await;
@@ -226,14 +226,14 @@ async fn the_function_answers_with_json_metrics_and_a_page_while_a_run_holds_the
     world.tenant.revoke_tokens();
     world.tenant.fail_tokens([Fault::answer(401, denied)]);
     host.fire(FUNCTION).await.failure();
-    // What was seen is told again for some seconds, so another process is asked.
+    // A process repeats its last answer for some seconds, so another process is asked.
     let other = world.host().await;
     assert_eq!(other.call(get("")).await.status, 503);
     assert_eq!(other.call(get("/page")).await.status, 200);
 }
 
-/// Serves a page with its headers, and answers with what Chromium makes of it: the document, and what
-/// it complains of.
+/// Serves a page with its headers. Returns the document as Chromium builds it, and Chromium's
+/// complaints.
 async fn browse(page: Reply) -> (String, String) {
     let listener = tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
         .await
@@ -290,7 +290,7 @@ async fn a_browser_shows_each_state_and_runs_nothing_that_an_error_says() {
         ("failing", json!({"is_failing": true})),
     ] {
         rewrite(&world, &changes);
-        // Each process looks once.
+        // A process repeats what it saw, so each state gets a new one.
         let host = world.host().await;
         let page = host.call(get("/page")).await;
         let (document, complaints) = browse(page).await;
@@ -324,7 +324,7 @@ async fn all_is_unknown(world: &World) {
     }
 }
 
-/// Where settings do not say where it is, nobody has looked at it.
+/// If the settings do not say where the history is, it was not read.
 #[tokio::test]
 async fn what_nobody_has_looked_at_is_not_said_to_be_never_or_none() {
     for (setting, value) in [("DOMAIN", ""), ("DESTINATIONS", "bogus")] {

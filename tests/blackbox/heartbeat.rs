@@ -21,7 +21,7 @@ fn beats(world: &World) -> Vec<Row> {
     world.arrivals().table(TABLE).rows
 }
 
-/// What they say of state and destination.
+/// The destination and the state in each heartbeat.
 fn told(world: &World) -> Vec<[String; 2]> {
     let text = |it: &Value| it.as_str().unwrap().to_owned();
     let beats = beats(world).into_iter();
@@ -44,7 +44,7 @@ async fn a_run_that_delivers_or_fails_leaves_a_row_and_a_quiet_one_after_it_does
     let [beat] = &beats(&world)[..] else {
         panic!("{:?}", beats(&world));
     };
-    // As in the paths of what is kept.
+    // The host as it stands in the paths of the storage.
     let host = world.tenant.settings()[0].1.replace("http://", "");
     let host = host.replace(':', "_");
     for (column, value) in [
@@ -89,7 +89,7 @@ async fn a_run_that_delivers_or_fails_leaves_a_row_and_a_quiet_one_after_it_does
     for secret in secrets.concat().iter().map(|it| &**it).chain([secret]) {
         assert!(!everything.contains(secret), "{secret}");
     }
-    // The columns are those that the template declares, whichever way the row came.
+    // The template declares these columns, for both ways into the workspace.
     let declared: BTreeSet<_> = auth0_poller::table::schema::health_table()
         .into_iter()
         .map(|it| it.name)

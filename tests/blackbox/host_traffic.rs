@@ -1,5 +1,5 @@
-//! What the real Functions host (4.1037) was recorded to send, played to the program byte for byte:
-//! the stand-in's client sends a header of its own and writes all names small.
+//! Requests recorded from the real Functions host (4.1037), played to the program byte for byte.
+//! The simulated host's client adds a header of its own and sends all header names in lower case.
 //!
 //! `host_traffic.json` has the shapes of the recording; ids, times and keys are made up.
 
@@ -25,13 +25,13 @@ struct Recorded {
 }
 
 struct Answer {
-    /// Without the version.
+    /// Without the HTTP version.
     status_line: String,
     body: String,
 }
 
 impl Answer {
-    /// The only report in it.
+    /// The only report in the body.
     fn report(&self) -> Value {
         let answer: Value = serde_json::from_str(&self.body).unwrap();
         let reports = answer["ReturnValue"].as_array().unwrap();
@@ -69,14 +69,14 @@ async fn play(host: &FunctionsHost, name: &str) -> Answer {
     let mut connection = TcpStream::connect(host.address()).await.unwrap();
     connection.write_all(text.as_bytes()).await.unwrap();
     let (head, body) = answer(&mut connection).await;
-    // It is searched for secrets too.
+    // The answer is searched for secrets too.
     host.transcript().add(&format!("{head}\n{body}"));
     let (status_line, _) = head.split_once("\r\n").unwrap();
     let status_line = status_line.strip_prefix("HTTP/1.1 ").unwrap().to_owned();
     Answer { status_line, body }
 }
 
-/// Reads an answer that says how long it is, as the program's do.
+/// Reads an answer that has a Content-Length, as the program's answers do.
 async fn answer(connection: &mut TcpStream) -> (String, String) {
     let mut text = String::new();
     loop {
@@ -116,7 +116,7 @@ async fn each_request_of_the_real_host_is_answered_as_it_should_be() {
     let failed = play(&host, "attempt 0").await;
     let reason = failed.status_line.strip_prefix("500 log-analytics: ");
     assert!(reason.is_some_and(|it| it.contains("refused the signature")));
-    // The host fails the invocation whatever stands in the body, but that is an answer of ours.
+    // The host fails the invocation whatever the body holds, but the report is in it.
     assert_eq!(failed.report()["destination"], "log-analytics");
     let line = host
         .wait_for_line(Level::Error, "refused the signature")
@@ -140,7 +140,7 @@ async fn each_request_of_the_real_host_is_answered_as_it_should_be() {
             "{name}"
         );
     }
-    // The caller's key is in all three.
+    // All three requests carry the caller's key.
     let transcript = host.transcript();
     assert!(!transcript.text().contains("KEYOFTHISTEST"));
     world.assert_all_landed_once();
@@ -165,7 +165,7 @@ async fn run_now_comes_beside_a_running_tick() {
     assert_eq!(run_now.report()["busy"], true);
     world.assert_all_landed_once();
 
-    // With nothing beside it, it is a run like any other.
+    // Without a tick beside it, it is a run like any other.
     let alone = play(&host, "run now").await;
     assert_eq!(alone.report()["busy"], false);
     host.fire_past_due(FUNCTION).await.report();

@@ -43,7 +43,7 @@ async fn what_goes_over_tls_goes_through_the_proxy_that_the_environment_names() 
     for proxy in ["::", "socks5://127.0.0.1:9"] {
         world.set("HTTPS_PROXY", proxy);
         let ran = world.command(&["poll"]).await;
-        // It says what one would be.
+        // The message says what a proxy's URL looks like.
         let told = "HTTPS_PROXY is not the URL of a proxy such as http://proxy:8080";
         assert!(ran.stderr.contains(told), "{ran:?}");
     }

@@ -1,4 +1,4 @@
-//! What the program does where nothing happens, which is almost always.
+//! What the program does when nothing happens, which is most of the time.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -9,7 +9,7 @@ use crate::world::{FUNCTION, Sink, World, for_each_destination, minutes_ago, num
 
 for_each_destination![a_quiet_run_asks_auth0_once_and_its_storage_for_no_write];
 
-/// Every file below a folder, and when it was written.
+/// All files below a folder, and when each was written.
 fn files(folder: &Path) -> BTreeMap<PathBuf, SystemTime> {
     let mut files = BTreeMap::new();
     for entry in fs::read_dir(folder).unwrap() {
@@ -24,13 +24,13 @@ fn files(folder: &Path) -> BTreeMap<PathBuf, SystemTime> {
     files
 }
 
-/// But for a sign of life every ten minutes, which the runs of a minute do not come to.
+/// Every ten minutes a run saves a sign of life, but these runs take less than a minute.
 async fn a_quiet_run_asks_auth0_once_and_its_storage_for_no_write(sink: Sink) {
     let world = World::start_for(sink).await;
     world.tenant.generate(250, minutes_ago(50), minutes_ago(5));
     let host = world.host().await;
-    // The first quiet one is news: the end was reached. The second looks once whether anything came
-    // that reading did not meet, which it then does every ten minutes.
+    // The first quiet run saves that it reached the end. The second searches once for records that
+    // reading did not meet. Later runs do so every ten minutes.
     for _ in 0..3 {
         host.fire(FUNCTION).await.report();
     }

@@ -1,5 +1,5 @@
-//! Log ids that are not what they were: other prefixes, times that cannot be, other shapes, none at
-//! all. Auth0 compares ids as text, so that a prefix outweighs the time.
+//! Unusual log ids: other prefixes, impossible times, other shapes, or no id at all. Auth0 compares
+//! ids as text, so the prefix outweighs the time.
 
 use std::fs;
 
@@ -10,7 +10,7 @@ use simulator::tenant::{Options, SyntheticIds};
 
 use crate::world::{Ran, Sink, World, minutes_ago, now, numbers};
 
-/// A tenant in which nothing happens but what a test lets happen.
+/// A world whose tenant logs only what a test adds.
 async fn world() -> World {
     World::with(Options {
         token_events: false,
@@ -27,7 +27,7 @@ fn id(prefix: &str, stored: DateTime<Utc>, number: u64) -> String {
     format!("{prefix}{}{number:033}", stored.format("%Y%m%d%H%M%S%6f"))
 }
 
-/// Adds so many records of a prefix, one each second from this many minutes ago on.
+/// Adds `count` records of a prefix, one a second, the first of them `minutes` minutes ago.
 fn add(world: &World, prefix: &str, count: i64, minutes: i64) {
     for n in 0..count {
         let stored = minutes_ago(minutes) + chrono::Duration::seconds(n);
@@ -42,7 +42,7 @@ async fn poll(world: &World) -> Ran {
     ran
 }
 
-/// Nothing is to be done any more, and the run says so.
+/// Asserts that a run finds nothing more to do and says so.
 async fn assert_quiet(world: &World) {
     let report = world.poll().await;
     assert_eq!(numbers(&report, ["delivered", "dead_lettered"]), [0, 0]);
@@ -53,12 +53,12 @@ async fn assert_quiet(world: &World) {
 async fn an_id_that_cannot_be_is_delivered_once_and_stands_in_nobody_s_way() {
     let later = now() + chrono::Duration::hours(2);
     for odd in [
-        // Above all others, and of long before.
+        // Above all others, with a time of long ago.
         format!("90120200101{:045}", 0),
-        // Of the known prefix, and of a time to come.
+        // With the known prefix and a time in the future.
         format!("90099991231235959{:039}", 0),
         id("900", later, 0),
-        // Both.
+        // Above all others, with a time in the future.
         format!("99999991231235959{:039}", 0),
     ] {
         let world = world().await;
@@ -71,7 +71,7 @@ async fn an_id_that_cannot_be_is_delivered_once_and_stands_in_nobody_s_way() {
             add(&world, "900", 5, minutes);
             let ran = poll(&world).await;
             assert_eq!(numbers(&ran.report(), ["delivered"]), [5], "{odd}");
-            // It is told of once.
+            // Only the first run reports it.
             assert!(!ran.stderr.contains(&odd), "{ran:?}");
         }
         for _ in 0..3 {
@@ -94,7 +94,7 @@ async fn a_record_that_auth0_shows_and_does_not_send_is_told_of_and_delivered_wh
         let world = world().await;
         add(&world, "900", 20, 20);
         world.tenant.add_as(odd, record(minutes_ago(10)));
-        // It is the last that is asked for.
+        // The record with the odd id is requested last.
         let before = [const { Fault::None }; 4];
         let answer = Fault::answer(200, &said);
         world.tenant.fail_logs(before.into_iter().chain([answer]));
@@ -103,7 +103,7 @@ async fn a_record_that_auth0_shows_and_does_not_send_is_told_of_and_delivered_wh
         let told =
             format!("the record {odd} was found by a search, and could not be had by its id");
         assert!(ran.stderr.contains(&told), "{ran:?}");
-        // In the second run that finds nothing new, the newest are looked at once more.
+        // The second run that finds nothing new searches for the newest records once more.
         for _ in 0..2 {
             poll(&world).await;
         }
@@ -137,12 +137,13 @@ async fn a_tenant_may_move_from_one_prefix_to_another() {
         world.assert_all_landed_once();
         add(&world, to, 150, 40);
         let mut delivered = 0;
-        // A smaller one is looked for in the second run that finds nothing.
+        // The second run that finds nothing searches for smaller prefixes.
         for _ in 0..2 {
             delivered += numbers(&poll(&world).await.report(), ["delivered"])[0];
         }
         assert_eq!(delivered, 150, "{from} {to}");
-        // And on from there, and back.
+        // The tenant goes on with the new prefix, then back to the old one, then to the new one
+        // again.
         for (prefix, minutes) in [(to, 30), (to, 25), (from, 15), (to, 10)] {
             add(&world, prefix, 10, minutes);
             poll(&world).await;
@@ -167,11 +168,11 @@ async fn a_tenant_may_mix_prefixes() {
         }
         poll(&world).await;
     }
-    // Within ten minutes, or in the second run in which nothing else happens.
+    // They are found within ten minutes, or in the second run in which nothing else happens.
     poll(&world).await;
     poll(&world).await;
     world.assert_all_landed_once();
-    // From then on, in each run.
+    // From then on each run finds them.
     add(&world, "800", 3, 2);
     add(&world, "700", 3, 1);
     poll(&world).await;
@@ -212,7 +213,8 @@ async fn a_short_page_that_ends_amid_another_prefix_is_not_the_end_of_the_log() 
     add(&world, "900", 60, 50);
     poll(&world).await;
     world.assert_all_landed_once();
-    // Of the smaller prefix the newest are of now, and come before what the other one has.
+    // The newest records of the smaller prefix are of now, and sort before those of the other
+    // prefix.
     for minutes in [40, 30] {
         add(&world, "800", 1, 1);
         add(&world, "900", 10, minutes);
@@ -243,7 +245,7 @@ async fn a_short_page_of_now_is_not_the_end_of_what_other_prefixes_have() {
     add(&world, "900", 10, 40);
     poll(&world).await;
     assert_eq!(of_900(), 70);
-    // A replay knows of no prefix but those that it meets.
+    // A replay knows only the prefixes that it meets.
     for (to, count) in [("20m", 70), ("1s", 130)] {
         let stretch = ["--from", "55m", "--to", to];
         let replay = ["replay", "--destination", "log-analytics"];
@@ -252,7 +254,7 @@ async fn a_short_page_of_now_is_not_the_end_of_what_other_prefixes_have() {
     }
 }
 
-/// How a tenant behaves towards ids that are none of records.
+/// Options of a tenant that treats ids of no record in this way.
 fn towards(synthetic_ids: SyntheticIds) -> Options {
     Options {
         token_events: false,
@@ -261,8 +263,8 @@ fn towards(synthetic_ids: SyntheticIds) -> Options {
     }
 }
 
-/// A tenant that has caught up, in which a record of a prefix below all others comes, and so many newer
-/// ones.
+/// A tenant that has caught up, and then gets a record with a prefix below all others and `newer`
+/// newer records.
 async fn with_hidden(options: Options, newer: i64) -> World {
     let world = World::with(options).await;
     add(&world, "900", 10, 20);
@@ -270,7 +272,7 @@ async fn with_hidden(options: Options, newer: i64) -> World {
     add(&world, "900", newer, 10);
     let hidden = id("800", minutes_ago(9), 7);
     world.tenant.add_as(&hidden, record(minutes_ago(40)));
-    // What is strange lets the run look at once, and not only after ten minutes.
+    // The odd id makes the run search at once instead of after ten minutes.
     let odd = format!("90120200101{:045}", 0);
     world.tenant.add_as(&odd, record(minutes_ago(1)));
     world
@@ -334,7 +336,7 @@ async fn a_first_run_reads_all_where_an_id_that_is_none_of_a_record_is_not_heede
 async fn ids_of_another_shape_are_delivered_whatever_their_place_among_the_others() {
     for odd in [
         &["zzz-1", "zzz-2"][..],
-        // Below the others, they are looked for every ten minutes.
+        // Smaller than the others, it is found by the search that runs every ten minutes.
         &["1"],
         &["9"],
         &["0f6c1b1e-4f6e"],
@@ -384,7 +386,7 @@ async fn however_many_records_have_no_id_those_after_them_are_delivered() {
 #[tokio::test]
 async fn a_log_id_that_is_far_too_long_is_kept_nowhere_but_with_its_record() {
     let world = world().await;
-    // As long as a header may be in which the stand-in repeats it.
+    // The simulated tenant repeats the long id in a header, which cannot be longer.
     let [long, fits] = [50_000, 256].map(|length| "9".repeat(length));
     add(&world, "900", 3, 10);
     world.tenant.add_as(&long, record(minutes_ago(5)));

@@ -31,10 +31,10 @@ const STANDARD: [(&str, &str); 11] = [
     ("_SubscriptionId", "string"),
 ];
 
-/// The table of heartbeats, which every workspace has here.
+/// The table of heartbeats. Every workspace of these tests has it.
 pub const HEALTH: &str = "Auth0AMHealth_CL";
 
-/// The tables of a data collection rule's own diagnostics, by what Azure documents of them.
+/// The tables of a data collection rule's own diagnostics, as Azure documents them.
 const DIAGNOSTICS: [(&str, &[(&str, &str)]); 2] = [
     (
         "DCRLogErrors",
@@ -73,7 +73,7 @@ fn health_columns() -> Map<String, Value> {
         .collect()
 }
 
-/// The folders of the tools.
+/// The folders of `tests/kql` that are copied.
 const FOLDERS: [&str; 3] = ["", "scenarios", "test"];
 
 /// The folder of the project.
@@ -88,7 +88,7 @@ static TOOLS: LazyLock<PathBuf> = LazyLock::new(|| {
     for folder in FOLDERS {
         fs::create_dir_all(tools.join(folder)).unwrap();
     }
-    // Tests run in processes of their own, side by side.
+    // Several test processes may prepare the folder at the same time.
     let lock = File::create(tools.join("lock")).unwrap();
     lock.lock().unwrap();
     let is_new = copy(&source, &tools, "package-lock.json");
@@ -112,7 +112,7 @@ static TOOLS: LazyLock<PathBuf> = LazyLock::new(|| {
     tools
 });
 
-/// Copies a file where it is another one. Answers whether it was.
+/// Copies a file unless the copy is the same already. Returns whether it copied it.
 fn copy(from: &Path, to: &Path, name: impl AsRef<Path>) -> bool {
     let content = fs::read(from.join(&name)).unwrap();
     let place = to.join(&name);
@@ -163,7 +163,7 @@ pub fn files(folder: &str) -> Vec<PathBuf> {
     files
 }
 
-/// A workspace with some tables, for queries.
+/// A workspace with tables, for queries.
 pub struct Kql {
     folder: TempDir,
     tables: Vec<&'static str>,
@@ -174,12 +174,12 @@ pub struct Kql {
 pub type Rows = (&'static str, Map<String, Value>, Vec<Value>);
 
 impl Kql {
-    /// The workspace with these rows in `Auth0AM_CL`, which the HTTP Data Collector API made.
+    /// A workspace with these rows in an `Auth0AM_CL` that the HTTP Data Collector API made.
     pub fn over(table: &Table) -> Self {
         Self::over_table_of(Api::DataCollector, table)
     }
 
-    /// The workspace with these rows in `Auth0AM_CL`, which came by this way.
+    /// A workspace with these rows in an `Auth0AM_CL` that is filled through `api`.
     pub fn over_table_of(api: Api, table: &Table) -> Self {
         let mut columns: Map<String, Value> = STANDARD
             .into_iter()
@@ -196,13 +196,12 @@ impl Kql {
         Self::with(vec![("Auth0AM_CL", columns, rows.collect())])
     }
 
-    /// What a data collection rule's transformation works on: these columns of the stream, and
-    /// rows.
+    /// The input of a data collection rule's transformation: these columns and rows of the stream.
     pub fn over_stream(columns: &Map<String, Value>, rows: &[Value]) -> Self {
         Self::with(vec![("source", columns.clone(), rows.to_vec())])
     }
 
-    /// The same with heartbeats.
+    /// Adds heartbeats to the workspace.
     pub fn with_heartbeats(mut self, rows: &[Value]) -> Self {
         let lines: String = rows.iter().map(|row| row.to_string() + "\n").collect();
         fs::write(self.rows_of(HEALTH), lines).unwrap();
@@ -210,7 +209,7 @@ impl Kql {
         self
     }
 
-    /// These tables, beside those of telemetry and heartbeats, which every workspace has.
+    /// A workspace with these tables, and with those of telemetry and heartbeats, which all have.
     pub fn with(tables: Vec<Rows>) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let mut declared: Map<String, Value> = telemetry::columns().collect();
@@ -254,7 +253,7 @@ impl Kql {
         node
     }
 
-    /// What is wrong with the queries of these files; nothing if all is well.
+    /// The problems of the queries in these files; empty if there are none.
     pub fn problems(&self, files: &[PathBuf]) -> String {
         let output = run(self.node("check.mjs").args(files));
         let text = String::from_utf8(output.stdout).unwrap();
@@ -266,8 +265,8 @@ impl Kql {
         text
     }
 
-    /// What a tool prints that judges the rules over the rows of their scenarios; as an error where
-    /// they do not pass.
+    /// The output of a tool that judges the rules over the rows of their scenarios; an error if the
+    /// rules do not pass.
     pub fn judged(&self, tool: &str, arguments: &[&str]) -> Result<String, String> {
         let mut node = self.node(tool);
         node.arg("--rows").arg(self.rows_of("Auth0AM_CL"));
@@ -285,8 +284,8 @@ impl Kql {
         }
     }
 
-    /// The rules and hunting queries that find something else over the rows of each of the other
-    /// workspaces, which were made of the same records.
+    /// For each of the other workspaces, made of the same records: the rules and hunting queries
+    /// that find something else there.
     pub fn losses(&self, others: &[Self]) -> Vec<Vec<String>> {
         let files: Vec<_> = others.iter().map(|it| it.rows_of("Auth0AM_CL")).collect();
         let arguments = files
@@ -298,8 +297,8 @@ impl Kql {
         lines.collect::<serde_json::Result<_>>().unwrap()
     }
 
-    /// The results of all queries of a workbook or a data-connector page, by their labels, with
-    /// these values of a workbook's parameters.
+    /// The results of all queries of a workbook or a data-connector page, by label, with these
+    /// values of the workbook's parameters.
     pub fn results_of_page(
         &self,
         file: &str,
@@ -328,7 +327,7 @@ impl Kql {
         results.collect()
     }
 
-    /// The result of a query over the rows, at this time.
+    /// The result of a query over the tables, at the time `now`.
     pub fn result(&self, query: &str, now: &str) -> Vec<Map<String, Value>> {
         let file = self.folder.path().join("query.kql");
         fs::write(&file, query).unwrap();

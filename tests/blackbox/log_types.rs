@@ -1,7 +1,7 @@
 //! Records of every type that Auth0 publishes a schema for.
 //!
-//! The schema is not part of the project: where it does not lie beside it, the simulator's own
-//! records take its place.
+//! The schema is not part of the project. If it is not found beside the project, the simulator's
+//! own records take its place.
 
 use std::collections::{BTreeSet, HashMap};
 use std::fs;
@@ -13,7 +13,7 @@ use crate::same_rows::assert_same_rows;
 use crate::world::{Sink, World, minutes_ago};
 
 const SCHEMA: &str = "../shared/data/auth0-log-types.schema.json";
-/// Texts for where the schema asks for none in particular.
+/// Texts for fields that have no pattern or format in the schema.
 const TEXTS: [&str; 8] = [
     "text",
     "",
@@ -24,7 +24,7 @@ const TEXTS: [&str; 8] = [
     "12",
     "[\"é\\\n李\"]",
 ];
-/// Names for where the schema leaves them open.
+/// Names for fields that the schema does not name.
 const NAMES: [&str; 7] = [
     "a.b",
     "x-y z",
@@ -34,15 +34,15 @@ const NAMES: [&str; 7] = [
     "Type",
     "a-name-that-is-longer-than-the-forty-five-letters-of-a-column",
 ];
-/// Objects within objects that no schema of Auth0's comes near.
+/// The depth of nested objects, which no schema of Auth0 comes near.
 const DEEPEST: usize = 30;
 
-/// Makes records of a JSON Schema (draft 7). Where there is a choice, it takes turns.
+/// Makes records that match a JSON Schema (draft 7). Where there is a choice, it takes turns.
 struct Sampler<'a> {
     definitions: &'a Map<String, Value>,
-    /// How often each place with a choice was come by, and how many choices it has.
+    /// For each place with a choice: how often it was visited, and how many choices it has.
     turns: HashMap<*const Value, (usize, usize)>,
-    /// Whether what may be left out is there.
+    /// Whether optional fields are included.
     is_full: bool,
 }
 
@@ -55,7 +55,7 @@ impl<'a> Sampler<'a> {
         }
     }
 
-    /// Whether every choice that was come by has been taken.
+    /// Whether every choice that was met has been taken.
     fn is_done(&self) -> bool {
         self.turns.values().all(|(turn, choices)| turn >= choices)
     }
@@ -160,8 +160,8 @@ impl<'a> Sampler<'a> {
     }
 }
 
-/// Records of every type of the schema, so many that each choice in it is taken, and the names of
-/// the types.
+/// Records of every type of the schema, enough to take each choice in it, and the names of the
+/// types.
 fn samples(schema: &Value) -> (Vec<Value>, BTreeSet<String>) {
     let types = schema["definitions"]["TenantLog"]["anyOf"].as_array();
     let mut sampler = Sampler::new(schema);
@@ -181,7 +181,7 @@ fn samples(schema: &Value) -> (Vec<Value>, BTreeSet<String>) {
     (records, kinds)
 }
 
-/// Gives the tenant records of every type, and answers with the types.
+/// Adds records of every type to the tenant, and returns the types.
 pub fn add_all_types(world: &World) -> BTreeSet<String> {
     let Ok(schema) = fs::read_to_string(project().join(SCHEMA)) else {
         world
@@ -194,15 +194,15 @@ pub fn add_all_types(world: &World) -> BTreeSet<String> {
     let mut stored = minutes_ago(50);
     for mut record in records {
         stored += chrono::Duration::milliseconds(500);
-        // Some of the schema's own dates are of any day.
+        // The schema does not say when the record happened.
         record["date"] = json!(stored);
         world.tenant.add(record, stored);
     }
     kinds
 }
 
-/// The rule takes every post and answers 204 whatever is in it; the world asserts when it goes that
-/// nothing was undeclared, of another type or cut.
+/// The rule answers every post with 204, whatever it holds. When the world is dropped, it asserts
+/// that no value was undeclared, of another type or cut.
 #[tokio::test]
 async fn no_record_of_any_type_sends_a_column_that_is_not_declared() {
     let mut world = World::start().await;

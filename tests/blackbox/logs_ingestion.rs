@@ -1,4 +1,5 @@
-//! The Logs Ingestion API's own ways: the form of a post, its limits, tokens, and what `check` says.
+//! What is special about the Logs Ingestion API: its posts, limits and tokens, and what `check`
+//! says.
 
 use chrono::SubsecRound as _;
 use serde_json::json;
@@ -14,7 +15,6 @@ async fn world() -> World {
     World::start_for(Sink::LogsIngestion).await
 }
 
-/// A world with some records in its tenant.
 async fn world_with(records: usize) -> World {
     let world = world().await;
     world
@@ -23,7 +23,7 @@ async fn world_with(records: usize) -> World {
     world
 }
 
-/// Asserts that a run fails with this in its only error, and that nothing is set aside.
+/// Asserts that a run fails with one error, which contains this, and that it sets nothing aside.
 async fn assert_fails(world: &World, telling: &str) {
     let ran = world.command(&["poll"]).await;
     assert_eq!(ran.code(), 1, "{ran:?}");
@@ -74,7 +74,7 @@ async fn a_row_that_just_fits_into_a_post_lands_and_one_byte_more_is_set_aside()
         let record = json!({"date": date, "type": "s", "padding": "x".repeat(padding)});
         world.tenant.add(record, date)
     };
-    // How long a row is beside its padding, the first one tells.
+    // The reason given for the first record tells how long a row is without its padding.
     let too_much = 1_010_000;
     add(too_much);
     let ran = world.command(&["poll"]).await;
@@ -87,7 +87,7 @@ async fn a_row_that_just_fits_into_a_post_lands_and_one_byte_more_is_set_aside()
     let id = add(fits);
     add(fits + 1);
     let report = world.poll().await;
-    // Of what is set aside, what fits is delivered too.
+    // A record that is set aside is also delivered, shortened.
     assert_eq!(numbers(&report, ["delivered", "dead_lettered"]), [2, 1]);
     assert!(world.rule.posts().contains(&1_000_000));
     let rows = world.table().rows;
@@ -107,7 +107,7 @@ async fn a_post_that_is_too_large_all_the_same_is_divided() {
         headers: vec![("x-ms-error-code", "ContentLengthLimitExceeded".into())],
         body: r#"{"error":{"code":"ContentLengthLimitExceeded","message":"Too large."}}"#.into(),
     };
-    // The batch, then after ten rows that are tried alone its first half.
+    // First the batch is too large. Ten rows are tried alone, and then its first half is too large.
     let alone = vec![Fault::None; 10];
     world.rule.fail([too_large.clone()]);
     world.rule.fail(alone);
@@ -158,7 +158,7 @@ async fn the_row_has_the_record_s_date_also_where_the_table_is_ordered_by_anothe
     assert_eq!(rows[1]["date_t"], recently.format(form).to_string());
     assert_eq!(rows[1]["TimeGenerated"], rows[1]["date_t"]);
     assert_eq!(rows[2]["log_id_s"], dateless);
-    // `_id` has no column here.
+    // `_id` has no column in this table.
     let columns: Vec<_> = rows[1].keys().map(String::as_str).collect();
     assert_eq!(
         columns,
@@ -329,7 +329,7 @@ async fn an_identity_assigned_by_the_user_is_asked_for_by_its_client_id() {
     world.assert_all_landed_once();
 }
 
-/// A world outside Azure, with an application in the place of the identity.
+/// A world outside Azure, with an application instead of the identity.
 async fn outside_azure() -> (World, EntraId) {
     let mut world = world_with(10).await;
     let entra = EntraId::with(entra::Options {
@@ -482,7 +482,7 @@ async fn of_a_long_explanation_the_beginning_is_told_and_no_command_for_a_termin
     }
 }
 
-/// As a proxy may give it that answers in the place of the service.
+/// A proxy may answer like this in place of the service.
 #[tokio::test]
 async fn a_success_that_is_not_the_services_own_is_none() {
     let world = world_with(10).await;

@@ -1,8 +1,8 @@
 //! Black-box tests: the real binary against the simulated world, and against real Azurite.
 //!
-//! Each test has a world of its own. When a world goes, everything that left the program in it is
-//! searched for credentials, and its data collection rule is asked what it dropped after a
-//! success: every test here is also a test that none leaks, and that nothing is lost so.
+//! Each test has a world of its own. When a world is dropped, everything that the program sent is
+//! searched for credentials, and the data collection rule is asked what it dropped after a success.
+//! So every test also checks that no credential leaks and that no row is lost that way.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

@@ -1,4 +1,4 @@
-//! How much memory a run takes where records are large and many. It takes minutes:
+//! How much memory a run takes when records are large and many. The test takes minutes:
 //!
 //!     cargo test --test blackbox memory -- --ignored --nocapture
 
@@ -21,10 +21,10 @@ use crate::world::{Sink, World, minutes_ago, numbers};
 
 const RECORDS: u64 = 5_000;
 const RECORD_BYTES: usize = 600_000;
-/// An instance has 512 MB, and shares them with the host.
+/// An instance has 512 MB and shares them with the host.
 const MOST_BYTES: u64 = 160_000_000;
 
-/// The log of a tenant, whose records are made when they are asked for.
+/// The log of a tenant, whose records are made on request.
 struct Log {
     ids: Vec<String>,
     padding: String,
@@ -43,7 +43,7 @@ impl Log {
         }
     }
 
-    /// A page: after an id, or of a search, which asks for heads only.
+    /// A page of records after an id, or the one small record that a search returns.
     fn page(&self, query: &HashMap<String, String>) -> String {
         let (ids, padding) = match query.get("from") {
             Some(from) => {
@@ -67,8 +67,8 @@ impl Log {
     }
 }
 
-/// A tenant, and a workspace and a data collection rule that take everything and keep nothing. Answers
-/// with their address.
+/// A tenant, a workspace and a data collection rule that accept everything and keep nothing.
+/// Returns their address.
 async fn services() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -94,7 +94,7 @@ async fn services() -> String {
     format!("http://{address}")
 }
 
-/// The most that a process has had in memory so far, in bytes.
+/// The peak memory of a process so far, in bytes.
 fn peak(process: &Child) -> Option<u64> {
     let status = fs::read_to_string(format!("/proc/{}/status", process.id()?)).ok()?;
     let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;

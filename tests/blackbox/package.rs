@@ -1,8 +1,8 @@
-//! Tests of the deployment package as `cargo xtask package` left it, which has to run first:
+//! Tests of the deployment package that `cargo xtask package` makes. Run that first:
 //!
 //!     cargo xtask package && cargo test --test blackbox package -- --ignored
 //!
-//! Nothing here takes the program from anywhere but the zip.
+//! All tests here take the program from the zip.
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::fs::{self, File};
@@ -24,7 +24,7 @@ use crate::template::app_settings;
 use crate::template::resource_manager::Azure;
 use crate::world::{FUNCTION, Sink, World, minutes_ago};
 
-/// Bytes of the zip: it is fetched whenever a Function App starts on another machine.
+/// Most bytes of the zip, which is fetched whenever a Function App starts on another machine.
 const LARGEST: usize = 6_000_000;
 
 /// A file of the package's folder.
@@ -44,7 +44,7 @@ fn archive() -> ZipArchive<File> {
     ZipArchive::new(File::open(package("auth0-poller.zip")).unwrap()).unwrap()
 }
 
-/// The package as it lies on a Function App.
+/// The package as it is unpacked on a Function App.
 fn unpacked() -> TempDir {
     let extracted = tempfile::tempdir().unwrap();
     archive().extract(extracted.path()).unwrap();
@@ -53,8 +53,8 @@ fn unpacked() -> TempDir {
     folder
 }
 
-/// Copies by another process: a child that another test forks while this one has a program open
-/// for writing would keep it from being started ("Text file busy").
+/// Copies in another process. If this one wrote the program, a child forked by another test
+/// meanwhile would hold the file open for writing, and it could not be started ("Text file busy").
 fn copy(from: &Path, to: &Path) {
     let mut cp = std::process::Command::new("cp");
     cp.arg("--archive").args([from, to]);
@@ -127,7 +127,7 @@ fn it_gives_memory_back_soon() {
     let folder = unpacked();
     let program = folder.path().join("auth0-poller");
     let mut command = std::process::Command::new(program);
-    // mimalloc tells its options.
+    // mimalloc prints its options.
     let told = command
         .arg("--version")
         .env("MIMALLOC_VERBOSE", "1")
@@ -151,7 +151,7 @@ fn the_bill_of_materials_lists_the_crates_in_the_program_and_no_others() {
     for part in ["object_store", "ring", "rust-std", "rustls", "tokio"] {
         assert!(names.contains(part), "{part} is in the program");
     }
-    // Of tests, of build scripts, of macros, of the project's own tools, of other platforms.
+    // Crates of tests, of build scripts, of macros, of the project's own tools, of other platforms.
     for other in [
         "proptest",
         "cc",
@@ -167,7 +167,7 @@ fn the_bill_of_materials_lists_the_crates_in_the_program_and_no_others() {
         assert!(text(&component["version"]), "{component}");
         let license = &component["licenses"][0]["expression"];
         assert!(text(license), "{component}");
-        // How crates wrote "or" before there were SPDX expressions.
+        // Before there were SPDX expressions, crates wrote `/` for "or".
         assert!(!license.to_string().contains('/'), "{component}");
         let hash = &component["hashes"][0]["content"];
         let is_crate = component["name"] != "rust-std";
@@ -178,7 +178,7 @@ fn the_bill_of_materials_lists_the_crates_in_the_program_and_no_others() {
         );
     }
 
-    // The notices name each of them, and have a text of each but Rust, which comes with a compiler.
+    // The notices name each of them and have a text of each but Rust, which comes with a compiler.
     let notices = fs::read_to_string(unpacked().path().join("THIRD-PARTY-NOTICES.txt")).unwrap();
     for component in components {
         let text = |name: &str| component[name].as_str().unwrap().to_owned();
@@ -236,7 +236,7 @@ fn the_program_is_static_and_knows_nothing_of_the_machine_that_built_it() {
     }
 }
 
-/// The world that a Function App runs in: storage is reached over TLS, by its identity.
+/// The world of a Function App, whose storage is reached over TLS with its identity.
 struct Cloud {
     world: World,
     azurite: Azurite,
@@ -247,7 +247,7 @@ impl Cloud {
         let options = tenant::Options {
             // Counts are easier to read without the event of the token itself.
             token_events: false,
-            // As the program has it from DOMAIN.
+            // As the program derives it from DOMAIN.
             audience: "https://127.0.0.1/api/v2/",
             ..tenant::Options::default()
         };
@@ -257,8 +257,8 @@ impl Cloud {
         }
     }
 
-    /// What the template configures the Function App with, where its references to Key Vault are
-    /// resolved, and what the platform adds.
+    /// The app settings from the template, with their references to Key Vault resolved, and the
+    /// settings that the platform adds.
     fn app_settings(&self, sinks: &[Sink]) -> Vec<(String, String)> {
         let World {
             tenant,
@@ -299,7 +299,7 @@ impl Cloud {
         ];
         let mut settings = app_settings(&azure, &answers);
         if sinks.contains(&Sink::LogAnalytics) {
-            // The workspace is on this machine.
+            // The simulated workspace is on this machine.
             let address = given("logAnalyticsUri").to_owned();
             settings.insert("logAnalyticsUri".into(), address);
         }
@@ -309,7 +309,7 @@ impl Cloud {
     }
 }
 
-/// With each choice that the template offers.
+/// Tries each choice that the template offers.
 #[tokio::test]
 #[ignore = "needs the package: cargo xtask package && cargo test --test blackbox package -- --ignored"]
 async fn under_the_functions_host_it_delivers_every_record_once() {
@@ -322,7 +322,7 @@ async fn under_the_functions_host_it_delivers_every_record_once() {
         let cloud = Cloud::start().await;
         let tenant = &cloud.world.tenant;
         let mut settings = cloud.app_settings(sinks);
-        // Of a certificate that no machine trusts.
+        // No machine trusts this certificate by itself.
         settings.push(("SSL_CERT_FILE".into(), cloud.azurite.certificate()));
         let host = FunctionsHost::start(root.path(), &settings).await;
 
@@ -388,7 +388,7 @@ async fn certificates_are_all_that_it_needs_of_a_machine() {
     );
 }
 
-/// How soon it listens is measured by the benchmark: on a busy machine it depends on that.
+/// The benchmark measures how soon it listens, since that depends on how busy the machine is.
 #[tokio::test]
 #[ignore = "needs the package: cargo xtask package && cargo test --test blackbox package -- --ignored"]
 async fn it_takes_little_memory_while_it_waits() {
@@ -400,7 +400,7 @@ async fn it_takes_little_memory_while_it_waits() {
     host.kill().await;
 }
 
-/// The bytes that a process has in memory.
+/// The resident memory of a process, in bytes.
 fn resident(process: u32) -> u64 {
     let status = fs::read_to_string(format!("/proc/{process}/status")).unwrap();
     let line = status.lines().find(|line| line.starts_with("VmRSS:"));
@@ -408,11 +408,11 @@ fn resident(process: u32) -> u64 {
     kilobytes.parse::<u64>().unwrap() * 1_024
 }
 
-/// Runs the program with this folder as the root of the file system.
+/// Runs the program with `root` as the root of the file system.
 async fn on_root(root: &Path, arguments: &[&str], settings: &[(String, String)]) -> Output {
     let mut unshare = Command::new("unshare");
     if fs::metadata("/proc/self").unwrap().uid() != 0 {
-        // Only root may change its root, and in a namespace of its own everyone is.
+        // Only root may change the root directory. In its own user namespace every user is root.
         unshare.arg("--map-root-user");
     }
     let unshare = unshare

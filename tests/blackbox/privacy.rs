@@ -1,5 +1,5 @@
-//! Personal data: each destination gets what it may see, and so do dead letters, replays and who
-//! looks for somebody.
+//! Personal data: each destination gets what it may see. The same holds for dead letters, replays
+//! and people who look up a pseudonym.
 
 use std::fs;
 
@@ -7,17 +7,17 @@ use serde_json::json;
 
 use crate::world::{Sink, World, minutes_ago, numbers};
 
-/// `0123456789abcdef0123456789abcdef`
+/// `0123456789abcdef0123456789abcdef` in Base64
 const KEY: &str = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=";
-/// `another key of thirty-two bytes!`
+/// `another key of thirty-two bytes!` in Base64
 const OTHER_KEY: &str = "YW5vdGhlciBrZXkgb2YgdGhpcnR5LXR3byBieXRlcyE=";
-// By Python's hmac, hashlib and base64, over `email\0ada@example.com`, from each key, and over
-// `user_id\0samlp|acme|ada@example.com`.
+// Computed with Python's hmac, hashlib and base64: over `email\0ada@example.com` with each key, and
+// over `user_id\0samlp|acme|ada@example.com`.
 const ADA: &str = "p2_2xedtbutyn3h3xjwcepxqb2mqa";
 const ADA_S_ID: &str = "p2_4usrkzim2oqzhsoci446i5bg6a";
 const ADA_BEFORE: &str = "p1_wkbi2ytapnytify2ftitvakrdi";
 
-/// Two records of Ada's.
+/// Adds two records of Ada's.
 fn add_records(world: &World) -> [String; 2] {
     [20, 10].map(|minutes| {
         let date = minutes_ago(minutes);
@@ -147,7 +147,7 @@ async fn a_pseudonym_is_told_to_who_has_the_key_and_nothing_else() {
     assert_eq!(lines[4], "203.0.113.7");
     assert!(lines[6].starts_with("  ip          p2_"), "{lines:?}");
 
-    // In paths `%7C` or `%22` stands before a code, so that a search for words misses it.
+    // In paths a code comes after `%7C` or `%22`, so that a search for words misses it.
     let told = world
         .command(&["pseudonym", "samlp|acme|Ada@example.com"])
         .await;
@@ -244,7 +244,7 @@ async fn a_policy_under_a_name_that_is_not_read_lets_nothing_out() {
         assert!(ran.stderr.contains(&format!("{name} is")), "{ran:?}");
         assert!(world.workspace.landed().is_empty(), "{name}");
     }
-    // What is no more than near stops nothing.
+    // A name that is only similar stops nothing.
     let mut world = World::start().await;
     for (name, value) in [
         ("PID", "7"),

@@ -1,4 +1,5 @@
-//! A destination that takes nothing: nothing is set aside in haste, and no run turns it green.
+//! A destination that refuses everything: nothing is set aside in haste, and no run turns the state
+//! green.
 
 use std::fs;
 
@@ -15,7 +16,7 @@ for_each_judge![
 
 const REFUSES: &str = "the destination has refused every record since ";
 
-/// What a run delivered and set aside, and whether it says that everything is refused.
+/// A run's exit code, what it delivered and set aside, and whether it says that all is refused.
 fn told(ran: &Ran) -> (i32, [u64; 2], bool) {
     let report = ran.report();
     (
@@ -25,7 +26,7 @@ fn told(ran: &Ran) -> (i32, [u64; 2], bool) {
     )
 }
 
-/// Lets the first refusal be longer ago.
+/// Moves the first refusal into the past.
 fn age_refusals(world: &World, sink: Sink) {
     let file = world.checkpoint_file(sink);
     let text = fs::read_to_string(&file).unwrap();
@@ -55,7 +56,7 @@ async fn a_destination_that_refuses_everything_fails_every_run_that_had_somethin
     let ran = world.command(&["poll"]).await;
     assert_eq!(told(&ran), (1, [0, 2], true), "{ran:?}");
 
-    // There is nothing to try it with, and it is not forgotten.
+    // No record is left to try the destination with, and the refusal is still reported.
     for _ in 0..2 {
         let idle = world.command(&["poll"]).await;
         assert_eq!(told(&idle), (0, [0, 0], false), "{idle:?}");
@@ -92,7 +93,7 @@ async fn a_dead_letter_that_is_taken_ends_the_refusal_of_everything(sink: Sink) 
     let ran = world.command(&["poll"]).await;
     assert_eq!(told(&ran), (1, [0, 3], true), "{ran:?}");
 
-    // As long as none is taken, all are refused.
+    // As long as no dead letter is taken, the destination counts as refusing everything.
     assert_eq!(world.command(&["dead-letter", "retry"]).await.code(), 1);
     assert!(world.checkpoint().await["refused_since"].is_string());
 
@@ -140,7 +141,7 @@ async fn a_destination_that_refuses_more_than_a_tenth_of_a_run_fails_it(sink: Si
     assert_eq!(told(&ran), (1, [89, 11], false), "{ran:?}");
     let error = "the destination refused 11 of the 100 records of this run, which are set aside";
     assert!(ran.stdout.contains(error), "{ran:?}");
-    // They are handled, and the next run has nothing to complain of.
+    // They are handled, so the next run has no error.
     let ran = world.command(&["poll"]).await;
     assert_eq!(told(&ran), (0, [0, 0], false), "{ran:?}");
     world.arrivals().relent();

@@ -1,4 +1,4 @@
-//! A stretch of the log sent again: from Auth0, or from an archive of it.
+//! A replay: part of the log is sent again, from Auth0 or from an archive.
 
 use std::time::Duration;
 
@@ -11,8 +11,8 @@ use crate::world::{Ran, Sink, World, minutes_ago, now, numbers};
 
 const RECORDS: i64 = 55;
 
-/// A record a minute, the first 58 minutes ago, each with the id that it has. Every other one is a
-/// failed log-in, the first among them.
+/// Adds a record a minute, the first 58 minutes ago. Returns each date and id. Every other record
+/// is a failed log-in, the first among them.
 fn records(world: &World) -> Vec<(DateTime<Utc>, String)> {
     let add = |n| {
         let date = minutes_ago(58 - n);
@@ -49,7 +49,7 @@ async fn a_stretch_is_sent_again_by_date_from_inclusive_and_to_not_and_no_checkp
     assert_eq!(landed[55..], expected);
     assert_eq!(world.checkpoint().await, before);
 
-    // By ids, in the same way.
+    // Ids as limits work the same way.
     let ran = replay(&world, &["--from", &records[53].1, "--to", &records[54].1]).await;
     assert_eq!(numbers(&ran.report(), ["delivered"]), [1], "{ran:?}");
     assert_eq!(world.workspace.landed().last(), Some(&records[53].1));
@@ -73,15 +73,15 @@ async fn a_dry_run_sends_nothing_and_tells_what_it_would() {
     let ran = replay(&world, &["--from", "oldest", "--to", "1s", "--dry-run"]).await;
     assert_eq!(ran.code(), 0, "{ran:?}");
     assert_eq!(numbers(&ran.report(), ["delivered", "filtered"]), [27, 28]);
-    // It asks Auth0 all the same.
+    // A dry run still reads from Auth0.
     assert_eq!(ran.report()["rate_limit"]["limit"], 1_000);
     assert!(ran.stderr.contains("nothing was sent"), "{ran:?}");
     assert_eq!(world.workspace.requests(), 0);
-    // Another filter in place of its own.
+    // `--filter` replaces the destination's own filter.
     let all = ["--from", "oldest", "--to", "1s", "--filter", "fp,s"];
     let ran = replay(&world, &all).await;
     assert_eq!(numbers(&ran.report(), ["delivered", "filtered"]), [55, 0]);
-    // Where nothing was read, there is nothing to tell of.
+    // If nothing was read, nothing is reported.
     world.set("WorkspaceID", "");
     let ran = replay(&world, &["--from", "oldest", "--to", "1s", "--dry-run"]).await;
     assert_eq!(ran.code(), 2, "{ran:?}");
@@ -122,7 +122,7 @@ async fn what_auth0_has_dropped_is_said_and_comes_from_the_archive() {
     assert_eq!(landed.len(), 55);
 }
 
-/// A world whose records are archived, and sent to the table from there.
+/// A world whose records are in an archive, to be sent to the table from there.
 async fn archived(add: impl FnOnce(&World)) -> World {
     let mut world = World::start_for(Sink::Archive).await;
     world.set("START_FROM", "oldest");
@@ -133,7 +133,7 @@ async fn archived(add: impl FnOnce(&World)) -> World {
     world
 }
 
-/// As of a tenant that is gone, or on a machine that has no key to it.
+/// The tenant may be gone, or the machine may have no key to it.
 #[tokio::test]
 async fn what_comes_from_the_archive_needs_nothing_that_opens_auth0() {
     let mut world = archived(|world| drop(records(world))).await;
@@ -149,15 +149,15 @@ async fn what_comes_from_the_archive_needs_nothing_that_opens_auth0() {
     }
 }
 
-/// Where all of a batch is refused, others from after it are tried.
+/// If a whole batch is refused, records after it are tried.
 #[tokio::test]
 async fn what_is_tried_for_the_sake_of_a_refused_record_is_delivered_once_and_hides_no_other() {
     let mut world = World::start_for(Sink::Archive).await;
-    // An object for each minute, and more of them than are read ahead.
+    // One object a minute, and more of them than are read ahead.
     for minutes in (10..30).rev() {
         for number in 0..2 {
             let date = minutes_ago(minutes) + chrono::Duration::seconds(number);
-            // It has no row of its own, so that what comes before it is delivered alone.
+            // Too large for a row, this record makes what comes before it be delivered alone.
             let length = if minutes == 28 { 10_000_000 } else { 1 };
             let record = json!({"date": date, "type": "s", "padding": "x".repeat(length)});
             world.tenant.add(record, date);
@@ -182,7 +182,7 @@ async fn what_is_tried_for_the_sake_of_a_refused_record_is_delivered_once_and_hi
     }
 }
 
-/// A replay comes once, so that there is no hour to wait for. What it delivered before tells that the
+/// A replay runs only once, so it cannot wait for an hour. What it has delivered shows that the
 /// destination takes records.
 #[tokio::test]
 async fn a_record_that_is_refused_at_the_end_of_a_replay_is_set_aside() {
@@ -197,7 +197,7 @@ async fn a_record_that_is_refused_at_the_end_of_a_replay_is_set_aside() {
     let date = minutes_ago(62);
     world.tenant.add(json!({"date": date, "type": "f"}), date);
     let ran = replay(&world, &["--from", "65m", "--to", "50m"]).await;
-    // What is left out tells as little as nothing whose fault it is.
+    // Filtered records do not show whether the record or the destination is at fault.
     assert_eq!(numbers(&ran.report(), ["dead_lettered"]), [0], "{ran:?}");
     assert_eq!(ran.code(), 1, "{ran:?}");
     let ran = replay(&world, &["--from", "90m", "--to", "50m"]).await;
@@ -207,7 +207,7 @@ async fn a_record_that_is_refused_at_the_end_of_a_replay_is_set_aside() {
     assert_eq!(ran.report()["caught_up"], true, "{ran:?}");
 }
 
-/// An id of this prefix that was stored then.
+/// An id with this prefix, of a record that was stored at `stored`.
 fn id(prefix: &str, stored: DateTime<Utc>) -> String {
     format!("{prefix}{}{:033}", stored.format("%Y%m%d%H%M%S%6f"), 1)
 }
@@ -233,7 +233,8 @@ async fn an_archive_of_two_prefixes_is_read_whole() {
     world.assert_all_landed_once_at(Sink::LogAnalytics);
 }
 
-/// It is tried where all before it is refused, and comes up again in the hours of its own prefix.
+/// The record is tried when all before it are refused, and comes up again in its own prefix's
+/// hours.
 #[tokio::test]
 async fn a_record_of_another_prefix_that_was_tried_early_is_delivered_once() {
     let mut refused = Vec::new();
@@ -266,7 +267,7 @@ async fn a_record_of_another_prefix_that_was_tried_early_is_delivered_once() {
     assert_eq!((landed.len(), world.workspace.stored()), (8, 8), "{ran:?}");
 }
 
-/// The prefix of an id outweighs its time, and more records than a page has come before the first of
+/// Ids sort by prefix before time. More than a page of records comes before the first one of
 /// another prefix.
 #[tokio::test]
 async fn a_stretch_is_read_whole_although_a_page_of_another_prefix_comes_first() {
@@ -290,7 +291,7 @@ async fn a_stretch_is_read_whole_although_a_page_of_another_prefix_comes_first()
     assert_eq!(ran.report()["caught_up"], true);
 }
 
-/// What is read first is of the larger prefix, as its records were stored before.
+/// Records of the larger prefix were stored earlier, so they are read first.
 #[tokio::test]
 async fn a_stretch_between_two_ids_is_read_although_a_page_of_a_larger_prefix_comes_first() {
     let world = World::start().await;
@@ -311,14 +312,14 @@ async fn a_stretch_between_two_ids_is_read_although_a_page_of_a_larger_prefix_co
     assert_eq!(ran.code(), 0, "{ran:?}");
     assert_eq!(world.workspace.landed(), ids[..2], "{ran:?}");
 
-    // Of the same moment is not the same.
+    // Ids of the same moment are not the same.
     let next = format!("{}2", &ids[1][..ids[1].len() - 1]);
     let ran = replay(&world, &["--from", &ids[1], "--to", &next]).await;
     assert_eq!(ran.code(), 0, "{ran:?}");
     assert_eq!(world.workspace.landed()[2..], ids[1..2], "{ran:?}");
 }
 
-/// What a tenant may make of an id that it never issued.
+/// How a tenant may treat an id that it never issued.
 const WAYS: [SyntheticIds; 4] = [
     SyntheticIds::Unheeded,
     SyntheticIds::Ignored,
@@ -334,7 +335,7 @@ fn tenant_with(synthetic_ids: SyntheticIds) -> Options {
     }
 }
 
-/// After the stretch, reading goes on at the end of the prefix, by an id that is none of a record.
+/// After the requested time, reading goes on at the end of the prefix, from an id of no record.
 #[tokio::test]
 async fn a_stretch_ends_as_well_where_no_made_up_id_is_heeded() {
     for after in [1, 5] {
@@ -354,7 +355,7 @@ async fn a_stretch_ends_as_well_where_no_made_up_id_is_heeded() {
     }
 }
 
-/// An empty page after an id that was made up is no end.
+/// An empty page after a made-up id does not end the log.
 #[tokio::test]
 async fn what_is_above_a_stretch_of_a_prefix_is_read_where_no_made_up_id_is_heeded() {
     for synthetic_ids in WAYS {
@@ -376,7 +377,7 @@ async fn what_is_above_a_stretch_of_a_prefix_is_read_where_no_made_up_id_is_heed
     }
 }
 
-/// In a busy tenant no answer is empty: each request meets a record that was not there before.
+/// In a busy tenant no answer is empty: each request finds a record that was not there before.
 #[tokio::test]
 async fn a_replay_ends_although_records_come_all_the_time() {
     for synthetic_ids in WAYS {
@@ -442,7 +443,7 @@ async fn where_there_was_nothing_of_a_stretch_that_is_said() {
     let ran = replay(&world, &stretch).await;
     assert_eq!(ran.code(), 0, "{ran:?}");
     assert_eq!(ran.report()["gap"], json!(null), "{ran:?}");
-    // What is filtered out is there.
+    // A record that is filtered out still counts as there.
     let ran = replay(&world, &[&stretch[..], &["--filter", "fp"]].concat()).await;
     assert_eq!(ran.report()["gap"], json!(null), "{ran:?}");
     assert!(!ran.stderr.contains("has no records"), "{ran:?}");
@@ -456,7 +457,7 @@ async fn where_there_was_nothing_of_a_stretch_that_is_said() {
     let telling = "log-analytics: archive has no records between";
     assert!(ran.stderr.contains(telling), "{ran:?}");
 
-    // What is read and lies outside is nothing of the stretch.
+    // Records that are read but lie outside the requested time do not count.
     world.set("ARCHIVE_URL", &url);
     let [from, to] = [minutes_ago(60), minutes_ago(50)].map(written);
     let stretch = ["--from", &*from, "--to", &*to, "--source", "archive"];
@@ -464,7 +465,7 @@ async fn where_there_was_nothing_of_a_stretch_that_is_said() {
     assert_eq!(numbers(&ran.report(), ["delivered"]), [0], "{ran:?}");
     assert!(ran.stderr.contains(telling), "{ran:?}");
 
-    // Nor has a tenant any whose log is empty.
+    // A tenant with an empty log has none either.
     world.tenant.expire_before(now());
     let ran = replay(&world, &stretch[..4]).await;
     assert_eq!(ran.code(), 0, "{ran:?}");
@@ -507,7 +508,7 @@ async fn what_makes_no_sense_is_refused_before_anything_is_asked() {
             "cannot be the oldest record",
         ),
         (&["--from", "1h", "--to", "2h"], "--from is not before --to"),
-        // The prefix outweighs the time.
+        // An id's prefix outweighs its time.
         (
             &["--from", &earlier, "--to", &later],
             "--from is not before --to",
@@ -517,7 +518,7 @@ async fn what_makes_no_sense_is_refused_before_anything_is_asked() {
             "--from is not before --to",
         ),
         (&["--from", "x", "--to", "1s"], "is neither a duration"),
-        // What is said of a run in the future would lead to the checkpoint.
+        // The message that a run gives for a time in the future would point to the checkpoint.
         (
             &["--from", &ahead, "--to", &further],
             "--from is in the future",

@@ -1,4 +1,4 @@
-//! The same records by both ways: after the parser the rows are the same.
+//! The same records through both APIs make the same rows after the parser.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use simulator::arrivals::Row;
 use crate::kql::Kql;
 use crate::world::{Sink, World, minutes_ago, now};
 
-/// Bytes of the longest text that the HTTP Data Collector API has in a column.
+/// Bytes of the longest text that the HTTP Data Collector API stores in a column.
 const LONGEST_COLLECTED: usize = 32_000;
 
 async fn world() -> World {
@@ -48,10 +48,10 @@ fn parsed(world: &World, sink: Sink) -> BTreeMap<String, Parsed> {
 }
 
 impl Parsed {
-    /// Takes out what is the arrival's and not the record's.
+    /// Removes what belongs to the arrival and not to the record.
     fn forget_arrival(&mut self) {
         let received = self.row.remove("TimeReceived").unwrap();
-        // Where the record's own date is not believed.
+        // The record's own date was not believed.
         if self.row["TimeGenerated"] == received {
             self.row["TimeGenerated"] = "the arrival".into();
         }
@@ -60,14 +60,14 @@ impl Parsed {
     fn take_additional_fields(&mut self) -> Map<String, Value> {
         match self.row.remove("AdditionalFields") {
             Some(Value::Object(fields)) => fields,
-            // Everything has a column.
+            // Every value has a column.
             Some(Value::Null) => Map::new(),
             other => panic!("AdditionalFields is {other:?}"),
         }
     }
 }
 
-/// Takes the value at a path out of an object, and with it the objects that held nothing else.
+/// Removes and returns the value at a path, and removes the objects that held nothing else.
 fn take(object: &mut Map<String, Value>, path: &[&str]) -> Option<Value> {
     let (name, below) = path.split_first()?;
     if below.is_empty() {
@@ -81,8 +81,8 @@ fn take(object: &mut Map<String, Value>, path: &[&str]) -> Option<Value> {
     taken
 }
 
-/// Whether two values are the same in a column, where a list is JSON text in any spelling, and what
-/// is `true` or a number may have been text.
+/// Whether two values are the same in a column. A list may be JSON text in any spelling, and a
+/// boolean or a number may have been text.
 fn is_same(one: Option<&Value>, other: Option<&Value>, kind: Type) -> bool {
     let told = |it: Option<&Value>| match it {
         Some(Value::String(text)) if kind != Type::String || text.starts_with('[') => {
@@ -93,10 +93,10 @@ fn is_same(one: Option<&Value>, other: Option<&Value>, kind: Type) -> bool {
     told(one) == told(other)
 }
 
-/// Asserts that after the parser both destinations have the same rows, value by value, this many.
+/// Asserts that after the parser both destinations have the same `count` rows, value by value.
 ///
-/// Only where a value is may differ: in a column by the one way, and by the other in
-/// `AdditionalFields`, since the column's name is not allowed or the text is too long for it.
+/// Only the place of a value may differ: a column through one API, and `AdditionalFields` through
+/// the other, because the column's name is not allowed or the text is too long for it.
 pub fn assert_same_rows(world: &World, count: usize) {
     let (collected, ingested) = std::thread::scope(|scope| {
         let collected = scope.spawn(|| parsed(world, Sink::LogAnalytics));
@@ -158,8 +158,7 @@ async fn ten_thousand_records_make_the_same_rows_behind_the_parser() {
     assert_same_rows(&world, 10_000);
 }
 
-/// A record that fills every column there is, and so those too that the Logs Ingestion API does
-/// not allow.
+/// A record that fills every column, including those that the Logs Ingestion API does not allow.
 pub fn full() -> Map<String, Value> {
     let mut record = Map::new();
     for column in &catalogue().columns {
@@ -186,20 +185,20 @@ fn put(object: &mut Map<String, Value>, path: &[&str], value: Value) {
     }
     let inner = object.entry(*name).or_insert(Value::Null);
     if !inner.is_object() {
-        // A column of its own, for where there is no object.
+        // The object also has a column of its own, for records with another value there.
         *inner = json!({});
     }
     put(inner.as_object_mut().unwrap(), below, value);
 }
 
-/// Members of records that are made to be difficult. `DATE` stands for the record's date.
+/// Members of difficult records. `DATE` stands for the record's date.
 pub fn difficult() -> Vec<String> {
     let date = r#""date":"DATE","type":"f","#;
     let guid = "01234567-89ab-cdef-0123-456789abcdef";
     let deep = "{\"a\":".repeat(100) + "1" + &"}".repeat(100);
     let list = |count| format!("[{}]", vec![r#"{"name":"x"}"#; count].join(","));
     let members = vec![
-        // Long text in a column's place, beside it and in lists.
+        // Long text in a column, outside of a column and in lists.
         format!(r#""description":"{}""#, "x".repeat(32_000)),
         format!(r#""description":"{}""#, "x".repeat(32_001)),
         format!(r#""description":"{}""#, "x".repeat(40_000)),
@@ -208,7 +207,7 @@ pub fn difficult() -> Vec<String> {
         format!(r#""user_agent":"{}","ip":"192.0.2.1""#, "x".repeat(200_000)),
         format!(r#""details":{{"log":["{}"]}}"#, "李\\\\\\u0001".repeat(30_000)),
         format!(r#""scope":{},"details":{{"prompts":{}}}"#, list(400), list(500)),
-        // Lists and what else is no text.
+        // Lists, and other values that are not text.
         r#""scope":["openid","profile"],"details":{"prompts":[[1,[2.50]],null]}"#.into(),
         r#""scope":[],"audience":{},"details":[{"a":1}]"#.into(),
         r#""scope":["a\u0000b"],"details":{"prompts":[{"a":1,"a":2}]}"#.into(),
@@ -219,12 +218,13 @@ pub fn difficult() -> Vec<String> {
         format!(r#""user_name":"{}","ip":"2026-11-21T08:00:00Z""#, guid.replace('-', "")),
         format!(r#""details":{{"request":{{"auth":{{"credentials":{{"jti":"{guid}"}}}}}}}}"#),
         r#""details":{"request":{"auth":{"credentials":{"jti":"not one"}}}}"#.into(),
-        // Text that is a number, numbers that are none any more, and the other way round.
+        // Numbers and booleans as text, unusual numbers, and values of other types in place of
+        // text.
         r#""details":{"request":{"query":{"is_global":"true","page":"2","per_page":"02"}}}"#.into(),
         r#""details":{"response":{"statusCode":"200"},"elapsedTime":1234567.1234567891}"#.into(),
         r#""details":{"response":{"statusCode":200.0},"elapsedTime":-0,"completedAt":1e3}"#.into(),
         r#""isMobile":"yes","description":17,"ip":true"#.into(),
-        // Names twice, long, deep, taken and hardly names.
+        // Names that come twice, are long, deep, reserved, or hardly names.
         r#""type":"s","ip":"192.0.2.1","ip":"192.0.2.2","details":{"a":1},"user":{"a":1,"a":2}"#.into(),
         format!(r#""{}":1,"details":{{"{}":"x"}}"#, "n".repeat(300), "m".repeat(3_000)),
         format!(r#""deep":{deep},"details":{deep}"#),
@@ -255,7 +255,7 @@ pub fn difficult() -> Vec<String> {
 #[tokio::test]
 async fn difficult_records_make_the_same_rows_behind_the_parser() {
     let mut world = world().await;
-    // So that none is left out for its date.
+    // No record is left out because of its date.
     world.set("START_FROM", "oldest");
     world.tenant.generate(10, minutes_ago(50), minutes_ago(40));
     let ran = world.command(&["poll"]).await;
@@ -276,13 +276,13 @@ async fn difficult_records_make_the_same_rows_behind_the_parser() {
     });
     let records: Vec<_> = records.collect();
     let page = format!("[{}]", records.join(","));
-    // As text, since some of it is nothing that a program would write. It is fetched once for both.
+    // As text, since no program would write some of it. Both destinations share one fetch.
     world.tenant.fail_logs([Fault::answer(200, &page)]);
     let ran = world.command(&["poll"]).await;
     assert_eq!(ran.code(), 0, "{ran:?}");
     let delivered = ran.reports().map(|it| it["delivered"].clone());
     assert_eq!(delivered, [json!(records.len()), json!(records.len())]);
-    // Every column that the one way has no room for was in use by the other.
+    // Every column that the Logs Ingestion API does not allow is in use through the other API.
     let collected = world.workspace.table("Auth0AM_CL").columns;
     let ingested = world.rule.table("Auth0AM_CL").columns;
     let columns = catalogue().columns.iter();

@@ -28,7 +28,7 @@ fn content() -> Vec<PathBuf> {
     files
 }
 
-/// A result without what is empty: to KQL an empty text and none are the same.
+/// A result without empty fields: to KQL an empty text and no text are the same.
 fn filled(row: &Map<String, Value>) -> Map<String, Value> {
     let is_filled = |value: &Value| !matches!(value, Value::Null) && value != "";
     let fields = row.iter().filter(|(_, value)| is_filled(value));
@@ -60,7 +60,7 @@ fn a_misspelt_name_in_a_copy_of_any_of_them_is_found() {
     let mut copies = Vec::new();
     for file in content() {
         let text = fs::read_to_string(&file).unwrap();
-        // A column, the function that has it, or the table: where it is named last.
+        // The last place that names a column, the function that has it, or the table.
         let (at, right, wrong) = [
             ("user_name_s'", "user_nmae_s'"),
             ("EventCode ", "EventKode "),
@@ -95,12 +95,12 @@ fn cases() -> Vec<Value> {
     cases
 }
 
-/// When the first of [`cases`] happens; each other one is a minute after the one before it.
+/// The time of the first of [`cases`]. Each later one is a minute after the one before it.
 fn begin() -> DateTime<Utc> {
     minutes_ago(30).trunc_subsecs(0)
 }
 
-/// Delivers the records of [`cases`] to a workspace, and answers with their dates and ids.
+/// Delivers the records of [`cases`] to a workspace. Returns it, and their dates and ids.
 async fn deliver(cases: &[Value], begin: DateTime<Utc>) -> (Kql, Vec<(Value, String)>) {
     let world = World::start().await;
     let mut date = begin;
@@ -156,7 +156,7 @@ async fn records_are_normalised_as_written_down() {
     }
 }
 
-/// What ASIM's schema asks of every row of authentication.
+/// What ASIM's schema requires of every row of authentication.
 fn assert_common(row: &Map<String, Value>, date: &Value) {
     for (name, expected) in [
         ("EventVendor", &json!("Okta")),
@@ -224,7 +224,7 @@ async fn the_filtering_parser_lets_through_what_it_is_asked_for() {
     let begin = begin();
     let (kql, _) = deliver(&cases(), begin).await;
     let minute = |n| (begin + chrono::Duration::minutes(n)).to_rfc3339();
-    // By the order of the cases, a minute each.
+    // The cases happen in this order, a minute apart.
     let early = format!("endtime=datetime({})", minute(1));
     let late = format!("starttime=datetime({})", minute(9));
     let filters = [
@@ -234,7 +234,7 @@ async fn the_filtering_parser_lets_through_what_it_is_asked_for() {
             "username_has_any=dynamic(['donald','nobody'])",
             &["fu", "limit_wc"],
         ),
-        // A name that is in AdditionalFields, since it looks like a GUID.
+        // This name is in AdditionalFields, since it looks like a GUID.
         (
             "username_has_any=dynamic(['01234567-89ab-cdef-0123-456789abcdef'])",
             &["fp"],
@@ -287,7 +287,7 @@ fn a_sign_out_that_fails_at_the_identity_provider_is_one() {
     assert!(told.eq([expected; 2]), "{rows:?}");
 }
 
-/// An application without a name goes by its id.
+/// An application without a name is found by its id.
 #[tokio::test]
 async fn an_application_is_found_by_the_name_that_the_row_shows() {
     let world = World::start().await;
@@ -327,7 +327,7 @@ async fn addresses_are_filtered_by_prefix_in_ipv4_and_in_ipv6() {
     let filters = [
         ("['2001:db8:']", &["2001:db8::1", "2001:db8::12"][..]),
         ("['2001:DB8::1']", &["2001:db8::1"]),
-        // Neither a whole address nor a prefix that ends where a group of digits does.
+        // This is neither a whole address nor a prefix that ends after a group of digits.
         ("['2001:db8']", &[]),
         ("['10.1.']", &["10.1.2.3"]),
         ("['10.1.', '2001:db80:']", &["10.1.2.3", "2001:db80::1"]),
@@ -350,7 +350,7 @@ async fn addresses_are_filtered_by_prefix_in_ipv4_and_in_ipv6() {
     }
 }
 
-/// The path of a value of the record, as the parsers write it below the parsed rest.
+/// The path of a value as the parsers write it after the parsed additional fields.
 fn written(path: &[&str]) -> String {
     format!(".{}", path.join("."))
 }
@@ -362,8 +362,8 @@ fn where_a_parser_reads_a_column_it_looks_into_the_additional_fields_too() {
         let text = text.replace("['", ".").replace("']", "");
         for column in &catalogue().columns {
             let name = &*column.full_name;
-            // The ids are what rows are told apart by before the rest is parsed, the type is what they are
-            // chosen by, and no record has `auth0_`.
+            // Rows are told apart by their ids before the rest is parsed, and chosen by their type.
+            // No record has `auth0_`.
             if ["log_id_s", "_id_s", "type_s", "auth0__s"].contains(&name) {
                 continue;
             }
@@ -381,8 +381,8 @@ fn where_a_parser_reads_a_column_it_looks_into_the_additional_fields_too() {
     }
 }
 
-/// Records whose values have no place in their columns, since they look like what they are not or
-/// hold what not every program takes.
+/// Records with values that do not fit into their columns: they look like another type, or hold
+/// what not every program accepts.
 fn misfits() -> Vec<Value> {
     let guid = "7c9e6679-7425-40de-944b-e07fc1f90ae7";
     let other = "7c9e6679742540de944be07fc1f90ae7";
@@ -462,7 +462,7 @@ async fn the_normalised_rows_have_what_the_main_function_has() {
                 assert_eq!(fields[field], row[column], "{parser}: {field}");
             }
         }
-        // By hand: what the first of them says.
+        // Written by hand: what the first record holds.
         let mobile = normalised
             .iter()
             .filter(|it| it["SrcDeviceType"] == "Mobile Device");
@@ -484,7 +484,7 @@ fn a_column_that_is_always_empty_is_not_promised() {
         let file = format!("sentinel/parsers/{parser}.yaml");
         let text = fs::read_to_string(kql::project().join(file)).unwrap();
         assert!(!text.contains(" = ''"), "{parser}");
-        // ASIM asks for a type beside each name.
+        // ASIM requires a type beside each name.
         assert!(!text.contains("ActorUsername"), "{parser}");
     }
 }
@@ -514,8 +514,7 @@ fn a_row_that_arrives_later_does_not_replace_the_record() {
     }
 }
 
-/// The fields of a normalised row that say something of its record, without those that repeat
-/// others.
+/// The fields of a normalised row that describe its record, without those that repeat others.
 fn normalised(row: &Map<String, Value>) -> Map<String, Value> {
     let mut row = filled(row);
     row.retain(|name, _| {

@@ -1,4 +1,4 @@
-//! Settings that are bad, missing, misspelt or in a file: what goes on all the same, and what is said.
+//! Settings that are bad, missing, misspelt or in a file: what still works, and what is reported.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -12,7 +12,7 @@ use tokio::time::timeout;
 
 use crate::world::{FUNCTION, Sink, World, binary, minutes_ago, now, numbers};
 
-/// All that a person can call, but for the help.
+/// Commands that a person calls.
 const COMMANDS: [&[&str]; 7] = [
     &["poll"],
     &["check"],
@@ -22,7 +22,7 @@ const COMMANDS: [&[&str]; 7] = [
     &["dead-letter", "show", "9"],
     &["dead-letter", "retry"],
 ];
-/// What the platform hands out where it cannot have the secret.
+/// What the platform passes on if it cannot get the secret.
 const REFERENCE: &str = "@Microsoft.KeyVault(SecretUri=https://acme.vault.azure.net/secrets/key/)";
 
 async fn world_of_all() -> World {
@@ -146,7 +146,7 @@ async fn what_is_kept_can_be_looked_at_and_set_without_a_secret_or_a_destination
             assert!(ran.stdout.contains(told), "{command:?}: {ran:?}");
         }
 
-        // To deliver one takes the settings of its destination, and nothing of Auth0's.
+        // To deliver a dead letter takes the settings of its destination, and none of Auth0's.
         let retry = world.command(&["dead-letter", "retry"]).await;
         assert_eq!(retry.code(), 1, "{retry:?}");
         let told = format!("{}  not delivered (logs-ingestion): ", ids[5]);
@@ -169,7 +169,7 @@ async fn every_command_warns_of_a_misspelt_setting() {
         ("DESTINATION", "DESTINATIONS"),
         ("ClientSecret", "CLIENT_SECRET"),
         ("ACME__CLIENTID", "ACME__CLIENT_ID"),
-        // The right name is set as well, so that nothing is kept in the wrong place.
+        // The right name is set as well, so that nothing is stored in the wrong place.
         ("CHECKPOINTDIR", "CHECKPOINT_DIR"),
     ] {
         let mut world = World::start().await;
@@ -270,14 +270,14 @@ async fn under_the_host_each_run_fails_without_a_storage_and_names_the_settings(
         assert!(line.contains(name), "{name} is not in {line}");
     }
     assert_eq!(world.tenant.token_requests(), 0);
-    // For a person at a terminal there is a folder that lasts.
+    // At a terminal the default is a folder that lasts.
     drop(host);
     world.poll().await;
     assert!(world.folder.path().join(".auth0-poller").is_dir());
 }
 
-/// The settings of a world as the Functions tools take them: with a comment, a trailing comma and
-/// values that are no texts.
+/// The settings of a world in a file that the Functions tools accept: with a comment, a trailing
+/// comma and values that are not text.
 fn local_settings(world: &World) -> String {
     let values = world.settings.iter();
     let values = values.map(|(name, value)| format!("    {}: {},\n", json!(name), json!(value)));
@@ -356,7 +356,7 @@ async fn a_local_settings_json_that_is_of_no_use_is_said_to_be_so_by_every_comma
     assert!(ran.stderr.starts_with(told), "{ran:?}");
 }
 
-/// One that nobody writes to would be waited for, and a device may have no end.
+/// Reading a named pipe without a writer would block, and a device may have no end.
 #[cfg(unix)]
 #[tokio::test]
 async fn what_is_no_file_in_the_place_of_local_settings_json_is_not_waited_for() {

@@ -1,5 +1,5 @@
-//! All destinations at once: each gets every record, none waits for another, and the tenant is asked as
-//! for one.
+//! All destinations at once: each gets every record, none waits for another, and the tenant gets no
+//! more requests than for one.
 
 use futures_util::future::join_all;
 use simulator::{Fault, Gate};
@@ -8,15 +8,15 @@ use crate::world::{Sink, World, for_each_destination, minutes_ago, numbers};
 
 for_each_destination![one_of_six_is_away_for_half_the_time_and_no_other_waits_for_it];
 
-/// Records of a page.
+/// Records in a page.
 const PAGE: usize = 100;
-/// A slow machine takes so long that a request ends for its time, and is made again.
+/// On a slow machine a request may time out and be made again, this many times.
 const ATTEMPTS: usize = 6;
-/// How many requests the most eager destination has under way at once.
+/// The most requests that any destination has under way at once.
 const SIDE_BY_SIDE: usize = 16;
 
 async fn one_of_six_is_away_for_half_the_time_and_no_other_waits_for_it(away: Sink) {
-    // So many each time would take minutes.
+    // 10,000 records for every destination would take minutes.
     let records = match away {
         Sink::EventGrid => 10_000,
         _ => 1_000,
@@ -24,7 +24,7 @@ async fn one_of_six_is_away_for_half_the_time_and_no_other_waits_for_it(away: Si
     let mut world = World::start_for(away).await;
     world.deliver_to(Sink::ALL);
     world.set("RUN_BUDGET", "9m");
-    // The first run looks for its beginning, which takes requests of another kind.
+    // The first run searches for its beginning, which takes requests of another kind.
     world.tenant.generate(10, minutes_ago(55), minutes_ago(50));
     let begun = world.command(&["poll"]).await;
     assert_eq!(begun.code(), 0, "{begun:?}");
@@ -33,7 +33,7 @@ async fn one_of_six_is_away_for_half_the_time_and_no_other_waits_for_it(away: Si
         .tenant
         .generate(records, minutes_ago(45), minutes_ago(5));
     let before = world.tenant.log_requests();
-    // It takes nothing until all others have everything.
+    // The destination takes nothing until all others have everything.
     let gate = Gate::closed();
     let waits = vec![Fault::Wait(gate.clone()); ATTEMPTS * SIDE_BY_SIDE];
     let refused = Fault::answer(away.passing_failure(), "");
@@ -57,7 +57,7 @@ async fn one_of_six_is_away_for_half_the_time_and_no_other_waits_for_it(away: Si
     for sink in Sink::ALL {
         world.assert_all_landed_once_at(*sink);
     }
-    // For one alone it would be the pages, and one that shows that there are no more.
+    // One destination alone takes all pages, and one request that shows that there are no more.
     let for_one = u64::try_from(records / PAGE + 1).unwrap();
     let requests = world.tenant.log_requests() - before;
     assert!(

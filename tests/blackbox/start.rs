@@ -1,4 +1,4 @@
-//! Where a reading begins, and begins again.
+//! Where reading begins, and where it begins again.
 
 use serde_json::{Value, json};
 use simulator::Fault;
@@ -26,8 +26,8 @@ const ALL: [SyntheticIds; 3] = [
     SyntheticIds::Ignored,
 ];
 
-/// A window as it really is: just before it and just within it, records whose order by id is not
-/// that by date. Answers with the ids that belong to the window.
+/// Adds a realistic window: just before it and just within it, the order of records by id is not
+/// that by date. Returns the ids that belong to the window.
 fn populate(world: &World, start: chrono::DateTime<chrono::Utc>) -> Vec<String> {
     let ms = chrono::Duration::milliseconds;
     for n in 0..150 {
@@ -35,7 +35,7 @@ fn populate(world: &World, start: chrono::DateTime<chrono::Utc>) -> Vec<String> 
         world.tenant.add(record(date), date + ms(2_000));
     }
     world.tenant.add(record(start - ms(1)), start + ms(1_500));
-    // The oldest of the window by date has not the smallest id.
+    // The oldest record of the window by date does not have the smallest id.
     let mut within = vec![
         world.tenant.add(record(start + ms(700)), start + ms(800)),
         world.tenant.add(record(start), start + ms(4_000)),
@@ -92,7 +92,7 @@ async fn a_window_that_begins_before_the_oldest_record_is_delivered_whole() {
 
 #[tokio::test]
 async fn a_busy_second_at_the_beginning_is_delivered_whole() {
-    // Of all records the last by date was stored first. It stands after more than a page, and
+    // The last record by date was stored first. It comes after more than a page of records, and
     // then after more than a search can reach.
     let ms = chrono::Duration::milliseconds;
     for count in [150, 1_150] {
@@ -111,7 +111,7 @@ async fn a_busy_second_at_the_beginning_is_delivered_whole() {
     }
 }
 
-/// As where the first run fails for want of a permission, and the beginning is thought over.
+/// For example, the first run lacks a permission, and START_FROM is changed before the next.
 #[tokio::test]
 async fn until_something_was_delivered_the_beginning_can_be_set_earlier() {
     let mut world = World::start().await;
@@ -184,7 +184,7 @@ async fn an_expired_cursor_resumes_at_the_oldest_record_left_and_reports_the_gap
     }
 }
 
-/// As where the platform cannot have a secret from the vault yet.
+/// For example, the platform cannot get a secret from the vault yet.
 #[tokio::test]
 async fn what_is_stored_while_no_run_can_begin_is_delivered_once_one_can() {
     const UNRESOLVED: &str = "@Microsoft.KeyVault(SecretUri=x)";
@@ -203,7 +203,7 @@ async fn what_is_stored_while_no_run_can_begin_is_delivered_once_one_can() {
         let outcome = host.run_now(FUNCTION).await;
         assert!(matches!(outcome, Outcome::Failure(_)), "{outcome:?}");
         drop(host);
-        // As if so much time had passed: an hour back is now a minute.
+        // As if that much time had passed: an hour back is now a minute back.
         world.set(bad, &good);
         world.set("START_FROM", "1m");
         world.command(&["poll"]).await;
@@ -264,7 +264,7 @@ async fn a_cursor_that_expired_in_a_silent_tenant_is_replaced_without_a_word_of_
     }
 }
 
-/// As where a tenant has imported or replayed what happened long ago.
+/// For example, a tenant has imported or replayed old events.
 #[tokio::test]
 async fn a_slow_tenant_with_many_records_from_before_the_start_is_read_on_from_run_to_run() {
     let mut world = World::with(Options {
@@ -295,7 +295,7 @@ async fn a_slow_tenant_with_many_records_from_before_the_start_is_read_on_from_r
     assert_eq!(world.workspace.landed(), [wanted]);
 }
 
-/// What is left out is handled, and so is what an earlier run has read to the end.
+/// Filtered records are handled, and so is what an earlier run read to the end.
 #[tokio::test]
 async fn a_run_that_fails_is_as_far_behind_as_the_log_was_read_whatever_was_delivered_of_it() {
     let mut world = world(SyntheticIds::Taken).await;
@@ -327,7 +327,7 @@ async fn a_run_that_fails_is_as_far_behind_as_the_log_was_read_whatever_was_deli
     assert_eq!(current.code(), 1, "{current:?}");
     assert!(!current.stderr.contains(" hours behind, "), "{current:?}");
 
-    // What is sent again has been read before.
+    // A replay sends records that were read before.
     let mut faults = vec![Fault::None; 5];
     faults.push(refusal());
     world.tenant.fail_logs(faults);

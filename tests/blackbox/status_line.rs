@@ -1,5 +1,5 @@
-//! What the host shows of a failed run: the reason in the status line, and the lines of one
-//! invocation by its name.
+//! What the host shows of a failed run: the reason in the status line, and the log lines under the
+//! invocation's name.
 
 use serde_json::json;
 use simulator::host::{Level, Outcome};
@@ -7,7 +7,7 @@ use simulator::{Azurite, Fault};
 
 use crate::world::{FUNCTION, Sink, World, minutes_ago};
 
-/// What stands in the brackets of the host's message, which is all that it shows.
+/// The part in brackets of the host's message, which is all that the host shows.
 fn reason(outcome: Outcome) -> String {
     let failure = outcome.failure();
     let message = failure.strip_prefix("Response status code does not indicate success: 500 (");
@@ -138,7 +138,7 @@ async fn every_line_of_an_invocation_begins_with_its_level_its_name_and_its_trac
             [level, "invocation", "trace"]
         );
         assert_eq!(words[2].len(), 36, "{line}");
-        // A colon ends it.
+        // This word ends with a colon.
         assert_eq!(words[4].len(), 33, "{line}");
     }
     assert!(lines[0].text.starts_with("INFO auth0-poller "), "{lines:?}");

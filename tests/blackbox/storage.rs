@@ -102,7 +102,7 @@ async fn of_two_pollers_one_gives_way_and_nothing_is_lost() {
     let gate = Gate::closed();
     world.workspace.fail([Fault::Wait(gate.clone())]);
     let other = async {
-        // While the first post of the one is under way, the other makes its whole run.
+        // During the first post of one poller, the other makes a whole run.
         world.workspace.wait_for_post(1).await;
         let report = world.poll().await;
         gate.open();
@@ -131,7 +131,7 @@ async fn a_poller_that_lost_the_checkpoint_posts_nothing() {
     world.tenant.fail_logs([Fault::Wait(gate.clone())]);
     let before = world.tenant.log_requests();
     let other = async {
-        // The one has read the checkpoint and waits for its first page.
+        // The first poller has read the checkpoint and waits for its first page.
         world.tenant.wait_for_log_request(before + 1).await;
         world.poll().await;
         gate.open();

@@ -41,7 +41,7 @@ fn assert_columns(table: &Table) {
     assert_eq!(unknown, Vec::<&String>::new());
 }
 
-/// A hundred thousand rows, as the binary makes them, without the network in between.
+/// A hundred thousand rows as the binary makes them, without a network in between.
 #[test]
 fn three_thousand_names_in_a_body_make_no_column_and_drop_no_row() {
     const KEYS: usize = 3_000;
@@ -177,7 +177,7 @@ async fn a_record_too_large_for_a_row_is_set_aside_and_lands_shortened(sink: Sin
     );
 }
 
-/// Quotes take two bytes in the record and four in a row, so that Auth0's own limit does not help.
+/// A quote takes two bytes in the record and four in a row, so Auth0's own limit does not help.
 async fn a_call_cannot_be_hidden_by_what_its_body_is_filled_with(sink: Sink) {
     let world = World::start_for(sink).await;
     let date = minutes_ago(20);

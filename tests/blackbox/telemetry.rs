@@ -1,7 +1,7 @@
-//! What the Functions host sends to Application Insights of the program's runs, and the queries over
-//! it: those of `docs/operate.md`, of the workbook and of the template's alerts.
+//! What the Functions host sends to Application Insights about the program's runs, and the queries
+//! over it in `docs/operate.md`, in the workbook and in the template's alerts.
 //!
-//! `telemetry.json` has the shape in which the real host (4.1037) was recorded to send: a run that
+//! `telemetry.json` has the form that the real host (4.1037) was recorded to send: a run that
 //! delivers, one that fails, its retry, a quiet one, and a request of another app.
 
 use std::fs;
@@ -18,14 +18,14 @@ const REFUSED: &str = "logs-ingestion: acme.eu.auth0.com refused the application
 const NO_ANSWER: &str = "logs-ingestion: reading the log of acme.eu.auth0.com: no answer \
     (tried 6 times in 5.7 s)";
 
-/// A column: its name and type in the workspace, those of the classic view, and its value.
+/// A column: its name and type in the workspace, the same in the classic view, and its value.
 struct Column(
     [&'static str; 2],
     [&'static str; 2],
     fn(&Value, Names) -> Value,
 );
 
-/// Under which names a table is.
+/// The two sets of names that tables and columns have.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Names {
     Workspace,
@@ -187,7 +187,7 @@ fn tables(items: &[Value]) -> Vec<Rows> {
     tables
 }
 
-/// The columns of the tables, which every workspace has.
+/// The tables and their columns, which every workspace has.
 pub fn columns() -> impl Iterator<Item = (String, Value)> {
     let tables = tables(&[]).into_iter();
     tables.map(|(name, columns, _)| (name.to_owned(), columns.into()))
@@ -283,7 +283,7 @@ fn a_failed_run_is_listed_with_its_reason_and_its_lines_and_nothing_else_is() {
         let run = "11111111-aaaa-4aaa-8aaa-000000000002";
         let expected = json!([[NO_ANSWER, run], [REFUSED, run]]);
         assert_eq!(values(&rows, ["Reason", "Run"]), expected, "{query}");
-        // Both attempts have one trace.
+        // Both attempts belong to one trace.
         for row in rows {
             let lines = row["Lines"].as_array().unwrap().iter();
             let lines: Vec<_> = lines.map(|it| it.as_str().unwrap()).collect();
@@ -422,8 +422,8 @@ fn what_was_lost_or_set_aside_is_told_whether_the_run_failed_or_not() {
     );
 }
 
-/// A run a minute before 09:00, the last at 08:59: `s` succeeds, `f` fails, `r` succeeds in its
-/// retry.
+/// A run a minute before 09:00, the last at 08:59: `s` succeeds, `f` fails, `r` succeeds when
+/// retried.
 fn runs(outcomes: &str) -> Vec<Value> {
     let recorded = recorded();
     let request = recorded.iter().find(|it| it["name"] == "AppRequests");
@@ -458,7 +458,7 @@ fn runs(outcomes: &str) -> Vec<Value> {
     items
 }
 
-/// Runs that are an alert because three fail in a row, and others.
+/// Runs, and whether three failures in a row make them an alert.
 const STREAKS: [(&str, bool); 8] = [
     ("", false),
     ("ssssssss", false),
@@ -470,7 +470,7 @@ const STREAKS: [(&str, bool); 8] = [
     ("rrrrr", false),
 ];
 
-/// Runs that are an alert because none succeeds, and others.
+/// Runs, and whether the lack of a success makes them an alert.
 const SILENCES: [(&str, bool); 3] = [
     ("", true),
     ("sfffffffffffff", false),
@@ -481,7 +481,7 @@ const HOUR: &str = "2026-11-26T09:00:00Z";
 
 #[test]
 fn three_failures_in_a_row_are_an_alert_with_the_reason() {
-    // By the page, of one app among several.
+    // With the page's query, for one app among several.
     let mut items = Vec::new();
     for (outcomes, _) in STREAKS {
         let mut of_app = runs(outcomes);
@@ -503,7 +503,7 @@ fn three_failures_in_a_row_are_an_alert_with_the_reason() {
         json!([["sssfff", REFUSED], ["sfffss", REFUSED]])
     );
 
-    // By the template, of the app alone.
+    // With the template's query, for one app alone.
     let [failing, _] = alert_queries().try_into().unwrap();
     for (outcomes, is_alert) in STREAKS {
         let rows = result(&runs(outcomes), &failing, HOUR);
@@ -514,7 +514,7 @@ fn three_failures_in_a_row_are_an_alert_with_the_reason() {
         };
         assert_eq!(values(&rows, ["Reason"]), expected, "{outcomes}");
     }
-    // What differs from one run to the next is no other alert.
+    // A reason that differs from run to run makes no second alert.
     let mut items = runs("fff");
     for item in &mut items {
         if item["name"] == "AppExceptions" {

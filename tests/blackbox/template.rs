@@ -1,7 +1,7 @@
 //! The template `azuredeploy.json`, and `createUiDefinition.json`, its form in the portal.
 //!
-//! Nothing here deploys them. What the template makes is worked out, strictly, with the answers of
-//! a test, and the tests say what must be there then.
+//! Nothing here deploys them. The tests evaluate the template strictly, with answers of their own,
+//! and check what it would make.
 
 use std::fs;
 
@@ -80,7 +80,7 @@ fn answers() -> Map<String, Value> {
     answers.as_object().unwrap().clone()
 }
 
-/// Answers for all destinations, the two in the workspace among them.
+/// Answers for all destinations, including the two in the workspace.
 fn elsewhere() -> Vec<(&'static str, Value)> {
     vec![
         (
@@ -105,7 +105,7 @@ fn elsewhere() -> Vec<(&'static str, Value)> {
     ]
 }
 
-/// What a template makes with these answers besides the usual ones.
+/// What a template makes with the usual answers and these changes.
 fn deployed_of(template: &Value, azure: &Azure, changes: &[(&str, Value)]) -> Result<Deployed> {
     let mut answers = answers();
     let changes = changes.iter();
@@ -113,7 +113,7 @@ fn deployed_of(template: &Value, azure: &Azure, changes: &[(&str, Value)]) -> Re
     resource_manager::deploy(azure, template, &answers)
 }
 
-/// What the template makes with these answers besides the usual ones.
+/// What the template makes with the usual answers and these changes.
 fn deployed(changes: &[(&str, Value)]) -> Deployed {
     deployed_of(&template(), &Azure::default(), changes).unwrap()
 }
@@ -122,13 +122,13 @@ fn template() -> Value {
     parsed("azuredeploy.json")
 }
 
-/// A file of the project, if it is JSON in which no name comes twice.
+/// A file of the project, parsed as JSON in which no name comes twice.
 fn parsed(name: &str) -> Value {
     let text = fs::read_to_string(kql::project().join(name)).unwrap();
     strict(&text).unwrap_or_else(|error| panic!("{name}: {error}"))
 }
 
-/// Every text in a value, with where it is.
+/// Every text in a value, with its place.
 fn texts(value: &Value) -> Vec<(String, &str)> {
     fn add<'a>(value: &'a Value, place: &str, texts: &mut Vec<(String, &'a str)>) {
         match value {
@@ -162,7 +162,7 @@ fn name(resource: &Resource) -> &str {
 }
 
 impl Deployed {
-    /// The storage account of checkpoints, dead letters and the host's state.
+    /// The storage account for checkpoints, dead letters and the host's state.
     fn state(&self) -> &Resource {
         self.account(false)
     }
@@ -286,12 +286,12 @@ fn names_are_unique_and_not_too_long() {
         is_valid(vault, "^[a-z](-?[a-z0-9]){2,23}$") && vault.len() <= 24,
         "{vault}"
     );
-    // The host tells apps apart by the first 32 characters, and a rule of the kind Direct takes 30.
+    // The host tells apps apart by their first 32 characters, and a rule of kind Direct takes 30.
     assert!(is_valid(site, "^[a-z0-9][a-z0-9-]{1,29}$"), "{site}");
     assert!(site.starts_with("auth0-of-acme-16-"), "{site}");
     assert!([plan, component, rule].iter().all(|it| *it == site));
 
-    // Another deployment under the same name finds all again, however the name is written.
+    // Another deployment under the same name finds everything again, however the name is written.
     assert_eq!(names_of(&Azure::default(), "auth0-of-acme-16"), names);
     let elsewhere = Azure {
         group: (Azure::default().group.0, "auth0-logs-2"),
@@ -312,7 +312,7 @@ fn secrets_go_into_the_key_vault_and_nowhere_else() {
     let parameters = template["parameters"].as_object().unwrap();
     let secure = parameters.iter().filter(|(_, it)| is_secure(it));
     let secure: Vec<_> = secure.map(|(name, _)| name.as_str()).collect();
-    // The history of deployments shows the values of all others.
+    // The history of deployments shows the values of all other parameters.
     assert_eq!(
         secure,
         [
@@ -348,7 +348,7 @@ fn secrets_go_into_the_key_vault_and_nowhere_else() {
         }
     }
     kept.sort_by_key(|(_, name, ..)| *name);
-    // In the vault a name has no underline.
+    // Names in the vault have no underscore.
     let names = SECRETS.map(|it| if it == "PII_KEY" { "PiiKey" } else { it });
     let expected = names.into_iter().zip(values.clone());
     let expected: Vec<_> = expected

@@ -1,4 +1,4 @@
-//! Several tenants in one app: what one of them does or lacks is nothing to another.
+//! Several tenants in one app: what one of them does or lacks does not affect another.
 
 use chrono::Duration;
 use serde_json::Value;
@@ -24,7 +24,7 @@ async fn quiet() -> Tenant {
     .await
 }
 
-/// Tenants acme, which is the world's, and globex.
+/// The tenants acme, which is the world's own, and globex.
 async fn two() -> (World, Tenant) {
     let mut world = World::start().await;
     let globex = quiet().await;
@@ -48,7 +48,7 @@ fn of<'a>(reports: &'a [Value], tenant: &str) -> &'a Value {
     found.unwrap_or_else(|| panic!("{tenant}: {reports:?}"))
 }
 
-/// How many rows of these log ids the workspace has, each counted once.
+/// How many of the tenant's records are in the workspace, each counted once.
 fn landed(world: &World, tenant: &Tenant) -> usize {
     let landed = world.workspace.landed();
     let ids = tenant.log_ids();
@@ -163,7 +163,7 @@ async fn what_is_wrong_with_all_of_them_is_told_once_and_with_what_to_do() {
         assert!(reason.contains(told), "{told}: {reason}");
     }
 
-    // Of each it is another secret that is wrong, so all of it has no place in one line.
+    // Each tenant has a wrong secret of its own, so the reasons do not all fit into one line.
     for tenant in more.iter().chain([&world.tenant, &globex]) {
         tenant.revoke_tokens();
         tenant.fail_tokens([Fault::answer(401, r#"{"error":"access_denied"}"#)]);
@@ -199,7 +199,7 @@ async fn a_storage_that_cannot_be_read_hides_nobody_else_s_dead_letters() {
         (1, &ids[10].clone().into())
     );
     assert!(show.stderr.starts_with(of_acme), "{show:?}");
-    // It may be where nobody could look.
+    // The dead letter may be in the storage that cannot be read.
     for command in [["dead-letter", "show", "9"], ["dead-letter", "retry", "9"]] {
         let unknown = world.command(&command).await;
         assert_eq!((unknown.code(), &*unknown.stdout), (1, ""), "{unknown:?}");
@@ -236,7 +236,7 @@ async fn check_names_the_tenant_that_it_was_asked_for() {
     let globex = world.command(&globex).await;
     let again = "run `auth0-poller check --tenant globex --destination stdout` again.\n";
     assert!(globex.stdout.ends_with(again), "{globex:?}");
-    // Its words are to be typed as they stand.
+    // The suggested command works as it is printed.
     let spaced = [
         "check",
         "--destination",
@@ -288,7 +288,7 @@ async fn check_tells_where_a_policy_for_all_tenants_comes_before_one_of_their_ow
         world.set(setting, "");
         world.set("PII_LOG_ANALYTICS", "none");
     }
-    // Nobody reads it, and what it is to keep back would go out.
+    // Nobody reads the setting, so what it should hold back would go out.
     world.set("GLOBX__PII", "email:mask");
     let ran = world.command(&["poll"]).await;
     assert_eq!(ran.code(), 1, "{ran:?}");
@@ -466,7 +466,7 @@ async fn options_and_commands_are_called_the_same_for_each_tenant() {
         let ran = world.command(command).await;
         let output = format!("{}{}", ran.stdout, ran.stderr);
         assert!(output.contains(told), "{command:?}: {ran:?}");
-        // It is not set there.
+        // The error is not in that file, so the message does not point there.
         assert!(!output.contains("local.settings.json"), "{ran:?}");
     }
 }

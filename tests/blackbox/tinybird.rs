@@ -1,4 +1,4 @@
-//! What Tinybird is sent: whether `ClickHouse` takes it, and what is said where it does not.
+//! What Tinybird receives, whether `ClickHouse` accepts it, and what is reported if not.
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -13,11 +13,11 @@ use crate::log_types::add_all_types;
 use crate::same_rows::difficult;
 use crate::world::{Sink, World, minutes_ago, numbers};
 
-/// `ClickHouse` in a Python process. What else chdb asks for is for its tables in Python's memory.
+/// `ClickHouse` in a Python process. Other dependencies of chdb are for Python tables in memory.
 const CLICKHOUSE: [&str; 3] = ["--no-deps", "chdb==4.4.0", "chdb-core==26.9.0"];
 /// Tinybird's own command-line tool.
 const TINYBIRD: [&str; 1] = ["tinybird-cli==6.5.5"];
-/// Members of records that are not what they should be.
+/// Members of odd records.
 const ODD: [&str; 25] = [
     r#""a.b":1,"a":{"b":2}"#,
     r#""details":{"a.b":1,"a":{"b":2}},"auth0_client":{"x.":1,"x":{"":2}}"#,
@@ -50,7 +50,7 @@ async fn world() -> World {
     World::start_for(Sink::Tinybird).await
 }
 
-/// What `ClickHouse` and Tinybird's pipes make of these rows.
+/// What `ClickHouse` and Tinybird's pipes return for these rows.
 async fn asked(rows: &[String], queries: &[&str], pipes: &Value) -> Value {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR"));
     let sites = [
@@ -78,7 +78,7 @@ async fn asked(rows: &[String], queries: &[&str], pipes: &Value) -> Value {
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
-/// Delivers records that nobody would write as JSON values, and answers with their ids.
+/// Delivers records that JSON values cannot express, as text. Returns their ids.
 async fn deliver_as_text(world: &World, records: &[String]) -> Vec<String> {
     let mut stored = minutes_ago(20);
     let mut ids = Vec::new();
@@ -107,7 +107,7 @@ async fn deliver_as_text(world: &World, records: &[String]) -> Vec<String> {
 #[tokio::test]
 async fn a_record_of_every_type_and_of_every_odd_shape_lands_in_both_data_sources() {
     let mut world = world().await;
-    // So that none is left out for its date.
+    // No record is left out because of its date.
     world.set("START_FROM", "oldest");
     add_all_types(&world);
     let count = world.tenant.log_ids().len();
@@ -178,7 +178,7 @@ async fn tinybird_s_own_tool_takes_the_files() {
     assert_eq!(said.matches("processed correctly").count(), files.len());
 }
 
-/// Three users' three months.
+/// Three months of three users.
 fn history() -> Vec<String> {
     let row = |n: u32, date: &str, more: Value| {
         let mut data = json!({"date": format!("{date}.000"), "scope": [], "auth0_client": {},

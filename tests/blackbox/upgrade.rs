@@ -1,4 +1,4 @@
-//! An upgrade in place: what version 0.1 has stored is read on from, without a loss or a repetition.
+//! An upgrade in place: reading goes on from what version 0.1 stored, without loss or repetition.
 
 use std::fs;
 
@@ -8,7 +8,7 @@ use simulator::Azurite;
 
 use crate::world::{Sink, World, minutes_ago, now, numbers};
 
-/// A checkpoint as version 0.1 wrote it, with these members in the place of what it has else.
+/// A checkpoint as version 0.1 wrote it, with these members replaced.
 fn written_by_0_1(members: &Value) -> String {
     let mut checkpoint = json!({
         "format": 1,
@@ -53,7 +53,7 @@ impl Installation {
         ]
     }
 
-    /// Puts what version 0.1 left where this version looks for it.
+    /// Stores what version 0.1 left behind in the place where this version looks for it.
     async fn was_at(&self, members: &Value) {
         let set = ["checkpoint", "set", "--from", "oldest"];
         assert_eq!(self.world.command(&set).await.code(), 0);
@@ -67,7 +67,7 @@ impl Installation {
         }
     }
 
-    /// Makes a run, after which exactly these have landed.
+    /// Makes a run, and asserts that exactly these records have landed.
     async fn delivers(&self, ids: &[&String]) -> Value {
         let report = self.world.poll().await;
         let mut landed = self.world.workspace.landed();
@@ -93,7 +93,7 @@ async fn a_cursor_with_ids_after_it_goes_on_where_it_was() {
     for installation in Installation::all().await {
         let world = &installation.world;
         let at = |seconds: i64| add(world, seconds_ago(seconds), seconds_ago(seconds));
-        // Of 120 records, what is older than the overlap is before the cursor.
+        // Of 120 records, those older than the overlap are before the cursor.
         let settled: Vec<_> = (0..100).map(|n| at(600 - 5 * n)).collect();
         let recent: Vec<_> = (0..20).map(|n| at(50 - 2 * n)).collect();
         installation
@@ -103,7 +103,7 @@ async fn a_cursor_with_ids_after_it_goes_on_where_it_was() {
                 "newest": {"log_id": recent[19], "date": seconds_ago(12)},
             }))
             .await;
-        // What became visible late within the overlap, and what is new.
+        // One record became visible late, within the overlap, and one is new.
         let late = at(31);
         let new = at(5);
         let report = installation.delivers(&[&late, &new]).await;
@@ -120,7 +120,7 @@ async fn a_cursor_with_ids_after_it_goes_on_where_it_was() {
 async fn a_first_run_that_had_not_got_far_goes_on_from_its_own_start() {
     for installation in Installation::all().await {
         let world = &installation.world;
-        // Longer ago than a first run would begin now.
+        // Earlier than a first run would begin now.
         let start = minutes_ago(120);
         let second = Duration::seconds(1);
         let before = add(world, start - second, start + second * 2);
@@ -137,7 +137,7 @@ async fn a_first_run_that_had_not_got_far_goes_on_from_its_own_start() {
             [151, 1],
             "{before}"
         );
-        // It was left out, and stays so.
+        // The record before the start was left out, and stays so.
         installation.delivers(&window).await;
     }
 }
@@ -158,7 +158,7 @@ async fn a_first_run_that_had_delivered_only_what_was_young_repeats_none_of_it()
             }))
             .await;
         let late = add(world, seconds_ago(35), seconds_ago(25));
-        // Below the start, although it is new: it is none of the window.
+        // Dated before the start, this record is outside the window although it is new.
         add(world, start - Duration::seconds(1), seconds_ago(10));
         let report = installation.delivers(&[&late]).await;
         assert_eq!(numbers(&report, ["skipped", "before_start"]), [3, 1]);

@@ -1,4 +1,4 @@
-//! A tenant, a place for its records and a folder, with the binary between them.
+//! A tenant, destinations for its records and a folder, with the binary between them.
 
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
@@ -23,10 +23,10 @@ use tokio::time::timeout;
 /// The function, by the name of its folder.
 pub const FUNCTION: &str = "Auth0Poller";
 
-/// Makes [`Sink`], and the macro `for_each_destination`, of the destinations under test: of each the
-/// module of its tests, what it is called here, and its name in the setting `DESTINATIONS`.
+/// Makes [`Sink`] and the macro `for_each_destination` from the destinations under test. Each has a
+/// module for its tests, a variant, and its name in the setting `DESTINATIONS`.
 macro_rules! destinations {
-    // The first is a dollar sign: only so can a macro write one into the macro that it makes.
+    // The first is a dollar sign. Without it a macro cannot write one into the macro that it makes.
     ($d:tt $($module:ident: $sink:ident = $name:literal),+ $(,)?) => {
         /// A destination under test.
         #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -45,7 +45,7 @@ macro_rules! destinations {
             }
         }
 
-        /// Makes of each of these functions of a [`Sink`] a test for each destination.
+        /// Makes a test for each destination from each of these functions of a [`Sink`].
         macro_rules! for_each_destination {
             ($d($d test:ident),+ $d(,)?) => {
                 $(
@@ -73,7 +73,7 @@ destinations![$
     archive: Archive = "archive",
 ];
 
-/// Makes of each of these functions of a [`Sink`] a test for each way into the table.
+/// Makes a test for each API of the table from each of these functions of a [`Sink`].
 macro_rules! for_each_table {
     ($($test:ident),+ $(,)?) => {
         mod log_analytics {
@@ -96,8 +96,8 @@ macro_rules! for_each_table {
 }
 pub(crate) use for_each_table;
 
-/// Makes of each of these functions of a [`Sink`] a test for each service that may refuse a record
-/// for what is in it.
+/// Makes a test for each service that may refuse a record for its content from each of these
+/// functions of a [`Sink`].
 macro_rules! for_each_judge {
     ($($test:ident),+ $(,)?) => {
         crate::world::for_each_table![$($test),+];
@@ -130,7 +130,7 @@ macro_rules! for_each_judge {
 pub(crate) use for_each_judge;
 
 impl Sink {
-    /// How many records of a few bytes are there twice where an acknowledgement is lost.
+    /// How many small records land twice when an acknowledgement is lost.
     pub fn repeats(self) -> usize {
         match self {
             Self::LogAnalytics | Self::LogsIngestion | Self::Tinybird => 1_000,
@@ -140,7 +140,7 @@ impl Sink {
         }
     }
 
-    /// What its service says of a post that it cannot read.
+    /// What the service says about a post that it cannot read.
     pub fn refusal(self) -> &'static str {
         match self {
             Self::LogAnalytics => "InvalidDataFormat",
@@ -152,7 +152,7 @@ impl Sink {
         }
     }
 
-    /// The status by which its service says that it is away for a while.
+    /// The status that tells that the service is away for a while.
     pub fn passing_failure(self) -> u16 {
         match self {
             Self::LogAnalytics
@@ -160,12 +160,12 @@ impl Sink {
             | Self::EventGrid
             | Self::EventBridge
             | Self::Archive => 500,
-            // After a 500 it is not to be asked again.
+            // A 500 of Tinybird's is not retried.
             Self::Tinybird => 503,
         }
     }
 
-    /// The way into the table, for those that lead there.
+    /// The API of a destination that is a table.
     pub fn api(self) -> Api {
         match self {
             Self::LogAnalytics => Api::DataCollector,
@@ -185,16 +185,16 @@ pub struct World {
     pub archive: Blobs,
     pub tinybird: TinybirdWorkspace,
     pub bus: EventBus,
-    /// Where the app's identity gets credentials of AWS, and whose they are.
+    /// Where the app's identity gets AWS credentials, and the account that they belong to.
     pub sts: Sts,
     pub aws: AwsAccount,
-    /// The app's identity, whose tokens the rule takes.
+    /// The app's identity. The rule takes its tokens.
     pub identity: ManagedIdentity,
-    /// Who issues those tokens.
+    /// The issuer of those tokens.
     pub issuer: Issuer,
     /// Where records go, unless a test names other destinations.
     pub sink: Sink,
-    /// The current folder of commands.
+    /// The working directory of commands.
     pub folder: TempDir,
     pub settings: Vec<(String, String)>,
     secrets: Vec<String>,
@@ -304,7 +304,7 @@ impl World {
         world
     }
 
-    /// Makes these the destinations.
+    /// Sets the destinations, and the settings that they need.
     pub fn deliver_to(&mut self, sinks: &[Sink]) {
         let names: Vec<_> = sinks.iter().map(|it| it.name()).collect();
         self.set("DESTINATIONS", &names.join(","));
@@ -323,7 +323,7 @@ impl World {
         }
     }
 
-    /// What arrives at the destination under test.
+    /// What arrived at the destination under test.
     pub fn arrivals(&self) -> &Arrivals {
         self.arrivals_at(self.sink)
     }
@@ -350,13 +350,13 @@ impl World {
         }
     }
 
-    /// Sets an app setting, or unsets it where the value is blank.
+    /// Sets an app setting. A blank value unsets it.
     pub fn set(&mut self, name: &str, value: &str) {
         self.settings.retain(|(existing, _)| existing != name);
         self.settings.push((name.into(), value.into()));
     }
 
-    /// An app setting, or nothing.
+    /// An app setting, or an empty text.
     pub fn setting(&self, name: &str) -> &str {
         let mut settings = self.settings.iter();
         settings
@@ -364,7 +364,7 @@ impl World {
             .map_or("", |(_, value)| value)
     }
 
-    /// Something that must not appear either.
+    /// Adds secrets that must not appear in any output.
     pub fn keep_secret(&mut self, secrets: Vec<String>) {
         self.secrets.extend(secrets);
     }
@@ -376,34 +376,34 @@ impl World {
         show.report()
     }
 
-    /// Where the checkpoint of a destination is.
+    /// The file of a destination's checkpoint.
     pub fn checkpoint_file(&self, sink: Sink) -> PathBuf {
         self.kept("checkpoints", &format!("{}.json", sink.name()))
     }
 
-    /// Where the history of a destination is.
+    /// The file of a destination's history.
     pub fn history_file(&self, sink: Sink) -> PathBuf {
         self.kept("history", &format!("{}.json", sink.name()))
     }
 
-    /// Where it is kept what a destination acknowledged lately.
+    /// The file with what a destination acknowledged lately.
     pub fn arrival_file(&self, sink: Sink) -> PathBuf {
         self.kept("arrival", &format!("{}.json", sink.name()))
     }
 
-    /// Where the dead letter of this name is.
+    /// The file of the dead letter with this name.
     pub fn dead_letter_file(&self, sink: Sink, name: &str) -> PathBuf {
         self.kept("dead-letter", &format!("{}/{name}.json", sink.name()))
     }
 
-    /// Where something is that is kept for the tenant in the folder.
+    /// The file with this name in one of the tenant's folders.
     fn kept(&self, what: &str, name: &str) -> PathBuf {
         let tenant = self.tenant.settings()[0].1.replace("http://", "");
         let folder = self.folder.path().join("checkpoints").join(what);
         folder.join(tenant.replace(':', "_")).join(name)
     }
 
-    /// The binary under the stand-in for the Functions host.
+    /// Starts the binary under the simulated Functions host.
     pub async fn host(&self) -> FunctionsHost {
         let host = FunctionsHost::start(self.app_root.path(), &self.settings).await;
         self.transcripts.lock().unwrap().push(host.transcript());
@@ -430,15 +430,15 @@ impl World {
             .unwrap()
     }
 
-    /// Asks a command to end by this signal, `INT` or `TERM`, and waits for that: which is well before
-    /// whatever it waits for would have been given up.
+    /// Sends a command the signal `INT` or `TERM` and waits for its end, which must come well
+    /// before the command's own timeouts.
     pub async fn end(&self, signal: &str, command: Child) -> Ran {
         self.ask_to_end(signal, &command).await;
         let ran = timeout(Duration::from_secs(15), self.end_of(command));
         ran.await.expect("it goes on")
     }
 
-    /// The same without waiting.
+    /// Sends the signal without waiting.
     pub async fn ask_to_end(&self, signal: &str, command: &Child) {
         let process = command.id().unwrap().to_string();
         let mut kill = Command::new("kill");
@@ -461,7 +461,7 @@ impl World {
         ran
     }
 
-    /// Makes a run that succeeds, and answers with its report.
+    /// Makes a run that succeeds, and returns its report.
     pub async fn poll(&self) -> Value {
         let ran = self.command(&["poll"]).await;
         assert!(ran.status.success(), "{ran:?}");
@@ -503,7 +503,7 @@ impl Drop for World {
     }
 }
 
-/// The rule as it is declared to Azure.
+/// The rule with its streams and tables as they are declared to Azure.
 fn rule(stream: Vec<schema::Declared>, table: Vec<schema::Declared>) -> Rule {
     let columns = |declared: Vec<schema::Declared>| {
         let named = declared.into_iter();
@@ -522,7 +522,6 @@ pub fn binary() -> PathBuf {
     env!("CARGO_BIN_EXE_auth0-poller").into()
 }
 
-/// So many minutes before now.
 pub fn minutes_ago(minutes: i64) -> DateTime<Utc> {
     now() - chrono::Duration::minutes(minutes)
 }

@@ -1,4 +1,4 @@
-//! An audit that comes to no end: refused, failed or asked to end.
+//! Audits that do not finish: refused, failed or interrupted.
 
 use chrono::TimeDelta;
 use serde_json::json;
@@ -79,7 +79,7 @@ async fn an_audit_that_cannot_go_on_says_from_which_hour_on_nothing_is_compared(
         let words = total.unwrap().split_whitespace().map(str::to_owned);
         words.skip(1).take(3).collect::<Vec<_>>()
     };
-    // Of each hour it is asked what there is, and then for what is missing.
+    // Each hour takes two queries: one for what is there, one for what is missing.
     api.fail([Fault::None, Fault::None, Fault::answer(200, "")]);
     let ran = world.command(&audit).await;
     assert_eq!(
@@ -170,7 +170,7 @@ async fn an_audit_or_a_replay_that_waits_for_an_answer_ends_when_it_is_asked_to(
     api.wait_for_request(asked + 1).await;
     let ran = world.end("INT", command).await;
     assert_eq!(ran.code(), 130, "{ran:?}");
-    // What was not compared is not told as missing.
+    // Records that were not compared are not reported as missing.
     assert_eq!(total(&audited(&ran)), [0, 0, 0, 0, 0].map(Some), "{ran:?}");
     assert!(ran.stderr.contains("was asked to end"), "{ran:?}");
 }

@@ -1,4 +1,4 @@
-//! An audit of what Auth0 may not have any more.
+//! Audits of a time from which Auth0 may have dropped records.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::json;
@@ -23,7 +23,7 @@ async fn what_auth0_has_no_more_is_surplus_and_no_proof_of_anything() {
         "{ran:?}"
     );
 
-    // Of this stretch there is nothing left.
+    // Auth0 has nothing left of this time.
     world.tenant.expire_before(minutes_ago(10));
     add(&world, minutes_ago(3));
     let ran = world
@@ -37,12 +37,11 @@ async fn what_auth0_has_no_more_is_surplus_and_no_proof_of_anything() {
     );
 }
 
-/// So many days before now.
 fn days_ago(days: i64) -> DateTime<Utc> {
     minutes_ago(days * 24 * 60)
 }
 
-/// A world with an archive, which is delivered to from the oldest record on.
+/// A world that delivers to an archive, from the oldest record on.
 async fn archived() -> World {
     let mut world = World::start_for(Sink::Archive).await;
     world.set("START_FROM", "oldest");
@@ -86,7 +85,7 @@ async fn what_is_older_than_auth0_keeps_anything_is_not_compared_and_that_is_sai
     assert!(!ran.stderr.contains(telling), "{ran:?}");
 }
 
-/// It may tell of any time, and be stored just now.
+/// A record can have any date and still be stored just now.
 #[tokio::test]
 async fn a_record_of_long_before_says_nothing_of_what_auth0_has_dropped() {
     let world = archived().await;
@@ -122,9 +121,9 @@ async fn where_auth0_may_have_dropped_all_of_a_stretch_nothing_is_proved() {
         let telling = "so nothing was compared; ask for a stretch of which it has some";
         assert!(ran.stderr.contains(telling), "{from} {to}: {ran:?}");
     }
-    // Whatever the plan, Auth0 keeps a day.
+    // On every plan, Auth0 keeps records for at least a day.
     assert_eq!(audit_of(&world, "4h", "3h").await.code(), 0);
-    // It still has what is older.
+    // Auth0 still has an older record, so it has dropped nothing of this time.
     add(&world, days_ago(21));
     let ran = audit_of(&world, "20d", "10d").await;
     assert_eq!(ran.code(), 0, "{ran:?}");
@@ -142,7 +141,7 @@ async fn records_without_a_date_that_a_search_shows_first_are_not_no_records() {
     world.deliver_to(&[Sink::Archive]);
     let stored = minutes_ago(50);
     world.tenant.add(json!({"type": "s"}), stored);
-    // Where nothing has a date, nothing is found by it.
+    // A search by date finds no records without a date.
     let ran = audit(&world, &[]).await;
     assert_eq!(ran.code(), 1, "{ran:?}");
     assert!(ran.stderr.contains("so nothing was compared"), "{ran:?}");
@@ -156,7 +155,7 @@ async fn records_without_a_date_that_a_search_shows_first_are_not_no_records() {
     let gap = found["gap"]["to"].as_str().unwrap();
     assert_eq!(gap.parse::<DateTime<Utc>>().unwrap(), stored, "{found}");
 
-    // Before it there is nothing, as far as anybody can tell.
+    // As far as can be told, Auth0 has nothing older than this record.
     let ran = audit_of(&world, "30h", "20h").await;
     assert_eq!(ran.code(), 1, "{ran:?}");
     assert!(ran.stderr.contains("so nothing was compared"), "{ran:?}");
@@ -165,7 +164,7 @@ async fn records_without_a_date_that_a_search_shows_first_are_not_no_records() {
     let telling = "it could not be asked from when on Auth0 has records";
     assert!(ran.stderr.contains(telling), "{ran:?}");
 
-    // What is older than the stretch shows that nothing of it was dropped.
+    // An older record shows that nothing of this time was dropped.
     add(&world, minutes_ago(40 * 60));
     let ran = audit_of(&world, "30h", "20h").await;
     assert_eq!(ran.code(), 0, "{ran:?}");

@@ -29,7 +29,7 @@ async fn what_cannot_be_delivered_again_stays_missing_and_fails() {
         "{ran:?}"
     );
 
-    // The service acknowledges it and drops it again: that is for another audit.
+    // The workspace acknowledges the record and drops it again. The next audit finds that.
     world.arrivals().drop_one_of(1);
     assert_eq!(audit(&world, &["--mend"]).await.code(), 0);
     assert_eq!(audit(&world, &[]).await.code(), 1);
@@ -67,13 +67,13 @@ async fn a_dead_letter_keeps_nothing_after_it_from_being_compared_and_delivered_
             .contains("1 records are missing and were not delivered again, 1 were"),
         "{ran:?}"
     );
-    // It may be taken some day.
+    // Later the workspace accepts the refused record.
     world.workspace.relent();
     assert_eq!(world.command(&audit).await.code(), 0);
     world.assert_all_landed_once();
 }
 
-/// Also after what is missing was read and delivered once more.
+/// This also holds after the missing records were read and delivered again.
 #[tokio::test]
 async fn an_hour_is_compared_to_its_end_where_pages_have_few_records() {
     let world = World::with(tenant::Options {
@@ -119,7 +119,7 @@ async fn what_is_refused_by_now_keeps_nothing_after_it_from_being_delivered_agai
     world.arrivals().drop_one_of(5);
     world.poll().await;
     world.arrivals().drop_one_of(0);
-    // Of the first hour all that is missing, and of the second one of two.
+    // The workspace refuses all that is missing of the first hour, and one of two of the second.
     world.workspace.refuse(&ids[4]);
     world.workspace.refuse(&ids[9]);
 
@@ -140,7 +140,7 @@ async fn what_is_refused_by_now_keeps_nothing_after_it_from_being_delivered_agai
     world.assert_all_landed_once();
 }
 
-/// The prefix of an id outweighs its time, and more records than a page has come before the first of
+/// Ids sort by prefix before time. More than a page of records comes before the first one of
 /// another prefix.
 #[tokio::test]
 async fn records_of_every_prefix_are_compared_and_delivered_again() {

@@ -1,4 +1,5 @@
-//! What Auth0, or whoever answers in its place, may answer, and what has to come of it.
+//! Bad answers from Auth0, or from whoever answers in its place, and the outcome that each must
+//! have.
 
 use bytes::Bytes;
 use serde_json::{Value, json};
@@ -9,22 +10,22 @@ const GZIP: [u8; 22] = [
     31, 139, 8, 0, 0, 0, 0, 0, 2, 3, 139, 142, 5, 0, 41, 187, 76, 13, 2, 0, 0, 0,
 ];
 
-/// What has to come of a bad answer.
+/// The required outcome of a bad answer.
 pub enum Comes {
-    /// The run fails with an error that says this.
+    /// The run fails with an error that contains this text.
     Error(&'static str),
-    /// The run succeeds, and this many of the three records after the answer were in it.
+    /// The run succeeds and delivers this many of the three records that the page should have had.
     Delivery(u64),
-    /// The run succeeds, and sets aside what has no id.
+    /// The run succeeds and sets aside records without an id.
     DeadLetter,
 }
 
 use Comes::{DeadLetter, Delivery, Error};
 
-/// The answer in the place of a page with these three records.
+/// Makes the answer that replaces a page of these three records.
 type Answer = fn(&[Value]) -> Fault;
 
-/// With its name and what comes of it.
+/// A name, the answer, and the required outcome.
 pub type Case = (&'static str, Answer, Comes);
 
 fn answer(body: impl Into<Bytes>, headers: &[(&'static str, &str)]) -> Fault {
@@ -43,7 +44,7 @@ pub fn json(body: &Value) -> Fault {
     answer(body.to_string(), &headers)
 }
 
-/// A page of these records, each changed in this way.
+/// A page of these records, each changed by `change`.
 fn changed(records: &[Value], change: impl Fn(&mut serde_json::Map<String, Value>)) -> Fault {
     let mut records = records.to_vec();
     for record in &mut records {
@@ -57,7 +58,7 @@ pub fn large_headers(page: &[Value]) -> Fault {
     answer(json!(page).to_string(), &[("x-large", &header)])
 }
 
-/// What is no page, or comes in no way in which a page comes.
+/// Answers that are not a page, or that differ from a page's usual form.
 pub fn odd_answers() -> Vec<Case> {
     vec![
         (
@@ -99,13 +100,13 @@ pub fn odd_answers() -> Vec<Case> {
         (
             "headers of 10 MB",
             large_headers,
-            // It is tried again.
+            // The request is retried.
             Delivery(3),
         ),
         (
             "an error with a body of 70 MB",
             |_| Fault::answer(503, &"x".repeat(70_000_000)),
-            // Of which the beginning is enough; it is tried again.
+            // The program reads only the beginning of the body, and retries.
             Delivery(3),
         ),
         (
@@ -121,7 +122,7 @@ pub fn odd_answers() -> Vec<Case> {
                                    "errorCode": "Bearer"});
                 Fault::answer(400, &error.to_string())
             },
-            // With another one.
+            // The request is retried with a new token.
             Delivery(3),
         ),
         (
@@ -150,7 +151,7 @@ pub fn odd_answers() -> Vec<Case> {
     ]
 }
 
-/// Pages of what records are not.
+/// Pages with elements that are not as records should be.
 pub fn odd_pages() -> Vec<Case> {
     vec![
         (
@@ -174,7 +175,7 @@ pub fn odd_pages() -> Vec<Case> {
                     record.remove("log_id");
                 })
             },
-            // The tenant has more, which a search finds.
+            // The tenant has more records, which a search finds.
             DeadLetter,
         ),
         (
@@ -211,7 +212,7 @@ pub fn odd_pages() -> Vec<Case> {
     ]
 }
 
-/// What the token endpoint may answer, and what the error says.
+/// Answers of the token endpoint, and the error that each must cause.
 pub fn token_answers() -> Vec<(Fault, &'static str)> {
     let something_else = "answered the request for a token with something else: ";
     vec![

@@ -1,4 +1,5 @@
-//! The rule *Attack protection switched off* in every form that the Management API has, and had.
+//! The rule *Attack protection switched off* for every form of the Management API, past and
+//! present.
 
 use auth0_poller::table::Api;
 use serde_json::{Value, json};
@@ -14,7 +15,7 @@ const CAPTCHAS: &str = "/api/v2/anomaly/captchas";
 const CONNECTION: &str = "/api/v2/connections/con_1";
 const RISK: &str = "/api/v2/risk-assessment/config";
 
-/// Calls by their bodies, each with the change that the rule should see.
+/// Calls and their bodies, each with the change that the rule should report.
 #[allow(clippy::too_many_lines, reason = "a list")]
 fn asked() -> Vec<(&'static str, Value, &'static str)> {
     let blind = "does not block what it detects";
@@ -200,11 +201,11 @@ fn asked() -> Vec<(&'static str, Value, &'static str)> {
     ]
 }
 
-/// Calls by their bodies and the answers to them.
+/// Calls, their bodies and the answers to them, each with the change that the rule should report.
 fn with_answer() -> Vec<(&'static str, Value, Value, &'static str)> {
     let silent = "never challenges";
     vec![
-        // Without the request only the answer tells.
+        // Without a request body only the answer shows the change.
         (BRUTE_FORCE, json!(null), json!({"enabled": false}), "off"),
         (BRUTE_FORCE, json!({}), json!({"enabled": false}), "off"),
         (BOTS, json!(null), json!({"policy": "off"}), silent),
@@ -221,7 +222,7 @@ fn with_answer() -> Vec<(&'static str, Value, Value, &'static str)> {
             json!({"options": {"brute_force_protection": false}}),
             "",
         ),
-        // What was off before is off in the answer to another edit.
+        // What was off before is also off in the answer to another edit.
         (
             BRUTE_FORCE,
             json!({"allowlist": ["192.0.2.1"]}),
@@ -246,7 +247,7 @@ fn with_answer() -> Vec<(&'static str, Value, Value, &'static str)> {
             json!({"enabled": true, "shields": []}),
             "",
         ),
-        // Where they contradict each other, it is the answer that holds.
+        // If they contradict each other, the answer counts.
         (
             BRUTE_FORCE,
             json!({"enabled": true}),
@@ -256,7 +257,7 @@ fn with_answer() -> Vec<(&'static str, Value, Value, &'static str)> {
     ]
 }
 
-/// What the rule says of each record; nothing where it is quiet.
+/// What the rule says of each record; empty if it says nothing.
 fn changes(api: Api, records: &[Value]) -> Vec<String> {
     let rule = kql::project().join("sentinel/rules/attack-protection-off.yaml");
     let found = Kql::over_table_of(api, &table(api, &arrived(records)))
@@ -287,7 +288,7 @@ fn attack_protection_is_seen_to_go_off_in_every_form_and_by_both_ways() {
         ));
         expected.push((path, body, answer, change));
     }
-    // Who only looks changes nothing.
+    // A call that only reads changes nothing.
     let off = json!({"enabled": false});
     let look = call("11:40:00", "get", BRUTE_FORCE, json!(null));
     records.push(answered(look, off.clone()));
@@ -312,7 +313,7 @@ fn a_path_of_the_management_api_has_one_spelling() {
         ),
         ("/v2/Users/Auth0|7", "/users/auth0|7"),
         ("//api///v2//users/", "/users"),
-        // A slash inside of an id.
+        // A slash inside an id.
         (
             "/api/v2/users/ad%7Ca%2Fb/blocks?x=/y",
             "/users/ad|a%2fb/blocks",

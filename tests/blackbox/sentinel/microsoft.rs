@@ -1,5 +1,6 @@
 //! Microsoft's own functions over our rows. They come with its solution, under names that ours must
-//! not take. That no query of ours calls them, the language service sees: it does not know them here.
+//! not take. The language service does not know them here, so it finds any query of ours that calls
+//! one.
 
 use std::collections::BTreeSet;
 
@@ -11,10 +12,10 @@ use crate::kql::{self, Kql};
 use crate::same_rows::full;
 use crate::world::{Sink, World, minutes_ago, now};
 
-/// The names that its solution's functions have had.
+/// The names that functions of Microsoft's solution have had.
 const TAKEN: [&str; 2] = ["Auth0", "Auth0AM"];
 
-/// What the older function, `Auth0`, renames, and so cannot do without.
+/// Columns that the older function, `Auth0`, renames. It fails without them.
 const RENAMED_BY_AUTH0: [&str; 10] = [
     "type_s",
     "details_request_method_s",
@@ -99,7 +100,7 @@ async fn whatever_microsofts_function_reads_has_a_value_by_both_ways() {
     world.tenant.add(record.into(), minutes_ago(5));
     assert_eq!(world.command(&["poll"]).await.code(), 0);
 
-    // As the function goes about it: a column that is not there is empty.
+    // As in Microsoft's function, a column that is not there is empty.
     let columns = read_by_auth0am();
     let read = |name: &str| format!("{name} = tostring(column_ifexists('{name}', ''))");
     let columns: Vec<_> = columns.iter().map(|(name, _)| read(name)).collect();

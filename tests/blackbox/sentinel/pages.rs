@@ -51,7 +51,7 @@ fn records() -> Vec<Value> {
     ]
 }
 
-/// Of one tenant a destination that fails and one that is silent, of another one that is well.
+/// Of one tenant a failing destination and a silent one, of another tenant a healthy one.
 fn heartbeats() -> Vec<Value> {
     let beat = |clock: &str, tenant: &str, destination: &str, state: &str, delivered: u64| {
         json!({"TimeGenerated": format!("2026-11-21T{clock}:00Z"), "TenantName_s": tenant,
@@ -74,8 +74,8 @@ fn every_query_of_the_workbook_answers() {
     let kql = kql.with_heartbeats(&heartbeats());
     let results = kql.results_of_page("sentinel/workbook.json", NOW, &DAY);
     for (name, rows) in &results {
-        // In these records nothing landed twice, but the row that says so is there.
-        // What runs left is in other tables, and tried over those of a recorded host.
+        // Nothing landed twice in these records, but there is a row that says so. The queries about
+        // runs read other tables, and are tried over those of a recorded host.
         let is_of_runs = name.starts_with("failed runs");
         assert!(is_of_runs || !rows.is_empty(), "{name} shows nothing");
     }
@@ -133,7 +133,7 @@ fn every_query_of_the_workbook_answers() {
     assert_eq!(column("parameter Tenant", "TenantName"), ["(none)", "acme"]);
 }
 
-/// Not those of programs (`seccft`), and not a second factor by itself.
+/// Sign-ins of programs (`seccft`) and second factors by themselves do not count.
 #[test]
 fn the_workbook_counts_every_kind_of_sign_in_that_the_asim_parser_has() {
     let of = |kinds: &[&str]| -> Vec<Value> {

@@ -1,5 +1,5 @@
-//! What each analytic rule is for, and what it must not take for that: the scenarios in
-//! `tests/kql/scenarios`, over rows that the program makes of their records.
+//! What each analytic rule must find and must not find: the scenarios in `tests/kql/scenarios`,
+//! over rows that the program makes of their records.
 #![allow(
     clippy::needless_pass_by_value,
     reason = "a record reads better without ampersands"
@@ -19,7 +19,7 @@ use crate::kql::{self, Kql};
 
 const NOW: &str = "2026-11-21T12:00:00Z";
 
-/// A record of this day, from one address.
+/// A record of the day of `NOW`, from one address.
 pub(super) fn event(clock: &str, kind: &str, fields: Value) -> Value {
     let mut record = json!({
         "date": format!("2026-11-21T{clock}.000Z"), "type": kind, "ip": "198.51.100.7",
@@ -45,7 +45,7 @@ pub(super) fn call(clock: &str, method: &str, path: &str, body: Value) -> Value 
     )
 }
 
-/// A call whose answer is in the record.
+/// The call with its answer in the record.
 pub(super) fn answered(mut call: Value, body: Value) -> Value {
     call["details"]["response"]["body"] = body;
     call
@@ -65,7 +65,7 @@ fn at_place(city: &str, ip: &str, latitude: f64, longitude: f64) -> Value {
         "latitude": latitude, "longitude": longitude}})
 }
 
-/// The row that is delivered of a record.
+/// The row that is delivered for a record.
 fn row_of(record: &str, api: Api, privacy: &Privacy) -> String {
     privacy.row(record, api).unwrap_or_else(|why| {
         let why = why.to_string();
@@ -73,12 +73,12 @@ fn row_of(record: &str, api: Api, privacy: &Privacy) -> String {
     })
 }
 
-/// The table with a row for each of these records, which came by one way at these times.
+/// The table with a row for each of these records, which arrived through `api` at these times.
 pub(super) fn table(api: Api, records: &[(Value, DateTime<Utc>)]) -> Table {
     table_of(api, records, &Redaction::On.into())
 }
 
-/// The same, as a workspace has it that may not see everything.
+/// The same in a workspace that may not see everything.
 fn table_of(api: Api, records: &[(Value, DateTime<Utc>)], privacy: &Privacy) -> Table {
     let mut table = Table::default();
     for (record, arrival) in records {
@@ -95,7 +95,7 @@ fn table_of(api: Api, records: &[(Value, DateTime<Utc>)], privacy: &Privacy) -> 
     table
 }
 
-/// Records with ids of their own, which arrive when they happen.
+/// Gives the records ids. Each arrives when it happens.
 pub(super) fn arrived(records: &[Value]) -> Vec<(Value, DateTime<Utc>)> {
     let arrived = records.iter().enumerate().map(|(n, record)| {
         let mut record = record.clone();
@@ -115,7 +115,7 @@ fn rule(name: &str) -> PathBuf {
     kql::project().join(format!("sentinel/rules/{name}.yaml"))
 }
 
-/// A workspace with the rows of the records of all scenarios, which came by this way.
+/// A workspace with the rows of all scenarios, which arrived through `api`.
 fn scenarios(api: Api) -> Kql {
     scenarios_for(api, &Redaction::On.into())
 }
@@ -138,8 +138,7 @@ fn each_rule_says_of_its_scenario_what_is_written_there_by_either_way_in() {
     }
 }
 
-/// The HTTP Data Collector API takes the time of arrival for that of an event of more than two days
-/// before.
+/// For an event older than two days, the HTTP Data Collector API takes the time of arrival instead.
 #[test]
 fn what_arrives_days_late_counts_with_what_happened_when_it_did() {
     let arrival = "2026-11-21T11:30:00Z".parse().unwrap();
@@ -183,7 +182,7 @@ fn what_arrives_days_late_counts_with_what_happened_when_it_did() {
     assert_eq!(severities((3..8).map(read).collect()), ["High"]);
 }
 
-/// A twelfth of them, for the sake of time. The whole is the next test.
+/// Only every twelfth mutant, to save time. The next test takes all.
 #[test]
 fn mutants_of_each_rule_are_noticed_by_its_scenario() {
     let judged = scenarios(Api::LogsIngestion).judged("mutants.mjs", &["--every", "12"]);
@@ -197,7 +196,7 @@ fn nine_in_ten_of_all_mutants_of_each_rule_are_noticed() {
     println!("{}", judged.unwrap());
 }
 
-/// The kinds of data that say who somebody is.
+/// The kinds of personal data that identify somebody.
 const PEOPLE: [&str; 8] = [
     "email",
     "username",
@@ -209,8 +208,8 @@ const PEOPLE: [&str; 8] = [
     "user_agent",
 ];
 
-/// Compares what detections lose with what the table in `docs/privacy.md` says, in these of its rows
-/// and with these settings.
+/// Compares what detections lose with these settings to these rows of the table in
+/// `docs/privacy.md`.
 fn assert_losses<const N: usize>(rows: [(&str, &str); N]) {
     let key = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=";
     let workspaces = rows.map(|(_, pii)| {
@@ -288,7 +287,7 @@ fn no_caller_hides_a_call_by_its_size() {
     let large = || "x".repeat(4_200_000);
     let members = (0..200_000).map(|n| (format!("member{n}"), json!(n)));
     let deep = (0..60).fold(json!(large()), |inner, _| json!([inner]));
-    // What a body is filled with.
+    // What the rest of a body is filled with.
     let fillers = [
         json!({"a": "\"".repeat(2_100_000)}),
         json!({large(): 1}),

@@ -1,4 +1,4 @@
-//! Who may do what with what the template makes, what is logged of it, and what can be had again.
+//! Who may do what with what the template makes, what is logged, and what can be restored.
 
 use std::collections::BTreeSet;
 
@@ -30,7 +30,7 @@ fn storage_and_key_vault_are_closed_to_all_but_identities() {
     assert_eq!(vault["enablePurgeProtection"], true);
 }
 
-/// What may be done, by whom, and with what.
+/// The role assignments: who has which role on what.
 pub fn rights(deployed: &Deployed) -> BTreeSet<(&str, &str, &str)> {
     let assignments = deployed.all(ASSIGNMENT).into_iter();
     assignments
@@ -62,9 +62,9 @@ fn the_app_may_use_its_storage_read_its_secrets_and_publish_and_no_more() {
         let deployed = deployed(&[("Destinations", json!(destinations))]);
         let principal = Azure::default().principal;
         let mut expected = BTreeSet::from([
-            // The host wants the whole account of its state.
+            // The host needs the whole account for its state.
             (principal, BLOB_DATA_OWNER, &*deployed.state().id),
-            // The platform puts the package there as the app.
+            // The platform stores the package there with the app's identity.
             (
                 principal,
                 BLOB_DATA_CONTRIBUTOR,
@@ -80,7 +80,7 @@ fn the_app_may_use_its_storage_read_its_secrets_and_publish_and_no_more() {
     }
 }
 
-/// A right to checkpoints and dead letters is none to replace the program.
+/// A right to checkpoints and dead letters must not be a right to replace the program.
 #[test]
 fn the_package_lies_where_nothing_else_does() {
     let deployed = deployed(&[]);
@@ -95,7 +95,7 @@ fn the_package_lies_where_nothing_else_does() {
         Some("https://auth0pkgabc.blob.core.windows.net/package")
     );
     assert!(deployed.container_of(package).id.ends_with("/package"));
-    // The one of checkpoints is there for a role to be given on it, and no wider.
+    // The container for checkpoints exists so that a role can be limited to it.
     assert!(deployed.container_of(state).id.ends_with("/auth0-poller"));
     // Another deployment under the same name finds its checkpoints where they were.
     let unique = name(state).strip_prefix("auth0").unwrap();
@@ -117,7 +117,7 @@ fn what_is_overwritten_or_deleted_can_be_had_again_for_a_week() {
         for policy in ["deleteRetentionPolicy", "containerDeleteRetentionPolicy"] {
             assert_eq!(blobs[policy], json!({"enabled": true, "days": 7}));
         }
-        // What goes is versions. The host's blobs stay whatever their age.
+        // Only versions are deleted. The host's blobs stay, whatever their age.
         let rules = &within(LIFE)["policy"]["rules"];
         assert_eq!(rules.as_array().unwrap().len(), 1);
         assert_eq!(
@@ -174,7 +174,7 @@ fn the_data_collection_rule_logs_what_it_drops_if_wanted_and_if_there_is_one() {
 
 #[test]
 fn an_app_that_was_made_again_gets_rights_of_its_own() {
-    // An assignment cannot take another principal, so another principal takes another one.
+    // An assignment cannot change its principal, so another principal needs another assignment.
     let ids = |principal| -> BTreeSet<_> {
         let azure = Azure {
             principal,

@@ -1,11 +1,11 @@
-//! The alert rules that the template makes. What their queries find is in `crate::telemetry`.
+//! The alert rules that the template makes. Their queries are tested in `crate::telemetry`.
 
 use serde_json::{Value, json};
 
 use super::resource_manager::{Azure, Deployed, Resource};
 use super::{ALERT, COMPONENT, deployed, deployed_of, name, template};
 
-/// The queries of the rules: of runs that fail, and that none succeeds.
+/// The queries of the two rules: runs fail, and no run succeeds.
 pub fn alert_queries() -> Vec<String> {
     let deployed = deployed_of(&template(), &Azure::default(), &[]).unwrap();
     let queries = ["-failing", "-silent"].map(|end| {
@@ -51,7 +51,7 @@ fn two_rules_look_every_quarter_of_an_hour_at_the_app_s_own_telemetry() {
         assert_eq!(properties["evaluationFrequency"], "PT15M");
         assert_eq!(properties["windowSize"], window);
         assert_eq!(properties["enabled"], true);
-        // It ends by itself, and so is told of once.
+        // The alert resolves by itself, so it is reported once.
         assert_eq!(properties["autoMitigate"], true);
         let condition = condition(rule);
         assert_eq!(
@@ -63,7 +63,7 @@ fn two_rules_look_every_quarter_of_an_hour_at_the_app_s_own_telemetry() {
             (&json!("Count"), &json!("GreaterThan"), &json!(0))
         );
         assert_eq!(condition["dimensions"], dimensions);
-        // The query looks as far back as the rule lets it.
+        // The query looks as far back as the rule's window.
         let minutes = window.strip_prefix("PT").unwrap().to_lowercase();
         let query = condition["query"].as_str().unwrap();
         assert!(query.contains(&format!("ago({minutes})")), "{query}");

@@ -1,4 +1,4 @@
-//! What the template makes for each destination: in the workspace, and the rule that leads there.
+//! What the template makes in the workspace for each destination, and the data collection rule.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -24,10 +24,10 @@ fn each_destination_gets_what_it_needs_and_no_more() {
         ];
         let deployed = deployed(&answers);
         let counts = [SECRET, RULE, TABLE].map(|it| deployed.all(it).len());
-        // Of records and of heartbeats.
+        // The tables of records and of heartbeats.
         assert_eq!(counts, [secrets, rules, 2 * rules], "{destinations}");
     }
-    // The table was migrated.
+    // A migrated table is not deployed.
     let deployed = deployed(&[("DeployTable", json!(false))]);
     assert_eq!(deployed.all(RULE).len(), 1);
     let tables = deployed.all(TABLE);
@@ -51,7 +51,7 @@ fn the_key_may_be_empty_where_it_is_not_used() {
     assert!(name(secret).ends_with("/ClientSecret"));
 }
 
-/// The Resource Manager works out the parameters of a deployment, too, whose condition is false.
+/// The Resource Manager evaluates the parameters of a deployment even if its condition is false.
 #[test]
 fn what_is_not_deployed_is_not_asked() {
     let text = template().to_string();
@@ -88,7 +88,7 @@ fn table<'a>(deployed: &'a Deployed, table: &str) -> &'a Resource {
     found.next().unwrap_or_else(|| panic!("no {id}"))
 }
 
-/// What the rule takes, what it does to a row, and what the table holds.
+/// The columns that the rule takes, its transformation, and the columns of the table.
 fn way(deployed: &Deployed) -> (BTreeMap<String, String>, String, BTreeMap<String, String>) {
     let rule = &deployed.one(RULE).body["properties"];
     let table = &table(deployed, "Auth0AM_CL").body["properties"]["schema"];
@@ -111,9 +111,9 @@ fn the_rule_takes_the_program_s_stream_into_the_workspace_s_table() {
     let Resource { id, body, .. } = deployed.one(RULE);
     let group = "/subscriptions/11111111-1111-1111-1111-111111111111/resourceGroups/auth0-logs/";
     assert!(id.starts_with(group), "{id}");
-    // It must be in the workspace's region, wherever the app is.
+    // The rule must be in the workspace's region, wherever the app is.
     assert_eq!(body["location"], WORKSPACE_LOCATION);
-    // Others have no endpoint of their own.
+    // Rules of other kinds have no endpoint of their own.
     assert_eq!(body["kind"], "Direct");
     let rule = &body["properties"];
     let streams: Vec<_> = rule["streamDeclarations"]
@@ -129,7 +129,7 @@ fn the_rule_takes_the_program_s_stream_into_the_workspace_s_table() {
     assert_eq!(flows.len(), 2);
     for (flow, stream) in flows.iter().zip([STREAM, HEALTH_STREAM]) {
         assert_eq!(flow["streams"], json!([stream]));
-        // A table's stream has its name.
+        // The stream has the name of its table.
         assert_eq!(flow["outputStream"], stream);
         assert_eq!(flow["destinations"], json!([workspace["name"]]));
     }
@@ -158,11 +158,11 @@ fn the_columns_of_a_heartbeat_are_the_same_in_its_stream_and_in_its_table() {
     ] {
         assert_eq!(sent[name], kind, "{name}");
     }
-    // Nothing has to be made of what comes so.
+    // Heartbeats need no transformation.
     assert_eq!(rule["dataFlows"][1]["transformKql"], Value::Null);
 }
 
-/// By Microsoft's language service, and by our own interpreter.
+/// Tried with Microsoft's language service and with our own interpreter.
 #[test]
 fn the_transformation_makes_rows_of_the_table_out_of_those_of_the_stream() {
     let (stream, transform, kept) = way(&deployed(&[]));
@@ -211,7 +211,7 @@ fn the_workspace_gets_the_functions_of_the_parsers_files() {
         let name = file.file_stem().unwrap().to_str().unwrap();
         assert_eq!(function.id, format!("{WORKSPACE}/savedSearches/{name}"));
         let yaml = fs::read_to_string(file).unwrap();
-        // In each file the query is the last thing.
+        // In each file the query comes last.
         let (_, query) = yaml.split_once("Query: |\n").unwrap();
         let query = query.lines().map(|it| it.strip_prefix("  ").unwrap_or(it));
         let properties = &function.body["properties"];
@@ -223,7 +223,7 @@ fn the_workspace_gets_the_functions_of_the_parsers_files() {
         assert_eq!(properties["functionAlias"], name);
         assert_eq!(properties["displayName"], name);
         assert_eq!(properties["version"], 2);
-        // The service answers a second deployment with a conflict where this is missing.
+        // Without it the service answers a second deployment with a conflict.
         assert_eq!(function.body["etag"], "*");
     }
     let parameters = functions
@@ -334,7 +334,7 @@ fn a_second_deployment_changes_the_same_rules_and_workbook() {
         let made = [deployed.all(ANALYTIC_RULE), deployed.all(WORKBOOK)].concat();
         made.iter().map(|it| it.id.clone()).collect::<Vec<_>>()
     };
-    // Even one for another tenant, into the same workspace.
+    // This holds for another tenant in the same workspace too.
     assert_eq!(ids("acme"), ids("globex"));
 }
 
@@ -351,8 +351,8 @@ fn the_workspace_gets_the_workbook_of_the_file() {
     assert_eq!(left_out.all(WORKBOOK).len(), 0);
 }
 
-/// The portal takes no more than 4 MB, and the Resource Manager 800 resources, 256 parameters and
-/// variables, and 1 MB for each resource as it is sent.
+/// The portal takes at most 4 MB. The Resource Manager takes at most 800 resources, 256 parameters,
+/// 256 variables, and 1 MB for each resource as it is sent.
 #[test]
 fn the_template_stays_within_the_limits() {
     let text = fs::read(kql::project().join("azuredeploy.json")).unwrap();

@@ -1,4 +1,5 @@
-//! What the template makes for the destinations outside the workspace, and the settings that people add.
+//! What the template makes for destinations outside the workspace, and the settings that people
+//! add.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,7 +16,7 @@ use super::{
 const EVENT_GRID_DATA_SENDER: &str = "d5a91429-5739-47e2-a06b-3470a27159e7";
 const BLOB_DATA_CONTRIBUTOR: &str = "ba92f5b4-2d11-453d-a403-e96b0029c9fe";
 
-/// The answers for all destinations, with these changed.
+/// The answers for all destinations, with these changes.
 fn answers(changes: &[(&'static str, &str)]) -> Vec<(&'static str, Value)> {
     let mut answers: BTreeMap<_, _> = elsewhere().into_iter().collect();
     answers.extend(changes.iter().map(|(name, it)| (*name, json!(it))));
@@ -133,7 +134,7 @@ fn a_destination_that_is_not_chosen_leaves_no_setting_secret_resource_or_role() 
         let is_elsewhere = ["event-grid", "archive"].contains(&destination);
         assert_eq!(others.count(), usize::from(is_elsewhere), "{destination}");
 
-        // What is made of the rows in the workspace comes with the rows.
+        // What depends on rows in the workspace is made only if rows go there.
         let is_table = destination == "logs-ingestion";
         for kind in [RULE, TABLE, FUNCTION, ANALYTIC_RULE, WORKBOOK] {
             assert_eq!(
@@ -167,7 +168,7 @@ fn a_topic_gives_its_endpoint_and_takes_the_app_s_identity() {
         let right = (Azure::default().principal, EVENT_GRID_DATA_SENDER, topic);
         assert!(rights(&deployed).contains(&right), "{topic}");
     }
-    // Whoever says the endpoint gives access, too.
+    // Whoever gives only the endpoint must also give access.
     let mut answers = answers(&[
         ("Destinations", "event-grid"),
         ("EventGridTopicResourceId", ""),
@@ -208,7 +209,7 @@ fn an_archive_is_in_the_account_that_is_named_or_in_the_app_s_own() {
         (with_path, ACCOUNT, with_path, Some("auth0")),
         (with_path, "", with_path, None),
         ("s3://logs/a", "", "s3://logs/a", None),
-        // A bucket is in no account, whichever is named.
+        // A bucket is in no storage account, whichever one is named.
         ("s3://logs", ACCOUNT, "s3://logs", None),
     ] {
         let answers = answers(&[
@@ -218,7 +219,7 @@ fn an_archive_is_in_the_account_that_is_named_or_in_the_app_s_own() {
         ]);
         let found = app_settings(&Azure::default(), &answers);
         assert_eq!(found["ARCHIVE_URL"], expected);
-        // The bucket is opened by the credentials of AWS.
+        // AWS credentials open the bucket.
         assert_eq!(found.contains_key("AWS_REGION"), url.starts_with("s3:"));
         assert_eq!(read(&answers).unwrap(), ["archive"]);
 
@@ -297,7 +298,7 @@ fn settings_that_people_added_are_kept_and_win() {
     let before = settings(&[]);
     let mut answers = answers(&[]);
     let more = json!({
-        // New ones, and two that the template makes, too.
+        // New settings, and two that the template makes as well.
         "OVERLAP": "2m",
         "FILTER_ARCHIVE": "security",
         "START_FROM": "oldest",

@@ -1,8 +1,8 @@
-//! The expressions of a template, worked out.
+//! Evaluates the expressions of a template.
 //!
-//! Stricter than the Resource Manager: names count to the letter, no value is turned into one of
-//! another type, and a function that is not written down here is an error. What depends on a place
-//! or on what is deployed is the business of [`Surroundings`].
+//! Stricter than the Resource Manager: names are case-sensitive, no value is converted to another
+//! type, and a function that is not listed here is an error. [`Surroundings`] answers what depends
+//! on a place or on what is deployed.
 
 use std::iter::Peekable;
 use std::vec::IntoIter;
@@ -12,24 +12,24 @@ use sha2::{Digest as _, Sha256};
 
 pub type Result<T, E = String> = std::result::Result<T, E>;
 
-/// What an expression can ask of where it stands.
+/// What an expression can ask about its surroundings.
 pub trait Surroundings {
-    /// The value of a call that is none of a plain function.
+    /// The value of a call that depends on more than its arguments.
     fn call(&self, name: &str, arguments: &[Value]) -> Result<Value>;
 }
 
 /// Parameters, variables and surroundings of an expression.
 pub struct Scope<'a> {
     pub parameters: &'a Map<String, Value>,
-    /// As they stand in the template.
+    /// As written in the template, not evaluated.
     pub variables: &'a Map<String, Value>,
-    /// The number of the copy.
+    /// The index of the copy, within a copy loop.
     pub index: Option<usize>,
     pub surroundings: &'a dyn Surroundings,
 }
 
 impl Scope<'_> {
-    /// A value with every expression in it worked out.
+    /// A value with every expression in it evaluated.
     pub fn value(&self, value: &Value) -> Result<Value> {
         match value {
             Value::String(text) => self.text(text).map_err(|error| format!("{text}: {error}")),
@@ -66,7 +66,7 @@ impl Scope<'_> {
                 };
                 member.cloned().ok_or_else(|| format!("{of} has no {name}"))
             }
-            // Of its two values only the one that counts is worked out.
+            // Only the branch that is taken is evaluated.
             Expression::Call(name, arguments) if name == "if" => match &arguments[..] {
                 [condition, yes, no] => match self.worked_out(condition)? {
                     Value::Bool(true) => self.worked_out(yes),
@@ -101,7 +101,7 @@ impl Scope<'_> {
     }
 }
 
-/// A function of its arguments alone.
+/// A function that depends only on its arguments.
 fn function(name: &str, arguments: &[Value]) -> Option<Value> {
     Some(match (name, arguments) {
         ("and", values) => bools_of(values)?.iter().all(|it| *it).into(),
@@ -145,7 +145,7 @@ fn function(name: &str, arguments: &[Value]) -> Option<Value> {
         ("string", [Value::Object(fields)]) => json!(fields).to_string().into(),
         ("toLower", [Value::String(text)]) => text.to_lowercase().into(),
         ("uniqueString", texts) => hash(texts, "abcdefghijklmnopqrstuvwxyz234567", 13)?.into(),
-        // Of one level: nothing here has more.
+        // Merges one level: nothing here has more.
         ("union", [Value::Object(first), others @ ..]) => {
             let mut fields = first.clone();
             for other in others {
@@ -166,7 +166,7 @@ fn texts_of(values: &[Value]) -> Option<Vec<&str>> {
     values.iter().map(Value::as_str).collect()
 }
 
-/// Not what the Resource Manager would make of the texts, but another for each as well.
+/// Not the hash of the Resource Manager, but one that also differs for each text.
 fn hash(texts: &[Value], alphabet: &str, length: usize) -> Option<String> {
     let hash = Sha256::digest(texts_of(texts)?.join("\n"));
     let letters = hash.iter().map(|it| usize::from(*it) % alphabet.len());
@@ -197,7 +197,7 @@ fn tokens(text: &str) -> Result<Vec<Token>> {
                 let mut literal = String::new();
                 loop {
                     match letters.next().ok_or("a text without an end")? {
-                        // Two of them are one within a text.
+                        // Two quotes in a row are one quote within a text.
                         '\'' if letters.next_if_eq(&'\'').is_none() => break,
                         letter => literal.push(letter),
                     }
@@ -275,7 +275,7 @@ fn expect(tokens: &mut Tokens, sign: char) -> Result<()> {
     }
 }
 
-/// Where nothing can be asked.
+/// Surroundings in which nothing is known.
 struct Nowhere;
 
 impl Surroundings for Nowhere {

@@ -9,7 +9,7 @@ use super::settings::read;
 use super::{SECRETS, names, parsed, template, texts};
 use crate::kql;
 
-/// The elements of the form, by the expressions that the outputs name them with.
+/// The elements of the form, by the expressions that name them in the outputs.
 fn elements(form: &Value) -> BTreeMap<String, Value> {
     let form = &form["parameters"];
     let mut elements = BTreeMap::new();
@@ -32,7 +32,7 @@ fn elements(form: &Value) -> BTreeMap<String, Value> {
     elements
 }
 
-/// The expression of the element that an output takes, and the condition under which it is shown.
+/// The expression of an output's element, and the condition under which the element is shown.
 fn shown(output: &str) -> (String, Option<String>) {
     let conditional = output
         .strip_prefix("[if(")
@@ -49,7 +49,7 @@ fn shown(output: &str) -> (String, Option<String>) {
     }
 }
 
-/// What may be left empty.
+/// Parameters that may be left empty.
 const OPTIONAL: [&str; 9] = [
     "AlertActionGroup",
     "ArchiveStorageAccountResourceId",
@@ -93,7 +93,7 @@ fn the_form_s_other_destinations_are_added_to_the_one_in_the_workspace() {
     assert_eq!(given, "[parse(steps('program').additionalSettings)]");
 }
 
-/// Another destination or tenant may have pseudonyms by an added setting.
+/// An added setting may ask for pseudonyms for another destination or tenant.
 #[test]
 fn the_form_asks_for_the_key_wherever_pseudonyms_are_asked_for() {
     let form = parsed("createUiDefinition.json");
@@ -142,7 +142,7 @@ fn the_form_asks_for_every_parameter_in_the_way_that_fits_it() {
                 let chosen = allowed.iter().find(|it| it["label"] == *label).unwrap();
                 assert_eq!(chosen["value"], *default, "{name}");
                 let offered = json!(allowed.iter().map(|it| &it["value"]).collect::<Vec<_>>());
-                // Both are for two workspaces, and the form asks for one.
+                // To choose both makes sense for two workspaces, and the form asks for one.
                 let expected = match &**name {
                     "Destinations" => json!(["logs-ingestion", "log-analytics"]),
                     _ => json!([true, false]),
@@ -151,11 +151,11 @@ fn the_form_asks_for_every_parameter_in_the_way_that_fits_it() {
             }
             _ if is_optional => assert_eq!(element["defaultValue"], "", "{name}"),
             _ if name == "AdditionalSettings" => assert_eq!(element["defaultValue"], "{}"),
-            // No text is asked for unless it is needed.
+            // A text that is only sometimes asked for has no default.
             default if condition.is_some() => {
                 assert!(matches!(default.as_str(), None | Some("")), "{name}");
             }
-            // That of this version, and not whatever the latest is by then.
+            // The package of this version, not the latest one at the time of deployment.
             _ if name == "PackageUri" => assert_eq!(
                 element["defaultValue"],
                 format!(
@@ -212,7 +212,7 @@ const EXAMPLES: [Example; 24] = [
             r#" {"OVERLAP": "2m"} "#,
             "{\"OVERLAP\": \"2m\",\n  \"REDACT\": \"\"}",
             r#"{"A": "\"b\""}"#,
-            // What the page on pausing names.
+            // The settings that the page on pausing names.
             r#"{"AzureWebJobs.Auth0Poller.Disabled": "true", "ACME__DOMAIN": "acme.eu.auth0.com"}"#,
         ],
         refused: &[

@@ -25,9 +25,9 @@ fn the_function_app_is_one_of_flex_consumption() {
     let site = &site["properties"];
     assert_eq!(site["serverFarmId"], *plan.id);
     assert_eq!(site["httpsOnly"], true);
-    // The plan refuses most of what other plans take here, `alwaysOn` and, though scanners ask for
-    // it, `ftpsState` among it: error 51021. FTP is closed by having no password, below.
-    // App settings here and in the resource of their own would replace each other.
+    // The plan refuses most of what other plans take here: error 51021. That includes `alwaysOn`
+    // and, though scanners ask for it, `ftpsState`. FTP is closed by having no password, below. App
+    // settings here and in the resource of their own would replace each other.
     assert_eq!(site["siteConfig"], json!({"minTlsVersion": "1.2"}));
     let config = &site["functionAppConfig"];
     assert_eq!(
@@ -67,7 +67,7 @@ fn the_package_is_fetched_from_where_the_answer_says_if_anywhere() {
         package.body["properties"],
         json!({"packageUri": PACKAGE_URI, "remoteBuild": false})
     );
-    // The address may hold a signature, and stands nowhere else.
+    // The address may hold a signature, so it must stand nowhere else.
     let elsewhere = with_package.resources.iter();
     let mut elsewhere = elsewhere.filter(|it| it.kind != PACKAGE);
     assert!(elsewhere.all(|it| !it.body.to_string().contains(PACKAGE_URI)));
@@ -93,7 +93,7 @@ fn only_the_app_writes_its_log_and_its_reports_are_all_there() {
         settings["APPLICATIONINSIGHTS_AUTHENTICATION_STRING"],
         "Authorization=AAD"
     );
-    // A line of the log is a trace, and reports are lines.
+    // Each line of the log is a trace, and reports are lines, so traces must not be sampled.
     let host = parsed("host.json");
     let sampling = &host["logging"]["applicationInsights"]["samplingSettings"];
     let excluded = sampling["excludedTypes"].as_str().unwrap().split(';');
@@ -107,7 +107,7 @@ fn what_has_a_place_is_in_the_group_s_region_or_another_if_wanted() {
         (&[("Location", json!("uksouth"))], "uksouth"),
     ] {
         for resource in deployed(answers).resources {
-            // A rule has to be where the workspace is.
+            // A data collection rule has to be in the region of its workspace.
             if resource.kind != RULE
                 && let Some(it) = resource.body.get("location")
             {
@@ -130,8 +130,8 @@ fn things_are_there_before_they_are_needed() {
         first.unwrap_or_else(|| panic!("no {kind} {end}"))
     };
     let roles = one(DEPLOYMENT, "-roles");
-    // The identity, then its rights, then the settings that are read with them, then the program.
-    // What asks for the state of another waits for it, or nothing would have been deployed.
+    // The identity, then its rights, then the settings that need them, then the program. A resource
+    // that reads the state of another must wait for it, or the whole deployment fails.
     for (first, second) in [
         (one(CONTAINER, "/package"), one(SITE, "")),
         (one(SECRET, "/ClientSecret"), one(SETTINGS, "")),
@@ -147,7 +147,7 @@ fn things_are_there_before_they_are_needed() {
             first.id
         );
     }
-    // Two changes of one site at a time may end in a conflict.
+    // Two changes of one site at the same time may end in a conflict.
     let site = &one(SITE, "").id;
     let changes = deployed
         .resources

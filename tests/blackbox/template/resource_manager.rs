@@ -1,8 +1,8 @@
-//! What the Resource Manager would make of the template, with which answers, in which cloud.
+//! What the Resource Manager would make of the template, for given answers and a given cloud.
 //!
-//! It is stricter: a resource that lies in another or asks for its state has to wait for it by
-//! `dependsOn`, and what is asked of a resource that is not deployed is an error, even where the
-//! one who asks is not deployed either. (The Resource Manager, too, works out such expressions.)
+//! It is stricter. A resource that lies within another, or asks for its state, has to wait for it
+//! by `dependsOn`. To ask for a resource that is not deployed is an error, even if the asking one
+//! is not deployed either. (The Resource Manager evaluates such expressions too.)
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -19,15 +19,15 @@ pub struct Azure {
     pub cloud: &'static str,
     /// The resource group that is deployed to, in its subscription.
     pub group: (&'static str, &'static str),
-    /// The blob service of the storage account of the app's state.
+    /// The blob service of the storage account for the app's state.
     pub blob: String,
     /// The Function App's identity.
     pub principal: &'static str,
-    /// The data collection rule.
+    /// The data collection rule's endpoint and immutable id.
     pub rule: (String, String),
 }
 
-/// The workspace, which is there before, in another subscription.
+/// The workspace, which exists already, in another subscription.
 pub const WORKSPACE: &str = "/subscriptions/22222222-2222-2222-2222-222222222222/resourceGroups/\
     security/providers/Microsoft.OperationalInsights/workspaces/sentinel";
 /// Topics of Event Grid, which are there before in still another subscription: one by itself, one of
@@ -38,10 +38,10 @@ pub const TOPIC_ELSEWHERE: &str = "/subscriptions/66666666-6666-6666-6666-666666
     resourceGroups/other/providers/Microsoft.EventGrid/topics/logs";
 pub const NAMESPACE_TOPIC: &str = "/subscriptions/66666666-6666-6666-6666-666666666666/\
     resourceGroups/events/providers/Microsoft.EventGrid/namespaces/acme/topics/logs";
-/// A storage account that is there before, in the same one.
+/// A storage account, which exists already in the same subscription.
 pub const ACCOUNT: &str = "/subscriptions/66666666-6666-6666-6666-666666666666/resourceGroups/\
     archive/providers/Microsoft.Storage/storageAccounts/acmelogs";
-/// Its region.
+/// The region of the workspace.
 pub const WORKSPACE_LOCATION: &str = "westeurope";
 /// The region of the resource group.
 pub const LOCATION: &str = "northeurope";
@@ -69,9 +69,9 @@ impl Default for Azure {
 pub struct Resource {
     pub id: String,
     pub kind: String,
-    /// As it was sent, without the template of a deployment.
+    /// The body as it was sent, without the template of a nested deployment.
     pub body: Value,
-    /// The ids of those that it waited for.
+    /// The ids of the resources that it waited for.
     pub after: BTreeSet<String>,
 }
 
@@ -80,7 +80,7 @@ pub struct Deployed {
     azure: Azure,
     pub resources: Vec<Resource>,
     pub outputs: BTreeMap<String, Value>,
-    /// The outputs of the deployments within, by their ids.
+    /// The outputs of the nested deployments, by their ids.
     within: BTreeMap<String, Value>,
 }
 
@@ -148,7 +148,7 @@ struct Planned<'a> {
 struct View<'a> {
     deployed: &'a Deployed,
     group: &'a Group,
-    /// The ids of the resources that are there for sure; none where all are.
+    /// The ids of the resources that surely exist; `None` if all do.
     after: Option<&'a BTreeSet<String>>,
 }
 
@@ -188,7 +188,7 @@ fn namespace() -> &'static str {
 }
 
 impl View<'_> {
-    /// What the service tells of a resource.
+    /// The state of a resource as the service reports it.
     fn state(&self, id: &str) -> Result<Value> {
         if id == WORKSPACE {
             return Ok(json!({"location": WORKSPACE_LOCATION}));
@@ -238,7 +238,7 @@ impl View<'_> {
             "Microsoft.Insights/components" => json!({"ConnectionString": INSIGHTS}),
             "Microsoft.Insights/dataCollectionRules" => {
                 let mut state = json!({"immutableId": azure.rule.1});
-                // Others are reached through a data collection endpoint.
+                // Rules of other kinds are reached through a data collection endpoint.
                 if body["kind"] == "Direct" {
                     state["endpoints"] = json!({"logsIngestion": azure.rule.0});
                 }
@@ -256,7 +256,7 @@ impl View<'_> {
 }
 
 impl Deployed {
-    /// Deploys a template into a resource group, and answers with its outputs.
+    /// Deploys a template into a resource group and returns its outputs.
     fn run(
         &mut self,
         template: &Value,
@@ -273,7 +273,7 @@ impl Deployed {
         }
         let mut after: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
         while !plan.is_empty() {
-            // The last one first: what does not wait comes as early as it can.
+            // The last one first: what does not wait for others comes as early as possible.
             let is_ready = |it: &Planned| it.depends_on.iter().all(|it| after.contains_key(it));
             let next = plan.iter().rposition(is_ready);
             let mut planned = plan.remove(next.ok_or("each waits for another")?);
@@ -305,7 +305,7 @@ impl Deployed {
         scope.value(template.get("outputs").unwrap_or(&json!({})))
     }
 
-    /// The values of a template's parameters, if each is one that it takes.
+    /// The values of a template's parameters, if the template accepts each of them.
     fn parameters(
         &self,
         template: &Value,
@@ -407,7 +407,7 @@ impl Deployed {
         Ok(plan)
     }
 
-    /// Makes a resource, or only looks whether it could be made where it is not wanted.
+    /// Makes a resource. If it is not wanted, only checks whether it could be made.
     fn made(
         &mut self,
         planned: &Planned,
@@ -485,7 +485,7 @@ impl Deployed {
     }
 }
 
-/// The resource group that a resource says it is deployed to, or else `group`.
+/// The resource group that a resource names for its deployment, or else `group`.
 fn group_of(body: &Value, group: &Group) -> Group {
     let text = |name: &str, or: &str| body[name].as_str().unwrap_or(or).to_owned();
     [
@@ -506,7 +506,7 @@ fn placed(
     });
     let mut base = group_id(&group_of(&body, group));
     if let Some(scope) = value("scope")?.as_str() {
-        // A type and a name for each of its parts, one after another.
+        // Types and names alternate.
         let parts: Vec<_> = scope.split('/').collect();
         let (provider, pairs) = parts.split_first().ok_or("no scope")?;
         let every_second = |from: usize| pairs.iter().skip(from).step_by(2).copied();

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::resource_manager::{self, Azure, Deployed, INSIGHTS};
 use super::{SECRET, SETTINGS, answers, deployed_of, template};
 
-/// The app settings that the Functions host reads, besides those that the program reads too.
+/// The app settings that only the Functions host reads.
 const OF_THE_HOST: [&str; 4] = [
     "AzureWebJobs.Auth0Health.Disabled",
     "APPLICATIONINSIGHTS_AUTHENTICATION_STRING",
@@ -22,10 +22,10 @@ const OF_THE_PLATFORM: [(&str, &str); 2] = [
     ("IDENTITY_HEADER", "header"),
 ];
 
-/// The app settings that the template makes, with the platform's answers to their references to
-/// Key Vault.
+/// The app settings that the template makes, with their references to Key Vault resolved as by the
+/// platform.
 pub fn app_settings(azure: &Azure, answers: &[(&str, Value)]) -> BTreeMap<String, String> {
-    // What has nothing to do with them takes the most time.
+    // These take the most time, and do not affect the settings.
     let without = ["DeployParsers", "DeployRules", "DeployWorkbook"];
     let without = without.map(|it| (it, json!(false)));
     let answers = [&without, answers].concat();
@@ -61,7 +61,7 @@ fn read_from(settings: BTreeMap<String, String>) -> Result<Vec<&'static str>, St
     judge_settings(settings.into_iter().chain(added))
 }
 
-/// The destinations that the program reads from a Function App that was deployed with these answers.
+/// The destinations that the program reads from the settings of a Function App with these answers.
 pub fn read(answers: &[(&str, Value)]) -> Result<Vec<&'static str>, String> {
     read_from(app_settings(&Azure::default(), answers))
 }
@@ -187,10 +187,10 @@ fn the_key_of_pseudonyms_is_a_secret_where_one_is_given_or_asked_for() {
     for (pii, key, is_stored, setting) in [
         ("", "", false, None),
         ("ip:mask", "", false, None),
-        // The one of an earlier deployment is kept.
+        // The key of an earlier deployment is kept.
         ("ip:mask,email:pseudonym", "", false, reference),
         ("email:pseudonym", key, true, reference),
-        // Pseudonyms for one destination alone.
+        // Pseudonyms for one destination only.
         ("", key, true, reference),
     ] {
         let answers = [("PII", json!(pii)), ("PII_KEY", json!(key))];
@@ -209,7 +209,7 @@ fn the_key_of_pseudonyms_is_a_secret_where_one_is_given_or_asked_for() {
 #[test]
 fn the_key_of_pseudonyms_that_only_an_added_setting_asks_for_stays_in_use() {
     for (policy, setting) in [("email:pseudonym", Some("PiiKey")), ("email:mask", None)] {
-        // As at a second deployment, which leaves the key in the vault as it is.
+        // As in a second deployment, which leaves the key in the vault unchanged.
         let answers = [
             ("PII", json!("")),
             ("PII_KEY", json!("")),
@@ -223,7 +223,7 @@ fn the_key_of_pseudonyms_that_only_an_added_setting_asks_for_stays_in_use() {
     }
 }
 
-/// `docs/deploy.md` explains those in which the program's own differ.
+/// `docs/deploy.md` explains where the program's own defaults differ.
 #[test]
 fn without_answers_the_settings_are_those_that_the_page_on_deploying_says() {
     let mut answers = answers();

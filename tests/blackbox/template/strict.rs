@@ -1,4 +1,4 @@
-//! JSON in which no name comes twice: which of two values would count is nowhere said.
+//! JSON in which no name comes twice: it is not defined which of two values would count.
 
 use std::fmt;
 
@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde::de::{Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
 
-/// Reads a text that is such JSON.
+/// Parses such JSON.
 pub fn strict(text: &str) -> serde_json::Result<Value> {
     serde_json::from_str::<Strict>(text).map(|it| it.0)
 }

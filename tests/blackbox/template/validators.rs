@@ -9,10 +9,10 @@ use serde_json::Value;
 
 use super::{deployed, parsed, template, texts};
 
-/// When the versions were looked at.
+/// When the versions were checked.
 const AS_OF: &str = "2026-11-26";
 
-/// Older ones that were the newest then.
+/// Older versions that were the newest then.
 const NEWEST: [(&str, &str); 6] = [
     ("Microsoft.Authorization/roleAssignments", "2022-04-01"),
     ("Microsoft.Insights/components", "2020-02-02"),
@@ -37,7 +37,7 @@ fn objects<'a>(value: &'a Value, found: &mut Vec<&'a serde_json::Map<String, Val
     }
 }
 
-/// The types in a value and the versions of the API that they are made or asked for by.
+/// The types in a value, with the API versions that they are made or read with.
 fn versions(value: &Value) -> BTreeSet<(String, String)> {
     let mut versions = BTreeSet::new();
     let mut found = Vec::new();
@@ -73,7 +73,7 @@ fn no_version_of_an_api_is_older_than_two_years_unless_there_is_no_newer_one() {
             "{kind} {version}"
         );
     }
-    // One version of each, in calls of `reference` too.
+    // One version of each type, also in calls of `reference`.
     let mut kinds: Vec<_> = versions.iter().map(|(kind, _)| kind).collect();
     let count = kinds.len();
     kinds.dedup();
