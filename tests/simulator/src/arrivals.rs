@@ -1,4 +1,5 @@
-//! What arrives at a workspace, by whichever API: how a test reads it, and how it gets in the way.
+//! What arrives at a workspace, through any of its APIs: how a test reads it, and how it
+//! interferes.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -10,7 +11,7 @@ use serde_json::{Value, json};
 
 use crate::server::{Counter, Fault, Faults};
 
-/// A row as a query would show it: column to value.
+/// A row as a query shows it: column to value.
 pub type Row = BTreeMap<String, Value>;
 
 /// A table.
@@ -18,7 +19,7 @@ pub type Row = BTreeMap<String, Value>;
 pub struct Table {
     /// The rows that were stored.
     pub rows: Vec<Row>,
-    /// When each of them was stored.
+    /// When each of the rows was stored.
     pub stored_at: Vec<DateTime<Utc>>,
     /// The custom columns that the rows made, suffixes included.
     pub columns: BTreeSet<String>,
@@ -27,8 +28,8 @@ pub struct Table {
 }
 
 impl Table {
-    /// Adds a row that says of itself that it happened at `date`: the time of arrival takes its
-    /// place where it is more than two days ago, or more than a day ahead.
+    /// Adds a row whose record names `date` as its time. If that is more than two days ago or more
+    /// than a day ahead, the time of arrival replaces it.
     pub(crate) fn push(
         &mut self,
         mut row: Row,
@@ -46,7 +47,7 @@ impl Table {
     }
 }
 
-/// The posts to a workspace and the rows they made.
+/// The posts to a workspace, and the rows that they made.
 #[derive(Debug, Default)]
 pub struct Arrivals {
     tables: Mutex<BTreeMap<String, Table>>,
@@ -56,13 +57,13 @@ pub struct Arrivals {
     requests: Counter,
     faults: Faults,
     refused: Mutex<Vec<String>>,
-    /// Of how many rows one is dropped; 0 for none.
+    /// One of this many rows is dropped; 0 drops none.
     dropping: AtomicUsize,
     rows: AtomicUsize,
 }
 
 impl Arrivals {
-    /// A table as it is now; empty where nothing was posted to it.
+    /// A table as it is now; empty if nothing was posted to it.
     pub fn table(&self, name: &str) -> Table {
         self.tables().get(name).cloned().unwrap_or_default()
     }
@@ -87,17 +88,17 @@ impl Arrivals {
         lock(&self.posts).clone()
     }
 
-    /// Posts so far, accepted or not.
+    /// The number of posts so far, accepted or not.
     pub fn requests(&self) -> u64 {
         self.requests.get()
     }
 
-    /// Waits for the `least`th post, accepted or not.
+    /// Waits until `least` posts have come, accepted or not.
     pub async fn wait_for_post(&self, least: u64) {
         self.requests.wait_for(least).await;
     }
 
-    /// Waits until `Auth0AM_CL` has so many rows.
+    /// Waits until `Auth0AM_CL` has at least this many rows.
     pub async fn wait_for_rows(&self, least: usize) {
         loop {
             let taken = self.taken.get();
@@ -108,17 +109,18 @@ impl Arrivals {
         }
     }
 
-    /// Refuses every post that contains this text, as the service refuses one that it cannot read.
+    /// From now on refuses every post that contains this text, as the service refuses one that it
+    /// cannot read.
     pub fn refuse(&self, text: &str) {
         lock(&self.refused).push(text.to_owned());
     }
 
-    /// Refuses nothing any more.
+    /// Stops refusing posts.
     pub fn relent(&self) {
         lock(&self.refused).clear();
     }
 
-    /// Acknowledges every row from now on, and drops one of so many; none at 0.
+    /// Acknowledges every row from now on, and drops one of every `rows` rows; 0 drops none.
     pub fn drop_one_of(&self, rows: usize) {
         self.dropping.store(rows, Ordering::Relaxed);
     }
@@ -129,22 +131,22 @@ impl Arrivals {
         one_of > 0 && (self.rows.fetch_add(1, Ordering::Relaxed) + 1).is_multiple_of(one_of)
     }
 
-    /// What happens to the coming posts.
+    /// Applies these faults to the next posts, one to each.
     pub fn fail(&self, faults: impl IntoIterator<Item = Fault>) {
         self.faults.add(faults);
     }
 
-    /// Lets this share of all posts fail from now on, in the same way for the same seed.
+    /// From now on lets this share of posts fail. The same seed gives the same failures.
     pub fn fail_at_random(&self, seed: u64, share: f64) {
         self.faults.at_random(seed, share);
     }
 
-    /// How many posts were stored without an answer that says so.
+    /// How many posts were stored without an answer that acknowledged them.
     pub fn answers_lost(&self) -> u64 {
         self.faults.answers_lost()
     }
 
-    /// Counts a post, and answers with what `accept` makes of it unless a fault comes between.
+    /// Counts a post, and answers as `accept` says unless a fault intervenes.
     pub(crate) async fn answer(&self, accept: impl FnOnce() -> Response) -> Response {
         self.requests.count();
         match self.faults.next() {

@@ -1,6 +1,6 @@
-//! An account of AWS: its access key, and a role that identities of Entra ID assume at its STS.
+//! An AWS account: its access key, and a role that identities of Entra ID assume at its STS.
 //!
-//! Simplified: the role trusts every token of the issuer for the right audience.
+//! Simplified: the role trusts every token of the issuer that is for the right audience.
 //! <https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRoleWithWebIdentity.html>
 
 use std::collections::HashMap;
@@ -17,18 +17,18 @@ use chrono::{DateTime, Duration, SecondsFormat, Utc};
 use crate::issuer::Issuer;
 use crate::server::{Counter, Fault, Faults, Server};
 
-/// Its region.
+/// The region of the account.
 pub const REGION: &str = "eu-west-1";
-/// Its number.
+/// The number of the account.
 pub const ACCOUNT: &str = "123456789012";
-/// What the tokens are for that the role takes.
+/// The audience that a token must have for the role.
 pub const AUDIENCE: &str = "api://AzureADTokenExchange";
 const KEY_ID: &str = "AKIASIMULATED0000001";
 const SECRET: &str = "simulatedAwsSecret/0123456789+abcdefghij";
 const SESSION_SECRET: &str = "simulatedSessionSecret/";
 const SESSION_TOKEN: &str = "FwoGZXIvYXdzSimulatedSession";
 
-/// An account, shared by the services in it.
+/// An account. Its clones are the same one, shared by the services in it.
 #[derive(Clone, Debug, Default)]
 pub struct AwsAccount(Arc<Mutex<HashMap<String, Session>>>);
 
@@ -39,11 +39,11 @@ struct Session {
     ends: DateTime<Utc>,
 }
 
-/// A refusal, by code and explanation.
+/// A refusal: its code and its explanation.
 pub(crate) type Refusal = (&'static str, String);
 
 impl AwsAccount {
-    /// The app settings with its access key.
+    /// The app settings with the account's access key.
     pub fn key() -> Vec<(String, String)> {
         [
             ("AWS_ACCESS_KEY_ID", KEY_ID),
@@ -53,7 +53,7 @@ impl AwsAccount {
         .into()
     }
 
-    /// What must not appear anywhere.
+    /// Secrets that must not appear anywhere.
     pub fn secrets() -> Vec<String> {
         [SECRET, SESSION_SECRET, SESSION_TOKEN]
             .map(str::to_owned)
@@ -68,7 +68,7 @@ impl AwsAccount {
         }
     }
 
-    /// The secret of an access key, with the token of its session.
+    /// The secret of an access key. A key of a session needs that session's token.
     pub(crate) fn secret(&self, key_id: &str, token: Option<&str>) -> Result<String, Refusal> {
         let unknown = || {
             let message = "The security token included in the request is invalid.";
@@ -124,7 +124,7 @@ struct Inner {
 }
 
 impl Sts {
-    /// One that takes the issuer's tokens.
+    /// An STS that accepts tokens of this issuer.
     pub async fn start(account: AwsAccount, issuer: Issuer) -> Self {
         let inner = Arc::new(Inner {
             account,
@@ -141,7 +141,7 @@ impl Sts {
         }
     }
 
-    /// The app settings that take the role's credentials instead of a key.
+    /// The app settings that use the role instead of a key.
     pub fn settings(&self) -> Vec<(String, String)> {
         [
             ("AWS_ACCESS_KEY_ID", String::new()),
@@ -153,12 +153,12 @@ impl Sts {
         .into()
     }
 
-    /// Roles asked for so far.
+    /// The number of requests to assume a role so far.
     pub fn requests(&self) -> u64 {
         self.inner.requests.get()
     }
 
-    /// What happens to the coming requests.
+    /// Applies these faults to the next requests, one to each.
     pub fn fail(&self, faults: impl IntoIterator<Item = Fault>) {
         self.inner.faults.add(faults);
     }

@@ -1,7 +1,7 @@
-//! Azurite, Microsoft's emulator of Azure Storage: the real one, from npm.
+//! Azurite, Microsoft's emulator of Azure Storage: the real program, from npm.
 //!
-//! `npx` fetches it into npm's cache at the first use, so Node is needed and nothing else. Where
-//! it is missing, starting fails with a message that says so; nothing is skipped.
+//! `npx` fetches it into npm's cache at the first use, so only Node is needed. Without Node,
+//! starting fails with a message that says so. Nothing is skipped.
 
 use std::path::Path;
 use std::process::Stdio;
@@ -14,14 +14,14 @@ use tokio::process::{Child, Command};
 
 use crate::server::client;
 
-/// The version that the tests are known to pass with; later ones ask for Node 21 and more.
+/// The version that the tests are known to pass with. Later ones need Node 21 or more.
 const PACKAGE: &str = "azurite@3.35.0";
 /// The emulator's account and its published key.
 const ACCOUNT: &str = "devstoreaccount1";
 const KEY: &str =
     "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw==";
 
-/// A running blob service, until it is dropped.
+/// A running blob service. Dropping this ends it.
 #[derive(Debug)]
 pub struct Azurite {
     port: u16,
@@ -33,14 +33,14 @@ pub struct Azurite {
 }
 
 impl Azurite {
-    /// Starts an empty blob service on a free port, and returns when it listens.
+    /// Starts an empty blob service on a free port, and returns once it listens.
     pub async fn start() -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         Self::start_in(folder, "http", &[]).await
     }
 
-    /// Starts one that takes tokens of identities as well, over HTTPS, with a certificate that
-    /// only those trust who are told to: see [`certificate`](Self::certificate).
+    /// Starts one that also takes tokens of identities, over HTTPS. Its certificate is trusted only
+    /// by programs that are told to trust it: see [`certificate`](Self::certificate).
     pub async fn start_with_identities() -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]);
@@ -69,8 +69,8 @@ impl Azurite {
         }
     }
 
-    /// Ends it as an operator does, and returns when it is gone. It answers what it has begun and
-    /// writes its files; killed, it would forget up to five seconds.
+    /// Ends the service as an operator does, and returns when it is gone. It finishes its answers
+    /// and writes its files. Killed, it would lose up to five seconds of writes.
     pub async fn stop(&mut self) {
         let id = self.process.id().expect("it runs");
         let mut kill = Command::new("kill");
@@ -79,8 +79,8 @@ impl Azurite {
         self.process.wait().await.expect("it ends");
     }
 
-    /// Starts it again after [`stop`](Self::stop), with the same files and on the same port, and
-    /// returns when it listens.
+    /// Starts the service again after [`stop`](Self::stop), with the same files and port, and
+    /// returns once it listens.
     pub async fn start_again(&mut self) {
         let folder = self.folder.path();
         self.process = listening(&self.script, self.port, folder, &self.options).await;
@@ -91,7 +91,7 @@ impl Azurite {
         format!("{}://127.0.0.1:{}/{ACCOUNT}", self.scheme, self.port)
     }
 
-    /// The file of the certificate, where there is one.
+    /// The certificate's file, if the service was started with one.
     pub fn certificate(&self) -> String {
         let path = self.folder.path().join("certificate.pem");
         path.display().to_string()
@@ -106,8 +106,8 @@ impl Azurite {
         )
     }
 
-    /// A connection string with a shared access signature instead: for the whole account, with
-    /// these permissions (`rwdlac…`), until 2099.
+    /// A connection string with a shared access signature instead of the key: for the whole
+    /// account, with these permissions (`rwdlac…`), until 2099.
     ///
     /// <https://learn.microsoft.com/rest/api/storageservices/create-account-sas>
     pub fn sas_connection_string(&self, permissions: &str) -> String {
@@ -134,7 +134,7 @@ impl Azurite {
         )
     }
 
-    /// Puts this in the place of what is stored in the blob at this address.
+    /// Replaces the content of the blob at this address.
     pub async fn overwrite(&self, blob: &str, content: String) {
         let connection = self.sas_connection_string("w");
         let (_, signature) = connection
@@ -148,13 +148,13 @@ impl Azurite {
         assert_eq!(answer.status(), 201, "Azurite takes the blob");
     }
 
-    /// What must not appear anywhere.
+    /// Secrets that must not appear anywhere.
     pub fn secrets() -> Vec<String> {
         vec![KEY.to_owned(), "sig=".to_owned()]
     }
 }
 
-/// Starts Azurite, and returns when it listens.
+/// Starts Azurite, and returns once it listens.
 async fn listening(script: &str, port: u16, folder: &Path, options: &[String]) -> Child {
     let mut process = Command::new("node")
         .arg(script)
@@ -176,12 +176,12 @@ async fn listening(script: &str, port: u16, folder: &Path, options: &[String]) -
             None => panic!("Azurite ended before it listened"),
         }
     }
-    // Whatever else it says has to be read, or it stops when the pipe is full.
+    // Its other output has to be read too, or it blocks when the pipe is full.
     tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
     process
 }
 
-/// Where npm keeps Azurite's blob service; fetches it if it is not there yet.
+/// Where npm keeps Azurite's blob service. Fetches it if it is not there yet.
 async fn locate() -> String {
     let output = Command::new("npx")
         .args([
@@ -206,8 +206,8 @@ async fn locate() -> String {
     path
 }
 
-/// A port that is free now, from below the range out of which the system serves everybody else, so
-/// that it stays free until the one it is meant for has started.
+/// A port that is free now. It is below the range from which the system hands out ports, so it
+/// stays free until the program that it is for has started.
 pub(crate) async fn free_port() -> u16 {
     loop {
         let port = fastrand::u16(10_001..32_768);

@@ -1,11 +1,11 @@
-//! A tenant with a long log, for benchmarks: what stands in `tenant.rs` in little, and fast.
+//! A tenant with a long log, for benchmarks: a small and fast version of `tenant.rs`.
 //!
-//! Its records are not kept. Each is put together when it is asked for, from one of some thousand
-//! texts, so that a million of them take no memory and a page next to no time. Nobody adds to the
-//! log, every token is good, and every id is taken as a lower bound.
+//! Records are not kept. Each is built on request from one of some thousand texts, so a million of
+//! them take no memory and a page takes almost no time. Nobody adds to the log, every token is
+//! good, and every id is taken as a lower bound.
 //!
-//! By day four times as many records are stored as by night: a reader that cuts the log into equal
-//! times gets unequal parts.
+//! Four times as many records are stored by day as by night, so a reader that cuts the log into
+//! equal periods gets unequal parts.
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
@@ -26,39 +26,39 @@ use crate::bucket::Bucket;
 use crate::records::Generator;
 use crate::server::Server;
 
-/// Records in a page, at the most.
+/// Most records in a page.
 const LARGEST_PAGE: usize = 100;
-/// Records that a search reaches.
+/// How many records a search reaches.
 const SEARCH_LIMIT: usize = 1_000;
-/// Texts of which records are made.
+/// How many texts records are made from.
 const TEXTS: usize = 2_000;
-/// What the serial part of the first id is.
+/// The serial part of the first id.
 const FIRST: u64 = 1_223_372_037_583_230_452;
-/// Where a text has its id, and where its date.
+/// The placeholders for the id and the date in a text.
 const ID: &str = "90020010203040506789000000000000000000000000000000000000";
 const DATE: &str = "2001-02-03T04:05:06.789Z";
-/// How long storing a record takes at the most.
+/// The longest time between a record's date and its storage.
 const STORING_DELAY: TimeDelta = TimeDelta::milliseconds(5_430);
-/// How long ago the last record was stored.
+/// How long ago the newest record was stored.
 const QUIET: TimeDelta = TimeDelta::minutes(5);
 
-/// What a tenant has stored.
+/// What a backlog holds, and how it answers.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// Records in its log.
+    /// Records in the log.
     pub records: usize,
-    /// Bytes that a record has at least; those that it has by itself at 0.
+    /// Least bytes of a record; 0 leaves records as they are made.
     pub record_bytes: usize,
-    /// The time within which they were stored, which ends shortly before now.
+    /// The period in which the records were stored, which ends shortly before now.
     pub span: TimeDelta,
-    /// Requests in the bucket, and requests a minute that fill it again. It begins with a tenth, so
-    /// that no reader is faster for a bucket that was full.
+    /// Size of the rate limit's bucket, and requests a minute that refill it. It starts a tenth
+    /// full, so that no reader gains from a full bucket.
     pub rate_limit: (u64, u64),
-    /// Time that it takes to answer a request for log records.
+    /// The time to answer a request for log records.
     pub latency: Duration,
 }
 
-/// Such a tenant.
+/// A tenant with a long log.
 #[derive(Debug)]
 pub struct Backlog {
     server: Server,
@@ -75,7 +75,7 @@ struct Inner {
     refused: AtomicU64,
 }
 
-/// A record but for its id and date.
+/// A record without its id and date.
 #[derive(Debug)]
 struct Text {
     json: Vec<u8>,
@@ -83,7 +83,7 @@ struct Text {
     ids: Vec<usize>,
 }
 
-/// When a record happened and when it was stored, in the digits in which that is written.
+/// When a record happened and when it was stored, as the digits in which they are written.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 struct Stored {
     /// `YYYYMMDDHHMMSS`
@@ -111,7 +111,7 @@ fn second(time: DateTime<Utc>) -> u64 {
 }
 
 impl Backlog {
-    /// A tenant whose log ends shortly before this moment.
+    /// A tenant whose newest record was stored shortly before `now`.
     pub async fn start(options: Options, now: DateTime<Utc>) -> Self {
         let mut generator = Generator::seeded(1);
         let text = |_| Text::new(&mut generator, options.record_bytes);
@@ -134,7 +134,7 @@ impl Backlog {
         }
     }
 
-    /// The app settings that reach it.
+    /// The app settings that make the program use this tenant.
     pub fn settings(&self) -> Vec<(String, String)> {
         [
             ("DOMAIN", self.server.url()),
@@ -146,19 +146,19 @@ impl Backlog {
         .into()
     }
 
-    /// Its address.
+    /// The tenant's address.
     pub fn url(&self) -> String {
         self.server.url()
     }
 
-    /// The log page by page, without a server between.
+    /// The log page by page, without a server in between.
     pub fn pages(&self) -> impl Iterator<Item = Bytes> + '_ {
         let all = 0..self.inner.log.len();
         let begins = all.step_by(LARGEST_PAGE);
         begins.map(|begin| self.inner.page(begin..begin + LARGEST_PAGE))
     }
 
-    /// Requests that were answered, and requests that were refused for the rate limit.
+    /// The numbers of requests that were answered, and that the rate limit refused.
     pub fn requests(&self) -> (u64, u64) {
         let [answered, refused] = [&self.inner.answered, &self.inner.refused];
         (
@@ -177,7 +177,7 @@ fn log(options: &Options, now: DateTime<Utc>) -> Vec<Stored> {
     for _ in 0..options.records {
         log.push(Stored::new(stored, stored - generator.storing_delay()));
         let is_day = (6..18).contains(&stored.hour());
-        // Of the records of a day four fifths are stored in one half of it.
+        // Four fifths of a day's records are stored in the half of it that is day.
         stored -= if is_day {
             average * 5 / 8
         } else {
@@ -231,7 +231,7 @@ impl Text {
     }
 }
 
-/// Writes the last digits of a number, as many as there is room for.
+/// Writes the last digits of a number, as many as fit.
 fn write_number(room: &mut [u8], number: u64) {
     let mut number = number;
     for digit in room.iter_mut().rev() {
@@ -240,7 +240,7 @@ fn write_number(room: &mut [u8], number: u64) {
     }
 }
 
-/// Makes a record larger by what an Action has written into its log, or a call has answered.
+/// Enlarges a record with lines such as an Action writes into its log.
 fn enlarge(record: &mut Map<String, Value>, bytes: usize) {
     let mut lines = Vec::new();
     let mut length = 0;
@@ -283,7 +283,7 @@ impl Inner {
         page.into()
     }
 
-    /// The first record after an id.
+    /// The index of the first record after an id.
     fn after(&self, id: &str) -> Option<usize> {
         if id.len() != ID.len() || !id.bytes().all(|it| it.is_ascii_digit()) {
             return None;
@@ -296,7 +296,7 @@ impl Inner {
         }
         let number = |range: std::ops::Range<usize>| digits[range].parse::<u64>().ok();
         let time = (number(0..14)?, number(14..20)?);
-        // More digits than a number has are above every id of that time.
+        // A serial part that does not fit a number counts as above every id of that time.
         let serial = number(20..53).unwrap_or(u64::MAX);
         let begin = self
             .log
@@ -333,7 +333,7 @@ impl Inner {
             None => (None, None),
         };
         let is_descending = query.get("sort").is_none_or(|it| it == "date:-1");
-        // A record is stored after it happened, and soon.
+        // A record is stored soon after it happened.
         let begin = from.map_or(0, |it| {
             self.log
                 .partition_point(|stored| stored.second < second(it))

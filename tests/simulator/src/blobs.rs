@@ -1,7 +1,7 @@
-//! A container of a blob service that holds an archive: as far as an archive uses one.
+//! A container of a blob service that holds an archive, as far as an archive uses it.
 //!
-//! It is there for faults on demand. What a storage account makes of a signature, a lease or a
-//! missing container is tried with Azurite.
+//! It exists for faults on demand. How a storage account treats signatures, leases and missing
+//! containers is tested with Azurite.
 //! <https://learn.microsoft.com/rest/api/storageservices/put-blob>
 
 use std::collections::BTreeMap;
@@ -26,10 +26,10 @@ const ACCOUNT: &str = "simulated";
 const CONTAINER: &str = "logs";
 const KEY: &str = "c2ltdWxhdGVkLWFjY291bnQta2V5LTAxMjM0NTY3ODk=";
 const LARGEST: usize = 64 * 1024 * 1024;
-/// Where tests look for what arrived.
+/// The table from which tests read what arrived.
 const TABLE: &str = "Auth0AM_CL";
 
-/// A simulated container. What is in it cannot be written over.
+/// A simulated container. Its blobs cannot be overwritten.
 #[derive(Debug)]
 pub struct Blobs {
     server: Server,
@@ -42,7 +42,7 @@ struct Inner {
     arrivals: Arrivals,
 }
 
-/// Tests read and disturb what arrives in the same way wherever it arrives.
+/// Every destination has [`Arrivals`], so tests read and disturb all of them in the same way.
 impl Deref for Blobs {
     type Target = Arrivals;
 
@@ -67,7 +67,7 @@ impl Blobs {
         }
     }
 
-    /// The app settings that make it the archive.
+    /// The app settings that make this container the archive.
     pub fn settings(&self) -> Vec<(String, String)> {
         let service = format!("{}/{ACCOUNT}", self.server.url());
         let opened = format!("BlobEndpoint={service};AccountName={ACCOUNT};AccountKey={KEY}");
@@ -79,7 +79,7 @@ impl Blobs {
         .into()
     }
 
-    /// What must not appear anywhere.
+    /// Secrets that must not appear anywhere.
     pub fn secrets() -> Vec<String> {
         vec![KEY.to_owned()]
     }

@@ -1,25 +1,25 @@
-//! The bucket of requests by which a tenant limits its rate, and the headers that tell of it.
+//! The bucket with which a tenant limits its rate, and the headers that report its level.
 
 use std::time::Duration;
 
 use axum::http::{HeaderMap, HeaderName};
 use chrono::{DateTime, Utc};
 
-/// Parts of a request: what a microsecond adds to the bucket must not be lost.
+/// Units of a request. They are small enough to count what a microsecond adds to the bucket.
 const REQUEST: u64 = 60_000_000;
 
-/// A bucket that holds so many requests and is filled evenly.
+/// A bucket that holds a number of requests and is refilled evenly.
 #[derive(Debug)]
 pub(crate) struct Bucket {
     size: u64,
     per_minute: u64,
-    /// In parts of a request.
+    /// In units of [`REQUEST`].
     left: u64,
     filled_at: DateTime<Utc>,
 }
 
 impl Bucket {
-    /// A full one: its size, and how many requests a minute fill it.
+    /// A full bucket of this size, refilled with this many requests a minute.
     pub(crate) fn full((size, per_minute): (u64, u64), now: DateTime<Utc>) -> Self {
         Self {
             size,
@@ -29,13 +29,13 @@ impl Bucket {
         }
     }
 
-    /// The same with so many requests left.
+    /// The same bucket with this many requests left.
     pub(crate) fn with_left(self, requests: u64) -> Self {
         let left = requests.min(self.size) * REQUEST;
         Self { left, ..self }
     }
 
-    /// Takes a request out, if there is one, and tells what the headers say.
+    /// Takes a request out if there is one. Returns whether there was, and the headers.
     pub(crate) fn take(&mut self, now: DateTime<Utc>) -> (bool, HeaderMap) {
         let elapsed = (now - self.filled_at).num_microseconds().unwrap_or(0);
         self.filled_at = now;
@@ -60,7 +60,7 @@ impl Bucket {
 mod tests {
     use super::*;
 
-    /// Milliseconds after some time.
+    /// This many milliseconds after some time.
     fn at(milliseconds: u64) -> DateTime<Utc> {
         DateTime::UNIX_EPOCH + Duration::from_millis(milliseconds)
     }
@@ -80,7 +80,7 @@ mod tests {
         let told: [u64; 3] = ["limit", "remaining", "reset"]
             .map(|it| format!("x-ratelimit-{it}"))
             .map(|name| number(&name));
-        // 6.5 requests are missing, which takes 6.5 s from then on.
+        // 6.5 requests are missing, so the bucket is full in 6.5 s.
         assert_eq!(told, [10, 3, 7]);
     }
 

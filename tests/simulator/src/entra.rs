@@ -26,9 +26,9 @@ const CORRELATION_ID: &str = "fb3d2015-bc17-4bb9-bb85-30c5cf1aaaa7";
 /// How the endpoint behaves.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// Who issues the tokens.
+    /// The issuer of the tokens.
     pub issuer: Issuer,
-    /// Seconds that a token lives.
+    /// The life of a token, in seconds.
     pub token_life: i64,
 }
 
@@ -41,8 +41,7 @@ impl Default for Options {
     }
 }
 
-/// A simulated Entra ID with one tenant, in which one application is registered that may have
-/// tokens for Azure Monitor.
+/// A simulated Entra ID with one tenant and one application, which gets tokens for Azure Monitor.
 #[derive(Debug)]
 pub struct EntraId {
     server: Server,
@@ -57,7 +56,7 @@ struct Inner {
 }
 
 impl EntraId {
-    /// A running endpoint.
+    /// Starts an endpoint with these options.
     pub async fn with(options: Options) -> Self {
         let inner = Arc::new(Inner {
             options,
@@ -73,7 +72,7 @@ impl EntraId {
         }
     }
 
-    /// The app settings that reach it.
+    /// The app settings that make the program use this endpoint.
     pub fn settings(&self) -> Vec<(String, String)> {
         [
             ("AZURE_TENANT_ID", TENANT_ID.to_owned()),
@@ -85,23 +84,23 @@ impl EntraId {
         .into()
     }
 
-    /// What must not appear anywhere: the secret, and the beginning of every token.
+    /// Secrets that must not appear anywhere: the client secret, and the beginning of every token.
     pub fn secrets() -> Vec<String> {
         [vec![CLIENT_SECRET.into()], Issuer::secrets()].concat()
     }
 
-    /// Tokens asked for so far.
+    /// The number of requests for a token so far.
     pub fn requests(&self) -> u64 {
         self.inner.requests.get()
     }
 
-    /// What happens to the coming requests.
+    /// Applies these faults to the next requests, one to each.
     pub fn fail(&self, faults: impl IntoIterator<Item = Fault>) {
         self.inner.faults.add(faults);
     }
 }
 
-/// `POST /{tenant}/oauth2/v2.0/token`: a form.
+/// `POST /{tenant}/oauth2/v2.0/token` with a form
 async fn token(
     State(entra): State<Arc<Inner>>,
     Path(tenant): Path<String>,
@@ -124,7 +123,7 @@ async fn token(
     answer(StatusCode::OK, body.to_string())
 }
 
-/// The fields of the body; none if it is no form.
+/// The fields of the body; none if it is not a form.
 pub(crate) fn form(headers: &HeaderMap, body: &[u8]) -> HashMap<String, String> {
     let is_form = headers.get("content-type").is_some_and(|it| {
         it.as_bytes()
@@ -138,7 +137,7 @@ pub(crate) fn form(headers: &HeaderMap, body: &[u8]) -> HashMap<String, String> 
         .unwrap_or_default()
 }
 
-/// Answers with the audience that a token is asked for, if it may be had.
+/// The audience of the requested token, if the application may have it.
 fn verify(tenant: &str, form: &HashMap<String, String>) -> Result<String, Refusal> {
     let field = |name: &str| {
         let value = form.get(name).filter(|value| !value.is_empty());

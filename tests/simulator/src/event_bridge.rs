@@ -1,11 +1,11 @@
 //! An event bus of Amazon `EventBridge`.
 //!
-//! It verifies every request as the service documents it: signature, clock, permission, the number and
-//! size of entries, and each entry by itself. Entries for a bus that is not there are acknowledged and
+//! It verifies every request as the service documents it: signature, clock, permission, number and
+//! size of entries, and each entry by itself. Entries for a missing bus are acknowledged and
 //! dropped, as AWS does.
 //!
-//! Simplified: events are at hand as soon as they are acknowledged, there is no rule, and throttling is
-//! a fault on demand.
+//! Simplified: tests see events as soon as they are acknowledged, there is no rule, and throttling
+//! is a fault on demand.
 //! <https://docs.aws.amazon.com/eventbridge/latest/APIReference/API_PutEvents.html>
 
 use std::collections::VecDeque;
@@ -30,12 +30,12 @@ use crate::server::{AtWork, Counter, Server};
 use crate::sigv4::Signed;
 
 const BUS: &str = "auth0";
-/// Bytes of all entries of a request.
+/// Most bytes of all entries of a request together.
 const LARGEST: usize = 1024 * 1024;
 const MOST: usize = 10;
-/// How far a signature's time may be from now.
+/// How far a signature's time may be from the current time.
 const TOLERANCE: TimeDelta = TimeDelta::minutes(5);
-/// Where tests look for what arrived.
+/// The table from which tests read what arrived.
 const TABLE: &str = "Auth0AM_CL";
 
 /// A simulated bus.
@@ -60,7 +60,7 @@ struct Inner {
     arrivals: Arrivals,
 }
 
-/// Tests read and disturb what arrives in the same way wherever it arrives.
+/// Every destination has [`Arrivals`], so tests read and disturb all of them in the same way.
 impl Deref for EventBus {
     type Target = Arrivals;
 
@@ -70,7 +70,7 @@ impl Deref for EventBus {
 }
 
 impl EventBus {
-    /// A bus onto which the account may put.
+    /// A bus that accepts events from this account.
     pub async fn start(account: AwsAccount) -> Self {
         let inner = Arc::new(Inner {
             account,
@@ -94,7 +94,7 @@ impl EventBus {
         }
     }
 
-    /// The app settings that reach it, by the account's key.
+    /// The app settings that make the program use this bus, with the account's key.
     pub fn settings(&self) -> Vec<(String, String)> {
         let own = [
             ("EVENT_BRIDGE_BUS", BUS.to_owned()),
@@ -105,52 +105,52 @@ impl EventBus {
         [own.into(), AwsAccount::key()].concat()
     }
 
-    /// Its name in policies.
+    /// The bus's name in policies.
     pub fn arn() -> String {
         format!("arn:aws:events:{REGION}:{ACCOUNT}:event-bus/{BUS}")
     }
 
-    /// Deletes it, or makes it again.
+    /// Deletes the bus, or makes it again.
     pub fn set_there(&self, is_there: bool) {
         self.inner.is_there.store(is_there, Ordering::Relaxed);
     }
 
-    /// Takes the permission `events:DescribeEventBus` away.
+    /// Revokes the permission `events:DescribeEventBus`.
     pub fn deny_describe(&self) {
         self.inner.may_describe.store(false, Ordering::Relaxed);
     }
 
-    /// Takes the permission `events:PutEvents` away.
+    /// Revokes the permission `events:PutEvents`.
     pub fn deny_put(&self) {
         self.inner.may_put.store(false, Ordering::Relaxed);
     }
 
-    /// Lets each request take so long.
+    /// Makes each request take this long.
     pub fn take(&self, latency_ms: u64) {
         self.inner.latency_ms.store(latency_ms, Ordering::Relaxed);
     }
 
-    /// What the coming entries are refused with; `None` stands for one that is accepted.
+    /// Refuses the next entries with these codes, one each; `None` accepts one.
     pub fn refuse_entries(&self, codes: impl IntoIterator<Item = Option<&'static str>>) {
         self.inner.codes().extend(codes);
     }
 
-    /// How often it was asked for.
+    /// How often the bus was described.
     pub fn described(&self) -> u64 {
         self.inner.described.get()
     }
 
-    /// Entries so far, accepted or not.
+    /// The number of entries so far, accepted or not.
     pub fn entries(&self) -> usize {
         self.inner.entries.load(Ordering::Relaxed)
     }
 
-    /// Entries that were acknowledged and dropped.
+    /// The number of entries that were acknowledged and dropped.
     pub fn dropped(&self) -> usize {
         self.inner.dropped.load(Ordering::Relaxed)
     }
 
-    /// The most requests that were at work at the same time.
+    /// The most requests that were in flight at the same time.
     pub fn most_in_flight(&self) -> usize {
         self.inner.at_work.most()
     }
@@ -304,7 +304,7 @@ impl Inner {
     }
 }
 
-/// What the service counts of an entry.
+/// The size of an entry as the service counts it.
 fn size(entry: &Value) -> usize {
     let length = |name: &str| entry[name].as_str().map_or(0, str::len);
     let time = if entry["Time"].is_null() { 0 } else { 14 };

@@ -1,9 +1,9 @@
-//! A topic of Azure Event Grid, in both kinds: by itself, and in a namespace.
+//! A topic of Azure Event Grid, of both kinds: by itself, and in a namespace.
 //!
 //! It verifies every batch as the service documents it: address, version, credential, content type,
-//! limits, and the form of `CloudEvents` 1.0. A batch is taken whole or not at all.
+//! limits, and the form of `CloudEvents` 1.0. A batch is accepted as a whole or not at all.
 //!
-//! Simplified: events are at hand as soon as the batch is answered, nobody is subscribed, and the
+//! Simplified: tests see events as soon as the batch is answered, nobody is subscribed, and the
 //! limits on events and bytes a second are faults on demand.
 //! <https://learn.microsoft.com/azure/event-grid/cloud-event-schema>
 
@@ -29,9 +29,9 @@ const KEY: &str = "c2ltdWxhdGVkLXRvcGljLWtleS0wMTIzNDU2Nzg5";
 const AUDIENCE: &str = "https://eventgrid.azure.net";
 const CUSTOM: &str = "/api/events";
 const NAMESPACE: &str = "/topics/logs:publish";
-/// Bytes of a batch, and of an event.
+/// Most bytes of a batch, and of an event.
 const LARGEST: usize = 1024 * 1024;
-/// Where tests look for what arrived.
+/// The table from which tests read what arrived.
 const TABLE: &str = "Auth0AM_CL";
 
 /// A simulated topic.
@@ -49,7 +49,7 @@ struct Inner {
     arrivals: Arrivals,
 }
 
-/// Tests read and disturb what arrives in the same way wherever it arrives.
+/// Every destination has [`Arrivals`], so tests read and disturb all of them in the same way.
 impl Deref for EventGridTopic {
     type Target = Arrivals;
 
@@ -59,7 +59,8 @@ impl Deref for EventGridTopic {
 }
 
 impl EventGridTopic {
-    /// A topic that takes `CloudEvents`, by its key and from every identity of the issuer.
+    /// A topic that takes `CloudEvents`, with its key or with a token of any identity of the
+    /// issuer.
     pub async fn start(issuer: Issuer) -> Self {
         let inner = Arc::new(Inner {
             issuer,
@@ -77,7 +78,7 @@ impl EventGridTopic {
         }
     }
 
-    /// The app settings that reach it, as a topic by itself, by its key.
+    /// The app settings that make the program use it as a topic by itself, with its key.
     pub fn settings(&self) -> Vec<(String, String)> {
         [
             (
@@ -90,24 +91,24 @@ impl EventGridTopic {
         .into()
     }
 
-    /// Its endpoint as a topic of a namespace.
+    /// The endpoint of the topic in a namespace.
     pub fn namespace_endpoint(&self) -> String {
         format!("{}/topics/logs", self.server.url())
     }
 
-    /// What must not appear anywhere.
+    /// Secrets that must not appear anywhere.
     pub fn secrets() -> Vec<String> {
         vec![KEY.to_owned()]
     }
 
-    /// Makes it a topic that was created without an input schema, which takes Event Grid's own.
+    /// Makes it a topic without an input schema, which takes events in Event Grid's own schema.
     pub fn take_other_events(&self) {
         self.inner
             .takes_cloud_events
             .store(false, Ordering::Relaxed);
     }
 
-    /// Takes the role `EventGrid Data Sender` away from all.
+    /// Takes the role `EventGrid Data Sender` away from all identities.
     pub fn take_role(&self) {
         self.inner.has_role.store(false, Ordering::Relaxed);
     }
@@ -152,8 +153,8 @@ fn bad(message: impl Into<String>) -> Refusal {
 }
 
 impl Inner {
-    /// Whether the batch is for this topic and by someone who may. Answers with how many events it
-    /// may hold.
+    /// Checks that the batch is for this topic and from someone who may send. Returns how many
+    /// events it may hold.
     fn verify(
         &self,
         uri: &Uri,
@@ -239,7 +240,7 @@ impl Inner {
     }
 }
 
-/// Whether an event has what it must have, and nothing that it may not.
+/// Whether an event has all required attributes, and only known ones.
 fn is_cloud_event(event: &Map<String, Value>) -> bool {
     let filled = |name: &str| event.get(name)?.as_str().filter(|it| !it.is_empty());
     let required = ["id", "source", "type"];

@@ -1,19 +1,18 @@
-//! A strict **stand-in** for the Azure Functions host, which is not to be had here.
+//! A strict **stand-in** for the Azure Functions host, which cannot be installed here.
 //!
-//! It does what the real host (4.1037 and later) was seen to do: the environment it passes, the
-//! probes, the chunked posts, what it takes for a success, which exits it answers with a restart.
-//! Where the real host hangs (an empty success) or looks away, this one reports a failure. It fires
-//! timers when it is told to, and retries when it is told to; HTTP triggers it knows without
-//! forwarding.
+//! It does what the real host (4.1037 and later) was observed to do: the environment that it
+//! passes, the probes, the chunked posts, the answers that count as success, and the exits that
+//! lead to a restart. Where the real host hangs (an empty success) or is lenient, this one reports
+//! a failure. Timers and retries happen when a test asks for them. HTTP triggers work without
+//! request forwarding.
 //!
-//! What it posts was compared, member by member, with what 4.1037 was recorded to send: a timer on
-//! schedule for the first time and later, past due, by *Run now*, and with a retry policy; HTTP
-//! triggers with GET and HEAD, a key in a header and in the query, a name of the query twice, and a
-//! parameter of the route that is there or not. Likewise what becomes of answers: of a failure the
-//! reason phrase alone, which an attempt after it finds in its `Exception`. What of the stack traces
-//! is there is made up. Different are the header `accept`, which the HTTP client here always sends,
-//! and `traceparent`, which the real host left out of the recording, but has as soon as Application
-//! Insights is on.
+//! Its posts were compared, member by member, with recordings of 4.1037: a timer's first tick and
+//! later ones, past due, by *Run now*, and with a retry policy; HTTP triggers with GET and HEAD, a
+//! key in a header and in the query, a query name that comes twice, and a route parameter that is
+//! present or absent. The treatment of answers was compared too: a failure keeps only the reason
+//! phrase, which the next attempt finds in its `Exception`. Stack traces are made up. Two headers
+//! differ: `accept`, which this HTTP client always sends, and `traceparent`, which the recording
+//! lacks, but which the real host sends once Application Insights is on.
 
 mod answer;
 mod app_root;
@@ -49,10 +48,10 @@ use crate::azurite::free_port;
 const PROBE_EVERY: Duration = Duration::from_millis(2);
 const STARTUP_LIMIT: Duration = Duration::from_secs(30);
 
-/// The stand-in, with the program under it.
+/// The stand-in, and the program that it runs.
 pub struct FunctionsHost {
     functions: BTreeMap<String, Deployed>,
-    /// When each timer ran last.
+    /// When each timer last ran.
     schedules: Mutex<BTreeMap<String, Schedule>>,
     function_timeout: Duration,
     handler: Handler,
@@ -61,7 +60,7 @@ pub struct FunctionsHost {
 }
 
 impl FunctionsHost {
-    /// Starts the program of a folder laid out for deployment, and returns when it answers.
+    /// Starts the program in a folder that is laid out for deployment, and returns once it answers.
     pub async fn start(root: &Path, app_settings: &[(String, String)]) -> Self {
         let host_json = read_json(&root.join("host.json"));
         check_host(&host_json);
@@ -89,26 +88,26 @@ impl FunctionsHost {
         host
     }
 
-    /// Time from the program's start to its first answer.
+    /// The time from the program's start to its first answer.
     pub fn startup(&self) -> Duration {
         self.startup
     }
 
-    /// Fires the timer of `function` and waits for what comes of the first attempt.
+    /// Fires the timer of `function`, and returns the outcome of the first attempt.
     pub async fn fire(&self, function: &str) -> Outcome {
         let (tick, _) = self.tick(function, Why::OnTime);
         self.invoke(function, &tick, &[]).await.into()
     }
 
-    /// As `fire`, but as the host does at once after it has started, where it stood still for longer
-    /// than a tick since the timer ran last.
+    /// Like [`fire`](Self::fire), but as the host does right after its start, if it was down for
+    /// longer than a tick since the timer last ran.
     pub async fn fire_past_due(&self, function: &str) -> Outcome {
         let (tick, _) = self.tick(function, Why::PastDue);
         self.invoke(function, &tick, &[]).await.into()
     }
 
-    /// Fires the timer of `function`, and again by its retry policy while that fails, but without
-    /// the delay. Answers with what came of each attempt.
+    /// Fires the timer of `function`. While that fails, retries by its policy, but without the
+    /// delay. Returns the outcome of each attempt.
     pub async fn fire_and_retry(&self, function: &str) -> Vec<Outcome> {
         let (mut tick, retries) = self.tick(function, Why::OnTime);
         let most = retries.unwrap_or_default();
@@ -127,7 +126,7 @@ impl FunctionsHost {
         outcomes
     }
 
-    /// *Run now* of the portal: beside whatever runs, and of a disabled function too.
+    /// *Run now* of the portal. It works beside a running invocation, and for a disabled function.
     pub async fn run_now(&self, function: &str) -> Outcome {
         let (binding, _) = self.timer(function);
         let run = Invocation::run_now(function, binding, self.schedule(function));
@@ -142,13 +141,13 @@ impl FunctionsHost {
         http::reply(&self.functions, &call, invoke).await
     }
 
-    /// Posts any body to `function` as the host does, and judges the answer as the host does.
+    /// Posts any body to `function` and judges the answer, both as the host does.
     pub async fn post(&self, function: &str, body: String) -> Outcome {
         let invocation = Invocation::new(body);
         self.invoke(function, &invocation, &[]).await.into()
     }
 
-    /// Posts as the host does, and answers with what came back.
+    /// Posts as the host does, and returns what came back.
     pub async fn send(&self, function: &str, body: String) -> reqwest::Result<Received> {
         self.handler.send(function, &Invocation::new(body)).await
     }
@@ -168,7 +167,7 @@ impl FunctionsHost {
         Err("functionTimeout: the program was killed".into())
     }
 
-    /// The name of a timer's binding, and the retries that its policy allows.
+    /// The name of a timer's binding, and how many retries its policy allows.
     fn timer(&self, function: &str) -> (&str, Option<u64>) {
         match self.functions.get(function).map(|it| &it.trigger) {
             Some(Trigger::Timer { binding, retries }) => (binding, *retries),
@@ -183,7 +182,7 @@ impl FunctionsHost {
         schedules.get(function).copied().unwrap_or_default()
     }
 
-    /// The first attempt at the next tick of a timer, and the retries that may follow.
+    /// The first attempt of a timer's next tick, and how many retries may follow.
     fn tick(&self, function: &str, why: Why) -> (Invocation, Option<u64>) {
         let (binding, retries) = self.timer(function);
         let is_disabled = self.functions[function].is_disabled;
@@ -198,51 +197,51 @@ impl FunctionsHost {
         (tick, retries)
     }
 
-    /// `GET /`, as the host probes.
+    /// Sends the host's probe, `GET /`.
     pub async fn probe(&self) -> reqwest::Result<u16> {
         self.handler.probe().await
     }
 
-    /// Kills the program at once, as the host does in every case. Returns when it is started
-    /// again and answers.
+    /// Kills the program at once, as the host does in every case. Returns when it was started again
+    /// and answers.
     pub async fn kill(&self) {
         if self.process.kill().await {
             self.wait_until_it_answers(Instant::now()).await;
         }
     }
 
-    /// Asks the program to end, as a platform does that is about to stop the whole machine.
+    /// Asks the program to end, as a platform does before it stops the whole machine.
     pub async fn terminate(&self) {
         self.process.terminate().await;
     }
 
-    /// Ends the host and its program, and returns when the program is gone.
+    /// Stops the host and its program, and returns when the program is gone.
     pub async fn stop(self) {
         self.process.stop().await;
     }
 
-    /// Waits until the program has been started so many times, and answers.
+    /// Waits until the program has been started this many times, and answers.
     pub async fn wait_for_start(&self, number: usize) {
         self.process.wait_for_start(number).await;
         self.wait_until_it_answers(Instant::now()).await;
     }
 
-    /// What has become of the program.
+    /// The state of the program.
     pub fn state(&self) -> State {
         self.process.state()
     }
 
-    /// The program's process, as it runs now.
+    /// The id of the program's current process.
     pub fn process_id(&self) -> u32 {
         self.process.id()
     }
 
-    /// Where the program listens.
+    /// The address at which the program listens.
     pub fn address(&self) -> &str {
         self.handler.address()
     }
 
-    /// All text that leaves the program, as it grows.
+    /// All text that leaves the program. It grows with time.
     pub fn transcript(&self) -> Transcript {
         self.process.transcript()
     }
@@ -253,7 +252,7 @@ impl FunctionsHost {
     }
 
     /// Waits until the program has written a line of this level that contains this text. Panics if
-    /// it does not within five minutes.
+    /// that takes more than five minutes.
     pub async fn wait_for_line(&self, level: Level, text: &str) -> Line {
         self.process.wait_for_line(level, text).await
     }

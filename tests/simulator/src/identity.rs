@@ -1,6 +1,6 @@
 //! The endpoint from which a Function App gets tokens for its managed identity.
 //!
-//! Azure hands out one token for hours; here each request gets one of its own.
+//! Azure returns the same token for hours. Here each request gets a new one.
 //! <https://learn.microsoft.com/azure/app-service/overview-managed-identity#rest-endpoint-reference>
 
 use std::collections::HashMap;
@@ -20,18 +20,18 @@ use crate::server::{Counter, Fault, Faults, Server};
 const HEADER: &str = "simulated-identity-header-5f4e3d2c1b0a";
 const CORRELATION_ID: &str = "6f1d2c3b-0a9e-4d8c-8b7a-91c7e05a64d8";
 
-/// What an app's identity is.
+/// An app's identity.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// Who issues its tokens.
+    /// The issuer of its tokens.
     pub issuer: Issuer,
-    /// The resources that it gets tokens for. Each may be asked for with a slash at its end too,
-    /// and then the token's audience has that slash.
+    /// The resources that it gets tokens for. A request may add a slash to one, which is then also
+    /// in the token's audience.
     pub resources: Vec<&'static str>,
-    /// The client id of an identity assigned by the user, which has to be named; none for the
-    /// system's, which must not be.
+    /// The client id of a user-assigned identity, which requests must name; `None` for the
+    /// system-assigned one, which they must not name.
     pub client_id: Option<&'static str>,
-    /// Seconds that a token lives.
+    /// The life of a token, in seconds.
     pub token_life: i64,
 }
 
@@ -67,7 +67,7 @@ struct Inner {
 }
 
 impl ManagedIdentity {
-    /// An endpoint that hands out tokens for one resource.
+    /// An endpoint that returns tokens for one resource.
     pub async fn start(resource: &'static str) -> Self {
         Self::with(Options {
             resources: vec![resource],
@@ -76,7 +76,7 @@ impl ManagedIdentity {
         .await
     }
 
-    /// An endpoint for such an identity.
+    /// An endpoint for an identity with these options.
     pub async fn with(options: Options) -> Self {
         let inner = Arc::new(Inner {
             options,
@@ -92,7 +92,7 @@ impl ManagedIdentity {
         }
     }
 
-    /// What the platform puts into the program's environment.
+    /// The environment that the platform gives to the program.
     pub fn environment(&self) -> Vec<(String, String)> {
         vec![
             (
@@ -103,36 +103,36 @@ impl ManagedIdentity {
         ]
     }
 
-    /// What must not appear anywhere: the header, and the beginning of every token.
+    /// Secrets that must not appear anywhere: the header, and the beginning of every token.
     pub fn secrets() -> Vec<String> {
         [vec![HEADER.into()], Issuer::secrets()].concat()
     }
 
-    /// Tokens asked for so far.
+    /// The number of requests for a token so far.
     pub fn requests(&self) -> u64 {
         self.inner.requests.get()
     }
 
-    /// What happens to the coming requests: anything, or one of [`not_found`], [`not_ready`] and
-    /// [`failed`].
+    /// Applies these faults to the next requests, one to each: any, or [`not_found`], [`not_ready`]
+    /// and [`failed`].
     pub fn fail(&self, faults: impl IntoIterator<Item = Fault>) {
         self.inner.faults.add(faults);
     }
 }
 
-/// The app has no such identity, or not yet.
+/// The app does not have this identity, or not yet.
 pub fn not_found() -> Fault {
     let message = "No User Assigned or Delegated Managed Identity found for specified \
                    ClientId/ResourceId/PrincipalId.";
     Fault::answer(400, &error(StatusCode::BAD_REQUEST, message))
 }
 
-/// The endpoint is there, and what it asks is not yet.
+/// The endpoint is up, but the service behind it is not yet.
 pub fn not_ready() -> Fault {
     Fault::answer(503, "")
 }
 
-/// The endpoint did not get a token itself.
+/// The endpoint could not get a token itself.
 pub fn failed() -> Fault {
     let message = "An unexpected error occurred while fetching the AAD Token.";
     Fault::answer(500, &error(StatusCode::INTERNAL_SERVER_ERROR, message))

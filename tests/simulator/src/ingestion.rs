@@ -1,11 +1,12 @@
-//! A data collection rule, as far as the Logs Ingestion API shows it, and the table that it fills.
+//! A data collection rule as the Logs Ingestion API shows it, and the tables that it fills.
 //!
-//! It verifies every post as the service does. What the service then does to the rows after a 204
-//! stands in [`rule`](crate::rule), and every [`Loss`] is written down, so that a test can assert
-//! that there is none.
+//! It verifies every post as the service does. [`rule`](crate::rule) then does to the rows what the
+//! service does after a 204. Every [`Loss`] is recorded, so that a test can assert that there is
+//! none.
 //!
-//! Simplified: there is one rule, each stream fills the table of its name, rows are in the table as soon as the post is
-//! answered, and the limits on bytes and requests a minute are faults on demand.
+//! Simplified: there is one rule, each stream fills the table of its name, rows are in the table as
+//! soon as the post is answered, and the limits on bytes and requests a minute are faults on
+//! demand.
 //! <https://learn.microsoft.com/azure/azure-monitor/logs/logs-ingestion-api-overview>
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -31,12 +32,12 @@ use crate::server::{Fault, Server};
 
 const IMMUTABLE_ID: &str = "dcr-00a1b2c3d4e5f60718293a4b5c6d7e8f";
 const STREAM: &str = "Custom-Auth0AM_CL";
-/// What the name of a stream has before that of its table.
+/// The prefix that a stream's name has before that of its table.
 const CUSTOM: &str = "Custom-";
 const AUDIENCE: &str = "https://monitor.azure.com";
-/// Bytes of a post, as sent and as JSON.
+/// Most bytes of a post, both as sent and as JSON.
 const LARGEST_POST: usize = 1024 * 1024;
-/// Bytes that are read of a post to tell that it is too large.
+/// How many bytes of a post are read to find that it is too large.
 const LARGEST_BODY: usize = 64 * LARGEST_POST;
 
 /// A simulated rule.
@@ -48,7 +49,7 @@ pub struct DataCollectionRule {
 
 #[derive(Debug)]
 struct Inner {
-    /// By the table that it fills.
+    /// The streams, by the tables that they fill.
     streams: BTreeMap<&'static str, Rule>,
     forgotten: Mutex<BTreeSet<String>>,
     issuer: Issuer,
@@ -58,7 +59,7 @@ struct Inner {
     sent: Mutex<Vec<usize>>,
 }
 
-/// Tests read and disturb what arrives in the same way whichever API it comes by.
+/// Every destination has [`Arrivals`], so tests read and disturb all of them in the same way.
 impl Deref for DataCollectionRule {
     type Target = Arrivals;
 
@@ -68,8 +69,8 @@ impl Deref for DataCollectionRule {
 }
 
 impl DataCollectionRule {
-    /// A rule with a stream into each of these tables, which are empty, and on which every identity
-    /// of the issuer has the role that it needs. Panics if Azure would refuse the rule.
+    /// A rule with a stream into each of these empty tables. Every identity of the issuer has the
+    /// role that it needs. Panics if Azure would refuse the rule.
     pub async fn start(
         streams: impl IntoIterator<Item = (&'static str, Rule)>,
         issuer: Issuer,
@@ -95,12 +96,12 @@ impl DataCollectionRule {
         }
     }
 
-    /// What arrives, for whoever queries it.
+    /// What arrives, for a query API over it.
     pub fn arrivals(&self) -> Arc<Arrivals> {
         Arc::clone(&self.inner.arrivals)
     }
 
-    /// The app settings that reach it.
+    /// The app settings that make the program use this rule.
     pub fn settings(&self) -> Vec<(String, String)> {
         [
             ("DCR_ENDPOINT", self.server.url()),
@@ -111,34 +112,35 @@ impl DataCollectionRule {
         .into()
     }
 
-    /// What must not appear anywhere: the beginning of every token. The rule has no secret itself.
+    /// Secrets that must not appear anywhere: the beginning of every token. The rule has none
+    /// itself.
     pub fn secrets(&self) -> Vec<String> {
         Issuer::secrets()
     }
 
-    /// What was lost after a 204 so far.
+    /// The losses after a 204 so far.
     pub fn losses(&self) -> Vec<Loss> {
         let losses = self.inner.losses.lock();
         losses.unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// The length of each post that was accepted, as it was sent: compressed or not.
+    /// The length of each accepted post as it was sent, compressed or not.
     pub fn sent(&self) -> Vec<usize> {
         let sent = self.inner.sent.lock();
         sent.unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Takes the role Monitoring Metrics Publisher away from all.
+    /// Takes the role Monitoring Metrics Publisher away from all identities.
     pub fn take_role(&self) {
         self.inner.has_role.store(false, Ordering::Relaxed);
     }
 
-    /// Gives it back.
+    /// Gives the role back.
     pub fn give_role(&self) {
         self.inner.has_role.store(true, Ordering::Relaxed);
     }
 
-    /// Makes the rule one without the stream into this table.
+    /// Removes the stream into this table.
     pub fn forget_stream(&self, table: &str) {
         let forgotten = self.inner.forgotten.lock();
         forgotten
@@ -147,7 +149,7 @@ impl DataCollectionRule {
     }
 }
 
-/// A post over the limits on bytes or requests a minute, to come again after some seconds.
+/// The answer to a post over the limits, which may be repeated after `retry_after` seconds.
 pub fn too_many_requests(retry_after: u32) -> Fault {
     Fault::Answer {
         status: 429,
@@ -224,7 +226,7 @@ fn too_large() -> Refusal {
 }
 
 impl Inner {
-    /// Whether the post is for this rule and by someone who may.
+    /// Checks that the post is for this rule and from someone who may send.
     fn verify(
         &self,
         rule: &str,
@@ -271,7 +273,7 @@ impl Inner {
         Ok(())
     }
 
-    /// The table that a stream fills, and how.
+    /// The table that a stream fills, and its rule.
     fn stream(&self, name: &str) -> Option<(&'static str, &Rule)> {
         let table = name.strip_prefix(CUSTOM)?;
         let forgotten = self.forgotten.lock();
@@ -285,7 +287,7 @@ impl Inner {
         found.map(|(table, rule)| (*table, rule))
     }
 
-    /// Stores the post's records, if they can be read.
+    /// Stores the post's records if they can be read.
     fn accept(&self, stream: &str, headers: &HeaderMap, body: &Bytes) -> Result<(), Refusal> {
         let content_type = text(headers, "content-type").unwrap_or_default();
         let media_type = content_type.split(';').next().unwrap_or_default();
@@ -325,7 +327,7 @@ impl Inner {
     }
 }
 
-/// The body as JSON.
+/// The body as JSON, decompressed if it is compressed.
 fn decode(encoding: Option<&str>, body: &Bytes) -> Result<Bytes, Refusal> {
     if body.len() > LARGEST_POST {
         return Err(too_large());

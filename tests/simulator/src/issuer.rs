@@ -1,7 +1,7 @@
-//! Who issues the tokens of identities, and knows afterwards which it issued.
+//! Issues the tokens of identities, and remembers which ones it issued.
 //!
-//! The tokens have the form and the claims of Entra ID's, but no signature: Azurite does not miss
-//! it, and whoever else takes a token asks the issuer.
+//! The tokens have the form and the claims of Entra ID's, but no signature. Azurite does not check
+//! it, and all others that receive a token ask the issuer.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -14,8 +14,8 @@ use serde_json::{Value, json};
 /// The directory (Entra ID's tenant) whose identities get tokens.
 pub const TENANT_ID: &str = "ab1f708d-50f6-404c-a006-d71b2ac7a606";
 
-/// An issuer. Its clones are the same one: it is shared by the endpoints that hand tokens out and
-/// the services that take them.
+/// An issuer. Its clones are the same one, shared by the endpoints that hand out tokens and the
+/// services that receive them.
 #[derive(Clone, Debug, Default)]
 pub struct Issuer(Arc<Mutex<HashMap<String, Issued>>>);
 
@@ -25,7 +25,7 @@ struct Issued {
     expires: DateTime<Utc>,
 }
 
-/// What is wrong with a token.
+/// Why a token is not good.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Flaw {
     /// It was not issued here, or was revoked.
@@ -36,17 +36,17 @@ pub(crate) enum Flaw {
 }
 
 impl Issuer {
-    /// Lets every token issued so far be refused from now on, unexpired as it is.
+    /// From now on refuses every token issued so far, even if it has not expired.
     pub fn revoke_tokens(&self) {
         self.issued().clear();
     }
 
-    /// What must not appear anywhere: the beginning of every token.
+    /// Secrets that must not appear anywhere: the beginning of every token.
     pub fn secrets() -> Vec<String> {
         vec![header()]
     }
 
-    /// A token for the audience, and when it expires. No two are the same.
+    /// A new token for the audience, and when it expires. No two are the same.
     pub(crate) fn issue(&self, audience: &str, life: Duration) -> (String, DateTime<Utc>) {
         let now = Utc::now();
         let expires = now + life;
@@ -64,7 +64,7 @@ impl Issuer {
         (token, expires)
     }
 
-    /// Whether a token was issued for exactly this audience and is still good.
+    /// Checks that a token was issued for exactly this audience and is still good.
     pub(crate) fn verify(&self, token: &str, audience: &str) -> Result<(), Flaw> {
         let issued = self.issued();
         let token = issued.get(token).ok_or(Flaw::Unknown)?;

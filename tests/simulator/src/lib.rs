@@ -2,7 +2,7 @@
 //!
 //! - [`Tenant`]: an Auth0 tenant, with its token endpoint and its log.
 //! - [`Backlog`]: a tenant with a long log that answers fast, for benchmarks.
-//! - [`Tally`]: the APIs of Log Analytics for the same: it counts what arrives and keeps nothing.
+//! - [`Tally`]: the ingestion APIs of Log Analytics, for benchmarks; it counts and keeps nothing.
 //! - [`Workspace`]: a Log Analytics workspace that takes the HTTP Data Collector API.
 //! - [`DataCollectionRule`]: a data collection rule that takes the Logs Ingestion API.
 //! - [`QueryApi`]: the query API of Log Analytics, over what has arrived.
@@ -11,17 +11,17 @@
 //! - [`TinybirdWorkspace`]: a workspace of Tinybird that takes the Events API.
 //! - [`EventBus`]: a bus of Amazon EventBridge, and [`Sts`], which lets identities assume a role in
 //!   its [`AwsAccount`].
-//! - [`FunctionsHost`]: a strict **stand-in** for the Azure Functions host. The real host cannot
-//!   be installed from the package registries; this one does what the real one was seen to do, and
-//!   where the real one would be lenient or would hang it fails, so that passing here is harder.
-//! - [`Azurite`]: Microsoft's storage emulator, the real one, started and stopped.
-//! - [`Moto`]: an emulator of AWS, the real one, as is whatever else [`python`] fetches.
+//! - [`FunctionsHost`]: a strict **stand-in** for the Azure Functions host, which cannot be
+//!   installed from the package registries. It does what the real one was observed to do, and fails
+//!   where the real one is lenient or hangs, so passing here is harder.
+//! - [`Azurite`]: Microsoft's own storage emulator, started and stopped.
+//! - [`Moto`]: an emulator of AWS from `PyPI`, fetched like all else there by [`python`].
 //! - [`ManagedIdentity`]: the endpoint from which a Function App gets tokens for its identity.
-//! - [`EntraId`]: the endpoint from which a program outside Azure gets them for its secret.
-//! - [`Issuer`]: issues the tokens of both, and tells those who take them whether they are good.
+//! - [`EntraId`]: the endpoint from which a program outside Azure gets tokens for its secret.
+//! - [`Issuer`]: issues the tokens of both, and tells the services that get them if they are good.
 //!
-//! Nothing here is taken from `auth0-poller`: signatures are verified, columns are made and ids are
-//! composed by code of its own, from what the services document and were seen to do.
+//! Nothing here uses code of `auth0-poller`: signatures, columns and ids have code of their own,
+//! made from what the services document and were observed to do.
 
 pub mod arrivals;
 pub mod aws;

@@ -1,7 +1,7 @@
-//! Moto, an emulator of AWS: the real one, from `PyPI`.
+//! Moto, an emulator of AWS: the real program, from `PyPI`.
 //!
-//! It checks signatures and policies from when it is told to. Until then whatever a test prepares needs
-//! no key.
+//! It checks signatures and policies only once a test asks for that. Until then a test prepares
+//! what it needs without a key.
 //! <https://docs.getmoto.org/en/latest/docs/server_mode.html>
 
 use std::path::Path;
@@ -19,7 +19,7 @@ use crate::server::client;
 const PACKAGE: &str = "moto[server]==5.2.5";
 const REGION: &str = "eu-west-1";
 
-/// A running emulator, until it is dropped. All that is in it belongs to one account.
+/// A running emulator. Dropping this ends it. Everything in it belongs to one account.
 #[derive(Debug)]
 pub struct Moto {
     url: String,
@@ -27,11 +27,11 @@ pub struct Moto {
 }
 
 impl Moto {
-    /// Its account.
+    /// The account's number.
     pub const ACCOUNT: &str = "123456789012";
 
-    /// Starts an empty one on a free port, and returns when it listens. Its program is kept in the
-    /// folder.
+    /// Starts an empty emulator on a free port, and returns once it listens. Its program is kept in
+    /// `folder`.
     pub async fn start(folder: &Path) -> Self {
         let site = site(folder, &[PACKAGE]).await;
         let port = free_port().await;
@@ -58,7 +58,7 @@ impl Moto {
                 None => panic!("moto ended before it listened"),
             }
         }
-        // Whatever else it says has to be read, or it stops when the pipe is full.
+        // Its other output has to be read too, or it blocks when the pipe is full.
         tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
         Self {
             url: format!("http://127.0.0.1:{port}"),
@@ -66,20 +66,20 @@ impl Moto {
         }
     }
 
-    /// The address of all its services.
+    /// The address of all services.
     pub fn url(&self) -> &str {
         &self.url
     }
 
-    /// Takes so many more requests of whoever it is, and from then on only what is signed by a key that
-    /// may do what it asks.
+    /// Accepts this many more requests from anyone. After that, accepts only requests that are
+    /// signed with a key that has the permission.
     pub async fn check_after(&self, requests: u32) {
         let post = client().post(format!("{}/moto-api/reset-auth", self.url));
         let answer = post.body(requests.to_string()).send().await;
         assert_eq!(answer.expect("an answer").status(), 200);
     }
 
-    /// Calls a service that speaks JSON.
+    /// Calls a service that uses JSON.
     pub async fn json(&self, service: &str, target: &str, body: &Value) -> Value {
         let version = if service == "sqs" { "1.0" } else { "1.1" };
         let request = self
@@ -102,8 +102,8 @@ impl Moto {
         self.answer(self.request(service).form(form)).await
     }
 
-    /// A user with an access key, who may do what these lines of a policy allow; the app settings with
-    /// that key.
+    /// Makes a user who may do what this policy statement allows. Returns the app settings with the
+    /// user's access key.
     pub async fn user(&self, statement: &Value) -> Vec<(String, String)> {
         let policy = policy(statement);
         let iam = |form: Vec<(&'static str, String)>| async move {
@@ -130,7 +130,8 @@ impl Moto {
         .into()
     }
 
-    /// A role that web identities assume, and may then do what these lines of a policy allow; its name.
+    /// Makes a role for web identities that may do what this policy statement allows. Returns its
+    /// name.
     pub async fn role(&self, statement: &Value) -> String {
         let trust = serde_json::json!({"Version": "2012-10-17", "Statement": [{
             "Effect": "Allow", "Principal": {"Federated": "*"},
@@ -158,7 +159,7 @@ impl Moto {
         format!("arn:aws:iam::{}:role/auth0-logs", Self::ACCOUNT)
     }
 
-    /// A post to a service, which moto knows by what the signature is for.
+    /// A post to a service. Moto finds the service by the scope of the signature.
     fn request(&self, service: &str) -> reqwest::RequestBuilder {
         let scope = format!("AKIAPREPARES/20261121/{REGION}/{service}/aws4_request");
         let authorization =

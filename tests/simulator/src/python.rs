@@ -1,7 +1,7 @@
-//! Programs of `PyPI` for tests, installed by pip into a folder of the build.
+//! Python programs from `PyPI` for tests, installed by pip into a folder of the build.
 //!
-//! Where Python or pip is missing, a test that needs them fails with a message that says so; nothing
-//! is skipped.
+//! Without Python or pip a test that needs them fails with a message that says so. Nothing is
+//! skipped.
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -9,18 +9,18 @@ use std::process::Stdio;
 use tokio::process::Command;
 use tokio::sync::Mutex;
 
-/// Installations take turns.
+/// Allows one installation at a time.
 static TURN: Mutex<()> = Mutex::const_new(());
 
-/// A folder below `folder` with these packages, for `PYTHONPATH`: pins such as `moto==5.2.5`, and
-/// options of pip's. What was installed once stays.
+/// A folder below `folder` with these packages, for `PYTHONPATH`. They are pins such as
+/// `moto==5.2.5`, or options of pip. A finished installation is reused.
 pub async fn site(folder: &Path, packages: &[&str]) -> PathBuf {
     let turn = TURN.lock().await;
     let site = folder.join(format!("python-{}", packages.join("-")));
     if site.exists() {
         return site;
     }
-    // Under its own name only once it is whole: another process may want it as well.
+    // It gets its name only when it is complete, since another process may want it too.
     std::fs::create_dir_all(folder).expect("a folder");
     let unfinished = tempfile::tempdir_in(folder).expect("a temporary folder");
     let mut pip = Command::new("python3");
@@ -53,7 +53,7 @@ pub async fn site(folder: &Path, packages: &[&str]) -> PathBuf {
     site
 }
 
-/// `python3` with these sites, and nothing else of the environment but where programs are.
+/// `python3` with these sites. Of the environment it gets only `PATH`.
 pub fn python(sites: &[&Path]) -> Command {
     let mut python = Command::new("python3");
     let path = std::env::join_paths(sites).expect("paths without separators");

@@ -1,7 +1,8 @@
 //! The query API of Log Analytics, over the rows of a workspace.
 //!
-//! It is strict about who asks and in which form. Of KQL it reads the few operators that it needs, and
-//! answers anything else as the service answers what it cannot parse.
+//! It is strict about the caller and the form of a request. It understands only the few KQL
+//! operators that are needed, and answers anything else as the service answers a query that it
+//! cannot parse.
 //! <https://learn.microsoft.com/azure/azure-monitor/logs/api/request-format>
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -25,7 +26,7 @@ use crate::workspace::WORKSPACE_ID;
 const AUDIENCE: &str = "https://api.loganalytics.io";
 const TABLE: &str = "Auth0AM_CL";
 
-/// The API before one workspace.
+/// The query API of one workspace.
 #[derive(Debug)]
 pub struct QueryApi {
     server: Server,
@@ -43,7 +44,7 @@ struct Inner {
 }
 
 impl QueryApi {
-    /// The API over what arrives there, for the identities of this issuer.
+    /// The API over these arrivals, for identities of this issuer.
     pub async fn start(arrivals: Arc<Arrivals>, issuer: Issuer) -> Self {
         let inner = Arc::new(Inner {
             arrivals,
@@ -62,7 +63,7 @@ impl QueryApi {
         }
     }
 
-    /// The app settings that reach it.
+    /// The app settings that make the program use this API.
     pub fn settings(&self) -> Vec<(String, String)> {
         [
             ("WorkspaceID", WORKSPACE_ID.to_owned()),
@@ -72,17 +73,17 @@ impl QueryApi {
         .into()
     }
 
-    /// Gives the role Log Analytics Reader to all, or takes it away.
+    /// Gives the role Log Analytics Reader to all identities, or takes it away.
     pub fn give_role(&self, has_role: bool) {
         self.inner.has_role.store(has_role, Ordering::Relaxed);
     }
 
-    /// Queries so far, answered or not.
+    /// The number of queries so far, answered or not.
     pub fn requests(&self) -> u64 {
         self.inner.requests.get()
     }
 
-    /// Waits for the `least`th query.
+    /// Waits until `least` queries have come.
     pub async fn wait_for_request(&self, least: u64) {
         self.inner.requests.wait_for(least).await;
     }
@@ -93,7 +94,7 @@ impl QueryApi {
         queries.unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// What happens to the coming queries.
+    /// Applies these faults to the next queries, one to each.
     pub fn fail(&self, faults: impl IntoIterator<Item = Fault>) {
         self.inner.faults.add(faults);
     }
@@ -138,7 +139,7 @@ async fn answer(
     let is_json = text("content-type").is_some_and(|it| it.starts_with("application/json"));
     let question: Option<Value> = serde_json::from_slice(&body).ok().filter(|_| is_json);
     let Some(query) = question.as_ref().and_then(|it| it["query"].as_str()) else {
-        // As the service does.
+        // The real service does the same.
         return StatusCode::OK.into_response();
     };
     let span = parameters.get("timespan").and_then(|it| {
@@ -189,7 +190,7 @@ fn refuse(status: StatusCode, error: &Value) -> Response {
     (status, json, json!({"error": error}).to_string()).into_response()
 }
 
-/// What the query makes of the rows; `None` where it is not understood.
+/// The result of a query over the rows; `None` if the query is not understood.
 fn run(query: &str, rows: &[Row], [from, to]: [DateTime<Utc>; 2]) -> Option<Value> {
     let mut lines = query.lines();
     if lines.next()? != TABLE {
@@ -255,7 +256,7 @@ fn run(query: &str, rows: &[Row], [from, to]: [DateTime<Utc>; 2]) -> Option<Valu
     }
 }
 
-/// The distinct ids of these rows whose second is asked for, each with the tenant that its row names.
+/// The distinct ids of the rows within the queried seconds, each with the tenant in its row.
 fn list<'a>(
     mut lines: std::str::Lines,
     rows: impl Iterator<Item = (String, &'a Row)>,

@@ -1,15 +1,15 @@
-//! Log records as Auth0 writes them, made up.
+//! Made-up log records in the form in which Auth0 writes them.
 //!
-//! The shapes follow Auth0's published schemas and what was seen in real logs: fields that are a
-//! string here and a list there, objects that are null or a string, secrets in the bodies of
-//! management calls. People, addresses and applications are invented, all of them in ranges that
-//! are reserved for documentation.
+//! The shapes follow Auth0's published schemas and real logs: fields that are a string in one
+//! record and a list in another, objects that are null or a string, secrets in the bodies of
+//! management calls. People, addresses and applications are invented, all in ranges that are
+//! reserved for documentation.
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use fastrand::Rng;
 use serde_json::{Map, Value, json};
 
-/// Some of a tenant's event types and how often they come, out of a hundred.
+/// Some of a tenant's event types, and the percentage of each.
 const TYPES: [(&str, u32); 13] = [
     ("s", 26),
     ("seacft", 20),
@@ -39,28 +39,28 @@ const USER_AGENTS: [&str; 3] = [
     "Other 0.0.0 / Other 0.0.0",
 ];
 
-/// Makes records, the same ones for the same seed.
+/// Makes records. The same seed gives the same records.
 #[derive(Debug)]
 pub struct Generator(Rng);
 
 impl Generator {
-    /// A generator that repeats itself.
+    /// A generator with this seed.
     pub fn seeded(seed: u64) -> Self {
         Self(Rng::with_seed(seed))
     }
 
-    /// How long Auth0 takes to store a record: the range that was seen in real logs.
+    /// How long Auth0 takes to store a record, in the range observed in real logs.
     pub fn storing_delay(&mut self) -> chrono::Duration {
         chrono::Duration::milliseconds(self.0.i64(11..5_430))
     }
 
-    /// A time within a range.
+    /// A random time within a range.
     pub fn time(&mut self, from: DateTime<Utc>, to: DateTime<Utc>) -> DateTime<Utc> {
         let span = (to - from).num_milliseconds().max(1);
         from + chrono::Duration::milliseconds(self.0.i64(0..span))
     }
 
-    /// A record of any type, without its id, which the tenant gives it.
+    /// A record of a random type. It has no id, which the tenant adds.
     pub fn record(&mut self, date: DateTime<Utc>) -> Map<String, Value> {
         let mut ticket = self.0.u32(0..100);
         let mut kind = TYPES[0].0;
@@ -74,7 +74,7 @@ impl Generator {
         self.record_of(kind, date)
     }
 
-    /// A record of this type, which must be one that the generator knows.
+    /// A record of this type. Panics if the generator does not know the type.
     pub fn record_of(&mut self, kind: &str, date: DateTime<Utc>) -> Map<String, Value> {
         let person = PEOPLE[self.0.usize(..PEOPLE.len())];
         let (client_id, client_name) = APPLICATIONS[self.0.usize(..APPLICATIONS.len())];
@@ -163,7 +163,7 @@ impl Generator {
         record
     }
 
-    /// A call of the Management API that carries a secret, as such calls do.
+    /// A call of the Management API with a secret in it, as in real calls.
     fn management_call(&mut self, person: &str, ip: &str, user_agent: &str) -> Value {
         json!({
             "description": "Create a client",

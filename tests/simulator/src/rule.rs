@@ -1,11 +1,11 @@
-//! What a data collection rule makes of a record: the stream's declaration, the transformation and
-//! the table, one after another.
+//! What a data collection rule makes of a record: first by the stream's declaration, then by the
+//! transformation, then by the table.
 //!
-//! The transformation is not KQL here but a description of it: some columns of text become GUIDs,
-//! and `TimeGenerated` becomes the time of arrival where it is null.
+//! The transformation is described here without KQL: some text columns become GUIDs, and a
+//! `TimeGenerated` that is null becomes the time of arrival.
 //!
-//! Azure does not say how it converts a value that is not of the declared type; here nothing but
-//! the type itself is taken, and for a `real` any number.
+//! Azure does not document how it converts a value that is not of the declared type. Here only
+//! values of that type are accepted, and any number for a `real`.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,13 +15,13 @@ use serde_json::{Map, Value};
 use crate::arrivals::Row;
 use crate::workspace::guid;
 
-/// Characters of a column's name.
+/// Most characters of a column's name.
 const LONGEST_NAME: usize = 45;
-/// Bytes of a field that are kept.
+/// How many bytes of a field are kept.
 const LONGEST_FIELD: usize = 64 * 1024;
-/// Columns of a table.
+/// Most columns of a table.
 const MOST_COLUMNS: usize = 500;
-/// Names that a table has for other ends.
+/// Names that a table reserves.
 const RESERVED: [&str; 7] = [
     "_ResourceId",
     "id",
@@ -48,14 +48,14 @@ pub enum Type {
     Boolean,
     /// Anything.
     Dynamic,
-    /// A time as ISO 8601 writes it; UTC where it names no zone.
+    /// A time in ISO 8601; UTC if it names no zone.
     DateTime,
-    /// A GUID: in a table, not in a stream.
+    /// A GUID. Allowed in a table, not in a stream.
     Guid,
 }
 
 impl Type {
-    /// The type of this name in a template, and a panic for another name.
+    /// The type with this name in a template. Panics for an unknown name.
     pub fn named(name: &str) -> Self {
         match name {
             "string" => Self::String,
@@ -79,7 +79,7 @@ impl Type {
             Self::Boolean => value.is_boolean(),
             Self::Dynamic => true,
             Self::DateTime => value.as_str().and_then(moment).is_some(),
-            // With hyphens: what becomes of one without is not documented.
+            // With hyphens only: how one without is treated is not documented.
             Self::Guid => value
                 .as_str()
                 .is_some_and(|it| it.contains('-') && guid(it).is_some()),
@@ -90,34 +90,35 @@ impl Type {
 /// What a data collection rule says of one stream and its table.
 #[derive(Clone, Debug)]
 pub struct Rule {
-    /// The stream's declaration: the columns that a post may have.
+    /// The stream's declaration: the columns that a post may contain.
     pub stream: BTreeMap<String, Type>,
     /// The table's columns: `TimeGenerated` and the custom ones.
     pub table: BTreeMap<String, Type>,
-    /// The columns that the transformation makes GUIDs of, which come as text.
+    /// The text columns that the transformation turns into GUIDs.
     pub to_guid: BTreeSet<String>,
 }
 
-/// What the service does not tell anybody: it answers 204 all the same.
+/// What the service loses without telling: it still answers 204.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Loss {
     /// The stream does not declare the column: the value is gone.
     Undeclared {
         /// The column's name in the post.
         column: String,
-        /// What the value was, in JSON's words.
+        /// The JSON type of the value.
         kind: &'static str,
     },
-    /// The value is not of the column's type, or not the GUID that it has to become: it is null.
+    /// The value is not of the column's type, or not the GUID that it should become. It becomes
+    /// null.
     Mistyped {
         /// The column.
         column: String,
-        /// What the value was, in JSON's words.
+        /// The JSON type of the value.
         kind: &'static str,
-        /// What it should have been.
+        /// The type that the column declares.
         declared: Type,
     },
-    /// The value was longer than 64 KB: its end is gone.
+    /// The value was longer than 64 KB. Its end is gone.
     Cut {
         /// The column.
         column: String,
@@ -127,8 +128,8 @@ pub enum Loss {
 }
 
 impl Rule {
-    /// Panics if Azure would refuse to deploy this, and where it would deploy a stream's column of
-    /// which no row ever has a value.
+    /// Panics if Azure would refuse to deploy this, or if it would deploy a stream's column that no
+    /// row ever has a value for.
     pub(crate) fn validate(&self) {
         let columns = self.stream.iter().chain(&self.table);
         for (name, _) in columns {
@@ -158,7 +159,7 @@ impl Rule {
         }
     }
 
-    /// The row that a record becomes, with [`TIME`] as it came.
+    /// The row that a record becomes, with [`TIME`] as it was sent.
     pub(crate) fn row(&self, record: Map<String, Value>, losses: &mut Vec<Loss>) -> Row {
         let mut row = Row::new();
         for (column, value) in record {
@@ -201,14 +202,15 @@ fn is_name(name: &str) -> bool {
         && !RESERVED.contains(&name)
 }
 
-/// The time that a text names.
+/// The time that a text holds.
 pub(crate) fn moment(text: &str) -> Option<DateTime<Utc>> {
     let zoned = DateTime::parse_from_rfc3339(text).map(DateTime::from);
     let plain = || NaiveDateTime::parse_from_str(text, "%Y-%m-%dT%H:%M:%S%.f");
     zoned.or_else(|_| plain().map(|it| it.and_utc())).ok()
 }
 
-/// The value as it is kept, and its length if that was too much. What is no text is cut as JSON.
+/// The value as it is stored, and its length if it was too long. A value other than text is cut as
+/// JSON.
 fn cut(value: Value) -> (Value, Option<usize>) {
     let mut text = match value {
         Value::String(text) => text,
@@ -266,7 +268,7 @@ mod tests {
         }
         assert!(is_refused(rule(&[("a", "string", "real")])));
         assert!(is_refused(rule(&[("a", "guid", "guid")])));
-        // The conversion is missing, or has nothing to convert.
+        // The conversion is missing, or has no column to convert.
         assert!(is_refused(rule(&[("a", "string", "guid")])));
         let mut one = rule(&[("a", "string", "guid")]);
         one.to_guid.insert("a".into());

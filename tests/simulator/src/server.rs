@@ -1,4 +1,4 @@
-//! What the simulated services share: a listener of their own, and faults on demand.
+//! What the simulated services share: a listener, and faults on demand.
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -16,7 +16,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
 
-/// An HTTP server on a free port of the loopback interface, until it is dropped.
+/// An HTTP server on a free port of the loopback interface. Dropping this stops it.
 #[derive(Debug)]
 pub struct Server {
     address: SocketAddr,
@@ -45,14 +45,14 @@ impl Drop for Server {
     }
 }
 
-/// Requests that are at work, and the most that were at a time.
+/// The requests in progress, and the most at the same time.
 #[derive(Debug, Default)]
 pub struct AtWork {
     now: AtomicUsize,
     most: AtomicUsize,
 }
 
-/// A request that is at work: until it is answered, or whoever asked is gone.
+/// A request in progress, until it is answered or its caller is gone.
 pub struct One<'a>(&'a AtWork);
 
 impl AtWork {
@@ -100,10 +100,10 @@ impl Counter {
     }
 }
 
-/// What a service does with one request instead of what it should.
+/// What a service does with a request instead of its work.
 #[derive(Clone, Debug)]
 pub enum Fault {
-    /// Answers so.
+    /// Answers like this.
     Answer {
         /// The status.
         status: u16,
@@ -112,22 +112,22 @@ pub enum Fault {
         /// The body.
         body: Bytes,
     },
-    /// Does its work, answers 200, and breaks off in the middle of the body.
+    /// Does its work, answers 200, and breaks the connection in the middle of the body.
     Break,
-    /// Closes the connection instead of doing anything.
+    /// Closes the connection without doing anything.
     Drop,
     /// Does its work, then closes the connection instead of answering.
     LoseAnswer,
-    /// Does its work when the gate opens, and not before.
+    /// Does its work once the gate opens.
     Wait(Gate),
     /// Never answers.
     Hang,
-    /// Does what it should: for a fault that comes later.
+    /// Does its work. Used to delay the faults after it.
     None,
 }
 
 impl Fault {
-    /// An answer without headers worth mentioning.
+    /// An answer without headers.
     pub fn answer(status: u16, body: &str) -> Self {
         Self::Answer {
             status,
@@ -153,12 +153,12 @@ impl Fault {
                 }
                 response
             }
-            // The panic ends the connection's task, and with it the connection; nothing is printed.
+            // The panic ends the connection's task, and with it the connection. Nothing is printed.
             Self::Drop | Self::LoseAnswer => std::panic::resume_unwind(Box::new("no answer")),
             Self::Break => {
                 let beginning = Ok(Bytes::from_static(b"[{"));
                 let end = async {
-                    // Or the beginning would not have left when the connection is closed.
+                    // Without a pause the connection would close before the beginning is sent.
                     tokio::time::sleep(Duration::from_millis(50)).await;
                     Err(std::io::Error::other("broken on purpose"))
                 };
@@ -171,7 +171,7 @@ impl Fault {
     }
 }
 
-/// Holds requests back until it is opened.
+/// Holds requests back until a test opens it.
 #[derive(Clone, Debug)]
 pub struct Gate(watch::Sender<bool>);
 
@@ -181,7 +181,7 @@ impl Gate {
         Self(watch::Sender::new(false))
     }
 
-    /// Lets everything pass, now and later.
+    /// Lets all requests pass from now on.
     pub fn open(&self) {
         self.0.send_replace(true);
     }
@@ -193,8 +193,8 @@ impl Gate {
     }
 }
 
-/// Faults that wait for the coming requests, first come first served. Requests that none waits for
-/// may be hit at random.
+/// Faults for the coming requests, first come first served. Requests without a waiting fault may
+/// fail at random.
 #[derive(Debug, Default)]
 pub struct Faults(Mutex<State>);
 
@@ -205,7 +205,7 @@ struct State {
     answers_lost: u64,
 }
 
-/// Which share of the requests fails, by the seed of the generator.
+/// The share of requests that fail, and the generator that chooses them.
 #[derive(Debug)]
 struct Random {
     rng: fastrand::Rng,
@@ -233,18 +233,18 @@ impl Faults {
         self.lock().waiting.extend(faults);
     }
 
-    /// Drops the faults that still wait.
+    /// Drops the faults that are still waiting.
     pub fn clear(&self) {
         self.lock().waiting.clear();
     }
 
-    /// From now on lets this share of the requests fail, in the same way for the same seed.
+    /// From now on lets this share of requests fail. The same seed gives the same failures.
     pub fn at_random(&self, seed: u64, share: f64) {
         let rng = fastrand::Rng::with_seed(seed);
         self.lock().random = Some(Random { rng, share });
     }
 
-    /// How many requests had their effect without an answer.
+    /// How many requests had their effect, but no answer.
     pub fn answers_lost(&self) -> u64 {
         self.lock().answers_lost
     }
@@ -259,8 +259,8 @@ impl Faults {
         next.filter(|fault| !matches!(fault, Fault::None))
     }
 
-    /// The answer to the next request if it is not the service's own. May wait before the service
-    /// does its work.
+    /// The answer to the next request, if a fault gives one. May wait before the service does its
+    /// work.
     pub async fn answer(&self) -> Option<Response> {
         match self.next()? {
             Fault::Wait(gate) => {
@@ -276,7 +276,7 @@ impl Faults {
     }
 }
 
-/// A plain client.
+/// An HTTP client without special settings.
 pub fn client() -> reqwest::Client {
     let _ = rustls::crypto::ring::default_provider().install_default();
     reqwest::Client::new()

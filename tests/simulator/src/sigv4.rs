@@ -1,4 +1,4 @@
-//! Signature Version 4, verified: who signed a request, for which region and service, and when.
+//! Verifies Signature Version 4: who signed a request, for which region and service, and when.
 //!
 //! <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html>
 
@@ -9,18 +9,18 @@ use chrono::{DateTime, NaiveDateTime, Utc};
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::{Digest as _, Sha256};
 
-/// What a request says of its signature.
+/// What a request says about its signature.
 #[derive(Debug)]
 pub struct Signed {
     /// The id of the access key.
     pub key_id: String,
-    /// The region that it is for.
+    /// The region that the signature is for.
     pub region: String,
-    /// The service that it is for.
+    /// The service that the signature is for.
     pub service: String,
-    /// When it was made.
+    /// When the request was signed.
     pub at: DateTime<Utc>,
-    /// The token of the session, where it is one's.
+    /// The session's token, if the key is that of a session.
     pub token: Option<String>,
     day: String,
     names: String,
@@ -29,7 +29,7 @@ pub struct Signed {
 }
 
 impl Signed {
-    /// Reads what the headers say. `None` where the request is not signed so.
+    /// Reads the headers; `None` if the request is not signed this way.
     pub fn of(headers: &HeaderMap) -> Option<Self> {
         let text = |name: &str| headers.get(name)?.to_str().ok();
         let parts = text("authorization")?.strip_prefix("AWS4-HMAC-SHA256 ")?;
@@ -56,7 +56,7 @@ impl Signed {
         })
     }
 
-    /// Whether the signature is that of this request by this secret, and covers what it has to.
+    /// Whether this secret makes this signature for the request, and it covers what it has to.
     pub fn is_by(
         &self,
         secret: &str,
@@ -144,7 +144,7 @@ mod tests {
         signed.is_by(SECRET, method, &uri.parse().unwrap(), &map, body.as_bytes())
     }
 
-    /// The example of the documentation, and two of the suite of tests that was published with it.
+    /// The documentation's example, and two tests of the suite that was published with it.
     #[test]
     fn published_signatures_are_good_and_others_are_not() {
         let user = [

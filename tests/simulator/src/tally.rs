@@ -1,6 +1,6 @@
-//! The two APIs of Log Analytics, for benchmarks: they take every post, keep nothing of it but the
-//! ids in it, and count those. What they would find wrong with a post is found by
-//! [`Workspace`](crate::Workspace) and [`DataCollectionRule`](crate::DataCollectionRule).
+//! The two ingestion APIs of Log Analytics, for benchmarks. They accept every post, keep only its
+//! ids, and count those. Invalid posts are found by [`Workspace`](crate::Workspace) and
+//! [`DataCollectionRule`](crate::DataCollectionRule) instead.
 
 use std::io::Read as _;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -19,14 +19,14 @@ use serde_json::json;
 use crate::server::Server;
 use crate::workspace::WORKSPACE_ID;
 
-/// What an id begins with in a row, and then by the one API or by the other.
+/// The text before an id in a row, and how it goes on for each API.
 const NAME: &str = r#""log_id"#;
 const BEFORE_ID: [&str; 2] = [r#"":""#, r#"_s":""#];
-/// Digits of an id, and those of them at its end that tell records of one time apart.
+/// Digits of an id, and how many at its end tell apart records of the same time.
 const DIGITS: usize = 56;
 const SERIAL: usize = 20;
 
-/// Such a destination.
+/// A destination that only counts.
 #[derive(Debug)]
 pub struct Tally {
     server: Server,
@@ -43,26 +43,26 @@ struct Inner {
 struct Seen {
     posts: usize,
     bytes: usize,
-    /// Compressed posts, which are looked into once there is time for it.
+    /// Compressed posts, which are read only when the count is asked for.
     compressed: Vec<Bytes>,
     ids: Vec<u64>,
 }
 
-/// What has arrived.
+/// What has arrived so far.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Count {
-    /// Posts.
+    /// The number of posts.
     pub posts: usize,
-    /// Their bytes, as they were sent.
+    /// Bytes of the posts as they were sent.
     pub bytes: usize,
-    /// Rows.
+    /// The number of rows.
     pub rows: usize,
-    /// Rows that were there already.
+    /// Rows whose id had arrived before.
     pub duplicates: usize,
 }
 
 impl Tally {
-    /// A destination that takes this time to answer a post.
+    /// A destination that takes `latency` to answer a post.
     pub async fn start(latency: Duration) -> Self {
         let inner = Arc::new(Inner {
             latency,
@@ -80,7 +80,7 @@ impl Tally {
         }
     }
 
-    /// The app settings that reach both APIs.
+    /// The app settings that make the program use both APIs.
     pub fn settings(&self) -> Vec<(String, String)> {
         let url = self.server.url();
         [
@@ -96,7 +96,7 @@ impl Tally {
         .into()
     }
 
-    /// Its address.
+    /// The address of both APIs.
     pub fn url(&self) -> String {
         self.server.url()
     }
@@ -143,7 +143,7 @@ impl Inner {
     }
 }
 
-/// The ends of the ids in a post.
+/// The serial parts of the ids in a post.
 fn ids(post: &[u8]) -> impl Iterator<Item = u64> + '_ {
     let places = memmem::find_iter(post, NAME);
     places.filter_map(|at| {

@@ -1,6 +1,6 @@
 //! An Auth0 tenant: its token endpoint and its log.
 //!
-//! What Auth0 documents or was seen to do is done here; where its behaviour is not known, a test
+//! It does what Auth0 documents or was observed to do. Where Auth0's behaviour is not known, a test
 //! chooses (see [`SyntheticIds`]).
 
 mod answers;
@@ -19,65 +19,65 @@ use crate::server::{AtWork, Counter, Fault, Faults, Server};
 
 const CLIENT_ID: &str = "simulated-client-id-aK3bQ9xTz1Lm";
 const CLIENT_SECRET: &str = "simulated-client-secret-9x8y7z6w5v4u3t2s1r0q";
-/// The tenant's own domain. It is served on loopback, as behind a custom domain, so that the
-/// audience is another than the address.
+/// The tenant's own domain. The tenant is served on loopback, as if behind a custom domain, so the
+/// audience differs from the address.
 const DOMAIN: &str = "acme.eu.auth0.com";
 const LARGEST_PAGE: usize = 100;
-/// The field that says how large a record is.
+/// The field that holds the simulated size of a record.
 const BYTES: &str = "simulated_bytes";
 
-/// What the tenant makes of an id that it never issued, as reading from a time needs it.
+/// How the tenant treats an id that it never issued. Reading from a time uses such ids.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum SyntheticIds {
-    /// A lower bound like any other: what other collectors rely on.
+    /// Like any other id, as a lower bound. Other collectors rely on this.
     Taken,
-    /// 400, as for an id that has expired.
+    /// Answers 400, as for an expired id.
     Rejected,
-    /// An empty page.
+    /// Answers an empty page.
     Ignored,
-    /// The newest records, as where no id was given.
+    /// Answers the newest records, as if there were no id.
     Unheeded,
 }
 
-/// What the tenant makes of the id of a record whose retention is over.
+/// How the tenant treats the id of a record whose retention is over.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum ExpiredIds {
-    /// 400: what another collector's authors met.
+    /// Answers 400, which the authors of another collector met.
     Rejected,
-    /// 404.
+    /// Answers 404.
     NotFound,
-    /// A lower bound like any other: the page begins with the oldest record left.
+    /// Like any other id, as a lower bound: the page begins with the oldest record left.
     Taken,
-    /// An empty page.
+    /// Answers an empty page.
     Ignored,
 }
 
 /// How the tenant behaves.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// What it makes of ids that have expired.
+    /// How it treats ids that have expired.
     pub expired_ids: ExpiredIds,
-    /// What it makes of ids that it never issued.
+    /// How it treats ids that it never issued.
     pub synthetic_ids: SyntheticIds,
-    /// Whether each exchange of a token leaves an event in the log, as it does at Auth0.
+    /// Whether each exchange for a token leaves an event in the log, as at Auth0.
     pub token_events: bool,
-    /// Seconds that a token lives.
+    /// The life of a token, in seconds.
     pub token_life: i64,
-    /// What it says of that instead of the truth, as JSON.
+    /// What it says about the life instead of the truth, as JSON.
     pub told_life: Option<String>,
-    /// The scopes of a token, until others are [granted](Tenant::grant).
+    /// The scopes of a token until a test [grants](Tenant::grant) others.
     pub scope: &'static str,
-    /// The Management API's identifier.
+    /// The identifier of the Management API.
     pub audience: &'static str,
-    /// Whether a search for some fields only answers with all of them.
+    /// Whether a search that asks for some fields returns all.
     pub ignores_fields: bool,
-    /// Whether a search for all times shows records without a date as well, as the oldest of all.
+    /// Whether a search for all times also finds records without a date, before all others.
     pub finds_dateless: bool,
-    /// Records that it returns at once, even where more are asked for.
+    /// The most records that it returns at once, even if more are asked for.
     pub largest_page: usize,
-    /// Requests in the bucket, and requests a minute that fill it again.
+    /// Size of the rate limit's bucket, and requests a minute that refill it.
     pub rate_limit: (u64, u64),
-    /// Time that it takes to answer a request for log records.
+    /// The time to answer a request for log records.
     pub latency: std::time::Duration,
 }
 
@@ -94,7 +94,7 @@ impl Default for Options {
             ignores_fields: false,
             finds_dateless: false,
             largest_page: LARGEST_PAGE,
-            // Out of the way; a test of the limit sets its own.
+            // High enough to be irrelevant. Tests of the limit set their own.
             rate_limit: (1_000, 60_000),
             latency: std::time::Duration::ZERO,
         }
@@ -174,7 +174,7 @@ impl Tenant {
         }
     }
 
-    /// The app settings that reach it.
+    /// The app settings that make the program use this tenant.
     pub fn settings(&self) -> Vec<(String, String)> {
         [
             ("DOMAIN", self.server.url()),
@@ -186,14 +186,14 @@ impl Tenant {
         .into()
     }
 
-    /// What must not appear anywhere: the secret and every token issued so far.
+    /// Secrets that must not appear anywhere: the client secret, and every token issued so far.
     pub fn secrets(&self) -> Vec<String> {
         let tokens = self.log().tokens.keys().cloned().collect::<Vec<_>>();
         [vec![CLIENT_SECRET.to_owned()], tokens].concat()
     }
 
-    /// Makes this many records, dated within a range, each stored some seconds after its date.
-    /// Answers with their ids.
+    /// Makes `count` records, dated within a range and each stored some seconds after its date.
+    /// Returns their ids.
     pub fn generate(&self, count: usize, from: DateTime<Utc>, to: DateTime<Utc>) -> Vec<String> {
         let mut log = self.log();
         (0..count)
@@ -206,8 +206,8 @@ impl Tenant {
             .collect()
     }
 
-    /// Puts a record into the log that was stored at this time, and answers with its id.
-    /// If that is before ids that have been read already, the record becomes visible late.
+    /// Adds a record that was stored at this time, and returns its id. If later ids have been read
+    /// already, the record becomes visible late.
     pub fn add(&self, record: Value, stored: DateTime<Utc>) -> String {
         let Value::Object(record) = record else {
             panic!("a record is an object");
@@ -215,7 +215,7 @@ impl Tenant {
         self.log().store(record, stored)
     }
 
-    /// Puts a record into the log under an id of the test's choosing.
+    /// Adds a record under an id that the test chooses.
     pub fn add_as(&self, id: &str, record: Value) {
         let Value::Object(record) = record else {
             panic!("a record is an object");
@@ -223,7 +223,7 @@ impl Tenant {
         self.log().store_as(id.to_owned(), record);
     }
 
-    /// Puts a record into the log of which nobody is told the id.
+    /// Adds a record whose id is not shown in answers.
     pub fn add_nameless(&self, record: Value, stored: DateTime<Utc>) {
         let id = self.add(record, stored);
         let mut log = self.log();
@@ -233,14 +233,14 @@ impl Tenant {
         }
     }
 
-    /// Puts a record of so many bytes into the log. Its answers have them as white space, which is
-    /// made faster.
+    /// Adds a record of `bytes` bytes, and returns its id. Answers contain the bytes as white
+    /// space, which is made faster.
     pub fn add_large(&self, mut record: Value, bytes: usize, stored: DateTime<Utc>) -> String {
         record[BYTES] = bytes.into();
         self.add(record, stored)
     }
 
-    /// Drops the records stored before this time: their retention is over.
+    /// Drops the records that were stored before this time, as if their retention were over.
     pub fn expire_before(&self, time: DateTime<Utc>) {
         let oldest = bound(time);
         self.log().records.retain(|id, _| *id >= oldest);
@@ -261,27 +261,27 @@ impl Tenant {
             .collect()
     }
 
-    /// Tokens asked for so far.
+    /// The number of requests for a token so far.
     pub fn token_requests(&self) -> u64 {
         self.inner.token_requests.get()
     }
 
-    /// Requests for log records so far.
+    /// The number of requests for log records so far.
     pub fn log_requests(&self) -> u64 {
         self.inner.log_requests.get()
     }
 
-    /// The most requests for log records that were under way at a time.
+    /// The most requests for log records that were in progress at the same time.
     pub fn most_at_once(&self) -> usize {
         self.inner.logs_at_work.most()
     }
 
-    /// Waits for the `least`th request for log records.
+    /// Waits until `least` requests for log records have come.
     pub async fn wait_for_log_request(&self, least: u64) {
         self.inner.log_requests.wait_for(least).await;
     }
 
-    /// Lets every token issued so far be refused from now on.
+    /// From now on refuses every token issued so far.
     pub fn revoke_tokens(&self) {
         let past = DateTime::UNIX_EPOCH;
         self.log()
@@ -290,28 +290,28 @@ impl Tenant {
             .for_each(|token| token.expires = past);
     }
 
-    /// Gives the application these scopes: tokens issued from now on have them.
+    /// Gives the application these scopes. Tokens issued from now on have them.
     pub fn grant(&self, scope: &'static str) {
         self.log().scope = scope;
     }
 
-    /// What happens to the coming requests for a token.
+    /// Applies these faults to the next requests for a token, one to each.
     pub fn fail_tokens(&self, faults: impl IntoIterator<Item = Fault>) {
         self.inner.token_faults.add(faults);
     }
 
-    /// What happens to the coming requests for log records.
+    /// Applies these faults to the next requests for log records, one to each.
     pub fn fail_logs(&self, faults: impl IntoIterator<Item = Fault>) {
         self.inner.log_faults.add(faults);
     }
 
-    /// Lets this share of all requests fail from now on, in the same way for the same seed.
+    /// From now on lets this share of requests fail. The same seed gives the same failures.
     pub fn fail_at_random(&self, seed: u64, share: f64) {
         self.inner.token_faults.at_random(seed, share);
         self.inner.log_faults.at_random(seed + 1, share);
     }
 
-    /// Answers the coming requests as it should, whatever was to happen to them.
+    /// Drops all waiting faults, so that the next requests are answered normally.
     pub fn stop_failing(&self) {
         self.inner.token_faults.clear();
         self.inner.log_faults.clear();
@@ -348,7 +348,7 @@ impl Log {
     }
 }
 
-/// The smallest id that could be stored at this time.
+/// The smallest id of a record stored at this time.
 fn bound(time: DateTime<Utc>) -> String {
     format!("900{}{:033}", time.format("%Y%m%d%H%M%S%6f"), 0)
 }

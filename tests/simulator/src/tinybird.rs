@@ -1,11 +1,11 @@
-//! A workspace of Tinybird with one data source, as far as the Events API goes.
+//! A Tinybird workspace with one data source, as the Events API shows it.
 //!
-//! It verifies every request as the API's reference documents it: the name, the wish to wait, token
-//! and scope, compression and size. Each row counts by itself: one that does not fit the columns of
-//! Tinybird's guide to Auth0 goes into the quarantine, behind the same 200.
+//! It verifies every request as the API's reference documents it: name, `wait`, token and scope,
+//! compression and size. Each row is judged by itself: one that does not fit the columns of
+//! Tinybird's guide to Auth0 goes into quarantine, while the answer is still 200.
 //!
-//! Stricter than Tinybird in what fits: a column takes its own type and nothing that would have to be
-//! converted. What `ClickHouse` itself makes of the rows, tests ask `ClickHouse`.
+//! It is stricter than Tinybird: a column accepts only its own type, and nothing is converted. How
+//! `ClickHouse` itself treats the rows is tested with `ClickHouse`.
 //! <https://www.tinybird.co/docs/api-reference/events-api>
 
 use std::collections::BTreeMap;
@@ -29,11 +29,11 @@ use crate::server::Server;
 
 const TOKEN: &str = "p.eyJ1IjogInNpbXVsYXRlZCJ9.0Pzq7sGmS1dM4vN8aXw2YkTtRbJcUeHf";
 const NAME: &str = "auth0";
-/// Bytes of a request before compression.
+/// Most bytes of a request before compression.
 const LARGEST: usize = 10_000_000;
-/// Where tests look for what arrived.
+/// The table from which tests read what arrived.
 const TABLE: &str = "Auth0AM_CL";
-/// The columns that are texts.
+/// The text columns.
 const TEXTS: [&str; 18] = [
     "type",
     "client_name",
@@ -65,16 +65,16 @@ pub struct TinybirdWorkspace {
 #[derive(Debug, Default)]
 struct Inner {
     arrivals: Arrivals,
-    /// The rows as they were sent, those in quarantine too.
+    /// The rows as they were sent, including those in quarantine.
     lines: Mutex<Vec<String>>,
-    /// What a row holds that fits no column.
+    /// Texts that put a row into quarantine.
     unfit: Mutex<Vec<String>>,
     quarantined: Mutex<Vec<String>>,
     lacks_scope: AtomicBool,
     lacks_source: AtomicBool,
 }
 
-/// Tests read and disturb what arrives in the same way wherever it arrives.
+/// Every destination has [`Arrivals`], so tests read and disturb all of them in the same way.
 impl Deref for TinybirdWorkspace {
     type Target = Arrivals;
 
@@ -84,7 +84,7 @@ impl Deref for TinybirdWorkspace {
 }
 
 impl TinybirdWorkspace {
-    /// A workspace whose data source is empty.
+    /// A workspace with an empty data source.
     pub async fn start() -> Self {
         let inner = Arc::<Inner>::default();
         let router = Router::new()
@@ -96,7 +96,7 @@ impl TinybirdWorkspace {
         }
     }
 
-    /// The app settings that reach it.
+    /// The app settings that make the program use this workspace.
     pub fn settings(&self) -> Vec<(String, String)> {
         [
             ("TINYBIRD_HOST", self.server.url()),
@@ -106,22 +106,22 @@ impl TinybirdWorkspace {
         .into()
     }
 
-    /// What must not appear anywhere.
+    /// Secrets that must not appear anywhere.
     pub fn secrets() -> Vec<String> {
         vec![TOKEN.to_owned()]
     }
 
-    /// The rows that were taken, as they were sent, those in quarantine too.
+    /// The accepted rows as they were sent, including those in quarantine.
     pub fn lines(&self) -> Vec<String> {
         lock(&self.inner.lines).clone()
     }
 
-    /// The log ids in the quarantine.
+    /// The log ids in quarantine.
     pub fn quarantined(&self) -> Vec<String> {
         lock(&self.inner.quarantined).clone()
     }
 
-    /// Puts every row that contains this text into the quarantine.
+    /// Puts every row that contains this text into quarantine.
     pub fn quarantine(&self, text: &str) {
         lock(&self.inner.unfit).push(text.to_owned());
     }
@@ -183,7 +183,7 @@ impl Inner {
             return Err((StatusCode::BAD_REQUEST, "Data Source not found"));
         }
         if query.get("wait").map(String::as_str) != Some("true") {
-            // Nobody would know whether it is stored.
+            // Without it the answer does not tell whether the rows are stored.
             return Err((StatusCode::ACCEPTED, ""));
         }
         Ok(())

@@ -1,8 +1,8 @@
-//! A Log Analytics workspace, as far as the HTTP Data Collector API shows it.
+//! A Log Analytics workspace as the HTTP Data Collector API shows it.
 //!
-//! It verifies every post as the service does, and then does to the records what the service does:
-//! flattens them, gives each column a suffix by the value it sees, cuts long values, and drops the
-//! record that would need one column too many, all after a 200.
+//! It verifies every post as the service does, and treats the records as the service does after a
+//! 200: flattens them, gives each column a suffix for the type of its value, cuts long values, and
+//! drops a record that would need one column too many.
 
 use std::collections::BTreeMap;
 use std::ops::Deref;
@@ -26,14 +26,14 @@ pub use crate::arrivals::{Row, Table};
 use crate::server::Server;
 
 pub(crate) const WORKSPACE_ID: &str = "01234567-89ab-cdef-0123-456789abcdef";
-/// 64 bytes, as the service's keys are.
+/// 64 bytes, as in the service's keys.
 const KEY: [u8; 64] = *b"simulated-workspace-key-0123456789abcdefghijklmnopqrstuvwxyz-ABC";
 const LARGEST_POST: usize = 30 * 1024 * 1024;
 const LARGEST_SKEW: Duration = Duration::minutes(15);
-/// Bytes of a text that are kept.
+/// How many bytes of a text are kept.
 const LONGEST_TEXT: usize = 32_766;
 const MOST_COLUMNS: usize = 500;
-/// Properties that the service keeps for itself.
+/// Properties that the service reserves.
 const RESERVED: [&str; 3] = ["tenant", "TimeGenerated", "RawData"];
 
 /// A simulated workspace.
@@ -43,7 +43,7 @@ pub struct Workspace {
     arrivals: Arc<Arrivals>,
 }
 
-/// Tests read and disturb what arrives in the same way whichever API it comes by.
+/// Every destination has [`Arrivals`], so tests read and disturb all of them in the same way.
 impl Deref for Workspace {
     type Target = Arrivals;
 
@@ -65,12 +65,12 @@ impl Workspace {
         }
     }
 
-    /// What arrives, for whoever queries it.
+    /// What arrives, for a query API over it.
     pub fn arrivals(&self) -> Arc<Arrivals> {
         Arc::clone(&self.arrivals)
     }
 
-    /// The app settings that reach it.
+    /// The app settings that make the program use this workspace.
     pub fn settings(&self) -> Vec<(String, String)> {
         [
             ("WorkspaceID", WORKSPACE_ID.to_owned()),
@@ -81,7 +81,7 @@ impl Workspace {
         .into()
     }
 
-    /// What must not appear anywhere: the key, in every form it has.
+    /// Secrets that must not appear anywhere: the key, in each of its forms.
     pub fn secrets(&self) -> Vec<String> {
         vec![
             BASE64_STANDARD.encode(KEY),
@@ -151,7 +151,7 @@ fn accept(
     Ok(())
 }
 
-/// Answers with the name of the table, if the post is one that the service takes.
+/// Returns the name of the table if the service would accept the post.
 fn verify(
     query: &BTreeMap<String, String>,
     headers: &HeaderMap,
@@ -205,8 +205,8 @@ fn verify(
 }
 
 impl Table {
-    /// Stores a record as the service does; `time_field` names the field that is believed to say
-    /// when it happened.
+    /// Stores a record as the service does. `time_field` names the field with the record's time, if
+    /// there is one.
     pub fn store(
         &mut self,
         record: Map<String, Value>,
@@ -227,14 +227,14 @@ impl Table {
     }
 }
 
-/// The columns that a record fills, by name with the suffix.
+/// The columns that a record fills, by name with suffix.
 pub fn columns_of(record: Map<String, Value>) -> Row {
     let mut row = Row::new();
     flatten(&mut row, "", Value::Object(record));
     row
 }
 
-/// Makes columns of a value: objects level by level, lists as text.
+/// Makes columns from a value: objects level by level, lists as text.
 fn flatten(row: &mut Row, name: &str, value: Value) {
     let (suffix, value) = match value {
         Value::Null => return,
@@ -279,8 +279,8 @@ fn is_date(text: &str) -> bool {
             || NaiveDateTime::parse_from_str(text, "%Y-%m-%dT%H:%M:%S%.f").is_ok())
 }
 
-/// A GUID as a column of that type has it, in small letters with hyphens. Texts without hyphens are
-/// taken as well, as the ids of Auth0's own tokens are, whose column ends with `_g`.
+/// A GUID in the form of a GUID column: lower case, with hyphens. Texts without hyphens are
+/// accepted too, as the service does for the ids of Auth0's own tokens, whose column ends in `_g`.
 pub(crate) fn guid(text: &str) -> Option<String> {
     let text = text.trim().trim_start_matches(['{', '(']);
     let text = text.trim_end_matches(['}', ')']);

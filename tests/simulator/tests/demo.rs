@@ -1,4 +1,4 @@
-//! The demo, as a person at a terminal meets it.
+//! The demo, as a person at a terminal sees it.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use std::io::{BufRead as _, BufReader};
@@ -14,7 +14,7 @@ fn demo(argument: &str) -> Command {
     demo
 }
 
-/// Ends the demo even where the test fails.
+/// Ends the demo even if the test fails.
 struct Demo(Child);
 
 impl Drop for Demo {
@@ -24,7 +24,7 @@ impl Drop for Demo {
     }
 }
 
-/// What a person sees who types these lines, in an environment without settings.
+/// The output for a person who types these lines, in an environment without settings.
 fn shell(lines: &[String]) -> Output {
     let mut shell = Command::new("sh");
     shell.arg("-ec").arg(lines.join("\n")).env_clear();
@@ -57,7 +57,7 @@ fn a_tenant_and_a_workspace_that_stay_take_the_commands_that_are_printed() {
     let polled = shell(&[&typed[..], &[poll]].concat());
     assert!(polled.status.success(), "{polled:?}");
     let report: Value = serde_json::from_slice(&polled.stdout).unwrap();
-    // And the tokens of the two commands.
+    // The 40 new records, and the token events of the two commands.
     assert_eq!(report["delivered"], 42, "{report}");
 
     let process = demo.0.id().to_string();

@@ -1,9 +1,9 @@
 //! `cargo demo`: the real binary between a simulated tenant and a simulated workspace.
 //!
-//! Needs the Rust toolchain and nothing else. The timer is fired by hand, one tick after the
-//! other, and in between happens what happens in real life. It ends with what a security team
-//! wants to know: is everything there, and is everything there once. With `--stay` the tenant and
-//! the workspace are then there for whoever wants to try the commands by hand.
+//! Needs only the Rust toolchain. The timer is fired by hand, tick after tick, and typical failures
+//! happen in between. At the end it answers what a security team asks: is every record there, and
+//! is each there once? With `--stay` the tenant and the workspace then stay up, to try the commands
+//! on.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -94,12 +94,12 @@ async fn main() -> ExitCode {
 
     let verdict = conclude(&tenant, &workspace);
     if stays {
-        // It has the checkpoints for itself.
+        // The commands then have the checkpoints for themselves.
         host.stop().await;
         tenant.generate(40, minutes_ago(0), Utc::now());
         println!("\nThe tenant and the workspace stay until Ctrl-C, and 40 new records wait.");
         println!("In another terminal:\n");
-        // No local.settings.json is there.
+        // The demo's folder has no local.settings.json.
         println!("    cd '{folder}'");
         for (name, value) in settings {
             println!("    export {name}='{value}'");
@@ -120,7 +120,7 @@ fn build(project: &Path) -> bool {
     build
         .args(["build", "--quiet", "--bin", "auth0-poller"])
         .current_dir(project);
-    // What `cargo run` tells this program of its own package would make build scripts run anew.
+    // Cargo's variables about this package would make the build scripts run again.
     for (name, _) in std::env::vars_os() {
         let text = name.to_string_lossy();
         if text.starts_with("CARGO_PKG_") || text.starts_with("CARGO_MANIFEST_") {
@@ -151,7 +151,7 @@ async fn tick(host: &FunctionsHost, what: &str) {
     }
 }
 
-/// Prints what landed, and answers whether it is what the tenant holds.
+/// Prints what landed. Returns success if it is what the tenant holds.
 fn conclude(tenant: &Tenant, workspace: &Workspace) -> ExitCode {
     let table = workspace.table("Auth0AM_CL");
     let mut kinds: BTreeMap<&str, usize> = BTreeMap::new();

@@ -1,5 +1,5 @@
-//! The program's answer, judged as the host judges it. Where the real host hangs or looks away, this
-//! one fails the invocation.
+//! Judges the program's answer as the host does. Where the real host hangs or is lenient, this one
+//! fails the invocation.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::handler::Received;
 
-/// What the host makes of an invocation.
+/// The host's verdict on an invocation.
 #[derive(Clone, Debug)]
 pub enum Outcome {
     /// It succeeded.
@@ -17,12 +17,12 @@ pub enum Outcome {
         /// The answer's `ReturnValue`.
         return_value: Value,
     },
-    /// It failed, for this reason. Of the answer nothing is kept, as the real host keeps nothing.
+    /// It failed, for this reason. The answer is not kept, as with the real host.
     Failure(String),
 }
 
 impl Outcome {
-    /// The reports that are the answer's `ReturnValue`; panics on a failure.
+    /// The reports in the answer's `ReturnValue`. Panics on a failure.
     pub fn reports(self) -> Vec<Value> {
         match self {
             Self::Success {
@@ -34,14 +34,14 @@ impl Outcome {
         }
     }
 
-    /// The one report of a run for one destination; panics on a failure, and on several.
+    /// The only report, of a run for one destination. Panics on a failure, and on several reports.
     pub fn report(self) -> Value {
         let reports: Result<[Value; 1], _> = self.reports().try_into();
         let [report] = reports.unwrap_or_else(|reports| panic!("not one report: {reports:?}"));
         report
     }
 
-    /// The reason of a failure; panics on a success.
+    /// The reason of a failure. Panics on a success.
     pub fn failure(self) -> String {
         match self {
             Self::Failure(reason) => reason,
@@ -50,7 +50,7 @@ impl Outcome {
     }
 }
 
-/// An answer that the host takes for a success.
+/// An answer that counts as a success.
 #[derive(Debug)]
 pub(super) struct Answer {
     pub outputs: BTreeMap<String, Value>,
@@ -70,7 +70,7 @@ impl From<Result<Answer, String>> for Outcome {
     }
 }
 
-/// Reads the answer of a function with these output bindings, or says why it is a failure.
+/// Reads the answer of a function with these output bindings, or says why it counts as a failure.
 pub(super) fn judge(received: &Received, outputs: &[&str]) -> Result<Answer, String> {
     let Received {
         status,
@@ -79,7 +79,7 @@ pub(super) fn judge(received: &Received, outputs: &[&str]) -> Result<Answer, Str
         body,
     } = received;
     if !(200..300).contains(status) {
-        // In the words of the real host, which shows no more than this.
+        // The words of the real host, which shows only this.
         return Err(format!(
             "Response status code does not indicate success: {status} ({reason})."
         ));

@@ -1,4 +1,4 @@
-//! The folder that is deployed, laid out as the package lays it out.
+//! The deployed folder, laid out as in the package.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -8,14 +8,14 @@ use tempfile::TempDir;
 
 use super::files::{executable, functions, read_json};
 
-/// The folder that is deployed: `host.json`, the program, a folder for each function.
+/// The deployed folder: `host.json`, the program, and a folder for each function.
 #[derive(Debug)]
 pub struct AppRoot {
     folder: TempDir,
 }
 
 impl AppRoot {
-    /// Lays `program` out with `host.json` and the functions of the project in `source`.
+    /// Lays out `program` with `host.json` and the functions of the project in `source`.
     pub fn assemble(source: &Path, program: &Path) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let copy = |name: &Path| {
@@ -34,13 +34,13 @@ impl AppRoot {
         Self { folder }
     }
 
-    /// Where it is.
+    /// The path of the folder.
     pub fn path(&self) -> &Path {
         self.folder.path()
     }
 }
 
-/// Where Cargo put a binary of this workspace: beside the test or program that is running.
+/// Where Cargo puts a binary of this workspace: beside the running test or program.
 pub fn built(name: &str) -> PathBuf {
     let current = std::env::current_exe().expect("a program");
     let mut folder = current.parent().expect("a folder");

@@ -1,7 +1,7 @@
-//! The folder that is deployed, and its `host.json`.
+//! The deployed folder, and its `host.json`.
 //!
-//! The real host passes over what it does not know. Here a key that this project has no use for is
-//! a slip, and so is a value by which something would be lost.
+//! The real host ignores what it does not know. Here an unknown key is an error, and so is a value
+//! that would lose something.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-/// The levels of the host's log, the chattiest first.
+/// The levels of the host's log, the most verbose first.
 const LEVELS: [&str; 7] = [
     "Trace",
     "Debug",
@@ -20,14 +20,14 @@ const LEVELS: [&str; 7] = [
     "Critical",
     "None",
 ];
-/// What tells an operator how the function gets on: the program's lines, those of its answers, and
-/// whether an invocation succeeded.
+/// What shows an operator how the function is doing: the program's lines, the lines in its answers,
+/// and whether an invocation succeeded.
 const NEEDED: [&str; 3] = [
     "Host.Function.Console",
     "Function.Auth0Poller.User",
     "Host.Results",
 ];
-/// Kinds of telemetry.
+/// The kinds of telemetry.
 const KINDS: [&str; 6] = [
     "Dependency",
     "Event",
@@ -37,7 +37,7 @@ const KINDS: [&str; 6] = [
     "Trace",
 ];
 
-/// The folders that hold a `function.json`.
+/// The folders that contain a `function.json`.
 pub(super) fn functions(root: &Path) -> Vec<String> {
     let entries = fs::read_dir(root).expect("a folder");
     let mut names: Vec<String> = entries
@@ -48,7 +48,7 @@ pub(super) fn functions(root: &Path) -> Vec<String> {
     names
 }
 
-/// Panics unless `host.json` is one that the host starts with and that keeps the log complete.
+/// Panics unless the host starts with this `host.json` and keeps the log complete.
 pub(super) fn check_host(host: &Value) {
     check_keys(
         host,
@@ -91,7 +91,7 @@ pub(super) fn check_host(host: &Value) {
     }
 }
 
-/// The level of the category itself, or else of the nearest one above it.
+/// The log level of a category, or else of its nearest ancestor.
 fn level_of(category: &str, levels: &BTreeMap<&str, usize>) -> Option<usize> {
     let mut name = category;
     loop {
@@ -105,14 +105,14 @@ fn level_of(category: &str, levels: &BTreeMap<&str, usize>) -> Option<usize> {
     }
 }
 
-/// Where the program is, from the root on.
+/// The path of the program, relative to the root.
 pub(super) fn executable(host_json: &Value) -> &str {
     let description = &host_json["customHandler"]["description"];
     let executable = description["defaultExecutablePath"].as_str();
     executable.expect("host.json names no defaultExecutablePath")
 }
 
-/// `functionTimeout` of `host.json`; five minutes where there is none.
+/// The `functionTimeout` of `host.json`, or five minutes.
 pub(super) fn function_timeout(host_json: &Value) -> Duration {
     let timeout = host_json.get("functionTimeout");
     timeout.map_or(Duration::from_mins(5), time_span)
@@ -128,7 +128,7 @@ pub(super) fn time_span(value: &Value) -> Duration {
     Duration::from_secs((hours * 60 + minutes) * 60 + seconds)
 }
 
-/// Reads a file of JSON.
+/// Reads a JSON file.
 pub(super) fn read_json(path: &Path) -> Value {
     let text =
         fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));

@@ -1,7 +1,7 @@
-//! A function as it is deployed: its `function.json`, and the settings that disable it.
+//! A deployed function: its `function.json`, and the settings that disable it.
 //!
-//! The real host passes over what it does not know, and so loses a function, a policy or a key. Here
-//! that is a slip.
+//! The real host ignores what it does not know, and so loses a function, a policy or a key. Here an
+//! unknown key is an error.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use super::route::Route;
 #[derive(Debug)]
 pub(super) struct Deployed {
     pub trigger: Trigger,
-    /// By the app's settings; the host then triggers it no more.
+    /// Whether the app's settings disable the function. The host then does not trigger it.
     pub is_disabled: bool,
 }
 
@@ -23,26 +23,27 @@ pub(super) struct Deployed {
 pub(super) enum Trigger {
     Timer {
         binding: String,
-        /// The retries that its policy allows, if it has one.
+        /// How many retries its policy allows, if it has one.
         retries: Option<u64>,
     },
     Http(HttpTrigger),
 }
 
-/// A call from outside, with the key of the function or of the app.
+/// A call from outside with the key of the function or of the app.
 #[derive(Debug)]
 pub(super) struct HttpTrigger {
-    /// The name of the binding that brings the request.
+    /// The name of the input binding for the request.
     pub request: String,
-    /// The name of the binding that takes the response.
+    /// The name of the output binding for the response.
     pub response: String,
-    /// In capitals; none where all are taken.
+    /// In capitals; `None` if all methods are accepted.
     pub methods: Option<Vec<String>>,
     pub route: Route,
 }
 
 impl Deployed {
-    /// Panics unless it is the `function.json` of a timer or of an HTTP trigger with its response.
+    /// Panics unless this is the `function.json` of a timer, or of an HTTP trigger with its
+    /// response.
     pub fn read(name: &str, function: &Value, app_settings: &[(String, String)]) -> Self {
         check_keys(function, &["bindings", "retry"]);
         let bindings = function["bindings"].as_array().expect("bindings");
@@ -65,8 +66,8 @@ impl Deployed {
     }
 }
 
-/// Whether the app's settings disable the function. The form with two underscores, which other
-/// settings have in place of a dot, does nothing.
+/// Whether the app's settings disable the function. The form with two underscores, which replaces a
+/// dot in other settings, has no effect.
 fn is_disabled(function: &str, app_settings: &[(String, String)]) -> bool {
     let names = [
         format!("AzureWebJobs.{function}.Disabled"),
@@ -108,7 +109,7 @@ impl HttpTrigger {
         check_keys(request, &known);
         assert_eq!(request["type"], "httpTrigger");
         assert_eq!(request["direction"], "in");
-        // Said, although it is the default: without a key the whole world may call.
+        // Required although it is the default: without a key anyone could call the function.
         assert_eq!(request["authLevel"], "function");
         check_keys(response, &["type", "direction", "name"]);
         assert_eq!(response["type"], "http");
@@ -141,7 +142,7 @@ fn check_retry(retry: &Value) -> u64 {
     for name in intervals {
         assert!(time_span(&retry[name]) > Duration::ZERO, "{name}");
     }
-    // -1 would be for ever, and no tick would ever come again.
+    // -1 would retry for ever, and no further tick would come.
     let retries = retry["maxRetryCount"].as_u64();
     retries.expect("a maxRetryCount that is a number")
 }

@@ -1,4 +1,4 @@
-//! The way to the program: its port, and how a request to it is sent.
+//! The connection to the program: its port, and how a request is sent to it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -12,16 +12,16 @@ use super::invocation::Invocation;
 use super::process::Transcript;
 use crate::server::client;
 
-/// Bytes of a body that travel at once.
+/// Bytes of a body in each chunk.
 const PIECE: usize = 16 * 1024;
 const VERSION: &str = "4.1037.0.0";
 
-/// What came back for an invocation.
+/// The response to an invocation.
 #[derive(Clone, Debug, Default)]
 pub struct Received {
     /// The status.
     pub status: u16,
-    /// The reason phrase after it.
+    /// The reason phrase after the status.
     pub reason: String,
     /// The content type, if there is one.
     pub content_type: Option<String>,
@@ -37,7 +37,7 @@ pub(super) struct Handler {
 }
 
 impl Handler {
-    /// The one that listens here; every answer is added to the transcript.
+    /// The program at this address. Every answer is added to the transcript.
     pub fn at(url: String, transcript: Transcript) -> Self {
         Self {
             http: client(),
@@ -46,14 +46,14 @@ impl Handler {
         }
     }
 
-    /// Host and port.
+    /// The host and the port.
     pub fn address(&self) -> &str {
         self.url.trim_start_matches("http://")
     }
 
-    /// Posts an invocation, and answers with what came back.
+    /// Posts an invocation, and returns the response.
     pub async fn send(&self, function: &str, invocation: &Invocation) -> reqwest::Result<Received> {
-        // A stream has no length, so the request is chunked, as the host's are.
+        // A stream has no length, so the request is chunked, as it is from the host.
         let body = Bytes::from(invocation.body.clone());
         let sent = Arc::new(AtomicUsize::new(0));
         let counter = Arc::clone(&sent);
@@ -120,7 +120,7 @@ impl Handler {
         }
     }
 
-    /// `GET /`, as the host probes.
+    /// Sends the host's probe, `GET /`.
     pub async fn probe(&self) -> reqwest::Result<u16> {
         let response = self.http.get(&self.url).send().await?;
         Ok(response.status().as_u16())

@@ -1,8 +1,8 @@
-//! HTTP triggers: what a call from outside becomes for the program, and what the program's answer
-//! becomes for the caller.
+//! HTTP triggers: how a call from outside is passed to the program, and how the program's answer is
+//! passed to the caller.
 //!
-//! As was seen on the real host (4.1037) without forwarding; where a rule was only read in its
-//! source, it says so. What was seen neither way is a panic.
+//! This is what the real host (4.1037) was observed to do without request forwarding. Rules that
+//! were only read in its source are marked. Anything else panics.
 
 use std::collections::BTreeMap;
 
@@ -14,9 +14,9 @@ use super::function::{Deployed, HttpTrigger, Trigger};
 use super::invocation::{Invocation, sys};
 use super::route::Parameters;
 
-/// The app's key, made up. It opens every function whose level is `function`.
+/// The app's key, made up. It opens every function with the level `function`.
 pub const KEY: &str = "HOSTKEYHOSTKEYHOSTKEYHOSTKEYHOSTKEYHOSTKEYHOSTKEY123456";
-/// Where callers find the app.
+/// The address at which callers find the app.
 const AUTHORITY: &str = "127.0.0.1:7075";
 
 /// A call to the app from outside.
@@ -28,19 +28,19 @@ pub struct Call {
     body: String,
 }
 
-/// What the caller gets.
+/// The reply to the caller.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Reply {
     /// The status.
     pub status: u16,
-    /// The headers that the function gave.
+    /// The headers that the function set.
     pub headers: BTreeMap<String, String>,
     /// The body.
     pub body: String,
 }
 
 impl Call {
-    /// A call of this path and query, such as `/api/health?x=1`, without a key.
+    /// A call to this path and query, such as `/api/health?x=1`, without a key.
     pub fn new(method: &str, target: &str) -> Self {
         let url = Url::parse(&format!("http://{AUTHORITY}{target}"));
         let headers = [
@@ -58,32 +58,32 @@ impl Call {
         }
     }
 
-    /// With this header too.
+    /// Adds a header.
     #[must_use]
     pub fn header(mut self, name: &str, value: &str) -> Self {
         self.headers.push((name.to_owned(), value.to_owned()));
         self
     }
 
-    /// With the app's key, in a header.
+    /// Adds the app's key as a header.
     #[must_use]
     pub fn key(self) -> Self {
         self.header("x-functions-key", KEY)
     }
 
-    /// With this body, of text.
+    /// Sets the body, a text.
     #[must_use]
     pub fn body(mut self, text: &str) -> Self {
         text.clone_into(&mut self.body);
         self
     }
 
-    /// The names and values of the query, as they come.
+    /// The names and values in the query, in order.
     fn query(&self) -> Vec<(String, String)> {
         self.url.query_pairs().into_owned().collect()
     }
 
-    /// Whether it brings the key; a header comes before the query.
+    /// Whether the call has the key. A header takes precedence over the query.
     fn has_key(&self) -> bool {
         let header = self
             .headers
@@ -104,8 +104,8 @@ impl Reply {
     }
 }
 
-/// Finds the function that a call is for, has it invoked with this body and this output binding, and
-/// makes the reply of its answer.
+/// Finds the function that a call is for, invokes it with this body and output binding, and makes
+/// the reply from its answer.
 pub(super) async fn reply(
     functions: &BTreeMap<String, Deployed>,
     call: &Call,
@@ -116,7 +116,7 @@ pub(super) async fn reply(
             return None;
         };
         let methods = trigger.methods.as_ref();
-        // Read in the source: a route knows its methods.
+        // Read in the source: the methods are part of the route.
         let is_taken = methods.is_none_or(|methods| methods.contains(&call.method));
         let parameters = trigger.route.parameters(call.url.path())?;
         is_taken.then_some((name, function, trigger, parameters))
@@ -124,7 +124,7 @@ pub(super) async fn reply(
     let Some((name, function, trigger, parameters)) = found else {
         return Reply::empty(404);
     };
-    // The order was read in the source: who has no key learns nothing.
+    // Order read in the source: a caller without a key learns nothing.
     if !call.has_key() {
         return Reply::empty(401);
     }
@@ -142,7 +142,7 @@ pub(super) async fn reply(
     reply
 }
 
-/// What the program is sent.
+/// The body that is sent to the program.
 fn request(function: &str, trigger: &HttpTrigger, call: &Call, parameters: &Parameters) -> Value {
     let mut joined: BTreeMap<String, String> = BTreeMap::new();
     let mut last = Map::new();
@@ -172,7 +172,7 @@ fn request(function: &str, trigger: &HttpTrigger, call: &Call, parameters: &Para
     if !call.body.is_empty() {
         req["Body"] = json!(call.body);
     }
-    // Each name of the query, the key's apart, and each parameter that is there: as text with
+    // Each query name except that of the key, and each parameter that is present: as text with
     // quotes of its own.
     let query = last.iter().filter(|(name, _)| *name != "code");
     let query = query.map(|(name, value)| (name.clone(), json!(value.to_string())));
@@ -187,7 +187,7 @@ fn request(function: &str, trigger: &HttpTrigger, call: &Call, parameters: &Para
     json!({"Data": {&trigger.request: req}, "Metadata": metadata})
 }
 
-/// Who called: whoever has the app's key.
+/// The caller's identity: someone with the app's key.
 fn identity() -> Value {
     let claim = |kind: &str, value: &str| {
         json!({
@@ -216,12 +216,12 @@ fn identity() -> Value {
     })
 }
 
-/// What the caller gets of a success.
+/// The reply for a success.
 fn response(mut answer: Answer, output: &str) -> Reply {
     let response = match answer.outputs.remove(output) {
         Some(Value::Object(response)) => response,
         Some(Value::String(_)) => return Reply::empty(500),
-        // Both were seen; that it is the return value which tells them apart was read in the source.
+        // Both were observed. That the return value makes the difference was read in the source.
         None if answer.return_value.is_null() => return Reply::empty(204),
         None => {
             return Reply {

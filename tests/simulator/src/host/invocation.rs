@@ -8,31 +8,31 @@ use serde_json::{Value, json};
 /// One invocation of a function.
 #[derive(Clone, Debug)]
 pub(super) struct Invocation {
-    /// In a header; the attempts of a retry share it.
+    /// Sent in a header. All attempts of a retry share it.
     pub id: String,
-    /// In a header. The real host has none where nothing traces.
+    /// Sent in a header. The real host sends none if nothing traces.
     pub trace_parent: Option<String>,
     pub body: String,
 }
 
-/// When a timer ran, as the host remembers it.
+/// When a timer last ran, as the host remembers it.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Schedule {
     pub last: Option<DateTime<Utc>>,
 }
 
-/// What has a timer run.
+/// Why a timer runs.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Why {
-    /// Its time has come.
+    /// It is due.
     OnTime,
-    /// Its time was past when the host started.
+    /// It was overdue when the host started.
     PastDue,
-    /// Somebody wants it, before its time.
+    /// A person asked for it, before it was due.
     RunNow,
 }
 
-/// An attempt of the invocation of a function with a retry policy.
+/// One attempt at an invocation of a function with a retry policy.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Attempt {
     /// 0 for the first.
@@ -41,7 +41,7 @@ pub(super) struct Attempt {
 }
 
 impl Invocation {
-    /// One with this body, and with a trace.
+    /// An invocation with this body and a new trace.
     pub fn new(body: String) -> Self {
         Self {
             id: guid(),
@@ -67,7 +67,7 @@ impl Invocation {
         invocation
     }
 
-    /// The same tick in a further attempt, after one that failed for this reason.
+    /// The same tick in another attempt, after one that failed for this reason.
     pub fn again(&self, function: &str, attempt: Attempt, failure: &str) -> Self {
         let mut body: Value = serde_json::from_str(&self.body).expect("of its own making");
         body["Metadata"]["sys"] = sys(function);
@@ -79,7 +79,7 @@ impl Invocation {
         }
     }
 
-    /// *Run now* of the portal, which traces nothing and knows no policy; what the portal passes
+    /// *Run now* of the portal, without a trace and without a policy. What the portal passes
     /// arrives as text with quotes of its own.
     pub fn run_now(function: &str, binding: &str, schedule: Schedule) -> Self {
         let data = json!({binding: timer(schedule, Why::RunNow)});
@@ -98,14 +98,14 @@ fn timer(schedule: Schedule, why: Why) -> Value {
         let full = time.duration_trunc(minute).expect("a time of this age");
         full + minute
     };
-    // What is next is what is due: of a tick itself, and of one that is late in the past.
+    // `Next` is the due time: that of the tick itself, and in the past for an overdue one.
     let next = match (why, schedule.last) {
         (Why::PastDue, Some(last)) => after(last),
         (Why::OnTime | Why::PastDue, _) => after(now) - minute,
         (Why::RunNow, _) => after(now),
     };
     let last = schedule.last.map_or_else(never, to_ticks);
-    // Before the first tick the host has noted down when it started, and *Run now* shows that.
+    // Before the first tick the host has stored the time of its start, which *Run now* shows.
     let updated = match (why, schedule.last) {
         (Why::RunNow, None) => to_ticks(now),
         _ => last.clone(),
@@ -121,7 +121,7 @@ fn timer(schedule: Schedule, why: Why) -> Value {
     })
 }
 
-/// What every invocation's metadata holds.
+/// The metadata that every invocation has.
 pub(super) fn sys(function: &str) -> Value {
     json!({
         "MethodName": function,
@@ -169,12 +169,12 @@ fn retry_context(function: &str, id: &str, attempt: Attempt, failure: Option<&st
     })
 }
 
-/// The time of a timer that never ran.
+/// The time of a timer that has never run.
 fn never() -> String {
     "0001-01-01T00:00:00+00:00".to_owned()
 }
 
-/// As .NET writes a time: to 100 ns, without zeros at the end.
+/// The time as .NET writes it: to 100 ns, without trailing zeros.
 fn to_ticks(time: DateTime<Utc>) -> String {
     let fraction = format!("{:07}", time.timestamp_subsec_nanos() % 1_000_000_000 / 100);
     let fraction = fraction.trim_end_matches('0');
@@ -182,7 +182,7 @@ fn to_ticks(time: DateTime<Utc>) -> String {
     format!("{}{dot}{fraction}+00:00", time.format("%Y-%m-%dT%H:%M:%S"))
 }
 
-/// A GUID of the random kind.
+/// A random GUID.
 fn guid() -> String {
     let mut bytes: [u8; 16] = std::array::from_fn(|_| fastrand::u8(..));
     bytes[6] = bytes[6] & 0x0f | 0x40;
@@ -211,7 +211,7 @@ mod tests {
         serde_json::from_str(&invocation.body).unwrap()
     }
 
-    /// Takes what differs from one invocation to the next, after a look at its form.
+    /// Removes what differs between invocations, after checking its form.
     fn without_what_varies(mut body: Value) -> Value {
         let sys = body["Metadata"]["sys"].as_object_mut().unwrap();
         let now = sys.remove("UtcNow").unwrap();
@@ -323,7 +323,7 @@ mod tests {
             let time = status[it].as_str().unwrap();
             time.parse::<DateTime<Utc>>().unwrap()
         });
-        // The next tick is still to come, at a full minute.
+        // The next tick is in the future, at a full minute.
         assert!(updated < next && next - updated <= TimeDelta::minutes(1));
         assert_eq!(next.timestamp() % 60, 0);
     }

@@ -1,5 +1,5 @@
-//! The program as a process: started with the host's environment, started again by its rules, and
-//! every line kept that it writes. Knows nothing of invocations.
+//! The program as a process: started with the host's environment, restarted by the host's rules,
+//! and with every line that it writes kept. Knows nothing of invocations.
 
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
@@ -10,20 +10,20 @@ use tokio::io::{AsyncBufReadExt as _, AsyncRead, BufReader};
 use tokio::process::{Child, Command};
 use tokio::sync::{mpsc, oneshot, watch};
 
-/// How long a test waits for a line: longer than any run may take.
+/// How long a test waits for a line: longer than any run takes.
 const LINE_LIMIT: Duration = Duration::from_mins(5);
-/// Exits with an error within [`RESTART_WINDOW`] that stop the host.
+/// How many exits with an error within [`RESTART_WINDOW`] stop the host.
 const MOST_EXITS: usize = 3;
 const RESTART_WINDOW: Duration = Duration::from_mins(30);
-/// An exit that the host answers with a restart without counting it.
+/// An exit code that the host answers with a restart that does not count.
 const EXIT_RESTART: i32 = 200;
 
 /// A line that the program wrote, with the level that the host gives it.
 #[derive(Clone, Debug)]
 pub struct Line {
-    /// Its level.
+    /// The level.
     pub level: Level,
-    /// Its text.
+    /// The text.
     pub text: String,
 }
 
@@ -38,18 +38,18 @@ pub enum Level {
     Error,
 }
 
-/// What has become of the program.
+/// The state of the program.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum State {
-    /// Started so many times, and answering.
+    /// Running, after this many starts.
     Running(usize),
-    /// Ended with exit code 0, after which the host does not start it again.
+    /// Ended with exit code 0, after which the host does not restart it.
     Left,
     /// Ended with an error too often.
     Stopped,
 }
 
-/// All text that left the program: what it wrote, and every answer's body.
+/// All text that left the program: its output, and the body of every answer.
 #[derive(Clone, Debug, Default)]
 pub struct Transcript(Arc<Mutex<String>>);
 
@@ -70,7 +70,7 @@ impl Transcript {
     }
 }
 
-/// The program as it runs, until this is dropped.
+/// The running program. Dropping this ends it.
 pub(super) struct Process {
     lines: Arc<Mutex<Vec<Line>>>,
     lines_seen: watch::Receiver<usize>,
@@ -87,12 +87,12 @@ struct Supervisor {
     transcript: Transcript,
     lines: Arc<Mutex<Vec<Line>>>,
     lines_seen: watch::Sender<usize>,
-    /// Of the program as it runs now.
+    /// The id of the current process.
     process_id: watch::Sender<u32>,
 }
 
 impl Process {
-    /// Starts a program of the folder `root` that shall listen on this port.
+    /// Starts a program of the folder `root`, which is to listen on this port.
     pub fn start(program: PathBuf, root: &Path, port: u16, settings: &[(String, String)]) -> Self {
         let (lines_seen, seen) = watch::channel(0);
         let supervisor = Supervisor {
@@ -119,7 +119,7 @@ impl Process {
         process
     }
 
-    /// Kills it at once. Answers whether it is started again.
+    /// Kills it at once. Returns whether it is started again.
     pub async fn kill(&self) -> bool {
         let (done, killed) = oneshot::channel();
         self.kill.send(done).is_ok() && killed.await.is_ok()
@@ -129,7 +129,7 @@ impl Process {
     pub async fn stop(self) {
         let mut state = self.state.clone();
         drop(self);
-        // The supervisor has it as long as the program is there.
+        // The supervisor keeps the sender as long as the program runs.
         while state.changed().await.is_ok() {}
     }
 
@@ -141,7 +141,7 @@ impl Process {
         assert!(status.is_ok_and(|it| it.success()), "kill -TERM {process}");
     }
 
-    /// Waits until it has been started so many times.
+    /// Waits until it has been started this many times.
     pub async fn wait_for_start(&self, number: usize) {
         let mut state = self.state.clone();
         let is_it = |it: &State| *it == State::Running(number);
@@ -171,7 +171,7 @@ impl Process {
     }
 
     /// Waits until the program has written a line of this level that contains this text. Panics if
-    /// it does not within five minutes.
+    /// that takes more than five minutes.
     pub async fn wait_for_line(&self, level: Level, text: &str) -> Line {
         let mut seen = self.lines_seen.clone();
         let written = async {
@@ -282,7 +282,7 @@ impl Supervisor {
     }
 }
 
-/// What the host passes: the app settings, and how to reach each other.
+/// The environment that the host passes: the app settings, and how both reach each other.
 fn environment(port: u16, root: &Path, app_settings: &[(String, String)]) -> Vec<(String, String)> {
     let port = port.to_string();
     let root = root.display().to_string();
@@ -306,14 +306,15 @@ mod tests {
 
     use super::*;
 
-    /// What becomes of a program that does this, one line of shell.
+    /// The state after a program that runs this line of shell.
     async fn outcome_of(script: &str) -> State {
         let folder = tempfile::tempdir().unwrap();
         let text = folder.path().join("text");
         let program = folder.path().join("program");
         fs::write(&text, format!("#!/bin/sh\n{script}\n")).unwrap();
-        // By another process: a child that another test forks while this one has the program open
-        // for writing would keep it from being started ("Text file busy").
+        // Copies in another process. If this one wrote the program, a child forked by another test
+        // meanwhile would hold the file open for writing, and it could not be started ("Text file
+        // busy").
         let mut install = std::process::Command::new("install");
         install.args(["-m", "755"]).arg(&text).arg(&program);
         assert!(install.status().unwrap().success());

@@ -2,11 +2,10 @@
 
 use std::collections::BTreeMap;
 
-/// The parameters of a route by name; those that are absent have no value.
+/// The parameters of a route by name. An absent one has no value.
 pub(super) type Parameters = BTreeMap<String, Option<String>>;
 
-/// A route's template. Constraints, defaults and the rest of a path as one parameter are unknown
-/// here.
+/// A route's template. Constraints, defaults and catch-all parameters are not supported.
 #[derive(Debug)]
 pub(super) struct Route(Vec<Segment>);
 
@@ -17,7 +16,7 @@ enum Segment {
 }
 
 impl Route {
-    /// Panics unless it is a template that this stand-in knows.
+    /// Panics unless this stand-in supports the template.
     pub fn read(template: &str) -> Self {
         let segments: Vec<_> = template.split('/').map(Segment::read).collect();
         let optional = segments.iter().position(|segment| {
@@ -36,10 +35,10 @@ impl Route {
         Self(segments)
     }
 
-    /// The parameters of this path, if it is one of the route's.
+    /// The parameters in this path, if it matches the route.
     pub fn parameters(&self, path: &str) -> Option<Parameters> {
         let rest = path.strip_prefix("/api/")?;
-        // Where the last one is absent, its slash may be there.
+        // If the last parameter is absent, its slash may still be there.
         let rest = rest.strip_suffix('/').unwrap_or(rest);
         let mut given = rest.split('/');
         let mut parameters = Parameters::new();
@@ -88,7 +87,7 @@ impl Segment {
     }
 }
 
-/// Without percent signs.
+/// Decodes percent-encoding.
 fn decoded(text: &str) -> String {
     let mut bytes = Vec::new();
     let mut rest = text.as_bytes();

@@ -44,7 +44,7 @@ fn token(issuer: &Issuer, audience: &str, seconds: i64) -> String {
     issuer.issue(audience, Duration::seconds(seconds)).0
 }
 
-/// A post that is in order but for what a test changes.
+/// A valid post, except for what a test changes.
 fn post(
     rule: &DataCollectionRule,
     issuer: &Issuer,
@@ -61,7 +61,7 @@ fn post_to(rule: &DataCollectionRule, path: &str, version: &str, token: &str) ->
         .bearer_auth(token)
 }
 
-/// The status and the code, which the header and the body agree upon.
+/// The status and the code, which must be the same in the header and in the body.
 async fn refused(request: RequestBuilder) -> (u16, String) {
     let response = request.send().await.unwrap();
     let status = response.status().as_u16();
@@ -79,7 +79,7 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
     encoder.finish().unwrap()
 }
 
-/// An array of one record, of this length.
+/// An array of one record, this many bytes long.
 fn array(length: usize) -> String {
     let around = r#"[{"log_id_s":"","x":""}]"#.len();
     format!(

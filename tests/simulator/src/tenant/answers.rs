@@ -1,4 +1,4 @@
-//! How a tenant answers.
+//! How the tenant answers.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -49,7 +49,7 @@ fn denied(status: StatusCode, description: &str) -> Response {
     json_answer(status, &body)
 }
 
-/// `POST /oauth/token`: JSON or a form.
+/// `POST /oauth/token` with JSON or a form
 pub(super) async fn token(
     State(tenant): State<Arc<Inner>>,
     headers: HeaderMap,
@@ -109,7 +109,7 @@ pub(super) async fn token(
     }
     let told = tenant.options.told_life.clone();
     let told = told.unwrap_or_else(|| life.to_string());
-    // As text, since a test may tell a number that no `Value` holds.
+    // As text, since a test may want a number that no `Value` can hold.
     let body = format!(
         r#"{{"access_token":"{token}","expires_in":{told},"scope":"{scope}","token_type":"Bearer"}}"#
     );
@@ -117,7 +117,7 @@ pub(super) async fn token(
     (StatusCode::OK, headers, body).into_response()
 }
 
-/// `GET /api/v2/logs`: by checkpoint where there is a `from`, by search otherwise.
+/// `GET /api/v2/logs`: from a checkpoint if there is a `from`, or else a search.
 pub(super) async fn logs(
     State(tenant): State<Arc<Inner>>,
     Query(query): Query<HashMap<String, String>>,
@@ -168,7 +168,7 @@ impl Inner {
             bytes => padded(&body, bytes),
         };
         if let Some(link) = link {
-            // Made of the tenant's own domain, which does not resolve here.
+            // The link has the tenant's own domain, which does not resolve here.
             let link = format!("<https://{DOMAIN}/api/v2/logs?{link}>; rel=\"next\"");
             let link = HeaderValue::from_str(&link).expect("a header's value");
             response.headers_mut().insert("link", link);
@@ -176,7 +176,7 @@ impl Inner {
         response
     }
 
-    /// What is answered to a request without a token that allows it.
+    /// The answer to a request whose token does not allow it; `None` if it is allowed.
     fn refusal(log: &Log, headers: &HeaderMap) -> Option<Response> {
         let token = headers
             .get("authorization")
@@ -329,7 +329,7 @@ fn search(
     Ok((found, None))
 }
 
-/// The record with the fields that were asked for, or without those that were not wanted.
+/// The record with only the fields that were asked for, or without those that were excluded.
 fn with_fields(record: &Value, query: &HashMap<String, String>) -> Value {
     let Some(fields) = query.get("fields") else {
         return record.clone();
@@ -350,7 +350,7 @@ fn number(query: &HashMap<String, String>, name: &str) -> Result<Option<usize>, 
 
 type Range = (Option<DateTime<Utc>>, Option<DateTime<Utc>>);
 
-/// `date:[FROM TO TO]`, either of them `*`.
+/// `date:[FROM TO TO]`, where either may be `*`
 fn range(q: &str) -> Result<Range, String> {
     if q.is_empty() {
         return Ok((None, None));

@@ -1,4 +1,4 @@
-//! A small handler that answers as it is told, with the stand-in before it.
+//! The stand-in before a small handler that answers as it is told.
 
 use std::sync::{Arc, Mutex};
 
@@ -14,7 +14,7 @@ use super::super::process::Transcript;
 use super::*;
 use crate::server::Server;
 
-/// What the handler answers next, and what it was sent last.
+/// What the handler answers next, and the last request that it got.
 #[derive(Default)]
 struct Script {
     status: u16,
@@ -26,7 +26,7 @@ struct Script {
 
 type SharedScript = Arc<Mutex<Script>>;
 
-/// The handler, and the app that it is of.
+/// The handler, and the app that it belongs to.
 struct App {
     script: SharedScript,
     _server: Server,
@@ -75,7 +75,7 @@ impl App {
         app
     }
 
-    /// From now on the handler answers so.
+    /// Sets the handler's answer from now on.
     fn answers_with(&self, status: u16, content_type: Option<&'static str>, body: &str) {
         let mut script = self.script.lock().unwrap();
         script.status = status;
@@ -95,7 +95,7 @@ impl App {
         reply(&self.functions, &call, invoke).await
     }
 
-    /// What the handler was sent last, without what differs each time.
+    /// The last request to the handler, without what differs each time.
     fn sent(&self) -> Value {
         let mut sent = self.script.lock().unwrap().sent.take();
         let sys = sent["Metadata"]["sys"].as_object_mut().unwrap();
