@@ -1,14 +1,15 @@
-//! Drains a simulated tenant with the program and prints what that costs, beside a reader that does
-//! one thing after the other and beside the floor: a parse of the same pages into a
-//! `serde_json::Value`, and a write of it. All three are measured in one run, so that the machine
-//! matters for the absolute figures only. How to read them: docs/performance.md.
+//! Drains a simulated tenant with the program and prints what that costs. For comparison it also
+//! prints the speed of a reader that does one thing after another, and the cost of the floor:
+//! parsing the same pages into a `serde_json::Value` and writing it. All three are measured in one
+//! run, so the machine matters only for the absolute figures. How to read them:
+//! docs/performance.md.
 //!
 //!     cargo bench --bench drain                    100,000 records, EventBridge, and the rate limits
 //!     cargo bench --bench drain -- --full          also 10,000 and 1,000,000, and records of 5 KB
 //!     cargo bench --bench drain -- --rounds 5      medians of five
 //!     cargo bench --bench drain -- --only idle     a part: `idle`, `quiet`, `no latency`, `16/s`, …
 //!
-//! `DRAIN_BINARY` names another program than the one that Cargo has built: the package's.
+//! `DRAIN_BINARY` names another program than the one that Cargo built, such as the package's.
 
 #![allow(
     clippy::expect_used,
@@ -41,11 +42,11 @@ use self::drain::process::{Program, Used};
 use self::drain::sink::Sink;
 use self::drain::{floor, idle, quiet, serial};
 
-/// How long a drain within a rate limit takes at best.
+/// How many seconds a drain within a rate limit takes at best.
 const LIMITED_SECONDS: usize = 60;
-/// How long the serial reader is watched.
+/// How many seconds the serial reader is measured.
 const SERIAL_SECONDS: u64 = 5;
-/// Records of a page.
+/// Records in a page.
 const PAGE: usize = 100;
 
 #[derive(Parser)]
@@ -64,30 +65,30 @@ struct Arguments {
     bench: bool,
 }
 
-/// A tenant and a destination.
+/// What is drained: a tenant and a destination.
 #[derive(Clone)]
 struct Scenario {
     name: String,
     destination: &'static str,
     records: usize,
     record_bytes: usize,
-    /// Requests a second, and requests in the bucket.
+    /// Requests a second, and the size of the bucket.
     limit: Option<(usize, u64)>,
-    /// Of the tenant, and of the destination.
+    /// Milliseconds for an answer of the tenant, and for one of the destination.
     latencies: [u64; 2],
 }
 
-/// What one drain came to.
+/// The figures of one drain.
 struct Drained {
     used: Used,
     count: Count,
     pages: u64,
     refused: u64,
-    /// CPU time of everything else in this process.
+    /// CPU time of this process, which runs the simulated services, during the drain.
     simulator: Duration,
     /// CPU time of the floor.
     floor: Duration,
-    /// Records a second, where the serial reader can deliver.
+    /// Records a second of the serial reader, for destinations that it can deliver to.
     serial: Option<f64>,
 }
 
@@ -196,7 +197,7 @@ fn scenarios(is_full: bool) -> Vec<Scenario> {
     scenarios
 }
 
-/// Drains a tenant once, and measures what is beside it.
+/// Drains a tenant once, and measures the floor and the serial reader beside it.
 fn drain(program: &Program, scenario: &Scenario) -> Drained {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
@@ -258,7 +259,7 @@ fn drain(program: &Program, scenario: &Scenario) -> Drained {
     }
 }
 
-/// A line of the table: of each figure the median.
+/// A line of the table, with the median of each figure.
 fn line(scenario: &Scenario, rounds: &[Drained]) -> String {
     let records = scenario.records as f64;
     let of = |figure: &dyn Fn(&Drained) -> f64| median(rounds.iter().map(figure).collect());

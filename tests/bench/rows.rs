@@ -1,5 +1,5 @@
-//! What a row costs, beside what `serde_json` takes to parse the same record into a tree and to
-//! write the tree out again. Both are measured in one run, so that the machine does not matter.
+//! The cost of a row, compared with the time that `serde_json` takes to parse the same record into
+//! a tree and to write the tree. Both are measured in one run, so the machine does not matter.
 
 use auth0_poller::pii::Privacy;
 use auth0_poller::redact::Redaction;
@@ -11,9 +11,9 @@ use divan::counter::BytesCount;
 use serde_json::Value;
 use simulator::records::Generator;
 
-/// Records of the kinds and in the proportions that tenants write.
+/// How many records are measured, of the types that tenants write and in their proportions.
 const RECORDS: u32 = 1_000;
-/// A key for pseudonyms, of 32 bytes.
+/// A 32-byte key for pseudonyms, in Base64.
 const KEY: &str = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=";
 
 #[allow(clippy::print_stdout, reason = "a benchmark reports there")]
@@ -60,7 +60,7 @@ fn a_row_with_redact_off(bencher: Bencher) {
     });
 }
 
-/// What it costs is in docs/privacy.md.
+/// docs/privacy.md tells what pseudonyms cost.
 #[divan::bench(sample_size = RECORDS)]
 fn a_row_with_four_pseudonyms(bencher: Bencher) {
     let pii = "email:pseudonym,username:pseudonym,user_id:pseudonym,ip:pseudonym";

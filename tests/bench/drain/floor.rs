@@ -1,5 +1,5 @@
-//! What nobody who looks into JSON with `serde_json` can do without: each page is parsed into a tree
-//! once, and written once.
+//! The least work for any reader that looks into JSON with `serde_json`: it parses each page into a
+//! tree once, and writes it once.
 
 use std::fs;
 use std::time::Duration;
@@ -7,10 +7,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use serde_json::Value;
 
-/// Pages after which the allocator of this process has what it needs.
+/// After this many pages the allocator of this process has what it needs.
 const WARM_UP: usize = 50;
 
-/// The processor's time for all pages.
+/// The CPU time for all pages.
 pub fn measure(mut pages: impl Iterator<Item = Bytes>) -> Duration {
     let mut out = Vec::new();
     let first: Vec<_> = pages.by_ref().take(WARM_UP).collect();
@@ -33,7 +33,7 @@ fn once(page: &Bytes, out: &mut Vec<u8>) {
     std::hint::black_box((tree, &out));
 }
 
-/// The processor's time of this thread.
+/// The CPU time of this thread.
 fn own_time() -> Duration {
     let stat = fs::read_to_string("/proc/thread-self/schedstat").expect("Linux");
     let nanoseconds = stat.split_whitespace().next();

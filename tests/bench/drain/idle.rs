@@ -1,16 +1,16 @@
-//! What the program takes while it has nothing to do: under the Functions host it waits for the next
-//! minute, almost all of its life.
+//! What the idle program takes. Under the Functions host it spends almost all its time waiting for
+//! the next minute.
 
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::time::Duration;
 
 use super::process::{self, Program};
 
-/// Time after which it has done all that it does at its start.
+/// After this time the program has done all that it does at its start.
 const SETTLED: Duration = Duration::from_secs(1);
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Prints how soon it listens and what it then has in memory: the medians.
+/// Prints how soon the program listens, and its memory after that: the medians.
 #[allow(clippy::print_stdout, reason = "a benchmark reports there")]
 pub fn measure(program: &Program, rounds: usize) {
     let rounds: Vec<_> = (0..rounds.max(5)).map(|_| start(program)).collect();
@@ -26,7 +26,7 @@ pub fn measure(program: &Program, rounds: usize) {
     );
 }
 
-/// How soon it takes a connection, and the bytes that it has in memory then.
+/// How soon it accepts a connection, and the bytes that it has in memory once it has settled.
 fn start(program: &Program) -> (Duration, u64) {
     let port = free_port();
     let folder = tempfile::tempdir().expect("a folder");

@@ -1,29 +1,29 @@
-//! The program as a child process, and what it took of the machine, as Linux tells it.
+//! The program as a child process, and the resources that it used, as Linux reports them.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// What a second has of the units in which Linux tells the time of a processor.
+/// Clock ticks a second, the unit in which Linux reports CPU time.
 const TICKS: u64 = 100;
-/// How often the memory of the program is looked at.
+/// How often the memory of the program is sampled.
 const INTERVAL: Duration = Duration::from_millis(10);
 
-/// The program under measurement.
+/// The measured program.
 pub struct Program(PathBuf);
 
-/// What a run of it took.
+/// What a run used.
 pub struct Used {
-    /// From its start to its end.
+    /// The time from start to end.
     pub elapsed: Duration,
-    /// Of all processors, for it and for what the kernel did in its name.
+    /// CPU time on all processors, in the program and in the kernel on its behalf.
     pub cpu: Duration,
-    /// Pages of memory that it was given.
+    /// Page faults.
     pub faults: u64,
-    /// The most bytes that it had in memory.
+    /// Its peak memory, in bytes.
     pub peak: u64,
-    /// What it wrote.
+    /// Its output.
     pub output: String,
 }
 
@@ -36,7 +36,7 @@ impl Program {
         &self.0
     }
 
-    /// One run, in a folder of its own.
+    /// Makes one run, in a folder of its own.
     pub fn poll(&self, settings: Vec<(String, String)>) -> Used {
         let folder = tempfile::tempdir().expect("a folder");
         let checkpoints = folder.path().display().to_string();
@@ -82,7 +82,7 @@ impl Program {
     }
 }
 
-/// A figure of a process's memory, in bytes.
+/// A figure from `/proc/PID/status`, in bytes.
 pub fn memory(process: u32, figure: &str) -> Option<u64> {
     let status = fs::read_to_string(format!("/proc/{process}/status")).ok()?;
     let line = status.lines().find(|line| line.starts_with(figure))?;
@@ -90,17 +90,17 @@ pub fn memory(process: u32, figure: &str) -> Option<u64> {
     Some(kilobytes * 1_024)
 }
 
-/// The time that this process has taken of all processors.
+/// The CPU time of this process, on all processors.
 pub fn own_cpu() -> Duration {
     cpu(std::process::id())
 }
 
-/// The time that a process has taken of all processors.
+/// The CPU time of a process, on all processors.
 pub fn cpu(process: u32) -> Duration {
     ticks(process, 14) + ticks(process, 15)
 }
 
-/// The same of children that have ended, and the pages that they were given.
+/// The CPU time and the page faults of all children that have ended.
 fn children() -> (Duration, u64) {
     let own = std::process::id();
     (ticks(own, 16) + ticks(own, 17), stat(own, 11))
@@ -113,7 +113,7 @@ fn ticks(process: u32, field: usize) -> Duration {
 /// A field of `/proc/PID/stat`, by its number in proc(5).
 fn stat(process: u32, field: usize) -> u64 {
     let stat = fs::read_to_string(format!("/proc/{process}/stat")).expect("Linux");
-    // Before it the name of the program is in parentheses, which may hold anything.
+    // The field before these is the program's name in parentheses, which may contain anything.
     let after = stat.rsplit(") ").next().expect("a name");
     let text = after.split_whitespace().nth(field - 3);
     text.and_then(|it| it.parse().ok()).expect("a number")

@@ -1,6 +1,6 @@
-//! How many tenants one instance serves that have nothing new: under the stand-in of the Functions host,
-//! which fires the timer. Each of them is asked once in a run. And whether it does it any slower while
-//! somebody looks at the health page each second.
+//! How many tenants without news one instance serves, under the stand-in for the Functions host,
+//! which fires the timer. A run asks each tenant once. Also whether runs get slower while somebody
+//! opens the health page every second.
 
 use std::path::Path;
 use std::time::Duration;
@@ -12,15 +12,15 @@ use simulator::tally::Tally;
 
 use super::process::{self, Program};
 
-/// Time that a tenant takes to answer.
+/// How long a tenant takes to answer.
 const LATENCY: Duration = Duration::from_millis(100);
-/// Runs that are measured, after the first one.
+/// How many runs are measured, after the first one.
 const RUNS: u32 = 10;
-/// How often the page is looked at.
+/// How often the health page is opened.
 const LOOKS: Duration = Duration::from_secs(1);
 const TENANTS: [usize; 4] = [1, 100, 300, 1_000];
 
-/// Prints what a run takes for so many of them.
+/// Prints what a run takes for each number of tenants.
 #[allow(clippy::print_stdout, reason = "a benchmark reports there")]
 pub fn measure(program: &Program) {
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -77,7 +77,7 @@ async fn line(program: &Program, count: usize) -> String {
     )
 }
 
-/// What a run takes on the average: seconds, and milliseconds of the processors.
+/// What a run takes on average: seconds, and milliseconds of CPU time.
 async fn runs(host: &FunctionsHost, tenants: usize) -> String {
     let (begun, before) = (process::now(), process::cpu(host.process_id()));
     for _ in 0..RUNS {
@@ -98,7 +98,7 @@ fn settings(tenants: &[Backlog], workspace: &Tally, folder: &Path) -> Vec<(Strin
     let mut settings = workspace.settings();
     let names: Vec<_> = (0..tenants.len()).map(|it| format!("t{it}")).collect();
     for (name, tenant) in names.iter().zip(tenants) {
-        // All else is the same for all.
+        // Everything else is the same for all tenants.
         settings.push((format!("{}__DOMAIN", name.to_uppercase()), tenant.url()));
     }
     let common = tenants.iter().take(1).flat_map(Backlog::settings);

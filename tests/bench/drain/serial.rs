@@ -1,5 +1,5 @@
-//! The simplest reader: a page, the next page, and after ten of them a post; nothing at the same
-//! time as anything else. It makes no rows, so that only the waiting is compared.
+//! The simplest reader: one page after another, and a post after every ten. Nothing happens at the
+//! same time. It makes no rows, so that only the waiting is compared.
 
 use std::time::Duration;
 
@@ -9,11 +9,11 @@ use simulator::tally::Tally;
 
 use super::process;
 
-/// Pages that a post holds.
+/// Pages in a post.
 const PAGES: usize = 10;
 const FIRST: &str = "90000000000000000000000000000000000000000000000000000000";
 
-/// Records that it moves in a second, watched for this long.
+/// How many records a second it moves, measured for this long.
 pub async fn records_per_second(tenant: &Backlog, destination: &Tally, watch: Duration) -> f64 {
     let http = client();
     let url = format!("{}/api/v2/logs", tenant.url());
@@ -52,7 +52,7 @@ pub async fn records_per_second(tenant: &Backlog, destination: &Tally, watch: Du
     }
 }
 
-/// The id of the last record: `_id` and `log_id` are the same.
+/// The id of the last record. The pattern matches `_id` and `log_id`, which are the same.
 fn last_id(page: &Bytes) -> Option<String> {
     let at = memchr::memmem::rfind(page, br#""log_id":""#)?;
     let id = page.get(at + 10..at + 66)?;

@@ -1,4 +1,4 @@
-//! Where a drain delivers to.
+//! The destination of a drain.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -9,14 +9,14 @@ use simulator::tally::{Count, Tally};
 
 /// A simulated destination.
 pub enum Sink {
-    /// The APIs of Log Analytics.
+    /// The ingestion APIs of Log Analytics.
     Tally(Tally),
-    /// Which verifies each signature, as it would be told of a wrong one.
+    /// A bus, which verifies each signature, so a wrong one would be noticed.
     Bus(EventBus),
 }
 
 impl Sink {
-    /// The one of a name, which takes this time for each request.
+    /// Starts the destination of this name, which takes `latency` to answer a request.
     pub async fn start(destination: &str, latency: Duration) -> Self {
         if destination != "event-bridge" {
             return Self::Tally(Tally::start(latency).await);
@@ -26,7 +26,7 @@ impl Sink {
         Self::Bus(bus)
     }
 
-    /// The app settings that reach it.
+    /// The app settings that make the program use this destination.
     pub fn settings(&self) -> Vec<(String, String)> {
         match self {
             Self::Tally(tally) => tally.settings(),
