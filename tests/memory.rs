@@ -1,4 +1,4 @@
-//! Tests on this machine what the program of the package has in place of musl's functions for memory.
+//! Tests on this machine the memory functions that replace musl's in the packaged program.
 
 #![cfg(all(unix, target_arch = "x86_64"))]
 

@@ -1,15 +1,15 @@
-//! Every message of the program has a row in the troubleshooting tables of `docs/operate.md` or, for
-//! what one destination alone says, of `docs/destinations.md`, and
-//! every row is about a message that there is.
+//! Every message of the program has a row in the troubleshooting tables of `docs/operate.md`, or of
+//! `docs/destinations.md` if only one destination has it. Every row is about a message that exists.
 //!
-//! Messages are found by reading the source as text: the string after one of [`OPENERS`]. What a
-//! message fills in is `…`, here as in the tables. A row covers each message that begins with it.
+//! Messages are found by reading the source as text: the string after one of [`OPENERS`]. A value
+//! that a message fills in is `…`, as in the tables. A row covers each message that begins with its
+//! text.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use std::fs;
 use std::path::Path;
 
-/// What stands before a message, without white space.
+/// The code before a message, without white space.
 const OPENERS: [&str; 39] = [
     "#[error(",
     "warn!(",
@@ -51,12 +51,12 @@ const OPENERS: [&str; 39] = [
     "ok_or(",
     "}else{",
 ];
-/// The call that notes what is wrong with a setting, whose name comes first.
+/// The call that reports a problem with a setting. Its first argument is the setting's name.
 const PROBLEM: &str = ".problem(";
-/// Letters that a row needs to say anything.
+/// The least characters of a row.
 const SHORTEST: usize = 6;
 
-/// Messages without a row of their own, by their beginning, and why they need none.
+/// Messages that need no row of their own, by their beginning, and the reason.
 const WITHOUT_ROW: [(&str, &str); 22] = [
     (
         "… (names are case-sensitive)",
@@ -89,9 +89,9 @@ const WITHOUT_ROW: [(&str, &str); 22] = [
 ];
 const CONNECTION: &str = "follows `… cannot be used: `, and says what is to be written";
 
-/// What the tables quote besides messages: what other programs say, and parts of a message.
+/// Texts in the tables that are not messages: those of other programs, and parts of messages.
 const OF_OTHERS: [&str; 11] = [
-    "an earlier run is still at work, so this invocation did nothing", // a report's line
+    "an earlier run is still at work, so this invocation did nothing", // a line of a report
     "it is a symbolic link,",
     "not tried",
     "there is no such function",
@@ -133,7 +133,7 @@ fn literals(code: &str) -> Vec<(String, String)> {
     found
 }
 
-/// The text of a literal whose quote was read, and what follows it.
+/// The text of a literal after its opening quote, and the code after the literal.
 fn literal(code: &str) -> (String, &str) {
     let mut text = String::new();
     let mut rest = code.chars();
@@ -150,7 +150,7 @@ fn literal(code: &str) -> (String, &str) {
     }
 }
 
-/// A message as the tables have it: `…` for what is filled in.
+/// A message as in the tables, with `…` for each value that is filled in.
 fn as_in_tables(text: &str) -> String {
     let text = text.replace("{{", "\u{1}").replace("}}", "\u{2}");
     let mut parts = text.split('{');
@@ -162,7 +162,7 @@ fn as_in_tables(text: &str) -> String {
     message.replace('\u{1}', "{").replace('\u{2}', "}")
 }
 
-/// The message that a literal is, if it is one.
+/// The message in a literal, if the literal is one.
 fn message(before: &str, text: &str) -> Option<String> {
     let is_problem = before
         .rsplit_once(PROBLEM)
@@ -171,7 +171,7 @@ fn message(before: &str, text: &str) -> Option<String> {
     if text.is_empty() || !(is_problem || OPENERS.iter().any(|it| before.ends_with(it))) {
         return None;
     }
-    // What is wrong with a setting or a file follows its name.
+    // The name of a setting or a file comes before what is wrong with it.
     let verbs = [
         "is ", "must ", "may ", "names ", "has ", "belongs ", "cannot ", "needs ",
     ];
@@ -183,7 +183,7 @@ fn message(before: &str, text: &str) -> Option<String> {
     says_something.then_some(message)
 }
 
-/// All messages of the program, each with its file.
+/// All messages of the program, each with the path of its file.
 fn messages() -> Vec<(String, String)> {
     let mut folders = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("src")];
     let mut found = Vec::new();
@@ -209,8 +209,7 @@ fn messages() -> Vec<(String, String)> {
     found
 }
 
-/// What the tables of the page's section on troubleshooting have in code in their first column,
-/// without the `…` at its end.
+/// The code in the first column of the troubleshooting tables, without the `…` at its end.
 fn rows() -> Vec<String> {
     let pages = [
         include_str!("../docs/operate.md"),
@@ -254,7 +253,7 @@ fn every_row_of_troubleshooting_is_about_a_message_that_there_is() {
     let rows = rows();
     let stale: Vec<_> = rows
         .iter()
-        // A single word is a name.
+        // A single word is a name, not a message.
         .filter(|row| row.contains(' ') && row.chars().count() >= SHORTEST)
         .filter(|row| !is_message(row) && !OF_OTHERS.contains(&row.as_str()))
         .collect();

@@ -1,5 +1,6 @@
-//! The shape of the source: which room may know which, how long a file may be, and where a
-//! destination may be named. Read as text: what is only for tests does not count.
+//! The structure of the source: which room (a module of the library) may import which, how long a
+//! file may be, and where a destination may be named. The source is read as text, without its
+//! tests.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,7 +17,7 @@ struct File {
 }
 
 impl File {
-    /// The module of the library that it belongs to.
+    /// The module of the library that the file belongs to.
     fn room(&self) -> String {
         let first = self.path.iter().next().unwrap();
         Path::new(first).with_extension("").display().to_string()
@@ -27,7 +28,7 @@ impl File {
     }
 }
 
-/// All source files, but those that are only for tests.
+/// All source files except those that are only for tests.
 fn files() -> Vec<File> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let mut folders = vec![root.clone()];
@@ -53,7 +54,7 @@ fn files() -> Vec<File> {
     files
 }
 
-/// The rooms that a text names: what follows `crate::`, also in a list.
+/// The rooms that code names, after `crate::` or in a list there.
 fn named_rooms(code: &str) -> BTreeSet<String> {
     let word = |text: &str| -> String {
         let is_part = |it: &char| it.is_ascii_lowercase() || it.is_ascii_digit() || *it == '_';
@@ -61,7 +62,7 @@ fn named_rooms(code: &str) -> BTreeSet<String> {
     };
     let mut rooms = BTreeSet::new();
     for (at, _) in code.match_indices("crate::") {
-        // `pub(crate)` is no path, and neither is another crate's `…_crate::`.
+        // `pub(crate)` is not a path, and `…_crate::` names another crate.
         let rest = &code[at + "crate::".len()..];
         if let Some(list) = rest.strip_prefix('{') {
             let list = list.split('}').next().unwrap();
@@ -73,7 +74,7 @@ fn named_rooms(code: &str) -> BTreeSet<String> {
     rooms
 }
 
-/// Of each room, those that it names.
+/// For each room, the rooms that it names.
 fn imports() -> BTreeMap<String, BTreeSet<String>> {
     let files = files();
     let rooms: BTreeSet<String> = files.iter().map(File::room).collect();
@@ -90,7 +91,7 @@ fn imports() -> BTreeMap<String, BTreeSet<String>> {
 #[test]
 fn no_room_imports_in_a_circle() {
     let mut imports = imports();
-    // Take away again and again what imports nothing that is left.
+    // Repeatedly removes the rooms that import no remaining room.
     loop {
         let done: Vec<_> = imports
             .iter()
@@ -138,7 +139,7 @@ fn a_file_is_one_idea_and_main_is_a_few_lines() {
     }
 }
 
-/// Adding a destination takes one file and its two lines in the list: Rust wants the module declared.
+/// A new destination takes one file and two lines in the list: one declares the module.
 #[test]
 fn a_destination_is_named_in_its_own_file_and_in_the_list_and_nowhere_else() {
     let files = files();
@@ -155,7 +156,7 @@ fn a_destination_is_named_in_its_own_file_and_in_the_list_and_nowhere_else() {
             let count = file.code.matches(&name).count();
             assert_eq!(count, 0, "{} names {name}", file.name());
             let lines = file.code.lines();
-            // Elsewhere a module of that name is the service's client.
+            // In other files a module of that name is the service's client.
             let is_list = file.name() == "destination/mod.rs";
             let names_module = |line: &&str| {
                 line.contains(&format!("{module}::KIND"))
@@ -168,7 +169,7 @@ fn a_destination_is_named_in_its_own_file_and_in_the_list_and_nowhere_else() {
     }
 }
 
-/// The texts of all Rust files below these folders.
+/// The text of all Rust files below these folders.
 fn code_below(folders: &[&str]) -> String {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut folders: Vec<_> = folders.iter().map(|it| root.join(it)).collect();
@@ -190,7 +191,7 @@ fn code_below(folders: &[&str]) -> String {
 fn every_test_that_the_security_page_names_is_there() {
     let page = include_str!("../SECURITY.md");
     let is_letter = |it: u8| it.is_ascii_lowercase() || it.is_ascii_digit() || it == b'_';
-    // Names of fields have fewer words.
+    // Names of fields have fewer words than names of tests.
     let is_test = |it: &&str| it.bytes().all(is_letter) && it.matches('_').count() > 3;
     let named: Vec<_> = page.split('`').skip(1).step_by(2).filter(is_test).collect();
     assert!(named.len() > 40, "{named:?}");
@@ -200,8 +201,8 @@ fn every_test_that_the_security_page_names_is_there() {
     assert!(gone.is_empty(), "no such test: {gone:#?}");
 }
 
-/// A page shows the code of a list without the list's indentation and four spaces. With a space that is
-/// left before its end, a shell would read on for ever.
+/// A page shows code in a list without the list's indentation and four spaces. If a space remained
+/// before `END`, a shell would not find the end of the here-document.
 #[test]
 fn a_here_document_ends_where_the_shell_looks_for_it() {
     let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs");
