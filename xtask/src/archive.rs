@@ -1,4 +1,4 @@
-//! A zip whose bytes depend on nothing but what is in it.
+//! Makes a zip whose bytes depend only on its content.
 
 use std::io::{Cursor, Write as _};
 
@@ -6,20 +6,20 @@ use anyhow::Result;
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, DateTime, ZipWriter};
 
-/// The best that deflate can do.
+/// The best compression level of deflate.
 const LEVEL: i64 = 9;
 
-/// A file.
+/// A file in the archive.
 pub struct Entry {
-    /// Its path in the archive.
+    /// The path in the archive.
     pub name: String,
-    /// Its Unix permissions.
+    /// The Unix permissions.
     pub mode: u32,
-    /// Its bytes.
+    /// The content.
     pub content: Vec<u8>,
 }
 
-/// Packs the files in this order. All bear the earliest time there is in a zip.
+/// Packs the files in this order. All get the earliest time that a zip can express.
 pub fn pack(entries: &[Entry]) -> Result<Vec<u8>> {
     let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
     for entry in entries {

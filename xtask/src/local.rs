@@ -1,4 +1,4 @@
-//! The project's own folder as the root of a Function App, for Azure Functions Core Tools.
+//! Prepares the project's own folder as the root of a Function App, for Azure Functions Core Tools.
 
 use std::fs::{self, File};
 use std::io::{ErrorKind, Write as _};
@@ -11,7 +11,7 @@ use crate::project::Project;
 const SETTINGS: &str = "local.settings.json";
 const SAMPLE: &str = "local.settings.sample.json";
 
-/// What is to be done next, with its commands. `docs/local.md` says the same, and more.
+/// The next steps with their commands. `docs/local.md` lists the same steps, with more detail.
 const STEPS: [(&str, &[&str]); 3] = [
     ("Create an application in Auth0, as the README says.", &[]),
     (
@@ -27,7 +27,7 @@ const STEPS: [(&str, &[&str]); 3] = [
     ),
 ];
 
-/// Builds the program, puts it where `host.json` expects it, and sees to it that there are settings.
+/// Builds the program, puts it where `host.json` expects it, and makes settings if there are none.
 pub fn prepare() -> Result<()> {
     let project = Project::read(None)?;
     let build = project.build(None, &[])?;
@@ -52,22 +52,22 @@ pub fn prepare() -> Result<()> {
     Ok(())
 }
 
-/// Puts the program where it is started from, even while it runs there.
+/// Puts the program where it is started from, even if it is running from there.
 ///
-/// `host.json` names it without `.exe`, and so does this: with a path before it, Windows starts a
-/// program under any name.
+/// The file has no `.exe`, as in `host.json`. With a path before the name, Windows starts a program
+/// under any name.
 fn install(built: &Path, program: &Path) -> Result<()> {
     let new = program.with_extension("new");
     fs::copy(built, &new).with_context(|| format!("writing {}", new.display()))?;
     fs::rename(&new, program).with_context(|| format!("replacing {}", program.display()))
 }
 
-/// Makes the settings of the sample where there are none; answers whether it did.
+/// Copies the sample settings if there are no settings yet. Returns whether it did.
 fn settle(root: &Path) -> Result<bool> {
     let sample = fs::read(root.join(SAMPLE)).with_context(|| format!("reading {SAMPLE}"))?;
     let mut options = File::options();
     options.write(true).create_new(true);
-    // They will hold secrets, which are for their owner only.
+    // The settings will hold secrets, so only their owner may read them.
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     match options.open(root.join(SETTINGS)) {

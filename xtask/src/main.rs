@@ -1,4 +1,4 @@
-//! `cargo xtask`: makes what follows from the project's sources.
+//! `cargo xtask`: makes what is derived from the project's sources.
 #![allow(
     clippy::disallowed_methods,
     clippy::print_stderr,

@@ -1,7 +1,8 @@
-//! The third-party notices: whose code is in the program, under which licences, and their texts.
+//! The third-party notices: whose code is in the program, under which licences, and the licence
+//! texts.
 //!
-//! The texts are those that the crates bring with them, in whatever form: a file counts by its
-//! name, or by that of a folder it is in. Nothing depends on the time or on where the crates lie.
+//! The texts are the files that the crates include. A file counts by its own name or by that of a
+//! folder that it is in. Nothing depends on the time or on where the crates are stored.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -14,7 +15,7 @@ use cargo_metadata::PackageId;
 use crate::project::{NAME, Project};
 use crate::sbom;
 
-/// How the names of files with licences begin, in small letters.
+/// The prefixes of names of licence files, in lower case.
 const NAMES: [&str; 6] = [
     "copying",
     "copyright",
@@ -24,23 +25,23 @@ const NAMES: [&str; 6] = [
     "unlicense",
 ];
 
-/// Between the texts.
+/// The line between the texts.
 const LINE: &str =
     "--------------------------------------------------------------------------------";
 
-/// Something that is in the program.
+/// A component of the program.
 struct Part {
-    /// Its name and version.
+    /// The name and the version.
     name: String,
-    /// An SPDX expression.
+    /// The licence, an SPDX expression.
     license: String,
-    /// Where its texts can be found if it brings none.
+    /// Where to find the texts if the component includes none.
     home: String,
-    /// The names of its files with licences, and their texts.
+    /// The names of the licence files, and their texts.
     texts: Vec<(String, String)>,
 }
 
-/// The notices for a program with these packages in it.
+/// The notices for a program that contains these packages.
 pub fn of(project: &Project, packages: &BTreeSet<PackageId>) -> Result<String> {
     let program = &project.package()?.id;
     let all = project.metadata.packages.iter();
@@ -69,7 +70,7 @@ pub fn of(project: &Project, packages: &BTreeSet<PackageId>) -> Result<String> {
     Ok(written(&parts)?)
 }
 
-/// The files with licences in a folder and those within, and their texts.
+/// The licence files in a folder and its subfolders, and their texts.
 fn texts(folder: &Path) -> Result<Vec<(String, String)>> {
     let mut texts = Vec::new();
     let mut folders = vec![folder.to_owned()];
@@ -103,13 +104,13 @@ fn is_license(path: &Path) -> bool {
     is_named && path.extension().is_none_or(|it| it != "rs")
 }
 
-/// A text without what editors differ in.
+/// The text without trailing white space and blank lines at either end.
 fn lines(text: &str) -> String {
     let lines: Vec<_> = text.lines().map(str::trim_end).collect();
     lines.join("\n").trim_matches('\n').to_owned()
 }
 
-/// Lists the parts, and every text once.
+/// Lists all components, and each text once.
 fn written(parts: &[Part]) -> Result<String, std::fmt::Error> {
     let mut text = format!("{NAME} holds code of others. Their licences follow the list.\n\n");
     let mut texts: Vec<(&str, Vec<String>)> = Vec::new();
@@ -214,7 +215,7 @@ In 2020.
         assert_eq!(texts(folder.path()).unwrap(), expected);
     }
 
-    /// Of what Cargo resolves, as there is no build here: macros are among it.
+    /// Uses what Cargo resolves, since nothing is built here. This includes macros.
     #[test]
     fn each_crate_that_the_program_depends_on_brings_its_texts() {
         let project = Project::read(Some("x86_64-unknown-linux-musl")).unwrap();
@@ -233,7 +234,7 @@ In 2020.
         }
         let notices = of(&project, &packages).unwrap();
         assert_eq!(notices, of(&project, &packages).unwrap());
-        // That of Rust comes with the compiler.
+        // Rust's text comes with the compiler.
         assert_eq!(notices.matches("(brings no text").count(), 1, "{notices}");
         assert!(notices.contains("\nring 0."), "{notices}");
         assert!(notices.contains("third_party/fiat/LICENSE\n"), "{notices}");

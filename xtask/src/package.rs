@@ -1,8 +1,8 @@
-//! The deployment package: a zip that a Function App on Linux runs as it is.
+//! The deployment package: a zip that a Function App on Linux runs unchanged.
 //!
-//! The program in it is static: it needs nothing of the machine but certificates, and so no
-//! particular version of a C library. The same sources and the same compiler make the same bytes,
-//! wherever the project lies, so that anyone can make the package again and compare.
+//! The program in it is static. It needs only certificates from the machine, and no particular C
+//! library. The same sources and compiler make the same bytes in any folder, so anyone can make the
+//! package again and compare.
 
 use std::fs;
 use std::path::Path;
@@ -17,7 +17,7 @@ use crate::project::{NAME, Project};
 use crate::{notices, sbom};
 
 const TARGET: &str = "x86_64-unknown-linux-musl";
-/// The file of the third-party notices.
+/// The file with the third-party notices.
 const NOTICES: &str = "THIRD-PARTY-NOTICES.txt";
 
 /// Makes the package, its checksum and its bill of materials.
@@ -47,7 +47,7 @@ pub fn make() -> Result<()> {
     Ok(())
 }
 
-/// What is in the package, in order.
+/// The files of the package, in order.
 fn entries(project: &Project, program: Vec<u8>, notices: String) -> Result<Vec<Entry>> {
     let mut entries = vec![
         Entry {
@@ -77,7 +77,7 @@ fn entries(project: &Project, program: Vec<u8>, notices: String) -> Result<Vec<E
     Ok(entries)
 }
 
-/// Fails with what to install where something is missing that the build needs.
+/// Fails if a tool for the build is missing, and says what to install.
 fn require_tools(root: &Path) -> Result<()> {
     let mut compiler = Command::new("musl-gcc");
     compiler.arg("--version").stdout(Stdio::null());
@@ -94,11 +94,11 @@ fn require_tools(root: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Flags that keep the paths of this machine out of the program.
+/// Compiler flags that keep the paths of this machine out of the program.
 fn remapped(root: &Path) -> Result<[String; 3]> {
     let cargo_home = home::cargo_home_with_cwd(root).context("Cargo's folder")?;
-    // With the component `rust-src` the compiler would name the standard library's sources where
-    // they lie, and without it as they are named here.
+    // If the component `rust-src` is installed, the compiler names the standard library's sources
+    // by their path. If not, it names them as below.
     let sysroot = rustc(root, &["--print=sysroot"])?;
     let library = Path::new(&sysroot).join("lib/rustlib/src/rust");
     let version = rustc(root, &["--verbose", "--version"])?;
@@ -113,7 +113,7 @@ fn remapped(root: &Path) -> Result<[String; 3]> {
     .map(|(from, to)| format!("--remap-path-prefix={}={to}", from.display())))
 }
 
-/// What the compiler says.
+/// The output of the compiler.
 pub fn rustc(root: &Path, arguments: &[&str]) -> Result<String> {
     let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
     let mut command = Command::new(rustc);
@@ -144,11 +144,11 @@ mod tests {
             "nothing that is not named below"
         );
         let files = patterns.filter_map(|line| line.strip_prefix("!/"));
-        // The pattern of a folder is there only to let the files in it be named.
+        // A folder's pattern only allows its files to be listed.
         let files: Vec<_> = files.filter(|name| !name.ends_with('/')).collect();
         let entries = entries(&project, Vec::new(), String::new()).unwrap();
         let names = entries.iter().map(|entry| &*entry.name);
-        // The notices are made for the package.
+        // The notices exist only in the package.
         let names: Vec<_> = names.filter(|it| *it != NOTICES).collect();
         assert_eq!(files, names);
     }

@@ -1,4 +1,4 @@
-//! The project as Cargo and the Functions host see it, and Cargo itself.
+//! The project as Cargo and the Functions host see it, and calls of Cargo.
 
 use std::collections::BTreeSet;
 use std::io::BufReader;
@@ -9,27 +9,26 @@ use anyhow::{Context as _, Result, bail};
 use cargo_metadata::{Message, Metadata, MetadataCommand, Package, PackageId};
 use serde_json::Value;
 
-/// The package that is deployed, and its binary.
+/// The name of the deployed package, and of its binary.
 pub const NAME: &str = "auth0-poller";
 
 /// The project.
 pub struct Project {
-    /// What Cargo knows of it.
+    /// The metadata that Cargo reports.
     pub metadata: Metadata,
 }
 
-/// What Cargo built.
+/// The result of a build.
 pub struct Build {
     /// The program.
     pub program: PathBuf,
-    /// The packages compiled for the target that was named, if one was: macros and build scripts
-    /// are not among them then.
+    /// The packages that were compiled. If a target was named, only those for it, without macros and
+    /// build scripts.
     pub packages: BTreeSet<PackageId>,
 }
 
 impl Project {
-    /// The project around the current folder, with the dependencies that it has on `target`, or on
-    /// every target.
+    /// The project around the current folder, with its dependencies on `target`, or on all targets.
     pub fn read(target: Option<&str>) -> Result<Self> {
         let mut options = vec!["--locked".to_owned()];
         if let Some(target) = target {
@@ -40,12 +39,12 @@ impl Project {
         Ok(Self { metadata })
     }
 
-    /// Its folder.
+    /// The project's folder.
     pub fn root(&self) -> &Path {
         self.metadata.workspace_root.as_std_path()
     }
 
-    /// The package that is deployed.
+    /// The deployed package.
     pub fn package(&self) -> Result<&Package> {
         let mut packages = self.metadata.workspace_packages().into_iter();
         let package = packages.find(|package| package.name == NAME);
@@ -62,7 +61,7 @@ impl Project {
         name.context("host.json names no customHandler.description.defaultExecutablePath")
     }
 
-    /// The functions, by the names of their folders.
+    /// The names of the functions, which are those of their folders.
     pub fn functions(&self) -> Result<BTreeSet<String>> {
         let mut functions = BTreeSet::new();
         for entry in std::fs::read_dir(self.root())? {
@@ -75,7 +74,7 @@ impl Project {
         Ok(functions)
     }
 
-    /// Builds the release binary, for `target` or else for this machine.
+    /// Builds the release binary for `target`, or else for this machine.
     pub fn build(&self, target: Option<&str>, rust_flags: &[String]) -> Result<Build> {
         let mut cargo = self.cargo();
         cargo.args(["build", "--release", "--locked", "--package", NAME]);
@@ -85,13 +84,13 @@ impl Project {
             cargo.args(["--target", target]);
         }
         if !rust_flags.is_empty() {
-            // Of all places for flags the one that Cargo looks at first, and then no further.
+            // Cargo reads flags from this variable first, and then ignores all other places.
             cargo.env("CARGO_ENCODED_RUSTFLAGS", rust_flags.join("\u{1f}"));
         }
         let mut cargo = cargo.stdout(Stdio::piped()).spawn()?;
         let messages = cargo.stdout.take().context("Cargo's messages")?;
 
-        // Cargo keeps what it compiles for the target apart from what it compiles to run itself.
+        // With a target, Cargo separates what it compiles for it from what runs during the build.
         let mut folder = self.metadata.target_directory.clone();
         folder.extend(target);
         let mut program = None;
@@ -118,7 +117,7 @@ impl Project {
         let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
         let mut command = Command::new(cargo);
         command.current_dir(self.root());
-        // What `cargo run` tells this program of its own package would make build scripts run anew.
+        // Cargo's variables about this package would make the build scripts run again.
         for (name, _) in std::env::vars_os() {
             let text = name.to_string_lossy();
             if text.starts_with("CARGO_PKG_") || text.starts_with("CARGO_MANIFEST_") {

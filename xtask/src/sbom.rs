@@ -1,9 +1,9 @@
-//! The bill of materials, in the form of `CycloneDX` 1.6: every crate whose code is in the program.
+//! The bill of materials, as `CycloneDX` 1.6: every crate whose code is in the program.
 //!
-//! Which those are is told by the build itself. Tools like `cargo cyclonedx` go by what Cargo
-//! resolves, macros included, name the project by its path, and add a random number and the time;
-//! the library `cyclonedx-bom` needs thirty crates, an XML parser among them, to write the few
-//! fields below. What is written was validated against the published schema.
+//! The build itself tells which crates those are. Tools like `cargo cyclonedx` use what Cargo
+//! resolves, which includes macros. They name the project by its path, and add a random number and
+//! the time. The library `cyclonedx-bom` needs thirty crates, including an XML parser, to write the
+//! few fields below. The output was validated against the published schema.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,10 +15,10 @@ use serde_json::{Value, json};
 use crate::package::rustc;
 use crate::project::{NAME, Project};
 
-/// That of Rust's standard library, and of musl.
+/// The licences of Rust's standard library and of musl.
 pub const RUST_LICENSE: &str = "(MIT OR Apache-2.0) AND MIT";
 
-/// Writes down what a program with this SHA-256 was made of. Nothing in it depends on the time or
+/// The bill of materials of the program with this SHA-256. Nothing in it depends on the time or on
 /// the machine.
 pub fn of(project: &Project, packages: &BTreeSet<PackageId>, sha256: &str) -> Result<String> {
     let metadata = &project.metadata;
@@ -81,7 +81,7 @@ pub fn of(project: &Project, packages: &BTreeSet<PackageId>, sha256: &str) -> Re
     Ok(format!("{bill:#}\n"))
 }
 
-/// Those of `crates` on which the crate of `node` depends at run time.
+/// Those of `crates` that the crate of `node` needs at run time.
 fn depends_on(node: &Node, crates: &BTreeMap<String, &Package>) -> BTreeSet<String> {
     let normal = node.deps.iter().filter(|dependency| {
         let mut kinds = dependency.dep_kinds.iter();
@@ -92,11 +92,11 @@ fn depends_on(node: &Node, crates: &BTreeMap<String, &Package>) -> BTreeSet<Stri
     there.map(|(reference, _)| reference.clone()).collect()
 }
 
-/// The licence of a crate as an SPDX expression.
+/// The licence of a crate, as an SPDX expression.
 pub fn license(package: &Package) -> Result<String> {
     let license = package.license.as_deref();
     let license = license.with_context(|| format!("{} names no licence", package.name))?;
-    // Before they were SPDX expressions, choices were written with a stroke.
+    // Before SPDX expressions, crates separated choices with a slash.
     let choices: Vec<_> = license.split('/').map(str::trim).collect();
     Ok(choices.join(" OR "))
 }
@@ -114,14 +114,14 @@ fn library(package: &Package, checksum: Option<&Checksum>) -> Result<Value> {
     }))
 }
 
-/// The version of the compiler, and so of the standard library.
+/// The version of the compiler, which is also that of the standard library.
 pub fn rust_version(project: &Project) -> Result<String> {
     let version = rustc(project.root(), &["--version"])?;
     let version = version.split(' ').nth(1);
     Ok(version.context("rustc tells no version")?.to_owned())
 }
 
-/// What comes with the compiler.
+/// The component for what comes with the compiler.
 fn standard_library(project: &Project) -> Result<Value> {
     let version = rust_version(project)?;
     Ok(json!({

@@ -1,11 +1,11 @@
-//! `azuredeploy.json`, put together from the parts in `xtask/template`.
+//! Assembles `azuredeploy.json` from the parts in `xtask/template`.
 //!
-//! What is written by hand is there: the frame, which bears the template's own name, and a part for
-//! each group of resources. A text `"{{…}}"` in a part stands for the part of that name, or for a
-//! value of [`values`], which comes from the table's catalogue or from `sentinel`. A list that
-//! stands for an element of another gives its elements. To add a part, put its file there and its
-//! name into the frame. The layout is kept, so that a change of a part is the same change of the
-//! whole.
+//! The parts are written by hand: the frame, which has the template's own name, and a part for each
+//! group of resources. A text `"{{…}}"` in a part is replaced by the part of that name, or by one
+//! of [`values`], which come from the table's catalogue or from `sentinel`. If the text is an
+//! element of a list and its value is a list, the elements are inserted. To add a part, put its
+//! file there and its name into the frame. The layout is kept, so a change in a part is the same
+//! change in the template.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -20,16 +20,16 @@ mod rules;
 const TEMPLATE: &str = "azuredeploy.json";
 const PARTS: &str = "xtask/template";
 const WORKBOOK: &str = "sentinel/workbook.json";
-/// How much further in the elements of a list are than the list.
+/// How much further a list's elements are indented than the list.
 const INDENT: &str = "  ";
 
-/// Brings the template in the folder of the project up to date.
+/// Writes the current template into the project's folder.
 pub fn write(project: &Path) -> Result<()> {
     fs::write(project.join(TEMPLATE), current(project)?)
         .with_context(|| format!("writing {TEMPLATE}"))
 }
 
-/// The template as it should be.
+/// The template as the parts and values make it.
 fn current(project: &Path) -> Result<String> {
     let mut parts = values(project)?;
     let folder = fs::read_dir(project.join(PARTS)).with_context(|| format!("reading {PARTS}"))?;
@@ -43,7 +43,7 @@ fn current(project: &Path) -> Result<String> {
     assembled(parts)
 }
 
-/// What is not written by hand, in JSON as it is laid out in the template.
+/// The values that are not written by hand, as JSON in the template's layout.
 fn values(project: &Path) -> Result<BTreeMap<String, String>> {
     let values = [
         ("healthStreamColumns", columns(&schema::health_stream())?),
@@ -58,7 +58,7 @@ fn values(project: &Path) -> Result<BTreeMap<String, String>> {
     Ok(values.map(|(name, it)| (name.to_owned(), it)).into())
 }
 
-/// The workbook of `sentinel`, line by line.
+/// The workbook of `sentinel`, as a list of lines.
 fn workbook(project: &Path) -> Result<String> {
     let text = fs::read_to_string(project.join(WORKBOOK));
     let text = text.with_context(|| format!("reading {WORKBOOK}"))?;
@@ -66,14 +66,14 @@ fn workbook(project: &Path) -> Result<String> {
     Ok(serde_json::to_string_pretty(&lines)?)
 }
 
-/// Columns, a line each.
+/// The columns, one on each line.
 fn columns(columns: &[schema::Declared]) -> Result<String> {
     let lines = columns.iter().map(serde_json::to_string);
     let lines: Vec<_> = lines.collect::<serde_json::Result<_>>()?;
     Ok(format!("[\n{INDENT}{}\n]", lines.join(",\n  ")))
 }
 
-/// The frame with every part in its place. Each is used, and only once, or something is amiss.
+/// The frame with every part inserted. Fails unless each part is used exactly once.
 fn assembled(mut parts: BTreeMap<String, String>) -> Result<String> {
     let whole = part(TEMPLATE, &mut parts)?;
     let left: Vec<_> = parts.into_keys().collect();
@@ -81,12 +81,12 @@ fn assembled(mut parts: BTreeMap<String, String>) -> Result<String> {
     Ok(whole + "\n")
 }
 
-/// Takes a part out of `parts`, with those that it names in their places.
+/// Removes a part from `parts`, and returns it with the parts that it names inserted.
 fn part(name: &str, parts: &mut BTreeMap<String, String>) -> Result<String> {
     let Some(text) = parts.remove(name) else {
         bail!("{{{{{name}}}}} is no part, or is named twice");
     };
-    // Names are looked for in what is written by hand only.
+    // Only parts written by hand may name others.
     if Path::new(name).extension().is_none_or(|it| it != "json") {
         return Ok(text);
     }
@@ -107,10 +107,10 @@ fn part(name: &str, parts: &mut BTreeMap<String, String>) -> Result<String> {
     Ok(lines.join("\n"))
 }
 
-/// A value in its place on a line.
+/// A line with a value inserted.
 fn inserted(before: &str, value: &str, after: &str) -> String {
     let indent = &before[..before.len() - before.trim_start().len()];
-    // No text in JSON has a line break, so each is one of the layout.
+    // A JSON text contains no line break, so every line break belongs to the layout.
     let elements = value
         .strip_prefix("[\n")
         .and_then(|it| it.strip_suffix("\n]"));

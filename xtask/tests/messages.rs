@@ -1,4 +1,4 @@
-//! What `cargo xtask` says where it cannot do its work.
+//! The messages of `cargo xtask` when it fails.
 #![allow(
     clippy::unwrap_used,
     clippy::disallowed_methods,

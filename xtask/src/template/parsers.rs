@@ -1,4 +1,4 @@
-//! The KQL functions of `sentinel/parsers`, as the template has them.
+//! The KQL functions of `sentinel/parsers`, in the form of the template.
 
 use std::fs;
 use std::path::Path;
@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 const FOLDER: &str = "sentinel/parsers";
 
-/// The functions, by the names of their files.
+/// The functions, in the order of their files' names.
 pub fn functions(project: &Path) -> Result<String> {
     let folder = fs::read_dir(project.join(FOLDER)).with_context(|| format!("reading {FOLDER}"))?;
     let mut paths = Vec::new();
@@ -25,16 +25,16 @@ pub fn functions(project: &Path) -> Result<String> {
     Ok(serde_json::to_string_pretty(&functions)?)
 }
 
-/// A KQL function as the template has it.
+/// A KQL function in the template.
 #[derive(Debug, PartialEq, Serialize)]
 struct Function {
     name: String,
     parameters: String,
-    /// Line by line, for the sake of those who read a change of it.
+    /// Line by line, so that a change is easy to review.
     query: Vec<String>,
 }
 
-/// A file of `sentinel/parsers`, in the form of a parser or in that of an ASIM parser.
+/// A file of `sentinel/parsers`, which is either a parser or an ASIM parser.
 #[derive(Deserialize)]
 struct File {
     #[serde(rename = "FunctionAlias", alias = "ParserName")]
@@ -70,7 +70,7 @@ fn function(yaml: &str) -> Result<Function> {
     })
 }
 
-/// A parameter in the words of KQL.
+/// A parameter as KQL declares it.
 fn declaration(parameter: &Parameter) -> String {
     let Parameter { name, r#type, .. } = parameter;
     match &parameter.default {
@@ -80,7 +80,7 @@ fn declaration(parameter: &Parameter) -> String {
     }
 }
 
-/// A text that the Resource Manager does not take for an expression.
+/// A text, escaped so that the Resource Manager does not take it for an expression.
 pub(super) fn literal(text: &str) -> String {
     if text.starts_with('[') && text.ends_with(']') {
         format!("[{text}")

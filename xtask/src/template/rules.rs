@@ -1,5 +1,5 @@
-//! The analytic rules of `sentinel/rules`, as the template has them: in the words of the service's
-//! API, which are not those of the files.
+//! The analytic rules of `sentinel/rules`, in the form of the template. The service's API uses
+//! other terms than the files.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -12,10 +12,10 @@ use serde_json::Value;
 use super::parsers::literal;
 
 const FOLDER: &str = "sentinel/rules";
-/// What the service takes at most in a rule's name, description and query.
+/// The most characters that the service accepts in a rule's name, description and query.
 const LONGEST: [usize; 3] = [256, 5_000, 10_000];
 
-/// The rules, by the names of their files.
+/// The rules, in the order of their files' names.
 pub fn rules(project: &Path) -> Result<String> {
     let folder = fs::read_dir(project.join(FOLDER)).with_context(|| format!("reading {FOLDER}"))?;
     let mut paths = Vec::new();
@@ -32,7 +32,7 @@ pub fn rules(project: &Path) -> Result<String> {
     Ok(serde_json::to_string_pretty(&rules)?)
 }
 
-/// A rule as the template has it. Every field is there, since a template cannot ask whether one is.
+/// A rule in the template. It has every field, since a template cannot ask whether a field exists.
 #[derive(Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Rule {
@@ -48,11 +48,12 @@ struct Rule {
     custom_details: Value,
     alert_details_override: Value,
     grouping: Grouping,
-    /// Line by line, for the sake of those who read a change of it.
+    /// Line by line, so that a change is easy to review.
     query: Vec<String>,
 }
 
-/// A file of `sentinel/rules`. What the template says of each rule alike is not read.
+/// A file of `sentinel/rules`. What is the same for all rules is in the template, and not read
+/// here.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct File {
@@ -141,7 +142,7 @@ fn rule(yaml: &str) -> Result<Rule> {
     })
 }
 
-/// `5h` or `14d` as ISO 8601 has it.
+/// `5h` or `14d` as an ISO 8601 duration.
 fn duration(text: &str) -> Result<String> {
     let unit = text.chars().last();
     let number = text.trim_end_matches(char::is_alphabetic);
@@ -157,7 +158,7 @@ fn duration(text: &str) -> Result<String> {
     }
 }
 
-/// The API takes techniques without what is below them.
+/// The techniques without their sub-techniques, which the API does not accept.
 fn techniques(relevant: &[String]) -> Vec<String> {
     let mut techniques: Vec<_> = relevant
         .iter()
