@@ -53,7 +53,7 @@ const OPENERS: [&str; 39] = [
 ];
 /// The call that reports a problem with a setting. Its first argument is the setting's name.
 const PROBLEM: &str = ".problem(";
-/// The least characters of a row.
+/// The fewest characters that a row may have.
 const SHORTEST: usize = 6;
 
 /// Messages that need no row of their own, by their beginning, and the reason.

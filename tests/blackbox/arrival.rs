@@ -349,8 +349,8 @@ async fn what_is_delivered_twice_counts_once_and_other_rows_do_not_count() {
     let (world, _api) = world(Sink::LogAnalytics).await;
     world.tenant.generate(30, minutes_ago(50), minutes_ago(5));
     run(&world).await;
-    // A process killed after it saved the batch's entry and before its checkpoint delivers it
-    // again.
+    // A process that was killed after it saved what it delivered for proof of arrival, and before it
+    // saved its checkpoint, delivers the records again.
     fs::remove_file(world.checkpoint_file(Sink::LogAnalytics)).unwrap();
     for entry in fs::read_dir(world.checkpoint_file(Sink::LogAnalytics).parent().unwrap()).unwrap()
     {

@@ -194,7 +194,7 @@ pub fn add_all_types(world: &World) -> BTreeSet<String> {
     let mut stored = minutes_ago(50);
     for mut record in records {
         stored += chrono::Duration::milliseconds(500);
-        // The schema does not say when the record happened.
+        // A sampled date need not be near the time of storage.
         record["date"] = json!(stored);
         world.tenant.add(record, stored);
     }

@@ -24,7 +24,7 @@ use crate::template::app_settings;
 use crate::template::resource_manager::Azure;
 use crate::world::{FUNCTION, Sink, World, minutes_ago};
 
-/// Most bytes of the zip, which is fetched whenever a Function App starts on another machine.
+/// Maximum bytes of the zip, which is fetched whenever a Function App starts on another machine.
 const LARGEST: usize = 6_000_000;
 
 /// A file of the package's folder.

@@ -111,7 +111,7 @@ async fn a_busy_second_at_the_beginning_is_delivered_whole() {
     }
 }
 
-/// For example, the first run lacks a permission, and START_FROM is changed before the next.
+/// For example, the first run lacks a permission, and `START_FROM` is changed before the next.
 #[tokio::test]
 async fn until_something_was_delivered_the_beginning_can_be_set_earlier() {
     let mut world = World::start().await;

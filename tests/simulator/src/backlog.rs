@@ -26,7 +26,7 @@ use crate::bucket::Bucket;
 use crate::records::Generator;
 use crate::server::Server;
 
-/// Most records in a page.
+/// Maximum records in a page.
 const LARGEST_PAGE: usize = 100;
 /// How many records a search reaches.
 const SEARCH_LIMIT: usize = 1_000;
@@ -47,7 +47,7 @@ const QUIET: TimeDelta = TimeDelta::minutes(5);
 pub struct Options {
     /// Records in the log.
     pub records: usize,
-    /// Least bytes of a record; 0 leaves records as they are made.
+    /// Minimum bytes of a record; 0 leaves records as they are made.
     pub record_bytes: usize,
     /// The period in which the records were stored, which ends shortly before now.
     pub span: TimeDelta,

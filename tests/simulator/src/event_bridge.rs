@@ -30,7 +30,7 @@ use crate::server::{AtWork, Counter, Server};
 use crate::sigv4::Signed;
 
 const BUS: &str = "auth0";
-/// Most bytes of all entries of a request together.
+/// Maximum bytes of all entries of a request together.
 const LARGEST: usize = 1024 * 1024;
 const MOST: usize = 10;
 /// How far a signature's time may be from the current time.

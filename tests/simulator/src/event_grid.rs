@@ -29,7 +29,7 @@ const KEY: &str = "c2ltdWxhdGVkLXRvcGljLWtleS0wMTIzNDU2Nzg5";
 const AUDIENCE: &str = "https://eventgrid.azure.net";
 const CUSTOM: &str = "/api/events";
 const NAMESPACE: &str = "/topics/logs:publish";
-/// Most bytes of a batch, and of an event.
+/// Maximum bytes of a batch, and of an event.
 const LARGEST: usize = 1024 * 1024;
 /// The table from which tests read what arrived.
 const TABLE: &str = "Auth0AM_CL";

@@ -35,7 +35,7 @@ const STREAM: &str = "Custom-Auth0AM_CL";
 /// The prefix that a stream's name has before that of its table.
 const CUSTOM: &str = "Custom-";
 const AUDIENCE: &str = "https://monitor.azure.com";
-/// Most bytes of a post, both as sent and as JSON.
+/// Maximum bytes of a post, both as sent and as JSON.
 const LARGEST_POST: usize = 1024 * 1024;
 /// How many bytes of a post are read to find that it is too large.
 const LARGEST_BODY: usize = 64 * LARGEST_POST;

@@ -15,11 +15,11 @@ use serde_json::{Map, Value};
 use crate::arrivals::Row;
 use crate::workspace::guid;
 
-/// Most characters of a column's name.
+/// Maximum characters of a column's name.
 const LONGEST_NAME: usize = 45;
 /// How many bytes of a field are kept.
 const LONGEST_FIELD: usize = 64 * 1024;
-/// Most columns of a table.
+/// Maximum columns of a table.
 const MOST_COLUMNS: usize = 500;
 /// Names that a table reserves.
 const RESERVED: [&str; 7] = [

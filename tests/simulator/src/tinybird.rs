@@ -29,7 +29,7 @@ use crate::server::Server;
 
 const TOKEN: &str = "p.eyJ1IjogInNpbXVsYXRlZCJ9.0Pzq7sGmS1dM4vN8aXw2YkTtRbJcUeHf";
 const NAME: &str = "auth0";
-/// Most bytes of a request before compression.
+/// Maximum bytes of a request before compression.
 const LARGEST: usize = 10_000_000;
 /// The table from which tests read what arrived.
 const TABLE: &str = "Auth0AM_CL";

@@ -12,7 +12,7 @@ use serde_json::Value;
 use super::parsers::literal;
 
 const FOLDER: &str = "sentinel/rules";
-/// The most characters that the service accepts in a rule's name, description and query.
+/// The maximum characters that the service accepts in a rule's name, description and query.
 const LONGEST: [usize; 3] = [256, 5_000, 10_000];
 
 /// The rules, in the order of their files' names.

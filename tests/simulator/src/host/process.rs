@@ -119,13 +119,13 @@ impl Process {
         process
     }
 
-    /// Kills it at once. Returns whether it is started again.
+    /// Kills the program at once. Returns whether it is started again.
     pub async fn kill(&self) -> bool {
         let (done, killed) = oneshot::channel();
         self.kill.send(done).is_ok() && killed.await.is_ok()
     }
 
-    /// Kills it, and returns when it is gone.
+    /// Kills the program, and returns when it is gone.
     pub async fn stop(self) {
         let mut state = self.state.clone();
         drop(self);
@@ -133,7 +133,7 @@ impl Process {
         while state.changed().await.is_ok() {}
     }
 
-    /// Asks it to end.
+    /// Asks the program to end.
     pub async fn terminate(&self) {
         let process = self.id.borrow().to_string();
         let mut kill = Command::new("kill");
@@ -141,7 +141,7 @@ impl Process {
         assert!(status.is_ok_and(|it| it.success()), "kill -TERM {process}");
     }
 
-    /// Waits until it has been started this many times.
+    /// Waits until the program has been started this many times.
     pub async fn wait_for_start(&self, number: usize) {
         let mut state = self.state.clone();
         let is_it = |it: &State| *it == State::Running(number);
