@@ -23,11 +23,12 @@ const NAMED: usize = 100;
 
 #[derive(Args)]
 pub(super) struct Command {
-    /// The first record: a duration back from now (7d), a time (2026-11-21T08:00:00Z) that its date
-    /// is not before, `oldest`, or its log id
+    /// Where the stretch begins: a duration back from now (7d), a time (2026-11-21T08:00:00Z),
+    /// `oldest`, or the log id of the first record. Records of exactly this time are in it
     #[arg(long, value_name = "WHERE", value_parser = parse, allow_hyphen_values = true)]
     from: Beginning,
-    /// The record after the last, in the same way: its date is before this time
+    /// Where the stretch ends: a duration, a time or a log id. Records of exactly this time or id are
+    /// not in it
     #[arg(long, value_name = "WHERE", value_parser = parse, allow_hyphen_values = true)]
     to: Beginning,
     /// Deliver again what is missing

@@ -17,12 +17,12 @@ use crate::state::{Checkpoint, Peeked, Replaced};
 
 #[derive(Subcommand)]
 pub(super) enum Command {
-    /// Say where reading resumes
+    /// Show where reading resumes
     Show {
         /// Print the checkpoint as it is stored
         #[arg(long)]
         json: bool,
-        /// Only that of this destination
+        /// Only the checkpoint of this destination
         #[arg(long, value_name = "NAME")]
         destination: Option<String>,
     },
@@ -35,7 +35,7 @@ pub(super) enum Command {
         /// log id after which to read on
         #[arg(long, value_name = "WHERE", value_parser = parse, allow_hyphen_values = true)]
         from: Beginning,
-        /// Only that of this destination
+        /// Only the checkpoint of this destination
         #[arg(long, value_name = "NAME")]
         destination: Option<String>,
     },

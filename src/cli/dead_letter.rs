@@ -17,18 +17,18 @@ const FAILURES: usize = 10;
 
 #[derive(Subcommand)]
 pub(super) enum Command {
-    /// Print a line for each: its name, when it was set aside, and why
+    /// Print a line for each record: its name, when it was set aside, and why
     List,
-    /// Print one as it is stored
+    /// Print a record as it is stored
     Show {
-        /// As `list` prints it: mostly the log id
+        /// The name that `list` prints: usually the log id
         name: String,
     },
-    /// Deliver them, and remove those that were taken
+    /// Deliver the records, and remove those that were accepted
     ///
-    /// The exit status is 1 if one was not taken; it stays where it is.
+    /// The exit status is 1 if a record was not accepted; it stays where it is.
     Retry {
-        /// Only these
+        /// Only these records
         names: Vec<String>,
     },
 }

@@ -42,7 +42,7 @@ pub type Environment = HashMap<String, String>;
 struct Cli {
     #[command(subcommand)]
     command: Option<Command>,
-    /// Only for this tenant of TENANTS; not with `serve`
+    /// Only this tenant of TENANTS; not with `serve`
     #[arg(long, value_name = "NAME", global = true)]
     tenant: Option<String>,
 }
@@ -54,9 +54,9 @@ enum Command {
     /// Make one run now and print its report as JSON
     ///
     /// Reads the records after the checkpoint, delivers them and moves the checkpoint, until
-    /// there are no more or `RUN_BUDGET` is spent. The exit status is 0 if all went well, 1 if the
-    /// run failed, for all destinations or for one (it says why; run it again, nothing is lost), 2 if
-    /// settings are missing or bad and nothing could run.
+    /// there are no more or `RUN_BUDGET` is spent. The exit status is 0 if all went well; 1 if the
+    /// run failed for a destination (it says why; run it again, nothing is lost); 2 if settings are
+    /// missing or bad and nothing could run.
     Poll {
         /// Deliver here instead of to DESTINATIONS
         #[arg(long, value_name = "NAME", long_help = deliver_here())]
@@ -64,24 +64,24 @@ enum Command {
     },
     /// Try the Auth0 token, a log read, the storage and the destinations, and say what is wrong
     ///
-    /// Sends no record and moves no checkpoint. The exit status is 0 if all that could be tried
-    /// works, 1 if something does not, 2 if settings are missing or bad.
+    /// Sends no record and moves no checkpoint. The exit status is 0 if everything that could be
+    /// tried works; 1 if something does not; 2 if settings are missing or bad.
     Check {
         /// Try this destination instead of DESTINATIONS
         #[arg(long, value_name = "NAME", long_help = try_this())]
         destination: Option<String>,
     },
-    /// Tell how it stands with each destination, by what its runs have left in the storage
+    /// Show the state of each destination, from what its runs have left in the storage
     ///
-    /// The exit status is 1 if the newest run failed, or ended a quarter of an hour ago or earlier, or
-    /// if records may be missing; 2 if settings are missing or bad and no run can begin. Where no run
-    /// has ended yet, it is 0, or 1 if the program was started so long ago that first answered as the
-    /// function `Auth0Health`.
+    /// The exit status is 1 if the newest run failed or ended a quarter of an hour ago or earlier, or
+    /// if records may be missing; 2 if settings are missing or bad and no run can begin. If no run has
+    /// ended yet, it is 0, or 1 once the program has answered as the function `Auth0Health` for a
+    /// quarter of an hour.
     Status {
-        /// Print it as JSON, as the function `Auth0Health` answers
+        /// Print the JSON that the function `Auth0Health` answers with
         #[arg(long)]
         json: bool,
-        /// Only for this destination
+        /// Only this destination
         #[arg(long, value_name = "NAME")]
         destination: Option<String>,
     },
@@ -90,28 +90,29 @@ enum Command {
     /// The checkpoint stays where it is. It is safe to interrupt and to repeat: each record carries
     /// its log id. The exit status is that of `poll`.
     Replay(replay::Command),
-    /// Compare a stretch of the log with what the table and the archive have of it
+    /// Compare a stretch of the log with what is in the table and the archive
     ///
-    /// Reads the stretch at Auth0 again, and prints for each hour, by the time in the log id, how
-    /// many records are at Auth0, there, missing, there without being at Auth0, and late. The exit
-    /// status is 0 if none is missing or all that was missing was delivered, 1 if one is missing or
-    /// something could not be asked, 2 if settings are missing or bad. The checkpoint stays where it
-    /// is, and it is safe to interrupt and to repeat.
+    /// Reads the stretch from Auth0 again. For each hour, by the time in the log id, it prints how
+    /// many records Auth0 has, how many the destination has, how many are missing, how many only the
+    /// destination has, and how many came late. The exit status is 0 if no record is missing, or all
+    /// missing ones were delivered; 1 if one is missing or something could not be queried; 2 if
+    /// settings are missing or bad. The checkpoint stays where it is. It is safe to interrupt and to
+    /// repeat.
     Audit(audit::Command),
     /// Print the pseudonyms of values, and the query that finds them
     ///
-    /// A value has one for each kind of data that it may be, and one with the previous key. Only
-    /// `PII_KEY`, `PII_KEY_ID` and `PII_KEY_PREVIOUS` are read, and nobody is asked.
+    /// A value has one pseudonym for each kind of data that it may be, and others with the previous
+    /// key. Reads only `PII_KEY`, `PII_KEY_ID` and `PII_KEY_PREVIOUS`, and contacts no service.
     Pseudonym(pseudonym::Command),
     /// Show or set where reading resumes
     Checkpoint {
         #[command(subcommand)]
         command: checkpoint::Command,
     },
-    /// Look at the records that were set aside, or deliver them after all
+    /// Show the records that were set aside, or deliver them after all
     ///
-    /// A record is set aside if it is too large for a row, if the destination refuses it alone
-    /// while it takes others, or if it has no log id. Secrets in it are masked.
+    /// A record is set aside if it is too large for a row, if the destination refuses it and accepts
+    /// others, or if it has no log id. Secrets in it are masked.
     DeadLetter {
         #[command(subcommand)]
         command: dead_letter::Command,
@@ -122,7 +123,7 @@ enum Command {
 
 #[derive(Args)]
 struct Only {
-    /// Only for this destination
+    /// Only this destination
     #[arg(long, value_name = "NAME", global = true)]
     destination: Option<String>,
 }

@@ -20,20 +20,21 @@ use crate::settings::SettingsError;
 
 #[derive(Args)]
 pub(super) struct Command {
-    /// The destination that gets it
+    /// The destination that gets the records
     #[arg(long, value_name = "NAME")]
     destination: String,
-    /// The first record: a duration back from now (7d), a time (2026-11-21T08:00:00Z) that its date
-    /// is not before, `oldest`, or its log id
+    /// Where the stretch begins: a duration back from now (7d), a time (2026-11-21T08:00:00Z),
+    /// `oldest`, or the log id of the first record. Records of exactly this time are in it
     #[arg(long, value_name = "WHERE", value_parser = parse, allow_hyphen_values = true)]
     from: Beginning,
-    /// The record after the last, in the same way: its date is before this time
+    /// Where the stretch ends: a duration, a time or a log id. Records of exactly this time or id are
+    /// not in it
     #[arg(long, value_name = "WHERE", value_parser = parse, allow_hyphen_values = true)]
     to: Beginning,
-    /// Send these records instead of those that the destination's filter takes
+    /// Send the records that this filter takes, instead of the destination's own filter
     #[arg(long, value_name = "LIST", value_parser = Filter::read)]
     filter: Option<Filter>,
-    /// Read from this destination, which keeps records, instead of from Auth0
+    /// Read from this destination, which must keep records, instead of from Auth0
     #[arg(long, value_name = "NAME", value_parser = known)]
     source: Option<String>,
     /// Send nothing, and report what would be sent
