@@ -274,6 +274,31 @@ impl Storage {
         self.attempt(deadline, write).await
     }
 
+    /// The same, but a write whose answer was lost counts as made: if a later attempt meets exactly this
+    /// content, an earlier attempt has written it.
+    pub async fn write_or_meet(
+        &self,
+        path: &str,
+        content: Bytes,
+        over: Option<&Version>,
+        deadline: Deadline,
+    ) -> Result<Version, StorageError> {
+        let mut attempts = 0;
+        let write = || {
+            attempts += 1;
+            self.objects.write(path, content.clone(), over)
+        };
+        let written = self.attempt(deadline, write).await;
+        if attempts > 1
+            && matches!(written, Err(StorageError::Conflict))
+            && let Ok(Some((stored, version))) = self.read(path, deadline).await
+            && stored == content
+        {
+            return Ok(version);
+        }
+        written
+    }
+
     /// Tests access by reading and writing an object that exists only for this.
     ///
     /// The test also passes if another probe, or an earlier attempt of this one, has written
