@@ -130,7 +130,8 @@ impl ArrivalStore {
             }
             let json = Bytes::from(serde_json::to_vec(&latest.arrivals).unwrap_or_default());
             let over = latest.version.as_ref();
-            match self.storage.write(&self.path, json, over, deadline).await {
+            let written = self.storage.write_or_meet(&self.path, json, over, deadline);
+            match written.await {
                 Ok(version) => {
                     latest.version = Some(version);
                     *known = Some(latest);

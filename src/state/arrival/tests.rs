@@ -1,9 +1,11 @@
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use super::*;
 use crate::net::retry::{Deadline, Jitter};
 use crate::storage::Storage;
+use crate::storage::faulty::{Fault, Faulty, Operation};
 use crate::storage::memory::Memory;
 
 const TIMING: Timing = Timing {
@@ -318,6 +320,35 @@ async fn two_processes_add_to_the_same_and_what_is_no_change_is_not_written() {
     let due = |it: &Arrivals| it.due(TIMING, at("10:00:00"));
     let seen = store().see(deadline, due).await.unwrap();
     assert_eq!(seen[0].ids, ids(8, [1, 2, 3]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_found_counts_once_although_the_answer_to_its_writing_was_lost() {
+    let is_lost = Arc::new(AtomicBool::new(false));
+    let losing = Faulty::over(Memory::default(), {
+        let is_lost = Arc::clone(&is_lost);
+        move |operation, _| match operation {
+            Operation::Write if is_lost.swap(false, Ordering::Relaxed) => Fault::LoseAnswer,
+            _ => Fault::None,
+        }
+    });
+    let storage = Arc::new(Storage::over(losing, Jitter::seeded(1)));
+    let store = ArrivalStore::new(storage, "acme", "log-analytics");
+    let deadline = || Deadline::after(Duration::from_mins(10));
+    let all = ids(8, [0, 30, 59]);
+    let accept = |it: &mut Arrivals| it.accept(&all, at("09:10:00"));
+    store.change(deadline(), accept).await.unwrap();
+    // As in a table that has no row yet.
+    let find = async |clock| {
+        let nothing = [found(8, 3, &all)];
+        let find = |it: &mut Arrivals| it.find(&nothing, at(clock));
+        is_lost.store(true, Ordering::Relaxed);
+        let verdict = store.change(deadline(), find).await.unwrap();
+        let told = store.see(deadline(), told).await.unwrap();
+        (verdict.lost.len(), told)
+    };
+    assert_eq!(find("09:30:00").await, (0, [3, 0, 3, 0]));
+    assert_eq!(find("10:30:00").await, (3, [3, 0, 3, 3]));
 }
 
 /// Someone else may be able to write it.
