@@ -179,6 +179,7 @@ impl Proof {
 
     /// Stores what was found, and reports what is missing. Returns the records to deliver again.
     /// Records missing for good fail the run.
+    /// If another process has looked at an hour meanwhile, the rest is up to that process.
     pub async fn settle(
         &self,
         found: &[Found],
@@ -186,8 +187,13 @@ impl Proof {
         deadline: Deadline,
     ) -> BTreeSet<LogId> {
         let now = self.now();
-        let settled = self.store.change(deadline, |it| it.find(found, now)).await;
-        let Verdict { missing, lost } = self.note(settled).unwrap_or_default();
+        let settled = self.store.change(deadline, |it| {
+            let found = found.iter();
+            let due = found.filter(|found| it.is_due(found.hour, self.timing, now));
+            let due: Vec<_> = due.cloned().collect();
+            it.find(&due, now)
+        });
+        let Verdict { missing, lost } = self.note(settled.await).unwrap_or_default();
         if !missing.is_empty() {
             let (count, names) = (missing.len(), names(&missing));
             warn!(
@@ -376,6 +382,47 @@ mod tests {
             found.push(hours.iter().map(|it| it.landed).collect::<Vec<_>>());
         }
         assert_eq!(found, [vec![], vec![1], vec![]]);
+    }
+
+    #[tokio::test]
+    async fn of_two_processes_one_delivers_what_is_missing_again() {
+        let begin: DateTime<Utc> = "2026-11-21T09:00:00Z".parse().unwrap();
+        let minutes = Arc::new(AtomicI64::new(0));
+        let clock: Clock = Arc::new({
+            let minutes = Arc::clone(&minutes);
+            move || begin + TimeDelta::minutes(minutes.load(Ordering::Relaxed))
+        });
+        let storage = Arc::new(Storage::over(Memory::default(), Jitter::seeded(1)));
+        let proofs = [(); 2].map(|()| Proof {
+            store: ArrivalStore::new(Arc::clone(&storage), "acme", "log-analytics"),
+            ..proof("http://127.0.0.1:9", &clock)
+        });
+        let deadline = || Deadline::after(Duration::from_mins(1));
+        let ids = [10, 20, 30].map(|it| LogId::synthetic("900", begin - TimeDelta::minutes(it)));
+        let [missing, ..] = &ids;
+        proofs[0].accept(&ids.clone().into(), deadline()).await;
+        let mut again = Vec::new();
+        for (minute, missing) in [(20, None), (80, Some(missing))] {
+            minutes.store(minute, Ordering::Relaxed);
+            // Both have asked before one of them takes note of the answer.
+            let found = Found {
+                hour: begin - TimeDelta::hours(1),
+                accepted: 3,
+                landed: 2,
+                missing: missing.cloned().into_iter().collect(),
+            };
+            for proof in &proofs {
+                let see = proof
+                    .store
+                    .see(deadline(), |it| it.due(proof.timing, (proof.clock)()));
+                assert_eq!(see.await.unwrap().len(), 1);
+            }
+            for proof in &proofs {
+                let (found, mut report) = ([found.clone()], Report::default());
+                again.push(proof.settle(&found, &mut report, deadline()).await.len());
+            }
+        }
+        assert_eq!(again, [0, 0, 1, 0]);
     }
 
     #[test]

@@ -245,6 +245,12 @@ impl Arrivals {
         wanted.collect()
     }
 
+    /// Whether it is time to look for that hour.
+    pub fn is_due(&self, hour: DateTime<Utc>, timing: Timing, now: DateTime<Utc>) -> bool {
+        let hour = self.hours.get(&hour);
+        hour.is_some_and(|it| it.is_due(timing, now))
+    }
+
     /// Notes what was found. Records that came to an hour meanwhile are looked for later.
     pub fn find(&mut self, found: &[Found], now: DateTime<Utc>) -> Verdict {
         let mut verdict = Verdict::default();
