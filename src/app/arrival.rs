@@ -1,6 +1,6 @@
 //! The proof of arrival for a destination. Records missing from the table are delivered again, once.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -9,12 +9,23 @@ use tracing::warn;
 use super::layers::Built;
 use super::{App, Layers, Pipeline, Way};
 use crate::arrival::{self, Proof};
+use crate::clock::hour;
 use crate::destination::{Kind, Tools};
 use crate::net::retry::Deadline;
 use crate::record::LogId;
 use crate::report::{Report, label};
 use crate::run::{Run, Stretch, StretchLedger, Until};
 use crate::state::{ArrivalStore, Found, Timing};
+
+/// These ids by the hour in which their records were stored. Each id has a time.
+fn by_hour(ids: &BTreeSet<LogId>) -> Vec<BTreeSet<LogId>> {
+    let mut hours: BTreeMap<_, BTreeSet<LogId>> = BTreeMap::new();
+    for id in ids {
+        let hour = id.stored_at().map(hour);
+        hours.entry(hour).or_default().insert(id.clone());
+    }
+    hours.into_values().collect()
+}
 
 impl Layers {
     /// Whether `ARRIVAL` is on.
@@ -59,8 +70,9 @@ impl App {
         report
     }
 
-    /// Delivers these records again, as a replay does. Records read in between count as skipped. If
-    /// the replay does not finish, it is retried after the next look at the table.
+    /// Delivers these records again, as a replay does, hour by hour: reading everything between two
+    /// hours that lie far apart could take more time than there is. Records read in between in an hour
+    /// count as skipped. If the replay does not finish, it is retried after the next look at the table.
     async fn send_again(
         &self,
         (pipeline, way, proof): (&Pipeline, &Way, &Proof),
@@ -68,21 +80,32 @@ impl App {
         report: &mut Report,
         deadline: Deadline,
     ) {
-        let again = self.deliver_again((pipeline, way), missing, deadline.remaining());
-        let again = again.await;
-        report.count_in(&again);
-        // `before_start` here counts the records between the missing ones, not records older than
-        // `START_FROM`.
-        report.before_start -= again.before_start;
-        report.skipped += again.before_start;
-        for error in &again.errors {
-            warn!(
-                "{}: delivering missing records again: {error}",
-                pipeline.label
-            );
+        let (mut done, mut delivered) = (BTreeSet::new(), 0);
+        for ids in by_hour(missing) {
+            let again = self.deliver_again((pipeline, way), &ids, deadline.remaining());
+            let again = again.await;
+            report.count_in(&again);
+            // `before_start` here counts the records between the missing ones, not records older than
+            // `START_FROM`.
+            report.before_start -= again.before_start;
+            report.skipped += again.before_start;
+            for error in &again.errors {
+                warn!(
+                    "{}: delivering missing records again: {error}",
+                    pipeline.label
+                );
+            }
+            if again.caught_up {
+                delivered += again.delivered;
+                done.extend(ids);
+            } else if !again.refuses_all {
+                // If all records of an hour are refused, others may be accepted. Any other failure
+                // would repeat itself.
+                break;
+            }
         }
-        if again.caught_up {
-            proof.send_again(missing, again.delivered, deadline).await;
+        if !done.is_empty() {
+            proof.send_again(&done, delivered, deadline).await;
         }
     }
 

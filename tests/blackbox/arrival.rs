@@ -191,6 +191,39 @@ async fn what_is_asked_is_kql_and_has_the_same_answers_there(sink: Sink) {
     assert_eq!(named, ids);
 }
 
+/// What lies between them may be more than a run has time for. Then the first would be delivered again
+/// with each look, and the last never.
+#[tokio::test]
+async fn of_missing_records_of_hours_far_apart_what_is_between_is_not_read_again() {
+    let (mut world, _api) = world(Sink::LogAnalytics).await;
+    world.set("START_FROM", "12h");
+    world.set("ARRIVAL_AFTER", "1h");
+    for minutes in [11 * 60, 10] {
+        if minutes == 10 {
+            let (from, to) = (minutes_ago(9 * 60), minutes_ago(3 * 60));
+            world.tenant.generate(3_000, from, to);
+            world.poll().await;
+        }
+        for second in 0..2 {
+            let date = minutes_ago(minutes) + chrono::Duration::seconds(second);
+            world.tenant.add(json!({"date": date, "type": "s"}), date);
+        }
+        world.arrivals().drop_one_of(2);
+        world.poll().await;
+        world.arrivals().drop_one_of(0);
+    }
+    world.set("ARRIVAL_AFTER", "0s");
+    let (_, report) = run(&world).await;
+    assert_eq!(counts(&report), [3_004, 3_002, 2], "{report}");
+    let (ran, report) = run(&world).await;
+    let [delivered, fetched] = numbers(&report, ["delivered", "fetched"]);
+    assert_eq!((ran.code(), delivered), (0, 2), "{ran:?}");
+    assert!(fetched < 1_000, "{ran:?}");
+    let (ran, report) = run(&world).await;
+    assert_eq!((ran.code(), counts(&report)), (0, [3_004, 3_004, 0]));
+    world.assert_all_landed_once();
+}
+
 #[tokio::test]
 async fn a_heartbeat_tells_of_what_is_missing_for_good_as_long_as_status_does() {
     let (mut world, _api) = world(Sink::LogsIngestion).await;
