@@ -256,14 +256,17 @@ impl CheckpointStore {
         };
         match read(&json, now) {
             Ok(checkpoint) => Ok(Ok(checkpoint)),
-            Err(problem) => self.unless_newer(problem).map(|_| Err(Some(json))),
+            Err(problem) => {
+                let seen = self.unless_newer(&self.previous(), problem);
+                seen.map(|_| Err(Some(json)))
+            }
         }
     }
 
     /// Fails if a newer version of this program wrote the checkpoint, which then is not lost.
-    fn unless_newer(&self, problem: Unreadable) -> Result<Unreadable, CheckpointError> {
+    fn unless_newer(&self, path: &str, problem: Unreadable) -> Result<Unreadable, CheckpointError> {
         match problem {
-            Unreadable::Newer(_) => Err(self.unreadable(&self.newest(), problem)),
+            Unreadable::Newer(_) => Err(self.unreadable(path, problem)),
             _ => Ok(problem),
         }
     }
@@ -365,7 +368,7 @@ impl CheckpointStore {
                 let found = Stored::Newest(checkpoint);
                 return Ok(Loaded { found, version });
             }
-            Some(Err(problem)) => with_causes(&self.unless_newer(problem)?),
+            Some(Err(problem)) => with_causes(&self.unless_newer(&self.newest(), problem)?),
             None => NOT_THERE.to_owned(),
         };
         let found = match (self.load_previous(now, deadline).await?, json) {

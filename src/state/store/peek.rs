@@ -40,7 +40,7 @@ impl CheckpointStore {
         let problem = match self.read(&newest, deadline).await? {
             Some((json, _)) => match read(&json, now) {
                 Ok(checkpoint) => return Ok(Some(shown(&newest, &json, checkpoint))),
-                Err(problem) => Some(self.unless_newer(problem)?),
+                Err(problem) => Some(self.unless_newer(&newest, problem)?),
             },
             None => None,
         };
@@ -58,7 +58,7 @@ impl CheckpointStore {
                 ..shown(&previous, &json, checkpoint)
             })),
             Err(source) => {
-                let source = self.unless_newer(source)?;
+                let source = self.unless_newer(&previous, source)?;
                 // Even if the newest generation is missing, the next run would not begin as a first
                 // one.
                 Err(match problem {

@@ -239,6 +239,32 @@ async fn what_a_newer_version_has_written_is_not_touched() {
 }
 
 #[tokio::test]
+async fn of_two_generations_the_one_is_named_that_a_newer_version_has_written() {
+    let stores = Stores::new();
+    stores.save(&[cursor_at("08:00:00")]).await;
+    let newer = std::fs::read_to_string(stores.file("")).unwrap();
+    let newer = newer.replace("\"format\": 2", "\"format\": 3");
+    std::fs::write(stores.file(".previous"), newer).unwrap();
+    for is_there in [true, false] {
+        if is_there {
+            std::fs::write(stores.file(""), "").unwrap();
+        } else {
+            std::fs::remove_file(stores.file("")).unwrap();
+        }
+        let loaded = stores.load().await.unwrap_err();
+        let deadline = Deadline::after(Duration::from_mins(1));
+        let peeked = stores.open().peek(at("12:00:00"), deadline).await;
+        for error in [loaded, peeked.unwrap_err()] {
+            let error = with_causes(&error);
+            let previous = stores.file(".previous").display().to_string();
+            let told = format!("the checkpoint {previous} cannot be used; ");
+            assert!(error.starts_with(&told), "{error}");
+            assert!(error.contains("it has format 3"), "{error}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_checkpoint_of_a_time_to_come_is_not_believed_and_the_one_before_it_is() {
     let stores = Stores::new();
     stores.save(&[cursor_at("08:00:00")]).await;
