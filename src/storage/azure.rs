@@ -8,13 +8,11 @@ use std::error::Error as _;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use futures_util::{FutureExt as _, TryStreamExt as _};
+use futures_util::FutureExt as _;
+use object_store::Error;
 use object_store::azure::{AzureAuthorizer, AzureConfigKey, MicrosoftAzure, MicrosoftAzureBuilder};
 use object_store::client::{HttpError, HttpRequest, HttpRequestBody};
 use object_store::path::Path;
-use object_store::{
-    Error, ObjectStore as _, ObjectStoreExt as _, PutMode, PutOptions, RetryConfig, UpdateVersion,
-};
 use reqwest::Method;
 use secrecy::ExposeSecret as _;
 use url::Url;
@@ -24,7 +22,7 @@ use self::refusal::{Meaning, Opener};
 use self::secrets::AzureRefusals;
 use self::tokens::Tokens;
 use super::wire::{AnswerTooLarge, Wire, cause};
-use super::{Attempt, LONGEST_LIST, Object, Objects, StorageError, Version};
+use super::{Attempt, Object, Objects, StorageError, Version, remote};
 use crate::azure::account::{Account, Credential};
 use crate::azure::identity::Identity;
 use crate::clock::Clock;
@@ -88,11 +86,7 @@ impl Container {
             .with_container_name(name)
             .with_allow_http(true)
             .with_http_connector(wire.clone())
-            // Retries are left to retry.rs.
-            .with_retry(RetryConfig {
-                max_retries: 0,
-                ..RetryConfig::default()
-            });
+            .with_retry(remote::retries());
         let (mut builder, opener) = match &account.credential {
             Credential::Key(key) => (builder.with_access_key(key.expose_secret()), Opener::Key),
             Credential::Sas(sas) => (
@@ -122,16 +116,12 @@ impl Container {
     }
 
     async fn read(&self, path: &str) -> Result<Option<Object>, StorageError> {
-        let blob = match self.blobs.get(&Path::from(path)).await {
-            Ok(blob) => blob,
+        match remote::get(&self.blobs, path).await {
+            Ok(blob) => Ok(Some(blob)),
             // The blob or the whole container is missing: in both cases nothing has been stored yet.
-            Err(error) if self.is_absent(&error) => return Ok(None),
-            Err(error) => return Err(self.classify(path, &error)),
-        };
-        let version = Version(blob.meta.e_tag.clone().unwrap_or_default());
-        let content = blob.bytes().await;
-        let content = content.map_err(|error| self.classify(path, &error))?;
-        Ok(Some((content, version)))
+            Err(error) if self.is_absent(&error) => Ok(None),
+            Err(error) => Err(self.classify(path, &error)),
+        }
     }
 
     /// Writes a blob. Creates the container if it is missing.
@@ -141,14 +131,14 @@ impl Container {
         content: Bytes,
         over: Option<&Version>,
     ) -> Result<Version, StorageError> {
-        let written = match self.put(path, content.clone(), over).await {
+        let written = match remote::put(&self.blobs, path, content.clone(), over).await {
             Err(error) if self.missing == Missing::IsAnError && is_without_container(&error) => {
                 let why = format!("{} does not exist; make it, or name another", self.url);
                 return Err(StorageError::Denied(why, error.into()));
             }
             Err(error) if over.is_none() && is_without_container(&error) => {
                 self.create().await?;
-                self.put(path, content, over).await
+                remote::put(&self.blobs, path, content, over).await
             }
             result => result,
         };
@@ -160,22 +150,10 @@ impl Container {
     }
 
     async fn list(&self, folder: &str) -> Result<Vec<String>, StorageError> {
-        let prefix = Path::from(folder);
-        let below = prefix.parts().count() + 1;
-        let mut blobs = self.blobs.list(Some(&prefix));
-        let mut paths = Vec::new();
-        while paths.len() < LONGEST_LIST {
-            match blobs.try_next().await {
-                Ok(Some(blob)) if blob.location.parts().count() == below => {
-                    paths.push(blob.location.to_string());
-                }
-                Ok(Some(_)) => {}
-                Ok(None) => break,
-                Err(error) if self.is_absent(&error) => break,
-                Err(error) => return Err(self.classify(folder, &error)),
-            }
+        match remote::list(&self.blobs, folder).await {
+            Err(error) if self.is_absent(&error) => Ok(Vec::new()),
+            result => result.map_err(|error| self.classify(folder, &error)),
         }
-        Ok(paths)
     }
 
     /// `object_store` deletes by a batch request, and does not report Azure's error codes for it.
@@ -191,26 +169,6 @@ impl Container {
             Err(error) if self.is_absent(&error) => Ok(()),
             result => result.map_err(|error| self.classify(path, &error)),
         }
-    }
-
-    async fn put(
-        &self,
-        path: &str,
-        content: Bytes,
-        over: Option<&Version>,
-    ) -> Result<Version, Error> {
-        let mode = match over {
-            None => PutMode::Create,
-            Some(Version(e_tag)) => PutMode::Update(UpdateVersion {
-                e_tag: Some(e_tag.clone()),
-                version: None,
-            }),
-        };
-        let put = self
-            .blobs
-            .put_opts(&Path::from(path), content.into(), PutOptions::from(mode))
-            .await?;
-        Ok(Version(put.e_tag.unwrap_or_default()))
     }
 
     /// Creates the container. `object_store` has no call for this.

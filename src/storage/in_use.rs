@@ -166,11 +166,11 @@ mod tests {
         issuer.prepare(&in_use).await;
         in_use.refuse(&1);
         let asked = AtomicU32::new(0);
-        let issued = async || match asked.fetch_add(1, Ordering::Relaxed) {
+        let answer = async || match asked.fetch_add(1, Ordering::Relaxed) {
             0 => Ok(1),
             _ => Err("unreachable"),
         };
-        let prepared = in_use.prepare(issued, async |_| ()).await;
+        let prepared = in_use.prepare(answer, async |_| ()).await;
         assert_eq!(prepared, Err("unreachable"));
         assert_eq!(in_use.refuse(&1), Again::Soon);
         assert_eq!(issuer.prepare(&in_use).await, 2);

@@ -7,6 +7,7 @@
 pub(crate) mod azure;
 pub(crate) mod folder;
 mod in_use;
+mod remote;
 pub(crate) mod s3;
 pub(crate) mod settings;
 mod wire;

@@ -4,21 +4,18 @@ use std::fmt;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
-use futures_util::{FutureExt as _, TryStreamExt as _};
 use object_store::aws::{AmazonS3, AmazonS3Builder, AwsCredential, Checksum};
 use object_store::client::{HttpError, HttpRequest};
 use object_store::path::Path;
-use object_store::{
-    CredentialProvider, Error, ObjectStore as _, ObjectStoreExt as _, PutMode, PutOptions,
-    RetryConfig, UpdateVersion,
-};
+use object_store::{CredentialProvider, Error, ObjectStoreExt as _};
 use reqwest::StatusCode;
 use url::Url;
 
 use super::in_use::InUse;
 use super::wire::{AnswerTooLarge, Refusals, Wire, cause};
-use super::{Attempt, LONGEST_LIST, Object, Objects, StorageError, Version};
+use super::{Attempt, Object, Objects, StorageError, Version, remote};
 use crate::aws::credentials::{Credentials, RoleError};
 use crate::aws::refusal::{About, Refusal as Said, secrets};
 use crate::aws::region::Region;
@@ -159,11 +156,7 @@ impl S3 {
             // serve as one, but does not count.
             .with_checksum_algorithm(Checksum::SHA256)
             .with_http_connector(Wire::new(client, S3Refusals(Arc::clone(&credentials))))
-            // Retries are left to retry.rs.
-            .with_retry(RetryConfig {
-                max_retries: 0,
-                ..RetryConfig::default()
-            });
+            .with_retry(remote::retries());
         // `object_store` itself knows only the hosts of the first AWS partition.
         let of_region = || bucket.region.endpoint("s3");
         if let Some(endpoint) = bucket.endpoint.clone().or_else(of_region) {
@@ -182,15 +175,11 @@ impl S3 {
     }
 
     async fn read(&self, path: &str) -> Result<Option<Object>, StorageError> {
-        let object = match self.objects.get(&Path::from(path)).await {
-            Ok(object) => object,
-            Err(error) if is_absent(&error) => return Ok(None),
-            Err(error) => return Err(self.classify(path, &error)),
-        };
-        let version = Version(object.meta.e_tag.clone().unwrap_or_default());
-        let content = object.bytes().await;
-        let content = content.map_err(|error| self.classify(path, &error))?;
-        Ok(Some((content, version)))
+        match remote::get(&self.objects, path).await {
+            Ok(object) => Ok(Some(object)),
+            Err(error) if is_absent(&error) => Ok(None),
+            Err(error) => Err(self.classify(path, &error)),
+        }
     }
 
     async fn write(
@@ -199,40 +188,13 @@ impl S3 {
         content: Bytes,
         over: Option<&Version>,
     ) -> Result<Version, StorageError> {
-        let mode = match over {
-            None => PutMode::Create,
-            Some(Version(e_tag)) => PutMode::Update(UpdateVersion {
-                e_tag: Some(e_tag.clone()),
-                version: None,
-            }),
-        };
-        let path_in_store = Path::from(path);
-        let options = PutOptions::from(mode);
-        let put = self
-            .objects
-            .put_opts(&path_in_store, content.into(), options);
-        match put.await {
-            Ok(put) => Ok(Version(put.e_tag.unwrap_or_default())),
-            Err(error) => Err(self.classify(path, &error)),
-        }
+        let put = remote::put(&self.objects, path, content, over).await;
+        put.map_err(|error| self.classify(path, &error))
     }
 
     async fn list(&self, folder: &str) -> Result<Vec<String>, StorageError> {
-        let prefix = Path::from(folder);
-        let below = prefix.parts().count() + 1;
-        let mut objects = self.objects.list(Some(&prefix));
-        let mut paths = Vec::new();
-        while paths.len() < LONGEST_LIST {
-            match objects.try_next().await {
-                Ok(Some(object)) if object.location.parts().count() == below => {
-                    paths.push(object.location.to_string());
-                }
-                Ok(Some(_)) => {}
-                Ok(None) => break,
-                Err(error) => return Err(self.classify(folder, &error)),
-            }
-        }
-        Ok(paths)
+        let list = remote::list(&self.objects, folder).await;
+        list.map_err(|error| self.classify(folder, &error))
     }
 
     async fn remove(&self, path: &str) -> Result<(), StorageError> {

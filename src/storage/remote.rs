@@ -1,0 +1,59 @@
+//! Reads, writes and lists the objects of a service through `object_store`. A version is an `ETag`.
+
+use bytes::Bytes;
+use futures_util::TryStreamExt as _;
+use object_store::path::Path;
+use object_store::{
+    Error, ObjectStore, ObjectStoreExt as _, PutMode, PutOptions, RetryConfig, UpdateVersion,
+};
+
+use super::{LONGEST_LIST, Object, Version};
+
+/// No retries: those are left to retry.rs.
+pub(super) fn retries() -> RetryConfig {
+    RetryConfig {
+        max_retries: 0,
+        ..RetryConfig::default()
+    }
+}
+
+pub(super) async fn get(store: &impl ObjectStore, path: &str) -> Result<Object, Error> {
+    let object = store.get(&Path::from(path)).await?;
+    let version = Version(object.meta.e_tag.clone().unwrap_or_default());
+    Ok((object.bytes().await?, version))
+}
+
+/// Writes an object: over this version of it, or only if there is none.
+pub(super) async fn put(
+    store: &impl ObjectStore,
+    path: &str,
+    content: Bytes,
+    over: Option<&Version>,
+) -> Result<Version, Error> {
+    let mode = match over {
+        None => PutMode::Create,
+        Some(Version(e_tag)) => PutMode::Update(UpdateVersion {
+            e_tag: Some(e_tag.clone()),
+            version: None,
+        }),
+    };
+    let (path, options) = (Path::from(path), PutOptions::from(mode));
+    let put = store.put_opts(&path, content.into(), options);
+    Ok(Version(put.await?.e_tag.unwrap_or_default()))
+}
+
+/// The paths of the objects in a folder, without those below it.
+pub(super) async fn list(store: &impl ObjectStore, folder: &str) -> Result<Vec<String>, Error> {
+    let prefix = Path::from(folder);
+    let below = prefix.parts().count() + 1;
+    let mut objects = store.list(Some(&prefix));
+    let mut paths = Vec::new();
+    while paths.len() < LONGEST_LIST
+        && let Some(object) = objects.try_next().await?
+    {
+        if object.location.parts().count() == below {
+            paths.push(object.location.to_string());
+        }
+    }
+    Ok(paths)
+}
