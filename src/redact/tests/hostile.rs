@@ -37,12 +37,11 @@ fn many_words_and_blanks_before_or_after_them_are_looked_at_once() {
 
 #[test]
 fn hosts_that_are_encoded_ever_more_often_are_looked_for_in_time() {
-    let schemes: String = (0..255)
-        .map(|level| {
-            let percent = format!("%{}", "25".repeat(level));
-            format!("{percent}3A{percent}2F{percent}2F")
-        })
-        .collect();
+    let scheme = |level| {
+        let percent = format!("%{}", "25".repeat(level));
+        format!("{percent}3A{percent}2F{percent}2F")
+    };
+    let schemes = (0..255).map(scheme).collect::<Vec<_>>().concat();
     let text = format!("{schemes}{}", "a".repeat(300_000));
     assert_left(&format!(r#"{{"a":"{text}"}}"#));
 }
