@@ -311,7 +311,8 @@ impl Writer<'_> {
         new
     }
 
-    /// JSON that was cut. It stays as it was written, but for what is replaced where it stands.
+    /// JSON that was cut. It stays as it was written, but for what is personal by its place and what was
+    /// found, which may stand in no value.
     fn cut(&mut self, field: Field, json: &str, new: &mut String) {
         let objects = std::mem::replace(&mut self.objects, FIRST_OF_NOBODY);
         let walk = Walk::within(field);
@@ -333,11 +334,11 @@ impl Writer<'_> {
                 Some(text) => text,
                 None => continue,
             };
-            new.push_str(&json[copied..tokens.begin()]);
+            new.push_str(&self.found.index().replaced(&json[copied..tokens.begin()]));
             new.extend([quote, text, quote]);
             copied = tokens.begin() + raw.len();
         }
-        new.push_str(&json[copied..]);
+        new.push_str(&self.found.index().replaced(&json[copied..]));
     }
 }
 

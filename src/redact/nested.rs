@@ -24,27 +24,28 @@ pub fn masked(masker: Masker, verdict: Judgement, plain: &str) -> Cow<'_, str> {
         };
         let mut walk = Walk::new(masker, verdict);
         let mut tokens = Scanner::new(&plain[begin..]);
-        // What follows is no JSON, or this is not.
-        at = begin + 1;
+        at = begin;
         while !walk.is_over
             && let Some(token) = tokens.next()
         {
+            let inner = walk.step(token);
+            let (start, value, new) = match token {
+                Token::Text(text) if inner.is_secret() => {
+                    (tokens.begin(), text, Cow::Owned(MASK.to_owned()))
+                }
+                Token::Text(text) => (tokens.begin(), text, masker.text(inner, text)),
+                Token::Number(number) if inner.is_secret() => {
+                    (tokens.begin(), number, Cow::Owned(format!("\"{MASK}\"")))
+                }
+                Token::Key(name) => (tokens.begin(), name, Cow::Borrowed(name)),
+                // With the words between them they may be no JSON.
+                Token::Number(_) | Token::Bool(_) | Token::Null => continue,
+                _ => (tokens.at() - 1, "", Cow::Borrowed("")),
+            };
+            let start = begin + start;
+            output.put(at..start, text::plain(verdict.kind, &plain[at..start]));
+            output.put(start..start + value.len(), new);
             at = begin + tokens.at();
-            let begin = begin + tokens.begin();
-            let verdict = walk.step(token);
-            match token {
-                Token::Text(text) if verdict.is_secret() => {
-                    output.put(begin..begin + text.len(), Cow::Owned(MASK.to_owned()));
-                }
-                Token::Text(text) => {
-                    output.put(begin..begin + text.len(), masker.text(verdict, text));
-                }
-                Token::Number(number) if verdict.is_secret() => {
-                    let quoted = format!("\"{MASK}\"");
-                    output.put(begin..begin + number.len(), Cow::Owned(quoted));
-                }
-                _ => {}
-            }
         }
     }
     output.put(at..plain.len(), text::plain(verdict.kind, &plain[at..]));
