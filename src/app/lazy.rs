@@ -22,7 +22,7 @@ pub(crate) struct LazyApp(Arc<Parts>);
 
 struct Parts {
     layers: Layers,
-    /// The app, once it works or only its settings are at fault.
+    /// The app, once any tenant of it works.
     made: Mutex<Option<Arc<Made>>>,
     seen: Seen,
     stopping: watch::Receiver<bool>,
@@ -58,8 +58,8 @@ impl LazyApp {
         }
     }
 
-    /// Returns or builds the app. Problems of settings are permanent. Other problems, such as
-    /// unreadable certificates, may be transient, so the next caller builds it again.
+    /// Returns or builds the app. While nothing of it works, the next caller builds it again: unreadable
+    /// certificates may be transient, and a `START_FROM` in the future does not stay there.
     async fn made(&self) -> Arc<Made> {
         let Parts {
             layers,
@@ -73,9 +73,9 @@ impl LazyApp {
         }
         let tenants = Tenants::read(layers);
         let apps = Apps::of(&tenants, stopping);
-        let may_pass = matches!(apps.problem(), Some(AppError::Other(_)));
+        let works = apps.problem().is_none();
         let new = Arc::new((tenants, apps));
-        if !may_pass {
+        if works {
             *made = Some(Arc::clone(&new));
         }
         new
@@ -130,5 +130,53 @@ impl Views for LazyApp {
                 },
             }))
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use super::*;
+    use crate::app::Purpose;
+    use crate::clock::Clock;
+    use crate::net::retry::Jitter;
+
+    /// As where the clock is set after the process was started.
+    #[tokio::test(start_paused = true)]
+    async fn a_start_that_was_in_the_future_fails_no_run_after_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let settings = [
+            ("DOMAIN", "http://127.0.0.1:1"),
+            ("CLIENT_ID", "client"),
+            ("CLIENT_SECRET", "hush"),
+            ("WorkspaceID", "01234567-89ab-cdef-0123-456789abcdef"),
+            ("WorkspaceKey", "a2V5"),
+            ("CHECKPOINT_DIR", folder.path().to_str().unwrap()),
+            ("START_FROM", "2026-11-21T08:00:00Z"),
+        ];
+        let is_set = Arc::new(AtomicBool::new(false));
+        let clock: Clock = Arc::new({
+            let is_set = Arc::clone(&is_set);
+            move || match is_set.load(Ordering::Relaxed) {
+                false => "2026-11-20T08:00:00Z".parse().unwrap(),
+                true => "2026-11-21T08:01:00Z".parse().unwrap(),
+            }
+        });
+        let layers = Layers::new(
+            settings.into_iter().collect(),
+            Purpose::Host,
+            clock,
+            Jitter::seeded(1),
+        );
+        let app = LazyApp::new(layers, watch::channel(false).1);
+        let problem = app.run().await.unwrap_err().to_string();
+        assert!(problem.contains("START_FROM is in the future"), "{problem}");
+        is_set.store(true, Ordering::Relaxed);
+        let reports = app.run().await.unwrap();
+        assert!(
+            reports[0].errors[0].contains("cannot connect"),
+            "{reports:?}"
+        );
     }
 }
