@@ -26,6 +26,11 @@ use crate::run::{DeadLetter, DeadLetters, Kept, Mark, Run, Stretch, StretchLedge
 pub(super) const NO_END: Duration = Duration::from_hours(24 * 365);
 /// How long after the hour of its date a record may be stored.
 const HOURS_AFTER: TimeDelta = TimeDelta::hours(1);
+/// No record is stored later than this after now. Each further hour would cost a request, and a year
+/// with a typing error has millions of them.
+const LATEST: TimeDelta = TimeDelta::days(1);
+/// No record was stored before 2013: the days until then since 1970.
+const EARLIEST: TimeDelta = TimeDelta::days(15_706);
 
 /// What to send again, and how.
 pub(crate) struct Replay<'a> {
@@ -64,7 +69,7 @@ impl App {
         let mut ledger = StretchLedger::new(&replay.stretch, (self.clock)());
         let archived = replay.source.and_then(|it| it.archived());
         if let Some(archived) = archived {
-            let hours = Hours::new(archived, &replay.stretch);
+            let hours = Hours::new(archived, &replay.stretch, (self.clock)());
             let source = Pieces::of(&hours);
             let mut report = self
                 .replay_from(&source, replay, (pipeline, way), &mut ledger)
@@ -170,13 +175,13 @@ struct Place {
 }
 
 impl<'a> Hours<'a> {
-    fn new(archived: &'a dyn Archived, stretch: &Stretch) -> Self {
+    fn new(archived: &'a dyn Archived, stretch: &Stretch, now: DateTime<Utc>) -> Self {
         let from = stretch.from.as_ref().and_then(Mark::time);
         let to = stretch.to.time().unwrap_or_default();
         Self {
             archived,
-            first: hour(from.unwrap_or(to)),
-            last: hour(to + HOURS_AFTER),
+            first: hour(from.unwrap_or(to)).max(DateTime::UNIX_EPOCH + EARLIEST),
+            last: hour((to + HOURS_AFTER).min(now + LATEST)),
             place: Mutex::default(),
         }
     }

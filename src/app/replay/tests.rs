@@ -56,7 +56,7 @@ async fn pages(objects: &Objects, from: u32, to: u32) -> Vec<Vec<LogId>> {
         from: Some(Mark::At(at(from) + TimeDelta::minutes(30))),
         to: Mark::At(at(to)),
     };
-    let hours = Hours::new(objects, &stretch);
+    let hours = Hours::new(objects, &stretch, at(12));
     let deadline = Deadline::after(Duration::from_mins(1));
     let mut page = hours.first(Start::Oldest, deadline).await.unwrap();
     let mut pages = Vec::new();
@@ -119,7 +119,7 @@ async fn a_look_at_what_comes_takes_nothing_from_who_reads_on() {
         from: Some(Mark::At(at(7))),
         to: Mark::At(at(9)),
     };
-    let hours = Hours::new(&objects, &stretch);
+    let hours = Hours::new(&objects, &stretch, at(12));
     let deadline = Deadline::after(Duration::from_mins(1));
     hours.first(Start::Oldest, deadline).await.unwrap();
     let mut looked = Vec::new();
@@ -136,4 +136,55 @@ async fn a_look_at_what_comes_takes_nothing_from_who_reads_on() {
     }
     let page = hours.after(&all[1], deadline).await.unwrap();
     assert_eq!(page.records[0].log_id, all[2]);
+}
+
+#[tokio::test]
+async fn a_stretch_of_centuries_is_read_where_there_can_be_records() {
+    struct Counting(std::sync::Mutex<Vec<DateTime<Utc>>>);
+    impl Archived for Counting {
+        fn groups(
+            &self,
+            hour: DateTime<Utc>,
+            _: Deadline,
+        ) -> BoxFuture<'_, Result<Vec<Vec<String>>, BoxError>> {
+            self.0.lock().unwrap().push(hour);
+            Box::pin(std::future::ready(Ok(Vec::new())))
+        }
+
+        fn undated(&self, _: Deadline) -> BoxFuture<'_, Result<Vec<Vec<String>>, BoxError>> {
+            Box::pin(std::future::ready(Ok(Vec::new())))
+        }
+
+        fn read<'a>(
+            &'a self,
+            _: &'a [String],
+            _: Deadline,
+        ) -> BoxFuture<'a, Result<Vec<Record>, BoxError>> {
+            unreachable!("there is no object")
+        }
+    }
+    let time = |text: &str| text.parse::<DateTime<Utc>>().unwrap();
+    let (typed, next_century) = (time("0206-11-21T08:00:00Z"), time("2926-11-21T08:00:00Z"));
+    for (from, to, first, last, hours) in [
+        (at(7), next_century, at(7), time("2026-11-22T12:00:00Z"), 30),
+        (
+            typed,
+            time("2013-01-01T01:00:00Z"),
+            time("2013-01-01T00:00:00Z"),
+            time("2013-01-01T02:00:00Z"),
+            3,
+        ),
+    ] {
+        let objects = Counting(std::sync::Mutex::default());
+        let stretch = Stretch {
+            from: Some(Mark::At(from)),
+            to: Mark::At(to),
+        };
+        let deadline = Deadline::after(Duration::from_mins(1));
+        let read = Hours::new(&objects, &stretch, at(12));
+        assert!(read.first(Start::Oldest, deadline).await.unwrap().is_last);
+        let listed = objects.0.into_inner().unwrap();
+        assert_eq!((listed[0], *listed.last().unwrap()), (first, last));
+        assert_eq!(listed.len(), hours);
+    }
 }
