@@ -26,7 +26,7 @@ const CONFIRMED: usize = 3;
 const CONFIRMING: Duration = Duration::from_secs(45);
 
 impl<S: Source, A: DeadLetters, L: Ledger> Delivering<'_, S, A, L> {
-    /// Whether the oldest unhandled record of the batch has waited for [`PATIENCE`].
+    /// Whether the oldest unhandled record of the batch has waited for [`LONG_WAIT`].
     pub(super) fn has_waited(&self) -> bool {
         let began = self.course.began;
         let left = self.batch.records.iter().enumerate();

@@ -3,7 +3,7 @@
 //! The service creates a column for every new field, up to 500. After that it drops rows, although
 //! it answers 200. So [`catalogue`] fixes the set of columns. [`row`] puts everything that has no
 //! column, or does not fit its column, into `AdditionalFields`, with its structure. For a record
-//! that is still too large, [`shortened`] builds a row that says so.
+//! that is still too large, `shortened` builds a row that says so.
 //!
 //! The table `Auth0AMHealth_CL` is in [`health`].
 
