@@ -1,4 +1,4 @@
-//! Parts of a value that stand for the whole, and other ways to write it.
+//! Aliases of a value: parts that identify the same person, and other ways to write it.
 
 use std::net::IpAddr;
 
@@ -8,15 +8,15 @@ use super::looks::{SHORTEST_PHONE, addresses, is_phone};
 
 /// What an alias stands for.
 pub(super) enum Whole<'v> {
-    /// The value.
+    /// The whole value.
     All,
-    /// The user id, without its connection.
+    /// The user id without its connection.
     UserId,
     /// This part of the value.
     Part(&'v str),
 }
 
-/// Calls for parts of a value that stand for the whole, and for other ways to write it.
+/// Calls `add` for each alias of a value.
 pub(super) fn for_each_alias<'v>(kind: Kind, value: &'v str, mut add: impl FnMut(&str, Whole<'v>)) {
     match kind {
         Kind::UserId => {
@@ -25,7 +25,7 @@ pub(super) fn for_each_alias<'v>(kind: Kind, value: &'v str, mut add: impl FnMut
                 add(&value[prefix.len()..], Whole::UserId);
             }
         }
-        // A user of a connection for text messages has one for a name.
+        // A user of an SMS connection has a phone number as a name.
         Kind::Phone | Kind::Username | Kind::Email if kind == Kind::Phone || is_phone(value) => {
             let digits: String = value.chars().filter(char::is_ascii_digit).collect();
             if digits.len() >= SHORTEST_PHONE {
@@ -38,7 +38,7 @@ pub(super) fn for_each_alias<'v>(kind: Kind, value: &'v str, mut add: impl FnMut
                 if part != value {
                     add(part, Whole::Part(part));
                 }
-                // As `Forwarded` has it: `for="[2001:db8::1]:80";proto=https`.
+                // In the form of `Forwarded`: `for="[2001:db8::1]:80";proto=https`.
                 for address in part.split([';', '=']).map(unquoted) {
                     for form in ip(address).map(forms).into_iter().flatten() {
                         add(&form, Whole::Part(address));
@@ -55,7 +55,7 @@ pub(super) fn for_each_alias<'v>(kind: Kind, value: &'v str, mut add: impl FnMut
     }
 }
 
-/// How programs write an address.
+/// The ways in which programs write an IP address.
 fn forms(ip: IpAddr) -> [String; 3] {
     match ip {
         IpAddr::V4(it) => {

@@ -1,4 +1,4 @@
-//! What the name of a field says of a person. Nothing else is known here.
+//! What the name of a field says about personal data. Nothing but the name is considered here.
 //!
 //! The names are those that Auth0's log streams treat as personal, those of its user profiles, of
 //! `OpenID` Connect's standard claims and of SCIM, in any spelling: `user_name`, `userName`.
@@ -10,10 +10,11 @@ use super::names::{ends_with_ip, is_claim, is_fixed, known, tells_a_thing, tells
 use crate::json::unescape_lossy;
 use crate::table::catalogue::catalogue;
 
-/// Letters of a name that are looked at, the last ones: more than the longest known one has.
+/// How many letters and digits of a name are compared, from its end: more than the longest known name
+/// has.
 const LONGEST: usize = 32;
 
-/// What a name says.
+/// What a name says about its value.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Field {
     /// Nothing.
@@ -22,10 +23,9 @@ pub(super) enum Field {
     Of(Kind),
     /// A value of this kind, if it looks like one.
     LooksLike(Kind),
-    /// Somebody, in one way or another: an e-mail address, a user id, a phone number; or an object
-    /// about a user.
+    /// A person, by an e-mail address, a user id or a phone number; or an object about a user.
     Somebody,
-    /// Somebody, by a user name where it looks like nothing else.
+    /// The same, but a user name if it looks like none of these.
     Login,
     /// The name of whatever the object is about.
     Name,
@@ -33,45 +33,45 @@ pub(super) enum Field {
     Id,
     /// An object about a user.
     User,
-    /// An object about something that has a name too.
+    /// An object about something else that has a name, such as an application.
     Thing,
     /// An object about a place.
     Place,
     /// A country.
     Country,
-    /// A part of a country.
+    /// Any other part of a location, such as a city.
     Town,
-    /// A number that tells a place.
+    /// A geographic coordinate.
     Coordinate,
-    /// The body of a request or of an answer.
+    /// The body of a request or a response.
     Body,
-    /// What a record says of the call.
+    /// The field `details` of a record, which describes the call.
     Details,
     /// The path of a request.
     Path,
-    /// What is looked for.
+    /// A search query.
     Search,
-    /// The value of what the object is named after: SCIM has lists of such objects, and changes have
-    /// what it was and what it is.
+    /// A value of the field after which the object is named: `emails: [{value}]` in SCIM, `email: {old,
+    /// new}` in a change.
     Value,
-    /// The name of a field, whose value stands beside it.
+    /// The name of a field, whose value is in another member of the same object.
     Label,
-    /// A word of Auth0's own, such as a method or a scope.
+    /// A word that Auth0 defines, such as a method or a scope.
     Word,
 }
 
 use Field::{Coordinate, Country, Login, LooksLike, Name, Of, Open, Somebody, Town};
 
 impl Field {
-    /// Judges a name, as it was written but without escapes.
+    /// Judges a name whose escapes are resolved.
     fn named(name: &str) -> Self {
         match Self::of_word(name) {
-            // Who has a namespace, as claims do, or the names of objects before, says at the end what
-            // it is, unless that is what SCIM calls the value, `emails[type eq "work"].value`, or a place in
-            // a list: `/emails/0`.
+            // The last part decides where a name has a namespace, as claims do, or begins with the names
+            // of enclosing objects. It is not SCIM's `value`, as in `emails[type eq "work"].value`, nor
+            // a list index, as in `/emails/0`.
             Open => last_part(name).map_or(Open, |part| match Self::of_word(part) {
                 it @ (Of(_) | LooksLike(_) | Somebody | Login) => it,
-                // Roles and the like have names too, but not in as many words.
+                // A bare `name` may be that of a role; `displayName` and the like are a person's.
                 Name if is_claim(name) || !part.eq_ignore_ascii_case("name") => Name,
                 _ => Open,
             }),
@@ -79,7 +79,7 @@ impl Field {
         }
     }
 
-    /// Whether a text under such a name may be the name of the value beside it.
+    /// Whether a string under such a name may be the name of the value beside it.
     pub fn may_be_a_label(self) -> bool {
         matches!(
             self,
@@ -87,7 +87,7 @@ impl Field {
         )
     }
 
-    /// Whether a value beside such a name is known by it.
+    /// Whether such a name, given in a member beside a value, tells what the value is.
     pub fn says_what_a_value_is(self) -> bool {
         let is_about_a_user = matches!(self, Somebody | Login | Name | Self::User);
         let is_about_a_place = matches!(self, Self::Place | Country | Town | Coordinate);
@@ -95,13 +95,14 @@ impl Field {
         self.tells_a_kind() || is_about_a_user || is_about_a_place || may_name_somebody
     }
 
-    /// Whether what stands under such a name is of one kind.
+    /// Whether a value under such a name is of one kind.
     pub fn tells_a_kind(self) -> bool {
         matches!(self, Of(_) | LooksLike(_))
     }
 
-    /// Which of several names beside a value counts: of those that tell a kind, one under a name of a
-    /// name before a type, and one that is sure before one that may be.
+    /// Ranks this name among several that members beside a value give; `under` is the key of its member.
+    /// A name that tells a kind comes first; then one under `name`, `key` or `path` before one under
+    /// `type`; then a certain kind before a likely one.
     pub fn rank_as_label(self, under: Self) -> u8 {
         let is_name = matches!(under, Name | Self::Label | Self::Path);
         let is_sure = matches!(self, Of(_));
@@ -116,7 +117,7 @@ impl Field {
     }
 }
 
-/// The last part of a name that is more than a place in a list.
+/// The last part of a name that is neither `value` nor a list index.
 fn last_part(name: &str) -> Option<&str> {
     let name = name.split('[').next()?;
     let is_place =
@@ -125,8 +126,7 @@ fn last_part(name: &str) -> Option<&str> {
     parts.find(|it| !is_place(it))
 }
 
-/// The letters and digits of a name in lower case, the last ones if there are more than known names
-/// have.
+/// The last letters and digits of a name, up to `LONGEST` of them, in lower case.
 struct Letters([u8; LONGEST], usize);
 
 impl Letters {
@@ -153,11 +153,11 @@ pub(super) struct Verdict {
     pub field: Field,
     /// Whether an object that has such a field is about a user.
     pub tells_a_user: bool,
-    /// Whether it is about something else.
+    /// Whether an object that has such a field is about something else.
     pub tells_a_thing: bool,
-    /// Whether a field of a record itself is Auth0's own.
+    /// Whether it is a field at the top of a record that Auth0 alone sets.
     pub is_fixed: bool,
-    /// Whether it is the name of a column, in which nobody's name can be.
+    /// Whether it is the name of a column, which cannot contain a personal value.
     pub is_common: bool,
 }
 
@@ -174,7 +174,7 @@ impl Verdict {
     }
 }
 
-/// Judges a name, as it is written. Most are those of columns, which have been judged before.
+/// Judges a name as it is written. Most names are those of columns, which are judged once.
 pub(super) fn name(raw: &str) -> Verdict {
     static COMMON: LazyLock<Common> = LazyLock::new(|| {
         let columns = &catalogue().columns;
@@ -184,18 +184,18 @@ pub(super) fn name(raw: &str) -> Verdict {
     common.unwrap_or_else(|| Verdict::judge(&unescape_lossy(raw)))
 }
 
-/// Places for common names: some more than there are names, so that few have to share one.
+/// Slots in the hash table of common names: more than there are names, so that few collide.
 const PLACES: usize = 1 << PLACES_BITS;
 const PLACES_BITS: u32 = 11;
 
-/// Common names and what they say, each at the place that its letters tell.
+/// A hash table of common names and their verdicts.
 struct Common(Vec<Option<(&'static str, Verdict)>>);
 
 impl Common {
     fn of(names: impl Iterator<Item = &'static str>) -> Self {
         let mut places = vec![None; PLACES];
         for name in names {
-            // Of those that would share a place the first has it. The others are judged each time.
+            // On a collision the first name keeps the slot. The others are judged each time.
             places[Self::place(name)].get_or_insert_with(|| {
                 let verdict = Verdict::judge(name);
                 let is_common = true;
@@ -233,12 +233,12 @@ impl Common {
             }
         };
         let mixed = (begin ^ end.rotate_left(29) ^ name.len() as u64).wrapping_mul(MIX);
-        // The upper bits depend on all of them.
+        // The upper bits depend on all bits of the input.
         (mixed >> (u64::BITS - PLACES_BITS)) as usize
     }
 }
 
-/// An odd number whose bits have no order.
+/// An odd multiplier with irregular bits.
 const MIX: u64 = 0x9e37_79b9_7f4a_7c15;
 
 /// What a name says within an object about a place.

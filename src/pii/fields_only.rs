@@ -1,8 +1,8 @@
-//! The short way, which most records take: nothing of a person is in them but in fields that are
-//! personal as a whole. Then these texts are replaced where they stand, and no more is written anew.
+//! The short way, which most records take: they have personal data only in fields that are personal as a
+//! whole. These strings are replaced in place, and nothing else is rewritten.
 //!
-//! Whatever is less plain than that takes the long way. So nothing is decided here but that both
-//! would end alike.
+//! Any other record takes the long way (`Policy::apply`). The short way is taken only if both give the
+//! same result.
 
 use std::borrow::Cow;
 
@@ -19,17 +19,17 @@ use crate::redact::Redaction;
 
 /// A token that may change.
 struct Part {
-    /// Its place among the tokens.
+    /// Its index among the tokens.
     place: usize,
     role: Role,
     reading: Reading,
 }
 
-/// What is known of a record before it is read, so that not each of its texts has to be looked at.
+/// What a scan of the whole record tells, so that not every string has to be examined.
 struct Glance {
-    /// Whether a text may have a form in it, or JSON, whose quotes are escaped.
+    /// Whether a string may contain a form, or JSON, whose quotes are escaped.
     has_signs: bool,
-    /// Whether each text says what is written.
+    /// Whether all strings are [simple](is_simple).
     is_simple: bool,
 }
 
@@ -45,8 +45,8 @@ impl Glance {
     }
 }
 
-/// The tokens of a record without what the policy keeps back, secrets not masked yet; `None` if it
-/// has to go the long way. `room` is for what stands in place of texts.
+/// The tokens of a record with its personal data replaced, but its secrets not yet masked; `None` if the
+/// record has to take the long way. The tokens borrow the replacements from `room`.
 pub(super) fn plain<'t, 'p: 't>(
     policy: &'p Policy,
     redaction: Redaction,
@@ -70,11 +70,11 @@ pub(super) fn plain<'t, 'p: 't>(
         let token = &mut tokens[part.place];
         if let Reading::Personal(number) = part.reading {
             match token {
-                // What may be a secret in part is masked first.
+                // If a part of the string may be a secret, that is masked first, on the long way.
                 Token::Text(raw) if !redaction.may_mask(raw) => {}
                 _ => return None,
             }
-            // A mask, a pseudonym and what is kept of a value have nothing to be escaped.
+            // Masks, pseudonyms and truncated values contain nothing that JSON has to escape.
             if let Some(new) = found.noted(number) {
                 *token = Token::Text(new);
             }
@@ -85,7 +85,7 @@ pub(super) fn plain<'t, 'p: 't>(
     Some(tokens)
 }
 
-/// Reads a record as far as it is plain.
+/// Reads a record; `None` if it has to take the long way.
 fn read<'t>(
     policy: &Policy,
     glance: &Glance,
@@ -137,22 +137,21 @@ fn read<'t>(
             },
             Token::Bool(_) | Token::Null => {}
         }
-        // What a value is may be said after it.
+        // A later member may say what the value is.
         if walk.is_over() || walk.has_values() {
             return None;
         }
         tokens.push(token);
     }
-    // It was cut.
+    // The record was cut.
     None
 }
 
-/// Whether the policy says nothing of a text of this role by itself, unless there is JSON or a form
-/// in it.
+/// Whether the policy keeps a value of this role as it is, unless it contains JSON or a form.
 fn is_open(policy: &Policy, role: Role) -> bool {
     match role {
         Role::Personal(kind) => policy.method(kind).is_none(),
-        // A policy about places leaves members out, and so does not come here.
+        // A policy for locations leaves members out, so it never takes the short way.
         Role::Open | Role::Word | Role::Place | Role::Town | Role::Country | Role::Coordinate => {
             true
         }
@@ -160,7 +159,7 @@ fn is_open(policy: &Policy, role: Role) -> bool {
     }
 }
 
-/// Whether a token is left as it is.
+/// Whether a token stays as it is.
 fn stays(found: &Found, look: &Look, token: Token, part: &Part, is_simple: bool) -> bool {
     let (Token::Key(raw) | Token::Text(raw) | Token::Number(raw)) = token else {
         return false;

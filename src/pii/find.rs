@@ -1,4 +1,4 @@
-//! The first reading of a record: which personal values there are, and what stands in their place.
+//! The first pass over a record: finds its personal values and decides what replaces them.
 
 use std::cell::OnceCell;
 
@@ -17,29 +17,31 @@ use super::queries::{begins_a_form, by_looks, decoded, of_decoded_search, of_for
 use super::walk::{Left, Role, Walk};
 use crate::json::{MOST_TEXTS, Token, unescape_lossy};
 
-/// The number of the first object in JSON that is not written anew: there are fewer than that.
+/// The number of the first object in JSON that is not rewritten. The JSON that is rewritten has fewer
+/// objects.
 const FIRST_SET_ASIDE: u32 = u32::MAX / 2;
 
-/// Stands in place of the number of an object where a search is about one.
+/// Used as an object's number for whatever a search query is about.
 const SEARCH: u32 = u32::MAX;
-/// The same where a user is who is blocked, if anybody is.
+/// Used as an object's number for whatever an identifier names: a user if the call is about blocked
+/// users.
 pub(super) const BLOCKED: u32 = u32::MAX - 1;
 
-/// Values before a value among which it is looked for, so as not to be treated twice.
+/// How many of the last values are searched for an equal one, so that it is not treated twice.
 const REMEMBERED: usize = 16;
 
-/// Whether a text of this role is read on, since it is not personal as a whole.
+/// Whether the content of a string with this role is read, since the string is not personal as a whole.
 pub(super) fn is_read_on(policy: &Policy, role: Role, value: &str) -> bool {
     match role {
         Role::Fixed | Role::Name | Role::Id => false,
-        // Left out, so that nothing in it counts.
+        // It is left out as a whole.
         Role::Coordinate => policy.method(Kind::Location).is_none(),
         Role::Word => !is_word(value),
         _ => kind(policy, role, value).is_none(),
     }
 }
 
-/// The kind of data that a value is, if the policy is about it and its place tells.
+/// The kind of personal data that a value is by its role, if the policy treats that kind.
 pub(super) fn kind(policy: &Policy, role: Role, value: &str) -> Option<Kind> {
     let is_wanted = |kind: &Kind| policy.method(*kind).is_some();
     let has_json = || {
@@ -50,7 +52,8 @@ pub(super) fn kind(policy: &Policy, role: Role, value: &str) -> Option<Kind> {
         Role::Personal(kind) => Some(kind),
         Role::LooksLike(kind) => looks_like(kind, value),
         Role::Somebody => kind_by_looks(value),
-        // A user name may look like an address. As text it may be JSON, which names somebody.
+        // A user name may look like an e-mail address. A string that contains JSON is no user name: the
+        // JSON says whom it names.
         Role::Login => kind_by_looks(value)
             .filter(|it| *it != Kind::Email || is_wanted(it))
             .or_else(|| (!has_json()).then_some(Kind::Username)),
@@ -61,7 +64,7 @@ pub(super) fn kind(policy: &Policy, role: Role, value: &str) -> Option<Kind> {
             .filter(is_wanted)
             .or_else(|| looks_like(kind, value)),
         Role::Town => Some(Kind::Location),
-        // As text it may be JSON, or where an answer leads to.
+        // The string may instead contain JSON, or be a URL to redirect to.
         Role::Place => {
             let is_other = is_link(value) || has_json();
             (!is_other).then_some(Kind::Location)
@@ -75,12 +78,12 @@ pub(super) fn kind(policy: &Policy, role: Role, value: &str) -> Option<Kind> {
     kind.filter(is_wanted)
 }
 
-/// Whether a value is the name of a user who is blocked, where somebody is and it says who.
+/// Whether a value may name a blocked user: it looks like nothing else and contains no JSON.
 pub(super) fn may_be_blocked(value: &str) -> bool {
     kind_by_looks(value).is_none() && !nested::may_have_json(value)
 }
 
-/// This kind, if a value looks like one of it.
+/// Returns `kind` if the value looks like it.
 fn looks_like(kind: Kind, value: &str) -> Option<Kind> {
     let is_like = match kind {
         Kind::Phone => is_phone(value),
@@ -91,8 +94,8 @@ fn looks_like(kind: Kind, value: &str) -> Option<Kind> {
     is_like.then_some(kind)
 }
 
-/// Finds what the policy is about, and gives back the pieces of the record. `None` if there is
-/// nothing of it.
+/// Reads a record into pieces and finds the personal data that the policy treats; `None` if there is
+/// none.
 pub(super) fn find<'a, 'p>(
     policy: &'p Policy,
     length: usize,
@@ -111,7 +114,7 @@ struct Name {
     object: u32,
     kind: Kind,
     value: String,
-    /// Which piece of the record it is; `None` in JSON within a text.
+    /// The index of its piece in the record; `None` inside a string.
     piece: Option<usize>,
 }
 
@@ -119,15 +122,16 @@ pub(super) struct Finder<'p> {
     policy: &'p Policy,
     values: Vec<Value>,
     users: Vec<u32>,
-    /// The bodies of calls, by their numbers.
+    /// The numbers of the objects that are bodies of calls.
     bodies: Vec<u32>,
     names: Vec<Name>,
-    /// Objects and lists so far.
+    /// How many objects and lists were read.
     objects: u32,
-    /// The same in JSON that is not written anew: it was cut, or stands in a path.
+    /// The number of the next object or list in JSON that is not rewritten: it was cut, or is in a path,
+    /// a name or an id.
     objects_set_aside: u32,
     is_set_aside: bool,
-    /// Texts that it is in, each within another one.
+    /// How many strings, each inside another, enclose what is being read.
     texts: usize,
     is_call_about_users: bool,
     is_any: bool,
@@ -150,13 +154,13 @@ impl<'p> Finder<'p> {
         }
     }
 
-    /// Goes into an object or a list, which gets a number.
+    /// Enters an object or a list. Returns its number.
     pub fn enter(&mut self) -> u32 {
         self.objects += 1;
         self.objects - 1
     }
 
-    /// Leaves it.
+    /// Leaves an object or a list.
     pub fn leave(&mut self, left: Left) {
         if left.is_user {
             self.users.push(left.number);
@@ -185,7 +189,7 @@ impl<'p> Finder<'p> {
         }
     }
 
-    /// Reads a piece. `at` is its place in the record, so that it can be told of again.
+    /// Reads a piece. `at` is its index in the record, for `finish` to report; `None` inside a string.
     pub fn piece(&mut self, piece: &Piece, at: Option<usize>) -> Reading {
         let role = piece.role;
         let reading = match piece.token() {
@@ -202,7 +206,7 @@ impl<'p> Finder<'p> {
         reading
     }
 
-    /// Notes whom a name of a member names, by its looks: who chooses names has lists by user.
+    /// Notes a key that looks like a personal value, since custom data may be keyed by user.
     pub fn key(&mut self, raw: &str) {
         let is_sign = |it: u8| matches!(it, b'@' | b'|' | b'.' | b':' | b'+' | b'%' | b'\\' | b'&');
         if !raw.bytes().any(is_sign) {
@@ -235,7 +239,7 @@ impl<'p> Finder<'p> {
         self.texts -= 1;
     }
 
-    /// Reads JSON that is not written anew: its objects are counted by themselves.
+    /// Reads JSON that is not rewritten. Its objects are numbered separately.
     fn set_aside(&mut self, json: &str, field: Field) {
         if self.is_set_aside {
             return self.nested(json, field);
@@ -247,7 +251,7 @@ impl<'p> Finder<'p> {
         self.is_set_aside = false;
     }
 
-    /// Whether the policy says something of values in this place, whatever they are.
+    /// Whether the policy treats every value that has this role.
     fn is_concerned(&self, role: Role) -> bool {
         let kind = match role {
             Role::Personal(kind) => kind,
@@ -261,7 +265,7 @@ impl<'p> Finder<'p> {
         let (role, object) = (place.role, place.object);
         match role {
             Role::Fixed => return Reading::Open,
-            // Most texts.
+            // Most strings.
             Role::Open | Role::Word if !may_name_somebody(raw) => {
                 return Reading::Open;
             }
@@ -292,7 +296,7 @@ impl<'p> Finder<'p> {
         }
         let kind = kind(self.policy, role, value);
         let may_have_addresses = match role {
-            // Also where all of it is a user name.
+            // Also if the whole string is a user name.
             Role::Login => kind_by_looks(value).is_none(),
             Role::Somebody | Role::SomebodyBelow(_) | Role::LooksLike(Kind::Email) => {
                 kind.is_none()
@@ -313,9 +317,9 @@ impl<'p> Finder<'p> {
         self.parts(role, place.field, value)
     }
 
-    /// Reads the form or the JSON within a text that is nothing as a whole.
+    /// Reads the form or the JSON in a string that is not personal as a whole.
     fn parts(&mut self, role: Role, field: Field, value: &str) -> Reading {
-        // What may be a name as a whole is not written anew in parts.
+        // A path, and what may be a name as a whole, is not rewritten in parts.
         let is_aside = matches!(role, Role::Path | Role::Name | Role::Id);
         let may_be_form = matches!(role, Role::Open | Role::Search | Role::Name | Role::Id);
         if may_be_form && may_have_form(value) {
@@ -339,7 +343,7 @@ impl<'p> Finder<'p> {
         }
     }
 
-    /// Keeps the name or the id of what an object is about until it is known whether that is a user.
+    /// Keeps the name or the id of an object until it is known whether the object is about a user.
     fn name(&mut self, object: u32, kind: Kind, value: &str, piece: Option<usize>) {
         if self.policy.method(kind).is_some() {
             let value = value.to_owned();
@@ -352,7 +356,8 @@ impl<'p> Finder<'p> {
         }
     }
 
-    /// Notes whom a search names. A name is a user's if the call is about users.
+    /// Notes a value from a search query, a path or a form. Without a kind it is a name, which is a
+    /// user's if the call is about users.
     fn searched(&mut self, kind: Option<Kind>, value: &str) {
         match kind {
             Some(kind) => {
@@ -367,7 +372,8 @@ impl<'p> Finder<'p> {
             .map_or(Reading::SaysNothing, Reading::Personal)
     }
 
-    /// Notes a value of this kind, and answers with its number if it says anything of a person.
+    /// Notes a value of this kind. Returns its number; `None` if the policy does not treat this kind or
+    /// the value says nothing about a person.
     fn note(&mut self, kind: Kind, value: &str) -> Option<u32> {
         if self.policy.method(kind).is_none() || !is_personal(kind, value) {
             return None;
@@ -379,7 +385,7 @@ impl<'p> Finder<'p> {
             if known.kind == kind {
                 return Some(number_of(number));
             }
-            // A user's name is the e-mail address more often than not.
+            // Often a user name is the user's e-mail address.
             if Group::of(known.kind) == Group::of(kind)
                 && self.policy.method(known.kind) == self.policy.method(kind)
             {
@@ -395,7 +401,8 @@ impl<'p> Finder<'p> {
         Some(number_of(self.values.len() - 1))
     }
 
-    /// Ends the reading; `tell` is told what a piece turned out to be.
+    /// Ends the pass. `tell` is called with the index and the new reading of each piece that names a
+    /// user.
     pub fn finish(mut self, mut tell: impl FnMut(usize, Reading)) -> Option<Found<'p>> {
         if self.is_call_about_users {
             self.users.append(&mut self.bodies);

@@ -1,4 +1,4 @@
-//! What a record says of persons, and what stands in its place.
+//! The personal values of a record, and what replaces them.
 
 use std::cell::OnceCell;
 
@@ -10,38 +10,38 @@ use super::method::Policy;
 use super::search::{Index, Needles};
 use crate::redact::MASK;
 
-/// What Auth0 says where it says whether it has seen a browser before.
+/// What Auth0 writes under the name of a user agent to say whether it has seen the browser before.
 const NO_USER_AGENTS: [&str; 2] = ["known", "unknown"];
 
-/// A personal value, and what stands in its place.
+/// A personal value, and what replaces it.
 pub(super) struct Value {
     pub kind: Kind,
     pub text: String,
     pub replacement: String,
 }
 
-/// What a record says of persons.
+/// The personal values of a record.
 pub(super) struct Found<'p> {
     pub(super) policy: &'p Policy,
     pub(super) values: Vec<Value>,
-    /// The values and their aliases, in order: made where one of them is looked for.
+    /// The values and their aliases, sorted; built when a string is first searched for them.
     pub(super) index: OnceCell<Index>,
-    /// The objects that are about users, by their numbers, in order.
+    /// The numbers of the objects that are about users, sorted.
     pub(super) users: Vec<u32>,
 }
 
 impl Found<'_> {
-    /// The values that do not stay.
+    /// The values that are replaced.
     fn replaced(&self) -> impl Iterator<Item = &Value> {
         self.values.iter().filter(|it| it.text != it.replacement)
     }
 
-    /// What tells of most texts that none of the values is in them.
+    /// A quick check that rules the values out for most strings.
     pub fn look(&self) -> Look {
         Look::for_values(self.replaced().map(|it| (it.kind, &*it.text)))
     }
 
-    /// What is looked for in all other texts.
+    /// The index of what is searched for in all other strings.
     pub fn index(&self) -> &Index {
         self.index.get_or_init(|| {
             let mut needles = Needles::default();
@@ -73,13 +73,13 @@ impl Found<'_> {
         self.users.binary_search(&number).is_ok()
     }
 
-    /// What stands in place of a value that was noted, if it does not stay.
+    /// The replacement of a value that was noted; `None` if the value stays as it is.
     pub fn noted(&self, number: u32) -> Option<&str> {
         let value = &self.values[number as usize];
         (value.replacement != value.text).then_some(&*value.replacement)
     }
 
-    /// Gives identities, of all the values that were noted, what they have in common with users.
+    /// Gives each noted id of an identity the replacement of the user's id without its connection.
     pub fn settle(&mut self) {
         if self.values.len() < 2 {
             return;
@@ -92,7 +92,7 @@ impl Found<'_> {
         }
     }
 
-    /// What stands in place of any other personal value.
+    /// The replacement of a personal value that was not noted.
     pub fn replacement(&self, kind: Kind, value: &str) -> String {
         if !is_personal(kind, value) {
             return value.to_owned();
@@ -103,7 +103,7 @@ impl Found<'_> {
         }
     }
 
-    /// The id of an identity is that of the user without the connection.
+    /// The replacement of the id of an identity, which is the user's id without its connection.
     fn of_identity(&self, kind: Kind, value: &str) -> Option<&str> {
         if kind != Kind::UserId || value.contains('|') {
             return None;
@@ -112,7 +112,7 @@ impl Found<'_> {
     }
 }
 
-/// Whether a value says anything of a person.
+/// Whether a value says anything about a person.
 pub(super) fn is_personal(kind: Kind, value: &str) -> bool {
     let value = trimmed(value);
     let says_nothing = match kind {

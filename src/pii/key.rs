@@ -1,5 +1,6 @@
-//! Keyed pseudonyms: HMAC-SHA-256 over a group, a zero byte and the normalised value, cut to 128
-//! bits, in base32. Without the key nobody can try out names, and with it one name is quickly found.
+//! Keyed pseudonyms: HMAC-SHA-256 over a group, a zero byte and the normalised value, cut to 128 bits,
+//! in base32. Without the key, nobody can find a value by trying candidates. With it, the pseudonym of a
+//! given value is quickly computed.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -14,18 +15,18 @@ use sha2::Sha256;
 use super::Kind;
 use super::looks::SHORTEST_PHONE;
 
-/// Bytes that a key has at least.
+/// The fewest bytes of a key.
 const SHORTEST_KEY: usize = 32;
-/// Digits of a code of the post.
+/// The most digits of a postal code.
 const LONGEST_POST_CODE: usize = 9;
-/// Letters of a key's id at most.
+/// The most characters of a key's id.
 const LONGEST_ID: usize = 16;
 const ALPHABET: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
-/// Bytes of the code that a pseudonym has.
+/// How many bytes of the HMAC a pseudonym contains.
 const BYTES: usize = 16;
-/// Letters that those take.
+/// How many base32 letters these bytes take.
 const LETTERS: usize = 26;
-/// Connections whose user ids name the connection too: `samlp|acme|…`.
+/// Strategies whose user ids name the connection too: `samlp|acme|…`.
 const TWO_PART_PREFIXES: [&str; 9] = [
     "ad",
     "adfs",
@@ -37,15 +38,15 @@ const TWO_PART_PREFIXES: [&str; 9] = [
     "samlp",
     "waad",
 ];
-/// What Auth0 writes after the client id of an application that acts for itself.
+/// The suffix that Auth0 adds to the client id of an application that acts on its own behalf.
 pub(super) const CLIENTS: &str = "@clients";
 
-/// Values of one group have one pseudonym, whatever field they stand in.
+/// Equal values of one group have the same pseudonym, whatever field they are in.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub(crate) struct Group(Kind);
 
 impl Group {
-    /// The group of a kind: user names are e-mail addresses more often than not.
+    /// The group of a kind. User names are in the group of e-mail addresses, since they often are one.
     pub fn of(kind: Kind) -> Self {
         Self(match kind {
             Kind::Username => Kind::Email,
@@ -53,7 +54,7 @@ impl Group {
         })
     }
 
-    /// As it is named in what is printed and hashed.
+    /// The name of the group as it is printed and hashed.
     pub fn name(self) -> &'static str {
         self.0.name()
     }
@@ -76,7 +77,7 @@ impl Group {
             Kind::Phone => is_number || digits >= 4 && !has_letters,
             Kind::Ip => is_ip,
             Kind::Username => false,
-            // A code of the post has no letters in most countries.
+            // Postal codes have no letters in most countries.
             Kind::Address | Kind::Location => {
                 is_words || !is_mail && !is_ip && !has_letters && digits <= LONGEST_POST_CODE
             }
@@ -86,7 +87,7 @@ impl Group {
         kinds.map(Self).collect()
     }
 
-    /// A value as it is hashed: what is the same to people is the same here.
+    /// A value as it is hashed. What people consider the same value is hashed alike.
     fn normalised(self, value: &str) -> Cow<'_, str> {
         let value = trimmed(value);
         match self.0 {
@@ -94,7 +95,7 @@ impl Group {
                 let digits: String = value.chars().filter(char::is_ascii_digit).collect();
                 digits.into()
             }
-            // In its shortest form already.
+            // Already in its canonical form.
             Kind::Ip if value.parse::<Ipv4Addr>().is_ok() => value.into(),
             Kind::Ip => ip(value).map_or_else(|| lower(value), |it| it.to_string().into()),
             _ => lower(value),
@@ -102,11 +103,11 @@ impl Group {
     }
 }
 
-/// A key for pseudonyms, and its id, which is part of each.
+/// A key for pseudonyms and its id, which is part of each pseudonym.
 #[derive(Clone)]
 pub(crate) struct Key {
     id: String,
-    /// Of each kind as a group, keyed and begun with its name. Their state is as good as the key.
+    /// For each kind, the keyed HMAC that has read the group's name. This state is as secret as the key.
     codes: [Hmac<Sha256>; Kind::ALL.len()],
 }
 
@@ -155,16 +156,16 @@ impl Key {
             })
     }
 
-    /// What tells its pseudonyms from those of another.
+    /// The id that tells its pseudonyms from those of another key.
     pub fn id(&self) -> &str {
         &self.id
     }
 
-    /// What stands in place of a value: its code, with what is kept of an e-mail address or a user
-    /// id.
+    /// The pseudonym of a value: its code, with what is kept of an e-mail address (the domain) or a user
+    /// id (the prefix).
     pub fn pseudonym(&self, group: Group, value: &str) -> String {
         let trimmed = trimmed(value);
-        // With room for what is kept.
+        // With space for what is kept of the value.
         let mut pseudonym = String::with_capacity(value.len() + self.id.len() + LETTERS + 2);
         match group.0 {
             Kind::UserId => {
@@ -187,7 +188,7 @@ impl Key {
         pseudonym
     }
 
-    /// A pseudonym without what is kept of the value.
+    /// The code alone, without what is kept of the value.
     pub fn code(&self, group: Group, value: &str) -> String {
         let mut code = String::with_capacity(self.id.len() + LETTERS + 2);
         self.write(&mut code, group, value);
@@ -208,7 +209,7 @@ impl Key {
     }
 }
 
-/// Bits five by five, the last ones filled up with zeros.
+/// Encodes five bits per letter. The last letter is padded with zero bits.
 fn base32(bytes: [u8; BYTES]) -> [u8; LETTERS] {
     let mut letters = [0; LETTERS];
     // Five bytes make eight letters.
@@ -224,7 +225,7 @@ fn base32(bytes: [u8; BYTES]) -> [u8; LETTERS] {
     letters
 }
 
-/// A text without white space around it, which most have none of.
+/// A text without surrounding white space. Most texts have none.
 pub(super) fn trimmed(text: &str) -> &str {
     match text.as_bytes() {
         [first, .., last] if first.is_ascii_graphic() && last.is_ascii_graphic() => text,
@@ -232,18 +233,18 @@ pub(super) fn trimmed(text: &str) -> &str {
     }
 }
 
-/// A value of a pair in a header without quotes.
+/// The value of a pair in a header, without its quotes.
 pub(super) fn unquoted(text: &str) -> &str {
     text.trim().trim_matches('"')
 }
 
-/// What stands before and after an ASCII character.
+/// The parts before and after the first occurrence of an ASCII character.
 fn split_once(text: &str, at: u8) -> Option<(&str, &str)> {
     let place = memchr::memchr(at, text.as_bytes())?;
     Some((&text[..place], &text[place + 1..]))
 }
 
-/// A text in lower case, which most are.
+/// A text in lower case, as most texts are already.
 fn lower(text: &str) -> Cow<'_, str> {
     let is_lower = |it: u8| it.is_ascii() && !it.is_ascii_uppercase();
     if text.bytes().all(is_lower) {
@@ -252,10 +253,10 @@ fn lower(text: &str) -> Cow<'_, str> {
     text.to_lowercase().into()
 }
 
-/// Whether a value is a pseudonym already: a dead letter that is delivered after all has them, and
-/// so may an archive. Another pseudonym of it would name nobody.
+/// Whether a value is a pseudonym already, as in a dead letter that is delivered later, or in an
+/// archive. A pseudonym of a pseudonym would identify nobody.
 pub(crate) fn is_pseudonym(value: &str) -> bool {
-    // Between the id of the key and the letters.
+    // The separator between the key's id and the letters.
     if memchr::memchr(b'_', value.as_bytes()).is_none() {
         return false;
     }
@@ -273,7 +274,8 @@ pub(crate) fn is_pseudonym(value: &str) -> bool {
         && letters.bytes().all(|it| ALPHABET.contains(&it))
 }
 
-/// What a user id says of the connection, with the bar after it.
+/// The strategy, and for some strategies the connection, before the id in a user id, with the bar after
+/// them.
 pub(super) fn user_id_prefix(value: &str) -> &str {
     let is_name = |it: &str| {
         let is_letter = |it: u8| it.is_ascii_alphanumeric() || matches!(it, b'-' | b'_' | b'.');
@@ -294,10 +296,10 @@ pub(super) fn user_id_prefix(value: &str) -> &str {
 
 /// The domain of an e-mail address, if the value is one.
 pub(super) fn mail_domain(value: &str) -> Option<&str> {
-    // The last one counts.
+    // The last `@` counts.
     let at = memchr::memrchr(b'@', value.as_bytes())?;
     let (local, domain) = (value[..at].trim_start(), value[at + 1..].trim_end());
-    // Where there are several, it is a list of them.
+    // A text with a separator is a list of addresses.
     let is_between = |it: char| it.is_whitespace() || ",;<>".contains(it);
     let is_mail = !local.is_empty() && !local.contains(is_between) && is_domain(domain);
     is_mail.then_some(domain)
@@ -309,8 +311,7 @@ fn is_domain(text: &str) -> bool {
     !text.is_empty() && (text.bytes().all(is_part) || text.chars().all(is_other_part))
 }
 
-/// An IP address, with or without a port. One of the fourth version that is written as one of the
-/// sixth is that.
+/// Parses an IP address, with or without a port. An IPv4-mapped IPv6 address becomes an IPv4 address.
 pub(super) fn ip(value: &str) -> Option<IpAddr> {
     let value = value.trim();
     let address = value.strip_prefix('[').and_then(|it| it.strip_suffix(']'));

@@ -1,9 +1,9 @@
-//! A look at a text that tells of most that none of the values is in it, before they are searched
-//! for.
+//! A quick check before the search, which rules out the values for most strings.
 //!
-//! A value that stands in a text as it is has a group of letters, near its beginning, at one of the
-//! places in the text that are looked at. Each group knows how far into a value it may be. So where
-//! one is met, it is seen whether a value begins that far before it.
+//! The check samples a string at regular positions. If a value occurs in the string unencoded, one
+//! sample is a group of letters near the beginning of that value. The table knows for each group how far
+//! from the beginning of a value it may be. So the check compares the values only at these distances
+//! before the sample.
 
 use std::ops::Range;
 
@@ -11,45 +11,46 @@ use super::Kind;
 use super::aliases::{Whole, for_each_alias};
 use super::search::{LONG, SHORTEST, looked_for};
 
-/// Letters of a group.
+/// How many letters a group has.
 const GROUP: usize = 3;
-/// Bytes at the beginning of a value of which the groups are known.
+/// How many bytes at the beginning of a value are split into groups.
 const BEGINNING: usize = 8;
-/// Places for groups, and how many bits tell one.
+/// Slots in the table of groups, and the bits of a slot's index.
 const PLACES: usize = 1 << PLACES_BITS;
 const PLACES_BITS: u32 = 10;
-/// Values that are held against a text, at the most: whoever calls the API chooses how many there are.
+/// The most values that are compared with a string: callers of the API choose how many there are.
 const MOST: usize = 32;
-/// Bytes of a value that are held against a text, as many may begin alike: what goes on so is searched.
+/// How many bytes of a value are compared, since many values may begin alike. A string that agrees with
+/// them is searched.
 const COMPARED: usize = 40;
-/// An odd number whose bits have no order.
+/// An odd multiplier with irregular bits.
 const MIX: u32 = 0x9e37_79b1;
 
 const _: () = assert!(GROUP <= SHORTEST && SHORTEST <= BEGINNING);
 
-/// What is known of the values that are looked for.
+/// What is known about the values that are searched for.
 pub(super) struct Look {
-    /// Bytes of the shortest, or of what is enough of it.
+    /// Bytes of the shortest value, of which at most `LONG` count.
     shortest: usize,
-    /// Of each group how far into a value it may be, a bit for each distance.
+    /// For each group, its possible distances from the beginning of a value, one bit each.
     groups: [u8; PLACES],
-    /// The values; one more than `MOST` where there are too many to be held against a text.
+    /// The values; one more than `MOST` if there are too many to compare.
     values: Vec<Value>,
-    /// What follows the beginnings of the values, as far as it is compared.
+    /// The bytes that follow the beginnings of the values, as far as they are compared.
     tails: Vec<u8>,
 }
 
-/// A value in pieces.
+/// A value, prepared for comparison.
 struct Value {
-    /// Its first letters.
+    /// Its beginning, in lower case.
     letters: u64,
-    /// Which bits of a text count.
+    /// Which bits of a text are compared.
     mask: u64,
-    /// What follows, among the tails.
+    /// The range of the bytes in `tails` that follow the beginning.
     tail: Range<usize>,
 }
 
-/// The first letters of a text, the same for both cases.
+/// The first letters of a text as a number that is the same for both cases.
 fn first_letters(text: &[u8]) -> u64 {
     const LOWER: u64 = u64::from_le_bytes([0x20; BEGINNING]);
     let letters = text.first_chunk().copied().unwrap_or_else(|| {
@@ -70,7 +71,7 @@ impl Look {
         }
     }
 
-    /// A look for these values.
+    /// A check for these values.
     pub fn for_values<'v>(values: impl Iterator<Item = (Kind, &'v str)>) -> Self {
         let mut look = Self::new();
         for (kind, value) in values {
@@ -79,7 +80,7 @@ impl Look {
         look
     }
 
-    /// Adds a value and all that stands for it.
+    /// Adds a value and its aliases.
     fn add_all_of(&mut self, kind: Kind, value: &str) {
         let is_short = |it: u8| it.is_ascii_digit() || it == b'.';
         if kind == Kind::Ip && value.bytes().all(is_short) {
@@ -92,13 +93,14 @@ impl Look {
             let is_added = self.add(alias);
             is_within |= is_added && matches!(of, Whole::UserId);
         });
-        // Wherever a user id is, it is without its connection too, but for one that is cut.
+        // Whatever contains a user id also contains the id without the connection, unless the value is
+        // cut.
         if !is_within || value.len() > LONG {
             self.add(value);
         }
     }
 
-    /// Adds a value, if it is looked for.
+    /// Adds a value if it is long enough to search for. Returns whether it is.
     fn add(&mut self, value: &str) -> bool {
         let Some(value) = looked_for(value) else {
             return false;
@@ -128,8 +130,7 @@ impl Look {
         });
     }
 
-    /// Adds the ways to write an address of the fourth version as one of the sixth, which all begin
-    /// alike.
+    /// Adds the IPv4-mapped IPv6 forms of an address, which all begin alike.
     fn add_mapped_addresses(&mut self) {
         for (groups, more) in self.groups.iter_mut().zip(&OF_MAPPED_ADDRESSES) {
             *groups |= more;
@@ -137,23 +138,24 @@ impl Look {
         self.add_value(MAPPED, &[]);
     }
 
-    /// Whether one of the values may be in a text, as it stands in JSON.
+    /// Whether a string, as written in JSON, may contain one of the values.
     pub fn may_be_in(&self, raw: &str) -> bool {
-        // Nothing is longer when it is decoded or in another case. What is encoded or has other
-        // letters is read by who knows how.
+        // Neither decoding nor a change of case makes a string longer. A string that is not simple is
+        // left to the search.
         raw.len() >= self.shortest && (!is_simple(raw) || self.is_in(raw))
     }
 
-    /// Whether one of the values is in a text as it is, in either case, or what an address may be.
+    /// Whether a text contains one of the values unencoded, in either case, or what may be an
+    /// IPv4-mapped address.
     pub fn is_in(&self, text: &str) -> bool {
         let text = text.as_bytes();
         if text.len() < self.shortest {
             return false;
         }
-        // Wherever a value begins, one of these groups lies within its beginning.
+        // With this step, one sample lies within the beginning of each value in the text.
         let step = self.shortest.min(BEGINNING) + 1 - GROUP;
         let mut at = 0;
-        // With the byte after a group, which is not looked at, it is read at once.
+        // Four bytes are read at once. The last one is not part of the group.
         while let Some(group) = text.get(at..).and_then(<[u8]>::first_chunk) {
             let distances = self.groups[place_of(u32::from_le_bytes(*group))];
             if distances != 0 && self.begins_before(text, at, distances) {
@@ -170,7 +172,7 @@ impl Look {
         }
     }
 
-    /// Whether one of the values begins one of these distances before a place.
+    /// Whether one of the values begins at one of these distances before a position.
     fn begins_before(&self, text: &[u8], at: usize, mut distances: u8) -> bool {
         if self.values.len() > MOST {
             return distances != 0;
@@ -200,18 +202,18 @@ impl Look {
     }
 }
 
-/// Whether what a text says is what is written, in letters of which each has as many bytes in either
-/// case.
+/// Whether a string is simple: it has no escapes and no encoded characters, and only ASCII letters,
+/// which have one byte in either case.
 pub(super) fn is_simple(raw: &str) -> bool {
     let is_other = |it: u8| matches!(it, b'%' | b'\\' | b'+' | b'&' | 0x80..);
-    // To the end, so that many bytes are looked at at once.
+    // Without an early exit, so that many bytes are examined at once.
     !raw.bytes().fold(false, |any, it| any | is_other(it))
 }
 
-/// What those addresses begin with.
+/// What IPv4-mapped IPv6 addresses begin with.
 const MAPPED: &[u8] = b"::ffff:";
 
-/// The groups at the beginning of `::ffff:cb00:7107`.
+/// The groups at the beginning of addresses such as `::ffff:cb00:7107`.
 static OF_MAPPED_ADDRESSES: [u8; PLACES] = {
     let mut groups = [0; PLACES];
     let digits = b"0123456789abcdef";
@@ -235,7 +237,7 @@ const fn letters_of(first: u8, second: u8, third: u8) -> u32 {
     first as u32 | (second as u32) << 8 | (third as u32) << 16
 }
 
-/// The place of a group, the same for both cases of a letter.
+/// The slot of a group, which is the same for both cases of a letter.
 const fn place_of(group: u32) -> usize {
     let letters = (group | 0x20_20_20) & 0xff_ff_ff;
     (letters.wrapping_mul(MIX) >> (u32::BITS - PLACES_BITS)) as usize

@@ -1,17 +1,17 @@
-//! What a value or a text is by its looks, wherever it stands.
+//! What a value or a text is by its looks, whatever field it is in.
 
 use std::iter;
 
 use super::Kind;
 use super::key::{CLIENTS, ip, mail_domain, trimmed};
 
-/// Digits of a phone number by which it is known without its other signs.
+/// The fewest digits of a phone number.
 pub(super) const SHORTEST_PHONE: usize = 7;
-/// How the paths of calls begin in which nothing but a user is a user's choice: of the Management API,
-/// of the registration of applications, and of SCIM.
+/// Prefixes of the API paths in which users choose no segment but the one that names them: of the
+/// Management API, of client registration, and of SCIM.
 pub(super) const CALLS: [&str; 4] = ["/api/v2/", "/v2/", "/oidc/", "/scim/v2/"];
 
-/// What a value is, by its looks.
+/// The kind of a value, by its looks.
 pub(super) fn kind_by_looks(value: &str) -> Option<Kind> {
     let value = trimmed(value);
     let has_space = || value.contains(char::is_whitespace);
@@ -30,7 +30,7 @@ pub(super) fn kind_by_looks(value: &str) -> Option<Kind> {
     }
 }
 
-/// Whether a value is a phone number for certain: without a plus it may be any number.
+/// Whether a value is certainly a phone number. Without a plus sign it may be any number.
 pub(super) fn is_international_phone(value: &str) -> bool {
     let value = trimmed(value);
     value.starts_with('+') && is_phone(value)
@@ -43,7 +43,7 @@ pub(super) fn is_phone(value: &str) -> bool {
     digits >= SHORTEST_PHONE && value.chars().all(is_part)
 }
 
-/// Whether a text may be a word of Auth0's own, or several: what names nobody.
+/// Whether a text may consist of words that Auth0 defines, which identify nobody.
 pub(super) fn is_word(value: &str) -> bool {
     let is_digit = |it: &u8| it.is_ascii_digit();
     let has_number = value
@@ -53,7 +53,7 @@ pub(super) fn is_word(value: &str) -> bool {
     let is_of_address = |it: char| it.is_ascii_hexdigit() || matches!(it, '.' | ':');
     let has_address = || {
         let parts = value.split(|it| !is_of_address(it));
-        // A word before it may end in such letters: `read:203.0.113.7`.
+        // The word before an address may end in hexadecimal digits: `read:203.0.113.7`.
         let mut candidates = parts.flat_map(|part| {
             let part = part.trim_end_matches(['.', ':']);
             let after_colons = part.match_indices(':').map(|(at, _)| at + 1);
@@ -66,14 +66,15 @@ pub(super) fn is_word(value: &str) -> bool {
     !has_number && !value.contains(['@', '|', '%', '"']) && !has_address()
 }
 
-/// The e-mail addresses in a text that is more than one: `Ada <ada@example.com>, bo@example.com`.
+/// The e-mail addresses in a text with several, or with other words: `Ada <ada@example.com>,
+/// bo@example.com`.
 pub(super) fn addresses(text: &str) -> impl Iterator<Item = &str> {
     let is_between = |it: char| it.is_whitespace() || ",;<>()\"".contains(it);
     text.split(is_between)
         .filter(|it| mail_domain(it).is_some())
 }
 
-/// What is called, by its path.
+/// The segments of an API path after its prefix.
 fn called(path: &str) -> Vec<&str> {
     let path = path.split(['?', '#']).next().unwrap_or_default();
     let called = CALLS.iter().find_map(|it| path.strip_prefix(it));
@@ -81,12 +82,12 @@ fn called(path: &str) -> Vec<&str> {
     segments.filter(|it| !it.is_empty()).collect()
 }
 
-/// Whether a call is about users who are blocked, by whatever they are named.
+/// Whether a call is about blocked users, by its path. It may name them by any identifier.
 pub(super) fn is_call_about_blocked(path: &str) -> bool {
     called(path)[..] == ["user-blocks"]
 }
 
-/// Whether the bodies of a call are users, by its path.
+/// Whether the bodies of a call are about users, by its path.
 pub(super) fn is_call_about_users(path: &str) -> bool {
     matches!(
         called(path)[..],
@@ -103,19 +104,19 @@ pub(super) fn is_link(value: &str) -> bool {
     value.starts_with('/') || value.contains("://")
 }
 
-/// Whether there may be JSON or a form in a text as it is written.
+/// Whether a string, as written, may contain JSON or a form.
 pub(super) fn may_name_somebody(raw: &str) -> bool {
     let raw = raw.as_bytes();
     memchr::memchr3(b'{', b'[', b'\\', raw).is_some() || has_sign_of_form(raw)
 }
 
-/// Whether there may be a form in a text.
+/// Whether a text may contain a form.
 pub(super) fn may_have_form(text: &str) -> bool {
     let text = text.as_bytes();
     has_sign_of_form(text) || memchr::memchr(b'\\', text).is_some()
 }
 
-/// Whether a text has the sign between a name and a value, or what begins an encoded one.
+/// Whether a text has an equals sign, or the first character of an encoded one.
 fn has_sign_of_form(text: &[u8]) -> bool {
     memchr::memchr3(b'=', b'%', b'&', text).is_some()
 }

@@ -1,4 +1,4 @@
-//! What becomes of a personal value: a mask, a pseudonym, a part of it, or nothing.
+//! What replaces a personal value: a mask, a pseudonym, a part of it, or nothing.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -10,27 +10,27 @@ use super::{Kind, fields_only, find, rewrite};
 use crate::json::Token;
 use crate::redact::{MASK, Redaction};
 
-/// Bits that are kept of an address of the fourth version, and of the sixth.
+/// Bits of an IPv4 address that truncation keeps, and of an IPv6 address.
 const KEPT_V4: u32 = 24;
 const KEPT_V6: u32 = 48;
 
 /// How personal values of a kind are treated.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Method {
-    /// `***` stands in their place.
+    /// `***` replaces the value.
     Mask,
-    /// A pseudonym stands in their place.
+    /// A pseudonym replaces the value.
     Pseudonym,
-    /// A part of them is kept.
+    /// A part of the value is kept.
     Truncate,
-    /// Their fields are left out.
+    /// The field is left out.
     Drop,
 }
 
-/// What becomes of each kind; `None` where it stays.
+/// The method for each kind; `None` if its values are kept.
 pub(super) type Methods = [Option<Method>; Kind::ALL.len()];
 
-/// What one destination may not see of a person. The default is that it sees everything.
+/// Which personal data is hidden from one destination, and how. The default hides nothing.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Policy {
     methods: Methods,
@@ -42,14 +42,13 @@ impl Policy {
         Self { methods, key }
     }
 
-    /// Whether nothing is kept back.
+    /// Whether the policy hides nothing.
     pub fn is_empty(&self) -> bool {
         self.methods.iter().all(Option::is_none)
     }
 
-    /// The tokens of a record without what the policy keeps back, in which secrets are still to be
-    /// masked; `None` if that takes more than to replace texts. `room` is for what stands in their
-    /// place.
+    /// The tokens of a record with its personal data replaced. Secrets are still to be masked. `None` if
+    /// replacing whole strings is not enough. The tokens borrow the replacements from `room`.
     pub(super) fn plain<'t, 'p: 't>(
         &'p self,
         redaction: Redaction,
@@ -59,7 +58,7 @@ impl Policy {
         fields_only::plain(self, redaction, record, room)
     }
 
-    /// A record without secrets, and without what the policy keeps back.
+    /// The pieces of a record, with secrets masked and personal data treated as the policy says.
     pub(super) fn apply<'a>(&self, redaction: Redaction, record: &'a str) -> Vec<Piece<'a>> {
         let (mut pieces, found) = find::find(self, record.len(), redaction.tokens(record));
         if let Some(found) = found {
@@ -68,7 +67,7 @@ impl Policy {
         pieces
     }
 
-    /// Whether it leaves members out.
+    /// Whether the policy leaves members out. Any method for locations leaves out coordinates.
     pub(super) fn leaves_out(&self) -> bool {
         self.methods.contains(&Some(Method::Drop)) || self.method(Kind::Location).is_some()
     }
@@ -77,7 +76,7 @@ impl Policy {
         self.methods[kind as usize]
     }
 
-    /// The kind as which a name that is the first and the last in one is treated.
+    /// The kind whose method applies to a full name.
     pub(super) fn kind_of_name(&self) -> Kind {
         match self.method(Kind::FirstName) {
             Some(_) => Kind::FirstName,
@@ -85,10 +84,10 @@ impl Policy {
         }
     }
 
-    /// What stands in place of a value of this kind, where it is not dropped with its field.
+    /// What replaces a value of this kind, unless its field is dropped.
     pub(super) fn replacement(&self, kind: Kind, value: &str) -> String {
         let each = |one: &dyn Fn(&str) -> String| match kind {
-            // What proxies have added.
+            // A list of addresses, or pairs, that proxies have added.
             Kind::Ip if memchr::memchr2(b',', b'=', value.as_bytes()).is_some() => value
                 .split(',')
                 .map(|it| forwarded(it.trim(), one))
@@ -105,8 +104,9 @@ impl Policy {
     }
 }
 
-/// The pseudonym of a value. A name that is an e-mail address or a phone number, as Auth0 makes it by
-/// default, is one, and so is the address by which a directory knows its user.
+/// The pseudonym of a value. A name that is an e-mail address or a phone number, as Auth0 sets it by
+/// default, gets the pseudonym of that address or number. So does a user id that is an e-mail address,
+/// as directories have it.
 fn pseudonym(key: &Key, kind: Kind, value: &str) -> String {
     if is_pseudonym(trimmed(value)) {
         return value.to_owned();
@@ -123,8 +123,8 @@ fn pseudonym(key: &Key, kind: Kind, value: &str) -> String {
     key.pseudonym(Group::of(kind), value)
 }
 
-/// What stands in place of what a proxy has added: an address, or, in the header `Forwarded`, the pairs
-/// that have one. No other pair is kept.
+/// What replaces an element that a proxy has added: an address, or, in the `Forwarded` header, the pairs
+/// `for` and `by`. No other pair is kept.
 fn forwarded(element: &str, one: &dyn Fn(&str) -> String) -> String {
     let pairs = element.split(';').filter_map(|pair| {
         let (name, address) = pair.split_once('=')?;
@@ -138,7 +138,7 @@ fn forwarded(element: &str, one: &dyn Fn(&str) -> String) -> String {
     }
 }
 
-/// The network that an address is in. What is no address is masked.
+/// The network of an address. Anything else is masked.
 fn truncated(value: &str) -> String {
     match ip(value) {
         Some(IpAddr::V4(it)) => {
@@ -153,7 +153,7 @@ fn truncated(value: &str) -> String {
     }
 }
 
-/// Reads what becomes of each kind. An error says what it takes.
+/// Parses a list of kinds and methods. An error says what the setting accepts.
 pub(super) fn parse(text: &str) -> Result<Methods, String> {
     let mut methods = Methods::default();
     if text.trim() == "none" {

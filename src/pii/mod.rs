@@ -1,14 +1,14 @@
-//! Personal data: which parts of a record name a person, and what stands in their place where a
-//! destination may not see them.
+//! Personal data: which parts of a record identify a person, and what replaces them for a destination
+//! that may not see them.
 //!
-//! A policy says for each kind of personal data what becomes of it. A record is read twice. First
-//! its personal values are found, by the names of fields (`fields`, `walk`), also in JSON, forms and
-//! paths within texts (`nested`, `queries`). Then it is written anew (`rewrite`): each such field as
-//! the policy says, and in all other texts what was found, wherever it occurs (`search`), since Auth0
-//! repeats users' names in descriptions, errors and paths. Most records are spared that
-//! (`fields_only`): nothing of a person is in them but in fields that are personal as a whole.
+//! A policy says what happens to each kind of personal data. A record is read in two passes. The first
+//! finds its personal values by the names of fields (`fields`, `walk`), also inside JSON, forms and
+//! paths in strings (`nested`, `queries`). The second rewrites the record (`rewrite`): it treats each
+//! personal field as the policy says, and replaces what was found wherever it occurs in other strings
+//! (`search`), since Auth0 repeats users' names in descriptions, errors and paths. Most records need
+//! less (`fields_only`): they have personal data only in fields that are personal as a whole.
 //!
-//! This room knows no destination, and no setting but those that are shared by all.
+//! This module knows no destination, and only the settings that all destinations share.
 
 mod aliases;
 mod fields;
@@ -36,7 +36,7 @@ pub(crate) use self::method::Policy;
 pub use self::privacy::Privacy;
 pub(crate) use self::settings::{Keys, SETTINGS};
 
-/// A kind of personal data, in the order in which one value of two kinds is judged.
+/// A kind of personal data. Where a value is of two kinds, the first in this order counts.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub(crate) enum Kind {
     Email,
@@ -65,7 +65,7 @@ impl Kind {
         Self::UserAgent,
     ];
 
-    /// As settings have it.
+    /// The name of the kind in settings.
     fn name(self) -> &'static str {
         match self {
             Self::Email => "email",
@@ -82,7 +82,7 @@ impl Kind {
     }
 }
 
-/// The kinds, as settings have them.
+/// The names of the kinds in settings.
 pub(crate) fn kinds() -> impl Iterator<Item = &'static str> {
     Kind::ALL.into_iter().map(Kind::name)
 }

@@ -1,5 +1,5 @@
-//! The names of fields that say something of a person. They are compared in lower case and without
-//! signs.
+//! The names of fields that tell of personal data. They are compared in lower case and without
+//! punctuation.
 
 use super::Kind;
 use super::fields::Field::{
@@ -7,7 +7,7 @@ use super::fields::Field::{
     Place, Search, Somebody, Thing, Town, User, Value, Word,
 };
 
-/// The known names by their first letter, and the ends that others have in common.
+/// Looks a name up among the known names, by its first letter, and then among the suffixes of names.
 #[rustfmt::skip]
 #[allow(clippy::too_many_lines, reason = "a list")]
 pub(super) fn known(word: &str) -> Field {
@@ -185,7 +185,7 @@ pub(super) fn known(word: &str) -> Field {
         .map_or(Open, |(_, field)| *field)
 }
 
-/// What names have in common that end like this, by their last letter.
+/// The known suffixes of names, by their last letter.
 #[rustfmt::skip]
 fn ends(last: u8) -> &'static [(&'static str, Field)] {
     match last {
@@ -234,12 +234,12 @@ pub(super) fn ends_with_ip(name: &str) -> bool {
             .any(|it| !it.is_uppercase())
 }
 
-/// Whether a name is that of what a directory says of a user: `…/identity/claims/name`.
+/// Whether a name is that of a directory's claim about a user: `…/identity/claims/name`.
 pub(super) fn is_claim(name: &str) -> bool {
     name.contains("/identity/claims/")
 }
 
-/// Whether an object that has a field of this name, without signs, is about a user.
+/// Whether an object is about a user if it has a field of this name, given without punctuation.
 pub(super) fn tells_a_user(word: &str) -> bool {
     matches!(
         word,
@@ -255,7 +255,7 @@ pub(super) fn tells_a_user(word: &str) -> bool {
     )
 }
 
-/// Whether an object that has a field of this name, without signs, is about something else.
+/// Whether an object is about something else if it has a field of this name, given without punctuation.
 pub(super) fn tells_a_thing(word: &str) -> bool {
     matches!(
         word,
@@ -263,8 +263,9 @@ pub(super) fn tells_a_thing(word: &str) -> bool {
     )
 }
 
-/// Whether a field of a record itself is Auth0's own and tells what happened by which means: no part
-/// of it is ever replaced, or whoever chose a name could hide what they did.
+/// Whether Auth0 alone sets this field, at the top of a record, and it says what happened and by which
+/// means. No part of it is ever replaced: otherwise users could hide what they did by the name that they
+/// choose.
 pub(super) fn is_fixed(name: &str) -> bool {
     matches!(
         name,

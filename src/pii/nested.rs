@@ -1,18 +1,18 @@
-//! JSON within a text: where it begins and where it ends. It may be the whole text, or stand in a
+//! JSON in a string: where it begins and where it ends. It may be the whole string or part of a
 //! sentence, and it may have been cut.
 
 use serde::de::IgnoredAny;
 
 use crate::json::{self, Scanner, Token};
 
-/// A part of a text.
+/// A part of a string.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Part<'a> {
-    /// Anything else.
+    /// Text that is not JSON.
     Plain(&'a str),
-    /// A value, whole.
+    /// A complete value.
     Json(&'a str),
-    /// What begins like one, up to a mistake or to the end of the text.
+    /// What begins like a value but is cut or has a syntax error, as far as it can be scanned.
     Cut(&'a str),
 }
 
@@ -33,7 +33,8 @@ pub(super) fn parts(text: &str) -> Vec<Part<'_>> {
         let json = &text[begin..];
         let mut values = serde_json::Deserializer::from_str(json).into_iter::<IgnoredAny>();
         let is_whole = matches!(values.next(), Some(Ok(_)));
-        // What was read is not read again: a text of brackets would be for each of them.
+        // What was read is not read again. Otherwise a text of brackets would be read anew for each
+        // bracket.
         let end = if is_whole {
             values.byte_offset()
         } else {
@@ -53,23 +54,23 @@ pub(super) fn parts(text: &str) -> Vec<Part<'_>> {
     parts
 }
 
-/// Where JSON begins, from a place on.
+/// Where JSON begins, at or after an offset.
 fn begin_of_json(text: &str, from: usize) -> Option<usize> {
     let begin = json::begin_in(text, from)?;
     if is_word_in_quotes(&text[begin..]) {
-        // It may be the beginning of a name.
+        // The word may be the beginning of a name.
         return json::begin_in(text, begin + 1);
     }
     Some(begin)
 }
 
-/// Whether a text begins with a string without escapes, and goes on after it.
+/// Whether a text begins with a string without escapes and goes on after it.
 fn is_word_in_quotes(text: &str) -> bool {
     let word = text.strip_prefix('"').and_then(|it| it.split_once('"'));
     word.is_some_and(|(word, rest)| !json::has_escapes(word) && !rest.trim_ascii_end().is_empty())
 }
 
-/// How far a value goes for who passes over mistakes.
+/// Where a value ends if syntax errors are skipped.
 fn end_of(json: &str) -> usize {
     let mut tokens = Scanner::new(json);
     let mut depth = 0_usize;

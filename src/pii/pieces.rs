@@ -1,4 +1,4 @@
-//! A record token by token, with what is known of each by its place. Both readings go by it.
+//! A record as a list of tokens, each with what its place in the record tells. Both passes use it.
 
 use std::collections::HashMap;
 
@@ -6,47 +6,47 @@ use super::fields::{self, Field};
 use super::walk::{Labels, Left, Role, Walk};
 use crate::json::{self, Scanner, Token};
 
-/// Bytes of a record for each of its pieces, or fewer.
+/// How many bytes of JSON a piece is assumed to take when memory is reserved.
 pub(super) const BYTES_OF_ONE: usize = 9;
 
 /// A token and its place.
 #[derive(Clone)]
 pub(super) struct Piece<'a> {
     token: Token<'a>,
-    /// The text in place of the token's, without a secret or a person in it.
+    /// The string that replaces the token's, without secrets or personal data.
     text: Option<Box<str>>,
-    /// Whether it is left out.
+    /// Whether the piece is left out.
     pub is_gone: bool,
     pub is_in_list: bool,
-    /// Whether it may tell what was called.
+    /// Whether it may be the path of the call.
     pub is_of_call: bool,
-    /// What a value is.
+    /// What the value is by its place.
     pub role: Role,
-    /// The name under which it stands.
+    /// What the name of the value says.
     pub field: Field,
-    /// The number of the object or list that it is in.
+    /// The number of the object or list that the value belongs to.
     pub object: u32,
-    /// What the first reading made of it.
+    /// What the first pass found out about it.
     pub reading: Reading,
 }
 
-/// What the first reading has made of a value.
+/// What the first pass found out about a value.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Reading {
-    /// It is not kept, as of what stands in JSON within a text.
+    /// Not recorded, as for values in JSON inside a string.
     None,
-    /// Nothing that counts by itself.
+    /// Not personal by itself.
     Open,
-    /// The value of this number.
+    /// Personal: the noted value with this number.
     Personal(u32),
-    /// In the place of something personal, and nobody's.
+    /// In the place of a personal value, but it says nothing about a person.
     SaysNothing,
-    /// A text with JSON in it.
+    /// A string with JSON in it.
     HasJson,
 }
 
 impl<'a> Piece<'a> {
-    /// The next token of a walk.
+    /// The piece for the next token of a walk.
     pub fn of(token: Token<'a>, walk: &Walk) -> Self {
         let mut piece = Self {
             token,
@@ -63,7 +63,7 @@ impl<'a> Piece<'a> {
         piece
     }
 
-    /// Says what is known of it by its place.
+    /// Sets what the place in the record tells.
     fn place(&mut self, walk: &Walk) {
         self.object = walk.object();
         if !matches!(
@@ -85,12 +85,12 @@ impl<'a> Piece<'a> {
         }
     }
 
-    /// The text in place of the token's, if there is one.
+    /// The string that replaces the token's, if there is one.
     pub fn replacement(&self) -> Option<&str> {
         self.text.as_deref()
     }
 
-    /// Puts a text in place of the token's.
+    /// Replaces the token's string.
     pub fn replace(&mut self, text: &str) {
         self.text = Some(json::escape(text).into());
     }
@@ -101,8 +101,8 @@ impl<'a> Piece<'a> {
     }
 }
 
-/// The pieces of one value, from its beginning to its end or to where it was cut. `objects` counts
-/// objects and lists, and `leave` is told of each that ends. `length` is that of the JSON.
+/// The pieces of one value, up to its end or to where it was cut. `objects` counts objects and lists,
+/// and `leave` is called for each one that ends. `length` is that of the JSON.
 pub(super) fn pieces<'a>(
     tokens: impl Iterator<Item = (Token<'a>, Option<String>)>,
     length: usize,
@@ -141,7 +141,7 @@ pub(super) fn pieces<'a>(
     pieces
 }
 
-/// Takes a walk over a token.
+/// Moves a walk past a token.
 fn step(walk: &mut Walk, token: Token, objects: &mut u32, leave: impl FnMut(Left)) {
     match token {
         Token::Key(key) => {
@@ -158,8 +158,9 @@ fn step(walk: &mut Walk, token: Token, objects: &mut u32, leave: impl FnMut(Left
     }
 }
 
-/// What names of fields say that stand beside values: `{"path": "userName", "value": "ada"}`. Of
-/// several in one object the first of the highest rank counts. `number` is that of the first object.
+/// What is known about values by names in members beside them, as in `{"path": "userName", "value":
+/// "ada"}`. In each object the first name of the highest rank counts. `number` is the number of the
+/// first object.
 fn labels(pieces: &[Piece], mut number: u32) -> Labels {
     let mut labels: HashMap<u32, (u8, Field)> = HashMap::new();
     let mut objects = Vec::with_capacity(8);
@@ -196,13 +197,13 @@ pub(super) fn tokens(json: &str) -> impl Iterator<Item = (Token<'_>, Option<Stri
     Scanner::new(json).map(|token| (token, None))
 }
 
-/// What is left of the pieces.
+/// The tokens of the pieces that are not left out.
 pub(super) fn left<'p>(pieces: &'p [Piece]) -> impl Iterator<Item = Token<'p>> + Clone {
     let pieces = pieces.iter().filter(|it| !it.is_gone);
     pieces.map(Piece::token)
 }
 
-/// The same as JSON.
+/// The JSON of the pieces that are not left out.
 pub(super) fn written(pieces: &[Piece], length: usize) -> String {
     let mut out = String::with_capacity(length);
     for token in left(pieces) {

@@ -1,8 +1,8 @@
-//! What one destination may see of a record: secrets are masked, and then personal data is treated
-//! as its policy says.
+//! What one destination may see of a record: secrets are masked, and then personal data is treated as
+//! its policy says.
 //!
-//! In this order, since what is replaced may be what tells a secret: whoever took `Bearer` for a name
-//! could show what follows it.
+//! The order matters, since replacing personal data could remove what marks a secret: a user named
+//! `Bearer` could expose the token after that word.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use crate::table::Api;
 use crate::table::row::{TooLarge, row, row_of};
 use crate::table::shortened::shortened;
 
-/// What one destination may see.
+/// What one destination may see of records.
 #[derive(Clone, Debug)]
 pub struct Privacy {
     redaction: Redaction,
@@ -49,12 +49,12 @@ impl Privacy {
         Ok(Self::new(redaction, policy))
     }
 
-    /// The same secrets, and other personal data.
+    /// The same treatment of secrets, with another policy for personal data.
     pub(crate) fn with(&self, policy: Policy) -> Self {
         Self::new(self.redaction, policy)
     }
 
-    /// A record on one line, as it may be seen.
+    /// A record on one line, as the destination may see it.
     #[must_use]
     pub fn line(&self, record: &str) -> String {
         let Some(policy) = &self.policy else {
@@ -66,7 +66,7 @@ impl Privacy {
         }
     }
 
-    /// The row of a record, as it may be seen.
+    /// The row of a record, as the destination may see it.
     pub fn row(&self, record: &str, api: Api) -> Result<String, TooLarge> {
         let Some(policy) = &self.policy else {
             return row(record, api, self.redaction);
@@ -78,8 +78,8 @@ impl Privacy {
         row_of(&mut left(&pieces), record, api, Redaction::Off)
     }
 
-    /// The row of a record that [has none](Self::row), and why. It is shortened as it may be seen, since a
-    /// secret that was cut may not look like one.
+    /// A shortened row for a record that [has none](Self::row), with the reason `why`. Masking comes
+    /// before shortening, since a secret that was cut may not look like one.
     #[must_use]
     pub fn shortened(&self, record: &str, api: Api, why: &str) -> Option<String> {
         shortened(&self.line(record), api, why)

@@ -1,4 +1,4 @@
-//! Whom a path, a query or a form names: by the looks of its parts, or by the names of parameters.
+//! The personal values in a path, a query or a form, known by their looks or by the names of parameters.
 
 use std::borrow::Cow;
 use std::cell::LazyCell;
@@ -13,13 +13,13 @@ use super::terms::{has_name, of_search, spaced};
 use super::view::{ROUNDS, View};
 use super::walk::{Role, role};
 
-/// What stands two places before the id of an identity in a path.
+/// The path segment two places before the id of an identity.
 const IDENTITIES: &str = "identities";
-/// The parameter that names a user who is blocked.
+/// The parameter that names a blocked user.
 const IDENTIFIER: &str = "identifier";
 
-/// Calls for each whom a path names: `/api/v2/users/auth0%7C1`, `?email=a%40b.c`, `?q=username:adalove`;
-/// without a kind for the name of whatever is looked for.
+/// Calls `note` for each personal value in a path: `/api/v2/users/auth0%7C1`, `?email=a%40b.c`,
+/// `?q=username:adalove`. The kind is `None` for the name of whatever is searched for.
 pub(super) fn of_path(policy: &Policy, path: &str, mut note: impl FnMut(Option<Kind>, &str)) {
     let is_about_blocked = LazyCell::new(|| is_call_about_blocked(path));
     let mut before = ["", ""];
@@ -28,7 +28,7 @@ pub(super) fn of_path(policy: &Policy, path: &str, mut note: impl FnMut(Option<K
         if before[0] == IDENTITIES {
             note(Some(Kind::UserId), &value);
         }
-        // An address of the sixth version may begin like a name.
+        // An IPv6 address may begin like a name with a colon.
         let looks = || kind_by_looks(&value).filter(|_| !has_name(&value));
         match ip(&value).map(|_| Kind::Ip).or_else(looks) {
             Some(kind) => note(Some(kind), &value),
@@ -44,7 +44,7 @@ pub(super) fn of_path(policy: &Policy, path: &str, mut note: impl FnMut(Option<K
     }
 }
 
-/// The same for a search, in which a plus sign may be a space.
+/// The same for a search query, in which a plus sign may stand for a space.
 pub(super) fn of_decoded_search(
     policy: &Policy,
     search: &str,
@@ -56,7 +56,7 @@ pub(super) fn of_decoded_search(
     }
 }
 
-/// The same for what a form or a query says under personal names:
+/// The same for the values of personal parameters in a form or a query:
 /// `email=a%40b.c&user_id=auth0%7C1`.
 pub(super) fn of_form(policy: &Policy, text: &str, mut note: impl FnMut(Option<Kind>, &str)) {
     let is_between = |it: char| it.is_whitespace() || "&?#;".contains(it);
@@ -71,7 +71,7 @@ pub(super) fn of_form(policy: &Policy, text: &str, mut note: impl FnMut(Option<K
                 of_decoded_search(policy, &decoded(value), &mut note);
                 continue;
             }
-            // Where there are several, each of them is one.
+            // The value may be a list.
             for value in value_alone(value).split(',') {
                 let value = decoded(trimmed_of_signs(role, value));
                 for value in [&*value, &value.replace('+', " ")] {
@@ -94,13 +94,13 @@ pub(super) fn begins_a_form(text: &str) -> bool {
     !text.starts_with('=') && begins_a_pair(text)
 }
 
-/// What a value is by its looks, where addresses may stand too.
+/// The kind of a value by its looks, including IP addresses.
 pub(super) fn by_looks(value: &str) -> Option<Kind> {
     kind_by_looks(value).or_else(|| ip(value).map(|_| Kind::Ip))
 }
 
-/// The value of a pair in a form, up to the next sign of the text that the form is in: a quote, a
-/// bracket that was opened before, or a bar before another pair.
+/// The value of a pair in a form, up to where the text around the form goes on: at a quote, a closing
+/// bracket without an opening one, or a bar before another pair.
 fn value_alone(value: &str) -> &str {
     let value = value.trim_start_matches(|it: char| "\"'([{<".contains(it));
     let mut has_bracket = false;
@@ -109,7 +109,7 @@ fn value_alone(value: &str) -> &str {
         let is_end = match letter {
             '"' | '<' | '>' | '}' => true,
             ']' => !has_bracket,
-            // What is no escape of a quote may be a part of it: `CORP\ada`.
+            // Before a letter or a digit, a backslash is part of the value: `CORP\ada`.
             '\\' => !after.starts_with(char::is_alphanumeric),
             '|' => begins_a_pair(after),
             _ => false,
@@ -128,14 +128,14 @@ fn begins_a_pair(text: &str) -> bool {
     after.starts_with('=')
 }
 
-/// A value without the signs of a sentence around it.
+/// A value without the punctuation of the sentence around it.
 fn trimmed_of_signs(role: Role, value: &str) -> &str {
     let value = value.trim_start_matches(|it: char| "\"'(".contains(it));
     let is_address = role == Role::Personal(Kind::Ip);
     value.trim_end_matches(|it: char| "').!".contains(it) || it == ':' && !is_address)
 }
 
-/// A text without percent-encoding, however often it was encoded.
+/// A text with its encoded characters decoded, in up to `ROUNDS` rounds.
 pub(super) fn decoded(text: &str) -> Cow<'_, str> {
     let mut view = View::of(text);
     for _ in 0..ROUNDS {

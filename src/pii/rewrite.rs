@@ -1,4 +1,4 @@
-//! The second reading of a record: it is written anew, without what was found.
+//! The second pass over a record: rewrites it without the personal data that was found.
 
 use std::borrow::Cow;
 
@@ -15,7 +15,7 @@ use super::walk::{Role, Walk};
 use crate::json::{MOST_TEXTS, Scanner, Token, unescape_lossy};
 use crate::redact::MASK;
 
-/// Takes out of a record what was found in it.
+/// Replaces or leaves out the personal data that was found in a record.
 pub(super) fn rewrite(policy: &Policy, found: &Found, pieces: &mut [Piece]) {
     let mut writer = Writer {
         policy,
@@ -28,27 +28,27 @@ pub(super) fn rewrite(policy: &Policy, found: &Found, pieces: &mut [Piece]) {
     writer.write(pieces);
 }
 
-/// What stands in a path before somebody.
+/// The path segments before a user.
 const USERS: [&str; 4] = ["users/", "users-by-email/", "members/", "Users/"];
-/// What stands there two places before.
+/// The path segment two places before the id of an identity.
 const IDENTITIES: &str = "identities/";
 
-/// The number of the first object in JSON that was cut. No user has it: whose object it is, if it is
-/// anybody's, is not known.
+/// The number of the first object in JSON that was cut. No object about a user has such a number, since
+/// nothing tells whose these objects are.
 const FIRST_OF_NOBODY: u32 = u32::MAX / 4 * 3;
 
 struct Writer<'f> {
     policy: &'f Policy,
     found: &'f Found<'f>,
     look: Look,
-    /// Objects and lists so far: as many as at the first reading.
+    /// How many objects and lists were read: counted as in the first pass.
     objects: u32,
-    /// Texts that it is in, each within another one.
+    /// How many strings, each inside another, enclose what is being written.
     texts: usize,
     is_changed: bool,
 }
 
-/// A value as it is met.
+/// The form of a value.
 #[derive(Clone, Copy, Eq, PartialEq)]
 enum Form {
     Scalar,
@@ -90,18 +90,18 @@ impl Writer<'_> {
         }
     }
 
-    /// Leaves out the members that are dropped.
+    /// Marks the members that are dropped.
     fn leave_out(&mut self, pieces: &mut [Piece]) {
-        // Where the last member begins.
+        // The index of the last key.
         let mut member = None;
-        // Of each object and list, where what is left out with it begins.
+        // For each enclosing object and list, the index of its key if both are left out.
         let mut marks: Vec<Option<usize>> = Vec::with_capacity(8);
-        // What is in one that is left out goes with it, and is not left out again by itself.
+        // Inside a value that is left out, nothing else is marked.
         let mut is_within = false;
         for at in 0..pieces.len() {
             let piece = &pieces[at];
             let token = piece.token();
-            // An element of a list is never left out: it would be another list.
+            // An element of a list is never left out, since that would make it another list.
             let mark = member.filter(|_| !piece.is_in_list && !is_within);
             let gone = match token {
                 Token::Key(_) => {
@@ -170,12 +170,12 @@ impl Writer<'_> {
         method(kind) == Some(Method::Drop)
     }
 
-    /// Whether a value names a user who is blocked.
+    /// Whether a value names a blocked user.
     fn is_blocked(&self, value: &str) -> bool {
         self.found.is_user_s(BLOCKED) && may_be_blocked(value)
     }
 
-    /// What stands in place of the name of a field, if anything does.
+    /// The replacement of the name of a field, if there is one.
     fn key(&self, raw: &str) -> Option<String> {
         if !self.look.may_be_in(raw) {
             return None;
@@ -187,7 +187,7 @@ impl Writer<'_> {
         }
     }
 
-    /// What stands in place of a text that is not personal by its place, if anything does.
+    /// The replacement of a string that is not personal by its place, if there is one.
     fn text(&self, role: Role, raw: &str) -> Option<String> {
         if matches!(role, Role::Fixed | Role::Country) || !self.look.may_be_in(raw) {
             return None;
@@ -203,7 +203,7 @@ impl Writer<'_> {
         (new != *value).then_some(new)
     }
 
-    /// What stands in place of a number that is not personal by its place, if anything does.
+    /// The replacement of a number that is not personal by its place, if there is one.
     fn number(&self, role: Role, number: &str) -> Option<String> {
         if role == Role::Fixed {
             return None;
@@ -211,7 +211,7 @@ impl Writer<'_> {
         self.found.index().number(number).map(str::to_owned)
     }
 
-    /// What stands in place of a text that stands in another one, if anything does.
+    /// The replacement of a string inside another string, if there is one.
     fn unread(&mut self, piece: &Piece, raw: &str) -> Option<String> {
         let role = piece.role;
         let value = unescape_lossy(raw);
@@ -229,7 +229,7 @@ impl Writer<'_> {
         (new != *value).then_some(new)
     }
 
-    /// The kind of data that such a value is, if it does not stay.
+    /// The kind of a value inside a string, if the policy treats it.
     fn kind(&self, piece: &Piece, value: &str) -> Option<Kind> {
         let is_user_s = || self.found.is_user_s(piece.object);
         let kind = match piece.role {
@@ -241,8 +241,9 @@ impl Writer<'_> {
         self.policy.method(kind).map(|_| kind)
     }
 
-    /// The path of a request. What is called is no user's choice, and a user who takes its name
-    /// hides nothing: there only what can be nothing but a value is one, unless users are called.
+    /// The path of a request. A user must not be able to hide an endpoint by taking its name. So in a
+    /// segment of an API path only values are replaced that cannot be the name of one of Auth0's fields,
+    /// unless the segment stands for a user.
     fn path(&self, path: &str) -> String {
         let index = self.found.index();
         let (called, query) = path.split_at(path.find(['?', '#']).unwrap_or(path.len()));
@@ -262,7 +263,7 @@ impl Writer<'_> {
         for segment in rest.split_inclusive('/') {
             let is_user = USERS.contains(&before[1]) || before[0] == IDENTITIES;
             before = [before[1], segment];
-            // A value that ends in a slash is not two segments of a path.
+            // The slash separates two segments, even if a value ends in one.
             let (name, slash) = match segment.strip_suffix('/') {
                 Some(name) => (name, "/"),
                 None => (segment, ""),
@@ -277,7 +278,7 @@ impl Writer<'_> {
         new + &query
     }
 
-    /// A text with JSON in it.
+    /// A string with JSON in it, rewritten.
     fn parts(&mut self, field: Field, text: &str) -> String {
         let mut new = String::with_capacity(text.len());
         let was_changed = std::mem::take(&mut self.is_changed);
@@ -295,7 +296,7 @@ impl Writer<'_> {
                     let mut pieces =
                         pieces(tokens(json), json.len(), walk, &mut self.objects, |_| {});
                     self.write(&mut pieces);
-                    // What has not changed keeps its white space.
+                    // Unchanged JSON keeps its white space.
                     let has_changed = std::mem::take(&mut self.is_changed);
                     if has_changed {
                         new.push_str(&written(&pieces, json.len()));
@@ -311,8 +312,8 @@ impl Writer<'_> {
         new
     }
 
-    /// JSON that was cut. It stays as it was written, but for what is personal by its place and what was
-    /// found, which may stand in no value.
+    /// Rewrites JSON that was cut. Personal fields are replaced in place, and so is what was found,
+    /// even between values. Everything else stays as written.
     fn cut(&mut self, field: Field, json: &str, new: &mut String) {
         let objects = std::mem::replace(&mut self.objects, FIRST_OF_NOBODY);
         let walk = Walk::within(field);
@@ -329,7 +330,7 @@ impl Writer<'_> {
                 _ => continue,
             };
             let text = match piece.replacement() {
-                // There is no member to be left out as a whole.
+                // Members are not left out of cut JSON, so the value is masked.
                 _ if piece.role == Role::Coordinate && is_place => MASK,
                 Some(text) => text,
                 None => continue,
@@ -342,7 +343,7 @@ impl Writer<'_> {
     }
 }
 
-/// Whether a path is that of an attribute, as changes by SCIM name what they change (RFC 7643, 4.1 and
+/// Whether a path is the name of an attribute, as a SCIM change names what it changes (RFC 7643, 4.1 and
 /// 4.3).
 fn is_attribute(path: &str) -> bool {
     let last = path.rsplit([':', '.']).next().unwrap_or(path);
@@ -350,7 +351,7 @@ fn is_attribute(path: &str) -> bool {
         || fields::name(path).field != Field::Open
 }
 
-/// Those that say nothing of a person.
+/// Attributes that say nothing about a person.
 const ATTRIBUTES: [&str; 20] = [
     "active",
     "addresses",

@@ -1,9 +1,9 @@
-//! Finding personal values wherever they occur in a text: at the boundaries of words, in lower case
-//! or upper, percent-encoded or escaped.
+//! Finds personal values wherever they occur in a text: at word boundaries, in upper or lower case,
+//! percent-encoded or escaped.
 //!
-//! Whoever calls the API chooses how many values there are and how long. So a place in a text is
-//! looked up among all of them at once: they are sorted, and each knows the longest other one that
-//! it begins with. Of a long one the beginning is enough.
+//! Callers of the API choose how many values there are, and how long they are. So each position in a
+//! text is looked up among all values at once: they are sorted, and each refers to the longest other
+//! value that is a prefix of it. A long value is known by its beginning.
 
 use std::borrow::Cow;
 
@@ -11,61 +11,62 @@ use super::Kind;
 use super::key::trimmed;
 use super::view::{ROUNDS, View};
 
-/// Characters of a value that is looked for: shorter ones are words of every language.
+/// The fewest characters of a value that is searched for. Shorter values are words in many languages.
 pub(super) const SHORTEST: usize = 4;
-/// Bytes at the beginning of a value by which it is found: whatever begins so is the value, as far as it
-/// goes on like it. To compare more at each place would take too long.
+/// How many bytes at the beginning of a value identify it. A text that begins with them counts as the
+/// value, as far as both agree. Comparing more at each position would take too long.
 pub(super) const LONG: usize = 1_000;
-/// Digits of a number that is looked for.
+/// The fewest digits of a number that is searched for.
 const SHORTEST_NUMBER: usize = 7;
 
-/// Digits that no name of a field of Auth0's has.
+/// How many digits no name of Auth0's fields has.
 const DIGITS_OF_NO_NAME: usize = 4;
 
-/// A value that is looked for.
+/// A value to search for, or the common beginning of several long values.
 #[derive(Debug)]
 struct Needle {
     /// In lower case, up to `LONG` bytes.
     text: String,
-    /// The values that begin so, by what follows.
+    /// The values that begin with `text`, sorted by what follows it.
     values: Vec<Tail>,
-    /// The longest other one that it begins with.
+    /// The index of the longest other needle that is a prefix of this one.
     inner: Option<usize>,
     begins_with_word: bool,
     ends_with_word: bool,
-    /// Whether it has something in it that no name of a field of Auth0's has.
+    /// Whether it contains something that no name of Auth0's fields does.
     is_no_name: bool,
 }
 
-/// What follows the beginning of a value, and what stands in place of both.
+/// The rest of a value after its beginning, and what replaces the whole value.
 #[derive(Debug)]
 struct Tail {
     rest: String,
     replacement: String,
 }
 
-/// What of a value is looked for, if it is long enough.
+/// The part of a value to search for; `None` if it is too short.
 pub(super) fn looked_for(value: &str) -> Option<&str> {
     let value = trimmed(value);
     value.chars().nth(SHORTEST - 1).map(|_| value)
 }
 
-/// Collects values that are looked for.
+/// Collects the values to search for.
 #[derive(Default)]
 pub(super) struct Needles(Vec<Candidate>);
 
 struct Candidate {
-    /// Up to `LONG` bytes.
+    /// The beginning, up to `LONG` bytes, in lower case.
     text: String,
     rest: String,
-    /// Of those of one text the first counts.
+    /// Of equal values the one with the lowest rank counts.
     rank: (Kind, bool),
     replacement: String,
 }
 
 impl Needles {
-    /// Adds a value. Where it was added before as another kind, the first kind counts; an alias is
-    /// a part of a value, or another way to write it, and counts before a value of the same kind.
+    /// Adds a value. If it is added as several kinds, the first in the order of [`Kind`] counts. An
+    /// alias, which is a part of a value or another way to write it, counts before a value of the same
+    /// kind.
     pub fn add(&mut self, kind: Kind, is_alias: bool, value: &str, replacement: &str) {
         if let Some(value) = looked_for(value) {
             let mut text = folded(value).into_owned();
@@ -93,14 +94,14 @@ impl Needles {
             }
         }
         let mut first = [false; 256];
-        // Those that the last one begins with, the shortest first.
+        // The needles that are prefixes of the last one, the shortest first.
         let mut open: Vec<usize> = Vec::new();
         for at in 0..needles.len() {
             let byte = needles[at].text.as_bytes()[0];
             first[usize::from(byte)] = true;
             first[usize::from(byte.to_ascii_uppercase())] = true;
             if !byte.is_ascii() {
-                // In upper case it may begin with another one.
+                // Its upper case may begin with another byte.
                 first[128..].fill(true);
             }
             while let Some(last) = open.last()
@@ -130,7 +131,7 @@ impl Needle {
         let is_word = |it: Option<char>| it.is_some_and(char::is_alphanumeric);
         let mut needle = Self {
             begins_with_word: is_word(text.chars().next()),
-            // Where a long one ends does not matter.
+            // Where a long value ends does not matter.
             ends_with_word: candidate.rest.is_empty() && is_word(text.chars().next_back()),
             is_no_name: false,
             inner: None,
@@ -141,7 +142,7 @@ impl Needle {
         needle
     }
 
-    /// Adds a value that begins like this one, in order.
+    /// Adds a value that begins like this needle. Values are added in sorted order.
     fn add(&mut self, candidate: Candidate) {
         let Candidate {
             text,
@@ -159,15 +160,15 @@ impl Needle {
         self.values.push(Tail { rest, replacement });
     }
 
-    /// Whether it is no part of a word where it stands.
+    /// Whether the needle is not part of a longer word at this position.
     fn is_alone(&self, is_after_word: bool, rest: &str) -> bool {
         let begins = !self.begins_with_word || !is_after_word;
         let ends = !self.ends_with_word || !rest.starts_with(char::is_alphanumeric);
         begins && ends
     }
 
-    /// Of its values that which is like a text for the longest, and how long that is beyond the
-    /// beginning. It is next to where the text would be among them.
+    /// The value whose rest shares the longest prefix with the text ahead, and the length of that
+    /// prefix. It is next to where the text would be sorted.
     fn longest(&self, ahead: &str) -> (&Tail, usize) {
         let after = self.values.partition_point(|it| it.rest.as_str() <= ahead);
         let near = &self.values[after.saturating_sub(1)..self.values.len().min(after + 1)];
@@ -177,17 +178,17 @@ impl Needle {
     }
 }
 
-/// Values that are looked for.
+/// The values to search for.
 pub(super) struct Index {
-    /// In order.
+    /// Sorted by their text.
     needles: Vec<Needle>,
-    /// Whether one begins with this byte, in either case.
+    /// For each byte, whether a needle begins with it, in either case.
     first: [bool; 256],
     has_no_names: bool,
     has_spaces: bool,
 }
 
-/// A value in a text.
+/// An occurrence of a value in a text.
 struct Hit<'i> {
     begin: usize,
     end: usize,
@@ -195,7 +196,7 @@ struct Hit<'i> {
 }
 
 impl Index {
-    /// What stands in place of a text that is one of the values.
+    /// The replacement of a text that is one of the values as a whole.
     pub fn whole(&self, text: &str) -> Option<&str> {
         let text = folded(text.trim());
         let (text, rest) = text.split_at(text.floor_char_boundary(LONG));
@@ -207,19 +208,19 @@ impl Index {
         Some(&values[value.ok()?].replacement)
     }
 
-    /// What stands in place of a number that is one of the values.
+    /// The replacement of a number that is one of the values.
     pub fn number(&self, number: &str) -> Option<&str> {
         let is_long = number.bytes().filter(u8::is_ascii_digit).count() >= SHORTEST_NUMBER;
         self.whole(number).filter(|_| is_long)
     }
 
-    /// A text without the values.
+    /// A text with all values replaced.
     pub fn replaced<'a>(&self, text: &'a str) -> Cow<'a, str> {
         self.replaced_if(text, |_| true)
     }
 
-    /// The name of a field without those of the values that can be nothing but values: whoever calls
-    /// himself `details` does not hide that field.
+    /// The name of a field, in which only values are replaced that cannot be the name of one of Auth0's
+    /// fields: a user named `details` does not hide that field.
     pub fn replaced_in_name<'a>(&self, name: &'a str) -> Cow<'a, str> {
         let is_of_words = |it: u8| it.is_ascii_alphabetic() || matches!(it, b'_' | b'-');
         if !self.has_no_names || name.bytes().all(is_of_words) {
@@ -250,7 +251,7 @@ impl Index {
         if hits.is_empty() {
             return text.into();
         }
-        // The longest of those that begin at one place first.
+        // Of hits at the same position, the longest comes first.
         hits.sort_unstable_by_key(|it| (it.begin, std::cmp::Reverse(it.end)));
         let mut result = String::with_capacity(text.len());
         let mut copied = 0;
@@ -278,7 +279,7 @@ impl Index {
     fn search<'i>(&'i self, view: &View, counts: fn(&Needle) -> bool, hits: &mut Vec<Hit<'i>>) {
         let bytes = view.text.as_bytes();
         let has_escapes = memchr::memchr(b'\\', bytes).is_some();
-        // Most texts have no place that could begin a value.
+        // Made when it is first needed: most texts have no position where a value could begin.
         let mut lower = None;
         let mut is_after_letter = false;
         let mut at = 0;
@@ -309,19 +310,19 @@ impl Index {
         }
     }
 
-    /// The longest value at this place.
+    /// The longest needle at this position.
     fn at(&self, text: &str, at: usize, counts: fn(&Needle) -> bool) -> Option<&Needle> {
-        // A value begins with a whole character.
+        // A value begins at a character boundary.
         let (before, ahead) = (text.get(..at)?, text.get(at..)?);
         let is_after_word = ends_with_word(before);
         if is_after_word && ahead.starts_with(char::is_alphanumeric) {
             return None;
         }
-        // All that the text begins with come before it in order, and the last one before it begins
-        // with each of those.
+        // All needles that are prefixes of the text sort before it, and the last needle before it begins
+        // with each of them.
         let after = self.needles.partition_point(|it| it.text.as_str() <= ahead);
         let mut candidate = after.checked_sub(1);
-        // How far the text is like the first of them, and so like those that it begins with.
+        // How many bytes the text shares with that last needle, and so with its prefixes.
         let mut alike = None;
         while let Some(index) = candidate {
             let needle = &self.needles[index];
@@ -338,7 +339,7 @@ impl Index {
     }
 }
 
-/// Whether a text ends within a word. The letter of an escape, such as `\n`, is no part of one.
+/// Whether a text ends within a word. The letter of an escape, such as `\n`, is not part of a word.
 fn ends_with_word(text: &str) -> bool {
     if !text.ends_with(char::is_alphanumeric) {
         return false;
@@ -352,7 +353,7 @@ fn ends_with_word(text: &str) -> bool {
     !is_escape
 }
 
-/// A text in lower case, of which each byte is where it was.
+/// A text in lower case, with all byte offsets unchanged.
 fn folded(text: &str) -> Cow<'_, str> {
     if text.is_ascii() {
         if !text.bytes().any(|it| it.is_ascii_uppercase()) {
@@ -360,20 +361,19 @@ fn folded(text: &str) -> Cow<'_, str> {
         }
         return text.to_ascii_lowercase().into();
     }
-    // By way of the upper case, as letters such as the two sigmas have one upper case.
+    // Converts to upper case first, since several letters, such as the two sigmas, share one upper case.
     text.chars()
         .map(|it| lower(single(it.to_uppercase(), it)))
         .collect::<String>()
         .into()
 }
 
-/// A letter in lower case, if that takes as many bytes.
+/// A letter in lower case, if that has as many bytes.
 fn lower(letter: char) -> char {
     single(letter.to_lowercase(), letter)
 }
 
-/// The one letter that a letter becomes, or the letter itself where there are more or it takes other
-/// bytes.
+/// The converted letter; `letter` itself if it becomes several letters or has another number of bytes.
 fn single(mut cased: impl Iterator<Item = char>, letter: char) -> char {
     match (cased.next(), cased.next()) {
         (Some(it), None) if it.len_utf8() == letter.len_utf8() => it,
@@ -381,14 +381,14 @@ fn single(mut cased: impl Iterator<Item = char>, letter: char) -> char {
     }
 }
 
-/// How far two texts are the same, in whole characters.
+/// The length in bytes of the common prefix of two texts, in whole characters.
 fn common_prefix(one: &str, other: &str) -> usize {
     let letters = one.chars().zip(other.chars());
     let same = letters.take_while(|(one, other)| one == other);
     same.map(|(letter, _)| letter.len_utf8()).sum()
 }
 
-/// The same in bytes.
+/// The same, but the prefix may end within a character.
 fn common_bytes(one: &str, other: &str) -> usize {
     if other.starts_with(one) {
         return one.len();
@@ -403,7 +403,7 @@ fn percent_encode(text: &str, out: &mut String) {
         if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~' | b'*') {
             out.push(char::from(byte));
         } else {
-            // Writing to a text does not fail.
+            // Writing to a `String` cannot fail.
             let _ = write!(out, "%{byte:02X}");
         }
     }

@@ -1,10 +1,10 @@
-//! The settings of personal data: what becomes of each kind, and the key of pseudonyms.
+//! The settings for personal data: the method for each kind, and the key for pseudonyms.
 
 use super::method::{self, Method, Methods};
 use super::{Key, Policy};
 use crate::settings::Reader;
 
-/// What becomes of personal data, unless a destination has a setting of its own.
+/// The methods for personal data, unless a destination has a setting of its own.
 pub(super) const PII: &str = "PII";
 const PII_KEY: &str = "PII_KEY";
 const PII_KEY_ID: &str = "PII_KEY_ID";
@@ -17,14 +17,14 @@ const DEFAULT_KEY_ID: &str = "1";
 const WHAT_A_KEY_IS: &str = "32 bytes or more in base64, from which pseudonyms are made; `openssl \
                              rand -base64 32` makes one, and it belongs in the Key Vault";
 
-/// The key of pseudonyms, and the one before it.
+/// The key for pseudonyms, and the previous one.
 pub(crate) struct Keys {
     pub current: Key,
     pub previous: Option<Key>,
 }
 
 impl Keys {
-    /// Reads both; the first has to be there.
+    /// Reads both keys. The current one is required.
     pub fn read(reader: &mut Reader) -> Option<Self> {
         let bytes = reader.required(PII_KEY, WHAT_A_KEY_IS, Key::parse_bytes);
         let id = reader.or_default(PII_KEY_ID, DEFAULT_KEY_ID, Key::parse_id);
@@ -41,7 +41,7 @@ impl Keys {
     }
 }
 
-/// A key and its id.
+/// Parses `id:key`.
 fn previous(text: &str) -> Result<Key, String> {
     let parse = || {
         let (id, key) = text.split_once(':')?;
@@ -54,8 +54,8 @@ fn previous(text: &str) -> Result<Key, String> {
 }
 
 impl Policy {
-    /// Reads what becomes of personal data on the way to the destination whose setting this is.
-    /// `None` stands for a problem that the reader has noted.
+    /// Reads the policy of the destination that this setting belongs to. `None` stands for a problem
+    /// that the reader has noted.
     pub fn read(reader: &mut Reader, setting: &'static str) -> Option<Self> {
         let setting = match reader.get(setting) {
             Some(_) => setting,
@@ -63,7 +63,7 @@ impl Policy {
         };
         let methods = reader.or_default(setting, Methods::default(), method::parse);
         let needs_key = methods.is_some_and(|it| it.contains(&Some(Method::Pseudonym)));
-        // A key that is there is judged, also where it is not needed yet.
+        // A key that is set is checked even if nothing needs it yet.
         let has_key = reader.get(PII_KEY).is_some();
         let key = if needs_key || has_key {
             Some(Keys::read(reader)?.current)

@@ -1,5 +1,5 @@
-//! Whom a search names, in the syntax of Lucene or of SCIM: `email:"a@b.c"`, `username:(ada OR bo)`,
-//! `userName eq "ada"`.
+//! The personal values in a search query, in the syntax of Lucene or of SCIM: `email:"a@b.c"`,
+//! `username:(ada OR bo)`, `userName eq "ada"`.
 
 use std::borrow::Cow;
 
@@ -10,12 +10,13 @@ use super::method::Policy;
 use super::queries::by_looks;
 use super::walk::role;
 
-/// What stands between a name and a value in a filter of SCIM.
+/// The operators between a name and a value in a SCIM filter.
 const OPERATORS: [&str; 9] = ["eq", "ne", "co", "sw", "ew", "gt", "ge", "lt", "le"];
-/// What stands between the parts of a search.
+/// The words between the terms of a query.
 const BETWEEN: [&str; 4] = ["and", "or", "not", "to"];
 
-/// Calls for each whom a search names; without a kind for the name of whatever is looked for.
+/// Calls `note` for each personal value in a search query. The kind is `None` for the name of whatever
+/// is searched for.
 pub(super) fn of_search(policy: &Policy, text: &str, note: &mut impl FnMut(Option<Kind>, &str)) {
     let mut terms = Terms::default();
     let mut ahead = text;
@@ -45,7 +46,7 @@ pub(super) fn of_search(policy: &Policy, text: &str, note: &mut impl FnMut(Optio
                 let (word, rest) = ahead.split_at(end.unwrap_or(ahead.len()));
                 let bare = word.trim_start_matches(['+', '-', '!']);
                 match bare.split_once(':') {
-                    // An address of the sixth version is no name.
+                    // An IPv6 address has no name before its colon.
                     Some((name, value)) if !terms.is_value && has_name(bare) => {
                         terms.name = name;
                         let rest = &ahead[word.len() - value.len()..];
@@ -62,7 +63,8 @@ pub(super) fn of_search(policy: &Policy, text: &str, note: &mut impl FnMut(Optio
     }
 }
 
-/// A search with spaces around what stands between its parts, also where they were plus signs.
+/// A search query in which each plus sign beside an operator, beside a word between terms, or before a
+/// name is replaced by a space.
 pub(super) fn spaced(search: &str) -> Cow<'_, str> {
     if !search.contains('+') {
         return search.into();
@@ -96,16 +98,16 @@ pub(super) fn has_name(text: &str) -> bool {
     name.starts_with(|it: char| it.is_ascii_alphabetic()) && name.bytes().all(is_letter)
 }
 
-/// How far a search was read.
+/// The state of reading a search query.
 #[derive(Default)]
 struct Terms<'a> {
-    /// The name under which the next value stands.
+    /// The name that the next value belongs to.
     name: &'a str,
-    /// That of all values in the brackets.
+    /// The name that all values in the brackets belong to.
     group: &'a str,
     /// The last word that is a value, or the name before an operator.
     last: &'a str,
-    /// Whether a value follows at once.
+    /// Whether a value directly follows the colon.
     is_value: bool,
 }
 
@@ -120,7 +122,7 @@ impl<'a> Terms<'a> {
         }
     }
 
-    /// Whether a value says anything of somebody.
+    /// Notes a value if it is personal. Returns whether it is.
     fn value(
         &mut self,
         policy: &Policy,

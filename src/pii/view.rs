@@ -1,23 +1,22 @@
-//! A text as others would read it: without percent-encoding, or without the escapes of JSON, HTML or code.
-//! Each byte knows where in the text it comes from.
+//! A text as its readers see it: with percent-encoding and the escapes of JSON, HTML and code decoded.
+//! Each decoded byte knows its offset in the text as written.
 
 use std::borrow::Cow;
 
 use crate::encoded::{self, Character};
 
-/// Times that a text is decoded: twice encoded is seen in logs, more often is not.
+/// How many times a text is decoded. Logs contain text that is encoded twice, but not more often.
 pub(super) const ROUNDS: usize = 3;
 
-/// A text as it reads.
+/// A text after some rounds of decoding.
 pub(super) struct View<'a> {
     pub text: Cow<'a, str>,
-    /// Of each byte, and of the end, where in the text of before it begins; empty where they are the
-    /// same.
+    /// For each byte, and for the end, its offset in the text as written; empty if nothing was decoded.
     places: Vec<usize>,
 }
 
 impl<'a> View<'a> {
-    /// As it is written.
+    /// A text as written.
     pub fn of(text: &'a str) -> Self {
         Self {
             text: text.into(),
@@ -25,12 +24,12 @@ impl<'a> View<'a> {
         }
     }
 
-    /// Where in the text as it is written this place is.
+    /// Translates an offset in this text to the text as written.
     pub fn place(&self, at: usize) -> usize {
         self.places.get(at).copied().unwrap_or(at)
     }
 
-    /// The same, decoded once more; `None` if nothing in it is encoded.
+    /// The text decoded once more; `None` if nothing in it is encoded.
     pub fn decoded(&self, plus_is_space: bool) -> Option<View<'static>> {
         let text = self.text.as_bytes();
         let mut bytes = Vec::with_capacity(text.len());
@@ -58,7 +57,8 @@ impl<'a> View<'a> {
     }
 }
 
-/// Bytes as text, in which each byte that is none is a question mark: places stay what they are.
+/// Bytes as text. Each byte that is not valid UTF-8 becomes a question mark, so that offsets stay the
+/// same.
 fn text_of(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(bytes.len());
     for chunk in bytes.utf8_chunks() {

@@ -1,50 +1,51 @@
-//! A walk over the tokens of a record, which knows of each value whom it may name.
+//! A walk over the tokens of a record, which tells for each value what it may say about a person.
 
 use std::collections::HashMap;
 
 use super::Kind;
 use super::fields::{self, Field};
 
-/// Objects around the path of a call: the record, its details and the request.
+/// How many objects are around the path of a call: the record, its details and the request.
 const DEPTH_OF_CALL: usize = 3;
 
-/// What a value is.
+/// What a value is by its place.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Role {
     /// Not personal by its place.
     Open,
-    /// Not personal, whatever it says.
+    /// Never personal, whatever its content.
     Fixed,
-    /// Personal.
+    /// Personal, of this kind.
     Personal(Kind),
-    /// Personal, if it looks like it.
+    /// Personal, of this kind, if it looks like it.
     LooksLike(Kind),
-    /// Somebody, if it looks like it.
+    /// Personal, of the kind that it looks like, if any.
     Somebody,
-    /// Somebody, by a user name where it looks like nothing else.
+    /// The same, but a user name if it looks like no kind.
     Login,
-    /// The same as `Somebody` below a name of this kind: of that kind, if it looks like it.
+    /// The same as `Somebody` inside a value of this kind: of this kind if it looks like it and like no
+    /// other kind that is treated.
     SomebodyBelow(Kind),
-    /// Personal, and below a name of the first kind: of that, if the second is kept and it looks like it,
-    /// as everything does below that of a place.
+    /// Of the second kind, inside a value of the first kind. If the second kind is kept, it is of the
+    /// first kind if it looks like it. Everything looks like a location.
     Below(Kind, Kind),
-    /// The name of the object that it is in: personal if that is a user.
+    /// The name of the object that it is in: personal if the object is about a user.
     Name,
     /// The id of the object that it is in.
     Id,
     /// A country.
     Country,
-    /// Where in a country.
+    /// Any other part of a location, such as a city.
     Town,
-    /// A number that tells a place.
+    /// A geographic coordinate.
     Coordinate,
     /// An object about a place.
     Place,
     /// The path of a request.
     Path,
-    /// What is looked for.
+    /// A search query.
     Search,
-    /// A word of Auth0's own, if it looks like one.
+    /// A word that Auth0 defines, if it looks like one.
     Word,
 }
 
@@ -56,7 +57,7 @@ enum Subject {
     User,
     Thing,
     Place,
-    /// An address, or whatever else is personal with all that is in it.
+    /// Something that is personal with all its content, such as an address.
     All(Kind),
 }
 
@@ -71,14 +72,15 @@ enum Container {
 /// An object or a list that the walk is in.
 struct Frame {
     container: Container,
-    /// The name under which it stands.
+    /// What its name says.
     field: Field,
     subject: Subject,
-    /// The kind that a name around it tells: whatever looks like such a value is one.
+    /// The kind that its name or one around it tells: what looks like a value of this kind is one.
     below: Option<Kind>,
-    /// Its number, from the beginning of the record.
+    /// Its number, counted from the beginning of the record.
     number: u32,
-    /// The number of the object that a name in it belongs to: not its own, if it is about a name.
+    /// The number of the object that names in it belong to. An object under `name` is part of the name
+    /// of the object around it.
     owner: u32,
     has_user_s_fields: bool,
     has_other_fields: bool,
@@ -90,34 +92,34 @@ impl Frame {
     }
 }
 
-/// An object that the walk has left.
+/// An object or a list that the walk has left.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) struct Left {
     pub number: u32,
-    /// Whether it is about a user, as far as it says itself.
+    /// Whether it is about a user, by its name or its own fields.
     pub is_user: bool,
-    /// Whether the call decides what it is about.
+    /// Whether it is a body, so that the call decides what it is about.
     pub is_body: bool,
 }
 
 pub(super) struct Walk {
     frames: Vec<Frame>,
-    /// The name of the next value.
+    /// What the name of the next value says.
     next: Field,
-    /// The name under which all of it stands.
+    /// What the name of the whole value says.
     first: Field,
     role: Role,
     is_record: bool,
-    /// Whether there is a value that a name beside it may tell of.
+    /// Whether there is a value that a member beside it may name.
     has_values: bool,
     labels: Labels,
 }
 
-/// What names beside values say of them, by the numbers of the objects that they are in.
+/// What is known about values by names in members beside them, by the number of the object.
 pub(super) type Labels = HashMap<u32, Field>;
 
 impl Walk {
-    /// Over a record.
+    /// A walk over a record.
     pub fn of_record() -> Self {
         Self {
             is_record: true,
@@ -125,7 +127,7 @@ impl Walk {
         }
     }
 
-    /// Over JSON in a text that stands under this name.
+    /// A walk over JSON in a string whose name says this.
     pub fn within(field: Field) -> Self {
         Self {
             frames: Vec::with_capacity(8),
@@ -138,12 +140,12 @@ impl Walk {
         }
     }
 
-    /// Whether there is a value that a name beside it may tell of.
+    /// Whether there is a value that a member beside it may name.
     pub fn has_values(&self) -> bool {
         self.has_values
     }
 
-    /// The same walk from its beginning, where it is known what names say of values beside them.
+    /// The same walk from its beginning, now that the names in members beside values are known.
     pub fn again(&self, labels: Labels) -> Self {
         Self {
             is_record: self.is_record,
@@ -156,7 +158,8 @@ impl Walk {
         self.frames.last().is_some_and(Frame::is_list)
     }
 
-    /// Whether the next value may tell what was called: it is not a part of what the caller sent.
+    /// Whether the next value may be the path of the call. What is deeper is part of what the caller
+    /// sent.
     pub fn is_of_call(&self) -> bool {
         let around = match self.first {
             Field::Details => 1,
@@ -165,7 +168,7 @@ impl Walk {
         (self.is_record || around > 0) && around + self.frames.len() <= DEPTH_OF_CALL
     }
 
-    /// The name under which the next value stands.
+    /// What the name of the next value says.
     pub fn field(&self) -> Field {
         match self.frames.last() {
             Some(list) if list.is_list() => list.field,
@@ -173,7 +176,7 @@ impl Walk {
         }
     }
 
-    /// Meets the name of a member, as it is written. Answers whether it is that of a column.
+    /// Reads the name of a member, as written. Returns whether it is the name of a column.
     pub fn key(&mut self, raw: &str) -> bool {
         let Some(frame) = self.frames.last_mut() else {
             return false;
@@ -229,12 +232,12 @@ impl Walk {
         }
     }
 
-    /// The number of the object or list that the next value is in, or says something of.
+    /// The number of the object or list that the next value belongs to.
     pub fn object(&self) -> u32 {
         self.frames.last().map_or(0, |it| it.owner)
     }
 
-    /// Goes into an object or a list, which is the object of this number.
+    /// Enters an object or a list, which gets this number.
     pub fn begin(&mut self, is_list: bool, number: u32) {
         let field = self.field();
         let above = self.frames.last().map(|it| it.subject);
@@ -262,7 +265,7 @@ impl Walk {
             field,
             subject,
             below: match field {
-                // That of an e-mail address is no street.
+                // The `address` of an e-mail object is not a postal address.
                 Field::Of(Kind::Address) => around.or(Some(Kind::Address)),
                 Field::Of(kind) | Field::LooksLike(kind) => Some(kind),
                 _ => around,
@@ -276,7 +279,7 @@ impl Walk {
         self.next = Field::Open;
     }
 
-    /// Leaves it again.
+    /// Leaves an object or a list.
     pub fn end(&mut self) -> Option<Left> {
         let frame = self.frames.pop()?;
         let is_open = frame.subject == Subject::Unknown && !frame.has_other_fields;
@@ -287,13 +290,13 @@ impl Walk {
         })
     }
 
-    /// Whether the value has ended that it began with.
+    /// Whether the whole value has ended.
     pub fn is_over(&self) -> bool {
         self.frames.is_empty()
     }
 }
 
-/// What a value is below a name that tells a kind, if it is.
+/// The role of a value, given the kind that a name around it tells, if any.
 fn below(kind: Option<Kind>, own: Role) -> Role {
     let Some(kind) = kind else {
         return own;
@@ -307,7 +310,7 @@ fn below(kind: Option<Kind>, own: Role) -> Role {
     }
 }
 
-/// What a value under such a name is.
+/// The role of a value whose name says this.
 pub(super) fn role(field: Field) -> Role {
     match field {
         Field::Open
