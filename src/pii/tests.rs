@@ -16,14 +16,15 @@ const KEY: &str = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=";
 /// `another key of thirty-two bytes!`
 const OTHER_KEY: &str = "YW5vdGhlciBrZXkgb2YgdGhpcnR5LXR3byBieXRlcyE=";
 
-// By Python's hmac, hashlib and base64, from the first key, over `email\0ada@example.com` and so on.
+// Computed by Python's hmac, hashlib and base64 with the first key, over `email\0ada@example.com` and so
+// on.
 const ADA: &str = "p1_2xedtbutyn3h3xjwcepxqb2mqa";
 const ADA_S_ID: &str = "p1_7ofbzlnuwkj44xqkrdedfdqzzi";
 const ADA_S_PHONE: &str = "p1_og33wzyqar3qyjomabexpy6msm";
 const ADA_S_IP: &str = "p1_zzswk4cq6ju5ee5swllsod5spm";
 const AUGUSTA: &str = "p1_bf366fchw6yehdykphekrc3tkm";
 const COUNTESS: &str = "p1_qtzhk5cz6jyhlmku2gtyiqhnry";
-/// From the other key.
+/// Computed with the other key.
 const ADA_BY_ANOTHER: &str = "p1_wkbi2ytapnytify2ftitvakrdi";
 
 const ALL: &str = "email:pseudonym,phone:pseudonym,username:pseudonym,first_name:pseudonym,\

@@ -1,4 +1,4 @@
-//! What the name of a field says.
+//! What the name of a field says about its value.
 
 use super::*;
 
@@ -25,7 +25,7 @@ fn a_name_is_personal_within_a_user_s_object_only() {
             r#"{"details":{"prompts":[{"name":"login","user_id":"auth0|1","user_name":"x"}]}}"#,
             r#"{"details":{"prompts":[{"name":"login","user_id":"auth0|1","user_name":"x"}]}}"#,
         ),
-        // What the call is about tells of a body that does not say so itself.
+        // The path says what a body is about that does not say so itself.
         (
             r#"{"request":{"body":{"name":"Ada"},"path":"/api/v2/users/auth0%7C1"}}"#,
             r#"{"request":{"body":{"name":"***"},"path":"/api/v2/users/auth0%7C1"}}"#,
@@ -120,7 +120,7 @@ fn names_with_a_namespace_say_at_the_end_what_they_are() {
         r#"{"details":{"http://schemas.xmlsoap.org/ws/2005/05/identity/claims/emailaddress":"ada@example.com","http://schemas.xmlsoap.org/ws/2005/05/identity/claims/upn":"ada@corp","urn:ietf:params:scim:schemas:core:2.0:User:userName":"adalove","https://acme-corporation.example/device/client_ip":"203.0.113.7","their_preferred_secondary_contact_email":"bo@example.com","https://acme.example/scope":"openid"}}"#,
         r#"{"details":{"http://schemas.xmlsoap.org/ws/2005/05/identity/claims/emailaddress":"***","http://schemas.xmlsoap.org/ws/2005/05/identity/claims/upn":"***","urn:ietf:params:scim:schemas:core:2.0:User:userName":"***","https://acme-corporation.example/device/client_ip":"***","their_preferred_secondary_contact_email":"***","https://acme.example/scope":"openid"}}"#,
     );
-    // Who has a namespace is no word of Auth0's.
+    // A name with a namespace is not one of Auth0's words.
     assert_becomes(
         "username:mask",
         r#"{"user_name":"adalove","https://acme.example/type":"adalove"}"#,
@@ -177,7 +177,7 @@ fn what_is_the_address_or_the_place_of_an_address_is_the_address() {
         r#"{"ip":{"from":["203.0.113.7"],"owner":{"host":"203.0.113.8"},"address":["203.0.113.9",{"v4":"203.0.113.10"}],"geo":["203.0.113.11"],"name":["x"]}}"#,
         r#"{"ip":{"from":["***"],"owner":{"host":"***"},"address":["***",{"v4":"***"}],"geo":["***"],"name":["x"]}}"#,
     );
-    // And what is not kept is not for having another name.
+    // A value whose own kind is treated is replaced even inside a value of another kind.
     assert_becomes(
         "address:mask,location:mask",
         r#"{"email":{"address":"12 High Street","geo":{"city":"London"}}}"#,
@@ -267,7 +267,7 @@ fn what_is_no_text_is_left_out_also_where_nothing_else_is_personal() {
         r#"{"location_info":{"latitude":51.5,"longitude":-0.1}}"#,
         r#"{"location_info":{}}"#,
     );
-    // By whatever name.
+    // Under any name of a coordinate.
     assert_becomes(
         "location:pseudonym",
         r#"{"geoip":{"lat":51.5,"Long":-0.1,"lat_lng":"51.5,-0.1","coords":[51.5,-0.1],"geo_point":{"x":51.5}}}"#,
@@ -315,7 +315,7 @@ fn names_with_more_before_them_say_at_the_end_what_they_are() {
         "objectGUID",
         "externalId",
     ] {
-        // What looks like an address of every kind that is known by its looks.
+        // A value that looks like the kind that the name expects.
         let value = match name {
             "recipientEmails" => "ada@example.com",
             _ => "15550100200",
@@ -361,7 +361,7 @@ fn what_a_personal_value_was_and_is_are_both_personal() {
         r#"{"details":{"changes":{"email":{"old":"a@b.c","new":"d@e.f","verified":true,"provider":"sendgrid"},"username":{"before":"ada","after":"bo"},"family_name":{"previous":"Lovelace","current":"King"},"ip":{"first":"203.0.113.7","country":"GB"},"user_id":[{"seen":{"as":"auth0|1"}}],"phone_number":{"sms":{"to_be":"+1 555 010 0200"},"attempts":3,"type":"sms"}}}}"#,
         r#"{"details":{"changes":{"email":{"old":"***","new":"***","verified":true,"provider":"sendgrid"},"username":{"before":"***","after":"***"},"family_name":{"previous":"***","current":"***"},"ip":{"first":"***","country":"GB"},"user_id":[{"seen":{"as":"***"}}],"phone_number":{"sms":{"to_be":"***"},"attempts":3,"type":"sms"}}}}"#,
     );
-    // The settings of a connection are nobody's.
+    // The settings of a connection belong to nobody.
     assert_stays(
         "email:mask,username:mask,phone:mask",
         r#"{"details":{"options":{"attributes":{"email":{"identifier":{"active":true},"signup":{"status":"required"}},"username":{"validation":{"min_length":1,"max_length":15}}}}}}"#,
@@ -388,7 +388,8 @@ fn no_path_but_that_of_the_call_makes_users_of_its_bodies() {
                 r#"{{"user_agent":"{{\"path\":\"/api/v2/users\"}}","details":{{"request":{{"method":"post","path":"/api/v2/clients","query":{query},"body":{body}}},"response":{{"body":{{"name":"Shop"}}}}}}}}"#
             ),
         );
-    } // The details of a call may be a text.
+    }
+    // The details of a call may be a string.
     assert_becomes(
         "first_name:mask",
         r#"{"details":"{\"request\":{\"path\":\"/api/v2/users\",\"body\":{\"name\":\"Ada\"}}}"}"#,
@@ -485,7 +486,7 @@ fn a_user_name_is_known_where_auth0_takes_one_of_several_ways_to_name_a_user() {
         r#"{"details":{"qs":{"login_hint":"Countess"}}}"#,
         &format!(r#"{{"details":{{"qs":{{"login_hint":"{COUNTESS}"}}}}}}"#),
     );
-    // An e-mail address is no user id, where that alone is kept back, and the other way round.
+    // If one kind alone is treated, a value of another kind stays.
     for (pii, name) in [
         ("user_id:mask", "ada@example.com"),
         ("email:mask", "auth0|5f1abc"),
@@ -495,7 +496,7 @@ fn a_user_name_is_known_where_auth0_takes_one_of_several_ways_to_name_a_user() {
         let record = format!(r#"{{"details":{{"qs":{{"login_hint":"{name}"}}}}}}"#);
         assert_stays(pii, &record);
     }
-    // Several in one, JSON as of a sign-in by another device, and an object.
+    // Several addresses in one value, JSON as in a sign-in by another device, and an object.
     for pii in ["email:mask", "email:mask,username:mask"] {
         let becomes = applied(
             pii,
@@ -513,7 +514,7 @@ fn a_user_name_is_known_where_auth0_takes_one_of_several_ways_to_name_a_user() {
         r#"{"details":{"login_hint":{"name":"Ada"}}}"#,
         r#"{"details":{"login_hint":{"name":"***"}}}"#,
     );
-    // Of a call about blocked users. An API has an identifier too.
+    // An identifier is a user's in a call about blocked users. An API has an identifier too.
     for (request, expected) in [
         (
             r#""path":"/api/v2/user-blocks","query":{"identifier":"adalove"}"#,
@@ -540,7 +541,7 @@ fn a_user_name_is_known_where_auth0_takes_one_of_several_ways_to_name_a_user() {
         r#"{"details":{"request":{"path":"/api/v2/user-blocks","query":{"identifier":"adalove","a":1}}}}"#,
         r#"{"details":{"request":{"path":"/api/v2/user-blocks","query":{"a":1}}}}"#,
     );
-    // In JSON within a text, and beside JSON, whose objects are counted.
+    // In JSON inside a string, and beside JSON whose objects are counted.
     assert_becomes(
         "username:mask,first_name:mask",
         r#"{"details":{"request":{"path":"/api/v2/user-blocks","query":{"identifier":"{\"a\":{}}"},"body":"{\"identifier\":\"ada\",\"user\":{\"name\":\"Bo\"},\"client\":{\"name\":\"Di\"}}"}}}"#,

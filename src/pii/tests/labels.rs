@@ -1,4 +1,4 @@
-//! Names that stand beside values, as in changes by SCIM.
+//! Names in members beside values, as in SCIM changes.
 
 use super::*;
 
@@ -54,7 +54,7 @@ fn a_value_is_what_the_name_beside_it_says() {
             r#"{"fields":[{"key":"given_name","value":"Ada"},{"value":["Ada","Bo"],"field":"given_name"},{"attribute":"country_name","values":["France"]},{"claim":"email","value":{"a":"a@b.c","n":1}}],"x":{"value":"plain"}}"#,
             r#"{"fields":[{"key":"given_name","value":"***"},{"value":["***","***"],"field":"given_name"},{"attribute":"country_name","values":["France"]},{"claim":"email","value":{"a":"***","n":1}}],"x":{"value":"plain"}}"#,
         ),
-        // In a text too, whichever comes first.
+        // Also in a string, with either member first.
         (
             r#"{"body":"[{\"value\": \"203.0.113.7\", \"name\": \"client_ip\"}]"}"#,
             r#"{"body":"[{\"value\":\"***\",\"name\":\"client_ip\"}]"}"#,
@@ -95,7 +95,7 @@ fn nobody_hides_what_scim_changed_by_a_name() {
         r#"{"details":{"request":{"path":"/scim/v2/connections/con_1/Users/1","body":{"Operations":[{"op":"replace","path":"userName","value":"active"},{"op":"replace","path":"active","value":false},{"op":"replace","path":"urn:ietf:params:scim:schemas:core:2.0:User:active","value":false},{"op":"add","path":"active[value eq \"active\"].value","value":"x"}]}}}}"#,
         r#"{"details":{"request":{"path":"/scim/v2/connections/con_1/Users/1","body":{"Operations":[{"op":"replace","path":"userName","value":"***"},{"op":"replace","path":"active","value":false},{"op":"replace","path":"urn:ietf:params:scim:schemas:core:2.0:User:active","value":false},{"op":"add","path":"active[value eq \"***\"].value","value":"x"}]}}}}"#,
     );
-    // A value that is no name of a field is one there too.
+    // In a `path`, a value that is not the name of a field is replaced too.
     assert_becomes(
         "username:mask,email:mask",
         r#"{"user_name":"ada.love","a":{"path":"ada.love"},"email":"adal@x.y","b":{"path":"adal@x.y"},"user":{"nickname":"adalove"},"c":{"path":"{\"x\":\"adalove\"}"},"d":{"path":"adalove/x"}}"#,
@@ -111,7 +111,7 @@ fn names_in_scim_are_known_with_a_schema_or_an_object_before_them() {
             r#"{"details":{"request":{"path":"/scim/v2/connections/con_1/Users/1","body":BODY}}}"#;
         of_users.replace("BODY", &body.replace("NAME", name))
     };
-    // What is below an address is taken for one.
+    // What is inside an e-mail address counts as one.
     let kinds = "first_name:mask,email:mask";
     assert_becomes(kinds, &record("Ada"), &record("***"));
     // Groups have names too.
@@ -129,12 +129,12 @@ fn names_beside_values_are_known_wherever_the_object_stands() {
             r#"{"a":{"name":{"key":"email","value":"ada"},"value":"x"},"b":{"name":[{"value":"bo","key":"email"}]},"c":{"name":{"name":"email"},"value":"plain"}}"#,
             r#"{"a":{"name":{"key":"email","value":"***"},"value":"x"},"b":{"name":[{"value":"***","key":"email"}]},"c":{"name":{"name":"email"},"value":"plain"}}"#,
         ),
-        // An object that is said to be about a user.
+        // An object that the name beside it says is about a user.
         (
             r#"{"a":[{"key":"profile","value":{"name":"Ada"}},{"value":[{"display_name":"Bo"}],"path":"members"},{"key":"role","value":{"name":"boss"}}],"b":"[{\"key\":\"user\",\"value\":{\"name\":\"Cy\"}}]"}"#,
             r#"{"a":[{"key":"profile","value":{"name":"***"}},{"value":[{"display_name":"***"}],"path":"members"},{"key":"role","value":{"name":"boss"}}],"b":"[{\"key\":\"user\",\"value\":{\"name\":\"***\"}}]"}"#,
         ),
-        // Which kind it is counts before what it is about.
+        // A name that tells a kind counts before one that tells what the object is about.
         (
             r#"{"a":[{"type":"user","key":"given_name","value":"Ada"},{"id":"location","name":"email","value":"ada"},{"name":"name","type":"username","value":"bo"}]}"#,
             r#"{"a":[{"type":"user","key":"given_name","value":"***"},{"id":"location","name":"email","value":"***"},{"name":"name","type":"username","value":"***"}]}"#,

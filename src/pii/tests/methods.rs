@@ -1,4 +1,4 @@
-//! What stands in place of a value.
+//! What replaces a value.
 
 use super::*;
 
@@ -23,18 +23,18 @@ fn what_is_the_same_to_people_has_one_pseudonym() {
         ("phone", "15550100200", ADA_S_PHONE.to_owned()),
         ("client_ip", "::ffff:203.0.113.7", ADA_S_IP.to_owned()),
         ("first_name", "AUGUSTA", AUGUSTA.to_owned()),
-        // By default Auth0 takes the address for a name.
+        // By default Auth0 uses the address as the name.
         (
             "given_name",
             "ada@example.com",
             format!("{ADA}@example.com"),
         ),
-        // And the number of who gets text messages.
+        // Or the phone number, for users of an SMS connection.
         ("given_name", "+15550100200", ADA_S_PHONE.to_owned()),
         ("surname", "15550100200", ADA_S_PHONE.to_owned()),
         ("user_name", "+15550100200", ADA_S_PHONE.to_owned()),
         ("email", "+15550100200", ADA_S_PHONE.to_owned()),
-        // Directories know their users by it.
+        // Directories identify their users by it.
         (
             "external_id",
             "Ada@example.com",
@@ -71,7 +71,7 @@ fn a_user_id_keeps_its_connection_and_no_more() {
     for (value, begin) in [
         ("google-oauth2|117", "google-oauth2|p1_"),
         ("samlp|acme|ada@example.com", "samlp|acme|p1_"),
-        // The bar is in the id that the user had elsewhere.
+        // The second bar is part of the user's id in another system.
         ("auth0|ada|lovelace", "auth0|p1_"),
         ("5f1abc", "p1_"),
     ] {
@@ -274,13 +274,13 @@ fn an_address_that_was_forwarded_is_the_same_one() {
         assert_becomes("ip:mask", &record(header), &record("***"));
         if header.contains("203.0") {
             assert_becomes("ip:pseudonym", &record(header), &record(&by_name));
-            // Again, as from an archive.
+            // Applied again, as to a record from an archive.
             assert_stays("ip:pseudonym", &record(&by_name));
         }
     }
 }
 
-/// Each of the objects is one that is left out.
+/// Every one of the nested objects is one to leave out.
 #[test]
 fn what_is_deep_in_what_is_left_out_is_left_out_once() {
     let depth = 60_000;

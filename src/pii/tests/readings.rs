@@ -1,10 +1,10 @@
-//! The second reading of a record against the first: both give an object the same number.
+//! The second pass over a record against the first: both number the objects alike.
 
 use proptest::strategy::{BoxedStrategy, Strategy as _};
 
 use super::*;
 
-/// JSON of every shape, in which texts have JSON in them, also such that was cut.
+/// JSON of every shape, with strings that contain JSON, which may have been cut.
 fn json() -> BoxedStrategy<String> {
     let texts = [
         "x",

@@ -1,4 +1,4 @@
-//! Values wherever else they occur, and what stays all the same.
+//! Values that occur in other fields, and what stays even so.
 
 use super::*;
 
@@ -208,7 +208,7 @@ fn short_values_are_replaced_in_their_fields_only() {
 
 #[test]
 fn nobody_hides_by_a_name_what_they_did() {
-    // Fields of Auth0's own, what was called, and the names of fields stay.
+    // Auth0's own fields, the endpoint, and the names of fields stay.
     for name in [
         "limit_wc",
         "sapi",
@@ -228,7 +228,7 @@ fn nobody_hides_by_a_name_what_they_did() {
         );
         assert_becomes("username:mask", &record, &expected);
     }
-    // What can be nothing but a value is none in the name of a field either.
+    // A value that cannot be a field's name is replaced in one too.
     assert_becomes(
         "email:mask",
         r#"{"email":"ada@example.com","by":{"ada@example.com":1}}"#,
@@ -238,7 +238,7 @@ fn nobody_hides_by_a_name_what_they_did() {
 
 #[test]
 fn nobody_who_takes_a_word_of_auth0_s_hides_it() {
-    // Whatever the name: methods, scopes and audiences stay, and what was called.
+    // Whatever the user's name is, methods, scopes, audiences and the endpoint stay.
     for name in [
         "post",
         "create:users",
@@ -256,7 +256,7 @@ fn nobody_who_takes_a_word_of_auth0_s_hides_it() {
             &format!(r#"{{"given_name":"***",{rest}"#),
         );
     }
-    // What can be nobody's word is none there either.
+    // A value that cannot be a word of Auth0's is replaced there too.
     assert_becomes(
         "email:mask,user_id:mask",
         r#"{"email":"ada@example.com","user_id":"auth0|5f1abcdef","state":"for ada@example.com","scope":"read:5f1abcdef1 u:5f1abcdef"}"#,
@@ -267,7 +267,7 @@ fn nobody_who_takes_a_word_of_auth0_s_hides_it() {
         r#"{"given_name":"beef","scope":"cafe::beef"}"#,
         r#"{"given_name":"***","scope":"cafe::beef"}"#,
     );
-    // Each by itself, since one that is no word makes a whole text none.
+    // Each text on its own: if one part is not such a word, no part of that text counts as one.
     let ways = ["{}", "(of {}.)", "at:{}", "read:{}", "create:{}"];
     let urls = ["https://{}/a.b", "https://{}:443/a.b"];
     for (ip, host, ways) in [
@@ -320,13 +320,13 @@ fn a_long_value_is_found_in_time_as_far_as_a_text_goes_on_like_it() {
             format!("%41da{dots} and Ada{dots}"),
             "*** and ***".to_owned(),
         ),
-        // At the boundaries of words it begins.
+        // A value begins only at a word boundary.
         (
             "a".repeat(300_000),
             "xa".repeat(300_000),
             "xa".repeat(300_000),
         ),
-        // A text that was cut is found, and less of it is not.
+        // A value that was cut beyond its first 1,000 bytes is found, and a shorter part of it is not.
         (
             format!("{long}Lovelace"),
             format!("no {long}Love..., no {}", &long[..900]),
@@ -339,7 +339,7 @@ fn a_long_value_is_found_in_time_as_far_as_a_text_goes_on_like_it() {
             &format!(r#"{{"user_name":"***","error":"{expected}"}}"#),
         );
     }
-    // Whether or not a letter stands where the beginning ends.
+    // Whether or not a character boundary is where the beginning ends.
     let begin = "a".repeat(998);
     assert_becomes(
         "username:mask",
@@ -354,7 +354,7 @@ fn a_long_value_is_found_in_time_as_far_as_a_text_goes_on_like_it() {
         &format!(r#"{{"user_name":"{cut}éé","error":"{cut}"}}"#),
         r#"{"user_name":"***","error":"***"}"#,
     );
-    // However many begin alike.
+    // However many values begin alike.
     for (begin, text) in [
         ("é".repeat(500), format!("x{}", "é".repeat(100_000))),
         ("b".repeat(2_000), "b".repeat(100_000)),
@@ -364,7 +364,7 @@ fn a_long_value_is_found_in_time_as_far_as_a_text_goes_on_like_it() {
         let record = format!(r#"{{"user_name":[{names}],"error":"{text}","x-{text}$1":1}}"#);
         assert!(!applied("username:mask", &record).contains("b0"));
     }
-    // As few as are held against each text, which goes on in another way.
+    // Few enough values to be compared with each text, which goes on differently.
     let begin = "b".repeat(990);
     let names: Vec<_> = (0..30).map(|n| format!(r#""{begin}x{n}""#)).collect();
     let (names, masks) = (names.join(","), [r#""***""#; 30].join(","));
@@ -373,7 +373,7 @@ fn a_long_value_is_found_in_time_as_far_as_a_text_goes_on_like_it() {
         format!(r#"{{"user_name":[{names}],"error":"{text}"}}"#)
     };
     assert_becomes("username:mask", &record(&names), &record(&masks));
-    // Of several that begin alike the one that goes on for the longest.
+    // Of several values that begin alike, the one that agrees the longest counts.
     let (one, other) = (format!("{long}Lovelace"), format!("{long}King"));
     let record = format!(
         r#"{{"user_name":["{other}","{one}"],"error":"{one} and {other}","more":"{long}Bo"}}"#
@@ -382,7 +382,7 @@ fn a_long_value_is_found_in_time_as_far_as_a_text_goes_on_like_it() {
     let codes: Vec<&str> = line.split("p1_").skip(1).map(|it| &it[..26]).collect();
     assert_eq!(codes[2..4], [codes[1], codes[0]]);
     assert!(line.ends_with(r#""}"#) && !line.contains("Ada"), "{line}");
-    // A user id as far as it is compared, in which the id without the connection is shorter.
+    // A user id cut where its beginning ends. There the id without the connection is shorter.
     let id = "5f1".repeat(1_000);
     let cut = &id[..1_000 - "auth0|".len()];
     assert_becomes(
@@ -390,7 +390,7 @@ fn a_long_value_is_found_in_time_as_far_as_a_text_goes_on_like_it() {
         &format!(r#"{{"user_id":"auth0|{id}","error":"auth0|{cut}"}}"#),
         r#"{"user_id":"***","error":"***"}"#,
     );
-    // The id of an identity is that of the user.
+    // The id of an identity is the user's id without the connection.
     let line = applied(
         "user_id:pseudonym",
         &format!(r#"{{"user_id":"auth0|{id}","identities":[{{"user_id":"{id}"}}]}}"#),
@@ -419,7 +419,7 @@ fn many_values_that_begin_alike_are_found_in_time() {
     let result = applied("email:mask", &record);
     assert!(!result.contains("example"));
     assert_eq!(result.matches("***").count(), 40_000);
-    // Each a beginning of the next.
+    // Each value is a prefix of the next.
     let nested = "aaaa ".repeat(600);
     let values = (1..600)
         .map(|it| format!("\"{}\"", &nested[..it * 5]))
@@ -454,7 +454,7 @@ fn what_is_written_in_any_escape_of_html_or_code_is_found() {
         );
         assert_eq!(line.matches("***").count(), 2, "{line}");
     }
-    // Half of a pair makes no letter of another one.
+    // Half of one surrogate pair makes no letter with half of another.
     assert_becomes(
         "username:mask",
         r#"{"user_name":"𠮷田太郎","error":"\\ud842\\u7530 adalove"}"#,

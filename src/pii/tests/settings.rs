@@ -1,4 +1,4 @@
-//! The settings.
+//! The settings for personal data.
 
 use super::*;
 
@@ -48,7 +48,7 @@ fn a_bad_setting_says_what_is_expected_and_quotes_nothing() {
         assert!(problem(&[("PII", pii)]).contains(expected), "{pii}");
     }
     assert!(problem(&[("PII_ARCHIVE", "x:mask")]).contains("PII_ARCHIVE names an unknown kind"));
-    // Of 31 bytes, and no base64.
+    // A key of 31 bytes, and one that is not base64.
     for key in [
         "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZQ==",
         "hunter2 hunter2",
@@ -62,7 +62,7 @@ fn a_bad_setting_says_what_is_expected_and_quotes_nothing() {
             assert!(!problem.contains(key), "{problem}");
         }
     }
-    // Also where nothing is a pseudonym yet.
+    // Even if no kind gets a pseudonym yet.
     for pii in [&[][..], &[("PII", "none")]] {
         let problem = problem(&[pii, &[("PII_KEY", "short")]].concat());
         assert!(problem.contains("PII_KEY is not a key"), "{problem}");

@@ -9,7 +9,7 @@ use super::*;
 use crate::table::Api;
 use crate::table::row::row_of;
 
-/// What is in a record, besides what the columns of a user say.
+/// Members of a record besides the columns about the user.
 fn beside() -> impl proptest::strategy::Strategy<Value = String> {
     let parts = [
         r#""description":"no Ada@Example.com""#,
@@ -95,7 +95,7 @@ proptest::proptest! {
         let value = match form {
             0 => value.to_uppercase(),
             1 => value.to_lowercase(),
-            // What an id is without its connection, and an address as others write it.
+            // An id without its connection, and an address in another notation.
             2 => value.replace("auth0|", ""),
             _ => match value.parse().map(|it: Ipv4Addr| it.octets()) {
                 Ok([a, b, c, d]) => format!("::FFFF:{a:x}{b:02x}:{c:x}{d:02x}"),
@@ -109,7 +109,7 @@ proptest::proptest! {
     }
 }
 
-/// The name of a field, and somebody.
+/// The name of a field, and a value that identifies a person.
 fn value() -> impl proptest::strategy::Strategy<Value = (&'static str, String)> {
     proptest::prop_oneof![
         "[a-zA-Z]{1,9}(@[a-z]{2,5}\\.com)?".prop_map(|it| ("user_name", it)),
@@ -134,7 +134,7 @@ fn what_may_be_a_secret_in_part_is_masked_before_it_is_replaced() {
     let policy = policy("phone:pseudonym");
     assert!(policy.plain(Redaction::On, record, &mut None).is_none());
     assert!(policy.plain(Redaction::Off, record, &mut None).is_some());
-    // Whatever the secret was.
+    // The secret makes no difference to the result.
     let other = r#"{"details":{"phone":"Bearer zyxwvutsrqponmlkjihgfedcba"}}"#;
     let privacy = Privacy::new(Redaction::On, policy);
     assert_eq!(privacy.line(record), privacy.line(other));

@@ -1,4 +1,4 @@
-//! JSON, forms and paths within texts.
+//! JSON, forms and paths inside strings.
 
 use super::*;
 use crate::json;
@@ -23,7 +23,7 @@ fn forms_and_queries_tell_by_their_names() {
             r#"user_id=\"***\", type=email"#,
         ),
         ("scope=email&name=Shop", "scope=email&name=Shop"),
-        // What stands around a value, and after it, is none of it.
+        // Punctuation around a value, and what follows it, is not part of the value.
         (
             r#"<a href=\"https://x.example/?email=ada@example.com\">verify</a>"#,
             r#"<a href=\"https://x.example/?email=***\">verify</a>"#,
@@ -64,7 +64,7 @@ fn json_in_a_path_does_not_shift_who_is_a_user() {
         r#"{"path":"/a?q={\"b\":{\"c\":1}}","body":"[{\"email\":\"x@y.z\",\"name\":\"Ada\"}]"}"#,
         r#"{"path":"/a?q={\"b\":{\"c\":1}}","body":"[{\"email\":\"x@y.z\",\"name\":\"***\"}]"}"#,
     );
-    // In what was cut there is something that was cut too.
+    // JSON that was cut contains JSON that was cut too.
     assert_becomes(
         "first_name:mask",
         r#"{"a":"[\"{\\\"b\\\":{\",","body":"[{\"email\":\"x@y.z\",\"name\":\"Ada\"}]"}"#,
@@ -78,10 +78,10 @@ fn a_text_of_brackets_and_mistakes_is_read_in_time() {
         let text = text.repeat(200_000 / text.len());
         assert_stays("email:mask", &format!(r#"{{"body":"{text}"}}"#));
     }
-    // In a path, names of the parameter that counts for one call alone.
+    // In a path, the name of the parameter that counts for one endpoint only.
     let path = format!("/api/v2/{}", "identifier/x/".repeat(40_000));
     assert_stays("email:mask", &format!(r#"{{"path":"{path}"}}"#));
-    // In a form too: bars before no pair, and brackets that were opened late.
+    // In a form, bars without a pair after them, and closing brackets whose opening one comes late.
     let bars = "|".repeat(1_000_000);
     let brackets = format!("{}[{}", "x".repeat(500_000), "]".repeat(500_000));
     for value in [bars, brackets] {
@@ -216,7 +216,7 @@ fn json_in_a_text_is_read_also_where_it_was_cut() {
             r#"cut {\"email\":\"ada@example.com\",\"b\":[\"ada@exam"#,
             r#"cut {\"email\":\"***\",\"b\":[\"ada@exam"#,
         ),
-        // Mistakes are passed over, as far as it goes on.
+        // Syntax errors are skipped as long as the scan can go on.
         (
             r#"[{\"a\":1} {\"email\":\"ada@example.com\"}]"#,
             r#"[{\"a\":1} {\"email\":\"***\"}]"#,
@@ -225,7 +225,7 @@ fn json_in_a_text_is_read_also_where_it_was_cut() {
             r#"{\"a\":[1,2,] \"p\":\"C:\\Users\",\"b\":tru,\"email\":\"ada@example.com\"}"#,
             r#"{\"a\":[1,2,] \"p\":\"C:\\Users\",\"b\":tru,\"email\":\"***\"}"#,
         ),
-        // What follows a mistake is read again from where JSON begins.
+        // After a syntax error, reading starts again at the next JSON.
         (
             r#"[{\"a\":1}, ... 3 more] {\"email\":\"ada@example.com\"}"#,
             r#"[{\"a\":1}, ... 3 more] {\"email\":\"***\"}"#,
@@ -243,7 +243,7 @@ fn json_in_a_text_is_read_also_where_it_was_cut() {
             &format!(r#"{{"body":"{expected}","ip":"x"}}"#),
         );
     }
-    // Objects in what was cut are not taken for those after it.
+    // Objects in JSON that was cut are not mistaken for those after it.
     assert_becomes(
         "first_name:mask",
         r#"{"text":"[{\"email\":\"x@y.z\"},{\"a\"","body":{"name":"Shop"},"user":{"name":"Ada"}}"#,
@@ -289,7 +289,7 @@ fn whom_a_search_names_is_found_wherever_the_search_stands() {
             "name.familyName eq 'van der Berg'",
             "name.familyName eq '***'",
         ),
-        // Nothing but a sign makes a value of the word after a name.
+        // Only punctuation makes the word after a name its value.
         (
             "emails[type eq 'work'].value",
             "emails[type eq 'work'].value",
@@ -329,7 +329,7 @@ fn whom_a_search_names_is_found_wherever_the_search_stands() {
             &format!(r#"{{"request":{{"path":"/api/v2/users?q={left}"}}}}"#),
         );
     }
-    // The name is that of an application there.
+    // There the name is an application's.
     assert_stays(
         persons,
         r#"{"request":{"path":"/api/v2/clients","query":{"q":"name:\"Shop\""}}}"#,
@@ -371,7 +371,7 @@ fn what_has_a_name_or_an_id_may_have_json_or_a_form_there() {
         r#"{"a":{"id":"{\"email\":\"ada@x.y\"}","b":{"name":"[{\"value\":\"bo@x.y\",\"key\":\"email\"}]"}},"c":{"name":"given_name=Augusta&x=1"},"client":{"name":"a {\"email\":\"cy@x.y\",\"b\":{"},"d":"[{\"email\":\"x@y.z\",\"name\":\"Ada\"},{\"name\":\"Shop\"}]","e":"Augusta"}"#,
         r#"{"a":{"id":"{\"email\":\"***\"}","b":{"name":"[{\"value\":\"***\",\"key\":\"email\"}]"}},"c":{"name":"given_name=***&x=1"},"client":{"name":"a {\"email\":\"***\",\"b\":{"},"d":"[{\"email\":\"***\",\"name\":\"***\"},{\"name\":\"Shop\"}]","e":"***"}"#,
     );
-    // A user's name is one as a whole.
+    // A user's name is replaced as a whole.
     assert_becomes(
         "first_name:mask",
         r#"{"user":{"name":"{\"a\":[]}"},"b":"[{\"email\":\"x@y.z\",\"name\":\"Ada\"},{\"name\":\"Shop\"}]"}"#,
@@ -430,7 +430,7 @@ fn what_is_short_or_a_number_is_replaced_in_json_that_was_cut() {
             r#"{\"city_name\":\"Ulm\",\"latitude\":48.4,\"longitude\":\"10.0\",\"country_code\":\"DE\",\"x\":"#,
             r#"{\"city_name\":\"***\",\"latitude\":\"***\",\"longitude\":\"***\",\"country_code\":\"DE\",\"x\":"#,
         ),
-        // Within a text, and under a name beside the value.
+        // Inside a string, and named by a member beside the value.
         (
             r#"[{\"body\":\"{\\\"given_name\\\":\\\"Al\\\"}\"},{\"path\":\"username\",\"value\":\"bo\"},"#,
             r#"[{\"body\":\"{\\\"given_name\\\":\\\"***\\\"}\"},{\"path\":\"username\",\"value\":\"***\"},"#,
@@ -472,7 +472,7 @@ fn json_in_quotes_is_read_also_where_more_follows_or_it_was_cut() {
             &format!(r#"{{"body":"{expected}"}}"#),
         );
     }
-    // A word in quotes may be a part of a name.
+    // A word in quotes may be part of a name.
     assert_becomes(
         "username:mask",
         r#"{"username":"\"Bob\" Smith","error":"\"Bob\" Smith is blocked"}"#,
