@@ -1,9 +1,9 @@
-//! Single characters as they are encoded on the way through programs: with percent signs, with the
-//! escapes of JSON and of code, with HTML's names and numbers.
+//! Decodes single characters in the encodings that programs use: percent-encoding, the escapes of JSON
+//! and of code, and HTML's names and numbers.
 //!
-//! Works on bytes: what they stand for need not be Unicode. Nothing here knows what a text is read for.
+//! Works on bytes, since the result need not be Unicode. Nothing here knows why a text is decoded.
 
-/// HTML's names of what keyboards have.
+/// HTML's names of characters on a keyboard.
 const NAMES: [(&[u8], char); 34] = [
     (b"amp", '&'),
     (b"lt", '<'),
@@ -40,7 +40,7 @@ const NAMES: [(&[u8], char); 34] = [
     (b"rbrace", '}'),
     (b"vert", '|'),
 ];
-/// HTML's names of what nobody sees in a word.
+/// HTML's names of characters that are invisible in a word.
 const UNSEEN: [&[u8]; 17] = [
     b"shy",
     b"zwj",
@@ -62,9 +62,9 @@ const UNSEEN: [&[u8]; 17] = [
 ];
 /// Bytes of the longest name.
 const LONGEST_NAME: usize = 21;
-/// One of them.
+/// The invisible character that all of them are decoded to.
 pub(crate) const NOTHING_SEEN: char = '\u{200b}';
-/// Digits of the last character there is, in decimal.
+/// The most decimal digits that a character's number has.
 const MOST_DIGITS: usize = 7;
 
 /// What an encoded character stands for.
@@ -77,7 +77,7 @@ pub(crate) enum Character {
 }
 
 impl Character {
-    /// Writes it to the end of a text.
+    /// Appends the character to a text.
     pub fn write(self, text: &mut Vec<u8>) {
         match self {
             Self::Byte(byte) => text.push(byte),
@@ -87,7 +87,7 @@ impl Character {
         }
     }
 
-    /// The same, if it is ASCII.
+    /// The character as a byte; `None` if it is not ASCII.
     pub fn ascii(self) -> Option<u8> {
         let byte = match self {
             Self::Byte(byte) => byte,
@@ -97,16 +97,16 @@ impl Character {
     }
 }
 
-/// A character, and how many bytes stand for it.
+/// A character, and how many bytes encode it.
 type Decoded = Option<(Character, usize)>;
 
-/// The character that a text begins with, if that is encoded.
+/// The first character of a text; `None` if that is not encoded.
 pub(crate) fn first(text: &[u8]) -> Decoded {
-    // Without the sign at its end a number may be anything.
+    // A number without the semicolon at its end may be anything.
     first_for_browsers(text).filter(|(_, length)| text[0] != b'&' || text[length - 1] == b';')
 }
 
-/// The same for who takes numbers of HTML also without the sign at their end.
+/// The same, as browsers do it: they accept HTML's numbers without the semicolon at the end.
 pub(crate) fn first_for_browsers(text: &[u8]) -> Decoded {
     match text.first()? {
         b'%' => Some((Character::Byte(hex(*text.get(1)?, *text.get(2)?)?), 3)),
@@ -138,7 +138,7 @@ fn escape(text: &[u8]) -> Decoded {
             if let Some(letter) = char::from_u32(first) {
                 return Some((Character::Letter(letter), 6));
             }
-            // Half of a letter; the other half has the same form.
+            // Half of a surrogate pair. The other half has the same form.
             let second = text.get(6..8).filter(|it| *it == b"\\u").and(unit(8))?;
             let units = [first, second].map(|it| u16::try_from(it).unwrap_or_default());
             let letter = char::decode_utf16(units).next()?.ok()?;
@@ -171,7 +171,8 @@ fn entity(text: &[u8]) -> Decoded {
     Some((Character::Letter(letter), length))
 }
 
-/// The character of this number, and how many bytes stand for it with those before.
+/// The character with this number, and how many bytes encode it together with the `before` ones before
+/// the digits.
 fn numbered(digits: &[u8], radix: u32, before: usize) -> Option<(char, usize)> {
     let is_digit = |byte: &&u8| char::from(**byte).is_digit(radix);
     let length = digits.iter().take_while(is_digit).count();
@@ -185,7 +186,7 @@ fn numbered(digits: &[u8], radix: u32, before: usize) -> Option<(char, usize)> {
     Some((letter, before + length + end))
 }
 
-/// The number of these digits.
+/// The number that these digits are.
 fn number(digits: &[u8], radix: u32) -> Option<u32> {
     if digits.is_empty() || digits.len() > MOST_DIGITS {
         return None;

@@ -1,15 +1,14 @@
-//! Masking of secrets: what is one is replaced before a record leaves the process. Names stay, so
-//! that it is visible that something was there.
+//! Masks secrets: each is replaced before a record leaves the process. The names of fields stay, so that
+//! it is visible that something was there.
 //!
 //! Auth0 writes the bodies of Management API calls into its log, and with them the secrets of
-//! applications, connections, log streams and Actions, passwords, and tokens. Three things tell
-//! them: the name (`names`), what the value itself looks like (`text`), and, where users choose the
-//! names, the path of the call (`call`).
+//! applications, connections, log streams and Actions, passwords, and tokens. Three things identify a
+//! secret: the name of its field (`names`), what the value itself looks like (`text`), and, where users
+//! choose the names, the path of the call (`call`).
 //!
-//! Whoever signs in or calls the API chooses much of what a record says. So each of the three is
-//! asked of one place only: nothing that a record holds decides about another part of it, but
-//! Auth0's own `details.request.path` about the bodies of that call; and what detections group by
-//! is not looked at.
+//! Whoever signs in or calls the API controls much of what a record says. So no part of a record decides
+//! how another part is masked, with one exception: Auth0's own `details.request.path` decides about the
+//! bodies of that call. Fields that detections group by are not examined.
 
 mod call;
 mod names;
@@ -23,7 +22,7 @@ use std::borrow::Cow;
 pub(crate) use self::names::{NameKind, judge as judge_name};
 use crate::json::{self, Scanner, Token};
 
-/// What stands instead of a secret.
+/// What replaces a secret.
 pub(crate) const MASK: &str = "***";
 
 /// The setting `REDACT`.
@@ -36,7 +35,7 @@ pub enum Redaction {
 }
 
 impl Redaction {
-    /// What masks the secrets of this record.
+    /// The masker for this record.
     #[must_use]
     pub(crate) fn of(self, record: &str) -> Masker {
         let is_on = self == Self::On;
@@ -55,7 +54,7 @@ impl Redaction {
         }
     }
 
-    /// Whether a text, as it stands in JSON, may be masked for what it says.
+    /// Whether a string, as written in JSON, may contain a secret by its looks.
     pub(crate) fn may_mask(self, text: &str) -> bool {
         self == Self::On && text::has_signs(text)
     }
@@ -66,7 +65,7 @@ impl Redaction {
         self.line_of(Scanner::new(record), record)
     }
 
-    /// The same of what is left of a record, token by token. What the record says of a call decides
+    /// The same for tokens that were made from a record. The path of the call in `record` decides
     /// whether bodies are secret.
     #[must_use]
     pub(crate) fn line_of<'a>(
@@ -83,7 +82,7 @@ impl Redaction {
     }
 }
 
-/// Where in a record a value stands, as far as that matters.
+/// Where in a record a value is, as far as that affects masking.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Place {
     /// It is the record.
@@ -112,7 +111,7 @@ impl Place {
     }
 }
 
-/// What is known of a value before it is looked at.
+/// What is known about a value before it is read.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) struct Judgement {
     kind: NameKind,
@@ -120,7 +119,7 @@ pub(crate) struct Judgement {
 }
 
 impl Judgement {
-    /// What is known of a record.
+    /// What is known about a record.
     pub const RECORD: Self = Self {
         kind: NameKind::Open,
         place: Place::Record,
@@ -134,19 +133,19 @@ impl Judgement {
         place: Place::Elsewhere,
     };
 
-    /// Whether a text, a number or a list is a secret here.
+    /// Whether a string, a number or a list with this judgement is a secret.
     #[must_use]
     pub fn is_secret(self) -> bool {
         matches!(self.kind, NameKind::Secret | NameKind::Whole)
     }
 
-    /// Whether everything within an object is a secret here.
+    /// Whether everything in an object with this judgement is a secret.
     #[must_use]
     pub fn is_whole(self) -> bool {
         self.kind == NameKind::Whole
     }
 
-    /// What is known of the elements of a list.
+    /// What is known about the elements of a list.
     fn of_elements(self) -> Self {
         Self {
             place: Place::Elsewhere,
@@ -160,18 +159,18 @@ impl Judgement {
 pub(crate) struct Masker {
     is_on: bool,
     masks_bodies: bool,
-    /// Texts that it is in, each within another one.
+    /// How many strings, each inside another, enclose what is masked.
     texts: usize,
 }
 
 impl Masker {
-    /// What masks JSON in a text; `None` where that is too deep.
+    /// The masker for JSON in a string; `None` if it is nested too deeply.
     fn within(self) -> Option<Self> {
         let texts = self.texts + 1;
         (texts <= json::MOST_TEXTS).then_some(Self { texts, ..self })
     }
 
-    /// Judges a member by its name, as it was written, and the object that it is in.
+    /// Judges a member by its name, as written, and by the object that it is in.
     #[must_use]
     pub fn judge(self, parent: Judgement, key: &str) -> Judgement {
         if !self.is_on {
@@ -181,7 +180,7 @@ impl Masker {
         self.judge_as(parent, &name, names::judge(&name))
     }
 
-    /// The same, where it was found out before what the name says.
+    /// The same, if the name was judged before.
     #[must_use]
     pub fn judge_as(self, parent: Judgement, name: &str, kind: NameKind) -> Judgement {
         if !self.is_on {
@@ -199,7 +198,7 @@ impl Masker {
         Judgement { kind, place }
     }
 
-    /// A text, as it may leave the process.
+    /// A string, masked.
     #[must_use]
     pub fn text(self, verdict: Judgement, text: &str) -> Cow<'_, str> {
         if !self.is_on {
@@ -212,7 +211,7 @@ impl Masker {
         }
     }
 
-    /// Copies a value, of which `first` was read already, to the end of `out`.
+    /// Appends a value to `out`, masked. `first` is its first token.
     pub fn copy<'a>(
         self,
         verdict: Judgement,
@@ -240,7 +239,7 @@ impl Masker {
     }
 }
 
-/// The tokens of a record, each text with what stands in its place if there is a secret in it.
+/// The tokens of a record, each with its masked text if there is a secret in it.
 pub(crate) struct Tokens<'a> {
     tokens: Scanner<'a>,
     walk: Walk,
@@ -266,15 +265,15 @@ impl<'a> Iterator for Tokens<'a> {
     }
 }
 
-/// A walk over the tokens of a value, which knows what is to be said of each.
+/// A walk over the tokens of a value, which judges each of them.
 struct Walk {
     masker: Masker,
-    /// What is known of the next token.
+    /// What is known about the next token.
     next: Judgement,
     depth: usize,
     /// Everything below this depth is a secret.
     masked_from: Option<usize>,
-    /// What is known of the objects that the walk is in, down to the last one that has a place.
+    /// What is known about the enclosing objects, down to the deepest one whose place matters.
     parents: [Judgement; 4],
     /// Whether the value has ended.
     is_over: bool,
@@ -292,7 +291,7 @@ impl Walk {
         }
     }
 
-    /// What is known of this token.
+    /// Judges a token.
     fn step(&mut self, token: Token) -> Judgement {
         let verdict = match self.masked_from {
             Some(_) => Judgement::WHOLE,
@@ -307,7 +306,7 @@ impl Walk {
                 return verdict;
             }
             Token::BeginObject | Token::BeginArray => {
-                // An object under the name of a secret is settings, such as the lifetimes under an
+                // An object under the name of a secret contains settings, such as the lifetimes under an
                 // application's `refresh_token`.
                 let is_settings = token == Token::BeginObject && !verdict.is_whole();
                 if verdict.is_secret() && self.masked_from.is_none() && !is_settings {

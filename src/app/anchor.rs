@@ -1,4 +1,4 @@
-//! What is kept for a destination while no run of it can begin.
+//! What is stored for a destination while none of its runs can begin.
 
 use crate::clock::Clock;
 use crate::net::retry::Deadline;
@@ -6,10 +6,10 @@ use crate::report::Gap;
 use crate::run::{Ledger as _, Policy};
 use crate::state::{CheckpointLedger, CheckpointStore};
 
-/// Keeps from when on records are wanted, where no run can begin for now: otherwise the first one that
-/// does would begin later, and what was stored meanwhile would be lost. Where it cannot be kept, the
-/// report says what is wrong all the same. Answers with what may be missing since the checkpoint was
-/// lost: when a run can begin, it may be too late to tell that.
+/// Stores the time from which records are wanted, while no run can begin. Otherwise the first run would
+/// begin at a later time, and the records before it would be lost. If the time cannot be stored, the
+/// report names the problem all the same. Returns which records may be missing since the checkpoint was
+/// lost: when a run can begin, it may be too late to report them.
 pub(super) async fn anchor(
     checkpoints: &CheckpointStore,
     policy: Policy,

@@ -1,7 +1,7 @@
-//! Which calls of the Management API have secrets under names that their callers choose.
+//! Recognises calls of the Management API that have secrets under names that their callers choose.
 //!
-//! That is told by `details.request.path`, which is where Auth0 says what was called. Where a record
-//! has it twice the first counts, as it does for the columns.
+//! `details.request.path` tells, where Auth0 writes which endpoint was called. If a record has it twice,
+//! the first one counts, as it does for the columns.
 
 use crate::encoded;
 use crate::json::{self, Scanner, Token};
@@ -9,14 +9,14 @@ use crate::json::{self, Scanner, Token};
 /// Where a record has the path of a call.
 const PATH: [&str; 3] = ["details", "request", "path"];
 
-/// Whether the bodies of the call that a record is about are secrets with all that is in them.
+/// Whether everything in the bodies of the call that a record describes is a secret.
 pub fn sets_secrets(record: &str) -> bool {
-    // Without a name, or an escape that may be in one, there is no path.
+    // Most records have neither this name nor an escape that may be part of it.
     (record.contains("path") || record.contains("\\u00"))
         && within(record, &PATH).is_some_and(|path| is_of_secrets(&path))
 }
 
-/// The first text at these names, which may be inside JSON that is a text itself.
+/// The first string under these nested names. Each level may also be JSON in a string.
 fn within(text: &str, names: &[&str]) -> Option<String> {
     let mut tokens = Scanner::new(text);
     match tokens.next() {
@@ -64,7 +64,7 @@ fn is_of_secrets(path: &str) -> bool {
         _ => 0,
     };
     let segments = &segments[prefix..];
-    // No client sends these by itself, and where they lead is for the server to say.
+    // Clients do not send such segments by themselves, and the server decides where they lead.
     let is_plain = !segments.iter().any(|it| matches!(*it, b"." | b".."));
     let is_of_secrets = matches!(
         segments,
@@ -73,7 +73,7 @@ fn is_of_secrets(path: &str) -> bool {
     is_plain && is_of_secrets
 }
 
-/// Resolves `%2F` and its like, once, as servers do.
+/// Decodes `%2F` and the like, once, as servers do.
 fn decoded(path: &[u8]) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(path.len());
     let mut ahead = path;

@@ -1,28 +1,27 @@
-//! What the name of a field says of its value. Nothing else is known here.
+//! What the name of a field says about its value. Nothing but the name is considered here.
 //!
-//! The names of secrets are those of the Authentication API's parameters, those that the
-//! descriptions of the Management API and Auth0's Terraform provider mark as secret, and common
-//! ones: <https://auth0.com/docs/api>,
-//! <https://registry.terraform.io/providers/auth0/auth0/latest/docs>.
+//! The names of secrets are those of the Authentication API's parameters, those that the descriptions of
+//! the Management API and Auth0's Terraform provider mark as secret, and common ones:
+//! <https://auth0.com/docs/api>, <https://registry.terraform.io/providers/auth0/auth0/latest/docs>.
 
-/// What a name says.
+/// What a name says about its value.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum NameKind {
     /// Nothing.
     Open,
-    /// Who, what or where: detections compare it.
+    /// An identity, such as a user, an application or an address: detections compare it.
     Identity,
-    /// A sentence of Auth0's, in which detections look for words.
+    /// A sentence that Auth0 writes, in which detections search for words.
     Sentence,
     /// The path of a request.
     Path,
-    /// A URL, maybe without scheme and host.
+    /// A URL, possibly without scheme and host.
     Url,
     /// A query, or the body of a request.
     Form,
     /// A secret, unless it is an object.
     Secret,
-    /// A secret, with all that is in it.
+    /// A secret, with everything in it.
     Whole,
 }
 
@@ -36,11 +35,12 @@ enum Part {
 use NameKind::{Form, Identity, Path, Secret, Sentence, Url, Whole};
 use Part::{All, End};
 
-/// Letters at the end of a name that are looked at: more than the longest known one has.
+/// How many letters and digits of a name are compared, from its end: more than the longest known name
+/// has.
 const TAIL: usize = 24;
 
-/// The known names by their last letter, each before what it may end with. Names are lower case and
-/// without what is no letter or digit.
+/// The known names by their last letter, each before any suffix of it. They are in lower case and have
+/// only letters and digits.
 #[rustfmt::skip]
 fn known(last: u8) -> &'static [(Part, &'static str, NameKind)] {
     match last {
@@ -117,7 +117,7 @@ fn known(last: u8) -> &'static [(Part, &'static str, NameKind)] {
     }
 }
 
-/// Names that tell a secret among the parameters of a URL, and nothing anywhere else.
+/// Names that mean a secret only as a parameter of a request.
 const PARAMETERS: [&str; 7] = [
     "code",
     "invitation",
@@ -128,7 +128,7 @@ const PARAMETERS: [&str; 7] = [
     "signature",
 ];
 
-/// Judges a name. One that is numbered is the secret that it is without its number.
+/// Judges a name. A secret's name may end in a number.
 pub fn judge(name: &str) -> NameKind {
     let mut tail = [0; TAIL];
     let letters = letters(name, &mut tail);

@@ -1,5 +1,5 @@
-//! JSON within a text. It may be the whole text, or stand in a sentence, and it may have been cut.
-//! What is a secret in it is replaced, and everything else stays as it was written.
+//! Masks JSON in a string. It may be the whole string or part of a sentence, and it may have been cut.
+//! Secrets in it are replaced, and everything else stays as written.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -7,8 +7,8 @@ use std::ops::Range;
 use super::{Judgement, MASK, Masker, Walk, text};
 use crate::json::{self, Scanner, Token};
 
-/// Masks the secrets of JSON in a text, and what else is a secret in it. JSON that is too deep to be
-/// read is one.
+/// Masks the secrets in a string, in its JSON and around it. From JSON that is nested too deeply on,
+/// everything is masked.
 pub fn masked(masker: Masker, verdict: Judgement, plain: &str) -> Cow<'_, str> {
     let mut output = Masked {
         plain,
@@ -52,7 +52,7 @@ pub fn masked(masker: Masker, verdict: Judgement, plain: &str) -> Cow<'_, str> {
     output.done()
 }
 
-/// A text of which parts are replaced, from its beginning to its end.
+/// A text of which parts are replaced, from beginning to end.
 struct Masked<'a> {
     plain: &'a str,
     text: String,
@@ -60,7 +60,7 @@ struct Masked<'a> {
 }
 
 impl<'a> Masked<'a> {
-    /// Puts a part into its place, if it has changed.
+    /// Replaces a range of the text, if its masked form differs.
     fn put(&mut self, range: Range<usize>, part: Cow<str>) {
         if let Cow::Owned(part) = part {
             self.text.push_str(&self.plain[self.copied..range.start]);

@@ -7,6 +7,7 @@ use super::*;
 use crate::table::Api;
 use crate::table::row::row;
 
+/// The fields at the top of a record that the shipped rules and parsers read and compare.
 const GROUPED_BY: [&str; 24] = [
     "_id",
     "audience",

@@ -1,5 +1,5 @@
-//! A text that its name does not give away: what in it is looked at, and in which order. Most texts
-//! are read once, to see that nothing in them can be a secret.
+//! Masks the secrets in a string whose name does not say that it is one: what is searched for, and in
+//! which order. Most strings are read once, to see that nothing in them can be a secret.
 
 use std::borrow::Cow;
 
@@ -7,10 +7,11 @@ use super::names::NameKind;
 use super::{Judgement, Masker, nested, url, values};
 use crate::json;
 
-/// How often a text is looked at, at the most. More than two are not known to be needed.
+/// The most passes over a text. No text is known to need more than two.
 const MOST_PASSES: usize = 4;
 
-/// Signs of secrets, a bit for each. A text that lacks one of those of a kind has no such secret.
+/// Signs of secrets, one bit each. A text that lacks a sign of a kind of secret contains no secret of
+/// that kind.
 mod sign {
     pub const PAIR: u16 = 1;
     pub const PERCENT: u16 = 1 << 1;
@@ -82,12 +83,12 @@ impl Signs {
     }
 }
 
-/// Whether there may be a secret in a text.
+/// Whether a text may contain a secret.
 pub fn has_signs(text: &str) -> bool {
     Signs::of(text).may_be_any()
 }
 
-/// A text as it stands in JSON, masked.
+/// A string as written in JSON, masked.
 pub fn masked(masker: Masker, verdict: Judgement, text: &str) -> Cow<'_, str> {
     let signs = Signs::of(text);
     if !signs.may_be_any() {
@@ -111,16 +112,17 @@ pub fn masked(masker: Masker, verdict: Judgement, text: &str) -> Cow<'_, str> {
     }
 }
 
-/// A text that is no JSON, masked.
+/// A text without JSON, masked.
 pub fn plain(kind: NameKind, text: &str) -> Cow<'_, str> {
     to_the_end(text, |it| once(kind, it))
 }
 
-/// What a mask leaves may look like a secret for the first time, as `[***` does alone after
-/// `Bearer `. So masking goes on until nothing changes, and a record that comes back from an archive
-/// is the record that was sent.
+/// Masks a text again until nothing changes: what a mask leaves may look like a secret for the first
+/// time, as `[***` does alone after `Bearer `. So a record that comes back from an archive is sent
+/// unchanged.
 fn to_the_end(text: &str, mask: impl Fn(&str) -> Cow<'_, str>) -> Cow<'_, str> {
-    // What is masked already is read once. Else it would be read twice in each text around it.
+    // A text that is masked already is read once. Otherwise nested strings would be read twice at each
+    // level.
     let mut masked = match mask(text) {
         Cow::Owned(masked) if masked != text => masked,
         _ => return Cow::Borrowed(text),
@@ -135,7 +137,7 @@ fn to_the_end(text: &str, mask: impl Fn(&str) -> Cow<'_, str>) -> Cow<'_, str> {
 }
 
 fn once(kind: NameKind, text: &str) -> Cow<'_, str> {
-    // The rest of a path names what was called.
+    // What is before the query names the endpoint.
     let begin = match kind {
         NameKind::Path => text.find('?').unwrap_or(text.len()),
         _ => 0,
@@ -149,7 +151,7 @@ fn once(kind: NameKind, text: &str) -> Cow<'_, str> {
     if signs.may_be_authorization() {
         values::authorizations(looked_at, &mut found);
     }
-    // What masks to the end of a text has no place in a sentence.
+    // A key that was cut is masked up to the end of the text, which must not hide a sentence.
     if signs.may_be_key() && kind != NameKind::Sentence {
         values::private_keys(looked_at, &mut found);
     }
@@ -163,7 +165,7 @@ fn once(kind: NameKind, text: &str) -> Cow<'_, str> {
     let mut masked = text[..begin].to_owned();
     let mut copied = 0;
     for range in found {
-        // One secret may be found in two ways.
+        // The same secret may be found in two ways.
         if range.start >= copied {
             masked.push_str(&looked_at[copied..range.start]);
             masked.push_str(super::MASK);

@@ -8,26 +8,27 @@ use std::ops::Range;
 use super::names::{self, NameKind};
 use crate::encoded;
 
-/// Bytes of a password that was written without encoding what ends the host of a URL.
+/// The most bytes after the end of a host in which the end of a carelessly encoded password is searched
+/// for.
 const LONGEST_CARELESS: usize = 256;
 
-/// Levels of encoding that are told apart. Each is looked through for its own hosts.
+/// The most levels of encoding that are told apart. The text is searched for hosts at each level.
 const MOST_LEVELS: u8 = 16;
 
-/// A character, as it may be encoded: `&`, `%26`, `%2526`, `\u0026`, `&amp;`.
+/// A character, which may be encoded: `&`, `%26`, `%2526`, `\u0026`, `&amp;`.
 #[derive(Clone, Copy)]
 pub struct Unit {
     pub byte: u8,
-    /// How often it was encoded with percent signs.
+    /// How many times it is percent-encoded.
     level: u8,
-    /// Bytes that it takes.
+    /// How many bytes it takes.
     pub length: usize,
 }
 
-/// The character that a text begins with, if it has any.
+/// The first character of a text; `None` if the text is empty.
 pub fn unit(bytes: &[u8]) -> Option<Unit> {
     let encoded = match bytes {
-        // What else code escapes ends a value, as a quote does.
+        // Any other escape ends a value, as a quote does.
         [b'\\', b'/' | b'u' | b'x', ..] | [b'&', ..] => encoded::first(bytes),
         _ => None,
     };
@@ -41,7 +42,7 @@ pub fn unit(bytes: &[u8]) -> Option<Unit> {
     if byte != b'%' {
         return Some(plain);
     }
-    // The sign may be encoded itself, in both ways.
+    // The percent sign may be encoded itself, in both ways.
     let mut digits = &bytes[length..];
     let mut level = 1_u8;
     while let [b'2', b'5', deeper @ ..] = digits {
@@ -61,7 +62,7 @@ pub fn unit(bytes: &[u8]) -> Option<Unit> {
 
 /// Finds the secrets of all URLs in a text, and of the text itself if it is a form.
 pub fn secrets(kind: NameKind, text: &str, found: &mut Vec<Range<usize>>) {
-    // A value reaches to the end of a form, which nothing in a sentence may do.
+    // In a form, a value may extend to the end of the text, which must not happen in a sentence.
     if kind != NameKind::Sentence && is_form(kind, text.as_bytes()) {
         return Reading::of_form(text).run(found);
     }
@@ -92,7 +93,7 @@ fn is_form(kind: NameKind, text: &[u8]) -> bool {
     false
 }
 
-/// A word on the way through which it is found out what is a URL.
+/// A scan of a word, which finds out what in it is a URL.
 struct Reading<'a> {
     /// The text, to the end of the word.
     text: &'a [u8],
@@ -152,18 +153,18 @@ impl<'a> Reading<'a> {
                         }
                     }
                 }
-                // Who knows no HTML goes on with another parameter.
+                // A reader that does not decode HTML sees the beginning of another parameter.
                 _ if is_of_html && self.is_in_query => self.name = Some(self.at),
                 _ => {}
             }
         }
     }
 
-    /// Steps over a value that was encoded so often.
+    /// Skips a value that is encoded this many times.
     fn value(&mut self, level: u8) {
         while let Some(unit) = unit(&self.text[self.at..]) {
             let is_end = unit.level <= level && matches!(unit.byte, b'&' | b'#');
-            // As what HTML writes as a name would end the word.
+            // An encoded quote or angle bracket ends the value, as a plain one ends the word.
             let is_around = self.text[self.at] == b'&' && b"\"<>".contains(&unit.byte);
             if is_end || is_around || (unit.byte == b'\\' && unit.level == 0) {
                 break;
@@ -172,7 +173,7 @@ impl<'a> Reading<'a> {
         }
     }
 
-    /// Goes on after a colon, which may be that of a scheme.
+    /// Continues after a colon, which may be that of a scheme.
     fn scheme(&mut self, level: u8, found: &mut Vec<Range<usize>>) {
         let mut at = self.at;
         for _ in 0..2 {
@@ -186,9 +187,9 @@ impl<'a> Reading<'a> {
         found.extend(self.password(level));
     }
 
-    /// The password before the host that begins here.
+    /// The password before a host, in a URL whose user name or host begins here.
     fn password(&self, level: u8) -> Option<Range<usize>> {
-        // What was encoded once more is part of a name or a password.
+        // What is encoded more often is part of a name or a password.
         let units = |from: usize| {
             let mut at = from;
             std::iter::from_fn(move || {
@@ -206,7 +207,7 @@ impl<'a> Reading<'a> {
         let password = at + colon.length;
         let sign = within().filter(|(_, it)| it.byte == b'@').last();
         let sign = sign.or_else(|| {
-            // A password may have been written with what ends a host in it. A port was not.
+            // A careless password may contain what ends a host. A port does not.
             let is_port = self.text[password..end].iter().all(u8::is_ascii_digit);
             let is_address = self.text[self.at] == b'[';
             let careless = units(end).take_while(|(at, _)| *at < end + LONGEST_CARELESS);
@@ -218,7 +219,7 @@ impl<'a> Reading<'a> {
     }
 }
 
-/// A name, decoded as often as it was encoded.
+/// A name with all levels of encoding undone.
 fn decoded(name: &[u8]) -> String {
     let mut text = String::new();
     let mut at = 0;

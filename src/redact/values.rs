@@ -1,4 +1,4 @@
-//! Values that show by themselves what they are: JSON Web Tokens, credentials after the scheme of an
+//! Secrets that are recognised by their form: JSON Web Tokens, credentials after the scheme of an
 //! `Authorization` header, private keys.
 //!
 //! <https://www.rfc-editor.org/rfc/rfc7519>, <https://www.rfc-editor.org/rfc/rfc9110#section-11.4>,
@@ -10,9 +10,9 @@ use memchr::memmem;
 
 use super::url;
 
-/// Letters from which on a word after `Bearer` or `Basic` is no word of a language.
+/// How many characters make a word after `Bearer` or `Basic` a credential.
 const LONG: usize = 16;
-/// Letters of a label such as `BEGIN RSA PRIVATE KEY`, at the most.
+/// The most characters of a label such as `BEGIN RSA PRIVATE KEY`.
 const LONGEST_LABEL: usize = 64;
 
 /// Finds signed and encrypted JSON Web Tokens: three parts or more of base64url, of which the first
@@ -39,7 +39,7 @@ pub fn tokens(text: &str, found: &mut Vec<Range<usize>>) {
             continue;
         }
         let mut end = part(second + 1);
-        // Each of the two may be empty.
+        // Either of the two parts may be empty, but not both.
         if second == header + 1 && end == second + 1 {
             continue;
         }
@@ -51,7 +51,7 @@ pub fn tokens(text: &str, found: &mut Vec<Range<usize>>) {
     }
 }
 
-/// Finds what follows `Bearer` or `Basic`.
+/// Finds the credentials after `Bearer` or `Basic`.
 pub fn authorizations(text: &str, found: &mut Vec<Range<usize>>) {
     let bytes = text.as_bytes();
     let around = text.trim_start();
@@ -86,7 +86,7 @@ pub fn authorizations(text: &str, found: &mut Vec<Range<usize>>) {
     }
 }
 
-/// Steps over white space, also as it is encoded.
+/// Skips white space, which may be encoded.
 fn skip_gap(bytes: &[u8], from: usize) -> usize {
     let mut at = from;
     while let Some(unit) = url::unit(&bytes[at..])
@@ -97,7 +97,7 @@ fn skip_gap(bytes: &[u8], from: usize) -> usize {
     at
 }
 
-/// Whether a word is rather a credential than a word of a language.
+/// Whether a word looks like a credential rather than a word of a language.
 fn is_credential(word: &[u8]) -> bool {
     let has = |is: fn(&u8) -> bool| word.iter().any(is);
     let has_inner_capital = word.iter().skip(1).any(u8::is_ascii_uppercase);
@@ -106,7 +106,7 @@ fn is_credential(word: &[u8]) -> bool {
         || (has_inner_capital && has(u8::is_ascii_lowercase))
 }
 
-/// Finds private keys in PEM, to their end, or to that of the text if it was cut.
+/// Finds private keys in PEM, up to their end, or up to the end of the text if the key was cut.
 pub fn private_keys(text: &str, found: &mut Vec<Range<usize>>) {
     const BEGIN: &str = "-----BEGIN";
     const END: &str = "-----END";
@@ -123,7 +123,7 @@ pub fn private_keys(text: &str, found: &mut Vec<Range<usize>>) {
         let Some(length) = memmem::find(window, DASHES.as_bytes()) else {
             continue;
         };
-        // Blanks are written as `+` or `%20` in a form.
+        // Forms write spaces as `+` or `%20`.
         let letters = window[..length]
             .iter()
             .filter(|it| it.is_ascii_alphabetic());

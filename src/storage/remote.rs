@@ -9,7 +9,7 @@ use object_store::{
 
 use super::{LONGEST_LIST, Object, Version};
 
-/// No retries: those are left to retry.rs.
+/// Switches the retries of `object_store` off: `retry.rs` retries.
 pub(super) fn retries() -> RetryConfig {
     RetryConfig {
         max_retries: 0,
@@ -23,7 +23,7 @@ pub(super) async fn get(store: &impl ObjectStore, path: &str) -> Result<Object, 
     Ok((object.bytes().await?, version))
 }
 
-/// Writes an object: over this version of it, or only if there is none.
+/// Writes an object: over this version, or, without one, only if the object does not exist.
 pub(super) async fn put(
     store: &impl ObjectStore,
     path: &str,
@@ -42,7 +42,7 @@ pub(super) async fn put(
     Ok(Version(put.await?.e_tag.unwrap_or_default()))
 }
 
-/// The paths of the objects in a folder, without those below it.
+/// The paths of the objects in a folder, without those in folders below it.
 pub(super) async fn list(store: &impl ObjectStore, folder: &str) -> Result<Vec<String>, Error> {
     let prefix = Path::from(folder);
     let below = prefix.parts().count() + 1;

@@ -8,7 +8,7 @@ use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 
 use crate::encoded::{self, Character, NOTHING_SEEN};
 
-/// Base64 of which the end may be missing.
+/// Base64 whose end may be missing.
 const LENIENT: GeneralPurpose = GeneralPurpose::new(
     &alphabet::STANDARD,
     GeneralPurposeConfig::new()
@@ -49,7 +49,7 @@ pub(super) fn base64(text: &[u8]) -> [Vec<u8>; 4] {
         let runs = text.split(|byte| !is_letter(byte));
         runs.flat_map(|run| {
             let run = run.get(skipped..).unwrap_or_default();
-            // A last character alone encodes less than a byte.
+            // A single last character encodes less than a byte.
             let run = &run[..run.len() - usize::from(run.len() % 4 == 1)];
             let mut plain = LENIENT.decode(run).unwrap_or_default();
             // Keeps two runs apart.
@@ -75,7 +75,7 @@ pub(super) fn hex(text: &[u8]) -> [Vec<u8>; 2] {
     })
 }
 
-/// The place where a browser may break a word.
+/// Decodes `<wbr>`, which marks where a browser may break a word.
 fn tag(text: &[u8]) -> Option<(Character, usize)> {
     let name = b"<wbr";
     text.get(..name.len())
@@ -131,7 +131,7 @@ mod tests {
             "xxaGVsbG8",
             "xxxaGVsbG8=",
             "? aGVsbG8 ?",
-            // With a character too many.
+            // With a single last character.
             "aGVsbG8xx",
         ] {
             assert!(has(text, "hello"), "{text}");

@@ -12,7 +12,7 @@ use crate::error::{is_command_or_unseen, one_line};
 
 /// The most characters of an answer that an error quotes.
 pub(super) const EXCERPT: usize = 300;
-/// This many consecutive bytes of a credential are as bad as all of it.
+/// A part of a credential that has this many bytes counts as the whole.
 const PART: usize = 8;
 /// The most bytes of a text that are examined: more than are quoted, in any encoding.
 const LONGEST: usize = 4 * 1024;
@@ -28,7 +28,7 @@ pub(crate) fn excerpt(said: &str, secrets: &[&SecretString]) -> String {
         Found::Credential => return "(withheld: it repeats a credential)".to_owned(),
         Found::TooManyLevels => return "(withheld: it is encoded too many times)".to_owned(),
     }
-    // What nobody sees could split a word that somebody looks for.
+    // An invisible character could split a word that somebody searches for.
     let line = one_line(said).replace(is_command_or_unseen, "\u{fffd}");
     if line.is_empty() {
         return "an empty body".to_owned();
@@ -83,7 +83,7 @@ fn seen(text: &[u8]) -> Vec<u8> {
     letters(&String::from_utf8_lossy(text)).into_bytes()
 }
 
-/// What to search for: the secrets as they are, and as they look after a decoding too many.
+/// What to search for: the secrets as they are, and as they look if they are decoded themselves.
 struct Wanted {
     /// The whole of each, in lower case.
     whole: HashSet<Vec<u8>>,
@@ -157,7 +157,7 @@ fn without_space(text: &[u8]) -> Vec<u8> {
     letters.copied().collect()
 }
 
-/// Form encoding writes a space as a plus.
+/// Undoes form encoding, which writes a space as a plus.
 fn without_plus(text: &[u8]) -> Vec<u8> {
     let letters = text.iter();
     letters
@@ -239,7 +239,8 @@ mod tests {
         }
     }
 
-    /// UTF-16 is no text to this program, but it is to whoever does not see the bytes between its letters.
+    /// UTF-16 is not text to this program, but it is to a reader who does not see the zero bytes between
+    /// its letters.
     #[test]
     fn a_credential_in_two_bytes_a_letter_withholds_too() {
         for sent in ["hunter2", "%68unter2", "aHVudGVyMg=="] {
@@ -342,7 +343,7 @@ mod tests {
         }
         // In another case it may be a word.
         assert_eq!(of("You sent KX8VQ2MZ", secret), "You sent KX8VQ2MZ");
-        // Seven characters tell nobody anything.
+        // Seven characters are too few to matter.
         assert_eq!(of("You sent kX8vQ2m", secret), "You sent kX8vQ2m");
     }
 

@@ -1,4 +1,4 @@
-//! What detections go by stays, whoever chooses it.
+//! What detections rely on stays, whoever chooses it.
 
 use super::*;
 
@@ -40,7 +40,6 @@ fn what_detections_group_by_is_left_whatever_it_says() {
     }
 }
 
-/// The fields at the top of a record that the shipped rules and parsers read and compare.
 #[test]
 fn a_description_cannot_be_emptied() {
     assert_left(
@@ -50,9 +49,9 @@ fn a_description_cannot_be_emptied() {
         &format!(r#"{{"description":"{TOKEN}: reused, from https://u:p@h/?token=t now"}}"#),
         r#"{"description":"***: reused, from https://u:***@h/?token=*** now"}"#,
     );
-    // Neither a form nor JSON.
+    // It is read neither as a form nor as JSON.
     assert_left(r#"{"description":"a=b&token= reused, token=c"}"#);
-    // Another one is no sentence of Auth0's.
+    // A description elsewhere is not a sentence that Auth0 writes.
     assert_masked(
         r#"{"details":{"description":"{\"otp\":\"1\"}"}}"#,
         r#"{"details":{"description":"{\"otp\":\"***\"}"}}"#,

@@ -1,8 +1,8 @@
-//! What is made to take time or memory.
+//! Input that is made to take much time or memory.
 
 use super::*;
 
-/// A secret so deep in texts.
+/// A secret inside this many nested strings.
 fn nested(depth: usize) -> String {
     let text = json::deep_in_texts(depth, "token", "INVENTED");
     format!(r#"{{"a":{text}}}"#)

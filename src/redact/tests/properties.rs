@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 
 use super::*;
 
-/// Names of secrets with all that is in them.
+/// Names under which everything is a secret.
 const WHOLE: [&str; 4] = ["setup", "secrets", "configuration", "priv\\u0061te_key"];
 /// Names of secrets.
 const SECRET: [&str; 5] = [
@@ -17,14 +17,14 @@ const SECRET: [&str; 5] = [
     "otp2",
     "link_with",
 ];
-/// Names of nothing.
+/// Names that say nothing about a secret.
 const OPEN: [&str; 8] = [
     "details", "request", "response", "options", "ключ", "a", "name", "url",
 ];
-/// What no output may hold.
+/// What no output may contain.
 const CANARY: &str = "INVENTED";
 
-/// What secrets are made of, and what delimits them.
+/// Texts made of parts of secrets and of what delimits them.
 fn hostile() -> impl Strategy<Value = String> {
     let pieces = [
         "a",
@@ -93,7 +93,7 @@ fn tree(
     leaf.prop_recursive(5, 32, 4, move |inner| {
         let list = proptest::collection::vec(inner.clone(), 0..4);
         let list = list.prop_map(|it| format!("[{}]", it.join(",")));
-        // As a text, too.
+        // The same as a string.
         let text = inner.clone().prop_map(|it| quoted(&it));
         prop_oneof![2 => object(names, inner), 1 => list, 1 => text]
     })
@@ -124,7 +124,7 @@ fn record() -> impl Strategy<Value = String> {
     object(&NAMES, tree(&NAMES, leaf))
 }
 
-/// A secret under its name, wherever that is.
+/// A secret under its name, anywhere in a record.
 fn with_a_canary() -> impl Strategy<Value = String> {
     let canary = prop_oneof![
         Just(quoted(CANARY)),
@@ -149,7 +149,7 @@ fn with_a_canary() -> impl Strategy<Value = String> {
             .fold(member, |inner, (how, name)| match how {
                 0 => format!("{{\"{name}\":{inner}}}"),
                 1 => format!("[1,{inner},\"x\"]"),
-                // Names, addresses and ids are not looked at.
+                // Identities are not examined.
                 _ if name == "name" => format!("{{\"a\":{inner}}}"),
                 _ => format!("{{\"{name}\":{}}}", quoted(&inner)),
             });

@@ -1,4 +1,4 @@
-//! What a text says by itself, whatever its name.
+//! What a string reveals by itself, whatever its name.
 
 use super::*;
 
@@ -13,7 +13,7 @@ fn a_token_is_known_by_its_form_wherever_it_stands() {
         r#"{"a":"eyJh.eyJz.","b":"eyJh.k.iv.text.tag","c":"eyJh..c2ln","d":"https://a/v/eyJh.eyJz.c2ln/x?y=eyJh.eyJz.c2ln"}"#,
         r#"{"a":"***","b":"***","c":"***","d":"https://a/v/***/x?y=***"}"#,
     );
-    // No token: a header alone, one that was cut, dots of another kind.
+    // Not a token: a header alone, a token that was cut, dots of another kind.
     assert_left(
         r#"{"auth0Client":"eyJuYW1lIjoibG9jay5qcyJ9","a":"eyJh.eyJz","b":"eyJh... was refused","c":"eyj.a.b","d":"a.b.c","e":"eyJeyJ.!.b"}"#,
     );
@@ -36,7 +36,8 @@ fn a_password_within_a_url_is_masked_and_its_host_stays() {
         r#"{"httpEndpoint":"https://collector:a@c.example.com/in","x":"mongodb+srv://u:p%40q@h1:1,h2:2/db?w=1"}"#,
         r#"{"httpEndpoint":"https://collector:***@c.example.com/in","x":"mongodb+srv://u:***@h1:1,h2:2/db?w=1"}"#,
     );
-    // Written carelessly, twice, without a user, in a text, in a parameter.
+    // Passwords that are carelessly encoded, that contain an `@`, without a user, in a text, in a
+    // parameter.
     assert_masked(
         r#"{"a":"amqp://u:p#q/r@host/v","b":"ldap://u:a@b@host","c":"redis://:p@host","d":"cannot reach https://u:p@host/, retry","e":"/x?to=https%3A%2F%2Fu%3Ap%40host%2Fy"}"#,
         r#"{"a":"amqp://u:***@host/v","b":"ldap://u:***@host","c":"redis://:***@host","d":"cannot reach https://u:***@host/, retry","e":"/x?to=https%3A%2F%2Fu%3A***%40host%2Fy"}"#,
@@ -66,7 +67,7 @@ fn parameters_are_known_however_they_are_encoded() {
         r#"{"a":"/x?client%5F%73ecret=s","b":"/x?password=a%26b%3Dc&d=e","c":"/x?a=b&amp;otp=1&amp;c=d","d":"/x?user[password]=p;token=t","e":"https%3A%2F%2Fh%2F%3Ftoken%3Ds","f":"failed: \"https://h/?a=b\\u0026token=s\""}"#,
         r#"{"a":"/x?client%5F%73ecret=***","b":"/x?password=***&d=e","c":"/x?a=b&amp;otp=***&amp;c=d","d":"/x?user[password]=***","e":"https%3A%2F%2Fh%2F%3Ftoken%3D***","f":"failed: \"https://h/?a=b\\u0026token=***\""}"#,
     );
-    // A form, and fields of which it is known what they hold.
+    // A form, and fields that are known to contain a form or a URL.
     assert_masked(
         r#"{"x":"grant_type=password&username=u&password=p%20q","y":"grant_type%3Dx%26client_secret%3Ds","body":"client_secret=s","query":"a&token=b","redirect_uri":"h/cb?code=c&state=d","z":"https://h/f?sig=a&key=b"}"#,
         r#"{"x":"grant_type=password&username=u&password=***","y":"grant_type%3Dx%26client_secret%3D***","body":"client_secret=***","query":"a&token=***","redirect_uri":"h/cb?code=***&state=d","z":"https://h/f?sig=***&key=***"}"#,
@@ -97,13 +98,13 @@ fn parameters_are_known_in_a_query_that_is_an_object() {
     let row = row(record, Api::LogsIngestion, Redaction::On).unwrap();
     let rest = r#"{"details":{"qs":{"code":"***","state":"b","Sig":["***"],"nested":{"code":"d"}},"query":{"jwt":"***"},"body":{"key":"h"}}}"#;
     assert!(row.contains(&quoted(rest)), "{row}");
-    // The ticket of an invitation, as the address that is sent has it.
+    // The ticket of an invitation, as in the URL that is sent.
     assert_masked(
         r#"{"details":{"qs":{"invitation":"a","organization":"b"},"originalUrl":"/authorize?invitation=a&organization=b"}}"#,
         r#"{"details":{"qs":{"invitation":"***","organization":"b"},"originalUrl":"/authorize?invitation=***&organization=b"}}"#,
     );
     assert_left(r#"{"details":{"request":{"body":{"invitation":"a"}}}}"#);
-    // Nowhere else is a name of these one of a secret.
+    // These names mean a secret nowhere else.
     assert_left(r#"{"qs":{"code":"a"},"details":{"request":{"body":{"qs":{"code":"a"}}}}}"#);
 }
 
@@ -117,12 +118,12 @@ fn secrets_of_several_kinds_may_stand_in_one_text() {
 
 #[test]
 fn what_a_mask_leaves_is_looked_at_once_more() {
-    // The first word is one of several, until the mask has taken the others.
+    // The first word is one of several until the mask replaces the others.
     assert_masked(
         r#"{"a":"Bearer [-----BEGIN PRIVATE KEY-----\nMII","b":"Bearer ://:,@"}"#,
         r#"{"a":"Bearer ***","b":"Bearer ***"}"#,
     );
-    // And so it is beside JSON within a text.
+    // The same beside JSON in a string.
     assert_masked(
         r#"{"a":"Bearer -----BEGIN PRIVATE KEY-----:\"[[eyJhbGciOi.eyJh.b"}"#,
         r#"{"a":"Bearer ***"}"#,
@@ -142,12 +143,12 @@ fn json_within_a_text_is_masked_as_json() {
         r#"{"details":"{\"request\": {\"body\":{\"passw\\u006frd\":\"a\\\"b\",\"n\":1},\"n\":[\"x\"]}}","otp_settings":"[1]"}"#,
         r#"{"details":"{\"request\": {\"body\":{\"passw\\u006frd\":\"***\",\"n\":1},\"n\":[\"x\"]}}","otp_settings":"[1]"}"#,
     );
-    // Twice, in a sentence, cut, with a number, in a list.
+    // JSON inside JSON, in a sentence, cut, with a number, in a list.
     assert_masked(
         r#"{"a":"{\"b\":\"{\\\"token\\\":\\\"t\\\"}\"}","c":"sent {\"secret\": \"s\"} to https://u:p@h/","d":"{\"user\":\"u\",\"password\":\"pq","e":["[{\"otp\": 12, \"x\":1}]"]}"#,
         r#"{"a":"{\"b\":\"{\\\"token\\\":\\\"***\\\"}\"}","c":"sent {\"secret\": \"***\"} to https://u:***@h/","d":"{\"user\":\"u\",\"password\":\"***","e":["[{\"otp\": \"***\", \"x\":1}]"]}"#,
     );
-    // Settings are none, names stay names, and what is no JSON is left.
+    // Settings are no secret, names stay names, and what is not JSON stays.
     assert_left(
         r#"{"a":"{\"refresh_token\": {\"leeway\":0}}","b":"{\"user_name\":\"https://u:p@h\"}","c":"function() { return [\"password\"] }","d":"{\"a\":tru","e":"[[[","f":"{\"password\"","g":"a\\\\"}"#,
     );
@@ -167,7 +168,7 @@ fn a_text_in_a_text_is_what_its_name_says() {
         r#"{"redirect_uri":"\"h/cb?code=c\"","body":"\"client_secret=s\"","callback_url":"[\"h/cb?code=c\",[\"h/cb?code=c\"]]"}"#,
         r#"{"redirect_uri":"\"h/cb?code=***\"","body":"\"client_secret=***\"","callback_url":"[\"h/cb?code=***\",[\"h/cb?code=***\"]]"}"#,
     );
-    // As a list that is no text. A member of an object has a name of its own.
+    // The same in a list that is not in a string. A member of an object has a name of its own.
     assert_masked(
         r#"{"callback_url":["h/cb?code=c",["h/cb?code=c"]]}"#,
         r#"{"callback_url":["h/cb?code=***",["h/cb?code=***"]]}"#,
@@ -211,7 +212,7 @@ fn a_word_that_json_does_not_have_hides_nothing_after_it() {
 #[test]
 fn parameters_and_passwords_are_known_in_html_and_in_code() {
     for (text, expected) in [
-        // As Handlebars and Mustache write a link.
+        // A link as Handlebars and Mustache write it.
         (
             "https:&#x2F;&#x2F;h&#x2F;?a&#x3D;b&amp;ticket&#x3D;s&amp;c&#x3D;d",
             "https:&#x2F;&#x2F;h&#x2F;?a&#x3D;b&amp;ticket&#x3D;***&amp;c&#x3D;d",
@@ -230,13 +231,13 @@ fn parameters_and_passwords_are_known_in_html_and_in_code() {
         ),
         ("https://u:p&#64;h/", "https://u:***&#64;h/"),
         (r"/x?ticket\x3Ds\x26a=b", r"/x?ticket\x3D***\x26a=b"),
-        // The sign of percent-encoding may be encoded itself.
+        // The percent sign may be encoded itself.
         (
             r"/x?ticket\u00253Ds\u002526a=b",
             r"/x?ticket\u00253D***\u002526a=b",
         ),
         ("/x?ticket&#37;253ds", "/x?ticket&#37;253d***"),
-        // Another parameter, and no more than one of HTML's names.
+        // What is another parameter, and not one of HTML's names.
         ("/x?a&token=s", "/x?a&token=***"),
         ("/x?a=b&lt;token=s", "/x?a=b&lt;token=***"),
         ("/x?token=s&lt=5", "/x?token=***&lt=5"),
