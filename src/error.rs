@@ -35,8 +35,8 @@ pub(crate) fn is_command(letter: char) -> bool {
             '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
-/// Whether it is such a command, or Unicode lets programs show nothing for it
-/// (`Default_Ignorable_Code_Point`).
+/// Whether this character is such a control, or invisible: one for which Unicode lets programs show
+/// nothing (`Default_Ignorable_Code_Point`).
 pub(crate) fn is_command_or_unseen(letter: char) -> bool {
     is_command(letter)
         || matches!(letter,

@@ -1,15 +1,15 @@
 //! A scanner that borrows its tokens from JSON text, for code that reorders or masks text without
 //! building a tree.
 //!
-//! A record has been validated before (it is a `RawValue`), so nothing is checked again. Of a text that
-//! is no JSON, or was cut, the tokens go as far as what is next can be one.
+//! A record has been validated before (it is a `RawValue`), so nothing is checked again. In text that is
+//! not JSON, or was cut, the tokens end where no further token can begin.
 
 use std::borrow::Cow;
 
 use memchr::memchr2;
 
-/// Where JSON begins in a text, from a place on, that may have names in it. Braces alone are no sign: code
-/// has them too. At its start the text may be a string of JSON.
+/// Where JSON that may have names in it begins in a text, at or after an offset. A brace alone does not
+/// prove JSON, since code has braces too. At the start of the text, the JSON may be a string.
 pub(crate) fn begin_in(text: &str, from: usize) -> Option<usize> {
     let trimmed = text.trim_ascii_start();
     if from == 0 && trimmed.starts_with('"') {
@@ -32,8 +32,8 @@ pub(crate) fn begin_in(text: &str, from: usize) -> Option<usize> {
     }
 }
 
-/// JSON is read in a text, in a text in that, and so on for so many. Each may have as many backslashes
-/// as all around it: those of one that is deeper would fill the memory.
+/// The most JSON strings, each inside another, whose JSON is read. A string may have as many backslashes
+/// as all that are around it, so those of deeper strings would fill the memory.
 pub(crate) const MOST_TEXTS: usize = 6;
 
 /// Where parsing of JSON failed. It does not quote the text, which may be a record, or be of any
@@ -164,8 +164,8 @@ impl<'a> Scanner<'a> {
         next == Some(&b':')
     }
 
-    /// Steps over a word. One that JSON does not have, as `undefined` and `NaN`, says as much as `null`,
-    /// or is the name of a member.
+    /// Reads a word. A word that JSON does not have, such as `undefined` or `NaN`, counts as the name of
+    /// a member if a colon follows, and otherwise as `null`.
     fn word(&mut self) -> Token<'a> {
         let begin = self.at;
         self.begin = begin;

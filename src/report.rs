@@ -72,7 +72,7 @@ pub(crate) struct Report {
     /// Whether the run ended because the destination refused every record.
     #[serde(skip)]
     pub refuses_all: bool,
-    /// Duration of the run in milliseconds, in which it may have waited for its turn.
+    /// Duration of the run in milliseconds, including the time in which it waited for its turn.
     pub elapsed_ms: u64,
     /// What went wrong. A run with errors has failed, even if it delivered records.
     pub errors: Vec<String>,
@@ -96,7 +96,7 @@ pub(crate) fn alone(label: &str) -> String {
     }
 }
 
-/// A destination has taken nothing for a while.
+/// A destination has refused every record for a while.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
 #[error(
     "the destination has refused every record since {}, so the fault is most likely not in \
@@ -228,7 +228,7 @@ impl Report {
         }
     }
 
-    /// Notes how long the run took that began then.
+    /// Notes the duration of a run that began at this time.
     pub fn took_since(&mut self, began: Instant) {
         self.elapsed_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
     }

@@ -71,8 +71,8 @@ impl App {
     }
 
     /// Delivers these records again, as a replay does, hour by hour: reading everything between two
-    /// hours that lie far apart could take more time than there is. Records read in between in an hour
-    /// count as skipped. If the replay does not finish, it is retried after the next look at the table.
+    /// distant hours could take more time than there is. Other records of these hours count as skipped.
+    /// If the replay does not finish, it is retried after the next look at the table.
     async fn send_again(
         &self,
         (pipeline, way, proof): (&Pipeline, &Way, &Proof),

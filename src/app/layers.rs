@@ -115,10 +115,10 @@ pub(super) struct Shared {
     storages: Memo<Arc<Storage>>,
 }
 
-/// What was made, by the settings that it was made of.
+/// What was made, by the settings that it was made from.
 type Memo<T> = Mutex<HashMap<Vec<Option<Value>>, T>>;
 
-/// A setting's value, and whether it is a tenant's own, which comes before what is set for all.
+/// A setting's value, and whether it is the tenant's own, which takes precedence over the shared one.
 type Value = (String, bool);
 
 impl Layers {

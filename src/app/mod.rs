@@ -265,7 +265,7 @@ impl App {
         is_first: bool,
     ) -> Option<Report> {
         let (began, deadline) = (Instant::now(), Deadline::after(budget));
-        // What was told of another run is nothing that this one has done.
+        // The progress of an earlier run is not this run's.
         pipeline.progress.send_replace(Report::of(&pipeline.label));
         let run = AssertUnwindSafe(self.run_one(pipeline, deadline, is_first)).catch_unwind();
         let report = run.await.unwrap_or_else(|_| {

@@ -177,9 +177,9 @@ impl Proof {
         Ok(found)
     }
 
-    /// Stores what was found, and reports what is missing. Returns the records to deliver again.
-    /// Records missing for good fail the run.
-    /// If another process has looked at an hour meanwhile, the rest is up to that process.
+    /// Stores what was found, and reports what is missing. Returns the records to deliver again. Records
+    /// missing for good fail the run. If another process has checked an hour in the meantime, it does
+    /// all this for that hour.
     pub async fn settle(
         &self,
         found: &[Found],
@@ -404,7 +404,7 @@ mod tests {
         let mut again = Vec::new();
         for (minute, missing) in [(20, None), (80, Some(missing))] {
             minutes.store(minute, Ordering::Relaxed);
-            // Both have asked before one of them takes note of the answer.
+            // Both query the table before either stores its result.
             let found = Found {
                 hour: begin - TimeDelta::hours(1),
                 accepted: 3,

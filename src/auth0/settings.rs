@@ -380,7 +380,8 @@ mod tests {
         ] {
             assert!(problem(text).contains("is neither a host"), "{text}");
         }
-        // A client secret that was put there has so many letters, and what is taken for a host is shown.
+        // A name that is too long for a host may be a client secret in the wrong place, and a host would
+        // be printed.
         for end in ["", ".eu.auth0.com"] {
             let secret = format!("{}{end}", "hunter2-".repeat(8));
             assert!(problem(&secret).contains("is neither a host"), "{secret}");

@@ -192,7 +192,7 @@ fn blob_endpoint(text: &str) -> Result<Url, Invalid> {
             "its blob endpoint must be https (http only on loopback)".into(),
         ));
     }
-    // What follows would be taken for a container.
+    // A path would be taken for a container.
     if is_blob_service(&url) && url.path() != "/" {
         return Err(Invalid(
             "its blob endpoint has a path, and that of an account in Azure has none; leave out what \

@@ -62,8 +62,8 @@ pub(crate) fn public_workspace(id: &str) -> Result<Url, String> {
     log_analytics_uri(&format!("https://{id}{}", PUBLIC.workspace))
 }
 
-/// Where a workspace takes posts, by an address in its cloud. Of one that begins with the id of another
-/// workspace, such as the one that counts for other tenants, the cloud is taken.
+/// Where a workspace takes posts, given an address in its cloud. If that address begins with the id of
+/// another workspace, such as the one that is set for all tenants, only its cloud is used.
 pub(crate) fn workspace_beside(address: Url, id: &str) -> Url {
     let host = address.host_str().unwrap_or_default();
     let own = match host.split_once('.') {

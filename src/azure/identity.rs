@@ -181,7 +181,8 @@ impl Identity {
         }
     }
 
-    /// What `send` brings with a token, and the token. One that is refused is replaced once.
+    /// Calls `send` with a token. Returns the answer and the token that it was sent with. A refused
+    /// token is replaced once.
     pub async fn with_token<E, Sent>(
         &self,
         deadline: Deadline,
@@ -333,7 +334,7 @@ impl Granted {
     }
 }
 
-/// Whether an answer refuses the token, as most services do it.
+/// Whether an answer refuses the token by its status, as most services do.
 pub(crate) fn is_unauthorized(answer: &Answer) -> bool {
     answer.status == StatusCode::UNAUTHORIZED
 }

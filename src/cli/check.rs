@@ -146,9 +146,9 @@ async fn try_all(app: &App, layers: &Layers) -> Vec<Verdict> {
     verdicts
 }
 
-/// What is wrong with a beginning in the future, or a cursor that is newer than the tenant's newest
-/// record: nothing is delivered until then, or until there is a newer one. The newest by date may have a smaller id than another, so a cursor
-/// that is a record is none of these.
+/// The problem if reading begins in the future, or if the cursor is newer than the tenant's newest
+/// record: nothing is delivered until that time, or until there is a newer record. A cursor that is the
+/// id of a record is fine, since the newest record by date may have a smaller id than another one.
 async fn cursor_ahead(
     app: &App,
     pipeline: &Pipeline,

@@ -22,7 +22,7 @@ const STALE_AFTER: TimeDelta = TimeDelta::minutes(15);
 /// Maximum runs listed, for all tenants and destinations together; at least ten for each.
 const RUNS: usize = 5_000;
 const FEWEST_RUNS: usize = 10;
-/// What is said of records that are missing for good, by the run that finds it and here.
+/// The words for records that are missing for good, in the error of the run that finds them and here.
 const MISSING: &str = "records that the destination acknowledged are not in the table";
 
 /// The state of a tenant and destination. If several states apply, the first one counts.
@@ -142,7 +142,7 @@ pub(crate) struct Pipeline {
     pub gap: Option<Gap>,
     /// How much of what was accepted recently has arrived.
     pub arrival: Option<Arrival>,
-    /// What is wrong, else the newest error, if there was one.
+    /// What is wrong now, or else the newest error, if there was one.
     pub error: Option<PastError>,
     /// Runs that did something, the newest first.
     pub runs: Vec<PastRun>,
@@ -256,7 +256,7 @@ impl Pipeline {
     }
 }
 
-/// What is wrong although the newest run had no error, unless it is the newest that there was.
+/// What is wrong although the newest run had no error; `None` if the newest past error says so already.
 fn standing(history: &History, at: DateTime<Utc>) -> Option<PastError> {
     let newest = history.errors.back().map_or("", |it| &it.text);
     let refusing = history

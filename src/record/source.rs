@@ -11,10 +11,9 @@ use super::{LogId, Page, Record, Start};
 use crate::error::BoxError;
 use crate::net::retry::Deadline;
 
-/// For how long Auth0 keeps records on every plan: what was read to its end within it has lost
-/// nothing.
+/// How long Auth0 keeps records on every plan. Nothing was lost if reading caught up within this time.
 pub(crate) const SHORTEST_RETENTION: TimeDelta = TimeDelta::days(1);
-/// The same on the plan that keeps them longest.
+/// How long Auth0 keeps records on the plan that keeps them longest.
 pub(crate) const LONGEST_RETENTION: TimeDelta = TimeDelta::days(30);
 
 /// Why a page was not read.

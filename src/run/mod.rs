@@ -137,7 +137,7 @@ enum RunError {
     DeadLetter(BoxError),
 }
 
-/// There is nothing to read yet.
+/// Reading begins in the future, so there is nothing to read yet.
 #[derive(Debug, thiserror::Error)]
 #[error(
     "reading begins in the future, {}, so nothing is delivered until then; \
@@ -149,7 +149,7 @@ pub(crate) struct BeginsLater {
 }
 
 impl BeginsLater {
-    /// What is wrong with where reading begins of what has this label, if that is in the future.
+    /// The error for the destination with this label, if its reading begins in the future.
     pub fn find(begin: &Position, label: &str, now: DateTime<Utc>) -> Option<Self> {
         let time = begin.time().filter(|it| is_future(*it, now))?;
         let only = alone(label);
@@ -338,8 +338,9 @@ impl<S: Source, A: DeadLetters> Course<'_, S, A> {
         }
     }
 
-    /// A run has failed of which so many were set aside for one reason that the fault is not in them: more
-    /// than a tenth of all. Of the few of a quiet tenant one proves nothing.
+    /// Fails the run if so many records were set aside for one reason that the fault is not in the
+    /// records: more than a tenth of all. A single record proves nothing, since a quiet tenant has only
+    /// a few.
     fn judge(&self, set_aside: u64, all: u64, error: &RunError) {
         if set_aside > 1 && set_aside * 10 > all {
             self.report(|report| report.fail(error));

@@ -245,7 +245,7 @@ impl Arrivals {
         wanted.collect()
     }
 
-    /// Whether it is time to look for that hour.
+    /// Whether it is time to look for the records of this hour.
     pub fn is_due(&self, hour: DateTime<Utc>, timing: Timing, now: DateTime<Utc>) -> bool {
         let hour = self.hours.get(&hour);
         hour.is_some_and(|it| it.is_due(timing, now))

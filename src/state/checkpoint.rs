@@ -215,9 +215,8 @@ impl Checkpoint {
         self.handled.iter()
     }
 
-    /// Whether a record is not wanted: it is dated before the start. What Auth0 has stored since then
-    /// cannot have happened longer before than it keeps records: such a date is none to go by, and the
-    /// record is wanted.
+    /// Whether a record is not wanted, because it is dated before the start. A date that is longer
+    /// before the start than Auth0 keeps records must be wrong, and such a record is wanted.
     pub fn leaves_out(&self, record: &Record) -> bool {
         let date = record.date.zip(self.left_out_before);
         date.is_some_and(|(date, start)| date < start && start - date <= LONGEST_RETENTION)

@@ -279,7 +279,7 @@ mod tests {
         }
     }
 
-    /// Otherwise it would be set aside without a word.
+    /// Otherwise the record would be set aside without a message.
     #[tokio::test(start_paused = true)]
     async fn one_is_new_although_the_answer_to_its_first_attempt_was_lost() {
         for stands_there in [None, Some("notes")] {
@@ -290,7 +290,7 @@ mod tests {
             }
             let mut is_lost = false;
             let objects = Faulty::over(memory.clone(), move |operation, of| {
-                // Over what stands there, the second write is the one that counts.
+                // If something else is at this path, the letter is stored by the second write.
                 let is_first = operation == Operation::Write && of == path && !is_lost;
                 if is_first && (stands_there.is_none() || is_set_aside(&memory)) {
                     is_lost = true;

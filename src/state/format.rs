@@ -240,7 +240,7 @@ fn parse(json: &[u8]) -> Result<Format2, Unreadable> {
 }
 
 impl Format2 {
-    /// Whether there is a place to read on from, and every time is one to reckon with.
+    /// Checks that there is a position to read from, and that all times are plausible.
     fn check(&self) -> Result<(), Unreadable> {
         if self.cursor.is_none() && self.start.is_none() {
             return Err(Unreadable::Position);
@@ -271,7 +271,7 @@ impl Format2 {
     }
 }
 
-/// The ids that are handled, as they are and packed.
+/// The ids of handled records, from the plain list and the packed one.
 fn handled(plain: Vec<LogId>, packed: Option<&str>) -> Result<BTreeSet<LogId>, Unreadable> {
     let mut ids: BTreeSet<LogId> = plain.into_iter().collect();
     if let Some(packed) = packed {
@@ -284,7 +284,7 @@ fn handled(plain: Vec<LogId>, packed: Option<&str>) -> Result<BTreeSet<LogId>, U
     Ok(ids)
 }
 
-/// The cursors of other series than that of the main one.
+/// The cursors of all series except the main cursor's, by series.
 fn by_series(cursors: Vec<LogId>, main: Option<&LogId>) -> BTreeMap<String, LogId> {
     let mut others: BTreeMap<String, LogId> = BTreeMap::new();
     for cursor in cursors {

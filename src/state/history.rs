@@ -128,8 +128,8 @@ fn is_zero(number: &u64) -> bool {
     *number == 0
 }
 
-/// Whether a run tells what arrived: one that could not begin says nothing of it, nor one that could not
-/// read it.
+/// Whether a report tells what has arrived. A run that could not begin, or could not query the table,
+/// does not tell.
 fn tells_arrival(report: &Report) -> bool {
     report.arrival.is_some() || report.is_success() && report.unasked.is_none()
 }
@@ -155,7 +155,7 @@ impl History {
         true
     }
 
-    /// Whether a run was more than one of those that find nothing, or the last sign of life is old.
+    /// Whether a run found or changed something, or the last entry is old.
     fn is_news(&self, report: &Report, now: DateTime<Utc>) -> bool {
         !report.is_quiet()
             || self.is_failing
@@ -168,7 +168,7 @@ impl History {
                 .is_none_or(|it| now - it >= SIGN_OF_LIFE || is_future(it, now))
     }
 
-    /// Takes over how it stands after a run.
+    /// Takes over the state after a run.
     fn take_over(&mut self, report: &Report, now: DateTime<Utc>) {
         let is_success = report.is_success();
         let tells_arrival = tells_arrival(report);

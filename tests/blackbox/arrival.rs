@@ -191,8 +191,8 @@ async fn what_is_asked_is_kql_and_has_the_same_answers_there(sink: Sink) {
     assert_eq!(named, ids);
 }
 
-/// What lies between them may be more than a run has time for. Then the first would be delivered again
-/// with each look, and the last never.
+/// Reading all records between them may take longer than a run has. Then every look would deliver the
+/// first ones again, and none the last.
 #[tokio::test]
 async fn of_missing_records_of_hours_far_apart_what_is_between_is_not_read_again() {
     let (mut world, _api) = world(Sink::LogAnalytics).await;

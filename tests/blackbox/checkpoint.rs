@@ -155,7 +155,7 @@ async fn check_finds_a_cursor_that_is_newer_than_the_newest_record() {
     assert!(ran.stdout.contains(&line), "{ran:?}");
 }
 
-/// `checkpoint set` refuses that, unless its clock is wrong.
+/// `checkpoint set` refuses a time in the future, unless its clock is wrong.
 #[tokio::test]
 async fn check_finds_that_reading_begins_in_the_future_as_a_run_does() {
     let world = World::start().await;

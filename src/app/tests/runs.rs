@@ -70,7 +70,7 @@ async fn what_a_run_has_done_before_it_ends_in_a_panic_is_told() {
     app.pipelines[0].way.as_mut().ok().unwrap().destination = Box::new(Buggy);
     let reports = app.runs(&Rounds::one()).await;
     assert!(reports[0].errors[0].contains("a panic"), "{reports:?}");
-    // The checkpoint was lost, which is noticed before anything else.
+    // The lost checkpoint is noticed before the panic.
     assert!(reports[0].gap.is_some(), "{reports:?}");
 }
 
@@ -156,7 +156,7 @@ async fn a_run_that_waits_for_its_turn_ends_in_time_and_is_first_in_the_next() {
             ]
         );
         assert!(began.elapsed() < Duration::from_secs(185));
-        // Of three quarters of its time.
+        // Each waits for three quarters of its time.
         let waited = reports.iter().zip(turns).filter(|(_, had)| !had);
         let waited: Vec<_> = waited.map(|(it, _)| it.elapsed_ms / 1_000).collect();
         assert_eq!(waited, [131, 131]);

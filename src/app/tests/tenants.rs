@@ -45,7 +45,7 @@ async fn a_tenant_that_is_badly_set_stops_no_other_and_is_named_with_its_own_set
     assert_eq!(unable, ["globex", "initech", "hooli/event-grid"]);
 }
 
-/// It is told of for a day, which may be over when one can.
+/// A loss is reported for a day, which may be over by the time a run can begin.
 #[tokio::test(start_paused = true)]
 async fn that_a_checkpoint_is_lost_is_told_although_no_run_can_begin() {
     let state = tempfile::tempdir().unwrap();
@@ -281,7 +281,7 @@ fn tenants_share_a_storage_where_the_same_setting_names_it() {
         ("B__DOMAIN", "b.eu.auth0.com"),
         ("AzureWebJobsStorage", account),
         ("AzureWebJobsStorage__blobServiceUri", service),
-        // As the plain one, which does not count beside the connection string.
+        // The same as the shared one, over which the connection string takes precedence.
         ("B__AzureWebJobsStorage__blobServiceUri", service),
     ];
     for list in ["a,b", "b,a"] {

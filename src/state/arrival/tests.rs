@@ -338,7 +338,7 @@ async fn what_was_found_counts_once_although_the_answer_to_its_writing_was_lost(
     let all = ids(8, [0, 30, 59]);
     let accept = |it: &mut Arrivals| it.accept(&all, at("09:10:00"));
     store.change(deadline(), accept).await.unwrap();
-    // As in a table that has no row yet.
+    // Finds no record, as in a table without rows.
     let find = async |clock| {
         let nothing = [found(8, 3, &all)];
         let find = |it: &mut Arrivals| it.find(&nothing, at(clock));

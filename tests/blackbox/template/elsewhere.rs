@@ -182,8 +182,8 @@ fn a_topic_gives_its_endpoint_and_takes_the_app_s_identity() {
     assert_eq!(roles, 4);
 }
 
-/// The name of an assignment is its own in all of the directory, and its scope cannot change: with the
-/// name of the one before, a deployment for another topic fails.
+/// The name of a role assignment is unique in the whole directory, and the scope of an assignment cannot
+/// change. So a deployment for another topic fails if it reuses the name of the assignment before.
 #[test]
 fn the_right_to_a_topic_is_called_otherwise_for_one_of_the_same_name_elsewhere() {
     let name = |topic: &str| {

@@ -169,7 +169,7 @@ fn the_form_asks_for_every_parameter_in_the_way_that_fits_it() {
     assert!(elements.is_empty(), "nothing takes {elements:?}");
 }
 
-/// The branch `release`, where the portal reads the form, has no pages.
+/// The branch `release`, from which the portal loads the form, has no documentation pages.
 #[test]
 fn the_form_links_to_a_page_of_this_version() {
     let form = parsed("createUiDefinition.json");

@@ -30,8 +30,8 @@ pub struct Azure {
 /// The workspace, which exists already, in another subscription.
 pub const WORKSPACE: &str = "/subscriptions/22222222-2222-2222-2222-222222222222/resourceGroups/\
     security/providers/Microsoft.OperationalInsights/workspaces/sentinel";
-/// Topics of Event Grid, which are there before in still another subscription: one by itself, one of
-/// the same name in another group, and one of a namespace.
+/// Event Grid topics, which exist already in yet another subscription: a topic, one of the same name in
+/// another resource group, and one in a namespace.
 pub const TOPIC: &str = "/subscriptions/66666666-6666-6666-6666-666666666666/resourceGroups/\
     events/providers/Microsoft.EventGrid/topics/logs";
 pub const TOPIC_ELSEWHERE: &str = "/subscriptions/66666666-6666-6666-6666-666666666666/\
