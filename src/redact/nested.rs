@@ -38,7 +38,7 @@ pub fn masked(masker: Masker, verdict: Judgement, plain: &str) -> Cow<'_, str> {
                     (tokens.begin(), number, Cow::Owned(format!("\"{MASK}\"")))
                 }
                 Token::Key(name) => (tokens.begin(), name, Cow::Borrowed(name)),
-                // With the words between them they may be no JSON.
+                // Read as text, together with the words around it, since they may not be JSON.
                 Token::Number(_) | Token::Bool(_) | Token::Null => continue,
                 _ => (tokens.at() - 1, "", Cow::Borrowed("")),
             };

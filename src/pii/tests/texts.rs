@@ -442,7 +442,7 @@ fn what_is_short_or_a_number_is_replaced_in_json_that_was_cut() {
             &format!(r#"{{"body":"{expected}"}}"#),
         );
     }
-    // What was found counts between the values too.
+    // What was found is also replaced between the values.
     assert_becomes(
         "username:mask",
         r#"{"username":"adalove","body":"[\"x\" adalove, {\"a\":adalove, \"b\" : \"no adalove\""}"#,

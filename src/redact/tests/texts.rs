@@ -202,7 +202,7 @@ fn a_word_that_json_does_not_have_hides_nothing_after_it() {
         r#"{"a":"{\"score\": NaN, \"password\":\"x\"}","b":"{\"a\":tru,\"otp\":1}","c":"[{\"a\":undefined{\"token\":\"t\"}}]","d":"{\"a\":None, password: \"x\", b: \"y\"}"}"#,
         r#"{"a":"{\"score\": NaN, \"password\":\"***\"}","b":"{\"a\":tru,\"otp\":\"***\"}","c":"[{\"a\":undefined{\"token\":\"***\"}}]","d":"{\"a\":None, password: \"***\", b: \"y\"}"}"#,
     );
-    // What stands between the values may be a secret by itself.
+    // Text between the values may be a secret by itself.
     assert_masked(
         r#"{"a":"[\"x\" eyJhbGciOi.eyJz.c2ln, \"y\"]","b":"{\"a\":1 Bearer 12345678901234567890 [\"otp\"]}","c":"[\"x\" https://u:p@h/?token=t \"y\"]","d":"[\"\" Bearer abc123 \"\"]"}"#,
         r#"{"a":"[\"x\" ***, \"y\"]","b":"{\"a\":1 Bearer *** [\"otp\"]}","c":"[\"x\" https://u:***@h/?token=*** \"y\"]","d":"[\"\" Bearer *** \"\"]"}"#,
