@@ -84,7 +84,7 @@ struct Target<'a> {
     pipeline: &'a Pipeline,
     way: &'a Way,
     place: Place<'a>,
-    /// The runs' counts, if they are what tells which records were late.
+    /// The runs' counts, if they are the source that tells which records were late.
     history: Option<History>,
     /// The names of its dead letters.
     set_aside: BTreeSet<String>,

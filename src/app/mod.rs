@@ -278,7 +278,7 @@ impl App {
         let mut report = self.signed(report?, pipeline);
         report.rate_limit = self.tenant.rate_limit();
         report.took_since(began);
-        // Where the checkpoint could not be read, nothing else is asked of the storage.
+        // If the checkpoint could not be read, nothing else is requested from the storage.
         let checkpoints = match &pipeline.way {
             Ok(way) => Some(&way.books.checkpoints),
             Err(_) => pipeline.checkpoints.as_ref(),

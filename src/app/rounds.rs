@@ -1,7 +1,7 @@
 //! How often each pipeline runs in one invocation of the timer.
 //!
-//! The timer fires again only after the invocation, and so the slowest run, has ended. To keep a
-//! slow run from delaying the others, those that have ended run again each minute meanwhile.
+//! The timer fires again only after the invocation, and so the slowest run, has ended. To keep a slow
+//! run from delaying the others, pipelines whose runs have ended run again every minute until then.
 
 use std::sync::Arc;
 use std::time::Duration;

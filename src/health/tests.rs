@@ -61,7 +61,7 @@ fn what_is_missing_is_shown_and_red_only_where_it_is_missing_for_good() {
     );
     assert!(page(&missing(0)).contains("38 of 40 landed, 2 missing"));
 
-    // If nothing is asked, or not yet, there is no number.
+    // No number is shown if the table is not queried, or not yet.
     for arrival in [
         json!(null),
         json!({"accepted": 0, "landed": 0, "missing": 0, "looked_at": null}),

@@ -58,7 +58,7 @@ pub(super) struct Course {
 
 struct Range {
     number: u64,
-    /// The id after which it is read on.
+    /// The id after which reading continues.
     after: LogId,
     /// Whether `after` is made up, and no record's id.
     is_made_up: bool,

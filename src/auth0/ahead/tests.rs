@@ -148,7 +148,7 @@ async fn of_many_records_of_one_moment_nothing_is_asked_for_in_vain() {
     distances.iter_mut().step_by(60).for_each(|it| *it = 1);
     let (log, _) = assert_read_once(Slow::new(distances, TimeDelta::days(1))).await;
     assert_eq!(log.requests(), 61);
-    // In a burst, little is requested in vain.
+    // In a burst, few requests are wasted.
     let (log, _) = assert_read_once(Slow::new(vec![1; 6_000], TimeDelta::days(1))).await;
     assert!(log.requests() <= 61 + 12, "{}", log.requests());
 }

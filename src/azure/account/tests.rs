@@ -197,7 +197,7 @@ fn a_value_that_was_broken_on_its_way_here_is_told_from_a_good_one() {
     for (text, problem) in cases {
         assert_eq!(reject(&text), problem, "{text}");
     }
-    // As the portal shows them, and as some tools decode them.
+    // Signatures as the portal shows them, and as some tools decode them.
     for good in [
         "sv=2022-11-02&ss=b&srt=sco&sp=rwdlac&se=2099-01-01T00:00:00Z&spr=https,http&sig=a%2Fb%2Bc%3D",
         "?sv=2022-11-02&se=2099-01-01T00%3A00%3A00Z&sr=c&sig=a/b+c=",

@@ -235,7 +235,7 @@ async fn a_line_that_is_no_record_is_not_passed_over() {
             assert!(told.contains("line 2 of it is no record"), "{told}");
         }
     }
-    // Nor does a damaged line count as a stored record.
+    // A damaged line does not count as a stored record.
     let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
     writeln!(encoder, "{}", &good[..good.len() - 1]).unwrap();
     std::fs::write(&path, encoder.finish().unwrap()).unwrap();

@@ -140,7 +140,7 @@ async fn no_more_is_read_of_an_answer_than_it_can_need() {
     assert_eq!(read_of(200, 5, 5).await, Ok(5));
     let too_large = Err("5 read: the answer is over 5 bytes".to_owned());
     assert_eq!(read_of(200, 6, 5).await, too_large);
-    // Of an error 64 KiB are read, even if a page was requested.
+    // 64 KiB of an error are read, even if a page was requested.
     assert_eq!(read_of(200, 65_537, MAX_PAGE).await, Ok(65_537));
     assert_eq!(read_of(503, 65_536, MAX_PAGE).await, Ok(65_536));
     let cut = Err("65536 read: the answer is over 65536 bytes".to_owned());

@@ -100,7 +100,7 @@ async fn after_an_outage_in_a_silent_tenant_the_possible_gap_is_reported_once() 
 #[tokio::test(start_paused = true)]
 async fn what_became_visible_late_and_was_dropped_is_missing_even_where_all_later_ones_are_there() {
     let world = delivered(false).await;
-    // Of the last minute before that run (the overlap), the source still has the end.
+    // The source still has the end of the last minute before that run (the overlap).
     tokio::time::advance(Duration::from_hours(24)).await;
     world.state().records.clear();
     world.add(at("07:59:30"), at("07:59:30"));

@@ -1,9 +1,9 @@
 //! Decides which range is read next, and how long a new one is.
 //!
-//! Pages are handed out in order, and the pages of a range are read one after the other. So while
-//! one range is read, each of the others brings as many pages as it does. Those that come before it
-//! in the log are handed out meanwhile; the others take up room. A range with more pages left than
-//! there is room for makes all others wait, and is cut in two.
+//! Pages are handed out in order, and the pages of a range are read one after the other. So while one
+//! range is read, each of the others yields as many pages as it does. Pages that come before it in the
+//! log are handed out in the meantime; the others take up room. A range with more pages left than there
+//! is room for makes all others wait, and is cut in two.
 
 use super::{Course, Range};
 use crate::auth0::ahead::density::Density;

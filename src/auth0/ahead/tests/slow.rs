@@ -14,9 +14,9 @@ use crate::record::Misfit;
 pub(super) enum MadeUp {
     Taken,
     Rejected,
-    /// As the end of the log.
+    /// Treated as the end of the log.
     Ignored,
-    /// As an id of 90 s later.
+    /// Treated as an id of 90 s later.
     Misread,
 }
 
