@@ -15,6 +15,9 @@ const LONGEST_CARELESS: usize = 256;
 /// The most levels of encoding that are told apart. The text is searched for hosts at each level.
 const MOST_LEVELS: u8 = 16;
 
+/// Stands for every character beyond ASCII, none of which has a meaning in a URL.
+const LETTER: u8 = b'\x80';
+
 /// A character, which may be encoded: `&`, `%26`, `%2526`, `\u0026`, `&amp;`.
 #[derive(Clone, Copy)]
 pub struct Unit {
@@ -32,7 +35,7 @@ pub fn unit(bytes: &[u8]) -> Option<Unit> {
         [b'\\', b'/' | b'u' | b'x', ..] | [b'&', ..] => encoded::first(bytes),
         _ => None,
     };
-    let encoded = encoded.and_then(|(it, length)| Some((it.ascii()?, length)));
+    let encoded = encoded.map(|(it, length)| (it.ascii().unwrap_or(LETTER), length));
     let (byte, length) = encoded.or(bytes.first().map(|it| (*it, 1)))?;
     let plain = Unit {
         byte,

@@ -270,3 +270,13 @@ fn an_authorization_is_known_however_its_space_is_encoded() {
     }
     assert_left(r#"{"a":"Bearer%2Babc123","b":"Basic&amp;YTpiYTpi"}"#);
 }
+
+#[test]
+fn a_secret_does_not_end_at_an_escape_of_a_letter_beyond_ascii() {
+    for escape in [r"\\u00e9", r"\\xe9", r"\\u20ac", "&#233;"] {
+        assert_masked(
+            &format!(r#"{{"a":"/x?ticket=s{escape}t&amp;b=c"}}"#),
+            r#"{"a":"/x?ticket=***&amp;b=c"}"#,
+        );
+    }
+}
