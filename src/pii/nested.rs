@@ -70,11 +70,24 @@ fn is_word_in_quotes(text: &str) -> bool {
     word.is_some_and(|(word, rest)| !json::has_escapes(word) && !rest.trim_ascii_end().is_empty())
 }
 
-/// Where a value ends if syntax errors are skipped.
+/// Where a value ends if syntax errors are skipped. Words without quotes at its end belong to the text
+/// after it: what was found may begin with them.
 fn end_of(json: &str) -> usize {
     let mut tokens = Scanner::new(json);
     let mut depth = 0_usize;
-    for token in tokens.by_ref() {
+    // Where the words that were just read begin.
+    let mut words = None;
+    let mut is_after_name = false;
+    while let Some(token) = tokens.next() {
+        let is_word = match token {
+            Token::Key(name) => tokens.at() == tokens.begin() + name.len(),
+            Token::Null => true,
+            // A number after a name is a value.
+            Token::Number(_) => goes_on(&json[tokens.at()..]) || words.is_some() && !is_after_name,
+            _ => false,
+        };
+        words = is_word.then(|| words.unwrap_or(tokens.begin()));
+        is_after_name = matches!(token, Token::Key(_));
         match token {
             Token::BeginObject | Token::BeginArray => depth += 1,
             Token::EndObject | Token::EndArray => depth = depth.saturating_sub(1),
@@ -84,5 +97,12 @@ fn end_of(json: &str) -> usize {
             break;
         }
     }
-    json.ceil_char_boundary(tokens.at().min(json.len()))
+    let end = words.unwrap_or(tokens.at());
+    json.ceil_char_boundary(end.min(json.len()))
+}
+
+/// Whether a text goes on with what does not separate values.
+fn goes_on(text: &str) -> bool {
+    let next = text.bytes().next();
+    next.is_some_and(|it| !it.is_ascii_whitespace() && !b",:]}".contains(&it))
 }

@@ -510,3 +510,28 @@ fn a_form_is_known_however_its_signs_are_encoded() {
         );
     }
 }
+
+#[test]
+fn a_value_after_json_with_a_mistake_is_found_whole() {
+    for (text, expected) in [
+        (
+            r#"[{\"x\":1}, ada@example.com was blocked"#,
+            r#"[{\"x\":1}, *** was blocked"#,
+        ),
+        (r#"{\"x\":1, by: 4bo@example.com}"#, r#"{\"x\":1, by: ***}"#),
+        (r#"[\"x\", Ada O'Neill, \"y\"]"#, r#"[\"x\", ***, \"y\"]"#),
+        // A number after a name is a value.
+        (
+            r#"{\"x\":1, latitude: 48.4, 'y'"#,
+            r#"{\"x\":1, latitude: \"***\", 'y'"#,
+        ),
+    ] {
+        assert_becomes(
+            "email:mask,username:mask,location:truncate",
+            &format!(
+                r#"{{"email":"ada@example.com","user_name":"4bo@example.com","username":"Ada O'Neill","body":"{text}"}}"#
+            ),
+            &format!(r#"{{"email":"***","user_name":"***","username":"***","body":"{expected}"}}"#),
+        );
+    }
+}
