@@ -158,9 +158,11 @@ mod tests {
         let is_set = Arc::new(AtomicBool::new(false));
         let clock: Clock = Arc::new({
             let is_set = Arc::clone(&is_set);
-            move || match is_set.load(Ordering::Relaxed) {
-                false => "2026-11-20T08:00:00Z".parse().unwrap(),
-                true => "2026-11-21T08:01:00Z".parse().unwrap(),
+            move || {
+                let is_set = is_set.load(Ordering::Relaxed);
+                let day = if is_set { 21 } else { 20 };
+                let time = format!("2026-11-{day}T08:01:00Z");
+                time.parse().unwrap()
             }
         });
         let layers = Layers::new(
