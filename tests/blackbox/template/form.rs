@@ -174,16 +174,16 @@ fn the_form_asks_for_every_parameter_in_the_way_that_fits_it() {
 fn the_form_links_to_a_page_of_this_version() {
     let form = parsed("createUiDefinition.json");
     let links = texts(&form).into_iter();
-    let links = links.filter(|(place, it)| place.ends_with("/uri") && *it != "uri");
-    let links: Vec<_> = links.map(|(_, link)| link).collect();
+    let project = "https://github.com/auth0-poller/auth0-poller/blob/";
+    let links: Vec<_> = links
+        .filter_map(|(_, it)| it.strip_prefix(project))
+        .collect();
     assert!(!links.is_empty());
-    let pages = concat!(
-        "https://github.com/auth0-poller/auth0-poller/blob/v",
-        env!("CARGO_PKG_VERSION"),
-        "/"
-    );
     for link in links {
-        let page = link.strip_prefix(pages).unwrap_or_else(|| panic!("{link}"));
+        let version = concat!("v", env!("CARGO_PKG_VERSION"), "/");
+        let page = link
+            .strip_prefix(version)
+            .unwrap_or_else(|| panic!("{link}"));
         assert!(kql::project().join(page).is_file(), "{link}");
     }
 }
