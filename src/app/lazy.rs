@@ -22,7 +22,7 @@ pub(crate) struct LazyApp(Arc<Parts>);
 
 struct Parts {
     layers: Layers,
-    /// The app, once any tenant of it works.
+    /// The app as it was built last.
     made: Mutex<Option<Arc<Made>>>,
     seen: Seen,
     stopping: watch::Receiver<bool>,
@@ -58,8 +58,9 @@ impl LazyApp {
         }
     }
 
-    /// Returns or builds the app. While nothing of it works, the next caller builds it again: unreadable
-    /// certificates may be transient, and a `START_FROM` in the future does not stay there.
+    /// Returns or builds the app. While any of it cannot work, it is built again each time, because the
+    /// reason may pass: unreadable certificates, or a `START_FROM` in the future. It replaces the known one
+    /// only if the reasons differ, because that one remembers more, such as runs that could not be written.
     async fn made(&self) -> Arc<Made> {
         let Parts {
             layers,
@@ -68,17 +69,16 @@ impl LazyApp {
             ..
         } = &*self.0;
         let mut made = made.lock().await;
-        if let Some(made) = &*made {
+        let known = made.as_ref().map(|it| it.1.unable());
+        if let (Some(made), Some([])) = (&*made, known.as_deref()) {
             return Arc::clone(made);
         }
         let tenants = Tenants::read(layers);
         let apps = Apps::of(&tenants, stopping);
-        let works = apps.problem().is_none();
-        let new = Arc::new((tenants, apps));
-        if works {
-            *made = Some(Arc::clone(&new));
+        match &*made {
+            Some(made) if known == Some(apps.unable()) => Arc::clone(made),
+            _ => Arc::clone(made.insert(Arc::new((tenants, apps)))),
         }
-        new
     }
 
     async fn run_all(&self) -> Result<Vec<Report>, AppError> {
@@ -142,43 +142,62 @@ mod tests {
     use crate::clock::Clock;
     use crate::net::retry::Jitter;
 
-    /// As where the clock is set after the process was started.
-    #[tokio::test(start_paused = true)]
-    async fn a_start_that_was_in_the_future_fails_no_run_after_it() {
-        let folder = tempfile::tempdir().unwrap();
+    /// A day passes when `is_tomorrow` is set.
+    fn lazy(settings: &[(&str, &str)], is_tomorrow: &Arc<AtomicBool>) -> LazyApp {
+        let is_tomorrow = Arc::clone(is_tomorrow);
+        let clock: Clock = Arc::new(move || {
+            let day = if is_tomorrow.load(Ordering::Relaxed) {
+                21
+            } else {
+                20
+            };
+            format!("2026-11-{day}T08:01:00Z").parse().unwrap()
+        });
         let settings = [
             ("DOMAIN", "http://127.0.0.1:1"),
             ("CLIENT_ID", "client"),
             ("CLIENT_SECRET", "hush"),
             ("WorkspaceID", "01234567-89ab-cdef-0123-456789abcdef"),
             ("WorkspaceKey", "a2V5"),
-            ("CHECKPOINT_DIR", folder.path().to_str().unwrap()),
-            ("START_FROM", "2026-11-21T08:00:00Z"),
-        ];
-        let is_set = Arc::new(AtomicBool::new(false));
-        let clock: Clock = Arc::new({
-            let is_set = Arc::clone(&is_set);
-            move || {
-                let is_set = is_set.load(Ordering::Relaxed);
-                let day = if is_set { 21 } else { 20 };
-                let time = format!("2026-11-{day}T08:01:00Z");
-                time.parse().unwrap()
+        ]
+        .iter()
+        .chain(settings)
+        .copied()
+        .collect();
+        let layers = Layers::new(settings, Purpose::Host, clock, Jitter::seeded(1));
+        LazyApp::new(layers, watch::channel(false).1)
+    }
+
+    /// For example, the clock was set after the process had started.
+    #[tokio::test(start_paused = true)]
+    async fn a_start_that_was_in_the_future_fails_no_run_after_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = ("CHECKPOINT_DIR", folder.path().to_str().unwrap());
+        let start = "2026-11-21T08:00:00Z";
+        let (one, two) = (
+            [folder, ("START_FROM", start)],
+            [
+                folder,
+                ("TENANTS", "acme,globex"),
+                ("GLOBEX__DOMAIN", "http://127.0.0.1:2"),
+                ("GLOBEX__START_FROM", start),
+            ],
+        );
+        for settings in [&one[..], &two[..]] {
+            let is_tomorrow = Arc::default();
+            let app = lazy(settings, &is_tomorrow);
+            let unable = app.made().await.1.unable();
+            let [(_, problem)] = &unable[..] else {
+                panic!("{unable:?}");
+            };
+            assert!(problem.contains("START_FROM is in the future"), "{problem}");
+            // What it remembers, such as runs that could not be written, is kept.
+            assert!(Arc::ptr_eq(&app.made().await, &app.made().await));
+            is_tomorrow.store(true, Ordering::Relaxed);
+            for report in app.run().await.unwrap() {
+                assert!(report.errors[0].contains("cannot connect"), "{report:?}");
             }
-        });
-        let layers = Layers::new(
-            settings.into_iter().collect(),
-            Purpose::Host,
-            clock,
-            Jitter::seeded(1),
-        );
-        let app = LazyApp::new(layers, watch::channel(false).1);
-        let problem = app.run().await.unwrap_err().to_string();
-        assert!(problem.contains("START_FROM is in the future"), "{problem}");
-        is_set.store(true, Ordering::Relaxed);
-        let reports = app.run().await.unwrap();
-        assert!(
-            reports[0].errors[0].contains("cannot connect"),
-            "{reports:?}"
-        );
+            assert!(Arc::ptr_eq(&app.made().await, &app.made().await));
+        }
     }
 }
