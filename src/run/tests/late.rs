@@ -114,6 +114,22 @@ async fn a_post_that_the_end_of_a_run_cuts_off_is_sent_whole_again() {
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn nor_does_a_part_count_as_slow_that_is_cut_off_while_a_refused_record_is_looked_for() {
+    for seconds in 15..60 {
+        let world = World::with_records(1_000);
+        let poison = world.state().records.keys().nth(700).unwrap().clone();
+        {
+            let mut state = world.state();
+            state.poison.insert(poison);
+            state.cuts_posts = true;
+            state.post_takes = Duration::from_secs(seconds);
+        }
+        let report = world.run().await;
+        assert_eq!(world.pace.most(), usize::MAX, "{seconds} {report:?}");
+    }
+}
+
 /// The run has no more time for it, whatever it sends.
 #[tokio::test(start_paused = true)]
 async fn the_first_post_of_a_run_is_halved_where_its_end_cuts_it_off() {
