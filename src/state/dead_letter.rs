@@ -135,7 +135,7 @@ impl DeadLetterStore {
         }
         let write = self
             .storage
-            .write(&path, json.clone(), Some(&version), deadline);
+            .write_or_meet(&path, json.clone(), Some(&version), deadline);
         write.await.map(|_| false)
     }
 }
@@ -153,7 +153,7 @@ impl DeadLetters for DeadLetterStore {
         let place = self.storage.location(&path);
         let written = self
             .storage
-            .write(&path, json.clone(), None, deadline)
+            .write_or_meet(&path, json.clone(), None, deadline)
             .await;
         let is_kept = match written {
             Ok(_) => Ok(false),
@@ -178,6 +178,7 @@ impl DeadLetters for DeadLetterStore {
 mod tests {
     use std::time::Duration;
 
+    use futures_util::FutureExt as _;
     use serde_json::{Value, json};
 
     use super::*;
@@ -276,6 +277,84 @@ mod tests {
             assert!(!again.is_new, "{fault:?}");
             assert_eq!(again.place, first.place);
         }
+    }
+
+    /// Otherwise the record would be set aside without a message.
+    #[tokio::test(start_paused = true)]
+    async fn one_is_new_although_the_answer_to_its_first_attempt_was_lost() {
+        for stands_there in [None, Some("notes")] {
+            let path = "dead-letter/acme/memory/9001.json";
+            let memory = Memory::default();
+            if let Some(content) = stands_there {
+                memory.put(path, content.into());
+            }
+            let mut is_lost = false;
+            let objects = Faulty::over(memory.clone(), move |operation, of| {
+                // If something else is at this path, the letter is stored by the second write.
+                let is_first = operation == Operation::Write && of == path && !is_lost;
+                if is_first && (stands_there.is_none() || is_set_aside(&memory)) {
+                    is_lost = true;
+                    return Fault::LoseAnswer;
+                }
+                Fault::None
+            });
+            let storage = Arc::new(Storage::over(objects, Jitter::seeded(1)));
+            let letters = DeadLetterStore::new(storage, "acme", "memory", Redaction::On.into());
+            let log_id = LogId::new("9001");
+            let letter = DeadLetter {
+                log_id: Some(&log_id),
+                json: r#"{"log_id":"9001"}"#,
+                reason: "too large",
+            };
+            let now = "2026-11-21T08:00:00Z".parse().unwrap();
+            let deadline = Deadline::after(Duration::from_mins(1));
+            for is_new in [true, false] {
+                let kept = letters.set_aside(letter, now, deadline).await.unwrap();
+                assert_eq!(kept.is_new, is_new, "{stands_there:?}");
+            }
+        }
+    }
+
+    /// Otherwise the next run would find it, and nobody would have told of it.
+    #[tokio::test(start_paused = true)]
+    async fn one_of_which_it_is_unknown_who_wrote_it_is_not_taken_for_an_older_one() {
+        let (mut writes, mut reads) = (0, 0);
+        let objects = Faulty::over(Memory::default(), move |operation, _| match operation {
+            Operation::Write => {
+                writes += 1;
+                if writes == 1 {
+                    Fault::LoseAnswer
+                } else {
+                    Fault::None
+                }
+            }
+            Operation::Read => {
+                reads += 1;
+                if reads == 1 { Fault::Hang } else { Fault::None }
+            }
+            _ => Fault::None,
+        });
+        let storage = Arc::new(Storage::over(objects, Jitter::seeded(1)));
+        let letters = DeadLetterStore::new(storage, "acme", "memory", Redaction::On.into());
+        let log_id = LogId::new("9001");
+        let letter = DeadLetter {
+            log_id: Some(&log_id),
+            json: r#"{"log_id":"9001"}"#,
+            reason: "too large",
+        };
+        let now = "2026-11-21T08:00:00Z".parse().unwrap();
+        let deadline = Deadline::after(Duration::from_mins(1));
+        assert!(letters.set_aside(letter, now, deadline).await.is_err());
+    }
+
+    /// Whether the notes of a test above are beside the letter.
+    fn is_set_aside(memory: &Memory) -> bool {
+        let path = format!(
+            "dead-letter/acme/memory/9001.unreadable-{}.json",
+            &digest(b"notes")[..8]
+        );
+        let read = memory.read(&path).now_or_never();
+        read.is_some_and(|it| it.unwrap().is_some())
     }
 
     #[tokio::test]

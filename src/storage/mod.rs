@@ -289,15 +289,14 @@ impl Storage {
             attempts += 1;
             self.objects.write(path, content.clone(), over)
         };
-        let written = self.attempt(deadline, write).await;
-        if attempts > 1
-            && matches!(written, Err(StorageError::Conflict))
-            && let Ok(Some((stored, version))) = self.read(path, deadline).await
-            && stored == content
-        {
-            return Ok(version);
+        match self.attempt(deadline, write).await {
+            // Without an answer to this read it is unknown who wrote.
+            Err(StorageError::Conflict) if attempts > 1 => match self.read(path, deadline).await? {
+                Some((stored, version)) if stored == content => Ok(version),
+                _ => Err(StorageError::Conflict),
+            },
+            written => written,
         }
-        written
     }
 
     /// Tests access by reading and writing an object that exists only for this.

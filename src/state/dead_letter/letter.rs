@@ -2,7 +2,7 @@
 //! name; and the check whether an object is a dead letter.
 
 use bytes::Bytes;
-use chrono::{DateTime, SubsecRound as _, Utc};
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
@@ -54,7 +54,7 @@ pub(crate) struct StoredLetter {
     pub log_id: Option<LogId>,
     /// Why it was set aside.
     pub reason: String,
-    /// When it was set aside.
+    /// When it was set aside. As exact as the clock, so that no two letters are the same.
     pub set_aside_at: DateTime<Utc>,
     /// The record, as its destination may see it.
     pub record: Box<RawValue>,
@@ -101,7 +101,7 @@ pub(super) fn stored(
         whose: Some(whose.to_owned()),
         log_id: letter.log_id.cloned(),
         reason: letter.reason.to_owned(),
-        set_aside_at: now.trunc_subsecs(0),
+        set_aside_at: now,
         record,
     };
     // invariant: a struct of texts has a JSON form
