@@ -55,7 +55,7 @@ pub(crate) fn credentials(
             );
         }
     }
-    let arn = reader.optional("AWS_ROLE_ARN", role_arn);
+    let arn = reader.optional("AWS_ROLE_ARN", |text| role_arn(text, region));
     let has_endpoint = reader.get("AWS_STS_ENDPOINT").is_some();
     let endpoint = if has_endpoint {
         reader.optional("AWS_STS_ENDPOINT", sts_endpoint)
@@ -128,17 +128,32 @@ fn audience(text: &str) -> Result<String, String> {
         .ok_or_else(|| "is not an audience such as api://AzureADTokenExchange".into())
 }
 
-/// The ARN of a role, `arn:aws:iam::123456789012:role/name`.
-fn role_arn(text: &str) -> Result<String, String> {
+/// The ARN of a role, `arn:aws:iam::123456789012:role/name`, in the region's partition.
+fn role_arn(text: &str, region: &Region) -> Result<String, String> {
     let parts: Vec<_> = text.splitn(6, ':').collect();
     let is_account = |it: &str| it.len() == 12 && it.bytes().all(|it| it.is_ascii_digit());
-    let is_role = matches!(parts[..], ["arn", partition, "iam", "", account, resource]
-        if partition.starts_with("aws")
-            && is_account(account)
-            && resource.strip_prefix("role/").is_some_and(|it| !it.is_empty()));
-    (is_role && is_header_text(text))
-        .then(|| text.to_owned())
-        .ok_or_else(|| "is not the ARN of a role, arn:aws:iam::<account>:role/<name>".into())
+    let found = match parts[..] {
+        ["arn", partition, "iam", "", account, resource]
+            if partition.starts_with("aws")
+                && is_account(account)
+                && resource
+                    .strip_prefix("role/")
+                    .is_some_and(|it| !it.is_empty())
+                && is_header_text(text) =>
+        {
+            partition
+        }
+        _ => return Err("is not the ARN of a role, arn:aws:iam::<account>:role/<name>".into()),
+    };
+    let expected = region.partition();
+    if found != expected {
+        return Err(format!(
+            "is of another part of AWS than the region: a role for {} begins with \
+             arn:{expected}:iam::",
+            region.name()
+        ));
+    }
+    Ok(text.to_owned())
 }
 
 /// The endpoint where tokens are exchanged: they go to AWS or to this machine only.

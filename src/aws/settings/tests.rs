@@ -15,7 +15,11 @@ fn read(settings: &[(&str, &str)]) -> Result<Credentials, SettingsError> {
 }
 
 fn read_of(settings: &AppSettings) -> Result<Credentials, SettingsError> {
-    let region = Region::parse("eu-west-1").unwrap();
+    read_in("eu-west-1", settings)
+}
+
+fn read_in(region: &str, settings: &AppSettings) -> Result<Credentials, SettingsError> {
+    let region = Region::parse(region).unwrap();
     let http = http::client(None).unwrap();
     let clock: Clock = Arc::new(|| "2026-11-21T08:00:00Z".parse().unwrap());
     Reader::read(settings, |reader| {
@@ -134,7 +138,7 @@ fn a_role_is_named_by_its_arn_and_its_token_goes_to_aws() {
         );
     }
     for (setting, value) in [
-        ("AWS_ROLE_ARN", "arn:aws-cn:iam::123456789012:role/a"),
+        ("AWS_ROLE_ARN", "arn:aws:iam::123456789012:role/a"),
         ("AWS_WEB_IDENTITY_AUDIENCE", "api://acme"),
         ("AWS_STS_ENDPOINT", "http://127.0.0.1:8080"),
         ("AWS_STS_ENDPOINT", "https://sts.us-east-1.amazonaws.com/"),
@@ -144,5 +148,47 @@ fn a_role_is_named_by_its_arn_and_its_token_goes_to_aws() {
         ),
     ] {
         assert!(of(setting, value).is_ok(), "{value}");
+    }
+}
+
+/// No token service lets anyone assume a role of another partition.
+#[test]
+fn a_role_is_in_the_partition_of_the_region() {
+    let read = |region: &str, partition: &str| {
+        let arn = format!("arn:{partition}:iam::123456789012:role/auth0-logs");
+        let settings = [("AWS_ROLE_ARN", &*arn), IDENTITY[0], IDENTITY[1]];
+        read_in(region, &settings.into_iter().collect())
+    };
+    for (region, partition) in [
+        ("eu-west-1", "aws"),
+        ("cn-north-1", "aws-cn"),
+        ("us-gov-west-1", "aws-us-gov"),
+        ("eusc-de-east-1", "aws-eusc"),
+    ] {
+        assert!(read(region, partition).is_ok(), "{region}");
+    }
+    for (region, partition, expected) in [
+        ("eu-west-1", "aws-cn", "eu-west-1 begins with arn:aws:iam::"),
+        (
+            "cn-north-1",
+            "aws",
+            "cn-north-1 begins with arn:aws-cn:iam::",
+        ),
+        (
+            "us-gov-west-1",
+            "aws",
+            "us-gov-west-1 begins with arn:aws-us-gov:iam::",
+        ),
+        (
+            "us-east-1",
+            "aws-us-gov",
+            "us-east-1 begins with arn:aws:iam::",
+        ),
+        ("eu-west-1", "awsome", "eu-west-1 begins with arn:aws:iam::"),
+    ] {
+        let problem = read(region, partition).err().unwrap().to_string();
+        let told = "attention: AWS_ROLE_ARN is of another part of AWS than the region: a role for ";
+        assert!(problem.contains(told), "{problem}");
+        assert!(problem.ends_with(expected), "{problem}");
     }
 }
