@@ -226,15 +226,32 @@ impl Apps {
             return None;
         }
         let mut problems = SettingsError::default();
-        for error in self.members.iter().filter_map(|it| it.app.as_ref().err()) {
-            match error {
-                AppError::Settings(problem) => problems.add(problem.clone()),
-                AppError::Other(error) => {
-                    return Some(AppError::Other(with_causes(&**error).into()));
+        let mut others: Vec<(String, Vec<&str>)> = Vec::new();
+        for member in &self.members {
+            match &member.app {
+                Ok(_) => {}
+                Err(AppError::Settings(problem)) => problems.add(problem.clone()),
+                Err(AppError::Other(error)) => {
+                    let (text, name) = (with_causes(&**error), member.name.as_deref());
+                    match others.iter_mut().find(|(it, _)| *it == text) {
+                        Some((_, names)) => names.extend(name),
+                        None => others.push((text, name.into_iter().collect())),
+                    }
                 }
             }
         }
-        Some(problems.into())
+        if others.is_empty() {
+            return Some(problems.into());
+        }
+        let others = others.into_iter().map(|(text, names)| match &names[..] {
+            [] => text,
+            [name] => format!("{name}: {text}"),
+            [name, other] => format!("{name} and {other}: {text}"),
+            [name, more @ ..] => format!("{name} and {} more: {text}", more.len()),
+        });
+        let problems = (!problems.is_empty()).then(|| problems.to_string());
+        let told: Vec<_> = others.chain(problems).collect();
+        Some(AppError::Other(told.join("; ").into()))
     }
 
     /// The apps that can work.
@@ -333,5 +350,64 @@ impl Member {
             report
         });
         join_all(reports).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn apps(errors: Vec<(Option<&str>, AppError)>) -> Apps {
+        let members = errors.into_iter().map(|(name, error)| Member {
+            name: name.map(str::to_owned),
+            app: Err(error),
+            destinations: Vec::new(),
+            policy: None,
+            clock: None,
+            beats: None,
+        });
+        Apps {
+            members: members.collect(),
+            first: AtomicUsize::new(0),
+        }
+    }
+
+    fn other(text: &str) -> AppError {
+        AppError::Other(text.into())
+    }
+
+    fn setting(name: &str) -> AppError {
+        SettingsError::new(name.to_owned(), "is missing").into()
+    }
+
+    #[test]
+    fn what_keeps_every_tenant_from_working_is_told_with_their_names() {
+        let told = |errors| apps(errors).problem().unwrap().to_string();
+        let (a, b, c) = (Some("a"), Some("b"), Some("c"));
+        assert_eq!(
+            told(vec![(None, other("no certificates"))]),
+            "no certificates"
+        );
+        assert_eq!(
+            told(vec![(a, other("no certificates")), (b, other("no room"))]),
+            "a: no certificates; b: no room"
+        );
+        let same = || other("no certificates");
+        assert_eq!(
+            told(vec![(a, same()), (b, same())]),
+            "a and b: no certificates"
+        );
+        assert_eq!(
+            told(vec![(a, same()), (b, same()), (c, same())]),
+            "a and 2 more: no certificates"
+        );
+        assert_eq!(
+            told(vec![(a, setting("A__DOMAIN")), (b, same())]),
+            "b: no certificates; a setting needs attention: A__DOMAIN is missing"
+        );
+        assert_eq!(
+            told(vec![(a, setting("A__DOMAIN")), (b, setting("B__DOMAIN"))]),
+            "2 settings need attention: A__DOMAIN is missing; B__DOMAIN is missing"
+        );
     }
 }
