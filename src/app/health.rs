@@ -44,21 +44,24 @@ impl Tenants {
                 Ok(layers) => {
                     let tenant = layers.tenant_name();
                     for (name, books) in layers.books_of_each() {
-                        let obstacles = layers.obstacles(Kind::named(name));
-                        wanted.push((tenant.clone(), name, books, obstacles));
+                        let asked = Asked {
+                            obstacles: layers.obstacles(Kind::named(name)),
+                            budget: layers.policy().map(|it| it.budget).unwrap_or_default(),
+                        };
+                        wanted.push((tenant.clone(), name, books, asked));
                     }
                 }
                 Err(problem) => {
                     let tenant = name.unwrap_or(UNKNOWN).to_owned();
                     let books = Err(Arc::new(problem.clone().into()));
-                    wanted.push((tenant, UNKNOWN, books, SettingsError::default()));
+                    wanted.push((tenant, UNKNOWN, books, Asked::default()));
                 }
             }
         }
         let mut by_storage: BTreeMap<_, Vec<_>> = BTreeMap::new();
-        for (place, (tenant, destination, books, obstacles)) in wanted.into_iter().enumerate() {
+        for (place, (tenant, destination, books, asked)) in wanted.into_iter().enumerate() {
             let storage = books.as_ref().ok().map(|it| it.history.storage());
-            let looked = look((tenant, destination), books, obstacles, since, deadline);
+            let looked = look((tenant, destination), books, asked, since, deadline);
             let looked = looked.map(move |it| (place, it)).boxed();
             by_storage.entry(storage).or_default().push(looked);
         }
@@ -102,13 +105,25 @@ impl Layers {
     }
 }
 
+/// What the settings say about a destination's runs.
+#[derive(Default)]
+struct Asked {
+    obstacles: SettingsError,
+    /// The time that one run may take.
+    budget: Duration,
+}
+
 async fn look(
     (tenant, destination): (String, &'static str),
     books: Result<Books, Arc<AppError>>,
-    mut obstacles: SettingsError,
+    asked: Asked,
     since: Option<DateTime<Utc>>,
     deadline: Deadline,
 ) -> Known {
+    let Asked {
+        mut obstacles,
+        budget,
+    } = asked;
     let (history, dead_letters) = match books {
         Ok(books) => {
             let history = match since {
@@ -134,6 +149,7 @@ async fn look(
         history,
         obstacle: (!obstacles.is_empty()).then(|| obstacles.to_string()),
         dead_letters,
+        budget,
     }
 }
 
@@ -202,6 +218,26 @@ mod tests {
             let health = seen.health(&tenants, &clock(minute)).await;
             assert_eq!(health.state, state);
             assert_eq!(health.pipelines[0].state, state);
+        }
+    }
+
+    /// A run writes that it lives at its end only.
+    #[tokio::test]
+    async fn a_run_that_may_take_long_is_waited_for_as_long() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |minute: u32| format!("2026-11-21T08:{minute:02}:00Z").parse().unwrap();
+        for (budget, minute, state) in [
+            ("1m", 14, State::NeverRan),
+            ("1m", 15, State::Stale),
+            ("4m", 15, State::Stale),
+            ("9m", 19, State::NeverRan),
+            ("9m", 20, State::Stale),
+        ] {
+            let clock: Clock = Arc::new(move || at(minute));
+            let layers = layers(&folder, &[("RUN_BUDGET", budget)], clock.clone());
+            let tenants = Tenants::read(&layers);
+            let health = Seen::since(at(0)).health(&tenants, &clock).await;
+            assert_eq!(health.state, state, "{budget}, {minute}");
         }
     }
 

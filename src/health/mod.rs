@@ -5,6 +5,8 @@ mod metrics;
 mod page;
 mod text;
 
+use std::time::Duration;
+
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::Serialize;
 
@@ -16,9 +18,11 @@ use crate::record::is_future;
 use crate::report::{Arrival, Gap, RateLimit, Report, StillRefusing};
 use crate::state::{History, PastError, PastRun, Sum};
 
-/// Runs count as stopped after this time without a sign of life. Quiet runs leave one every ten
-/// minutes.
+/// Runs that take no longer than usual count as stopped after this time without a sign of life. Quiet
+/// runs leave one every ten minutes.
 const STALE_AFTER: TimeDelta = TimeDelta::minutes(15);
+/// The time of a run for which that is enough, because a run leaves its sign of life at its end.
+const USUAL_RUN: Duration = Duration::from_mins(4);
 /// Maximum runs listed, for all tenants and destinations together; at least ten for each.
 const RUNS: usize = 5_000;
 const FEWEST_RUNS: usize = 10;
@@ -33,8 +37,8 @@ pub(crate) enum State {
     /// destination has been refusing every record; or records that it acknowledged are missing for
     /// good.
     Failing,
-    /// No sign of life for a quarter of an hour, counting from the start if no run has ended; or
-    /// the newest one is in the future.
+    /// No sign of life for a quarter of an hour, longer if runs may take long, counting from the
+    /// start if no run has ended; or the newest one is in the future.
     Stale,
     /// A run reported within the last day that records may be missing.
     Gap,
@@ -68,10 +72,12 @@ impl State {
         }
     }
 
-    /// The state according to the history.
-    fn by(history: &History, at: DateTime<Utc>) -> Self {
+    /// The state according to the history, where runs may take this long.
+    fn by(history: &History, budget: Duration, at: DateTime<Utc>) -> Self {
+        let more = TimeDelta::from_std(budget.saturating_sub(USUAL_RUN)).unwrap_or(TimeDelta::MAX);
+        let stale_after = STALE_AFTER.checked_add(&more).unwrap_or(TimeDelta::MAX);
         // A time in the future says nothing about the present.
-        let is_old = |it| at - it >= STALE_AFTER || is_future(it, at);
+        let is_old = |it| at - it >= stale_after || is_future(it, at);
         let sign_of_life = history.last_run.or(history.waited_since);
         if history.is_failing || history.lost > 0 || history.refused_since.is_some() {
             Self::Failing
@@ -179,6 +185,8 @@ pub(crate) struct Known {
     /// Problems of the settings that keep runs from beginning.
     pub obstacle: Option<String>,
     pub dead_letters: Option<usize>,
+    /// The time that one run may take.
+    pub budget: Duration,
 }
 
 impl Health {
@@ -211,7 +219,7 @@ impl Pipeline {
         let problems: Vec<_> = known.obstacle.into_iter().chain(unread).collect();
         let history = history.unwrap_or_default();
         let state = if problems.is_empty() {
-            State::by(&history, at)
+            State::by(&history, known.budget, at)
         } else {
             State::Failing
         };

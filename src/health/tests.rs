@@ -30,6 +30,7 @@ fn known(history: Result<Option<History>, &str>) -> Known {
         history: history.map_err(|why| Some(why.to_owned())),
         obstacle: None,
         dead_letters: Some(3),
+        budget: Duration::from_mins(4),
     }
 }
 
@@ -107,6 +108,18 @@ fn of_several_states_the_first_is_told() {
             "{time}"
         );
     }
+    // A run of this length may be under way.
+    let long = |budget, clock| {
+        let known = Known {
+            budget,
+            ..known(Ok(Some(history(&json!({})))))
+        };
+        Health::judge(vec![known], at(clock)).state
+    };
+    let half_an_hour = Duration::from_mins(30);
+    assert_eq!(long(half_an_hour, "08:40:59"), State::Ok);
+    assert_eq!(long(half_an_hour, "08:41:00"), State::Stale);
+    assert_eq!(long(Duration::MAX, "23:59:59"), State::Ok);
     let text = text(&health(&ahead("2026-12-21T08:00:00Z"), "08:00:00"));
     let told = "  last run       2026-12-21T08:00:00Z (in the future, by 30 days)";
     assert!(text.lines().any(|it| it == told), "{text}");
