@@ -10,7 +10,7 @@ use super::resource_manager::{ACCOUNT, Azure, NAMESPACE_TOPIC, TOPIC, TOPIC_ELSE
 use super::settings::{app_settings, read};
 use super::{
     ANALYTIC_RULE, ASSIGNMENT, CONTAINER, FUNCTION, RULE, SECRET, TABLE, WORKBOOK, deployed,
-    elsewhere,
+    deployed_of, elsewhere, template,
 };
 
 const EVENT_GRID_DATA_SENDER: &str = "d5a91429-5739-47e2-a06b-3470a27159e7";
@@ -242,6 +242,41 @@ fn an_archive_is_in_the_account_that_is_named_or_in_the_app_s_own() {
             assert!(rights(&deployed).contains(&right), "{url}");
         }
         assert_eq!(rights(&deployed).len(), 4 + container.iter().len(), "{url}");
+    }
+}
+
+/// Otherwise the app would be refused there, at every run.
+#[test]
+fn an_archive_in_another_account_than_the_one_that_is_opened_is_not_deployed() {
+    let made = |url: &str, account: &str| {
+        let answers = answers(&[
+            ("Destinations", "archive"),
+            ("ArchiveUrl", url),
+            ("ArchiveStorageAccountResourceId", account),
+        ]);
+        deployed_of(&template(), &Azure::default(), &answers)
+    };
+    for url in [
+        "https://acme.blob.core.windows.net/logs",
+        "https://acmelogs2.blob.core.windows.net/logs",
+        "https://logs.acmelogs.blob.core.windows.net/logs",
+    ] {
+        let problem = made(url, ACCOUNT).err().unwrap();
+        assert!(
+            problem.contains("ArchiveUrl is in another storage account"),
+            "{problem}"
+        );
+        assert!(made(url, "").is_ok(), "{url}");
+    }
+    for (url, account) in [
+        ("https://ACMELOGS.blob.core.windows.net/logs", ACCOUNT),
+        (
+            "https://acmelogs.blob.core.windows.net/logs",
+            &*format!("{ACCOUNT}/"),
+        ),
+        ("s3://logs", ACCOUNT),
+    ] {
+        assert!(made(url, account).is_ok(), "{url}");
     }
 }
 
