@@ -3,11 +3,12 @@
 //! The host waits for the listener, so nothing slow, such as reading the system's certificates, may
 //! come before it. And invocations need a response even if the settings are unusable.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 use tokio::sync::{Mutex, watch};
-use tracing::error;
+use tracing::{error, warn};
 
 use super::health::Seen;
 use super::{AppError, Apps, Layers, Tenants};
@@ -44,7 +45,12 @@ impl LazyApp {
     pub async fn prepare(self) {
         self.0.layers.warn_of_misspelt();
         let made = self.made().await;
-        let (_, apps) = &*made;
+        let (tenants, apps) = &*made;
+        let tenants = tenants.each().flatten();
+        let problems: BTreeSet<_> = tenants.filter_map(Layers::without_pseudonyms).collect();
+        for problem in problems {
+            warn!("{problem}");
+        }
         match apps.problem() {
             Some(AppError::Settings(problem)) => error!("every invocation will fail: {problem}"),
             Some(AppError::Other(problem)) => {

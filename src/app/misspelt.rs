@@ -156,6 +156,16 @@ impl Layers {
         let differs = || self.settings.get(setting) != self.settings.get(policy);
         (is_plain && self.settings.get(setting).is_some() && differs()).then_some(setting)
     }
+
+    /// The problem of keys for pseudonyms that are set, which stops only what makes pseudonyms.
+    pub fn without_pseudonyms(&self) -> Option<String> {
+        let [_, key, ..] = pii::SETTINGS;
+        self.settings.get(key)?;
+        let problem = self.pseudonym_keys().err()?;
+        Some(format!(
+            "{problem}; what makes no pseudonyms goes on without"
+        ))
+    }
 }
 
 /// Whether a name outside the list is a complete tenant, with a `DOMAIN`. Any other is a typing mistake.

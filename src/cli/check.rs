@@ -143,6 +143,9 @@ async fn try_all(app: &App, layers: &Layers) -> Vec<Verdict> {
             note(pipeline.name, (Verdict::Fails, ahead));
         }
     }
+    if let Some(problem) = layers.without_pseudonyms() {
+        note("pseudonyms", (Verdict::Doubtful, problem));
+    }
     verdicts
 }
 

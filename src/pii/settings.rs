@@ -63,8 +63,10 @@ impl Policy {
         };
         let methods = reader.or_default(setting, Methods::default(), method::parse);
         let needs_key = methods.is_some_and(|it| it.contains(&Some(Method::Pseudonym)));
-        // A key that is set is checked even if nothing needs it yet.
-        let has_key = reader.get(PII_KEY).is_some();
+        // A key that is set is checked even if nothing needs it yet. One that the platform does not
+        // have at present stops only what needs it.
+        let is_away = [PII_KEY, PII_KEY_PREVIOUS].map(|it| reader.is_unresolved(it));
+        let has_key = reader.is_set(PII_KEY) && is_away == [false; 2];
         let key = if needs_key || has_key {
             Some(Keys::read(reader)?.current)
         } else {

@@ -146,6 +146,14 @@ impl<'a> Reader<'a> {
         self.settings.get(setting).is_some()
     }
 
+    /// Whether the platform passed on a reference in this setting's value unresolved.
+    pub fn is_unresolved(&self, setting: &str) -> bool {
+        let value = self.settings.get(setting);
+        value.is_some_and(|it| {
+            is_reference(it, KEY_VAULT_REFERENCE) || is_reference(it, APP_CONFIGURATION_REFERENCE)
+        })
+    }
+
     /// Which one of several alternative settings applies: the first one that is set, or for a
     /// tenant the first one of its own, if there is any.
     pub fn first_set(&self, alternatives: &[&'static str]) -> Option<&'static str> {

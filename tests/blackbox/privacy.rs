@@ -75,6 +75,43 @@ async fn each_destination_gets_what_it_may_see_and_a_replay_what_its_target_may(
     }
 }
 
+/// What the platform passes on while it cannot get the key.
+#[tokio::test]
+async fn a_key_that_the_vault_does_not_give_stops_only_pseudonyms_and_check_says_so() {
+    let mut world = World::start().await;
+    world.deliver_to(&[Sink::LogAnalytics, Sink::LogsIngestion]);
+    world.set("PII", "username:pseudonym");
+    world.set("PII_LOGS_INGESTION", "username:mask,ip:mask");
+    world.set("PII_KEY", "@Microsoft.KeyVault(SecretUri=x)");
+    add_records(&world);
+    let problem =
+        "a setting needs attention: PII_KEY is a Key Vault reference that was not resolved";
+
+    let check = world.command(&["check"]).await;
+    assert_eq!(check.code(), 2, "{check:?}");
+    for line in [
+        "ok         logs-ingestion: ",
+        &format!("FAILED     log-analytics: {problem}"),
+    ] {
+        assert!(check.stdout.contains(line), "{line} is not in {check:?}");
+    }
+    let poll = world.command(&["poll"]).await;
+    assert_eq!(poll.code(), 1, "{poll:?}");
+    let rows = table(&world, Sink::LogsIngestion);
+    // In each record the user's name, there and in the description, and the address.
+    assert_eq!(rows.matches("***").count(), 6, "{rows}");
+    assert!(!rows.contains("203.0.113.7"), "{rows}");
+    assert!(world.arrivals_at(Sink::LogAnalytics).posts().is_empty());
+
+    // Nothing makes a pseudonym.
+    world.set("PII", "username:drop");
+    let check = world.command(&["check"]).await;
+    assert_eq!(check.code(), 0, "{check:?}");
+    let line = format!("warning    pseudonyms: {problem}");
+    assert!(check.stdout.contains(&line), "{check:?}");
+    assert_eq!(world.command(&["poll"]).await.code(), 0);
+}
+
 #[tokio::test]
 async fn a_dead_letter_holds_what_its_destination_may_see_and_is_delivered_as_it_is() {
     let mut world = World::start().await;

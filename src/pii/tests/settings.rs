@@ -84,3 +84,31 @@ fn a_bad_setting_says_what_is_expected_and_quotes_nothing() {
         "{same}"
     );
 }
+
+/// The platform may get the key later. Until then nothing is sent that needs it, and nothing else waits.
+#[test]
+fn a_key_that_the_vault_does_not_give_stops_only_what_needs_it() {
+    let reference = "@Microsoft.KeyVault(SecretUri=https://acme.vault.azure.net/secrets/PiiKey/)";
+    let key = ("PII_KEY", reference);
+    let policy = read(&[("PII", ALL), ("PII_ARCHIVE", "ip:mask,email:drop"), key]).unwrap();
+    assert_eq!(
+        Privacy::new(Redaction::Off, policy).line(r#"{"ip":"203.0.113.7","email":"a@b.c"}"#),
+        r#"{"ip":"***"}"#
+    );
+    assert!(read(&[("PII_ARCHIVE", "none"), key]).unwrap().is_empty());
+    assert!(read(&[key]).unwrap().is_empty());
+    for of_all in ["ip:pseudonym", "ip:mask,email:pseudonym"] {
+        let problem = read(&[("PII", of_all), key]).unwrap_err().to_string();
+        assert!(
+            problem.contains("PII_KEY is a Key Vault reference that was not resolved"),
+            "{problem}"
+        );
+    }
+    // What decides whether the key is needed is not known.
+    assert!(read(&[("PII_ARCHIVE", reference), key]).is_err());
+    assert!(read(&[("PII", reference), key]).is_err());
+    // The previous key is for people to look a pseudonym up.
+    let previous = ("PII_KEY_PREVIOUS", reference);
+    let current = ("PII_KEY", KEY);
+    assert!(read(&[("PII", "ip:mask"), current, previous]).is_ok());
+}
