@@ -4,7 +4,7 @@
 //! come before it. And invocations need a response even if the settings are unusable.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use futures_util::future::BoxFuture;
 use tokio::sync::{Mutex, watch};
@@ -23,19 +23,20 @@ pub(crate) struct LazyApp(Arc<Parts>);
 
 struct Parts {
     layers: Layers,
+    /// The tenants in the settings, which do not change.
+    tenants: OnceLock<Tenants>,
     /// The app as it was built last.
-    made: Mutex<Option<Arc<Made>>>,
+    made: Mutex<Option<Arc<Apps>>>,
     seen: Seen,
     stopping: watch::Receiver<bool>,
 }
-
-type Made = (Tenants, Apps);
 
 impl LazyApp {
     pub fn new(layers: Layers, stopping: watch::Receiver<bool>) -> Self {
         Self(Arc::new(Parts {
             seen: Seen::since(layers.now()),
             layers,
+            tenants: OnceLock::new(),
             made: Mutex::default(),
             stopping,
         }))
@@ -44,9 +45,8 @@ impl LazyApp {
     /// Builds the app, and logs unusable settings before the first invocation does.
     pub async fn prepare(self) {
         self.0.layers.warn_of_misspelt();
-        let made = self.made().await;
-        let (tenants, apps) = &*made;
-        let tenants = tenants.each().flatten();
+        let apps = self.made().await;
+        let tenants = self.tenants().each().flatten();
         let problems: BTreeSet<_> = tenants.filter_map(Layers::without_pseudonyms).collect();
         for problem in problems {
             warn!("{problem}");
@@ -64,32 +64,30 @@ impl LazyApp {
         }
     }
 
-    /// Returns or builds the app. While any of it cannot work, it is built again each time, because the
-    /// reason may pass: unreadable certificates, or a `START_FROM` in the future. It replaces the known one
-    /// only if the reasons differ, because that one remembers more, such as runs that could not be written.
-    async fn made(&self) -> Arc<Made> {
+    fn tenants(&self) -> &Tenants {
         let Parts {
-            layers,
-            made,
-            stopping,
-            ..
+            layers, tenants, ..
         } = &*self.0;
+        tenants.get_or_init(|| Tenants::read(layers))
+    }
+
+    /// Returns or builds the app. What cannot work is built again each time, because the reason may pass:
+    /// unreadable certificates, or a `START_FROM` in the future. The whole app is replaced only if the
+    /// reasons differ, because the known one remembers more, such as runs that could not be written.
+    async fn made(&self) -> Arc<Apps> {
+        let Parts { made, stopping, .. } = &*self.0;
         let mut made = made.lock().await;
-        let known = made.as_ref().map(|it| it.1.unable());
-        if let (Some(made), Some([])) = (&*made, known.as_deref()) {
+        if let Some(made) = &*made
+            && made.again(self.tenants(), stopping) == made.unable()
+        {
             return Arc::clone(made);
         }
-        let tenants = Tenants::read(layers);
-        let apps = Apps::of(&tenants, stopping);
-        match &*made {
-            Some(made) if known == Some(apps.unable()) => Arc::clone(made),
-            _ => Arc::clone(made.insert(Arc::new((tenants, apps)))),
-        }
+        let apps = Apps::of(self.tenants(), stopping);
+        Arc::clone(made.insert(Arc::new(apps)))
     }
 
     async fn run_all(&self) -> Result<Vec<Report>, AppError> {
-        let made = self.made().await;
-        let (_, apps) = &*made;
+        let apps = self.made().await;
         let reports = apps.run_in_rounds().await;
         match apps.problem() {
             None => Ok(reports),
@@ -110,9 +108,8 @@ impl Views for LazyApp {
             if !["", "metrics", "page"].contains(&name) {
                 return Ok(None);
             }
-            let made = self.made().await;
-            let (tenants, _) = &*made;
-            let health = self.0.seen.health(tenants, &self.0.layers.clock).await;
+            let Parts { layers, seen, .. } = &*self.0;
+            let health = seen.health(self.tenants(), &layers.clock).await;
             let status = if health.state.is_alarming() { 503 } else { 200 };
             let json = "application/json; charset=utf-8";
             Ok(Some(match name {
@@ -192,7 +189,7 @@ mod tests {
         for settings in [&one[..], &two[..]] {
             let is_tomorrow = Arc::default();
             let app = lazy(settings, &is_tomorrow);
-            let unable = app.made().await.1.unable();
+            let unable = app.made().await.unable();
             let [(_, problem)] = &unable[..] else {
                 panic!("{unable:?}");
             };
@@ -205,5 +202,28 @@ mod tests {
             }
             assert!(Arc::ptr_eq(&app.made().await, &app.made().await));
         }
+    }
+
+    /// Building takes seconds with many tenants, and a page may be open once a second.
+    #[tokio::test(start_paused = true)]
+    async fn a_look_at_the_health_builds_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = ("CHECKPOINT_DIR", folder.path().to_str().unwrap());
+        let start = ("START_FROM", "2026-11-21T08:00:00Z");
+        let is_tomorrow = Arc::default();
+        let app = lazy(&[folder, start], &is_tomorrow);
+        let is_told = async || {
+            let page = app.view("").await.unwrap().unwrap();
+            page.body.contains("START_FROM is in the future")
+        };
+        assert!(is_told().await);
+        assert!(app.0.made.lock().await.is_none());
+        let made = app.made().await;
+        is_tomorrow.store(true, Ordering::Relaxed);
+        tokio::time::advance(std::time::Duration::from_mins(1)).await;
+        // What the settings are good for is judged at the time of the look.
+        assert!(!is_told().await);
+        let kept = app.0.made.lock().await.clone().unwrap();
+        assert!(Arc::ptr_eq(&kept, &made));
     }
 }

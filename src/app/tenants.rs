@@ -186,7 +186,26 @@ impl Apps {
 
     /// Builds each tenant's app, as far as possible.
     pub(super) fn of(tenants: &Tenants, stopping: &watch::Receiver<bool>) -> Self {
-        let members = tenants.members.iter().map(|(name, layers)| {
+        Self::of_some(tenants.members.iter(), stopping)
+    }
+
+    /// What [`unable`](Self::unable) would tell if the tenants that it tells of were built again. They are
+    /// the same tenants as before.
+    pub(super) fn again(
+        &self,
+        tenants: &Tenants,
+        stopping: &watch::Receiver<bool>,
+    ) -> Vec<(String, String)> {
+        let each = self.members.iter().zip(&tenants.members);
+        let unable = each.filter(|(member, _)| !member.is_able());
+        Self::of_some(unable.map(|(_, named)| named), stopping).unable()
+    }
+
+    fn of_some<'a>(
+        named: impl Iterator<Item = &'a Named>,
+        stopping: &watch::Receiver<bool>,
+    ) -> Self {
+        let members = named.map(|(name, layers)| {
             let app = match layers {
                 Ok(layers) => App::new(layers, stopping.clone()),
                 Err(problem) => Err(problem.clone().into()),
@@ -328,6 +347,12 @@ impl App {
 }
 
 impl Member {
+    /// Whether all of it can work.
+    fn is_able(&self) -> bool {
+        let app = self.app.as_ref();
+        app.is_ok_and(|app| app.pipelines.iter().all(|it| it.way.is_ok()))
+    }
+
     /// The reports of a tenant that cannot work.
     async fn fail(&self, error: &AppError) -> Vec<Report> {
         let each = self.destinations.iter();
