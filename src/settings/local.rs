@@ -3,6 +3,7 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
+use std::sync::OnceLock;
 
 use jsonc_parser::{CollectOptions, ParseOptions, ast, parse_to_ast, parse_to_serde_value};
 use serde_json::{Map, Value};
@@ -97,6 +98,7 @@ impl AppSettings {
                 self.values.insert(name, value);
             }
         }
+        self.names = OnceLock::new();
         Ok(self)
     }
 }

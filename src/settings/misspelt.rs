@@ -1,7 +1,8 @@
 //! Names that are set but not read, and resemble a setting. App settings are case-sensitive on
 //! Linux, and a misspelt one would be silently ignored.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::{AppSettings, tenants};
 
@@ -37,20 +38,74 @@ impl Misspelt {
     }
 }
 
+/// The names in `TENANTS`, and what was found about other names. Every tenant of an app asks the same.
+#[derive(Debug, Default)]
+pub(super) struct Names {
+    /// In upper case.
+    tenants: BTreeSet<String>,
+    meant: Mutex<HashMap<String, Meant>>,
+    near: Mutex<HashMap<String, bool>>,
+}
+
+/// A tenant's prefix, if there is one, and a setting; `None` if a name is not misspelt.
+type Meant = Option<(Option<String>, &'static str)>;
+
+impl Names {
+    pub fn new(tenants: BTreeSet<String>) -> Arc<Self> {
+        Arc::new(Self {
+            tenants,
+            ..Self::default()
+        })
+    }
+
+    /// The most likely meaning of a misspelt name. `known` are always the same.
+    fn meant(&self, given: &str, known: &[&'static str]) -> Meant {
+        let find = || {
+            let reading = judge(given, known, &self.tenants)?;
+            Some((reading.tenant.map(str::to_owned), reading.setting))
+        };
+        remembered(&self.meant, given, find)
+    }
+
+    /// Whether a word is a tenant's name, or nearly so.
+    fn is_near(&self, word: &str) -> bool {
+        let find = || self.tenants.iter().any(|it| is_near(word, it));
+        remembered(&self.near, word, find)
+    }
+}
+
+fn remembered<T: Clone>(
+    memo: &Mutex<HashMap<String, T>>,
+    name: &str,
+    find: impl FnOnce() -> T,
+) -> T {
+    let mut memo = memo.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(known) = memo.get(name) {
+        return known.clone();
+    }
+    let found = find();
+    memo.insert(name.to_owned(), found.clone());
+    found
+}
+
 impl AppSettings {
+    /// The names in `TENANTS`, in upper case.
+    pub(super) fn named_tenants(&self) -> &BTreeSet<String> {
+        &self.names().tenants
+    }
+
     /// The names that are set but not read, and resemble one that is read. Names of other tenants
     /// are left out.
     pub fn misspelt(&self, known: &[&'static str]) -> Vec<Misspelt> {
-        let tenants = self.named_tenants();
+        let (names, tenants) = (self.names(), self.named_tenants());
         let owner = self.owner.as_ref();
         let mut found: Vec<_> = self
             .values
             .keys()
             .filter(|name| self.get(name).is_some())
             .filter_map(|given| {
-                let Reading {
-                    tenant, setting, ..
-                } = judge(given, known, &tenants)?;
+                let (tenant, setting) = names.meant(given, known)?;
+                let tenant = tenant.as_deref();
                 let is_own = tenant.is_some_and(|it| owner.is_some_and(|owner| owner.is(it)));
                 let is_other = tenant.is_some_and(|it| tenants.contains(&it.to_ascii_uppercase()));
                 let meant = match tenant {
@@ -112,8 +167,7 @@ impl AppSettings {
     /// Whether a word is one of these or a tenant in `TENANTS`, or nearly so. This excludes names
     /// of other programs, and leftovers of removed tenants.
     pub fn is_about(&self, word: &str, about: &[&str]) -> bool {
-        let mut tenants = self.named_tenants().into_iter();
-        about.iter().any(|it| is_near(word, it)) || tenants.any(|it| is_near(word, &it))
+        about.iter().any(|it| is_near(word, it)) || self.names().is_near(word)
     }
 
     /// Whether a word is the name of the tenant that these settings belong to, or nearly so.

@@ -13,7 +13,9 @@ pub(crate) mod tenants;
 pub(crate) mod values;
 
 use std::collections::HashMap;
+use std::sync::{Arc, OnceLock};
 
+use self::misspelt::Names;
 pub(crate) use self::misspelt::{Misspelt, as_seen};
 pub(crate) use self::reader::{Reader, SettingsError};
 use self::tenants::Owner;
@@ -28,6 +30,8 @@ pub(crate) struct AppSettings {
     values: HashMap<String, String>,
     /// The tenant that they belong to, if an app has several.
     owner: Option<Owner>,
+    /// What is known of names, once somebody has asked.
+    names: OnceLock<Arc<Names>>,
 }
 
 impl AppSettings {
@@ -60,6 +64,7 @@ impl<N: Into<String>, V: Into<String>> FromIterator<(N, V)> for AppSettings {
         Self {
             values: settings.map(|(n, v)| (n.into(), v.into())).collect(),
             owner: None,
+            names: OnceLock::new(),
         }
     }
 }

@@ -2,8 +2,10 @@
 //! is the `DOMAIN` of the tenant acme. For a setting that a tenant does not have, the plain one
 //! applies.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
 
+use super::misspelt::Names;
 use super::{AppSettings, Reader, SettingsError, UNKNOWN};
 
 /// The setting that names the tenants.
@@ -57,6 +59,14 @@ impl OfTenant {
     }
 }
 
+/// Settings, divided among the tenants.
+#[derive(Default)]
+struct Parts<'a> {
+    of_all: HashMap<String, String>,
+    /// By the tenant's name in lower case, each name as it is set, and the setting's name in it.
+    of_each: HashMap<String, Vec<(&'a str, &'a str)>>,
+}
+
 /// A setting for a tenant that `TENANTS` does not name.
 #[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub(crate) struct OfStranger {
@@ -99,9 +109,14 @@ impl AppSettings {
         };
         let names = list.split(',').map(str::trim).filter(|it| !it.is_empty());
         let names: Vec<_> = names.map(str::to_ascii_lowercase).collect();
+        let mut times: HashMap<&str, usize> = HashMap::new();
+        for name in &names {
+            *times.entry(name).or_default() += 1;
+        }
+        let parts = self.parts(&times, known);
         let mut tenants: Vec<OfTenant> = Vec::new();
         for name in &names {
-            let is_twice = names.iter().filter(|it| *it == name).count() > 1;
+            let is_twice = times[&**name] > 1;
             if is_twice && tenants.iter().any(|it| it.name.as_ref() == Some(name)) {
                 continue;
             }
@@ -116,7 +131,7 @@ impl AppSettings {
                 let problem = format!("names {name} twice (case does not matter)");
                 (&**name, Err(bad(&problem)))
             } else {
-                (&**name, self.of(name, &names, known))
+                (&**name, self.of(name, &parts, known))
             };
             let name = Some(name.to_owned());
             tenants.push(OfTenant { name, settings });
@@ -127,11 +142,13 @@ impl AppSettings {
         tenants
     }
 
-    /// The names in `TENANTS`, in upper case.
-    pub(super) fn named_tenants(&self) -> BTreeSet<String> {
-        let names = self.get(SETTING).unwrap_or_default().split(',');
-        let names = names.map(str::trim).filter(|it| is_name(it));
-        names.map(str::to_ascii_uppercase).collect()
+    /// What is known of names.
+    pub(super) fn names(&self) -> &Arc<Names> {
+        self.names.get_or_init(|| {
+            let names = self.get(SETTING).unwrap_or_default().split(',');
+            let names = names.map(str::trim).filter(|it| is_name(it));
+            Names::new(names.map(str::to_ascii_uppercase).collect())
+        })
     }
 
     /// The settings for tenants that `TENANTS` does not name.
@@ -152,32 +169,43 @@ impl AppSettings {
         strange.into_iter().collect()
     }
 
+    /// Divides the settings into those of all tenants and those of each. `tenants` are in lower case.
+    fn parts(&self, tenants: &HashMap<&str, usize>, known: &[&str]) -> Parts<'_> {
+        let mut parts = Parts::default();
+        for (given, value) in &self.values {
+            let split = split(given).filter(|_| !known.contains(&&**given));
+            let of_tenant = split.and_then(|(tenant, setting)| {
+                let tenant = tenant.to_ascii_lowercase();
+                tenants.contains_key(&*tenant).then_some((tenant, setting))
+            });
+            match of_tenant {
+                None => {
+                    parts.of_all.insert(given.clone(), value.clone());
+                }
+                Some((tenant, setting)) => {
+                    let of_it = parts.of_each.entry(tenant).or_default();
+                    of_it.push((given, setting));
+                }
+            }
+        }
+        parts
+    }
+
     /// The settings that apply to one tenant.
-    fn of(&self, name: &str, names: &[String], known: &[&str]) -> Result<Self, SettingsError> {
-        let is_other = |tenant: &str| names.iter().any(|it| it.eq_ignore_ascii_case(tenant));
-        let mut values = self.values.clone();
-        values.retain(|given, _| {
-            let tenant = split(given).map(|(tenant, _)| tenant);
-            known.contains(&&**given) || !tenant.is_some_and(is_other)
-        });
+    fn of(&self, name: &str, parts: &Parts<'_>, known: &[&str]) -> Result<Self, SettingsError> {
+        let mut values = parts.of_all.clone();
         let mut problems = SettingsError::default();
         let mut own: BTreeMap<&str, &str> = BTreeMap::new();
-        for given in self.values.keys() {
-            let Some((tenant, setting)) = split(given) else {
-                continue;
-            };
+        for &(given, setting) in parts.of_each.get(name).into_iter().flatten() {
             let Some(value) = self.get(given) else {
                 continue;
             };
-            if known.contains(&&**given) || !tenant.eq_ignore_ascii_case(name) {
-                continue;
-            }
             let bad_own = |problem: &str| {
                 let told = joined(&name.to_ascii_uppercase(), setting);
                 SettingsError::new(told, problem)
             };
             if !known.contains(&setting) {
-                values.insert(given.clone(), value.to_owned());
+                values.insert(given.to_owned(), value.to_owned());
             } else if setting == SETTING {
                 problems.add(bad_own("is set for one tenant, and is for the whole app"));
             } else if own.insert(setting, value).is_some_and(|it| it != value) {
@@ -198,6 +226,7 @@ impl AppSettings {
         Ok(Self {
             values,
             owner: Some(owner),
+            names: Arc::clone(self.names()).into(),
         })
     }
 }
@@ -251,6 +280,24 @@ mod tests {
             };
             assert_eq!(settings.as_ref().unwrap().get("DOMAIN"), Some("a"));
         }
+    }
+
+    /// An app may have a thousand tenants, and all see the names in the environment.
+    #[test]
+    fn what_is_found_about_names_is_found_once_for_all_tenants() {
+        let settings = [("TENANTS", "acme,globex"), ("ACME__DOMIAN", "a")];
+        let settings: AppSettings = settings.into_iter().collect();
+        let tenants = settings.by_tenant(&KNOWN);
+        for tenant in &tenants {
+            let of_tenant = tenant.settings.as_ref().ok().unwrap();
+            assert!(Arc::ptr_eq(of_tenant.names(), settings.names()));
+        }
+        // A file may name the tenants after somebody has asked.
+        let settings: AppSettings = [("DOMAIN", "a")].into_iter().collect();
+        assert!(settings.named_tenants().is_empty());
+        let file = br#"{"Values": {"TENANTS": "acme"}}"#;
+        let settings = settings.or_local(file).unwrap();
+        assert!(settings.named_tenants().contains("ACME"));
     }
 
     #[test]
