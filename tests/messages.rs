@@ -57,7 +57,7 @@ const PROBLEM: &str = ".problem(";
 const SHORTEST: usize = 6;
 
 /// Messages that need no row of their own, by their beginning, and the reason.
-const WITHOUT_ROW: [(&str, &str); 22] = [
+const WITHOUT_ROW: [(&str, &str); 23] = [
     (
         "… (names are case-sensitive)",
         "ends a message that has a row",
@@ -72,6 +72,7 @@ const WITHOUT_ROW: [(&str, &str); 22] = [
         "ends what is said of missing settings",
     ),
     ("its AccountName ", CONNECTION),
+    ("its EndpointSuffix ", CONNECTION),
     ("its AccountKey ", CONNECTION),
     ("its blob endpoint ", CONNECTION),
     ("it has neither Account", CONNECTION),

@@ -83,6 +83,13 @@ impl Account {
                             .into(),
                     ));
                 }
+                if suffix.starts_with('.') || suffix.starts_with("blob.") {
+                    return Err(Invalid(
+                        "its EndpointSuffix must be what follows .blob. in the account's address, \
+                         such as core.windows.net"
+                            .into(),
+                    ));
+                }
                 format!("{protocol}://{name}.blob.{suffix}")
             }
             (None, None) => {

@@ -91,6 +91,16 @@ fn what_is_wrong_is_named_and_no_value_is_quoted() {
              before .blob in its address",
         ),
         (
+            "AccountName=acme;EndpointSuffix=.core.windows.net;AccountKey=a2V5",
+            "its EndpointSuffix must be what follows .blob. in the account's address, such as \
+             core.windows.net",
+        ),
+        (
+            "AccountName=acme;EndpointSuffix=blob.core.windows.net;AccountKey=a2V5",
+            "its EndpointSuffix must be what follows .blob. in the account's address, such as \
+             core.windows.net",
+        ),
+        (
             "BlobEndpoint=https://acme.blob.core.windows.net/hunter2;AccountKey=a2V5",
             "its blob endpoint has a path, and that of an account in Azure has none; leave out \
              what follows the host",
