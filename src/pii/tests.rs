@@ -1,3 +1,4 @@
+mod escaped;
 mod fields;
 mod labels;
 mod methods;

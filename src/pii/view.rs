@@ -51,19 +51,8 @@ impl<'a> View<'a> {
         }
         places.push(self.place(text.len()));
         is_changed.then(|| View {
-            text: text_of(&bytes).into(),
+            text: encoded::text_of(&bytes).into(),
             places,
         })
     }
-}
-
-/// Bytes as text. Each byte that is not valid UTF-8 becomes a question mark, so that offsets stay the
-/// same.
-fn text_of(bytes: &[u8]) -> String {
-    let mut text = String::with_capacity(bytes.len());
-    for chunk in bytes.utf8_chunks() {
-        text.push_str(chunk.valid());
-        text.extend(chunk.invalid().iter().map(|_| '?'));
-    }
-    text
 }

@@ -5,22 +5,46 @@ use std::borrow::Cow;
 use std::ops::Range;
 
 use super::{Judgement, MASK, Masker, Walk, text};
+use crate::escaped::{Edits, Escaped, edited, moved};
 use crate::json::{self, Scanner, Token};
 
 /// Masks the secrets in a string, in its JSON and around it. From JSON that is nested too deeply on,
 /// everything is masked.
 pub fn masked(masker: Masker, verdict: Judgement, plain: &str) -> Cow<'_, str> {
-    let mut output = Masked {
-        plain,
-        text: String::new(),
-        copied: 0,
+    edited(plain, &edits(masker, verdict, plain))
+}
+
+/// Masks the secrets in the JSON whose own quotes are escaped, in a text without other JSON.
+pub fn escaped(masker: Masker, verdict: Judgement, plain: &str) -> Cow<'_, str> {
+    let mut all = Edits::new();
+    let mut at = 0;
+    while let Some(json) = Escaped::find(plain, at) {
+        let Some(masker) = masker.within() else {
+            all.push((json.begin..plain.len(), MASK.to_owned()));
+            break;
+        };
+        let edits = edits(masker, verdict, &json.text).into_iter();
+        all.extend(edits.map(|it| moved(json.edit(it), json.begin)));
+        at = json.end();
+    }
+    edited(plain, &all)
+}
+
+fn edits(masker: Masker, verdict: Judgement, plain: &str) -> Edits {
+    let mut edits = Edits::new();
+    // Replaces a range of the text, if its masked form differs.
+    let mut put = |range: Range<usize>, part: Cow<str>| {
+        if let Cow::Owned(part) = part {
+            edits.push((range, part));
+        }
     };
+    let around = |range| text::plain(masker, verdict, &plain[range]);
     let mut at = 0;
     while let Some(begin) = json::begin_in(plain, at) {
-        output.put(at..begin, text::plain(verdict.kind, &plain[at..begin]));
+        put(at..begin, around(at..begin));
         let Some(masker) = masker.within() else {
-            output.put(begin..plain.len(), Cow::Owned(MASK.to_owned()));
-            return output.done();
+            put(begin..plain.len(), Cow::Owned(MASK.to_owned()));
+            return edits;
         };
         let mut walk = Walk::new(masker, verdict);
         let mut tokens = Scanner::new(&plain[begin..]);
@@ -43,37 +67,11 @@ pub fn masked(masker: Masker, verdict: Judgement, plain: &str) -> Cow<'_, str> {
                 _ => (tokens.at() - 1, "", Cow::Borrowed("")),
             };
             let start = begin + start;
-            output.put(at..start, text::plain(verdict.kind, &plain[at..start]));
-            output.put(start..start + value.len(), new);
+            put(at..start, around(at..start));
+            put(start..start + value.len(), new);
             at = begin + tokens.at();
         }
     }
-    output.put(at..plain.len(), text::plain(verdict.kind, &plain[at..]));
-    output.done()
-}
-
-/// A text of which parts are replaced, from beginning to end.
-struct Masked<'a> {
-    plain: &'a str,
-    text: String,
-    copied: usize,
-}
-
-impl<'a> Masked<'a> {
-    /// Replaces a range of the text, if its masked form differs.
-    fn put(&mut self, range: Range<usize>, part: Cow<str>) {
-        if let Cow::Owned(part) = part {
-            self.text.push_str(&self.plain[self.copied..range.start]);
-            self.text.push_str(&part);
-            self.copied = range.end;
-        }
-    }
-
-    fn done(mut self) -> Cow<'a, str> {
-        if self.copied == 0 {
-            return Cow::Borrowed(self.plain);
-        }
-        self.text.push_str(&self.plain[self.copied..]);
-        Cow::Owned(self.text)
-    }
+    put(at..plain.len(), around(at..plain.len()));
+    edits
 }

@@ -1,4 +1,5 @@
 mod detections;
+mod escaped;
 mod hostile;
 mod properties;
 mod texts;
