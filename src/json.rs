@@ -8,6 +8,8 @@ use std::borrow::Cow;
 
 use memchr::memchr2;
 
+use crate::error::is_command_or_unseen;
+
 /// Where JSON that may have names in it begins in a text, at or after an offset. A brace alone does not
 /// prove JSON, since code has braces too. At the start of the text, the JSON may be a string.
 pub(crate) fn begin_in(text: &str, from: usize) -> Option<usize> {
@@ -30,9 +32,10 @@ pub(crate) fn begin_in(text: &str, from: usize) -> Option<usize> {
     }
 }
 
-/// Where the string begins with which a text begins. White space may be before it.
+/// Where the string begins with which a text begins. White space and what nobody sees may be before it.
 pub(crate) fn begin_of_string(text: &str) -> Option<usize> {
-    let trimmed = text.trim_ascii_start();
+    let is_before = |it: char| it.is_whitespace() || is_command_or_unseen(it);
+    let trimmed = text.trim_start_matches(is_before);
     trimmed
         .starts_with('"')
         .then_some(text.len() - trimmed.len())

@@ -110,3 +110,11 @@ fn json_that_is_escaped_in_very_many_layers_is_read_as_deep_as_texts_in_texts() 
         assert_text_becomes(&text, &text);
     }
 }
+
+#[test]
+fn what_nobody_sees_before_json_in_quotes_hides_nothing() {
+    assert_text_becomes(
+        "\u{feff} \"[{\\\"given_name\\\":\\\"Al\\\"}]\"",
+        "\u{feff} \"[{\\\"given_name\\\":\\\"***\\\"}]\"",
+    );
+}

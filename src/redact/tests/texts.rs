@@ -75,6 +75,22 @@ fn parameters_are_known_however_they_are_encoded() {
 }
 
 #[test]
+fn what_nobody_sees_before_json_in_quotes_hides_nothing() {
+    for before in ["\u{feff}", "\u{200b} \u{feff}\n"] {
+        let text = |value: &str| format!("{before}\"{value}\" ");
+        for (value, expected) in [
+            (r#"{\"password\":\"x\"}"#, r#"{\"password\":\"***\"}"#),
+            ("client_secret=s", "client_secret=***"),
+        ] {
+            assert_masked(
+                &format!(r#"{{"body":{}}}"#, quoted(&text(value))),
+                &format!(r#"{{"body":{}}}"#, quoted(&text(expected))),
+            );
+        }
+    }
+}
+
+#[test]
 fn parameters_are_known_in_a_query_that_is_an_object() {
     let record = r#"{"details":{"qs":{"code":"a","state":"b","Sig":["c"],"nested":{"code":"d"}},"query":{"jwt":"e","email":"f"},"code":"g","body":{"key":"h"}}}"#;
     let masked = r#"{"details":{"qs":{"code":"***","state":"b","Sig":["***"],"nested":{"code":"d"}},"query":{"jwt":"***","email":"f"},"code":"g","body":{"key":"h"}}}"#;
