@@ -75,8 +75,25 @@ fn parameters_are_known_however_they_are_encoded() {
 }
 
 #[test]
+fn a_form_is_known_whatever_is_before_its_pairs() {
+    assert_masked(
+        r#"{"body":" client_secret=s","query":"\n?client_secret=s","search":"? client_secret=s","data":"client_secret=s\n","form":"+a=b;client_secret=s","params":"%20client_secret=s"}"#,
+        r#"{"body":" client_secret=***","query":"\n?client_secret=***","search":"? client_secret=***","data":"client_secret=***","form":"+a=b;client_secret=***","params":"%20client_secret=***"}"#,
+    );
+    assert_masked(
+        r#"{"body":"a=b\r\nclient_secret=s\r\n","x":"\n a=b&client_secret=s","y":" ?a=b&c=d;client_secret=s","z":"%20a%3Db%26client_secret%3Ds"}"#,
+        r#"{"body":"a=b\r\nclient_secret=***","x":"\n a=b&client_secret=***","y":" ?a=b&c=d;client_secret=***","z":"%20a%3Db%26client_secret%3D***"}"#,
+    );
+    assert_left(r#"{"a":" client_secret=s","b":"? token=a","body":" = &","query":"\n"}"#);
+}
+
+#[test]
 fn what_nobody_sees_before_json_in_quotes_hides_nothing() {
     for before in ["\u{feff}", "\u{200b} \u{feff}\n"] {
+        assert_masked(
+            &format!(r#"{{"body":{}}}"#, quoted(&format!("{before}token=t"))),
+            &format!(r#"{{"body":{}}}"#, quoted(&format!("{before}token=***"))),
+        );
         let text = |value: &str| format!("{before}\"{value}\" ");
         for (value, expected) in [
             (r#"{\"password\":\"x\"}"#, r#"{\"password\":\"***\"}"#),
