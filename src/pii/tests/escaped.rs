@@ -118,3 +118,27 @@ fn what_nobody_sees_before_json_in_quotes_hides_nothing() {
         "\u{feff} \"[{\\\"given_name\\\":\\\"***\\\"}]\"",
     );
 }
+
+#[test]
+fn details_may_be_json_in_texts_in_texts() {
+    let call = |name: &str| {
+        format!(r#"{{"request":{{"path":"/api/v2/users","body":{{"name":"{name}"}}}}}}"#)
+    };
+    let quoted = |it: String| format!("\"{}\"", json::escape(&it));
+    let all = |name| {
+        let call = call(name);
+        [
+            quoted(call.clone()),
+            quoted(quoted(call.clone())),
+            quoted(format!("\u{feff} {}", quoted(call.clone()))),
+            quoted(json::escape(&call)),
+        ]
+    };
+    for (details, expected) in all("Ada").iter().zip(all("***")) {
+        assert_becomes(
+            "first_name:mask",
+            &format!(r#"{{"details":{details}}}"#),
+            &format!(r#"{{"details":{expected}}}"#),
+        );
+    }
+}
