@@ -4,9 +4,10 @@
 use std::borrow::Cow;
 
 use crate::encoded::{self, Character};
+use crate::json::MOST_TEXTS;
 
-/// How many times a text is decoded. Logs contain text that is encoded twice, but not more often.
-pub(super) const ROUNDS: usize = 3;
+/// How many times a text is decoded: as often as texts in texts are read.
+pub(super) const ROUNDS: usize = MOST_TEXTS;
 
 /// A text after some rounds of decoding.
 pub(super) struct View<'a> {
