@@ -20,7 +20,7 @@ use crate::error::BoxError;
 use crate::net::retry::Deadline;
 use crate::record::{LogId, Page, Record, Source, SourceError, Start};
 use crate::report::{Gap, Report};
-use crate::run::{DeadLetter, DeadLetters, Kept, Mark, Run, Stretch, StretchLedger, Until};
+use crate::run::{DeadLetter, DeadLetters, Kept, Mark, Run, Stretch, StretchLedger, Tally, Until};
 
 /// A replay ends only with its stretch. This limit keeps the arithmetic from overflowing.
 pub(super) const NO_END: Duration = Duration::from_hours(24 * 365);
@@ -71,15 +71,29 @@ impl App {
         if let Some(archived) = archived {
             let hours = Hours::new(archived, &replay.stretch, (self.clock)());
             let source = Pieces::of(&hours);
+            let mut tally = Tally::default();
             let mut report = self
-                .replay_from(&source, replay, (pipeline, way), &mut ledger)
+                .replay_from(
+                    &source,
+                    replay,
+                    (pipeline, way),
+                    &mut ledger,
+                    Some(&mut tally),
+                )
                 .await;
             while report.caught_up && source.goes_on() {
                 let next = self
-                    .replay_from(&source, replay, (pipeline, way), &mut ledger)
+                    .replay_from(
+                        &source,
+                        replay,
+                        (pipeline, way),
+                        &mut ledger,
+                        Some(&mut tally),
+                    )
                     .await;
                 report.go_on_with(next);
             }
+            tally.judge(&mut report);
             let has_none = report.caught_up && report.fetched == report.before_start;
             report.gap = whole(&replay.stretch).filter(|_| has_none);
             return Ok(report);
@@ -90,7 +104,7 @@ impl App {
         let gap = self.unless_asked_to_end(Box::pin(gap)).await.flatten();
         let source = Until::of(&way.source, &replay.stretch);
         let report = self
-            .replay_from(&source, replay, (pipeline, way), &mut ledger)
+            .replay_from(&source, replay, (pipeline, way), &mut ledger, None)
             .await;
         let rate_limit = self.tenant.rate_limit();
         Ok(Report {
@@ -107,6 +121,7 @@ impl App {
         replay: &Replay<'_>,
         (pipeline, way): (&Pipeline, &Way),
         ledger: &mut StretchLedger<'_>,
+        whole: Option<&mut Tally>,
     ) -> Report {
         let destination: &dyn Destination = &*way.destination;
         let dry = Dry(destination);
@@ -126,7 +141,8 @@ impl App {
             stopping: &self.stopping,
             budget: NO_END,
         };
-        let report = Box::pin(run.make(ledger, &pipeline.progress)).await;
+        let report = run.make_piece(ledger, &pipeline.progress, whole);
+        let report = Box::pin(report).await;
         self.signed(report, pipeline)
     }
 }

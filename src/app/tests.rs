@@ -1,5 +1,6 @@
 mod misspelt;
 mod privacy;
+mod replay;
 mod runs;
 mod settings;
 mod tenants;

@@ -15,6 +15,7 @@ mod deliver;
 mod gap;
 mod in_flight;
 mod internal;
+mod judge;
 mod late;
 mod ledger;
 mod next;
@@ -39,6 +40,7 @@ pub(crate) use self::compare::Comparison;
 use self::deliver::Delivering;
 use self::gap::time_before;
 pub(crate) use self::in_flight::{InFlight, Share};
+pub(crate) use self::judge::Tally;
 pub(crate) use self::ledger::{Handled, Ledger, Newest, Opening};
 pub(crate) use self::pace::Pace;
 pub(crate) use self::policy::{Policy, SETTINGS};
@@ -50,7 +52,7 @@ use crate::destination::{Destination, Filter};
 use crate::error::BoxError;
 use crate::net::retry::Deadline;
 use crate::record::{LogId, Position, Reach, Source, SourceError, is_future};
-use crate::report::{Gap, Report, StillRefusing, alone};
+use crate::report::{Gap, Report, alone};
 
 /// Pages that may be read ahead of delivery. At 100 records a page, that is one batch.
 const PAGES_AHEAD: usize = 10;
@@ -187,6 +189,17 @@ struct Course<'a, S, A> {
 impl<S: Source, A: DeadLetters> Run<'_, S, A> {
     /// Makes one run. Keeps its report up to date in `progress`, and returns it.
     pub async fn make(&self, ledger: &mut impl Ledger, progress: &watch::Sender<Report>) -> Report {
+        self.make_piece(ledger, progress, None).await
+    }
+
+    /// Makes a run that is one piece of a whole. Counts in `whole` what that is to be judged by, instead
+    /// of judging the piece by itself.
+    pub async fn make_piece(
+        &self,
+        ledger: &mut impl Ledger,
+        progress: &watch::Sender<Report>,
+        whole: Option<&mut Tally>,
+    ) -> Report {
         let started = Instant::now();
         let requests_before = self.source.requests();
         progress.send_replace(Report::of(self.name));
@@ -200,7 +213,7 @@ impl<S: Source, A: DeadLetters> Run<'_, S, A> {
             deadline: Deadline::after(self.budget),
             progress,
         };
-        let oldest_left = course.take(ledger).await;
+        let oldest_left = course.take(ledger, whole).await;
         progress.send_modify(|report| {
             report.requests = self.source.requests() - requests_before;
             report.lag_seconds = lag(report, oldest_left, (self.clock)());
@@ -224,7 +237,11 @@ fn lag(report: &Report, oldest_left: Option<DateTime<Utc>>, now: DateTime<Utc>) 
 
 impl<S: Source, A: DeadLetters> Course<'_, S, A> {
     /// Returns the time of the oldest record that was read but not handled.
-    async fn take(&self, ledger: &mut impl Ledger) -> Option<DateTime<Utc>> {
+    async fn take(
+        &self,
+        ledger: &mut impl Ledger,
+        whole: Option<&mut Tally>,
+    ) -> Option<DateTime<Utc>> {
         let opening = tokio::select! {
             // Polled in order, so that a run is deterministic.
             biased;
@@ -236,30 +253,36 @@ impl<S: Source, A: DeadLetters> Course<'_, S, A> {
         let (read, delivered) =
             tokio::join!(self.read(&opening, out), delivering.deliver(incoming),);
         let was_sent = delivering.has_sent();
-        let (refused, unfit) = (delivering.refused, delivering.unfit);
         let oldest_left = delivering.oldest_left();
         let met = std::mem::take(&mut delivering.met);
-        let advice = delivering.advice.take();
-        drop(delivering);
         let has_failed = matches!(delivered, Err(Stop::Failed(_)));
+        let tally = {
+            let report = self.progress.borrow();
+            Tally {
+                delivered: report.delivered,
+                quarantined: report.quarantined,
+                refused: delivering.refused,
+                unfit: delivering.unfit,
+                advice: delivering.advice.take(),
+                has_failed,
+            }
+        };
+        drop(delivering);
         if matches!(delivered, Err(Stop::OutOfTime)) {
             self.judge_time(was_sent);
         }
         let is_read = self.note_stop(read);
         let caught_up = self.note_stop(delivered) && is_read;
-        self.judge_quarantine(advice);
+        match whole {
+            Some(whole) => whole.count_in(tally),
+            None => self.judge(&tally, ledger.refused_since(), was_sent),
+        }
         if has_failed {
             // What may be saved was saved after each batch; the rest was not acknowledged.
             self.warn_if_behind((&opening, &met), ledger, oldest_left)
                 .await;
             return oldest_left;
         }
-        let all = {
-            let report = self.progress.borrow();
-            report.delivered + report.quarantined + refused + unfit
-        };
-        self.judge_refusals(ledger, was_sent, refused, all);
-        self.judge(unfit, all, &RunError::ManyUnfit { unfit, all });
         self.note(
             ledger
                 .close(caught_up, self.deadline)
@@ -306,21 +329,6 @@ impl<S: Source, A: DeadLetters> Course<'_, S, A> {
         Ok(opening)
     }
 
-    /// Fails a run that sent records to a destination that refuses every record, even if all of them
-    /// were set aside. Also fails a run in which more than a tenth of the records was refused.
-    fn judge_refusals(&self, ledger: &impl Ledger, was_sent: bool, refused: u64, all: u64) {
-        let Some(since) = ledger.refused_since() else {
-            return self.judge(refused, all, &RunError::ManyRefused { refused, all });
-        };
-        self.report(|report| report.refused_since = Some(since));
-        let error = StillRefusing(since);
-        if was_sent {
-            self.report(|report| report.fail(&error));
-        } else {
-            warn!("{}: {error}", self.run.name);
-        }
-    }
-
     /// Leaves what was not delivered in time to the next run. Fails the run if it had no time to
     /// deliver anything, because then every run would end the same way.
     fn judge_time(&self, was_sent: bool) {
@@ -336,26 +344,6 @@ impl<S: Source, A: DeadLetters> Course<'_, S, A> {
                 self.run.name
             );
         }
-    }
-
-    /// Fails the run if so many records were set aside for one reason that the fault is not in the
-    /// records: more than a tenth of all. A single record proves nothing, since a quiet tenant has only
-    /// a few.
-    fn judge(&self, set_aside: u64, all: u64, error: &RunError) {
-        if set_aside > 1 && set_aside * 10 > all {
-            self.report(|report| report.fail(error));
-        }
-    }
-
-    /// Fails a run with quarantined records.
-    fn judge_quarantine(&self, advice: Option<String>) {
-        let Some(advice) = advice else {
-            return;
-        };
-        self.report(|report| {
-            let rows = report.quarantined;
-            report.fail(&RunError::Quarantined { rows, advice });
-        });
     }
 
     fn now(&self) -> DateTime<Utc> {
