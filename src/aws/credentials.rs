@@ -6,11 +6,13 @@ use std::sync::Arc;
 use object_store::aws::AwsCredential;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
+use tracing::warn;
 
 pub(crate) use super::role::RoleError;
 use super::role::{Granted, Role};
+use crate::error::with_causes;
 use crate::net::retry::Deadline;
-use crate::net::token;
+use crate::net::token::Term;
 
 /// Where credentials come from.
 pub(super) enum Origin {
@@ -28,7 +30,9 @@ pub(crate) struct Credentials {
 
 struct Session {
     credential: Arc<AwsCredential>,
-    renew_at: Instant,
+    term: Term,
+    /// Whether it was told that renewing it failed.
+    is_told: bool,
 }
 
 impl Credentials {
@@ -56,21 +60,37 @@ impl Credentials {
         session.unwrap_or_else(|_| Err(role.out_of_time()))
     }
 
-    /// The current credentials, or new ones if there are none or they expire soon.
+    /// The current credentials, or new ones if there are none or they expire soon. Those that cannot be
+    /// renewed are used until they expire.
     async fn session(
         &self,
         assume: impl Future<Output = Result<Granted, RoleError>>,
     ) -> Result<Arc<AwsCredential>, RoleError> {
         let mut current = self.current.lock().await;
-        if let Some(session) = current.as_ref().filter(|it| Instant::now() < it.renew_at) {
+        if let Some(session) = current.as_ref().filter(|it| !it.term.is_due()) {
             return Ok(Arc::clone(&session.credential));
         }
         let asked_at = Instant::now();
-        let granted = assume.await?;
+        let granted = match (assume.await, &mut *current) {
+            (Ok(granted), _) => granted,
+            (Err(error), Some(session)) if !session.term.is_over() => {
+                session.term.put_off();
+                if !std::mem::replace(&mut session.is_told, true) {
+                    warn!(
+                        "the credentials of the role are used until they expire, since they cannot be \
+                         renewed now: {}",
+                        with_causes(&error)
+                    );
+                }
+                return Ok(Arc::clone(&session.credential));
+            }
+            (Err(error), _) => return Err(error),
+        };
         let credential = Arc::new(granted.credential);
         *current = Some(Session {
             credential: Arc::clone(&credential),
-            renew_at: asked_at + token::use_for(granted.life),
+            term: Term::new(asked_at, granted.life),
+            is_told: false,
         });
         Ok(credential)
     }
@@ -89,9 +109,18 @@ impl Credentials {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicU64, Ordering};
     use std::time::Duration;
 
     use super::*;
+
+    fn refused() -> RoleError {
+        RoleError::NotTrusted {
+            role: "r".into(),
+            said: "no".into(),
+            claims: String::new(),
+        }
+    }
 
     fn keys(key_id: &str) -> AwsCredential {
         AwsCredential {
@@ -124,6 +153,47 @@ mod tests {
         assert_eq!(session(&credentials, "second", 900).await, "second");
         tokio::time::advance(Duration::from_secs(810)).await;
         assert_eq!(session(&credentials, "third", 900).await, "third");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_session_that_cannot_be_renewed_is_used_to_its_end() {
+        let credentials = none();
+        session(&credentials, "first", 3_600).await;
+        let requests = AtomicU64::new(0);
+        let fails = async || {
+            let request = async {
+                requests.fetch_add(1, Ordering::Relaxed);
+                Err(refused())
+            };
+            let used = credentials.session(request).await;
+            used.ok().map(|it| it.key_id.clone())
+        };
+        // It is renewed when 360 of its 3,600 seconds are left.
+        for (seconds, used, asked) in [
+            (3_239, Some("first"), 0),
+            (1, Some("first"), 1),
+            (59, Some("first"), 1),
+            (1, Some("first"), 2),
+            (299, Some("first"), 3),
+            (1, None, 4),
+            (1, None, 5),
+        ] {
+            tokio::time::advance(Duration::from_secs(seconds)).await;
+            assert_eq!(fails().await.as_deref(), used, "{seconds}");
+            assert_eq!(requests.load(Ordering::Relaxed), asked, "{seconds}");
+        }
+        assert_eq!(session(&credentials, "second", 3_600).await, "second");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_session_that_cannot_be_renewed_and_is_refused_is_not_used_again() {
+        let credentials = none();
+        session(&credentials, "first", 3_600).await;
+        tokio::time::advance(Duration::from_mins(55)).await;
+        let used = credentials.session(async { Err(refused()) }).await;
+        credentials.forget(&used.unwrap()).await;
+        let used = credentials.session(async { Err(refused()) }).await;
+        assert!(used.is_err());
     }
 
     #[tokio::test]

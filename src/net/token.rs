@@ -19,7 +19,7 @@ const UNKNOWN_LIFE: Duration = Duration::from_hours(1);
 /// A new token that is said to have expired is used for this long, instead of one for each request.
 /// If it is invalid, the service says so.
 const SHORTEST_USE: Duration = Duration::from_mins(1);
-/// The wait between attempts to renew a token that has not expired yet.
+/// The wait between attempts to renew what has not expired yet.
 const RENEW_AGAIN: Duration = Duration::from_mins(1);
 /// The most bytes of a token: more than services accept in a header.
 const LONGEST_TOKEN: usize = 16 * 1024;
@@ -31,8 +31,40 @@ pub(crate) struct AccessToken {
     pub value: SecretString,
     /// Its scopes, as the issuer lists them; empty if it does not.
     pub scope: String,
+    term: Term,
+}
+
+/// How long a token, or other credentials, are used.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Term {
     renew_at: Instant,
     ends_at: Instant,
+}
+
+impl Term {
+    /// For what was requested at `asked_at`, and expires after `life` from then, if that is known.
+    pub fn new(asked_at: Instant, life: Option<Duration>) -> Self {
+        let renew_at = asked_at + use_for(life);
+        Self {
+            renew_at,
+            ends_at: renew_at.max(asked_at + known(life)),
+        }
+    }
+
+    /// Whether it is time to renew.
+    pub fn is_due(&self) -> bool {
+        self.renew_at <= Instant::now()
+    }
+
+    /// Whether it has expired.
+    pub fn is_over(&self) -> bool {
+        self.ends_at <= Instant::now()
+    }
+
+    /// Puts the next renewal off, after one that failed.
+    pub fn put_off(&mut self) {
+        self.renew_at = self.ends_at.min(Instant::now() + RENEW_AGAIN);
+    }
 }
 
 impl AccessToken {
@@ -43,12 +75,10 @@ impl AccessToken {
         asked_at: Instant,
         life: Option<Duration>,
     ) -> Self {
-        let renew_at = asked_at + use_for(life);
         Self {
             value,
             scope,
-            renew_at,
-            ends_at: renew_at.max(asked_at + known(life)),
+            term: Term::new(asked_at, life),
         }
     }
 }
@@ -65,7 +95,7 @@ impl TokenCache {
         request: impl Future<Output = Result<AccessToken, E>>,
     ) -> Result<AccessToken, E> {
         let mut current = self.0.lock().await;
-        if let Some(token) = current.as_ref().filter(|it| Instant::now() < it.renew_at) {
+        if let Some(token) = current.as_ref().filter(|it| !it.term.is_due()) {
             return Ok(token.clone());
         }
         match (request.await, &mut *current) {
@@ -73,8 +103,8 @@ impl TokenCache {
                 *current = Some(token.clone());
                 Ok(token)
             }
-            (Err(_), Some(token)) if Instant::now() < token.ends_at => {
-                token.renew_at = token.ends_at.min(Instant::now() + RENEW_AGAIN);
+            (Err(_), Some(token)) if !token.term.is_over() => {
+                token.term.put_off();
                 Ok(token.clone())
             }
             (Err(error), _) => Err(error),
@@ -107,8 +137,8 @@ pub(crate) fn seconds(json: &RawValue) -> Option<Duration> {
     Duration::try_from_secs_f64(seconds.clamp(0.0, 3.2e11)).ok()
 }
 
-/// How long a token, or other credentials, with this lifetime are used.
-pub(crate) fn use_for(life: Option<Duration>) -> Duration {
+/// How long what has this lifetime is used before it is renewed.
+fn use_for(life: Option<Duration>) -> Duration {
     let life = known(life);
     if life.is_zero() {
         return SHORTEST_USE;
