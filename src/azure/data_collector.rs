@@ -27,6 +27,18 @@ const API_VERSION: &str = "2016-04-01";
 /// address is wrong.
 const LARGE: usize = 1_000_000;
 
+/// The codes of a 400 that is about the workspace or the headers. Only `InvalidDataFormat` is about rows.
+const OF_NO_ROW: [&str; 8] = [
+    "InactiveCustomer",
+    "InvalidApiVersion",
+    "InvalidCustomerId",
+    "InvalidLogType",
+    "MissingApiVersion",
+    "MissingContentType",
+    "MissingLogType",
+    "UnsupportedContentType",
+];
+
 /// A workspace and its key.
 #[derive(Clone)]
 pub(crate) struct Workspace {
@@ -83,8 +95,8 @@ pub(crate) enum DataCollectorError {
         excerpt: String,
         /// What it may mean.
         hint: &'static str,
-        /// Whether the error blames the workspace.
-        blames_workspace: bool,
+        /// Whether the error's code says that no row is at fault.
+        blames_no_row: bool,
         again: Again,
     },
 }
@@ -99,7 +111,7 @@ struct ApiError {
 impl DataCollectorError {
     /// Whether the workspace refused what was posted, and not its sender.
     fn is_about_content(&self) -> bool {
-        matches!(self, Self::Status { status, blames_workspace: false, .. }
+        matches!(self, Self::Status { status, blames_no_row: false, .. }
             if *status == StatusCode::BAD_REQUEST)
     }
 
@@ -245,14 +257,15 @@ impl DataCollector {
             _ => "",
         };
         let code = serde_json::from_slice(&answer.body);
+        // A text begins with the code, and what comes after it may quote a row.
         let code = code.map_or_else(|_| excerpt.clone(), |ApiError { code }| code);
+        let blames_no_row = OF_NO_ROW.iter().any(|it| code.starts_with(it));
         Err(DataCollectorError::Status {
             host,
             status: answer.status,
             excerpt,
             hint,
-            // `InactiveCustomer` and `InvalidCustomerId` are the codes for that.
-            blames_workspace: code.contains("Customer"),
+            blames_no_row,
             again: answer.again(),
         })
     }
@@ -332,7 +345,18 @@ mod tests {
             (r#"{"Error":"InactiveCustomer","Message":"closed"}"#, false),
             (r#"{"Error":"InvalidCustomerId"}"#, false),
             ("InactiveCustomer", false),
+            ("InvalidCustomerId: no such workspace", false),
             ("", true),
+            // What is said in another form may quote a row as well.
+            (r#"{"error":{"message":"near \"Customer Portal\""}}"#, true),
+            ("near \"InactiveCustomer\" of a row", true),
+            // Nor are these the fault of a row.
+            (r#"{"Error":"InvalidApiVersion"}"#, false),
+            (r#"{"Error":"MissingApiVersion"}"#, false),
+            (r#"{"Error":"InvalidLogType"}"#, false),
+            (r#"{"Error":"MissingLogType"}"#, false),
+            (r#"{"Error":"MissingContentType"}"#, false),
+            (r#"{"Error":"UnsupportedContentType"}"#, false),
         ] {
             let answer = Answer {
                 status: StatusCode::BAD_REQUEST,
