@@ -204,14 +204,14 @@ impl Topic {
         let identity = match &self.publisher {
             Publisher::Key(key) => {
                 let answer = self.send(list, self.signed(key), deadline).await?;
-                return self.judge(&answer, key);
+                return self.judge(&answer, key, list);
             }
             Publisher::Identity(identity) => identity,
         };
         let publish = |token: SecretString| self.send(list, self.request_as(&token), deadline);
         let published = identity.with_token(deadline, is_unauthorized, publish);
         let (answer, token) = published.await?;
-        self.judge(&answer, &token)
+        self.judge(&answer, &token, list)
     }
 
     fn signed(&self, key: &SecretString) -> RequestBuilder {
@@ -242,9 +242,15 @@ impl Topic {
         })
     }
 
-    fn judge(&self, answer: &Answer, credential: &SecretString) -> Result<(), EventGridError> {
+    fn judge(
+        &self,
+        answer: &Answer,
+        credential: &SecretString,
+        sent: &[u8],
+    ) -> Result<(), EventGridError> {
         let host = self.host();
-        let (said, names_other_schema) = explanation(answer, credential);
+        let text = explanation(answer);
+        let said = http::excerpt(&text, &[credential]);
         match answer.status {
             StatusCode::OK if answer.is_webpage() => Err(EventGridError::Webpage { host, said }),
             StatusCode::OK if !answer.names_error() => Ok(()),
@@ -275,7 +281,7 @@ impl Topic {
                 path: self.url.path().to_owned(),
                 said,
             }),
-            StatusCode::BAD_REQUEST if names_other_schema => {
+            StatusCode::BAD_REQUEST if names_other_schema(&text, sent) => {
                 Err(EventGridError::InputSchema { host, said })
             }
             status => Err(EventGridError::Status {
@@ -292,25 +298,35 @@ impl Topic {
     }
 }
 
-/// What the topic said, and whether that names a schema of events which is not `CloudEvents`.
+/// What the topic said.
+fn explanation(answer: &Answer) -> String {
+    let Ok(ApiError { error }) = serde_json::from_slice(&answer.body) else {
+        return answer.text().into_owned();
+    };
+    let mut text = format!("{}: {}", error.code, error.message);
+    for detail in error.details.iter().filter(|it| !it.message.is_empty()) {
+        text = format!("{text}; {}", detail.message);
+    }
+    text
+}
+
+/// Whether a topic names a schema of events which is not `CloudEvents`, and does not quote that from the
+/// events that were sent.
 ///
 /// The word "schema" alone is no proof: a topic that takes `CloudEvents` says of an invalid event
 /// that it does not conform to their schema.
-fn explanation(answer: &Answer, credential: &SecretString) -> (String, bool) {
-    let text = match serde_json::from_slice::<ApiError>(&answer.body) {
-        Ok(ApiError { error }) => {
-            let mut text = format!("{}: {}", error.code, error.message);
-            for detail in error.details.iter().filter(|it| !it.message.is_empty()) {
-                text = format!("{text}; {}", detail.message);
-            }
-            text
-        }
-        Err(_) => answer.text().into_owned(),
-    };
-    let letters = |it: &char| it.is_ascii_alphanumeric();
-    let plain: String = text.to_lowercase().chars().filter(letters).collect();
-    let names_other = OTHER_SCHEMAS.iter().any(|it| plain.contains(it));
-    (http::excerpt(&text, &[credential]), names_other)
+fn names_other_schema(said: &str, sent: &[u8]) -> bool {
+    let said = letters(said);
+    let mut named = OTHER_SCHEMAS.iter().filter(|it| said.contains(**it));
+    let first = named.next();
+    let sent = first.map(|_| letters(&String::from_utf8_lossy(sent)));
+    let is_quoted = |it: &str| sent.as_ref().is_some_and(|sent| sent.contains(it));
+    first.into_iter().chain(named).any(|it| !is_quoted(it))
+}
+
+fn letters(text: &str) -> String {
+    let letters = text.chars().filter(char::is_ascii_alphanumeric);
+    letters.map(|it| it.to_ascii_lowercase()).collect()
 }
 
 #[cfg(test)]
@@ -320,6 +336,16 @@ mod tests {
     use super::*;
 
     fn judged(kind: TopicKind, status: u16, body: &str) -> Result<(), EventGridError> {
+        judged_of(kind, status, body, "[]")
+    }
+
+    /// How this answer to a list of events is judged.
+    fn judged_of(
+        kind: TopicKind,
+        status: u16,
+        body: &str,
+        sent: &str,
+    ) -> Result<(), EventGridError> {
         let topic = Topic::new(
             Url::parse("https://acme.westeurope-1.eventgrid.azure.net/api/events").unwrap(),
             kind,
@@ -332,7 +358,7 @@ mod tests {
             headers: HeaderMap::new(),
             body: Bytes::copy_from_slice(body.as_bytes()),
         };
-        topic.judge(&answer, &"c2VjcmV0".into())
+        topic.judge(&answer, &"c2VjcmV0".into(), sent.as_bytes())
     }
 
     fn about_content(body: &str) -> bool {
@@ -370,6 +396,19 @@ mod tests {
             assert!(about_content(&body), "{text}");
         }
         assert!(about_content("<html>"));
+    }
+
+    #[test]
+    fn what_an_event_says_is_no_word_about_the_topic() {
+        let body = r#"{"error":{"code":"BadRequest","message":"at 'Event Grid-Schema'"}}"#;
+        for (sent, is_about_content) in [
+            (r#"[{"data":{"user_agent":"EventGridSchema"}}]"#, true),
+            (r#"[{"data":{"user_agent":"event grid SCHEMA"}}]"#, true),
+            (r#"[{"data":{"user_agent":"inputSchema"}}]"#, false),
+        ] {
+            let error = judged_of(TopicKind::Custom, 400, body, sent).unwrap_err();
+            assert_eq!(error.is_about_content(), is_about_content, "{sent}");
+        }
     }
 
     #[test]
