@@ -161,6 +161,9 @@ impl Transient for TinybirdError {
     }
 }
 
+/// Rows, one per line, and their number.
+type Rows<'a> = (&'a [u8], u64);
+
 /// The body of an error response.
 #[derive(Deserialize)]
 struct ApiError {
@@ -198,7 +201,7 @@ impl Events {
         deadline: Deadline,
     ) -> Result<Acknowledgement, GaveUp<TinybirdError>> {
         let body = gzip(lines);
-        let attempt = || self.attempt(&body, rows as u64, deadline);
+        let attempt = || self.attempt(&body, (lines, rows as u64), deadline);
         retry::retry(&self.jitter, deadline, attempt).await
     }
 
@@ -215,7 +218,7 @@ impl Events {
     async fn attempt(
         &self,
         body: &Bytes,
-        rows: u64,
+        rows: Rows<'_>,
         deadline: Deadline,
     ) -> Result<Acknowledgement, TinybirdError> {
         let request = self
@@ -233,7 +236,11 @@ impl Events {
         self.judge(&answer, rows)
     }
 
-    fn judge(&self, answer: &Answer, sent: u64) -> Result<Acknowledgement, TinybirdError> {
+    fn judge(
+        &self,
+        answer: &Answer,
+        (lines, sent): Rows<'_>,
+    ) -> Result<Acknowledgement, TinybirdError> {
         let host = self.host();
         let name = self.source.name.clone();
         let said = self.explanation(answer);
@@ -253,7 +260,7 @@ impl Events {
                 Err(TinybirdError::Token { host, name, said })
             }
             StatusCode::NOT_FOUND => Err(TinybirdError::Unknown { host, name, said }),
-            StatusCode::BAD_REQUEST if names_missing_source(&said) => {
+            StatusCode::BAD_REQUEST if names_missing_source(&said, lines) => {
                 Err(TinybirdError::Unknown { host, name, said })
             }
             StatusCode::BAD_REQUEST => Err(TinybirdError::Invalid { host, said }),
@@ -280,11 +287,13 @@ impl Events {
     }
 }
 
-/// Whether a 400 rejects the data source rather than the rows.
-fn names_missing_source(said: &str) -> bool {
-    let said = said.to_lowercase();
-    let names_source = said.replace(' ', "").contains("datasource");
-    names_source && MISSING.iter().any(|it| said.contains(it))
+/// Whether a 400 rejects the data source rather than the rows, and does not quote one of them.
+fn names_missing_source(said: &str, lines: &[u8]) -> bool {
+    let names_source = |text: &str| text.to_lowercase().replace(' ', "").contains("datasource");
+    let lower = said.to_lowercase();
+    names_source(said)
+        && MISSING.iter().any(|it| lower.contains(it))
+        && !names_source(&String::from_utf8_lossy(lines))
 }
 
 /// Whether a retry can help. According to the API reference, it cannot after a 500.
@@ -319,6 +328,16 @@ mod tests {
         headers: &[(&'static str, &str)],
         body: &str,
     ) -> Result<Acknowledgement, TinybirdError> {
+        judged_of(status, headers, body, "{}\n{}\n{}\n")
+    }
+
+    /// How this answer to these lines is judged.
+    fn judged_of(
+        status: u16,
+        headers: &[(&'static str, &str)],
+        body: &str,
+        lines: &str,
+    ) -> Result<Acknowledgement, TinybirdError> {
         let source = DataSource {
             host: Url::parse("https://api.tinybird.co/v0/events").unwrap(),
             name: "auth0".into(),
@@ -334,7 +353,7 @@ mod tests {
             headers,
             body: Bytes::copy_from_slice(body.as_bytes()),
         };
-        events.judge(&answer, SENT)
+        events.judge(&answer, (lines.as_bytes(), SENT))
     }
 
     #[test]
@@ -446,6 +465,19 @@ mod tests {
             assert!(error.to_string().contains(telling), "{error}");
             assert_eq!(error.is_about_content(), is_about_content, "{error}");
             assert_eq!(error.again(), Again::Never, "{error}");
+        }
+    }
+
+    #[test]
+    fn what_a_row_says_is_no_word_about_the_data_source() {
+        let body = r#"{"error":"cannot read 'Data source: not found' in row 2"}"#;
+        for (lines, is_about_content) in [
+            (r#"{"data":{"user_agent":"data source: not found"}}"#, true),
+            (r#"{"data":{"user_agent":"DataSource"}}"#, true),
+            (r#"{"data":{"user_agent":"not found"}}"#, false),
+        ] {
+            let error = judged_of(400, &[], body, lines).unwrap_err();
+            assert_eq!(error.is_about_content(), is_about_content, "{lines}");
         }
     }
 
