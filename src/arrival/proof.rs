@@ -17,7 +17,7 @@ use crate::net::retry::{Deadline, Jitter};
 use crate::record::LogId;
 use crate::report::Report;
 use crate::settings::SettingsError;
-use crate::state::{ArrivalStore, Found, Timing, Verdict, Wanted};
+use crate::state::{ArrivalStore, ArrivalsError, Found, Timing, Wanted};
 
 /// Time limit for a look, however many queries it takes.
 const LOOKING: Duration = Duration::from_mins(1);
@@ -187,13 +187,21 @@ impl Proof {
         deadline: Deadline,
     ) -> BTreeSet<LogId> {
         let now = self.now();
+        let mut lost = BTreeSet::new();
         let settled = self.store.change(deadline, |it| {
             let found = found.iter();
             let due = found.filter(|found| it.is_due(found.hour, self.timing, now));
             let due: Vec<_> = due.cloned().collect();
-            it.find(&due, now)
+            let verdict = it.find(&due, now);
+            lost = verdict.lost;
+            verdict.missing
         });
-        let Verdict { missing, lost } = self.note(settled.await).unwrap_or_default();
+        let settled = settled.await;
+        // A write without an answer may have been made, and then no later run judges these again.
+        if settled.as_ref().is_err_and(ArrivalsError::is_conflict) {
+            lost.clear();
+        }
+        let missing = self.note(settled).unwrap_or_default();
         if !missing.is_empty() {
             let (count, names) = (missing.len(), names(&missing));
             warn!(
@@ -269,7 +277,7 @@ fn names(ids: &BTreeSet<LogId>) -> String {
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
-    use std::sync::atomic::AtomicI64;
+    use std::sync::atomic::{AtomicBool, AtomicI64};
 
     use axum::Router;
     use axum::http::StatusCode;
@@ -282,6 +290,7 @@ mod tests {
     use crate::net::http;
     use crate::settings::{AppSettings, Reader};
     use crate::storage::Storage;
+    use crate::storage::faulty::{Fault, Faulty, Operation};
     use crate::storage::memory::Memory;
 
     /// The address of a workspace that responds to queries about hour `silent` with an error, and to
@@ -423,6 +432,61 @@ mod tests {
             }
         }
         assert_eq!(again, [0, 0, 1, 0]);
+    }
+
+    /// The verdict that records are missing for good is given once, and what is stored tells every later
+    /// run that it was given.
+    #[tokio::test(start_paused = true)]
+    async fn what_is_missing_for_good_is_told_although_the_note_of_it_has_no_answer() {
+        let begin: DateTime<Utc> = "2026-11-21T09:00:00Z".parse().unwrap();
+        let minutes = Arc::new(AtomicI64::new(0));
+        let clock: Clock = Arc::new({
+            let minutes = Arc::clone(&minutes);
+            move || begin + TimeDelta::minutes(minutes.load(Ordering::Relaxed))
+        });
+        let ids = [10, 20].map(|it| LogId::synthetic("900", begin - TimeDelta::minutes(it)));
+        for (fault, told) in [
+            (Fault::LoseAnswer, 1),
+            (Fault::Fail, 1),
+            // Another process has written, and tells it.
+            (Fault::Conflict, 0),
+        ] {
+            minutes.store(0, Ordering::Relaxed);
+            let fails = Arc::new(AtomicBool::new(false));
+            let decide = {
+                let fails = Arc::clone(&fails);
+                move |operation, _: &str| {
+                    let is_faulty = operation == Operation::Write && fails.load(Ordering::Relaxed);
+                    if is_faulty { fault } else { Fault::None }
+                }
+            };
+            let objects = Faulty::over(Memory::default(), decide);
+            let storage = Arc::new(Storage::over(objects, Jitter::seeded(1)));
+            let proof = Proof {
+                store: ArrivalStore::new(storage, "acme", "log-analytics"),
+                ..proof("http://127.0.0.1:9", &clock)
+            };
+            let deadline = || Deadline::after(Duration::from_mins(1));
+            proof.accept(&ids.clone().into(), deadline()).await;
+            let found = [Found {
+                hour: begin - TimeDelta::hours(1),
+                accepted: 2,
+                landed: 1,
+                missing: [ids[0].clone()].into(),
+            }];
+            for minute in [20, 80] {
+                minutes.store(minute, Ordering::Relaxed);
+                let mut report = Report::default();
+                let missing = proof.settle(&found, &mut report, deadline()).await;
+                proof.send_again(&missing, 1, deadline()).await;
+                assert!(report.is_success(), "{report:?}");
+            }
+            fails.store(true, Ordering::Relaxed);
+            minutes.store(140, Ordering::Relaxed);
+            let mut report = Report::default();
+            proof.settle(&found, &mut report, deadline()).await;
+            assert_eq!(report.errors.len(), told, "{fault:?} {report:?}");
+        }
     }
 
     #[test]

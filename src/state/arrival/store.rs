@@ -27,6 +27,19 @@ pub(crate) enum ArrivalsError {
     Write { place: String, source: StorageError },
 }
 
+impl ArrivalsError {
+    /// Whether another process has written meanwhile, so that this change was not made.
+    pub fn is_conflict(&self) -> bool {
+        matches!(
+            self,
+            Self::Write {
+                source: StorageError::Conflict,
+                ..
+            }
+        )
+    }
+}
+
 /// What was acknowledged lately by one destination, in `arrival/<tenant>/<destination>.json`.
 pub(crate) struct ArrivalStore {
     storage: Arc<Storage>,
