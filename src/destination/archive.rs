@@ -115,7 +115,9 @@ impl Archive {
             // The name is taken by an attempt whose response was lost or by another writer, or a
             // concurrent write caused the conflict and then failed.
             Err(error)
-                if matches!(error, StorageError::Conflict) || error.forbids_overwriting() =>
+                if matches!(error, StorageError::Conflict)
+                    || error.forbids_overwriting()
+                    || error.is_too_large() =>
             {
                 self.holds(path, object, deadline).await
             }
@@ -135,9 +137,9 @@ impl Archive {
         let mut ids = BTreeSet::new();
         for path in paths.map_err(|source| self.unread(&folder, source))? {
             if ends.may_share_with(&path) {
-                let stored = self.storage.read(&path, deadline).await;
+                let stored = self.stored(&path, deadline).await;
                 let stored = stored.map_err(|source| self.unread(&path, source))?;
-                ids.extend(stored.iter().flat_map(|(content, _)| ids_in(content)));
+                ids.extend(stored.iter().flat_map(ids_in));
             }
         }
         Ok(ids)
@@ -161,10 +163,20 @@ impl Archive {
         object: &Object,
         deadline: Deadline,
     ) -> Result<bool, StorageError> {
-        let Some((stored, _)) = self.storage.read(path, deadline).await? else {
+        let Some(stored) = self.stored(path, deadline).await? else {
             return Ok(false);
         };
         Ok(stored == object.content || object.ids.is_subset(&ids_in(&stored)))
+    }
+
+    /// The content of an object; `None` if there is none, or one that is larger than this program
+    /// writes: it may hold nothing, and must not stop deliveries.
+    async fn stored(&self, path: &str, deadline: Deadline) -> Result<Option<Bytes>, StorageError> {
+        match self.storage.read(path, deadline).await {
+            Ok(stored) => Ok(stored.map(|(content, _)| content)),
+            Err(error) if error.is_too_large() => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     fn unwritten(&self, path: &str, source: StorageError) -> ArchiveError {

@@ -149,6 +149,35 @@ async fn whatever_the_ends_of_a_batch_no_record_is_there_twice() {
     );
 }
 
+/// No object that this program writes is that large, so it holds no record of this archive.
+#[tokio::test]
+async fn an_object_that_is_too_large_to_be_read_stops_no_delivery() {
+    let folder = Folder::new();
+    let ids = [id("075956", 1), id("075957", 1), id("075958", 1)];
+    let hour = folder
+        .0
+        .path()
+        .join("archive/acme.eu.auth0.com/2026/11/21/07");
+    std::fs::create_dir_all(&hour).unwrap();
+    let large = |first: &str, last: &str| {
+        let path = hour.join(format!("{first}-{last}.ndjson.gz"));
+        let file = std::fs::File::create(&path).unwrap();
+        file.set_len(32 * 1024 * 1024 + 1).unwrap();
+        path
+    };
+    // One has the name that the batch's object would have.
+    let foreign = [large(&ids[0], &ids[2]), large(&ids[0], &ids[1])];
+    for _ in 0..2 {
+        folder.deliver(&[&ids[0], &ids[1]]).await;
+    }
+    for path in foreign {
+        std::fs::remove_file(path).unwrap();
+    }
+    let objects = folder.objects();
+    assert_eq!(objects.len(), 1, "{objects:?}");
+    assert_eq!(objects[0].1, ids[..2]);
+}
+
 #[tokio::test]
 async fn an_object_that_is_damaged_holds_nothing() {
     let folder = Folder::new();
