@@ -1,5 +1,7 @@
 //! Stores objects in a bucket of S3 or of an S3-compatible service. A version is an `ETag`.
 
+mod list;
+
 use std::fmt;
 use std::sync::Arc;
 
@@ -134,6 +136,10 @@ impl Refusals for S3Refusals {
             about,
             again,
         }
+    }
+
+    fn is_answer(&self, query: &str, body: &[u8]) -> bool {
+        !list::is_asked_for(query) || list::is_whole(body)
     }
 }
 

@@ -33,6 +33,11 @@ pub(super) trait Refusals: Clone + std::fmt::Debug + Send + Sync + 'static {
     fn secrets(&self, request: &HttpRequest) -> Self::Secrets;
 
     fn read(&self, answer: &Answer, secrets: &Self::Secrets) -> Self::Refusal;
+
+    /// Whether the body of a success can be what was asked for with this query.
+    fn is_answer(&self, _query: &str, _body: &[u8]) -> bool {
+        true
+    }
 }
 
 /// This program's own HTTP client, with its timeouts and without redirects.
@@ -52,6 +57,11 @@ pub(super) struct AnswerTooLarge;
 #[error("it answered with a page, as a proxy may in its place")]
 pub(super) struct AnswerIsWebpage;
 
+/// Something else in response to a request for a list, or a part of a list.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("it did not answer with a whole list; a proxy may answer in its place")]
+pub(super) struct AnswerIsNoList;
+
 impl<R: Refusals> Wire<R> {
     pub(super) fn new(client: reqwest::Client, refusals: R) -> Self {
         Self {
@@ -64,6 +74,7 @@ impl<R: Refusals> Wire<R> {
     pub(super) async fn send(&self, request: HttpRequest) -> Result<HttpResponse, HttpError> {
         let secrets = self.refusals.secrets(&request);
         let is_change = matches!(*request.method(), Method::PUT | Method::DELETE);
+        let query = request.uri().query().unwrap_or_default().to_owned();
         let (head, body) = self.http.execute(request).await?.into_parts();
         if head.status.is_success() {
             let told = head.headers.get(CONTENT_LENGTH);
@@ -74,6 +85,9 @@ impl<R: Refusals> Wire<R> {
             };
             if is_change && is_webpage(&head.headers, &body) {
                 return Err(HttpError::new(HttpErrorKind::Unknown, AnswerIsWebpage));
+            }
+            if !self.refusals.is_answer(&query, &body) {
+                return Err(HttpError::new(HttpErrorKind::Unknown, AnswerIsNoList));
             }
             return Ok(HttpResponse::from_parts(head, body.into()));
         }

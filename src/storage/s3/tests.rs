@@ -275,3 +275,45 @@ async fn a_page_of_a_proxy_is_no_write() {
     let error = crate::error::with_causes(&written.unwrap_err());
     assert!(error.contains("it answered with a page"), "{error}");
 }
+
+/// A page would be read as a list without objects, and so as an archive in which there is nothing.
+#[tokio::test]
+async fn what_is_no_whole_list_of_a_bucket_is_no_list() {
+    let list = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<ListBucketResult>";
+    for (answer, is_list) in [
+        (format!("{list}</ListBucketResult>"), true),
+        ("<ListBucketResult xmlns=\"a\"/>".to_owned(), true),
+        (
+            format!(
+                "{list}<IsTruncated>false</IsTruncated><NextContinuationToken/></ListBucketResult>"
+            ),
+            true,
+        ),
+        ("<html><body>welcome</body></html>".to_owned(), false),
+        ("<!-- <ListBucketResult> --><html></html>".to_owned(), false),
+        (
+            format!("{list}</ListBucketResult>").replace("List", "Lists"),
+            false,
+        ),
+        ("<ListBucketResults></ListBucketResults>".to_owned(), false),
+        // The list goes on, and does not say where.
+        (
+            format!("{list}<IsTruncated>true</IsTruncated></ListBucketResult>"),
+            false,
+        ),
+    ] {
+        let whole = answer.clone();
+        let double = Double::start(move |_| whole.clone().into_response()).await;
+        let bucket = double.bucket();
+        Objects::prepare(&bucket, soon()).await.unwrap();
+        match bucket.list("a").await {
+            Ok(paths) => assert!(is_list && paths.is_empty(), "{answer}: {paths:?}"),
+            Err(error) => {
+                let error = crate::error::with_causes(&error);
+                assert!(!is_list, "{answer}: {error}");
+                let told = "it did not answer with a whole list";
+                assert!(error.contains(told), "{error}");
+            }
+        }
+    }
+}
