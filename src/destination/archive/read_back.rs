@@ -22,6 +22,13 @@ struct NotAnObject {
     source: std::io::Error,
 }
 
+/// An object that was listed. Without it, what is read would be taken for all that there is.
+#[derive(Debug, thiserror::Error)]
+#[error("{location} was listed, and is not there when it is read; if it was removed, start again")]
+struct NotThere {
+    location: String,
+}
+
 impl Archived for Archive {
     fn groups(
         &self,
@@ -52,9 +59,10 @@ impl Archived for Archive {
             let mut records = Vec::new();
             for path in group {
                 let stored = self.storage.read(path, deadline).await;
-                let Some((content, _)) = stored.map_err(|source| self.unread(path, source))? else {
-                    continue;
-                };
+                let stored = stored.map_err(|source| self.unread(path, source))?;
+                let (content, _) = stored.ok_or_else(|| NotThere {
+                    location: self.storage.location(path),
+                })?;
                 let read = unpacked(&content).and_then(|lines| records_in(&lines));
                 records.extend(read.map_err(|source| NotAnObject {
                     location: self.storage.location(path),

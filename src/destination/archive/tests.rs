@@ -179,6 +179,28 @@ async fn an_object_that_is_too_large_to_be_read_stops_no_delivery() {
 }
 
 #[tokio::test]
+async fn an_object_that_was_listed_and_is_not_there_is_not_passed_over() {
+    let folder = Folder::new();
+    let ids = [id("075956", 1), id("075957", 1)];
+    folder.deliver(&[&ids[0]]).await;
+    folder.deliver(&[&ids[1]]).await;
+    let archive = folder.archive();
+    let archived = archive.archived().unwrap();
+    let deadline = Deadline::after(Duration::from_mins(1));
+    let hour = "2026-11-21T07:00:00Z".parse().unwrap();
+    let groups = archived.groups(hour, deadline).await.unwrap().concat();
+    assert_eq!(archived.read(&groups, deadline).await.unwrap().len(), 2);
+    let hours = folder.0.path().join("archive");
+    std::fs::remove_file(hours.join(&groups[1])).unwrap();
+    let error = archived.read(&groups, deadline).await.unwrap_err();
+    let told = format!(
+        "{} was listed, and is not there",
+        hours.join(&groups[1]).display()
+    );
+    assert!(error.to_string().starts_with(&told), "{error}");
+}
+
+#[tokio::test]
 async fn an_object_that_is_damaged_holds_nothing() {
     let folder = Folder::new();
     let ids = [id("075958", 1), id("075959", 1)];
