@@ -241,7 +241,7 @@ impl DataCollector {
                  such as a proxy)"
             }
             StatusCode::OK if !answer.names_error() => return Ok(()),
-            StatusCode::FORBIDDEN => {
+            StatusCode::FORBIDDEN if !answer.is_blocked() => {
                 return Err(DataCollectorError::Forbidden {
                     host,
                     excerpt,

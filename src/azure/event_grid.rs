@@ -275,7 +275,9 @@ impl Topic {
                     remedy,
                 })
             }
-            StatusCode::FORBIDDEN => Err(EventGridError::Forbidden { host, said }),
+            StatusCode::FORBIDDEN if !answer.is_blocked() => {
+                Err(EventGridError::Forbidden { host, said })
+            }
             StatusCode::NOT_FOUND => Err(EventGridError::UnknownTopic {
                 host,
                 path: self.url.path().to_owned(),
@@ -431,6 +433,17 @@ mod tests {
                 Again::Never
             };
             assert_eq!(error.again(), expected, "{status}");
+        }
+    }
+
+    #[test]
+    fn a_page_that_blocks_a_batch_may_do_so_for_an_event() {
+        let page = "<html>Request blocked</html>";
+        for (status, body, is_internal) in [(403, page, true), (451, "", true), (403, "{}", false)]
+        {
+            let error = judged(TopicKind::Custom, status, body).unwrap_err();
+            assert_eq!(error.is_internal(), is_internal, "{error}");
+            assert_eq!(error.to_string().contains("Data Sender"), !is_internal);
         }
     }
 

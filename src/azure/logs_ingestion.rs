@@ -234,7 +234,9 @@ impl RuleClient {
                 resource: self.identity.resource().to_owned(),
                 said,
             }),
-            StatusCode::FORBIDDEN => Err(LogsIngestionError::Forbidden { host, rule, said }),
+            StatusCode::FORBIDDEN if !answer.is_blocked() => {
+                Err(LogsIngestionError::Forbidden { host, rule, said })
+            }
             StatusCode::NOT_FOUND => Err(LogsIngestionError::UnknownRule { host, rule, said }),
             StatusCode::BAD_REQUEST if names_stream(&code) => {
                 Err(LogsIngestionError::UnknownStream {

@@ -166,7 +166,8 @@ pub(crate) enum DeliveryError {
     /// rows might be answered in time.
     #[error(transparent)]
     Late(BoxError),
-    /// The service failed internally at every attempt. One of the rows may be the cause.
+    /// The service failed internally at every attempt, or something on the way blocks the request. One
+    /// of the rows may be the cause.
     #[error(transparent)]
     Internal(BoxError),
     /// Anything else. Transient failures have been retried already.

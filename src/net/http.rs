@@ -310,6 +310,12 @@ impl Answer {
         is_webpage(&self.headers, &self.body)
     }
 
+    /// Whether something on the way blocks the request, instead of the service that refuses it: then what
+    /// is in the request may be the cause.
+    pub fn is_blocked(&self) -> bool {
+        self.status == StatusCode::FORBIDDEN && self.is_webpage()
+    }
+
     /// Whether the body names an error, whatever the status: a service, or something in its place,
     /// may report an error in no other way.
     pub fn names_error(&self) -> bool {
@@ -349,9 +355,12 @@ impl Answer {
     }
 }
 
-/// Whether a status says that the service failed internally. 503 says only that it is overloaded.
+/// Whether a status may be the fault of what is in a request, although no service says so: it failed
+/// internally, or something on the way blocks the request. 503 says only that a service is overloaded,
+/// and the other exceptions have a meaning of their own.
 pub(crate) fn is_internal(status: StatusCode) -> bool {
-    matches!(status.as_u16(), 500 | 502 | 504)
+    let has_meaning = || matches!(status.as_u16(), 400 | 401 | 404 | 407 | 408 | 413 | 429);
+    matches!(status.as_u16(), 500 | 502 | 504) || status.is_client_error() && !has_meaning()
 }
 
 /// Whether an answer is a web page, as a proxy may send it in place of a service that answers with

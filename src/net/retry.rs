@@ -91,8 +91,8 @@ pub(crate) trait Transient {
         false
     }
 
-    /// Whether the service failed internally, or the connection ended without an answer. What was
-    /// sent may be the cause.
+    /// Whether the service failed internally, something on the way blocked the request, or the
+    /// connection ended without an answer. What was sent may be the cause.
     fn is_internal(&self) -> bool {
         false
     }

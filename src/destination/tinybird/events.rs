@@ -256,7 +256,7 @@ impl Events {
                 Err(_) => Err(TinybirdError::Unreadable { host, said }),
             },
             StatusCode::ACCEPTED => Err(TinybirdError::Queued { host }),
-            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN if !answer.is_blocked() => {
                 Err(TinybirdError::Token { host, name, said })
             }
             StatusCode::NOT_FOUND => Err(TinybirdError::Unknown { host, name, said }),
@@ -465,6 +465,17 @@ mod tests {
             assert!(error.to_string().contains(telling), "{error}");
             assert_eq!(error.is_about_content(), is_about_content, "{error}");
             assert_eq!(error.again(), Again::Never, "{error}");
+        }
+    }
+
+    #[test]
+    fn a_page_that_blocks_a_request_may_do_so_for_a_row() {
+        let page = "<html>Request blocked</html>";
+        for (status, body, is_internal) in [(403, page, true), (451, "", true), (403, "{}", false)]
+        {
+            let error = judged(status, &[], body).unwrap_err();
+            assert_eq!(error.is_internal(), is_internal, "{error}");
+            assert_eq!(error.to_string().contains("TINYBIRD_TOKEN"), !is_internal);
         }
     }
 

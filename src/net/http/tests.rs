@@ -222,3 +222,42 @@ proptest! {
         prop_assert_eq!(busy.retry_after().map(|it| it.as_secs()), number);
     }
 }
+
+#[test]
+fn what_may_be_blocked_for_its_content_is_told_from_what_is_not_allowed() {
+    for (status, body, expected) in [
+        (403, "<html>Request blocked</html>", true),
+        (403, r#"{"error":{"code":"OperationFailed"}}"#, false),
+        (403, "", false),
+        (401, "<html></html>", false),
+        (200, "<html></html>", false),
+    ] {
+        assert_eq!(
+            answer(status, &[], body).is_blocked(),
+            expected,
+            "{status} {body}"
+        );
+    }
+    for (status, expected) in [
+        (500, true),
+        (502, true),
+        (503, false),
+        (504, true),
+        (400, false),
+        (401, false),
+        (403, true),
+        (404, false),
+        (407, false),
+        (409, true),
+        (413, false),
+        (415, true),
+        (422, true),
+        (429, false),
+        (451, true),
+        (200, false),
+        (302, false),
+    ] {
+        let status = StatusCode::from_u16(status).unwrap();
+        assert_eq!(is_internal(status), expected, "{status}");
+    }
+}
