@@ -1,7 +1,8 @@
 //! What a service of AWS says when it refuses a request, in any of its protocols.
 //!
-//! <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_troubleshoot.html> and the list of
-//! common errors of each service.
+//! <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_troubleshoot.html>, the list of common
+//! errors of each service, and the codes that AWS's own SDKs retry:
+//! <https://docs.aws.amazon.com/sdkref/latest/guide/feature-retry-behavior.html>.
 
 use object_store::aws::AwsCredential;
 use secrecy::SecretString;
@@ -126,7 +127,15 @@ impl Refusal {
             | "TooManyRequestsException"
             | "RequestLimitExceeded"
             | "RequestThrottled"
+            | "RequestThrottledException"
+            | "BandwidthLimitExceeded"
+            | "LimitExceededException"
+            | "PriorRequestNotComplete"
+            | "ProvisionedThroughputExceededException"
+            | "SlowDown"
+            | "TransactionInProgressException"
             | "RequestTimeout"
+            | "RequestTimeoutException"
             | "OperationAborted"
             | "InternalFailure"
             | "InternalException"
@@ -244,6 +253,11 @@ mod tests {
             ("ThrottlingException", "", About::Moment),
             ("InternalFailure", "", About::Moment),
             ("RequestTimeout", "", About::Moment),
+            ("RequestTimeoutException", "", About::Moment),
+            ("RequestThrottledException", "", About::Moment),
+            ("SlowDown", "", About::Moment),
+            ("BandwidthLimitExceeded", "", About::Moment),
+            ("LimitExceededException", "", About::Moment),
             ("OperationAborted", "", About::Moment),
             ("ValidationException", "Signature expired", About::Other),
         ] {
