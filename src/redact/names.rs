@@ -45,14 +45,16 @@ const TAIL: usize = 24;
 fn known(last: u8) -> &'static [(Part, &'static str, NameKind)] {
     match last {
         b'2' => &[(All, "p12", Whole), (End, "pkcs12", Whole)],
-        b'a' => &[(All, "data", Form)],
+        b'a' => &[
+            (All, "data", Form), (End, "contrasea", Secret), (End, "contrasena", Secret), (End, "senha", Secret),
+        ],
         b'd' => &[
             (All, "id", Identity), (All, "agentid", Identity), (All, "clientid", Identity),
             (All, "connectionid", Identity), (All, "identityuserid", Identity), (All, "logid", Identity),
             (All, "organizationid", Identity), (All, "payload", Form), (All, "sessionid", Identity),
             (All, "userid", Identity), (End, "passwd", Secret), (End, "password", Secret),
-            (End, "pwd", Secret), (End, "ticketid", Secret),
-            (End, "authreqid", Secret),
+            (End, "passord", Secret), (End, "pswd", Secret), (End, "pwd", Secret), (End, "wachtwoord", Secret),
+            (End, "ticketid", Secret), (End, "authreqid", Secret),
         ],
         b'e' => &[
             (All, "audience", Identity), (All, "clientname", Identity), (All, "date", Identity),
@@ -62,7 +64,7 @@ fn known(last: u8) -> &'static [(Part, &'static str, NameKind)] {
             (All, "tenantname", Identity), (All, "type", Identity), (All, "username", Identity),
             (End, "authcode", Secret), (End, "authorizationcode", Secret), (End, "backupcode", Secret),
             (End, "bindingcode", Secret), (End, "connectcode", Secret), (End, "cookie", Secret), (End, "devicecode", Secret),
-            (End, "headervalue", Secret), (End, "mfacode", Secret), (End, "onetimecode", Secret), (End, "oobcode", Secret),
+            (End, "headervalue", Secret), (End, "mfacode", Secret), (End, "motdepasse", Secret), (End, "onetimecode", Secret), (End, "oobcode", Secret),
             (End, "otpcode", Secret), (End, "smscode", Secret), (End, "usercode", Secret),
             (End, "passcode", Secret), (End, "passphrase", Secret), (End, "recoverycode", Secret),
             (End, "samlresponse", Secret), (End, "secretvalue", Secret), (End, "tokenvalue", Secret),
@@ -72,6 +74,7 @@ fn known(last: u8) -> &'static [(Part, &'static str, NameKind)] {
         b'g' => &[(All, "querystring", Form), (End, "connectionstring", Secret)],
         b'h' => &[
             (All, "path", Path), (All, "search", Form), (End, "linkwith", Secret), (End, "passwordhash", Whole),
+            (End, "secrethash", Secret),
         ],
         b'i' => &[(All, "jti", Identity), (End, "uri", Url)],
         b'k' => &[(End, "magiclink", Secret)],
@@ -104,14 +107,15 @@ fn known(last: u8) -> &'static [(Part, &'static str, NameKind)] {
         ],
         b't' => &[
             (All, "subject", Identity), (All, "useragent", Identity), (End, "idtokenhint", Secret),
-            (End, "passwordrepeat", Secret), (End, "secret", Secret), (End, "ticket", Secret), (End, "wresult", Secret), (End, "endpoint", Url),
+            (End, "kennwort", Secret), (End, "passwordrepeat", Secret), (End, "passwort", Secret), (End, "secret", Secret), (End, "ticket", Secret), (End, "wresult", Secret), (End, "endpoint", Url),
         ],
         b'y' => &[
             (All, "body", Form), (All, "query", Form), (All, "strategy", Identity), (All, "signingkey", Whole),
             (All, "skey", Whole), (End, "decryptionkey", Whole), (End, "privatekey", Whole),
-            (End, "accesskey", Secret), (End, "apikey", Secret), (End, "masterkey", Secret),
+            (End, "privkey", Whole), (End, "accesskey", Secret), (End, "apikey", Secret),
+            (End, "functionskey", Secret), (End, "hmackey", Secret), (End, "masterkey", Secret),
             (End, "saskey", Secret), (End, "secretkey", Secret), (End, "serverkey", Secret),
-            (End, "sharedkey", Secret), (End, "wrappedkey", Secret), (End, "writekey", Secret),
+            (End, "sharedkey", Secret), (End, "subscriptionkey", Secret), (End, "wrappedkey", Secret), (End, "writekey", Secret),
         ],
         _ => &[],
     }

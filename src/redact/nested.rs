@@ -39,8 +39,9 @@ fn edits(masker: Masker, verdict: Judgement, plain: &str) -> Edits {
         }
     };
     let around = |range| text::plain(masker, verdict, &plain[range]);
+    let mut begins = Begins::of(plain);
     let mut at = 0;
-    while let Some(begin) = json::begin_in(plain, at) {
+    while let Some(begin) = begins.next_from(at) {
         put(at..begin, around(at..begin));
         let Some(masker) = masker.within() else {
             put(begin..plain.len(), Cow::Owned(MASK.to_owned()));
@@ -74,4 +75,56 @@ fn edits(masker: Masker, verdict: Judgement, plain: &str) -> Edits {
     }
     put(at..plain.len(), around(at..plain.len()));
     edits
+}
+
+/// The longest name, in bytes, by which JSON is recognised that was cut at its beginning.
+const LONGEST_NAME: usize = 64;
+
+/// Where JSON begins in a text: a value, or a member of an object whose beginning was cut off, as in
+/// `..."password":"hunter2"... is not valid JSON`.
+struct Begins<'a> {
+    text: &'a str,
+    /// The next value and the next member that were found, each unless there is none. They are looked for
+    /// anew only once they are passed, so that a long text is read once.
+    value: Option<usize>,
+    member: Option<usize>,
+}
+
+impl<'a> Begins<'a> {
+    fn of(text: &'a str) -> Self {
+        Self {
+            text,
+            value: json::begin_in(text, 0),
+            member: begin_of_member(text, 0),
+        }
+    }
+
+    /// The first one at or after an offset, which never decreases.
+    fn next_from(&mut self, at: usize) -> Option<usize> {
+        if self.value.is_some_and(|it| it < at) {
+            self.value = json::begin_in(self.text, at);
+        }
+        if self.member.is_some_and(|it| it < at) {
+            self.member = begin_of_member(self.text, at);
+        }
+        self.value.into_iter().chain(self.member).min()
+    }
+}
+
+/// Where the first name in quotes with a colon after it begins, at or after an offset.
+fn begin_of_member(text: &str, from: usize) -> Option<usize> {
+    let bytes = text.as_bytes();
+    let mut at = from;
+    loop {
+        at += memchr::memchr(b'"', bytes.get(at..)?)?;
+        let ahead = &bytes[at + 1..];
+        let ahead = &ahead[..ahead.len().min(LONGEST_NAME)];
+        let end = memchr::memchr2(b'"', b'\\', ahead);
+        if let Some(end) = end.filter(|it| ahead[*it] == b'"')
+            && ahead[end + 1..].trim_ascii_start().first() == Some(&b':')
+        {
+            return Some(at);
+        }
+        at += 1;
+    }
 }

@@ -214,6 +214,18 @@ fn names_of_the_management_api_are_known() {
         "sms_code",
         "one_time_code",
         "magic_link",
+        "Passwort",
+        "contraseña",
+        "nueva_contrasena",
+        "mot_de_passe",
+        "senha",
+        "wachtwoord",
+        "pswd",
+        "x-functions-key",
+        "Ocp-Apim-Subscription-Key",
+        "hmac_key",
+        "privKey",
+        "client_secret_hash",
     ] {
         assert_masked(
             &format!(r#"{{"{name}":"hidden"}}"#),

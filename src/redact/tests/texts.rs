@@ -87,6 +87,32 @@ fn a_form_is_known_whatever_is_before_its_pairs() {
     assert_left(r#"{"a":" client_secret=s","b":"? token=a","body":" = &","query":"\n"}"#);
 }
 
+/// As JavaScript quotes JSON that it cannot parse.
+#[test]
+fn json_that_was_cut_at_its_beginning_is_read() {
+    for (text, expected) in [
+        (
+            r#"Unexpected token 'o', ..."password":"hunter2"... is not valid JSON"#,
+            r#"Unexpected token 'o', ..."password":"***"... is not valid JSON"#,
+        ),
+        (
+            r#"rd":"x","otp" : 123456,"a":"b"} sent, "token":"t"#,
+            r#"rd":"x","otp" : "***","a":"b"} sent, "token":"***"#,
+        ),
+        (
+            r#"{ user: "ada", "tokens": ["a", {"b": 1}], "c":{"secret":"x"} } {"otp":"1"}"#,
+            r#"{ user: "ada", "tokens": ["***", {"b": "***"}], "c":{"secret":"***"} } {"otp":"***"}"#,
+        ),
+    ] {
+        assert_masked(
+            &format!(r#"{{"error":{}}}"#, quoted(text)),
+            &format!(r#"{{"error":{}}}"#, quoted(expected)),
+        );
+    }
+    let left = r#"the "scope":"read", a "password" of x: y, "token": must be set, "a\"b":"c""#;
+    assert_left(&format!(r#"{{"error":{}}}"#, quoted(left)));
+}
+
 #[test]
 fn what_nobody_sees_before_json_in_quotes_hides_nothing() {
     for before in ["\u{feff}", "\u{200b} \u{feff}\n"] {
