@@ -4,7 +4,9 @@ use bytes::Bytes;
 use futures_util::future::BoxFuture;
 
 use super::*;
-use crate::destination::{Archived, Delivery, Destination, Limits, Outcome, Probe, Quarantine};
+use crate::destination::{
+    Archived, Delivery, DeliveryError, Destination, Limits, Outcome, Probe, Quarantine,
+};
 use crate::net::retry::Deadline;
 use crate::record::{LogId, Record};
 use crate::run::{Mark, Stretch};
@@ -16,9 +18,10 @@ enum Fate {
     Refused,
     Unfit,
     Quarantined,
+    Open,
 }
 
-use Fate::{Quarantined, Refused, Taken, Unfit};
+use Fate::{Open, Quarantined, Refused, Taken, Unfit};
 
 /// A destination that also keeps records: each piece is an object of the hour. The ids of a piece are
 /// below those of the piece before.
@@ -95,11 +98,14 @@ impl Destination for Pieces {
     fn deliver<'a>(&'a self, rows: &'a [Bytes], _: Deadline) -> BoxFuture<'a, Delivery> {
         let outcome = |row: &Bytes| match self.fate(row) {
             Refused => Outcome::Refused("bad".into()),
+            Open => Outcome::Open,
             _ => Outcome::Accepted,
         };
         let quarantined = rows.iter().filter(|it| self.fate(it) == Quarantined);
         let quarantined = u64::try_from(quarantined.count()).unwrap();
+        let is_away = rows.iter().any(|it| self.fate(it) == Open);
         let delivery = Delivery {
+            error: is_away.then(|| DeliveryError::Failed("away".into())),
             outcomes: rows.iter().map(outcome).collect(),
             quarantine: (quarantined > 0).then(|| Quarantine {
                 rows: quarantined,
@@ -169,4 +175,12 @@ async fn quarantined_records_of_several_pieces_are_told_as_one_count() {
     assert_eq!(report.errors.len(), 1, "{report:?}");
     let told = "the destination quarantined 2 of the records that it took";
     assert!(report.errors[0].starts_with(told), "{report:?}");
+}
+
+/// The destination may have been about to fail.
+#[tokio::test(start_paused = true)]
+async fn what_was_set_aside_before_a_failure_proves_nothing() {
+    let report = replayed(&[vec![Refused, Refused, Taken], vec![Open]]).await;
+    assert_eq!((report.delivered, report.dead_lettered), (1, 2));
+    assert_eq!(report.errors, ["away"]);
 }
