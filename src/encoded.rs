@@ -121,17 +121,6 @@ pub(crate) fn hex(high: u8, low: u8) -> Option<u8> {
     u8::try_from(number(&[high, low], 16)?).ok()
 }
 
-/// Bytes as text. Each byte that is not valid UTF-8 becomes a question mark, so that offsets stay the
-/// same.
-pub(crate) fn text_of(bytes: &[u8]) -> String {
-    let mut text = String::with_capacity(bytes.len());
-    for chunk in bytes.utf8_chunks() {
-        text.push_str(chunk.valid());
-        text.extend(chunk.invalid().iter().map(|_| '?'));
-    }
-    text
-}
-
 /// `\u007c`, `\x7c`, `\n`, `\"`
 fn escape(text: &[u8]) -> Decoded {
     let simple = |byte| Some((Character::Byte(byte), 2));

@@ -8,64 +8,28 @@ use std::borrow::Cow;
 
 use memchr::memchr2;
 
-use crate::error::is_command_or_unseen;
-
 /// Where JSON that may have names in it begins in a text, at or after an offset. A brace alone does not
 /// prove JSON, since code has braces too. At the start of the text, the JSON may be a string.
 pub(crate) fn begin_in(text: &str, from: usize) -> Option<usize> {
-    if from == 0
-        && let Some(begin) = begin_of_string(text)
-    {
-        return Some(begin);
+    let trimmed = text.trim_ascii_start();
+    if from == 0 && trimmed.starts_with('"') {
+        return Some(text.len() - trimmed.len());
     }
     let bytes = text.as_bytes();
     let mut at = from;
     loop {
         at += memchr2(b'{', b'[', &bytes[at..])?;
-        let inner = at + innermost(&bytes[at..]);
-        let next = bytes[inner + 1..].trim_ascii_start().first();
-        let is_escaped = matches!(next, Some(b'\\' | b'%' | b'&'));
-        if !is_escaped && begins(&bytes[at..]) {
+        let next = bytes[at + 1..].trim_ascii_start().first();
+        let is_begin = match next {
+            Some(b'"') => true,
+            Some(b'{' | b'[') => bytes[at] == b'[',
+            _ => false,
+        };
+        if is_begin {
             return Some(at);
         }
-        at = if is_escaped { inner + 1 } else { at + 1 };
+        at += 1;
     }
-}
-
-/// Where the string begins with which a text begins. White space and what nobody sees may be before it.
-pub(crate) fn begin_of_string(text: &str) -> Option<usize> {
-    let is_before = |it: char| it.is_whitespace() || is_command_or_unseen(it);
-    let trimmed = text.trim_start_matches(is_before);
-    trimmed
-        .starts_with('"')
-        .then_some(text.len() - trimmed.len())
-}
-
-/// Whether a text that begins with a bracket is JSON that may have names in it.
-pub(crate) fn begins(text: &[u8]) -> bool {
-    match text {
-        [first @ (b'{' | b'['), rest @ ..] => match rest.trim_ascii_start().first() {
-            Some(b'"') => true,
-            Some(b'{' | b'[') => *first == b'[',
-            _ => false,
-        },
-        _ => false,
-    }
-}
-
-/// The offset of the innermost of the lists and the object that begin at the start of a text, one inside
-/// the other and each as the first element.
-pub(crate) fn innermost(text: &[u8]) -> usize {
-    let mut at = 0;
-    while text.get(at) == Some(&b'[') {
-        let rest = &text[at + 1..];
-        let trimmed = rest.trim_ascii_start();
-        if !matches!(trimmed.first(), Some(b'{' | b'[')) {
-            break;
-        }
-        at += 1 + rest.len() - trimmed.len();
-    }
-    at
 }
 
 /// The most JSON strings, each inside another, whose JSON is read. A string may have as many backslashes

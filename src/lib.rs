@@ -6,8 +6,7 @@
 //!
 //! The modules, from the bottom up; none imports from a module below it in this list:
 //!
-//! - `clock`, `encoded`, `error`, `json`, `escaped`: time, encoded characters, errors and JSON text, for
-//!   all.
+//! - `clock`, `encoded`, `error`, `json`: time, encoded characters, errors and JSON text, for all.
 //! - `record` is what is read: a record, its id, a page, a place to begin, and the trait of a source.
 //! - `report` is the result of a run.
 //! - `net` sends requests; `settings` validates app settings; [`redact`] masks secrets; [`table`] makes
@@ -40,7 +39,6 @@ mod clock;
 mod destination;
 mod encoded;
 mod error;
-mod escaped;
 #[cfg(test)]
 mod fuzz;
 mod health;

@@ -44,7 +44,10 @@ pub(super) fn is_read_on(policy: &Policy, role: Role, value: &str) -> bool {
 /// The kind of personal data that a value is by its role, if the policy treats that kind.
 pub(super) fn kind(policy: &Policy, role: Role, value: &str) -> Option<Kind> {
     let is_wanted = |kind: &Kind| policy.method(*kind).is_some();
-    let has_json = || nested::has_json(value);
+    let has_json = || {
+        let mut parts = nested::parts(value).into_iter();
+        nested::may_have_json(value) && parts.any(|it| matches!(it, Part::Json(_)))
+    };
     let kind = match role {
         Role::Personal(kind) => Some(kind),
         Role::LooksLike(kind) => looks_like(kind, value),
@@ -323,30 +326,20 @@ impl<'p> Finder<'p> {
             of_form(self.policy, value, |kind, value| self.searched(kind, value));
         }
         let is_read_on = is_aside || is_read_on(self.policy, role, value);
-        if !is_read_on || self.texts == MOST_TEXTS || !nested::may_have_json(value) {
+        if !nested::may_have_json(value) || !is_read_on || self.texts == MOST_TEXTS {
             return Reading::Open;
         }
-        self.json(is_aside, field, value);
+        for part in nested::parts(value) {
+            match part {
+                Part::Plain(_) => {}
+                Part::Json(json) if !is_aside => self.nested(json, field),
+                Part::Json(json) | Part::Cut(json) => self.set_aside(json, field),
+            }
+        }
         if is_aside {
             Reading::Open
         } else {
             Reading::HasJson
-        }
-    }
-
-    /// Reads the JSON in a string. A layer of escapes around it counts as a string.
-    fn json(&mut self, is_aside: bool, field: Field, value: &str) {
-        for part in nested::parts(value) {
-            match part {
-                Part::Escaped(json) if self.texts + 1 < MOST_TEXTS => {
-                    self.texts += 1;
-                    self.json(is_aside, field, &json.text);
-                    self.texts -= 1;
-                }
-                Part::Plain(_) | Part::Escaped(_) => {}
-                Part::Json(json) if !is_aside => self.nested(json, field),
-                Part::Json(json) | Part::Cut(json) => self.set_aside(json, field),
-            }
         }
     }
 

@@ -1,19 +1,15 @@
 //! JSON in a string: where it begins and where it ends. It may be the whole string or part of a
 //! sentence, and it may have been cut.
 
-use std::ops::Range;
-
 use serde::de::IgnoredAny;
 
-use crate::escaped::Escaped;
 use crate::json::{self, Scanner, Token};
 
 /// A part of a string.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Part<'a> {
     /// Text that is not JSON.
     Plain(&'a str),
-    /// What begins with JSON whose own quotes are escaped. It has parts of its own.
-    Escaped(Escaped<'a>),
     /// A complete value.
     Json(&'a str),
     /// What begins like a value but is cut or has a syntax error, as far as it can be scanned.
@@ -23,18 +19,7 @@ pub(super) enum Part<'a> {
 /// Whether there may be JSON in a text.
 pub(super) fn may_have_json(text: &str) -> bool {
     memchr::memchr2(b'{', b'[', text.as_bytes()).is_some()
-        || json::begin_of_string(text).is_some()
-        || Escaped::find(text, 0).is_some()
-}
-
-/// Whether a text has complete JSON.
-pub(super) fn has_json(text: &str) -> bool {
-    may_have_json(text)
-        && parts(text).iter().any(|it| match it {
-            Part::Json(_) => true,
-            Part::Escaped(json) => has_json(&json.text),
-            Part::Plain(_) | Part::Cut(_) => false,
-        })
+        || text.trim_ascii_start().starts_with('"')
 }
 
 /// The parts of a text, in order.
@@ -42,7 +27,9 @@ pub(super) fn parts(text: &str) -> Vec<Part<'_>> {
     let mut parts = Vec::new();
     let mut at = 0;
     while let Some(begin) = begin_of_json(text, at) {
-        without_plain_json(&text[at..begin], &mut parts);
+        if at < begin {
+            parts.push(Part::Plain(&text[at..begin]));
+        }
         let json = &text[begin..];
         let mut values = serde_json::Deserializer::from_str(json).into_iter::<IgnoredAny>();
         let is_whole = matches!(values.next(), Some(Ok(_)));
@@ -61,24 +48,10 @@ pub(super) fn parts(text: &str) -> Vec<Part<'_>> {
             Part::Cut(json)
         });
     }
-    without_plain_json(&text[at..], &mut parts);
-    parts
-}
-
-/// The parts of a text in which all JSON is escaped.
-fn without_plain_json<'a>(text: &'a str, parts: &mut Vec<Part<'a>>) {
-    let mut at = 0;
-    let plain = |range: Range<usize>, parts: &mut Vec<Part<'a>>| {
-        if !range.is_empty() {
-            parts.push(Part::Plain(&text[range]));
-        }
-    };
-    while let Some(json) = Escaped::find(text, at) {
-        plain(at..json.begin, parts);
-        at = json.end();
-        parts.push(Part::Escaped(json));
+    if at < text.len() {
+        parts.push(Part::Plain(&text[at..]));
     }
-    plain(at..text.len(), parts);
+    parts
 }
 
 /// Where JSON begins, at or after an offset.

@@ -12,7 +12,6 @@ use super::method::{Method, Policy};
 use super::nested::{self, Part};
 use super::pieces::{Piece, Reading, pieces, tokens, written};
 use super::walk::{Role, Walk};
-use crate::escaped::{Edit, Edits, Escaped, edited, moved};
 use crate::json::{MOST_TEXTS, Scanner, Token, unescape_lossy};
 use crate::redact::MASK;
 
@@ -281,84 +280,48 @@ impl Writer<'_> {
 
     /// A string with JSON in it, rewritten.
     fn parts(&mut self, field: Field, text: &str) -> String {
+        let mut new = String::with_capacity(text.len());
         let was_changed = std::mem::take(&mut self.is_changed);
+        let mut is_changed = was_changed;
         self.texts += 1;
-        let edits = self.edits(field, text);
-        self.texts -= 1;
-        self.is_changed = was_changed;
-        edited(text, &edits).into_owned()
-    }
-
-    /// What is new in a string with JSON in it.
-    fn edits(&mut self, field: Field, text: &str) -> Edits {
-        let mut edits = Edits::new();
-        let mut at = 0;
         for part in nested::parts(text) {
             match part {
-                Part::Plain(part) => {
-                    edits.extend(self.plain(part, at));
-                    at += part.len();
-                }
-                Part::Escaped(json) => {
-                    let new = self.escaped(field, &json);
-                    edits.extend(new.into_iter().map(|it| moved(it, at)));
-                    at += json.written.len();
-                }
+                Part::Plain(part) => new.push_str(&self.found.index().replaced(part)),
                 Part::Cut(json) => {
-                    let new = self.cut(field, json);
-                    edits.extend(new.into_iter().map(|it| moved(it, at)));
-                    at += json.len();
+                    self.cut(field, json, &mut new);
+                    is_changed |= std::mem::take(&mut self.is_changed);
                 }
                 Part::Json(json) => {
-                    let range = at..at + json.len();
-                    at = range.end;
-                    edits.extend(self.json(field, json).map(|new| (range, new)));
+                    let walk = Walk::within(field);
+                    let mut pieces =
+                        pieces(tokens(json), json.len(), walk, &mut self.objects, |_| {});
+                    self.write(&mut pieces);
+                    // Unchanged JSON keeps its white space.
+                    let has_changed = std::mem::take(&mut self.is_changed);
+                    if has_changed {
+                        new.push_str(&written(&pieces, json.len()));
+                    } else {
+                        new.push_str(json);
+                    }
+                    is_changed |= has_changed;
                 }
             }
         }
-        edits
-    }
-
-    /// What is new in text at this offset that is not JSON.
-    fn plain(&self, text: &str, at: usize) -> Option<Edit> {
-        match self.found.index().replaced(text) {
-            Cow::Owned(new) => Some((at..at + text.len(), new)),
-            Cow::Borrowed(_) => None,
-        }
-    }
-
-    /// What is new in JSON whose own quotes are escaped. A layer of escapes counts as a string.
-    fn escaped(&mut self, field: Field, json: &Escaped) -> Edits {
-        if self.texts == MOST_TEXTS {
-            return self.plain(json.written, 0).into_iter().collect();
-        }
-        self.texts += 1;
-        let edits = self.edits(field, &json.text);
         self.texts -= 1;
-        edits.into_iter().map(|it| json.edit(it)).collect()
+        self.is_changed = is_changed;
+        new
     }
 
-    /// JSON rewritten, if it changes. Otherwise it keeps its white space.
-    fn json(&mut self, field: Field, json: &str) -> Option<String> {
-        let walk = Walk::within(field);
-        let mut pieces = pieces(tokens(json), json.len(), walk, &mut self.objects, |_| {});
-        self.write(&mut pieces);
-        let is_changed = std::mem::take(&mut self.is_changed);
-        is_changed.then(|| written(&pieces, json.len()))
-    }
-
-    /// What is new in JSON that was cut. Personal fields are replaced in place, and so is what was found,
-    /// even between values.
-    fn cut(&mut self, field: Field, json: &str) -> Edits {
+    /// Rewrites JSON that was cut. Personal fields are replaced in place, and so is what was found,
+    /// even between values. Everything else stays as written.
+    fn cut(&mut self, field: Field, json: &str, new: &mut String) {
         let objects = std::mem::replace(&mut self.objects, FIRST_OF_NOBODY);
         let walk = Walk::within(field);
         let mut pieces = pieces(tokens(json), json.len(), walk, &mut self.objects, |_| {});
         self.replace(&mut pieces);
         self.objects = objects;
-        self.is_changed = false;
         let is_place = self.policy.method(Kind::Location).is_some();
-        let mut edits = Edits::new();
-        let mut at = 0;
+        let mut copied = 0;
         let mut tokens = Scanner::new(json);
         for piece in &pieces {
             let (raw, quote) = match tokens.next() {
@@ -372,13 +335,11 @@ impl Writer<'_> {
                 Some(text) => text,
                 None => continue,
             };
-            let begin = tokens.begin();
-            edits.extend(self.plain(&json[at..begin], at));
-            at = begin + raw.len();
-            edits.push((begin..at, format!("{quote}{text}{quote}")));
+            new.push_str(&self.found.index().replaced(&json[copied..tokens.begin()]));
+            new.extend([quote, text, quote]);
+            copied = tokens.begin() + raw.len();
         }
-        edits.extend(self.plain(&json[at..], at));
-        edits
+        new.push_str(&self.found.index().replaced(&json[copied..]));
     }
 }
 

@@ -1,4 +1,3 @@
-mod escaped;
 mod fields;
 mod labels;
 mod methods;

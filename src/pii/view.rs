@@ -4,10 +4,9 @@
 use std::borrow::Cow;
 
 use crate::encoded::{self, Character};
-use crate::json::MOST_TEXTS;
 
-/// How many times a text is decoded: as often as texts in texts are read.
-pub(super) const ROUNDS: usize = MOST_TEXTS;
+/// How many times a text is decoded. Logs contain text that is encoded twice, but not more often.
+pub(super) const ROUNDS: usize = 3;
 
 /// A text after some rounds of decoding.
 pub(super) struct View<'a> {
@@ -52,8 +51,19 @@ impl<'a> View<'a> {
         }
         places.push(self.place(text.len()));
         is_changed.then(|| View {
-            text: encoded::text_of(&bytes).into(),
+            text: text_of(&bytes).into(),
             places,
         })
     }
+}
+
+/// Bytes as text. Each byte that is not valid UTF-8 becomes a question mark, so that offsets stay the
+/// same.
+fn text_of(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(bytes.len());
+    for chunk in bytes.utf8_chunks() {
+        text.push_str(chunk.valid());
+        text.extend(chunk.invalid().iter().map(|_| '?'));
+    }
+    text
 }

@@ -4,8 +4,7 @@
 //! the first one counts, as it does for the columns.
 
 use crate::encoded;
-use crate::escaped::Escaped;
-use crate::json::{self, MOST_TEXTS, Scanner, Token};
+use crate::json::{self, Scanner, Token};
 
 /// Where a record has the path of a call.
 const PATH: [&str; 3] = ["details", "request", "path"];
@@ -14,37 +13,20 @@ const PATH: [&str; 3] = ["details", "request", "path"];
 pub fn sets_secrets(record: &str) -> bool {
     // Most records have neither this name nor an escape that may be part of it.
     (record.contains("path") || record.contains("\\u00"))
-        && path_of(record).is_some_and(|path| is_of_secrets(&path))
+        && within(record, &PATH).is_some_and(|path| is_of_secrets(&path))
 }
 
-/// The path of the call that a record describes.
-fn path_of(record: &str) -> Option<String> {
-    let mut tokens = Scanner::new(record);
+/// The first string under these nested names. Each level may also be JSON in a string.
+fn within(text: &str, names: &[&str]) -> Option<String> {
+    let mut tokens = Scanner::new(text);
     match tokens.next() {
-        Some(Token::BeginObject) => find(&mut tokens, &PATH, MOST_TEXTS),
+        Some(Token::BeginObject) => find(&mut tokens, names),
         _ => None,
-    }
-}
-
-/// The first string under these nested names. Each level may also be JSON in strings, each inside
-/// another, of which at most `texts` are read.
-fn within(text: &str, names: &[&str], texts: usize) -> Option<String> {
-    let below = texts.checked_sub(1)?;
-    let begin = json::begin_in(text, 0);
-    let mut tokens = Scanner::new(&text[begin.unwrap_or(0)..]);
-    let found = match tokens.next() {
-        Some(Token::BeginObject) => find(&mut tokens, names, below),
-        Some(Token::Text(text)) => within(&json::unescape_lossy(text), names, below),
-        _ => None,
-    };
-    match begin {
-        None => found.or_else(|| within(&Escaped::find(text, 0)?.text, names, below)),
-        Some(_) => found,
     }
 }
 
 /// The same in the rest of an object.
-fn find(tokens: &mut Scanner, names: &[&str], texts: usize) -> Option<String> {
+fn find(tokens: &mut Scanner, names: &[&str]) -> Option<String> {
     let (name, below) = names.split_first()?;
     while let Some(Token::Key(key)) = tokens.next() {
         let is_named = json::unescape(key).is_some_and(|it| it == *name);
@@ -53,10 +35,10 @@ fn find(tokens: &mut Scanner, names: &[&str], texts: usize) -> Option<String> {
                 let text = json::unescape_lossy(text);
                 match below {
                     [] => Some(text.into_owned()),
-                    _ => within(&text, below, texts),
+                    _ => within(&text, below),
                 }
             }
-            Token::BeginObject if is_named && !below.is_empty() => find(tokens, below, texts),
+            Token::BeginObject if is_named && !below.is_empty() => find(tokens, below),
             Token::BeginObject | Token::BeginArray => {
                 tokens.skip_rest();
                 None

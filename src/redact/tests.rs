@@ -1,5 +1,4 @@
 mod detections;
-mod escaped;
 mod hostile;
 mod properties;
 mod texts;

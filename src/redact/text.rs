@@ -5,7 +5,6 @@ use std::borrow::Cow;
 
 use super::names::NameKind;
 use super::{Judgement, Masker, nested, url, values};
-use crate::escaped::{Edits, edited};
 use crate::json;
 
 /// The most passes over a text. No text is known to need more than two.
@@ -96,13 +95,13 @@ pub fn masked(masker: Masker, verdict: Judgement, text: &str) -> Cow<'_, str> {
         return Cow::Borrowed(text);
     }
     if !signs.has(sign::BACKSLASH) {
-        return plain(masker, verdict, text);
+        return plain(verdict.kind, text);
     }
     let is_read_whole = matches!(verdict.kind, NameKind::Sentence | NameKind::Path);
     let unescaped = json::unescape_lossy(text);
     let result = to_the_end(&unescaped, |text| {
         if is_read_whole || !text.contains('"') {
-            plain(masker, verdict, text)
+            plain(verdict.kind, text)
         } else {
             nested::masked(masker, verdict, text)
         }
@@ -113,9 +112,9 @@ pub fn masked(masker: Masker, verdict: Judgement, text: &str) -> Cow<'_, str> {
     }
 }
 
-/// A text without JSON, masked. It may have JSON whose own quotes are escaped.
-pub fn plain(masker: Masker, verdict: Judgement, text: &str) -> Cow<'_, str> {
-    to_the_end(text, |it| once(masker, verdict, it))
+/// A text without JSON, masked.
+pub fn plain(kind: NameKind, text: &str) -> Cow<'_, str> {
+    to_the_end(text, |it| once(kind, it))
 }
 
 /// Masks a text again until nothing changes: what a mask leaves may look like a secret for the first
@@ -137,49 +136,42 @@ fn to_the_end(text: &str, mask: impl Fn(&str) -> Cow<'_, str>) -> Cow<'_, str> {
     Cow::Owned(masked)
 }
 
-fn once(masker: Masker, verdict: Judgement, text: &str) -> Cow<'_, str> {
+fn once(kind: NameKind, text: &str) -> Cow<'_, str> {
     // What is before the query names the endpoint.
-    let begin = match verdict.kind {
+    let begin = match kind {
         NameKind::Path => text.find('?').unwrap_or(text.len()),
         _ => 0,
     };
-    let (before, looked_at) = text.split_at(begin);
-    let unescaped = match verdict.kind {
-        NameKind::Sentence => Cow::Borrowed(looked_at),
-        _ => nested::escaped(masker, verdict, looked_at),
-    };
-    let edits = found(verdict.kind, &unescaped);
-    match (&unescaped, &edits[..]) {
-        (Cow::Borrowed(_), []) => Cow::Borrowed(text),
-        _ => Cow::Owned(format!("{before}{}", edited(&unescaped, &edits))),
-    }
-}
-
-/// Masks what is a secret by its looks.
-fn found(kind: NameKind, text: &str) -> Edits {
-    let signs = Signs::of(text);
+    let looked_at = &text[begin..];
+    let signs = Signs::of(looked_at);
     let mut found = Vec::new();
     if signs.may_be_token() {
-        values::tokens(text, &mut found);
+        values::tokens(looked_at, &mut found);
     }
     if signs.may_be_authorization() {
-        values::authorizations(text, &mut found);
+        values::authorizations(looked_at, &mut found);
     }
     // A key that was cut is masked up to the end of the text, which must not hide a sentence.
     if signs.may_be_key() && kind != NameKind::Sentence {
-        values::private_keys(text, &mut found);
+        values::private_keys(looked_at, &mut found);
     }
     if signs.may_be_url() {
-        url::secrets(kind, text, &mut found);
+        url::secrets(kind, looked_at, &mut found);
+    }
+    if found.is_empty() {
+        return Cow::Borrowed(text);
     }
     found.sort_unstable_by_key(|it| it.start);
-    let mut edits = Edits::new();
+    let mut masked = text[..begin].to_owned();
+    let mut copied = 0;
     for range in found {
         // The same secret may be found in two ways.
-        match edits.last_mut() {
-            Some((last, _)) if range.start < last.end => last.end = last.end.max(range.end),
-            _ => edits.push((range, super::MASK.to_owned())),
+        if range.start >= copied {
+            masked.push_str(&looked_at[copied..range.start]);
+            masked.push_str(super::MASK);
         }
+        copied = copied.max(range.end);
     }
-    edits
+    masked.push_str(&looked_at[copied..]);
+    Cow::Owned(masked)
 }

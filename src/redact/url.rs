@@ -7,7 +7,6 @@ use std::ops::Range;
 
 use super::names::{self, NameKind};
 use crate::encoded;
-use crate::error::is_command_or_unseen;
 
 /// The most bytes after the end of a host in which the end of a carelessly encoded password is searched
 /// for.
@@ -67,7 +66,7 @@ pub fn unit(bytes: &[u8]) -> Option<Unit> {
 /// Finds the secrets of all URLs in a text, and of the text itself if it is a form.
 pub fn secrets(kind: NameKind, text: &str, found: &mut Vec<Range<usize>>) {
     // In a form, a value may extend to the end of the text, which must not happen in a sentence.
-    if kind != NameKind::Sentence && is_form(kind, text) {
+    if kind != NameKind::Sentence && is_form(kind, text.as_bytes()) {
         return Reading::of_form(text).run(found);
     }
     let is_end = |it: char| it.is_whitespace() || matches!(it, '"' | '<' | '>' | '`');
@@ -79,23 +78,16 @@ pub fn secrets(kind: NameKind, text: &str, found: &mut Vec<Range<usize>>) {
     }
 }
 
-/// Whether a text is `name=value&name=value`, possibly after blanks and a question mark. In a field for
-/// forms one pair is enough.
-fn is_form(kind: NameKind, text: &str) -> bool {
-    let is_before = |it: char| it.is_whitespace() || is_command_or_unseen(it) || it == '?';
-    let text = text.trim_start_matches(is_before).as_bytes();
+/// Whether a text is `name=value&name=value`. In a field for forms one pair is enough.
+fn is_form(kind: NameKind, text: &[u8]) -> bool {
     let is_expected = kind == NameKind::Form;
     let mut has_pair = false;
     let mut at = 0;
-    let mut begin = 0;
     while let Some(unit) = unit(&text[at..]) {
         match unit.byte {
-            b' ' | b'\t' | b'\n' | b'\r' | b'+' | b'?' if at == begin => begin += unit.length,
-            b'=' if at > begin && is_expected => return true,
-            b'=' if at > begin => has_pair = true,
-            it if it == b'&' || text[at] == b'&' => {
-                return has_pair || (at > begin && is_expected);
-            }
+            b'=' if at > 0 && is_expected => return true,
+            b'=' if at > 0 => has_pair = true,
+            it if it == b'&' || text[at] == b'&' => return has_pair || (at > 0 && is_expected),
             it if has_pair || it.is_ascii_alphanumeric() || b"-._[]".contains(&it) => {}
             _ => return false,
         }
@@ -152,8 +144,7 @@ impl<'a> Reading<'a> {
                     self.is_in_query = true;
                     self.name = Some(self.at);
                 }
-                // In a form of several lines, each begins another parameter.
-                b'&' | b';' | b'\n' | b'\r' if self.is_in_query => self.name = Some(self.at),
+                b'&' | b';' if self.is_in_query => self.name = Some(self.at),
                 b'=' => {
                     let name = self.name.take();
                     let name = name.map(|it| decoded(&self.text[it..self.at - unit.length]));

@@ -345,14 +345,6 @@ fn a_form_under_the_name_of_a_search_is_read_as_one() {
             ("?ip=203.0.113.9", "?ip=***"),
             ("?email=ada@example.com", "?email=***"),
             ("a=b;username=adalove", "a=b;username=***"),
-            (
-                " username=adalove\\r\\nip=203.0.113.9",
-                " username=***\\r\\nip=***",
-            ),
-            (
-                "\u{feff}?username=adalove&ip=203.0.113.9",
-                "\u{feff}?username=***&ip=***",
-            ),
         ] {
             assert_becomes(
                 persons,

@@ -75,65 +75,6 @@ fn parameters_are_known_however_they_are_encoded() {
 }
 
 #[test]
-fn a_form_is_known_whatever_is_before_its_pairs() {
-    assert_masked(
-        r#"{"body":" client_secret=s","query":"\n?client_secret=s","search":"? client_secret=s","data":"client_secret=s\n","form":"+a=b;client_secret=s","params":"%20client_secret=s"}"#,
-        r#"{"body":" client_secret=***","query":"\n?client_secret=***","search":"? client_secret=***","data":"client_secret=***","form":"+a=b;client_secret=***","params":"%20client_secret=***"}"#,
-    );
-    assert_masked(
-        r#"{"body":"a=b\r\nclient_secret=s\r\n","x":"\n a=b&client_secret=s","y":" ?a=b&c=d;client_secret=s","z":"%20a%3Db%26client_secret%3Ds"}"#,
-        r#"{"body":"a=b\r\nclient_secret=***","x":"\n a=b&client_secret=***","y":" ?a=b&c=d;client_secret=***","z":"%20a%3Db%26client_secret%3D***"}"#,
-    );
-    assert_left(r#"{"a":" client_secret=s","b":"? token=a","body":" = &","query":"\n"}"#);
-}
-
-/// As JavaScript quotes JSON that it cannot parse.
-#[test]
-fn json_that_was_cut_at_its_beginning_is_read() {
-    for (text, expected) in [
-        (
-            r#"Unexpected token 'o', ..."password":"hunter2"... is not valid JSON"#,
-            r#"Unexpected token 'o', ..."password":"***"... is not valid JSON"#,
-        ),
-        (
-            r#"rd":"x","otp" : 123456,"a":"b"} sent, "token":"t"#,
-            r#"rd":"x","otp" : "***","a":"b"} sent, "token":"***"#,
-        ),
-        (
-            r#"{ user: "ada", "tokens": ["a", {"b": 1}], "c":{"secret":"x"} } {"otp":"1"}"#,
-            r#"{ user: "ada", "tokens": ["***", {"b": "***"}], "c":{"secret":"***"} } {"otp":"***"}"#,
-        ),
-    ] {
-        assert_masked(
-            &format!(r#"{{"error":{}}}"#, quoted(text)),
-            &format!(r#"{{"error":{}}}"#, quoted(expected)),
-        );
-    }
-    let left = r#"the "scope":"read", a "password" of x: y, "token": must be set, "a\"b":"c""#;
-    assert_left(&format!(r#"{{"error":{}}}"#, quoted(left)));
-}
-
-#[test]
-fn what_nobody_sees_before_json_in_quotes_hides_nothing() {
-    for before in ["\u{feff}", "\u{200b} \u{feff}\n"] {
-        assert_masked(
-            &format!(r#"{{"body":{}}}"#, quoted(&format!("{before}token=t"))),
-            &format!(r#"{{"body":{}}}"#, quoted(&format!("{before}token=***"))),
-        );
-        let text = |value: &str| format!("{before}\"{value}\" ");
-        for (value, expected) in [
-            (r#"{\"password\":\"x\"}"#, r#"{\"password\":\"***\"}"#),
-            ("client_secret=s", "client_secret=***"),
-        ] {
-            assert_masked(
-                &format!(r#"{{"body":{}}}"#, quoted(&text(value))),
-                &format!(r#"{{"body":{}}}"#, quoted(&text(expected))),
-            );
-        }
-    }
-}
-
-#[test]
 fn parameters_are_known_in_a_query_that_is_an_object() {
     let record = r#"{"details":{"qs":{"code":"a","state":"b","Sig":["c"],"nested":{"code":"d"}},"query":{"jwt":"e","email":"f"},"code":"g","body":{"key":"h"}}}"#;
     let masked = r#"{"details":{"qs":{"code":"***","state":"b","Sig":["***"],"nested":{"code":"d"}},"query":{"jwt":"***","email":"f"},"code":"g","body":{"key":"h"}}}"#;
