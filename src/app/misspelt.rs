@@ -6,7 +6,7 @@ use super::Layers;
 use super::layers::setting_names;
 use crate::destination::Filter;
 use crate::destination::KINDS;
-use crate::pii;
+use crate::pii::{self, Keys};
 use crate::settings::tenants::{self, OfStranger};
 use crate::settings::{Misspelt, SettingsError, as_seen};
 
@@ -157,10 +157,11 @@ impl Layers {
         (is_plain && self.settings.get(setting).is_some() && differs()).then_some(setting)
     }
 
-    /// The problem of keys for pseudonyms that are set, which stops only what makes pseudonyms.
+    /// The problem of keys for pseudonyms that the platform does not have at present, which stops only what
+    /// makes pseudonyms.
     pub fn without_pseudonyms(&self) -> Option<String> {
-        let [_, key, ..] = pii::SETTINGS;
-        self.settings.get(key)?;
+        let is_away = self.read(|reader| Some(Keys::are_away(reader)));
+        is_away.ok().filter(|it| *it)?;
         let problem = self.pseudonym_keys().err()?;
         Some(format!(
             "{problem}; what makes no pseudonyms goes on without"

@@ -39,6 +39,12 @@ impl Keys {
         }
         Some(Self { current, previous })
     }
+
+    /// Whether there are keys, and the platform does not have one of them at present.
+    pub fn are_away(reader: &Reader) -> bool {
+        let mut settings = [PII_KEY, PII_KEY_PREVIOUS].into_iter();
+        reader.is_set(PII_KEY) && settings.any(|it| reader.is_unresolved(it))
+    }
 }
 
 /// Parses `id:key`.
@@ -65,8 +71,7 @@ impl Policy {
         let needs_key = methods.is_some_and(|it| it.contains(&Some(Method::Pseudonym)));
         // A key that is set is checked even if nothing needs it yet. One that the platform does not
         // have at present stops only what needs it.
-        let is_away = [PII_KEY, PII_KEY_PREVIOUS].map(|it| reader.is_unresolved(it));
-        let has_key = reader.is_set(PII_KEY) && is_away == [false; 2];
+        let has_key = reader.is_set(PII_KEY) && !Keys::are_away(reader);
         let key = if needs_key || has_key {
             Some(Keys::read(reader)?.current)
         } else {

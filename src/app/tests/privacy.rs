@@ -274,3 +274,26 @@ fn a_bad_policy_stops_its_destination_alone() {
     );
     assert!(app.pipelines[1].way.is_ok());
 }
+
+/// A key of a bad form stops every destination, so nothing goes on without.
+#[test]
+fn only_a_key_that_the_vault_does_not_give_is_told_as_one_that_others_go_on_without() {
+    let reference = "@Microsoft.KeyVault(SecretUri=https://acme.vault.azure.net/secrets/PiiKey/)";
+    let key = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=";
+    let told = |settings: &[(&str, &str)]| {
+        let settings = settings.iter().copied().collect();
+        layers(settings, Purpose::Host).without_pseudonyms()
+    };
+    let problem = told(&[("PII_KEY", reference)]).unwrap();
+    assert!(
+        problem.contains("PII_KEY is a Key Vault reference that was not resolved"),
+        "{problem}"
+    );
+    for previous in [reference, "0:short"] {
+        let settings = [("PII_KEY", key), ("PII_KEY_PREVIOUS", previous)];
+        assert_eq!(told(&settings).is_some(), previous == reference);
+    }
+    assert_eq!(told(&[("PII_KEY", "short")]), None);
+    assert_eq!(told(&[("PII_KEY_PREVIOUS", reference)]), None);
+    assert_eq!(told(&[("PII_KEY", key)]), None);
+}
