@@ -17,7 +17,7 @@ use crate::net::retry::{Deadline, Jitter};
 use crate::record::LogId;
 use crate::report::Report;
 use crate::settings::SettingsError;
-use crate::state::{ArrivalStore, ArrivalsError, Found, Timing, Wanted};
+use crate::state::{ArrivalStore, Found, Timing, Wanted};
 
 /// Time limit for a look, however many queries it takes.
 const LOOKING: Duration = Duration::from_mins(1);
@@ -198,7 +198,7 @@ impl Proof {
         });
         let settled = settled.await;
         // A write without an answer may have been made, and then no later run judges these again.
-        if settled.as_ref().is_err_and(ArrivalsError::is_conflict) {
+        if settled.as_ref().is_err_and(|error| !error.is_unanswered()) {
             lost.clear();
         }
         let missing = self.note(settled).unwrap_or_default();
@@ -434,8 +434,7 @@ mod tests {
         assert_eq!(again, [0, 0, 1, 0]);
     }
 
-    /// The verdict that records are missing for good is given once, and what is stored tells every later
-    /// run that it was given.
+    /// Once it is stored that the verdict was given, no later run gives it.
     #[tokio::test(start_paused = true)]
     async fn what_is_missing_for_good_is_told_although_the_note_of_it_has_no_answer() {
         let begin: DateTime<Utc> = "2026-11-21T09:00:00Z".parse().unwrap();
@@ -445,19 +444,22 @@ mod tests {
             move || begin + TimeDelta::minutes(minutes.load(Ordering::Relaxed))
         });
         let ids = [10, 20].map(|it| LogId::synthetic("900", begin - TimeDelta::minutes(it)));
-        for (fault, told) in [
-            (Fault::LoseAnswer, 1),
-            (Fault::Fail, 1),
+        for (of_write, of_read, told) in [
+            (Fault::LoseAnswer, Fault::None, 1),
+            (Fault::Fail, Fault::None, 1),
             // Another process has written, and tells it.
-            (Fault::Conflict, 0),
+            (Fault::Conflict, Fault::None, 0),
+            (Fault::Conflict, Fault::Fail, 0),
         ] {
             minutes.store(0, Ordering::Relaxed);
             let fails = Arc::new(AtomicBool::new(false));
             let decide = {
                 let fails = Arc::clone(&fails);
-                move |operation, _: &str| {
-                    let is_faulty = operation == Operation::Write && fails.load(Ordering::Relaxed);
-                    if is_faulty { fault } else { Fault::None }
+                move |operation, _: &str| match operation {
+                    _ if !fails.load(Ordering::Relaxed) => Fault::None,
+                    Operation::Write => of_write,
+                    Operation::Read => of_read,
+                    _ => Fault::None,
                 }
             };
             let objects = Faulty::over(Memory::default(), decide);
@@ -485,7 +487,11 @@ mod tests {
             minutes.store(140, Ordering::Relaxed);
             let mut report = Report::default();
             proof.settle(&found, &mut report, deadline()).await;
-            assert_eq!(report.errors.len(), told, "{fault:?} {report:?}");
+            assert_eq!(
+                report.errors.len(),
+                told,
+                "{of_write:?} {of_read:?} {report:?}"
+            );
         }
     }
 

@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
-pub(crate) use self::store::{ArrivalStore, ArrivalsError};
+pub(crate) use self::store::ArrivalStore;
 use super::packed::{pack, unpack};
 use crate::clock::{hour, is_reckonable};
 use crate::record::{LogId, is_future};

@@ -28,15 +28,12 @@ pub(crate) enum ArrivalsError {
 }
 
 impl ArrivalsError {
-    /// Whether another process has written meanwhile, so that this change was not made.
-    pub fn is_conflict(&self) -> bool {
-        matches!(
-            self,
-            Self::Write {
-                source: StorageError::Conflict,
-                ..
-            }
-        )
+    /// Whether the change may have been made: it was written, and there was no answer.
+    pub fn is_unanswered(&self) -> bool {
+        match self {
+            Self::Write { source, .. } => !matches!(source, StorageError::Conflict),
+            Self::Read { .. } => false,
+        }
     }
 }
 
