@@ -83,7 +83,8 @@ impl Account {
                             .into(),
                     ));
                 }
-                if suffix.starts_with('.') || suffix.starts_with("blob.") {
+                let first = suffix.split('.').next().unwrap_or_default();
+                if first.is_empty() || first.eq_ignore_ascii_case("blob") {
                     return Err(Invalid(
                         "its EndpointSuffix must be what follows .blob. in the account's address, \
                          such as core.windows.net"

@@ -96,7 +96,7 @@ fn what_is_wrong_is_named_and_no_value_is_quoted() {
              core.windows.net",
         ),
         (
-            "AccountName=acme;EndpointSuffix=blob.core.windows.net;AccountKey=a2V5",
+            "AccountName=acme;EndpointSuffix=Blob.core.windows.net;AccountKey=a2V5",
             "its EndpointSuffix must be what follows .blob. in the account's address, such as \
              core.windows.net",
         ),
