@@ -72,26 +72,14 @@ impl App {
             let hours = Hours::new(archived, &replay.stretch, (self.clock)());
             let source = Pieces::of(&hours);
             let mut tally = Tally::default();
-            let mut report = self
-                .replay_from(
-                    &source,
-                    replay,
-                    (pipeline, way),
-                    &mut ledger,
-                    Some(&mut tally),
-                )
-                .await;
+            let mut next = async || {
+                let whole = Some(&mut tally);
+                self.replay_from(&source, replay, (pipeline, way), &mut ledger, whole)
+                    .await
+            };
+            let mut report = next().await;
             while report.caught_up && source.goes_on() {
-                let next = self
-                    .replay_from(
-                        &source,
-                        replay,
-                        (pipeline, way),
-                        &mut ledger,
-                        Some(&mut tally),
-                    )
-                    .await;
-                report.go_on_with(next);
+                report.go_on_with(next().await);
             }
             tally.judge(&mut report);
             let has_none = report.caught_up && report.fetched == report.before_start;
