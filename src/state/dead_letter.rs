@@ -184,10 +184,15 @@ mod tests {
     use super::*;
     use crate::net::retry::Jitter;
     use crate::redact::Redaction;
-    use crate::storage::Objects as _;
+    use crate::storage::Objects;
     use crate::storage::faulty::{Fault, Faulty, Operation};
     use crate::storage::folder::Folder;
     use crate::storage::memory::Memory;
+
+    fn letters_over(objects: impl Objects + 'static) -> DeadLetterStore {
+        let storage = Arc::new(Storage::over(objects, Jitter::seeded(1)));
+        DeadLetterStore::new(storage, "acme", "memory", Redaction::On.into())
+    }
 
     #[tokio::test]
     async fn a_dead_letter_holds_the_record_masked_and_the_reason() {
@@ -263,8 +268,7 @@ mod tests {
                 Operation::Write => fault,
                 _ => Fault::None,
             });
-            let storage = Arc::new(Storage::over(objects, Jitter::seeded(1)));
-            let letters = DeadLetterStore::new(storage, "acme", "memory", Redaction::On.into());
+            let letters = letters_over(objects);
             letters.set_aside(letter, now, deadline).await
         };
         let first = set_aside(Fault::None).await.unwrap();
@@ -298,8 +302,7 @@ mod tests {
                 }
                 Fault::None
             });
-            let storage = Arc::new(Storage::over(objects, Jitter::seeded(1)));
-            let letters = DeadLetterStore::new(storage, "acme", "memory", Redaction::On.into());
+            let letters = letters_over(objects);
             let log_id = LogId::new("9001");
             let letter = DeadLetter {
                 log_id: Some(&log_id),
@@ -334,8 +337,7 @@ mod tests {
             }
             _ => Fault::None,
         });
-        let storage = Arc::new(Storage::over(objects, Jitter::seeded(1)));
-        let letters = DeadLetterStore::new(storage, "acme", "memory", Redaction::On.into());
+        let letters = letters_over(objects);
         let log_id = LogId::new("9001");
         let letter = DeadLetter {
             log_id: Some(&log_id),
@@ -360,8 +362,7 @@ mod tests {
     #[tokio::test]
     async fn what_others_put_there_is_no_dead_letter() {
         let memory = Memory::default();
-        let storage = Arc::new(Storage::over(memory.clone(), Jitter::seeded(1)));
-        let letters = DeadLetterStore::new(storage, "acme", "memory", Redaction::On.into());
+        let letters = letters_over(memory.clone());
         let letter = |format: u32, log_id: &str, record: Value| {
             json!({"format": format, "log_id": log_id, "reason": "r",
                    "set_aside_at": "2026-11-21T08:00:00Z", "record": record})
@@ -477,8 +478,7 @@ mod tests {
             &without_id.to_string(),
         ] {
             let memory = Memory::default();
-            let storage = Arc::new(Storage::over(memory.clone(), Jitter::seeded(1)));
-            let letters = DeadLetterStore::new(storage, "acme", "memory", Redaction::On.into());
+            let letters = letters_over(memory.clone());
             memory.put(path, foreign.to_owned().into());
             for is_new in [true, false] {
                 let kept = letters.set_aside(letter, now, deadline).await.unwrap();
@@ -496,8 +496,7 @@ mod tests {
         }
         // A newer version may keep the record there.
         let memory = Memory::default();
-        let storage = Arc::new(Storage::over(memory.clone(), Jitter::seeded(1)));
-        let letters = DeadLetterStore::new(storage, "acme", "memory", Redaction::On.into());
+        let letters = letters_over(memory.clone());
         let newer = r#"{"format": 2}"#;
         memory.put(path, newer.into());
         let kept = letters.set_aside(letter, now, deadline).await.unwrap();
@@ -513,8 +512,7 @@ mod tests {
             Operation::Read => Fault::Fail,
             _ => Fault::None,
         });
-        let storage = Arc::new(Storage::over(objects, Jitter::seeded(1)));
-        let letters = DeadLetterStore::new(storage, "acme", "memory", Redaction::On.into());
+        let letters = letters_over(objects);
         let log_id = LogId::new("9001");
         let letter = DeadLetter {
             log_id: Some(&log_id),
