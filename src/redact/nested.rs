@@ -4,12 +4,64 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
-use super::{Judgement, MASK, Masker, Walk, text};
+use super::names::NameKind;
+use super::{Judgement, MASK, Masker, Walk, text, url};
 use crate::json::{self, Scanner, Token};
 
 /// Masks the secrets in a string, in its JSON and around it. From JSON that is nested too deeply on,
 /// everything is masked.
 pub fn masked(masker: Masker, verdict: Judgement, plain: &str) -> Cow<'_, str> {
+    match by_parts(masker, verdict, plain) {
+        Cow::Borrowed(plain) => around(verdict.kind, plain),
+        Cow::Owned(parts) => Cow::Owned(around(verdict.kind, &parts).into_owned()),
+    }
+}
+
+/// Masks parameters and passwords in URLs and forms that have JSON in them, such as
+/// `claims={"a":1}&client_secret=s`. JSON that is complete counts as letters.
+fn around(kind: NameKind, plain: &str) -> Cow<'_, str> {
+    let mut letters = String::with_capacity(plain.len());
+    while let Some(begin) = json::begin_in(plain, letters.len()) {
+        letters.push_str(&plain[letters.len()..begin]);
+        let (end, is_complete) = end_of_json(&plain[begin..]);
+        let end = begin + end;
+        if is_complete {
+            letters.extend(std::iter::repeat_n('x', end - begin));
+        } else {
+            letters.push_str(&plain[begin..end]);
+        }
+    }
+    letters.push_str(&plain[letters.len()..]);
+    let mut found = Vec::new();
+    url::secrets(kind, &letters, &mut found);
+    if found.is_empty() {
+        return Cow::Borrowed(plain);
+    }
+    Cow::Owned(text::without(plain, found))
+}
+
+/// How far JSON can be read, and whether that is to its end.
+fn end_of_json(json: &str) -> (usize, bool) {
+    let mut tokens = Scanner::new(json);
+    let mut depth = 0_usize;
+    while let Some(token) = tokens.next() {
+        match token {
+            Token::BeginObject | Token::BeginArray => depth += 1,
+            Token::EndObject | Token::EndArray => depth = depth.saturating_sub(1),
+            Token::Key(_) => continue,
+            _ => {}
+        }
+        if depth == 0 {
+            let is_cut =
+                matches!(token, Token::Text(it) if tokens.begin() + it.len() == json.len());
+            return (tokens.at(), !is_cut);
+        }
+    }
+    (tokens.at(), false)
+}
+
+/// Masks each part of a string by itself: its JSON, and what is before, between and after it.
+fn by_parts(masker: Masker, verdict: Judgement, plain: &str) -> Cow<'_, str> {
     let mut output = Masked {
         plain,
         text: String::new(),

@@ -2,6 +2,7 @@
 //! which order. Most strings are read once, to see that nothing in them can be a secret.
 
 use std::borrow::Cow;
+use std::ops::Range;
 
 use super::names::NameKind;
 use super::{Judgement, Masker, nested, url, values};
@@ -161,17 +162,22 @@ fn once(kind: NameKind, text: &str) -> Cow<'_, str> {
     if found.is_empty() {
         return Cow::Borrowed(text);
     }
+    Cow::Owned(format!("{}{}", &text[..begin], without(looked_at, found)))
+}
+
+/// A text with a mask in place of what was found in it.
+pub fn without(text: &str, mut found: Vec<Range<usize>>) -> String {
     found.sort_unstable_by_key(|it| it.start);
-    let mut masked = text[..begin].to_owned();
+    let mut masked = String::with_capacity(text.len());
     let mut copied = 0;
     for range in found {
         // The same secret may be found in two ways.
         if range.start >= copied {
-            masked.push_str(&looked_at[copied..range.start]);
+            masked.push_str(&text[copied..range.start]);
             masked.push_str(super::MASK);
         }
         copied = copied.max(range.end);
     }
-    masked.push_str(&looked_at[copied..]);
-    Cow::Owned(masked)
+    masked.push_str(&text[copied..]);
+    masked
 }

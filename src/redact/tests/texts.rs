@@ -155,6 +155,52 @@ fn json_within_a_text_is_masked_as_json() {
 }
 
 #[test]
+fn json_in_a_parameter_hides_no_other_parameter() {
+    for (text, expected) in [
+        (
+            r#"claims={"a":1}&client_secret=s"#,
+            r#"claims={"a":1}&client_secret=***"#,
+        ),
+        (
+            r#"a=b&claims={"a":"?x#"}&client_secret=s&d=["e"]&otp=1"#,
+            r#"a=b&claims={"a":"?x#"}&client_secret=***&d=["e"]&otp=***"#,
+        ),
+        (
+            r#"see https://h/cb?claims={"a": "b"}&code=c now"#,
+            r#"see https://h/cb?claims={"a": "b"}&code=*** now"#,
+        ),
+        (
+            r#"(/cb%3Fclaims%3D{"a":"b"}%26token%3Dt)"#,
+            r#"(/cb%3Fclaims%3D{"a":"b"}%26token%3D***"#,
+        ),
+        // The JSON is the secret, or a part of it.
+        (r#"client_secret={"a":1}&b=c"#, r"client_secret=***&b=c"),
+        (
+            r#"a=b&token=t["u"]v&d={"password":"p"}"#,
+            r#"a=b&token=***&d={"password":"***"}"#,
+        ),
+        (r#"https://u:["p"]@h/"#, r"https://u:***@h/"),
+        // It was cut, or is none.
+        (
+            r#"a={"b":"c&client_secret=s"#,
+            r#"a={"b":"c&client_secret=***"#,
+        ),
+        (
+            r#"a={"b":"c&client_secret=s&d="e""#,
+            r#"a={"b":"c&client_secret=***&d="e""#,
+        ),
+        (
+            r#"a=1&b={"token":"t?code=5","password":"p#q"#,
+            r#"a=1&b={"token":"***","password":"***"#,
+        ),
+    ] {
+        let record = format!(r#"{{"a":{}}}"#, quoted(text));
+        assert_masked(&record, &format!(r#"{{"a":{}}}"#, quoted(expected)));
+    }
+    assert_left(r#"{"a":"{\"a\":\"b?c\"} token=t","b":"{\"a\":1} & [\"b=\"] token=t"}"#);
+}
+
+#[test]
 fn half_a_surrogate_pair_hides_nothing() {
     assert_masked(
         r#"{"a":"\ud800 https://h/?token=t","b":"\ud800 x"}"#,
