@@ -86,6 +86,16 @@ fn no_version_of_an_api_is_older_than_two_years_unless_there_is_no_newer_one() {
 }
 
 #[test]
+fn every_version_of_an_api_is_half_a_year_old() {
+    // A version reaches some regions and clouds months after it is published. One that a cloud does
+    // not serve fails the whole deployment.
+    let half_a_year_before = "2026-05-26";
+    for (kind, version) in versions(&template()) {
+        assert!(&*version <= half_a_year_before, "{kind} {version}");
+    }
+}
+
+#[test]
 fn an_etag_stands_beside_the_properties() {
     for resource in deployed(&[]).resources {
         assert_eq!(
