@@ -10,7 +10,8 @@ use super::checkpoint::{Beginning, parse};
 use super::poll::with_progress;
 use super::print::{INTERRUPTED, ended, exit_code, fail, misused, note, show};
 use super::replay::{note_gap, stretch};
-use super::{Exit, Given, side_by_side, signals, tenants, unusable};
+use super::signals::{self, Ending};
+use super::{Exit, Given, side_by_side, tenants, unusable};
 use crate::app::{App, AppError, Audit};
 use crate::audit::{Audited, Counts};
 use crate::clock::{self, to_seconds};
@@ -59,7 +60,7 @@ pub(super) async fn run(given: Given, command: Command) -> Exit {
              tell a time"
         )));
     }
-    let stopping = signals::stopping();
+    let stopping = signals::stopping(Ending::ReadsNoMore);
     let tenants = tenants(given, None)?;
     let (mut apps, mut end) = (Vec::new(), None);
     for layers in tenants.each() {

@@ -8,7 +8,8 @@ use std::time::Duration;
 use tokio::time::{Instant, interval_at};
 
 use super::print::{INTERRUPTED, clear_progress, exit_code, fail, note, show, show_progress};
-use super::{Exit, Given, signals, tenants, unusable};
+use super::signals::{self, Ending};
+use super::{Exit, Given, tenants, unusable};
 use crate::app::{App, Apps, Pipeline};
 use crate::clock::to_seconds;
 use crate::report::Report;
@@ -18,7 +19,7 @@ const PROGRESS_AFTER: Duration = Duration::from_secs(2);
 const PROGRESS_EVERY: Duration = Duration::from_millis(500);
 
 pub(super) async fn poll(given: Given, destination: Option<String>) -> Exit {
-    let stopping = signals::stopping();
+    let stopping = signals::stopping(Ending::Saves);
     let tenants = tenants(given, destination)?;
     let apps = Apps::new(&tenants, &stopping).map_err(|error| unusable(&error))?;
     let able: Vec<_> = apps.able().collect();

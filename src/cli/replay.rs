@@ -9,7 +9,8 @@ use tokio::sync::watch;
 use super::checkpoint::{Beginning, parse};
 use super::poll::{tell, with_progress};
 use super::print::{ended, misused, note};
-use super::{Exit, Given, bad_settings, side_by_side, signals, tenants, unusable};
+use super::signals::{self, Ending};
+use super::{Exit, Given, bad_settings, side_by_side, tenants, unusable};
 use crate::app::{App, Layers, Replay};
 use crate::clock;
 use crate::destination::{Destination, Filter, Kind};
@@ -52,7 +53,12 @@ pub(super) async fn run(given: Given, command: Command) -> Exit {
     let now = clock::system()();
     let stretch = stretch(&command.from, &command.to, now)?;
     command.from.see(now)?;
-    let stopping = signals::stopping();
+    let ending = if command.dry_run {
+        Ending::ReadsNoMore
+    } else {
+        Ending::Delivers
+    };
+    let stopping = signals::stopping(ending);
     let tenants = tenants(given, Some(command.destination.clone()))?;
     let (mut reports, mut apps, mut end) = (Vec::new(), Vec::new(), None);
     for layers in tenants.each() {

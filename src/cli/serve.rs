@@ -12,7 +12,8 @@ use tokio::time::timeout;
 use tracing::info;
 
 use super::print::{fail, misused};
-use super::{Environment, Exit, Given, signals};
+use super::signals::{self, Ending};
+use super::{Environment, Exit, Given};
 use crate::app::{Layers, LazyApp, Purpose};
 use crate::clock;
 use crate::host::{Functions, HEALTH, Health, TIMER, Timer, Work};
@@ -38,7 +39,7 @@ pub(super) async fn serve(given: Given) -> Exit {
     let listener =
         listener.map_err(|error| fail(&format!("listening on 127.0.0.1:{port}"), &error))?;
     info!("auth0-poller {} is listening", env!("CARGO_PKG_VERSION"));
-    let mut stopping = signals::stopping();
+    let mut stopping = signals::stopping(Ending::Saves);
     let settings = given.environment.into_iter().collect();
     let layers = Layers::new(settings, Purpose::Host, clock::system(), Jitter::random());
     let app = LazyApp::new(layers, stopping.clone());

@@ -5,15 +5,36 @@ use tracing::warn;
 
 use super::print::INTERRUPTED;
 
+/// What a command does when it is asked to stop.
+#[derive(Clone, Copy)]
+pub(super) enum Ending {
+    /// It delivers what it has read, and saves its checkpoint.
+    Saves,
+    /// It delivers what it has read. It has no checkpoint.
+    Delivers,
+    /// It only reads no more: it delivers nothing, or what it has found missing.
+    ReadsNoMore,
+}
+
+impl Ending {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Saves => "what has been read is delivered and saved first",
+            Self::Delivers => "what has been read is delivered first",
+            Self::ReadsNoMore => "no more is read",
+        }
+    }
+}
+
 /// Becomes true when the process is asked to stop by SIGTERM or Ctrl-C. A second signal ends the
 /// process at once.
-pub(super) fn stopping() -> watch::Receiver<bool> {
+pub(super) fn stopping(ending: Ending) -> watch::Receiver<bool> {
     let (stop, stopping) = watch::channel(false);
     tokio::spawn(async move {
         // Listens only once: between two listeners, a signal would be lost.
         let mut signals = Signals::listen();
         signals.next().await;
-        warn!("asked to end: what has been read is delivered and saved first");
+        warn!("asked to end: {}", ending.name());
         stop.send_replace(true);
         signals.next().await;
         std::process::exit(i32::from(INTERRUPTED));

@@ -174,3 +174,37 @@ async fn an_audit_or_a_replay_that_waits_for_an_answer_ends_when_it_is_asked_to(
     assert_eq!(total(&audited(&ran)), [0, 0, 0, 0, 0].map(Some), "{ran:?}");
     assert!(ran.stderr.contains("was asked to end"), "{ran:?}");
 }
+
+#[tokio::test]
+async fn a_command_that_is_asked_to_end_promises_only_what_it_does() {
+    let (world, _api) = world(Sink::LogAnalytics).await;
+    world.tenant.generate(30, minutes_ago(50), minutes_ago(5));
+    world.poll().await;
+    let replay = ["replay", "--destination", "log-analytics"];
+    let dry = [&replay[..], &["--dry-run"]].concat();
+    for (command, promise) in [
+        (
+            &["poll"][..],
+            "what has been read is delivered and saved first",
+        ),
+        (&replay, "what has been read is delivered first"),
+        (&dry, "no more is read"),
+        (&["audit"], "no more is read"),
+        (&["audit", "--mend"], "no more is read"),
+    ] {
+        let stretch = ["--from", "58m", "--to", "1s"];
+        let stretch = if command == ["poll"] {
+            &[]
+        } else {
+            &stretch[..]
+        };
+        let asked = world.tenant.log_requests();
+        world.tenant.fail_logs([Fault::Hang]);
+        let started = world.start_command(&[command, stretch].concat());
+        world.tenant.wait_for_log_request(asked + 1).await;
+        let ran = world.end("INT", started).await;
+        let told = ran.stderr.lines().find(|it| it.contains("asked to end:"));
+        let told = told.and_then(|it| it.split("asked to end: ").nth(1));
+        assert_eq!(told, Some(promise), "{command:?}: {ran:?}");
+    }
+}
