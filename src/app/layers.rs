@@ -299,7 +299,8 @@ impl Layers {
         }
     }
 
-    pub(super) fn policy(&self) -> Result<Policy, SettingsError> {
+    /// The settings of a run.
+    pub fn policy(&self) -> Result<Policy, SettingsError> {
         self.read(|reader| Policy::read(reader, self.now()))
     }
 

@@ -141,15 +141,19 @@ async fn summarize(layers: &Layers, books: &Books) -> Result<(), BoxError> {
     };
     books.checkpoints.warn_of(&peeked);
     let Peeked {
-        checkpoint,
+        mut checkpoint,
         location,
         ..
     } = peeked;
+    let now = layers.now();
+    // The next run does the same. If `START_FROM` is bad, there is no next run yet.
+    if let Ok(policy) = layers.policy() {
+        checkpoint.begin_by(policy.start_from.resolve(now));
+    }
     show(format_args!("{name}: {location}"));
     for line in checkpoint.summary() {
         show(format_args!("  {line}"));
     }
-    let now = layers.now();
     if let Some(time) = checkpoint
         .position()
         .time()

@@ -76,6 +76,34 @@ async fn show_is_a_summary_for_a_person_and_the_whole_for_a_program() {
     assert_eq!(json.report()["cursor"], ids[1]);
 }
 
+/// As for a run, until something was delivered.
+#[tokio::test]
+async fn show_begins_where_an_earlier_start_from_lets_the_next_run_begin() {
+    let mut world = World::start().await;
+    world.poll().await;
+    let stored = world.checkpoint().await;
+    world.set("START_FROM", "oldest");
+    let show = world.command(&["checkpoint", "show"]).await;
+    let oldest = "  The next run begins with the oldest record.";
+    let lines: Vec<_> = show.stdout.lines().skip(1).collect();
+    assert_eq!(lines, [oldest, "  Nothing was delivered yet."], "{show:?}");
+    assert_eq!(world.checkpoint().await, stored);
+
+    // A later one changes nothing.
+    world.set("START_FROM", "1m");
+    let show = world.command(&["checkpoint", "show"]).await;
+    assert!(show.stdout.contains("The next run begins at "), "{show:?}");
+    assert!(show.stdout.contains("is left out."), "{show:?}");
+
+    world
+        .tenant
+        .add(json!({"date": minutes_ago(5), "type": "s"}), minutes_ago(5));
+    world.poll().await;
+    world.set("START_FROM", "oldest");
+    let show = world.command(&["checkpoint", "show"]).await;
+    assert!(!show.stdout.contains("oldest"), "{show:?}");
+}
+
 #[tokio::test]
 async fn set_says_what_it_has_taken_the_place_of() {
     let world = World::start().await;
