@@ -1,8 +1,8 @@
 //! The stored form of a checkpoint: JSON for people and programs.
 //!
-//! Format 2 is written. Format 1, that of version 0.1, can be read: its `start` meant both where
-//! reading begins and what is left out, `handled` was called `delivered`, and `cursor` was called
-//! `resume_from`.
+//! Format 2 is written. Format 1, of which there was no release, can be read: its `start` meant
+//! both where reading begins and what is left out, `handled` was called `delivered`, and `cursor` was
+//! called `resume_from`.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,4 +1,4 @@
-//! An upgrade in place: reading goes on from what version 0.1 stored, without loss or repetition.
+//! An upgrade in place: reading goes on from what an earlier checkout stored, without loss or repetition.
 
 use std::fs;
 
@@ -8,8 +8,8 @@ use simulator::Azurite;
 
 use crate::world::{Sink, World, minutes_ago, now, numbers};
 
-/// A checkpoint as version 0.1 wrote it, with these members replaced.
-fn written_by_0_1(members: &Value) -> String {
+/// A checkpoint of format 1, with these members replaced.
+fn of_format_1(members: &Value) -> String {
     let mut checkpoint = json!({
         "format": 1,
         "resume_from": null,
@@ -53,14 +53,14 @@ impl Installation {
         ]
     }
 
-    /// Stores what version 0.1 left behind in the place where this version looks for it.
+    /// Stores what an earlier checkout left behind in the place where this version looks for it.
     async fn was_at(&self, members: &Value) {
         let set = ["checkpoint", "set", "--from", "oldest"];
         assert_eq!(self.world.command(&set).await.code(), 0);
         let show = self.world.command(&["checkpoint", "show"]).await;
         let place = show.stdout.lines().next().unwrap();
         let place = place.strip_prefix("log-analytics: ").unwrap();
-        let text = written_by_0_1(members);
+        let text = of_format_1(members);
         match &self.azurite {
             Some(azurite) => azurite.overwrite(place, text).await,
             None => fs::write(place, text).unwrap(),

@@ -75,7 +75,7 @@ fn a_stored_form_of_this_format_stays_readable() {
     assert_eq!(checkpoint.caught_up_at, Some(at("08:00:20")));
 }
 
-/// A checkpoint as version 0.1 wrote it.
+/// A checkpoint of format 1.
 fn format_1(fields: &str) -> String {
     format!(
         r#"{{
