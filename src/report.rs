@@ -36,7 +36,7 @@ pub(crate) struct Report {
     pub before_start: u64,
     /// Records that the destination's filter leaves out.
     pub filtered: u64,
-    /// Records set aside because the destination cannot take them.
+    /// Records set aside because the destination cannot take them, or because they have no log id.
     pub dead_lettered: u64,
     /// Requests to Auth0, including retries and requests for tokens.
     pub requests: u64,
@@ -53,7 +53,8 @@ pub(crate) struct Report {
     /// Age in seconds of the oldest record that was read but not handled; if there is none, of the
     /// record in `last_log_id`. 0 if the run caught up, null if neither age is known.
     pub lag_seconds: Option<u64>,
-    /// A stretch of time whose records Auth0 may have dropped before they were delivered.
+    /// A stretch of time whose records may be missing: Auth0 may have dropped them before they were
+    /// delivered, or the checkpoint was lost. For a replay: that has no records to read.
     pub gap: Option<Gap>,
     /// The tenant's rate limit, as Auth0 last reported it.
     pub rate_limit: Option<RateLimit>,
