@@ -132,6 +132,7 @@ export default {
         ["/api/v2/tenants/settings", { error_page: { html: "<body\tonload\t=a()>" } }, "patch"],
         ["/api/v2/prompts/login/partials", { login: { "form-content-start": "<img src=x\r\nOnError=a()>" } }, "put"],
       ].map(([path, body, method]) => fires(`an event handler on a line of its own at ${path}`, [page(path, body, method)], put("an event handler", path))),
+      fires("an event handler after a value that seems to end the tag", [page(UNIVERSAL, { template: `${TAGS}<img alt=">" src=x onerror=a()>` })], put("an event handler")),
       quiet("a word like one on a line of its own", [page("/api/v2/clients/Cl1", { custom_login_page: "<p>1\non =a()</p><b\nicon=a>" }, "patch")]),
       // What is masked to the end of a text, and a script after it.
       ...["<!-- -----BEGIN PRIVATE KEY----- -->", '<!-- {"password":" -->', "key="].flatMap((veil) => [
@@ -149,6 +150,7 @@ export default {
       ...["<iframe src='https://evil.example'>", "<FORM\naction='https://evil.example'>", "<base href='https://evil.example'>",
         "<embed src=x>", "<object data=x>", "<frame src=x>", "<button FormAction = 'https://evil.example'>",
         '<meta http-equiv="Refresh" content="0;url=https://evil.example">', "<meta content=x http-equiv=refresh>",
+        `<meta content="0;url='https://evil.example?>'" http-equiv=refresh>`,
       ].map((tag) => fires(tag.replace("\n", " "), [page(UNIVERSAL, { template: `${TAGS}${tag}` })], put("a frame, a form or another address"))),
       quiet("words like those", [page(UNIVERSAL, { template: `${TAGS}<formula><basefont><p>form: formaction, refresh</p><meta name="refresh">` })]),
       fires("an expression", [page(UNIVERSAL, { template: `${TAGS}{{ user.name }}` })], put("an expression")),
