@@ -13,6 +13,11 @@ const granted = (clock, scope, more) => call(clock, "post", "/api/v2/client-gran
   { client_id: "robot", audience: MANAGEMENT, scope, ...more }, { id: "cgr_Ab", client_id: "robot" });
 const regranted = (clock, scope, id = "cgr_Ab") => call(clock, "patch", `/api/v2/client-grants/${id}`, { scope });
 const fromAll = (clock, scope) => call(clock, "patch", "/api/v2/client-grants/cgr_Ab", { scope, allow_all_scopes: false });
+/** A grant that is made in the place of another one. */
+const renewed = (scope, fields = {}, clock = "11:40", id = "cgr_New") => {
+  const body = { client_id: "robot", audience: MANAGEMENT, scope, ...fields };
+  return call(clock, "post", "/api/v2/client-grants", body, { id, client_id: body.client_id });
+};
 const before = earlier(300, [granted("11:00", ["read:users"])]);
 
 const secret = (clock, path, fields = {}) => changed(call(clock, "get", path), (copy) => {
@@ -101,6 +106,13 @@ export default {
         { scope: ["read:users"], allow_all_scopes: true })], ["Medium: Auth0 - robot got more scopes: all"]),
       fires("to all there are, by the answer alone", [...before, call("11:40", "patch", "/api/v2/client-grants/cgr_Ab", null,
         { allow_all_scopes: true })], ["Medium: Auth0 - robot got more scopes: all"]),
+      fires("deleted, and made anew with more", [...before, call("11:30", "DELETE", "/api/v2/client-grants/cgr_Ab"), renewed(["read:users", "update:users"])], [
+        { title: "Auth0 - robot got more scopes: update:users", details: { NewScopes: "update:users", Audience: MANAGEMENT } }]),
+      fires("deleted, made anew, and grown", [...before, call("11:30", "delete", "/api/v2/client-grants/cgr_Ab"), renewed(["read:users"], {}, "11:35"),
+        regranted("11:40", ["read:users", "read:logs"], "cgr_New")], ["Medium: Auth0 - robot got more scopes: read:logs"]),
+      quiet("deleted, and made anew as it was", [...before, call("11:30", "delete", "/api/v2/client-grants/cgr_Ab"), renewed(["read:users"])]),
+      quiet("deleted, and another one made", [...before, call("11:30", "delete", "/api/v2/client-grants/cgr_Ab"),
+        renewed(["a:b"], { client_id: "other" }), renewed(["c:d"], { audience: "https://shop.example" }, "11:41", "cgr_Shop")]),
       quiet("of no scope", [...before, call("11:40", "patch", "/api/v2/client-grants/cgr_Ab", { organization_usage: "allow" })]),
       quiet("all from the beginning", [...earlier(300, [granted("11:00", [], { allow_all_scopes: true })]),
         call("11:40", "patch", "/api/v2/client-grants/cgr_Ab", { allow_all_scopes: true })]),
@@ -139,6 +151,7 @@ export default {
         call("11:40", "delete", "/api/v2/client-grants/cgr_Ab", { scope: ["read:logs"] }),
         changed(regranted("11:41", ["c:d"]), (copy) => (copy.details.response.statusCode = 400)),
         changed(regranted("11:42", ["e:f"]), (copy) => (copy.type = "mgmt_api_read")),
+        call("11:44", "DELETE", "/api/v2/client-grants/cgr_Ab", { scope: ["g:h"] }), call("11:45", "get", "/api/v2/client-grants/cgr_Ab", { scope: ["i:j"] }),
         call("11:43", "patch", "/api/v2/resource-servers/cgr_Ab", { scope: ["read:logs"] })]),
       fires("answered 399, or not at all", [...before,
         changed(regranted("11:41", ["c:d"]), (copy) => (copy.details.response.statusCode = 399)),
