@@ -9,7 +9,9 @@ const added = call("11:40", "post", "/api/v2/connections", { name: "evil", strat
 const told = (options, path = "/api/v2/connections/con_Ab", method = "patch") => call("11:40", method, path, { options });
 const TOLD = ["signInEndpoint", "signingCert", "cert", "thumbprints", "metadataUrl", "metadataXml", "fedMetadataXml", "adfs_server", "issuer",
   "authorization_endpoint", "token_endpoint", "jwks_uri", "discovery_url", "oidc_metadata", "authorizationURL", "tokenURL", "domain",
-  "tenant_domain", "domain_aliases"];
+  "tenant_domain", "domain_aliases", "pingFederateBaseUrl", "userinfo_endpoint"];
+// Each lets in whom any directory at Microsoft vouches for.
+const ANY_DIRECTORY = ["waad_common_endpoint", "useCommonEndpoint"];
 
 /** An edit of a connection, with these options; or another call of one, with an answer. */
 const edited = (clock, options, answer, { path = "/api/v2/connections/con_Ab", method = "patch" } = {}) => call(clock, method, path, options && { options }, answer);
@@ -135,6 +137,13 @@ export default {
       ...known({ issuer: "https://idp.example.com", signingCert: "MII" }, { issuer: "https://evil.example", signingCert: "MII" }),
       ...TOLD.map((name) => quiet(`as it was (${name})`, [...earlier(5, [told({ [name]: ["x"] })]), told({ [name]: ["x"], template: "new" })])),
       ...TOLD.map((name) => fires(`another (${name})`, [...earlier(5, [told({ [name]: ["x"], a: "x" })]), told({ [name]: ["y"], a: "x" })], 1)),
+      ...ANY_DIRECTORY.flatMap((name) => [
+        fires(`any directory (${name})`, [told({ [name]: true })], ["Medium: Auth0 - admin@example.com changed the identity provider con_Ab"]),
+        fires(`any directory, after one (${name})`, [...earlier(5, [told({ domain: "x", [name]: false })]), told({ domain: "x", [name]: true })], 1),
+        quiet(`any directory, as before (${name})`, [...earlier(5, [told({ domain: "x", [name]: true })]), told({ domain: "x", [name]: true })]),
+        quiet(`one directory, as before (${name})`, [...earlier(5, [told({ domain: "x" })]), told({ domain: "x", [name]: false })]),
+        quiet(`not any directory (${name})`, [told({ [name]: false })]),
+      ]),
       fires("what is masked", [...earlier(5, [told({ issuer: "x", signingCert: "***" })]), told({ issuer: "x", signingCert: "***" })], 1),
       fires("what was told of something below, and nothing else", [...earlier(5, [told({ own: { issuer: "x" } })]), told({ own: { issuer: "y" } })], 1),
       fires("the name of another place", [...earlier(5, [told({ domain: "x" })]), told({ tenant_domain: "x" })], 1),
@@ -175,7 +184,10 @@ export default {
       leads("which seems the user's own machine", [had, urls("11:40", { callbacks: ["https://localhost.evil.example", "https://127.0.0.1.evil.example",
         "https://[::1].evil.example", "app://localhost"] })], "Medium",
         ["https://localhost.evil.example", "https://127.0.0.1.evil.example", "https://[::1].evil.example", "app://localhost"]),
+      leads("which stands behind a name that is the user's own machine", [had, urls("11:40", { callbacks: ["https://localhost:1@evil.example/cb",
+        "https://127.0.0.1:x@evil.example"] })], "High", ["https://localhost:***@evil.example", "https://127.0.0.1:***@evil.example"]),
       quiet("the user's own machine", [had, urls("11:40", { callbacks: ["http://localhost/cb", "https://LOCALHOST:3000", "http://127.0.0.1:80/", "http://[::1]:80"] })]),
+      leads("by a path that spells the application otherwise", [had, urls("11:40", led.details.request.body, null, "/api/v2/clients/%43l1")], "Medium", ["https://evil.example"]),
       leads("of an application that no earlier record tells of", [led], "Low", ["https://app.example.com", "https://evil.example"]),
       leads("of one of which earlier records tell no address", [...earlier(5, [urls("11:00", { name: "x" })]), led], "Low",
         ["https://app.example.com", "https://evil.example"]),
@@ -184,10 +196,7 @@ export default {
       quiet("what it was made with", [...earlier(5, [urls("11:00", { callbacks: ["https://app.example.com", "https://evil.example"] }, { client_id: "Cl1" }, "/api/v2/clients", "post")]), led]),
       quiet("what an answer told", [...earlier(5, [urls("11:00", { name: "x" }, { callbacks: ["https://app.example.com/"], web_origins: ["https://evil.example"] })]), led]),
       ...["allowed_origins", "web_origins"].map((name) => quiet(`what an answer told (${name})`, [had,
-      leads("which stands behind a name that is the user's own machine", [had, urls("11:40", { callbacks: ["https://localhost:1@evil.example/cb",
-        "https://127.0.0.1:x@evil.example"] })], "High", ["https://localhost:***@evil.example", "https://127.0.0.1:***@evil.example"]),
         ...earlier(4, [urls("11:00", {}, { [name]: ["https://evil.example"] })]), led])),
-      leads("by a path that spells the application otherwise", [had, urls("11:40", led.details.request.body, null, "/api/v2/clients/%43l1")], "Medium", ["https://evil.example"]),
       quiet("what an answer told (initiate_login_uri)", [had, ...earlier(4, [urls("11:00", {}, { initiate_login_uri: "https://evil.example/x" })]), led]),
       leads("what an answer told afterwards", [had, led, urls("11:41", {}, { callbacks: ["https://evil.example"] })], "Medium", ["https://evil.example"]),
       leads("twice, and the second is no news", [had, led, urls("11:50", { callbacks: ["https://evil.example/other"] })], "Medium", ["https://evil.example"]),
