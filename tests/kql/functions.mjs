@@ -253,6 +253,23 @@ function hasIpv4Prefix(value, prefix) {
   return addresses.some((address) => ipv4(address) !== null && (full ? address === prefix : address.startsWith(prefix)));
 }
 
+/** The eight groups of an IPv6 address, with the given number of leading bits; an IPv4 address is mapped. */
+function ipv6Mask([value, prefix]) {
+  const [address, own = 128] = ipv4(value) ? mapped(ipv4(value)) : String(value).trim().split("/");
+  const url = `http://[${address}]`;
+  if (!URL.canParse(url)) return "";
+  const [head, tail] = new URL(url).hostname.slice(1, -1).split("::").map((half) => half.split(":").filter(Boolean));
+  const zeros = tail ? Array(8 - head.length - tail.length).fill("0") : [];
+  const groups = [...head, ...zeros, ...(tail ?? [])].map((group) => parseInt(group, 16));
+  const bits = Math.min(Number(own), prefix);
+  const kept = groups.map((group, n) => group & (0xffff << Math.min(16, Math.max(0, 16 * (n + 1) - bits))));
+  return kept.map((group) => group.toString(16).padStart(4, "0")).join(":");
+}
+
+function mapped({ bits, length }) {
+  return [`::ffff:${(bits >>> 16).toString(16)}:${(bits & 0xffff).toString(16)}`, 96 + length];
+}
+
 // ---- dynamic --------------------------------------------------------------
 
 function bagPack(args) {
@@ -335,11 +352,12 @@ export const functions = {
   format_datetime: formatDatetime,
   unixtime_milliseconds_todatetime: ([value]) => (value === null ? null : Moment.fromUnixMs(value)),
   unixtime_seconds_todatetime: ([value]) => (value === null ? null : Moment.fromUnixMs(value * 1000)),
-  // IPv4
+  // addresses
   ipv4_is_private: ipv4Private,
   ipv4_is_in_range: ipv4InRange,
   ipv4_is_match: ipv4Match,
   ipv4_is_in_any_range: ipv4InAnyRange,
+  parse_ipv6_mask: ipv6Mask,
   has_ipv4_prefix: ([value, prefix]) => hasIpv4Prefix(text(value), prefix),
   has_any_ipv4_prefix: ([value, ...prefixes]) => prefixes.flat().some((prefix) => hasIpv4Prefix(text(value), prefix)),
   geo_info_from_ip_address: () => null, // needs the service's own data

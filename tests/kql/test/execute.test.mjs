@@ -366,6 +366,26 @@ test("IPv4 functions", () => {
   );
 });
 
+test("networks of IPv6 are those of Microsoft's page", () => {
+  shows(
+    "parse_ipv6_mask('192.168.255.255', 120), parse_ipv6_mask('192.168.255.255/24', 124), parse_ipv6_mask('255.255.255.255', 128)",
+    "0000:0000:0000:0000:0000:ffff:c0a8:ff00",
+    "0000:0000:0000:0000:0000:ffff:c0a8:ff00",
+    "0000:0000:0000:0000:0000:ffff:ffff:ffff",
+  );
+  shows(
+    "parse_ipv6_mask('fe80::85d:e82c:9446:7994', 128), parse_ipv6_mask('fe80::85d:e82c:9446:7994/120', 124)",
+    "fe80:0000:0000:0000:085d:e82c:9446:7994",
+    "fe80:0000:0000:0000:085d:e82c:9446:7900",
+  );
+  shows(
+    "parse_ipv6_mask('2001:db8:1:2:3::', 64), parse_ipv6_mask('p1_x', 64), parse_ipv6_mask('', 64)",
+    "2001:0db8:0001:0002:0000:0000:0000:0000",
+    "",
+    "",
+  );
+});
+
 test("arrays and bags", () => {
   assert.deepEqual(
     column("Log_CL | where id_s == '1' | project strcat(data.a[0], data.a[1].b, data['a'][-1]['b'], data.none.b)"),
