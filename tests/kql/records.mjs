@@ -86,6 +86,16 @@ export const fires = (what, records, alerts) => ({ what, records, alerts });
 
 export const quiet = (what, records) => fires(what, records, 0);
 
+const from = (records, address) => records.map((record, n) => ({ ...record, ip: address(n) }));
+
+/** One network of IPv6 counts as one address. The alert names the last one in the order of letters. */
+export const networked = (records, last, alert) => [
+  fires("from a network of IPv6", from(records, (n) => `2001:db8:1:2:${n % 2 ? "8000:" : ""}:${(n + 1).toString(16)}`), [
+    { entities: [`IP 2001:db8:1:2::${last}`], ...alert }]),
+  quiet("from two networks of IPv6", from(records, (n) => `2001:db8:1:${n % 2 ? 3 : 2}::9`)),
+  quiet("from addresses of IPv4 that are written as of IPv6", from(records, (n) => `::ffff:203.0.113.${n}`)),
+];
+
 const RULE = "/subscriptions/0/resourcegroups/logs/providers/microsoft.insights/datacollectionrules/auth0-acme";
 
 /** The case, in a workspace with heartbeats of these tenants: of each, how many minutes before the rules run. */

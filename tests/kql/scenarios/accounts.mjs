@@ -1,6 +1,6 @@
 // Accounts that come in great numbers, and what they are known by.
 
-import { arriving, daily, earlier, event, fires, framed, quiet, set, times, unnamed, user, windowed } from "../records.mjs";
+import { arriving, daily, earlier, event, fires, framed, networked, quiet, set, times, unnamed, user, windowed } from "../records.mjs";
 
 const of = (count, type, { clock = "11:10", from = 0, ...fields } = {}) =>
   times(count, (n) => event(clock, type, { ...user(`user${n + from}@example.com`), ...fields }));
@@ -137,6 +137,7 @@ export default {
       fires("the fuller window", [...sent(15, { clock: "10:40" }), ...sent(2, { from: 20 })], [{ details: { Messages: "17" } }]),
       fires("the window with more limits", [...sent(15, { clock: "10:40" }), event("11:10", "limit_phone")], [{ details: { Messages: "15", Limits: "1" } }]),
       quiet("fourteen", sent(14)),
+      ...networked(times(15, (n) => sent(1, user(`u${n}@example.com`))[0]), "f"),
       fires("half of them without the name", [...sent(8), ...sent(7, { from: 8, user_name: "" })], [
         "Medium: Auth0 - 15 messages or calls for the account jane@example.com"]),
       quiet("of two accounts, or nobody's", [...sent(7), ...sent(7, { from: 7, ...user("joe@example.com") }), ...sent(15, { user_name: "", user_id: "" })]),
@@ -155,6 +156,7 @@ export default {
       }]),
       fires("changed, at one address", times(3, (n) => enrolled(n, { type: "gd_update_device_account", ip: "192.0.2.9", ...user(`u${n}`) })), [{
         title: "Auth0 - 3 phone numbers were enrolled by the address 192.0.2.9", entities: ["IP 192.0.2.9"], details: { Accounts: "3" } }]),
+      ...networked(times(3, (n) => enrolled(n, user(`u${n}`))), "3"),
       fires("without a name", times(3, (n) => enrolled(n, { user_name: "" })), [
         "Medium: Auth0 - 3 phone numbers were enrolled by the account auth0|1"]),
       fires("known by the enrolment", times(3, (n) => enrolled(n, { details: { enrollment: { _id: `dev_${n}`, phone_number: `+1555000${n}` } } })), [
@@ -205,6 +207,7 @@ export default {
         ...times(5, (n) => event("11:10", "ss", { user_name: "", user_id: `auth0|${n}` })), event("11:10", "fs", { user_name: "", user_id: "" })], [
         { details: { Count: "10" } }]),
       quiet("nine", [...of(9, "ss"), ...of(9, "ss")]),
+      ...networked(of(10, "ss"), "9"),
       quiet("from two addresses, or from none", [...of(5, "ss"), ...of(5, "ss", { from: 5, ip: "192.0.2.1" }), ...of(10, "ss", { ip: "" })]),
       quiet("signed in", of(10, "s")),
       fires("the fuller window", [...of(10, "ss", { clock: "10:40" }), ...of(2, "ss", { from: 10 })], [{ details: { Count: "12" } }]),

@@ -1,6 +1,6 @@
 // Many failures: over accounts, addresses, applications and origins.
 
-import { arriving, daily, earlier, event, fires, framed, quiet, times, unnamed, user, windowed } from "../records.mjs";
+import { arriving, daily, earlier, event, fires, framed, networked, quiet, times, unnamed, user, windowed } from "../records.mjs";
 
 /** An event of each of these users, from as many addresses as are given. */
 const stuffed = (count, { clock = "11:10", from = 0, addresses = 20, type = "fp", ...fields } = {}) =>
@@ -69,6 +69,7 @@ export default {
       quiet("without an application, or from another address", [...every(4, "fp"), event("11:10", "fp", { client_id: "" }),
         ...every(1, "fp", { from: 5, ip: "192.0.2.1" })]),
       quiet("from nowhere", every(5, "fp", { ip: "" })),
+      ...networked(every(5, "fp"), "5"),
       quiet("signed in", every(5, "s")),
       fires("the fuller window", [...every(5, "fp", { clock: "10:40" }), ...every(2, "fp", { clock: "11:10", from: 5 })], [{ details: { Count: "7" } }]),
       ...windowed(halves(5, (count, clock, from) => every(count, "fp", { clock, from })), 1),
@@ -103,6 +104,7 @@ export default {
       fires("the origin in a header, or none", [...crossed(19, "11:10", { details: {} }), ...crossed(1, "11:10", {
         details: { headers: { origin: "https://head.example" } } })], [{ details: { Origins: '["https://head.example"]' } }]),
       quiet("nineteen", crossed(19)),
+      ...networked(crossed(20), "f"),
       quiet("from many addresses, or from none", [...crossed(10), ...crossed(10, "11:10", { ip: "192.0.2.1" }), ...crossed(20, "11:10", { ip: "" })]),
       quiet("others", every(20, "fp")),
       fires("the fuller window", [...crossed(20, "10:40"), ...crossed(2)], [{ details: { Failures: "22" } }]),
@@ -120,6 +122,7 @@ export default {
       fires("the reason in words", requests(30, "11:10", { details: {}, description: "Callback mismatch" }), [
         { details: { Reasons: '["Callback mismatch"]' } }]),
       quiet("twenty-nine", requests(29)),
+      ...networked(requests(30), "f"),
       quiet("from many addresses, or from none", [...requests(15), ...requests(15, "11:10", { ip: "192.0.2.1" }), ...requests(30, "11:10", { ip: "" })]),
       quiet("wrong passwords", every(30, "fp")),
       fires("the fuller window", [...requests(30, "10:40"), ...requests(2)], [{ details: { Requests: "32" } }]),
@@ -170,6 +173,7 @@ export default {
         came(10, { type, ip: `192.0.2.1${n}` })).concat(custom(20)), 8),
       fires("in capitals", [...custom(20), ...came(10, { hostname: "ACME.EU.AUTH0.COM" })], 1),
       quiet("nine times", [...custom(20), ...came(9)]),
+      ...networked(came(10), "9").map((it) => ({ ...it, records: [...custom(20), ...it.records] })),
       quiet("nine times, each told of before it", [...custom(20), ...came(9), ...came(9, { type: "pla" })]),
       quiet("the tenant has no domain of its own", [...custom(19), ...came(10)]),
       quiet("what the tenant has in two days arrives at once", arriving(30, [...earlier(96, custom(10)), ...earlier(72, [...custom(10), ...came(10)])])),

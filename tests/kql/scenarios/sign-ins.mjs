@@ -1,6 +1,6 @@
 // Sign-ins: guessed passwords, and users and tokens in places where they cannot be.
 
-import { arriving, earlier, event, fires, framed, quiet, set, times, two, user, windowed } from "../records.mjs";
+import { arriving, earlier, event, fires, framed, networked, quiet, set, times, two, user, windowed } from "../records.mjs";
 
 /** An event of each of these users, a second apart, from one address. */
 const ofUsers = (count, type, { minute = "11:10", from = 0, ...fields } = {}) =>
@@ -50,6 +50,8 @@ export default {
       quiet("not within an hour", [...ofUsers(8, "fp", { minute: "10:20" }), ...ofUsers(7, "fp", { minute: "11:50", from: 8 })]),
       quiet("from two addresses", [...ofUsers(8, "fp"), ...ofUsers(7, "fp", { from: 8, ip: "198.51.100.8" })]),
       quiet("from no address", ofUsers(15, "fp", { ip: null })),
+      ...networked(ofUsers(15, "fp"), "f", { severity: "Medium" }),
+      ...networked([...ofUsers(15, "fp"), event("11:20", "s")], "f", { severity: "High" }),
       quiet("one user who forgot the password", times(20, (n) => event(`11:10:${two(n)}`, "fp"))),
       quiet("second factors", ofUsers(15, "gd_auth_failed")),
       fires("a parameter of a URL is no name", times(15, (n) =>
