@@ -54,7 +54,7 @@ pub(crate) struct Report {
     /// record in `last_log_id`. 0 if the run caught up, null if neither age is known.
     pub lag_seconds: Option<u64>,
     /// A stretch of time whose records may be missing: Auth0 may have dropped them before they were
-    /// delivered, or the checkpoint was lost. For a replay: that has no records to read.
+    /// delivered, or the checkpoint was lost. In a replay: a stretch without records.
     pub gap: Option<Gap>,
     /// The tenant's rate limit, as Auth0 last reported it.
     pub rate_limit: Option<RateLimit>,

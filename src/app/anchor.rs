@@ -1,10 +1,22 @@
-//! What is stored for a destination while none of its runs can begin.
+//! From when on records are wanted before a destination has had a run: what is set, and what is stored
+//! while no run can begin.
 
+use super::Layers;
 use crate::clock::Clock;
 use crate::net::retry::Deadline;
+use crate::record::Start;
 use crate::report::Gap;
 use crate::run::{Ledger as _, Policy};
 use crate::state::{CheckpointLedger, CheckpointStore};
+
+impl Layers {
+    /// Where a first run begins, if `START_FROM` is given and good.
+    pub fn start(&self) -> Option<Start> {
+        self.settings.get("START_FROM")?;
+        let policy = self.policy().ok()?;
+        Some(policy.start_from.resolve(self.now()))
+    }
+}
 
 /// Stores the time from which records are wanted, while no run can begin. Otherwise the first run would
 /// begin at a later time, and the records before it would be lost. If the time cannot be stored, the

@@ -299,8 +299,7 @@ impl Layers {
         }
     }
 
-    /// The settings of a run.
-    pub fn policy(&self) -> Result<Policy, SettingsError> {
+    pub(super) fn policy(&self) -> Result<Policy, SettingsError> {
         self.read(|reader| Policy::read(reader, self.now()))
     }
 

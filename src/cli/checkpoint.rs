@@ -146,9 +146,9 @@ async fn summarize(layers: &Layers, books: &Books) -> Result<(), BoxError> {
         ..
     } = peeked;
     let now = layers.now();
-    // The next run does the same. If `START_FROM` is bad, there is no next run yet.
-    if let Ok(policy) = layers.policy() {
-        checkpoint.begin_by(policy.start_from.resolve(now));
+    // The next run does the same.
+    if let Some(start) = layers.start() {
+        checkpoint.begin_by(start);
     }
     show(format_args!("{name}: {location}"));
     for line in checkpoint.summary() {

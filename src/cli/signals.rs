@@ -12,7 +12,7 @@ pub(super) enum Ending {
     Saves,
     /// It delivers what it has read. It has no checkpoint.
     Delivers,
-    /// It only reads no more: it delivers nothing, or what it has found missing.
+    /// It only reads no more.
     ReadsNoMore,
 }
 

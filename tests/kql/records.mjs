@@ -91,7 +91,7 @@ const from = (records, address) => records.map((record, n) => ({ ...record, ip: 
 /** One network of IPv6 counts as one address. The alert names the last one in the order of letters. */
 export const networked = (records, last, alert) => [
   fires("from a network of IPv6", from(records, (n) => `2001:db8:1:2:${n % 2 ? "8000:" : ""}:${(n + 1).toString(16)}`), [
-    { entities: [`IP 2001:db8:1:2::${last}`], ...alert }]),
+    { entities: [`IP 2001:db8:1:2::${last}`], details: { Network: "2001:0db8:0001:0002:0000:0000:0000:0000" }, ...alert }]),
   quiet("from two networks of IPv6", from(records, (n) => `2001:db8:1:${n % 2 ? 3 : 2}::9`)),
   quiet("from addresses of IPv4 that are written as of IPv6", from(records, (n) => `::ffff:203.0.113.${n}`)),
 ];

@@ -126,7 +126,7 @@ export default {
         title: "Auth0 - 15 messages or calls for the account jane@example.com",
         severity: "Medium",
         entities: ["Account jane@example.com"],
-        details: { Messages: "15", Limits: "0", Accounts: "1" },
+        details: { Messages: "15", Limits: "0", Accounts: "1", Network: "" },
       }]),
       fires("at the wish of one address", times(15, (n) => sent(1, { ip: "192.0.2.9", ...user(`u${n}@example.com`) })[0]), [{
         title: "Auth0 - 15 messages or calls for the address 192.0.2.9", entities: ["IP 192.0.2.9"], details: { Accounts: "15" } }]),
@@ -152,7 +152,7 @@ export default {
         title: "Auth0 - 3 phone numbers were enrolled by the account jane@example.com",
         severity: "Medium",
         entities: ["Account jane@example.com"],
-        details: { Numbers: "3", Accounts: "1" },
+        details: { Numbers: "3", Accounts: "1", Network: "" },
       }]),
       fires("changed, at one address", times(3, (n) => enrolled(n, { type: "gd_update_device_account", ip: "192.0.2.9", ...user(`u${n}`) })), [{
         title: "Auth0 - 3 phone numbers were enrolled by the address 192.0.2.9", entities: ["IP 192.0.2.9"], details: { Accounts: "3" } }]),

@@ -133,6 +133,7 @@ export default {
         ["/api/v2/prompts/login/partials", { login: { "form-content-start": "<img src=x\r\nOnError=a()>" } }, "put"],
       ].map(([path, body, method]) => fires(`an event handler on a line of its own at ${path}`, [page(path, body, method)], put("an event handler", path))),
       fires("an event handler after a value that seems to end the tag", [page(UNIVERSAL, { template: `${TAGS}<img alt=">" src=x onerror=a()>` })], put("an event handler")),
+      quiet("a parameter like one after a page", [page("/api/v2/email-templates/verify_email", { body: "<p>Hi</p>", resultUrl: "https://app.example/?onboarding=true&once=1" }, "patch")]),
       quiet("a word like one on a line of its own", [page("/api/v2/clients/Cl1", { custom_login_page: "<p>1\non =a()</p><b\nicon=a>" }, "patch")]),
       // What is masked to the end of a text, and a script after it.
       ...["<!-- -----BEGIN PRIVATE KEY----- -->", '<!-- {"password":" -->', "key="].flatMap((veil) => [

@@ -69,7 +69,8 @@ const switchedOff = [
     call("11:42", "put", "/api/v2/network-acls/acl_1", { active: true, rule: { action: { log: true }, scope: "tenant" } }),
   ], ["deleted", "off", "watches only"].map((Change) => ({ details: { Protection: "access control list", Change } }))),
   says("an access control list that lets pass", "/api/v2/network-acls/acl_1", { rule: { action: { allow: true }, match: { ipv4_cidrs: ["0.0.0.0/0"] } } },
-    "lets pass whom it names"),
+    "lets everybody pass"),
+  nothing("an access control list that lets an office pass", "/api/v2/network-acls/acl_1", { rule: { action: { allow: true }, match: { ipv4_cidrs: ["203.0.113.0/28"] } } }),
   nothing("an access control list that blocks", "/api/v2/network-acls/acl_1", { active: true, rule: { action: { block: true } } }),
   quiet("a new access control list, other things deleted", [
     call("11:40", "post", "/api/v2/network-acls", { active: false, rule: { action: { log: true } } }),
