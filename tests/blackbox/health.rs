@@ -142,7 +142,7 @@ async fn what_cannot_be_read_or_is_of_the_future_is_not_told_as_good() {
         assert!(error.ends_with(problem), "{error}");
         let host = world.host().await;
         assert_eq!(host.call(get("")).await.status, 503);
-        drop(host);
+        host.stop().await;
         let ran = world.command(&["poll"]).await;
         let told = format!("cannot be used ({problem}), so it is begun anew");
         assert!(ran.stderr.contains(&told), "{ran:?}");

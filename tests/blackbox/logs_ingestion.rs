@@ -200,7 +200,7 @@ async fn all_runs_of_a_process_share_one_token_until_its_end_is_near() {
     }
     assert_eq!(world.identity.requests(), 1);
     assert_eq!(world.rule.requests(), 5);
-    drop(host);
+    host.stop().await;
 
     let short_lived = ManagedIdentity::with(identity::Options {
         issuer: world.issuer.clone(),

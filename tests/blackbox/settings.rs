@@ -271,7 +271,7 @@ async fn under_the_host_each_run_fails_without_a_storage_and_names_the_settings(
     }
     assert_eq!(world.tenant.token_requests(), 0);
     // At a terminal the default is a folder that lasts.
-    drop(host);
+    host.stop().await;
     world.poll().await;
     assert!(world.folder.path().join(".auth0-poller").is_dir());
 }

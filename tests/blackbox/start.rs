@@ -202,7 +202,7 @@ async fn what_is_stored_while_no_run_can_begin_is_delivered_once_one_can() {
         let host = world.host().await;
         let outcome = host.run_now(FUNCTION).await;
         assert!(matches!(outcome, Outcome::Failure(_)), "{outcome:?}");
-        drop(host);
+        host.stop().await;
         // As if that much time had passed: an hour back is now a minute back.
         world.set(bad, &good);
         world.set("START_FROM", "1m");

@@ -110,6 +110,7 @@ async fn a_quiet_run_leaves_one_line_of_ours_also_with_two_destinations() {
         };
         assert_eq!(logs, [line]);
         assert_eq!(host.lines().len(), before, "{:?}", host.lines());
+        host.stop().await;
     }
 }
 
