@@ -3,7 +3,7 @@
 use reqwest::StatusCode;
 
 use super::logs::{MOST, PAGE};
-use super::rate_limit::ResetTooLate;
+use super::rate_limit::Closed;
 use super::token::TokenError;
 use crate::net::http::{self, SendError};
 use crate::net::retry::{Again, Transient};
@@ -86,9 +86,18 @@ pub(crate) enum LogsError {
     /// 200 with something other than the record requested by its id.
     #[error("{host} sent something else than the record {id}")]
     OtherRecord { host: String, id: LogId },
-    /// The tenant's rate limit allows no further request in this run.
+    /// 429: the tenant's rate limit, or a quota.
+    #[error("{host} answered 429 Too Many Requests: {said}; {closed}")]
+    TooMany {
+        host: String,
+        said: String,
+        closed: Closed,
+        /// Whether another attempt can be made before the run's deadline.
+        again: Again,
+    },
+    /// No request was made: the tenant's rate limit allows none before the run's deadline.
     #[error(transparent)]
-    ResetTooLate(#[from] ResetTooLate),
+    ResetTooLate(#[from] Closed),
 }
 
 impl Transient for LogsError {
@@ -96,7 +105,7 @@ impl Transient for LogsError {
         match self {
             Self::Token(error) => error.again(),
             Self::Send { source, .. } => source.again(),
-            Self::Status { again, .. } => *again,
+            Self::Status { again, .. } | Self::TooMany { again, .. } => *again,
             Self::BadRequest { .. }
             | Self::Unauthorized { .. }
             | Self::Forbidden { .. }

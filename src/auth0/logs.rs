@@ -19,7 +19,7 @@ use super::forward::COMFORTABLE;
 use super::rate_limit::RateLimit;
 use super::token::TokenSource;
 use crate::net::http::{self, Answer, MAX_PAGE};
-use crate::net::retry::{self, Deadline, GaveUp, Jitter};
+use crate::net::retry::{self, Again, Deadline, GaveUp, Jitter};
 use crate::net::token::AccessToken;
 use crate::record::{Elements, LogId, Record, parse_page, parse_page_of};
 
@@ -234,7 +234,7 @@ impl Logs {
                 // A permission that is granted meanwhile shows only in a new token.
                 self.tokens.forget(&token).await;
             }
-            return self.judge(answer, token);
+            return self.judge(answer, token, deadline);
         }
         self.tokens.forget(&token).await;
         let token = self.tokens.token(&self.requests, deadline).await?;
@@ -242,7 +242,7 @@ impl Logs {
         if answer.status == StatusCode::FORBIDDEN {
             self.tokens.forget(&token).await;
         }
-        self.judge(answer, token)
+        self.judge(answer, token, deadline)
     }
 
     async fn request(
@@ -270,7 +270,12 @@ impl Logs {
         Ok(answer)
     }
 
-    fn judge(&self, answer: Answer, token: AccessToken) -> Result<(Bytes, AccessToken), LogsError> {
+    pub(super) fn judge(
+        &self,
+        answer: Answer,
+        token: AccessToken,
+        deadline: Deadline,
+    ) -> Result<(Bytes, AccessToken), LogsError> {
         let host = self.host();
         if let Some(location) = answer.redirect(&self.secrets(&token)) {
             return Err(LogsError::Redirected { host, location });
@@ -282,6 +287,21 @@ impl Logs {
             StatusCode::BAD_REQUEST => Err(LogsError::BadRequest { host, said: said() }),
             StatusCode::FORBIDDEN => Err(LogsError::Forbidden { host, said: said() }),
             StatusCode::NOT_FOUND => Err(LogsError::NotFound { host }),
+            StatusCode::TOO_MANY_REQUESTS => {
+                let closed = self.rate_limit.refused();
+                let again = if closed.wait() > deadline.remaining() {
+                    Again::Never
+                } else {
+                    // The rate limit makes the next attempt wait as long as it must.
+                    Again::Soon
+                };
+                Err(LogsError::TooMany {
+                    host,
+                    said: said(),
+                    closed,
+                    again,
+                })
+            }
             status => Err(LogsError::Status {
                 host,
                 status,

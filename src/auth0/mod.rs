@@ -37,7 +37,7 @@ use self::rate_limit::RateLimit;
 use self::token::{TokenError, TokenSource};
 use crate::clock::Clock;
 use crate::net::http::SendError;
-use crate::net::retry::{Deadline, GaveUp, Jitter, retry};
+use crate::net::retry::{Again, Deadline, GaveUp, Jitter, retry};
 use crate::record::{LogId, Page, Record, Source, SourceError, Start};
 
 /// An Auth0 tenant, as one application sees it.
@@ -364,10 +364,9 @@ impl Source for LogReader {
     }
 }
 
-/// Up to this many attempts, a rate limit that resets too late counts as lack of time: one attempt
-/// may have failed, and the last was not made. After more attempts, the limit had been waited for
-/// already, or Auth0 does not answer.
-const ATTEMPTS_AT_A_LIMIT: u32 = 2;
+/// After up to this many failed attempts, a rate limit that resets too late counts as lack of time.
+/// After more, the limit had been waited for already, or Auth0 does not answer.
+const FAILED_AT_A_LIMIT: u32 = 1;
 
 /// Records requested in a search for the oldest record, or for one as old as another.
 const AS_OLD: usize = 50;
@@ -393,11 +392,21 @@ fn error_after(error: GaveUp<LogsError>) -> SourceError {
 /// Classifies a failure. An exhausted rate limit that resets soon is nobody's fault. A longer
 /// lockout, or a limit that is exhausted again after a wait, counts as no answer from Auth0.
 fn source_error(error: GaveUp<LogsError>) -> SourceError {
+    let limit = match &error.error {
+        LogsError::TooMany { closed, .. } => Some((closed, error.attempts())),
+        // The last attempt was not made.
+        LogsError::ResetTooLate(closed) => Some((closed, error.attempts() - 1)),
+        _ => None,
+    };
     match &error.error {
-        LogsError::ResetTooLate(it) if !it.is_long() && error.attempts() <= ATTEMPTS_AT_A_LIMIT => {
+        _ if limit.is_some_and(|(it, failed)| !it.is_long() && failed <= FAILED_AT_A_LIMIT) => {
             SourceError::OutOfTime(error.into())
         }
-        LogsError::ResetTooLate(_)
+        LogsError::TooMany {
+            again: Again::Never,
+            ..
+        }
+        | LogsError::ResetTooLate(_)
         | LogsError::Token(TokenError::ResetTooLate { .. })
         | LogsError::Send {
             source: SendError::OutOfTime,
@@ -406,3 +415,6 @@ fn source_error(error: GaveUp<LogsError>) -> SourceError {
         _ => SourceError::Failed(error.into()),
     }
 }
+
+#[cfg(test)]
+mod tests;

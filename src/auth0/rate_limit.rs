@@ -72,19 +72,24 @@ struct Bucket {
     filled_at: Instant,
 }
 
-/// The bucket is refilled only after the run's deadline.
+/// The tenant takes no request for this long.
 #[derive(Debug, thiserror::Error)]
 #[error(
     "Auth0 takes no further requests for another {} s, until {} (rate limit or quota)",
-    .wait.as_secs(),
+    .wait.as_secs_f64().ceil(),
     to_seconds(*.until)
 )]
-pub(crate) struct ResetTooLate {
+pub(crate) struct Closed {
     wait: Duration,
     until: DateTime<Utc>,
 }
 
-impl ResetTooLate {
+impl Closed {
+    /// How long.
+    pub fn wait(&self) -> Duration {
+        self.wait
+    }
+
     /// Whether the wait is longer than any for a bucket.
     pub fn is_long(&self) -> bool {
         self.wait > LONGEST_REFILL
@@ -110,12 +115,12 @@ impl RateLimit {
 
     /// Waits until the tenant has a request to spare, or fails if that is after the deadline.
     /// Callers are served in order.
-    pub async fn wait(&self, deadline: Deadline) -> Result<Permit<'_>, ResetTooLate> {
+    pub async fn wait(&self, deadline: Deadline) -> Result<Permit<'_>, Closed> {
         self.lock().waiting += 1;
         let _waiting = Waiting(self);
         let left = deadline.remaining();
         let Ok(_turn) = tokio::time::timeout(left, self.turn.lock()).await else {
-            return Err(self.too_late(left));
+            return Err(self.closed(left));
         };
         loop {
             let now = Instant::now();
@@ -124,7 +129,7 @@ impl RateLimit {
             };
             let wait = not_before - now;
             if wait > deadline.remaining() {
-                return Err(self.too_late(wait));
+                return Err(self.closed(wait));
             }
             tokio::select! {
                 () = tokio::time::sleep_until(not_before) => {}
@@ -133,9 +138,15 @@ impl RateLimit {
         }
     }
 
-    fn too_late(&self, wait: Duration) -> ResetTooLate {
+    /// For how long no request is made because one was refused.
+    pub fn refused(&self) -> Closed {
+        let until = self.lock().refused_until;
+        self.closed(until.map_or(Duration::ZERO, |it| it - Instant::now()))
+    }
+
+    fn closed(&self, wait: Duration) -> Closed {
         let until = (self.clock)() + wait;
-        ResetTooLate { wait, until }
+        Closed { wait, until }
     }
 
     /// Whether several requests wait already, so that one more would only join the queue.

@@ -14,7 +14,7 @@ use serde_json::value::RawValue;
 use tokio::time::Instant;
 use url::Url;
 
-use super::rate_limit::{Permit, RateLimit, ResetTooLate};
+use super::rate_limit::{Closed, Permit, RateLimit};
 use crate::clock::Clock;
 use crate::clock::to_seconds;
 use crate::net::http::{self, Answer, SendError};
@@ -58,7 +58,7 @@ pub(crate) enum TokenError {
     ResetTooLate {
         host: String,
         /// How long, and until when.
-        wait: ResetTooLate,
+        wait: Closed,
     },
     /// 429: the tenant issues no more tokens for now.
     #[error("{host} issues no token{until} ({said}); {QUOTA}")]

@@ -44,7 +44,7 @@ fn bucket(status: u16, limit: u64, remaining: u64, reset: i64) -> Answer {
 }
 
 /// Makes a request that gets this answer, and returns how long it waited.
-async fn request(limit: &RateLimit, answer: &Answer) -> Result<Duration, ResetTooLate> {
+async fn request(limit: &RateLimit, answer: &Answer) -> Result<Duration, Closed> {
     let started = Instant::now();
     let permit = limit.wait(Deadline::after(MINUTE)).await?;
     permit.learn(answer);
@@ -52,12 +52,12 @@ async fn request(limit: &RateLimit, answer: &Answer) -> Result<Duration, ResetTo
 }
 
 /// How long the next request waits.
-async fn wait(limit: &RateLimit) -> Result<Duration, ResetTooLate> {
+async fn wait(limit: &RateLimit) -> Result<Duration, Closed> {
     request(limit, &answer(200, &[])).await
 }
 
 /// How long the next request waits after an answer about such a bucket.
-async fn wait_after(size: u64, remaining: u64, reset: i64) -> Result<Duration, ResetTooLate> {
+async fn wait_after(size: u64, remaining: u64, reset: i64) -> Result<Duration, Closed> {
     let limit = limit();
     request(&limit, &bucket(200, size, remaining, reset)).await?;
     wait(&limit).await

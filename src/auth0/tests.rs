@@ -1,0 +1,122 @@
+//! What becomes of a run at a tenant that refuses requests, in paused time and without a network.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use reqwest::StatusCode;
+use reqwest::header::{HeaderMap, HeaderValue};
+use tokio::time::Instant;
+
+use super::*;
+use crate::net::http::Answer;
+use crate::net::token::AccessToken;
+
+const SECOND: Duration = Duration::from_secs(1);
+const MINUTE: Duration = Duration::from_mins(1);
+
+/// Reads in a run with this much time left, where each answer is a 429 with these headers and comes
+/// after `latency`. The clock stands at 08:00:00.
+async fn read(
+    headers: &[(&'static str, u64)],
+    left: Duration,
+    latency: Duration,
+) -> (SourceError, Duration) {
+    let clock: Clock = Arc::new(|| "2026-11-21T08:00:00Z".parse().unwrap());
+    let http = crate::net::http::client(None).unwrap();
+    let domain: Url = "https://acme.eu.auth0.com".parse().unwrap();
+    let credentials = Credentials {
+        client_id: "id".to_owned(),
+        client_secret: "secret".into(),
+        audience: "https://acme.eu.auth0.com/api/v2/".to_owned(),
+    };
+    let tokens = TokenSource::new(http.clone(), &domain, credentials, clock.clone());
+    let limit = Arc::new(RateLimit::new(clock));
+    let jitter = Jitter::seeded(1);
+    let logs = Logs::new(
+        http,
+        &domain,
+        Arc::new(tokens),
+        limit.clone(),
+        jitter.clone(),
+    );
+
+    let refusal = || Answer {
+        status: StatusCode::TOO_MANY_REQUESTS,
+        headers: headers
+            .iter()
+            .map(|(name, value)| (name.parse().unwrap(), HeaderValue::from(*value)))
+            .collect::<HeaderMap>(),
+        body: Bytes::from_static(br#"{"message":"Global limit has been reached"}"#),
+    };
+    let began = Instant::now();
+    let deadline = Deadline::after(left);
+    let read = retry(&jitter, deadline, || async {
+        let permit = limit.wait(deadline).await?;
+        tokio::time::sleep(latency).await;
+        permit.learn(&refusal());
+        let token = AccessToken::new("token".into(), String::new(), Instant::now(), None);
+        logs.judge(refusal(), token, deadline)
+    });
+    let error = read.await.map(|_| ()).unwrap_err();
+    (source_error(error), began.elapsed())
+}
+
+fn bucket(reset: u64) -> [(&'static str, u64); 3] {
+    let eight = 1_795_248_000;
+    [
+        ("x-ratelimit-limit", 10),
+        ("x-ratelimit-remaining", 0),
+        ("x-ratelimit-reset", eight + reset),
+    ]
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_limit_that_is_met_once_and_resets_soon_is_nobody_s_fault() {
+    for (headers, left, latency) in [
+        // It resets after the end of the run.
+        (&bucket(30)[..], 10 * SECOND, Duration::ZERO),
+        (&[("retry-after", 30)], 10 * SECOND, Duration::ZERO),
+        // The refusal comes shortly before the end, or after it.
+        (&[], SECOND / 2, Duration::ZERO),
+        (&bucket(0), SECOND, SECOND / 2),
+        (&bucket(1), SECOND, 2 * SECOND),
+    ] {
+        let (error, elapsed) = read(headers, left, latency).await;
+        assert!(matches!(error, SourceError::OutOfTime(_)), "{error:?}");
+        assert_eq!(elapsed, latency, "{headers:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_limit_that_is_met_again_after_a_wait_counts_as_no_answer() {
+    let (error, elapsed) = read(&bucket(3), 5 * SECOND, Duration::ZERO).await;
+    assert!(matches!(error, SourceError::Slow(_)), "{error:?}");
+    assert_eq!(elapsed, 3 * SECOND);
+    assert_eq!(
+        error.to_string(),
+        "acme.eu.auth0.com answered 429 Too Many Requests: Global limit has been reached; Auth0 \
+         takes no further requests for another 3 s, until 2026-11-21T08:00:03Z (rate limit or \
+         quota) (tried 2 times in 3.0 s)"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lockout_says_what_the_tenant_says_of_it_and_until_when_it_lasts() {
+    let (error, elapsed) = read(&[("retry-after", 3_600)], MINUTE, Duration::ZERO).await;
+    assert!(matches!(error, SourceError::Slow(_)), "{error:?}");
+    assert_eq!(elapsed, Duration::ZERO);
+    assert_eq!(
+        error.to_string(),
+        "acme.eu.auth0.com answered 429 Too Many Requests: Global limit has been reached; Auth0 \
+         takes no further requests for another 3600 s, until 2026-11-21T09:00:00Z (rate limit or \
+         quota)"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_tenant_that_refuses_every_attempt_is_a_failure() {
+    let (error, _) = read(&[], MINUTE, Duration::ZERO).await;
+    assert!(matches!(error, SourceError::Failed(_)), "{error:?}");
+    assert!(error.to_string().contains("(tried 6 times in "), "{error}");
+}
