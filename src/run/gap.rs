@@ -83,6 +83,9 @@ impl<S: Source, A: DeadLetters> Course<'_, S, A> {
     /// further since, its cursor. The newest delivered record does not count: others below it may have
     /// become visible late, or have been in a part of its batch that failed.
     async fn lost_since(&self, opening: &Opening) -> Result<Option<DateTime<Utc>>, SourceError> {
+        if opening.is_replay() {
+            return Ok(None);
+        }
         let settled = settled(opening);
         let wanted = wanted_since(opening);
         let is_in_time = |time: &DateTime<Utc>| self.began - *time <= LONGEST_RETENTION;

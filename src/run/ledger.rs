@@ -52,6 +52,12 @@ pub(crate) struct Opening {
 }
 
 impl Opening {
+    /// Whether a stretch is sent again. Such a run has no comparison. It is never behind, and what
+    /// it does not find may have been delivered before.
+    pub fn is_replay(&self) -> bool {
+        self.comparison.is_none()
+    }
+
     /// The stored time from which a prefix that was never met is read.
     pub fn beginning(&self) -> Option<DateTime<Utc>> {
         self.since.map(|since| since - STORING_DELAY)

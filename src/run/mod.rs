@@ -303,8 +303,7 @@ impl<S: Source, A: DeadLetters> Course<'_, S, A> {
         ledger: &impl Ledger,
         oldest_left: Option<DateTime<Utc>>,
     ) {
-        // A replay has no comparison, and cannot be behind.
-        if opening.comparison.is_some() {
+        if !opening.is_replay() {
             let read_to = self.read_to(opening, met, ledger.newest());
             self.warn_of_retention(oldest_left.or(read_to)).await;
         }

@@ -474,6 +474,24 @@ async fn where_there_was_nothing_of_a_stretch_that_is_said() {
 }
 
 #[tokio::test]
+async fn a_replay_from_before_auth0_s_oldest_record_says_so_and_speaks_of_no_loss() {
+    let world = World::start_for(Sink::LogAnalytics).await;
+    world
+        .tenant
+        .generate(40, minutes_ago(45 * 60), minutes_ago(5));
+    world.poll().await;
+    world.tenant.expire_before(minutes_ago(30 * 60));
+    let ran = replay(&world, &["--from", "40h", "--to", "1s"]).await;
+    assert_eq!(ran.code(), 0, "{ran:?}");
+    let gap = &ran.report()["gap"];
+    assert!(gap["from"].is_string() && gap["to"].is_string(), "{ran:?}");
+    let telling = "log-analytics: Auth0 has no records between";
+    assert!(ran.stderr.contains(telling), "{ran:?}");
+    // All of them were delivered.
+    assert!(!ran.stderr.contains("may have been dropped"), "{ran:?}");
+}
+
+#[tokio::test]
 async fn a_replay_into_the_archive_repeats_no_record() {
     let world = World::start_for(Sink::Archive).await;
     records(&world);
