@@ -7,11 +7,17 @@ use crate::net::retry::Deadline;
 use crate::record::Start;
 use crate::report::Gap;
 use crate::run::{Ledger as _, Policy};
-use crate::state::{CheckpointLedger, CheckpointStore};
+use crate::state::{Checkpoint, CheckpointLedger, CheckpointStore};
 
 impl Layers {
-    /// Where a first run begins, if `START_FROM` is given and good.
-    pub fn start(&self) -> Option<Start> {
+    /// Lets a checkpoint begin where the next run lets it begin, if `START_FROM` is given and good.
+    pub fn begin(&self, checkpoint: &mut Checkpoint) {
+        if let Some(start) = self.start() {
+            checkpoint.begin_by(start);
+        }
+    }
+
+    fn start(&self) -> Option<Start> {
         self.settings.get("START_FROM")?;
         let policy = self.policy().ok()?;
         Some(policy.start_from.resolve(self.now()))

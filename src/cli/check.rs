@@ -139,7 +139,7 @@ async fn try_all(app: &App, layers: &Layers) -> Vec<Verdict> {
         if let Some(arrival) = arrival(pipeline, layers).await {
             note("arrival", arrival);
         }
-        if let Some(ahead) = cursor_ahead(app, pipeline, newest.as_ref(), layers.now()).await {
+        if let Some(ahead) = cursor_ahead(app, layers, pipeline, newest.as_ref()).await {
             note(pipeline.name, (Verdict::Fails, ahead));
         }
     }
@@ -154,12 +154,13 @@ async fn try_all(app: &App, layers: &Layers) -> Vec<Verdict> {
 /// id of a record is fine, since the newest record by date may have a smaller id than another one.
 async fn cursor_ahead(
     app: &App,
+    layers: &Layers,
     pipeline: &Pipeline,
     newest: Option<&Record>,
-    now: DateTime<Utc>,
 ) -> Option<String> {
+    let now = layers.now();
     let way = pipeline.way.as_ref().ok()?;
-    let checkpoint = match way.books.checkpoints.peek(now, deadline()).await {
+    let mut checkpoint = match way.books.checkpoints.peek(now, deadline()).await {
         Ok(peeked) => {
             let peeked = peeked?;
             way.books.checkpoints.warn_of(&peeked);
@@ -167,6 +168,7 @@ async fn cursor_ahead(
         }
         Err(error) => return Some(with_causes(&error)),
     };
+    layers.begin(&mut checkpoint);
     let begin = checkpoint.position();
     if let Some(future) = BeginsLater::find(&begin, &pipeline.label, now) {
         return Some(future.to_string());

@@ -146,10 +146,7 @@ async fn summarize(layers: &Layers, books: &Books) -> Result<(), BoxError> {
         ..
     } = peeked;
     let now = layers.now();
-    // The next run does the same.
-    if let Some(start) = layers.start() {
-        checkpoint.begin_by(start);
-    }
+    layers.begin(&mut checkpoint);
     show(format_args!("{name}: {location}"));
     for line in checkpoint.summary() {
         show(format_args!("  {line}"));
@@ -190,7 +187,8 @@ async fn set(layers: &Layers, books: &Books, from: &Beginning) -> Result<(), Box
     match replaced {
         Replaced::Nothing => show(format_args!("There was no checkpoint before.")),
         Replaced::Unreadable => show(format_args!("What was there was no checkpoint.")),
-        Replaced::Checkpoint(replaced) => {
+        Replaced::Checkpoint(mut replaced) => {
+            layers.begin(&mut replaced);
             let begin = one_line(&replaced.position().to_string());
             show(format_args!("It would have begun {begin}."));
         }

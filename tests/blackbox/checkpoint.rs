@@ -110,6 +110,17 @@ async fn show_begins_where_an_earlier_start_from_lets_the_next_run_begin() {
 }
 
 #[tokio::test]
+async fn set_says_where_an_earlier_start_from_would_have_let_the_next_run_begin() {
+    let mut world = World::start().await;
+    world.set("START_FROM", "10m");
+    world.poll().await;
+    world.set("START_FROM", "oldest");
+    let set = world.command(&["checkpoint", "set", "--from", "2h"]).await;
+    let replaced = "\nIt would have begun with the oldest record.\n";
+    assert!(set.stdout.ends_with(replaced), "{set:?}");
+}
+
+#[tokio::test]
 async fn set_says_what_it_has_taken_the_place_of() {
     let world = World::start().await;
     let set = async |from: &str| {
