@@ -41,9 +41,9 @@ const COMMAND: &str = "audit";
 /// Why a destination is not compared, or not completely.
 #[derive(Debug, thiserror::Error)]
 enum AuditError {
-    #[error("what this destination took cannot be asked for, so it is not audited")]
+    #[error("this destination cannot be queried for its records, so it is not audited")]
     Unasked,
-    #[error("it could not be asked from when on Auth0 has records: {0}")]
+    #[error("the oldest record at Auth0 could not be found: {0}")]
     Oldest(String),
     #[error(
         "the hour from {hour} could not be read at Auth0, so neither it nor what follows is compared: \
@@ -68,8 +68,8 @@ enum AuditError {
     )]
     Undated { undated: u64 },
     #[error(
-        "what is there of the hour from {hour} is not known, so neither it nor what follows is compared: \
-         {why}"
+        "the destination could not be queried for the hour from {hour}, so neither it nor what follows is \
+         compared: {why}"
     )]
     Asking { hour: String, why: String },
     #[error(
@@ -357,7 +357,7 @@ async fn kept(way: &Way, stretch: &Stretch, now: DateTime<Utc>) -> Result<Kept, 
     let from = stretch.from.as_ref().and_then(Mark::time);
     match Oldest::ask(&way.source, from, Deadline::after(ASKING)).await {
         Ok(Oldest::Later) if from.is_none() => {
-            let why = "what comes first has no date; give a time for --from";
+            let why = "the first records have no date; give a time for --from";
             Err(AuditError::Oldest(why.into()))
         }
         Ok(oldest) => Ok(Kept::of(stretch, oldest, now)),

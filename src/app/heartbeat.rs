@@ -52,8 +52,8 @@ impl Layers {
         let ways = KINDS.into_iter().filter(|kind| kind.takes_heartbeats);
         let ways = ways.map(|kind| kind.name).collect::<Vec<_>>().join(" or ");
         let problem = format!(
-            "is on, and heartbeats go by {ways}, which DESTINATIONS does not name: add one of them, \
-             or set it to off"
+            "is on, and heartbeats need {ways}, which DESTINATIONS does not name: add one of them, or \
+             set it to off"
         );
         self.read(|reader| reader.problem(SETTING, &problem))
     }

@@ -138,8 +138,8 @@ impl Layers {
         match named.into_iter().find(|it| !is_of_tenant(it)) {
             Some(given) => Err(SettingsError::new(
                 as_seen(given),
-                "is not read; what becomes of personal data is said by PII, and for one destination \
-                 by PII_ and its name, such as PII_LOG_ANALYTICS",
+                "is not read; the settings for personal data are PII, and for one destination PII_ and \
+                 its name, such as PII_LOG_ANALYTICS",
             )),
             None => Ok(()),
         }
@@ -164,7 +164,7 @@ impl Layers {
         is_away.ok().filter(|it| *it)?;
         let problem = self.pseudonym_keys().err()?;
         Some(format!(
-            "{problem}; what makes no pseudonyms goes on without"
+            "{problem}; destinations that make no pseudonyms go on without it"
         ))
     }
 }

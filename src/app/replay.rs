@@ -251,7 +251,7 @@ impl Source for Hours<'_> {
     async fn look(&self, id: &LogId, deadline: Deadline) -> Result<Page, SourceError> {
         let stored = id.stored_at().filter(|_| !id.is_synthetic());
         let Some(stored) = stored else {
-            let why = "an archive has no place for an id that is none of a record";
+            let why = "an archive cannot be read after an id that is not that of a record";
             return Err(SourceError::Rejected(why.into()));
         };
         let mut hour = hour(stored);

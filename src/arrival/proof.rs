@@ -138,7 +138,7 @@ impl Proof {
             let why = failure.map(|error: AskError| with_causes(&error));
             if let Some(why) = &why {
                 warn!(
-                    "{}: it could not be asked what has arrived: {why}",
+                    "{}: the table could not be queried for what has arrived: {why}",
                     self.label
                 );
             }

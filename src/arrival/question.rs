@@ -35,14 +35,14 @@ pub(crate) enum AskError {
     Query(#[from] GaveUp<LogQueryError>),
     #[error("the workspace answered the query in a form that is not known")]
     Form,
-    #[error("the time of the run was over before the workspace had told what has arrived")]
+    #[error("the time of the run was over before the workspace had answered the query")]
     OutOfTime,
     #[error(
         "the workspace has no table {TABLE}, or nothing in it, which is so before its first row and up \
          to half an hour after; check WorkspaceID, and ask again later"
     )]
     Nothing,
-    #[error("the table has more than {most} rows of one second, {}, which are not told apart", to_seconds(*second))]
+    #[error("the table has more than {most} rows of one second, {}, which are too many to list", to_seconds(*second))]
     Crowded { second: DateTime<Utc>, most: usize },
     #[error(
         "{count} acknowledged records will not be looked for, as no more than {MOST_IDS} are kept until \

@@ -42,8 +42,8 @@ pub(crate) enum LogsError {
         /// The id after which records were asked for.
         after: LogId,
     },
-    /// Auth0 ignored an id that is no record's, and answered as if no id had been given.
-    #[error("{host} does not heed the id {after}, which is none of a record")]
+    /// Auth0 ignored an id that is not a record's, and answered as if no id had been given.
+    #[error("{host} ignores the id {after}, which is not that of a record")]
     NotHeeded {
         host: String,
         /// The id after which records were asked for.

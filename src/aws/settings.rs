@@ -148,7 +148,7 @@ fn role_arn(text: &str, region: &Region) -> Result<String, String> {
     let expected = region.partition();
     if found != expected {
         return Err(format!(
-            "is of another part of AWS than the region: a role for {} begins with \
+            "belongs to another part of AWS than the region: a role for {} begins with \
              arn:{expected}:iam::",
             region.name()
         ));

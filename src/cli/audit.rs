@@ -84,7 +84,7 @@ pub(super) async fn run(given: Given, command: Command) -> Exit {
     let audits: Vec<_> = audits.into_iter().flatten().collect();
     if to.is_some_and(|to| now - to < ON_ITS_WAY) {
         note(format_args!(
-            "--to is less than {} minutes ago: what is missing of the end may be on its way still",
+            "--to is less than {} minutes ago: what is missing at the end may still be on its way",
             ON_ITS_WAY.num_minutes()
         ));
     }
@@ -151,7 +151,7 @@ fn nowhere(audited: &Audited) -> Option<String> {
         return None;
     }
     Some(format!(
-        "of {missing} records not one is there; see that this is where they are delivered to"
+        "none of the {missing} records is there; check that this is where they are delivered"
     ))
 }
 

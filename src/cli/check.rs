@@ -64,7 +64,7 @@ pub(super) async fn check(given: Given, destination: Option<String>) -> Exit {
         ));
     } else if verdicts.contains(&Verdict::NotTried) {
         show(format_args!(
-            "Nothing failed; what was not tried, the first run tells."
+            "Nothing failed; the first run shows whether what was not tried works."
         ));
     } else if verdicts.contains(&Verdict::InUse) {
         show(format_args!(
@@ -131,8 +131,8 @@ async fn try_all(app: &App, layers: &Layers) -> Vec<Verdict> {
         note(pipeline.name, destination(pipeline).await);
         if let Some(setting) = layers.policy_before_own(pipeline.name) {
             let why = format!(
-                "what becomes of personal data is said by {setting}, which is set for all tenants, and \
-                 not by this one's PII; give it a {setting} of its own"
+                "{setting}, which is set for all tenants, decides about personal data, and not this \
+                 tenant's PII; give it a {setting} of its own"
             );
             note(pipeline.name, (Verdict::Doubtful, why));
         }
@@ -278,17 +278,17 @@ async fn arrival(pipeline: &Pipeline, layers: &Layers) -> Option<(Verdict, Strin
     Some(match asked {
         Ok(true) => (
             Verdict::Works,
-            "the table of the workspace can be asked".into(),
+            "the table of the workspace can be queried".into(),
         ),
         Ok(false) => (
             Verdict::Works,
-            "the workspace can be asked; it has no table Auth0AM_CL yet".into(),
+            "the workspace can be queried; it has no table Auth0AM_CL yet".into(),
         ),
         Err(error) => {
             let why = with_causes(&*error);
             (
                 Verdict::Doubtful,
-                format!("it cannot be asked what has arrived: {why}"),
+                format!("the table cannot be queried for what has arrived: {why}"),
             )
         }
     })
@@ -303,7 +303,7 @@ fn has_table_to_ask(app: &App, layers: &Layers) -> Result<(), &'static str> {
     };
     (!layers.proves_arrival() || app.pipelines.iter().any(is_table))
         .then_some(())
-        .ok_or("ARRIVAL is on, and none of DESTINATIONS is a table to ask: nothing is proved")
+        .ok_or("ARRIVAL is on, and none of DESTINATIONS is a table that can be queried: nothing is proved")
 }
 
 async fn destination(pipeline: &Pipeline) -> (Verdict, String) {

@@ -151,8 +151,8 @@ pub(super) fn note_gap(name: &str, gap: Option<Gap>) {
 fn note_nothing(name: &str, source: &str, gap: Option<Gap>) {
     if let Some(gap) = gap {
         note(format_args!(
-            "{name}: {source} has no records {gap}: it never got any, or there were none; see that its \
-             settings and DOMAIN are those with which it was delivered to"
+            "{name}: {source} has no records {gap}: it never got any, or there were none; check that \
+             its settings and DOMAIN are those that it was written with"
         ));
     }
 }

@@ -368,7 +368,7 @@ impl Destination for EventBridge {
         Box::pin(async move {
             match self.bus.verify(deadline).await {
                 Ok(Standing::There(arn)) => Probe::Works(format!(
-                    "{arn} is there; whether events may be put onto it, the first run tells"
+                    "{arn} is there; the first run will show whether events may be put onto it"
                 )),
                 Ok(Standing::NotAllowed(said)) => Probe::NotTried(format!(
                     "AWS knows the credentials, but whether there is a bus {} could not be verified: \

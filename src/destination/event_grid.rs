@@ -283,7 +283,7 @@ impl Destination for EventGrid {
                 Ok(()) => Probe::Works("the topic accepted an empty batch".into()),
                 Err(error) if error.error.is_about_content() => Probe::NotTried(format!(
                     "the topic does not take an empty batch, so whether it takes CloudEvents was \
-                     not tried; the first run tells ({error})"
+                     not tried; the first run will show it ({error})"
                 )),
                 Err(error) => Probe::Fails(error.into()),
             }

@@ -67,7 +67,7 @@ impl Filter {
         if all.any(|(code, category)| filter.takes(code, category)) {
             return Ok(filter);
         }
-        Err("names nothing that is left: what stands after ! takes all of it away".into())
+        Err("names nothing that is left: what follows ! excludes all of it".into())
     }
 
     /// Whether this record is kept from the destination.

@@ -147,7 +147,7 @@ impl Destination for LogAnalytics {
                 }
                 Err(error) if error.error.refuses(0) => Probe::NotTried(format!(
                     "the workspace does not take an empty post, so its key was not tried; the \
-                     first run tells ({error})"
+                     first run will show it ({error})"
                 )),
                 Err(error) => Probe::Fails(error.into()),
             }

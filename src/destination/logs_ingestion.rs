@@ -158,7 +158,7 @@ impl Destination for LogsIngestion {
                 Ok(()) => Probe::Works("the rule accepted an empty post".into()),
                 Err(error) if error.error.is_about_content() => Probe::NotTried(format!(
                     "the rule does not take an empty post, so the rest was not tried; the first \
-                     run tells ({error})"
+                     run will show it ({error})"
                 )),
                 Err(error) => Probe::Fails(error.into()),
             }

@@ -44,8 +44,8 @@ enum StdoutError {
     #[error("standard output took no more records before the run's time was over")]
     OutOfTime,
     #[error(
-        "standard output is closed or the null device, so nobody would see the records; let it lead \
-         somewhere"
+        "standard output is closed or the null device, so nobody would see the records; send it to a \
+         terminal, a file or a pipe"
     )]
     Nowhere,
 }

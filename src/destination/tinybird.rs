@@ -182,7 +182,7 @@ impl Destination for Tinybird {
                 Ok(_) => Probe::Works("Tinybird accepted a request without rows".into()),
                 Err(error) if error.error.is_about_content() => Probe::NotTried(format!(
                     "Tinybird does not take a request without rows, so whether it takes rows was \
-                     not tried; the first run tells ({error})"
+                     not tried; the first run will show it ({error})"
                 )),
                 Err(error) => Probe::Fails(error.into()),
             }

@@ -72,7 +72,7 @@ fn what_is_missing_is_shown_and_red_only_where_it_is_missing_for_good() {
     }
     let unasked = json!({"arrival": arrival(0), "unasked": "<b>no role</b>"});
     assert_eq!(health(&unasked, "08:01:00").state, State::Ok);
-    assert!(text(&health(&unasked, "08:01:00")).contains("  not asked      <b>no role</b>"));
+    assert!(text(&health(&unasked, "08:01:00")).contains("  not checked    <b>no role</b>"));
     assert!(page(&health(&unasked, "08:01:00")).contains("&lt;b&gt;no role"));
 }
 
@@ -382,7 +382,7 @@ fn what_somebody_wrote_into_a_history_forges_no_line_and_turns_no_text_round() {
     let health = health(&changes, "08:01:00");
     let told = "refused acme/archive ok last run \u{fffd}now x";
     for line in [
-        format!("  not asked      {told}"),
+        format!("  not checked    {told}"),
         format!("  error at 2026-11-21T07:00:00Z: {told}"),
     ] {
         let text = text(&health);

@@ -83,7 +83,7 @@ pub(super) fn facts(pipeline: &Pipeline, at: DateTime<Utc>) -> Vec<(&'static str
         facts.push(("arrival", arrival.to_string()));
     }
     if let Some(why) = &pipeline.unasked {
-        facts.push(("not asked", why.clone()));
+        facts.push(("not checked", why.clone()));
     }
     facts
 }

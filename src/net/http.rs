@@ -100,8 +100,8 @@ pub(crate) fn client(proxy: Option<&Proxy>) -> Result<reqwest::Client, ClientErr
 /// The client was not built.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "making what all requests go by; see that the certificates which this machine trusts are there and \
-     can be read, in /etc/ssl/certs or where SSL_CERT_FILE says"
+    "making the HTTP client; check that the certificates that this machine trusts are in /etc/ssl/certs, \
+     or where SSL_CERT_FILE says, and can be read"
 )]
 pub(crate) struct ClientError(#[source] reqwest::Error);
 

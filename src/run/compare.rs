@@ -276,7 +276,7 @@ impl<S: Source, A: DeadLetters> Course<'_, S, A> {
             let one = self.unless_asked_to_stop(out, self.run.source.one(id, self.reading));
             let Some(record) = later(one.await?)? else {
                 warn!(
-                    "{}: the record {id} was found by a search, and could not be had by its id, so it \
+                    "{}: the record {id} was found by a search, and could not be read by its id, so it \
                      is not delivered; it is looked for again while it is among the newest",
                     self.run.name
                 );
@@ -306,8 +306,8 @@ impl<S: Source, A: DeadLetters> Course<'_, S, A> {
 /// Warns that the search for hidden records was not completed.
 fn tell_unseen(error: &SourceError) {
     warn!(
-        "it was not seen whether newer records hide some of another prefix, which is looked for again \
-         in ten minutes: {}",
+        "it is not known whether newer records hide some of another prefix, which are looked for again in \
+         ten minutes: {}",
         with_causes(error)
     );
 }

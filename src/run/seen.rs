@@ -323,7 +323,7 @@ impl<'a> Seen<'a> {
     fn judge(&mut self, record: &Record) {
         let id = &record.log_id;
         let why = match id.stored_at() {
-            Some(stored) if is_future(stored, self.began) => "it is of a time to come",
+            Some(stored) if is_future(stored, self.began) => "its time is in the future",
             Some(stored) if record.date.is_some_and(|it| it - stored > CLOCK_ERROR) => {
                 "it is older than the record"
             }

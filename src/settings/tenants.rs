@@ -207,7 +207,9 @@ impl AppSettings {
             if !known.contains(&setting) {
                 values.insert(given.to_owned(), value.to_owned());
             } else if setting == SETTING {
-                problems.add(bad_own("is set for one tenant, and is for the whole app"));
+                problems.add(bad_own(
+                    "is set for one tenant, but applies to the whole app",
+                ));
             } else if own.insert(setting, value).is_some_and(|it| it != value) {
                 problems.add(bad_own(
                     "is set twice, in upper and in lower case, to different values",

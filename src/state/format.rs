@@ -43,13 +43,13 @@ pub(crate) enum Unreadable {
     #[error("its start is in no year from 1 to 9999")]
     Start,
     /// A time out of range for arithmetic.
-    #[error("a time in it is one that no clock tells")]
+    #[error("a time in it is out of range")]
     Time,
     /// More than this program writes, in all or in one field.
     #[error("it is larger than any that this program writes")]
     TooLarge,
     /// A time in the future.
-    #[error("it is of a time to come")]
+    #[error("a time in it is in the future")]
     Future,
 }
 

@@ -257,7 +257,7 @@ impl S3 {
             return "this machine's clock is wrong, so AWS takes no signature".into();
         }
         if refusal.about.is_credential() {
-            return format!("the credentials for {place} are not taken; check those of AWS");
+            return format!("the credentials for {place} are refused; check those of AWS");
         }
         if refusal.again == Again::Never {
             return format!("{place} does not take the request");

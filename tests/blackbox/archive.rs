@@ -205,7 +205,7 @@ async fn a_bucket_holds_it_and_one_that_is_missing_is_named() {
     assert_eq!(ran.code(), 1, "{ran:?}");
     assert!(
         ran.stdout
-            .contains("the credentials for s3://auth0-logs are not taken"),
+            .contains("the credentials for s3://auth0-logs are refused"),
         "{ran:?}"
     );
 }

@@ -257,7 +257,7 @@ async fn what_cannot_be_asked_is_said_and_turns_nothing_red() {
     assert_eq!((ran.code(), counts(&report)), (0, [0, 0, 0]));
     assert!(
         ran.stderr
-            .contains("it could not be asked what has arrived"),
+            .contains("the table could not be queried for what has arrived"),
         "{ran:?}"
     );
     assert!(ran.stderr.contains("Log Analytics Reader"), "{ran:?}");
@@ -305,7 +305,7 @@ async fn what_cannot_be_asked_is_said_and_turns_nothing_red() {
             .command(&["status"])
             .await
             .stdout
-            .contains("not asked"),
+            .contains("not checked"),
         "{ran:?}"
     );
 }
@@ -316,11 +316,11 @@ async fn check_says_whether_it_can_be_asked_and_turns_nothing_red() {
     for (has_role, line) in [
         (
             true,
-            "ok         arrival: the workspace can be asked; it has no table Auth0AM_CL yet",
+            "ok         arrival: the workspace can be queried; it has no table Auth0AM_CL yet",
         ),
         (
             false,
-            "warning    arrival: it cannot be asked what has arrived: ",
+            "warning    arrival: the table cannot be queried for what has arrived: ",
         ),
     ] {
         api.give_role(has_role);
@@ -334,12 +334,12 @@ async fn check_says_whether_it_can_be_asked_and_turns_nothing_red() {
     world.tenant.generate(3, minutes_ago(10), minutes_ago(5));
     run(&world).await;
     let told = world.command(&["check"]).await.stdout;
-    let line = "ok         arrival: the table of the workspace can be asked\n";
+    let line = "ok         arrival: the table of the workspace can be queried\n";
     assert!(told.contains(line), "{told}");
     // Without a destination that can be queried, `check` warns that nothing is proved.
     world.set("DESTINATIONS", "stdout");
     let told = world.command(&["check"]).await;
-    let line = "warning    arrival: ARRIVAL is on, and none of DESTINATIONS is a table to ask: ";
+    let line = "warning    arrival: ARRIVAL is on, and none of DESTINATIONS is a table that can be queried: ";
     assert_eq!(told.code(), 0, "{told:?}");
     assert!(told.stdout.contains(line), "{told:?}");
     world.set("DESTINATIONS", "log-analytics");
@@ -436,7 +436,7 @@ async fn what_is_missing_for_good_stays_told_while_what_is_kept_of_it_cannot_be_
     assert_eq!(ran.code(), 0, "{ran:?}");
     let told = world.command(&["status"]).await;
     assert_eq!(told.code(), 1, "{told:?}");
-    assert!(told.stdout.contains("not asked"), "{told:?}");
+    assert!(told.stdout.contains("not checked"), "{told:?}");
     let pipeline = state(&world).await;
     assert_eq!(pipeline["state"], "failing");
     assert_eq!(pipeline["arrival"], before["arrival"]);
@@ -448,7 +448,7 @@ async fn what_is_missing_for_good_stays_told_while_what_is_kept_of_it_cannot_be_
     run(&world).await;
     let told = world.command(&["status"]).await;
     assert_eq!(told.code(), 1, "{told:?}");
-    assert!(!told.stdout.contains("not asked"), "{told:?}");
+    assert!(!told.stdout.contains("not checked"), "{told:?}");
 }
 
 #[tokio::test]
@@ -462,7 +462,7 @@ async fn what_is_kept_of_it_is_begun_anew_where_it_is_of_no_use_and_that_is_said
     let newer = stored.replacen(r#""format":1"#, r#""format":99"#, 1);
     assert_ne!(newer, stored);
     let telling = format!(
-        "what was accepted lately, {}, cannot be used, so it is begun anew",
+        "the list of accepted records {} cannot be used, so a new one is begun",
         file.display()
     );
     for text in ["{", &newer] {

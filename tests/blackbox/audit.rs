@@ -271,7 +271,7 @@ async fn an_archive_is_compared_as_well_and_tells_by_its_objects_what_came_late(
     assert_eq!(total(&archive), [3, 0, 3, 0, 0].map(Some));
     assert!(
         ran.stderr
-            .contains("archive: of 3 records not one is there"),
+            .contains("archive: none of the 3 records is there"),
         "{ran:?}"
     );
     assert_eq!(audit(&world, &["--mend"]).await.code(), 0);
@@ -394,7 +394,7 @@ async fn a_destination_that_keeps_nothing_to_ask_for_is_left_to_another() {
     world.deliver_to(&[Sink::EventGrid]);
     let ran = audit(&world, &[]).await;
     assert_eq!((ran.code(), &*ran.stdout), (1, ""), "{ran:?}");
-    let telling = "event-grid: what this destination took cannot be asked for";
+    let telling = "event-grid: this destination cannot be queried for its records";
     assert!(ran.stderr.contains(telling), "{ran:?}");
     world.deliver_to(&[Sink::EventGrid, Sink::LogAnalytics]);
     assert_eq!(world.command(&["poll"]).await.code(), 0);

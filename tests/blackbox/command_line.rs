@@ -334,7 +334,7 @@ async fn check_does_not_claim_to_have_tried_a_key_that_the_workspace_did_not_jud
     assert!(ran.stdout.contains("not tried  log-analytics:"), "{ran:?}");
     assert!(
         ran.stdout
-            .ends_with("Nothing failed; what was not tried, the first run tells.\n"),
+            .ends_with("Nothing failed; the first run shows whether what was not tried works.\n"),
         "{ran:?}"
     );
 

@@ -202,7 +202,7 @@ async fn without_a_way_into_a_workspace_it_is_a_bad_setting() {
     let mut world = world(Sink::Archive).await;
     let ran = world.command(&["check"]).await;
     assert_eq!(ran.code(), 2, "{ran:?}");
-    let told = "HEARTBEAT is on, and heartbeats go by log-analytics or logs-ingestion";
+    let told = "HEARTBEAT is on, and heartbeats need log-analytics or logs-ingestion";
     assert!(ran.stderr.contains(told), "{ran:?}");
     world.deliver_to(&[Sink::Archive, Sink::LogAnalytics]);
     assert_eq!(world.command(&["check"]).await.code(), 0);

@@ -101,7 +101,7 @@ async fn a_record_that_auth0_shows_and_does_not_send_is_told_of_and_delivered_wh
         let ran = poll(&world).await;
         assert_eq!(numbers(&ran.report(), ["delivered"]), [20], "{ran:?}");
         let told =
-            format!("the record {odd} was found by a search, and could not be had by its id");
+            format!("the record {odd} was found by a search, and could not be read by its id");
         assert!(ran.stderr.contains(&told), "{ran:?}");
         // The second run that finds nothing new searches for the newest records once more.
         for _ in 0..2 {

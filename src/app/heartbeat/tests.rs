@@ -81,7 +81,7 @@ fn a_heartbeat_without_a_way_and_one_that_is_neither_on_nor_off_are_bad_settings
     let none = problem(&[("HEARTBEAT", "on"), ("DESTINATIONS", "stdout")]);
     assert_eq!(
         none,
-        "a setting needs attention: HEARTBEAT is on, and heartbeats go by log-analytics or \
+        "a setting needs attention: HEARTBEAT is on, and heartbeats need log-analytics or \
          logs-ingestion, which DESTINATIONS does not name: add one of them, or set it to off"
     );
     let unclear = problem(&[("HEARTBEAT", "yes")]);

@@ -187,7 +187,8 @@ fn a_role_is_in_the_partition_of_the_region() {
         ("eu-west-1", "awsome", "eu-west-1 begins with arn:aws:iam::"),
     ] {
         let problem = read(region, partition).err().unwrap().to_string();
-        let told = "attention: AWS_ROLE_ARN is of another part of AWS than the region: a role for ";
+        let told =
+            "attention: AWS_ROLE_ARN belongs to another part of AWS than the region: a role for ";
         assert!(problem.contains(told), "{problem}");
         assert!(problem.ends_with(expected), "{problem}");
     }

@@ -20,10 +20,10 @@ const SAVING: Duration = Duration::from_secs(5);
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ArrivalsError {
     /// The storage could not be read.
-    #[error("reading what was accepted lately, {place}")]
+    #[error("reading the list of accepted records {place}")]
     Read { place: String, source: StorageError },
     /// It could not be written.
-    #[error("writing what was accepted lately, {place}")]
+    #[error("writing the list of accepted records {place}")]
     Write { place: String, source: StorageError },
 }
 
@@ -75,8 +75,8 @@ impl ArrivalStore {
         let arrivals = arrivals.filter(|it| it.format == FORMAT && it.is_sound());
         if arrivals.is_none() {
             warn!(
-                "what was accepted lately, {}, cannot be used, so it is begun anew: of what was \
-                 delivered before, it is not told whether it arrived",
+                "the list of accepted records {} cannot be used, so a new one is begun: whether what was \
+                 delivered before has arrived is not checked",
                 self.storage.location(&self.path)
             );
         }

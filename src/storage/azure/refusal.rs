@@ -187,8 +187,8 @@ fn by_code(code: &str, by: Opener) -> Option<Meaning> {
              the app's identity",
         ),
         "NoAuthenticationInformation" | "PublicAccessNotPermitted" => Stays(
-            "the request reached the storage account without what opens it; a proxy may have \
-             taken that away, or the signature is incomplete",
+            "the request reached the storage account without its credentials; a proxy may have \
+             removed them, or the signature is incomplete",
         ),
         "AccountIsDisabled" => {
             Stays("the storage account is disabled; look at its subscription's state")

@@ -146,7 +146,7 @@ async fn a_role_whose_sessions_are_all_refused_is_not_asked_again_and_again() {
         let read = storage.read("a", soon()).await.unwrap_err();
         let told = crate::error::with_causes(&read);
         assert!(
-            told.contains("the credentials for s3://acme-logs are not taken"),
+            told.contains("the credentials for s3://acme-logs are refused"),
             "{told}"
         );
     }

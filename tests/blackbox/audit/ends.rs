@@ -87,8 +87,8 @@ async fn an_audit_that_cannot_go_on_says_from_which_hour_on_nothing_is_compared(
         (1, ["1", "0", "1"].map(str::to_owned).to_vec())
     );
     let telling = format!(
-        "log-analytics: what is there of the hour from {} is not known, so neither it nor what follows \
-         is compared: ",
+        "log-analytics: the destination could not be queried for the hour from {}, so neither it nor \
+         what follows is compared: ",
         as_argument(second)
     );
     assert!(ran.stderr.contains(&telling), "{ran:?}");

@@ -161,7 +161,7 @@ async fn records_without_a_date_that_a_search_shows_first_are_not_no_records() {
     assert!(ran.stderr.contains("so nothing was compared"), "{ran:?}");
     let ran = audit_of(&world, "oldest", "1m").await;
     assert_eq!(ran.code(), 1, "{ran:?}");
-    let telling = "it could not be asked from when on Auth0 has records";
+    let telling = "the oldest record at Auth0 could not be found";
     assert!(ran.stderr.contains(telling), "{ran:?}");
 
     // An older record shows that nothing of this time was dropped.
