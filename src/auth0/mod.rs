@@ -40,6 +40,16 @@ use crate::net::http::SendError;
 use crate::net::retry::{Again, Deadline, GaveUp, Jitter, retry};
 use crate::record::{LogId, Page, Record, Source, SourceError, Start};
 
+/// After up to this many failed attempts, a rate limit that resets too late counts as lack of time.
+/// After more, the limit had been waited for already, or Auth0 does not answer.
+const FAILED_AT_A_LIMIT: u32 = 1;
+
+/// Records requested in a search for the oldest record, or for one as old as another.
+const AS_OLD: usize = 50;
+
+/// A record stored this long after its date was imported, not written when the event happened.
+const LONG_BEFORE: TimeDelta = TimeDelta::minutes(10);
+
 /// An Auth0 tenant, as one application sees it.
 ///
 /// Cheap to clone: the clones share the token, the cached pages and the known rate limit.
@@ -363,16 +373,6 @@ impl Source for LogReader {
         self.log.logs.requests()
     }
 }
-
-/// After up to this many failed attempts, a rate limit that resets too late counts as lack of time.
-/// After more, the limit had been waited for already, or Auth0 does not answer.
-const FAILED_AT_A_LIMIT: u32 = 1;
-
-/// Records requested in a search for the oldest record, or for one as old as another.
-const AS_OLD: usize = 50;
-
-/// A record stored this long after its date was imported, not written when the event happened.
-const LONG_BEFORE: TimeDelta = TimeDelta::minutes(10);
 
 /// Whether a record was imported, so that its date does not tell since when it has been in the log.
 fn is_imported(record: &Record) -> bool {

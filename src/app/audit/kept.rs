@@ -9,8 +9,8 @@ use crate::record::SHORTEST_RETENTION;
 use crate::report::Gap;
 use crate::run::{Mark, Stretch};
 
-/// The age beyond which no record is looked for: the longest retention of any plan, 31 days, and an
-/// hour for those who ask for exactly 31 days.
+/// The age beyond which no record is looked for: a day more than the longest retention of any plan, and
+/// an hour for those who ask for exactly 31 days.
 const OLDEST_LOOKED_FOR: TimeDelta = TimeDelta::hours(31 * 24 + 1);
 
 /// Which part of a stretch is compared, and which is not.
