@@ -14,7 +14,7 @@ use crate::destination::{Kind, Tools};
 use crate::net::retry::Deadline;
 use crate::record::LogId;
 use crate::report::{Report, label};
-use crate::run::{Run, Stretch, StretchLedger, Until};
+use crate::run::{Stretch, StretchLedger, Until};
 use crate::state::{ArrivalStore, Found, Timing};
 
 /// These ids by the hour in which their records were stored. Each id has a time.
@@ -122,18 +122,9 @@ impl App {
         let _reading = way.source.begin_until(stretch.read_until());
         let source = Until::of(&way.source, &stretch);
         let mut ledger = StretchLedger::new(&stretch, (self.clock)()).only(ids);
-        let run = Run {
-            name: &pipeline.label,
-            source: &source,
-            destination: &*way.destination,
-            filter: &way.filter,
-            dead_letters: &way.books.dead_letters,
-            share: &self.in_flight.enter(),
-            pace: &way.pace,
-            clock: &self.clock,
-            stopping: &self.stopping,
-            budget,
-        };
+        let share = self.in_flight.enter();
+        let ends = (&source, &way.books.dead_letters);
+        let run = self.run((pipeline, way), ends, &share, budget);
         let progress = watch::Sender::new(Report::of(&pipeline.label));
         Box::pin(run.make(&mut ledger, &progress)).await
     }

@@ -253,17 +253,10 @@ impl App {
         };
         let source = Until::of(&way.source, &stretch);
         let mut reading = Reading::new(&stretch, asked, filters, (self.clock)());
+        let share = self.in_flight.enter();
         let run = Run {
-            name: &pipeline.label,
-            source: &source,
-            destination: &*way.destination,
             filter: &Filter::default(),
-            dead_letters: &Nowhere,
-            share: &self.in_flight.enter(),
-            pace: &way.pace,
-            clock: &self.clock,
-            stopping: &self.stopping,
-            budget: NO_END,
+            ..self.run((pipeline, way), (&source, &Nowhere), &share, NO_END)
         };
         let report = Box::pin(run.make(&mut reading, &pipeline.progress)).await;
         let is_asked_to_end = *self.stopping.borrow();

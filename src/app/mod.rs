@@ -49,7 +49,7 @@ use crate::clock::{self, Clock};
 use crate::error::BoxError;
 use crate::net::retry::{Deadline, Jitter};
 use crate::report::Report;
-use crate::run::{InFlight, Policy, Run, Watched};
+use crate::run::{InFlight, Policy, Run, Share, Watched};
 use crate::settings::SettingsError;
 use crate::state::{CheckpointLedger, CheckpointStore, Counting, DeadLetterStore, HistoryStore};
 use crate::storage::Storage;
@@ -86,9 +86,9 @@ struct Panicked;
 pub(crate) enum Purpose {
     /// The Functions host, which puts standard output into its log.
     Host,
-    /// A person at a terminal, who may name one destination instead of the configured ones.
+    /// A person at a terminal, who may name other destinations than the configured ones.
     CommandLine {
-        /// That destination's name.
+        /// Their names, separated by commas.
         destination: Option<String>,
     },
 }
@@ -321,21 +321,8 @@ impl App {
     ) -> Option<Report> {
         let way = match &pipeline.way {
             Ok(way) => way,
-            Err(problem) => {
-                let mut report = Report::default();
-                report.fail(problem);
-                if let Some(checkpoints) = &pipeline.checkpoints {
-                    let anchor = anchor(checkpoints, self.policy, &self.clock, deadline);
-                    report.gap = self.unless_asked_to_end(anchor).await.flatten();
-                }
-                return Some(report);
-            }
+            Err(problem) => return Some(self.cannot_run(pipeline, problem, deadline).await),
         };
-        let Policy {
-            start_from,
-            overlap,
-            ..
-        } = self.policy;
         let share = match self.turns.wait(&self.in_flight, deadline).await {
             Ok(share) => share,
             Err(error) => {
@@ -347,19 +334,14 @@ impl App {
                 });
             }
         };
-        let run = Run {
-            name: &pipeline.label,
-            source: &way.source,
-            destination: &*way.destination,
-            filter: &way.filter,
-            dead_letters: &way.books.dead_letters,
-            share: &share,
-            pace: &way.pace,
-            clock: &self.clock,
-            stopping: &self.stopping,
-            budget: deadline.remaining(),
-        };
+        let ends = (&way.source, &way.books.dead_letters);
+        let run = self.run((pipeline, way), ends, &share, deadline.remaining());
         let checkpoints = &way.books.checkpoints;
+        let Policy {
+            start_from,
+            overlap,
+            ..
+        } = self.policy;
         let ledger = CheckpointLedger::new(checkpoints, start_from, overlap, &self.clock);
         let counting = Counting::new(pipeline.history.as_ref(), &self.clock);
         let ledger = Watched::new(ledger, counting);
@@ -373,6 +355,44 @@ impl App {
         let found = found.unwrap_or_default();
         let proved = self.prove((pipeline, way, proof), report, &found, deadline);
         Some(Box::pin(proved).await)
+    }
+
+    /// The report of a destination whose settings are bad.
+    async fn cannot_run(
+        &self,
+        pipeline: &Pipeline,
+        problem: &SettingsError,
+        deadline: Deadline,
+    ) -> Report {
+        let mut report = Report::default();
+        report.fail(problem);
+        if let Some(checkpoints) = &pipeline.checkpoints {
+            let anchor = anchor(checkpoints, self.policy, &self.clock, deadline);
+            report.gap = self.unless_asked_to_end(anchor).await.flatten();
+        }
+        report
+    }
+
+    /// A run to a destination, from this source, with this place for what cannot be delivered.
+    fn run<'a, S, A>(
+        &'a self,
+        (pipeline, way): (&'a Pipeline, &'a Way),
+        (source, dead_letters): (&'a S, &'a A),
+        share: &'a Share,
+        budget: Duration,
+    ) -> Run<'a, S, A> {
+        Run {
+            name: &pipeline.label,
+            source,
+            destination: &*way.destination,
+            filter: &way.filter,
+            dead_letters,
+            share,
+            pace: &way.pace,
+            clock: &self.clock,
+            stopping: &self.stopping,
+            budget,
+        }
     }
 }
 

@@ -117,17 +117,11 @@ impl App {
             kept: &way.books.dead_letters,
             is_dry: replay.is_dry,
         };
+        let share = self.in_flight.enter();
         let run = Run {
-            name: &pipeline.label,
-            source,
             destination: if replay.is_dry { &dry } else { destination },
             filter: replay.filter.as_ref().unwrap_or(&way.filter),
-            dead_letters: &letters,
-            share: &self.in_flight.enter(),
-            pace: &way.pace,
-            clock: &self.clock,
-            stopping: &self.stopping,
-            budget: NO_END,
+            ..self.run((pipeline, way), (source, &letters), &share, NO_END)
         };
         let report = run.make_piece(ledger, &pipeline.progress, whole);
         let report = Box::pin(report).await;
