@@ -15,7 +15,9 @@ use memchr::memchr2;
 use self::fit::{fitting, guid_for};
 use self::list::is_plain_list;
 use super::Api;
-use super::catalogue::{Node, Type, additional_fields, additional_fields_column, catalogue};
+use super::catalogue::{
+    Column, Node, Type, additional_fields, additional_fields_column, catalogue,
+};
 use crate::json::{self, Scanner, Token};
 use crate::redact::{Judgement, MASK, Masker, Redaction};
 
@@ -219,35 +221,9 @@ impl<'a> Encoder<'a> {
             self.row.push(',');
         }
         self.row.push_str(key);
-        let fits = if value == Token::BeginArray {
-            column.kind == Type::String && self.list(verdict, tokens)
-        } else {
-            let text;
-            let value = match value {
-                Token::Text(it) => {
-                    text = self.masker.text(verdict, it);
-                    Token::Text(&text)
-                }
-                Token::Number(_) if verdict.is_secret() => Token::Text(MASK),
-                value => value,
-            };
-            let value = fitting(column, value, self.api);
-            if let Some(value) = value {
-                let hyphenated;
-                let value = match value {
-                    Token::Text(it) if column.kind == Type::Guid => {
-                        hyphenated = guid_for(self.api, it);
-                        Token::Text(&hyphenated)
-                    }
-                    value => value,
-                };
-                json::write(&mut self.row, value);
-                if self.api == Api::LogsIngestion && column.path == TIME {
-                    json::write(&mut self.row, Token::Key(TIME_GENERATED));
-                    json::write(&mut self.row, value);
-                }
-            }
-            value.is_some()
+        let fits = match value {
+            Token::BeginArray => column.kind == Type::String && self.list(verdict, tokens),
+            value => self.leaf(column, verdict, value),
         };
         if fits {
             self.used[word] |= bit;
@@ -255,6 +231,36 @@ impl<'a> Encoder<'a> {
             self.row.truncate(before);
         }
         fits
+    }
+
+    /// Writes a value that is not a list, if it fits.
+    fn leaf(&mut self, column: &Column, verdict: Judgement, value: Token) -> bool {
+        let text;
+        let value = match value {
+            Token::Text(it) => {
+                text = self.masker.text(verdict, it);
+                Token::Text(&text)
+            }
+            Token::Number(_) if verdict.is_secret() => Token::Text(MASK),
+            value => value,
+        };
+        let Some(value) = fitting(column, value, self.api) else {
+            return false;
+        };
+        let hyphenated;
+        let value = match value {
+            Token::Text(it) if column.kind == Type::Guid => {
+                hyphenated = guid_for(self.api, it);
+                Token::Text(&hyphenated)
+            }
+            value => value,
+        };
+        json::write(&mut self.row, value);
+        if self.api == Api::LogsIngestion && column.path == TIME {
+            json::write(&mut self.row, Token::Key(TIME_GENERATED));
+            json::write(&mut self.row, value);
+        }
+        true
     }
 
     /// Writes a list if it loses nothing as text. The HTTP Data Collector API turns a list into
