@@ -92,17 +92,7 @@ fn build(reader: &mut Reader, tools: &Tools) -> Option<Box<dyn Destination>> {
     let has_size = reader.get("EVENT_BRIDGE_MAX_BYTES").is_some();
     let max_bytes = reader.optional("EVENT_BRIDGE_MAX_BYTES", max_bytes);
     let bus = bus?;
-    let region = match (region, bus.region) {
-        (Some(region), Some(other)) if region != other => {
-            return reader.problem(
-                "EVENT_BRIDGE_BUS",
-                "is the ARN of a bus in another region than AWS_REGION names; AWS takes events for a \
-                 bus in its own region only",
-            );
-        }
-        (Some(region), _) | (None, Some(region)) => region,
-        (None, None) => return reader.problem("AWS_REGION", "is missing: the region of the bus"),
-    };
+    let region = region_of_bus(reader, region, bus.region)?;
     let credentials = credentials(
         reader,
         "EVENT_BRIDGE_BUS",
@@ -140,6 +130,23 @@ fn build(reader: &mut Reader, tools: &Tools) -> Option<Box<dyn Destination>> {
         max_bytes: max_bytes?,
         privacy: tools.privacy.clone(),
     }))
+}
+
+/// The region in `AWS_REGION` or in the ARN of the bus, which must be the same if both are given.
+fn region_of_bus(
+    reader: &mut Reader,
+    set: Option<Region>,
+    in_arn: Option<Region>,
+) -> Option<Region> {
+    match (set, in_arn) {
+        (Some(region), Some(other)) if region != other => reader.problem(
+            "EVENT_BRIDGE_BUS",
+            "is the ARN of a bus in another region than AWS_REGION names; AWS takes events for a bus in \
+             its own region only",
+        ),
+        (Some(region), _) | (None, Some(region)) => Some(region),
+        (None, None) => reader.problem("AWS_REGION", "is missing: the region of the bus"),
+    }
 }
 
 /// Parses a bus name, or `arn:aws:events:<region>:<account>:event-bus/<name>`.
