@@ -22,7 +22,7 @@ pub(super) enum Command {
         /// Print the checkpoint as it is stored
         #[arg(long)]
         json: bool,
-        /// Only the checkpoint of this destination
+        /// Only the checkpoint of this destination; several are separated by commas
         #[arg(long, value_name = "NAME")]
         destination: Option<String>,
     },
@@ -35,7 +35,7 @@ pub(super) enum Command {
         /// log id after which to read on
         #[arg(long, value_name = "WHERE", value_parser = parse, allow_hyphen_values = true)]
         from: Beginning,
-        /// Only the checkpoint of this destination
+        /// Only the checkpoint of this destination; several are separated by commas
         #[arg(long, value_name = "NAME")]
         destination: Option<String>,
     },

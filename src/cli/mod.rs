@@ -36,7 +36,7 @@ const AT_WORK: usize = 16;
 /// The environment variables.
 pub type Environment = HashMap<String, String>;
 
-/// Delivers every Auth0 tenant log to Microsoft Sentinel.
+/// Delivers every log record of an Auth0 tenant to Microsoft Sentinel.
 #[derive(Parser)]
 #[command(name = "auth0-poller", version, after_help = after_help())]
 struct Cli {
@@ -56,9 +56,9 @@ enum Command {
     /// Reads the records after the checkpoint, delivers them and moves the checkpoint, until
     /// there are no more or `RUN_BUDGET` is spent. The exit status is 0 if all went well; 1 if the
     /// run failed for a destination (it says why; run it again, nothing is lost); 2 if settings are
-    /// missing or bad and nothing could run.
+    /// missing or bad and nothing could run; 130 if it was asked to end before it was done.
     Poll {
-        /// Deliver here instead of to DESTINATIONS
+        /// Deliver here instead of to DESTINATIONS; several are separated by commas
         #[arg(long, value_name = "NAME", long_help = deliver_here())]
         destination: Option<String>,
     },
@@ -67,7 +67,7 @@ enum Command {
     /// Sends no record and moves no checkpoint. The exit status is 0 if everything that could be
     /// tried works; 1 if something does not; 2 if settings are missing or bad.
     Check {
-        /// Try this destination instead of DESTINATIONS
+        /// Try this destination instead of DESTINATIONS; several are separated by commas
         #[arg(long, value_name = "NAME", long_help = try_this())]
         destination: Option<String>,
     },
@@ -81,7 +81,7 @@ enum Command {
         /// Print the JSON that the function `Auth0Health` answers with
         #[arg(long)]
         json: bool,
-        /// Only this destination
+        /// Only this destination; several are separated by commas
         #[arg(long, value_name = "NAME")]
         destination: Option<String>,
     },
@@ -96,8 +96,8 @@ enum Command {
     /// many records Auth0 has, how many the destination has, how many are missing, how many only the
     /// destination has, and how many came late. The exit status is 0 if no record is missing, or all
     /// missing ones were delivered; 1 if one is missing or something could not be queried; 2 if
-    /// settings are missing or bad. The checkpoint stays where it is. It is safe to interrupt and to
-    /// repeat.
+    /// settings are missing or bad; 130 if it was asked to end before it was done. The checkpoint stays
+    /// where it is. It is safe to interrupt and to repeat.
     Audit(audit::Command),
     /// Print the pseudonyms of values, and the query that finds them
     ///
@@ -123,7 +123,7 @@ enum Command {
 
 #[derive(Args)]
 struct Only {
-    /// Only this destination
+    /// Only this destination; several are separated by commas
     #[arg(long, value_name = "NAME", global = true)]
     destination: Option<String>,
 }
@@ -145,14 +145,17 @@ fn after_help() -> String {
 
 fn try_this() -> String {
     let look = look();
-    format!("Try this destination instead of DESTINATIONS; with {look} nothing of Azure is needed")
+    format!(
+        "Try this destination instead of DESTINATIONS; several are separated by commas. With {look} \
+         nothing of Azure is needed"
+    )
 }
 
 fn deliver_here() -> String {
     let kinds = KINDS.map(|kind| format!("{}: {}", kind.name, kind.about));
     format!(
-        "Deliver here instead of to DESTINATIONS. Each destination has a checkpoint of its own, so \
-         that looking does not affect sending.\n\n{}",
+        "Deliver here instead of to DESTINATIONS; several are separated by commas. Each destination has \
+         a checkpoint of its own, so that looking does not affect sending.\n\n{}",
         kinds.join("\n")
     )
 }
