@@ -3,7 +3,6 @@
 
 use std::process::ExitCode;
 
-use chrono::{DateTime, Utc};
 use tokio::sync::watch;
 
 use super::print::{UNUSABLE, exit_code, show};
