@@ -32,6 +32,14 @@ const LATEST: TimeDelta = TimeDelta::days(1);
 /// No record was stored before 2013: the days until then since 1970.
 const EARLIEST: TimeDelta = TimeDelta::days(15_706);
 
+/// Time limit for asking how far back Auth0 has records.
+const ASKING: Duration = Duration::from_mins(10);
+
+/// Whether Auth0 has dropped the beginning of the stretch is not known.
+#[derive(Debug, thiserror::Error)]
+#[error("the oldest record at Auth0 could not be found: {0}")]
+struct OldestUnknown(SourceError);
+
 /// What to send again, and how.
 pub(crate) struct Replay<'a> {
     pub stretch: Stretch,
@@ -89,11 +97,18 @@ impl App {
         let _reading = way.source.begin_until(replay.stretch.read_until());
         let asked_before = way.source.requests();
         let gap = dropped(&way.source, &replay.stretch);
-        let gap = self.unless_asked_to_end(Box::pin(gap)).await.flatten();
+        let gap = self.unless_asked_to_end(Box::pin(gap)).await;
         let source = Until::of(&way.source, &replay.stretch);
-        let report = self
+        let mut report = self
             .replay_from(&source, replay, (pipeline, way), &mut ledger, None)
             .await;
+        let gap = match gap.transpose() {
+            Ok(gap) => gap.flatten(),
+            Err(error) => {
+                report.fail(&OldestUnknown(error));
+                None
+            }
+        };
         let rate_limit = self.tenant.rate_limit();
         Ok(Report {
             gap,
@@ -131,17 +146,17 @@ impl App {
 
 /// The part at the beginning of a stretch that Auth0 has dropped, as far as is known: there may
 /// have been no records.
-async fn dropped(source: &LogReader, stretch: &Stretch) -> Option<Gap> {
+async fn dropped(source: &LogReader, stretch: &Stretch) -> Result<Option<Gap>, SourceError> {
     let from = stretch.from.as_ref().and_then(Mark::time);
-    let deadline = Deadline::after(Duration::from_mins(1));
-    let oldest = match Oldest::ask(source, from, deadline).await.ok()? {
+    let oldest = match Oldest::ask(source, from, Deadline::after(ASKING)).await? {
         Oldest::At(date) => date,
-        Oldest::None => return whole(stretch),
+        Oldest::None => return Ok(whole(stretch)),
         // How far the gap reaches is unknown.
-        Oldest::Later | Oldest::NotLater => return None,
+        Oldest::Later | Oldest::NotLater => return Ok(None),
     };
     let to = stretch.to.time().map_or(oldest, |to| oldest.min(to));
-    (from? < to).then_some(Gap { from, to })
+    let is_later = from.is_some_and(|from| from < to);
+    Ok(is_later.then_some(Gap { from, to }))
 }
 
 /// The gap if there are no records in the whole stretch; `None` if its end has no time.

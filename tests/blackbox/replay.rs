@@ -491,6 +491,22 @@ async fn a_replay_from_before_auth0_s_oldest_record_says_so_and_speaks_of_no_los
     assert!(!ran.stderr.contains("may have been dropped"), "{ran:?}");
 }
 
+/// Otherwise nobody would know that the beginning of the stretch may be missing.
+#[tokio::test]
+async fn a_replay_that_cannot_ask_what_auth0_has_dropped_says_so_and_fails() {
+    let world = World::start().await;
+    let records = records(&world);
+    world.tenant.expire_before(minutes_ago(30));
+    world.tenant.fail_logs([Fault::answer(400, "{}")]);
+    let from = written(records[0].0);
+    let ran = replay(&world, &["--from", &from, "--to", "1s"]).await;
+    assert_eq!(ran.code(), 1, "{ran:?}");
+    let telling = "the oldest record at Auth0 could not be found: ";
+    assert!(ran.stderr.contains(telling), "{ran:?}");
+    let [delivered] = numbers(&ran.report(), ["delivered"]);
+    assert!((25..=28).contains(&delivered), "{ran:?}");
+}
+
 #[tokio::test]
 async fn a_replay_into_the_archive_repeats_no_record() {
     let world = World::start_for(Sink::Archive).await;
