@@ -102,16 +102,19 @@ pub(super) fn record_on(line: &str) -> Option<Record> {
     record_of(&Bytes::copy_from_slice(line.as_bytes()))
 }
 
-/// The record on each line.
+/// The record on each line. An object without any was emptied by somebody: none is written.
 fn records_in(lines: &str) -> std::io::Result<Vec<Record>> {
     let lines = (1..).zip(lines.lines());
     let lines = lines.filter(|(_, line)| !line.is_empty());
-    lines
-        .map(|(number, line): (u32, _)| {
-            record_on(line)
-                .ok_or_else(|| std::io::Error::other(format!("line {number} of it is no record")))
-        })
-        .collect()
+    let records = lines.map(|(number, line): (u32, _)| {
+        record_on(line)
+            .ok_or_else(|| std::io::Error::other(format!("line {number} of it is no record")))
+    });
+    let records = records.collect::<std::io::Result<Vec<_>>>()?;
+    if records.is_empty() {
+        return Err(std::io::Error::other("there is no record in it"));
+    }
+    Ok(records)
 }
 
 /// Sorts objects by first id and groups those that overlap. Each group is entirely after the one before.

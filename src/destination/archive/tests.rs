@@ -294,6 +294,32 @@ async fn a_line_that_is_no_record_is_not_passed_over() {
     assert_eq!(folder.objects().len(), 2);
 }
 
+/// As a shell makes of an object that is read and written by one command.
+#[tokio::test]
+async fn an_object_without_a_record_is_not_passed_over() {
+    let folder = Folder::new();
+    folder.deliver(&[&id("080001", 1)]).await;
+    let (name, _) = &folder.objects()[0];
+    let path = folder.0.path().join("archive/acme.eu.auth0.com").join(name);
+    for lines in ["", "\n"] {
+        let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+        encoder.write_all(lines.as_bytes()).unwrap();
+        std::fs::write(&path, encoder.finish().unwrap()).unwrap();
+        let archive = folder.archive();
+        let archived = archive.archived().unwrap();
+        let deadline = Deadline::after(Duration::from_mins(1));
+        let hour = "2026-11-21T08:00:00Z".parse().unwrap();
+        let groups = archived.groups(hour, deadline).await.unwrap();
+        let read = archived.read(&groups[0], deadline).await;
+        let told = with_causes(&*read.unwrap_err());
+        let expected = format!(
+            "reading {}, which is not an object that auth0-poller wrote: there is no record in it",
+            path.display()
+        );
+        assert_eq!(told, expected, "{lines:?}");
+    }
+}
+
 /// S3 reports such a conflict for two concurrent writes, and both may fail.
 #[tokio::test]
 async fn what_is_said_to_be_there_and_is_not_is_not_in_the_archive() {
