@@ -374,7 +374,8 @@ impl Destination for EventBridge {
     fn probe(&self, deadline: Deadline) -> BoxFuture<'_, Probe> {
         Box::pin(async move {
             match self.bus.verify(deadline).await {
-                Ok(Standing::There(arn)) => Probe::Works(format!(
+                // That the bus may be described does not show that events may be put onto it.
+                Ok(Standing::There(arn)) => Probe::NotTried(format!(
                     "{arn} is there; the first run will show whether events may be put onto it"
                 )),
                 Ok(Standing::NotAllowed(said)) => Probe::NotTried(format!(

@@ -197,6 +197,11 @@ async fn what_is_wrong_with_the_credentials_has_its_remedy() {
     let error = error_of(&world).await;
     let told = "allow events:PutEvents on arn:aws:events:eu-west-1:<account>:event-bus/auth0";
     assert!(error.contains(told), "{error}");
+    // No request without an event shows that, so `check` does not say that all is well.
+    let check = world.command(&["check"]).await;
+    assert_eq!(check.code(), 0, "{check:?}");
+    let tells = "Nothing failed; the first run shows whether what was not tried works.\n";
+    assert!(check.stdout.ends_with(tells), "{check:?}");
 }
 
 #[tokio::test]
