@@ -117,6 +117,22 @@ fn everything_within_a_secret_is_one() {
 }
 
 #[test]
+fn a_list_of_secrets_is_masked_with_the_objects_in_it() {
+    assert_masked(
+        r#"{"tokens":[{"value":"x","for":{"app":"y"}},["z"]],"n":1}"#,
+        r#"{"tokens":[{"value":"***","for":{"app":"***"}},["***"]],"n":1}"#,
+    );
+}
+
+#[test]
+fn a_secret_hides_nothing_that_comes_after_it_in_a_list() {
+    assert_masked(
+        r#"{"a":[{"password":"x"},"b",["c"],7]}"#,
+        r#"{"a":[{"password":"***"},"b",["c"],7]}"#,
+    );
+}
+
+#[test]
 fn what_users_name_themselves_is_masked_with_all_that_is_in_it() {
     assert_masked(
         r#"{"options":{"configuration":{"MONGO_URI":"x"},"signing_key":{"cert":"y","key":"z"}}}"#,
@@ -133,6 +149,17 @@ fn what_users_name_themselves_is_masked_with_all_that_is_in_it() {
 }
 
 #[test]
+fn the_path_of_a_call_is_found_after_other_things_and_is_a_string() {
+    assert_masked(
+        r#"{"a":[1,{"b":2}],"details":{"c":["d"],"request":{"e":[["f"]],"g":{"path":"h"},"path":"/api/v2/hooks/1/secrets","body":{"i":"x"}}}}"#,
+        r#"{"a":[1,{"b":2}],"details":{"c":["d"],"request":{"e":[["f"]],"g":{"path":"h"},"path":"/api/v2/hooks/1/secrets","body":{"i":"***"}}}}"#,
+    );
+    assert_left(
+        r#"{"details":{"request":{"path":{"path":"/api/v2/hooks/1/secrets"},"body":{"a":"b"}}}}"#,
+    );
+}
+
+#[test]
 fn a_private_key_and_parameters_of_urls_are_known_by_themselves() {
     assert_masked(
         r#"{"pem":"-----BEGIN RSA PRIVATE KEY-----\nMII","cert":"-----BEGIN CERTIFICATE-----"}"#,
@@ -142,11 +169,36 @@ fn a_private_key_and_parameters_of_urls_are_known_by_themselves() {
         r#"{"url":"/u/reset?ticket=abc&lang=en&id_token_hint=x.y#access_token=z","body":"see https://a/?token=b now"}"#,
         r#"{"url":"/u/reset?ticket=***&lang=en&id_token_hint=***#access_token=***","body":"see https://a/?token=*** now"}"#,
     );
+    assert_masked(
+        r##"{"a":"#otp=b","c":"/d?e=f;otp=g"}"##,
+        r##"{"a":"#otp=***","c":"/d?e=f;otp=***"}"##,
+    );
+    // A second question mark belongs to the value.
+    assert_masked(
+        r#"{"path":"/a?otp=b?c=d","x":"https://a/?otp=b?c=d&e=f"}"#,
+        r#"{"path":"/a?otp=***","x":"https://a/?otp=***&e=f"}"#,
+    );
+    assert_masked(
+        r#"{"a":"see <https://h/?otp=b>, `/c?otp=d` or /e?otp=f<br>"}"#,
+        r#"{"a":"see <https://h/?otp=***>, `/c?otp=***` or /e?otp=***<br>"}"#,
+    );
+}
+
+#[test]
+fn what_is_encoded_more_often_than_a_parameter_is_part_of_its_value() {
+    assert_masked(
+        r#"{"url":"/a?b=%3Fotp%3Dc%2526d%26e=f"}"#,
+        r#"{"url":"/a?b=%3Fotp%3D***%26e=f"}"#,
+    );
+    assert_masked(
+        r#"{"url":"/a?b=%253Fotp%253Dc%252526d%2526e=f"}"#,
+        r#"{"url":"/a?b=%253Fotp%253D***%2526e=f"}"#,
+    );
 }
 
 #[test]
 fn nothing_is_masked_where_that_is_switched_off() {
-    let record = r#"{"password":"x"}"#;
+    let record = r#"{"password":"x","otp":123456,"details":{"body":{"password":7}}}"#;
     assert_eq!(Redaction::Off.line(record), record);
 }
 
@@ -225,6 +277,27 @@ fn names_of_the_management_api_are_known() {
         "hmac_key",
         "privKey",
         "client_secret_hash",
+        "nytt_passord",
+        "kennwort",
+        "passphrase",
+        "passcode",
+        "backup_code",
+        "recovery_codes",
+        "verification_code",
+        "device_code",
+        "oobCode",
+        "code_verifier",
+        "SAMLResponse",
+        "secret_value",
+        "connection_string",
+        "invitation_url",
+        "ticket_url",
+        "verification_url",
+        "master_key",
+        "saskey",
+        "secret_key",
+        "server_key",
+        "shared_key",
     ] {
         assert_masked(
             &format!(r#"{{"{name}":"hidden"}}"#),
@@ -236,4 +309,43 @@ fn names_of_the_management_api_are_known() {
         r#"{"signing_keys":[{"cert":"a","pkcs7":"b"}]}"#,
         r#"{"signing_keys":[{"cert":"***","pkcs7":"***"}]}"#,
     );
+}
+
+#[test]
+fn what_is_a_secret_with_everything_in_it_is_known_by_its_name() {
+    for name in [
+        "p12",
+        "pkcs12",
+        "password_hash",
+        "client_secrets",
+        "custom_headers",
+        "skey",
+        "decryption_key",
+    ] {
+        assert_masked(
+            &format!(r#"{{"{name}":{{"hash":{{"value":"hidden"}}}}}}"#),
+            &format!(r#"{{"{name}":{{"hash":{{"value":"***"}}}}}}"#),
+        );
+        assert_masked(
+            &format!(r#"{{"{name}":"hidden"}}"#),
+            &format!(r#"{{"{name}":"***"}}"#),
+        );
+    }
+}
+
+#[test]
+fn a_name_tells_that_its_value_is_a_form_or_a_url_and_which_parameters_are_secrets() {
+    assert_masked(
+        r#"{"query_string":"ticket=x","payload":"otp=y","note":"ticket=x"}"#,
+        r#"{"query_string":"ticket=***","payload":"otp=***","note":"ticket=x"}"#,
+    );
+    assert_masked(
+        r#"{"url":"/a?signing_key=x&setup=y&b=c"}"#,
+        r#"{"url":"/a?signing_key=***&setup=***&b=c"}"#,
+    );
+    assert_masked(
+        r#"{"referer":"a/b?otp=x","documentReferrer":"c?otp=y","note":"a/b?otp=x"}"#,
+        r#"{"referer":"a/b?otp=***","documentReferrer":"c?otp=***","note":"a/b?otp=x"}"#,
+    );
+    assert_left(r#"{"agent_id":"/a?otp=b","user_email":"/c?otp=d"}"#);
 }

@@ -202,6 +202,15 @@ fn secrets_are_masked_first() {
 }
 
 #[test]
+fn a_secret_that_is_a_number_is_masked_in_a_record_that_is_rewritten() {
+    let privacy = Privacy::new(Redaction::On, policy("username:drop"));
+    assert_eq!(
+        privacy.line(r#"{"user_name":"ada","otp":123456,"tokens":[7],"n":5}"#),
+        r#"{"otp":"***","tokens":["***"],"n":5}"#
+    );
+}
+
+#[test]
 fn a_key_is_in_no_text_that_is_made_of_it() {
     let policy = policy(ALL);
     let text = format!("{policy:?}");

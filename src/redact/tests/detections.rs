@@ -92,6 +92,7 @@ fn no_other_path_masks_bodies() {
         "/api/v2/users/..%2frules-configs/x",
         "/api/v2/attack-protection/../rules-configs/x",
         "/api/v2/rules-configs/../client-grants",
+        "/api/v2/rules-configs/./x",
         "/api/v2/rules-configs-x/y",
         "/api/v2/hooks/1/secret",
         "/api/v2/hooks/secrets",

@@ -13,6 +13,11 @@ fn a_token_is_known_by_its_form_wherever_it_stands() {
         r#"{"a":"eyJh.eyJz.","b":"eyJh.k.iv.text.tag","c":"eyJh..c2ln","d":"https://a/v/eyJh.eyJz.c2ln/x?y=eyJh.eyJz.c2ln"}"#,
         r#"{"a":"***","b":"***","c":"***","d":"https://a/v/***/x?y=***"}"#,
     );
+    // With the two letters of base64url that are no letters, in each part.
+    assert_masked(
+        r#"{"a":"eyJh-b_c.ey-J_z.c2-l_n","b":"no eyJh.eyJz.c-2_ln, next"}"#,
+        r#"{"a":"***","b":"no ***, next"}"#,
+    );
     // Not a token: a header alone, a token that was cut, dots of another kind.
     assert_left(
         r#"{"auth0Client":"eyJuYW1lIjoibG9jay5qcyJ9","a":"eyJh.eyJz","b":"eyJh... was refused","c":"eyj.a.b","d":"a.b.c","e":"eyJeyJ.!.b"}"#,
@@ -39,8 +44,8 @@ fn a_password_within_a_url_is_masked_and_its_host_stays() {
     // Passwords that are carelessly encoded, that contain an `@`, without a user, in a text, in a
     // parameter.
     assert_masked(
-        r#"{"a":"amqp://u:p#q/r@host/v","b":"ldap://u:a@b@host","c":"redis://:p@host","d":"cannot reach https://u:p@host/, retry","e":"/x?to=https%3A%2F%2Fu%3Ap%40host%2Fy"}"#,
-        r#"{"a":"amqp://u:***@host/v","b":"ldap://u:***@host","c":"redis://:***@host","d":"cannot reach https://u:***@host/, retry","e":"/x?to=https%3A%2F%2Fu%3A***%40host%2Fy"}"#,
+        r#"{"a":"amqp://u:p#q/r@host/v","f":"amqp://u:1p/2@host","b":"ldap://u:a@b@host","c":"redis://:p@host","d":"cannot reach https://u:p@host/, retry","e":"/x?to=https%3A%2F%2Fu%3Ap%40host%2Fy"}"#,
+        r#"{"a":"amqp://u:***@host/v","f":"amqp://u:***@host","b":"ldap://u:***@host","c":"redis://:***@host","d":"cannot reach https://u:***@host/, retry","e":"/x?to=https%3A%2F%2Fu%3A***%40host%2Fy"}"#,
     );
     assert_left(
         r#"{"a":"https://user@host/","b":"https://host:8080/a@b","c":"a:b@example.com","d":"https://[::1]:80/a@b","e":"https://h/a:b@c","f":"https://user:@host/","g":"/x?to=https%3A%2F%2Fh&u=a:b@c"}"#,
@@ -150,7 +155,7 @@ fn json_within_a_text_is_masked_as_json() {
     );
     // Settings are no secret, names stay names, and what is not JSON stays.
     assert_left(
-        r#"{"a":"{\"refresh_token\": {\"leeway\":0}}","b":"{\"user_name\":\"https://u:p@h\"}","c":"function() { return [\"password\"] }","d":"{\"a\":tru","e":"[[[","f":"{\"password\"","g":"a\\\\"}"#,
+        r#"{"a":"{\"refresh_token\": {\"leeway\":0}}","b":"{\"user_name\":\"https://u:p@h\"}","c":"function() { return [\"password\"] }","d":"{\"a\":tru","e":"[[[","f":"{\"password\"","g":"a\\\\","h":"{\"/i?token=t\":1}"}"#,
     );
 }
 
@@ -175,6 +180,10 @@ fn json_in_a_parameter_hides_no_other_parameter() {
         ),
         // The JSON is the secret, or a part of it.
         (r#"client_secret={"a":1}&b=c"#, r"client_secret=***&b=c"),
+        (
+            r#"client_secret={"a":{"b":1},"c":"&d"}&e=f"#,
+            r"client_secret=***&e=f",
+        ),
         (
             r#"a=b&token=t["u"]v&d={"password":"p"}"#,
             r#"a=b&token=***&d={"password":"***"}"#,

@@ -12,13 +12,19 @@ fn secrets_are_masked_in_columns_lists_and_the_rest() {
             "AdditionalFields":
                 r#"{"details":{"request":{"body":{"options":{"client_secret":"***"}}}},"otp":"***"}"#}),
     );
-    let open = row(
-        r#"{"details":{"body":{"ticket":"e"}}}"#,
-        Api::DataCollector,
-        Redaction::Off,
-    )
-    .unwrap();
-    assert_eq!(open, r#"{"details_body_ticket":"e"}"#);
+    for (record, open) in [
+        (
+            r#"{"details":{"body":{"ticket":"e"}}}"#,
+            r#"{"details_body_ticket":"e"}"#,
+        ),
+        (
+            r#"{"details":{"body":{"ticket":7}}}"#,
+            r#"{"AdditionalFields":"{\"details\":{\"body\":{\"ticket\":7}}}"}"#,
+        ),
+    ] {
+        let row = row(record, Api::DataCollector, Redaction::Off).unwrap();
+        assert_eq!(row, open);
+    }
 }
 
 #[test]
