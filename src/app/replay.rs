@@ -148,15 +148,21 @@ impl App {
 /// have been no records.
 async fn dropped(source: &LogReader, stretch: &Stretch) -> Result<Option<Gap>, SourceError> {
     let from = stretch.from.as_ref().and_then(Mark::time);
-    let oldest = match Oldest::ask(source, from, Deadline::after(ASKING)).await? {
-        Oldest::At(date) => date,
-        Oldest::None => return Ok(whole(stretch)),
-        // How far the gap reaches is unknown.
-        Oldest::Later | Oldest::NotLater => return Ok(None),
-    };
+    Ok(
+        match Oldest::ask(source, from, Deadline::after(ASKING)).await? {
+            Oldest::At(date) => before(date, stretch),
+            Oldest::None => whole(stretch),
+            // How far the gap reaches is unknown.
+            Oldest::Later | Oldest::NotLater => None,
+        },
+    )
+}
+
+/// The part of a stretch before Auth0's oldest record.
+fn before(oldest: DateTime<Utc>, stretch: &Stretch) -> Option<Gap> {
+    let from = stretch.from.as_ref().and_then(Mark::time);
     let to = stretch.to.time().map_or(oldest, |to| oldest.min(to));
-    let is_later = from.is_some_and(|from| from < to);
-    Ok(is_later.then_some(Gap { from, to }))
+    (from? < to).then_some(Gap { from, to })
 }
 
 /// The gap if there are no records in the whole stretch; `None` if its end has no time.

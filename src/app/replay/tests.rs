@@ -113,7 +113,7 @@ async fn a_look_at_what_comes_takes_nothing_from_who_reads_on() {
             ids.map(|it| LogId::new(it.as_str().replace("000000", "000001")));
         (hour, vec![vec![first, second], vec![third]])
     };
-    let objects = Objects(vec![of(7), of(9)]);
+    let objects = Objects(vec![of(7), of(9), of(10)]);
     let all: Vec<_> = objects.0.iter().flat_map(|(_, it)| it.concat()).collect();
     let stretch = Stretch {
         from: Some(Mark::At(at(7))),
@@ -186,5 +186,24 @@ async fn a_stretch_of_centuries_is_read_where_there_can_be_records() {
         let listed = objects.0.into_inner().unwrap();
         assert_eq!((listed[0], *listed.last().unwrap()), (first, last));
         assert_eq!(listed.len(), hours);
+    }
+}
+
+#[test]
+fn what_auth0_has_dropped_reaches_to_its_oldest_record_or_to_the_end_of_the_stretch() {
+    let stretch = Stretch {
+        from: Some(Mark::At(at(7))),
+        to: Mark::At(at(9)),
+    };
+    for (oldest, to) in [
+        (6, None),
+        (7, None),
+        (8, Some(8)),
+        (9, Some(9)),
+        (10, Some(9)),
+    ] {
+        let gap = to.map(|to| (Some(at(7)), at(to)));
+        let found = before(at(oldest), &stretch).map(|it| (it.from, it.to));
+        assert_eq!(found, gap, "{oldest}");
     }
 }

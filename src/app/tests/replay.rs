@@ -1,5 +1,7 @@
 //! A replay from an archive, which is read in several pieces.
 
+use std::path::Path;
+
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 
@@ -19,9 +21,11 @@ enum Fate {
     Unfit,
     Quarantined,
     Open,
+    /// The object that has it cannot be read.
+    Damaged,
 }
 
-use Fate::{Open, Quarantined, Refused, Taken, Unfit};
+use Fate::{Damaged, Open, Quarantined, Refused, Taken, Unfit};
 
 /// A destination that also keeps records: each piece is an object of the hour. The ids of a piece are
 /// below those of the piece before.
@@ -64,6 +68,9 @@ impl Archived for Pieces {
         _: Deadline,
     ) -> BoxFuture<'a, Result<Vec<Record>, BoxError>> {
         let piece: usize = group[0].parse().unwrap();
+        if self.0[piece].contains(&Damaged) {
+            return Box::pin(std::future::ready(Err("damaged".into())));
+        }
         let prefix = (900 - piece).to_string();
         let records = (0..self.0[piece].len()).map(|place| {
             let date = at("05:10:00") + TimeDelta::seconds(place.try_into().unwrap());
@@ -127,7 +134,11 @@ impl Destination for Pieces {
 
 async fn replayed(pieces: &[Vec<Fate>]) -> Report {
     let state = tempfile::tempdir().unwrap();
-    let mut app = app(&[("CHECKPOINT_DIR", state.path().to_str().unwrap())]).unwrap();
+    replayed_to(state.path(), pieces, false).await
+}
+
+async fn replayed_to(state: &Path, pieces: &[Vec<Fate>], is_dry: bool) -> Report {
+    let mut app = app(&[("CHECKPOINT_DIR", state.to_str().unwrap())]).unwrap();
     let pieces = Pieces(pieces.to_vec());
     app.pipelines[0].way.as_mut().ok().unwrap().destination = Box::new(pieces.clone());
     let replay = Replay {
@@ -137,7 +148,7 @@ async fn replayed(pieces: &[Vec<Fate>]) -> Report {
         },
         filter: None,
         source: Some(&pieces),
-        is_dry: false,
+        is_dry,
     };
     app.replay(&replay).await.unwrap()
 }
@@ -175,6 +186,9 @@ async fn quarantined_records_of_several_pieces_are_told_as_one_count() {
     assert_eq!(report.errors.len(), 1, "{report:?}");
     let told = "the destination quarantined 2 of the records that it took";
     assert!(report.errors[0].starts_with(told), "{report:?}");
+    // The advice is told although the last piece has none.
+    let report = replayed(&[vec![Quarantined, Taken], vec![Taken]]).await;
+    assert!(report.errors[0].contains("look there"), "{report:?}");
 }
 
 /// The destination may have been about to fail.
@@ -183,4 +197,32 @@ async fn what_was_set_aside_before_a_failure_proves_nothing() {
     let report = replayed(&[vec![Refused, Refused, Taken], vec![Open]]).await;
     assert_eq!((report.delivered, report.dead_lettered), (1, 2));
     assert_eq!(report.errors, ["away"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_a_piece_fails_the_replay_ends() {
+    let report = replayed(&[vec![Open], vec![Taken]]).await;
+    assert_eq!((report.delivered, report.caught_up), (0, false));
+    assert_eq!(report.errors, ["away"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_archive_that_cannot_be_read_is_not_said_to_have_nothing() {
+    let report = replayed(&[]).await;
+    let gap = report.gap.map(|it| (it.from, it.to));
+    assert_eq!(gap, Some((Some(at("05:00:00")), at("06:00:00"))));
+    let report = replayed(&[vec![Damaged]]).await;
+    assert_eq!((report.fetched, report.gap), (0, None));
+    assert_eq!(report.errors.len(), 1, "{report:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dry_run_keeps_no_dead_letter_and_counts_it() {
+    let pieces = [vec![Taken; 12], vec![Unfit]];
+    for is_dry in [true, false] {
+        let state = tempfile::tempdir().unwrap();
+        let report = replayed_to(state.path(), &pieces, is_dry).await;
+        assert_eq!((report.delivered, report.dead_lettered), (12, 1));
+        assert_eq!(state.path().join("dead-letter").exists(), !is_dry);
+    }
 }
