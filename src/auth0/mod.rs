@@ -38,7 +38,7 @@ use self::token::{TokenError, TokenSource};
 use crate::clock::Clock;
 use crate::net::http::SendError;
 use crate::net::retry::{Again, Deadline, GaveUp, Jitter, retry};
-use crate::record::{LogId, Page, Record, Source, SourceError, Start};
+use crate::record::{Elements, LogId, Page, Record, Source, SourceError, Start};
 
 /// After up to this many failed attempts, a rate limit that resets too late counts as lack of time.
 /// After more, the limit had been waited for already, or Auth0 does not answer.
@@ -293,10 +293,7 @@ impl Source for LogReader {
             ..Search::NEWEST
         };
         let found = self.log.logs.search(as_old, 0, AS_OLD, deadline).await;
-        let found = found.map_err(source_error)?;
-        let tells_nothing =
-            |it: &Record| it.log_id.stored_at().is_some_and(|at| stored < at) && is_imported(it);
-        Ok(found.misfits.is_empty() && found.records.iter().all(tells_nothing))
+        Ok(!has_as_old(&found.map_err(source_error)?, stored))
     }
 
     async fn latest(&self, deadline: Deadline) -> Result<Vec<Record>, SourceError> {
@@ -347,22 +344,7 @@ impl Source for LogReader {
             .logs
             .search(oldest_first, 0, AS_OLD, deadline)
             .await;
-        let found = found.map_err(source_error)?;
-        let mut oldest: Option<DateTime<Utc>> = None;
-        for record in &found.records {
-            // An imported record has been in the log only since it was stored, whatever its date.
-            let stored = record.log_id.stored_at().filter(|_| is_imported(record));
-            let Some(time) = stored.or(record.date) else {
-                break;
-            };
-            oldest = Some(oldest.map_or(time, |it| it.min(time)));
-            if stored.is_none() {
-                return Ok(oldest);
-            }
-        }
-        // All of these were imported. Unless they are the whole log, an older record may exist.
-        let are_all = found.records.len() + found.misfits.len() < AS_OLD;
-        Ok(oldest.filter(|_| are_all))
+        Ok(since_when(&found.map_err(source_error)?))
     }
 
     fn clock_ahead(&self) -> TimeDelta {
@@ -378,6 +360,32 @@ impl Source for LogReader {
 fn is_imported(record: &Record) -> bool {
     let times = record.log_id.stored_at().zip(record.date);
     times.is_some_and(|(stored, date)| stored - date > LONG_BEFORE)
+}
+
+/// Whether one of these, all dated no later than `stored`, was in the log then.
+fn has_as_old(found: &Elements, stored: DateTime<Utc>) -> bool {
+    let tells_nothing =
+        |it: &Record| it.log_id.stored_at().is_some_and(|at| stored < at) && is_imported(it);
+    !found.misfits.is_empty() || !found.records.iter().all(tells_nothing)
+}
+
+/// Since when the log has had records, by up to [`AS_OLD`] that have the oldest dates; `None` if they do
+/// not tell.
+fn since_when(found: &Elements) -> Option<DateTime<Utc>> {
+    let mut oldest: Option<DateTime<Utc>> = None;
+    for record in &found.records {
+        // An imported record has been in the log only since it was stored, whatever its date.
+        let stored = record.log_id.stored_at().filter(|_| is_imported(record));
+        let Some(time) = stored.or(record.date) else {
+            break;
+        };
+        oldest = Some(oldest.map_or(time, |it| it.min(time)));
+        if stored.is_none() {
+            return oldest;
+        }
+    }
+    // All of these were imported. Unless they are the whole log, an older record may exist.
+    oldest.filter(|_| found.count() < AS_OLD)
 }
 
 /// Classifies a failure to read after an id, which Auth0 may have rejected.

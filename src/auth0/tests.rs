@@ -1,4 +1,5 @@
-//! What becomes of a run at a tenant that refuses requests, in paused time and without a network.
+//! What becomes of a run at a tenant that refuses requests, in paused time and without a network; and what
+//! the oldest records tell.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,6 +12,7 @@ use tokio::time::Instant;
 use super::*;
 use crate::net::http::Answer;
 use crate::net::token::AccessToken;
+use crate::record::Misfit;
 
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_mins(1);
@@ -119,4 +121,74 @@ async fn a_tenant_that_refuses_every_attempt_is_a_failure() {
     let (error, _) = read(&[], MINUTE, Duration::ZERO).await;
     assert!(matches!(error, SourceError::Failed(_)), "{error:?}");
     assert!(error.to_string().contains("(tried 6 times in "), "{error}");
+}
+
+fn at(time: &str) -> DateTime<Utc> {
+    format!("2026-11-21T{time}Z").parse().unwrap()
+}
+
+/// Records by the times at which they were stored, and by their dates.
+fn found(times: &[(&str, &str)]) -> Elements {
+    let records = times.iter().map(|(stored, date)| Record {
+        log_id: LogId::synthetic("900", at(stored)),
+        date: Some(at(date)),
+        json: Bytes::new(),
+    });
+    Elements {
+        records: records.collect(),
+        misfits: Vec::new(),
+    }
+}
+
+fn misfit() -> Misfit {
+    Misfit {
+        json: Bytes::new(),
+        date: None,
+        reason: "",
+    }
+}
+
+const IMPORTED: (&str, &str) = ("08:00:00", "05:00:00");
+
+#[test]
+fn an_imported_record_has_been_in_the_log_since_it_was_stored() {
+    for (times, since) in [
+        (&[("08:00:01", "08:00:00")][..], "08:00:00"),
+        // Ten minutes are no import, and a second more is one.
+        (&[("08:10:00", "08:00:00")], "08:00:00"),
+        (&[("08:10:01", "08:00:00")], "08:10:01"),
+        (&[IMPORTED, ("07:00:00", "07:00:00")], "07:00:00"),
+        (&[IMPORTED, ("09:00:00", "09:00:00")], "08:00:00"),
+        (&[("09:00:00", "05:00:00"), IMPORTED], "08:00:00"),
+        (&[IMPORTED; 49], "08:00:00"),
+    ] {
+        assert_eq!(since_when(&found(times)), Some(at(since)), "{times:?}");
+    }
+}
+
+#[test]
+fn where_there_may_be_older_records_than_imported_ones_nothing_is_said() {
+    assert_eq!(since_when(&found(&[IMPORTED; 50])), None);
+    let mut some = found(&[IMPORTED; 49]);
+    some.misfits.push(misfit());
+    assert_eq!(since_when(&some), None);
+    assert_eq!(since_when(&found(&[])), None);
+}
+
+#[test]
+fn what_was_imported_later_does_not_show_that_older_records_are_left() {
+    let has = |times: &[_]| has_as_old(&found(times), at("07:00:00"));
+    assert!(!has(&[]));
+    assert!(!has(&[IMPORTED; 2]));
+    assert!(has(&[IMPORTED, ("06:00:00", "06:00:00")]));
+    // Stored before, and at the same time.
+    assert!(has(&[("06:59:00", "05:00:00")]));
+    assert!(has(&[("07:00:00", "05:00:00")]));
+    // Stored a little later, as records usually are.
+    assert!(has(&[("07:05:00", "07:00:00")]));
+    let odd = Elements {
+        records: Vec::new(),
+        misfits: vec![misfit()],
+    };
+    assert!(has_as_old(&odd, at("07:00:00")));
 }
