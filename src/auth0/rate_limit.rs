@@ -175,7 +175,7 @@ impl RateLimit {
 
     /// The bucket that an answer describes.
     fn bucket(&self, answer: &Answer) -> Option<Bucket> {
-        let number = |name| answer.header(name)?.trim().parse::<u64>().ok();
+        let number = |name| answer.header(name)?.parse::<u64>().ok();
         let reset = number("x-ratelimit-reset");
         let here = (self.clock)();
         // By Auth0's clock, which set the reset: this machine's may be wrong.

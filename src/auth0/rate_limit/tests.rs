@@ -157,6 +157,27 @@ async fn a_bucket_that_holds_nothing_stops_nobody_for_ever() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_bucket_that_holds_nothing_lets_one_request_through_at_a_time() {
+    let limit = limit();
+    request(&limit, &bucket(200, 0, 0, 7)).await.unwrap();
+    let started = Instant::now();
+    let first = limit.wait(Deadline::after(MINUTE)).await.unwrap();
+    assert_eq!(started.elapsed(), Duration::from_secs(7));
+    let second = limit.wait(Deadline::after(MINUTE)).await.unwrap();
+    assert_eq!(started.elapsed(), Duration::from_secs(8));
+    drop((first, second));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reset_that_is_said_to_be_far_away_is_waited_for_two_minutes() {
+    let limit = limit();
+    request(&limit, &bucket(200, 50, 5, 600)).await.unwrap();
+    let started = Instant::now();
+    drop(limit.wait(Deadline::after(10 * MINUTE)).await.unwrap());
+    assert_eq!(started.elapsed(), Duration::from_mins(2));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_request_that_is_given_up_is_no_longer_under_way() {
     let limit = limit();
     let asked = || limit.wait(Deadline::after(MINUTE));
