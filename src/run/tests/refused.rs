@@ -179,6 +179,7 @@ async fn while_the_destination_takes_nothing_no_run_that_had_something_for_it_su
     let world = World::with_records(1);
     world.state().refuses_all = true;
     assert_eq!(world.run().await.errors.len(), 1);
+    let since = Some("2026-11-21T08:00:00Z".parse().unwrap());
     for minute in 1..=3 {
         tokio::time::advance(Duration::from_mins(61)).await;
         let report = world.run().await;
@@ -188,14 +189,34 @@ async fn while_the_destination_takes_nothing_no_run_that_had_something_for_it_su
             "{report:?}"
         );
         assert!(report.errors[0].contains("has refused every record since 2026-11-21T08:00:00Z"));
-        // A run without anything to deliver has not failed.
-        assert_eq!(world.run().await.errors.len(), 0);
+        assert_eq!(report.refused_since, since);
+        // A run without anything to deliver has not failed, but says so too.
+        let quiet = world.run().await;
+        assert_eq!((quiet.errors.len(), quiet.refused_since), (0, since));
         let new = (world.clock)() + chrono::Duration::seconds(minute);
         world.add(new, new);
     }
     world.state().refuses_all = false;
     let report = world.run().await;
     assert_eq!((report.delivered, report.errors.len()), (1, 0));
+    assert_eq!(report.refused_since, None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_does_not_fit_is_told_of_although_everything_else_is_refused() {
+    let world = World::with_records(3);
+    let ids: Vec<_> = world.state().records.keys().cloned().collect();
+    world.state().refuses_all = true;
+    world.run().await;
+    world.state().unfit.extend(ids.into_iter().take(2));
+    tokio::time::advance(Duration::from_mins(61)).await;
+    let report = world.run().await;
+    assert_eq!(
+        (report.dead_lettered, report.errors.len()),
+        (3, 2),
+        "{report:?}"
+    );
+    assert!(report.errors[1].starts_with("2 of the 3 records of this run do not fit"));
 }
 
 #[tokio::test(start_paused = true)]
