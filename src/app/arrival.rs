@@ -7,7 +7,7 @@ use tokio::sync::watch;
 use tracing::warn;
 
 use super::layers::Built;
-use super::{App, Layers, Pipeline, Way};
+use super::{App, Layers, Pipeline, Route};
 use crate::arrival::{self, Proof};
 use crate::clock::hour;
 use crate::destination::{Kind, Tools};
@@ -56,14 +56,14 @@ impl App {
     /// same time.
     pub(super) async fn prove(
         &self,
-        (pipeline, way, proof): (&Pipeline, &Way, &Proof),
+        (pipeline, route, proof): (&Pipeline, &Route, &Proof),
         mut report: Report,
         found: &[Found],
         deadline: Deadline,
     ) -> Report {
         let missing = proof.settle(found, &mut report, deadline).await;
         if !missing.is_empty() {
-            self.send_again((pipeline, way, proof), &missing, &mut report, deadline)
+            self.send_again((pipeline, route, proof), &missing, &mut report, deadline)
                 .await;
         }
         proof.tell(&mut report, deadline).await;
@@ -75,14 +75,14 @@ impl App {
     /// If the replay does not finish, it is retried after the next look at the table.
     async fn send_again(
         &self,
-        (pipeline, way, proof): (&Pipeline, &Way, &Proof),
+        (pipeline, route, proof): (&Pipeline, &Route, &Proof),
         missing: &BTreeSet<LogId>,
         report: &mut Report,
         deadline: Deadline,
     ) {
         let (mut done, mut delivered) = (BTreeSet::new(), 0);
         for ids in by_hour(missing) {
-            let again = self.deliver_again((pipeline, way), &ids, deadline.remaining());
+            let again = self.deliver_again((pipeline, route), &ids, deadline.remaining());
             let again = again.await;
             report.count_in(&again);
             // `before_start` here counts the records between the missing ones, not records older than
@@ -112,19 +112,19 @@ impl App {
     /// Reads these records again and delivers them, as a replay does.
     pub(super) async fn deliver_again(
         &self,
-        (pipeline, way): (&Pipeline, &Way),
+        (pipeline, route): (&Pipeline, &Route),
         ids: &BTreeSet<LogId>,
         budget: Duration,
     ) -> Report {
         let Some(stretch) = Stretch::of(ids) else {
             return Report::of(&pipeline.label);
         };
-        let _reading = way.source.begin_until(stretch.read_until());
-        let source = Until::of(&way.source, &stretch);
+        let _reading = route.source.begin_until(stretch.read_until());
+        let source = Until::of(&route.source, &stretch);
         let mut ledger = StretchLedger::new(&stretch, (self.clock)()).only(ids);
         let share = self.in_flight.enter();
-        let ends = (&source, &way.books.dead_letters);
-        let run = self.run((pipeline, way), ends, &share, budget);
+        let ends = (&source, &route.stores.dead_letters);
+        let run = self.run((pipeline, route), ends, &share, budget);
         let progress = watch::Sender::new(Report::of(&pipeline.label));
         Box::pin(run.make(&mut ledger, &progress)).await
     }

@@ -18,7 +18,7 @@ use self::mend::note_set_aside;
 use self::place::{OfHour, Place};
 use super::oldest::Oldest;
 use super::replay::NO_END;
-use super::{App, AppError, Layers, Pipeline, Problems, Way};
+use super::{App, AppError, Layers, Pipeline, Problems, Route};
 use crate::arrival::{self, Table};
 use crate::audit::{AtAuth0, Audited, Nowhere, Reading, Witness};
 use crate::auth0::Domain;
@@ -82,7 +82,7 @@ enum AuditError {
 /// A destination under audit.
 struct Target<'a> {
     pipeline: &'a Pipeline,
-    way: &'a Way,
+    route: &'a Route,
     place: Place<'a>,
     /// The runs' counts, if they are the source that tells which records were late.
     history: Option<History>,
@@ -123,15 +123,15 @@ impl App {
                 Err(audited) => done.push(*audited),
             }
         }
-        if let Some(way) = targets.first().map(|it| it.way) {
-            let _reading = way.source.begin_until(audit.stretch.read_until());
+        if let Some(route) = targets.first().map(|it| it.route) {
+            let _reading = route.source.begin_until(audit.stretch.read_until());
             self.unless_asked_to_end(Box::pin(note_witness(&mut targets)))
                 .await;
             if audit.mends {
                 self.unless_asked_to_end(Box::pin(note_set_aside(&mut targets)))
                     .await;
             }
-            self.audit_all(audit, (way, layers), &mut targets).await;
+            self.audit_all(audit, (route, layers), &mut targets).await;
         } else {
             for audited in &mut done {
                 audited.is_left_to_another = false;
@@ -148,14 +148,14 @@ impl App {
         layers: &Layers,
     ) -> Result<Target<'a>, Box<Audited>> {
         let mut audited = Audited::of(self.name.clone(), pipeline.name);
-        let way = match &pipeline.way {
-            Ok(way) => way,
+        let route = match &pipeline.route {
+            Ok(route) => route,
             Err(problem) => {
                 audited.fail(problem.to_string());
                 return Err(audited.into());
             }
         };
-        let place = match (way.destination.archived(), way.destination.table()) {
+        let place = match (route.destination.archived(), route.destination.table()) {
             (Some(archived), _) => Place::Archive(archived),
             (None, Some(cloud)) => match layers.table(COMMAND, cloud) {
                 Ok(table) => Place::Table(Box::new(table)),
@@ -172,7 +172,7 @@ impl App {
         };
         Ok(Target {
             pipeline,
-            way,
+            route,
             place,
             history: None,
             set_aside: BTreeSet::new(),
@@ -183,13 +183,13 @@ impl App {
     async fn audit_all(
         &self,
         audit: &Audit<'_>,
-        (way, layers): (&Way, &Layers),
+        (route, layers): (&Route, &Layers),
         targets: &mut [Target<'_>],
     ) {
         let now = (self.clock)();
         let stretch = audit.stretch;
         let mut kept = match self
-            .unless_asked_to_end(Box::pin(kept(way, stretch, now)))
+            .unless_asked_to_end(Box::pin(kept(route, stretch, now)))
             .await
         {
             Some(Ok(kept)) => kept,
@@ -197,8 +197,11 @@ impl App {
             None => return interrupt_all(targets),
         };
         note_gap(targets, &kept);
-        let filters: Vec<_> = targets.iter().map(|it| &it.way.filter).collect();
-        let Some(mut names) = self.unless_asked_to_end(Box::pin(names(way, layers))).await else {
+        let filters: Vec<_> = targets.iter().map(|it| &it.route.filter).collect();
+        let Some(mut names) = self
+            .unless_asked_to_end(Box::pin(names(route, layers)))
+            .await
+        else {
             return interrupt_all(targets);
         };
         let mut next = hour(kept.begin);
@@ -210,7 +213,7 @@ impl App {
             };
             next += HOUR;
             let at_auth0 = if kept.has_any_before(next) {
-                self.read_hour(&of_hour, stretch, (way, targets[0].pipeline), &filters)
+                self.read_hour(&of_hour, stretch, (route, targets[0].pipeline), &filters)
                     .await
             } else {
                 Ok(Some(AtAuth0::default()))
@@ -244,19 +247,19 @@ impl App {
         &self,
         of_hour: &OfHour,
         asked: &Stretch,
-        (way, pipeline): (&Way, &Pipeline),
+        (route, pipeline): (&Route, &Pipeline),
         filters: &[&Filter],
     ) -> Result<Option<AtAuth0>, AuditError> {
         let stretch = Stretch {
             from: Some(Mark::Stored(of_hour.hour)),
             to: Mark::Stored(of_hour.hour + HOUR),
         };
-        let source = Until::of(&way.source, &stretch);
+        let source = Until::of(&route.source, &stretch);
         let mut reading = Reading::new(&stretch, asked, filters, (self.clock)());
         let share = self.in_flight.enter();
         let run = Run {
             filter: &Filter::default(),
-            ..self.run((pipeline, way), (&source, &Nowhere), &share, NO_END)
+            ..self.run((pipeline, route), (&source, &Nowhere), &share, NO_END)
         };
         let report = Box::pin(run.make(&mut reading, &pipeline.progress)).await;
         let is_asked_to_end = *self.stopping.borrow();
@@ -346,9 +349,9 @@ impl Target<'_> {
 }
 
 /// Determines which part of a stretch Auth0 still keeps.
-async fn kept(way: &Way, stretch: &Stretch, now: DateTime<Utc>) -> Result<Kept, AuditError> {
+async fn kept(route: &Route, stretch: &Stretch, now: DateTime<Utc>) -> Result<Kept, AuditError> {
     let from = stretch.from.as_ref().and_then(Mark::time);
-    match Oldest::ask(&way.source, from, Deadline::after(ASKING)).await {
+    match Oldest::ask(&route.source, from, Deadline::after(ASKING)).await {
         Ok(Oldest::Later) if from.is_none() => {
             let why = "the first records have no date; give a time for --from";
             Err(AuditError::Oldest(why.into()))
@@ -361,7 +364,7 @@ async fn kept(way: &Way, stretch: &Stretch, now: DateTime<Utc>) -> Result<Kept, 
 /// Chooses the source that tells which records came late: an archive that gets all records, else
 /// the history.
 async fn note_witness(targets: &mut [Target<'_>]) {
-    let gets_all = |it: &Target| it.way.filter == Filter::default();
+    let gets_all = |it: &Target| it.route.filter == Filter::default();
     let has_archive = targets
         .iter()
         .any(|it| matches!(it.place, Place::Archive(_)) && gets_all(it));
@@ -369,7 +372,7 @@ async fn note_witness(targets: &mut [Target<'_>]) {
         target.audited.late_by = Some(if has_archive {
             Witness::Archive
         } else {
-            let history = &target.way.books.history;
+            let history = &target.route.stores.history;
             match history.read(Deadline::after(ASKING)).await {
                 Ok(history) => target.history = history,
                 Err(error) => warn!("{}: {}", target.audited.name(), with_causes(&error)),
@@ -380,15 +383,15 @@ async fn note_witness(targets: &mut [Target<'_>]) {
 }
 
 /// The names that this tenant's rows may have: that in its newest record, and the first label of its host.
-async fn names(way: &Way, layers: &Layers) -> BTreeSet<String> {
+async fn names(route: &Route, layers: &Layers) -> BTreeSet<String> {
     let deadline = Deadline::after(ASKING);
     let host = layers.read(Domain::read).map(|it| it.name);
     let host = host
         .ok()
         .and_then(|it| Some(it.split('.').next()?.to_owned()));
-    let newest = way.source.newest(deadline).await.ok().flatten();
+    let newest = route.source.newest(deadline).await.ok().flatten();
     let record = match newest {
-        Some(newest) => way
+        Some(newest) => route
             .source
             .one(&newest.log_id, deadline)
             .await

@@ -12,7 +12,7 @@ use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 use super::layers::Problems;
-use super::{AppError, Books, Layers, Tenants};
+use super::{AppError, Layers, Stores, Tenants};
 use crate::arrival;
 use crate::clock::Clock;
 use crate::destination::{Filter, Kind};
@@ -43,25 +43,25 @@ impl Tenants {
             match layers {
                 Ok(layers) => {
                     let tenant = layers.tenant_name();
-                    for (name, books) in layers.books_of_each() {
+                    for (name, stores) in layers.stores_of_each() {
                         let asked = Asked {
                             obstacles: layers.obstacles(Kind::named(name)),
                             budget: layers.policy().map(|it| it.budget).unwrap_or_default(),
                         };
-                        wanted.push((tenant.clone(), name, books, asked));
+                        wanted.push((tenant.clone(), name, stores, asked));
                     }
                 }
                 Err(problem) => {
                     let tenant = name.unwrap_or(UNKNOWN).to_owned();
-                    let books = Err(Arc::new(problem.clone().into()));
-                    wanted.push((tenant, UNKNOWN, books, Asked::default()));
+                    let stores = Err(Arc::new(problem.clone().into()));
+                    wanted.push((tenant, UNKNOWN, stores, Asked::default()));
                 }
             }
         }
         let mut by_storage: BTreeMap<_, Vec<_>> = BTreeMap::new();
-        for (place, (tenant, destination, books, asked)) in wanted.into_iter().enumerate() {
-            let storage = books.as_ref().ok().map(|it| it.history.storage());
-            let looked = look((tenant, destination), books, asked, since, deadline);
+        for (place, (tenant, destination, stores, asked)) in wanted.into_iter().enumerate() {
+            let storage = stores.as_ref().ok().map(|it| it.history.storage());
+            let looked = look((tenant, destination), stores, asked, since, deadline);
             let looked = looked.map(move |it| (place, it)).boxed();
             by_storage.entry(storage).or_default().push(looked);
         }
@@ -115,7 +115,7 @@ struct Asked {
 
 async fn look(
     (tenant, destination): (String, &'static str),
-    books: Result<Books, Arc<AppError>>,
+    stores: Result<Stores, Arc<AppError>>,
     asked: Asked,
     since: Option<DateTime<Utc>>,
     deadline: Deadline,
@@ -124,14 +124,14 @@ async fn look(
         mut obstacles,
         budget,
     } = asked;
-    let (history, dead_letters) = match books {
-        Ok(books) => {
+    let (history, dead_letters) = match stores {
+        Ok(stores) => {
             let history = match since {
                 // A run that cannot begin is not expected.
-                Some(since) if obstacles.is_empty() => books.history.wait(since, deadline).await,
-                _ => books.history.look(deadline).await,
+                Some(since) if obstacles.is_empty() => stores.history.wait(since, deadline).await,
+                _ => stores.history.look(deadline).await,
             };
-            let letters = books.dead_letters.names(deadline).await;
+            let letters = stores.dead_letters.names(deadline).await;
             let history = history.map_err(|error| Some(with_causes(&error)));
             (history, letters.ok().map(|names| names.len()))
         }

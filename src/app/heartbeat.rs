@@ -76,7 +76,7 @@ impl App {
     pub(super) fn pulse(&self) -> Option<Pulse<'_>> {
         let tenant = self.beats_as.as_deref()?;
         let ways = self.pipelines.iter();
-        let mut ways = ways.filter_map(|it| it.way.as_ref().ok()?.destination.heartbeats());
+        let mut ways = ways.filter_map(|it| it.route.as_ref().ok()?.destination.heartbeats());
         Some(Pulse {
             tenant,
             way: ways.next()?,

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use chrono::{DateTime, Utc};
 
-use super::{AppError, Books, Purpose, heartbeat};
+use super::{AppError, Purpose, Stores, heartbeat};
 use crate::arrival;
 use crate::auth0::{self, Domain, TenantSettings};
 use crate::aws;
@@ -183,7 +183,7 @@ impl Layers {
 
     /// The stores of each destination. Needs neither the tenant's secret nor a destination's
     /// settings.
-    pub fn books(&self) -> Result<Vec<Books>, AppError> {
+    pub fn stores(&self) -> Result<Vec<Stores>, AppError> {
         let mut problems = Problems::default();
         let tools = self.tools(&mut problems)?;
         let domain = problems.note(self.read(Domain::read))?;
@@ -197,12 +197,12 @@ impl Layers {
             return Err(problems.0.into());
         };
         // These stores are not used for runs, so no dead letter is written.
-        let books = |kind: &Kind| self.books_of(kind, &domain, &storage, &tools.privacy);
-        Ok(kinds.into_iter().map(books).collect())
+        let stores = |kind: &Kind| self.books_of(kind, &domain, &storage, &tools.privacy);
+        Ok(kinds.into_iter().map(stores).collect())
     }
 
     /// The same per destination, each with its own problem.
-    pub(super) fn books_of_each(&self) -> Vec<(&'static str, Result<Books, Arc<AppError>>)> {
+    pub(super) fn stores_of_each(&self) -> Vec<(&'static str, Result<Stores, Arc<AppError>>)> {
         let kept = || -> Result<_, AppError> {
             let mut problems = Problems::default();
             let tools = self.tools(&mut problems)?;
@@ -215,7 +215,7 @@ impl Layers {
             Ok(named) => named,
             Err(problem) => return vec![(UNKNOWN, Err(Arc::new(problem.into())))],
         };
-        let books = named.into_iter().map(|kind| match (kind, &kept) {
+        let stores = named.into_iter().map(|kind| match (kind, &kept) {
             (Ok(kind), Ok((tools, domain, storage))) => (
                 kind.name,
                 Ok(self.books_of(kind, domain, storage, &tools.privacy)),
@@ -223,7 +223,7 @@ impl Layers {
             (Ok(kind), Err(problem)) => (kind.name, Err(Arc::clone(problem))),
             (Err(problem), _) => (UNKNOWN, Err(Arc::new(problem.into()))),
         });
-        books.collect()
+        stores.collect()
     }
 
     /// The tenant's name in reports: its configured name, or else its host.
@@ -239,12 +239,12 @@ impl Layers {
         domain: &Domain,
         storage: &Arc<Storage>,
         privacy: &Privacy,
-    ) -> Books {
+    ) -> Stores {
         let (name, tenant, writer) = (kind.name, &*domain.name, self.jitter.name());
         let storage = || Arc::clone(storage);
         let label = label(self.tenant.as_deref(), name);
         let checkpoints = CheckpointStore::new(storage(), tenant, name, writer);
-        Books {
+        Stores {
             name,
             checkpoints: checkpoints.labelled(&label),
             label,

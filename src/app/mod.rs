@@ -38,7 +38,7 @@ use self::layers::Problems;
 pub use self::layers::setting_names;
 pub(crate) use self::lazy::LazyApp;
 use self::pipeline::{Configured, Maker};
-pub(crate) use self::pipeline::{Pipeline, Way};
+pub(crate) use self::pipeline::{Pipeline, Route};
 pub(crate) use self::replay::Replay;
 use self::rounds::Rounds;
 pub(crate) use self::tenants::{Apps, Tenants};
@@ -66,7 +66,7 @@ pub fn judge_settings(
     let mut names = Vec::new();
     for member in apps.members {
         for pipeline in member.app.map_err(|error| error.to_string())?.pipelines {
-            pipeline.way.map_err(|problem| problem.to_string())?;
+            pipeline.route.map_err(|problem| problem.to_string())?;
             names.push(pipeline.name);
         }
     }
@@ -105,7 +105,7 @@ pub(crate) enum AppError {
 }
 
 /// The stores of one destination of a tenant.
-pub(crate) struct Books {
+pub(crate) struct Stores {
     /// The destination's name.
     pub name: &'static str,
     /// Identifies it in messages: the destination's name, with the tenant's if there are several.
@@ -232,7 +232,7 @@ impl App {
             .pipelines
             .iter()
             .map(|pipeline| {
-                let reading = pipeline.way.as_ref().ok().map(|it| it.source.begin());
+                let reading = pipeline.route.as_ref().ok().map(|it| it.source.begin());
                 (pipeline, rounds.begin(), reading)
             })
             .collect();
@@ -279,8 +279,8 @@ impl App {
         report.rate_limit = self.tenant.rate_limit();
         report.took_since(began);
         // If the checkpoint could not be read, nothing else is requested from the storage.
-        let checkpoints = match &pipeline.way {
-            Ok(way) => Some(&way.books.checkpoints),
+        let checkpoints = match &pipeline.route {
+            Ok(route) => Some(&route.stores.checkpoints),
             Err(_) => pipeline.checkpoints.as_ref(),
         };
         let is_away = checkpoints.is_some_and(CheckpointStore::is_away);
@@ -319,8 +319,8 @@ impl App {
         deadline: Deadline,
         is_first: bool,
     ) -> Option<Report> {
-        let way = match &pipeline.way {
-            Ok(way) => way,
+        let route = match &pipeline.route {
+            Ok(route) => route,
             Err(problem) => return Some(self.cannot_run(pipeline, problem, deadline).await),
         };
         let share = match self.turns.wait(&self.in_flight, deadline).await {
@@ -334,9 +334,9 @@ impl App {
                 });
             }
         };
-        let ends = (&way.source, &way.books.dead_letters);
-        let run = self.run((pipeline, way), ends, &share, deadline.remaining());
-        let checkpoints = &way.books.checkpoints;
+        let ends = (&route.source, &route.stores.dead_letters);
+        let run = self.run((pipeline, route), ends, &share, deadline.remaining());
+        let checkpoints = &route.stores.checkpoints;
         let Policy {
             start_from,
             overlap,
@@ -345,15 +345,15 @@ impl App {
         let ledger = CheckpointLedger::new(checkpoints, start_from, overlap, &self.clock);
         let counting = Counting::new(pipeline.history.as_ref(), &self.clock);
         let ledger = Watched::new(ledger, counting);
-        let mut ledger = Watched::new(ledger, Noting::new(way.proof.as_ref()));
+        let mut ledger = Watched::new(ledger, Noting::new(route.proof.as_ref()));
         let run = Box::pin(run.make(&mut ledger, &pipeline.progress));
-        let Some(proof) = &way.proof else {
+        let Some(proof) = &route.proof else {
             return Some(run.await);
         };
         let look = self.unless_asked_to_end(proof.look(deadline));
         let (report, found) = tokio::join!(run, look);
         let found = found.unwrap_or_default();
-        let proved = self.prove((pipeline, way, proof), report, &found, deadline);
+        let proved = self.prove((pipeline, route, proof), report, &found, deadline);
         Some(Box::pin(proved).await)
     }
 
@@ -376,7 +376,7 @@ impl App {
     /// A run to a destination, from this source, with this place for what cannot be delivered.
     fn run<'a, S, A>(
         &'a self,
-        (pipeline, way): (&'a Pipeline, &'a Way),
+        (pipeline, route): (&'a Pipeline, &'a Route),
         (source, dead_letters): (&'a S, &'a A),
         share: &'a Share,
         budget: Duration,
@@ -384,11 +384,11 @@ impl App {
         Run {
             name: &pipeline.label,
             source,
-            destination: &*way.destination,
-            filter: &way.filter,
+            destination: &*route.destination,
+            filter: &route.filter,
             dead_letters,
             share,
-            pace: &way.pace,
+            pace: &route.pace,
             clock: &self.clock,
             stopping: &self.stopping,
             budget,

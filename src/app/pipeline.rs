@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokio::sync::watch;
 
 use super::layers::Built;
-use super::{Books, Layers};
+use super::{Layers, Stores};
 use crate::arrival::Proof;
 use crate::auth0::{Domain, LogReader, Tenant};
 use crate::destination::{Destination, Filter, Kind, Tools};
@@ -24,7 +24,7 @@ pub(crate) struct Pipeline {
     /// Whether it writes records to standard output.
     pub is_for_a_look: bool,
     /// The destination and its path, or why there is none.
-    pub way: Result<Way, SettingsError>,
+    pub route: Result<Route, SettingsError>,
     /// The history of its runs, unless the destination's name is unknown.
     pub(super) history: Option<HistoryStore>,
     /// Its checkpoint, if its settings are bad.
@@ -33,14 +33,14 @@ pub(crate) struct Pipeline {
 }
 
 /// The path of records to one destination.
-pub(crate) struct Way {
+pub(crate) struct Route {
     pub destination: Box<dyn Destination>,
     pub(super) filter: Filter,
     pub(super) source: LogReader,
     pub(super) pace: Pace,
     /// The proof of arrival, if it is configured.
     pub(super) proof: Option<Proof>,
-    pub books: Books,
+    pub stores: Stores,
 }
 
 impl Pipeline {
@@ -68,8 +68,8 @@ impl Maker<'_> {
     pub fn pipeline(&self, (kind, built): Configured) -> Pipeline {
         let name = kind.map_or(UNKNOWN, |kind| kind.name);
         let label = label(self.layers.tenant.as_deref(), name);
-        let way = built.and_then(|built| match kind {
-            Some(kind) => Ok(self.way(kind, built)),
+        let route = built.and_then(|built| match kind {
+            Some(kind) => Ok(self.route(kind, built)),
             None => Err(SettingsError::default()),
         });
         Pipeline {
@@ -80,18 +80,18 @@ impl Maker<'_> {
             history: kind.map(|kind| {
                 HistoryStore::new(Arc::clone(self.storage), &self.domain.name, kind.name)
             }),
-            checkpoints: kind.filter(|_| way.is_err()).map(|kind| {
+            checkpoints: kind.filter(|_| route.is_err()).map(|kind| {
                 let privacy = &self.tools.privacy;
-                let books = self
+                let stores = self
                     .layers
                     .books_of(kind, self.domain, self.storage, privacy);
-                books.checkpoints
+                stores.checkpoints
             }),
-            way,
+            route,
         }
     }
 
-    fn way(&self, kind: &Kind, built: Built) -> Way {
+    fn route(&self, kind: &Kind, built: Built) -> Route {
         let arrivals = ArrivalStore::new(Arc::clone(self.storage), &self.domain.name, kind.name);
         let proof = (self.layers).proof(kind, &built, self.timing, (self.tools, arrivals));
         let Built {
@@ -99,13 +99,13 @@ impl Maker<'_> {
             filter,
             privacy,
         } = built;
-        Way {
+        Route {
             destination,
             filter,
             proof,
             source: self.tenant.reader(),
             pace: Pace::default(),
-            books: self
+            stores: self
                 .layers
                 .books_of(kind, self.domain, self.storage, &privacy),
         }

@@ -12,7 +12,7 @@ use futures_util::future::BoxFuture;
 
 use self::pieces::Pieces;
 use super::oldest::Oldest;
-use super::{App, Layers, Pipeline, Way};
+use super::{App, Layers, Pipeline, Route};
 use crate::auth0::LogReader;
 use crate::clock::hour;
 use crate::destination::{Archived, Delivery, Destination, Filter, Limits, Probe};
@@ -72,7 +72,7 @@ impl App {
         let [pipeline] = &self.pipelines[..] else {
             return Err(NotOne);
         };
-        let way = pipeline.way.as_ref().map_err(|_| NotOne)?;
+        let route = pipeline.route.as_ref().map_err(|_| NotOne)?;
         // Shared by all pieces, because records tried beyond a refused batch may belong to a later piece.
         let mut ledger = StretchLedger::new(&replay.stretch, (self.clock)());
         let archived = replay.source.and_then(|it| it.archived());
@@ -82,7 +82,7 @@ impl App {
             let mut tally = Tally::default();
             let mut next = async || {
                 let whole = Some(&mut tally);
-                self.replay_from(&source, replay, (pipeline, way), &mut ledger, whole)
+                self.replay_from(&source, replay, (pipeline, route), &mut ledger, whole)
                     .await
             };
             let mut report = next().await;
@@ -94,13 +94,13 @@ impl App {
             report.gap = whole(&replay.stretch).filter(|_| has_none);
             return Ok(report);
         }
-        let _reading = way.source.begin_until(replay.stretch.read_until());
-        let asked_before = way.source.requests();
-        let gap = dropped(&way.source, &replay.stretch);
+        let _reading = route.source.begin_until(replay.stretch.read_until());
+        let asked_before = route.source.requests();
+        let gap = dropped(&route.source, &replay.stretch);
         let gap = self.unless_asked_to_end(Box::pin(gap)).await;
-        let source = Until::of(&way.source, &replay.stretch);
+        let source = Until::of(&route.source, &replay.stretch);
         let mut report = self
-            .replay_from(&source, replay, (pipeline, way), &mut ledger, None)
+            .replay_from(&source, replay, (pipeline, route), &mut ledger, None)
             .await;
         let gap = match gap.transpose() {
             Ok(gap) => gap.flatten(),
@@ -113,7 +113,7 @@ impl App {
         Ok(Report {
             gap,
             rate_limit,
-            requests: way.source.requests() - asked_before,
+            requests: route.source.requests() - asked_before,
             ..report
         })
     }
@@ -122,21 +122,21 @@ impl App {
         &self,
         source: &impl Source,
         replay: &Replay<'_>,
-        (pipeline, way): (&Pipeline, &Way),
+        (pipeline, route): (&Pipeline, &Route),
         ledger: &mut StretchLedger<'_>,
         whole: Option<&mut Tally>,
     ) -> Report {
-        let destination: &dyn Destination = &*way.destination;
+        let destination: &dyn Destination = &*route.destination;
         let dry = Dry(destination);
         let letters = Letters {
-            kept: &way.books.dead_letters,
+            kept: &route.stores.dead_letters,
             is_dry: replay.is_dry,
         };
         let share = self.in_flight.enter();
         let run = Run {
             destination: if replay.is_dry { &dry } else { destination },
-            filter: replay.filter.as_ref().unwrap_or(&way.filter),
-            ..self.run((pipeline, way), (source, &letters), &share, NO_END)
+            filter: replay.filter.as_ref().unwrap_or(&route.filter),
+            ..self.run((pipeline, route), (source, &letters), &share, NO_END)
         };
         let report = run.make_piece(ledger, &pipeline.progress, whole);
         let report = Box::pin(report).await;

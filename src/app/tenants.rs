@@ -12,7 +12,7 @@ use tracing::{Instrument as _, error_span};
 use super::anchor::anchor;
 use super::heartbeat::{Pulse, tell};
 use super::rounds::Rounds;
-use super::{App, AppError, Books, Layers};
+use super::{App, AppError, Layers, Stores};
 use crate::auth0::Domain;
 use crate::clock::Clock;
 use crate::destination::Destination;
@@ -160,7 +160,7 @@ pub(crate) struct Member {
     pub name: Option<String>,
     pub app: Result<App, AppError>,
     /// For a tenant that cannot work, its destinations and their stores, as far as they are known.
-    destinations: Vec<(&'static str, Option<Books>)>,
+    destinations: Vec<(&'static str, Option<Stores>)>,
     policy: Option<Policy>,
     clock: Option<Clock>,
     /// The tenant's name in heartbeats, and the destination that takes them.
@@ -213,8 +213,8 @@ impl Apps {
             let destinations = match (layers, &app) {
                 (_, Ok(_)) => Vec::new(),
                 (Ok(layers), Err(_)) => {
-                    let each = layers.books_of_each().into_iter();
-                    each.map(|(name, books)| (name, books.ok())).collect()
+                    let each = layers.stores_of_each().into_iter();
+                    each.map(|(name, stores)| (name, stores.ok())).collect()
                 }
                 (Err(_), Err(_)) => vec![(UNKNOWN, None)],
             };
@@ -284,7 +284,7 @@ impl Apps {
         for member in &self.members {
             match &member.app {
                 Ok(app) => unable.extend(app.pipelines.iter().filter_map(|it| {
-                    let problem = it.way.as_ref().err()?;
+                    let problem = it.route.as_ref().err()?;
                     Some((it.label.clone(), problem.to_string()))
                 })),
                 Err(error) => {
@@ -350,25 +350,25 @@ impl Member {
     /// Whether all of it can work.
     fn is_able(&self) -> bool {
         let app = self.app.as_ref();
-        app.is_ok_and(|app| app.pipelines.iter().all(|it| it.way.is_ok()))
+        app.is_ok_and(|app| app.pipelines.iter().all(|it| it.route.is_ok()))
     }
 
     /// The reports of a tenant that cannot work.
     async fn fail(&self, error: &AppError) -> Vec<Report> {
         let each = self.destinations.iter();
-        let reports = each.map(async |(destination, books)| {
+        let reports = each.map(async |(destination, stores)| {
             let mut report = Report::of(destination);
             report.tenant.clone_from(&self.name);
             report.fail(error);
             if let Some(clock) = &self.clock {
-                let history = books.as_ref().map(|it| &it.history);
+                let history = stores.as_ref().map(|it| &it.history);
                 let pulse = self.beats.as_ref().and_then(|(tenant, way)| {
                     let way = way.heartbeats()?;
                     Some(Pulse { tenant, way })
                 });
                 let deadline = Deadline::after(TELLING);
-                if let Some((books, policy)) = books.as_ref().zip(self.policy) {
-                    report.gap = anchor(&books.checkpoints, policy, clock, deadline).await;
+                if let Some((stores, policy)) = stores.as_ref().zip(self.policy) {
+                    report.gap = anchor(&stores.checkpoints, policy, clock, deadline).await;
                 }
                 tell(history, pulse, &report, clock(), deadline).await;
             }

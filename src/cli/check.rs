@@ -158,11 +158,11 @@ async fn cursor_ahead(
     newest: Option<&Record>,
 ) -> Option<String> {
     let now = layers.now();
-    let way = pipeline.way.as_ref().ok()?;
-    let mut checkpoint = match way.books.checkpoints.peek(now, deadline()).await {
+    let route = pipeline.route.as_ref().ok()?;
+    let mut checkpoint = match route.stores.checkpoints.peek(now, deadline()).await {
         Ok(peeked) => {
             let peeked = peeked?;
-            way.books.checkpoints.warn_of(&peeked);
+            route.stores.checkpoints.warn_of(&peeked);
             peeked.checkpoint
         }
         Err(error) => return Some(with_causes(&error)),
@@ -265,8 +265,8 @@ async fn storage(app: &App, layers: &Layers) -> (Verdict, String) {
 /// Whether the table can be queried for arrivals, if arrival is to be proved. A failed query
 /// prevents no delivery.
 async fn arrival(pipeline: &Pipeline, layers: &Layers) -> Option<(Verdict, String)> {
-    let way = pipeline.way.as_ref().ok()?;
-    let cloud = way.destination.table()?;
+    let route = pipeline.route.as_ref().ok()?;
+    let cloud = route.destination.table()?;
     if !layers.proves_arrival() {
         return None;
     }
@@ -296,9 +296,9 @@ async fn arrival(pipeline: &Pipeline, layers: &Layers) -> Option<(Verdict, Strin
 /// Whether there is a table to query, if arrival is to be proved.
 fn has_table_to_ask(app: &App, layers: &Layers) -> Result<(), &'static str> {
     let is_table = |it: &Pipeline| {
-        let way = it.way.as_ref();
+        let route = it.route.as_ref();
         // With bad settings this is unknown.
-        way.map_or(true, |way| way.destination.table().is_some())
+        route.map_or(true, |route| route.destination.table().is_some())
     };
     (!layers.proves_arrival() || app.pipelines.iter().any(is_table))
         .then_some(())
@@ -306,11 +306,11 @@ fn has_table_to_ask(app: &App, layers: &Layers) -> Result<(), &'static str> {
 }
 
 async fn destination(pipeline: &Pipeline) -> (Verdict, String) {
-    let way = match &pipeline.way {
-        Ok(way) => way,
+    let route = match &pipeline.route {
+        Ok(route) => route,
         Err(problem) => return (Verdict::Fails, problem.to_string()),
     };
-    match way.destination.probe(deadline()).await {
+    match route.destination.probe(deadline()).await {
         Probe::Works(text) => (Verdict::Works, text),
         Probe::NotTried(text) => (Verdict::NotTried, text),
         Probe::Fails(error) => (Verdict::Fails, with_causes(&*error)),

@@ -7,7 +7,7 @@ use clap::Subcommand;
 
 use super::print::{ended, exit_code, fail, misused, note, show};
 use super::{Exit, Given, deadline, shelves, tenants};
-use crate::app::{Books, Layers};
+use crate::app::{Layers, Stores};
 use crate::clock::{self, to_seconds};
 use crate::error::{BoxError, one_line};
 use crate::record::{LogId, Position, StartFrom, is_future};
@@ -90,14 +90,14 @@ pub(super) async fn run(given: Given, command: Command) -> Exit {
     let tenants = tenants(given, destination.clone())?;
     let (shelves, unusable) = shelves(&tenants)?;
     let mut is_good = true;
-    for (layers, books) in &shelves {
+    for (layers, stores) in &shelves {
         let done = match &command {
-            Command::Show { json: true, .. } => print(layers, books).await,
-            Command::Show { .. } => summarize(layers, books).await,
-            Command::Set { from, .. } => set(layers, books, from).await,
+            Command::Show { json: true, .. } => print(layers, stores).await,
+            Command::Show { .. } => summarize(layers, stores).await,
+            Command::Set { from, .. } => set(layers, stores, from).await,
         };
         if let Err(error) = done {
-            fail(&format!("{}: checkpoint", books.label), &*error);
+            fail(&format!("{}: checkpoint", stores.label), &*error);
             is_good = false;
         }
     }
@@ -105,25 +105,25 @@ pub(super) async fn run(given: Given, command: Command) -> Exit {
 }
 
 /// Prints the checkpoint to standard output, and its location to standard error.
-async fn print(layers: &Layers, books: &Books) -> Result<(), BoxError> {
-    if let Some(peeked) = peek(layers, books).await? {
+async fn print(layers: &Layers, stores: &Stores) -> Result<(), BoxError> {
+    if let Some(peeked) = peek(layers, stores).await? {
         // If the checkpoint is only missing, and not damaged, its location is enough.
         if peeked.damage.is_some() {
-            books.checkpoints.warn_of(&peeked);
+            stores.checkpoints.warn_of(&peeked);
         }
-        note(format_args!("{}: {}", books.label, peeked.location));
+        note(format_args!("{}: {}", stores.label, peeked.location));
         show(format_args!("{}", peeked.text));
     }
     Ok(())
 }
 
 /// The checkpoint that the next run will use. Prints a note if there is none.
-async fn peek(layers: &Layers, books: &Books) -> Result<Option<Peeked>, BoxError> {
-    let Books {
+async fn peek(layers: &Layers, stores: &Stores) -> Result<Option<Peeked>, BoxError> {
+    let Stores {
         label: name,
         checkpoints,
         ..
-    } = books;
+    } = stores;
     let peeked = checkpoints.peek(layers.now(), deadline()).await?;
     if peeked.is_none() {
         note(format_args!(
@@ -134,12 +134,12 @@ async fn peek(layers: &Layers, books: &Books) -> Result<Option<Peeked>, BoxError
     Ok(peeked)
 }
 
-async fn summarize(layers: &Layers, books: &Books) -> Result<(), BoxError> {
-    let name = &books.label;
-    let Some(peeked) = peek(layers, books).await? else {
+async fn summarize(layers: &Layers, stores: &Stores) -> Result<(), BoxError> {
+    let name = &stores.label;
+    let Some(peeked) = peek(layers, stores).await? else {
         return Ok(());
     };
-    books.checkpoints.warn_of(&peeked);
+    stores.checkpoints.warn_of(&peeked);
     let Peeked {
         mut checkpoint,
         location,
@@ -166,12 +166,12 @@ async fn summarize(layers: &Layers, books: &Books) -> Result<(), BoxError> {
     Ok(())
 }
 
-async fn set(layers: &Layers, books: &Books, from: &Beginning) -> Result<(), BoxError> {
-    let Books {
+async fn set(layers: &Layers, stores: &Stores, from: &Beginning) -> Result<(), BoxError> {
+    let Stores {
         label: name,
         checkpoints,
         ..
-    } = books;
+    } = stores;
     let now = layers.now();
     let position = match from {
         Beginning::After(id) => Position::After(id.clone()),

@@ -5,7 +5,7 @@ use clap::Subcommand;
 
 use super::print::{ended, exit_code, fail, note, show};
 use super::{Exit, Given, Shelf, deadline, shelves, tenants};
-use crate::app::Books;
+use crate::app::Stores;
 use crate::clock::to_seconds;
 use crate::destination::{Destination, Outcome, Quarantine};
 use crate::error::{BoxError, one_line, with_causes};
@@ -46,21 +46,21 @@ pub(super) async fn run(given: Given, destination: Option<String>, command: &Com
 }
 
 /// Prints why the dead letters of one destination cannot be read. The others are still shown.
-fn tell(books: &Books, error: &dyn std::error::Error) {
-    fail(&format!("{}: dead-letter", books.label), error);
+fn tell(stores: &Stores, error: &dyn std::error::Error) {
+    fail(&format!("{}: dead-letter", stores.label), error);
 }
 
 /// The names of the dead letters; `None` if they cannot be listed, after printing why.
-async fn names(books: &Books) -> Option<Vec<String>> {
-    match books.dead_letters.names(deadline()).await {
+async fn names(stores: &Stores) -> Option<Vec<String>> {
+    match stores.dead_letters.names(deadline()).await {
         Ok(names) => {
             if names.is_empty() {
-                note(format_args!("{}: no record is set aside", books.label));
+                note(format_args!("{}: no record is set aside", stores.label));
             }
             Some(names)
         }
         Err(error) => {
-            tell(books, &error);
+            tell(stores, &error);
             None
         }
     }
@@ -69,15 +69,15 @@ async fn names(books: &Books) -> Option<Vec<String>> {
 /// Prints a line for each dead letter. An unreadable one does not hide the others.
 async fn list(shelves: &[Shelf<'_>]) -> bool {
     let mut is_good = true;
-    for (_, books) in shelves {
-        let Some(names) = names(books).await else {
+    for (_, stores) in shelves {
+        let Some(names) = names(stores).await else {
             is_good = false;
             continue;
         };
         for name in names {
-            match books.dead_letters.read(&name, deadline()).await {
+            match stores.dead_letters.read(&name, deadline()).await {
                 Ok(Some(letter)) => {
-                    let (time, whose) = (to_seconds(letter.set_aside_at), &books.label);
+                    let (time, whose) = (to_seconds(letter.set_aside_at), &stores.label);
                     // The dead letter may have been written by others.
                     let reason = one_line(&letter.reason);
                     show(format_args!("{name}  {time}  {whose}: {reason}"));
@@ -97,8 +97,8 @@ async fn list(shelves: &[Shelf<'_>]) -> bool {
 /// destinations could not be searched.
 async fn print(shelves: &[Shelf<'_>], is_all: bool, name: &str) -> bool {
     let (mut is_found, mut is_good) = (false, is_all);
-    for (_, books) in shelves {
-        let printed = match books.dead_letters.read(name, deadline()).await {
+    for (_, stores) in shelves {
+        let printed = match stores.dead_letters.read(name, deadline()).await {
             Ok(None) => continue,
             Ok(Some(letter)) => serde_json::to_string_pretty(&letter).map_err(BoxError::from),
             Err(error) => Err(error.into()),
@@ -110,7 +110,7 @@ async fn print(shelves: &[Shelf<'_>], is_all: bool, name: &str) -> bool {
             }
             Err(error) => {
                 is_good = false;
-                tell(books, &*error);
+                tell(stores, &*error);
             }
         }
     }
@@ -123,8 +123,8 @@ async fn print(shelves: &[Shelf<'_>], is_all: bool, name: &str) -> bool {
 async fn retry(shelves: &[Shelf<'_>], is_all: bool, wanted: &[String]) -> bool {
     let (mut is_good, mut is_all_seen) = (true, is_all);
     let mut missing = wanted.to_vec();
-    for (layers, books) in shelves {
-        let Some(mut kept) = names(books).await else {
+    for (layers, stores) in shelves {
+        let Some(mut kept) = names(stores).await else {
             is_all_seen = false;
             continue;
         };
@@ -138,14 +138,14 @@ async fn retry(shelves: &[Shelf<'_>], is_all: bool, wanted: &[String]) -> bool {
         // With a single destination, its name need not be repeated.
         let whose = match shelves {
             [_] => String::new(),
-            _ => format!(" ({})", books.label),
+            _ => format!(" ({})", stores.label),
         };
-        let destination = layers.destination(books.name);
+        let destination = layers.destination(stores.name);
         let (mut failures, mut is_any_taken) = (0, false);
         for name in kept {
             let delivered = match &destination {
                 Ok(_) if failures == FAILURES => Err(NotDelivered::NotTried),
-                Ok(destination) => deliver_again(books, &**destination, &name).await,
+                Ok(destination) => deliver_again(stores, &**destination, &name).await,
                 Err(error) => Err(error.to_string().into()),
             };
             failures = match &delivered {
@@ -166,7 +166,7 @@ async fn retry(shelves: &[Shelf<'_>], is_all: bool, wanted: &[String]) -> bool {
             }
         }
         if is_any_taken {
-            end_refusal(books, layers.now()).await;
+            end_refusal(stores, layers.now()).await;
         }
     }
     // A missing one may be where the search failed.
@@ -180,11 +180,11 @@ async fn retry(shelves: &[Shelf<'_>], is_all: bool, wanted: &[String]) -> bool {
 
 /// Notes that the destination no longer refuses every record; a quiet tenant has no record to show
 /// it. If the note cannot be stored, the next delivered record will.
-async fn end_refusal(books: &Books, now: DateTime<Utc>) {
-    if let Err(error) = books.checkpoints.end_refusal(now, deadline()).await {
+async fn end_refusal(stores: &Stores, now: DateTime<Utc>) {
+    if let Err(error) = stores.checkpoints.end_refusal(now, deadline()).await {
         note(format_args!(
             "{}: that the destination takes records again is not noted until a run delivers one: {}",
-            books.label,
+            stores.label,
             with_causes(&error)
         ));
     }
@@ -221,11 +221,11 @@ impl From<String> for NotDelivered {
 
 /// Delivers a dead letter, and removes it once it is accepted.
 async fn deliver_again(
-    books: &Books,
+    stores: &Stores,
     destination: &dyn Destination,
     name: &str,
 ) -> Result<(), NotDelivered> {
-    let letter = books.dead_letters.read(name, deadline()).await;
+    let letter = stores.dead_letters.read(name, deadline()).await;
     let letter = letter.map_err(BoxError::from)?;
     let letter = letter.ok_or("it is not there any more")?;
     let Some(log_id) = letter.log_id else {
@@ -242,7 +242,7 @@ async fn deliver_again(
         (_, Some(error)) => return Err(NotDelivered::Failed(error.into())),
         (_, None) => return Err("the destination did not say what became of it".into()),
     }
-    let removed = books.dead_letters.remove(name, deadline()).await;
+    let removed = stores.dead_letters.remove(name, deadline()).await;
     removed.map_err(|error| {
         let error = with_causes(&error);
         format!("it was delivered, but not removed, so remove it by hand: {error}")

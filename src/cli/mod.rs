@@ -21,7 +21,7 @@ use clap::{Args, Parser, Subcommand};
 use futures_util::stream::{self, StreamExt as _};
 
 use self::print::{UNUSABLE, fail, note};
-use crate::app::{AppError, Books, Layers, Purpose, Tenants};
+use crate::app::{AppError, Layers, Purpose, Stores, Tenants};
 use crate::clock;
 use crate::destination::KINDS;
 use crate::net::retry::{Deadline, Jitter};
@@ -267,19 +267,19 @@ fn tenants(given: Given, destination: Option<String>) -> Result<Tenants, ExitCod
 }
 
 /// The stores of one destination, and the settings of its tenant.
-type Shelf<'a> = (&'a Layers, Books);
+type Shelf<'a> = (&'a Layers, Stores);
 
 /// The stores of each tenant and destination. If some tenants cannot be used, prints why and
 /// returns the exit status.
 fn shelves(tenants: &Tenants) -> Result<(Vec<Shelf<'_>>, Option<ExitCode>), ExitCode> {
     let (mut shelves, mut end) = (Vec::new(), None);
     for layers in tenants.each() {
-        let books = layers.map_err(AppError::from).and_then(|layers| {
-            let books = layers.books()?.into_iter();
-            Ok(books.map(move |it| (layers, it)))
+        let stores = layers.map_err(AppError::from).and_then(|layers| {
+            let stores = layers.stores()?.into_iter();
+            Ok(stores.map(move |it| (layers, it)))
         });
-        match books {
-            Ok(books) => shelves.extend(books),
+        match stores {
+            Ok(stores) => shelves.extend(stores),
             Err(error) => end = Some(unusable(&error)),
         }
     }

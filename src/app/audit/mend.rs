@@ -16,7 +16,7 @@ use crate::record::LogId;
 /// Notes which records are dead letters.
 pub(super) async fn note_set_aside(targets: &mut [Target<'_>]) {
     for target in targets {
-        let dead_letters = &target.way.books.dead_letters;
+        let dead_letters = &target.route.stores.dead_letters;
         match dead_letters.names(Deadline::after(ASKING)).await {
             Ok(names) => target.set_aside = names.into_iter().collect(),
             Err(error) => warn!("{}: {}", target.audited.name(), with_causes(&error)),
@@ -36,7 +36,7 @@ impl App {
     ) -> (u64, Option<String>) {
         let is_set_aside = |id: &LogId| target.set_aside.contains(id.as_str());
         let (set_aside, others) = missing.iter().cloned().partition(is_set_aside);
-        let again = (target.pipeline, target.way);
+        let again = (target.pipeline, target.route);
         let name = target.audited.name();
         let report = self.deliver_again(again, &others, NO_END).await;
         if !report.is_success() {

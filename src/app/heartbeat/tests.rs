@@ -48,7 +48,7 @@ fn way(changes: &[(&str, &str)], destination: Option<&str>) -> Option<&'static s
     let is_it = |way: &dyn Heartbeats| std::ptr::addr_eq(way, pulse.way);
     let mut ways = app.pipelines.iter();
     let found = ways.find(|it| {
-        let way = it.way.as_ref().ok();
+        let way = it.route.as_ref().ok();
         way.and_then(|it| it.destination.heartbeats())
             .is_some_and(is_it)
     });

@@ -267,12 +267,12 @@ fn a_bad_policy_stops_its_destination_alone() {
         ],
     ];
     let app = app(&settings.concat()).unwrap();
-    let problem = app.pipelines[0].way.as_ref().err().unwrap().to_string();
+    let problem = app.pipelines[0].route.as_ref().err().unwrap().to_string();
     assert!(
         problem.contains("PII_LOGS_INGESTION names an unknown method"),
         "{problem}"
     );
-    assert!(app.pipelines[1].way.is_ok());
+    assert!(app.pipelines[1].route.is_ok());
 }
 
 /// A key of a bad form stops every destination, so nothing goes on without.

@@ -140,7 +140,7 @@ async fn replayed(pieces: &[Vec<Fate>]) -> Report {
 async fn replayed_to(state: &Path, pieces: &[Vec<Fate>], is_dry: bool) -> Report {
     let mut app = app(&[("CHECKPOINT_DIR", state.to_str().unwrap())]).unwrap();
     let pieces = Pieces(pieces.to_vec());
-    app.pipelines[0].way.as_mut().ok().unwrap().destination = Box::new(pieces.clone());
+    app.pipelines[0].route.as_mut().ok().unwrap().destination = Box::new(pieces.clone());
     let replay = Replay {
         stretch: Stretch {
             from: Some(Mark::At(at("05:00:00"))),

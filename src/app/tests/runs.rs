@@ -39,7 +39,7 @@ async fn a_panic_ends_the_run_of_one_destination_and_not_that_of_another() {
         ("DESTINATIONS", "logs-ingestion,log-analytics"),
     ];
     let mut app = app(&[&RULE[..], &changes].concat()).unwrap();
-    app.pipelines[0].way.as_mut().ok().unwrap().destination = Box::new(Buggy);
+    app.pipelines[0].route.as_mut().ok().unwrap().destination = Box::new(Buggy);
     let reports = app.runs(&Rounds::one()).await;
     let names: Vec<_> = reports.iter().map(|it| &*it.destination).collect();
     assert_eq!(names, ["logs-ingestion", "log-analytics"]);
@@ -67,7 +67,7 @@ async fn what_a_run_has_done_before_it_ends_in_a_panic_is_told() {
     for file in std::fs::read_dir(tenant.last().unwrap().unwrap().path()).unwrap() {
         std::fs::write(file.unwrap().path(), "{").unwrap();
     }
-    app.pipelines[0].way.as_mut().ok().unwrap().destination = Box::new(Buggy);
+    app.pipelines[0].route.as_mut().ok().unwrap().destination = Box::new(Buggy);
     let reports = app.runs(&Rounds::one()).await;
     assert!(reports[0].errors[0].contains("a panic"), "{reports:?}");
     // The lost checkpoint is noticed before the panic.

@@ -134,9 +134,9 @@ fn a_destination_that_is_badly_set_fails_alone_and_the_others_are_ready() {
     ] {
         let changes = [&RULE[..], &[("DESTINATIONS", destinations), bad]].concat();
         let app = app(&changes).unwrap();
-        let problem = app.pipelines[0].way.as_ref().err().unwrap().to_string();
+        let problem = app.pipelines[0].route.as_ref().err().unwrap().to_string();
         assert!(problem.contains(telling), "{problem}");
-        assert!(app.pipelines[1].way.is_ok());
+        assert!(app.pipelines[1].route.is_ok());
     }
 }
 
@@ -173,14 +173,14 @@ fn what_is_kept_is_reached_without_a_secret_or_a_destination_s_settings() {
         ("DESTINATIONS", "logs-ingestion,log-analytics"),
     ];
     let purpose = Purpose::CommandLine { destination: None };
-    let books = layers(settings.into_iter().collect(), purpose.clone())
-        .books()
+    let stores = layers(settings.into_iter().collect(), purpose.clone())
+        .stores()
         .unwrap();
-    let names: Vec<_> = books.iter().map(|it| it.name).collect();
+    let names: Vec<_> = stores.iter().map(|it| it.name).collect();
     assert_eq!(names, ["logs-ingestion", "log-analytics"]);
 
     let refused = layers(AppSettings::default(), purpose)
-        .books()
+        .stores()
         .err()
         .unwrap()
         .to_string();
