@@ -197,7 +197,7 @@ impl Layers {
             return Err(problems.0.into());
         };
         // These stores are not used for runs, so no dead letter is written.
-        let stores = |kind: &Kind| self.books_of(kind, &domain, &storage, &tools.privacy);
+        let stores = |kind: &Kind| self.stores_of(kind, &domain, &storage, &tools.privacy);
         Ok(kinds.into_iter().map(stores).collect())
     }
 
@@ -218,7 +218,7 @@ impl Layers {
         let stores = named.into_iter().map(|kind| match (kind, &kept) {
             (Ok(kind), Ok((tools, domain, storage))) => (
                 kind.name,
-                Ok(self.books_of(kind, domain, storage, &tools.privacy)),
+                Ok(self.stores_of(kind, domain, storage, &tools.privacy)),
             ),
             (Ok(kind), Err(problem)) => (kind.name, Err(Arc::clone(problem))),
             (Err(problem), _) => (UNKNOWN, Err(Arc::new(problem.into()))),
@@ -233,7 +233,7 @@ impl Layers {
         name.unwrap_or_else(|| UNKNOWN.to_owned())
     }
 
-    pub(super) fn books_of(
+    pub(super) fn stores_of(
         &self,
         kind: &Kind,
         domain: &Domain,

@@ -84,7 +84,7 @@ impl Maker<'_> {
                 let privacy = &self.tools.privacy;
                 let stores = self
                     .layers
-                    .books_of(kind, self.domain, self.storage, privacy);
+                    .stores_of(kind, self.domain, self.storage, privacy);
                 stores.checkpoints
             }),
             route,
@@ -107,7 +107,7 @@ impl Maker<'_> {
             pace: Pace::default(),
             stores: self
                 .layers
-                .books_of(kind, self.domain, self.storage, &privacy),
+                .stores_of(kind, self.domain, self.storage, &privacy),
         }
     }
 }

@@ -9,6 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use chrono::{DateTime, TimeDelta, Utc};
 use futures_util::future::BoxFuture;
+use tracing::warn;
 
 use self::pieces::Pieces;
 use super::oldest::Oldest;
@@ -32,13 +33,10 @@ const LATEST: TimeDelta = TimeDelta::days(1);
 /// No record was stored before 2013: the days until then since 1970.
 const EARLIEST: TimeDelta = TimeDelta::days(15_706);
 
-/// Time limit for asking how far back Auth0 has records.
-const ASKING: Duration = Duration::from_mins(10);
-
 /// Whether Auth0 has dropped the beginning of the stretch is not known.
 #[derive(Debug, thiserror::Error)]
-#[error("the oldest record at Auth0 could not be found: {0}")]
-struct OldestUnknown(SourceError);
+#[error("whether Auth0 has dropped the beginning of the stretch is not known")]
+struct OldestUnknown(#[source] SourceError);
 
 /// What to send again, and how.
 pub(crate) struct Replay<'a> {
@@ -96,7 +94,7 @@ impl App {
         }
         let _reading = route.source.begin_until(replay.stretch.read_until());
         let asked_before = route.source.requests();
-        let gap = dropped(&route.source, &replay.stretch);
+        let gap = dropped(&pipeline.label, &route.source, &replay.stretch);
         let gap = self.unless_asked_to_end(Box::pin(gap)).await;
         let source = Until::of(&route.source, &replay.stretch);
         let mut report = self
@@ -105,7 +103,9 @@ impl App {
         let gap = match gap.transpose() {
             Ok(gap) => gap.flatten(),
             Err(error) => {
-                report.fail(&OldestUnknown(error));
+                if report.is_success() {
+                    report.fail(&OldestUnknown(error));
+                }
                 None
             }
         };
@@ -146,16 +146,29 @@ impl App {
 
 /// The part at the beginning of a stretch that Auth0 has dropped, as far as is known: there may
 /// have been no records.
-async fn dropped(source: &LogReader, stretch: &Stretch) -> Result<Option<Gap>, SourceError> {
+async fn dropped(
+    name: &str,
+    source: &LogReader,
+    stretch: &Stretch,
+) -> Result<Option<Gap>, SourceError> {
     let from = stretch.from.as_ref().and_then(Mark::time);
-    Ok(
-        match Oldest::ask(source, from, Deadline::after(ASKING)).await? {
-            Oldest::At(date) => before(date, stretch),
-            Oldest::None => whole(stretch),
-            // How far the gap reaches is unknown.
-            Oldest::Later | Oldest::NotLater => None,
-        },
-    )
+    // As much time as the replay has: a lockout that it waits for must not fail it here.
+    let oldest = Oldest::ask(source, from, Deadline::after(NO_END)).await;
+    Ok(match oldest {
+        Ok(Oldest::At(date)) => before(date, stretch),
+        Ok(Oldest::None) => whole(stretch),
+        Ok(Oldest::Later) if from.is_some() => {
+            warn!(
+                "{name}: Auth0 has no record as old as the beginning, and the oldest one does not tell \
+                 how far that goes: some of the stretch may have been dropped"
+            );
+            None
+        }
+        Ok(Oldest::Later | Oldest::NotLater) => None,
+        // Nothing is missing of a stretch that begins with the oldest record.
+        Err(_) if from.is_none() => None,
+        Err(error) => return Err(error),
+    })
 }
 
 /// The part of a stretch before Auth0's oldest record.

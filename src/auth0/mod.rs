@@ -37,7 +37,7 @@ use self::rate_limit::RateLimit;
 use self::token::{TokenError, TokenSource};
 use crate::clock::Clock;
 use crate::net::http::SendError;
-use crate::net::retry::{Again, Deadline, GaveUp, Jitter, retry};
+use crate::net::retry::{Deadline, GaveUp, Jitter, retry};
 use crate::record::{Elements, LogId, Page, Record, Source, SourceError, Start};
 
 /// After up to this many failed attempts, a rate limit that resets too late counts as lack of time.
@@ -410,10 +410,7 @@ fn source_error(error: GaveUp<LogsError>) -> SourceError {
         _ if limit.is_some_and(|(it, failed)| !it.is_long() && failed <= FAILED_AT_A_LIMIT) => {
             SourceError::OutOfTime(error.into())
         }
-        LogsError::TooMany {
-            again: Again::Never,
-            ..
-        }
+        LogsError::TooMany { .. }
         | LogsError::ResetTooLate(_)
         | LogsError::Token(TokenError::ResetTooLate { .. })
         | LogsError::Send {

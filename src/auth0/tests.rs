@@ -117,10 +117,15 @@ async fn a_lockout_says_what_the_tenant_says_of_it_and_until_when_it_lasts() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_tenant_that_refuses_every_attempt_is_a_failure() {
+async fn so_does_a_tenant_that_refuses_every_attempt_and_a_wait_that_does_not_fit() {
     let (error, _) = read(&[], MINUTE, Duration::ZERO).await;
-    assert!(matches!(error, SourceError::Failed(_)), "{error:?}");
+    assert!(matches!(error, SourceError::Slow(_)), "{error:?}");
     assert!(error.to_string().contains("(tried 6 times in "), "{error}");
+
+    // The tenant asks for no wait, but the one before another attempt is too long.
+    let (error, elapsed) = read(&[("retry-after", 0)], 3 * SECOND, Duration::ZERO).await;
+    assert!(matches!(error, SourceError::Slow(_)), "{error:?}");
+    assert!(elapsed < 3 * SECOND, "{error}");
 }
 
 fn at(time: &str) -> DateTime<Utc> {

@@ -376,7 +376,7 @@ impl Destination for EventBridge {
             match self.bus.verify(deadline).await {
                 // That the bus may be described does not show that events may be put onto it.
                 Ok(Standing::There(arn)) => Probe::NotTried(format!(
-                    "{arn} is there; the first run will show whether events may be put onto it"
+                    "{arn} is there; whether events may be put onto it was not tried"
                 )),
                 Ok(Standing::NotAllowed(said)) => Probe::NotTried(format!(
                     "AWS knows the credentials, but whether there is a bus {} could not be verified: \

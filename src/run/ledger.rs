@@ -52,8 +52,8 @@ pub(crate) struct Opening {
 }
 
 impl Opening {
-    /// Whether a stretch is sent again. Such a run has no comparison. It is never behind, and what
-    /// it does not find may have been delivered before.
+    /// Whether a stretch is read again, by a replay or an audit. Only such a run has no comparison. It
+    /// is never behind, and what it does not find may have been delivered before.
     pub fn is_replay(&self) -> bool {
         self.comparison.is_none()
     }

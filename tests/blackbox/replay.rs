@@ -481,10 +481,15 @@ async fn a_replay_from_before_auth0_s_oldest_record_says_so_and_speaks_of_no_los
         .generate(40, minutes_ago(45 * 60), minutes_ago(5));
     world.poll().await;
     world.tenant.expire_before(minutes_ago(30 * 60));
-    let ran = replay(&world, &["--from", "40h", "--to", "1s"]).await;
+    let from = written(minutes_ago(40 * 60));
+    let ran = replay(&world, &["--from", &from, "--to", "1s"]).await;
     assert_eq!(ran.code(), 0, "{ran:?}");
     let gap = &ran.report()["gap"];
-    assert!(gap["from"].is_string() && gap["to"].is_string(), "{ran:?}");
+    let [begin, end] = ["from", "to"].map(|it| gap[it].as_str().unwrap().parse::<DateTime<Utc>>());
+    assert_eq!(begin, from.parse());
+    // There is a record about each hour.
+    let kept = minutes_ago(30 * 60)..minutes_ago(28 * 60);
+    assert!(kept.contains(&end.unwrap()), "{ran:?}");
     let telling = "log-analytics: Auth0 has no records between";
     assert!(ran.stderr.contains(telling), "{ran:?}");
     // All of them were delivered.
@@ -497,14 +502,46 @@ async fn a_replay_that_cannot_ask_what_auth0_has_dropped_says_so_and_fails() {
     let world = World::start().await;
     let records = records(&world);
     world.tenant.expire_before(minutes_ago(30));
-    world.tenant.fail_logs([Fault::answer(400, "{}")]);
+    let odd = Fault::answer(200, "[1");
     let from = written(records[0].0);
+    world.tenant.fail_logs([odd.clone()]);
     let ran = replay(&world, &["--from", &from, "--to", "1s"]).await;
     assert_eq!(ran.code(), 1, "{ran:?}");
-    let telling = "the oldest record at Auth0 could not be found: ";
-    assert!(ran.stderr.contains(telling), "{ran:?}");
-    let [delivered] = numbers(&ran.report(), ["delivered"]);
+    let report = ran.report();
+    let error = report["errors"][0].as_str().unwrap();
+    let begins = "whether Auth0 has dropped the beginning of the stretch is not known: 127.0.0.1:";
+    let ends = " sent a page that cannot be read: the answer is not a JSON list of records (line 1, column 2)";
+    assert!(
+        error.starts_with(begins) && error.ends_with(ends),
+        "{error}"
+    );
+    let [delivered] = numbers(&report, ["delivered"]);
     assert!((25..=28).contains(&delivered), "{ran:?}");
+
+    // Of what begins with the oldest record, nothing can be missing.
+    world.tenant.fail_logs([odd]);
+    let ran = replay(&world, &["--from", "oldest", "--to", "1s"]).await;
+    assert_eq!(ran.code(), 0, "{ran:?}");
+    assert_eq!(numbers(&ran.report(), ["delivered"]), [delivered]);
+}
+
+/// As in a tenant that has imported its log.
+#[tokio::test]
+async fn a_replay_warns_if_the_oldest_records_do_not_tell_whether_its_beginning_was_dropped() {
+    let world = World::start().await;
+    for n in 0..60 {
+        let date = minutes_ago(3_000 - n);
+        world
+            .tenant
+            .add(json!({"date": date, "type": "s"}), minutes_ago(100));
+    }
+    for (from, is_told) in [("20h", true), ("90m", false)] {
+        let ran = replay(&world, &["--from", from, "--to", "1s"]).await;
+        assert_eq!(ran.code(), 0, "{ran:?}");
+        assert_eq!(ran.report()["gap"], json!(null), "{ran:?}");
+        let telling = "some of the stretch may have been dropped";
+        assert_eq!(ran.stderr.contains(telling), is_told, "{ran:?}");
+    }
 }
 
 #[tokio::test]

@@ -48,8 +48,9 @@ fn way(changes: &[(&str, &str)], destination: Option<&str>) -> Option<&'static s
     let is_it = |way: &dyn Heartbeats| std::ptr::addr_eq(way, pulse.way);
     let mut ways = app.pipelines.iter();
     let found = ways.find(|it| {
-        let way = it.route.as_ref().ok();
-        way.and_then(|it| it.destination.heartbeats())
+        let route = it.route.as_ref().ok();
+        route
+            .and_then(|it| it.destination.heartbeats())
             .is_some_and(is_it)
     });
     found.map(|it| it.name)

@@ -219,6 +219,7 @@ async fn nor_is_it_by_a_second_one_that_asks_for_less() {
     let (first, second) = (asked().await.unwrap(), asked().await.unwrap());
     first.learn(&answer(429, &[("retry-after", "30")]));
     second.learn(&answer(429, &[("retry-after", "1")]));
+    assert_eq!(limit.refused().wait(), Duration::from_secs(30));
     assert_eq!(wait(&limit).await.unwrap(), Duration::from_secs(30));
 }
 

@@ -102,7 +102,7 @@ pub(super) fn record_on(line: &str) -> Option<Record> {
     record_of(&Bytes::copy_from_slice(line.as_bytes()))
 }
 
-/// The record on each line. An object without any was emptied by somebody: none is written.
+/// The record on each line. This program writes no object without a record.
 fn records_in(lines: &str) -> std::io::Result<Vec<Record>> {
     let lines = (1..).zip(lines.lines());
     let lines = lines.filter(|(_, line)| !line.is_empty());

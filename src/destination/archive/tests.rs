@@ -318,6 +318,9 @@ async fn an_object_without_a_record_is_not_passed_over() {
         );
         assert_eq!(told, expected, "{lines:?}");
     }
+    // To a delivery its record is not stored.
+    folder.deliver(&[&id("080001", 1)]).await;
+    assert_eq!(folder.objects().len(), 2);
 }
 
 /// S3 reports such a conflict for two concurrent writes, and both may fail.
