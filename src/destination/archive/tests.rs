@@ -255,6 +255,19 @@ async fn of_an_object_that_somebody_put_together_of_others_every_record_is_there
     assert!(read().await.is_err());
 }
 
+/// Puts these lines into the only object of the hour from 08:00, and reads it.
+async fn read_again(folder: &Folder, path: &Path, lines: &str) -> Result<Vec<Record>, BoxError> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+    encoder.write_all(lines.as_bytes()).unwrap();
+    std::fs::write(path, encoder.finish().unwrap()).unwrap();
+    let archive = folder.archive();
+    let archived = archive.archived().unwrap();
+    let deadline = Deadline::after(Duration::from_mins(1));
+    let hour = "2026-11-21T08:00:00Z".parse().unwrap();
+    let groups = archived.groups(hour, deadline).await.unwrap();
+    archived.read(&groups[0], deadline).await
+}
+
 /// Somebody may have changed an object and compressed it again: only its lines show that.
 #[tokio::test]
 async fn a_line_that_is_no_record_is_not_passed_over() {
@@ -271,15 +284,7 @@ async fn a_line_that_is_no_record_is_not_passed_over() {
         (format!("[{good}]"), false),
         (good.replace(',', ",\n"), false),
     ] {
-        let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
-        encoder.write_all(lines.as_bytes()).unwrap();
-        std::fs::write(&path, encoder.finish().unwrap()).unwrap();
-        let archive = folder.archive();
-        let archived = archive.archived().unwrap();
-        let deadline = Deadline::after(Duration::from_mins(1));
-        let hour = "2026-11-21T08:00:00Z".parse().unwrap();
-        let groups = archived.groups(hour, deadline).await.unwrap();
-        let read = archived.read(&groups[0], deadline).await;
+        let read = read_again(&folder, &path, &lines).await;
         assert_eq!(read.is_ok(), is_read, "{lines}: {read:?}");
         if lines.starts_with(&good) && !is_read {
             let told = with_causes(&*read.unwrap_err());
@@ -302,15 +307,7 @@ async fn an_object_without_a_record_is_not_passed_over() {
     let (name, _) = &folder.objects()[0];
     let path = folder.0.path().join("archive/acme.eu.auth0.com").join(name);
     for lines in ["", "\n"] {
-        let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
-        encoder.write_all(lines.as_bytes()).unwrap();
-        std::fs::write(&path, encoder.finish().unwrap()).unwrap();
-        let archive = folder.archive();
-        let archived = archive.archived().unwrap();
-        let deadline = Deadline::after(Duration::from_mins(1));
-        let hour = "2026-11-21T08:00:00Z".parse().unwrap();
-        let groups = archived.groups(hour, deadline).await.unwrap();
-        let read = archived.read(&groups[0], deadline).await;
+        let read = read_again(&folder, &path, lines).await;
         let told = with_causes(&*read.unwrap_err());
         let expected = format!(
             "reading {}, which is not an object that auth0-poller wrote: there is no record in it",
