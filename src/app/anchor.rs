@@ -19,6 +19,11 @@ impl Layers {
 
     fn start(&self) -> Option<Start> {
         self.settings.get("START_FROM")?;
+        self.first_start()
+    }
+
+    /// Where a first run begins, if the settings are good.
+    pub fn first_start(&self) -> Option<Start> {
         let policy = self.policy().ok()?;
         Some(policy.start_from.resolve(self.now()))
     }

@@ -25,7 +25,7 @@ use crate::report::label;
 use crate::run::{self, InFlight, Policy};
 use crate::settings::tenants::OfTenant;
 use crate::settings::{AppSettings, Reader, SettingsError, UNKNOWN, tenants, values};
-use crate::state::{CheckpointStore, DeadLetterStore, HistoryStore};
+use crate::state::{DeadLetterStore, HistoryStore};
 use crate::storage::{self, Storage, azure, folder, settings::StorageSettings};
 
 /// The settings that this module reads.
@@ -240,14 +240,12 @@ impl Layers {
         storage: &Arc<Storage>,
         privacy: &Privacy,
     ) -> Stores {
-        let (name, tenant, writer) = (kind.name, &*domain.name, self.jitter.name());
+        let (name, tenant) = (kind.name, &*domain.name);
         let storage = || Arc::clone(storage);
-        let label = label(self.tenant.as_deref(), name);
-        let checkpoints = CheckpointStore::new(storage(), tenant, name, writer);
         Stores {
             name,
-            checkpoints: checkpoints.labelled(&label),
-            label,
+            label: label(self.tenant.as_deref(), name),
+            checkpoints: self.checkpoints_of(kind, tenant, &storage()),
             dead_letters: DeadLetterStore::new(storage(), tenant, name, privacy.clone()),
             history: HistoryStore::new(storage(), tenant, name),
         }
@@ -374,10 +372,7 @@ impl Layers {
             Purpose::CommandLine {
                 destination: Some(list),
             } => ("--destination", list.clone()),
-            _ => self.read(|reader| {
-                let list = reader.get("DESTINATIONS").unwrap_or(KINDS[0].name);
-                Some(("DESTINATIONS", list.to_owned()))
-            })?,
+            _ => ("DESTINATIONS", self.destinations()?),
         };
         let mut names: Vec<&str> = Vec::new();
         for name in list.split(',').map(str::trim) {

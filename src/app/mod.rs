@@ -14,6 +14,7 @@ mod lazy;
 mod misspelt;
 mod oldest;
 mod pipeline;
+mod predecessors;
 mod replay;
 mod rounds;
 mod tenants;

@@ -14,6 +14,7 @@ use crate::error::{BoxError, one_line, with_causes};
 use crate::record::{LogId, Position, Record, SourceError};
 use crate::report::{alone, label};
 use crate::run::BeginsLater;
+use crate::state::LateHandover;
 
 /// The object that is read and written to test the storage.
 const PROBE: &str = "check.txt";
@@ -138,6 +139,9 @@ async fn try_all(app: &App, layers: &Layers) -> Vec<Verdict> {
         if let Some(arrival) = arrival(pipeline, layers).await {
             note("arrival", arrival);
         }
+        if let Some(late) = late_handover(layers, pipeline).await {
+            note(pipeline.name, (Verdict::Doubtful, late.to_string()));
+        }
         if let Some(ahead) = cursor_ahead(app, layers, pipeline, newest.as_ref()).await {
             note(pipeline.name, (Verdict::Fails, ahead));
         }
@@ -188,6 +192,18 @@ async fn cursor_ahead(
         newest.log_id,
         alone(&pipeline.label)
     ))
+}
+
+/// Whether the first run of a destination leaves out what one that it replaces did not get.
+async fn late_handover(layers: &Layers, pipeline: &Pipeline) -> Option<LateHandover> {
+    let now = layers.now();
+    let checkpoints = &pipeline.route.as_ref().ok()?.stores.checkpoints;
+    if checkpoints.peek(now, deadline()).await.ok()?.is_some() {
+        return None;
+    }
+    checkpoints
+        .late_handover(layers.first_start()?, now, deadline())
+        .await
 }
 
 fn token(scope: Result<String, SourceError>) -> (Verdict, String) {

@@ -174,6 +174,15 @@ impl Checkpoint {
         }
     }
 
+    /// Until when everything that Auth0 stored is handled, as far as is known.
+    pub fn reached(&self) -> Option<DateTime<Utc>> {
+        let newest = self.newest.as_ref();
+        let newest = newest.and_then(|it| it.log_id.stored_at().or(it.date));
+        newest
+            .max(self.caught_up_at)
+            .or_else(|| self.position().time())
+    }
+
     /// Whether the newest records were ever compared with those read.
     #[cfg(test)]
     pub fn has_compared(&self) -> bool {

@@ -110,7 +110,13 @@ impl Ledger for CheckpointLedger<'_> {
         let is_newest = matches!(found, Stored::Newest(_));
         self.checkpoint = match found {
             Stored::Newest(checkpoint) | Stored::Previous(checkpoint) => checkpoint,
-            Stored::Nothing => Checkpoint::first(self.start),
+            Stored::Nothing => {
+                let late = self.store.late_handover(self.start, self.began, deadline);
+                if let Some(late) = late.await {
+                    warn!("{late}");
+                }
+                Checkpoint::first(self.start)
+            }
             Stored::Lost => Checkpoint::anew(self.start, self.began),
         };
         self.checkpoint.begin_by(self.start);

@@ -1,6 +1,8 @@
 //! Checkpoints in the storage that the settings name, in two generations.
 
+mod handover;
 mod peek;
+mod replace;
 
 use std::error::Error;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,7 +12,9 @@ use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use tracing::warn;
 
+pub(crate) use self::handover::LateHandover;
 pub(crate) use self::peek::Peeked;
+pub(crate) use self::replace::Replaced;
 use super::checkpoint::Checkpoint;
 use super::format::{self, Unreadable};
 use crate::error::with_causes;
@@ -73,21 +77,6 @@ pub(crate) enum Stored {
     Lost,
 }
 
-/// What a new checkpoint has replaced.
-#[derive(Debug)]
-#[allow(
-    clippy::large_enum_variant,
-    reason = "there is one of them in a command"
-)]
-pub(crate) enum Replaced {
-    /// There was nothing.
-    Nothing,
-    /// Another checkpoint.
-    Checkpoint(Checkpoint),
-    /// Something that cannot be read as a checkpoint.
-    Unreadable,
-}
-
 /// What a store holds, and its version.
 #[derive(Debug)]
 pub(crate) struct Loaded {
@@ -109,8 +98,10 @@ pub(crate) struct Loaded {
 pub(crate) struct CheckpointStore {
     storage: Arc<Storage>,
     path: String,
-    /// How to run a command only for this checkpoint.
-    only: String,
+    /// Identifies the destination in messages.
+    label: String,
+    /// The checkpoints of destinations that this one may replace, by name.
+    predecessors: Vec<(&'static str, Self)>,
     writer: String,
     /// What was loaded, until it is stored as the previous generation.
     unkept: Mutex<Option<Bytes>>,
@@ -129,23 +120,32 @@ impl CheckpointStore {
             storage,
             writer,
             path: format!("checkpoints/{tenant}/{destination}"),
-            only: alone(destination),
+            label: destination.to_owned(),
+            predecessors: Vec::new(),
             unkept: Mutex::default(),
             is_away: AtomicBool::default(),
             was_there: AtomicBool::default(),
         }
     }
 
-    /// The same, with the label that a command needs to be run only for this checkpoint.
+    /// The same, with the label that identifies the destination among several tenants.
     pub fn labelled(self, label: &str) -> Self {
-        let only = alone(label);
-        Self { only, ..self }
+        let label = label.to_owned();
+        Self { label, ..self }
+    }
+
+    /// The same for a destination that may replace these, by name.
+    pub fn replacing(self, predecessors: Vec<(&'static str, Self)>) -> Self {
+        Self {
+            predecessors,
+            ..self
+        }
     }
 
     fn unreadable(&self, path: &str, source: Unreadable) -> CheckpointError {
         CheckpointError::Unreadable {
             path: self.storage.location(path),
-            only: self.only.clone(),
+            only: alone(&self.label),
             source,
         }
     }
@@ -156,39 +156,6 @@ impl CheckpointStore {
             "the checkpoint {} cannot be used ({problem}), so the one before it is",
             self.location()
         );
-    }
-
-    /// Replaces whatever is stored, readable or not, with `checkpoint`. Returns what was stored.
-    pub async fn replace(
-        &self,
-        checkpoint: &Checkpoint,
-        now: DateTime<Utc>,
-        deadline: Deadline,
-    ) -> Result<Replaced, CheckpointError> {
-        self.claim(deadline).await?;
-        let (stored, version) = self.read(&self.newest(), deadline).await?.unzip();
-        // Kept as the previous generation, if it is readable.
-        let is_readable = |json: &Bytes| format::read(json).is_ok();
-        let (kept, unreadable) = match stored.clone() {
-            Some(json) if is_readable(&json) => (Some(json), None),
-            json => (None, json),
-        };
-        *self.unkept() = kept;
-        if let Some(content) = unreadable {
-            self.set_aside(content, deadline).await?;
-        }
-        // If the newest was removed by hand, the previous one would have been used.
-        let stored = match stored {
-            None => self.read(&self.previous(), deadline).await?.unzip().0,
-            stored => stored,
-        };
-        self.save(checkpoint, version.as_ref(), now, deadline)
-            .await?;
-        Ok(match stored.map(|json| format::read(&json)) {
-            None => Replaced::Nothing,
-            Some(Ok(checkpoint)) => Replaced::Checkpoint(checkpoint),
-            Some(Err(_)) => Replaced::Unreadable,
-        })
     }
 
     /// Notes that the destination has accepted a record, if it refused every record before.

@@ -23,6 +23,7 @@ mod delivery;
 mod event_bridge;
 mod event_grid;
 mod handler;
+mod handover;
 mod health;
 mod heartbeat;
 mod host_traffic;

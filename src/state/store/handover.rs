@@ -1,0 +1,52 @@
+//! Whether a destination begins later than one that it replaces ended: what Auth0 stored between is
+//! delivered to neither.
+
+use chrono::{DateTime, Utc};
+use futures_util::future::join_all;
+
+use super::CheckpointStore;
+use crate::clock::to_seconds;
+use crate::net::retry::Deadline;
+use crate::record::Start;
+use crate::report::alone;
+
+/// A destination begins later than one that it may replace ended.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "{label} begins at {}, and {predecessor}, which DESTINATIONS does not name, got what Auth0 stored \
+     until {until}: what was stored between is delivered to neither; \
+     `auth0-poller checkpoint set --from {until}` delivers it ({})",
+    to_seconds(*.begin), alone(label), until = to_seconds(*.until)
+)]
+pub(crate) struct LateHandover {
+    label: String,
+    begin: DateTime<Utc>,
+    predecessor: &'static str,
+    until: DateTime<Utc>,
+}
+
+impl CheckpointStore {
+    /// Whether a first reading that begins here leaves out what its last predecessor did not get. A
+    /// checkpoint that cannot be read tells nothing.
+    pub async fn late_handover(
+        &self,
+        start: Start,
+        now: DateTime<Utc>,
+        deadline: Deadline,
+    ) -> Option<LateHandover> {
+        let Start::At(begin) = start else {
+            return None;
+        };
+        let ends = self.predecessors.iter().map(async |(name, store)| {
+            let peeked = store.peek(now, deadline).await.ok()??;
+            Some((peeked.checkpoint.reached()?, *name))
+        });
+        let (until, predecessor) = join_all(ends).await.into_iter().flatten().max()?;
+        (until < begin).then(|| LateHandover {
+            label: self.label.clone(),
+            begin,
+            predecessor,
+            until,
+        })
+    }
+}
