@@ -258,6 +258,11 @@ impl History {
         }
     }
 
+    /// Whether any run has delivered a record or set one aside.
+    fn has_delivered(&self) -> bool {
+        self.newest_record.is_some() || self.total.records > 0
+    }
+
     /// How many of these ids were not there when the runs read their hour. `ids` are all that exist now
     /// in the hour that begins at `begin`. `None` if this is not known.
     pub fn missed<'a>(

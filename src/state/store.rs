@@ -17,6 +17,7 @@ pub(crate) use self::peek::Peeked;
 pub(crate) use self::replace::Replaced;
 use super::checkpoint::Checkpoint;
 use super::format::{self, Unreadable};
+use super::history::HistoryStore;
 use crate::error::with_causes;
 use crate::net::retry::Deadline;
 use crate::report::alone;
@@ -31,6 +32,9 @@ pub(crate) enum CheckpointError {
     /// The storage could not be read.
     #[error("reading the checkpoint {path}")]
     Read { path: String, source: StorageError },
+    /// There is none, and the history, which tells whether there was one, could not be read.
+    #[error("reading the history {path}")]
+    History { path: String, source: StorageError },
     /// What is stored there cannot be used.
     #[error(
         "the checkpoint {path} cannot be used; \
@@ -58,7 +62,9 @@ impl CheckpointError {
     /// Whether the storage may be available again later.
     pub fn may_pass(&self) -> bool {
         match self {
-            Self::Read { source, .. } | Self::Write { source, .. } => source.may_pass(),
+            Self::Read { source, .. }
+            | Self::History { source, .. }
+            | Self::Write { source, .. } => source.may_pass(),
             Self::Unreadable { .. } | Self::Conflict { .. } => false,
         }
     }
@@ -67,7 +73,7 @@ impl CheckpointError {
 /// What a store holds.
 #[derive(Debug)]
 pub(crate) enum Stored {
-    /// There has never been a checkpoint, as far as this process knows.
+    /// There has never been a checkpoint, as far as is known.
     Nothing,
     /// The newest generation.
     Newest(Checkpoint),
@@ -107,9 +113,10 @@ pub(crate) struct CheckpointStore {
     unkept: Mutex<Option<Bytes>>,
     /// Whether the storage was unavailable when the checkpoint was last loaded.
     is_away: AtomicBool,
-    /// Whether this process has seen a checkpoint here. If both generations are removed, nothing else
-    /// remembers it.
+    /// Whether this process has seen a checkpoint here.
     was_there: AtomicBool,
+    /// Tells of runs before this process.
+    history: HistoryStore,
 }
 
 impl CheckpointStore {
@@ -117,6 +124,7 @@ impl CheckpointStore {
     /// `writer` identifies this process in what it writes.
     pub fn new(storage: Arc<Storage>, tenant: &str, destination: &str, writer: String) -> Self {
         Self {
+            history: HistoryStore::new(Arc::clone(&storage), tenant, destination),
             storage,
             writer,
             path: format!("checkpoints/{tenant}/{destination}"),
@@ -339,7 +347,7 @@ impl CheckpointStore {
             None => NOT_THERE.to_owned(),
         };
         let found = match (self.load_previous(now, deadline).await?, json) {
-            (Err(None), None) if self.was_there.load(Ordering::Relaxed) => {
+            (Err(None), None) if self.was_ever_there(deadline).await? => {
                 warn!(
                     "the checkpoint {} is gone, and so is the one before it",
                     self.location()
@@ -367,6 +375,19 @@ impl CheckpointStore {
             }
         };
         Ok(Loaded { found, version })
+    }
+
+    /// Whether there was a checkpoint here, if both generations are missing. A run that delivered
+    /// something had saved one before.
+    async fn was_ever_there(&self, deadline: Deadline) -> Result<bool, CheckpointError> {
+        if self.was_there.load(Ordering::Relaxed) {
+            return Ok(true);
+        }
+        let delivered = self.history.has_delivered(deadline).await;
+        delivered.map_err(|source| CheckpointError::History {
+            path: self.history.place(),
+            source,
+        })
     }
 
     /// Saves the checkpoint over `version`, or as the first one if that is `None`.

@@ -3,7 +3,9 @@
 use std::fs;
 
 use chrono::{DateTime, SecondsFormat, Utc};
-use serde_json::json;
+use serde_json::{Value, json};
+use simulator::Fault;
+use simulator::tenant::Options;
 
 use crate::world::{Sink, World, minutes_ago, now, numbers};
 
@@ -351,6 +353,56 @@ async fn one_that_was_removed_by_hand_is_not_said_to_be_none_where_the_one_befor
     let newest = ids.iter().max().unwrap();
     let replaced = format!("It would have begun after the record {newest}.\n");
     assert!(set.stdout.ends_with(&replaced), "{set:?}");
+}
+
+/// Nobody was running when it was removed, so only the history tells that it was there.
+#[tokio::test]
+async fn one_that_was_removed_between_two_runs_is_missed_if_records_were_delivered() {
+    let world = World::start().await;
+    world.tenant.generate(10, minutes_ago(50), minutes_ago(5));
+    let first = world.command(&["poll"]).await;
+    assert!(!first.stderr.contains("is gone"), "{first:?}");
+    let file = world.checkpoint_file(Sink::LogAnalytics);
+    fs::remove_file(&file).unwrap();
+    let previous = file.with_file_name("log-analytics.previous.json");
+    assert!(!previous.exists(), "there was one run");
+
+    let ran = world.command(&["poll"]).await;
+    let told = format!(
+        "the checkpoint {} is gone, and so is the one before it",
+        file.display()
+    );
+    assert!(ran.stderr.contains(&told), "{ran:?}");
+    assert_ne!(ran.report()["gap"], Value::Null);
+    assert_ne!(world.poll().await["gap"], Value::Null, "for a day");
+}
+
+/// A run that failed, or had nothing to deliver, leaves a history too.
+#[tokio::test]
+async fn a_history_in_which_nothing_was_delivered_is_no_sign_of_a_lost_checkpoint() {
+    let world = World::with(Options {
+        token_events: false,
+        ..Options::default()
+    })
+    .await;
+    world.tenant.fail_tokens([Fault::answer(403, "{}")]);
+    assert_eq!(world.command(&["poll"]).await.code(), 1);
+    world.poll().await;
+    assert!(world.history_file(Sink::LogAnalytics).exists());
+    fs::remove_file(world.checkpoint_file(Sink::LogAnalytics)).unwrap();
+    let previous = "log-analytics.previous.json";
+    let file = world.checkpoint_file(Sink::LogAnalytics);
+    fs::remove_file(file.with_file_name(previous)).unwrap();
+    assert_eq!(world.poll().await["gap"], Value::Null);
+    // Nor is something that is no history.
+    for content in [vec![b'{'], vec![b' '; 33 * 1024 * 1024]] {
+        fs::write(world.history_file(Sink::LogAnalytics), content).unwrap();
+        fs::remove_file(&file).unwrap();
+        let _ = fs::remove_file(file.with_file_name(previous));
+        let ran = world.command(&["poll"]).await;
+        assert_eq!(ran.report()["gap"], Value::Null, "{ran:?}");
+        assert_eq!(ran.report()["errors"], json!([]), "{ran:?}");
+    }
 }
 
 #[tokio::test]

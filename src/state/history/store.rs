@@ -106,6 +106,20 @@ impl HistoryStore {
         &self.uncounted
     }
 
+    /// Whether a run has delivered a record or set one aside. What is no history of this version does
+    /// not tell.
+    pub(in crate::state) async fn has_delivered(
+        &self,
+        deadline: Deadline,
+    ) -> Result<bool, StorageError> {
+        let stored = match self.storage.read(&self.path, deadline).await {
+            Err(error) if error.is_too_large() => None,
+            read => read?,
+        };
+        let history = stored.and_then(|(json, _)| parse(&json).ok());
+        Ok(history.is_some_and(|it| it.has_delivered()))
+    }
+
     /// The stored history; `None` if there is none of this version.
     pub async fn read(&self, deadline: Deadline) -> Result<Option<History>, HistoryError> {
         Ok(self.load(deadline).await?.0.unwrap_or_default())
@@ -170,7 +184,7 @@ impl HistoryStore {
         Ok((json.map(|json| parse(&json)).transpose(), version))
     }
 
-    fn place(&self) -> String {
+    pub(in crate::state) fn place(&self) -> String {
         self.storage.location(&self.path)
     }
 
