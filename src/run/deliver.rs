@@ -1,15 +1,27 @@
 //! The delivering half: records that were read and not handled before go into batches, and each batch
 //! to the destination. What is handled is settled in the ledger, in order.
+//!
+//! Everything here is a method of [`Delivering`]: this file fills and sends batches, `deliver/sent.rs`
+//! settles them once they are answered, and the other files treat a batch that is not accepted as a
+//! whole.
+
+mod batch;
+mod beyond;
+mod internal;
+mod late;
+mod refused;
+mod sent;
 
 use std::error::Error;
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use tokio::sync::mpsc;
 use tracing::warn;
 
-use super::batch::Batch;
+use self::batch::Batch;
+use self::sent::Sent;
 use super::read::Read;
-use super::sent::Sent;
 use super::{Comparison, Course, DeadLetter, DeadLetters, Handled, Kept, Ledger, RunError, Stop};
 use crate::error::with_causes;
 use crate::record::{LogId, Misfit, Reach, Record, Source};
@@ -24,14 +36,14 @@ const LEFT_OUT_AT_ONCE: usize = 1_000;
 
 /// The delivering half of a run.
 pub(super) struct Delivering<'c, S, A, L> {
-    pub(super) course: &'c Course<'c, S, A>,
-    pub(super) ledger: &'c mut L,
+    course: &'c Course<'c, S, A>,
+    ledger: &'c mut L,
     /// The batch that is being filled, or that is being sorted out.
-    pub(super) batch: Batch,
+    batch: Batch,
     /// The batches being delivered, in order.
-    pub(super) sent: Sent<'c>,
+    sent: Sent<'c>,
     /// The largest id of each series met in this run, whether handled or still in the batch.
-    pub(super) met: Reach,
+    met: Reach,
     /// The comparison to save once everything read is handled: only it leads to the records it found.
     comparison: Option<Comparison>,
     /// Records left out since the last settlement or delivery.
@@ -39,19 +51,35 @@ pub(super) struct Delivering<'c, S, A, L> {
     /// Whether the run has saved before its first delivery, which shows that it may.
     is_claimed: bool,
     /// Whether the destination has accepted anything while the batch is being sorted out.
-    pub(super) is_taken: bool,
+    is_taken: bool,
     /// The last record that was delivered ahead of its batch.
-    pub(super) taken_at: Option<LogId>,
+    taken_at: Option<LogId>,
     /// Batches that were answered.
-    pub(super) batches: usize,
+    batches: usize,
     /// Records that the destination refused, and that were set aside.
-    pub(super) refused: u64,
+    refused: u64,
     /// Records that do not fit the destination, not even in part.
-    pub(super) unfit: u64,
+    unfit: u64,
     /// Whether the ledger holds notes that are not saved.
-    pub(super) is_unsaved: bool,
+    is_unsaved: bool,
     /// What to do about rows that the destination quarantined.
-    pub(super) advice: Option<String>,
+    advice: Option<String>,
+}
+
+/// What the delivering half leaves when it has ended.
+pub(super) struct Summary {
+    /// Whether anything was sent to the destination.
+    pub was_sent: bool,
+    /// The largest id of each series met in this run, whether handled or not.
+    pub met: Reach,
+    /// The time of the oldest record that was read but not handled.
+    pub oldest_left: Option<DateTime<Utc>>,
+    /// Records that the destination refused, and that were set aside.
+    pub refused: u64,
+    /// Records that do not fit the destination, not even in part.
+    pub unfit: u64,
+    /// What to do about rows that the destination quarantined.
+    pub advice: Option<String>,
 }
 
 impl<'c, S: Source, A: DeadLetters, L: Ledger> Delivering<'c, S, A, L> {
@@ -75,11 +103,6 @@ impl<'c, S: Source, A: DeadLetters, L: Ledger> Delivering<'c, S, A, L> {
         }
     }
 
-    /// Whether anything was sent to the destination.
-    pub(super) fn has_sent(&self) -> bool {
-        self.is_claimed
-    }
-
     /// Delivers the records read that were not handled before, and settles after each batch.
     pub(super) async fn deliver(&mut self, incoming: mpsc::Receiver<Read>) -> Result<(), Stop> {
         let delivered = self.deliver_all(incoming).await;
@@ -89,6 +112,18 @@ impl<'c, S: Source, A: DeadLetters, L: Ledger> Delivering<'c, S, A, L> {
             self.course.note_stop(waited);
         }
         delivered
+    }
+
+    /// What it has done, once nothing is delivered any more.
+    pub(super) fn end(self) -> Summary {
+        Summary {
+            was_sent: self.is_claimed,
+            oldest_left: self.oldest_left(),
+            met: self.met,
+            refused: self.refused,
+            unfit: self.unfit,
+            advice: self.advice,
+        }
     }
 
     async fn deliver_all(&mut self, mut incoming: mpsc::Receiver<Read>) -> Result<(), Stop> {
@@ -195,7 +230,7 @@ impl<'c, S: Source, A: DeadLetters, L: Ledger> Delivering<'c, S, A, L> {
     }
 
     /// Stores a record as a dead letter, and notes it as handled.
-    pub(super) async fn keep_dead_letter(
+    async fn keep_dead_letter(
         &mut self,
         record: &Record,
         reason: &(dyn Error + Send + Sync),
@@ -302,7 +337,7 @@ impl<'c, S: Source, A: DeadLetters, L: Ledger> Delivering<'c, S, A, L> {
         self.save().await
     }
 
-    pub(super) async fn save(&mut self) -> Result<(), RunError> {
+    async fn save(&mut self) -> Result<(), RunError> {
         let save = self.ledger.save(self.course.deadline);
         let saved = self.sent.meanwhile(save).await;
         saved.map_err(RunError::Ledger)?;

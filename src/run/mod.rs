@@ -8,23 +8,14 @@
 //! A run knows a source, a destination, a ledger, and a place for what cannot be delivered. It does not
 //! know where or how any of them stores its data.
 
-mod batch;
-mod beyond;
-mod compare;
 mod deliver;
 mod gap;
 mod in_flight;
-mod internal;
 mod judge;
-mod late;
 mod ledger;
-mod next;
 mod pace;
 mod policy;
 mod read;
-mod refused;
-mod seen;
-mod sent;
 mod set_aside;
 mod stretch;
 mod watched;
@@ -36,14 +27,14 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 use tracing::warn;
 
-pub(crate) use self::compare::Comparison;
-use self::deliver::Delivering;
+use self::deliver::{Delivering, Summary};
 use self::gap::time_before;
 pub(crate) use self::in_flight::{InFlight, Share};
 pub(crate) use self::judge::Tally;
 pub(crate) use self::ledger::{Handled, Ledger, Newest, Opening};
 pub(crate) use self::pace::Pace;
 pub(crate) use self::policy::{Policy, SETTINGS};
+pub(crate) use self::read::Comparison;
 pub(crate) use self::set_aside::{DeadLetter, DeadLetters, Kept};
 pub(crate) use self::stretch::{Mark, Stretch, StretchLedger, Until};
 pub(crate) use self::watched::{Watch, Watched};
@@ -252,22 +243,26 @@ impl<S: Source, A: DeadLetters> Course<'_, S, A> {
         let mut delivering = Delivering::new(self, ledger);
         let (read, delivered) =
             tokio::join!(self.read(&opening, out), delivering.deliver(incoming),);
-        let was_sent = delivering.has_sent();
-        let oldest_left = delivering.oldest_left();
-        let met = std::mem::take(&mut delivering.met);
+        let Summary {
+            was_sent,
+            met,
+            oldest_left,
+            refused,
+            unfit,
+            advice,
+        } = delivering.end();
         let has_failed = matches!(delivered, Err(Stop::Failed(_)));
         let tally = {
             let report = self.progress.borrow();
             Tally {
                 delivered: report.delivered,
                 quarantined: report.quarantined,
-                refused: delivering.refused,
-                unfit: delivering.unfit,
-                advice: delivering.advice.take(),
+                refused,
+                unfit,
+                advice,
                 has_failed,
             }
         };
-        drop(delivering);
         if matches!(delivered, Err(Stop::OutOfTime)) {
             self.judge_time(was_sent);
         }

@@ -1,15 +1,21 @@
 //! The reading half: page after page, from where the ledger stands to the end of the log.
 //!
-//! `seen.rs` decides the order of reading, and which records of a page are used.
+//! `seen.rs` decides the order of reading, and which records of a page are used. `compare.rs` finds
+//! records that this order does not reach.
+
+mod compare;
+mod next;
+mod seen;
 
 use chrono::{DateTime, Utc};
 use tokio::sync::mpsc;
 use tracing::warn;
 
+pub(crate) use self::compare::Comparison;
+use self::next::{Instead, Next};
+use self::seen::{NoId, Seen};
 use super::in_flight::Held;
-use super::next::{Instead, Next};
-use super::seen::{NoId, Seen};
-use super::{Comparison, Course, DeadLetters, Opening, RunError, Stop};
+use super::{Course, DeadLetters, Opening, RunError, Stop};
 use crate::error::{BoxError, with_causes};
 use crate::record::{LogId, Page, Position, Source, SourceError, Start};
 use crate::report::{Gap, alone};
@@ -88,7 +94,7 @@ impl<S: Source, A: DeadLetters> Course<'_, S, A> {
 
     /// Reads page after page, and goes on with the next series where one ends. `page` is `None` if the
     /// current series has no records to read.
-    pub(super) async fn read_on(
+    async fn read_on(
         &self,
         mut page: Option<Page>,
         mut after: Option<LogId>,
@@ -146,11 +152,7 @@ impl<S: Source, A: DeadLetters> Course<'_, S, A> {
 
     /// The page after an id, or the page to read instead if the source rejects the id; `None` if the
     /// series has no such records.
-    pub(super) async fn fetch(
-        &self,
-        next: &Next,
-        out: &mpsc::Sender<Read>,
-    ) -> Result<Option<Page>, Stop> {
+    async fn fetch(&self, next: &Next, out: &mpsc::Sender<Read>) -> Result<Option<Page>, Stop> {
         let source = self.run.source;
         let is_empty = |page: &Page| page.records.is_empty() && page.misfits.is_empty();
         let fetch = async {
@@ -188,7 +190,7 @@ impl<S: Source, A: DeadLetters> Course<'_, S, A> {
     }
 
     /// The result of a request, unless delivery has stopped or the process is asked to end.
-    pub(super) async fn unless_asked_to_stop<T>(
+    async fn unless_asked_to_stop<T>(
         &self,
         out: &mpsc::Sender<Read>,
         request: impl Future<Output = T>,
@@ -225,7 +227,7 @@ fn in_time<T>(read: Result<T, SourceError>) -> Result<T, Stop> {
 
 /// Like [`in_time`], but once something was read: a slow response stops reading without an error too,
 /// because the next run asks for that page first.
-pub(super) fn later<T>(read: Result<T, SourceError>) -> Result<T, Stop> {
+fn later<T>(read: Result<T, SourceError>) -> Result<T, Stop> {
     match read {
         Err(SourceError::Slow(why)) => {
             leave_to_the_next_run(&why);
@@ -240,6 +242,6 @@ fn leave_to_the_next_run(why: &BoxError) {
 }
 
 /// Hands what was read to the delivering half. Stops reading if that half has stopped.
-pub(super) async fn hand_over(out: &mpsc::Sender<Read>, read: Read) -> Result<(), Stop> {
+async fn hand_over(out: &mpsc::Sender<Read>, read: Read) -> Result<(), Stop> {
     out.send(read).await.map_err(|_| Stop::OutOfTime)
 }

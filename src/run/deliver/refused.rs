@@ -10,15 +10,13 @@ use std::iter;
 use std::time::Duration;
 
 use bytes::Bytes;
-use chrono::{DateTime, Utc};
 
+use super::Delivering;
 use super::beyond::Beyond;
-use super::deliver::Delivering;
-use super::gap::time_before;
-use super::{DeadLetters, Handled, Ledger, RunError, Stop};
 use crate::destination::{Delivery, DeliveryError, Outcome, Quarantine};
 use crate::error::BoxError;
 use crate::record::{Record, Source};
+use crate::run::{DeadLetters, Handled, Ledger, RunError, Stop};
 
 /// Records tried alone before a run concludes that every record is refused.
 pub(super) const SAMPLE: usize = 10;
@@ -237,13 +235,6 @@ impl<S: Source, A: DeadLetters, L: Ledger> Delivering<'_, S, A, L> {
             self.is_unsaved = true;
         }
         Ok(())
-    }
-
-    /// The time of the oldest unhandled record of the batch and of the batches in flight.
-    pub(super) fn oldest_left(&self) -> Option<DateTime<Utc>> {
-        let now = self.course.now();
-        let times = self.left().map(|it| time_before(now, &it.log_id, it.date));
-        times.flatten().min()
     }
 
     /// Delivers a part of the batch. Saves accepted records at once.

@@ -10,12 +10,12 @@ use std::collections::BTreeSet;
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 
-use super::deliver::Delivering;
+use super::Delivering;
 use super::refused::SAMPLE;
-use super::{DeadLetters, Handled, Ledger, RunError, Stop};
 use crate::destination::{Delivery, DeliveryError, Outcome};
 use crate::error::BoxError;
 use crate::record::{LogId, Page, Record, Source, SourceError};
+use crate::run::{DeadLetters, Handled, Ledger, RunError, Stop};
 
 /// Pages from which one record each is tried.
 const PAGES: u32 = 10;

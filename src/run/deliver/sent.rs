@@ -4,17 +4,19 @@ use std::collections::VecDeque;
 use std::pin::pin;
 
 use bytes::Bytes;
+use chrono::{DateTime, Utc};
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt as _, StreamExt as _};
 
+use super::Delivering;
 use super::batch::Batch;
-use super::deliver::Delivering;
 use super::refused::Leftover;
-use super::{DeadLetters, Ledger, Stop};
 use crate::destination::{Delivery, Destination};
 use crate::net::retry::Deadline;
 use crate::record::{LogId, Reach, Record, Source};
+use crate::run::gap::time_before;
+use crate::run::{DeadLetters, Ledger, Stop};
 
 /// The result of delivering the batch with this number, and the batch's rows.
 pub(super) struct Answer {
@@ -200,5 +202,12 @@ impl<S: Source, A: DeadLetters, L: Ledger> Delivering<'_, S, A, L> {
         let under_way = self.sent.batches.iter().map(|it| &it.batch);
         let records = under_way.chain([&self.batch]).flat_map(|it| &it.records);
         records.filter(|it| !self.ledger.has_handled(&it.log_id))
+    }
+
+    /// The time of the oldest unhandled record of the batch and of the batches in flight.
+    pub(super) fn oldest_left(&self) -> Option<DateTime<Utc>> {
+        let now = self.course.now();
+        let times = self.left().map(|it| time_before(now, &it.log_id, it.date));
+        times.flatten().min()
     }
 }

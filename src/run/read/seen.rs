@@ -18,12 +18,13 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 use tracing::warn;
 
-use super::gap::time_of;
+use super::compare::Comparison;
 use super::next::{Instead, Next};
-use super::{Comparison, Opening};
 use crate::record::{
     CLOCK_ERROR, LogId, Page, Position, Reach, Record, STORING_DELAY, Start, is_future,
 };
+use crate::run::Opening;
+use crate::run::gap::time_of;
 
 /// The page has no record with an id, so it is not known where to read on.
 #[derive(Debug)]

@@ -5,13 +5,13 @@
 //! If a single record gets no answer, either the destination or something on the path to it fails over
 //! that record.
 
+use super::Delivering;
 use super::beyond::Beyond;
-use super::deliver::Delivering;
 use super::internal::stumbles;
 use super::refused::{Part, halves};
-use super::{DeadLetters, Ledger, RunError, Stop};
 use crate::error::BoxError;
 use crate::record::Source;
+use crate::run::{DeadLetters, Ledger, RunError, Stop};
 
 impl<S: Source, A: DeadLetters, L: Ledger> Delivering<'_, S, A, L> {
     /// Delivers some records of the batch in halves, and halves a part again if it is late too. Refused

@@ -8,12 +8,12 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::Delivering;
 use super::beyond::Beyond;
-use super::deliver::Delivering;
 use super::refused::{Culprit, Part, halves, sample};
-use super::{DeadLetters, Ledger, RunError, Stop};
 use crate::error::BoxError;
 use crate::record::Source;
+use crate::run::{DeadLetters, Ledger, RunError, Stop};
 
 /// How long records have waited before the fault is looked for in one of them.
 const LONG_WAIT: Duration = Duration::from_hours(1);

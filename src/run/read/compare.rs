@@ -31,11 +31,11 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 use tracing::warn;
 
-use super::read::{Read, hand_over, later};
 use super::seen::Seen;
-use super::{Course, DeadLetters, Stop};
+use super::{Read, hand_over, later};
 use crate::error::with_causes;
 use crate::record::{LONGEST_RETENTION, LogId, Page, Record, Source, SourceError};
+use crate::run::{Course, DeadLetters, Stop};
 
 /// How often the newest records are compared with those read.
 const AGAIN: TimeDelta = TimeDelta::minutes(10);

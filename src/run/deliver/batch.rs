@@ -5,9 +5,9 @@ use std::collections::HashSet;
 use bytes::Bytes;
 use tokio::time::Instant;
 
-use super::in_flight::Held;
 use crate::destination::Limits;
 use crate::record::{LogId, Record};
+use crate::run::in_flight::Held;
 
 /// Rows to deliver, and the records they were made from.
 pub(super) struct Batch {
