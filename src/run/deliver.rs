@@ -1,16 +1,14 @@
 //! The delivering half: records that were read and not handled before go into batches, and each batch
 //! to the destination. What is handled is settled in the ledger, in order.
 //!
-//! Everything here is a method of [`Delivering`]: this file fills and sends batches, `deliver/sent.rs`
-//! settles them once they are answered, and the other files treat a batch that is not accepted as a
-//! whole.
+//! Each step is a method of [`Delivering`]. This file fills batches and sends them. Once a batch is
+//! answered, [what was accepted is noted](attempt), [the rest is sorted out](sort_out), and [the batch is
+//! settled](sent).
 
+mod attempt;
 mod batch;
-mod beyond;
-mod internal;
-mod late;
-mod refused;
 mod sent;
+mod sort_out;
 
 use std::error::Error;
 use std::time::Duration;

@@ -10,8 +10,8 @@ use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt as _, StreamExt as _};
 
 use super::Delivering;
+use super::attempt::Leftover;
 use super::batch::Batch;
-use super::refused::Leftover;
 use crate::destination::{Delivery, Destination};
 use crate::net::retry::Deadline;
 use crate::record::{LogId, Reach, Record, Source};

@@ -5,12 +5,13 @@
 //! If a single record gets no answer, either the destination or something on the path to it fails over
 //! that record.
 
-use super::Delivering;
 use super::beyond::Beyond;
+use super::halves;
 use super::internal::stumbles;
-use super::refused::{Part, halves};
 use crate::error::BoxError;
 use crate::record::Source;
+use crate::run::deliver::Delivering;
+use crate::run::deliver::attempt::Part;
 use crate::run::{DeadLetters, Ledger, RunError, Stop};
 
 impl<S: Source, A: DeadLetters, L: Ledger> Delivering<'_, S, A, L> {
@@ -65,7 +66,7 @@ impl<S: Source, A: DeadLetters, L: Ledger> Delivering<'_, S, A, L> {
                     _ => parts.extend(halves(&part)),
                 },
                 None => {
-                    self.sort_out(leftover.after(are_taken)).await?;
+                    self.sort_out_refused(leftover.after(are_taken)).await?;
                     are_taken |= self.is_taken;
                 }
             }

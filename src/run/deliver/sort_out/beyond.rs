@@ -10,11 +10,11 @@ use std::collections::BTreeSet;
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 
-use super::Delivering;
-use super::refused::SAMPLE;
+use super::SAMPLE;
 use crate::destination::{Delivery, DeliveryError, Outcome};
 use crate::error::BoxError;
 use crate::record::{LogId, Page, Record, Source, SourceError};
+use crate::run::deliver::Delivering;
 use crate::run::{DeadLetters, Handled, Ledger, RunError, Stop};
 
 /// Pages from which one record each is tried.

@@ -8,11 +8,12 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::Delivering;
 use super::beyond::Beyond;
-use super::refused::{Culprit, Part, halves, sample};
+use super::{halves, sample};
 use crate::error::BoxError;
 use crate::record::Source;
+use crate::run::deliver::Delivering;
+use crate::run::deliver::attempt::{Culprit, Part};
 use crate::run::{DeadLetters, Ledger, RunError, Stop};
 
 /// How long records have waited before the fault is looked for in one of them.
@@ -120,7 +121,7 @@ impl<S: Source, A: DeadLetters, L: Ledger> Delivering<'_, S, A, L> {
                 }
                 let mut leftover = self.attempt_part(&[index]).await?;
                 let Some(again) = leftover.internal.take() else {
-                    self.sort_out(leftover.after(true)).await?;
+                    self.sort_out_refused(leftover.after(true)).await?;
                     continue 'blocks;
                 };
                 reason = again;
