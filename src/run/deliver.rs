@@ -49,9 +49,9 @@ pub(super) struct Delivering<'c, S, A, L> {
     /// Whether the run has saved before its first delivery, which shows that it may.
     is_claimed: bool,
     /// Whether the destination has accepted anything while the batch is being sorted out.
-    is_taken: bool,
+    has_accepted: bool,
     /// The last record that was delivered ahead of its batch.
-    taken_at: Option<LogId>,
+    accepted_ahead: Option<LogId>,
     /// Batches that were answered.
     batches: usize,
     /// Records that the destination refused, and that were set aside.
@@ -91,8 +91,8 @@ impl<'c, S: Source, A: DeadLetters, L: Ledger> Delivering<'c, S, A, L> {
             comparison: None,
             left_out: 0,
             is_claimed: false,
-            is_taken: false,
-            taken_at: None,
+            has_accepted: false,
+            accepted_ahead: None,
             batches: 0,
             refused: 0,
             unfit: 0,

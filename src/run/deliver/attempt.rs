@@ -31,7 +31,7 @@ pub(super) struct Leftover {
     /// Set if the outcome cannot be found out now.
     error: Option<BoxError>,
     /// Whether anything was accepted.
-    pub(super) is_taken: bool,
+    pub(super) has_accepted: bool,
 }
 
 impl Leftover {
@@ -42,9 +42,12 @@ impl Leftover {
 
     /// Takes into account whether other records of the batch were accepted. If so, a refused record is
     /// itself at fault.
-    pub(super) fn after(self, are_taken: bool) -> Self {
-        let is_taken = self.is_taken || are_taken;
-        Self { is_taken, ..self }
+    pub(super) fn after(self, others_accepted: bool) -> Self {
+        let has_accepted = self.has_accepted || others_accepted;
+        Self {
+            has_accepted,
+            ..self
+        }
     }
 
     /// Fails if it is not known which record is at fault, or whether one is.
@@ -112,12 +115,12 @@ impl<S: Source, A: DeadLetters, L: Ledger> Delivering<'_, S, A, L> {
                 Outcome::Open => found.suspects.push(*index),
             }
         }
-        found.is_taken = accepted > 0;
+        found.has_accepted = accepted > 0;
         if accepted == part.len() as u64 {
             self.course.run.pace.taken(part.len());
         }
         if accepted > 0 {
-            self.report_taken(accepted, bytes, quarantine);
+            self.report_accepted(accepted, bytes, quarantine);
             self.is_unsaved = true;
         }
         match error {
@@ -141,13 +144,13 @@ impl<S: Source, A: DeadLetters, L: Ledger> Delivering<'_, S, A, L> {
 
     /// Reports a post of which the destination accepted this many records, some of them into
     /// quarantine.
-    pub(super) fn report_taken(
+    pub(super) fn report_accepted(
         &mut self,
         accepted: u64,
         bytes: usize,
         quarantine: Option<Quarantine>,
     ) {
-        self.is_taken = true;
+        self.has_accepted = true;
         let quarantined = quarantine.as_ref().map_or(0, |it| it.rows);
         self.advice = quarantine.map(|it| it.advice).or(self.advice.take());
         self.course.report(|report| {

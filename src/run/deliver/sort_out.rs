@@ -28,11 +28,14 @@ impl<S: Source, A: DeadLetters, L: Ledger> Delivering<'_, S, A, L> {
             Leftover {
                 internal: Some(error),
                 suspects,
-                is_taken,
+                has_accepted,
                 ..
             } if self.has_waited() => match suspects[..] {
-                [index] if !is_taken => self.judge_alone(index, error).await,
-                _ => self.find_stumbling_block(suspects, is_taken, error).await,
+                [index] if !has_accepted => self.judge_alone(index, error).await,
+                _ => {
+                    self.find_poison_records(suspects, has_accepted, error)
+                        .await
+                }
             },
             leftover => self.sort_out_part(leftover).await,
         };

@@ -7,18 +7,18 @@ async fn later() {
     tokio::time::advance(Duration::from_mins(90)).await;
 }
 
-/// A world with this many records. The destination fails over those at `blocks`.
-fn world(count: i64, blocks: &[usize]) -> World {
+/// A world with this many records. The destination fails over those at `poison`.
+fn world(count: i64, poison: &[usize]) -> World {
     let world = World::with_records(count);
     let mut state = world.state();
     let ids: Vec<_> = state.records.keys().cloned().collect();
-    state.stumbling_blocks = blocks.iter().map(|it| ids[*it].clone()).collect();
+    state.poison_records = poison.iter().map(|it| ids[*it].clone()).collect();
     drop(state);
     world
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_record_over_which_the_destination_stumbles_is_found_after_an_hour_and_set_aside() {
+async fn a_record_over_which_the_destination_fails_is_found_after_an_hour_and_set_aside() {
     for blocks in [&[0][..], &[700], &[999], &[0, 1, 500, 998, 999]] {
         let world = world(1_000, blocks);
         let report = world.run().await;
@@ -181,7 +181,7 @@ async fn a_part_that_is_refused_as_a_whole_is_set_aside_beside_it() {
 
 /// Like a destination that tells the outcome of each record.
 #[tokio::test(start_paused = true)]
-async fn what_is_refused_beside_a_record_over_which_the_destination_stumbles_is_set_aside_too() {
+async fn what_is_refused_beside_a_record_over_which_the_destination_fails_is_set_aside_too() {
     let world = world(100, &[40]);
     let refused = world.state().records.keys().nth(60).cloned();
     world.state().poison.extend(refused);

@@ -77,7 +77,7 @@ pub struct State {
     /// A delivery with any of these records gets no answer in time.
     pub unanswered: BTreeSet<LogId>,
     /// Records over which the destination fails internally.
-    pub stumbling_blocks: BTreeSet<LogId>,
+    pub poison_records: BTreeSet<LogId>,
     /// This many posts fail internally, whatever is in them.
     pub fails_inside: usize,
     /// Whether a post that lasts longer than the run is cut off before it lands.

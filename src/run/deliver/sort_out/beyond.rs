@@ -19,17 +19,17 @@ use crate::run::{DeadLetters, Handled, Ledger, RunError, Stop};
 
 /// Pages from which one record each is tried.
 const PAGES: u32 = 10;
-/// Internal failures of the service, over one record each, after which it is taken to fail over
+/// Internal failures of the service, over one record each, after which it is assumed to fail over
 /// everything.
-const STUMBLES: usize = 2;
+const FAILURES: usize = 2;
 
 /// The result of trying records from after the batch.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Beyond {
     /// One was accepted.
-    Taken,
+    Accepted,
     /// None was accepted, or the log could not be read.
-    NotTaken,
+    NoneAccepted,
     /// None was accepted, and there are no more than this many.
     Few(usize),
 }
@@ -39,15 +39,15 @@ pub(super) enum Beyond {
 struct Tried {
     ids: BTreeSet<LogId>,
     /// How many of them the service failed over internally.
-    stumbles: usize,
+    failures: usize,
 }
 
 /// The result of trying a record alone.
 enum Alone {
-    Taken,
+    Accepted,
     Refused,
     /// The service failed internally, or did not answer.
-    Stumbled(BoxError),
+    FailedInternally(BoxError),
 }
 
 /// Where to look for records after a batch.
@@ -88,11 +88,11 @@ impl<S: Source, A: DeadLetters, L: Ledger> Delivering<'_, S, A, L> {
         };
         // Begins where one was accepted the last time.
         let mut tried = Tried::default();
-        if let Some(place) = self.taken_at.take().filter(|it| *it > batch)
+        if let Some(place) = self.accepted_ahead.take().filter(|it| *it > batch)
             && let Ok(page) = self.page_after(&place).await
-            && self.try_one_of(page, &batch, &mut tried).await? == Beyond::Taken
+            && self.try_one_of(page, &batch, &mut tried).await? == Beyond::Accepted
         {
-            return Ok(Beyond::Taken);
+            return Ok(Beyond::Accepted);
         }
         let mut places = Places {
             batch,
@@ -112,7 +112,7 @@ impl<S: Source, A: DeadLetters, L: Ledger> Delivering<'_, S, A, L> {
                 places.number(number)
             };
             let Some(place) = place.filter(|_| !is_time_up) else {
-                return Ok(Beyond::NotTaken);
+                return Ok(Beyond::NoneAccepted);
             };
             let page = match self.page_after(&place).await {
                 Ok(page) => page,
@@ -120,7 +120,7 @@ impl<S: Source, A: DeadLetters, L: Ledger> Delivering<'_, S, A, L> {
                     places.takes_times = false;
                     continue;
                 }
-                Err(_) => return Ok(Beyond::NotTaken),
+                Err(_) => return Ok(Beyond::NoneAccepted),
             };
             is_whole &= number == 0 || places.page.as_ref() == Some(&place);
             let last = page.records.iter().map(|it| &it.log_id).max().cloned();
@@ -129,18 +129,18 @@ impl<S: Source, A: DeadLetters, L: Ledger> Delivering<'_, S, A, L> {
             places.page = last.or(places.page);
             match self.try_one_of(page, &places.batch, &mut tried).await? {
                 Beyond::Few(more) => open += more,
-                Beyond::NotTaken => is_whole = false,
-                Beyond::Taken => return Ok(Beyond::Taken),
+                Beyond::NoneAccepted => is_whole = false,
+                Beyond::Accepted => return Ok(Beyond::Accepted),
             }
             if is_end {
                 break;
             }
             is_whole &= number + 1 < PAGES;
         }
-        Ok(if is_whole || open == 0 && tried.stumbles == 0 {
+        Ok(if is_whole || open == 0 && tried.failures == 0 {
             Beyond::Few(open)
         } else {
-            Beyond::NotTaken
+            Beyond::NoneAccepted
         })
     }
 
@@ -174,13 +174,15 @@ impl<S: Source, A: DeadLetters, L: Ledger> Delivering<'_, S, A, L> {
             // A record that cannot be encoded proves nothing.
             if let Ok(row) = self.course.run.destination.encode(&record) {
                 return Ok(match self.try_alone(&record, row).await? {
-                    Alone::Taken => Beyond::Taken,
+                    Alone::Accepted => Beyond::Accepted,
                     Alone::Refused => Beyond::Few(count),
-                    Alone::Stumbled(_) if tried.stumbles + 1 < STUMBLES => {
-                        tried.stumbles += 1;
-                        Beyond::NotTaken
+                    Alone::FailedInternally(_) if tried.failures + 1 < FAILURES => {
+                        tried.failures += 1;
+                        Beyond::NoneAccepted
                     }
-                    Alone::Stumbled(error) => return Err(RunError::Destination(error).into()),
+                    Alone::FailedInternally(error) => {
+                        return Err(RunError::Destination(error).into());
+                    }
                 });
             }
         }
@@ -207,15 +209,15 @@ impl<S: Source, A: DeadLetters, L: Ledger> Delivering<'_, S, A, L> {
             (_, Some(DeliveryError::Failed(error) | DeliveryError::Late(error))) => {
                 return Err(RunError::Destination(error).into());
             }
-            (_, Some(DeliveryError::Internal(error))) => return Ok(Alone::Stumbled(error)),
+            (_, Some(DeliveryError::Internal(error))) => return Ok(Alone::FailedInternally(error)),
             _ => return Ok(Alone::Refused),
         }
         self.ledger.note(record, Handled::Accepted);
-        self.taken_at = Some(record.log_id.clone());
+        self.accepted_ahead = Some(record.log_id.clone());
         // Counted here, because the reading half may not come to it in this run.
         course.report(|report| report.fetched += 1);
-        self.report_taken(1, bytes, quarantine);
+        self.report_accepted(1, bytes, quarantine);
         self.save().await?;
-        Ok(Alone::Taken)
+        Ok(Alone::Accepted)
     }
 }

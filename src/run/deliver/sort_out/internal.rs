@@ -1,8 +1,8 @@
 //! What becomes of a batch over which the service fails internally run after run, or of a record that
 //! gets no answer even alone. Usually the service fails whatever it is sent, until its fault has
-//! passed, and there is nothing to do. But it may fail over one of the records, and would do so
-//! forever. Once the batch has waited for an hour, that record is looked for, and set aside if others
-//! are accepted before and after it.
+//! passed, and there is nothing to do. But it may fail over one of the records, a poison record, and
+//! would do so forever. Once the batch has waited for an hour, that record is looked for, and set aside
+//! if others are accepted before and after it.
 
 use std::time::Duration;
 
@@ -39,58 +39,58 @@ impl<S: Source, A: DeadLetters, L: Ledger> Delivering<'_, S, A, L> {
 
     /// Delivers what the service accepts of some records of the batch, and sets aside those over which
     /// it fails. If it accepts none of them, and accepted none of the others in the batch
-    /// (`are_taken`), the fault is not in the records.
-    pub(super) async fn find_stumbling_block(
+    /// (`others_accepted`), the fault is not in the records.
+    pub(super) async fn find_poison_records(
         &mut self,
         suspects: Part,
-        are_taken: bool,
+        others_accepted: bool,
         error: BoxError,
     ) -> Result<(), Stop> {
         let tried = sample(&suspects, self.shift()).into_iter().take(TRIED);
-        let (mut open, mut blocks, mut is_up) = (suspects, Vec::new(), are_taken);
+        let (mut open, mut failing, mut is_up) = (suspects, Vec::new(), others_accepted);
         for index in tried {
             if is_up {
                 break;
             }
             open.retain(|it| *it != index);
             is_up = self
-                .try_piece(vec![index], false, &mut Vec::new(), &mut blocks)
+                .try_piece(vec![index], false, &mut Vec::new(), &mut failing)
                 .await?;
         }
         if !is_up {
             return Err(RunError::Destination(error).into());
         }
-        self.confirm(&mut blocks).await?;
+        self.confirm(&mut failing).await?;
         let mut parts = halves(&open);
         while let Some(part) = parts.pop() {
-            if self.try_piece(part, true, &mut parts, &mut blocks).await? {
-                self.confirm(&mut blocks).await?;
+            if self.try_piece(part, true, &mut parts, &mut failing).await? {
+                self.confirm(&mut failing).await?;
             }
         }
-        if !blocks.is_empty() && self.try_beyond().await? == Beyond::Taken {
-            self.confirm(&mut blocks).await?;
+        if !failing.is_empty() && self.try_beyond().await? == Beyond::Accepted {
+            self.confirm(&mut failing).await?;
         }
-        stumbles(blocks)
+        fail_if_any(failing)
     }
 
     /// The same for a batch of one record, which was just tried alone.
     pub(super) async fn judge_alone(&mut self, index: usize, error: BoxError) -> Result<(), Stop> {
-        let mut blocks = vec![(index, error)];
-        if self.try_beyond().await? == Beyond::Taken {
-            self.confirm(&mut blocks).await?;
+        let mut failing = vec![(index, error)];
+        if self.try_beyond().await? == Beyond::Accepted {
+            self.confirm(&mut failing).await?;
         }
-        stumbles(blocks)
+        fail_if_any(failing)
     }
 
     /// Delivers a part. If the service fails over it, adds its halves to `parts`, or a single record to
-    /// `blocks`. `are_taken` says whether other records of the batch were accepted before. Returns
-    /// whether any was accepted now.
+    /// `failing`. `others_accepted` says whether other records of the batch were accepted before.
+    /// Returns whether any was accepted now.
     async fn try_piece(
         &mut self,
         mut part: Part,
-        are_taken: bool,
+        others_accepted: bool,
         parts: &mut Vec<Part>,
-        blocks: &mut Vec<Culprit>,
+        failing: &mut Vec<Culprit>,
     ) -> Result<bool, Stop> {
         // Some of them may have been delivered meanwhile, to sort out the records before them.
         part.retain(|it| self.is_left(*it));
@@ -98,23 +98,23 @@ impl<S: Source, A: DeadLetters, L: Ledger> Delivering<'_, S, A, L> {
             return Ok(false);
         }
         let mut leftover = self.attempt_part(&part).await?;
-        let is_taken = leftover.is_taken;
+        let has_accepted = leftover.has_accepted;
         match (leftover.internal.take(), &part[..]) {
-            (Some(error), [index]) => blocks.push((*index, error)),
+            (Some(error), [index]) => failing.push((*index, error)),
             (Some(_), _) => parts.extend(halves(&leftover.suspects)),
-            (None, _) => self.sort_out_part(leftover.after(are_taken)).await?,
+            (None, _) => self.sort_out_part(leftover.after(others_accepted)).await?,
         }
-        Ok(is_taken)
+        Ok(has_accepted)
     }
 
     /// Retries the records over which the service failed, now that it has accepted others since, and
     /// sets aside those over which it still fails.
-    pub(super) async fn confirm(&mut self, blocks: &mut Vec<Culprit>) -> Result<(), Stop> {
-        'blocks: for (index, mut reason) in std::mem::take(blocks) {
+    pub(super) async fn confirm(&mut self, failing: &mut Vec<Culprit>) -> Result<(), Stop> {
+        'records: for (index, mut reason) in std::mem::take(failing) {
             let began = Instant::now();
             for _ in 0..CONFIRMED {
                 if !self.is_left(index) {
-                    continue 'blocks;
+                    continue 'records;
                 }
                 if began.elapsed() >= CONFIRMING {
                     break;
@@ -122,7 +122,7 @@ impl<S: Source, A: DeadLetters, L: Ledger> Delivering<'_, S, A, L> {
                 let mut leftover = self.attempt_part(&[index]).await?;
                 let Some(again) = leftover.internal.take() else {
                     self.sort_out_refused(leftover.after(true)).await?;
-                    continue 'blocks;
+                    continue 'records;
                 };
                 reason = again;
             }
@@ -133,8 +133,8 @@ impl<S: Source, A: DeadLetters, L: Ledger> Delivering<'_, S, A, L> {
 }
 
 /// Fails the run if any of these records are left.
-pub(super) fn stumbles(mut blocks: Vec<Culprit>) -> Result<(), Stop> {
-    match blocks.pop() {
+pub(super) fn fail_if_any(mut failing: Vec<Culprit>) -> Result<(), Stop> {
+    match failing.pop() {
         Some((_, error)) => Err(RunError::Destination(error).into()),
         None => Ok(()),
     }

@@ -7,7 +7,7 @@
 
 use super::beyond::Beyond;
 use super::halves;
-use super::internal::stumbles;
+use super::internal::fail_if_any;
 use crate::error::BoxError;
 use crate::record::Source;
 use crate::run::deliver::Delivering;
@@ -29,7 +29,7 @@ impl<S: Source, A: DeadLetters, L: Ledger> Delivering<'_, S, A, L> {
             return Err(RunError::Destination(error).into());
         }
         pace.late(late.len());
-        let (mut parts, mut are_taken, mut blocks) = (vec![late], false, Vec::new());
+        let (mut parts, mut others_accepted, mut failing) = (vec![late], false, Vec::new());
         while let Some(mut part) = parts.pop() {
             // Some of them may have been delivered meanwhile, to sort out the records before them.
             part.retain(|it| self.is_left(*it));
@@ -53,27 +53,28 @@ impl<S: Source, A: DeadLetters, L: Ledger> Delivering<'_, S, A, L> {
                 parts.push(part);
                 continue;
             }
-            let mut is_taken = leftover.is_taken;
+            let mut has_accepted = leftover.has_accepted;
             match leftover.internal.take() {
                 Some(again) if !self.has_waited() => {
                     return Err(RunError::Destination(again).into());
                 }
                 Some(again) => match part[..] {
                     [index] => {
-                        blocks.push((index, again));
-                        is_taken = self.try_beyond().await? == Beyond::Taken;
+                        failing.push((index, again));
+                        has_accepted = self.try_beyond().await? == Beyond::Accepted;
                     }
                     _ => parts.extend(halves(&part)),
                 },
                 None => {
-                    self.sort_out_refused(leftover.after(are_taken)).await?;
-                    are_taken |= self.is_taken;
+                    self.sort_out_refused(leftover.after(others_accepted))
+                        .await?;
+                    others_accepted |= self.has_accepted;
                 }
             }
-            if is_taken {
-                self.confirm(&mut blocks).await?;
+            if has_accepted {
+                self.confirm(&mut failing).await?;
             }
         }
-        stumbles(blocks)
+        fail_if_any(failing)
     }
 }

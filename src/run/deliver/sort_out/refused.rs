@@ -26,30 +26,30 @@ impl<S: Source, A: DeadLetters, L: Ledger> Delivering<'_, S, A, L> {
         let Leftover {
             mut culprits,
             suspects,
-            is_taken,
+            has_accepted,
             ..
         } = leftover.or_error()?;
         // That it accepted other batches before proves nothing: it may refuse everything by now.
-        self.is_taken = is_taken;
+        self.has_accepted = has_accepted;
         let mut open = suspects;
-        if !self.is_taken {
+        if !self.has_accepted {
             for index in sample(&open, self.shift()) {
                 open.retain(|it| *it != index);
                 let found = self.try_part(&[index]).await?.culprits;
                 culprits.extend(found);
-                if self.is_taken {
+                if self.has_accepted {
                     culprits = self.try_again(culprits).await?;
                     break;
                 }
             }
         }
-        if !self.is_taken && !culprits.is_empty() {
+        if !self.has_accepted && !culprits.is_empty() {
             let beyond = if self.try_others(&open, &culprits).await? {
-                Beyond::Taken
+                Beyond::Accepted
             } else {
                 self.try_beyond().await?
             };
-            if beyond == Beyond::Taken {
+            if beyond == Beyond::Accepted {
                 // Earlier refusals prove nothing, so these records are sorted out again.
                 open.extend(culprits.drain(..).map(|(index, _)| index));
                 open.sort_unstable();
@@ -102,11 +102,11 @@ impl<S: Source, A: DeadLetters, L: Ledger> Delivering<'_, S, A, L> {
             // The service may fail internally because of this record, and still accept others.
             leftover.internal = None;
             leftover.or_error()?;
-            if self.is_taken {
+            if self.has_accepted {
                 break;
             }
         }
-        Ok(self.is_taken)
+        Ok(self.has_accepted)
     }
 
     /// Whether the fault is in the destination, after none of the records was accepted.

@@ -71,7 +71,7 @@ impl Destination for World {
             if self.state().tells_each {
                 return self.deliver_each(rows, refuses);
             }
-            if self.stumbles(rows) {
+            if self.fails_over(rows) {
                 return unknown(rows, DeliveryError::Internal("answered 500".into()));
             }
             if rows.iter().any(refuses) {
@@ -130,17 +130,17 @@ impl World {
     }
 
     /// Whether the destination fails internally over these rows.
-    fn stumbles(&self, rows: &[Bytes]) -> bool {
+    fn fails_over(&self, rows: &[Bytes]) -> bool {
         let mut state = self.state();
         if state.fails_inside > 0 {
             state.fails_inside -= 1;
             return true;
         }
-        let is_block = |row: &Bytes| {
-            let mut blocks = state.stumbling_blocks.iter();
-            blocks.any(|id| id.as_str().as_bytes() == row)
+        let is_poison = |row: &Bytes| {
+            let mut poison = state.poison_records.iter();
+            poison.any(|id| id.as_str().as_bytes() == row)
         };
-        rows.iter().any(is_block)
+        rows.iter().any(is_poison)
     }
 
     /// Accepts the rows that it does not refuse. A fault leaves the second half of them open.
@@ -156,7 +156,7 @@ impl World {
         let mut outcome = |(index, row): (usize, &Bytes)| match refuses(row) {
             _ if index >= told => Outcome::Open,
             true => Outcome::Refused("it is poison".into()),
-            false if self.stumbles(std::slice::from_ref(row)) => {
+            false if self.fails_over(std::slice::from_ref(row)) => {
                 is_internal = true;
                 Outcome::Open
             }
