@@ -7,7 +7,7 @@ use tokio::sync::watch;
 use tracing::warn;
 
 use super::layers::Built;
-use super::{App, Layers, Pipeline, Route};
+use super::{App, Layers, Route};
 use crate::arrival::{self, Proof};
 use crate::clock::hour;
 use crate::destination::{Kind, Tools};
@@ -40,14 +40,16 @@ impl Layers {
         kind: &Kind,
         built: &Built,
         timing: Option<Timing>,
-        (tools, store): (&Tools, ArrivalStore),
+        tools: &Tools,
+        store: ArrivalStore,
     ) -> Option<Proof> {
         let (timing, cloud) = timing.zip(built.destination.table())?;
+        let (http, jitter, clock) = (&tools.http, &tools.jitter, &tools.clock);
         let setting = arrival::SETTINGS[0];
-        let asking = self.read(|it| arrival::asking(it, setting, cloud, &tools.http, &tools.clock));
+        let workspace = self.read(|it| arrival::workspace(it, setting, cloud, http, clock));
+        let query = workspace.map(|it| it.query(http, jitter));
         let label = label(self.tenant.as_deref(), kind.name);
-        let means = (&tools.http, &tools.jitter, &tools.clock);
-        Some(Proof::new(label, store, timing, asking, means))
+        Some(Proof::new(label, store, timing, query, clock))
     }
 }
 
@@ -56,14 +58,15 @@ impl App {
     /// same time.
     pub(super) async fn prove(
         &self,
-        (pipeline, route, proof): (&Pipeline, &Route, &Proof),
+        route: &Route,
+        proof: &Proof,
         mut report: Report,
         found: &[Found],
         deadline: Deadline,
     ) -> Report {
         let missing = proof.settle(found, &mut report, deadline).await;
         if !missing.is_empty() {
-            self.send_again((pipeline, route, proof), &missing, &mut report, deadline)
+            self.send_again(route, proof, &missing, &mut report, deadline)
                 .await;
         }
         proof.tell(&mut report, deadline).await;
@@ -75,14 +78,15 @@ impl App {
     /// If the replay does not finish, it is retried after the next look at the table.
     async fn send_again(
         &self,
-        (pipeline, route, proof): (&Pipeline, &Route, &Proof),
+        route: &Route,
+        proof: &Proof,
         missing: &BTreeSet<LogId>,
         report: &mut Report,
         deadline: Deadline,
     ) {
         let (mut done, mut delivered) = (BTreeSet::new(), 0);
         for ids in by_hour(missing) {
-            let again = self.deliver_again((pipeline, route), &ids, deadline.remaining());
+            let again = self.deliver_again(route, &ids, deadline.remaining());
             let again = again.await;
             report.count_in(&again);
             // `before_start` here counts the records between the missing ones, not records older than
@@ -92,7 +96,7 @@ impl App {
             for error in &again.errors {
                 warn!(
                     "{}: delivering missing records again: {error}",
-                    pipeline.label
+                    route.stores.label
                 );
             }
             if again.caught_up {
@@ -112,20 +116,19 @@ impl App {
     /// Reads these records again and delivers them, as a replay does.
     pub(super) async fn deliver_again(
         &self,
-        (pipeline, route): (&Pipeline, &Route),
+        route: &Route,
         ids: &BTreeSet<LogId>,
         budget: Duration,
     ) -> Report {
         let Some(stretch) = Stretch::of(ids) else {
-            return Report::of(&pipeline.label);
+            return Report::of(&route.stores.label);
         };
         let _reading = route.source.begin_until(stretch.read_until());
         let source = Until::of(&route.source, &stretch);
         let mut ledger = StretchLedger::new(&stretch, (self.clock)()).only(ids);
         let share = self.in_flight.enter();
-        let ends = (&source, &route.stores.dead_letters);
-        let run = self.run((pipeline, route), ends, &share, budget);
-        let progress = watch::Sender::new(Report::of(&pipeline.label));
+        let run = self.run(route, &source, &route.stores.dead_letters, &share, budget);
+        let progress = watch::Sender::new(Report::of(&route.stores.label));
         Box::pin(run.make(&mut ledger, &progress)).await
     }
 }

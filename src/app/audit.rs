@@ -103,11 +103,11 @@ impl Layers {
     pub fn table(&self, wanted_by: &'static str, cloud: &'static Cloud) -> Result<Table, AppError> {
         let mut problems = Problems::default();
         let tools = self.tools(&mut problems)?;
-        let asking =
-            self.read(|it| arrival::asking(it, wanted_by, cloud, &tools.http, &tools.clock));
-        let asking = problems.note(asking)?;
-        let asking = asking.filter(|_| problems.0.is_empty());
-        let table = asking.map(|it| Table::new(it, &tools.http, &tools.jitter, &tools.clock));
+        let (http, jitter, clock) = (&tools.http, &tools.jitter, &tools.clock);
+        let workspace = self.read(|it| arrival::workspace(it, wanted_by, cloud, http, clock));
+        let workspace = problems.note(workspace)?;
+        let workspace = workspace.filter(|_| problems.0.is_empty());
+        let table = workspace.map(|it| Table::new(it.query(http, jitter), clock));
         table.ok_or_else(|| problems.0.into())
     }
 }
@@ -131,7 +131,7 @@ impl App {
                 self.unless_asked_to_end(Box::pin(note_set_aside(&mut targets)))
                     .await;
             }
-            self.audit_all(audit, (route, layers), &mut targets).await;
+            self.audit_all(audit, route, layers, &mut targets).await;
         } else {
             for audited in &mut done {
                 audited.is_left_to_another = false;
@@ -183,7 +183,8 @@ impl App {
     async fn audit_all(
         &self,
         audit: &Audit<'_>,
-        (route, layers): (&Route, &Layers),
+        route: &Route,
+        layers: &Layers,
         targets: &mut [Target<'_>],
     ) {
         let now = (self.clock)();
@@ -213,7 +214,7 @@ impl App {
             };
             next += HOUR;
             let at_auth0 = if kept.has_any_before(next) {
-                self.read_hour(&of_hour, stretch, (route, targets[0].pipeline), &filters)
+                self.read_hour(&of_hour, stretch, &targets[0], &filters)
                     .await
             } else {
                 Ok(Some(AtAuth0::default()))
@@ -247,7 +248,9 @@ impl App {
         &self,
         of_hour: &OfHour,
         asked: &Stretch,
-        (route, pipeline): (&Route, &Pipeline),
+        Target {
+            route, pipeline, ..
+        }: &Target<'_>,
         filters: &[&Filter],
     ) -> Result<Option<AtAuth0>, AuditError> {
         let stretch = Stretch {
@@ -259,7 +262,7 @@ impl App {
         let share = self.in_flight.enter();
         let run = Run {
             filter: &Filter::default(),
-            ..self.run((pipeline, route), (&source, &Nowhere), &share, NO_END)
+            ..self.run(route, &source, &Nowhere, &share, NO_END)
         };
         let report = Box::pin(run.make(&mut reading, &pipeline.progress)).await;
         let is_asked_to_end = *self.stopping.borrow();

@@ -159,18 +159,22 @@ impl App {
         let configured: Vec<Configured> = named
             .into_iter()
             .map(|named| match named {
-                Ok(kind) => (Some(kind), layers.build(kind, &tools)),
-                Err(problem) => (None, Err(problem)),
+                Ok(kind) => Configured {
+                    kind: Some(kind),
+                    built: layers.build(kind, &tools),
+                },
+                Err(problem) => Configured {
+                    kind: None,
+                    built: Err(problem),
+                },
             })
             .collect();
-        let is_any_good = configured
-            .iter()
-            .any(|(_, destination)| destination.is_ok());
+        let is_any_good = configured.iter().any(|it| it.built.is_ok());
         let is_good = problems.0.is_empty() && later.0.is_empty() && is_any_good;
         let (Some(settings), Some(storage), Some(policy), true) =
             (tenant, storage, policy, is_good)
         else {
-            for (_, built) in configured {
+            for Configured { built, .. } in configured {
                 problems.note(built)?;
             }
             problems.0.add(later.0);
@@ -335,8 +339,8 @@ impl App {
                 });
             }
         };
-        let ends = (&route.source, &route.stores.dead_letters);
-        let run = self.run((pipeline, route), ends, &share, deadline.remaining());
+        let (source, dead_letters) = (&route.source, &route.stores.dead_letters);
+        let run = self.run(route, source, dead_letters, &share, deadline.remaining());
         let checkpoints = &route.stores.checkpoints;
         let Policy {
             start_from,
@@ -354,7 +358,7 @@ impl App {
         let look = self.unless_asked_to_end(proof.look(deadline));
         let (report, found) = tokio::join!(run, look);
         let found = found.unwrap_or_default();
-        let proved = self.prove((pipeline, route, proof), report, &found, deadline);
+        let proved = self.prove(route, proof, report, &found, deadline);
         Some(Box::pin(proved).await)
     }
 
@@ -377,13 +381,14 @@ impl App {
     /// A run to a destination, from this source, with this place for what cannot be delivered.
     fn run<'a, S, A>(
         &'a self,
-        (pipeline, route): (&'a Pipeline, &'a Route),
-        (source, dead_letters): (&'a S, &'a A),
+        route: &'a Route,
+        source: &'a S,
+        dead_letters: &'a A,
         share: &'a Share,
         budget: Duration,
     ) -> Run<'a, S, A> {
         Run {
-            name: &pipeline.label,
+            name: &route.stores.label,
             source,
             destination: &*route.destination,
             filter: &route.filter,

@@ -50,8 +50,13 @@ impl Pipeline {
     }
 }
 
-/// A configured destination: its kind, if the name is known, and what its settings describe.
-pub(super) type Configured = (Option<&'static Kind>, Result<Built, SettingsError>);
+/// A configured destination.
+pub(super) struct Configured {
+    /// `None` if the name is unknown.
+    pub kind: Option<&'static Kind>,
+    /// What its settings describe.
+    pub built: Result<Built, SettingsError>,
+}
 
 /// What the pipelines of a tenant are built from.
 pub(super) struct Maker<'a> {
@@ -65,7 +70,7 @@ pub(super) struct Maker<'a> {
 }
 
 impl Maker<'_> {
-    pub fn pipeline(&self, (kind, built): Configured) -> Pipeline {
+    pub fn pipeline(&self, Configured { kind, built }: Configured) -> Pipeline {
         let name = kind.map_or(UNKNOWN, |kind| kind.name);
         let label = label(self.layers.tenant.as_deref(), name);
         let route = built.and_then(|built| match kind {
@@ -93,7 +98,7 @@ impl Maker<'_> {
 
     fn route(&self, kind: &Kind, built: Built) -> Route {
         let arrivals = ArrivalStore::new(Arc::clone(self.storage), &self.domain.name, kind.name);
-        let proof = (self.layers).proof(kind, &built, self.timing, (self.tools, arrivals));
+        let proof = (self.layers).proof(kind, &built, self.timing, self.tools, arrivals);
         let Built {
             destination,
             filter,

@@ -80,7 +80,7 @@ impl App {
             let mut tally = Tally::default();
             let mut next = async || {
                 let whole = Some(&mut tally);
-                self.replay_from(&source, replay, (pipeline, route), &mut ledger, whole)
+                self.replay_from(&source, replay, pipeline, route, &mut ledger, whole)
                     .await
             };
             let mut report = next().await;
@@ -98,7 +98,7 @@ impl App {
         let gap = self.unless_asked_to_end(Box::pin(gap)).await;
         let source = Until::of(&route.source, &replay.stretch);
         let mut report = self
-            .replay_from(&source, replay, (pipeline, route), &mut ledger, None)
+            .replay_from(&source, replay, pipeline, route, &mut ledger, None)
             .await;
         let gap = match gap.transpose() {
             Ok(gap) => gap.flatten(),
@@ -122,7 +122,8 @@ impl App {
         &self,
         source: &impl Source,
         replay: &Replay<'_>,
-        (pipeline, route): (&Pipeline, &Route),
+        pipeline: &Pipeline,
+        route: &Route,
         ledger: &mut StretchLedger<'_>,
         whole: Option<&mut Tally>,
     ) -> Report {
@@ -136,7 +137,7 @@ impl App {
         let run = Run {
             destination: if replay.is_dry { &dry } else { destination },
             filter: replay.filter.as_ref().unwrap_or(&route.filter),
-            ..self.run((pipeline, route), (source, &letters), &share, NO_END)
+            ..self.run(route, source, &letters, &share, NO_END)
         };
         let report = run.make_piece(ledger, &pipeline.progress, whole);
         let report = Box::pin(report).await;

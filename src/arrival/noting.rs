@@ -68,14 +68,13 @@ mod tests {
         again: TimeDelta::zero(),
     };
 
-    fn proof(storage: &Arc<Storage>, jitter: &Jitter, clock: &Clock) -> Proof {
-        let http = crate::net::http::client(None).unwrap();
+    fn proof(storage: &Arc<Storage>, clock: &Clock) -> Proof {
         Proof::new(
             "log-analytics".into(),
             ArrivalStore::new(Arc::clone(storage), "acme", "log-analytics"),
             AT_ONCE,
             Err(SettingsError::default()),
-            (&http, jitter, clock),
+            clock,
         )
     }
 
@@ -92,13 +91,12 @@ mod tests {
     async fn what_was_acknowledged_is_noted_although_the_checkpoint_cannot_be_saved() {
         let now = "2026-11-21T08:30:00Z".parse::<DateTime<Utc>>().unwrap();
         let clock: Clock = Arc::new(move || now);
-        let jitter = Jitter::seeded(1);
-        let storage = Arc::new(Storage::over(Memory::default(), jitter.clone()));
+        let storage = Arc::new(Storage::over(Memory::default(), Jitter::seeded(1)));
         let store = |writer: &str| {
             let storage = Arc::clone(&storage);
             CheckpointStore::new(storage, "acme", "log-analytics", writer.to_owned())
         };
-        let proof = proof(&storage, &jitter, &clock);
+        let proof = proof(&storage, &clock);
         let deadline = Deadline::after(Duration::from_mins(1));
         let start = StartFrom::Ago(Duration::from_hours(1));
         let (ours, theirs) = (store("ours"), store("theirs"));
@@ -124,7 +122,6 @@ mod tests {
     async fn what_cannot_be_kept_is_held_as_long_as_there_is_room() {
         let now = "2026-11-21T08:30:00Z".parse::<DateTime<Utc>>().unwrap();
         let clock: Clock = Arc::new(move || now);
-        let jitter = Jitter::seeded(1);
         for (fault, number, held) in [
             (Fault::None, 1, 0),
             (Fault::Fail, 1, 1),
@@ -132,8 +129,8 @@ mod tests {
             (Fault::Fail, 10_001, 0),
         ] {
             let storage = Faulty::over(Memory::default(), move |_, _| fault);
-            let storage = Arc::new(Storage::over(storage, jitter.clone()));
-            let proof = proof(&storage, &jitter, &clock);
+            let storage = Arc::new(Storage::over(storage, Jitter::seeded(1)));
+            let proof = proof(&storage, &clock);
             let mut noting = Noting::new(Some(&proof));
             for minute in 0..number {
                 noting.noted(&record(minute), Handled::Accepted);
@@ -148,7 +145,6 @@ mod tests {
     async fn a_note_that_hangs_leaves_the_checkpoint_time_to_be_saved() {
         let now = "2026-11-21T08:30:00Z".parse::<DateTime<Utc>>().unwrap();
         let clock: Clock = Arc::new(move || now);
-        let jitter = Jitter::seeded(1);
         let hangs = |_, path: &str| {
             if path.starts_with("arrival/") {
                 Fault::Hang
@@ -157,8 +153,8 @@ mod tests {
             }
         };
         let storage = Faulty::over(Memory::default(), hangs);
-        let storage = Arc::new(Storage::over(storage, jitter.clone()));
-        let proof = proof(&storage, &jitter, &clock);
+        let storage = Arc::new(Storage::over(storage, Jitter::seeded(1)));
+        let proof = proof(&storage, &clock);
         for (budget, passed) in [(1, 0), (60, 0), (60, 58), (60, 60), (60, 64)] {
             let deadline = Deadline::after(Duration::from_secs(budget));
             tokio::time::advance(Duration::from_secs(passed)).await;

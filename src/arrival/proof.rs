@@ -9,11 +9,10 @@ use chrono::{DateTime, SubsecRound as _, TimeDelta, Utc};
 use tracing::{info, warn};
 
 use super::question::{AT_ONCE, AskError, Question, TABLE};
-use super::settings::Asking;
 use crate::azure::log_query::LogQuery;
 use crate::clock::Clock;
 use crate::error::with_causes;
-use crate::net::retry::{Deadline, Jitter};
+use crate::net::retry::Deadline;
 use crate::record::LogId;
 use crate::report::Report;
 use crate::settings::SettingsError;
@@ -67,13 +66,9 @@ impl Proof {
         label: String,
         store: ArrivalStore,
         timing: Timing,
-        asking: Result<Asking, SettingsError>,
-        (http, jitter, clock): (&reqwest::Client, &Jitter, &Clock),
+        table: Result<LogQuery, SettingsError>,
+        clock: &Clock,
     ) -> Self {
-        let table = asking.map(|it| {
-            let (http, jitter) = (http.clone(), jitter.clone());
-            LogQuery::new(&it.address, &it.workspace, it.identity, http, jitter)
-        });
         Self {
             label,
             store,
@@ -285,9 +280,10 @@ mod tests {
     use tokio::net::TcpListener;
 
     use super::*;
-    use crate::arrival::asking;
+    use crate::arrival;
     use crate::azure::cloud;
     use crate::net::http;
+    use crate::net::retry::Jitter;
     use crate::settings::{AppSettings, Reader};
     use crate::storage::Storage;
     use crate::storage::faulty::{Fault, Faulty, Operation};
@@ -326,8 +322,11 @@ mod tests {
         ];
         let settings: AppSettings = settings.into_iter().collect();
         let (http, cloud) = (http::client(None).unwrap(), &cloud::PUBLIC);
-        let asking = Reader::read(&settings, |it| asking(it, "ARRIVAL", cloud, &http, clock));
+        let workspace = Reader::read(&settings, |it| {
+            arrival::workspace(it, "ARRIVAL", cloud, &http, clock)
+        });
         let jitter = Jitter::seeded(1);
+        let table = workspace.map(|it| it.query(&http, &jitter));
         let storage = Arc::new(Storage::over(Memory::default(), jitter.clone()));
         let timing = Timing {
             after: TimeDelta::minutes(20),
@@ -337,8 +336,8 @@ mod tests {
             "log-analytics".into(),
             ArrivalStore::new(storage, "acme", "log-analytics"),
             timing,
-            asking,
-            (&http, &jitter, clock),
+            table,
+            clock,
         )
     }
 

@@ -7,8 +7,10 @@ use url::Url;
 
 use crate::azure::cloud::{self, Cloud};
 use crate::azure::identity::Identity;
+use crate::azure::log_query::LogQuery;
 use crate::azure::principal::principal;
 use crate::clock::Clock;
+use crate::net::retry::Jitter;
 use crate::settings::{Reader, values};
 use crate::state::Timing;
 
@@ -37,36 +39,44 @@ pub(crate) fn timing(reader: &mut Reader) -> Option<Option<Timing>> {
         after: time("ARRIVAL_AFTER", DEFAULT_AFTER),
         again: time("ARRIVAL_AGAIN", DEFAULT_AGAIN),
     };
-    // Checked here, where a problem fails the run. The problems of `asking` are only reported.
+    // Checked here, where a problem fails the run. The problems of `workspace` are only reported.
     reader.optional("LOG_ANALYTICS_QUERY_URI", cloud::query_uri);
     Some(is_on.then_some(timing))
 }
 
 /// The workspace to query, and the identity to use.
-pub(crate) struct Asking {
-    pub(super) address: Url,
-    pub(super) workspace: String,
-    pub(super) identity: Identity,
+pub(crate) struct Workspace {
+    address: Url,
+    id: String,
+    identity: Identity,
 }
 
-/// Reads how to query a table in this cloud. `wanted_by` is the setting or command that needs it.
-pub(crate) fn asking(
+impl Workspace {
+    /// A client for its queries.
+    pub fn query(self, http: &reqwest::Client, jitter: &Jitter) -> LogQuery {
+        let (http, jitter) = (http.clone(), jitter.clone());
+        LogQuery::new(&self.address, &self.id, self.identity, http, jitter)
+    }
+}
+
+/// Reads which workspace to query in this cloud, and how. `wanted_by` is the setting or command that needs it.
+pub(crate) fn workspace(
     reader: &mut Reader,
     wanted_by: &'static str,
     cloud: &'static Cloud,
     http: &reqwest::Client,
     clock: &Clock,
-) -> Option<Asking> {
-    let workspace = reader.required(
+) -> Option<Workspace> {
+    let id = reader.required(
         "WorkspaceID",
         "the workspace id of the Log Analytics workspace, a GUID",
         values::guid,
     );
     let address = reader.optional("LOG_ANALYTICS_QUERY_URI", cloud::query_uri);
     let principal = principal(reader, wanted_by, cloud)?;
-    Some(Asking {
+    Some(Workspace {
         address: address.or_else(|| Url::parse(cloud.query).ok())?,
-        workspace: workspace?,
+        id: id?,
         identity: Identity::new(http.clone(), principal, cloud.query, clock.clone()),
     })
 }
@@ -85,19 +95,19 @@ mod tests {
         ("IDENTITY_HEADER", "header"),
     ];
 
-    fn read(workspace: &str, changes: &[(&str, &str)]) -> Result<Asking, SettingsError> {
+    fn read(ingestion: &str, changes: &[(&str, &str)]) -> Result<Workspace, SettingsError> {
         let settings: AppSettings = GOOD.iter().chain(changes).copied().collect();
-        let cloud = cloud::of_workspace(&Url::parse(workspace).unwrap());
+        let cloud = cloud::of_workspace(&Url::parse(ingestion).unwrap());
         let clock: Clock = Arc::new(|| "2026-11-21T08:00:00Z".parse().unwrap());
         let http = http::client(None).unwrap();
         Reader::read(&settings, |reader| {
-            asking(reader, "ARRIVAL", cloud, &http, &clock)
+            workspace(reader, "ARRIVAL", cloud, &http, &clock)
         })
     }
 
     #[test]
     fn the_cloud_of_the_table_is_asked_with_a_token_for_that() {
-        for (workspace, address) in [
+        for (ingestion, address) in [
             (
                 "https://x.ods.opinsights.azure.com",
                 "https://api.loganalytics.io",
@@ -112,10 +122,10 @@ mod tests {
             ),
             ("http://localhost:9000", "https://api.loganalytics.io"),
         ] {
-            let asking = read(workspace, &[]).unwrap();
-            assert_eq!(asking.address.as_str(), format!("{address}/"));
-            assert_eq!(asking.identity.resource(), address);
-            assert_eq!(asking.workspace, "01234567-89ab-cdef-0123-456789abcdef");
+            let workspace = read(ingestion, &[]).unwrap();
+            assert_eq!(workspace.address.as_str(), format!("{address}/"));
+            assert_eq!(workspace.identity.resource(), address);
+            assert_eq!(workspace.id, "01234567-89ab-cdef-0123-456789abcdef");
         }
     }
 

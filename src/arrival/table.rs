@@ -7,10 +7,9 @@ use chrono::{DateTime, Utc};
 
 use super::listing::{Listing, MOST};
 use super::question::{AT_ONCE, AskError, Question, TABLE};
-use super::settings::Asking;
 use crate::azure::log_query::{LogQuery, Rows};
 use crate::clock::{Clock, hour};
-use crate::net::retry::{Deadline, Jitter};
+use crate::net::retry::Deadline;
 use crate::record::LogId;
 
 /// Time limit for a query, including retries.
@@ -23,18 +22,9 @@ pub(crate) struct Table {
 }
 
 impl Table {
-    pub fn new(asking: Asking, http: &reqwest::Client, jitter: &Jitter, clock: &Clock) -> Self {
-        let (http, jitter) = (http.clone(), jitter.clone());
-        Self {
-            query: LogQuery::new(
-                &asking.address,
-                &asking.workspace,
-                asking.identity,
-                http,
-                jitter,
-            ),
-            clock: clock.clone(),
-        }
+    pub fn new(query: LogQuery, clock: &Clock) -> Self {
+        let clock = clock.clone();
+        Self { query, clock }
     }
 
     /// Sends a harmless query. Returns whether the table exists.

@@ -274,7 +274,7 @@ impl<S: Source, A: DeadLetters> Course<'_, S, A> {
         }
         if has_failed {
             // What may be saved was saved after each batch; the rest was not acknowledged.
-            self.warn_if_behind((&opening, &met), ledger, oldest_left)
+            self.warn_if_behind(&opening, &met, ledger, oldest_left)
                 .await;
             return oldest_left;
         }
@@ -286,7 +286,7 @@ impl<S: Source, A: DeadLetters> Course<'_, S, A> {
         );
         self.report(|report| report.caught_up = caught_up);
         if !caught_up {
-            self.warn_if_behind((&opening, &met), ledger, oldest_left)
+            self.warn_if_behind(&opening, &met, ledger, oldest_left)
                 .await;
         }
         oldest_left
@@ -294,7 +294,8 @@ impl<S: Source, A: DeadLetters> Course<'_, S, A> {
 
     async fn warn_if_behind(
         &self,
-        (opening, met): (&Opening, &Reach),
+        opening: &Opening,
+        met: &Reach,
         ledger: &impl Ledger,
         oldest_left: Option<DateTime<Utc>>,
     ) {

@@ -36,9 +36,8 @@ impl App {
     ) -> (u64, Option<String>) {
         let is_set_aside = |id: &LogId| target.set_aside.contains(id.as_str());
         let (set_aside, others) = missing.iter().cloned().partition(is_set_aside);
-        let again = (target.pipeline, target.route);
         let name = target.audited.name();
-        let report = self.deliver_again(again, &others, NO_END).await;
+        let report = self.deliver_again(target.route, &others, NO_END).await;
         if !report.is_success() {
             let why = report.errors.join("; ");
             if !report.caught_up && !report.refuses_all {
@@ -47,7 +46,7 @@ impl App {
             let hour = to_seconds(hour);
             warn!("{name}: of the hour from {hour}, not all was delivered again: {why}");
         }
-        let last = self.deliver_again(again, &set_aside, NO_END).await;
+        let last = self.deliver_again(target.route, &set_aside, NO_END).await;
         if !last.is_success() {
             let why = last.errors.join("; ");
             warn!("{name}: what was set aside was not delivered: {why}");
