@@ -14,7 +14,6 @@ mod lazy;
 mod misspelt;
 mod oldest;
 mod pipeline;
-mod predecessors;
 mod replay;
 mod rounds;
 mod tenants;
@@ -34,9 +33,9 @@ use tracing::warn;
 use self::anchor::anchor;
 pub(crate) use self::audit::Audit;
 use self::heartbeat::tell;
-pub(crate) use self::layers::Layers;
 use self::layers::Problems;
 pub use self::layers::setting_names;
+pub(crate) use self::layers::{Layers, Stores};
 pub(crate) use self::lazy::LazyApp;
 use self::pipeline::{Configured, Maker};
 pub(crate) use self::pipeline::{Pipeline, Route};
@@ -52,7 +51,7 @@ use crate::net::retry::{Deadline, Jitter};
 use crate::report::Report;
 use crate::run::{InFlight, Policy, Run, Share, Watched};
 use crate::settings::SettingsError;
-use crate::state::{CheckpointLedger, CheckpointStore, Counting, DeadLetterStore, HistoryStore};
+use crate::state::{CheckpointLedger, CheckpointStore, Counting};
 use crate::storage::Storage;
 
 /// Checks app settings as the Functions host would use them. Returns the destinations, or all
@@ -103,17 +102,6 @@ pub(crate) enum AppError {
     /// Something else.
     #[error(transparent)]
     Other(#[from] BoxError),
-}
-
-/// The stores of one destination of a tenant.
-pub(crate) struct Stores {
-    /// The destination's name.
-    pub name: &'static str,
-    /// Identifies it in messages: the destination's name, with the tenant's if there are several.
-    pub label: String,
-    pub checkpoints: CheckpointStore,
-    pub dead_letters: DeadLetterStore,
-    pub history: HistoryStore,
 }
 
 /// One tenant, ready to work. Building it sends no request.
