@@ -5,8 +5,8 @@ use std::process::ExitCode;
 use chrono::{DateTime, Utc};
 use clap::Subcommand;
 
-use super::print::{ended, exit_code, fail, misused, note, show};
-use super::{Exit, Given, deadline, shelves, tenants};
+use super::print::{fail, misused, note, show};
+use super::{Exit, Given, Target, Targets, deadline, tenants};
 use crate::app::{Layers, Stores};
 use crate::clock::{self, to_seconds};
 use crate::error::{BoxError, one_line};
@@ -88,9 +88,9 @@ pub(super) async fn run(given: Given, command: Command) -> Exit {
     }
     let (Command::Show { destination, .. } | Command::Set { destination, .. }) = &command;
     let tenants = tenants(given, destination.clone())?;
-    let (shelves, unusable) = shelves(&tenants)?;
+    let targets = Targets::of(&tenants)?;
     let mut is_good = true;
-    for (layers, stores) in &shelves {
+    for Target { layers, stores } in &targets.each {
         let done = match &command {
             Command::Show { json: true, .. } => print(layers, stores).await,
             Command::Show { .. } => summarize(layers, stores).await,
@@ -101,7 +101,7 @@ pub(super) async fn run(given: Given, command: Command) -> Exit {
             is_good = false;
         }
     }
-    Ok(ended(unusable, true, exit_code(is_good)))
+    Ok(targets.ended(is_good))
 }
 
 /// Prints the checkpoint to standard output, and its location to standard error.

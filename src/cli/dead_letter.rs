@@ -3,8 +3,8 @@
 use chrono::{DateTime, Utc};
 use clap::Subcommand;
 
-use super::print::{ended, exit_code, fail, note, show};
-use super::{Exit, Given, Shelf, deadline, shelves, tenants};
+use super::print::{fail, note, show};
+use super::{Exit, Given, Target, Targets, deadline, tenants};
 use crate::app::Stores;
 use crate::clock::to_seconds;
 use crate::destination::{Destination, Outcome, Quarantine};
@@ -35,14 +35,13 @@ pub(super) enum Command {
 
 pub(super) async fn run(given: Given, destination: Option<String>, command: &Command) -> Exit {
     let tenants = tenants(given, destination)?;
-    let (shelves, unusable) = shelves(&tenants)?;
-    let is_all = unusable.is_none();
+    let targets = Targets::of(&tenants)?;
     let is_good = match command {
-        Command::List => list(&shelves).await,
-        Command::Show { name } => print(&shelves, is_all, name).await,
-        Command::Retry { names } => retry(&shelves, is_all, names).await,
+        Command::List => list(&targets).await,
+        Command::Show { name } => print(&targets, name).await,
+        Command::Retry { names } => retry(&targets, names).await,
     };
-    Ok(ended(unusable, true, exit_code(is_good)))
+    Ok(targets.ended(is_good))
 }
 
 /// Prints why the dead letters of one destination cannot be read. The others are still shown.
@@ -67,9 +66,9 @@ async fn names(stores: &Stores) -> Option<Vec<String>> {
 }
 
 /// Prints a line for each dead letter. An unreadable one does not hide the others.
-async fn list(shelves: &[Shelf<'_>]) -> bool {
+async fn list(targets: &Targets<'_>) -> bool {
     let mut is_good = true;
-    for (_, stores) in shelves {
+    for Target { stores, .. } in &targets.each {
         let Some(names) = names(stores).await else {
             is_good = false;
             continue;
@@ -93,11 +92,10 @@ async fn list(shelves: &[Shelf<'_>]) -> bool {
     is_good
 }
 
-/// Prints the dead letter of this name for each destination that has one. Unless `is_all`, some
-/// destinations could not be searched.
-async fn print(shelves: &[Shelf<'_>], is_all: bool, name: &str) -> bool {
-    let (mut is_found, mut is_good) = (false, is_all);
-    for (_, stores) in shelves {
+/// Prints the dead letter of this name for each destination that has one.
+async fn print(targets: &Targets<'_>, name: &str) -> bool {
+    let (mut is_found, mut is_good) = (false, targets.unusable.is_none());
+    for Target { stores, .. } in &targets.each {
         let printed = match stores.dead_letters.read(name, deadline()).await {
             Ok(None) => continue,
             Ok(Some(letter)) => serde_json::to_string_pretty(&letter).map_err(BoxError::from),
@@ -120,10 +118,10 @@ async fn print(shelves: &[Shelf<'_>], is_all: bool, name: &str) -> bool {
     is_good && is_found
 }
 
-async fn retry(shelves: &[Shelf<'_>], is_all: bool, wanted: &[String]) -> bool {
-    let (mut is_good, mut is_all_seen) = (true, is_all);
+async fn retry(targets: &Targets<'_>, wanted: &[String]) -> bool {
+    let (mut is_good, mut is_all_seen) = (true, targets.unusable.is_none());
     let mut missing = wanted.to_vec();
-    for (layers, stores) in shelves {
+    for Target { layers, stores } in &targets.each {
         let Some(mut kept) = names(stores).await else {
             is_all_seen = false;
             continue;
@@ -136,7 +134,7 @@ async fn retry(shelves: &[Shelf<'_>], is_all: bool, wanted: &[String]) -> bool {
             continue;
         }
         // With a single destination, its name need not be repeated.
-        let whose = match shelves {
+        let whose = match targets.each[..] {
             [_] => String::new(),
             _ => format!(" ({})", stores.label),
         };

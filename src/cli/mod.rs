@@ -20,7 +20,7 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 use futures_util::stream::{self, StreamExt as _};
 
-use self::print::{UNUSABLE, fail, note};
+use self::print::{UNUSABLE, ended, exit_code, fail, note};
 use crate::app::{AppError, Layers, Purpose, Stores, Tenants};
 use crate::clock;
 use crate::destination::KINDS;
@@ -266,26 +266,43 @@ fn tenants(given: Given, destination: Option<String>) -> Result<Tenants, ExitCod
     }
 }
 
-/// The stores of one destination, and the settings of its tenant.
-type Shelf<'a> = (&'a Layers, Stores);
+/// A destination whose stored state a command works on.
+struct Target<'a> {
+    /// The settings of its tenant.
+    layers: &'a Layers,
+    stores: Stores,
+}
 
-/// The stores of each tenant and destination. If some tenants cannot be used, prints why and
-/// returns the exit status.
-fn shelves(tenants: &Tenants) -> Result<(Vec<Shelf<'_>>, Option<ExitCode>), ExitCode> {
-    let (mut shelves, mut end) = (Vec::new(), None);
-    for layers in tenants.each() {
-        let stores = layers.map_err(AppError::from).and_then(|layers| {
-            let stores = layers.stores()?.into_iter();
-            Ok(stores.map(move |it| (layers, it)))
-        });
-        match stores {
-            Ok(stores) => shelves.extend(stores),
-            Err(error) => end = Some(unusable(&error)),
+/// What a command without runs works on. There is at least one target.
+struct Targets<'a> {
+    each: Vec<Target<'a>>,
+    /// Set if some tenants cannot be used.
+    unusable: Option<ExitCode>,
+}
+
+impl<'a> Targets<'a> {
+    /// The destinations of all tenants. Prints why a tenant cannot be used.
+    fn of(tenants: &'a Tenants) -> Result<Self, ExitCode> {
+        let (mut each, mut end) = (Vec::new(), None);
+        for layers in tenants.each() {
+            let stores = layers.map_err(AppError::from).and_then(|layers| {
+                let stores = layers.stores()?.into_iter();
+                Ok(stores.map(move |stores| Target { layers, stores }))
+            });
+            match stores {
+                Ok(targets) => each.extend(targets),
+                Err(error) => end = Some(unusable(&error)),
+            }
+        }
+        match end {
+            Some(end) if each.is_empty() => Err(end),
+            unusable => Ok(Self { each, unusable }),
         }
     }
-    match end {
-        Some(end) if shelves.is_empty() => Err(end),
-        end => Ok((shelves, end)),
+
+    /// The exit status after all of it was worked on.
+    fn ended(&self, is_good: bool) -> ExitCode {
+        ended(self.unusable, true, exit_code(is_good))
     }
 }
 
