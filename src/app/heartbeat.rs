@@ -24,10 +24,10 @@ const SENDING: Duration = Duration::from_secs(5);
 
 /// Where a tenant's heartbeats go.
 #[derive(Clone, Copy)]
-pub(super) struct Pulse<'a> {
+pub(super) struct HeartbeatSink<'a> {
     /// The tenant's name in heartbeats.
     pub tenant: &'a str,
-    pub way: &'a dyn Heartbeats,
+    pub table: &'a dyn Heartbeats,
 }
 
 impl Layers {
@@ -49,45 +49,45 @@ impl Layers {
         if !is_on || is_chosen_for_once || self.named()?.iter().any(may_take) {
             return Ok(is_on);
         }
-        let ways = KINDS.into_iter().filter(|kind| kind.takes_heartbeats);
-        let ways = ways.map(|kind| kind.name).collect::<Vec<_>>().join(" or ");
+        let kinds = KINDS.into_iter().filter(|kind| kind.takes_heartbeats);
+        let names = kinds.map(|kind| kind.name).collect::<Vec<_>>().join(" or ");
         let problem = format!(
-            "is on, and heartbeats need {ways}, which DESTINATIONS does not name: add one of them, or \
+            "is on, and heartbeats need {names}, which DESTINATIONS does not name: add one of them, or \
              set it to off"
         );
         self.read(|reader| reader.problem(SETTING, &problem))
     }
 
     /// For a tenant that cannot work, a destination that takes its heartbeats, if one can be built.
-    pub(super) fn way_of_heartbeats(&self) -> Option<Box<dyn Destination>> {
+    pub(super) fn heartbeat_destination(&self) -> Option<Box<dyn Destination>> {
         if !self.heartbeat().ok()? {
             return None;
         }
         let tools = self.tools(&mut Problems::default()).ok()?;
         let named = self.named().ok()?.into_iter();
-        let mut ways = named.flatten().filter(|kind| kind.takes_heartbeats);
-        ways.find_map(|kind| Some(self.build(kind, &tools).ok()?.destination))
+        let mut kinds = named.flatten().filter(|kind| kind.takes_heartbeats);
+        kinds.find_map(|kind| Some(self.build(kind, &tools).ok()?.destination))
     }
 }
 
 impl App {
     /// Where the tenant's heartbeats go, if it sends any: the first destination that takes them and
     /// has good settings.
-    pub(super) fn pulse(&self) -> Option<Pulse<'_>> {
-        let tenant = self.beats_as.as_deref()?;
-        let ways = self.pipelines.iter();
-        let mut ways = ways.filter_map(|it| it.route.as_ref().ok()?.destination.heartbeats());
-        Some(Pulse {
+    pub(super) fn heartbeat_sink(&self) -> Option<HeartbeatSink<'_>> {
+        let tenant = self.heartbeat_name.as_deref()?;
+        let routes = self.pipelines.iter();
+        let mut tables = routes.filter_map(|it| it.route.as_ref().ok()?.destination.heartbeats());
+        Some(HeartbeatSink {
             tenant,
-            way: ways.next()?,
+            table: tables.next()?,
         })
     }
 }
 
 /// Records a finished run in its history and in a heartbeat. A failure here must not fail the run.
-pub(super) async fn tell(
+pub(super) async fn note_run(
     history: Option<&HistoryStore>,
-    pulse: Option<Pulse<'_>>,
+    sink: Option<HeartbeatSink<'_>>,
     report: &Report,
     now: DateTime<Utc>,
     deadline: Deadline,
@@ -99,7 +99,7 @@ pub(super) async fn tell(
             Err(error) => warn!("{}: {}", report.name(), with_causes(&error)),
         }
     }
-    let Some(Pulse { tenant, way }) = pulse.filter(|_| is_told) else {
+    let Some(HeartbeatSink { tenant, table }) = sink.filter(|_| is_told) else {
         return;
     };
     // If the run could not read how many rows are lost, the history's number still holds.
@@ -114,7 +114,7 @@ pub(super) async fn tell(
         at: now,
     };
     let deadline = deadline.for_saving().within(SENDING);
-    if let Err(error) = way.send(&heartbeat, deadline).await {
+    if let Err(error) = table.send(&heartbeat, deadline).await {
         let error = with_causes(&*error);
         warn!("{}: the heartbeat was not sent: {error}", report.name());
     }

@@ -32,7 +32,7 @@ use tracing::warn;
 
 use self::anchor::anchor;
 pub(crate) use self::audit::Audit;
-use self::heartbeat::tell;
+use self::heartbeat::note_run;
 use self::layers::Problems;
 pub use self::layers::setting_names;
 pub(crate) use self::layers::{Layers, Stores};
@@ -119,7 +119,7 @@ pub(crate) struct App {
     /// When a run last reported that.
     told: Mutex<Option<DateTime<Utc>>>,
     /// Its name in heartbeats, if they are sent.
-    beats_as: Option<String>,
+    heartbeat_name: Option<String>,
     policy: Policy,
     /// Everything that the runs of the process hold in memory.
     in_flight: InFlight,
@@ -191,7 +191,7 @@ impl App {
             pipelines: pipelines.collect(),
             doubt: settings.doubt,
             told: Mutex::default(),
-            beats_as: has_heartbeats.then(|| layers.tenant_name()),
+            heartbeat_name: has_heartbeats.then(|| layers.tenant_name()),
             tenant,
             storage,
             policy,
@@ -280,8 +280,8 @@ impl App {
         let history = pipeline.history.as_ref().filter(|_| !is_away);
         let now = (self.clock)();
         // Looking at records is not monitored.
-        let pulse = self.pulse().filter(|_| !pipeline.is_for_a_look);
-        tell(history, pulse, &report, now, deadline).await;
+        let sink = self.heartbeat_sink().filter(|_| !pipeline.is_for_a_look);
+        note_run(history, sink, &report, now, deadline).await;
         Some(report)
     }
 

@@ -10,7 +10,7 @@ use tokio::sync::watch;
 use tracing::{Instrument as _, error_span};
 
 use super::anchor::anchor;
-use super::heartbeat::{Pulse, tell};
+use super::heartbeat::{HeartbeatSink, note_run};
 use super::rounds::Rounds;
 use super::{App, AppError, Layers, Stores};
 use crate::auth0::Domain;
@@ -164,7 +164,7 @@ pub(crate) struct Member {
     policy: Option<Policy>,
     clock: Option<Clock>,
     /// The tenant's name in heartbeats, and the destination that takes them.
-    beats: Option<(String, Box<dyn Destination>)>,
+    heartbeats: Option<(String, Box<dyn Destination>)>,
 }
 
 /// All tenants, including those that cannot work.
@@ -218,10 +218,10 @@ impl Apps {
                 }
                 (Err(_), Err(_)) => vec![(UNKNOWN, None)],
             };
-            let beats = match (layers, &app) {
+            let heartbeats = match (layers, &app) {
                 (Ok(layers), Err(_)) => layers
-                    .way_of_heartbeats()
-                    .map(|way| (layers.tenant_name(), way)),
+                    .heartbeat_destination()
+                    .map(|destination| (layers.tenant_name(), destination)),
                 _ => None,
             };
             Member {
@@ -230,7 +230,7 @@ impl Apps {
                 destinations,
                 policy: layers.as_ref().ok().and_then(|it| it.policy().ok()),
                 clock: layers.as_ref().ok().map(|it| it.clock.clone()),
-                beats,
+                heartbeats,
             }
         });
         Self {
@@ -362,15 +362,15 @@ impl Member {
             report.fail(error);
             if let Some(clock) = &self.clock {
                 let history = stores.as_ref().map(|it| &it.history);
-                let pulse = self.beats.as_ref().and_then(|(tenant, way)| {
-                    let way = way.heartbeats()?;
-                    Some(Pulse { tenant, way })
+                let sink = self.heartbeats.as_ref().and_then(|(tenant, destination)| {
+                    let table = destination.heartbeats()?;
+                    Some(HeartbeatSink { tenant, table })
                 });
                 let deadline = Deadline::after(TELLING);
                 if let Some((stores, policy)) = stores.as_ref().zip(self.policy) {
                     report.gap = anchor(&stores.checkpoints, policy, clock, deadline).await;
                 }
-                tell(history, pulse, &report, clock(), deadline).await;
+                note_run(history, sink, &report, clock(), deadline).await;
             }
             report
         });
@@ -389,7 +389,7 @@ mod tests {
             destinations: Vec::new(),
             policy: None,
             clock: None,
-            beats: None,
+            heartbeats: None,
         });
         Apps {
             members: members.collect(),

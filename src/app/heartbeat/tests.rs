@@ -42,12 +42,12 @@ fn app(changes: &[(&str, &str)], destination: Option<&str>) -> Result<App, Strin
 }
 
 /// The name of the destination that takes an app's heartbeats.
-fn way(changes: &[(&str, &str)], destination: Option<&str>) -> Option<&'static str> {
+fn taken_by(changes: &[(&str, &str)], destination: Option<&str>) -> Option<&'static str> {
     let app = app(changes, destination).unwrap();
-    let pulse = app.pulse()?;
-    let is_it = |way: &dyn Heartbeats| std::ptr::addr_eq(way, pulse.way);
-    let mut ways = app.pipelines.iter();
-    let found = ways.find(|it| {
+    let sink = app.heartbeat_sink()?;
+    let is_it = |it: &dyn Heartbeats| std::ptr::addr_eq(it, sink.table);
+    let mut pipelines = app.pipelines.iter();
+    let found = pipelines.find(|it| {
         let route = it.route.as_ref().ok();
         route
             .and_then(|it| it.destination.heartbeats())
@@ -59,21 +59,24 @@ fn way(changes: &[(&str, &str)], destination: Option<&str>) -> Option<&'static s
 #[test]
 fn heartbeats_go_by_the_first_destination_that_leads_to_a_workspace_and_is_well_set() {
     let on = ("HEARTBEAT", "On");
-    assert_eq!(way(&[], None), None);
-    assert_eq!(way(&[("HEARTBEAT", "off")], None), None);
-    assert_eq!(way(&[on], None), Some("log-analytics"));
+    assert_eq!(taken_by(&[], None), None);
+    assert_eq!(taken_by(&[("HEARTBEAT", "off")], None), None);
+    assert_eq!(taken_by(&[on], None), Some("log-analytics"));
     let three = ("DESTINATIONS", "archive,logs-ingestion,log-analytics");
-    assert_eq!(way(&[on, three], None), Some("logs-ingestion"));
+    assert_eq!(taken_by(&[on, three], None), Some("logs-ingestion"));
     assert_eq!(
-        way(&[on, three, ("DCR_IMMUTABLE_ID", "?")], None),
+        taken_by(&[on, three, ("DCR_IMMUTABLE_ID", "?")], None),
         Some("log-analytics")
     );
     // Until that destination's settings are good, the others work without heartbeats.
     let stdout = ("DESTINATIONS", "stdout,log-analytics");
-    assert_eq!(way(&[on, stdout, ("WorkspaceKey", "?")], None), None);
+    assert_eq!(taken_by(&[on, stdout, ("WorkspaceKey", "?")], None), None);
     // A destination that a person chooses by name needs none either.
-    assert_eq!(way(&[on], Some("stdout")), None);
-    assert_eq!(way(&[on], Some("logs-ingestion")), Some("logs-ingestion"));
+    assert_eq!(taken_by(&[on], Some("stdout")), None);
+    assert_eq!(
+        taken_by(&[on], Some("logs-ingestion")),
+        Some("logs-ingestion")
+    );
 }
 
 #[test]
@@ -100,13 +103,14 @@ fn a_heartbeat_without_a_way_and_one_that_is_neither_on_nor_off_are_bad_settings
 
 #[test]
 fn a_tenant_that_cannot_work_has_a_way_as_well() {
-    let has_way = |changes: &[(&str, &str)]| layers(changes, None).way_of_heartbeats().is_some();
+    let has_destination =
+        |changes: &[(&str, &str)]| layers(changes, None).heartbeat_destination().is_some();
     let (on, broken) = (("HEARTBEAT", "on"), ("CLIENT_SECRET", ""));
-    assert!(has_way(&[on, broken]));
-    assert!(!has_way(&[broken]));
-    assert!(!has_way(&[on, broken, ("WorkspaceKey", "?")]));
+    assert!(has_destination(&[on, broken]));
+    assert!(!has_destination(&[broken]));
+    assert!(!has_destination(&[on, broken, ("WorkspaceKey", "?")]));
     let both = ("DESTINATIONS", "log-analytics,logs-ingestion");
-    assert!(has_way(&[on, broken, both, ("WorkspaceKey", "?")]));
+    assert!(has_destination(&[on, broken, both, ("WorkspaceKey", "?")]));
 }
 
 /// Remembers the heartbeats and how long sending could take.
@@ -162,12 +166,12 @@ async fn told(sent: &Sent, runs: &[(i64, Report)]) -> Vec<String> {
     let begin: DateTime<Utc> = "2026-11-21T08:00:00Z".parse().unwrap();
     for (seconds, report) in runs {
         let now = begin + TimeDelta::seconds(*seconds);
-        let pulse = Pulse {
+        let sink = HeartbeatSink {
             tenant: "acme",
-            way: sent,
+            table: sent,
         };
         let deadline = Deadline::after(Duration::from_mins(4));
-        tell(Some(&history), Some(pulse), report, now, deadline).await;
+        note_run(Some(&history), Some(sink), report, now, deadline).await;
     }
     let beats = sent.beats.lock().unwrap();
     beats.iter().map(|it| it.1.clone()).collect()
@@ -230,13 +234,13 @@ async fn one_that_cannot_be_sent_waits_for_the_next_row_and_has_five_seconds() {
 
     // A run that used all of its time leaves less.
     let sent = Sent::default();
-    let pulse = Pulse {
+    let sink = HeartbeatSink {
         tenant: "acme",
-        way: &sent,
+        table: &sent,
     };
     let now = "2026-11-21T08:00:00Z".parse().unwrap();
     let over = Deadline::after(Duration::ZERO);
-    tell(Some(&history()), Some(pulse), &failed(), now, over).await;
+    note_run(Some(&history()), Some(sink), &failed(), now, over).await;
     assert_eq!(sent.beats.lock().unwrap()[0].2, 4);
 }
 
@@ -246,11 +250,11 @@ async fn a_failure_is_told_even_where_no_history_can_be_kept() {
     let deadline = Deadline::after(Duration::from_mins(4));
     let sent = Sent::default();
     for report in [quiet(), failed()] {
-        let pulse = Pulse {
+        let sink = HeartbeatSink {
             tenant: "acme",
-            way: &sent,
+            table: &sent,
         };
-        tell(None, Some(pulse), &report, now, deadline).await;
+        note_run(None, Some(sink), &report, now, deadline).await;
     }
     let beats = sent.beats.lock().unwrap();
     let states: Vec<_> = beats.iter().map(|it| &*it.1).collect();
@@ -268,15 +272,15 @@ async fn rows_that_are_missing_for_good_are_told_although_the_history_cannot_be_
     let now = "2026-11-21T08:00:00Z".parse().unwrap();
     let deadline = Deadline::after(Duration::from_mins(4));
     let sent = Sent::default();
-    let pulse = Pulse {
+    let sink = HeartbeatSink {
         tenant: "acme",
-        way: &sent,
+        table: &sent,
     };
     let report = Report {
         delivered: 1,
         lost: 5,
         ..quiet()
     };
-    tell(Some(&history), Some(pulse), &report, now, deadline).await;
+    note_run(Some(&history), Some(sink), &report, now, deadline).await;
     assert_eq!(sent.beats.lock().unwrap()[0].1, "failing");
 }
