@@ -17,7 +17,7 @@ use crate::arrival;
 use crate::clock::Clock;
 use crate::destination::{Filter, Kind};
 use crate::error::with_causes;
-use crate::health::{Health, Known};
+use crate::health::{Evidence, Health};
 use crate::net::retry::Deadline;
 use crate::pii::{self, Policy as PiiPolicy};
 use crate::settings::{SettingsError, UNKNOWN};
@@ -43,25 +43,29 @@ impl Tenants {
             match layers {
                 Ok(layers) => {
                     let tenant = layers.tenant_name();
-                    for (name, stores) in layers.stores_of_each() {
-                        let asked = Asked {
-                            obstacles: layers.obstacles(Kind::named(name)),
+                    for (destination, stores) in layers.stores_of_each() {
+                        wanted.push(Wanted {
+                            tenant: tenant.clone(),
+                            destination,
+                            stores,
+                            obstacles: layers.obstacles(Kind::named(destination)),
                             budget: layers.policy().map(|it| it.budget).unwrap_or_default(),
-                        };
-                        wanted.push((tenant.clone(), name, stores, asked));
+                        });
                     }
                 }
-                Err(problem) => {
-                    let tenant = name.unwrap_or(UNKNOWN).to_owned();
-                    let stores = Err(Arc::new(problem.clone().into()));
-                    wanted.push((tenant, UNKNOWN, stores, Asked::default()));
-                }
+                Err(problem) => wanted.push(Wanted {
+                    tenant: name.unwrap_or(UNKNOWN).to_owned(),
+                    destination: UNKNOWN,
+                    stores: Err(Arc::new(problem.clone().into())),
+                    obstacles: SettingsError::default(),
+                    budget: Duration::ZERO,
+                }),
             }
         }
         let mut by_storage: BTreeMap<_, Vec<_>> = BTreeMap::new();
-        for (place, (tenant, destination, stores, asked)) in wanted.into_iter().enumerate() {
-            let storage = stores.as_ref().ok().map(|it| it.history.storage());
-            let looked = look((tenant, destination), stores, asked, since, deadline);
+        for (place, wanted) in wanted.into_iter().enumerate() {
+            let storage = wanted.stores.as_ref().ok().map(|it| it.history.storage());
+            let looked = wanted.look(since, deadline);
             let looked = looked.map(move |it| (place, it)).boxed();
             by_storage.entry(storage).or_default().push(looked);
         }
@@ -69,8 +73,8 @@ impl Tenants {
             let looked = stream::iter(looked).buffered(SIDE_BY_SIDE);
             looked.collect::<Vec<_>>()
         });
-        let known: BTreeMap<_, _> = join_all(each).await.into_iter().flatten().collect();
-        Health::judge(known.into_values().collect(), clock())
+        let evidence: BTreeMap<_, _> = join_all(each).await.into_iter().flatten().collect();
+        Health::judge(evidence.into_values().collect(), clock())
     }
 }
 
@@ -105,62 +109,62 @@ impl Layers {
     }
 }
 
-/// What the settings say about a destination's runs.
-#[derive(Default)]
-struct Asked {
+/// A tenant and destination whose state is wanted.
+struct Wanted {
+    tenant: String,
+    destination: &'static str,
+    /// Where its state is stored, or why that is unknown.
+    stores: Result<Stores, Arc<AppError>>,
+    /// Problems that keep its runs from beginning.
     obstacles: SettingsError,
     /// The time that one run may take.
     budget: Duration,
 }
 
-async fn look(
-    (tenant, destination): (String, &'static str),
-    stores: Result<Stores, Arc<AppError>>,
-    asked: Asked,
-    since: Option<DateTime<Utc>>,
-    deadline: Deadline,
-) -> Known {
-    let Asked {
-        mut obstacles,
-        budget,
-    } = asked;
-    let (history, dead_letters) = match stores {
-        Ok(stores) => {
-            let history = match since {
-                // A run that cannot begin is not expected.
-                Some(since) if obstacles.is_empty() => stores.history.wait(since, deadline).await,
-                _ => stores.history.look(deadline).await,
-            };
-            let letters = stores.dead_letters.names(deadline).await;
-            let history = history.map_err(|error| Some(with_causes(&error)));
-            (history, letters.ok().map(|names| names.len()))
-        }
-        Err(error) => match &*error {
-            AppError::Settings(problem) => {
-                obstacles.add(problem.clone());
-                (Err(None), None)
+impl Wanted {
+    /// Reads what is stored. If `since` is given, runs have been expected since then.
+    async fn look(self, since: Option<DateTime<Utc>>, deadline: Deadline) -> Evidence {
+        let mut obstacles = self.obstacles;
+        let (history, dead_letters) = match self.stores {
+            Ok(stores) => {
+                let history = match since {
+                    // A run that cannot begin is not expected.
+                    Some(since) if obstacles.is_empty() => {
+                        stores.history.wait(since, deadline).await
+                    }
+                    _ => stores.history.look(deadline).await,
+                };
+                let letters = stores.dead_letters.names(deadline).await;
+                let history = history.map_err(|error| Some(with_causes(&error)));
+                (history, letters.ok().map(|names| names.len()))
             }
-            AppError::Other(error) => (Err(Some(with_causes(&**error))), None),
-        },
-    };
-    Known {
-        tenant,
-        destination: destination.to_owned(),
-        history,
-        obstacle: (!obstacles.is_empty()).then(|| obstacles.to_string()),
-        dead_letters,
-        budget,
+            Err(error) => match &*error {
+                AppError::Settings(problem) => {
+                    obstacles.add(problem.clone());
+                    (Err(None), None)
+                }
+                AppError::Other(error) => (Err(Some(with_causes(&**error))), None),
+            },
+        };
+        Evidence {
+            tenant: self.tenant,
+            destination: self.destination.to_owned(),
+            history,
+            obstacle: (!obstacles.is_empty()).then(|| obstacles.to_string()),
+            dead_letters,
+            budget: self.budget,
+        }
     }
 }
 
 /// Health, cached for a short time.
-pub(crate) struct Seen {
+pub(crate) struct HealthCache {
     last: Mutex<Option<(Instant, Arc<Health>)>>,
     /// The time since which runs have been expected.
     since: DateTime<Utc>,
 }
 
-impl Seen {
+impl HealthCache {
     /// An empty cache. Runs are expected since then.
     pub fn since(since: DateTime<Utc>) -> Self {
         Self {
@@ -171,14 +175,14 @@ impl Seen {
 
     /// The current health, or a recent one. Concurrent callers wait for the same result.
     pub async fn health(&self, tenants: &Tenants, clock: &Clock) -> Arc<Health> {
-        let mut seen = self.last.lock().await;
-        if let Some((at, health)) = &*seen
+        let mut last = self.last.lock().await;
+        if let Some((at, health)) = &*last
             && at.elapsed() < FRESH
         {
             return Arc::clone(health);
         }
         let health = Arc::new(tenants.health_for(clock, Some(self.since)).await);
-        *seen = Some((Instant::now(), Arc::clone(&health)));
+        *last = Some((Instant::now(), Arc::clone(&health)));
         health
     }
 }
@@ -214,8 +218,8 @@ mod tests {
         let layers = layers(&folder, &[], clock(0));
         let tenants = Tenants::read(&layers);
         for (minute, state) in [(14, State::NeverRan), (15, State::Stale)] {
-            let seen = Seen::since(at(0));
-            let health = seen.health(&tenants, &clock(minute)).await;
+            let cache = HealthCache::since(at(0));
+            let health = cache.health(&tenants, &clock(minute)).await;
             assert_eq!(health.state, state);
             assert_eq!(health.pipelines[0].state, state);
         }
@@ -236,7 +240,7 @@ mod tests {
             let clock: Clock = Arc::new(move || at(minute));
             let layers = layers(&folder, &[("RUN_BUDGET", budget)], clock.clone());
             let tenants = Tenants::read(&layers);
-            let health = Seen::since(at(0)).health(&tenants, &clock).await;
+            let health = HealthCache::since(at(0)).health(&tenants, &clock).await;
             assert_eq!(health.state, state, "{budget}, {minute}");
         }
     }
@@ -287,7 +291,7 @@ mod tests {
             let now = format!("2026-11-21T08:{minute:02}:00Z").parse().unwrap();
             let clock: Clock = Arc::new(move || now);
             let tenants = Tenants::read(&layers(&folder, more, clock.clone()));
-            Seen::since(now).health(&tenants, &clock).await.state
+            HealthCache::since(now).health(&tenants, &clock).await.state
         };
         assert_eq!(health(0, &[("OVERLAP", "long")]).await, State::Failing);
         assert_eq!(health(20, &[]).await, State::NeverRan);
@@ -299,11 +303,11 @@ mod tests {
         let clock: Clock = Arc::new(|| "2026-11-21T08:00:00Z".parse().unwrap());
         let layers = layers(&folder, &[], clock.clone());
         let tenants = Tenants::read(&layers);
-        let seen = Seen::since(clock());
+        let cache = HealthCache::since(clock());
         let mut last = None;
         let mut asked_at = Vec::new();
         for second in 0..=11 {
-            let answer = seen.health(&tenants, &clock).await;
+            let answer = cache.health(&tenants, &clock).await;
             // Another object means that the storage was read again.
             if last.as_ref().is_none_or(|it| !Arc::ptr_eq(it, &answer)) {
                 asked_at.push(second);

@@ -10,7 +10,7 @@ use futures_util::future::BoxFuture;
 use tokio::sync::{Mutex, watch};
 use tracing::{error, warn};
 
-use super::health::Seen;
+use super::health::HealthCache;
 use super::{AppError, Apps, Layers, Tenants};
 use crate::error::BoxError;
 use crate::health::{STYLE_HASH, metrics, page};
@@ -27,14 +27,14 @@ struct Parts {
     tenants: OnceLock<Tenants>,
     /// The app as it was built last.
     made: Mutex<Option<Arc<Apps>>>,
-    seen: Seen,
+    health: HealthCache,
     stopping: watch::Receiver<bool>,
 }
 
 impl LazyApp {
     pub fn new(layers: Layers, stopping: watch::Receiver<bool>) -> Self {
         Self(Arc::new(Parts {
-            seen: Seen::since(layers.now()),
+            health: HealthCache::since(layers.now()),
             layers,
             tenants: OnceLock::new(),
             made: Mutex::default(),
@@ -108,8 +108,8 @@ impl Views for LazyApp {
             if !["", "metrics", "page"].contains(&name) {
                 return Ok(None);
             }
-            let Parts { layers, seen, .. } = &*self.0;
-            let health = seen.health(self.tenants(), &layers.clock).await;
+            let layers = &self.0.layers;
+            let health = self.0.health.health(self.tenants(), &layers.clock).await;
             let status = if health.state.is_alarming() { 503 } else { 200 };
             let json = "application/json; charset=utf-8";
             Ok(Some(match name {

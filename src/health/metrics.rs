@@ -4,10 +4,10 @@
 use std::collections::BTreeSet;
 use std::fmt::{Display, Write as _};
 
-use super::{Health, Pipeline, State};
+use super::{Health, PipelineHealth, State};
 
 /// A metric of a pipeline; `None` if it is unknown.
-type Value = fn(&Pipeline) -> Option<String>;
+type Value = fn(&PipelineHealth) -> Option<String>;
 
 /// The metrics with one value per tenant and destination: name, kind, help text, value.
 const METRICS: [(&str, &str, &str, Value); 7] = [
@@ -93,7 +93,7 @@ fn head(text: &mut String, name: &str, kind: &str, help: &str) {
     let _ = writeln!(text, "# TYPE auth0_poller_{name} {kind}");
 }
 
-fn labels(pipeline: &Pipeline) -> String {
+fn labels(pipeline: &PipelineHealth) -> String {
     format!(
         "tenant=\"{}\",destination=\"{}\"",
         escaped(&pipeline.tenant),

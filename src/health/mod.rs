@@ -121,7 +121,7 @@ pub(crate) struct Health {
     pub at: DateTime<Utc>,
     /// The worst state of all.
     pub state: State,
-    pub pipelines: Vec<Pipeline>,
+    pub pipelines: Vec<PipelineHealth>,
     /// Whether bad settings keep every run from beginning.
     #[serde(skip)]
     pub is_unusable: bool,
@@ -129,7 +129,7 @@ pub(crate) struct Health {
 
 /// The state of a tenant and destination.
 #[derive(Debug, Serialize)]
-pub(crate) struct Pipeline {
+pub(crate) struct PipelineHealth {
     pub tenant: String,
     pub destination: String,
     pub state: State,
@@ -175,8 +175,8 @@ pub(crate) struct Spans {
     pub day: u64,
 }
 
-/// The stored data about a tenant and destination.
-pub(crate) struct Known {
+/// What the health of a tenant and destination is judged by.
+pub(crate) struct Evidence {
     pub tenant: String,
     pub destination: String,
     /// The history; `Ok(None)` if no run has ended and none is expected. The error says why it is
@@ -191,12 +191,12 @@ pub(crate) struct Known {
 
 impl Health {
     /// Judges the stored data at this time.
-    pub fn judge(known: Vec<Known>, at: DateTime<Utc>) -> Self {
-        let runs = (RUNS / known.len().max(1)).max(FEWEST_RUNS);
-        let is_unusable = known.iter().all(|it| it.obstacle.is_some());
-        let pipelines: Vec<_> = known
+    pub fn judge(evidence: Vec<Evidence>, at: DateTime<Utc>) -> Self {
+        let runs = (RUNS / evidence.len().max(1)).max(FEWEST_RUNS);
+        let is_unusable = evidence.iter().all(|it| it.obstacle.is_some());
+        let pipelines: Vec<_> = evidence
             .into_iter()
-            .map(|it| Pipeline::judge(it, runs, at))
+            .map(|it| PipelineHealth::judge(it, runs, at))
             .collect();
         let worst = pipelines.iter().map(|it| it.state).min();
         Self {
@@ -209,17 +209,17 @@ impl Health {
     }
 }
 
-impl Pipeline {
-    fn judge(known: Known, runs: usize, at: DateTime<Utc>) -> Self {
-        let is_read = known.history.is_ok();
-        let (history, unread) = match known.history {
+impl PipelineHealth {
+    fn judge(evidence: Evidence, runs: usize, at: DateTime<Utc>) -> Self {
+        let is_read = evidence.history.is_ok();
+        let (history, unread) = match evidence.history {
             Ok(history) => (history, None),
             Err(problem) => (None, problem),
         };
-        let problems: Vec<_> = known.obstacle.into_iter().chain(unread).collect();
+        let problems: Vec<_> = evidence.obstacle.into_iter().chain(unread).collect();
         let history = history.unwrap_or_default();
         let state = if problems.is_empty() {
-            State::by(&history, known.budget, at)
+            State::by(&history, evidence.budget, at)
         } else {
             State::Failing
         };
@@ -234,8 +234,8 @@ impl Pipeline {
         errors.splice(0..0, problems);
         let [hour, day] = [1, 24].map(|hours| history.delivered(TimeDelta::hours(hours), at));
         Self {
-            tenant: known.tenant,
-            destination: known.destination,
+            tenant: evidence.tenant,
+            destination: evidence.destination,
             state,
             last_run: history.last_run,
             last_success: history.last_success,
@@ -251,7 +251,7 @@ impl Pipeline {
                 day: day.bytes,
             }),
             rate_limit: history.rate_limit,
-            dead_letters: known.dead_letters,
+            dead_letters: evidence.dead_letters,
             gap: history.gap(at),
             arrival: history.arrival,
             unasked: history.unasked.as_deref().map(one_line),

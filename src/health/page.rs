@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use quick_xml::escape::escape;
 
 use super::text::facts;
-use super::{Health, Pipeline, State};
+use super::{Health, PipelineHealth, State};
 use crate::clock::to_seconds;
 use crate::state::{PastRun, Sum};
 
@@ -77,7 +77,7 @@ fn badge(html: &mut Html, state: &str) {
         .element("", state, "</span>");
 }
 
-fn section(html: &mut Html, pipeline: &Pipeline, at: DateTime<Utc>) {
+fn section(html: &mut Html, pipeline: &PipelineHealth, at: DateTime<Utc>) {
     let state = pipeline.state.name();
     html.element("<section class=\"", state, "\"><h2>")
         .element("", &pipeline.tenant, " → ")
@@ -110,7 +110,7 @@ fn section(html: &mut Html, pipeline: &Pipeline, at: DateTime<Utc>) {
     html.tag("</section>");
 }
 
-fn errors(html: &mut Html, pipeline: &Pipeline) {
+fn errors(html: &mut Html, pipeline: &PipelineHealth) {
     if pipeline.errors.is_empty() {
         return;
     }
@@ -123,7 +123,7 @@ fn errors(html: &mut Html, pipeline: &Pipeline) {
     html.tag("</ul></details>");
 }
 
-fn runs(html: &mut Html, pipeline: &Pipeline) {
+fn runs(html: &mut Html, pipeline: &PipelineHealth) {
     if pipeline.runs.is_empty() {
         return;
     }
@@ -186,7 +186,7 @@ fn share(value: u64, most: u64) -> u64 {
     height.max(u64::from(value > 0))
 }
 
-fn hours(pipeline: &Pipeline) -> Vec<Bar> {
+fn hours(pipeline: &PipelineHealth) -> Vec<Bar> {
     let is_known = pipeline.records.is_some();
     let records = |sum: &Sum| is_known.then_some(sum.records);
     let bar = |(hour, sum): &(DateTime<Utc>, Sum)| (to_seconds(*hour), records(sum));

@@ -23,8 +23,8 @@ fn history(changes: &serde_json::Value) -> History {
     serde_json::from_value(history).unwrap()
 }
 
-fn known(history: Result<Option<History>, &str>) -> Known {
-    Known {
+fn evidence(history: Result<Option<History>, &str>) -> Evidence {
+    Evidence {
         tenant: "acme".into(),
         destination: "log-analytics".into(),
         history: history.map_err(|why| Some(why.to_owned())),
@@ -35,7 +35,7 @@ fn known(history: Result<Option<History>, &str>) -> Known {
 }
 
 fn health(changes: &serde_json::Value, clock: &str) -> Health {
-    Health::judge(vec![known(Ok(Some(history(changes))))], at(clock))
+    Health::judge(vec![evidence(Ok(Some(history(changes))))], at(clock))
 }
 
 /// The history's member `arrival`, with this many of 40 records missing.
@@ -110,11 +110,11 @@ fn of_several_states_the_first_is_told() {
     }
     // A run of this length may be under way.
     let long = |budget, clock| {
-        let known = Known {
+        let evidence = Evidence {
             budget,
-            ..known(Ok(Some(history(&json!({})))))
+            ..evidence(Ok(Some(history(&json!({})))))
         };
-        Health::judge(vec![known], at(clock)).state
+        Health::judge(vec![evidence], at(clock)).state
     };
     let half_an_hour = Duration::from_mins(30);
     assert_eq!(long(half_an_hour, "08:40:59"), State::Ok);
@@ -132,10 +132,10 @@ fn of_several_states_the_first_is_told() {
 
 #[test]
 fn what_never_ran_or_cannot_be_read_is_no_success_and_the_worst_is_told_of_all() {
-    let never = || known(Ok(None));
-    let bad = || known(Err("CLIENT_ID is missing"));
-    let good = || known(Ok(Some(history(&serde_json::json!({})))));
-    let state = |known| Health::judge(known, at("08:00:30")).state;
+    let never = || evidence(Ok(None));
+    let bad = || evidence(Err("CLIENT_ID is missing"));
+    let good = || evidence(Ok(Some(history(&serde_json::json!({})))));
+    let state = |evidence| Health::judge(evidence, at("08:00:30")).state;
     assert_eq!(state(vec![good(), never()]), State::NeverRan);
     assert_eq!(state(vec![good(), never(), bad()]), State::Failing);
     assert_eq!(state(vec![good(), good()]), State::Ok);
@@ -154,12 +154,12 @@ fn what_never_ran_or_cannot_be_read_is_no_success_and_the_worst_is_told_of_all()
 
 #[test]
 fn where_no_run_can_begin_that_is_failing_whatever_the_last_ones_said() {
-    let blocked = |history| Known {
+    let blocked = |history| Evidence {
         obstacle: Some("START_FROM is in the future".into()),
-        ..known(history)
+        ..evidence(history)
     };
     let healthy = || Ok(Some(history(&serde_json::json!({}))));
-    let judge = |known| Health::judge(known, at("08:00:30"));
+    let judge = |evidence| Health::judge(evidence, at("08:00:30"));
     for history in [healthy(), Ok(None), Err("the storage is away")] {
         let health = judge(vec![blocked(history)]);
         assert_eq!(health.state, State::Failing);
@@ -175,9 +175,9 @@ fn where_no_run_can_begin_that_is_failing_whatever_the_last_ones_said() {
             .day,
         12
     );
-    let one = judge(vec![blocked(Ok(None)), known(healthy())]);
+    let one = judge(vec![blocked(Ok(None)), evidence(healthy())]);
     assert_eq!((one.state, one.is_unusable), (State::Failing, false));
-    assert!(!judge(vec![known(Err("the storage is away"))]).is_unusable);
+    assert!(!judge(vec![evidence(Err("the storage is away"))]).is_unusable);
 }
 
 #[test]
@@ -208,7 +208,7 @@ fn the_json_has_the_documented_members() {
 
 #[test]
 fn metrics_are_in_the_form_of_prometheus() {
-    let mut hostile = known(Ok(Some(history(&serde_json::json!({})))));
+    let mut hostile = evidence(Ok(Some(history(&serde_json::json!({})))));
     hostile.tenant = "a\"b\\c\nd".into();
     let text = metrics(&Health::judge(vec![hostile], at("08:00:30")));
     let labels = r#"tenant="a\"b\\c\nd",destination="log-analytics""#;
@@ -237,12 +237,12 @@ fn metrics_are_in_the_form_of_prometheus() {
 /// Two misspelt destinations are both called unknown.
 #[test]
 fn each_series_is_among_the_metrics_once() {
-    let misspelt = || Known {
+    let misspelt = || Evidence {
         destination: "unknown".into(),
         obstacle: Some("DESTINATIONS names an unknown destination".into()),
-        ..known(Ok(None))
+        ..evidence(Ok(None))
     };
-    let good = known(Ok(Some(history(&serde_json::json!({})))));
+    let good = evidence(Ok(Some(history(&serde_json::json!({})))));
     let text = metrics(&Health::judge(
         vec![misspelt(), good, misspelt()],
         at("08:00:30"),
@@ -265,7 +265,7 @@ fn the_page_escapes_what_it_shows_and_needs_nothing_from_elsewhere() {
         "is_failing": true,
         "errors": [{"at": "2026-11-21T07:00:00Z", "text": script}]
     });
-    let mut hostile = known(Ok(Some(history(&changes))));
+    let mut hostile = evidence(Ok(Some(history(&changes))));
     hostile.tenant = script.into();
     hostile.destination = script.into();
     let page = page(&Health::judge(vec![hostile], at("08:00:30")));
@@ -312,7 +312,7 @@ fn of_a_run_of_which_nobody_knows_how_far_it_was_behind_the_page_says_so() {
 #[test]
 fn of_a_history_that_cannot_be_read_the_page_tells_no_number() {
     let page = page(&Health::judge(
-        vec![known(Err("the storage is away"))],
+        vec![evidence(Err("the storage is away"))],
         at("08:00:30"),
     ));
     assert!(!page.contains("(at most 0)"), "{page}");

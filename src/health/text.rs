@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use chrono::{DateTime, Utc};
 
-use super::{Health, Pipeline};
+use super::{Health, PipelineHealth};
 use crate::clock::to_seconds;
 use crate::record::is_future;
 
@@ -35,7 +35,7 @@ pub(crate) fn text(health: &Health) -> String {
 }
 
 /// The facts about a pipeline, with their names, for people.
-pub(super) fn facts(pipeline: &Pipeline, at: DateTime<Utc>) -> Vec<(&'static str, String)> {
+pub(super) fn facts(pipeline: &PipelineHealth, at: DateTime<Utc>) -> Vec<(&'static str, String)> {
     let time = |time: Option<DateTime<Utc>>| match time {
         Some(time) if is_future(time, at) => format!(
             "{} (in the future, by {})",
