@@ -15,16 +15,16 @@ pub(crate) struct Room(Arc<Used>);
 
 #[derive(Debug, Default)]
 struct Used {
-    /// Courses: parts of the log that are being read ahead.
-    courses: AtomicUsize,
+    /// Prefetches: parts of the log that are being read ahead.
+    prefetches: AtomicUsize,
     /// Bytes of pages that are kept for other readers.
     kept: AtomicUsize,
 }
 
 impl Room {
-    /// Registers one more course, which makes the shares of the others smaller.
+    /// Registers one more prefetch, which makes the shares of the others smaller.
     pub(super) fn share(&self) -> Share {
-        self.0.courses.fetch_add(1, Ordering::SeqCst);
+        self.0.prefetches.fetch_add(1, Ordering::SeqCst);
         Share(self.clone())
     }
 
@@ -42,19 +42,19 @@ impl Room {
     }
 }
 
-/// A course's share of the budget, returned when this is dropped.
+/// A prefetch's share of the budget, returned when this is dropped.
 pub(super) struct Share(Room);
 
 impl Share {
-    /// Its size: an equal part of [`AHEAD_BYTES`] for each course.
+    /// Its size: an equal part of [`AHEAD_BYTES`] for each prefetch.
     pub fn bytes(&self) -> usize {
-        AHEAD_BYTES / self.0.0.courses.load(Ordering::SeqCst).max(1)
+        AHEAD_BYTES / self.0.0.prefetches.load(Ordering::SeqCst).max(1)
     }
 }
 
 impl Drop for Share {
     fn drop(&mut self) {
-        self.0.0.courses.fetch_sub(1, Ordering::SeqCst);
+        self.0.0.prefetches.fetch_sub(1, Ordering::SeqCst);
     }
 }
 

@@ -4,8 +4,8 @@
 //! sequential read would return. Anything odd ends the reading ahead, and the reader goes on
 //! sequentially. So what a run stores and what it reports do not depend on it.
 
-mod course;
 mod density;
+mod prefetch;
 
 use std::future::pending;
 use std::panic::{AssertUnwindSafe, resume_unwind};
@@ -18,8 +18,8 @@ use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use self::course::{Course, Job, NotRead, Taken};
 use self::density::weight;
+use self::prefetch::{Job, NotRead, Prefetch, Taken};
 use super::room::{AHEAD_BYTES, Room, Share};
 use crate::clock::Clock;
 use crate::net::retry::Deadline;
@@ -39,9 +39,9 @@ const LAST_PAGES: f64 = 8.0;
 const PAUSE: Duration = Duration::from_mins(2);
 /// The fewest pages for which there has to be room.
 const FEWEST: usize = 16;
-/// The most courses: one for each position at which a reader is.
-const COURSES: usize = 4;
-/// A course is discarded after no reader has asked for its next page for this long.
+/// The most prefetches at a time: one for each position at which a reader is.
+const PREFETCHES: usize = 4;
+/// A prefetch is discarded after no reader has asked for its next page for this long.
 const FORGOTTEN: Duration = Duration::from_mins(1);
 
 /// A log that can be read sequentially.
@@ -148,7 +148,7 @@ pub(crate) struct Ahead {
 
 #[derive(Default)]
 struct State {
-    courses: Vec<Open>,
+    prefetches: Vec<Open>,
     numbers: u64,
     /// Nothing is read ahead before this time.
     paused_until: Option<Instant>,
@@ -156,10 +156,10 @@ struct State {
 
 type Shared = Arc<Mutex<State>>;
 
-/// A course that is being read.
+/// A prefetch that is being read.
 struct Open {
     number: u64,
-    course: Course,
+    prefetch: Prefetch,
     began: Instant,
     asked_at: Instant,
     /// Until when requests may be made.
@@ -215,18 +215,18 @@ impl Ahead {
         while let Some(number) = number {
             let (taken, came) = {
                 let mut state = lock(&self.state);
-                staff(&self.state, &mut state, number, log);
+                spawn_requests(&self.state, &mut state, number, log);
                 // Another reader may have taken the page while this one waited.
-                let open = state.open(number).filter(|it| it.course.next == *id);
+                let open = state.open(number).filter(|it| it.prefetch.next == *id);
                 let Some(open) = open else {
                     break;
                 };
                 open.asked_at = Instant::now();
-                let taken = open.course.take();
-                open.course.is_starved = matches!(taken, Taken::Wait);
+                let taken = open.prefetch.take();
+                open.prefetch.is_starved = matches!(taken, Taken::Wait);
                 let came = Arc::clone(&open.came).notified_owned();
-                staff(&self.state, &mut state, number, log);
-                let is_idle = state.open(number).is_none_or(|it| it.course.is_idle());
+                spawn_requests(&self.state, &mut state, number, log);
+                let is_idle = state.open(number).is_none_or(|it| it.prefetch.is_idle());
                 let taken = match taken {
                     Taken::Wait if is_idle => Taken::Over,
                     taken => taken,
@@ -252,7 +252,7 @@ impl Ahead {
 
     /// Discards everything: no reader is left.
     pub fn clear(&self) {
-        lock(&self.state).courses.clear();
+        lock(&self.state).prefetches.clear();
     }
 
     /// Begins to read ahead after a page that took this long, if that is worthwhile.
@@ -268,29 +268,29 @@ impl Ahead {
         let is_slow = session.is_slow(took, self.worth.at_once(weight(page)));
         let mut state = lock(&self.state);
         let is_asked_for = |it: &Open| now - it.asked_at <= FORGOTTEN;
-        state.courses.retain(is_asked_for);
+        state.prefetches.retain(is_asked_for);
         if state.paused_until.is_some_and(|until| now < until)
-            || state.courses.len() >= COURSES
+            || state.prefetches.len() >= PREFETCHES
             || page.is_last
         {
             return;
         }
         let recent = (self.clock)() - self.worth.recent;
         let end = session.until.map_or(recent, |until| until.min(recent));
-        let Some(course) = Course::after(page, end, self.worth.pages) else {
+        let Some(prefetch) = Prefetch::after(page, end, self.worth.pages) else {
             return;
         };
-        let pages = u32::try_from(course.pages_left()).unwrap_or(u32::MAX);
+        let pages = u32::try_from(prefetch.pages_left()).unwrap_or(u32::MAX);
         let is_long = took.saturating_mul(pages) >= self.worth.time;
         // Of pages this large, too few fit into the memory.
-        if !is_slow || !is_long || course.page_bytes() > AHEAD_BYTES / FEWEST {
+        if !is_slow || !is_long || prefetch.page_bytes() > AHEAD_BYTES / FEWEST {
             return;
         }
         state.numbers += 1;
         let number = state.numbers;
-        state.courses.push(Open {
+        state.prefetches.push(Open {
             number,
-            course,
+            prefetch,
             began: now,
             asked_at: now,
             deadline,
@@ -298,7 +298,7 @@ impl Ahead {
             requests: JoinSet::new(),
             share: self.room.share(),
         });
-        staff(&self.state, &mut state, number, log);
+        spawn_requests(&self.state, &mut state, number, log);
     }
 }
 
@@ -317,14 +317,14 @@ async fn fetch<L: Log>(log: &Arc<L>, id: &LogId, deadline: Deadline) -> Result<P
 }
 
 /// Begins the requests that may be made now.
-fn staff<L: Log>(shared: &Shared, state: &mut State, number: u64, log: &Arc<L>) {
+fn spawn_requests<L: Log>(shared: &Shared, state: &mut State, number: u64, log: &Arc<L>) {
     let Some(open) = state.open(number) else {
         return;
     };
     while open.requests.try_join_next().is_some() {}
     let room = open.share.bytes();
-    while open.course.is_first_wanted() || !log.is_crowded() {
-        let Some(Job { range, after }) = open.course.job(room) else {
+    while open.prefetch.is_first_wanted() || !log.is_crowded() {
+        let Some(Job { range, after }) = open.prefetch.job(room) else {
             return;
         };
         let (log, shared, deadline) = (Arc::clone(log), Arc::clone(shared), open.deadline);
@@ -340,10 +340,10 @@ fn staff<L: Log>(shared: &Shared, state: &mut State, number: u64, log: &Arc<L>) 
                 return;
             };
             let read = read.map_err(|is_rejected| NotRead { is_rejected });
-            open.course.adapt(log.is_crowded());
-            open.course.settle(range, read);
+            open.prefetch.adapt(log.is_crowded());
+            open.prefetch.settle(range, read);
             open.came.notify_waiters();
-            staff(&shared, &mut state, number, &log);
+            spawn_requests(&shared, &mut state, number, &log);
         });
     }
 }
@@ -351,25 +351,25 @@ fn staff<L: Log>(shared: &Shared, state: &mut State, number: u64, log: &Arc<L>) 
 impl Drop for Ahead {
     fn drop(&mut self) {
         // The requests under way hold a reference to the state.
-        lock(&self.state).courses.clear();
+        lock(&self.state).prefetches.clear();
     }
 }
 
 impl State {
     fn open(&mut self, number: u64) -> Option<&mut Open> {
-        self.courses.iter_mut().find(|it| it.number == number)
+        self.prefetches.iter_mut().find(|it| it.number == number)
     }
 
-    /// The course whose next page is the one after an id, unless it began before the run.
+    /// The prefetch whose next page is the one after an id, unless it began before the run.
     fn find(&self, id: &LogId, session: &Session) -> Option<u64> {
-        let mut courses = self.courses.iter();
-        let found = courses.find(|it| it.course.next == *id && it.began >= session.began);
+        let mut prefetches = self.prefetches.iter();
+        let found = prefetches.find(|it| it.prefetch.next == *id && it.began >= session.began);
         found.map(|it| it.number)
     }
 
     fn close(&mut self, number: u64) {
-        let open = self.courses.extract_if(.., |it| it.number == number);
-        if open.into_iter().any(|it| it.course.is_untaken) {
+        let open = self.prefetches.extract_if(.., |it| it.number == number);
+        if open.into_iter().any(|it| it.prefetch.is_untaken) {
             self.paused_until = Some(Instant::now() + PAUSE);
         }
     }

@@ -173,7 +173,7 @@ async fn an_error_comes_after_what_was_read_before_it() {
     let requests = log.requests();
     tokio::time::sleep(Duration::from_mins(1)).await;
     assert!(log.requests() <= requests + 64, "{}", log.requests());
-    assert!(lock(&ahead.state).courses.is_empty());
+    assert!(lock(&ahead.state).prefetches.is_empty());
 }
 
 #[tokio::test(start_paused = true)]
@@ -320,15 +320,15 @@ async fn nothing_that_was_fetched_before_a_run_is_for_it_and_nothing_is_kept_aft
     let ahead = ahead();
     let first = Session::begin(None);
     let after = read_three(&ahead, &log, &first).await;
-    assert_eq!(lock(&ahead.state).courses.len(), 1);
+    assert_eq!(lock(&ahead.state).prefetches.len(), 1);
     tokio::time::sleep(Duration::from_secs(5)).await;
     let later = Session::begin(None);
     let next = ahead.after(&log, &later, &after, deadline()).await.unwrap();
     assert_eq!(next.records.len(), 100);
-    let untouched = lock(&ahead.state).courses[0].course.next.clone();
+    let untouched = lock(&ahead.state).prefetches[0].prefetch.next.clone();
     assert_eq!(untouched, after);
     ahead.clear();
-    assert!(lock(&ahead.state).courses.is_empty());
+    assert!(lock(&ahead.state).prefetches.is_empty());
     assert_eq!(ahead.room.share().bytes(), AHEAD_BYTES);
 }
 

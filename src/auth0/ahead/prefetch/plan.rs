@@ -5,7 +5,7 @@
 //! log are handed out in the meantime; the others take up room. A range with more pages left than there
 //! is room for makes all others wait, and is cut in two.
 
-use super::{Course, Range};
+use super::{Prefetch, Range};
 use crate::auth0::ahead::density::Density;
 use crate::record::LogId;
 
@@ -21,8 +21,8 @@ const FIRST: usize = 2;
 const SPARE: usize = 8;
 /// The fewest pages of each part, if a range is cut because the others would wait for it.
 const PART: usize = 3;
-/// The fewest pages of each part, if a range is cut near the end of a course with fewer than
-/// [`LONG_WAY`] pages, where a few more requests are many. In a longer course no lane idles while
+/// The fewest pages of each part, if a range is cut near the end of a prefetch with fewer than
+/// [`LONG_WAY`] pages, where a few more requests are many. In a longer prefetch no lane idles while
 /// another has pages left.
 const LAST_PART: usize = 12;
 const LONG_WAY: usize = 400;
@@ -53,7 +53,7 @@ impl Range {
     }
 }
 
-impl Course {
+impl Prefetch {
     /// The next step, while up to `room` bytes may be held.
     pub(super) fn plan(&self, room: usize) -> Option<Next> {
         // Whatever the room: nothing else is handed out before it.

@@ -27,7 +27,7 @@ const LEAST_LANES: usize = 2;
 const MOST_LANES: usize = 64;
 
 /// A part of the log that is read ahead.
-pub(super) struct Course {
+pub(super) struct Prefetch {
     /// The last id handed out: the reader asks for the page after it.
     pub next: LogId,
     prefix: String,
@@ -107,8 +107,8 @@ pub(super) enum Taken {
     Over,
 }
 
-impl Course {
-    /// The course from a page up to `end`, if that is likely to be at least `pages` pages.
+impl Prefetch {
+    /// What is read ahead after a page, up to `end`, if that is likely to be at least `pages` pages.
     pub fn after(page: &Page, end: DateTime<Utc>, pages: usize) -> Option<Self> {
         let last = &page.records.last()?.log_id;
         let left = end - last.stored_at()?;

@@ -36,23 +36,23 @@ fn seconds(job: &Job) -> i64 {
 fn a_range_is_cut_again_only_once_another_page_says_that_it_is_long() {
     let room = 40 * PAGE;
     let end = begin() + Duration::from_hours(24);
-    let mut course = Course::after(&page(0, Duration::from_secs(1)), end, 10).unwrap();
+    let mut prefetch = Prefetch::after(&page(0, Duration::from_secs(1)), end, 10).unwrap();
     // Two pages of 99 s, as it seems, up to 297 s.
-    let first = course.job(room).unwrap();
+    let first = prefetch.job(room).unwrap();
     assert_eq!(seconds(&first), 99);
     let burst = Duration::from_millis(10);
-    course.settle(first.range, Ok(page(100, burst)));
-    let first = course.job(room).unwrap();
+    prefetch.settle(first.range, Ok(page(100, burst)));
+    let first = prefetch.job(room).unwrap();
     assert_eq!(seconds(&first), 100);
     // If they were like this page, there would be 198 more up to there.
-    let half = course.job(room).unwrap();
+    let half = prefetch.job(room).unwrap();
     assert_eq!(seconds(&half), 198);
     // Nobody knows yet whether either part is long.
-    let next = course.job(room).unwrap();
+    let next = prefetch.job(room).unwrap();
     assert_eq!(seconds(&next), 297);
-    course.settle(first.range, Ok(page(101, burst)));
-    let again = course.job(room).unwrap();
+    prefetch.settle(first.range, Ok(page(101, burst)));
+    let again = prefetch.job(room).unwrap();
     assert_eq!((again.range, seconds(&again)), (first.range, 101));
-    let half = course.job(room).unwrap();
+    let half = prefetch.job(room).unwrap();
     assert_eq!(seconds(&half), 150);
 }
