@@ -20,7 +20,9 @@ use tracing::warn;
 use self::batch::Batch;
 use self::sent::Sent;
 use super::read::Read;
-use super::{Comparison, Course, DeadLetter, DeadLetters, Handled, Kept, Ledger, RunError, Stop};
+use super::{
+    ActiveRun, Comparison, DeadLetter, DeadLetters, Handled, Kept, Ledger, RunError, Stop,
+};
 use crate::error::with_causes;
 use crate::record::{LogId, Misfit, Reach, Record, Source};
 
@@ -34,7 +36,7 @@ const LEFT_OUT_AT_ONCE: usize = 1_000;
 
 /// The delivering half of a run.
 pub(super) struct Delivering<'c, S, A, L> {
-    course: &'c Course<'c, S, A>,
+    active: &'c ActiveRun<'c, S, A>,
     ledger: &'c mut L,
     /// The batch that is being filled, or that is being sorted out.
     batch: Batch,
@@ -81,11 +83,11 @@ pub(super) struct Summary {
 }
 
 impl<'c, S: Source, A: DeadLetters, L: Ledger> Delivering<'c, S, A, L> {
-    pub(super) fn new(course: &'c Course<'c, S, A>, ledger: &'c mut L) -> Self {
+    pub(super) fn new(active: &'c ActiveRun<'c, S, A>, ledger: &'c mut L) -> Self {
         Self {
-            course,
+            active,
             ledger,
-            batch: Batch::new(course.run.destination.limits(), course.run.share.hold(0)),
+            batch: Batch::new(active.run.destination.limits(), active.run.share.hold(0)),
             sent: Sent::default(),
             met: Reach::default(),
             comparison: None,
@@ -107,7 +109,7 @@ impl<'c, S: Source, A: DeadLetters, L: Ledger> Delivering<'c, S, A, L> {
         if let Err(stop) = &delivered {
             let may_save = !matches!(stop, Stop::Failed(RunError::Ledger(_)));
             let waited = self.wait_for_all(may_save).await;
-            self.course.note_stop(waited);
+            self.active.note_stop(waited);
         }
         delivered
     }
@@ -142,7 +144,7 @@ impl<'c, S: Source, A: DeadLetters, L: Ledger> Delivering<'c, S, A, L> {
             };
             match next {
                 Some(Read::Page(page, held)) => {
-                    let ahead = self.course.run.source.clock_ahead();
+                    let ahead = self.active.run.source.clock_ahead();
                     self.ledger.clock_is_ahead(ahead);
                     for misfit in page.misfits {
                         self.set_misfit_aside(&misfit).await?;
@@ -159,7 +161,7 @@ impl<'c, S: Source, A: DeadLetters, L: Ledger> Delivering<'c, S, A, L> {
                 Some(Read::Oldest(stored)) => self.ledger.begin_with(stored),
                 Some(Read::Series(below)) => self.ledger.begin_series(&below),
                 Some(Read::End(comparison)) => self.comparison = Some(comparison),
-                Some(Read::Gap(gap)) => self.course.report_gap(gap),
+                Some(Read::Gap(gap)) => self.active.report_gap(gap),
                 None => return self.finish().await,
             }
         }
@@ -170,23 +172,23 @@ impl<'c, S: Source, A: DeadLetters, L: Ledger> Delivering<'c, S, A, L> {
     async fn take(&mut self, record: Record) -> Result<(), Stop> {
         let id = record.log_id.clone();
         if self.ledger.has_handled(&id) || self.batch.has(&id) || self.sent.has(&id) {
-            self.course.report(|report| report.skipped += 1);
+            self.active.report(|report| report.skipped += 1);
         } else if self.ledger.leaves_out(&record) {
-            self.course.report(|report| report.before_start += 1);
+            self.active.report(|report| report.before_start += 1);
             self.leave_out(&record);
-        } else if self.course.run.filter.leaves_out(&record) {
-            self.course.report(|report| report.filtered += 1);
+        } else if self.active.run.filter.leaves_out(&record) {
+            self.active.report(|report| report.filtered += 1);
             self.leave_out(&record);
         } else {
-            match self.course.run.destination.encode(&record) {
+            match self.active.run.destination.encode(&record) {
                 Ok(row) => {
-                    let is_full = self.batch.rows.len() >= self.course.run.pace.most();
+                    let is_full = self.batch.rows.len() >= self.active.run.pace.most();
                     if self.is_closed_to(&id) || is_full || !self.batch.has_room_for(&row) {
                         self.flush().await?;
                     }
                     // It may have been delivered meanwhile, to sort out the records before it.
                     if self.ledger.has_handled(&id) {
-                        self.course.report(|report| report.skipped += 1);
+                        self.active.report(|report| report.skipped += 1);
                     } else {
                         self.batch.push(record, row);
                     }
@@ -194,7 +196,7 @@ impl<'c, S: Source, A: DeadLetters, L: Ledger> Delivering<'c, S, A, L> {
                 Err(reason) => {
                     self.flush_all().await?;
                     let why = with_causes(&*reason);
-                    let Some(row) = self.course.run.destination.shortened(&record, &why) else {
+                    let Some(row) = self.active.run.destination.shortened(&record, &why) else {
                         self.keep_dead_letter(&record, &*reason).await?;
                         self.unfit += 1;
                         self.met.meet(&id);
@@ -218,7 +220,7 @@ impl<'c, S: Source, A: DeadLetters, L: Ledger> Delivering<'c, S, A, L> {
     /// Whether the destination wants the batch closed before this id.
     fn is_closed_to(&self, id: &LogId) -> bool {
         let last = self.batch.records.last();
-        let destination = self.course.run.destination;
+        let destination = self.active.run.destination;
         last.is_some_and(|last| destination.closes_between(&last.log_id, id))
     }
 
@@ -235,10 +237,10 @@ impl<'c, S: Source, A: DeadLetters, L: Ledger> Delivering<'c, S, A, L> {
     ) -> Result<(), Stop> {
         let why = with_causes(reason);
         if !self.set_aside(DeadLetter::of(record, &why)).await? {
-            self.course.report(|report| report.skipped += 1);
+            self.active.report(|report| report.skipped += 1);
         }
         self.ledger.note(record, Handled::SetAside);
-        self.course.report_newest(self.ledger.newest());
+        self.active.report_newest(self.ledger.newest());
         Ok(())
     }
 
@@ -250,24 +252,24 @@ impl<'c, S: Source, A: DeadLetters, L: Ledger> Delivering<'c, S, A, L> {
             reason: misfit.reason,
         };
         if !self.set_aside(letter).await? {
-            self.course.report(|report| report.skipped += 1);
+            self.active.report(|report| report.skipped += 1);
         }
         Ok(())
     }
 
     /// Stores a dead letter. Returns whether it is new.
     async fn set_aside(&mut self, letter: DeadLetter<'_>) -> Result<bool, Stop> {
-        let course = self.course;
-        if course.deadline.is_over() {
+        let active = self.active;
+        if active.deadline.is_over() {
             return Err(Stop::OutOfTime);
         }
-        let dead_letters = course.run.dead_letters;
-        let kept = dead_letters.set_aside(letter, course.now(), course.deadline);
+        let dead_letters = active.run.dead_letters;
+        let kept = dead_letters.set_aside(letter, active.now(), active.deadline);
         let kept = self.sent.meanwhile(kept).await;
         let Kept { place, is_new } = kept.map_err(RunError::DeadLetter)?;
         if is_new {
             warn!("a record was set aside in {place}: {}", letter.reason);
-            course.report(|report| report.dead_lettered += 1);
+            active.report(|report| report.dead_lettered += 1);
         }
         Ok(is_new)
     }
@@ -278,7 +280,7 @@ impl<'c, S: Source, A: DeadLetters, L: Ledger> Delivering<'c, S, A, L> {
         if self.batch.is_empty() {
             return Ok(());
         }
-        if self.course.deadline.is_over() {
+        if self.active.deadline.is_over() {
             return Err(Stop::OutOfTime);
         }
         if !self.is_claimed {
@@ -287,9 +289,9 @@ impl<'c, S: Source, A: DeadLetters, L: Ledger> Delivering<'c, S, A, L> {
             self.save().await?;
             self.is_claimed = true;
         }
-        let (destination, deadline) = (self.course.run.destination, self.course.deadline);
+        let (destination, deadline) = (self.active.run.destination, self.active.deadline);
         let limits = destination.limits();
-        let next = Batch::new(limits, self.course.run.share.hold(0));
+        let next = Batch::new(limits, self.active.run.share.hold(0));
         let batch = std::mem::replace(&mut self.batch, next);
         self.sent
             .send(destination, batch, self.met.clone(), deadline);
@@ -336,7 +338,7 @@ impl<'c, S: Source, A: DeadLetters, L: Ledger> Delivering<'c, S, A, L> {
     }
 
     async fn save(&mut self) -> Result<(), RunError> {
-        let save = self.ledger.save(self.course.deadline);
+        let save = self.ledger.save(self.active.deadline);
         let saved = self.sent.meanwhile(save).await;
         saved.map_err(RunError::Ledger)?;
         self.is_unsaved = false;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 use tracing::warn;
 
-use super::{Course, DeadLetters, Newest, Opening};
+use super::{ActiveRun, DeadLetters, Newest, Opening};
 use crate::clock::to_seconds;
 use crate::error::with_causes;
 use crate::record::{
@@ -34,7 +34,7 @@ pub(super) struct First {
     pub page: Page,
 }
 
-impl<S: Source, A: DeadLetters> Course<'_, S, A> {
+impl<S: Source, A: DeadLetters> ActiveRun<'_, S, A> {
     /// Reads the page after the cursor. If the source no longer has the cursor's record, reads the
     /// first page of a new reading instead.
     pub(super) async fn first_page(&self, opening: &Opening) -> Result<First, SourceError> {

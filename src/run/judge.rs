@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use tracing::warn;
 
-use super::{Course, DeadLetters, RunError};
+use super::{ActiveRun, DeadLetters, RunError};
 use crate::record::Source;
 use crate::report::{Report, StillRefusing};
 
@@ -73,7 +73,7 @@ fn is_much(set_aside: u64, all: u64) -> bool {
     set_aside > 1 && set_aside * 10 > all
 }
 
-impl<S: Source, A: DeadLetters> Course<'_, S, A> {
+impl<S: Source, A: DeadLetters> ActiveRun<'_, S, A> {
     /// Like [`Tally::judge`], for one run. Also fails a run that sent records to a destination that
     /// has refused every record since `refused_since`, even if all of them were set aside.
     pub(super) fn judge(

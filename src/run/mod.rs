@@ -166,7 +166,7 @@ impl<E: Into<RunError>> From<E> for Stop {
 }
 
 /// A run in progress: its deadlines, and its report so far.
-struct Course<'a, S, A> {
+struct ActiveRun<'a, S, A> {
     run: &'a Run<'a, S, A>,
     /// When the run began, before it read anything.
     began: DateTime<Utc>,
@@ -194,7 +194,7 @@ impl<S: Source, A: DeadLetters> Run<'_, S, A> {
         let started = Instant::now();
         let requests_before = self.source.requests();
         progress.send_replace(Report::of(self.name));
-        let course = Course {
+        let active = ActiveRun {
             run: self,
             began: (self.clock)(),
             reading: Deadline::after(
@@ -204,7 +204,7 @@ impl<S: Source, A: DeadLetters> Run<'_, S, A> {
             deadline: Deadline::after(self.budget),
             progress,
         };
-        let oldest_left = course.take(ledger, whole).await;
+        let oldest_left = active.execute(ledger, whole).await;
         progress.send_modify(|report| {
             report.requests = self.source.requests() - requests_before;
             report.lag_seconds = lag(report, oldest_left, (self.clock)());
@@ -226,9 +226,10 @@ fn lag(report: &Report, oldest_left: Option<DateTime<Utc>>, now: DateTime<Utc>) 
     Some(u64::try_from(behind.num_seconds()).unwrap_or(0))
 }
 
-impl<S: Source, A: DeadLetters> Course<'_, S, A> {
-    /// Returns the time of the oldest record that was read but not handled.
-    async fn take(
+impl<S: Source, A: DeadLetters> ActiveRun<'_, S, A> {
+    /// Reads and delivers until the end, and judges the run. Returns the time of the oldest record that
+    /// was read but not handled.
+    async fn execute(
         &self,
         ledger: &mut impl Ledger,
         whole: Option<&mut Tally>,

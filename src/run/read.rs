@@ -15,7 +15,7 @@ pub(crate) use self::compare::Comparison;
 use self::next::{Instead, Next};
 use self::seen::{NoId, Seen};
 use super::in_flight::Held;
-use super::{Course, DeadLetters, Opening, RunError, Stop};
+use super::{ActiveRun, DeadLetters, Opening, RunError, Stop};
 use crate::error::{BoxError, with_causes};
 use crate::record::{LogId, Page, Position, Source, SourceError, Start};
 use crate::report::{Gap, alone};
@@ -39,7 +39,7 @@ pub(super) enum Read {
     End(Comparison),
 }
 
-impl<S: Source, A: DeadLetters> Course<'_, S, A> {
+impl<S: Source, A: DeadLetters> ActiveRun<'_, S, A> {
     /// Reads everything that is new.
     pub(super) async fn read(
         &self,

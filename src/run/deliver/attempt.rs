@@ -67,16 +67,16 @@ impl<S: Source, A: DeadLetters, L: Ledger> Delivering<'_, S, A, L> {
 
     /// Like [`try_part`](Self::try_part), but a failed delivery is no error.
     pub(super) async fn attempt_part(&mut self, part: &[usize]) -> Result<Leftover, Stop> {
-        let course = self.course;
-        if course.deadline.is_over() {
+        let active = self.active;
+        if active.deadline.is_over() {
             return Err(Stop::OutOfTime);
         }
         let rows: Vec<Bytes> = part
             .iter()
             .map(|index| self.batch.rows[*index].clone())
             .collect();
-        let destination = course.run.destination;
-        let delivery = destination.deliver(&rows, course.deadline).await;
+        let destination = active.run.destination;
+        let delivery = destination.deliver(&rows, active.deadline).await;
         let records = std::mem::take(&mut self.batch.records);
         let leftover = self.acknowledge(&records, part, delivery);
         self.batch.records = records;
@@ -117,7 +117,7 @@ impl<S: Source, A: DeadLetters, L: Ledger> Delivering<'_, S, A, L> {
         }
         found.has_accepted = accepted > 0;
         if accepted == part.len() as u64 {
-            self.course.run.pace.taken(part.len());
+            self.active.run.pace.taken(part.len());
         }
         if accepted > 0 {
             self.report_accepted(accepted, bytes, quarantine);
@@ -153,12 +153,12 @@ impl<S: Source, A: DeadLetters, L: Ledger> Delivering<'_, S, A, L> {
         self.has_accepted = true;
         let quarantined = quarantine.as_ref().map_or(0, |it| it.rows);
         self.advice = quarantine.map(|it| it.advice).or(self.advice.take());
-        self.course.report(|report| {
+        self.active.report(|report| {
             report.delivered += accepted.saturating_sub(quarantined);
             report.quarantined += quarantined;
             report.batches += 1;
             report.bytes += bytes as u64;
         });
-        self.course.report_newest(self.ledger.newest());
+        self.active.report_newest(self.ledger.newest());
     }
 }

@@ -176,7 +176,7 @@ impl<S: Source, A: DeadLetters, L: Ledger> Delivering<'_, S, A, L> {
         let mut is_kept_at_once = may_save;
         loop {
             self.acknowledge_those_that_came();
-            if is_kept_at_once && !self.course.deadline.is_over() {
+            if is_kept_at_once && !self.active.deadline.is_over() {
                 is_kept_at_once = self.save_unsaved().await.is_ok();
             }
             match self.sent.next().await {
@@ -206,7 +206,7 @@ impl<S: Source, A: DeadLetters, L: Ledger> Delivering<'_, S, A, L> {
 
     /// The time of the oldest unhandled record of the batch and of the batches in flight.
     pub(super) fn oldest_left(&self) -> Option<DateTime<Utc>> {
-        let now = self.course.now();
+        let now = self.active.now();
         let times = self.left().map(|it| time_before(now, &it.log_id, it.date));
         times.flatten().min()
     }

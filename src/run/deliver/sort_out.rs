@@ -91,7 +91,7 @@ impl<S: Source, A: DeadLetters, L: Ledger> Delivering<'_, S, A, L> {
     /// Where a sample begins. This differs from run to run, because the batch stays the same until one
     /// of its records is accepted.
     fn shift(&self) -> usize {
-        let minutes = self.course.began.timestamp() / 60;
+        let minutes = self.active.began.timestamp() / 60;
         usize::try_from(minutes).unwrap_or_default()
     }
 }

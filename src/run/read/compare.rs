@@ -35,7 +35,7 @@ use super::seen::Seen;
 use super::{Read, hand_over, later};
 use crate::error::with_causes;
 use crate::record::{LONGEST_RETENTION, LogId, Page, Record, Source, SourceError};
-use crate::run::{Course, DeadLetters, Stop};
+use crate::run::{ActiveRun, DeadLetters, Stop};
 
 /// How often the newest records are compared with those read.
 const AGAIN: TimeDelta = TimeDelta::minutes(10);
@@ -116,7 +116,7 @@ enum Bottom {
     Unknown,
 }
 
-impl<S: Source, A: DeadLetters> Course<'_, S, A> {
+impl<S: Source, A: DeadLetters> ActiveRun<'_, S, A> {
     /// Compares the newest records with those read, and reads those that were not met.
     pub(super) async fn compare(
         &self,

@@ -97,14 +97,14 @@ impl<S: Source, A: DeadLetters, L: Ledger> Delivering<'_, S, A, L> {
         let mut places = Places {
             batch,
             page: None,
-            now: self.course.began,
+            now: self.active.began,
             takes_times: true,
         };
         // `open`: records read that may be tried. `is_whole`: these are all that there are up to this
         // place.
         let (mut open, mut is_whole) = (0, true);
         for number in 0..PAGES {
-            let is_time_up = self.course.reading.is_over() || *self.course.run.stopping.borrow();
+            let is_time_up = self.active.reading.is_over() || *self.active.run.stopping.borrow();
             let is_few = is_whole && (1..=SAMPLE).contains(&open);
             let place = if is_few {
                 places.page.clone()
@@ -145,7 +145,7 @@ impl<S: Source, A: DeadLetters, L: Ledger> Delivering<'_, S, A, L> {
     }
 
     async fn page_after(&mut self, id: &LogId) -> Result<Page, SourceError> {
-        self.course.run.source.look(id, self.course.reading).await
+        self.active.run.source.look(id, self.active.reading).await
     }
 
     /// Tries a record of a page that was not tried yet, a different one in each run. If it is refused,
@@ -156,7 +156,7 @@ impl<S: Source, A: DeadLetters, L: Ledger> Delivering<'_, S, A, L> {
         batch: &LogId,
         tried: &mut Tried,
     ) -> Result<Beyond, Stop> {
-        let _held = self.course.run.share.hold(page.bytes());
+        let _held = self.active.run.share.hold(page.bytes());
         let is_open = |record: &Record| {
             let met = self.met.of(record.log_id.series());
             record.log_id > *batch
@@ -164,7 +164,7 @@ impl<S: Source, A: DeadLetters, L: Ledger> Delivering<'_, S, A, L> {
                 && !tried.ids.contains(&record.log_id)
                 && !self.ledger.has_handled(&record.log_id)
                 && !self.ledger.leaves_out(record)
-                && !self.course.run.filter.leaves_out(record)
+                && !self.active.run.filter.leaves_out(record)
         };
         let mut open: Vec<Record> = page.records.into_iter().filter(is_open).collect();
         while !open.is_empty() {
@@ -172,7 +172,7 @@ impl<S: Source, A: DeadLetters, L: Ledger> Delivering<'_, S, A, L> {
             let record = open.swap_remove(self.shift() % count);
             tried.ids.insert(record.log_id.clone());
             // A record that cannot be encoded proves nothing.
-            if let Ok(row) = self.course.run.destination.encode(&record) {
+            if let Ok(row) = self.active.run.destination.encode(&record) {
                 return Ok(match self.try_alone(&record, row).await? {
                     Alone::Accepted => Beyond::Accepted,
                     Alone::Refused => Beyond::Few(count),
@@ -192,12 +192,12 @@ impl<S: Source, A: DeadLetters, L: Ledger> Delivering<'_, S, A, L> {
     /// Delivers a record ahead of its batch. If it is accepted, it is handled, and is skipped when
     /// reading comes to it.
     async fn try_alone(&mut self, record: &Record, row: Bytes) -> Result<Alone, Stop> {
-        let course = self.course;
-        if course.deadline.is_over() {
+        let active = self.active;
+        if active.deadline.is_over() {
             return Err(Stop::OutOfTime);
         }
-        let destination = course.run.destination;
-        let delivery = destination.deliver(&[row], course.deadline).await;
+        let destination = active.run.destination;
+        let delivery = destination.deliver(&[row], active.deadline).await;
         let Delivery {
             outcomes,
             bytes,
@@ -215,7 +215,7 @@ impl<S: Source, A: DeadLetters, L: Ledger> Delivering<'_, S, A, L> {
         self.ledger.note(record, Handled::Accepted);
         self.accepted_ahead = Some(record.log_id.clone());
         // Counted here, because the reading half may not come to it in this run.
-        course.report(|report| report.fetched += 1);
+        active.report(|report| report.fetched += 1);
         self.report_accepted(1, bytes, quarantine);
         self.save().await?;
         Ok(Alone::Accepted)

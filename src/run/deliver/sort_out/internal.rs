@@ -29,7 +29,7 @@ const CONFIRMING: Duration = Duration::from_secs(45);
 impl<S: Source, A: DeadLetters, L: Ledger> Delivering<'_, S, A, L> {
     /// Whether the oldest unhandled record of the batch has waited for [`LONG_WAIT`].
     pub(super) fn has_waited(&self) -> bool {
-        let began = self.course.began;
+        let began = self.active.began;
         let left = self.batch.records.iter().enumerate();
         let left = left.filter(|(index, _)| self.is_left(*index));
         let times = left.filter_map(|(_, it)| it.log_id.stored_at().or(it.date));

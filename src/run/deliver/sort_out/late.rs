@@ -22,10 +22,10 @@ impl<S: Source, A: DeadLetters, L: Ledger> Delivering<'_, S, A, L> {
         late: Part,
         mut error: BoxError,
     ) -> Result<(), Stop> {
-        let pace = self.course.run.pace;
+        let pace = self.active.run.pace;
         // A post that the end of a run cuts off comes first in the next run, which has more time for
         // it.
-        if self.course.deadline.is_over() && self.batches > 1 {
+        if self.active.deadline.is_over() && self.batches > 1 {
             return Err(RunError::Destination(error).into());
         }
         pace.late(late.len());
@@ -46,7 +46,7 @@ impl<S: Source, A: DeadLetters, L: Ledger> Delivering<'_, S, A, L> {
             };
             if let Some(again) = leftover.late.take() {
                 error = again;
-                if self.course.deadline.is_over() {
+                if self.active.deadline.is_over() {
                     return Err(RunError::Destination(error).into());
                 }
                 pace.late(part.len());

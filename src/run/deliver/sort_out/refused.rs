@@ -74,8 +74,8 @@ impl<S: Source, A: DeadLetters, L: Ledger> Delivering<'_, S, A, L> {
                 late,
                 ..
             } = self.try_part(&part).await?;
-            if late.is_some() && !self.course.deadline.is_over() {
-                self.course.run.pace.late(part.len());
+            if late.is_some() && !self.active.deadline.is_over() {
+                self.active.run.pace.late(part.len());
             }
             self.set_aside_all(culprits).await?;
             parts.extend(halves(&suspects));
@@ -112,7 +112,7 @@ impl<S: Source, A: DeadLetters, L: Ledger> Delivering<'_, S, A, L> {
     /// Whether the fault is in the destination, after none of the records was accepted.
     fn refuses_all(&mut self, there_are_more: bool) -> bool {
         let is_patient = self.ledger.refuses_all().is_some_and(|since| {
-            let waited = (self.course.began - since).to_std().unwrap_or_default();
+            let waited = (self.active.began - since).to_std().unwrap_or_default();
             waited < PATIENCE
         });
         there_are_more || is_patient
