@@ -4,7 +4,7 @@
 
 mod kept;
 mod mend;
-mod place;
+mod record_store;
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -15,12 +15,12 @@ use tracing::warn;
 
 use self::kept::Kept;
 use self::mend::note_set_aside;
-use self::place::{OfHour, Place};
+use self::record_store::{AuditedHour, RecordStore};
 use super::oldest::Oldest;
 use super::replay::NO_END;
 use super::{App, AppError, Layers, Pipeline, Problems, Route};
 use crate::arrival::{self, Table};
-use crate::audit::{AtAuth0, Audited, Nowhere, Reading, Witness};
+use crate::audit::{AtAuth0, Audited, HourLedger, Nowhere, Witness};
 use crate::auth0::Domain;
 use crate::azure::cloud::Cloud;
 use crate::clock::{hour, to_seconds};
@@ -83,7 +83,7 @@ enum AuditError {
 struct Target<'a> {
     pipeline: &'a Pipeline,
     route: &'a Route,
-    place: Place<'a>,
+    store: RecordStore<'a>,
     /// The runs' counts, if they are the source that tells which records were late.
     history: Option<History>,
     /// The names of its dead letters.
@@ -141,7 +141,7 @@ impl App {
         done
     }
 
-    /// A destination, and the place to query for its records.
+    /// A destination, and the store to query for its records.
     fn target<'a>(
         &self,
         pipeline: &'a Pipeline,
@@ -155,10 +155,10 @@ impl App {
                 return Err(audited.into());
             }
         };
-        let place = match (route.destination.archived(), route.destination.table()) {
-            (Some(archived), _) => Place::Archive(archived),
+        let store = match (route.destination.archived(), route.destination.table()) {
+            (Some(archived), _) => RecordStore::Archive(archived),
             (None, Some(cloud)) => match layers.table(COMMAND, cloud) {
-                Ok(table) => Place::Table(Box::new(table)),
+                Ok(table) => RecordStore::Table(Box::new(table)),
                 Err(problem) => {
                     audited.fail(with_causes(&problem));
                     return Err(audited.into());
@@ -173,7 +173,7 @@ impl App {
         Ok(Target {
             pipeline,
             route,
-            place,
+            store,
             history: None,
             set_aside: BTreeSet::new(),
             audited,
@@ -207,7 +207,7 @@ impl App {
         };
         let mut next = hour(kept.begin);
         while kept.begin.max(next) < kept.end {
-            let of_hour = OfHour {
+            let of_hour = AuditedHour {
                 hour: next,
                 begin: kept.begin.max(next),
                 end: kept.end.min(next + HOUR),
@@ -246,7 +246,7 @@ impl App {
     /// Reads all records of an hour from Auth0; `None` if the process is asked to stop meanwhile.
     async fn read_hour(
         &self,
-        of_hour: &OfHour,
+        of_hour: &AuditedHour,
         asked: &Stretch,
         Target {
             route, pipeline, ..
@@ -258,16 +258,16 @@ impl App {
             to: Mark::Stored(of_hour.hour + HOUR),
         };
         let source = Until::of(&route.source, &stretch);
-        let mut reading = Reading::new(&stretch, asked, filters, (self.clock)());
+        let mut ledger = HourLedger::new(&stretch, asked, filters, (self.clock)());
         let share = self.in_flight.enter();
         let run = Run {
             filter: &Filter::default(),
             ..self.run(route, &source, &Nowhere, &share, NO_END)
         };
-        let report = Box::pin(run.make(&mut reading, &pipeline.progress)).await;
+        let report = Box::pin(run.make(&mut ledger, &pipeline.progress)).await;
         let is_asked_to_end = *self.stopping.borrow();
         if report.caught_up || is_asked_to_end {
-            return Ok(report.caught_up.then(|| reading.found()));
+            return Ok(report.caught_up.then(|| ledger.found()));
         }
         let why = if report.is_success() {
             "the reading ended early".to_owned()
@@ -285,7 +285,7 @@ impl App {
     async fn compare(
         &self,
         audit: &Audit<'_>,
-        of_hour: &OfHour,
+        of_hour: &AuditedHour,
         at_auth0: &AtAuth0,
         names: &BTreeSet<String>,
         targets: &mut [Target<'_>],
@@ -297,13 +297,13 @@ impl App {
                 found.push(None);
                 continue;
             }
-            let there = target.place.there(of_hour, at_auth0, number);
-            let Some(there) = self.unless_asked_to_end(Box::pin(there)).await else {
+            let stored = target.store.read_hour(of_hour, at_auth0, number);
+            let Some(stored) = self.unless_asked_to_end(Box::pin(stored)).await else {
                 return;
             };
-            found.push(Some(there.map(|(there, ids)| {
-                late = late.take().or(ids);
-                there
+            found.push(Some(stored.map(|stored| {
+                late = late.take().or(stored.late);
+                stored.there
             })));
         }
         for ((number, target), there) in targets.iter_mut().enumerate().zip(found) {
@@ -370,7 +370,7 @@ async fn note_witness(targets: &mut [Target<'_>]) {
     let gets_all = |it: &Target| it.route.filter == Filter::default();
     let has_archive = targets
         .iter()
-        .any(|it| matches!(it.place, Place::Archive(_)) && gets_all(it));
+        .any(|it| matches!(it.store, RecordStore::Archive(_)) && gets_all(it));
     for target in targets {
         target.audited.late_by = Some(if has_archive {
             Witness::Archive

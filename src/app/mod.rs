@@ -44,7 +44,7 @@ use self::rounds::Rounds;
 pub(crate) use self::tenants::{Apps, Tenants};
 use self::turn::Turns;
 use crate::arrival::Noting;
-use crate::auth0::{ForeignDomain, Reading, Tenant};
+use crate::auth0::{ForeignDomain, RunGuard, Tenant};
 use crate::clock::{self, Clock};
 use crate::error::BoxError;
 use crate::net::retry::{Deadline, Jitter};
@@ -253,7 +253,7 @@ impl App {
     async fn run_or_panic(
         &self,
         pipeline: &Pipeline,
-        reading: Option<Reading>,
+        reading: Option<RunGuard>,
         budget: Duration,
         is_first: bool,
     ) -> Option<Report> {

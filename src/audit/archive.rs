@@ -11,7 +11,7 @@ use std::collections::BTreeSet;
 
 use chrono::{DateTime, Utc};
 
-use super::There;
+use super::AtDestination;
 use crate::destination::Archived;
 use crate::error::BoxError;
 use crate::net::retry::Deadline;
@@ -20,7 +20,7 @@ use crate::record::LogId;
 /// What an archive holds of an hour.
 #[derive(Debug, Default, PartialEq)]
 pub(crate) struct Archive {
-    pub there: There,
+    pub there: AtDestination,
     pub late: BTreeSet<LogId>,
 }
 

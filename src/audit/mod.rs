@@ -13,12 +13,12 @@ use serde::Serialize;
 
 pub(crate) use self::archive::Archive;
 pub(crate) use self::outcome::{Audited, Witness};
-pub(crate) use self::reading::{AtAuth0, Nowhere, Reading};
+pub(crate) use self::reading::{AtAuth0, HourLedger, Nowhere};
 use crate::record::LogId;
 
 /// The records that a destination holds of an hour: each id with the tenant that its row names, or
 /// an empty text.
-pub(crate) type There = BTreeMap<LogId, String>;
+pub(crate) type AtDestination = BTreeMap<LogId, String>;
 
 /// The comparison of one hour of log ids.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
@@ -75,7 +75,7 @@ impl AtAuth0 {
     }
 
     /// The ids that this destination should have but does not.
-    pub fn missing(&self, destination: usize, there: &There) -> BTreeSet<LogId> {
+    pub fn missing(&self, destination: usize, there: &AtDestination) -> BTreeSet<LogId> {
         let wanted = self
             .asked()
             .filter(|(_, sight)| !sight.is_left_out(destination));
@@ -96,7 +96,7 @@ impl AtAuth0 {
     pub fn compare(
         &self,
         destination: usize,
-        there: &There,
+        there: &AtDestination,
         missing: &BTreeSet<LogId>,
         own_names: &BTreeSet<String>,
     ) -> Counts {

@@ -66,7 +66,7 @@ impl AtAuth0 {
 }
 
 /// The ledger for reading an hour.
-pub(crate) struct Reading<'a> {
+pub(crate) struct HourLedger<'a> {
     hour: StretchLedger<'a>,
     asked: StretchLedger<'a>,
     /// The filters of the destinations.
@@ -74,7 +74,7 @@ pub(crate) struct Reading<'a> {
     found: AtAuth0,
 }
 
-impl<'a> Reading<'a> {
+impl<'a> HourLedger<'a> {
     /// Reads `hour`. Records that are also in the stretch `asked` are audited.
     pub fn new(
         hour: &'a Stretch,
@@ -95,7 +95,7 @@ impl<'a> Reading<'a> {
     }
 }
 
-impl Ledger for Reading<'_> {
+impl Ledger for HourLedger<'_> {
     async fn open(&mut self, deadline: Deadline) -> Result<Opening, BoxError> {
         self.hour.open(deadline).await
     }

@@ -5,7 +5,7 @@ fn id(number: u32) -> LogId {
     LogId::new(number.to_string())
 }
 
-fn there(rows: &[(u32, &str)]) -> There {
+fn there(rows: &[(u32, &str)]) -> AtDestination {
     let rows = rows.iter();
     rows.map(|(number, name)| (id(*number), (*name).to_owned()))
         .collect()
@@ -27,7 +27,7 @@ fn at_auth0() -> AtAuth0 {
     }
 }
 
-fn counts(destination: usize, there: &There) -> (Vec<LogId>, Counts) {
+fn counts(destination: usize, there: &AtDestination) -> (Vec<LogId>, Counts) {
     let at_auth0 = at_auth0();
     let missing = at_auth0.missing(destination, there);
     let names = ["acme".to_owned()].into();

@@ -158,13 +158,13 @@ impl InRun {
 }
 
 /// A reader's run, until it is dropped. Meanwhile the reader and the other runs share the pages they fetch.
-pub(crate) struct Reading {
+pub(crate) struct RunGuard {
     run: Option<Arc<InRun>>,
     pages: Arc<Pages>,
     ahead: Arc<Ahead>,
 }
 
-impl Drop for Reading {
+impl Drop for RunGuard {
     fn drop(&mut self) {
         drop(self.run.take());
         if self.pages.is_left() {
@@ -178,13 +178,13 @@ impl LogReader {
     /// are fetched after both have begun, so runs that read in parallel all begin before any of
     /// them reads. A reader outside a run shares nothing.
     #[must_use = "the run ends when it is dropped"]
-    pub fn begin(&self) -> Reading {
+    pub fn begin(&self) -> RunGuard {
         self.begin_until(None)
     }
 
     /// Like [`begin`](Self::begin), for a run that needs no records stored after `until`.
     #[must_use = "the run ends when it is dropped"]
-    pub fn begin_until(&self, until: Option<DateTime<Utc>>) -> Reading {
+    pub fn begin_until(&self, until: Option<DateTime<Utc>>) -> RunGuard {
         let run = Arc::new(InRun {
             shared: self.pages.enter(),
             session: Session::begin(until),
@@ -193,7 +193,7 @@ impl LogReader {
         runs.retain(|it| it.strong_count() > 0);
         runs.push(Arc::downgrade(&run));
         drop(runs);
-        Reading {
+        RunGuard {
             run: Some(run),
             pages: Arc::clone(&self.pages),
             ahead: Arc::clone(&self.ahead),

@@ -6,33 +6,40 @@ use chrono::{DateTime, Utc};
 
 use super::ASKING;
 use crate::arrival::Table;
-use crate::audit::{Archive, AtAuth0, There};
+use crate::audit::{Archive, AtAuth0, AtDestination};
 use crate::destination::Archived;
 use crate::error::BoxError;
 use crate::net::retry::Deadline;
 use crate::record::LogId;
 
-/// The place to query for a destination's records.
-pub(super) enum Place<'a> {
+/// Where a destination's records are, and can be queried.
+pub(super) enum RecordStore<'a> {
     Table(Box<Table>),
     Archive(&'a dyn Archived),
 }
 
 /// An hour, and the part of it that is audited.
-pub(super) struct OfHour {
+pub(super) struct AuditedHour {
     pub hour: DateTime<Utc>,
     pub begin: DateTime<Utc>,
     pub end: DateTime<Utc>,
 }
 
-impl Place<'_> {
-    /// The records stored for an hour; for an archive, also which of them came late.
-    pub async fn there(
+/// What a destination holds of an hour.
+pub(super) struct Stored {
+    pub there: AtDestination,
+    /// Which of them came late, if the store tells.
+    pub late: Option<BTreeSet<LogId>>,
+}
+
+impl RecordStore<'_> {
+    /// Reads which records of an hour are stored.
+    pub async fn read_hour(
         &self,
-        of_hour: &OfHour,
+        of_hour: &AuditedHour,
         at_auth0: &AtAuth0,
         number: usize,
-    ) -> Result<(There, Option<BTreeSet<LogId>>), BoxError> {
+    ) -> Result<Stored, BoxError> {
         match self {
             Self::Table(table) => {
                 let mut there = table.list(of_hour.begin, of_hour.end).await?;
@@ -41,7 +48,7 @@ impl Place<'_> {
                 let missing = table.lacks(&sought).await?;
                 let found = sought.difference(&missing);
                 there.extend(found.map(|id| (id.clone(), String::new())));
-                Ok((there, None))
+                Ok(Stored { there, late: None })
             }
             Self::Archive(archived) => {
                 let deadline = Deadline::after(ASKING);
@@ -53,7 +60,8 @@ impl Place<'_> {
                 };
                 // A record at Auth0 may be dated within the stretch but stored after its end.
                 there.retain(|id, _| is_within(id) || at_auth0.has(id));
-                Ok((there, Some(late)))
+                let late = Some(late);
+                Ok(Stored { there, late })
             }
         }
     }
