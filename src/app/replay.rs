@@ -1,38 +1,28 @@
 //! Sends a stretch of the log again, from Auth0 or from an archive.
 
+mod archive_source;
+mod dry_run;
 mod pieces;
 
-use std::collections::VecDeque;
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use bytes::Bytes;
-use chrono::{DateTime, TimeDelta, Utc};
-use futures_util::future::BoxFuture;
+use chrono::{DateTime, Utc};
 use tracing::warn;
 
+use self::archive_source::ArchiveSource;
+use self::dry_run::{Dry, Letters};
 use self::pieces::Pieces;
 use super::oldest::Oldest;
 use super::{App, Layers, Pipeline, Route};
 use crate::auth0::LogReader;
-use crate::clock::hour;
-use crate::destination::{Archived, Delivery, Destination, Filter, Limits, Probe};
-use crate::error::BoxError;
+use crate::destination::{Destination, Filter};
 use crate::net::retry::Deadline;
-use crate::record::{LogId, Page, Record, Source, SourceError, Start};
+use crate::record::{Source, SourceError};
 use crate::report::{Gap, Report};
-use crate::run::{DeadLetter, DeadLetters, Kept, Mark, Run, Stretch, StretchLedger, Tally, Until};
+use crate::run::{Mark, Run, Stretch, StretchLedger, Tally, Until};
 
 /// A replay ends only with its stretch. This limit keeps the arithmetic from overflowing.
 pub(super) const NO_END: Duration = Duration::from_hours(24 * 365);
-/// How long after the hour of its date a record may be stored.
-const HOURS_AFTER: TimeDelta = TimeDelta::hours(1);
-/// No record is stored later than this after now. Each further hour would cost a request, and a year
-/// with a typing error has millions of them.
-const LATEST: TimeDelta = TimeDelta::days(1);
-/// No record was stored before 2013: the days until then since 1970.
-const EARLIEST: TimeDelta = TimeDelta::days(15_706);
-
 /// Whether Auth0 has dropped the beginning of the stretch is not known.
 #[derive(Debug, thiserror::Error)]
 #[error("whether Auth0 has dropped the beginning of the stretch is not known")]
@@ -75,8 +65,8 @@ impl App {
         let mut ledger = StretchLedger::new(&replay.stretch, (self.clock)());
         let archived = replay.source.and_then(|it| it.archived());
         if let Some(archived) = archived {
-            let hours = Hours::new(archived, &replay.stretch, (self.clock)());
-            let source = Pieces::of(&hours);
+            let archive = ArchiveSource::new(archived, &replay.stretch, (self.clock)());
+            let source = Pieces::of(&archive);
             let mut tally = Tally::default();
             let mut next = async || {
                 let whole = Some(&mut tally);
@@ -185,187 +175,6 @@ fn whole(stretch: &Stretch) -> Option<Gap> {
         from: stretch.from.as_ref().and_then(Mark::time),
         to: stretch.to.time()?,
     })
-}
-
-/// Reads archived records hour by hour, and then the undated ones, whose dates tell whether they
-/// belong to the stretch.
-struct Hours<'a> {
-    archived: &'a dyn Archived,
-    first: DateTime<Utc>,
-    last: DateTime<Utc>,
-    place: Mutex<Place>,
-}
-
-/// How far the archive has been read.
-#[derive(Default)]
-struct Place {
-    /// The hour to read next.
-    hour: DateTime<Utc>,
-    /// Objects of the previous hour that are not read yet.
-    groups: VecDeque<Vec<String>>,
-    /// Whether those are the undated ones, which come last.
-    is_undated: bool,
-}
-
-impl<'a> Hours<'a> {
-    fn new(archived: &'a dyn Archived, stretch: &Stretch, now: DateTime<Utc>) -> Self {
-        let from = stretch.from.as_ref().and_then(Mark::time);
-        let to = stretch.to.time().unwrap_or_default();
-        Self {
-            archived,
-            first: hour(from.unwrap_or(to)).max(DateTime::UNIX_EPOCH + EARLIEST),
-            last: hour((to + HOURS_AFTER).min(now + LATEST)),
-            place: Mutex::default(),
-        }
-    }
-
-    /// The next group of objects: of this hour, the next hour that has any, or the undated ones;
-    /// `None` at the end.
-    async fn next(&self, deadline: Deadline) -> Result<Option<Vec<String>>, SourceError> {
-        loop {
-            let hour = {
-                let mut place = self.place.lock().unwrap_or_else(PoisonError::into_inner);
-                if let Some(group) = place.groups.pop_front() {
-                    return Ok(Some(group));
-                }
-                if place.is_undated {
-                    return Ok(None);
-                }
-                let hour = place.hour;
-                place.hour = hour + TimeDelta::hours(1);
-                place.is_undated = hour > self.last;
-                (!place.is_undated).then_some(hour)
-            };
-            let groups = match hour {
-                Some(hour) => self.archived.groups(hour, deadline).await,
-                None => self.archived.undated(deadline).await,
-            };
-            let groups = groups.map_err(SourceError::Failed)?;
-            let mut place = self.place.lock().unwrap_or_else(PoisonError::into_inner);
-            place.groups = groups.into();
-        }
-    }
-
-    async fn page(&self, deadline: Deadline) -> Result<Page, SourceError> {
-        while let Some(group) = self.next(deadline).await? {
-            let records = self.archived.read(&group, deadline).await;
-            let records = records.map_err(SourceError::Failed)?;
-            if !records.is_empty() {
-                return Ok(Page {
-                    records,
-                    misfits: Vec::new(),
-                    is_last: false,
-                });
-            }
-        }
-        Ok(Page::last(Vec::new()))
-    }
-}
-
-impl Source for Hours<'_> {
-    async fn first(&self, _: Start, deadline: Deadline) -> Result<Page, SourceError> {
-        *self.place.lock().unwrap_or_else(PoisonError::into_inner) = Place {
-            hour: self.first,
-            ..Place::default()
-        };
-        self.page(deadline).await
-    }
-
-    /// The next page, whatever its ids: a tenant may have moved to a smaller prefix.
-    async fn after(&self, _: &LogId, deadline: Deadline) -> Result<Page, SourceError> {
-        self.page(deadline).await
-    }
-
-    /// The page after a record, looked up by its id from its hour on.
-    async fn look(&self, id: &LogId, deadline: Deadline) -> Result<Page, SourceError> {
-        let stored = id.stored_at().filter(|_| !id.is_synthetic());
-        let Some(stored) = stored else {
-            let why = "an archive cannot be read after an id that is not that of a record";
-            return Err(SourceError::Rejected(why.into()));
-        };
-        let mut hour = hour(stored);
-        while hour <= self.last {
-            let groups = self.archived.groups(hour, deadline).await;
-            for group in groups.map_err(SourceError::Failed)? {
-                let records = self.archived.read(&group, deadline).await;
-                let mut records = records.map_err(SourceError::Failed)?;
-                records.retain(|it| it.log_id > *id);
-                if !records.is_empty() {
-                    return Ok(Page {
-                        is_last: false,
-                        ..Page::last(records)
-                    });
-                }
-            }
-            hour += TimeDelta::hours(1);
-        }
-        Ok(Page::last(Vec::new()))
-    }
-
-    async fn has_dropped(&self, _: &LogId, _: Deadline) -> Result<bool, SourceError> {
-        Ok(false)
-    }
-
-    async fn oldest(&self, _: Deadline) -> Result<Option<DateTime<Utc>>, SourceError> {
-        Ok(None)
-    }
-
-    fn requests(&self) -> u64 {
-        0
-    }
-}
-
-/// A destination for a dry run: does everything but send.
-struct Dry<'a>(&'a dyn Destination);
-
-impl Destination for Dry<'_> {
-    fn limits(&self) -> Limits {
-        self.0.limits()
-    }
-
-    fn closes_between(&self, last: &LogId, next: &LogId) -> bool {
-        self.0.closes_between(last, next)
-    }
-
-    fn encode(&self, record: &Record) -> Result<Bytes, BoxError> {
-        self.0.encode(record)
-    }
-
-    fn shortened(&self, record: &Record, why: &str) -> Option<Bytes> {
-        self.0.shortened(record, why)
-    }
-
-    fn deliver<'a>(&'a self, rows: &'a [Bytes], _: Deadline) -> BoxFuture<'a, Delivery> {
-        let bytes = rows.iter().map(Bytes::len).sum();
-        Box::pin(std::future::ready(Delivery::accepted(rows.len(), bytes)))
-    }
-
-    fn probe(&self, deadline: Deadline) -> BoxFuture<'_, Probe> {
-        self.0.probe(deadline)
-    }
-}
-
-/// Dead letters, which are not stored in a dry run.
-struct Letters<'a, A> {
-    kept: &'a A,
-    is_dry: bool,
-}
-
-impl<A: DeadLetters> DeadLetters for Letters<'_, A> {
-    async fn set_aside(
-        &self,
-        letter: DeadLetter<'_>,
-        now: DateTime<Utc>,
-        deadline: Deadline,
-    ) -> Result<Kept, BoxError> {
-        if self.is_dry {
-            return Ok(Kept {
-                place: "no place, since this is a dry run".into(),
-                is_new: true,
-            });
-        }
-        self.kept.set_aside(letter, now, deadline).await
-    }
 }
 
 #[cfg(test)]

@@ -14,11 +14,12 @@ use crate::record::{LogId, Page, Source, SourceError, Start};
 /// what follows, starting with [`first`](Source::first).
 pub(super) struct Pieces<'a, S> {
     source: &'a S,
-    place: Mutex<Place>,
+    piece: Mutex<Piece>,
 }
 
+/// How far a piece was read.
 #[derive(Default)]
-struct Place {
+struct Piece {
     /// The largest id of this piece.
     reached: Option<LogId>,
     /// The first page of the next piece.
@@ -29,27 +30,27 @@ impl<'a, S> Pieces<'a, S> {
     pub fn of(source: &'a S) -> Self {
         Self {
             source,
-            place: Mutex::default(),
+            piece: Mutex::default(),
         }
     }
 
     /// Whether there is another piece.
     pub fn goes_on(&self) -> bool {
-        let place = self.place.lock().unwrap_or_else(PoisonError::into_inner);
-        place.next.is_some()
+        let piece = self.piece.lock().unwrap_or_else(PoisonError::into_inner);
+        piece.next.is_some()
     }
 
     /// Returns the page, or the end of this piece if the page belongs to the next one.
     fn pass(&self, page: Page) -> Page {
-        let mut place = self.place.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut piece = self.piece.lock().unwrap_or_else(PoisonError::into_inner);
         let ids = || page.records.iter().map(|it| &it.log_id);
-        let is_above = |first: &LogId| place.reached.as_ref().is_none_or(|it| it < first);
+        let is_above = |first: &LogId| piece.reached.as_ref().is_none_or(|it| it < first);
         if !ids().min().is_none_or(is_above) {
-            place.next = Some(page);
+            piece.next = Some(page);
             return Page::last(Vec::new());
         }
         if let Some(last) = ids().max() {
-            place.reached = Some(last.clone());
+            piece.reached = Some(last.clone());
         }
         page
     }
@@ -58,8 +59,8 @@ impl<'a, S> Pieces<'a, S> {
 impl<S: Source> Source for Pieces<'_, S> {
     async fn first(&self, start: Start, deadline: Deadline) -> Result<Page, SourceError> {
         let next = {
-            let mut place = self.place.lock().unwrap_or_else(PoisonError::into_inner);
-            std::mem::take(&mut *place).next
+            let mut piece = self.piece.lock().unwrap_or_else(PoisonError::into_inner);
+            std::mem::take(&mut *piece).next
         };
         match next {
             Some(page) => Ok(self.pass(page)),

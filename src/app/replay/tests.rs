@@ -1,7 +1,11 @@
 use bytes::Bytes;
-use chrono::Timelike as _;
+use chrono::{TimeDelta, Timelike as _};
+use futures_util::future::BoxFuture;
 
 use super::*;
+use crate::destination::Archived;
+use crate::error::BoxError;
+use crate::record::{LogId, Record, Start};
 
 /// The ids in each object of each hour.
 struct Objects(Vec<(u32, Vec<Vec<LogId>>)>);
@@ -56,7 +60,7 @@ async fn pages(objects: &Objects, from: u32, to: u32) -> Vec<Vec<LogId>> {
         from: Some(Mark::At(at(from) + TimeDelta::minutes(30))),
         to: Mark::At(at(to)),
     };
-    let hours = Hours::new(objects, &stretch, at(12));
+    let hours = ArchiveSource::new(objects, &stretch, at(12));
     let deadline = Deadline::after(Duration::from_mins(1));
     let mut page = hours.first(Start::Oldest, deadline).await.unwrap();
     let mut pages = Vec::new();
@@ -119,7 +123,7 @@ async fn a_look_at_what_comes_takes_nothing_from_who_reads_on() {
         from: Some(Mark::At(at(7))),
         to: Mark::At(at(9)),
     };
-    let hours = Hours::new(&objects, &stretch, at(12));
+    let hours = ArchiveSource::new(&objects, &stretch, at(12));
     let deadline = Deadline::after(Duration::from_mins(1));
     hours.first(Start::Oldest, deadline).await.unwrap();
     let mut looked = Vec::new();
@@ -181,7 +185,7 @@ async fn a_stretch_of_centuries_is_read_where_there_can_be_records() {
             to: Mark::At(to),
         };
         let deadline = Deadline::after(Duration::from_mins(1));
-        let read = Hours::new(&objects, &stretch, at(12));
+        let read = ArchiveSource::new(&objects, &stretch, at(12));
         assert!(read.first(Start::Oldest, deadline).await.unwrap().is_last);
         let listed = objects.0.into_inner().unwrap();
         assert_eq!((listed[0], *listed.last().unwrap()), (first, last));
