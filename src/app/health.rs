@@ -12,6 +12,7 @@ use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 use super::layers::Problems;
+use super::tenants::Named;
 use super::{AppError, Layers, Stores, Tenants};
 use crate::arrival;
 use crate::clock::Clock;
@@ -39,7 +40,7 @@ impl Tenants {
     async fn health_for(&self, clock: &Clock, since: Option<DateTime<Utc>>) -> Health {
         let deadline = Deadline::after(LOOKING);
         let mut wanted = Vec::new();
-        for (name, layers) in self.named() {
+        for Named { name, layers } in &self.members {
             match layers {
                 Ok(layers) => {
                     let tenant = layers.tenant_name();
@@ -54,7 +55,7 @@ impl Tenants {
                     }
                 }
                 Err(problem) => wanted.push(Wanted {
-                    tenant: name.unwrap_or(UNKNOWN).to_owned(),
+                    tenant: name.as_deref().unwrap_or(UNKNOWN).to_owned(),
                     destination: UNKNOWN,
                     stores: Err(Arc::new(problem.clone().into())),
                     obstacles: SettingsError::default(),

@@ -5,6 +5,7 @@
 //! settings of one tenant or destination are bad, only that one fails.
 
 mod anchor;
+mod apps;
 mod arrival;
 mod audit;
 mod health;
@@ -31,6 +32,7 @@ use tokio::time::Instant;
 use tracing::warn;
 
 use self::anchor::anchor;
+pub(crate) use self::apps::Apps;
 pub(crate) use self::audit::Audit;
 use self::heartbeat::note_run;
 use self::layers::Problems;
@@ -41,7 +43,7 @@ use self::pipeline::{Configured, Maker};
 pub(crate) use self::pipeline::{Pipeline, Route};
 pub(crate) use self::replay::Replay;
 use self::rounds::Rounds;
-pub(crate) use self::tenants::{Apps, Tenants};
+pub(crate) use self::tenants::Tenants;
 use self::turn::Turns;
 use crate::arrival::Noting;
 use crate::auth0::{ForeignDomain, RunGuard, Tenant};
