@@ -126,7 +126,7 @@ impl App {
         let _reading = route.source.begin_until(stretch.read_until());
         let source = Until::of(&route.source, &stretch);
         let mut ledger = StretchLedger::new(&stretch, (self.clock)()).only(ids);
-        let share = self.in_flight.enter();
+        let share = self.memory.enter();
         let run = self.run(route, &source, &route.stores.dead_letters, &share, budget);
         let progress = watch::Sender::new(Report::of(&route.stores.label));
         Box::pin(run.make(&mut ledger, &progress)).await

@@ -259,7 +259,7 @@ impl App {
         };
         let source = Until::of(&route.source, &stretch);
         let mut ledger = HourLedger::new(&stretch, asked, filters, (self.clock)());
-        let share = self.in_flight.enter();
+        let share = self.memory.enter();
         let run = Run {
             filter: &Filter::default(),
             ..self.run(route, &source, &Nowhere, &share, NO_END)

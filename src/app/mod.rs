@@ -51,7 +51,7 @@ use crate::clock::{self, Clock};
 use crate::error::BoxError;
 use crate::net::retry::{Deadline, Jitter};
 use crate::report::Report;
-use crate::run::{InFlight, Policy, Run, Share, Watched};
+use crate::run::{MemoryBudget, Policy, Run, Share, Watched};
 use crate::settings::SettingsError;
 use crate::state::{CheckpointLedger, CheckpointStore, Counting};
 use crate::storage::Storage;
@@ -123,8 +123,8 @@ pub(crate) struct App {
     /// Its name in heartbeats, if they are sent.
     heartbeat_name: Option<String>,
     policy: Policy,
-    /// Everything that the runs of the process hold in memory.
-    in_flight: InFlight,
+    /// For what the runs of the process hold in memory.
+    memory: MemoryBudget,
     turns: Turns,
     clock: Clock,
     stopping: watch::Receiver<bool>,
@@ -175,7 +175,7 @@ impl App {
             tools.http.clone(),
             settings.domain.url.clone(),
             settings.credentials,
-            layers.shared.ahead.clone(),
+            layers.shared.pages.clone(),
             layers.clock.clone(),
             layers.jitter.clone(),
         );
@@ -197,7 +197,7 @@ impl App {
             tenant,
             storage,
             policy,
-            in_flight: layers.shared.in_flight.clone(),
+            memory: layers.shared.memory.clone(),
             turns: Turns::default(),
             clock: layers.clock.clone(),
             stopping,
@@ -318,7 +318,7 @@ impl App {
             Ok(route) => route,
             Err(problem) => return Some(self.cannot_run(pipeline, problem, deadline).await),
         };
-        let share = match self.turns.wait(&self.in_flight, deadline).await {
+        let share = match self.turns.wait(&self.memory, deadline).await {
             Ok(share) => share,
             Err(error) => {
                 return is_first.then(|| {

@@ -123,7 +123,7 @@ impl App {
             kept: &route.stores.dead_letters,
             is_dry: replay.is_dry,
         };
-        let share = self.in_flight.enter();
+        let share = self.memory.enter();
         let run = Run {
             destination: if replay.is_dry { &dry } else { destination },
             filter: replay.filter.as_ref().unwrap_or(&route.filter),

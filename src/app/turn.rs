@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::time::timeout;
 
 use crate::net::retry::Deadline;
-use crate::run::{InFlight, Share};
+use crate::run::{MemoryBudget, Share};
 
 /// Other runs held all turns until it was too late to begin.
 #[derive(Debug, thiserror::Error)]
@@ -39,9 +39,9 @@ impl Turns {
 
     /// Waits for a run's turn. The wait counts towards the run's time, because the host would otherwise
     /// end all runs with the last one. A run with less than a quarter of its time left does not begin.
-    pub async fn wait(&self, in_flight: &InFlight, deadline: Deadline) -> Result<Share, NoTurn> {
+    pub async fn wait(&self, memory: &MemoryBudget, deadline: Deadline) -> Result<Share, NoTurn> {
         let longest = deadline.remaining() / 4 * 3;
-        let turn = timeout(longest, in_flight.enter_in_turn()).await;
+        let turn = timeout(longest, memory.enter_in_turn()).await;
         turn.map_err(|_| NoTurn)
     }
 }

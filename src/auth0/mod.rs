@@ -8,10 +8,10 @@ mod ahead;
 mod error;
 mod forward;
 mod logs;
+mod page_budget;
 mod pages;
 mod rate_limit;
 mod refill;
-mod room;
 mod settings;
 mod start;
 mod token;
@@ -27,7 +27,7 @@ pub(crate) use self::settings::{Domain, ForeignDomain, SETTINGS, TenantSettings}
 pub(crate) use self::token::Credentials;
 
 pub(crate) use self::ahead::{Ahead, Log, Session};
-pub(crate) use self::room::Room;
+pub(crate) use self::page_budget::PageBudget;
 
 use self::error::LogsError;
 use self::forward::{Forward, Take};
@@ -72,7 +72,7 @@ impl Tenant {
         http: reqwest::Client,
         domain: Url,
         credentials: Credentials,
-        room: Room,
+        budget: PageBudget,
         clock: Clock,
         jitter: Jitter,
     ) -> Self {
@@ -84,8 +84,8 @@ impl Tenant {
                 clock.clone(),
             )),
             rate_limit: Arc::new(RateLimit::new(clock.clone())),
-            pages: Arc::new(Pages::new(room.clone())),
-            ahead: Arc::new(Ahead::new(room, clock.clone())),
+            pages: Arc::new(Pages::new(budget.clone())),
+            ahead: Arc::new(Ahead::new(budget, clock.clone())),
             take: Arc::default(),
             clock,
             http,

@@ -12,7 +12,7 @@ use chrono::{DateTime, Utc};
 use futures_util::future::BoxFuture;
 use tokio::sync::OnceCell;
 
-use super::room::{KEPT_BYTES, Room, Weight};
+use super::page_budget::{KEPT_BYTES, PageBudget, Weight};
 use crate::record::{LogId, Page, Record};
 
 /// The most pages kept for slower readers: enough for what the others read while one destination is down
@@ -23,7 +23,7 @@ const KEPT: usize = 200;
 pub(crate) struct Pages(Mutex<State>);
 
 struct State {
-    room: Room,
+    budget: PageBudget,
     /// The current runs, and the id after which each last requested a page.
     readers: BTreeMap<u64, Option<LogId>>,
     /// The number of runs so far.
@@ -57,9 +57,9 @@ pub(crate) struct Handle {
 
 impl Pages {
     /// The pages of one tenant, with no run yet.
-    pub fn new(room: Room) -> Self {
+    pub fn new(budget: PageBudget) -> Self {
         Self(Mutex::new(State {
-            room,
+            budget,
             readers: BTreeMap::new(),
             entered: 0,
             kept: Vec::new(),
@@ -143,7 +143,7 @@ impl State {
         let shared = Shared {
             after: id.clone(),
             page: Arc::clone(&page),
-            weight: self.room.weight(),
+            weight: self.budget.weight(),
             wanted_by: others.map(|(number, _)| *number).collect(),
         };
         if !shared.wanted_by.is_empty() {
@@ -197,7 +197,7 @@ impl State {
     fn bound(&mut self) {
         loop {
             let own: usize = self.kept.iter().map(|it| it.weight.bytes).sum();
-            let is_full = self.room.kept() > KEPT_BYTES;
+            let is_full = self.budget.kept() > KEPT_BYTES;
             let is_one = self.kept.len() <= 1 && own <= KEPT_BYTES;
             if self.kept.len() <= KEPT && (!is_full || is_one) {
                 return;
@@ -253,11 +253,11 @@ mod tests {
     }
 
     fn enter<const N: usize>() -> (Arc<Pages>, [Handle; N]) {
-        enter_in(&Room::default())
+        enter_in(&PageBudget::default())
     }
 
-    fn enter_in<const N: usize>(room: &Room) -> (Arc<Pages>, [Handle; N]) {
-        let pages = Arc::new(Pages::new(room.clone()));
+    fn enter_in<const N: usize>(budget: &PageBudget) -> (Arc<Pages>, [Handle; N]) {
+        let pages = Arc::new(Pages::new(budget.clone()));
         let readers = [(); N].map(|()| pages.enter());
         (pages, readers)
     }
@@ -354,8 +354,8 @@ mod tests {
 
     #[tokio::test]
     async fn the_tenants_of_a_process_keep_no_more_than_one_and_a_page_each() {
-        let room = Room::default();
-        let tenants: Vec<_> = (0..10).map(|_| enter_in::<2>(&room)).collect();
+        let budget = PageBudget::default();
+        let tenants: Vec<_> = (0..10).map(|_| enter_in::<2>(&budget)).collect();
         for number in 100..106 {
             for (_, [first, _]) in &tenants {
                 assert!(is_fetched_of(first, number, 2_000_000).await);
@@ -365,7 +365,7 @@ mod tests {
         assert!(kept.iter().all(|it| *it >= 1), "{kept:?}");
         assert!(kept.iter().sum::<usize>() <= 12 + 10, "{kept:?}");
         drop(tenants);
-        assert_eq!(room.kept(), 0);
+        assert_eq!(budget.kept(), 0);
     }
 
     #[tokio::test]

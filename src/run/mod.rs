@@ -10,9 +10,9 @@
 
 mod deliver;
 mod gap;
-mod in_flight;
 mod judge;
 mod ledger;
+mod memory;
 mod pace;
 mod policy;
 mod read;
@@ -29,9 +29,9 @@ use tracing::warn;
 
 use self::deliver::{Delivering, Summary};
 use self::gap::time_before;
-pub(crate) use self::in_flight::{InFlight, Share};
 pub(crate) use self::judge::Tally;
 pub(crate) use self::ledger::{Handled, Ledger, Newest, Opening};
+pub(crate) use self::memory::{MemoryBudget, Share};
 pub(crate) use self::pace::Pace;
 pub(crate) use self::policy::{Policy, SETTINGS};
 pub(crate) use self::read::Comparison;

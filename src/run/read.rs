@@ -14,7 +14,7 @@ use tracing::warn;
 pub(crate) use self::compare::Comparison;
 use self::next::{Instead, Next};
 use self::seen::{NoId, Seen};
-use super::in_flight::Held;
+use super::memory::Held;
 use super::{ActiveRun, DeadLetters, Opening, RunError, Stop};
 use crate::error::{BoxError, with_causes};
 use crate::record::{LogId, Page, Position, Source, SourceError, Start};

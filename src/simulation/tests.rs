@@ -26,7 +26,7 @@ use crate::clock::Clock;
 use crate::net::retry::Jitter;
 use crate::redact::Redaction;
 use crate::report::{Gap, Report};
-use crate::run::{InFlight, Pace, Policy, Run};
+use crate::run::{MemoryBudget, Pace, Policy, Run};
 use crate::state::{CheckpointLedger, CheckpointStore, DeadLetterStore};
 use crate::storage::Storage;
 
@@ -145,7 +145,7 @@ impl Simulation {
             filter: &crate::destination::Filter::default(),
             destination: process,
             dead_letters: &dead_letters,
-            share: &InFlight::default().enter(),
+            share: &MemoryBudget::default().enter(),
             pace: &Pace::default(),
             clock: &clock,
             stopping: &watch::channel(false).1,

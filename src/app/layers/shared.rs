@@ -5,15 +5,16 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::Layers;
 use crate::auth0;
-use crate::run::InFlight;
+use crate::run::MemoryBudget;
 use crate::storage::Storage;
 
 /// What the tenants of an app share.
 #[derive(Default)]
 pub(in crate::app) struct Shared {
-    /// Everything that the runs of the process hold in memory.
-    pub in_flight: InFlight,
-    pub ahead: auth0::Room,
+    /// For what the runs hold in memory.
+    pub memory: MemoryBudget,
+    /// For pages that are read ahead, or kept for other readers.
+    pub pages: auth0::PageBudget,
     pub(super) clients: Memo<reqwest::Client>,
     pub(super) storages: Memo<Arc<Storage>>,
 }

@@ -108,10 +108,10 @@ async fn with_turns(
         ("INITECH__DOMAIN", initech),
     ])
     .unwrap();
-    let in_flight = apps.able().next().unwrap().in_flight.clone();
+    let memory = apps.able().next().unwrap().memory.clone();
     let mut taken = Vec::new();
     for _ in count..64 {
-        taken.push(in_flight.enter_in_turn().await);
+        taken.push(memory.enter_in_turn().await);
     }
     (apps, taken)
 }
@@ -183,12 +183,12 @@ async fn a_run_that_was_only_to_be_one_more_says_nothing_of_a_turn_that_never_ca
     let state = tempfile::tempdir().unwrap();
     let (_silent, globex) = silent();
     let (apps, mut taken) = with_turns(3, state.path(), [AWAY[0], &globex, AWAY[1]]).await;
-    let in_flight = apps.able().next().unwrap().in_flight.clone();
+    let memory = apps.able().next().unwrap().memory.clone();
     let take = async {
         // By now the first runs of acme and initech have ended, and that of globex has not.
         tokio::time::sleep(Duration::from_secs(30)).await;
         for _ in 0..2 {
-            taken.push(in_flight.enter_in_turn().await);
+            taken.push(memory.enter_in_turn().await);
         }
     };
     let (reports, ()) = tokio::join!(apps.run_in_rounds(), take);

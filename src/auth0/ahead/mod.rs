@@ -20,7 +20,7 @@ use tokio::time::Instant;
 
 use self::density::weight;
 use self::prefetch::{Job, NotRead, Prefetch, Taken};
-use super::room::{AHEAD_BYTES, Room, Share};
+use super::page_budget::{AHEAD_BYTES, PageBudget, Share};
 use crate::clock::Clock;
 use crate::net::retry::Deadline;
 use crate::record::{LogId, Page};
@@ -141,7 +141,7 @@ impl Worth {
 /// Reads ahead in one tenant's log.
 pub(crate) struct Ahead {
     worth: Worth,
-    room: Room,
+    budget: PageBudget,
     clock: Clock,
     state: Shared,
 }
@@ -180,10 +180,10 @@ impl Drop for Open {
 
 impl Ahead {
     /// Nothing is read ahead yet.
-    pub fn new(room: Room, clock: Clock) -> Self {
+    pub fn new(budget: PageBudget, clock: Clock) -> Self {
         Self {
             worth: WORTH,
-            room,
+            budget,
             clock,
             state: Shared::default(),
         }
@@ -192,7 +192,7 @@ impl Ahead {
     /// One that reads ahead even where that is hardly worthwhile.
     #[cfg(test)]
     pub fn eager(clock: Clock) -> Self {
-        let mut ahead = Self::new(Room::default(), clock);
+        let mut ahead = Self::new(PageBudget::default(), clock);
         ahead.worth = Worth {
             recent: TimeDelta::minutes(1),
             pages: 1,
@@ -296,7 +296,7 @@ impl Ahead {
             deadline,
             came: Arc::default(),
             requests: JoinSet::new(),
-            share: self.room.share(),
+            share: self.budget.share(),
         });
         spawn_requests(&self.state, &mut state, number, log);
     }

@@ -25,7 +25,7 @@ fn id(stored: DateTime<Utc>) -> LogId {
 
 fn ahead() -> Ahead {
     let now = at(NOW);
-    Ahead::new(Room::default(), Arc::new(move || now))
+    Ahead::new(PageBudget::default(), Arc::new(move || now))
 }
 
 fn deadline() -> Deadline {
@@ -329,7 +329,7 @@ async fn nothing_that_was_fetched_before_a_run_is_for_it_and_nothing_is_kept_aft
     assert_eq!(untouched, after);
     ahead.clear();
     assert!(lock(&ahead.state).prefetches.is_empty());
-    assert_eq!(ahead.room.share().bytes(), AHEAD_BYTES);
+    assert_eq!(ahead.budget.share().bytes(), AHEAD_BYTES);
 }
 
 #[tokio::test(start_paused = true)]

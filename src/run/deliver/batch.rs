@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use crate::destination::Limits;
 use crate::record::{LogId, Record};
-use crate::run::in_flight::Held;
+use crate::run::memory::Held;
 
 /// Rows to deliver, and the records they were made from.
 pub(super) struct Batch {

@@ -169,7 +169,7 @@ impl World {
             destination: self,
             filter: &self.filter,
             dead_letters: &DeadLetterStore::new(storage, "acme", "memory", Redaction::Off.into()),
-            share: &InFlight::default().enter(),
+            share: &MemoryBudget::default().enter(),
             pace: &self.pace,
             clock: &self.clock,
             stopping: &self.stopping.subscribe(),

@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
 /// Bytes of memory for records in flight: a part of the 512 MB of an instance, which the Functions host
-/// uses too. The memory that readers share is not included (`auth0/room.rs`).
+/// uses too. The memory that readers share is not included (`auth0/page_budget.rs`).
 const ROOM: usize = 48 * 1024 * 1024;
 /// Copies of a record in memory: as received, as a row, and in the body of a request.
 const COPIES: usize = 3;
@@ -21,7 +21,7 @@ const RUNS: usize = 64;
 
 /// The memory for records in flight in this process. Cheap to clone.
 #[derive(Clone)]
-pub(crate) struct InFlight(Arc<Process>);
+pub(crate) struct MemoryBudget(Arc<Process>);
 
 #[derive(Debug)]
 struct Process {
@@ -33,13 +33,13 @@ struct Process {
     turns: Arc<Semaphore>,
 }
 
-impl Default for InFlight {
+impl Default for MemoryBudget {
     fn default() -> Self {
         Self::with_room(ROOM)
     }
 }
 
-impl InFlight {
+impl MemoryBudget {
     fn with_room(room: usize) -> Self {
         Self(Arc::new(Process {
             room,
@@ -158,7 +158,7 @@ mod tests {
 
     #[test]
     fn a_run_reads_on_while_there_is_room_for_what_is_made_of_it_too() {
-        let share = InFlight::with_room(60).enter();
+        let share = MemoryBudget::with_room(60).enter();
         assert!(share.has_room_for(20));
         let first = share.hold(10);
         assert!(share.has_room_for(10));
@@ -174,7 +174,7 @@ mod tests {
 
     #[test]
     fn who_holds_nothing_may_read_however_much_it_is() {
-        let share = InFlight::with_room(60).enter();
+        let share = MemoryBudget::with_room(60).enter();
         assert!(share.has_room_for(usize::MAX));
         let _held = share.hold(1);
         assert!(!share.has_room_for(usize::MAX));
@@ -182,7 +182,7 @@ mod tests {
 
     #[test]
     fn rows_that_are_larger_than_their_records_count() {
-        let share = InFlight::with_room(60).enter();
+        let share = MemoryBudget::with_room(60).enter();
         let mut held = share.hold(10);
         held.add_row(10, 9);
         assert!(share.has_room_for(10));
@@ -196,7 +196,7 @@ mod tests {
 
     #[test]
     fn what_is_taken_over_is_held_once_and_as_long_as_the_other() {
-        let share = InFlight::with_room(60).enter();
+        let share = MemoryBudget::with_room(60).enter();
         let mut held = share.hold(0);
         held.take(share.hold(10));
         assert!(share.has_room_for(10));
@@ -207,7 +207,7 @@ mod tests {
 
     #[test]
     fn one_that_holds_all_it_may_takes_nothing_from_another() {
-        let all = InFlight::with_room(120);
+        let all = MemoryBudget::with_room(120);
         let (slow, fast) = (all.enter(), all.enter());
         let _full = slow.hold(100);
         let held = fast.hold(10);
@@ -223,7 +223,7 @@ mod tests {
 
     #[tokio::test]
     async fn who_waits_goes_on_when_something_was_handled_or_another_run_has_ended() {
-        let all = InFlight::with_room(60);
+        let all = MemoryBudget::with_room(60);
         let (first, second) = (all.enter(), all.enter());
         let held = first.hold(10);
         let mut waiting = Box::pin(first.room_for(10));

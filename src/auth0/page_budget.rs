@@ -11,7 +11,7 @@ pub(super) const KEPT_BYTES: usize = 24 * 1024 * 1024;
 
 /// How much of the budget is in use. Cheap to clone.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Room(Arc<Used>);
+pub(crate) struct PageBudget(Arc<Used>);
 
 #[derive(Debug, Default)]
 struct Used {
@@ -21,7 +21,7 @@ struct Used {
     kept: AtomicUsize,
 }
 
-impl Room {
+impl PageBudget {
     /// Registers one more prefetch, which makes the shares of the others smaller.
     pub(super) fn share(&self) -> Share {
         self.0.prefetches.fetch_add(1, Ordering::SeqCst);
@@ -31,7 +31,7 @@ impl Room {
     /// Registers a kept page, with zero bytes until its size is known.
     pub(super) fn weight(&self) -> Weight {
         Weight {
-            room: self.clone(),
+            budget: self.clone(),
             bytes: 0,
         }
     }
@@ -43,7 +43,7 @@ impl Room {
 }
 
 /// A prefetch's share of the budget, returned when this is dropped.
-pub(super) struct Share(Room);
+pub(super) struct Share(PageBudget);
 
 impl Share {
     /// Its size: an equal part of [`AHEAD_BYTES`] for each prefetch.
@@ -60,14 +60,14 @@ impl Drop for Share {
 
 /// A kept page's part of the budget, returned when this is dropped.
 pub(super) struct Weight {
-    room: Room,
+    budget: PageBudget,
     pub bytes: usize,
 }
 
 impl Weight {
     /// Sets the size of the page.
     pub fn set(&mut self, bytes: usize) {
-        let kept = &self.room.0.kept;
+        let kept = &self.budget.0.kept;
         kept.fetch_add(bytes, Ordering::SeqCst);
         kept.fetch_sub(self.bytes, Ordering::SeqCst);
         self.bytes = bytes;
