@@ -75,7 +75,8 @@ impl App {
 
     /// Delivers these records again, as a replay does, hour by hour: reading everything between two
     /// distant hours could take more time than there is. Other records of these hours count as skipped.
-    /// If the replay does not finish, it is retried after the next look at the table.
+    /// If the replay does not finish, it is retried after the next look at the table. Until then the
+    /// records stay missing, so the run fails, unless it only had no time left for them.
     async fn send_again(
         &self,
         route: &Route,
@@ -85,6 +86,7 @@ impl App {
         deadline: Deadline,
     ) {
         let (mut done, mut delivered) = (BTreeSet::new(), 0);
+        let mut problems = BTreeSet::new();
         for ids in by_hour(missing) {
             let again = self.deliver_again(route, &ids, deadline.remaining());
             let again = again.await;
@@ -93,24 +95,38 @@ impl App {
             // `START_FROM`.
             report.before_start -= again.before_start;
             report.skipped += again.before_start;
-            for error in &again.errors {
-                warn!(
-                    "{}: delivering missing records again: {error}",
-                    route.stores.label
-                );
-            }
             if again.caught_up {
+                for error in &again.errors {
+                    warn!(
+                        "{}: delivering missing records again: {error}",
+                        route.stores.label
+                    );
+                }
                 delivered += again.delivered;
                 done.extend(ids);
-            } else if !again.refuses_all {
-                // If all records of an hour are refused, others may be accepted. Any other failure
-                // would repeat itself.
+                continue;
+            }
+            problems.extend(again.errors);
+            // If all records of an hour are refused, others may be accepted. Any other failure would
+            // repeat itself.
+            if !again.refuses_all {
                 break;
             }
         }
         if !done.is_empty() {
             proof.send_again(&done, delivered, deadline).await;
         }
+        let left: BTreeSet<_> = missing.difference(&done).cloned().collect();
+        // A run that has not read the log to its end had no time to spare, and says so.
+        let had_time = report.caught_up && !*self.stopping.borrow();
+        if left.is_empty() || problems.is_empty() && !had_time {
+            return;
+        }
+        if problems.is_empty() {
+            problems.insert("the time of the run was over; a longer RUN_BUDGET helps".to_owned());
+        }
+        let why = problems.into_iter().collect::<Vec<_>>().join("; ");
+        proof.keep_missing(&left, why, report, deadline).await;
     }
 
     /// Reads these records again and delivers them, as a replay does.

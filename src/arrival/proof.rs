@@ -39,6 +39,17 @@ struct Lost {
     names: String,
 }
 
+/// Missing records could not be delivered again.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "{count} records that the destination acknowledged are not in the table, and could not be \
+     delivered again, which is tried once more after the next look: {why}"
+)]
+struct NotSentAgain {
+    count: usize,
+    why: String,
+}
+
 /// The proof for one destination of one tenant.
 pub(crate) struct Proof {
     /// Identifies the destination in messages.
@@ -220,6 +231,20 @@ impl Proof {
         );
         let now = self.now();
         let noted = self.store.change(deadline, |it| it.send_again(ids, now));
+        self.note(noted.await);
+    }
+
+    /// Notes that missing records could not be delivered again, and fails the run.
+    pub async fn keep_missing(
+        &self,
+        ids: &BTreeSet<LogId>,
+        why: String,
+        report: &mut Report,
+        deadline: Deadline,
+    ) {
+        let count = ids.len();
+        report.fail(&NotSentAgain { count, why });
+        let noted = self.store.change(deadline, |it| it.keep_missing(ids));
         self.note(noted.await);
     }
 

@@ -59,8 +59,8 @@ struct Hour {
     seen: Option<Seen>,
     /// When the missing records were delivered again.
     sent_again_at: Option<DateTime<Utc>>,
-    /// How many are missing for good, as long as they are not found. Stays if more records come to the
-    /// hour.
+    /// How many are missing for good, or could not be delivered again, as long as they are not found.
+    /// Stays if more records come to the hour.
     #[serde(default)]
     lost: u64,
 }
@@ -308,6 +308,19 @@ impl Arrivals {
         }
     }
 
+    /// Notes that missing records could not be delivered again. That is tried after the next look, and may
+    /// fail each time.
+    pub fn keep_missing(&mut self, ids: &BTreeSet<LogId>) {
+        let hours: BTreeSet<_> = ids.iter().filter_map(LogId::stored_at).map(hour).collect();
+        for (begin, hour) in &mut self.hours {
+            if let Some(seen) = hour.seen.filter(|_| hours.contains(begin))
+                && hour.stage == Stage::Short
+            {
+                hour.lost = seen.accepted.saturating_sub(seen.landed);
+            }
+        }
+    }
+
     /// The totals of all hours that were looked for.
     pub fn told(&self) -> Arrival {
         let seen = || self.hours.values().filter_map(|it| it.seen);
@@ -321,7 +334,7 @@ impl Arrivals {
         }
     }
 
-    /// How many records are missing for good.
+    /// How many records are missing for good, or could not be delivered again.
     pub fn lost(&self) -> u64 {
         sum(self.hours.values().map(|it| it.lost))
     }

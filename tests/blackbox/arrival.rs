@@ -247,6 +247,43 @@ async fn a_heartbeat_tells_of_what_is_missing_for_good_as_long_as_status_does() 
     assert_eq!(beats.last().unwrap()["State_s"], "failing", "{beats:?}");
 }
 
+/// In a quiet tenant nothing else is delivered that would show that the destination takes nothing.
+#[tokio::test]
+async fn what_is_missing_and_cannot_be_delivered_again_is_failing_until_it_is_there() {
+    let (mut world, _api) = world(Sink::LogAnalytics).await;
+    world.tenant.generate(3, minutes_ago(50), minutes_ago(5));
+    world.arrivals().drop_one_of(3);
+    run(&world).await;
+    world.arrivals().drop_one_of(0);
+    let (_, report) = run(&world).await;
+    assert_eq!(counts(&report), [3, 2, 1]);
+
+    let key = world.setting("WorkspaceKey").to_owned();
+    world.set("WorkspaceKey", "bm90IHRoZSBrZXk=");
+    let (ran, report) = run(&world).await;
+    let error = report["errors"][0].as_str().unwrap_or_default();
+    let told = "1 records that the destination acknowledged are not in the table, and could not be \
+                delivered again";
+    assert!(ran.code() == 1 && error.starts_with(told), "{ran:?}");
+    assert!(error.contains("refused the signature"), "{error}");
+
+    // Runs that find nothing to do still succeed, and the state stays red.
+    world.set("ARRIVAL_AGAIN", "1h");
+    assert_eq!(run(&world).await.0.code(), 0);
+    let pipeline = state(&world).await;
+    assert_eq!(pipeline["state"], "failing");
+    assert_eq!(pipeline["error"]["text"], error);
+
+    world.set("ARRIVAL_AGAIN", "0s");
+    world.set("WorkspaceKey", &key);
+    let (ran, report) = run(&world).await;
+    assert_eq!((ran.code(), &report["delivered"]), (0, &json!(1)));
+    let (ran, report) = run(&world).await;
+    assert_eq!((ran.code(), counts(&report)), (0, [3, 3, 0]));
+    assert_eq!(state(&world).await["state"], "ok");
+    world.assert_all_landed_once();
+}
+
 #[tokio::test]
 async fn what_cannot_be_asked_is_said_and_turns_nothing_red() {
     let (mut world, api) = world(Sink::LogAnalytics).await;

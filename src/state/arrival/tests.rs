@@ -131,6 +131,29 @@ fn what_is_missing_after_the_second_look_is_delivered_again_once_and_then_lost()
     assert_eq!(told(&arrivals), [5, 5, 0, 0]);
 }
 
+/// It may fail each time, and nothing else would tell of these records.
+#[test]
+fn what_could_not_be_delivered_again_counts_as_missing_for_good_until_it_is_found() {
+    let mut arrivals = delivered();
+    let missing = ids(8, [30]);
+    let still = [found(8, 3, &missing)];
+    for clock in ["09:30:00", "10:30:00"] {
+        arrivals.find(&still, at(clock));
+        assert_eq!(told(&arrivals), [3, 2, 1, 0]);
+    }
+    arrivals.keep_missing(&missing);
+    assert_eq!(told(&arrivals), [3, 2, 1, 1]);
+    // It is tried again, and is missing until it is seen in the table.
+    assert_eq!(arrivals.find(&still, at("11:30:00")).missing, missing);
+    arrivals.send_again(&missing, at("11:31:00"));
+    assert_eq!(told(&arrivals), [3, 2, 1, 1]);
+    // An hour of which nothing is missing is not touched.
+    arrivals.keep_missing(&ids(9, [0]));
+    assert_eq!(told(&arrivals), [3, 2, 1, 1]);
+    arrivals.find(&[found(8, 3, &BTreeSet::new())], at("11:51:00"));
+    assert_eq!(told(&arrivals), [3, 3, 0, 0]);
+}
+
 #[test]
 fn an_hour_whose_missing_records_were_delivered_again_has_had_its_turn() {
     let mut arrivals = delivered();
