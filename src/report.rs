@@ -106,6 +106,22 @@ pub(crate) fn alone(label: &str) -> String {
 )]
 pub(crate) struct StillRefusing(pub DateTime<Utc>);
 
+/// Nothing was delivered for a while, and this many records were set aside meanwhile.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error(
+    "all {0} records that came since one was last delivered were set aside, so the fault is most likely \
+     not in them; `auth0-poller dead-letter list` says why, and when that is corrected, \
+     `auth0-poller dead-letter retry` delivers them"
+)]
+pub(crate) struct OnlySetAside(u64);
+
+impl OnlySetAside {
+    /// The error, unless it was a single record, which proves nothing.
+    pub fn find(count: u64) -> Option<Self> {
+        (count > 1).then_some(Self(count))
+    }
+}
+
 /// How many requests a tenant takes in its window, and how many of these are left.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
 pub(crate) struct RateLimit {

@@ -7,6 +7,7 @@
 mod anchor;
 mod apps;
 mod arrival;
+mod aside;
 mod audit;
 mod health;
 mod heartbeat;
@@ -33,6 +34,7 @@ use tracing::warn;
 
 use self::anchor::anchor;
 pub(crate) use self::apps::Apps;
+use self::aside::judge_set_aside;
 pub(crate) use self::audit::Audit;
 use self::heartbeat::note_run;
 use self::layers::Problems;
@@ -280,6 +282,9 @@ impl App {
         };
         let is_away = checkpoints.is_some_and(CheckpointStore::is_away);
         let history = pipeline.history.as_ref().filter(|_| !is_away);
+        if let Some(history) = history {
+            judge_set_aside(history, &mut report, deadline).await;
+        }
         let now = (self.clock)();
         // Looking at records is not monitored.
         let sink = self.heartbeat_sink().filter(|_| !pipeline.is_for_a_look);

@@ -15,7 +15,7 @@ pub(crate) use self::page::{STYLE_HASH, page};
 pub(crate) use self::text::text;
 use crate::error::one_line;
 use crate::record::is_future;
-use crate::report::{Arrival, Gap, RateLimit, Report, StillRefusing};
+use crate::report::{Arrival, Gap, OnlySetAside, RateLimit, Report, StillRefusing};
 use crate::state::{History, PastError, PastRun, Sum};
 
 /// Runs that take no longer than usual count as stopped after this time without a sign of life. Quiet
@@ -34,8 +34,8 @@ const MISSING: &str = "records that the destination acknowledged are not in the 
 #[serde(rename_all = "snake_case")]
 pub(crate) enum State {
     /// The newest run had errors; or no run can begin; or the stored data cannot be read; or the
-    /// destination has been refusing every record; or records that it acknowledged are missing for
-    /// good.
+    /// destination has been refusing every record; or all records were set aside; or records that it
+    /// acknowledged are missing for good.
     Failing,
     /// No sign of life for a quarter of an hour, longer if runs may take long, counting from the
     /// start if no run has ended; or the newest one is in the future.
@@ -73,13 +73,19 @@ impl State {
     }
 
     /// The state according to the history, where runs may take this long.
-    fn by(history: &History, budget: Duration, at: DateTime<Utc>) -> Self {
+    fn by(
+        history: &History,
+        set_aside: Option<OnlySetAside>,
+        budget: Duration,
+        at: DateTime<Utc>,
+    ) -> Self {
         let more = TimeDelta::from_std(budget.saturating_sub(USUAL_RUN)).unwrap_or(TimeDelta::MAX);
         let stale_after = STALE_AFTER.checked_add(&more).unwrap_or(TimeDelta::MAX);
         // A time in the future says nothing about the present.
         let is_old = |it| at - it >= stale_after || is_future(it, at);
         let sign_of_life = history.last_run.or(history.waited_since);
-        if history.is_failing || history.lost > 0 || history.refused_since.is_some() {
+        let is_refusing = history.refused_since.is_some() || set_aside.is_some();
+        if history.is_failing || history.lost > 0 || is_refusing {
             Self::Failing
         } else if sign_of_life.is_some_and(is_old) {
             Self::Stale
@@ -218,8 +224,11 @@ impl PipelineHealth {
         };
         let problems: Vec<_> = evidence.obstacle.into_iter().chain(unread).collect();
         let history = history.unwrap_or_default();
+        // Once none are left, all were delivered after all.
+        let set_aside = OnlySetAside::find(history.only_set_aside());
+        let set_aside = set_aside.filter(|_| evidence.dead_letters != Some(0));
         let state = if problems.is_empty() {
-            State::by(&history, evidence.budget, at)
+            State::by(&history, set_aside, evidence.budget, at)
         } else {
             State::Failing
         };
@@ -229,7 +238,7 @@ impl PipelineHealth {
             ..*error
         };
         let mut errors: Vec<_> = history.errors.iter().rev().map(harmless).collect();
-        errors.splice(0..0, standing(&history, at));
+        errors.splice(0..0, standing(&history, set_aside, at));
         let problems = problems.into_iter().map(|text| PastError { at, text });
         errors.splice(0..0, problems);
         let [hour, day] = [1, 24].map(|hours| history.delivered(TimeDelta::hours(hours), at));
@@ -265,17 +274,26 @@ impl PipelineHealth {
 }
 
 /// What is wrong although the newest run had no error; `None` if the newest past error says so already.
-fn standing(history: &History, at: DateTime<Utc>) -> Option<PastError> {
+fn standing(
+    history: &History,
+    set_aside: Option<OnlySetAside>,
+    at: DateTime<Utc>,
+) -> Option<PastError> {
     let newest = history.errors.back().map_or("", |it| &it.text);
     let refusing = history
         .refused_since
         .map(|it| StillRefusing(it).to_string());
     let refusing = refusing.filter(|it| newest != it);
+    let set_aside = set_aside.map(|it| it.to_string());
+    let set_aside = set_aside.filter(|it| newest != it);
     let is_told = newest.contains(MISSING);
     let lost = (history.lost > 0 && !is_told).then(|| format!("{} {MISSING}", history.lost));
     Some(PastError {
         at: history.last_run.unwrap_or(at),
-        text: refusing.or(lost).filter(|_| !history.is_failing)?,
+        text: refusing
+            .or(lost)
+            .or(set_aside)
+            .filter(|_| !history.is_failing)?,
     })
 }
 

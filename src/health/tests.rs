@@ -349,6 +349,40 @@ fn what_is_wrong_now_is_told_although_another_error_came_after_it() {
 }
 
 #[test]
+fn where_nothing_was_delivered_and_several_records_are_set_aside_that_is_failing() {
+    let run = |delivered: u64, dead_lettered: u64| {
+        serde_json::json!({"at": "2026-11-21T08:00:00Z", "elapsed_ms": 310, "delivered": delivered,
+            "bytes": 9_000, "dead_lettered": dead_lettered, "lag_seconds": 0, "caught_up": true,
+            "failed": false})
+    };
+    let told = "all 2 records that came since one was last delivered were set aside, so";
+    for (runs, left, is_failing) in [
+        (vec![run(5, 0), run(0, 1)], Some(1), false),
+        (
+            vec![run(5, 0), run(0, 1), run(0, 0), run(0, 1)],
+            Some(2),
+            true,
+        ),
+        (vec![run(0, 2)], None, true),
+        // They were delivered after all.
+        (vec![run(0, 2)], Some(0), false),
+        (vec![run(0, 2), run(1, 0)], Some(2), false),
+        (vec![run(1, 2)], Some(2), false),
+    ] {
+        let history = history(&serde_json::json!({"runs": runs}));
+        let known = Known {
+            dead_letters: left,
+            ..known(Ok(Some(history)))
+        };
+        let health = Health::judge(vec![known], at("08:01:00"));
+        assert_eq!(health.state == State::Failing, is_failing, "{runs:?}");
+        let error = health.pipelines[0].error.as_ref().map(|it| &*it.text);
+        let is_told = error.is_some_and(|it| it.starts_with(told));
+        assert_eq!(is_told, is_failing, "{error:?}");
+    }
+}
+
+#[test]
 fn the_text_says_what_matters() {
     let changes = serde_json::json!({
         "caught_up": false, "lag_seconds": 7_300,

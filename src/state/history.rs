@@ -263,6 +263,14 @@ impl History {
         self.newest_record.is_some() || self.total.records > 0
     }
 
+    /// How many records were set aside since one was last delivered.
+    pub fn only_set_aside(&self) -> u64 {
+        let since = self.runs.iter().rev().take_while(|it| it.delivered == 0);
+        since
+            .map(|it| it.dead_lettered)
+            .fold(0, u64::saturating_add)
+    }
+
     /// How many of these ids were not there when the runs read their hour. `ids` are all that exist now
     /// in the hour that begins at `begin`. `None` if this is not known.
     pub fn missed<'a>(

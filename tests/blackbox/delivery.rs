@@ -352,6 +352,40 @@ async fn what_is_meant_for_this_machine_is_not_sent_to_a_proxy() {
     world.assert_all_landed_once();
 }
 
+/// As if Auth0 called the id something else from now on, in a tenant with one record a run.
+#[tokio::test]
+async fn where_all_that_comes_is_set_aside_the_runs_fail_and_the_state_does_not_turn_green() {
+    let world = World::start().await;
+    world.tenant.generate(20, minutes_ago(50), minutes_ago(5));
+    world.poll().await;
+    let poll = async |page: &str| {
+        world.tenant.fail_logs([Fault::answer(200, page)]);
+        world.command(&["poll"]).await
+    };
+    let state = async || {
+        let status = world.command(&["status", "--json"]).await.report();
+        let pipeline = &status["pipelines"][0];
+        (pipeline["state"].clone(), pipeline["error"]["text"].clone())
+    };
+    // A single one proves nothing.
+    let ran = poll(r#"[{"id":"1","type":"f"}]"#).await;
+    assert_eq!(ran.code(), 0, "{ran:?}");
+    assert_eq!(state().await.0, "ok");
+
+    let told = "all 2 records that came since one was last delivered were set aside, so";
+    let ran = poll(r#"[{"id":"2","type":"f"}]"#).await;
+    let error = ran.report()["errors"][0].clone();
+    let is_told = error.as_str().is_some_and(|it| it.starts_with(told));
+    assert!(ran.code() == 1 && is_told, "{ran:?}");
+    // A run that finds nothing new has nothing to fail for.
+    assert_eq!(world.command(&["poll"]).await.code(), 0);
+    assert_eq!(state().await, (json!("failing"), error));
+
+    world.tenant.generate(1, minutes_ago(1), now());
+    assert_eq!(numbers(&world.poll().await, ["delivered"]), [1]);
+    assert_eq!(state().await.0, "ok");
+}
+
 #[tokio::test]
 async fn the_last_tenth_of_the_rate_limit_is_left_to_others() {
     let world = World::with(simulator::tenant::Options {

@@ -243,6 +243,17 @@ impl HistoryStore {
         books.known.as_ref().map_or(0, |it| it.history.lost)
     }
 
+    /// How many records were set aside since one was last delivered; none if that is not known.
+    pub async fn only_set_aside(&self, deadline: Deadline) -> u64 {
+        let books = self.books.lock().await;
+        if let Some(known) = &books.known {
+            return known.history.only_set_aside();
+        }
+        let loaded = self.load(deadline.for_saving().within(SAVING)).await;
+        let history = loaded.ok().and_then(|(history, _)| history.ok()?);
+        history.map_or(0, |it| it.only_set_aside())
+    }
+
     /// A new history to replace an unusable one, with an error that says so.
     fn anew(&self, why: NoHistory, now: DateTime<Utc>) -> History {
         let place = self.place();
