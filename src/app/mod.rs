@@ -43,7 +43,7 @@ pub(crate) use self::layers::{Layers, Stores};
 pub(crate) use self::lazy::LazyApp;
 use self::pipeline::{Configured, Maker};
 pub(crate) use self::pipeline::{Pipeline, Route};
-pub(crate) use self::replay::Replay;
+pub(crate) use self::replay::{Origin, Replay};
 use self::rounds::Rounds;
 pub(crate) use self::tenants::Tenants;
 use self::turn::Turns;

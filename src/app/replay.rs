@@ -2,6 +2,7 @@
 
 mod archive_source;
 mod dry_run;
+mod origin;
 mod pieces;
 
 use std::time::Duration;
@@ -11,6 +12,7 @@ use tracing::warn;
 
 use self::archive_source::ArchiveSource;
 use self::dry_run::{Dry, Letters};
+pub(crate) use self::origin::Origin;
 use self::pieces::Pieces;
 use super::oldest::Oldest;
 use super::{App, Layers, Pipeline, Route};

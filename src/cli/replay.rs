@@ -8,11 +8,11 @@ use tokio::sync::watch;
 
 use super::checkpoint::{Beginning, parse};
 use super::poll::{tell, with_progress};
-use super::print::{ended, misused, note};
+use super::print::{ended, fail, misused, note};
 use super::signals::{self, Ending};
-use super::{Exit, Given, bad_settings, side_by_side, tenants, unusable};
-use crate::app::{App, Layers, Replay};
-use crate::clock;
+use super::{Exit, Given, bad_settings, deadline, side_by_side, tenants, unusable};
+use crate::app::{App, AppError, Layers, Origin, Replay};
+use crate::clock::{self, to_seconds};
 use crate::destination::{Destination, Filter, Kind};
 use crate::record::{Start, StartFrom};
 use crate::report::Gap;
@@ -37,16 +37,16 @@ pub(super) struct Command {
     filter: Option<Filter>,
     /// Read from this destination, which must keep records, instead of from Auth0
     #[arg(long, value_name = "NAME", value_parser = known)]
-    source: Option<String>,
+    source: Option<&'static Kind>,
     /// Send nothing, and report what would be sent
     #[arg(long)]
     dry_run: bool,
 }
 
 /// Checks that a destination of this name exists.
-fn known(name: &str) -> Result<String, String> {
-    let known = Kind::named(name).map(|kind| kind.name.to_owned());
-    known.ok_or_else(|| format!("names an unknown destination; it takes {}", Kind::names()))
+fn known(name: &str) -> Result<&'static Kind, String> {
+    Kind::named(name)
+        .ok_or_else(|| format!("names an unknown destination; it takes {}", Kind::names()))
 }
 
 pub(super) async fn run(given: Given, command: Command) -> Exit {
@@ -68,11 +68,11 @@ pub(super) async fn run(given: Given, command: Command) -> Exit {
         }
     }
     let able: Vec<_> = apps.iter().map(|(app, _)| app).collect();
-    let replays = apps.iter().map(async |(app, source)| {
+    let replays = apps.iter().map(async |(app, from)| {
         let replay = Replay {
             stretch: stretch.clone(),
             filter: command.filter.clone(),
-            source: source.as_deref(),
+            source: from.as_ref().map(|(source, _)| &**source),
             is_dry: command.dry_run,
         };
         app.labelled(app.replay(&replay)).await
@@ -83,7 +83,13 @@ pub(super) async fn run(given: Given, command: Command) -> Exit {
     for report in &reports {
         match &command.source {
             None => note_gap(&report.name(), report.gap),
-            Some(source) => note_nothing(&report.name(), source, report.gap),
+            Some(source) => note_nothing(&report.name(), source.name, report.gap),
+        }
+    }
+    if let (Some(source), Some(end)) = (&command.source, stretch.to.time()) {
+        let origins = apps.iter().filter_map(|(_, from)| Some(&from.as_ref()?.1));
+        for (report, origin) in reports.iter().zip(origins) {
+            note_lack(&report.name(), source.name, origin, end).await;
         }
     }
     if command.dry_run && !reports.is_empty() {
@@ -96,7 +102,7 @@ pub(super) async fn run(given: Given, command: Command) -> Exit {
 }
 
 /// A tenant ready for a replay: its app, and the source if records are not read from Auth0.
-type Ready = (App, Option<Box<dyn Destination>>);
+type Ready = (App, Option<(Box<dyn Destination>, Origin)>);
 
 /// Prepares one tenant. The inner error is the exit status for bad settings, after printing why;
 /// the outer one is for a command line that makes no sense.
@@ -118,11 +124,13 @@ fn prepare(
         Ok(app) => app,
         Err(error) => return Ok(Err(unusable(&error))),
     };
-    let Some(name) = &command.source else {
+    let Some(kind) = command.source else {
         return Ok(Ok((app, None)));
     };
-    let source = match layers.destination(name) {
-        Ok(source) => source,
+    let name = kind.name;
+    let both = || -> Result<_, AppError> { Ok((layers.destination(name)?, layers.origin(kind)?)) };
+    let (source, origin) = match both() {
+        Ok(both) => both,
         Err(error) => return Ok(Err(unusable(&error))),
     };
     if source.archived().is_none() {
@@ -135,7 +143,7 @@ fn prepare(
             "--source {name} needs --from and --to to be times, durations or log ids that tell a time"
         )));
     }
-    Ok(Ok((app, Some(source))))
+    Ok(Ok((app, Some((source, origin)))))
 }
 
 /// Prints for which time Auth0 has no records.
@@ -154,6 +162,27 @@ fn note_nothing(name: &str, source: &str, gap: Option<Gap>) {
             "{name}: {source} has no records {gap}: it never got any, or there were none; check that \
              its settings and DOMAIN are those that it was written with"
         ));
+    }
+}
+
+/// Prints what another source lacks, as far as is known: what its filter leaves out, and what it has not
+/// got yet.
+async fn note_lack(name: &str, source: &str, origin: &Origin, end: DateTime<Utc>) {
+    if let Some(filter) = &origin.filter {
+        note(format_args!(
+            "{name}: {source} has only what its filter takes ({filter})"
+        ));
+    }
+    match origin.lacks_from(end, deadline()).await {
+        Ok(Some(from)) => note(format_args!(
+            "{name}: {source} may lack what was logged from {} on: its newest run was then, failed, or did \
+             not reach the end; let it catch up, and replay what follows",
+            to_seconds(from)
+        )),
+        Ok(None) => {}
+        Err(error) => {
+            fail(&format!("{name}: how far {source} has got the log"), &error);
+        }
     }
 }
 

@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, VecDeque};
 use chrono::{DateTime, SubsecRound as _, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
-pub(crate) use self::store::HistoryStore;
+pub(crate) use self::store::{HistoryError, HistoryStore};
 use super::counted::Counted;
 use crate::clock::hour;
 use crate::record::{LogId, is_future};
@@ -261,6 +261,15 @@ impl History {
     /// Whether any run has delivered a record or set one aside.
     fn has_delivered(&self) -> bool {
         self.newest_record.is_some() || self.total.records > 0
+    }
+
+    /// Up to when the destination is known to have got the log.
+    pub fn reached(&self) -> Option<DateTime<Utc>> {
+        if self.caught_up && !self.is_failing {
+            self.last_run
+        } else {
+            self.newest_record
+        }
     }
 
     /// How many records were set aside since one was last delivered.

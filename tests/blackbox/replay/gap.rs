@@ -1,11 +1,11 @@
 //! What a replay says of the part of a stretch for which there are no records, or none any more.
 
-use chrono::{DateTime, SecondsFormat, Utc};
+use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use serde_json::json;
 use simulator::Fault;
 
 use super::{archived, records, replay, written};
-use crate::world::{Sink, World, minutes_ago, now, numbers};
+use crate::world::{Ran, Sink, World, minutes_ago, now, numbers};
 
 #[tokio::test]
 async fn what_auth0_has_dropped_is_said_and_comes_from_the_archive() {
@@ -39,6 +39,53 @@ async fn what_auth0_has_dropped_is_said_and_comes_from_the_archive() {
     landed.sort();
     landed.dedup();
     assert_eq!(landed.len(), 55);
+}
+
+/// Otherwise what it sends would be taken for all that there was.
+#[tokio::test]
+async fn what_the_archive_has_not_got_yet_or_does_not_get_is_said() {
+    let mut world = World::start_for(Sink::Archive).await;
+    let records = records(&world);
+    world.poll().await;
+    let url = world.archive.settings()[0].1.clone();
+    let source = ["--from", "3h", "--to", "1s", "--source", "archive"];
+    let lacks = "archive may lack what was logged from";
+    let filtered = "archive has only what its filter takes (FILTER_ARCHIVE)";
+    let ran = replay_to_stdout(&world, &source).await;
+    assert_eq!(ran.code(), 0, "{ran:?}");
+    for told in [lacks, filtered] {
+        assert!(!ran.stderr.contains(told), "{ran:?}");
+    }
+
+    world.set("FILTER_ARCHIVE", "fp");
+    let ran = replay_to_stdout(&world, &source).await;
+    assert!(ran.stderr.contains(filtered), "{ran:?}");
+    world.set("FILTER_ARCHIVE", "");
+
+    // It is away when more comes.
+    let file = world.folder.path().join("no-folder");
+    std::fs::write(&file, "").unwrap();
+    world.set("ARCHIVE_URL", &format!("file://{}", file.display()));
+    world.tenant.generate(3, minutes_ago(1), now());
+    assert_eq!(world.command(&["poll"]).await.code(), 1);
+    world.set("ARCHIVE_URL", &url);
+    let newest = records[54].0;
+    let ended = written(newest + TimeDelta::minutes(16));
+    let until = ["--from", "3h", "--to", &ended, "--source", "archive"];
+    let ran = replay_to_stdout(&world, &until).await;
+    assert_eq!(ran.code(), 0, "{ran:?}");
+    let told = format!("{lacks} {} on", newest.format("%FT%TZ"));
+    assert!(ran.stderr.contains(&told), "{ran:?}");
+    // What it has got is all that there is of an earlier stretch.
+    let ended = written(newest);
+    let until = ["--from", "3h", "--to", &ended, "--source", "archive"];
+    let ran = replay_to_stdout(&world, &until).await;
+    assert!(!ran.stderr.contains(lacks), "{ran:?}");
+}
+
+async fn replay_to_stdout(world: &World, more: &[&str]) -> Ran {
+    let arguments = [&["replay", "--destination", "stdout"], more].concat();
+    world.command(&arguments).await
 }
 
 #[tokio::test]
