@@ -370,11 +370,11 @@ fn where_nothing_was_delivered_and_several_records_are_set_aside_that_is_failing
         (vec![run(1, 2)], Some(2), false),
     ] {
         let history = history(&serde_json::json!({"runs": runs}));
-        let known = Known {
+        let evidence = Evidence {
             dead_letters: left,
-            ..known(Ok(Some(history)))
+            ..evidence(Ok(Some(history)))
         };
-        let health = Health::judge(vec![known], at("08:01:00"));
+        let health = Health::judge(vec![evidence], at("08:01:00"));
         assert_eq!(health.state == State::Failing, is_failing, "{runs:?}");
         let error = health.pipelines[0].error.as_ref().map(|it| &*it.text);
         let is_told = error.is_some_and(|it| it.starts_with(told));
