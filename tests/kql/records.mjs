@@ -208,3 +208,39 @@ export function unnamed(count, make) {
       ...make(count - half - 1, 2 * half, own)]),
   ];
 }
+
+/**
+ * What a rule does that alerts on a setting, and knows again how the last record within two weeks told it: an edit
+ * sends `on`, which `off` is not, to what has this id below `folder`, a path that may be `spelled` otherwise, and
+ * answers name the id by `idName`.
+ */
+export function remembering({ folder, id, idName, spelled, on, off }) {
+  const edit = (clock, body, { path = `${folder}/${id}`, method = "patch", answer } = {}) => call(clock, method, path, body, answer);
+  const again = edit("11:40", { ...on, name: "Portal" });
+  const before = (...records) => [...earlier(5, records), again];
+  const made = { path: folder, method: "POST", answer: { [idName]: id } };
+  return [
+    quiet("as it was before", before(edit("11:00", on))),
+    quiet("as it was before, in another spelling", before(edit("11:00", on, { path: spelled, method: "PATCH" }))),
+    quiet("as it was made", before(edit("11:00", on, made))),
+    quiet("as an answer told it", before(edit("11:00", null, { answer: on }))),
+    quiet("as the answer to an edit of something else told it", before(edit("11:00", { name: "x" }, { answer: on }))),
+    quiet("as it was last, and not before that", before(edit("11:00", off), edit("11:01", on))),
+    quiet("as it was, with a call between that says nothing of it", before(edit("11:00", on), edit("11:01", { name: "x" }))),
+    quiet("as it was just within two weeks", [...earlier(334.9, [edit("11:00", on)]), again]),
+    fires("as the first of two was that arrived at once hours later", arriving(30, [...earlier(20, [edit("11:00", on)]), ...earlier(19, [again])]), 1),
+    fires("as it was beyond two weeks", [...earlier(335.1, [edit("11:00", on)]), again], 1),
+    fires("as it was, but not last", before(edit("11:00", on), edit("11:01", off)), 1),
+    fires("as it was, but not as an answer told it last", before(edit("11:00", on), edit("11:01", { name: "x" }, { answer: off })), 1),
+    fires("as it is afterwards", [again, edit("11:50", { name: "x" }, { answer: on })], 1),
+    fires("as another one was", before(edit("11:00", on, { path: `${folder}/${id.toLowerCase()}` })), 1),
+    fires("as something else was", before(edit("11:00", on, { path: `${folder}/${id}/credentials` })), 1),
+    fires("as was refused", before(refused(edit("11:00", on))), 1),
+    fires("as was looked at", before(edit("11:00", on, { method: "get" })), 1),
+    fires("as another kind of record told", before({ ...edit("11:00", on), type: "mgmt_api_read" }), 1),
+    fires("as the call itself is answered", [edit("11:40", on, { answer: on })], 1),
+    fires("another than before", before(edit("11:00", off)), 1),
+    fires("another than an answer told", before(edit("11:00", null, { answer: off })), 1),
+    fires("another than the request said, whatever was answered", before(edit("11:00", off, { answer: on })), 1),
+  ];
+}

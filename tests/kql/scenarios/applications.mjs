@@ -1,11 +1,14 @@
 // What applications may do, and who gets hold of what they are known by.
 
-import { arriving, byProgram, call, changed, earlier, event, fires, framed, managed, quiet, set, times, two, unnamed, windowed } from "../records.mjs";
+import {
+  arriving, byProgram, call, changed, earlier, event, fires, framed, managed, quiet, remembering, set, times, two, unnamed, windowed,
+} from "../records.mjs";
 
 const OWN_TIME = "with the Logs Ingestion API, over which the mutants run, TimeGenerated is the time of the event";
 const MANAGEMENT = "https://acme.eu.auth0.com/api/v2/";
 
 const client = (body, { method = "patch", path = "/api/v2/clients/Cl1", answer } = {}) => call("11:40", method, path, body, answer);
+const CLIENT = { folder: "/api/v2/clients", id: "Cl1", idName: "client_id", spelled: "/api/v2/Clients//%43l1/" };
 const implicit = client({ name: "Portal", grant_types: ["authorization_code", "implicit"] });
 const crossOrigin = client({ name: "Portal", cross_origin_authentication: true });
 
@@ -65,6 +68,10 @@ export default {
       quiet("looked at, or something else", [client({ grant_types: ["implicit"] }, { method: "get" }),
         client({ grant_types: ["implicit"] }, { path: "/api/v2/clients/Cl1/credentials" }),
         client({ grant_types: ["implicit"] }, { path: "/api/v2/tenants/settings" })]),
+      ...remembering({ ...CLIENT, on: { grant_types: ["authorization_code", "implicit"] }, off: { grant_types: ["authorization_code", "implicit-x"] } }),
+      fires("one of two that is new", [...earlier(5, [client({ grant_types: ["implicit"] })]), client({ grant_types: ["password", "implicit"] })], [
+        { details: { Grants: "password" } }]),
+      fires("made twice, without an id", ["11:30", "11:40"].map((clock) => call(clock, "post", "/api/v2/clients", { grant_types: ["implicit"] })), 2),
       fires("by a program", [byProgram(implicit)], [{ entities: ["Account robot", "IP 192.0.2.44", "CloudApplication Portal"] }]),
       ...managed(implicit, 1),
     ],
@@ -85,6 +92,11 @@ export default {
         client({ name: "x" }, { answer: { cross_origin_auth: true } })]),
       quiet("looked at, or something else", [client({ cross_origin_auth: true }, { method: "get" }),
         client({ cross_origin_auth: true }, { path: "/api/v2/clients/Cl1/credentials" })]),
+      ...remembering({ ...CLIENT, on: { cross_origin_authentication: true }, off: { cross_origin_authentication: false } }),
+      quiet("as it was by its name of old", [...earlier(5, [client({ cross_origin_auth: true })]), crossOrigin]),
+      fires("not as it was by its name of old", [...earlier(5, [crossOrigin]), ...earlier(4, [client({ cross_origin_auth: false })]), crossOrigin], 1),
+      fires("by one of both names", [client({ cross_origin_authentication: false, cross_origin_auth: true })], 1),
+      fires("made twice, without an id", ["11:30", "11:40"].map((clock) => call(clock, "post", "/api/v2/clients", { cross_origin_auth: true })), 2),
       fires("by a program", [byProgram(crossOrigin)], [{ entities: ["Account robot", "IP 192.0.2.44", "CloudApplication Portal"] }]),
       ...managed(crossOrigin, 1),
     ],
