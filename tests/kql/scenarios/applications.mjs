@@ -125,6 +125,19 @@ export default {
       quiet("deleted, and made anew as it was", [...before, call("11:30", "delete", "/api/v2/client-grants/cgr_Ab"), renewed(["read:users"])]),
       quiet("deleted, and another one made", [...before, call("11:30", "delete", "/api/v2/client-grants/cgr_Ab"),
         renewed(["a:b"], { client_id: "other" }), renewed(["c:d"], { audience: "https://shop.example" }, "11:41", "cgr_Shop")]),
+      quiet("deleted, and another one made for what it does for users", [...before, call("11:30", "delete", "/api/v2/client-grants/cgr_Ab"),
+        renewed(["a:b"], { subject_type: "user" })]),
+      quiet("of users deleted, and another one made for itself, by the answer", [...earlier(300, [granted("11:00", ["a:b"], { subject_type: "user" })]),
+        call("11:30", "delete", "/api/v2/client-grants/cgr_Ab"),
+        changed(renewed(["c:d"]), (copy) => (copy.details.response.body.subject_type = "client"))]),
+      fires("deleted, and made anew with what it had for users", [...before,
+        ...earlier(200, [granted("11:00", ["a:b"], { subject_type: "user" })].map((it) => changed(it, (copy) => (copy.details.response.body.id = "cgr_2")))),
+        call("11:30", "delete", "/api/v2/client-grants/cgr_Ab"), renewed(["read:users", "a:b"], { subject_type: "client" })], [
+        "Medium: Auth0 - robot got more scopes: a:b"]),
+      fires("of users deleted, and made anew with more, by the answer", [
+        ...earlier(300, [granted("11:00", ["a:b"])].map((it) => changed(it, (copy) => (copy.details.response.body.subject_type = "user")))),
+        call("11:30", "delete", "/api/v2/client-grants/cgr_Ab"), renewed(["a:b", "c:d"], { subject_type: "user" })], [
+        "Medium: Auth0 - robot got more scopes: c:d"]),
       quiet("of no scope", [...before, call("11:40", "patch", "/api/v2/client-grants/cgr_Ab", { organization_usage: "allow" })]),
       quiet("all from the beginning", [...earlier(300, [granted("11:00", [], { allow_all_scopes: true })]),
         call("11:40", "patch", "/api/v2/client-grants/cgr_Ab", { allow_all_scopes: true })]),
