@@ -1,11 +1,17 @@
-// APIs that are held to less than they were.
+// Applications and APIs that are held to less than they were.
 
 import { byProgram, call, earlier, fires, managed, quiet, remembering, set } from "../records.mjs";
 
 const API = { folder: "/api/v2/resource-servers", id: "Api1", idName: "id", spelled: "/api/v2/Resource-Servers//%41pi1/" };
+const CLIENT = { folder: "/api/v2/clients", id: "Cl1", idName: "client_id", spelled: "/api/v2/Clients//%43l1/" };
 const edit = (body, { clock = "11:40", path = "/api/v2/resource-servers/Api1", method = "patch", answer } = {}) => call(clock, method, path, body, answer);
 const open = (policy) => ({ subject_type_authorization: { user: { policy }, client: { policy: "require_client_grant" } } });
 const off = edit({ enforce_policies: false });
+const client = (body, { clock = "11:40", path = "/api/v2/clients/Cl1", method = "patch", answer } = {}) => call(clock, method, path, body, answer);
+const rotation = (rotation_type) => ({ refresh_token: { rotation_type, leeway: 0 } });
+const isPublic = { app_type: "regular_web", token_endpoint_auth_method: "none" };
+const spoofing = client({ is_token_endpoint_ip_header_trusted: true });
+const since = (what, severity, name = "Cl1") => [`${severity}: Auth0 - ${name} ${what} since admin@example.com changed it`];
 const had = (body) => earlier(5, [edit(body, { clock: "11:00" })]);
 
 export default {
@@ -40,6 +46,46 @@ export default {
         edit({ enforce_policies: false }, { path: "/api/v2/clients/Api1" }), edit({ enforce_policies: false }, { path: "/api/v2/resource-servers/Api1/scopes" })]),
       fires("by a program", [byProgram(off)], [{ entities: ["Account robot", "IP 192.0.2.44", "CloudApplication Api1"] }]),
       ...managed(off, 1),
+    ],
+  },
+  "application-weakened": {
+    cases: [
+      set("expectedClients", "dynamic(['shop'])", quiet("by a program that is expected", [spoofing])),
+      set("expectedClients", "dynamic(['robot'])", quiet("as a program set it that is expected", [
+        ...earlier(5, [byProgram(client({ is_token_endpoint_ip_header_trusted: true }))]), spoofing])),
+      fires("names any address", [...earlier(5, [client({ is_token_endpoint_ip_header_trusted: false })]), spoofing], [{
+        title: "Auth0 - Cl1 may name any address as the user's since admin@example.com changed it",
+        severity: "Medium",
+        entities: ["Account admin@example.com", "IP 203.0.113.9", "CloudApplication Cl1"],
+        details: { Change: "may name any address as the user's" },
+      }]),
+      ...["regular_web", "non_interactive"].flatMap((app_type) => [
+        fires(`no secret (${app_type})`, [...earlier(5, [client({ token_endpoint_auth_method: "client_secret_post" })]),
+          client({ name: "Portal", app_type, token_endpoint_auth_method: "none" })], since("needs no secret", "Medium", "Portal")),
+        fires(`no secret, by the answer (${app_type})`, [...earlier(5, [client({ name: "x" }, { answer: { token_endpoint_auth_method: "client_secret_post" } })]),
+          client({ token_endpoint_auth_method: "none" }, { answer: { app_type, name: "Portal" } })], since("needs no secret", "Medium", "Portal")),
+      ]),
+      fires("no rotation", [...earlier(5, [client(rotation("rotating"))]), client(rotation("non-rotating"), { method: "PATCH" })],
+        since("keeps its refresh tokens", "Medium")),
+      fires("all at once, of which no earlier record tells", [client({ ...isPublic, ...rotation("non-rotating"), is_token_endpoint_ip_header_trusted: true })],
+        [...since("needs no secret", "Low"), ...since("may name any address as the user's", "Low")]),
+      fires("of which an earlier record tells another", [...earlier(5, [client({ token_endpoint_auth_method: "client_secret_post", ...rotation("rotating") })]), spoofing],
+        since("may name any address as the user's", "Low")),
+      quiet("without a secret in a browser, on a phone, or who knows where", ["spa", "native", undefined].map((app_type, n) =>
+        client({ app_type, token_endpoint_auth_method: "none" }, { path: `/api/v2/clients/Cl${n}` }))),
+      quiet("by what it asks for in a browser, whatever is answered", [client({ app_type: "spa", token_endpoint_auth_method: "none" }, { answer: { app_type: "regular_web" } })]),
+      quiet("one as before, the other not so", [...earlier(5, [client({ ...isPublic, ...rotation("rotating") })]), client({ ...isPublic, ...rotation("rotating") })]),
+      ...remembering({ ...CLIENT, on: isPublic, off: { ...isPublic, token_endpoint_auth_method: "client_secret_basic" } }),
+      ...remembering({ ...CLIENT, on: { is_token_endpoint_ip_header_trusted: true }, off: { is_token_endpoint_ip_header_trusted: false } }),
+      quiet("no rotation, as an answer told it", [...earlier(5, [client({ name: "x" }, { answer: rotation("non-rotating") })]), client(rotation("non-rotating"))]),
+      fires("no rotation, and not as an answer told it", [...earlier(5, [client({ name: "x" }, { answer: rotation("rotating") })]), client(rotation("non-rotating"))], 1),
+      quiet("kept, made, looked at, another thing", [client({ app_type: "regular_web", token_endpoint_auth_method: "client_secret_post", ...rotation("rotating"),
+        is_token_endpoint_ip_header_trusted: false }), client({ ...isPublic, is_token_endpoint_ip_header_trusted: true }, { path: "/api/v2/clients", method: "post", answer: { client_id: "Cl2" } }),
+        client({ name: "x" }, { answer: { ...isPublic, is_token_endpoint_ip_header_trusted: true } }), client({ ...isPublic, is_token_endpoint_ip_header_trusted: true }, { method: "get" }),
+        client({ ...isPublic, is_token_endpoint_ip_header_trusted: true }, { path: "/api/v2/clients/Cl1/credentials" }),
+        client({ ...isPublic, is_token_endpoint_ip_header_trusted: true }, { path: "/api/v2/resource-servers/Cl1" })]),
+      fires("by a program", [byProgram(spoofing)], [{ entities: ["Account robot", "IP 192.0.2.44", "CloudApplication Cl1"] }]),
+      ...managed(spoofing, 1),
     ],
   },
 };
