@@ -326,9 +326,9 @@ impl App {
             };
             let is_asked_to_end = *self.stopping.borrow();
             if audit.mends && !missing.is_empty() && !is_asked_to_end {
-                let (delivered, problem) = self.mend(target, of_hour.hour, &missing).await;
-                counts.delivered = delivered;
-                if let Some(why) = problem {
+                let mended = self.mend(target, of_hour.hour, &missing).await;
+                counts.delivered = mended.delivered;
+                if let Some(why) = mended.problem {
                     let hour = to_seconds(of_hour.hour);
                     target
                         .audited

@@ -24,16 +24,23 @@ pub(super) async fn note_set_aside(targets: &mut [Target<'_>]) {
     }
 }
 
+/// What came of delivering the missing records of an hour again.
+pub(super) struct Mended {
+    /// How many were acknowledged.
+    pub delivered: u64,
+    /// Why no more can be delivered. A record that the destination refuses is no such reason: it may be
+    /// the only one missing in this hour, and says nothing about the other hours.
+    pub problem: Option<String>,
+}
+
 impl App {
-    /// Delivers the missing records of an hour again. Returns how many were acknowledged, and why no
-    /// more can be delivered. A record that the destination refuses is no such reason: it may be the
-    /// only one missing in this hour, and says nothing about the other hours. Dead letters come last.
+    /// Delivers the missing records of an hour again. Dead letters come last.
     pub(super) async fn mend(
         &self,
         target: &Target<'_>,
         hour: DateTime<Utc>,
         missing: &BTreeSet<LogId>,
-    ) -> (u64, Option<String>) {
+    ) -> Mended {
         let is_set_aside = |id: &LogId| target.set_aside.contains(id.as_str());
         let (set_aside, others) = missing.iter().cloned().partition(is_set_aside);
         let name = target.audited.name();
@@ -41,7 +48,10 @@ impl App {
         if !report.is_success() {
             let why = report.errors.join("; ");
             if !report.caught_up && !report.refuses_all {
-                return (report.delivered, Some(why));
+                return Mended {
+                    delivered: report.delivered,
+                    problem: Some(why),
+                };
             }
             let hour = to_seconds(hour);
             warn!("{name}: of the hour from {hour}, not all was delivered again: {why}");
@@ -51,6 +61,9 @@ impl App {
             let why = last.errors.join("; ");
             warn!("{name}: what was set aside was not delivered: {why}");
         }
-        (report.delivered + last.delivered, None)
+        Mended {
+            delivered: report.delivered + last.delivered,
+            problem: None,
+        }
     }
 }
