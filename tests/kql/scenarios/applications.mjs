@@ -94,6 +94,11 @@ export default {
         client({ cross_origin_auth: true }, { path: "/api/v2/clients/Cl1/credentials" })]),
       ...remembering({ ...CLIENT, on: { cross_origin_authentication: true }, off: { cross_origin_authentication: false } }),
       quiet("as it was by its name of old", [...earlier(5, [client({ cross_origin_auth: true })]), crossOrigin]),
+      quiet("as an answer told it by its name of old", [...earlier(5, [client({ name: "x" }, { answer: { cross_origin_auth: true } })]), crossOrigin]),
+      fires("not as an answer told it last by its name of old", [...earlier(5, [crossOrigin]),
+        ...earlier(4, [client({ name: "x" }, { answer: { cross_origin_auth: false } })]), crossOrigin], 1),
+      quiet("as an answer told it by both names, of which the new one counts", [
+        ...earlier(5, [client({ name: "x" }, { answer: { cross_origin_auth: false, cross_origin_authentication: true } })]), crossOrigin]),
       fires("not as it was by its name of old", [...earlier(5, [crossOrigin]), ...earlier(4, [client({ cross_origin_auth: false })]), crossOrigin], 1),
       fires("by one of both names", [client({ cross_origin_authentication: false, cross_origin_auth: true })], 1),
       fires("made twice, without an id", ["11:30", "11:40"].map((clock) => call(clock, "post", "/api/v2/clients", { cross_origin_auth: true })), 2),
