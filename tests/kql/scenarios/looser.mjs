@@ -3,6 +3,7 @@
 import { byProgram, call, earlier, fires, managed, quiet, remembering, set } from "../records.mjs";
 
 const API = { folder: "/api/v2/resource-servers", id: "Api1", idName: "id", spelled: "/api/v2/Resource-Servers//%41pi1/" };
+const ORDERS = "/api/v2/resource-servers/https%3A%2F%2Forders.example.com";
 const CLIENT = { folder: "/api/v2/clients", id: "Cl1", idName: "client_id", spelled: "/api/v2/Clients//%43l1/" };
 const edit = (body, { clock = "11:40", path = "/api/v2/resource-servers/Api1", method = "patch", answer } = {}) => call(clock, method, path, body, answer);
 const open = (policy) => ({ subject_type_authorization: { user: { policy }, client: { policy: "require_client_grant" } } });
@@ -37,6 +38,10 @@ export default {
         "Medium: Auth0 - https://orders.example.com gives tokens to every application since admin@example.com changed it"]),
       fires("of which earlier records tell the other", [...had(open("deny_all")), off], [{ severity: "Medium" }]),
       quiet("one as before, the other not so", [...had({ enforce_policies: false, ...open("deny_all") }), edit({ enforce_policies: false, ...open("deny_all") })]),
+      quiet("as it was, by its identifier", [...earlier(5, [edit({ enforce_policies: false }, { path: ORDERS, answer: { id: "Api1" } })]), off]),
+      fires("as that of another tenant was, by the same identifier", [...earlier(5, [edit({ enforce_policies: false }, { path: ORDERS, answer: { id: "Api2" } })]),
+        edit({ enforce_policies: false }, { path: ORDERS, answer: { id: "Api1", name: "Orders" } })], [
+        "Medium: Auth0 - Orders gives every permission to whoever signs in since admin@example.com changed it"]),
       ...remembering({ ...API, on: { enforce_policies: false }, off: { enforce_policies: true } }),
       ...remembering({ ...API, on: open("allow_all"), off: open("require_client_grant") }),
       quiet("closed, another setting, of programs, a new one, looked at, another thing", [edit({ enforce_policies: true, ...open("deny_all") }),
