@@ -1,6 +1,6 @@
 // Applications and APIs that are held to less than they were.
 
-import { byProgram, call, earlier, fires, managed, quiet, remembering, set } from "../records.mjs";
+import { byProgram, call, earlier, fires, managed, quiet, remembering, set, unanswered } from "../records.mjs";
 
 const API = { folder: "/api/v2/resource-servers", id: "Api1", idName: "id", spelled: "/api/v2/Resource-Servers//%41pi1/" };
 const ORDERS = "/api/v2/resource-servers/https%3A%2F%2Forders.example.com";
@@ -70,7 +70,19 @@ export default {
         fires(`no secret, by the answer (${app_type})`, [...earlier(5, [client({ name: "x" }, { answer: { token_endpoint_auth_method: "client_secret_post" } })]),
           client({ token_endpoint_auth_method: "none" }, { answer: { app_type, name: "Portal" } })], since("needs no secret", "Medium", "Portal")),
       ]),
+      ...["regular_web", "non_interactive"].map((app_type) => fires(`no secret, as it says that it is on a phone now (${app_type})`, [
+        ...earlier(5, [client({ app_type, token_endpoint_auth_method: "client_secret_post" }), client({ name: "x" }, { clock: "11:50" })]),
+        client({ app_type: "native", token_endpoint_auth_method: "none" })], since("needs no secret", "Medium"))),
+      fires("no secret, of which only an earlier answer tells that it is on a server", [
+        ...earlier(5, [client({ name: "x" }, { answer: { app_type: "regular_web", token_endpoint_auth_method: "client_secret_post" } })]),
+        unanswered(client({ token_endpoint_auth_method: "none" }))], since("needs no secret", "Medium")),
+      quiet("without a secret in a browser as before on a phone, with one, and on a server only afterwards", [
+        ...earlier(5, [client({ app_type: "native", token_endpoint_auth_method: "client_secret_post" })]),
+        client({ app_type: "spa", token_endpoint_auth_method: "none" }),
+        client({ app_type: "regular_web", token_endpoint_auth_method: "client_secret_post" }, { clock: "11:50" })]),
       fires("no rotation", [...earlier(5, [client(rotation("rotating"))]), client(rotation("non-rotating"), { method: "PATCH" })],
+        since("keeps its refresh tokens", "Medium")),
+      fires("no rotation, as nothing is said of refresh tokens any more", [...earlier(5, [client(rotation("rotating"))]), client({ refresh_token: null })],
         since("keeps its refresh tokens", "Medium")),
       fires("all at once, of which no earlier record tells", [client({ ...isPublic, ...rotation("non-rotating"), is_token_endpoint_ip_header_trusted: true })],
         [...since("needs no secret", "Low"), ...since("may name any address as the user's", "Low")]),
