@@ -34,14 +34,14 @@ export default {
         "High: Auth0 - Orders gives every permission to whoever signs in since admin@example.com changed it",
         "High: Auth0 - Orders gives tokens to every application since admin@example.com changed it"]),
       fires("of which no earlier record tells", [off, edit(open("allow_all"), { path: "/api/v2/Resource-Servers//https%3A%2F%2Forders.example.com/", method: "PATCH" })], [
-        "Medium: Auth0 - Api1 gives every permission to whoever signs in since admin@example.com changed it",
-        "Medium: Auth0 - https://orders.example.com gives tokens to every application since admin@example.com changed it"]),
-      fires("of which earlier records tell the other", [...had(open("deny_all")), off], [{ severity: "Medium" }]),
+        "Low: Auth0 - Api1 gives every permission to whoever signs in since admin@example.com changed it",
+        "Low: Auth0 - https://orders.example.com gives tokens to every application since admin@example.com changed it"]),
+      fires("of which earlier records tell the other", [...had(open("deny_all")), off], [{ severity: "Low" }]),
       quiet("one as before, the other not so", [...had({ enforce_policies: false, ...open("deny_all") }), edit({ enforce_policies: false, ...open("deny_all") })]),
       quiet("as it was, by its identifier", [...earlier(5, [edit({ enforce_policies: false }, { path: ORDERS, answer: { id: "Api1" } })]), off]),
       fires("as that of another tenant was, by the same identifier", [...earlier(5, [edit({ enforce_policies: false }, { path: ORDERS, answer: { id: "Api2" } })]),
         edit({ enforce_policies: false }, { path: ORDERS, answer: { id: "Api1", name: "Orders" } })], [
-        "Medium: Auth0 - Orders gives every permission to whoever signs in since admin@example.com changed it"]),
+        "Low: Auth0 - Orders gives every permission to whoever signs in since admin@example.com changed it"]),
       ...remembering({ ...API, on: { enforce_policies: false }, off: { enforce_policies: true } }),
       ...remembering({ ...API, on: open("allow_all"), off: open("require_client_grant") }),
       quiet("closed, another setting, of programs, a new one, looked at, another thing", [edit({ enforce_policies: true, ...open("deny_all") }),
