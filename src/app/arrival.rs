@@ -76,7 +76,7 @@ impl App {
     /// Delivers these records again, as a replay does, hour by hour: reading everything between two
     /// distant hours could take more time than there is. Other records of these hours count as skipped.
     /// If the replay does not finish, it is retried after the next look at the table. Until then the
-    /// records stay missing, so the run fails, unless it only had no time left for them.
+    /// records stay missing, so the run fails, unless it only had no time or requests left for them.
     async fn send_again(
         &self,
         route: &Route,
@@ -117,8 +117,10 @@ impl App {
             proof.send_again(&done, delivered, deadline).await;
         }
         let left: BTreeSet<_> = missing.difference(&done).cloned().collect();
-        // A run that has not read the log to its end had no time to spare, and says so.
-        let had_time = report.caught_up && !*self.stopping.borrow();
+        // A run that has not read the log to its end had no time to spare, and says so. Nor is it
+        // anybody's fault that the rate limit leaves no request.
+        let is_held_up = *self.stopping.borrow() || self.tenant.is_closed_for(deadline.remaining());
+        let had_time = report.caught_up && !is_held_up;
         if left.is_empty() || problems.is_empty() && !had_time {
             return;
         }

@@ -120,6 +120,11 @@ impl Tenant {
         self.rate_limit.told()
     }
 
+    /// Whether the rate limit leaves no request within this time.
+    pub fn is_closed_for(&self, time: std::time::Duration) -> bool {
+        self.rate_limit.is_closed_for(time)
+    }
+
     /// Gets a token and returns its scopes.
     pub async fn scope(&self, deadline: Deadline) -> Result<String, SourceError> {
         let requests = std::sync::atomic::AtomicU64::new(0);

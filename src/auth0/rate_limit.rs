@@ -173,6 +173,19 @@ impl RateLimit {
         })
     }
 
+    /// Whether no request may be made within this time.
+    pub fn is_closed_for(&self, time: Duration) -> bool {
+        let now = Instant::now();
+        let mut state = self.lock();
+        let refill = state.refill.per_second();
+        let to_spare = state.bucket.as_mut().and_then(|bucket| {
+            bucket.fill(refill, now);
+            bucket.to_spare_at(refill, now)
+        });
+        let later = state.refused_until.max(to_spare);
+        later.is_some_and(|it| it > now && it - now >= time)
+    }
+
     /// The bucket that an answer describes.
     fn bucket(&self, answer: &Answer) -> Option<Bucket> {
         let number = |name| answer.header(name)?.parse::<u64>().ok();
@@ -222,11 +235,8 @@ impl State {
                     self.refill.note_full(now, bucket.filled_at);
                 }
             }
-            if let Some(lacks) = bucket.lacks() {
-                let filled = Duration::try_from_secs_f64(lacks / refill);
-                // The refill may be so small that the time overflows.
-                let filled = filled.ok().and_then(|it| now.checked_add(it.max(DROP)));
-                return Some(filled.map_or(bucket.filled_at, |it| it.min(bucket.filled_at)));
+            if let Some(at) = bucket.to_spare_at(refill, now) {
+                return Some(at);
             }
             let until = self.refill.held_back_until(to_float(self.under_way));
             if let Some(until) = until.filter(|it| now < *it && bucket.is_last()) {
@@ -253,6 +263,14 @@ impl Bucket {
         let lacks = to_float(self.size / RESERVE) + 1.0 - self.remaining;
         // A smaller difference is a rounding error.
         (lacks > 1e-6).then_some(lacks)
+    }
+
+    /// When there is a request that leaves the reserve to others, if there is none now.
+    fn to_spare_at(&self, per_second: f64, now: Instant) -> Option<Instant> {
+        let filled = Duration::try_from_secs_f64(self.lacks()? / per_second);
+        // The refill may be so small that the time overflows.
+        let filled = filled.ok().and_then(|it| now.checked_add(it.max(DROP)));
+        Some(filled.map_or(self.filled_at, |it| it.min(self.filled_at)))
     }
 
     /// Whether only one more request leaves the reserve to others, if there is a reserve.

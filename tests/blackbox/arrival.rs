@@ -284,6 +284,53 @@ async fn what_is_missing_and_cannot_be_delivered_again_is_failing_until_it_is_th
     world.assert_all_landed_once();
 }
 
+/// The run itself has read the log to its end. What others leave of the rate limit is nobody's fault.
+#[tokio::test]
+async fn a_rate_limit_that_leaves_no_request_for_what_is_missing_turns_nothing_red() {
+    let (mut world, _api) = world(Sink::LogAnalytics).await;
+    world.tenant.generate(3, minutes_ago(50), minutes_ago(5));
+    world.arrivals().drop_one_of(3);
+    run(&world).await;
+    world.arrivals().drop_one_of(0);
+    let (_, report) = run(&world).await;
+    assert_eq!(counts(&report), [3, 2, 1]);
+
+    // A run that finds nothing to do, to learn how many pages it requests.
+    world.set("ARRIVAL_AGAIN", "1h");
+    let (_, report) = run(&world).await;
+    let [requests] = numbers(&report, ["requests"]);
+    world.set("ARRIVAL_AGAIN", "0s");
+    world.set("RUN_BUDGET", "5s");
+    let reset = (now() + chrono::Duration::seconds(60)).timestamp();
+    let exhausted = Fault::Answer {
+        status: 429,
+        headers: vec![
+            ("x-ratelimit-limit", "50".to_owned()),
+            ("x-ratelimit-remaining", "0".to_owned()),
+            ("x-ratelimit-reset", reset.to_string()),
+        ],
+        body: "{}".into(),
+    };
+    // One request was for the token.
+    let before = (1..requests).map(|_| Fault::None);
+    world.tenant.fail_logs(before.chain([exhausted]));
+    let (ran, report) = run(&world).await;
+    assert!(
+        ran.stderr.contains("the rest is left to the next run"),
+        "{ran:?}"
+    );
+    assert_eq!(
+        (ran.code(), &report["caught_up"]),
+        (0, &json!(true)),
+        "{ran:?}"
+    );
+    assert_eq!(state(&world).await["state"], "ok");
+
+    let (ran, report) = run(&world).await;
+    assert_eq!((ran.code(), &report["delivered"]), (0, &json!(1)));
+    world.assert_all_landed_once();
+}
+
 #[tokio::test]
 async fn what_cannot_be_asked_is_said_and_turns_nothing_red() {
     let (mut world, api) = world(Sink::LogAnalytics).await;

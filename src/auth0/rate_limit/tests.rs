@@ -87,6 +87,22 @@ async fn it_is_crowded_where_one_more_would_only_wait_behind_another() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn it_is_closed_as_long_as_there_is_no_request_to_spare() {
+    let limit = limit();
+    let seconds = Duration::from_secs;
+    assert!(!limit.is_closed_for(Duration::ZERO));
+    request(&limit, &bucket(200, 50, 6, 30)).await.unwrap();
+    assert!(!limit.is_closed_for(Duration::ZERO));
+    request(&limit, &bucket(200, 50, 5, 30)).await.unwrap();
+    assert!(limit.is_closed_for(seconds(29)) && !limit.is_closed_for(seconds(31)));
+    tokio::time::advance(seconds(31)).await;
+    assert!(!limit.is_closed_for(Duration::ZERO));
+    let refused = answer(429, &[("retry-after", "20")]);
+    request(&limit, &refused).await.unwrap();
+    assert!(limit.is_closed_for(seconds(19)) && !limit.is_closed_for(seconds(21)));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_bucket_of_two_is_used_whole() {
     assert_eq!(wait_after(2, 1, 7).await.unwrap(), Duration::ZERO);
     assert_eq!(wait_after(2, 0, 7).await.unwrap(), Duration::from_secs(7));
