@@ -66,6 +66,9 @@ pub(crate) struct History {
     /// Since when the destination has refused every record.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refused_since: Option<DateTime<Utc>>,
+    /// How many records were set aside since one was last delivered.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    only_set_aside: u64,
     /// Whether the newest run had errors.
     pub is_failing: bool,
     /// All records and bytes ever delivered.
@@ -201,6 +204,11 @@ impl History {
             records: report.delivered,
             bytes: report.bytes,
         };
+        // The runs that are kept do not tell for long where many only leave records out.
+        self.only_set_aside = match report.delivered {
+            0 => (self.only_set_aside()).saturating_add(report.dead_lettered),
+            _ => 0,
+        };
         self.total.add(sum);
         self.hours.entry(hour(now)).or_default().add(sum);
         while self.hours.len() > HOURS {
@@ -275,9 +283,9 @@ impl History {
     /// How many records were set aside since one was last delivered.
     pub fn only_set_aside(&self) -> u64 {
         let since = self.runs.iter().rev().take_while(|it| it.delivered == 0);
-        since
-            .map(|it| it.dead_lettered)
-            .fold(0, u64::saturating_add)
+        let kept = since.map(|it| it.dead_lettered);
+        // An earlier version did not count.
+        kept.fold(0, u64::saturating_add).max(self.only_set_aside)
     }
 
     /// How many of these ids were not there when the runs read their hour. `ids` are all that exist now
