@@ -70,6 +70,9 @@ pub(crate) struct Report {
     /// Since when the destination has refused every record, even if this run had none to deliver.
     #[serde(skip)]
     pub refused_since: Option<DateTime<Utc>>,
+    /// What was set aside since a record was last delivered, even if this run had none.
+    #[serde(skip)]
+    pub only_set_aside: Option<OnlySetAside>,
     /// Whether the run ended because the destination refused every record.
     #[serde(skip)]
     pub refuses_all: bool,
@@ -107,17 +110,20 @@ pub(crate) fn alone(label: &str) -> String {
 pub(crate) struct StillRefusing(pub DateTime<Utc>);
 
 /// Nothing was delivered for a while, and this many records were set aside meanwhile.
-#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[error(
     "all {0} records that came since one was last delivered were set aside, so the fault is most likely \
      not in them; `auth0-poller dead-letter list` says why, and when that is corrected, \
-     `auth0-poller dead-letter retry` delivers them"
+     `auth0-poller dead-letter retry` delivers those that have a log_id"
 )]
 pub(crate) struct OnlySetAside(u64);
 
 impl OnlySetAside {
-    /// The error, unless it was a single record, which proves nothing.
-    pub fn find(count: u64) -> Option<Self> {
+    /// The error, unless it was a single record, which proves nothing. If so many dead letters are
+    /// left, more were delivered after all, or removed.
+    pub fn find(count: u64, left: Option<usize>) -> Option<Self> {
+        let left = left.and_then(|it| u64::try_from(it).ok());
+        let count = left.map_or(count, |left| count.min(left));
         (count > 1).then_some(Self(count))
     }
 }

@@ -282,12 +282,17 @@ impl App {
         };
         let is_away = checkpoints.is_some_and(CheckpointStore::is_away);
         let history = pipeline.history.as_ref().filter(|_| !is_away);
-        if let Some(history) = history {
-            judge_set_aside(history, &mut report, deadline).await;
-        }
-        let now = (self.clock)();
         // Looking at records is not monitored.
         let sink = self.heartbeat_sink().filter(|_| !pipeline.is_for_a_look);
+        let judged = history.zip(pipeline.route.as_ref().ok());
+        // Of a run that set nothing aside only a heartbeat tells that.
+        if let Some((history, route)) = judged
+            && (report.dead_lettered > 0 || sink.is_some())
+        {
+            let dead_letters = &route.stores.dead_letters;
+            judge_set_aside(history, dead_letters, &mut report, deadline).await;
+        }
+        let now = (self.clock)();
         note_run(history, sink, &report, now, deadline).await;
         Some(report)
     }

@@ -64,7 +64,8 @@ impl State {
     /// The state after one run, given how many records are missing for good. A gap is reported
     /// separately.
     pub fn after(report: &Report, lost: u64) -> Self {
-        let is_good = report.is_success() && lost == 0 && report.refused_since.is_none();
+        let is_refusing = report.refused_since.is_some() || report.only_set_aside.is_some();
+        let is_good = report.is_success() && lost == 0 && !is_refusing;
         match (is_good, report.caught_up) {
             (false, _) => Self::Failing,
             (true, false) => Self::CatchingUp,
@@ -224,9 +225,7 @@ impl PipelineHealth {
         };
         let problems: Vec<_> = evidence.obstacle.into_iter().chain(unread).collect();
         let history = history.unwrap_or_default();
-        // Once none are left, all were delivered after all.
-        let set_aside = OnlySetAside::find(history.only_set_aside());
-        let set_aside = set_aside.filter(|_| evidence.dead_letters != Some(0));
+        let set_aside = OnlySetAside::find(history.only_set_aside(), evidence.dead_letters);
         let state = if problems.is_empty() {
             State::by(&history, set_aside, evidence.budget, at)
         } else {

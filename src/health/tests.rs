@@ -366,6 +366,7 @@ fn where_nothing_was_delivered_and_several_records_are_set_aside_that_is_failing
         (vec![run(0, 2)], None, true),
         // They were delivered after all.
         (vec![run(0, 2)], Some(0), false),
+        (vec![run(0, 2), run(0, 1)], Some(1), false),
         (vec![run(0, 2), run(1, 0)], Some(2), false),
         (vec![run(1, 2)], Some(2), false),
     ] {

@@ -386,6 +386,44 @@ async fn where_all_that_comes_is_set_aside_the_runs_fail_and_the_state_does_not_
     assert_eq!(state().await.0, "ok");
 }
 
+/// Whoever has the alert on heartbeats would take the next quiet run for the end of it.
+#[tokio::test]
+async fn a_heartbeat_tells_that_all_was_set_aside_as_long_as_status_does() {
+    let mut world = World::with(simulator::tenant::Options {
+        token_events: false,
+        ..Default::default()
+    })
+    .await;
+    world.set("HEARTBEAT", "on");
+    world.tenant.generate(5, minutes_ago(50), minutes_ago(5));
+    world.poll().await;
+    let set_aside = async |id: u32| {
+        let page = json!([{"id": id, "type": "f"}]).to_string();
+        world.tenant.fail_logs([Fault::answer(200, &page)]);
+        world.command(&["poll"]).await.code()
+    };
+    assert_eq!([set_aside(1).await, set_aside(2).await], [0, 1]);
+    // A run after one that failed is news, although it finds nothing.
+    let beat = async || {
+        assert_eq!(world.command(&["poll"]).await.code(), 0);
+        let status = world.command(&["status", "--json"]).await.report();
+        let beats = world.arrivals().table("Auth0AMHealth_CL").rows;
+        let beat = beats.last().unwrap().clone();
+        (
+            status["pipelines"][0]["state"].clone(),
+            beats.len(),
+            beat["State_s"].clone(),
+        )
+    };
+    assert_eq!(beat().await, (json!("failing"), 4, json!("failing")));
+
+    // Once these are delivered after all or removed, another one proves nothing again.
+    let letter = world.dead_letter_file(Sink::LogAnalytics, "any");
+    std::fs::remove_dir_all(letter.parent().unwrap()).unwrap();
+    assert_eq!(set_aside(3).await, 0);
+    assert_eq!(beat().await, (json!("ok"), 5, json!("ok")));
+}
+
 #[tokio::test]
 async fn the_last_tenth_of_the_rate_limit_is_left_to_others() {
     let world = World::with(simulator::tenant::Options {
