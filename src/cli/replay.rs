@@ -89,7 +89,11 @@ pub(super) async fn run(given: Given, command: Command) -> Exit {
     if let (Some(source), Some(end)) = (&command.source, stretch.to.time()) {
         let origins = apps.iter().filter_map(|(_, from)| Some(&from.as_ref()?.1));
         for (report, origin) in reports.iter().zip(origins) {
-            note_lack(&report.name(), source.name, origin, end).await;
+            let name = report.name();
+            if let Some(from) = stretch.from.as_ref().and_then(Mark::time) {
+                note_beginning(&name, source.name, origin, from, now).await;
+            }
+            note_lack(&name, source.name, origin, end).await;
         }
     }
     if command.dry_run && !reports.is_empty() {
@@ -161,6 +165,22 @@ fn note_nothing(name: &str, source: &str, gap: Option<Gap>) {
         note(format_args!(
             "{name}: {source} has no records {gap}: it never got any, or there were none; check that \
              its settings and DOMAIN are those that it was written with"
+        ));
+    }
+}
+
+/// Prints if another source began only after the beginning of the stretch.
+async fn note_beginning(
+    name: &str,
+    source: &str,
+    origin: &Origin,
+    from: DateTime<Utc>,
+    now: DateTime<Utc>,
+) {
+    if let Some(until) = origin.lacks_until(from, now, deadline()).await {
+        note(format_args!(
+            "{name}: {source} may lack what was logged before {}, where its first run began",
+            to_seconds(until)
         ));
     }
 }

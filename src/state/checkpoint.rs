@@ -183,6 +183,13 @@ impl Checkpoint {
             .or_else(|| self.position().time())
     }
 
+    /// Where the first reading of all began. `None` if that was with the oldest record, or is not known
+    /// any more.
+    pub fn first_began(&self) -> Option<DateTime<Utc>> {
+        let is_first = !self.set_by_hand && self.loss.is_none();
+        self.left_out_before.filter(|_| is_first)
+    }
+
     /// Whether the newest records were ever compared with those read.
     #[cfg(test)]
     pub fn has_compared(&self) -> bool {

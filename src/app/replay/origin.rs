@@ -6,7 +6,7 @@ use crate::app::{AppError, Layers, Problems};
 use crate::auth0::Domain;
 use crate::destination::Kind;
 use crate::net::retry::Deadline;
-use crate::state::{HistoryError, HistoryStore};
+use crate::state::{CheckpointStore, HistoryError, HistoryStore};
 
 /// A quiet run is noted only once in ten minutes, so what is not older than this is as good as the
 /// present.
@@ -16,10 +16,22 @@ const RECENT: TimeDelta = TimeDelta::minutes(15);
 pub(crate) struct Origin {
     /// The setting of its filter, if it does not get all records.
     pub filter: Option<String>,
+    checkpoints: CheckpointStore,
     history: HistoryStore,
 }
 
 impl Origin {
+    /// When it began, if that is after `from`. A checkpoint that cannot be read tells nothing.
+    pub async fn lacks_until(
+        &self,
+        from: DateTime<Utc>,
+        now: DateTime<Utc>,
+        deadline: Deadline,
+    ) -> Option<DateTime<Utc>> {
+        let peeked = self.checkpoints.peek(now, deadline).await.ok()??;
+        peeked.checkpoint.first_began().filter(|it| from < *it)
+    }
+
     /// From when on it may not have got the log yet, if that is before `end`. `None` if it has, or if
     /// nothing is known.
     pub async fn lacks_from(
@@ -43,6 +55,7 @@ impl Layers {
         let filter = self.read(|it| Some(it.is_set(kind.filter)))?;
         Ok(Origin {
             filter: filter.then(|| self.settings.told(kind.filter)),
+            checkpoints: stores.checkpoints,
             history: stores.history,
         })
     }

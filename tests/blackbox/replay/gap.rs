@@ -62,6 +62,15 @@ async fn what_the_archive_has_not_got_yet_or_does_not_get_is_said() {
     assert!(ran.stderr.contains(filtered), "{ran:?}");
     world.set("FILTER_ARCHIVE", "");
 
+    // It began in the middle of the stretch.
+    let began = "archive may lack what was logged before";
+    let ran = replay_to_stdout(&world, &source).await;
+    assert!(ran.stderr.contains(began), "{ran:?}");
+    let later = ["--from", "50m", "--to", "1s", "--source", "archive"];
+    let ran = replay_to_stdout(&world, &later).await;
+    assert_eq!(ran.code(), 0, "{ran:?}");
+    assert!(!ran.stderr.contains(began), "{ran:?}");
+
     // It is away when more comes.
     let file = world.folder.path().join("no-folder");
     std::fs::write(&file, "").unwrap();
