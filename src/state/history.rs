@@ -271,13 +271,14 @@ impl History {
         self.newest_record.is_some() || self.total.records > 0
     }
 
+    /// When the newest run ended, if it reached the end of the log and did not fail.
+    pub fn caught_up_at(&self) -> Option<DateTime<Utc>> {
+        self.last_run.filter(|_| self.caught_up && !self.is_failing)
+    }
+
     /// Up to when the destination is known to have got the log.
     pub fn reached(&self) -> Option<DateTime<Utc>> {
-        if self.caught_up && !self.is_failing {
-            self.last_run
-        } else {
-            self.newest_record
-        }
+        self.caught_up_at().or(self.newest_record)
     }
 
     /// How many records were set aside since one was last delivered.

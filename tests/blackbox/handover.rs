@@ -2,6 +2,7 @@
 //! so.
 
 use std::fs;
+use std::path::Path;
 
 use serde_json::Value;
 use simulator::tenant::Options;
@@ -100,6 +101,18 @@ async fn nothing_is_said_where_nothing_is_left_out() {
     world.deliver_to(&[Sink::Archive]);
     assert_silent(&world, &["poll"]).await;
 
+    // The same in a quiet tenant, where a checkpoint is saved only once an hour.
+    let (mut world, _) = self::world().await;
+    world.set("START_FROM", "5h");
+    world.poll().await;
+    world.set("START_FROM", "");
+    change(&world.checkpoint_file(Sink::LogAnalytics), |checkpoint| {
+        checkpoint["caught_up_at"] = (now() - chrono::Duration::minutes(62)).to_rfc3339().into();
+        checkpoint["newest"] = Value::Null;
+    });
+    world.deliver_to(&[Sink::Archive]);
+    assert_silent(&world, &["poll"]).await;
+
     // Records are only shown.
     let (world, _) = self::world().await;
     assert_silent(&world, &["poll", "--destination", "stdout"]).await;
@@ -114,25 +127,34 @@ async fn the_last_of_its_predecessors_counts() {
     world.poll().await;
     world.set("START_FROM", "");
     // As if that had been two hours ago, and nothing had come since.
-    let path = world.checkpoint_file(Sink::LogsIngestion);
-    let mut checkpoint: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
     let two_hours_ago = now() - chrono::Duration::hours(2);
-    checkpoint["caught_up_at"] = Value::Null;
-    checkpoint["newest"]["log_id"] = ids
-        .iter()
-        .rfind(|id| {
-            let stored: &str = &id[3..17];
-            *stored < *two_hours_ago.format("%Y%m%d%H%M%S").to_string()
-        })
-        .unwrap()
-        .as_str()
-        .into();
-    fs::write(&path, checkpoint.to_string()).unwrap();
+    change(&world.checkpoint_file(Sink::LogsIngestion), |checkpoint| {
+        checkpoint["caught_up_at"] = Value::Null;
+        checkpoint["newest"]["log_id"] = ids
+            .iter()
+            .rfind(|id| {
+                let stored: &str = &id[3..17];
+                *stored < *two_hours_ago.format("%Y%m%d%H%M%S").to_string()
+            })
+            .unwrap()
+            .as_str()
+            .into();
+    });
+    change(&world.history_file(Sink::LogsIngestion), |history| {
+        history["last_run"] = two_hours_ago.to_rfc3339().into();
+    });
     world.deliver_to(&[Sink::Archive]);
     let ran = world.command(&["poll"]).await;
     let warning = ran.stderr.lines().find(|it| it.contains(LEFT_OUT));
     let warning = warning.unwrap_or_else(|| panic!("{ran:?}"));
     assert!(warning.contains("and logs-ingestion, which"), "{warning}");
+}
+
+/// Changes what is stored in a file.
+fn change(file: &Path, change: impl FnOnce(&mut Value)) {
+    let mut stored: Value = serde_json::from_slice(&fs::read(file).unwrap()).unwrap();
+    change(&mut stored);
+    fs::write(file, stored.to_string()).unwrap();
 }
 
 async fn assert_silent(world: &World, command: &[&str]) {

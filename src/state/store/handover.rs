@@ -39,7 +39,10 @@ impl CheckpointStore {
         };
         let ends = self.predecessors.iter().map(async |(name, store)| {
             let peeked = store.peek(now, deadline).await.ok()??;
-            Some((peeked.checkpoint.reached()?, *name))
+            // Where there is nothing else to save, the checkpoint is written only once an hour.
+            let caught_up = store.history.read(deadline).await.ok().flatten();
+            let caught_up = caught_up.and_then(|it| it.caught_up_at());
+            Some((peeked.checkpoint.reached().max(caught_up)?, *name))
         });
         let (until, predecessor) = join_all(ends).await.into_iter().flatten().max()?;
         (until < begin).then(|| LateHandover {
