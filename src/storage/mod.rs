@@ -95,6 +95,15 @@ impl StorageError {
         }
     }
 
+    /// Whether the storage refuses this program the object permanently.
+    pub fn is_denied(&self) -> bool {
+        match self {
+            Self::Denied(..) => true,
+            Self::GaveUp(gave_up) => gave_up.error.is_denied(),
+            _ => false,
+        }
+    }
+
     /// Whether the object exists and must not be overwritten.
     pub fn forbids_overwriting(&self) -> bool {
         match self {

@@ -395,8 +395,13 @@ async fn a_history_in_which_nothing_was_delivered_is_no_sign_of_a_lost_checkpoin
     fs::remove_file(file.with_file_name(previous)).unwrap();
     assert_eq!(world.poll().await["gap"], Value::Null);
     // Nor is something that is no history.
-    for content in [vec![b'{'], vec![b' '; 33 * 1024 * 1024]] {
-        fs::write(world.history_file(Sink::LogAnalytics), content).unwrap();
+    let history = world.history_file(Sink::LogAnalytics);
+    for content in [Some(vec![b'{']), Some(vec![b' '; 33 * 1024 * 1024]), None] {
+        fs::remove_file(&history).unwrap();
+        match content {
+            Some(content) => fs::write(&history, content).unwrap(),
+            None => std::os::unix::fs::symlink("elsewhere", &history).unwrap(),
+        }
         fs::remove_file(&file).unwrap();
         let _ = fs::remove_file(file.with_file_name(previous));
         let ran = world.command(&["poll"]).await;

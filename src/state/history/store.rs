@@ -113,7 +113,8 @@ impl HistoryStore {
         deadline: Deadline,
     ) -> Result<bool, StorageError> {
         let stored = match self.storage.read(&self.path, deadline).await {
-            Err(error) if error.is_too_large() => None,
+            // Something else is in its place, since the storage did answer about the checkpoint.
+            Err(error) if error.is_too_large() || error.is_denied() => None,
             read => read?,
         };
         let history = stored.and_then(|(json, _)| parse(&json).ok());
