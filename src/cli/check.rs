@@ -14,7 +14,7 @@ use crate::error::{BoxError, one_line, with_causes};
 use crate::record::{LogId, Position, Record, SourceError};
 use crate::report::{alone, label};
 use crate::run::BeginsLater;
-use crate::state::LateHandover;
+use crate::state::Checkpoint;
 
 /// The object that is read and written to test the storage.
 const PROBE: &str = "check.txt";
@@ -139,11 +139,8 @@ async fn try_all(app: &App, layers: &Layers) -> Vec<Verdict> {
         if let Some(arrival) = arrival(pipeline, layers).await {
             note("arrival", arrival);
         }
-        if let Some(late) = late_handover(layers, pipeline).await {
-            note(pipeline.name, (Verdict::Doubtful, late.to_string()));
-        }
-        if let Some(ahead) = cursor_ahead(app, layers, pipeline, newest.as_ref()).await {
-            note(pipeline.name, (Verdict::Fails, ahead));
+        if let Some(problem) = beginning(app, layers, pipeline, newest.as_ref()).await {
+            note(pipeline.name, problem);
         }
     }
     if let Some(problem) = layers.without_pseudonyms() {
@@ -152,28 +149,43 @@ async fn try_all(app: &App, layers: &Layers) -> Vec<Verdict> {
     verdicts
 }
 
-/// The problem if reading begins in the future, or if the cursor is newer than the tenant's newest
-/// record: nothing is delivered until that time, or until there is a newer record. A cursor that is the
-/// id of a record is fine, since the newest record by date may have a smaller id than another one.
-async fn cursor_ahead(
+/// What is wrong with where the next run begins.
+async fn beginning(
     app: &App,
     layers: &Layers,
     pipeline: &Pipeline,
     newest: Option<&Record>,
-) -> Option<String> {
+) -> Option<(Verdict, String)> {
     let now = layers.now();
-    let route = pipeline.route.as_ref().ok()?;
-    let mut checkpoint = match route.stores.checkpoints.peek(now, deadline()).await {
-        Ok(peeked) => {
-            let peeked = peeked?;
-            route.stores.checkpoints.warn_of(&peeked);
-            peeked.checkpoint
+    let checkpoints = &pipeline.route.as_ref().ok()?.stores.checkpoints;
+    match checkpoints.peek(now, deadline()).await {
+        Ok(Some(peeked)) => {
+            checkpoints.warn_of(&peeked);
+            let ahead = ahead(app, layers, pipeline, peeked.checkpoint, newest).await?;
+            Some((Verdict::Fails, ahead))
         }
-        Err(error) => return Some(with_causes(&error)),
-    };
+        Ok(None) => {
+            let start = layers.first_start()?;
+            let late = checkpoints.late_handover(start, now, deadline()).await?;
+            Some((Verdict::Doubtful, late.to_string()))
+        }
+        Err(error) => Some((Verdict::Fails, with_causes(&error))),
+    }
+}
+
+/// The problem if reading begins in the future, or if the cursor is newer than the tenant's newest
+/// record: nothing is delivered until that time, or until there is a newer record. A cursor that is the
+/// id of a record is fine, since the newest record by date may have a smaller id than another one.
+async fn ahead(
+    app: &App,
+    layers: &Layers,
+    pipeline: &Pipeline,
+    mut checkpoint: Checkpoint,
+    newest: Option<&Record>,
+) -> Option<String> {
     layers.begin(&mut checkpoint);
     let begin = checkpoint.position();
-    if let Some(future) = BeginsLater::find(&begin, &pipeline.label, now) {
+    if let Some(future) = BeginsLater::find(&begin, &pipeline.label, layers.now()) {
         return Some(future.to_string());
     }
     let Position::After(cursor) = begin else {
@@ -192,18 +204,6 @@ async fn cursor_ahead(
         newest.log_id,
         alone(&pipeline.label)
     ))
-}
-
-/// Whether the first run of a destination leaves out what one that it replaces did not get.
-async fn late_handover(layers: &Layers, pipeline: &Pipeline) -> Option<LateHandover> {
-    let now = layers.now();
-    let checkpoints = &pipeline.route.as_ref().ok()?.stores.checkpoints;
-    if checkpoints.peek(now, deadline()).await.ok()?.is_some() {
-        return None;
-    }
-    checkpoints
-        .late_handover(layers.first_start()?, now, deadline())
-        .await
 }
 
 fn token(scope: Result<String, SourceError>) -> (Verdict, String) {

@@ -24,4 +24,4 @@ pub(crate) use self::history::{History, HistoryError, HistoryStore, PastError, P
 pub(crate) use self::ledger::CheckpointLedger;
 #[cfg(test)]
 pub(crate) use self::store::Stored;
-pub(crate) use self::store::{CheckpointStore, LateHandover, Peeked, Replaced};
+pub(crate) use self::store::{CheckpointStore, Peeked, Replaced};

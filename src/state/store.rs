@@ -12,7 +12,6 @@ use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use tracing::warn;
 
-pub(crate) use self::handover::LateHandover;
 pub(crate) use self::peek::Peeked;
 pub(crate) use self::replace::Replaced;
 use super::checkpoint::Checkpoint;
