@@ -247,16 +247,22 @@ async fn a_heartbeat_tells_of_what_is_missing_for_good_as_long_as_status_does() 
     assert_eq!(beats.last().unwrap()["State_s"], "failing", "{beats:?}");
 }
 
-/// In a quiet tenant nothing else is delivered that would show that the destination takes nothing.
-#[tokio::test]
-async fn what_is_missing_and_cannot_be_delivered_again_is_failing_until_it_is_there() {
-    let (mut world, _api) = world(Sink::LogAnalytics).await;
+/// A world in which one of three rows is missing, which the next run is to deliver again.
+async fn world_with_a_missing_row() -> (World, QueryApi) {
+    let (world, api) = world(Sink::LogAnalytics).await;
     world.tenant.generate(3, minutes_ago(50), minutes_ago(5));
     world.arrivals().drop_one_of(3);
     run(&world).await;
     world.arrivals().drop_one_of(0);
     let (_, report) = run(&world).await;
     assert_eq!(counts(&report), [3, 2, 1]);
+    (world, api)
+}
+
+/// In a quiet tenant nothing else is delivered that would show that the destination takes nothing.
+#[tokio::test]
+async fn what_is_missing_and_cannot_be_delivered_again_is_failing_until_it_is_there() {
+    let (mut world, _api) = world_with_a_missing_row().await;
 
     let key = world.setting("WorkspaceKey").to_owned();
     world.set("WorkspaceKey", "bm90IHRoZSBrZXk=");
@@ -287,13 +293,7 @@ async fn what_is_missing_and_cannot_be_delivered_again_is_failing_until_it_is_th
 /// The run itself has read the log to its end. What others leave of the rate limit is nobody's fault.
 #[tokio::test]
 async fn a_rate_limit_that_leaves_no_request_for_what_is_missing_turns_nothing_red() {
-    let (mut world, _api) = world(Sink::LogAnalytics).await;
-    world.tenant.generate(3, minutes_ago(50), minutes_ago(5));
-    world.arrivals().drop_one_of(3);
-    run(&world).await;
-    world.arrivals().drop_one_of(0);
-    let (_, report) = run(&world).await;
-    assert_eq!(counts(&report), [3, 2, 1]);
+    let (mut world, _api) = world_with_a_missing_row().await;
 
     // A run that finds nothing to do, to learn how many pages it requests.
     world.set("ARRIVAL_AGAIN", "1h");

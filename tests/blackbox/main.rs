@@ -33,6 +33,7 @@ mod ids;
 mod kql;
 mod log_types;
 mod logs_ingestion;
+mod lost_checkpoint;
 mod memory;
 mod package;
 mod privacy;
