@@ -15,8 +15,7 @@ use reqwest::header::{
 };
 use reqwest::{NoProxy, RequestBuilder, Response, StatusCode};
 use secrecy::SecretString;
-use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Map, Value};
 use tokio::time::{Instant, timeout_at};
 use url::{Host, Url};
 
@@ -112,14 +111,9 @@ pub(crate) struct Answer {
     pub body: Bytes,
 }
 
-/// The members of a JSON answer that name an error.
-#[derive(Deserialize)]
-struct Named {
-    #[serde(alias = "Error")]
-    error: Option<Value>,
-    #[serde(alias = "Errors")]
-    errors: Option<Value>,
-}
+/// The members of a JSON answer, in any case, of which one that says something names an error. The
+/// last two are those of gateways.
+const ERROR_MEMBERS: [&str; 4] = ["error", "errors", "message", "fault"];
 
 /// Why a request has no usable answer.
 #[derive(Debug, thiserror::Error)]
@@ -325,8 +319,9 @@ impl Answer {
             Value::Array(list) => !list.is_empty(),
             _ => true,
         };
-        let named = |Named { error, errors }| [error, errors].iter().flatten().any(is_one);
-        serde_json::from_slice(&self.body).is_ok_and(named)
+        let names = |name: &str| ERROR_MEMBERS.iter().any(|it| name.eq_ignore_ascii_case(it));
+        serde_json::from_slice::<Map<String, Value>>(&self.body)
+            .is_ok_and(|members| members.iter().any(|(name, it)| names(name) && is_one(it)))
     }
 
     /// Where a redirect points, without its query and without `secrets`; `None` if the answer is no

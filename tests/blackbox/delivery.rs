@@ -211,6 +211,9 @@ async fn an_error_that_says_200_is_no_acknowledgement() {
             r#"{"Error":"InvalidAuthorization","Message":"no"}"#,
             r#"{"error":{"code":"InvalidAuthorization"}}"#,
             r#"{"errors":["InvalidAuthorization"]}"#,
+            r#"{"ERROR":"InvalidAuthorization"}"#,
+            r#"{"message":"InvalidAuthorization"}"#,
+            r#"{"fault":{"faultstring":"InvalidAuthorization"}}"#,
         ] {
             world.arrivals().fail([Fault::answer(200, body)]);
             let ran = world.command(&["poll"]).await;
@@ -221,7 +224,11 @@ async fn an_error_that_says_200_is_no_acknowledgement() {
             let telling = ["answered 200 OK: ", "InvalidAuthorization"];
             assert!(telling.iter().all(|it| error.contains(it)), "{error}");
         }
-        for body in ["{}", r#"{"error":null,"errors":[]}"#, "accepted"] {
+        for body in [
+            "{}",
+            r#"{"error":null,"errors":[],"Message":""}"#,
+            "accepted",
+        ] {
             world.tenant.generate(1, minutes_ago(4), minutes_ago(3));
             world.arrivals().fail([Fault::answer(200, body)]);
             assert_eq!(world.command(&["poll"]).await.code(), 0, "{body}");
