@@ -26,6 +26,10 @@ pub(crate) const MOST_IDS: u64 = 150_000;
 const MOST_BYTES: usize = 16 * 1024 * 1024;
 /// How long an hour is reported.
 const TOLD: TimeDelta = TimeDelta::days(1);
+/// How long it is if records of it are missing: after a daily cap, which may last for a day, it takes two hours
+/// and a half until an hour that arrived has been looked for.
+const LOST_TOLD: TimeDelta = TimeDelta::hours(27);
+
 /// When to look for records.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Timing {
@@ -63,6 +67,9 @@ struct Hour {
     /// Stays if more records come to the hour.
     #[serde(default)]
     lost: u64,
+    /// Whether the missing records were, or are to be, delivered once more after an outage of the table.
+    #[serde(default)]
+    is_retried: bool,
 }
 
 /// The state of an hour.
@@ -137,6 +144,17 @@ impl Hour {
         matches!(self.stage, Stage::Whole | Stage::Lost)
     }
 
+    /// When its missing records were last delivered.
+    fn last_sent_at(&self) -> DateTime<Utc> {
+        self.sent_again_at.unwrap_or(self.delivered_at)
+    }
+
+    /// Whether the table took none of its records, twice: no row's fault, but an outage.
+    fn is_of_an_outage(&self) -> bool {
+        let is_all_lost = self.stage == Stage::Lost && self.seen.is_some_and(|it| it.landed == 0);
+        is_all_lost || self.is_retried
+    }
+
     /// Whether this program may have written it.
     fn is_sound(&self) -> bool {
         let seen_at = self.seen.map(|it| it.at);
@@ -178,6 +196,7 @@ impl Arrivals {
                 seen: known.and_then(|it| it.seen),
                 sent_again_at: known.and_then(|it| it.sent_again_at),
                 lost: known.map_or(0, |it| it.lost),
+                is_retried: known.is_some_and(|it| it.is_retried),
             };
             self.hours.insert(hour, changed);
         }
@@ -191,8 +210,11 @@ impl Arrivals {
         self.format = FORMAT;
         self.bring_back(now);
         self.hours.retain(|_, hour| {
-            let told_since = hour.sent_again_at.unwrap_or(hour.delivered_at);
-            !hour.is_done() || now - told_since < TOLD
+            let told = match hour.stage {
+                Stage::Lost => LOST_TOLD,
+                _ => TOLD,
+            };
+            !hour.is_done() || now - hour.last_sent_at() < told
         });
         let all = |hours: &BTreeMap<_, Hour>| hours.values().map(|it| it.accepted).sum::<u64>();
         while all(&self.hours) > MOST_IDS {
@@ -251,6 +273,17 @@ impl Arrivals {
         hour.is_some_and(|it| it.is_due(timing, now))
     }
 
+    /// Since when at least the table takes rows: something that was delivered after this arrived. `None` if
+    /// nothing did. What an hour has was delivered after it began.
+    fn takes_rows_since(&self, found: &[Found]) -> Option<DateTime<Utc>> {
+        let has_landed = |hour: &DateTime<Utc>| {
+            let found = found.iter().find(|it| it.hour == *hour);
+            let seen = self.hours.get(hour).and_then(|it| it.seen);
+            found.map(|it| it.landed).or(seen.map(|it| it.landed)) > Some(0)
+        };
+        self.hours.keys().filter(|it| has_landed(it)).max().copied()
+    }
+
     /// Notes what was found. Records that came to an hour meanwhile are looked for later.
     pub fn find(&mut self, found: &[Found], now: DateTime<Utc>) -> Verdict {
         let mut verdict = Verdict::default();
@@ -259,6 +292,8 @@ impl Arrivals {
         // If nothing was ever found, the workspace asked is not the one that receives the records, and
         // delivering them all again would not help.
         let is_the_place = before > 0 || found.iter().any(|it| it.landed > 0);
+        let takes_rows_since = self.takes_rows_since(found);
+        let was_out = self.hours.values().any(Hour::is_of_an_outage);
         for found in found {
             let Some(hour) = self.hours.get_mut(&found.hour) else {
                 continue;
@@ -272,6 +307,16 @@ impl Arrivals {
                 Stage::Delivered => Stage::Short,
                 Stage::Short if is_the_place && hour.sent_again_at.is_none() => {
                     verdict.missing.extend(found.missing.iter().cloned());
+                    Stage::Short
+                }
+                Stage::Lost
+                    if was_out
+                        && !hour.is_retried
+                        && takes_rows_since > Some(hour.last_sent_at()) =>
+                {
+                    verdict.missing.extend(found.missing.iter().cloned());
+                    hour.is_retried = true;
+                    hour.sent_again_at = None;
                     Stage::Short
                 }
                 Stage::Lost => Stage::Lost,
