@@ -34,8 +34,19 @@ const STANDARD: [(&str, &str); 11] = [
 /// The table of heartbeats. Every workspace of these tests has it.
 pub const HEALTH: &str = "Auth0AMHealth_CL";
 
-/// The tables of a data collection rule's own diagnostics, as Azure documents them.
-const DIAGNOSTICS: [(&str, &[(&str, &str)]); 2] = [
+/// The tables of a data collection rule's own diagnostics, and of what a workspace says of itself, as Azure
+/// documents them.
+const DIAGNOSTICS: [(&str, &[(&str, &str)]); 3] = [
+    (
+        "Operation",
+        &[
+            ("TimeGenerated", "datetime"),
+            ("OperationCategory", "string"),
+            ("OperationStatus", "string"),
+            ("Detail", "string"),
+            ("Solution", "string"),
+        ],
+    ),
     (
         "DCRLogErrors",
         &[

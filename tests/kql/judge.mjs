@@ -11,7 +11,7 @@ import { parseMoment, text, toJson } from "./values.mjs";
 const now = parseMoment(NOW);
 /** What the rules read: the function, once it has been run, and tables whose rows a case has. */
 const EVENTS = "Auth0Events";
-const OTHERS = { Auth0AMHealth_CL: "beats", DCRLogErrors: "errors", AzureMetrics: "metrics" };
+const OTHERS = { Auth0AMHealth_CL: "beats", DCRLogErrors: "errors", AzureMetrics: "metrics", Operation: "operations" };
 
 export const readRule = (file) => parseYaml(readFileSync(file, "utf8"));
 

@@ -120,6 +120,12 @@ export const diagnosed = ({ errors = [], metrics = [] }, one) => ({
   })),
 });
 
+/** The case, in a workspace that says these things of itself, each as many minutes before the rules run. */
+export const saying = (details, one) => ({
+  ...one,
+  operations: details.map(([minutes, Detail]) => ({ TimeGenerated: ago(minutes), OperationCategory: "Data Collection Status", Detail })),
+});
+
 /** The case, of a rule one of whose let lines somebody has set to this. */
 export const set = (name, value, one) => ({ ...one, lets: { [name]: value } });
 

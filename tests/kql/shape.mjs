@@ -42,7 +42,7 @@ const seconds = (text) => {
 };
 
 /** What a rule reads that is about the way of the rows, and not about what is in them. */
-const DIAGNOSTICS = /^\s+DCRLogErrors\n\s+\| where TimeGenerated > ago\(/m;
+const DIAGNOSTICS = /^\s+(DCRLogErrors|Operation)\n\s*\| where TimeGenerated > ago\(/m;
 
 /** What is wrong with the form of a rule, or of a hunting query, which has less. */
 export function misshapen(rule) {
@@ -66,7 +66,7 @@ function shared({ id, name, description, query, tactics, relevantTechniques, ent
     [entityMappings.every(({ entityType, fieldMappings }) => fieldMappings.length <= MOST.fieldMappings
       && fieldMappings.every(({ identifier }) => IDENTIFIERS[entityType]?.includes(identifier))), "identifiers are allowed"],
     [/^\d+\.\d+\.\d+$/.test(version), "the version has three numbers"],
-    [!query.replaceAll(/Auth0AMHealth_CL|'Custom-Auth0AM'/g, "").includes("Auth0AM"), "the query reads the function, not the table"],
+    [!query.replaceAll(/Auth0AMHealth_CL|'Custom-Auth0AM'|has 'Auth0AM_CL'/g, "").includes("Auth0AM"), "the query reads the function, not the table"],
     [(sources.length > 0 || DIAGNOSTICS.test(query)) && sources.every(([, rest]) => /^\s*\n(\s*\/\/.*\n)*\s*\| where TimeGenerated > ago\(/.test(rest)),
       "the query asks for the time first"],
   ];

@@ -1,6 +1,6 @@
 // The connector itself, and what else carries the log away.
 
-import { ago, arriving, beating, call, changed, diagnosed, earlier, event, fires, framed, managed, quiet, set, byProgram } from "../records.mjs";
+import { ago, arriving, beating, call, changed, diagnosed, earlier, event, fires, framed, managed, quiet, saying, set, byProgram } from "../records.mjs";
 
 /** Too much for a row, by either way in. */
 const filler = "x".repeat(4_200_000);
@@ -25,6 +25,8 @@ const [FAIL, OTHER] = ["auth.login.fail", "other"];
 const refiltered = filtered("11:40", [FAIL, OTHER]);
 const keeps = (what, records) => fires(what, records, [{ severity: "Low", details: { Change: "given its filters again" } }]);
 const loses = (what, records) => fires(what, records, [{ severity: "High", details: { Change: "filtered down" } }]);
+
+const CAP = "Data collection stopped due to daily limit of free data reached. Ingestion status = OverQuota";
 
 export default {
   "connector-silent": {
@@ -104,6 +106,32 @@ export default {
         [10, { _ResourceId: "/x/workspaces/auth0" }]] }, quiet("nothing dropped by this rule", [])),
       set("ruleName", "'other'", diagnosed({ metrics: [[10, { _ResourceId: "/x/datacollectionrules/other" }]] },
         fires("another name", [], 1))),
+    ],
+  },
+  "workspace-drops-rows": {
+    cases: [
+      quiet("a workspace that says nothing, and records arrive", [event("11:59", "s")]),
+      // These texts are from Microsoft's page on the Operation table, but for their case, which is not to matter.
+      saying([[90, CAP], [30, CAP]], fires("the daily cap, told twice", [], [{
+        title: `Auth0 - The workspace drops rows: ${CAP}`,
+        severity: "High",
+        entities: ["CloudApplication Auth0"],
+        details: { Times: "2", FirstTold: "2026-11-21T10:30:00Z" },
+      }])),
+      saying([[119, "DATA collection stopped due to subscription suspension. Ingestion status = SubscriptionSuspended"]],
+        fires("a suspended subscription, nearly two hours ago", [], 1)),
+      saying([[10, "The data ingestion volume rate crossed the threshold in your workspace: 6144.00 MB per one minute and DATA has been dropped."]],
+        fires("more in a minute than it takes", [], 1)),
+      saying([[10, `Data of type AUTH0AM_CL WAS dropped because number of fields 501 is above the limit of 500 custom fields per data type.${"x".repeat(200)}`]],
+        fires("no room for a column", [], [
+          `High: Auth0 - The workspace drops rows: Data of type AUTH0AM_CL WAS dropped because number of fields 501 is above the limit of 500 custom fields per data type.${"x".repeat(41)}`])),
+      saying([
+        [121, CAP],
+        [10, "Data collection resumed. Ingestion status = RespectQuota"],
+        [10, "Data of type Other_CL was dropped because number of fields 501 is above the limit of 500 custom fields per data type."],
+        [10, "The following fields' values details_s of type Auth0AM_CL have been trimmed to the max allowed size, 32766 bytes."],
+        [10, "The data ingestion volume rate crossed 80% of the threshold in your workspace: 4915.20 MB per one minute."],
+      ], quiet("what is long ago, over, of another table, or no loss", [])),
     ],
   },
   "log-stream-stopped": {
