@@ -67,7 +67,10 @@ struct Hour {
     /// Stays if more records come to the hour.
     #[serde(default)]
     lost: u64,
-    /// Whether the missing records were, or are to be, delivered once more after an outage of the table.
+    /// Whether not one of them was there at a second look. That is no row's fault, but an outage of the table.
+    #[serde(default)]
+    was_void: bool,
+    /// Whether the missing records were, or are to be, delivered once more after an outage.
     #[serde(default)]
     is_retried: bool,
 }
@@ -149,12 +152,6 @@ impl Hour {
         self.sent_again_at.unwrap_or(self.delivered_at)
     }
 
-    /// Whether the table took none of its records, twice: no row's fault, but an outage.
-    fn is_of_an_outage(&self) -> bool {
-        let is_all_lost = self.stage == Stage::Lost && self.seen.is_some_and(|it| it.landed == 0);
-        is_all_lost || self.is_retried
-    }
-
     /// Whether this program may have written it.
     fn is_sound(&self) -> bool {
         let seen_at = self.seen.map(|it| it.at);
@@ -196,6 +193,7 @@ impl Arrivals {
                 seen: known.and_then(|it| it.seen),
                 sent_again_at: known.and_then(|it| it.sent_again_at),
                 lost: known.map_or(0, |it| it.lost),
+                was_void: known.is_some_and(|it| it.was_void),
                 is_retried: known.is_some_and(|it| it.is_retried),
             };
             self.hours.insert(hour, changed);
@@ -293,7 +291,7 @@ impl Arrivals {
         // delivering them all again would not help.
         let is_the_place = before > 0 || found.iter().any(|it| it.landed > 0);
         let takes_rows_since = self.takes_rows_since(found);
-        let was_out = self.hours.values().any(Hour::is_of_an_outage);
+        let was_out = self.hours.values().any(|it| it.was_void);
         for found in found {
             let Some(hour) = self.hours.get_mut(&found.hour) else {
                 continue;
@@ -301,6 +299,7 @@ impl Arrivals {
             if hour.accepted != found.accepted {
                 continue;
             }
+            hour.was_void |= found.landed == 0 && hour.stage != Stage::Delivered;
             let is_whole = found.landed >= found.accepted;
             hour.stage = match hour.stage {
                 _ if is_whole => Stage::Whole,

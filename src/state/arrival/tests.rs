@@ -8,6 +8,8 @@ use crate::storage::Storage;
 use crate::storage::faulty::{Fault, Faulty, Operation};
 use crate::storage::memory::Memory;
 
+mod outages;
+
 const TIMING: Timing = Timing {
     after: TimeDelta::minutes(20),
     again: TimeDelta::hours(1),
@@ -247,83 +249,6 @@ fn where_nothing_ever_landed_nothing_is_delivered_again() {
     );
 }
 
-/// A workspace whose daily cap was reached at half past eight takes nothing until half past eleven.
-fn after_an_outage() -> Arrivals {
-    let mut arrivals = delivered();
-    let (of_8, of_9) = (ids(8, [59]), ids(9, [0, 1]));
-    let nothing = [found(8, 3, &of_8), found(9, 2, &of_9)];
-    arrivals.find(&nothing, at("09:30:00"));
-    let verdict = arrivals.find(&nothing, at("10:30:00"));
-    assert_eq!(verdict.missing.len(), 3);
-    arrivals.send_again(&verdict.missing, at("10:30:00"));
-    assert_eq!(arrivals.find(&nothing, at("10:50:00")).lost.len(), 3);
-    // Nothing that was delivered since has arrived yet.
-    assert_eq!(arrivals.find(&nothing, at("11:50:00")), Verdict::default());
-    arrivals
-}
-
-#[test]
-fn what_was_missing_for_good_is_delivered_once_more_when_the_table_takes_rows_again() {
-    let mut arrivals = after_an_outage();
-    arrivals.accept(&ids(11, [20, 40]), at("11:41:00"));
-    let (of_8, of_9) = (ids(8, [59]), ids(9, [0, 1]));
-    let nothing = [found(8, 3, &of_8), found(9, 2, &of_9)];
-    let and_one = [&nothing[..], &[found(11, 2, &ids(11, [20]))]].concat();
-    let verdict = arrivals.find(&and_one, at("12:50:00"));
-    assert_eq!(verdict.missing, &of_8 | &of_9);
-    // They are missing until they are found.
-    assert_eq!(told(&arrivals), [7, 3, 4, 3]);
-    // What could not be delivered is tried again, as the first time.
-    assert_eq!(arrivals.find(&nothing, at("13:50:00")).missing.len(), 3);
-    arrivals.send_again(&verdict.missing, at("13:50:00"));
-    let hours = [(8, 3), (9, 2), (11, 2)]
-        .map(|(hour, count)| (at(&format!("{hour:02}:00:00")), count, true));
-    assert_eq!(due(&arrivals, "14:10:00"), hours);
-    arrivals.find(&[found(9, 2, &BTreeSet::new())], at("14:10:00"));
-    assert_eq!(told(&arrivals), [7, 5, 2, 1]);
-    // It is not tried a third time.
-    let still = [found(8, 3, &of_8)];
-    assert_eq!(arrivals.find(&still, at("14:10:00")).lost, of_8);
-    assert_eq!(arrivals.find(&still, at("15:10:00")), Verdict::default());
-}
-
-/// The hour in which the outage began, and the one in it, need not be looked for in one run.
-#[test]
-fn the_hours_of_an_outage_are_delivered_once_more_one_after_the_other() {
-    let mut arrivals = after_an_outage();
-    arrivals.accept(&ids(11, [30]), at("11:31:00"));
-    arrivals.find(&[found(11, 1, &BTreeSet::new())], at("11:51:00"));
-    let (of_8, of_9) = (ids(8, [59]), ids(9, [0, 1]));
-    let verdict = arrivals.find(&[found(9, 2, &of_9)], at("12:50:00"));
-    assert_eq!(verdict.missing, of_9);
-    arrivals.send_again(&of_9, at("12:50:00"));
-    let verdict = arrivals.find(&[found(8, 3, &of_8)], at("12:55:00"));
-    assert_eq!(verdict.missing, of_8);
-}
-
-#[test]
-fn no_outage_is_seen_in_rows_that_are_dropped_one_by_one_or_in_what_arrived_before() {
-    // One row of an hour is dropped each time, and others arrive.
-    let missing = ids(8, [30]);
-    let mut arrivals = sent_again(&missing);
-    arrivals.accept(&ids(11, [30]), at("11:31:00"));
-    let still = [
-        found(8, 3, &missing),
-        found(9, 2, &BTreeSet::new()),
-        found(11, 1, &BTreeSet::new()),
-    ];
-    assert_eq!(arrivals.find(&still, at("11:51:00")).lost, missing);
-    assert_eq!(arrivals.find(&still, at("12:51:00")), Verdict::default());
-
-    // The outage may last: what arrived may have been delivered before.
-    let mut arrivals = after_an_outage();
-    arrivals.accept(&ids(10, [10]), at("10:20:00"));
-    arrivals.find(&[found(10, 1, &BTreeSet::new())], at("10:51:00"));
-    let of_9 = ids(9, [0, 1]);
-    let and_8 = [found(9, 2, &of_9), found(8, 3, &BTreeSet::new())];
-    assert_eq!(arrivals.find(&and_8, at("12:50:00")), Verdict::default());
-}
-
 #[test]
 fn what_came_while_it_was_asked_is_looked_for_later() {
     let mut arrivals = delivered();
@@ -346,7 +271,7 @@ fn what_is_kept_is_bounded_in_time_and_number() {
     assert_eq!(kept, [at("09:00:00"), at("10:00:00")]);
 
     // What is missing is told longer, until a cap of a day is over.
-    let mut arrivals = after_an_outage();
+    let mut arrivals = outages::after_an_outage();
     for (hours, kept) in [(26, 4), (27, 2)] {
         let later = at("10:30:00") + TimeDelta::hours(hours);
         arrivals.accept(&ids(10, [hours]), later - TimeDelta::seconds(1));
