@@ -17,7 +17,7 @@ use url::Url;
 use crate::clock::Clock;
 use crate::net::http::{self, Answer, SendError, clock_problem};
 use crate::net::json_list::JsonList;
-use crate::net::retry::{self, Again, Deadline, GaveUp, Jitter, Transient};
+use crate::net::retry::{self, Again, Deadline, Failure, GaveUp, Jitter, Transient};
 
 /// The service accepts this exact text only, without a character set.
 const JSON: &str = "application/json";
@@ -135,15 +135,11 @@ impl Transient for DataCollectorError {
         }
     }
 
-    fn is_late(&self) -> bool {
-        matches!(self, Self::Send { source, .. } if source.is_time_out())
-    }
-
-    fn is_internal(&self) -> bool {
+    fn failure(&self) -> Failure {
         match self {
-            Self::Send { source, .. } => source.is_broken_off(),
-            Self::Status { status, .. } => http::is_internal(*status),
-            Self::Forbidden { .. } => false,
+            Self::Send { source, .. } => source.failure(),
+            Self::Status { status, .. } => http::failure(*status),
+            Self::Forbidden { .. } => Failure::Other,
         }
     }
 }

@@ -11,7 +11,7 @@ use url::Url;
 
 use super::identity::{Identity, IdentityError, is_unauthorized};
 use crate::net::http::{self, Answer, SendError};
-use crate::net::retry::{self, Again, Deadline, GaveUp, Jitter, Transient};
+use crate::net::retry::{self, Again, Deadline, Failure, GaveUp, Jitter, Transient};
 
 /// The content type of a batch of events, in the HTTP protocol binding.
 const BATCH: &str = "application/cloudevents-batch+json; charset=utf-8";
@@ -131,15 +131,11 @@ impl Transient for EventGridError {
         }
     }
 
-    fn is_late(&self) -> bool {
-        matches!(self, Self::Send { source, .. } if source.is_time_out())
-    }
-
-    fn is_internal(&self) -> bool {
+    fn failure(&self) -> Failure {
         match self {
-            Self::Send { source, .. } => source.is_broken_off(),
-            Self::Status { status, .. } => http::is_internal(*status),
-            _ => false,
+            Self::Send { source, .. } => source.failure(),
+            Self::Status { status, .. } => http::failure(*status),
+            _ => Failure::Other,
         }
     }
 }
@@ -442,7 +438,8 @@ mod tests {
         for (status, body, is_internal) in [(403, page, true), (451, "", true), (403, "{}", false)]
         {
             let error = judged(TopicKind::Custom, status, body).unwrap_err();
-            assert_eq!(error.is_internal(), is_internal, "{error}");
+            let is_suspect = error.failure() == Failure::Internal;
+            assert_eq!(is_suspect, is_internal, "{error}");
             assert_eq!(error.to_string().contains("Data Sender"), !is_internal);
         }
     }

@@ -14,7 +14,7 @@ use url::Url;
 use super::identity::{Identity, IdentityError, is_unauthorized};
 use crate::net::gzip::gzip;
 use crate::net::http::{self, Answer, SendError};
-use crate::net::retry::{self, Again, Deadline, GaveUp, Jitter, Transient};
+use crate::net::retry::{self, Again, Deadline, Failure, GaveUp, Jitter, Transient};
 
 const API_VERSION: &str = "2023-01-01";
 /// The header with the service's error code.
@@ -121,15 +121,11 @@ impl Transient for LogsIngestionError {
         }
     }
 
-    fn is_late(&self) -> bool {
-        matches!(self, Self::Send { source, .. } if source.is_time_out())
-    }
-
-    fn is_internal(&self) -> bool {
+    fn failure(&self) -> Failure {
         match self {
-            Self::Send { source, .. } => source.is_broken_off(),
-            Self::Status { status, .. } => http::is_internal(*status),
-            _ => false,
+            Self::Send { source, .. } => source.failure(),
+            Self::Status { status, .. } => http::failure(*status),
+            _ => Failure::Other,
         }
     }
 }

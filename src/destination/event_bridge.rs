@@ -19,7 +19,7 @@ use crate::aws::settings::{credentials, region};
 use crate::error::BoxError;
 use crate::json::escape;
 use crate::net::http::is_secure;
-use crate::net::retry::{Deadline, GaveUp, Transient as _};
+use crate::net::retry::{Deadline, Failure, GaveUp, Transient as _};
 use crate::pii::Privacy;
 use crate::record::Record;
 use crate::settings::Reader;
@@ -258,19 +258,17 @@ fn failed_for_all(put: &Put) -> bool {
         return false;
     };
     let is_any_accepted = put.fates.iter().any(|it| matches!(it, Fate::Accepted));
-    let is_of_some = error.is_about_content() || error.is_internal() && is_any_accepted;
+    let is_internal = error.failure() == Failure::Internal;
+    let is_of_some = error.is_about_content() || is_internal && is_any_accepted;
     !is_of_some
 }
 
 /// Why a request with this many rows left some of them open.
 fn reason(error: GaveUp<EventBridgeError>, rows: usize) -> DeliveryError {
-    let kind = match &error.error {
-        it if it.is_about_content() => DeliveryError::Refused,
-        it if it.is_late() && rows > 1 => DeliveryError::Late,
-        it if it.is_late() || it.is_internal() => DeliveryError::Internal,
-        _ => DeliveryError::Failed,
-    };
-    kind(error.into())
+    if error.error.is_about_content() {
+        return DeliveryError::Refused(error.into());
+    }
+    DeliveryError::given_up(rows, error)
 }
 
 /// Ranks the reasons: the higher, the less is known about the open rows.

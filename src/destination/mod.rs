@@ -24,7 +24,7 @@ pub(crate) use self::filter::Filter;
 use crate::azure::cloud::Cloud;
 use crate::clock::Clock;
 use crate::error::BoxError;
-use crate::net::retry::{Deadline, GaveUp, Jitter, Transient};
+use crate::net::retry::{Deadline, Failure, GaveUp, Jitter, Transient};
 use crate::pii::Privacy;
 use crate::record::{LogId, Record};
 use crate::settings::Reader;
@@ -175,6 +175,22 @@ pub(crate) enum DeliveryError {
     Failed(BoxError),
 }
 
+impl DeliveryError {
+    /// All attempts to deliver this many rows failed with this error.
+    fn given_up<E>(rows: usize, gave_up: GaveUp<E>) -> Self
+    where
+        E: Transient + Error + Send + Sync + 'static,
+    {
+        let error = match gave_up.error.failure() {
+            Failure::Late if rows > 1 => Self::Late,
+            // With a single row, the row may be the cause of either.
+            Failure::Late | Failure::Internal => Self::Internal,
+            Failure::Other => Self::Failed,
+        };
+        error(gave_up.into())
+    }
+}
+
 /// The result of a delivery.
 #[derive(Debug)]
 pub(crate) struct Delivery {
@@ -233,12 +249,7 @@ impl Delivery {
     where
         E: Transient + Error + Send + Sync + 'static,
     {
-        let error = match &gave_up.error {
-            error if error.is_late() && rows > 1 => DeliveryError::Late,
-            error if error.is_late() || error.is_internal() => DeliveryError::Internal,
-            _ => DeliveryError::Failed,
-        };
-        Self::open(rows, error(gave_up.into()))
+        Self::open(rows, DeliveryError::given_up(rows, gave_up))
     }
 
     fn open(rows: usize, error: DeliveryError) -> Self {

@@ -20,7 +20,7 @@ use tokio::time::{Instant, timeout_at};
 use url::{Host, Url};
 
 pub(crate) use self::excerpt::{excerpt, repeats};
-use crate::net::retry::{Again, Deadline};
+use crate::net::retry::{Again, Deadline, Failure};
 
 mod decode;
 mod excerpt;
@@ -145,10 +145,14 @@ impl SendError {
         }
     }
 
-    /// Whether the connection ended without an answer: the service may have crashed over the
-    /// request, or something on the way may block it.
-    pub fn is_broken_off(&self) -> bool {
-        matches!(self, Self::NoAnswer(error) if !error.is_timeout())
+    /// How the request failed. If the connection ended without an answer, the service may have crashed
+    /// over the request, or something on the way may block it.
+    pub fn failure(&self) -> Failure {
+        match self {
+            _ if self.is_time_out() => Failure::Late,
+            Self::NoAnswer(_) => Failure::Internal,
+            _ => Failure::Other,
+        }
     }
 
     /// A request that may have arrived is retried too: reading twice is harmless, and a duplicate
@@ -350,12 +354,15 @@ impl Answer {
     }
 }
 
-/// Whether a status may be the fault of what is in a request, although no service says so: it failed
-/// internally, or something on the way blocks the request. 503 says only that a service is overloaded,
-/// and the other exceptions have a meaning of their own.
-pub(crate) fn is_internal(status: StatusCode) -> bool {
+/// What a status that is no success says of how the request failed. 503 says only that a service is
+/// overloaded, and the other exceptions have a meaning of their own.
+pub(crate) fn failure(status: StatusCode) -> Failure {
     let has_meaning = || matches!(status.as_u16(), 400 | 401 | 404 | 407 | 408 | 413 | 429);
-    matches!(status.as_u16(), 500 | 502 | 504) || status.is_client_error() && !has_meaning()
+    match status.as_u16() {
+        500 | 502 | 504 => Failure::Internal,
+        _ if status.is_client_error() && !has_meaning() => Failure::Internal,
+        _ => Failure::Other,
+    }
 }
 
 /// Whether an answer is a web page, as a proxy may send it in place of a service that answers with

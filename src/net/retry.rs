@@ -81,20 +81,26 @@ pub(crate) enum Again {
     NotBefore(Duration),
 }
 
+/// How a request failed, as far as what was sent may be the cause although no service says so.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Failure {
+    /// The answer did not come in time. A smaller request takes less time.
+    Late,
+    /// The service failed internally, something on the way blocked the request, or the connection
+    /// ended without an answer.
+    Internal,
+    /// In another way, which is no reason to suspect what was sent.
+    Other,
+}
+
 /// A failure that knows whether trying again can help.
 pub(crate) trait Transient {
     /// What the failure says about another attempt.
     fn again(&self) -> Again;
 
-    /// Whether the answer did not come in time, to a request that takes less time if it is smaller.
-    fn is_late(&self) -> bool {
-        false
-    }
-
-    /// Whether the service failed internally, something on the way blocked the request, or the
-    /// connection ended without an answer. What was sent may be the cause.
-    fn is_internal(&self) -> bool {
-        false
+    /// How the request failed.
+    fn failure(&self) -> Failure {
+        Failure::Other
     }
 }
 
@@ -188,7 +194,7 @@ where
     let result = counted
         .retry(FullJitter::new(jitter.fork()))
         .when(move |error: &E| {
-            late += usize::from(error.is_late());
+            late += usize::from(error.failure() == Failure::Late);
             error.again() != Again::Never && late < MOST_LATE
         })
         .adjust(|error, wait| {
@@ -240,34 +246,37 @@ mod tests {
     use super::*;
 
     #[derive(Debug)]
-    struct Failure(Again);
+    struct Failed(Again);
 
     /// Marks a failure in the tests as late.
     const LATE: Again = Again::NotBefore(Duration::from_millis(1));
 
-    impl Transient for Failure {
+    impl Transient for Failed {
         fn again(&self) -> Again {
             self.0
         }
 
-        fn is_late(&self) -> bool {
-            self.0 == LATE
+        fn failure(&self) -> Failure {
+            match self.0 {
+                LATE => Failure::Late,
+                _ => Failure::Other,
+            }
         }
     }
 
-    impl fmt::Display for Failure {
+    impl fmt::Display for Failed {
         fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
             f.write_str("failed")
         }
     }
 
     /// Fails in these ways, attempt after attempt, then succeeds. Also returns the time it all took.
-    async fn run(failures: &[Again], budget: Duration) -> (Result<(), GaveUp<Failure>>, Duration) {
+    async fn run(failures: &[Again], budget: Duration) -> (Result<(), GaveUp<Failed>>, Duration) {
         let started = Instant::now();
         let mut failures = failures.iter();
         let result = retry(&Jitter::seeded(1), Deadline::after(budget), || {
             let next = failures.next();
-            async move { next.map_or(Ok(()), |again| Err(Failure(*again))) }
+            async move { next.map_or(Ok(()), |again| Err(Failed(*again))) }
         })
         .await;
         (result, started.elapsed())

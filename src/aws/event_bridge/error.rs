@@ -5,7 +5,7 @@ use reqwest::StatusCode;
 use crate::aws::credentials::RoleError;
 use crate::aws::sign::SignError;
 use crate::net::http::{self, SendError};
-use crate::net::retry::{Again, Transient};
+use crate::net::retry::{Again, Failure, Transient};
 
 /// An entry that the service will never accept.
 #[derive(Debug, thiserror::Error)]
@@ -120,16 +120,14 @@ impl Transient for EventBridgeError {
         }
     }
 
-    fn is_late(&self) -> bool {
-        matches!(self, Self::Send { source, .. } if source.is_time_out())
-    }
-
-    fn is_internal(&self) -> bool {
+    fn failure(&self) -> Failure {
         match self {
-            Self::Busy { is_internal, .. } => *is_internal,
-            Self::Send { source, .. } => source.is_broken_off(),
-            Self::Status { status, .. } => http::is_internal(*status),
-            _ => false,
+            Self::Busy {
+                is_internal: true, ..
+            } => Failure::Internal,
+            Self::Send { source, .. } => source.failure(),
+            Self::Status { status, .. } => http::failure(*status),
+            _ => Failure::Other,
         }
     }
 }

@@ -4,7 +4,7 @@ use tokio::net::TcpListener;
 
 use super::*;
 use crate::aws::settings;
-use crate::net::retry::Transient as _;
+use crate::net::retry::{Failure, Transient as _};
 use crate::settings::{AppSettings, Reader};
 
 const SECRET: &str = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY";
@@ -142,7 +142,8 @@ fn what_passes_is_tried_again_and_what_is_about_the_entries_is_not() {
         let error = refused(&with_keys(), status, &json(code, ""));
         assert_eq!(error.again(), Again::Soon, "{error}");
         assert!(!error.is_about_content(), "{error}");
-        assert_eq!(error.is_internal(), status == 500, "{error}");
+        let is_internal = error.failure() == Failure::Internal;
+        assert_eq!(is_internal, status == 500, "{error}");
     }
     for (status, code) in [(400, "ValidationException"), (413, ""), (400, "")] {
         let error = refused(&with_keys(), status, &json(code, ""));
@@ -328,7 +329,8 @@ async fn an_entry_over_which_the_service_fails_inside_is_told_from_one_that_has_
         let fates = Mutex::new(codes.iter().map(|_| Fate::Open).collect());
         let deadline = Deadline::after(Duration::from_mins(1));
         let error = bus.attempt(&entries, &fates, deadline).await.unwrap_err();
-        assert_eq!(error.is_internal(), expected, "{codes:?}: {error}");
+        let is_internal = error.failure() == Failure::Internal;
+        assert_eq!(is_internal, expected, "{codes:?}: {error}");
     }
 }
 
@@ -349,5 +351,5 @@ async fn a_connection_that_ends_without_an_answer_may_do_so_for_an_entry() {
     let deadline = Deadline::after(Duration::from_mins(1));
     let error = bus.attempt(&["{}".into()], &fates, deadline).await;
     let error = error.unwrap_err();
-    assert!(error.is_internal(), "{error:?}");
+    assert_eq!(error.failure(), Failure::Internal, "{error:?}");
 }

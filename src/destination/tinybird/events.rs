@@ -14,7 +14,7 @@ use url::Url;
 
 use crate::net::gzip::gzip;
 use crate::net::http::{self, Answer, SendError};
-use crate::net::retry::{self, Again, Deadline, GaveUp, Jitter, Transient};
+use crate::net::retry::{self, Again, Deadline, Failure, GaveUp, Jitter, Transient};
 
 /// Seconds until the next window of the rate limit begins.
 const RESET: &str = "x-ratelimit-reset";
@@ -148,15 +148,11 @@ impl Transient for TinybirdError {
         }
     }
 
-    fn is_late(&self) -> bool {
-        matches!(self, Self::Send { source, .. } if source.is_time_out())
-    }
-
-    fn is_internal(&self) -> bool {
+    fn failure(&self) -> Failure {
         match self {
-            Self::Send { source, .. } => source.is_broken_off(),
-            Self::Status { status, .. } => http::is_internal(*status),
-            _ => false,
+            Self::Send { source, .. } => source.failure(),
+            Self::Status { status, .. } => http::failure(*status),
+            _ => Failure::Other,
         }
     }
 }
@@ -474,7 +470,8 @@ mod tests {
         for (status, body, is_internal) in [(403, page, true), (451, "", true), (403, "{}", false)]
         {
             let error = judged(status, &[], body).unwrap_err();
-            assert_eq!(error.is_internal(), is_internal, "{error}");
+            let is_suspect = error.failure() == Failure::Internal;
+            assert_eq!(is_suspect, is_internal, "{error}");
             assert_eq!(error.to_string().contains("TINYBIRD_TOKEN"), !is_internal);
         }
     }
