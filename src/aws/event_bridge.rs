@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use url::Url;
 
 use super::credentials::Credentials;
-use super::refusal::{About, Refusal, said, secrets};
+use super::refusal::{About, AwsRefusal, said, secrets};
 use super::region::Region;
 use super::sign::sign;
 use crate::clock::Clock;
@@ -237,7 +237,7 @@ impl Bus {
         if answer.status == StatusCode::OK {
             return Ok((answer, secrets(&credential)));
         }
-        let is_credential = Refusal::of(&answer).about().is_credential();
+        let is_credential = AwsRefusal::of(&answer).about().is_credential();
         if !(is_credential && self.credentials.are_renewed()) {
             return Err(self.refusal(action, &answer, &credential));
         }
@@ -287,7 +287,7 @@ impl Bus {
         credential: &AwsCredential,
     ) -> EventBridgeError {
         let host = self.host();
-        let refusal = Refusal::of(answer);
+        let refusal = AwsRefusal::of(answer);
         let said = refusal.said(&secrets(credential));
         let about = refusal.about();
         let is_other = matches!(

@@ -40,7 +40,7 @@ impl About {
 
 /// A refusal: its code and its explanation.
 #[derive(Debug)]
-pub(crate) struct Refusal {
+pub(crate) struct AwsRefusal {
     pub code: String,
     message: String,
 }
@@ -76,7 +76,7 @@ struct XmlError {
     message: String,
 }
 
-impl Refusal {
+impl AwsRefusal {
     /// Reads the refusal in an answer that is no success.
     pub fn of(answer: &Answer) -> Self {
         let text = answer.text();
@@ -189,9 +189,9 @@ mod tests {
 
     use super::*;
 
-    fn refusal(headers: &[(&'static str, &str)], body: &str) -> Refusal {
+    fn refusal(headers: &[(&'static str, &str)], body: &str) -> AwsRefusal {
         let headers = headers.iter();
-        Refusal::of(&Answer {
+        AwsRefusal::of(&Answer {
             status: StatusCode::BAD_REQUEST,
             headers: headers
                 .map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()))

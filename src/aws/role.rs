@@ -14,7 +14,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use super::refusal::{About, Refusal};
+use super::refusal::{About, AwsRefusal};
 use super::settings::is_header_text;
 use crate::azure::identity::{Identity, IdentityError};
 use crate::clock::Clock;
@@ -174,7 +174,7 @@ impl Role {
     /// Assumes the role. Makes one attempt, in which an expired token is replaced once.
     pub async fn assume(&self, deadline: Deadline) -> Result<Granted, RoleError> {
         let has_ended =
-            |it: &Answer| it.status != StatusCode::OK && Refusal::of(it).about() == About::End;
+            |it: &Answer| it.status != StatusCode::OK && AwsRefusal::of(it).about() == About::End;
         let ask = |token| self.ask(token, deadline);
         let asked = self.identity.with_token(deadline, has_ended, ask);
         let (answer, token) = asked.await?;
@@ -242,7 +242,7 @@ impl Role {
     }
 
     fn refusal(&self, answer: &Answer, token: &SecretString) -> RoleError {
-        let refusal = Refusal::of(answer);
+        let refusal = AwsRefusal::of(answer);
         let said = refusal.said(std::slice::from_ref(token));
         let role = self.arn.clone();
         match &*refusal.code {

@@ -17,7 +17,7 @@ use reqwest::Method;
 use secrecy::ExposeSecret as _;
 use url::Url;
 
-pub(crate) use self::refusal::Refusal;
+pub(crate) use self::refusal::AzureRefusal;
 use self::refusal::{Meaning, Opener};
 use self::secrets::AzureRefusals;
 use self::tokens::Tokens;
@@ -181,7 +181,7 @@ impl Container {
             return Ok(());
         };
         // It is just as well if somebody else created it meanwhile.
-        if refusal_in(&error).is_some_and(Refusal::is_made_already) {
+        if refusal_in(&error).is_some_and(AzureRefusal::is_made_already) {
             return Ok(());
         }
         Err(match self.classify("", &error) {
@@ -241,7 +241,7 @@ impl Container {
         StorageError::Unavailable(self.unavailable().into(), why.into())
     }
 
-    fn judge(&self, refusal: &Refusal) -> StorageError {
+    fn judge(&self, refusal: &AzureRefusal) -> StorageError {
         let again = refusal.again();
         let source = Box::new(refusal.clone());
         match refusal.verdict(self.opener) {
@@ -309,12 +309,12 @@ fn generic(error: impl std::error::Error + Send + Sync + 'static) -> Error {
     }
 }
 
-fn refusal_in(error: &Error) -> Option<&Refusal> {
+fn refusal_in(error: &Error) -> Option<&AzureRefusal> {
     cause(error)
 }
 
 fn is_without_container(error: &Error) -> bool {
-    refusal_in(error).is_some_and(Refusal::is_about_container)
+    refusal_in(error).is_some_and(AzureRefusal::is_about_container)
 }
 
 #[cfg(test)]

@@ -109,7 +109,7 @@ impl StorageError {
         match self {
             Self::Denied(_, source) => source
                 .downcast_ref()
-                .is_some_and(azure::Refusal::forbids_overwriting),
+                .is_some_and(azure::AzureRefusal::forbids_overwriting),
             Self::GaveUp(gave_up) => gave_up.error.forbids_overwriting(),
             _ => false,
         }
@@ -147,10 +147,12 @@ impl Transient for StorageError {
     fn again(&self) -> Again {
         match self {
             Self::Unavailable(_, source) => {
-                let azure = source.downcast_ref::<azure::Refusal>();
-                let s3 = source.downcast_ref::<s3::Refusal>();
-                let again = azure.map(azure::Refusal::again);
-                again.or(s3.map(s3::Refusal::again)).unwrap_or(Again::Soon)
+                let azure = source.downcast_ref::<azure::AzureRefusal>();
+                let s3 = source.downcast_ref::<s3::S3Refusal>();
+                let again = azure.map(azure::AzureRefusal::again);
+                again
+                    .or(s3.map(s3::S3Refusal::again))
+                    .unwrap_or(Again::Soon)
             }
             Self::NoToken(error) => error.again(),
             Self::Conflict

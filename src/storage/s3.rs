@@ -19,7 +19,7 @@ use super::in_use::InUse;
 use super::wire::{AnswerTooLarge, Refusals, Wire, cause};
 use super::{Attempt, Object, Objects, StorageError, Version, remote};
 use crate::aws::credentials::{Credentials, RoleError};
-use crate::aws::refusal::{About, Refusal as Said, secrets};
+use crate::aws::refusal::{About, AwsRefusal, secrets};
 use crate::aws::region::Region;
 use crate::error::with_causes;
 use crate::net::http::Answer;
@@ -49,7 +49,7 @@ pub(crate) struct S3 {
 /// The bucket, or something in front of it, did not accept a request.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("{}: {said}", status.as_u16())]
-pub(crate) struct Refusal {
+pub(crate) struct S3Refusal {
     status: StatusCode,
     code: String,
     about: About,
@@ -57,7 +57,7 @@ pub(crate) struct Refusal {
     again: Again,
 }
 
-impl Refusal {
+impl S3Refusal {
     pub fn again(&self) -> Again {
         self.again
     }
@@ -113,15 +113,15 @@ impl CredentialProvider for Current {
 struct S3Refusals(Arc<Current>);
 
 impl Refusals for S3Refusals {
-    type Refusal = Refusal;
+    type Refusal = S3Refusal;
     type Secrets = Option<Arc<AwsCredential>>;
 
     fn secrets(&self, _: &HttpRequest) -> Option<Arc<AwsCredential>> {
         self.0.in_use.get()
     }
 
-    fn read(&self, answer: &Answer, sent: &Option<Arc<AwsCredential>>) -> Refusal {
-        let said = Said::of(answer);
+    fn read(&self, answer: &Answer, sent: &Option<Arc<AwsCredential>>) -> S3Refusal {
+        let said = AwsRefusal::of(answer);
         let about = said.about();
         let again = match (answer.again(), sent) {
             (Again::Never, _) if about == About::Moment => Again::Soon,
@@ -129,7 +129,7 @@ impl Refusals for S3Refusals {
             (again, _) => again,
         };
         let secrets = sent.as_deref().map(secrets).unwrap_or_default();
-        Refusal {
+        S3Refusal {
             status: answer.status,
             said: said.said(&secrets),
             code: said.code,
@@ -213,7 +213,7 @@ impl S3 {
     /// Takes nothing from `error` except what the wire has passed on: `object_store`'s own texts
     /// may quote the response.
     fn classify(&self, path: &str, error: &Error) -> StorageError {
-        if let Some(refusal) = cause::<Refusal>(error) {
+        if let Some(refusal) = cause::<S3Refusal>(error) {
             if refusal.is_conflict() {
                 return StorageError::Conflict;
             }
@@ -235,7 +235,7 @@ impl S3 {
     }
 
     /// What a refusal means, and what the operator can do about it.
-    fn advice(&self, refusal: &Refusal) -> String {
+    fn advice(&self, refusal: &S3Refusal) -> String {
         let (place, region) = (self.bucket.place(), self.bucket.region.name());
         let is_elsewhere = matches!(
             &*refusal.code,
@@ -266,7 +266,7 @@ impl S3 {
     }
 }
 
-impl Refusal {
+impl S3Refusal {
     fn is_conflict(&self) -> bool {
         let is_named = matches!(
             &*self.code,
@@ -277,7 +277,7 @@ impl Refusal {
 }
 
 fn is_absent(error: &Error) -> bool {
-    let refusal = cause::<Refusal>(error);
+    let refusal = cause::<S3Refusal>(error);
     refusal.is_some_and(|it| it.status == StatusCode::NOT_FOUND && it.code != "NoSuchBucket")
 }
 

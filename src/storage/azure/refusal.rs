@@ -18,7 +18,7 @@ const LONGEST_CODE: usize = 64;
 
 /// An unsuccessful response of the storage account.
 #[derive(Clone, Debug, thiserror::Error)]
-pub(crate) struct Refusal {
+pub(crate) struct AzureRefusal {
     status: StatusCode,
     /// `x-ms-error-code`
     code: Option<String>,
@@ -49,7 +49,7 @@ pub(super) enum Meaning {
 }
 
 /// Formatted to follow its meaning: `403 AuthorizationFailure: This request is not authorized…`.
-impl fmt::Display for Refusal {
+impl fmt::Display for AzureRefusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.status.as_u16())?;
         if let Some(code) = &self.code {
@@ -59,7 +59,7 @@ impl fmt::Display for Refusal {
     }
 }
 
-impl Refusal {
+impl AzureRefusal {
     /// Reads the response to a request authorized by `secrets`. The refusal repeats none of them.
     pub(super) fn read(answer: &Answer, secrets: &[&SecretString]) -> Self {
         let body = String::from_utf8_lossy(&answer.body);

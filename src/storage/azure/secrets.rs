@@ -6,7 +6,7 @@ use object_store::client::HttpRequest;
 use reqwest::header::AUTHORIZATION;
 use secrecy::SecretString;
 
-use super::refusal::Refusal;
+use super::refusal::AzureRefusal;
 use super::tokens::Tokens;
 use crate::net::http::Answer;
 use crate::storage::wire::Refusals;
@@ -53,15 +53,15 @@ impl Secrets {
 }
 
 impl Refusals for AzureRefusals {
-    type Refusal = Refusal;
+    type Refusal = AzureRefusal;
     type Secrets = Secrets;
 
     fn secrets(&self, request: &HttpRequest) -> Secrets {
         Secrets::of(request)
     }
 
-    fn read(&self, answer: &Answer, secrets: &Secrets) -> Refusal {
-        let refusal = Refusal::read(answer, &secrets.all());
+    fn read(&self, answer: &Answer, secrets: &Secrets) -> AzureRefusal {
+        let refusal = AzureRefusal::read(answer, &secrets.all());
         match (&self.0, &secrets.token) {
             (Some(tokens), Some(token)) if refusal.is_about_credential() => {
                 refusal.with_again(tokens.refuse(token))
