@@ -27,10 +27,7 @@ pub(crate) async fn first_page(
 ) -> Result<Page, GaveUp<LogsError>> {
     let logs = &log.logs;
     let window = Search {
-        from: match start {
-            Start::At(time) => Some(time),
-            Start::Oldest => None,
-        },
+        from: start.time(),
         ..Search::OLDEST
     };
     let brief = Search {

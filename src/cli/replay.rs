@@ -14,7 +14,6 @@ use super::{Exit, Given, bad_settings, deadline, side_by_side, tenants, unusable
 use crate::app::{App, AppError, Layers, Origin, Replay};
 use crate::clock::{self, to_seconds};
 use crate::destination::{Destination, Filter, Kind};
-use crate::record::{Start, StartFrom};
 use crate::report::Gap;
 use crate::run::{Mark, Stretch};
 use crate::settings::SettingsError;
@@ -238,10 +237,6 @@ pub(super) fn stretch(
 fn mark(place: &Beginning, now: DateTime<Utc>) -> Option<Mark> {
     match place {
         Beginning::After(id) => Some(Mark::Id(id.clone())),
-        Beginning::At(StartFrom::Oldest) => None,
-        Beginning::At(start) => match start.resolve(now) {
-            Start::At(time) => Some(Mark::At(time)),
-            Start::Oldest => None,
-        },
+        Beginning::At(start) => start.resolve(now).time().map(Mark::At),
     }
 }

@@ -26,6 +26,14 @@ pub(crate) fn is_future(time: DateTime<Utc>, now: DateTime<Utc>) -> bool {
 }
 
 impl Start {
+    /// The time, if it is one.
+    pub fn time(self) -> Option<DateTime<Utc>> {
+        match self {
+            Self::Oldest => None,
+            Self::At(time) => Some(time),
+        }
+    }
+
     /// Whether a request can name it: the year has at most four digits, so that the time can be
     /// written, and a span can be subtracted from it.
     pub fn is_usable(self) -> bool {
@@ -71,8 +79,7 @@ impl Position {
     /// The time of the position, where it has one: that of the start, or of the record's id.
     pub fn time(&self) -> Option<DateTime<Utc>> {
         match self {
-            Self::Start(Start::At(time)) => Some(*time),
-            Self::Start(Start::Oldest) => None,
+            Self::Start(start) => start.time(),
             Self::After(id) => id.stored_at(),
         }
     }

@@ -75,7 +75,7 @@ impl Checkpoint {
         Self {
             loss: Some(Loss {
                 noticed_at: now,
-                began_at: time_of(start),
+                began_at: start.time(),
             }),
             ..Self::first(start)
         }
@@ -91,7 +91,7 @@ impl Checkpoint {
             cursor,
             others: BTreeMap::new(),
             start,
-            left_out_before: start.and_then(time_of),
+            left_out_before: start.and_then(Start::time),
             handled: BTreeSet::new(),
             newest: None,
             refused_since: None,
@@ -249,7 +249,7 @@ impl Checkpoint {
             self.others.clear();
             self.handled.clear();
             self.start = Some(start);
-            self.left_out_before = time_of(start);
+            self.left_out_before = start.time();
             self.wanted_since = None;
             self.oldest_found = None;
             // The log that was read to its end and compared was a shorter one.
@@ -309,7 +309,7 @@ impl Checkpoint {
         let is_chosen = self.set_by_hand && self.newest.is_none();
         let overlap = if is_chosen { Duration::ZERO } else { overlap };
         let begin = match self.position() {
-            Position::Start(start) => Some(time_of(start).unwrap_or_default()),
+            Position::Start(start) => Some(start.time().unwrap_or_default()),
             Position::After(cursor) => cursor.stored_at().map(|it| it - overlap),
         };
         self.wanted_since = self.wanted_since.or(begin);
@@ -324,7 +324,7 @@ impl Checkpoint {
     /// Whether the checkpoint contains a time that cannot be known yet. A position that a person has
     /// set does not count: it may come from a wrong clock, and is not discarded.
     pub fn is_of_the_future(&self, now: DateTime<Utc>) -> bool {
-        let chosen = self.start.and_then(time_of);
+        let chosen = self.start.and_then(Start::time);
         let chosen = [chosen, self.left_out_before, self.wanted_since];
         let chosen = chosen.into_iter().flatten();
         let cursors = self.cursors().into_iter().filter_map(LogId::stored_at);
@@ -356,13 +356,6 @@ impl Checkpoint {
     /// cursor still count as handled.
     pub fn restart(&mut self, start: Start) {
         self.start = Some(start);
-    }
-}
-
-fn time_of(start: Start) -> Option<DateTime<Utc>> {
-    match start {
-        Start::At(time) => Some(time),
-        Start::Oldest => None,
     }
 }
 
