@@ -120,9 +120,9 @@ impl Counted {
 
 /// What was counted since the history was last written.
 #[derive(Debug, Default)]
-pub(super) struct Uncounted(Mutex<Counted>);
+pub(super) struct NewlyCounted(Mutex<Counted>);
 
-impl Uncounted {
+impl NewlyCounted {
     /// Hands the counts to the caller that writes them.
     pub(super) fn take(&self) -> Counted {
         std::mem::take(&mut *self.lock())
@@ -180,7 +180,7 @@ impl Watch for Counting<'_> {
 
     fn saved(&mut self) {
         if let Some(history) = self.history {
-            history.uncounted().add(&self.unsaved);
+            history.newly_counted().add(&self.unsaved);
         }
         self.unsaved.hours.clear();
     }

@@ -14,7 +14,7 @@ use super::unwritten::Unwritten;
 use super::{FORMAT, History, PastError};
 use crate::net::retry::Deadline;
 use crate::report::Report;
-use crate::state::counted::Uncounted;
+use crate::state::counted::NewlyCounted;
 use crate::storage::{Storage, StorageError, Version};
 
 /// Time limit for writing the history; a run does not wait longer.
@@ -71,7 +71,7 @@ pub(crate) struct HistoryStore {
     storage: Arc<Storage>,
     path: String,
     books: Mutex<Books>,
-    uncounted: Uncounted,
+    newly_counted: NewlyCounted,
 }
 
 #[derive(Default)]
@@ -92,7 +92,7 @@ impl HistoryStore {
             storage,
             path: format!("history/{tenant}/{destination}.json"),
             books: Mutex::default(),
-            uncounted: Uncounted::default(),
+            newly_counted: NewlyCounted::default(),
         }
     }
 
@@ -102,8 +102,8 @@ impl HistoryStore {
     }
 
     /// What was counted, to be written with the next run that is worth writing.
-    pub(in crate::state) fn uncounted(&self) -> &Uncounted {
-        &self.uncounted
+    pub(in crate::state) fn newly_counted(&self) -> &NewlyCounted {
+        &self.newly_counted
     }
 
     /// Whether a run has delivered a record or set one aside. What is no history of this version does
@@ -218,7 +218,7 @@ impl HistoryStore {
                 *known = Some(latest);
                 return Ok(true);
             }
-            let Some(is_told) = unwritten.add_to(&mut latest.history, &self.uncounted) else {
+            let Some(is_told) = unwritten.add_to(&mut latest.history, &self.newly_counted) else {
                 *known = Some(latest);
                 return Ok(false);
             };

@@ -5,7 +5,7 @@ use chrono::{DateTime, Utc};
 
 use super::History;
 use crate::report::Report;
-use crate::state::counted::{Counted, Uncounted};
+use crate::state::counted::{Counted, NewlyCounted};
 
 /// Maximum number of runs held. If there are more, runs without a gap are dropped first.
 const MOST: usize = 50;
@@ -51,7 +51,7 @@ impl Unwritten {
 
     /// Adds all runs to the stored history, which is then to be written. Returns whether the newest run
     /// is worth writing; `None` if no run is.
-    pub fn add_to(&mut self, history: &mut History, uncounted: &Uncounted) -> Option<bool> {
+    pub fn add_to(&mut self, history: &mut History, newly_counted: &NewlyCounted) -> Option<bool> {
         let told = self.runs.iter().map(|it| history.add(&it.report, it.at));
         let told: Vec<_> = told.collect();
         if !told.contains(&true) {
@@ -61,7 +61,7 @@ impl Unwritten {
         for run in &mut self.runs {
             run.is_tried = true;
         }
-        self.counted.add(&uncounted.take());
+        self.counted.add(&newly_counted.take());
         history.counted.keep(&self.counted);
         self.tried = Some(history.clone());
         told.last().copied()
