@@ -1,9 +1,9 @@
 //! The delivering half: records that were read and not handled before go into batches, and each batch
-//! to the destination. What is handled is settled in the ledger, in order.
+//! to the destination. What is handled is saved in the ledger, in order.
 //!
 //! Each step is a method of [`Delivering`]. This file fills batches and sends them. Once a batch is
-//! answered, [what was accepted is noted](attempt), [the rest is sorted out](sort_out), and [the batch is
-//! settled](sent).
+//! answered, [what was accepted is noted](attempt), [the rest is sorted out](sort_out), and [the cursor
+//! passes the batch](sent).
 
 mod attempt;
 mod batch;
@@ -46,7 +46,7 @@ pub(super) struct Delivering<'c, S, A, L> {
     met: Reach,
     /// The comparison to save once everything read is handled: only it leads to the records it found.
     comparison: Option<Comparison>,
-    /// Records left out since the last settlement or delivery.
+    /// Records left out since the cursor was last moved, or a batch sent.
     left_out: usize,
     /// Whether the run has saved before its first delivery, which shows that it may.
     is_claimed: bool,
@@ -103,7 +103,7 @@ impl<'c, S: Source, A: DeadLetters, L: Ledger> Delivering<'c, S, A, L> {
         }
     }
 
-    /// Delivers the records read that were not handled before, and settles after each batch.
+    /// Delivers the records read that were not handled before, and saves after each batch.
     pub(super) async fn deliver(&mut self, incoming: mpsc::Receiver<Read>) -> Result<(), Stop> {
         let delivered = self.deliver_all(incoming).await;
         if let Err(stop) = &delivered {
@@ -133,7 +133,7 @@ impl<'c, S: Source, A: DeadLetters, L: Ledger> Delivering<'c, S, A, L> {
                 // Polled in order, so that a run is deterministic.
                 biased;
                 Some(answer) = self.sent.next() => {
-                    self.settle_sent(answer).await?;
+                    self.take_answer(answer).await?;
                     continue;
                 }
                 next = incoming.recv() => next,
@@ -200,7 +200,7 @@ impl<'c, S: Source, A: DeadLetters, L: Ledger> Delivering<'c, S, A, L> {
                         self.keep_dead_letter(&record, &*reason).await?;
                         self.unfit += 1;
                         self.met.meet(&id);
-                        return Ok(self.settle().await?);
+                        return Ok(self.move_cursor().await?);
                     };
                     // The whole record is set aside first, but it is handled only once its row is
                     // delivered: an earlier run may have set it aside and got no further.
@@ -212,7 +212,7 @@ impl<'c, S: Source, A: DeadLetters, L: Ledger> Delivering<'c, S, A, L> {
         self.met.meet(&id);
         let is_idle = self.batch.is_empty() && self.sent.is_empty();
         if is_idle && self.left_out >= LEFT_OUT_AT_ONCE {
-            self.settle().await?;
+            self.move_cursor().await?;
         }
         Ok(())
     }
@@ -274,8 +274,8 @@ impl<'c, S: Source, A: DeadLetters, L: Ledger> Delivering<'c, S, A, L> {
         Ok(is_new)
     }
 
-    /// Sends the batch, unless it is empty, and settles it once it is answered. A run with many batches
-    /// may send others meanwhile; if it is killed, all batches in flight are sent again.
+    /// Sends the batch, unless it is empty. A run with many batches may have several in flight; if it is
+    /// killed, all of them are sent again. Otherwise waits for the answer.
     async fn flush(&mut self) -> Result<(), Stop> {
         if self.batch.is_empty() {
             return Ok(());
@@ -298,23 +298,23 @@ impl<'c, S: Source, A: DeadLetters, L: Ledger> Delivering<'c, S, A, L> {
         self.left_out = 0;
         let side_by_side = (1 + self.batches / BATCHES_EACH).min(limits.side_by_side);
         while self.sent.len() >= side_by_side {
-            self.settle_next().await?;
+            self.take_next_answer().await?;
         }
         Ok(())
     }
 
-    /// Sends the batch, and waits until every batch that was sent is settled.
+    /// Sends the batch, and waits until every batch that was sent is handled.
     async fn flush_all(&mut self) -> Result<(), Stop> {
         self.flush().await?;
         while !self.sent.is_empty() {
-            self.settle_next().await?;
+            self.take_next_answer().await?;
         }
         Ok(())
     }
 
-    async fn settle_next(&mut self) -> Result<(), Stop> {
+    async fn take_next_answer(&mut self) -> Result<(), Stop> {
         match self.sent.next().await {
-            Some(answer) => self.settle_sent(answer).await,
+            Some(answer) => self.take_answer(answer).await,
             None => Ok(()),
         }
     }
@@ -331,7 +331,7 @@ impl<'c, S: Source, A: DeadLetters, L: Ledger> Delivering<'c, S, A, L> {
     }
 
     /// Moves the cursor past everything met, all of which is handled, and saves.
-    async fn settle(&mut self) -> Result<(), RunError> {
+    async fn move_cursor(&mut self) -> Result<(), RunError> {
         self.left_out = 0;
         self.ledger.reach(&self.met);
         self.save().await

@@ -86,23 +86,24 @@ impl<S: Source, A: DeadLetters> ActiveRun<'_, S, A> {
         if opening.is_replay() {
             return Ok(None);
         }
-        let settled = settled(opening);
-        let wanted = wanted_since(opening);
+        let handled = handled_up_to(opening);
+        let expected = expected_since(opening);
         let is_in_time = |time: &DateTime<Utc>| self.began - *time <= LONGEST_RETENTION;
         // An id with a time older than the longest retention does not tell when it was read.
         let ahead = opening.ahead.iter().filter_map(LogId::stored_at);
         let places = ahead.filter(is_in_time).chain(opening.position.time());
         // Before the beginning of a reading, nothing is handled.
-        let is_begun = |time: &DateTime<Utc>| opening.since.is_none_or(|since| since < *time);
-        let places = places.map(|it| Some(it).filter(is_begun).or(wanted));
+        let is_begun =
+            |time: &DateTime<Utc>| opening.wanted_since.is_none_or(|since| since < *time);
+        let places = places.map(|it| Some(it).filter(is_begun).or(expected));
         let is_nowhere = opening.position == Position::Start(Start::Oldest);
-        let places = places.chain(is_nowhere.then_some(wanted));
+        let places = places.chain(is_nowhere.then_some(expected));
         // The same applies to a prefix whose cursor is still at its beginning.
         let is_untouched = is_nowhere || opening.cursors.ends().any(|it| opening.begins_after(it));
         let places = places.chain(is_untouched.then_some(opening.oldest_found));
         let reached = places.flatten().min();
         // Without any such time, nothing can be missing.
-        match reached.map(|it| settled.map_or(it, |settled| it.max(settled))) {
+        match reached.map(|it| handled.map_or(it, |handled| it.max(handled))) {
             Some(reached) if self.is_lost(reached, opening).await? => Ok(Some(reached)),
             _ => Ok(None),
         }
@@ -118,7 +119,7 @@ impl<S: Source, A: DeadLetters> ActiveRun<'_, S, A> {
     ) -> Result<Option<Gap>, SourceError> {
         // A first reading has checked this at its beginning.
         let is_first = known(opening).is_none() && opening.cursors.ends().next().is_none();
-        match wanted_since(opening).max(settled(opening)) {
+        match expected_since(opening).max(handled_up_to(opening)) {
             Some(reached) if !is_first && self.is_lost(reached, opening).await? => {
                 // A first reading may begin long before the oldest record, and take several runs. Then
                 // the oldest record read in this run is not the oldest that is left.
@@ -207,21 +208,21 @@ fn known(opening: &Opening) -> Option<DateTime<Utc>> {
 }
 
 /// Up to when everything is handled: records stored later may have become visible after that run.
-fn settled(opening: &Opening) -> Option<DateTime<Utc>> {
+fn handled_up_to(opening: &Opening) -> Option<DateTime<Utc>> {
     Some(known(opening)? - opening.overlap.min(LATEST))
 }
 
-/// The time since when all records are wanted, whatever their prefix. If reading was to begin with the
+/// The time since when records are expected, whatever their prefix. If reading was to begin with the
 /// oldest record, this is the time of the first run: nothing is known of earlier records with a prefix
 /// that was never met.
-fn wanted_since(opening: &Opening) -> Option<DateTime<Utc>> {
+fn expected_since(opening: &Opening) -> Option<DateTime<Utc>> {
     let first_run = opening.comparison.filter(|it| !it.was_made);
     begun(opening).or(first_run.map(|it| it.at))
 }
 
 /// When reading was to begin; `None` if with the oldest record.
 fn begun(opening: &Opening) -> Option<DateTime<Utc>> {
-    opening.since.filter(|it| *it > DateTime::UNIX_EPOCH)
+    opening.wanted_since.filter(|it| *it > DateTime::UNIX_EPOCH)
 }
 
 /// The time between what is known to be handled and the oldest record that can still be read: the

@@ -37,7 +37,7 @@ pub(crate) struct Opening {
     /// The cursors of all prefixes.
     pub cursors: Reach,
     /// From when on records of a prefix that was never met are wanted.
-    pub since: Option<DateTime<Utc>>,
+    pub wanted_since: Option<DateTime<Utc>>,
     /// When the oldest record found was stored, if the first reading began with the oldest record.
     pub oldest_found: Option<DateTime<Utc>>,
     /// When the newest records were last compared with those read.
@@ -60,7 +60,7 @@ impl Opening {
 
     /// The stored time from which a prefix that was never met is read.
     pub fn beginning(&self) -> Option<DateTime<Utc>> {
-        self.since.map(|since| since - STORING_DELAY)
+        self.wanted_since.map(|since| since - STORING_DELAY)
     }
 
     /// Whether this cursor is not a record's id, but the synthetic id at which its prefix begins to be

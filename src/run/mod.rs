@@ -1,4 +1,4 @@
-//! The run: reads what is new, delivers it in batches, and settles what is handled.
+//! The run: reads what is new, delivers it in batches, and saves what is handled.
 //!
 //! There is one path. The first run, the run of every minute and the catch-up after an outage consist
 //! of the same two halves, [reading](read) and [delivering](deliver), which work concurrently until the

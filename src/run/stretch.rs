@@ -303,7 +303,7 @@ impl Ledger for StretchLedger<'_> {
             position: self.stretch.position(),
             ahead: Vec::new(),
             cursors: Reach::default(),
-            since: None,
+            wanted_since: None,
             oldest_found: None,
             comparison: None,
             was_handled: Arc::new(|_| false),

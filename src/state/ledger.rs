@@ -133,7 +133,7 @@ impl Ledger for CheckpointLedger<'_> {
             position,
             ahead,
             cursors: self.checkpoint.cursors().into_iter().collect(),
-            since: self.checkpoint.wanted_since,
+            wanted_since: self.checkpoint.wanted_since,
             oldest_found: self.checkpoint.oldest_found,
             comparison: self.checkpoint.comparison,
             was_handled: Arc::new(move |id| before.has_handled(id)),

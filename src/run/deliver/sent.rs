@@ -1,4 +1,4 @@
-//! Batches that are being delivered, and how they are settled.
+//! Batches that are being delivered, and what follows their answers.
 
 use std::collections::VecDeque;
 use std::pin::pin;
@@ -118,7 +118,7 @@ impl<S: Source, A: DeadLetters, L: Ledger> Delivering<'_, S, A, L> {
     /// Processes the answer to a batch. Saves accepted records at once; the cursor passes the batch
     /// once all batches before it are answered. If the batch was not accepted as a whole, waits for the
     /// other batches in flight, and then finds the records at fault.
-    pub(super) async fn settle_sent(&mut self, answer: Answer) -> Result<(), Stop> {
+    pub(super) async fn take_answer(&mut self, answer: Answer) -> Result<(), Stop> {
         let is_whole = self.acknowledge_sent(answer);
         if !(self.acknowledge_those_that_came() && is_whole) {
             self.wait_for_all(true).await?;

@@ -163,7 +163,7 @@ impl<'a> Seen<'a> {
             return true;
         };
         let cursor = self.opening.cursors.of(series).and_then(LogId::stored_at);
-        self.opening.since.is_none_or(|since| time <= since)
+        self.opening.wanted_since.is_none_or(|since| time <= since)
             || cursor.is_some_and(|cursor| time + STORING_DELAY <= cursor)
     }
 
@@ -175,13 +175,13 @@ impl<'a> Seen<'a> {
         let next = match self.floor(prefix) {
             Some(floor) if id <= floor || (self.opening.was_handled)(id) => return,
             Some(floor) => Next::after_cursor(floor.clone()),
-            None => Next::by_time(prefix, self.wanted_since(id)),
+            None => Next::by_time(prefix, self.beginning_for(id)),
         };
         self.to_read.entry(prefix.to_owned()).or_insert(next);
     }
 
-    /// The time from which records of this id's series are wanted, if the series was never met.
-    fn wanted_since(&self, id: &LogId) -> DateTime<Utc> {
+    /// The time from which this id's series is read, if it was never met.
+    fn beginning_for(&self, id: &LogId) -> DateTime<Utc> {
         let since = self.opening.beginning();
         let since = since.unwrap_or(DateTime::UNIX_EPOCH);
         id.stored_at().map_or(since, |stored| since.min(stored))
@@ -290,7 +290,7 @@ impl<'a> Seen<'a> {
             (Some(next), _) => next,
             (None, Some(cursor)) if shown <= *cursor => return Ok(self.next_series()),
             (None, Some(cursor)) => Next::after_cursor(cursor.clone()),
-            (None, None) => Next::by_time(series, self.wanted_since(&shown)),
+            (None, None) => Next::by_time(series, self.beginning_for(&shown)),
         };
         self.begin(series);
         if place.after <= last {
@@ -389,7 +389,7 @@ impl<'a> Seen<'a> {
                 is_made_up: is_done,
                 ..Next::after_cursor(floor.clone())
             },
-            None => Next::by_time(id.prefix()?, self.wanted_since(id)),
+            None => Next::by_time(id.prefix()?, self.beginning_for(id)),
         })
     }
 
@@ -474,7 +474,7 @@ mod tests {
             position: Position::After(cursor.clone()),
             ahead: Vec::new(),
             cursors: [&cursor].into_iter().collect(),
-            since: None,
+            wanted_since: None,
             oldest_found: None,
             comparison: None,
             was_handled: Arc::new(|_| false),
