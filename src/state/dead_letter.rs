@@ -104,9 +104,10 @@ impl DeadLetterStore {
         format!("{}/{name}.json", self.folder())
     }
 
-    /// Whether the letter is stored already. It counts as stored if it is too large to be read back.
-    /// Any other object with its name is moved aside, and the letter is written in its place.
-    async fn is_kept(
+    /// Stores a letter where there is an object already. That may be this letter: it counts as that if it
+    /// is too large to be read back. Anything else is moved aside, and the letter is written in its
+    /// place. Returns whether the letter was there before.
+    async fn write_unless_kept(
         &self,
         name: &str,
         log_id: Option<&LogId>,
@@ -159,7 +160,8 @@ impl DeadLetters for DeadLetterStore {
             Ok(_) => Ok(false),
             // The record was read again, or an earlier run could not save its checkpoint.
             Err(StorageError::Conflict) => {
-                self.is_kept(&name, letter.log_id, &json, deadline).await
+                self.write_unless_kept(&name, letter.log_id, &json, deadline)
+                    .await
             }
             Err(error) if error.is_too_large() => Ok(true),
             Err(error) => Err(error),
