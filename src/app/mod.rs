@@ -55,7 +55,7 @@ use crate::net::retry::{Deadline, Jitter};
 use crate::report::Report;
 use crate::run::{MemoryBudget, Policy, Run, Share, Watched};
 use crate::settings::SettingsError;
-use crate::state::{CheckpointLedger, CheckpointStore, Counting};
+use crate::state::{CheckpointLedger, Counting};
 use crate::storage::Storage;
 
 /// Checks app settings as the Functions host would use them. Returns the destinations, or all
@@ -276,21 +276,15 @@ impl App {
         report.rate_limit = self.tenant.rate_limit();
         report.took_since(began);
         // If the checkpoint could not be read, nothing else is requested from the storage.
-        let checkpoints = match &pipeline.route {
-            Ok(route) => Some(&route.stores.checkpoints),
-            Err(_) => pipeline.checkpoints.as_ref(),
-        };
-        let is_away = checkpoints.is_some_and(CheckpointStore::is_away);
-        let history = pipeline.history.as_ref().filter(|_| !is_away);
+        let stores = pipeline.stores().filter(|it| !it.checkpoints.is_away());
+        let history = stores.map(|it| &it.history);
         // Looking at records is not monitored.
         let sink = self.heartbeat_sink().filter(|_| !pipeline.is_for_a_look);
-        let judged = history.zip(pipeline.route.as_ref().ok());
         // Of a run that set nothing aside only a heartbeat tells that.
-        if let Some((history, route)) = judged
+        if let Some(stores) = stores.filter(|_| pipeline.route.is_ok())
             && (report.dead_lettered > 0 || sink.is_some())
         {
-            let dead_letters = &route.stores.dead_letters;
-            judge_set_aside(history, dead_letters, &mut report, deadline).await;
+            judge_set_aside(stores, &mut report, deadline).await;
         }
         let now = (self.clock)();
         note_run(history, sink, &report, now, deadline).await;
@@ -348,7 +342,7 @@ impl App {
             ..
         } = self.policy;
         let ledger = CheckpointLedger::new(checkpoints, start_from, overlap, &self.clock);
-        let counting = Counting::new(pipeline.history.as_ref(), &self.clock);
+        let counting = Counting::new(&route.stores.history, &self.clock);
         let ledger = Watched::new(ledger, counting);
         let mut ledger = Watched::new(ledger, Noting::new(route.proof.as_ref()));
         let run = Box::pin(run.make(&mut ledger, &pipeline.progress));
@@ -371,8 +365,8 @@ impl App {
     ) -> Report {
         let mut report = Report::default();
         report.fail(problem);
-        if let Some(checkpoints) = &pipeline.checkpoints {
-            let anchor = anchor(checkpoints, self.policy, &self.clock, deadline);
+        if let Some(stores) = pipeline.stores() {
+            let anchor = anchor(&stores.checkpoints, self.policy, &self.clock, deadline);
             report.gap = self.unless_asked_to_end(anchor).await.flatten();
         }
         report

@@ -3,29 +3,25 @@
 
 use std::time::Duration;
 
+use super::Stores;
 use crate::net::retry::Deadline;
 use crate::report::{OnlySetAside, Report};
-use crate::state::{DeadLetterStore, HistoryStore};
 
 /// Time limit for counting the dead letters; a run does not wait longer.
 const COUNTING: Duration = Duration::from_secs(5);
 
 /// Notes in the report if several records were set aside since one was last delivered, and are dead
 /// letters still. Fails the run if it set one of them aside.
-pub(super) async fn judge_set_aside(
-    history: &HistoryStore,
-    dead_letters: &DeadLetterStore,
-    report: &mut Report,
-    deadline: Deadline,
-) {
+pub(super) async fn judge_set_aside(stores: &Stores, report: &mut Report, deadline: Deadline) {
     if report.delivered + report.quarantined > 0 {
         return;
     }
-    let count = report.dead_lettered + history.only_set_aside(deadline).await;
+    let count = report.dead_lettered + stores.history.only_set_aside(deadline).await;
     if OnlySetAside::find(count, None).is_none() {
         return;
     }
-    let left = dead_letters.names(deadline.for_saving().within(COUNTING));
+    let deadline = deadline.for_saving().within(COUNTING);
+    let left = stores.dead_letters.names(deadline);
     let left = left.await.ok().map(|names| names.len());
     report.only_set_aside = OnlySetAside::find(count, left);
     if let Some(error) = report.only_set_aside

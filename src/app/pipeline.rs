@@ -12,7 +12,7 @@ use crate::destination::{Destination, Filter, Kind, Tools};
 use crate::report::{Report, label};
 use crate::run::Pace;
 use crate::settings::{SettingsError, UNKNOWN};
-use crate::state::{ArrivalStore, CheckpointStore, HistoryStore, Timing};
+use crate::state::{ArrivalStore, Timing};
 use crate::storage::Storage;
 
 /// A destination of a tenant, and all that its runs need.
@@ -25,10 +25,8 @@ pub(crate) struct Pipeline {
     pub is_for_a_look: bool,
     /// The destination and its path, or why there is none.
     pub route: Result<Route, SettingsError>,
-    /// The history of its runs, unless the destination's name is unknown.
-    pub(super) history: Option<HistoryStore>,
-    /// Its checkpoint, if its settings are bad.
-    pub(super) checkpoints: Option<CheckpointStore>,
+    /// Its stores if there is no route, unless its name is unknown.
+    stores: Option<Stores>,
     pub(super) progress: watch::Sender<Report>,
 }
 
@@ -47,6 +45,12 @@ impl Pipeline {
     /// The report of the current run, as it grows.
     pub fn progress(&self) -> watch::Receiver<Report> {
         self.progress.subscribe()
+    }
+
+    /// Its stores, whether there is a route or not, unless its name is unknown.
+    pub(super) fn stores(&self) -> Option<&Stores> {
+        let route = self.route.as_ref().ok();
+        route.map(|it| &it.stores).or(self.stores.as_ref())
     }
 }
 
@@ -82,15 +86,10 @@ impl Maker<'_> {
             is_for_a_look: kind.is_some_and(|kind| kind.is_for_a_look),
             progress: watch::Sender::new(Report::of(&label)),
             label,
-            history: kind.map(|kind| {
-                HistoryStore::new(Arc::clone(self.storage), &self.domain.name, kind.name)
-            }),
-            checkpoints: kind.filter(|_| route.is_err()).map(|kind| {
+            stores: kind.filter(|_| route.is_err()).map(|kind| {
                 let privacy = &self.tools.privacy;
-                let stores = self
-                    .layers
-                    .stores_of(kind, self.domain, self.storage, privacy);
-                stores.checkpoints
+                self.layers
+                    .stores_of(kind, self.domain, self.storage, privacy)
             }),
             route,
         }

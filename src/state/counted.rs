@@ -139,7 +139,7 @@ impl NewlyCounted {
 
 /// Counts the records that a run's ledger takes as new.
 pub(crate) struct Counting<'a> {
-    history: Option<&'a HistoryStore>,
+    history: &'a HistoryStore,
     clock: &'a Clock,
     /// Records stored before this are not counted, because not all of them are read.
     floor: Option<DateTime<Utc>>,
@@ -148,7 +148,7 @@ pub(crate) struct Counting<'a> {
 }
 
 impl<'a> Counting<'a> {
-    pub fn new(history: Option<&'a HistoryStore>, clock: &'a Clock) -> Self {
+    pub fn new(history: &'a HistoryStore, clock: &'a Clock) -> Self {
         Self {
             history,
             clock,
@@ -179,9 +179,7 @@ impl Watch for Counting<'_> {
     }
 
     fn saved(&mut self) {
-        if let Some(history) = self.history {
-            history.newly_counted().add(&self.unsaved);
-        }
+        self.history.newly_counted().add(&self.unsaved);
         self.unsaved.hours.clear();
     }
 }

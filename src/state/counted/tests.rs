@@ -133,7 +133,7 @@ impl World {
         let start = StartFrom::Ago(Duration::from_hours(1));
         let overlap = Duration::from_mins(1);
         let ledger = CheckpointLedger::new(checkpoints, start, overlap, &self.clock);
-        let counting = Counting::new(Some(history), &self.clock);
+        let counting = Counting::new(history, &self.clock);
         let mut ledger = Watched::new(ledger, counting);
         ledger.open(deadline()).await.unwrap();
         ledger
