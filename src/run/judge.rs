@@ -37,7 +37,7 @@ impl Tally {
         self.judge_quarantine(report);
         if !self.has_failed {
             self.judge_refusals(report);
-            self.judge_misfits(report);
+            self.judge_unfit(report);
         }
     }
 
@@ -55,7 +55,7 @@ impl Tally {
         }
     }
 
-    fn judge_misfits(&self, report: &mut Report) {
+    fn judge_unfit(&self, report: &mut Report) {
         let (unfit, all) = (self.unfit, self.all());
         if is_much(unfit, all) {
             report.fail(&RunError::ManyUnfit { unfit, all });
@@ -95,6 +95,6 @@ impl<S: Source, A: DeadLetters> ActiveRun<'_, S, A> {
         } else {
             warn!("{}: {error}", self.run.name);
         }
-        self.report(|report| tally.judge_misfits(report));
+        self.report(|report| tally.judge_unfit(report));
     }
 }
