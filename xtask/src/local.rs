@@ -35,12 +35,12 @@ pub fn prepare() -> Result<()> {
     install(&build.program, &program)?;
     println!("{} is built.", program.display());
 
-    let settled = if settle(project.root())? {
+    let told = if copy_sample(project.root())? {
         "is new"
     } else {
         "is left as it is"
     };
-    println!("{SETTINGS} {settled}.\n");
+    println!("{SETTINGS} {told}.\n");
 
     for (number, (step, commands)) in (1..).zip(STEPS) {
         println!("{number}. {step}");
@@ -63,7 +63,7 @@ fn install(built: &Path, program: &Path) -> Result<()> {
 }
 
 /// Copies the sample settings if there are no settings yet. Returns whether it did.
-fn settle(root: &Path) -> Result<bool> {
+fn copy_sample(root: &Path) -> Result<bool> {
     let sample = fs::read(root.join(SAMPLE)).with_context(|| format!("reading {SAMPLE}"))?;
     let mut options = File::options();
     options.write(true).create_new(true);
@@ -89,7 +89,7 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let settings = || fs::read_to_string(root.path().join(SETTINGS)).unwrap();
         fs::write(root.path().join(SAMPLE), "sample").unwrap();
-        assert!(settle(root.path()).unwrap());
+        assert!(copy_sample(root.path()).unwrap());
         assert_eq!(settings(), "sample");
         #[cfg(unix)]
         {
@@ -99,7 +99,7 @@ mod tests {
         }
 
         fs::write(root.path().join(SETTINGS), "mine").unwrap();
-        assert!(!settle(root.path()).unwrap());
+        assert!(!copy_sample(root.path()).unwrap());
         assert_eq!(settings(), "mine");
     }
 
