@@ -6,12 +6,13 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 use tracing::warn;
 
+use super::time::{time_before, time_of};
 use super::{ActiveRun, DeadLetters, Newest, Opening};
 use crate::clock::to_seconds;
 use crate::error::with_causes;
 use crate::record::{
-    LONGEST_RETENTION, LogId, Page, Position, Reach, Record, SHORTEST_RETENTION, STORING_DELAY,
-    Source, SourceError, Start, is_future,
+    LONGEST_RETENTION, LogId, Page, Position, Reach, SHORTEST_RETENTION, STORING_DELAY, Source,
+    SourceError, Start,
 };
 use crate::report::Gap;
 
@@ -240,30 +241,5 @@ fn gap(
     Gap {
         from: from.map(|it| if it < to { it } else { reached }),
         to,
-    }
-}
-
-/// When a record with this id and date happened. If it has no date, or one in the future, when it was
-/// stored.
-pub(super) fn time_before(
-    now: DateTime<Utc>,
-    id: &LogId,
-    date: Option<DateTime<Utc>>,
-) -> Option<DateTime<Utc>> {
-    let mut times = [date, id.stored_at()].into_iter().flatten();
-    times.find(|it| !is_future(*it, now))
-}
-
-/// When a record happened. If its date is more than [`STORING_DELAY`] before the time in its id, when it
-/// was stored. `None` if the id is older than the date, because then neither can be trusted.
-pub(super) fn time_of(record: &Record) -> Option<DateTime<Utc>> {
-    match (record.log_id.stored_at(), record.date) {
-        (Some(stored), Some(date)) if stored < date => None,
-        (Some(stored), Some(date))
-            if (stored - date).to_std().is_ok_and(|it| it > STORING_DELAY) =>
-        {
-            Some(stored)
-        }
-        (stored, date) => date.or(stored),
     }
 }

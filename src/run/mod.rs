@@ -18,6 +18,7 @@ mod policy;
 mod read;
 mod set_aside;
 mod stretch;
+mod time;
 mod watched;
 
 use std::time::Duration;
@@ -28,7 +29,6 @@ use tokio::time::Instant;
 use tracing::warn;
 
 use self::deliver::{Delivering, Summary};
-use self::gap::time_before;
 pub(crate) use self::judge::Tally;
 pub(crate) use self::ledger::{Handled, Ledger, Newest, Opening};
 pub(crate) use self::memory::{MemoryBudget, Share};
@@ -37,6 +37,7 @@ pub(crate) use self::policy::{Policy, SETTINGS};
 pub(crate) use self::read::Comparison;
 pub(crate) use self::set_aside::{DeadLetter, DeadLetters, Kept};
 pub(crate) use self::stretch::{Mark, Stretch, StretchLedger, Until};
+use self::time::time_before;
 pub(crate) use self::watched::{Watch, Watched};
 use crate::clock::{Clock, to_seconds};
 use crate::destination::{Destination, Filter};

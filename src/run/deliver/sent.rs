@@ -15,7 +15,7 @@ use super::batch::Batch;
 use crate::destination::{Delivery, Destination};
 use crate::net::retry::Deadline;
 use crate::record::{LogId, Reach, Record, Source};
-use crate::run::gap::time_before;
+use crate::run::time::time_before;
 use crate::run::{DeadLetters, Ledger, Stop};
 
 /// The result of delivering the batch with this number, and the batch's rows.

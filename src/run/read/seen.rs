@@ -24,7 +24,7 @@ use crate::record::{
     CLOCK_ERROR, LogId, Page, Position, Reach, Record, STORING_DELAY, Start, is_future,
 };
 use crate::run::Opening;
-use crate::run::gap::time_of;
+use crate::run::time::time_of;
 
 /// The page has no record with an id, so it is not known where to read on.
 #[derive(Debug)]

@@ -1,7 +1,7 @@
 //! A cursor that Auth0 no longer accepts, and what may be missing then.
 
 use super::*;
-use crate::run::gap::time_of;
+use crate::run::time::time_of;
 
 /// A source may reject an id whose record it has dropped, or silently take it as a lower bound.
 const EITHER_WAY: [bool; 2] = [true, false];
