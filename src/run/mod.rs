@@ -43,7 +43,7 @@ use crate::clock::{Clock, to_seconds};
 use crate::destination::{Destination, Filter};
 use crate::error::BoxError;
 use crate::net::retry::Deadline;
-use crate::record::{LogId, Position, Reach, Source, SourceError, is_future};
+use crate::record::{LogId, Position, Source, SourceError, is_future};
 use crate::report::{Gap, Report, alone};
 
 /// Pages that may be read ahead of delivery. At 100 records a page, that is one batch.
@@ -274,37 +274,18 @@ impl<S: Source, A: DeadLetters> ActiveRun<'_, S, A> {
             Some(whole) => whole.count_in(tally),
             None => self.judge(&tally, ledger.refused_since(), was_sent),
         }
-        if has_failed {
-            // What may be saved was saved after each batch; the rest was not acknowledged.
-            self.warn_if_behind(&opening, &met, ledger, oldest_left)
-                .await;
-            return oldest_left;
+        // If delivery failed, what may be saved was saved after each batch; the rest was not
+        // acknowledged.
+        if !has_failed {
+            let closed = ledger.close(caught_up, self.deadline).await;
+            self.note(closed.map_err(RunError::Ledger));
+            self.report(|report| report.caught_up = caught_up);
         }
-        self.note(
-            ledger
-                .close(caught_up, self.deadline)
-                .await
-                .map_err(RunError::Ledger),
-        );
-        self.report(|report| report.caught_up = caught_up);
-        if !caught_up {
-            self.warn_if_behind(&opening, &met, ledger, oldest_left)
-                .await;
-        }
-        oldest_left
-    }
-
-    async fn warn_if_behind(
-        &self,
-        opening: &Opening,
-        met: &Reach,
-        ledger: &impl Ledger,
-        oldest_left: Option<DateTime<Utc>>,
-    ) {
-        if !opening.is_replay() {
-            let read_to = self.read_to(opening, met, ledger.newest());
+        if !caught_up && !opening.is_replay() {
+            let read_to = self.read_to(&opening, &met, ledger.newest());
             self.warn_of_retention(oldest_left.or(read_to)).await;
         }
+        oldest_left
     }
 
     /// Opens the ledger first, so that the storage answers before anything is asked of the source.
