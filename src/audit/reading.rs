@@ -130,7 +130,7 @@ impl Ledger for HourLedger<'_> {
 
     fn begin_anew(&mut self, _: Start) {}
 
-    fn begin_with(&mut self, _: DateTime<Utc>) {}
+    fn found_oldest(&mut self, _: DateTime<Utc>) {}
 
     fn begin_series(&mut self, _: &LogId) {}
 

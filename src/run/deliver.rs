@@ -158,7 +158,7 @@ impl<'c, S: Source, A: DeadLetters, L: Ledger> Delivering<'c, S, A, L> {
                 }
                 Some(Read::NoRoom) => self.flush_all().await?,
                 Some(Read::Anew(start)) => self.ledger.begin_anew(start),
-                Some(Read::Oldest(stored)) => self.ledger.begin_with(stored),
+                Some(Read::Oldest(stored)) => self.ledger.found_oldest(stored),
                 Some(Read::Series(below)) => self.ledger.begin_series(&below),
                 Some(Read::End(comparison)) => self.comparison = Some(comparison),
                 Some(Read::Gap(gap)) => self.active.report_gap(gap),

@@ -91,8 +91,8 @@ impl<S: Source, A: DeadLetters> ActiveRun<'_, S, A> {
         let expected = expected_since(opening);
         let is_in_time = |time: &DateTime<Utc>| self.began - *time <= LONGEST_RETENTION;
         // An id with a time older than the longest retention does not tell when it was read.
-        let ahead = opening.ahead.iter().filter_map(LogId::stored_at);
-        let places = ahead.filter(is_in_time).chain(opening.position.time());
+        let others = opening.also_after.iter().filter_map(LogId::stored_at);
+        let places = others.filter(is_in_time).chain(opening.position.time());
         // Before the beginning of a reading, nothing is handled.
         let is_begun =
             |time: &DateTime<Utc>| opening.wanted_since.is_none_or(|since| since < *time);

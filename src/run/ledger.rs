@@ -33,7 +33,7 @@ pub(crate) struct Opening {
     /// Where reading resumes.
     pub position: Position,
     /// The cursors of the other prefixes in use, after which reading resumes as well.
-    pub ahead: Vec<LogId>,
+    pub also_after: Vec<LogId>,
     /// The cursors of all prefixes.
     pub cursors: Reach,
     /// From when on records of a prefix that was never met are wanted.
@@ -110,7 +110,7 @@ pub(crate) trait Ledger: Send {
 
     /// Notes when the oldest record was stored, as found by a reading that begins with the oldest
     /// record. Only the first such time is kept.
-    fn begin_with(&mut self, oldest: DateTime<Utc>);
+    fn found_oldest(&mut self, oldest: DateTime<Utc>);
 
     /// Notes when the newest records were compared with those read.
     fn compared(&mut self, comparison: Comparison);

@@ -301,7 +301,7 @@ impl Ledger for StretchLedger<'_> {
     async fn open(&mut self, _: Deadline) -> Result<Opening, BoxError> {
         Ok(Opening {
             position: self.stretch.position(),
-            ahead: Vec::new(),
+            also_after: Vec::new(),
             cursors: Reach::default(),
             wanted_since: None,
             oldest_found: None,
@@ -342,7 +342,7 @@ impl Ledger for StretchLedger<'_> {
 
     fn begin_series(&mut self, _: &LogId) {}
 
-    fn begin_with(&mut self, _: DateTime<Utc>) {}
+    fn found_oldest(&mut self, _: DateTime<Utc>) {}
 
     fn compared(&mut self, _: Comparison) {}
 

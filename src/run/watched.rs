@@ -62,8 +62,8 @@ impl<L: Ledger, W: Watch> Ledger for Watched<L, W> {
         self.ledger.begin_anew(start);
     }
 
-    fn begin_with(&mut self, oldest: DateTime<Utc>) {
-        self.ledger.begin_with(oldest);
+    fn found_oldest(&mut self, oldest: DateTime<Utc>) {
+        self.ledger.found_oldest(oldest);
     }
 
     fn begin_series(&mut self, below: &LogId) {

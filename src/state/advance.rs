@@ -208,13 +208,13 @@ impl Checkpoint {
         if let Some(main) = self.cursor.replace(cursor) {
             self.others.insert(main.series().to_owned(), main);
         }
-        self.begin_all();
+        self.begin_each_series();
     }
 
     /// Gives a cursor to each prefix with handled records, now that reading no longer begins at a
     /// start. The cursor is at the beginning of the prefix, because records below the handled ones may
     /// be unhandled.
-    fn begin_all(&mut self) {
+    fn begin_each_series(&mut self) {
         let prefixes = self.handled.iter().filter_map(LogId::prefix);
         let prefixes: BTreeSet<String> = prefixes.map(str::to_owned).collect();
         for prefix in prefixes {

@@ -305,7 +305,7 @@ impl Checkpoint {
     /// Sets, only once, from when on records of a prefix that was never met are wanted: from where
     /// reading first began or, if that is no longer known, from the cursor. If a person has set the
     /// cursor, records below it are left out by their choice.
-    pub fn begin_prefixes(&mut self, overlap: Duration) {
+    pub fn set_wanted_since(&mut self, overlap: Duration) {
         let is_chosen = self.set_by_hand && self.newest.is_none();
         let overlap = if is_chosen { Duration::ZERO } else { overlap };
         let begin = match self.position() {

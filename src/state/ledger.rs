@@ -42,7 +42,7 @@ pub(crate) struct CheckpointLedger<'a> {
     /// Whether the overlap was cut short in this run.
     is_cut: bool,
     /// By how much the clock is ahead of the source's.
-    ahead: TimeDelta,
+    clock_ahead: TimeDelta,
 }
 
 impl<'a> CheckpointLedger<'a> {
@@ -68,7 +68,7 @@ impl<'a> CheckpointLedger<'a> {
             version: None,
             is_owing: false,
             is_cut: false,
-            ahead: TimeDelta::zero(),
+            clock_ahead: TimeDelta::zero(),
         }
     }
 
@@ -122,16 +122,16 @@ impl Ledger for CheckpointLedger<'_> {
         self.checkpoint.begin_by(self.start);
         self.before = Arc::new(self.checkpoint.clone());
         self.stored = self.checkpoint.clone();
-        self.checkpoint.begin_prefixes(self.overlap);
+        self.checkpoint.set_wanted_since(self.overlap);
         self.checkpoint.begin_comparing(self.began);
         if !is_newest {
             self.try_save(deadline).await?;
         }
-        let (position, ahead) = self.checkpoint.plan(self.began);
+        let (position, also_after) = self.checkpoint.plan(self.began);
         let before = Arc::clone(&self.before);
         Ok(Opening {
             position,
-            ahead,
+            also_after,
             cursors: self.checkpoint.cursors().into_iter().collect(),
             wanted_since: self.checkpoint.wanted_since,
             oldest_found: self.checkpoint.oldest_found,
@@ -165,7 +165,7 @@ impl Ledger for CheckpointLedger<'_> {
         self.checkpoint.begin_series(below);
     }
 
-    fn begin_with(&mut self, oldest: DateTime<Utc>) {
+    fn found_oldest(&mut self, oldest: DateTime<Utc>) {
         self.checkpoint.oldest_found.get_or_insert(oldest);
     }
 
@@ -186,11 +186,11 @@ impl Ledger for CheckpointLedger<'_> {
     }
 
     fn clock_is_ahead(&mut self, by: TimeDelta) {
-        self.ahead = self.ahead.max(by);
+        self.clock_ahead = self.clock_ahead.max(by);
     }
 
     fn reach(&mut self, read: &Reach) {
-        let settled = self.began - self.ahead - self.overlap;
+        let settled = self.began - self.clock_ahead - self.overlap;
         let is_cut = self.checkpoint.advance(read, settled, self.began);
         if is_cut && !self.is_cut {
             warn!(

@@ -91,7 +91,7 @@ impl<'a> Seen<'a> {
             newest,
             oldest: None,
             began,
-            to_read: opening.ahead.iter().map(place).collect(),
+            to_read: opening.also_after.iter().map(place).collect(),
             done: BTreeSet::new(),
             current: None,
             shown: None,
@@ -472,7 +472,7 @@ mod tests {
         let cursor = record("08:00:00").log_id;
         let opening = Opening {
             position: Position::After(cursor.clone()),
-            ahead: Vec::new(),
+            also_after: Vec::new(),
             cursors: [&cursor].into_iter().collect(),
             wanted_since: None,
             oldest_found: None,

@@ -164,7 +164,7 @@ fn a_cursor_speaks_for_its_own_prefix_alone() {
 #[test]
 fn where_one_prefix_ends_the_first_reading_the_others_still_begin_at_its_start() {
     let mut checkpoint = Checkpoint::first(Start::At(at("07:00:00")));
-    checkpoint.begin_prefixes(Duration::from_mins(1));
+    checkpoint.set_wanted_since(Duration::from_mins(1));
     // It was set aside ahead of its turn; the records below it were not read.
     accept(&mut checkpoint, &[record("08:10:00")]);
     let other = named("800", "08:20:00");
@@ -178,7 +178,7 @@ fn where_one_prefix_ends_the_first_reading_the_others_still_begin_at_its_start()
 #[test]
 fn a_run_begins_after_a_record_and_not_where_a_prefix_is_only_to_begin() {
     let mut checkpoint = Checkpoint::first(Start::At(at("07:00:00")));
-    checkpoint.begin_prefixes(Duration::from_mins(1));
+    checkpoint.set_wanted_since(Duration::from_mins(1));
     let record = record("08:10:00");
     accept(&mut checkpoint, std::slice::from_ref(&record));
     advance(&mut checkpoint, &record.log_id, at("08:30:00"));
@@ -192,7 +192,7 @@ fn a_run_begins_after_a_record_and_not_where_a_prefix_is_only_to_begin() {
 fn below_a_cursor_that_a_person_chose_nothing_is_wanted_of_any_prefix() {
     let begun = |checkpoint: &Checkpoint| {
         let mut checkpoint = checkpoint.clone();
-        checkpoint.begin_prefixes(Duration::from_mins(1));
+        checkpoint.set_wanted_since(Duration::from_mins(1));
         checkpoint.wanted_since
     };
     let mut checkpoint = Checkpoint::set(after("08:00:00"));
