@@ -4,27 +4,27 @@
 //! template is made from [`table`] and checked with [`judge_settings`], and the row benchmark uses
 //! [`redact`] and [`pii`].
 //!
-//! The modules, from the bottom up; none imports from a module below it in this list:
+//! The modules, from the ground up; none imports from a later one in this list:
 //!
 //! - `clock`, `encoded`, `error`, `json`: time, encoded characters, errors and JSON text, for all.
+//! - `net` sends requests.
 //! - `record` is what is read: a record, its id, a page, a place to begin, and the trait of a source.
 //! - `report` is the result of a run.
-//! - `net` sends requests; `settings` validates app settings; [`redact`] masks secrets; [`table`] makes
-//!   a row of a record.
+//! - [`redact`] masks secrets; `settings` validates app settings; [`table`] makes a row of a record.
 //! - [`pii`] treats personal data as the settings say; what a destination may see is its `Privacy`.
 //! - `azure` knows Azure's clouds, identities and ingestion APIs; `aws` knows AWS's regions,
 //!   credentials, signatures and event API; `storage` keeps small objects; `auth0` is the only source,
 //!   and reads several pages at a time when it is far behind (`auth0/ahead`); `destination` holds a
 //!   file for each destination.
-//! - `run` is the run: begin here, with its module documentation. What it needs from the ledger is in
-//!   `run/ledger.rs`.
-//! - `state` is that ledger: checkpoints, dead letters, and the history of recent deliveries. The head
-//!   of `state/checkpoint.rs` says what the cursor is.
+//! - `run` is the run. What it needs from the ledger is in `run/ledger.rs`.
+//! - `state` is that ledger: checkpoints, dead letters, and the history of recent deliveries.
 //! - `arrival` checks whether delivered records are in the table.
 //! - `audit` compares the records at Auth0 with those at a destination.
 //! - `health` judges the stored state, for people and programs that monitor it.
-//! - `app` is the only wiring; `host` speaks the Azure Functions host's protocol; [`cli`] holds a file
+//! - `host` speaks the Azure Functions host's protocol; `app` is the only wiring; [`cli`] holds a file
 //!   for each command.
+//!
+//! Begin with the head of `state/checkpoint.rs`, which says what the cursor is, and then that of `run`.
 //!
 //! Nothing here reads the environment, and only `clock` reads the wall clock: both are passed in.
 
