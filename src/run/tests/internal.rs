@@ -106,8 +106,8 @@ async fn a_record_that_is_alone_waits_for_another() {
 #[tokio::test(start_paused = true)]
 async fn what_was_tried_for_the_sake_of_a_part_that_is_refused_is_not_delivered_again() {
     let world = world(1_000, &[700]);
-    let poison: Vec<_> = world.state().records.keys().take(500).cloned().collect();
-    world.state().poison.extend(poison);
+    let refused: Vec<_> = world.state().records.keys().take(500).cloned().collect();
+    world.state().refused.extend(refused);
     later().await;
     let report = world.run().await;
     assert_eq!((report.delivered, report.dead_lettered), (499, 501));
@@ -141,8 +141,8 @@ async fn beside_records_that_are_refused_it_is_found_too() {
     for refused in [&[0][..], &[999], &[300, 301, 302], &[998, 999]] {
         let world = world(1_000, &[500]);
         let ids: Vec<_> = world.state().records.keys().cloned().collect();
-        let poison = refused.iter().map(|it| ids[*it].clone());
-        world.state().poison.extend(poison);
+        let of_these = refused.iter().map(|it| ids[*it].clone());
+        world.state().refused.extend(of_these);
         later().await;
         let report = world.run().await;
         let bad = refused.len() as u64 + 1;
@@ -160,7 +160,7 @@ async fn beside_records_that_are_refused_it_is_found_too() {
 #[tokio::test(start_paused = true)]
 async fn a_part_that_is_refused_as_a_whole_is_set_aside_beside_it() {
     let world = world(1_000, &[200]);
-    let poison: Vec<_> = world
+    let refused: Vec<_> = world
         .state()
         .records
         .keys()
@@ -168,7 +168,7 @@ async fn a_part_that_is_refused_as_a_whole_is_set_aside_beside_it() {
         .take(500)
         .cloned()
         .collect();
-    world.state().poison.extend(poison);
+    world.state().refused.extend(refused);
     later().await;
     let (mut delivered, mut set_aside) = (0, 0);
     for _ in 0..3 {
@@ -184,7 +184,7 @@ async fn a_part_that_is_refused_as_a_whole_is_set_aside_beside_it() {
 async fn what_is_refused_beside_a_record_over_which_the_destination_fails_is_set_aside_too() {
     let world = world(100, &[40]);
     let refused = world.state().records.keys().nth(60).cloned();
-    world.state().poison.extend(refused);
+    world.state().refused.extend(refused);
     world.state().tells_each = true;
     world.state().rows_at_once = Some(100);
     later().await;

@@ -60,8 +60,8 @@ async fn what_was_taken_in_time_is_not_sent_again_where_the_rest_is_not() {
 #[tokio::test(start_paused = true)]
 async fn a_record_that_is_refused_is_found_in_a_part() {
     let world = World::with_records(1_000);
-    let poison = world.state().records.keys().nth(700).unwrap().clone();
-    world.state().poison.insert(poison);
+    let refused = world.state().records.keys().nth(700).unwrap().clone();
+    world.state().refused.insert(refused);
     world.state().rows_in_time = Some(300);
     let report = world.run().await;
     assert_eq!((report.delivered, report.dead_lettered), (999, 1));
@@ -118,10 +118,10 @@ async fn a_post_that_the_end_of_a_run_cuts_off_is_sent_whole_again() {
 async fn nor_does_a_part_count_as_slow_that_is_cut_off_while_a_refused_record_is_looked_for() {
     for seconds in 15..60 {
         let world = World::with_records(1_000);
-        let poison = world.state().records.keys().nth(700).unwrap().clone();
+        let refused = world.state().records.keys().nth(700).unwrap().clone();
         {
             let mut state = world.state();
-            state.poison.insert(poison);
+            state.refused.insert(refused);
             state.cuts_posts = true;
             state.post_takes = Duration::from_secs(seconds);
         }
@@ -165,8 +165,8 @@ async fn assert_sorted_out(world: &World, bad: u64, runs: usize) {
 async fn a_part_of_which_all_is_refused_stops_nothing_that_comes_after_it() {
     for bad in [250, 400, 900] {
         let world = World::with_records(1_000);
-        let poison: Vec<_> = world.state().records.keys().take(bad).cloned().collect();
-        world.state().poison.extend(poison);
+        let refused: Vec<_> = world.state().records.keys().take(bad).cloned().collect();
+        world.state().refused.extend(refused);
         world.state().rows_in_time = Some(300);
         assert_sorted_out(&world, bad as u64, 5).await;
     }
@@ -189,7 +189,7 @@ async fn a_destination_that_refuses_all_is_not_asked_for_each_record_where_it_is
 async fn a_part_of_which_all_is_refused_is_set_aside_after_others_that_were_taken() {
     for bad in [100, 250, 400] {
         let world = World::with_records(1_000);
-        let poison: Vec<_> = world
+        let refused: Vec<_> = world
             .state()
             .records
             .keys()
@@ -197,7 +197,7 @@ async fn a_part_of_which_all_is_refused_is_set_aside_after_others_that_were_take
             .take(bad)
             .cloned()
             .collect();
-        world.state().poison.extend(poison);
+        world.state().refused.extend(refused);
         world.state().rows_in_time = Some(300);
         assert_sorted_out(&world, bad as u64, 3).await;
     }

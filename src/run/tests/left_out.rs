@@ -123,7 +123,7 @@ async fn a_record_that_is_filtered_out_is_not_sent_before_its_turn_either() {
         let padding = "x".repeat(padding);
         let json = format!(r#"{{"type":"{kind}","n":{n},"padding":"{padding}"}}"#);
         if kind == "fp" {
-            world.state().poison.insert(LogId::new(json.clone()));
+            world.state().refused.insert(LogId::new(json.clone()));
         }
         record.json = Bytes::from(json);
         world.state().records.insert(record.log_id.clone(), record);

@@ -3,14 +3,14 @@
 use super::*;
 
 /// Makes the destination refuse the records at these indices.
-fn poison(world: &World, places: impl IntoIterator<Item = usize>) -> Vec<String> {
+fn refuse(world: &World, places: impl IntoIterator<Item = usize>) -> Vec<String> {
     let ids: Vec<LogId> = world.state().records.keys().cloned().collect();
-    let poison: BTreeSet<LogId> = places.into_iter().map(|place| ids[place].clone()).collect();
-    let letters = poison
+    let refused: BTreeSet<LogId> = places.into_iter().map(|place| ids[place].clone()).collect();
+    let letters = refused
         .iter()
-        .map(|id| format!("{id}: it is poison"))
+        .map(|id| format!("{id}: it is refused"))
         .collect();
-    world.state().poison = poison;
+    world.state().refused = refused;
     letters
 }
 
@@ -31,7 +31,7 @@ async fn assert_landed_but(world: &World, letters: &[String]) {
 async fn a_refused_record_is_found_and_set_aside_and_all_others_land_once() {
     for place in [0, 999, 1_000, 1_777, 2_499] {
         let world = World::with_records(2_500);
-        let letters = poison(&world, [place]);
+        let letters = refuse(&world, [place]);
         let report = world.run().await;
         assert_eq!(report.errors, Vec::<String>::new());
         assert_eq!((report.delivered, report.dead_lettered), (2_499, 1));
@@ -47,7 +47,7 @@ async fn a_refused_record_is_found_and_set_aside_and_all_others_land_once() {
 #[tokio::test(start_paused = true)]
 async fn many_refused_records_are_all_found() {
     let world = World::with_records(1_500);
-    let letters = poison(&world, (0..1_500).step_by(40));
+    let letters = refuse(&world, (0..1_500).step_by(40));
     let report = world.run().await;
     assert_eq!((report.delivered, report.dead_lettered), (1_462, 38));
     assert_landed_but(&world, &letters).await;
@@ -56,7 +56,7 @@ async fn many_refused_records_are_all_found() {
 #[tokio::test(start_paused = true)]
 async fn where_every_record_is_refused_from_the_second_batch_on_nothing_is_set_aside() {
     let world = World::with_records(2_500);
-    poison(&world, 1_000..2_500);
+    refuse(&world, 1_000..2_500);
     let report = world.run().await;
     assert_eq!((report.delivered, report.dead_lettered), (1_000, 0));
     assert!(
@@ -75,7 +75,7 @@ async fn where_every_record_is_refused_nothing_is_set_aside_and_the_run_fails() 
             report.errors[0].starts_with("the destination refuses every record"),
             "{report:?}"
         );
-        assert!(report.errors[0].ends_with("it is poison"), "{report:?}");
+        assert!(report.errors[0].ends_with("it is refused"), "{report:?}");
         assert_eq!((report.delivered, report.dead_lettered), (0, 0));
         tokio::time::advance(Duration::from_hours(2)).await;
     }
@@ -92,7 +92,7 @@ async fn where_every_record_is_refused_nothing_is_set_aside_and_the_run_fails() 
 async fn a_few_records_that_stand_alone_are_set_aside_after_an_hour() {
     for count in [1, 10] {
         let world = World::with_records(count);
-        let letters = poison(&world, 0..usize::try_from(count).unwrap());
+        let letters = refuse(&world, 0..usize::try_from(count).unwrap());
         for minutes in [59, 1] {
             assert_eq!(world.run().await.dead_lettered, 0);
             tokio::time::advance(Duration::from_mins(minutes)).await;
@@ -114,7 +114,7 @@ async fn a_few_records_are_set_aside_after_an_hour_whatever_the_size_of_batches_
         let world = World::with_records(count);
         world.state().rows_at_once = Some(rows);
         world.state().short_pages = page;
-        let letters = poison(&world, 0..usize::try_from(count).unwrap());
+        let letters = refuse(&world, 0..usize::try_from(count).unwrap());
         assert_eq!(world.run().await.dead_lettered, 0);
         for _ in 0..count {
             tokio::time::advance(Duration::from_mins(61)).await;
@@ -130,7 +130,7 @@ async fn more_than_a_few_records_are_not_set_aside_whatever_the_size_of_batches_
         let world = World::with_records(11);
         world.state().rows_at_once = Some(rows);
         world.state().short_pages = page;
-        poison(&world, 0..11);
+        refuse(&world, 0..11);
         for _ in 0..3 {
             assert_eq!(world.run().await.dead_lettered, 0, "{rows} {page:?}");
             tokio::time::advance(Duration::from_mins(61)).await;
@@ -141,7 +141,7 @@ async fn more_than_a_few_records_are_not_set_aside_whatever_the_size_of_batches_
 #[tokio::test(start_paused = true)]
 async fn a_record_that_stood_alone_is_set_aside_once_another_is_taken() {
     let world = World::with_records(1);
-    let letters = poison(&world, [0]);
+    let letters = refuse(&world, [0]);
     assert_eq!(world.run().await.errors.len(), 1);
     world.add(at("07:59:00"), at("07:59:00"));
     let report = world.run().await;
@@ -152,7 +152,7 @@ async fn a_record_that_stood_alone_is_set_aside_once_another_is_taken() {
     assert_landed_but(&world, &letters).await;
     // The hour starts again.
     world.add(at("08:30:00"), at("08:30:00"));
-    poison(&world, [0, 2]);
+    refuse(&world, [0, 2]);
     tokio::time::advance(Duration::from_mins(61)).await;
     assert_eq!(world.run().await.dead_lettered, 0);
 }
@@ -160,7 +160,7 @@ async fn a_record_that_stood_alone_is_set_aside_once_another_is_taken() {
 #[tokio::test(start_paused = true)]
 async fn what_was_taken_before_the_search_broke_off_is_not_sent_again() {
     let world = World::with_records(900);
-    let letters = poison(&world, [450]);
+    let letters = refuse(&world, [450]);
     // The post of the first half fails, after one record alone; in the second run, a smaller part.
     for failing in [1, 3] {
         let mut faults = vec![None; failing];
@@ -224,7 +224,7 @@ async fn of_a_delivery_that_is_taken_in_part_nothing_is_sent_twice_and_what_is_r
  {
     let world = World::with_records(2_500);
     world.state().tells_each = true;
-    let letters = poison(&world, [0, 700, 1_999]);
+    let letters = refuse(&world, [0, 700, 1_999]);
     let report = world.run().await;
     assert_eq!((report.delivered, report.dead_lettered), (2_497, 3));
     assert_eq!((report.errors.len(), world.state().posts), (0, 3));
@@ -235,7 +235,7 @@ async fn of_a_delivery_that_is_taken_in_part_nothing_is_sent_twice_and_what_is_r
 async fn what_a_delivery_left_open_is_delivered_by_the_next_run_and_the_rest_is_not() {
     let world = World::with_records(900);
     world.state().tells_each = true;
-    let letters = poison(&world, [3]);
+    let letters = refuse(&world, [3]);
     world.state().destination_faults = [Some(Fault::Fails)].into();
     let report = world.run().await;
     assert_eq!(report.errors, ["it failed"]);
@@ -297,7 +297,7 @@ async fn what_was_refused_before_the_destination_took_anything_is_tried_again() 
 async fn a_few_good_records_among_many_bad_ones_are_found_in_one_run_or_the_next() {
     let world = World::with_records(500);
     // Every place of a sample of ten, and nearly all others.
-    poison(&world, (0..500).filter(|place| place % 20 != 7));
+    refuse(&world, (0..500).filter(|place| place % 20 != 7));
     let mut delivered = 0;
     for _ in 0..60 {
         delivered += world.run().await.delivered;
@@ -325,7 +325,7 @@ async fn a_batch_full_of_refused_records_holds_nothing_up_that_comes_after_it() 
             let world = World::with_records(3_000);
             world.state().rows_at_once = Some(batch);
             world.state().tells_each = tells_each;
-            let letters = poison(&world, 0..count);
+            let letters = refuse(&world, 0..count);
             let report = world.run().await;
             assert_eq!(report.errors, Vec::<String>::new(), "{batch} {count}");
             assert!(report.caught_up);
@@ -344,7 +344,7 @@ async fn a_batch_full_of_refused_records_holds_nothing_up_that_comes_after_it() 
 async fn thousands_of_refused_records_are_passed_for_the_sake_of_a_few_after_them() {
     let world = World::with_records(3_030);
     world.state().rows_at_once = Some(500);
-    let letters = poison(&world, 0..3_000);
+    let letters = refuse(&world, 0..3_000);
     // Ten minutes after the last of them.
     let late: Vec<_> = world
         .state()
@@ -370,7 +370,7 @@ async fn thousands_of_refused_records_are_passed_for_the_sake_of_a_few_after_the
 async fn refused_records_at_the_end_of_the_log_are_set_aside_once_another_comes() {
     let world = World::with_records(12);
     world.state().rows_at_once = Some(12);
-    let letters = poison(&world, 0..12);
+    let letters = refuse(&world, 0..12);
     for _ in 0..3 {
         let report = world.run().await;
         assert_eq!((report.dead_lettered, report.errors.len()), (0, 1));
@@ -407,7 +407,7 @@ async fn a_destination_that_refuses_everything_gets_nothing_set_aside_for_having
 async fn where_it_cannot_be_read_what_comes_after_a_batch_nothing_is_set_aside() {
     let world = World::with_records(300);
     world.state().rows_at_once = Some(3);
-    let letters = poison(&world, 0..3);
+    let letters = refuse(&world, 0..3);
     for _ in 0..3 {
         // The first page is read, and no other.
         world.state().source_faults = [None]
@@ -427,7 +427,7 @@ async fn where_it_cannot_be_read_what_comes_after_a_batch_nothing_is_set_aside()
 #[tokio::test(start_paused = true)]
 async fn a_run_that_cannot_sort_out_a_batch_in_its_time_says_so_and_the_next_one_goes_on() {
     let world = World::with_records(600);
-    let letters = poison(&world, 0..300);
+    let letters = refuse(&world, 0..300);
     world.state().post_takes = Duration::from_millis(50);
     let mut set_aside = 0;
     let mut runs = 0;
@@ -461,7 +461,7 @@ async fn a_run_that_cannot_sort_out_a_batch_in_its_time_says_so_and_the_next_one
 #[tokio::test(start_paused = true)]
 async fn what_was_set_aside_before_the_search_broke_off_is_not_tried_again() {
     let world = World::with_records(900);
-    let letters = poison(&world, 0..100);
+    let letters = refuse(&world, 0..100);
     // One record of the sample and a part of the batch are accepted; by then some records at fault are
     // found.
     world.state().destination_faults = [None, None, Some(Fault::Fails)].into();
@@ -491,7 +491,7 @@ async fn a_run_of_which_more_than_a_tenth_is_refused_fails_and_sets_it_aside_all
         for tells_each in [false, true] {
             let world = World::with_records(count);
             world.state().tells_each = tells_each;
-            let letters = poison(&world, 0..refused);
+            let letters = refuse(&world, 0..refused);
             let report = world.run().await;
             assert_eq!(report.dead_lettered, refused as u64);
             let expected = format!(

@@ -66,7 +66,7 @@ async fn a_row_of_what_fits_that_is_refused_too_stops_nothing() {
     let unfit = world.state().records.keys().nth(120).unwrap().clone();
     world.state().unfit = [unfit.clone()].into();
     world.state().cut = [unfit.clone()].into();
-    world.state().poison = [unfit].into();
+    world.state().refused = [unfit].into();
     let report = world.run().await;
     assert_eq!(report.errors, Vec::<String>::new());
     assert_eq!((report.delivered, report.dead_lettered), (249, 1));
@@ -163,7 +163,7 @@ async fn of_how_many_records_so_many_were_set_aside_counts_those_of_every_kind()
     {
         let mut state = world.state();
         let ids: Vec<_> = state.records.keys().cloned().collect();
-        state.poison = ids[..12].iter().cloned().collect();
+        state.refused = ids[..12].iter().cloned().collect();
         state.unfit = ids[20..33].iter().cloned().collect();
     }
     let report = world.run().await;
@@ -231,7 +231,7 @@ async fn the_newest_record_of_a_run_is_told_although_it_was_set_aside() {
         let newest = world.state().records.keys().next_back().unwrap().clone();
         let bad = [newest.clone()].into();
         if is_refused {
-            world.state().poison = bad;
+            world.state().refused = bad;
         } else {
             world.state().unfit = bad;
         }
@@ -248,7 +248,7 @@ async fn a_tenth_is_one_of_all_records_of_the_run_whatever_became_of_the_others(
         let world = World::with_records(20);
         let ids: Vec<_> = world.state().records.keys().cloned().collect();
         world.state().unfit = ids[..unfit].iter().cloned().collect();
-        world.state().poison = ids[10..10 + refused].iter().cloned().collect();
+        world.state().refused = ids[10..10 + refused].iter().cloned().collect();
         let report = world.run().await;
         assert_eq!(report.dead_lettered, (unfit + refused) as u64);
         assert_eq!(report.errors.len(), usize::from(fails), "{report:?}");

@@ -189,10 +189,10 @@ async fn nor_is_what_they_took_in_part() {
 #[tokio::test(start_paused = true)]
 async fn poison_is_set_aside_while_others_are_under_way() {
     let world = world(4_000);
-    let poison: Vec<_> = [50, 2_050, 2_150, 2_151, 3_999]
+    let refused: Vec<_> = [50, 2_050, 2_150, 2_151, 3_999]
         .map(|index| number(&world, index))
         .into();
-    world.state().poison = poison.iter().cloned().collect();
+    world.state().refused = refused.iter().cloned().collect();
     let report = world.run().await;
     assert_eq!((report.delivered, report.dead_lettered), (3_995, 5));
     assert!(report.is_success() && report.caught_up, "{report:?}");
@@ -205,11 +205,11 @@ async fn poison_is_set_aside_while_others_are_under_way() {
 async fn a_destination_that_begins_to_refuse_everything_loses_nothing() {
     let world = world(4_000);
     let after: BTreeSet<_> = world.state().records.keys().skip(2_500).cloned().collect();
-    world.state().poison = after;
+    world.state().refused = after;
     let report = world.run().await;
     assert!(!report.is_success());
     assert_eq!((report.delivered, report.dead_lettered), (2_500, 0));
-    world.state().poison.clear();
+    world.state().refused.clear();
     assert_eq!(world.run().await.delivered, 1_500);
     world.assert_all_landed_once();
 }

@@ -56,7 +56,7 @@ pub struct State {
     /// Added to every page, beside its records.
     pub misfits: Vec<Bytes>,
     /// Records that the destination refuses.
-    pub poison: BTreeSet<LogId>,
+    pub refused: BTreeSet<LogId>,
     pub refuses_all: bool,
     /// How many of the first posts are refused, whatever is in them, if not all are.
     pub refuses_first: usize,

@@ -59,7 +59,7 @@ impl Destination for World {
             self.state().under_way.0 -= 1;
             let refuses = |row: &Bytes| {
                 let state = self.state();
-                state.refuses_all || state.poison.iter().any(|id| id.as_str().as_bytes() == row)
+                state.refuses_all || state.refused.iter().any(|id| id.as_str().as_bytes() == row)
             };
             {
                 let mut state = self.state();
@@ -75,7 +75,7 @@ impl Destination for World {
                 return unknown(rows, DeliveryError::Internal("answered 500".into()));
             }
             if rows.iter().any(refuses) {
-                return Delivery::refused(rows.len(), "it is poison".into());
+                return Delivery::refused(rows.len(), "it is refused".into());
             }
             let fault = self.state().destination_faults.pop_front().flatten();
             let lands = matches!(fault, None | Some(Fault::LosesAnswer | Fault::Delays));
@@ -155,7 +155,7 @@ impl World {
         let mut is_internal = false;
         let mut outcome = |(index, row): (usize, &Bytes)| match refuses(row) {
             _ if index >= told => Outcome::Open,
-            true => Outcome::Refused("it is poison".into()),
+            true => Outcome::Refused("it is refused".into()),
             false if self.fails_over(std::slice::from_ref(row)) => {
                 is_internal = true;
                 Outcome::Open
