@@ -19,7 +19,7 @@ use super::region::Region;
 use super::sign::sign;
 use crate::clock::Clock;
 use crate::net::http::{self, Answer, clock_problem};
-use crate::net::retry::{self, Again, Deadline, GaveUp, Jitter};
+use crate::net::retry::{self, Deadline, GaveUp, Jitter};
 
 mod answer;
 mod error;
@@ -322,10 +322,7 @@ impl Bus {
                 host,
                 status: answer.status,
                 said,
-                again: match answer.again() {
-                    Again::Never if about == About::Moment => Again::Soon,
-                    again => again,
-                },
+                again: refusal.again(),
             },
         }
     }

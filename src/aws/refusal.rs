@@ -9,6 +9,7 @@ use secrecy::SecretString;
 use serde::Deserialize;
 
 use crate::net::http::{self, Answer};
+use crate::net::retry::Again;
 
 /// What a refusal is about.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -43,6 +44,8 @@ impl About {
 pub(crate) struct AwsRefusal {
     pub code: String,
     message: String,
+    /// What the status says.
+    again: Again,
 }
 
 #[derive(Deserialize)]
@@ -92,6 +95,15 @@ impl AwsRefusal {
         Self {
             code: short(code).to_owned(),
             message,
+            again: answer.again(),
+        }
+    }
+
+    /// Whether a retry may get another answer. A code may say so where the status does not.
+    pub fn again(&self) -> Again {
+        match self.again {
+            Again::Never if self.about() == About::Moment => Again::Soon,
+            again => again,
         }
     }
 
@@ -140,6 +152,8 @@ impl AwsRefusal {
             | "InternalFailure"
             | "InternalException"
             | "InternalError"
+            // AWS did not reach the issuer of a token.
+            | "IDPCommunicationError"
             | "ServiceUnavailable"
             | "ServiceUnavailableException" => About::Moment,
             _ => About::Other,

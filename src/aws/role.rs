@@ -258,22 +258,13 @@ impl Role {
                     claims: claims(token),
                 }
             }
-            // With `IDPCommunicationError`, AWS did not reach the token's issuer.
-            code => {
-                let is_passing =
-                    code == "IDPCommunicationError" || refusal.about() == About::Moment;
-                let again = match answer.again() {
-                    Again::Never if is_passing => Again::Soon,
-                    again => again,
-                };
-                RoleError::Status {
-                    role,
-                    host: self.host(),
-                    status: answer.status,
-                    said,
-                    again,
-                }
-            }
+            _ => RoleError::Status {
+                role,
+                host: self.host(),
+                status: answer.status,
+                said,
+                again: refusal.again(),
+            },
         }
     }
 }

@@ -123,8 +123,7 @@ impl Refusals for S3Refusals {
     fn read(&self, answer: &Answer, sent: &Option<Arc<AwsCredential>>) -> S3Refusal {
         let said = AwsRefusal::of(answer);
         let about = said.about();
-        let again = match (answer.again(), sent) {
-            (Again::Never, _) if about == About::Moment => Again::Soon,
+        let again = match (said.again(), sent) {
             (Again::Never, Some(sent)) if about.is_credential() => self.0.refuse(sent),
             (again, _) => again,
         };

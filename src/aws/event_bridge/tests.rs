@@ -4,7 +4,7 @@ use tokio::net::TcpListener;
 
 use super::*;
 use crate::aws::settings;
-use crate::net::retry::{Failure, Transient as _};
+use crate::net::retry::{Again, Failure, Transient as _};
 use crate::settings::{AppSettings, Reader};
 
 const SECRET: &str = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY";
