@@ -50,8 +50,6 @@ pub(super) struct Delivering<'c, S, A, L> {
     left_out: usize,
     /// Whether the run has saved before its first delivery, which shows that it may.
     is_claimed: bool,
-    /// Whether the destination has accepted anything while the batch is being sorted out.
-    has_accepted: bool,
     /// The last record that was delivered ahead of its batch.
     accepted_ahead: Option<LogId>,
     /// Batches that were answered.
@@ -93,7 +91,6 @@ impl<'c, S: Source, A: DeadLetters, L: Ledger> Delivering<'c, S, A, L> {
             comparison: None,
             left_out: 0,
             is_claimed: false,
-            has_accepted: false,
             accepted_ahead: None,
             batches: 0,
             refused: 0,

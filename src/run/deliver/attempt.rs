@@ -150,7 +150,6 @@ impl<S: Source, A: DeadLetters, L: Ledger> Delivering<'_, S, A, L> {
         bytes: usize,
         quarantine: Option<Quarantine>,
     ) {
-        self.has_accepted = true;
         let quarantined = quarantine.as_ref().map_or(0, |it| it.rows);
         self.advice = quarantine.map(|it| it.advice).or(self.advice.take());
         self.active.report(|report| {

@@ -62,7 +62,7 @@ impl<S: Source, A: DeadLetters, L: Ledger> Delivering<'_, S, A, L> {
                 suspects,
                 ..
             } => self.deliver_in_parts(suspects, error).await,
-            leftover => self.sort_out_refused(leftover).await,
+            leftover => self.sort_out_refused(leftover).await.map(drop),
         }
     }
 

@@ -66,9 +66,9 @@ impl<S: Source, A: DeadLetters, L: Ledger> Delivering<'_, S, A, L> {
                     _ => parts.extend(halves(&part)),
                 },
                 None => {
-                    self.sort_out_refused(leftover.after(others_accepted))
+                    others_accepted = self
+                        .sort_out_refused(leftover.after(others_accepted))
                         .await?;
-                    others_accepted |= self.has_accepted;
                 }
             }
             if has_accepted {

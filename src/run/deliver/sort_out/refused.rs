@@ -21,35 +21,35 @@ const PATIENCE: Duration = Duration::from_hours(1);
 
 impl<S: Source, A: DeadLetters, L: Ledger> Delivering<'_, S, A, L> {
     /// Sets aside what the destination refuses of a part of the batch that was answered in time, and
-    /// delivers the rest.
-    pub(super) async fn sort_out_refused(&mut self, leftover: Leftover) -> Result<(), Stop> {
+    /// delivers the rest. Returns whether it has accepted anything of the batch or after it. That it
+    /// accepted other batches before proves nothing: it may refuse everything by now.
+    pub(super) async fn sort_out_refused(&mut self, leftover: Leftover) -> Result<bool, Stop> {
         let Leftover {
             mut culprits,
-            suspects,
-            has_accepted,
+            suspects: mut open,
+            mut has_accepted,
             ..
         } = leftover.or_error()?;
-        // That it accepted other batches before proves nothing: it may refuse everything by now.
-        self.has_accepted = has_accepted;
-        let mut open = suspects;
-        if !self.has_accepted {
+        if !has_accepted {
             for index in sample(&open, self.shift()) {
                 open.retain(|it| *it != index);
-                let found = self.try_part(&[index]).await?.culprits;
-                culprits.extend(found);
-                if self.has_accepted {
+                let tried = self.try_part(&[index]).await?;
+                culprits.extend(tried.culprits);
+                if tried.has_accepted {
+                    has_accepted = true;
                     culprits = self.try_again(culprits).await?;
                     break;
                 }
             }
         }
-        if !self.has_accepted && !culprits.is_empty() {
+        if !has_accepted && !culprits.is_empty() {
             let beyond = if self.try_others(&open, &culprits).await? {
                 Beyond::Accepted
             } else {
                 self.try_beyond().await?
             };
             if beyond == Beyond::Accepted {
+                has_accepted = true;
                 // Earlier refusals prove nothing, so these records are sorted out again.
                 open.extend(culprits.drain(..).map(|(index, _)| index));
                 open.sort_unstable();
@@ -68,19 +68,15 @@ impl<S: Source, A: DeadLetters, L: Ledger> Delivering<'_, S, A, L> {
         self.set_aside_all(culprits).await?;
         let mut parts = halves(&open);
         while let Some(part) = parts.pop() {
-            let Leftover {
-                culprits,
-                suspects,
-                late,
-                ..
-            } = self.try_part(&part).await?;
-            if late.is_some() && !self.active.deadline.is_over() {
+            let tried = self.try_part(&part).await?;
+            has_accepted |= tried.has_accepted;
+            if tried.late.is_some() && !self.active.deadline.is_over() {
                 self.active.run.pace.late(part.len());
             }
-            self.set_aside_all(culprits).await?;
-            parts.extend(halves(&suspects));
+            self.set_aside_all(tried.culprits).await?;
+            parts.extend(halves(&tried.suspects));
         }
-        Ok(())
+        Ok(has_accepted)
     }
 
     /// Tries records alone again that were refused before anything was accepted. Such a refusal proves
@@ -101,12 +97,11 @@ impl<S: Source, A: DeadLetters, L: Ledger> Delivering<'_, S, A, L> {
             let mut leftover = self.attempt_part(&[index]).await?;
             // The service may fail internally because of this record, and still accept others.
             leftover.internal = None;
-            leftover.or_error()?;
-            if self.has_accepted {
-                break;
+            if leftover.or_error()?.has_accepted {
+                return Ok(true);
             }
         }
-        Ok(self.has_accepted)
+        Ok(false)
     }
 
     /// Whether the fault is in the destination, after none of the records was accepted.
