@@ -8,13 +8,15 @@ use tracing::warn;
 
 use super::layers::Built;
 use super::{App, Layers, Route};
-use crate::arrival::{self, Proof};
+use crate::arrival::{self, Proof, WORKSPACE, Workspace};
+use crate::azure::cloud::Cloud;
 use crate::clock::hour;
-use crate::destination::{Kind, Tools};
+use crate::destination::{KINDS, Kind, Tools};
 use crate::net::retry::Deadline;
 use crate::record::LogId;
 use crate::report::{Report, label};
 use crate::run::{Stretch, StretchLedger, Until};
+use crate::settings::SettingsError;
 use crate::state::{ArrivalStore, Found, Timing};
 
 /// These ids by the hour in which their records were stored. Each id has a time.
@@ -44,12 +46,42 @@ impl Layers {
         store: ArrivalStore,
     ) -> Option<Proof> {
         let (timing, cloud) = timing.zip(built.destination.table())?;
-        let (http, jitter, clock) = (&tools.http, &tools.jitter, &tools.clock);
-        let setting = arrival::SETTINGS[0];
-        let workspace = self.read(|it| arrival::workspace(it, setting, cloud, http, clock));
-        let query = workspace.map(|it| it.query(http, jitter));
+        let workspace = self.workspace(kind.name, arrival::SETTINGS[0], cloud, tools);
+        let query = workspace.map(|it| it.query(&tools.http, &tools.jitter));
         let label = label(self.tenant.as_deref(), kind.name);
-        Some(Proof::new(label, store, timing, query, clock))
+        Some(Proof::new(label, store, timing, query, &tools.clock))
+    }
+
+    /// The workspace whose table a destination of this name fills. If the setting belongs to another
+    /// destination in use, the rows in that workspace are the other's, and prove nothing of this one.
+    pub(super) fn workspace(
+        &self,
+        destination: &str,
+        wanted_by: &'static str,
+        cloud: &'static Cloud,
+        tools: &Tools,
+    ) -> Result<Workspace, SettingsError> {
+        if let Some(owner) = self.owner_of_workspace().filter(|it| *it != destination) {
+            let problem = format!(
+                "is the workspace of {owner}, and {destination} fills the table of another one, which is \
+                 not queried while DESTINATIONS names both"
+            );
+            return self.read(|it| it.problem(WORKSPACE, &problem));
+        }
+        let (http, clock) = (&tools.http, &tools.clock);
+        self.read(|it| arrival::workspace(it, wanted_by, cloud, http, clock))
+    }
+
+    /// The destination in use to which the setting of the workspace belongs, if there is one.
+    fn owner_of_workspace(&self) -> Option<&'static str> {
+        let configured = self.settings.get("DESTINATIONS").unwrap_or_default();
+        let named = self.named().unwrap_or_default();
+        let is_in_use = |kind: &Kind| {
+            let is_named = named.iter().flatten().any(|it| it.name == kind.name);
+            is_named || configured.split(',').any(|it| it.trim() == kind.name)
+        };
+        let mut owners = KINDS.iter().filter(|it| it.settings.contains(&WORKSPACE));
+        owners.find(|it| is_in_use(it)).map(|it| it.name)
     }
 }
 

@@ -19,7 +19,7 @@ use self::record_store::{AuditedHour, RecordStore};
 use super::oldest::Oldest;
 use super::replay::NO_END;
 use super::{App, AppError, Layers, Pipeline, Problems, Route};
-use crate::arrival::{self, Table};
+use crate::arrival::Table;
 use crate::audit::{AtAuth0, Audited, HourLedger, Nowhere, Witness};
 use crate::auth0::Domain;
 use crate::azure::cloud::Cloud;
@@ -99,15 +99,20 @@ pub(crate) struct Audit<'a> {
 }
 
 impl Layers {
-    /// A client of the workspace that `WorkspaceID` names, in this cloud.
-    pub fn table(&self, wanted_by: &'static str, cloud: &'static Cloud) -> Result<Table, AppError> {
+    /// A client of the workspace, in this cloud, whose table a destination of this name fills.
+    pub fn table(
+        &self,
+        destination: &str,
+        wanted_by: &'static str,
+        cloud: &'static Cloud,
+    ) -> Result<Table, AppError> {
         let mut problems = Problems::default();
         let tools = self.tools(&mut problems)?;
-        let (http, jitter, clock) = (&tools.http, &tools.jitter, &tools.clock);
-        let workspace = self.read(|it| arrival::workspace(it, wanted_by, cloud, http, clock));
+        let workspace = self.workspace(destination, wanted_by, cloud, &tools);
         let workspace = problems.note(workspace)?;
         let workspace = workspace.filter(|_| problems.0.is_empty());
-        let table = workspace.map(|it| Table::new(it.query(http, jitter), clock));
+        let query = workspace.map(|it| it.query(&tools.http, &tools.jitter));
+        let table = query.map(|it| Table::new(it, &tools.clock));
         table.ok_or_else(|| problems.0.into())
     }
 }
@@ -157,7 +162,7 @@ impl App {
         };
         let store = match (route.destination.archived(), route.destination.table()) {
             (Some(archived), _) => RecordStore::Archive(archived),
-            (None, Some(cloud)) => match layers.table(COMMAND, cloud) {
+            (None, Some(cloud)) => match layers.table(pipeline.name, COMMAND, cloud) {
                 Ok(table) => RecordStore::Table(Box::new(table)),
                 Err(problem) => {
                     audited.fail(with_causes(&problem));

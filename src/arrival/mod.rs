@@ -13,5 +13,5 @@ mod table;
 
 pub(crate) use self::noting::Noting;
 pub(crate) use self::proof::Proof;
-pub(crate) use self::settings::{SETTINGS, timing, workspace};
+pub(crate) use self::settings::{SETTINGS, WORKSPACE, Workspace, timing, workspace};
 pub(crate) use self::table::Table;

@@ -21,6 +21,8 @@ pub(crate) const SETTINGS: [&str; 4] = [
     "ARRIVAL_AGAIN",
     "LOG_ANALYTICS_QUERY_URI",
 ];
+/// The setting that names the workspace. It also belongs to a destination.
+pub(crate) const WORKSPACE: &str = "WorkspaceID";
 const DEFAULT_AFTER: Duration = Duration::from_mins(20);
 const DEFAULT_AGAIN: Duration = Duration::from_hours(1);
 
@@ -68,7 +70,7 @@ pub(crate) fn workspace(
     clock: &Clock,
 ) -> Option<Workspace> {
     let id = reader.required(
-        "WorkspaceID",
+        WORKSPACE,
         "the workspace id of the Log Analytics workspace, a GUID",
         values::guid,
     );

@@ -286,7 +286,7 @@ async fn arrival(pipeline: &Pipeline, layers: &Layers) -> Option<(Verdict, Strin
     if !layers.proves_arrival() {
         return None;
     }
-    let asked = match layers.table("ARRIVAL", cloud) {
+    let asked = match layers.table(pipeline.name, "ARRIVAL", cloud) {
         Ok(table) => table.probe(deadline()).await.map_err(BoxError::from),
         Err(problem) => Err(problem.into()),
     };

@@ -4,7 +4,7 @@ use std::fs;
 
 use serde_json::json;
 use simulator::tenant::SyntheticIds;
-use simulator::{Fault, Gate};
+use simulator::{Fault, Gate, QueryApi};
 
 use crate::world::{FUNCTION, Sink, World, minutes_ago, now, numbers};
 
@@ -305,4 +305,52 @@ async fn check_tries_both() {
     for line in ["ok         log-analytics: ", "FAILED     logs-ingestion: "] {
         assert!(ran.stdout.contains(line), "{ran:?}");
     }
+}
+
+/// Rows that only the other destination put into the workspace that `WorkspaceID` names.
+#[tokio::test]
+async fn rows_of_the_other_destination_prove_nothing_of_one_that_fills_another_workspace() {
+    let mut world = world().await;
+    let api = QueryApi::start(world.workspace.arrivals(), world.issuer.clone()).await;
+    world.set_all(api.settings());
+    world.set("ARRIVAL", "on");
+    world.set("ARRIVAL_AFTER", "0s");
+    world.set("ARRIVAL_AGAIN", "0s");
+    world.tenant.generate(20, minutes_ago(50), minutes_ago(5));
+    world.rule.drop_one_of(1);
+    run(&world).await;
+    assert_eq!((world.workspace.stored(), world.rule.stored()), (20, 0));
+
+    let why = "WorkspaceID is the workspace of log-analytics";
+    let ran = world.command(&["poll"]).await;
+    assert!(ran.code() == 0 && ran.stderr.contains(why), "{ran:?}");
+    let landed = ran.reports().map(|it| it["arrival"]["landed"].clone());
+    assert_eq!(landed, [20, 0]);
+    let told = world.command(&["status"]).await.stdout;
+    assert!(told.contains(why), "{told}");
+
+    let from = minutes_ago(55).to_rfc3339();
+    let ran = world
+        .command(&["audit", "--json", "--from", &from, "--to", "1s"])
+        .await;
+    assert_eq!(ran.code(), 1, "{ran:?}");
+    let audits = &ran.report()["audits"];
+    let errors = [0, 1].map(|it| audits[it]["error"].as_str().unwrap_or_default());
+    assert!(errors.iter().any(|it| it.is_empty()), "{errors:?}");
+    assert!(errors.iter().any(|it| it.contains(why)), "{errors:?}");
+    let checked = world.command(&["check"]).await.stdout;
+    assert!(checked.contains("ok         arrival: "), "{checked}");
+    assert!(
+        checked.contains("warning    arrival: ") && checked.contains(why),
+        "{checked}"
+    );
+
+    // Once it is the only one, and the setting names its workspace, what came meanwhile is looked for.
+    world.deliver_to(&[Sink::LogsIngestion]);
+    let api = QueryApi::start(world.rule.arrivals(), world.issuer.clone()).await;
+    world.set_all(api.settings());
+    let report = world.poll().await;
+    let counts = numbers(&report["arrival"], ["accepted", "landed"]);
+    assert_eq!(counts, [20, 0], "{report}");
+    world.rule.drop_one_of(0);
 }
