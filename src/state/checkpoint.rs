@@ -174,13 +174,14 @@ impl Checkpoint {
         }
     }
 
-    /// Until when everything that Auth0 stored is handled, as far as is known.
+    /// Until when everything that Auth0 stored is handled, as far as is known. Of several batches under
+    /// way the one with the newest record may have been accepted, and one before it not.
     pub fn reached(&self) -> Option<DateTime<Utc>> {
         let newest = self.newest.as_ref();
         let newest = newest.and_then(|it| it.log_id.stored_at().or(it.date));
-        newest
-            .max(self.caught_up_at)
-            .or_else(|| self.position().time())
+        let begin = self.position().time();
+        let handled = newest.zip(begin).map(|(newest, begin)| newest.min(begin));
+        handled.or(newest).max(self.caught_up_at).or(begin)
     }
 
     /// Where the first reading of all began. `None` if that was with the oldest record, or is not known

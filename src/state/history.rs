@@ -44,6 +44,9 @@ pub(crate) struct History {
     pub waited_since: Option<DateTime<Utc>>,
     /// When the newest run that was written ended.
     pub last_run: Option<DateTime<Utc>>,
+    /// How long that run took.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    last_elapsed_ms: u64,
     /// When the newest run without errors that was written ended.
     pub last_success: Option<DateTime<Utc>>,
     /// The date of the newest record that was delivered or set aside.
@@ -177,6 +180,7 @@ impl History {
         let tells_arrival = tells_arrival(report);
         self.waited_since = None;
         self.last_run = Some(now);
+        self.last_elapsed_ms = report.elapsed_ms;
         if is_success {
             self.last_success = Some(now);
         }
@@ -271,9 +275,14 @@ impl History {
         self.newest_record.is_some() || self.total.records > 0
     }
 
-    /// When the newest run ended, if it reached the end of the log and did not fail.
+    /// When the newest run began, if it reached the end of the log and did not fail. What was stored
+    /// while it was at work it may not have met.
     pub fn caught_up_at(&self) -> Option<DateTime<Utc>> {
-        self.last_run.filter(|_| self.caught_up && !self.is_failing)
+        let ended = self
+            .last_run
+            .filter(|_| self.caught_up && !self.is_failing)?;
+        let took = i64::try_from(self.last_elapsed_ms).ok();
+        ended.checked_sub_signed(took.and_then(TimeDelta::try_milliseconds)?)
     }
 
     /// Up to when the destination is known to have got the log.

@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::Path;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use simulator::tenant::Options;
 
 use crate::world::{Sink, World, minutes_ago, now};
@@ -50,14 +50,56 @@ async fn a_destination_says_what_it_and_the_one_that_it_replaces_leave_out() {
     assert!(!again.stderr.contains(LEFT_OUT), "{again:?}");
     let checked = world.command(&["check"]).await;
     assert!(!checked.stdout.contains(LEFT_OUT), "{checked:?}");
-    let (_, advice) = warning.split_once("`auth0-poller ").unwrap();
-    let (advice, _) = advice.split_once('`').unwrap();
-    let set = world.command(&advice.split(' ').collect::<Vec<_>>()).await;
-    assert_eq!(set.code(), 0, "{set:?}");
+    follow(&world, warning).await;
     world.poll().await;
     for id in ids {
         assert!(world.archive.landed().contains(&id), "{id}");
     }
+}
+
+/// Makes what a warning advises.
+async fn follow(world: &World, warning: &str) {
+    let (_, advice) = warning.split_once("`auth0-poller ").unwrap();
+    let (advice, _) = advice.split_once('`').unwrap();
+    let set = world.command(&advice.split(' ').collect::<Vec<_>>()).await;
+    assert_eq!(set.code(), 0, "{set:?}");
+}
+
+/// Reading begins at a time of records' dates, and the other ended at one of their storing.
+#[tokio::test]
+async fn what_is_dated_before_the_other_ended_and_was_stored_after_it_is_left_out_by_no_advice() {
+    let mut world = World::start().await;
+    world.tenant.generate(20, minutes_ago(50), minutes_ago(5));
+    world.poll().await;
+    let date = minutes_ago(0) - chrono::Duration::seconds(5);
+    let late = world.tenant.add(json!({"date": date, "type": "s"}), now());
+    world.deliver_to(&[Sink::Archive]);
+    world.set("START_FROM", "0s");
+    let ran = world.command(&["poll"]).await;
+    let warning = ran.stderr.lines().find(|it| it.contains(LEFT_OUT));
+    follow(&world, warning.unwrap_or_else(|| panic!("{ran:?}"))).await;
+    world.poll().await;
+    assert!(world.archive.landed().contains(&late), "{ran:?}");
+}
+
+/// The end of a run is not the time of its reading.
+#[tokio::test]
+async fn what_was_stored_while_the_last_run_of_the_other_was_at_work_is_missed() {
+    let (mut world, _) = world().await;
+    world.set("START_FROM", "5h");
+    world.poll().await;
+    // As if the run had delivered for three minutes, and ended a minute after the new one begins.
+    change(&world.checkpoint_file(Sink::LogAnalytics), |checkpoint| {
+        checkpoint["caught_up_at"] = Value::Null;
+        checkpoint["newest"] = Value::Null;
+    });
+    change(&world.history_file(Sink::LogAnalytics), |history| {
+        history["last_elapsed_ms"] = 180_000.into();
+    });
+    world.deliver_to(&[Sink::Archive]);
+    world.set("START_FROM", "1m");
+    let ran = world.command(&["poll"]).await;
+    assert!(ran.stderr.contains(LEFT_OUT), "{ran:?}");
 }
 
 #[tokio::test]

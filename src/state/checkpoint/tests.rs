@@ -441,3 +441,16 @@ fn an_id_forges_no_line_of_the_summary() {
     let told = "The next run begins after the record 9001. Nothing was delivered yet.\u{fffd}.";
     assert_eq!(summary[0], told);
 }
+
+/// Batches are under way side by side, so a later one may be accepted and an earlier one not.
+#[test]
+fn what_is_below_the_newest_record_is_handled_only_up_to_the_cursor() {
+    let mut checkpoint = Checkpoint::first(Start::At(at("06:00:00")));
+    accept(&mut checkpoint, &[record("06:10:00"), record("06:50:00")]);
+    assert_eq!(checkpoint.reached(), Some(at("06:00:00")));
+    advance(&mut checkpoint, &id("06:10:00"), at("07:00:00"));
+    assert_eq!(checkpoint.position(), after("06:10:00"));
+    assert_eq!(checkpoint.reached(), Some(at("06:10:00")));
+    checkpoint.caught_up(at("06:55:00"));
+    assert_eq!(checkpoint.reached(), Some(at("06:55:00")));
+}

@@ -1,7 +1,7 @@
 //! Whether a destination begins later than one that it replaces ended: what Auth0 stored between is
 //! delivered to neither.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use futures_util::future::join_all;
 
 use super::CheckpointStore;
@@ -10,19 +10,25 @@ use crate::net::retry::Deadline;
 use crate::record::Start;
 use crate::report::alone;
 
+/// How much earlier reading should begin than the predecessor ended: reading begins at a time of records'
+/// dates, and a record is stored later than it is dated, and shown later still.
+const EARLIER: TimeDelta = TimeDelta::minutes(10);
+
 /// A destination begins later than one that it may replace ended.
 #[derive(Debug, thiserror::Error)]
 #[error(
     "{label} begins at {}, and {predecessor}, which DESTINATIONS does not name, got what Auth0 stored \
      until {until}: what was stored between is delivered to neither; \
-     `auth0-poller checkpoint set --from {until}` delivers it ({})",
-    to_seconds(*.begin), alone(label), until = to_seconds(*.until)
+     `auth0-poller checkpoint set --from {}` delivers it ({})",
+    to_seconds(*.begin), to_seconds(*.from), alone(label), until = to_seconds(*.until)
 )]
 pub(crate) struct LateHandover {
     label: String,
     begin: DateTime<Utc>,
     predecessor: &'static str,
     until: DateTime<Utc>,
+    /// Where reading has to begin, so that nothing is left out.
+    from: DateTime<Utc>,
 }
 
 impl CheckpointStore {
@@ -50,6 +56,7 @@ impl CheckpointStore {
             begin,
             predecessor,
             until,
+            from: until.checked_sub_signed(EARLIER).unwrap_or(until),
         })
     }
 }
