@@ -17,6 +17,13 @@ impl Layers {
         }
     }
 
+    /// Where the first run is to begin, if that is known, while none can begin. A bad setting of something
+    /// else about the runs does not hide it.
+    pub(super) fn beginning(&self) -> Option<Policy> {
+        let read = self.read(|reader| Policy::read_beginning(reader, self.now()));
+        read.ok()
+    }
+
     fn start(&self) -> Option<Start> {
         self.settings.get("START_FROM")?;
         self.first_start()

@@ -12,7 +12,7 @@ use super::anchor::anchor;
 use super::heartbeat::{HeartbeatSink, note_run};
 use super::rounds::Rounds;
 use super::tenants::{Named, Tenants};
-use super::{App, AppError, Stores};
+use super::{App, AppError, Layers, Stores};
 use crate::clock::Clock;
 use crate::destination::Destination;
 use crate::error::with_causes;
@@ -31,7 +31,8 @@ pub(crate) struct Member {
     pub app: Result<App, AppError>,
     /// For a tenant that cannot work, its destinations and their stores, as far as they are known.
     destinations: Vec<(&'static str, Option<Stores>)>,
-    policy: Option<Policy>,
+    /// Where its first run is to begin.
+    beginning: Option<Policy>,
     clock: Option<Clock>,
     /// The tenant's name in heartbeats, and the destination that takes them.
     heartbeats: Option<(String, Box<dyn Destination>)>,
@@ -98,7 +99,7 @@ impl Apps {
                 name: name.clone(),
                 app,
                 destinations,
-                policy: layers.as_ref().ok().and_then(|it| it.policy().ok()),
+                beginning: layers.as_ref().ok().and_then(Layers::beginning),
                 clock: layers.as_ref().ok().map(|it| it.clock.clone()),
                 heartbeats,
             }
@@ -237,7 +238,7 @@ impl Member {
                     Some(HeartbeatSink { tenant, table })
                 });
                 let deadline = Deadline::after(TELLING);
-                if let Some((stores, policy)) = stores.as_ref().zip(self.policy) {
+                if let Some((stores, policy)) = stores.as_ref().zip(self.beginning) {
                     report.gap = anchor(&stores.checkpoints, policy, clock, deadline).await;
                 }
                 note_run(history, sink, &report, clock(), deadline).await;
@@ -257,7 +258,7 @@ mod tests {
             name: name.map(str::to_owned),
             app: Err(error),
             destinations: Vec::new(),
-            policy: None,
+            beginning: None,
             clock: None,
             heartbeats: None,
         });

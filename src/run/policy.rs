@@ -29,20 +29,41 @@ impl Policy {
     /// Reads the settings of a run.
     #[allow(clippy::unnecessary_wraps, reason = "the form of every layer")]
     pub fn read(reader: &mut Reader, now: DateTime<Utc>) -> Option<Self> {
-        let start_from = reader.optional("START_FROM", |text| match values::start_from(text)? {
-            StartFrom::At(time) if is_future(time, now) => {
-                Err("is in the future: until then nothing would be delivered".into())
-            }
-            start_from => Ok(start_from),
-        });
+        let start_from = start_from(reader, now);
         let overlap = reader.optional("OVERLAP", values::duration);
         let budget = reader.optional("RUN_BUDGET", budget);
+        let default = Self::beginning(start_from);
         Some(Self {
-            start_from: start_from.unwrap_or(StartFrom::Ago(DEFAULT_START_FROM)),
-            overlap: overlap.unwrap_or(DEFAULT_OVERLAP),
-            budget: budget.unwrap_or(DEFAULT_BUDGET),
+            overlap: overlap.unwrap_or(default.overlap),
+            budget: budget.unwrap_or(default.budget),
+            ..default
         })
     }
+
+    /// Reads only where the first run begins; the rest is the default. For when no run can begin,
+    /// perhaps because of the other settings.
+    pub fn read_beginning(reader: &mut Reader, now: DateTime<Utc>) -> Option<Self> {
+        let is_set = reader.is_set("START_FROM");
+        let start_from = start_from(reader, now);
+        (start_from.is_some() || !is_set).then(|| Self::beginning(start_from))
+    }
+
+    fn beginning(start_from: Option<StartFrom>) -> Self {
+        Self {
+            start_from: start_from.unwrap_or(StartFrom::Ago(DEFAULT_START_FROM)),
+            overlap: DEFAULT_OVERLAP,
+            budget: DEFAULT_BUDGET,
+        }
+    }
+}
+
+fn start_from(reader: &mut Reader, now: DateTime<Utc>) -> Option<StartFrom> {
+    reader.optional("START_FROM", |text| match values::start_from(text)? {
+        StartFrom::At(time) if is_future(time, now) => {
+            Err("is in the future: until then nothing would be delivered".into())
+        }
+        start_from => Ok(start_from),
+    })
 }
 
 fn budget(text: &str) -> Result<Duration, String> {

@@ -191,6 +191,8 @@ async fn what_is_stored_while_no_run_can_begin_is_delivered_once_one_can() {
     for (destinations, bad) in [
         ("log-analytics", "WorkspaceKey"),
         ("log-analytics", "CLIENT_SECRET"),
+        ("log-analytics", "OVERLAP"),
+        ("log-analytics", "RUN_BUDGET"),
         ("archive,log-analytics", "WorkspaceKey"),
     ] {
         let mut world = world(SyntheticIds::Taken).await;
