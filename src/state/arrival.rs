@@ -191,7 +191,10 @@ impl Arrivals {
                 delivered_at: now,
                 stage: Stage::Delivered,
                 seen: known.and_then(|it| it.seen),
-                sent_again_at: known.and_then(|it| it.sent_again_at),
+                // If all that was sent again has arrived, the turn is that of the new ones.
+                sent_again_at: known
+                    .filter(|it| it.stage != Stage::Whole)
+                    .and_then(|it| it.sent_again_at),
                 lost: known.map_or(0, |it| it.lost),
                 was_void: known.is_some_and(|it| it.was_void),
                 is_retried: known.is_some_and(|it| it.is_retried),

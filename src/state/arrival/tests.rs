@@ -171,6 +171,22 @@ fn an_hour_whose_missing_records_were_delivered_again_has_had_its_turn() {
     assert_eq!((verdict.missing.len(), verdict.lost), (0, missing));
 }
 
+/// As if a destination had been down in the middle of an hour.
+#[test]
+fn what_comes_to_an_hour_that_was_made_whole_has_a_turn_of_its_own() {
+    let mut arrivals = sent_again(&ids(8, [30]));
+    arrivals.find(&[found(8, 3, &BTreeSet::new())], at("10:50:00"));
+    let new = ids(8, [31]);
+    arrivals.accept(&new, at("13:00:00"));
+    let still = [found(8, 4, &new)];
+    assert_eq!(arrivals.find(&still, at("13:20:00")), Verdict::default());
+    let verdict = arrivals.find(&still, at("14:20:00"));
+    assert_eq!((&verdict.missing, verdict.lost.len()), (&new, 0));
+    arrivals.send_again(&new, at("14:20:00"));
+    let verdict = arrivals.find(&still, at("14:40:00"));
+    assert_eq!((verdict.missing.len(), &verdict.lost), (0, &new));
+}
+
 /// The missing one of these was delivered again, and is still to be looked for.
 fn sent_again(missing: &BTreeSet<LogId>) -> Arrivals {
     let mut arrivals = delivered();
