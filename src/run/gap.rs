@@ -178,9 +178,8 @@ impl<S: Source, A: DeadLetters> ActiveRun<'_, S, A> {
             return;
         };
         if let Ok(Some(oldest)) = self.run.source.oldest(self.deadline).await
-            && (read_to - oldest) * 4 < now - oldest
+            && let Some(left) = short_time_left(oldest, read_to, now)
         {
-            let left = (read_to - oldest).max(TimeDelta::zero());
             warn!(
                 "{}: {} hours behind, and the oldest record that Auth0 still has was written at {}: \
                  in {} hours records will be lost that were not read",
@@ -191,6 +190,17 @@ impl<S: Source, A: DeadLetters> ActiveRun<'_, S, A> {
             );
         }
     }
+}
+
+/// How soon the source drops what follows `read_to`, if less than a quarter of its retention is left.
+/// Its retention is the age of its oldest record.
+fn short_time_left(
+    oldest: DateTime<Utc>,
+    read_to: DateTime<Utc>,
+    now: DateTime<Utc>,
+) -> Option<TimeDelta> {
+    let left = read_to - oldest;
+    (left * 4 < now - oldest).then_some(left.max(TimeDelta::zero()))
 }
 
 /// Where to resume when the cursor can no longer be used: at its time. If the source has dropped the
@@ -241,5 +251,26 @@ fn gap(
     Gap {
         from: from.map(|it| if it < to { it } else { reached }),
         to,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn less_than_a_quarter_of_the_retention_is_a_short_time() {
+        let hours = TimeDelta::hours;
+        let now = "2026-11-21T08:00:00Z".parse::<DateTime<Utc>>().unwrap();
+        for (read_to, left) in [
+            (19, Some(hours(5))),
+            (18, None), // just a quarter
+            (17, None),
+            (24, Some(hours(0))),
+            (30, Some(hours(0))), // the source has dropped records already
+        ] {
+            let told = short_time_left(now - hours(24), now - hours(read_to), now);
+            assert_eq!(told, left, "{read_to}");
+        }
     }
 }

@@ -99,17 +99,60 @@ async fn after_an_outage_in_a_silent_tenant_the_possible_gap_is_reported_once() 
 
 #[tokio::test(start_paused = true)]
 async fn what_became_visible_late_and_was_dropped_is_missing_even_where_all_later_ones_are_there() {
-    let world = delivered(false).await;
-    // The source still has the end of the last minute before that run (the overlap).
-    tokio::time::advance(Duration::from_hours(24)).await;
-    world.state().records.clear();
-    world.add(at("07:59:30"), at("07:59:30"));
-    let gap = Gap {
-        from: Some(at("07:59:00")),
-        to: at("07:59:30"),
-    };
-    assert_eq!(world.run().await.gap, Some(gap));
-    assert_eq!(world.run().await.gap, None);
+    // The source still has the end of the last minute before that run (the overlap), or its end alone.
+    for left in ["07:59:30", "08:00:00"] {
+        let world = delivered(false).await;
+        tokio::time::advance(Duration::from_hours(24)).await;
+        world.state().records.clear();
+        world.add(at(left), at(left));
+        let gap = Gap {
+            from: Some(at("07:59:00")),
+            to: at(left),
+        };
+        assert_eq!(world.run().await.gap, Some(gap));
+        assert_eq!(world.run().await.gap, None);
+    }
+}
+
+/// A run that reads the log to its end has more to compare with. An id of 2020 does not tell how far its
+/// prefix was read.
+#[tokio::test(start_paused = true)]
+async fn between_runs_that_end_early_it_counts_which_prefix_was_read_least() {
+    for (oldest_left, gap_to) in [("08:04:00", None), ("08:07:00", Some("08:20:00"))] {
+        let world = World::with_records(10);
+        world.add_named("901", at("07:59:00"));
+        let of_2020 = LogId::synthetic("902", "2020-01-01T00:00:00Z".parse().unwrap());
+        let record = Record {
+            log_id: of_2020.clone(),
+            ..record(at("07:59:00"), at("07:59:00"))
+        };
+        world.state().records.insert(of_2020, record);
+        assert!(world.run().await.caught_up);
+
+        tokio::time::advance(Duration::from_mins(30)).await;
+        world.add_named("900", at("08:10:00"));
+        world.add_named("901", at("08:05:00"));
+        world.add_named("901", at("08:06:00"));
+        world.state().short_pages = Some(1);
+        let fourth_fails = [None, None, None, Some(Fault::Fails)];
+        world.state().source_faults = fourth_fails.clone().into();
+        let report = world.run().await;
+        assert_eq!((report.delivered, report.caught_up), (2, false));
+
+        tokio::time::advance(Duration::from_hours(48)).await;
+        world.state().records.clear();
+        for left in [oldest_left, "08:20:00", "08:30:00"] {
+            world.add(at(left), at(left));
+        }
+        world.state().source_faults = fourth_fails.into();
+        let report = world.run().await;
+        assert_eq!((report.delivered, report.caught_up), (1, false));
+        let gap = gap_to.map(|to| Gap {
+            from: Some(at("08:00:00")), // when the run began that had read to the end
+            to: at(to),
+        });
+        assert_eq!(report.gap, gap, "{oldest_left}");
+    }
 }
 
 #[tokio::test(start_paused = true)]
