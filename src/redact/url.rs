@@ -78,16 +78,17 @@ pub fn secrets(kind: NameKind, text: &str, found: &mut Vec<Range<usize>>) {
     }
 }
 
-/// Whether a text is `name=value&name=value`. In a field for forms one pair is enough.
+/// Whether a text is `name=value&name=value`. In a field for forms one delimiter is enough: a name or the
+/// whole first pair may be empty.
 fn is_form(kind: NameKind, text: &[u8]) -> bool {
     let is_expected = kind == NameKind::Form;
     let mut has_pair = false;
     let mut at = 0;
     while let Some(unit) = unit(&text[at..]) {
         match unit.byte {
-            b'=' if at > 0 && is_expected => return true,
-            b'=' if at > 0 => has_pair = true,
-            it if it == b'&' || text[at] == b'&' => return has_pair || (at > 0 && is_expected),
+            b'=' if is_expected => return true,
+            b'=' => has_pair = true,
+            it if it == b'&' || text[at] == b'&' => return has_pair || is_expected,
             it if has_pair || it.is_ascii_alphanumeric() || b"-._[]".contains(&it) => {}
             _ => return false,
         }

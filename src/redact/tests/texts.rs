@@ -47,6 +47,15 @@ fn a_password_within_a_url_is_masked_and_its_host_stays() {
         r#"{"a":"amqp://u:p#q/r@host/v","f":"amqp://u:1p/2@host","b":"ldap://u:a@b@host","c":"redis://:p@host","d":"cannot reach https://u:p@host/, retry","e":"/x?to=https%3A%2F%2Fu%3Ap%40host%2Fy"}"#,
         r#"{"a":"amqp://u:***@host/v","f":"amqp://u:***@host","b":"ldap://u:***@host","c":"redis://:***@host","d":"cannot reach https://u:***@host/, retry","e":"/x?to=https%3A%2F%2Fu%3A***%40host%2Fy"}"#,
     );
+    assert_masked(
+        r#"{"a":"https://u:1&2@host/"}"#,
+        r#"{"a":"https://u:***@host/"}"#,
+    );
+    // How far it may extend carelessly.
+    let careless = |password: &str| format!(r#"{{"a":"https://u:{password}@host"}}"#);
+    let long = |more: usize| careless(&format!("p/{}", "q".repeat(more)));
+    assert_masked(&long(254), &careless("***"));
+    assert_left(&long(255));
     assert_left(
         r#"{"a":"https://user@host/","b":"https://host:8080/a@b","c":"a:b@example.com","d":"https://[::1]:80/a@b","e":"https://h/a:b@c","f":"https://user:@host/","g":"/x?to=https%3A%2F%2Fh&u=a:b@c"}"#,
     );
@@ -138,7 +147,7 @@ fn what_a_mask_leaves_is_looked_at_once_more() {
 #[test]
 fn what_only_looks_like_a_parameter_is_left() {
     assert_left(
-        r#"{"a":"a?token=b","b":"a#password=b@evil.example","c":"why? token=b","d":"a=1;token=2","e":"https://h/?token=&a=b","f":"https://h/token=a/b","g":"%zz%2","h":"x&password=y","i":"https://h/a&token=b"}"#,
+        r#"{"a":"a?token=b","b":"a#password=b@evil.example","c":"why? token=b","d":"a=1;token=2","e":"https://h/?token=&a=b","f":"https://h/token=a/b","g":"%zz%2","h":"x&password=y","i":"https://h/a&token=b","j":"tel:12?token=b"}"#,
     );
 }
 
@@ -207,6 +216,22 @@ fn json_in_a_parameter_hides_no_other_parameter() {
         assert_masked(&record, &format!(r#"{{"a":{}}}"#, quoted(expected)));
     }
     assert_left(r#"{"a":"{\"a\":\"b?c\"} token=t","b":"{\"a\":1} & [\"b=\"] token=t"}"#);
+}
+
+#[test]
+fn a_form_may_begin_with_a_delimiter() {
+    assert_masked(
+        r#"{"body":"&client_secret=s&a=b","payload":"=&otp=c","query":"&a&token=d","note":"&token=e"}"#,
+        r#"{"body":"&client_secret=***&a=b","payload":"=&otp=***","query":"&a&token=***","note":"&token=e"}"#,
+    );
+}
+
+#[test]
+fn a_value_ends_at_an_escape_of_code_and_not_at_a_backslash_of_its_own() {
+    assert_masked(
+        r#"{"a":"/x?token=s%5Ct\nnext"}"#,
+        r#"{"a":"/x?token=***\nnext"}"#,
+    );
 }
 
 #[test]
