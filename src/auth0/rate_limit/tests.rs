@@ -100,6 +100,8 @@ async fn it_is_closed_as_long_as_there_is_no_request_to_spare() {
     let refused = answer(429, &[("retry-after", "20")]);
     request(&limit, &refused).await.unwrap();
     assert!(limit.is_closed_for(seconds(19)) && !limit.is_closed_for(seconds(21)));
+    tokio::time::advance(seconds(20)).await;
+    assert!(!limit.is_closed_for(Duration::ZERO));
 }
 
 #[tokio::test(start_paused = true)]
@@ -120,6 +122,22 @@ async fn requests_side_by_side_leave_the_last_tenth_as_well() {
     let fourth = asked().await.unwrap();
     assert_eq!(started.elapsed(), Duration::from_secs(7));
     drop((three, fourth));
+}
+
+/// An answer may show meanwhile that the bucket is refilled gradually.
+#[tokio::test(start_paused = true)]
+async fn the_last_of_many_that_leaves_a_reserve_waits_half_a_second_if_there_is_one() {
+    for (size, left, waited) in [(20, 8, 500), (9, 6, 0)] {
+        let limit = limit();
+        request(&limit, &bucket(200, size, left, 30)).await.unwrap();
+        let started = Instant::now();
+        let asked = || limit.wait(Deadline::after(MINUTE));
+        let five = tokio::join!(asked(), asked(), asked(), asked(), asked());
+        assert_eq!(started.elapsed(), Duration::ZERO);
+        let sixth = asked().await.unwrap();
+        assert_eq!(started.elapsed(), Duration::from_millis(waited), "{size}");
+        drop((five, sixth));
+    }
 }
 
 #[tokio::test(start_paused = true)]
