@@ -31,3 +31,97 @@ pub(super) async fn judge_set_aside(stores: &Stores, report: &mut Report, deadli
         report.fail(&error);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use bytes::Bytes;
+    use chrono::{DateTime, Utc};
+
+    use super::*;
+    use crate::net::retry::Jitter;
+    use crate::redact::Redaction;
+    use crate::storage::Storage;
+    use crate::storage::faulty::{Fault, Faulty, Operation};
+    use crate::storage::memory::Memory;
+
+    /// The report of a run after one that set `earlier` records aside, judged while `left` dead letters
+    /// are stored, or while they cannot be listed.
+    async fn judged(earlier: u64, left: Option<usize>, mut report: Report) -> Report {
+        let memory = Memory::default();
+        for n in 0..left.unwrap_or_default() {
+            let path = format!("dead-letter/acme/memory/{n}.json");
+            memory.put(&path, Bytes::from_static(b"{}"));
+        }
+        let objects = Faulty::over(memory, move |operation, _| match operation {
+            Operation::List if left.is_none() => Fault::Fail,
+            _ => Fault::None,
+        });
+        let storage = Arc::new(Storage::over(objects, Jitter::seeded(1)));
+        let history = HistoryStore::new(Arc::clone(&storage), "acme", "memory");
+        let letters = DeadLetterStore::new(storage, "acme", "memory", Redaction::On.into());
+        let before = Report {
+            dead_lettered: earlier,
+            ..Report::default()
+        };
+        let now: DateTime<Utc> = "2026-11-21T08:00:00Z".parse().unwrap();
+        let deadline = Deadline::after(Duration::from_mins(4));
+        history.add(&before, now, deadline).await.unwrap();
+        judge_set_aside(&history, &letters, &mut report, deadline).await;
+        report
+    }
+
+    /// How many records a report says were only set aside, and how many errors it has.
+    fn told(report: &Report) -> (Option<String>, usize) {
+        let told = report.only_set_aside.map(|it| it.to_string());
+        let count =
+            told.and_then(|it| Some(it.strip_prefix("all ")?.split(' ').next()?.to_owned()));
+        (count, report.errors.len())
+    }
+
+    fn report(delivered: u64, quarantined: u64, dead_lettered: u64) -> Report {
+        Report {
+            delivered,
+            quarantined,
+            dead_lettered,
+            ..Report::default()
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_run_fails_if_it_set_aside_what_came_and_so_did_those_before() {
+        for (earlier, left, run, expected) in [
+            (1, Some(2), (0, 0, 1), Some("2")),
+            (1, Some(9), (0, 0, 2), Some("3")),
+            (0, Some(2), (0, 0, 2), Some("2")),
+            // A single record proves nothing.
+            (0, Some(9), (0, 0, 1), None),
+            // Others were removed, or delivered after all.
+            (1, Some(1), (0, 0, 1), None),
+            (5, Some(3), (0, 0, 1), Some("3")),
+            // It is not known what is left.
+            (5, None, (0, 0, 1), Some("6")),
+            // The destination took some.
+            (1, Some(2), (1, 0, 1), None),
+            (1, Some(2), (0, 1, 1), None),
+            (1, Some(2), (1, 1, 1), None),
+        ] {
+            let (delivered, quarantined, dead_lettered) = run;
+            let report = report(delivered, quarantined, dead_lettered);
+            let judged = judged(earlier, left, report).await;
+            let expected = (expected.map(str::to_owned), usize::from(expected.is_some()));
+            assert_eq!(told(&judged), expected, "{earlier} {left:?} {run:?}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_fails_for_another_reason_or_sets_nothing_aside_only_tells_it() {
+        let quiet = judged(2, Some(2), report(0, 0, 0)).await;
+        assert_eq!(told(&quiet), (Some("2".to_owned()), 0));
+        let mut failed = report(0, 0, 1);
+        failed.errors.push("another".to_owned());
+        let failed = judged(1, Some(2), failed).await;
+        assert_eq!(told(&failed), (Some("2".to_owned()), 1));
+    }
+}
