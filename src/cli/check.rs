@@ -332,3 +332,38 @@ async fn destination(pipeline: &Pipeline) -> (Verdict, String) {
         Probe::Fails(error) => (Verdict::Fails, with_causes(&*error)),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_has_to_allow_reading_logs_and_is_best_if_it_allows_no_more() {
+        let more = "Auth0 issued one for read:users read:logs update:users, which is more than reading \
+                    logs needs: in the Auth0 dashboard remove read:users update:users from the \
+                    application, unless another program needs it";
+        for (scope, text) in [
+            ("", "Auth0 issued one"),
+            ("read:logs", "Auth0 issued one for read:logs"),
+            ("read:logs_users", "Auth0 issued one for read:logs_users"),
+            ("read:users read:logs update:users", more),
+        ] {
+            let told = token(Ok(scope.to_owned()));
+            assert_eq!(told, (Verdict::Works, text.to_owned()));
+        }
+        for scope in ["read:users", "read:logs_user"] {
+            assert_eq!(token(Ok(scope.to_owned())).0, Verdict::Fails, "{scope}");
+        }
+        let failed = token(Err(SourceError::Slow("no answer".into())));
+        assert_eq!(failed.0, Verdict::Fails);
+    }
+
+    #[test]
+    fn the_command_that_comes_next_has_the_same_options_in_one_word_each() {
+        assert_eq!(only(None, None), "");
+        assert_eq!(
+            only(Some(" acme "), Some("archive, event-grid ")),
+            " --tenant acme --destination archive,event-grid"
+        );
+    }
+}

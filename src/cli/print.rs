@@ -123,6 +123,23 @@ mod tests {
     use super::*;
 
     #[test]
+    fn bad_settings_of_one_tenant_leave_the_worse_exit_status_to_the_others() {
+        let bad = || Some(ExitCode::from(UNUSABLE));
+        let interrupted = || ExitCode::from(INTERRUPTED);
+        for (bad, is_any, told, expected) in [
+            (None, true, ExitCode::SUCCESS, ExitCode::SUCCESS),
+            (None, true, ExitCode::FAILURE, ExitCode::FAILURE),
+            (bad(), false, ExitCode::SUCCESS, ExitCode::from(UNUSABLE)),
+            (bad(), true, ExitCode::SUCCESS, ExitCode::FAILURE),
+            (bad(), true, interrupted(), interrupted()),
+        ] {
+            assert_eq!(ended(bad, is_any, told), expected);
+        }
+        assert_eq!(exit_code(true), ExitCode::SUCCESS);
+        assert_eq!(exit_code(false), ExitCode::FAILURE);
+    }
+
+    #[test]
     fn what_a_terminal_would_obey_is_shown_as_such_and_nothing_else_is_changed() {
         let text = "{\n\t\"user\": \"Zoë 😀\"}";
         assert_eq!(harmless(text), text);

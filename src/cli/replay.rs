@@ -240,3 +240,42 @@ fn mark(place: &Beginning, now: DateTime<Utc>) -> Option<Mark> {
         Beginning::At(start) => start.resolve(now).time().map(Mark::At),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stretch_begins_before_its_end_by_id_and_by_time() {
+        let now = "2026-11-21T08:00:00Z".parse().unwrap();
+        let id = |prefix: &str, clock: &str, end: &str| {
+            format!("{prefix}20261121{clock}000000{end:0>33}")
+        };
+        let at_7 = &*id("900", "070000", "1");
+        let same_moment = &*id("900", "070000", "2");
+        let half_past_7 = &*id("900", "073000", "1");
+        // The prefix outweighs the time.
+        let above_at_6 = &*id("901", "060000", "1");
+        for (from, to, is_one) in [
+            ("2h", "1h", true),
+            ("1h", "1h", false),
+            ("1h", "2h", false),
+            ("oldest", "1h", true),
+            ("1h", "oldest", false),
+            (at_7, half_past_7, true),
+            (half_past_7, at_7, false),
+            (at_7, same_moment, true),
+            (at_7, at_7, false),
+            (at_7, above_at_6, false),
+            (above_at_6, at_7, false),
+            (at_7, "30m", true),
+            (at_7, "2026-11-21T07:00:00Z", false),
+            ("2026-11-21T07:00:00Z", at_7, false),
+            ("30m", at_7, false),
+        ] {
+            let [begin, end] = [from, to].map(|it| parse(it).unwrap());
+            let stretch = stretch(&begin, &end, now);
+            assert_eq!(stretch.is_ok(), is_one, "{from} {to}");
+        }
+    }
+}
