@@ -122,6 +122,11 @@ mod tests {
         assert_eq!(first, Listing::of(at("08:00:00"), at("08:00:01")));
         assert_eq!(second, Listing::of(at("08:00:01"), at("08:00:03")));
         assert_eq!(first.halves(), None);
+        let [first, second] = Listing::of(at("08:00:00"), at("09:00:00"))
+            .halves()
+            .unwrap();
+        assert_eq!(first, Listing::of(at("08:00:00"), at("08:30:00")));
+        assert_eq!(second, Listing::of(at("08:30:00"), at("09:00:00")));
     }
 
     #[test]
