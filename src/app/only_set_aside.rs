@@ -42,6 +42,7 @@ mod tests {
     use super::*;
     use crate::net::retry::Jitter;
     use crate::redact::Redaction;
+    use crate::state::{CheckpointStore, DeadLetterStore, HistoryStore};
     use crate::storage::Storage;
     use crate::storage::faulty::{Fault, Faulty, Operation};
     use crate::storage::memory::Memory;
@@ -59,16 +60,23 @@ mod tests {
             _ => Fault::None,
         });
         let storage = Arc::new(Storage::over(objects, Jitter::seeded(1)));
-        let history = HistoryStore::new(Arc::clone(&storage), "acme", "memory");
-        let letters = DeadLetterStore::new(storage, "acme", "memory", Redaction::On.into());
+        let (tenant, name) = ("acme", "memory");
+        let storage = || Arc::clone(&storage);
+        let stores = Stores {
+            name,
+            label: name.to_owned(),
+            checkpoints: CheckpointStore::new(storage(), tenant, name, "w".to_owned()),
+            dead_letters: DeadLetterStore::new(storage(), tenant, name, Redaction::On.into()),
+            history: HistoryStore::new(storage(), tenant, name),
+        };
         let before = Report {
             dead_lettered: earlier,
             ..Report::default()
         };
         let now: DateTime<Utc> = "2026-11-21T08:00:00Z".parse().unwrap();
         let deadline = Deadline::after(Duration::from_mins(4));
-        history.add(&before, now, deadline).await.unwrap();
-        judge_set_aside(&history, &letters, &mut report, deadline).await;
+        stores.history.add(&before, now, deadline).await.unwrap();
+        judge_set_aside(&stores, &mut report, deadline).await;
         report
     }
 
