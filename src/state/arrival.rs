@@ -185,19 +185,18 @@ impl Arrivals {
                 continue;
             }
             is_news = true;
+            // If all that was sent again has arrived, the turn is that of the new ones.
+            let unfinished = known.filter(|it| it.stage != Stage::Whole);
             let changed = Hour {
                 ids: pack(&all),
                 accepted: count(&all),
                 delivered_at: now,
                 stage: Stage::Delivered,
                 seen: known.and_then(|it| it.seen),
-                // If all that was sent again has arrived, the turn is that of the new ones.
-                sent_again_at: known
-                    .filter(|it| it.stage != Stage::Whole)
-                    .and_then(|it| it.sent_again_at),
+                sent_again_at: unfinished.and_then(|it| it.sent_again_at),
                 lost: known.map_or(0, |it| it.lost),
                 was_void: known.is_some_and(|it| it.was_void),
-                is_retried: known.is_some_and(|it| it.is_retried),
+                is_retried: unfinished.is_some_and(|it| it.is_retried),
             };
             self.hours.insert(hour, changed);
         }
