@@ -147,9 +147,11 @@ impl Hour {
         matches!(self.stage, Stage::Whole | Stage::Lost)
     }
 
-    /// When its missing records were last delivered.
+    /// When any of its records was last delivered. Others may have come since the missing ones were delivered
+    /// again.
     fn last_sent_at(&self) -> DateTime<Utc> {
-        self.sent_again_at.unwrap_or(self.delivered_at)
+        let sent_again_at = self.sent_again_at.unwrap_or(self.delivered_at);
+        sent_again_at.max(self.delivered_at)
     }
 
     /// Whether this program may have written it.

@@ -83,6 +83,28 @@ fn no_outage_is_seen_in_rows_that_are_dropped_one_by_one_or_in_what_arrived_befo
     assert_eq!(arrivals.find(&and_8, at("12:50:00")), Verdict::default());
 }
 
+#[test]
+fn what_comes_to_a_lost_hour_in_an_outage_is_delivered_once_more_after_it() {
+    let none = BTreeSet::new();
+    let mut arrivals = sent_again(&ids(8, [30]));
+    let one = [found(8, 3, &ids(8, [30])), found(9, 2, &none)];
+    assert_eq!(arrivals.find(&one, at("10:50:00")).lost.len(), 1);
+    arrivals.accept(&ids(11, [30]), at("11:31:00"));
+    arrivals.find(&[found(11, 1, &none)], at("11:51:00"));
+    // The outage begins.
+    arrivals.accept(&(&ids(8, [31]) | &ids(12, [5])), at("12:10:00"));
+    let (of_8, of_12) = (ids(8, [30, 31]), ids(12, [5]));
+    let nothing = [found(8, 4, &of_8), found(12, 1, &of_12)];
+    arrivals.find(&nothing, at("12:30:00"));
+    let verdict = arrivals.find(&nothing, at("13:30:00"));
+    assert_eq!((verdict.missing, &verdict.lost), (of_12, &of_8));
+    assert_eq!(arrivals.find(&nothing[..1], at("14:30:00")).missing, none);
+    // It is over.
+    arrivals.accept(&ids(15, [1]), at("15:10:00"));
+    let and_one = [&nothing[..1], &[found(15, 1, &none)]].concat();
+    assert_eq!(arrivals.find(&and_one, at("15:30:00")).missing, of_8);
+}
+
 /// A table that drops what comes during an outage, and some rows whenever they come.
 struct Table {
     outage: Range<DateTime<Utc>>,
