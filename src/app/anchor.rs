@@ -29,10 +29,10 @@ impl Layers {
         self.first_start()
     }
 
-    /// Where a first run begins, if the settings are good.
+    /// Where a first run begins, if that is known.
     pub fn first_start(&self) -> Option<Start> {
-        let policy = self.policy().ok()?;
-        Some(policy.start_from.resolve(self.now()))
+        let start_from = self.beginning()?.start_from;
+        Some(start_from.resolve(self.now()))
     }
 }
 

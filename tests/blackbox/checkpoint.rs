@@ -90,6 +90,11 @@ async fn show_begins_where_an_earlier_start_from_lets_the_next_run_begin() {
     let lines: Vec<_> = show.stdout.lines().skip(1).collect();
     assert_eq!(lines, [oldest, "  Nothing was delivered yet."], "{show:?}");
     assert_eq!(world.checkpoint().await, stored);
+    // A bad setting of something else about the runs does not hide it.
+    world.set("OVERLAP", "long");
+    let show = world.command(&["checkpoint", "show"]).await;
+    assert!(show.stdout.contains(oldest), "{show:?}");
+    world.set("OVERLAP", "");
 
     // A later one changes nothing, and no more does the default.
     for start in ["1m", ""] {
