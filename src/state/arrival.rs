@@ -225,9 +225,12 @@ impl Arrivals {
             let Some(hour) = oldest.and_then(|it| self.hours.remove(&it)) else {
                 break;
             };
-            if !hour.is_done() {
-                self.given_up += hour.accepted;
-            }
+            self.given_up += match hour.stage {
+                Stage::Whole => 0,
+                // What is missing may still arrive, or be delivered once more.
+                Stage::Lost => hour.lost,
+                Stage::Delivered | Stage::Short | Stage::SentAgain => hour.accepted,
+            };
         }
     }
 
@@ -276,14 +279,15 @@ impl Arrivals {
     }
 
     /// Since when at least the table takes rows: something that was delivered after this arrived. `None` if
-    /// nothing did. What an hour has was delivered after it began.
-    fn takes_rows_since(&self, found: &[Found]) -> Option<DateTime<Utc>> {
+    /// nothing did. What an hour has was delivered after it began, unless the ids' time is wrong.
+    fn takes_rows_since(&self, found: &[Found], now: DateTime<Utc>) -> Option<DateTime<Utc>> {
         let has_landed = |hour: &DateTime<Utc>| {
             let found = found.iter().find(|it| it.hour == *hour);
             let seen = self.hours.get(hour).and_then(|it| it.seen);
             found.map(|it| it.landed).or(seen.map(|it| it.landed)) > Some(0)
         };
-        self.hours.keys().filter(|it| has_landed(it)).max().copied()
+        let past = self.hours.keys().filter(|it| **it <= now);
+        past.filter(|it| has_landed(it)).max().copied()
     }
 
     /// Notes what was found. Records that came to an hour meanwhile are looked for later.
@@ -294,7 +298,7 @@ impl Arrivals {
         // If nothing was ever found, the workspace asked is not the one that receives the records, and
         // delivering them all again would not help.
         let is_the_place = before > 0 || found.iter().any(|it| it.landed > 0);
-        let takes_rows_since = self.takes_rows_since(found);
+        let takes_rows_since = self.takes_rows_since(found, now);
         let was_out = self.hours.values().any(|it| it.was_void);
         for found in found {
             let Some(hour) = self.hours.get_mut(&found.hour) else {

@@ -350,6 +350,12 @@ fn what_is_missing_for_good_is_told_as_long_as_there_is_room_for_it() {
         arrivals.find(&[whole], begin + TimeDelta::minutes(80));
         assert_eq!(arrivals.lost(), 1, "{hour}");
     }
+    // Where nothing is whole, it is told with what is given up.
+    arrivals.take_given_up();
+    for hour in 4..=6 {
+        arrivals.accept(&many(hour, 50_000), begin + TimeDelta::hours(hour + 1));
+    }
+    assert_eq!((arrivals.lost(), arrivals.take_given_up()), (0, 1));
 }
 
 #[tokio::test]
