@@ -44,6 +44,14 @@ fn what_was_missing_for_good_is_delivered_once_more_when_the_table_takes_rows_ag
     let still = [found(8, 3, &of_8)];
     assert_eq!(arrivals.find(&still, at("14:10:00")).lost, of_8);
     assert_eq!(arrivals.find(&still, at("15:10:00")), Verdict::default());
+    // Nor if more comes to its hour, and rows of a later one arrive.
+    arrivals.accept(&ids(8, [31]), at("15:20:00"));
+    arrivals.accept(&ids(16, [0]), at("16:01:00"));
+    let still = [found(8, 4, &of_8), found(16, 1, &BTreeSet::new())];
+    for clock in ["16:21:00", "17:21:00", "18:21:00"] {
+        let verdict = arrivals.find(&still, at(clock));
+        assert_eq!(verdict.missing.len(), 0, "{clock}");
+    }
 }
 
 /// The hour in which the outage began, and the one in it, need not be looked for in one run.
@@ -81,6 +89,25 @@ fn no_outage_is_seen_in_rows_that_are_dropped_one_by_one_or_in_what_arrived_befo
     let of_9 = ids(9, [0, 1]);
     let and_8 = [found(9, 2, &of_9), found(8, 3, &BTreeSet::new())];
     assert_eq!(arrivals.find(&and_8, at("12:50:00")), Verdict::default());
+}
+
+#[test]
+fn no_outage_is_seen_in_rows_that_are_late_nor_its_end_in_a_time_to_come() {
+    // At the first look nothing of an hour is there yet.
+    let (of_8, of_9, none) = (ids(8, [30]), ids(9, [0, 1]), BTreeSet::new());
+    let mut arrivals = delivered();
+    arrivals.find(&[found(8, 3, &of_8), found(9, 2, &of_9)], at("09:30:00"));
+    arrivals.find(&[found(8, 3, &of_8), found(9, 2, &none)], at("10:30:00"));
+    arrivals.send_again(&of_8, at("10:30:00"));
+    arrivals.find(&[found(8, 3, &of_8)], at("10:50:00"));
+    arrivals.accept(&ids(11, [30]), at("11:31:00"));
+    let later = [found(8, 3, &of_8), found(11, 1, &none)];
+    assert_eq!(arrivals.find(&later, at("11:51:00")), Verdict::default());
+
+    let mut arrivals = after_an_outage();
+    arrivals.accept(&ids(20, [0]), at("12:00:00"));
+    let later = [found(9, 2, &of_9), found(20, 1, &none)];
+    assert_eq!(arrivals.find(&later, at("12:50:00")), Verdict::default());
 }
 
 #[test]
