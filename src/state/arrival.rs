@@ -26,8 +26,8 @@ pub(crate) const MOST_IDS: u64 = 150_000;
 const MOST_BYTES: usize = 16 * 1024 * 1024;
 /// How long an hour is reported.
 const TOLD: TimeDelta = TimeDelta::days(1);
-/// How long it is if records of it are missing: after a daily cap, which may last for a day, it takes two hours
-/// and a half until an hour that arrived has been looked for.
+/// How long an hour is reported of which records are missing. After a daily cap, which may last for a day, it
+/// takes up to two hours and a half until an hour that arrived has been looked for.
 const LOST_TOLD: TimeDelta = TimeDelta::hours(27);
 
 /// When to look for records.
@@ -85,7 +85,7 @@ enum Stage {
     Short,
     /// The missing ones were delivered again.
     SentAgain,
-    /// Some are missing, and nothing more is done about it.
+    /// Some are missing, and nothing more is done about it, unless it was an outage and that is over.
     Lost,
     /// All were found.
     Whole,
