@@ -9,6 +9,17 @@ use simulator::tenant::Options;
 
 use crate::world::{Sink, World, minutes_ago, now, numbers};
 
+/// A world with two checkpoints, and the newest record of the older one.
+async fn with_one_before_it() -> (World, String) {
+    let world = World::start().await;
+    let ids = world.tenant.generate(10, minutes_ago(50), minutes_ago(5));
+    world.poll().await;
+    world.tenant.generate(1, minutes_ago(4), minutes_ago(3));
+    world.poll().await;
+    let newest = ids.into_iter().max().unwrap();
+    (world, newest)
+}
+
 #[tokio::test]
 async fn a_zeroed_checkpoint_stops_nothing_and_is_told_of_until_another_is_set() {
     let world = World::start().await;
@@ -58,11 +69,7 @@ async fn a_checkpoint_of_a_newer_version_is_an_error_that_names_the_way_out() {
 
 #[tokio::test]
 async fn one_that_was_removed_by_hand_is_not_said_to_be_none_where_the_one_before_it_is_used() {
-    let world = World::start().await;
-    let ids = world.tenant.generate(10, minutes_ago(50), minutes_ago(5));
-    world.poll().await;
-    world.tenant.generate(1, minutes_ago(4), minutes_ago(3));
-    world.poll().await;
+    let (world, newest) = with_one_before_it().await;
     let file = world.checkpoint_file(Sink::LogAnalytics);
     let previous = file.with_file_name("log-analytics.previous.json");
     fs::remove_file(&file).unwrap();
@@ -76,7 +83,6 @@ async fn one_that_was_removed_by_hand_is_not_said_to_be_none_where_the_one_befor
     let set = world
         .command(&["checkpoint", "set", "--from", "oldest"])
         .await;
-    let newest = ids.iter().max().unwrap();
     let replaced = format!("It would have begun after the record {newest}.\n");
     assert!(set.stdout.ends_with(&replaced), "{set:?}");
 }
@@ -138,13 +144,8 @@ async fn a_history_in_which_nothing_was_delivered_is_no_sign_of_a_lost_checkpoin
 
 #[tokio::test]
 async fn of_one_that_is_damaged_it_is_said_that_the_one_before_it_is_shown() {
-    let world = World::start().await;
-    let ids = world.tenant.generate(10, minutes_ago(50), minutes_ago(5));
-    world.poll().await;
-    world.tenant.generate(1, minutes_ago(4), minutes_ago(3));
-    world.poll().await;
+    let (world, newest) = with_one_before_it().await;
     let file = world.checkpoint_file(Sink::LogAnalytics);
-    let newest = ids.iter().max().unwrap();
     let shown = format!("  The next run begins after the record {newest}.\n");
     for (damage, why) in [
         (Some("{"), "it is not a checkpoint: "),
