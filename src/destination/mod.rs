@@ -348,6 +348,8 @@ pub(crate) trait Archived: Send + Sync {
 
 #[cfg(test)]
 mod tests {
+    mod webhook;
+
     use std::time::Duration;
 
     use reqwest::StatusCode;
