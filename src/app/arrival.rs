@@ -64,7 +64,7 @@ impl Layers {
         if let Some(owner) = self.owner_of_workspace().filter(|it| *it != destination) {
             let problem = format!(
                 "is the workspace of {owner}, and {destination} fills the table of another one, which is \
-                 not queried while DESTINATIONS names both"
+                 not queried while both are named"
             );
             return self.read(|it| it.problem(WORKSPACE, &problem));
         }
