@@ -155,6 +155,26 @@ async fn a_tenant_may_move_from_one_prefix_to_another() {
 }
 
 #[tokio::test]
+async fn the_first_prefix_of_all_is_no_other_prefix() {
+    let world = world().await;
+    let told = async || {
+        let poll = poll(&world).await;
+        poll.stderr.matches("has another prefix").count()
+    };
+    // Older than what the first run reads, so it is found by the comparison.
+    add(&world, "900", 3, 90);
+    assert_eq!(told().await, 0);
+    assert_eq!(told().await, 0);
+    add(&world, "900", 3, 6);
+    assert_eq!(told().await, 0);
+    add(&world, "800", 3, 5);
+    assert_eq!(told().await + told().await, 1);
+    world.command(&["checkpoint", "set", "--from", "1m"]).await;
+    // It is not known any more what was read.
+    assert_eq!(told().await, 0);
+}
+
+#[tokio::test]
 async fn a_tenant_may_mix_prefixes() {
     let world = world().await;
     for (n, minutes) in (4..50).rev().enumerate() {

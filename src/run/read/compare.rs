@@ -248,17 +248,21 @@ impl<S: Source, A: DeadLetters> ActiveRun<'_, S, A> {
         Ok(())
     }
 
-    /// Announces that records of another prefix, that of `id`, are read from now on.
+    /// Announces that records of another prefix, that of `id`, are read from now on. The first prefix
+    /// of all is no news.
     async fn begin_prefix(
         &self,
         id: &LogId,
         below: &LogId,
+        seen: &Seen<'_>,
         out: &mpsc::Sender<Read>,
     ) -> Result<(), Stop> {
-        warn!(
-            "the record {id} has another prefix than those read so far; records of that prefix \
-             are read as well from now on"
-        );
+        if seen.has_prefixes() {
+            warn!(
+                "the record {id} has another prefix than those read so far; records of that prefix \
+                 are read as well from now on"
+            );
+        }
         hand_over(out, Read::Series(below.clone())).await
     }
 
@@ -293,7 +297,7 @@ impl<S: Source, A: DeadLetters> ActiveRun<'_, S, A> {
             return Ok(());
         };
         if seen.is_first(id) {
-            self.begin_prefix(id, &next.after, out).await?;
+            self.begin_prefix(id, &next.after, seen, out).await?;
         }
         let page = self.fetch(&next, out).await?;
         seen.begin(next.after.series());

@@ -344,7 +344,8 @@ impl<'a> Seen<'a> {
         }
     }
 
-    fn has_prefixes(&self) -> bool {
+    /// Whether an id with a prefix was read, by this run or an earlier one.
+    pub(super) fn has_prefixes(&self) -> bool {
         let mut ends = self.opening.cursors.ends().chain(self.read.ends());
         ends.any(|it| it.prefix().is_some())
     }
