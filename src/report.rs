@@ -73,6 +73,9 @@ pub(crate) struct Report {
     /// What was set aside since a record was last delivered, even if this run had none.
     #[serde(skip)]
     pub only_set_aside: Option<OnlySetAside>,
+    /// What was quarantined since a record was last delivered, even if this run had none.
+    #[serde(skip)]
+    pub only_quarantined: Option<OnlyQuarantined>,
     /// Whether the run ended because the destination refused every record.
     #[serde(skip)]
     pub refuses_all: bool,
@@ -124,6 +127,21 @@ impl OnlySetAside {
     pub fn find(count: u64, left: Option<usize>) -> Option<Self> {
         let left = left.and_then(|it| u64::try_from(it).ok());
         let count = left.map_or(count, |left| count.min(left));
+        (count > 1).then_some(Self(count))
+    }
+}
+
+/// Nothing was delivered for a while, and the destination quarantined this many records meanwhile.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[error(
+    "the destination quarantined all {0} records that it took since one was last delivered, so the fault is \
+     most likely not in them; the error of the run that sent them says where they are and what to do"
+)]
+pub(crate) struct OnlyQuarantined(u64);
+
+impl OnlyQuarantined {
+    /// The error, unless it was a single record, which proves nothing.
+    pub fn find(count: u64) -> Option<Self> {
         (count > 1).then_some(Self(count))
     }
 }

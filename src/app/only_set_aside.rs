@@ -5,18 +5,23 @@ use std::time::Duration;
 
 use super::Stores;
 use crate::net::retry::Deadline;
-use crate::report::{OnlySetAside, Report};
+use crate::report::{OnlyQuarantined, OnlySetAside, Report};
 
 /// Time limit for counting the dead letters; a run does not wait longer.
 const COUNTING: Duration = Duration::from_secs(5);
 
-/// Notes in the report if several records were set aside since one was last delivered, and are dead
-/// letters still. Fails the run if it set one of them aside.
+/// Notes in the report if several records were quarantined since one was last delivered, or were set
+/// aside and are dead letters still. Fails the run if it set one of them aside.
 pub(super) async fn judge_set_aside(stores: &Stores, report: &mut Report, deadline: Deadline) {
-    if report.delivered + report.quarantined > 0 {
+    if report.delivered > 0 {
         return;
     }
-    let count = report.dead_lettered + stores.history.only_set_aside(deadline).await;
+    let (set_aside, quarantined) = stores.history.undelivered(deadline).await;
+    report.only_quarantined = OnlyQuarantined::find(report.quarantined + quarantined);
+    if report.quarantined > 0 {
+        return;
+    }
+    let count = report.dead_lettered + set_aside;
     if OnlySetAside::find(count, None).is_none() {
         return;
     }
@@ -131,5 +136,21 @@ mod tests {
         failed.errors.push("another".to_owned());
         let failed = judged(1, Some(2), failed).await;
         assert_eq!(told(&failed), (Some("2".to_owned()), 1));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn it_is_noted_if_all_that_was_sent_was_quarantined() {
+        for (run, expected) in [
+            ((0, 2, 0), true),
+            ((0, 2, 1), true),
+            ((0, 1, 0), false),
+            ((1, 2, 0), false),
+            ((0, 0, 0), false),
+        ] {
+            let (delivered, quarantined, dead_lettered) = run;
+            let report = judged(0, None, report(delivered, quarantined, dead_lettered)).await;
+            assert_eq!(report.only_quarantined.is_some(), expected, "{run:?}");
+            assert!(report.is_success(), "{run:?}");
+        }
     }
 }

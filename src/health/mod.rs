@@ -15,7 +15,9 @@ pub(crate) use self::page::{STYLE_HASH, page};
 pub(crate) use self::text::text;
 use crate::error::one_line;
 use crate::record::is_future;
-use crate::report::{Arrival, Gap, OnlySetAside, RateLimit, Report, StillRefusing};
+use crate::report::{
+    Arrival, Gap, OnlyQuarantined, OnlySetAside, RateLimit, Report, StillRefusing,
+};
 use crate::state::{History, PastError, PastRun, Sum};
 
 /// Runs that take no longer than usual count as stopped after this time without a sign of life. Quiet
@@ -64,7 +66,9 @@ impl State {
     /// The state after one run, given how many records are missing for good. A gap is reported
     /// separately.
     pub fn after(report: &Report, lost: u64) -> Self {
-        let is_refusing = report.refused_since.is_some() || report.only_set_aside.is_some();
+        let is_refusing = report.refused_since.is_some()
+            || report.only_set_aside.is_some()
+            || report.only_quarantined.is_some();
         let is_good = report.is_success() && lost == 0 && !is_refusing;
         match (is_good, report.caught_up) {
             (false, _) => Self::Failing,
@@ -85,7 +89,9 @@ impl State {
         // A time in the future says nothing about the present.
         let is_old = |it| at - it >= stale_after || is_future(it, at);
         let sign_of_life = history.last_run.or(history.waited_since);
-        let is_refusing = history.refused_since.is_some() || set_aside.is_some();
+        let is_refusing = history.refused_since.is_some()
+            || set_aside.is_some()
+            || OnlyQuarantined::find(history.only_quarantined).is_some();
         if history.is_failing || history.lost > 0 || is_refusing {
             Self::Failing
         } else if sign_of_life.is_some_and(is_old) {
@@ -285,6 +291,9 @@ fn standing(
     let refusing = refusing.filter(|it| newest != it);
     let set_aside = set_aside.map(|it| it.to_string());
     let set_aside = set_aside.filter(|it| newest != it);
+    // The error of a run that had rows quarantined also says where they are.
+    let quarantined = OnlyQuarantined::find(history.only_quarantined).map(|it| it.to_string());
+    let quarantined = quarantined.filter(|_| !newest.starts_with("the destination quarantined"));
     let is_told = newest.contains(MISSING);
     let lost = (history.lost > 0 && !is_told).then(|| format!("{} {MISSING}", history.lost));
     Some(PastError {
@@ -292,6 +301,7 @@ fn standing(
         text: refusing
             .or(lost)
             .or(set_aside)
+            .or(quarantined)
             .filter(|_| !history.is_failing)?,
     })
 }

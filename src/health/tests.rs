@@ -384,6 +384,34 @@ fn where_nothing_was_delivered_and_several_records_are_set_aside_that_is_failing
 }
 
 #[test]
+fn where_all_that_was_sent_is_quarantined_that_is_failing() {
+    let run = "the destination quarantined 2 of the records that it took, and they are not sent again: look";
+    let all =
+        "the destination quarantined all 3 records that it took since one was last delivered, so";
+    for (count, newest, is_failing, told) in [
+        (0, run, false, run),
+        // A single record proves nothing.
+        (1, run, false, run),
+        // The run's own error says more.
+        (3, run, true, run),
+        (3, "no token", true, all),
+    ] {
+        let changes = serde_json::json!({
+            "only_quarantined": count,
+            "errors": [{"at": "2026-11-21T07:00:00Z", "text": newest}]
+        });
+        let health = health(&changes, "08:01:00");
+        assert_eq!(
+            health.state == State::Failing,
+            is_failing,
+            "{count} {newest}"
+        );
+        let error = health.pipelines[0].error.as_ref().unwrap();
+        assert!(error.text.starts_with(told), "{count} {}", error.text);
+    }
+}
+
+#[test]
 fn the_text_says_what_matters() {
     let changes = serde_json::json!({
         "caught_up": false, "lag_seconds": 7_300,

@@ -72,6 +72,9 @@ pub(crate) struct History {
     /// How many records were set aside since one was last delivered.
     #[serde(default, skip_serializing_if = "is_zero")]
     only_set_aside: u64,
+    /// How many records the destination quarantined since one was last delivered.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub only_quarantined: u64,
     /// Whether the newest run had errors.
     pub is_failing: bool,
     /// All records and bytes ever delivered.
@@ -211,6 +214,10 @@ impl History {
         // The runs that are kept do not tell for long where many only leave records out.
         self.only_set_aside = match report.delivered {
             0 => (self.only_set_aside()).saturating_add(report.dead_lettered),
+            _ => 0,
+        };
+        self.only_quarantined = match report.delivered {
+            0 => self.only_quarantined.saturating_add(report.quarantined),
             _ => 0,
         };
         self.total.add(sum);

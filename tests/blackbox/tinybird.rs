@@ -339,6 +339,32 @@ async fn what_is_quarantined_is_counted_told_of_and_never_sent_again() {
 }
 
 #[tokio::test]
+async fn where_all_is_quarantined_the_state_is_failing_until_a_record_is_delivered() {
+    let world = world().await;
+    let status = async || {
+        let status = world.command(&["status"]).await;
+        (status.code(), status.stdout)
+    };
+    for id in world.tenant.generate(3, minutes_ago(50), minutes_ago(5)) {
+        world.tinybird.quarantine(&id);
+    }
+    assert_eq!(world.command(&["poll"]).await.code(), 1);
+    // A run that has nothing to deliver succeeds, and proves nothing.
+    assert_eq!(world.command(&["poll"]).await.code(), 0);
+    let (code, text) = status().await;
+    assert_eq!(code, 1, "{text}");
+    assert!(text.starts_with("failing"), "{text}");
+    assert!(
+        text.contains("they are in Tinybird's auth0_quarantine"),
+        "{text}"
+    );
+    world.tenant.generate(1, minutes_ago(2), minutes_ago(1));
+    world.poll().await;
+    let (code, text) = status().await;
+    assert_eq!(code, 0, "{text}");
+}
+
+#[tokio::test]
 async fn what_is_no_acknowledgement_of_every_row_moves_nothing_and_says_why() {
     for (fault, telling) in [
         (

@@ -244,15 +244,17 @@ impl HistoryStore {
         books.known.as_ref().map_or(0, |it| it.history.lost)
     }
 
-    /// How many records were set aside since one was last delivered; none if that is not known.
-    pub async fn only_set_aside(&self, deadline: Deadline) -> u64 {
+    /// How many records were set aside, and how many quarantined, since one was last delivered; none if
+    /// that is not known.
+    pub async fn undelivered(&self, deadline: Deadline) -> (u64, u64) {
+        let undelivered = |history: &History| (history.only_set_aside(), history.only_quarantined);
         let books = self.books.lock().await;
         if let Some(known) = &books.known {
-            return known.history.only_set_aside();
+            return undelivered(&known.history);
         }
         let loaded = self.load(deadline.for_saving().within(SAVING)).await;
         let history = loaded.ok().and_then(|(history, _)| history.ok()?);
-        history.map_or(0, |it| it.only_set_aside())
+        history.as_ref().map_or((0, 0), undelivered)
     }
 
     /// A new history to replace an unusable one, with an error that says so.

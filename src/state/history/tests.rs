@@ -209,6 +209,32 @@ fn what_was_only_set_aside_is_not_forgotten_with_the_runs_that_did_it() {
 }
 
 #[test]
+fn what_was_only_quarantined_is_not_forgotten_before_a_record_is_delivered() {
+    let mut history = History::default();
+    let quarantined = Report {
+        quarantined: 1,
+        errors: vec!["the destination quarantined 1".to_owned()],
+        ..quiet()
+    };
+    for (report, expected) in [
+        (&quarantined, 1),
+        (&quiet(), 1),
+        (&quarantined, 2),
+        (&delivered(1), 0),
+        (&quarantined, 1),
+    ] {
+        history.add(report, at("08:00:00"));
+        assert_eq!(history.only_quarantined, expected);
+    }
+    let partly = Report {
+        quarantined: 1,
+        ..delivered(1)
+    };
+    history.add(&partly, at("08:01:00"));
+    assert_eq!(history.only_quarantined, 0);
+}
+
+#[test]
 fn a_gap_that_is_told_again_and_again_leaves_room_for_another() {
     let mut history = History::default();
     let gap = |to| Gap {
