@@ -40,7 +40,7 @@ use self::layers::Problems;
 pub use self::layers::setting_names;
 pub(crate) use self::layers::{Layers, Stores};
 pub(crate) use self::lazy::LazyApp;
-use self::only_set_aside::judge_set_aside;
+use self::only_set_aside::{is_idle, judge_set_aside, warn_of_standing};
 use self::pipeline::{Configured, Maker};
 pub(crate) use self::pipeline::{Pipeline, Route};
 pub(crate) use self::replay::{Origin, Replay};
@@ -280,14 +280,21 @@ impl App {
         let history = stores.map(|it| &it.history);
         // Looking at records is not monitored.
         let sink = self.heartbeat_sink().filter(|_| !pipeline.is_for_a_look);
-        // Of a run that set nothing aside only a heartbeat tells that.
-        if let Some(stores) = stores.filter(|_| pipeline.route.is_ok())
-            && (report.dead_lettered > 0 || sink.is_some())
-        {
+        // Of a run that set nothing aside only a heartbeat and a warning tell that.
+        let judged = stores.filter(|_| pipeline.route.is_ok());
+        let is_judged = report.dead_lettered > 0 || sink.is_some();
+        if let Some(stores) = judged.filter(|_| is_judged) {
             judge_set_aside(stores, &mut report, deadline).await;
         }
         let now = (self.clock)();
         note_run(history, sink, &report, now, deadline).await;
+        if let Some(stores) = judged.filter(|_| is_idle(&report)) {
+            // By now the history is known, so that this costs a quiet run no request.
+            if !is_judged {
+                judge_set_aside(stores, &mut report, deadline).await;
+            }
+            warn_of_standing(&stores.label, &report);
+        }
         Some(report)
     }
 

@@ -3,6 +3,8 @@
 
 use std::time::Duration;
 
+use tracing::warn;
+
 use super::Stores;
 use crate::net::retry::Deadline;
 use crate::report::{OnlyQuarantined, OnlySetAside, Report};
@@ -34,6 +36,22 @@ pub(super) async fn judge_set_aside(stores: &Stores, report: &mut Report, deadli
         && report.is_success()
     {
         report.fail(&error);
+    }
+}
+
+/// Whether the run had nothing to deliver, and no error, so that it tells nothing of a fault by itself.
+pub(super) fn is_idle(report: &Report) -> bool {
+    let did = report.delivered + report.quarantined + report.dead_lettered;
+    did == 0 && report.is_success() && report.refused_since.is_none()
+}
+
+/// Repeats what the report of such a run notes.
+pub(super) fn warn_of_standing(label: &str, report: &Report) {
+    if let Some(error) = report.only_set_aside {
+        warn!("{label}: {error}");
+    }
+    if let Some(error) = report.only_quarantined {
+        warn!("{label}: {error}");
     }
 }
 

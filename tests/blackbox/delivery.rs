@@ -384,13 +384,16 @@ async fn where_all_that_comes_is_set_aside_the_runs_fail_and_the_state_does_not_
     let error = ran.report()["errors"][0].clone();
     let is_told = error.as_str().is_some_and(|it| it.starts_with(told));
     assert!(ran.code() == 1 && is_told, "{ran:?}");
-    // A run that finds nothing new has nothing to fail for.
-    assert_eq!(world.command(&["poll"]).await.code(), 0);
+    // A run that finds nothing new has nothing to fail for, and repeats it.
+    let idle = world.command(&["poll"]).await;
+    let repeats = idle.stderr.contains(&format!("WARN log-analytics: {told}"));
+    assert!(idle.code() == 0 && repeats, "{idle:?}");
     assert_eq!(state().await, (json!("failing"), error));
 
     world.tenant.generate(1, minutes_ago(1), now());
     assert_eq!(numbers(&world.poll().await, ["delivered"]), [1]);
     assert_eq!(state().await.0, "ok");
+    assert!(!world.command(&["poll"]).await.stderr.contains("WARN"));
 }
 
 /// Whoever has the alert on heartbeats would take the next quiet run for the end of it.

@@ -350,7 +350,10 @@ async fn where_all_is_quarantined_the_state_is_failing_until_a_record_is_deliver
     }
     assert_eq!(world.command(&["poll"]).await.code(), 1);
     // A run that has nothing to deliver succeeds, and proves nothing.
-    assert_eq!(world.command(&["poll"]).await.code(), 0);
+    let idle = world.command(&["poll"]).await;
+    assert_eq!(idle.code(), 0);
+    let told = "WARN tinybird: the destination quarantined all 3 records";
+    assert!(idle.stderr.contains(told), "{idle:?}");
     let (code, text) = status().await;
     assert_eq!(code, 1, "{text}");
     assert!(text.starts_with("failing"), "{text}");
