@@ -20,6 +20,8 @@ const ROUTINE_TYPES: [&str; 4] = [
     "forms_submission_succeeded",
     "resource_cleanup",
 ];
+/// A failure that Auth0 files under a category of successes.
+const MISFILED_FAILURE: &str = "feta";
 const PRESET: &str = "security";
 
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -115,7 +117,7 @@ impl Term {
             }
             Self::Security => {
                 let is_routine = category.is_some_and(|it| ROUTINE_CATEGORIES.contains(&it));
-                !is_routine && !ROUTINE_TYPES.contains(&code)
+                !is_routine && !ROUTINE_TYPES.contains(&code) || code == MISFILED_FAILURE
             }
         }
     }
@@ -187,12 +189,12 @@ mod tests {
 
     #[test]
     fn security_leaves_out_routine_and_nothing_that_is_not_known() {
-        let routine = "s scoa sens sdel slo ssa sdelsa seacft seccft sertft feta seta \
+        let routine = "s scoa sens sdel slo ssa sdelsa seacft seccft sertft seta \
                        oidc_backchannel_logout_succeeded flows_execution_completed";
-        for code in routine.split_ascii_whitespace().filter(|it| *it != "feta") {
+        for code in routine.split_ascii_whitespace() {
             assert_eq!(taken("security", code), "", "{code}");
         }
-        let kept = "f fp fu fcoa fens fsa fdelsa feacft fepft fertft fs ss fscim sapi \
+        let kept = "f fp fu fcoa fens fsa fdelsa feacft fepft fertft feta fs ss fscim sapi \
                     mgmt_api_read pwd_leak signup_pwd_leak reset_pwd_leak limit_wc limit_mu \
                     limit_sul limit_phone ublkdu api_limit gd_auth_failed gd_auth_succeed \
                     gd_start_auth gd_send_sms gd_unenroll mfar passkey_challenge_failed scp sce \
@@ -202,6 +204,21 @@ mod tests {
         }
         assert!(Filter::parse("security").unwrap().takes("", None));
         assert_eq!(taken("security,s", "s slo"), "s");
+    }
+
+    /// Whatever category Auth0 files it under.
+    #[test]
+    fn security_leaves_out_nothing_that_is_called_a_failure() {
+        let parser = include_str!("../../sentinel/parsers/Auth0Events.yaml");
+        let entries = parser.lines().map(|it| it.trim().trim_matches('\''));
+        let names = entries.filter_map(|it| it.split_once("', '"));
+        let failures = names.filter(|(_, name)| name.to_lowercase().contains("fail"));
+        let mut count = 0;
+        for (code, name) in failures {
+            assert_eq!(taken("security", code), code, "{name}");
+            count += 1;
+        }
+        assert!(count > 50, "{count}");
     }
 
     #[test]
