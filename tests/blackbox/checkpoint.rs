@@ -47,6 +47,23 @@ async fn the_checkpoint_is_set_and_shown() {
 }
 
 #[tokio::test]
+async fn reading_goes_on_where_the_folder_was_moved_to() {
+    let mut world = World::start().await;
+    world.tenant.generate(5, minutes_ago(300), minutes_ago(290));
+    world.set("START_FROM", "6h");
+    world.poll().await;
+    // What came while the folder could not be written is older than a first run would begin.
+    world.tenant.generate(5, minutes_ago(200), minutes_ago(190));
+    world.set("START_FROM", "");
+
+    let [full, roomy] = ["checkpoints", "roomy"].map(|name| world.folder.path().join(name));
+    fs::rename(full, &roomy).unwrap();
+    world.set("CHECKPOINT_DIR", &roomy.display().to_string());
+    assert_eq!(numbers(&world.poll().await, ["delivered"]), [5]);
+    world.assert_all_landed_once();
+}
+
+#[tokio::test]
 async fn show_is_a_summary_for_a_person_and_the_whole_for_a_program() {
     let world = World::start().await;
     let none = world.command(&["checkpoint", "show", "--json"]).await;

@@ -155,8 +155,13 @@ async fn a_place_that_cannot_be_written_names_the_setting_and_is_not_tried_again
         ErrorKind::QuotaExceeded,
         ErrorKind::ReadOnlyFilesystem,
     ] {
-        let error = failed("writing", Path::new("a"), kind.into());
-        assert_final(&advise(error, "CHECKPOINT_DIR"), "CHECKPOINT_DIR");
+        let error = advise(
+            failed("writing", Path::new("a"), kind.into()),
+            "CHECKPOINT_DIR",
+        );
+        assert_final(&error, "CHECKPOINT_DIR");
+        // In an empty folder reading would begin anew, and pass what was not delivered yet.
+        assert_final(&error, "and move there what this one holds");
     }
     let passing = failed("writing", Path::new("a"), ErrorKind::Interrupted.into());
     assert_eq!(passing.again(), Again::Soon);
