@@ -84,8 +84,9 @@ enum RunError {
     Source(#[from] SourceError),
     #[error(
         "reading makes no progress: no record of a whole page has a log_id, and a search finds none \
-         after them that has one; `auth0-poller checkpoint set --from …` with a time after those \
-         that were set aside lets reading go on ({only})"
+         after them that has one; if something changes Auth0's answers, stop it, and the next run \
+         delivers them; if not, `auth0-poller checkpoint set --from …` with a time after those that \
+         were set aside lets reading go on without them ({only})"
     )]
     NoId { only: String },
     #[error("reading makes no progress: the page after {after} ends with {last}")]

@@ -404,6 +404,29 @@ async fn however_many_records_have_no_id_those_after_them_are_delivered() {
 }
 
 #[tokio::test]
+async fn who_stops_what_takes_the_ids_away_has_the_records_without_another_checkpoint() {
+    let world = world().await;
+    for minutes in [30, 20, 10] {
+        world
+            .tenant
+            .add_nameless(record(minutes_ago(minutes)), minutes_ago(minutes));
+    }
+    let ran = world.command(&["poll"]).await;
+    assert_eq!(ran.code(), 1, "{ran:?}");
+    assert_eq!(numbers(&ran.report(), ["dead_lettered"]), [3]);
+    // A checkpoint after these records, which is the other advice, would leave them out.
+    let advice = "if something changes Auth0's answers, stop it, and the next run delivers them";
+    assert!(ran.stderr.contains(advice), "{ran:?}");
+
+    for id in world.tenant.log_ids() {
+        world.tenant.add_as(&id, record(minutes_ago(10)));
+    }
+    let report = poll(&world).await.report();
+    assert_eq!(numbers(&report, ["delivered"]), [3]);
+    world.assert_all_landed_once();
+}
+
+#[tokio::test]
 async fn a_log_id_that_is_far_too_long_is_kept_nowhere_but_with_its_record() {
     let world = world().await;
     // The simulated tenant repeats the long id in a header, which cannot be longer.
