@@ -9,6 +9,8 @@ mod noting;
 mod proof;
 mod question;
 mod settings;
+#[cfg(test)]
+mod simulated;
 mod table;
 
 pub(crate) use self::noting::Noting;

@@ -118,6 +118,30 @@ mod tests {
         assert_eq!(noted, [record(1).log_id, record(4).log_id]);
     }
 
+    #[test]
+    fn without_a_proof_nothing_is_held() {
+        let mut noting = Noting::new(None);
+        noting.noted(&record(1), Handled::Accepted);
+        assert_eq!(noting.accepted.len(), 0);
+    }
+
+    #[tokio::test]
+    async fn where_nothing_was_acknowledged_nothing_is_stored() {
+        let now = "2026-11-21T08:30:00Z".parse::<DateTime<Utc>>().unwrap();
+        let clock: Clock = Arc::new(move || now);
+        let memory = Memory::default();
+        let storage = Arc::new(Storage::over(memory.clone(), Jitter::seeded(1)));
+        let proof = proof(&storage, &clock);
+        let deadline = Deadline::after(Duration::from_mins(1));
+        for (handled, paths) in [(Handled::LeftOut, 0), (Handled::Accepted, 1)] {
+            let mut noting = Noting::new(Some(&proof));
+            noting.noted(&record(1), handled);
+            noting.before_save(deadline).await;
+            let stored = storage.list("arrival/acme", deadline).await.unwrap();
+            assert_eq!(stored.len(), paths, "{handled:?}");
+        }
+    }
+
     #[tokio::test(start_paused = true)]
     async fn what_cannot_be_kept_is_held_as_long_as_there_is_room() {
         let now = "2026-11-21T08:30:00Z".parse::<DateTime<Utc>>().unwrap();

@@ -123,7 +123,7 @@ impl Proof {
         let mut due = self.note(due.await).unwrap_or_default();
         // The query may fail for that hour only, so the hours after it come first.
         let after = due.iter().position(|it| Some(it.hour) > last);
-        due.rotate_left(after.filter(|_| last.is_some()).unwrap_or_default());
+        due.rotate_left(after.unwrap_or_default());
         let (mut found, mut hour) = (Vec::new(), None);
         let mut failure = match &self.table {
             Err(problem) => Some(problem.clone().into()),
@@ -299,17 +299,12 @@ mod tests {
     use std::sync::Arc;
     use std::sync::atomic::{AtomicBool, AtomicI64};
 
-    use axum::Router;
     use axum::http::StatusCode;
-    use axum::routing::{get, post};
-    use tokio::net::TcpListener;
+    use tokio::time::Instant;
 
     use super::*;
-    use crate::arrival;
-    use crate::azure::cloud;
-    use crate::net::http;
+    use crate::arrival::simulated;
     use crate::net::retry::Jitter;
-    use crate::settings::{AppSettings, Reader};
     use crate::storage::Storage;
     use crate::storage::faulty::{Fault, Faulty, Operation};
     use crate::storage::memory::Memory;
@@ -317,8 +312,7 @@ mod tests {
     /// The address of a workspace that responds to queries about hour `silent` with an error, and to
     /// all others with one record in hour `other`.
     async fn workspace(silent: &'static str, other: &'static str) -> String {
-        let token = || async { r#"{"access_token":"token","expires_on":"4102444800"}"# };
-        let answer = move |question: String| async move {
+        let answer = move |question: String| {
             if question.contains(&format!("'900{silent}")) {
                 let error = r#"{"error":{"code":"BadArgumentError","message":"no"}}"#;
                 return (StatusCode::BAD_REQUEST, error.to_owned());
@@ -327,32 +321,12 @@ mod tests {
             let table = format!(r#"{{"columns":{columns},"rows":[["{other}",1]]}}"#);
             (StatusCode::OK, format!(r#"{{"tables":[{table}]}}"#))
         };
-        let router = Router::new()
-            .route("/msi/token", get(token))
-            .route("/v1/workspaces/{workspace}/query", post(answer));
-        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
-        let address = listener.local_addr().unwrap();
-        tokio::spawn(async move { axum::serve(listener, router).await });
-        format!("http://{address}")
+        simulated::serve(answer).await
     }
 
     /// A proof that queries the workspace at this address.
     fn proof(address: &str, clock: &Clock) -> Proof {
-        let token = format!("{address}/msi/token");
-        let settings = [
-            ("WorkspaceID", "01234567-89ab-cdef-0123-456789abcdef"),
-            ("LOG_ANALYTICS_QUERY_URI", address),
-            ("IDENTITY_ENDPOINT", &token),
-            ("IDENTITY_HEADER", "header"),
-        ];
-        let settings: AppSettings = settings.into_iter().collect();
-        let (http, cloud) = (http::client(None).unwrap(), &cloud::PUBLIC);
-        let workspace = Reader::read(&settings, |it| {
-            arrival::workspace(it, "ARRIVAL", cloud, &http, clock)
-        });
-        let jitter = Jitter::seeded(1);
-        let table = workspace.map(|it| it.query(&http, &jitter));
-        let storage = Arc::new(Storage::over(Memory::default(), jitter.clone()));
+        let storage = Arc::new(Storage::over(Memory::default(), Jitter::seeded(1)));
         let timing = Timing {
             after: TimeDelta::minutes(20),
             again: TimeDelta::hours(1),
@@ -361,7 +335,7 @@ mod tests {
             "log-analytics".into(),
             ArrivalStore::new(storage, "acme", "log-analytics"),
             timing,
-            table,
+            simulated::query(address, clock),
             clock,
         )
     }
@@ -416,6 +390,81 @@ mod tests {
             found.push(hours.iter().map(|it| it.landed).collect::<Vec<_>>());
         }
         assert_eq!(found, [vec![], vec![], vec![1], vec![]]);
+    }
+
+    #[tokio::test]
+    async fn a_failure_is_told_until_a_look_that_has_something_to_ask_succeeds() {
+        let address = workspace("2026112108", "2026112109").await;
+        let begin: DateTime<Utc> = "2026-11-21T09:30:00Z".parse().unwrap();
+        let minutes = Arc::new(AtomicI64::new(0));
+        let clock: Clock = Arc::new({
+            let minutes = Arc::clone(&minutes);
+            move || begin + TimeDelta::minutes(minutes.load(Ordering::Relaxed))
+        });
+        let proof = proof(&address, &clock);
+        let deadline = || Deadline::after(Duration::from_mins(1));
+        let [silent, other] =
+            [90, 30].map(|it| LogId::synthetic("900", begin - TimeDelta::minutes(it)));
+        let look = async |minute: i64| {
+            minutes.store(minute, Ordering::Relaxed);
+            proof.look(deadline()).await;
+            let mut report = Report::default();
+            proof.tell(&mut report, deadline()).await;
+            report.unasked.is_some()
+        };
+        proof.accept(&[silent].into(), deadline()).await;
+        assert!(!look(10).await, "nothing is due, and nothing was asked");
+        assert!(look(20).await);
+        // Another process has asked about that hour, so here nothing is left to ask.
+        let found = Found {
+            hour: "2026-11-21T08:00:00Z".parse().unwrap(),
+            accepted: 1,
+            landed: 1,
+            missing: BTreeSet::new(),
+        };
+        let mut report = Report::default();
+        proof.settle(&[found], &mut report, deadline()).await;
+        assert!(look(31).await, "nothing shows that the table answers again");
+        proof.accept(&[other].into(), deadline()).await;
+        assert!(!look(52).await);
+    }
+
+    #[tokio::test]
+    async fn a_workspace_that_is_not_set_is_told_before_there_is_anything_to_ask() {
+        let begin: DateTime<Utc> = "2026-11-21T09:00:00Z".parse().unwrap();
+        let clock: Clock = Arc::new(move || begin);
+        let problem = SettingsError::new("WorkspaceID".to_owned(), "is missing");
+        let proof = Proof {
+            table: Err(problem),
+            ..proof("http://127.0.0.1:9", &clock)
+        };
+        let deadline = || Deadline::after(Duration::from_mins(1));
+        assert_eq!(proof.look(deadline()).await.len(), 0);
+        let mut report = Report::default();
+        proof.tell(&mut report, deadline()).await;
+        let told = report.unasked.unwrap();
+        assert!(told.contains("WorkspaceID is missing"), "{told}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_storage_that_hangs_holds_no_run_up_for_long() {
+        let begin: DateTime<Utc> = "2026-11-21T09:00:00Z".parse().unwrap();
+        let clock: Clock = Arc::new(move || begin);
+        let hangs = Faulty::over(Memory::default(), |_, _| Fault::Hang);
+        let storage = Arc::new(Storage::over(hangs, Jitter::seeded(1)));
+        let proof = Proof {
+            store: ArrivalStore::new(storage, "acme", "log-analytics"),
+            ..proof("http://127.0.0.1:9", &clock)
+        };
+        let deadline = || Deadline::after(Duration::from_hours(1));
+        let until = |seconds| Deadline::after(Duration::from_secs(seconds)).for_answers();
+        let latest = until(60);
+        proof.look(deadline()).await;
+        assert!(Instant::now() <= latest);
+        let (latest, mut report) = (until(5), Report::default());
+        proof.tell(&mut report, deadline()).await;
+        assert!(Instant::now() <= latest);
+        assert!(report.unasked.is_some());
     }
 
     #[tokio::test]

@@ -178,6 +178,7 @@ mod tests {
             ("ARRIVAL", "true"),
             ("ARRIVAL_AFTER", "20"),
             ("ARRIVAL_AGAIN", "-1h"),
+            ("LOG_ANALYTICS_QUERY_URI", "https://evil.example"),
         ] {
             assert!(read(&[bad]).is_err(), "{bad:?}");
         }

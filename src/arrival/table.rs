@@ -97,3 +97,82 @@ impl Table {
         Ok(self.query.ask(query, TABLE, timespan, deadline).await?)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use axum::http::StatusCode;
+
+    use super::*;
+    use crate::arrival::simulated;
+
+    /// What the workspace answers with these rows: an id and a tenant in each.
+    fn rows(rows: &[String]) -> (StatusCode, String) {
+        let columns = r#"[{"name":"LogId"},{"name":"Tenant"}]"#;
+        let table = format!(r#"{{"columns":{columns},"rows":[{}]}}"#, rows.join(","));
+        (StatusCode::OK, format!(r#"{{"tables":[{table}]}}"#))
+    }
+
+    fn at(clock: &str) -> DateTime<Utc> {
+        format!("2026-11-21T{clock}Z").parse().unwrap()
+    }
+
+    async fn table(
+        answer: impl Fn(String) -> (StatusCode, String) + Clone + Send + Sync + 'static,
+    ) -> Table {
+        let clock: Clock = Arc::new(|| at("09:00:00"));
+        let address = simulated::serve(answer).await;
+        Table::new(simulated::query(&address, &clock).unwrap(), &clock)
+    }
+
+    #[tokio::test]
+    async fn a_listing_that_is_too_long_is_asked_for_in_parts_and_cut_to_the_stretch() {
+        let ids = [
+            "08:00:00.2",
+            "08:00:00.5",
+            "08:00:01",
+            "08:00:02.499",
+            "08:00:02.5",
+        ];
+        let ids = ids.map(|it| LogId::synthetic("900", at(it)));
+        let row = |id: &LogId| format!(r#"["{}","acme"]"#, id.as_str());
+        let [early, first, second, third, late] = ids.each_ref().map(row);
+        let table = table(move |question| {
+            let is_of = |from, to| {
+                let second = |it| format!("20261121080{it:03}");
+                question.contains(&format!(
+                    "Second >= {} and Second < {}",
+                    second(from),
+                    second(to)
+                ))
+            };
+            match () {
+                () if is_of(0, 3) => rows(&vec![first.clone(); 20_001]),
+                () if is_of(0, 1) => rows(&[early.clone(), first.clone()]),
+                () if is_of(1, 3) => rows(&[second.clone(), third.clone(), late.clone()]),
+                () => rows(&[]),
+            }
+        });
+        let listed = table.await.list(at("08:00:00.5"), at("08:00:02.5")).await;
+        let listed: Vec<_> = listed.unwrap().into_iter().collect();
+        let expected = [1, 2, 3].map(|it| (ids[it].clone(), "acme".to_owned()));
+        assert_eq!(listed, expected);
+    }
+
+    #[tokio::test]
+    async fn a_second_with_more_rows_than_an_answer_can_hold_is_named() {
+        let id = LogId::synthetic("900", at("08:00:00"));
+        let row = format!(r#"["{}","acme"]"#, id.as_str());
+        let table = table(move |_| rows(&vec![row.clone(); 20_001])).await;
+        let failed = table
+            .list(at("08:00:00"), at("08:00:02"))
+            .await
+            .unwrap_err();
+        assert_eq!(
+            failed.to_string(),
+            "the table has more than 20000 rows of one second, 2026-11-21T08:00:01Z, which are too \
+             many to list"
+        );
+    }
+}
