@@ -60,3 +60,68 @@ impl CheckpointStore {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::net::retry::Jitter;
+    use crate::record::{LogId, Position};
+    use crate::state::Checkpoint;
+    use crate::storage::Storage;
+    use crate::storage::memory::Memory;
+
+    /// 2026-11-21 at this time of day.
+    fn at(clock: &str) -> DateTime<Utc> {
+        format!("2026-11-21T{clock}Z").parse().unwrap()
+    }
+
+    /// What is said of a destination that begins here. Those before it ended at these times; one
+    /// without a time never ran.
+    async fn told(start: Start, ends: &[(&'static str, Option<&str>)]) -> Option<String> {
+        let storage = Arc::new(Storage::over(Memory::default(), Jitter::seeded(1)));
+        let store =
+            |name: &str| CheckpointStore::new(Arc::clone(&storage), "acme", name, "me".into());
+        let deadline = Deadline::after(Duration::from_mins(1));
+        for (name, end) in ends {
+            if let Some(end) = end {
+                let end = Checkpoint::set(Position::After(LogId::synthetic("900", at(end))));
+                let store = store(name);
+                let saved = store.save(&end, None, at(LATER), deadline);
+                saved.await.unwrap();
+            }
+        }
+        let before = ends.iter().map(|(name, _)| (*name, store(name)));
+        let store = store("archive").replacing(before.collect());
+        let late = store.late_handover(start, at(LATER), deadline).await;
+        late.map(|it| it.to_string())
+    }
+
+    const LATER: &str = "12:00:00";
+
+    #[tokio::test]
+    async fn who_begins_later_than_the_last_one_ended_is_told_where_to_begin() {
+        let ends = [
+            ("log-analytics", Some("08:00:00")),
+            ("logs-ingestion", Some("09:00:00")),
+            ("event-grid", None),
+        ];
+        let late = told(Start::At(at("09:00:01")), &ends).await;
+        let expected = "archive begins at 2026-11-21T09:00:01Z, and logs-ingestion, which DESTINATIONS does \
+             not name, got what Auth0 stored until 2026-11-21T09:00:00Z: what was stored between is \
+             delivered to neither; `auth0-poller checkpoint set --from 2026-11-21T08:50:00Z` \
+             delivers it (for this alone with --destination archive)";
+        assert_eq!(late.as_deref(), Some(expected));
+        // It leaves nothing out.
+        for clock in ["09:00:00", "08:30:00"] {
+            assert_eq!(told(Start::At(at(clock)), &ends).await, None, "{clock}");
+        }
+        assert_eq!(told(Start::Oldest, &ends).await, None);
+        // Nothing is known of a destination before it.
+        for none in [&ends[2..], &[]] {
+            assert_eq!(told(Start::At(at("09:00:01")), none).await, None);
+        }
+    }
+}
