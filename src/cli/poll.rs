@@ -56,9 +56,11 @@ fn is_looking(apps: &[&App]) -> bool {
 /// Makes a run. If it takes long and standard error is a terminal, shows its progress.
 pub(super) async fn with_progress<T>(apps: &[&App], run: impl Future<Output = T>) -> T {
     let mut run = pin!(run);
-    // Progress lines would mix with records on the same terminal.
-    let is_between = is_looking(apps) && std::io::stdout().is_terminal();
-    if is_between || !std::io::stderr().is_terminal() {
+    let [out, err] = [
+        std::io::stdout().is_terminal(),
+        std::io::stderr().is_terminal(),
+    ];
+    if !shows_progress(is_looking(apps), out, err) {
         return run.await;
     }
     let pipelines = apps.iter().flat_map(|app| &app.pipelines);
@@ -77,10 +79,54 @@ pub(super) async fn with_progress<T>(apps: &[&App], run: impl Future<Output = T>
     reports
 }
 
+/// Whether progress is shown, by which of the two outputs are terminals. Progress lines would mix with
+/// records on the same terminal.
+fn shows_progress(is_looking: bool, is_out_terminal: bool, is_err_terminal: bool) -> bool {
+    is_err_terminal && !(is_looking && is_out_terminal)
+}
+
 fn progress_line(report: &Report) -> String {
     let reached = report.last_date.map(to_seconds).unwrap_or_default();
     format!(
         "{}: {} records read, {} delivered  {reached}",
         report.destination, report.fetched, report.delivered
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn progress_is_shown_to_a_person_and_not_between_records() {
+        for (is_looking, out, err, is_shown) in [
+            (false, true, true, true),
+            (false, false, true, true),
+            (false, true, false, false),
+            (false, false, false, false),
+            (true, true, true, false),
+            (true, false, true, true),
+            (true, true, false, false),
+        ] {
+            let shown = shows_progress(is_looking, out, err);
+            assert_eq!(shown, is_shown, "{is_looking} {out} {err}");
+        }
+    }
+
+    #[test]
+    fn progress_tells_how_far_a_run_has_got() {
+        let mut report = Report {
+            destination: "archive".to_owned(),
+            fetched: 12,
+            delivered: 7,
+            ..Report::default()
+        };
+        let begin = "archive: 12 records read, 7 delivered  ";
+        assert_eq!(progress_line(&report), begin);
+        report.last_date = Some("2026-11-21T08:00:00Z".parse().unwrap());
+        assert_eq!(
+            progress_line(&report),
+            format!("{begin}2026-11-21T08:00:00Z")
+        );
+    }
 }
