@@ -205,3 +205,114 @@ fn table(audited: &Audited) -> Option<String> {
     }
     Some(lines.join("\n"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::audit::Witness;
+    use crate::record::LogId;
+
+    /// An audit with one hour, of which this many records are missing.
+    fn audited(missing: u64) -> Audited {
+        let mut audited = Audited::of(Some("acme".to_owned()), "archive");
+        audited.late_by = Some(Witness::History);
+        let counts = Counts {
+            at_auth0: missing + 7,
+            there: 7,
+            missing,
+            surplus: 2,
+            late: Some(1),
+            ..Counts::default()
+        };
+        let ids = (1_000..1_000 + missing).map(|it| LogId::new(it.to_string()));
+        let hour = "2026-11-21T08:00:00Z".parse().unwrap();
+        audited.add(hour, counts, ids.collect());
+        audited
+    }
+
+    #[test]
+    fn the_table_names_the_first_hundred_missing_records_and_says_how_many_more_there_are() {
+        let lines = |missing| {
+            let table = table(&audited(missing)).unwrap();
+            table.lines().map(str::to_owned).collect::<Vec<_>>()
+        };
+        assert_eq!(
+            lines(1),
+            [
+                "acme/archive",
+                "hour                  at Auth0     there   missing   surplus      late",
+                "2026-11-21T08:00:00Z         8         7         1         2         1",
+                "total                        8         7         1         2         1",
+                "missing 1000",
+            ]
+        );
+        assert_eq!(lines(100).len(), 4 + 100);
+        assert_eq!(lines(100).last().unwrap(), "missing 1099");
+        assert_eq!(lines(103).len(), 4 + 100 + 1);
+        let more = "missing 3 more; --json names up to 1,000";
+        assert_eq!(lines(103).last().unwrap(), more);
+    }
+
+    #[test]
+    fn what_is_not_known_to_be_late_and_what_a_filter_leaves_out_is_in_the_table() {
+        let mut audited = Audited::of(None, "archive");
+        assert_eq!(table(&audited), None, "nothing was compared");
+        audited.late_by = Some(Witness::Archive);
+        audited.total = Counts {
+            at_auth0: 3,
+            filtered: 3,
+            late: None,
+            ..Counts::default()
+        };
+        assert_eq!(
+            table(&audited).unwrap(),
+            "archive\n\
+             hour                  at Auth0     there   missing   surplus      late  filtered\n\
+             total                        3         0         0         0         -         3"
+        );
+    }
+
+    #[test]
+    fn what_is_left_is_told_with_what_can_be_done_about_it() {
+        for (missing, delivered, mends, told) in [
+            (0, 0, false, None),
+            (0, 0, true, None),
+            (
+                3,
+                0,
+                false,
+                Some("3 records are missing; --mend delivers them again"),
+            ),
+            (3, 3, true, Some("3 missing records were delivered again")),
+            (
+                3,
+                1,
+                true,
+                Some("2 records are missing and were not delivered again, 1 were"),
+            ),
+        ] {
+            let mut audited = audited(missing);
+            audited.total.delivered = delivered;
+            assert_eq!(
+                left(&audited, mends).as_deref(),
+                told,
+                "{missing} {delivered}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_destination_that_has_none_of_them_may_be_the_wrong_one() {
+        let mut audited = audited(3);
+        assert_eq!(nowhere(&audited), None);
+        audited.total.there = 0;
+        let told = "none of the 3 records is there; check that this is where they are delivered";
+        assert_eq!(nowhere(&audited).as_deref(), Some(told));
+        audited.total.missing = 0;
+        assert_eq!(nowhere(&audited), None);
+        assert_eq!(undated(&audited), None);
+        audited.undated = 2;
+        let told = "2 records have log ids that tell no time; they are not compared";
+        assert_eq!(undated(&audited).as_deref(), Some(told));
+    }
+}

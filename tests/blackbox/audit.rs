@@ -418,6 +418,20 @@ async fn a_stretch_with_nothing_in_it_lacks_nothing() {
 }
 
 #[tokio::test]
+async fn who_asks_for_the_last_minutes_is_told_that_records_may_be_on_their_way() {
+    let (world, _api) = world(Sink::LogAnalytics).await;
+    world.tenant.generate(10, minutes_ago(50), minutes_ago(40));
+    world.poll().await;
+    let told =
+        "--to is less than 20 minutes ago: what is missing at the end may still be on its way";
+    for (to, is_told) in [("1s", true), ("19m", true), ("20m", false), ("30m", false)] {
+        let ran = world.command(&["audit", "--from", "1h", "--to", to]).await;
+        assert_eq!(ran.code(), 0, "{ran:?}");
+        assert_eq!(ran.stderr.contains(told), is_told, "{to}: {ran:?}");
+    }
+}
+
+#[tokio::test]
 async fn only_what_is_of_the_stretch_is_compared() {
     let (world, _api) = world(Sink::LogAnalytics).await;
     let minute = whole_minute_ago(30);

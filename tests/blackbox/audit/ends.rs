@@ -119,6 +119,11 @@ async fn what_makes_no_sense_is_refused_before_anything_is_asked() {
             "1h",
             "have to be times, durations or log ids",
         ),
+        (
+            "1h",
+            &"9".repeat(56),
+            "have to be times, durations or log ids",
+        ),
     ] {
         let ran = world.command(&["audit", "--from", from, "--to", to]).await;
         assert_eq!((ran.code(), &*ran.stdout), (2, ""), "{ran:?}");
