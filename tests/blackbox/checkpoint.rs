@@ -207,6 +207,13 @@ async fn check_finds_a_cursor_that_is_newer_than_the_newest_record() {
     let world = World::start().await;
     let date = minutes_ago(5);
     let newest = world.tenant.add(json!({"date": date, "type": "s"}), date);
+    // Where a cursor is of no record, there may have been one.
+    let before = id(minutes_ago(6));
+    world
+        .command(&["checkpoint", "set", "--from", &before])
+        .await;
+    let ran = world.command(&["check"]).await;
+    assert_eq!(ran.code(), 0, "{ran:?}");
     // An id of no record, as from a typing error.
     let cursor = id(minutes_ago(2));
     world
@@ -246,6 +253,9 @@ async fn check_finds_that_reading_begins_in_the_future_as_a_run_does() {
             assert_eq!(check.code(), 1, "{tenant} {from}: {check:?}");
             let poll = world.command(&["poll"]).await;
             assert!(poll.stderr.contains(&told), "{tenant} {from}: {poll:?}");
+            let show = world.command(&["checkpoint", "show"]).await;
+            let told = format!("that is in the future, so nothing is delivered until {time};");
+            assert!(show.stderr.contains(&told), "{tenant} {from}: {show:?}");
         }
         let date = minutes_ago(5);
         world.tenant.add(json!({"date": date, "type": "s"}), date);

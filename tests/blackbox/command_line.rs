@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use simulator::{Fault, Gate};
+use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::net::TcpListener;
 use tokio::process::Command;
 use tokio::time::timeout;
@@ -443,6 +444,25 @@ async fn a_poll_that_is_interrupted_saves_what_it_delivered_and_prints_its_repor
     assert!(numbers(&ran.report(), ["delivered"]) >= [1_000]);
     world.poll().await;
     world.assert_all_landed_once();
+}
+
+#[tokio::test]
+async fn who_asks_a_poll_to_end_twice_does_not_wait_for_what_it_has_read() {
+    let world = World::start().await;
+    world.tenant.generate(10, minutes_ago(50), minutes_ago(5));
+    let gate = Gate::closed();
+    world.workspace.fail([Fault::Wait(gate)]);
+    let mut poll = world.start_command(&["poll"]);
+    world.workspace.wait_for_post(1).await;
+    let mut told = BufReader::new(poll.stderr.take().unwrap()).lines();
+    world.ask_to_end("INT", &poll).await;
+    let line = told.next_line().await.unwrap().unwrap();
+    assert!(line.contains("asked to end"), "{line}");
+    world.ask_to_end("TERM", &poll).await;
+    let ended = timeout(Duration::from_secs(15), poll.wait()).await;
+    let ended = ended.expect("it goes on").unwrap();
+    assert_eq!(ended.code(), Some(130));
+    assert_eq!(numbers(&world.poll().await, ["delivered"]), [10]);
 }
 
 #[tokio::test]

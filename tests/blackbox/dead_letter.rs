@@ -43,9 +43,12 @@ async fn look_and_retry(world: World) {
     let show = world.command(&["dead-letter", "show", culprits[0]]).await;
     let shown: Value = serde_json::from_str(&show.stdout).unwrap();
     assert_eq!(shown["record"]["log_id"], **culprits[0]);
+    assert!(!show.stderr.contains("there is no"), "{show:?}");
     for nothing in ["9", "../log-analytics", ""] {
         let show = world.command(&["dead-letter", "show", nothing]).await;
         assert_eq!((show.code(), &*show.stdout), (1, ""));
+        let told = format!("there is no dead letter {nothing}\n");
+        assert!(show.stderr.ends_with(&told), "{show:?}");
     }
 
     let refused = world.command(&["dead-letter", "retry"]).await;
@@ -117,6 +120,7 @@ async fn one_that_cannot_be_read_hides_no_other_and_stays_where_it_is() {
     }
     let show = world.command(&["dead-letter", "show", culprits[1]]).await;
     assert_eq!((show.code(), &*show.stdout), (1, ""), "{show:?}");
+    assert!(!show.stderr.contains("there is no"), "{show:?}");
 
     world.workspace.relent();
     let retry = world.command(&["dead-letter", "retry"]).await;
@@ -224,4 +228,35 @@ async fn a_destination_that_fails_ten_times_in_a_row_is_left_alone() {
         let is_left = line.ends_with("not tried, since the destination failed 10 times in a row");
         assert_eq!(is_left, number >= 10, "{line}");
     }
+}
+
+#[tokio::test]
+async fn a_name_that_is_no_dead_letter_is_told_where_all_can_be_listed_and_keeps_no_other_back() {
+    let mut world = World::start().await;
+    let ids = world.tenant.generate(50, minutes_ago(50), minutes_ago(5));
+    let refused = |number: usize| {
+        world.workspace.refuse(&ids[number]);
+        &ids[number]
+    };
+    let (first, second) = (refused(2), refused(3));
+    world.poll().await;
+    world.workspace.relent();
+    let retry = world.command(&["dead-letter", "retry", "9", first]).await;
+    assert_eq!(retry.code(), 1, "{retry:?}");
+    let told = format!("{first}  delivered\n9  not delivered: there is no such dead letter\n");
+    assert_eq!(retry.stdout, told);
+
+    // It may be one of those that cannot be listed.
+    world.deliver_to(&[Sink::LogAnalytics, Sink::Archive]);
+    let file = world.dead_letter_file(Sink::Archive, "9");
+    fs::write(file.parent().unwrap(), "no folder").unwrap();
+    let retry = world.command(&["dead-letter", "retry", "9", second]).await;
+    assert_eq!(retry.code(), 1, "{retry:?}");
+    assert_eq!(
+        retry.stdout,
+        format!("{second}  delivered (log-analytics)\n")
+    );
+    assert!(retry.stderr.contains("archive: dead-letter: "), "{retry:?}");
+    let list = world.command(&["dead-letter", "list"]).await;
+    assert_eq!((list.code(), &*list.stdout), (1, ""), "{list:?}");
 }

@@ -258,6 +258,13 @@ async fn of_several_tenants_one_without_a_key_keeps_nobody_from_the_other_s_pseu
         assert!(told.stderr.contains(problem), "{told:?}");
     }
 
+    // What is the same for two of them is printed once.
+    world.set("INITECH__PII_KEY", KEY);
+    world.set("INITECH__PII_KEY_ID", "2");
+    let shared = world.command(&["pseudonym", "ada@example.com"]).await;
+    assert_eq!(shared.stdout, told.stdout, "{shared:?}");
+
+    world.set("INITECH__PII_KEY", "");
     world.set("ACME__PII_KEY", "");
     let none = world.command(&["pseudonym", "ada@example.com"]).await;
     assert_eq!((none.code(), &*none.stdout), (2, ""), "{none:?}");

@@ -5,7 +5,7 @@ use std::fs;
 
 use serde_json::{Value, json};
 
-use crate::world::{Ran, Sink, World, for_each_judge, minutes_ago, now, numbers};
+use crate::world::{FUNCTION, Ran, Sink, World, for_each_judge, minutes_ago, now, numbers};
 
 for_each_judge![
     a_destination_that_refuses_everything_fails_every_run_that_had_something_for_it,
@@ -147,4 +147,33 @@ async fn a_destination_that_refuses_more_than_a_tenth_of_a_run_fails_it(sink: Si
     world.arrivals().relent();
     assert_eq!(world.command(&["dead-letter", "retry"]).await.code(), 0);
     world.assert_all_landed_once();
+}
+
+#[tokio::test]
+async fn where_another_process_makes_the_runs_one_of_them_has_to_note_the_end_of_a_refusal() {
+    let world = World::start().await;
+    world.workspace.refuse("\"log_id");
+    world.tenant.generate(3, minutes_ago(50), minutes_ago(40));
+    world.command(&["poll"]).await;
+    age_refusals(&world, Sink::LogAnalytics);
+    let ran = world.command(&["poll"]).await;
+    assert_eq!(told(&ran), (1, [0, 3], true), "{ran:?}");
+
+    let host = world.host().await;
+    host.fire(FUNCTION).await.report();
+    world.workspace.relent();
+    let retry = world.command(&["dead-letter", "retry"]).await;
+    assert_eq!(retry.code(), 0, "{retry:?}");
+    assert_eq!(
+        retry.stdout.matches("  delivered\n").count(),
+        3,
+        "{retry:?}"
+    );
+    let told = "log-analytics: that the destination takes records again is not noted until a run \
+                delivers one: ";
+    assert!(retry.stderr.starts_with(told), "{retry:?}");
+    world.tenant.add(json!({"date": now(), "type": "s"}), now());
+    host.fire(FUNCTION).await.report();
+    assert!(world.checkpoint().await["refused_since"].is_null());
+    host.stop().await;
 }

@@ -83,6 +83,7 @@ async fn a_dry_run_sends_nothing_and_tells_what_it_would() {
     let all = ["--from", "oldest", "--to", "1s", "--filter", "fp,s"];
     let ran = replay(&world, &all).await;
     assert_eq!(numbers(&ran.report(), ["delivered", "filtered"]), [55, 0]);
+    assert!(!ran.stderr.contains("nothing was sent"), "{ran:?}");
     // If nothing was read, nothing is reported.
     world.set("WorkspaceID", "");
     let ran = replay(&world, &["--from", "oldest", "--to", "1s", "--dry-run"]).await;

@@ -90,6 +90,13 @@ async fn what_the_archive_has_not_got_yet_or_does_not_get_is_said() {
     let until = ["--from", "3h", "--to", &ended, "--source", "archive"];
     let ran = replay_to_stdout(&world, &until).await;
     assert!(!ran.stderr.contains(lacks), "{ran:?}");
+
+    // Where that cannot be known any more, it is said.
+    std::fs::write(world.history_file(Sink::Archive), "{").unwrap();
+    let ran = replay_to_stdout(&world, &until).await;
+    assert_eq!(ran.code(), 0, "{ran:?}");
+    let unknown = "how far archive has got the log: ";
+    assert!(ran.stderr.contains(unknown), "{ran:?}");
 }
 
 async fn replay_to_stdout(world: &World, more: &[&str]) -> Ran {
