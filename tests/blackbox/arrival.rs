@@ -430,6 +430,15 @@ async fn check_says_whether_it_can_be_asked_and_turns_nothing_red() {
     // This command names another destination, so `check` says nothing about arrival.
     let look = world.command(&["check", "--destination", "stdout"]).await;
     assert!(!look.stdout.contains("arrival"), "{look:?}");
+    // What a destination with a bad setting is, is not known.
+    let key = world.setting("WorkspaceKey").to_owned();
+    world.deliver_to(&[Sink::LogAnalytics, Sink::Archive]);
+    world.set("WorkspaceKey", "");
+    let told = world.command(&["check"]).await;
+    assert!(told.stdout.contains("WorkspaceKey is missing"), "{told:?}");
+    assert!(!told.stdout.contains("none of DESTINATIONS"), "{told:?}");
+    world.set("WorkspaceKey", &key);
+    world.deliver_to(&[Sink::LogAnalytics]);
     world.set("ARRIVAL", "off");
     let asked = api.requests();
     let told = world.command(&["check"]).await.stdout;
