@@ -135,7 +135,7 @@ impl OnlySetAside {
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[error(
     "the destination quarantined all {0} records that it took since one was last delivered, so the fault is \
-     most likely not in them; the error of the run that sent them says where they are and what to do"
+     most likely not in them; its quarantine says why they do not fit"
 )]
 pub(crate) struct OnlyQuarantined(u64);
 

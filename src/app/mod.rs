@@ -14,12 +14,12 @@ mod layers;
 mod lazy;
 mod misspelt;
 mod oldest;
-mod only_set_aside;
 mod pipeline;
 mod replay;
 mod rounds;
 mod tenants;
 mod turn;
+mod undelivered;
 
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -40,13 +40,13 @@ use self::layers::Problems;
 pub use self::layers::setting_names;
 pub(crate) use self::layers::{Layers, Stores};
 pub(crate) use self::lazy::LazyApp;
-use self::only_set_aside::{is_idle, judge_set_aside, warn_of_standing};
 use self::pipeline::{Configured, Maker};
 pub(crate) use self::pipeline::{Pipeline, Route};
 pub(crate) use self::replay::{Origin, Replay};
 use self::rounds::Rounds;
 pub(crate) use self::tenants::Tenants;
 use self::turn::Turns;
+use self::undelivered::{judge_undelivered, repeat_undelivered};
 use crate::arrival::Noting;
 use crate::auth0::{ForeignDomain, RunGuard, Tenant};
 use crate::clock::{self, Clock};
@@ -284,16 +284,12 @@ impl App {
         let judged = stores.filter(|_| pipeline.route.is_ok());
         let is_judged = report.dead_lettered > 0 || sink.is_some();
         if let Some(stores) = judged.filter(|_| is_judged) {
-            judge_set_aside(stores, &mut report, deadline).await;
+            judge_undelivered(stores, &mut report, deadline).await;
         }
         let now = (self.clock)();
         note_run(history, sink, &report, now, deadline).await;
-        if let Some(stores) = judged.filter(|_| is_idle(&report)) {
-            // By now the history is known, so that this costs a quiet run no request.
-            if !is_judged {
-                judge_set_aside(stores, &mut report, deadline).await;
-            }
-            warn_of_standing(&stores.label, &report);
+        if let Some(stores) = judged {
+            repeat_undelivered(stores, &mut report, deadline).await;
         }
         Some(report)
     }

@@ -1,5 +1,5 @@
-//! Judges a run that delivers nothing by what the runs before it set aside. By itself a run that sets
-//! everything aside proves nothing: in a quiet tenant each run has only one record.
+//! Judges a run that delivers nothing by what the runs before it set aside or had quarantined. By itself a
+//! run that sets everything aside proves nothing: in a quiet tenant each run has only one record.
 
 use std::time::Duration;
 
@@ -8,29 +8,19 @@ use tracing::warn;
 use super::Stores;
 use crate::net::retry::Deadline;
 use crate::report::{OnlyQuarantined, OnlySetAside, Report};
+use crate::state::Undelivered;
 
 /// Time limit for counting the dead letters; a run does not wait longer.
 const COUNTING: Duration = Duration::from_secs(5);
 
 /// Notes in the report if several records were quarantined since one was last delivered, or were set
 /// aside and are dead letters still. Fails the run if it set one of them aside.
-pub(super) async fn judge_set_aside(stores: &Stores, report: &mut Report, deadline: Deadline) {
+pub(super) async fn judge_undelivered(stores: &Stores, report: &mut Report, deadline: Deadline) {
     if report.delivered > 0 {
         return;
     }
-    let (set_aside, quarantined) = stores.history.undelivered(deadline).await;
-    report.only_quarantined = OnlyQuarantined::find(report.quarantined + quarantined);
-    if report.quarantined > 0 {
-        return;
-    }
-    let count = report.dead_lettered + set_aside;
-    if OnlySetAside::find(count, None).is_none() {
-        return;
-    }
-    let deadline = deadline.for_saving().within(COUNTING);
-    let left = stores.dead_letters.names(deadline);
-    let left = left.await.ok().map(|names| names.len());
-    report.only_set_aside = OnlySetAside::find(count, left);
+    let before = stores.history.undelivered(deadline).await;
+    note_undelivered(stores, before, report, deadline).await;
     if let Some(error) = report.only_set_aside
         && report.dead_lettered > 0
         && report.is_success()
@@ -39,14 +29,19 @@ pub(super) async fn judge_set_aside(stores: &Stores, report: &mut Report, deadli
     }
 }
 
-/// Whether the run had nothing to deliver, and no error, so that it tells nothing of a fault by itself.
-pub(super) fn is_idle(report: &Report) -> bool {
+/// Repeats, after a run that had nothing to deliver and no error, what its fault would be: by itself such a
+/// run tells nothing of one. Asks the storage for nothing but the number of dead letters, and only if
+/// several records were set aside.
+pub(super) async fn repeat_undelivered(stores: &Stores, report: &mut Report, deadline: Deadline) {
     let did = report.delivered + report.quarantined + report.dead_lettered;
-    did == 0 && report.is_success() && report.refused_since.is_none()
-}
-
-/// Repeats what the report of such a run notes.
-pub(super) fn warn_of_standing(label: &str, report: &Report) {
+    if did > 0 || !report.is_success() || report.refused_since.is_some() {
+        return;
+    }
+    if report.only_set_aside.is_none() && report.only_quarantined.is_none() {
+        let before = stores.history.known_undelivered().await;
+        note_undelivered(stores, before, report, deadline).await;
+    }
+    let label = &stores.label;
     if let Some(error) = report.only_set_aside {
         warn!("{label}: {error}");
     }
@@ -55,9 +50,27 @@ pub(super) fn warn_of_standing(label: &str, report: &Report) {
     }
 }
 
+async fn note_undelivered(
+    stores: &Stores,
+    before: Undelivered,
+    report: &mut Report,
+    deadline: Deadline,
+) {
+    report.only_quarantined = OnlyQuarantined::find(report.quarantined + before.quarantined);
+    let count = report.dead_lettered + before.set_aside;
+    if report.quarantined > 0 || OnlySetAside::find(count, None).is_none() {
+        return;
+    }
+    let deadline = deadline.for_saving().within(COUNTING);
+    let left = stores.dead_letters.names(deadline);
+    let left = left.await.ok().map(|names| names.len());
+    report.only_set_aside = OnlySetAside::find(count, left);
+}
+
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
 
     use bytes::Bytes;
     use chrono::{DateTime, Utc};
@@ -70,28 +83,36 @@ mod tests {
     use crate::storage::faulty::{Fault, Faulty, Operation};
     use crate::storage::memory::Memory;
 
-    /// The report of a run after one that set `earlier` records aside, judged while `left` dead letters
-    /// are stored, or while they cannot be listed.
-    async fn judged(earlier: u64, left: Option<usize>, mut report: Report) -> Report {
+    /// The stores of a destination that has so many dead letters.
+    fn stores(
+        dead_letters: usize,
+        decide: impl Fn(Operation) -> Fault + Send + Sync + 'static,
+    ) -> Stores {
         let memory = Memory::default();
-        for n in 0..left.unwrap_or_default() {
+        for n in 0..dead_letters {
             let path = format!("dead-letter/acme/memory/{n}.json");
             memory.put(&path, Bytes::from_static(b"{}"));
         }
-        let objects = Faulty::over(memory, move |operation, _| match operation {
-            Operation::List if left.is_none() => Fault::Fail,
-            _ => Fault::None,
-        });
+        let objects = Faulty::over(memory, move |operation, _| decide(operation));
         let storage = Arc::new(Storage::over(objects, Jitter::seeded(1)));
         let (tenant, name) = ("acme", "memory");
         let storage = || Arc::clone(&storage);
-        let stores = Stores {
+        Stores {
             name,
             label: name.to_owned(),
             checkpoints: CheckpointStore::new(storage(), tenant, name, "w".to_owned()),
             dead_letters: DeadLetterStore::new(storage(), tenant, name, Redaction::On.into()),
             history: HistoryStore::new(storage(), tenant, name),
-        };
+        }
+    }
+
+    /// The report of a run after one that set `earlier` records aside, judged while `left` dead letters
+    /// are stored, or while they cannot be listed.
+    async fn judged(earlier: u64, left: Option<usize>, mut report: Report) -> Report {
+        let stores = stores(left.unwrap_or_default(), move |operation| match operation {
+            Operation::List if left.is_none() => Fault::Fail,
+            _ => Fault::None,
+        });
         let before = Report {
             dead_lettered: earlier,
             ..Report::default()
@@ -99,7 +120,7 @@ mod tests {
         let now: DateTime<Utc> = "2026-11-21T08:00:00Z".parse().unwrap();
         let deadline = Deadline::after(Duration::from_mins(4));
         stores.history.add(&before, now, deadline).await.unwrap();
-        judge_set_aside(&stores, &mut report, deadline).await;
+        judge_undelivered(&stores, &mut report, deadline).await;
         report
     }
 
@@ -170,5 +191,44 @@ mod tests {
             assert_eq!(report.only_quarantined.is_some(), expected, "{run:?}");
             assert!(report.is_success(), "{run:?}");
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_idle_run_repeats_what_is_known_and_asks_for_no_history() {
+        let requests = Arc::new(AtomicUsize::new(0));
+        let stores = stores(2, {
+            let requests = Arc::clone(&requests);
+            move |_| {
+                requests.fetch_add(1, Ordering::Relaxed);
+                Fault::None
+            }
+        });
+        let deadline = Deadline::after(Duration::from_mins(4));
+        let repeated = async || {
+            let mut idle = Report::default();
+            repeat_undelivered(&stores, &mut idle, deadline).await;
+            let requests = requests.swap(0, Ordering::Relaxed);
+            let is_told = [
+                idle.only_set_aside.is_some(),
+                idle.only_quarantined.is_some(),
+            ];
+            (is_told, requests)
+        };
+        // The history was not read yet, or could not be.
+        assert_eq!(repeated().await, ([false, false], 0));
+        let now: DateTime<Utc> = "2026-11-21T08:00:00Z".parse().unwrap();
+        for (run, expected) in [
+            (report(0, 2, 0), ([false, true], 0)),
+            // The dead letters are counted.
+            (report(0, 0, 2), ([true, true], 1)),
+            (report(1, 0, 0), ([false, false], 0)),
+        ] {
+            stores.history.add(&run, now, deadline).await.unwrap();
+            requests.store(0, Ordering::Relaxed);
+            assert_eq!(repeated().await, expected, "{run:?}");
+        }
+        let mut busy = report(1, 0, 0);
+        repeat_undelivered(&stores, &mut busy, deadline).await;
+        assert!(busy.only_quarantined.is_none());
     }
 }

@@ -30,14 +30,16 @@ const RUNS: usize = 5_000;
 const FEWEST_RUNS: usize = 10;
 /// The words for records that are missing for good, in the error of the run that finds them and here.
 const MISSING: &str = "records that the destination acknowledged are not in the table";
+/// The beginning of the error of a run that had rows quarantined.
+const QUARANTINED: &str = "the destination quarantined";
 
 /// The state of a tenant and destination. If several states apply, the first one counts.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum State {
     /// The newest run had errors; or no run can begin; or the stored data cannot be read; or the
-    /// destination has been refusing every record; or all records were set aside; or records that it
-    /// acknowledged are missing for good.
+    /// destination has been refusing every record; or all records were set aside or quarantined; or records
+    /// that it acknowledged are missing for good.
     Failing,
     /// No sign of life for a quarter of an hour, longer if runs may take long, counting from the
     /// start if no run has ended; or the newest one is in the future.
@@ -293,7 +295,7 @@ fn standing(
     let set_aside = set_aside.filter(|it| newest != it);
     // The error of a run that had rows quarantined also says where they are.
     let quarantined = OnlyQuarantined::find(history.only_quarantined).map(|it| it.to_string());
-    let quarantined = quarantined.filter(|_| !newest.starts_with("the destination quarantined"));
+    let quarantined = quarantined.filter(|_| !newest.starts_with(QUARANTINED));
     let is_told = newest.contains(MISSING);
     let lost = (history.lost > 0 && !is_told).then(|| format!("{} {MISSING}", history.lost));
     Some(PastError {

@@ -92,6 +92,13 @@ pub(crate) struct History {
     pub gaps: VecDeque<PastGap>,
 }
 
+/// How many records came since one was last delivered, by what became of them.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Undelivered {
+    pub set_aside: u64,
+    pub quarantined: u64,
+}
+
 /// Records and bytes that were delivered.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Sum {
@@ -303,6 +310,14 @@ impl History {
         let kept = since.map(|it| it.dead_lettered);
         // An earlier version did not count.
         kept.fold(0, u64::saturating_add).max(self.only_set_aside)
+    }
+
+    /// What became of the records that came since one was last delivered.
+    pub fn undelivered(&self) -> Undelivered {
+        Undelivered {
+            set_aside: self.only_set_aside(),
+            quarantined: self.only_quarantined,
+        }
     }
 
     /// How many of these ids were not there when the runs read their hour. `ids` are all that exist now

@@ -20,7 +20,9 @@ pub(crate) use self::dead_letter::DeadLetterStore;
 pub(crate) use self::dead_letter::StoredLetter;
 #[cfg(test)]
 pub(crate) use self::format::read as read_checkpoint;
-pub(crate) use self::history::{History, HistoryError, HistoryStore, PastError, PastRun, Sum};
+pub(crate) use self::history::{
+    History, HistoryError, HistoryStore, PastError, PastRun, Sum, Undelivered,
+};
 pub(crate) use self::ledger::CheckpointLedger;
 #[cfg(test)]
 pub(crate) use self::store::Stored;

@@ -11,7 +11,7 @@ use tokio::sync::Mutex;
 use tracing::warn;
 
 use super::unwritten::Unwritten;
-use super::{FORMAT, History, PastError};
+use super::{FORMAT, History, PastError, Undelivered};
 use crate::net::retry::Deadline;
 use crate::report::Report;
 use crate::state::counted::NewlyCounted;
@@ -244,17 +244,22 @@ impl HistoryStore {
         books.known.as_ref().map_or(0, |it| it.history.lost)
     }
 
-    /// How many records were set aside, and how many quarantined, since one was last delivered; none if
-    /// that is not known.
-    pub async fn undelivered(&self, deadline: Deadline) -> (u64, u64) {
-        let undelivered = |history: &History| (history.only_set_aside(), history.only_quarantined);
+    /// What became of the records since one was last delivered; nothing if that is not known.
+    pub async fn undelivered(&self, deadline: Deadline) -> Undelivered {
         let books = self.books.lock().await;
         if let Some(known) = &books.known {
-            return undelivered(&known.history);
+            return known.history.undelivered();
         }
         let loaded = self.load(deadline.for_saving().within(SAVING)).await;
         let history = loaded.ok().and_then(|(history, _)| history.ok()?);
-        history.as_ref().map_or((0, 0), undelivered)
+        history.map(|it| it.undelivered()).unwrap_or_default()
+    }
+
+    /// The same, as far as this process knows.
+    pub async fn known_undelivered(&self) -> Undelivered {
+        let books = self.books.lock().await;
+        let known = books.known.as_ref();
+        known.map(|it| it.history.undelivered()).unwrap_or_default()
     }
 
     /// A new history to replace an unusable one, with an error that says so.
