@@ -259,17 +259,18 @@ pub(super) fn advise(error: StorageError, setting: &str) -> StorageError {
         return error;
     };
     let kind = source.downcast_ref::<io::Error>().map(io::Error::kind);
-    // In an empty folder reading would begin anew, and leave out what was not delivered before.
+    // With an empty folder for checkpoints, reading would begin anew and leave out what was not delivered
+    // before. An archive would lack what it had.
     let advice = match kind {
         Some(ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge) => {
             Some(format!(
-                "make room there, or name another folder in {setting} and move there what this one \
-                 holds"
+                "make room there, or name another folder in {setting} after moving there what this \
+                 one holds"
             ))
         }
         Some(_) => Some(format!(
-            "name a folder in {setting} that this program may read and write, and move there what this \
-             one holds"
+            "name a folder in {setting} that this program may read and write, after moving there what \
+             this one holds"
         )),
         None => None,
     };

@@ -161,7 +161,7 @@ async fn a_place_that_cannot_be_written_names_the_setting_and_is_not_tried_again
         );
         assert_final(&error, "CHECKPOINT_DIR");
         // In an empty folder reading would begin anew, and pass what was not delivered yet.
-        assert_final(&error, "and move there what this one holds");
+        assert_final(&error, "after moving there what this one holds");
     }
     let passing = failed("writing", Path::new("a"), ErrorKind::Interrupted.into());
     assert_eq!(passing.again(), Again::Soon);
