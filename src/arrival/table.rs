@@ -166,7 +166,7 @@ mod tests {
         let row = format!(r#"["{}","acme"]"#, id.as_str());
         let table = table(move |_| rows(&vec![row.clone(); 20_001])).await;
         let failed = table
-            .list(at("08:00:00"), at("08:00:02"))
+            .list(at("08:00:01"), at("08:00:02"))
             .await
             .unwrap_err();
         assert_eq!(

@@ -1,4 +1,5 @@
-//! `webhook`: records as lines of JSON, posted to an address of your own.
+//! `webhook`: records as lines of JSON, posted to an address of your own. The example of CONTRIBUTING.md,
+//! which is not part of the program.
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
