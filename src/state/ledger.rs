@@ -194,8 +194,9 @@ impl Ledger for CheckpointLedger<'_> {
         let is_cut = self.checkpoint.advance(read, settled, self.began);
         if is_cut && !self.is_cut {
             warn!(
-                "more records than can be remembered were written within OVERLAP, so it is cut \
-                 short: of those that Auth0 makes visible late, some may be missing"
+                "{}: more records than can be remembered were written within OVERLAP, so it is cut \
+                 short: of those that Auth0 makes visible late, some may be missing",
+                self.store.label()
             );
         }
         self.is_cut |= is_cut;

@@ -141,6 +141,10 @@ impl CheckpointStore {
         Self { label, ..self }
     }
 
+    pub fn label(&self) -> &str {
+        &self.label
+    }
+
     /// The same for a destination that may replace these, by name.
     pub fn replacing(self, predecessors: Vec<(&'static str, Self)>) -> Self {
         Self {

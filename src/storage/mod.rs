@@ -73,10 +73,11 @@ pub(crate) enum StorageError {
          (under `func start` it stays in use until Functions is stopped)"
     )]
     Locked(String),
-    /// The object is too large to read, and so not this program's.
+    /// The object is too large to read. This program writes none so large but the dead letter of such a
+    /// record.
     #[error(
-        "{0} is larger than {mib} MiB, so auth0-poller did not write it; look at it, and \
-         move it away",
+        "{0} is larger than {mib} MiB, and is not read; if it is a dead letter, keep it; nothing else \
+         so large comes from auth0-poller, so look at it, and move it away",
         mib = LARGEST / 1024 / 1024
     )]
     TooLarge(String),
