@@ -10,11 +10,11 @@ use tracing::{info, warn};
 
 use super::question::{AT_ONCE, AskError, Question, TABLE};
 use crate::azure::log_query::LogQuery;
-use crate::clock::Clock;
+use crate::clock::{Clock, to_seconds};
 use crate::error::with_causes;
 use crate::net::retry::Deadline;
 use crate::record::LogId;
-use crate::report::Report;
+use crate::report::{Report, alone};
 use crate::settings::SettingsError;
 use crate::state::{ArrivalStore, Found, Timing, Wanted};
 
@@ -27,16 +27,40 @@ const PAUSE: TimeDelta = TimeDelta::minutes(10);
 /// Maximum log ids in a message.
 const NAMED: usize = 20;
 
+/// A replay of what is missing begins so long before the first of these records was stored, and ends so
+/// long after the last was. Its times are those of the records' dates, which differ by seconds.
+const AROUND: TimeDelta = TimeDelta::minutes(10);
+
 /// Records are missing for good.
 #[derive(Debug, thiserror::Error)]
 #[error(
     "{count} records that the destination acknowledged are not in the table, and no more is done \
      about it: {names}; see that the workspace of WorkspaceID is the one that is delivered to, look \
-     at its ingestion errors, and deliver them by `auth0-poller replay` when the cause is gone"
+     at its ingestion errors, and deliver them by `auth0-poller replay --from {from} --to {to}` when \
+     the cause is gone ({only})"
 )]
 struct Lost {
     count: usize,
     names: String,
+    from: String,
+    to: String,
+    only: String,
+}
+
+impl Lost {
+    /// These records of the destination with this label.
+    fn of(ids: &BTreeSet<LogId>, label: &str) -> Self {
+        let stored = || ids.iter().filter_map(LogId::stored_at);
+        // Only ids that contain a time are kept.
+        let time = |it: Option<DateTime<Utc>>| it.map_or_else(|| "…".to_owned(), to_seconds);
+        Self {
+            count: ids.len(),
+            names: names(ids),
+            from: time(stored().min().map(|it| it - AROUND)),
+            to: time(stored().max().map(|it| it + AROUND)),
+            only: alone(label),
+        }
+    }
 }
 
 /// Missing records could not be delivered again.
@@ -217,8 +241,7 @@ impl Proof {
             );
         }
         if !lost.is_empty() {
-            let (count, names) = (lost.len(), names(&lost));
-            report.fail(&Lost { count, names });
+            report.fail(&Lost::of(&lost, &self.label));
         }
         missing
     }
@@ -567,6 +590,19 @@ mod tests {
                 "{of_write:?} {of_read:?} {report:?}"
             );
         }
+    }
+
+    #[test]
+    fn what_is_lost_is_told_with_the_replay_that_delivers_it() {
+        let stored = ["23:59:58.9", "12:30:00", "23:00:00"];
+        let stored = stored.map(|it| format!("2026-12-31T{it}Z").parse().unwrap());
+        let ids = stored.map(|it| LogId::synthetic("900", it)).into();
+        let told = Lost::of(&ids, "acme/log-analytics").to_string();
+        let expected = "deliver them by `auth0-poller replay --from 2026-12-31T12:20:00Z \
+                        --to 2027-01-01T00:09:58Z` when the cause is gone (for this alone with \
+                        --tenant acme --destination log-analytics)";
+        assert!(told.starts_with("3 records"), "{told}");
+        assert!(told.ends_with(expected), "{told}");
     }
 
     #[test]
