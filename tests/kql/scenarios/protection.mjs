@@ -1,6 +1,6 @@
 // Attack protection: how it is switched off or weakened, and what it says itself.
 
-import { arriving, byProgram, call, daily, earlier, event, fires, framed, managed, quiet, times, two, user } from "../records.mjs";
+import { arriving, byProgram, call, daily, earlier, event, fires, framed, managed, networked, quiet, times, two, user } from "../records.mjs";
 
 const BRUTE_FORCE = "/api/v2/attack-protection/brute-force-protection";
 const THROTTLING = "/api/v2/attack-protection/suspicious-ip-throttling";
@@ -155,6 +155,7 @@ export default {
       quiet("an account thrice", times(3, () => event("11:40", "limit_wc"))),
       quiet("two accounts, and one without a name", [...blocked(2, "limit_wc"), event("11:40", "limit_wc", { user_name: "" })]),
       quiet("wrong passwords", blocked(3, "fp")),
+      ...networked(blocked(3, "limit_wc"), "3"),
       ...framed(blocked(3, "limit_wc"), 1),
     ],
   },
