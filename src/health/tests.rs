@@ -190,7 +190,7 @@ fn the_json_has_the_documented_members() {
     assert_eq!(
         json,
         serde_json::json!({
-            "version": "0.1.0", "at": "2026-11-21T08:00:30Z", "state": "ok",
+            "version": env!("CARGO_PKG_VERSION"), "at": "2026-11-21T08:00:30Z", "state": "ok",
             "pipelines": [{
                 "tenant": "acme", "destination": "log-analytics", "state": "ok",
                 "last_run": "2026-11-21T08:00:00Z", "last_success": "2026-11-21T08:00:00Z",
@@ -420,7 +420,11 @@ fn the_text_says_what_matters() {
     });
     let text = text(&health(&changes, "08:05:00"));
     for line in [
-        "gap  (auth0-poller 0.1.0, 2026-11-21T08:05:00Z)",
+        concat!(
+            "gap  (auth0-poller ",
+            env!("CARGO_PKG_VERSION"),
+            ", 2026-11-21T08:05:00Z)"
+        ),
         "acme/log-analytics  gap",
         "  last run       2026-11-21T08:00:00Z (5 min ago)",
         "  behind         2 h",

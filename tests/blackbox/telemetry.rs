@@ -357,7 +357,8 @@ fn at_night_every_line_of_the_program_is_seen_and_none_of_the_host() {
     );
     let [query] = documented("Which version runs").try_into().unwrap();
     let rows = result(&recorded(), &query, NOW);
-    let expected = json!([["INFO auth0-poller 0.1.0 is listening"]]);
+    let version = env!("CARGO_PKG_VERSION");
+    let expected = json!([[format!("INFO auth0-poller {version} is listening")]]);
     assert_eq!(values(&rows, ["Message"]), expected);
 }
 
