@@ -56,8 +56,10 @@ async fn note_undelivered(
     report: &mut Report,
     deadline: Deadline,
 ) {
-    report.only_quarantined = OnlyQuarantined::find(report.quarantined + before.quarantined);
-    let count = report.dead_lettered + before.set_aside;
+    // Someone else may have written the history.
+    let quarantined = report.quarantined.saturating_add(before.quarantined);
+    report.only_quarantined = OnlyQuarantined::find(quarantined);
+    let count = report.dead_lettered.saturating_add(before.set_aside);
     if report.quarantined > 0 || OnlySetAside::find(count, None).is_none() {
         return;
     }
@@ -154,6 +156,7 @@ mod tests {
             (5, Some(3), (0, 0, 1), Some("3")),
             // It is not known what is left.
             (5, None, (0, 0, 1), Some("6")),
+            (u64::MAX, Some(2), (0, 0, 1), Some("2")),
             // The destination took some.
             (1, Some(2), (1, 0, 1), None),
             (1, Some(2), (0, 1, 1), None),
