@@ -1,0 +1,286 @@
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64};
+
+use axum::http::StatusCode;
+use tokio::time::Instant;
+
+use super::*;
+use crate::arrival::simulated;
+use crate::net::retry::Jitter;
+use crate::storage::Storage;
+use crate::storage::faulty::{Fault, Faulty, Operation};
+use crate::storage::memory::Memory;
+
+/// The address of a workspace that responds to queries about hour `silent` with an error, and to
+/// all others with one record in hour `other`.
+async fn workspace(silent: &'static str, other: &'static str) -> String {
+    let answer = move |question: String| {
+        if question.contains(&format!("'900{silent}")) {
+            let error = r#"{"error":{"code":"BadArgumentError","message":"no"}}"#;
+            return (StatusCode::BAD_REQUEST, error.to_owned());
+        }
+        let columns = r#"[{"name":"Hour"},{"name":"Landed"}]"#;
+        let table = format!(r#"{{"columns":{columns},"rows":[["{other}",1]]}}"#);
+        (StatusCode::OK, format!(r#"{{"tables":[{table}]}}"#))
+    };
+    simulated::serve(answer).await
+}
+
+/// A clock, with the time at which it begins and the minutes to add to that.
+fn clock(begin: &str) -> (DateTime<Utc>, Arc<AtomicI64>, Clock) {
+    let begin: DateTime<Utc> = begin.parse().unwrap();
+    let minutes = Arc::new(AtomicI64::new(0));
+    let clock: Clock = Arc::new({
+        let minutes = Arc::clone(&minutes);
+        move || begin + TimeDelta::minutes(minutes.load(Ordering::Relaxed))
+    });
+    (begin, minutes, clock)
+}
+
+fn deadline() -> Deadline {
+    Deadline::after(Duration::from_mins(1))
+}
+
+/// A proof that queries the workspace at this address.
+fn proof(address: &str, clock: &Clock) -> Proof {
+    let storage = Arc::new(Storage::over(Memory::default(), Jitter::seeded(1)));
+    let timing = Timing {
+        after: TimeDelta::minutes(20),
+        again: TimeDelta::hours(1),
+    };
+    Proof::new(
+        "log-analytics".into(),
+        ArrivalStore::new(storage, "acme", "log-analytics"),
+        timing,
+        simulated::query(address, clock),
+        clock,
+    )
+}
+
+#[tokio::test]
+async fn what_is_given_up_before_anybody_looked_for_it_is_told_once() {
+    let begin: DateTime<Utc> = "2026-11-21T09:00:00Z".parse().unwrap();
+    let clock: Clock = Arc::new(move || begin);
+    let proof = proof("http://127.0.0.1:9", &clock);
+    for (hour, count) in [(1, 100_000), (2, 50_001)] {
+        let hour = begin - TimeDelta::hours(hour);
+        let id = |n| LogId::synthetic("900", hour + TimeDelta::microseconds(n));
+        assert!(
+            proof
+                .accept(&(0..count).map(id).collect(), deadline())
+                .await
+        );
+    }
+    let mut told = Vec::new();
+    for _ in 0..2 {
+        let mut report = Report::default();
+        proof.tell(&mut report, deadline()).await;
+        told.push(report.unasked);
+    }
+    let why = "50001 acknowledged records will not be looked for, as no more than 150000 are \
+               kept until then; `auth0-poller audit` looks for all of an hour";
+    assert_eq!(told, [Some(why.to_owned()), None]);
+}
+
+#[tokio::test]
+async fn an_hour_of_which_nothing_is_answered_keeps_no_other_from_its_turn() {
+    let address = workspace("2026112108", "2026112109").await;
+    let (begin, minutes, clock) = clock("2026-11-21T09:30:00Z");
+    let proof = proof(&address, &clock);
+    let ids = [90, 30].map(|it| LogId::synthetic("900", begin - TimeDelta::minutes(it)));
+    proof.accept(&ids.into(), deadline()).await;
+    let mut found = Vec::new();
+    // After a failure nobody asks for ten minutes.
+    for minute in [20, 29, 30, 41] {
+        minutes.store(minute, Ordering::Relaxed);
+        let hours = proof.look(deadline()).await;
+        proof
+            .settle(&hours, &mut Report::default(), deadline())
+            .await;
+        found.push(hours.iter().map(|it| it.landed).collect::<Vec<_>>());
+    }
+    assert_eq!(found, [vec![], vec![], vec![1], vec![]]);
+}
+
+#[tokio::test]
+async fn a_failure_is_told_until_a_look_that_has_something_to_ask_succeeds() {
+    let address = workspace("2026112108", "2026112109").await;
+    let (begin, minutes, clock) = clock("2026-11-21T09:30:00Z");
+    let proof = proof(&address, &clock);
+    let [silent, other] =
+        [90, 30].map(|it| LogId::synthetic("900", begin - TimeDelta::minutes(it)));
+    let look = async |minute: i64| {
+        minutes.store(minute, Ordering::Relaxed);
+        proof.look(deadline()).await;
+        let mut report = Report::default();
+        proof.tell(&mut report, deadline()).await;
+        report.unasked.is_some()
+    };
+    proof.accept(&[silent].into(), deadline()).await;
+    assert!(!look(10).await, "nothing is due, and nothing was asked");
+    assert!(look(20).await);
+    // Another process has asked about that hour, so here nothing is left to ask.
+    let found = Found {
+        hour: "2026-11-21T08:00:00Z".parse().unwrap(),
+        accepted: 1,
+        landed: 1,
+        missing: BTreeSet::new(),
+    };
+    let mut report = Report::default();
+    proof.settle(&[found], &mut report, deadline()).await;
+    assert!(look(31).await, "nothing shows that the table answers again");
+    proof.accept(&[other].into(), deadline()).await;
+    assert!(!look(52).await);
+}
+
+#[tokio::test]
+async fn a_workspace_that_is_not_set_is_told_before_there_is_anything_to_ask() {
+    let begin: DateTime<Utc> = "2026-11-21T09:00:00Z".parse().unwrap();
+    let clock: Clock = Arc::new(move || begin);
+    let problem = SettingsError::new("WorkspaceID".to_owned(), "is missing");
+    let proof = Proof {
+        table: Err(problem),
+        ..proof("http://127.0.0.1:9", &clock)
+    };
+    assert_eq!(proof.look(deadline()).await.len(), 0);
+    let mut report = Report::default();
+    proof.tell(&mut report, deadline()).await;
+    let told = report.unasked.unwrap();
+    assert!(told.contains("WorkspaceID is missing"), "{told}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_storage_that_hangs_holds_no_run_up_for_long() {
+    let begin: DateTime<Utc> = "2026-11-21T09:00:00Z".parse().unwrap();
+    let clock: Clock = Arc::new(move || begin);
+    let hangs = Faulty::over(Memory::default(), |_, _| Fault::Hang);
+    let storage = Arc::new(Storage::over(hangs, Jitter::seeded(1)));
+    let proof = Proof {
+        store: ArrivalStore::new(storage, "acme", "log-analytics"),
+        ..proof("http://127.0.0.1:9", &clock)
+    };
+    let deadline = || Deadline::after(Duration::from_hours(1));
+    let until = |seconds| Deadline::after(Duration::from_secs(seconds)).for_answers();
+    let latest = until(60);
+    proof.look(deadline()).await;
+    assert!(Instant::now() <= latest);
+    let (latest, mut report) = (until(5), Report::default());
+    proof.tell(&mut report, deadline()).await;
+    assert!(Instant::now() <= latest);
+    assert!(report.unasked.is_some());
+}
+
+#[tokio::test]
+async fn of_two_processes_one_delivers_what_is_missing_again() {
+    let (begin, minutes, clock) = clock("2026-11-21T09:00:00Z");
+    let storage = Arc::new(Storage::over(Memory::default(), Jitter::seeded(1)));
+    let proofs = [(); 2].map(|()| Proof {
+        store: ArrivalStore::new(Arc::clone(&storage), "acme", "log-analytics"),
+        ..proof("http://127.0.0.1:9", &clock)
+    });
+    let ids = [10, 20, 30].map(|it| LogId::synthetic("900", begin - TimeDelta::minutes(it)));
+    let [missing, ..] = &ids;
+    proofs[0].accept(&ids.clone().into(), deadline()).await;
+    let mut again = Vec::new();
+    for (minute, missing) in [(20, None), (80, Some(missing))] {
+        minutes.store(minute, Ordering::Relaxed);
+        // Both query the table before either stores its result.
+        let found = Found {
+            hour: begin - TimeDelta::hours(1),
+            accepted: 3,
+            landed: 2,
+            missing: missing.cloned().into_iter().collect(),
+        };
+        for proof in &proofs {
+            let see = proof
+                .store
+                .see(deadline(), |it| it.due(proof.timing, (proof.clock)()));
+            assert_eq!(see.await.unwrap().len(), 1);
+        }
+        for proof in &proofs {
+            let (found, mut report) = ([found.clone()], Report::default());
+            again.push(proof.settle(&found, &mut report, deadline()).await.len());
+        }
+    }
+    assert_eq!(again, [0, 0, 1, 0]);
+}
+
+/// Once it is stored that the verdict was given, no later run gives it.
+#[tokio::test(start_paused = true)]
+async fn what_is_missing_for_good_is_told_although_the_note_of_it_has_no_answer() {
+    let (begin, minutes, clock) = clock("2026-11-21T09:00:00Z");
+    let ids = [10, 20].map(|it| LogId::synthetic("900", begin - TimeDelta::minutes(it)));
+    for (of_write, of_read, told) in [
+        (Fault::LoseAnswer, Fault::None, 1),
+        (Fault::Fail, Fault::None, 1),
+        // Another process has written, and tells it.
+        (Fault::Conflict, Fault::None, 0),
+        (Fault::Conflict, Fault::Fail, 0),
+    ] {
+        minutes.store(0, Ordering::Relaxed);
+        let fails = Arc::new(AtomicBool::new(false));
+        let decide = {
+            let fails = Arc::clone(&fails);
+            move |operation, _: &str| match operation {
+                _ if !fails.load(Ordering::Relaxed) => Fault::None,
+                Operation::Write => of_write,
+                Operation::Read => of_read,
+                _ => Fault::None,
+            }
+        };
+        let objects = Faulty::over(Memory::default(), decide);
+        let storage = Arc::new(Storage::over(objects, Jitter::seeded(1)));
+        let proof = Proof {
+            store: ArrivalStore::new(storage, "acme", "log-analytics"),
+            ..proof("http://127.0.0.1:9", &clock)
+        };
+        proof.accept(&ids.clone().into(), deadline()).await;
+        let found = [Found {
+            hour: begin - TimeDelta::hours(1),
+            accepted: 2,
+            landed: 1,
+            missing: [ids[0].clone()].into(),
+        }];
+        for minute in [20, 80] {
+            minutes.store(minute, Ordering::Relaxed);
+            let mut report = Report::default();
+            let missing = proof.settle(&found, &mut report, deadline()).await;
+            proof.send_again(&missing, 1, deadline()).await;
+            assert!(report.is_success(), "{report:?}");
+        }
+        fails.store(true, Ordering::Relaxed);
+        minutes.store(140, Ordering::Relaxed);
+        let mut report = Report::default();
+        proof.settle(&found, &mut report, deadline()).await;
+        assert_eq!(
+            report.errors.len(),
+            told,
+            "{of_write:?} {of_read:?} {report:?}"
+        );
+    }
+}
+
+#[test]
+fn what_is_lost_is_told_with_the_replay_that_delivers_it() {
+    let stored = ["23:59:58.9", "12:30:00", "23:00:00"];
+    let stored = stored.map(|it| format!("2026-12-31T{it}Z").parse().unwrap());
+    let ids = stored.map(|it| LogId::synthetic("900", it)).into();
+    let told = Lost::of(&ids, "acme/log-analytics").to_string();
+    let expected = "deliver them by `auth0-poller replay --from 2026-12-31T12:20:00Z \
+                    --to 2027-01-01T00:09:58Z` when the cause is gone (for this alone with \
+                    --tenant acme --destination log-analytics)";
+    assert!(told.starts_with("3 records"), "{told}");
+    assert!(told.ends_with(expected), "{told}");
+}
+
+#[test]
+fn of_many_ids_the_first_are_named() {
+    let ids = |count: usize| {
+        (10..10 + count)
+            .map(|n| LogId::new(n.to_string()))
+            .collect()
+    };
+    assert_eq!(names(&ids(2)), "10, 11");
+    assert!(names(&ids(20)).ends_with(", 28, 29"));
+    assert!(names(&ids(23)).ends_with(", 28, 29 and 3 more"));
+}
