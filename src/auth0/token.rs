@@ -225,7 +225,8 @@ impl TokenSource {
             return Err(TokenError::Redirected { host, location });
         }
         match answer.status {
-            StatusCode::OK => self
+            // Whatever the success is called: its body, which may hold a token, is never quoted.
+            status if status.is_success() => self
                 .token_in(&answer.body, asked_at)
                 .map_err(|said| TokenError::NoToken { host, said }),
             StatusCode::TOO_MANY_REQUESTS => Err(TokenError::TooMany {
@@ -377,6 +378,18 @@ mod tests {
         );
         assert_eq!(scope("null"), "");
         assert_eq!(scope("{}"), "");
+    }
+
+    #[tokio::test]
+    async fn a_token_that_comes_with_another_success_is_taken_and_never_quoted() {
+        let body = r#"{"access_token":"token-1234567","expires_in":86400}"#;
+        for status in [200, 201, 202, 203, 206, 299] {
+            let token = judge(status, &[], body).unwrap();
+            assert_eq!(token.value.expose_secret(), "token-1234567", "{status}");
+            // What is not understood may hold a token all the same.
+            let error = judge(status, &[], &format!("{body};")).unwrap_err();
+            assert!(error.ends_with("with something else: 52 bytes"), "{error}");
+        }
     }
 
     #[tokio::test]

@@ -78,7 +78,7 @@ pub(crate) enum RoleError {
         said: String,
         claims: String,
     },
-    /// Any other answer than 200.
+    /// Any other refusal.
     #[error("{host} answered {status} for the role {role}: {said}")]
     Status {
         role: String,
@@ -174,13 +174,19 @@ impl Role {
     /// Assumes the role. Makes one attempt, in which an expired token is replaced once.
     pub async fn assume(&self, deadline: Deadline) -> Result<Granted, RoleError> {
         let has_ended =
-            |it: &Answer| it.status != StatusCode::OK && AwsRefusal::of(it).about() == About::End;
+            |it: &Answer| !it.status.is_success() && AwsRefusal::of(it).about() == About::End;
         let ask = |token| self.ask(token, deadline);
         let asked = self.identity.with_token(deadline, has_ended, ask);
         let (answer, token) = asked.await?;
-        match answer.status {
-            StatusCode::OK => self.read(&answer),
-            _ => Err(self.refusal(&answer, &token)),
+        self.judge(&answer, &token)
+    }
+
+    fn judge(&self, answer: &Answer, token: &SecretString) -> Result<Granted, RoleError> {
+        // Whatever the success is called: its body, which may hold credentials, is never quoted.
+        if answer.status.is_success() {
+            self.read(answer)
+        } else {
+            Err(self.refusal(answer, token))
         }
     }
 

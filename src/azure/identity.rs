@@ -213,12 +213,21 @@ impl Identity {
         let asked_at = Instant::now();
         let (url, request) = self.prepare();
         let host = url.authority().to_owned();
-        let answer = match http::send(request, deadline).await {
-            Ok(answer) => answer,
-            Err(source) => return Err(self.unsent(host, source)),
-        };
-        if answer.status != StatusCode::OK {
-            return Err(self.refusal(host, &answer));
+        match http::send(request, deadline).await {
+            Ok(answer) => self.judge(host, &answer, asked_at),
+            Err(source) => Err(self.unsent(host, source)),
+        }
+    }
+
+    fn judge(
+        &self,
+        host: String,
+        answer: &Answer,
+        asked_at: Instant,
+    ) -> Result<AccessToken, IdentityError> {
+        // Whatever the success is called: its body, which may hold a token, is never quoted.
+        if !answer.status.is_success() {
+            return Err(self.refusal(host, answer));
         }
         let granted = serde_json::from_slice(&answer.body).ok();
         let granted = granted.filter(|it: &Granted| token::is_bearer(&it.access_token));
@@ -364,6 +373,11 @@ fn first_sentence(description: &str) -> &str {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use bytes::Bytes;
+    use reqwest::header::HeaderMap;
+
     use super::*;
 
     fn granted(json: &str) -> Granted {
@@ -388,6 +402,42 @@ mod tests {
         assert_eq!(life(r#"{"access_token":"t","expires_on":"1"}"#), Some(0));
         assert_eq!(life(r#"{"access_token":"t","expires_on":"soon"}"#), None);
         assert_eq!(life(r#"{"access_token":"t"}"#), None);
+    }
+
+    #[tokio::test]
+    async fn a_token_that_comes_with_another_success_is_taken_and_never_quoted() {
+        let managed = Principal::Managed {
+            endpoint: Url::parse("http://localhost:8081/msi/token").unwrap(),
+            header: "header".into(),
+            client_id: None,
+        };
+        let application = Principal::Application {
+            authority: Url::parse("https://login.microsoftonline.com").unwrap(),
+            tenant: "tenant".to_owned(),
+            client_id: "id".to_owned(),
+            client_secret: "client-secret-7h3".into(),
+        };
+        let clock: Clock = Arc::new(|| "2026-11-21T08:00:00Z".parse().unwrap());
+        let body = r#"{"access_token":"token-1234567","expires_in":3599}"#;
+        for principal in [managed, application] {
+            let http = http::client(None).unwrap();
+            let identity = Identity::new(http, principal, "https://x", clock.clone());
+            for status in [200, 201, 202, 203, 206, 299] {
+                let judge = |body: &str| {
+                    let answer = Answer {
+                        status: StatusCode::from_u16(status).unwrap(),
+                        headers: HeaderMap::new(),
+                        body: Bytes::copy_from_slice(body.as_bytes()),
+                    };
+                    identity.judge("host".to_owned(), &answer, Instant::now())
+                };
+                let token = judge(body).unwrap();
+                assert_eq!(token.value.expose_secret(), "token-1234567", "{status}");
+                // What is not understood may hold a token all the same.
+                let error = judge(&format!("{body};")).unwrap_err().to_string();
+                assert!(error.ends_with("with something else: 51 bytes"), "{error}");
+            }
+        }
     }
 
     #[test]

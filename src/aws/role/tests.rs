@@ -70,6 +70,20 @@ fn credentials_are_read_with_their_life() {
 }
 
 #[test]
+fn credentials_that_come_with_another_success_are_taken_and_never_quoted() {
+    for status in [200, 201, 202, 203, 206, 299] {
+        let judge = |body: &str| role().judge(&answer(status, body), &token());
+        let granted = judge(ANSWER).unwrap();
+        assert_eq!(granted.credential.key_id, "ASgeIAIOSFODNN7EXAMPLE");
+        // What is not understood may hold credentials all the same.
+        let other = ANSWER.replace("AccessKeyId", "KeyId");
+        let error = judge(&other).err().unwrap().to_string();
+        let telling = format!("something else: {} bytes", other.len());
+        assert!(error.ends_with(&telling), "{error}");
+    }
+}
+
+#[test]
 fn what_holds_no_credentials_is_not_quoted() {
     for body in [
         "",
