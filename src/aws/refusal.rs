@@ -92,6 +92,12 @@ impl AwsRefusal {
             (String::new(), text.into_owned())
         };
         let code = if code.is_empty() { named } else { &code };
+        // JSON that is not of AWS is quoted as it is.
+        let message = if code.is_empty() && message.is_empty() {
+            answer.text().into_owned()
+        } else {
+            message
+        };
         Self {
             code: short(code).to_owned(),
             message,
@@ -233,6 +239,15 @@ mod tests {
         let header = [("x-amzn-errortype", "ThrottlingException:http://internal/")];
         assert_eq!(refusal(&header, "{}").said(&[]), "ThrottlingException");
         assert_eq!(refusal(&[], "<html>").said(&[]), "<html>");
+        // JSON of something that answers in place of AWS.
+        for foreign in [
+            r#"{"error":{"code":"X"}}"#,
+            r#"{"detail":"no"}"#,
+            "{}",
+            "[]",
+        ] {
+            assert_eq!(refusal(&[], foreign).said(&[]), foreign);
+        }
         assert_eq!(refusal(&[], "").said(&[]), "an empty body");
     }
 
