@@ -233,6 +233,28 @@ async fn what_the_runs_did_not_meet_came_late_by_their_count() {
     assert!(last.ends_with(" -"), "{ran:?}");
 }
 
+/// The time in an id may be the very beginning of an hour, and other records may be of that moment.
+#[tokio::test]
+async fn an_end_that_is_an_id_leaves_out_none_of_the_records_before_it() {
+    let (mut world, _api) = world(Sink::LogAnalytics).await;
+    world.set("START_FROM", "4h");
+    let hour = this_hour() - TimeDelta::hours(1);
+    add(&world, hour - TimeDelta::minutes(20));
+    world.poll().await;
+    world.arrivals().drop_one_of(1);
+    let [first, end] = [add(&world, hour), add(&world, hour)];
+    world.poll().await;
+    let begin = as_argument(hour - TimeDelta::minutes(30));
+    for (from, expected) in [(&begin, [2, 1, 1]), (&first, [1, 0, 1])] {
+        let stretch = ["audit", "--from", from, "--to", &end, "--json"];
+        let ran = world.command(&stretch).await;
+        assert_eq!(ran.code(), 1, "{from}: {ran:?}");
+        let found = audited(&ran);
+        assert_eq!(total(&found)[..3], expected.map(Some), "{from}: {found}");
+        assert_eq!(ids(&found), [first.clone()].into(), "{from}");
+    }
+}
+
 /// The start of a minute, so that the whole minute is within one hour.
 fn whole_minute_ago(minutes: i64) -> DateTime<Utc> {
     minutes_ago(minutes)
