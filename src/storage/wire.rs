@@ -57,7 +57,7 @@ pub(super) struct AnswerTooLarge;
 #[error("it answered with a page, as a proxy may in its place")]
 pub(super) struct AnswerIsWebpage;
 
-/// Something else in response to a request for a list, or a part of a list.
+/// Something else in response to a request for a list, a part of a list, or a list without an end.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
 #[error("it did not answer with a whole list; a proxy may answer in its place")]
 pub(super) struct AnswerIsNoList;
@@ -86,7 +86,7 @@ impl<R: Refusals> Wire<R> {
             if is_change && is_webpage(&head.headers, &body) {
                 return Err(HttpError::new(HttpErrorKind::Unknown, AnswerIsWebpage));
             }
-            if !self.refusals.is_answer(&query, &body) {
+            if goes_nowhere(&query, &body) || !self.refusals.is_answer(&query, &body) {
                 return Err(HttpError::new(HttpErrorKind::Unknown, AnswerIsNoList));
             }
             return Ok(HttpResponse::from_parts(head, body.into()));
@@ -101,6 +101,20 @@ impl<R: Refusals> Wire<R> {
         let refusal = self.refusals.read(&answer, &secrets);
         Err(HttpError::new(HttpErrorKind::Unknown, refusal))
     }
+}
+
+/// Whether this is a page of a list that goes on where it began: the next one would be the same.
+fn goes_nowhere(query: &str, body: &[u8]) -> bool {
+    let mut parameters = url::form_urlencoded::parse(query.as_bytes());
+    parameters.any(|(name, begin)| {
+        let next = match &*name {
+            "continuation-token" => "NextContinuationToken",
+            "marker" => "NextMarker",
+            _ => return false,
+        };
+        let next = format!("<{next}>{}</{next}>", quick_xml::escape::escape(&*begin));
+        memchr::memmem::find(body, next.as_bytes()).is_some()
+    })
 }
 
 /// Reads a body; `None` if it is longer than the limit.

@@ -441,3 +441,27 @@ async fn a_page_of_a_proxy_is_no_write_and_no_removal() {
     let error = with_causes(&removed.unwrap_err());
     assert!(error.contains("it answered with a page"), "{error}");
 }
+
+/// Such a list has no end, and each of its pages costs a request.
+#[tokio::test]
+async fn a_list_of_a_container_that_goes_on_where_it_began_is_no_list() {
+    let requests = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&requests);
+    let double = Double::start(move |_| {
+        // What a faulty service would do for ever.
+        let next = match counted.fetch_add(1, Ordering::Relaxed) {
+            0..10 => "<NextMarker>a&amp;b/=</NextMarker>",
+            _ => "<NextMarker/>",
+        };
+        format!("<EnumerationResults><Blobs></Blobs>{next}</EnumerationResults>").into_response()
+    });
+    let container = double.await.container(By::Key);
+    container.prepare(soon()).await.unwrap();
+    requests.store(0, Ordering::Relaxed);
+    let error = with_causes(&container.list("a").await.unwrap_err());
+    assert!(
+        error.contains("it did not answer with a whole list"),
+        "{error}"
+    );
+    assert_eq!(requests.load(Ordering::Relaxed), 2);
+}

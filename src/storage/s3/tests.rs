@@ -276,6 +276,30 @@ async fn a_page_of_a_proxy_is_no_write() {
     assert!(error.contains("it answered with a page"), "{error}");
 }
 
+/// Such a list has no end, and each of its pages costs a request.
+#[tokio::test]
+async fn a_list_of_a_bucket_that_goes_on_where_it_began_is_no_list() {
+    let requests = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&requests);
+    let double = Double::start(move |_| {
+        // What a faulty service would do for ever.
+        if counted.fetch_add(1, Ordering::Relaxed) > 10 {
+            return "<ListBucketResult/>".into_response();
+        }
+        "<ListBucketResult><IsTruncated>true</IsTruncated><NextContinuationToken>a&amp;b/=\
+         </NextContinuationToken></ListBucketResult>"
+            .into_response()
+    });
+    let bucket = double.await.bucket();
+    Objects::prepare(&bucket, soon()).await.unwrap();
+    let error = crate::error::with_causes(&bucket.list("a").await.unwrap_err());
+    assert!(
+        error.contains("it did not answer with a whole list"),
+        "{error}"
+    );
+    assert_eq!(requests.load(Ordering::Relaxed), 2);
+}
+
 /// A page would be read as a list without objects, and so as an archive in which there is nothing.
 #[tokio::test]
 async fn what_is_no_whole_list_of_a_bucket_is_no_list() {
