@@ -264,7 +264,9 @@ impl App {
         let (began, deadline) = (Instant::now(), Deadline::after(budget));
         // The progress of an earlier run is not this run's.
         pipeline.progress.send_replace(Report::of(&pipeline.label));
-        let run = AssertUnwindSafe(self.run_one(pipeline, deadline, is_first)).catch_unwind();
+        let sharing_since = reading.as_ref().map(RunGuard::began);
+        let run = self.run_one(pipeline, deadline, is_first, sharing_since);
+        let run = AssertUnwindSafe(run).catch_unwind();
         let report = run.await.unwrap_or_else(|_| {
             let mut report = pipeline.progress.borrow().clone();
             report.fail(&Panicked);
@@ -320,6 +322,7 @@ impl App {
         pipeline: &Pipeline,
         deadline: Deadline,
         is_first: bool,
+        sharing_since: Option<DateTime<Utc>>,
     ) -> Option<Report> {
         let route = match &pipeline.route {
             Ok(route) => route,
@@ -345,6 +348,11 @@ impl App {
             ..
         } = self.policy;
         let ledger = CheckpointLedger::new(checkpoints, start_from, overlap, &self.clock);
+        // The run may have waited for its turn, and the pages that it shares did not wait.
+        let ledger = match sharing_since {
+            Some(time) => ledger.sharing_since(time),
+            None => ledger,
+        };
         let counting = Counting::new(&route.stores.history, &self.clock);
         let ledger = Watched::new(ledger, counting);
         let mut ledger = Watched::new(ledger, Noting::new(route.proof.as_ref()));

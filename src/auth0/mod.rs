@@ -165,8 +165,16 @@ impl InRun {
 /// A reader's run, until it is dropped. Meanwhile the reader and the other runs share the pages they fetch.
 pub(crate) struct RunGuard {
     run: Option<Arc<InRun>>,
+    began: DateTime<Utc>,
     pages: Arc<Pages>,
     ahead: Arc<Ahead>,
+}
+
+impl RunGuard {
+    /// When the run began. No page that it gets was fetched earlier.
+    pub fn began(&self) -> DateTime<Utc> {
+        self.began
+    }
 }
 
 impl Drop for RunGuard {
@@ -190,6 +198,7 @@ impl LogReader {
     /// Like [`begin`](Self::begin), for a run that needs no records stored after `until`.
     #[must_use = "the run ends when it is dropped"]
     pub fn begin_until(&self, until: Option<DateTime<Utc>>) -> RunGuard {
+        let began = (self.log.clock)();
         let run = Arc::new(InRun {
             shared: self.pages.enter(),
             session: Session::begin(until),
@@ -200,6 +209,7 @@ impl LogReader {
         drop(runs);
         RunGuard {
             run: Some(run),
+            began,
             pages: Arc::clone(&self.pages),
             ahead: Arc::clone(&self.ahead),
         }

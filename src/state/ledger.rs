@@ -29,6 +29,8 @@ pub(crate) struct CheckpointLedger<'a> {
     clock: &'a Clock,
     /// When the run began, before it read anything.
     began: DateTime<Utc>,
+    /// Nothing that the run gets was fetched before this time.
+    fetched_since: DateTime<Utc>,
     start: Start,
     overlap: Duration,
     /// What was handled before this run.
@@ -60,6 +62,7 @@ impl<'a> CheckpointLedger<'a> {
             store,
             clock,
             began,
+            fetched_since: began,
             start,
             overlap,
             before: Arc::new(first.clone()),
@@ -69,6 +72,14 @@ impl<'a> CheckpointLedger<'a> {
             is_owing: false,
             is_cut: false,
             clock_ahead: TimeDelta::zero(),
+        }
+    }
+
+    /// The same for a run that may get what another run has fetched since this time.
+    pub fn sharing_since(self, time: DateTime<Utc>) -> Self {
+        Self {
+            fetched_since: self.began.min(time),
+            ..self
         }
     }
 
@@ -190,7 +201,7 @@ impl Ledger for CheckpointLedger<'_> {
     }
 
     fn reach(&mut self, read: &Reach) {
-        let settled = self.began - self.clock_ahead - self.overlap;
+        let settled = self.fetched_since - self.clock_ahead - self.overlap;
         let is_cut = self.checkpoint.advance(read, settled, self.began);
         if is_cut && !self.is_cut {
             warn!(
@@ -208,7 +219,7 @@ impl Ledger for CheckpointLedger<'_> {
 
     async fn close(&mut self, caught_up: bool, deadline: Deadline) -> Result<(), BoxError> {
         if caught_up {
-            self.checkpoint.caught_up(self.began);
+            self.checkpoint.caught_up(self.fetched_since);
         }
         if !self.checkpoint.is_news_after(&self.stored, HEARTBEAT) {
             // Keeps the stored time, even if something else is saved. If it were always recent, the

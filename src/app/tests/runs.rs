@@ -1,7 +1,10 @@
 //! Concurrent runs of an app.
 
+use std::sync::atomic::{AtomicI64, Ordering};
+
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
+use simulator::tenant::{Options, Tenant as SimulatedTenant};
 
 use super::*;
 use crate::destination::{Delivery, Destination, Limits, Probe};
@@ -198,4 +201,116 @@ async fn a_run_that_was_only_to_be_one_more_says_nothing_of_a_turn_that_never_ca
         reports.iter().all(|it| !it.errors.is_empty()),
         "{reports:?}"
     );
+}
+
+type Meanwhile = Box<dyn FnOnce() + Send>;
+
+/// A destination that accepts everything.
+#[derive(Clone, Default)]
+struct Taker {
+    landed: Arc<Mutex<Vec<String>>>,
+    /// What happens during the next delivery.
+    meanwhile: Arc<Mutex<Option<Meanwhile>>>,
+}
+
+impl Destination for Taker {
+    fn limits(&self) -> Limits {
+        Limits {
+            rows: 1_000,
+            bytes: 1_000_000,
+            per_delivery: 0,
+            per_row: 0,
+            side_by_side: 1,
+        }
+    }
+
+    fn encode(&self, record: &Record) -> Result<Bytes, BoxError> {
+        Ok(Bytes::copy_from_slice(record.log_id.as_str().as_bytes()))
+    }
+
+    fn deliver<'a>(&'a self, rows: &'a [Bytes], _: Deadline) -> BoxFuture<'a, Delivery> {
+        if let Some(meanwhile) = self.meanwhile.lock().unwrap().take() {
+            meanwhile();
+        }
+        let ids = rows
+            .iter()
+            .map(|it| String::from_utf8_lossy(it).into_owned());
+        self.landed.lock().unwrap().extend(ids);
+        Box::pin(std::future::ready(Delivery::accepted(rows.len(), 0)))
+    }
+
+    fn probe(&self, _: Deadline) -> BoxFuture<'_, Probe> {
+        panic!("it is not probed")
+    }
+}
+
+/// The page that a run gets may be as old as the wait for its turn. What Auth0 makes visible late, after
+/// that page was fetched, lies below what the run has read.
+#[tokio::test]
+async fn a_run_that_waits_for_its_turn_reads_again_what_may_have_come_since_its_page_was_fetched() {
+    let tenant = Arc::new(
+        SimulatedTenant::with(Options {
+            token_events: false,
+            ..Options::default()
+        })
+        .await,
+    );
+    let state = tempfile::tempdir().unwrap();
+    let began = clock::system()();
+    let passed = Arc::new(AtomicI64::new(0));
+    let clock: Clock = {
+        let passed = Arc::clone(&passed);
+        Arc::new(move || began + TimeDelta::seconds(passed.load(Ordering::SeqCst)))
+    };
+    let changes = [
+        ("CHECKPOINT_DIR", state.path().to_str().unwrap()),
+        ("DESTINATIONS", "logs-ingestion,log-analytics"),
+    ];
+    let settings = tenant.settings();
+    let settings = settings.iter().map(|(name, value)| (&**name, &**value));
+    let settings = [&REFERENCE[..], &RULE, &changes]
+        .concat()
+        .into_iter()
+        .chain(settings);
+    let purpose = Purpose::CommandLine { destination: None };
+    let layers = Layers::new(settings.collect(), purpose, clock, Jitter::seeded(1));
+    let mut app = App::new(&layers, watch::channel(false).1).unwrap();
+    let takers = [Taker::default(), Taker::default()];
+    for (pipeline, taker) in app.pipelines.iter_mut().zip(&takers) {
+        pipeline.route.as_mut().ok().unwrap().destination = Box::new(taker.clone());
+    }
+    let add = move |tenant: &SimulatedTenant, seconds: i64| {
+        let date = began - TimeDelta::seconds(seconds);
+        let record = serde_json::json!({"type": "s", "date": date});
+        tenant.add(record, date + TimeDelta::seconds(1));
+    };
+    add(&tenant, 1_800);
+    app.runs(&Rounds::one()).await;
+
+    // The first run has the only turn, reads this record, and delivers it for two minutes.
+    add(&tenant, 5);
+    let mut taken = Vec::new();
+    for _ in 1..64 {
+        taken.push(app.memory.enter_in_turn().await);
+    }
+    {
+        let (tenant, passed) = (Arc::clone(&tenant), Arc::clone(&passed));
+        *takers[0].meanwhile.lock().unwrap() = Some(Box::new(move || {
+            passed.store(120, Ordering::SeqCst);
+            add(&tenant, 6);
+        }));
+    }
+    let reports = app.runs(&Rounds::one()).await;
+    assert!(reports.iter().all(|it| it.delivered == 1), "{reports:?}");
+    assert_eq!(reports[1].requests, 0, "it got the pages of the first");
+
+    drop(taken);
+    passed.store(180, Ordering::SeqCst);
+    app.runs(&Rounds::one()).await;
+    let landed = takers.map(|taker| {
+        let mut landed = taker.landed.lock().unwrap().clone();
+        landed.sort();
+        landed
+    });
+    assert_eq!(landed, [tenant.log_ids(), tenant.log_ids()]);
 }
