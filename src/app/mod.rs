@@ -42,6 +42,7 @@ pub(crate) use self::layers::{Layers, Stores};
 pub(crate) use self::lazy::LazyApp;
 use self::pipeline::{Configured, Maker};
 pub(crate) use self::pipeline::{Pipeline, Route};
+use self::replay::NO_END;
 pub(crate) use self::replay::{Origin, Replay};
 use self::rounds::Rounds;
 pub(crate) use self::tenants::Tenants;
@@ -403,6 +404,7 @@ impl App {
             clock: &self.clock,
             stopping: &self.stopping,
             budget,
+            goes_on: budget < NO_END,
         }
     }
 }

@@ -75,6 +75,8 @@ pub(crate) struct Run<'a, S, A> {
     pub stopping: &'a watch::Receiver<bool>,
     /// `RUN_BUDGET`: time for the run.
     pub budget: Duration,
+    /// Whether a later run goes on where this one ends.
+    pub goes_on: bool,
 }
 
 /// Why a run failed.

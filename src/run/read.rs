@@ -50,7 +50,7 @@ impl<S: Source, A: DeadLetters> ActiveRun<'_, S, A> {
             return Err(Stop::OutOfTime);
         }
         let first = self.unless_asked_to_stop(&out, self.first_page(opening));
-        let first = in_time(first.await?)?;
+        let first = self.in_time(first.await?)?;
         if let Some(start) = first.anew {
             hand_over(&out, Read::Anew(start)).await?;
         }
@@ -85,7 +85,7 @@ impl<S: Source, A: DeadLetters> ActiveRun<'_, S, A> {
         }
         if !is_gap_told {
             let gap = self.unless_asked_to_stop(&out, self.gap_of_unmet(opening, seen.oldest));
-            if let Some(gap) = later(gap.await?)? {
+            if let Some(gap) = self.later(gap.await?)? {
                 hand_over(&out, Read::Gap(gap)).await?;
             }
         }
@@ -186,7 +186,7 @@ impl<S: Source, A: DeadLetters> ActiveRun<'_, S, A> {
                 _ => page.map(Some),
             }
         };
-        later(self.unless_asked_to_stop(out, fetch).await?)
+        self.later(self.unless_asked_to_stop(out, fetch).await?)
     }
 
     /// The result of a request, unless delivery has stopped or the process is asked to end.
@@ -204,6 +204,30 @@ impl<S: Source, A: DeadLetters> ActiveRun<'_, S, A> {
         }
     }
 
+    /// What was read; stops reading without an error if the source had no time for this run, and a later
+    /// one goes on.
+    fn in_time<T>(&self, read: Result<T, SourceError>) -> Result<T, Stop> {
+        match read {
+            Err(SourceError::OutOfTime(why)) if self.run.goes_on => {
+                leave_to_the_next_run(&why);
+                Err(Stop::OutOfTime)
+            }
+            read => Ok(read?),
+        }
+    }
+
+    /// Like [`in_time`](Self::in_time), but once something was read: a slow response stops reading without
+    /// an error too, because the next run asks for that page first.
+    pub(super) fn later<T>(&self, read: Result<T, SourceError>) -> Result<T, Stop> {
+        match read {
+            Err(SourceError::Slow(why)) if self.run.goes_on => {
+                leave_to_the_next_run(&why);
+                Err(Stop::OutOfTime)
+            }
+            read => self.in_time(read),
+        }
+    }
+
     /// Waits until the process is asked to end.
     pub(super) async fn asked_to_stop(&self) {
         let mut stopping = self.run.stopping.clone();
@@ -211,29 +235,6 @@ impl<S: Source, A: DeadLetters> ActiveRun<'_, S, A> {
             // The sender is gone, so nobody can ask any more.
             std::future::pending::<()>().await;
         }
-    }
-}
-
-/// What was read; stops reading without an error if the source had no time for this run.
-fn in_time<T>(read: Result<T, SourceError>) -> Result<T, Stop> {
-    match read {
-        Err(SourceError::OutOfTime(why)) => {
-            leave_to_the_next_run(&why);
-            Err(Stop::OutOfTime)
-        }
-        read => Ok(read?),
-    }
-}
-
-/// Like [`in_time`], but once something was read: a slow response stops reading without an error too,
-/// because the next run asks for that page first.
-fn later<T>(read: Result<T, SourceError>) -> Result<T, Stop> {
-    match read {
-        Err(SourceError::Slow(why)) => {
-            leave_to_the_next_run(&why);
-            Err(Stop::OutOfTime)
-        }
-        read => in_time(read),
     }
 }
 

@@ -150,6 +150,7 @@ impl Simulation {
             clock: &clock,
             stopping: &watch::channel(false).1,
             budget,
+            goes_on: true,
         };
         let progress = watch::Sender::default();
         Box::pin(run.make(&mut ledger, &progress)).await

@@ -32,7 +32,7 @@ use tokio::sync::mpsc;
 use tracing::warn;
 
 use super::seen::Seen;
-use super::{Read, hand_over, later};
+use super::{Read, hand_over};
 use crate::error::with_causes;
 use crate::record::{LONGEST_RETENTION, LogId, Page, Record, Source, SourceError};
 use crate::run::{ActiveRun, DeadLetters, Stop};
@@ -136,7 +136,7 @@ impl<S: Source, A: DeadLetters> ActiveRun<'_, S, A> {
             }
         }
         let latest = self.unless_asked_to_stop(out, self.run.source.latest(self.reading));
-        let latest = later(latest.await?)?;
+        let latest = self.later(latest.await?)?;
         let compared = latest.len();
         let oldest = latest.iter().filter_map(|it| it.date).min();
         self.read_unknown(latest, seen, out).await?;
@@ -278,7 +278,7 @@ impl<S: Source, A: DeadLetters> ActiveRun<'_, S, A> {
             // It is not known where to find other such ids: this record is read alone, and then those
             // after it.
             let one = self.unless_asked_to_stop(out, self.run.source.one(id, self.reading));
-            let Some(record) = later(one.await?)? else {
+            let Some(record) = self.later(one.await?)? else {
                 warn!(
                     "{}: the record {id} was found by a search, and could not be read by its id, so it \
                      is not delivered; it is looked for again while it is among the newest",

@@ -167,6 +167,25 @@ async fn a_source_too_slow_for_the_run_is_a_failure_only_where_nothing_was_read(
 }
 
 #[tokio::test(start_paused = true)]
+async fn where_no_later_run_goes_on_a_source_that_ends_the_reading_is_a_failure() {
+    for (fault, error) in [
+        (Fault::IsSlow, "no answer in time"),
+        (Fault::IsTooLate, "no requests left"),
+    ] {
+        for page in [0, 1] {
+            let mut world = World::with_records(250);
+            world.goes_on = false;
+            let mut faults = vec![None; page];
+            faults.push(Some(fault.clone()));
+            world.state().source_faults = faults.into();
+            let report = world.run().await;
+            assert_eq!(report.errors, [error]);
+            assert_eq!(report.delivered, 100 * page as u64);
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_record_dated_in_the_future_does_not_hide_how_far_behind_a_run_is() {
     let world = World::with_records(9);
     world.add(

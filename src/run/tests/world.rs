@@ -104,6 +104,7 @@ pub struct World {
     pub stopping: watch::Sender<bool>,
     pub pace: Arc<Pace>,
     pub filter: Filter,
+    pub goes_on: bool,
 }
 
 impl World {
@@ -117,6 +118,7 @@ impl World {
             stopping: watch::Sender::new(false),
             pace: Arc::default(),
             filter: Filter::default(),
+            goes_on: true,
             clock: Arc::new(move || at("08:00:00") + began.elapsed()),
         };
         for n in 0..count {
@@ -174,6 +176,7 @@ impl World {
             clock: &self.clock,
             stopping: &self.stopping.subscribe(),
             budget,
+            goes_on: self.goes_on,
         };
         run.make(&mut ledger, progress).await
     }
