@@ -286,7 +286,12 @@ impl<S: Source, A: DeadLetters> ActiveRun<'_, S, A> {
         }
         if !caught_up && !opening.is_replay() {
             let read_to = self.read_to(&opening, &met, ledger.newest());
-            self.warn_of_retention(oldest_left.or(read_to)).await;
+            tokio::select! {
+                // In this order, so that a process that is asked to end asks for nothing more.
+                biased;
+                () = self.asked_to_stop() => {}
+                () = self.warn_of_retention(oldest_left.or(read_to)) => {}
+            }
         }
         oldest_left
     }

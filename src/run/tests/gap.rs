@@ -248,6 +248,23 @@ async fn a_source_that_rejects_every_beginning_is_an_error_and_not_a_loop() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_run_that_is_asked_to_end_does_not_wait_for_an_answer_to_that() {
+    let world = World::with_records(20);
+    world.run().await;
+    tokio::time::advance(Duration::from_hours(19)).await;
+    world.state().oldest_hangs = true;
+    world.state().source_faults = [Some(Fault::Delays)].into();
+    let stop = async {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        world.stopping.send_replace(true);
+    };
+    let began = Instant::now();
+    let (report, ()) = tokio::join!(world.run(), stop);
+    assert!(!report.caught_up && report.is_success(), "{report:?}");
+    assert_eq!(began.elapsed(), Duration::from_secs(1));
+}
+
+#[tokio::test(start_paused = true)]
 async fn only_a_run_that_ends_far_behind_asks_how_long_the_source_will_wait() {
     for (hours, asked) in [(17, 0), (19, 1)] {
         let world = World::with_records(2_000);

@@ -36,6 +36,8 @@ pub struct State {
     /// By how much the source says that this world's clock is ahead.
     pub clock_ahead: TimeDelta,
     pub asked_for_oldest: usize,
+    /// Whether the source does not answer when it is asked for the oldest record.
+    pub oldest_hangs: bool,
     pub asked_if_dropped: usize,
     pub comparisons: usize,
     /// For each coming further search.
@@ -405,7 +407,11 @@ impl Source for World {
         Ok(self.state().records.get(id).cloned())
     }
 
-    async fn oldest(&self, _: Deadline) -> Result<Option<DateTime<Utc>>, SourceError> {
+    async fn oldest(&self, deadline: Deadline) -> Result<Option<DateTime<Utc>>, SourceError> {
+        if self.state().oldest_hangs {
+            tokio::time::sleep_until(deadline.for_answers()).await;
+            return Err(SourceError::Slow(failure()));
+        }
         let mut state = self.state();
         state.asked_for_oldest += 1;
         Ok(state.records.values().next().and_then(|record| record.date))
