@@ -14,8 +14,8 @@ use object_store::client::{
     ClientOptions, HttpClient, HttpConnector, HttpError, HttpErrorKind, HttpRequest, HttpResponse,
     HttpResponseBody, HttpService,
 };
-use reqwest::Method;
 use reqwest::header::CONTENT_LENGTH;
+use reqwest::{Method, StatusCode};
 
 use super::LARGEST;
 use crate::net::http::{Answer, is_webpage};
@@ -57,6 +57,11 @@ pub(super) struct AnswerTooLarge;
 #[error("it answered with a page, as a proxy may in its place")]
 pub(super) struct AnswerIsWebpage;
 
+/// Another success than those of a write, which both services answer with 200 or 201.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("it answered {0} to a write, as a proxy may in its place")]
+pub(super) struct AnswerIsNoWrite(StatusCode);
+
 /// Something else in response to a request for a list, a part of a list, or a list without an end.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
 #[error("it did not answer with a whole list; a proxy may answer in its place")]
@@ -73,7 +78,8 @@ impl<R: Refusals> Wire<R> {
     /// Sends a request. Returns a success with its whole body.
     pub(super) async fn send(&self, request: HttpRequest) -> Result<HttpResponse, HttpError> {
         let secrets = self.refusals.secrets(&request);
-        let is_change = matches!(*request.method(), Method::PUT | Method::DELETE);
+        let is_write = *request.method() == Method::PUT;
+        let is_change = is_write || *request.method() == Method::DELETE;
         let query = request.uri().query().unwrap_or_default().to_owned();
         let (head, body) = self.http.execute(request).await?.into_parts();
         if head.status.is_success() {
@@ -85,6 +91,11 @@ impl<R: Refusals> Wire<R> {
             };
             if is_change && is_webpage(&head.headers, &body) {
                 return Err(HttpError::new(HttpErrorKind::Unknown, AnswerIsWebpage));
+            }
+            let is_written = matches!(head.status, StatusCode::OK | StatusCode::CREATED);
+            if is_write && !is_written {
+                let source = AnswerIsNoWrite(head.status);
+                return Err(HttpError::new(HttpErrorKind::Unknown, source));
             }
             if goes_nowhere(&query, &body) || !self.refusals.is_answer(&query, &body) {
                 return Err(HttpError::new(HttpErrorKind::Unknown, AnswerIsNoList));

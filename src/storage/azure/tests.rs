@@ -442,6 +442,38 @@ async fn a_page_of_a_proxy_is_no_write_and_no_removal() {
     assert!(error.contains("it answered with a page"), "{error}");
 }
 
+#[tokio::test]
+async fn only_what_the_service_says_of_a_write_counts_as_written() {
+    for (status, is_written) in [
+        (200, true),
+        (201, true),
+        (202, false),
+        (203, false),
+        (204, false),
+        (206, false),
+        (299, false),
+    ] {
+        let answer = move |_| {
+            let headers = [
+                ("etag", "\"1\""),
+                ("last-modified", "Sat, 21 Nov 2026 08:00:00 GMT"),
+            ];
+            (StatusCode::from_u16(status).unwrap(), headers).into_response()
+        };
+        let container = Double::start(answer).await.container(By::Key);
+        let written = container.write("a", "b".into(), None).await;
+        assert_eq!(written.is_ok(), is_written, "{status}");
+        if let Err(error) = written {
+            let error = with_causes(&error);
+            let telling = format!("it answered {status} ");
+            assert!(
+                error.contains(&telling) && error.contains("to a write"),
+                "{error}"
+            );
+        }
+    }
+}
+
 /// Such a list has no end, and each of its pages costs a request.
 #[tokio::test]
 async fn a_list_of_a_container_that_goes_on_where_it_began_is_no_list() {
