@@ -147,7 +147,7 @@ async fn retry(targets: &Targets<'_>, wanted: &[String]) -> bool {
                 Err(error) => Err(error.to_string().into()),
             };
             failures = match &delivered {
-                Ok(()) | Err(NotDelivered::Refused(_)) => 0,
+                Ok(()) | Err(NotDelivered::Refused(_) | NotDelivered::NotRemoved(_)) => 0,
                 Err(NotDelivered::Failed(_)) => failures + 1,
                 Err(NotDelivered::NotTried | NotDelivered::Other(_)) => failures,
             };
@@ -158,8 +158,13 @@ async fn retry(targets: &Targets<'_>, wanted: &[String]) -> bool {
                 }
                 Err(error) => {
                     is_good = false;
+                    let (is_taken, not) = match error {
+                        NotDelivered::NotRemoved(_) => (true, "removed"),
+                        _ => (false, "delivered"),
+                    };
+                    is_any_taken |= is_taken;
                     let error = with_causes(&error);
-                    show(format_args!("{name}  not delivered{whose}: {error}"));
+                    show(format_args!("{name}  not {not}{whose}: {error}"));
                 }
             }
         }
@@ -188,7 +193,7 @@ async fn end_refusal(stores: &Stores, now: DateTime<Utc>) {
     }
 }
 
-/// Why a dead letter was not delivered.
+/// Why a dead letter was not delivered, or is still there.
 #[derive(Debug, thiserror::Error)]
 enum NotDelivered {
     /// The destination refuses the record.
@@ -200,6 +205,9 @@ enum NotDelivered {
     /// The destination failed for the records before it.
     #[error("not tried, since the destination failed {FAILURES} times in a row")]
     NotTried,
+    /// The destination took the record, and its dead letter is still there.
+    #[error("it was delivered, and the next retry would deliver it again, so remove it by hand")]
+    NotRemoved(#[source] BoxError),
     /// Anything else.
     #[error(transparent)]
     Other(#[from] BoxError),
@@ -241,10 +249,7 @@ async fn deliver_again(
         (_, None) => return Err("the destination did not say what became of it".into()),
     }
     let removed = stores.dead_letters.remove(name, deadline()).await;
-    removed.map_err(|error| {
-        let error = with_causes(&error);
-        format!("it was delivered, but not removed, so remove it by hand: {error}")
-    })?;
+    removed.map_err(|error| NotDelivered::NotRemoved(error.into()))?;
     match delivery.quarantine {
         Some(Quarantine { advice, .. }) => Err(format!(
             "the destination quarantined it, so it is no dead letter any more: {advice}"

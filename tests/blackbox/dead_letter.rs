@@ -3,8 +3,9 @@
 use std::fs;
 
 use serde_json::Value;
-use simulator::Azurite;
+use simulator::{Azurite, Fault, Gate};
 
+use crate::refused::age_refusals;
 use crate::world::{Sink, World, for_each_judge, minutes_ago, numbers};
 
 for_each_judge![
@@ -259,4 +260,48 @@ async fn a_name_that_is_no_dead_letter_is_told_where_all_can_be_listed_and_keeps
     assert!(retry.stderr.contains("archive: dead-letter: "), "{retry:?}");
     let list = world.command(&["dead-letter", "list"]).await;
     assert_eq!((list.code(), &*list.stdout), (1, ""), "{list:?}");
+}
+
+#[tokio::test]
+async fn one_that_was_delivered_and_cannot_be_removed_is_told_as_such_and_keeps_no_other_back() {
+    let world = World::start().await;
+    let ids = world.tenant.generate(3, minutes_ago(50), minutes_ago(40));
+    world.workspace.refuse("\"log_id");
+    world.command(&["poll"]).await;
+    age_refusals(&world, Sink::LogAnalytics);
+    let ran = world.command(&["poll"]).await;
+    assert_eq!(
+        numbers(&ran.report(), ["delivered", "dead_lettered"]),
+        [0, 3]
+    );
+    world.workspace.relent();
+
+    let gate = Gate::closed();
+    world.workspace.fail([Fault::Wait(gate.clone())]);
+    let posts = world.workspace.requests();
+    let retry = world.start_command(&["dead-letter", "retry", &ids[0]]);
+    world.workspace.wait_for_post(posts + 1).await;
+    let file = world.dead_letter_file(Sink::LogAnalytics, &ids[0]);
+    // No user can remove a folder as if it were a file.
+    fs::remove_file(&file).unwrap();
+    fs::create_dir(&file).unwrap();
+    gate.open();
+    let retry = world.end_of(retry).await;
+    assert_eq!(retry.code(), 1, "{retry:?}");
+    let told = format!(
+        "{}  not removed: it was delivered, and the next retry would deliver it again, so remove it \
+         by hand: removing {}",
+        ids[0],
+        file.display()
+    );
+    assert!(retry.stdout.starts_with(&told), "{retry:?}");
+    assert_eq!(retry.stdout.lines().count(), 1, "{retry:?}");
+    // The destination has taken a record, so it no longer refuses every one.
+    assert!(world.checkpoint().await["refused_since"].is_null());
+
+    fs::remove_dir(&file).unwrap();
+    let rest = world.command(&["dead-letter", "retry"]).await;
+    assert_eq!(rest.code(), 0, "{rest:?}");
+    assert_eq!(rest.stdout.matches("  delivered\n").count(), 2, "{rest:?}");
+    world.assert_all_landed_once();
 }

@@ -27,7 +27,7 @@ fn told(ran: &Ran) -> (i32, [u64; 2], bool) {
 }
 
 /// Moves the first refusal into the past.
-fn age_refusals(world: &World, sink: Sink) {
+pub fn age_refusals(world: &World, sink: Sink) {
     let file = world.checkpoint_file(sink);
     let text = fs::read_to_string(&file).unwrap();
     let mut checkpoint: Value = serde_json::from_str(&text).unwrap();
