@@ -484,7 +484,56 @@ async fn a_poll_that_waits_for_its_storage_ends_when_it_is_asked_to() {
     assert!(another.is_err(), "it was asked for the history too");
 }
 
+/// Runs a command that writes to this. Returns its exit status, and what it said on standard error.
+async fn writing_to(output: impl Into<Stdio>, world: &World, command: &[&str]) -> (i32, String) {
+    let mut program = Command::new(binary());
+    program
+        .args(command)
+        .current_dir(world.folder.path())
+        .env_clear()
+        .envs(world.settings.iter().cloned())
+        .stdout(output)
+        .stderr(Stdio::piped());
+    let child = program.spawn().unwrap();
+    // It holds the output too.
+    drop(program);
+    let ran = child.wait_with_output().await.unwrap();
+    let said = String::from_utf8(ran.stderr).unwrap();
+    (ran.status.code().unwrap(), said)
+}
+
+/// For example, `poll | head -1`.
+#[tokio::test]
+async fn a_reader_that_has_seen_enough_makes_no_failure() {
+    let world = World::start().await;
+    for command in [
+        &["poll"][..],
+        &["checkpoint", "show"],
+        &["status"],
+        &["--version"],
+        &["help", "poll"],
+    ] {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let ran = writing_to(writer, &world, command).await;
+        assert_eq!(ran, (0, String::new()), "{command:?}");
+    }
+}
+
 /// Writes to `/dev/full` fail as on a full disk.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn output_that_cannot_be_written_leaves_a_worse_exit_status_as_it_is() {
+    let mut world = World::start().await;
+    world.set("START_FROM", "yesterday");
+    let full = || fs::File::create("/dev/full").unwrap();
+    let (code, said) = writing_to(full(), &world, &["status"]).await;
+    assert_eq!(code, 2, "{said}");
+    assert!(said.contains("writing to standard output: "), "{said}");
+    let (code, said) = writing_to(full(), &world, &["poll", "--nonsense"]).await;
+    assert_eq!(code, 2, "{said}");
+}
+
 #[cfg(target_os = "linux")]
 #[tokio::test]
 async fn output_that_cannot_be_written_is_a_failure() {
@@ -499,17 +548,8 @@ async fn output_that_cannot_be_written_is_a_failure() {
         &["help", "poll"],
     ] {
         let full = fs::File::create("/dev/full").unwrap();
-        let mut program = Command::new(binary());
-        program
-            .args(command)
-            .current_dir(world.folder.path())
-            .env_clear()
-            .envs(world.settings.iter().cloned())
-            .stdout(full)
-            .stderr(Stdio::piped());
-        let ran = program.spawn().unwrap().wait_with_output().await.unwrap();
-        assert_eq!(ran.status.code(), Some(1), "{command:?}: {ran:?}");
-        let said = String::from_utf8(ran.stderr).unwrap();
+        let (code, said) = writing_to(full, &world, command).await;
+        assert_eq!(code, 1, "{command:?}: {said}");
         assert!(said.contains("writing to standard output: "), "{said}");
     }
 }
