@@ -283,6 +283,47 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn answers_may_come_five_seconds_after_the_end_and_saves_nine() {
+        let (start, seconds) = (Instant::now(), Duration::from_secs);
+        let deadline = Deadline::after(seconds(10));
+        assert_eq!(deadline.remaining(), seconds(10));
+        assert_eq!(deadline.within(seconds(3)).remaining(), seconds(3));
+        assert_eq!(deadline.within(seconds(20)).remaining(), seconds(10));
+        assert_eq!(deadline.for_answers(), start + seconds(15));
+        assert_eq!(deadline.for_saving().remaining(), seconds(14));
+        assert_eq!(deadline.for_saving().for_answers(), start + seconds(19));
+        tokio::time::advance(seconds(9)).await;
+        assert!(!deadline.is_over());
+        tokio::time::advance(seconds(1)).await;
+        assert!(deadline.is_over());
+    }
+
+    #[test]
+    fn each_wait_is_random_up_to_a_bound_that_doubles() {
+        let mut longest = [Duration::ZERO; 5];
+        for seed in 0..200 {
+            let waits = FullJitter::new(fastrand::Rng::with_seed(seed));
+            let waits: Vec<_> = waits.collect();
+            assert_eq!(waits.len(), 5);
+            for (longest, wait) in longest.iter_mut().zip(waits) {
+                *longest = wait.max(*longest);
+            }
+        }
+        for (longest, bound) in longest.into_iter().zip([500, 1_000, 2_000, 4_000, 8_000]) {
+            let bound = Duration::from_millis(bound);
+            assert!(longest <= bound && longest > bound / 10 * 9, "{longest:?}");
+        }
+    }
+
+    #[test]
+    fn no_two_names_are_the_same() {
+        let jitter = Jitter::seeded(1);
+        let names = [jitter.name(), jitter.name()];
+        assert_ne!(names[0], names[1]);
+        assert_eq!(names.map(|it| it.len()), [16, 16]);
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn a_passing_failure_is_tried_again_after_short_waits() {
         let (result, took) = run(&[Again::Soon; 5], Duration::from_mins(1)).await;
         assert!(result.is_ok());
@@ -293,7 +334,9 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn the_sixth_failure_is_the_last_and_the_error_says_so() {
         let (result, _) = run(&[Again::Soon; 6], Duration::from_mins(1)).await;
-        let message = result.unwrap_err().to_string();
+        let gave_up = result.unwrap_err();
+        assert_eq!(gave_up.attempts(), 6);
+        let message = gave_up.to_string();
         assert!(
             message.starts_with("failed (tried 6 times in "),
             "{message}"
