@@ -159,6 +159,15 @@ async fn a_refusal_is_judged_by_its_code_which_is_quoted() {
             "for the blob service",
         ),
         (By::Sas, 403, "AuthorizationSourceIPMismatch", "address"),
+        (By::Sas, 403, "AuthorizationProtocolMismatch", "for https"),
+        (
+            By::Sas,
+            403,
+            "UnauthorizedBlobOverwrite",
+            "with the permission w",
+        ),
+        (By::Key, 403, "ContainerDisabled", "is disabled"),
+        (By::Key, 409, "InvalidBlobType", "of another kind"),
         (By::Key, 403, "AuthenticationFailed", "the key"),
         (By::Sas, 403, "AuthenticationFailed", "expired"),
         (
@@ -196,16 +205,17 @@ async fn a_refusal_is_judged_by_its_code_which_is_quoted() {
 
 #[tokio::test]
 async fn what_passes_is_tried_again() {
-    for (status, code) in [
-        (503, "ServerBusy"),
-        (500, "OperationTimedOut"),
-        (500, "InternalError"),
-        (409, "ContainerBeingDeleted"),
-        (409, "AccountBeingCreated"),
-        (409, "SomethingNew"),
-        (429, ""),
+    for (status, code, what) in [
+        (503, "ServerBusy", "is not ready"),
+        (500, "OperationTimedOut", "is not ready"),
+        (500, "InternalError", "is not ready"),
+        (409, "ContainerBeingDeleted", "the container was deleted"),
+        (409, "AccountBeingCreated", "is being created"),
+        (409, "SomethingNew", "cannot do that now"),
+        (429, "", "is not ready"),
     ] {
         let (text, again) = said(By::Key, status, code).await;
+        assert!(text.contains(what), "{text}");
         assert_eq!(again, Again::Soon, "{status} {code}: {text}");
         assert!(text.contains(&format!("{status}")), "{text}");
     }
@@ -230,6 +240,7 @@ async fn only_a_code_that_says_so_makes_another_poller_of_a_conflict() {
         (409, "BlobAlreadyExists", None, true),
         (404, "BlobNotFound", Some(&version), true),
         (412, "LeaseIdMissing", Some(&version), false),
+        (412, "SomethingNew", Some(&version), false),
         (409, "LeaseAlreadyPresent", None, false),
         (409, "BlobImmutableDueToPolicy", None, false),
         (409, "ContainerBeingDeleted", None, false),
@@ -258,6 +269,62 @@ async fn an_object_that_is_not_there_is_told_from_an_address_that_is_wrong() {
     assert!(container.read("a").await.is_err());
     assert!(container.list("a").await.is_err());
     assert!(container.remove("a").await.is_err());
+}
+
+/// A proxy, or a service like Azure's, may send no code.
+#[tokio::test]
+async fn without_a_code_the_status_is_judged() {
+    let version = Version::new("\"1\"");
+    for (by, status, meaning) in [
+        (By::Key, 401, Some("refuses the key")),
+        (By::Sas, 401, Some("refuses the signature")),
+        (By::Key, 403, Some("or something before it, refuses")),
+        (By::Key, 412, None),
+    ] {
+        let double =
+            Double::start(move |_| StatusCode::from_u16(status).unwrap().into_response()).await;
+        let container = double.container(by);
+        let written = container.write("a", "b".into(), Some(&version)).await;
+        let error = written.unwrap_err();
+        assert_eq!(error.again(), Again::Never, "{status}");
+        match meaning {
+            Some(meaning) => assert!(with_causes(&error).contains(meaning), "{error}"),
+            None => assert!(matches!(error, StorageError::Conflict), "{error}"),
+        }
+    }
+    let double = Double::start(|_| StatusCode::UNAUTHORIZED.into_response()).await;
+    let storage = double.storage(By::Identity);
+    let error = storage.read("a", soon()).await.unwrap_err();
+    assert!(with_causes(&error).contains("the same tenant"), "{error}");
+    // Another token was tried.
+    assert_eq!(double.tokens.load(Ordering::Relaxed), 2);
+}
+
+#[tokio::test]
+async fn a_token_that_allows_too_little_is_not_replaced() {
+    let double = Double::refusing(403, "AuthorizationPermissionMismatch").await;
+    let storage = double.storage(By::Identity);
+    for _ in 0..2 {
+        let error = storage.read("a", soon()).await.unwrap_err();
+        assert!(with_causes(&error).contains("the role"), "{error}");
+    }
+    assert_eq!(double.tokens.load(Ordering::Relaxed), 1);
+}
+
+/// Azure quotes the signature that it does not take.
+#[tokio::test]
+async fn a_signature_that_the_account_quotes_is_in_no_error() {
+    let double = Double::start(|request: Request| {
+        let authorization = request.headers()["authorization"].to_str().unwrap();
+        let signature = authorization.split_once(':').unwrap().1;
+        let told = format!("The MAC signature '{signature}' is not the same as any computed one.");
+        azure_error(403, "AuthenticationFailed", &told)
+    })
+    .await;
+    let error = double.container(By::Key).read("a").await.unwrap_err();
+    let text = with_causes(&error);
+    let told = "403 AuthenticationFailed: (withheld: it repeats a credential)";
+    assert!(text.ends_with(told), "{text}");
 }
 
 /// Responds with everything in the request, in several encodings.

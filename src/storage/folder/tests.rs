@@ -126,6 +126,8 @@ async fn what_is_no_file_is_named_at_once() {
         let written = folder.write(name, content(), Some(&version)).await;
         assert_final(&written.unwrap_err(), "is not a file");
     }
+    let removed = folder.remove("folder.json").await;
+    assert_final(&removed.unwrap_err(), "is not a file");
     assert_final(&folder.claim().await.unwrap_err(), "is not a file");
     fs::remove_file(root.join("lock")).unwrap();
     fs::create_dir(root.join("lock")).unwrap();
@@ -134,6 +136,32 @@ async fn what_is_no_file_is_named_at_once() {
     assert_final(&folder.read("a/b.json/c").await.unwrap_err(), "a/b.json");
     let written = folder.write("a/b.json/c", content(), None).await;
     assert_final(&written.unwrap_err(), "a/b.json");
+    assert_final(&folder.list("a/b.json").await.unwrap_err(), "a/b.json");
+}
+
+/// Otherwise a list of nothing would be told of a folder that nobody has seen.
+#[tokio::test]
+async fn only_a_folder_that_is_not_there_has_an_empty_list() {
+    let (_temp, folder, _, _) = folder().await;
+    assert!(folder.list("b").await.unwrap().is_empty());
+    let long = "x".repeat(300);
+    assert_final(&folder.list(&long).await.unwrap_err(), &long);
+}
+
+#[tokio::test]
+async fn whether_another_has_claimed_it_is_told_without_a_claim() {
+    let (temp, folder, _, _) = folder().await;
+    let root = temp.path().join("root");
+    let other = || Folder::new(root.clone(), "CHECKPOINT_DIR");
+    let mine = other();
+    assert!(!mine.is_claimed_elsewhere().await.unwrap());
+    assert!(!root.join("lock").exists(), "a look makes no file");
+    mine.claim().await.unwrap();
+    assert!(!mine.is_claimed_elsewhere().await.unwrap());
+    assert!(other().is_claimed_elsewhere().await.unwrap());
+    drop((mine, folder));
+    assert!(!other().is_claimed_elsewhere().await.unwrap());
+    assert!(!other().is_claimed_elsewhere().await.unwrap());
 }
 
 #[tokio::test]
