@@ -223,6 +223,7 @@ mod tests {
         for (text, plain) in [
             ("%41%2b%C3%bc", "A+ü"),
             (r"\u0041\/\x41\uD842\udfB7\b\f", "A/A𠮷\u{8}\u{c}"),
+            (r"a\nb\rc\td", "a\nb\rc\td"),
             ("&#65;&#x041;&#X00000000000041;&#0000000000000065;", "AAAA"),
             ("&#0;&#x10ffff;&#1114111;", "\0\u{10ffff}\u{10ffff}"),
             ("&commat;&vert;&rbrace;&shy;", "@|}\u{200b}"),

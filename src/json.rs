@@ -483,7 +483,15 @@ mod tests {
         ] {
             assert_eq!(unescape_lossy(text), plain, "{text}");
         }
-        assert_eq!(escape("a\"b\n\u{1}é"), r#"a\"b\n\u0001é"#);
+        for (text, escaped) in [
+            ("a b", "a b"),
+            ("a\"b\n\u{1}é", r#"a\"b\n\u0001é"#),
+            ("\n", r"\n"),
+            ("\"", r#"\""#),
+            (r"\", r"\\"),
+        ] {
+            assert_eq!(escape(text), escaped);
+        }
     }
 
     #[test]

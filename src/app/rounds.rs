@@ -164,6 +164,12 @@ mod tests {
             [vec![0, 60], vec![0]]
         );
         assert_eq!(start.elapsed().as_secs(), 100);
+        // Twenty seconds are just enough for another, and nineteen are not.
+        for (longest, times) in [(80, vec![0, 60]), (79, vec![0])] {
+            let rounds = Rounds::within(Duration::from_secs(longest));
+            let played = play(&rounds, longest, &[1, longest], false).await;
+            assert_eq!(played, [times, vec![0]]);
+        }
         let rounds = Rounds::within(Duration::from_mins(4));
         assert_eq!(play(&rounds, 240, &[1, 200], true).await, [[0], [0]]);
     }

@@ -160,7 +160,7 @@ async fn a_run_that_waits_for_its_turn_ends_in_time_and_is_first_in_the_next() {
     let (_acme, acme) = silent();
     let (_globex, globex) = silent();
     let (_initech, initech) = silent();
-    let (apps, _taken) = with_turns(1, state.path(), [&acme, &globex, &initech]).await;
+    let (apps, mut taken) = with_turns(1, state.path(), [&acme, &globex, &initech]).await;
     // Each gets its turn, and not always the first of those that missed theirs.
     for at in [0, 1, 2, 0, 1] {
         let turns = [0, 1, 2].map(|it| it == at);
@@ -181,6 +181,15 @@ async fn a_run_that_waits_for_its_turn_ends_in_time_and_is_first_in_the_next() {
         let waited = reports.iter().zip(turns).filter(|(_, had)| !had);
         let waited: Vec<_> = waited.map(|(it, _)| it.elapsed_ms / 1_000).collect();
         assert_eq!(waited, [131, 131]);
+    }
+    // With two turns, the one that missed its turn in the last round is first, and no one that had it.
+    taken.pop();
+    for turns in [
+        [true, false, true],
+        [false, true, true],
+        [true, true, false],
+    ] {
+        assert_eq!(had_turns(&apps.run_once().await), turns);
     }
 }
 
