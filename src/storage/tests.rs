@@ -190,6 +190,49 @@ async fn what_passes_is_tried_again_and_what_does_not_is_told() {
     assert!(error.may_pass());
 }
 
+/// Also if several attempts have failed so.
+#[tokio::test(start_paused = true)]
+async fn what_failed_says_whether_it_is_about_the_object_and_whether_it_may_pass() {
+    type Failure = fn() -> StorageError;
+    let judged = |it: &StorageError| {
+        [
+            it.is_too_large(),
+            it.is_denied(),
+            it.is_away(),
+            it.may_pass(),
+        ]
+    };
+    let jitter = Jitter::seeded(1);
+    let cases: [(Failure, [bool; 4]); 6] = [
+        (|| StorageError::Conflict, [false, false, false, false]),
+        (
+            || StorageError::Denied("no".into(), "403".into()),
+            [false, true, true, false],
+        ),
+        (
+            || StorageError::Unavailable("away".into(), "503".into()),
+            [false, false, true, true],
+        ),
+        (|| StorageError::OutOfTime, [false, false, true, false]),
+        (
+            || StorageError::Locked("a".into()),
+            [false, false, true, false],
+        ),
+        (
+            || StorageError::TooLarge("a".into()),
+            [true, false, false, false],
+        ),
+    ];
+    for (failure, expected) in cases {
+        let error = failure();
+        assert_eq!(judged(&error), expected, "{error}");
+        let attempt = || async { Err::<(), _>(failure()) };
+        let tried = retry::retry(&jitter, minute(), attempt).await;
+        let error = StorageError::GaveUp(Box::new(tried.unwrap_err()));
+        assert_eq!(judged(&error), expected, "{error}");
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_write_whose_answer_is_lost_meets_itself() {
     let mut is_first = true;
@@ -204,6 +247,38 @@ async fn a_write_whose_answer_is_lost_meets_itself() {
         storage.read("a", minute()).await.unwrap().unwrap().0,
         content("1")
     );
+}
+
+/// Only the content tells whether the write that was not answered, or somebody else's, is what is in the way.
+#[tokio::test(start_paused = true)]
+async fn a_write_that_is_to_meet_itself_does_not_take_anothers_content_for_its_own() {
+    for (stored, is_own) in [("1", true), ("2", false)] {
+        let memory = Memory::default();
+        let other = memory.clone();
+        let mut writes = 0;
+        let losing = Faulty::over(memory, move |operation, path| {
+            if operation != Operation::Write {
+                return Fault::None;
+            }
+            writes += 1;
+            if writes == 1 {
+                return Fault::LoseAnswer;
+            }
+            other.put(path, content(stored));
+            Fault::None
+        });
+        let storage = Storage::over(losing, Jitter::seeded(1));
+        let written = storage
+            .write_or_meet("a", content("1"), None, minute())
+            .await;
+        let (found, version) = storage.read("a", minute()).await.unwrap().unwrap();
+        assert_eq!(found, content(stored));
+        if is_own {
+            assert_eq!(written.unwrap(), version);
+        } else {
+            assert!(is_conflict(&written), "{written:?}");
+        }
+    }
 }
 
 #[tokio::test(start_paused = true)]
