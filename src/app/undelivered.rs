@@ -197,7 +197,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn an_idle_run_repeats_what_is_known_and_asks_for_no_history() {
+    async fn only_an_idle_run_repeats_what_is_known_and_none_asks_for_the_history() {
         let requests = Arc::new(AtomicUsize::new(0));
         let stores = stores(2, {
             let requests = Arc::clone(&requests);
@@ -207,31 +207,39 @@ mod tests {
             }
         });
         let deadline = Deadline::after(Duration::from_mins(4));
-        let repeated = async || {
-            let mut idle = Report::default();
-            repeat_undelivered(&stores, &mut idle, deadline).await;
+        let repeated = async |mut run| {
+            repeat_undelivered(&stores, &mut run, deadline).await;
             let requests = requests.swap(0, Ordering::Relaxed);
-            let is_told = [
-                idle.only_set_aside.is_some(),
-                idle.only_quarantined.is_some(),
-            ];
+            let is_told = [run.only_set_aside.is_some(), run.only_quarantined.is_some()];
             (is_told, requests)
         };
         // The history was not read yet, or could not be.
-        assert_eq!(repeated().await, ([false, false], 0));
+        assert_eq!(repeated(Report::default()).await, ([false, false], 0));
         let now: DateTime<Utc> = "2026-11-21T08:00:00Z".parse().unwrap();
-        for (run, expected) in [
-            (report(0, 2, 0), ([false, true], 0)),
-            // The dead letters are counted.
-            (report(0, 0, 2), ([true, true], 1)),
-            (report(1, 0, 0), ([false, false], 0)),
-        ] {
+        let after = async |run| {
             stores.history.add(&run, now, deadline).await.unwrap();
             requests.store(0, Ordering::Relaxed);
-            assert_eq!(repeated().await, expected, "{run:?}");
+            repeated(Report::default()).await
+        };
+        assert_eq!(after(report(0, 2, 0)).await, ([false, true], 0));
+        // The dead letters are counted.
+        assert_eq!(after(report(0, 0, 2)).await, ([true, true], 1));
+        let mut failed = Report::default();
+        failed.errors.push("another".to_owned());
+        let refused = Report {
+            refused_since: Some(now),
+            ..Report::default()
+        };
+        let not_idle = [
+            report(1, 0, 0),
+            report(0, 1, 0),
+            report(0, 0, 1),
+            failed,
+            refused,
+        ];
+        for run in not_idle {
+            assert_eq!(repeated(run).await, ([false, false], 0));
         }
-        let mut busy = report(1, 0, 0);
-        repeat_undelivered(&stores, &mut busy, deadline).await;
-        assert!(busy.only_quarantined.is_none());
+        assert_eq!(after(report(1, 0, 0)).await, ([false, false], 0));
     }
 }
