@@ -28,7 +28,8 @@ export default {
       ...[["more than 64 bits hold", 1e19], ["beyond all bounds", 1e300]].map(([what, most]) => fires(what, [
         call("11:40", "patch", BRUTE_FORCE, { max_attempts: most }),
         call("11:40", "patch", THROTTLING, stage("pre-login", { max_attempts: most })),
-        call("11:40", "patch", THROTTLING, stage("pre-user-registration", { max_attempts: most }))], 3)),
+        call("11:40", "patch", THROTTLING, stage("pre-user-registration", { max_attempts: most })),
+        call("11:40", "patch", THROTTLING, stage("pre-custom-token-exchange", { max_attempts: most }))], 4)),
       says("a pause of no whole milliseconds", THROTTLING, stage("pre-login", { rate: 0.5 }), "a throttled address may sign in sooner"),
       says("more failures from an address", THROTTLING, stage("pre-login", { max_attempts: 101 }),
         "more failures from an address are let through"),
@@ -38,6 +39,10 @@ export default {
         "a throttled address may sign in sooner"),
       says("a shorter pause between sign-ups", THROTTLING, stage("pre-user-registration", { rate: 1_199 }),
         "a throttled address may sign up sooner"),
+      says("more exchanges", THROTTLING, stage("pre-custom-token-exchange", { max_attempts: 11 }),
+        "more failed token exchanges from an address are let through"),
+      says("a shorter pause between exchanges", THROTTLING, stage("pre-custom-token-exchange", { max_attempts: 10, rate: 599_999 }),
+        "a throttled address may exchange tokens sooner"),
       says("less found", BOTS, { bot_detection_level: "Low" }, "bot detection finds less"),
       fires("by each method", [
         call("11:40", "POST", BRUTE_FORCE, { max_attempts: 11 }), call("11:40", "Put", BRUTE_FORCE, { max_attempts: 11 }),
@@ -46,7 +51,8 @@ export default {
       quiet("the limits themselves", [
         call("11:40", "patch", BRUTE_FORCE, { max_attempts: 10 }),
         call("11:40", "patch", THROTTLING, { stage: {
-          "pre-login": { max_attempts: 100, rate: 864_000 }, "pre-user-registration": { max_attempts: 50, rate: 1_200 } } }),
+          "pre-login": { max_attempts: 100, rate: 864_000 }, "pre-user-registration": { max_attempts: 50, rate: 1_200 },
+          "pre-custom-token-exchange": { max_attempts: 10, rate: 600_000 } } }),
         call("11:40", "patch", BOTS, { bot_detection_level: "medium" }),
       ]),
       quiet("looked at, or something else", [
