@@ -11,6 +11,16 @@ const off = edit({ enforce_policies: false });
 const client = (body, { clock = "11:40", path = "/api/v2/clients/Cl1", method = "patch", answer } = {}) => call(clock, method, path, body, answer);
 const rotation = (rotation_type) => ({ refresh_token: { rotation_type, leeway: 0 } });
 const isPublic = { app_type: "regular_web", token_endpoint_auth_method: "none" };
+/** What an application may be told that holds it to less, how it was before, and what the alert says. */
+const DEMANDS = [
+  { what: "has its tokens signed with its secret", on: { jwt_configuration: { alg: "HS256" } }, off: { jwt_configuration: { alg: "RS256" } } },
+  { what: "needs no consent of its users", on: { is_first_party: true }, off: { is_first_party: false } },
+  { what: "needs no proof that a token is its own", on: { require_proof_of_possession: false }, off: { require_proof_of_possession: true } },
+  { what: "may send its requests by its users", on: { require_pushed_authorization_requests: false }, off: { require_pushed_authorization_requests: true } },
+  { what: "need not sign its requests", on: { signed_request_object: { required: false } }, off: { signed_request_object: { required: true, credentials: [{ id: "cred_1" }] } } },
+  { what: "needs no key to prove who it is", on: { client_authentication_methods: null },
+    off: { client_authentication_methods: { private_key_jwt: { credentials: [{ id: "cred_1" }] } } } },
+];
 const spoofing = client({ is_token_endpoint_ip_header_trusted: true });
 const since = (what, severity, name = "Cl1") => [`${severity}: Auth0 - ${name} ${what} since admin@example.com changed it`];
 const had = (body) => earlier(5, [edit(body, { clock: "11:00" })]);
@@ -92,6 +102,31 @@ export default {
         client({ app_type, token_endpoint_auth_method: "none" }, { path: `/api/v2/clients/Cl${n}` }))),
       quiet("by what it asks for in a browser, whatever is answered", [client({ app_type: "spa", token_endpoint_auth_method: "none" }, { answer: { app_type: "regular_web" } })]),
       quiet("one as before, the other not so", [...earlier(5, [client({ ...isPublic, ...rotation("rotating") })]), client({ ...isPublic, ...rotation("rotating") })]),
+      // Each of these two calls is harmless alone.
+      ...["regular_web", "non_interactive"].map((app_type) => fires(`no secret on a phone, of which an earlier call says only that it is on a server (${app_type})`, [
+        ...earlier(5, [unanswered(client({ app_type }))]), client({ app_type: "native", token_endpoint_auth_method: "none" })], since("needs no secret", "Low"))),
+      ...["spa", "native"].map((app_type) => fires(`no secret after a call that only says that it is on no server now (${app_type})`, [
+        client({ app_type }, { clock: "11:30", method: "PATCH", answer: { app_type, token_endpoint_auth_method: "client_secret_post" } }),
+        client({ token_endpoint_auth_method: "none" }, { answer: { app_type } })], since("needs no secret", "Medium"))),
+      quiet("no secret in a browser after an edit of all that says so, another one's call, and one that comes later", [
+        client({ name: "Portal", app_type: "spa" }, { clock: "11:30" }), client({ app_type: "spa", token_endpoint_auth_method: "client_secret_post" }, { clock: "11:31" }),
+        client({ app_type: "spa" }, { clock: "11:32", path: "/api/v2/clients/Cl2" }), client({ app_type: "spa" }, { clock: "11:33", path: "/api/v2/clients", method: "post" }),
+        client({ app_type: "spa", token_endpoint_auth_method: "none" }), client({ app_type: "native" }, { clock: "11:50" })]),
+      ...DEMANDS.flatMap(({ what, on, off }) => [
+        fires(`${what}, which was not so`, [...earlier(5, [client(off)]), client(on, { method: "PATCH" })], since(what, "Medium")),
+        fires(`${what}, which was not so, by the answer`, [...earlier(5, [client({ description: "x" }, { answer: off })]), client({ ...on, name: "Portal" })],
+          since(what, "Medium", "Portal")),
+        fires(`${what}, of which no earlier record tells`, [client(on)], since(what, "Low")),
+        quiet(`${what}, as an edit of all says of which no earlier record tells`, [client({ ...on, name: "Portal" })]),
+        quiet(`${what}, made, of another thing, looked at, or only answered`, [client(on, { path: "/api/v2/clients", method: "post", answer: { client_id: "Cl2" } }),
+          client(on, { path: "/api/v2/resource-servers/Cl1" }), client(on, { method: "get" }), client({ description: "x" }, { answer: on }), client(off)]),
+        quiet(`${what}, as it was`, [...earlier(5, [client(on, { path: "/api/v2/clients", method: "post", answer: { client_id: "Cl1" } })]), client(on)]),
+        quiet(`${what}, as an answer told it`, [...earlier(5, [client({ description: "x" }, { answer: on })]), client(on)]),
+      ]),
+      fires("what is taken away by nothing", ["require_proof_of_possession", "require_pushed_authorization_requests", "signed_request_object"].map((name, n) =>
+        client({ [name]: null }, { path: `/api/v2/clients/Cl${n}` })), ["needs no proof that a token is its own", "may send its requests by its users", "need not sign its requests"].flatMap((what, n) =>
+        since(what, "Low", `Cl${n}`))),
+      fires("no key, by what says nothing", [client({ client_authentication_methods: {} })], since("needs no key to prove who it is", "Low")),
       ...remembering({ ...CLIENT, on: isPublic, off: { ...isPublic, token_endpoint_auth_method: "client_secret_basic" } }),
       ...remembering({ ...CLIENT, on: { is_token_endpoint_ip_header_trusted: true }, off: { is_token_endpoint_ip_header_trusted: false } }),
       quiet("no rotation, as an answer told it", [...earlier(5, [client({ name: "x" }, { answer: rotation("non-rotating") })]), client(rotation("non-rotating"))]),
