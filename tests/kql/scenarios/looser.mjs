@@ -52,6 +52,22 @@ export default {
       fires("as that of another tenant was, by the same identifier", [...earlier(5, [edit({ enforce_policies: false }, { path: ORDERS, answer: { id: "Api2" } })]),
         edit({ enforce_policies: false }, { path: ORDERS, answer: { id: "Api1", name: "Orders" } })], [
         "Low: Auth0 - Orders gives every permission to whoever signs in since admin@example.com changed it"]),
+      ...[["trust to whoever has its secret", "High", { signing_alg: "HS256" }, { signing_alg: "RS256" }],
+        ["access to whoever has a stolen token", "Medium", { proof_of_possession: { mechanism: "dpop", required: false } }, { proof_of_possession: { mechanism: "dpop", required: true } }],
+        ["access to whoever has a stolen token", "Medium", { proof_of_possession: null }, { proof_of_possession: { mechanism: "mtls", required: true } }],
+      ].flatMap(([what, severity, on, off]) => {
+        const gives = (it, name = "Api1") => [`${it}: Auth0 - ${name} gives ${what} since admin@example.com changed it`];
+        const about = `${what}, by ${JSON.stringify(on)}`;
+        return [
+          fires(about, [...had(off), edit({ name: "Orders", ...on }, { method: "PATCH" })], gives(severity, "Orders")),
+          fires(`${about}, not as an answer told it`, [...earlier(5, [edit({ token_lifetime: 1 }, { answer: { id: "Api1", ...off } })]), edit(on)], gives(severity)),
+          fires(`${about}, of which no earlier record tells`, [edit(on)], gives("Low")),
+          quiet(`${about}, as an edit of all says of which no earlier record tells`, [edit({ name: "Orders", ...on })]),
+          quiet(`${about}, as it was made, of another thing, or only answered`, [...earlier(5, [edit(on, { path: "/api/v2/resource-servers", method: "post", answer: { id: "Api1" } })]),
+            edit(on), edit(on, { path: "/api/v2/clients/Api2" }), edit({ name: "x" }, { answer: on }), edit(off, { clock: "11:50" })]),
+          quiet(`${about}, as an answer told it`, [...earlier(5, [edit({ token_lifetime: 1 }, { answer: { id: "Api1", ...on } })]), edit(on)]),
+        ];
+      }),
       ...remembering({ ...API, on: { enforce_policies: false }, off: { enforce_policies: true } }),
       ...remembering({ ...API, on: open("allow_all"), off: open("require_client_grant") }),
       quiet("closed, another setting, of programs, a new one, looked at, another thing", [edit({ enforce_policies: true, ...open("deny_all") }),
