@@ -1,0 +1,100 @@
+// Databases of users that take what they did not take before.
+
+import { byProgram, call, earlier, fires, managed, quiet, remembering, set } from "../records.mjs";
+
+const DATABASE = { folder: "/api/v2/connections", id: "con_Ab", idName: "id", spelled: "/api/v2/Connections//con%5FAb/" };
+const edit = (options, { clock = "11:40", path = "/api/v2/connections/con_Ab", method = "patch", answer } = {}) => call(clock, method, path, { options }, answer);
+const told = (options) => earlier(5, [edit(options, { clock: "11:00" })]);
+const since = (what, severity, name = "con_Ab") => [`${severity}: Auth0 - ${name} ${what} since admin@example.com changed it`];
+
+/** All that a database may be told, in the form of old and in the one that replaces it. */
+const STRICT = {
+  passwordPolicy: "good", password_complexity_options: { min_length: 12 }, password_history: { enable: true, size: 5 },
+  password_dictionary: { enable: true }, password_no_personal_info: { enable: true }, disable_signup: true, brute_force_protection: true,
+};
+const FLEXIBLE = {
+  password_options: {
+    complexity: { min_length: 12, character_types: ["uppercase"] }, history: { active: true, size: 5 },
+    dictionary: { active: true, default: "en_10k" }, profile_data: { active: true },
+  },
+  disable_signup: true, brute_force_protection: true,
+};
+const flexible = (part) => ({ password_options: { ...FLEXIBLE.password_options, ...part } });
+const less = (what, part, from = STRICT) => fires(`${what}, by ${JSON.stringify(part)}`, [...told(from), edit({ ...from, ...part })], since(what, "Medium"));
+const weak = edit({ passwordPolicy: "none" });
+
+/** Numbers of the rule of which only the order counts. */
+const ONLY_COMPARED = [
+  "Options.passwordPolicy == 'excellent', 4.0, Options.passwordPolicy == 'good', 3.0, [4.0 -> 5.0]",
+  "isnotempty(tostring(Options.password_options.complexity)), real(null), 0.0), [0.0 -> -1.0]",
+  "tobool(Options.password_options.history.active) == true, coalesce(toreal(Options.password_options.history.size), 1.0), 0.0), [0.0 -> -1.0]",
+  ...["or tobool(Options.password_options.dictionary.active) == true, 1.0, 0.0),", "or tobool(Options.password_options.profile_data.active) == true, 1.0, 0.0),",
+    "Setting == 'disable_signup', iff(tobool(Options.disable_signup) == true, 1.0, 0.0),",
+    "case(tobool(Options.brute_force_protection) == true, 1.0, tobool(Options.brute_force_protection) == false, real(null), 0.0)))",
+  ].flatMap((line) => [`${line} [1.0 -> 2.0]`, `${line} [0.0 -> -1.0]`]),
+];
+
+export default {
+  "database-weakened": {
+    cases: [
+      set("expectedClients", "dynamic(['shop'])", quiet("by a program that is expected", [weak])),
+      set("expectedClients", "dynamic(['robot'])", quiet("as a program told it that is expected", [...told({ passwordPolicy: "none" }).map(byProgram), weak])),
+      fires("weaker passwords", [...told(STRICT), edit({ ...STRICT, passwordPolicy: "low" }, { method: "PATCH", answer: { name: "Users" } })], [{
+        title: "Auth0 - Users takes weaker passwords since admin@example.com changed it",
+        severity: "Medium",
+        entities: ["Account admin@example.com", "IP 203.0.113.9"],
+        details: { Connection: "Users", Change: "takes weaker passwords" },
+      }]),
+      ...[["excellent", "good"], ["good", "fair"], ["fair", "low"], ["low", "none"]].flatMap(([was, is]) => [
+        fires(`${is} after ${was}`, [...told({ passwordPolicy: was }), edit({ passwordPolicy: is })], since("takes weaker passwords", "Medium")),
+        quiet(`${was} after ${is}`, [...told({ passwordPolicy: is }), edit({ passwordPolicy: was })]),
+      ]),
+      less("takes weaker passwords", { passwordPolicy: null }),
+      less("takes shorter passwords", { password_complexity_options: { min_length: 11 } }),
+      less("takes passwords that a user had", { password_history: { enable: false, size: 5 } }),
+      less("takes passwords that a user had", { password_history: { enable: true, size: 4 } }),
+      less("takes common passwords", { password_dictionary: { enable: false } }),
+      less("takes passwords with personal data", { password_no_personal_info: { enable: false } }),
+      less("lets anybody sign up", { disable_signup: false }),
+      less("takes shorter passwords", flexible({ complexity: { min_length: 11 } }), FLEXIBLE),
+      less("takes passwords that a user had", flexible({ history: { active: false } }), FLEXIBLE),
+      less("takes passwords that a user had", flexible({ history: { active: true, size: 4 } }), FLEXIBLE),
+      less("takes common passwords", flexible({ dictionary: { active: false } }), FLEXIBLE),
+      less("takes passwords with personal data", flexible({ profile_data: { active: false } }), FLEXIBLE),
+      fires("a history whose size is left out", [...told({ password_history: { enable: true } }), edit({ password_history: { enable: false } })],
+        since("takes passwords that a user had", "Medium")),
+      fires("a history in the new form, whose size is left out", [...told({ password_options: { history: { active: true } } }), edit({ password_options: { history: {} } })],
+        since("takes passwords that a user had", "Medium")),
+      fires("all that one option leaves out", [...told(STRICT), edit({ disable_signup: true })], since(["takes weaker passwords", "takes passwords that a user had",
+        "takes common passwords", "takes passwords with personal data", "blocks nobody who guesses"].join(", "), "Medium")),
+      quiet("a history whose size is told at last", [...told({ password_history: { enable: true } }), edit({ password_history: { enable: true, size: 1 } })]),
+      quiet("a history in the new form, whose size is told at last", [...told(flexible({ history: { active: true } })), edit(flexible({ history: { active: true, size: 1 } }))]),
+      quiet("brute-force protection that is said to be off, about which another rule alerts", [...told(STRICT), edit({ ...STRICT, brute_force_protection: false })]),
+      quiet("nothing, and no options", [...told(STRICT), edit({}), edit(null), edit(undefined), call("11:40", "patch", "/api/v2/connections/con_Ab", { is_domain_connection: true })]),
+      quiet("the same by the policy that replaces the first ones", [...told(STRICT), edit(FLEXIBLE)]),
+      quiet("stricter", [...told({ ...STRICT, disable_signup: false, password_history: { enable: false } }), edit({ ...STRICT, passwordPolicy: "excellent",
+        password_complexity_options: { min_length: 14 }, password_history: { enable: true, size: 24 } })]),
+      // No earlier record tells how it was.
+      ...["none", "low"].map((passwordPolicy) => fires(`${passwordPolicy}, of which no earlier record tells`, [
+        edit({ ...STRICT, passwordPolicy }, { method: "PATCH", path: "/api/v2/Connections//con_Ab/" })], since("takes weaker passwords", "Low"))),
+      ...[["takes shorter passwords", { password_complexity_options: { min_length: 7 } }], ["takes passwords that a user had", { password_history: { enable: false } }],
+        ["takes common passwords", { password_dictionary: { enable: false } }], ["takes passwords with personal data", { password_no_personal_info: { enable: false } }],
+        ["lets anybody sign up", { disable_signup: false }],
+      ].flatMap(([what, options]) => [
+        fires(`${what}, of which no earlier record tells`, [edit(options)], since(what, "Low")),
+        quiet(`${what}, with other options, of which no earlier record tells`, [edit({ ...options, brute_force_protection: true })]),
+      ]),
+      quiet("strict enough, of which no earlier record tells", [edit({ passwordPolicy: "fair" }), edit({ password_complexity_options: { min_length: 8 } }, { path: "/api/v2/connections/con_2" }),
+        edit({ brute_force_protection: false }, { path: "/api/v2/connections/con_3" }), edit({ validation: {} }, { path: "/api/v2/connections/con_4" }),
+        edit({ disable_signup: true }, { path: "/api/v2/connections/con_5" })]),
+      fires("of which an earlier record tells another", [...earlier(5, [edit(null, { answer: { id: "con_Ab", name: "x" } })]), weak], since("takes weaker passwords", "Low")),
+      ...remembering({ ...DATABASE, on: { options: { passwordPolicy: "none" } }, off: { options: { passwordPolicy: "good" } } }),
+      quiet("made, looked at, another thing, or only answered", [edit({ passwordPolicy: "none" }, { path: "/api/v2/connections", method: "post", answer: { id: "con_2" } }),
+        edit({ passwordPolicy: "none" }, { method: "get" }), edit({ passwordPolicy: "none" }, { path: "/api/v2/connections/con_Ab/clients" }),
+        edit({ passwordPolicy: "none" }, { path: "/api/v2/clients/con_Ab" }), call("11:40", "patch", "/api/v2/connections/con_3", { display_name: "x" }, { options: { passwordPolicy: "none" } })]),
+      fires("by a program", [byProgram(weak)], [{ entities: ["Account robot", "IP 192.0.2.44"] }]),
+      ...managed(weak, 1),
+    ],
+    survivors: Object.fromEntries(ONLY_COMPARED.map((name) => [name, "what is on counts more than what is off, and a policy more than a weaker one"])),
+  },
+};
