@@ -12,6 +12,8 @@ const TOLD = ["signInEndpoint", "signingCert", "cert", "thumbprints", "metadataU
   "tenant_domain", "domain_aliases", "pingFederateBaseUrl", "userinfo_endpoint"];
 // Each lets in whom any directory at Microsoft vouches for.
 const ANY_DIRECTORY = ["waad_common_endpoint", "useCommonEndpoint"];
+// Whether addresses that a directory at Microsoft names count as verified.
+const [TRUSTED, DOUBTED] = ["always_set_emails_as_verified", "never_set_emails_as_verified"];
 
 /** An edit of a connection, with these options; or another call of one, with an answer. */
 const edited = (clock, options, answer, { path = "/api/v2/connections/con_Ab", method = "patch" } = {}) => call(clock, method, path, options && { options }, answer);
@@ -150,6 +152,13 @@ export default {
         quiet(`one directory, as before (${name})`, [...earlier(5, [told({ domain: "x" })]), told({ domain: "x", [name]: false })]),
         quiet(`not any directory (${name})`, [told({ [name]: false })]),
       ]),
+      fires("every address as verified", [told({ should_trust_email_verified_connection: TRUSTED })], ["Medium: Auth0 - admin@example.com changed the identity provider con_Ab"]),
+      fires("every address as verified, after none", [...earlier(5, [told({ domain: "x", should_trust_email_verified_connection: DOUBTED })]),
+        told({ domain: "x", should_trust_email_verified_connection: TRUSTED })], 1),
+      quiet("every address as verified, as before", [...earlier(5, [told({ domain: "x", should_trust_email_verified_connection: TRUSTED })]),
+        told({ domain: "x", should_trust_email_verified_connection: TRUSTED })]),
+      quiet("no address as verified", [told({ should_trust_email_verified_connection: DOUBTED }), told({ name: '"should_trust_email_verified_connection": "always"' })]),
+      quiet("no address as verified, as before", [...earlier(5, [told({ domain: "x" })]), told({ domain: "x", should_trust_email_verified_connection: DOUBTED })]),
       fires("what is masked", [...earlier(5, [told({ issuer: "x", signingCert: "***" })]), told({ issuer: "x", signingCert: "***" })], 1),
       fires("what was told of something below, and nothing else", [...earlier(5, [told({ own: { issuer: "x" } })]), told({ own: { issuer: "y" } })], 1),
       fires("the name of another place", [...earlier(5, [told({ domain: "x" })]), told({ tenant_domain: "x" })], 1),
