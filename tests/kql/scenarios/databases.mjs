@@ -25,7 +25,7 @@ const weak = edit({ passwordPolicy: "none" });
 
 /** Numbers of the rule of which only the order counts. */
 const ONLY_COMPARED = [
-  "Options.passwordPolicy == 'excellent', 4.0, Options.passwordPolicy == 'good', 3.0, [4.0 -> 5.0]",
+  "tostring(Options.passwordPolicy) == 'excellent', 4.0, [4.0 -> 5.0]",
   "isnotempty(tostring(Options.password_options.complexity)), real(null), 0.0), [0.0 -> -1.0]",
   "tobool(Options.password_options.history.active) == true, coalesce(toreal(Options.password_options.history.size), 1.0), 0.0), [0.0 -> -1.0]",
   ...["or tobool(Options.password_options.dictionary.active) == true, 1.0, 0.0),", "or tobool(Options.password_options.profile_data.active) == true, 1.0, 0.0),",
