@@ -249,12 +249,18 @@ async fn deliver_again(
         (_, None) => return Err("the destination did not say what became of it".into()),
     }
     let removed = stores.dead_letters.remove(name, deadline()).await;
-    removed.map_err(|error| NotDelivered::NotRemoved(error.into()))?;
-    match delivery.quarantine {
-        Some(Quarantine { advice, .. }) => Err(format!(
+    match (removed, delivery.quarantine) {
+        (Ok(()), None) => Ok(()),
+        (Err(error), None) => Err(NotDelivered::NotRemoved(error.into())),
+        (Ok(()), Some(Quarantine { advice, .. })) => Err(format!(
             "the destination quarantined it, so it is no dead letter any more: {advice}"
         )
         .into()),
-        None => Ok(()),
+        (Err(error), Some(Quarantine { advice, .. })) => Err(format!(
+            "the destination quarantined it, and its dead letter is still there; remove it by hand: \
+             {advice}: {}",
+            with_causes(&error)
+        )
+        .into()),
     }
 }

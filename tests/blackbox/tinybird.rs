@@ -1,11 +1,12 @@
 //! What Tinybird receives, whether `ClickHouse` accepts it, and what is reported if not.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use serde_json::{Value, json};
-use simulator::Fault;
 use simulator::python::{python, site};
+use simulator::{Fault, Gate};
 use tokio::io::AsyncWriteExt as _;
 
 use crate::kql::project;
@@ -502,6 +503,27 @@ async fn a_dead_letter_that_is_quarantined_is_said_to_be_and_is_none_any_more() 
     assert_eq!(numbers(&world.poll().await, ["dead_lettered"]), [1]);
     world.arrivals().relent();
     world.tinybird.quarantine(&ids[7]);
+
+    let gate = Gate::closed();
+    world.arrivals().fail([Fault::Wait(gate.clone())]);
+    let posts = world.arrivals().requests();
+    let ran = world.start_command(&["dead-letter", "retry"]);
+    world.arrivals().wait_for_post(posts + 1).await;
+    // No user can remove a folder as if it were a file.
+    let file = world.dead_letter_file(Sink::Tinybird, &ids[7]);
+    let letter = fs::read(&file).unwrap();
+    fs::remove_file(&file).unwrap();
+    fs::create_dir(&file).unwrap();
+    gate.open();
+    let ran = world.end_of(ran).await;
+    assert_eq!(ran.code(), 1, "{ran:?}");
+    let told = "not delivered: the destination quarantined it, and its dead letter is still there; remove \
+                it by hand: they are in Tinybird's auth0_quarantine";
+    assert!(ran.stdout.contains(told), "{ran:?}");
+    assert!(ran.stdout.contains(": removing "), "{ran:?}");
+
+    fs::remove_dir(&file).unwrap();
+    fs::write(&file, letter).unwrap();
     let ran = world.command(&["dead-letter", "retry"]).await;
     assert_eq!(ran.code(), 1, "{ran:?}");
     let told = "not delivered: the destination quarantined it, so it is no dead letter any more: \
