@@ -19,6 +19,9 @@ use crate::record::{
 /// longest delay seen in real records is a few seconds.
 const STORED_BY: Duration = Duration::from_mins(10);
 
+/// The smallest difference between the times in two log ids.
+const MOMENT: TimeDelta = TimeDelta::microseconds(1);
+
 /// A boundary of a stretch.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) enum Mark {
@@ -39,12 +42,14 @@ impl Mark {
         }
     }
 
-    /// The time by which every record before the boundary is stored; `None` for an id that contains no
-    /// time.
-    pub fn stored_by(&self) -> Option<DateTime<Utc>> {
+    /// The time before which the records before the boundary were stored; `None` for an id that contains
+    /// no time. Of other prefixes than the id's own, those stored later are before it too.
+    pub fn stored_before(&self) -> Option<DateTime<Utc>> {
         match self {
             Self::At(time) => Some(*time + STORED_BY),
-            Self::Id(_) | Self::Stored(_) => self.time(),
+            // Other records of that moment may have lower ids.
+            Self::Id(id) => id.stored_at()?.checked_add_signed(MOMENT),
+            Self::Stored(time) => Some(*time),
         }
     }
 
@@ -79,7 +84,7 @@ impl Stretch {
         let stored = || ids.iter().filter_map(LogId::stored_at);
         Some(Self {
             from: Some(Mark::Stored(stored().min()?)),
-            to: Mark::Stored(stored().max()? + TimeDelta::microseconds(1)),
+            to: Mark::Stored(stored().max()? + MOMENT),
         })
     }
 

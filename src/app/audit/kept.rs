@@ -12,8 +12,6 @@ use crate::run::{Mark, Stretch};
 /// The age beyond which no record is looked for: a day more than the longest retention of any plan, and
 /// an hour for those who ask for exactly 31 days.
 const OLDEST_LOOKED_FOR: TimeDelta = TimeDelta::hours(31 * 24 + 1);
-/// The smallest difference between the times of two log ids.
-const MOMENT: TimeDelta = TimeDelta::microseconds(1);
 
 /// Which part of a stretch is compared, and which is not.
 #[derive(Debug, PartialEq)]
@@ -45,13 +43,9 @@ impl Kept {
                 to: end.min(to),
             })
         };
-        // Records of the stretch may be of the moment in the id that ends it, or of the last one by which
-        // they are stored.
-        let end = stretch.to.stored_by();
-        let end = end.and_then(|it| it.checked_add_signed(MOMENT));
         Self {
             begin: from.or(date).unwrap_or(now).max(first),
-            end: end.unwrap_or(now).min(now),
+            end: stretch.to.stored_before().unwrap_or(now).min(now),
             gap: until(date.unwrap_or(now)).filter(|_| oldest != Oldest::NotLater),
             beyond: until(first),
             oldest,

@@ -70,8 +70,14 @@ fn the_time_of_storing_means_the_id_whatever_its_prefix_and_the_date() {
     assert!(hour.holds(&other) && !hour.ends_before(&other));
     assert!(hour.ends_before(&record("09:00:00", None)));
     assert_eq!(hour.position(), Position::Start(Start::At(at("07:50:00"))));
-    assert_eq!(hour.to.stored_by(), Some(at("09:00:00")));
-    assert_eq!(Mark::At(at("09:00:00")).stored_by(), Some(at("09:10:00")));
+    assert_eq!(hour.to.stored_before(), Some(at("09:00:00")));
+    assert_eq!(
+        Mark::At(at("09:00:00")).stored_before(),
+        Some(at("09:10:00"))
+    );
+    // Two records can have the same time.
+    let id = Mark::Id(LogId::synthetic("900", at("09:00:00")));
+    assert_eq!(id.stored_before(), Some(at("09:00:00.000001")));
 }
 
 #[test]
