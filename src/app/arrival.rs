@@ -120,7 +120,7 @@ impl App {
         let (mut done, mut delivered) = (BTreeSet::new(), 0);
         let mut problems = BTreeSet::new();
         for ids in by_hour(missing) {
-            let again = self.deliver_again(route, &ids, deadline.remaining());
+            let again = self.deliver_again(route, &ids, Some(deadline.remaining()));
             let again = again.await;
             report.count_in(&again);
             // `before_start` here counts the records between the missing ones, not records older than
@@ -168,7 +168,7 @@ impl App {
         &self,
         route: &Route,
         ids: &BTreeSet<LogId>,
-        budget: Duration,
+        budget: Option<Duration>,
     ) -> Report {
         let Some(stretch) = Stretch::of(ids) else {
             return Report::of(&route.stores.label);

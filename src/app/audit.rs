@@ -17,7 +17,6 @@ use self::kept::Kept;
 use self::mend::note_set_aside;
 use self::record_store::{AuditedHour, RecordStore};
 use super::oldest::Oldest;
-use super::replay::NO_END;
 use super::{App, AppError, Layers, Pipeline, Problems, Route};
 use crate::arrival::Table;
 use crate::audit::{AtAuth0, Audited, HourLedger, Nowhere, Witness};
@@ -267,7 +266,7 @@ impl App {
         let share = self.memory.enter();
         let run = Run {
             filter: &Filter::default(),
-            ..self.run(route, &source, &Nowhere, &share, NO_END)
+            ..self.run(route, &source, &Nowhere, &share, None)
         };
         let report = Box::pin(run.make(&mut ledger, &pipeline.progress)).await;
         let is_asked_to_end = *self.stopping.borrow();

@@ -42,7 +42,6 @@ pub(crate) use self::layers::{Layers, Stores};
 pub(crate) use self::lazy::LazyApp;
 use self::pipeline::{Configured, Maker};
 pub(crate) use self::pipeline::{Pipeline, Route};
-use self::replay::NO_END;
 pub(crate) use self::replay::{Origin, Replay};
 use self::rounds::Rounds;
 pub(crate) use self::tenants::Tenants;
@@ -341,7 +340,8 @@ impl App {
             }
         };
         let (source, dead_letters) = (&route.source, &route.stores.dead_letters);
-        let run = self.run(route, source, dead_letters, &share, deadline.remaining());
+        let budget = Some(deadline.remaining());
+        let run = self.run(route, source, dead_letters, &share, budget);
         let checkpoints = &route.stores.checkpoints;
         let Policy {
             start_from,
@@ -391,7 +391,7 @@ impl App {
         source: &'a S,
         dead_letters: &'a A,
         share: &'a Share,
-        budget: Duration,
+        budget: Option<Duration>,
     ) -> Run<'a, S, A> {
         Run {
             name: &route.stores.label,
@@ -404,7 +404,6 @@ impl App {
             clock: &self.clock,
             stopping: &self.stopping,
             budget,
-            goes_on: budget < NO_END,
         }
     }
 }

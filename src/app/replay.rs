@@ -5,8 +5,6 @@ mod dry_run;
 mod origin;
 mod pieces;
 
-use std::time::Duration;
-
 use chrono::{DateTime, Utc};
 use tracing::warn;
 
@@ -21,10 +19,8 @@ use crate::destination::{Destination, Filter};
 use crate::net::retry::Deadline;
 use crate::record::{Source, SourceError};
 use crate::report::{Gap, Report};
-use crate::run::{Mark, Run, Stretch, StretchLedger, Tally, Until};
+use crate::run::{Mark, NO_END, Run, Stretch, StretchLedger, Tally, Until};
 
-/// A replay ends only with its stretch. This limit keeps the arithmetic from overflowing.
-pub(super) const NO_END: Duration = Duration::from_hours(24 * 365);
 /// Whether Auth0 has dropped the beginning of the stretch is not known.
 #[derive(Debug, thiserror::Error)]
 #[error("whether Auth0 has dropped the beginning of the stretch is not known")]
@@ -129,7 +125,7 @@ impl App {
         let run = Run {
             destination: if replay.is_dry { &dry } else { destination },
             filter: replay.filter.as_ref().unwrap_or(&route.filter),
-            ..self.run(route, source, &letters, &share, NO_END)
+            ..self.run(route, source, &letters, &share, None)
         };
         let report = run.make_piece(ledger, &pipeline.progress, whole);
         let report = Box::pin(report).await;

@@ -43,7 +43,7 @@ pub(crate) struct Opening {
     /// When the newest records were last compared with those read.
     pub comparison: Option<Comparison>,
     pub was_handled: WasHandled,
-    /// When the last run began that read the log to its end.
+    /// When the reading began that last reached the end of the log.
     pub caught_up_at: Option<DateTime<Utc>>,
     /// Records stored up to this long before `caught_up_at` may have become visible only after it.
     pub overlap: Duration,

@@ -73,11 +73,13 @@ pub(crate) struct Run<'a, S, A> {
     /// Whether the process is asked to end. The run then reads no more, delivers what it has read, and
     /// saves.
     pub stopping: &'a watch::Receiver<bool>,
-    /// `RUN_BUDGET`: time for the run.
-    pub budget: Duration,
-    /// Whether a later run goes on where this one ends.
-    pub goes_on: bool,
+    /// `RUN_BUDGET`: time for the run. `None` if it ends only with its stretch: then no later run goes on
+    /// where it ends.
+    pub budget: Option<Duration>,
 }
+
+/// The time limit of a run without one. It keeps the arithmetic from overflowing.
+pub(crate) const NO_END: Duration = Duration::from_hours(24 * 365);
 
 /// Why a run failed.
 #[derive(Debug, thiserror::Error)]
@@ -197,15 +199,13 @@ impl<S: Source, A: DeadLetters> Run<'_, S, A> {
     ) -> Report {
         let started = Instant::now();
         let requests_before = self.source.requests();
+        let budget = self.budget.unwrap_or(NO_END);
         progress.send_replace(Report::of(self.name));
         let active = ActiveRun {
             run: self,
             began: (self.clock)(),
-            reading: Deadline::after(
-                self.budget
-                    .saturating_sub(DELIVERY_RESERVE.min(self.budget / 4)),
-            ),
-            deadline: Deadline::after(self.budget),
+            reading: Deadline::after(budget.saturating_sub(DELIVERY_RESERVE.min(budget / 4))),
+            deadline: Deadline::after(budget),
             progress,
         };
         let oldest_left = active.execute(ledger, whole).await;

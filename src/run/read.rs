@@ -208,7 +208,7 @@ impl<S: Source, A: DeadLetters> ActiveRun<'_, S, A> {
     /// one goes on.
     fn in_time<T>(&self, read: Result<T, SourceError>) -> Result<T, Stop> {
         match read {
-            Err(SourceError::OutOfTime(why)) if self.run.goes_on => {
+            Err(SourceError::OutOfTime(why)) if self.run.budget.is_some() => {
                 leave_to_the_next_run(&why);
                 Err(Stop::OutOfTime)
             }
@@ -220,7 +220,7 @@ impl<S: Source, A: DeadLetters> ActiveRun<'_, S, A> {
     /// an error too, because the next run asks for that page first.
     pub(super) fn later<T>(&self, read: Result<T, SourceError>) -> Result<T, Stop> {
         match read {
-            Err(SourceError::Slow(why)) if self.run.goes_on => {
+            Err(SourceError::Slow(why)) if self.run.budget.is_some() => {
                 leave_to_the_next_run(&why);
                 Err(Stop::OutOfTime)
             }

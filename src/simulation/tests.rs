@@ -149,8 +149,7 @@ impl Simulation {
             pace: &Pace::default(),
             clock: &clock,
             stopping: &watch::channel(false).1,
-            budget,
-            goes_on: true,
+            budget: Some(budget),
         };
         let progress = watch::Sender::default();
         Box::pin(run.make(&mut ledger, &progress)).await

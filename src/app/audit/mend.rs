@@ -7,7 +7,6 @@ use tracing::warn;
 
 use super::{ASKING, Target};
 use crate::app::App;
-use crate::app::replay::NO_END;
 use crate::clock::to_seconds;
 use crate::error::with_causes;
 use crate::net::retry::Deadline;
@@ -44,7 +43,7 @@ impl App {
         let is_set_aside = |id: &LogId| target.set_aside.contains(id.as_str());
         let (set_aside, others) = missing.iter().cloned().partition(is_set_aside);
         let name = target.audited.name();
-        let report = self.deliver_again(target.route, &others, NO_END).await;
+        let report = self.deliver_again(target.route, &others, None).await;
         if !report.is_success() {
             let why = report.errors.join("; ");
             if !report.caught_up && !report.refuses_all {
@@ -56,7 +55,7 @@ impl App {
             let hour = to_seconds(hour);
             warn!("{name}: of the hour from {hour}, not all was delivered again: {why}");
         }
-        let last = self.deliver_again(target.route, &set_aside, NO_END).await;
+        let last = self.deliver_again(target.route, &set_aside, None).await;
         if !last.is_success() {
             let why = last.errors.join("; ");
             warn!("{name}: what was set aside was not delivered: {why}");

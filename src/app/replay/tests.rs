@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use bytes::Bytes;
 use chrono::{TimeDelta, Timelike as _};
 use futures_util::future::BoxFuture;

@@ -57,24 +57,6 @@ async fn a_panic_ends_the_run_of_one_destination_and_not_that_of_another() {
     assert!(reports[1].errors[0].contains("127.0.0.1:1"), "{reports:?}");
 }
 
-#[test]
-fn only_work_without_an_end_has_no_later_run_that_goes_on() {
-    let app = app(&[]).unwrap();
-    let route = app.pipelines[0].route.as_ref().ok().unwrap();
-    let share = app.memory.enter();
-    let goes_on = |budget| {
-        let run = app.run(
-            route,
-            &route.source,
-            &route.stores.dead_letters,
-            &share,
-            budget,
-        );
-        run.goes_on
-    };
-    assert!(goes_on(Duration::from_hours(24)) && !goes_on(NO_END));
-}
-
 #[tokio::test(start_paused = true)]
 async fn what_a_run_has_done_before_it_ends_in_a_panic_is_told() {
     let state = tempfile::tempdir().unwrap();

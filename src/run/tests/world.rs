@@ -177,8 +177,7 @@ impl World {
             pace: &self.pace,
             clock: &self.clock,
             stopping: &self.stopping.subscribe(),
-            budget,
-            goes_on: self.goes_on,
+            budget: self.goes_on.then_some(budget),
         };
         run.make(&mut ledger, progress).await
     }
