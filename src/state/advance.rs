@@ -71,7 +71,7 @@ impl Checkpoint {
         (Position::After(in_use.remove(first.unwrap_or(0))), in_use)
     }
 
-    /// Notes that a run that began at `time` reached the end of the tenant's log.
+    /// Notes that a reading that began at `time` reached the end of the tenant's log.
     pub fn caught_up(&mut self, time: DateTime<Utc>) {
         self.caught_up_at = Some(time);
         self.oldest_found = None;

@@ -37,7 +37,7 @@ pub(crate) struct Checkpoint {
     pub(super) newest: Option<Newest>,
     /// Since when the destination has refused every record that it was sent.
     pub(super) refused_since: Option<DateTime<Utc>>,
-    /// When the last run began that reached the end of the tenant's log.
+    /// When the reading began that last reached the end of the tenant's log.
     pub(super) caught_up_at: Option<DateTime<Utc>>,
     /// From when on records of a prefix that was never met are wanted.
     pub(super) wanted_since: Option<DateTime<Utc>>,
