@@ -239,7 +239,7 @@ impl Member {
                 });
                 let deadline = Deadline::after(TELLING);
                 if let Some((stores, policy)) = stores.as_ref().zip(self.beginning) {
-                    report.gap = anchor(&stores.checkpoints, policy, clock, deadline).await;
+                    report.gap = anchor(&stores.checkpoints, policy, clock, None, deadline).await;
                 }
                 note_run(history, sink, &report, clock(), deadline).await;
             }

@@ -21,6 +21,7 @@ mod tenants;
 mod turn;
 mod undelivered;
 
+use std::error::Error;
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -55,7 +56,7 @@ use crate::net::retry::{Deadline, Jitter};
 use crate::report::Report;
 use crate::run::{MemoryBudget, Policy, Run, Share, Watched};
 use crate::settings::SettingsError;
-use crate::state::{CheckpointLedger, Counting};
+use crate::state::Counting;
 use crate::storage::Storage;
 
 /// Checks app settings as the Functions host would use them. Returns the destinations, or all
@@ -264,8 +265,8 @@ impl App {
         let (began, deadline) = (Instant::now(), Deadline::after(budget));
         // The progress of an earlier run is not this run's.
         pipeline.progress.send_replace(Report::of(&pipeline.label));
-        let sharing_since = reading.as_ref().map(RunGuard::began);
-        let run = self.run_one(pipeline, deadline, is_first, sharing_since);
+        let wanted_at = reading.as_ref().map(RunGuard::began);
+        let run = self.run_one(pipeline, deadline, is_first, wanted_at);
         let run = AssertUnwindSafe(run).catch_unwind();
         let report = run.await.unwrap_or_else(|_| {
             let mut report = pipeline.progress.borrow().clone();
@@ -322,38 +323,27 @@ impl App {
         pipeline: &Pipeline,
         deadline: Deadline,
         is_first: bool,
-        sharing_since: Option<DateTime<Utc>>,
+        wanted_at: Option<DateTime<Utc>>,
     ) -> Option<Report> {
         let route = match &pipeline.route {
             Ok(route) => route,
-            Err(problem) => return Some(self.cannot_run(pipeline, problem, deadline).await),
+            Err(problem) => return Some(self.cannot_run(pipeline, problem, None, deadline).await),
         };
         let share = match self.turns.wait(&self.memory, deadline).await {
             Ok(share) => share,
+            Err(_) if !is_first => return None,
             Err(error) => {
-                return is_first.then(|| {
-                    self.turns.miss();
-                    let mut report = Report::default();
-                    report.fail(&error);
-                    report
-                });
+                self.turns.miss();
+                let report = self.cannot_run(pipeline, &error, wanted_at, deadline);
+                return Some(report.await);
             }
         };
         let (source, dead_letters) = (&route.source, &route.stores.dead_letters);
         let budget = Some(deadline.remaining());
         let run = self.run(route, source, dead_letters, &share, budget);
         let checkpoints = &route.stores.checkpoints;
-        let Policy {
-            start_from,
-            overlap,
-            ..
-        } = self.policy;
-        let ledger = CheckpointLedger::new(checkpoints, start_from, overlap, &self.clock);
         // The run may have waited for its turn, and the pages that it shares did not wait.
-        let ledger = match sharing_since {
-            Some(time) => ledger.sharing_since(time),
-            None => ledger,
-        };
+        let ledger = anchor::ledger(checkpoints, self.policy, &self.clock, wanted_at);
         let counting = Counting::new(&route.stores.history, &self.clock);
         let ledger = Watched::new(ledger, counting);
         let mut ledger = Watched::new(ledger, Noting::new(route.proof.as_ref()));
@@ -368,17 +358,19 @@ impl App {
         Some(Box::pin(proved).await)
     }
 
-    /// The report of a destination whose settings are bad.
+    /// The report of a destination whose settings are bad, or whose run got no turn since `wanted_at`.
     async fn cannot_run(
         &self,
         pipeline: &Pipeline,
-        problem: &SettingsError,
+        problem: &(dyn Error + Send + Sync + 'static),
+        wanted_at: Option<DateTime<Utc>>,
         deadline: Deadline,
     ) -> Report {
         let mut report = Report::default();
         report.fail(problem);
         if let Some(stores) = pipeline.stores() {
-            let anchor = anchor(&stores.checkpoints, self.policy, &self.clock, deadline);
+            let (checkpoints, policy) = (&stores.checkpoints, self.policy);
+            let anchor = anchor(checkpoints, policy, &self.clock, wanted_at, deadline);
             report.gap = self.unless_asked_to_end(anchor).await.flatten();
         }
         report

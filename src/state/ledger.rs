@@ -75,10 +75,13 @@ impl<'a> CheckpointLedger<'a> {
         }
     }
 
-    /// The same for a run that may get what another run has fetched since this time.
-    pub fn sharing_since(self, time: DateTime<Utc>) -> Self {
+    /// The same for a run that was to begin at this time and had to wait. It may get what another run has
+    /// fetched since. A first reading begins where it would have begun then.
+    pub fn waiting_since(self, time: DateTime<Utc>, start_from: StartFrom) -> Self {
+        let fetched_since = self.began.min(time);
         Self {
-            fetched_since: self.began.min(time),
+            fetched_since,
+            start: start_from.resolve(fetched_since),
             ..self
         }
     }

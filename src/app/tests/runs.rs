@@ -9,7 +9,7 @@ use simulator::tenant::{Options, Tenant as SimulatedTenant};
 use super::*;
 use crate::destination::{Delivery, Destination, Limits, Probe};
 use crate::net::retry::Deadline;
-use crate::record::Record;
+use crate::record::{Record, Start};
 use crate::run::Share;
 
 /// A destination with a bug.
@@ -322,4 +322,41 @@ async fn a_run_that_waits_for_its_turn_reads_again_what_may_have_come_since_its_
         landed
     });
     assert_eq!(landed, [tenant.log_ids(), tenant.log_ids()]);
+}
+
+/// A destination that is new gets what its first run was to begin with, whenever the turn of that run comes.
+#[tokio::test(start_paused = true)]
+async fn the_time_for_which_a_first_run_waits_moves_no_beginning() {
+    let began: DateTime<Utc> = "2026-11-21T08:00:00Z".parse().unwrap();
+    for waited in [0, 70, 200] {
+        let state = tempfile::tempdir().unwrap();
+        let origin = Instant::now();
+        let clock: Clock = Arc::new(move || began + origin.elapsed());
+        let changes = [
+            ("DOMAIN", AWAY[0]),
+            ("CHECKPOINT_DIR", state.path().to_str().unwrap()),
+            ("START_FROM", "30m"),
+        ];
+        let settings = REFERENCE.iter().chain(&changes).copied().collect();
+        let purpose = Purpose::CommandLine { destination: None };
+        let layers = Layers::new(settings, purpose, clock, Jitter::seeded(1));
+        let app = App::new(&layers, watch::channel(false).1).unwrap();
+        let mut taken = Vec::new();
+        for _ in 0..64 {
+            taken.push(app.memory.enter_in_turn().await);
+        }
+        let free = async {
+            tokio::time::sleep(Duration::from_secs(waited)).await;
+            drop(taken);
+        };
+        let rounds = Rounds::one();
+        let (reports, ()) = tokio::join!(app.runs(&rounds), free);
+        assert!(!reports[0].is_success(), "{reports:?}");
+        let checkpoints = &app.pipelines[0].stores().unwrap().checkpoints;
+        let deadline = Deadline::after(Duration::from_secs(1));
+        let peeked = checkpoints.peek((app.clock)(), deadline).await.unwrap();
+        let first = peeked.and_then(|it| it.checkpoint.first_start());
+        let wanted = began - TimeDelta::minutes(30);
+        assert_eq!(first, Some(Start::At(wanted)), "{waited}");
+    }
 }
