@@ -70,13 +70,17 @@ impl Tenants {
             let looked = looked.map(move |it| (place, it)).boxed();
             by_storage.entry(storage).or_default().push(looked);
         }
-        let each = by_storage.into_values().map(|looked| {
-            let looked = stream::iter(looked).buffered(SIDE_BY_SIDE);
-            looked.collect::<Vec<_>>()
-        });
+        let each = by_storage.into_values().map(side_by_side);
         let evidence: BTreeMap<_, _> = join_all(each).await.into_iter().flatten().collect();
         Health::judge(evidence.into_values().collect(), clock())
     }
+}
+
+/// The results of all this, some of it at a time, in any order: one that takes long holds up none of the
+/// others that wait for a place.
+async fn side_by_side<T>(work: Vec<impl Future<Output = T>>) -> Vec<T> {
+    let work = stream::iter(work).buffer_unordered(SIDE_BY_SIDE);
+    work.collect().await
 }
 
 impl Layers {
@@ -317,6 +321,21 @@ mod tests {
             tokio::time::advance(Duration::from_secs(1)).await;
         }
         assert_eq!(asked_at, [0, 5, 10]);
+    }
+
+    /// For example, one destination has so many dead letters that listing them takes all the time.
+    #[tokio::test(start_paused = true)]
+    async fn what_takes_long_to_read_holds_up_nothing_else_of_its_storage() {
+        let start = Instant::now();
+        let work = (0..100).map(|number| async move {
+            let takes = Duration::from_secs(if number == 3 { 9 } else { 0 });
+            tokio::time::sleep(takes).await;
+            (number, start.elapsed().as_secs())
+        });
+        let done = side_by_side(work.collect()).await;
+        let late: Vec<_> = done.iter().filter(|(_, at)| *at > 0).collect();
+        assert_eq!(late, [&(3, 9)]);
+        assert_eq!(done.len(), 100);
     }
 
     /// One tenant may use a different storage than the others.
