@@ -193,13 +193,14 @@ impl Apps {
     }
 
     /// The index of the next tenant, after the last first one, that missed its turn. So each gets a
-    /// turn eventually, even if there are never enough for all.
+    /// turn eventually, even if there are never enough for all. If none did, the order stays: in another,
+    /// those that hang could take all turns again.
     fn first_to_have_a_turn(&self) -> usize {
         let has_missed = |it: &Member| it.app.as_ref().is_ok_and(|app| app.turns.has_missed());
         let (count, last) = (self.members.len(), self.first.load(Ordering::Relaxed));
         let mut others = (1..count).map(|it| (last + it) % count);
         let first = others.find(|at| has_missed(&self.members[*at]));
-        let first = first.unwrap_or_default();
+        let first = first.unwrap_or(last);
         self.first.store(first, Ordering::Relaxed);
         first
     }

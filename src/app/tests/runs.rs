@@ -175,6 +175,18 @@ async fn a_run_that_waits_for_its_turn_ends_in_time_and_is_first_in_the_next() {
     }
 }
 
+/// Two that hang are before one that does not. They would take all turns each time that nobody has missed one.
+#[tokio::test(start_paused = true)]
+async fn an_order_in_which_all_had_their_turns_is_kept() {
+    let state = tempfile::tempdir().unwrap();
+    let (_acme, acme) = silent();
+    let (_globex, globex) = silent();
+    let (apps, _taken) = with_turns(2, state.path(), [&acme, &globex, AWAY[0]]).await;
+    for turns in [[true, true, false], [true; 3], [true; 3], [true; 3]] {
+        assert_eq!(had_turns(&apps.run_once().await), turns);
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn what_was_waited_for_is_no_more_of_the_run_s_time() {
     let state = tempfile::tempdir().unwrap();
