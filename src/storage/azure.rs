@@ -118,13 +118,14 @@ impl Container {
     async fn read(&self, path: &str) -> Result<Option<Object>, StorageError> {
         match remote::get(&self.blobs, path).await {
             Ok(blob) => Ok(Some(blob)),
-            // The blob or the whole container is missing: in both cases nothing has been stored yet.
+            // The blob is missing, or the whole container that this program creates: in both cases nothing
+            // has been stored yet.
             Err(error) if self.is_absent(&error) => Ok(None),
             Err(error) => Err(self.classify(path, &error)),
         }
     }
 
-    /// Writes a blob. Creates the container if it is missing.
+    /// Writes a blob. Creates the container if it is missing and this program's own.
     async fn write(
         &self,
         path: &str,
@@ -132,11 +133,7 @@ impl Container {
         over: Option<&Version>,
     ) -> Result<Version, StorageError> {
         let written = match remote::put(&self.blobs, path, content.clone(), over).await {
-            Err(error) if self.missing == Missing::IsAnError && is_without_container(&error) => {
-                let why = format!("{} does not exist; make it, or name another", self.url);
-                return Err(StorageError::Denied(why, error.into()));
-            }
-            Err(error) if over.is_none() && is_without_container(&error) => {
+            Err(error) if over.is_none() && self.may_create(&error) => {
                 self.create().await?;
                 remote::put(&self.blobs, path, content, over).await
             }
@@ -212,8 +209,20 @@ impl Container {
     }
 
     fn is_absent(&self, error: &Error) -> bool {
-        let verdict = refusal_in(error).map(|it| it.verdict(self.opener));
-        verdict == Some(Meaning::Absent)
+        refusal_in(error).is_some_and(|it| {
+            it.verdict(self.opener) == Meaning::Absent && !self.lacks_container(it)
+        })
+    }
+
+    /// Whether the container is missing, and belongs to somebody else. What it should hold is then not
+    /// known, so that nothing may be taken for absent.
+    fn lacks_container(&self, refusal: &AzureRefusal) -> bool {
+        self.missing == Missing::IsAnError && refusal.is_about_container()
+    }
+
+    fn may_create(&self, error: &Error) -> bool {
+        let refusal = refusal_in(error).filter(|it| it.is_about_container());
+        refusal.is_some() && self.missing == Missing::IsMade
     }
 
     fn unavailable(&self) -> &'static str {
@@ -246,6 +255,10 @@ impl Container {
         let source = Box::new(refusal.clone());
         match refusal.verdict(self.opener) {
             Meaning::Conflict => StorageError::Conflict,
+            Meaning::Absent if self.lacks_container(refusal) => {
+                let why = format!("{} does not exist; make it, or name another", self.url);
+                StorageError::Denied(why, source)
+            }
             Meaning::Absent => StorageError::Unavailable("it is not there".into(), source),
             Meaning::Passes(why) if again == Again::Never => {
                 let source = refusal.clone().with_again(Again::Soon);
@@ -311,10 +324,6 @@ fn generic(error: impl std::error::Error + Send + Sync + 'static) -> Error {
 
 fn refusal_in(error: &Error) -> Option<&AzureRefusal> {
     cause(error)
-}
-
-fn is_without_container(error: &Error) -> bool {
-    refusal_in(error).is_some_and(AzureRefusal::is_about_container)
 }
 
 #[cfg(test)]

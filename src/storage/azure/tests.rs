@@ -73,6 +73,10 @@ impl Double {
     }
 
     fn container(&self, by: By) -> Container {
+        self.container_or(by, Missing::IsMade)
+    }
+
+    fn container_or(&self, by: By, missing: Missing) -> Container {
         let address = self.address;
         let account = match by {
             By::Key => Account::from_connection_string(&format!(
@@ -91,14 +95,7 @@ impl Double {
             }
         };
         let http = http::client(None).unwrap();
-        Container::new(
-            &account.unwrap(),
-            CONTAINER,
-            Missing::IsMade,
-            http,
-            clock::system(),
-        )
-        .unwrap()
+        Container::new(&account.unwrap(), CONTAINER, missing, http, clock::system()).unwrap()
     }
 
     fn storage(&self, by: By) -> Storage {
@@ -269,6 +266,27 @@ async fn an_object_that_is_not_there_is_told_from_an_address_that_is_wrong() {
     assert!(container.read("a").await.is_err());
     assert!(container.list("a").await.is_err());
     assert!(container.remove("a").await.is_err());
+}
+
+#[tokio::test]
+async fn a_container_that_this_program_does_not_make_is_not_empty_if_it_is_missing() {
+    let double = Double::refusing(404, "ContainerNotFound").await;
+    let container = double.container_or(By::Key, Missing::IsAnError);
+    let (read, listed) = (container.read("a").await, container.list("a").await);
+    let written = container.write("a", "b".into(), None).await;
+    for told in [read.unwrap_err(), listed.unwrap_err(), written.unwrap_err()] {
+        assert_eq!(
+            told.to_string(),
+            format!(
+                "http://{}/acme/auth0-poller does not exist; make it, or name another",
+                double.address
+            )
+        );
+    }
+    let double = Double::refusing(404, "BlobNotFound").await;
+    let container = double.container_or(By::Key, Missing::IsAnError);
+    assert!(container.read("a").await.unwrap().is_none());
+    assert!(container.list("a").await.unwrap().is_empty());
 }
 
 /// A proxy, or a service like Azure's, may send no code.
