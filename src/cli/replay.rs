@@ -176,11 +176,18 @@ async fn note_beginning(
     from: DateTime<Utc>,
     now: DateTime<Utc>,
 ) {
-    if let Some(until) = origin.lacks_until(from, now, deadline()).await {
-        note(format_args!(
+    match origin.lacks_until(from, now, deadline()).await {
+        Ok(Some(until)) => note(format_args!(
             "{name}: {source} may lack what was logged before {}, where its first run began",
             to_seconds(until)
-        ));
+        )),
+        Ok(None) => {}
+        Err(error) => {
+            fail(
+                &format!("{name}: when the first run of {source} began"),
+                &error,
+            );
+        }
     }
 }
 

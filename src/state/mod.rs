@@ -26,4 +26,4 @@ pub(crate) use self::history::{
 pub(crate) use self::ledger::CheckpointLedger;
 #[cfg(test)]
 pub(crate) use self::store::Stored;
-pub(crate) use self::store::{CheckpointStore, Peeked, Replaced};
+pub(crate) use self::store::{CheckpointError, CheckpointStore, Peeked, Replaced};

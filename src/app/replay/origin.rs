@@ -6,7 +6,7 @@ use crate::app::{AppError, Layers, Problems};
 use crate::auth0::Domain;
 use crate::destination::Kind;
 use crate::net::retry::Deadline;
-use crate::state::{CheckpointStore, HistoryError, HistoryStore};
+use crate::state::{CheckpointError, CheckpointStore, HistoryError, HistoryStore};
 
 /// A quiet run is noted only once in ten minutes, so what is not older than this is as good as the
 /// present.
@@ -21,15 +21,16 @@ pub(crate) struct Origin {
 }
 
 impl Origin {
-    /// When it began, if that is after `from`. A checkpoint that cannot be read tells nothing.
+    /// When it began, if that is after `from`. `None` if it was earlier, or if nothing is known.
     pub async fn lacks_until(
         &self,
         from: DateTime<Utc>,
         now: DateTime<Utc>,
         deadline: Deadline,
-    ) -> Option<DateTime<Utc>> {
-        let peeked = self.checkpoints.peek(now, deadline).await.ok()??;
-        peeked.checkpoint.first_began().filter(|it| from < *it)
+    ) -> Result<Option<DateTime<Utc>>, CheckpointError> {
+        let peeked = self.checkpoints.peek(now, deadline).await?;
+        let began = peeked.and_then(|it| it.checkpoint.first_began());
+        Ok(began.filter(|it| from < *it))
     }
 
     /// From when on it may not have got the log yet, if that is before `end`. `None` if it has, or if

@@ -97,6 +97,14 @@ async fn what_the_archive_has_not_got_yet_or_does_not_get_is_said() {
     assert_eq!(ran.code(), 0, "{ran:?}");
     let unknown = "how far archive has got the log: ";
     assert!(ran.stderr.contains(unknown), "{ran:?}");
+    let unknown = "when the first run of archive began: reading the checkpoint ";
+    assert!(!ran.stderr.contains(unknown), "{ran:?}");
+    let checkpoint = world.checkpoint_file(Sink::Archive);
+    std::fs::remove_file(&checkpoint).unwrap();
+    std::fs::create_dir(&checkpoint).unwrap();
+    let ran = replay_to_stdout(&world, &until).await;
+    assert_eq!(ran.code(), 0, "{ran:?}");
+    assert!(ran.stderr.contains(unknown), "{ran:?}");
 }
 
 async fn replay_to_stdout(world: &World, more: &[&str]) -> Ran {
