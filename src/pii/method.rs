@@ -97,30 +97,35 @@ impl Policy {
         };
         match (self.method(kind), &self.key) {
             (None, _) => value.to_owned(),
-            (Some(Method::Pseudonym), Some(key)) => each(&|value| pseudonym(key, kind, value)),
+            (Some(Method::Pseudonym), Some(key)) => each(&|value| self.pseudonym(key, kind, value)),
             (Some(Method::Truncate), _) if kind == Kind::Ip => each(&truncated),
             _ => MASK.to_owned(),
         }
     }
-}
 
-/// The pseudonym of a value. A name that is an e-mail address or a phone number, as Auth0 sets it by
-/// default, gets the pseudonym of that address or number. So does a user id that is an e-mail address,
-/// as directories have it.
-fn pseudonym(key: &Key, kind: Kind, value: &str) -> String {
-    if is_pseudonym(trimmed(value)) {
-        return value.to_owned();
-    }
-    let kind = match kind {
-        Kind::FirstName | Kind::LastName if mail_domain(value).is_some() => Kind::Email,
-        Kind::FirstName | Kind::LastName if is_phone(value) => Kind::Phone,
-        Kind::Email | Kind::Username if is_international_phone(value) => Kind::Phone,
-        Kind::UserId if value.contains('@') && kind_by_looks(value) == Some(Kind::Email) => {
-            Kind::Email
+    /// The pseudonym of a value. A name that is an e-mail address or a phone number, as Auth0 sets it by
+    /// default, gets the pseudonym of that address or number. So does a user id that is an e-mail
+    /// address, as directories have it.
+    fn pseudonym(&self, key: &Key, kind: Kind, value: &str) -> String {
+        if is_pseudonym(trimmed(value)) {
+            return value.to_owned();
         }
-        _ => kind,
-    };
-    key.pseudonym(Group::of(kind), value)
+        let own = match kind {
+            Kind::FirstName | Kind::LastName if mail_domain(value).is_some() => Kind::Email,
+            Kind::FirstName | Kind::LastName if is_phone(value) => Kind::Phone,
+            Kind::Email | Kind::Username if is_international_phone(value) => Kind::Phone,
+            Kind::UserId if value.contains('@') && kind_by_looks(value) == Some(Kind::Email) => {
+                Kind::Email
+            }
+            _ => kind,
+        };
+        let is_withheld = || matches!(self.method(own), Some(Method::Mask | Method::Drop));
+        if own == Kind::Email && own != kind && is_withheld() {
+            // E-mail addresses are masked, and the domain is a part of them.
+            return key.code(Group::of(own), value);
+        }
+        key.pseudonym(Group::of(own), value)
+    }
 }
 
 /// What replaces an element that a proxy has added: an address, or, in the `Forwarded` header, the pairs

@@ -53,6 +53,22 @@ fn what_is_the_same_to_people_has_one_pseudonym() {
 }
 
 #[test]
+fn where_addresses_are_masked_no_name_and_no_id_shows_the_domain_of_one() {
+    let record = r#"{"details":{"given_name":"ada@example.com","surname":"Ada@Example.com","sub":"ada@example.com","x":"by ADA@example.com"}}"#;
+    for email in ["mask", "drop"] {
+        assert_becomes(
+            &format!(
+                "email:{email},username:mask,first_name:pseudonym,last_name:pseudonym,user_id:pseudonym"
+            ),
+            record,
+            &format!(
+                r#"{{"details":{{"given_name":"{ADA}","surname":"{ADA}","sub":"{ADA}","x":"by {ADA}"}}}}"#
+            ),
+        );
+    }
+}
+
+#[test]
 fn another_key_makes_other_pseudonyms_and_an_id_tells_them_apart() {
     let record = r#"{"email":"ada@example.com"}"#;
     for (id, begin) in [("1", "p1_"), ("2026a", "p2026a_")] {
