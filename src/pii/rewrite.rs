@@ -246,17 +246,16 @@ impl Writer<'_> {
     /// unless the segment stands for a user.
     fn path(&self, path: &str) -> String {
         let index = self.found.index();
+        let Some(begin) = CALLS.iter().find(|it| path.starts_with(**it)) else {
+            let (name, rest) = path.split_at(path.find(['[', '?', '#']).unwrap_or(path.len()));
+            if is_attribute(name) {
+                return format!("{}{}", index.replaced_in_name(name), index.replaced(rest));
+            }
+            // A value may have such a character, as those of guests in a directory do.
+            return index.replaced(path).into_owned();
+        };
         let (called, query) = path.split_at(path.find(['?', '#']).unwrap_or(path.len()));
         let query = index.replaced(query);
-        let Some(begin) = CALLS.iter().find(|it| called.starts_with(**it)) else {
-            let (name, filter) = called.split_at(called.find('[').unwrap_or(called.len()));
-            let name = if is_attribute(name) {
-                index.replaced_in_name(name)
-            } else {
-                index.replaced(name)
-            };
-            return format!("{name}{}{query}", index.replaced(filter));
-        };
         let (begin, rest) = called.split_at(begin.len());
         let mut new = begin.to_owned();
         let mut before = ["", ""];
