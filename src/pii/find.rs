@@ -21,8 +21,8 @@ use crate::json::{MOST_TEXTS, Token, unescape_lossy};
 /// objects.
 const FIRST_SET_ASIDE: u32 = u32::MAX / 2;
 
-/// Used as an object's number for whatever a search query is about.
-const SEARCH: u32 = u32::MAX;
+/// Used as an object's number for whatever a search query is about: users if the call is about them.
+pub(super) const SEARCH: u32 = u32::MAX;
 /// Used as an object's number for whatever an identifier names: a user if the call is about blocked
 /// users.
 pub(super) const BLOCKED: u32 = u32::MAX - 1;

@@ -1,17 +1,18 @@
 //! The second pass over a record: rewrites it without the personal data that was found.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 
 use super::Kind;
 use super::fields::{self, Field};
-use super::find::{self, BLOCKED, is_read_on, may_be_blocked};
+use super::find::{self, BLOCKED, SEARCH, is_read_on, may_be_blocked};
 use super::found::Found;
 use super::look::Look;
 use super::looks::{CALLS, is_word, kind_by_looks};
 use super::method::{Method, Policy};
 use super::nested::{self, Part};
 use super::pieces::{Piece, Reading, pieces, tokens, written};
-use super::walk::{Role, Walk};
+use super::walk::{Left, Role, Walk};
 use crate::json::{MOST_TEXTS, Scanner, Token, unescape_lossy};
 use crate::redact::MASK;
 
@@ -22,6 +23,7 @@ pub(super) fn rewrite(policy: &Policy, found: &Found, pieces: &mut [Piece]) {
         found,
         look: found.look(),
         objects: pieces.iter().map(|it| u32::from(it.begins())).sum(),
+        users_of_cut: HashSet::new(),
         texts: 0,
         is_changed: false,
     };
@@ -33,9 +35,8 @@ const USERS: [&str; 4] = ["users/", "users-by-email/", "members/", "Users/"];
 /// The path segment two places before the id of an identity.
 const IDENTITIES: &str = "identities/";
 
-/// The number of the first object in JSON that was cut. No object about a user has such a number, since
-/// nothing tells whose these objects are.
-const FIRST_OF_NOBODY: u32 = u32::MAX / 4 * 3;
+/// The number of the first object in JSON that was cut. The first pass gives nothing such a number.
+const FIRST_OF_CUT: u32 = u32::MAX / 4 * 3;
 
 struct Writer<'f> {
     policy: &'f Policy,
@@ -43,6 +44,8 @@ struct Writer<'f> {
     look: Look,
     /// How many objects and lists were read: counted as in the first pass.
     objects: u32,
+    /// The numbers of the objects about users in the JSON that is being written and was cut.
+    users_of_cut: HashSet<u32>,
     /// How many strings, each inside another, enclose what is being written.
     texts: usize,
     is_changed: bool,
@@ -134,7 +137,7 @@ impl Writer<'_> {
     fn is_dropped(&self, piece: &Piece, form: Form, raw: &str) -> bool {
         let role = piece.role;
         let method = |kind| self.policy.method(kind);
-        let is_user_s = || self.found.is_user_s(piece.object);
+        let is_user_s = || self.is_user_s(piece.object);
         let kind = match role {
             Role::Coordinate => return method(Kind::Location).is_some(),
             Role::Town if method(Kind::Location) == Some(Method::Truncate) => return true,
@@ -168,6 +171,11 @@ impl Writer<'_> {
             _ => return false,
         };
         method(kind) == Some(Method::Drop)
+    }
+
+    /// Whether the object of this number is about a user.
+    fn is_user_s(&self, number: u32) -> bool {
+        self.found.is_user_s(number) || self.users_of_cut.contains(&number)
     }
 
     /// Whether a value names a blocked user.
@@ -231,7 +239,7 @@ impl Writer<'_> {
 
     /// The kind of a value inside a string, if the policy treats it.
     fn kind(&self, piece: &Piece, value: &str) -> Option<Kind> {
-        let is_user_s = || self.found.is_user_s(piece.object);
+        let is_user_s = || self.is_user_s(piece.object);
         let kind = match piece.role {
             Role::Name if is_user_s() => self.policy.kind_of_name(),
             Role::Id if is_user_s() && is_user_id(value) => Kind::UserId,
@@ -291,9 +299,7 @@ impl Writer<'_> {
                     is_changed |= std::mem::take(&mut self.is_changed);
                 }
                 Part::Json(json) => {
-                    let walk = Walk::within(field);
-                    let mut pieces =
-                        pieces(tokens(json), json.len(), walk, &mut self.objects, |_| {});
+                    let mut pieces = self.pieces(field, json);
                     self.write(&mut pieces);
                     // Unchanged JSON keeps its white space.
                     let has_changed = std::mem::take(&mut self.is_changed);
@@ -311,14 +317,34 @@ impl Writer<'_> {
         new
     }
 
+    /// The pieces of JSON in a string. Whom they are about is known from the first pass, unless the JSON
+    /// was cut.
+    fn pieces<'j>(&mut self, field: Field, json: &'j str) -> Vec<Piece<'j>> {
+        let (found, users) = (self.found, &mut self.users_of_cut);
+        let leave = |left: Left| {
+            let is_user = || left.is_user || left.is_body && found.is_user_s(SEARCH);
+            if left.number >= FIRST_OF_CUT && is_user() {
+                users.insert(left.number);
+            }
+        };
+        let walk = Walk::within(field);
+        pieces(tokens(json), json.len(), walk, &mut self.objects, leave)
+    }
+
     /// Rewrites JSON that was cut. Personal fields are replaced in place, and so is what was found,
     /// even between values. Everything else stays as written.
     fn cut(&mut self, field: Field, json: &str, new: &mut String) {
-        let objects = std::mem::replace(&mut self.objects, FIRST_OF_NOBODY);
-        let walk = Walk::within(field);
-        let mut pieces = pieces(tokens(json), json.len(), walk, &mut self.objects, |_| {});
+        let objects = self.objects;
+        let is_within = objects >= FIRST_OF_CUT;
+        if !is_within {
+            self.objects = FIRST_OF_CUT;
+        }
+        let mut pieces = self.pieces(field, json);
         self.replace(&mut pieces);
-        self.objects = objects;
+        if !is_within {
+            self.objects = objects;
+            self.users_of_cut.clear();
+        }
         let is_place = self.policy.method(Kind::Location).is_some();
         let mut copied = 0;
         let mut tokens = Scanner::new(json);

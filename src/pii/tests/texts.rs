@@ -435,6 +435,16 @@ fn what_is_short_or_a_number_is_replaced_in_json_that_was_cut() {
             r#"[{\"body\":\"{\\\"given_name\\\":\\\"Al\\\"}\"},{\"path\":\"username\",\"value\":\"bo\"},"#,
             r#"[{\"body\":\"{\\\"given_name\\\":\\\"***\\\"}\"},{\"path\":\"username\",\"value\":\"***\"},"#,
         ),
+        // The name of a user, but not that of an application.
+        (
+            r#"[{\"name\":\"Li\",\"client\":{\"name\":\"Al\"},\"user\":{\"name\":\"Bo\"}},{\"name\":\"Di\",\"email\":0},{\"name\":\"Li\"},"#,
+            r#"[{\"name\":\"Li\",\"client\":{\"name\":\"Al\"},\"user\":{\"name\":\"***\"}},{\"name\":\"***\",\"email\":0},{\"name\":\"Li\"},"#,
+        ),
+        // The same inside strings, of which one was cut too.
+        (
+            r#"[{\"a\":\"[{\\\"name\\\":\\\"Al\\\"},\",\"name\":\"Bo\",\"email\":0,\"b\":\"{\\\"name\\\":\\\"Di\\\",\\\"email\\\":0}\"},"#,
+            r#"[{\"a\":\"[{\\\"name\\\":\\\"Al\\\"},\",\"name\":\"***\",\"email\":0,\"b\":\"{\\\"name\\\":\\\"***\\\",\\\"email\\\":0}\"},"#,
+        ),
     ] {
         assert_becomes(
             "first_name:mask,username:mask,location:truncate",
@@ -442,6 +452,12 @@ fn what_is_short_or_a_number_is_replaced_in_json_that_was_cut() {
             &format!(r#"{{"body":"{expected}"}}"#),
         );
     }
+    // Nor does it matter that the call alone tells of users.
+    assert_becomes(
+        "first_name:mask",
+        r#"{"details":"{\"request\":{\"path\":\"/api/v2/users\",\"body\":{\"name\":\"Bo\"}},"}"#,
+        r#"{"details":"{\"request\":{\"path\":\"/api/v2/users\",\"body\":{\"name\":\"***\"}},"}"#,
+    );
     // What was found is also replaced between the values.
     assert_becomes(
         "username:mask",
