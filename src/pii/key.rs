@@ -233,9 +233,10 @@ pub(super) fn trimmed(text: &str) -> &str {
     }
 }
 
-/// The value of a pair in a header, without its quotes.
+/// The value of a pair in a header, without its quotes and without white space inside them, which JSON
+/// may have to escape.
 pub(super) fn unquoted(text: &str) -> &str {
-    text.trim().trim_matches('"')
+    text.trim().trim_matches('"').trim()
 }
 
 /// The parts before and after the first occurrence of an ASCII character.

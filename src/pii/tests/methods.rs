@@ -275,6 +275,19 @@ fn a_value_may_belong_to_the_groups_that_it_looks_like() {
 }
 
 #[test]
+fn a_pseudonym_that_was_forwarded_brings_nothing_that_json_has_to_escape() {
+    // With secrets kept, such a record takes the short way.
+    let record = format!(
+        r#"{{"client_ip":"for=\"\n{ADA_S_IP}\t\";by=203.0.113.7, for=\"\u000b{ADA_S_IP}\""}}"#
+    );
+    assert_becomes(
+        "ip:pseudonym",
+        &record,
+        &format!(r#"{{"client_ip":"for={ADA_S_IP};by={ADA_S_IP}, for={ADA_S_IP}"}}"#),
+    );
+}
+
+#[test]
 fn an_address_that_was_forwarded_is_the_same_one() {
     for (header, by_name, truncated) in [
         (
