@@ -13,7 +13,7 @@ use super::method::{Method, Policy};
 use super::nested::{self, Part};
 use super::pieces::{Piece, Reading, pieces, tokens, written};
 use super::walk::{Left, Role, Walk};
-use crate::json::{MOST_TEXTS, Scanner, Token, unescape_lossy};
+use crate::json::{self, MOST_TEXTS, Scanner, Token, unescape_lossy};
 use crate::redact::MASK;
 
 /// Replaces or leaves out the personal data that was found in a record.
@@ -305,6 +305,9 @@ impl Writer<'_> {
                     let has_changed = std::mem::take(&mut self.is_changed);
                     if has_changed {
                         new.push_str(&written(&pieces, json.len()));
+                    } else if json.starts_with('"') && !json::has_escapes(json) {
+                        // The quotes may belong to a value. No name of a field is between them.
+                        new.push_str(&self.found.index().replaced(json));
                     } else {
                         new.push_str(json);
                     }

@@ -497,6 +497,21 @@ fn json_in_quotes_is_read_also_where_more_follows_or_it_was_cut() {
 }
 
 #[test]
+fn a_value_in_quotes_of_its_own_is_found_where_it_is_the_whole_text() {
+    assert_becomes(
+        "username:mask",
+        r#"{"user_name":"\"adalove\"","a":"\"AdaLove\"","b":[" \"adalove\" "],"c":"no \"adalove\"","d":"{\"e\":\"\\\"adalove\\\"\"}"}"#,
+        r#"{"user_name":"***","a":"***","b":[" *** "],"c":"no ***","d":"{\"e\":\"***\"}"}"#,
+    );
+    // Names of fields in a text in quotes stay.
+    assert_becomes(
+        "username:mask",
+        r#"{"user_name":"\\\"role\\\":","a":"\"{\\\"role\\\":1}\""}"#,
+        r#"{"user_name":"***","a":"\"{\\\"role\\\":1}\""}"#,
+    );
+}
+
+#[test]
 fn a_form_is_known_however_its_signs_are_encoded() {
     for (text, expected) in [
         ("username%3Dadalove", "username%3D***"),
