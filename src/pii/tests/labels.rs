@@ -172,7 +172,7 @@ fn a_path_without_an_attribute_of_scim_is_a_text() {
     // Guests of a directory have such names.
     assert_becomes(
         "username:mask",
-        r##"{"user_name":"ada_x.example#EXT#@y.example","details":{"a":{"path":"emails[value eq \"ada_x.example#EXT#@y.example\"].type"},"b":{"path":"/of/ada_x.example#EXT#@y.example"},"c":{"path":"userName"}}}"##,
-        r##"{"user_name":"***","details":{"a":{"path":"emails[value eq \"***\"].type"},"b":{"path":"/of/***"},"c":{"path":"userName"}}}"##,
+        r#"{"user_name":"ada_x.example#EXT#@y.example","details":{"a":{"path":"emails[value eq \"ada_x.example#EXT#@y.example\"].type"},"b":{"path":"/of/ada_x.example#EXT#@y.example"},"c":{"path":"userName"}}}"#,
+        r#"{"user_name":"***","details":{"a":{"path":"emails[value eq \"***\"].type"},"b":{"path":"/of/***"},"c":{"path":"userName"}}}"#,
     );
 }
