@@ -16,7 +16,7 @@ const DEMANDS = [
   { what: "has its tokens signed with its secret", on: { jwt_configuration: { alg: "HS256" } }, off: { jwt_configuration: { alg: "RS256" } } },
   { what: "needs no consent of its users", on: { is_first_party: true }, off: { is_first_party: false } },
   { what: "needs no proof that a token is its own", on: { require_proof_of_possession: false }, off: { require_proof_of_possession: true } },
-  { what: "may send its requests by its users", on: { require_pushed_authorization_requests: false }, off: { require_pushed_authorization_requests: true } },
+  { what: "need not push its authorization requests", on: { require_pushed_authorization_requests: false }, off: { require_pushed_authorization_requests: true } },
   { what: "need not sign its requests", on: { signed_request_object: { required: false } }, off: { signed_request_object: { required: true, credentials: [{ id: "cred_1" }] } } },
   { what: "needs no key to prove who it is", on: { client_authentication_methods: null },
     off: { client_authentication_methods: { private_key_jwt: { credentials: [{ id: "cred_1" }] } } } },
@@ -124,6 +124,10 @@ export default {
       ...["spa", "native"].map((app_type) => fires(`no secret after a call that only says that it is on no server now (${app_type})`, [
         client({ app_type }, { clock: "11:30", method: "PATCH", answer: { app_type, token_endpoint_auth_method: "client_secret_post" } }),
         client({ token_endpoint_auth_method: "none" }, { answer: { app_type } })], since("needs no secret", "Medium"))),
+      quiet("no secret in a browser after an edit that says so and more", [
+        client({ name: "Portal" }, { clock: "11:20", path: "/api/v2/clients", method: "post", answer: { client_id: "Cl1", token_endpoint_auth_method: "client_secret_post" } }),
+        client({ app_type: "spa", callbacks: ["https://app.example.com"] }, { clock: "11:30" }), client({ app_type: "spa", grant_types: ["refresh_token"] }, { clock: "11:31" }),
+        client({ token_endpoint_auth_method: "none" })]),
       quiet("no secret in a browser after an edit of all that says so, another one's call, and one that comes later", [
         client({ name: "Portal", app_type: "spa" }, { clock: "11:30" }), client({ app_type: "spa", token_endpoint_auth_method: "client_secret_post" }, { clock: "11:31" }),
         client({ app_type: "spa" }, { clock: "11:32", path: "/api/v2/clients/Cl2" }), client({ app_type: "spa" }, { clock: "11:33", path: "/api/v2/clients", method: "post" }),
@@ -140,7 +144,7 @@ export default {
         quiet(`${what}, as an answer told it`, [...earlier(5, [client({ description: "x" }, { answer: on })]), client(on)]),
       ]),
       fires("what is taken away by nothing", ["require_proof_of_possession", "require_pushed_authorization_requests", "signed_request_object"].map((name, n) =>
-        client({ [name]: null }, { path: `/api/v2/clients/Cl${n}` })), ["needs no proof that a token is its own", "may send its requests by its users", "need not sign its requests"].flatMap((what, n) =>
+        client({ [name]: null }, { path: `/api/v2/clients/Cl${n}` })), ["needs no proof that a token is its own", "need not push its authorization requests", "need not sign its requests"].flatMap((what, n) =>
         since(what, "Low", `Cl${n}`))),
       fires("no key, by what says nothing", [client({ client_authentication_methods: {} })], since("needs no key to prove who it is", "Low")),
       ...remembering({ ...CLIENT, on: isPublic, off: { ...isPublic, token_endpoint_auth_method: "client_secret_basic" } }),
