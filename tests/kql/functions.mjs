@@ -296,6 +296,11 @@ const onTexts = (implementation) => (args, types) =>
   implementation(args.map((value, index) => (types[index] === "dynamic" ? text(value) : value)), types);
 const replaceString = ([value, search, replacement]) => (search === "" ? value : value.replaceAll(search, () => replacement));
 const arrayIndexOf = ([list, value]) => array(list)?.findIndex((item) => key(item) === key(toDynamic(value))) ?? null;
+/** Nulls come last, and the order of several types, or beside other arrays, is not needed. */
+function sortedTexts(args) {
+  if (args.length > 1 || !array(args[0])?.every((item) => typeof item === "string")) throw new Unsupported("array_sort_asc but of one array of texts");
+  return args[0].toSorted(compare);
+}
 const indexOf = ([value, search, start = 0]) => value.indexOf(search, start);
 
 export const functions = {
@@ -364,6 +369,7 @@ export const functions = {
   // Arrays and bags
   array_length: ([value]) => array(value)?.length ?? null,
   array_index_of: arrayIndexOf,
+  array_sort_asc: sortedTexts,
   array_concat: (lists) => (lists.every(Array.isArray) ? lists.flat(1) : null),
   set_has_element: (args) => (Array.isArray(args[0]) ? arrayIndexOf(args) >= 0 : null),
   bag_keys: ([bag]) => (isBag(bag) ? Object.keys(bag) : null),

@@ -399,6 +399,7 @@ test("arrays and bags", () => {
     [1, 2],
     true,
   );
+  shows("strcat_array(array_sort_asc(dynamic(['c', 'a', 'b', 'a'])), ',')", "a,a,b,c");
   shows(
     "bag_pack('a', 1, 'b', datetime(2026-01-02)), pack_array(1, 'a'), bag_keys(dynamic({'a': 1})), bag_merge(dynamic({'a': 1}), dynamic({'a': 2, 'b': 3})), bag_remove_keys(dynamic({'a': 1, 'b': 2}), dynamic(['a']))",
     { a: 1, b: "2026-01-02T00:00:00.0000000Z" },
