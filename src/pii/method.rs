@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::found::Found;
-use super::key::{Group, Key, ip, is_pseudonym, mail_domain, trimmed, unquoted};
+use super::key::{CLIENTS, Group, Key, ip, is_pseudonym, mail_domain, trimmed, unquoted};
 use super::looks::{is_international_phone, is_phone, kind_by_looks};
 use super::pieces::Piece;
 use super::{Kind, fields_only, find, rewrite};
@@ -107,8 +107,13 @@ impl Policy {
     /// default, gets the pseudonym of that address or number. So does a user id that is an e-mail
     /// address, as directories have it.
     fn pseudonym(&self, key: &Key, kind: Kind, value: &str) -> String {
+        let is_withheld = |own| matches!(self.method(own), Some(Method::Mask | Method::Drop));
         if is_pseudonym(trimmed(value)) {
-            return value.to_owned();
+            let is_own = matches!(kind, Kind::Email | Kind::Username) || value.ends_with(CLIENTS);
+            return match value.split_once('@') {
+                Some((code, _)) if !is_own && is_withheld(Kind::Email) => code.to_owned(),
+                _ => value.to_owned(),
+            };
         }
         let own = match kind {
             Kind::FirstName | Kind::LastName if mail_domain(value).is_some() => Kind::Email,
@@ -119,8 +124,7 @@ impl Policy {
             }
             _ => kind,
         };
-        let is_withheld = || matches!(self.method(own), Some(Method::Mask | Method::Drop));
-        if own == Kind::Email && own != kind && is_withheld() {
+        if own == Kind::Email && own != kind && is_withheld(own) {
             // E-mail addresses are masked, and the domain is a part of them.
             return key.code(Group::of(own), value);
         }

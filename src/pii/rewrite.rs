@@ -35,7 +35,7 @@ const USERS: [&str; 4] = ["users/", "users-by-email/", "members/", "Users/"];
 /// The path segment two places before the id of an identity.
 const IDENTITIES: &str = "identities/";
 
-/// The number of the first object in JSON that was cut. The first pass gives nothing such a number.
+/// The number of the first object in JSON that was cut. The first pass gives no object such a number.
 const FIRST_OF_CUT: u32 = u32::MAX / 4 * 3;
 
 struct Writer<'f> {

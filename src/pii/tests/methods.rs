@@ -65,6 +65,16 @@ fn where_addresses_are_masked_no_name_and_no_id_shows_the_domain_of_one() {
                 r#"{{"details":{{"given_name":"{ADA}","surname":"{ADA}","sub":"{ADA}","x":"by {ADA}"}}}}"#
             ),
         );
+        // In an archive the pseudonym may have been made while addresses were not masked.
+        assert_becomes(
+            &format!("email:{email},first_name:pseudonym,user_id:pseudonym"),
+            &format!(
+                r#"{{"details":{{"given_name":"{ADA}@example.com","sub":"{ADA}@example.com","user_id":"{ADA}@clients"}}}}"#
+            ),
+            &format!(
+                r#"{{"details":{{"given_name":"{ADA}","sub":"{ADA}","user_id":"{ADA}@clients"}}}}"#
+            ),
+        );
     }
 }
 
