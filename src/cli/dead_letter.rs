@@ -149,7 +149,11 @@ async fn retry(targets: &Targets<'_>, wanted: &[String]) -> bool {
             failures = match &delivered {
                 Ok(()) | Err(NotDelivered::Refused(_) | NotDelivered::NotRemoved(_)) => 0,
                 Err(NotDelivered::Failed(_)) => failures + 1,
-                Err(NotDelivered::NotTried | NotDelivered::Other(_)) => failures,
+                Err(
+                    NotDelivered::NotTried
+                    | NotDelivered::QuarantinedAndLeft { .. }
+                    | NotDelivered::Other(_),
+                ) => failures,
             };
             match delivered {
                 Ok(()) => {
@@ -208,6 +212,16 @@ enum NotDelivered {
     /// The destination took the record, and its dead letter is still there.
     #[error("it was delivered, and the next retry would deliver it again, so remove it by hand")]
     NotRemoved(#[source] BoxError),
+    /// The destination keeps the record apart, and its dead letter is still there.
+    #[error(
+        "the destination quarantined it: {advice}; its dead letter is still there, and the next retry \
+         would send it again, so remove it by hand"
+    )]
+    QuarantinedAndLeft {
+        advice: String,
+        #[source]
+        source: BoxError,
+    },
     /// Anything else.
     #[error(transparent)]
     Other(#[from] BoxError),
@@ -256,11 +270,9 @@ async fn deliver_again(
             "the destination quarantined it, so it is no dead letter any more: {advice}"
         )
         .into()),
-        (Err(error), Some(Quarantine { advice, .. })) => Err(format!(
-            "the destination quarantined it, and its dead letter is still there; remove it by hand: \
-             {advice}: {}",
-            with_causes(&error)
-        )
-        .into()),
+        (Err(error), Some(Quarantine { advice, .. })) => Err(NotDelivered::QuarantinedAndLeft {
+            advice,
+            source: error.into(),
+        }),
     }
 }
