@@ -102,6 +102,8 @@ export default {
         fires(`${what}, by ${JSON.stringify(options)} alone, of which no earlier record tells`, [edit(options)], since(what, "Low")),
         quiet(`${what}, with other options, of which no earlier record tells`, [edit({ ...options, brute_force_protection: true })]),
       ]),
+      quiet("a whole policy in the new form, of which no earlier record tells", [edit({ password_options: { complexity: { min_length: 12 },
+        history: { active: false }, profile_data: { active: false } } })]),
       quiet("strict enough, of which no earlier record tells", [edit({ passwordPolicy: "fair" }), edit(shortest(8), { path: "/api/v2/connections/con_2" }),
         edit(flexible({ complexity: { min_length: 8 } }), { path: "/api/v2/connections/con_6" }),
         edit({ brute_force_protection: false }, { path: "/api/v2/connections/con_3" }), edit({ validation: {} }, { path: "/api/v2/connections/con_4" }),

@@ -127,6 +127,7 @@ export default {
       quiet("no secret in a browser after an edit that says so and more", [
         client({ name: "Portal" }, { clock: "11:20", path: "/api/v2/clients", method: "post", answer: { client_id: "Cl1", token_endpoint_auth_method: "client_secret_post" } }),
         client({ app_type: "spa", callbacks: ["https://app.example.com"] }, { clock: "11:30" }), client({ app_type: "spa", grant_types: ["refresh_token"] }, { clock: "11:31" }),
+        client({ app_type: "spa", is_first_party: false }, { clock: "11:32" }), client({ app_type: "spa", jwt_configuration: { alg: "RS256" } }, { clock: "11:33" }),
         client({ token_endpoint_auth_method: "none" })]),
       quiet("no secret in a browser after an edit of all that says so, another one's call, and one that comes later", [
         client({ name: "Portal", app_type: "spa" }, { clock: "11:30" }), client({ app_type: "spa", token_endpoint_auth_method: "client_secret_post" }, { clock: "11:31" }),
