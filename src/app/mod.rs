@@ -327,7 +327,12 @@ impl App {
     ) -> Option<Report> {
         let route = match &pipeline.route {
             Ok(route) => route,
-            Err(problem) => return Some(self.cannot_run(pipeline, problem, None, deadline).await),
+            Err(problem) => {
+                return Some(
+                    self.cannot_run(pipeline, problem, wanted_at, deadline)
+                        .await,
+                );
+            }
         };
         let share = match self.turns.wait(&self.memory, deadline).await {
             Ok(share) => share,

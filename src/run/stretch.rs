@@ -43,7 +43,8 @@ impl Mark {
     }
 
     /// The time before which the records before the boundary were stored; `None` for an id that contains
-    /// no time. Of other prefixes than the id's own, those stored later are before it too.
+    /// no time. Records of lower prefixes are before
+    /// the id whenever they were stored.
     pub fn stored_before(&self) -> Option<DateTime<Utc>> {
         match self {
             Self::At(time) => Some(*time + STORED_BY),

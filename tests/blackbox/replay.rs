@@ -346,13 +346,12 @@ async fn what_is_above_a_stretch_of_a_prefix_is_read_where_no_made_up_id_is_heed
     }
 }
 
-/// In a busy tenant no answer is empty: each request finds a record that was not there before.
 /// A run leaves the rest to the next one. A replay has none.
 #[tokio::test]
 async fn a_replay_that_auth0_refuses_before_its_end_fails() {
     let world = World::start().await;
     world.tenant.generate(250, minutes_ago(50), minutes_ago(10));
-    // For the oldest record, for where the stretch begins, and for its first page.
+    // Two search for the oldest record, one for where the stretch begins, and one is for its first page.
     let before = vec![Fault::None; 4];
     let refused = vec![Fault::answer(429, "{}"); 6];
     world.tenant.fail_logs([before, refused].concat());
@@ -367,6 +366,7 @@ async fn a_replay_that_auth0_refuses_before_its_end_fails() {
     );
 }
 
+/// In a busy tenant no answer is empty: each request finds a record that was not there before.
 #[tokio::test]
 async fn a_replay_ends_although_records_come_all_the_time() {
     for synthetic_ids in WAYS {
