@@ -6,6 +6,7 @@ use super::faulty::{Fault, Faulty, Operation};
 use super::folder::Folder;
 use super::memory::Memory;
 use super::*;
+use crate::error::with_causes;
 
 fn content(text: &'static str) -> Bytes {
     Bytes::from_static(text.as_bytes())
@@ -17,6 +18,34 @@ fn minute() -> Deadline {
 
 fn is_conflict(written: &Result<Version, StorageError>) -> bool {
     matches!(written, Err(StorageError::Conflict))
+}
+
+/// Successes, and whether a write that is answered so counts as written.
+pub(super) const IS_WRITTEN: [(u16, bool); 7] = [
+    (200, true),
+    (201, true),
+    (202, false),
+    (203, false),
+    (204, false),
+    (206, false),
+    (299, false),
+];
+
+/// Checks what became of a write that was answered so.
+pub(super) fn assert_written(
+    written: Result<Version, StorageError>,
+    status: u16,
+    is_written: bool,
+) {
+    assert_eq!(written.is_ok(), is_written, "{status}");
+    if let Err(error) = written {
+        let error = with_causes(&error);
+        let telling = format!("it answered {status} ");
+        assert!(
+            error.contains(&telling) && error.contains("to a write"),
+            "{error}"
+        );
+    }
 }
 
 async fn an_object_is_written_over_the_version_that_was_read_and_no_other(place: &dyn Objects) {

@@ -18,6 +18,7 @@ use crate::net::http;
 use crate::net::retry::Jitter;
 use crate::settings::{AppSettings, Reader};
 use crate::storage::Storage;
+use crate::storage::tests::{IS_WRITTEN, assert_written};
 
 /// A simulated bucket with scripted responses, an identity, and an STS that issues the keys
 /// `ASIA1`, `ASIA2` and so on.
@@ -278,15 +279,7 @@ async fn a_page_of_a_proxy_is_no_write() {
 
 #[tokio::test]
 async fn only_what_the_service_says_of_a_write_counts_as_written() {
-    for (status, is_written) in [
-        (200, true),
-        (201, true),
-        (202, false),
-        (203, false),
-        (204, false),
-        (206, false),
-        (299, false),
-    ] {
+    for (status, is_written) in IS_WRITTEN {
         let answer = move |_: &str| {
             let status = StatusCode::from_u16(status).unwrap();
             (status, [("etag", "\"1\"")]).into_response()
@@ -294,15 +287,7 @@ async fn only_what_the_service_says_of_a_write_counts_as_written() {
         let bucket = Double::start(answer).await.bucket();
         Objects::prepare(&bucket, soon()).await.unwrap();
         let written = bucket.write("a", "b".into(), None).await;
-        assert_eq!(written.is_ok(), is_written, "{status}");
-        if let Err(error) = written {
-            let error = crate::error::with_causes(&error);
-            let telling = format!("it answered {status} ");
-            assert!(
-                error.contains(&telling) && error.contains("to a write"),
-                "{error}"
-            );
-        }
+        assert_written(written, status, is_written);
     }
 }
 
