@@ -174,7 +174,7 @@ async fn where_no_later_run_goes_on_a_source_that_ends_the_reading_is_a_failure(
     ] {
         for page in [0, 1] {
             let mut world = World::with_records(250);
-            world.goes_on = false;
+            world.has_budget = false;
             let mut faults = vec![None; page];
             faults.push(Some(fault.clone()));
             world.state().source_faults = faults.into();

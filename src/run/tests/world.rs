@@ -106,7 +106,8 @@ pub struct World {
     pub stopping: watch::Sender<bool>,
     pub pace: Arc<Pace>,
     pub filter: Filter,
-    pub goes_on: bool,
+    /// Without one, no later run goes on where a run ends.
+    pub has_budget: bool,
 }
 
 impl World {
@@ -120,7 +121,7 @@ impl World {
             stopping: watch::Sender::new(false),
             pace: Arc::default(),
             filter: Filter::default(),
-            goes_on: true,
+            has_budget: true,
             clock: Arc::new(move || at("08:00:00") + began.elapsed()),
         };
         for n in 0..count {
@@ -177,7 +178,7 @@ impl World {
             pace: &self.pace,
             clock: &self.clock,
             stopping: &self.stopping.subscribe(),
-            budget: self.goes_on.then_some(budget),
+            budget: self.has_budget.then_some(budget),
         };
         run.make(&mut ledger, progress).await
     }
