@@ -1,6 +1,6 @@
 //! The proof of arrival for a destination. Records missing from the table are delivered again, once.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -10,24 +10,13 @@ use super::layers::Built;
 use super::{App, Layers, Route};
 use crate::arrival::{self, Proof, WORKSPACE, Workspace};
 use crate::azure::cloud::Cloud;
-use crate::clock::hour;
 use crate::destination::{KINDS, Kind, Tools};
 use crate::net::retry::Deadline;
 use crate::record::LogId;
 use crate::report::{Report, label};
 use crate::run::{Stretch, StretchLedger, Until};
 use crate::settings::SettingsError;
-use crate::state::{ArrivalStore, Found, Timing};
-
-/// These ids by the hour in which their records were stored. Each id has a time.
-fn by_hour(ids: &BTreeSet<LogId>) -> Vec<BTreeSet<LogId>> {
-    let mut hours: BTreeMap<_, BTreeSet<LogId>> = BTreeMap::new();
-    for id in ids {
-        let hour = id.stored_at().map(hour);
-        hours.entry(hour).or_default().insert(id.clone());
-    }
-    hours.into_values().collect()
-}
+use crate::state::{ArrivalStore, Found, Timing, by_hour};
 
 impl Layers {
     /// Whether `ARRIVAL` is on.
@@ -119,7 +108,7 @@ impl App {
     ) {
         let (mut done, mut delivered) = (BTreeSet::new(), 0);
         let mut problems = BTreeSet::new();
-        for ids in by_hour(missing) {
+        for ids in by_hour(missing).into_values() {
             let again = self.deliver_again(route, &ids, Some(deadline.remaining()));
             let again = again.await;
             report.count_in(&again);

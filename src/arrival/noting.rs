@@ -114,8 +114,9 @@ mod tests {
         other.save(deadline).await.unwrap();
         assert!(noting.save(deadline).await.is_err());
         let due = proof.store.see(deadline, |it| it.due(AT_ONCE, now)).await;
-        let noted: Vec<_> = due.unwrap().remove(0).ids.into_iter().collect();
-        assert_eq!(noted, [record(1).log_id, record(4).log_id]);
+        let noted = proof.store.ids(&due.unwrap()[0], now, deadline).await;
+        let expected = [record(1).log_id, record(4).log_id].into();
+        assert_eq!(noted.unwrap(), Some(expected));
     }
 
     #[test]

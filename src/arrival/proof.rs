@@ -118,11 +118,7 @@ impl Proof {
     /// Notes what the destination has acknowledged. Returns whether the note is stored.
     pub(super) async fn accept(&self, ids: &BTreeSet<LogId>, deadline: Deadline) -> bool {
         let now = self.now();
-        let changed = self.store.change(deadline, |it| {
-            it.accept(ids, now);
-            it.take_given_up()
-        });
-        let given_up = self.note(changed.await);
+        let given_up = self.note(self.store.accept(ids, now, deadline).await);
         self.given_up
             .fetch_add(given_up.unwrap_or_default(), Ordering::Relaxed);
         given_up.is_some()
@@ -143,6 +139,7 @@ impl Proof {
         if is_pause {
             return Vec::new();
         }
+        self.note(self.store.tidy(deadline).await);
         let due = self.store.see(deadline, |it| it.due(self.timing, now));
         let mut due = self.note(due.await).unwrap_or_default();
         // The query may fail for that hour only, so the hours after it come first.
@@ -155,7 +152,7 @@ impl Proof {
         };
         for wanted in &due {
             match self.find(wanted, deadline).await {
-                Ok(it) => found.push(it),
+                Ok(it) => found.extend(it),
                 Err(error) => {
                     failure = Some(error);
                     hour = Some(wanted.hour);
@@ -177,13 +174,16 @@ impl Proof {
         found
     }
 
-    /// Which records of an hour are in the table.
-    async fn find(&self, wanted: &Wanted, deadline: Deadline) -> Result<Found, AskError> {
+    /// Which records of an hour are in the table; `None` if it has to be looked for later.
+    async fn find(&self, wanted: &Wanted, deadline: Deadline) -> Result<Option<Found>, AskError> {
         let table = self.table.as_ref().map_err(Clone::clone)?;
-        let ids: Vec<_> = wanted.ids.iter().collect();
+        let Some(ids) = self.store.ids(wanted, self.now(), deadline).await? else {
+            return Ok(None);
+        };
+        let ids: Vec<_> = ids.iter().collect();
         let mut found = Found {
             hour: wanted.hour,
-            accepted: u64::try_from(ids.len()).unwrap_or(u64::MAX),
+            accepted: wanted.accepted,
             landed: 0,
             missing: BTreeSet::new(),
         };
@@ -204,7 +204,7 @@ impl Proof {
             found.landed += answer.landed;
             found.missing.extend(answer.missing);
         }
-        Ok(found)
+        Ok(Some(found))
     }
 
     /// Stores what was found, and reports what is missing. Returns the records to deliver again. Records

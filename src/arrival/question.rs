@@ -13,7 +13,7 @@ use crate::clock::to_seconds;
 use crate::net::retry::GaveUp;
 use crate::record::LogId;
 use crate::settings::SettingsError;
-use crate::state::MOST_IDS;
+use crate::state::{ArrivalsError, MOST_HOURS, MOST_IDS};
 
 /// The table that gets the rows.
 pub(super) const TABLE: &str = "Auth0AM_CL";
@@ -33,6 +33,8 @@ pub(crate) enum AskError {
     Settings(#[from] SettingsError),
     #[error(transparent)]
     Query(#[from] GaveUp<LogQueryError>),
+    #[error(transparent)]
+    Ids(#[from] ArrivalsError),
     #[error("the workspace answered the query in a form that is not known")]
     Form,
     #[error("the time of the run was over before the workspace had answered the query")]
@@ -45,8 +47,8 @@ pub(crate) enum AskError {
     #[error("the table has more than {most} rows of one second, {}, which are too many to list", to_seconds(*second))]
     Crowded { second: DateTime<Utc>, most: usize },
     #[error(
-        "{count} acknowledged records will not be looked for, as no more than {MOST_IDS} are kept until \
-         then; `auth0-poller audit` looks for all of an hour"
+        "{count} acknowledged records will not be looked for, as no more than {MOST_IDS} of an hour and \
+         {MOST_HOURS} hours are kept until then; `auth0-poller audit` looks for all of an hour"
     )]
     TooMany { count: u64 },
 }

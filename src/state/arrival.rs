@@ -2,9 +2,11 @@
 //! it was found in the table.
 //!
 //! The ids of an hour are kept as long as the hour is, so a record that is delivered again does not
-//! count twice. They are written before the checkpoint: a run that is killed in between delivers them
-//! again.
+//! count twice. If they are many, they have an object of their own, which is in memory only while it is
+//! read or changed. They are written before the hour's state is, and that before the checkpoint: a run
+//! that is killed in between delivers the records again.
 
+mod ids;
 mod store;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -12,18 +14,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
-pub(crate) use self::store::ArrivalStore;
-use super::packed::{pack, unpack};
+use self::ids::KeptIds;
+pub(crate) use self::ids::MOST_IDS;
+pub(crate) use self::store::{ArrivalStore, ArrivalsError};
 use crate::clock::{hour, is_reckonable};
 use crate::record::{LogId, is_future};
 use crate::report::Arrival;
 
 /// Version of the stored form.
 const FORMAT: u32 = 1;
-/// Maximum number of ids kept, over all hours: two or three megabytes.
-pub(crate) const MOST_IDS: u64 = 150_000;
-/// Maximum size of the ids of an hour, in bytes.
-const MOST_BYTES: usize = 16 * 1024 * 1024;
+/// Maximum number of hours: more than there are in the 30 days that Auth0 keeps records at most.
+pub(crate) const MOST_HOURS: usize = 1_000;
 /// How long an hour is reported.
 const TOLD: TimeDelta = TimeDelta::days(1);
 /// How long an hour is reported of which records are missing. After a daily cap, which may last for a day, it
@@ -46,6 +47,9 @@ pub(crate) struct Arrivals {
     /// By the hour's beginning.
     hours: BTreeMap<DateTime<Utc>, Hour>,
     looked_at: Option<DateTime<Utc>>,
+    /// Hours that are forgotten, and the objects of whose ids are to be removed.
+    #[serde(default)]
+    gone: BTreeSet<DateTime<Utc>>,
     /// Records that were given up although it is not known whether they arrived.
     #[serde(skip)]
     given_up: u64,
@@ -53,10 +57,10 @@ pub(crate) struct Arrivals {
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct Hour {
-    /// Packed ids.
-    ids: String,
-    /// How many ids these are.
+    /// How many ids are kept.
     accepted: u64,
+    /// The packed ids; `None` if they have an object of their own. Earlier versions kept all of them here.
+    ids: Option<String>,
     /// When the newest of them was noted.
     delivered_at: DateTime<Utc>,
     stage: Stage,
@@ -106,7 +110,8 @@ pub(crate) struct Wanted {
     pub hour: DateTime<Utc>,
     /// When the newest of these records was delivered.
     pub delivered_at: DateTime<Utc>,
-    pub ids: BTreeSet<LogId>,
+    /// How many these are.
+    pub accepted: u64,
     /// Whether the answer must say which of them are missing.
     pub by_name: bool,
 }
@@ -158,7 +163,7 @@ impl Hour {
     fn is_sound(&self) -> bool {
         let seen_at = self.seen.map(|it| it.at);
         let times = [Some(self.delivered_at), self.sent_again_at, seen_at];
-        times.into_iter().flatten().all(is_reckonable) && count(&ids_of(&self.ids)) == self.accepted
+        times.into_iter().flatten().all(is_reckonable) && ids::is_sound(self)
     }
 }
 
@@ -166,71 +171,72 @@ impl Arrivals {
     fn is_sound(&self) -> bool {
         let mut hours = self.hours.iter();
         hours.all(|(begin, hour)| is_reckonable(*begin) && hour.is_sound())
+            && self.gone.iter().copied().all(is_reckonable)
     }
 
-    /// Adds records that were acknowledged. Ids without a time are left out, because they belong to no
-    /// hour. Returns whether any record is new.
-    pub fn accept(&mut self, ids: &BTreeSet<LogId>, now: DateTime<Utc>) -> bool {
-        let mut by_hour: BTreeMap<_, BTreeSet<LogId>> = BTreeMap::new();
-        for id in ids {
-            if let Some(hour) = id.stored_at().map(hour) {
-                by_hour.entry(hour).or_default().insert(id.clone());
-            }
-        }
+    /// Notes which ids are kept of these hours. Returns whether their number has changed.
+    fn keep(&mut self, hours: &BTreeMap<DateTime<Utc>, KeptIds>, now: DateTime<Utc>) -> bool {
         let mut is_news = false;
-        for (hour, new) in by_hour {
-            let known = self.hours.get(&hour);
-            let mut all = known.map(|it| ids_of(&it.ids)).unwrap_or_default();
-            let before = all.len();
-            all.extend(new);
-            if all.len() == before {
+        for (hour, kept) in hours {
+            if kept.here.is_none() {
+                self.gone.remove(hour);
+            }
+            let known = self.hours.get(hour);
+            if known.map_or(0, |it| it.accepted) == kept.count {
                 continue;
             }
             is_news = true;
             // If all that was sent again has arrived, the turn is that of the new ones.
             let unfinished = known.filter(|it| it.stage != Stage::Whole);
             let changed = Hour {
-                ids: pack(&all),
-                accepted: count(&all),
+                accepted: kept.count,
+                ids: kept.here.clone(),
                 delivered_at: now,
                 stage: Stage::Delivered,
                 seen: known.and_then(|it| it.seen),
                 sent_again_at: unfinished.and_then(|it| it.sent_again_at),
-                lost: known.map_or(0, |it| it.lost),
+                lost: known.map_or(0, |it| it.lost.min(kept.count)),
                 was_void: known.is_some_and(|it| it.was_void),
                 is_retried: unfinished.is_some_and(|it| it.is_retried),
             };
-            self.hours.insert(hour, changed);
+            self.hours.insert(*hour, changed);
         }
         self.forget(now);
         is_news
     }
 
-    /// Forgets hours that were reported long enough. If too many ids are left, forgets more hours:
-    /// first those of which all records were found, because there is nothing left to report.
+    /// Forgets hours that were reported long enough, or of which no id is left. If too many hours are left,
+    /// forgets more: first those of which all records were found, because there is nothing left to report.
     fn forget(&mut self, now: DateTime<Utc>) {
         self.format = FORMAT;
         self.bring_back(now);
-        self.hours.retain(|_, hour| {
+        let told_enough = self.hours.extract_if(.., |_, hour| {
             let told = match hour.stage {
                 Stage::Lost => LOST_TOLD,
                 _ => TOLD,
             };
-            !hour.is_done() || now - hour.last_sent_at() < told
+            hour.accepted == 0 || hour.is_done() && now - hour.last_sent_at() >= told
         });
-        let all = |hours: &BTreeMap<_, Hour>| hours.values().map(|it| it.accepted).sum::<u64>();
-        while all(&self.hours) > MOST_IDS {
+        let told_enough = told_enough.filter(|(_, it)| it.ids.is_none());
+        self.gone.extend(told_enough.map(|(hour, _)| hour));
+        while self.hours.len() > MOST_HOURS {
             let whole = self.hours.iter().find(|(_, it)| it.stage == Stage::Whole);
             let oldest = whole.or(self.hours.iter().next()).map(|(hour, _)| *hour);
-            let Some(hour) = oldest.and_then(|it| self.hours.remove(&it)) else {
+            let Some((begin, hour)) = oldest.and_then(|it| self.hours.remove_entry(&it)) else {
                 break;
             };
+            if hour.ids.is_none() {
+                self.gone.insert(begin);
+            }
             self.given_up += match hour.stage {
                 Stage::Whole => 0,
                 // What is missing may still arrive, or be delivered once more.
                 Stage::Lost => hour.lost,
                 Stage::Delivered | Stage::Short | Stage::SentAgain => hour.accepted,
             };
+        }
+        while self.gone.len() > MOST_HOURS {
+            self.gone.pop_first();
         }
     }
 
@@ -266,7 +272,7 @@ impl Arrivals {
         let wanted = due.map(|(hour, it)| Wanted {
             hour: *hour,
             delivered_at: it.delivered_at,
-            ids: ids_of(&it.ids),
+            accepted: it.accepted,
             by_name: it.stage != Stage::Delivered,
         });
         wanted.collect()
@@ -392,17 +398,20 @@ impl Arrivals {
     }
 }
 
+/// These ids by the hour in which their records were stored. Ids without a time belong to no hour.
+pub(crate) fn by_hour(ids: &BTreeSet<LogId>) -> BTreeMap<DateTime<Utc>, BTreeSet<LogId>> {
+    let mut hours: BTreeMap<_, BTreeSet<LogId>> = BTreeMap::new();
+    for id in ids {
+        if let Some(hour) = id.stored_at().map(hour) {
+            hours.entry(hour).or_default().insert(id.clone());
+        }
+    }
+    hours
+}
+
 /// Saturating, because someone else may have written what is stored.
 fn sum(counts: impl Iterator<Item = u64>) -> u64 {
     counts.fold(0, u64::saturating_add)
-}
-
-fn ids_of(packed: &str) -> BTreeSet<LogId> {
-    unpack(packed, MOST_BYTES).unwrap_or_default()
-}
-
-fn count(ids: &BTreeSet<LogId>) -> u64 {
-    u64::try_from(ids.len()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

@@ -12,7 +12,9 @@ mod ledger;
 mod packed;
 mod store;
 
-pub(crate) use self::arrival::{ArrivalStore, Found, MOST_IDS, Timing, Wanted};
+pub(crate) use self::arrival::{
+    ArrivalStore, ArrivalsError, Found, MOST_HOURS, MOST_IDS, Timing, Wanted, by_hour,
+};
 pub(crate) use self::checkpoint::Checkpoint;
 pub(crate) use self::counted::Counting;
 pub(crate) use self::dead_letter::DeadLetterStore;

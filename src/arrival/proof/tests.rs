@@ -44,13 +44,18 @@ fn deadline() -> Deadline {
 /// A proof that queries the workspace at this address.
 fn proof(address: &str, clock: &Clock) -> Proof {
     let storage = Arc::new(Storage::over(Memory::default(), Jitter::seeded(1)));
+    proof_in(&storage, address, clock)
+}
+
+/// The same, over this storage.
+fn proof_in(storage: &Arc<Storage>, address: &str, clock: &Clock) -> Proof {
     let timing = Timing {
         after: TimeDelta::minutes(20),
         again: TimeDelta::hours(1),
     };
     Proof::new(
         "log-analytics".into(),
-        ArrivalStore::new(storage, "acme", "log-analytics"),
+        ArrivalStore::new(Arc::clone(storage), "acme", "log-analytics"),
         timing,
         simulated::query(address, clock),
         clock,
@@ -62,24 +67,44 @@ async fn what_is_given_up_before_anybody_looked_for_it_is_told_once() {
     let begin: DateTime<Utc> = "2026-11-21T09:00:00Z".parse().unwrap();
     let clock: Clock = Arc::new(move || begin);
     let proof = proof("http://127.0.0.1:9", &clock);
-    for (hour, count) in [(1, 100_000), (2, 50_001)] {
-        let hour = begin - TimeDelta::hours(hour);
-        let id = |n| LogId::synthetic("900", hour + TimeDelta::microseconds(n));
-        assert!(
-            proof
-                .accept(&(0..count).map(id).collect(), deadline())
-                .await
-        );
-    }
+    let id = |n| LogId::synthetic("900", begin + TimeDelta::microseconds(n));
+    let ids = (0..150_003).map(id).collect();
+    assert!(proof.accept(&ids, deadline()).await);
     let mut told = Vec::new();
     for _ in 0..2 {
         let mut report = Report::default();
         proof.tell(&mut report, deadline()).await;
         told.push(report.unasked);
     }
-    let why = "50001 acknowledged records will not be looked for, as no more than 150000 are \
-               kept until then; `auth0-poller audit` looks for all of an hour";
+    let why = "3 acknowledged records will not be looked for, as no more than 150000 of an hour and \
+               1000 hours are kept until then; `auth0-poller audit` looks for all of an hour";
     assert_eq!(told, [Some(why.to_owned()), None]);
+}
+
+#[tokio::test]
+async fn a_look_removes_the_ids_of_forgotten_hours() {
+    let (begin, minutes, clock) = clock("2026-11-21T09:00:00Z");
+    let storage = Arc::new(Storage::over(Memory::default(), Jitter::seeded(1)));
+    let proof = proof_in(&storage, "http://127.0.0.1:9", &clock);
+    let id = |n| LogId::synthetic("900", begin + TimeDelta::milliseconds(n));
+    proof.accept(&(0..101).map(id).collect(), deadline()).await;
+    minutes.store(20, Ordering::Relaxed);
+    let found = Found {
+        hour: begin,
+        accepted: 101,
+        landed: 101,
+        missing: BTreeSet::new(),
+    };
+    let mut report = Report::default();
+    proof.settle(&[found], &mut report, deadline()).await;
+    minutes.store(24 * 60, Ordering::Relaxed);
+    let later = LogId::synthetic("900", begin + TimeDelta::days(1));
+    proof.accept(&[later].into(), deadline()).await;
+    let folder = "arrival/acme/log-analytics";
+    let kept = async || storage.list(folder, deadline()).await.unwrap().len();
+    assert_eq!(kept().await, 1);
+    proof.look(deadline()).await;
+    assert_eq!(kept().await, 0);
 }
 
 #[tokio::test]

@@ -1,14 +1,9 @@
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::ops::{Deref, DerefMut};
 
 use super::*;
-use crate::net::retry::{Deadline, Jitter};
-use crate::storage::Storage;
-use crate::storage::faulty::{Fault, Faulty, Operation};
-use crate::storage::memory::Memory;
 
 mod outages;
+mod stored;
 
 const TIMING: Timing = Timing {
     after: TimeDelta::minutes(20),
@@ -36,9 +31,9 @@ fn found(hour: u32, accepted: u64, missing: &BTreeSet<LogId>) -> Found {
     }
 }
 
-fn due(arrivals: &Arrivals, clock: &str) -> Vec<(DateTime<Utc>, usize, bool)> {
+fn due(arrivals: &Arrivals, clock: &str) -> Vec<(DateTime<Utc>, u64, bool)> {
     let due = arrivals.due(TIMING, at(clock)).into_iter();
-    due.map(|it| (it.hour, it.ids.len(), it.by_name)).collect()
+    due.map(|it| (it.hour, it.accepted, it.by_name)).collect()
 }
 
 fn told(arrivals: &Arrivals) -> [u64; 4] {
@@ -46,9 +41,55 @@ fn told(arrivals: &Arrivals) -> [u64; 4] {
     [told.accepted, told.landed, told.missing, arrivals.lost()]
 }
 
+fn count(ids: &BTreeSet<LogId>) -> u64 {
+    u64::try_from(ids.len()).unwrap()
+}
+
+/// What was acknowledged, with the ids that the store keeps.
+#[derive(Default)]
+struct Kept {
+    arrivals: Arrivals,
+    ids: BTreeMap<DateTime<Utc>, BTreeSet<LogId>>,
+}
+
+impl Kept {
+    /// Returns whether any record is new.
+    fn accept(&mut self, ids: &BTreeSet<LogId>, now: DateTime<Utc>) -> bool {
+        let mut hours = BTreeMap::new();
+        for (hour, new) in by_hour(ids) {
+            let all = self.ids.entry(hour).or_default();
+            all.extend(new);
+            let kept = KeptIds {
+                count: count(all),
+                here: None,
+            };
+            hours.insert(hour, kept);
+        }
+        let is_news = self.arrivals.keep(&hours, now);
+        for hour in &self.arrivals.gone {
+            self.ids.remove(hour);
+        }
+        is_news
+    }
+}
+
+impl Deref for Kept {
+    type Target = Arrivals;
+
+    fn deref(&self) -> &Arrivals {
+        &self.arrivals
+    }
+}
+
+impl DerefMut for Kept {
+    fn deref_mut(&mut self) -> &mut Arrivals {
+        &mut self.arrivals
+    }
+}
+
 /// Three records of one hour and two of the next.
-fn delivered() -> Arrivals {
-    let mut arrivals = Arrivals::default();
+fn delivered() -> Kept {
+    let mut arrivals = Kept::default();
     let all = ids(8, [0, 30, 59]).into_iter().chain(ids(9, [0, 1]));
     assert!(arrivals.accept(&all.collect(), at("09:10:00")));
     arrivals
@@ -73,7 +114,7 @@ fn records_count_in_the_hour_of_their_ids_and_those_delivered_again_count_once()
 
 #[test]
 fn what_was_delivered_while_a_clock_was_ahead_is_looked_for_once_it_is_right_again() {
-    let mut arrivals = Arrivals::default();
+    let mut arrivals = Kept::default();
     arrivals.accept(&ids(8, [0, 30]), at("09:10:00") + TimeDelta::days(300));
     assert_eq!(due(&arrivals, "10:00:00"), []);
     arrivals.accept(&ids(9, [1]), at("09:10:00"));
@@ -81,7 +122,7 @@ fn what_was_delivered_while_a_clock_was_ahead_is_looked_for_once_it_is_right_aga
     assert_eq!(due(&arrivals, "09:30:00"), all);
 
     // A clock that is behind for one run changes nothing that was noted before.
-    let mut arrivals = Arrivals::default();
+    let mut arrivals = Kept::default();
     arrivals.accept(&ids(8, [0, 30]), at("09:10:00"));
     arrivals.accept(&ids(7, [1]), at("09:10:00") - TimeDelta::days(1));
     let other = [(at("07:00:00"), 1, false)];
@@ -188,7 +229,7 @@ fn what_comes_to_an_hour_that_was_made_whole_has_a_turn_of_its_own() {
 }
 
 /// The missing one of these was delivered again, and is still to be looked for.
-fn sent_again(missing: &BTreeSet<LogId>) -> Arrivals {
+fn sent_again(missing: &BTreeSet<LogId>) -> Kept {
     let mut arrivals = delivered();
     for clock in ["09:30:00", "10:30:00"] {
         arrivals.find(&[found(8, 3, missing)], at(clock));
@@ -294,150 +335,81 @@ fn what_is_kept_is_bounded_in_time_and_number() {
         arrivals.accept(&ids(11, [hours]), later);
         assert_eq!(arrivals.hours.len(), kept, "{hours}");
     }
-
-    let many = |hour: u32, count: i64| -> BTreeSet<LogId> {
-        let begin = at(&format!("{hour:02}:00:00"));
-        (0..count)
-            .map(|n| LogId::synthetic("900", begin + TimeDelta::microseconds(n)))
-            .collect()
-    };
-    let mut arrivals = Arrivals::default();
-    for hour in [1, 2, 3] {
-        arrivals.accept(&many(hour, 50_000), at("04:00:00"));
-    }
-    assert_eq!(arrivals.hours.len(), 3);
-    arrivals.find(&[found(2, 50_000, &BTreeSet::new())], at("04:20:00"));
-    // The finished hour goes first, then the oldest.
-    arrivals.accept(&many(4, 1), at("04:20:00"));
-    let kept: Vec<_> = arrivals.hours.keys().copied().collect();
-    assert_eq!(kept, [at("01:00:00"), at("03:00:00"), at("04:00:00")]);
-    assert_eq!(arrivals.take_given_up(), 0);
-    arrivals.accept(&many(5, 50_000), at("05:20:00"));
-    assert_eq!(arrivals.take_given_up(), 50_000);
-    assert_eq!(arrivals.take_given_up(), 0);
-    let kept: Vec<_> = arrivals.hours.keys().copied().collect();
-    assert_eq!(kept, [at("03:00:00"), at("04:00:00"), at("05:00:00")]);
 }
 
-/// A tenant with so many records that not all hours of a day are kept.
+/// One record of each of a thousand hours, which are all that are kept. The last of them ends at eight.
+fn thousand_hours() -> Kept {
+    let mut arrivals = Kept::default();
+    let ids =
+        (1..=1_000).map(|hours| LogId::synthetic("900", at("08:00:00") - TimeDelta::hours(hours)));
+    arrivals.accept(&ids.collect(), at("08:10:00"));
+    assert_eq!((arrivals.hours.len(), arrivals.gone.len()), (1_000, 0));
+    arrivals
+}
+
+/// As if nobody could look for them.
+#[test]
+fn of_too_many_hours_a_finished_one_goes_first_and_then_the_oldest() {
+    let mut arrivals = thousand_hours();
+    let oldest = at("08:00:00") - TimeDelta::hours(1_000);
+    arrivals.find(&[found(7, 1, &BTreeSet::new())], at("08:30:00"));
+    arrivals.accept(&ids(8, [0, 1]), at("08:30:00"));
+    assert_eq!(arrivals.gone, [at("07:00:00")].into());
+    assert_eq!(arrivals.take_given_up(), 0);
+    arrivals.accept(&ids(9, [0]), at("09:30:00"));
+    assert_eq!(arrivals.gone, [at("07:00:00"), oldest].into());
+    assert_eq!((arrivals.hours.len(), arrivals.take_given_up()), (1_000, 1));
+    assert_eq!(arrivals.take_given_up(), 0);
+    // An hour that was forgotten begins anew.
+    arrivals.accept(&ids(7, [30]), at("09:30:00"));
+    assert!(!arrivals.gone.contains(&at("07:00:00")));
+    assert_eq!(
+        due(&arrivals, "09:50:00").last(),
+        Some(&(at("09:00:00"), 1, false))
+    );
+    assert!(due(&arrivals, "09:50:00").contains(&(at("07:00:00"), 1, false)));
+}
+
+#[test]
+fn of_the_hours_whose_ids_are_to_be_removed_the_newest_are_kept() {
+    let mut arrivals = thousand_hours();
+    arrivals.gone = (2_000..3_001)
+        .map(|hours| at("08:00:00") - TimeDelta::hours(hours))
+        .collect();
+    arrivals.accept(&ids(8, [0]), at("08:30:00"));
+    assert_eq!(arrivals.gone.len(), 1_000);
+    assert!(
+        arrivals
+            .gone
+            .contains(&(at("08:00:00") - TimeDelta::hours(1_000)))
+    );
+}
+
 #[test]
 fn what_is_missing_for_good_is_told_as_long_as_there_is_room_for_it() {
-    let begin = at("03:00:00");
-    let many = |hours: i64, count: i64| -> BTreeSet<LogId> {
-        let hour = begin + TimeDelta::hours(hours);
-        (0..count)
-            .map(|n| LogId::synthetic("900", hour + TimeDelta::microseconds(n)))
-            .collect()
+    let mut arrivals = Kept::default();
+    let begin = at("08:00:00") - TimeDelta::hours(1_000);
+    let three =
+        [0, 1, 2].map(|minutes| LogId::synthetic("900", begin + TimeDelta::minutes(minutes)));
+    arrivals.accept(&three.clone().into(), at("08:10:00"));
+    let still = Found {
+        hour: begin,
+        accepted: 3,
+        landed: 2,
+        missing: [three[0].clone()].into(),
     };
-    let mut arrivals = Arrivals::default();
-    arrivals.accept(&many(0, 50_000), at("04:00:00"));
-    let missing = ids(3, [0]);
-    for clock in ["04:20:00", "05:20:00"] {
-        arrivals.find(&[found(3, 50_000, &missing)], at(clock));
+    for clock in ["08:30:00", "09:30:00"] {
+        arrivals.find(std::slice::from_ref(&still), at(clock));
     }
-    arrivals.send_again(&missing, at("05:20:00"));
-    let verdict = arrivals.find(&[found(3, 50_000, &missing)], at("05:40:00"));
+    arrivals.send_again(&still.missing, at("09:30:00"));
+    let verdict = arrivals.find(std::slice::from_ref(&still), at("09:50:00"));
     assert_eq!((verdict.lost.len(), arrivals.lost()), (1, 1));
-    for hour in 1..=3 {
-        let begin = begin + TimeDelta::hours(hour);
-        arrivals.accept(&many(hour, 50_000), begin + TimeDelta::hours(1));
-        let whole = Found {
-            hour: begin,
-            accepted: 50_000,
-            landed: 50_000,
-            missing: BTreeSet::new(),
-        };
-        arrivals.find(&[whole], begin + TimeDelta::minutes(80));
-        assert_eq!(arrivals.lost(), 1, "{hour}");
-    }
+    let others = (1..1_000).map(|hours| LogId::synthetic("900", begin + TimeDelta::hours(hours)));
+    arrivals.accept(&others.collect(), at("09:50:00"));
+    arrivals.find(&[found(7, 1, &BTreeSet::new())], at("10:10:00"));
+    arrivals.accept(&ids(8, [0]), at("10:10:00"));
+    assert_eq!((arrivals.lost(), arrivals.take_given_up()), (1, 0));
     // Where nothing is whole, it is told with what is given up.
-    arrivals.take_given_up();
-    for hour in 4..=6 {
-        arrivals.accept(&many(hour, 50_000), begin + TimeDelta::hours(hour + 1));
-    }
+    arrivals.accept(&ids(9, [0]), at("10:10:00"));
     assert_eq!((arrivals.lost(), arrivals.take_given_up()), (0, 1));
-}
-
-#[tokio::test]
-async fn two_processes_add_to_the_same_and_what_is_no_change_is_not_written() {
-    let storage = Arc::new(Storage::over(Memory::default(), Jitter::seeded(1)));
-    let deadline = Deadline::after(Duration::from_mins(1));
-    let store = || ArrivalStore::new(Arc::clone(&storage), "acme.eu.auth0.com", "log-analytics");
-    let (old, new) = (store(), store());
-    let add = |minute: i64| move |it: &mut Arrivals| it.accept(&ids(8, [minute]), at("09:00:00"));
-    assert!(old.change(deadline, add(1)).await.unwrap());
-    assert!(new.change(deadline, add(2)).await.unwrap());
-    assert!(old.change(deadline, add(3)).await.unwrap());
-    let path = "arrival/acme.eu.auth0.com/log-analytics.json";
-    let before = storage.read(path, deadline).await.unwrap().unwrap();
-    assert!(!old.change(deadline, add(2)).await.unwrap());
-    let after = storage.read(path, deadline).await.unwrap().unwrap();
-    assert_eq!(before, after);
-    let due = |it: &Arrivals| it.due(TIMING, at("10:00:00"));
-    let seen = store().see(deadline, due).await.unwrap();
-    assert_eq!(seen[0].ids, ids(8, [1, 2, 3]));
-}
-
-#[tokio::test(start_paused = true)]
-async fn what_was_found_counts_once_although_the_answer_to_its_writing_was_lost() {
-    let is_lost = Arc::new(AtomicBool::new(false));
-    let losing = Faulty::over(Memory::default(), {
-        let is_lost = Arc::clone(&is_lost);
-        move |operation, _| match operation {
-            Operation::Write if is_lost.swap(false, Ordering::Relaxed) => Fault::LoseAnswer,
-            _ => Fault::None,
-        }
-    });
-    let storage = Arc::new(Storage::over(losing, Jitter::seeded(1)));
-    let store = ArrivalStore::new(storage, "acme", "log-analytics");
-    let deadline = || Deadline::after(Duration::from_mins(10));
-    let all = ids(8, [0, 30, 59]);
-    let accept = |it: &mut Arrivals| it.accept(&all, at("09:10:00"));
-    store.change(deadline(), accept).await.unwrap();
-    // Finds no record, as in a table without rows.
-    let find = async |clock| {
-        let nothing = [found(8, 3, &all)];
-        let find = |it: &mut Arrivals| it.find(&nothing, at(clock));
-        is_lost.store(true, Ordering::Relaxed);
-        let verdict = store.change(deadline(), find).await.unwrap();
-        let told = store.see(deadline(), told).await.unwrap();
-        (verdict.lost.len(), told)
-    };
-    assert_eq!(find("09:30:00").await, (0, [3, 0, 3, 0]));
-    assert_eq!(find("10:30:00").await, (3, [3, 0, 3, 3]));
-}
-
-/// Someone else may be able to write it.
-#[tokio::test]
-async fn what_cannot_be_reckoned_with_is_begun_anew() {
-    let whole = |counts: u64, begin: &str, time: &str| {
-        let hour = format!(
-            r#"{{"ids":"{}","accepted":{counts},"delivered_at":"{time}","stage":"lost","lost":{max},
-            "seen":{{"at":"{time}","accepted":{max},"landed":{max}}},"sent_again_at":"{time}"}}"#,
-            pack(&BTreeSet::new()),
-            max = u64::MAX,
-        );
-        let other = "2026-11-21T09:00:00Z";
-        format!(r#"{{"format":1,"hours":{{"{begin}":{hour},"{other}":{hour}}},"looked_at":null}}"#)
-    };
-    let (usual, far) = ("2026-11-21T08:00:00Z", "+262142-12-31T23:00:00Z");
-    for (counts, begin, time, is_used) in [
-        (0, usual, usual, true),
-        (1, usual, usual, false),
-        (0, far, usual, false),
-        (0, usual, far, false),
-        (0, "-262143-01-01T00:00:00Z", usual, false),
-    ] {
-        let storage = Arc::new(Storage::over(Memory::default(), Jitter::seeded(1)));
-        let deadline = Deadline::after(Duration::from_mins(1));
-        let json = bytes::Bytes::from(whole(counts, begin, time));
-        let path = "arrival/acme/log-analytics.json";
-        storage.write(path, json, None, deadline).await.unwrap();
-        let store = ArrivalStore::new(storage, "acme", "log-analytics");
-        let seen = store.see(deadline, |it| {
-            let _ = (it.due(TIMING, at("12:00:00")), it.lost());
-            it.told().accepted
-        });
-        assert_eq!(seen.await.unwrap() > 0, is_used, "{counts} {begin} {time}");
-    }
 }

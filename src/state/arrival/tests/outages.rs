@@ -7,7 +7,7 @@ use fastrand::Rng;
 use super::*;
 
 /// A workspace whose daily cap was reached at half past eight takes nothing until half past eleven.
-pub(super) fn after_an_outage() -> Arrivals {
+pub(super) fn after_an_outage() -> Kept {
     let mut arrivals = delivered();
     let (of_8, of_9) = (ids(8, [59]), ids(9, [0, 1]));
     let nothing = [found(8, 3, &of_8), found(9, 2, &of_9)];
@@ -153,12 +153,13 @@ impl Table {
         }
     }
 
-    fn look(&self, wanted: &Wanted) -> Found {
-        let missing: BTreeSet<_> = wanted.ids.difference(&self.rows).cloned().collect();
+    fn look(&self, wanted: &Wanted, kept: &Kept) -> Found {
+        let ids = &kept.ids[&wanted.hour];
+        let missing: BTreeSet<_> = ids.difference(&self.rows).cloned().collect();
         Found {
             hour: wanted.hour,
-            accepted: count(&wanted.ids),
-            landed: count(&wanted.ids) - count(&missing),
+            accepted: wanted.accepted,
+            landed: count(ids) - count(&missing),
             missing: if wanted.by_name {
                 missing
             } else {
@@ -188,7 +189,7 @@ fn whatever_one_outage_drops_arrives_and_what_is_always_dropped_is_told() {
             rows: BTreeSet::new(),
             deliveries: BTreeMap::new(),
         };
-        let (mut arrivals, mut told) = (Arrivals::default(), BTreeSet::new());
+        let (mut arrivals, mut told) = (Kept::default(), BTreeSet::new());
         let mut left = records.clone();
         for minute in (0..80 * 60).step_by(10) {
             let now = begin + TimeDelta::minutes(minute);
@@ -199,7 +200,7 @@ fn whatever_one_outage_drops_arrives_and_what_is_always_dropped_is_told() {
             }
             left = later;
             let due = arrivals.due(TIMING, now);
-            let found: Vec<_> = due.iter().map(|it| table.look(it)).collect();
+            let found: Vec<_> = due.iter().map(|it| table.look(it, &arrivals)).collect();
             let verdict = arrivals.find(&found, now);
             told.extend(verdict.lost);
             table.deliver(&verdict.missing, now);
