@@ -17,7 +17,7 @@ use tempfile::TempDir;
 use crate::telemetry;
 
 /// Columns that every table has.
-const STANDARD: [(&str, &str); 11] = [
+const STANDARD: [(&str, &str); 12] = [
     ("TimeGenerated", "datetime"),
     ("Type", "string"),
     ("TenantId", "string"),
@@ -26,6 +26,7 @@ const STANDARD: [(&str, &str); 11] = [
     ("ManagementGroupName", "string"),
     ("Computer", "string"),
     ("RawData", "string"),
+    ("_BilledSize", "real"),
     ("_ItemId", "string"),
     ("_ResourceId", "string"),
     ("_SubscriptionId", "string"),

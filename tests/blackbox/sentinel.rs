@@ -12,6 +12,7 @@ use simulator::Fault;
 use simulator::workspace::Table;
 
 mod attack_protection;
+mod documented;
 mod microsoft;
 mod pages;
 mod rules;
