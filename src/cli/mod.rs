@@ -73,10 +73,11 @@ enum Command {
     },
     /// Show the state of each destination, from what its runs have left in the storage
     ///
-    /// The exit status is 1 if the newest run failed or ended a quarter of an hour ago or earlier
-    /// (longer with a `RUN_BUDGET` over `4m`), or if records may be missing; 2 if settings are missing
-    /// or bad and no run can begin. If no run has ended yet, it is 0, or 1 once the program has
-    /// answered as the function `Auth0Health` for a quarter of an hour.
+    /// The exit status is 1 if a state is `failing`, `stale` or `gap`: the newest run failed, or ended a
+    /// quarter of an hour ago or earlier (longer with a `RUN_BUDGET` over `4m`); or records may be
+    /// missing; or the destination takes none. It is 2 if settings are missing or bad and no run can
+    /// begin. If no run has ended yet, it is 0, or 1 once the program has answered as the function
+    /// `Auth0Health` for a quarter of an hour.
     Status {
         /// Print the JSON that the function `Auth0Health` answers with
         #[arg(long)]
