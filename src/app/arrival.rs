@@ -63,7 +63,8 @@ impl Layers {
 
     /// The destination in use to which the setting of the workspace belongs, if there is one.
     fn owner_of_workspace(&self) -> Option<&'static str> {
-        let configured = self.settings.get("DESTINATIONS").unwrap_or_default();
+        // A bad setting is reported where its destinations are built.
+        let configured = self.destinations().unwrap_or_default();
         let named = self.named().unwrap_or_default();
         let is_in_use = |kind: &Kind| {
             let is_named = named.iter().flatten().any(|it| it.name == kind.name);

@@ -50,7 +50,7 @@ impl Layers {
     }
 
     /// The names in `DESTINATIONS`, as they are written there.
-    pub(super) fn destinations(&self) -> Result<String, SettingsError> {
+    pub(in crate::app) fn destinations(&self) -> Result<String, SettingsError> {
         self.read(|reader| {
             let list = reader.get("DESTINATIONS").unwrap_or(KINDS[0].name);
             Some(list.to_owned())

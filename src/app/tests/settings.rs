@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::app::layers::setting_names;
+use crate::azure::cloud;
 use crate::destination::{KINDS, Kind};
 
 #[test]
@@ -269,5 +270,28 @@ fn no_message_quotes_a_value() {
         if let Err(error) = app(&changes) {
             assert!(!error.to_string().contains(secret), "{name}: {error}");
         }
+    }
+}
+
+/// `DESTINATIONS` need not be set for `log-analytics`, and `--destination` does not change that.
+#[test]
+fn the_workspace_is_that_of_the_destination_in_use_whether_it_is_named_or_the_default() {
+    let settings = |destinations| REFERENCE.into_iter().chain(RULE).chain(destinations);
+    for destinations in [
+        None,
+        Some(("DESTINATIONS", "log-analytics")),
+        Some(("DESTINATIONS", "archive, log-analytics")),
+        Some(("DESTINATIONS", "archive")),
+    ] {
+        let destination = Some("logs-ingestion".to_owned());
+        let purpose = Purpose::CommandLine { destination };
+        let layers = layers(settings(destinations).collect(), purpose);
+        let table = layers.table("logs-ingestion", "ARRIVAL", &cloud::PUBLIC);
+        let is_of_another = table.is_err_and(|problem| {
+            let problem = problem.to_string();
+            problem.contains("WorkspaceID is the workspace of log-analytics")
+        });
+        let is_in_use = destinations.is_none_or(|(_, names)| names.contains("log-analytics"));
+        assert_eq!(is_of_another, is_in_use, "{destinations:?}");
     }
 }
