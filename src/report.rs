@@ -238,6 +238,12 @@ impl Report {
         self.is_success() && self.caught_up && self.gap.is_none() && did == 0
     }
 
+    /// Whether the run ended without an error before it read anything, most likely because it was asked
+    /// to: it does not tell that an earlier error is over.
+    pub fn tells_nothing(&self) -> bool {
+        self.is_success() && !self.caught_up && self.fetched == 0
+    }
+
     /// Adds the report of a run that continued where this one ended.
     pub fn go_on_with(&mut self, next: Self) {
         self.count_in(&next);

@@ -102,14 +102,23 @@ pub(super) async fn note_run(
     let Some(HeartbeatSink { tenant, table }) = sink.filter(|_| is_told) else {
         return;
     };
-    // If the run could not read how many rows are lost, the history's number still holds.
-    let lost = match history {
-        Some(history) => history.lost().await.max(report.lost),
-        None => report.lost,
+    // If the run could not read how many rows are lost, the history's number still holds, and so does an
+    // error if the run tells nothing.
+    let (lost, is_failing) = match history {
+        Some(history) => (
+            history.lost().await.max(report.lost),
+            history.is_failing().await,
+        ),
+        None => (report.lost, false),
+    };
+    let state = if is_failing {
+        State::Failing
+    } else {
+        State::after(report, lost)
     };
     let heartbeat = Heartbeat {
         tenant,
-        state: State::after(report, lost).name(),
+        state: state.name(),
         report,
         at: now,
     };

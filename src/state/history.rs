@@ -75,7 +75,7 @@ pub(crate) struct History {
     /// How many records the destination quarantined since one was last delivered.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub only_quarantined: u64,
-    /// Whether the newest run had errors.
+    /// Whether the newest run that tells anything had errors.
     pub is_failing: bool,
     /// All records and bytes ever delivered.
     pub total: Sum,
@@ -186,12 +186,12 @@ impl History {
 
     /// Takes over the state after a run.
     fn take_over(&mut self, report: &Report, now: DateTime<Utc>) {
-        let is_success = report.is_success();
+        let is_failing = !report.is_success() || self.is_failing && report.tells_nothing();
         let tells_arrival = tells_arrival(report);
         self.waited_since = None;
         self.last_run = Some(now);
         self.last_elapsed_ms = report.elapsed_ms;
-        if is_success {
+        if !is_failing {
             self.last_success = Some(now);
         }
         self.newest_record = report.last_date.or(self.newest_record);
@@ -206,10 +206,10 @@ impl History {
             let unasked = report.unasked.as_ref();
             self.unasked = unasked.map(|it| it.chars().take(LONGEST_ERROR).collect());
         }
-        if is_success || report.refused_since.is_some() {
+        if !is_failing || report.refused_since.is_some() {
             self.refused_since = report.refused_since;
         }
-        self.is_failing = !is_success;
+        self.is_failing = is_failing;
     }
 
     /// Adds what a run delivered, and the run itself if it did anything.

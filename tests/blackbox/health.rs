@@ -118,6 +118,27 @@ async fn where_no_run_can_begin_status_says_so_and_ends_as_other_commands_do() {
     assert_eq!(states, ["never_ran", "failing"]);
 }
 
+/// Who corrects a setting restarts the app, and looks at once.
+#[tokio::test]
+async fn a_run_that_is_asked_to_end_before_it_read_anything_does_not_tell_that_a_failure_is_over() {
+    let mut world = World::start().await;
+    let secret = world.setting("CLIENT_SECRET").to_owned();
+    world.set("CLIENT_SECRET", "not-the-secret");
+    world.command(&["poll"]).await;
+    world.set("CLIENT_SECRET", &secret);
+    world.tenant.fail_logs([Fault::Hang]);
+    let poll = world.start_command(&["poll"]);
+    world.tenant.wait_for_log_request(1).await;
+    assert_eq!(world.end("TERM", poll).await.code(), 130);
+    let (code, json) = status(&world).await;
+    let pipeline = &json["pipelines"][0];
+    assert_eq!((code, &pipeline["state"]), (1, &json!("failing")), "{json}");
+    assert_eq!(pipeline["last_success"], json!(null));
+
+    world.poll().await;
+    assert_eq!(status(&world).await.1["state"], "ok");
+}
+
 #[tokio::test]
 async fn what_cannot_be_read_or_is_of_the_future_is_not_told_as_good() {
     let world = World::start().await;

@@ -223,6 +223,37 @@ async fn each_run_that_did_something_is_told_and_one_in_ten_minutes_of_quiet() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_run_that_was_asked_to_end_before_it_read_anything_tells_of_no_success() {
+    let cut_short = || Report {
+        caught_up: false,
+        ..quiet()
+    };
+    let read = Report {
+        fetched: 1,
+        ..cut_short()
+    };
+    let runs = [
+        (0, cut_short()),
+        (60, failed()),
+        (120, cut_short()),
+        (180, cut_short()),
+        (240, read),
+        (300, failed()),
+        (360, quiet()),
+    ];
+    let states = [
+        "catching_up",
+        "failing",
+        "failing",
+        "failing",
+        "catching_up",
+        "failing",
+        "ok",
+    ];
+    assert_eq!(told(&Sent::default(), &runs).await, states);
+}
+
+#[tokio::test(start_paused = true)]
 async fn one_that_cannot_be_sent_waits_for_the_next_row_and_has_five_seconds() {
     let broken = Sent {
         is_broken: true,

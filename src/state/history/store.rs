@@ -244,6 +244,12 @@ impl HistoryStore {
         books.known.as_ref().map_or(0, |it| it.history.lost)
     }
 
+    /// Whether the newest run that tells anything had errors, as far as this process knows.
+    pub async fn is_failing(&self) -> bool {
+        let books = self.books.lock().await;
+        books.known.as_ref().is_some_and(|it| it.history.is_failing)
+    }
+
     /// What became of the records since one was last delivered; nothing if that is not known.
     pub async fn undelivered(&self, deadline: Deadline) -> Undelivered {
         let books = self.books.lock().await;
