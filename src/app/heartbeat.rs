@@ -92,7 +92,8 @@ pub(super) async fn note_run(
     now: DateTime<Utc>,
     deadline: Deadline,
 ) {
-    let mut is_told = !report.is_quiet();
+    // Where no history tells whether an earlier error stands, a run that tells nothing is not told.
+    let mut is_told = !report.is_quiet() && !report.tells_nothing();
     if let Some(history) = history {
         match history.add(report, now, deadline).await {
             Ok(was_told) => is_told = was_told,

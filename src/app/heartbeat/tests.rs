@@ -222,12 +222,16 @@ async fn each_run_that_did_something_is_told_and_one_in_ten_minutes_of_quiet() {
     assert!(sent.beats.lock().unwrap().iter().all(|it| it.0 == "acme"));
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_run_that_was_asked_to_end_before_it_read_anything_tells_of_no_success() {
-    let cut_short = || Report {
+/// It was asked to end before it had read anything.
+fn cut_short() -> Report {
+    Report {
         caught_up: false,
         ..quiet()
-    };
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_that_was_asked_to_end_before_it_read_anything_tells_of_no_success() {
     let read = Report {
         fetched: 1,
         ..cut_short()
@@ -280,7 +284,7 @@ async fn a_failure_is_told_even_where_no_history_can_be_kept() {
     let now = "2026-11-21T08:00:00Z".parse().unwrap();
     let deadline = Deadline::after(Duration::from_mins(4));
     let sent = Sent::default();
-    for report in [quiet(), failed()] {
+    for report in [quiet(), failed(), cut_short()] {
         let sink = HeartbeatSink {
             tenant: "acme",
             table: &sent,
