@@ -37,9 +37,9 @@ const QUARANTINED: &str = "the destination quarantined";
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum State {
-    /// The newest run that tells anything had errors; or no run can begin; or the stored data cannot be read; or the
-    /// destination has been refusing every record; or all records were set aside or quarantined; or records
-    /// that it acknowledged are missing for good.
+    /// The newest run that tells anything had errors; or no run can begin; or the stored data cannot be
+    /// read; or the destination has been refusing every record; or all records were set aside or
+    /// quarantined; or records that it acknowledged are missing for good.
     Failing,
     /// No sign of life for a quarter of an hour, longer if runs may take long, counting from the
     /// start if no run has ended; or the newest one is in the future.
