@@ -108,9 +108,11 @@ impl Policy {
     /// address, as directories have it.
     fn pseudonym(&self, key: &Key, kind: Kind, value: &str) -> String {
         let is_withheld = |own| matches!(self.method(own), Some(Method::Mask | Method::Drop));
-        if is_pseudonym(trimmed(value)) {
-            let is_own = matches!(kind, Kind::Email | Kind::Username) || value.ends_with(CLIENTS);
-            return match value.split_once('@') {
+        let trimmed = trimmed(value);
+        if is_pseudonym(trimmed) {
+            let is_own = matches!(kind, Kind::Email | Kind::Username) || trimmed.ends_with(CLIENTS);
+            // Without the white space around it, which JSON may have to escape.
+            return match trimmed.split_once('@') {
                 Some((code, _)) if !is_own && is_withheld(Kind::Email) => code.to_owned(),
                 _ => value.to_owned(),
             };

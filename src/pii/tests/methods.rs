@@ -298,6 +298,26 @@ fn a_pseudonym_that_was_forwarded_brings_nothing_that_json_has_to_escape() {
 }
 
 #[test]
+fn a_pseudonym_that_is_an_id_brings_nothing_that_json_has_to_escape() {
+    for (around, domain, kept) in [
+        (r"\n", "@example.com", ""),
+        (r"\u000b", "@example.com", ""),
+        (" ", "@example.com", ""),
+        (r"\t", "@clients", "@clients"),
+    ] {
+        assert_becomes(
+            "user_id:pseudonym,email:mask",
+            &format!(r#"{{"details":{{"externalId":"{around}{ADA}{domain}{around}"}}}}"#),
+            &match kept {
+                "" => format!(r#"{{"details":{{"externalId":"{ADA}"}}}}"#),
+                // It is a pseudonym already, and stays as it is.
+                _ => format!(r#"{{"details":{{"externalId":"{around}{ADA}{kept}{around}"}}}}"#),
+            },
+        );
+    }
+}
+
+#[test]
 fn an_address_that_was_forwarded_is_the_same_one() {
     for (header, by_name, truncated) in [
         (
