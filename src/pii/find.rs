@@ -225,9 +225,13 @@ impl<'p> Finder<'p> {
             self.name(object, self.policy.kind_of_name(), number, piece);
         }
         match kind(self.policy, role, number) {
-            Some(kind) => self.noted(kind, number),
-            None => Reading::Open,
+            Some(kind) => return self.noted(kind, number),
+            None if role == Role::Somebody => {
+                self.name(BLOCKED, Kind::Username, number, piece);
+            }
+            None => {}
         }
+        Reading::Open
     }
 
     fn nested(&mut self, json: &str, field: Field) {

@@ -120,7 +120,9 @@ impl Writer<'_> {
                     None
                 }
                 Token::EndObject | Token::EndArray => marks.pop().flatten(),
-                Token::Text(raw) => mark.filter(|_| self.is_dropped(piece, Form::Scalar, raw)),
+                Token::Text(raw) | Token::Number(raw) => {
+                    mark.filter(|_| self.is_dropped(piece, Form::Scalar, raw))
+                }
                 _ => mark.filter(|_| self.is_dropped(piece, Form::Scalar, "")),
             };
             if let Some(begin) = gone {

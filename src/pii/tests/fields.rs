@@ -541,6 +541,12 @@ fn a_user_name_is_known_where_auth0_takes_one_of_several_ways_to_name_a_user() {
         r#"{"details":{"request":{"path":"/api/v2/user-blocks","query":{"identifier":"adalove","a":1}}}}"#,
         r#"{"details":{"request":{"path":"/api/v2/user-blocks","query":{"a":1}}}}"#,
     );
+    // A phone number may be written as a number.
+    assert_becomes(
+        "username:mask",
+        r#"{"details":{"request":{"path":"/api/v2/user-blocks","query":{"identifier":15550100200}},"error":"no 15550100200","n":[1]}}"#,
+        r#"{"details":{"request":{"path":"/api/v2/user-blocks","query":{"identifier":"***"}},"error":"no ***","n":[1]}}"#,
+    );
     // In JSON inside a string, and beside JSON whose objects are counted.
     assert_becomes(
         "username:mask,first_name:mask",

@@ -318,6 +318,20 @@ fn a_pseudonym_that_is_an_id_brings_nothing_that_json_has_to_escape() {
 }
 
 #[test]
+fn a_number_is_left_out_as_a_text_is() {
+    assert_becomes(
+        "phone:drop",
+        r#"{"details":{"mobile":15550100200,"home_phone":"15550100200","phone":{"a":15550100200},"n":15550100200,"old_phone":1}}"#,
+        r#"{"details":{"phone":{},"n":"***","old_phone":1}}"#,
+    );
+    assert_becomes(
+        "username:drop",
+        r#"{"details":{"request":{"path":"/api/v2/user-blocks","query":{"identifier":15550100200,"page":0}}}}"#,
+        r#"{"details":{"request":{"path":"/api/v2/user-blocks","query":{"page":0}}}}"#,
+    );
+}
+
+#[test]
 fn an_address_that_was_forwarded_is_the_same_one() {
     for (header, by_name, truncated) in [
         (
