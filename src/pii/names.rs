@@ -181,8 +181,15 @@ pub(super) fn known(word: &str) -> Field {
         return found;
     }
     let mut ends = ends(word.bytes().next_back().unwrap_or_default()).iter();
-    ends.find(|(end, _)| word.ends_with(end))
-        .map_or(Open, |(_, field)| *field)
+    let end = ends.find(|(end, _)| word.ends_with(end));
+    end.map_or_else(|| of_several(word), |(_, field)| *field)
+}
+
+/// Judges the name of several values, as that of one of them: `nicknames`, `home_addresses`.
+fn of_several(word: &str) -> Field {
+    let one = ["s", "es"].map(|end| word.strip_suffix(end).map_or(Open, known));
+    let mut of_a_kind = one.into_iter().filter(|it| it.tells_a_kind());
+    of_a_kind.next().unwrap_or(Open)
 }
 
 /// The known suffixes of names, by their last letter.
@@ -206,26 +213,21 @@ fn ends(last: u8) -> &'static [(&'static str, Field)] {
             ("forwardedfor", Of(Kind::Ip)), ("ipaddr", Of(Kind::Ip)),
         ],
         b's' => &[
-            ("emails", LooksLike(Kind::Email)), ("emailaddress", LooksLike(Kind::Email)),
-            ("ipaddress", Of(Kind::Ip)), ("ipaddresses", Of(Kind::Ip)),
+            ("emailaddress", LooksLike(Kind::Email)), ("ipaddress", Of(Kind::Ip)),
             ("ipv4address", Of(Kind::Ip)), ("ipv6address", Of(Kind::Ip)),
             ("billingaddress", Of(Kind::Address)), ("homeaddress", Of(Kind::Address)),
             ("mailingaddress", Of(Kind::Address)), ("postaladdress", Of(Kind::Address)),
             ("shippingaddress", Of(Kind::Address)), ("streetaddress", Of(Kind::Address)),
             ("workaddress", Of(Kind::Address)),
-            ("phonenumbers", Of(Kind::Phone)),
-            ("usernames", Of(Kind::Username)), ("loginnames", Of(Kind::Username)),
-            ("firstnames", Of(Kind::FirstName)), ("givennames", Of(Kind::FirstName)),
-            ("lastnames", Of(Kind::LastName)), ("familynames", Of(Kind::LastName)),
-            ("userids", Of(Kind::UserId)), ("useragents", Of(Kind::UserAgent)),
         ],
         b't' => &[("useragent", Of(Kind::UserAgent))],
         _ => &[],
     }
 }
 
-/// Whether the last word of a name is `ip`: `client_ip` and `lastIp`, but not `membership`.
+/// Whether the last word of a name is `ip` or `ips`: `client_ip` and `lastIps`, but not `membership`.
 pub(super) fn ends_with_ip(name: &str) -> bool {
+    let name = name.strip_suffix('s').unwrap_or(name);
     let before = |end| name.strip_suffix(end).and_then(|it| it.chars().next_back());
     before("ip").is_some_and(|it| !it.is_alphanumeric())
         || ["Ip", "IP"]

@@ -562,4 +562,55 @@ fn names_of_several_values_are_known_as_those_of_one_are() {
         r#"{"details":{"usernames":["ada"],"user_names":["ada"],"givenNames":["Ada"],"lastNames":["L"],"member_user_ids":["x"],"userAgents":["curl"],"membernames":["x"]}}"#,
         r#"{"details":{"usernames":["***"],"user_names":["***"],"givenNames":["***"],"lastNames":["***"],"member_user_ids":["***"],"userAgents":["***"],"membernames":["x"]}}"#,
     );
+    for (kind, names, value) in [
+        (
+            "email",
+            &["backup_email_addresses", "workEmails"][..],
+            "ada@example.com",
+        ),
+        (
+            "phone",
+            &["telephones", "home_phones", "mobileNumbers"],
+            "15550100200",
+        ),
+        (
+            "username",
+            &["nicknames", "screen_names", "upns"],
+            "adalove",
+        ),
+        ("first_name", &["middle_names", "forenames"], "Ada"),
+        ("last_name", &["surnames", "maidenNames"], "Byron"),
+        (
+            "address",
+            &["billing_addresses", "postal_codes", "zipcodes"],
+            "12 High Street",
+        ),
+        ("user_id", &["external_ids", "subs"], "5f1abc"),
+        (
+            "ip",
+            &["client_ips", "lastIps", "IPs", "ipv4_addresses", "ip_addrs"],
+            "203.0.113.7",
+        ),
+    ] {
+        for name in names {
+            let record = |it: &str| format!(r#"{{"details":{{"{name}":["{it}"]}}}}"#);
+            assert_becomes(&format!("{kind}:mask"), &record(value), &record("***"));
+        }
+    }
+    // The names of other lists.
+    for name in [
+        "memberships",
+        "chips",
+        "TIPS",
+        "statuses",
+        "ids",
+        "names",
+        "types",
+    ] {
+        assert_stays(
+            "email:mask,username:mask,first_name:mask,user_id:mask,ip:mask,phone:mask",
+            &format!(r#"{{"details":{{"{name}":["203.0.113.7"]}}}}"#),
+        );
+    }
 }
+
