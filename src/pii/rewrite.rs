@@ -168,7 +168,7 @@ impl Writer<'_> {
             Role::Place | Role::Town | Role::Country => Kind::Location,
             Role::Personal(Kind::Address) => Kind::Address,
             Role::Personal(kind) if form != Form::Object => kind,
-            Role::Name if is_user_s() && form == Form::Scalar => self.policy.kind_of_name(),
+            Role::Name if is_user_s() && form != Form::Object => self.policy.kind_of_name(),
             Role::Id if is_user_s() && is_user_id(&unescape_lossy(raw)) => Kind::UserId,
             _ => return false,
         };

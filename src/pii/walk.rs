@@ -79,8 +79,8 @@ struct Frame {
     below: Option<Kind>,
     /// Its number, counted from the beginning of the record.
     number: u32,
-    /// The number of the object that names in it belong to. An object under `name` is part of the name
-    /// of the object around it.
+    /// The number of the object that names in it belong to. What is under `name` is part of the name of
+    /// the object around it.
     owner: u32,
     has_user_s_fields: bool,
     has_other_fields: bool,
@@ -223,7 +223,7 @@ impl Walk {
                 Subject::All(kind) => below(list.below, Role::Personal(kind)),
                 Subject::Place => below(list.below, role_in_place(list.field)),
                 _ => match role(list.field) {
-                    Role::Name | Role::Id => Role::Open,
+                    Role::Id => Role::Open,
                     role => below(list.below, role),
                 },
             },

@@ -614,3 +614,31 @@ fn names_of_several_values_are_known_as_those_of_one_are() {
     }
 }
 
+#[test]
+fn a_user_may_have_several_names_in_a_list() {
+    for (record, expected) in [
+        (
+            r#"{"user":{"name":["Ada King",["Augusta"],1815],"displayName":["Ada K"]},"error":"no ada king"}"#,
+            r#"{"user":{"name":["***",["***"],"***"],"displayName":["***"]},"error":"no ***"}"#,
+        ),
+        (
+            r#"{"claims":{"http://schemas.microsoft.com/identity/claims/displayname":["Ada King"]}}"#,
+            r#"{"claims":{"http://schemas.microsoft.com/identity/claims/displayname":["***"]}}"#,
+        ),
+        (
+            r#"{"details":{"body":"{\"email\":1,\"name\":[\"Ada King\"]}"}}"#,
+            r#"{"details":{"body":"{\"email\":1,\"name\":[\"***\"]}"}}"#,
+        ),
+        (
+            r#"{"client":{"name":["Shop"]},"names":["Shop"],"name":["Shop"]}"#,
+            r#"{"client":{"name":["Shop"]},"names":["Shop"],"name":["Shop"]}"#,
+        ),
+    ] {
+        assert_becomes("first_name:mask", record, expected);
+    }
+    assert_becomes(
+        "first_name:drop",
+        r#"{"user":{"name":["Ada King"],"a":1},"client":{"name":["Shop"]},"error":"no ada king"}"#,
+        r#"{"user":{"a":1},"client":{"name":["Shop"]},"error":"no ***"}"#,
+    );
+}
