@@ -427,6 +427,7 @@ impl<'p> Finder<'p> {
                 policy: self.policy,
                 values: self.values,
                 index: OnceCell::new(),
+                ids: OnceCell::new(),
                 users: self.users,
             };
             found.settle();

@@ -1,13 +1,14 @@
 //! The personal values of a record, and what replaces them.
 
 use std::cell::OnceCell;
+use std::collections::HashMap;
 
 use super::Kind;
 use super::aliases::{Whole, for_each_alias};
 use super::key::{trimmed, user_id_prefix};
 use super::look::Look;
 use super::method::Policy;
-use super::search::{Index, Needles};
+use super::search::{Index, Needles, folded};
 use crate::redact::MASK;
 
 /// What Auth0 writes under the name of a user agent to say whether it has seen the browser before.
@@ -26,6 +27,9 @@ pub(super) struct Found<'p> {
     pub(super) values: Vec<Value>,
     /// The values and their aliases, sorted; built when a string is first searched for them.
     pub(super) index: OnceCell<Index>,
+    /// What replaces the user ids, both without their connections; built when an id of an identity is
+    /// first met.
+    pub(super) ids: OnceCell<HashMap<String, String>>,
     /// The numbers of the objects that are about users, sorted.
     pub(super) users: Vec<u32>,
 }
@@ -103,12 +107,29 @@ impl Found<'_> {
         }
     }
 
-    /// The replacement of the id of an identity, which is the user's id without its connection.
+    /// The replacement of the id of an identity, which is the user's id without its connection. That it
+    /// may be the user's name or address too makes no difference: each kind has its own method.
     fn of_identity(&self, kind: Kind, value: &str) -> Option<&str> {
         if kind != Kind::UserId || value.contains('|') {
             return None;
         }
-        self.index().whole(value)
+        let ids = self.ids.get_or_init(|| self.ids_without_connections());
+        ids.get(&*folded(trimmed(value))).map(String::as_str)
+    }
+
+    fn ids_without_connections(&self) -> HashMap<String, String> {
+        let mut ids = HashMap::new();
+        for value in self.replaced().filter(|it| it.kind == Kind::UserId) {
+            let text = trimmed(&value.text);
+            let prefix = user_id_prefix(text);
+            if !prefix.is_empty() {
+                let id = folded(trimmed(&text[prefix.len()..])).into_owned();
+                let code = value.replacement.strip_prefix(prefix);
+                let code = code.unwrap_or(&value.replacement);
+                ids.entry(id).or_insert_with(|| code.to_owned());
+            }
+        }
+        ids
     }
 }
 

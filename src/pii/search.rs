@@ -197,7 +197,7 @@ struct Hit<'i> {
 
 impl Index {
     /// The replacement of a text that is one of the values as a whole.
-    pub fn whole(&self, text: &str) -> Option<&str> {
+    fn whole(&self, text: &str) -> Option<&str> {
         let text = folded(text.trim());
         let (text, rest) = text.split_at(text.floor_char_boundary(LONG));
         let needle = self
@@ -354,7 +354,7 @@ fn ends_with_word(text: &str) -> bool {
 }
 
 /// A text in lower case, with all byte offsets unchanged.
-fn folded(text: &str) -> Cow<'_, str> {
+pub(super) fn folded(text: &str) -> Cow<'_, str> {
     if text.is_ascii() {
         if !text.bytes().any(|it| it.is_ascii_uppercase()) {
             return text.into();

@@ -79,6 +79,59 @@ fn where_addresses_are_masked_no_name_and_no_id_shows_the_domain_of_one() {
 }
 
 #[test]
+fn an_id_is_treated_as_one_also_where_it_is_what_the_user_is_called() {
+    // Computed as the others are.
+    const COUNTESS_S_ID: &str = "p1_npc4wkzvrpgo4u75byrnww4ak4";
+    const SHORT: &str = "p1_kv72u54mtzkylgvsl4xt37jo5a";
+    let record = |user: &str, id: &str| {
+        format!(r#"{{"user_name":"{user}","sub":"{id}","details":{{"externalId":["{id}"]}}}}"#)
+    };
+    let countess = record("countess", "Countess");
+    for (pii, user, id) in [
+        ("username:pseudonym,user_id:mask", COUNTESS, "***"),
+        ("username:mask,user_id:pseudonym", "***", COUNTESS_S_ID),
+        (
+            "username:pseudonym,user_id:pseudonym",
+            COUNTESS,
+            COUNTESS_S_ID,
+        ),
+    ] {
+        assert_becomes(pii, &countess, &record(user, id));
+    }
+    let ada = record("ada@example.com", "ada@example.com");
+    let ada_s_address = format!("{ADA}@example.com");
+    for (pii, user, id) in [
+        (
+            "username:pseudonym,email:pseudonym,user_id:mask",
+            &*ada_s_address,
+            "***",
+        ),
+        ("username:mask,email:mask,user_id:pseudonym", "***", ADA),
+        (
+            "username:pseudonym,user_id:pseudonym",
+            &ada_s_address,
+            &ada_s_address,
+        ),
+    ] {
+        assert_becomes(pii, &ada, &record(user, id));
+    }
+    // Only what the connection stands before in the user's id is the id of an identity.
+    for id in ["5f1abc", "42"] {
+        let record = |user: &str, id: &str| {
+            format!(
+                r#"{{"nickname":"{id}","user_id":"auth0|{user}","identities":[{{"user_id":"{user}"}}]}}"#
+            )
+        };
+        let code = if id == "42" { SHORT } else { ADA_S_ID };
+        assert_becomes(
+            "user_id:pseudonym,username:mask",
+            &record(id, id),
+            &record(code, "***"),
+        );
+    }
+}
+
+#[test]
 fn another_key_makes_other_pseudonyms_and_an_id_tells_them_apart() {
     let record = r#"{"email":"ada@example.com"}"#;
     for (id, begin) in [("1", "p1_"), ("2026a", "p2026a_")] {
