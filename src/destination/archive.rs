@@ -68,6 +68,14 @@ enum ArchiveError {
     },
 }
 
+impl ArchiveError {
+    /// Whether an object is larger than the storage, or something before it, takes. A smaller batch
+    /// makes a smaller object.
+    fn is_too_much(&self) -> bool {
+        matches!(self, Self::Writing { source, .. } if source.is_too_much())
+    }
+}
+
 fn build(reader: &mut Reader, tools: &Tools) -> Option<Box<dyn Destination>> {
     let place = place::read(reader, tools)?;
     Some(Box::new(Archive {
@@ -218,6 +226,7 @@ impl Destination for Archive {
             let bytes = rows.iter().map(|row| row.len() + 1).sum();
             match self.write(rows, deadline).await {
                 Ok(()) => Delivery::accepted(rows.len(), bytes),
+                Err(error) if error.is_too_much() => Delivery::refused(rows.len(), error.into()),
                 Err(error) => Delivery::failed(rows.len(), error.into()),
             }
         })

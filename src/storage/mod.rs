@@ -116,6 +116,20 @@ impl StorageError {
         }
     }
 
+    /// Whether what was to be written is larger than the storage, or something before it, takes.
+    pub fn is_too_much(&self) -> bool {
+        match self {
+            Self::Denied(_, source) => {
+                let azure = source.downcast_ref::<azure::AzureRefusal>();
+                let s3 = source.downcast_ref::<s3::S3Refusal>();
+                azure.is_some_and(azure::AzureRefusal::is_too_much)
+                    || s3.is_some_and(s3::S3Refusal::is_too_much)
+            }
+            Self::GaveUp(gave_up) => gave_up.error.is_too_much(),
+            _ => false,
+        }
+    }
+
     /// Whether the storage can currently store nothing at all.
     pub fn is_away(&self) -> bool {
         match self {

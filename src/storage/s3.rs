@@ -61,6 +61,11 @@ impl S3Refusal {
     pub fn again(&self) -> Again {
         self.again
     }
+
+    /// Whether the request was too large.
+    pub fn is_too_much(&self) -> bool {
+        self.status == StatusCode::PAYLOAD_TOO_LARGE || self.code == "EntityTooLarge"
+    }
 }
 
 /// The credentials in use, for `object_store`, which cannot wait for new ones.

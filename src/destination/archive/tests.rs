@@ -311,6 +311,43 @@ async fn an_archive_whose_objects_nobody_may_change_works() {
     }
 }
 
+/// As with a proxy that takes a megabyte at most. Sent again as it is, the batch would be refused for
+/// ever, and so would be all that comes after it.
+#[tokio::test]
+async fn what_is_too_much_for_the_place_is_sent_in_parts() {
+    for (status, code, is_size) in [
+        (413, "", true),
+        (413, "RequestBodyTooLarge", true),
+        (400, "InvalidHeaderValue", false),
+    ] {
+        let server = Router::new().fallback(async move |request: Request| {
+            let status = axum::http::StatusCode::from_u16(status).unwrap();
+            match *request.method() {
+                Method::PUT => (status, [("x-ms-error-code", code)]).into_response(),
+                _ => "<EnumerationResults><Blobs/></EnumerationResults>".into_response(),
+            }
+        });
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let account = format!("http://{}/acme", listener.local_addr().unwrap());
+        tokio::spawn(async move { axum::serve(listener, server).await });
+        let opened = format!("AccountName=acme;AccountKey=a2V5;BlobEndpoint={account}");
+        let archive = build_with(&[
+            ("ARCHIVE_URL", &format!("{account}/auth0-logs")),
+            ("ARCHIVE_CONNECTION_STRING", &opened),
+        ])
+        .unwrap();
+        let rows = [row(&id("075958", 1)), row(&id("075959", 1))];
+        let soon = || Deadline::after(Duration::from_secs(20));
+        let Delivery { error, .. } = archive.deliver(&rows, soon()).await;
+        let is_halved = matches!(error, Some(DeliveryError::Refused(_)));
+        assert_eq!(is_halved, is_size, "{status} {code}: {error:?}");
+        // One that is too large even alone can be set aside.
+        let Delivery { outcomes, .. } = archive.deliver(&rows[..1], soon()).await;
+        let is_refused = matches!(outcomes[..], [Outcome::Refused(_)]);
+        assert_eq!(is_refused, is_size, "{status} {code}: {outcomes:?}");
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn what_cannot_be_read_is_not_told_as_if_something_were_written() {
     let archive = with_faults(|_, _| Fault::Fail);

@@ -117,6 +117,11 @@ impl AzureRefusal {
         code.starts_with("BlobImmutable") || code == "UnauthorizedBlobOverwrite"
     }
 
+    /// Whether the request was too large.
+    pub(crate) fn is_too_much(&self) -> bool {
+        self.status == StatusCode::PAYLOAD_TOO_LARGE
+    }
+
     pub(super) fn verdict(&self, by: Opener) -> Meaning {
         let by_code = self.code.as_deref().and_then(|code| by_code(code, by));
         by_code.unwrap_or_else(|| self.by_status(by))
