@@ -6,6 +6,7 @@
 
 pub(crate) mod azure;
 pub(crate) mod folder;
+mod foreign;
 mod in_use;
 mod remote;
 pub(crate) mod s3;

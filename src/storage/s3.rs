@@ -15,6 +15,7 @@ use object_store::{CredentialProvider, Error, ObjectStoreExt as _};
 use reqwest::StatusCode;
 use url::Url;
 
+use super::foreign::Tags;
 use super::in_use::InUse;
 use super::wire::{AnswerTooLarge, Refusals, Wire, cause};
 use super::{Attempt, Object, Objects, StorageError, Version, remote};
@@ -140,6 +141,10 @@ impl Refusals for S3Refusals {
             about,
             again,
         }
+    }
+
+    fn list(&self, query: &str) -> Option<Tags> {
+        list::is_asked_for(query).then_some(list::TAGS)
     }
 
     fn is_answer(&self, query: &str, body: &[u8]) -> bool {

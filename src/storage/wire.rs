@@ -18,6 +18,7 @@ use reqwest::header::CONTENT_LENGTH;
 use reqwest::{Method, StatusCode};
 
 use super::LARGEST;
+use super::foreign::{self, Tags};
 use crate::net::http::{Answer, is_webpage};
 
 /// Maximum bytes of a failure's body. A storage service's errors have some hundred.
@@ -33,6 +34,9 @@ pub(super) trait Refusals: Clone + std::fmt::Debug + Send + Sync + 'static {
     fn secrets(&self, request: &HttpRequest) -> Self::Secrets;
 
     fn read(&self, answer: &Answer, secrets: &Self::Secrets) -> Self::Refusal;
+
+    /// How the list is written that a request with this query asks for, if it asks for one.
+    fn list(&self, query: &str) -> Option<Tags>;
 
     /// Whether the body of a success can be what was asked for with this query.
     fn is_answer(&self, _query: &str, _body: &[u8]) -> bool {
@@ -100,6 +104,10 @@ impl<R: Refusals> Wire<R> {
             if goes_nowhere(&query, &body) || !self.refusals.is_answer(&query, &body) {
                 return Err(HttpError::new(HttpErrorKind::Unknown, AnswerIsNoList));
             }
+            let body = match self.refusals.list(&query) {
+                Some(tags) => foreign::left_out(&body, tags),
+                None => body,
+            };
             return Ok(HttpResponse::from_parts(head, body.into()));
         }
         // A failure's status is enough: a body that is unreadable or too long counts as empty.

@@ -1,4 +1,4 @@
-//! The credentials in a request to the account, and the handling of a refused token.
+//! The credentials in a request to the account, the handling of a refused token, and the form of lists.
 
 use std::sync::Arc;
 
@@ -9,7 +9,14 @@ use secrecy::SecretString;
 use super::refusal::AzureRefusal;
 use super::tokens::Tokens;
 use crate::net::http::Answer;
+use crate::storage::foreign::Tags;
 use crate::storage::wire::Refusals;
+
+/// How a blob is written in a list.
+const TAGS: Tags = Tags {
+    object: ["<Blob>", "</Blob>"],
+    name: "Name",
+};
 
 /// Reads the account's refusals.
 #[derive(Clone, Debug)]
@@ -58,6 +65,11 @@ impl Refusals for AzureRefusals {
 
     fn secrets(&self, request: &HttpRequest) -> Secrets {
         Secrets::of(request)
+    }
+
+    fn list(&self, query: &str) -> Option<Tags> {
+        let is_list = query.split('&').any(|it| it == "comp=list");
+        is_list.then_some(TAGS)
     }
 
     fn read(&self, answer: &Answer, secrets: &Secrets) -> AzureRefusal {

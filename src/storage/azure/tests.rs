@@ -567,3 +567,27 @@ async fn a_list_of_a_container_that_goes_on_where_it_began_is_no_list() {
     );
     assert_eq!(requests.load(Ordering::Relaxed), 2);
 }
+
+/// Other tools may write such names beside this program's objects. `object_store` knows no path like
+/// these, and would list nothing because of one.
+#[tokio::test]
+async fn a_name_of_another_program_hides_no_object_of_a_container() {
+    let blob = |name: &str| {
+        format!(
+            "<Blob><Name>{name}</Name><Properties>\
+             <Last-Modified>Sat, 21 Nov 2026 08:00:00 GMT</Last-Modified><Etag>1</Etag>\
+             <Content-Length>1</Content-Length><Content-Type>text/plain</Content-Type>\
+             </Properties></Blob>"
+        )
+    };
+    let blobs: String = ["a/1", "a//2", "a/./3", "a/b&#10;c", "a/4"]
+        .map(blob)
+        .concat();
+    let answer = format!(
+        "\u{feff}<?xml version=\"1.0\" encoding=\"utf-8\"?><EnumerationResults>\
+         <Blobs>{blobs}</Blobs><NextMarker/></EnumerationResults>"
+    );
+    let double = Double::start(move |_| answer.clone().into_response()).await;
+    let container = double.container(By::Key);
+    assert_eq!(container.list("a").await.unwrap(), ["a/1", "a/4"]);
+}

@@ -187,6 +187,19 @@ async fn what_the_bucket_says_has_its_remedy_and_is_not_tried_again_in_vain() {
 }
 
 #[tokio::test]
+async fn what_is_too_large_for_a_bucket_is_told_from_what_it_never_takes() {
+    for (status, code, is_too_much) in [
+        (413, "", true),
+        (400, "EntityTooLarge", true),
+        (400, "InvalidRequest", false),
+    ] {
+        let bucket = Double::start(move |_| refusal(status, code)).await;
+        let written = bucket.storage().write("a", "x".into(), None, soon()).await;
+        assert_eq!(written.unwrap_err().is_too_much(), is_too_much, "{code}");
+    }
+}
+
+#[tokio::test]
 async fn an_object_that_is_there_is_a_conflict_and_one_that_is_not_is_none() {
     let bucket = Double::start(|_| refusal(412, "PreconditionFailed")).await;
     let written = bucket.storage().write("a", "x".into(), None, soon()).await;
@@ -355,4 +368,28 @@ async fn what_is_no_whole_list_of_a_bucket_is_no_list() {
             }
         }
     }
+}
+
+/// Other tools may write such names beside this program's objects. `object_store` knows no path like
+/// these, and would list nothing because of one.
+#[tokio::test]
+async fn a_name_of_another_program_hides_no_object_of_a_bucket() {
+    let object = |key: &str| {
+        format!(
+            "<Contents><Key>{key}</Key><LastModified>2026-11-21T08:00:00.000Z</LastModified>\
+             <ETag>&quot;1&quot;</ETag><Size>1</Size></Contents>"
+        )
+    };
+    let objects: String = ["a/1", "a//2", "a/../3", "a/b&#10;c", "a/&#x1;", "a/4"]
+        .map(object)
+        .concat();
+    let answer = format!(
+        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<ListBucketResult \
+         xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"><IsTruncated>false</IsTruncated>\
+         {objects}</ListBucketResult>"
+    );
+    let double = Double::start(move |_| answer.clone().into_response()).await;
+    let bucket = double.bucket();
+    Objects::prepare(&bucket, soon()).await.unwrap();
+    assert_eq!(bucket.list("a").await.unwrap(), ["a/1", "a/4"]);
 }
