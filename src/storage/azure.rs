@@ -12,7 +12,6 @@ use futures_util::FutureExt as _;
 use object_store::Error;
 use object_store::azure::{AzureAuthorizer, AzureConfigKey, MicrosoftAzure, MicrosoftAzureBuilder};
 use object_store::client::{HttpError, HttpRequest, HttpRequestBody};
-use object_store::path::Path;
 use reqwest::Method;
 use secrecy::ExposeSecret as _;
 use url::Url;
@@ -157,7 +156,7 @@ impl Container {
     ///
     /// <https://learn.microsoft.com/rest/api/storageservices/delete-blob>
     async fn remove(&self, path: &str) -> Result<(), StorageError> {
-        let blob = Path::from(path);
+        let blob = remote::path(path);
         let mut url = self.url.clone();
         if let Ok(mut segments) = url.path_segments_mut() {
             segments.extend(blob.parts());

@@ -17,8 +17,14 @@ pub(super) fn retries() -> RetryConfig {
     }
 }
 
-pub(super) async fn get(store: &impl ObjectStore, path: &str) -> Result<Object, Error> {
-    let object = store.get(&Path::from(path)).await?;
+/// The object with exactly this name. `Path::from` would encode some letters of it, which none of this
+/// program's names has, but that of another program's object may.
+pub(super) fn path(name: &str) -> Path {
+    Path::parse(name).unwrap_or_else(|_| Path::from(name))
+}
+
+pub(super) async fn get(store: &impl ObjectStore, name: &str) -> Result<Object, Error> {
+    let object = store.get(&path(name)).await?;
     let version = Version(object.meta.e_tag.clone().unwrap_or_default());
     Ok((object.bytes().await?, version))
 }
@@ -26,7 +32,7 @@ pub(super) async fn get(store: &impl ObjectStore, path: &str) -> Result<Object, 
 /// Writes an object: over this version, or, without one, only if the object does not exist.
 pub(super) async fn put(
     store: &impl ObjectStore,
-    path: &str,
+    name: &str,
     content: Bytes,
     over: Option<&Version>,
 ) -> Result<Version, Error> {
@@ -37,7 +43,7 @@ pub(super) async fn put(
             version: None,
         }),
     };
-    let (path, options) = (Path::from(path), PutOptions::from(mode));
+    let (path, options) = (path(name), PutOptions::from(mode));
     let put = store.put_opts(&path, content.into(), options);
     Ok(Version(put.await?.e_tag.unwrap_or_default()))
 }

@@ -10,7 +10,6 @@ use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use object_store::aws::{AmazonS3, AmazonS3Builder, AwsCredential, Checksum};
 use object_store::client::{HttpError, HttpRequest};
-use object_store::path::Path;
 use object_store::{CredentialProvider, Error, ObjectStoreExt as _};
 use reqwest::StatusCode;
 use url::Url;
@@ -213,7 +212,7 @@ impl S3 {
     }
 
     async fn remove(&self, path: &str) -> Result<(), StorageError> {
-        match self.objects.delete(&Path::from(path)).await {
+        match self.objects.delete(&remote::path(path)).await {
             Err(error) if !is_absent(&error) => Err(self.classify(path, &error)),
             _ => Ok(()),
         }

@@ -1,11 +1,13 @@
 //! What an archive holds, in a folder and in a storage account.
 
 use std::fs;
-use std::io::Read as _;
+use std::io::{Read as _, Write as _};
 use std::path::Path;
 
 use chrono::{DateTime, Utc};
+use flate2::Compression;
 use flate2::read::GzDecoder;
+use flate2::write::GzEncoder;
 use serde_json::{Value, json};
 use simulator::python::{python, site};
 use simulator::{Azurite, Moto};
@@ -208,6 +210,55 @@ async fn a_bucket_holds_it_and_one_that_is_missing_is_named() {
             .contains("the credentials for s3://auth0-logs are refused"),
         "{ran:?}"
     );
+}
+
+/// Another program, or a person, may put objects beside those of this one.
+#[tokio::test]
+async fn the_names_of_others_in_an_hour_of_a_bucket_stop_nothing() {
+    let moto = Moto::start(Path::new(env!("CARGO_TARGET_TMPDIR"))).await;
+    moto.make_bucket("auth0-logs").await;
+    let mut world = World::start_for(Sink::Archive).await;
+    for (name, value) in [
+        ("ARCHIVE_CONNECTION_STRING", ""),
+        ("ARCHIVE_ENDPOINT", moto.url()),
+        ("ARCHIVE_URL", "s3://auth0-logs/logs"),
+        ("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE"),
+        ("AWS_REGION", "eu-west-1"),
+        ("AWS_SECRET_ACCESS_KEY", "hunter2"),
+    ] {
+        world.set(name, value);
+    }
+    world.tenant.generate(250, minutes_ago(50), minutes_ago(5));
+    let tenant = world.tenant.settings()[0].1.replace("http://", "");
+    let tenant = tenant.replace(':', "_");
+    let copied = minutes_ago(20);
+    for hour in [minutes_ago(50), copied, minutes_ago(5)] {
+        let folder = hour.format("%Y/%m/%d/%H");
+        let folder = format!("auth0-logs/logs/{tenant}/{folder}");
+        moto.put(&format!("{folder}//empty"), Vec::new()).await;
+    }
+    let folder = copied.format("%Y/%m/%d/%H");
+    let name = format!("auth0-logs/logs/{tenant}/{folder}/1-2~%5B1%5D%25.ndjson.gz");
+    let line = json!({"log_id": "copied", "date": copied, "type": "s"}).to_string();
+    let mut content = GzEncoder::new(Vec::new(), Compression::fast());
+    content.write_all(line.as_bytes()).unwrap();
+    moto.put(&name, content.finish().unwrap()).await;
+
+    assert_eq!(numbers(&world.poll().await, ["delivered"]), [250]);
+    let read = [
+        "replay",
+        "--destination",
+        "stdout",
+        "--from",
+        "2h",
+        "--to",
+        "1s",
+        "--source",
+        "archive",
+    ];
+    let ran = world.command(&read).await;
+    assert_eq!(ran.stdout.lines().count(), 251, "{ran:?}");
+    assert!(ran.stdout.contains("copied"), "{ran:?}");
 }
 
 /// The query in docs/destinations.md, unchanged except for the folder.

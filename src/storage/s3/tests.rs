@@ -7,6 +7,7 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
 use object_store::client::HttpRequestBody;
+use object_store::path::Path;
 use object_store::signer::Signer as _;
 use reqwest::Method;
 use tokio::net::TcpListener;

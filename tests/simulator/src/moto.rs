@@ -97,6 +97,16 @@ impl Moto {
         self.answer(put).await;
     }
 
+    /// Stores an object, as another program would. `path` is the bucket and the object's name, as a URL
+    /// writes them.
+    pub async fn put(&self, path: &str, content: Vec<u8>) {
+        let put = client()
+            .put(format!("{}/{path}", self.url))
+            .header("authorization", authorization("s3"))
+            .body(content);
+        self.answer(put).await;
+    }
+
     /// Calls a service that takes forms and answers in XML.
     pub async fn form(&self, service: &str, form: &[(&str, &str)]) -> String {
         self.answer(self.request(service).form(form)).await
@@ -161,12 +171,9 @@ impl Moto {
 
     /// A post to a service. Moto finds the service by the scope of the signature.
     fn request(&self, service: &str) -> reqwest::RequestBuilder {
-        let scope = format!("AKIAPREPARES/20261121/{REGION}/{service}/aws4_request");
-        let authorization =
-            format!("AWS4-HMAC-SHA256 Credential={scope}, SignedHeaders=host, Signature=0");
         client()
             .post(&self.url)
-            .header("authorization", authorization)
+            .header("authorization", authorization(service))
     }
 
     async fn answer(&self, request: reqwest::RequestBuilder) -> String {
@@ -176,6 +183,11 @@ impl Moto {
         assert!(status.is_success(), "{status}: {text}");
         text
     }
+}
+
+fn authorization(service: &str) -> String {
+    let scope = format!("AKIAPREPARES/20261121/{REGION}/{service}/aws4_request");
+    format!("AWS4-HMAC-SHA256 Credential={scope}, SignedHeaders=host, Signature=0")
 }
 
 fn policy(statement: &Value) -> String {
