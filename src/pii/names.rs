@@ -7,10 +7,21 @@ use super::fields::Field::{
     Place, Search, Somebody, Thing, Town, User, Value, Word,
 };
 
+/// Looks a name up among the known ones, and then as that of several values: `nicknames`, `home_addresses`.
+pub(super) fn known(word: &str) -> Field {
+    let found = known_as_it_is(word);
+    if found != Open {
+        return found;
+    }
+    let ends = ["s", "es"].into_iter();
+    let mut of_one = ends.filter_map(|end| word.strip_suffix(end).map(known_as_it_is));
+    of_one.find(|it| it.tells_a_kind()).unwrap_or(Open)
+}
+
 /// Looks a name up among the known names, by its first letter, and then among the suffixes of names.
 #[rustfmt::skip]
 #[allow(clippy::too_many_lines, reason = "a list")]
-pub(super) fn known(word: &str) -> Field {
+fn known_as_it_is(word: &str) -> Field {
     let first = word.bytes().next().unwrap_or_default();
     let found = match first {
         b'a' => match word {
@@ -181,15 +192,8 @@ pub(super) fn known(word: &str) -> Field {
         return found;
     }
     let mut ends = ends(word.bytes().next_back().unwrap_or_default()).iter();
-    let end = ends.find(|(end, _)| word.ends_with(end));
-    end.map_or_else(|| of_several(word), |(_, field)| *field)
-}
-
-/// Judges the name of several values, as that of one of them: `nicknames`, `home_addresses`.
-fn of_several(word: &str) -> Field {
-    let one = ["s", "es"].map(|end| word.strip_suffix(end).map_or(Open, known));
-    let mut of_a_kind = one.into_iter().filter(|it| it.tells_a_kind());
-    of_a_kind.next().unwrap_or(Open)
+    ends.find(|(end, _)| word.ends_with(end))
+        .map_or(Open, |(_, field)| *field)
 }
 
 /// The known suffixes of names, by their last letter.
