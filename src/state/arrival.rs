@@ -195,7 +195,7 @@ impl Arrivals {
                 stage: Stage::Delivered,
                 seen: known.and_then(|it| it.seen),
                 sent_again_at: unfinished.and_then(|it| it.sent_again_at),
-                lost: known.map_or(0, |it| it.lost.min(kept.count)),
+                lost: known.map_or(0, |it| it.lost),
                 was_void: known.is_some_and(|it| it.was_void),
                 is_retried: unfinished.is_some_and(|it| it.is_retried),
             };
