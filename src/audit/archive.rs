@@ -129,7 +129,8 @@ mod tests {
             .map(|it| it.iter().map(|minute| id("900", *minute)).collect())
             .collect();
         let archive = Archive::of(&objects);
-        assert_eq!(archive.there.len(), objects.iter().flatten().count());
+        let all: BTreeSet<_> = objects.iter().flatten().collect();
+        assert_eq!(archive.there.len(), all.len());
         let minute = |id: &LogId| id.stored_at().unwrap().format("%M").to_string();
         archive.late.iter().map(minute).collect()
     }
@@ -148,6 +149,17 @@ mod tests {
             (&[&[10], &[20, 22], &[21], &[23, 30], &[25]], &["21", "25"]),
             // A record between two objects may have been on time.
             (&[&[10, 12], &[14, 16], &[13]], &[]),
+            // One that comes after objects of later times.
+            (&[&[10, 12], &[20, 22], &[11]], &["11"]),
+            // Several of one object.
+            (&[&[10, 20], &[11, 13, 30]], &["11", "13"]),
+            // The one that contains the other was first, also if they begin or end together.
+            (&[&[10, 11], &[10, 12, 14]], &["11"]),
+            (&[&[10, 11, 12], &[10, 14]], &["11", "12"]),
+            (&[&[10, 12, 14], &[13, 14]], &["13"]),
+            // The first and the last record that were delivered again are not late.
+            (&[&[10, 11, 12], &[10, 12]], &[]),
+            (&[&[10, 12], &[10, 11, 12]], &[]),
         ] {
             assert_eq!(late_of(objects), expected, "{objects:?}");
         }
@@ -164,6 +176,7 @@ mod tests {
             object(&[("800", 10), ("900", 20), ("900", 30)]),
             object(&[("800", 40), ("900", 10), ("900", 25)]),
             object(&[("850", 15)]),
+            BTreeSet::from(["84", "86"].map(LogId::new)),
             BTreeSet::from([LogId::new("85")]),
         ];
         let late: Vec<_> = late(&objects).into_iter().collect();
