@@ -2,6 +2,8 @@ use super::*;
 use base64::Engine as _;
 use sha2::{Digest as _, Sha256};
 
+mod shown;
+
 fn at(clock: &str) -> DateTime<Utc> {
     format!("2026-11-21T{clock}Z").parse().unwrap()
 }
