@@ -112,6 +112,10 @@ mod tests {
                 "& &; &# &#; &#x; &nosuch; &#1114112; &#99999999999;",
                 "& &; &# &#; &#x; &nosuch; &#1114112; &#99999999999;",
             ),
+            (
+                "a<wbr>b<WBR />c<wbr/>d<wbrx>e<wbr",
+                "a\u{200b}b\u{200b}c\u{200b}d<wbrx>e<wbr",
+            ),
         ] {
             assert_eq!(unescaped(text), plain, "{text}");
         }
@@ -139,6 +143,8 @@ mod tests {
         }
         assert!(has("Pj8-Pz4_", ">?>?>?"));
         assert!(!has("hello", "hello"));
+        // Two runs are not one.
+        assert!(!has("aGVs.bG8", "hello"));
     }
 
     #[test]

@@ -313,6 +313,28 @@ mod tests {
     }
 
     #[test]
+    fn a_secret_of_several_words_is_found_in_part_on_several_lines_and_encoded() {
+        for echoed in ["ab\ncd\r\n ef\ngh\nij", "cd ef gh"] {
+            assert_eq!(of(echoed, "ab cd ef gh ij"), WITHHELD, "{echoed}");
+        }
+        assert_eq!(of("YWIrY2QgZWY=", "ab+cd ef"), WITHHELD);
+    }
+
+    #[test]
+    fn a_secret_that_is_encoded_is_found_decoded() {
+        for echoed in ["x%2Fy%40z", "x/y@z"] {
+            assert_eq!(of(echoed, "x%252Fy%2540z"), WITHHELD, "{echoed}");
+        }
+    }
+
+    #[test]
+    fn where_there_is_no_secret_a_text_may_be_encoded_as_often_as_it_likes() {
+        let text = format!("%{}41", "25".repeat(9));
+        assert_eq!(excerpt(&text, &[]), text);
+        assert_eq!(of(&text, ""), text);
+    }
+
+    #[test]
     fn a_secret_that_looks_encoded_is_found_as_it_is_and_encoded() {
         for secret in ["50%25&amp;x\\/y", "a%2541b%41c"] {
             assert_eq!(of(&format!("sent {secret}"), secret), WITHHELD, "{secret}");

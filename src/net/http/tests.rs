@@ -51,6 +51,10 @@ fn a_clock_that_may_be_the_reason_is_told_of() {
         problem(-86_400),
         "; this machine's clock is 1440 minutes behind the service's"
     );
+    assert_eq!(
+        problem(600),
+        "; this machine's clock is 10 minutes ahead of the service's"
+    );
     assert_eq!(problem(-599), "");
     assert_eq!(clock_problem(None), "");
 }
@@ -156,8 +160,32 @@ fn a_compressed_answer_is_told_from_a_plain_one() {
     for value in ["gzip, br", "Bearer secret", "\u{fc}"] {
         assert_eq!(encoding(value), Some("in a way of its own"), "{value}");
     }
-    assert_eq!(encoding("identity"), None);
+    for value in ["identity", ""] {
+        assert_eq!(encoding(value), None, "{value}");
+    }
     assert_eq!(answer(200, &[], "").encoding(), None);
+}
+
+#[test]
+fn a_body_names_an_error_only_if_its_member_says_something() {
+    for (body, expected) in [
+        (r#"{"error":{"code":"Denied"}}"#, true),
+        (r#"{"id":7,"Message":"denied"}"#, true),
+        (r#"{"errors":[{}]}"#, true),
+        (r#"{"fault":true}"#, true),
+        (r#"{"error":null}"#, false),
+        (r#"{"error":false}"#, false),
+        (r#"{"message":""}"#, false),
+        (r#"{"errors":[]}"#, false),
+        (r#"{"id":"error"}"#, false),
+        (r#"["error"]"#, false),
+        ("{}", false),
+        ("error", false),
+        ("", false),
+    ] {
+        let answer = answer(200, &[], body);
+        assert_eq!(answer.names_error(), expected, "{body}");
+    }
 }
 
 #[test]
@@ -248,6 +276,7 @@ fn what_may_be_blocked_for_its_content_is_told_from_what_is_not_allowed() {
         (403, true),
         (404, false),
         (407, false),
+        (408, false),
         (409, true),
         (413, false),
         (415, true),
