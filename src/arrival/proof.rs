@@ -20,6 +20,8 @@ use crate::state::{ArrivalStore, Found, Timing, Wanted};
 
 /// Time limit for a look, however many queries it takes.
 const LOOKING: Duration = Duration::from_mins(1);
+/// Time limit for reading the ids of an hour, so that one that cannot be read keeps no other from its turn.
+const READING: Duration = Duration::from_secs(10);
 /// Time limit for reading the result after the run.
 const TELLING: Duration = Duration::from_secs(5);
 /// Pause after a failed query.
@@ -151,8 +153,16 @@ impl Proof {
             Ok(_) => None,
         };
         for wanted in &due {
-            match self.find(wanted, deadline).await {
-                Ok(it) => found.extend(it),
+            let Ok(table) = &self.table else {
+                break;
+            };
+            let ids = (self.store).ids(wanted, now, deadline.within(READING));
+            let ids = ids.await;
+            let Some(ids) = self.note(ids).flatten() else {
+                continue;
+            };
+            match self.find(wanted, &ids, table, deadline).await {
+                Ok(it) => found.push(it),
                 Err(error) => {
                     failure = Some(error);
                     hour = Some(wanted.hour);
@@ -160,7 +170,7 @@ impl Proof {
                 }
             }
         }
-        let is_over = !due.is_empty() || failure.is_some();
+        let is_over = !found.is_empty() || failure.is_some();
         if is_over {
             let why = failure.map(|error: AskError| with_causes(&error));
             if let Some(why) = &why {
@@ -174,12 +184,14 @@ impl Proof {
         found
     }
 
-    /// Which records of an hour are in the table; `None` if it has to be looked for later.
-    async fn find(&self, wanted: &Wanted, deadline: Deadline) -> Result<Option<Found>, AskError> {
-        let table = self.table.as_ref().map_err(Clone::clone)?;
-        let Some(ids) = self.store.ids(wanted, self.now(), deadline).await? else {
-            return Ok(None);
-        };
+    /// Which of these records of an hour are in the table.
+    async fn find(
+        &self,
+        wanted: &Wanted,
+        ids: &BTreeSet<LogId>,
+        table: &LogQuery,
+        deadline: Deadline,
+    ) -> Result<Found, AskError> {
         let ids: Vec<_> = ids.iter().collect();
         let mut found = Found {
             hour: wanted.hour,
@@ -204,7 +216,7 @@ impl Proof {
             found.landed += answer.landed;
             found.missing.extend(answer.missing);
         }
-        Ok(Some(found))
+        Ok(found)
     }
 
     /// Stores what was found, and reports what is missing. Returns the records to deliver again. Records

@@ -13,7 +13,7 @@ use crate::clock::to_seconds;
 use crate::net::retry::GaveUp;
 use crate::record::LogId;
 use crate::settings::SettingsError;
-use crate::state::{ArrivalsError, MOST_HOURS, MOST_IDS};
+use crate::state::{MOST_HOURS, MOST_IDS};
 
 /// The table that gets the rows.
 pub(super) const TABLE: &str = "Auth0AM_CL";
@@ -33,8 +33,6 @@ pub(crate) enum AskError {
     Settings(#[from] SettingsError),
     #[error(transparent)]
     Query(#[from] GaveUp<LogQueryError>),
-    #[error(transparent)]
-    Ids(#[from] ArrivalsError),
     #[error("the workspace answered the query in a form that is not known")]
     Form,
     #[error("the time of the run was over before the workspace had answered the query")]

@@ -18,9 +18,6 @@ const OF_OTHERS: [&str; 8] = [
     "AzureWebJobsStorage__tenantId",
 ];
 
-/// Azure App Service sets each app setting twice: under its name, and with this prefix.
-const COPY: &str = "APPSETTING_";
-
 /// A name that is set, and the one that was most likely meant.
 #[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub(crate) struct Misspelt {
@@ -128,8 +125,7 @@ impl AppSettings {
     }
 
     /// The names that are set but not read, and either begin with this word, in any case, or end with
-    /// it after one of `about`. A tenant's prefix may precede them, unless it is another tenant's. The
-    /// platform's copies are left out.
+    /// it after one of `about`. A tenant's prefix may precede them, unless it is another tenant's.
     pub fn named_like(&self, word: &str, about: &[&str], known: &[&'static str]) -> Vec<&str> {
         let tenants = self.named_tenants();
         let is_other = |it: &str| {
@@ -159,13 +155,12 @@ impl AppSettings {
                 _ => false,
             }
         };
-        let is_fine = |name: &str| {
+        let is_read = |name: &str| {
             let own = tenants::split(name).map(|(_, setting)| setting);
-            let is_copy = name.starts_with(COPY);
-            is_copy || known.contains(&name) || own.is_some_and(|it| known.contains(&it))
+            known.contains(&name) || own.is_some_and(|it| known.contains(&it))
         };
         let names = self.values.keys().map(String::as_str);
-        let is_set = |name: &&str| self.get(name).is_some() && !is_fine(name);
+        let is_set = |name: &&str| self.get(name).is_some() && !is_read(name);
         names.filter(is_set).filter(|it| is_like(it)).collect()
     }
 

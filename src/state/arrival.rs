@@ -2,8 +2,8 @@
 //! it was found in the table.
 //!
 //! The ids of an hour are kept as long as the hour is, so a record that is delivered again does not
-//! count twice. If they are many, they have an object of their own, which is in memory only while it is
-//! read or changed. They are written before the hour's state is, and that before the checkpoint: a run
+//! count twice. If they are many, they have an object of their own, which is in memory only while the hour
+//! is looked for or changed. They are written before the hour's state is, and that before the checkpoint: a run
 //! that is killed in between delivers the records again.
 
 mod ids;
@@ -16,7 +16,8 @@ use serde::{Deserialize, Serialize};
 
 use self::ids::KeptIds;
 pub(crate) use self::ids::MOST_IDS;
-pub(crate) use self::store::{ArrivalStore, ArrivalsError};
+pub(crate) use self::store::ArrivalStore;
+use self::store::ArrivalsError;
 use crate::clock::{hour, is_reckonable};
 use crate::record::{LogId, is_future};
 use crate::report::Arrival;
@@ -181,11 +182,16 @@ impl Arrivals {
             if kept.here.is_none() {
                 self.gone.remove(hour);
             }
-            let known = self.hours.get(hour);
-            if known.map_or(0, |it| it.accepted) == kept.count {
+            let known = self.hours.get_mut(hour);
+            if let Some(known) = known
+                && known.accepted == kept.count
+            {
+                // They may have got an object.
+                known.ids.clone_from(&kept.here);
                 continue;
             }
             is_news = true;
+            let known = self.hours.get(hour);
             // If all that was sent again has arrived, the turn is that of the new ones.
             let unfinished = known.filter(|it| it.stage != Stage::Whole);
             let changed = Hour {
@@ -203,6 +209,21 @@ impl Arrivals {
         }
         self.forget(now);
         is_news
+    }
+
+    /// The hour to look for, unless more has come to it or it was forgotten.
+    fn unchanged(&self, wanted: &Wanted) -> Option<&Hour> {
+        let hour = self.hours.get(&wanted.hour);
+        hour.filter(|it| it.accepted == wanted.accepted)
+    }
+
+    /// Notes that the object of an hour has so many ids, unless the hour has changed.
+    fn recount(&mut self, wanted: &Wanted, count: u64, now: DateTime<Utc>) {
+        let hour = self.unchanged(wanted);
+        if hour.is_some_and(|it| it.ids.is_none()) {
+            let kept = KeptIds { count, here: None };
+            self.keep(&[(wanted.hour, kept)].into(), now);
+        }
     }
 
     /// Forgets hours that were reported long enough, or of which no id is left. If too many hours are left,

@@ -13,7 +13,7 @@ mod packed;
 mod store;
 
 pub(crate) use self::arrival::{
-    ArrivalStore, ArrivalsError, Found, MOST_HOURS, MOST_IDS, Timing, Wanted, by_hour,
+    ArrivalStore, Found, MOST_HOURS, MOST_IDS, Timing, Wanted, by_hour,
 };
 pub(crate) use self::checkpoint::Checkpoint;
 pub(crate) use self::counted::Counting;

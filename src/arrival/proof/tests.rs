@@ -128,6 +128,38 @@ async fn an_hour_of_which_nothing_is_answered_keeps_no_other_from_its_turn() {
 }
 
 #[tokio::test]
+async fn an_hour_whose_ids_cannot_be_read_keeps_no_other_from_its_turn() {
+    let address = workspace("none", "2026112109").await;
+    let (begin, minutes, clock) = clock("2026-11-21T09:30:00Z");
+    let unreadable = |operation, path: &str| match operation {
+        Operation::Read if path.ends_with("2026-11-21T08.json") => Fault::Conflict,
+        _ => Fault::None,
+    };
+    let objects = Memory::default();
+    let storage = |objects: Memory| Storage::over(objects, Jitter::seeded(1));
+    let first = proof_in(&Arc::new(storage(objects.clone())), &address, &clock);
+    let id = |n| {
+        LogId::synthetic(
+            "900",
+            begin - TimeDelta::minutes(60) + TimeDelta::milliseconds(n),
+        )
+    };
+    first.accept(&(0..101).map(id).collect(), deadline()).await;
+    first
+        .accept(&[LogId::synthetic("900", begin)].into(), deadline())
+        .await;
+    minutes.store(20, Ordering::Relaxed);
+    let faulty = Storage::over(Faulty::over(objects, unreadable), Jitter::seeded(1));
+    let proof = proof_in(&Arc::new(faulty), &address, &clock);
+    let found = proof.look(deadline()).await;
+    assert_eq!(found.iter().map(|it| it.landed).collect::<Vec<_>>(), [1]);
+    // The workspace was asked and has answered.
+    let mut report = Report::default();
+    proof.tell(&mut report, deadline()).await;
+    assert_eq!(report.unasked, None);
+}
+
+#[tokio::test]
 async fn a_failure_is_told_until_a_look_that_has_something_to_ask_succeeds() {
     let address = workspace("2026112108", "2026112109").await;
     let (begin, minutes, clock) = clock("2026-11-21T09:30:00Z");

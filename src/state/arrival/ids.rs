@@ -13,7 +13,7 @@ use super::{Arrivals, ArrivalsError, Hour};
 use crate::net::retry::Deadline;
 use crate::record::LogId;
 use crate::state::packed::{pack, unpack};
-use crate::storage::{Storage, Version};
+use crate::storage::{Storage, StorageError, Version};
 
 /// Version of the stored form.
 const FORMAT: u32 = 1;
@@ -50,6 +50,17 @@ pub(super) struct Added {
     pub left_out: u64,
 }
 
+/// What an hour had before.
+#[derive(Clone, Copy)]
+enum Past {
+    /// Nothing, as far as is known.
+    None,
+    /// An object with its ids.
+    Stored,
+    /// An object with its ids, but it was forgotten. They do not belong to the hour that begins anew.
+    Gone,
+}
+
 /// The ids of each hour; those that are many in `arrival/<tenant>/<destination>/<hour>.json`.
 pub(super) struct Ids {
     storage: Arc<Storage>,
@@ -67,17 +78,13 @@ impl Ids {
         format!("{}/{}.json", self.folder, hour.format("%Y-%m-%dT%H"))
     }
 
-    /// The ids of an hour. Warns if they cannot be used, and returns none.
-    pub async fn of(
+    /// The ids in the object of an hour. Warns if they cannot be used, and returns none.
+    pub async fn stored(
         &self,
         hour: DateTime<Utc>,
-        arrivals: &Arrivals,
         deadline: Deadline,
     ) -> Result<BTreeSet<LogId>, ArrivalsError> {
-        if let Some(ids) = arrivals.hours.get(&hour).and_then(here) {
-            return Ok(ids);
-        }
-        let (ids, _) = self.load(hour, arrivals, deadline).await?;
+        let (ids, _) = self.load(hour, Past::Stored, deadline).await?;
         Ok(ids)
     }
 
@@ -111,6 +118,11 @@ impl Ids {
     ) -> Result<(DateTime<Utc>, KeptIds, u64), ArrivalsError> {
         let known = arrivals.hours.get(&hour);
         let here = known.map_or(Some(BTreeSet::new()), here);
+        let past = match known {
+            _ if arrivals.gone.contains(&hour) => Past::Gone,
+            Some(_) if here.is_none() => Past::Stored,
+            _ => Past::None,
+        };
         let all = here.as_ref().map(|it| it | new);
         if let Some(all) = all.filter(|it| it.len() <= FEW) {
             let kept = KeptIds {
@@ -119,7 +131,7 @@ impl Ids {
             };
             return Ok((hour, kept, 0));
         }
-        let (mut ids, version) = self.load(hour, arrivals, deadline).await?;
+        let (mut ids, version) = self.load(hour, past, deadline).await?;
         let (before, mut left_out) = (ids.len(), 0);
         for id in here.iter().flatten().chain(new) {
             if ids.len() < MOST_IDS || ids.contains(id) {
@@ -143,20 +155,17 @@ impl Ids {
     async fn load(
         &self,
         hour: DateTime<Utc>,
-        arrivals: &Arrivals,
+        past: Past,
         deadline: Deadline,
     ) -> Result<(BTreeSet<LogId>, Option<Version>), ArrivalsError> {
         let path = self.path(hour);
         let read = self.storage.read(&path, deadline).await;
         let object = read.map_err(|source| ArrivalsError::read(&self.storage, &path, source))?;
         let (json, version) = object.unzip();
-        let is_expected = arrivals.hours.get(&hour).is_some_and(|it| it.ids.is_none());
-        let ids = match json {
-            // What a forgotten hour had does not belong to the hour that begins anew.
-            _ if arrivals.gone.contains(&hour) => Some(BTreeSet::new()),
-            None if !is_expected => Some(BTreeSet::new()),
-            None => None,
-            Some(json) => serde_json::from_slice::<Form>(&json)
+        let ids = match (past, json) {
+            (Past::Gone, _) | (Past::None, None) => Some(BTreeSet::new()),
+            (Past::Stored, None) => None,
+            (_, Some(json)) => serde_json::from_slice::<Form>(&json)
                 .ok()
                 .filter(|it| it.format == FORMAT)
                 .and_then(|it| unpack(it.ids, MOST_BYTES)),
@@ -191,12 +200,17 @@ impl Ids {
     ) -> Result<(), ArrivalsError> {
         let path = self.path(hour);
         let removed = self.storage.remove(&path, deadline).await;
-        removed.map_err(|source| ArrivalsError::write(&self.storage, &path, source))
+        removed.map_err(|source| ArrivalsError::remove(&self.storage, &path, source))
+    }
+
+    /// The error if there was no time to remove it.
+    pub fn not_removed(&self, hour: DateTime<Utc>) -> ArrivalsError {
+        ArrivalsError::remove(&self.storage, &self.path(hour), StorageError::OutOfTime)
     }
 }
 
 /// The ids that are kept with the hour; `None` if they have an object of their own.
-fn here(hour: &Hour) -> Option<BTreeSet<LogId>> {
+pub(super) fn here(hour: &Hour) -> Option<BTreeSet<LogId>> {
     let packed = hour.ids.as_ref()?;
     Some(unpack(packed, MOST_BYTES).unwrap_or_default())
 }

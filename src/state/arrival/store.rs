@@ -7,10 +7,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use tokio::sync::Mutex;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, timeout, timeout_at};
 use tracing::warn;
 
-use super::ids::{Added, Ids, KeptIds, count};
+use super::ids::{Added, Ids, count, here};
 use super::{Arrivals, FORMAT, Wanted, by_hour};
 use crate::net::retry::Deadline;
 use crate::record::LogId;
@@ -19,6 +19,13 @@ use crate::storage::{Storage, StorageError, Version};
 /// Time limit for writing; a run does not wait longer. It is also limited to half of the time left for
 /// saving, because the checkpoint is saved afterwards.
 const SAVING: Duration = Duration::from_secs(5);
+
+/// Time limit for removing what is not needed any more: a run that saves waits for it.
+const TIDYING: Duration = Duration::from_secs(2);
+/// Maximum number of objects that are removed at once.
+const REMOVED: usize = 20;
+/// How often a change is made again on what another process has written: once for the hour and its ids each.
+const CONFLICTS: u32 = 2;
 
 /// Why it could not be read or written.
 #[derive(Debug, thiserror::Error)]
@@ -29,6 +36,9 @@ pub(crate) enum ArrivalsError {
     /// It could not be written.
     #[error("writing the list of accepted records {place}")]
     Write { place: String, source: StorageError },
+    /// What is not needed any more could not be removed.
+    #[error("removing the list of accepted records {place}")]
+    Remove { place: String, source: StorageError },
 }
 
 impl ArrivalsError {
@@ -42,10 +52,15 @@ impl ArrivalsError {
         Self::Write { place, source }
     }
 
+    pub(super) fn remove(storage: &Storage, path: &str, source: StorageError) -> Self {
+        let place = storage.location(path);
+        Self::Remove { place, source }
+    }
+
     fn is_conflict(&self) -> bool {
         match self {
             Self::Write { source, .. } => matches!(source, StorageError::Conflict),
-            Self::Read { .. } => false,
+            Self::Read { .. } | Self::Remove { .. } => false,
         }
     }
 
@@ -53,7 +68,7 @@ impl ArrivalsError {
     pub fn is_unanswered(&self) -> bool {
         match self {
             Self::Write { .. } => !self.is_conflict(),
-            Self::Read { .. } => false,
+            Self::Read { .. } | Self::Remove { .. } => false,
         }
     }
 }
@@ -71,25 +86,22 @@ pub(crate) struct ArrivalStore {
     storage: Arc<Storage>,
     path: String,
     ids: Ids,
+    books: Mutex<Books>,
+}
+
+#[derive(Default)]
+struct Books {
     /// What this process read or wrote last.
-    known: Mutex<Option<Known>>,
+    known: Option<Known>,
+    /// The hours whose objects this process has removed, until that is stored.
+    removed: BTreeSet<DateTime<Utc>>,
+    /// Whether a removal failed.
+    is_stuck: bool,
 }
 
 struct Known {
     arrivals: Arrivals,
     version: Option<Version>,
-    /// The hours whose ids this process tried to remove, and whether it has.
-    tidied: BTreeMap<DateTime<Utc>, bool>,
-}
-
-impl Known {
-    fn new(arrivals: Arrivals, version: Option<Version>) -> Self {
-        Self {
-            arrivals,
-            version,
-            tidied: BTreeMap::new(),
-        }
-    }
 }
 
 impl ArrivalStore {
@@ -99,7 +111,7 @@ impl ArrivalStore {
             ids: Ids::new(&storage, path.clone()),
             storage,
             path: format!("{path}.json"),
-            known: Mutex::default(),
+            books: Mutex::default(),
         }
     }
 
@@ -109,14 +121,24 @@ impl ArrivalStore {
         let object = read.map_err(|it| ArrivalsError::read(&self.storage, &self.path, it))?;
         let (json, version) = object.unzip();
         let Some(json) = json else {
-            return Ok(Known::new(Arrivals::default(), version));
+            let arrivals = Arrivals::default();
+            return Ok(Known { arrivals, version });
         };
         let arrivals = serde_json::from_slice::<Arrivals>(&json).ok();
         let arrivals = arrivals.filter(|it| it.format == FORMAT && it.is_sound());
         if arrivals.is_none() {
             warn_of_unusable(&self.storage.location(&self.path));
         }
-        Ok(Known::new(arrivals.unwrap_or_default(), version))
+        let arrivals = arrivals.unwrap_or_default();
+        Ok(Known { arrivals, version })
+    }
+
+    /// Takes what is known, or loads it.
+    async fn take(&self, books: &mut Books, deadline: Deadline) -> Result<Known, ArrivalsError> {
+        match books.known.take() {
+            Some(latest) => Ok(latest),
+            None => self.load(deadline).await,
+        }
     }
 
     /// Reads from what is stored.
@@ -125,21 +147,11 @@ impl ArrivalStore {
         deadline: Deadline,
         see: impl FnOnce(&Arrivals) -> T,
     ) -> Result<T, ArrivalsError> {
-        let mut known = self.known.lock().await;
-        let latest = self.latest(&mut known, deadline).await?;
-        Ok(see(&latest.arrivals))
-    }
-
-    async fn latest<'a>(
-        &self,
-        known: &'a mut Option<Known>,
-        deadline: Deadline,
-    ) -> Result<&'a mut Known, ArrivalsError> {
-        let latest = match known.take() {
-            Some(latest) => latest,
-            None => self.load(deadline).await?,
-        };
-        Ok(known.insert(latest))
+        let mut books = self.books.lock().await;
+        let latest = self.take(&mut books, deadline).await?;
+        let seen = see(&latest.arrivals);
+        books.known = Some(latest);
+        Ok(seen)
     }
 
     /// Adds records that were acknowledged. Ids without a time are left out, because they belong to no
@@ -158,41 +170,54 @@ impl ArrivalStore {
         accepted.await
     }
 
-    /// The ids to look for. `None` if they are not those that were counted, as when an object was removed:
-    /// then that is noted, and what is left is looked for later.
+    /// The ids to look for. `None` if they are not those that were counted: because the hour has changed
+    /// since, or something has happened to its object. That is noted, and what is left is looked for later.
     pub async fn ids(
         &self,
         wanted: &Wanted,
         now: DateTime<Utc>,
         deadline: Deadline,
     ) -> Result<Option<BTreeSet<LogId>>, ArrivalsError> {
-        let ids = {
-            let mut known = self.known.lock().await;
-            let latest = self.latest(&mut known, deadline).await?;
-            self.ids.of(wanted.hour, &latest.arrivals, deadline).await?
+        let here = self.see(deadline, |it| it.unchanged(wanted).map(here));
+        let Some(here) = here.await? else {
+            return Ok(None);
+        };
+        let ids = match here {
+            Some(ids) => ids,
+            None => self.ids.stored(wanted.hour, deadline).await?,
         };
         let count = count(&ids);
         if count == wanted.accepted {
             return Ok(Some(ids));
         }
-        let kept = KeptIds { count, here: None };
-        let hours = [(wanted.hour, kept)].into();
-        self.change(deadline, |it| it.keep(&hours, now)).await?;
+        let recount = |it: &mut Arrivals| it.recount(wanted, count, now);
+        self.change(deadline, recount).await?;
         Ok(None)
     }
 
-    /// Removes the ids of hours that are forgotten. One that fails is left to the next process.
+    /// Removes the objects of hours that are forgotten, some at a time. If that fails, the others are left
+    /// to the next process.
     pub async fn tidy(&self, deadline: Deadline) -> Result<(), ArrivalsError> {
-        let mut known = self.known.lock().await;
-        let Known {
-            arrivals, tidied, ..
-        } = self.latest(&mut known, deadline).await?;
-        for hour in &arrivals.gone {
-            if !tidied.contains_key(hour) {
-                let removed = self.ids.remove(*hour, deadline).await;
-                tidied.insert(*hour, removed.is_ok());
-                removed?;
-            }
+        let deadline = deadline.within(TIDYING);
+        let mut books = self.books.lock().await;
+        let latest = self.take(&mut books, deadline).await?;
+        let is_tidy = latest.arrivals.gone.is_subset(&books.removed);
+        books.known = Some(latest);
+        if is_tidy || books.is_stuck {
+            return Ok(());
+        }
+        // Another process may have begun such an hour anew.
+        books.known = None;
+        let latest = self.take(&mut books, deadline).await?;
+        let left = latest.arrivals.gone.difference(&books.removed);
+        let left: Vec<_> = left.take(REMOVED).copied().collect();
+        books.known = Some(latest);
+        let end = Instant::now() + TIDYING;
+        for hour in left {
+            let removed = timeout_at(end, self.ids.remove(hour, deadline)).await;
+            books.is_stuck = !matches!(removed, Ok(Ok(())));
+            removed.unwrap_or_else(|_| Err(self.ids.not_removed(hour)))?;
+            books.removed.insert(hour);
         }
         Ok(())
     }
@@ -233,20 +258,23 @@ impl ArrivalStore {
         deadline: Deadline,
         mut change: impl FnMut(&mut Arrivals, &Added) -> T,
     ) -> Result<T, ArrivalsError> {
-        let mut known = self.known.lock().await;
-        let mut is_second = false;
+        let mut books = self.books.lock().await;
+        // Another process may have begun a forgotten hour anew, whose ids must not be overwritten.
+        let is_gone = |it: &Known| hours.keys().any(|hour| it.arrivals.gone.contains(hour));
+        books.known.take_if(|it| is_gone(it));
+        let mut conflicts = 0;
         loop {
-            let latest = match known.take() {
-                Some(latest) => latest,
-                None => self.load(deadline).await?,
-            };
-            match self.change_once(hours, latest, deadline, &mut change).await {
+            let latest = self.take(&mut books, deadline).await?;
+            let changed = self.change_once(hours, latest, &books.removed, deadline, &mut change);
+            match changed.await {
                 Ok((changed, latest)) => {
-                    *known = Some(latest);
+                    let gone = &latest.arrivals.gone;
+                    books.removed.retain(|hour| gone.contains(hour));
+                    books.known = Some(latest);
                     return Ok(changed);
                 }
                 // The next attempt reads again first.
-                Err(error) if error.is_conflict() && !is_second => is_second = true,
+                Err(error) if error.is_conflict() && conflicts < CONFLICTS => conflicts += 1,
                 Err(error) => return Err(error),
             }
         }
@@ -256,6 +284,7 @@ impl ArrivalStore {
         &self,
         hours: &BTreeMap<DateTime<Utc>, BTreeSet<LogId>>,
         mut latest: Known,
+        removed: &BTreeSet<DateTime<Utc>>,
         deadline: Deadline,
         change: &mut impl FnMut(&mut Arrivals, &Added) -> T,
     ) -> Result<(T, Known), ArrivalsError> {
@@ -263,11 +292,7 @@ impl ArrivalStore {
         let before = latest.arrivals.clone();
         let changed = change(&mut latest.arrivals, &added);
         if latest.arrivals != before {
-            let tidied = &latest.tidied;
-            let is_left = |hour: &DateTime<Utc>| tidied.get(hour) != Some(&true);
-            latest.arrivals.gone.retain(is_left);
-            let gone = &latest.arrivals.gone;
-            latest.tidied.retain(|hour, _| gone.contains(hour));
+            latest.arrivals.gone.retain(|hour| !removed.contains(hour));
             let json = Bytes::from(serde_json::to_vec(&latest.arrivals).unwrap_or_default());
             let over = latest.version.as_ref();
             let written = (self.storage).write_or_meet(&self.path, json, over, deadline);

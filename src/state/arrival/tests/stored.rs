@@ -162,6 +162,11 @@ async fn many_ids_that_an_earlier_version_kept_with_the_hour_are_used_and_moved_
     written.await.unwrap();
     let store = store(&storage);
     assert_eq!(kept(&store, "09:19:00").await, [Some(many())]);
+    // They are moved also if none is new, as where a run was killed.
+    accept(&store, &many(), at("09:19:00")).await;
+    let is_moved = |it: &Arrivals| it.hours.values().all(|hour| hour.ids.is_none());
+    assert!(store.see(deadline(), is_moved).await.unwrap());
+    assert_eq!(kept(&store, "09:19:00").await, [Some(many())]);
     accept(&store, &ids(8, [1]), at("09:19:00")).await;
     let all = &many() | &ids(8, [1]);
     assert_eq!(kept(&store, "09:39:00").await, [Some(all)]);
@@ -340,6 +345,140 @@ async fn an_hour_that_is_forgotten_leaves_nothing_behind_however_often_it_begins
         let gone = next.see(deadline(), |it| it.gone.len()).await.unwrap();
         assert_eq!(gone, 0);
     }
+}
+
+#[tokio::test]
+async fn what_is_forgotten_at_once_is_removed_in_parts() {
+    let storage = over(Memory::default());
+    let (store, begin) = (store(&storage), at("08:00:00"));
+    let hours: Vec<_> = (1..=25).map(|n| begin - TimeDelta::hours(n)).collect();
+    let id = |hour: &DateTime<Utc>, n| LogId::synthetic("900", *hour + TimeDelta::microseconds(n));
+    let all = hours
+        .iter()
+        .flat_map(|hour| (0..101).map(move |n| id(hour, n)));
+    accept(&store, &all.collect(), at("08:10:00")).await;
+    let whole: Vec<_> = hours
+        .iter()
+        .map(|hour| Found {
+            hour: *hour,
+            accepted: 101,
+            landed: 101,
+            missing: BTreeSet::new(),
+        })
+        .collect();
+    let find = |it: &mut Arrivals| it.find(&whole, at("08:30:00"));
+    store.change(deadline(), find).await.unwrap();
+    accept(&store, &ids(10, [0]), at("08:10:00") + TimeDelta::days(1)).await;
+    let folder = "arrival/acme/log-analytics";
+    for left in [5, 0] {
+        store.tidy(deadline()).await.unwrap();
+        assert_eq!(storage.list(folder, deadline()).await.unwrap().len(), left);
+    }
+}
+
+/// A look at the table works beside a run, which must note what it delivers before it saves.
+#[tokio::test(start_paused = true)]
+async fn a_storage_that_hangs_while_a_look_reads_or_removes_keeps_no_run_from_noting() {
+    let objects = Memory::default();
+    let fine = store(&over(objects.clone()));
+    accept(&fine, &many(), at("09:10:00")).await;
+    let hanging = |operation, path: &str| match operation {
+        Operation::Read | Operation::Remove if path == OF_8 => Fault::Hang,
+        _ => Fault::None,
+    };
+    let reading = store(&over(Faulty::over(objects.clone(), hanging)));
+    let due = |it: &Arrivals| it.due(TIMING, at("09:30:00"));
+    let wanted = reading.see(deadline(), due).await.unwrap();
+    let soon = Deadline::after(Duration::from_mins(1));
+    let (of_9, now) = (ids(9, [0]), at("09:30:00"));
+    let (read, noted) = tokio::join!(
+        reading.ids(&wanted[0], now, soon),
+        reading.accept(&of_9, now, soon)
+    );
+    assert!(read.is_err() && noted.is_ok());
+    forget(&store(&over(objects.clone()))).await;
+    let removing = store(&over(Faulty::over(objects, hanging)));
+    let soon = Deadline::after(Duration::from_mins(1));
+    let (removed, noted) = tokio::join!(removing.tidy(soon), removing.accept(&of_9, now, soon));
+    assert!(removed.is_err() && noted.is_ok());
+}
+
+#[tokio::test]
+async fn an_hour_that_changes_while_it_is_looked_for_is_not_counted_anew() {
+    let storage = over(Memory::default());
+    let (store, later) = (store(&storage), at("09:30:00") + TimeDelta::days(1));
+    accept(&store, &many(), at("09:10:00")).await;
+    let due = |it: &Arrivals| it.due(TIMING, at("09:30:00"));
+    let wanted = store.see(deadline(), due).await.unwrap().remove(0);
+    // More comes to it.
+    accept(&store, &ids(8, [1]), at("09:30:00")).await;
+    assert_eq!(
+        store
+            .ids(&wanted, at("09:30:00"), deadline())
+            .await
+            .unwrap(),
+        None
+    );
+    let all = &many() | &ids(8, [1]);
+    assert_eq!(kept(&store, "09:50:00").await, [Some(all)]);
+    // It is forgotten, and its object is still to be removed.
+    let whole = [found(8, 102, &BTreeSet::new())];
+    let find = |it: &mut Arrivals| it.find(&whole, at("09:50:00"));
+    store.change(deadline(), find).await.unwrap();
+    accept(&store, &ids(10, [0]), later).await;
+    let wanted = Wanted {
+        accepted: 102,
+        ..wanted
+    };
+    assert_eq!(store.ids(&wanted, later, deadline()).await.unwrap(), None);
+    store.tidy(deadline()).await.unwrap();
+    assert!(storage.read(OF_8, deadline()).await.unwrap().is_none());
+}
+
+/// As with two pollers, or an old and a new instance of the app.
+#[tokio::test]
+async fn what_another_process_notes_of_an_hour_that_was_forgotten_is_kept() {
+    for is_tidying in [true, false] {
+        let storage = over(Memory::default());
+        let (ours, theirs) = (store(&storage), store(&storage));
+        accept(&ours, &many(), at("09:10:00")).await;
+        forget(&ours).await;
+        let later = at("09:10:00") + TimeDelta::days(1);
+        let id = |n| LogId::synthetic("900", at("08:40:00") + TimeDelta::microseconds(n));
+        let anew: BTreeSet<_> = (0..101).map(id).collect();
+        accept(&theirs, &anew, later).await;
+        let mut all = anew;
+        if is_tidying {
+            ours.tidy(deadline()).await.unwrap();
+        } else {
+            accept(&ours, &many(), later).await;
+            all.extend(many());
+        }
+        let wanted = Wanted {
+            hour: at("08:00:00"),
+            delivered_at: later,
+            accepted: count(&all),
+            by_name: false,
+        };
+        let kept = store(&storage).ids(&wanted, later, deadline()).await;
+        assert_eq!(kept.unwrap(), Some(all));
+    }
+}
+
+#[tokio::test]
+async fn another_process_may_come_between_at_each_of_the_two_objects() {
+    let mut left = vec![OF_8, PATH];
+    let storage = over(Faulty::over(Memory::default(), move |operation, path| {
+        let is_next = operation == Operation::Write && left.first().is_some_and(|it| *it == path);
+        if is_next {
+            left.remove(0);
+            return Fault::Conflict;
+        }
+        Fault::None
+    }));
+    let store = store(&storage);
+    accept(&store, &many(), at("09:10:00")).await;
+    assert_eq!(kept(&store, "09:30:00").await, [Some(many())]);
 }
 
 /// Someone else may be able to write it.
