@@ -103,12 +103,12 @@ pub(super) async fn note_run(
     let Some(HeartbeatSink { tenant, table }) = sink.filter(|_| is_told) else {
         return;
     };
-    // If the run could not read how many rows are lost, the history's number still holds, and so does an
-    // error if the run tells nothing.
+    // If the run could not read how many rows are lost, the history's number still holds, and so does what
+    // is wrong if the run tells nothing.
     let (lost, is_failing) = match history {
         Some(history) => (
             history.lost().await.max(report.lost),
-            history.is_failing().await,
+            report.tells_nothing() && history.has_standing_problem().await,
         ),
         None => (report.lost, false),
     };

@@ -16,7 +16,7 @@ pub(crate) use self::store::{HistoryError, HistoryStore};
 use super::counted::Counted;
 use crate::clock::hour;
 use crate::record::{LogId, is_future};
-use crate::report::{Arrival, Gap, RateLimit, Report};
+use crate::report::{Arrival, Gap, OnlyQuarantined, OnlySetAside, RateLimit, Report};
 
 /// Version of the stored form.
 const FORMAT: u32 = 1;
@@ -184,6 +184,15 @@ impl History {
                 .is_none_or(|it| now - it >= SIGN_OF_LIFE || is_future(it, now))
     }
 
+    /// Whether the newest run that tells anything had errors, or nothing has been delivered since the
+    /// destination refused, quarantined or made set aside all that came.
+    fn has_standing_problem(&self) -> bool {
+        self.is_failing
+            || self.refused_since.is_some()
+            || OnlySetAside::find(self.only_set_aside(), None).is_some()
+            || OnlyQuarantined::find(self.only_quarantined).is_some()
+    }
+
     /// Takes over the state after a run.
     fn take_over(&mut self, report: &Report, now: DateTime<Utc>) {
         let is_failing = !report.is_success() || self.is_failing && report.tells_nothing();
@@ -206,7 +215,8 @@ impl History {
             let unasked = report.unasked.as_ref();
             self.unasked = unasked.map(|it| it.chars().take(LONGEST_ERROR).collect());
         }
-        if !is_failing || report.refused_since.is_some() {
+        let is_over = !is_failing && !report.tells_nothing();
+        if is_over || report.refused_since.is_some() {
             self.refused_since = report.refused_since;
         }
         self.is_failing = is_failing;

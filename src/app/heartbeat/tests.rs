@@ -255,6 +255,19 @@ async fn a_run_that_was_asked_to_end_before_it_read_anything_tells_of_no_success
         "ok",
     ];
     assert_eq!(told(&Sent::default(), &runs).await, states);
+    // A quiet run warns only of a destination that still refuses all, and is no failure.
+    let refusing = Report {
+        refused_since: Some("2026-11-21T07:00:00Z".parse().unwrap()),
+        ..quiet()
+    };
+    let runs = [
+        (0, refusing),
+        (60, cut_short()),
+        (120, cut_short()),
+        (180, quiet()),
+    ];
+    let states = ["failing", "failing", "failing", "ok"];
+    assert_eq!(told(&Sent::default(), &runs).await, states);
 }
 
 #[tokio::test(start_paused = true)]

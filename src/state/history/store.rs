@@ -244,10 +244,12 @@ impl HistoryStore {
         books.known.as_ref().map_or(0, |it| it.history.lost)
     }
 
-    /// Whether the newest run that tells anything had errors, as far as this process knows.
-    pub async fn is_failing(&self) -> bool {
+    /// Whether something is wrong that a run which tells nothing does not end, as far as this process
+    /// knows.
+    pub async fn has_standing_problem(&self) -> bool {
         let books = self.books.lock().await;
-        books.known.as_ref().is_some_and(|it| it.history.is_failing)
+        let known = books.known.as_ref();
+        known.is_some_and(|it| it.history.has_standing_problem())
     }
 
     /// What became of the records since one was last delivered; nothing if that is not known.
