@@ -24,6 +24,10 @@ use self::tenants::Owner;
 /// misplaced secret.
 pub(crate) const UNKNOWN: &str = "unknown";
 
+/// Azure App Service sets each app setting twice: under its name, and with this prefix. The copy is no
+/// setting that somebody may have misspelt.
+const COPY: &str = "APPSETTING_";
+
 /// Names and values from the platform or a file, or those that apply to one tenant.
 #[derive(Clone, Default)]
 pub(crate) struct AppSettings {
@@ -60,9 +64,22 @@ impl AppSettings {
 
 impl<N: Into<String>, V: Into<String>> FromIterator<(N, V)> for AppSettings {
     fn from_iter<I: IntoIterator<Item = (N, V)>>(settings: I) -> Self {
-        let settings = settings.into_iter();
+        let settings = settings.into_iter().map(|(n, v)| (n.into(), v.into()));
+        let mut values: HashMap<String, String> = settings.collect();
+        let is_copy = |(name, value): &(&String, &String)| {
+            let copied = name.strip_prefix(COPY).and_then(|it| values.get(it));
+            copied == Some(*value)
+        };
+        let copies: Vec<_> = values
+            .iter()
+            .filter(is_copy)
+            .map(|it| it.0.clone())
+            .collect();
+        for name in copies {
+            values.remove(&name);
+        }
         Self {
-            values: settings.map(|(n, v)| (n.into(), v.into())).collect(),
+            values,
             owner: None,
             names: OnceLock::new(),
         }

@@ -101,12 +101,16 @@ fn a_storage_of_a_tenant_whose_name_is_mistyped_is_refused_to_the_one_that_is_me
     assert_eq!(unable(&[("INITECH__CHECKPOINT_DIR", "x")]), []);
 }
 
-#[test]
-fn a_policy_that_is_set_where_nobody_reads_it_is_refused() {
-    let refused = |settings: &[(&str, &str)]| match apps(settings) {
+/// The tenants that cannot run, and why.
+fn refused(settings: &[(&str, &str)]) -> Vec<(String, String)> {
+    match apps(settings) {
         Ok(apps) => apps.unable(),
         Err(problem) => vec![(String::new(), problem.to_string())],
-    };
+    }
+}
+
+#[test]
+fn a_policy_that_is_set_where_nobody_reads_it_is_refused() {
     let list = [
         ("TENANTS", "a,globex"),
         ("GLOBEX__DOMAIN", "b.eu.auth0.com"),
@@ -189,8 +193,6 @@ fn a_policy_that_is_set_where_nobody_reads_it_is_refused() {
         ("PKI_KEY", vec![]),
         ("OLD__PII_ARCHIVE", vec![]),
         ("OLD__PII_KEY", vec![]),
-        // The platform's copy of a setting that is read.
-        ("APPSETTING_GLOBEX__PII", vec![]),
     ] {
         let problems = refused(&[&list[..], &[(setting, "email:mask")]].concat());
         let told = format!("{setting} is not read");
@@ -205,6 +207,23 @@ fn a_policy_that_is_set_where_nobody_reads_it_is_refused() {
             assert_eq!(names, whose, "{setting}");
         }
     }
+}
+
+#[test]
+fn the_platforms_copy_of_a_policy_is_none_of_its_own() {
+    let tenants = [
+        ("TENANTS", "a,globex"),
+        ("A__DOMAIN", "a.eu.auth0.com"),
+        ("GLOBEX__DOMAIN", "b.eu.auth0.com"),
+    ];
+    for name in ["PII", "GLOBEX__PII", "PII_ARCHIVE"] {
+        let copy = format!("APPSETTING_{name}");
+        let copied = [(name, "email:mask"), (&copy, "email:mask")];
+        assert_eq!(refused(&[&tenants[..], &copied].concat()), [], "{name}");
+    }
+    // What has such a name and is no copy was meant as a policy, and nobody reads it.
+    let alone = [("APPSETTING_GLOBEX__PII", "email:mask")];
+    assert_eq!(refused(&[&tenants[..], &alone].concat()).len(), 1);
 }
 
 #[test]
