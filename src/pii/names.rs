@@ -15,7 +15,8 @@ pub(super) fn known(word: &str) -> Field {
     }
     let ends = ["s", "es"].into_iter();
     let mut of_one = ends.filter_map(|end| word.strip_suffix(end).map(known_as_it_is));
-    of_one.find(|it| it.tells_a_kind()).unwrap_or(Open)
+    let tells = |it: &Field| it.tells_a_kind() || *it == Login;
+    of_one.find(tells).unwrap_or(Open)
 }
 
 /// Looks a name up among the known names, by its first letter, and then among the suffixes of names.
@@ -231,7 +232,7 @@ fn ends(last: u8) -> &'static [(&'static str, Field)] {
 
 /// Whether the last word of a name is `ip` or `ips`: `client_ip` and `lastIps`, but not `membership`.
 pub(super) fn ends_with_ip(name: &str) -> bool {
-    let name = name.strip_suffix('s').unwrap_or(name);
+    let name = name.strip_suffix(['s', 'S']).unwrap_or(name);
     let before = |end| name.strip_suffix(end).and_then(|it| it.chars().next_back());
     before("ip").is_some_and(|it| !it.is_alphanumeric())
         || ["Ip", "IP"]
@@ -247,18 +248,19 @@ pub(super) fn is_claim(name: &str) -> bool {
 
 /// Whether an object is about a user if it has a field of this name, given without punctuation.
 pub(super) fn tells_a_user(word: &str) -> bool {
-    matches!(
-        word,
-        "email"
-            | "emails"
-            | "emailverified"
-            | "familyname"
-            | "givenname"
-            | "identities"
-            | "nickname"
-            | "phonenumber"
-            | "username"
-    )
+    // Several values tell it as one does: `emails`.
+    let of_one = word.strip_suffix('s').unwrap_or(word);
+    word == "identities"
+        || matches!(
+            of_one,
+            "email"
+                | "emailverified"
+                | "familyname"
+                | "givenname"
+                | "nickname"
+                | "phonenumber"
+                | "username"
+        )
 }
 
 /// Whether an object is about something else if it has a field of this name, given without punctuation.

@@ -575,7 +575,7 @@ fn names_of_several_values_are_known_as_those_of_one_are() {
         ),
         (
             "username",
-            &["nicknames", "screen_names", "upns"],
+            &["nicknames", "screen_names", "upns", "login_hints"],
             "adalove",
         ),
         ("first_name", &["middle_names", "forenames"], "Ada"),
@@ -588,7 +588,14 @@ fn names_of_several_values_are_known_as_those_of_one_are() {
         ("user_id", &["external_ids", "subs"], "5f1abc"),
         (
             "ip",
-            &["client_ips", "lastIps", "IPs", "ipv4_addresses", "ip_addrs"],
+            &[
+                "client_ips",
+                "lastIps",
+                "LAST_IPS",
+                "IPs",
+                "ipv4_addresses",
+                "ip_addrs",
+            ],
             "203.0.113.7",
         ),
     ] {
@@ -610,6 +617,17 @@ fn names_of_several_values_are_known_as_those_of_one_are() {
         assert_stays(
             "email:mask,username:mask,first_name:mask,user_id:mask,ip:mask,phone:mask",
             &format!(r#"{{"details":{{"{name}":["203.0.113.7"]}}}}"#),
+        );
+    }
+}
+
+#[test]
+fn several_values_tell_that_an_object_is_about_a_user_as_one_does() {
+    for name in ["emails", "given_names", "nicknames", "phoneNumbers"] {
+        assert_becomes(
+            "first_name:mask",
+            &format!(r#"{{"details":{{"{name}":[],"name":"Ada King"}}}}"#),
+            &format!(r#"{{"details":{{"{name}":[],"name":"***"}}}}"#),
         );
     }
 }
