@@ -47,6 +47,6 @@ fn name<'a>(object: &'a str, element: &str) -> Option<&'a str> {
 fn is_path(name: Option<&str>) -> bool {
     name.is_none_or(|name| {
         let name = quick_xml::escape::unescape(name);
-        name.is_ok_and(|name| Path::parse(name).is_ok())
+        name.is_ok_and(|name| Path::parse(&name).is_ok_and(|path| path.as_ref() == name))
     })
 }

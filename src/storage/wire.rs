@@ -24,7 +24,7 @@ use crate::net::http::{Answer, is_webpage};
 /// Maximum bytes of a failure's body. A storage service's errors have some hundred.
 const LARGEST_REFUSAL: usize = 64 * 1024;
 
-/// Interprets a service's unsuccessful responses.
+/// Interprets a service's unsuccessful responses, and knows what its successes look like.
 pub(super) trait Refusals: Clone + std::fmt::Debug + Send + Sync + 'static {
     /// A refusal. None of its text repeats a secret.
     type Refusal: StdError + Send + Sync + 'static;
@@ -35,7 +35,7 @@ pub(super) trait Refusals: Clone + std::fmt::Debug + Send + Sync + 'static {
 
     fn read(&self, answer: &Answer, secrets: &Self::Secrets) -> Self::Refusal;
 
-    /// How the list is written that a request with this query asks for, if it asks for one.
+    /// How a list is written, if this query asks for one.
     fn list(&self, query: &str) -> Option<Tags>;
 
     /// Whether the body of a success can be what was asked for with this query.

@@ -314,7 +314,7 @@ async fn an_archive_whose_objects_nobody_may_change_works() {
 /// As with a proxy that takes a megabyte at most. Sent again as it is, the batch would be refused for
 /// ever, and so would be all that comes after it.
 #[tokio::test]
-async fn what_is_too_much_for_the_place_is_sent_in_parts() {
+async fn what_is_too_much_for_the_place_is_refused_so_that_less_is_sent() {
     for (status, code, is_size) in [
         (413, "", true),
         (413, "RequestBodyTooLarge", true),

@@ -580,7 +580,7 @@ async fn a_name_of_another_program_hides_no_object_of_a_container() {
              </Properties></Blob>"
         )
     };
-    let blobs: String = ["a/1", "a//2", "a/./3", "a/b&#10;c", "a/4"]
+    let blobs: String = ["a/1", "a//2", "a/./3", "a/b&#10;c", "a/4", "a/5/"]
         .map(blob)
         .concat();
     let answer = format!(

@@ -381,9 +381,17 @@ async fn a_name_of_another_program_hides_no_object_of_a_bucket() {
              <ETag>&quot;1&quot;</ETag><Size>1</Size></Contents>"
         )
     };
-    let objects: String = ["a/1", "a//2", "a/../3", "a/b&#10;c", "a/&#x1;", "a/4"]
-        .map(object)
-        .concat();
+    let objects: String = [
+        "a/1",
+        "a//2",
+        "a/../3",
+        "a/b&#10;c",
+        "a/&#x1;",
+        "a/4",
+        "a/5/",
+    ]
+    .map(object)
+    .concat();
     let answer = format!(
         "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<ListBucketResult \
          xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"><IsTruncated>false</IsTruncated>\
