@@ -7,13 +7,6 @@ use simulator::workspace::Table;
 
 use crate::kql::{self, Kql};
 
-/// The pages with such queries, and how many each has.
-const PAGES: [(&str, usize); 4] = [
-    ("README.md", 2),
-    ("docs/destinations.md", 1),
-    ("docs/operate.md", 1),
-    ("docs/sentinel.md", 4),
-];
 /// What a query may begin with.
 const SOURCES: [&str; 3] = ["Auth0AM_CL", "Auth0AMHealth_CL", "Auth0Events"];
 
@@ -29,17 +22,21 @@ fn queries(page: &str) -> Vec<&str> {
 #[test]
 fn every_query_of_a_page_passes_microsofts_language_service() {
     let folder = tempfile::tempdir().unwrap();
+    let docs = fs::read_dir(kql::project().join("docs")).unwrap();
+    let pages = docs.map(|it| it.unwrap().path());
     let mut files = Vec::new();
-    for (name, count) in PAGES {
-        let page = fs::read_to_string(kql::project().join(name)).unwrap();
-        let queries = queries(&page);
-        assert_eq!(queries.len(), count, "{name}: {queries:?}");
-        for query in queries {
-            let file = format!("{}-{}.kql", name.replace('/', "-"), files.len());
-            let file = folder.path().join(file);
+    for page in pages.chain([kql::project().join("README.md")]) {
+        if page.extension().is_none_or(|it| it != "md") {
+            continue;
+        }
+        let text = fs::read_to_string(&page).unwrap();
+        for query in queries(&text) {
+            let name = page.file_stem().unwrap().to_string_lossy();
+            let file = folder.path().join(format!("{name}-{}.kql", files.len()));
             fs::write(&file, query).unwrap();
             files.push(file);
         }
     }
+    assert_eq!(files.len(), 8, "{files:?}");
     assert_eq!(Kql::over(&Table::default()).problems(&files), "");
 }
