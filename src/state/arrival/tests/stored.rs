@@ -435,6 +435,26 @@ async fn an_hour_that_changes_while_it_is_looked_for_is_not_counted_anew() {
     assert!(storage.read(OF_8, deadline()).await.unwrap().is_none());
 }
 
+#[tokio::test]
+async fn a_process_that_has_not_seen_an_hour_begin_anew_does_not_count_its_ids() {
+    let storage = over(Memory::default());
+    let (old, new) = (store(&storage), store(&storage));
+    accept(&old, &many(), at("09:10:00")).await;
+    let due = |it: &Arrivals| it.due(TIMING, at("09:30:00"));
+    let wanted = old.see(deadline(), due).await.unwrap().remove(0);
+    forget(&new).await;
+    new.tidy(deadline()).await.unwrap();
+    let later = at("09:10:00") + TimeDelta::days(1);
+    accept(&new, &ids(8, [5]), later).await;
+    assert_eq!(old.ids(&wanted, later, deadline()).await.unwrap(), None);
+    let wanted = Wanted {
+        accepted: 1,
+        ..wanted
+    };
+    let kept = store(&storage).ids(&wanted, later, deadline()).await;
+    assert_eq!(kept.unwrap(), Some(ids(8, [5])));
+}
+
 /// As with two pollers, or an old and a new instance of the app.
 #[tokio::test]
 async fn what_another_process_notes_of_an_hour_that_was_forgotten_is_kept() {
