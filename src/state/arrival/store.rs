@@ -273,8 +273,11 @@ impl ArrivalStore {
                     books.known = Some(latest);
                     return Ok(changed);
                 }
-                // The next attempt reads again first.
-                Err(error) if error.is_conflict() && conflicts < CONFLICTS => conflicts += 1,
+                // The next attempt reads again first. This one may have written an object that was removed.
+                Err(error) if error.is_conflict() && conflicts < CONFLICTS => {
+                    conflicts += 1;
+                    books.removed.clear();
+                }
                 Err(error) => return Err(error),
             }
         }

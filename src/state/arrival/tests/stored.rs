@@ -485,6 +485,23 @@ async fn what_another_process_notes_of_an_hour_that_was_forgotten_is_kept() {
     }
 }
 
+/// With what it knew, the process puts the few new ids into the object that it has removed.
+#[tokio::test]
+async fn an_object_that_is_written_once_more_after_it_was_removed_is_removed_again() {
+    let storage = over(Memory::default());
+    let (old, new) = (store(&storage), store(&storage));
+    let later = at("09:10:00") + TimeDelta::days(1);
+    accept(&old, &many(), at("09:10:00")).await;
+    accept(&old, &ids(7, [0]), at("09:10:00")).await;
+    forget(&new).await;
+    new.tidy(deadline()).await.unwrap();
+    accept(&old, &ids(8, [5]), later).await;
+    assert!(storage.read(OF_8, deadline()).await.unwrap().is_some());
+    accept(&new, &ids(11, [0]), later).await;
+    new.tidy(deadline()).await.unwrap();
+    assert!(storage.read(OF_8, deadline()).await.unwrap().is_none());
+}
+
 #[tokio::test]
 async fn another_process_may_come_between_at_each_of_the_two_objects() {
     let mut left = vec![OF_8, PATH];
