@@ -4,6 +4,7 @@ mod methods;
 mod readings;
 mod search;
 mod settings;
+mod several;
 mod short_way;
 mod texts;
 

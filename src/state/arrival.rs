@@ -2,9 +2,9 @@
 //! it was found in the table.
 //!
 //! The ids of an hour are kept as long as the hour is, so a record that is delivered again does not
-//! count twice. If they are many, they have an object of their own, which is in memory only while the hour
-//! is looked for or changed. They are written before the hour's state is, and that before the checkpoint: a run
-//! that is killed in between delivers the records again.
+//! count twice. If they are many, they have an object of their own, which is in memory only while the
+//! hour is looked for or changed. They are written before the hour's state is, and that before the
+//! checkpoint: a run that is killed in between delivers the records again.
 
 mod ids;
 mod store;
