@@ -8,9 +8,22 @@ use object_store::path::Path;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Tags {
     /// Before and after the object.
-    pub object: [&'static str; 2],
+    object: [&'static str; 2],
     /// The name of the element with its name.
-    pub name: &'static str,
+    name: &'static str,
+}
+
+impl Tags {
+    /// Of a storage account.
+    pub const AZURE: Self = Self {
+        object: ["<Blob>", "</Blob>"],
+        name: "Name",
+    };
+    /// Of S3.
+    pub const S3: Self = Self {
+        object: ["<Contents>", "</Contents>"],
+        name: "Key",
+    };
 }
 
 /// The page without such objects.

@@ -143,7 +143,7 @@ impl Refusals for S3Refusals {
     }
 
     fn list(&self, query: &str) -> Option<Tags> {
-        list::is_asked_for(query).then_some(list::TAGS)
+        list::is_asked_for(query).then_some(Tags::S3)
     }
 
     fn is_answer(&self, query: &str, body: &[u8]) -> bool {

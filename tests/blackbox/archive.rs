@@ -14,6 +14,19 @@ use simulator::{Azurite, Moto};
 
 use crate::world::{Sink, World, minutes_ago, numbers};
 
+/// Prints what the archive holds.
+const READ: [&str; 9] = [
+    "replay",
+    "--destination",
+    "stdout",
+    "--from",
+    "2h",
+    "--to",
+    "1s",
+    "--source",
+    "archive",
+];
+
 async fn in_a_folder() -> (World, std::path::PathBuf) {
     let mut world = World::start_for(Sink::Archive).await;
     let folder = world.folder.path().join("archive");
@@ -188,18 +201,7 @@ async fn a_bucket_holds_it_and_one_that_is_missing_is_named() {
     ];
     let ran = world.command(&replay).await;
     assert_eq!(numbers(&ran.report(), ["delivered"]), [250], "{ran:?}");
-    let read = [
-        "replay",
-        "--destination",
-        "stdout",
-        "--from",
-        "2h",
-        "--to",
-        "1s",
-        "--source",
-        "archive",
-    ];
-    let ran = world.command(&read).await;
+    let ran = world.command(&READ).await;
     assert_eq!(ran.stdout.lines().count(), 250, "{ran:?}");
 
     world.set("AWS_SECRET_ACCESS_KEY", "not-the-secret");
@@ -245,18 +247,7 @@ async fn the_names_of_others_in_an_hour_of_a_bucket_stop_nothing() {
     moto.put(&name, content.finish().unwrap()).await;
 
     assert_eq!(numbers(&world.poll().await, ["delivered"]), [250]);
-    let read = [
-        "replay",
-        "--destination",
-        "stdout",
-        "--from",
-        "2h",
-        "--to",
-        "1s",
-        "--source",
-        "archive",
-    ];
-    let ran = world.command(&read).await;
+    let ran = world.command(&READ).await;
     assert_eq!(ran.stdout.lines().count(), 251, "{ran:?}");
     assert!(ran.stdout.contains("copied"), "{ran:?}");
 }

@@ -260,6 +260,19 @@ async fn an_archive_that_may_not_be_listed_does_not_work() {
     }
 }
 
+/// An archive in a storage account that answers this way.
+async fn over(account: Router) -> Box<dyn Destination> {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let address = format!("http://{}/acme", listener.local_addr().unwrap());
+    tokio::spawn(async move { axum::serve(listener, account).await });
+    let opened = format!("AccountName=acme;AccountKey=a2V5;BlobEndpoint={address}");
+    build_with(&[
+        ("ARCHIVE_URL", &format!("{address}/auth0-logs")),
+        ("ARCHIVE_CONNECTION_STRING", &opened),
+    ])
+    .unwrap()
+}
+
 /// The container forbids overwriting, by an immutability policy or because the credentials may only
 /// create. The archive still writes to it.
 #[tokio::test]
@@ -292,16 +305,7 @@ async fn an_archive_whose_objects_nobody_may_change_works() {
                 }
             }
         };
-        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
-        let account = format!("http://{}/acme", listener.local_addr().unwrap());
-        let server = Router::new().fallback(answer);
-        tokio::spawn(async move { axum::serve(listener, server).await });
-        let opened = format!("AccountName=acme;AccountKey=a2V5;BlobEndpoint={account}");
-        let archive = build_with(&[
-            ("ARCHIVE_URL", &format!("{account}/auth0-logs")),
-            ("ARCHIVE_CONNECTION_STRING", &opened),
-        ])
-        .unwrap();
+        let archive = over(Router::new().fallback(answer)).await;
         let soon = || Deadline::after(Duration::from_secs(20));
         let probe = archive.probe(soon()).await;
         assert_eq!(matches!(probe, Probe::Works(_)), works, "{code}: {probe:?}");
@@ -327,15 +331,7 @@ async fn what_is_too_much_for_the_place_is_refused_so_that_less_is_sent() {
                 _ => "<EnumerationResults><Blobs/></EnumerationResults>".into_response(),
             }
         });
-        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
-        let account = format!("http://{}/acme", listener.local_addr().unwrap());
-        tokio::spawn(async move { axum::serve(listener, server).await });
-        let opened = format!("AccountName=acme;AccountKey=a2V5;BlobEndpoint={account}");
-        let archive = build_with(&[
-            ("ARCHIVE_URL", &format!("{account}/auth0-logs")),
-            ("ARCHIVE_CONNECTION_STRING", &opened),
-        ])
-        .unwrap();
+        let archive = over(server).await;
         let rows = [row(&id("075958", 1)), row(&id("075959", 1))];
         let soon = || Deadline::after(Duration::from_secs(20));
         let Delivery { error, .. } = archive.deliver(&rows, soon()).await;

@@ -1,4 +1,4 @@
-//! The credentials in a request to the account, the handling of a refused token, and the form of lists.
+//! The credentials in a request to the account, and the handling of a refused token.
 
 use std::sync::Arc;
 
@@ -11,12 +11,6 @@ use super::tokens::Tokens;
 use crate::net::http::Answer;
 use crate::storage::foreign::Tags;
 use crate::storage::wire::Refusals;
-
-/// How a blob is written in a list.
-const TAGS: Tags = Tags {
-    object: ["<Blob>", "</Blob>"],
-    name: "Name",
-};
 
 /// Reads the account's refusals.
 #[derive(Clone, Debug)]
@@ -69,7 +63,7 @@ impl Refusals for AzureRefusals {
 
     fn list(&self, query: &str) -> Option<Tags> {
         let is_list = query.split('&').any(|it| it == "comp=list");
-        is_list.then_some(TAGS)
+        is_list.then_some(Tags::AZURE)
     }
 
     fn read(&self, answer: &Answer, secrets: &Secrets) -> AzureRefusal {

@@ -4,14 +4,6 @@
 use quick_xml::Reader;
 use quick_xml::events::Event;
 
-use crate::storage::foreign::Tags;
-
-/// How an object is written in a list.
-pub(super) const TAGS: Tags = Tags {
-    object: ["<Contents>", "</Contents>"],
-    name: "Key",
-};
-
 /// Whether a request with this query asks for a list.
 pub(super) fn is_asked_for(query: &str) -> bool {
     query.split('&').any(|it| it == "list-type=2")
