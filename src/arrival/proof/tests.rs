@@ -160,6 +160,59 @@ async fn an_hour_whose_ids_cannot_be_read_keeps_no_other_from_its_turn() {
 }
 
 #[tokio::test]
+async fn a_look_that_ends_at_its_limit_after_some_hours_goes_on_in_the_next_run() {
+    let address = workspace("none", "2026112101").await;
+    let (begin, minutes, clock) = clock("2026-11-21T01:30:00Z");
+    let hangs = Arc::new(AtomicBool::new(true));
+    let fault = {
+        let (hangs, is_paused) = (Arc::clone(&hangs), AtomicBool::new(false));
+        move |operation, path: &str| {
+            let is_hour = path.contains("/2026-11-21T");
+            if operation != Operation::Read || !is_hour || !hangs.load(Ordering::Relaxed) {
+                return Fault::None;
+            }
+            if !is_paused.swap(true, Ordering::Relaxed) {
+                tokio::time::pause();
+            }
+            Fault::Hang
+        }
+    };
+    let objects = Memory::default();
+    let plain = Storage::over(objects.clone(), Jitter::seeded(1));
+    let first = proof_in(&Arc::new(plain), &address, &clock);
+    let id = |hour, n| {
+        let at = begin + TimeDelta::hours(hour) + TimeDelta::milliseconds(n);
+        LogId::synthetic("900", at)
+    };
+    // Only hours with more than 100 ids have objects, whose reading can hang.
+    let hanging = (1..=6).flat_map(|hour| (0..101).map(move |n| (hour, n)));
+    let all = hanging.chain([(0, 0), (7, 0)]);
+    let all = all.map(|(hour, n)| id(hour, n)).collect();
+    assert!(first.accept(&all, deadline()).await);
+    minutes.store(8 * 60, Ordering::Relaxed);
+    let faulty = Faulty::over(objects, fault);
+    let proof = proof_in(
+        &Arc::new(Storage::over(faulty, Jitter::seeded(1))),
+        &address,
+        &clock,
+    );
+    let hours = async || {
+        let found = proof.look(deadline()).await;
+        found
+            .iter()
+            .map(|it| it.hour.to_string())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(hours().await, ["2026-11-21 01:00:00 UTC"]);
+    let mut report = Report::default();
+    proof.tell(&mut report, deadline()).await;
+    assert_eq!(report.unasked, None, "all that was asked was answered");
+    tokio::time::resume();
+    hangs.store(false, Ordering::Relaxed);
+    assert_eq!(hours().await.len(), 8);
+}
+
+#[tokio::test]
 async fn a_failure_is_told_until_a_look_that_has_something_to_ask_succeeds() {
     let address = workspace("2026112108", "2026112109").await;
     let (begin, minutes, clock) = clock("2026-11-21T09:30:00Z");
