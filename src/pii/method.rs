@@ -13,6 +13,8 @@ use crate::redact::{MASK, Redaction};
 /// Bits of an IPv4 address that truncation keeps, and of an IPv6 address.
 const KEPT_V4: u32 = 24;
 const KEPT_V6: u32 = 48;
+/// The beginning of an address in which an IPv4 address follows (6to4, RFC 3056).
+const SIX_TO_FOUR: u16 = 0x2002;
 
 /// How personal values of a kind are treated.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -157,7 +159,11 @@ fn truncated(value: &str) -> String {
             Ipv4Addr::from_bits(it.to_bits() & kept).to_string()
         }
         Some(IpAddr::V6(it)) => {
-            let kept = u128::MAX << (u128::BITS - KEPT_V6);
+            let kept = match it.segments() {
+                [SIX_TO_FOUR, ..] => u16::BITS + KEPT_V4,
+                _ => KEPT_V6,
+            };
+            let kept = u128::MAX << (u128::BITS - kept);
             Ipv6Addr::from_bits(it.to_bits() & kept).to_string()
         }
         None => MASK.to_owned(),

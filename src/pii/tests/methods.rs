@@ -185,6 +185,12 @@ fn each_method_does_what_it_says() {
         r#"{"ip":"::ffff:203.0.113.7","client_ip":"not one","x_forwarded_for":"203.0.113.7, 10.1.2.3"}"#,
         r#"{"ip":"203.0.113.0","client_ip":"***","x_forwarded_for":"203.0.113.0, 10.1.2.0"}"#,
     );
+    // The first 48 bits of a 6to4 address contain a whole IPv4 address.
+    assert_becomes(
+        "ip:truncate",
+        r#"{"ip":"2002:cb00:7107:1::9","client_ip":"2003:cb00:7107:1::9"}"#,
+        r#"{"ip":"2002:cb00:7100::","client_ip":"2003:cb00:7107::"}"#,
+    );
 }
 
 #[test]
