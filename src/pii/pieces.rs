@@ -72,7 +72,14 @@ impl<'a> Piece<'a> {
         ) {
             self.is_in_list = walk.is_in_list();
             self.is_of_call = walk.is_of_call();
-            self.role = walk.role();
+            self.role = match (walk.role(), self.token) {
+                (Role::Place | Role::Town, Token::Number(raw))
+                    if self.is_in_list || raw.contains('.') =>
+                {
+                    Role::Coordinate
+                }
+                (role, _) => role,
+            };
             self.field = walk.field();
         }
     }

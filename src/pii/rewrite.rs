@@ -68,8 +68,15 @@ impl Writer<'_> {
     }
 
     fn replace(&mut self, pieces: &mut [Piece]) {
+        let is_place = self.policy.method(Kind::Location).is_some();
         for piece in pieces {
             let new = match (piece.token(), piece.reading) {
+                // In a list that is not left out.
+                (Token::Number(_), _)
+                    if is_place && piece.is_in_list && piece.role == Role::Coordinate =>
+                {
+                    Some(MASK.to_owned())
+                }
                 (Token::Key(raw), _) => self.key(raw),
                 (_, Reading::Personal(number)) => self.found.noted(number).map(str::to_owned),
                 (Token::Text(raw), Reading::HasJson) => {
@@ -114,7 +121,10 @@ impl Writer<'_> {
                 Token::BeginObject | Token::BeginArray => {
                     let is_list = token == Token::BeginArray;
                     let form = if is_list { Form::List } else { Form::Object };
-                    let mark = mark.filter(|_| self.is_dropped(piece, form, ""));
+                    let mark = mark.filter(|_| {
+                        self.is_dropped(piece, form, "")
+                            || is_list && self.has_coordinates(&pieces[at..])
+                    });
                     is_within |= mark.is_some();
                     marks.push(mark);
                     None
@@ -173,6 +183,13 @@ impl Writer<'_> {
             _ => return false,
         };
         method(kind) == Some(Method::Drop)
+    }
+
+    /// Whether the first value in a list is a coordinate. Such a list is left out as a whole, as nothing
+    /// is left out of a list.
+    fn has_coordinates(&self, list: &[Piece]) -> bool {
+        let first = list.iter().find(|it| it.token() != Token::BeginArray);
+        first.is_some_and(|it| it.role == Role::Coordinate && self.is_dropped(it, Form::Scalar, ""))
     }
 
     /// Whether the object of this number is about a user.

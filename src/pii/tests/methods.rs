@@ -242,6 +242,32 @@ fn a_place_is_all_that_is_in_it_and_its_coordinates_are_never_kept() {
 }
 
 #[test]
+fn coordinates_without_a_name_of_their_own_are_left_out() {
+    for record in [
+        r#"{"geo":[51.5,-0.1],"details":{}}"#,
+        r#"{"geo":[[51,0],[52,1]],"details":{}}"#,
+        r#"{"geo":{"type":[-0.1]},"details":{}}"#,
+        r#"{"geo":{"x":51.5,"y":-0.1},"details":{}}"#,
+        r#"{"geo":51.5,"details":{}}"#,
+    ] {
+        let left = applied("location:pseudonym", record);
+        assert!(!left.contains("p1_") && !left.contains(".5"), "{left}");
+        assert!(left.ends_with(r#""details":{}}"#), "{left}");
+    }
+    let cut = applied("location:pseudonym", r#"{"error":"{\"geo\":[51.5,-0.1"}"#);
+    assert!(!cut.contains("p1_") && !cut.contains(".5"), "{cut}");
+    assert_becomes(
+        "location:mask",
+        r#"{"geo":[{"a":1},"Paris",51.5]}"#,
+        r#"{"geo":[{"a":"***"},"***","***"]}"#,
+    );
+    assert_stays("email:mask", r#"{"geo":["Paris",51.5],"location":51.5}"#);
+    // A postal code may be a number.
+    let code = applied("location:pseudonym", r#"{"geo":{"postal_code":10115}}"#);
+    assert!(code.contains(r#""postal_code":"p1_"#), "{code}");
+}
+
+#[test]
 fn what_only_begins_like_a_pseudonym_is_none() {
     let letters = "aaaaaaaaaaaaaaaaaaaaaaaaaa";
     for value in [
