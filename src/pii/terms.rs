@@ -1,5 +1,5 @@
 //! The personal values in a search query, in the syntax of Lucene or of SCIM: `email:"a@b.c"`,
-//! `username:(ada OR bo)`, `userName eq "ada"`.
+//! `username:(ada OR bo)`, `username:ada\ love`, `userName eq "ada"`.
 
 use std::borrow::Cow;
 
@@ -8,6 +8,7 @@ use super::fields::{self, Field};
 use super::find::kind;
 use super::method::Policy;
 use super::queries::by_looks;
+use super::view::without_escapes;
 use super::walk::role;
 
 /// The operators between a name and a value in a SCIM filter.
@@ -42,8 +43,7 @@ pub(super) fn of_search(policy: &Policy, text: &str, note: &mut impl FnMut(Optio
             },
             _ if is_between(first) => after,
             _ => {
-                let end = ahead.find(|it| is_between(it) || "\"()[]{}".contains(it));
-                let (word, rest) = ahead.split_at(end.unwrap_or(ahead.len()));
+                let (word, rest) = ahead.split_at(end_of_word(ahead));
                 let bare = word.trim_start_matches(['+', '-', '!']);
                 match bare.split_once(':') {
                     // An IPv6 address has no name before its colon.
@@ -85,6 +85,18 @@ pub(super) fn spaced(search: &str) -> Cow<'_, str> {
         before = word;
     }
     spaced.into()
+}
+
+/// Where the word at the beginning of a text ends. A backslash makes what is between words a part of
+/// the word.
+fn end_of_word(text: &str) -> usize {
+    let mut is_escaped = false;
+    let end = text.find(|it| {
+        let is_end = (is_between(it) || "()[]{}".contains(it)) && !is_escaped || it == '"';
+        is_escaped = it == '\\' && !is_escaped;
+        is_end
+    });
+    end.unwrap_or(text.len())
 }
 
 fn is_between(letter: char) -> bool {
@@ -129,6 +141,7 @@ impl<'a> Terms<'a> {
         value: &str,
         note: &mut impl FnMut(Option<Kind>, &str),
     ) -> bool {
+        let value = &*without_escapes(value);
         let name = std::mem::take(&mut self.name);
         let name = if name.is_empty() { self.group } else { name };
         self.is_value = false;

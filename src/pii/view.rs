@@ -31,6 +31,22 @@ impl<'a> View<'a> {
 
     /// The text decoded once more; `None` if nothing in it is encoded.
     pub fn decoded(&self, plus_is_space: bool) -> Option<View<'static>> {
+        self.decoded_by(plus_is_space, encoded::first)
+    }
+
+    /// The same, with the escapes of search queries too.
+    pub fn decoded_as_query(&self, plus_is_space: bool) -> Option<View<'static>> {
+        self.decoded_by(plus_is_space, |text| {
+            encoded::first(text).or_else(|| escaped_sign(text))
+        })
+    }
+
+    /// The same, with this way to decode the first character of a text.
+    fn decoded_by(
+        &self,
+        plus_is_space: bool,
+        first_of: impl Fn(&[u8]) -> Option<(Character, usize)>,
+    ) -> Option<View<'static>> {
         let text = self.text.as_bytes();
         let mut bytes = Vec::with_capacity(text.len());
         let mut places = Vec::with_capacity(text.len() + 1);
@@ -39,7 +55,7 @@ impl<'a> View<'a> {
         while let Some(first) = text.get(at) {
             let found = match first {
                 b'+' if plus_is_space => Some((Character::Byte(b' '), 1)),
-                _ => encoded::first(&text[at..]),
+                _ => first_of(&text[at..]),
             };
             is_changed |= found.is_some();
             let (character, length) = found.unwrap_or((Character::Byte(*first), 1));
@@ -55,6 +71,29 @@ impl<'a> View<'a> {
             places,
         })
     }
+}
+
+/// A space or a sign after a backslash, as in a query of Lucene: `ada\ lovelace`. What may begin another
+/// encoded character is decoded first.
+fn escaped_sign(text: &[u8]) -> Option<(Character, usize)> {
+    match text {
+        [b'\\', sign, ..] if is_escapable(*sign) => Some((Character::Byte(*sign), 2)),
+        _ => None,
+    }
+}
+
+/// A text without the backslashes of such escapes.
+pub(super) fn without_escapes(text: &str) -> Cow<'_, str> {
+    if memchr::memchr(b'\\', text.as_bytes()).is_none() {
+        return text.into();
+    }
+    let view = View::of(text).decoded_by(false, escaped_sign);
+    view.map_or(text.into(), |it| it.text)
+}
+
+/// Whether a backslash before this character means the character.
+fn is_escapable(sign: u8) -> bool {
+    sign == b' ' || sign.is_ascii_punctuation() && !matches!(sign, b'%' | b'&')
 }
 
 /// Bytes as text. Each byte that is not valid UTF-8 becomes a question mark, so that offsets stay the

@@ -174,6 +174,28 @@ fn one_person_has_one_pseudonym_wherever_a_form_or_a_path_names_them() {
     }
 }
 
+/// Lucene wants a backslash before its signs and before white space.
+#[test]
+fn what_is_escaped_in_a_search_query_is_found() {
+    let pii = "email:pseudonym,username:pseudonym,user_id:pseudonym";
+    for (field, value, escaped) in [
+        ("username", "ada lovelace", r"ada\\ lovelace"),
+        ("username", "ada lovelace", "ada%5C%20lovelace"),
+        ("username", "ada-love", r"ada\\-love"),
+        ("email", "ada+b@example.com", "ada%5C%2Bb@example.com"),
+        ("email", "ada+b@example.com", r"ada\\+b\\@example\\.com"),
+        ("user_id", "auth0|5f1abc", "auth0%5C%7C5f1abc"),
+    ] {
+        let line = applied(pii, &format!(r#"{{"{field}":"{value}"}}"#));
+        let code = &line[line.find("p1_").unwrap()..][..29];
+        let record = format!(r#"{{"path":"/api/v2/users?q={field}:{escaped}&page=1"}}"#);
+        let line = applied(pii, &record);
+        assert_eq!(line.matches("p1_").count(), 1, "{line}");
+        assert!(line.contains(code), "{line} has no {code}");
+        assert!(!line.contains("love") && !line.contains("5f1abc"), "{line}");
+    }
+}
+
 #[test]
 fn nobody_who_takes_a_part_of_a_path_hides_what_was_called() {
     for (rest, called) in [
