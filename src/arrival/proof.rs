@@ -86,6 +86,8 @@ pub(crate) struct Proof {
     table: Result<LogQuery, SettingsError>,
     clock: Clock,
     unasked: Mutex<Option<Unasked>>,
+    /// Why the ids of an hour could not be read at the last look.
+    unread: Mutex<Option<String>>,
     /// Records whose arrival will not be checked, until they are reported.
     given_up: AtomicU64,
 }
@@ -113,6 +115,7 @@ impl Proof {
             table,
             clock: clock.clone(),
             unasked: Mutex::default(),
+            unread: Mutex::default(),
             given_up: AtomicU64::default(),
         }
     }
@@ -148,7 +151,7 @@ impl Proof {
         // The query may fail for that hour only, so the hours after it come first.
         let after = due.iter().position(|it| Some(it.hour) > last);
         due.rotate_left(after.unwrap_or_default());
-        let (mut found, mut hour) = (Vec::new(), None);
+        let (mut found, mut hour, mut unread) = (Vec::new(), None, None);
         let mut failure = match &self.table {
             Err(problem) => Some(problem.clone().into()),
             Ok(_) => None,
@@ -158,9 +161,13 @@ impl Proof {
                 break;
             };
             let ids = (self.store).ids(wanted, now, deadline.within(READING));
-            let ids = ids.await;
-            let Some(ids) = self.note(ids).flatten() else {
-                continue;
+            let ids = match ids.await {
+                Ok(Some(ids)) => ids,
+                Ok(None) => continue,
+                Err(error) => {
+                    unread.get_or_insert_with(|| with_causes(&error));
+                    continue;
+                }
             };
             match self.find(wanted, &ids, table, deadline).await {
                 Ok(it) => found.push(it),
@@ -172,6 +179,10 @@ impl Proof {
                     break;
                 }
             }
+        }
+        // After a failure nobody knows whether the other hours can be read.
+        if unread.is_some() || failure.is_none() {
+            self.note_unread(unread);
         }
         let is_over = !found.is_empty() || failure.is_some();
         if is_over {
@@ -295,13 +306,29 @@ impl Proof {
             report.arrival = Some(arrival);
             report.lost = lost;
         }
-        report.unasked = unread.or_else(|| Some(self.unasked().as_ref()?.why.clone()));
+        report.unasked = unread
+            .or_else(|| self.unread().clone())
+            .or_else(|| Some(self.unasked().as_ref()?.why.clone()));
         let count = self.given_up.swap(0, Ordering::Relaxed);
         if count > 0 {
             let why = AskError::TooMany { count }.to_string();
             warn!("{}: {why}", self.label);
             report.unasked.get_or_insert(why);
         }
+    }
+
+    /// Notes why the ids of an hour could not be read, or that all could. It is tried in each run, so the
+    /// same reason is logged once.
+    fn note_unread(&self, why: Option<String>) {
+        let mut unread = self.unread();
+        if let Some(why) = why.as_ref().filter(|_| *unread != why) {
+            warn!("{}: {why}", self.label);
+        }
+        *unread = why;
+    }
+
+    fn unread(&self) -> MutexGuard<'_, Option<String>> {
+        self.unread.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn unasked(&self) -> MutexGuard<'_, Option<Unasked>> {

@@ -131,9 +131,14 @@ async fn an_hour_of_which_nothing_is_answered_keeps_no_other_from_its_turn() {
 async fn an_hour_whose_ids_cannot_be_read_keeps_no_other_from_its_turn() {
     let address = workspace("none", "2026112109").await;
     let (begin, minutes, clock) = clock("2026-11-21T09:30:00Z");
-    let unreadable = |operation, path: &str| match operation {
-        Operation::Read if path.ends_with("2026-11-21T08.json") => Fault::Conflict,
-        _ => Fault::None,
+    let is_readable = Arc::new(AtomicBool::new(false));
+    let unreadable = {
+        let is_readable = Arc::clone(&is_readable);
+        move |operation, path: &str| match operation {
+            _ if is_readable.load(Ordering::Relaxed) => Fault::None,
+            Operation::Read if path.ends_with("2026-11-21T08.json") => Fault::Conflict,
+            _ => Fault::None,
+        }
     };
     let objects = Memory::default();
     let storage = |objects: Memory| Storage::over(objects, Jitter::seeded(1));
@@ -153,10 +158,21 @@ async fn an_hour_whose_ids_cannot_be_read_keeps_no_other_from_its_turn() {
     let proof = proof_in(&Arc::new(faulty), &address, &clock);
     let found = proof.look(deadline()).await;
     assert_eq!(found.iter().map(|it| it.landed).collect::<Vec<_>>(), [1]);
-    // The workspace was asked and has answered.
-    let mut report = Report::default();
-    proof.tell(&mut report, deadline()).await;
-    assert_eq!(report.unasked, None);
+    // The workspace has answered, but was not asked about all.
+    let told = async || {
+        let mut report = Report::default();
+        proof.tell(&mut report, deadline()).await;
+        report.unasked
+    };
+    let why = told().await.unwrap();
+    assert!(
+        why.starts_with("reading the list of accepted records"),
+        "{why}"
+    );
+    assert!(why.contains("2026-11-21T08.json"), "{why}");
+    is_readable.store(true, Ordering::Relaxed);
+    proof.look(deadline()).await;
+    assert_eq!(told().await, None);
 }
 
 #[tokio::test]
