@@ -358,6 +358,8 @@ impl App {
         };
         let look = self.unless_asked_to_end(proof.look(deadline));
         let (report, found) = tokio::join!(run, look);
+        // What it could not note is told in the report.
+        drop(ledger);
         let found = found.unwrap_or_default();
         let proved = self.prove(route, proof, report, &found, deadline);
         Some(Box::pin(proved).await)

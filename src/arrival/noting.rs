@@ -15,6 +15,8 @@ const HELD: usize = 10_000;
 pub(crate) struct Noting<'a> {
     proof: Option<&'a Proof>,
     accepted: BTreeSet<LogId>,
+    /// Whether the last attempt to note them failed.
+    has_failed: bool,
 }
 
 impl<'a> Noting<'a> {
@@ -22,6 +24,16 @@ impl<'a> Noting<'a> {
         Self {
             proof,
             accepted: BTreeSet::new(),
+            has_failed: false,
+        }
+    }
+}
+
+/// What could not be noted by the end of a run is not known any more.
+impl Drop for Noting<'_> {
+    fn drop(&mut self) {
+        if let Some(proof) = self.proof.filter(|_| self.has_failed) {
+            proof.give_up_unnoted(self.accepted.len());
         }
     }
 }
@@ -37,7 +49,12 @@ impl Watch for Noting<'_> {
         let Some(proof) = self.proof.filter(|_| !self.accepted.is_empty()) else {
             return;
         };
-        if proof.accept(&self.accepted, deadline).await || self.accepted.len() > HELD {
+        self.has_failed = !proof.accept(&self.accepted, deadline).await;
+        if self.has_failed && self.accepted.len() > HELD {
+            proof.give_up_unnoted(self.accepted.len());
+            self.has_failed = false;
+        }
+        if !self.has_failed {
             self.accepted.clear();
         }
     }

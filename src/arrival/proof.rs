@@ -90,6 +90,8 @@ pub(crate) struct Proof {
     unread: Mutex<Option<String>>,
     /// Records whose arrival will not be checked, until they are reported.
     given_up: AtomicU64,
+    /// The same, of those that could not be noted.
+    unnoted: AtomicU64,
 }
 
 /// A failed query.
@@ -117,6 +119,7 @@ impl Proof {
             unasked: Mutex::default(),
             unread: Mutex::default(),
             given_up: AtomicU64::default(),
+            unnoted: AtomicU64::default(),
         }
     }
 
@@ -127,6 +130,12 @@ impl Proof {
         self.given_up
             .fetch_add(given_up.unwrap_or_default(), Ordering::Relaxed);
         given_up.is_some()
+    }
+
+    /// Gives up so many acknowledged records, which could not be noted.
+    pub(super) fn give_up_unnoted(&self, count: usize) {
+        let count = u64::try_from(count).unwrap_or(u64::MAX);
+        self.unnoted.fetch_add(count, Ordering::Relaxed);
     }
 
     /// Looks for all hours that are due, or for as many as the time allows. A failed query is logged,
@@ -309,9 +318,11 @@ impl Proof {
         report.unasked = unread
             .or_else(|| self.unread().clone())
             .or_else(|| Some(self.unasked().as_ref()?.why.clone()));
-        let count = self.given_up.swap(0, Ordering::Relaxed);
-        if count > 0 {
-            let why = AskError::TooMany { count }.to_string();
+        let taken = |count: &AtomicU64| Some(count.swap(0, Ordering::Relaxed)).filter(|it| *it > 0);
+        let too_many = taken(&self.given_up).map(|count| AskError::TooMany { count });
+        let unnoted = taken(&self.unnoted).map(|count| AskError::Unnoted { count });
+        for why in too_many.into_iter().chain(unnoted) {
+            let why = why.to_string();
             warn!("{}: {why}", self.label);
             report.unasked.get_or_insert(why);
         }

@@ -49,6 +49,11 @@ pub(crate) enum AskError {
          {MOST_HOURS} hours are kept until then; `auth0-poller audit` looks for all of an hour"
     )]
     TooMany { count: u64 },
+    #[error(
+        "{count} acknowledged records could not be noted and will not be looked for; `auth0-poller audit` \
+         looks for them"
+    )]
+    Unnoted { count: u64 },
 }
 
 /// Which of these ids, all of one hour, are in the table?

@@ -2,11 +2,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64};
 
 use axum::http::StatusCode;
+use bytes::Bytes;
 use tokio::time::Instant;
 
 use super::*;
-use crate::arrival::simulated;
+use crate::arrival::{Noting, simulated};
 use crate::net::retry::Jitter;
+use crate::record::Record;
+use crate::run::{Handled, Watch as _};
 use crate::storage::Storage;
 use crate::storage::faulty::{Fault, Faulty, Operation};
 use crate::storage::memory::Memory;
@@ -172,6 +175,50 @@ async fn an_hour_whose_ids_cannot_be_read_keeps_no_other_from_its_turn() {
     assert!(why.contains("2026-11-21T08.json"), "{why}");
     is_readable.store(true, Ordering::Relaxed);
     proof.look(deadline()).await;
+    assert_eq!(told().await, None);
+}
+
+/// Once the run is over, nobody knows these ids any more.
+#[tokio::test]
+async fn what_could_not_be_noted_is_told() {
+    let (begin, _, clock) = clock("2026-11-21T09:30:00Z");
+    let is_writable = Arc::new(AtomicBool::new(false));
+    let decide = {
+        let is_writable = Arc::clone(&is_writable);
+        move |operation, _: &str| match operation {
+            Operation::Write if !is_writable.load(Ordering::Relaxed) => Fault::Conflict,
+            _ => Fault::None,
+        }
+    };
+    let storage = Storage::over(Faulty::over(Memory::default(), decide), Jitter::seeded(1));
+    let proof = proof_in(&Arc::new(storage), "http://127.0.0.1:9", &clock);
+    let record = |n| Record {
+        log_id: LogId::synthetic("900", begin + TimeDelta::seconds(n)),
+        date: None,
+        json: Bytes::new(),
+    };
+    let told = async || {
+        let mut report = Report::default();
+        proof.tell(&mut report, deadline()).await;
+        report.unasked
+    };
+    let mut noting = Noting::new(Some(&proof));
+    noting.noted(&record(1), Handled::Accepted);
+    noting.noted(&record(2), Handled::Accepted);
+    noting.before_save(deadline()).await;
+    drop(noting);
+    let why = "2 acknowledged records could not be noted and will not be looked for; \
+               `auth0-poller audit` looks for them";
+    assert_eq!(told().await, Some(why.to_owned()));
+    assert_eq!(told().await, None);
+
+    // What a later attempt notes is not lost.
+    let mut noting = Noting::new(Some(&proof));
+    noting.noted(&record(3), Handled::Accepted);
+    noting.before_save(deadline()).await;
+    is_writable.store(true, Ordering::Relaxed);
+    noting.before_save(deadline()).await;
+    drop(noting);
     assert_eq!(told().await, None);
 }
 
