@@ -165,6 +165,8 @@ impl Proof {
             Err(problem) => Some(problem.clone().into()),
             Ok(_) => None,
         };
+        // The table answers, but not for all hours in time. The next look goes on where this one ends.
+        let is_late = |found: &[Found]| deadline.is_over() && !found.is_empty();
         for wanted in &due {
             let Ok(table) = &self.table else {
                 break;
@@ -173,6 +175,7 @@ impl Proof {
             let ids = match ids.await {
                 Ok(Some(ids)) => ids,
                 Ok(None) => continue,
+                Err(_) if is_late(&found) => break,
                 Err(error) => {
                     unread.get_or_insert_with(|| with_causes(&error));
                     continue;
@@ -180,8 +183,7 @@ impl Proof {
             };
             match self.find(wanted, &ids, table, deadline).await {
                 Ok(it) => found.push(it),
-                // The table answers, but not for all hours in time. The next look goes on here.
-                Err(_) if deadline.is_over() && !found.is_empty() => break,
+                Err(_) if is_late(&found) => break,
                 Err(error) => {
                     failure = Some(error);
                     hour = Some(wanted.hour);
@@ -189,8 +191,9 @@ impl Proof {
                 }
             }
         }
-        // After a failure nobody knows whether the other hours can be read.
-        if unread.is_some() || failure.is_none() {
+        // Otherwise nobody knows whether the ids of all hours can be read.
+        let is_whole = failure.is_none() && !is_late(&found);
+        if unread.is_some() || is_whole {
             self.note_unread(unread);
         }
         let is_over = !found.is_empty() || failure.is_some();
