@@ -8,6 +8,10 @@ use std::borrow::Cow;
 
 use memchr::memchr2;
 
+pub(crate) use self::unicode::without_halves;
+
+mod unicode;
+
 /// Where JSON that may have names in it begins in a text, at or after an offset. A brace alone does not
 /// prove JSON, since code has braces too. At the start of the text, the JSON may be a string.
 pub(crate) fn begin_in(text: &str, from: usize) -> Option<usize> {

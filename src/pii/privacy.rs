@@ -4,10 +4,13 @@
 //! The order matters, since replacing personal data could remove what marks a secret: a user named
 //! `Bearer` could expose the token after that word.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::Policy;
 use super::pieces::{left, written};
+use crate::json::without_halves;
+use crate::record::id_of;
 use crate::redact::Redaction;
 use crate::settings::{AppSettings, Reader};
 use crate::table::Api;
@@ -57,6 +60,7 @@ impl Privacy {
     /// A record on one line, as the destination may see it.
     #[must_use]
     pub fn line(&self, record: &str) -> String {
+        let record = &*readable(record);
         let Some(policy) = &self.policy else {
             return self.redaction.line(record);
         };
@@ -68,6 +72,7 @@ impl Privacy {
 
     /// The row of a record, as the destination may see it.
     pub fn row(&self, record: &str, api: Api) -> Result<String, TooLarge> {
+        let record = &*readable(record);
         let Some(policy) = &self.policy else {
             return row(record, api, self.redaction);
         };
@@ -83,5 +88,42 @@ impl Privacy {
     #[must_use]
     pub fn shortened(&self, record: &str, api: Api, why: &str) -> Option<String> {
         shortened(&self.line(record), api, why)
+    }
+}
+
+/// The record without halves of surrogate pairs. Services, and programs that read an archive, refuse
+/// JSON with such a half, and whoever logs in can put one into a record.
+///
+/// A record whose id would become another is left as it is.
+fn readable(record: &str) -> Cow<'_, str> {
+    match without_halves(record) {
+        Cow::Owned(readable) if id_of(&readable) == id_of(record) => Cow::Owned(readable),
+        _ => Cow::Borrowed(record),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn half_a_surrogate_pair_is_replaced_unless_that_changes_the_id() {
+        let keep = Privacy::from(Redaction::On);
+        let record = r#"{"log_id":"1","user_name":"\ud800","details":{"a\udc00":"\ud83d\ude00"}}"#;
+        let line = keep.line(record);
+        let readable =
+            r#"{"log_id":"1","user_name":"\ufffd","details":{"a\ufffd":"\ud83d\ude00"}}"#;
+        assert_eq!(line, readable);
+        assert!(serde_json::from_str::<serde_json::Value>(&line).is_ok());
+        for api in [Api::DataCollector, Api::LogsIngestion] {
+            let row = keep.row(record, api).unwrap();
+            assert!(
+                serde_json::from_str::<serde_json::Value>(&row).is_ok(),
+                "{row}"
+            );
+        }
+        // `_id` supplies the id, since the other one is no text.
+        let record = r#"{"log_id":"\ud800","_id":"1"}"#;
+        assert_eq!(keep.line(record), record);
     }
 }

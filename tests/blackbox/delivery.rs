@@ -14,6 +14,7 @@ for_each_destination![
     passing_failures_of_either_side_are_overcome_within_the_run,
     a_lost_answer_of_the_workspace_repeats_one_batch_and_loses_nothing,
     what_has_no_id_is_set_aside_and_the_page_it_is_in_lands,
+    half_a_surrogate_pair_hides_no_record,
 ];
 
 const COUNTS: [&str; 3] = ["fetched", "delivered", "skipped"];
@@ -471,4 +472,27 @@ async fn what_has_no_id_is_set_aside_and_the_page_it_is_in_lands(sink: Sink) {
     assert!(world.arrivals().landed().contains(&id));
     world.tenant.generate(5, minutes_ago(1), now());
     assert_eq!(numbers(&world.poll().await, ["delivered"]), [5]);
+}
+
+/// Whoever logs in or calls the API can put it into a record. A service that reads JSON strictly would
+/// refuse the record, and so hide what they did.
+async fn half_a_surrogate_pair_hides_no_record(sink: Sink) {
+    let world = World::start_for(sink).await;
+    world.tenant.generate(1, minutes_ago(30), minutes_ago(30));
+    world.poll().await;
+    let stored = minutes_ago(20);
+    let ids = [1, 2].map(|n| format!("900{}{n:033}", stored.format("%Y%m%d%H%M%S%6f")));
+    let page = ids.each_ref().map(|id| {
+        let body = r#"{"\udc00name":"\uD800","emoji":"\ud83d\ude00","path":"C:\\ud800"}"#;
+        format!(
+            r#"{{"log_id":"{id}","date":"{}","type":"fp","user_name":"\ud800","details":{{"body":{body}}}}}"#,
+            stored.to_rfc3339()
+        )
+    });
+    let page = format!("[{}]", page.join(","));
+    world.tenant.fail_logs([Fault::answer(200, &page)]);
+    let report = world.poll().await;
+    assert_eq!(numbers(&report, ["delivered", "dead_lettered"]), [2, 0]);
+    let landed = world.arrivals().landed();
+    assert!(ids.iter().all(|id| landed.contains(id)), "{landed:?}");
 }
