@@ -228,8 +228,12 @@ fn time(record: &Record, data: &str) -> Option<String> {
     let happened = record.date?;
     let [written] = texts(data, ["date"]);
     let is_leap = happened.nanosecond() > LAST_NANOSECOND;
-    let is_rfc_3339 =
-        |it: &str| it.as_bytes().get(10) == Some(&b'T') && DateTime::parse_from_rfc3339(it).is_ok();
+    // The parser takes another minus sign too.
+    let is_rfc_3339 = |it: &str| {
+        it.is_ascii()
+            && it.as_bytes().get(10) == Some(&b'T')
+            && DateTime::parse_from_rfc3339(it).is_ok()
+    };
     Some(match written.filter(|it| !is_leap && is_rfc_3339(it)) {
         Some(written) => written.into_owned(),
         None => {
