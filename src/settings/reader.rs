@@ -5,9 +5,16 @@ use std::fmt;
 use super::AppSettings;
 use crate::error::is_command_or_unseen;
 
-/// Prefixes, in lower case, of references that the platform replaces by the value that they name.
-const KEY_VAULT_REFERENCE: &str = "@microsoft.keyvault(";
-const APP_CONFIGURATION_REFERENCE: &str = "@microsoft.appconfiguration(";
+/// Names of references that the platform replaces by the value that they point to, as in
+/// `@Microsoft.KeyVault(SecretUri=…)`.
+const KEY_VAULT_REFERENCE: &str = "Microsoft.KeyVault";
+const APP_CONFIGURATION_REFERENCE: &str = "Microsoft.AppConfiguration";
+/// Ends of the names of vaults, in each cloud.
+const VAULTS: [&str; 3] = [
+    ".vault.azure.net",
+    ".vault.usgovcloudapi.net",
+    ".vault.azure.cn",
+];
 
 /// A setting that is missing or cannot be used.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -103,7 +110,7 @@ impl<'a> Reader<'a> {
     /// - the replacement character, which stands for invalid UTF-8 in the environment.
     pub fn get(&mut self, setting: &'static str) -> Option<&'a str> {
         let value = self.settings.get(setting)?;
-        if is_reference(value, KEY_VAULT_REFERENCE) {
+        if is_of_vault(value) {
             return self.problem(
                 setting,
                 "is a Key Vault reference that was not resolved: see that it is written \
@@ -149,9 +156,7 @@ impl<'a> Reader<'a> {
     /// Whether the platform passed on a reference in this setting's value unresolved.
     pub fn is_unresolved(&self, setting: &str) -> bool {
         let value = self.settings.get(setting);
-        value.is_some_and(|it| {
-            is_reference(it, KEY_VAULT_REFERENCE) || is_reference(it, APP_CONFIGURATION_REFERENCE)
-        })
+        value.is_some_and(|it| is_of_vault(it) || is_reference(it, APP_CONFIGURATION_REFERENCE))
     }
 
     /// Which one of several alternative settings applies: the first one that is set, or for a
@@ -209,11 +214,29 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// Whether a value is such a reference, possibly mistyped.
-fn is_reference(value: &str, begin: &str) -> bool {
-    let value = value.trim_start_matches(['"', '\'', ' ']);
-    let begins = value.get(..begin.len());
-    begins.is_some_and(|it| it.eq_ignore_ascii_case(begin))
+/// Whether a value is a reference to a vault, or the address of a secret there without one.
+fn is_of_vault(value: &str) -> bool {
+    is_reference(value, KEY_VAULT_REFERENCE) || is_secret_address(value)
+}
+
+/// Whether a value is a reference of this name, possibly mistyped. The platform takes a mistyped one for
+/// a value.
+fn is_reference(value: &str, name: &str) -> bool {
+    let value = value.trim_start_matches(['"', '\'', '`', '@', ' ']);
+    let after = value
+        .split_at_checked(name.len())
+        .filter(|(begin, _)| begin.eq_ignore_ascii_case(name));
+    after.is_some_and(|(_, after)| after.trim_start().starts_with(['(', '[', '{']))
+}
+
+/// Whether a value is `https://<vault>.vault.azure.net/secrets/…`. No setting can mean that.
+fn is_secret_address(value: &str) -> bool {
+    let value = value.to_ascii_lowercase();
+    let after = value.strip_prefix("https://");
+    let parts = after.and_then(|it| it.split_once('/'));
+    parts.is_some_and(|(host, path)| {
+        VAULTS.iter().any(|end| host.ends_with(end)) && path.starts_with("secrets/")
+    })
 }
 
 fn is_in_quotes(value: &str) -> bool {

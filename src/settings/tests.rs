@@ -24,6 +24,14 @@ fn a_reference_that_was_not_resolved_is_told_once_with_its_remedy() {
             vault,
         ),
         ("@microsoft.keyvault(VaultName=acme;SecretName=s)", vault),
+        // Mistyped, so that the platform takes them for values.
+        ("@Microsoft.KeyVault (VaultName=acme;SecretName=s)", vault),
+        ("@Microsoft.KeyVault[VaultName=acme;SecretName=s]", vault),
+        ("@ Microsoft.KeyVault(VaultName=acme;SecretName=s)", vault),
+        ("Microsoft.KeyVault(VaultName=acme;SecretName=s)", vault),
+        ("`@Microsoft.KeyVault(VaultName=acme;SecretName=s)`", vault),
+        ("https://acme.vault.azure.net/secrets/s", vault),
+        ("HTTPS://acme.vault.usgovcloudapi.net/secrets/s/0123", vault),
         (
             "\"@Microsoft.KeyVault(SecretUri=https://acme.vault.azure.net/secrets/s/)\"",
             vault,
@@ -36,6 +44,10 @@ fn a_reference_that_was_not_resolved_is_told_once_with_its_remedy() {
             "'@microsoft.appconfiguration(Endpoint=https://acme.azconfig.io;Key=s)'",
             store,
         ),
+        (
+            "@Microsoft.AppConfiguration (Endpoint=https://acme.azconfig.io; Key=s)",
+            store,
+        ),
     ] {
         let settings: AppSettings = [("A", reference)].into_iter().collect();
         let error = Reader::read(&settings, |reader| {
@@ -46,6 +58,19 @@ fn a_reference_that_was_not_resolved_is_told_once_with_its_remedy() {
         let lines: Vec<_> = error.lines().collect();
         assert_eq!(lines.len(), 1, "{lines:?}");
         assert!(lines[0].starts_with(told), "{lines:?}");
+    }
+}
+
+#[test]
+fn what_only_mentions_a_vault_is_a_value() {
+    for value in [
+        "Microsoft.KeyVaults",
+        "a@Microsoft.KeyVault(b)",
+        "https://acme.vault.azure.net/",
+        "https://example.com/?u=https://acme.vault.azure.net/secrets/s",
+        "acme.vault.azure.net",
+    ] {
+        assert_eq!(get(&[("A", value)], "A"), Ok(Some(value.into())));
     }
 }
 
