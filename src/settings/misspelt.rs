@@ -204,6 +204,7 @@ fn judge<'a>(
     tenants: &'a BTreeSet<String>,
 ) -> Option<Reading<'a>> {
     let is_fine = |name: &str| known.contains(&name) || OF_OTHERS.contains(&name);
+    let is_named = |tenant: &str| tenants.contains(&tenant.to_ascii_uppercase());
     if is_fine(given) {
         return None;
     }
@@ -221,8 +222,7 @@ fn judge<'a>(
         && is_fine(name)
     {
         // An unknown tenant is reported elsewhere.
-        let is_read = tenants.contains(&tenant.to_ascii_uppercase());
-        return plain.filter(|_| !is_read);
+        return plain.filter(|_| !is_named(tenant));
     }
     let split = split.and_then(|(tenant, name)| read(Some(tenant), name));
     // If the separator is wrong, only the list of tenants shows where the prefix ends.
@@ -231,6 +231,8 @@ fn judge<'a>(
         let (tenant, name) = letters.split_at(end);
         read(Some(tenants.get(tenant)?), name)
     });
+    // `AzureWebJobsStorage__clientID` is no tenant's `CLIENT_ID`.
+    let split = split.filter(|it| plain.is_none() || it.tenant.is_some_and(is_named));
     let readings = split.into_iter().chain(plain).chain(joined);
     readings.min_by_key(|it| it.distance)
 }
@@ -267,7 +269,7 @@ fn letters(name: &str) -> String {
 mod tests {
     use super::*;
 
-    const KNOWN: [&str; 12] = [
+    const KNOWN: [&str; 13] = [
         "TENANTS",
         "PII",
         "CHECKPOINT_DIR",
@@ -278,6 +280,7 @@ mod tests {
         "AzureWebJobsStorage",
         "AzureWebJobsStorage__accountName",
         "AzureWebJobsStorage__blobServiceUri",
+        "AzureWebJobsStorage__clientId",
         "HTTPS_PROXY",
         "https_proxy",
     ];
@@ -321,6 +324,23 @@ mod tests {
                 "AzureWebJobsStorage__serviceUri",
                 "AzureWebJobsStorage__blobServiceUri",
             ),
+            // What follows resembles another setting.
+            (
+                "AzureWebJobsStorage__clientID",
+                "AzureWebJobsStorage__clientId",
+            ),
+            (
+                "AzureWebJobsStorage__client_id",
+                "AzureWebJobsStorage__clientId",
+            ),
+            (
+                "AzureWebJobStorage__clientId",
+                "AzureWebJobsStorage__clientId",
+            ),
+            (
+                "AzureWebJobStorage__CLIENT_ID",
+                "AzureWebJobsStorage__clientId",
+            ),
             ("ACME__CLIENTID", "ACME__CLIENT_ID"),
             ("acme__destination", "acme__DESTINATIONS"),
         ] {
@@ -345,6 +365,10 @@ mod tests {
             (
                 "ACME_AzureWebJobsStorage__accountName",
                 "ACME__AzureWebJobsStorage__accountName",
+            ),
+            (
+                "ACME__AzureWebJobsStorage__clientID",
+                "ACME__AzureWebJobsStorage__clientId",
             ),
             // The setting for all tenants is nearer.
             ("CLIENT-ID", "CLIENT_ID"),
