@@ -26,6 +26,9 @@ mod sign {
     pub const CAPITAL_K: u16 = 1 << 9;
     pub const BACKSLASH: u16 = 1 << 10;
     pub const AMPERSAND: u16 = 1 << 11;
+    pub const CAPITAL_A: u16 = 1 << 12;
+    pub const Y: u16 = 1 << 13;
+    pub const W: u16 = 1 << 14;
 
     pub const OF_BYTE: [u16; 256] = {
         let mut signs = [0; 256];
@@ -44,6 +47,9 @@ mod sign {
         signs[b'K' as usize] = CAPITAL_K;
         signs[b'\\' as usize] = BACKSLASH | GAP;
         signs[b'&' as usize] = AMPERSAND | GAP;
+        signs[b'A' as usize] = CAPITAL_A;
+        signs[b'y' as usize] = Y;
+        signs[b'w' as usize] = W;
         signs
     };
 }
@@ -63,7 +69,10 @@ impl Signs {
     }
 
     fn may_be_token(self) -> bool {
+        // `eyJ`, `eyA`, and `ew` with one of three letters.
         self.has(sign::DOT | sign::CAPITAL_J)
+            || self.has(sign::DOT | sign::CAPITAL_A | sign::Y)
+            || self.has(sign::DOT | sign::W)
     }
 
     fn may_be_authorization(self) -> bool {

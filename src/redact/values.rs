@@ -6,6 +6,8 @@
 
 use std::ops::Range;
 
+use base64::Engine as _;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use memchr::memmem;
 
 use super::url;
@@ -14,6 +16,9 @@ use super::url;
 const LONG: usize = 16;
 /// The most characters of a label such as `BEGIN RSA PRIVATE KEY`.
 const LONGEST_LABEL: usize = 64;
+
+/// The characters of a header that are decoded to see whether it is an object.
+const LOOKED_AT: Range<usize> = 12..64;
 
 /// Finds signed and encrypted JSON Web Tokens: three parts or more of base64url, of which the first
 /// is the beginning of a JSON object.
@@ -28,7 +33,7 @@ pub fn tokens(text: &str, found: &mut Vec<Range<usize>>) {
     };
     let is_dot = |at: usize| text.as_bytes().get(at) == Some(&b'.');
     let mut at = 0;
-    while let Some(begin) = text[at..].find("eyJ").map(|it| at + it) {
+    while let Some(begin) = begins_object(text, at) {
         let header = part(begin);
         at = header;
         if !is_dot(header) {
@@ -49,6 +54,39 @@ pub fn tokens(text: &str, found: &mut Vec<Range<usize>>) {
         found.push(begin..end);
         at = end;
     }
+}
+
+/// Where base64url of a JSON object begins next: as `eyJ`, which is `{"`, or in another way if white space
+/// follows the bracket.
+fn begins_object(text: &str, from: usize) -> Option<usize> {
+    let bytes = &text.as_bytes()[from..];
+    let begins = memchr::memchr2_iter(b'y', b'w', bytes).filter_map(|at| at.checked_sub(1));
+    let mut begins = begins.filter(|begin| match &bytes[*begin..] {
+        [b'e', b'y', b'J', ..] => true,
+        // A space, the end of a line as Unix or as Windows writes it, a tab.
+        [b'e', b'y', b'A', ..] | [b'e', b'w', b'o' | b'0' | b'k', ..] => {
+            is_object(&bytes[*begin..])
+        }
+        _ => false,
+    });
+    begins.next().map(|begin| from + begin)
+}
+
+/// Whether a text begins with base64url of a bracket, white space and a quotation mark. So does the end of
+/// `newkirk`, but not with text after it.
+fn is_object(text: &[u8]) -> bool {
+    let is_end = |it: &u8| !it.is_ascii_alphanumeric() && !matches!(it, b'-' | b'_');
+    let looked_at = &text[..text.len().min(LOOKED_AT.end)];
+    let length = looked_at.iter().position(is_end);
+    let length = length.unwrap_or(looked_at.len());
+    // Whole groups of four characters.
+    let decoded = BASE64_URL_SAFE_NO_PAD.decode(&looked_at[..length - length % 4]);
+    let is_text = |it: &u8| it.is_ascii_graphic() || it.is_ascii_whitespace();
+    length >= LOOKED_AT.start
+        && decoded.is_ok_and(|decoded| {
+            let inside = decoded.strip_prefix(b"{").unwrap_or_default();
+            inside.trim_ascii_start().starts_with(b"\"") && inside.iter().all(is_text)
+        })
 }
 
 /// Finds the credentials after `Bearer` or `Basic`.

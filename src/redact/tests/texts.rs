@@ -18,6 +18,16 @@ fn a_token_is_known_by_its_form_wherever_it_stands() {
         r#"{"a":"eyJh-b_c.ey-J_z.c2-l_n","b":"no eyJh.eyJz.c-2_ln, next"}"#,
         r#"{"a":"***","b":"no ***, next"}"#,
     );
+    // With white space after the header's first bracket: a space, two, a line, a tab, and four spaces in
+    // a line of their own.
+    assert_masked(
+        r#"{"a":"eyAiYWxnIjoibm9uZSJ9.e30.c2ln","b":"eyAgImFsZyI6Im5vbmUifQ.e30.","c":"no ewoiYWxnIjoibm9uZSJ9.e30.c2ln, next","d":"https://a/v/ewkiYWxnIjoibm9uZSJ9.e30.c2ln/x","e":"ew0KICAgICJhbGciOiAibm9uZSJ9.e30.c2ln"}"#,
+        r#"{"a":"***","b":"***","c":"no ***, next","d":"https://a/v/***/x","e":"***"}"#,
+    );
+    // Hosts and words that only begin so.
+    assert_left(
+        r#"{"a":"ewold.example.com","b":"eyAb.example.com","c":"www.newkirk.example.com","g":"newkirkland.example.com","d":"new0.ewok.example.com","e":"eyA.b.c","f":"ewo.ewo.ewo"}"#,
+    );
     // Not a token: a header alone, a token that was cut, dots of another kind.
     assert_left(
         r#"{"auth0Client":"eyJuYW1lIjoibG9jay5qcyJ9","a":"eyJh.eyJz","b":"eyJh... was refused","c":"eyj.a.b","d":"a.b.c","e":"eyJeyJ.!.b"}"#,
