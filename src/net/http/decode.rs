@@ -16,12 +16,18 @@ const LENIENT: GeneralPurpose = GeneralPurpose::new(
         .with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
 
+/// The most hexadecimal digits between the braces of `\u{…}`.
+const MOST_DIGITS: usize = 6;
+
 /// Undoes one level of percent encoding, of JSON's escapes and of HTML's.
 pub(super) fn unescape(text: &[u8]) -> Vec<u8> {
     let mut plain = Vec::with_capacity(text.len());
     let mut rest = text;
     while let Some((&first, after)) = rest.split_first() {
-        match encoded::first_for_browsers(rest).or_else(|| tag(rest)) {
+        let decoded = encoded::first_for_browsers(rest)
+            .or_else(|| code(rest))
+            .or_else(|| tag(rest));
+        match decoded {
             Some((character, length)) => {
                 character.write(&mut plain);
                 rest = &rest[length..];
@@ -74,6 +80,48 @@ pub(super) fn hex(text: &[u8]) -> [Vec<u8>; 2] {
         })
         .collect()
     })
+}
+
+/// Decodes each list of bytes in a text, as in `[104,101]`, `<104, 101>` and `0x68,0x65`.
+pub(super) fn numbers(text: &[u8]) -> Vec<u8> {
+    let is_between = |it: &u8| !it.is_ascii_alphanumeric();
+    let numbers = text.split(is_between).filter(|it| !it.is_empty());
+    numbers
+        .map(|it| {
+            let byte = match it {
+                [b'0', b'x' | b'X', high, low] => encoded::hex(*high, *low),
+                digits => str::from_utf8(digits).ok().and_then(|it| it.parse().ok()),
+            };
+            // Keeps two lists apart.
+            byte.unwrap_or(b' ')
+        })
+        .collect()
+}
+
+/// Decodes what only code writes: `\u{68}` and `\150`.
+fn code(text: &[u8]) -> Option<(Character, usize)> {
+    let digits = |digits: &[u8], radix| {
+        // A sign is no digit.
+        let digits = str::from_utf8(digits)
+            .ok()
+            .filter(|it| !it.starts_with('+'))?;
+        u32::from_str_radix(digits, radix).ok()
+    };
+    match text {
+        [b'\\', b'u', b'{', after @ ..] => {
+            let length = after
+                .iter()
+                .take(MOST_DIGITS + 1)
+                .position(|it| *it == b'}')?;
+            let letter = char::from_u32(digits(&after[..length], 16)?)?;
+            Some((Character::Letter(letter), length + 4))
+        }
+        [b'\\', octal @ ..] => {
+            let byte = digits(octal.get(..3)?, 8)?;
+            Some((Character::Byte(u8::try_from(byte).ok()?), 4))
+        }
+        _ => None,
+    }
 }
 
 /// Decodes `<wbr>`, which marks where a browser may break a word.

@@ -7,7 +7,7 @@ use std::collections::HashSet;
 
 use secrecy::{ExposeSecret as _, SecretString};
 
-use super::decode::{base64, hex, unescape};
+use super::decode::{base64, hex, numbers, unescape};
 use crate::error::{is_command_or_unseen, one_line};
 
 /// The most characters of an answer that an error quotes.
@@ -126,19 +126,33 @@ impl Wanted {
         self.is_in_any_encoding(text) || seen != text && self.is_in_any_encoding(&seen)
     }
 
-    /// Whether a secret is in the text as it is, over several lines, form-encoded, in base64 or in
-    /// hexadecimal.
+    /// Whether a secret is in the text as it is, over several lines, form-encoded, as a list of bytes, in
+    /// base64 or in hexadecimal, or in base64 of one of these two.
     fn is_in_any_encoding(&self, text: &[u8]) -> bool {
         let joined = without_space(text);
         self.is_in(text)
             || self.is_in(&joined)
             || self.is_in(&without_plus(text))
-            || hex(&joined).iter().any(|it| self.is_in(it) || self.is_in(&seen(it)))
-            // A client may have escaped the secret before encoding it.
+            || self.is_in(&numbers(text))
+            || [hex(&joined), hex(&without_colon(&joined))]
+                .iter()
+                .flatten()
+                .any(|it| self.is_in(it) || self.is_in(&seen(it)))
             || [base64(text), base64(&joined)]
                 .iter()
                 .flatten()
-                .any(|it| [it, &seen(it), &unescape(it)].iter().any(|it| self.is_in(it)))
+                .any(|it| self.is_in_decoded(it))
+    }
+
+    /// Whether a secret is in a decoded text. A client may have escaped or encoded it before.
+    fn is_in_decoded(&self, text: &[u8]) -> bool {
+        let is_in = |text: &Vec<u8>| self.is_in(text) || self.is_in(&seen(text));
+        self.is_in(text)
+            || self.is_in(&seen(text))
+            || self.is_in(&unescape(text))
+            // What was decoded from the wrong place is no text.
+            || is_encoded(text)
+                && (base64(text).iter().any(is_in) || hex(text).iter().any(is_in))
     }
 
     fn is_in(&self, text: &[u8]) -> bool {
@@ -150,6 +164,17 @@ impl Wanted {
                 .iter()
                 .any(|it| memchr::memmem::find(&lower, it).is_some())
     }
+}
+
+/// Whether a text has a run of letters and digits that is long enough to encode a part of a credential.
+fn is_encoded(text: &[u8]) -> bool {
+    let runs = text.split(|byte| !byte.is_ascii_alphanumeric());
+    runs.map(<[u8]>::len).max().unwrap_or_default() >= PART
+}
+
+/// Undoes how hexadecimal numbers of bytes are often told apart.
+fn without_colon(text: &[u8]) -> Vec<u8> {
+    text.iter().copied().filter(|byte| *byte != b':').collect()
 }
 
 fn without_space(text: &[u8]) -> Vec<u8> {
@@ -217,6 +242,18 @@ mod tests {
             "533363722B742F76266C22C3BC3D7E7839",
             // On several lines.
             "S3cr+t/v\n&l\"ü=~x9",
+            // As code writes it: Unicode and octal escapes.
+            r#"\u{53}\u{33}cr\u{2B}t/v\u{000026}l\"\u{fc}=~x9"#,
+            r"\123\063\143\162\053\164\057\166\046\154\042\303\274\075\176\170\071",
+            // Its bytes as numbers, as Node writes a buffer, and in hexadecimal.
+            r#"{"type":"Buffer","data":[83,51,99,114,43,116,47,118,38,108,34,195,188,61,126,120,57]}"#,
+            "<83, 51, 99, 114, 43, 116, 47, 118, 38, 108, 34, 195, 188, 61, 126, 120, 57>",
+            "0x53, 0x33, 0x63, 0x72, 0x2b, 0x74, 0x2f, 0x76, 0x26, 0x6c, 0x22, 0xc3, 0xbc, 0x3d, 0x7e",
+            "53:33:63:72:2b:74:2f:76:26:6c:22:c3:bc:3d:7e:78:39",
+            // Base64 of base64, alone and after a user name, and of hexadecimal.
+            "VXpOamNpdDBMM1ltYkNMRHZEMStlRGs9",
+            "WVdKak9sTXpZM0lyZEM5Mkptd2l3N3c5Zm5nNQ==",
+            "NTMzMzYzNzIyYjc0MmY3NjI2NmMyMmMzYmMzZDdlNzgzOQ==",
         ] {
             assert_eq!(of(&format!("You sent {form}."), SECRET), WITHHELD, "{form}");
         }
