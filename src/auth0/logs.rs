@@ -283,9 +283,14 @@ impl Logs {
         let said = || said(&answer.body, &self.secrets(&token));
         match answer.status {
             StatusCode::OK => Ok((answer.body, token)),
-            _ if is_about_token(&answer) => Err(LogsError::Unauthorized { host, said: said() }),
+            // A page is the answer of something on the way, which knows neither token nor permission.
+            _ if is_about_token(&answer) && !answer.is_webpage() => {
+                Err(LogsError::Unauthorized { host, said: said() })
+            }
             StatusCode::BAD_REQUEST => Err(LogsError::BadRequest { host, said: said() }),
-            StatusCode::FORBIDDEN => Err(LogsError::Forbidden { host, said: said() }),
+            StatusCode::FORBIDDEN if is_about_scope(&answer) => {
+                Err(LogsError::Forbidden { host, said: said() })
+            }
             StatusCode::NOT_FOUND => Err(LogsError::NotFound { host }),
             StatusCode::TOO_MANY_REQUESTS => {
                 let closed = self.rate_limit.refused();
@@ -360,6 +365,16 @@ fn is_about_token(answer: &Answer) -> bool {
     };
     answer.status == StatusCode::UNAUTHORIZED
         || answer.status == StatusCode::BAD_REQUEST && says_so()
+}
+
+/// Whether a 403 is about the permission to read logs, as one without a code is taken to be.
+fn is_about_scope(answer: &Answer) -> bool {
+    let error = serde_json::from_slice::<ApiError>(&answer.body).ok();
+    let code = error.and_then(|it| it.code);
+    match code.as_deref() {
+        Some(code) => code == "insufficient_scope",
+        None => !answer.is_webpage(),
+    }
 }
 
 /// The error message of an answer, or an excerpt of its body.
@@ -477,6 +492,34 @@ mod tests {
             assert_eq!(
                 super::is_about_token(&answer(status, body)),
                 is_about_token,
+                "{body}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_403_is_about_the_permission_unless_its_code_or_its_form_says_otherwise() {
+        let answer = |body: &'static str| Answer {
+            status: StatusCode::FORBIDDEN,
+            headers: reqwest::header::HeaderMap::new(),
+            body: Bytes::from_static(body.as_bytes()),
+        };
+        for (body, is_about_scope) in [
+            (
+                r#"{"message":"Insufficient scope","errorCode":"insufficient_scope"}"#,
+                true,
+            ),
+            (r#"{"message":"Insufficient scope"}"#, true),
+            ("", true),
+            (
+                r#"{"message":"Not for this plan","errorCode":"operation_not_supported"}"#,
+                false,
+            ),
+            ("<!DOCTYPE html><title>Attention Required!</title>", false),
+        ] {
+            assert_eq!(
+                super::is_about_scope(&answer(body)),
+                is_about_scope,
                 "{body}"
             );
         }

@@ -90,6 +90,13 @@ pub(crate) enum TokenError {
         /// The requested audience.
         audience: String,
     },
+    /// The application may not use client credentials, as one for browsers may not.
+    #[error(
+        "{host} lets this application have no token by client credentials ({said}); in the Auth0 \
+         dashboard use an application of the type Machine to Machine, or allow this one the grant \
+         type Client Credentials in its advanced settings"
+    )]
+    NoGrantType { host: String, said: String },
     /// 404: this is no Auth0 tenant.
     #[error("{host} has no token endpoint (404); check DOMAIN")]
     NotFound { host: String },
@@ -117,6 +124,7 @@ impl Transient for TokenError {
             Self::ResetTooLate { .. }
             | Self::Refused { .. }
             | Self::NoGrant { .. }
+            | Self::NoGrantType { .. }
             | Self::NotFound { .. }
             | Self::Redirected { .. }
             | Self::NoToken { .. } => Again::Never,
@@ -235,11 +243,18 @@ impl TokenSource {
                 said: self.said(answer),
                 again: answer.again(),
             }),
-            StatusCode::UNAUTHORIZED => Err(TokenError::Refused {
+            status if status.is_client_error() && lacks_grant_type(answer) => {
+                Err(TokenError::NoGrantType {
+                    host,
+                    said: self.said(answer),
+                })
+            }
+            // A page is the answer of something on the way, which knows no application.
+            StatusCode::UNAUTHORIZED if !answer.is_webpage() => Err(TokenError::Refused {
                 host,
                 said: self.said(answer),
             }),
-            StatusCode::FORBIDDEN => Err(TokenError::NoGrant {
+            StatusCode::FORBIDDEN if !answer.is_webpage() => Err(TokenError::NoGrant {
                 host,
                 said: self.said(answer),
                 audience: self.credentials.audience.clone(),
@@ -315,6 +330,12 @@ impl TokenSource {
     fn host(&self) -> String {
         self.url.authority().to_owned()
     }
+}
+
+/// Whether a refusal is about the grant type (RFC 6749, section 5.2).
+fn lacks_grant_type(answer: &Answer) -> bool {
+    let denied = serde_json::from_slice::<Denied>(&answer.body);
+    denied.is_ok_and(|it| it.error == "unauthorized_client")
 }
 
 /// Whether this is a valid OAuth scope (RFC 6749, section 3.3).
@@ -402,6 +423,41 @@ mod tests {
              CLIENT_ID and CLIENT_SECRET, that DOMAIN is the tenant they belong to, and that the \
              authentication method in the Credentials tab of the application is Client Secret (Post)"
         );
+    }
+
+    #[tokio::test]
+    async fn an_application_without_the_grant_type_is_told_from_one_without_the_api() {
+        let of = |status, error, description| {
+            let body = format!(r#"{{"error":"{error}","error_description":"{description}"}}"#);
+            judge(status, &[], &body).unwrap_err()
+        };
+        let description = "Grant type 'client_credentials' not allowed for the client.";
+        for status in [400, 401, 403] {
+            let said = of(status, "unauthorized_client", description);
+            assert_eq!(
+                said,
+                "acme.eu.auth0.com lets this application have no token by client credentials \
+                 (unauthorized_client: Grant type 'client_credentials' not allowed for the client.); \
+                 in the Auth0 dashboard use an application of the type Machine to Machine, or allow \
+                 this one the grant type Client Credentials in its advanced settings"
+            );
+        }
+        let said = of(
+            403,
+            "access_denied",
+            "Client is not authorized to access \\\"x\\\".",
+        );
+        assert!(said.contains("authorize the application for the"), "{said}");
+    }
+
+    #[tokio::test]
+    async fn a_page_in_place_of_a_refusal_gets_no_advice_about_the_application() {
+        for status in [401, 403] {
+            let said = judge(status, &[("content-type", "text/html")], "<h1>Blocked</h1>");
+            let said = said.unwrap_err();
+            let told = "to the request for a token: <h1>Blocked</h1>";
+            assert!(said.ends_with(told), "{said}");
+        }
     }
 
     #[tokio::test]

@@ -251,7 +251,9 @@ impl LogQuery {
                 resource: self.identity.resource().to_owned(),
                 said: said(),
             }),
-            StatusCode::FORBIDDEN => Err(LogQueryError::Forbidden { host, said: said() }),
+            StatusCode::FORBIDDEN if !answer.is_blocked() => {
+                Err(LogQueryError::Forbidden { host, said: said() })
+            }
             StatusCode::NOT_FOUND => Err(LogQueryError::UnknownWorkspace { host, said: said() }),
             status => Err(LogQueryError::Status {
                 host,
