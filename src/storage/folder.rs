@@ -24,6 +24,8 @@ pub(crate) struct Folder {
     root: PathBuf,
     /// The setting that names the folder.
     setting: &'static str,
+    /// Whether nobody but the owner is to read its files, whoever could before.
+    is_private: bool,
     /// The lock file, once it is locked.
     lock: Arc<Mutex<Option<File>>>,
     /// Held from the version check until the file is replaced.
@@ -36,8 +38,17 @@ impl Folder {
         Self {
             root,
             setting,
+            is_private: true,
             lock: Arc::default(),
             writing: Arc::default(),
+        }
+    }
+
+    /// Leaves it to the owner who may read the files that are there.
+    pub fn shared(self) -> Self {
+        Self {
+            is_private: false,
+            ..self
         }
     }
 
@@ -132,7 +143,11 @@ impl Objects for Folder {
 
     fn read<'a>(&'a self, path: &'a str) -> Attempt<'a, Option<Object>> {
         self.blocking(path, |folder, path| {
-            let content = file::read(&folder.resolve(path)?)?;
+            let path = folder.resolve(path)?;
+            let content = file::read(&path)?;
+            if folder.is_private && content.is_some() {
+                file::protect(&path);
+            }
             Ok(content.map(|content| {
                 let version = file::version(&content);
                 (content.into(), version)
@@ -155,7 +170,13 @@ impl Objects for Folder {
     fn list<'a>(&'a self, folder: &'a str) -> Attempt<'a, Vec<String>> {
         self.blocking(folder, |root, folder| {
             file::see_folders(&root.root, Path::new(folder))?;
-            let names = file::list(&root.root.join(folder))?;
+            let place = root.root.join(folder);
+            let names = file::list(&place)?;
+            if root.is_private {
+                for name in &names {
+                    file::protect(&place.join(name));
+                }
+            }
             Ok(names.iter().map(|it| format!("{folder}/{it}")).collect())
         })
     }

@@ -51,7 +51,10 @@ pub(super) fn read(reader: &mut Reader, tools: &Tools) -> Option<Place> {
     let (service, container, prefix) = match address {
         Address::Folder(path) => {
             return Some(Place {
-                storage: Storage::folder(Folder::new(path, "ARCHIVE_URL"), tools.jitter.clone()),
+                storage: Storage::folder(
+                    Folder::new(path, "ARCHIVE_URL").shared(),
+                    tools.jitter.clone(),
+                ),
                 prefix: String::new(),
             });
         }

@@ -197,6 +197,25 @@ fn judge(path: &Path, metadata: &Metadata) -> Result<(), StorageError> {
     Ok(())
 }
 
+/// Removes other users' permissions on a file of this user, as an earlier version or a copy may have left
+/// them. It stays as it is where that cannot be done: its content is not in question.
+pub(super) fn protect(path: &Path) {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        let is_wide = |it: Metadata| it.permissions().mode() & 0o077 != 0;
+        // Not each of many files is opened.
+        if fs::symlink_metadata(path).is_ok_and(is_wide)
+            && let Ok(file) = options().read(true).open(path)
+            && see(path, &file).is_ok()
+        {
+            let _ = tighten(&file);
+        }
+    }
+    #[cfg(not(unix))]
+    let _ = path;
+}
+
 /// Removes other users' permissions on a file.
 fn tighten(file: &File) -> io::Result<()> {
     #[cfg(unix)]

@@ -68,6 +68,23 @@ async fn what_is_made_is_for_the_owner_alone_and_what_was_wider_is_tightened() {
 }
 
 #[tokio::test]
+async fn what_is_read_or_only_listed_is_tightened_but_not_where_others_may_read() {
+    let (temp, folder, ..) = folder().await;
+    let made = temp.path().join("root").join("a/b.json");
+    let widen = || fs::set_permissions(&made, fs::Permissions::from_mode(0o644)).unwrap();
+    let shared = folder.clone().shared();
+    widen();
+    shared.list("a").await.unwrap();
+    shared.read("a/b.json").await.unwrap();
+    assert_eq!(mode(&made), 0o644);
+    assert_eq!(folder.list("a").await.unwrap(), ["a/b.json"]);
+    assert_eq!(mode(&made), 0o600);
+    widen();
+    folder.read("a/b.json").await.unwrap();
+    assert_eq!(mode(&made), 0o600);
+}
+
+#[tokio::test]
 async fn a_link_leads_to_no_file_outside() {
     let symbolic = |victim: &Path, link: &Path| symlink(victim, link).unwrap();
     let hard = |victim: &Path, link: &Path| fs::hard_link(victim, link).unwrap();
