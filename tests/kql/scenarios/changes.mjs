@@ -76,6 +76,8 @@ export default {
         "High: Auth0 - an Action deleted (Act1) by admin@example.com"]),
       fires("an earlier version deployed", [call("11:40", "POST", "/api/v2/actions/actions/Act1/versions/Ver1/deploy", {})],
         ["Medium: Auth0 - an Action deployed (Act1) by admin@example.com"]),
+      fires("made and deployed at once", [call("11:40", "POST", "/api/v2/Actions//actions/", { name: "Enrich", code: "x", deploy: true })],
+        ["Medium: Auth0 - an Action deployed (Enrich) by admin@example.com"]),
       ...["rules", "hooks", "flows", "forms"].map((kind) => fires(`of the ${kind}`, [
         call("11:40", "DELETE", `/api/v2/${kind}/Id1`), call("11:41", "POST", `/api/v2/${kind}`, { name: "Force MFA" }),
         call("11:42", "Patch", `/api/v2/${kind}/Id1`, {}), call("11:43", "PUT", `/api/v2/${kind}/Id1/`, {}),
@@ -104,7 +106,8 @@ export default {
       ]),
       quiet("looked at, drafted, or something else", [
         call("11:40", "get", "/api/v2/rules"), call("11:40", "get", "/api/v2/actions/triggers/post-login/bindings"),
-        call("11:40", "post", "/api/v2/actions/actions", {}), call("11:40", "post", "/api/v2/actions/actions/Act1/test", {}),
+        call("11:40", "post", "/api/v2/actions/actions", {}), call("11:40", "post", "/api/v2/actions/actions", { deploy: false }),
+        call("11:40", "patch", "/api/v2/actions/actions", { deploy: true }), call("11:40", "post", "/api/v2/actions/modules", { deploy: true }), call("11:40", "post", "/api/v2/actions/actions/Act1/test", {}),
         call("11:40", "get", "/api/v2/actions/actions/Act1/deploy"), call("11:40", "patch", "/api/v2/actions/actions/Act1", {}),
         call("11:40", "get", "/api/v2/actions/actions/Act1/versions/Ver1/deploy"), call("11:40", "get", "/api/v2/actions/actions/Act1/versions/Ver1"),
         call("11:40", "delete", "/api/v2/rules-configs/x"), call("11:40", "patch", "/api/v2/hooks/1/secrets", {}),
@@ -167,9 +170,6 @@ export default {
         ["/api/v2/prompts/login/screen/login/rendering", advanced("Script"), "PATCH"],
         ["/api/v2/prompts/rendering", { configs: [{ prompt: "login", screen: "login", ...advanced("script") }] }, "PATCH"],
       ].map(([path, body, method]) => fires(`at ${path}`, [page(path, body, method)], put("a script", path))),
-      quiet("none", [page(UNIVERSAL, { template: `${TAGS}<p>Come on = now</p>` }), page(UNIVERSAL, { template: TAGS }),
-        page("/api/v2/clients/Cl1", { name: "Portal", description: "the one = best" }, "patch"),
-        page("/api/v2/prompts/login/screen/login/rendering", advanced("link"), "patch"),
       // A deployment sends all pages each time.
       quiet("the same again", [...earlier(48, [scripted]), ...earlier(24, [scripted]), scripted]),
       ...[
@@ -198,6 +198,9 @@ export default {
         page("/api/v2/clients/Cl1", { custom_login_page: "<script>" }, "patch")], 1),
       fires("the same of another new one", [...earlier(5, [page("/api/v2/clients", { custom_login_page: "<script>" }, "post")]),
         page("/api/v2/clients", { custom_login_page: "<script>" }, "POST")], 1),
+      quiet("none", [page(UNIVERSAL, { template: `${TAGS}<p>Come on = now</p>` }), page(UNIVERSAL, { template: TAGS }),
+        page("/api/v2/clients/Cl1", { name: "Portal", description: "the one = best" }, "patch"),
+        page("/api/v2/prompts/login/screen/login/rendering", advanced("link"), "patch"),
         page("/api/v2/email-templates/welcome_email", { body: "Hello {{ user.name }} {% if x %}" }, "patch")]),
       quiet("looked at, or something else", [page(UNIVERSAL, { template: "<script>" }, "get"),
         page("/api/v2/actions/actions/Act1", { code: "<script>" }, "patch"),
