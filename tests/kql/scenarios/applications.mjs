@@ -1,7 +1,7 @@
 // What applications may do, and who gets hold of what they are known by.
 
 import {
-  arriving, byProgram, call, changed, earlier, event, fires, framed, managed, quiet, remembering, set, times, two, unnamed, windowed,
+  arriving, byProgram, call, changed, earlier, event, fires, framed, managed, quiet, refused, remembering, set, times, two, unnamed, windowed,
 } from "../records.mjs";
 
 const OWN_TIME = "with the Logs Ingestion API, over which the mutants run, TimeGenerated is the time of the event";
@@ -38,6 +38,14 @@ const registered = (clock, n, fields = {}) => ({
   description: "Dynamic client registration", tenant_name: "acme", ...fields,
 });
 const many = (count, make) => times(count, (n) => make(`11:10:${two(n)}`, n));
+
+const byDocument = (clock, n) => changed(call(clock, "post", "/api/v2/clients/cimd/register", { external_client_id: `https://app.example/${n}` },
+  { client_id: `cimd${n}` }), (copy) => (copy.details.response.statusCode = 201));
+const OPENED = { flags: { enable_dynamic_client_registration: true } };
+const DOCUMENTS = { client_id_metadata_document_supported: true };
+const settings = (body, clock = "11:40") => call(clock, "patch", "/api/v2/tenants/settings", body);
+const ANYBODY = ["Medium: Auth0 - Dynamic registration: anybody may register an application"];
+const BY_DOCUMENT = ["Medium: Auth0 - Dynamic registration: anybody may register an application by a document"];
 
 export default {
   "insecure-grant-enabled": {
@@ -311,9 +319,28 @@ export default {
         call("11:40", "patch", "/api/v2/tenants/settings", { flags: { enable_dynamic_client_registration: false } }),
         call("11:40", "patch", "/api/v2/tenants/settings", { flags: { enable_sso: true } }),
         call("11:40", "post", "/api/v2/tenants/settings", { flags: { enable_dynamic_client_registration: true } }),
+      fires("by documents, switched on", [settings(DOCUMENTS)], BY_DOCUMENT),
+      fires("both switched on", [settings({ ...OPENED, ...DOCUMENTS })], [...ANYBODY, ...BY_DOCUMENT]),
+      // A deployment sends all settings each time.
+      ...[[OPENED, ANYBODY], [DOCUMENTS, BY_DOCUMENT]].flatMap(([body, alerts]) => [
+        quiet("on, as it was before", [...earlier(48, [settings(body)]), ...earlier(24, [settings(body)]), settings(body)]),
+        quiet("on, as it was before, and something else set between", [...earlier(5, [settings(body)]), ...earlier(4, [settings({ friendly_name: "x" })]), settings(body)]),
+        fires("on, and off between", [...earlier(5, [settings(body)]),
+          ...earlier(4, [settings({ flags: { enable_dynamic_client_registration: false }, client_id_metadata_document_supported: false })]), settings(body)], alerts),
+      ]),
+      fires("on, and the other was before", [...earlier(5, [settings(OPENED)]), settings(DOCUMENTS)], BY_DOCUMENT),
+      quiet("on, just within two weeks", [...earlier(335.4, [settings(OPENED)]), settings(OPENED)]),
+      fires("on, beyond two weeks", [...earlier(335.8, [settings(OPENED)]), settings(OPENED)], ANYBODY),
+      fires("on, and on afterwards", [settings(OPENED), settings({ friendly_name: "x" }, "11:45")], ANYBODY),
+      fires("the first of two that arrived at once hours later", arriving(30, [...earlier(20, [settings(OPENED)]), ...earlier(19, [settings(OPENED)])]), ANYBODY),
+      fires("on, after what was refused, looked at, or is of another tenant or thing", [...earlier(5, [
+        refused(settings(OPENED)), { ...settings(OPENED), type: "mgmt_api_read" }, { ...settings(OPENED), tenant_name: "globex" },
+        call("11:40", "get", "/api/v2/tenants/settings", OPENED), call("11:40", "patch", "/api/v2/tenants/x", OPENED)]), settings(OPENED)], ANYBODY),
+      fires("registered again and again", [...earlier(5, [registered("11:40", 1)]), registered("11:40", 1), registered("11:41", 2)], 2),
         call("11:40", "patch", "/api/v2/clients", { flags: { enable_dynamic_client_registration: true } }),
         call("11:40", "post", "/api/v2/clients", { name: "x" })]),
       ...managed(registered("11:40", 1), 1),
     ],
+        call("11:40", "patch", "/api/v2/clients", DOCUMENTS), settings({ client_id_metadata_document_supported: false }),
   },
 };
