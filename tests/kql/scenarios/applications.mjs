@@ -276,6 +276,10 @@ export default {
       ], [{ details: { Registered: "10" } }]),
       fires("registered elsewhere", many(10, (clock, n) => changed(registered(clock, n), (copy) => (copy.details.request.path = "/x"))), [
         { details: { Registered: "10" } }]),
+      fires("by documents", many(10, byDocument), [{ details: { Clients: "10", Registered: "0", Applications: JSON.stringify(times(10, (n) => `cimd${n}`)) } }]),
+      fires("by documents, without an answer", many(10, (clock, n) => changed(byDocument(clock, n), (copy) => delete copy.details.response)), 1),
+      quiet("documents read anew", many(10, (clock, n) => changed(byDocument(clock, n), (copy) => (copy.details.response.statusCode = 200)))),
+      quiet("documents looked at", many(10, (clock, n) => changed(byDocument(clock, n), (copy) => (copy.details.request.path = "/api/v2/clients/cimd/preview")))),
       fires("by nobody, from nowhere", many(10, (clock, n) => changed(registered(clock, n), (copy) => {
         Object.assign(copy, { user_id: "", client_id: n ? "" : "first", ip: n ? null : "192.0.2.9" });
         delete copy.details.request.auth;
@@ -315,10 +319,6 @@ export default {
         { details: { Application: "c1" } }]),
       fires("switched on", [call("11:40", "PATCH", "/api/v2/tenants/settings", { flags: { enable_dynamic_client_registration: true } })], [
         "Medium: Auth0 - Dynamic registration: anybody may register an application"]),
-      quiet("switched off, or something else", [
-        call("11:40", "patch", "/api/v2/tenants/settings", { flags: { enable_dynamic_client_registration: false } }),
-        call("11:40", "patch", "/api/v2/tenants/settings", { flags: { enable_sso: true } }),
-        call("11:40", "post", "/api/v2/tenants/settings", { flags: { enable_dynamic_client_registration: true } }),
       fires("by documents, switched on", [settings(DOCUMENTS)], BY_DOCUMENT),
       fires("both switched on", [settings({ ...OPENED, ...DOCUMENTS })], [...ANYBODY, ...BY_DOCUMENT]),
       // A deployment sends all settings each time.
@@ -337,10 +337,14 @@ export default {
         refused(settings(OPENED)), { ...settings(OPENED), type: "mgmt_api_read" }, { ...settings(OPENED), tenant_name: "globex" },
         call("11:40", "get", "/api/v2/tenants/settings", OPENED), call("11:40", "patch", "/api/v2/tenants/x", OPENED)]), settings(OPENED)], ANYBODY),
       fires("registered again and again", [...earlier(5, [registered("11:40", 1)]), registered("11:40", 1), registered("11:41", 2)], 2),
+      quiet("switched off, or something else", [
+        call("11:40", "patch", "/api/v2/tenants/settings", { flags: { enable_dynamic_client_registration: false } }),
+        call("11:40", "patch", "/api/v2/tenants/settings", { flags: { enable_sso: true } }),
+        call("11:40", "post", "/api/v2/tenants/settings", { flags: { enable_dynamic_client_registration: true } }),
+        call("11:40", "patch", "/api/v2/clients", DOCUMENTS), settings({ client_id_metadata_document_supported: false }),
         call("11:40", "patch", "/api/v2/clients", { flags: { enable_dynamic_client_registration: true } }),
         call("11:40", "post", "/api/v2/clients", { name: "x" })]),
       ...managed(registered("11:40", 1), 1),
     ],
-        call("11:40", "patch", "/api/v2/clients", DOCUMENTS), settings({ client_id_metadata_document_supported: false }),
   },
 };
