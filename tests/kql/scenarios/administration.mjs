@@ -12,7 +12,11 @@ const invited = call("11:40", "post", "/api/v2/tenants/invitations", { owners: [
 
 const RESOURCES = ["users", "clients", "client_grants", "connections", "tenant_settings", "logs", "actions", "roles", "rules", "hooks",
   "guardian_factors", "attack_protection", "log_streams", "user_tickets", "client_keys", "resource_servers", "organizations",
-  "custom_domains", "signing_keys"];
+  "custom_domains", "signing_keys", "authentication_methods", "client_credentials", "connection_profiles", "device_credentials",
+  "directory_provisionings", "email_provider", "email_templates", "encryption_keys", "event_streams", "guardian_enrollment_tickets",
+  "guardian_enrollments", "mfa_policies", "network_acls", "organization_invitations", "organization_members", "phone_providers",
+  "rate_limit_policies", "refresh_tokens", "role_members", "scim_config", "scim_token", "self_service_profiles", "sso_access_tickets",
+  "token_exchange_profiles", "anomaly_blocks", "client_token_vault_privileged_access", "phone_templates"];
 
 export default {
   "management-api-grant": {
