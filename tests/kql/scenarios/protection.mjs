@@ -43,6 +43,11 @@ const again = [
   fires("on between", [...earlier(5, [deploy()]), ...earlier(4, [deploy(BREACHED, { enabled: true })]), deploy()], 1),
   fires("on between, which only the answer tells", [...earlier(5, [deploy()]), ...earlier(4, [call("11:40", "patch", BREACHED, null, { enabled: true })]), deploy()], 1),
   fires("on between by what is in the same body", [...earlier(5, [deploy(BOTS, { policy: "never" })]), ...earlier(4, [deploy(BOTS, { policy: "always" })]), deploy(BOTS, { policy: "never" })], 1),
+  ...[[BOTS, { challenge_password_policy: "never" }, CAPTCHAS, { policy: "always" }], [CAPTCHAS, { policy: "off" }, BOTS, { challenge_password_policy: "always" }],
+    [RISK, { BeforeLoginPrompt: false }, CAPTCHAS, { policy: "always" }]].map(([path, body, other, on]) =>
+    fires("on between, by another path", [...earlier(5, [deploy(path, body)]), ...earlier(4, [deploy(other, on)]), deploy(path, body)], 1)),
+  fires("of another entry of the list", [...earlier(5, [deploy("/api/v2/network-acls/acl_1", { active: false })]), deploy("/api/v2/network-acls/acl_2", { active: false })], 1),
+  quiet("of the same entry of the list", [...earlier(5, [deploy("/api/v2/network-acls/acl_1", { active: false })]), deploy("/api/v2/network-acls/acl_1", { active: false })]),
   fires("on between, with each of the columns of its own", [
     [CAPTCHAS, { policy: "off", selected: "auth0" }, { policy: "off", selected: "other" }],
     [RISK, { BeforeLoginPrompt: false, BeforeLoginPromptMonitoring: true }, { BeforeLoginPrompt: false, BeforeLoginPromptMonitoring: false }],

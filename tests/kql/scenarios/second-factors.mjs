@@ -104,6 +104,8 @@ export default {
         fires("off after it was on", [...earlier(5, [on]), off], [{ severity: "High" }]),
         quiet("on, after it was off", [...earlier(5, [off]), on]),
       ]),
+      ...[[SETTINGS.risk, SETTINGS.oldRisk], [SETTINGS.oldRisk, SETTINGS.risk]].map(([one, other]) =>
+        fires("off again, and on between by its other name", [...earlier(5, [one[0]]), ...earlier(4, [other[1]]), one[0]], 1)),
       quiet("off again, just within two weeks", [...earlier(335.4, [noFactor]), noFactor]),
       fires("off again, beyond two weeks", [...earlier(335.8, [noFactor]), noFactor], 1),
       fires("off, and on afterwards", [noFactor, call("11:45", "put", "/api/v2/guardian/factors/otp", { enabled: true })], 1),
