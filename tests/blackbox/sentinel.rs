@@ -8,11 +8,11 @@ use auth0_poller::table::Api;
 use auth0_poller::table::catalogue::catalogue;
 use chrono::{DateTime, SubsecRound as _, Utc};
 use serde_json::{Map, Value, json};
-use simulator::Fault;
 use simulator::workspace::Table;
 
 mod attack_protection;
 mod documented;
+mod events;
 mod microsoft;
 mod pages;
 mod rules;
@@ -551,39 +551,6 @@ fn assert_same(what: &Value, row: &Map<String, Value>, expected: &Value) {
         })
         .collect();
     assert!(differences.is_empty(), "{what}: {}", differences.join("\n"));
-}
-
-#[tokio::test]
-async fn a_batch_that_landed_twice_is_there_once_behind_the_parser() {
-    let world = World::start().await;
-    world.tenant.generate(300, minutes_ago(50), minutes_ago(5));
-    world.workspace.fail([Fault::LoseAnswer]);
-    world.poll().await;
-    let table = world.workspace.table("Auth0AM_CL");
-    assert_eq!(table.rows.len(), 600);
-    let rows = Kql::over(&table).result("Auth0Events | project LogId", &now().to_rfc3339());
-    let mut ids: Vec<_> = rows
-        .iter()
-        .map(|row| row["LogId"].as_str().unwrap().to_owned())
-        .collect();
-    ids.sort();
-    assert_eq!(ids, world.tenant.log_ids());
-}
-
-#[tokio::test]
-async fn two_hundred_kilobytes_come_back_whole_from_the_parsed_additional_fields() {
-    let world = World::start().await;
-    let date = minutes_ago(10);
-    let long = "é\\n\"x".repeat(40_000);
-    assert!(long.len() >= 200_000);
-    world.tenant.add(
-        json!({"date": date, "type": "f", "details": {"log": [long]}}),
-        date,
-    );
-    world.poll().await;
-    let kql = Kql::over(&world.workspace.table("Auth0AM_CL"));
-    let rows = kql.result("Auth0Events", &now().to_rfc3339());
-    assert!(rows[0]["AdditionalFields"]["details"]["log"][0] == long);
 }
 
 #[test]

@@ -10,7 +10,14 @@ import { parseMoment, text, toJson } from "./values.mjs";
 
 const now = parseMoment(NOW);
 /** What the rules read: the function, once it has been run, and tables whose rows a case has. */
-const EVENTS = "Auth0Events";
+export const EVENTS = "Auth0Events";
+/** The results of that run, and the function over them. */
+const ALL_EVENTS = "AllEvents";
+const OVER_RESULTS = {
+  functionName: EVENTS,
+  parameters: [{ name: "eventcode_in", type: "dynamic", value: "dynamic([])" }],
+  text: `${ALL_EVENTS} | where array_length(eventcode_in) == 0 or EventCode in (eventcode_in)`,
+};
 const OTHERS = { Auth0AMHealth_CL: "beats", DCRLogErrors: "errors", AzureMetrics: "metrics", Operation: "operations" };
 
 export const readRule = (file) => parseYaml(readFileSync(file, "utf8"));
@@ -27,7 +34,7 @@ export class World {
     this.byId = new Map(events.map((row) => [row[id], row]));
     const table = Object.fromEntries(columns.map(({ name, type }) => [name, type]));
     this.others = Object.fromEntries(Object.keys(OTHERS).map((name) => [name, tables[name]]));
-    this.globals = buildGlobals({ [EVENTS]: table, ...this.others }, []);
+    this.globals = buildGlobals({ [ALL_EVENTS]: table, ...this.others }, [OVER_RESULTS]);
   }
 
   /** The same with other rows of records. */
@@ -49,7 +56,7 @@ export class World {
     if (rows.includes(undefined)) throw new Error("a record has no row");
     const ingestionTimes = new Map();
     const others = Object.entries(OTHERS).map(([name, list]) => [name, loadRows(name, one[list] ?? [], this.others[name], ingestionTimes)]);
-    const tables = new Map([[EVENTS, rows], ...others]);
+    const tables = new Map([[ALL_EVENTS, rows], ...others]);
     const { columns, rows: found } = run(code, { tables, ingestionTimes, now });
     return found.map((row) => Object.fromEntries(columns.map(({ name, type }, index) => [name, { value: row[index], type }])));
   }

@@ -2,7 +2,7 @@
 // scenario notices. At least nine in ten must be; each other one is listed in the
 // scenario with the reason why it means the same, and none that is noticed is.
 //
-// Changed are: each where (left out), each comparison (turned round), each and
+// Changed are: each where (left out), the codes that the events are chosen by (left out), each comparison (turned round), each and
 // and or, each negation (left out), each number (one up, one down), each time span
 // (half, twice, and one up and down), each text that something is compared with,
 // and each comparison that ignores case (made to mind it).
@@ -12,7 +12,7 @@ import { basename, join } from "node:path";
 import { parseArgs } from "node:util";
 import { pathToFileURL } from "node:url";
 import { readRows } from "./execute.mjs";
-import { failure, readRule, World } from "./judge.mjs";
+import { EVENTS, failure, readRule, World } from "./judge.mjs";
 import { scenarios } from "./scenarios.mjs";
 import { analyse, className, place, readFunction, readSchema } from "./schema.mjs";
 
@@ -83,6 +83,7 @@ function changeCall(node, change) {
   const [start, end] = [node.Name.TextStart, node.Name.End];
   if (NEGATIONS[name]) change(start, end, NEGATIONS[name]);
   if (name === "not") change(start, end, "");
+  if (name === EVENTS) change(end, node.End, "");
 }
 
 const COMPARED = /^(InExpression|HasAnyExpression|HasAllExpression|BinaryExpression)$/;

@@ -1,7 +1,7 @@
 // The form that Microsoft Sentinel and the validators of its gallery ask of an
 // analytic rule, and what this project asks: that a query reads the function
-// Auth0Events alone, besides heartbeats and diagnostics, by time first, and looks back at most 14
-// days.
+// Auth0Events alone, besides heartbeats and diagnostics, by time first, looks back at most 14
+// days, and names the codes of the events that it wants instead of picking them from all.
 
 const HOUR = 3600;
 const DAY = 24 * HOUR;
@@ -36,6 +36,9 @@ const TACTICS = {
 const IDENTIFIERS = { Account: ["FullName", "Name", "UPNSuffix", "AadUserId"], IP: ["Address"], CloudApplication: ["Name", "AppId", "InstanceName"] };
 const MOST = { entityMappings: 10, fieldMappings: 3, customDetails: 20, detailName: 20, placeholders: 3 };
 
+/** The codes that a query gives to the function. */
+const CODES = /\(eventcode_in=dynamic\(\[[^\]]*\]\)\)/g;
+
 const seconds = (text) => {
   const [, count, unit] = /^(\d+)([mhd])$/.exec(text ?? "") ?? [];
   return count ? Number(count) * SECONDS[unit] : NaN;
@@ -52,7 +55,8 @@ export function misshapen(rule) {
 
 function shared({ id, name, description, query, tactics, relevantTechniques, entityMappings = [], version }) {
   const techniques = relevantTechniques.map((it) => it.split(".")[0]);
-  const sources = [...query.matchAll(/^.*\bAuth0Events\b(.*\n(?:\s*\/\/.*\n)*.*)$/gm)].filter(([line]) => !/^\s*\/\//.test(line));
+  const called = query.replaceAll(CODES, "");
+  const sources = [...called.matchAll(/^.*\bAuth0Events\b(.*\n(?:\s*\/\/.*\n)*.*)$/gm)].filter(([line]) => !/^\s*\/\//.test(line));
   return [
     [/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(id), "the id is a GUID"],
     [/^Auth0 - [A-Z]/.test(name), "the name says whose it is"],
@@ -69,6 +73,7 @@ function shared({ id, name, description, query, tactics, relevantTechniques, ent
     [!query.replaceAll(/Auth0AMHealth_CL|'Custom-Auth0AM'|has 'Auth0AM_CL'/g, "").includes("Auth0AM"), "the query reads the function, not the table"],
     [(sources.length > 0 || DIAGNOSTICS.test(query)) && sources.every(([, rest]) => /^\s*\n(\s*\/\/.*\n)*\s*\| where TimeGenerated > ago\(/.test(rest)),
       "the query asks for the time first"],
+    [!/Auth0Events\n(\s*(\| where|and|\/\/).*\n)*\s*(\| where|and) EventCode (==|in) /.test(query), "the query gives the function the codes of events"],
   ];
 }
 

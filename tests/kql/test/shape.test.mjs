@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { misshapen } from "../shape.mjs";
 
-const query = "let a = 1;   // Why.\nAuth0Events\n| where TimeGenerated > ago(1d)\n| where EventCode == 's'\n";
+const query = "let a = 1;   // Why.\nAuth0Events(eventcode_in=dynamic(['s']))\n| where TimeGenerated > ago(1d)\n";
 const rule = {
   id: "01234567-89ab-cdef-0123-456789abcdef",
   name: "Auth0 - Something",
@@ -40,7 +40,8 @@ for (const [what, change] of Object.entries({
   "identifiers are allowed": { entityMappings: [{ entityType: "IP", fieldMappings: [{ identifier: "Name" }] }] },
   "the version has three numbers": { version: "1.0" },
   "the query reads the function, not the table": { query: `${query}| join Auth0AM_CL on a` },
-  "the query asks for the time first": { query: "let a = 1;\nAuth0Events\n| where EventCode == 's'\n| where TimeGenerated > ago(1d)" },
+  "the query asks for the time first": { query: "let a = 1;\nAuth0Events\n| where IPAddress == '1'\n| where TimeGenerated > ago(1d)" },
+  "the query gives the function the codes of events": { query: "let a = 1;\nAuth0Events\n| where TimeGenerated > ago(1d)\n    and a\n| where EventCode in ('s')\n" },
   "any result is an alert": { triggerThreshold: 1 },
   "the severity is one": { severity: "Critical" },
   "frequency and period fit each other": { queryPeriod: "15d" },

@@ -39,7 +39,7 @@ struct Function {
 struct File {
     #[serde(rename = "FunctionAlias", alias = "ParserName")]
     name: String,
-    #[serde(rename = "ParserParams", default)]
+    #[serde(rename = "ParserParams", alias = "FunctionParams", default)]
     parameters: Vec<Parameter>,
     #[serde(rename = "FunctionQuery", alias = "ParserQuery")]
     query: String,
@@ -97,10 +97,19 @@ mod tests {
 
     #[test]
     fn a_function_is_read_from_either_form_of_file() {
-        let parser = "FunctionAlias: Auth0Events\nFunctionQuery: |\n  Auth0AM_CL\n  | take 1\n";
+        let parser = "
+FunctionAlias: Auth0Events
+FunctionParams:
+  - Name: eventcode_in
+    Type: dynamic
+    Default: dynamic([])
+FunctionQuery: |
+  Auth0AM_CL
+  | take 1
+";
         let expected = Function {
             name: "Auth0Events".into(),
-            parameters: String::new(),
+            parameters: "eventcode_in:dynamic=dynamic([])".into(),
             query: vec!["Auth0AM_CL".into(), "| take 1".into()],
         };
         assert_eq!(function(parser).unwrap(), expected);
