@@ -60,6 +60,24 @@ async fn a_destination_that_fails_at_everything_finds_no_fault_with_records() {
     }
 }
 
+/// The other record shows that it takes records, although there is none left to try.
+#[tokio::test(start_paused = true)]
+async fn a_record_over_which_it_failed_and_that_it_refuses_then_is_set_aside() {
+    let world = world(2, &[]);
+    let first = world.state().records.keys().next().unwrap().clone();
+    world.state().refused.insert(first.clone());
+    later().await;
+    // It fails over the batch, and over the first record that is tried alone.
+    world.state().fails_inside = 2;
+    let report = world.run().await;
+    assert_eq!(report.errors, Vec::<String>::new());
+    assert_eq!((report.delivered, report.dead_lettered), (1, 1));
+    assert_eq!(
+        world.dead_letters().await,
+        [format!("{first}: it is refused")]
+    );
+}
+
 /// The destination may fail over any record while others are looked for.
 #[tokio::test(start_paused = true)]
 async fn what_fails_once_while_others_are_taken_is_not_set_aside() {

@@ -90,3 +90,18 @@ async fn of_large_pages_no_more_is_held_than_there_is_room_for() {
         assert!(began.elapsed() < Duration::from_secs(5), "{batch} {bytes}");
     }
 }
+
+/// What failed stays in memory until the run has ended, so there is no room until then.
+#[tokio::test(start_paused = true)]
+async fn a_run_whose_delivery_fails_does_not_wait_for_room() {
+    let world = World::with_records(400);
+    world.state().bytes_at_once = Some(usize::MAX);
+    world.state().destination_faults = [Some(Fault::Fails)].into();
+    let source = Large::of(&world, 100_000);
+    let progress = watch::Sender::default();
+    let run = world.run_of(&source, World::policy(), &progress);
+    let report = tokio::time::timeout(Duration::from_mins(10), run).await;
+    let report = report.expect("the run ends");
+    assert_eq!(report.errors, ["it failed"]);
+    assert_eq!((report.fetched, report.delivered), (100, 0));
+}

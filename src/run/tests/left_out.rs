@@ -133,3 +133,20 @@ async fn a_record_that_is_filtered_out_is_not_sent_before_its_turn_either() {
     assert_eq!(world.landed(), Vec::<String>::new());
     assert_eq!((report.delivered, report.errors.len()), (0, 1));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_record_from_before_the_start_is_not_sent_before_its_turn_either() {
+    let world = world_of_old_records(300, "07:59:00");
+    for second in 0..10 {
+        let time = at("07:50:00") + chrono::Duration::seconds(second);
+        world.add(time, time);
+    }
+    let refused: BTreeSet<_> = world.state().records.keys().take(10).cloned().collect();
+    world.state().refused = refused;
+    // Whether it refuses all is asked of what follows the first batch.
+    world.state().rows_at_once = Some(5);
+    let start = |policy: &mut Policy| policy.start_from = StartFrom::Ago(Duration::from_hours(1));
+    let report = world.run_with(start).await;
+    assert_eq!(world.landed(), Vec::<String>::new());
+    assert_eq!((report.delivered, report.errors.len()), (0, 1));
+}
