@@ -264,11 +264,37 @@ async fn an_object_that_is_not_there_is_told_from_an_address_that_is_wrong() {
         assert!(container.list("a").await.unwrap().is_empty(), "{code}");
         container.remove("a").await.unwrap();
     }
+    // A proxy may leave out the header that names the code.
+    let body = "<Error><Code>BlobNotFound</Code></Error>";
+    let double = Double::start(move |_| (StatusCode::NOT_FOUND, body).into_response()).await;
+    assert!(double.container(By::Key).read("a").await.unwrap().is_none());
     let double = Double::start(|_| (StatusCode::NOT_FOUND, "<html>").into_response()).await;
     let container = double.container(By::Key);
     assert!(container.read("a").await.is_err());
     assert!(container.list("a").await.is_err());
     assert!(container.remove("a").await.is_err());
+}
+
+/// Tenants that share an account begin at the same time.
+#[tokio::test]
+async fn a_container_that_another_has_just_made_is_used() {
+    let requests = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&requests);
+    let double = Double::start(move |_| match counted.fetch_add(1, Ordering::Relaxed) {
+        0 => azure_error(404, "ContainerNotFound", "There is none."),
+        1 => azure_error(409, "ContainerAlreadyExists", "There is one."),
+        _ => {
+            let headers = [
+                ("etag", "\"1\""),
+                ("last-modified", "Sat, 21 Nov 2026 08:00:00 GMT"),
+            ];
+            (StatusCode::CREATED, headers).into_response()
+        }
+    });
+    let container = double.await.container(By::Key);
+    let written = container.write("a", "b".into(), None).await;
+    assert_eq!(written.unwrap(), Version::new("\"1\""));
+    assert_eq!(requests.load(Ordering::Relaxed), 3);
 }
 
 #[tokio::test]
