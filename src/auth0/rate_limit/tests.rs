@@ -105,6 +105,18 @@ async fn it_is_closed_as_long_as_there_is_no_request_to_spare() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn it_is_closed_no_longer_than_it_takes_to_refill_what_is_missing() {
+    let limit = limit();
+    limit.lock().refill = Refill::known(1.0);
+    let seconds = Duration::from_secs;
+    // Six requests are missing, and a little more than six seconds bring them.
+    request(&limit, &bucket(200, 100, 5, 60)).await.unwrap();
+    assert!(limit.is_closed_for(seconds(6)) && !limit.is_closed_for(seconds(7)));
+    tokio::time::advance(seconds(3)).await;
+    assert!(limit.is_closed_for(seconds(3)) && !limit.is_closed_for(seconds(4)));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_bucket_of_two_is_used_whole() {
     assert_eq!(wait_after(2, 1, 7).await.unwrap(), Duration::ZERO);
     assert_eq!(wait_after(2, 0, 7).await.unwrap(), Duration::from_secs(7));
