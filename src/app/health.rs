@@ -302,6 +302,33 @@ mod tests {
         assert_eq!(health(20, &[]).await, State::NeverRan);
     }
 
+    /// What it withholds would be sent, so no run begins, also where a name differs only by its case.
+    #[tokio::test]
+    async fn a_setting_of_personal_data_that_is_not_read_is_told_before_a_run_fails() {
+        let folder = tempfile::tempdir().unwrap();
+        let clock: Clock = Arc::new(|| "2026-11-21T08:00:00Z".parse().unwrap());
+        let more = [("pii_log_analytics", "ip:truncate")];
+        let tenants = Tenants::read(&layers(&folder, &more, clock.clone()));
+        let health = tenants.health(&clock).await;
+        assert_eq!(health.state, State::Failing);
+        assert!(health.is_unusable);
+    }
+
+    #[tokio::test]
+    async fn dead_letters_that_cannot_be_listed_are_not_said_to_be_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let letters = folder.path().join("dead-letter/acme.eu.auth0.com");
+        let count = async || {
+            let clock: Clock = Arc::new(|| "2026-11-21T08:00:00Z".parse().unwrap());
+            let tenants = Tenants::read(&layers(&folder, &[], clock.clone()));
+            tenants.health(&clock).await.pipelines[0].dead_letters
+        };
+        assert_eq!(count().await, Some(0));
+        std::fs::create_dir_all(&letters).unwrap();
+        std::fs::write(letters.join("log-analytics"), "no folder").unwrap();
+        assert_eq!(count().await, None);
+    }
+
     #[tokio::test(start_paused = true)]
     async fn however_often_somebody_looks_the_storage_is_asked_once_in_five_seconds() {
         let folder = tempfile::tempdir().unwrap();

@@ -204,6 +204,20 @@ mod tests {
         }
     }
 
+    /// What was remembered would be lost with each run, and each would ask for a new token.
+    #[tokio::test]
+    async fn a_destination_whose_settings_stay_bad_builds_nothing_anew() {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = ("CHECKPOINT_DIR", folder.path().to_str().unwrap());
+        let two = ("DESTINATIONS", "log-analytics,archive");
+        let app = lazy(&[folder, two], &Arc::default());
+        let made = app.made().await;
+        let unable = made.unable();
+        assert_eq!(unable.len(), 1, "{unable:?}");
+        assert_eq!(unable[0].0, "archive");
+        assert!(Arc::ptr_eq(&made, &app.made().await));
+    }
+
     /// Building takes seconds with many tenants, and a page may be open once a second.
     #[tokio::test(start_paused = true)]
     async fn a_look_at_the_health_builds_nothing() {

@@ -7,6 +7,7 @@ use tokio::sync::watch;
 use super::*;
 use crate::error::BoxError;
 use crate::net::retry::Jitter;
+use crate::report::Arrival;
 use crate::settings::AppSettings;
 use crate::storage::Storage;
 use crate::storage::faulty::{Fault, Faulty, Operation};
@@ -331,4 +332,34 @@ async fn rows_that_are_missing_for_good_are_told_although_the_history_cannot_be_
     };
     note_run(Some(&history), Some(sink), &report, now, deadline).await;
     assert_eq!(sent.beats.lock().unwrap()[0].1, "failing");
+}
+
+/// A run that could not read how many are missing says nothing about it.
+#[tokio::test(start_paused = true)]
+async fn rows_that_are_missing_for_good_are_told_until_a_run_knows_of_none() {
+    let arrival = Some(Arrival {
+        accepted: 9,
+        landed: 4,
+        missing: 0,
+        looked_at: None,
+    });
+    let lost = Report {
+        delivered: 1,
+        arrival,
+        lost: 5,
+        ..quiet()
+    };
+    let unread = Report {
+        delivered: 1,
+        unasked: Some("the storage is away".into()),
+        ..quiet()
+    };
+    let none = Report {
+        delivered: 1,
+        arrival,
+        ..quiet()
+    };
+    let runs = [(0, lost), (60, unread), (120, none)];
+    let states = ["failing", "failing", "ok"];
+    assert_eq!(told(&Sent::default(), &runs).await, states);
 }
