@@ -15,8 +15,10 @@ const HELD: usize = 10_000;
 pub(crate) struct Noting<'a> {
     proof: Option<&'a Proof>,
     accepted: BTreeSet<LogId>,
-    /// Whether the last attempt to note them failed.
-    has_failed: bool,
+    /// How many of them the ledger has saved, so that no later run delivers them again.
+    saved: usize,
+    /// Ids that are held no more, and that the ledger has not saved.
+    dropped: usize,
 }
 
 impl<'a> Noting<'a> {
@@ -24,16 +26,17 @@ impl<'a> Noting<'a> {
         Self {
             proof,
             accepted: BTreeSet::new(),
-            has_failed: false,
+            saved: 0,
+            dropped: 0,
         }
     }
 }
 
-/// What could not be noted by the end of a run is not known any more.
+/// What the ledger has saved and could not be noted by the end of a run is not known any more.
 impl Drop for Noting<'_> {
     fn drop(&mut self) {
-        if let Some(proof) = self.proof.filter(|_| self.has_failed) {
-            proof.give_up_unnoted(self.accepted.len());
+        if let Some(proof) = self.proof {
+            proof.give_up_unnoted(self.saved);
         }
     }
 }
@@ -49,13 +52,21 @@ impl Watch for Noting<'_> {
         let Some(proof) = self.proof.filter(|_| !self.accepted.is_empty()) else {
             return;
         };
-        self.has_failed = !proof.accept(&self.accepted, deadline).await;
-        if self.has_failed && self.accepted.len() > HELD {
-            proof.give_up_unnoted(self.accepted.len());
-            self.has_failed = false;
+        if !proof.accept(&self.accepted, deadline).await {
+            if self.accepted.len() <= HELD {
+                return;
+            }
+            proof.give_up_unnoted(self.saved);
+            self.dropped += self.accepted.len() - self.saved;
         }
-        if !self.has_failed {
-            self.accepted.clear();
+        self.accepted.clear();
+        self.saved = 0;
+    }
+
+    fn saved(&mut self) {
+        if let Some(proof) = self.proof {
+            proof.give_up_unnoted(std::mem::take(&mut self.dropped));
+            self.saved = self.accepted.len();
         }
     }
 }

@@ -156,7 +156,9 @@ impl Proof {
         }
         self.note(self.store.tidy(deadline).await);
         let due = self.store.see(deadline, |it| it.due(self.timing, now));
-        let mut due = self.note(due.await).unwrap_or_default();
+        let due = self.note(due.await);
+        let is_known = due.is_some();
+        let mut due = due.unwrap_or_default();
         // The query may fail for that hour only, so the hours after it come first.
         let after = due.iter().position(|it| Some(it.hour) > last);
         due.rotate_left(after.unwrap_or_default());
@@ -165,7 +167,7 @@ impl Proof {
             Err(problem) => Some(problem.clone().into()),
             Ok(_) => None,
         };
-        // The table answers, but not for all hours in time. The next look goes on where this one ends.
+        // The table answers, but not for all hours in time. The next look goes on with those that are left.
         let is_late = |found: &[Found]| deadline.is_over() && !found.is_empty();
         for wanted in &due {
             let Ok(table) = &self.table else {
@@ -192,7 +194,7 @@ impl Proof {
             }
         }
         // Otherwise nobody knows whether the ids of all hours can be read.
-        let is_whole = failure.is_none() && !is_late(&found);
+        let is_whole = is_known && failure.is_none() && !is_late(&found);
         if unread.is_some() || is_whole {
             self.note_unread(unread);
         }
@@ -318,17 +320,20 @@ impl Proof {
             report.arrival = Some(arrival);
             report.lost = lost;
         }
-        report.unasked = unread
-            .or_else(|| self.unread().clone())
-            .or_else(|| Some(self.unasked().as_ref()?.why.clone()));
+        let unread = unread.or_else(|| self.unread().clone());
+        let mut reasons: Vec<_> = unread
+            .or_else(|| Some(self.unasked().as_ref()?.why.clone()))
+            .into_iter()
+            .collect();
         let taken = |count: &AtomicU64| Some(count.swap(0, Ordering::Relaxed)).filter(|it| *it > 0);
         let too_many = taken(&self.given_up).map(|count| AskError::TooMany { count });
         let unnoted = taken(&self.unnoted).map(|count| AskError::Unnoted { count });
         for why in too_many.into_iter().chain(unnoted) {
             let why = why.to_string();
             warn!("{}: {why}", self.label);
-            report.unasked.get_or_insert(why);
+            reasons.push(why);
         }
+        report.unasked = (!reasons.is_empty()).then(|| reasons.join("; "));
     }
 
     /// Notes why the ids of an hour could not be read, or that all could. It is tried in each run, so the

@@ -246,12 +246,13 @@ impl LogQuery {
             {
                 Ok(None)
             }
-            StatusCode::UNAUTHORIZED => Err(LogQueryError::Unauthorized {
+            // A page is the answer of something on the way, which knows neither identity nor role.
+            StatusCode::UNAUTHORIZED if !answer.is_webpage() => Err(LogQueryError::Unauthorized {
                 host,
                 resource: self.identity.resource().to_owned(),
                 said: said(),
             }),
-            StatusCode::FORBIDDEN if !answer.is_blocked() => {
+            StatusCode::FORBIDDEN if !answer.is_webpage() => {
                 Err(LogQueryError::Forbidden { host, said: said() })
             }
             StatusCode::NOT_FOUND => Err(LogQueryError::UnknownWorkspace { host, said: said() }),

@@ -3,6 +3,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64};
 
 use axum::http::StatusCode;
 use bytes::Bytes;
+use chrono::Timelike as _;
 use tokio::time::Instant;
 
 use super::*;
@@ -206,6 +207,10 @@ async fn what_could_not_be_noted_is_told() {
     noting.noted(&record(1), Handled::Accepted);
     noting.noted(&record(2), Handled::Accepted);
     noting.before_save(deadline()).await;
+    noting.saved();
+    // This one is delivered again, since it is not saved.
+    noting.noted(&record(3), Handled::Accepted);
+    noting.before_save(deadline()).await;
     drop(noting);
     let why = "2 acknowledged records could not be noted and will not be looked for; \
                `auth0-poller audit` looks for them";
@@ -216,19 +221,20 @@ async fn what_could_not_be_noted_is_told() {
     let mut noting = Noting::new(Some(&proof));
     noting.noted(&record(3), Handled::Accepted);
     noting.before_save(deadline()).await;
+    noting.saved();
     is_writable.store(true, Ordering::Relaxed);
     noting.before_save(deadline()).await;
     drop(noting);
     assert_eq!(told().await, None);
 }
 
-#[tokio::test]
-async fn a_look_that_ends_at_its_limit_after_some_hours_goes_on_in_the_next_run() {
+/// A proof of the hours from 01:00 to 08:00. Reading the ids of all but the first and the last hangs while
+/// `hangs` says so; then the time is paused.
+async fn with_hours_that_hang(hangs: &Arc<AtomicBool>) -> Proof {
     let address = workspace("none", "2026112101").await;
     let (begin, minutes, clock) = clock("2026-11-21T01:30:00Z");
-    let hangs = Arc::new(AtomicBool::new(true));
     let fault = {
-        let (hangs, is_paused) = (Arc::clone(&hangs), AtomicBool::new(false));
+        let (hangs, is_paused) = (Arc::clone(hangs), AtomicBool::new(false));
         move |operation, path: &str| {
             let is_hour = path.contains("/2026-11-21T");
             if operation != Operation::Read || !is_hour || !hangs.load(Ordering::Relaxed) {
@@ -243,42 +249,63 @@ async fn a_look_that_ends_at_its_limit_after_some_hours_goes_on_in_the_next_run(
     let objects = Memory::default();
     let plain = Storage::over(objects.clone(), Jitter::seeded(1));
     let first = proof_in(&Arc::new(plain), &address, &clock);
-    let id = |hour, n| {
+    // Only hours with more than 100 ids have objects, whose reading can hang.
+    let many = (1..=6).flat_map(|hour| (0..101).map(move |n| (hour, n)));
+    let all = many.chain([(0, 0), (7, 0)]);
+    let all = all.map(|(hour, n)| {
         let at = begin + TimeDelta::hours(hour) + TimeDelta::milliseconds(n);
         LogId::synthetic("900", at)
-    };
-    // Only hours with more than 100 ids have objects, whose reading can hang.
-    let hanging = (1..=6).flat_map(|hour| (0..101).map(move |n| (hour, n)));
-    let all = hanging.chain([(0, 0), (7, 0)]);
-    let all = all.map(|(hour, n)| id(hour, n)).collect();
-    assert!(first.accept(&all, deadline()).await);
+    });
+    assert!(first.accept(&all.collect(), deadline()).await);
     minutes.store(8 * 60, Ordering::Relaxed);
-    let faulty = Faulty::over(objects, fault);
-    let proof = proof_in(
-        &Arc::new(Storage::over(faulty, Jitter::seeded(1))),
-        &address,
-        &clock,
-    );
-    let hours = async || {
-        let found = proof.look(deadline()).await;
-        found
-            .iter()
-            .map(|it| it.hour.to_string())
-            .collect::<Vec<_>>()
-    };
-    assert_eq!(hours().await, ["2026-11-21 01:00:00 UTC"]);
-    let told = async || {
-        let mut report = Report::default();
-        proof.tell(&mut report, deadline()).await;
-        report.unasked
-    };
+    let faulty = Storage::over(Faulty::over(objects, fault), Jitter::seeded(1));
+    proof_in(&Arc::new(faulty), &address, &clock)
+}
+
+/// The hours that a look found, and what it tells.
+async fn looked(proof: &Proof) -> (Vec<u32>, Option<String>) {
+    let found = proof.look(deadline()).await;
+    let mut report = Report::default();
+    proof.tell(&mut report, deadline()).await;
+    (
+        found.iter().map(|it| it.hour.hour()).collect(),
+        report.unasked,
+    )
+}
+
+#[tokio::test]
+async fn a_look_that_ends_at_its_limit_after_some_hours_goes_on_in_the_next_run() {
+    let hangs = Arc::new(AtomicBool::new(true));
+    let proof = with_hours_that_hang(&hangs).await;
+    let (hours, told) = looked(&proof).await;
+    assert_eq!(hours, [1]);
     // All that was asked was answered.
-    let why = told().await.unwrap();
-    assert!(why.starts_with("reading the list of accepted"), "{why}");
+    let told = told.unwrap();
+    assert!(told.starts_with("reading the list of accepted"), "{told}");
     tokio::time::resume();
     hangs.store(false, Ordering::Relaxed);
-    assert_eq!(hours().await.len(), 8);
-    assert_eq!(told().await, None);
+    let (hours, told) = looked(&proof).await;
+    assert_eq!((hours.len(), told), (8, None));
+}
+
+/// A page comes from something on the way, which knows neither identity nor role.
+#[tokio::test]
+async fn a_page_in_place_of_a_refusal_gets_no_advice_about_the_identity() {
+    let (_, _, clock) = clock("2026-11-21T09:30:00Z");
+    for (status, is_page) in [(401, true), (403, true), (401, false), (403, false)] {
+        let body = if is_page {
+            "<html>blocked</html>"
+        } else {
+            "{}"
+        };
+        let status = StatusCode::from_u16(status).unwrap();
+        let address = simulated::serve(move |_| (status, body.to_owned())).await;
+        let query = simulated::query(&address, &clock).unwrap();
+        let asked = query.ask("print 1", "T", "PT1H", deadline()).await;
+        let told = with_causes(&asked.unwrap_err());
+        let is_plain = told.contains(&format!("answered the query with {status}"));
+        assert_eq!(is_plain, is_page, "{told}");
+    }
 }
 
 #[tokio::test]
