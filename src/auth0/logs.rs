@@ -230,7 +230,7 @@ impl Logs {
         let token = self.tokens.token(&self.requests, deadline).await?;
         let answer = self.request(url, query, most, &token, deadline).await?;
         if !is_about_token(&answer) {
-            if answer.status == StatusCode::FORBIDDEN {
+            if is_about_scope(&answer) {
                 // A permission that is granted meanwhile shows only in a new token.
                 self.tokens.forget(&token).await;
             }
@@ -239,7 +239,7 @@ impl Logs {
         self.tokens.forget(&token).await;
         let token = self.tokens.token(&self.requests, deadline).await?;
         let answer = self.request(url, query, most, &token, deadline).await?;
-        if answer.status == StatusCode::FORBIDDEN {
+        if is_about_scope(&answer) {
             self.tokens.forget(&token).await;
         }
         self.judge(answer, token, deadline)
@@ -288,9 +288,7 @@ impl Logs {
                 Err(LogsError::Unauthorized { host, said: said() })
             }
             StatusCode::BAD_REQUEST => Err(LogsError::BadRequest { host, said: said() }),
-            StatusCode::FORBIDDEN if is_about_scope(&answer) => {
-                Err(LogsError::Forbidden { host, said: said() })
-            }
+            _ if is_about_scope(&answer) => Err(LogsError::Forbidden { host, said: said() }),
             StatusCode::NOT_FOUND => Err(LogsError::NotFound { host }),
             StatusCode::TOO_MANY_REQUESTS => {
                 let closed = self.rate_limit.refused();
@@ -367,8 +365,11 @@ fn is_about_token(answer: &Answer) -> bool {
         || answer.status == StatusCode::BAD_REQUEST && says_so()
 }
 
-/// Whether a 403 is about the permission to read logs, as one without a code is taken to be.
+/// Whether this is a 403 about the permission to read logs, as one without a code is taken to be.
 fn is_about_scope(answer: &Answer) -> bool {
+    if answer.status != StatusCode::FORBIDDEN {
+        return false;
+    }
     let error = serde_json::from_slice::<ApiError>(&answer.body).ok();
     let code = error.and_then(|it| it.code);
     match code.as_deref() {
