@@ -73,8 +73,9 @@ impl<'a> Piece<'a> {
             self.is_in_list = walk.is_in_list();
             self.is_of_call = walk.is_of_call();
             self.role = match (walk.role(), self.token) {
-                (Role::Place | Role::Town, Token::Number(raw))
-                    if self.is_in_list || raw.contains('.') =>
+                (Role::Place | Role::Town, Token::Number(_)) if self.is_in_list => Role::Coordinate,
+                (Role::Place | Role::Town, Token::Number(raw) | Token::Text(raw))
+                    if are_coordinates(raw) =>
                 {
                     Role::Coordinate
                 }
@@ -106,6 +107,15 @@ impl<'a> Piece<'a> {
     pub fn begins(&self) -> bool {
         matches!(self.token, Token::BeginObject | Token::BeginArray)
     }
+}
+
+/// Whether a value is one coordinate or a pair. What has no fraction may be a postal code.
+fn are_coordinates(raw: &str) -> bool {
+    let is_one = |it: &str| {
+        it.contains(['.', 'e', 'E']) && it.parse::<f64>().is_ok_and(|it| it.abs() <= 180.0)
+    };
+    let mut parts = raw.split([',', ' ', ';']).filter(|it| !it.is_empty());
+    parts.next().is_some_and(is_one) && parts.next().is_none_or(is_one) && parts.next().is_none()
 }
 
 /// The pieces of one value, up to its end or to where it was cut. `objects` counts objects and lists,

@@ -92,9 +92,10 @@ impl Privacy {
 }
 
 /// The record without halves of surrogate pairs. Services, and programs that read an archive, refuse
-/// JSON with such a half, and whoever logs in can put one into a record.
+/// JSON with such a half, and whoever logs in can put one into a record. It has nothing to do with the
+/// policy, but this is where every destination gets its records.
 ///
-/// A record whose id would become another is left as it is.
+/// Two names that differ only in such a half become the same name. A record whose id would become another is left as it is.
 fn readable(record: &str) -> Cow<'_, str> {
     match without_halves(record) {
         Cow::Owned(readable) if id_of(&readable) == id_of(record) => Cow::Owned(readable),

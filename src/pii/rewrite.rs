@@ -72,7 +72,7 @@ impl Writer<'_> {
         for piece in pieces {
             let new = match (piece.token(), piece.reading) {
                 // In a list that is not left out.
-                (Token::Number(_), _)
+                (Token::Number(_) | Token::Text(_), _)
                     if is_place && piece.is_in_list && piece.role == Role::Coordinate =>
                 {
                     Some(MASK.to_owned())

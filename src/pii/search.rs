@@ -235,11 +235,11 @@ impl Index {
         self.search(&written, counts, &mut hits);
         let bytes = text.as_bytes();
         let mut read_as = |plus_is_space| {
-            let mut view = written.decoded_as_query(plus_is_space);
+            let mut view = written.decoded_with_escapes(plus_is_space);
             for _ in 0..ROUNDS {
                 let Some(it) = view else { return };
                 self.search(&it, counts, &mut hits);
-                view = it.decoded_as_query(plus_is_space);
+                view = it.decoded_with_escapes(plus_is_space);
             }
         };
         if memchr::memchr3(b'%', b'\\', b'&', bytes).is_some() {

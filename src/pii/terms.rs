@@ -87,16 +87,20 @@ pub(super) fn spaced(search: &str) -> Cow<'_, str> {
     spaced.into()
 }
 
-/// Where the word at the beginning of a text ends. A backslash makes what is between words a part of
-/// the word.
+/// Where the word at the beginning of a text ends. A backslash makes what separates words a part of the
+/// word, except for a quotation mark, which JSON around the query may have escaped.
 fn end_of_word(text: &str) -> usize {
     let mut is_escaped = false;
     let end = text.find(|it| {
-        let is_end = (is_between(it) || "()[]{}".contains(it)) && !is_escaped || it == '"';
+        let is_end = separates(it) && !is_escaped || it == '"';
         is_escaped = it == '\\' && !is_escaped;
         is_end
     });
     end.unwrap_or(text.len())
+}
+
+fn separates(letter: char) -> bool {
+    is_between(letter) || "()[]{}".contains(letter)
 }
 
 fn is_between(letter: char) -> bool {
@@ -141,7 +145,8 @@ impl<'a> Terms<'a> {
         value: &str,
         note: &mut impl FnMut(Option<Kind>, &str),
     ) -> bool {
-        let value = &*without_escapes(value);
+        let plain = without_escapes(value);
+        let (is_escaped, value) = (matches!(plain, Cow::Owned(_)), &*plain);
         let name = std::mem::take(&mut self.name);
         let name = if name.is_empty() { self.group } else { name };
         self.is_value = false;
@@ -156,6 +161,12 @@ impl<'a> Terms<'a> {
         let kind = kind(policy, role(field), value).or_else(|| by_looks(value));
         if kind.is_some() {
             note(kind, value);
+        } else if is_escaped {
+            for part in value.split(separates) {
+                if let Some(kind) = by_looks(part) {
+                    note(Some(kind), part);
+                }
+            }
         }
         kind.is_some()
     }

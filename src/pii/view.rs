@@ -34,8 +34,8 @@ impl<'a> View<'a> {
         self.decoded_by(plus_is_space, encoded::first)
     }
 
-    /// The same, with the escapes of search queries too.
-    pub fn decoded_as_query(&self, plus_is_space: bool) -> Option<View<'static>> {
+    /// The same, with the escapes of search queries too, which elsewhere only find more.
+    pub fn decoded_with_escapes(&self, plus_is_space: bool) -> Option<View<'static>> {
         self.decoded_by(plus_is_space, |text| {
             encoded::first(text).or_else(|| escaped_sign(text))
         })
@@ -73,11 +73,12 @@ impl<'a> View<'a> {
     }
 }
 
-/// A space or a sign after a backslash, as in a query of Lucene: `ada\ lovelace`. What may begin another
-/// encoded character is decoded first.
+/// A space or a sign after a backslash, as in a query of Lucene: `ada\ lovelace`.
 fn escaped_sign(text: &[u8]) -> Option<(Character, usize)> {
     match text {
-        [b'\\', sign, ..] if is_escapable(*sign) => Some((Character::Byte(*sign), 2)),
+        [b'\\', sign, ..] if *sign == b' ' || sign.is_ascii_punctuation() => {
+            Some((Character::Byte(*sign), 2))
+        }
         _ => None,
     }
 }
@@ -89,11 +90,6 @@ pub(super) fn without_escapes(text: &str) -> Cow<'_, str> {
     }
     let view = View::of(text).decoded_by(false, escaped_sign);
     view.map_or(text.into(), |it| it.text)
-}
-
-/// Whether a backslash before this character means the character.
-fn is_escapable(sign: u8) -> bool {
-    sign == b' ' || sign.is_ascii_punctuation() && !matches!(sign, b'%' | b'&')
 }
 
 /// Bytes as text. Each byte that is not valid UTF-8 becomes a question mark, so that offsets stay the

@@ -81,7 +81,7 @@ fn is_object(text: &[u8]) -> bool {
     let length = length.unwrap_or(looked_at.len());
     // Whole groups of four characters.
     let decoded = BASE64_URL_SAFE_NO_PAD.decode(&looked_at[..length - length % 4]);
-    let is_text = |it: &u8| it.is_ascii_graphic() || it.is_ascii_whitespace();
+    let is_text = |it: &u8| !it.is_ascii_control() || it.is_ascii_whitespace();
     length >= LOOKED_AT.start
         && decoded.is_ok_and(|decoded| {
             let inside = decoded.strip_prefix(b"{").unwrap_or_default();

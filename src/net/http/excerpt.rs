@@ -133,11 +133,11 @@ impl Wanted {
         self.is_in(text)
             || self.is_in(&joined)
             || self.is_in(&without_plus(text))
-            || self.is_in(&numbers(text))
-            || [hex(&joined), hex(&without_colon(&joined))]
+            || self.is_in_seen(&numbers(text))
+            || [hex(&joined), hex(&alone(&joined))]
                 .iter()
                 .flatten()
-                .any(|it| self.is_in(it) || self.is_in(&seen(it)))
+                .any(|it| self.is_in_seen(it))
             || [base64(text), base64(&joined)]
                 .iter()
                 .flatten()
@@ -146,13 +146,17 @@ impl Wanted {
 
     /// Whether a secret is in a decoded text. A client may have escaped or encoded it before.
     fn is_in_decoded(&self, text: &[u8]) -> bool {
-        let is_in = |text: &Vec<u8>| self.is_in(text) || self.is_in(&seen(text));
-        self.is_in(text)
-            || self.is_in(&seen(text))
+        let is_in = |text: &Vec<u8>| self.is_in_seen(text);
+        self.is_in_seen(text)
             || self.is_in(&unescape(text))
             // What was decoded from the wrong place is no text.
             || is_encoded(text)
                 && (base64(text).iter().any(is_in) || hex(text).iter().any(is_in))
+    }
+
+    /// Whether a secret is in the text as it is, or as whoever reads it sees it.
+    fn is_in_seen(&self, text: &[u8]) -> bool {
+        self.is_in(text) || self.is_in(&seen(text))
     }
 
     fn is_in(&self, text: &[u8]) -> bool {
@@ -172,9 +176,10 @@ fn is_encoded(text: &[u8]) -> bool {
     runs.map(<[u8]>::len).max().unwrap_or_default() >= PART
 }
 
-/// Undoes how hexadecimal numbers of bytes are often told apart.
-fn without_colon(text: &[u8]) -> Vec<u8> {
-    text.iter().copied().filter(|byte| *byte != b':').collect()
+/// Undoes how hexadecimal numbers of bytes are often told apart: `53:33`, `53-33`.
+fn alone(text: &[u8]) -> Vec<u8> {
+    let is_between = |it: &u8| matches!(it, b':' | b'-' | b'.');
+    text.iter().copied().filter(|it| !is_between(it)).collect()
 }
 
 fn without_space(text: &[u8]) -> Vec<u8> {
@@ -250,6 +255,7 @@ mod tests {
             "<83, 51, 99, 114, 43, 116, 47, 118, 38, 108, 34, 195, 188, 61, 126, 120, 57>",
             "0x53, 0x33, 0x63, 0x72, 0x2b, 0x74, 0x2f, 0x76, 0x26, 0x6c, 0x22, 0xc3, 0xbc, 0x3d, 0x7e",
             "53:33:63:72:2b:74:2f:76:26:6c:22:c3:bc:3d:7e:78:39",
+            "53-33-63-72-2B-74-2F-76-26-6C-22-C3-BC-3D-7E-78-39",
             // Base64 of base64, alone and after a user name, and of hexadecimal.
             "VXpOamNpdDBMM1ltYkNMRHZEMStlRGs9",
             "WVdKak9sTXpZM0lyZEM5Mkptd2l3N3c5Zm5nNQ==",

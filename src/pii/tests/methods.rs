@@ -248,10 +248,13 @@ fn coordinates_without_a_name_of_their_own_are_left_out() {
         r#"{"geo":[[51,0],[52,1]],"details":{}}"#,
         r#"{"geo":{"type":[-0.1]},"details":{}}"#,
         r#"{"geo":{"x":51.5,"y":-0.1},"details":{}}"#,
-        r#"{"geo":51.5,"details":{}}"#,
+        r#"{"geo":515e-1,"details":{}}"#,
+        r#"{"geo":["51.5","-0.1"],"details":{}}"#,
+        r#"{"geo":{"x":"51.5"},"details":{}}"#,
+        r#"{"location":"51.5, -0.1","details":{}}"#,
     ] {
         let left = applied("location:pseudonym", record);
-        assert!(!left.contains("p1_") && !left.contains(".5"), "{left}");
+        assert!(!left.contains("p1_") && !left.contains("51"), "{left}");
         assert!(left.ends_with(r#""details":{}}"#), "{left}");
     }
     let cut = applied("location:pseudonym", r#"{"error":"{\"geo\":[51.5,-0.1"}"#);
@@ -262,9 +265,18 @@ fn coordinates_without_a_name_of_their_own_are_left_out() {
         r#"{"geo":[{"a":"***"},"***","***"]}"#,
     );
     assert_stays("email:mask", r#"{"geo":["Paris",51.5],"location":51.5}"#);
-    // A postal code may be a number.
-    let code = applied("location:pseudonym", r#"{"geo":{"postal_code":10115}}"#);
-    assert!(code.contains(r#""postal_code":"p1_"#), "{code}");
+    // A postal code may be a number, and a place may have points in its name.
+    for place in [
+        "10115",
+        r#""10115""#,
+        r#""St. Ives""#,
+        r#""181.5""#,
+        r#""1.5,2.5,3.5""#,
+    ] {
+        let record = format!(r#"{{"geo":{{"postal_code":{place}}}}}"#);
+        let left = applied("location:pseudonym", &record);
+        assert!(left.contains(r#""postal_code":"p1_"#), "{left}");
+    }
 }
 
 #[test]
