@@ -233,7 +233,7 @@ fn the_workspace_gets_the_functions_of_the_parsers_files() {
         parameters.collect::<Vec<_>>(),
         [
             "disabled:bool=false, pack:bool=false",
-            "",
+            "eventcode_in:dynamic=dynamic([])",
             "starttime:datetime=datetime(null), endtime:datetime=datetime(null), \
              username_has_any:dynamic=dynamic([]), targetappname_has_any:dynamic=dynamic([]), \
              srcipaddr_has_any_prefix:dynamic=dynamic([]), \

@@ -37,6 +37,9 @@ const WEEK = "the oldest hour that counts is within the query period, which the 
 
 export default {
   "sign-in-from-flagged-address": {
+    survivors: {
+      "| where isnotempty(IPAddress) [| where isnotempty(IPAddress) -> nothing]": "where one side has no record without an address, the join has none",
+    },
     cases: [
       fires("two of them", [blocked, entered, { ...entered, ...user("joe@example.com") }], [
         { details: { SignIns: "2" }, entities: ["IP 198.51.100.7", "Account jane@example.com"] }]),

@@ -1,6 +1,6 @@
 // Attack protection: how it is switched off or weakened, and what it says itself.
 
-import { arriving, byProgram, call, daily, earlier, event, fires, framed, managed, networked, quiet, refused, times, two, user } from "../records.mjs";
+import { arriving, byProgram, call, daily, earlier, event, fires, framed, managed, networked, quiet, times, two, user } from "../records.mjs";
 
 const BRUTE_FORCE = "/api/v2/attack-protection/brute-force-protection";
 const THROTTLING = "/api/v2/attack-protection/suspicious-ip-throttling";
@@ -20,49 +20,7 @@ const BLIND = "does not block what it detects";
 const OPEN = "lets everybody pass";
 const SILENT = "never challenges";
 
-// A deployment sends all settings each time, also of what the tenant does without.
-const deployed = { enabled: false, shields: ["block"], method: "standard" };
-const deploy = (path = BREACHED, body = deployed) => call("11:40", "patch", path, body);
-const of = (tenant, record) => ({ ...record, tenant_name: tenant });
 const LIST = "/api/v2/network-acls";
-const everybody = { active: true, priority: 1, rule: { action: { allow: true }, match_all: true } };
-const again = [
-  quiet("deployed again", [...earlier(48, [deploy()]), ...earlier(24, [deploy()]), deploy()]),
-  quiet("deployed again, of each kind", [BRUTE_FORCE, THROTTLING, CONNECTION].flatMap((path) => {
-    const body = path === CONNECTION ? { options: { brute_force_protection: false } } : deployed;
-    return [...earlier(5, [deploy(path, body)]), deploy(path, body)];
-  })),
-  quiet("deployed again, in another spelling", [...earlier(5, [call("11:40", "PUT", "/api/v2/Attack-Protection//breached-password-detection/", deployed)]), deploy()]),
-  quiet("deployed again of a connection, in another spelling", [
-    ...earlier(5, [call("11:40", "PATCH", "/api/v2/Connections//con_A/", { options: { brute_force_protection: false } })]),
-    deploy("/api/v2/connections/con_A", { options: { brute_force_protection: false } })]),
-  quiet("deployed again, just within two weeks", [...earlier(335.4, [deploy()]), deploy()]),
-  fires("deployed again, beyond two weeks", [...earlier(335.8, [deploy()]), deploy()], 1),
-  fires("the first of two that arrived at once hours later", arriving(30, [...earlier(20, [deploy()]), ...earlier(19, [deploy()])]), 1),
-  fires("off, then the same once more", [call("11:20", "patch", BREACHED, deployed), deploy()], 1),
-  fires("on between", [...earlier(5, [deploy()]), ...earlier(4, [deploy(BREACHED, { enabled: true })]), deploy()], 1),
-  fires("on between, which only the answer tells", [...earlier(5, [deploy()]), ...earlier(4, [call("11:40", "patch", BREACHED, null, { enabled: true })]), deploy()], 1),
-  fires("on between by what is in the same body", [...earlier(5, [deploy(BOTS, { policy: "never" })]), ...earlier(4, [deploy(BOTS, { policy: "always" })]), deploy(BOTS, { policy: "never" })], 1),
-  ...[[BOTS, { challenge_password_policy: "never" }, CAPTCHAS, { policy: "always" }], [CAPTCHAS, { policy: "off" }, BOTS, { challenge_password_policy: "always" }],
-    [RISK, { BeforeLoginPrompt: false }, CAPTCHAS, { policy: "always" }]].map(([path, body, other, on]) =>
-    fires("on between, by another path", [...earlier(5, [deploy(path, body)]), ...earlier(4, [deploy(other, on)]), deploy(path, body)], 1)),
-  fires("of another entry of the list", [...earlier(5, [deploy("/api/v2/network-acls/acl_1", { active: false })]), deploy("/api/v2/network-acls/acl_2", { active: false })], 1),
-  quiet("of the same entry of the list", [...earlier(5, [deploy("/api/v2/network-acls/acl_1", { active: false })]), deploy("/api/v2/network-acls/acl_1", { active: false })]),
-  fires("on between, with each of the columns of its own", [
-    [CAPTCHAS, { policy: "off", selected: "auth0" }, { policy: "off", selected: "other" }],
-    [RISK, { BeforeLoginPrompt: false, BeforeLoginPromptMonitoring: true }, { BeforeLoginPrompt: false, BeforeLoginPromptMonitoring: false }],
-    [THROTTLING, { shields: [], enabled: true }, { shields: [], enabled: false }],
-  ].flatMap(([path, body, between]) => [...earlier(5, [deploy(path, body)]), ...arriving(70, earlier(4, [deploy(path, between)])), deploy(path, body)]), 3),
-  fires("deployed otherwise", [...earlier(5, [deploy(BREACHED, { ...deployed, shields: [] })]), deploy()], 1),
-  fires("the same request, which the answer contradicts now", [
-    ...earlier(5, [call("11:40", "patch", BRUTE_FORCE, { enabled: true }, { enabled: true })]), call("11:40", "patch", BRUTE_FORCE, { enabled: true }, { enabled: false })], 1),
-  fires("again by the answer alone", [...earlier(5, [call("11:40", "patch", BRUTE_FORCE, null, { enabled: false })]), call("11:40", "patch", BRUTE_FORCE, null, { enabled: false })], 1),
-  fires("the same of something else, of another tenant, refused, looked at, or in another kind of record", [...earlier(5, [
-    deploy(BRUTE_FORCE), of("globex", deploy()), refused(deploy()), call("11:40", "get", BREACHED, deployed), { ...deploy(), type: "mgmt_api_read" }]), deploy()], 1),
-  fires("the same of a connection whose id differs in case", [...earlier(5, [deploy("/api/v2/connections/con_A", { options: { brute_force_protection: false } })]),
-    deploy("/api/v2/connections/con_a", { options: { brute_force_protection: false } })], 1),
-  fires("made anew", [...earlier(5, [call("11:40", "post", LIST, everybody)]), call("11:40", "POST", LIST, everybody)], 1),
-];
 
 const switchedOff = [
   fires("brute-force protection off", [off], [{
@@ -119,8 +77,10 @@ const switchedOff = [
     "/api/v2/network-acls/acl_1", { rule: { action: { allow: true }, ...match } }, OPEN)),
   fires("a new one that lets everybody pass before others block", [
     call("11:40", "POST", "/api/v2/Network-Acls/", { active: true, priority: 1, rule: { action: { allow: true }, match: { ipv4_cidrs: ["0.0.0.0/0"] } } }),
-    call("11:41", "post", "/api/v2/network-acls", { rule: { action: { allow: true }, match_all: true } }),
-  ], times(2, () => ({ details: { Protection: "access control list", Change: OPEN } }))),
+    call("11:41", "post", LIST, { rule: { action: { allow: true }, match_all: true } }),
+    // It was inactive, and the call that switches it on names no rule.
+    call("11:42", "patch", `${LIST}/acl_1`, { active: true }, { active: true, rule: { action: { allow: true }, match_all: true } }),
+  ], times(3, () => ({ details: { Protection: "access control list", Change: OPEN } }))),
   nothing("an access control list that blocks everybody but an office", "/api/v2/network-acls/acl_1", {
     rule: { action: { block: true }, not_match: { ipv4_cidrs: ["203.0.113.0/28"] } } }),
   nothing("an access control list that lets an office pass", "/api/v2/network-acls/acl_1", { rule: { action: { allow: true }, match: { ipv4_cidrs: ["203.0.113.0/28"] } } }),
@@ -128,7 +88,9 @@ const switchedOff = [
   quiet("a new access control list, other things deleted", [
     call("11:40", "post", "/api/v2/network-acls", { active: false, rule: { action: { log: true } } }),
     call("11:40", "post", "/api/v2/network-acls", { active: true, rule: { action: { log: true } } }),
-    call("11:40", "post", "/api/v2/network-acls", { active: false, rule: { action: { allow: true }, match_all: true } }),
+    call("11:40", "post", LIST, { active: false, rule: { action: { allow: true }, match_all: true } }),
+    call("11:40", "patch", `${LIST}/acl_1`, { priority: 2 }, { active: false, rule: { action: { allow: true }, match_all: true } }),
+    call("11:40", "patch", `${LIST}/acl_1`, { active: true }, { active: true, rule: { action: { block: true }, match_all: true } }),
     call("11:40", "patch", "/api/v2/network-aclsx", { active: false }),
     call("11:40", "get", "/api/v2/network-acls/acl_1", { active: false }),
     call("11:40", "delete", BRUTE_FORCE), call("11:40", "delete", CONNECTION), call("11:40", "patch", BRUTE_FORCE, { active: false }),
@@ -149,7 +111,6 @@ const switchedOff = [
   nothing("a policy set, another one off", BOTS, { policy: "always" }, { passwordless_policy: "off" }),
   nothing("the prompt of old in an answer alone", RISK, null, { BeforeLoginPrompt: false }),
   says("the answer contradicts", BRUTE_FORCE, { enabled: true }, "off", { enabled: false }),
-  ...again,
 ];
 
 const blocked = (count, type, from = 0) =>

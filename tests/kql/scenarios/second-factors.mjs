@@ -12,19 +12,6 @@ const adaptive = policies("11:40", ["confidence-score"]);
 const ADAPTIVE = "only a login of low confidence asks for a second factor";
 const weakened = (what) => [`High: Auth0 - ${what}, by admin@example.com`];
 
-const noFactor = call("11:40", "put", "/api/v2/guardian/factors/otp", { enabled: false });
-const RISK = "/api/v2/risk-assessments/settings";
-const OLD_RISK = "/api/v2/risk-assessment/config";
-const BINDINGS = "/api/v2/actions/triggers/post-login/bindings";
-/** What a tenant may have off, and the same on. */
-const SETTINGS = {
-  policies: [noPolicy, policies("11:40", ["all-applications"])],
-  factor: [noFactor, call("11:40", "put", "/api/v2/guardian/factors/otp", { enabled: true })],
-  risk: [call("11:40", "patch", RISK, { enabled: false }), call("11:40", "patch", RISK, { enabled: true })],
-  oldRisk: [call("11:40", "patch", OLD_RISK, { AfterAuthentication: false }), call("11:40", "patch", OLD_RISK, { AfterAuthentication: true })],
-  bindings: [call("11:40", "patch", BINDINGS, { bindings: [] }), call("11:40", "patch", BINDINGS, { bindings: [{ ref: 1 }] })],
-};
-
 export default {
   "mfa-reset-for-user": {
     cases: [
@@ -97,26 +84,6 @@ export default {
           call("11:40", "get", "/api/v2/guardian/policies", [])]), adaptive], [{ severity: "Medium" }]),
       fires("only on low confidence, and for all just within two weeks", [...earlier(335.4, [policies("11:30", ["all-applications"])]), adaptive], [{ severity: "High" }]),
       fires("only on low confidence, and for all beyond two weeks", [...earlier(335.8, [policies("11:30", ["all-applications"])]), adaptive], [{ severity: "Medium" }]),
-      // A deployment sends all settings each time, also of what the tenant does without.
-      ...Object.values(SETTINGS).flatMap(([off, on]) => [
-        quiet("off again", [...earlier(48, [off]), ...earlier(24, [off]), off]),
-        fires("off again, and on between", [...earlier(5, [off]), ...earlier(4, [on]), off], [{ severity: "High" }]),
-        fires("off after it was on", [...earlier(5, [on]), off], [{ severity: "High" }]),
-        quiet("on, after it was off", [...earlier(5, [off]), on]),
-      ]),
-      ...[[SETTINGS.risk, SETTINGS.oldRisk], [SETTINGS.oldRisk, SETTINGS.risk]].map(([one, other]) =>
-        fires("off again, and on between by its other name", [...earlier(5, [one[0]]), ...earlier(4, [other[1]]), one[0]], 1)),
-      quiet("off again, just within two weeks", [...earlier(335.4, [noFactor]), noFactor]),
-      fires("off again, beyond two weeks", [...earlier(335.8, [noFactor]), noFactor], 1),
-      fires("off, and on afterwards", [noFactor, call("11:45", "put", "/api/v2/guardian/factors/otp", { enabled: true })], 1),
-      fires("the first of two that arrived at once hours later", arriving(30, [...earlier(20, [noFactor]), ...earlier(19, [noFactor])]), 1),
-      fires("off again, after what was refused, looked at, says nothing, is of another thing, or of another tenant", [
-        ...earlier(5, [refused(noFactor), { ...noFactor, type: "mgmt_api_read" }, call("11:40", "get", "/api/v2/guardian/factors/otp", { enabled: false }),
-          call("11:40", "put", "/api/v2/guardian/factors/otp", {}), call("11:40", "put", "/api/v2/guardian/factors/duo", { enabled: false }),
-          { ...noFactor, tenant_name: "globex" }]).map((it) => ({ record: it, arrival: it.date })), noFactor], 1),
-      quiet("off again, with a call between that says nothing of it", [...earlier(5, [SETTINGS.risk[0]]),
-        ...earlier(4, [call("11:40", "patch", "/api/v2/risk-assessments/settings", { name: "x" })]), SETTINGS.risk[0]]),
-      fires("no policy, after those of low confidence", [...earlier(5, [adaptive]), noPolicy], 1),
       quiet("on low confidence, and for all", [policies("11:40", ["confidence-score", "all-applications"])]),
       quiet("the other way round", [
         call("11:40", "put", "/api/v2/guardian/policies", ["all-applications"]),

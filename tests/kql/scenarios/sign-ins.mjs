@@ -18,6 +18,10 @@ const TWENTY_ADDRESSES = JSON.stringify(times(20, (n) => `192.0.2.${n}`));
 
 export default {
   "password-spraying": {
+    survivors: {
+      "let events = Auth0Events(eventcode_in=dynamic(['s', 'sepft', 'scoa', 'seotpft', 'seoobft', 'sercft', 'fp', 'fu', 'fepft', 'fepotpft', 'fcoa'])) [(eventcode_in=dynamic(['s', 'sepft', 'scoa', 'seotpft', '... -> nothing]":
+        "the successes and the failures are chosen by their codes further down",
+    },
     cases: [
       fires("fifteen accounts", ofUsers(15, "fp"), [{
         title: "Auth0 - 198.51.100.7 tried 15 accounts",

@@ -39,7 +39,7 @@ struct Function {
 struct File {
     #[serde(rename = "FunctionAlias", alias = "ParserName")]
     name: String,
-    #[serde(rename = "ParserParams", alias = "FunctionParams", default)]
+    #[serde(rename = "ParserParams", default)]
     parameters: Vec<Parameter>,
     #[serde(rename = "FunctionQuery", alias = "ParserQuery")]
     query: String,
@@ -99,7 +99,7 @@ mod tests {
     fn a_function_is_read_from_either_form_of_file() {
         let parser = "
 FunctionAlias: Auth0Events
-FunctionParams:
+ParserParams:
   - Name: eventcode_in
     Type: dynamic
     Default: dynamic([])
