@@ -1,3 +1,4 @@
+mod escapes;
 mod fields;
 mod labels;
 mod methods;
