@@ -13,7 +13,8 @@ const SOURCES: [&str; 3] = ["Auth0AM_CL", "Auth0AMHealth_CL", "Auth0Events"];
 /// The indented paragraphs of a page that begin with one of the sources.
 fn queries(page: &str) -> Vec<&str> {
     let is_query = |text: &&str| {
-        let word = text.split_whitespace().next().unwrap_or_default();
+        let is_part = |it: char| it.is_whitespace() || it == '(';
+        let word = text.trim_start().split(is_part).next().unwrap_or_default();
         SOURCES.contains(&word) && text.lines().all(|line| line.starts_with("    "))
     };
     page.split("\n\n").filter(is_query).collect()
