@@ -9,6 +9,7 @@ const BOTS = "/v2/attack-protection/bot-detection";
 const CAPTCHAS = "/api/v2/anomaly/captchas";
 const CONNECTION = "/api/v2/connections/con_1";
 const RISK = "/api/v2/risk-assessment/config";
+const LIST = "/api/v2/network-acls";
 
 const off = call("11:40", "patch", BRUTE_FORCE, { enabled: false });
 const title = (protection, by = "admin@example.com") => `High: Auth0 - ${protection} switched off by ${by}`;
@@ -19,8 +20,6 @@ const nothing = (what, path, body, answer) => quiet(what, [call("11:40", "patch"
 const BLIND = "does not block what it detects";
 const OPEN = "lets everybody pass";
 const SILENT = "never challenges";
-
-const LIST = "/api/v2/network-acls";
 
 const switchedOff = [
   fires("brute-force protection off", [off], [{
