@@ -5,7 +5,6 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use bytes::Bytes;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Map, Value};
 use tracing::warn;
@@ -127,7 +126,7 @@ async fn after(
                 return Err(error);
             }
         };
-        take.learn(asked, bytes(&found));
+        take.learn(asked, found.bytes());
         if found.records.is_empty() && !found.misfits.is_empty() {
             return pass_misfits(logs, id, found.misfits, deadline).await;
         }
@@ -156,11 +155,13 @@ async fn pass_misfits(
         from: id.stored_at().map(|stored| stored - STORING_DELAY),
         ..Search::OLDEST
     };
-    let next = start::smallest_id(logs, window, |it| it > id, &mut misfits, deadline).await?;
+    let wanted = |it: &LogId| it > id;
+    let next = start::smallest_id(logs, window, wanted, Some(&mut misfits), deadline).await?;
+    let is_last = next.is_none() && !start::are_too_many(&misfits);
     let mut seen = HashSet::new();
     misfits.retain(|misfit| seen.insert(misfit.json.clone()));
     Ok(Page {
-        is_last: next.is_none(),
+        is_last,
         records: next.into_iter().collect(),
         misfits,
     })
@@ -172,12 +173,6 @@ fn is_fresh(found: &Elements, now: DateTime<Utc>) -> bool {
     let last = found.records.iter().map(|it| &it.log_id).max();
     let stored = last.and_then(LogId::stored_at);
     stored.is_some_and(|it| (now - it).abs() <= FRESH)
-}
-
-fn bytes(found: &Elements) -> usize {
-    let records = found.records.iter().map(|record| &record.json);
-    let misfits = found.misfits.iter().map(|misfit| &misfit.json);
-    records.chain(misfits).map(Bytes::len).sum()
 }
 
 /// Skips the next record, which is too large to read, and returns a marker in its place.
@@ -200,7 +195,7 @@ async fn pass(
         is_brief: true,
         ..Search::OLDEST
     };
-    let next = start::smallest_id(logs, window, |it| it > id, &mut Vec::new(), deadline).await;
+    let next = start::smallest_id(logs, window, |it| it > id, None, deadline).await;
     let head = match next {
         Ok(Some(head)) => head,
         Ok(None) => return Err(error),
@@ -241,6 +236,8 @@ pub(crate) fn marker(head: Record) -> Record {
 
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
+
     use super::*;
 
     fn at(clock: &str) -> DateTime<Utc> {

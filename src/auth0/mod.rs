@@ -334,8 +334,7 @@ impl Source for LogReader {
             ..Search::OLDEST
         };
         let is_wanted = |id: &LogId| id.prefix() == Some(prefix);
-        let found =
-            start::smallest_id(&self.log.logs, window, is_wanted, &mut Vec::new(), deadline).await;
+        let found = start::smallest_id(&self.log.logs, window, is_wanted, None, deadline).await;
         found.map_err(source_error)
     }
 

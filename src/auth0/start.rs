@@ -14,10 +14,14 @@ use chrono::{DateTime, Utc};
 
 use super::ahead::Log as _;
 use super::error::LogsError;
-use super::forward::{self, Forward};
+use super::forward::{self, COMFORTABLE, Forward};
 use super::logs::{Logs, PAGE, SEARCH_LIMIT, Search};
 use crate::net::retry::{Deadline, GaveUp};
 use crate::record::{LogId, Misfit, Page, Record, STORING_DELAY, Start};
+
+/// How many bytes of misfits are collected at most. All of them are in memory at the same time, as they
+/// are handed over in one page.
+const MOST_MISFITS: usize = 8 * COMFORTABLE;
 
 /// Reads the first page from `start`. It may include records from shortly before, and never skips a record.
 pub(crate) async fn first_page(
@@ -60,7 +64,7 @@ pub(crate) async fn first_page(
     }
 
     let mut misfits = Vec::new();
-    let first = smallest_id(logs, window, |_| true, &mut misfits, deadline).await?;
+    let first = smallest_id(logs, window, |_| true, Some(&mut misfits), deadline).await?;
     Ok(Page {
         // Misfits alone do not mean the end of the log: they only leave no id to read on after.
         is_last: first.is_none() && misfits.is_empty(),
@@ -78,11 +82,14 @@ pub(crate) async fn first_page(
 ///
 /// If the records are too large to be searched a page at a time, only their ids are searched for,
 /// and the record is then fetched alone.
+///
+/// The misfits on the way are collected, if they are wanted. The search ends without a result where
+/// [they fill the memory](are_too_many).
 pub(crate) async fn smallest_id(
     logs: &Logs,
     mut window: Search,
     is_wanted: impl Fn(&LogId) -> bool,
-    misfits: &mut Vec<Misfit>,
+    mut misfits: Option<&mut Vec<Misfit>>,
     deadline: Deadline,
 ) -> Result<Option<Record>, GaveUp<LogsError>> {
     let is_brief = window.is_brief;
@@ -102,8 +109,13 @@ pub(crate) async fn smallest_id(
             let dates = found.records.iter().map(|it| it.date);
             let dates = dates.chain(found.misfits.iter().map(|it| it.date));
             reached = dates.max().flatten().or(reached);
-            if !window.is_brief {
+            if let Some(misfits) = &mut misfits
+                && !window.is_brief
+            {
                 misfits.extend(found.misfits);
+                if are_too_many(misfits) {
+                    return Ok(None);
+                }
             }
             let wanted = found.records.into_iter().filter(|it| is_wanted(&it.log_id));
             smallest = smallest
@@ -131,6 +143,11 @@ pub(crate) async fn smallest_id(
         Some(head) if window.is_brief && !is_brief => whole(logs, head, deadline).await.map(Some),
         smallest => Ok(smallest),
     }
+}
+
+/// Whether misfits take so much memory that no more are collected.
+pub(super) fn are_too_many(misfits: &[Misfit]) -> bool {
+    misfits.iter().map(|it| it.json.len()).sum::<usize>() > MOST_MISFITS
 }
 
 /// When a record was stored. `None` if that would be before its date: the id then has another format.

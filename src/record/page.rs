@@ -50,6 +50,11 @@ impl Elements {
         self.records.len() + self.misfits.len()
     }
 
+    /// Bytes of their JSON text.
+    pub fn bytes(&self) -> usize {
+        bytes(&self.records, &self.misfits)
+    }
+
     fn push(&mut self, head: Head, page: &Bytes, json: &str) {
         match record_with(head, page, json) {
             Ok(record) => self.records.push(record),
@@ -81,10 +86,14 @@ impl Page {
 
     /// Bytes of its JSON text.
     pub fn bytes(&self) -> usize {
-        let records = self.records.iter().map(|record| &record.json);
-        let misfits = self.misfits.iter().map(|misfit| &misfit.json);
-        records.chain(misfits).map(Bytes::len).sum()
+        bytes(&self.records, &self.misfits)
     }
+}
+
+fn bytes(records: &[Record], misfits: &[Misfit]) -> usize {
+    let records = records.iter().map(|record| &record.json);
+    let misfits = misfits.iter().map(|misfit| &misfit.json);
+    records.chain(misfits).map(Bytes::len).sum()
 }
 
 /// Reads the body of `GET /api/v2/logs`: a JSON list of records.

@@ -14,15 +14,13 @@ use std::error::Error;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use futures_util::future::join_all;
 use tokio::sync::mpsc;
-use tracing::warn;
 
 use self::batch::Batch;
 use self::sent::Sent;
 use super::read::Read;
-use super::{
-    ActiveRun, Comparison, DeadLetter, DeadLetters, Handled, Kept, Ledger, RunError, Stop,
-};
+use super::{ActiveRun, Comparison, DeadLetter, DeadLetters, Handled, Ledger, RunError, Stop};
 use crate::error::with_causes;
 use crate::record::{LogId, Misfit, Reach, Record, Source};
 
@@ -33,6 +31,8 @@ const BATCHES_EACH: usize = 4;
 /// Records left out after which the cursor is saved, if nothing is being delivered meanwhile. If the
 /// run is killed later, the next one does not read them again.
 const LEFT_OUT_AT_ONCE: usize = 1_000;
+/// How many elements without an id are set aside at the same time.
+const MISFITS_AT_ONCE: usize = 16;
 
 /// The delivering half of a run.
 pub(super) struct Delivering<'c, S, A, L> {
@@ -143,9 +143,7 @@ impl<'c, S: Source, A: DeadLetters, L: Ledger> Delivering<'c, S, A, L> {
                 Some(Read::Page(page, held)) => {
                     let ahead = self.active.run.source.clock_ahead();
                     self.ledger.clock_is_ahead(ahead);
-                    for misfit in page.misfits {
-                        self.set_misfit_aside(&misfit).await?;
-                    }
+                    self.set_misfits_aside(&page.misfits).await?;
                     for record in page.records {
                         self.take(record).await?;
                     }
@@ -241,34 +239,28 @@ impl<'c, S: Source, A: DeadLetters, L: Ledger> Delivering<'c, S, A, L> {
         Ok(())
     }
 
-    /// Stores an element without an id as a dead letter. When it is read again, it is recognised there.
-    async fn set_misfit_aside(&mut self, misfit: &Misfit) -> Result<(), Stop> {
-        let letter = DeadLetter {
-            log_id: None,
-            json: std::str::from_utf8(&misfit.json).unwrap_or("null"),
-            reason: misfit.reason,
-        };
-        if !self.set_aside(letter).await? {
-            self.active.report(|report| report.skipped += 1);
+    /// Stores elements without an id as dead letters. No cursor passes them, so each run reads them
+    /// again and recognises them here: however many there are, it must get past them.
+    async fn set_misfits_aside(&mut self, misfits: &[Misfit]) -> Result<(), Stop> {
+        for misfits in misfits.chunks(MISFITS_AT_ONCE) {
+            let letters = misfits.iter().map(|misfit| DeadLetter {
+                log_id: None,
+                json: std::str::from_utf8(&misfit.json).unwrap_or("null"),
+                reason: misfit.reason,
+            });
+            let kept = join_all(letters.map(|it| self.active.set_aside(it)));
+            for is_new in self.sent.meanwhile(kept).await {
+                if !is_new? {
+                    self.active.report(|report| report.skipped += 1);
+                }
+            }
         }
         Ok(())
     }
 
     /// Stores a dead letter. Returns whether it is new.
     async fn set_aside(&mut self, letter: DeadLetter<'_>) -> Result<bool, Stop> {
-        let active = self.active;
-        if active.deadline.is_over() {
-            return Err(Stop::OutOfTime);
-        }
-        let dead_letters = active.run.dead_letters;
-        let kept = dead_letters.set_aside(letter, active.now(), active.deadline);
-        let kept = self.sent.meanwhile(kept).await;
-        let Kept { place, is_new } = kept.map_err(RunError::DeadLetter)?;
-        if is_new {
-            warn!("a record was set aside in {place}: {}", letter.reason);
-            active.report(|report| report.dead_lettered += 1);
-        }
-        Ok(is_new)
+        self.sent.meanwhile(self.active.set_aside(letter)).await
     }
 
     /// Sends the batch, unless it is empty. A run with many batches may have several in flight; if it is

@@ -1,10 +1,12 @@
 //! Records that cannot be delivered are set aside with the reason, so that the rest can go on.
 
 use chrono::{DateTime, Utc};
+use tracing::warn;
 
+use super::{ActiveRun, RunError, Stop};
 use crate::error::BoxError;
 use crate::net::retry::Deadline;
-use crate::record::{LogId, Record};
+use crate::record::{LogId, Record, Source};
 
 /// What is set aside.
 #[derive(Clone, Copy, Debug)]
@@ -46,4 +48,21 @@ pub(crate) trait DeadLetters: Send + Sync {
         now: DateTime<Utc>,
         deadline: Deadline,
     ) -> impl Future<Output = Result<Kept, BoxError>> + Send;
+}
+
+impl<S: Source, A: DeadLetters> ActiveRun<'_, S, A> {
+    /// Stores a dead letter. Returns whether it is new.
+    pub(super) async fn set_aside(&self, letter: DeadLetter<'_>) -> Result<bool, Stop> {
+        if self.deadline.is_over() {
+            return Err(Stop::OutOfTime);
+        }
+        let dead_letters = self.run.dead_letters;
+        let kept = dead_letters.set_aside(letter, self.now(), self.deadline);
+        let Kept { place, is_new } = kept.await.map_err(RunError::DeadLetter)?;
+        if is_new {
+            warn!("a record was set aside in {place}: {}", letter.reason);
+            self.report(|report| report.dead_lettered += 1);
+        }
+        Ok(is_new)
+    }
 }

@@ -403,6 +403,28 @@ async fn however_many_records_have_no_id_those_after_them_are_delivered() {
     }
 }
 
+/// 140 MB, since all of them would be in memory at the same time.
+#[tokio::test]
+async fn more_records_without_an_id_than_memory_holds_end_the_run_which_says_what_to_do() {
+    let world = world().await;
+    add(&world, "900", 20, 50);
+    poll(&world).await;
+    for n in 0..1_400 {
+        let stored = minutes_ago(40) + chrono::Duration::milliseconds(n);
+        let mut record = record(stored);
+        record["n"] = n.into();
+        record["description"] = "x".repeat(100_000).into();
+        world.tenant.add_nameless(record, stored);
+    }
+    add(&world, "900", 30, 20);
+    let ran = world.command(&["poll"]).await;
+    assert_eq!(ran.code(), 1, "{}", ran.stderr);
+    assert!(ran.stderr.contains("has a log_id"), "{}", ran.stderr);
+    assert_eq!(numbers(&ran.report(), ["delivered"]), [0]);
+    let set_aside = ran.report()["dead_lettered"].as_u64().unwrap();
+    assert!((1_200..1_400).contains(&set_aside), "{set_aside}");
+}
+
 #[tokio::test]
 async fn who_stops_what_takes_the_ids_away_has_the_records_without_another_checkpoint() {
     let world = world().await;

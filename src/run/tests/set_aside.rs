@@ -156,6 +156,22 @@ async fn what_has_no_id_is_set_aside_once_and_told_of_once() {
     assert_eq!(world.dead_letters().await, letters);
 }
 
+#[tokio::test(start_paused = true)]
+async fn however_many_have_no_id_a_slow_storage_does_not_keep_a_run_from_those_after_them() {
+    let world = World::with_records(50);
+    world.state().misfits = (0..100)
+        .map(|n| Bytes::from(format!("{{\"n\":{n}}}")))
+        .collect();
+    for (delays, dead_lettered) in [(100, 100), (200, 0)] {
+        world.state().dead_letter_faults = vec![Some(Fault::Delays); delays].into();
+        let report = world.run().await;
+        assert_eq!(report.errors, Vec::<String>::new());
+        assert_eq!(report.dead_lettered, dead_lettered);
+        assert!(report.caught_up, "{report:?}");
+    }
+    world.assert_all_landed_once();
+}
+
 /// Each kind is judged against what was delivered, and reported against all that was read.
 #[tokio::test(start_paused = true)]
 async fn of_how_many_records_so_many_were_set_aside_counts_those_of_every_kind() {
