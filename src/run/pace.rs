@@ -47,9 +47,11 @@ impl Pace {
     pub(super) fn late(&self, rows: usize) {
         self.known(|it| {
             let half = rows.div_ceil(2);
+            // No larger than before it was doubled, it says nothing about the new size.
+            let is_larger = it.most.is_some_and(|most| rows > most / 2);
             it.most = Some(it.most.map_or(half, |most| most.min(half)));
             it.taken = 0;
-            if std::mem::take(&mut it.is_trial) {
+            if std::mem::take(&mut it.is_trial) && is_larger {
                 it.needed = (2 * it.needed).min(MOST_TAKEN);
             }
         });
@@ -122,5 +124,25 @@ mod tests {
             pace.late(200);
         }
         assert_eq!(needed, [10, 20, 40, 80, 160, 320, 640, 1_000, 1_000]);
+    }
+
+    /// A batch may never have as many records as doubling allows.
+    #[test]
+    fn a_size_that_was_never_tried_did_not_fail() {
+        let pace = Pace::default();
+        pace.late(200);
+        for _ in 0..3 {
+            let mut taken = 0;
+            while pace.most() == 100 {
+                pace.taken(100);
+                taken += 1;
+            }
+            assert_eq!(taken, 10);
+            pace.late(100);
+            pace.late(50);
+            while pace.most() < 100 {
+                pace.taken(pace.most());
+            }
+        }
     }
 }
