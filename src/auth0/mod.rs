@@ -153,10 +153,15 @@ struct InRun {
 }
 
 impl InRun {
-    /// Notes a page that the reader has read. A page that merely ends near the present counts as the last
-    /// one only if a later run continues from there, or if it reaches past what this run needs.
-    fn take(&self, mut page: Page) -> Page {
+    /// Notes a page that the reader has read.
+    fn take(&self, page: Page) -> Page {
         self.session.note(&page);
+        self.judge(page)
+    }
+
+    /// A page that merely ends near the present counts as the last one only if a later run continues from
+    /// there, or if it reaches past what this run needs.
+    fn judge(&self, mut page: Page) -> Page {
         page.is_last &= page.records.is_empty() || self.session.ends_with(&page);
         page
     }
@@ -180,7 +185,7 @@ impl RunGuard {
 impl Drop for RunGuard {
     fn drop(&mut self) {
         drop(self.run.take());
-        if self.pages.is_left() {
+        if self.pages.is_deserted() {
             self.ahead.clear();
         }
     }
@@ -285,6 +290,15 @@ impl Source for LogReader {
             None => self.log.after(id, deadline).await,
         };
         found.map_err(error_after)
+    }
+
+    /// Neither shared with other runs nor read ahead: the run has not come to this place yet.
+    async fn look(&self, id: &LogId, deadline: Deadline) -> Result<Page, SourceError> {
+        let page = self.log.after(id, deadline).await.map_err(error_after)?;
+        Ok(match self.run() {
+            Some(run) => run.judge(page),
+            None => page,
+        })
     }
 
     async fn next(&self, after: &LogId, deadline: Deadline) -> Result<Option<Record>, SourceError> {

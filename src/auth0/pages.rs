@@ -81,7 +81,7 @@ impl Pages {
     }
 
     /// Whether no run is left.
-    pub fn is_left(&self) -> bool {
+    pub fn is_deserted(&self) -> bool {
         self.lock().readers.is_empty()
     }
 
