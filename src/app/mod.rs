@@ -229,15 +229,12 @@ impl App {
         let begun: Vec<_> = self
             .pipelines
             .iter()
-            .map(|pipeline| {
-                let reading = pipeline.route.as_ref().ok().map(|it| it.source.begin());
-                (pipeline, rounds.begin(), reading)
-            })
+            .map(|pipeline| (pipeline, rounds.begin(), pipeline.begin_reading()))
             .collect();
         let runs = begun.into_iter().map(|(pipeline, round, reading)| {
             let (mut reading, mut is_first) = (reading, true);
             round.repeat(self.policy.budget, &self.stopping, move |budget| {
-                let reading = reading.take();
+                let reading = reading.take().or_else(|| pipeline.begin_reading());
                 let is_first = std::mem::take(&mut is_first);
                 self.run_or_panic(pipeline, reading, budget, is_first)
                     .boxed()

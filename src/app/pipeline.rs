@@ -7,7 +7,7 @@ use tokio::sync::watch;
 use super::layers::Built;
 use super::{Layers, Stores};
 use crate::arrival::Proof;
-use crate::auth0::{Domain, LogReader, Tenant};
+use crate::auth0::{Domain, LogReader, RunGuard, Tenant};
 use crate::destination::{Destination, Filter, Kind, Tools};
 use crate::report::{Report, label};
 use crate::run::Pace;
@@ -45,6 +45,11 @@ impl Pipeline {
     /// The report of the current run, as it grows.
     pub fn progress(&self) -> watch::Receiver<Report> {
         self.progress.subscribe()
+    }
+
+    /// Begins a run of its source, if there is a route.
+    pub(super) fn begin_reading(&self) -> Option<RunGuard> {
+        self.route.as_ref().ok().map(|it| it.source.begin())
     }
 
     /// Its stores, whether there is a route or not, unless its name is unknown.
