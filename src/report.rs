@@ -11,6 +11,12 @@ use crate::clock::to_seconds;
 use crate::error::with_causes;
 use crate::record::LogId;
 
+/// The words for records that are missing for good, in the error of the run that finds them and in the
+/// state.
+pub(crate) const MISSING: &str = "records that the destination acknowledged are not in the table";
+/// The beginning of the error of a run that had rows quarantined.
+pub(crate) const QUARANTINED: &str = "the destination quarantined";
+
 /// The result of one run for one destination.
 ///
 /// If the run caught up, `fetched` is the sum of `delivered`, `quarantined`, `skipped`, `before_start`,

@@ -16,7 +16,8 @@ pub(crate) use self::text::text;
 use crate::error::one_line;
 use crate::record::is_future;
 use crate::report::{
-    Arrival, Gap, OnlyQuarantined, OnlySetAside, RateLimit, Report, StillRefusing,
+    Arrival, Gap, MISSING, OnlyQuarantined, OnlySetAside, QUARANTINED, RateLimit, Report,
+    StillRefusing,
 };
 use crate::state::{History, PastError, PastRun, Sum};
 
@@ -28,10 +29,6 @@ const USUAL_RUN: Duration = Duration::from_mins(4);
 /// Maximum runs listed, for all tenants and destinations together; at least ten for each.
 const RUNS: usize = 5_000;
 const FEWEST_RUNS: usize = 10;
-/// The words for records that are missing for good, in the error of the run that finds them and here.
-const MISSING: &str = "records that the destination acknowledged are not in the table";
-/// The beginning of the error of a run that had rows quarantined.
-const QUARANTINED: &str = "the destination quarantined";
 
 /// The state of a tenant and destination. If several states apply, the first one counts.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd, Serialize)]

@@ -10,6 +10,7 @@ use super::*;
 use crate::arrival::{Noting, simulated};
 use crate::net::retry::Jitter;
 use crate::record::Record;
+use crate::report::MISSING;
 use crate::run::{Handled, Watch as _};
 use crate::storage::Storage;
 use crate::storage::faulty::{Fault, Faulty, Operation};
@@ -472,6 +473,7 @@ fn what_is_lost_is_told_with_the_replay_that_delivers_it() {
     let stored = stored.map(|it| format!("2026-12-31T{it}Z").parse().unwrap());
     let ids = stored.map(|it| LogId::synthetic("900", it)).into();
     let told = Lost::of(&ids, "acme/log-analytics").to_string();
+    assert!(told.contains(MISSING), "the state knows it by this: {told}");
     let expected = "deliver them by `auth0-poller replay --from 2026-12-31T12:20:00Z \
                     --to 2027-01-01T00:09:58Z` when the cause is gone (for this alone with \
                     --tenant acme --destination log-analytics)";

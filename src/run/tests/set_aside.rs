@@ -1,6 +1,7 @@
 //! Records that a destination cannot take, and misfits.
 
 use super::*;
+use crate::report::QUARANTINED;
 
 #[tokio::test(start_paused = true)]
 async fn a_record_that_the_destination_cannot_take_is_set_aside_and_the_rest_goes_on() {
@@ -224,6 +225,10 @@ async fn what_is_quarantined_counts_as_handled_and_fails_the_run() {
         ]
     );
     world.assert_all_landed_once();
+    assert!(
+        report.errors[0].starts_with(QUARANTINED),
+        "the state knows it by this"
+    );
     let again = world.run().await;
     assert_eq!((again.delivered, again.quarantined), (0, 0));
     assert!(again.is_success());
