@@ -19,7 +19,7 @@ use self::record_store::{AuditedHour, RecordStore};
 use super::oldest::Oldest;
 use super::{App, AppError, Layers, Pipeline, Problems, Route};
 use crate::arrival::Table;
-use crate::audit::{AtAuth0, Audited, HourLedger, Nowhere, Witness};
+use crate::audit::{AtAuth0, Audited, HourWatch, Nowhere, Witness};
 use crate::auth0::Domain;
 use crate::azure::cloud::Cloud;
 use crate::clock::{hour, to_seconds};
@@ -28,7 +28,7 @@ use crate::error::with_causes;
 use crate::net::retry::Deadline;
 use crate::record::{LogId, Source as _, texts};
 use crate::report::Gap;
-use crate::run::{Mark, Run, Stretch, Until};
+use crate::run::{Mark, Run, Stretch, StretchLedger, Until, Watched};
 use crate::state::History;
 
 /// Time limit for reading an hour of an archive, and for bookkeeping.
@@ -262,7 +262,10 @@ impl App {
             to: Mark::Stored(of_hour.hour + HOUR),
         };
         let source = Until::of(&route.source, &stretch);
-        let mut ledger = HourLedger::new(&stretch, asked, filters, (self.clock)());
+        // No record is to be delivered.
+        let none = BTreeSet::new();
+        let ledger = StretchLedger::new(&stretch, (self.clock)()).only(&none);
+        let mut ledger = Watched::new(ledger, HourWatch::new(&stretch, asked, filters));
         let share = self.memory.enter();
         let run = Run {
             filter: &Filter::default(),
@@ -271,7 +274,7 @@ impl App {
         let report = Box::pin(run.make(&mut ledger, &pipeline.progress)).await;
         let is_asked_to_end = *self.stopping.borrow();
         if report.caught_up || is_asked_to_end {
-            return Ok(report.caught_up.then(|| ledger.found()));
+            return Ok(report.caught_up.then(|| ledger.end().found));
         }
         let why = if report.is_success() {
             "the reading ended early".to_owned()

@@ -13,7 +13,7 @@ use serde::Serialize;
 
 pub(crate) use self::archive::Archive;
 pub(crate) use self::outcome::{Audited, Witness};
-pub(crate) use self::reading::{AtAuth0, HourLedger, Nowhere};
+pub(crate) use self::reading::{AtAuth0, HourWatch, Nowhere};
 use crate::record::LogId;
 
 /// The records that a destination holds of an hour: each id with the tenant that its row names, or

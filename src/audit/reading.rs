@@ -1,4 +1,4 @@
-//! A ledger for a reading that delivers nothing: it leaves out every record, and notes each one.
+//! What a reading that delivers nothing notes of each record.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,11 +7,8 @@ use chrono::{DateTime, Utc};
 use crate::destination::Filter;
 use crate::error::BoxError;
 use crate::net::retry::Deadline;
-use crate::record::{LogId, Reach, Record, Start, texts};
-use crate::run::{
-    Comparison, DeadLetter, DeadLetters, Handled, Kept, Ledger, Newest, Opening, Stretch,
-    StretchLedger,
-};
+use crate::record::{LogId, Record, texts};
+use crate::run::{DeadLetter, DeadLetters, Handled, Kept, Stretch, Watch};
 
 /// What Auth0 holds of an hour.
 #[derive(Debug, Default)]
@@ -65,54 +62,33 @@ impl AtAuth0 {
     }
 }
 
-/// The ledger for reading an hour.
-pub(crate) struct HourLedger<'a> {
-    hour: StretchLedger<'a>,
-    asked: StretchLedger<'a>,
+/// Notes the records of an hour.
+pub(crate) struct HourWatch<'a> {
+    hour: &'a Stretch,
+    asked: &'a Stretch,
     /// The filters of the destinations.
     filters: &'a [&'a Filter],
-    found: AtAuth0,
+    pub found: AtAuth0,
 }
 
-impl<'a> HourLedger<'a> {
-    /// Reads `hour`. Records that are also in the stretch `asked` are audited.
-    pub fn new(
-        hour: &'a Stretch,
-        asked: &'a Stretch,
-        filters: &'a [&'a Filter],
-        now: DateTime<Utc>,
-    ) -> Self {
+impl<'a> HourWatch<'a> {
+    /// Notes the records of `hour`. Those that are also in the stretch `asked` are audited.
+    pub fn new(hour: &'a Stretch, asked: &'a Stretch, filters: &'a [&'a Filter]) -> Self {
         Self {
-            hour: StretchLedger::new(hour, now),
-            asked: StretchLedger::new(asked, now),
+            hour,
+            asked,
             filters,
             found: AtAuth0::default(),
         }
     }
-
-    pub fn found(self) -> AtAuth0 {
-        self.found
-    }
 }
 
-impl Ledger for HourLedger<'_> {
-    async fn open(&mut self, deadline: Deadline) -> Result<Opening, BoxError> {
-        self.hour.open(deadline).await
-    }
-
-    fn leaves_out(&self, _: &Record) -> bool {
-        true
-    }
-
-    fn has_handled(&self, _: &LogId) -> bool {
-        false
-    }
-
-    fn note(&mut self, record: &Record, _: Handled) {
-        if self.hour.leaves_out(record) {
+impl Watch for HourWatch<'_> {
+    fn noted(&mut self, record: &Record, _: Handled) {
+        if !self.hour.holds(record) {
             return;
         }
-        let is_asked = !self.asked.leaves_out(record);
+        let is_asked = self.asked.holds(record);
         if record.log_id.stored_at().is_none() {
             self.found.undated += u64::from(is_asked);
             return;
@@ -126,36 +102,6 @@ impl Ledger for HourLedger<'_> {
         let left_out = left_out.fold(0, |bits, (destination, _)| bits | bit(destination));
         let sight = Sight { is_asked, left_out };
         self.found.seen.insert(record.log_id.clone(), sight);
-    }
-
-    fn begin_anew(&mut self, _: Start) {}
-
-    fn found_oldest(&mut self, _: DateTime<Utc>) {}
-
-    fn begin_series(&mut self, _: &LogId) {}
-
-    fn compared(&mut self, _: Comparison) {}
-
-    fn refuses_all(&mut self) -> Option<DateTime<Utc>> {
-        self.hour.refuses_all()
-    }
-
-    fn refused_since(&self) -> Option<DateTime<Utc>> {
-        None
-    }
-
-    fn newest(&self) -> Option<&Newest> {
-        None
-    }
-
-    fn reach(&mut self, _: &Reach) {}
-
-    async fn save(&mut self, _: Deadline) -> Result<(), BoxError> {
-        Ok(())
-    }
-
-    async fn close(&mut self, _: bool, _: Deadline) -> Result<(), BoxError> {
-        Ok(())
     }
 }
 

@@ -90,7 +90,7 @@ impl Stretch {
     }
 
     /// Whether a record is in the stretch.
-    fn holds(&self, record: &Record) -> bool {
+    pub fn holds(&self, record: &Record) -> bool {
         let is_before = self.from.as_ref().is_some_and(|from| from.is_after(record));
         !is_before && self.to.is_after(record)
     }

@@ -36,6 +36,11 @@ impl<L, W> Watched<L, W> {
     pub fn new(ledger: L, watch: W) -> Self {
         Self { ledger, watch }
     }
+
+    /// The observer, once nothing more is noted.
+    pub fn end(self) -> W {
+        self.watch
+    }
 }
 
 impl<L: Ledger, W: Watch> Ledger for Watched<L, W> {
