@@ -28,8 +28,13 @@ const TELLING: Duration = Duration::from_secs(5);
 pub(crate) struct Member {
     /// Its name, if there are several tenants.
     pub name: Option<String>,
-    pub app: Result<App, AppError>,
-    /// For a tenant that cannot work, its destinations and their stores, as far as they are known.
+    pub app: Result<App, Unable>,
+}
+
+/// A tenant that cannot work.
+pub(crate) struct Unable {
+    pub error: AppError,
+    /// Its destinations and their stores, as far as they are known.
     destinations: Vec<(&'static str, Option<Stores>)>,
     /// Where its first run is to begin.
     beginning: Option<Policy>,
@@ -78,30 +83,14 @@ impl Apps {
     ) -> Self {
         let members = named.map(|Named { name, layers }| {
             let app = match layers {
-                Ok(layers) => App::new(layers, stopping.clone()),
-                Err(problem) => Err(problem.clone().into()),
-            };
-            let destinations = match (layers, &app) {
-                (_, Ok(_)) => Vec::new(),
-                (Ok(layers), Err(_)) => {
-                    let each = layers.stores_of_each().into_iter();
-                    each.map(|(name, stores)| (name, stores.ok())).collect()
+                Ok(layers) => {
+                    App::new(layers, stopping.clone()).map_err(|error| Unable::with(layers, error))
                 }
-                (Err(_), Err(_)) => vec![(UNKNOWN, None)],
-            };
-            let heartbeats = match (layers, &app) {
-                (Ok(layers), Err(_)) => layers
-                    .heartbeat_destination()
-                    .map(|destination| (layers.tenant_name(), destination)),
-                _ => None,
+                Err(problem) => Err(Unable::without_layers(problem.clone().into())),
             };
             Member {
                 name: name.clone(),
                 app,
-                destinations,
-                beginning: layers.as_ref().ok().and_then(Layers::beginning),
-                clock: layers.as_ref().ok().map(|it| it.clock.clone()),
-                heartbeats,
             }
         });
         Self {
@@ -120,8 +109,14 @@ impl Apps {
         for member in &self.members {
             match &member.app {
                 Ok(_) => {}
-                Err(AppError::Settings(problem)) => problems.add(problem.clone()),
-                Err(AppError::Other(error)) => {
+                Err(Unable {
+                    error: AppError::Settings(problem),
+                    ..
+                }) => problems.add(problem.clone()),
+                Err(Unable {
+                    error: AppError::Other(error),
+                    ..
+                }) => {
                     let (text, name) = (with_causes(&**error), member.name.as_deref());
                     match others.iter_mut().find(|(it, _)| *it == text) {
                         Some((_, names)) => names.extend(name),
@@ -158,7 +153,7 @@ impl Apps {
                     let problem = it.route.as_ref().err()?;
                     Some((it.label.clone(), problem.to_string()))
                 })),
-                Err(error) => {
+                Err(Unable { error, .. }) => {
                     let name = member.name.clone().unwrap_or_default();
                     unable.push((name, error.to_string()));
                 }
@@ -183,7 +178,7 @@ impl Apps {
         let first = self.first_to_have_a_turn();
         let runs = self.members.iter().map(|member| match &member.app {
             Ok(app) => app.labelled(app.runs(rounds)).left_future(),
-            Err(error) => member.fail(error).right_future(),
+            Err(unable) => unable.reports(member.name.as_deref()).right_future(),
         });
         let mut runs: Vec<_> = runs.collect();
         runs.rotate_left(first);
@@ -224,14 +219,38 @@ impl Member {
         let app = self.app.as_ref();
         app.is_ok_and(|app| app.pipelines.iter().all(|it| it.route.is_ok()))
     }
+}
 
-    /// The reports of a tenant that cannot work.
-    async fn fail(&self, error: &AppError) -> Vec<Report> {
+impl Unable {
+    fn with(layers: &Layers, error: AppError) -> Self {
+        let each = layers.stores_of_each().into_iter();
+        let heartbeats = layers.heartbeat_destination();
+        Self {
+            error,
+            destinations: each.map(|(name, stores)| (name, stores.ok())).collect(),
+            beginning: layers.beginning(),
+            clock: Some(layers.clock.clone()),
+            heartbeats: heartbeats.map(|it| (layers.tenant_name(), it)),
+        }
+    }
+
+    fn without_layers(error: AppError) -> Self {
+        Self {
+            error,
+            destinations: vec![(UNKNOWN, None)],
+            beginning: None,
+            clock: None,
+            heartbeats: None,
+        }
+    }
+
+    /// The reports of the tenant of this name.
+    async fn reports(&self, tenant: Option<&str>) -> Vec<Report> {
         let each = self.destinations.iter();
         let reports = each.map(async |(destination, stores)| {
             let mut report = Report::of(destination);
-            report.tenant.clone_from(&self.name);
-            report.fail(error);
+            report.tenant = tenant.map(str::to_owned);
+            report.fail(&self.error);
             if let Some(clock) = &self.clock {
                 let history = stores.as_ref().map(|it| &it.history);
                 let sink = self.heartbeats.as_ref().and_then(|(tenant, destination)| {
@@ -257,11 +276,7 @@ mod tests {
     fn apps(errors: Vec<(Option<&str>, AppError)>) -> Apps {
         let members = errors.into_iter().map(|(name, error)| Member {
             name: name.map(str::to_owned),
-            app: Err(error),
-            destinations: Vec::new(),
-            beginning: None,
-            clock: None,
-            heartbeats: None,
+            app: Err(Unable::without_layers(error)),
         });
         Apps {
             members: members.collect(),

@@ -70,7 +70,7 @@ pub fn judge_settings(
     let apps = Apps::new(&Tenants::read(&layers), &stopping).map_err(|error| error.to_string())?;
     let mut names = Vec::new();
     for member in apps.members {
-        for pipeline in member.app.map_err(|error| error.to_string())?.pipelines {
+        for pipeline in member.app.map_err(|it| it.error.to_string())?.pipelines {
             pipeline.route.map_err(|problem| problem.to_string())?;
             names.push(pipeline.name);
         }

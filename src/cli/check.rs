@@ -50,9 +50,9 @@ pub(super) async fn check(given: Given, destination: Option<String>) -> Exit {
                 }
                 verdicts
             }
-            (_, Err(error)) => {
-                let name = member.name.as_deref();
-                vec![told(name, "settings", Verdict::Fails, &error.to_string())]
+            (_, Err(unable)) => {
+                let (name, why) = (member.name.as_deref(), unable.error.to_string());
+                vec![told(name, "settings", Verdict::Fails, &why)]
             }
             (Err(_), Ok(_)) => Vec::new(),
         });
