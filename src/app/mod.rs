@@ -390,7 +390,7 @@ impl App {
         budget: Option<Duration>,
     ) -> Run<'a, S, A> {
         Run {
-            name: &route.stores.label,
+            label: &route.stores.label,
             source,
             destination: &*route.destination,
             filter: &route.filter,

@@ -71,7 +71,7 @@ impl<S: Source, A: DeadLetters> ActiveRun<'_, S, A> {
         };
         warn!(
             "{}: the source does not read on after {cursor}, so it is read by time: {why}",
-            self.run.name
+            self.run.label
         );
         let start = restart_of(cursor);
         let page = source.first(start, self.reading).await?;
@@ -183,7 +183,7 @@ impl<S: Source, A: DeadLetters> ActiveRun<'_, S, A> {
             warn!(
                 "{}: {} hours behind, and the oldest record that Auth0 still has was written at {}: \
                  in {} hours records will be lost that were not read",
-                self.run.name,
+                self.run.label,
                 (now - read_to).num_hours(),
                 to_seconds(oldest),
                 left.num_hours()

@@ -93,7 +93,7 @@ impl<S: Source, A: DeadLetters> ActiveRun<'_, S, A> {
         if was_sent {
             self.report(|report| report.fail(&error));
         } else {
-            warn!("{}: {error}", self.run.name);
+            warn!("{}: {error}", self.run.label);
         }
         self.report(|report| tally.judge_unfit(report));
     }

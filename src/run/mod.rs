@@ -54,8 +54,8 @@ const DELIVERY_RESERVE: Duration = Duration::from_secs(30);
 
 /// What a run works with.
 pub(crate) struct Run<'a, S, A> {
-    /// The destination's name, for the report.
-    pub name: &'a str,
+    /// The tenant and the destination, for people.
+    pub label: &'a str,
     /// Where records come from.
     pub source: &'a S,
     /// Where records are delivered.
@@ -200,7 +200,7 @@ impl<S: Source, A: DeadLetters> Run<'_, S, A> {
         let started = Instant::now();
         let requests_before = self.source.requests();
         let budget = self.budget.unwrap_or(NO_END);
-        progress.send_replace(Report::of(self.name));
+        progress.send_replace(Report::of(self.label));
         let active = ActiveRun {
             run: self,
             began: (self.clock)(),
@@ -300,15 +300,15 @@ impl<S: Source, A: DeadLetters> ActiveRun<'_, S, A> {
     async fn open(&self, ledger: &mut impl Ledger) -> Result<Opening, RunError> {
         let opening = ledger.open(self.deadline).await.map_err(RunError::Ledger)?;
         self.report_newest(ledger.newest());
-        if let Some(future) = BeginsLater::find(&opening.position, self.run.name, self.began) {
+        if let Some(future) = BeginsLater::find(&opening.position, self.run.label, self.began) {
             self.report(|report| report.fail(&future));
         }
         if let Some(gap) = opening.loss {
             warn!(
                 "{}: the checkpoint was lost, so records {gap} may not have been delivered; \
                  `auth0-poller checkpoint set --from …` delivers them ({})",
-                self.run.name,
-                alone(self.run.name)
+                self.run.label,
+                alone(self.run.label)
             );
             self.report(|report| report.gap = Some(gap));
         }
@@ -327,7 +327,7 @@ impl<S: Source, A: DeadLetters> ActiveRun<'_, S, A> {
         } else {
             warn!(
                 "{}: the time of the run is over: what was read and not delivered is left to the next",
-                self.run.name
+                self.run.label
             );
         }
     }
@@ -374,7 +374,7 @@ impl<S: Source, A: DeadLetters> ActiveRun<'_, S, A> {
     fn report_gap(&self, gap: Gap) {
         warn!(
             "{}: records {gap} may have been dropped by Auth0 before they were delivered",
-            self.run.name
+            self.run.label
         );
         self.report(|report| {
             report.gap = Some(report.gap.map_or(gap, |other| other.and(gap)));

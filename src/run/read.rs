@@ -120,7 +120,7 @@ impl<S: Source, A: DeadLetters> ActiveRun<'_, S, A> {
                     return Err(RunError::NoProgress { after, last }.into());
                 }
                 seen.next(last, is_last).map_err(|NoId| RunError::NoId {
-                    only: alone(self.run.name),
+                    only: alone(self.run.label),
                 })?
             } else {
                 seen.end_series();

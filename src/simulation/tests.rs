@@ -140,7 +140,7 @@ impl Simulation {
         // Only in some seeds, so that both variants are played.
         let is_ahead = plan.seed.is_multiple_of(4);
         let run = Run {
-            name,
+            label: name,
             source: &ReadingAhead::over(process, is_ahead, clock.clone()),
             filter: &crate::destination::Filter::default(),
             destination: process,

@@ -282,7 +282,7 @@ impl<S: Source, A: DeadLetters> ActiveRun<'_, S, A> {
                 warn!(
                     "{}: the record {id} was found by a search, and could not be read by its id, so it \
                      is not delivered; it is looked for again while it is among the newest",
-                    self.run.name
+                    self.run.label
                 );
                 return Ok(());
             };

@@ -169,7 +169,7 @@ impl World {
         } = policy;
         let mut ledger = CheckpointLedger::new(&checkpoints, start_from, overlap, &self.clock);
         let run = Run {
-            name: "memory",
+            label: "memory",
             source,
             destination: self,
             filter: &self.filter,
