@@ -64,14 +64,11 @@ impl Layers {
     /// The destination in use to which the setting of the workspace belongs, if there is one.
     fn owner_of_workspace(&self) -> Option<&'static str> {
         // A bad setting is reported where its destinations are built.
-        let configured = self.destinations().unwrap_or_default();
-        let named = self.named().unwrap_or_default();
-        let is_in_use = |kind: &Kind| {
-            let is_named = named.iter().flatten().any(|it| it.name == kind.name);
-            is_named || configured.split(',').any(|it| it.trim() == kind.name)
-        };
+        let in_use = self.kinds_in_use().unwrap_or_default();
         let mut owners = KINDS.iter().filter(|it| it.settings.contains(&WORKSPACE));
-        owners.find(|it| is_in_use(it)).map(|it| it.name)
+        owners
+            .find(|it| in_use.contains(&it.name))
+            .map(|it| it.name)
     }
 }
 

@@ -151,24 +151,15 @@ impl App {
 
         let configured: Vec<Configured> = named
             .into_iter()
-            .map(|named| match named {
-                Ok(kind) => Configured {
-                    kind: Some(kind),
-                    built: layers.build(kind, &tools),
-                },
-                Err(problem) => Configured {
-                    kind: None,
-                    built: Err(problem),
-                },
-            })
+            .map(|named| named.map(|kind| (kind, layers.build(kind, &tools))))
             .collect();
-        let is_any_good = configured.iter().any(|it| it.built.is_ok());
+        let is_any_good = configured.iter().flatten().any(|(_, it)| it.is_ok());
         let is_good = problems.0.is_empty() && later.0.is_empty() && is_any_good;
         let (Some(settings), Some(storage), Some(policy), true) =
             (tenant, storage, policy, is_good)
         else {
-            for Configured { built, .. } in configured {
-                problems.note(built)?;
+            for configured in configured {
+                problems.note(configured.and_then(|(_, built)| built))?;
             }
             problems.0.add(later.0);
             return Err(problems.0.into());

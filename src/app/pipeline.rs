@@ -59,13 +59,8 @@ impl Pipeline {
     }
 }
 
-/// A configured destination.
-pub(super) struct Configured {
-    /// `None` if the name is unknown.
-    pub kind: Option<&'static Kind>,
-    /// What its settings describe.
-    pub built: Result<Built, SettingsError>,
-}
+/// A configured destination and what its settings describe, or the problem of its name.
+pub(super) type Configured = Result<(&'static Kind, Result<Built, SettingsError>), SettingsError>;
 
 /// What the pipelines of a tenant are built from.
 pub(super) struct Maker<'a> {
@@ -79,13 +74,11 @@ pub(super) struct Maker<'a> {
 }
 
 impl Maker<'_> {
-    pub fn pipeline(&self, Configured { kind, built }: Configured) -> Pipeline {
+    pub fn pipeline(&self, configured: Configured) -> Pipeline {
+        let kind = configured.as_ref().ok().map(|(kind, _)| *kind);
         let name = kind.map_or(UNKNOWN, |kind| kind.name);
         let label = label(self.layers.tenant.as_deref(), name);
-        let route = built.and_then(|built| match kind {
-            Some(kind) => Ok(self.route(kind, built)),
-            None => Err(SettingsError::default()),
-        });
+        let route = configured.and_then(|(kind, built)| Ok(self.route(kind, built?)));
         Pipeline {
             name,
             is_for_a_look: kind.is_some_and(|kind| kind.is_for_a_look),

@@ -81,6 +81,17 @@ impl Layers {
         Ok(names.into_iter().map(kind).collect())
     }
 
+    /// The names of the destinations that are configured or named on the command line.
+    pub(in crate::app) fn kinds_in_use(&self) -> Result<Vec<&'static str>, SettingsError> {
+        let (named, configured) = (self.named()?, self.destinations()?);
+        let is_in_use = |kind: &Kind| {
+            let is_named = named.iter().flatten().any(|it| it.name == kind.name);
+            is_named || configured.split(',').any(|it| it.trim() == kind.name)
+        };
+        let in_use = KINDS.iter().filter(|it| is_in_use(it));
+        Ok(in_use.map(|it| it.name).collect())
+    }
+
     fn kind(
         &self,
         name: &str,

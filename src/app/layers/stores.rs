@@ -105,18 +105,11 @@ impl Layers {
     /// one that only shows records.
     fn predecessors_of(&self, kind: &Kind) -> Vec<&'static str> {
         // A bad setting is reported where its destinations are built.
-        let (Ok(named), Ok(configured)) = (self.named(), self.destinations()) else {
+        let Some(in_use) = self.kinds_in_use().ok().filter(|_| !kind.is_for_a_look) else {
             return Vec::new();
-        };
-        if kind.is_for_a_look {
-            return Vec::new();
-        }
-        let is_in_use = |kind: &Kind| {
-            let is_named = named.iter().flatten().any(|it| it.name == kind.name);
-            is_named || configured.split(',').any(|it| it.trim() == kind.name)
         };
         let others = KINDS.iter().filter(|it| !it.is_for_a_look);
-        let replaced = others.filter(|it| !is_in_use(it));
-        replaced.map(|it| it.name).collect()
+        let names = others.map(|it| it.name);
+        names.filter(|it| !in_use.contains(it)).collect()
     }
 }
