@@ -199,7 +199,7 @@ mod tests {
     #[tokio::test]
     async fn a_dead_letter_holds_the_record_masked_and_the_reason() {
         let folder = tempfile::tempdir().unwrap();
-        let storage = Storage::folder(
+        let storage = Storage::over(
             Folder::new(folder.path().into(), "CHECKPOINT_DIR"),
             Jitter::seeded(1),
         );

@@ -242,23 +242,8 @@ pub(crate) struct Storage {
 }
 
 impl Storage {
-    /// Stores objects in a container of an Azure storage account.
-    pub fn azure(container: azure::Container, jitter: Jitter) -> Self {
-        Self::over(container, jitter)
-    }
-
-    /// Stores objects in an S3 bucket.
-    pub fn s3(bucket: s3::S3, jitter: Jitter) -> Self {
-        Self::over(bucket, jitter)
-    }
-
-    /// Stores objects in a folder.
-    pub fn folder(folder: folder::Folder, jitter: Jitter) -> Self {
-        Self::over(folder, jitter)
-    }
-
     /// Stores objects in this place.
-    pub(crate) fn over(objects: impl Objects + 'static, jitter: Jitter) -> Self {
+    pub fn over(objects: impl Objects + 'static, jitter: Jitter) -> Self {
         Self {
             objects: Box::new(objects),
             jitter,

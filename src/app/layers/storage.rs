@@ -47,10 +47,10 @@ impl Layers {
                     http,
                     clock,
                 );
-                Storage::azure(container.map_err(BoxError::from)?, jitter)
+                Storage::over(container.map_err(BoxError::from)?, jitter)
             }
             StorageSettings::Folder(path) => {
-                Storage::folder(folder::Folder::new(path, settings::FOLDER), jitter)
+                Storage::over(folder::Folder::new(path, settings::FOLDER), jitter)
             }
         };
         Ok(Arc::new(storage))

@@ -51,7 +51,7 @@ pub(super) fn read(reader: &mut Reader, tools: &Tools) -> Option<Place> {
     let (service, container, prefix) = match address {
         Address::Folder(path) => {
             return Some(Place {
-                storage: Storage::folder(
+                storage: Storage::over(
                     Folder::new(path, "ARCHIVE_URL").shared(),
                     tools.jitter.clone(),
                 ),
@@ -72,7 +72,7 @@ pub(super) fn read(reader: &mut Reader, tools: &Tools) -> Option<Place> {
     let (http, clock) = (tools.http.clone(), tools.clock.clone());
     match Container::new(&account, &container, Missing::IsAnError, http, clock) {
         Ok(container) => Some(Place {
-            storage: Storage::azure(container, tools.jitter.clone()),
+            storage: Storage::over(container, tools.jitter.clone()),
             prefix,
         }),
         Err(_) => reader.problem("ARCHIVE_URL", "names a container that cannot be used"),
@@ -101,7 +101,7 @@ fn bucket_of(reader: &mut Reader, tools: &Tools, name: String) -> Option<Storage
         endpoint,
     };
     match S3::new(bucket, credentials, tools.http.clone()) {
-        Ok(bucket) => Some(Storage::s3(bucket, tools.jitter.clone())),
+        Ok(bucket) => Some(Storage::over(bucket, tools.jitter.clone())),
         Err(_) => reader.problem("ARCHIVE_URL", "names a bucket that cannot be used"),
     }
 }

@@ -18,7 +18,7 @@ fn at(clock: &str) -> DateTime<Utc> {
 async fn a_save_whose_answer_was_lost_meets_itself_and_not_another() {
     let temp = tempfile::tempdir().unwrap();
     let folder = Folder::new(temp.path().into(), "CHECKPOINT_DIR");
-    let storage = Arc::new(Storage::folder(folder, Jitter::seeded(1)));
+    let storage = Arc::new(Storage::over(folder, Jitter::seeded(1)));
     let store =
         |writer: &str| CheckpointStore::new(Arc::clone(&storage), "acme", "memory", writer.into());
     let deadline = Deadline::after(Duration::from_mins(1));
@@ -93,7 +93,7 @@ impl Stores {
     /// The store of another process.
     fn open(&self) -> CheckpointStore {
         let folder = Folder::new(self.0.path().into(), "CHECKPOINT_DIR");
-        let storage = Arc::new(Storage::folder(folder, Jitter::seeded(1)));
+        let storage = Arc::new(Storage::over(folder, Jitter::seeded(1)));
         CheckpointStore::new(storage, "acme", "memory", "me".into())
     }
 

@@ -102,7 +102,7 @@ impl Double {
     }
 
     fn storage(&self, by: By) -> Storage {
-        Storage::azure(self.container(by), Jitter::seeded(1))
+        Storage::over(self.container(by), Jitter::seeded(1))
     }
 }
 
@@ -498,7 +498,7 @@ async fn an_identity_endpoint_that_hangs_is_named() {
         clock::system(),
     )
     .unwrap();
-    let storage = Storage::azure(container, Jitter::seeded(1));
+    let storage = Storage::over(container, Jitter::seeded(1));
     tokio::time::pause();
     let deadline = Deadline::after(Duration::from_secs(5));
     // Two reads, because the second one waits for the request of the first.

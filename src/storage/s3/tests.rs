@@ -60,7 +60,7 @@ impl Double {
     }
 
     fn storage(&self) -> Storage {
-        Storage::s3(self.bucket(), Jitter::seeded(1))
+        Storage::over(self.bucket(), Jitter::seeded(1))
     }
 
     fn bucket(&self) -> S3 {
@@ -258,7 +258,7 @@ async fn what_is_written_has_a_checksum() {
     let router = Router::new().fallback(bucket);
     tokio::spawn(async move { axum::serve(listener, router).await });
     let bucket = with_key("eu-west-1", Some(Url::parse(&url).unwrap()));
-    let storage = Storage::s3(bucket, Jitter::seeded(1));
+    let storage = Storage::over(bucket, Jitter::seeded(1));
     let written = storage.write("a", "x".into(), None, soon()).await;
     assert_eq!(written.unwrap(), Version::new("\"1\""));
 }
