@@ -77,6 +77,12 @@ pub(crate) enum IdentityError {
          restart the app"
     )]
     NoIdentity { said: String },
+    /// The identity is there, and its tenant of Entra ID does not know what the token is for.
+    #[error(
+        "the tenant of the app's identity knows no service {resource} ({said}); check that it is in \
+         the same cloud as the app, and the setting that names it"
+    )]
+    UnknownService { resource: String, said: String },
     /// The platform refuses a token, perhaps because the identity is new.
     #[error(
         "the platform refuses the app's identity a token for {resource} ({status}: {said}); an \
@@ -112,7 +118,9 @@ impl Transient for IdentityError {
         match self {
             Self::Send { source, .. } => source.again(),
             Self::NotReady { again, .. } | Self::Refused { again, .. } => *again,
-            Self::NoIdentity { .. } | Self::NoToken { .. } => Again::Never,
+            Self::NoIdentity { .. } | Self::UnknownService { .. } | Self::NoToken { .. } => {
+                Again::Never
+            }
         }
     }
 }
@@ -301,6 +309,9 @@ impl Identity {
         match &self.principal {
             Principal::Managed { header, .. } => {
                 let said = answer.excerpt(&[header]);
+                if is_about_service(answer) {
+                    return IdentityError::UnknownService { resource, said };
+                }
                 if status == StatusCode::BAD_REQUEST {
                     return IdentityError::NoIdentity { said };
                 }
@@ -348,6 +359,15 @@ pub(crate) fn is_unauthorized(answer: &Answer) -> bool {
     answer.status == StatusCode::UNAUTHORIZED
 }
 
+/// Whether the platform passes on that Entra ID does not know the service. It uses 400 for that too,
+/// and several forms.
+fn is_about_service(answer: &Answer) -> bool {
+    let body = String::from_utf8_lossy(&answer.body);
+    ["AADSTS500011", "invalid_resource"]
+        .iter()
+        .any(|it| body.contains(it))
+}
+
 /// What to do about an error of Entra ID.
 ///
 /// <https://learn.microsoft.com/entra/identity-platform/reference-error-codes>
@@ -358,7 +378,17 @@ fn hint(codes: &[u32]) -> &'static str {
              expired"
         }
         [700_016, ..] => "; check AZURE_CLIENT_ID, and that AZURE_TENANT_ID is its tenant",
-        [90_002 | 900_021 | 900_023, ..] => "; check AZURE_TENANT_ID",
+        [90_002 | 900_021 | 900_023, ..] => {
+            "; check AZURE_TENANT_ID, which has to be a tenant of the service's cloud"
+        }
+        [90_038 | 900_382 | 900_432, ..] => {
+            "; check that AZURE_TENANT_ID is a tenant of the service's cloud, and that \
+             AZURE_AUTHORITY_HOST is blank or of that cloud"
+        }
+        [500_011, ..] => {
+            "; check that AZURE_TENANT_ID is a tenant of the service's cloud, and the setting that \
+             names the service"
+        }
         _ => "",
     }
 }

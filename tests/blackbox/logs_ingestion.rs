@@ -309,6 +309,38 @@ async fn an_app_without_an_identity_is_told_to_turn_it_on() {
     );
 }
 
+/// What Entra ID says of a service that its tenant does not know, in the forms of App Service and of
+/// Entra ID itself. The app has an identity.
+#[tokio::test]
+async fn an_identity_whose_tenant_does_not_know_the_service_is_not_told_to_turn_itself_on() {
+    let said = "AADSTS500011: The resource principal named https://monitor.azure.com was not found in \
+                the tenant named Contoso. This can happen if the application has not been installed.";
+    let telling = "the tenant of the app's identity knows no service https://monitor.azure.com";
+    let world = world_with(10).await;
+    for (status, body) in [
+        (400, json!({"statusCode": 400, "message": said})),
+        (
+            400,
+            json!({"exceptionMessage": said, "errorCode": "invalid_resource"}),
+        ),
+        (
+            400,
+            json!({"error": "invalid_resource", "error_description": said}),
+        ),
+        (500, json!({"statusCode": 500, "message": said})),
+    ] {
+        let refused = Fault::answer(status, &body.to_string());
+        world.identity.fail([refused.clone()]);
+        assert_fails(&world, telling).await;
+        world.identity.fail([refused]);
+        let cloud = "check that it is in the same cloud as the app";
+        assert_check_fails(&world, &[telling, "AADSTS500011: ", cloud]).await;
+    }
+    assert_eq!((world.identity.requests(), world.rule.requests()), (8, 0));
+    world.poll().await;
+    world.assert_all_landed_once();
+}
+
 #[tokio::test]
 async fn an_identity_assigned_by_the_user_is_asked_for_by_its_client_id() {
     let mut world = world_with(10).await;
@@ -393,6 +425,44 @@ async fn what_entra_id_refuses_is_named_with_its_setting() {
         assert_fails(&world, telling).await;
         assert_eq!((entra.requests(), world.rule.requests()), (2, 0));
     }
+}
+
+#[tokio::test]
+async fn an_application_of_another_cloud_is_told_so() {
+    let (world, entra) = outside_azure().await;
+    let tenant = "; check that AZURE_TENANT_ID is a tenant of the service's cloud, and ";
+    let authority = "that AZURE_AUTHORITY_HOST is blank or of that cloud";
+    for (code, text, advice) in [
+        (
+            500_011,
+            "The resource principal named https://monitor.azure.us was not found in the tenant named \
+             Contoso.",
+            "the setting that names the service",
+        ),
+        (
+            900_382,
+            "Confidential Client is not supported in Cross Cloud request.",
+            authority,
+        ),
+        (
+            900_432,
+            "Confidential Client isn't supported in Cross Cloud request.",
+            authority,
+        ),
+        (
+            90_038,
+            "The specified tenant belongs to the National Cloud 'x'.",
+            authority,
+        ),
+    ] {
+        let said = format!("AADSTS{code}: {text} Trace ID: 0e3e");
+        let body =
+            json!({"error": "invalid_request", "error_description": said, "error_codes": [code]});
+        entra.fail([Fault::answer(400, &body.to_string())]);
+        let advice = [tenant, advice].concat();
+        assert_check_fails(&world, &[&format!("AADSTS{code}: {text})"), &advice]).await;
+    }
+    assert_eq!((entra.requests(), world.rule.requests()), (4, 0));
 }
 
 #[tokio::test]
