@@ -105,8 +105,15 @@ fn dcr_immutable_id(text: &str) -> Result<String, String> {
         .ok_or_else(|| "is not dcr- and 32 hexadecimal digits".into())
 }
 
-/// The name of a stream of such a rule.
+/// The name of a stream of such a rule. The template's rule has another one beside it, which would
+/// take records with success and drop all of their columns.
 fn dcr_stream(text: &str) -> Result<String, String> {
+    if text.eq_ignore_ascii_case(health::STREAM) {
+        return Err(format!(
+            "is the stream for heartbeats, which keeps nothing of a record; the template's stream for \
+             records is {DEFAULT_STREAM}"
+        ));
+    }
     let is_word = |it: char| it.is_ascii_alphanumeric() || matches!(it, '_' | '-');
     let table = text.strip_prefix("Custom-").unwrap_or_default();
     (!table.is_empty() && table.chars().all(is_word))
@@ -279,6 +286,11 @@ mod tests {
             ("DCR_STREAM", "Auth0AM_CL", "is not a stream's name"),
             ("DCR_STREAM", "Custom-a/../b", "is not a stream's name"),
             ("DCR_STREAM", "Custom-", "is not a stream's name"),
+            (
+                "DCR_STREAM",
+                "Custom-Auth0AMHealth_CL",
+                "is the stream for heartbeats",
+            ),
         ] {
             let error = read(&[(setting, value)]).err().unwrap().to_string();
             assert!(error.contains(&format!("{setting} {problem}")), "{error}");

@@ -565,6 +565,25 @@ async fn a_success_that_is_not_the_services_own_is_none() {
     world.assert_all_landed_once();
 }
 
+/// The rule would take them with success, and drop every column.
+#[tokio::test]
+async fn no_record_goes_to_the_stream_of_heartbeats() {
+    for stream in ["Custom-Auth0AMHealth_CL", "Custom-auth0amhealth_cl"] {
+        let mut world = world_with(10).await;
+        world.set("DCR_STREAM", stream);
+        for command in ["check", "poll"] {
+            let ran = world.command(&[command]).await;
+            assert_eq!(ran.code(), 2, "{ran:?}");
+            let told = [&*ran.stdout, &*ran.stderr].concat();
+            assert!(
+                told.contains("DCR_STREAM is the stream for heartbeats"),
+                "{ran:?}"
+            );
+        }
+        assert_eq!(world.rule.requests(), 0);
+    }
+}
+
 #[tokio::test]
 async fn check_finds_the_rule_in_order_and_stores_nothing() {
     let world = world_with(10).await;
