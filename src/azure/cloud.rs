@@ -33,6 +33,8 @@ pub(crate) const PUBLIC: Cloud = Cloud {
     authority: "https://login.microsoftonline.com",
     query: "https://api.loganalytics.io",
 };
+/// A newer name of the authority of China's cloud.
+const NEWER_AUTHORITY: &str = "https://login.partner.microsoftonline.cn";
 /// A newer address for queries in [`PUBLIC`], which takes the same tokens.
 const NEWER_QUERY: &str = "https://api.loganalytics.azure.com";
 const CLOUDS: [Cloud; 3] = [
@@ -150,7 +152,8 @@ pub(crate) fn blob_service(url: &Url) -> &'static Cloud {
 pub(crate) fn authority(text: &str) -> Result<Url, String> {
     let is_known = |url: &Url| {
         let origin = url.as_str().trim_end_matches('/');
-        is_loopback(url) || CLOUDS.iter().any(|it| it.authority == origin)
+        let is_of_cloud = CLOUDS.iter().any(|it| it.authority == origin);
+        is_loopback(url) || is_of_cloud || origin == NEWER_AUTHORITY
     };
     let url = origin(text).filter(is_secure).filter(is_known);
     url.ok_or_else(|| "must be https://login.microsoftonline.com or that of another cloud".into())

@@ -242,6 +242,20 @@ mod tests {
             problem(&[("AZURE_CLIENT_SECRET", "")])
                 .contains("DCR_ENDPOINT needs a managed identity, and there is none here")
         );
+        // China's has two names, and Microsoft's pages name either.
+        for host in [
+            "https://login.chinacloudapi.cn",
+            "https://login.partner.microsoftonline.cn/",
+        ] {
+            let read = read(&[&application[..], &[("AZURE_AUTHORITY_HOST", host)]].concat());
+            let Principal::Application { authority, .. } = read.unwrap().principal else {
+                panic!("another principal");
+            };
+            assert_eq!(
+                authority.as_str().trim_end_matches('/'),
+                host.trim_end_matches('/')
+            );
+        }
         for host in ["https://evil.example", "http://login.microsoftonline.com"] {
             assert!(
                 problem(&[("AZURE_AUTHORITY_HOST", host)]).contains("AZURE_AUTHORITY_HOST must be")
