@@ -109,15 +109,17 @@ fn build(reader: &mut Reader, tools: &Tools) -> Option<Box<dyn Destination>> {
             .map(|it| Pattern::parse(it).ok())
             .collect(),
     };
-    let endpoint = endpoint?;
     let publisher = if has_key {
         Publisher::Key(key?)
     } else {
-        let principal = principal(reader, "EVENT_GRID_ENDPOINT", endpoint.cloud)?;
+        // Read also without an endpoint, so that all problems are told together.
+        let cloud = endpoint.as_ref().map_or(&cloud::PUBLIC, |it| it.cloud);
+        let principal = principal(reader, "EVENT_GRID_ENDPOINT", cloud)?;
         let (http, clock) = (tools.http.clone(), tools.clock.clone());
         Publisher::Identity(Identity::new(http, principal, RESOURCE, clock).into())
     };
     let (http, jitter) = (tools.http.clone(), tools.jitter.clone());
+    let endpoint = endpoint?;
     Some(Box::new(EventGrid {
         topic: Topic::new(endpoint.url, endpoint.kind, publisher, http, jitter),
         envelope: Envelope {

@@ -82,8 +82,10 @@ fn settings(reader: &mut Reader) -> Option<RuleSettings> {
         dcr_immutable_id,
     );
     let name = reader.or_default("DCR_STREAM", DEFAULT_STREAM, dcr_stream);
-    let (endpoint, cloud) = endpoint?;
+    // Read in any case, so that all problems are told together.
+    let cloud = endpoint.as_ref().map_or(&cloud::PUBLIC, |it| it.1);
     let principal = principal(reader, "DCR_ENDPOINT", cloud);
+    let (endpoint, cloud) = endpoint?;
     Some(RuleSettings {
         stream: Stream {
             endpoint,
@@ -261,6 +263,25 @@ mod tests {
                 problem(&[("AZURE_AUTHORITY_HOST", host)]).contains("AZURE_AUTHORITY_HOST must be")
             );
         }
+    }
+
+    #[test]
+    fn what_is_wrong_with_rule_and_identity_is_told_together() {
+        let problems = |changes: &[(&str, &str)]| {
+            let missing = [("DCR_ENDPOINT", ""), ("DCR_IMMUTABLE_ID", "")];
+            let error = read(&[&missing[..], changes].concat()).err().unwrap();
+            let lines = error.lines();
+            let settings = lines.map(|it| it.split(' ').next().unwrap_or_default().to_owned());
+            settings.collect::<Vec<_>>()
+        };
+        let rule = ["DCR_ENDPOINT", "DCR_IMMUTABLE_ID"];
+        assert_eq!(problems(&[]), rule);
+        assert_eq!(problems(&[("IDENTITY_ENDPOINT", "")]), rule);
+        let application = ["AZURE_TENANT_ID", "AZURE_CLIENT_ID"];
+        assert_eq!(
+            problems(&[("AZURE_CLIENT_SECRET", "hunter2")]),
+            [rule, application].concat()
+        );
     }
 
     #[test]

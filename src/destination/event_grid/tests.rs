@@ -219,6 +219,21 @@ fn a_key_goes_to_a_topic_and_nowhere_else() {
 }
 
 #[test]
+fn what_is_wrong_with_topic_and_identity_is_told_together() {
+    let problem = problem(&[
+        ("EVENT_GRID_ENDPOINT", ""),
+        ("EVENT_GRID_KEY", ""),
+        ("AZURE_CLIENT_SECRET", "hunter2"),
+    ]);
+    for setting in ["EVENT_GRID_ENDPOINT", "AZURE_TENANT_ID", "AZURE_CLIENT_ID"] {
+        assert!(
+            problem.contains(&format!("{setting} is missing")),
+            "{problem}"
+        );
+    }
+}
+
+#[test]
 fn every_bad_setting_is_named() {
     for (setting, value, telling) in [
         ("EVENT_GRID_ENDPOINT", "", "is missing: the endpoint"),
