@@ -26,6 +26,12 @@ use crate::net::token::{self, AccessToken, TokenCache};
 /// The API version of the platform's endpoint.
 const ENDPOINT_VERSION: &str = "2019-08-01";
 
+/// How the errors of Entra ID begin, which the platform passes on in several forms. It uses 400 for some
+/// of them, and also for an identity that is not there.
+const ENTRA_ID: &str = "AADSTS";
+/// What such an error holds if the tenant does not know what the token is for.
+const UNKNOWN_SERVICE: [&str; 3] = ["AADSTS500011:", "AADSTS50001:", "invalid_resource"];
+
 /// The identity of this program.
 #[derive(Clone, Debug)]
 pub(crate) enum Principal {
@@ -309,10 +315,12 @@ impl Identity {
         match &self.principal {
             Principal::Managed { header, .. } => {
                 let said = answer.excerpt(&[header]);
-                if is_about_service(answer) {
+                let body = String::from_utf8_lossy(&answer.body);
+                if UNKNOWN_SERVICE.iter().any(|it| body.contains(it)) {
                     return IdentityError::UnknownService { resource, said };
                 }
-                if status == StatusCode::BAD_REQUEST {
+                // Entra ID answers only to an identity that is there.
+                if status == StatusCode::BAD_REQUEST && !body.contains(ENTRA_ID) {
                     return IdentityError::NoIdentity { said };
                 }
                 IdentityError::NotReady {
@@ -359,15 +367,6 @@ pub(crate) fn is_unauthorized(answer: &Answer) -> bool {
     answer.status == StatusCode::UNAUTHORIZED
 }
 
-/// Whether the platform passes on that Entra ID does not know the service. It uses 400 for that too,
-/// and several forms.
-fn is_about_service(answer: &Answer) -> bool {
-    let body = String::from_utf8_lossy(&answer.body);
-    ["AADSTS500011", "invalid_resource"]
-        .iter()
-        .any(|it| body.contains(it))
-}
-
 /// What to do about an error of Entra ID.
 ///
 /// <https://learn.microsoft.com/entra/identity-platform/reference-error-codes>
@@ -385,7 +384,7 @@ fn hint(codes: &[u32]) -> &'static str {
             "; check that AZURE_TENANT_ID is a tenant of the service's cloud, and that \
              AZURE_AUTHORITY_HOST is blank or of that cloud"
         }
-        [500_011, ..] => {
+        [50_001 | 500_011, ..] => {
             "; check that AZURE_TENANT_ID is a tenant of the service's cloud, and the setting that \
              names the service"
         }

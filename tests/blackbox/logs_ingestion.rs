@@ -341,6 +341,26 @@ async fn an_identity_whose_tenant_does_not_know_the_service_is_not_told_to_turn_
     world.assert_all_landed_once();
 }
 
+/// Entra ID answers only to an identity that is there.
+#[tokio::test]
+async fn an_identity_that_entra_id_refuses_is_not_told_to_turn_itself_on() {
+    let world = world_with(10).await;
+    for said in [
+        "AADSTS501051: Application 'x'(auth0) is not assigned to a role for the application 'y'(z).",
+        "AADSTS500014: The service principal for resource 'y' is disabled.",
+        "AADSTS50001: The application named https://monitor.azure.com was not found in the tenant.",
+    ] {
+        let body = json!({"statusCode": 400, "message": said}).to_string();
+        world.identity.fail([Fault::answer(400, &body)]);
+        let ran = world.command(&["check"]).await;
+        assert_eq!(ran.code(), 1, "{ran:?}");
+        assert!(ran.stdout.contains(said), "{ran:?}");
+        assert!(!ran.stdout.contains("system-assigned"), "{ran:?}");
+    }
+    world.poll().await;
+    world.assert_all_landed_once();
+}
+
 #[tokio::test]
 async fn an_identity_assigned_by_the_user_is_asked_for_by_its_client_id() {
     let mut world = world_with(10).await;
