@@ -9,7 +9,7 @@ use chrono::{DateTime, Utc};
 use tracing::warn;
 
 use super::{App, Layers, Problems, Purpose};
-use crate::destination::{Destination, Heartbeats, KINDS, Kind};
+use crate::destination::{Destination, Heartbeats, KINDS, Kind, Probe};
 use crate::error::with_causes;
 use crate::health::State;
 use crate::net::retry::Deadline;
@@ -81,6 +81,12 @@ impl App {
             tenant,
             table: tables.next()?,
         })
+    }
+
+    /// Tests whether heartbeats would be accepted, without storing one; `None` if none are sent, or if
+    /// the test of the destination shows that too.
+    pub(crate) async fn probe_heartbeats(&self, deadline: Deadline) -> Option<Probe> {
+        self.heartbeat_sink()?.table.probe(deadline).await
     }
 }
 

@@ -143,6 +143,9 @@ async fn try_all(app: &App, layers: &Layers) -> Vec<Verdict> {
             note(pipeline.name, problem);
         }
     }
+    if let Some(probe) = app.probe_heartbeats(deadline()).await {
+        note("heartbeat", heartbeat(probe));
+    }
     if let Some(problem) = layers.without_pseudonyms() {
         note("pseudonyms", (Verdict::Doubtful, problem));
     }
@@ -330,6 +333,19 @@ async fn destination(pipeline: &Pipeline) -> (Verdict, String) {
         Probe::Works(text) => (Verdict::Works, text),
         Probe::NotTried(text) => (Verdict::NotTried, text),
         Probe::Fails(error) => (Verdict::Fails, with_causes(&*error)),
+    }
+}
+
+/// Whether heartbeats can be sent. If they cannot, that fails no run.
+fn heartbeat(probe: Probe) -> (Verdict, String) {
+    match probe {
+        Probe::Works(text) => (Verdict::Works, text),
+        Probe::NotTried(text) => (Verdict::NotTried, text),
+        Probe::Fails(error) => {
+            let why = with_causes(&*error);
+            let text = format!("no heartbeat can be sent: {why}");
+            (Verdict::Doubtful, text)
+        }
     }
 }
 

@@ -160,18 +160,24 @@ impl Destination for LogsIngestion {
         Some(self)
     }
 
-    /// Posts an empty list, which stores nothing. How the service responds to it is not documented.
     fn probe(&self, deadline: Deadline) -> BoxFuture<'_, Probe> {
-        Box::pin(async move {
-            match self.stream.post(&json_list::whole(&[]), deadline).await {
-                Ok(()) => Probe::Works("the rule accepted an empty post".into()),
-                Err(error) if error.error.is_about_content() => Probe::NotTried(format!(
-                    "the rule does not take an empty post, so the rest was not tried; the first \
-                     run will show it ({error})"
-                )),
-                Err(error) => Probe::Fails(error.into()),
-            }
-        })
+        Box::pin(probe(
+            &self.stream,
+            "the rule accepted an empty post",
+            deadline,
+        ))
+    }
+}
+
+/// Posts an empty list, which stores nothing. How the service responds to it is not documented.
+async fn probe(stream: &RuleClient, success: &str, deadline: Deadline) -> Probe {
+    match stream.post(&json_list::whole(&[]), deadline).await {
+        Ok(()) => Probe::Works(success.to_owned()),
+        Err(error) if error.error.is_about_content() => Probe::NotTried(format!(
+            "the rule does not take an empty post, so the rest was not tried; the first run will \
+             show it ({error})"
+        )),
+        Err(error) => Probe::Fails(error.into()),
     }
 }
 
@@ -184,6 +190,12 @@ impl Heartbeats for LogsIngestion {
         let row = health::row(heartbeat, Api::LogsIngestion).into();
         let post = json_list::whole(&[row]);
         Box::pin(async move { Ok(self.health.post(&post, deadline).await?) })
+    }
+
+    /// The rule may have the stream for records only.
+    fn probe(&self, deadline: Deadline) -> BoxFuture<'_, Option<Probe>> {
+        let success = "the rule accepted an empty post to the stream for heartbeats";
+        Box::pin(async move { Some(probe(&self.health, success, deadline).await) })
     }
 }
 

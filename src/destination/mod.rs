@@ -323,6 +323,12 @@ pub(crate) trait Heartbeats: Send + Sync {
         heartbeat: &Heartbeat,
         deadline: Deadline,
     ) -> BoxFuture<'a, Result<(), BoxError>>;
+
+    /// Tests whether a heartbeat would be accepted, without storing one. `None` if the
+    /// [test of deliveries](Destination::probe) shows that too.
+    fn probe(&self, _deadline: Deadline) -> BoxFuture<'_, Option<Probe>> {
+        Box::pin(async { None })
+    }
 }
 
 /// Records that a destination stored and can read back, by the hour in which Auth0 stored them.

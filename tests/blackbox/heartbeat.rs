@@ -207,3 +207,41 @@ async fn without_a_way_into_a_workspace_it_is_a_bad_setting() {
     world.deliver_to(&[Sink::Archive, Sink::LogAnalytics]);
     assert_eq!(world.command(&["check"]).await.code(), 0);
 }
+
+/// An alert may rest on heartbeats, and only a warning of each run tells that none arrives.
+#[tokio::test]
+async fn check_tries_the_stream_of_heartbeats_and_stores_nothing() {
+    let mut world = world(Sink::LogsIngestion).await;
+    let check = async |world: &World| {
+        let ran = world.command(&["check"]).await;
+        assert_eq!(ran.code(), 0, "{ran:?}");
+        ran.stdout
+    };
+    let good =
+        "ok         heartbeat: the rule accepted an empty post to the stream for heartbeats\n";
+    let told = check(&world).await;
+    assert!(told.contains(good), "{told}");
+
+    let wants_more = r#"{"error":{"code":"InvalidPayload","message":"The list is empty."}}"#;
+    world
+        .rule
+        .fail([Fault::None, Fault::answer(400, wants_more)]);
+    let told = check(&world).await;
+    assert!(told.contains("\nnot tried  heartbeat: "), "{told}");
+
+    world.rule.forget_stream(TABLE);
+    let told = check(&world).await;
+    let begin = "\nwarning    heartbeat: no heartbeat can be sent: the rule ";
+    assert!(told.contains(begin), "{told}");
+    for text in [
+        "has no stream Custom-Auth0AMHealth_CL: ",
+        "deploy the template again",
+    ] {
+        assert!(told.contains(text), "{told}");
+    }
+    assert!(beats(&world).is_empty() && world.rule.stored() == 0);
+
+    world.set("HEARTBEAT", "off");
+    let told = check(&world).await;
+    assert!(!told.contains("heartbeat"), "{told}");
+}
