@@ -343,8 +343,8 @@ fn heartbeat(probe: Probe) -> (Verdict, String) {
         Probe::NotTried(text) => (Verdict::NotTried, text),
         Probe::Fails(error) => {
             let why = with_causes(&*error);
-            let text = format!("no heartbeat can be sent: {why}");
-            (Verdict::Doubtful, text)
+            let problem = format!("no heartbeat can be sent: {why}");
+            (Verdict::Doubtful, problem)
         }
     }
 }
