@@ -90,6 +90,7 @@ async fn a_record_that_auth0_shows_and_does_not_send_is_told_of_and_delivered_wh
         r#"{"error":"Internal","message":"try again"}"#.to_owned(),
         "[]".to_owned(),
         record(minutes_ago(10)).to_string(),
+        json!({"log_id": "another", "date": minutes_ago(10), "type": "s"}).to_string(),
     ] {
         let world = world().await;
         add(&world, "900", 20, 20);

@@ -206,3 +206,41 @@ async fn what_was_stored_late_in_the_last_hour_that_is_read_is_compared_and_late
     let found = audited(&ran);
     assert_eq!(total(&found)[..4], [2, 2, 0, 0].map(Some), "{found}");
 }
+
+#[tokio::test]
+async fn what_auth0_has_no_more_is_no_surplus_of_a_stretch_that_begins_after_it_in_the_same_hour() {
+    let world = archived().await;
+    let hour = this_hour() - TimeDelta::hours(2);
+    let at = |minutes| hour + TimeDelta::minutes(minutes);
+    for minutes in [5, 30] {
+        add(&world, at(minutes));
+    }
+    world.poll().await;
+    world.tenant.expire_before(at(20));
+    for (from, surplus) in [(at(0), 1), (at(25), 0)] {
+        let ran = audit_of(&world, &from.to_rfc3339(), &at(50).to_rfc3339()).await;
+        assert_eq!(ran.code(), 0, "{from}: {ran:?}");
+        let found = audited(&ran);
+        assert_eq!(total(&found)[..4], [1, 1, 0, surplus].map(Some), "{found}");
+    }
+}
+
+/// Rows bear the name that the tenant had when they were written.
+#[tokio::test]
+async fn a_row_of_a_name_that_the_tenant_had_before_is_surplus_too() {
+    let (mut world, _api) = world(Sink::LogAnalytics).await;
+    world.set("START_FROM", "4h");
+    let hour = this_hour() - TimeDelta::hours(2);
+    let at = |minutes| hour + TimeDelta::minutes(minutes);
+    for (minutes, name) in [(5, "acme-old"), (30, "acme-old"), (60, "acme")] {
+        let date = at(minutes);
+        let record = json!({"date": date, "type": "s", "tenant_name": name});
+        world.tenant.add(record, date);
+    }
+    world.poll().await;
+    world.tenant.expire_before(at(20));
+    let ran = audit_of(&world, &hour.to_rfc3339(), &at(50).to_rfc3339()).await;
+    assert_eq!(ran.code(), 0, "{ran:?}");
+    let found = audited(&ran);
+    assert_eq!(total(&found)[..4], [1, 1, 0, 1].map(Some), "{found}");
+}
