@@ -5,6 +5,7 @@
 //! chooses the dates.
 
 mod beginning;
+mod beyond;
 mod ending;
 mod gap;
 mod ids;

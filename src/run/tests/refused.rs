@@ -3,7 +3,7 @@
 use super::*;
 
 /// Makes the destination refuse the records at these indices.
-fn refuse(world: &World, places: impl IntoIterator<Item = usize>) -> Vec<String> {
+pub fn refuse(world: &World, places: impl IntoIterator<Item = usize>) -> Vec<String> {
     let ids: Vec<LogId> = world.state().records.keys().cloned().collect();
     let refused: BTreeSet<LogId> = places.into_iter().map(|place| ids[place].clone()).collect();
     let letters = refused
@@ -15,7 +15,7 @@ fn refuse(world: &World, places: impl IntoIterator<Item = usize>) -> Vec<String>
 }
 
 /// Asserts that all records but these landed, each once.
-async fn assert_landed_but(world: &World, letters: &[String]) {
+pub async fn assert_landed_but(world: &World, letters: &[String]) {
     assert_eq!(world.dead_letters().await, letters);
     let mut landed = world.landed();
     landed.extend(
@@ -307,7 +307,7 @@ async fn a_few_good_records_among_many_bad_ones_are_found_in_one_run_or_the_next
 }
 
 /// Makes a run each minute until one reaches the end of the log. Returns the number of runs.
-async fn run_to_the_end(world: &World) -> usize {
+pub async fn run_to_the_end(world: &World) -> usize {
     for count in 1..100 {
         let report = world.run().await;
         if report.caught_up {

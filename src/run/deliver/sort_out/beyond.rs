@@ -17,7 +17,8 @@ use crate::record::{LogId, Page, Record, Source, SourceError};
 use crate::run::deliver::Delivering;
 use crate::run::{DeadLetters, Handled, Ledger, RunError, Stop};
 
-/// Pages from which one record each is tried.
+/// Places in the log at which one record each is tried, and pages that are read one after the other to
+/// see whether few records are all that there are.
 const PAGES: u32 = 10;
 /// Internal failures of the service, over one record each, after which it is assumed to fail over
 /// everything.
@@ -103,26 +104,32 @@ impl<S: Source, A: DeadLetters, L: Ledger> Delivering<'_, S, A, L> {
         // `open`: records read that may be tried. `is_whole`: these are all that there are up to this
         // place.
         let (mut open, mut is_whole) = (0, true);
-        for number in 0..PAGES {
+        let (mut number, mut next_pages) = (0, 0);
+        loop {
             let is_time_up = self.active.reading.is_over() || *self.active.run.stopping.borrow();
-            let is_few = is_whole && (1..=SAMPLE).contains(&open);
+            // The next page may show that these few are all. They may also be followed by any number
+            // of records that are left out, so this does not go on for ever.
+            let is_few = is_whole && (1..=SAMPLE).contains(&open) && next_pages < PAGES;
+            let is_first = number == 0;
             let place = if is_few {
+                next_pages += 1;
                 places.page.clone()
             } else {
-                places.number(number)
+                number += 1;
+                places.number(number - 1)
             };
             let Some(place) = place.filter(|_| !is_time_up) else {
                 return Ok(Beyond::NoneAccepted);
             };
             let page = match self.page_after(&place).await {
                 Ok(page) => page,
-                Err(SourceError::Rejected(_)) if number > 0 && places.takes_times => {
+                Err(SourceError::Rejected(_)) if !is_first && places.takes_times => {
                     places.takes_times = false;
                     continue;
                 }
                 Err(_) => return Ok(Beyond::NoneAccepted),
             };
-            is_whole &= number == 0 || places.page.as_ref() == Some(&place);
+            is_whole &= is_first || places.page.as_ref() == Some(&place);
             let last = page.records.iter().map(|it| &it.log_id).max().cloned();
             // There are no newer records.
             let is_end = page.is_last || last.is_none() && page.misfits.is_empty();
@@ -135,7 +142,10 @@ impl<S: Source, A: DeadLetters, L: Ledger> Delivering<'_, S, A, L> {
             if is_end {
                 break;
             }
-            is_whole &= number + 1 < PAGES;
+            if number >= PAGES {
+                is_whole = false;
+                break;
+            }
         }
         Ok(if is_whole || open == 0 && tried.failures == 0 {
             Beyond::Few(open)
