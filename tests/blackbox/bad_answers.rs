@@ -404,6 +404,35 @@ async fn a_permission_that_is_granted_later_counts_from_the_next_run_on() {
 }
 
 #[tokio::test]
+async fn a_new_token_is_asked_for_after_a_403_only_where_that_is_about_the_permission() {
+    let mut process = Process::start(Sink::LogAnalytics).await;
+    for (answer, told, tokens) in [
+        (
+            r#"{"statusCode":403,"message":"Not for this plan","errorCode":"operation_not_supported"}"#,
+            "Not for this plan",
+            1,
+        ),
+        (
+            "<!DOCTYPE html><title>Attention Required!</title>",
+            "Attention Required!",
+            1,
+        ),
+        (
+            r#"{"statusCode":403,"message":"Insufficient scope","errorCode":"insufficient_scope"}"#,
+            "Insufficient scope",
+            2,
+        ),
+    ] {
+        process.add(3);
+        process.world.tenant.fail_logs([Fault::answer(403, answer)]);
+        let report = process.run(answer).await;
+        assert_error(&report, answer, told);
+        process.good_run(3).await;
+        assert_eq!(process.world.tenant.token_requests(), tokens, "{answer}");
+    }
+}
+
+#[tokio::test]
 async fn whatever_a_token_s_life_is_said_to_be_it_is_used_for_more_than_one_page() {
     for life in [
         "86400",

@@ -327,6 +327,26 @@ async fn what_set_takes_the_place_of_is_kept_where_it_is_no_checkpoint() {
 }
 
 #[tokio::test]
+async fn where_what_set_has_written_is_lost_reading_goes_on_with_what_it_took_the_place_of() {
+    let world = World::start().await;
+    for minutes in [50, 40] {
+        world
+            .tenant
+            .generate(5, minutes_ago(minutes), minutes_ago(minutes - 5));
+        world.poll().await;
+    }
+    let set = world
+        .command(&["checkpoint", "set", "--from", "oldest"])
+        .await;
+    assert_eq!(set.code(), 0, "{set:?}");
+    fs::write(world.checkpoint_file(Sink::LogAnalytics), "{").unwrap();
+    let ran = world.command(&["poll"]).await;
+    assert!(ran.stderr.contains("cannot be used"), "{ran:?}");
+    assert_eq!(numbers(&ran.report(), ["delivered"]), [0], "{ran:?}");
+    world.assert_all_landed_once();
+}
+
+#[tokio::test]
 async fn advice_to_set_a_checkpoint_is_for_the_one_that_needs_it() {
     let mut world = World::start().await;
     world.tenant.generate(10, minutes_ago(50), minutes_ago(5));
