@@ -20,10 +20,11 @@ fn record(date: chrono::DateTime<chrono::Utc>) -> Value {
     json!({"date": date, "type": "s"})
 }
 
-const ALL: [SyntheticIds; 3] = [
+const ALL: [SyntheticIds; 4] = [
     SyntheticIds::Taken,
     SyntheticIds::Rejected,
     SyntheticIds::Ignored,
+    SyntheticIds::Unheeded,
 ];
 
 /// Adds a realistic window: just before it and just within it, the order of records by id is not
