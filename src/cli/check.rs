@@ -164,7 +164,7 @@ async fn beginning(
     match checkpoints.peek(now, deadline()).await {
         Ok(Some(peeked)) => {
             checkpoints.warn_of(&peeked);
-            let ahead = ahead(app, layers, pipeline, peeked.checkpoint, newest).await?;
+            let ahead = ahead(app, layers, pipeline, &peeked.checkpoint, newest).await?;
             Some((Verdict::Fails, ahead))
         }
         Ok(None) => {
@@ -183,10 +183,9 @@ async fn ahead(
     app: &App,
     layers: &Layers,
     pipeline: &Pipeline,
-    mut checkpoint: Checkpoint,
+    checkpoint: &Checkpoint,
     newest: Option<&Record>,
 ) -> Option<String> {
-    layers.begin(&mut checkpoint);
     let begin = checkpoint.position();
     if let Some(future) = BeginsLater::find(&begin, &pipeline.label, layers.now()) {
         return Some(future.to_string());
