@@ -53,12 +53,8 @@ pub(crate) async fn first_page(
             // a lower bound.
             Ok(found) if found.records.is_empty() && found.misfits.is_empty() => {}
             Err(error)
-                if matches!(
-                    error.error,
-                    LogsError::BadRequest { .. }
-                        | LogsError::NoProgress { .. }
-                        | LogsError::NotHeeded { .. }
-                ) => {}
+                if Forward::is_rejected(&error)
+                    || matches!(error.error, LogsError::NoProgress { .. }) => {}
             result => return result,
         }
     }

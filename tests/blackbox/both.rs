@@ -94,6 +94,7 @@ async fn a_first_window_is_delivered_whole_to_both_whatever_the_tenant_makes_of_
     for synthetic_ids in [
         SyntheticIds::Taken,
         SyntheticIds::Rejected,
+        SyntheticIds::NotFound,
         SyntheticIds::Ignored,
     ] {
         let mut world = World::with(simulator::tenant::Options {

@@ -99,6 +99,7 @@ async fn a_replay_reads_side_by_side_and_little_beyond_its_end() {
 async fn where_made_up_ids_are_not_taken_one_page_is_read_after_the_other() {
     for synthetic_ids in [
         SyntheticIds::Rejected,
+        SyntheticIds::NotFound,
         SyntheticIds::Ignored,
         SyntheticIds::Unheeded,
     ] {

@@ -305,6 +305,7 @@ async fn a_prefix_below_all_others_is_found_although_newer_records_hide_it() {
         SyntheticIds::Taken,
         SyntheticIds::Ignored,
         SyntheticIds::Rejected,
+        SyntheticIds::NotFound,
         SyntheticIds::Unheeded,
     ] {
         let world = with_hidden(towards(synthetic_ids), 150).await;
@@ -342,6 +343,7 @@ async fn it_is_found_by_search_although_a_page_of_it_has_fewer_records_than_ther
 async fn a_first_run_reads_all_where_an_id_that_is_none_of_a_record_is_not_heeded() {
     for synthetic_ids in [
         SyntheticIds::Rejected,
+        SyntheticIds::NotFound,
         SyntheticIds::Ignored,
         SyntheticIds::Unheeded,
     ] {

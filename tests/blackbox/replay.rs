@@ -289,10 +289,11 @@ async fn a_stretch_between_two_ids_is_read_although_a_page_of_a_larger_prefix_co
 }
 
 /// How a tenant may treat an id that it never issued.
-const WAYS: [SyntheticIds; 4] = [
+const WAYS: [SyntheticIds; 5] = [
     SyntheticIds::Unheeded,
     SyntheticIds::Ignored,
     SyntheticIds::Rejected,
+    SyntheticIds::NotFound,
     SyntheticIds::Taken,
 ];
 

@@ -20,9 +20,10 @@ fn record(date: chrono::DateTime<chrono::Utc>) -> Value {
     json!({"date": date, "type": "s"})
 }
 
-const ALL: [SyntheticIds; 4] = [
+const ALL: [SyntheticIds; 5] = [
     SyntheticIds::Taken,
     SyntheticIds::Rejected,
+    SyntheticIds::NotFound,
     SyntheticIds::Ignored,
     SyntheticIds::Unheeded,
 ];

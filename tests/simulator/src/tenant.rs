@@ -33,6 +33,8 @@ pub enum SyntheticIds {
     Taken,
     /// Answers 400, as for an expired id.
     Rejected,
+    /// Answers 404.
+    NotFound,
     /// Answers an empty page.
     Ignored,
     /// Answers the newest records, as if there were no id.

@@ -201,8 +201,14 @@ impl Inner {
     }
 
     fn is_not_found(&self, log: &Log, from: &str) -> bool {
-        let is_expired = log.issued.contains(from) && !log.records.contains_key(from);
-        is_expired && self.options.expired_ids == ExpiredIds::NotFound
+        if log.records.contains_key(from) {
+            return false;
+        }
+        if log.issued.contains(from) {
+            self.options.expired_ids == ExpiredIds::NotFound
+        } else {
+            self.options.synthetic_ids == SyntheticIds::NotFound
+        }
     }
 
     fn checkpoint(
