@@ -10,15 +10,15 @@ use futures_util::future::BoxFuture;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
-/// The interval at which a pipeline runs again while others are in their first run: that of the timer.
+/// The interval at which a pipeline runs again while others are at work: that of the timer.
 const EVERY: Duration = Duration::from_mins(1);
 /// The minimum time left for which another run is worth starting.
 const SHORTEST: Duration = Duration::from_secs(20);
 
 /// The rounds of one invocation.
 pub(super) struct Rounds {
-    /// The number of first runs that have not ended.
-    first: Arc<watch::Sender<usize>>,
+    /// The number of runs that have not ended.
+    at_work: Arc<watch::Sender<usize>>,
     /// When all runs have to end; `None` if there is only one round.
     end: Option<Instant>,
 }
@@ -27,7 +27,7 @@ impl Rounds {
     /// One run per pipeline.
     pub fn one() -> Self {
         Self {
-            first: Arc::default(),
+            at_work: Arc::default(),
             end: None,
         }
     }
@@ -42,18 +42,24 @@ impl Rounds {
 
     /// Must be called for each pipeline before the first one runs.
     pub fn begin(&self) -> Round {
-        self.first.send_modify(|it| *it += 1);
         Round {
-            first: First(Arc::clone(&self.first)),
+            first: AtWork::begin(&self.at_work),
             end: self.end,
         }
     }
 }
 
-/// A first run that has not ended.
-struct First(Arc<watch::Sender<usize>>);
+/// A run that has not ended.
+struct AtWork(Arc<watch::Sender<usize>>);
 
-impl Drop for First {
+impl AtWork {
+    fn begin(at_work: &Arc<watch::Sender<usize>>) -> Self {
+        at_work.send_modify(|it| *it += 1);
+        Self(Arc::clone(at_work))
+    }
+}
+
+impl Drop for AtWork {
     fn drop(&mut self) {
         self.0.send_modify(|it| *it -= 1);
     }
@@ -61,13 +67,13 @@ impl Drop for First {
 
 /// The rounds of one pipeline.
 pub(super) struct Round {
-    first: First,
+    first: AtWork,
     end: Option<Instant>,
 }
 
 impl Round {
-    /// Runs once with this budget, then each minute while another pipeline is in its first run and
-    /// time is left. Returns the result of each run.
+    /// Runs once with this budget, then each minute while another pipeline is at work and time is left.
+    /// Returns the result of each run.
     pub async fn repeat<'a, T>(
         self,
         budget: Duration,
@@ -76,7 +82,8 @@ impl Round {
     ) -> Vec<T> {
         let mut began = Instant::now();
         let mut done = vec![run(budget).await];
-        let mut first = self.first.0.subscribe();
+        let all = Arc::clone(&self.first.0);
+        let mut at_work = all.subscribe();
         drop(self.first);
         let Some(end) = self.end else {
             return done;
@@ -85,7 +92,7 @@ impl Round {
             let next = (began + EVERY).max(Instant::now());
             tokio::select! {
                 biased;
-                _ = first.wait_for(|it| *it == 0) => return done,
+                _ = at_work.wait_for(|it| *it == 0) => return done,
                 () = sleep_until(next) => {}
             }
             began = Instant::now();
@@ -93,6 +100,8 @@ impl Round {
             if left < SHORTEST || *stopping.borrow() {
                 return done;
             }
+            // What hangs only now is not to delay the others either.
+            let _at_work = AtWork::begin(&all);
             done.push(run(left.min(budget)).await);
         }
     }
@@ -109,11 +118,23 @@ mod tests {
     /// Simulates an invocation whose runs take this many seconds each. Returns the seconds at which
     /// each one began.
     async fn play(rounds: &Rounds, budget: u64, runs: &[u64], is_stopping: bool) -> Vec<Vec<u64>> {
+        let runs: Vec<_> = runs.iter().map(|seconds| vec![*seconds]).collect();
+        play_each(rounds, budget, &runs, is_stopping).await
+    }
+
+    /// The same, with the seconds of each run of a pipeline, of which the last are those of all that
+    /// follow.
+    async fn play_each(
+        rounds: &Rounds,
+        budget: u64,
+        runs: &[Vec<u64>],
+        is_stopping: bool,
+    ) -> Vec<Vec<u64>> {
         let start = Instant::now();
         let stopping = watch::channel(is_stopping).1;
         let begun: Vec<_> = runs
             .iter()
-            .map(|seconds| (rounds.begin(), *seconds))
+            .map(|seconds| (rounds.begin(), seconds))
             .collect();
         let played = begun.into_iter().map(|(round, seconds)| {
             let stopping = &stopping;
@@ -121,6 +142,7 @@ mod tests {
                 let mut times = Vec::new();
                 let budget = Duration::from_secs(budget);
                 let run = |budget: Duration| {
+                    let seconds = seconds[times.len().min(seconds.len() - 1)];
                     times.push(start.elapsed().as_secs());
                     let run = tokio::time::sleep(Duration::from_secs(seconds).min(budget));
                     run.map(|()| Report::default()).boxed()
@@ -134,12 +156,24 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn those_that_are_done_run_each_minute_while_another_is_in_its_first_run() {
+    async fn those_that_are_done_run_each_minute_while_another_is_at_work() {
         let rounds = Rounds::within(Duration::from_mins(4));
         let times = play(&rounds, 240, &[1, 230, 70], false).await;
         assert_eq!(
             times,
             [vec![0, 60, 120, 180], vec![0], vec![0, 70, 140, 210]]
+        );
+    }
+
+    /// The first one hangs from its second run on.
+    #[tokio::test(start_paused = true)]
+    async fn they_do_so_while_another_runs_again_as_well() {
+        let rounds = Rounds::within(Duration::from_mins(4));
+        let runs = [vec![1, 240], vec![1], vec![61]];
+        let times = play_each(&rounds, 240, &runs, false).await;
+        assert_eq!(
+            times,
+            [vec![0, 60], vec![0, 60, 120, 180], vec![0, 61, 122, 183]]
         );
     }
 
