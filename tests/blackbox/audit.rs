@@ -320,6 +320,24 @@ async fn an_archive_is_compared_as_well_and_tells_by_its_objects_what_came_late(
     assert_eq!(totals.last().unwrap()[1..], ["4", "4", "0", "0", "1"]);
 }
 
+#[tokio::test]
+async fn an_archive_that_is_named_first_tells_what_came_late_as_well() {
+    let (mut world, _api) = world(Sink::LogAnalytics).await;
+    world.deliver_to(&[Sink::Archive, Sink::LogAnalytics]);
+    world.set("OVERLAP", "1h");
+    let minute = whole_minute_ago(30);
+    for seconds in [0, 20, 40] {
+        add(&world, minute + TimeDelta::seconds(seconds));
+    }
+    assert_eq!(world.command(&["poll"]).await.code(), 0);
+    add(&world, minute + TimeDelta::seconds(10));
+    assert_eq!(world.command(&["poll"]).await.code(), 0);
+    let ran = audit(&world, &["--json"]).await;
+    for found in ran.report()["audits"].as_array().unwrap() {
+        assert_eq!(total(found), [4, 4, 0, 0, 1].map(Some), "{found}");
+    }
+}
+
 /// The archive's objects say nothing about records that its filter leaves out.
 #[tokio::test]
 async fn an_archive_that_does_not_have_all_is_no_witness_of_what_came_late() {

@@ -44,6 +44,27 @@ async fn an_event_holds_the_flat_record_masked() {
     );
 }
 
+/// And not when it was delivered after all.
+#[tokio::test]
+async fn an_event_of_a_dead_letter_happened_when_its_record_did() {
+    let world = world().await;
+    let ids = [20, 10].map(|minutes| {
+        let date = minutes_ago(minutes);
+        world.tenant.add(json!({"date": date, "type": "s"}), date)
+    });
+    world.arrivals().refuse(&ids[0]);
+    let report = world.poll().await;
+    assert_eq!(numbers(&report, ["delivered", "dead_lettered"]), [1, 1]);
+    world.arrivals().relent();
+    let retry = world.command(&["dead-letter", "retry"]).await;
+    assert_eq!(retry.code(), 0, "{retry:?}");
+    let events = events(&world);
+    assert_eq!(events.len(), 2);
+    for event in events {
+        assert_eq!(event["time"], event["data"]["date"]);
+    }
+}
+
 #[tokio::test]
 async fn a_namespace_and_an_identity_do_as_well() {
     for (has_key, is_namespace) in [(true, true), (false, false), (false, true)] {
