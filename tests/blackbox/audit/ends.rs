@@ -107,6 +107,39 @@ async fn an_audit_that_cannot_go_on_says_from_which_hour_on_nothing_is_compared(
     assert!(ran.stderr.contains(&telling), "{ran:?}");
 }
 
+/// Whichever of its requests Auth0 refuses.
+#[tokio::test]
+async fn no_audit_is_good_that_could_not_read_all_of_the_log() {
+    let (mut world, _api) = world(Sink::LogAnalytics).await;
+    world.set("START_FROM", "6h");
+    let this_hour = this_hour();
+    for back in 1..=3 {
+        add(
+            &world,
+            this_hour - TimeDelta::hours(back) + TimeDelta::minutes(5),
+        );
+    }
+    world.poll().await;
+    let from = as_argument(this_hour - TimeDelta::hours(3));
+    let to = as_argument(this_hour);
+    let command = ["audit", "--from", &from, "--to", &to, "--json"];
+    let mut told = 0;
+    for before in 0..12 {
+        let refused = Fault::answer(403, "");
+        let faults = std::iter::repeat_n(Fault::None, before).chain([refused]);
+        world.tenant.fail_logs(faults);
+        let ran = world.command(&command).await;
+        world.tenant.stop_failing();
+        let found = audited(&ran);
+        if ran.code() == 0 {
+            assert_eq!(total(&found)[..3], [3, 3, 0].map(Some), "{before}: {ran:?}");
+        }
+        let telling = "could not be read at Auth0, so neither it nor what follows is compared";
+        told += usize::from(ran.stderr.contains(telling));
+    }
+    assert!(told >= 3, "{told}");
+}
+
 #[tokio::test]
 async fn what_makes_no_sense_is_refused_before_anything_is_asked() {
     let (world, api) = world(Sink::LogAnalytics).await;
