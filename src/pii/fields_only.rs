@@ -9,9 +9,9 @@ use std::borrow::Cow;
 use super::Policy;
 use super::find::Finder;
 use super::found::Found;
-use super::look::{Look, is_simple};
 use super::looks::{is_word, may_name_somebody};
 use super::pieces::{BYTES_OF_ONE, Piece, Reading};
+use super::prefilter::{Prefilter, is_simple};
 use super::search::SHORTEST;
 use super::walk::{Role, Walk};
 use crate::json::{Scanner, Token, unescape_lossy};
@@ -65,7 +65,7 @@ pub(super) fn plain<'t, 'p: 't>(
         return Some(tokens);
     };
     let found = &*room.insert(found);
-    let look = found.look();
+    let prefilter = found.prefilter();
     for part in &parts {
         let token = &mut tokens[part.place];
         if let Reading::Personal(number) = part.reading {
@@ -78,7 +78,7 @@ pub(super) fn plain<'t, 'p: 't>(
             if let Some(new) = found.noted(number) {
                 *token = Token::Text(new);
             }
-        } else if !stays(found, &look, *token, part, glance.is_simple) {
+        } else if !stays(found, &prefilter, *token, part, glance.is_simple) {
             return None;
         }
     }
@@ -160,14 +160,14 @@ fn is_open(policy: &Policy, role: Role) -> bool {
 }
 
 /// Whether a token stays as it is.
-fn stays(found: &Found, look: &Look, token: Token, part: &Part, is_simple: bool) -> bool {
+fn stays(found: &Found, prefilter: &Prefilter, token: Token, part: &Part, is_simple: bool) -> bool {
     let (Token::Key(raw) | Token::Text(raw) | Token::Number(raw)) = token else {
         return false;
     };
     let may_be_in = if is_simple {
-        look.is_in(raw)
+        prefilter.is_in(raw)
     } else {
-        look.may_be_in(raw)
+        prefilter.may_be_in(raw)
     };
     if part.reading == Reading::SaysNothing || part.role == Role::Country || !may_be_in {
         return true;

@@ -6,8 +6,8 @@ use std::collections::HashMap;
 use super::Kind;
 use super::aliases::{Whole, for_each_alias};
 use super::key::{trimmed, user_id_prefix};
-use super::look::Look;
 use super::method::Policy;
+use super::prefilter::Prefilter;
 use super::search::{Index, Needles, folded};
 use crate::redact::MASK;
 
@@ -41,8 +41,8 @@ impl Found<'_> {
     }
 
     /// A quick check that rules the values out for most strings.
-    pub fn look(&self) -> Look {
-        Look::for_values(self.replaced().map(|it| (it.kind, &*it.text)))
+    pub fn prefilter(&self) -> Prefilter {
+        Prefilter::for_values(self.replaced().map(|it| (it.kind, &*it.text)))
     }
 
     /// The index of what is searched for in all other strings.

@@ -7,11 +7,11 @@ use super::Kind;
 use super::fields::{self, Field};
 use super::find::{self, BLOCKED, SEARCH, is_read_on, may_be_blocked};
 use super::found::Found;
-use super::look::Look;
 use super::looks::{CALLS, is_word, kind_by_looks};
 use super::method::{Method, Policy};
 use super::nested::{self, Part};
 use super::pieces::{Piece, Reading, pieces, tokens, written};
+use super::prefilter::Prefilter;
 use super::walk::{Left, Role, Walk};
 use crate::json::{self, MOST_TEXTS, Scanner, Token, unescape_lossy};
 use crate::redact::MASK;
@@ -21,7 +21,7 @@ pub(super) fn rewrite(policy: &Policy, found: &Found, pieces: &mut [Piece]) {
     let mut writer = Writer {
         policy,
         found,
-        look: found.look(),
+        prefilter: found.prefilter(),
         objects: pieces.iter().map(|it| u32::from(it.begins())).sum(),
         users_of_cut: HashSet::new(),
         texts: 0,
@@ -41,7 +41,7 @@ const FIRST_OF_CUT: u32 = u32::MAX / 4 * 3;
 struct Writer<'f> {
     policy: &'f Policy,
     found: &'f Found<'f>,
-    look: Look,
+    prefilter: Prefilter,
     /// How many objects and lists were read: counted as in the first pass.
     objects: u32,
     /// The numbers of the objects about users in the JSON that is being written and was cut.
@@ -204,7 +204,7 @@ impl Writer<'_> {
 
     /// The replacement of the name of a field, if there is one.
     fn key(&self, raw: &str) -> Option<String> {
-        if !self.look.may_be_in(raw) {
+        if !self.prefilter.may_be_in(raw) {
             return None;
         }
         let name = unescape_lossy(raw);
@@ -216,7 +216,7 @@ impl Writer<'_> {
 
     /// The replacement of a string that is not personal by its place, if there is one.
     fn text(&self, role: Role, raw: &str) -> Option<String> {
-        if matches!(role, Role::Fixed | Role::Country) || !self.look.may_be_in(raw) {
+        if matches!(role, Role::Fixed | Role::Country) || !self.prefilter.may_be_in(raw) {
             return None;
         }
         let value = unescape_lossy(raw);

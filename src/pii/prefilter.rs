@@ -29,7 +29,7 @@ const MIX: u32 = 0x9e37_79b1;
 const _: () = assert!(GROUP <= SHORTEST && SHORTEST <= BEGINNING);
 
 /// What is known about the values that are searched for.
-pub(super) struct Look {
+pub(super) struct Prefilter {
     /// Bytes of the shortest value, of which at most `LONG` count.
     shortest: usize,
     /// For each group, its possible distances from the beginning of a value, one bit each.
@@ -61,7 +61,7 @@ fn first_letters(text: &[u8]) -> u64 {
     u64::from_le_bytes(letters) | LOWER
 }
 
-impl Look {
+impl Prefilter {
     fn new() -> Self {
         Self {
             shortest: usize::MAX,
@@ -73,11 +73,11 @@ impl Look {
 
     /// A check for these values.
     pub fn for_values<'v>(values: impl Iterator<Item = (Kind, &'v str)>) -> Self {
-        let mut look = Self::new();
+        let mut prefilter = Self::new();
         for (kind, value) in values {
-            look.add_all_of(kind, value);
+            prefilter.add_all_of(kind, value);
         }
-        look
+        prefilter
     }
 
     /// Adds a value and its aliases.
