@@ -142,7 +142,7 @@ impl<S: Source, A: DeadLetters> ActiveRun<'_, S, A> {
                 return Err(Stop::OutOfTime);
             }
             page = self.fetch(&next, out).await?;
-            if next.is_made_up && seen.is_first(&next.after) {
+            if next.is_synthetic && seen.is_first(&next.after) {
                 hand_over(out, Read::Series(next.after.clone())).await?;
             }
             // The page read instead may begin below `next.after`.
@@ -160,7 +160,7 @@ impl<S: Source, A: DeadLetters> ActiveRun<'_, S, A> {
             let is_untaken = match &page {
                 Err(SourceError::Rejected(_)) => true,
                 // The source may treat an id that it never issued as the end of its log.
-                Ok(page) => next.is_made_up && is_empty(page),
+                Ok(page) => next.is_synthetic && is_empty(page),
                 Err(_) => false,
             };
             match &next.instead {
@@ -169,7 +169,7 @@ impl<S: Source, A: DeadLetters> ActiveRun<'_, S, A> {
                 }
                 Some(Instead::Smallest(from)) if is_untaken => {
                     let prefix = next.after.series();
-                    if !next.is_made_up {
+                    if !next.is_synthetic {
                         let by_time = LogId::synthetic(prefix, *from);
                         match source.after(&by_time, self.reading).await {
                             Err(SourceError::Rejected(_)) => {}

@@ -158,7 +158,7 @@ pub(crate) struct Until<'a, S> {
     stretch: &'a Stretch,
     /// Whether the source was seen to read on after an id that is not a record's. If it was not, it may
     /// treat such an id as the end of its log.
-    takes_any_id: AtomicBool,
+    takes_synthetic_ids: AtomicBool,
 }
 
 impl<'a, S> Until<'a, S> {
@@ -167,7 +167,7 @@ impl<'a, S> Until<'a, S> {
         Self {
             source,
             stretch,
-            takes_any_id: AtomicBool::new(false),
+            takes_synthetic_ids: AtomicBool::new(false),
         }
     }
 }
@@ -196,7 +196,8 @@ impl<S: Source> Until<'_, S> {
             Err(SourceError::Rejected(_)) => None,
             Err(error) => return Err(error),
         };
-        self.takes_any_id.store(head.is_some(), Ordering::Relaxed);
+        self.takes_synthetic_ids
+            .store(head.is_some(), Ordering::Relaxed);
         let lowest = head.as_ref().and_then(LogId::prefix);
         match lowest.filter(|it| *it < met) {
             Some(prefix) => {
@@ -232,7 +233,7 @@ impl<S: Source> Until<'_, S> {
                 // If the source may treat such an id as the end of the log, or rejects it, everything
                 // is read, to the end of the log.
                 Ok(next) => {
-                    page.is_last |= self.takes_any_id.load(Ordering::Relaxed);
+                    page.is_last |= self.takes_synthetic_ids.load(Ordering::Relaxed);
                     page.misfits.extend(next.misfits);
                     break;
                 }

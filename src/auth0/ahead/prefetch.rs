@@ -60,8 +60,8 @@ struct Range {
     number: u64,
     /// The id after which reading continues.
     after: LogId,
-    /// Whether `after` is made up, and no record's id.
-    is_made_up: bool,
+    /// Whether `after` is synthetic, not a record's.
+    is_synthetic: bool,
     /// Its records have smaller ids.
     to: LogId,
     /// Pages that were read and not yet handed out.
@@ -183,7 +183,7 @@ impl Prefetch {
         let range = Range {
             number: self.numbers,
             // The id of the last record, or of the last one that a range has read, is not made up.
-            is_made_up: after
+            is_synthetic: after
                 == LogId::synthetic(&self.prefix, after.stored_at().unwrap_or_default()),
             after,
             to,
@@ -233,14 +233,14 @@ impl Prefetch {
         let mut page = match read {
             Ok(page) => page,
             Err(NotRead { is_rejected }) => {
-                let is_untaken = range.is_made_up && is_rejected;
+                let is_untaken = range.is_synthetic && is_rejected;
                 return self.stop_at(place, End::Nothing { is_untaken });
             }
         };
         page.records.sort_by(|a, b| a.log_id.cmp(&b.log_id));
         let last = page.records.last().map(|it| it.log_id.clone());
         let Some(last) = last.filter(|it| *it > range.after && it.stored_at().is_some()) else {
-            let is_untaken = range.is_made_up;
+            let is_untaken = range.is_synthetic;
             return self.stop_at(place, End::Nothing { is_untaken });
         };
         if let Some(density) = Density::of(&page) {
@@ -250,7 +250,7 @@ impl Prefetch {
         let is_last = page.is_last;
         page.is_last = false;
         range.after = last;
-        range.is_made_up = false;
+        range.is_synthetic = false;
         self.bytes += weight(&page);
         self.read += 1;
         range.pages.push_back(page);

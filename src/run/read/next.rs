@@ -9,7 +9,7 @@ use crate::record::{LogId, STORING_DELAY};
 pub(super) struct Next {
     pub after: LogId,
     /// Whether that id is synthetic, not a record's.
-    pub is_made_up: bool,
+    pub is_synthetic: bool,
     /// Where to read if the source rejects the id.
     pub instead: Option<Instead>,
 }
@@ -28,7 +28,7 @@ impl Next {
     pub fn on(last: LogId) -> Self {
         Self {
             after: last,
-            is_made_up: false,
+            is_synthetic: false,
             instead: None,
         }
     }
@@ -38,7 +38,7 @@ impl Next {
         let stored = cursor.stored_at();
         Self {
             after: cursor,
-            is_made_up: false,
+            is_synthetic: false,
             instead: stored.map(|it| Instead::Smallest(it - STORING_DELAY)),
         }
     }
@@ -47,7 +47,7 @@ impl Next {
     pub fn by_time(prefix: &str, begin: DateTime<Utc>) -> Self {
         Self {
             after: LogId::synthetic(prefix, begin),
-            is_made_up: true,
+            is_synthetic: true,
             instead: Some(Instead::Smallest(begin)),
         }
     }

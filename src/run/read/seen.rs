@@ -387,7 +387,7 @@ impl<'a> Seen<'a> {
             // If the series was read without meeting the record, the source does not recognise its
             // cursor.
             Some(floor) => Next {
-                is_made_up: is_done,
+                is_synthetic: is_done,
                 ..Next::after_cursor(floor.clone())
             },
             None => Next::by_time(id.prefix()?, self.beginning_for(id)),

@@ -83,11 +83,11 @@ impl Slow {
 
     pub fn page_after(&self, id: &LogId) -> Result<Page, &'static str> {
         let ids = self.ids.lock().unwrap();
-        let is_made_up = !ids.contains(id) && id.stored_at() != Some(DateTime::UNIX_EPOCH);
+        let is_synthetic = !ids.contains(id) && id.stored_at() != Some(DateTime::UNIX_EPOCH);
         let from = match self.made_up {
-            MadeUp::Rejected if is_made_up => return Err("rejected"),
-            MadeUp::Ignored if is_made_up => return Ok(Page::last(Vec::new())),
-            MadeUp::Misread if is_made_up => {
+            MadeUp::Rejected if is_synthetic => return Err("rejected"),
+            MadeUp::Ignored if is_synthetic => return Ok(Page::last(Vec::new())),
+            MadeUp::Misread if is_synthetic => {
                 let stored = id.stored_at().unwrap();
                 LogId::synthetic("900", stored + TimeDelta::seconds(90))
             }

@@ -59,7 +59,7 @@ struct Places {
     page: Option<LogId>,
     now: DateTime<Utc>,
     /// Whether the source reads on after a synthetic id.
-    takes_times: bool,
+    takes_synthetic_ids: bool,
 }
 
 impl Places {
@@ -75,7 +75,8 @@ impl Places {
         };
         // A page may already reach into a higher series, where times start over.
         let is_shown = |it: &LogId| self.page.as_ref().is_some_and(|page| it <= page);
-        let place = by_time().filter(|it| self.takes_times && *it > self.batch && !is_shown(it));
+        let place =
+            by_time().filter(|it| self.takes_synthetic_ids && *it > self.batch && !is_shown(it));
         place.or_else(|| self.page.clone())
     }
 }
@@ -99,7 +100,7 @@ impl<S: Source, A: DeadLetters, L: Ledger> Delivering<'_, S, A, L> {
             batch,
             page: None,
             now: self.active.began,
-            takes_times: true,
+            takes_synthetic_ids: true,
         };
         // `open`: records read that may be tried. `is_whole`: these are all that there are up to this
         // place.
@@ -123,8 +124,8 @@ impl<S: Source, A: DeadLetters, L: Ledger> Delivering<'_, S, A, L> {
             };
             let page = match self.page_after(&place).await {
                 Ok(page) => page,
-                Err(SourceError::Rejected(_)) if !is_first && places.takes_times => {
-                    places.takes_times = false;
+                Err(SourceError::Rejected(_)) if !is_first && places.takes_synthetic_ids => {
+                    places.takes_synthetic_ids = false;
                     continue;
                 }
                 Err(_) => return Ok(Beyond::NoneAccepted),
