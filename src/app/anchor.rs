@@ -14,7 +14,8 @@ use crate::state::{Checkpoint, CheckpointLedger, CheckpointStore};
 impl Layers {
     /// Lets a checkpoint begin where the next run lets it begin, if `START_FROM` is given and good.
     pub fn begin(&self, checkpoint: &mut Checkpoint) {
-        if let Some(start) = self.start() {
+        let is_given = self.settings.get("START_FROM").is_some();
+        if let Some(start) = self.first_start().filter(|_| is_given) {
             checkpoint.begin_by(start);
         }
     }
@@ -24,11 +25,6 @@ impl Layers {
     pub(super) fn beginning(&self) -> Option<Policy> {
         let read = self.read(|reader| Policy::read_beginning(reader, self.now()));
         read.ok()
-    }
-
-    fn start(&self) -> Option<Start> {
-        self.settings.get("START_FROM")?;
-        self.first_start()
     }
 
     /// Where a first run begins, if that is known.

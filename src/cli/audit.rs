@@ -6,7 +6,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use clap::Args;
 use serde::Serialize;
 
-use super::checkpoint::{Beginning, parse};
+use super::checkpoint::{Place, parse};
 use super::poll::with_progress;
 use super::print::{INTERRUPTED, ended, exit_code, fail, misused, note, show};
 use super::replay::{note_gap, stretch};
@@ -27,11 +27,11 @@ pub(super) struct Command {
     /// Where the stretch begins: a duration back from now (7d), a time (2026-11-21T08:00:00Z),
     /// `oldest`, or the log id of the first record. Records of exactly this time are in it
     #[arg(long, value_name = "WHERE", value_parser = parse, allow_hyphen_values = true)]
-    from: Beginning,
+    from: Place,
     /// Where the stretch ends: a duration, a time or a log id. Records of exactly this time or id are
     /// not in it
     #[arg(long, value_name = "WHERE", value_parser = parse, allow_hyphen_values = true)]
-    to: Beginning,
+    to: Place,
     /// Deliver again what is missing
     #[arg(long)]
     mend: bool,

@@ -34,33 +34,33 @@ pub(super) enum Command {
         /// A duration back from now (30m, 1h, 7d), a time (2026-11-21T08:00:00Z), `oldest`, or the
         /// log id after which to read on
         #[arg(long, value_name = "WHERE", value_parser = parse, allow_hyphen_values = true)]
-        from: Beginning,
+        from: Place,
         /// Only the checkpoint of this destination; several are separated by commas
         #[arg(long, value_name = "NAME")]
         destination: Option<String>,
     },
 }
 
-/// Where reading is to begin.
+/// A place in the log.
 #[derive(Clone, Debug)]
-pub(super) enum Beginning {
-    After(LogId),
+pub(super) enum Place {
+    Id(LogId),
     At(StartFrom),
 }
 
-impl Beginning {
-    /// Rejects a beginning that no run can use now, with a message and an exit status.
+impl Place {
+    /// Rejects a place where no run can begin now, with a message and an exit status.
     pub(super) fn see(&self, now: DateTime<Utc>) -> Result<(), ExitCode> {
         let judged = self.judge(now);
         judged.map_err(|problem| misused(format_args!("--from {problem}")))
     }
 
-    /// Whether a run can use this beginning now.
+    /// Whether a run can begin here now.
     fn judge(&self, now: DateTime<Utc>) -> Result<(), &'static str> {
         let time = match self {
             Self::At(StartFrom::At(time)) => Some(*time),
             Self::At(_) => return Ok(()),
-            Self::After(id) => id.stored_at(),
+            Self::Id(id) => id.stored_at(),
         };
         match time {
             None => Err("names a log id that holds no time, so it is not one of Auth0's"),
@@ -72,13 +72,13 @@ impl Beginning {
     }
 }
 
-pub(super) fn parse(text: &str) -> Result<Beginning, String> {
+pub(super) fn parse(text: &str) -> Result<Place, String> {
     let id = LogId::new(text);
     if id.is_well_formed() {
-        return Ok(Beginning::After(id));
+        return Ok(Place::Id(id));
     }
     start_from(text)
-        .map(Beginning::At)
+        .map(Place::At)
         .map_err(|problem| format!("it {problem}, nor a log id of 56 digits"))
 }
 
@@ -166,7 +166,7 @@ async fn summarize(layers: &Layers, stores: &Stores) -> Result<(), BoxError> {
     Ok(())
 }
 
-async fn set(layers: &Layers, stores: &Stores, from: &Beginning) -> Result<(), BoxError> {
+async fn set(layers: &Layers, stores: &Stores, from: &Place) -> Result<(), BoxError> {
     let Stores {
         label: name,
         checkpoints,
@@ -174,8 +174,8 @@ async fn set(layers: &Layers, stores: &Stores, from: &Beginning) -> Result<(), B
     } = stores;
     let now = layers.now();
     let position = match from {
-        Beginning::After(id) => Position::After(id.clone()),
-        Beginning::At(start) => Position::Start(start.resolve(now)),
+        Place::Id(id) => Position::After(id.clone()),
+        Place::At(start) => Position::Start(start.resolve(now)),
     };
     let checkpoint = Checkpoint::set(position);
     let replaced = checkpoints.replace(&checkpoint, now, deadline()).await?;

@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use clap::Args;
 use tokio::sync::watch;
 
-use super::checkpoint::{Beginning, parse};
+use super::checkpoint::{Place, parse};
 use super::poll::{tell, with_progress};
 use super::print::{ended, fail, misused, note};
 use super::signals::{self, Ending};
@@ -26,11 +26,11 @@ pub(super) struct Command {
     /// Where the stretch begins: a duration back from now (7d), a time (2026-11-21T08:00:00Z),
     /// `oldest`, or the log id of the first record. Records of exactly this time are in it
     #[arg(long, value_name = "WHERE", value_parser = parse, allow_hyphen_values = true)]
-    from: Beginning,
+    from: Place,
     /// Where the stretch ends: a duration, a time or a log id. Records of exactly this time or id are
     /// not in it
     #[arg(long, value_name = "WHERE", value_parser = parse, allow_hyphen_values = true)]
-    to: Beginning,
+    to: Place,
     /// Send the records that this filter takes, instead of the destination's own filter
     #[arg(long, value_name = "LIST", value_parser = Filter::read)]
     filter: Option<Filter>,
@@ -213,11 +213,7 @@ async fn note_lack(name: &str, source: &str, origin: &Origin, end: DateTime<Utc>
 }
 
 /// The stretch between two ends.
-pub(super) fn stretch(
-    from: &Beginning,
-    to: &Beginning,
-    now: DateTime<Utc>,
-) -> Result<Stretch, ExitCode> {
+pub(super) fn stretch(from: &Place, to: &Place, now: DateTime<Utc>) -> Result<Stretch, ExitCode> {
     let Some(to) = mark(to, now) else {
         return Err(misused(format_args!(
             "--to is the end, which cannot be the oldest record"
@@ -241,10 +237,10 @@ pub(super) fn stretch(
 }
 
 /// One end of the stretch; `None` for the oldest record.
-fn mark(place: &Beginning, now: DateTime<Utc>) -> Option<Mark> {
+fn mark(place: &Place, now: DateTime<Utc>) -> Option<Mark> {
     match place {
-        Beginning::After(id) => Some(Mark::Id(id.clone())),
-        Beginning::At(start) => start.resolve(now).time().map(Mark::At),
+        Place::Id(id) => Some(Mark::Id(id.clone())),
+        Place::At(start) => start.resolve(now).time().map(Mark::At),
     }
 }
 
