@@ -1,7 +1,6 @@
 //! Reading on after an id: how many records to request, when the log has ended, and how to skip a
 //! record that is too large to read.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -12,7 +11,7 @@ use tracing::warn;
 use super::ahead::Log;
 use super::error::LogsError;
 use super::logs::{Logs, PAGE, Search};
-use super::start;
+use super::start::{self, Misfits};
 use crate::clock::Clock;
 use crate::net::http::MAX_PAGE;
 use crate::net::retry::{Deadline, GaveUp};
@@ -148,7 +147,7 @@ async fn after(
 async fn pass_misfits(
     logs: &Logs,
     id: &LogId,
-    mut misfits: Vec<Misfit>,
+    on_page: Vec<Misfit>,
     deadline: Deadline,
 ) -> Result<Page, GaveUp<LogsError>> {
     let window = Search {
@@ -156,14 +155,13 @@ async fn pass_misfits(
         ..Search::OLDEST
     };
     let wanted = |it: &LogId| it > id;
+    let mut misfits = Misfits::default();
+    misfits.add(on_page);
     let next = start::smallest_id(logs, window, wanted, Some(&mut misfits), deadline).await?;
-    let is_last = next.is_none() && !start::are_too_many(&misfits);
-    let mut seen = HashSet::new();
-    misfits.retain(|misfit| seen.insert(misfit.json.clone()));
     Ok(Page {
-        is_last,
+        is_last: next.is_none() && !misfits.is_cut,
         records: next.into_iter().collect(),
-        misfits,
+        misfits: misfits.met,
     })
 }
 

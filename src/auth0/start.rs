@@ -10,18 +10,41 @@
 //! 2. if Auth0 does not accept it, with the window's record of the smallest id, which is found by
 //!    search and itself delivered.
 
+use std::collections::HashSet;
+
+use bytes::Bytes;
 use chrono::{DateTime, Utc};
 
 use super::ahead::Log as _;
 use super::error::LogsError;
-use super::forward::{self, COMFORTABLE, Forward};
+use super::forward::{self, Forward};
 use super::logs::{Logs, PAGE, SEARCH_LIMIT, Search};
 use crate::net::retry::{Deadline, GaveUp};
-use crate::record::{LogId, Misfit, Page, Record, STORING_DELAY, Start};
+use crate::record::{LogId, MOST_MISFITS, Misfit, Page, Record, STORING_DELAY, Start};
 
-/// How many bytes of misfits are collected at most. All of them are in memory at the same time, as they
-/// are handed over in one page.
-const MOST_MISFITS: usize = 8 * COMFORTABLE;
+/// The misfits that a search meets, each once.
+#[derive(Default)]
+pub(super) struct Misfits {
+    pub met: Vec<Misfit>,
+    known: HashSet<Bytes>,
+    bytes: usize,
+    /// Whether the search ended because of them, and not at the end of the log.
+    pub is_cut: bool,
+}
+
+impl Misfits {
+    /// Adds those that were not met before. Returns whether they are too many to search on.
+    pub fn add(&mut self, misfits: Vec<Misfit>) -> bool {
+        for misfit in misfits {
+            if self.known.insert(misfit.json.clone()) {
+                self.bytes += misfit.json.len();
+                self.met.push(misfit);
+            }
+        }
+        self.is_cut = self.bytes > MOST_MISFITS;
+        self.is_cut
+    }
+}
 
 /// Reads the first page from `start`. It may include records from shortly before, and never skips a record.
 pub(crate) async fn first_page(
@@ -59,13 +82,13 @@ pub(crate) async fn first_page(
         }
     }
 
-    let mut misfits = Vec::new();
+    let mut misfits = Misfits::default();
     let first = smallest_id(logs, window, |_| true, Some(&mut misfits), deadline).await?;
     Ok(Page {
         // Misfits alone do not mean the end of the log: they only leave no id to read on after.
-        is_last: first.is_none() && misfits.is_empty(),
+        is_last: first.is_none() && misfits.met.is_empty(),
         records: first.into_iter().collect(),
-        misfits,
+        misfits: misfits.met,
     })
 }
 
@@ -79,19 +102,19 @@ pub(crate) async fn first_page(
 /// If the records are too large to be searched a page at a time, only their ids are searched for,
 /// and the record is then fetched alone.
 ///
-/// The misfits on the way are collected, if they are wanted. The search ends without a result where
-/// [they fill the memory](are_too_many).
+/// The misfits on the way are collected, if they are wanted. Where they are too many, or where more
+/// records have one date than a search can show, the search ends without having seen all.
 pub(crate) async fn smallest_id(
     logs: &Logs,
     mut window: Search,
     is_wanted: impl Fn(&LogId) -> bool,
-    mut misfits: Option<&mut Vec<Misfit>>,
+    mut misfits: Option<&mut Misfits>,
     deadline: Deadline,
 ) -> Result<Option<Record>, GaveUp<LogsError>> {
     let is_brief = window.is_brief;
     let mut smallest: Option<Record> = None;
     'windows: loop {
-        let mut reached = None;
+        let (mut reached, mut is_short) = (None, false);
         for number in 0..SEARCH_LIMIT / PAGE {
             let found = match logs.search(window, number, PAGE, deadline).await {
                 Err(error) if error.error.is_too_large() && !window.is_brief => {
@@ -107,11 +130,9 @@ pub(crate) async fn smallest_id(
             reached = dates.max().flatten().or(reached);
             if let Some(misfits) = &mut misfits
                 && !window.is_brief
+                && misfits.add(found.misfits)
             {
-                misfits.extend(found.misfits);
-                if are_too_many(misfits) {
-                    return Ok(None);
-                }
+                return Ok(None);
             }
             let wanted = found.records.into_iter().filter(|it| is_wanted(&it.log_id));
             smallest = smallest
@@ -125,12 +146,16 @@ pub(crate) async fn smallest_id(
             if count == 0 || is_past {
                 break 'windows;
             }
-            if count < PAGE {
+            is_short = count < PAGE;
+            if is_short {
                 break;
             }
         }
         if reached <= window.from {
             // All records found are of one millisecond, so a new search by date gets no further.
+            if let Some(misfits) = &mut misfits {
+                misfits.is_cut = !is_short;
+            }
             break;
         }
         window.from = reached;
@@ -139,11 +164,6 @@ pub(crate) async fn smallest_id(
         Some(head) if window.is_brief && !is_brief => whole(logs, head, deadline).await.map(Some),
         smallest => Ok(smallest),
     }
-}
-
-/// Whether misfits take so much memory that no more are collected.
-pub(super) fn are_too_many(misfits: &[Misfit]) -> bool {
-    misfits.iter().map(|it| it.json.len()).sum::<usize>() > MOST_MISFITS
 }
 
 /// When a record was stored. `None` if that would be before its date: the id then has another format.
@@ -160,5 +180,30 @@ async fn whole(logs: &Logs, head: Record, deadline: Deadline) -> Result<Record, 
     match logs.one(&head.log_id, deadline).await {
         Err(error) if error.error.is_too_large() => Ok(forward::marker(head)),
         found => found,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn misfit(begin: u8, length: usize) -> Misfit {
+        let mut json = vec![0; length];
+        json[0] = begin;
+        Misfit {
+            json: json.into(),
+            date: None,
+            reason: "it has no log_id",
+        }
+    }
+
+    #[test]
+    fn misfits_are_counted_once_each_until_they_are_too_many() {
+        let half = MOST_MISFITS / 2;
+        let mut misfits = Misfits::default();
+        assert!(!misfits.add(vec![misfit(1, half), misfit(1, half), misfit(2, half)]));
+        assert!(!misfits.add(vec![misfit(2, half)]));
+        assert!(misfits.add(vec![misfit(3, 1)]));
+        assert_eq!(misfits.met.len(), 3);
     }
 }

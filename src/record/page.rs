@@ -35,6 +35,10 @@ pub(crate) struct Misfit {
     pub reason: &'static str,
 }
 
+/// After this many bytes of misfits a source collects no more of them for a page, since all are in memory
+/// at the same time.
+pub(crate) const MOST_MISFITS: usize = 128 * 1024 * 1024;
+
 /// The elements of a list, as one request returned them.
 #[derive(Debug, Default)]
 pub(crate) struct Elements {

@@ -33,6 +33,8 @@ const BATCHES_EACH: usize = 4;
 const LEFT_OUT_AT_ONCE: usize = 1_000;
 /// How many elements without an id are set aside at the same time.
 const MISFITS_AT_ONCE: usize = 16;
+/// Their JSON at most, unless one alone is larger: each is copied several times.
+const MISFIT_BYTES_AT_ONCE: usize = 4 * 1024 * 1024;
 
 /// The delivering half of a run.
 pub(super) struct Delivering<'c, S, A, L> {
@@ -240,10 +242,18 @@ impl<'c, S: Source, A: DeadLetters, L: Ledger> Delivering<'c, S, A, L> {
     }
 
     /// Stores elements without an id as dead letters. No cursor passes them, so each run reads them
-    /// again and recognises them here: however many there are, it must get past them.
+    /// again and recognises them here. Several are stored at the same time, unless they are large.
     async fn set_misfits_aside(&mut self, misfits: &[Misfit]) -> Result<(), Stop> {
-        for misfits in misfits.chunks(MISFITS_AT_ONCE) {
-            let letters = misfits.iter().map(|misfit| DeadLetter {
+        let mut left = misfits;
+        while !left.is_empty() {
+            let mut bytes = 0;
+            let at_once = left.iter().take(MISFITS_AT_ONCE).take_while(|it| {
+                bytes += it.json.len();
+                bytes <= MISFIT_BYTES_AT_ONCE
+            });
+            let (now, later) = left.split_at(at_once.count().max(1));
+            left = later;
+            let letters = now.iter().map(|misfit| DeadLetter {
                 log_id: None,
                 json: std::str::from_utf8(&misfit.json).unwrap_or("null"),
                 reason: misfit.reason,

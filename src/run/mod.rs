@@ -43,7 +43,7 @@ use crate::clock::{Clock, to_seconds};
 use crate::destination::{Destination, Filter};
 use crate::error::BoxError;
 use crate::net::retry::Deadline;
-use crate::record::{LogId, Position, Source, SourceError, is_future};
+use crate::record::{LogId, MOST_MISFITS, Position, Source, SourceError, is_future};
 use crate::report::{Gap, Report, alone};
 
 /// Pages that may be read ahead of delivery. At 100 records a page, that is one batch.
@@ -93,6 +93,14 @@ enum RunError {
          were set aside lets reading go on without them ({only})"
     )]
     NoId { only: String },
+    #[error(
+        "reading makes no progress: more than {} MiB of records without a log_id follow each other; \
+         these were set aside, and what comes after them was not read; if something changes Auth0's \
+         answers, stop it, and the next run delivers them; if not, `auth0-poller checkpoint set \
+         --from …` with the time of the last one that was set aside lets reading go on there ({only})",
+        MOST_MISFITS / 1024 / 1024
+    )]
+    TooManyWithoutId { only: String },
     #[error("reading makes no progress: the page after {after} ends with {last}")]
     NoProgress { after: LogId, last: LogId },
     #[error(transparent)]

@@ -17,7 +17,7 @@ use self::seen::{NoId, Seen};
 use super::memory::Held;
 use super::{ActiveRun, DeadLetters, Opening, RunError, Stop};
 use crate::error::{BoxError, with_causes};
-use crate::record::{LogId, Page, Position, Source, SourceError, Start};
+use crate::record::{LogId, MOST_MISFITS, Page, Position, Source, SourceError, Start};
 use crate::report::{Gap, alone};
 
 /// What the reading half hands to the delivering half.
@@ -119,8 +119,13 @@ impl<S: Source, A: DeadLetters> ActiveRun<'_, S, A> {
                 {
                     return Err(RunError::NoProgress { after, last }.into());
                 }
-                seen.next(last, is_last).map_err(|NoId| RunError::NoId {
-                    only: alone(self.run.label),
+                seen.next(last, is_last).map_err(|NoId| {
+                    let only = alone(self.run.label);
+                    if bytes > MOST_MISFITS {
+                        RunError::TooManyWithoutId { only }
+                    } else {
+                        RunError::NoId { only }
+                    }
                 })?
             } else {
                 seen.end_series();
