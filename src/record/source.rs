@@ -55,9 +55,7 @@ pub(crate) trait Source: Send + Sync {
         &self,
         id: &LogId,
         deadline: Deadline,
-    ) -> impl Future<Output = Result<Page, SourceError>> + Send {
-        self.after(id, deadline)
-    }
+    ) -> impl Future<Output = Result<Page, SourceError>> + Send;
 
     /// The first record after an id. The id need not be a record's, if the source accepts it.
     fn next(

@@ -172,7 +172,28 @@ impl<'a, S> Until<'a, S> {
     }
 }
 
+/// How a page is read.
+#[derive(Clone, Copy)]
+enum Reading {
+    /// As the next one.
+    On,
+    /// As a [look ahead](Source::look).
+    Ahead,
+}
+
 impl<S: Source> Until<'_, S> {
+    async fn read(
+        &self,
+        id: &LogId,
+        how: Reading,
+        deadline: Deadline,
+    ) -> Result<Page, SourceError> {
+        match how {
+            Reading::On => self.source.after(id, deadline).await,
+            Reading::Ahead => self.source.look(id, deadline).await,
+        }
+    }
+
     /// The first page of a stretch, from the lowest prefix on. The page that the source begins with may
     /// be full of records of higher prefixes.
     async fn begin(&self, start: Start, deadline: Deadline) -> Result<Page, SourceError> {
@@ -215,7 +236,12 @@ impl<S: Source> Until<'_, S> {
     ///
     /// A page that ends past the stretch may be called the last because it ends near the present. That
     /// says nothing about the prefixes above it.
-    async fn skip(&self, mut page: Page, deadline: Deadline) -> Result<Page, SourceError> {
+    async fn skip(
+        &self,
+        mut page: Page,
+        how: Reading,
+        deadline: Deadline,
+    ) -> Result<Page, SourceError> {
         loop {
             let last = page.records.iter().max_by_key(|it| &it.log_id);
             let Some(last) = last.filter(|it| !page.is_last || self.stretch.ends_before(it)) else {
@@ -224,7 +250,7 @@ impl<S: Source> Until<'_, S> {
             let Some(after) = self.stretch.way_past(last) else {
                 break;
             };
-            match self.source.after(&after, deadline).await {
+            match self.read(&after, how, deadline).await {
                 Ok(next) if !next.records.is_empty() => {
                     page.is_last = next.is_last;
                     page.records.extend(next.records);
@@ -248,12 +274,17 @@ impl<S: Source> Until<'_, S> {
 impl<S: Source> Source for Until<'_, S> {
     async fn first(&self, start: Start, deadline: Deadline) -> Result<Page, SourceError> {
         let page = self.begin(start, deadline).await?;
-        self.skip(page, deadline).await
+        self.skip(page, Reading::On, deadline).await
     }
 
     async fn after(&self, id: &LogId, deadline: Deadline) -> Result<Page, SourceError> {
-        let page = self.source.after(id, deadline).await?;
-        self.skip(page, deadline).await
+        let page = self.read(id, Reading::On, deadline).await?;
+        self.skip(page, Reading::On, deadline).await
+    }
+
+    async fn look(&self, id: &LogId, deadline: Deadline) -> Result<Page, SourceError> {
+        let page = self.read(id, Reading::Ahead, deadline).await?;
+        self.skip(page, Reading::Ahead, deadline).await
     }
 
     async fn has_dropped(&self, id: &LogId, deadline: Deadline) -> Result<bool, SourceError> {

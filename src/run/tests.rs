@@ -325,6 +325,10 @@ impl Source for Stuck {
         self.first(Start::Oldest, deadline).await
     }
 
+    async fn look(&self, id: &LogId, deadline: Deadline) -> Result<Page, SourceError> {
+        self.after(id, deadline).await
+    }
+
     async fn has_dropped(&self, _: &LogId, _: Deadline) -> Result<bool, SourceError> {
         Ok(false)
     }

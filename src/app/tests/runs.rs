@@ -1,5 +1,6 @@
 //! Concurrent runs of an app.
 
+use std::path::Path;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use bytes::Bytes;
@@ -9,7 +10,7 @@ use simulator::tenant::{Options, Tenant as SimulatedTenant};
 use super::*;
 use crate::destination::{Delivery, Destination, Limits, Probe};
 use crate::net::retry::Deadline;
-use crate::record::{Record, Start};
+use crate::record::{LogId, Record, Source as _, Start};
 use crate::run::Share;
 
 /// A destination with a bug.
@@ -265,26 +266,18 @@ impl Destination for Taker {
     }
 }
 
-/// The page that a run gets may be as old as the wait for its turn. What Auth0 makes visible late, after
-/// that page was fetched, lies below what the run has read.
-#[tokio::test]
-async fn a_run_that_waits_for_its_turn_reads_again_what_may_have_come_since_its_page_was_fetched() {
-    let tenant = Arc::new(
-        SimulatedTenant::with(Options {
-            token_events: false,
-            ..Options::default()
-        })
-        .await,
-    );
-    let state = tempfile::tempdir().unwrap();
-    let began = clock::system()();
-    let passed = Arc::new(AtomicI64::new(0));
-    let clock: Clock = {
-        let passed = Arc::clone(&passed);
-        Arc::new(move || began + TimeDelta::seconds(passed.load(Ordering::SeqCst)))
-    };
+async fn simulated() -> SimulatedTenant {
+    SimulatedTenant::with(Options {
+        token_events: false,
+        ..Options::default()
+    })
+    .await
+}
+
+/// The app of this tenant, with `logs-ingestion` and `log-analytics`.
+fn with_two_destinations(tenant: &SimulatedTenant, state: &Path, clock: Clock) -> App {
     let changes = [
-        ("CHECKPOINT_DIR", state.path().to_str().unwrap()),
+        ("CHECKPOINT_DIR", state.to_str().unwrap()),
         ("DESTINATIONS", "logs-ingestion,log-analytics"),
     ];
     let settings = tenant.settings();
@@ -295,7 +288,49 @@ async fn a_run_that_waits_for_its_turn_reads_again_what_may_have_come_since_its_
         .chain(settings);
     let purpose = Purpose::CommandLine { destination: None };
     let layers = Layers::new(settings.collect(), purpose, clock, Jitter::seeded(1));
-    let mut app = App::new(&layers, watch::channel(false).1).unwrap();
+    App::new(&layers, watch::channel(false).1).unwrap()
+}
+
+#[tokio::test]
+async fn a_look_ahead_gives_up_no_page_that_another_run_has_fetched() {
+    let tenant = simulated().await;
+    let now = clock::system()();
+    for n in 0..350 {
+        let date = now - TimeDelta::hours(2) + TimeDelta::seconds(n);
+        tenant.add(serde_json::json!({"type": "s", "date": date}), date);
+    }
+    let state = tempfile::tempdir().unwrap();
+    let app = with_two_destinations(&tenant, state.path(), clock::system());
+    let [slow, fast] = [0, 1].map(|at| &app.pipelines[at].route.as_ref().ok().unwrap().source);
+    let _runs = [slow.begin(), fast.begin()];
+    let deadline = Deadline::after(Duration::from_secs(30));
+    let mut ids = vec![LogId::synthetic("000", DateTime::UNIX_EPOCH)];
+    for at in 0..3 {
+        let page = fast.after(&ids[at], deadline).await.unwrap();
+        ids.push(page.records.last().unwrap().log_id.clone());
+    }
+    slow.after(&ids[0], deadline).await.unwrap();
+    slow.look(&ids[3], deadline).await.unwrap();
+    let requests = tenant.log_requests();
+    for id in &ids[1..3] {
+        slow.after(id, deadline).await.unwrap();
+    }
+    assert_eq!(tenant.log_requests(), requests);
+}
+
+/// The page that a run gets may be as old as the wait for its turn. What Auth0 makes visible late, after
+/// that page was fetched, lies below what the run has read.
+#[tokio::test]
+async fn a_run_that_waits_for_its_turn_reads_again_what_may_have_come_since_its_page_was_fetched() {
+    let tenant = Arc::new(simulated().await);
+    let state = tempfile::tempdir().unwrap();
+    let began = clock::system()();
+    let passed = Arc::new(AtomicI64::new(0));
+    let clock: Clock = {
+        let passed = Arc::clone(&passed);
+        Arc::new(move || began + TimeDelta::seconds(passed.load(Ordering::SeqCst)))
+    };
+    let mut app = with_two_destinations(&tenant, state.path(), clock);
     let takers = [Taker::default(), Taker::default()];
     for (pipeline, taker) in app.pipelines.iter_mut().zip(&takers) {
         pipeline.route.as_mut().ok().unwrap().destination = Box::new(taker.clone());

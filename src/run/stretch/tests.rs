@@ -97,6 +97,7 @@ struct Log {
     /// Whether it accepts only ids of records.
     is_strict: bool,
     requests: AtomicU64,
+    looks: AtomicU64,
 }
 
 impl Log {
@@ -113,6 +114,7 @@ impl Log {
             records,
             is_strict: false,
             requests: AtomicU64::new(0),
+            looks: AtomicU64::new(0),
         }
     }
 }
@@ -139,6 +141,13 @@ impl Source for Log {
     async fn next(&self, id: &LogId, _: Deadline) -> Result<Option<Record>, SourceError> {
         let next = self.records.iter().find(|it| it.log_id > *id);
         Ok(next.cloned().filter(|_| !self.is_strict))
+    }
+
+    async fn look(&self, id: &LogId, deadline: Deadline) -> Result<Page, SourceError> {
+        self.looks.fetch_add(1, Ordering::Relaxed);
+        let page = self.after(id, deadline).await;
+        self.requests.fetch_sub(1, Ordering::Relaxed);
+        page
     }
 
     async fn has_dropped(&self, _: &LogId, _: Deadline) -> Result<bool, SourceError> {
@@ -189,6 +198,24 @@ async fn the_end_of_a_stretch_is_that_of_each_prefix() {
     // If an id made from a time is rejected, everything is read.
     log.is_strict = true;
     assert_eq!(read(&log).await, ["08:00", "08:10", "08:20", "08:30"]);
+}
+
+#[tokio::test]
+async fn a_look_ahead_that_passes_the_end_of_a_prefix_stays_a_look() {
+    let many = ["08:00:00", "09:20:00", "09:21:00", "09:22:00"];
+    let log = Log::of(&[("800", &many), ("900", &["08:10:00"])]);
+    let stretch = stretch(None, Mark::At(at("09:00:00")));
+    let until = Until::of(&log, &stretch);
+    let deadline = Deadline::after(Duration::from_mins(1));
+    let begin = LogId::synthetic("000", DateTime::UNIX_EPOCH);
+    let page = until.look(&begin, deadline).await.unwrap();
+    assert!(
+        page.records
+            .iter()
+            .any(|it| it.log_id.prefix() == Some("900"))
+    );
+    assert_eq!(log.looks.load(Ordering::Relaxed), 2);
+    assert_eq!(log.requests.load(Ordering::Relaxed), 0);
 }
 
 #[tokio::test]

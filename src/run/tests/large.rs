@@ -46,6 +46,10 @@ impl Source for Large<'_> {
         Ok(self.page(self.world.after(id, deadline).await?))
     }
 
+    async fn look(&self, id: &LogId, deadline: Deadline) -> Result<Page, SourceError> {
+        self.after(id, deadline).await
+    }
+
     async fn has_dropped(&self, id: &LogId, deadline: Deadline) -> Result<bool, SourceError> {
         self.world.has_dropped(id, deadline).await
     }

@@ -368,6 +368,10 @@ impl Source for World {
         Ok(page.records.into_iter().next())
     }
 
+    async fn look(&self, id: &LogId, deadline: Deadline) -> Result<Page, SourceError> {
+        self.after(id, deadline).await
+    }
+
     async fn has_dropped(&self, id: &LogId, _: Deadline) -> Result<bool, SourceError> {
         Self::suffer(self.source_fault()).await?;
         let mut state = self.state();

@@ -249,6 +249,10 @@ impl Source for Simulated {
         Ok(next.records.into_iter().next())
     }
 
+    async fn look(&self, id: &LogId, deadline: Deadline) -> Result<Page, SourceError> {
+        self.after(id, deadline).await
+    }
+
     async fn has_dropped(&self, id: &LogId, deadline: Deadline) -> Result<bool, SourceError> {
         let id = id.clone();
         let is_dropped = self
