@@ -89,6 +89,9 @@ pub(crate) enum IdentityError {
          the same cloud as the app, and the setting that names it"
     )]
     UnknownService { resource: String, said: String },
+    /// The identity is there, and Entra ID refuses it a token.
+    #[error("Entra ID refuses the app's identity a token for {resource}: {said}")]
+    RefusedByEntraId { resource: String, said: String },
     /// The platform refuses a token, perhaps because the identity is new.
     #[error(
         "the platform refuses the app's identity a token for {resource} ({status}: {said}); an \
@@ -124,9 +127,10 @@ impl Transient for IdentityError {
         match self {
             Self::Send { source, .. } => source.again(),
             Self::NotReady { again, .. } | Self::Refused { again, .. } => *again,
-            Self::NoIdentity { .. } | Self::UnknownService { .. } | Self::NoToken { .. } => {
-                Again::Never
-            }
+            Self::NoIdentity { .. }
+            | Self::UnknownService { .. }
+            | Self::RefusedByEntraId { .. }
+            | Self::NoToken { .. } => Again::Never,
         }
     }
 }
@@ -319,9 +323,13 @@ impl Identity {
                 if UNKNOWN_SERVICE.iter().any(|it| body.contains(it)) {
                     return IdentityError::UnknownService { resource, said };
                 }
-                // Entra ID answers only to an identity that is there.
-                if status == StatusCode::BAD_REQUEST && !body.contains(ENTRA_ID) {
-                    return IdentityError::NoIdentity { said };
+                if status == StatusCode::BAD_REQUEST {
+                    // Entra ID answers only to an identity that is there.
+                    return if body.contains(ENTRA_ID) {
+                        IdentityError::RefusedByEntraId { resource, said }
+                    } else {
+                        IdentityError::NoIdentity { said }
+                    };
                 }
                 IdentityError::NotReady {
                     resource,
