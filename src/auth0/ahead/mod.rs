@@ -35,7 +35,7 @@ const WORTH: Worth = Worth {
 };
 /// The latest pages, whose average tells whether pages are slow.
 const LAST_PAGES: f64 = 8.0;
-/// How long nothing is read ahead after the log did not honour made-up ids.
+/// How long nothing is read ahead after the log did not honour synthetic ids.
 const PAUSE: Duration = Duration::from_mins(2);
 /// The fewest pages for which there has to be room.
 const FEWEST: usize = 16;

@@ -1,4 +1,4 @@
-//! A part of the log that is far behind, cut at made-up ids ([`LogId::synthetic`]) into ranges that
+//! A part of the log that is far behind, cut at synthetic ids ([`LogId::synthetic`]) into ranges that
 //! are read in parallel and handed out in order.
 //!
 //! Nobody knows how many records a range has before it is read. So a range that turns out long is
@@ -7,7 +7,7 @@
 //!
 //! The reader gets the records that it would get by reading sequentially, or is sent back to do
 //! that. The last page of a range shows the first record after the range, and the next range has to
-//! begin with that very record. If it does not, the log does not honour made-up ids, or a record
+//! begin with that very record. If it does not, the log does not honour synthetic ids, or a record
 //! has appeared there; then the rest of what was read is discarded.
 
 mod plan;
@@ -49,7 +49,7 @@ pub(super) struct Prefetch {
     density: Density,
     /// Misfits of a page whose records are all in the next range as well.
     misfits: Vec<Misfit>,
-    /// Whether the log does not honour made-up ids.
+    /// Whether the log does not honour synthetic ids.
     pub is_untaken: bool,
     numbers: u64,
     /// Pages that were read.
@@ -81,7 +81,7 @@ enum End {
     Joined,
     /// No page came that makes sense. The reader requests it itself: much depends on that answer.
     Nothing {
-        /// Whether the likely reason is that the id was made up.
+        /// Whether the likely reason is that the id is synthetic.
         is_untaken: bool,
     },
 }
@@ -182,7 +182,7 @@ impl Prefetch {
         self.numbers += 1;
         let range = Range {
             number: self.numbers,
-            // The id of the last record, or of the last one that a range has read, is not made up.
+            // The id of the last record, or of the last one that a range has read, is not synthetic.
             is_synthetic: after
                 == LogId::synthetic(&self.prefix, after.stored_at().unwrap_or_default()),
             after,

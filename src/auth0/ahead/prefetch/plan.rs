@@ -14,7 +14,7 @@ use crate::record::LogId;
 const LONGEST: usize = 64;
 /// The fewest pages of a range.
 const SHORTEST: usize = 4;
-/// Pages of the first range. Its end shows whether the log honours made-up ids.
+/// Pages of the first range. Its end shows whether the log honours synthetic ids.
 const FIRST: usize = 2;
 /// One in this many pages of the room is spare, for ranges that are longer than estimated. A range
 /// for which the others would need more than half of the spare pages is cut.
