@@ -406,6 +406,27 @@ async fn however_many_records_have_no_id_those_after_them_are_delivered() {
     }
 }
 
+/// A search shows a thousand, and cannot begin anew within a millisecond.
+#[tokio::test]
+async fn more_records_without_an_id_in_one_millisecond_than_a_search_shows_are_not_the_end() {
+    let world = world().await;
+    add(&world, "900", 20, 50);
+    poll(&world).await;
+    let stored = minutes_ago(40);
+    for n in 0..1_100 {
+        let mut record = record(stored);
+        record["n"] = n.into();
+        world.tenant.add_nameless(record, stored);
+    }
+    add(&world, "900", 30, 20);
+    let ran = world.command(&["poll"]).await;
+    assert_eq!(ran.code(), 1, "{}", ran.stderr);
+    let told = "reading makes no progress: no record of a whole page has a log_id";
+    assert!(ran.stderr.contains(told), "{}", ran.stderr);
+    assert_eq!(ran.report()["caught_up"], false);
+    assert_eq!(numbers(&ran.report(), ["delivered"]), [0]);
+}
+
 /// 140 MB, a record a second, since all of them would be in memory at the same time.
 #[tokio::test]
 #[ignore = "takes a minute: cargo test --test blackbox more_records -- --ignored"]
