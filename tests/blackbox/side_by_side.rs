@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use simulator::{Fault, Gate};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use crate::world::{Sink, World, for_each_destination, minutes_ago, numbers};
 
@@ -17,6 +17,8 @@ const PAGE: usize = 100;
 const ATTEMPTS: usize = 6;
 /// After this time a request may soon have waited for too long: the program waits for half a minute.
 const LONG: Duration = Duration::from_secs(15);
+/// By then it is posted again.
+const AGAIN: Duration = Duration::from_mins(2);
 /// The most requests that any destination has under way at once.
 const SIDE_BY_SIDE: usize = 16;
 
@@ -54,7 +56,8 @@ async fn one_of_six_is_away_for_half_the_time_and_no_other_waits_for_it(away: Si
         // The program may be about to give up a request that has waited for long. It would then be
         // answered and made again, so that its rows were there twice. The next one has all its time.
         if closed_at.elapsed() > LONG {
-            away.wait_for_post(away.requests() + 1).await;
+            let next = away.wait_for_post(away.requests() + 1);
+            timeout(AGAIN, next).await.expect("it is posted again");
         }
         gate.open();
     };
