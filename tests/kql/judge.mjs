@@ -104,9 +104,8 @@ function withLets(query, lets) {
   }, query);
 }
 
-/** What a query answers to each case, as alerts; a query is bound once for each set of let lines. */
-export function answers(world, rule, query) {
-  const bound = new Map();
+/** What a query answers to each case, as alerts; a query is bound once for each set of let lines, and for all worlds that share `bound`. */
+export function answers(world, rule, query, bound = new Map()) {
   return (one) => {
     const id = JSON.stringify(one.lets ?? {});
     if (!bound.has(id)) bound.set(id, world.bind(withLets(query, one.lets ?? {})));

@@ -28,16 +28,19 @@ export function outline(alerts, numbers) {
 
 function main() {
   const { options, world, rules } = prepare({ treated: { type: "string", multiple: true } });
-  for (const file of options.treated) {
-    const other = world.over(readRows(file));
-    const losing = rules.filter((rule) => {
-      const { cases } = scenarios.get(rule.file);
-      const [before, after] = [world, other].map((it) => cases.map(answers(it, rule, rule.query)));
-      const numbers = counts([...before, ...after].flat());
-      return before.some((alerts, index) => outline(alerts, numbers) !== outline(after[index], numbers));
+  const others = options.treated.map((file) => world.over(readRows(file)));
+  const losing = others.map(() => []);
+  for (const rule of rules) {
+    const { cases } = scenarios.get(rule.file);
+    const bound = new Map();
+    const [before, ...after] = [world, ...others].map((it) => cases.map(answers(it, rule, rule.query, bound)));
+    after.forEach((found, other) => {
+      const numbers = counts([...before, ...found].flat());
+      const isLost = before.some((alerts, index) => outline(alerts, numbers) !== outline(found[index], numbers));
+      if (isLost) losing[other].push(rule.file);
     });
-    console.log(JSON.stringify(losing.map((rule) => rule.file)));
   }
+  losing.forEach((files) => console.log(JSON.stringify(files)));
   return 0;
 }
 

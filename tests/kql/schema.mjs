@@ -26,9 +26,16 @@ export function items(list) {
   });
 }
 
+const classNames = new Map();
+
 /** The class of a syntax node or symbol, such as "FilterOperator". */
-export const className = (object) =>
-  globalThis.Bridge.getTypeName(object).split("[")[0].split(".").at(-1).split("$")[0];
+export function className(object) {
+  const known = classNames.get(object.constructor);
+  if (known) return known;
+  const name = globalThis.Bridge.getTypeName(object).split("[")[0].split(".").at(-1).split("$")[0];
+  classNames.set(object.constructor, name);
+  return name;
+}
 
 /** The arguments of a function call. */
 export const argumentsOf = (node) => items(node.ArgumentList.Expressions);
@@ -64,7 +71,8 @@ export function buildGlobals(tables, functions) {
     newFunction(parser.functionName, parameterList(parser.parameters), `{${parser.text}\n}`),
   );
   const database = newDatabase("workspace", [...tableSymbols, ...functionSymbols]);
-  return Language.GlobalState.Default.WithDatabase(database);
+  // With a cache, what a parser returns is worked out once, and not for each query that calls it.
+  return Language.GlobalState.Default.WithDatabase(database).WithCache();
 }
 
 /** Binds a query; the parameters of a parser are known names inside its body. */
