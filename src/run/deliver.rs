@@ -20,7 +20,9 @@ use tokio::sync::mpsc;
 use self::batch::Batch;
 use self::sent::Sent;
 use super::read::Read;
-use super::{ActiveRun, Comparison, DeadLetter, DeadLetters, Handled, Ledger, RunError, Stop};
+use super::{
+    ActiveRun, Comparison, DeadLetter, DeadLetters, Handled, Ledger, RunError, Stop, Tally,
+};
 use crate::error::with_causes;
 use crate::record::{LogId, Misfit, Reach, Record, Source};
 
@@ -56,14 +58,10 @@ pub(super) struct Delivering<'c, S, A, L> {
     accepted_ahead: Option<LogId>,
     /// Batches that were answered.
     batches: usize,
-    /// Records that the destination refused, and that were set aside.
-    refused: u64,
-    /// Records that do not fit the destination, not even in part.
-    unfit: u64,
+    /// What the run is judged by, as far as this half knows it.
+    tally: Tally,
     /// Whether the ledger holds notes that are not saved.
     is_unsaved: bool,
-    /// What to do about rows that the destination quarantined.
-    advice: Option<String>,
 }
 
 /// What the delivering half leaves when it has ended.
@@ -74,12 +72,8 @@ pub(super) struct Summary {
     pub met: Reach,
     /// The time of the oldest record that was read but not handled.
     pub oldest_left: Option<DateTime<Utc>>,
-    /// Records that the destination refused, and that were set aside.
-    pub refused: u64,
-    /// Records that do not fit the destination, not even in part.
-    pub unfit: u64,
-    /// What to do about rows that the destination quarantined.
-    pub advice: Option<String>,
+    /// What the run is judged by, but for what its report counts and whether delivering failed.
+    pub tally: Tally,
 }
 
 impl<'c, S: Source, A: DeadLetters, L: Ledger> Delivering<'c, S, A, L> {
@@ -95,10 +89,8 @@ impl<'c, S: Source, A: DeadLetters, L: Ledger> Delivering<'c, S, A, L> {
             is_claimed: false,
             accepted_ahead: None,
             batches: 0,
-            refused: 0,
-            unfit: 0,
+            tally: Tally::default(),
             is_unsaved: false,
-            advice: None,
         }
     }
 
@@ -119,9 +111,7 @@ impl<'c, S: Source, A: DeadLetters, L: Ledger> Delivering<'c, S, A, L> {
             was_sent: self.is_claimed,
             oldest_left: self.oldest_left(),
             met: self.met,
-            refused: self.refused,
-            unfit: self.unfit,
-            advice: self.advice,
+            tally: self.tally,
         }
     }
 
@@ -195,7 +185,7 @@ impl<'c, S: Source, A: DeadLetters, L: Ledger> Delivering<'c, S, A, L> {
                     let why = with_causes(&*reason);
                     let Some(row) = self.active.run.destination.shortened(&record, &why) else {
                         self.keep_dead_letter(&record, &*reason).await?;
-                        self.unfit += 1;
+                        self.tally.unfit += 1;
                         self.met.meet(&id);
                         return Ok(self.move_cursor().await?);
                     };
@@ -341,6 +331,13 @@ impl<'c, S: Source, A: DeadLetters, L: Ledger> Delivering<'c, S, A, L> {
         let saved = self.sent.meanwhile(save).await;
         saved.map_err(RunError::Ledger)?;
         self.is_unsaved = false;
+        Ok(())
+    }
+
+    async fn save_unsaved(&mut self) -> Result<(), RunError> {
+        if self.is_unsaved {
+            self.save().await?;
+        }
         Ok(())
     }
 }

@@ -260,21 +260,13 @@ impl<S: Source, A: DeadLetters> ActiveRun<'_, S, A> {
             was_sent,
             met,
             oldest_left,
-            refused,
-            unfit,
-            advice,
+            mut tally,
         } = delivering.end();
         let has_failed = matches!(delivered, Err(Stop::Failed(_)));
-        let tally = {
+        tally.has_failed = has_failed;
+        (tally.delivered, tally.quarantined) = {
             let report = self.progress.borrow();
-            Tally {
-                delivered: report.delivered,
-                quarantined: report.quarantined,
-                refused,
-                unfit,
-                advice,
-                has_failed,
-            }
+            (report.delivered, report.quarantined)
         };
         if matches!(delivered, Err(Stop::OutOfTime)) {
             self.judge_time(was_sent);

@@ -80,9 +80,7 @@ impl<S: Source, A: DeadLetters, L: Ledger> Delivering<'_, S, A, L> {
         let records = std::mem::take(&mut self.batch.records);
         let leftover = self.acknowledge(&records, part, delivery);
         self.batch.records = records;
-        if self.is_unsaved {
-            self.save().await?;
-        }
+        self.save_unsaved().await?;
         Ok(leftover)
     }
 
@@ -151,7 +149,8 @@ impl<S: Source, A: DeadLetters, L: Ledger> Delivering<'_, S, A, L> {
         quarantine: Option<Quarantine>,
     ) {
         let quarantined = quarantine.as_ref().map_or(0, |it| it.rows);
-        self.advice = quarantine.map(|it| it.advice).or(self.advice.take());
+        let advice = quarantine.map(|it| it.advice);
+        self.tally.advice = advice.or(self.tally.advice.take());
         self.active.report(|report| {
             report.delivered += accepted.saturating_sub(quarantined);
             report.quarantined += quarantined;

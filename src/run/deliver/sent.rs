@@ -190,13 +190,6 @@ impl<S: Source, A: DeadLetters, L: Ledger> Delivering<'_, S, A, L> {
         Ok(())
     }
 
-    async fn save_unsaved(&mut self) -> Result<(), Stop> {
-        if self.is_unsaved {
-            self.save().await?;
-        }
-        Ok(())
-    }
-
     /// The unhandled records of the batch and of the batches in flight.
     pub(super) fn left(&self) -> impl Iterator<Item = &Record> {
         let under_way = self.sent.batches.iter().map(|it| &it.batch);

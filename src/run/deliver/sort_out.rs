@@ -42,9 +42,7 @@ impl<S: Source, A: DeadLetters, L: Ledger> Delivering<'_, S, A, L> {
         let Err(stop) = sorted else {
             return Ok(());
         };
-        if self.is_unsaved {
-            self.save().await?;
-        }
+        self.save_unsaved().await?;
         match stop {
             Stop::OutOfTime => {
                 let left = self.left().count();
@@ -71,7 +69,7 @@ impl<S: Source, A: DeadLetters, L: Ledger> Delivering<'_, S, A, L> {
         for (index, reason) in culprits {
             let record = self.batch.records[index].clone();
             self.keep_dead_letter(&record, &*reason).await?;
-            self.refused += 1;
+            self.tally.refused += 1;
             self.is_unsaved = true;
         }
         Ok(())
