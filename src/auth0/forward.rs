@@ -154,10 +154,9 @@ async fn pass_misfits(
         from: id.stored_at().map(|stored| stored - STORING_DELAY),
         ..Search::OLDEST
     };
-    let wanted = |it: &LogId| it > id;
     let mut misfits = Misfits::default();
     misfits.add(on_page);
-    let next = start::smallest_id(logs, window, wanted, Some(&mut misfits), deadline).await?;
+    let next = start::smallest_id(logs, window, |it| it > id, &mut misfits, deadline).await?;
     Ok(Page {
         is_last: next.is_none() && !misfits.is_cut,
         records: next.into_iter().collect(),
@@ -178,6 +177,8 @@ fn is_fresh(found: &Elements, now: DateTime<Utc>) -> bool {
 /// A page that was not read does not show its ids, but a search for ids only does. A request for
 /// the record found by that search proves that it is the large one: if it were another, skipping it
 /// would lose the large one.
+///
+/// If the large one may be a misfit, or has misfits before it, a search with all fields finds them.
 async fn pass(
     logs: &Logs,
     id: &LogId,
@@ -193,23 +194,30 @@ async fn pass(
         is_brief: true,
         ..Search::OLDEST
     };
-    let next = start::smallest_id(logs, window, |it| it > id, None, deadline).await;
+    let mut misfits = Misfits::default();
+    let next = start::smallest_id(logs, window, |it| it > id, &mut misfits, deadline).await;
     let head = match next {
-        Ok(Some(head)) => head,
-        Ok(None) => return Err(error),
         Err(search) if search.error.is_too_large() => return Err(error),
-        Err(search) => return Err(search),
+        head => head?,
     };
-    match logs.one(&head.log_id, deadline).await {
-        Err(alone) if alone.error.is_too_large() => Ok(Page {
-            records: vec![marker(head)],
-            misfits: Vec::new(),
-            is_last: false,
-        }),
-        // What failed for now may succeed in the next run.
-        Err(alone) => Err(alone),
-        Ok(_) => Err(error),
+    let large = match head {
+        None => None,
+        Some(head) => match logs.one(&head.log_id, deadline).await {
+            Err(alone) if alone.error.is_too_large() => Some(head),
+            // What failed for now may succeed in the next run.
+            Err(alone) => return Err(alone),
+            Ok(_) => None,
+        },
+    };
+    if !misfits.met.is_empty() {
+        let page = pass_misfits(logs, id, Vec::new(), deadline).await?;
+        let is_passed = large.is_some() || page.misfits.iter().any(start::is_unread);
+        return if is_passed { Ok(page) } else { Err(error) };
     }
+    let Some(head) = large else {
+        return Err(error);
+    };
+    Ok(Page::of(marker(head)))
 }
 
 /// What is delivered instead of a record that is too large to be read.

@@ -342,14 +342,20 @@ impl Source for LogReader {
         prefix: &str,
         from: DateTime<Utc>,
         deadline: Deadline,
-    ) -> Result<Option<Record>, SourceError> {
+    ) -> Result<Option<Page>, SourceError> {
         let window = Search {
             from: Some(from),
             ..Search::OLDEST
         };
         let is_wanted = |id: &LogId| id.prefix() == Some(prefix);
-        let found = start::smallest_id(&self.log.logs, window, is_wanted, None, deadline).await;
-        found.map_err(source_error)
+        let mut misfits = start::Misfits::default();
+        let logs = &self.log.logs;
+        let found = start::smallest_id(logs, window, is_wanted, &mut misfits, deadline).await;
+        let found = found.map_err(source_error)?;
+        Ok(found.map(|record| Page {
+            misfits: misfits.met,
+            ..Page::of(record)
+        }))
     }
 
     async fn one(&self, id: &LogId, deadline: Deadline) -> Result<Option<Record>, SourceError> {

@@ -17,10 +17,19 @@ use chrono::{DateTime, Utc};
 
 use super::ahead::Log as _;
 use super::error::LogsError;
-use super::forward::{self, Forward};
+use super::forward::{self, COMFORTABLE, Forward};
 use super::logs::{Logs, PAGE, SEARCH_LIMIT, Search};
 use crate::net::retry::{Deadline, GaveUp};
 use crate::record::{LogId, MOST_MISFITS, Misfit, Page, Record, STORING_DELAY, Start};
+
+/// Why a misfit is set aside of which a search shows only the date and the type.
+const UNREAD: &str =
+    "it has no log_id, and is too large for more than its date and type to be read";
+
+/// Whether a search showed only a part of this misfit.
+pub(super) fn is_unread(misfit: &Misfit) -> bool {
+    misfit.reason == UNREAD
+}
 
 /// The misfits that a search meets, each once.
 #[derive(Default)]
@@ -83,7 +92,7 @@ pub(crate) async fn first_page(
     }
 
     let mut misfits = Misfits::default();
-    let first = smallest_id(logs, window, |_| true, Some(&mut misfits), deadline).await?;
+    let first = smallest_id(logs, window, |_| true, &mut misfits, deadline).await?;
     Ok(Page {
         // Misfits alone do not mean the end of the log: they only leave no id to read on after.
         is_last: first.is_none() && misfits.met.is_empty(),
@@ -92,46 +101,59 @@ pub(crate) async fn first_page(
     })
 }
 
-/// The record with the smallest id among those in the window that `is_wanted` accepts.
+/// The sizes of a page of a search. Each is a multiple of the next, so that a smaller page begins where
+/// a larger one would.
+const SIZES: [usize; 5] = [PAGE, 50, 25, 5, 1];
+
+/// The record with the smallest id among those in the window that `is_wanted` accepts, and the
+/// misfits on the way.
 ///
 /// Results come by date, so the search continues until the dates pass the storage time of the
 /// smallest id so far: a record is never stored before its date, so no smaller id can follow. When
 /// the search reaches its limit first, a new search begins at the last date. The same happens after
 /// a short page, which is not the end if the tenant returns fewer records than requested.
 ///
-/// If the records are too large to be searched a page at a time, only their ids are searched for,
-/// and the record is then fetched alone.
+/// A page that is too large is requested again with fewer records. Of one that is too large by itself
+/// the search shows only the id, the date and the type, and the record is then fetched alone.
 ///
-/// The misfits on the way are collected, if they are wanted. Where they are too many, or where more
-/// records have one date than a search can show, the search ends without having seen all.
+/// Where misfits are too many, or where more records have one date than a search can show, the search
+/// ends without having seen all.
 pub(crate) async fn smallest_id(
     logs: &Logs,
     mut window: Search,
     is_wanted: impl Fn(&LogId) -> bool,
-    mut misfits: Option<&mut Misfits>,
+    misfits: &mut Misfits,
     deadline: Deadline,
 ) -> Result<Option<Record>, GaveUp<LogsError>> {
-    let is_brief = window.is_brief;
     let mut smallest: Option<Record> = None;
+    let (mut size, mut has_brief) = (PAGE, false);
     'windows: loop {
-        let (mut reached, mut is_short) = (None, false);
-        for number in 0..SEARCH_LIMIT / PAGE {
-            let found = match logs.search(window, number, PAGE, deadline).await {
+        let (mut reached, mut is_short, mut offset) = (None, false, 0);
+        while offset < SEARCH_LIMIT {
+            let found = match logs.search(window, offset / size, size, deadline).await {
+                Err(error) if error.error.is_too_large() && size > 1 => {
+                    size = largest(|it| it < size);
+                    continue;
+                }
                 Err(error) if error.error.is_too_large() && !window.is_brief => {
-                    window.is_brief = true;
-                    window.from = reached.or(window.from);
-                    continue 'windows;
+                    has_brief = true;
+                    let brief = Search {
+                        is_brief: true,
+                        ..window
+                    };
+                    let mut found = logs.search(brief, offset, size, deadline).await?;
+                    for misfit in &mut found.misfits {
+                        misfit.reason = UNREAD;
+                    }
+                    found
                 }
                 found => found?,
             };
-            let count = found.count();
+            let (count, bytes) = (found.count(), found.bytes());
             let dates = found.records.iter().map(|it| it.date);
             let dates = dates.chain(found.misfits.iter().map(|it| it.date));
             reached = dates.max().flatten().or(reached);
-            if let Some(misfits) = &mut misfits
-                && !window.is_brief
-                && misfits.add(found.misfits)
-            {
+            if misfits.add(found.misfits) {
                 return Ok(None);
             }
             let wanted = found.records.into_iter().filter(|it| is_wanted(&it.log_id));
@@ -146,24 +168,32 @@ pub(crate) async fn smallest_id(
             if count == 0 || is_past {
                 break 'windows;
             }
-            is_short = count < PAGE;
+            is_short = count < size;
             if is_short {
                 break;
             }
+            offset += size;
+            // The next records are likely to be as large.
+            let fits = |it| bytes / count * it <= COMFORTABLE;
+            size = largest(|it| offset.is_multiple_of(it) && fits(it));
         }
         if reached <= window.from {
             // All records found are of one millisecond, so a new search by date gets no further.
-            if let Some(misfits) = &mut misfits {
-                misfits.is_cut = !is_short;
-            }
+            misfits.is_cut = !is_short;
             break;
         }
         window.from = reached;
     }
     match smallest {
-        Some(head) if window.is_brief && !is_brief => whole(logs, head, deadline).await.map(Some),
+        Some(head) if has_brief => whole(logs, head, deadline).await.map(Some),
         smallest => Ok(smallest),
     }
+}
+
+/// The largest size of a page that is right.
+fn largest(is_right: impl Fn(usize) -> bool) -> usize {
+    let mut sizes = SIZES.into_iter();
+    sizes.find(|it| is_right(*it)).unwrap_or(1)
 }
 
 /// When a record was stored. `None` if that would be before its date: the id then has another format.

@@ -88,6 +88,14 @@ impl Page {
         }
     }
 
+    /// A page of one record, after which there may be more.
+    pub fn of(record: Record) -> Self {
+        Self {
+            is_last: false,
+            ..Self::last(vec![record])
+        }
+    }
+
     /// Bytes of its JSON text.
     pub fn bytes(&self) -> usize {
         bytes(&self.records, &self.misfits)

@@ -90,14 +90,14 @@ pub(crate) trait Source: Send + Sync {
         ready(Ok(Vec::new()))
     }
 
-    /// The record with the smallest id of a prefix, among those dated `from` or later. Called only
-    /// if there is such a record.
+    /// The record with the smallest id of a prefix, among those dated `from` or later, and the misfits
+    /// met on the way to it. Called only if there is such a record.
     fn smallest(
         &self,
         _prefix: &str,
         _from: DateTime<Utc>,
         _: Deadline,
-    ) -> impl Future<Output = Result<Option<Record>, SourceError>> + Send {
+    ) -> impl Future<Output = Result<Option<Page>, SourceError>> + Send {
         ready(Ok(None))
     }
 

@@ -182,11 +182,7 @@ impl<S: Source, A: DeadLetters> ActiveRun<'_, S, A> {
                             page => return page.map(Some),
                         }
                     }
-                    let found = source.smallest(prefix, *from, self.reading).await?;
-                    Ok(found.map(|it| Page {
-                        is_last: false,
-                        ..Page::last(vec![it])
-                    }))
+                    source.smallest(prefix, *from, self.reading).await
                 }
                 _ => page.map(Some),
             }

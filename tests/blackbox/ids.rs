@@ -1,6 +1,8 @@
 //! Unusual log ids: other prefixes, impossible times, other shapes, or no id at all. Auth0 compares
 //! ids as text, so the prefix outweighs the time.
 
+mod nameless;
+
 use std::fs;
 
 use chrono::{DateTime, Utc};
@@ -380,111 +382,6 @@ async fn ids_of_another_shape_are_delivered_whatever_their_place_among_the_other
         }
         assert_quiet(&world).await;
     }
-}
-
-#[tokio::test]
-async fn however_many_records_have_no_id_those_after_them_are_delivered() {
-    for count in [100, 250, 1_200] {
-        let world = world().await;
-        add(&world, "900", 20, 50);
-        poll(&world).await;
-        for n in 0..count {
-            let stored = minutes_ago(40) + chrono::Duration::milliseconds(n);
-            let mut record = record(stored);
-            record["n"] = n.into();
-            world.tenant.add_nameless(record, stored);
-        }
-        add(&world, "900", 30, 20);
-        let report = poll(&world).await.report();
-        let count = count.unsigned_abs();
-        assert_eq!(
-            numbers(&report, ["delivered", "dead_lettered"]),
-            [30, count]
-        );
-        assert_eq!(report["caught_up"], true);
-        assert_quiet(&world).await;
-    }
-}
-
-/// A search shows a thousand, and cannot begin anew within a millisecond.
-#[tokio::test]
-async fn more_records_without_an_id_in_one_millisecond_than_a_search_shows_are_not_the_end() {
-    let world = world().await;
-    add(&world, "900", 20, 50);
-    poll(&world).await;
-    let stored = minutes_ago(40);
-    for n in 0..1_100 {
-        let mut record = record(stored);
-        record["n"] = n.into();
-        world.tenant.add_nameless(record, stored);
-    }
-    add(&world, "900", 30, 20);
-    let ran = world.command(&["poll"]).await;
-    assert_eq!(ran.code(), 1, "{}", ran.stderr);
-    let told = "reading makes no progress: no record of a whole page has a log_id";
-    assert!(ran.stderr.contains(told), "{}", ran.stderr);
-    assert_eq!(ran.report()["caught_up"], false);
-    assert_eq!(numbers(&ran.report(), ["delivered"]), [0]);
-}
-
-/// 140 MB, a record a second, since all of them would be in memory at the same time.
-#[tokio::test]
-#[ignore = "takes a minute: cargo test --test blackbox more_records -- --ignored"]
-async fn more_records_without_an_id_than_memory_holds_end_the_run_which_says_what_to_do() {
-    let world = world().await;
-    add(&world, "900", 20, 50);
-    poll(&world).await;
-    let begin = minutes_ago(45);
-    for n in 0..1_400 {
-        let stored = begin + chrono::Duration::seconds(n);
-        let mut record = record(stored);
-        record["n"] = n.into();
-        record["description"] = "x".repeat(100_000).into();
-        world.tenant.add_nameless(record, stored);
-    }
-    add(&world, "900", 30, 20);
-    let ran = world.command(&["poll"]).await;
-    assert_eq!(ran.code(), 1, "{}", ran.stderr);
-    assert!(
-        ran.stderr.contains("more than 128 MiB of"),
-        "{}",
-        ran.stderr
-    );
-    assert_eq!(ran.report()["caught_up"], false);
-    assert_eq!(numbers(&ran.report(), ["delivered"]), [0]);
-    let set_aside = ran.report()["dead_lettered"].as_i64().unwrap();
-    assert!((1_300..1_400).contains(&set_aside), "{set_aside}");
-
-    let last = begin + chrono::Duration::seconds(set_aside - 1);
-    let set = ["checkpoint", "set", "--from", &last.to_rfc3339()];
-    assert_eq!(world.command(&set).await.code(), 0);
-    let report = poll(&world).await.report();
-    let left = 1_400 - set_aside.unsigned_abs();
-    assert_eq!(numbers(&report, ["delivered", "dead_lettered"]), [30, left]);
-    assert_quiet(&world).await;
-}
-
-#[tokio::test]
-async fn who_stops_what_takes_the_ids_away_has_the_records_without_another_checkpoint() {
-    let world = world().await;
-    for minutes in [30, 20, 10] {
-        world
-            .tenant
-            .add_nameless(record(minutes_ago(minutes)), minutes_ago(minutes));
-    }
-    let ran = world.command(&["poll"]).await;
-    assert_eq!(ran.code(), 1, "{ran:?}");
-    assert_eq!(numbers(&ran.report(), ["dead_lettered"]), [3]);
-    // A checkpoint after these records, which is the other advice, would leave them out.
-    let advice = "if something changes Auth0's answers, stop it, and the next run delivers them";
-    assert!(ran.stderr.contains(advice), "{ran:?}");
-
-    for id in world.tenant.log_ids() {
-        world.tenant.add_as(&id, record(minutes_ago(10)));
-    }
-    let report = poll(&world).await.report();
-    assert_eq!(numbers(&report, ["delivered"]), [3]);
-    world.assert_all_landed_once();
 }
 
 #[tokio::test]

@@ -400,11 +400,11 @@ impl Source for World {
         prefix: &str,
         from: DateTime<Utc>,
         _: Deadline,
-    ) -> Result<Option<Record>, SourceError> {
+    ) -> Result<Option<Page>, SourceError> {
         let state = self.state();
         let mut records = state.records.values();
         let is_it = |it: &&Record| it.log_id.prefix() == Some(prefix) && it.date >= Some(from);
-        Ok(records.find(is_it).cloned())
+        Ok(records.find(is_it).cloned().map(Page::of))
     }
 
     async fn one(&self, id: &LogId, _: Deadline) -> Result<Option<Record>, SourceError> {

@@ -100,7 +100,7 @@ impl Source for ReadingAhead {
         prefix: &str,
         from: DateTime<Utc>,
         deadline: Deadline,
-    ) -> Result<Option<Record>, SourceError> {
+    ) -> Result<Option<Page>, SourceError> {
         self.world.smallest(prefix, from, deadline).await
     }
 

@@ -302,7 +302,7 @@ impl Source for Simulated {
         prefix: &str,
         from: DateTime<Utc>,
         deadline: Deadline,
-    ) -> Result<Option<Record>, SourceError> {
+    ) -> Result<Option<Page>, SourceError> {
         let prefix = prefix.to_owned();
         let smallest = self.ask(deadline, move |state| {
             let records = state.by_date(from).into_iter();
@@ -312,7 +312,7 @@ impl Source for Simulated {
                 let id = smallest.as_ref().map(|it| &it.log_id);
                 format!("  smallest of {prefix} from {from}: {id:?}")
             });
-            smallest
+            smallest.map(Page::of)
         });
         smallest.await
     }
