@@ -101,11 +101,8 @@ impl Log for Forward {
     }
 }
 
-async fn after(
-    Forward { logs, take, clock }: &Forward,
-    id: &LogId,
-    deadline: Deadline,
-) -> Result<Page, GaveUp<LogsError>> {
+async fn after(log: &Forward, id: &LogId, deadline: Deadline) -> Result<Page, GaveUp<LogsError>> {
+    let Forward { logs, take, clock } = log;
     loop {
         let asked = take.get();
         let found = match logs.after(id, asked, deadline).await {
@@ -127,7 +124,7 @@ async fn after(
         };
         take.learn(asked, found.bytes());
         if found.records.is_empty() && !found.misfits.is_empty() {
-            return pass_misfits(logs, id, found.misfits, deadline).await;
+            return pass_misfits(log, id, found.misfits, deadline).await;
         }
         let is_short = take.is_short(asked, found.count());
         let is_last = found.count() == 0 || is_short && is_fresh(&found, clock());
@@ -142,21 +139,79 @@ async fn after(
     }
 }
 
-/// Reads on after a page of misfits only, which has no id to read on after. A search by date finds
-/// the next record, and the misfits on the way to it.
+/// Reads on after a page of misfits only, which has no id to read on after.
 async fn pass_misfits(
-    logs: &Logs,
+    log: &Forward,
     id: &LogId,
     on_page: Vec<Misfit>,
     deadline: Deadline,
 ) -> Result<Page, GaveUp<LogsError>> {
+    let mut misfits = Misfits::default();
+    let mut last = on_page.last().cloned();
+    misfits.add(on_page);
+    while let Some(from) = last.take().filter(|_| !misfits.is_cut) {
+        let found = page_with(log, id, &from, deadline).await?;
+        let Some(mut found) = found else { break };
+        found.records.retain(|record| record.log_id > *id);
+        let known = misfits.met.len();
+        last = found.misfits.last().cloned();
+        misfits.add(found.misfits);
+        if !found.records.is_empty() {
+            return Ok(Page {
+                is_last: false,
+                records: found.records,
+                misfits: misfits.met,
+            });
+        }
+        if misfits.met.len() == known {
+            break;
+        }
+    }
+    search_past(&log.logs, id, misfits, deadline).await
+}
+
+/// The page after a synthetic id of the time at which a misfit is dated. It skips nothing if it has
+/// that misfit, which was stored no earlier; `None` if it does not.
+async fn page_with(
+    Forward { logs, take, .. }: &Forward,
+    id: &LogId,
+    misfit: &Misfit,
+    deadline: Deadline,
+) -> Result<Option<Elements>, GaveUp<LogsError>> {
+    let by_date = id.prefix().zip(misfit.date);
+    let by_date = by_date.map(|(prefix, date)| LogId::synthetic(prefix, date));
+    let Some(by_date) = by_date.filter(|it| it > id) else {
+        return Ok(None);
+    };
+    match logs.after(&by_date, take.get(), deadline).await {
+        Ok(found) => Ok(found.misfits.contains(misfit).then_some(found)),
+        Err(error) if Forward::is_rejected(&error) || error.error.is_too_large() => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Reads on after an id, and misfits that were met. A search by date finds the next record, and the
+/// misfits on the way to it.
+async fn search_past(
+    logs: &Logs,
+    id: &LogId,
+    mut misfits: Misfits,
+    deadline: Deadline,
+) -> Result<Page, GaveUp<LogsError>> {
+    if misfits.is_cut {
+        return Ok(Page {
+            is_last: false,
+            records: Vec::new(),
+            misfits: misfits.met,
+        });
+    }
     let window = Search {
         from: id.stored_at().map(|stored| stored - STORING_DELAY),
         ..Search::OLDEST
     };
-    let mut misfits = Misfits::default();
-    misfits.add(on_page);
     let next = start::smallest_id(logs, window, |it| it > id, &mut misfits, deadline).await?;
+    // What the search has not seen may come before what it found.
+    let next = next.filter(|_| !misfits.is_cut);
     Ok(Page {
         is_last: next.is_none() && !misfits.is_cut,
         records: next.into_iter().collect(),
@@ -210,7 +265,7 @@ async fn pass(
         },
     };
     if !misfits.met.is_empty() {
-        let page = pass_misfits(logs, id, Vec::new(), deadline).await?;
+        let page = search_past(logs, id, Misfits::default(), deadline).await?;
         let is_passed = large.is_some() || page.misfits.iter().any(start::is_unread);
         return if is_passed { Ok(page) } else { Err(error) };
     }

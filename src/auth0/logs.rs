@@ -130,7 +130,8 @@ impl Logs {
             let found = self.page(&query, most_bytes(take), deadline).await?;
             let gets_on = found.records.iter().any(|it| it.log_id > *id);
             let is_heeded = gets_on || found.records.is_empty();
-            if id.is_synthetic() && are_newest_first(&found.records) || id.is_end() && !is_heeded {
+            let is_made_up = id.is_synthetic() || id.is_end();
+            if is_made_up && are_newest_first(&found.records) || id.is_end() && !is_heeded {
                 return Err(LogsError::NotHeeded {
                     host: self.host(),
                     after: id.clone(),

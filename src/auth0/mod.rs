@@ -21,6 +21,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use bytes::Bytes;
 use chrono::{DateTime, TimeDelta, Utc};
 use futures_util::FutureExt as _;
+use serde_json::json;
 use url::Url;
 
 pub(crate) use self::settings::{Domain, ForeignDomain, SETTINGS, TenantSettings};
@@ -352,14 +353,21 @@ impl Source for LogReader {
         let logs = &self.log.logs;
         let found = start::smallest_id(logs, window, is_wanted, &mut misfits, deadline).await;
         let found = found.map_err(source_error)?;
-        Ok(found.map(|record| Page {
+        let is_there = found.is_some() || misfits.is_cut;
+        Ok(is_there.then(|| Page {
+            is_last: false,
+            records: found.into_iter().collect(),
             misfits: misfits.met,
-            ..Page::of(record)
         }))
     }
 
     async fn one(&self, id: &LogId, deadline: Deadline) -> Result<Option<Record>, SourceError> {
         match self.log.logs.one(id, deadline).await {
+            Err(error) if error.error.is_too_large() => Ok(Some(forward::marker(Record {
+                log_id: id.clone(),
+                date: None,
+                json: json!({"log_id": id.as_str()}).to_string().into(),
+            }))),
             Err(error) => match error.error {
                 LogsError::NotFound { .. } | LogsError::OtherRecord { .. } => Ok(None),
                 _ => Err(source_error(error)),

@@ -13,7 +13,8 @@
 use std::collections::HashSet;
 
 use bytes::Bytes;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
+use tracing::warn;
 
 use super::ahead::Log as _;
 use super::error::LogsError;
@@ -37,7 +38,7 @@ pub(super) struct Misfits {
     pub met: Vec<Misfit>,
     known: HashSet<Bytes>,
     bytes: usize,
-    /// Whether the search ended because of them, and not at the end of the log.
+    /// Whether the search has not seen all: they were too many, or more had one date than it shows.
     pub is_cut: bool,
 }
 
@@ -50,8 +51,9 @@ impl Misfits {
                 self.met.push(misfit);
             }
         }
-        self.is_cut = self.bytes > MOST_MISFITS;
-        self.is_cut
+        let are_too_many = self.bytes > MOST_MISFITS;
+        self.is_cut |= are_too_many;
+        are_too_many
     }
 }
 
@@ -74,16 +76,17 @@ pub(crate) async fn first_page(
     if earliest.count() == 0 {
         return Ok(Page::last(Vec::new()));
     }
-    let date = earliest.records.iter().find_map(|it| it.date);
     // The smallest prefix: with a larger one, the bound would lie above the records of the smaller ones.
     let prefixes = earliest.records.iter().filter_map(|it| it.log_id.prefix());
-    let bound = window.from.or(date).zip(prefixes.min());
-    if let Some((begin, prefix)) = bound {
-        let bound = LogId::synthetic(prefix, begin - STORING_DELAY);
+    if let Some(prefix) = prefixes.min() {
+        // Of what has no date, or no id, a search need not show the oldest.
+        let begin = window.from.map(|it| it - STORING_DELAY);
+        let bound = LogId::synthetic(prefix, begin.unwrap_or(DateTime::UNIX_EPOCH));
+        let shown = earliest.records.iter().map(|it| &it.log_id);
+        let shown = shown.filter(|it| **it > bound).min();
         match log.after(&bound, deadline).await {
-            // The search found a record, so an empty page means that Auth0 did not treat the id as
-            // a lower bound.
-            Ok(found) if found.records.is_empty() && found.misfits.is_empty() => {}
+            // If Auth0 did not treat the id as a lower bound, what the search found is missing.
+            Ok(found) if !begins_by(&found, shown) => {}
             Err(error)
                 if Forward::is_rejected(&error)
                     || matches!(error.error, LogsError::NoProgress { .. }) => {}
@@ -101,6 +104,15 @@ pub(crate) async fn first_page(
     })
 }
 
+/// Whether a page has this record, or one before it.
+fn begins_by(page: &Page, shown: Option<&LogId>) -> bool {
+    let first = page.records.iter().map(|it| &it.log_id).min();
+    match (first, shown) {
+        (Some(first), Some(shown)) => first <= shown,
+        (first, _) => first.is_some() || !page.misfits.is_empty(),
+    }
+}
+
 /// The sizes of a page of a search. Each is a multiple of the next, so that a smaller page begins where
 /// a larger one would.
 const SIZES: [usize; 5] = [PAGE, 50, 25, 5, 1];
@@ -111,13 +123,14 @@ const SIZES: [usize; 5] = [PAGE, 50, 25, 5, 1];
 /// Results come by date, so the search continues until the dates pass the storage time of the
 /// smallest id so far: a record is never stored before its date, so no smaller id can follow. When
 /// the search reaches its limit first, a new search begins at the last date. The same happens after
-/// a short page, which is not the end if the tenant returns fewer records than requested.
+/// a short page, which is not the end if the tenant returns fewer records than requested; where the new
+/// search gets no further, as many are requested as were returned.
 ///
 /// A page that is too large is requested again with fewer records. Of one that is too large by itself
 /// the search shows only the id, the date and the type, and the record is then fetched alone.
 ///
-/// Where misfits are too many, or where more records have one date than a search can show, the search
-/// ends without having seen all.
+/// Where misfits are too many, the search ends without having seen all. Of more records of one
+/// millisecond than a search can show it has not seen all, either.
 pub(crate) async fn smallest_id(
     logs: &Logs,
     mut window: Search,
@@ -126,9 +139,10 @@ pub(crate) async fn smallest_id(
     deadline: Deadline,
 ) -> Result<Option<Record>, GaveUp<LogsError>> {
     let mut smallest: Option<Record> = None;
-    let (mut size, mut has_brief) = (PAGE, false);
+    let (mut limit, mut size, mut most, mut has_brief) = (PAGE, PAGE, 0, false);
     'windows: loop {
-        let (mut reached, mut is_short, mut offset) = (None, false, 0);
+        let (mut reached, mut offset) = (None, 0);
+        let mut short = None;
         while offset < SEARCH_LIMIT {
             let found = match logs.search(window, offset / size, size, deadline).await {
                 Err(error) if error.error.is_too_large() && size > 1 => {
@@ -168,26 +182,49 @@ pub(crate) async fn smallest_id(
             if count == 0 || is_past {
                 break 'windows;
             }
-            is_short = count < size;
-            if is_short {
+            most = most.max(count);
+            if count < size {
+                short = Some(count);
                 break;
             }
             offset += size;
             // The next records are likely to be as large.
-            let fits = |it| bytes / count * it <= COMFORTABLE;
+            let fits = |it| it <= limit && bytes / count * it <= COMFORTABLE;
             size = largest(|it| offset.is_multiple_of(it) && fits(it));
         }
-        if reached <= window.from {
+        window.from = match (reached, short) {
+            (reached, _) if reached > window.from => reached,
             // All records found are of one millisecond, so a new search by date gets no further.
-            misfits.is_cut = !is_short;
-            break;
-        }
-        window.from = reached;
+            (_, Some(count)) if count < size.min(most) => break,
+            (_, Some(count)) => {
+                // They may be all that the tenant returns at once.
+                limit = largest(|it| it <= count);
+                size = limit;
+                window.from
+            }
+            (Some(date), None) => {
+                warn_of_crowd(date);
+                misfits.is_cut = true;
+                Some(date + TimeDelta::milliseconds(1))
+            }
+            (None, None) => {
+                misfits.is_cut = true;
+                break;
+            }
+        };
     }
     match smallest {
         Some(head) if has_brief => whole(logs, head, deadline).await.map(Some),
         smallest => Ok(smallest),
     }
+}
+
+fn warn_of_crowd(date: DateTime<Utc>) {
+    warn!(
+        "more than {SEARCH_LIMIT} records have the date {}, and a search shows no more of them; the others \
+         are read only if their ids come after those that it shows",
+        date.to_rfc3339_opts(SecondsFormat::Millis, true)
+    );
 }
 
 /// The largest size of a page that is right.

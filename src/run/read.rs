@@ -174,8 +174,8 @@ impl<S: Source, A: DeadLetters> ActiveRun<'_, S, A> {
                 }
                 Some(Instead::Smallest(from)) if is_untaken => {
                     let prefix = next.after.series();
-                    if !next.is_synthetic {
-                        let by_time = LogId::synthetic(prefix, *from);
+                    let by_time = LogId::synthetic(prefix, *from);
+                    if next.after != by_time {
                         match source.after(&by_time, self.reading).await {
                             Err(SourceError::Rejected(_)) => {}
                             Ok(page) if is_empty(&page) => {}

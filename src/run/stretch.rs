@@ -259,7 +259,9 @@ impl<S: Source> Until<'_, S> {
                 // If the source may treat such an id as the end of the log, or rejects it, everything
                 // is read, to the end of the log.
                 Ok(next) => {
-                    page.is_last |= self.takes_synthetic_ids.load(Ordering::Relaxed);
+                    // Misfits alone need not be the end.
+                    let is_end = next.misfits.is_empty() || next.is_last;
+                    page.is_last |= is_end && self.takes_synthetic_ids.load(Ordering::Relaxed);
                     page.misfits.extend(next.misfits);
                     break;
                 }

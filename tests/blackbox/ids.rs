@@ -357,6 +357,78 @@ async fn a_first_run_reads_all_where_an_id_that_is_none_of_a_record_is_not_heede
     }
 }
 
+/// A search shows a thousand of them, and goes on after their date.
+#[tokio::test]
+async fn what_follows_many_records_of_one_date_is_found_by_search() {
+    let mut world = World::with(towards(SyntheticIds::Rejected)).await;
+    world.set("START_FROM", "3h");
+    add(&world, "900", 20, 50);
+    let date = minutes_ago(132);
+    for n in 0..1_100 {
+        let stored = minutes_ago(30) + chrono::Duration::milliseconds(n);
+        world.tenant.add_as(&id("900", stored, 7), record(date));
+    }
+    let ran = poll(&world).await;
+    world.assert_all_landed_once();
+    let told = "more than 1000 records have the date";
+    assert!(ran.stderr.contains(told), "{}", ran.stderr);
+    // The search for its prefix passes them. The odd id makes the run search at once.
+    add(&world, "800", 1, 10);
+    let odd = format!("90120200101{:045}", 0);
+    world.tenant.add_as(&odd, record(minutes_ago(1)));
+    poll(&world).await;
+    world.assert_all_landed_once();
+}
+
+#[tokio::test]
+async fn an_imported_record_is_found_although_the_cursor_and_all_before_it_have_expired() {
+    let mut world = world().await;
+    world.set("START_FROM", "3h");
+    add(&world, "900", 20, 50);
+    poll(&world).await;
+    world.tenant.expire_before(now());
+    let stored = minutes_ago(4);
+    let imported = record(minutes_ago(120));
+    world.tenant.add_as(&id("900", stored, 7), imported);
+    let delivered: Vec<_> = [world.poll().await, world.poll().await]
+        .iter()
+        .flat_map(|report| numbers(report, ["delivered"]))
+        .collect();
+    assert_eq!(delivered.iter().sum::<u64>(), 1, "{delivered:?}");
+}
+
+/// Asked for one record after a made-up id, the tenant returns the newest: nothing tells from that page
+/// that it did not heed the id.
+#[tokio::test]
+async fn one_record_after_a_made_up_id_is_not_taken_for_the_first() {
+    let world = World::with(towards(SyntheticIds::Unheeded)).await;
+    add(&world, "900", 20, 30);
+    let mut large = record(now());
+    large["simulated_bytes"] = 17_000_000.into();
+    world.tenant.add_as(&id("900", now(), 7), large);
+    poll(&world).await;
+    world.assert_all_landed_once();
+}
+
+#[tokio::test]
+async fn a_record_without_a_date_before_all_others_is_delivered() {
+    for finds_dateless in [false, true] {
+        let mut world = World::with(Options {
+            finds_dateless,
+            ..towards(SyntheticIds::Taken)
+        })
+        .await;
+        world.set("START_FROM", "oldest");
+        let dateless = json!({"type": "s"});
+        world
+            .tenant
+            .add_as(&id("900", minutes_ago(40), 7), dateless);
+        add(&world, "900", 20, 30);
+        poll(&world).await;
+        world.assert_all_landed_once();
+    }
+}
+
 #[tokio::test]
 async fn ids_of_another_shape_are_delivered_whatever_their_place_among_the_others() {
     for odd in [

@@ -340,6 +340,10 @@ async fn what_is_above_a_stretch_of_a_prefix_is_read_where_no_made_up_id_is_heed
         }
         put(&id("900", minutes_ago(70)), minutes_ago(70));
         put("odd", minutes_ago(70));
+        // More of them than a page has are newer than the stretch.
+        for date in dates().map(|it| it + chrono::Duration::minutes(40)) {
+            put(&id("900", date), date);
+        }
         let ran = replay(&world, &["--from", "80m", "--to", "60m"]).await;
         assert_eq!(ran.code(), 0, "{synthetic_ids:?}: {ran:?}");
         let delivered = numbers(&ran.report(), ["delivered"]);

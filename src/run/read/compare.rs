@@ -286,12 +286,8 @@ impl<S: Source, A: DeadLetters> ActiveRun<'_, S, A> {
                 );
                 return Ok(());
             };
-            let page = Page {
-                is_last: false,
-                ..Page::last(vec![record])
-            };
             seen.begin(id.series());
-            return self.read_on(Some(page), None, seen, out).await;
+            return self.read_on(Some(Page::of(record)), None, seen, out).await;
         }
         let Some(next) = seen.way_to(head, self.now()) else {
             return Ok(());

@@ -129,6 +129,93 @@ async fn one_without_an_id_that_is_too_large_to_be_read_stands_in_nobody_s_way()
     }
 }
 
+#[tokio::test]
+async fn those_at_the_beginning_of_the_log_are_set_aside_too() {
+    let mut world = world().await;
+    world.set("START_FROM", "oldest");
+    for n in 0..5 {
+        let mut record = record(minutes_ago(40));
+        record["n"] = n.into();
+        world.tenant.add_nameless(record, minutes_ago(40));
+    }
+    add(&world, "900", 20, 30);
+    let report = poll(&world).await.report();
+    assert_eq!(numbers(&report, ["delivered", "dead_lettered"]), [20, 5]);
+    assert_quiet(&world).await;
+}
+
+/// An imported record is stored long after its date, so a search from the cursor's time on does not find it.
+#[tokio::test]
+async fn imported_records_after_a_page_of_them_are_delivered() {
+    for later in [0, 20] {
+        let mut world = world().await;
+        world.set("START_FROM", "3h");
+        add(&world, "900", 20, 50);
+        poll(&world).await;
+        for n in 0..150 {
+            let stored = minutes_ago(40) + chrono::Duration::milliseconds(n);
+            world.tenant.add_nameless(record(stored), stored);
+        }
+        for n in 0..10 {
+            let stored = minutes_ago(35) + chrono::Duration::seconds(n);
+            let imported = record(minutes_ago(120));
+            world.tenant.add_as(&id("900", stored, 7), imported);
+        }
+        add(&world, "900", later, 20);
+        let report = poll(&world).await.report();
+        assert_eq!(
+            numbers(&report, ["delivered", "dead_lettered"]),
+            [10 + later.unsigned_abs(), 150]
+        );
+        assert_quiet(&world).await;
+    }
+}
+
+#[tokio::test]
+async fn of_a_tenant_that_returns_few_at_once_a_few_are_not_taken_for_all() {
+    let world = World::with(Options {
+        token_events: false,
+        largest_page: 5,
+        ..Options::default()
+    })
+    .await;
+    add(&world, "900", 20, 50);
+    poll(&world).await;
+    let stored = minutes_ago(40);
+    for n in 0..12 {
+        let mut record = record(stored);
+        record["n"] = n.into();
+        world.tenant.add_nameless(record, stored);
+    }
+    add(&world, "900", 30, 20);
+    let report = poll(&world).await.report();
+    assert_eq!(numbers(&report, ["delivered", "dead_lettered"]), [30, 12]);
+    assert_quiet(&world).await;
+}
+
+/// A search shows 1,000 of these 1,500, and which ones is not known.
+#[tokio::test]
+async fn where_a_search_shows_not_all_of_a_millisecond_nothing_is_passed_over() {
+    let world = world().await;
+    add(&world, "900", 20, 50);
+    poll(&world).await;
+    let date = minutes_ago(40);
+    for n in 0..1_500 {
+        let stored = date + chrono::Duration::milliseconds(n);
+        let mut record = record(date);
+        record["n"] = n.into();
+        if n < 100 {
+            world.tenant.add_nameless(record, stored);
+        } else {
+            world.tenant.add_as(&id("900", stored, 7), record);
+        }
+    }
+    let ran = world.command(&["poll"]).await;
+    assert_eq!(ran.code(), 1, "{}", ran.stderr);
+    assert_eq!(ran.report()["caught_up"], false);
+    assert_eq!(numbers(&ran.report(), ["delivered"]), [0]);
+}
+
 /// A search shows a thousand, and cannot begin anew within a millisecond.
 #[tokio::test]
 async fn more_records_without_an_id_in_one_millisecond_than_a_search_shows_are_not_the_end() {
