@@ -354,11 +354,13 @@ impl Answer {
     }
 }
 
-/// What a status that is no success says of how the request failed. 503 says only that a service is
+/// What a status that is no success says of how the request failed. 408 is also what a gateway says of a
+/// body that comes too slowly. 503 says only that a service is
 /// overloaded, and the other exceptions have a meaning of their own.
 pub(crate) fn failure(status: StatusCode) -> Failure {
-    let has_meaning = || matches!(status.as_u16(), 400 | 401 | 404 | 407 | 408 | 413 | 429);
+    let has_meaning = || matches!(status.as_u16(), 400 | 401 | 404 | 407 | 413 | 429);
     match status.as_u16() {
+        408 => Failure::Late,
         500 | 502 | 504 => Failure::Internal,
         _ if status.is_client_error() && !has_meaning() => Failure::Internal,
         _ => Failure::Other,

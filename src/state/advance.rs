@@ -12,32 +12,49 @@ use crate::record::{LogId, Position, Reach, STORING_DELAY, Start, is_future};
 /// run reads again: 150,000 ids of the usual length.
 pub(super) const MAX_HANDLED_BYTES: usize = 8 * 1024 * 1024;
 /// Maximum number of remembered ids without a time: nothing tells when they are settled.
-const MAX_TIMELESS: usize = 1_000;
+pub(super) const MAX_TIMELESS: usize = 1_000;
 /// A prefix is in use, and read in each run, until a run that began this long after its newest record
 /// has read the log to its end. After that it is read when the newest records are compared.
 const IN_USE: TimeDelta = TimeDelta::hours(1);
 /// How much newer the records of another prefix must be for its cursor to become the main one.
 const IN_TURNS: TimeDelta = TimeDelta::minutes(10);
 
+/// What a cursor was moved past before it was settled, since too many ids would be remembered.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Cut {
+    /// The overlap.
+    Overlap,
+    /// Ids without a time.
+    Timeless,
+}
+
 impl Checkpoint {
     /// Moves each cursor to the newest handled record of its prefix that is settled. Moves it further
-    /// if too many ids would be remembered, but never beyond what was read. Returns whether it had to
-    /// go further.
+    /// if too many ids would be remembered, but never beyond what was read. Returns what it passed then.
     ///
     /// A record is settled if Auth0 stored it before `settled`: no other record can become visible
     /// below it any more. This depends on when this stretch of the log was *read*, not on when the
     /// cursor moves. It holds only as far as the log was read, because it is not known what has
     /// appeared since.
-    pub fn advance(&mut self, read: &Reach, settled: DateTime<Utc>, now: DateTime<Utc>) -> bool {
+    pub(super) fn advance(
+        &mut self,
+        read: &Reach,
+        settled: DateTime<Utc>,
+        now: DateTime<Utc>,
+    ) -> Option<Cut> {
         for read_to in read.ends() {
             if let Some(cursor) = self.settled_up_to(read_to, settled) {
                 self.pass(cursor);
             }
         }
-        self.bound_timeless(read);
-        let is_cut = self.bound(read, now);
+        let has_passed_timeless = self.bound_timeless(read);
+        let has_passed_overlap = self.bound(read, now);
         self.follow(now);
-        is_cut
+        if has_passed_overlap {
+            Some(Cut::Overlap)
+        } else {
+            has_passed_timeless.then_some(Cut::Timeless)
+        }
     }
 
     /// Notes that reading of a prefix begins after this id.
@@ -132,19 +149,22 @@ impl Checkpoint {
         }
     }
 
-    fn bound_timeless(&mut self, read: &Reach) {
+    /// The same for ids without a time.
+    fn bound_timeless(&mut self, read: &Reach) -> bool {
         let Some(read_to) = read.of("") else {
-            return;
+            return false;
         };
         let timeless = self.handled.iter().filter(|it| it.series().is_empty());
         let surplus = timeless.clone().count().saturating_sub(MAX_TIMELESS);
         let last = timeless.filter(|it| *it <= read_to).take(surplus).last();
-        if let Some(last) = last.cloned() {
-            self.pass(last);
-        }
+        let Some(last) = last.cloned() else {
+            return false;
+        };
+        self.pass(last);
+        true
     }
 
-    /// If too many ids are remembered, moves the cursors past the oldest of them. Returns whether it
+    /// If too many ids with a time are remembered, moves the cursors past the oldest of them. Returns whether it
     /// had to.
     fn bound(&mut self, read: &Reach, now: DateTime<Utc>) -> bool {
         let bytes: usize = self.handled.iter().map(|it| it.as_str().len()).sum();

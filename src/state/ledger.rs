@@ -6,6 +6,7 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 use tracing::warn;
 
+use super::advance::{Cut, MAX_TIMELESS};
 use super::checkpoint::{Checkpoint, Loss};
 use super::store::{CheckpointError, CheckpointStore, Loaded, Stored};
 use crate::clock::Clock;
@@ -41,7 +42,7 @@ pub(crate) struct CheckpointLedger<'a> {
     version: Option<Version>,
     /// Whether something was acknowledged that is not saved. If it is never saved, it is sent again.
     is_owing: bool,
-    /// Whether the overlap was cut short in this run.
+    /// Whether a cursor was moved past what is not settled, and that was told, in this run.
     is_cut: bool,
     /// By how much the clock is ahead of the source's.
     clock_ahead: TimeDelta,
@@ -205,15 +206,20 @@ impl Ledger for CheckpointLedger<'_> {
 
     fn reach(&mut self, read: &Reach) {
         let settled = self.fetched_since - self.clock_ahead - self.overlap;
-        let is_cut = self.checkpoint.advance(read, settled, self.began);
-        if is_cut && !self.is_cut {
-            warn!(
-                "{}: more records than can be remembered were written within OVERLAP, so it is cut \
-                 short: of those that Auth0 makes visible late, some may be missing",
-                self.store.label()
-            );
+        let cut = self.checkpoint.advance(read, settled, self.began);
+        let label = self.store.label();
+        match cut.filter(|_| !self.is_cut) {
+            None => {}
+            Some(Cut::Overlap) => warn!(
+                "{label}: more records than can be remembered were written within OVERLAP, so it is cut \
+                 short: of those that Auth0 makes visible late, some may be missing"
+            ),
+            Some(Cut::Timeless) => warn!(
+                "{label}: more than {MAX_TIMELESS} records have an id that holds no time, so of others \
+                 whose id sorts below theirs some may be missing"
+            ),
         }
-        self.is_cut |= is_cut;
+        self.is_cut |= cut.is_some();
     }
 
     async fn save(&mut self, deadline: Deadline) -> Result<(), BoxError> {

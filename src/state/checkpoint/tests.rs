@@ -1,6 +1,8 @@
 use bytes::Bytes;
 
 use super::*;
+use crate::state::advance::Cut;
+use crate::state::format;
 
 fn time(text: &str) -> DateTime<Utc> {
     text.parse().unwrap()
@@ -24,7 +26,7 @@ fn record(clock: &str) -> Record {
 /// Moves the cursors at noon, after everything of this prefix up to `read_to` was read and handled.
 fn advance(checkpoint: &mut Checkpoint, read_to: &LogId, settled: DateTime<Utc>) {
     let read = [read_to].into_iter().collect();
-    assert!(!checkpoint.advance(&read, settled, at("12:00:00")));
+    assert_eq!(checkpoint.advance(&read, settled, at("12:00:00")), None);
 }
 
 fn id(clock: &str) -> LogId {
@@ -106,11 +108,18 @@ fn a_hundred_thousand_ids_are_remembered_and_what_is_too_much_is_passed_in_order
 
     accept(&mut checkpoint, &records[100_000..]);
     let read = [&records[159_999].log_id].into_iter().collect();
-    assert!(checkpoint.advance(&read, at("07:30:00"), at("12:00:00")));
+    let cut = checkpoint.advance(&read, at("07:30:00"), at("12:00:00"));
+    assert_eq!(cut, Some(Cut::Overlap));
     // 8 MiB of 56 bytes each.
     assert_eq!(checkpoint.handled.len(), 149_796);
     let passed = &records[160_000 - 149_796 - 1].log_id;
     assert_eq!(checkpoint.position(), Position::After(passed.clone()));
+
+    // What is delivered before the cursor moves again is saved all the same, and is read.
+    let in_flight = many(180_000).split_off(160_000);
+    accept(&mut checkpoint, &in_flight);
+    let written = format::write(&checkpoint, at("12:00:00"), "me");
+    assert_eq!(format::read(&written).unwrap(), checkpoint);
 }
 
 #[test]
@@ -123,7 +132,9 @@ fn of_ids_without_a_time_a_thousand_are_remembered() {
         })
         .collect();
     accept(&mut checkpoint, &records);
-    advance(&mut checkpoint, &records[1_499].log_id, at("09:00:00"));
+    let read = [&records[1_499].log_id].into_iter().collect();
+    let cut = checkpoint.advance(&read, at("09:00:00"), at("12:00:00"));
+    assert_eq!(cut, Some(Cut::Timeless));
     assert_eq!(checkpoint.handled.len(), 1_000);
     assert!(checkpoint.has_handled(&records[0].log_id));
     assert!(!checkpoint.has_handled(&LogId::new("id-0500x")));

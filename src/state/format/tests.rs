@@ -17,7 +17,7 @@ fn at(clock: &str) -> DateTime<Utc> {
 /// Moves the cursors at noon, after everything of this prefix up to `read_to` was read and handled.
 fn advance(checkpoint: &mut Checkpoint, read_to: &LogId, settled: DateTime<Utc>) {
     let read = [read_to].into_iter().collect();
-    assert!(!checkpoint.advance(&read, settled, at("12:00:00")));
+    assert_eq!(checkpoint.advance(&read, settled, at("12:00:00")), None);
 }
 
 fn id(clock: &str) -> LogId {
@@ -315,7 +315,7 @@ fn what_is_larger_than_what_is_written_is_refused() {
         log_id: long,
         date: None,
     });
-    let ids = (0..150_000).map(|n| LogId::new(format!("9002026112108001{n:040}")));
+    let ids = (0..300_000).map(|n| LogId::new(format!("9002026112108001{n:040}")));
     forged[4].handled = ids.collect();
     for (number, forged) in forged.iter().enumerate() {
         let json = write(forged, at("08:00:00"), "me");
