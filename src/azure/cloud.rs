@@ -79,32 +79,47 @@ pub(crate) fn workspace_beside(address: Url, id: &str) -> Url {
     }
 }
 
+/// One of the names that a cloud has.
+type Name = fn(&Cloud) -> &'static str;
+
+/// The cloud whose suffix ends the host of a URL.
+fn named(url: &Url, suffix: Name) -> Option<&'static Cloud> {
+    let host = url.host_str().unwrap_or_default();
+    CLOUDS.iter().find(|it| host.ends_with(suffix(it)))
+}
+
+/// Like [`named`]. This machine counts as in the public cloud.
+fn named_or_here(url: &Url, suffix: Name) -> Option<&'static Cloud> {
+    named(url, suffix).or_else(|| is_loopback(url).then_some(&CLOUDS[0]))
+}
+
+/// The origin that a text is: one of a cloud's names, a newer one, or on this machine.
+fn known_origin(text: &str, name: Name, newer: &str) -> Option<Url> {
+    let is_known = |url: &Url| {
+        let origin = url.as_str().trim_end_matches('/');
+        let is_of_cloud = CLOUDS.iter().any(|it| name(it) == origin);
+        is_loopback(url) || is_of_cloud || origin == newer
+    };
+    origin(text).filter(is_secure).filter(is_known)
+}
+
 /// The cloud of a workspace, by where it takes posts. This machine passes for the public one.
 pub(crate) fn of_workspace(url: &Url) -> &'static Cloud {
-    let host = url.host_str().unwrap_or_default();
-    let named = CLOUDS.iter().find(|it| host.ends_with(it.workspace));
-    named.unwrap_or(&CLOUDS[0])
+    named(url, |it| it.workspace).unwrap_or(&CLOUDS[0])
 }
 
 /// Where workspaces are queried: the address of a cloud, the newer one of the public cloud, or this
 /// machine.
 pub(crate) fn query_uri(text: &str) -> Result<Url, String> {
-    let is_known = |url: &Url| {
-        let origin = url.as_str().trim_end_matches('/');
-        let is_of_cloud = CLOUDS.iter().any(|it| it.query == origin);
-        is_loopback(url) || is_of_cloud || origin == NEWER_QUERY
-    };
-    let url = origin(text).filter(is_secure).filter(is_known);
+    let url = known_origin(text, |it| it.query, NEWER_QUERY);
     url.ok_or_else(|| "must be https://api.loganalytics.io, .us or .azure.cn, or blank".into())
 }
 
 /// Where a workspace takes posts.
 pub(crate) fn log_analytics_uri(text: &str) -> Result<Url, String> {
-    let is_workspace = |url: &Url| {
-        let host = url.host_str().unwrap_or_default();
-        is_secure(url) && (is_loopback(url) || CLOUDS.iter().any(|it| host.ends_with(it.workspace)))
-    };
-    origin(text).filter(is_workspace).ok_or_else(|| {
+    let is_workspace = |url: &Url| named_or_here(url, |it| it.workspace).is_some();
+    let url = origin(text).filter(is_secure).filter(is_workspace);
+    url.ok_or_else(|| {
         "must be https://<WorkspaceID>.ods.opinsights.azure.com, .azure.us or .azure.cn, or blank"
             .into()
     })
@@ -113,12 +128,8 @@ pub(crate) fn log_analytics_uri(text: &str) -> Result<Url, String> {
 /// An endpoint that takes rows for a data collection rule, and its cloud. This machine counts as in
 /// the public cloud.
 pub(crate) fn dcr_endpoint(text: &str) -> Result<(Url, &'static Cloud), String> {
-    let cloud_of = |url: &Url| {
-        let host = url.host_str().unwrap_or_default();
-        let named = CLOUDS.iter().find(|it| host.ends_with(it.ingestion));
-        named.or_else(|| is_loopback(url).then_some(&CLOUDS[0]))
-    };
     let endpoint = origin(text).filter(is_secure);
+    let cloud_of = |url: &Url| named_or_here(url, |it| it.ingestion);
     let known = endpoint.and_then(|url| cloud_of(&url).map(|cloud| (url, cloud)));
     known.ok_or_else(|| {
         "must be https://<name>.<region>.ingest.monitor.azure.com, .azure.us or .azure.cn".into()
@@ -127,34 +138,24 @@ pub(crate) fn dcr_endpoint(text: &str) -> Result<(Url, &'static Cloud), String> 
 
 /// The cloud of a topic of Event Grid, by its address. This machine counts as in the public cloud.
 pub(crate) fn event_grid(url: &Url) -> Option<&'static Cloud> {
-    let host = url.host_str().unwrap_or_default();
     let is_plain =
         url.username().is_empty() && url.password().is_none() && url.fragment().is_none();
-    let named = CLOUDS.iter().find(|it| host.ends_with(it.event_grid));
-    let cloud = named.or_else(|| is_loopback(url).then_some(&CLOUDS[0]))?;
+    let cloud = named_or_here(url, |it| it.event_grid)?;
     (is_secure(url) && is_plain).then_some(cloud)
 }
 
 /// Whether a URL is that of a storage account's blob service.
 pub(crate) fn is_blob_service(url: &Url) -> bool {
-    let host = url.host_str().unwrap_or_default();
-    CLOUDS.iter().any(|it| host.ends_with(it.blobs))
+    named(url, |it| it.blobs).is_some()
 }
 
 /// The cloud of a blob service. An unknown host counts as in the public cloud.
 pub(crate) fn blob_service(url: &Url) -> &'static Cloud {
-    let host = url.host_str().unwrap_or_default();
-    let named = CLOUDS.iter().find(|it| host.ends_with(it.blobs));
-    named.unwrap_or(&CLOUDS[0])
+    named(url, |it| it.blobs).unwrap_or(&CLOUDS[0])
 }
 
 /// Where a cloud issues tokens.
 pub(crate) fn authority(text: &str) -> Result<Url, String> {
-    let is_known = |url: &Url| {
-        let origin = url.as_str().trim_end_matches('/');
-        let is_of_cloud = CLOUDS.iter().any(|it| it.authority == origin);
-        is_loopback(url) || is_of_cloud || origin == NEWER_AUTHORITY
-    };
-    let url = origin(text).filter(is_secure).filter(is_known);
+    let url = known_origin(text, |it| it.authority, NEWER_AUTHORITY);
     url.ok_or_else(|| "must be https://login.microsoftonline.com or that of another cloud".into())
 }
