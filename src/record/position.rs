@@ -4,16 +4,20 @@ use std::fmt;
 use std::time::Duration;
 
 use chrono::{DateTime, Datelike as _, TimeDelta, Utc};
+use serde::{Deserialize, Serialize};
 
 use super::LogId;
 use crate::clock::to_seconds;
 
-/// Where reading begins if there is no record to begin after.
-#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+/// Where reading begins if there is no record to begin after. A checkpoint holds it as `"oldest"` or as
+/// the time.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub(crate) enum Start {
     /// With the oldest record that the source still has.
     Oldest,
     /// With the first record dated at or after this time.
+    #[serde(untagged)]
     At(DateTime<Utc>),
 }
 

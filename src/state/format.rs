@@ -67,7 +67,7 @@ struct Format2 {
     #[serde(default)]
     other_cursors: Vec<LogId>,
     /// Where reading begins, if not after the cursor.
-    start: Option<WrittenStart>,
+    start: Option<Start>,
     /// Records dated before this are left out.
     left_out_before: Option<DateTime<Utc>>,
     /// Handled ids after the cursors.
@@ -95,7 +95,7 @@ struct Format2 {
 #[derive(Deserialize)]
 struct Format1 {
     resume_from: Option<LogId>,
-    start: Option<WrittenStart>,
+    start: Option<Start>,
     delivered: Vec<LogId>,
     newest: Option<Newest>,
     #[serde(default)]
@@ -113,7 +113,7 @@ impl From<Format1> for Format2 {
         let left_out_before = match (&old.resume_from, &old.start) {
             // A first reading. A start with a cursor is a reading that started over by time: what it
             // reads again is recognised by its id.
-            (None, Some(WrittenStart::At(time))) => Some(*time),
+            (None, Some(Start::At(time))) => Some(*time),
             _ => None,
         };
         Self {
@@ -138,32 +138,6 @@ impl From<Format1> for Format2 {
     }
 }
 
-#[derive(Clone, Copy, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum WrittenStart {
-    Oldest,
-    #[serde(untagged)]
-    At(DateTime<Utc>),
-}
-
-impl From<Start> for WrittenStart {
-    fn from(start: Start) -> Self {
-        match start {
-            Start::At(time) => Self::At(time),
-            Start::Oldest => Self::Oldest,
-        }
-    }
-}
-
-impl From<WrittenStart> for Start {
-    fn from(start: WrittenStart) -> Self {
-        match start {
-            WrittenStart::At(time) => Self::At(time),
-            WrittenStart::Oldest => Self::Oldest,
-        }
-    }
-}
-
 /// Writes a checkpoint as JSON. `writer` identifies the process.
 pub(super) fn write(checkpoint: &Checkpoint, saved_at: DateTime<Utc>, writer: &str) -> Bytes {
     let (handled, handled_packed) = if checkpoint.handled.len() > PLAIN {
@@ -175,7 +149,7 @@ pub(super) fn write(checkpoint: &Checkpoint, saved_at: DateTime<Utc>, writer: &s
         format: FORMAT,
         cursor: checkpoint.cursor.clone(),
         other_cursors: checkpoint.others.values().cloned().collect(),
-        start: checkpoint.start.map(WrittenStart::from),
+        start: checkpoint.start,
         left_out_before: checkpoint.left_out_before,
         handled,
         handled_packed,
@@ -210,7 +184,7 @@ pub(crate) fn read(json: &[u8]) -> Result<Checkpoint, Unreadable> {
     Ok(Checkpoint {
         cursor: written.cursor,
         others,
-        start: written.start.map(Start::from),
+        start: written.start,
         left_out_before: written.left_out_before,
         handled,
         newest: written.newest,
@@ -245,10 +219,7 @@ impl Format2 {
         if self.cursor.is_none() && self.start.is_none() {
             return Err(Unreadable::Position);
         }
-        let starts = [
-            self.start.map(Start::from),
-            self.left_out_before.map(Start::At),
-        ];
+        let starts = [self.start, self.left_out_before.map(Start::At)];
         if !starts.into_iter().flatten().all(Start::is_usable) {
             return Err(Unreadable::Start);
         }
