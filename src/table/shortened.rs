@@ -213,19 +213,9 @@ impl<'a> Shortening<'a> {
     }
 
     /// Skips the rest of a value.
-    fn skip(&mut self, first: Token<'a>) {
-        let mut depth = 0_usize;
-        let mut token = Some(first);
-        while let Some(it) = token {
-            match it {
-                Token::BeginObject | Token::BeginArray => depth += 1,
-                Token::EndObject | Token::EndArray => depth = depth.saturating_sub(1),
-                _ => {}
-            }
-            if depth == 0 {
-                return;
-            }
-            token = self.tokens.next();
+    fn skip(&mut self, first: Token) {
+        if matches!(first, Token::BeginObject | Token::BeginArray) {
+            self.tokens.skip_rest();
         }
     }
 }

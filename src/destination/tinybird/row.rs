@@ -305,15 +305,7 @@ impl<'a> Value<'a> {
 /// The JSON text of an object or a list whose opening bracket has been read.
 fn rest<'a>(tokens: &mut Scanner<'a>, text: &'a str) -> &'a str {
     let begin = tokens.at() - 1;
-    let mut open = 1_usize;
-    while open > 0 {
-        match tokens.next() {
-            Some(Token::BeginObject | Token::BeginArray) => open += 1,
-            Some(Token::EndObject | Token::EndArray) => open -= 1,
-            Some(_) => {}
-            None => break,
-        }
-    }
+    tokens.skip_rest();
     &text[begin..tokens.at()]
 }
 
