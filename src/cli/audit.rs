@@ -6,10 +6,9 @@ use chrono::{DateTime, TimeDelta, Utc};
 use clap::Args;
 use serde::Serialize;
 
-use super::checkpoint::{Place, parse};
+use super::ends::{Ends, note_gap};
 use super::poll::with_progress;
 use super::print::{INTERRUPTED, ended, exit_code, fail, misused, note, show};
-use super::replay::{note_gap, stretch};
 use super::signals::{self, Ending};
 use super::{Exit, Given, side_by_side, tenants, unusable};
 use crate::app::{App, AppError, Audit};
@@ -24,14 +23,8 @@ const NAMED: usize = 100;
 
 #[derive(Args)]
 pub(super) struct Command {
-    /// Where the stretch begins: a duration back from now (7d), a time (2026-11-21T08:00:00Z),
-    /// `oldest`, or the log id of the first record. Records of exactly this time are in it
-    #[arg(long, value_name = "WHERE", value_parser = parse, allow_hyphen_values = true)]
-    from: Place,
-    /// Where the stretch ends: a duration, a time or a log id. Records of exactly this time or id are
-    /// not in it
-    #[arg(long, value_name = "WHERE", value_parser = parse, allow_hyphen_values = true)]
-    to: Place,
+    #[command(flatten)]
+    ends: Ends,
     /// Deliver again what is missing
     #[arg(long)]
     mend: bool,
@@ -51,7 +44,7 @@ struct Printed<'a> {
 
 pub(super) async fn run(given: Given, command: Command) -> Exit {
     let now = clock::system()();
-    let stretch = stretch(&command.from, &command.to, now)?;
+    let stretch = command.ends.stretch(now)?;
     let from = stretch.from.as_ref().and_then(Mark::time);
     let to = stretch.to.time();
     if to.is_none() || stretch.from.is_some() != from.is_some() {

@@ -1,18 +1,15 @@
 //! `checkpoint`: where reading resumes.
 
-use std::process::ExitCode;
-
-use chrono::{DateTime, Utc};
 use clap::Subcommand;
 
-use super::print::{fail, misused, note, show};
+use super::ends::{Place, parse};
+use super::print::{fail, note, show};
 use super::{Exit, Given, Target, Targets, deadline, tenants};
 use crate::app::{Layers, Stores};
 use crate::clock::{self, to_seconds};
 use crate::error::{BoxError, one_line};
-use crate::record::{LogId, Position, StartFrom, is_future};
+use crate::record::{Position, is_future};
 use crate::report::alone;
-use crate::settings::values::start_from;
 use crate::state::{Checkpoint, Peeked, Replaced};
 
 #[derive(Subcommand)]
@@ -39,47 +36,6 @@ pub(super) enum Command {
         #[arg(long, value_name = "NAME")]
         destination: Option<String>,
     },
-}
-
-/// A place in the log.
-#[derive(Clone, Debug)]
-pub(super) enum Place {
-    Id(LogId),
-    At(StartFrom),
-}
-
-impl Place {
-    /// Rejects a place where no run can begin now, with a message and an exit status.
-    pub(super) fn see(&self, now: DateTime<Utc>) -> Result<(), ExitCode> {
-        let judged = self.judge(now);
-        judged.map_err(|problem| misused(format_args!("--from {problem}")))
-    }
-
-    /// Whether a run can begin here now.
-    fn judge(&self, now: DateTime<Utc>) -> Result<(), &'static str> {
-        let time = match self {
-            Self::At(StartFrom::At(time)) => Some(*time),
-            Self::At(_) => return Ok(()),
-            Self::Id(id) => id.stored_at(),
-        };
-        match time {
-            None => Err("names a log id that holds no time, so it is not one of Auth0's"),
-            Some(time) if is_future(time, now) => {
-                Err("is in the future: until then nothing would be delivered")
-            }
-            Some(_) => Ok(()),
-        }
-    }
-}
-
-pub(super) fn parse(text: &str) -> Result<Place, String> {
-    let id = LogId::new(text);
-    if id.is_well_formed() {
-        return Ok(Place::Id(id));
-    }
-    start_from(text)
-        .map(Place::At)
-        .map_err(|problem| format!("it {problem}, nor a log id of 56 digits"))
 }
 
 pub(super) async fn run(given: Given, command: Command) -> Exit {

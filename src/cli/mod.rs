@@ -4,6 +4,7 @@ mod audit;
 mod check;
 mod checkpoint;
 mod dead_letter;
+mod ends;
 mod logging;
 mod poll;
 mod print;

@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use clap::Args;
 use tokio::sync::watch;
 
-use super::checkpoint::{Place, parse};
+use super::ends::{Ends, note_gap};
 use super::poll::{tell, with_progress};
 use super::print::{ended, fail, misused, note};
 use super::signals::{self, Ending};
@@ -23,14 +23,8 @@ pub(super) struct Command {
     /// The destination that gets the records
     #[arg(long, value_name = "NAME")]
     destination: String,
-    /// Where the stretch begins: a duration back from now (7d), a time (2026-11-21T08:00:00Z),
-    /// `oldest`, or the log id of the first record. Records of exactly this time are in it
-    #[arg(long, value_name = "WHERE", value_parser = parse, allow_hyphen_values = true)]
-    from: Place,
-    /// Where the stretch ends: a duration, a time or a log id. Records of exactly this time or id are
-    /// not in it
-    #[arg(long, value_name = "WHERE", value_parser = parse, allow_hyphen_values = true)]
-    to: Place,
+    #[command(flatten)]
+    ends: Ends,
     /// Send the records that this filter takes, instead of the destination's own filter
     #[arg(long, value_name = "LIST", value_parser = Filter::read)]
     filter: Option<Filter>,
@@ -50,8 +44,8 @@ fn known(name: &str) -> Result<&'static Kind, String> {
 
 pub(super) async fn run(given: Given, command: Command) -> Exit {
     let now = clock::system()();
-    let stretch = stretch(&command.from, &command.to, now)?;
-    command.from.see(now)?;
+    let stretch = command.ends.stretch(now)?;
+    command.ends.from.see(now)?;
     let ending = if command.dry_run {
         Ending::ReadsNoMore
     } else {
@@ -149,15 +143,6 @@ fn prepare(
     Ok(Ok((app, Some((source, origin)))))
 }
 
-/// Prints for which time Auth0 has no records.
-pub(super) fn note_gap(name: &str, gap: Option<Gap>) {
-    if let Some(gap) = gap {
-        note(format_args!(
-            "{name}: Auth0 has no records {gap}: it has dropped them, or there were none"
-        ));
-    }
-}
-
 /// Prints for which time another source has no records.
 fn note_nothing(name: &str, source: &str, gap: Option<Gap>) {
     if let Some(gap) = gap {
@@ -208,77 +193,6 @@ async fn note_lack(name: &str, source: &str, origin: &Origin, end: DateTime<Utc>
         Ok(None) => {}
         Err(error) => {
             fail(&format!("{name}: how far {source} has got the log"), &error);
-        }
-    }
-}
-
-/// The stretch between two ends.
-pub(super) fn stretch(from: &Place, to: &Place, now: DateTime<Utc>) -> Result<Stretch, ExitCode> {
-    let Some(to) = mark(to, now) else {
-        return Err(misused(format_args!(
-            "--to is the end, which cannot be the oldest record"
-        )));
-    };
-    let from = mark(from, now);
-    let times = from.as_ref().and_then(Mark::time).zip(to.time());
-    let is_empty = match (&from, &to) {
-        // The prefix outweighs the time in an id, and two ids of one moment may differ.
-        (Some(Mark::Id(from)), Mark::Id(to)) => {
-            from >= to || times.is_some_and(|(from, to)| from > to)
-        }
-        _ => times.is_some_and(|(from, to)| from >= to),
-    };
-    if is_empty {
-        return Err(misused(format_args!(
-            "--from is not before --to, by id and by time, so there is nothing between"
-        )));
-    }
-    Ok(Stretch { from, to })
-}
-
-/// One end of the stretch; `None` for the oldest record.
-fn mark(place: &Place, now: DateTime<Utc>) -> Option<Mark> {
-    match place {
-        Place::Id(id) => Some(Mark::Id(id.clone())),
-        Place::At(start) => start.resolve(now).time().map(Mark::At),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_stretch_begins_before_its_end_by_id_and_by_time() {
-        let now = "2026-11-21T08:00:00Z".parse().unwrap();
-        let id = |prefix: &str, clock: &str, end: &str| {
-            format!("{prefix}20261121{clock}000000{end:0>33}")
-        };
-        let at_7 = &*id("900", "070000", "1");
-        let same_moment = &*id("900", "070000", "2");
-        let half_past_7 = &*id("900", "073000", "1");
-        // The prefix outweighs the time.
-        let above_at_6 = &*id("901", "060000", "1");
-        for (from, to, is_one) in [
-            ("2h", "1h", true),
-            ("1h", "1h", false),
-            ("1h", "2h", false),
-            ("oldest", "1h", true),
-            ("1h", "oldest", false),
-            (at_7, half_past_7, true),
-            (half_past_7, at_7, false),
-            (at_7, same_moment, true),
-            (at_7, at_7, false),
-            (at_7, above_at_6, false),
-            (above_at_6, at_7, false),
-            (at_7, "30m", true),
-            (at_7, "2026-11-21T07:00:00Z", false),
-            ("2026-11-21T07:00:00Z", at_7, false),
-            ("30m", at_7, false),
-        ] {
-            let [begin, end] = [from, to].map(|it| parse(it).unwrap());
-            let stretch = stretch(&begin, &end, now);
-            assert_eq!(stretch.is_ok(), is_one, "{from} {to}");
         }
     }
 }
