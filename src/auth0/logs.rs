@@ -228,19 +228,15 @@ impl Logs {
         most: usize,
         deadline: Deadline,
     ) -> Result<(Bytes, AccessToken), LogsError> {
-        let token = self.tokens.token(&self.requests, deadline).await?;
-        let answer = self.request(url, query, most, &token, deadline).await?;
-        if !is_about_token(&answer) {
-            if is_about_scope(&answer) {
-                // A permission that is granted meanwhile shows only in a new token.
-                self.tokens.forget(&token).await;
-            }
-            return self.judge(answer, token, deadline);
+        let mut token = self.tokens.token(&self.requests, deadline).await?;
+        let mut answer = self.request(url, query, most, &token, deadline).await?;
+        if is_about_token(&answer) {
+            self.tokens.forget(&token).await;
+            token = self.tokens.token(&self.requests, deadline).await?;
+            answer = self.request(url, query, most, &token, deadline).await?;
         }
-        self.tokens.forget(&token).await;
-        let token = self.tokens.token(&self.requests, deadline).await?;
-        let answer = self.request(url, query, most, &token, deadline).await?;
         if is_about_scope(&answer) {
+            // A permission that is granted meanwhile shows only in a new token.
             self.tokens.forget(&token).await;
         }
         self.judge(answer, token, deadline)

@@ -232,18 +232,16 @@ impl Bus {
         body: &Bytes,
         deadline: Deadline,
     ) -> Result<(Answer, Vec<SecretString>), EventBridgeError> {
-        let credential = self.credential(deadline).await?;
-        let answer = self.send(action, body, &credential, deadline).await?;
-        if answer.status == StatusCode::OK {
-            return Ok((answer, secrets(&credential)));
+        let mut credential = self.credential(deadline).await?;
+        let mut answer = self.send(action, body, &credential, deadline).await?;
+        if answer.status != StatusCode::OK
+            && self.credentials.are_renewed()
+            && AwsRefusal::of(&answer).about().is_credential()
+        {
+            self.credentials.forget(&credential).await;
+            credential = self.credential(deadline).await?;
+            answer = self.send(action, body, &credential, deadline).await?;
         }
-        let is_credential = AwsRefusal::of(&answer).about().is_credential();
-        if !(is_credential && self.credentials.are_renewed()) {
-            return Err(self.refusal(action, &answer, &credential));
-        }
-        self.credentials.forget(&credential).await;
-        let credential = self.credential(deadline).await?;
-        let answer = self.send(action, body, &credential, deadline).await?;
         match answer.status {
             StatusCode::OK => Ok((answer, secrets(&credential))),
             _ => Err(self.refusal(action, &answer, &credential)),
