@@ -12,7 +12,7 @@ use url::Url;
 use crate::azure::cloud::is_blob_service;
 use crate::azure::identity::Principal;
 use crate::net::http::is_secure;
-use crate::settings::values::is_host_name;
+use crate::settings::values::{is_host_name, is_plain};
 
 /// The account of the storage emulator (Azurite), the same on every machine.
 const EMULATOR_ACCOUNT: &str = "devstoreaccount1";
@@ -184,11 +184,7 @@ fn blob_endpoint(text: &str) -> Result<Url, Invalid> {
         .ok()
         .filter(Url::has_host)
         .ok_or_else(|| Invalid("its blob endpoint is not a URL".into()))?;
-    let has_credential = url.query().is_some()
-        || url.fragment().is_some()
-        || !url.username().is_empty()
-        || url.password().is_some();
-    if has_credential {
+    if !is_plain(&url) {
         return Err(Invalid(
             "its blob endpoint has more than a host and a path; a shared access signature belongs \
              in a connection string, as BlobEndpoint=…;SharedAccessSignature=…"

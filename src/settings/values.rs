@@ -18,12 +18,16 @@ const LONGEST_LABEL: usize = 63;
 /// A URL with a scheme and a host, and nothing after it.
 pub(crate) fn origin(text: &str) -> Option<Url> {
     let url = Url::parse(text).ok()?;
-    let is_bare = matches!(url.path(), "" | "/")
-        && url.query().is_none()
+    let is_bare = matches!(url.path(), "" | "/") && is_plain(&url);
+    (is_bare && url.host_str().is_some_and(is_host_name)).then_some(url)
+}
+
+/// Whether a URL has no query, fragment, user or password.
+pub(crate) fn is_plain(url: &Url) -> bool {
+    url.query().is_none()
         && url.fragment().is_none()
         && url.username().is_empty()
-        && url.password().is_none();
-    (is_bare && url.host_str().is_some_and(is_host_name)).then_some(url)
+        && url.password().is_none()
 }
 
 /// Whether the lengths allow this text to be a host name. Messages show host names, and a misplaced

@@ -179,12 +179,8 @@ fn folder(url: &Url) -> Option<Address> {
 }
 
 fn blobs(url: &Url) -> Option<Address> {
-    let is_plain = url.query().is_none()
-        && url.fragment().is_none()
-        && url.username().is_empty()
-        && url.password().is_none();
     let is_of_azure = url.scheme() == "https" && cloud::is_blob_service(url);
-    if !is_plain || !(is_of_azure || is_loopback(url)) {
+    if !values::is_plain(url) || !(is_of_azure || is_loopback(url)) {
         return None;
     }
     let mut segments = url.path().split('/').filter(|it| !it.is_empty());
@@ -205,17 +201,13 @@ fn blobs(url: &Url) -> Option<Address> {
 }
 
 fn objects(url: &Url) -> Option<Address> {
-    let is_plain = url.query().is_none()
-        && url.fragment().is_none()
-        && url.username().is_empty()
-        && url.password().is_none()
-        && url.port().is_none();
     let bucket = url.host_str()?.to_owned();
     let is_letter = |it: u8| it.is_ascii_lowercase() || it.is_ascii_digit() || b"-.".contains(&it);
     let is_name = (3..=63).contains(&bucket.len()) && bucket.bytes().all(is_letter);
     let segments = url.path().split('/').filter(|it| !it.is_empty());
     let prefix = prefix(segments)?;
-    (is_plain && is_name).then_some(Address::S3 { bucket, prefix })
+    (values::is_plain(url) && url.port().is_none() && is_name)
+        .then_some(Address::S3 { bucket, prefix })
 }
 
 /// The prefix made of these segments, with a slash at the end. `None` if a segment would need encoding.
