@@ -34,7 +34,7 @@ pub fn health_stream() -> Vec<Declared> {
 }
 
 fn declare_stream(columns: impl Iterator<Item = (String, Type)>) -> Vec<Declared> {
-    declare(columns, "datetime", |kind| match kind {
+    declare(columns, |kind| match kind {
         // A stream has no GUID type; the transformation converts to it.
         Type::String | Type::Guid => "string",
         Type::Real => "real",
@@ -56,7 +56,7 @@ pub fn health_table() -> Vec<Declared> {
 }
 
 fn declare_table(columns: impl Iterator<Item = (String, Type)>) -> Vec<Declared> {
-    declare(columns, "dateTime", |kind| match kind {
+    declare(columns, |kind| match kind {
         Type::String => "string",
         Type::Guid => "guid",
         Type::Real => "real",
@@ -79,12 +79,11 @@ pub fn transform() -> String {
 
 fn declare(
     columns: impl Iterator<Item = (String, Type)>,
-    time: &'static str,
     kind_of: impl Fn(Type) -> &'static str,
 ) -> Vec<Declared> {
     let time = Declared {
         name: "TimeGenerated".into(),
-        kind: time,
+        kind: kind_of(Type::DateTime),
     };
     let columns = columns.map(|(name, kind)| Declared {
         name,
