@@ -3,8 +3,8 @@
 //! This module only counts. It knows neither how a destination is queried nor what a result leads to.
 
 mod archive;
+mod at_auth0;
 mod outcome;
-mod reading;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,8 +12,8 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 
 pub(crate) use self::archive::Archive;
+pub(crate) use self::at_auth0::{AtAuth0, HourWatch, Nowhere};
 pub(crate) use self::outcome::{Audited, Witness};
-pub(crate) use self::reading::{AtAuth0, HourWatch, Nowhere};
 use crate::record::LogId;
 
 /// The records that a destination holds of an hour: each id with the tenant that its row names, or
@@ -66,65 +66,6 @@ impl Counts {
         self.late = self.late.zip(other.late).map(|(a, b)| a + b);
         self.delivered += other.delivered;
     }
-}
-
-impl AtAuth0 {
-    /// The ids within the audited stretch.
-    fn asked(&self) -> impl Iterator<Item = (&LogId, &reading::Sight)> {
-        self.seen.iter().filter(|(_, sight)| sight.is_asked)
-    }
-
-    /// The ids that this destination should have but does not.
-    pub fn missing(&self, destination: usize, there: &AtDestination) -> BTreeSet<LogId> {
-        let wanted = self
-            .asked()
-            .filter(|(_, sight)| !sight.is_left_out(destination));
-        let ids = wanted.map(|(id, _)| id);
-        ids.filter(|id| !there.contains_key(id)).cloned().collect()
-    }
-
-    /// How many of these ids are within the audited stretch.
-    pub fn count(&self, ids: &BTreeSet<LogId>) -> u64 {
-        let is_asked = |id: &&LogId| self.seen.get(id).is_some_and(|it| it.is_asked);
-        number(ids.iter().filter(is_asked).count())
-    }
-
-    /// The counts of an hour, given its missing ids.
-    ///
-    /// If several tenants share a table, rows that name another tenant are not surplus. A row
-    /// without a tenant may belong to any of them, and counts as surplus.
-    pub fn compare(
-        &self,
-        destination: usize,
-        there: &AtDestination,
-        missing: &BTreeSet<LogId>,
-        own_names: &BTreeSet<String>,
-    ) -> Counts {
-        let is_there = |id: &LogId| there.contains_key(id);
-        let is_filtered = |(id, sight): &(&LogId, &reading::Sight)| {
-            sight.is_left_out(destination) && !is_there(id)
-        };
-        let is_own = |name: &str| name.is_empty() || own_names.contains(name);
-        let surplus = there
-            .iter()
-            .filter(|(id, name)| !self.seen.contains_key(id) && is_own(name));
-        let at_auth0 = number(self.asked().count());
-        let filtered = number(self.asked().filter(is_filtered).count());
-        let missing = number(missing.len());
-        Counts {
-            at_auth0,
-            filtered,
-            there: at_auth0 - filtered - missing,
-            missing,
-            surplus: number(surplus.count()),
-            late: None,
-            delivered: 0,
-        }
-    }
-}
-
-fn number(count: usize) -> u64 {
-    u64::try_from(count).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

@@ -1,9 +1,11 @@
-//! What a reading that delivers nothing notes of each record.
+//! What Auth0 holds of an hour, as a reading that delivers nothing notes it, compared with what a
+//! destination holds.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
 
+use super::{AtDestination, Counts};
 use crate::destination::Filter;
 use crate::error::BoxError;
 use crate::net::retry::Deadline;
@@ -13,7 +15,7 @@ use crate::run::{DeadLetter, DeadLetters, Handled, Kept, Stretch, Watch};
 /// What Auth0 holds of an hour.
 #[derive(Debug, Default)]
 pub(crate) struct AtAuth0 {
-    pub(super) seen: BTreeMap<LogId, Sight>,
+    seen: BTreeMap<LogId, Sight>,
     /// The tenant names in the records.
     pub names: BTreeSet<String>,
     /// Records within the audited stretch whose ids hold no time, so that they belong to no hour.
@@ -22,24 +24,16 @@ pub(crate) struct AtAuth0 {
 
 /// What is known about a record.
 #[derive(Debug, Default)]
-pub(super) struct Sight {
+struct Sight {
     /// Whether the record is within the audited stretch; an hour may extend beyond it.
-    pub is_asked: bool,
+    is_asked: bool,
     /// One bit for each destination whose filter leaves the record out.
     left_out: u32,
 }
 
 impl Sight {
-    pub fn is_left_out(&self, destination: usize) -> bool {
+    fn is_left_out(&self, destination: usize) -> bool {
         self.left_out & bit(destination) != 0
-    }
-
-    #[cfg(test)]
-    pub fn asked(left_out: u32) -> Self {
-        Self {
-            is_asked: true,
-            left_out,
-        }
     }
 }
 
@@ -60,6 +54,62 @@ impl AtAuth0 {
     pub fn has(&self, id: &LogId) -> bool {
         self.seen.contains_key(id)
     }
+
+    /// The ids within the audited stretch.
+    fn asked(&self) -> impl Iterator<Item = (&LogId, &Sight)> {
+        self.seen.iter().filter(|(_, sight)| sight.is_asked)
+    }
+
+    /// The ids that this destination should have but does not.
+    pub fn missing(&self, destination: usize, there: &AtDestination) -> BTreeSet<LogId> {
+        let wanted = self
+            .asked()
+            .filter(|(_, sight)| !sight.is_left_out(destination));
+        let ids = wanted.map(|(id, _)| id);
+        ids.filter(|id| !there.contains_key(id)).cloned().collect()
+    }
+
+    /// How many of these ids are within the audited stretch.
+    pub fn count(&self, ids: &BTreeSet<LogId>) -> u64 {
+        let is_asked = |id: &&LogId| self.seen.get(id).is_some_and(|it| it.is_asked);
+        number(ids.iter().filter(is_asked).count())
+    }
+
+    /// The counts of an hour, given its missing ids.
+    ///
+    /// If several tenants share a table, rows that name another tenant are not surplus. A row
+    /// without a tenant may belong to any of them, and counts as surplus.
+    pub fn compare(
+        &self,
+        destination: usize,
+        there: &AtDestination,
+        missing: &BTreeSet<LogId>,
+        own_names: &BTreeSet<String>,
+    ) -> Counts {
+        let is_there = |id: &LogId| there.contains_key(id);
+        let is_filtered =
+            |(id, sight): &(&LogId, &Sight)| sight.is_left_out(destination) && !is_there(id);
+        let is_own = |name: &str| name.is_empty() || own_names.contains(name);
+        let surplus = there
+            .iter()
+            .filter(|(id, name)| !self.seen.contains_key(id) && is_own(name));
+        let at_auth0 = number(self.asked().count());
+        let filtered = number(self.asked().filter(is_filtered).count());
+        let missing = number(missing.len());
+        Counts {
+            at_auth0,
+            filtered,
+            there: at_auth0 - filtered - missing,
+            missing,
+            surplus: number(surplus.count()),
+            late: None,
+            delivered: 0,
+        }
+    }
+}
+
+fn number(count: usize) -> u64 {
+    u64::try_from(count).unwrap_or(u64::MAX)
 }
 
 /// Notes the records of an hour.
@@ -122,3 +172,6 @@ impl DeadLetters for Nowhere {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;
