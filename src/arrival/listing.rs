@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, SubsecRound as _, TimeDelta, Utc};
 
-use super::question::{TABLE, seconds};
+use super::question::{EXTEND_LOG_ID, TABLE, seconds};
 use crate::azure::log_query::Rows;
 use crate::record::LogId;
 
@@ -53,8 +53,7 @@ impl Listing {
         format!(
             "{TABLE}\n\
              | where TimeGenerated >= datetime({})\n\
-             | extend LogId = coalesce(tostring(column_ifexists('log_id_s', '')), \
-             tostring(column_ifexists('_id_s', '')))\n\
+             {EXTEND_LOG_ID}\n\
              | extend Second = tolong(substring(LogId, 3, 14))\n\
              | where Second >= {} and Second < {}\n\
              | extend Tenant = tostring(column_ifexists('tenant_name_s', ''))\n\

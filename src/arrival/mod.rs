@@ -4,6 +4,7 @@
 //! [`state`](crate::state) keeps what was accepted, and draws the conclusions from what was found. This
 //! module only queries. Neither its findings nor its failures keep a record from being delivered.
 
+mod error;
 mod listing;
 mod noting;
 mod proof;

@@ -8,7 +8,8 @@ use std::time::Duration;
 use chrono::{DateTime, SubsecRound as _, TimeDelta, Utc};
 use tracing::{info, warn};
 
-use super::question::{AT_ONCE, AskError, Question, TABLE};
+use super::error::AskError;
+use super::question::{AT_ONCE, Question, TABLE};
 use crate::azure::log_query::LogQuery;
 use crate::clock::{Clock, to_seconds};
 use crate::error::with_causes;

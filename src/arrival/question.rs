@@ -8,15 +8,14 @@ use std::fmt::Write as _;
 
 use chrono::{DateTime, Datelike as _, SecondsFormat, TimeDelta, Utc};
 
-use crate::azure::log_query::{LogQueryError, Rows};
-use crate::clock::to_seconds;
-use crate::net::retry::GaveUp;
+use crate::azure::log_query::Rows;
 use crate::record::LogId;
-use crate::settings::SettingsError;
-use crate::state::{MOST_HOURS, MOST_IDS};
 
 /// The table that gets the rows.
 pub(super) const TABLE: &str = "Auth0AM_CL";
+/// The log id of a row, which may be in either of two columns.
+pub(super) const EXTEND_LOG_ID: &str = "| extend LogId = coalesce(\
+    tostring(column_ifexists('log_id_s', '')), tostring(column_ifexists('_id_s', '')))";
 /// How long before its id's hour, or before the delivery if that is earlier, a row's time may be. A
 /// row has the event's time, or its arrival time if the event is more than two days older.
 const BEFORE: TimeDelta = TimeDelta::days(2);
@@ -25,36 +24,6 @@ const AHEAD: TimeDelta = TimeDelta::days(1);
 
 /// Maximum ids in a query: a few hundred kilobytes of text.
 pub(super) const AT_ONCE: usize = 5_000;
-
-/// Why it is unknown what has arrived.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum AskError {
-    #[error(transparent)]
-    Settings(#[from] SettingsError),
-    #[error(transparent)]
-    Query(#[from] GaveUp<LogQueryError>),
-    #[error("the workspace answered the query in a form that is not known")]
-    Form,
-    #[error("the time of the run was over before the workspace had answered the query")]
-    OutOfTime,
-    #[error(
-        "the workspace has no table {TABLE}, or nothing in it, which is so before its first row and up \
-         to half an hour after; check WorkspaceID, and ask again later"
-    )]
-    Nothing,
-    #[error("the table has more than {most} rows of one second, {}, which are too many to list", to_seconds(*second))]
-    Crowded { second: DateTime<Utc>, most: usize },
-    #[error(
-        "{count} acknowledged records will not be looked for, as no more than {MOST_IDS} of an hour and \
-         {MOST_HOURS} hours are kept until then; `auth0-poller audit` looks for all of an hour"
-    )]
-    TooMany { count: u64 },
-    #[error(
-        "{count} acknowledged records could not be noted and will not be looked for; `auth0-poller audit` \
-         looks for them"
-    )]
-    Unnoted { count: u64 },
-}
 
 /// Which of these ids, all of one hour, are in the table?
 pub(super) struct Question<'a> {
@@ -87,8 +56,7 @@ impl Question<'_> {
         let mut query = format!(
             "{TABLE}\n\
              | where TimeGenerated >= datetime({from})\n\
-             | extend LogId = coalesce(tostring(column_ifexists('log_id_s', '')), \
-             tostring(column_ifexists('_id_s', '')))\n\
+             {EXTEND_LOG_ID}\n\
              | where LogId in ({ids})\n\
              | summarize by LogId"
         );

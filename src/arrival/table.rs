@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
+use super::error::AskError;
 use super::listing::{Listing, MOST};
-use super::question::{AT_ONCE, AskError, Question, TABLE};
+use super::question::{AT_ONCE, Question, TABLE};
 use crate::azure::log_query::{LogQuery, Rows};
 use crate::clock::{Clock, hour};
 use crate::net::retry::Deadline;
