@@ -109,6 +109,14 @@ pub(crate) fn alone(label: &str) -> String {
     }
 }
 
+/// The run ended in a panic.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "the run ended in a panic, which is a bug in auth0-poller; nothing is lost, the next run does its \
+     work again"
+)]
+pub(crate) struct Panicked;
+
 /// A destination has refused every record for a while.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
 #[error(

@@ -53,7 +53,7 @@ use crate::auth0::{ForeignDomain, RunGuard, Tenant};
 use crate::clock::{self, Clock};
 use crate::error::BoxError;
 use crate::net::retry::{Deadline, Jitter};
-use crate::report::Report;
+use crate::report::{Panicked, Report};
 use crate::run::{MemoryBudget, Policy, Run, Share, Watched};
 use crate::settings::SettingsError;
 use crate::state::Counting;
@@ -77,14 +77,6 @@ pub fn judge_settings(
     }
     Ok(names)
 }
-
-/// The run of one destination ended in a panic.
-#[derive(Debug, thiserror::Error)]
-#[error(
-    "the run ended in a panic, which is a bug in auth0-poller; nothing is lost, the next run does its \
-     work again"
-)]
-struct Panicked;
 
 /// Who uses the settings, which decides which ones are allowed.
 #[derive(Clone, Debug)]

@@ -20,7 +20,7 @@ use tracing::{Instrument as _, error, error_span};
 use super::protocol::{self, Completion, Function, Invocation};
 use super::reason::reason;
 use crate::error::with_causes;
-use crate::report::Report;
+use crate::report::{Panicked, Report};
 
 /// Maximum bytes of a request body. The largest bodies that the host has reason to send are those
 /// of retries, with the previous attempt's exception and stack traces: kilobytes in practice,
@@ -130,9 +130,7 @@ async fn invoke(
         Ok(Ok(answer)) if answer.failures.is_empty() => return respond(StatusCode::OK, answer),
         Ok(Ok(answer)) => return respond(StatusCode::INTERNAL_SERVER_ERROR, answer),
         Ok(Err(error)) => with_causes(&*error),
-        Err(_) => "the run ended in a panic, which is a bug in auth0-poller; \
-                   nothing is lost, the next run does its work again"
-            .to_owned(),
+        Err(_) => Panicked.to_string(),
     };
     span.in_scope(|| error!("{failure}"));
     respond(StatusCode::INTERNAL_SERVER_ERROR, failed(failure))
