@@ -15,7 +15,7 @@ use url::Url;
 
 use super::credentials::Credentials;
 use super::refusal::{About, AwsRefusal, said, secrets};
-use super::region::Region;
+use super::region::{Region, is_account};
 use super::sign::sign;
 use crate::clock::Clock;
 use crate::net::http::{self, Answer, clock_problem};
@@ -160,8 +160,7 @@ impl Bus {
         let rest = partition.strip_prefix("aws");
         rest.is_some_and(|it| it.len() <= LONGEST_PARTITION && it.bytes().all(is_letter))
             && Region::parse(region).is_ok()
-            && account.len() == 12
-            && account.bytes().all(|it| it.is_ascii_digit())
+            && is_account(account)
     }
 
     /// Puts at most ten entries, each of them JSON. Entries that the service did not accept for now

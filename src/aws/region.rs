@@ -1,4 +1,4 @@
-//! Regions of AWS, and the host names of its services in each.
+//! Regions and accounts of AWS, and the host names of its services in each region.
 
 use url::Url;
 
@@ -58,6 +58,11 @@ impl Region {
         };
         Url::parse(&format!("https://{service}.{}.{domain}", self.0)).ok()
     }
+}
+
+/// Whether a text is the number of an account, as in an ARN.
+pub(crate) fn is_account(text: &str) -> bool {
+    text.len() == 12 && text.bytes().all(|it| it.is_ascii_digit())
 }
 
 /// Whether a host belongs to AWS, as do endpoints in the user's own network there (VPC).

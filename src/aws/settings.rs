@@ -6,7 +6,7 @@ use object_store::aws::AwsCredential;
 use url::Url;
 
 use super::credentials::{Credentials, Origin};
-use super::region::{Region, is_of_aws};
+use super::region::{Region, is_account, is_of_aws};
 use super::role::Role;
 use crate::azure::cloud;
 use crate::azure::identity::Identity;
@@ -131,7 +131,6 @@ fn audience(text: &str) -> Result<String, String> {
 /// The ARN of a role, `arn:aws:iam::123456789012:role/name`, in the region's partition.
 fn role_arn(text: &str, region: &Region) -> Result<String, String> {
     let parts: Vec<_> = text.splitn(6, ':').collect();
-    let is_account = |it: &str| it.len() == 12 && it.bytes().all(|it| it.is_ascii_digit());
     let found = match parts[..] {
         ["arn", partition, "iam", "", account, resource]
             if partition.starts_with("aws")

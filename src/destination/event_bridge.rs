@@ -14,7 +14,7 @@ use super::{Delivery, DeliveryError, Destination, Kind, Limits, Outcome, Probe, 
 use crate::aws::event_bridge::{
     Bus, EventBridgeError, FRAMING, Fate, Known, MOST_ENTRIES, Put, Standing,
 };
-use crate::aws::region::Region;
+use crate::aws::region::{Region, is_account};
 use crate::aws::settings::{credentials, region};
 use crate::error::BoxError;
 use crate::json::escape;
@@ -157,7 +157,6 @@ fn bus_name(text: &str) -> Result<BusName, String> {
         let name = text.to_owned();
         return Ok(BusName { name, region: None });
     }
-    let is_account = |it: &str| it.len() == 12 && it.bytes().all(|it| it.is_ascii_digit());
     let parts: Vec<_> = text.splitn(6, ':').collect();
     let region = match parts[..] {
         ["arn", partition, "events", region, account, resource]
