@@ -12,7 +12,7 @@ use std::collections::BTreeSet;
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 
-use self::object::{Ends, Lines, Object, hour, id_of};
+use self::object::{Ends, Lines, Object, folder_of_id, id_of};
 use super::{Archived, Delivery, Destination, Kind, Limits, Probe, Tools};
 use crate::error::BoxError;
 use crate::net::retry::Deadline;
@@ -214,7 +214,7 @@ impl Destination for Archive {
     }
 
     fn closes_between(&self, last: &LogId, next: &LogId) -> bool {
-        hour(last) != hour(next)
+        folder_of_id(last) != folder_of_id(next)
     }
 
     fn encode(&self, record: &Record) -> Result<Bytes, BoxError> {

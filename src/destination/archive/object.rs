@@ -89,7 +89,7 @@ pub(super) struct Ends {
 impl Ends {
     /// The folder of the hour, below the tenant's folder.
     pub fn folder(&self) -> String {
-        hour(&self.first).unwrap_or_else(|| UNDATED.to_owned())
+        folder_of_id(&self.first).unwrap_or_else(|| UNDATED.to_owned())
     }
 
     fn stem(&self) -> String {
@@ -105,7 +105,7 @@ impl Ends {
         // Where the name does not tell, the object has to be read. Within an hour all ids have one
         // form. Undated ids have any form, so they are compared too unless they are digests:
         // otherwise every delivery would read every undated object.
-        let is_undated = hour(&self.first).is_none();
+        let is_undated = folder_of_id(&self.first).is_none();
         let is_told =
             |end: &LogId| end.is_well_formed() || is_undated && !end.as_str().starts_with(DIGESTED);
         let are_told = is_told(&first) && is_told(&last);
@@ -128,7 +128,7 @@ pub(super) fn id_of(line: &str) -> String {
 }
 
 /// The folder of the hour in which Auth0 stored the record, if the id holds a time.
-pub(super) fn hour(id: &LogId) -> Option<String> {
+pub(super) fn folder_of_id(id: &LogId) -> Option<String> {
     id.stored_at().map(folder_of)
 }
 
