@@ -9,7 +9,8 @@
 //!
 //! `protocol` holds the messages between host and program, `dispatch` routes an invocation to its
 //! function, `reason` builds the status line of a failure, `timer` is the function that delivers,
-//! and `health` is the one that shows the state. This module does not know what a run is.
+//! and `health` is the one that shows the state. Of a run this module knows only the report; where
+//! runs and views come from is passed in.
 
 mod dispatch;
 mod health;
