@@ -25,7 +25,8 @@ mod answer;
 mod error;
 
 use self::answer::{Described, Entry};
-pub(crate) use self::error::{EntryError, EventBridgeError};
+use self::error::EntryError;
+pub(crate) use self::error::EventBridgeError;
 
 /// The most entries that a request may have.
 pub(crate) const MOST_ENTRIES: usize = 10;

@@ -9,7 +9,7 @@ use crate::record::{Start, StartFrom};
 use crate::redact::Redaction;
 
 /// Far beyond any retention; anything longer is a mistake.
-pub(crate) const LONGEST_DURATION: Duration = Duration::from_hours(24 * 3650);
+const LONGEST_DURATION: Duration = Duration::from_hours(24 * 3650);
 
 /// Maximum lengths in DNS: of a name, and of a label between two dots.
 const LONGEST_HOST: usize = 253;
