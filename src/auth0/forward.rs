@@ -10,16 +10,13 @@ use tracing::warn;
 
 use super::ahead::Log;
 use super::error::LogsError;
-use super::logs::{Logs, PAGE, Search};
+use super::logs::{COMFORTABLE, Logs, PAGE, Search};
 use super::start::{self, Misfits};
 use crate::clock::Clock;
 use crate::net::http::MAX_PAGE;
 use crate::net::retry::{Deadline, GaveUp};
 use crate::record::{Elements, LogId, Misfit, Page, Record, STORING_DELAY};
 
-/// The most bytes of a page with several records: several pages are in memory at once. A larger
-/// page is requested again with fewer records.
-pub(super) const COMFORTABLE: usize = 16 * 1024 * 1024;
 /// A short page counts as the end of the log only if its last record was stored this recently. If
 /// it is not the end, the next run reads the rest in time. This is longer than the usual overlap
 /// plus the minute between two runs, so that a quiet run stays one request.

@@ -15,7 +15,6 @@ use serde::Deserialize;
 use url::Url;
 
 use super::error::LogsError;
-use super::forward::COMFORTABLE;
 use super::rate_limit::RateLimit;
 use super::token::TokenSource;
 use crate::net::http::{self, Answer, MAX_PAGE};
@@ -31,6 +30,9 @@ pub(crate) const SEARCH_LIMIT: usize = 1_000;
 /// The most elements accepted in a page, however few were requested. A page of mere numbers could
 /// have millions, each of which takes more memory than its text.
 pub(super) const MOST: usize = 1_000;
+/// The most bytes of a page with several records: several pages are in memory at once. A larger
+/// page is requested again with fewer records.
+pub(super) const COMFORTABLE: usize = 16 * 1024 * 1024;
 /// The fields of a brief search.
 const BRIEF: &str = "log_id,date,type";
 

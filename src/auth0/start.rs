@@ -18,8 +18,8 @@ use tracing::warn;
 
 use super::ahead::Log as _;
 use super::error::LogsError;
-use super::forward::{self, COMFORTABLE, Forward};
-use super::logs::{Logs, PAGE, SEARCH_LIMIT, Search};
+use super::forward::{self, Forward};
+use super::logs::{COMFORTABLE, Logs, PAGE, SEARCH_LIMIT, Search};
 use crate::net::retry::{Deadline, GaveUp};
 use crate::record::{LogId, MOST_MISFITS, Misfit, Page, Record, STORING_DELAY, Start};
 
