@@ -51,6 +51,21 @@ fn the_stored_form_is_read_back_as_it_was() {
 }
 
 #[test]
+fn a_start_is_stored_as_its_time_or_as_oldest() {
+    for (start, stored) in [
+        (Start::Oldest, r#""start": "oldest","#),
+        (
+            Start::At(at("07:00:00")),
+            r#""start": "2026-11-21T07:00:00Z","#,
+        ),
+    ] {
+        let json = write(&Checkpoint::first(start), at("08:00:00"), "me");
+        let json = std::str::from_utf8(&json).unwrap();
+        assert!(json.contains(stored), "{json}");
+    }
+}
+
+#[test]
 fn a_stored_form_of_this_format_stays_readable() {
     let stored = r#"{
         "format": 2,
