@@ -212,3 +212,46 @@ async fn what_is_refused_beside_a_record_over_which_the_destination_fails_is_set
     assert_eq!((report.delivered, report.dead_lettered), (99, 2));
     assert_eq!(world.landed().len(), 99);
 }
+
+/// Nothing tells how long it has waited, so it need not have waited for an hour.
+#[tokio::test(start_paused = true)]
+async fn a_record_that_tells_no_past_time_is_looked_for_at_once() {
+    let future = Some(at("23:00:00"));
+    for (id, date, rows) in [
+        ("1", None, 1),
+        ("1", None, 1_000),
+        ("1", future, 1),
+        ("1", future, 1_000),
+        ("9".repeat(56).as_str(), future, 1_000),
+    ] {
+        let world = World::with_records(10);
+        let log_id = LogId::new(id);
+        let odd = Record {
+            json: Bytes::from(id.to_owned()),
+            log_id: log_id.clone(),
+            date,
+        };
+        {
+            let mut state = world.state();
+            state.records.insert(log_id.clone(), odd);
+            state.poison_records.insert(log_id);
+            state.rows_at_once = Some(rows);
+        }
+        let (mut delivered, mut dead_lettered) = (0, 0);
+        for minute in 0..10 {
+            let report = world.run().await;
+            delivered += report.delivered;
+            dead_lettered += report.dead_lettered;
+            tokio::time::advance(Duration::from_mins(1)).await;
+            let time = at("08:00:30") + chrono::Duration::minutes(minute);
+            world.add(time, time);
+        }
+        assert_eq!((delivered, dead_lettered), (19, 1), "{id} {date:?} {rows}");
+        assert!(world.run().await.is_success());
+        let mut landed = world.landed();
+        landed.sort();
+        let mut all = world.all_ids();
+        all.retain(|it| it != id);
+        assert_eq!(landed, all, "{id} {date:?} {rows}");
+    }
+}

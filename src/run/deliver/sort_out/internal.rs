@@ -1,8 +1,8 @@
 //! What becomes of a batch over which the service fails internally run after run, or of a record that
 //! gets no answer even alone. Usually the service fails whatever it is sent, until its fault has
 //! passed, and there is nothing to do. But it may fail over one of the records, a poison record, and
-//! would do so forever. Once the batch has waited for an hour, that record is looked for, and set aside
-//! if others are accepted before and after it.
+//! would do so forever. Once a record of the batch has waited for an hour, or nothing tells how long it
+//! has, that record is looked for, and set aside if others are accepted before and after it.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use super::beyond::Beyond;
 use super::{halves, sample};
 use crate::error::BoxError;
-use crate::record::Source;
+use crate::record::{Record, Source, is_future};
 use crate::run::deliver::Delivering;
 use crate::run::deliver::attempt::{Culprit, Part};
 use crate::run::{DeadLetters, Ledger, RunError, Stop};
@@ -27,14 +27,18 @@ const CONFIRMED: usize = 3;
 const CONFIRMING: Duration = Duration::from_secs(45);
 
 impl<S: Source, A: DeadLetters, L: Ledger> Delivering<'_, S, A, L> {
-    /// Whether the oldest unhandled record of the batch has waited for [`LONG_WAIT`].
+    /// Whether any unhandled record of the batch has waited for [`LONG_WAIT`]. One that tells no past time
+    /// would never get that old, so it counts as if it had.
     pub(super) fn has_waited(&self) -> bool {
         let began = self.active.began;
-        let left = self.batch.records.iter().enumerate();
-        let left = left.filter(|(index, _)| self.is_left(*index));
-        let times = left.filter_map(|(_, it)| it.log_id.stored_at().or(it.date));
-        let waited = times.min().map(|oldest| (began - oldest).to_std());
-        waited.is_some_and(|it| it.is_ok_and(|it| it >= LONG_WAIT))
+        let has_waited = |record: &Record| {
+            let times = [record.log_id.stored_at(), record.date];
+            let mut past = times.into_iter().flatten();
+            let time = past.find(|it| !is_future(*it, began));
+            time.is_none_or(|it| (began - it).to_std().is_ok_and(|it| it >= LONG_WAIT))
+        };
+        let mut records = self.batch.records.iter().enumerate();
+        records.any(|(index, it)| self.is_left(index) && has_waited(it))
     }
 
     /// Delivers what the service accepts of some records of the batch, and sets aside those over which
