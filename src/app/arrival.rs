@@ -94,8 +94,9 @@ impl App {
 
     /// Delivers these records again, as a replay does, hour by hour: reading everything between two
     /// distant hours could take more time than there is. Other records of these hours count as skipped.
-    /// If the replay does not finish, it is retried after the next look at the table. Until then the
-    /// records stay missing, so the run fails, unless it only had no time or requests left for them.
+    /// If the replay does not finish, it is retried after the next look at the table, but not without end
+    /// if what it delivers does not arrive. Until then the records stay missing, so the run fails, unless it
+    /// only had no time or requests left for them.
     async fn send_again(
         &self,
         route: &Route,
@@ -105,7 +106,7 @@ impl App {
         deadline: Deadline,
     ) {
         let (mut done, mut delivered) = (BTreeSet::new(), 0);
-        let mut problems = BTreeSet::new();
+        let (mut problems, mut in_part) = (BTreeSet::new(), BTreeSet::new());
         for ids in by_hour(missing).into_values() {
             let again = self.deliver_again(route, &ids, Some(deadline.remaining()));
             let again = again.await;
@@ -125,6 +126,9 @@ impl App {
                 done.extend(ids);
                 continue;
             }
+            if again.delivered > 0 {
+                in_part.extend(ids);
+            }
             problems.extend(again.errors);
             // If all records of an hour are refused, others may be accepted. Any other failure would
             // repeat itself.
@@ -134,6 +138,9 @@ impl App {
         }
         if !done.is_empty() {
             proof.send_again(&done, delivered, deadline).await;
+        }
+        if !in_part.is_empty() {
+            proof.send_part_again(&in_part, deadline).await;
         }
         let left: BTreeSet<_> = missing.difference(&done).cloned().collect();
         // A run that has not read the log to its end had no time to spare, and says so. Nor is it

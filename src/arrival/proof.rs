@@ -298,6 +298,12 @@ impl Proof {
         self.note(noted.await);
     }
 
+    /// Notes that only some of these missing records were delivered again.
+    pub async fn send_part_again(&self, ids: &BTreeSet<LogId>, deadline: Deadline) {
+        let noted = self.store.change(deadline, |it| it.send_part_again(ids));
+        self.note(noted.await);
+    }
+
     /// Notes that missing records could not be delivered again, and fails the run.
     pub async fn keep_missing(
         &self,

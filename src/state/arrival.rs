@@ -6,6 +6,7 @@
 //! hour is looked for or changed. They are written before the hour's state is, and that before the
 //! checkpoint: a run that is killed in between delivers the records again.
 
+mod forget;
 mod ids;
 mod store;
 
@@ -19,18 +20,15 @@ pub(crate) use self::ids::MOST_IDS;
 pub(crate) use self::store::ArrivalStore;
 use self::store::ArrivalsError;
 use crate::clock::{hour, is_reckonable};
-use crate::record::{LogId, is_future};
+use crate::record::LogId;
 use crate::report::Arrival;
 
 /// Version of the stored form.
 const FORMAT: u32 = 1;
 /// Maximum number of hours: more than there are in the 30 days that Auth0 keeps records at most.
 pub(crate) const MOST_HOURS: usize = 1_000;
-/// How long an hour is reported.
-const TOLD: TimeDelta = TimeDelta::days(1);
-/// How long an hour is reported of which records are missing. After a daily cap, which may last for a day, it
-/// takes up to two hours and a half until an hour that arrived has been looked for.
-const LOST_TOLD: TimeDelta = TimeDelta::hours(27);
+/// How often a part of what is missing from an hour is delivered again, while no more of it arrives.
+const MOST_PARTS: u32 = 2;
 
 /// When to look for records.
 #[derive(Clone, Copy, Debug)]
@@ -78,6 +76,9 @@ struct Hour {
     /// Whether the missing records were, or are to be, delivered once more after an outage.
     #[serde(default)]
     is_retried: bool,
+    /// How often only a part of the missing records was delivered again, since more of them were found.
+    #[serde(default)]
+    sent_in_part: u32,
 }
 
 /// The state of an hour.
@@ -204,6 +205,7 @@ impl Arrivals {
                 lost: known.map_or(0, |it| it.lost),
                 was_void: known.is_some_and(|it| it.was_void),
                 is_retried: unfinished.is_some_and(|it| it.is_retried),
+                sent_in_part: unfinished.map_or(0, |it| it.sent_in_part),
             };
             self.hours.insert(*hour, changed);
         }
@@ -223,67 +225,6 @@ impl Arrivals {
         if hour.is_some_and(|it| it.ids.is_none()) {
             let kept = KeptIds { count, here: None };
             self.keep(&[(wanted.hour, kept)].into(), now);
-        }
-    }
-
-    /// Forgets hours that were reported long enough, or of which no id is left. If too many hours are left,
-    /// forgets more: first those of which all records were found, because there is nothing left to report.
-    fn forget(&mut self, now: DateTime<Utc>) {
-        self.format = FORMAT;
-        self.bring_back(now);
-        let told_enough = self.hours.extract_if(.., |_, hour| {
-            let told = match hour.stage {
-                Stage::Lost => LOST_TOLD,
-                _ => TOLD,
-            };
-            hour.accepted == 0 || hour.is_done() && now - hour.last_sent_at() >= told
-        });
-        let told_enough = told_enough.filter(|(_, it)| it.ids.is_none());
-        self.gone.extend(told_enough.map(|(hour, _)| hour));
-        while self.hours.len() > MOST_HOURS {
-            let whole = self.hours.iter().find(|(_, it)| it.stage == Stage::Whole);
-            let oldest = whole.or(self.hours.iter().next()).map(|(hour, _)| *hour);
-            let Some((begin, hour)) = oldest.and_then(|it| self.hours.remove_entry(&it)) else {
-                break;
-            };
-            if hour.ids.is_none() {
-                self.gone.insert(begin);
-            }
-            self.given_up += match hour.stage {
-                Stage::Whole => 0,
-                // What is missing may still arrive, or be delivered once more.
-                Stage::Lost => hour.lost,
-                Stage::Delivered | Stage::Short | Stage::SentAgain => hour.accepted,
-            };
-        }
-        while self.gone.len() > MOST_HOURS {
-            self.gone.pop_first();
-        }
-    }
-
-    /// How many records were given up since the last call, although it is not known whether they
-    /// arrived.
-    pub fn take_given_up(&mut self) -> u64 {
-        std::mem::take(&mut self.given_up)
-    }
-
-    /// Replaces times noted while the clock was ahead with the present; otherwise nobody would look for
-    /// the records, or forget them, until then. If there are records of a later time, this clock is
-    /// behind, and nothing is changed.
-    fn bring_back(&mut self, now: DateTime<Utc>) {
-        let newest = self.hours.keys().next_back();
-        if newest.is_some_and(|it| is_future(*it, now)) {
-            return;
-        }
-        let of_hours = self.hours.values_mut().flat_map(|hour| {
-            let seen_at = hour.seen.as_mut().map(|it| &mut it.at);
-            let sent_again_at = hour.sent_again_at.as_mut();
-            [Some(&mut hour.delivered_at), sent_again_at, seen_at]
-        });
-        for at in of_hours.flatten().chain(self.looked_at.as_mut()) {
-            if is_future(*at, now) {
-                *at = now;
-            }
         }
     }
 
@@ -336,10 +277,15 @@ impl Arrivals {
             }
             hour.was_void |= found.landed == 0 && hour.stage != Stage::Delivered;
             let is_whole = found.landed >= found.accepted;
+            let more_landed = hour.seen.is_some_and(|it| found.landed > it.landed);
+            if more_landed && hour.stage == Stage::Short {
+                hour.sent_in_part = 0;
+            }
+            let may_send_again = hour.sent_again_at.is_none() && hour.sent_in_part < MOST_PARTS;
             hour.stage = match hour.stage {
                 _ if is_whole => Stage::Whole,
                 Stage::Delivered => Stage::Short,
-                Stage::Short if is_the_place && hour.sent_again_at.is_none() => {
+                Stage::Short if is_the_place && may_send_again => {
                     verdict.missing.extend(found.missing.iter().cloned());
                     Stage::Short
                 }
@@ -351,11 +297,17 @@ impl Arrivals {
                     verdict.missing.extend(found.missing.iter().cloned());
                     hour.is_retried = true;
                     hour.sent_again_at = None;
+                    hour.sent_in_part = 0;
                     Stage::Short
                 }
                 Stage::Lost => Stage::Lost,
                 Stage::Short | Stage::SentAgain | Stage::Whole => {
                     verdict.lost.extend(found.missing.iter().cloned());
+                    if hour.sent_in_part > 0 {
+                        // The last part was delivered after the look before.
+                        let seen_at = hour.seen.map(|it| it.at);
+                        hour.sent_again_at = hour.sent_again_at.or(seen_at);
+                    }
                     Stage::Lost
                 }
             };
@@ -383,6 +335,17 @@ impl Arrivals {
             if hours.contains(begin) && hour.stage == Stage::Short {
                 hour.stage = Stage::SentAgain;
                 hour.sent_again_at = Some(now);
+            }
+        }
+    }
+
+    /// Notes that only a part of the missing records was delivered again. The rest is tried after the next
+    /// look. A part that does not arrive is not delivered without end.
+    pub fn send_part_again(&mut self, ids: &BTreeSet<LogId>) {
+        let hours: BTreeSet<_> = ids.iter().filter_map(LogId::stored_at).map(hour).collect();
+        for (begin, hour) in &mut self.hours {
+            if hours.contains(begin) && hour.stage == Stage::Short {
+                hour.sent_in_part = hour.sent_in_part.saturating_add(1);
             }
         }
     }

@@ -3,6 +3,7 @@
 
 use std::fs;
 
+use chrono::{DurationRound as _, TimeDelta};
 use serde_json::{Value, json};
 use simulator::{Fault, QueryApi};
 
@@ -290,6 +291,42 @@ async fn what_is_missing_and_cannot_be_delivered_again_is_failing_until_it_is_th
     assert_eq!((ran.code(), counts(&report)), (0, [3, 3, 0]));
     assert_eq!(state(&world).await["state"], "ok");
     world.assert_all_landed_once();
+}
+
+/// Like an hour that takes longer to read than a run has. The workspace drops the same rows each time.
+#[tokio::test]
+async fn what_is_delivered_again_and_dropped_is_lost_although_the_rest_cannot_be_read() {
+    let (mut world, _api) = world(Sink::LogAnalytics).await;
+    world.set("START_FROM", "12h");
+    let hour = minutes_ago(70).duration_trunc(TimeDelta::hours(1)).unwrap();
+    let to = hour + TimeDelta::minutes(50);
+    world.tenant.generate(300, hour, to);
+    world.arrivals().drop_one_of(2);
+    run(&world).await;
+    let (_, report) = run(&world).await;
+    assert_eq!(counts(&report), [300, 150, 150]);
+    // A run that finds nothing to do, to learn how many pages it requests.
+    world.set("ARRIVAL_AGAIN", "1h");
+    let (_, report) = run(&world).await;
+    let [requests] = numbers(&report, ["requests"]);
+    world.set("ARRIVAL_AGAIN", "0s");
+
+    world.arrivals().drop_one_of(1);
+    let mut delivered = Vec::new();
+    for (is_blocked, code) in [(true, 1), (true, 1), (false, 1), (false, 0)] {
+        if is_blocked {
+            // One request was for the token, and one page is read of the hour.
+            let before = (0..requests).map(|_| Fault::None);
+            let blocked = Fault::answer(403, r#"{"error":"blocked"}"#);
+            world.tenant.fail_logs(before.chain([blocked]));
+        }
+        let (ran, report) = run(&world).await;
+        assert_eq!(ran.code(), code, "{ran:?}");
+        delivered.extend(numbers(&report, ["delivered"]));
+    }
+    assert!((1..150).contains(&delivered[0]), "{delivered:?}");
+    assert_eq!(delivered, [delivered[0], delivered[0], 0, 0]);
+    assert_eq!(state(&world).await["state"], "failing");
 }
 
 /// The run itself has read the log to its end. What others leave of the rate limit is nobody's fault.

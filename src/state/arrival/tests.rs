@@ -174,6 +174,52 @@ fn what_is_missing_after_the_second_look_is_delivered_again_once_and_then_lost()
     assert_eq!(told(&arrivals), [5, 5, 0, 0]);
 }
 
+/// Reading the hour may take longer than any run has, and the service may drop the same rows each time.
+#[test]
+fn what_is_delivered_again_twice_by_halves_and_does_not_arrive_is_lost() {
+    let mut arrivals = delivered();
+    let missing = ids(8, [0, 30]);
+    let still = [found(8, 3, &missing)];
+    arrivals.find(&still, at("09:30:00"));
+    for clock in ["10:30:00", "11:30:00"] {
+        assert_eq!(arrivals.find(&still, at(clock)).missing, missing, "{clock}");
+        arrivals.send_part_again(&missing);
+    }
+    let verdict = arrivals.find(&still, at("12:30:00"));
+    assert_eq!((verdict.missing.len(), &verdict.lost), (0, &missing));
+    assert_eq!(told(&arrivals), [3, 1, 2, 2]);
+    // As after any loss, only more records of that hour, or the end of an outage, change anything.
+    for clock in ["13:30:00", "14:30:00"] {
+        assert_eq!(arrivals.find(&still, at(clock)), Verdict::default());
+    }
+    arrivals.accept(&ids(8, [31]), at("14:40:00"));
+    let still = [found(8, 4, &missing)];
+    arrivals.find(&still, at("15:00:00"));
+    let verdict = arrivals.find(&still, at("16:00:00"));
+    assert_eq!((verdict.missing.len(), &verdict.lost), (0, &missing));
+}
+
+/// An hour may have more records than several runs can deliver.
+#[test]
+fn while_what_is_delivered_again_by_parts_arrives_the_rest_is_delivered_too() {
+    let mut arrivals = Kept::default();
+    let all = ids(8, 0..60);
+    arrivals.accept(&all, at("09:10:00"));
+    let left = |from| found(8, 60, &ids(8, from..60));
+    arrivals.find(&[left(0)], at("09:30:00"));
+    arrivals.accept(&ids(9, [0]), at("09:30:00"));
+    arrivals.find(&[found(9, 1, &BTreeSet::new())], at("09:50:00"));
+    let mut now = at("10:30:00");
+    for from in [0, 0, 10, 10, 20, 30, 30, 40, 50, 50, 59] {
+        let missing = arrivals.find(&[left(from)], now).missing;
+        assert_eq!(missing, ids(8, from..60), "{from}");
+        arrivals.send_part_again(&missing);
+        now += TimeDelta::hours(1);
+    }
+    arrivals.find(&[left(60)], now);
+    assert_eq!(told(&arrivals), [61, 61, 0, 0]);
+}
+
 /// It may fail each time, and nothing else would tell of these records.
 #[test]
 fn what_could_not_be_delivered_again_counts_as_missing_for_good_until_it_is_found() {
