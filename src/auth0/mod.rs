@@ -344,30 +344,17 @@ impl Source for LogReader {
         from: DateTime<Utc>,
         deadline: Deadline,
     ) -> Result<Option<Page>, SourceError> {
-        let window = Search {
-            from: Some(from),
-            ..Search::OLDEST
-        };
-        let is_wanted = |id: &LogId| id.prefix() == Some(prefix);
-        let mut misfits = start::Misfits::default();
-        let logs = &self.log.logs;
-        let found = start::smallest_id(logs, window, is_wanted, &mut misfits, deadline).await;
-        let found = found.map_err(source_error)?;
-        let is_there = found.is_some() || misfits.is_cut;
-        Ok(is_there.then(|| Page {
-            is_last: false,
-            records: found.into_iter().collect(),
-            misfits: misfits.met,
-        }))
+        let found = start::smallest_of(&self.log.logs, prefix, from, deadline).await;
+        found.map_err(source_error)
     }
 
     async fn one(&self, id: &LogId, deadline: Deadline) -> Result<Option<Record>, SourceError> {
-        match self.log.logs.one(id, deadline).await {
-            Err(error) if error.error.is_too_large() => Ok(Some(forward::marker(Record {
-                log_id: id.clone(),
-                date: None,
-                json: json!({"log_id": id.as_str()}).to_string().into(),
-            }))),
+        let head = Record {
+            log_id: id.clone(),
+            date: None,
+            json: json!({"log_id": id.as_str()}).to_string().into(),
+        };
+        match start::whole(&self.log.logs, head, deadline).await {
             Err(error) => match error.error {
                 LogsError::NotFound { .. } | LogsError::OtherRecord { .. } => Ok(None),
                 _ => Err(source_error(error)),
@@ -381,11 +368,8 @@ impl Source for LogReader {
             is_brief: true,
             ..Search::OLDEST
         };
-        let found = self
-            .log
-            .logs
-            .search(oldest_first, 0, AS_OLD, deadline)
-            .await;
+        let logs = &self.log.logs;
+        let found = logs.search(oldest_first, 0, AS_OLD, deadline).await;
         Ok(since_when(&found.map_err(source_error)?))
     }
 

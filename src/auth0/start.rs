@@ -131,7 +131,7 @@ const SIZES: [usize; 5] = [PAGE, 50, 25, 5, 1];
 ///
 /// Where misfits are too many, the search ends without having seen all. Of more records of one
 /// millisecond than a search can show it has not seen all, either.
-pub(crate) async fn smallest_id(
+pub(super) async fn smallest_id(
     logs: &Logs,
     mut window: Search,
     is_wanted: impl Fn(&LogId) -> bool,
@@ -219,6 +219,29 @@ pub(crate) async fn smallest_id(
     }
 }
 
+/// The record with the smallest id of a prefix, among those dated `from` or later, and the misfits on the
+/// way; `None` if there is no such record.
+pub(super) async fn smallest_of(
+    logs: &Logs,
+    prefix: &str,
+    from: DateTime<Utc>,
+    deadline: Deadline,
+) -> Result<Option<Page>, GaveUp<LogsError>> {
+    let window = Search {
+        from: Some(from),
+        ..Search::OLDEST
+    };
+    let is_wanted = |id: &LogId| id.prefix() == Some(prefix);
+    let mut misfits = Misfits::default();
+    let found = smallest_id(logs, window, is_wanted, &mut misfits, deadline).await?;
+    let is_there = found.is_some() || misfits.is_cut;
+    Ok(is_there.then(|| Page {
+        is_last: false,
+        records: found.into_iter().collect(),
+        misfits: misfits.met,
+    }))
+}
+
 fn warn_of_crowd(date: DateTime<Utc>) {
     warn!(
         "more than {SEARCH_LIMIT} records have the date {}, and a search shows no more of them; the others \
@@ -243,7 +266,11 @@ fn stored_at(record: &Record) -> Option<DateTime<Utc>> {
 }
 
 /// Fetches the full record of a `head`, or its marker if the record is too large.
-async fn whole(logs: &Logs, head: Record, deadline: Deadline) -> Result<Record, GaveUp<LogsError>> {
+pub(super) async fn whole(
+    logs: &Logs,
+    head: Record,
+    deadline: Deadline,
+) -> Result<Record, GaveUp<LogsError>> {
     match logs.one(&head.log_id, deadline).await {
         Err(error) if error.error.is_too_large() => Ok(forward::marker(head)),
         found => found,
