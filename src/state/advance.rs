@@ -19,13 +19,13 @@ const IN_USE: TimeDelta = TimeDelta::hours(1);
 /// How much newer the records of another prefix must be for its cursor to become the main one.
 const IN_TURNS: TimeDelta = TimeDelta::minutes(10);
 
-/// What a cursor was moved past before it was settled, since too many ids would be remembered.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Cut {
-    /// The overlap.
-    Overlap,
+/// What cursors were moved past before it was settled, since too many ids would be remembered.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(super) struct Cut {
+    /// Some of the overlap.
+    pub overlap: bool,
     /// Ids without a time.
-    Timeless,
+    pub timeless: bool,
 }
 
 impl Checkpoint {
@@ -41,20 +41,16 @@ impl Checkpoint {
         read: &Reach,
         settled: DateTime<Utc>,
         now: DateTime<Utc>,
-    ) -> Option<Cut> {
+    ) -> Cut {
         for read_to in read.ends() {
             if let Some(cursor) = self.settled_up_to(read_to, settled) {
                 self.pass(cursor);
             }
         }
-        let has_passed_timeless = self.bound_timeless(read);
-        let has_passed_overlap = self.bound(read, now);
+        let timeless = self.bound_timeless(read);
+        let overlap = self.bound(read, now);
         self.follow(now);
-        if has_passed_overlap {
-            Some(Cut::Overlap)
-        } else {
-            has_passed_timeless.then_some(Cut::Timeless)
-        }
+        Cut { overlap, timeless }
     }
 
     /// Notes that reading of a prefix begins after this id.
@@ -149,7 +145,8 @@ impl Checkpoint {
         }
     }
 
-    /// The same for ids without a time.
+    /// If too many ids without a time are remembered, moves their cursor past the lowest. Returns whether
+    /// it had to.
     fn bound_timeless(&mut self, read: &Reach) -> bool {
         let Some(read_to) = read.of("") else {
             return false;
@@ -164,7 +161,7 @@ impl Checkpoint {
         true
     }
 
-    /// If too many ids with a time are remembered, moves the cursors past the oldest of them. Returns whether it
+    /// If too many ids are remembered, moves the cursors past the oldest of them. Returns whether it
     /// had to.
     fn bound(&mut self, read: &Reach, now: DateTime<Utc>) -> bool {
         let bytes: usize = self.handled.iter().map(|it| it.as_str().len()).sum();

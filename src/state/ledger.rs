@@ -42,8 +42,8 @@ pub(crate) struct CheckpointLedger<'a> {
     version: Option<Version>,
     /// Whether something was acknowledged that is not saved. If it is never saved, it is sent again.
     is_owing: bool,
-    /// Whether a cursor was moved past what is not settled, and that was told, in this run.
-    is_cut: bool,
+    /// What cursors were moved past in this run, which was told.
+    told: Cut,
     /// By how much the clock is ahead of the source's.
     clock_ahead: TimeDelta,
 }
@@ -71,7 +71,7 @@ impl<'a> CheckpointLedger<'a> {
             checkpoint: first,
             version: None,
             is_owing: false,
-            is_cut: false,
+            told: Cut::default(),
             clock_ahead: TimeDelta::zero(),
         }
     }
@@ -208,18 +208,20 @@ impl Ledger for CheckpointLedger<'_> {
         let settled = self.fetched_since - self.clock_ahead - self.overlap;
         let cut = self.checkpoint.advance(read, settled, self.began);
         let label = self.store.label();
-        match cut.filter(|_| !self.is_cut) {
-            None => {}
-            Some(Cut::Overlap) => warn!(
+        if cut.overlap && !self.told.overlap {
+            warn!(
                 "{label}: more records than can be remembered were written within OVERLAP, so it is cut \
                  short: of those that Auth0 makes visible late, some may be missing"
-            ),
-            Some(Cut::Timeless) => warn!(
+            );
+        }
+        if cut.timeless && !self.told.timeless {
+            warn!(
                 "{label}: more than {MAX_TIMELESS} records have an id that holds no time, so of others \
                  whose id sorts below theirs some may be missing"
-            ),
+            );
         }
-        self.is_cut |= cut.is_some();
+        self.told.overlap |= cut.overlap;
+        self.told.timeless |= cut.timeless;
     }
 
     async fn save(&mut self, deadline: Deadline) -> Result<(), BoxError> {

@@ -4,6 +4,7 @@ use super::*;
 use crate::error::with_causes;
 use crate::record::{Position, Record};
 use crate::run::Handled;
+use crate::state::advance::Cut;
 
 fn time(text: &str) -> DateTime<Utc> {
     text.parse().unwrap()
@@ -17,7 +18,8 @@ fn at(clock: &str) -> DateTime<Utc> {
 /// Moves the cursors at noon, after everything of this prefix up to `read_to` was read and handled.
 fn advance(checkpoint: &mut Checkpoint, read_to: &LogId, settled: DateTime<Utc>) {
     let read = [read_to].into_iter().collect();
-    assert_eq!(checkpoint.advance(&read, settled, at("12:00:00")), None);
+    let cut = checkpoint.advance(&read, settled, at("12:00:00"));
+    assert_eq!(cut, Cut::default());
 }
 
 fn id(clock: &str) -> LogId {
