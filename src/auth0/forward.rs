@@ -98,6 +98,11 @@ impl Log for Forward {
     }
 }
 
+/// Whether the tenant does not read on after a synthetic id.
+pub(super) fn is_not_taken(error: &GaveUp<LogsError>) -> bool {
+    Forward::is_rejected(error) || matches!(error.error, LogsError::NoProgress { .. })
+}
+
 async fn after(log: &Forward, id: &LogId, deadline: Deadline) -> Result<Page, GaveUp<LogsError>> {
     let Forward { logs, take, clock } = log;
     loop {
@@ -182,7 +187,7 @@ async fn page_with(
     };
     match logs.after(&by_date, take.get(), deadline).await {
         Ok(found) => Ok(found.misfits.contains(misfit).then_some(found)),
-        Err(error) if Forward::is_rejected(&error) || error.error.is_too_large() => Ok(None),
+        Err(error) if is_not_taken(&error) || error.error.is_too_large() => Ok(None),
         Err(error) => Err(error),
     }
 }

@@ -21,7 +21,7 @@ use super::error::LogsError;
 use super::forward::{self, Forward};
 use super::logs::{COMFORTABLE, Logs, PAGE, SEARCH_LIMIT, Search};
 use crate::net::retry::{Deadline, GaveUp};
-use crate::record::{LogId, MOST_MISFITS, Misfit, Page, Record, STORING_DELAY, Start};
+use crate::record::{Elements, LogId, MOST_MISFITS, Misfit, Page, Record, STORING_DELAY, Start};
 
 /// Why a misfit is set aside of which a search shows only the date and the type.
 const UNREAD: &str =
@@ -87,9 +87,7 @@ pub(crate) async fn first_page(
         match log.after(&bound, deadline).await {
             // If Auth0 did not treat the id as a lower bound, what the search found is missing.
             Ok(found) if !begins_by(&found, shown) => {}
-            Err(error)
-                if Forward::is_rejected(&error)
-                    || matches!(error.error, LogsError::NoProgress { .. }) => {}
+            Err(error) if forward::is_not_taken(&error) => {}
             result => return result,
         }
     }
@@ -151,15 +149,7 @@ pub(super) async fn smallest_id(
                 }
                 Err(error) if error.error.is_too_large() && !window.is_brief => {
                     has_brief = true;
-                    let brief = Search {
-                        is_brief: true,
-                        ..window
-                    };
-                    let mut found = logs.search(brief, offset, size, deadline).await?;
-                    for misfit in &mut found.misfits {
-                        misfit.reason = UNREAD;
-                    }
-                    found
+                    in_brief(logs, window, offset, deadline).await?
                 }
                 found => found?,
             };
@@ -217,6 +207,24 @@ pub(super) async fn smallest_id(
         Some(head) if has_brief => whole(logs, head, deadline).await.map(Some),
         smallest => Ok(smallest),
     }
+}
+
+/// The id, the date and the type of one element of a search, which is too large to be read.
+async fn in_brief(
+    logs: &Logs,
+    window: Search,
+    number: usize,
+    deadline: Deadline,
+) -> Result<Elements, GaveUp<LogsError>> {
+    let brief = Search {
+        is_brief: true,
+        ..window
+    };
+    let mut found = logs.search(brief, number, 1, deadline).await?;
+    for misfit in &mut found.misfits {
+        misfit.reason = UNREAD;
+    }
+    Ok(found)
 }
 
 /// The record with the smallest id of a prefix, among those dated `from` or later, and the misfits on the
