@@ -2,17 +2,28 @@
 
 use super::*;
 
+/// A tenant all of whose records were delivered.
+async fn caught_up() -> World {
+    let world = world().await;
+    add(&world, "900", 20, 50);
+    poll(&world).await;
+    world
+}
+
+/// A record that no other equals.
+fn numbered(date: DateTime<Utc>, number: i64) -> Value {
+    let mut record = record(date);
+    record["n"] = number.into();
+    record
+}
+
 #[tokio::test]
 async fn however_many_records_have_no_id_those_after_them_are_delivered() {
     for count in [100, 250, 1_200] {
-        let world = world().await;
-        add(&world, "900", 20, 50);
-        poll(&world).await;
+        let world = caught_up().await;
         for n in 0..count {
             let stored = minutes_ago(40) + chrono::Duration::milliseconds(n);
-            let mut record = record(stored);
-            record["n"] = n.into();
-            world.tenant.add_nameless(record, stored);
+            world.tenant.add_nameless(numbered(stored, n), stored);
         }
         add(&world, "900", 30, 20);
         let report = poll(&world).await.report();
@@ -22,6 +33,32 @@ async fn however_many_records_have_no_id_those_after_them_are_delivered() {
             [30, count]
         );
         assert_eq!(report["caught_up"], true);
+        assert_quiet(&world).await;
+    }
+}
+
+#[tokio::test]
+async fn they_are_passed_whatever_the_tenant_makes_of_an_id_that_it_never_issued() {
+    for synthetic_ids in [
+        SyntheticIds::Ignored,
+        SyntheticIds::Rejected,
+        SyntheticIds::NotFound,
+        SyntheticIds::Unheeded,
+    ] {
+        let world = World::with(towards(synthetic_ids)).await;
+        add(&world, "900", 20, 50);
+        poll(&world).await;
+        for n in 0..150 {
+            let stored = minutes_ago(40) + chrono::Duration::milliseconds(n);
+            world.tenant.add_nameless(numbered(stored, n), stored);
+        }
+        add(&world, "900", 30, 20);
+        let report = poll(&world).await.report();
+        assert_eq!(
+            numbers(&report, ["delivered", "dead_lettered"]),
+            [30, 150],
+            "{synthetic_ids:?}"
+        );
         assert_quiet(&world).await;
     }
 }
@@ -39,9 +76,7 @@ fn add_large_nameless(world: &World) {
 /// A page of a search that is too large is asked for with fewer records, never with fewer fields.
 #[tokio::test]
 async fn records_without_an_id_are_set_aside_however_large_they_are() {
-    let world = world().await;
-    add(&world, "900", 20, 50);
-    poll(&world).await;
+    let world = caught_up().await;
     add_large_nameless(&world);
     add(&world, "900", 30, 20);
     let report = poll(&world).await.report();
@@ -68,13 +103,10 @@ async fn small_records_without_an_id_are_set_aside_whatever_large_one_is_among_t
         (68_000_000, false),
         (68_000_000, true),
     ] {
-        let world = world().await;
-        add(&world, "900", 20, 50);
-        poll(&world).await;
+        let world = caught_up().await;
         for n in 0..130 {
             let stored = minutes_ago(40) + chrono::Duration::milliseconds(n);
-            let mut record = record(stored);
-            record["n"] = n.into();
+            let mut record = numbered(stored, n);
             if n == 120 {
                 record["simulated_bytes"] = bytes.into();
             }
@@ -100,9 +132,7 @@ async fn small_records_without_an_id_are_set_aside_whatever_large_one_is_among_t
 async fn one_without_an_id_that_is_too_large_to_be_read_stands_in_nobody_s_way() {
     // Before a record, before one that is too large as well, and as the last of the log.
     for following in [Some(0), Some(68_000_000), None] {
-        let world = world().await;
-        add(&world, "900", 20, 50);
-        poll(&world).await;
+        let world = caught_up().await;
         for (bytes, minutes) in [(68_000_000, 40), (0, 39)] {
             let mut record = record(minutes_ago(minutes));
             record["simulated_bytes"] = bytes.into();
@@ -134,9 +164,8 @@ async fn those_at_the_beginning_of_the_log_are_set_aside_too() {
     let mut world = world().await;
     world.set("START_FROM", "oldest");
     for n in 0..5 {
-        let mut record = record(minutes_ago(40));
-        record["n"] = n.into();
-        world.tenant.add_nameless(record, minutes_ago(40));
+        let date = minutes_ago(40);
+        world.tenant.add_nameless(numbered(date, n), date);
     }
     add(&world, "900", 20, 30);
     let report = poll(&world).await.report();
@@ -183,9 +212,7 @@ async fn of_a_tenant_that_returns_few_at_once_a_few_are_not_taken_for_all() {
     poll(&world).await;
     let stored = minutes_ago(40);
     for n in 0..12 {
-        let mut record = record(stored);
-        record["n"] = n.into();
-        world.tenant.add_nameless(record, stored);
+        world.tenant.add_nameless(numbered(stored, n), stored);
     }
     add(&world, "900", 30, 20);
     let report = poll(&world).await.report();
@@ -196,14 +223,11 @@ async fn of_a_tenant_that_returns_few_at_once_a_few_are_not_taken_for_all() {
 /// A search shows 1,000 of these 1,500, and which ones is not known.
 #[tokio::test]
 async fn where_a_search_shows_not_all_of_a_millisecond_nothing_is_passed_over() {
-    let world = world().await;
-    add(&world, "900", 20, 50);
-    poll(&world).await;
+    let world = caught_up().await;
     let date = minutes_ago(40);
     for n in 0..1_500 {
         let stored = date + chrono::Duration::milliseconds(n);
-        let mut record = record(date);
-        record["n"] = n.into();
+        let record = numbered(date, n);
         if n < 100 {
             world.tenant.add_nameless(record, stored);
         } else {
@@ -219,14 +243,10 @@ async fn where_a_search_shows_not_all_of_a_millisecond_nothing_is_passed_over() 
 /// A search shows a thousand, and cannot begin anew within a millisecond.
 #[tokio::test]
 async fn more_records_without_an_id_in_one_millisecond_than_a_search_shows_are_not_the_end() {
-    let world = world().await;
-    add(&world, "900", 20, 50);
-    poll(&world).await;
+    let world = caught_up().await;
     let stored = minutes_ago(40);
     for n in 0..1_100 {
-        let mut record = record(stored);
-        record["n"] = n.into();
-        world.tenant.add_nameless(record, stored);
+        world.tenant.add_nameless(numbered(stored, n), stored);
     }
     add(&world, "900", 30, 20);
     let ran = world.command(&["poll"]).await;
@@ -241,14 +261,11 @@ async fn more_records_without_an_id_in_one_millisecond_than_a_search_shows_are_n
 #[tokio::test]
 #[ignore = "takes a minute: cargo test --test blackbox more_records -- --ignored"]
 async fn more_records_without_an_id_than_memory_holds_end_the_run_which_says_what_to_do() {
-    let world = world().await;
-    add(&world, "900", 20, 50);
-    poll(&world).await;
+    let world = caught_up().await;
     let begin = minutes_ago(45);
     for n in 0..1_400 {
         let stored = begin + chrono::Duration::seconds(n);
-        let mut record = record(stored);
-        record["n"] = n.into();
+        let mut record = numbered(stored, n);
         record["description"] = "x".repeat(100_000).into();
         world.tenant.add_nameless(record, stored);
     }
