@@ -1,0 +1,125 @@
+//! What is missing is delivered again: where that fails, stops half-way, or finds no request left.
+
+use chrono::{DurationRound as _, TimeDelta};
+
+use super::*;
+
+/// A world in which one of three rows is missing, which the next run is to deliver again.
+async fn world_with_a_missing_row() -> (World, QueryApi) {
+    let (world, api) = world(Sink::LogAnalytics).await;
+    world.tenant.generate(3, minutes_ago(50), minutes_ago(5));
+    world.arrivals().drop_one_of(3);
+    run(&world).await;
+    world.arrivals().drop_one_of(0);
+    let (_, report) = run(&world).await;
+    assert_eq!(counts(&report), [3, 2, 1]);
+    (world, api)
+}
+
+/// In a quiet tenant nothing else is delivered that would show that the destination takes nothing.
+#[tokio::test]
+async fn what_is_missing_and_cannot_be_delivered_again_is_failing_until_it_is_there() {
+    let (mut world, _api) = world_with_a_missing_row().await;
+
+    let key = world.setting("WorkspaceKey").to_owned();
+    world.set("WorkspaceKey", "bm90IHRoZSBrZXk=");
+    let (ran, report) = run(&world).await;
+    let error = report["errors"][0].as_str().unwrap_or_default();
+    let told = "1 records that the destination acknowledged are not in the table, and could not be \
+                delivered again";
+    assert!(ran.code() == 1 && error.starts_with(told), "{ran:?}");
+    assert!(error.contains("refused the signature"), "{error}");
+
+    // Runs that find nothing to do still succeed, and the state stays red.
+    world.set("ARRIVAL_AGAIN", "1h");
+    assert_eq!(run(&world).await.0.code(), 0);
+    let pipeline = state(&world).await;
+    assert_eq!(pipeline["state"], "failing");
+    assert_eq!(pipeline["error"]["text"], error);
+
+    world.set("ARRIVAL_AGAIN", "0s");
+    world.set("WorkspaceKey", &key);
+    let (ran, report) = run(&world).await;
+    assert_eq!((ran.code(), &report["delivered"]), (0, &json!(1)));
+    let (ran, report) = run(&world).await;
+    assert_eq!((ran.code(), counts(&report)), (0, [3, 3, 0]));
+    assert_eq!(state(&world).await["state"], "ok");
+    world.assert_all_landed_once();
+}
+
+/// Like an hour that takes longer to read than a run has. The workspace drops the same rows each time.
+#[tokio::test]
+async fn what_is_delivered_again_and_dropped_is_lost_although_the_rest_cannot_be_read() {
+    let (mut world, _api) = world(Sink::LogAnalytics).await;
+    world.set("START_FROM", "12h");
+    let hour = minutes_ago(70).duration_trunc(TimeDelta::hours(1)).unwrap();
+    let to = hour + TimeDelta::minutes(50);
+    world.tenant.generate(300, hour, to);
+    world.arrivals().drop_one_of(2);
+    run(&world).await;
+    let (_, report) = run(&world).await;
+    assert_eq!(counts(&report), [300, 150, 150]);
+    // A run that finds nothing to do, to learn how many pages it requests.
+    world.set("ARRIVAL_AGAIN", "1h");
+    let (_, report) = run(&world).await;
+    let [requests] = numbers(&report, ["requests"]);
+    world.set("ARRIVAL_AGAIN", "0s");
+
+    world.arrivals().drop_one_of(1);
+    let mut delivered = Vec::new();
+    for (is_blocked, code) in [(true, 1), (true, 1), (false, 1), (false, 0)] {
+        if is_blocked {
+            // One request was for the token, and one page is read of the hour.
+            let before = (0..requests).map(|_| Fault::None);
+            let blocked = Fault::answer(403, r#"{"error":"blocked"}"#);
+            world.tenant.fail_logs(before.chain([blocked]));
+        }
+        let (ran, report) = run(&world).await;
+        assert_eq!(ran.code(), code, "{ran:?}");
+        delivered.extend(numbers(&report, ["delivered"]));
+    }
+    assert!((1..150).contains(&delivered[0]), "{delivered:?}");
+    assert_eq!(delivered, [delivered[0], delivered[0], 0, 0]);
+    assert_eq!(state(&world).await["state"], "failing");
+}
+
+/// The run itself has read the log to its end. What others leave of the rate limit is nobody's fault.
+#[tokio::test]
+async fn a_rate_limit_that_leaves_no_request_for_what_is_missing_turns_nothing_red() {
+    let (mut world, _api) = world_with_a_missing_row().await;
+
+    // A run that finds nothing to do, to learn how many pages it requests.
+    world.set("ARRIVAL_AGAIN", "1h");
+    let (_, report) = run(&world).await;
+    let [requests] = numbers(&report, ["requests"]);
+    world.set("ARRIVAL_AGAIN", "0s");
+    world.set("RUN_BUDGET", "5s");
+    let reset = (now() + chrono::Duration::seconds(60)).timestamp();
+    let exhausted = Fault::Answer {
+        status: 429,
+        headers: vec![
+            ("x-ratelimit-limit", "50".to_owned()),
+            ("x-ratelimit-remaining", "0".to_owned()),
+            ("x-ratelimit-reset", reset.to_string()),
+        ],
+        body: "{}".into(),
+    };
+    // One request was for the token.
+    let before = (1..requests).map(|_| Fault::None);
+    world.tenant.fail_logs(before.chain([exhausted]));
+    let (ran, report) = run(&world).await;
+    assert!(
+        ran.stderr.contains("the rest is left to the next run"),
+        "{ran:?}"
+    );
+    assert_eq!(
+        (ran.code(), &report["caught_up"]),
+        (0, &json!(true)),
+        "{ran:?}"
+    );
+    assert_eq!(state(&world).await["state"], "ok");
+
+    let (ran, report) = run(&world).await;
+    assert_eq!((ran.code(), &report["delivered"]), (0, &json!(1)));
+    world.assert_all_landed_once();
+}
