@@ -18,6 +18,7 @@ mod policy;
 mod read;
 mod set_aside;
 mod stretch;
+mod suspects;
 mod time;
 mod watched;
 
@@ -37,6 +38,7 @@ pub(crate) use self::policy::{Policy, SETTINGS};
 pub(crate) use self::read::Comparison;
 pub(crate) use self::set_aside::{DeadLetter, DeadLetters, Kept};
 pub(crate) use self::stretch::{Mark, Stretch, StretchLedger, Until};
+pub(crate) use self::suspects::Suspects;
 use self::time::time_before;
 pub(crate) use self::watched::{Watch, Watched};
 use crate::clock::{Clock, to_seconds};
@@ -68,6 +70,8 @@ pub(crate) struct Run<'a, S, A> {
     pub share: &'a Share,
     /// How many records a delivery may have.
     pub pace: &'a Pace,
+    /// The records over which it failed in the last run.
+    pub suspects: &'a Suspects,
     /// What time it is.
     pub clock: &'a Clock,
     /// Whether the process is asked to end. The run then reads no more, delivers what it has read, and

@@ -213,6 +213,52 @@ async fn what_is_refused_beside_a_record_over_which_the_destination_fails_is_set
     assert_eq!(world.landed().len(), 99);
 }
 
+/// A destination that tells the outcome of each record accepts all others in the post in which it fails
+/// over one. None is left to show that it accepts others after that one too, but those of later runs.
+#[tokio::test(start_paused = true)]
+async fn what_later_runs_accept_shows_that_a_record_is_at_fault() {
+    for poison in [&[0][..], &[1, 2], &[3]] {
+        let world = world(4, poison);
+        world.state().tells_each = true;
+        later().await;
+        let (mut delivered, mut dead_lettered) = (0, Vec::new());
+        for minute in 0..5 {
+            let report = world.run().await;
+            delivered += report.delivered;
+            dead_lettered.push(report.dead_lettered);
+            tokio::time::advance(Duration::from_mins(1)).await;
+            // It fails over them for two runs in which nothing else comes, too.
+            if minute >= 1 {
+                let time = at("09:30:00") + chrono::Duration::minutes(minute);
+                world.add(time, time);
+            }
+        }
+        let bad = poison.len() as u64;
+        assert_eq!(dead_lettered, [0, 0, bad, 0, 0], "{poison:?}");
+        assert_eq!(delivered, 4 - bad + 3);
+        let report = world.run().await;
+        assert!(report.is_success() && report.caught_up);
+    }
+}
+
+/// It fails over a good record once more, beside another that it accepts.
+#[tokio::test(start_paused = true)]
+async fn what_failed_in_an_earlier_run_is_tried_again_before_it_is_set_aside() {
+    let world = world(1, &[0]);
+    world.state().tells_each = true;
+    later().await;
+    assert_eq!(world.run().await.errors, ["answered 500"]);
+    {
+        let mut state = world.state();
+        state.poison_records.clear();
+        state.fails_inside = 1;
+    }
+    world.add(at("09:30:00"), at("09:30:00"));
+    let report = world.run().await;
+    assert_eq!((report.delivered, report.dead_lettered), (2, 0));
+    world.assert_all_landed_once();
+}
+
 /// Nothing tells how long it has waited, so it need not have waited for an hour.
 #[tokio::test(start_paused = true)]
 async fn a_record_that_tells_no_past_time_is_looked_for_at_once() {

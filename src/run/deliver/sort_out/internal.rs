@@ -2,7 +2,8 @@
 //! gets no answer even alone. Usually the service fails whatever it is sent, until its fault has
 //! passed, and there is nothing to do. But it may fail over one of the records, a poison record, and
 //! would do so forever. Once a record of the batch has waited for an hour, or nothing tells how long it
-//! has, that record is looked for, and set aside if others are accepted before and after it.
+//! has, that record is looked for, and set aside if others are accepted before and after it, in this run
+//! or in the next one.
 
 use std::time::Duration;
 
@@ -64,6 +65,16 @@ impl<S: Source, A: DeadLetters, L: Ledger> Delivering<'_, S, A, L> {
         if !is_up {
             return Err(RunError::Destination(error).into());
         }
+        // Nothing was accepted after these failed in the last run. Now others were.
+        let is_known = |it: &usize| {
+            let suspects = self.active.run.suspects;
+            suspects.has(&self.batch.records[*it].log_id)
+        };
+        let (known, open): (Part, Part) = open.into_iter().partition(is_known);
+        for index in known {
+            self.try_piece(vec![index], true, &mut Vec::new(), &mut failing)
+                .await?;
+        }
         self.confirm(&mut failing).await?;
         let mut parts = halves(&open);
         while let Some(part) = parts.pop() {
@@ -74,7 +85,7 @@ impl<S: Source, A: DeadLetters, L: Ledger> Delivering<'_, S, A, L> {
         if !failing.is_empty() && self.try_beyond().await? == Beyond::Accepted {
             self.confirm(&mut failing).await?;
         }
-        fail_if_any(failing)
+        self.fail_if_any(failing)
     }
 
     /// The same for a batch of one record, which was just tried alone.
@@ -83,7 +94,7 @@ impl<S: Source, A: DeadLetters, L: Ledger> Delivering<'_, S, A, L> {
         if self.try_beyond().await? == Beyond::Accepted {
             self.confirm(&mut failing).await?;
         }
-        fail_if_any(failing)
+        self.fail_if_any(failing)
     }
 
     /// Delivers a part. If the service fails over it, adds its halves to `parts`, or a single record to
@@ -134,12 +145,14 @@ impl<S: Source, A: DeadLetters, L: Ledger> Delivering<'_, S, A, L> {
         }
         Ok(())
     }
-}
-
-/// Fails the run if any of these records are left.
-pub(super) fn fail_if_any(mut failing: Vec<Culprit>) -> Result<(), Stop> {
-    match failing.pop() {
-        Some((_, error)) => Err(RunError::Destination(error).into()),
-        None => Ok(()),
+    /// Fails the run if any of these records are left, and remembers them for the next one.
+    pub(super) fn fail_if_any(&self, mut failing: Vec<Culprit>) -> Result<(), Stop> {
+        let records = failing.iter().map(|(index, _)| &self.batch.records[*index]);
+        let ids = records.map(|it| it.log_id.clone()).collect();
+        self.active.run.suspects.replace(ids);
+        match failing.pop() {
+            Some((_, error)) => Err(RunError::Destination(error).into()),
+            None => Ok(()),
+        }
     }
 }
