@@ -5,19 +5,27 @@ use std::sync::{Mutex, PoisonError};
 
 use crate::record::LogId;
 
-/// The records of which a run could not show that the fault is in them, because nothing was accepted
-/// after they had failed. They outlive the run: what is accepted in the next one shows it.
+/// The records over which a destination failed while it accepted others, and that are not set aside
+/// yet: nothing was accepted after them, or the time of the run was over. They outlive the run, and what
+/// is accepted in the next one shows that the fault is in them.
 #[derive(Debug, Default)]
 pub(crate) struct Suspects(Mutex<BTreeSet<LogId>>);
 
 impl Suspects {
-    /// Remembers these records instead of those before.
-    pub(super) fn replace(&self, ids: BTreeSet<LogId>) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = ids;
+    pub(super) fn add(&self, id: LogId) {
+        self.known(|it| it.insert(id));
+    }
+
+    /// Forgets the others.
+    pub(super) fn retain(&self, is_wanted: impl Fn(&LogId) -> bool) {
+        self.known(|it| it.retain(is_wanted));
     }
 
     pub(super) fn has(&self, id: &LogId) -> bool {
-        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        known.contains(id)
+        self.known(|it| it.contains(id))
+    }
+
+    fn known<T>(&self, of: impl FnOnce(&mut BTreeSet<LogId>) -> T) -> T {
+        of(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }

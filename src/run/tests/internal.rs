@@ -259,6 +259,66 @@ async fn what_failed_in_an_earlier_run_is_tried_again_before_it_is_set_aside() {
     world.assert_all_landed_once();
 }
 
+/// What comes after it shows that others are accepted.
+#[tokio::test(start_paused = true)]
+async fn a_batch_of_nothing_else_stands_in_nobody_s_way() {
+    for rows in [1, 2, 5] {
+        let world = world(12, &[0, 1, 2, 3, 4]);
+        world.state().rows_at_once = Some(rows);
+        later().await;
+        let (mut delivered, mut dead_lettered) = (0, 0);
+        for _ in 0..10 {
+            let report = world.run().await;
+            delivered += report.delivered;
+            dead_lettered += report.dead_lettered;
+            tokio::time::advance(Duration::from_mins(1)).await;
+        }
+        assert_eq!((delivered, dead_lettered), (7, 5), "{rows}");
+        assert!(world.run().await.is_success());
+        assert_eq!(world.landed().len(), 7);
+    }
+}
+
+/// A post over which it fails takes as long as its retries, and a record is tried alone four times.
+#[tokio::test(start_paused = true)]
+async fn many_of_them_keep_the_others_for_no_longer_than_two_runs() {
+    for (poison, tells_each) in [
+        (0..40, false),
+        (0..40, true),
+        (480..520, false),
+        (960..1_000, false),
+    ] {
+        let world = world(1_000, &poison.clone().collect::<Vec<_>>());
+        {
+            let mut state = world.state();
+            state.post_takes = Duration::from_secs(8);
+            state.tells_each = tells_each;
+        }
+        later().await;
+        let (mut delivered, mut dead_lettered) = (0, 0);
+        for minute in 0..30 {
+            let report = world.run().await;
+            delivered += report.delivered;
+            dead_lettered += report.dead_lettered;
+            if minute == 1 {
+                assert!(delivered > 950, "{poison:?} {tells_each} {delivered}");
+            }
+            let time = (world.clock)();
+            world.add(time, time);
+            tokio::time::advance(Duration::from_mins(1)).await;
+        }
+        assert_eq!(
+            (delivered, dead_lettered),
+            (960 + 29, 40),
+            "{poison:?} {tells_each}"
+        );
+        let mut landed = world.landed();
+        landed.sort_unstable();
+        landed.dedup();
+        assert_eq!(landed.len(), world.landed().len());
+    }
+}
+
 /// Nothing tells how long it has waited, so it need not have waited for an hour.
 #[tokio::test(start_paused = true)]
 async fn a_record_that_tells_no_past_time_is_looked_for_at_once() {

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use super::beyond::Beyond;
 use super::{halves, sample};
-use crate::error::BoxError;
+use crate::error::{BoxError, with_causes};
 use crate::record::{Record, Source, is_future};
 use crate::run::deliver::Delivering;
 use crate::run::deliver::attempt::{Culprit, Part};
@@ -19,8 +19,9 @@ use crate::run::{DeadLetters, Ledger, RunError, Stop};
 
 /// How long records have waited before the fault is looked for in one of them.
 const LONG_WAIT: Duration = Duration::from_hours(1);
-/// Records that are tried alone, to see whether the service takes anything.
-const TRIED: usize = 2;
+/// Poison records of a batch that are set aside before the rest is delivered. Each takes several attempts,
+/// so if there are more, the rest comes first: it would have to wait for many runs.
+const FEW: usize = 3;
 /// How often a record is retried once others were accepted: a service may fail now and then whatever it
 /// is sent.
 const CONFIRMED: usize = 3;
@@ -43,17 +44,17 @@ impl<S: Source, A: DeadLetters, L: Ledger> Delivering<'_, S, A, L> {
     }
 
     /// Delivers what the service accepts of some records of the batch, and sets aside those over which
-    /// it fails. If it accepts none of them, and accepted none of the others in the batch
-    /// (`others_accepted`), the fault is not in the records.
+    /// it fails. If it accepts none of them, none of the others in the batch (`others_accepted`), and none
+    /// after it, the fault is not in the records.
     pub(super) async fn find_poison_records(
         &mut self,
         suspects: Part,
         others_accepted: bool,
         error: BoxError,
     ) -> Result<(), Stop> {
-        let tried = sample(&suspects, self.shift()).into_iter().take(TRIED);
-        let (mut open, mut failing, mut is_up) = (suspects, Vec::new(), others_accepted);
-        for index in tried {
+        let (known, mut open) = self.of_earlier_runs(suspects);
+        let (mut failing, mut is_up) = (Vec::new(), others_accepted);
+        for index in self.tried_alone(&open) {
             if is_up {
                 break;
             }
@@ -62,30 +63,47 @@ impl<S: Source, A: DeadLetters, L: Ledger> Delivering<'_, S, A, L> {
                 .try_piece(vec![index], false, &mut Vec::new(), &mut failing)
                 .await?;
         }
-        if !is_up {
+        if !is_up && self.try_beyond().await? != Beyond::Accepted {
             return Err(RunError::Destination(error).into());
         }
-        // Nothing was accepted after these failed in the last run. Now others were.
-        let is_known = |it: &usize| {
-            let suspects = self.active.run.suspects;
-            suspects.has(&self.batch.records[*it].log_id)
-        };
-        let (known, open): (Part, Part) = open.into_iter().partition(is_known);
-        for index in known {
-            self.try_piece(vec![index], true, &mut Vec::new(), &mut failing)
-                .await?;
-        }
-        self.confirm(&mut failing).await?;
+        self.remember(&failing);
+        // The records over which it fails, and after which it has accepted others.
+        let mut poison = std::mem::take(&mut failing);
         let mut parts = halves(&open);
+        let mut found = poison.len();
         while let Some(part) = parts.pop() {
-            if self.try_piece(part, true, &mut parts, &mut failing).await? {
-                self.confirm(&mut failing).await?;
+            if found <= FEW {
+                self.confirm(&mut poison).await?;
+            }
+            let before = failing.len();
+            let has_accepted = self.try_piece(part, true, &mut parts, &mut failing).await?;
+            found += failing.len() - before;
+            self.remember(&failing);
+            if has_accepted {
+                poison.append(&mut failing);
+            }
+            if found > FEW {
+                // The largest comes next.
+                parts.sort_by_key(Vec::len);
             }
         }
+        let reason = with_causes(&*error);
+        poison.extend(known.into_iter().map(|it| (it, reason.clone().into())));
+        self.confirm(&mut poison).await?;
         if !failing.is_empty() && self.try_beyond().await? == Beyond::Accepted {
             self.confirm(&mut failing).await?;
         }
-        self.fail_if_any(failing)
+        fail_if_any(failing)
+    }
+
+    /// Two records of these to try alone, to see whether the service takes anything: one that differs
+    /// from run to run, and the last, since the service may have failed over all others in runs before.
+    fn tried_alone(&self, open: &[usize]) -> Part {
+        let sample = sample(open, self.shift());
+        let first = sample.first();
+        let others = open.last().into_iter().chain(sample.get(1));
+        let second = others.into_iter().find(|it| Some(*it) != first);
+        first.into_iter().chain(second).copied().collect()
     }
 
     /// The same for a batch of one record, which was just tried alone.
@@ -94,7 +112,25 @@ impl<S: Source, A: DeadLetters, L: Ledger> Delivering<'_, S, A, L> {
         if self.try_beyond().await? == Beyond::Accepted {
             self.confirm(&mut failing).await?;
         }
-        self.fail_if_any(failing)
+        fail_if_any(failing)
+    }
+
+    /// Remembers the records over which the service failed for the next run, in case this one does not
+    /// come to set them aside.
+    fn remember(&self, failing: &[Culprit]) {
+        for (index, _) in failing {
+            let id = self.batch.records[*index].log_id.clone();
+            self.active.run.suspects.add(id);
+        }
+    }
+
+    /// Divides some records of the batch into those over which the service failed in earlier runs, and
+    /// the rest.
+    fn of_earlier_runs(&self, part: Part) -> (Part, Part) {
+        let suspects = self.active.run.suspects;
+        suspects.retain(|it| self.batch.has(it));
+        let is_known = |it: &usize| suspects.has(&self.batch.records[*it].log_id);
+        part.into_iter().partition(is_known)
     }
 
     /// Delivers a part. If the service fails over it, adds its halves to `parts`, or a single record to
@@ -145,14 +181,12 @@ impl<S: Source, A: DeadLetters, L: Ledger> Delivering<'_, S, A, L> {
         }
         Ok(())
     }
-    /// Fails the run if any of these records are left, and remembers them for the next one.
-    pub(super) fn fail_if_any(&self, mut failing: Vec<Culprit>) -> Result<(), Stop> {
-        let records = failing.iter().map(|(index, _)| &self.batch.records[*index]);
-        let ids = records.map(|it| it.log_id.clone()).collect();
-        self.active.run.suspects.replace(ids);
-        match failing.pop() {
-            Some((_, error)) => Err(RunError::Destination(error).into()),
-            None => Ok(()),
-        }
+}
+
+/// Fails the run if any of these records are left.
+pub(super) fn fail_if_any(mut failing: Vec<Culprit>) -> Result<(), Stop> {
+    match failing.pop() {
+        Some((_, error)) => Err(RunError::Destination(error).into()),
+        None => Ok(()),
     }
 }

@@ -7,6 +7,7 @@
 
 use super::beyond::Beyond;
 use super::halves;
+use super::internal::fail_if_any;
 use crate::error::BoxError;
 use crate::record::Source;
 use crate::run::deliver::Delivering;
@@ -74,6 +75,6 @@ impl<S: Source, A: DeadLetters, L: Ledger> Delivering<'_, S, A, L> {
                 self.confirm(&mut failing).await?;
             }
         }
-        self.fail_if_any(failing)
+        fail_if_any(failing)
     }
 }
