@@ -33,6 +33,9 @@ const BATCHES_EACH: usize = 4;
 /// Records left out after which the cursor is saved, if nothing is being delivered meanwhile. If the
 /// run is killed later, the next one does not read them again.
 const LEFT_OUT_AT_ONCE: usize = 1_000;
+/// Records left out after a batch that was sent, while no batch that was sent is handled. More of them wait
+/// for the answer: until the cursor moves, the ledger holds the id of each, and a checkpoint has an end.
+const LEFT_OUT_MEANWHILE: usize = 20_000;
 /// How many elements without an id are set aside at the same time.
 const MISFITS_AT_ONCE: usize = 16;
 /// Their JSON at most, unless one alone is larger: each is copied several times.
@@ -199,6 +202,9 @@ impl<'c, S: Source, A: DeadLetters, L: Ledger> Delivering<'c, S, A, L> {
         self.met.meet(&id);
         let is_idle = self.batch.is_empty() && self.sent.is_empty();
         if is_idle && self.left_out >= LEFT_OUT_AT_ONCE {
+            self.move_cursor().await?;
+        } else if self.left_out >= LEFT_OUT_MEANWHILE {
+            self.flush_all().await?;
             self.move_cursor().await?;
         }
         Ok(())

@@ -64,6 +64,30 @@ async fn that_records_were_left_out_is_kept_before_the_run_ends() {
     assert!(cursor.stored_at().unwrap() >= at("07:33:19"), "{cursor}");
 }
 
+/// The cursor cannot pass the batch, so a checkpoint would hold the id of each.
+#[tokio::test(start_paused = true)]
+async fn while_a_batch_is_not_answered_so_many_records_are_left_out_and_no_more() {
+    let world = world_of_old_records(25_000, "07:15:00");
+    world.add(at("07:14:59"), at("07:14:59"));
+    world.state().post_takes = Duration::from_mins(3);
+    let started = tokio::time::timeout(
+        Duration::from_mins(2),
+        world.run_with(|policy| policy.start_from = StartFrom::Ago(Duration::from_hours(1))),
+    );
+    assert!(started.await.is_err());
+    let pages = world.state().requests;
+    // 20,000 records, and those that are read ahead.
+    assert!((200..=215).contains(&pages), "{pages}");
+
+    let report = world
+        .run_with(|policy| policy.start_from = StartFrom::Ago(Duration::from_hours(1)))
+        .await;
+    // That 20,000 were left out was saved with what was delivered.
+    let numbers = (report.delivered, report.skipped, report.before_start);
+    assert_eq!(numbers, (1, 20_000, 5_000));
+    assert!(report.is_success() && report.caught_up);
+}
+
 #[tokio::test(start_paused = true)]
 async fn records_that_are_filtered_out_move_the_cursor_although_nothing_is_delivered() {
     let mut world = World::with_records(2_500);
