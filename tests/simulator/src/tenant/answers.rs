@@ -34,7 +34,7 @@ fn bytes_of(record: &Value) -> usize {
 
 fn padded(body: &Value, bytes: usize) -> Response {
     let mut body = body.to_string().into_bytes();
-    body.resize(body.len() + bytes, b' ');
+    body.extend_from_slice(&vec![b' '; bytes]);
     body.into_response()
 }
 
