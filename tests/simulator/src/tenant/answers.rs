@@ -297,15 +297,16 @@ fn search(
     let (from, to) = range(query.get("q").map_or("", String::as_str))?;
     let date = |record: &Value| -> Option<DateTime<Utc>> { record["date"].as_str()?.parse().ok() };
     let is_dateless_found = options.finds_dateless && from.is_none() && to.is_none();
-    let is_within = |record: &&Value| {
-        date(record).map_or(is_dateless_found, |date| {
+    let is_within = |(date, _): &(Option<DateTime<Utc>>, &Value)| {
+        date.map_or(is_dateless_found, |date| {
             from.is_none_or(|from| from <= date) && to.is_none_or(|to| date <= to)
         })
     };
-    let mut found: Vec<&Value> = log.records.values().rev().filter(is_within).collect();
+    let newest_first = log.records.values().rev().map(|it| (date(it), it));
+    let mut found: Vec<_> = newest_first.filter(is_within).collect();
     match query.get("sort").map(String::as_str) {
-        Some("date:1") => found.sort_by_cached_key(|record| date(record)),
-        Some("date:-1") => found.sort_by_cached_key(|record| std::cmp::Reverse(date(record))),
+        Some("date:1") => found.sort_by_key(|(date, _)| *date),
+        Some("date:-1") => found.sort_by_key(|(date, _)| std::cmp::Reverse(*date)),
         Some(_) => return Err("Query validation error: sort".into()),
         None => {}
     }
@@ -315,7 +316,7 @@ fn search(
         .skip(page * per_page)
         .take(per_page)
         .take(options.largest_page)
-        .map(|record| {
+        .map(|(_, record)| {
             if options.ignores_fields {
                 record.clone()
             } else {
