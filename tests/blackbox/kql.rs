@@ -15,6 +15,9 @@ use simulator::workspace::Table;
 use tempfile::TempDir;
 
 use crate::telemetry;
+use server::Answer;
+
+mod server;
 
 /// Columns that every table has.
 const STANDARD: [(&str, &str); 12] = [
@@ -85,6 +88,9 @@ fn health_columns() -> Map<String, Value> {
         .collect()
 }
 
+/// What is missing when a command cannot be started.
+const NEEDED: &str = "these tests need Node 20 or later with npm, nodejs.org";
+
 /// The folders of `tests/kql` that are copied.
 const FOLDERS: [&str; 3] = ["", "scenarios", "test"];
 
@@ -141,9 +147,12 @@ fn run(command: &mut Command) -> Output {
     command
         .stdin(Stdio::null())
         .output()
-        .unwrap_or_else(|error| {
-            panic!("{command:?}: {error}; these tests need Node 20 or later with npm, nodejs.org")
-        })
+        .unwrap_or_else(|error| panic!("{command:?}: {error}; {NEEDED}"))
+}
+
+/// A path as an argument.
+fn text(path: &Path) -> String {
+    path.to_str().unwrap().to_owned()
 }
 
 /// Runs the tools' own tests.
@@ -154,11 +163,9 @@ pub fn test_the_tools() -> Output {
 
 /// The records of the rules' scenarios: objects with `log_id`, `arrival` and `record`.
 pub fn scenarios() -> Vec<Value> {
-    let output = run(Command::new("node").arg(TOOLS.join("scenarios.mjs")));
-    let errors = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{errors}");
-    let text = String::from_utf8(output.stdout).unwrap();
-    let lines = text.lines().map(serde_json::from_str);
+    let answer = server::answer(&TOOLS, "scenarios", &[]);
+    assert_eq!(answer.status, 0, "{}", answer.stderr);
+    let lines = answer.stdout.lines().map(serde_json::from_str);
     lines.collect::<serde_json::Result<_>>().unwrap()
 }
 
@@ -254,45 +261,52 @@ impl Kql {
         self.folder.path().join(format!("{table}.ndjson"))
     }
 
-    fn node(&self, tool: &str) -> Command {
-        let mut node = Command::new("node");
-        node.arg(TOOLS.join(tool));
-        node.arg("--schema")
-            .arg(self.folder.path().join("schema.json"));
+    /// What a tool answers that is called with the schema, the parsers and these arguments.
+    fn answer(&self, tool: &str, arguments: impl IntoIterator<Item = String>) -> Answer {
+        let schema = self.folder.path().join("schema.json");
+        let mut all = vec!["--schema".to_owned(), text(&schema)];
         for parser in parsers() {
-            node.arg("--function").arg(parser);
+            all.extend(["--function".to_owned(), text(&parser)]);
         }
-        node
+        all.extend(arguments);
+        server::answer(&TOOLS, tool, &all)
+    }
+
+    /// The option that gives a table its rows.
+    fn table(&self, table: &str) -> [String; 2] {
+        let rows = self.rows_of(table);
+        ["--table".to_owned(), format!("{table}={}", rows.display())]
     }
 
     /// The problems of the queries in these files; empty if there are none.
     pub fn problems(&self, files: &[PathBuf]) -> String {
-        let output = run(self.node("check.mjs").args(files));
-        let text = String::from_utf8(output.stdout).unwrap();
+        let answer = self.answer("check", files.iter().map(|it| text(it)));
         assert_eq!(
-            output.status.code(),
-            Some(i32::from(!text.is_empty())),
-            "{text}"
+            answer.status,
+            i32::from(!answer.stdout.is_empty()),
+            "{answer:?}"
         );
-        text
+        answer.stdout
     }
 
     /// The output of a tool that judges the rules over the rows of their scenarios; an error if the
     /// rules do not pass.
     pub fn judged(&self, tool: &str, arguments: &[&str]) -> Result<String, String> {
-        let mut node = self.node(tool);
-        node.arg("--rows").arg(self.rows_of("Auth0AM_CL"));
-        node.arg("--rules").arg(project().join("sentinel/rules"));
-        if tool != "mutants.mjs" {
-            node.arg("--hunting")
-                .arg(project().join("sentinel/hunting"));
+        let mut all = vec!["--rows".to_owned(), text(&self.rows_of("Auth0AM_CL"))];
+        let mut folders = vec!["rules"];
+        if tool != "mutants" {
+            folders.push("hunting");
         }
-        let output = run(node.args(arguments));
-        let text = String::from_utf8(output.stdout).unwrap();
-        if output.status.success() {
-            Ok(text)
+        for folder in folders {
+            let path = project().join("sentinel").join(folder);
+            all.extend([format!("--{folder}"), text(&path)]);
+        }
+        all.extend(arguments.iter().map(|it| (*it).to_owned()));
+        let answer = self.answer(tool, all);
+        if answer.status == 0 {
+            Ok(answer.stdout)
         } else {
-            Err(text + &String::from_utf8_lossy(&output.stderr))
+            Err(answer.stdout + &answer.stderr)
         }
     }
 
@@ -304,7 +318,7 @@ impl Kql {
             .iter()
             .flat_map(|file| ["--treated", file.to_str().unwrap()]);
         let arguments: Vec<_> = arguments.collect();
-        let text = self.judged("losses.mjs", &arguments).unwrap();
+        let text = self.judged("losses", &arguments).unwrap();
         let lines = text.lines().map(serde_json::from_str);
         lines.collect::<serde_json::Result<_>>().unwrap()
     }
@@ -317,21 +331,18 @@ impl Kql {
         now: &str,
         values: &[&str],
     ) -> BTreeMap<String, Vec<Map<String, Value>>> {
-        let mut node = self.node("pages.mjs");
-        node.arg("--rows").arg(self.rows_of("Auth0AM_CL"));
-        node.args(["--now", now]);
+        let rows = text(&self.rows_of("Auth0AM_CL"));
+        let mut all = ["--rows", &rows, "--now", now].map(str::to_owned).to_vec();
         for table in self.tables.iter().filter(|it| **it == HEALTH) {
-            node.arg("--table")
-                .arg(format!("{table}={}", self.rows_of(table).display()));
+            all.extend(self.table(table));
         }
         for value in values {
-            node.args(["--set", value]);
+            all.extend(["--set", value].map(str::to_owned));
         }
-        let output = run(node.arg(project().join(file)));
-        let errors = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "{file}: {errors}");
-        let text = String::from_utf8(output.stdout).unwrap();
-        let results = text.lines().map(|line| {
+        all.push(text(&project().join(file)));
+        let answer = self.answer("pages", all);
+        assert_eq!(answer.status, 0, "{file}: {}", answer.stderr);
+        let results = answer.stdout.lines().map(|line| {
             let mut line: Value = serde_json::from_str(line).unwrap();
             let rows = serde_json::from_value(line["rows"].take()).unwrap();
             (line["label"].as_str().unwrap().to_owned(), rows)
@@ -348,22 +359,19 @@ impl Kql {
 
     /// The result of the query in a file.
     pub fn result_of(&self, file: &Path, now: &str) -> Vec<Map<String, Value>> {
-        let mut node = self.node("execute.mjs");
-        for table in &self.tables {
-            let rows = self.rows_of(table);
-            node.arg("--table")
-                .arg(format!("{table}={}", rows.display()));
-        }
-        let output = run(node.args(["--now", now]).arg(file));
-        let text = String::from_utf8(output.stdout).unwrap();
-        assert!(
-            output.status.success(),
+        let tables = self.tables.iter().flat_map(|it| self.table(it));
+        let others = ["--now".to_owned(), now.to_owned(), text(file)];
+        let answer = self.answer("execute", tables.chain(others));
+        assert_eq!(
+            answer.status,
+            0,
             "over {} rows {} fails: {}",
             self.rows,
             file.display(),
-            String::from_utf8_lossy(&output.stderr)
+            answer.stderr
         );
-        text.lines()
+        let lines = answer.stdout.lines();
+        lines
             .map(|line| serde_json::from_str(line).unwrap())
             .collect()
     }

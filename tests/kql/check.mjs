@@ -71,9 +71,10 @@ function missingColumns(code, columns) {
     }));
 }
 
-function main() {
+export function main(args = process.argv.slice(2), print = console.log, complain = console.error) {
   try {
     const { values: options, positionals: files } = parseArgs({
+      args,
       options: { schema: { type: "string" }, function: { type: "string", multiple: true, default: [] } },
       allowPositionals: true,
     });
@@ -81,10 +82,10 @@ function main() {
     const tables = readSchema(options.schema);
     const globals = buildGlobals(tables, options.function.map(readFunction));
     const problems = files.flatMap((file) => checkFile(file, tables, globals));
-    problems.forEach((problem) => console.log(problem));
+    problems.forEach((problem) => print(problem));
     return problems.length ? 1 : 0;
   } catch (error) {
-    console.error(`${error.message}\n${USAGE}`);
+    complain(`${error.message}\n${USAGE}`);
     return 2;
   }
 }

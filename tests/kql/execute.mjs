@@ -66,10 +66,11 @@ function readQuery(file) {
   return query.functionName ? { text: `${query.functionName}()`, functions: [query] } : { text: query.text, functions: [] };
 }
 
-function main() {
+export function main(args = process.argv.slice(2), print = console.log, complain = console.error) {
   let options, files;
   try {
     ({ values: options, positionals: files } = parseArgs({
+      args,
       options: {
         schema: { type: "string" },
         now: { type: "string" },
@@ -79,11 +80,11 @@ function main() {
       allowPositionals: true,
     }));
   } catch (error) {
-    console.error(error.message);
+    complain(error.message);
   }
   const usable = options?.schema && files.length === 1 && options.table.every((table) => table.includes("="));
   if (!usable || !options.now || !parseMoment(options.now)) {
-    console.error(USAGE);
+    complain(USAGE);
     return 2;
   }
   try {
@@ -97,10 +98,10 @@ function main() {
       functions: [...options.function.map(readFunction), ...functions],
       now: options.now,
     });
-    for (const row of result) console.log(JSON.stringify(row));
+    for (const row of result) print(JSON.stringify(row));
     return 0;
   } catch (error) {
-    console.error(error.message);
+    complain(error.message);
     return 1;
   }
 }

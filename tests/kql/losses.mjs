@@ -26,8 +26,8 @@ export function outline(alerts, numbers) {
   return outlines.sort().join();
 }
 
-function main() {
-  const { options, world, rules } = prepare({ treated: { type: "string", multiple: true } });
+export function main(args = process.argv.slice(2), print = console.log) {
+  const { options, world, rules } = prepare(args, { treated: { type: "string", multiple: true } });
   const others = options.treated.map((file) => world.over(readRows(file)));
   const losing = others.map(() => []);
   for (const rule of rules) {
@@ -40,7 +40,7 @@ function main() {
       if (isLost) losing[other].push(rule.file);
     });
   }
-  losing.forEach((files) => console.log(JSON.stringify(files)));
+  losing.forEach((files) => print(JSON.stringify(files)));
   return 0;
 }
 

@@ -148,8 +148,9 @@ export function problems(rule, { survivors: listed }, { all, noticed, survivors,
 }
 
 /** Options that rules.mjs and this command share, and what they lead to. */
-export function prepare(more = {}) {
+export function prepare(args, more = {}) {
   const { values: options } = parseArgs({
+    args,
     options: {
       schema: { type: "string" },
       function: { type: "string", multiple: true, default: [] },
@@ -175,8 +176,8 @@ export function prepare(more = {}) {
 }
 
 /** With --every 12 a twelfth of each rule's mutants, of one rule after the other another twelfth. */
-function main() {
-  const { options, world, rules } = prepare({ every: { type: "string", default: "1" } });
+export function main(args = process.argv.slice(2), print = console.log) {
+  const { options, world, rules } = prepare(args, { every: { type: "string", default: "1" } });
   const every = Number(options.every);
   let [all, noticed, failed] = [0, 0, 0];
   for (const [index, rule] of rules.entries()) {
@@ -184,13 +185,13 @@ function main() {
     if (!scenario) throw new Error(`${rule.file} has no scenario`);
     const result = judge(world, rule, scenario, every, index);
     const found = problems(rule, scenario, result, every === 1);
-    console.log(`${rule.file}: ${result.noticed} of ${result.all}`);
-    found.forEach((problem) => console.log(`  ${problem}`));
+    print(`${rule.file}: ${result.noticed} of ${result.all}`);
+    found.forEach((problem) => print(`  ${problem}`));
     all += result.all;
     noticed += result.noticed;
     failed += found.length;
   }
-  console.log(`all: ${noticed} of ${all}`);
+  print(`all: ${noticed} of ${all}`);
   return failed ? 1 : 0;
 }
 

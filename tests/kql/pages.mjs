@@ -4,38 +4,45 @@
 // a value, such as --set "Tenant='*'".
 
 import { parseArgs } from "node:util";
+import { pathToFileURL } from "node:url";
 import { readContent } from "./content.mjs";
 import { execute, readRows } from "./execute.mjs";
 import { readFunction, readSchema } from "./schema.mjs";
 
-const { values: options, positionals: files } = parseArgs({
-  options: {
-    schema: { type: "string" },
-    now: { type: "string" },
-    rows: { type: "string" },
-    table: { type: "string", multiple: true, default: [] },
-    function: { type: "string", multiple: true, default: [] },
-    set: { type: "string", multiple: true, default: [] },
-  },
-  allowPositionals: true,
-});
-const values = Object.fromEntries(options.set.map((pair) => [pair.slice(0, pair.indexOf("=")), pair.slice(pair.indexOf("=") + 1)]));
-const tables = readSchema(options.schema);
-const given = Object.fromEntries(
-  options.table.map((pair) => [pair.slice(0, pair.indexOf("=")), readRows(pair.slice(pair.indexOf("=") + 1))]),
-);
-// The other tables are there, and empty.
-const empty = Object.fromEntries(Object.keys(tables).map((name) => [name, []]));
-const workspace = {
-  tables,
-  rows: { ...empty, ...given, Auth0AM_CL: readRows(options.rows) },
-  functions: options.function.map(readFunction),
-  now: options.now,
-};
-for (const { label, text } of files.flatMap((file) => readContent(file, values))) {
-  try {
-    console.log(JSON.stringify({ label, rows: execute(text, workspace) }));
-  } catch (error) {
-    throw new Error(`${label}: ${error.message}`);
+export function main(args = process.argv.slice(2), print = console.log) {
+  const { values: options, positionals: files } = parseArgs({
+    args,
+    options: {
+      schema: { type: "string" },
+      now: { type: "string" },
+      rows: { type: "string" },
+      table: { type: "string", multiple: true, default: [] },
+      function: { type: "string", multiple: true, default: [] },
+      set: { type: "string", multiple: true, default: [] },
+    },
+    allowPositionals: true,
+  });
+  const values = Object.fromEntries(options.set.map((pair) => [pair.slice(0, pair.indexOf("=")), pair.slice(pair.indexOf("=") + 1)]));
+  const tables = readSchema(options.schema);
+  const given = Object.fromEntries(
+    options.table.map((pair) => [pair.slice(0, pair.indexOf("=")), readRows(pair.slice(pair.indexOf("=") + 1))]),
+  );
+  // The other tables are there, and empty.
+  const empty = Object.fromEntries(Object.keys(tables).map((name) => [name, []]));
+  const workspace = {
+    tables,
+    rows: { ...empty, ...given, Auth0AM_CL: readRows(options.rows) },
+    functions: options.function.map(readFunction),
+    now: options.now,
+  };
+  for (const { label, text } of files.flatMap((file) => readContent(file, values))) {
+    try {
+      print(JSON.stringify({ label, rows: execute(text, workspace) }));
+    } catch (error) {
+      throw new Error(`${label}: ${error.message}`);
+    }
   }
+  return 0;
 }
+
+if (import.meta.url === pathToFileURL(process.argv[1] ?? "").href) process.exitCode = main();

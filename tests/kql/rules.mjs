@@ -8,8 +8,8 @@ import { prepare } from "./mutants.mjs";
 import { scenarios } from "./scenarios.mjs";
 import { misshapen } from "./shape.mjs";
 
-function main() {
-  const { options, world, rules } = prepare({ show: { type: "boolean" } });
+export function main(args = process.argv.slice(2), print = console.log) {
+  const { options, world, rules } = prepare(args, { show: { type: "boolean" } });
   const problems = [];
   for (const rule of rules) {
     for (const what of misshapen(rule)) problems.push(`${rule.file}: it is not so that ${what}`);
@@ -23,7 +23,7 @@ function main() {
     for (const one of scenario.cases) {
       try {
         const found = answer(one);
-        if (options.show) console.log(`${rule.file}: ${one.what}`, JSON.stringify(found, null, 1));
+        if (options.show) print(`${rule.file}: ${one.what} ${JSON.stringify(found, null, 1)}`);
         alerts += found.length;
         const reason = difference(one.alerts, found);
         if (reason) problems.push(`${rule.file}: ${one.what}: ${reason}`);
@@ -43,7 +43,7 @@ function main() {
   if (!options.only) {
     for (const name of scenarios.keys()) if (!rules.some(({ file }) => file === name)) problems.push(`${name} is no rule`);
   }
-  problems.forEach((problem) => console.log(problem));
+  problems.forEach((problem) => print(problem));
   return problems.length ? 1 : 0;
 }
 

@@ -35,8 +35,11 @@ function numbered(given) {
   return { log_id: id, arrival, record: { ...record, log_id: id } };
 }
 
-if (import.meta.url === pathToFileURL(process.argv[1] ?? "").href) {
+export function main(args, print = console.log) {
   for (const { cases } of scenarios.values()) {
-    for (const { records } of cases) for (const record of records) console.log(JSON.stringify(record));
+    for (const { records } of cases) for (const record of records) print(JSON.stringify(record));
   }
+  return 0;
 }
+
+if (import.meta.url === pathToFileURL(process.argv[1] ?? "").href) process.exitCode = main();

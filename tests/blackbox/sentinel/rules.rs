@@ -133,7 +133,7 @@ fn scenarios_for(api: Api, privacy: &Privacy) -> Kql {
 #[test]
 fn each_rule_says_of_its_scenario_what_is_written_there_by_either_way_in() {
     for api in [Api::DataCollector, Api::LogsIngestion] {
-        let problems = scenarios(api).judged("rules.mjs", &[]);
+        let problems = scenarios(api).judged("rules", &[]);
         assert_eq!(problems, Ok(String::new()), "{api:?}");
     }
 }
@@ -185,14 +185,14 @@ fn what_arrives_days_late_counts_with_what_happened_when_it_did() {
 /// Only every twelfth mutant, to save time. The next test takes all.
 #[test]
 fn mutants_of_each_rule_are_noticed_by_its_scenario() {
-    let judged = scenarios(Api::LogsIngestion).judged("mutants.mjs", &["--every", "12"]);
+    let judged = scenarios(Api::LogsIngestion).judged("mutants", &["--every", "12"]);
     judged.unwrap();
 }
 
 #[test]
 #[ignore = "takes ten minutes: cargo test --test blackbox mutants -- --ignored --nocapture"]
 fn nine_in_ten_of_all_mutants_of_each_rule_are_noticed() {
-    let judged = scenarios(Api::LogsIngestion).judged("mutants.mjs", &[]);
+    let judged = scenarios(Api::LogsIngestion).judged("mutants", &[]);
     println!("{}", judged.unwrap());
 }
 
