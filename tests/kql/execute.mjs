@@ -24,14 +24,22 @@ const USAGE =
  * objects by table name, in which "ingestion_time()" may stand beside the
  * columns; functions: parsers the query may call; now: ISO text.
  */
-export function execute(query, { tables, rows = {}, functions = [], now }) {
-  const code = analyse(query, buildGlobals(tables, functions));
+export const execute = (query, workspace) => executeIn(load(workspace), query);
+
+/** A workspace that is ready for queries. */
+export function load({ tables, rows = {}, functions = [], now }) {
+  const ingestionTimes = new Map();
+  const loaded = Object.entries(rows).map(([name, list]) => [name, loadRows(name, list, tables[name], ingestionTimes)]);
+  const context = { tables: new Map(loaded), ingestionTimes, now: parseMoment(now) };
+  return { globals: buildGlobals(tables, functions), context };
+}
+
+export function executeIn({ globals, context }, query) {
+  const code = analyse(query, globals);
   // A table that is unknown in a fuzzy union (KS205) is only a warning of the service.
   const errors = diagnostics(code).filter((found) => found.severity === "Error" || found.code === "KS205");
   if (errors.length) throw new Error(errors.map((e) => `${e.line}:${e.column} ${e.code} ${e.message}`).join("\n"));
-  const ingestionTimes = new Map();
-  const loaded = Object.entries(rows).map(([name, list]) => [name, loadRows(name, list, tables[name], ingestionTimes)]);
-  const result = run(code, { tables: new Map(loaded), ingestionTimes, now: parseMoment(now) });
+  const result = run(code, context);
   return result.rows.map((row) =>
     Object.fromEntries(result.columns.map(({ name }, index) => [name, toJson(row[index])])),
   );
@@ -42,11 +50,15 @@ const INGESTION_TIME = "ingestion_time()";
 
 export function loadRows(table, list, columns, ingestionTimes) {
   if (!columns) throw new Error(`the schema has no table ${table}`);
+  const places = new Map(Object.keys(columns).map((name, index) => [name, index]));
+  const empty = Object.values(columns).map((type) => fromJson(null, type));
   return list.map((row, index) => {
     const place = `${table} row ${index + 1}`;
-    const extra = Object.keys(row).find((name) => name !== INGESTION_TIME && !Object.hasOwn(columns, name));
+    const names = Object.keys(row).filter((name) => name !== INGESTION_TIME);
+    const extra = names.find((name) => !places.has(name));
     if (extra !== undefined) throw new Error(`${place}: the table has no column '${extra}'`);
-    const loaded = Object.entries(columns).map(([name, type]) => fromJson(row[name], type, `${place}, ${name}`));
+    const loaded = [...empty]; // most columns of a row are
+    for (const name of names) loaded[places.get(name)] = fromJson(row[name], columns[name], `${place}, ${name}`);
     ingestionTimes.set(loaded, fromJson(row[INGESTION_TIME], "datetime", `${place}, ${INGESTION_TIME}`));
     return loaded;
   });

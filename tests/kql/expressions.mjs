@@ -36,15 +36,19 @@ const RULES = {
   HasAllExpression: (node, scope) => hasTerms(node, scope, "every"),
   BetweenExpression: between,
   NameReference: name,
-  PathExpression: (node, scope) => member(node.Expression, constant(() => node.Selector.SimpleName)(), scope),
+  PathExpression: (node, scope) => member(node.Expression, constant(() => node.Selector.SimpleName)(node), scope),
   ElementExpression: (node, scope) => member(node.Expression, compile(node.Selector.Expression, scope), scope),
   FunctionCallExpression: call,
   ToScalarExpression: toScalar,
 };
 
+const constants = new WeakMap();
+
+/** A query is compiled for each set of rows, and what it says is read once. */
 function constant(read) {
   return (node) => {
-    const value = read(node);
+    if (!constants.has(node)) constants.set(node, read(node));
+    const value = constants.get(node);
     return () => value;
   };
 }

@@ -20,6 +20,9 @@ const OVER_RESULTS = {
 };
 const OTHERS = { Auth0AMHealth_CL: "beats", DCRLogErrors: "errors", AzureMetrics: "metrics", Operation: "operations" };
 
+/** Queries that are ready to run, by the state that they were bound to and by their text. */
+const boundTo = new WeakMap();
+
 export const readRule = (file) => parseYaml(readFileSync(file, "utf8"));
 
 /** The events of all cases in one go, since the function looks at each record by itself. */
@@ -35,6 +38,8 @@ export class World {
     const table = Object.fromEntries(columns.map(({ name, type }) => [name, type]));
     this.others = Object.fromEntries(Object.keys(OTHERS).map((name) => [name, tables[name]]));
     this.globals = buildGlobals({ [ALL_EVENTS]: table, ...this.others }, [OVER_RESULTS]);
+    if (!boundTo.has(this.globals)) boundTo.set(this.globals, new Map());
+    this.bound = boundTo.get(this.globals);
   }
 
   /** The same with other rows of records. */
@@ -104,12 +109,12 @@ function withLets(query, lets) {
   }, query);
 }
 
-/** What a query answers to each case, as alerts; a query is bound once for each set of let lines, and for all worlds that share `bound`. */
-export function answers(world, rule, query, bound = new Map()) {
+/** What a query answers to each case, as alerts; a query is bound once, as long as `bound` is kept. */
+export function answers(world, rule, query, bound = world.bound) {
   return (one) => {
-    const id = JSON.stringify(one.lets ?? {});
-    if (!bound.has(id)) bound.set(id, world.bind(withLets(query, one.lets ?? {})));
-    const { code, problem } = bound.get(id);
+    const asked = withLets(query, one.lets ?? {});
+    if (!bound.has(asked)) bound.set(asked, world.bind(asked));
+    const { code, problem } = bound.get(asked);
     if (problem) throw new Invalid(`${problem.line}:${problem.column} ${problem.message}`);
     return world.results(code, one).map((row) => alert(rule, row));
   };
@@ -119,7 +124,7 @@ class Invalid extends Error {}
 
 /** The first case that a query does not answer as expected, and how; undefined where it answers all. */
 export function failure(world, rule, query, cases) {
-  const answer = answers(world, rule, query);
+  const answer = answers(world, rule, query, new Map());
   for (const one of cases) {
     try {
       const reason = difference(one.alerts, answer(one));

@@ -32,8 +32,7 @@ export function main(args = process.argv.slice(2), print = console.log) {
   const losing = others.map(() => []);
   for (const rule of rules) {
     const { cases } = scenarios.get(rule.file);
-    const bound = new Map();
-    const [before, ...after] = [world, ...others].map((it) => cases.map(answers(it, rule, rule.query, bound)));
+    const [before, ...after] = [world, ...others].map((it) => cases.map(answers(it, rule, rule.query)));
     after.forEach((found, other) => {
       const numbers = counts([...before, ...found].flat());
       const isLost = before.some((alerts, index) => outline(alerts, numbers) !== outline(found[index], numbers));

@@ -6,7 +6,7 @@
 import { parseArgs } from "node:util";
 import { pathToFileURL } from "node:url";
 import { readContent } from "./content.mjs";
-import { execute, readRows } from "./execute.mjs";
+import { executeIn, load, readRows } from "./execute.mjs";
 import { readFunction, readSchema } from "./schema.mjs";
 
 export function main(args = process.argv.slice(2), print = console.log) {
@@ -29,15 +29,15 @@ export function main(args = process.argv.slice(2), print = console.log) {
   );
   // The other tables are there, and empty.
   const empty = Object.fromEntries(Object.keys(tables).map((name) => [name, []]));
-  const workspace = {
+  const workspace = load({
     tables,
     rows: { ...empty, ...given, Auth0AM_CL: readRows(options.rows) },
     functions: options.function.map(readFunction),
     now: options.now,
-  };
+  });
   for (const { label, text } of files.flatMap((file) => readContent(file, values))) {
     try {
-      print(JSON.stringify({ label, rows: execute(text, workspace) }));
+      print(JSON.stringify({ label, rows: executeIn(workspace, text) }));
     } catch (error) {
       throw new Error(`${label}: ${error.message}`);
     }

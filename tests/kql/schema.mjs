@@ -40,9 +40,17 @@ export function className(object) {
 /** The arguments of a function call. */
 export const argumentsOf = (node) => items(node.ArgumentList.Expressions);
 
+const columnsByType = new WeakMap();
+
 /** The columns of a tabular (or tuple) type as [{name, type}]. */
-export const columnsOf = (type) =>
-  items(type?.Columns).map((column) => ({ name: column.Name, type: column.Type.Name }));
+export function columnsOf(type) {
+  if (!type) return [];
+  const known = columnsByType.get(type);
+  if (known) return known;
+  const columns = items(type.Columns).map((column) => Object.freeze({ name: column.Name, type: column.Type.Name }));
+  columnsByType.set(type, Object.freeze(columns));
+  return columns;
+}
 
 const parameterList = (parameters) =>
   `(${parameters.map(({ name, type, value }) => `${name}:${type}${value === undefined ? "" : `=${value}`}`).join(", ")})`;
@@ -60,8 +68,21 @@ export function readFunction(file) {
   return parser;
 }
 
+/** What buildGlobals() made last, by what it was made of. Each takes seconds to make and to warm up. */
+const lastGlobals = new Map();
+const MOST_GLOBALS = 8;
+
 /** The tables of a schema and the given parsers, as state for analyse(). */
 export function buildGlobals(tables, functions) {
+  const id = JSON.stringify([tables, functions]);
+  const globals = lastGlobals.get(id) ?? makeGlobals(tables, functions);
+  lastGlobals.delete(id); // so that it becomes the newest
+  lastGlobals.set(id, globals);
+  if (lastGlobals.size > MOST_GLOBALS) lastGlobals.delete(lastGlobals.keys().next().value);
+  return globals;
+}
+
+function makeGlobals(tables, functions) {
   const column = ([name, type]) => `['${name}']:${type}`;
   const tableSymbols = Object.entries(tables).map(([name, columns]) =>
     newTable(name, `(${Object.entries(columns).map(column).join(", ")})`),
